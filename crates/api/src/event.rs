@@ -1,0 +1,27 @@
+//! What happened, why, and what was done about it.
+
+use serde::{Deserialize, Serialize};
+
+/// One line of the event log.
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+pub struct Event {
+    /// Number on this node, without gaps; the writer of the log sets it.
+    pub seq: u64,
+    /// Milliseconds since 1970 (UTC).
+    pub at_ms: u64,
+    pub node: String,
+    /// What kind of thing happened, e.g. `vip-claimed`, `proxy-died`, `server-down`.
+    pub what: String,
+    /// `KIND/NAME`, e.g. `vip/internal`, `server/keystone_internal/node01`, `node/node02`.
+    pub object: String,
+    /// What was seen.
+    pub evidence: String,
+    /// What was concluded, by which rule.
+    pub decision: String,
+    /// What was done.
+    pub action: String,
+    /// From the evidence to the end of the action, in microseconds.
+    pub took_us: u64,
+    /// What was not done, and why; empty if nothing was left out.
+    pub not_done: String,
+}

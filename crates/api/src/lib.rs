@@ -1,0 +1,27 @@
+//! What the processes of one node say to each other, and what the operator's tool asks them.
+//!
+//! Every message travels as one JSON datagram `{"v":1,"msg":...}` over a sequenced-packet socket
+//! pair; descriptors ride along. This is the only stable serialisation: each message has a golden
+//! file in `tests/golden`, and a change of one bumps [`VERSION`].
+//!
+//! ```text
+//!            Order                 Report
+//! supervisor -----> vip, agent, proxy -----> supervisor      (the supervisor routes)
+//! outlast status, events  -- Ask -->  agent  -- Answer --> (control socket, JSON lines)
+//! ```
+
+mod ask;
+mod event;
+mod message;
+mod state;
+
+pub use ask::{Answer, Ask};
+pub use event::Event;
+pub use message::{
+    Break, FileKind, FileName, MAX_MESSAGE, Order, ReadError, Report, Role, SocketName, Start,
+    VERSION, decode, encode,
+};
+pub use state::{
+    BalancerState, Cell, Change, Choice, Mode, NodeState, ProcessState, ServerCheck, ServerState,
+    Standing, Status, VipCause, VipLine, VipRole, VipState,
+};

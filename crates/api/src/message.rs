@@ -1,0 +1,212 @@
+//! Orders and reports between the supervisor and its children.
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use crate::{Change, Choice, Event, Mode, NodeState, ServerState, VipState};
+
+/// The version of every message of this crate.
+pub const VERSION: u32 = 1;
+
+/// No message is longer, so a receiver's buffer of this size always suffices (bytes). Lists that
+/// could outgrow it are sent in parts.
+pub const MAX_MESSAGE: usize = 128 * 1024;
+
+/// The processes of a node.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Role {
+    Supervisor,
+    Vip,
+    Agent,
+    /// The proxy that serves.
+    Proxy,
+    /// The warm spare: configured, holding the listening sockets, not accepting.
+    Spare,
+}
+
+/// Supervisor to child.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Order {
+    /// The first message. Descriptors: one per entry of `files` (the text, from offset 0), then one
+    /// per entry of `sockets`.
+    Start(Box<Start>),
+    /// Spare: begin to accept. Answered by `Report::Serving` after the first `epoll_wait` returned
+    /// to each thread.
+    Activate,
+    /// Proxy: stop accepting, close idle keep-alive connections, end when the last session ended.
+    Drain,
+    /// Answered by `Report::Pong` only after every data thread has seen it.
+    Ping(u64),
+    /// End now, in order: a vip process releases and hands over first.
+    Stop,
+    /// Vip: end without releasing anything, a successor process has adopted it.
+    Retire,
+    /// A fact that changed.
+    Change(Change),
+    /// Agent only: something another child reported.
+    Relay(Role, Box<Report>),
+}
+
+/// How a child is to run.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+pub struct Start {
+    pub mode: Mode,
+    /// The name of this node in the cluster file; the host's name where there is none.
+    pub node: String,
+    /// Counts configurations in force since the supervisor started.
+    pub generation: u64,
+    /// Folder for the control socket and the lock.
+    pub run_dir: String,
+    /// Folder for the event log.
+    pub state_dir: String,
+    /// Only tests of the demo's judgement set this.
+    pub breaks: Vec<Break>,
+    pub files: Vec<FileName>,
+    pub sockets: Vec<SocketName>,
+    /// Vip: instances (by index in the effective configuration) whose address this node holds
+    /// already and keeps.
+    pub adopt: Vec<u16>,
+    /// Proxy: what is known about servers from the generation before.
+    pub servers: Vec<ServerState>,
+    /// Proxy: the present choice of each listener with one writer.
+    pub choices: Vec<Choice>,
+    /// Proxy: what is known about nodes.
+    pub nodes: Vec<NodeState>,
+}
+
+/// A configuration file handed over as a descriptor.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct FileName {
+    pub kind: FileKind,
+    /// As the operator wrote it, for messages.
+    pub path: String,
+}
+
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum FileKind {
+    Haproxy,
+    Keepalived,
+    Cluster,
+    Secret,
+}
+
+/// A listening socket handed over as a descriptor.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum SocketName {
+    /// A proxy's `bind`: name of the proxy, number of the bind line's address within it.
+    Bind { proxy: String, index: u16 },
+    /// `stats socket`: number in `global`.
+    Stats { index: u16 },
+}
+
+/// Something broken on purpose, so that a test can prove that the demo's judgement notices.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Break {
+    /// No warm spare is kept, a dead proxy stays dead for 3 s.
+    Spare,
+    /// No gratuitous ARP is sent.
+    ArpBurst,
+    /// A failed connect is not tried elsewhere.
+    Redispatch,
+    /// Every node takes the address.
+    SecondHolder,
+    /// The hand-over names nobody and no goodbye is sent.
+    Successor,
+    /// The database listener goes back to its first server.
+    FailBack,
+}
+
+/// Child to supervisor.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Report {
+    /// Configured; a spare may be activated from now on.
+    Ready {
+        generation: u64,
+    },
+    /// Accepting connections.
+    Serving {
+        generation: u64,
+    },
+    Pong(u64),
+    /// Cannot go on, and why; the child ends after it.
+    Failed {
+        why: String,
+    },
+    Vip(VipState),
+    /// Servers whose state changed (at start: all), at most 256 per message.
+    Servers(Vec<ServerState>),
+    Choice(Choice),
+    Node(NodeState),
+    Event(Event),
+}
+
+/// Why bytes are no message.
+#[derive(Debug)]
+pub enum ReadError {
+    Json(serde_json::Error),
+    /// Another version of the program speaks.
+    Version(u32),
+}
+
+impl std::fmt::Display for ReadError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Json(_) => f.write_str("cannot read a message"),
+            Self::Version(v) => {
+                write!(f, "a message has version {v}, this program speaks {VERSION}")
+            }
+        }
+    }
+}
+
+impl std::error::Error for ReadError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Json(error) => Some(error),
+            Self::Version(_) => None,
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct Out<'a, T> {
+    v: u32,
+    msg: &'a T,
+}
+
+#[derive(Deserialize)]
+struct Version {
+    v: u32,
+}
+
+#[derive(Deserialize)]
+struct In<T> {
+    msg: T,
+}
+
+/// Writes `message` behind what `buffer` already holds.
+///
+/// # Panics
+/// Never for the types of this crate: they have no maps with keys that are not strings.
+pub fn encode<T: Serialize>(message: &T, buffer: &mut Vec<u8>) {
+    serde_json::to_writer(buffer, &Out { v: VERSION, msg: message })
+        .expect("a Vec takes every byte and the types have string keys only");
+}
+
+/// Reads one message.
+///
+/// # Errors
+/// When the bytes are not a message of this version.
+pub fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ReadError> {
+    let version: Version = serde_json::from_slice(bytes).map_err(ReadError::Json)?;
+    if version.v != VERSION {
+        return Err(ReadError::Version(version.v));
+    }
+    serde_json::from_slice::<In<T>>(bytes).map(|read| read.msg).map_err(ReadError::Json)
+}

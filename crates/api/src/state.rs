@@ -1,0 +1,199 @@
+//! Facts about nodes, addresses and servers.
+
+use serde::{Deserialize, Serialize};
+
+use crate::Role;
+
+/// How the program was started, and so what it may do beyond its files.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Mode {
+    /// Called as `haproxy`: choices, retries and bytes as HAProxy; no verdict, no hedge.
+    Strict,
+    /// Called as `keepalived`: RFC timers and the file's checks only.
+    Rfc,
+    /// `outlast run`: everything.
+    Adaptive,
+}
+
+/// A fact that concerns another process.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Change {
+    Node(NodeState),
+    Servers(Vec<ServerState>),
+    Choice(Choice),
+    /// To the vip process: does the balancer of this node serve?
+    Balancer(BalancerState),
+    /// To agent and proxy: what the vip process holds.
+    Vip(VipState),
+    /// To the agent: a process started, ended, changed its part.
+    Process(ProcessState),
+}
+
+/// What this node's balancer can do for a client.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum BalancerState {
+    Serving,
+    /// Being replaced in place; the sockets are held, nothing to do yet.
+    Replacing,
+    /// Not served within the limit, or failed too often: the addresses should go.
+    Failed,
+}
+
+/// Who is who among the processes of a node.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct ProcessState {
+    pub role: Role,
+    pub pid: i32,
+    pub running: bool,
+    pub generation: u64,
+    /// Starts of this role since the supervisor started.
+    pub starts: u32,
+}
+
+/// Verdict on a node, as one node sees it. Opinion, not fact.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct NodeState {
+    pub node: String,
+    pub standing: Standing,
+    /// Per network, in the order of the cluster file.
+    pub cells: Vec<Cell>,
+    /// The rule that applied, in words.
+    pub why: String,
+}
+
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Standing {
+    /// Never heard since this process started.
+    Unknown,
+    Alive,
+    /// Silent on every network: no new request goes there while another server is up.
+    Suspect,
+    /// Said goodbye.
+    Left,
+}
+
+/// Liveness of a node on one network.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct Cell {
+    pub network: String,
+    pub alive: bool,
+    /// Age of the last proof in milliseconds; none before the first.
+    pub age_ms: Option<u64>,
+}
+
+/// One instance of the vip process.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct VipState {
+    /// Position in the effective configuration.
+    pub instance: u16,
+    pub role: VipRole,
+    /// Whether the kernel has the addresses because of us.
+    pub holding: bool,
+    /// Who takes over when this node hands over: position in the cluster file.
+    pub successor: Option<u16>,
+    /// What keeps the instance out of the race, or moved it last.
+    pub cause: Option<VipCause>,
+    /// Counts holders; grows with each hand-over or election known to this node.
+    pub term: u64,
+}
+
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum VipRole {
+    Backup,
+    Master,
+    Fault,
+}
+
+/// Why a vip instance moved or may not hold.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum VipCause {
+    /// Nobody advertised for the master-down interval.
+    Silence,
+    /// The holder said goodbye (priority 0).
+    Goodbye,
+    /// The holder named this node.
+    Named,
+    /// A stronger advert.
+    Stronger,
+    /// `track_script` failed.
+    Script,
+    /// A tracked or own interface lost its carrier or is missing.
+    Carrier,
+    /// The balancer of this node does not serve.
+    Balancer,
+    /// The program is ending.
+    Stopping,
+    /// Taken over from the process before.
+    Adopted,
+}
+
+/// State of one server of one proxy.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct ServerState {
+    pub proxy: String,
+    pub server: String,
+    pub check: ServerCheck,
+    /// Adaptive only: evidence beyond the file's checks says no.
+    pub suspect: bool,
+    /// `Layer4 connection problem, info: "Connection refused"`.
+    pub why: String,
+    /// Successes or failures counted towards the next change.
+    pub count: u16,
+}
+
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ServerCheck {
+    /// No `check` on its line.
+    Unchecked,
+    Up,
+    Down,
+    /// `set server ... state drain`.
+    Drain,
+    /// `set server ... state maint`.
+    Maintenance,
+}
+
+/// Which server a listener with one writer uses.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct Choice {
+    pub proxy: String,
+    pub server: String,
+    /// The higher term wins; equal terms: the higher node position.
+    pub term: u64,
+    pub by: u16,
+}
+
+/// All that a node knows, for `outlast status`.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+pub struct Status {
+    pub node: String,
+    pub cluster: Option<String>,
+    pub mode: Mode,
+    pub generation: u64,
+    /// What this mode does not do, in words ("no cluster file: VRRP and the files' checks only").
+    pub limits: Vec<String>,
+    pub processes: Vec<ProcessState>,
+    pub networks: Vec<String>,
+    pub nodes: Vec<NodeState>,
+    pub vips: Vec<VipLine>,
+    pub balancer: BalancerState,
+    pub servers: Vec<ServerState>,
+    pub choices: Vec<Choice>,
+}
+
+/// A vip instance with its names.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+pub struct VipLine {
+    pub name: String,
+    pub addresses: Vec<String>,
+    pub state: VipState,
+    /// The name behind `state.successor`.
+    pub successor: Option<String>,
+}

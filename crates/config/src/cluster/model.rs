@@ -1,0 +1,88 @@
+//! What `outlast.toml` says.
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::path::PathBuf;
+
+use base::Span;
+
+/// The whole file. Every node reads the same one.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Cluster {
+    pub name: String,
+    /// At least 32 bytes, the same on every node; none: no beats, no hand-over messages.
+    pub secret_file: Option<PathBuf>,
+    /// The proxies, in HAProxy's language.
+    pub haproxy: Option<PathBuf>,
+    /// Virtual IPs in keepalived's language, beside those of this file.
+    pub keepalived: Option<PathBuf>,
+    pub run_dir: PathBuf,
+    pub state_dir: PathBuf,
+    /// UDP: beats on `port`, hand-over messages of the vip process on `port` + 1.
+    pub port: u16,
+    /// Names of networks, in order of first appearance.
+    pub networks: Vec<String>,
+    pub nodes: Vec<Node>,
+    pub vips: Vec<Vip>,
+    pub services: Vec<Service>,
+}
+
+/// `[node.NAME]`.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Node {
+    pub name: String,
+    /// Address on each network of [`Cluster::networks`]; none where the node is not on it.
+    pub addresses: Vec<Option<IpAddr>>,
+    /// VRRP priority for files in keepalived's language that give every node the same.
+    pub priority: Option<u8>,
+    pub span: Span,
+}
+
+/// `[vip.NAME]`.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Vip {
+    pub name: String,
+    pub addresses: Vec<IpAddr>,
+    /// Prefix length of the address on the device.
+    pub prefix: u8,
+    /// The network whose interface carries adverts and address.
+    pub network: usize,
+    pub router_id: u8,
+    /// Positions of nodes, the first is preferred at a cold start.
+    pub order: Vec<usize>,
+    pub check: VipCheck,
+    pub password: Option<String>,
+    /// Foreign routers on the group, IPv4; nonempty: unicast.
+    pub unicast: bool,
+    pub interface: Option<String>,
+    pub source: Option<Ipv4Addr>,
+    pub span: Span,
+}
+
+/// What takes a virtual IP away from a living node.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum VipCheck {
+    /// `check = "none"`.
+    None,
+    /// `check = "balancer"`: the balancer of the node serves.
+    Balancer,
+    /// `check = { script = [...], interval = ..., fall = ..., rise = ... }`.
+    Script(crate::vip::Script),
+}
+
+/// `[service.NAME]`: what the cluster should know about a proxy beyond its own file.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Service {
+    pub name: String,
+    /// The name of a `listen` or `backend`.
+    pub proxy: String,
+    pub kind: ServiceKind,
+    pub span: Span,
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum ServiceKind {
+    /// Every server may serve at once.
+    Api,
+    /// One server at a time, sessions of a demoted server are closed.
+    Database,
+}

@@ -1,0 +1,64 @@
+//! A virtual IP group as the engine wants it, whatever language it was written in.
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::time::Duration;
+
+/// One VRRP instance on one node: made from `outlast.toml` or from keepalived's file by
+/// `effective` functions, with everything that depends on the node filled in.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Vip {
+    pub name: String,
+    /// Device the adverts use, and the addresses unless they name another.
+    pub interface: String,
+    /// 1-255.
+    pub router_id: u8,
+    /// 1-255.
+    pub priority: u8,
+    /// VRRP version 2: whole seconds on the wire.
+    pub advert_interval: Duration,
+    /// Whether a node that starts holds the address at once (`state MASTER`).
+    pub starts_as_master: bool,
+    /// Whether a stronger node takes the address from a weaker holder.
+    pub preempt: bool,
+    /// First 8 bytes of the password, padded with zeros; none: no authentication.
+    pub password: Option<[u8; 8]>,
+    pub addresses: Vec<Address>,
+    /// Source of adverts; the first address of `interface` where none is given.
+    pub source: Option<Ipv4Addr>,
+    /// Unicast peers; empty: multicast to 224.0.0.18.
+    pub unicast_peers: Vec<Ipv4Addr>,
+    pub track_interfaces: Vec<String>,
+    /// The vip waits for these; positions in the list of scripts.
+    pub track_scripts: Vec<Script>,
+    /// Whether a dead or frozen balancer of this node takes the address away (`check = "balancer"`).
+    pub track_balancer: bool,
+}
+
+/// An address and where it goes.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Address {
+    pub ip: IpAddr,
+    /// 32 for IPv4, 128 for IPv6 unless given.
+    pub prefix: u8,
+    pub device: Option<String>,
+    pub label: Option<String>,
+    pub broadcast: Option<Ipv4Addr>,
+}
+
+/// A check script, run as keepalived runs it.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Script {
+    pub name: String,
+    /// Program and arguments; no shell.
+    pub command: Vec<String>,
+    pub interval: Duration,
+    pub timeout: Duration,
+    pub fall: u32,
+    pub rise: u32,
+    /// 0: failure means fault; otherwise added to or taken from the priority.
+    pub weight: i16,
+    /// `init_fail`.
+    pub starts_failed: bool,
+    pub user: Option<String>,
+    pub group: Option<String>,
+}
