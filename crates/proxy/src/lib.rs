@@ -1,1 +1,8 @@
-//! TODO
+//! The data plane: one control thread, one worker thread per core.
+
+#![allow(dead_code, reason = "while it is built up")]
+
+mod control;
+mod counters;
+mod record;
+mod view;
