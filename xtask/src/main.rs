@@ -1,1 +1,72 @@
-fn main() {}
+//! Everything the project does to itself: `cargo xtask demo | test | verify | tidy | bench`.
+#![expect(clippy::print_stdout, reason = "a command line tool talks on its standard output")]
+
+mod bench;
+mod demo;
+mod packages;
+mod shell;
+mod test;
+mod tidy;
+mod verify;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask", about = "What the project does to itself")]
+struct Arguments {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Debug, Subcommand)]
+enum Task {
+    /// Build the executable and show a cloud that survives being killed
+    #[command(disable_help_flag = true)]
+    Demo {
+        /// Passed on to `outlast demo` (try `--list`)
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
+    /// Run every test of the workspace; name what was skipped and why
+    Test {
+        /// Passed on to the test runner, a filter for example
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
+    /// What must hold before a commit: format, lints, unit and sim tests, docs, tidy
+    Verify,
+    /// Layers, lengths, words, papers
+    Tidy {
+        /// Lower the numbers of tidy-ratchet.toml to what the tree has now
+        #[arg(long)]
+        update: bool,
+    },
+    /// Measure every scenario and the sizes, and compare them with what is promised
+    Bench {
+        /// Measure Debian's keepalived and haproxy as well
+        #[arg(long)]
+        against_stock: bool,
+        /// One scenario instead of all
+        #[arg(long, default_value = "all")]
+        scenario: String,
+    },
+}
+
+fn main() -> ExitCode {
+    let outcome = match Arguments::parse().task {
+        Task::Demo { arguments } => demo::run(&arguments),
+        Task::Test { arguments } => test::run(&arguments),
+        Task::Verify => verify::run(),
+        Task::Tidy { update } => tidy::run(update),
+        Task::Bench { against_stock, scenario } => bench::run(&scenario, against_stock),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("xtask: {failure}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,107 @@
+//! Debian packages that tests and measurements need: installed when root, named otherwise.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use crate::shell::{self, Failure, Outcome};
+
+#[derive(Debug)]
+pub(crate) struct Package {
+    name: &'static str,
+    /// Present when this program is.
+    program: &'static str,
+    why: &'static str,
+}
+
+const KEEPALIVED: Package = Package {
+    name: "keepalived",
+    program: "keepalived",
+    why: "the foreign peer in a mixed VRRP group, and the one we are measured against",
+};
+const HAPROXY: Package = Package {
+    name: "haproxy",
+    program: "haproxy",
+    why: "refuses the same four lines as we do, and is what we are measured against",
+};
+const SOCAT: Package = Package {
+    name: "socat",
+    program: "socat",
+    why: "the published check script asks the stats socket with it",
+};
+const SETPRIV: Package = Package {
+    name: "util-linux",
+    program: "setpriv",
+    why: "tests take capabilities away with setpriv and enter namespaces as a plain user",
+};
+
+/// What `cargo xtask test` wants to find.
+pub(crate) const TESTS: [Package; 4] = [KEEPALIVED, HAPROXY, SOCAT, SETPRIV];
+/// What a measurement against stock cannot do without.
+pub(crate) const STOCK: [Package; 3] = [KEEPALIVED, HAPROXY, SOCAT];
+
+/// Installs what is missing when root. Otherwise says what to install; whether that is fatal is the
+/// caller's business, tests skip by name.
+pub(crate) fn provide(wanted: &[Package]) -> Outcome {
+    let missing = || wanted.iter().filter(|p| shell::find_program(p.program).is_none());
+    if missing().next().is_none() {
+        return Ok(());
+    }
+    for package in missing() {
+        eprintln!("missing Debian package {}: {}", package.name, package.why);
+    }
+    let names: Vec<_> = missing().map(|package| package.name).collect();
+    if !shell::is_root() || shell::find_program("apt-get").is_none() {
+        let names = names.join(" ");
+        return Err(Failure::new(format!(
+            "as root: apt-get install --no-install-recommends {names}"
+        )));
+    }
+    let _quiet = NoServices::begin()?;
+    // A stale list is worth a try, so only the installation decides.
+    if let Err(failure) = shell::run(&mut apt(&["update", "--quiet=2"])) {
+        eprintln!("{failure}");
+    }
+    let mut install = apt(&["install", "--yes", "--quiet=2", "--no-install-recommends"]);
+    shell::run(install.args(&names))
+}
+
+fn apt(arguments: &[&str]) -> Command {
+    let mut command = Command::new("apt-get");
+    // No answer to a question: there may be nobody. stdout to stderr keeps our own output clean.
+    command.args(arguments).env("DEBIAN_FRONTEND", "noninteractive").stdin(Stdio::null());
+    command.stdout(std::io::stderr());
+    command
+}
+
+/// While it lives, installing keepalived or haproxy does not start them on the user's machine.
+#[derive(Debug)]
+struct NoServices {
+    ours: bool,
+}
+
+const POLICY: &str = "/usr/sbin/policy-rc.d";
+
+impl NoServices {
+    fn begin() -> Outcome<Self> {
+        if Path::new(POLICY).exists() {
+            return Ok(Self { ours: false });
+        }
+        // 101 is "action forbidden by policy" (invoke-rc.d's contract).
+        shell::write(Path::new(POLICY), "#!/bin/sh\nexit 101\n")?;
+        fs::set_permissions(POLICY, fs::Permissions::from_mode(0o755))
+            .map_err(Failure::trying(format_args!("making {POLICY} executable")))?;
+        Ok(Self { ours: true })
+    }
+}
+
+impl Drop for NoServices {
+    fn drop(&mut self) {
+        if self.ours
+            && let Err(error) = fs::remove_file(POLICY)
+        {
+            eprintln!("removing {POLICY}: {error}");
+        }
+    }
+}

@@ -1,0 +1,119 @@
+//! docs/status.md tells the truth: every row names a proof that exists, every scenario has a row.
+//!
+//! A proof is written `test: crate::words_of_its_name`, `demo: scenario`, `run: command` or
+//! `file: path`, in backquotes; a row without any says `not done` in its last column.
+
+use super::Finding;
+use super::tree::Tree;
+
+const STATUS: &str = "docs/status.md";
+/// Where the demo's table is.
+const SCENARIOS: &str = "crates/lab/src/scenario";
+
+pub(super) fn check(tree: &Tree) -> Vec<Finding> {
+    let Some(status) = tree.file(STATUS) else {
+        return vec![Finding::new(STATUS, 1, "is missing")];
+    };
+    let scenarios = scenarios(tree);
+    let mut findings = vec![];
+    for (line, row) in status.lines().filter(|(_, line)| is_row(line)) {
+        let proofs: Vec<_> = proofs(row).collect();
+        if proofs.is_empty() && !row.contains("not done") {
+            findings.push(Finding::new(STATUS, line, "names no proof and does not say `not done`"));
+        }
+        for (kind, what) in proofs {
+            let exists = match kind {
+                "test" => test_exists(tree, what),
+                "demo" => scenarios.iter().any(|(_, _, name)| name == what),
+                "file" => tree.files.iter().any(|file| file.path.starts_with(what)),
+                _ => what.starts_with("cargo xtask ") || what.starts_with("outlast "),
+            };
+            if !exists {
+                findings.push(Finding::new(STATUS, line, format!("there is no {kind} `{what}`")));
+            }
+        }
+    }
+    for (file, line, name) in &scenarios {
+        if !status.text.contains(&format!("`demo: {name}`")) {
+            let message = format!("scenario {name} has no row in {STATUS}");
+            findings.push(Finding::new(file, *line, message));
+        }
+    }
+    findings
+}
+
+/// Rows of the tables, without their heads.
+fn is_row(line: &str) -> bool {
+    line.starts_with("| ") && !line.starts_with("| #")
+}
+
+fn proofs(row: &str) -> impl Iterator<Item = (&str, &str)> {
+    let quoted = row.split('`').skip(1).step_by(2);
+    quoted.filter_map(|text| {
+        let (kind, what) = text.split_once(": ")?;
+        ["test", "demo", "run", "file"].contains(&kind).then_some((kind, what))
+    })
+}
+
+/// `crate::name`, or `crate::start_of_name*`.
+fn test_exists(tree: &Tree, what: &str) -> bool {
+    let Some((layer, name)) = what.split_once("::") else { return false };
+    let wanted = match name.strip_suffix('*') {
+        Some(start) => format!("fn {start}"),
+        None => format!("fn {name}("),
+    };
+    let in_layer =
+        |path: &str| path.strip_prefix("crates/").unwrap_or(path).starts_with(&format!("{layer}/"));
+    tree.files.iter().any(|file| in_layer(&file.path) && file.text.contains(&wanted))
+}
+
+/// File, line and name of every entry of the demo's table: `name: "balancer-killed"`.
+fn scenarios(tree: &Tree) -> Vec<(String, usize, String)> {
+    let mut found = vec![];
+    for file in tree.files.iter().filter(|file| file.path.starts_with(SCENARIOS)) {
+        for (line, text) in file.lines() {
+            let name = text.trim_start().strip_prefix("name: \"").and_then(|t| t.split_once('"'));
+            if let Some((name, _)) = name {
+                found.push((file.path.clone(), line, name.to_owned()));
+            }
+        }
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tree::File;
+    use super::*;
+
+    fn check_status(text: &str, expected: &[&str]) {
+        let table = "    name: \"balancer-killed\",\n";
+        let tree = Tree {
+            files: vec![
+                File::new(STATUS, text),
+                File::new("crates/lab/src/scenario/table.rs", table),
+                File::new("crates/engine/src/vip/tests.rs", "fn it_moves() {}\n"),
+            ],
+        };
+        let messages: Vec<_> = check(&tree).into_iter().map(|finding| finding.message).collect();
+        assert_eq!(messages, expected);
+    }
+
+    const ROW: &str = "| killed | `demo: balancer-killed` |\n";
+
+    #[test]
+    fn a_row_needs_a_proof_that_exists() {
+        check_status(&format!("{ROW}| a | `test: engine::it_moves` |\n"), &[]);
+        check_status(&format!("{ROW}| a | not done |\n"), &[]);
+        let nothing = "names no proof and does not say `not done`";
+        check_status(&format!("{ROW}| a | surely |\n"), &[nothing]);
+        let missing = "there is no test `engine::it_stays`";
+        check_status(&format!("{ROW}| a | `test: engine::it_stays` |\n"), &[missing]);
+    }
+
+    #[test]
+    fn a_scenario_needs_a_row() {
+        let missing = "scenario balancer-killed has no row in docs/status.md";
+        check_status("| #| demand | proof |\n", &[missing]);
+    }
+}
