@@ -121,12 +121,16 @@ pub enum VipCause {
     Named,
     /// A stronger advert.
     Stronger,
+    /// The vip process did not run for as long as others wait.
+    Stalled,
     /// `track_script` failed.
     Script,
     /// A tracked or own interface lost its carrier or is missing.
     Carrier,
     /// The balancer of this node does not serve.
     Balancer,
+    /// The kernel did not take the address.
+    Refused,
     /// The program is ending.
     Stopping,
     /// Taken over from the process before.

@@ -1,1 +1,16 @@
-//! TODO
+//! Every decision, without I/O.
+//!
+//! A decision is a machine: `step(now, input, &mut out)` takes a fact and writes orders into a
+//! [`Buffer`], `deadline()` says when it next wants to hear the time. No machine has a socket, a
+//! clock, a lock or a log call; drivers in `node` and `proxy` perform what it orders.
+
+pub mod balance;
+mod buffer;
+pub mod health;
+pub mod member;
+pub mod packet;
+pub mod role;
+pub mod vip;
+pub mod writer;
+
+pub use buffer::{Buffer, CAPACITY};

@@ -1,0 +1,677 @@
+//! Which node holds a virtual IP: VRRP version 2 on the wire, a named successor between our nodes.
+//!
+//! ```text
+//!                silence for master_down, goodbye + skew, or named by the holder
+//!        Backup ------------------------------------------------------------> Master
+//!        ^  ^                                                                  |  |
+//!        |  +------------ stronger advert, own stall, planned move ------------+  |
+//!        |  facts good again                                                      |
+//!        +------------------- Fault <---------------------------------------------+
+//!                  carrier, balancer or script says no; the kernel refuses the address
+//! ```
+//!
+//! Rules beyond RFC 3768 and 9568, each with its reason:
+//! - A holder that yields releases first and tells afterwards, so two never hold in order.
+//! - It names its successor in a sealed message; the named node claims at once, the others give it
+//!   [`GRACE`]. Foreign routers see nothing but a goodbye and an election with one candidate.
+//! - On every conflict both sides act: the loser releases and then shows itself once more as the
+//!   weaker one, the winner answers with an advert and a burst of gratuitous ARP. Without this a
+//!   heal leaves the clients' ARP entries at the loser for half a minute (vrrp.md 0.3).
+//! - A holder that finds that it did not run for as long as others wait drops the address first.
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::time::Duration;
+
+use base::Time;
+
+use crate::Buffer;
+
+mod burst;
+pub mod message;
+pub mod packet;
+mod peers;
+#[cfg(test)]
+mod tests;
+mod track;
+
+use burst::Burst;
+pub use message::{Group, HandOver, Hello};
+pub use packet::Advert;
+use peers::Peers;
+use track::Facts;
+
+/// Four per [`HELLO_LIFE`], so three may be lost before a peer cannot be named.
+pub const HELLO_INTERVAL: Duration = Duration::from_millis(250);
+/// A peer that was silent for longer is not named: it would let the address wait for nobody.
+pub const HELLO_LIFE: Duration = Duration::from_secs(1);
+/// What the others leave to the named successor: it needs about 1 ms, and a stall of a loaded
+/// machine rarely lasts longer than this.
+pub const GRACE: Duration = Duration::from_millis(200);
+/// Adverts of the node that handed over, sent before it released, may arrive after the message
+/// that names us (another socket, another network). For this long they are not taken for a rival.
+pub const ECHO: Duration = Duration::from_millis(200);
+/// After the kernel refused the address: often a device that is being made anew.
+pub const RECLAIM_PAUSE: Duration = Duration::from_secs(5);
+/// A holder that has held for less does not hand over to a stronger peer, so that a peer which
+/// never claims cannot make the address flap.
+pub const MOVE_PAUSE: Duration = Duration::from_secs(1);
+/// The address owner (RFC 3768 §5.3.4): master as soon as it may be.
+const OWNER: u8 = 255;
+
+/// One instance on this node.
+#[derive(Clone, Debug)]
+pub struct Config {
+    pub vip: config::vip::Vip,
+    /// Position of this node in the cluster file; 0 where there is none.
+    pub node: u16,
+    /// Source of this node's adverts.
+    pub source: Ipv4Addr,
+    /// Position of the network that carries the adverts, as sealed messages name it. None: none of
+    /// the cluster's.
+    pub network: Option<u8>,
+    /// Nodes of our own that share the secret; empty: RFC only.
+    pub peers: Vec<Peer>,
+    /// The kernel has the addresses already, from the process before.
+    pub adopted: bool,
+}
+
+/// Another node of the cluster.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Peer {
+    /// Position in the cluster file.
+    pub node: u16,
+    /// Its addresses on every network.
+    pub addresses: Vec<IpAddr>,
+}
+
+/// What the outside world tells the machine.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Input<'a> {
+    Advert {
+        source: Ipv4Addr,
+        advert: Advert<'a>,
+    },
+    /// A sealed message that arrived on `network`.
+    Hello {
+        network: u8,
+        hello: Hello,
+    },
+    HandOver(HandOver),
+    /// One run of `track_scripts[index]`.
+    Script {
+        index: usize,
+        passed: bool,
+    },
+    /// 0: the interface of the instance; `n`: `track_interfaces[n - 1]`.
+    Carrier {
+        interface: usize,
+        up: bool,
+    },
+    Balancer(Balancer),
+    /// The member machine says that this node is silent everywhere or has left.
+    PeerLost {
+        node: u16,
+    },
+    /// The kernel did not take the addresses.
+    Refused,
+    /// Somebody removed an address that we hold.
+    AddressLost,
+    /// The program ends.
+    Stop,
+    /// The deadline has come, or may have.
+    Timeout,
+}
+
+/// What this node's balancer can do for a client.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Balancer {
+    Serving,
+    /// Being replaced in place: what was known stays known.
+    Replacing,
+    Failed,
+}
+
+/// What the driver does, in this order. A failing action is reported and the rest is done.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Action {
+    /// Add the addresses to their devices. On failure: [`Input::Refused`].
+    Claim,
+    /// Remove them.
+    Release,
+    /// One gratuitous ARP (or neighbour advertisement) for each address. The machine spaces the
+    /// repetitions.
+    Announce,
+    Advertise {
+        priority: u8,
+    },
+    /// To every peer on every network.
+    HandOver(HandOver),
+    /// To every peer on every network.
+    Hello(Hello),
+    /// A getter gives another answer than at the last report.
+    Report,
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Role {
+    Backup,
+    Master,
+    /// Out of the race.
+    Fault,
+}
+
+/// Why an instance moved or may not hold.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Cause {
+    /// Nobody advertised for the master-down interval.
+    Silence,
+    /// The holder said goodbye (priority 0).
+    Goodbye,
+    /// The holder named this node.
+    Named,
+    /// A stronger advert, or a planned move to a stronger peer.
+    Stronger,
+    /// This process did not run for as long as others wait.
+    Stalled,
+    Script,
+    /// A tracked or own interface has no carrier or is missing.
+    Carrier,
+    Balancer,
+    /// The kernel did not take the address.
+    Refused,
+    Stopping,
+    /// Taken over from the process before.
+    Adopted,
+}
+
+/// Adverts that were not obeyed, by reason.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Counters {
+    pub obeyed: u64,
+    /// Another router id: another group on the same link.
+    pub router_id: u64,
+    pub interval: u64,
+    pub password: u64,
+    /// Unicast from a router that is not listed.
+    pub source: u64,
+    /// Obeyed all the same: the sender's list of addresses differs from ours.
+    pub addresses: u64,
+    /// Sealed messages of a node or a group that is not ours.
+    pub strangers: u64,
+}
+
+/// The higher rank wins the address. Ordered by priority, then by address (RFC 3768 §6.4.3).
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+struct Rank {
+    priority: u8,
+    address: Ipv4Addr,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum State {
+    Backup {
+        take_over_at: Time,
+        /// A goodbye does not shorten the wait to less than this: somebody was named.
+        not_before: Time,
+        /// What a take-over at `take_over_at` will be put down to.
+        reason: Cause,
+    },
+    Master {
+        advertise_at: Time,
+        since: Time,
+        burst: Burst,
+        /// Who named us.
+        heir_of: Option<u16>,
+    },
+    Fault,
+    Stopped,
+}
+
+/// What [`Action::Report`] is about.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+struct View {
+    role: Role,
+    successor: Option<u16>,
+    cause: Option<Cause>,
+    term: u64,
+}
+
+/// What makes a hello urgent.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+struct Offer {
+    role: Role,
+    eligible: bool,
+    priority: u8,
+}
+
+/// One VRRP instance.
+#[derive(Clone, Debug)]
+pub struct Vip {
+    config: Config,
+    group: Group,
+    state: State,
+    facts: Facts,
+    peers: Peers,
+    /// The highest term heard of: the present holder's.
+    term: u64,
+    cause: Option<Cause>,
+    successor: Option<u16>,
+    hello_at: Time,
+    offered: Option<Offer>,
+    reported: Option<View>,
+    counters: Counters,
+}
+
+impl Vip {
+    #[must_use]
+    pub fn new(config: Config, now: Time) -> Self {
+        let facts = Facts::new(&config.vip);
+        let (state, cause) = if config.adopted {
+            let burst = Burst::silent();
+            let held = State::Master { advertise_at: now, since: now, burst, heir_of: None };
+            (held, Some(Cause::Adopted))
+        } else {
+            (State::Fault, facts.fault(now))
+        };
+        let mut vip = Self {
+            group: Group::of(&config.vip),
+            peers: Peers::new(&config.peers),
+            config,
+            state,
+            facts,
+            term: 0,
+            cause,
+            successor: None,
+            hello_at: now,
+            offered: None,
+            reported: None,
+            counters: Counters::default(),
+        };
+        if matches!(vip.state, State::Fault) && vip.cause.is_none() {
+            vip.wait_as_backup(now);
+        }
+        vip
+    }
+
+    /// The only way in. Inputs that mean nothing in the present state are ignored, never a panic:
+    /// packets come from the network.
+    pub fn step(&mut self, now: Time, input: Input<'_>, out: &mut Buffer<Action>) {
+        self.notice_stall(now, out);
+        match input {
+            Input::Advert { source, advert } => {
+                if self.admits(source, &advert) {
+                    self.hear(now, Rank { priority: advert.priority, address: source }, out);
+                }
+            }
+            Input::Hello { network, hello } => self.hello(now, network, &hello, out),
+            Input::HandOver(message) => self.handed_over(now, message, out),
+            Input::Script { index, passed } => self.facts.script(index, passed),
+            Input::Carrier { interface, up } => self.facts.carrier(interface, up),
+            Input::Balancer(balancer) => self.facts.balancer(balancer),
+            Input::PeerLost { node } => self.peers.forget(node),
+            Input::Refused => {
+                if self.holding() {
+                    self.facts.refused_until(now + RECLAIM_PAUSE);
+                }
+            }
+            Input::AddressLost => {
+                if self.holding() {
+                    out.push(Action::Claim);
+                    self.announce(now, out);
+                }
+            }
+            Input::Stop => self.stop(now, out),
+            Input::Timeout => {}
+        }
+        self.reconsider(now, out);
+        self.keep_time(now, out);
+        self.publish(now, out);
+    }
+
+    /// When the machine next wants [`Input::Timeout`].
+    #[must_use]
+    pub fn deadline(&self) -> Time {
+        let own = match self.state {
+            State::Backup { take_over_at, .. } => take_over_at,
+            State::Master { advertise_at, burst, .. } => advertise_at.min(burst.next()),
+            State::Fault => self.facts.reconsider_at(),
+            State::Stopped => return Time::NEVER,
+        };
+        own.min(self.hello_at)
+    }
+
+    #[must_use]
+    pub fn role(&self) -> Role {
+        match self.state {
+            State::Backup { .. } => Role::Backup,
+            State::Master { .. } => Role::Master,
+            State::Fault | State::Stopped => Role::Fault,
+        }
+    }
+
+    /// Whether the addresses are on this node because of us.
+    #[must_use]
+    pub fn holding(&self) -> bool {
+        self.role() == Role::Master
+    }
+
+    /// Whom a hand-over would name; as of the last step.
+    #[must_use]
+    pub fn successor(&self) -> Option<u16> {
+        self.successor
+    }
+
+    /// Counts holders: grows with every hand-over and election that this node knows of.
+    #[must_use]
+    pub fn term(&self) -> u64 {
+        self.term
+    }
+
+    /// What keeps the instance out of the race, or moved it last.
+    #[must_use]
+    pub fn cause(&self) -> Option<Cause> {
+        self.cause
+    }
+
+    /// Priority with the weights of scripts; 1-254 unless this node owns the address.
+    #[must_use]
+    pub fn priority(&self) -> u8 {
+        match self.config.vip.priority {
+            OWNER => OWNER,
+            base => self.facts.weigh(base),
+        }
+    }
+
+    #[must_use]
+    pub fn group(&self) -> Group {
+        self.group
+    }
+
+    #[must_use]
+    pub fn counters(&self) -> Counters {
+        self.counters
+    }
+
+    /// How long silence must last before this node takes over (RFC 3768 §6.1).
+    #[must_use]
+    pub fn master_down(&self) -> Duration {
+        self.config.vip.advert_interval * 3 + self.skew()
+    }
+
+    fn skew(&self) -> Duration {
+        Duration::from_secs(1) * (256 - u32::from(self.priority())) / 256
+    }
+
+    /// What a node that was not named waits. Grows with the skew, so that two such nodes do not
+    /// claim at the same moment.
+    fn grace(&self) -> Duration {
+        self.skew().max(GRACE + self.skew() / 4)
+    }
+
+    fn rank(&self) -> Rank {
+        Rank { priority: self.priority(), address: self.config.source }
+    }
+
+    /// RFC 3768 §7.1, the part that depends on the instance.
+    fn admits(&mut self, source: Ipv4Addr, advert: &Advert<'_>) -> bool {
+        let vip = &self.config.vip;
+        let counter = if source == self.config.source {
+            return false; // our own, looped back
+        } else if advert.router_id != vip.router_id {
+            &mut self.counters.router_id
+        } else if !vip.unicast_peers.is_empty() && !vip.unicast_peers.contains(&source) {
+            &mut self.counters.source
+        } else if u64::from(advert.interval) != vip.advert_interval.as_secs() {
+            &mut self.counters.interval
+        } else if advert.password != vip.password {
+            &mut self.counters.password
+        } else {
+            // keepalived 2.2 drops an advert with another list, 2.4 accepts it: one forgotten line
+            // in one file is no reason for two holders.
+            let same = |a: &config::vip::Address| match a.ip {
+                IpAddr::V4(v4) => advert.addresses.contains(v4),
+                IpAddr::V6(_) => true,
+            };
+            self.counters.addresses += u64::from(!vip.addresses.iter().all(same));
+            self.counters.obeyed += 1;
+            return true;
+        };
+        *counter += 1;
+        false
+    }
+
+    /// Somebody says that it is master, or (priority 0) no longer.
+    fn hear(&mut self, now: Time, from: Rank, out: &mut Buffer<Action>) {
+        let until = now + self.skew();
+        match &mut self.state {
+            State::Fault | State::Stopped => {}
+            State::Backup { take_over_at, not_before, reason } => {
+                if from.priority == 0 {
+                    let sooner = (*take_over_at).min(until).max(*not_before);
+                    if sooner < *take_over_at {
+                        (*take_over_at, *reason) = (sooner, Cause::Goodbye);
+                    }
+                } else if !self.config.vip.preempt || from.priority >= self.priority() {
+                    self.wait_as_backup(now);
+                }
+                // A weaker master that we may preempt: the timer runs on (RFC 3768 §6.4.2).
+            }
+            State::Master { since, heir_of, .. } => {
+                let echo = now.since(*since) < ECHO
+                    && heir_of.is_some_and(|node| self.peers.owns(node, from.address));
+                if from.priority == 0 {
+                    self.advertise(now, out);
+                } else if !echo {
+                    self.settle(now, from, out);
+                }
+            }
+        }
+    }
+
+    /// Two masters: both act, in an order that ends with the winner's gratuitous ARP.
+    fn settle(&mut self, now: Time, rival: Rank, out: &mut Buffer<Action>) {
+        if rival > self.rank() {
+            out.push(Action::Release);
+            // Not a claim: the winner may not have heard of us, and must know that clients did.
+            out.push(Action::Advertise { priority: self.priority() });
+            self.cause = Some(Cause::Stronger);
+            self.wait_as_backup(now);
+        } else {
+            self.advertise(now, out);
+            self.announce(now, out);
+            self.offered = None; // a hello at once: the rival may hear us on another network only
+        }
+    }
+
+    fn hello(&mut self, now: Time, network: u8, hello: &Hello, out: &mut Buffer<Action>) {
+        if hello.group != self.group || !self.peers.heard(now, hello) {
+            self.counters.strangers += 1;
+            return;
+        }
+        // A hello from before a hand-over does not speak for the present holder.
+        let current = hello.term >= self.term;
+        self.term = self.term.max(hello.term);
+        let rank = Rank { priority: hello.priority, address: hello.source };
+        if hello.role == Role::Master && current && self.config.network == Some(network) {
+            // As good as an advert, and it survives a switch that loses multicast.
+            self.hear(now, rank, out);
+        }
+        let ready = hello.role == Role::Backup && hello.eligible;
+        if ready && self.config.vip.preempt && rank > self.rank() {
+            self.move_to_stronger(now, out);
+        }
+    }
+
+    /// `preempt` between our own nodes: a planned move instead of two masters for a moment.
+    fn move_to_stronger(&mut self, now: Time, out: &mut Buffer<Action>) {
+        if let State::Master { since, .. } = self.state
+            && now.since(since) >= MOVE_PAUSE
+        {
+            self.yield_address(now, out);
+            self.wait_for_named(now);
+            self.cause = Some(Cause::Stronger);
+        }
+    }
+
+    fn handed_over(&mut self, now: Time, message: HandOver, out: &mut Buffer<Action>) {
+        if message.group != self.group || !self.peers.knows(message.from) {
+            self.counters.strangers += 1;
+            return;
+        }
+        if message.term <= self.term {
+            return; // the same message by another network, or one that was overtaken
+        }
+        self.term = message.term;
+        match self.state {
+            State::Backup { .. } if message.to == self.config.node => {
+                self.hold(now, Cause::Named, Some(message.from), out);
+            }
+            State::Backup { .. } => self.wait_for_named(now),
+            State::Master { .. } | State::Fault | State::Stopped => {}
+        }
+    }
+
+    fn stop(&mut self, now: Time, out: &mut Buffer<Action>) {
+        if self.holding() {
+            self.yield_address(now, out);
+        }
+        self.state = State::Stopped;
+        self.cause = Some(Cause::Stopping);
+    }
+
+    /// Facts changed, or time made one better.
+    fn reconsider(&mut self, now: Time, out: &mut Buffer<Action>) {
+        match self.state {
+            State::Stopped => {}
+            State::Master { .. } => {
+                // What is not known yet does not take the address from a process that adopted it.
+                if let Some(cause) = self.facts.objection(now) {
+                    self.yield_address(now, out);
+                    self.state = State::Fault;
+                    self.cause = Some(cause);
+                }
+            }
+            State::Backup { .. } | State::Fault => match self.facts.fault(now) {
+                Some(cause) => {
+                    self.state = State::Fault;
+                    self.cause = Some(cause);
+                }
+                None if matches!(self.state, State::Fault) => {
+                    self.cause = None;
+                    self.wait_as_backup(now);
+                }
+                None => {}
+            },
+        }
+    }
+
+    fn keep_time(&mut self, now: Time, out: &mut Buffer<Action>) {
+        match &mut self.state {
+            State::Backup { take_over_at, reason, .. } => {
+                if now >= *take_over_at {
+                    let reason = *reason;
+                    self.term = self.term.saturating_add(1);
+                    self.hold(now, reason, None, out);
+                }
+            }
+            State::Master { advertise_at, burst, .. } => {
+                if burst.take(now) {
+                    out.push(Action::Announce);
+                }
+                if now >= *advertise_at {
+                    self.advertise(now, out);
+                }
+            }
+            State::Fault | State::Stopped => {}
+        }
+    }
+
+    /// A frozen or starved holder, awake again: others have waited long enough to take over. Drop
+    /// first, ask (a master answers a goodbye at once), and stand again if nobody speaks.
+    fn notice_stall(&mut self, now: Time, out: &mut Buffer<Action>) {
+        let interval = self.config.vip.advert_interval;
+        if let State::Master { advertise_at, .. } = self.state
+            && now > advertise_at + interval * 2
+        {
+            out.push(Action::Release);
+            out.push(Action::Advertise { priority: 0 });
+            let take_over_at = now + interval + self.skew();
+            self.state = State::Backup { take_over_at, not_before: now, reason: Cause::Silence };
+            self.cause = Some(Cause::Stalled);
+        }
+    }
+
+    fn wait_as_backup(&mut self, now: Time) {
+        let owner = self.priority() == OWNER;
+        let take_over_at = if owner { now } else { now + self.master_down() };
+        self.state = State::Backup { take_over_at, not_before: now, reason: Cause::Silence };
+    }
+
+    fn wait_for_named(&mut self, now: Time) {
+        let at = now + self.grace();
+        self.state = State::Backup { take_over_at: at, not_before: at, reason: Cause::Goodbye };
+    }
+
+    fn hold(&mut self, now: Time, cause: Cause, heir_of: Option<u16>, out: &mut Buffer<Action>) {
+        self.cause = Some(cause);
+        let (advertise_at, burst) = (now, Burst::silent());
+        self.state = State::Master { advertise_at, since: now, burst, heir_of };
+        out.push(Action::Claim);
+        self.announce(now, out);
+        self.advertise(now, out);
+    }
+
+    /// Release first, so that two never hold; then tell. The caller chooses the next state.
+    fn yield_address(&mut self, now: Time, out: &mut Buffer<Action>) {
+        out.push(Action::Release);
+        if let Some(to) = self.peers.successor(now) {
+            self.term = self.term.saturating_add(1);
+            let (group, from, term) = (self.group, self.config.node, self.term);
+            out.push(Action::HandOver(HandOver { group, from, to, term }));
+        }
+        out.push(Action::Advertise { priority: 0 });
+    }
+
+    fn advertise(&mut self, now: Time, out: &mut Buffer<Action>) {
+        out.push(Action::Advertise { priority: self.priority() });
+        if let State::Master { advertise_at, .. } = &mut self.state {
+            *advertise_at = now + self.config.vip.advert_interval;
+        }
+    }
+
+    fn announce(&mut self, now: Time, out: &mut Buffer<Action>) {
+        if let State::Master { burst, .. } = &mut self.state
+            && burst.restart(now)
+        {
+            out.push(Action::Announce);
+        }
+    }
+
+    /// Tells the peers and the operator what changed.
+    fn publish(&mut self, now: Time, out: &mut Buffer<Action>) {
+        self.successor = self.peers.successor(now);
+        let role = self.role();
+        if !self.config.peers.is_empty() {
+            let eligible = role != Role::Fault;
+            let offer = Offer { role, eligible, priority: self.priority() };
+            if now >= self.hello_at || self.offered != Some(offer) {
+                self.offered = Some(offer);
+                self.hello_at = now + HELLO_INTERVAL;
+                out.push(Action::Hello(self.greeting(offer)));
+            }
+        } else {
+            self.hello_at = Time::NEVER;
+        }
+        let view = View { role, successor: self.successor, cause: self.cause, term: self.term };
+        if self.reported != Some(view) {
+            self.reported = Some(view);
+            out.push(Action::Report);
+        }
+    }
+
+    fn greeting(&self, offer: Offer) -> Hello {
+        let Offer { role, eligible, priority } = offer;
+        let (group, node, source) = (self.group, self.config.node, self.config.source);
+        Hello { group, node, source, priority, role, eligible, term: self.term }
+    }
+}

@@ -1,0 +1,227 @@
+//! What our own nodes tell each other about a virtual IP, inside a sealed [`crate::packet`].
+//!
+//! ```text
+//! Hello:    |version|router id|key x4|node x2|source x4|priority|flags|term x8|       22 bytes
+//! HandOver: |version|router id|key x4|from x2|to x2|term x8|                          18 bytes
+//! ```
+//!
+//! Big endian, of fixed length. A change of the layout bumps [`VERSION`]; a receiver of another
+//! version drops the message, and the group falls back to RFC timers.
+
+use std::net::{IpAddr, Ipv4Addr};
+
+use super::Role;
+
+/// First byte of both bodies.
+pub const VERSION: u8 = 1;
+
+const ELIGIBLE: u8 = 1;
+const MASTER: u8 = 2;
+const FAULT: u8 = 4;
+
+/// Which virtual IP a message is about. Nodes may number their instances differently (they may run
+/// different keepalived files), so the name is made of what must be equal anyway.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub struct Group {
+    pub router_id: u8,
+    /// Hash of the set of addresses: one router id may serve on several links.
+    pub key: u32,
+}
+
+impl Group {
+    #[must_use]
+    pub fn of(vip: &config::vip::Vip) -> Self {
+        // The order of addresses in the file means nothing, so their hashes are added.
+        let key = vip.addresses.iter().map(|a| hash(a.ip)).fold(0, u32::wrapping_add);
+        Self { router_id: vip.router_id, key }
+    }
+}
+
+/// FNV-1a: stable for ever, and nobody gains by a collision within one sealed cluster.
+fn hash(address: IpAddr) -> u32 {
+    let fold = |bytes: &[u8]| {
+        bytes
+            .iter()
+            .fold(0x811c_9dc5_u32, |hash, byte| (hash ^ u32::from(*byte)).wrapping_mul(0x0100_0193))
+    };
+    match address {
+        IpAddr::V4(v4) => fold(&v4.octets()),
+        IpAddr::V6(v6) => fold(&v6.octets()),
+    }
+}
+
+/// "I am here, and this is what I could do": sent every [`super::HELLO_INTERVAL`] and at each
+/// change.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Hello {
+    pub group: Group,
+    /// Position in the cluster file.
+    pub node: u16,
+    /// Source of the sender's adverts: decides between equal priorities.
+    pub source: Ipv4Addr,
+    pub priority: u8,
+    pub role: Role,
+    /// Whether the sender could hold the address now.
+    pub eligible: bool,
+    pub term: u64,
+}
+
+/// "I have released the address, take it."
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct HandOver {
+    pub group: Group,
+    pub from: u16,
+    pub to: u16,
+    /// The term in which `to` holds.
+    pub term: u64,
+}
+
+impl Hello {
+    pub const LENGTH: usize = 22;
+
+    #[must_use]
+    pub fn encode(&self) -> [u8; Self::LENGTH] {
+        let role = match self.role {
+            Role::Backup => 0,
+            Role::Master => MASTER,
+            Role::Fault => FAULT,
+        };
+        let mut out = [0; Self::LENGTH];
+        head(self.group, &mut out);
+        out[6..8].copy_from_slice(&self.node.to_be_bytes());
+        out[8..12].copy_from_slice(&self.source.octets());
+        out[12] = self.priority;
+        out[13] = role | if self.eligible { ELIGIBLE } else { 0 };
+        out[14..22].copy_from_slice(&self.term.to_be_bytes());
+        out
+    }
+
+    /// None: not a hello of this version.
+    #[must_use]
+    pub fn decode(bytes: &[u8]) -> Option<Self> {
+        let bytes: &[u8; Self::LENGTH] = bytes.try_into().ok()?;
+        let group = group(bytes)?;
+        let role = match bytes[13] & !ELIGIBLE {
+            0 => Role::Backup,
+            MASTER => Role::Master,
+            FAULT => Role::Fault,
+            _ => return None,
+        };
+        Some(Self {
+            group,
+            node: u16::from_be_bytes(part(bytes, 6)),
+            source: Ipv4Addr::from(part::<4>(bytes, 8)),
+            priority: bytes[12],
+            role,
+            eligible: bytes[13] & ELIGIBLE != 0,
+            term: u64::from_be_bytes(part(bytes, 14)),
+        })
+    }
+}
+
+impl HandOver {
+    pub const LENGTH: usize = 18;
+
+    #[must_use]
+    pub fn encode(&self) -> [u8; Self::LENGTH] {
+        let mut out = [0; Self::LENGTH];
+        head(self.group, &mut out);
+        out[6..8].copy_from_slice(&self.from.to_be_bytes());
+        out[8..10].copy_from_slice(&self.to.to_be_bytes());
+        out[10..18].copy_from_slice(&self.term.to_be_bytes());
+        out
+    }
+
+    /// None: not a hand-over of this version.
+    #[must_use]
+    pub fn decode(bytes: &[u8]) -> Option<Self> {
+        let bytes: &[u8; Self::LENGTH] = bytes.try_into().ok()?;
+        Some(Self {
+            group: group(bytes)?,
+            from: u16::from_be_bytes(part(bytes, 6)),
+            to: u16::from_be_bytes(part(bytes, 8)),
+            term: u64::from_be_bytes(part(bytes, 10)),
+        })
+    }
+}
+
+fn head(group: Group, out: &mut [u8]) {
+    out[0] = VERSION;
+    out[1] = group.router_id;
+    out[2..6].copy_from_slice(&group.key.to_be_bytes());
+}
+
+fn group(bytes: &[u8]) -> Option<Group> {
+    (bytes[0] == VERSION)
+        .then(|| Group { router_id: bytes[1], key: u32::from_be_bytes(part(bytes, 2)) })
+}
+
+fn part<const N: usize>(bytes: &[u8], at: usize) -> [u8; N] {
+    bytes[at..at + N].try_into().expect("both layouts are longer than their last field's end")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn hex(bytes: &[u8]) -> String {
+        bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
+    const GROUP: Group = Group { router_id: 121, key: 0xdead_beef };
+
+    fn hello() -> Hello {
+        Hello {
+            group: GROUP,
+            node: 2,
+            source: Ipv4Addr::new(10, 79, 0, 43),
+            priority: 100,
+            role: Role::Master,
+            eligible: true,
+            term: 7,
+        }
+    }
+
+    #[test]
+    fn hello_keeps_its_bytes() {
+        let bytes = hello().encode();
+        assert_eq!(hex(&bytes), "0179deadbeef00020a4f002b64030000000000000007");
+        assert_eq!(Hello::decode(&bytes), Some(hello()));
+    }
+
+    #[test]
+    fn hand_over_keeps_its_bytes() {
+        let message = HandOver { group: GROUP, from: 0, to: 1, term: 258 };
+        let bytes = message.encode();
+        assert_eq!(hex(&bytes), "0179deadbeef000000010000000000000102");
+        assert_eq!(HandOver::decode(&bytes), Some(message));
+    }
+
+    #[test]
+    fn every_role_survives_the_wire() {
+        for role in [Role::Backup, Role::Master, Role::Fault] {
+            for eligible in [false, true] {
+                let sent = Hello { role, eligible, ..hello() };
+                assert_eq!(Hello::decode(&sent.encode()), Some(sent));
+            }
+        }
+    }
+
+    #[test]
+    fn other_versions_lengths_and_roles_are_dropped() {
+        let good = hello().encode();
+        let mut newer = good;
+        newer[0] = 2;
+        let mut both_roles = good;
+        both_roles[13] = MASTER | FAULT;
+        let mut unknown_flag = good;
+        unknown_flag[13] |= 0x80;
+        for bytes in [&newer[..], &both_roles, &unknown_flag, &good[..21], &[]] {
+            assert_eq!(Hello::decode(bytes), None, "{}", hex(bytes));
+        }
+        let mut newer = HandOver { group: GROUP, from: 0, to: 1, term: 1 }.encode();
+        newer[0] = 0;
+        assert_eq!(HandOver::decode(&newer), None);
+        assert_eq!(HandOver::decode(&[1; 19]), None);
+    }
+}

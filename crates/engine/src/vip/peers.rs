@@ -1,0 +1,63 @@
+//! What is known about our own other nodes: who could take over.
+
+use std::cmp::Reverse;
+use std::net::{IpAddr, Ipv4Addr};
+
+use base::Time;
+
+use super::{HELLO_LIFE, Hello, Peer, Role};
+
+#[derive(Clone, Debug)]
+pub(super) struct Peers(Vec<Known>);
+
+#[derive(Clone, Debug)]
+struct Known {
+    peer: Peer,
+    last: Option<(Time, Hello)>,
+}
+
+impl Peers {
+    pub(super) fn new(peers: &[Peer]) -> Self {
+        Self(peers.iter().map(|peer| Known { peer: peer.clone(), last: None }).collect())
+    }
+
+    pub(super) fn knows(&self, node: u16) -> bool {
+        self.0.iter().any(|known| known.peer.node == node)
+    }
+
+    /// Whether `address` is one of the node's, by the cluster file or by its own word.
+    pub(super) fn owns(&self, node: u16, address: Ipv4Addr) -> bool {
+        self.0.iter().filter(|known| known.peer.node == node).any(|known| {
+            known.peer.addresses.contains(&IpAddr::V4(address))
+                || known.last.is_some_and(|(_, hello)| hello.source == address)
+        })
+    }
+
+    /// False: from a node that is not in the cluster file.
+    pub(super) fn heard(&mut self, now: Time, hello: &Hello) -> bool {
+        let known = self.0.iter_mut().find(|known| known.peer.node == hello.node);
+        let Some(known) = known else { return false };
+        known.last = Some((now, *hello));
+        true
+    }
+
+    pub(super) fn forget(&mut self, node: u16) {
+        for known in self.0.iter_mut().filter(|known| known.peer.node == node) {
+            known.last = None;
+        }
+    }
+
+    /// Whom to name: of those who could hold now and spoke lately, the highest priority, then the
+    /// highest address, as an election would end. Equal in both (a mistake in the files): the first
+    /// in the cluster file.
+    pub(super) fn successor(&self, now: Time) -> Option<u16> {
+        self.0
+            .iter()
+            .filter_map(|known| known.last)
+            .filter(|(at, hello)| {
+                now.since(*at) <= HELLO_LIFE && hello.eligible && hello.role != Role::Fault
+            })
+            .max_by_key(|(_, hello)| (hello.priority, hello.source, Reverse(hello.node)))
+            .map(|(_, hello)| hello.node)
+    }
+}

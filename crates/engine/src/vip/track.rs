@@ -1,0 +1,195 @@
+//! Facts about this node that decide whether it may hold, and with which priority.
+
+use base::Time;
+use config::vip::Script;
+
+use super::{Balancer, Cause};
+
+/// Everything that is tracked. What was never told is unknown: it keeps a node from standing for
+/// the address, but takes it from nobody.
+#[derive(Clone, Debug)]
+pub(super) struct Facts {
+    /// The instance's own interface, then the tracked ones.
+    carriers: Vec<Option<bool>>,
+    scripts: Vec<Count>,
+    /// Outer none: not tracked.
+    balancer: Option<Option<bool>>,
+    refused_until: Time,
+}
+
+/// The results of one script, counted as keepalived counts: the first result decides at once.
+#[derive(Clone, Debug)]
+struct Count {
+    fall: u32,
+    rise: u32,
+    weight: i16,
+    up: Option<bool>,
+    /// Results in a row that contradict `up`.
+    against: u32,
+}
+
+impl Facts {
+    pub(super) fn new(vip: &config::vip::Vip) -> Self {
+        Self {
+            carriers: vec![None; 1 + vip.track_interfaces.len()],
+            scripts: vip.track_scripts.iter().map(Count::new).collect(),
+            balancer: vip.track_balancer.then_some(None),
+            refused_until: Time::ZERO,
+        }
+    }
+
+    pub(super) fn carrier(&mut self, interface: usize, up: bool) {
+        if let Some(carrier) = self.carriers.get_mut(interface) {
+            *carrier = Some(up);
+        }
+    }
+
+    pub(super) fn script(&mut self, index: usize, passed: bool) {
+        if let Some(script) = self.scripts.get_mut(index) {
+            script.record(passed);
+        }
+    }
+
+    pub(super) fn balancer(&mut self, told: Balancer) {
+        if let Some(known) = &mut self.balancer {
+            match told {
+                Balancer::Serving => *known = Some(true),
+                Balancer::Replacing => {}
+                Balancer::Failed => *known = Some(false),
+            }
+        }
+    }
+
+    pub(super) fn refused_until(&mut self, time: Time) {
+        self.refused_until = time;
+    }
+
+    /// When time alone may make a fact better.
+    pub(super) fn reconsider_at(&self) -> Time {
+        if self.refused_until > Time::ZERO { self.refused_until } else { Time::NEVER }
+    }
+
+    /// Why a holder must let go.
+    pub(super) fn objection(&self, now: Time) -> Option<Cause> {
+        self.first(now, |fact| fact == Some(false))
+    }
+
+    /// Why this node may not stand for the address.
+    pub(super) fn fault(&self, now: Time) -> Option<Cause> {
+        self.first(now, |fact| fact != Some(true))
+    }
+
+    fn first(&self, now: Time, bad: impl Fn(Option<bool>) -> bool) -> Option<Cause> {
+        let mut fatal = self.scripts.iter().filter(|script| script.weight == 0);
+        if self.carriers.iter().any(|carrier| bad(*carrier)) {
+            Some(Cause::Carrier)
+        } else if self.balancer.is_some_and(&bad) {
+            Some(Cause::Balancer)
+        } else if fatal.any(|script| bad(script.up)) {
+            Some(Cause::Script)
+        } else {
+            (now < self.refused_until).then_some(Cause::Refused)
+        }
+    }
+
+    /// Positive weights count while their script is up, negative ones while it is down.
+    pub(super) fn weigh(&self, base: u8) -> u8 {
+        let sum: i32 = self
+            .scripts
+            .iter()
+            .filter(|script| script.up == Some(script.weight > 0))
+            .map(|script| i32::from(script.weight))
+            .sum();
+        let weighed = (i32::from(base) + sum).clamp(1, 254);
+        u8::try_from(weighed).expect("clamped to 1-254")
+    }
+}
+
+impl Count {
+    fn new(script: &Script) -> Self {
+        let up = script.starts_failed.then_some(false);
+        Self { fall: script.fall, rise: script.rise, weight: script.weight, up, against: 0 }
+    }
+
+    fn record(&mut self, passed: bool) {
+        let Some(up) = self.up else {
+            self.up = Some(passed);
+            return;
+        };
+        self.against = if passed == up { 0 } else { self.against.saturating_add(1) };
+        let needed = if up { self.fall } else { self.rise };
+        if self.against > 0 && self.against >= needed {
+            self.up = Some(passed);
+            self.against = 0;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn rise_3_fall_2() {
+        let rows = [
+            ("", false, None),
+            ("+", false, Some(true)),
+            ("-", false, Some(false)),
+            ("+-", false, Some(true)),
+            ("+--", false, Some(false)),
+            ("+-+-", false, Some(true)),
+            ("-++", false, Some(false)),
+            ("-+++", false, Some(true)),
+            ("-++-++", false, Some(false)),
+            ("", true, Some(false)),
+            ("++", true, Some(false)),
+            ("+++", true, Some(true)),
+        ];
+        for (results, starts_failed, up) in rows {
+            let mut count = Count::new(&Script { starts_failed, ..script(0) });
+            results.chars().for_each(|result| count.record(result == '+'));
+            assert_eq!(count.up, up, "after {results:?}, init_fail {starts_failed}");
+        }
+    }
+
+    #[test]
+    fn weights_move_the_priority_within_1_to_254() {
+        let rows = [
+            (100, 20, "+", 120),
+            (100, 20, "-", 100),
+            (100, 20, "", 100),
+            (100, -20, "+", 100),
+            (100, -20, "-", 80),
+            (10, -20, "-", 1),
+            (250, 20, "+", 254),
+        ];
+        for (base, weight, results, expected) in rows {
+            let mut count = Count::new(&script(weight));
+            results.chars().for_each(|result| count.record(result == '+'));
+            let facts = Facts {
+                carriers: vec![],
+                scripts: vec![count],
+                balancer: None,
+                refused_until: Time::ZERO,
+            };
+            assert_eq!(facts.weigh(base), expected, "{base} with {weight} after {results:?}");
+        }
+    }
+
+    fn script(weight: i16) -> Script {
+        Script {
+            name: "check_alive".to_owned(),
+            command: vec!["true".to_owned()],
+            interval: Duration::from_secs(2),
+            timeout: Duration::from_secs(2),
+            fall: 2,
+            rise: 3,
+            weight,
+            starts_failed: false,
+            user: None,
+            group: None,
+        }
+    }
+}
