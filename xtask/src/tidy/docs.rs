@@ -17,7 +17,7 @@ const MACHINE: [&str; 6] = [
 const NOTES: [&str; 3] = [concat!("TO", "DO"), concat!("FIX", "ME"), concat!("XX", "X:")];
 
 /// Each sense has its own name (docs/glossary.md).
-const LEASES: [&str; 3] = ["vip", "leader", "watchdog"];
+const SENSES: [&str; 3] = ["vip", "leader", "watchdog"];
 
 pub(super) fn check(file: &File) -> Vec<Finding> {
     let mut findings = vec![];
@@ -58,7 +58,7 @@ fn bare_leases(file: &File) -> Vec<Finding> {
             let word: String = part.chars().filter(|c| c.is_alphanumeric() || *c == '_').collect();
             let word = word.to_lowercase();
             let bare = matches!(word.as_str(), "lease" | "leases" | "leased");
-            if bare && !quoted && !LEASES.contains(&before.as_str()) {
+            if bare && !quoted && !SENSES.contains(&before.as_str()) {
                 let message =
                     "which sense? vip lease, leader lease or watchdog lease (docs/glossary.md)";
                 findings.push(Finding::new(&file.path, line, message));
