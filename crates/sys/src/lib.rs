@@ -1,1 +1,22 @@
-//! TODO
+//! The kernel, as safe calls: clock, epoll, sockets, raw VRRP and ARP, netlink, namespaces,
+//! processes and descriptors.
+//!
+//! The only crate with `unsafe`. It decides nothing and knows nothing about the cluster; whoever
+//! calls it turns an engine's action into one of these verbs. Linux only.
+#![allow(unsafe_code, reason = "this crate is the one place for calls that rustix does not wrap")]
+
+pub mod arp;
+pub mod channel;
+pub mod clock;
+pub mod memory;
+pub mod netlink;
+pub mod netns;
+pub mod poll;
+pub mod process;
+mod raw;
+pub mod rights;
+pub mod schedule;
+pub mod signal;
+pub mod silence;
+pub mod socket;
+pub mod vrrp;

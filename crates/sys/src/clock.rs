@@ -1,0 +1,42 @@
+//! The two clocks: one that only goes forward, one that people read.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use rustix::time::{ClockId, clock_gettime};
+
+use base::Time;
+
+/// Now, on `CLOCK_MONOTONIC`: the same origin in every process of the machine.
+#[must_use]
+pub fn now() -> Time {
+    let now = clock_gettime(ClockId::Monotonic);
+    let seconds = u64::try_from(now.tv_sec).unwrap_or(0);
+    let nanos = u64::try_from(now.tv_nsec).unwrap_or(0);
+    Time::from_nanos(seconds * 1_000_000_000 + nanos)
+}
+
+/// Now, for people.
+#[must_use]
+#[expect(clippy::disallowed_methods, reason = "the one place where the wall clock is read")]
+pub fn wall() -> SystemTime {
+    SystemTime::now()
+}
+
+/// Milliseconds since 1970 (UTC), for people and event logs.
+#[must_use]
+pub fn wall_ms() -> u64 {
+    let since = wall().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_clock_does_not_go_back() {
+        let before = now();
+        assert!(now() >= before);
+        assert!(before > Time::ZERO);
+    }
+}

@@ -1,0 +1,87 @@
+//! Hearing of changes as they happen.
+
+use std::collections::VecDeque;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
+
+use super::transport::Transport;
+use super::{Address, Link, read_address, read_link};
+
+/// Tells of devices and addresses of one network namespace.
+#[derive(Debug)]
+pub struct Monitor {
+    transport: Transport,
+    /// What came in one datagram; the kernel sends few messages in each.
+    heard: VecDeque<Change>,
+}
+
+/// What happened.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Change {
+    /// A device is new or changed, or gone.
+    Link {
+        link: Link,
+        gone: bool,
+    },
+    Address {
+        address: Address,
+        gone: bool,
+    },
+    /// More happened than was read in time: ask for everything anew.
+    Lost,
+}
+
+const GROUPS: [u32; 3] = [1, 5, 9]; // RTNLGRP_LINK, IPV4_IFADDR, IPV6_IFADDR
+
+impl Monitor {
+    /// Hears what changes in this thread's network namespace from now on.
+    ///
+    /// # Errors
+    /// When the process has no descriptor left.
+    pub fn open() -> io::Result<Self> {
+        let groups = GROUPS.iter().fold(0, |bits, group| bits | 1 << (group - 1));
+        Ok(Self { transport: Transport::open(groups)?, heard: VecDeque::with_capacity(64) })
+    }
+
+    /// The next change, or none for now.
+    ///
+    /// # Errors
+    /// None that a correct program sees.
+    #[expect(clippy::should_implement_trait, reason = "`None` is not the end")]
+    pub fn next(&mut self) -> io::Result<Option<Change>> {
+        while self.heard.is_empty() {
+            let heard = &mut self.heard;
+            let told = self.transport.hear(&mut |kind, body| heard.extend(read(kind, body)));
+            match told {
+                Ok(true) => {}
+                Ok(false) => return Ok(None),
+                Err(error) if error.raw_os_error() == Some(libc::ENOBUFS) => {
+                    self.heard.push_back(Change::Lost);
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(self.heard.pop_front())
+    }
+}
+
+fn read(kind: u16, body: &[u8]) -> Option<Change> {
+    match kind {
+        libc::RTM_NEWLINK => read_link(body).map(|link| Change::Link { link, gone: false }),
+        libc::RTM_DELLINK => read_link(body).map(|link| Change::Link { link, gone: true }),
+        libc::RTM_NEWADDR => {
+            read_address(body).map(|address| Change::Address { address, gone: false })
+        }
+        libc::RTM_DELADDR => {
+            read_address(body).map(|address| Change::Address { address, gone: true })
+        }
+        _ => None,
+    }
+}
+
+impl AsFd for Monitor {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.transport.as_fd()
+    }
+}

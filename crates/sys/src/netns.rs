@@ -1,0 +1,87 @@
+//! Network namespaces: a whole network of nodes inside one machine.
+
+use std::fs::File;
+use std::io;
+use std::os::fd::{BorrowedFd, OwnedFd};
+use std::path::Path;
+use std::thread;
+
+use rustix::thread::{LinkNameSpaceType, UnshareFlags, move_into_link_name_space, unshare_unsafe};
+
+pub use isolate::{Isolated, isolate};
+
+mod isolate;
+
+/// The namespace of this thread.
+///
+/// # Errors
+/// When `/proc` is not mounted.
+pub fn current() -> io::Result<OwnedFd> {
+    Ok(File::open("/proc/thread-self/ns/net")?.into())
+}
+
+/// Moves this thread, and those it starts later, into a namespace.
+///
+/// # Errors
+/// Without `CAP_SYS_ADMIN`.
+pub fn enter(fd: BorrowedFd<'_>) -> io::Result<()> {
+    Ok(move_into_link_name_space(fd, Some(LinkNameSpaceType::Network))?)
+}
+
+/// Makes a namespace, with its loopback up; it lives as long as the descriptor, a device's pair or
+/// a process inside.
+///
+/// # Errors
+/// Without `CAP_SYS_ADMIN`.
+pub fn create() -> io::Result<OwnedFd> {
+    in_thread(|| {
+        // SAFETY: a network namespace does not concern the memory or descriptors of this thread.
+        unsafe { unshare_unsafe(UnshareFlags::NEWNET)? };
+        loopback_up()?;
+        current()
+    })?
+}
+
+/// Runs `work` in a thread inside a namespace. Sockets it opens stay there.
+///
+/// # Errors
+/// Without `CAP_SYS_ADMIN`.
+///
+/// # Panics
+/// When `work` does.
+pub fn within<T: Send>(fd: BorrowedFd<'_>, work: impl FnOnce() -> T + Send) -> io::Result<T> {
+    in_thread(|| {
+        enter(fd)?;
+        Ok(work())
+    })?
+}
+
+/// Sets a kernel parameter, as `net.ipv4.ip_nonlocal_bind`; those under `net` are of the calling
+/// thread's namespace.
+///
+/// # Errors
+/// When there is no such parameter or it may not be set.
+pub fn set_sysctl(name: &str, value: &str) -> io::Result<()> {
+    let path = Path::new("/proc/sys").join(name.replace('.', "/"));
+    std::fs::write(path, value)
+}
+
+/// Brings up `lo` in this thread's namespace.
+///
+/// # Errors
+/// Without `CAP_NET_ADMIN`.
+pub fn loopback_up() -> io::Result<()> {
+    /// The kernel makes it first, so its number is always 1.
+    const LOOPBACK: u32 = 1;
+    crate::netlink::Netlink::open()?.set_up(LOOPBACK, true)
+}
+
+fn in_thread<T: Send>(work: impl FnOnce() -> T + Send) -> io::Result<T> {
+    thread::scope(|scope| {
+        let thread = thread::Builder::new().name("netns".to_owned()).spawn_scoped(scope, work)?;
+        match thread.join() {
+            Ok(result) => Ok(result),
+            Err(panic) => std::panic::resume_unwind(panic),
+        }
+    })
+}

@@ -1,0 +1,174 @@
+//! Who this process is and what it may do.
+
+use std::ffi::{CStr, CString};
+use std::io;
+use std::mem::MaybeUninit;
+use std::path::Path;
+
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use rustix::thread::CapabilitySet;
+
+use crate::raw::check;
+
+/// Longest entry of the user database that is read (bytes).
+const LONGEST_ENTRY: usize = 1024 * 1024;
+
+/// A right that the kernel checks one by one.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Capability {
+    /// Addresses, devices, non-local binds.
+    NetAdmin,
+    /// Raw and packet sockets.
+    NetRaw,
+    /// Ports below 1024.
+    NetBindService,
+    /// Real-time scheduling. Inside of a user namespace it is had without effect.
+    SysNice,
+    SysAdmin,
+}
+
+/// Numbers of a user and its first group.
+#[must_use]
+pub fn user(name: &str) -> Option<(u32, u32)> {
+    let name = CString::new(name).ok()?;
+    look_up(|buffer: &mut [libc::c_char]| {
+        let mut entry = MaybeUninit::<libc::passwd>::uninit();
+        let mut found = std::ptr::null_mut();
+        // SAFETY: all pointers are to live memory of the sizes given.
+        let code = unsafe {
+            libc::getpwnam_r(
+                name.as_ptr(),
+                entry.as_mut_ptr(),
+                buffer.as_mut_ptr(),
+                buffer.len(),
+                &raw mut found,
+            )
+        };
+        // SAFETY: a non-null result says that the entry was filled.
+        (code, (!found.is_null()).then(|| unsafe { ((*found).pw_uid, (*found).pw_gid) }))
+    })
+}
+
+/// Number of a group.
+#[must_use]
+pub fn group(name: &str) -> Option<u32> {
+    let name = CString::new(name).ok()?;
+    look_up(|buffer: &mut [libc::c_char]| {
+        let mut entry = MaybeUninit::<libc::group>::uninit();
+        let mut found = std::ptr::null_mut();
+        // SAFETY: all pointers are to live memory of the sizes given.
+        let code = unsafe {
+            libc::getgrnam_r(
+                name.as_ptr(),
+                entry.as_mut_ptr(),
+                buffer.as_mut_ptr(),
+                buffer.len(),
+                &raw mut found,
+            )
+        };
+        // SAFETY: a non-null result says that the entry was filled.
+        (code, (!found.is_null()).then(|| unsafe { (*found).gr_gid }))
+    })
+}
+
+fn look_up<T>(mut ask: impl FnMut(&mut [libc::c_char]) -> (i32, Option<T>)) -> Option<T> {
+    let mut buffer = vec![0; 4096];
+    loop {
+        match ask(&mut buffer) {
+            (libc::ERANGE, _) if buffer.len() < LONGEST_ENTRY => buffer.resize(buffer.len() * 4, 0),
+            (_, found) => return found,
+        }
+    }
+}
+
+/// Makes `path` the root folder and the present one.
+///
+/// # Errors
+/// Without the right, or when there is no such folder.
+pub fn chroot(path: &Path) -> io::Result<()> {
+    rustix::process::chroot(path)?;
+    Ok(rustix::process::chdir(c"/")?)
+}
+
+/// Gives up every right but those of a user: the whole process, for good.
+///
+/// # Errors
+/// Without the right to change.
+pub fn drop_to(uid: u32, gid: u32) -> io::Result<()> {
+    // SAFETY: the list has the one entry that is announced. glibc changes all threads.
+    check(unsafe { libc::setgroups(1, &raw const gid) })?;
+    // SAFETY: numbers only.
+    check(unsafe { libc::setresgid(gid, gid, gid) })?;
+    // SAFETY: numbers only.
+    check(unsafe { libc::setresuid(uid, uid, uid) }).map(drop)
+}
+
+/// Whether the effective user is number 0 (here, maybe of a user namespace).
+#[must_use]
+pub fn is_root() -> bool {
+    rustix::process::geteuid().is_root()
+}
+
+/// Whether this thread has the right in its user namespace.
+#[must_use]
+pub fn has_capability(capability: Capability) -> bool {
+    let wanted = match capability {
+        Capability::NetAdmin => CapabilitySet::NET_ADMIN,
+        Capability::NetRaw => CapabilitySet::NET_RAW,
+        Capability::NetBindService => CapabilitySet::NET_BIND_SERVICE,
+        Capability::SysNice => CapabilitySet::SYS_NICE,
+        Capability::SysAdmin => CapabilitySet::SYS_ADMIN,
+    };
+    rustix::thread::capabilities(None).is_ok_and(|sets| sets.effective.contains(wanted))
+}
+
+/// Raises the limit of open descriptors as far as allowed, at most to `wanted`; returns what is in
+/// force now.
+///
+/// # Errors
+/// None that a correct program sees.
+pub fn raise_open_files(wanted: u64) -> io::Result<u64> {
+    let old = getrlimit(Resource::Nofile);
+    let current = old.current.unwrap_or(u64::MAX);
+    if current >= wanted {
+        return Ok(current);
+    }
+    let maximum = old.maximum.unwrap_or(u64::MAX);
+    let limit = |current, maximum| Rlimit { current: Some(current), maximum: Some(maximum) };
+    if maximum < wanted && setrlimit(Resource::Nofile, limit(wanted, wanted)).is_ok() {
+        return Ok(wanted);
+    }
+    let reachable = wanted.min(maximum);
+    setrlimit(Resource::Nofile, Rlimit { current: Some(reachable), maximum: old.maximum })?;
+    Ok(reachable)
+}
+
+/// The name of this machine (of its UTS namespace).
+#[must_use]
+pub fn host_name() -> String {
+    let mut buffer = [0_u8; 256];
+    // SAFETY: the buffer has the length given, less one byte that stays zero.
+    unsafe { libc::gethostname(buffer.as_mut_ptr().cast(), buffer.len() - 1) };
+    CStr::from_bytes_until_nul(&buffer)
+        .map(|name| name.to_string_lossy().into_owned())
+        .unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn users_and_groups_are_found_by_name() {
+        assert_eq!(user("root"), Some((0, 0)));
+        assert_eq!(group("root"), Some(0));
+        assert_eq!(user("nobody-of-that-name"), None);
+        assert_eq!(group("no group"), None);
+    }
+
+    #[test]
+    fn the_limit_of_descriptors_never_sinks() {
+        let before = raise_open_files(1).unwrap();
+        assert!(raise_open_files(before).unwrap() >= before);
+    }
+}

@@ -1,0 +1,131 @@
+//! Raw sockets of IP protocol 112, one per interface.
+
+use std::fmt;
+use std::io;
+use std::net::{Ipv4Addr, SocketAddrV4};
+use std::ops::Range;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use rustix::net::{
+    AddressFamily, Protocol, RecvFlags, SendFlags, SocketFlags, SocketType, sockopt,
+};
+
+use crate::raw::{bind_to_device, interface_index, set_option};
+
+/// Where adverts go unless peers are named (RFC 3768 5.2.2).
+pub const GROUP: Ipv4Addr = Ipv4Addr::new(224, 0, 0, 18);
+
+/// The only TTL an advert is accepted with: it crossed no router (RFC 3768 5.2.3).
+pub const TTL: u8 = 255;
+
+const PROTOCOL: u8 = 112;
+const HEADER: usize = 20;
+
+/// Longest payload sent; an advert with 255 addresses needs 1036 (bytes).
+const LONGEST: usize = 1480 - HEADER;
+
+/// "Internetwork control", as routers mark what keeps the network together.
+const TYPE_OF_SERVICE: u8 = 0xc0;
+
+/// Sends and receives adverts on one interface.
+#[derive(Debug)]
+pub struct Socket {
+    fd: OwnedFd,
+}
+
+/// One packet.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Received {
+    pub source: Ipv4Addr,
+    pub destination: Ipv4Addr,
+    pub ttl: u8,
+    /// Place of the advert in the buffer.
+    pub payload: Range<usize>,
+}
+
+impl fmt::Display for Received {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} to {}, ttl {}", self.source, self.destination, self.ttl)
+    }
+}
+
+impl Socket {
+    /// Opens a socket on the interface as it is now; one that was deleted and made again needs a
+    /// new socket. Without `multicast` it only sends to the group, and receives unicast.
+    ///
+    /// # Errors
+    /// Without `CAP_NET_RAW`, or when there is no such interface.
+    pub fn open(interface: &str, multicast: bool) -> io::Result<Self> {
+        let protocol = rustix::net::RawProtocol::new(u32::from(PROTOCOL));
+        let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
+        let fd = rustix::net::socket_with(
+            AddressFamily::INET,
+            SocketType::RAW,
+            flags,
+            protocol.map(Protocol::from_raw),
+        )?;
+        let index = interface_index(interface)?;
+        bind_to_device(fd.as_fd(), interface)?;
+        set_option(fd.as_fd(), libc::IPPROTO_IP, libc::IP_HDRINCL, &1_i32)?;
+        set_option(fd.as_fd(), libc::IPPROTO_IP, libc::IP_MULTICAST_ALL, &0_i32)?;
+        set_option(fd.as_fd(), libc::SOL_SOCKET, libc::SO_PRIORITY, &6_i32)?;
+        sockopt::set_ip_multicast_if_with_ifindex(&fd, &GROUP, &Ipv4Addr::UNSPECIFIED, index)?;
+        sockopt::set_ip_multicast_loop(&fd, false)?;
+        if multicast {
+            let any = Ipv4Addr::UNSPECIFIED;
+            sockopt::set_ip_add_membership_with_ifindex(&fd, &GROUP, &any, index)?;
+        }
+        Ok(Self { fd })
+    }
+
+    /// Sends one advert with TTL 255. `source` need not be an address of this node any more.
+    ///
+    /// # Errors
+    /// When the interface is down or gone.
+    pub fn send(&self, source: Ipv4Addr, to: Ipv4Addr, payload: &[u8]) -> io::Result<()> {
+        if payload.len() > LONGEST {
+            return Err(io::ErrorKind::InvalidInput.into());
+        }
+        let mut packet = [0_u8; HEADER + LONGEST];
+        // Identification, length and checksum stay zero: the kernel fills them in.
+        packet[0] = 0x45;
+        packet[1] = TYPE_OF_SERVICE;
+        packet[8] = TTL;
+        packet[9] = PROTOCOL;
+        packet[12..16].copy_from_slice(&source.octets());
+        packet[16..20].copy_from_slice(&to.octets());
+        packet[HEADER..HEADER + payload.len()].copy_from_slice(payload);
+        let packet = &packet[..HEADER + payload.len()];
+        let to = SocketAddrV4::new(to, 0);
+        rustix::net::sendto(&self.fd, packet, SendFlags::DONTWAIT, &to)?;
+        Ok(())
+    }
+
+    /// Takes the next packet. Nothing was checked but that it is IPv4.
+    ///
+    /// # Errors
+    /// `WouldBlock` when there is none, `InvalidData` when it is no whole packet.
+    pub fn receive(&self, buffer: &mut [u8]) -> io::Result<Received> {
+        let (count, whole) = rustix::net::recv(&self.fd, &mut *buffer, RecvFlags::TRUNC)?;
+        let invalid = || io::Error::from(io::ErrorKind::InvalidData);
+        let packet = buffer.get(..count).ok_or_else(invalid)?;
+        if whole > count || count < HEADER || packet[0] >> 4 != 4 {
+            return Err(invalid());
+        }
+        let start = usize::from(packet[0] & 0x0f) * 4;
+        let end = usize::from(u16::from_be_bytes([packet[2], packet[3]])).min(count);
+        if start < HEADER || start > end {
+            return Err(invalid());
+        }
+        let address =
+            |at: usize| Ipv4Addr::new(packet[at], packet[at + 1], packet[at + 2], packet[at + 3]);
+        let (source, destination) = (address(12), address(16));
+        Ok(Received { source, destination, ttl: packet[8], payload: start..end })
+    }
+}
+
+impl AsFd for Socket {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+}
