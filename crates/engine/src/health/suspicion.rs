@@ -1,0 +1,171 @@
+//! Evidence against a server beyond the file's checks (adaptive mode).
+
+use std::time::Duration;
+
+use base::Time;
+
+use super::Standing;
+
+/// A connect without an answer speaks against a server from here on: no data centre needs longer, and
+/// it is well before the kernel repeats a lost SYN (1 s).
+pub const CONNECT_SILENCE: Duration = Duration::from_millis(200);
+
+/// Requests without an answer speak against a server from here on. Slow answers are normal, therefore
+/// one alone says nothing, and others must be answering.
+pub const ANSWER_SILENCE: Duration = Duration::from_secs(1);
+
+/// How long evidence that nothing can refute counts: then a request may try again.
+pub const FRESH: Duration = Duration::from_secs(5);
+
+/// What the driver saw of one server.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Evidence {
+    /// The verdict on the node the server's address lives on.
+    Node(Standing),
+    /// A connect was refused, or the network said unreachable.
+    Refused,
+    /// A connect begun at `since` has no answer; another server of the proxy last answered at `other`.
+    ConnectPending { since: Time, other: Option<Time> },
+    /// Two requests or more have no answer, the younger one of the two oldest was sent at `since`;
+    /// another server of the proxy last answered at `other`.
+    Unanswered { since: Time, other: Option<Time> },
+    /// A connect succeeded.
+    Connected,
+    /// A byte of an answer came.
+    Answered,
+    /// A check that began at `started` passed; `answered` if the server had to say something.
+    CheckPassed { started: Time, answered: bool },
+    /// [`Suspicion::deadline`] has come.
+    Timeout,
+}
+
+/// What speaks against one server now.
+#[derive(Clone, Debug)]
+pub struct Suspicion {
+    node: Standing,
+    refused: Option<Time>,
+    no_connect: Option<Time>,
+    no_answer: Option<Time>,
+    /// The last answer, or when unanswered requests were last forgiven: older ones say nothing new.
+    heard: Time,
+    checked: bool,
+}
+
+impl Suspicion {
+    /// `checked`: the file's checks can refute what connects say. Otherwise it expires.
+    #[must_use]
+    pub const fn new(checked: bool) -> Self {
+        Self {
+            node: Standing::Unknown,
+            refused: None,
+            no_connect: None,
+            no_answer: None,
+            heard: Time::ZERO,
+            checked,
+        }
+    }
+
+    /// Takes evidence in; true if the server became or stopped being suspect.
+    pub fn step(&mut self, now: Time, evidence: Evidence) -> bool {
+        let before = self.is_suspect();
+        match evidence {
+            Evidence::Node(standing) => self.node = standing,
+            Evidence::Refused => self.refused = Some(now),
+            Evidence::ConnectPending { since, other } => {
+                if now.since(since) >= CONNECT_SILENCE && other.is_some_and(|other| other > since) {
+                    self.no_connect = Some(now);
+                }
+            }
+            Evidence::Unanswered { since, other } => {
+                let silent = now.since(since) > ANSWER_SILENCE && since >= self.heard;
+                if silent && other.is_some_and(|other| other > since) {
+                    self.no_answer.get_or_insert(now);
+                }
+            }
+            Evidence::Connected => (self.refused, self.no_connect) = (None, None),
+            Evidence::Answered => {
+                self.heard = now;
+                (self.refused, self.no_connect, self.no_answer) = (None, None, None);
+            }
+            Evidence::CheckPassed { started, answered } => self.check_passed(started, answered),
+            Evidence::Timeout => self.expire(now),
+        }
+        before != self.is_suspect()
+    }
+
+    #[must_use]
+    pub const fn is_suspect(&self) -> bool {
+        self.node_speaks_against()
+            || self.refused.is_some()
+            || self.no_connect.is_some()
+            || self.no_answer.is_some()
+    }
+
+    /// When [`Evidence::Timeout`] is wanted.
+    #[must_use]
+    pub fn deadline(&self) -> Time {
+        self.expiring().into_iter().flatten().map(|at| at + FRESH).min().unwrap_or(Time::NEVER)
+    }
+
+    /// Every piece of evidence with its age, in words; empty if there is none.
+    #[must_use]
+    pub fn why(&self, now: Time) -> String {
+        let node = match self.node {
+            Standing::Suspect => Some("its node is silent on every network".to_owned()),
+            Standing::Left => Some("its node said goodbye".to_owned()),
+            Standing::Unknown | Standing::Alive => None,
+        };
+        let aged = |at: Option<Time>, what: &str| {
+            at.map(|at| format!("{what} ({:.1} s ago)", now.since(at).as_secs_f64()))
+        };
+        let seen = [
+            node,
+            aged(self.refused, "it refused a connection"),
+            aged(self.no_connect, "a connect was silent for 200 ms while another server answered"),
+            aged(self.no_answer, "requests were unanswered for 1 s while another server answered"),
+        ];
+        seen.into_iter().flatten().collect::<Vec<_>>().join("; ")
+    }
+
+    const fn node_speaks_against(&self) -> bool {
+        match self.node {
+            Standing::Suspect | Standing::Left => true,
+            Standing::Unknown | Standing::Alive => false,
+        }
+    }
+
+    /// A check refutes only what was seen before it began. A bare connect says nothing about answers:
+    /// the kernel of a frozen process still accepts.
+    fn check_passed(&mut self, started: Time, answered: bool) {
+        let refute = |seen: &mut Option<Time>| {
+            if seen.is_some_and(|at| at <= started) {
+                *seen = None;
+            }
+        };
+        refute(&mut self.refused);
+        refute(&mut self.no_connect);
+        if answered {
+            refute(&mut self.no_answer);
+        }
+    }
+
+    fn expire(&mut self, now: Time) {
+        let fresh = |at: &Time| now < *at + FRESH;
+        if self.no_answer.take_if(|at| !fresh(at)).is_some() {
+            self.heard = now;
+        }
+        if !self.checked {
+            self.refused = self.refused.filter(fresh);
+            self.no_connect = self.no_connect.filter(fresh);
+        }
+    }
+
+    /// What nothing but time refutes.
+    const fn expiring(&self) -> [Option<Time>; 3] {
+        if self.checked {
+            [self.no_answer, None, None]
+        } else {
+            [self.no_answer, self.refused, self.no_connect]
+        }
+    }
+}
