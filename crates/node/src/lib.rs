@@ -1,1 +1,16 @@
-//! TODO
+//! The daemon's roles, each a process of its own; one driver file per noun.
+//!
+//! [`supervise`] is `outlast run`: it starts the others as `outlast role NAME`, which arrive in
+//! [`role`]. A driver performs what machines of `engine` order and holds no branch on cluster state.
+
+mod agent;
+mod child;
+mod files;
+mod launch;
+mod proxy;
+mod supervisor;
+pub mod vip;
+
+pub use child::{RoleError, role};
+pub use launch::{Launch, LaunchError, Problem};
+pub use supervisor::{SuperviseError, check, supervise};

@@ -1,1 +1,95 @@
-fn main() {}
+//! The executable: by its name and first word it becomes the tool, the daemon, one of the daemon's
+//! processes, or the demo.
+
+use std::ffi::OsString;
+use std::io::Write;
+use std::path::Path;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+mod as_haproxy;
+mod as_keepalived;
+mod run;
+
+/// Keeps a private cloud available: virtual IPs, load balancing, one verdict
+#[derive(Debug, Parser)]
+#[command(name = "outlast", version)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Run(run::Args),
+    /// Look at configuration files without running them
+    #[command(subcommand)]
+    Config(Config),
+    Status(cli::status::Args),
+    Events(cli::events::Args),
+    Demo(lab::demo::Args),
+    /// One of the daemon's processes; started by `run` only
+    #[command(hide = true)]
+    Role { name: String },
+    /// One of the demo's processes; started by `demo` only
+    #[command(hide = true)]
+    Lab {
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        words: Vec<OsString>,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+enum Config {
+    Check(cli::config::Args),
+}
+
+fn main() -> ExitCode {
+    let mut words = std::env::args_os();
+    let name = words.next().unwrap_or_default();
+    let name = Path::new(&name).file_name().map(|name| name.to_string_lossy().into_owned());
+    match name.as_deref() {
+        Some("haproxy") => return as_haproxy::main(words),
+        Some("keepalived") => return as_keepalived::main(words),
+        _ => {}
+    }
+    match Cli::parse().command {
+        Command::Run(args) => run::main(&args),
+        Command::Config(Config::Check(args)) => {
+            ExitCode::from(cli::config::run(&args, &mut std::io::stdout().lock()))
+        }
+        Command::Status(args) => {
+            answered(cli::status::run(&args, &mut std::io::stdout().lock()))
+        }
+        Command::Events(args) => {
+            answered(cli::events::run(&args, &mut std::io::stdout().lock()).map(|()| true))
+        }
+        Command::Demo(args) => lab::demo::main(&args),
+        Command::Lab { words } => lab::child::main(&words),
+        Command::Role { name } => match node::role(&name) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => {
+                complain(&error);
+                ExitCode::FAILURE
+            }
+        },
+    }
+}
+
+/// Exit codes of questions to a running instance: 0 well, 1 not well, 3 no answer.
+fn answered(outcome: Result<bool, cli::reach::ReachError>) -> ExitCode {
+    match outcome {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::from(1),
+        Err(error) => {
+            complain(&error);
+            ExitCode::from(3)
+        }
+    }
+}
+
+fn complain(error: &dyn std::error::Error) {
+    // Nobody is left to be told where stderr is closed.
+    let _ = writeln!(std::io::stderr(), "outlast: {}", base::Chain(error));
+}

@@ -1,0 +1,98 @@
+//! Finds the running outlast and asks it.
+
+use std::io::{self, BufRead, BufReader, Write};
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use api::{Answer, Ask};
+
+/// Where instances have their folders, unless told otherwise.
+const RUN: &str = "/run/outlast";
+/// An agent that does not answer within this is not well (`status` never takes longer).
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Which instance is meant.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub struct Instance {
+    /// Folder of the running instance [default: the only one below /run/outlast]
+    #[arg(long, value_name = "DIR")]
+    pub run_dir: Option<PathBuf>,
+}
+
+/// Why no answer came.
+#[derive(Debug, thiserror::Error)]
+pub enum ReachError {
+    #[error("no outlast is running here: nothing below {}", .0.display())]
+    None(PathBuf),
+    #[error("several are running, say which with --run-dir: {}", .0.join(", "))]
+    Several(Vec<String>),
+    #[error("cannot reach the agent at {}", .path.display())]
+    Connect { path: PathBuf, #[source] source: io::Error },
+    #[error("the agent's answer broke off")]
+    Broken(#[source] io::Error),
+    #[error("cannot read the agent's answer")]
+    Answer(#[source] api::ReadError),
+    #[error("the agent refused: {0}")]
+    Refused(String),
+}
+
+impl Instance {
+    /// The control socket.
+    ///
+    /// # Errors
+    /// When none or several run here.
+    pub fn socket(&self) -> Result<PathBuf, ReachError> {
+        if let Some(folder) = &self.run_dir {
+            return Ok(folder.join("control.sock"));
+        }
+        let base = if Path::new(RUN).is_dir() {
+            PathBuf::from(RUN)
+        } else {
+            std::env::var_os("XDG_RUNTIME_DIR")
+                .map_or_else(std::env::temp_dir, PathBuf::from)
+                .join("outlast")
+        };
+        let entries = std::fs::read_dir(&base).map_err(|_| ReachError::None(base.clone()))?;
+        let mut found: Vec<PathBuf> = entries
+            .filter_map(|entry| entry.ok().map(|entry| entry.path().join("control.sock")))
+            .filter(|socket| UnixStream::connect(socket).is_ok())
+            .collect();
+        match found.len() {
+            0 => Err(ReachError::None(base)),
+            1 => Ok(found.remove(0)),
+            _ => {
+                let parent = |path: &PathBuf| path.parent().map(|dir| dir.display().to_string());
+                Err(ReachError::Several(found.iter().filter_map(parent).collect()))
+            }
+        }
+    }
+}
+
+/// Asks and hands each line of the answer to `each` until it says stop or the answer ends.
+///
+/// # Errors
+/// When the agent cannot be reached, breaks off, or refuses.
+pub fn ask(
+    socket: &Path,
+    ask: &Ask,
+    mut each: impl FnMut(Answer) -> Result<(), ReachError>,
+) -> Result<(), ReachError> {
+    let connect = |source| ReachError::Connect { path: socket.to_owned(), source };
+    let mut stream = UnixStream::connect(socket).map_err(connect)?;
+    if !matches!(ask, Ask::Events { follow: true, .. }) {
+        stream.set_read_timeout(Some(PATIENCE)).map_err(connect)?;
+    }
+    let mut line = vec![];
+    api::encode(ask, &mut line);
+    line.push(b'\n');
+    stream.write_all(&line).map_err(ReachError::Broken)?;
+    for line in BufReader::new(stream).split(b'\n') {
+        let line = line.map_err(ReachError::Broken)?;
+        match api::decode(&line).map_err(ReachError::Answer)? {
+            Answer::Refused(why) => return Err(ReachError::Refused(why)),
+            answer => each(answer)?,
+        }
+    }
+    Ok(())
+}

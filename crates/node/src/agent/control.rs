@@ -1,0 +1,125 @@
+//! The control socket: answers `outlast status` and `outlast events`.
+
+use std::io::{self, BufRead, BufReader, Write};
+use std::os::fd::OwnedFd;
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use api::{Answer, Ask, Status};
+
+use super::journal::Shared;
+
+/// Where the socket is, in the run folder.
+pub(crate) const SOCKET: &str = "control.sock";
+/// Questions answered at once; a follower counts. More are told to come back.
+const MAX_CLIENTS: usize = 16;
+/// A client that neither asks nor reads for so long is let go.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// How often a follower's connection is looked at while nothing happens.
+const GLANCE: Duration = Duration::from_secs(1);
+/// No question is longer (bytes).
+const MAX_ASK: u64 = 4096;
+
+/// What the threads that answer may read.
+#[derive(Debug)]
+pub(crate) struct Answers {
+    pub(crate) status: Mutex<Option<Status>>,
+    pub(crate) events: Arc<Shared>,
+    clients: AtomicUsize,
+}
+
+impl Answers {
+    pub(crate) fn new(events: Arc<Shared>) -> Arc<Self> {
+        Arc::new(Self { status: Mutex::new(None), events, clients: AtomicUsize::new(0) })
+    }
+
+    pub(crate) fn publish(&self, status: Status) {
+        *self.status.lock().unwrap_or_else(PoisonError::into_inner) = Some(status);
+    }
+}
+
+/// Answers until the process ends.
+pub(crate) fn serve(run_dir: &Path, answers: Arc<Answers>) -> io::Result<()> {
+    let socket: OwnedFd = sys::socket::listen_unix(&run_dir.join(SOCKET), Some(0o600))?;
+    let listener = UnixListener::from(socket);
+    listener.set_nonblocking(false)?;
+    std::thread::Builder::new().name("control".to_owned()).spawn(move || {
+        for client in listener.incoming().flatten() {
+            let answers = Arc::clone(&answers);
+            // A thread that cannot be made leaves the client with a closed connection, which the
+            // tool reports; the next one may have more luck.
+            let _ = std::thread::Builder::new().name("answer".to_owned()).spawn(move || {
+                let present = answers.clients.fetch_add(1, Ordering::Relaxed);
+                // A client that went away is no error of ours.
+                let _ = answer(client, &answers, present < MAX_CLIENTS);
+                answers.clients.fetch_sub(1, Ordering::Relaxed);
+            });
+        }
+    })?;
+    Ok(())
+}
+
+fn answer(mut client: UnixStream, answers: &Answers, room: bool) -> io::Result<()> {
+    client.set_read_timeout(Some(PATIENCE))?;
+    client.set_write_timeout(Some(PATIENCE))?;
+    if !room {
+        return say(&mut client, &Answer::Refused("too many questions at once".to_owned()));
+    }
+    let mut line = vec![];
+    let mut reader = BufReader::new(io::Read::take(client.try_clone()?, MAX_ASK));
+    reader.read_until(b'\n', &mut line)?;
+    match api::decode::<Ask>(&line) {
+        Ok(Ask::Status) => {
+            let status = answers.status.lock().unwrap_or_else(PoisonError::into_inner).clone();
+            match status {
+                Some(status) => say(&mut client, &Answer::Status(Box::new(status))),
+                None => say(&mut client, &Answer::Refused("still starting".to_owned())),
+            }
+        }
+        Ok(Ask::Events { after, follow }) => events(&mut client, answers, after, follow),
+        Err(error) => say(&mut client, &Answer::Refused(base::Chain(&error).to_string())),
+    }
+}
+
+fn events(
+    client: &mut UnixStream,
+    answers: &Answers,
+    mut after: u64,
+    follow: bool,
+) -> io::Result<()> {
+    loop {
+        let patience = if follow { GLANCE } else { Duration::ZERO };
+        let events = answers.events.after(after, patience);
+        if events.is_empty() && follow && gone(client)? {
+            return Ok(());
+        }
+        for event in events {
+            after = event.seq;
+            say(client, &Answer::Event(event))?;
+        }
+        if !follow {
+            return Ok(());
+        }
+    }
+}
+
+/// A follower says nothing, so all there can be to read is the end.
+fn gone(client: &mut UnixStream) -> io::Result<bool> {
+    client.set_nonblocking(true)?;
+    let end = match io::Read::read(client, &mut [0; 16]) {
+        Ok(length) => length == 0,
+        Err(error) => error.kind() != io::ErrorKind::WouldBlock,
+    };
+    client.set_nonblocking(false)?;
+    Ok(end)
+}
+
+fn say(client: &mut UnixStream, answer: &Answer) -> io::Result<()> {
+    let mut line = vec![];
+    api::encode(answer, &mut line);
+    line.push(b'\n');
+    client.write_all(&line)
+}

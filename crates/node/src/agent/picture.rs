@@ -1,0 +1,132 @@
+//! All that this node knows, put together for `outlast status`.
+
+use std::collections::BTreeMap;
+
+use api::{
+    BalancerState, Change, Choice, Mode, NodeState, ProcessState, Report, Role, ServerState,
+    Status, VipLine, VipState,
+};
+
+/// Latest word of each process on each thing.
+#[derive(Debug)]
+pub(crate) struct Picture {
+    pub(crate) node: String,
+    pub(crate) cluster: Option<String>,
+    pub(crate) mode: Mode,
+    pub(crate) generation: u64,
+    pub(crate) limits: Vec<String>,
+    pub(crate) networks: Vec<String>,
+    /// Names of the cluster's nodes, by position.
+    pub(crate) names: Vec<String>,
+    /// Name and addresses of each vip instance, by position.
+    pub(crate) vip_names: Vec<(String, Vec<String>)>,
+    balancer: BalancerState,
+    processes: BTreeMap<Role, ProcessState>,
+    vips: BTreeMap<u16, VipState>,
+    /// In the order in which the proxy told them, which is that of its file.
+    servers: Vec<ServerState>,
+    positions: BTreeMap<(String, String), usize>,
+    choices: BTreeMap<String, Choice>,
+}
+
+impl Picture {
+    pub(crate) fn new(node: &str, mode: Mode, generation: u64) -> Self {
+        Self {
+            node: node.to_owned(),
+            cluster: None,
+            mode,
+            generation,
+            limits: vec![],
+            networks: vec![],
+            names: vec![],
+            vip_names: vec![],
+            balancer: BalancerState::Replacing,
+            processes: BTreeMap::new(),
+            vips: BTreeMap::new(),
+            servers: vec![],
+            positions: BTreeMap::new(),
+            choices: BTreeMap::new(),
+        }
+    }
+
+    pub(crate) fn change(&mut self, change: Change) {
+        match change {
+            Change::Servers(servers) => self.servers(servers),
+            Change::Choice(choice) => {
+                self.choices.insert(choice.proxy.clone(), choice);
+            }
+            Change::Balancer(state) => self.balancer = state,
+            Change::Vip(state) => {
+                self.vips.insert(state.instance, state);
+            }
+            Change::Process(process) => {
+                self.processes.insert(process.role, process);
+            }
+            // What this agent itself decided.
+            Change::Node(_) => {}
+        }
+    }
+
+    pub(crate) fn report(&mut self, report: Report) {
+        match report {
+            Report::Servers(servers) => self.servers(servers),
+            Report::Choice(choice) => self.change(Change::Choice(choice)),
+            Report::Vip(state) => self.change(Change::Vip(state)),
+            // Routing and life of processes are the supervisor's; events go to the journal.
+            Report::Ready { .. }
+            | Report::Serving { .. }
+            | Report::Pong(_)
+            | Report::Failed { .. }
+            | Report::Node(_)
+            | Report::Event(_) => {}
+        }
+    }
+
+    fn servers(&mut self, servers: Vec<ServerState>) {
+        for server in servers {
+            let key = (server.proxy.clone(), server.server.clone());
+            if let Some(position) = self.positions.get(&key) {
+                self.servers[*position] = server;
+            } else {
+                self.positions.insert(key, self.servers.len());
+                self.servers.push(server);
+            }
+        }
+    }
+
+    pub(crate) fn choices(&self) -> impl Iterator<Item = &Choice> {
+        self.choices.values()
+    }
+
+    /// Instances whose addresses this node holds.
+    pub(crate) fn held(&self) -> impl Iterator<Item = u16> {
+        self.vips.values().filter(|vip| vip.holding).map(|vip| vip.instance)
+    }
+
+    pub(crate) fn status(&self, nodes: Vec<NodeState>) -> Status {
+        let vips = self.vips.values().map(|state| {
+            let (name, addresses) = self
+                .vip_names
+                .get(usize::from(state.instance))
+                .cloned()
+                .unwrap_or_else(|| (state.instance.to_string(), vec![]));
+            let successor =
+                state.successor.and_then(|node| self.names.get(usize::from(node)).cloned());
+            VipLine { name, addresses, state: state.clone(), successor }
+        });
+        Status {
+            node: self.node.clone(),
+            cluster: self.cluster.clone(),
+            mode: self.mode,
+            generation: self.generation,
+            limits: self.limits.clone(),
+            processes: self.processes.values().cloned().collect(),
+            networks: self.networks.clone(),
+            nodes,
+            vips: vips.collect(),
+            balancer: self.balancer,
+            servers: self.servers.clone(),
+            choices: self.choices.values().cloned().collect(),
+        }
+    }
+}

@@ -1,0 +1,141 @@
+//! Configuration texts: read once by the supervisor, handed to children as descriptors.
+
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::{Path, PathBuf};
+
+use api::{FileKind, FileName};
+use config::Source;
+
+/// The texts of one generation, as read.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Texts {
+    pub(crate) haproxy: Vec<Source>,
+    pub(crate) keepalived: Option<Source>,
+    pub(crate) cluster: Option<Source>,
+    pub(crate) secret: Option<Vec<u8>>,
+}
+
+/// Why a text could not be read.
+#[derive(Debug, thiserror::Error)]
+pub enum FileError {
+    #[error("cannot read {path}")]
+    Read { path: String, #[source] source: io::Error },
+    #[error("{path} is not UTF-8 text")]
+    Text { path: String },
+    #[error("{path} holds {found} bytes, a secret has at least {MIN_SECRET}")]
+    ShortSecret { path: String, found: usize },
+    #[error("{path} can be read by others: its mode is {mode:o}, it should be 600")]
+    OpenSecret { path: String, mode: u32 },
+    #[error("{path} is larger than {MAX_TEXT} bytes")]
+    Large { path: String },
+    #[error("{path} is a folder without a .cfg file")]
+    EmptyFolder { path: String },
+}
+
+/// Shorter ones can be guessed (bytes).
+const MIN_SECRET: usize = 32;
+
+/// A configuration of ten thousand servers has about 1 MiB (bytes).
+const MAX_TEXT: u64 = 16 << 20;
+
+pub(crate) fn read(path: &Path) -> Result<Source, FileError> {
+    let shown = path.display().to_string();
+    let wrap = |source| FileError::Read { path: shown.clone(), source };
+    if std::fs::metadata(path).map_err(wrap)?.len() > MAX_TEXT {
+        return Err(FileError::Large { path: shown });
+    }
+    let bytes = std::fs::read(path).map_err(wrap)?;
+    let text = String::from_utf8(bytes).map_err(|_| FileError::Text { path: shown.clone() })?;
+    Ok(Source { path: shown, text })
+}
+
+/// A file, or every `*.cfg` of a folder in the order of names, as haproxy's `-f` takes them.
+pub(crate) fn read_haproxy(path: &Path) -> Result<Vec<Source>, FileError> {
+    if !path.is_dir() {
+        return Ok(vec![read(path)?]);
+    }
+    let shown = path.display().to_string();
+    let entries = std::fs::read_dir(path)
+        .map_err(|source| FileError::Read { path: shown.clone(), source })?;
+    let mut files: Vec<PathBuf> = entries
+        .filter_map(|entry| entry.ok().map(|entry| entry.path()))
+        .filter(|file| file.extension().is_some_and(|extension| extension == "cfg"))
+        .collect();
+    files.sort();
+    if files.is_empty() {
+        return Err(FileError::EmptyFolder { path: shown });
+    }
+    files.iter().map(|file| read(file)).collect()
+}
+
+pub(crate) fn read_secret(path: &Path) -> Result<Vec<u8>, FileError> {
+    use std::os::unix::fs::PermissionsExt;
+    let shown = path.display().to_string();
+    let wrap = |source| FileError::Read { path: shown.clone(), source };
+    let mode = std::fs::metadata(path).map_err(wrap)?.permissions().mode() & 0o777;
+    if mode & 0o077 != 0 {
+        return Err(FileError::OpenSecret { path: shown, mode });
+    }
+    let mut secret = std::fs::read(path).map_err(wrap)?;
+    while secret.last().is_some_and(u8::is_ascii_whitespace) {
+        secret.pop();
+    }
+    if secret.len() < MIN_SECRET {
+        return Err(FileError::ShortSecret { path: shown, found: secret.len() });
+    }
+    Ok(secret)
+}
+
+impl Texts {
+    /// One descriptor per text, with their names in the same order.
+    pub(crate) fn descriptors(&self) -> io::Result<(Vec<FileName>, Vec<OwnedFd>)> {
+        let mut names = vec![];
+        let mut descriptors = vec![];
+        let mut add = |kind, path: &str, bytes: &[u8]| -> io::Result<()> {
+            names.push(FileName { kind, path: path.to_owned() });
+            descriptors.push(sys::memory::file("outlast-config", bytes)?);
+            Ok(())
+        };
+        for source in &self.haproxy {
+            add(FileKind::Haproxy, &source.path, source.text.as_bytes())?;
+        }
+        for source in &self.keepalived {
+            add(FileKind::Keepalived, &source.path, source.text.as_bytes())?;
+        }
+        for source in &self.cluster {
+            add(FileKind::Cluster, &source.path, source.text.as_bytes())?;
+        }
+        for secret in &self.secret {
+            add(FileKind::Secret, "", secret)?;
+        }
+        Ok((names, descriptors))
+    }
+
+    /// The other way round, in the child.
+    pub(crate) fn from_descriptors(names: &[FileName], fds: &[OwnedFd]) -> io::Result<Self> {
+        let mut texts = Self::default();
+        for (name, fd) in names.iter().zip(fds) {
+            let bytes = sys::memory::read(fd.as_fd())?;
+            if name.kind == FileKind::Secret {
+                texts.secret = Some(bytes);
+                continue;
+            }
+            let text = String::from_utf8(bytes)
+                .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
+            let source = Source { path: name.path.clone(), text };
+            match name.kind {
+                FileKind::Haproxy => texts.haproxy.push(source),
+                FileKind::Keepalived => texts.keepalived = Some(source),
+                FileKind::Cluster => texts.cluster = Some(source),
+                FileKind::Secret => {}
+            }
+        }
+        Ok(texts)
+    }
+
+    /// All texts in the order in which diagnostics number them.
+    pub(crate) fn sources(&self) -> Vec<Source> {
+        self.haproxy.iter().chain(&self.keepalived).chain(&self.cluster).cloned().collect()
+    }
+}

@@ -1,0 +1,234 @@
+//! From arguments to a plan: read, parse, find out which node this is, refuse what cannot run.
+
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+
+use api::{Break, Mode};
+use config::cluster::Cluster;
+use config::diagnostic::Severity;
+use config::haproxy::Haproxy;
+
+use crate::files::{self, FileError, Texts};
+
+/// What the operator asked for.
+#[derive(Clone, Debug)]
+pub struct Launch {
+    pub mode: Mode,
+    /// Files or folders in HAProxy's language.
+    pub haproxy: Vec<PathBuf>,
+    pub keepalived: Option<PathBuf>,
+    pub cluster: Option<PathBuf>,
+    /// This node's name in the cluster file; otherwise found by address or host name.
+    pub node: Option<String>,
+    pub run_dir: Option<PathBuf>,
+    pub state_dir: Option<PathBuf>,
+    pub pid_file: Option<PathBuf>,
+    /// Whether the caller returns once the listeners are bound.
+    pub daemon: bool,
+    pub breaks: Vec<Break>,
+}
+
+/// Why nothing was started.
+#[derive(Debug, thiserror::Error)]
+pub enum LaunchError {
+    #[error("cannot use the configuration")]
+    File(#[from] FileError),
+    /// Rendered with places; one text for all files.
+    #[error("{0}the configuration has errors; nothing was started")]
+    Config(String),
+    #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
+    Problems(Vec<Problem>),
+}
+
+/// One thing that has to be put right before a start.
+#[derive(Debug, thiserror::Error)]
+pub enum Problem {
+    #[error("there is nothing to run: give --config outlast.toml, or --haproxy FILE and --keepalived FILE")]
+    Nothing,
+    #[error("the cluster file has no node `{0}`; it has {1}")]
+    UnknownNode(String, String),
+    #[error(
+        "none of this machine's addresses and not its name `{host}` is a node of {file}; say which \
+         one it is with --node (it has {known})"
+    )]
+    WhichNode { host: String, file: String, known: String },
+    #[error("{0}")]
+    Vip(String),
+    #[error("`{0}` is known to the peer but not run by outlast yet: {1}")]
+    NotYet(String, String),
+}
+
+/// All that a start needs, checked.
+#[derive(Clone, Debug)]
+pub(crate) struct Plan {
+    pub(crate) texts: Texts,
+    pub(crate) haproxy: Option<Haproxy>,
+    pub(crate) cluster: Option<Cluster>,
+    /// Position of this node in the cluster file.
+    pub(crate) me: Option<usize>,
+    pub(crate) node: String,
+    pub(crate) vips: Vec<config::vip::Vip>,
+    pub(crate) run_dir: PathBuf,
+    pub(crate) state_dir: PathBuf,
+    /// Warnings, rendered.
+    pub(crate) warnings: String,
+}
+
+impl Launch {
+    /// Reads and checks everything; changes nothing.
+    pub(crate) fn plan(&self) -> Result<Plan, LaunchError> {
+        let texts = self.texts()?;
+        let loaded = config::load(texts.sources());
+        let render = |worth: &dyn Fn(Severity) -> bool| {
+            let chosen: Vec<_> =
+                loaded.diagnostics.iter().filter(|found| worth(found.severity)).cloned().collect();
+            config::render(&loaded.sources, &chosen)
+        };
+        if loaded.diagnostics.iter().any(|found| found.severity == Severity::Error) {
+            return Err(LaunchError::Config(render(&|severity| severity > Severity::Note)));
+        }
+        let refused = config::refusals(&loaded);
+        if !refused.is_empty() {
+            let refused: Vec<_> = refused.into_iter().cloned().collect();
+            return Err(LaunchError::Config(config::render(&loaded.sources, &refused)));
+        }
+        let warnings = render(&|severity| severity == Severity::Warning);
+        if loaded.haproxy.is_none() && loaded.keepalived.is_none() && loaded.cluster.is_none() {
+            return Err(LaunchError::Problems(vec![Problem::Nothing]));
+        }
+        let interfaces = Interfaces::read();
+        let host = sys::rights::host_name();
+        let me = match &loaded.cluster {
+            None => None,
+            Some(cluster) => Some(self.which(cluster, &interfaces, &host)?),
+        };
+        let vips = config::effective_vips(
+            loaded.cluster.as_ref(),
+            loaded.keepalived.as_ref(),
+            me,
+            &|address| interfaces.of(address),
+        )
+        .map_err(|problems| {
+            LaunchError::Problems(problems.into_iter().map(Problem::Vip).collect())
+        })?;
+        let node = match (&loaded.cluster, me) {
+            (Some(cluster), Some(me)) => cluster.nodes[me].name.clone(),
+            _ => self.node.clone().unwrap_or(host),
+        };
+        let (run_dir, state_dir) = self.folders(loaded.cluster.as_ref());
+        let (haproxy, cluster) = (loaded.haproxy, loaded.cluster);
+        Ok(Plan { texts, haproxy, cluster, me, node, vips, run_dir, state_dir, warnings })
+    }
+
+    fn texts(&self) -> Result<Texts, FileError> {
+        let mut texts = Texts::default();
+        let mut haproxy = self.haproxy.clone();
+        let mut keepalived = self.keepalived.clone();
+        if let Some(path) = &self.cluster {
+            let source = files::read(path)?;
+            // Mistakes in this file are reported later, together with those of the others.
+            if let (Some(cluster), _) = config::cluster::parse(&source, 0) {
+                let beside = |file: &Path| path.parent().unwrap_or(Path::new(".")).join(file);
+                if haproxy.is_empty() {
+                    haproxy.extend(cluster.haproxy.as_deref().map(beside));
+                }
+                keepalived = keepalived.or_else(|| cluster.keepalived.as_deref().map(beside));
+                if let Some(secret) = &cluster.secret_file {
+                    texts.secret = Some(files::read_secret(&beside(secret))?);
+                }
+            }
+            texts.cluster = Some(source);
+        }
+        for path in &haproxy {
+            texts.haproxy.extend(files::read_haproxy(path)?);
+        }
+        texts.keepalived = keepalived.as_deref().map(files::read).transpose()?;
+        Ok(texts)
+    }
+
+    fn which(
+        &self,
+        cluster: &Cluster,
+        interfaces: &Interfaces,
+        host: &str,
+    ) -> Result<usize, LaunchError> {
+        let known =
+            cluster.nodes.iter().map(|node| node.name.as_str()).collect::<Vec<_>>().join(", ");
+        let named = |name: &str| cluster.nodes.iter().position(|node| node.name == name);
+        if let Some(name) = &self.node {
+            return named(name).ok_or_else(|| {
+                LaunchError::Problems(vec![Problem::UnknownNode(name.clone(), known)])
+            });
+        }
+        let local = |node: &config::cluster::Node| {
+            node.addresses.iter().flatten().any(|address| interfaces.of(*address).is_some())
+        };
+        cluster.nodes.iter().position(local).or_else(|| named(host)).ok_or_else(|| {
+            let file = self.cluster.as_deref().unwrap_or(Path::new("the cluster file"));
+            let file = file.display().to_string();
+            let host = host.to_owned();
+            LaunchError::Problems(vec![Problem::WhichNode { host, file, known }])
+        })
+    }
+
+    /// Under a peer's name several may run on one machine, so their folders carry the pid.
+    fn folders(&self, cluster: Option<&Cluster>) -> (PathBuf, PathBuf) {
+        let name = match self.mode {
+            Mode::Strict => format!("haproxy-{}", std::process::id()),
+            Mode::Rfc => format!("keepalived-{}", std::process::id()),
+            Mode::Adaptive => "local".to_owned(),
+        };
+        let base = base_folder();
+        let run = match (&self.run_dir, cluster) {
+            (Some(folder), _) => folder.clone(),
+            (None, Some(cluster)) => cluster.run_dir.clone(),
+            (None, None) => base.join(&name),
+        };
+        let state = match (&self.state_dir, cluster) {
+            (Some(folder), _) => folder.clone(),
+            (None, Some(cluster)) => cluster.state_dir.clone(),
+            (None, None) if self.mode == Mode::Adaptive && sys::rights::is_root() => {
+                PathBuf::from("/var/lib/outlast").join(&name)
+            }
+            (None, None) => run.join("state"),
+        };
+        (run, state)
+    }
+}
+
+/// Where folders of running instances are: `/run/outlast`, or the user's own.
+fn base_folder() -> PathBuf {
+    if sys::rights::is_root() {
+        return PathBuf::from("/run/outlast");
+    }
+    std::env::var_os("XDG_RUNTIME_DIR")
+        .map_or_else(std::env::temp_dir, PathBuf::from)
+        .join("outlast")
+}
+
+/// This machine's addresses with the devices they are on.
+pub(crate) struct Interfaces(Vec<(IpAddr, String)>);
+
+impl Interfaces {
+    /// Empty where the kernel does not tell; the caller's question then has no answer, which is
+    /// reported as such.
+    pub(crate) fn read() -> Self {
+        let list = || -> std::io::Result<Vec<(IpAddr, String)>> {
+            let mut netlink = sys::netlink::Netlink::open()?;
+            let links = netlink.links()?;
+            let name = |index: u32| {
+                links.iter().find(|link| link.index == index).map(|link| link.name.clone())
+            };
+            let addresses = netlink.addresses()?;
+            Ok(addresses
+                .into_iter()
+                .filter_map(|address| Some((address.ip, name(address.index)?)))
+                .collect())
+        };
+        Self(list().unwrap_or_default())
+    }
+
+    pub(crate) fn of(&self, address: IpAddr) -> Option<String> {
+        self.0.iter().find(|(ip, _)| *ip == address).map(|(_, name)| name.clone())
+    }
+}

@@ -1,0 +1,317 @@
+//! The process that stays: starts the others, holds the listening sockets, carries their messages.
+//!
+//! ```text
+//!   signals, pidfds, channels ---> engine::role ---> spawn, activate, drain, kill
+//!                     |
+//!                     +--- routing: who reports what to whom ([`route`])
+//! ```
+//!
+//! It is small, writes to no disk after its start, and decides nothing itself.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::os::fd::AsFd;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use api::{BalancerState, Change, Event, Order, Role};
+use base::{Chain, Time};
+use engine::Buffer;
+use engine::role::{Action, Balancer, Input, Kind, Loss, Part, Roles};
+use sys::poll::{Interest, Poller, Ready};
+use sys::signal::{SIGHUP, SIGINT, SIGTERM, SIGUSR1, Signals};
+
+use crate::launch::{Launch, LaunchError, Plan};
+use crate::vip::rescue::Rescue;
+use children::Child;
+use facts::Facts;
+use lock::{Lock, LockError};
+use sockets::{SocketError, Sockets};
+
+mod begin;
+mod children;
+mod facts;
+mod lock;
+mod reload;
+mod route;
+mod sockets;
+mod tell;
+
+/// Number of a process, counted since the start.
+type Slot = u32;
+
+/// Epoll tokens: signals, then two per slot.
+const SIGNALS: u64 = 0;
+const CHANNEL: u64 = 1;
+const PIDFD: u64 = 2;
+/// Events taken from the kernel at once.
+const BATCH: usize = 64;
+/// Sessions get this long when the node is told to stop: the address has moved by then, so only
+/// clients of the node's own addresses are left.
+const STOP_DRAIN: Duration = Duration::from_secs(1);
+
+/// Why the supervisor could not start, or had to end.
+#[derive(Debug, thiserror::Error)]
+pub enum SuperviseError {
+    #[error(transparent)]
+    Launch(#[from] LaunchError),
+    #[error("cannot start")]
+    Lock(#[from] LockError),
+    #[error("cannot start")]
+    Sockets(#[from] SocketError),
+    #[error("cannot write the pid file {}", .path.display())]
+    PidFile { path: PathBuf, #[source] source: io::Error },
+    #[error("cannot watch processes and sockets")]
+    Poll(#[source] io::Error),
+    #[error("cannot prepare to take addresses down when the vip process dies")]
+    Rescue(#[source] io::Error),
+    #[error("cannot go to the background")]
+    Daemon(#[source] io::Error),
+    #[error("the one in the background did not start; it said why")]
+    Background,
+}
+
+/// Everything the supervisor holds.
+struct Supervisor {
+    launch: Launch,
+    plan: Plan,
+    sockets: Sockets,
+    /// A configuration whose proxy is not ready yet.
+    next: Option<(Plan, Sockets)>,
+    generation: u64,
+    poller: Poller,
+    signals: Signals,
+    roles: Roles,
+    children: BTreeMap<Slot, Child>,
+    starts: BTreeMap<Role, u32>,
+    /// The vip process retires: the next one keeps the addresses.
+    adopting: bool,
+    /// How the last process ended, for the event about it.
+    last_exit: Option<(Slot, i32, sys::process::Exit)>,
+    facts: Facts,
+    rescue: Option<Rescue>,
+    buffer: Vec<u8>,
+    ended: bool,
+    _lock: Lock,
+}
+
+/// Runs a node until SIGTERM or SIGINT.
+///
+/// # Errors
+/// When it cannot start: the configuration, a port, a capability, a second instance. Nothing is left
+/// behind then.
+pub fn supervise(launch: &Launch) -> Result<(), SuperviseError> {
+    let plan = launch.plan()?;
+    tell::text(&plan.warnings);
+    if launch.daemon && !begin::in_background(launch)? {
+        return Ok(());
+    }
+    let mut supervisor = Supervisor::begin(launch.clone(), plan)?;
+    let outcome = supervisor.run();
+    if let Some(path) = &supervisor.launch.pid_file {
+        // The next start overwrites what stays.
+        let _ = std::fs::remove_file(path);
+    }
+    outcome
+}
+
+/// Checks everything that can be checked without starting; gives the warnings.
+///
+/// # Errors
+/// As [`supervise`], for what concerns files.
+pub fn check(launch: &Launch) -> Result<String, LaunchError> {
+    launch.plan().map(|plan| plan.warnings)
+}
+
+impl Supervisor {
+    fn run(&mut self) -> Result<(), SuperviseError> {
+        let mut ready = Vec::with_capacity(BATCH);
+        self.step(Input::Timeout);
+        while !self.ended {
+            let wait = self.roles.deadline().since(sys::clock::now());
+            let wait = (self.roles.deadline() != Time::NEVER).then_some(wait);
+            self.poller.wait(&mut ready, wait).map_err(SuperviseError::Poll)?;
+            // Deaths first: what a dead process still reported is read before it is forgotten.
+            ready.sort_unstable_by_key(|event: &Ready| (event.token & 3) != PIDFD);
+            for event in &ready {
+                self.ready(*event);
+            }
+            self.step(Input::Timeout);
+        }
+        Ok(())
+    }
+
+    fn ready(&mut self, event: Ready) {
+        if event.token == SIGNALS {
+            while let Some(signal) = self.signals.read() {
+                self.signal(signal);
+            }
+            return;
+        }
+        let slot = slot_of(event.token);
+        if event.token & 3 == PIDFD {
+            self.exited(slot);
+        } else {
+            self.hear(slot);
+            self.flush(slot);
+        }
+    }
+
+    fn signal(&mut self, signal: i32) {
+        match signal {
+            SIGHUP => self.reload(),
+            SIGTERM | SIGINT | SIGUSR1 => self.step(Input::Stop { drain: STOP_DRAIN }),
+            _ => {}
+        }
+    }
+
+    /// Feeds the machine and performs what it orders, in order.
+    fn step(&mut self, input: Input) {
+        let mut out = Buffer::new();
+        self.roles.step(sys::clock::now(), input, &mut out);
+        for action in out.drain() {
+            self.perform(action);
+        }
+    }
+
+    fn perform(&mut self, action: Action) {
+        match action {
+            Action::Spawn { slot, role, generation, warm } => {
+                self.spawn(slot, role, generation, warm);
+            }
+            Action::Activate { slot } => {
+                self.order(slot, &Order::Activate);
+                self.processes();
+            }
+            Action::Ping { slot, number } => self.order(slot, &Order::Ping(number)),
+            Action::Drain { slot } => self.leave(slot, &Order::Drain),
+            Action::Stop { slot } => self.leave(slot, &Order::Stop),
+            Action::Retire { slot } => self.retire(slot),
+            Action::Kill { slot } => {
+                if let Some(child) = self.children.get(&slot) {
+                    // One that is gone already is reaped by its pidfd.
+                    let _ = child.process.signal(sys::signal::SIGKILL);
+                }
+            }
+            Action::Tell(state) => self.balancer(match state {
+                Balancer::Serving => BalancerState::Serving,
+                Balancer::Replacing => BalancerState::Replacing,
+                Balancer::Failed => BalancerState::Failed,
+            }),
+            Action::Lost { slot, role, loss, life } => self.lost(slot, role, loss, life),
+            Action::Reloaded { generation } => self.reloaded(generation),
+            Action::ReloadFailed { generation, loss } => self.reload_failed(generation, loss),
+            Action::Done => self.ended = true,
+        }
+    }
+
+    /// From here on its end is no loss.
+    fn leave(&mut self, slot: Slot, order: &Order) {
+        if let Some(child) = self.children.get_mut(&slot) {
+            child.leaving = true;
+        }
+        self.order(slot, order);
+    }
+
+    fn retire(&mut self, slot: Slot) {
+        let is_vip = self.children.get(&slot).is_some_and(|child| child.kind == Kind::Vip);
+        self.adopting |= is_vip;
+        self.leave(slot, if is_vip { &Order::Retire } else { &Order::Stop });
+    }
+
+    fn hear(&mut self, slot: Slot) {
+        let mut buffer = std::mem::take(&mut self.buffer);
+        while let Some(child) = self.children.get(&slot) {
+            match child.report(&mut buffer) {
+                Ok(Some(report)) => self.route(slot, report),
+                Ok(None) => break,
+                Err(error) if error.kind() == io::ErrorKind::InvalidData => {
+                    tell::line(&format!("slot {slot}: {}", Chain(&error)));
+                }
+                // The pidfd tells the rest.
+                Err(_) => {
+                    let _ = self.poller.remove(child.channel());
+                    break;
+                }
+            }
+        }
+        self.buffer = buffer;
+    }
+
+    fn flush(&mut self, slot: Slot) {
+        let Some(child) = self.children.get_mut(&slot) else { return };
+        if child.is_behind() && child.flush().is_ok() && !child.is_behind() {
+            // Fails only for a descriptor that is not registered, which an ended child's is.
+            let _ =
+                self.poller.modify(child.channel(), token(slot, CHANNEL), Interest::READ);
+        }
+    }
+
+    fn order(&mut self, slot: Slot, order: &Order) {
+        let Some(child) = self.children.get_mut(&slot) else { return };
+        // An error means that the child is ending; its pidfd says so.
+        let _ = child.order(order, &[]);
+        if child.is_behind() {
+            let both = Interest::READ | Interest::WRITE;
+            let _ = self.poller.modify(child.channel(), token(slot, CHANNEL), both);
+        }
+    }
+
+    fn exited(&mut self, slot: Slot) {
+        let Some(child) = self.children.get(&slot) else { return };
+        let exit = match child.process.reap() {
+            Ok(Some(exit)) => exit,
+            Ok(None) => return,
+            Err(error) => {
+                tell::line(&format!("cannot reap slot {slot}: {error}"));
+                return;
+            }
+        };
+        self.hear(slot);
+        let Some(child) = self.children.remove(&slot) else { return };
+        let _ = self.poller.remove(child.process.pidfd());
+        let in_order = child.leaving && exit == sys::process::Exit::Code(0);
+        if child.kind == Kind::Vip && !in_order {
+            self.rescue_addresses(exit);
+        }
+        self.last_exit = Some((slot, child.process.pid(), exit));
+        self.step(Input::Exited { slot });
+        self.processes();
+    }
+
+    /// The vip process died without having said goodbye: no address may stay.
+    fn rescue_addresses(&mut self, exit: sys::process::Exit) {
+        let began = sys::clock::now();
+        self.adopting = false;
+        let Some(rescue) = &mut self.rescue else { return };
+        let done = rescue.act();
+        self.event(Event {
+            what: "vip-rescued".to_owned(),
+            object: format!("node/{}", self.plan.node),
+            evidence: format!("the vip process ended: {}", tell::exit(exit)),
+            decision: "no address stays on a node whose vip process is gone".to_owned(),
+            action: done.to_string(),
+            took_us: tell::micros(sys::clock::now() - began),
+            ..Event::default()
+        });
+    }
+
+    fn balancer(&mut self, state: BalancerState) {
+        self.facts.balancer = state;
+        self.order_all(Kind::Vip, &Order::Change(Change::Balancer(state)));
+        self.to_agent(Order::Change(Change::Balancer(state)));
+    }
+
+    /// The proxy that serves, or is about to.
+    fn active(&self) -> Option<Slot> {
+        self.roles.slot_of(Part::Proxy)
+    }
+}
+
+fn token(slot: Slot, part: u64) -> u64 {
+    ((u64::from(slot) + 1) << 2) | part
+}
+
+fn slot_of(token: u64) -> Slot {
+    Slot::try_from((token >> 2) - 1).unwrap_or(Slot::MAX)
+}

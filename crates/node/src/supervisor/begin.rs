@@ -1,0 +1,238 @@
+//! Starting: everything that can fail does so here, before the first child.
+
+use std::collections::BTreeMap;
+use std::ffi::{OsStr, OsString};
+use std::os::fd::{AsFd, BorrowedFd};
+
+use api::{Mode, Order, Role, Start};
+use engine::role::{Config, Kind, Roles};
+use sys::channel::Channel;
+use sys::poll::{Interest, Poller};
+use sys::signal::{SIGHUP, SIGINT, SIGTERM, SIGUSR1, Signals};
+
+use super::children::Child;
+use super::facts::Facts;
+use super::lock::{self, Lock};
+use super::sockets::Sockets;
+use super::{CHANNEL, PIDFD, SIGNALS, Slot, SuperviseError, Supervisor, tell, token};
+use crate::launch::{Launch, Plan};
+use crate::vip::rescue::Rescue;
+
+/// Tells the process in the background that its parent waits for a word.
+const BACKGROUND: &str = "OUTLAST_BACKGROUND";
+/// The word: listeners are bound.
+const BOUND: &[u8] = b"bound";
+/// Connections are two descriptors each; the rest is for checks, logs and listeners.
+const SPARE_DESCRIPTORS: u64 = 256;
+/// Connections where the file does not say `maxconn`.
+const CONNECTIONS: u64 = 4000;
+
+/// Starts the same program again in a session of its own and waits until it has bound its listeners.
+/// False in the caller, which then returns to its shell; true in the one that stays.
+pub(super) fn in_background(launch: &Launch) -> Result<bool, SuperviseError> {
+    if std::env::var_os(BACKGROUND).is_some() {
+        return Ok(true);
+    }
+    let (ours, theirs) = Channel::pair().map_err(SuperviseError::Daemon)?;
+    let words: Vec<OsString> = std::env::args_os().collect();
+    let words: Vec<&OsStr> = words.iter().map(OsString::as_os_str).collect();
+    let (name, rest) = words.split_first().map_or((OsStr::new("outlast"), &[][..]), |(n, r)| (*n, r));
+    let environment = [(BACKGROUND, OsStr::new("1"))];
+    let options = sys::process::SpawnOptions {
+        new_session: true,
+        environment: &environment,
+        ..Default::default()
+    };
+    let program = std::path::Path::new("/proc/self/exe");
+    let child = sys::process::spawn(program, name.to_str(), rest, Some(&theirs), options)
+        .map_err(SuperviseError::Daemon)?;
+    drop(theirs);
+    let poller = Poller::new().map_err(SuperviseError::Daemon)?;
+    poller.add(ours.as_fd(), 0, Interest::READ).map_err(SuperviseError::Daemon)?;
+    let mut ready = Vec::with_capacity(1);
+    poller.wait(&mut ready, None).map_err(SuperviseError::Daemon)?;
+    let mut word = [0; 16];
+    match ours.receive(&mut word, &mut vec![]) {
+        Ok(length) if &word[..length] == BOUND => {
+            write_pid_file(launch, child.pid())?;
+            Ok(false)
+        }
+        _ => Err(SuperviseError::Background),
+    }
+}
+
+fn say_bound() {
+    if std::env::var_os(BACKGROUND).is_some()
+        && let Ok(parent) = Channel::inherited(sys::process::CHANNEL)
+    {
+        // A parent that is gone waits for nothing.
+        let _ = parent.send(BOUND, &[]);
+    }
+}
+
+fn write_pid_file(launch: &Launch, pid: i32) -> Result<(), SuperviseError> {
+    let Some(path) = &launch.pid_file else { return Ok(()) };
+    std::fs::write(path, format!("{pid}\n"))
+        .map_err(|source| SuperviseError::PidFile { path: path.clone(), source })
+}
+
+impl Supervisor {
+    pub(super) fn begin(launch: Launch, plan: Plan) -> Result<Self, SuperviseError> {
+        if !plan.vips.is_empty() {
+            lock::may_hold_addresses()?;
+        }
+        let temporary = launch.mode != Mode::Adaptive && launch.run_dir.is_none();
+        let lock = Lock::take(&plan.run_dir, temporary)?;
+        let signals = Signals::new(&[SIGTERM, SIGINT, SIGHUP, SIGUSR1]).map_err(SuperviseError::Poll)?;
+        raise_limits(&plan);
+        let sockets = bind(&plan, &Sockets::default())?;
+        let rescue = open_rescue(&plan)?;
+        if !launch.daemon {
+            write_pid_file(&launch, std::process::id().cast_signed())?;
+        }
+        let poller = Poller::new().map_err(SuperviseError::Poll)?;
+        poller.add(signals.as_fd(), SIGNALS, Interest::READ).map_err(SuperviseError::Poll)?;
+        let config = Config {
+            proxy: plan.haproxy.is_some(),
+            vip: !plan.vips.is_empty(),
+            agent: true,
+            spare: !launch.breaks.contains(&api::Break::Spare),
+            drain_limit: Config::DRAIN_LIMIT,
+            generation: 1,
+        };
+        say_bound();
+        let roles = Roles::new(config, sys::clock::now());
+        Ok(Self {
+            launch,
+            plan,
+            sockets,
+            next: None,
+            generation: 1,
+            poller,
+            signals,
+            roles,
+            children: BTreeMap::new(),
+            starts: BTreeMap::new(),
+            adopting: false,
+            last_exit: None,
+            facts: Facts::default(),
+            rescue,
+            buffer: vec![0; api::MAX_MESSAGE],
+            ended: false,
+            _lock: lock,
+        })
+    }
+
+    pub(super) fn spawn(&mut self, slot: Slot, kind: Kind, generation: u64, warm: bool) {
+        match self.try_spawn(slot, kind, generation) {
+            Ok(child) => {
+                self.children.insert(slot, child);
+                self.adopting &= kind != Kind::Vip;
+                self.brief(slot, kind);
+            }
+            Err(error) => {
+                tell::line(&format!("cannot start a process: {error}"));
+                self.step(engine::role::Input::Exited { slot });
+                return;
+            }
+        }
+        let role = match kind {
+            Kind::Vip => Role::Vip,
+            Kind::Agent => Role::Agent,
+            Kind::Proxy if warm => Role::Spare,
+            Kind::Proxy => Role::Proxy,
+        };
+        *self.starts.entry(role).or_default() += 1;
+        self.processes();
+    }
+
+    fn try_spawn(&self, slot: Slot, kind: Kind, generation: u64) -> std::io::Result<Child> {
+        let (plan, sockets) = match &self.next {
+            Some((plan, sockets)) if generation > self.generation => (plan, sockets),
+            _ => (&self.plan, &self.sockets),
+        };
+        let mut child = Child::spawn(kind, generation)?;
+        let (files, texts) = plan.texts.descriptors()?;
+        let listens = kind == Kind::Proxy;
+        let adopt = if kind == Kind::Vip { self.held() } else { vec![] };
+        let start = Order::Start(Box::new(Start {
+            mode: self.launch.mode,
+            node: plan.node.clone(),
+            generation,
+            run_dir: plan.run_dir.display().to_string(),
+            state_dir: plan.state_dir.display().to_string(),
+            breaks: self.launch.breaks.clone(),
+            files,
+            sockets: if listens { sockets.names() } else { vec![] },
+            adopt,
+            servers: vec![],
+            choices: vec![],
+            nodes: vec![],
+        }));
+        let mut fds: Vec<BorrowedFd<'_>> = texts.iter().map(AsFd::as_fd).collect();
+        if listens {
+            fds.extend(sockets.descriptors());
+        }
+        child.order(&start, &fds)?;
+        self.poller.add(child.channel(), token(slot, CHANNEL), Interest::READ)?;
+        self.poller.add(child.process.pidfd(), token(slot, PIDFD), Interest::READ)?;
+        Ok(child)
+    }
+
+    /// What the new process has to know beyond its configuration.
+    fn brief(&mut self, slot: Slot, kind: Kind) {
+        match kind {
+            Kind::Proxy => {
+                for change in self.facts.for_proxy() {
+                    self.order(slot, &Order::Change(change));
+                }
+            }
+            Kind::Agent => {
+                for order in self.facts.for_agent() {
+                    self.order(slot, &order);
+                }
+            }
+            Kind::Vip => {
+                self.order(slot, &Order::Change(api::Change::Balancer(self.facts.balancer)));
+            }
+        }
+    }
+
+    /// Instances that a vip process started now keeps: those of one that is being replaced.
+    fn held(&self) -> Vec<u16> {
+        if !self.adopting {
+            return vec![];
+        }
+        self.facts.vips().filter(|vip| vip.holding).map(|vip| vip.instance).collect()
+    }
+}
+
+pub(super) fn bind(plan: &Plan, before: &Sockets) -> Result<Sockets, SuperviseError> {
+    match &plan.haproxy {
+        Some(haproxy) => Ok(Sockets::bind(haproxy, before)?),
+        None => Ok(Sockets::default()),
+    }
+}
+
+pub(super) fn open_rescue(plan: &Plan) -> Result<Option<Rescue>, SuperviseError> {
+    if plan.vips.is_empty() {
+        return Ok(None);
+    }
+    Rescue::open(&plan.vips, plan.cluster.as_ref(), plan.me, plan.texts.secret.as_deref())
+        .map(Some)
+        .map_err(SuperviseError::Rescue)
+}
+
+fn raise_limits(plan: &Plan) {
+    let connections =
+        plan.haproxy.as_ref().map_or(0, |file| file.global.maxconn.map_or(CONNECTIONS, u64::from));
+    let wanted = connections * 2 + SPARE_DESCRIPTORS;
+    match sys::rights::raise_open_files(wanted) {
+        Ok(limit) if limit >= wanted => {}
+        Ok(limit) => tell::line(&format!(
+            "{connections} connections need {wanted} open files, this process may have {limit}; \
+             connections beyond that will wait"
+        )),
+        Err(error) => tell::line(&format!("cannot raise the limit of open files: {error}")),
+    }
+}

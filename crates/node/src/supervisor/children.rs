@@ -1,0 +1,104 @@
+//! The processes that the supervisor started.
+
+use std::collections::VecDeque;
+use std::ffi::OsStr;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::path::Path;
+
+use api::{Order, Report};
+use sys::channel::Channel;
+use sys::process::{Child as Process, SpawnOptions};
+
+/// Orders that may wait for a child that does not read: a frozen one is killed after 300 ms, so
+/// this is far more than ever piles up.
+const WAITING: usize = 512;
+
+/// One child and the way to it.
+#[derive(Debug)]
+pub(crate) struct Child {
+    pub(crate) kind: engine::role::Kind,
+    pub(crate) generation: u64,
+    pub(crate) process: Process,
+    /// Told to end: its end is no loss.
+    pub(crate) leaving: bool,
+    channel: Channel,
+    waiting: VecDeque<Vec<u8>>,
+    /// Orders that a child that does not read cost.
+    pub(crate) lost: u64,
+}
+
+impl Child {
+    pub(crate) fn spawn(kind: engine::role::Kind, generation: u64) -> io::Result<Self> {
+        let (ours, theirs) = Channel::pair()?;
+        let name = word(kind);
+        let process = sys::process::spawn(
+            Path::new("/proc/self/exe"),
+            Some("outlast"),
+            &[OsStr::new("role"), OsStr::new(name)],
+            Some(&theirs),
+            SpawnOptions::default(),
+        )?;
+        Ok(Self { kind, generation, process, leaving: false, channel: ours, waiting: VecDeque::new(), lost: 0 })
+    }
+
+    /// Sends or keeps for later; descriptors go only with the first order, when there is room.
+    pub(crate) fn order(&mut self, order: &Order, fds: &[BorrowedFd<'_>]) -> io::Result<()> {
+        let mut bytes = vec![];
+        api::encode(order, &mut bytes);
+        if self.waiting.is_empty() {
+            match self.channel.send(&bytes, fds) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                sent => return sent,
+            }
+        }
+        if self.waiting.len() == WAITING {
+            self.lost += 1;
+        } else {
+            self.waiting.push_back(bytes);
+        }
+        Ok(())
+    }
+
+    /// Sends what waited.
+    pub(crate) fn flush(&mut self) -> io::Result<()> {
+        while let Some(bytes) = self.waiting.front() {
+            match self.channel.send(bytes, &[]) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
+                sent => sent?,
+            }
+            self.waiting.pop_front();
+        }
+        Ok(())
+    }
+
+    pub(crate) fn is_behind(&self) -> bool {
+        !self.waiting.is_empty()
+    }
+
+    /// The next report; none when there is none yet, an error of kind `UnexpectedEof` at the end.
+    pub(crate) fn report(&self, buffer: &mut [u8]) -> io::Result<Option<Report>> {
+        let mut fds = vec![];
+        match self.channel.receive(buffer, &mut fds) {
+            Ok(0) => Err(io::ErrorKind::UnexpectedEof.into()),
+            Ok(length) => api::decode(&buffer[..length])
+                .map(Some)
+                .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error)),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    pub(crate) fn channel(&self) -> BorrowedFd<'_> {
+        self.channel.as_fd()
+    }
+}
+
+/// The role's name on the command line.
+pub(crate) const fn word(kind: engine::role::Kind) -> &'static str {
+    match kind {
+        engine::role::Kind::Vip => "vip",
+        engine::role::Kind::Agent => "agent",
+        engine::role::Kind::Proxy => "proxy",
+    }
+}

@@ -1,0 +1,161 @@
+//! What children told, kept for the ones that start later.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use api::{BalancerState, Change, Choice, NodeState, Order, ProcessState, Report, Role, ServerState, VipState};
+
+/// Orders kept for an agent that is being restarted; older ones are lost (events, mostly).
+const KEPT: usize = 512;
+/// Servers per message, so that none outgrows `api::MAX_MESSAGE` with the longest names.
+const PART: usize = 128;
+
+/// The latest word on everything, by name.
+#[derive(Debug)]
+pub(crate) struct Facts {
+    servers: Vec<ServerState>,
+    positions: BTreeMap<(String, String), usize>,
+    choices: BTreeMap<String, Choice>,
+    nodes: BTreeMap<String, NodeState>,
+    vips: BTreeMap<u16, VipState>,
+    processes: BTreeMap<Role, ProcessState>,
+    pub(crate) balancer: BalancerState,
+    /// What an agent that is not there yet has to hear.
+    unheard: VecDeque<Order>,
+}
+
+impl Default for Facts {
+    fn default() -> Self {
+        Self {
+            servers: vec![],
+            positions: BTreeMap::new(),
+            choices: BTreeMap::new(),
+            nodes: BTreeMap::new(),
+            vips: BTreeMap::new(),
+            processes: BTreeMap::new(),
+            balancer: BalancerState::Replacing,
+            unheard: VecDeque::new(),
+        }
+    }
+}
+
+impl Facts {
+    pub(crate) fn learn(&mut self, change: &Change) {
+        match change {
+            Change::Node(state) => {
+                self.nodes.insert(state.node.clone(), state.clone());
+            }
+            Change::Servers(servers) => servers.iter().for_each(|server| self.server(server)),
+            Change::Choice(choice) => {
+                self.choices.insert(choice.proxy.clone(), choice.clone());
+            }
+            Change::Balancer(state) => self.balancer = *state,
+            Change::Vip(state) => {
+                self.vips.insert(state.instance, state.clone());
+            }
+            Change::Process(state) => {
+                self.processes.insert(state.role, state.clone());
+            }
+        }
+    }
+
+    fn server(&mut self, server: &ServerState) {
+        let key = (server.proxy.clone(), server.server.clone());
+        if let Some(position) = self.positions.get(&key) {
+            self.servers[*position] = server.clone();
+        } else {
+            self.positions.insert(key, self.servers.len());
+            self.servers.push(server.clone());
+        }
+    }
+
+    /// A new configuration may have other servers and instances.
+    pub(crate) fn forget_servers(&mut self) {
+        self.servers.clear();
+        self.positions.clear();
+        self.choices.clear();
+    }
+
+    pub(crate) fn forget_vips(&mut self) {
+        self.vips.clear();
+    }
+
+    pub(crate) fn vips(&self) -> impl Iterator<Item = &VipState> {
+        self.vips.values()
+    }
+
+    pub(crate) fn process(&self, role: Role) -> Option<&ProcessState> {
+        self.processes.get(&role)
+    }
+
+    /// What a proxy needs to go on where another one is.
+    pub(crate) fn for_proxy(&self) -> Vec<Change> {
+        let servers = self.servers.chunks(PART).map(|part| Change::Servers(part.to_vec()));
+        servers
+            .chain(self.choices.values().cloned().map(Change::Choice))
+            .chain(self.nodes.values().cloned().map(Change::Node))
+            .chain(self.vips.values().cloned().map(Change::Vip))
+            .collect()
+    }
+
+    /// What a new agent needs to know.
+    pub(crate) fn for_agent(&mut self) -> Vec<Order> {
+        let servers = self.servers.chunks(PART).map(|part| Change::Servers(part.to_vec()));
+        let mut orders: Vec<Order> = servers
+            .chain(self.choices.values().cloned().map(Change::Choice))
+            .chain(self.vips.values().cloned().map(Change::Vip))
+            .chain(self.processes.values().cloned().map(Change::Process))
+            .chain([Change::Balancer(self.balancer)])
+            .map(Order::Change)
+            .collect();
+        orders.extend(self.unheard.drain(..));
+        orders
+    }
+
+    /// Keeps what cannot be derived later: events.
+    pub(crate) fn keep_for_agent(&mut self, order: Order) {
+        let is_event =
+            matches!(&order, Order::Relay(_, report) if matches!(**report, Report::Event(_)));
+        if !is_event {
+            return;
+        }
+        if self.unheard.len() == KEPT {
+            self.unheard.pop_front();
+        }
+        self.unheard.push_back(order);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use api::{Event, ServerCheck};
+
+    fn server(name: &str, check: ServerCheck) -> ServerState {
+        let (proxy, server) = ("api".to_owned(), name.to_owned());
+        ServerState { proxy, server, check, suspect: false, why: String::new(), count: 0 }
+    }
+
+    #[test]
+    fn a_spare_hears_the_latest_word_on_each_server_once() {
+        let mut facts = Facts::default();
+        facts.learn(&Change::Servers(vec![server("a", ServerCheck::Up)]));
+        facts.learn(&Change::Servers(vec![server("a", ServerCheck::Down)]));
+        assert_eq!(
+            facts.for_proxy(),
+            [Change::Servers(vec![server("a", ServerCheck::Down)])]
+        );
+    }
+
+    #[test]
+    fn events_wait_for_the_next_agent_and_are_bounded() {
+        let mut facts = Facts::default();
+        for seq in 0..KEPT as u64 + 3 {
+            let event = Event { seq, ..Event::default() };
+            facts.keep_for_agent(Order::Relay(Role::Vip, Box::new(Report::Event(event))));
+        }
+        let orders = facts.for_agent();
+        let events = orders.iter().filter(|order| matches!(order, Order::Relay(..))).count();
+        assert_eq!(events, KEPT);
+        assert_eq!(facts.for_agent().len(), 1, "the balancer's state only");
+    }
+}

@@ -1,0 +1,172 @@
+//! Who hears what from whom.
+
+use std::time::Duration;
+
+use api::{Change, Event, Order, ProcessState, Report, Role};
+use engine::role::{Input, Kind, Loss};
+use super::children::word;
+use super::{Slot, Supervisor, tell};
+
+impl Supervisor {
+    pub(super) fn route(&mut self, slot: Slot, report: Report) {
+        let Some(kind) = self.children.get(&slot).map(|child| child.kind) else { return };
+        let role = self.role(slot, kind);
+        match report {
+            Report::Ready { .. } => self.step(Input::Ready { slot }),
+            Report::Serving { .. } => {
+                self.step(Input::Serving { slot });
+                self.processes();
+            }
+            Report::Pong(number) => self.step(Input::Pong { slot, number }),
+            Report::Failed { why } => self.failed(role, why),
+            Report::Event(event) => {
+                self.to_agent(Order::Relay(role, Box::new(Report::Event(event))));
+            }
+            Report::Vip(state) => {
+                if let Some(rescue) = &mut self.rescue {
+                    rescue.note(&state);
+                }
+                let change = Change::Vip(state);
+                self.facts.learn(&change);
+                self.order_all(Kind::Proxy, &Order::Change(change.clone()));
+                self.to_agent(Order::Change(change));
+            }
+            // Only the one that serves checks; a draining one's last word is old.
+            Report::Servers(servers) if self.active() == Some(slot) => {
+                self.spread(slot, Change::Servers(servers));
+            }
+            Report::Servers(_) => {}
+            Report::Choice(choice) => self.spread(slot, Change::Choice(choice)),
+            Report::Node(state) => self.spread(slot, Change::Node(state)),
+        }
+    }
+
+    /// To every proxy and the agent, but not back to the one who said it.
+    fn spread(&mut self, from: Slot, change: Change) {
+        self.facts.learn(&change);
+        let order = Order::Change(change);
+        let others: Vec<Slot> = self
+            .children
+            .iter()
+            .filter(|(slot, child)| **slot != from && child.kind != Kind::Vip)
+            .map(|(slot, _)| *slot)
+            .collect();
+        for slot in others {
+            self.order(slot, &order);
+        }
+    }
+
+    pub(super) fn order_all(&mut self, kind: Kind, order: &Order) {
+        let slots: Vec<Slot> = self
+            .children
+            .iter()
+            .filter(|(_, child)| child.kind == kind)
+            .map(|(slot, _)| *slot)
+            .collect();
+        for slot in slots {
+            self.order(slot, order);
+        }
+    }
+
+    pub(super) fn to_agent(&mut self, order: Order) {
+        let agent = self.children.iter().find(|(_, child)| child.kind == Kind::Agent);
+        match agent.map(|(slot, _)| *slot) {
+            Some(slot) => self.order(slot, &order),
+            None => self.facts.keep_for_agent(order),
+        }
+    }
+
+    pub(super) fn event(&mut self, mut event: Event) {
+        event.at_ms = sys::clock::wall_ms();
+        event.node.clone_from(&self.plan.node);
+        tell::line(&format!(
+            "{} {}: {}; {}",
+            event.object, event.what, event.evidence, event.action
+        ));
+        self.to_agent(Order::Relay(Role::Supervisor, Box::new(Report::Event(event))));
+    }
+
+    fn failed(&mut self, role: Role, why: String) {
+        let decision = "start it again after a pause".to_owned();
+        self.event(Event {
+            what: format!("{}-failed", role_word(role)),
+            object: format!("node/{}", self.plan.node),
+            evidence: why,
+            decision,
+            ..Event::default()
+        });
+    }
+
+    /// A process that should live does not.
+    pub(super) fn lost(&mut self, slot: Slot, kind: Kind, loss: Loss, life: Duration) {
+        let name = word(kind);
+        let exit = self.last_exit.filter(|(of, ..)| *of == slot);
+        let evidence = match (loss, exit) {
+            (Loss::Exited, Some((_, pid, exit))) => format!("pid {pid}: {}", tell::exit(exit)),
+            (Loss::Exited, None) => "it could not be started".to_owned(),
+            (Loss::Frozen, _) => "no answer to a ping within 300 ms".to_owned(),
+            (Loss::NotReady, _) => "not configured within 5 s".to_owned(),
+            (Loss::NotServing, _) => "activated, but not serving within 1 s".to_owned(),
+            (Loss::Superseded, _) => "a newer configuration came".to_owned(),
+        };
+        let decision = match kind {
+            Kind::Proxy => "the warm spare takes the held sockets",
+            Kind::Vip => "addresses go to the successor, a new process stands as backup",
+            Kind::Agent => "start another; addresses and balancer do not need it",
+        };
+        self.event(Event {
+            what: format!("{name}-lost"),
+            object: format!("process/{name}"),
+            evidence: format!("{evidence}, after {:.1} s", life.as_secs_f64()),
+            decision: decision.to_owned(),
+            ..Event::default()
+        });
+    }
+
+    pub(super) fn role(&self, slot: Slot, kind: Kind) -> Role {
+        match kind {
+            Kind::Vip => Role::Vip,
+            Kind::Agent => Role::Agent,
+            Kind::Proxy if self.active() == Some(slot) => Role::Proxy,
+            Kind::Proxy => Role::Spare,
+        }
+    }
+
+    /// Tells the agent who is who; cheap, and asked for only when something changed.
+    pub(super) fn processes(&mut self) {
+        let mut present = vec![(Role::Supervisor, std::process::id().cast_signed(), self.generation)];
+        for (slot, child) in &self.children {
+            present.push((self.role(*slot, child.kind), child.process.pid(), child.generation));
+        }
+        for role in [Role::Supervisor, Role::Vip, Role::Agent, Role::Proxy, Role::Spare] {
+            let found = present.iter().find(|(present, ..)| *present == role);
+            let before = self.facts.process(role).cloned();
+            let state = match (found, &before) {
+                (Some((_, pid, generation)), _) => ProcessState {
+                    role,
+                    pid: *pid,
+                    running: true,
+                    generation: *generation,
+                    starts: self.starts.get(&role).copied().unwrap_or(1),
+                },
+                (None, Some(before)) => ProcessState { running: false, ..before.clone() },
+                (None, None) => continue,
+            };
+            if before.as_ref() != Some(&state) {
+                let change = Change::Process(state);
+                self.facts.learn(&change);
+                self.to_agent(Order::Change(change));
+            }
+        }
+    }
+}
+
+const fn role_word(role: Role) -> &'static str {
+    match role {
+        Role::Supervisor => "supervisor",
+        Role::Vip => "vip",
+        Role::Agent => "agent",
+        Role::Proxy => "proxy",
+        Role::Spare => "spare",
+    }
+}
