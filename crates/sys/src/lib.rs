@@ -6,6 +6,7 @@
 #![allow(unsafe_code, reason = "this crate is the one place for calls that rustix does not wrap")]
 
 pub mod arp;
+pub mod calendar;
 pub mod channel;
 pub mod clock;
 pub mod memory;
