@@ -85,9 +85,13 @@ pub enum Pick {
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Retry {
     /// The same server once more.
-    SameServer { after: Duration },
+    SameServer {
+        after: Duration,
+    },
     /// Pick again, avoiding those already met.
-    OtherServer { after: Duration },
+    OtherServer {
+        after: Duration,
+    },
     GiveUp,
 }
 
@@ -283,12 +287,7 @@ impl Pool {
     }
 
     /// The one with the fewest sessions for its weight, as `lb_fwlc.c` counts; equals take turns.
-    fn least(
-        &self,
-        turn: u64,
-        avoid: &ServerSet,
-        counters: &impl Counters,
-    ) -> Option<usize> {
+    fn least(&self, turn: u64, avoid: &ServerSet, counters: &impl Counters) -> Option<usize> {
         let start = self.wrap(turn);
         let around = (start..self.servers.len()).chain(0..start);
         around
@@ -366,7 +365,9 @@ fn hash(source: IpAddr) -> u64 {
         IpAddr::V4(address) => address.to_bits(),
         IpAddr::V6(address) => {
             let bits = address.to_bits();
-            (0..4).fold(0, |hash, word| hash ^ u32::try_from(bits >> (32 * word) & 0xffff_ffff).unwrap_or(0))
+            (0..4).fold(0, |hash, word| {
+                hash ^ u32::try_from(bits >> (32 * word) & 0xffff_ffff).unwrap_or(0)
+            })
         }
     };
     u64::from(word)

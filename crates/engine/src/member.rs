@@ -1,4 +1,46 @@
-//! Who is alive.
+//! Who is alive, by beats on every network.
+//!
+//! ```text
+//!             a beat on any network
+//!   Unknown -----------------------> Alive <---------------------------+
+//!                                      |  \  goodbye                   | a beat of a new
+//!        no beat for 1 s on any network|   +--------> Left ------------+ incarnation
+//!                                      v                               |
+//!                                   Suspect ---------------------------+ any beat
+//! ```
+//!
+//! A standing is opinion, not fact: it may choose another server, never restart work. A node that is
+//! late itself, or has lost its own carriers, judges nobody.
+
+use std::time::Duration;
+
+use arrayvec::ArrayVec;
+use base::Time;
+use config::cluster::Cluster;
+
+use crate::packet::{Kind, MAX_NETWORKS, MAX_NODES, OpenError, Replay, Seal};
+use crate::{Buffer, CAPACITY};
+use beat::Beat;
+use peer::Peer;
+
+pub use beat::{Choice, MAX_CHOICES};
+pub use peer::Cell;
+
+mod beat;
+mod peer;
+#[cfg(test)]
+mod tests;
+
+/// How often each node speaks on each network: four times within the shortest time that matters (1 s).
+pub const BEAT_EVERY: Duration = Duration::from_millis(250);
+/// Four beats in a row are lost by death, not by chance.
+pub const SILENT_AFTER: Duration = Duration::from_secs(1);
+/// Woken this late, this node itself was not running: two beats of its own are missing.
+const OWN_STALL: Duration = Duration::from_millis(500);
+/// After a stall of its own each peer has one more interval to speak, and one for the way.
+const PATIENCE: Duration = Duration::from_millis(500);
+/// Verdicts of one step leave room for its beats; the rest waits for the next step, which is due at once.
+const MAX_ORDERS: usize = CAPACITY - MAX_NETWORKS;
 
 /// The verdict on a node, as this node sees it: opinion, not fact.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -11,4 +53,276 @@ pub enum Standing {
     Suspect,
     /// Said goodbye.
     Left,
+}
+
+/// What the agent saw.
+#[derive(Clone, Copy, Debug)]
+pub enum Input<'a> {
+    /// A datagram arrived on the socket of this network.
+    Packet {
+        network: u8,
+        bytes: &'a [u8],
+    },
+    /// The carrier of this node's own interface on that network.
+    Carrier {
+        network: u8,
+        up: bool,
+    },
+    /// What the process before this one knew; counts only for nodes not heard yet.
+    Known {
+        node: u16,
+        standing: Standing,
+    },
+    /// This node ends in order.
+    Leave,
+    Timeout,
+}
+
+/// What the agent is to do, in this order.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Action {
+    /// Write one with [`Member::beat`] and send it to every peer on this network.
+    Beat { network: u8 },
+    /// A standing changed, or stayed `Alive` through a restart.
+    Verdict { node: u16, standing: Standing, why: String },
+    /// [`Member::choices`] has news from a peer.
+    Choices,
+    /// [`Member::holds`] of this node changed.
+    Holds { node: u16 },
+}
+
+/// How many datagrams were not believed, and why.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Refused {
+    /// Not sealed with this cluster's key, or no packet at all.
+    pub seal: u64,
+    /// Old packets come again.
+    pub replay: u64,
+    /// Sent for another network than the one it arrived on.
+    pub network: u64,
+    /// From a node that is not in the cluster file, or is not on this network.
+    pub stranger: u64,
+}
+
+/// This node's view of all others.
+#[derive(Debug)]
+pub struct Member {
+    me: u16,
+    /// Names, for the texts.
+    networks: ArrayVec<String, MAX_NETWORKS>,
+    peers: ArrayVec<Peer, MAX_NODES>,
+    seal: Seal,
+    replay: Replay,
+    /// What this node's own beats say.
+    said: Beat,
+    /// The newest choice per proxy that any peer told.
+    choices: ArrayVec<Choice, MAX_CHOICES>,
+    own_carrier: [bool; MAX_NETWORKS],
+    beat_at: Time,
+    judge_from: Time,
+    refused: Refused,
+}
+
+impl Member {
+    /// `me` is this node's position in the cluster file, and the sender of `seal`. Nodes beyond
+    /// [`MAX_NODES`] and networks beyond [`MAX_NETWORKS`] take no part.
+    #[must_use]
+    pub fn new(cluster: &Cluster, me: u16, seal: Seal, now: Time) -> Self {
+        let peer = |node: &config::cluster::Node| Peer::new(&node.addresses);
+        Self {
+            me,
+            networks: cluster.networks.iter().take(MAX_NETWORKS).cloned().collect(),
+            peers: cluster.nodes.iter().take(MAX_NODES).map(peer).collect(),
+            seal,
+            replay: Replay::new(),
+            said: Beat::default(),
+            choices: ArrayVec::new(),
+            own_carrier: [true; MAX_NETWORKS],
+            beat_at: now,
+            judge_from: now,
+            refused: Refused::default(),
+        }
+    }
+
+    /// The only way in. Packets come from the network: what makes no sense is counted and dropped.
+    pub fn step(&mut self, now: Time, input: Input<'_>, out: &mut Buffer<Action>) {
+        if now.since(self.deadline()) > OWN_STALL {
+            self.judge_from = self.judge_from.max(now + PATIENCE);
+        }
+        match input {
+            Input::Packet { network, bytes } => self.receive(now, network, bytes, out),
+            Input::Carrier { network, up } => self.own_carrier_is(now, network, up),
+            Input::Known { node, standing } => {
+                if let Some(peer) = self.peer_mut(node) {
+                    peer.known(now, standing);
+                }
+            }
+            Input::Leave => {
+                self.said.leaving = true;
+                self.beat_at = now;
+            }
+            Input::Timeout => {}
+        }
+        self.judge(now, out);
+        if now >= self.beat_at {
+            self.beat_at = now + BEAT_EVERY;
+            self.order_beats(out);
+        }
+    }
+
+    /// When the machine next wants [`Input::Timeout`].
+    #[must_use]
+    pub fn deadline(&self) -> Time {
+        let silent = self.others().map(|(_, peer)| peer.silent_at(&self.own_carrier));
+        let silent = silent.min().unwrap_or(Time::NEVER);
+        self.beat_at.min(silent.max(self.judge_from))
+    }
+
+    /// Writes a beat for `network` into `out` and returns its length.
+    pub fn beat(&mut self, network: u8, out: &mut [u8]) -> usize {
+        let mut body = [0; beat::MAX_LENGTH];
+        let length = self.said.encode(&mut body);
+        self.seal.seal(Kind::Beat, network, &body[..length], out)
+    }
+
+    /// What this node's beats say about writers; the first [`MAX_CHOICES`].
+    pub fn say_choices(&mut self, choices: impl IntoIterator<Item = Choice>) {
+        self.said.choices = choices.into_iter().take(MAX_CHOICES).collect();
+    }
+
+    /// Which vip instances this node holds, one bit each.
+    pub const fn say_holds(&mut self, holds: u64) {
+        self.said.holds = holds;
+    }
+
+    /// The newest choice of each proxy that a peer told.
+    #[must_use]
+    pub fn choices(&self) -> &[Choice] {
+        &self.choices
+    }
+
+    /// Which vip instances a peer said it holds, as long as it lives.
+    #[must_use]
+    pub fn holds(&self, node: u16) -> u64 {
+        let peer = self.peers.get(usize::from(node));
+        peer.filter(|peer| peer.standing == Standing::Alive).map_or(0, |peer| peer.holds)
+    }
+
+    /// This node itself is alive.
+    #[must_use]
+    pub fn standing(&self, node: u16) -> Standing {
+        if node == self.me {
+            return Standing::Alive;
+        }
+        self.peers.get(usize::from(node)).map(|peer| peer.standing).unwrap_or_default()
+    }
+
+    /// Liveness of a node on each network of the cluster file, for `status`; none where it has no
+    /// address.
+    pub fn cells(&self, node: u16, now: Time) -> impl Iterator<Item = Option<Cell>> + '_ {
+        let peer = self.peers.get(usize::from(node));
+        (0..self.networks.len()).map(move |network| peer.and_then(|peer| peer.cell(network, now)))
+    }
+
+    #[must_use]
+    pub const fn refused(&self) -> Refused {
+        self.refused
+    }
+
+    fn receive(&mut self, now: Time, network: u8, bytes: &[u8], out: &mut Buffer<Action>) {
+        let packet = match self.seal.open(bytes) {
+            Ok(packet) => packet,
+            Err(
+                OpenError::Length
+                | OpenError::Magic
+                | OpenError::Version(_)
+                | OpenError::Seal
+                | OpenError::Kind(_),
+            ) => {
+                self.refused.seal += 1;
+                return;
+            }
+        };
+        let on_network =
+            self.peers.get(usize::from(packet.sender)).is_some_and(|peer| peer.is_on(network));
+        if packet.sender == self.me || !on_network || packet.kind != Kind::Beat {
+            self.refused.stranger += 1;
+        } else if packet.network != network {
+            self.refused.network += 1;
+        } else if !self.replay.is_news(&packet) {
+            self.refused.replay += 1;
+        } else {
+            let (node, incarnation) = (packet.sender, packet.incarnation);
+            let beat = Beat::decode(packet.body);
+            self.heard(now, node, network, incarnation, &beat, out);
+        }
+    }
+
+    fn heard(
+        &mut self,
+        now: Time,
+        node: u16,
+        network: u8,
+        incarnation: u64,
+        beat: &Beat,
+        out: &mut Buffer<Action>,
+    ) {
+        let Some(peer) = self.peers.get_mut(usize::from(node)) else { return };
+        if let Some(why) = peer.heard(now, network, incarnation, beat.leaving) {
+            out.push(Action::Verdict { node, standing: peer.standing, why });
+        }
+        if peer.holds != beat.holds {
+            peer.holds = beat.holds;
+            out.push(Action::Holds { node });
+        }
+        let mut news = false;
+        for choice in &beat.choices {
+            news |= choice.merge_into(&mut self.choices);
+        }
+        if news {
+            out.push(Action::Choices);
+        }
+    }
+
+    /// A network that this node itself lost says nothing about others, nor does its return at once.
+    fn own_carrier_is(&mut self, now: Time, network: u8, up: bool) {
+        let Some(carrier) = self.own_carrier.get_mut(usize::from(network)) else { return };
+        if up && !*carrier {
+            self.judge_from = self.judge_from.max(now + PATIENCE);
+        }
+        *carrier = up;
+    }
+
+    fn judge(&mut self, now: Time, out: &mut Buffer<Action>) {
+        if now < self.judge_from {
+            return;
+        }
+        for (node, peer) in (0_u16..).zip(&mut self.peers) {
+            if node == self.me || peer.silent_at(&self.own_carrier) > now {
+                continue;
+            }
+            if out.len() >= MAX_ORDERS {
+                return;
+            }
+            let why = peer.suspect(now, &self.networks, &self.own_carrier);
+            out.push(Action::Verdict { node, standing: Standing::Suspect, why });
+        }
+    }
+
+    fn order_beats(&self, out: &mut Buffer<Action>) {
+        let Some(own) = self.peers.get(usize::from(self.me)) else { return };
+        for network in (0_u8..).take(self.networks.len()).filter(|network| own.is_on(*network)) {
+            if out.len() < CAPACITY {
+                out.push(Action::Beat { network });
+            }
+        }
+    }
+
+    fn others(&self) -> impl Iterator<Item = (u16, &Peer)> {
+        (0_u16..).zip(&self.peers).filter(|(node, _)| *node != self.me)
+    }
+
+    fn peer_mut(&mut self, node: u16) -> Option<&mut Peer> {
+        self.peers.get_mut(usize::from(node)).filter(|_| node != self.me)
+    }
 }

@@ -1,0 +1,131 @@
+//! What this node knows about one other.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use base::Time;
+
+use super::{SILENT_AFTER, Standing};
+use crate::packet::MAX_NETWORKS;
+
+#[derive(Clone, Debug)]
+pub(super) struct Peer {
+    pub(super) standing: Standing,
+    /// Vip instances it said it holds.
+    pub(super) holds: u64,
+    incarnation: u64,
+    /// When the process before this one still saw it alive: as good as one beat then.
+    known_at: Option<Time>,
+    on: [bool; MAX_NETWORKS],
+    proofs: [Option<Time>; MAX_NETWORKS],
+}
+
+/// Liveness of a node on one network.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Cell {
+    pub alive: bool,
+    /// Age of the last proof; none before the first.
+    pub age: Option<Duration>,
+}
+
+impl Peer {
+    pub(super) fn new(addresses: &[Option<IpAddr>]) -> Self {
+        let mut on = [false; MAX_NETWORKS];
+        for (on, address) in on.iter_mut().zip(addresses) {
+            *on = address.is_some();
+        }
+        Self {
+            standing: Standing::Unknown,
+            holds: 0,
+            incarnation: 0,
+            known_at: None,
+            on,
+            proofs: [None; MAX_NETWORKS],
+        }
+    }
+
+    pub(super) fn is_on(&self, network: u8) -> bool {
+        self.on.get(usize::from(network)).is_some_and(|on| *on)
+    }
+
+    /// Takes over a standing from the process before; what was heard since counts more.
+    pub(super) fn known(&mut self, now: Time, standing: Standing) {
+        if self.standing == Standing::Unknown {
+            self.standing = standing;
+            self.known_at = (standing == Standing::Alive).then_some(now);
+        }
+    }
+
+    /// A beat came; says why if that changes the standing, or if the node has restarted unnoticed.
+    pub(super) fn heard(
+        &mut self,
+        now: Time,
+        network: u8,
+        incarnation: u64,
+        leaving: bool,
+    ) -> Option<String> {
+        if incarnation < self.incarnation {
+            return None; // Late on another network: the process before has ended.
+        }
+        let former = std::mem::replace(&mut self.incarnation, incarnation);
+        let is_restart = former != 0 && former != incarnation;
+        if let Some(proof) = self.proofs.get_mut(usize::from(network)) {
+            *proof = Some(now);
+        }
+        let (standing, why) = match (self.standing, leaving) {
+            (Standing::Left, _) if !is_restart && former != 0 => return None,
+            (_, true) => (Standing::Left, "it said goodbye"),
+            (Standing::Unknown, false) => (Standing::Alive, "its first beat came"),
+            (Standing::Suspect | Standing::Left, false) if is_restart => {
+                (Standing::Alive, "it is back after a restart")
+            }
+            (Standing::Suspect | Standing::Left, false) => (Standing::Alive, "its beats are back"),
+            (Standing::Alive, false) if is_restart => (Standing::Alive, "its agent has restarted"),
+            (Standing::Alive, false) => return None,
+        };
+        self.standing = standing;
+        Some(why.to_owned())
+    }
+
+    /// When its silence on all networks that this node can hear will be long enough to suspect it.
+    pub(super) fn silent_at(&self, own_carrier: &[bool; MAX_NETWORKS]) -> Time {
+        if self.standing != Standing::Alive || !self.shares(own_carrier).any(|shared| shared) {
+            return Time::NEVER;
+        }
+        let last = self.proofs.iter().flatten().chain(&self.known_at).max();
+        last.map_or(Time::NEVER, |last| *last + SILENT_AFTER)
+    }
+
+    pub(super) fn suspect(
+        &mut self,
+        now: Time,
+        names: &[String],
+        own_carrier: &[bool; MAX_NETWORKS],
+    ) -> String {
+        self.standing = Standing::Suspect;
+        let shares: Vec<bool> = self.shares(own_carrier).collect();
+        let mut told = Vec::new();
+        for (network, name) in names.iter().enumerate() {
+            let age = self.proofs[network].map(|at| now.since(at).as_secs_f64());
+            match age {
+                _ if !self.on[network] => {}
+                _ if !shares[network] => told.push(format!("{name}: own link down")),
+                Some(age) => told.push(format!("{name}: {age:.1} s")),
+                None => told.push(format!("{name}: never heard")),
+            }
+        }
+        format!("no beat for 1 s on any network ({})", told.join(", "))
+    }
+
+    pub(super) fn cell(&self, network: usize, now: Time) -> Option<Cell> {
+        let on = self.on.get(network).is_some_and(|on| *on);
+        on.then(|| {
+            let age = self.proofs[network].map(|at| now.since(at));
+            Cell { alive: age.is_some_and(|age| age < SILENT_AFTER), age }
+        })
+    }
+
+    fn shares(&self, own_carrier: &[bool; MAX_NETWORKS]) -> impl Iterator<Item = bool> {
+        self.on.iter().zip(own_carrier).map(|(on, carrier)| *on && *carrier)
+    }
+}

@@ -1,0 +1,162 @@
+//! One supervised process.
+
+use std::time::Duration;
+
+use base::Time;
+
+use super::{Kind, READY_WITHIN};
+
+/// A process without an answer for this long does not run: three times the worst scheduling delay
+/// that a loaded controller shows, and well below a client's patience.
+pub(super) const FROZEN_AFTER: Duration = Duration::from_millis(300);
+/// How often it is asked: detection takes 0.3 to 0.4 s.
+const PING_EVERY: Duration = Duration::from_millis(100);
+
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Process {
+    pub(super) slot: u32,
+    pub(super) kind: Kind,
+    pub(super) generation: u64,
+    pub(super) started: Time,
+    pub(super) phase: Phase,
+    /// When it was asked and has not answered yet.
+    asked: Option<(u64, Time)>,
+    ping_at: Time,
+    has_answered: bool,
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Phase {
+    /// A vip process or agent.
+    Running,
+    /// A proxy that is being configured.
+    Starting {
+        until: Time,
+        warm: bool,
+    },
+    Warm,
+    Activating {
+        until: Time,
+    },
+    Serving {
+        since: Time,
+    },
+    Draining {
+        until: Time,
+    },
+    /// Asked to end by itself.
+    Ending {
+        until: Time,
+    },
+    Killed,
+}
+
+/// What a process does, as `status` shows it.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Part {
+    Vip,
+    Agent,
+    /// The proxy that serves, or is about to.
+    Proxy,
+    /// A proxy that waits.
+    Spare,
+    /// On its way out.
+    Ending,
+}
+
+impl Process {
+    pub(super) fn new(slot: u32, kind: Kind, generation: u64, warm: bool, now: Time) -> Self {
+        let phase = match kind {
+            Kind::Vip | Kind::Agent => Phase::Running,
+            Kind::Proxy => Phase::Starting { until: now + READY_WITHIN, warm },
+        };
+        let (asked, ping_at, has_answered) = (None, now, false);
+        Self { slot, kind, generation, started: now, phase, asked, ping_at, has_answered }
+    }
+
+    pub(super) const fn part(&self) -> Part {
+        match (self.kind, self.phase) {
+            (_, Phase::Draining { .. } | Phase::Ending { .. } | Phase::Killed) => Part::Ending,
+            (Kind::Vip, _) => Part::Vip,
+            (Kind::Agent, _) => Part::Agent,
+            (Kind::Proxy, _) if self.is_primary() => Part::Proxy,
+            (Kind::Proxy, _) => Part::Spare,
+        }
+    }
+
+    /// Serves, or is meant to as soon as it can.
+    pub(super) const fn is_primary(&self) -> bool {
+        matches!(
+            self.phase,
+            Phase::Serving { .. } | Phase::Activating { .. } | Phase::Starting { warm: false, .. }
+        )
+    }
+
+    pub(super) const fn is_dying(&self) -> bool {
+        matches!(self.phase, Phase::Draining { .. } | Phase::Ending { .. } | Phase::Killed)
+    }
+
+    /// Processes that hold clients or addresses must answer; the agent holds neither.
+    const fn is_asked(&self) -> bool {
+        match self.phase {
+            Phase::Serving { .. } | Phase::Warm => true,
+            Phase::Running => matches!(self.kind, Kind::Vip),
+            Phase::Starting { .. }
+            | Phase::Activating { .. }
+            | Phase::Draining { .. }
+            | Phase::Ending { .. }
+            | Phase::Killed => false,
+        }
+    }
+
+    /// Nobody asks any more, or from the beginning.
+    pub(super) const fn enter(&mut self, phase: Phase, now: Time) {
+        (self.phase, self.asked, self.ping_at) = (phase, None, now);
+    }
+
+    pub(super) fn is_ping_due(&self, now: Time) -> bool {
+        self.is_asked() && self.asked.is_none() && now >= self.ping_at
+    }
+
+    pub(super) fn ping(&mut self, number: u64, now: Time) {
+        self.asked = Some((number, now));
+        self.ping_at = now + PING_EVERY;
+    }
+
+    pub(super) fn pong(&mut self, number: u64) {
+        if self.asked.take_if(|(asked, _)| *asked == number).is_some() {
+            self.has_answered = true;
+        }
+    }
+
+    /// The asker itself was late: the answer may lie unread.
+    pub(super) fn forgive(&mut self, now: Time) {
+        if let Some((_, at)) = &mut self.asked {
+            *at = now;
+        }
+    }
+
+    pub(super) fn is_frozen(&self, now: Time) -> bool {
+        self.frozen_at().is_some_and(|at| now >= at)
+    }
+
+    /// A proxy that serves must answer from the first ping on; others only if they once did, so that a
+    /// slow start is not taken for a freeze.
+    fn frozen_at(&self) -> Option<Time> {
+        let judged = self.has_answered || matches!(self.phase, Phase::Serving { .. });
+        self.asked.filter(|_| judged && self.is_asked()).map(|(_, at)| at + FROZEN_AFTER)
+    }
+
+    /// When something is due that concerns this process alone.
+    pub(super) fn deadline(&self) -> Time {
+        let phase = match self.phase {
+            Phase::Starting { until, .. }
+            | Phase::Activating { until }
+            | Phase::Draining { until }
+            | Phase::Ending { until } => until,
+            Phase::Running | Phase::Warm | Phase::Serving { .. } | Phase::Killed => Time::NEVER,
+        };
+        let ping = if self.is_asked() && self.asked.is_none() { self.ping_at } else { Time::NEVER };
+        phase.min(ping).min(self.frozen_at().unwrap_or(Time::NEVER))
+    }
+}

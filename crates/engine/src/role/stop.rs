@@ -1,0 +1,74 @@
+//! The end in order: addresses go before the sessions, the agent that tells of it goes last.
+
+use std::time::Duration;
+
+use base::Time;
+
+use super::{Action, END_WITHIN, Kind, Phase, Roles};
+use crate::Buffer;
+
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Stop {
+    drain: Duration,
+    done: bool,
+}
+
+impl Roles {
+    pub(super) fn start_stop(&mut self, now: Time, drain: Duration, out: &mut Buffer<Action>) {
+        if let Some(stop) = &mut self.stop {
+            // Asked twice: whoever is impatient gets the end at once.
+            stop.drain = stop.drain.min(drain);
+            for at in 0..self.processes.len() {
+                let process = self.processes[at];
+                if let Phase::Draining { until } = process.phase {
+                    let until = until.min(now + drain);
+                    self.processes[at].phase = Phase::Draining { until };
+                }
+            }
+            return;
+        }
+        self.stop = Some(Stop { drain, done: false });
+        self.reload = None;
+        for at in 0..self.processes.len() {
+            let process = self.processes[at];
+            if process.kind == Kind::Proxy
+                && !matches!(process.phase, Phase::Serving { .. })
+                && !process.is_dying()
+            {
+                self.kill(process.slot, now, out);
+            }
+        }
+        self.end(now, Kind::Vip, out);
+    }
+
+    pub(super) fn wind_down(&mut self, now: Time, out: &mut Buffer<Action>) {
+        let Some(stop) = self.stop else { return };
+        let left = |kind: Kind| self.processes.iter().any(|process| process.kind == kind);
+        let (vip, proxy, agent) = (left(Kind::Vip), left(Kind::Proxy), left(Kind::Agent));
+        if vip {
+            return;
+        }
+        if proxy {
+            for process in &mut self.processes {
+                if process.kind == Kind::Proxy && matches!(process.phase, Phase::Serving { .. }) {
+                    process.enter(Phase::Draining { until: now + stop.drain }, now);
+                    out.push(Action::Drain { slot: process.slot });
+                }
+            }
+        } else if agent {
+            self.end(now, Kind::Agent, out);
+        } else if !stop.done {
+            self.stop = Some(Stop { done: true, ..stop });
+            out.push(Action::Done);
+        }
+    }
+
+    fn end(&mut self, now: Time, kind: Kind, out: &mut Buffer<Action>) {
+        for process in &mut self.processes {
+            if process.kind == kind && process.phase == Phase::Running {
+                process.enter(Phase::Ending { until: now + END_WITHIN }, now);
+                out.push(Action::Stop { slot: process.slot });
+            }
+        }
+    }
+}
