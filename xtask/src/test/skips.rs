@@ -70,7 +70,9 @@ fn complaint(line: &str, table: &Table, rules: Rules) -> Option<String> {
     else {
         return Some("expected `SKIP crate::test: reason`".into());
     };
-    let Some(row) = table.skip.iter().find(|row| row.names(test)) else {
+    // The row that says most about this test: its own, or the longest pattern.
+    let rows = table.skip.iter().filter(|row| row.names(test));
+    let Some(row) = rows.max_by_key(|row| row.test.trim_end_matches('*').len()) else {
         return Some("no row in tests/skips.toml".into());
     };
     if row.absent.is_empty() || row.proof.is_empty() {
