@@ -4,5 +4,7 @@
 
 mod control;
 mod counters;
+mod log;
 mod record;
+mod stats;
 mod view;

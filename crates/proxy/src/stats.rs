@@ -1,0 +1,4 @@
+//! What the balancer says about itself.
+
+#[cfg(test)]
+pub(crate) mod example;
