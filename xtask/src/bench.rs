@@ -27,8 +27,8 @@ pub(crate) fn run(scenario: &str, against_stock: bool) -> Outcome {
         table::beside(&mut rows, &scenarios(&outlast, scenario, &["--stock"])?);
     }
     print!("{}", table::print(&rows));
-    let broken_rows = rows.iter().filter(|row| !row.kept);
-    broken.extend(broken_rows.map(|row| format!("{}: {}", row.scenario, row.promise)));
+    let broken_rows = rows.iter().filter(|row| row.kept == Some(false));
+    broken.extend(broken_rows.map(|row| format!("{}: {}", row.scenario, row.promise.text)));
     if broken.is_empty() {
         return Ok(());
     }

@@ -8,17 +8,28 @@ use crate::shell::{Failure, Outcome};
 #[derive(Clone, Debug, Deserialize, PartialEq)]
 pub(super) struct Row {
     pub scenario: String,
-    pub kept: bool,
+    /// Nothing where nobody judged: a plain user's run.
+    pub kept: Option<bool>,
     pub outage_ms: f64,
     pub failed: u64,
     pub slow: u64,
     pub longest_ms: f64,
     pub two_holders: u64,
     pub moves: u64,
-    pub promise: String,
-    /// Outage of stock measured in the same session.
-    #[serde(skip)]
-    pub stock_ms: Option<f64>,
+    pub promise: Promise,
+    /// What stock costs: recorded, or measured in the same session.
+    pub stock: Option<Stock>,
+}
+
+#[derive(Clone, Debug, Deserialize, PartialEq)]
+pub(super) struct Promise {
+    pub text: String,
+}
+
+#[derive(Clone, Debug, Deserialize, PartialEq)]
+pub(super) struct Stock {
+    pub source: String,
+    pub outage_ms: f64,
 }
 
 /// One object per line; other lines are for people.
@@ -35,7 +46,8 @@ pub(super) fn read(text: &str) -> Outcome<Vec<Row>> {
 pub(super) fn beside(rows: &mut [Row], stock: &[Row]) {
     for row in rows {
         let same = stock.iter().find(|other| other.scenario == row.scenario);
-        row.stock_ms = same.map(|other| other.outage_ms);
+        let now = |other: &Row| Stock { source: "now".into(), outage_ms: other.outage_ms };
+        row.stock = same.map(now).or_else(|| row.stock.take());
     }
 }
 
@@ -45,8 +57,10 @@ pub(super) fn print(rows: &[Row]) -> String {
          |---|---|---|---|---|---|---|---|---|---|\n",
     );
     for row in rows {
-        let kept = if row.kept { "yes" } else { "NO" };
-        let stock = row.stock_ms.map_or_else(|| "-".to_owned(), |ms| format!("{ms:.0}"));
+        let kept = row.kept.map_or("-", |kept| if kept { "yes" } else { "NO" });
+        let stock = row.stock.as_ref();
+        let stock = stock.map(|stock| format!("{:.0} ({})", stock.outage_ms, stock.source));
+        let stock = stock.unwrap_or_else(|| "-".to_owned());
         text += &format!(
             "| {} | {kept} | {:.0} | {} | {} | {:.0} | {} | {} | {stock} | {} |\n",
             row.scenario,
@@ -56,7 +70,7 @@ pub(super) fn print(rows: &[Row]) -> String {
             row.longest_ms,
             row.two_holders,
             row.moves,
-            row.promise,
+            row.promise.text,
         );
     }
     text
@@ -66,7 +80,7 @@ pub(super) fn print(rows: &[Row]) -> String {
 mod tests {
     use super::*;
 
-    const LINE: &str = r#"{"scenario":"balancer-killed","kept":true,"outage_ms":12.4,"failed":0,"slow":0,"longest_ms":13.0,"two_holders":0,"moves":0,"promise":"outage <= 50 ms","stock":{"outage_ms":3400}}"#;
+    const LINE: &str = r#"{"scenario":"balancer-killed","kept":true,"outage_ms":12.4,"failed":0,"slow":0,"longest_ms":13.0,"two_holders":0,"moves":0,"promise":{"text":"outage <= 50 ms"},"stock":{"source":"recorded","outage_ms":1}}"#;
 
     #[test]
     fn rows_are_read_and_printed() {
@@ -76,7 +90,7 @@ mod tests {
         let line = print(&rows).lines().last().unwrap().to_owned();
         assert_eq!(
             line,
-            "| balancer-killed | yes | 12 | 0 | 0 | 13 | 0 | 0 | 3400 | outage <= 50 ms |"
+            "| balancer-killed | yes | 12 | 0 | 0 | 13 | 0 | 0 | 3400 (now) | outage <= 50 ms |"
         );
     }
 

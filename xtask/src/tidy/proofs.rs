@@ -8,7 +8,7 @@ use super::tree::Tree;
 
 const STATUS: &str = "docs/status.md";
 /// Where the demo's table is.
-const SCENARIOS: &str = "crates/lab/src/scenario";
+const SCENARIOS: &str = "crates/lab/src/demo/scenario.rs";
 
 pub(super) fn check(tree: &Tree) -> Vec<Finding> {
     let Some(status) = tree.file(STATUS) else {
@@ -67,18 +67,20 @@ fn test_exists(tree: &Tree, what: &str) -> bool {
     tree.files.iter().any(|file| in_layer(&file.path) && file.text.contains(&wanted))
 }
 
-/// File, line and name of every entry of the demo's table: `name: "balancer-killed"`.
+/// File, line and name of every row of the demo's table: `"balancer-killed",` or `row("…",`.
 fn scenarios(tree: &Tree) -> Vec<(String, usize, String)> {
-    let mut found = vec![];
-    for file in tree.files.iter().filter(|file| file.path.starts_with(SCENARIOS)) {
-        for (line, text) in file.lines() {
-            let name = text.trim_start().strip_prefix("name: \"").and_then(|t| t.split_once('"'));
-            if let Some((name, _)) = name {
-                found.push((file.path.clone(), line, name.to_owned()));
-            }
-        }
-    }
-    found
+    let Some(file) = tree.file(SCENARIOS) else { return vec![] };
+    let table = file.lines().skip_while(|(_, line)| !line.contains("SCENARIOS: ["));
+    let rows = table.take_while(|(_, line)| *line != "];");
+    rows.filter_map(|(line, text)| {
+        let text = text.trim_start();
+        let quoted = text.strip_prefix("row(").unwrap_or(text).strip_prefix('"')?;
+        let (name, _) = quoted.split_once("\",")?;
+        let is_name =
+            name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-');
+        is_name.then(|| (file.path.clone(), line, name.to_owned()))
+    })
+    .collect()
 }
 
 #[cfg(test)]
@@ -87,11 +89,11 @@ mod tests {
     use super::*;
 
     fn check_status(text: &str, expected: &[&str]) {
-        let table = "    name: \"balancer-killed\",\n";
+        let table = "SCENARIOS: [\n  row(\n    \"balancer-killed\",\n    \"in words\",\n];\n";
         let tree = Tree {
             files: vec![
                 File::new(STATUS, text),
-                File::new("crates/lab/src/scenario/table.rs", table),
+                File::new(SCENARIOS, table),
                 File::new("crates/engine/src/vip/tests.rs", "fn it_moves() {}\n"),
             ],
         };
