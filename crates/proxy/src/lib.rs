@@ -2,6 +2,7 @@
 
 #![allow(dead_code, reason = "while it is built up")]
 
+mod check;
 mod control;
 mod counters;
 mod log;
