@@ -2,4 +2,23 @@
 
 pub use model::{Cluster, Node, Service, ServiceKind, Vip, VipCheck};
 
+use crate::{Diagnostic, Source};
+
+mod fields;
 mod model;
+mod parse;
+mod read;
+
+/// Reads the file with number `file` in findings. No cluster if it is too broken to be one.
+///
+/// Paths are kept as written; relative ones are meant from the folder of the file.
+#[must_use]
+pub fn parse(source: &Source, file: usize) -> (Option<Cluster>, Vec<Diagnostic>) {
+    let mut findings = Vec::new();
+    let cluster = parse::parse(&source.text, &mut findings);
+    for finding in &mut findings {
+        finding.file = file;
+    }
+    findings.sort_by_key(|finding| finding.span.start);
+    (cluster, findings)
+}

@@ -12,6 +12,18 @@ pub enum Severity {
     Error,
 }
 
+impl Severity {
+    /// As in `--json` and at the head of each finding.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Note => "note",
+            Self::Warning => "warning",
+            Self::Error => "error",
+        }
+    }
+}
+
 /// One finding in one file.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Diagnostic {
@@ -24,4 +36,43 @@ pub struct Diagnostic {
     pub help: Option<String>,
     /// Stable name for `--json` and for lint rules, e.g. `unknown-keyword`, `check-socket`.
     pub code: &'static str,
+}
+
+/// The code of a keyword that the peer knows and we do not run yet.
+pub const NOT_RUN_YET: &str = "not-run-yet";
+
+impl Diagnostic {
+    /// A mistake; the parser that reports it fills in the file.
+    #[must_use]
+    pub fn error(span: Span, code: &'static str, message: impl Into<String>) -> Self {
+        Self { severity: Severity::Error, file: 0, span, message: message.into(), help: None, code }
+    }
+
+    #[must_use]
+    pub fn warning(span: Span, code: &'static str, message: impl Into<String>) -> Self {
+        Self { severity: Severity::Warning, ..Self::error(span, code, message) }
+    }
+
+    #[must_use]
+    pub fn note(span: Span, code: &'static str, message: impl Into<String>) -> Self {
+        Self { severity: Severity::Note, ..Self::error(span, code, message) }
+    }
+
+    /// `what` belongs to the language and is not run yet.
+    #[must_use]
+    pub fn not_yet(span: Span, what: impl std::fmt::Display) -> Self {
+        Self::note(span, NOT_RUN_YET, format!("{what} is not run yet"))
+    }
+
+    #[must_use]
+    pub fn help(mut self, help: impl Into<String>) -> Self {
+        self.help = Some(help.into());
+        self
+    }
+
+    #[must_use]
+    pub fn in_file(mut self, file: usize) -> Self {
+        self.file = file;
+        self
+    }
 }

@@ -6,4 +6,41 @@ pub use model::{
     Redispatch, Server, StatsPage, StatsSocket, Timeouts,
 };
 
+use crate::{Diagnostic, Source};
+
+mod address;
+mod bind;
+mod checks;
+mod fetches;
+mod global;
+mod keyword;
+mod later;
+mod log;
 mod model;
+mod parse;
+mod proxy;
+mod rules;
+mod sections;
+mod server;
+mod verify;
+mod words;
+
+/// Reads files as one configuration; the first has number `first_file` in findings.
+///
+/// What could be read is returned even when there are errors.
+#[must_use]
+pub fn parse(sources: &[Source], first_file: usize) -> (Haproxy, Vec<Diagnostic>) {
+    let numbered: Vec<(usize, &Source)> =
+        sources.iter().enumerate().map(|(at, source)| (first_file + at, source)).collect();
+    parse_numbered(&numbered)
+}
+
+pub(crate) fn parse_numbered(sources: &[(usize, &Source)]) -> (Haproxy, Vec<Diagnostic>) {
+    parse::parse(sources)
+}
+
+/// Whether `word` opens a section of this language.
+pub(crate) fn is_section(word: &str) -> bool {
+    matches!(word, "global" | "defaults" | "listen" | "frontend" | "backend")
+        || sections::SECTIONS.iter().any(|section| section.name == word)
+}

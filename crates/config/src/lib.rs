@@ -8,4 +8,25 @@ pub mod cluster;
 pub mod diagnostic;
 pub mod haproxy;
 pub mod keepalived;
+pub mod lint;
 pub mod vip;
+
+mod duration;
+mod effective;
+mod guess;
+mod line;
+mod load;
+mod render;
+
+pub use diagnostic::{Diagnostic, NOT_RUN_YET, Severity};
+pub use effective::effective_vips;
+pub use load::{Kind, Loaded, load, recognise, refusals};
+pub use render::{Place, place, render};
+
+/// One file, read by whoever calls.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Source {
+    /// As the operator wrote it.
+    pub path: String,
+    pub text: String,
+}

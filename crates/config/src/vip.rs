@@ -3,6 +3,10 @@
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
+use base::Span;
+
+use crate::diagnostic::Diagnostic;
+
 /// One VRRP instance on one node: made from `outlast.toml` or from keepalived's file by
 /// `effective` functions, with everything that depends on the node filled in.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -61,4 +65,23 @@ pub struct Script {
     pub starts_failed: bool,
     pub user: Option<String>,
     pub group: Option<String>,
+}
+
+/// Bytes of a password that travel in a packet of VRRP version 2 (RFC 2338 5.3.10).
+pub const PASSWORD_BYTES: usize = 8;
+
+/// The password as it is sent: cut, or padded with zeros.
+#[must_use]
+pub fn password(text: &str) -> [u8; PASSWORD_BYTES] {
+    let mut bytes = [0; PASSWORD_BYTES];
+    for (to, from) in bytes.iter_mut().zip(text.bytes()) {
+        *to = from;
+    }
+    bytes
+}
+
+pub(crate) fn cut_password(at: Span, bytes: usize) -> Diagnostic {
+    let message = format!("only 8 bytes of this password are used, not {bytes}");
+    Diagnostic::warning(at, "password-cut", message)
+        .help("it travels readable anyway; name a `secret_file` in outlast.toml instead")
 }

@@ -35,6 +35,8 @@ pub struct Global {
     /// `node`, `description`: shown by `show info`.
     pub node: Option<String>,
     pub description: Option<String>,
+    /// `stats timeout`: idle time after which the stats socket hangs up, 10 s by default.
+    pub stats_timeout: Option<Duration>,
 }
 
 /// `log ADDRESS[:PORT] FACILITY [LEVEL [MINLEVEL]]`.
@@ -66,6 +68,8 @@ pub struct StatsSocket {
     pub group: Option<String>,
     /// May change something (`level admin`); `operator` is the default.
     pub admin: bool,
+    /// Position of its file in the list given.
+    pub file: usize,
     pub span: Span,
 }
 
@@ -74,6 +78,18 @@ pub enum ProxyKind {
     Listen,
     Frontend,
     Backend,
+}
+
+impl ProxyKind {
+    /// The word that opens its section.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Listen => "listen",
+            Self::Frontend => "frontend",
+            Self::Backend => "backend",
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -88,6 +104,8 @@ pub enum Mode {
 pub struct Proxy {
     pub name: String,
     pub kind: ProxyKind,
+    /// Position of its file in the list given; all spans below are in that file.
+    pub file: usize,
     pub span: Span,
     pub mode: Mode,
     pub binds: Vec<Bind>,
@@ -126,6 +144,73 @@ pub struct Proxy {
     pub disabled: bool,
     /// `option httpclose`: the connection ends with the answer.
     pub http_close: bool,
+    /// `option http-server-close`: the connection to the server ends with the answer.
+    pub server_close: bool,
+    /// `description`: shown on the stats page.
+    pub description: Option<String>,
+    /// `log-tag` of this proxy.
+    pub log_tag: Option<String>,
+    /// `backlog` of its listeners.
+    pub backlog: Option<u32>,
+    /// `option log-health-checks`: every check that changes something is logged.
+    pub log_health_checks: bool,
+    /// `option abortonclose`: a request whose client has gone leaves the queue.
+    pub abort_on_close: bool,
+}
+
+impl Proxy {
+    /// An empty proxy with HAProxy's own defaults.
+    #[must_use]
+    pub fn new(name: impl Into<String>, kind: ProxyKind) -> Self {
+        Self {
+            name: name.into(),
+            kind,
+            file: 0,
+            span: Span::default(),
+            mode: Mode::Tcp,
+            binds: Vec::new(),
+            servers: Vec::new(),
+            default_backend: None,
+            balance: Balance::RoundRobin,
+            all_backups: false,
+            redispatch: Redispatch::Never,
+            retries: 3,
+            timeouts: Timeouts::default(),
+            forward_for: None,
+            request_rules: Vec::new(),
+            response_rules: Vec::new(),
+            logs: Vec::new(),
+            log_format: LogFormat::Plain,
+            no_log_null: false,
+            no_log_normal: false,
+            client_keepalive: false,
+            server_keepalive: false,
+            maxconn: None,
+            check: CheckKind::Tcp,
+            stats: None,
+            monitor_uri: None,
+            disabled: false,
+            http_close: false,
+            server_close: false,
+            description: None,
+            log_tag: None,
+            backlog: None,
+            log_health_checks: false,
+            abort_on_close: false,
+        }
+    }
+
+    /// Whether clients can connect to it.
+    #[must_use]
+    pub const fn is_frontend(&self) -> bool {
+        matches!(self.kind, ProxyKind::Listen | ProxyKind::Frontend)
+    }
+
+    /// Whether it has servers.
+    #[must_use]
+    pub const fn is_backend(&self) -> bool {
+        matches!(self.kind, ProxyKind::Listen | ProxyKind::Backend)
+    }
 }
 
 /// `bind ADDRESS:PORT[,...] [interface I] [transparent]`; one value per address.
@@ -135,6 +220,14 @@ pub struct Bind {
     pub maxconn: Option<u32>,
     pub backlog: Option<u32>,
     pub interface: Option<String>,
+    /// Shown in statistics.
+    pub name: Option<String>,
+    /// The address need not be on this node; ours never need to be.
+    pub transparent: bool,
+    /// Octal permission bits of a unix socket.
+    pub mode: Option<u32>,
+    pub user: Option<String>,
+    pub group: Option<String>,
     pub span: Span,
 }
 

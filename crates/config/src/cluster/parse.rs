@@ -1,0 +1,365 @@
+//! `outlast.toml` to a cluster: tables of keys first, then what refers to something else.
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+
+use base::Span;
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use super::fields::{
+    At, CLUSTER, CheckDraft, ClusterDraft, NODE, NodeDraft, SERVICE, ServiceDraft, VIP, VipDraft,
+    unknown_section,
+};
+use super::read::{Field, Value, fields, in_order, wrong};
+use super::{Cluster, Node, Service, ServiceKind, Vip, VipCheck};
+use crate::diagnostic::Diagnostic;
+use crate::guess;
+
+/// Nodes are counted in 16 bits on the wire; more than this many would not see each other's beats.
+const MAX_NODES: usize = 64;
+
+/// UDP port of the beats unless the file says another.
+const PORT: u16 = 7411;
+
+/// A named section: name, place of the name, what its keys say.
+struct Named<T> {
+    name: String,
+    at: Span,
+    draft: T,
+}
+
+pub(crate) fn parse(text: &str, findings: &mut Vec<Diagnostic>) -> Option<Cluster> {
+    let (document, errors) = DeTable::parse_recoverable(text);
+    let broken = !errors.is_empty();
+    for error in errors {
+        let at = error.span().map_or_else(Span::default, Span::from);
+        let message = error.message().trim_end().to_owned();
+        findings.push(Diagnostic::error(at, "toml", message));
+    }
+    let mut head: Option<(ClusterDraft, Span)> = None;
+    let (mut nodes, mut vips, mut services) = (Vec::new(), Vec::new(), Vec::new());
+    for ((key, at), value) in in_order(document.get_ref()) {
+        match key {
+            "cluster" => {
+                let mut draft = ClusterDraft::default();
+                if let Some(table) = table(value, "[cluster]", findings) {
+                    fields(CLUSTER, "[cluster]", at, table, &mut draft, findings);
+                }
+                head = Some((draft, at));
+            }
+            "node" => nodes = named(NODE, "node", value, findings),
+            "vip" => vips = named(VIP, "vip", value, findings),
+            "service" => services = named(SERVICE, "service", value, findings),
+            _ => findings.push(unknown_section((key, at))),
+        }
+    }
+    let Some((head, at)) = head else {
+        if !broken {
+            let message = "there is no [cluster]";
+            let finding = Diagnostic::error(Span::new(0, 1), "missing-section", message);
+            findings.push(finding.help("add `[cluster]` and `name = \"cloud\"`"));
+        }
+        return None;
+    };
+    let name = head.name.clone()?;
+    if nodes.is_empty() && !broken {
+        let message = "the cluster has no nodes";
+        let finding = Diagnostic::error(at, "missing-section", message);
+        findings.push(finding.help("add a section [node.NAME] for each node"));
+    }
+    Some(assemble(name, head, nodes, vips, services, findings))
+}
+
+fn table<'t, 'a>(
+    value: &'t Value<'a>,
+    what: &str,
+    findings: &mut Vec<Diagnostic>,
+) -> Option<&'t DeTable<'a>> {
+    match value.get_ref() {
+        DeValue::Table(table) => Some(table),
+        _ => {
+            findings.push(wrong(value, &format!("a section {what}")));
+            None
+        }
+    }
+}
+
+fn named<T: Default>(
+    rows: &[Field<T>],
+    kind: &str,
+    value: &Spanned<DeValue<'_>>,
+    findings: &mut Vec<Diagnostic>,
+) -> Vec<Named<T>> {
+    let mut found = Vec::new();
+    let Some(sections) = table(value, &format!("[{kind}.NAME]"), findings) else { return found };
+    for ((name, at), value) in in_order(sections) {
+        let section = format!("[{kind}.{name}]");
+        let mut draft = T::default();
+        let DeValue::Table(keys) = value.get_ref() else {
+            let finding = wrong(value, &format!("a section [{kind}.NAME]"));
+            findings.push(finding.help(format!("write `[{kind}.NAME]` above `{name} = ...`")));
+            continue;
+        };
+        if !name.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c)) {
+            let message = format!("`{name}` cannot be a name");
+            let finding = Diagnostic::error(at, "bad-name", message);
+            findings.push(finding.help("names are made of letters, digits and - _ ."));
+        }
+        fields(rows, &section, at, keys, &mut draft, findings);
+        found.push(Named { name: name.to_owned(), at, draft });
+    }
+    found
+}
+
+fn assemble(
+    name: String,
+    head: ClusterDraft,
+    nodes: Vec<Named<NodeDraft>>,
+    vips: Vec<Named<VipDraft>>,
+    services: Vec<Named<ServiceDraft>>,
+    findings: &mut Vec<Diagnostic>,
+) -> Cluster {
+    let mut networks: Vec<String> = Vec::new();
+    for ((network, _), _) in nodes.iter().flat_map(|node| &node.draft.networks) {
+        if !networks.contains(network) {
+            networks.push(network.clone());
+        }
+    }
+    if let Some(node) = nodes.get(MAX_NODES) {
+        let message = format!("a cluster has at most {MAX_NODES} nodes");
+        findings.push(Diagnostic::error(node.at, "too-many-nodes", message));
+    }
+    same_addresses(&nodes, &vips, findings);
+    let nodes: Vec<Node> = nodes.into_iter().map(|node| node_of(node, &networks)).collect();
+    let has_balancer = head.haproxy.is_some();
+    let vips: Vec<Vip> = vips
+        .into_iter()
+        .map(|vip| vip_of(vip, &nodes, &networks, has_balancer, findings))
+        .collect();
+    same_groups(&vips, findings);
+    Cluster {
+        run_dir: head.run_dir.unwrap_or_else(|| PathBuf::from(format!("/run/outlast/{name}"))),
+        state_dir: head
+            .state_dir
+            .unwrap_or_else(|| PathBuf::from(format!("/var/lib/outlast/{name}"))),
+        name,
+        secret_file: head.secret_file,
+        haproxy: head.haproxy,
+        keepalived: head.keepalived,
+        port: head.port.unwrap_or(PORT),
+        networks,
+        nodes,
+        vips,
+        services: services.into_iter().map(service_of).collect(),
+    }
+}
+
+fn node_of(node: Named<NodeDraft>, networks: &[String]) -> Node {
+    let address = |network: &String| {
+        let found = node.draft.networks.iter().find(|((name, _), _)| name == network);
+        found.map(|(_, (ip, _))| *ip)
+    };
+    Node {
+        addresses: networks.iter().map(address).collect(),
+        name: node.name,
+        priority: node.draft.priority,
+        span: node.at,
+    }
+}
+
+fn service_of(service: Named<ServiceDraft>) -> Service {
+    let (proxy, span) = service.draft.proxy.unwrap_or((service.name.clone(), service.at));
+    let kind = service.draft.kind.unwrap_or(ServiceKind::Api);
+    Service { name: service.name, proxy, kind, span }
+}
+
+fn vip_of(
+    vip: Named<VipDraft>,
+    nodes: &[Node],
+    networks: &[String],
+    has_balancer: bool,
+    findings: &mut Vec<Diagnostic>,
+) -> Vip {
+    let Named { name, at, draft } = vip;
+    let mut addresses = Vec::new();
+    for (text, at) in &draft.addresses {
+        match text.parse::<IpAddr>() {
+            Ok(ip) => addresses.push(ip),
+            Err(_) => findings.push(
+                Diagnostic::error(*at, "bad-value", format!("`{text}` is no IP address"))
+                    .help("write `address = \"10.79.0.40\"`; the length goes to `prefix`"),
+            ),
+        }
+    }
+    let network = match &draft.network {
+        Some(wanted) => known(wanted, networks.iter().map(String::as_str), "network", findings),
+        None => nearest_network(&addresses, nodes, networks.len()),
+    };
+    let order = match &draft.order {
+        None => (0..nodes.len()).collect(),
+        Some(names) => order_of(names, nodes, findings),
+    };
+    let v6 = addresses.first().is_some_and(IpAddr::is_ipv6);
+    let longest = if v6 { 128 } else { 32 };
+    let prefix = match draft.prefix {
+        Some((prefix, at)) if prefix > longest => {
+            let message = format!("a prefix of IPv4 has at most {longest} bits, found {prefix}");
+            findings.push(Diagnostic::error(at, "bad-value", message).help("write `prefix = 32`"));
+            longest
+        }
+        Some((prefix, _)) => prefix,
+        None => longest,
+    };
+    let network = network.unwrap_or(0);
+    if let Some(absent) = order.iter().find(|node| !is_on(nodes, **node, network)) {
+        let message = format!("node {} is not on the network of `{name}`", nodes[*absent].name);
+        let at = draft.network.as_ref().map_or(at, |(_, at)| *at);
+        let finding = Diagnostic::error(at, "unknown-name", message);
+        findings.push(finding.help("add its address there, or leave it out of `order`"));
+    }
+    if let Some((password, at)) = draft.password.as_ref().filter(|(text, _)| text.len() > 8) {
+        findings.push(crate::vip::cut_password(*at, password.len()));
+    }
+    Vip {
+        addresses,
+        prefix,
+        network,
+        router_id: draft.router_id.map_or(0, |(id, _)| id),
+        order,
+        check: check_of(&name, draft.check, has_balancer, findings),
+        password: draft.password.map(|(password, _)| password),
+        unicast: draft.unicast,
+        interface: draft.interface,
+        source: draft.source,
+        span: at,
+        name,
+    }
+}
+
+fn is_on(nodes: &[Node], node: usize, network: usize) -> bool {
+    nodes.get(node).and_then(|node| node.addresses.get(network)).is_some_and(Option::is_some)
+}
+
+fn check_of(
+    name: &str,
+    check: Option<CheckDraft>,
+    has_balancer: bool,
+    findings: &mut Vec<Diagnostic>,
+) -> VipCheck {
+    match check {
+        None if has_balancer => VipCheck::Balancer,
+        None | Some(CheckDraft::None) => VipCheck::None,
+        Some(CheckDraft::Balancer(at)) => {
+            if !has_balancer {
+                let message = "there is no balancer to check";
+                let finding = Diagnostic::error(at, "no-balancer", message);
+                findings.push(finding.help("write `haproxy = \"haproxy.cfg\"` in [cluster]"));
+            }
+            VipCheck::Balancer
+        }
+        Some(CheckDraft::Script(mut script)) => {
+            name.clone_into(&mut script.name);
+            if script.timeout.is_zero() {
+                script.timeout = script.interval;
+            }
+            VipCheck::Script(script)
+        }
+    }
+}
+
+fn order_of(names: &[At<String>], nodes: &[Node], findings: &mut Vec<Diagnostic>) -> Vec<usize> {
+    let mut order = Vec::new();
+    for wanted in names {
+        let Some(node) =
+            known(wanted, nodes.iter().map(|node| node.name.as_str()), "node", findings)
+        else {
+            continue;
+        };
+        if order.contains(&node) {
+            let message = format!("node {} stands here twice", wanted.0);
+            findings.push(Diagnostic::error(wanted.1, "duplicate-name", message));
+        } else {
+            order.push(node);
+        }
+    }
+    order
+}
+
+fn known<'a>(
+    (name, at): &At<String>,
+    names: impl Iterator<Item = &'a str> + Clone,
+    kind: &str,
+    findings: &mut Vec<Diagnostic>,
+) -> Option<usize> {
+    let found = names.clone().position(|known| known == name);
+    if found.is_none() {
+        let finding =
+            Diagnostic::error(*at, "unknown-name", format!("there is no {kind} `{name}`"));
+        let all: Vec<&str> = names.collect();
+        findings.push(match guess::help(name, all) {
+            Some(help) => finding.help(help),
+            None => finding,
+        });
+    }
+    found
+}
+
+/// The network on which some node's address shares the most leading bits with the virtual IP.
+fn nearest_network(addresses: &[IpAddr], nodes: &[Node], networks: usize) -> Option<usize> {
+    let vip = addresses.first()?;
+    let shared = |network: &usize| {
+        nodes.iter().filter_map(|node| node.addresses[*network]).map(|ip| common(vip, &ip)).max()
+    };
+    (0..networks).rev().max_by_key(|network| shared(network))
+}
+
+fn common(a: &IpAddr, b: &IpAddr) -> u32 {
+    match (a, b) {
+        (IpAddr::V4(a), IpAddr::V4(b)) => (u32::from(*a) ^ u32::from(*b)).leading_zeros(),
+        (IpAddr::V6(a), IpAddr::V6(b)) => (u128::from(*a) ^ u128::from(*b)).leading_zeros(),
+        (IpAddr::V4(_), IpAddr::V6(_)) | (IpAddr::V6(_), IpAddr::V4(_)) => 0,
+    }
+}
+
+fn same_addresses(
+    nodes: &[Named<NodeDraft>],
+    vips: &[Named<VipDraft>],
+    findings: &mut Vec<Diagnostic>,
+) {
+    let mut seen: Vec<(IpAddr, String)> = Vec::new();
+    let of_nodes = nodes.iter().flat_map(|node| {
+        let owner = format!("node {}", node.name);
+        node.draft.networks.iter().map(move |(_, (ip, at))| (*ip, *at, owner.clone()))
+    });
+    let of_vips = vips.iter().flat_map(|vip| {
+        let owner = format!("vip {}", vip.name);
+        let ips = vip.draft.addresses.iter();
+        ips.filter_map(move |(text, at)| Some((text.parse().ok()?, *at, owner.clone())))
+    });
+    for (ip, at, owner) in of_nodes.chain(of_vips) {
+        if let Some((_, other)) = seen.iter().find(|(known, _)| *known == ip) {
+            let message = format!("{ip} is the address of {other} already");
+            let finding = Diagnostic::error(at, "duplicate-address", message);
+            findings.push(finding.help(format!("give {owner} an address of its own")));
+        } else {
+            seen.push((ip, owner));
+        }
+    }
+}
+
+fn same_groups(vips: &[Vip], findings: &mut Vec<Diagnostic>) {
+    for (at, vip) in vips.iter().enumerate() {
+        let same = |other: &&Vip| {
+            other.network == vip.network && other.router_id == vip.router_id && vip.router_id != 0
+        };
+        if let Some(other) = vips[..at].iter().find(same) {
+            let message = format!(
+                "vip {} has router_id {} on this network already",
+                other.name, vip.router_id
+            );
+            let finding = Diagnostic::error(vip.span, "duplicate-router-id", message);
+            findings.push(finding.help("give each virtual IP of a network its own router_id"));
+        }
+    }
+}

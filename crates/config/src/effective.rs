@@ -1,0 +1,157 @@
+//! The virtual IPs of one node, from whatever files there are.
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::time::Duration;
+
+use crate::cluster::{self, Cluster, VipCheck};
+use crate::keepalived::{Instance, Keepalived, ScriptBlock, State};
+use crate::vip::{Address, Script, Vip, password};
+
+/// Adverts of virtual IPs from `outlast.toml`; keepalived's own default.
+const ADVERT_INTERVAL: Duration = Duration::from_secs(1);
+
+/// Priority of the first node of the order.
+const FIRST_PRIORITY: u8 = 200;
+
+/// Between two nodes of the order, unless there are so many that less must do.
+const PRIORITY_STEP: u8 = 50;
+
+/// The instances that the vip process of `node` runs.
+///
+/// Priorities come from the order in `outlast.toml`; in keepalived's file from `node.NAME.priority`,
+/// and where all nodes share the file without it, from the order of the nodes. `interface_of` says
+/// which device has an address.
+///
+/// # Errors
+/// In words, when a device or an address that an instance needs is missing.
+pub fn effective_vips(
+    cluster: Option<&Cluster>,
+    keepalived: Option<&Keepalived>,
+    node: Option<usize>,
+    interface_of: &dyn Fn(IpAddr) -> Option<String>,
+) -> Result<Vec<Vip>, Vec<String>> {
+    let (mut vips, mut wrong) = (Vec::new(), Vec::new());
+    if let (Some(cluster), Some(node)) = (cluster, node) {
+        for vip in &cluster.vips {
+            match from_cluster(cluster, vip, node, interface_of) {
+                Ok(found) => vips.extend(found),
+                Err(why) => wrong.push(why),
+            }
+        }
+    }
+    for instance in keepalived.map(|file| file.instances.as_slice()).unwrap_or_default() {
+        let scripts = keepalived.map(|file| file.scripts.as_slice()).unwrap_or_default();
+        let mut vip = from_keepalived(instance, scripts, cluster.is_some());
+        if let (Some(cluster), Some(node)) = (cluster, node) {
+            vip.priority = file_priority(cluster, node, instance.priority);
+        }
+        vips.push(vip);
+    }
+    if wrong.is_empty() { Ok(vips) } else { Err(wrong) }
+}
+
+fn from_cluster(
+    cluster: &Cluster,
+    vip: &cluster::Vip,
+    node: usize,
+    interface_of: &dyn Fn(IpAddr) -> Option<String>,
+) -> Result<Option<Vip>, String> {
+    let Some(rank) = vip.order.iter().position(|known| *known == node) else { return Ok(None) };
+    let on_network = |node: usize| {
+        cluster.nodes.get(node).and_then(|node| node.addresses.get(vip.network).copied().flatten())
+    };
+    let name = cluster.nodes.get(node).map_or("?", |node| node.name.as_str());
+    let own = on_network(node)
+        .ok_or_else(|| format!("vip {}: node {name} is not on its network", vip.name))?;
+    let interface = match &vip.interface {
+        Some(interface) => interface.clone(),
+        None => interface_of(own)
+            .ok_or_else(|| format!("vip {}: no interface of this node has {own}", vip.name))?,
+    };
+    let own_v4 = match own {
+        IpAddr::V4(ip) => Some(ip),
+        IpAddr::V6(_) => None,
+    };
+    let peers = vip.order.iter().filter(|peer| **peer != node).filter_map(|peer| on_network(*peer));
+    let (track_balancer, track_scripts) = match &vip.check {
+        VipCheck::None => (false, Vec::new()),
+        VipCheck::Balancer => (true, Vec::new()),
+        VipCheck::Script(script) => (false, vec![script.clone()]),
+    };
+    let address = |ip: &IpAddr| Address {
+        ip: *ip,
+        prefix: if ip.is_ipv6() && vip.prefix == 32 { 128 } else { vip.prefix },
+        device: None,
+        label: None,
+        broadcast: None,
+    };
+    Ok(Some(Vip {
+        name: vip.name.clone(),
+        interface,
+        router_id: vip.router_id,
+        priority: priority_of(rank, vip.order.len()),
+        advert_interval: ADVERT_INTERVAL,
+        starts_as_master: false,
+        preempt: false,
+        password: vip.password.as_deref().map(password),
+        addresses: vip.addresses.iter().map(address).collect(),
+        source: vip.source.or(own_v4),
+        unicast_peers: if vip.unicast { peers.filter_map(v4).collect() } else { Vec::new() },
+        track_interfaces: Vec::new(),
+        track_scripts,
+        track_balancer,
+    }))
+}
+
+fn v4(ip: IpAddr) -> Option<Ipv4Addr> {
+    match ip {
+        IpAddr::V4(ip) => Some(ip),
+        IpAddr::V6(_) => None,
+    }
+}
+
+/// 200, 150, 100, 50; closer together for more than four nodes.
+pub(crate) fn priority_of(rank: usize, of: usize) -> u8 {
+    let nodes = u8::try_from(of.max(1)).unwrap_or(u8::MAX);
+    let step = PRIORITY_STEP.min((FIRST_PRIORITY / nodes).max(1));
+    let rank = u8::try_from(rank).unwrap_or(u8::MAX);
+    FIRST_PRIORITY.saturating_sub(step.saturating_mul(rank)).max(1)
+}
+
+/// The priority of `node` in keepalived's file.
+pub(crate) fn file_priority(cluster: &Cluster, node: usize, written: u8) -> u8 {
+    match cluster.nodes.get(node).and_then(|node| node.priority) {
+        Some(priority) => priority,
+        None if cluster.nodes.len() > 1 => priority_of(node, cluster.nodes.len()),
+        None => written,
+    }
+}
+
+/// With a cluster file the balancer is ours, so its death takes the address away at once.
+fn from_keepalived(instance: &Instance, scripts: &[ScriptBlock], track_balancer: bool) -> Vip {
+    let track_scripts: Vec<Script> = instance
+        .track_scripts
+        .iter()
+        .filter_map(|track| {
+            let block = scripts.iter().find(|block| block.script.name == track.name)?;
+            let weight = track.weight.unwrap_or(block.script.weight);
+            Some(Script { weight, ..block.script.clone() })
+        })
+        .collect();
+    Vip {
+        name: instance.name.clone(),
+        interface: instance.interface.clone(),
+        router_id: instance.router_id,
+        priority: instance.priority,
+        advert_interval: instance.advert_interval,
+        starts_as_master: instance.state == State::Master,
+        preempt: !instance.nopreempt,
+        password: instance.authentication.as_ref().map(|auth| password(&auth.password)),
+        addresses: instance.addresses.iter().chain(&instance.excluded).cloned().collect(),
+        source: instance.source,
+        unicast_peers: instance.unicast_peers.iter().copied().filter_map(v4).collect(),
+        track_interfaces: instance.track_interfaces.iter().map(|t| t.name.clone()).collect(),
+        track_scripts,
+        track_balancer,
+    }
+}

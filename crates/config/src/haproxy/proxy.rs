@@ -1,0 +1,539 @@
+//! Keywords of `defaults`, `frontend`, `listen` and `backend` that we run.
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::time::Duration;
+
+use base::Span;
+
+use super::keyword::places::{ALL, BACK, BACK_ONLY, FRONT, FRONT_ONLY, NAMED, SERVING, STRICT};
+use super::keyword::{self, Keyword, Parse, options};
+use super::{
+    Balance, CheckKind, ForwardFor, HttpCheck, LogFormat, LogTarget, Mode, MysqlCheck, Proxy,
+    ProxyKind, Redispatch, StatsPage, bind, checks, log, rules, server,
+};
+use crate::diagnostic::Diagnostic;
+use crate::duration::Unit;
+use crate::guess;
+use crate::line::{Line, Word};
+
+/// A section while it is read.
+#[derive(Clone, Debug)]
+pub(crate) struct Draft {
+    pub(crate) proxy: Proxy,
+    /// For a `defaults` section; proxies have a kind.
+    pub(crate) is_defaults: bool,
+    pub(crate) server_defaults: server::Draft,
+    /// What `http-check` lines said, whether or not `option httpchk` is there.
+    pub(crate) http_check: HttpCheck,
+    pub(crate) chosen_check: Chosen,
+    pub(crate) stats: Option<StatsPage>,
+    /// What `log global` stands for.
+    pub(crate) global_logs: Vec<LogTarget>,
+    pub(crate) acls: Vec<String>,
+    pub(crate) default_backend: Option<Word>,
+    pub(crate) use_backends: Vec<Word>,
+    /// Where the format of log lines was chosen.
+    pub(crate) log_format_at: Option<Span>,
+    /// Where a rule stands that needs HTTP.
+    pub(crate) http_rule_at: Option<Span>,
+    /// Where another check was chosen that we do not run: server checks are not judged then.
+    pub(crate) foreign_check: bool,
+}
+
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub(crate) enum Chosen {
+    #[default]
+    Tcp,
+    Http,
+    Mysql(MysqlCheck),
+}
+
+impl Draft {
+    pub(crate) fn new() -> Self {
+        Self {
+            proxy: Proxy::new("", ProxyKind::Listen),
+            is_defaults: true,
+            server_defaults: server::Draft::default(),
+            http_check: checks::http_defaults(),
+            chosen_check: Chosen::Tcp,
+            stats: None,
+            global_logs: Vec::new(),
+            acls: Vec::new(),
+            default_backend: None,
+            use_backends: Vec::new(),
+            log_format_at: None,
+            http_rule_at: None,
+            foreign_check: false,
+        }
+    }
+
+    /// The proxy as the engine wants it.
+    pub(crate) fn finish(self) -> Proxy {
+        let mut proxy = self.proxy;
+        proxy.check = match self.chosen_check {
+            Chosen::Tcp => CheckKind::Tcp,
+            Chosen::Http => CheckKind::Http(self.http_check),
+            Chosen::Mysql(check) => CheckKind::Mysql(check),
+        };
+        proxy.stats = self.stats;
+        proxy.default_backend = self.default_backend.map(|word| word.text);
+        proxy
+    }
+
+    fn page(&mut self) -> &mut StatsPage {
+        self.stats.get_or_insert_with(|| StatsPage {
+            uri: "/haproxy?stats".to_owned(),
+            refresh: None,
+            realm: "HAProxy Statistics".to_owned(),
+            auth: Vec::new(),
+            admin: false,
+            hide_version: false,
+        })
+    }
+}
+
+type Parsed = Result<(), Diagnostic>;
+
+/// What we run; `later.rs` has what only HAProxy runs.
+pub(crate) const KEYWORDS: &[Keyword<Draft>] = &[
+    now(
+        "backlog",
+        "<count>",
+        "maxconn",
+        "connections the kernel holds until accepted",
+        |d, line| {
+            d.proxy.backlog = Some(line.count("a count", 0)?);
+            done(line)
+        },
+    )
+    .at(FRONT),
+    now("balance", "roundrobin|source|leastconn|first", "roundrobin", BALANCE, balance).at(BACK),
+    now("bind", "<address>:<port>[,...] [<options>]", "", "listens there", |draft, line| {
+        let binds = bind::parse(line.whole(), line)?;
+        draft.proxy.binds.extend(binds);
+        Ok(())
+    })
+    .at(FRONT_ONLY),
+    now("default-server", "<options>", "", "options of the `server` lines below", |draft, line| {
+        let mut options_of = draft.server_defaults.clone();
+        if line.peek().is_none() {
+            line.expect("an option of `server`")?;
+        }
+        options(server::KEYWORDS, "`default-server`", &mut options_of, line)?;
+        draft.server_defaults = options_of;
+        Ok(())
+    })
+    .at(BACK | STRICT),
+    now("default_backend", "<name>", "", "the backend of this frontend", |draft, line| {
+        draft.default_backend = Some(line.expect("the name of a backend")?);
+        done(line)
+    })
+    .at(FRONT),
+    now("description", "<text>", "", "shown on the stats page", |draft, line| {
+        let words: Vec<String> = line.rest().into_iter().map(|word| word.text).collect();
+        draft.proxy.description = Some(words.join(" "));
+        Ok(())
+    })
+    .at(SERVING),
+    now("disabled", "", "", "the proxy does not start", |draft, line| {
+        draft.proxy.disabled = true;
+        done(line)
+    })
+    .at(ALL),
+    now("enabled", "", "", "undoes `disabled` of `defaults`", |draft, line| {
+        draft.proxy.disabled = false;
+        done(line)
+    })
+    .at(ALL),
+    now("http-check expect", "status <codes>", "200-399", "what passes", checks::expect).at(BACK),
+    now("http-check send", "[meth|uri|ver|hdr|body ...]", "", "what is asked", checks::send)
+        .at(BACK),
+    now("http-request", "<action> [if|unless <condition>]", "", "rule for requests", |d, line| {
+        request_rule(d, line)
+    })
+    .at(SERVING | NAMED),
+    now(
+        "http-response",
+        "<action> [if|unless <condition>]",
+        "",
+        "rule for responses",
+        |d, line| response_rule(d, line),
+    )
+    .at(SERVING | NAMED),
+    now(
+        "log",
+        "global | <address>[:<port>] <facility> [<level>]",
+        "",
+        "where lines go",
+        |d, line| log_line(d, line),
+    )
+    .at(ALL)
+    .no(),
+    now("log-tag", "<name>", "that of `global`", "name in syslog lines", |draft, line| {
+        draft.proxy.log_tag = Some(line.expect("a name")?.text);
+        done(line)
+    })
+    .at(ALL),
+    now(
+        "maxconn",
+        "<count>",
+        "that of `global`",
+        "connections of this proxy at once",
+        |d, line| {
+            d.proxy.maxconn = Some(line.count("a count", 0)?).filter(|count| *count > 0);
+            done(line)
+        },
+    )
+    .at(FRONT),
+    now("mode", "tcp|http", "tcp", "what the proxy understands of its traffic", mode).at(ALL),
+    now("monitor-uri", "<uri>", "", "answered with 200 by the proxy itself", |draft, line| {
+        draft.proxy.monitor_uri = Some(line.expect("a URI like /status")?.text);
+        done(line)
+    })
+    .at(FRONT),
+    now("retries", "<count>", "3", "further attempts to connect to a server", |draft, line| {
+        draft.proxy.retries = line.count("a count", 0)?;
+        done(line)
+    })
+    .at(BACK),
+    now("server", "<name> <address>:<port> [<options>]", "", "one server", |draft, line| {
+        let span = line.whole();
+        let server = server::parse(&draft.server_defaults, span, line)?;
+        draft.proxy.servers.extend(server);
+        Ok(())
+    })
+    .at(BACK_ONLY | STRICT),
+    flag("option abortonclose", "a request whose client has gone leaves the queue", |d| {
+        &mut d.proxy.abort_on_close
+    })
+    .at(BACK),
+    flag("option allbackups", "all backup servers are used, not only the first", |d| {
+        &mut d.proxy.all_backups
+    })
+    .at(BACK),
+    flag("option clitcpka", "TCP keep-alives to the client", |d| &mut d.proxy.client_keepalive)
+        .at(FRONT),
+    flag("option dontlog-normal", "only failures are logged", |d| &mut d.proxy.no_log_normal)
+        .at(FRONT),
+    flag("option dontlognull", "connections without a byte are not logged", |d| {
+        &mut d.proxy.no_log_null
+    })
+    .at(FRONT),
+    now("option forwardfor", FORWARD, "", "tells the server who asks", forward_for).at(ALL),
+    flag("option http-server-close", "a connection to the server for each request", |d| {
+        &mut d.proxy.server_close
+    })
+    .at(ALL),
+    now("option http-keep-alive", "", "", "undoes both options that close", |draft, line| {
+        draft.proxy.server_close = false;
+        draft.proxy.http_close = false;
+        done(line)
+    })
+    .at(ALL)
+    .no(),
+    now("option httpchk", "[[<method>] <uri> [<version>]]", "", "checks ask HTTP", checks::http)
+        .at(BACK),
+    flag("option httpclose", "connections end with the answer", |d| &mut d.proxy.http_close)
+        .at(ALL),
+    now("option httplog", "", "", "log lines tell the request", |draft, line| {
+        draft.log_format_at = Some(line.whole());
+        draft.proxy.log_format = LogFormat::Http;
+        if line.look(0) == Some("clf") {
+            let span = line.span();
+            line.take();
+            line.report(Diagnostic::not_yet(span, "`clf` of `option httplog`"));
+        }
+        done(line)
+    })
+    .at(FRONT),
+    flag("option log-health-checks", "checks that change something are logged", |d| {
+        &mut d.proxy.log_health_checks
+    })
+    .at(BACK),
+    now(
+        "option mysql-check",
+        "[user <name> [post-41|pre-41]]",
+        "",
+        "checks ask MySQL",
+        |d, line| checks::mysql(d, line),
+    )
+    .at(BACK),
+    now(
+        "option redispatch",
+        "[<n>]",
+        "-1",
+        "a failed server is left for another",
+        |draft, line| {
+            draft.proxy.redispatch = redispatch(line)?;
+            done(line)
+        },
+    )
+    .at(BACK)
+    .no(),
+    flag("option srvtcpka", "TCP keep-alives to the server", |d| &mut d.proxy.server_keepalive)
+        .at(BACK),
+    now("option tcpka", "", "", "TCP keep-alives on both sides", |draft, line| {
+        draft.proxy.client_keepalive = !line.negated;
+        draft.proxy.server_keepalive = !line.negated;
+        done(line)
+    })
+    .at(ALL)
+    .no(),
+    now("option tcplog", "", "", "log lines tell times and bytes", |draft, line| {
+        draft.log_format_at = Some(line.whole());
+        draft.proxy.log_format = LogFormat::Tcp;
+        done(line)
+    })
+    .at(ALL),
+    now("stats admin", "if TRUE", "", "the page may change servers", |draft, line| {
+        let condition = line.span();
+        if line.accept("if") && line.accept("TRUE") {
+            draft.page().admin = true;
+            return done(line);
+        }
+        line.rest();
+        line.report(Diagnostic::not_yet(condition, "`stats admin` with a condition"));
+        Ok(())
+    })
+    .at(SERVING),
+    now("stats auth", "<user>:<password>", "open to all", "who may see the page", |draft, line| {
+        let word = line.expect("user:password")?;
+        let Some((user, password)) = word.text.split_once(':') else {
+            return Err(word.wrong("user:password"));
+        };
+        let pair = (user.to_owned(), password.to_owned());
+        draft.page().auth.push(pair);
+        done(line)
+    })
+    .at(ALL),
+    now("stats enable", "", "", "serves the statistics page", |draft, line| {
+        draft.page();
+        done(line)
+    })
+    .at(ALL),
+    now("stats hide-version", "", "", "the page does not tell the version", |draft, line| {
+        draft.page().hide_version = true;
+        done(line)
+    })
+    .at(ALL),
+    now(
+        "stats realm",
+        "<text>",
+        "HAProxy Statistics",
+        "what the browser asks with",
+        |draft, line| {
+            let realm = line.expect("a text")?.text;
+            draft.page().realm = realm;
+            done(line)
+        },
+    )
+    .at(ALL),
+    now("stats refresh", "<time>", "never", "the page loads itself anew", |draft, line| {
+        let refresh = line.expect("a time")?.time(Unit::Seconds)?;
+        draft.page().refresh = Some(refresh).filter(|time| !time.is_zero());
+        done(line)
+    })
+    .at(ALL),
+    now("stats uri", "<prefix>", "/haproxy?stats", "where the page is", |draft, line| {
+        let uri = line.expect("a URI like /stats")?.text;
+        draft.page().uri = uri;
+        done(line)
+    })
+    .at(ALL),
+    time("timeout check", "after connecting, for the answer to a check", |d| {
+        &mut d.proxy.timeouts.check
+    })
+    .at(BACK),
+    time("timeout client", "silence of the client", |d| &mut d.proxy.timeouts.client).at(FRONT),
+    time("timeout client-fin", "silence of a client that has closed", |d| {
+        &mut d.proxy.timeouts.client_fin
+    })
+    .at(FRONT),
+    time("timeout connect", "for a connection to a server", |d| &mut d.proxy.timeouts.connect)
+        .at(BACK),
+    time("timeout http-keep-alive", "for the next request", |d| {
+        &mut d.proxy.timeouts.http_keep_alive
+    })
+    .at(ALL),
+    time("timeout http-request", "for a whole request head", |d| {
+        &mut d.proxy.timeouts.http_request
+    })
+    .at(ALL),
+    time("timeout queue", "for a free server", |d| &mut d.proxy.timeouts.queue).at(BACK),
+    time("timeout server", "silence of the server", |d| &mut d.proxy.timeouts.server).at(BACK),
+    time("timeout server-fin", "silence of a server that has closed", |d| {
+        &mut d.proxy.timeouts.server_fin
+    })
+    .at(BACK),
+    time("timeout tunnel", "silence of both after an upgrade", |d| &mut d.proxy.timeouts.tunnel)
+        .at(BACK),
+];
+
+// The constructors with the type filled in, so that closures in rows know what they read into.
+
+const fn now(
+    name: &'static str,
+    syntax: &'static str,
+    default: &'static str,
+    does: &'static str,
+    parse: Parse<Draft>,
+) -> Keyword<Draft> {
+    keyword::now(name, syntax, default, does, parse)
+}
+
+const fn flag(
+    name: &'static str,
+    does: &'static str,
+    field: fn(&mut Draft) -> &mut bool,
+) -> Keyword<Draft> {
+    keyword::flag(name, does, field)
+}
+
+const fn time(
+    name: &'static str,
+    does: &'static str,
+    field: fn(&mut Draft) -> &mut Option<Duration>,
+) -> Keyword<Draft> {
+    keyword::time(name, does, field)
+}
+
+const BALANCE: &str = "how a server is chosen";
+const FORWARD: &str = "[except <net>] [header <name>] [if-none]";
+
+fn done(line: &mut Line<'_>) -> Parsed {
+    line.finish();
+    Ok(())
+}
+
+fn mode(draft: &mut Draft, line: &mut Line<'_>) -> Parsed {
+    let word = line.expect("tcp or http")?;
+    draft.proxy.mode = match word.text.as_str() {
+        "tcp" => Mode::Tcp,
+        "http" => Mode::Http,
+        "health" => {
+            let finding = Diagnostic::error(word.span, "removed-keyword", "there is no such mode");
+            return Err(finding.help("write `http-request return status 200` in mode http"));
+        }
+        text => {
+            let finding = word.wrong("tcp or http");
+            return Err(match guess::nearest(text, ["tcp", "http"]) {
+                Some(near) => finding.help(format!("did you mean `{near}`?")),
+                None => finding,
+            });
+        }
+    };
+    done(line)
+}
+
+/// Algorithms that HAProxy has beyond ours; those with a bracket take arguments in it.
+const LATER_BALANCE: [&str; 7] =
+    ["static-rr", "uri", "url_param", "hdr", "random", "rdp-cookie", "hash"];
+
+fn balance(draft: &mut Draft, line: &mut Line<'_>) -> Parsed {
+    let Some(word) = line.take() else {
+        draft.proxy.balance = Balance::RoundRobin;
+        return Ok(());
+    };
+    let name = word.text.split('(').next().unwrap_or_default();
+    draft.proxy.balance = match name {
+        "roundrobin" => Balance::RoundRobin,
+        "source" => Balance::Source,
+        "leastconn" => Balance::LeastConnections,
+        "first" => Balance::First,
+        _ if LATER_BALANCE.contains(&name) && name != "hash" => {
+            line.report(Diagnostic::not_yet(word.span, format!("`balance {name}`")));
+            line.rest();
+            return Ok(());
+        }
+        _ => {
+            let message = format!("`{name}` is no way to choose a server");
+            let finding = Diagnostic::error(word.span, "bad-value", message);
+            let ours = ["roundrobin", "source", "leastconn", "first"];
+            return Err(match guess::nearest(name, ours.into_iter().chain(LATER_BALANCE)) {
+                Some(near) => finding.help(format!("did you mean `{near}`?")),
+                None => finding.help(format!("we run {}", ours.join(", "))),
+            });
+        }
+    };
+    done(line)
+}
+
+fn redispatch(line: &mut Line<'_>) -> Result<Redispatch, Diagnostic> {
+    if line.negated {
+        return Ok(Redispatch::Never);
+    }
+    let Some(word) = line.take() else { return Ok(Redispatch::BeforeLast(1)) };
+    let number: i32 = word.parse("a number like -1")?;
+    Ok(match number {
+        0 => Redispatch::Never,
+        1.. => Redispatch::Every(number.unsigned_abs()),
+        _ => Redispatch::BeforeLast(number.unsigned_abs()),
+    })
+}
+
+fn forward_for(draft: &mut Draft, line: &mut Line<'_>) -> Parsed {
+    let mut option =
+        ForwardFor { header: "X-Forwarded-For".to_owned(), except: None, if_none: false };
+    while let Some(word) = line.take() {
+        match word.text.as_str() {
+            "except" => option.except = Some(network(&line.expect("a network")?)?),
+            "header" => option.header = line.expect("the name of a header")?.text,
+            "if-none" => option.if_none = true,
+            _ => return Err(word.wrong("except, header or if-none")),
+        }
+    }
+    draft.proxy.forward_for = Some(option);
+    Ok(())
+}
+
+fn network(word: &Word) -> Result<(IpAddr, u8), Diagnostic> {
+    let wrong = || word.wrong("a network like 10.0.0.0/8");
+    let (ip, prefix) = match word.text.split_once('/') {
+        Some((ip, prefix)) => (ip, Some(prefix)),
+        None => (word.text.as_str(), None),
+    };
+    let ip: IpAddr = ip.parse().map_err(|_| wrong())?;
+    let most = if ip.is_ipv4() { 32 } else { 128 };
+    let prefix = match prefix {
+        None => most,
+        Some(text) => match (text.parse::<u8>(), text.parse::<Ipv4Addr>()) {
+            (Ok(prefix), _) if prefix <= most => prefix,
+            (_, Ok(mask))
+                if u32::from(mask).leading_ones() + u32::from(mask).trailing_zeros() >= 32 =>
+            {
+                u8::try_from(u32::from(mask).leading_ones()).unwrap_or(most)
+            }
+            _ => return Err(wrong()),
+        },
+    };
+    Ok((ip, prefix))
+}
+
+fn log_line(draft: &mut Draft, line: &mut Line<'_>) -> Parsed {
+    if line.negated {
+        draft.proxy.logs.clear();
+        return done(line);
+    }
+    if line.accept("global") {
+        draft.proxy.logs.extend(draft.global_logs.iter().cloned());
+        return done(line);
+    }
+    draft.proxy.logs.extend(log::parse(line)?);
+    Ok(())
+}
+
+fn request_rule(draft: &mut Draft, line: &mut Line<'_>) -> Parsed {
+    let span = line.whole();
+    draft.http_rule_at.get_or_insert(span);
+    let rule = rules::parse("http-request", rules::REQUEST, 403, &draft.acls, span, line)?;
+    draft.proxy.request_rules.extend(rule);
+    Ok(())
+}
+
+fn response_rule(draft: &mut Draft, line: &mut Line<'_>) -> Parsed {
+    let span = line.whole();
+    draft.http_rule_at.get_or_insert(span);
+    let rule = rules::parse("http-response", rules::RESPONSE, 502, &draft.acls, span, line)?;
+    draft.proxy.response_rules.extend(rule);
+    Ok(())
+}

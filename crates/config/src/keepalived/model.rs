@@ -1,0 +1,98 @@
+//! What a file in keepalived's language says about virtual IPs.
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::time::Duration;
+
+use base::Span;
+
+use crate::vip::{Address, Script};
+
+/// The whole file.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Keepalived {
+    pub global: Global,
+    pub scripts: Vec<ScriptBlock>,
+    pub instances: Vec<Instance>,
+    /// `vrrp_sync_group`: read for the lint, not run yet.
+    pub sync_groups: Vec<SyncGroup>,
+}
+
+/// `global_defs`.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Global {
+    /// Name of the node in messages.
+    pub router_id: Option<String>,
+    pub script_user: Option<String>,
+    pub script_group: Option<String>,
+    /// Refuses scripts that somebody else than root could change.
+    pub script_security: bool,
+    pub multicast_group: Option<Ipv4Addr>,
+}
+
+/// `vrrp_script NAME`.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct ScriptBlock {
+    pub script: Script,
+    /// The command as written, before it was cut into words.
+    pub text: String,
+    pub command_span: Span,
+    pub span: Span,
+}
+
+/// `vrrp_instance NAME`.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Instance {
+    pub name: String,
+    pub span: Span,
+    pub state: State,
+    pub state_span: Option<Span>,
+    pub nopreempt: bool,
+    pub interface: String,
+    pub router_id: u8,
+    pub priority: u8,
+    pub priority_span: Option<Span>,
+    pub advert_interval: Duration,
+    pub addresses: Vec<Address>,
+    /// Where each of `addresses` stands.
+    pub address_spans: Vec<Span>,
+    /// `virtual_ipaddress_excluded`: held, not named in adverts.
+    pub excluded: Vec<Address>,
+    pub authentication: Option<Authentication>,
+    pub track_scripts: Vec<Track>,
+    pub track_interfaces: Vec<Track>,
+    /// `unicast_src_ip` or `mcast_src_ip`.
+    pub source: Option<Ipv4Addr>,
+    pub unicast_peers: Vec<IpAddr>,
+}
+
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum State {
+    Master,
+    #[default]
+    Backup,
+}
+
+/// `authentication { auth_type PASS auth_pass ... }`.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Authentication {
+    /// As written; only 8 bytes are sent.
+    pub password: String,
+    pub span: Span,
+}
+
+/// One name in `track_script` or `track_interface`.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Track {
+    pub name: String,
+    /// In place of the script's own weight.
+    pub weight: Option<i16>,
+    pub span: Span,
+}
+
+/// `vrrp_sync_group NAME`.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct SyncGroup {
+    pub name: String,
+    pub members: Vec<String>,
+    pub span: Span,
+}

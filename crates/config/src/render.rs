@@ -1,0 +1,154 @@
+//! Findings as the operator reads them: place, line, the word underlined, what to write instead.
+
+use std::fmt::Write as _;
+
+use crate::{Diagnostic, Severity, Source};
+
+/// A place in a file, counted from 1 as editors do.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub struct Place {
+    pub line: usize,
+    /// In characters, not bytes.
+    pub column: usize,
+}
+
+/// Where byte `offset` of `text` is.
+#[must_use]
+pub fn place(text: &str, offset: usize) -> Place {
+    let offset = floor(text, offset);
+    let start = text[..offset].rfind('\n').map_or(0, |at| at + 1);
+    Place {
+        line: text[..start].matches('\n').count() + 1,
+        column: text[start..offset].chars().count() + 1,
+    }
+}
+
+/// All findings, one after the other, with a line that counts them.
+#[must_use]
+pub fn render(sources: &[Source], findings: &[Diagnostic]) -> String {
+    let mut out = String::new();
+    for finding in findings {
+        let Some(source) = sources.get(finding.file) else { continue };
+        one(&mut out, source, finding);
+    }
+    let count = |severity| findings.iter().filter(|finding| finding.severity == severity).count();
+    let counts = [Severity::Error, Severity::Warning, Severity::Note].map(|severity| {
+        let (n, name) = (count(severity), severity.name());
+        (n, format!("{n} {name}{}", if n == 1 { "" } else { "s" }))
+    });
+    let told: Vec<String> =
+        counts.into_iter().filter(|(n, _)| *n > 0).map(|(_, text)| text).collect();
+    if !told.is_empty() {
+        let _ = writeln!(out, "{}", told.join(", "));
+    }
+    out
+}
+
+fn one(out: &mut String, source: &Source, finding: &Diagnostic) {
+    let text = &source.text;
+    let start = floor(text, finding.span.start);
+    let end = floor(text, finding.span.end.max(finding.span.start));
+    let at = place(text, start);
+    let line_start = text[..start].rfind('\n').map_or(0, |found| found + 1);
+    let line_end = text[line_start..].find('\n').map_or(text.len(), |found| line_start + found);
+    let line = text[line_start..line_end].trim_end_matches('\r');
+    let number = at.line.to_string();
+    let margin = " ".repeat(number.len());
+    let before = width(&text[line_start..start]);
+    let marked = width(&text[start..end.min(line_end).max(start)]).max(1);
+    let (severity, code) = (finding.severity.name(), finding.code);
+    let _ = writeln!(out, "{severity}[{code}]: {}", finding.message);
+    let _ = writeln!(out, "{margin}--> {}:{}:{}", source.path, at.line, at.column);
+    let _ = writeln!(out, "{margin} |");
+    let _ = writeln!(out, "{number} | {}", printable(line));
+    let _ = writeln!(out, "{margin} | {}{}", " ".repeat(before), "^".repeat(marked));
+    if let Some(help) = &finding.help {
+        let _ = writeln!(out, "{margin} = help: {help}");
+    }
+    out.push('\n');
+}
+
+/// The character boundary at or before `offset`.
+fn floor(text: &str, offset: usize) -> usize {
+    let mut offset = offset.min(text.len());
+    while !text.is_char_boundary(offset) {
+        offset -= 1;
+    }
+    offset
+}
+
+/// A tab is shown as this many blanks, so that the underline fits whatever the terminal does.
+const TAB: usize = 4;
+
+fn printable(line: &str) -> String {
+    let mut shown = String::with_capacity(line.len());
+    for character in line.chars() {
+        match character {
+            '\t' => shown.push_str(&" ".repeat(TAB)),
+            _ if character.is_control() => shown.push('\u{fffd}'),
+            _ => shown.push(character),
+        }
+    }
+    shown
+}
+
+/// Columns of a terminal that `text` takes.
+fn width(text: &str) -> usize {
+    text.chars().map(columns).sum()
+}
+
+/// East Asian wide characters take two columns, marks that combine take none (Unicode annex 11).
+fn columns(character: char) -> usize {
+    match u32::from(character) {
+        0x09 => TAB,
+        0x0300..=0x036f | 0x200b..=0x200f | 0xfe00..=0xfe0f => 0,
+        0x1100..=0x115f
+        | 0x2e80..=0x303e
+        | 0x3041..=0x33ff
+        | 0x3400..=0x4dbf
+        | 0x4e00..=0x9fff
+        | 0xa000..=0xa4cf
+        | 0xac00..=0xd7a3
+        | 0xf900..=0xfaff
+        | 0xfe30..=0xfe4f
+        | 0xff00..=0xff60
+        | 0xffe0..=0xffe6
+        | 0x1f300..=0x1f64f
+        | 0x1f900..=0x1f9ff
+        | 0x20000..=0x3fffd => 2,
+        _ => 1,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use base::Span;
+    use expect_test::expect;
+
+    use super::*;
+
+    #[test]
+    fn the_underline_stands_below_the_word_behind_wide_characters() {
+        let text = "maxconn 40\n\tmode 连接 htpp # 数\n".to_owned();
+        let start = text.find("htpp").unwrap();
+        let source = Source { path: "lb.cfg".to_owned(), text };
+        let finding = Diagnostic::error(Span::new(start, start + 4), "bad-value", "no such mode")
+            .help("write `http`");
+        expect![[r#"
+            error[bad-value]: no such mode
+             --> lb.cfg:2:10
+              |
+            2 |     mode 连接 htpp # 数
+              |               ^^^^
+              = help: write `http`
+
+            1 error
+        "#]]
+        .assert_eq(&render(&[source], &[finding]));
+    }
+
+    #[test]
+    fn an_offset_behind_the_end_is_the_end() {
+        assert_eq!(place("a\nb", 99), Place { line: 2, column: 2 });
+    }
+}
