@@ -31,8 +31,10 @@ pub(super) struct Plan {
 impl Plan {
     /// Forks; returns when the child has become the program or could not.
     pub(super) fn start(&self) -> io::Result<Pid> {
-        let (read, write) = pipe_with(PipeFlags::CLOEXEC)?;
-        let write = super::above(write.as_fd())?;
+        let (read, low) = pipe_with(PipeFlags::CLOEXEC)?;
+        let write = super::above(low.as_fd())?;
+        // Whoever keeps a writing end never sees the end of the pipe.
+        drop(low);
         let parent = rustix::process::getpid();
         let none = set_of(&[])?;
         // SAFETY: the child makes system calls only and never returns from this block.
