@@ -1,0 +1,43 @@
+//! Processes of the demo beside those of the program: `outlast lab web|database NODE ADDRESS...`.
+
+use std::ffi::OsString;
+use std::io::Write;
+use std::net::SocketAddr;
+use std::process::ExitCode;
+
+use crate::stand_in;
+
+/// Becomes a stand-in; ends on SIGTERM.
+#[must_use]
+pub fn main(words: &[OsString]) -> ExitCode {
+    let words: Option<Vec<&str>> = words.iter().map(|word| word.to_str()).collect();
+    match words.as_deref() {
+        Some([kind @ ("web" | "database"), node, addresses @ ..]) => {
+            let addresses: Result<Vec<SocketAddr>, _> =
+                addresses.iter().map(|text| text.parse()).collect();
+            let Ok(addresses) = addresses else { return usage() };
+            let served = match *kind {
+                "web" => stand_in::run_web(node, &addresses),
+                _ => stand_in::run_database(node, &addresses),
+            };
+            match served {
+                Ok(()) => ExitCode::SUCCESS,
+                Err(error) => {
+                    complain(&format!("cannot serve {node}: {error}"));
+                    ExitCode::FAILURE
+                }
+            }
+        }
+        Some(_) | None => usage(),
+    }
+}
+
+fn usage() -> ExitCode {
+    complain("usage: outlast lab web|database NODE ADDRESS:PORT...  (started by `outlast demo`)");
+    ExitCode::from(2)
+}
+
+fn complain(text: &str) {
+    // Nobody is left to be told where stderr is closed.
+    drop(writeln!(std::io::stderr(), "{text}"));
+}

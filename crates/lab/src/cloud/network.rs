@@ -1,0 +1,135 @@
+//! Switches, ports and namespaces.
+//!
+//! ```text
+//! sw1 10.79.0.0/24 (management): node01..03 .41-.43 eth0, client .100, watch .101
+//! sw2 10.80.0.0/24 (storage):    node01..03 .41-.43 eth1
+//! ```
+//! The switches are bridges in the demo's own namespace. A port is named `sw1-node01`; taking it
+//! down is a lost carrier, taking it out of its bridge a silent loss that the node cannot see.
+
+use std::io;
+use std::net::{IpAddr, Ipv4Addr};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use sys::netlink::{AddressOptions, Netlink};
+
+use crate::watch::Mac;
+
+/// The virtual IP of the demo's first instance.
+pub(crate) const VIP: Ipv4Addr = Ipv4Addr::new(10, 79, 0, 40);
+const PREFIX: u8 = 24;
+pub(crate) const SWITCHES: [&str; 2] = ["sw1", "sw2"];
+/// What the kernel lets every node do as on a controller: listen on an address that is elsewhere.
+const SYSCTLS: [(&str, &str); 4] = [
+    ("net.ipv4.ip_nonlocal_bind", "1"),
+    ("net.ipv4.conf.all.rp_filter", "0"),
+    ("net.ipv4.tcp_tw_reuse", "1"),
+    ("net.ipv4.ip_local_port_range", "10000 65000"),
+];
+
+/// The address of a node (counted from 0) on a network (0: management, 1: storage).
+#[must_use]
+pub(crate) fn address(node: u8, network: u8) -> Ipv4Addr {
+    Ipv4Addr::new(10, 79 + network, 0, 41 + node)
+}
+
+/// A machine on the network.
+#[derive(Debug)]
+pub(crate) struct Host {
+    name: String,
+    netns: OwnedFd,
+    /// Of `eth0`.
+    pub(crate) mac: Mac,
+}
+
+impl Host {
+    /// Plugs a new machine into the first `addresses.len()` switches.
+    pub(crate) fn plug(name: &str, addresses: &[Ipv4Addr]) -> io::Result<Self> {
+        let netns = sys::netns::create()?;
+        for (device, switch) in SWITCHES.iter().enumerate().take(addresses.len()) {
+            plug_port(&port(switch, name), switch, &format!("eth{device}"), netns.as_fd())?;
+        }
+        let mac = sys::netns::within(netns.as_fd(), || furnish(addresses))??;
+        Ok(Self { name: name.to_owned(), netns, mac })
+    }
+
+    pub(crate) fn netns(&self) -> BorrowedFd<'_> {
+        self.netns.as_fd()
+    }
+
+    /// Carrier lost, or back, on one network.
+    pub(crate) fn set_carrier(&self, network: usize, up: bool) -> io::Result<()> {
+        let netlink = Netlink::open()?;
+        if let Some(link) = netlink.link(&port(SWITCHES[network], &self.name))? {
+            netlink.set_up(link.index, up)?;
+        }
+        Ok(())
+    }
+
+    /// Takes the ports out of their switches: the node notices nothing.
+    pub(crate) fn cut(&self) -> io::Result<()> {
+        let netlink = Netlink::open()?;
+        for switch in SWITCHES {
+            if let Some(link) = netlink.link(&port(switch, &self.name))? {
+                netlink.set_master(link.index, None)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Pulls the ports out for good; the namespace ends with its last process.
+    pub(crate) fn unplug(&self) -> io::Result<()> {
+        let netlink = Netlink::open()?;
+        for switch in SWITCHES {
+            if let Some(link) = netlink.link(&port(switch, &self.name))? {
+                netlink.delete_link(link.index)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+pub(crate) fn make_switches() -> io::Result<()> {
+    let netlink = Netlink::open()?;
+    for switch in SWITCHES {
+        netlink.create_bridge(switch)?;
+        let link = existing(&netlink, switch)?;
+        netlink.set_up(link, true)?;
+    }
+    Ok(())
+}
+
+fn port(switch: &str, host: &str) -> String {
+    format!("{switch}-{host}")
+}
+
+fn existing(netlink: &Netlink, name: &str) -> io::Result<u32> {
+    let link = netlink.link(name)?;
+    link.map(|link| link.index).ok_or_else(|| io::Error::other(format!("there is no link {name}")))
+}
+
+fn plug_port(port: &str, switch: &str, device: &str, netns: BorrowedFd<'_>) -> io::Result<()> {
+    let netlink = Netlink::open()?;
+    netlink.create_veth(port, device, Some(netns))?;
+    let index = existing(&netlink, port)?;
+    let bridge = existing(&netlink, switch)?;
+    netlink.set_master(index, Some(bridge))?;
+    netlink.set_up(index, true)
+}
+
+/// Addresses, devices up, kernel parameters: from inside the namespace.
+fn furnish(addresses: &[Ipv4Addr]) -> io::Result<Mac> {
+    for (name, value) in SYSCTLS {
+        sys::netns::set_sysctl(name, value)
+            .map_err(|error| io::Error::new(error.kind(), format!("{name}: {error}")))?;
+    }
+    let netlink = Netlink::open()?;
+    for (number, address) in addresses.iter().enumerate() {
+        let index = existing(&netlink, &format!("eth{number}"))?;
+        let options = AddressOptions::default();
+        netlink.add_address(index, IpAddr::V4(*address), PREFIX, options)?;
+        netlink.set_up(index, true)?;
+    }
+    let link = netlink.link("eth0")?;
+    link.map(|link| link.mac).ok_or_else(|| io::Error::other("eth0 is missing"))
+}

@@ -1,0 +1,102 @@
+//! One scenario, from a healthy cloud to figures, and back to a healthy cloud.
+
+use std::io;
+use std::time::Duration;
+
+use super::act;
+use super::figures::{Figures, Span, ms};
+use super::scenario::Scenario;
+use crate::client::{Client, Plan, Port};
+use crate::cloud::Cloud;
+use crate::cloud::node::Software;
+use crate::wait;
+use crate::watch::Idle;
+
+/// One request to each port in this time.
+const INTERVAL: Duration = Duration::from_millis(5);
+/// When the client gives up: longer than the `timeout server 5s` of one scenario, shorter than the
+/// patience of a person.
+const LIMIT: Duration = Duration::from_secs(8);
+/// Long database sessions.
+const SESSIONS: usize = 6;
+/// Answers on each port before the fault: 200 ms of a working cloud.
+const BEFORE: u64 = 40;
+/// Until they are there.
+const BEFORE_WITHIN: Duration = Duration::from_secs(10);
+/// An idle thread that comes later than this makes a run doubtful.
+pub(super) const STALL: Duration = Duration::from_millis(5);
+
+/// What measures, beside the cloud.
+#[derive(Debug)]
+pub(super) struct Measure {
+    pub(super) idle: Idle,
+    pub(super) realtime: bool,
+}
+
+impl Measure {
+    /// Runs a scenario; none where the software has no such part.
+    pub(super) fn run(
+        &self,
+        cloud: &mut Cloud,
+        scenario: &Scenario,
+    ) -> io::Result<Option<Figures>> {
+        if !act::concerns(&cloud.software, scenario.fault) {
+            return Ok(None);
+        }
+        cloud.wait_until_healthy()?;
+        let measured = self.measure(cloud, scenario);
+        self.restore(cloud, scenario)?;
+        measured.map(Some)
+    }
+
+    fn measure(&self, cloud: &mut Cloud, scenario: &Scenario) -> io::Result<Figures> {
+        let victims = act::prepare(cloud, scenario)?;
+        let client = Client::start(cloud.client().netns(), self.plan(cloud))?;
+        let warm = |port| client.answered(port) >= BEFORE;
+        if victims.is_some()
+            && !wait::until(BEFORE_WITHIN, || warm(Port::Api) && warm(Port::Database))
+        {
+            drop(client.finish()?);
+            return Err(io::Error::other("the client gets no answers before the fault"));
+        }
+        cloud.watch.forget();
+        let _before = self.idle.take_worst();
+        let fault = sys::clock::now();
+        let watch = match cloud.software {
+            Software::Outlast { .. } => scenario.watch,
+            Software::Stock => scenario.watch_stock,
+        };
+        let struck = act::strike(cloud, scenario.fault, victims);
+        act::until(fault + watch / 2, || struck.is_ok() && client.is_running());
+        let struck = struck.and_then(|()| act::second_half(cloud, scenario.fault, victims));
+        act::until(fault + watch, || struck.is_ok() && client.is_running());
+        let end = sys::clock::now();
+        let watched = cloud.watch.seen();
+        let stalled = self.idle.take_worst();
+        let run = client.finish()?;
+        struck?;
+        let span = Span { fault, end, judged: scenario.judged };
+        Ok(Figures::new(&run, &watched, span, ms(stalled)))
+    }
+
+    fn plan(&self, cloud: &Cloud) -> Plan {
+        Plan {
+            api: cloud.api(),
+            database: cloud.database(),
+            interval: INTERVAL,
+            limit: LIMIT,
+            sessions: SESSIONS,
+            realtime: self.realtime,
+        }
+    }
+
+    fn restore(&self, cloud: &mut Cloud, scenario: &Scenario) -> io::Result<()> {
+        cloud.revive()?;
+        if scenario.server_timeout.is_some() {
+            cloud.write_files(None)?;
+            cloud.wait_until_healthy()?;
+            cloud.reload()?;
+        }
+        cloud.wait_until_healthy()
+    }
+}
