@@ -26,7 +26,9 @@ use base::Time;
 
 use crate::Buffer;
 
+mod action;
 mod burst;
+mod input;
 pub mod message;
 pub mod packet;
 mod peers;
@@ -34,7 +36,9 @@ mod peers;
 mod tests;
 mod track;
 
+pub use action::{Action, Cause, Counters, Role};
 use burst::Burst;
+pub use input::{Balancer, Config, Input, Peer};
 pub use message::{Group, HandOver, Hello};
 pub use packet::Advert;
 use peers::Peers;
@@ -57,148 +61,6 @@ pub const RECLAIM_PAUSE: Duration = Duration::from_secs(5);
 pub const MOVE_PAUSE: Duration = Duration::from_secs(1);
 /// The address owner (RFC 3768 §5.3.4): master as soon as it may be.
 const OWNER: u8 = 255;
-
-/// One instance on this node.
-#[derive(Clone, Debug)]
-pub struct Config {
-    pub vip: config::vip::Vip,
-    /// Position of this node in the cluster file; 0 where there is none.
-    pub node: u16,
-    /// Source of this node's adverts.
-    pub source: Ipv4Addr,
-    /// Position of the network that carries the adverts, as sealed messages name it. None: none of
-    /// the cluster's.
-    pub network: Option<u8>,
-    /// Nodes of our own that share the secret; empty: RFC only.
-    pub peers: Vec<Peer>,
-    /// The kernel has the addresses already, from the process before.
-    pub adopted: bool,
-}
-
-/// Another node of the cluster.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Peer {
-    /// Position in the cluster file.
-    pub node: u16,
-    /// Its addresses on every network.
-    pub addresses: Vec<IpAddr>,
-}
-
-/// What the outside world tells the machine.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Input<'a> {
-    Advert {
-        source: Ipv4Addr,
-        advert: Advert<'a>,
-    },
-    /// A sealed message that arrived on `network`.
-    Hello {
-        network: u8,
-        hello: Hello,
-    },
-    HandOver(HandOver),
-    /// One run of `track_scripts[index]`.
-    Script {
-        index: usize,
-        passed: bool,
-    },
-    /// 0: the interface of the instance; `n`: `track_interfaces[n - 1]`.
-    Carrier {
-        interface: usize,
-        up: bool,
-    },
-    Balancer(Balancer),
-    /// The member machine says that this node is silent everywhere or has left.
-    PeerLost {
-        node: u16,
-    },
-    /// The kernel did not take the addresses.
-    Refused,
-    /// Somebody removed an address that we hold.
-    AddressLost,
-    /// The program ends.
-    Stop,
-    /// The deadline has come, or may have.
-    Timeout,
-}
-
-/// What this node's balancer can do for a client.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Balancer {
-    Serving,
-    /// Being replaced in place: what was known stays known.
-    Replacing,
-    Failed,
-}
-
-/// What the driver does, in this order. A failing action is reported and the rest is done.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Action {
-    /// Add the addresses to their devices. On failure: [`Input::Refused`].
-    Claim,
-    /// Remove them.
-    Release,
-    /// One gratuitous ARP (or neighbour advertisement) for each address. The machine spaces the
-    /// repetitions.
-    Announce,
-    Advertise {
-        priority: u8,
-    },
-    /// To every peer on every network.
-    HandOver(HandOver),
-    /// To every peer on every network.
-    Hello(Hello),
-    /// A getter gives another answer than at the last report.
-    Report,
-}
-
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Role {
-    Backup,
-    Master,
-    /// Out of the race.
-    Fault,
-}
-
-/// Why an instance moved or may not hold.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Cause {
-    /// Nobody advertised for the master-down interval.
-    Silence,
-    /// The holder said goodbye (priority 0).
-    Goodbye,
-    /// The holder named this node.
-    Named,
-    /// A stronger advert, or a planned move to a stronger peer.
-    Stronger,
-    /// This process did not run for as long as others wait.
-    Stalled,
-    Script,
-    /// A tracked or own interface has no carrier or is missing.
-    Carrier,
-    Balancer,
-    /// The kernel did not take the address.
-    Refused,
-    Stopping,
-    /// Taken over from the process before.
-    Adopted,
-}
-
-/// Adverts that were not obeyed, by reason.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub struct Counters {
-    pub obeyed: u64,
-    /// Another router id: another group on the same link.
-    pub router_id: u64,
-    pub interval: u64,
-    pub password: u64,
-    /// Unicast from a router that is not listed.
-    pub source: u64,
-    /// Obeyed all the same: the sender's list of addresses differs from ours.
-    pub addresses: u64,
-    /// Sealed messages of a node or a group that is not ours.
-    pub strangers: u64,
-}
 
 /// The higher rank wins the address. Ordered by priority, then by address (RFC 3768 §6.4.3).
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
@@ -296,6 +158,9 @@ impl Vip {
     /// The only way in. Inputs that mean nothing in the present state are ignored, never a panic:
     /// packets come from the network.
     pub fn step(&mut self, now: Time, input: Input<'_>, out: &mut Buffer<Action>) {
+        if matches!(self.state, State::Stopped) {
+            return;
+        }
         self.notice_stall(now, out);
         match input {
             Input::Advert { source, advert } => {
@@ -334,7 +199,7 @@ impl Vip {
         let own = match self.state {
             State::Backup { take_over_at, .. } => take_over_at,
             State::Master { advertise_at, burst, .. } => advertise_at.min(burst.next()),
-            State::Fault => self.facts.reconsider_at(),
+            State::Fault => self.facts.changes_at(),
             State::Stopped => return Time::NEVER,
         };
         own.min(self.hello_at)
@@ -541,6 +406,7 @@ impl Vip {
 
     /// Facts changed, or time made one better.
     fn reconsider(&mut self, now: Time, out: &mut Buffer<Action>) {
+        self.facts.age(now);
         match self.state {
             State::Stopped => {}
             State::Master { .. } => {

@@ -42,6 +42,11 @@ pub struct Advert<'a> {
 pub struct Addresses<'a>(&'a [[u8; 4]]);
 
 impl<'a> Addresses<'a> {
+    #[must_use]
+    pub const fn new(addresses: &'a [[u8; 4]]) -> Self {
+        Self(addresses)
+    }
+
     pub fn iter(self) -> impl Iterator<Item = Ipv4Addr> + 'a {
         self.0.iter().map(|bytes| Ipv4Addr::from(*bytes))
     }

@@ -64,8 +64,15 @@ impl Facts {
         self.refused_until = time;
     }
 
-    /// When time alone may make a fact better.
-    pub(super) fn reconsider_at(&self) -> Time {
+    /// Forgets what time alone has made better.
+    pub(super) fn age(&mut self, now: Time) {
+        if now >= self.refused_until {
+            self.refused_until = Time::ZERO;
+        }
+    }
+
+    /// When [`Facts::age`] will next change something.
+    pub(super) fn changes_at(&self) -> Time {
         if self.refused_until > Time::ZERO { self.refused_until } else { Time::NEVER }
     }
 

@@ -1,0 +1,72 @@
+//! What the machine orders, and what it says about itself.
+
+use super::{HandOver, Hello};
+
+/// What the driver does, in this order. A failing action is reported and the rest is done.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Action {
+    /// Add the addresses to their devices. On failure: [`super::Input::Refused`].
+    Claim,
+    /// Remove them.
+    Release,
+    /// One gratuitous ARP (or neighbour advertisement) for each address. The machine spaces the
+    /// repetitions.
+    Announce,
+    Advertise {
+        priority: u8,
+    },
+    /// To every peer on every network.
+    HandOver(HandOver),
+    /// To every peer on every network.
+    Hello(Hello),
+    /// A getter gives another answer than at the last report.
+    Report,
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Role {
+    Backup,
+    Master,
+    /// Out of the race.
+    Fault,
+}
+
+/// Why an instance moved or may not hold.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Cause {
+    /// Nobody advertised for the master-down interval.
+    Silence,
+    /// The holder said goodbye (priority 0).
+    Goodbye,
+    /// The holder named this node.
+    Named,
+    /// A stronger advert, or a planned move to a stronger peer.
+    Stronger,
+    /// This process did not run for as long as others wait.
+    Stalled,
+    Script,
+    /// A tracked or own interface has no carrier or is missing.
+    Carrier,
+    Balancer,
+    /// The kernel did not take the address.
+    Refused,
+    Stopping,
+    /// Taken over from the process before.
+    Adopted,
+}
+
+/// Adverts that were not obeyed, by reason.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Counters {
+    pub obeyed: u64,
+    /// Another router id: another group on the same link.
+    pub router_id: u64,
+    pub interval: u64,
+    pub password: u64,
+    /// Unicast from a router that is not listed.
+    pub source: u64,
+    /// Obeyed all the same: the sender's list of addresses differs from ours.
+    pub addresses: u64,
+    /// Sealed messages of a node or a group that is not ours.
+    pub strangers: u64,
+}

@@ -1,0 +1,78 @@
+//! What the machine is told.
+
+use std::net::{IpAddr, Ipv4Addr};
+
+use super::{Advert, HandOver, Hello};
+
+/// One instance on this node.
+#[derive(Clone, Debug)]
+pub struct Config {
+    pub vip: config::vip::Vip,
+    /// Position of this node in the cluster file; 0 where there is none.
+    pub node: u16,
+    /// Source of this node's adverts.
+    pub source: Ipv4Addr,
+    /// Position of the network that carries the adverts, as sealed messages name it. None: none of
+    /// the cluster's.
+    pub network: Option<u8>,
+    /// Nodes of our own that share the secret; empty: RFC only.
+    pub peers: Vec<Peer>,
+    /// The kernel has the addresses already, from the process before.
+    pub adopted: bool,
+}
+
+/// Another node of the cluster.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Peer {
+    /// Position in the cluster file.
+    pub node: u16,
+    /// Its addresses on every network.
+    pub addresses: Vec<IpAddr>,
+}
+
+/// What the outside world tells the machine.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Input<'a> {
+    Advert {
+        source: Ipv4Addr,
+        advert: Advert<'a>,
+    },
+    /// A sealed message that arrived on `network`.
+    Hello {
+        network: u8,
+        hello: Hello,
+    },
+    HandOver(HandOver),
+    /// One run of `track_scripts[index]`.
+    Script {
+        index: usize,
+        passed: bool,
+    },
+    /// 0: the interface of the instance; `n`: `track_interfaces[n - 1]`.
+    Carrier {
+        interface: usize,
+        up: bool,
+    },
+    Balancer(Balancer),
+    /// The member machine says that this node is silent everywhere or has left.
+    PeerLost {
+        node: u16,
+    },
+    /// The kernel did not take the addresses.
+    Refused,
+    /// Somebody removed an address that we hold.
+    AddressLost,
+    /// The program ends.
+    Stop,
+    /// The deadline has come, or may have.
+    Timeout,
+}
+
+/// What this node's balancer can do for a client.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Balancer {
+    Serving,
+    /// Being replaced in place: what was known stays known.
+    Replacing,
+    Failed,
+}

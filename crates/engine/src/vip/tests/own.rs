@@ -1,0 +1,218 @@
+//! Between our own nodes.
+
+use super::*;
+
+#[test]
+fn a_holder_without_a_successor_only_says_goodbye() {
+    let mut bench = Bench::master(config());
+    bench.tell(9100, Input::Stop);
+    bench.check(expect![[r#"
+        9.100s release, advertise 0, (Fault: Stopping)
+    "#]]);
+    assert_eq!(bench.vip.deadline(), Time::NEVER);
+    bench.advert(9200, FOREIGN, 0);
+    bench.named(9300, 1, 0, 99);
+    bench.check(expect![""]);
+}
+
+#[test]
+fn a_holder_releases_then_names_then_says_goodbye() {
+    for (input, cause) in [
+        (Input::Stop, Cause::Stopping),
+        (Input::Carrier { interface: 0, up: false }, Cause::Carrier),
+        (Input::Refused, Cause::Refused),
+    ] {
+        let mut bench = Bench::master(config());
+        bench.hello(9050, 1, |_| {});
+        bench.log.clear();
+        bench.tell(9100, input);
+        assert_eq!(
+            bench.log,
+            format!("9.100s release, hand over to 1 in term 2, advertise 0, (Fault: {cause:?})\n")
+        );
+    }
+}
+
+#[test]
+fn the_successor_is_the_strongest_that_could_hold_and_spoke_lately() {
+    let mut bench = Bench::master(config());
+    assert_eq!(bench.vip.successor(), None);
+    bench.hello(9000, 2, |_| {});
+    assert_eq!(bench.vip.successor(), Some(2));
+    bench.hello(9000, 1, |_| {});
+    assert_eq!(bench.vip.successor(), Some(1));
+    bench.hello(9100, 1, |hello| hello.eligible = false);
+    assert_eq!(bench.vip.successor(), Some(2));
+    bench.hello(9200, 1, |hello| hello.priority = 100);
+    assert_eq!(bench.vip.successor(), Some(2), "equal priorities: the higher address");
+    bench.tell(9300, Input::PeerLost { node: 2 });
+    assert_eq!(bench.vip.successor(), Some(1));
+    bench.until(10_500);
+    assert_eq!(bench.vip.successor(), None, "silent for a second");
+}
+
+#[test]
+fn the_named_node_claims_at_once_and_once() {
+    let mut bench = Bench::new(config());
+    bench.hello(100, 1, |hello| hello.term = 7);
+    bench.advert(100, NODE02, 200);
+    bench.log.clear();
+    bench.named(500, 1, 0, 8);
+    bench.named(500, 1, 0, 8);
+    bench.check(expect![[r#"
+        0.500s claim, announce, advertise 150, (Master: Named)
+    "#]]);
+    assert_eq!(bench.vip.term(), 8);
+}
+
+#[test]
+fn an_overtaken_hand_over_is_ignored() {
+    let mut bench = Bench::new(config());
+    bench.hello(100, 2, |hello| hello.term = 8);
+    bench.named(500, 1, 0, 8);
+    assert_eq!(bench.vip.role(), Role::Backup);
+}
+
+#[test]
+fn a_named_node_that_may_not_hold_does_not() {
+    let mut bench = Bench::new(config());
+    bench.tell(100, Input::Carrier { interface: 0, up: false });
+    bench.named(500, 1, 0, 8);
+    bench.until(9000);
+    assert_eq!(bench.vip.role(), Role::Fault);
+}
+
+#[test]
+fn the_others_wait_for_the_named_one_and_then_stand() {
+    let mut bench = Bench::new(config());
+    bench.advert(1000, NODE02, 200);
+    bench.named(1500, 1, 2, 2);
+    bench.advert(1501, NODE02, 0);
+    bench.log.clear();
+    bench.until(1915);
+    bench.check(expect![[r#"
+        1.914s claim, announce, advertise 150, (Master: Goodbye)
+    "#]]);
+
+    // A short skew does not make the wait shorter than what the named one may need.
+    let mut strong = config();
+    strong.vip.priority = 250;
+    let mut bench = Bench::new(strong);
+    bench.named(1500, 1, 2, 2);
+    bench.advert(1501, NODE02, 0);
+    bench.until(1705);
+    assert_eq!(bench.vip.role(), Role::Backup);
+    bench.until(1706);
+    assert_eq!(bench.vip.role(), Role::Master);
+}
+
+#[test]
+fn the_last_adverts_of_the_old_holder_do_not_depose_its_heir() {
+    let mut bench = Bench::new(config());
+    bench.named(500, 1, 0, 2);
+    bench.advert(501, NODE02, 200);
+    assert!(bench.vip.holding(), "sent before the hand-over, read after it");
+    bench.advert(502, NODE03, 200);
+    assert!(!bench.vip.holding(), "from another node it is a rival");
+
+    let mut bench = Bench::new(config());
+    bench.named(500, 1, 0, 2);
+    bench.advert(700, NODE02, 200);
+    assert!(!bench.vip.holding(), "later it is a rival");
+}
+
+#[test]
+fn a_hello_of_the_holder_is_as_good_as_an_advert_on_the_network_of_the_address() {
+    for (network, role) in [(MANAGEMENT, Role::Backup), (STORAGE, Role::Master)] {
+        let mut bench = Bench::new(config());
+        let hello = Hello {
+            group: bench.vip.group(),
+            node: 1,
+            source: NODE02,
+            priority: 200,
+            role: Role::Master,
+            eligible: true,
+            term: 1,
+        };
+        bench.tell(3000, Input::Hello { network, hello });
+        bench.until(4000);
+        assert_eq!(bench.vip.role(), role, "heard on network {network}");
+    }
+}
+
+#[test]
+fn a_hello_from_before_the_hand_over_speaks_for_nobody() {
+    let mut bench = Bench::new(config());
+    bench.named(500, 1, 0, 2);
+    let hello = Hello {
+        group: bench.vip.group(),
+        node: 1,
+        source: NODE02,
+        priority: 200,
+        role: Role::Master,
+        eligible: true,
+        term: 1,
+    };
+    bench.tell(900, Input::Hello { network: MANAGEMENT, hello });
+    assert!(bench.vip.holding());
+}
+
+#[test]
+fn preempt_between_our_nodes_is_a_planned_move() {
+    let mut greedy = config();
+    greedy.vip.preempt = true;
+    let mut bench = Bench::master(greedy);
+    bench.hello(9500, 2, |_| {});
+    bench.check(expect![[r#"
+        9.500s advertise 150, (Master: Silence)
+    "#]]);
+    bench.hello(9600, 1, |hello| hello.priority = 200);
+    bench.until(10_013);
+    bench.check(expect![[r#"
+        9.600s release, hand over to 1 in term 2, advertise 0, (Backup: Stronger)
+    "#]]);
+    bench.until(10_015);
+    bench.check(expect![[r#"
+        10.014s claim, announce, advertise 150, (Master: Goodbye)
+    "#]]);
+    bench.hello(10_500, 1, |hello| hello.priority = 200);
+    assert!(bench.vip.holding(), "a peer that does not claim may not make the address flap");
+}
+
+#[test]
+fn messages_of_strangers_are_counted_and_do_not_count() {
+    let mut bench = Bench::new(config());
+    bench.named(100, 9, 0, 5);
+    bench.hello(100, 9, |hello| hello.term = 5);
+    bench.hello(100, 1, |hello| hello.group.router_id = 7);
+    assert_eq!(bench.vip.role(), Role::Backup);
+    assert_eq!((bench.vip.counters().strangers, bench.vip.term()), (3, 0));
+}
+
+#[test]
+fn without_own_nodes_nothing_but_vrrp_is_sent() {
+    let mut bench = Bench::new(Config { peers: vec![], network: None, ..config() });
+    let mut out = Buffer::new();
+    for ms in (0..9000).step_by(10) {
+        bench.vip.step(at(ms), Input::Timeout, &mut out);
+        for action in out.drain() {
+            assert!(!matches!(action, Action::Hello(_) | Action::HandOver(_)), "{action:?}");
+        }
+    }
+}
+
+#[test]
+fn hellos_go_out_four_times_a_second_and_at_each_change() {
+    let mut bench = Bench::new(config());
+    let mut hellos = vec![];
+    let mut out = Buffer::new();
+    for ms in (0..4000).step_by(2) {
+        bench.vip.step(at(ms), Input::Timeout, &mut out);
+        hellos.extend(out.drain().filter_map(|action| match action {
+            Action::Hello(hello) => Some((ms, hello.role)),
+            _ => None,
+        }));
+    }
+    assert_eq!(hellos.len(), 13 + 3);
+    assert_eq!(hellos[13], (3416, Role::Master));
+}
