@@ -26,11 +26,20 @@ const HEALTHY_WITHIN: Duration = Duration::from_secs(45);
 const CLIENT: [u8; 4] = [10, 79, 0, 100];
 const WATCHER: [u8; 4] = [10, 79, 0, 101];
 
+/// Debian's keepalived and haproxy on the last node, in one group with ours.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Foreign {
+    /// Its VRRP priority; ours have 200 and 150.
+    pub(crate) priority: u8,
+}
+
 /// All of it; it ends with the namespaces it is in.
 #[derive(Debug)]
 pub(crate) struct Cloud {
     pub(crate) nodes: Vec<Node>,
+    /// Of all nodes but a foreign one.
     pub(crate) software: Software,
+    foreign: Option<Foreign>,
     pub(crate) files: Files,
     client: Host,
     pub(crate) watch: Watch,
@@ -42,20 +51,29 @@ impl Cloud {
         folder: &Path,
         files: Files,
         software: Software,
+        foreign: Option<Foreign>,
         realtime: bool,
     ) -> io::Result<Self> {
         network::make_switches()?;
         let client = Host::plug("client", &[CLIENT.into()])?;
         let watcher = Host::plug("watch", &[WATCHER.into()])?;
         let watch = Watch::start(watcher.netns(), VIP, realtime)?;
-        let nodes: Vec<Node> = (0..NODES).map(|number| Node::new(number, folder)).collect();
-        let cloud = Self { nodes, software, files, client, watch };
+        let node = |number| match &foreign {
+            Some(_) if number == NODES - 1 => Node::new(number, folder, Software::Stock),
+            Some(_) | None => Node::new(number, folder, software.clone()),
+        };
+        let nodes = (0..NODES).map(node).collect();
+        let cloud = Self { nodes, software, foreign, files, client, watch };
         cloud.write_files(None)?;
         Ok(cloud)
     }
 
     pub(crate) fn write_files(&self, server_timeout: Option<&str>) -> io::Result<()> {
-        let write = |node: &Node| self.files.write(&node.folder, node.number, server_timeout);
+        let write = |node: &Node| {
+            let foreign = self.foreign.filter(|_| node.number == NODES - 1);
+            let priority = foreign.map_or(NODES - node.number, |foreign| foreign.priority);
+            self.files.write(&node.folder, priority, server_timeout)
+        };
         self.nodes.iter().try_for_each(write)
     }
 
@@ -65,13 +83,13 @@ impl Cloud {
             node.plug_in()?;
         }
         for node in &mut self.nodes {
-            node.revive(&self.software, &self.files)?;
+            node.revive(&self.files)?;
         }
         Ok(())
     }
 
     pub(crate) fn revive_one(&mut self, node: usize) -> io::Result<()> {
-        self.nodes[node].revive(&self.software, &self.files)
+        self.nodes[node].revive(&self.files)
     }
 
     pub(crate) fn client(&self) -> &Host {
@@ -88,6 +106,9 @@ impl Cloud {
 
     /// The node that alone answers for the virtual IP.
     pub(crate) fn holder(&self) -> Option<usize> {
+        if self.is_broken("second-holder") {
+            return Some(0);
+        }
         let mac = self.watch.holder()?;
         self.nodes.iter().position(|node| node.host().is_some_and(|host| host.mac == mac))
     }
@@ -96,6 +117,14 @@ impl Cloud {
     pub(crate) fn database_in_use(&self) -> Option<usize> {
         let name = ask::database(self.client.netns(), VIP, self.files.database)?;
         self.nodes.iter().position(|node| node.name == name)
+    }
+
+    /// Whether a test broke this on purpose.
+    fn is_broken(&self, what: &str) -> bool {
+        match &self.software {
+            Software::Outlast { breaks, .. } => breaks.iter().any(|name| name == what),
+            Software::Stock => false,
+        }
     }
 
     /// Waits until one node holds the address and everything on the nodes that are on works.
@@ -142,13 +171,13 @@ impl Cloud {
     }
 
     fn illness_of(&self, node: &Node, living: usize) -> Option<String> {
-        match &self.software {
-            Software::Outlast { breaks, .. } => {
+        match &node.software {
+            Software::Outlast { .. } => {
                 let Some(status) = ask::status(&node.folder) else {
                     return Some("no answer to `status`".into());
                 };
-                let spare = !breaks.iter().any(|name| name == "spare");
-                ill_status(&status, living, spare)
+                let ours = self.nodes.iter().filter(|n| n.is_on() && n.software != Software::Stock);
+                ill_status(&status, (living, ours.count()), !self.is_broken("spare"))
             }
             Software::Stock => {
                 let (up, all) = ask::servers(&node.folder).unwrap_or_default();
@@ -201,7 +230,7 @@ impl Cloud {
     }
 }
 
-fn ill_status(status: &Status, living: usize, spare: bool) -> Option<String> {
+fn ill_status(status: &Status, (living, ours): (usize, usize), spare: bool) -> Option<String> {
     let mut roles = vec![Role::Vip, Role::Agent, Role::Proxy];
     if spare {
         roles.push(Role::Spare);
@@ -212,7 +241,7 @@ fn ill_status(status: &Status, living: usize, spare: bool) -> Option<String> {
     }
     let alive = status.nodes.iter().filter(|n| n.standing == Standing::Alive).count();
     // A node may list itself or not.
-    if !status.nodes.is_empty() && alive + 1 < living {
+    if !status.nodes.is_empty() && alive + 1 < ours {
         return Some(format!("knows of {alive} living nodes"));
     }
     let up = |check| matches!(check, ServerCheck::Up | ServerCheck::Unchecked);

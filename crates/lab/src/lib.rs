@@ -6,6 +6,8 @@ pub mod child;
 mod client;
 mod cloud;
 pub mod demo;
+pub mod skip;
 mod stand_in;
+pub mod trial;
 mod wait;
 mod watch;

@@ -115,18 +115,24 @@ impl Files {
         })
     }
 
+    /// Virtual IPs from keepalived's file, as a group with foreign routers needs them.
+    #[must_use]
+    pub(crate) fn without_cluster_file(given: Given) -> Given {
+        Given { cluster: None, ..given }
+    }
+
     /// Writes the files of one node into its folder. `server_timeout` replaces that of the
     /// `defaults` sections.
     pub(crate) fn write(
         &self,
         folder: &Path,
-        node: u8,
+        priority: u8,
         server_timeout: Option<&str>,
     ) -> std::io::Result<()> {
         use std::os::unix::fs::PermissionsExt;
         std::fs::create_dir_all(folder.join("chroot"))?;
         std::fs::write(folder.join("haproxy.cfg"), self.haproxy_of(folder, server_timeout))?;
-        std::fs::write(folder.join("keepalived.conf"), self.keepalived_of(folder, node))?;
+        std::fs::write(folder.join("keepalived.conf"), self.keepalived_of(folder, priority))?;
         std::fs::write(folder.join("outlast.toml"), self.cluster_file())?;
         std::fs::write(folder.join("secret"), SECRET)?;
         let mode = |name: &str, mode| {
@@ -173,14 +179,14 @@ impl Files {
     }
 
     /// The demo's device, a check script that asks this node's balancer, a priority per node.
-    fn keepalived_of(&self, folder: &Path, node: u8) -> String {
+    fn keepalived_of(&self, folder: &Path, priority: u8) -> String {
         let user = if self.keepalived.contains("script_user") { "" } else { "script_user root" };
         let mut text = format!("global_defs {{\n    {user}\n}}\n");
         for line in self.keepalived.lines() {
             let words: Vec<&str> = line.split_whitespace().collect();
             let replaced = match words[..] {
                 ["interface", _] => "    interface eth0".to_owned(),
-                ["priority", _] => format!("    priority {}", NODES - node),
+                ["priority", _] => format!("    priority {priority}"),
                 ["script", ..] => format!("    script \"{}/check_alive.sh\"", folder.display()),
                 [ip, "dev", _, ..] => format!("        {ip} dev eth0"),
                 _ => line.to_owned(),

@@ -60,6 +60,7 @@ pub(crate) struct Node {
     pub(crate) number: u8,
     pub(crate) name: String,
     pub(crate) folder: PathBuf,
+    pub(crate) software: Software,
     /// None: powered off.
     host: Option<Host>,
     parts: BTreeMap<Part, Child>,
@@ -70,12 +71,13 @@ pub(crate) struct Node {
 }
 
 impl Node {
-    pub(crate) fn new(number: u8, folder: &Path) -> Self {
+    pub(crate) fn new(number: u8, folder: &Path, software: Software) -> Self {
         let name = format!("node0{}", number + 1);
         Self {
             number,
             folder: folder.join(&name),
             name,
+            software,
             host: None,
             parts: BTreeMap::new(),
             vanished: BTreeSet::new(),
@@ -113,7 +115,7 @@ impl Node {
     }
 
     /// Starts what is missing, undoes freezing and vanishing.
-    pub(crate) fn revive(&mut self, software: &Software, files: &Files) -> io::Result<()> {
+    pub(crate) fn revive(&mut self, files: &Files) -> io::Result<()> {
         self.plug_in()?;
         self.bury()?;
         for (part, child) in &self.parts {
@@ -128,11 +130,11 @@ impl Node {
         }
         self.ensure(Part::Web, self.stand_in(Part::Web, &files.web_ports)?)?;
         self.ensure(Part::Database, self.stand_in(Part::Database, &files.database_ports)?)?;
-        self.start_software(software)
+        self.start_software()
     }
 
-    fn start_software(&mut self, software: &Software) -> io::Result<()> {
-        match software {
+    fn start_software(&mut self) -> io::Result<()> {
+        match self.software.clone() {
             Software::Outlast { program, breaks } => {
                 let folder = |name: &str| self.folder.join(name).into_os_string();
                 let mut words: Vec<OsString> = vec![program.into(), "run".into()];

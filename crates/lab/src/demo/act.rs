@@ -65,7 +65,7 @@ pub(super) fn strike(cloud: &mut Cloud, fault: Fault, victims: Option<Victims>) 
         Fault::KillVip => kill(vip(cloud, holder)?, SIGKILL),
         Fault::KillAgent => kill(cloud.pid(holder, Role::Agent)?, SIGKILL),
         Fault::KillSupervisor => {
-            let part = supervisor(cloud);
+            let part = supervisor(cloud, holder);
             return cloud.nodes[holder].kill(part);
         }
         Fault::StopNode => return cloud.stop_gracefully(holder),
@@ -119,20 +119,20 @@ pub(super) fn concerns(software: &Software, fault: Fault) -> bool {
     *software != Software::Stock || fault != Fault::KillAgent
 }
 
-fn supervisor(cloud: &Cloud) -> Part {
-    if cloud.software == Software::Stock { Part::Keepalived } else { Part::Outlast }
+fn supervisor(cloud: &Cloud, node: usize) -> Part {
+    if cloud.nodes[node].software == Software::Stock { Part::Keepalived } else { Part::Outlast }
 }
 
 /// Looked up before the fault's clock starts would be better, but takes under a millisecond.
 fn balancer(cloud: &mut Cloud, node: usize) -> io::Result<i32> {
-    if cloud.software == Software::Stock {
+    if cloud.nodes[node].software == Software::Stock {
         return cloud.nodes[node].pid_for_fault(Part::Haproxy);
     }
     cloud.pid(node, Role::Proxy)
 }
 
 fn vip(cloud: &Cloud, node: usize) -> io::Result<i32> {
-    if cloud.software == Software::Stock {
+    if cloud.nodes[node].software == Software::Stock {
         let text = std::fs::read_to_string(cloud.nodes[node].folder.join("vrrp.pid"))?;
         return text.trim().parse().map_err(io::Error::other);
     }

@@ -24,6 +24,9 @@ pub(crate) struct Figures {
     pub(crate) two_holders: u32,
     /// Nodes that answered the last probes.
     pub(crate) holders: u32,
+    /// Who alone answered before the fault, and at the end.
+    pub(crate) holder_before: Option<String>,
+    pub(crate) holder_after: Option<String>,
     /// Changes of the node that answers.
     pub(crate) moves: u32,
     /// Times a write was acknowledged by one database server while a session on another lived.

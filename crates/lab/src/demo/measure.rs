@@ -34,23 +34,28 @@ pub(super) struct Measure {
 }
 
 impl Measure {
-    /// Runs a scenario; none where the software has no such part.
+    /// Runs a scenario, and repairs the cloud unless it is the `last` one; none where the software has no such part.
     pub(super) fn run(
         &self,
         cloud: &mut Cloud,
         scenario: &Scenario,
+        last: bool,
     ) -> io::Result<Option<Figures>> {
         if !act::concerns(&cloud.software, scenario.fault) {
             return Ok(None);
         }
         cloud.wait_until_healthy()?;
         let measured = self.measure(cloud, scenario);
-        self.restore(cloud, scenario)?;
+        if !last {
+            restore(cloud, scenario)?;
+        }
         measured.map(Some)
     }
 
     fn measure(&self, cloud: &mut Cloud, scenario: &Scenario) -> io::Result<Figures> {
         let victims = act::prepare(cloud, scenario)?;
+        // The answers of a working cloud, while the client warms up, belong to the record.
+        cloud.watch.forget();
         let client = Client::start(cloud.client().netns(), self.plan(cloud))?;
         let warm = |port| client.answered(port) >= BEFORE;
         if victims.is_some()
@@ -59,7 +64,6 @@ impl Measure {
             drop(client.finish()?);
             return Err(io::Error::other("the client gets no answers before the fault"));
         }
-        cloud.watch.forget();
         let _before = self.idle.take_worst();
         let fault = sys::clock::now();
         let watch = match cloud.software {
@@ -71,12 +75,16 @@ impl Measure {
         let struck = struck.and_then(|()| act::second_half(cloud, scenario.fault, victims));
         act::until(fault + watch, || struck.is_ok() && client.is_running());
         let end = sys::clock::now();
+        let name = |node: usize| cloud.nodes[node].name.clone();
+        let holder_before = victims.map(|victims| name(victims.holder));
+        let holder_after = cloud.holder().map(name);
         let watched = cloud.watch.seen();
         let stalled = self.idle.take_worst();
         let run = client.finish()?;
         struck?;
         let span = Span { fault, end, judged: scenario.judged };
-        Ok(Figures::new(&run, &watched, span, ms(stalled)))
+        let figures = Figures::new(&run, &watched, span, ms(stalled));
+        Ok(Figures { holder_before, holder_after, ..figures })
     }
 
     fn plan(&self, cloud: &Cloud) -> Plan {
@@ -89,14 +97,14 @@ impl Measure {
             realtime: self.realtime,
         }
     }
+}
 
-    fn restore(&self, cloud: &mut Cloud, scenario: &Scenario) -> io::Result<()> {
-        cloud.revive()?;
-        if scenario.server_timeout.is_some() {
-            cloud.write_files(None)?;
-            cloud.wait_until_healthy()?;
-            cloud.reload()?;
-        }
-        cloud.wait_until_healthy()
+fn restore(cloud: &mut Cloud, scenario: &Scenario) -> io::Result<()> {
+    cloud.revive()?;
+    if scenario.server_timeout.is_some() {
+        cloud.write_files(None)?;
+        cloud.wait_until_healthy()?;
+        cloud.reload()?;
     }
+    cloud.wait_until_healthy()
 }

@@ -150,7 +150,8 @@ pub(crate) const SCENARIOS: [Scenario; 16] = [
         "holder-link-down",
         "the holder loses its carrier on the management network",
         Fault::HolderLinkDown,
-        BOTH,
+        // The database in use may be on the node that nobody reaches: its outage is shown.
+        API,
         (5, 24),
         Promise { moves: Some(1), ..outage(100) },
     ),

@@ -75,7 +75,7 @@ fn only_the_defaults_get_another_server_timeout() {
 
 #[test]
 fn every_node_has_its_device_script_and_priority() {
-    let text = files(false).keepalived_of(Path::new("/n"), 1);
+    let text = files(false).keepalived_of(Path::new("/n"), 2);
     for line in ["interface eth0", "priority 2", "10.79.0.40 dev eth0"] {
         assert!(text.contains(line), "{line} in {text}");
     }
