@@ -13,7 +13,7 @@ mod bind;
 mod checks;
 mod fetches;
 mod global;
-mod keyword;
+
 mod later;
 mod log;
 mod model;

@@ -6,16 +6,19 @@ pub use model::{
 
 use crate::{Diagnostic, Source};
 
+mod blocks;
+mod instance;
 mod model;
+mod parse;
+mod words;
 
 /// Reads the file with number `file` in findings.
 #[must_use]
 pub fn parse(source: &Source, file: usize) -> (Keepalived, Vec<Diagnostic>) {
-    let _ = (source, file);
-    (Keepalived::default(), Vec::new())
+    parse::parse(&source.text, file)
 }
 
 /// Whether `word` opens a block of this language.
 pub(crate) fn is_block(word: &str) -> bool {
-    matches!(word, "global_defs" | "vrrp_instance" | "vrrp_script" | "vrrp_sync_group")
+    parse::OURS.contains(&word) || blocks::TOP.contains(&word) || blocks::TOP_TRACKS.contains(&word)
 }

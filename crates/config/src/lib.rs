@@ -14,13 +14,14 @@ pub mod vip;
 mod duration;
 mod effective;
 mod guess;
+mod keyword;
 mod line;
 mod load;
 mod render;
 
 pub use diagnostic::{Diagnostic, NOT_RUN_YET, Severity};
 pub use effective::effective_vips;
-pub use load::{Kind, Loaded, load, recognise, refusals};
+pub use load::{Kind, Loaded, load, load_with, recognise, refusals};
 pub use render::{Place, place, render};
 
 /// One file, read by whoever calls.

@@ -56,6 +56,15 @@ impl Word {
     }
 }
 
+/// A line with the block behind it, in languages with braces.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) struct Statement {
+    pub(crate) words: Vec<Word>,
+    pub(crate) block: Option<Vec<Statement>>,
+    /// Where the last word ends.
+    pub(crate) end: usize,
+}
+
 /// What a keyword's parser reads.
 #[derive(Debug)]
 pub(crate) struct Line<'a> {
@@ -65,6 +74,8 @@ pub(crate) struct Line<'a> {
     end: usize,
     /// `no` stood before the keyword.
     pub(crate) negated: bool,
+    /// What stands in braces behind the line.
+    pub(crate) block: Option<Vec<Statement>>,
     findings: &'a mut Vec<Diagnostic>,
 }
 
@@ -75,7 +86,7 @@ impl<'a> Line<'a> {
         end: usize,
         findings: &'a mut Vec<Diagnostic>,
     ) -> Self {
-        Self { words, next: 0, file, end, negated: false, findings }
+        Self { words, next: 0, file, end, negated: false, block: None, findings }
     }
 
     pub(crate) fn take(&mut self) -> Option<Word> {
@@ -167,6 +178,12 @@ impl<'a> Line<'a> {
 
     pub(crate) fn report(&mut self, finding: Diagnostic) {
         self.findings.push(finding.in_file(self.file));
+    }
+
+    /// A line that reports to the same list, for a statement inside the block.
+    pub(crate) fn inner(&mut self, statement: Statement) -> Line<'_> {
+        let Statement { words, block, end } = statement;
+        Line { block, ..Line::new(words, self.file, end, self.findings) }
     }
 
     pub(crate) fn file(&self) -> usize {

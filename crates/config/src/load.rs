@@ -23,6 +23,8 @@ pub struct Loaded {
     pub cluster: Option<Cluster>,
     /// In the order of files and places.
     pub diagnostics: Vec<Diagnostic>,
+    /// Texts of check scripts, for the lint; as the files name them.
+    pub scripts: Vec<Source>,
     /// The file that `keepalived` came from.
     pub keepalived_file: usize,
     /// The file that `cluster` came from.
@@ -65,6 +67,12 @@ pub fn recognise(source: &Source) -> Kind {
 /// Reads all files, and looks at what only several of them together can get wrong.
 #[must_use]
 pub fn load(sources: Vec<Source>) -> Loaded {
+    load_with(sources, &|_| None)
+}
+
+/// The same; `read` gets the text of a check script, so that the lint can look into it.
+#[must_use]
+pub fn load_with(sources: Vec<Source>, read: &dyn Fn(&str) -> Option<String>) -> Loaded {
     let mut loaded = Loaded::default();
     let mut proxies: Vec<(usize, &Source)> = Vec::new();
     for (file, source) in sources.iter().enumerate() {
@@ -96,6 +104,10 @@ pub fn load(sources: Vec<Source>) -> Loaded {
         loaded.diagnostics.extend(findings);
     }
     loaded.sources = sources;
+    let blocks = loaded.keepalived.iter().flat_map(|read| &read.scripts);
+    let programs = blocks.filter_map(|block| block.script.command.first());
+    let texts = programs.filter_map(|path| Some(Source { path: path.clone(), text: read(path)? }));
+    loaded.scripts = texts.collect();
     let found = lint::check(&loaded);
     loaded.diagnostics.extend(found);
     loaded.diagnostics.sort_by_key(|finding| (finding.file, finding.span.start));

@@ -391,7 +391,7 @@ pub(crate) const SERVICE: &[Field<ServiceDraft>] = &[
     Field {
         name: "kind",
         form: "\"database\"",
-        default: "\"database\" for tcp with `backup` servers, else \"api\"",
+        default: REQUIRED,
         does: "\"database\": one server at a time, no fail-back; \"api\": all at once",
         set: |draft, value, _| {
             draft.kind = Some(match value.get_ref() {

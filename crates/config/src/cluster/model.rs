@@ -1,9 +1,11 @@
 //! What `outlast.toml` says.
 
 use std::net::{IpAddr, Ipv4Addr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use base::Span;
+
+use crate::haproxy::{Mode, Proxy};
 
 /// The whole file. Every node reads the same one.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -85,4 +87,22 @@ pub enum ServiceKind {
     Api,
     /// One server at a time, sessions of a demoted server are closed.
     Database,
+}
+
+impl Cluster {
+    /// Whether only one server of `proxy` may serve at a time: by `[service]`, else by the shape
+    /// of the proxy, as files from HAProxy say it with `mode tcp` and `backup`.
+    #[must_use]
+    pub fn is_database(&self, proxy: &Proxy) -> bool {
+        match self.services.iter().find(|service| service.proxy == proxy.name) {
+            Some(service) => service.kind == ServiceKind::Database,
+            None => proxy.mode == Mode::Tcp && proxy.servers.iter().any(|server| server.backup),
+        }
+    }
+
+    /// A path of this file: relative ones are meant from its folder.
+    #[must_use]
+    pub fn beside(file: &Path, path: &Path) -> PathBuf {
+        file.parent().map_or_else(|| path.to_owned(), |folder| folder.join(path))
+    }
 }

@@ -5,9 +5,9 @@ use std::net::SocketAddr;
 use base::Span;
 
 use super::address::{self, ANY, Host, Port, Target};
-use super::keyword::{Keyword, idle, later, later_with, now, options};
 use super::{Bind, BindAddress, StatsSocket};
 use crate::diagnostic::Diagnostic;
+use crate::keyword::{Keyword, idle, later, later_with, now, options};
 use crate::line::{Line, Word};
 
 /// A `bind` line makes at most this many listeners; HAProxy has one per port too.

@@ -2,11 +2,11 @@
 
 use std::path::PathBuf;
 
-use super::keyword::{Keyword, gone, idle, later, now};
 use super::words::Environment;
 use super::{Global, bind, log};
 use crate::diagnostic::Diagnostic;
 use crate::duration::Unit;
+use crate::keyword::{Keyword, gone, idle, later, now};
 use crate::line::Line;
 
 /// `global` while it is read.

@@ -1,10 +1,10 @@
 //! Keywords of proxies that HAProxy 2.6 runs and we do not, or that need nothing to be done.
 
-use super::keyword::places::{ALL, BACK, BACK_ONLY, FRONT, FRONT_ONLY, NAMED, SERVING};
-use super::keyword::{Keyword, Parse, gone, idle, later, now};
 use super::proxy::Draft;
 use super::{fetches, rules};
 use crate::diagnostic::Diagnostic;
+use crate::keyword::places::{ALL, BACK, BACK_ONLY, FRONT, FRONT_ONLY, NAMED, SERVING};
+use crate::keyword::{Keyword, Parse, gone, idle, later, now};
 use crate::line::Line;
 
 /// The rest of the section's language (HAProxy's manual, 4.1).

@@ -2,7 +2,6 @@
 
 use base::Span;
 
-use super::keyword::{self, Keyword, family, find};
 use super::proxy::Draft;
 use super::sections::{Argument, SECTIONS, Section};
 use super::words::{Here, split};
@@ -10,6 +9,7 @@ use super::{Haproxy, ProxyKind, global, later, proxy, server, verify};
 use crate::Source;
 use crate::diagnostic::Diagnostic;
 use crate::guess;
+use crate::keyword::{self, Keyword, family, find};
 use crate::line::{Line, Word};
 
 /// What a proxy section may contain.

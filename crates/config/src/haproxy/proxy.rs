@@ -5,8 +5,6 @@ use std::time::Duration;
 
 use base::Span;
 
-use super::keyword::places::{ALL, BACK, BACK_ONLY, FRONT, FRONT_ONLY, NAMED, SERVING, STRICT};
-use super::keyword::{self, Keyword, Parse, options};
 use super::{
     Balance, CheckKind, ForwardFor, HttpCheck, LogFormat, LogTarget, Mode, MysqlCheck, Proxy,
     ProxyKind, Redispatch, StatsPage, bind, checks, log, rules, server,
@@ -14,6 +12,8 @@ use super::{
 use crate::diagnostic::Diagnostic;
 use crate::duration::Unit;
 use crate::guess;
+use crate::keyword::places::{ALL, BACK, BACK_ONLY, FRONT, FRONT_ONLY, NAMED, SERVING, STRICT};
+use crate::keyword::{self, Keyword, Parse, options};
 use crate::line::{Line, Word};
 
 /// A section while it is read.

@@ -2,10 +2,10 @@
 
 use base::Span;
 
-use super::keyword::{Keyword, Run, later, now};
 use super::{Action, Condition, HeaderRule};
 use crate::diagnostic::Diagnostic;
 use crate::guess;
+use crate::keyword::{Keyword, Run, later, now};
 use crate::line::Line;
 
 /// Names that every proxy may use in conditions (HAProxy's manual, 7.4).

@@ -1,6 +1,6 @@
 //! Sections that HAProxy 2.6 has and we do not run: their keywords, so that a typo is still found.
 
-use super::keyword::{Keyword, later};
+use crate::keyword::{Keyword, later};
 
 /// One kind of section.
 #[derive(Debug)]

@@ -6,10 +6,10 @@ use std::time::Duration;
 use base::Span;
 
 use super::address::{self, Host, Port, Target};
-use super::keyword::{Keyword, REST, idle, later, later_with, now, options};
 use super::{Check, Server};
 use crate::diagnostic::Diagnostic;
 use crate::duration::Unit;
+use crate::keyword::{Keyword, REST, idle, later, later_with, now, options};
 use crate::line::{Line, Word};
 
 /// What the options of one `server` line say, from those of `default-server` on.

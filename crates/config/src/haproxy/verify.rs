@@ -4,12 +4,12 @@ use std::collections::HashMap;
 
 use base::Span;
 
-use super::keyword::Keyword;
-use super::keyword::places::{BACKEND, DEFAULTS, FRONTEND, LISTEN, NAMED, STRICT};
 use super::proxy::Draft;
 use super::{LogFormat, Mode, Proxy, ProxyKind};
 use crate::diagnostic::Diagnostic;
 use crate::guess;
+use crate::keyword::Keyword;
+use crate::keyword::places::{BACKEND, DEFAULTS, FRONTEND, LISTEN, NAMED, STRICT};
 use crate::line::{Line, Word};
 
 /// Whether `row` may stand in a `defaults` section.

@@ -1,0 +1,313 @@
+//! Keywords of `global_defs` and `vrrp_script`, and names of blocks that only keepalived runs.
+
+use std::time::Duration;
+
+use super::instance::{version, weight};
+use super::{Global, ScriptBlock};
+use crate::diagnostic::Diagnostic;
+use crate::keyword::{Keyword, idle, later, now};
+use crate::line::Line;
+
+const MAIL: &str = "no mail is sent without `smtp_alert`";
+const PRIORITY: &str = "the vip process always runs with real-time priority in locked memory";
+const NAMES: &str = "processes have names of their own";
+const LVS: &str = "no effect without `virtual_server`";
+const ANNOUNCE: &str = "announcements have times of our own";
+const SNMP: &str = "no SNMP; ask `outlast status --json`";
+
+/// Every keyword of keepalived 2.2 in `global_defs`.
+pub(crate) const GLOBAL: &[Keyword<Global>] = &[
+    now(
+        "enable_script_security",
+        "",
+        "",
+        "no script that others than root can change",
+        |g, line| {
+            g.script_security = true;
+            line.finish();
+            Ok(())
+        },
+    ),
+    now("router_id", "<name>", "the host's", "name of the node in messages", |global, line| {
+        global.router_id = Some(line.expect("a name")?.text);
+        line.finish();
+        Ok(())
+    }),
+    now(
+        "script_user",
+        "<user> [<group>]",
+        "keepalived_script, else root",
+        "runs scripts",
+        |g, line| {
+            g.script_user = Some(line.expect("a user")?.text);
+            g.script_group = line.take().map(|word| word.text);
+            line.finish();
+            Ok(())
+        },
+    ),
+    now("vrrp_mcast_group4", "<ip>", "224.0.0.18", "where adverts go", |global, line| {
+        let word = line.expect("an IPv4 address")?;
+        let group: std::net::Ipv4Addr = word.parse("an IPv4 address")?;
+        if group != std::net::Ipv4Addr::new(224, 0, 0, 18) {
+            line.report(Diagnostic::not_yet(word.span, "another multicast group"));
+        }
+        global.multicast_group = Some(group);
+        line.finish();
+        Ok(())
+    }),
+    now("vrrp_version", "2", "2", "of the protocol", |_, line| version(line)),
+    idle("bfd_cpu_affinity", PRIORITY),
+    idle("bfd_no_swap", PRIORITY),
+    idle("bfd_priority", PRIORITY),
+    idle("bfd_process_name", NAMES),
+    idle("bfd_rlimit_rttime", PRIORITY),
+    idle("bfd_rt_priority", PRIORITY),
+    idle("checker_cpu_affinity", LVS),
+    idle("checker_log_all_failures", LVS),
+    idle("checker_no_swap", LVS),
+    idle("checker_priority", LVS),
+    idle("checker_process_name", NAMES),
+    idle("checker_rlimit_rttime", LVS),
+    idle("checker_rt_priority", LVS),
+    idle("child_wait_time", "the supervisor has limits of its own"),
+    idle("config_save_dir", "only for keepalived's developers"),
+    idle("data_use_instance", "only names of files with states"),
+    idle("dbus_service_name", SNMP),
+    idle("default_interface", "no effect without `static_ipaddress`"),
+    idle("enable_dbus", SNMP),
+    idle("enable_snmp_checker", SNMP),
+    idle("enable_snmp_rfc", SNMP),
+    idle("enable_snmp_rfcv2", SNMP),
+    idle("enable_snmp_rfcv3", SNMP),
+    idle("enable_snmp_vrrp", SNMP),
+    idle("enable_traps", SNMP),
+    idle("fifo_write_vrrp_states_on_reload", "no effect without a notify fifo"),
+    idle("linkbeat_use_polling", "the kernel tells when a carrier goes"),
+    idle("log_unknown_vrids", "only a message"),
+    idle("lvs_flush", LVS),
+    idle("lvs_flush_on_stop", LVS),
+    idle("lvs_netlink_cmd_rcv_bufs", LVS),
+    idle("lvs_netlink_cmd_rcv_bufs_force", LVS),
+    idle("lvs_netlink_monitor_rcv_bufs", LVS),
+    idle("lvs_netlink_monitor_rcv_bufs_force", LVS),
+    idle("lvs_notify_fifo", LVS),
+    idle("lvs_notify_fifo_script", LVS),
+    idle("lvs_sync_daemon", LVS),
+    idle("lvs_timeouts", LVS),
+    idle("max_auto_priority", PRIORITY),
+    idle("min_auto_priority_delay", PRIORITY),
+    idle("no_checker_emails", MAIL),
+    idle("no_email_faults", MAIL),
+    idle("notification_email", MAIL),
+    idle("notification_email_from", MAIL),
+    idle("process_monitor_rcv_bufs", "no effect without `track_process`"),
+    idle("process_monitor_rcv_bufs_force", "no effect without `track_process`"),
+    idle("process_name", NAMES),
+    idle("process_names", NAMES),
+    idle("random_seed", "only for keepalived's developers"),
+    idle("reload_check_config", "a broken file never replaces a good one"),
+    idle("rs_init_notifies", LVS),
+    idle("smtp_connect_timeout", MAIL),
+    idle("smtp_helo_name", MAIL),
+    idle("smtp_server", MAIL),
+    idle("snmp_socket", SNMP),
+    idle("tmp_config_directory", "files are read into memory"),
+    idle("umask", "files are private"),
+    idle("use_pid_dir", "files of the process have a folder of their own"),
+    idle("use_symlink_paths", "paths are used as written"),
+    idle("vrrp_cpu_affinity", PRIORITY),
+    idle("vrrp_garp_extra_if", ANNOUNCE),
+    idle("vrrp_garp_interval", ANNOUNCE),
+    idle("vrrp_garp_lower_prio_delay", ANNOUNCE),
+    idle("vrrp_garp_lower_prio_repeat", ANNOUNCE),
+    idle("vrrp_garp_master_delay", ANNOUNCE),
+    idle("vrrp_garp_master_refresh", ANNOUNCE),
+    idle("vrrp_garp_master_refresh_repeat", ANNOUNCE),
+    idle("vrrp_garp_master_repeat", ANNOUNCE),
+    idle("vrrp_gna_interval", ANNOUNCE),
+    idle("vrrp_check_unicast_src", "adverts from others than the peers are never taken"),
+    idle("vrrp_min_garp", ANNOUNCE),
+    idle("vrrp_netlink_cmd_rcv_bufs", "buffers have sizes of our own"),
+    idle("vrrp_netlink_cmd_rcv_bufs_force", "buffers have sizes of our own"),
+    idle("vrrp_netlink_monitor_rcv_bufs", "buffers have sizes of our own"),
+    idle("vrrp_netlink_monitor_rcv_bufs_force", "buffers have sizes of our own"),
+    idle("vrrp_no_swap", PRIORITY),
+    idle("vrrp_notify_priority_changes", "no effect without a notify fifo"),
+    idle("vrrp_priority", PRIORITY),
+    idle("vrrp_process_name", NAMES),
+    idle("vrrp_rlimit_rttime", PRIORITY),
+    idle("vrrp_rt_priority", PRIORITY),
+    idle("vrrp_rx_bufs_multiplier", "one packet at a time is read"),
+    idle("vrrp_rx_bufs_policy", "one packet at a time is read"),
+    later("disable_local_igmp"),
+    later("dynamic_interfaces"),
+    later("instance"),
+    later("namespace_with_ipsets"),
+    later("net_namespace"),
+    later("net_namespace_ipvs"),
+    later("nftables"),
+    later("nftables_counters"),
+    later("nftables_ifindex"),
+    later("nftables_ipvs"),
+    later("nftables_ipvs_priority"),
+    later("nftables_ipvs_start_fwmark"),
+    later("nftables_priority"),
+    later("notify_fifo"),
+    later("notify_fifo_script"),
+    later("reload_file"),
+    later("reload_repeat"),
+    later("reload_time_file"),
+    later("shutdown_script"),
+    later("shutdown_script_timeout"),
+    later("smtp_alert"),
+    later("smtp_alert_checker"),
+    later("smtp_alert_vrrp"),
+    later("startup_script"),
+    later("startup_script_timeout"),
+    later("vmac_addr_prefix"),
+    later("vmac_prefix"),
+    later("vrrp_down_timer_adverts"),
+    later("vrrp_higher_prio_send_advert"),
+    later("vrrp_ipsets"),
+    later("vrrp_iptables"),
+    later("vrrp_lower_prio_no_advert"),
+    later("vrrp_mcast_group6"),
+    later("vrrp_notify_fifo"),
+    later("vrrp_notify_fifo_script"),
+    later("vrrp_skip_check_adv_addr"),
+    later("vrrp_startup_delay"),
+    later("vrrp_strict"),
+];
+
+/// Every keyword of `vrrp_script`.
+pub(crate) const SCRIPT: &[Keyword<ScriptBlock>] = &[
+    now("fall", "<count>", "1", "failures in a row until it has failed", |block, line| {
+        block.script.fall = line.count("a count", 1)?;
+        line.finish();
+        Ok(())
+    }),
+    now("init_fail", "", "", "counts as failed until it has passed", |block, line| {
+        block.script.starts_failed = true;
+        line.finish();
+        Ok(())
+    }),
+    now("interval", "<seconds>", "1", "between two runs", |block, line| {
+        block.script.interval = seconds(line)?;
+        Ok(())
+    }),
+    now("rise", "<count>", "1", "successes in a row until it passes", |block, line| {
+        block.script.rise = line.count("a count", 1)?;
+        line.finish();
+        Ok(())
+    }),
+    now("script", "<command>", "", "program and arguments; no shell", |block, line| {
+        block.command_span = line.span();
+        let words: Vec<String> = line.rest().into_iter().map(|word| word.text).collect();
+        block.text = words.join(" ");
+        block.script.command = if let [one] = words.as_slice() { arguments(one) } else { words };
+        if block.script.command.is_empty() {
+            line.expect("a command")?;
+        }
+        Ok(())
+    }),
+    now("timeout", "<seconds>", "interval", "a run that takes longer has failed", |block, line| {
+        block.script.timeout = seconds(line)?;
+        Ok(())
+    }),
+    now("user", "<user> [<group>]", "that of `script_user`", "runs the script", |block, line| {
+        block.script.user = Some(line.expect("a user")?.text);
+        block.script.group = line.take().map(|word| word.text);
+        line.finish();
+        Ok(())
+    }),
+    now(
+        "weight",
+        "<-253..253>",
+        "0: failure means fault",
+        "changes the priority",
+        |block, line| {
+            block.script.weight = weight(&line.expect("a weight")?)?;
+            if line.look(0) == Some("reverse") {
+                line.report(Diagnostic::not_yet(line.span(), "`weight ... reverse`"));
+                line.take();
+            }
+            line.finish();
+            Ok(())
+        },
+    ),
+];
+
+/// Blocks and single words at the top of a file that we do not run; nothing inside is looked at.
+pub(crate) const TOP: [&str; 20] = [
+    "SSL",
+    "bfd_instance",
+    "garp_group",
+    "include",
+    "includea",
+    "includeb",
+    "includem",
+    "includer",
+    "includew",
+    "instance",
+    "interface_up_down_delays",
+    "linkbeat_interfaces",
+    "net_namespace",
+    "static_ipaddress",
+    "static_routes",
+    "static_rules",
+    "track_group",
+    "virtual_server",
+    "virtual_server_group",
+    "vrrp_track_file",
+];
+
+/// The same for blocks that are also known by these names.
+pub(crate) const TOP_TRACKS: [&str; 3] = ["track_file", "track_process", "vrrp_track_process"];
+
+/// Words of `vrrp_sync_group`, which is read for its members only.
+pub(crate) const SYNC_GROUP: [&str; 16] = [
+    "global_tracking",
+    "group",
+    "notify",
+    "notify_backup",
+    "notify_deleted",
+    "notify_fault",
+    "notify_master",
+    "notify_priority_changes",
+    "notify_stop",
+    "smtp_alert",
+    "sync_group_tracking_weight",
+    "track_bfd",
+    "track_file",
+    "track_interface",
+    "track_process",
+    "track_script",
+];
+
+/// A check that may run once a day is none.
+const MAX_SECONDS: u64 = 86_400;
+
+fn seconds(line: &mut Line<'_>) -> Result<Duration, Diagnostic> {
+    let seconds = line.number("seconds", 1, MAX_SECONDS)?;
+    line.finish();
+    Ok(Duration::from_secs(seconds))
+}
+
+/// Program and arguments of a quoted command: blanks divide, single quotes hold together.
+fn arguments(command: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    let mut word: Option<String> = None;
+    let mut quoted = false;
+    for character in command.chars() {
+        match character {
+            '\'' => {
+                quoted = !quoted;
+                word.get_or_insert_default();
+            }
+            ' ' | '\t' if !quoted => found.extend(word.take()),
+            _ => word.get_or_insert_default().push(character),
+        }
+    }
+    found.extend(word);
+    found
+}

@@ -1,0 +1,419 @@
+//! Keywords of `vrrp_instance`.
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::time::Duration;
+
+use base::Span;
+
+use super::{Authentication, Instance, State, Track};
+use crate::diagnostic::Diagnostic;
+use crate::guess;
+use crate::keyword::{Keyword, idle, later, now};
+use crate::line::{Line, Statement, Word};
+use crate::vip::{self, Address, PASSWORD_BYTES};
+
+const ANNOUNCE: &str = "announcements have times of our own";
+
+/// Every keyword of keepalived 2.2 in this block.
+pub(crate) const KEYWORDS: &[Keyword<Instance>] = &[
+    now("advert_int", "<seconds>", "1", "between two adverts of the holder", advert_interval),
+    now(
+        "authentication",
+        "{ auth_type PASS auth_pass <text> }",
+        "none",
+        "password",
+        authentication,
+    ),
+    now("interface", "<name>", "", "device of adverts and addresses", |instance, line| {
+        instance.interface = line.expect("the name of an interface")?.text;
+        done(line)
+    }),
+    now("mcast_src_ip", "<ip>", "the interface's", "source of the adverts", source),
+    now(
+        "nopreempt",
+        "",
+        "",
+        "a stronger node that returns leaves the address",
+        |instance, line| {
+            instance.nopreempt = true;
+            done(line)
+        },
+    ),
+    now("preempt", "", "", "undoes `nopreempt`", |instance, line| {
+        instance.nopreempt = false;
+        done(line)
+    }),
+    now("priority", "<1-255>", "100", "the higher one holds the address", |instance, line| {
+        let word = line.expect("a priority")?;
+        let priority = word.number("a priority", 1, 255)?;
+        instance.priority = u8::try_from(priority).unwrap_or(255);
+        instance.priority_span = Some(word.span);
+        done(line)
+    }),
+    now("state", "MASTER|BACKUP", "BACKUP", "whether it holds the address at start", |i, line| {
+        let word = line.expect("MASTER or BACKUP")?;
+        i.state = match word.text.as_str() {
+            "MASTER" => State::Master,
+            "BACKUP" => State::Backup,
+            text => {
+                let finding = word.wrong("MASTER or BACKUP");
+                let near = guess::nearest(&text.to_ascii_uppercase(), ["MASTER", "BACKUP"]);
+                return Err(match near {
+                    Some(near) => finding.help(format!("did you mean `{near}`?")),
+                    None => finding,
+                });
+            }
+        };
+        i.state_span = Some(word.span);
+        done(line)
+    }),
+    now("track_interface", "{ <name> ... }", "", "gives up when one has no carrier", |i, line| {
+        i.track_interfaces.extend(tracks(line)?);
+        Ok(())
+    }),
+    now("track_script", "{ <name> [weight <n>] ... }", "", "gives up when one fails", |i, line| {
+        i.track_scripts.extend(tracks(line)?);
+        Ok(())
+    }),
+    now("unicast_peer", "{ <ip> ... }", "multicast", "who gets the adverts", |instance, line| {
+        for mut entry in entries(line, "unicast_peer")? {
+            let word = entry.remove(0);
+            match word.text.parse::<IpAddr>() {
+                Ok(ip) => instance.unicast_peers.push(ip),
+                Err(_) => line.report(word.wrong("an IP address")),
+            }
+            if let Some(option) = entry.first() {
+                let what = format!("`{}` of `unicast_peer`", option.text);
+                line.report(Diagnostic::not_yet(option.span, what));
+            }
+        }
+        Ok(())
+    }),
+    now("unicast_src_ip", "<ip>", "the interface's", "source of the adverts", source),
+    now("version", "2", "2", "of the protocol", |_, line| version(line)),
+    now("virtual_ipaddress", "{ <ip>[/<mask>] [dev <name>] [label <l>] }", "", IPS, |i, line| {
+        let (addresses, spans) = addresses(line, "virtual_ipaddress")?;
+        i.addresses.extend(addresses);
+        i.address_spans.extend(spans);
+        Ok(())
+    }),
+    now("virtual_ipaddress_excluded", "{ <ip>[/<mask>] ... }", "", EXCLUDED, |i, line| {
+        i.excluded.extend(addresses(line, "virtual_ipaddress_excluded")?.0);
+        Ok(())
+    }),
+    now("virtual_router_id", "<1-255>", "", "number of the group on its network", |i, line| {
+        let id = line.number("a number", 1, 255)?;
+        i.router_id = u8::try_from(id).unwrap_or(255);
+        done(line)
+    }),
+    idle("check_unicast_src", "adverts from others than the peers are never taken"),
+    idle("debug", "events tell everything"),
+    idle("garp_extra_if", ANNOUNCE),
+    idle("garp_lower_prio_delay", ANNOUNCE),
+    idle("garp_lower_prio_repeat", ANNOUNCE),
+    idle("garp_master_delay", ANNOUNCE),
+    idle("garp_master_refresh", ANNOUNCE),
+    idle("garp_master_refresh_repeat", ANNOUNCE),
+    idle("garp_master_repeat", ANNOUNCE),
+    idle("kernel_rx_buf_size", "one packet at a time is read"),
+    idle("linkbeat_use_polling", "the kernel tells when a carrier goes"),
+    idle("notify_priority_changes", "no effect without a notify fifo"),
+    idle("old_unicast_checksum", VERSION_2),
+    later("accept"),
+    later("dont_track_primary"),
+    later("down_timer_adverts"),
+    later("higher_prio_send_advert"),
+    later("lower_prio_no_advert"),
+    later("lvs_sync_daemon_interface"),
+    later("mcast_dst_ip"),
+    later("native_ipv6"),
+    later("no_accept"),
+    later("no_virtual_ipaddress"),
+    later("notify"),
+    later("notify_backup"),
+    later("notify_deleted"),
+    later("notify_fault"),
+    later("notify_master"),
+    later("notify_master_rx_lower_pri"),
+    later("notify_stop"),
+    later("preempt_delay"),
+    later("promote_secondaries"),
+    later("skip_check_adv_addr"),
+    later("smtp_alert"),
+    later("strict_mode"),
+    later("track_bfd"),
+    later("track_file"),
+    later("track_process"),
+    later("track_src_ip"),
+    later("unicast_fault_no_peer"),
+    later("unicast_ttl"),
+    later("use_ipvlan"),
+    later("use_vmac"),
+    later("use_vmac_addr"),
+    later("virtual_routes"),
+    later("virtual_rules"),
+    later("vmac_xmit_base"),
+    later("vrf"),
+];
+
+const IPS: &str = "the virtual IPs";
+const EXCLUDED: &str = "virtual IPs that adverts do not name";
+const VERSION_2: &str = "no effect in VRRP version 2";
+
+pub(crate) fn new(name: Word) -> Instance {
+    Instance {
+        name: name.text,
+        span: name.span,
+        state: State::Backup,
+        state_span: None,
+        nopreempt: false,
+        interface: String::new(),
+        router_id: 0,
+        priority: 100,
+        priority_span: None,
+        advert_interval: Duration::from_secs(1),
+        addresses: Vec::new(),
+        address_spans: Vec::new(),
+        excluded: Vec::new(),
+        authentication: None,
+        track_scripts: Vec::new(),
+        track_interfaces: Vec::new(),
+        source: None,
+        unicast_peers: Vec::new(),
+    }
+}
+
+fn done(line: &mut Line<'_>) -> Result<(), Diagnostic> {
+    line.finish();
+    Ok(())
+}
+
+fn source(instance: &mut Instance, line: &mut Line<'_>) -> Result<(), Diagnostic> {
+    let word = line.expect("an IPv4 address")?;
+    if word.text.parse::<std::net::Ipv6Addr>().is_ok() {
+        line.report(Diagnostic::not_yet(word.span, "VRRP over IPv6"));
+        return Ok(());
+    }
+    instance.source = Some(word.parse::<Ipv4Addr>("an IPv4 address")?);
+    done(line)
+}
+
+/// `version 2`, also of `vrrp_version`.
+pub(crate) fn version(line: &mut Line<'_>) -> Result<(), Diagnostic> {
+    let word = line.expect("2 or 3")?;
+    match word.text.as_str() {
+        "2" => {}
+        "3" => line.report(Diagnostic::not_yet(word.span, "VRRP version 3")),
+        _ => return Err(word.wrong("2 or 3")),
+    }
+    done(line)
+}
+
+/// Whole seconds: all that version 2 can say (RFC 3768 5.3.7). keepalived rounds too.
+fn advert_interval(instance: &mut Instance, line: &mut Line<'_>) -> Result<(), Diagnostic> {
+    let word = line.expect("seconds")?;
+    let (whole, fraction) = word.text.split_once('.').unwrap_or((&word.text, ""));
+    let wrong = || word.wrong("seconds from 1 to 255");
+    let whole: u64 = whole.parse().map_err(|_| wrong())?;
+    if !fraction.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Err(wrong());
+    }
+    let part = fraction.bytes().any(|byte| byte != b'0');
+    let seconds = whole.saturating_add(u64::from(part));
+    if !(1..=255).contains(&seconds) {
+        return Err(wrong());
+    }
+    if part {
+        let message = format!("VRRP version 2 counts whole seconds: this is {seconds} s");
+        let finding = Diagnostic::warning(word.span, "rounded", message);
+        line.report(finding.help(format!("write `advert_int {seconds}`")));
+    }
+    instance.advert_interval = Duration::from_secs(seconds);
+    done(line)
+}
+
+/// The lines of a block, without empty ones.
+pub(crate) fn entries(line: &mut Line<'_>, of: &str) -> Result<Vec<Vec<Word>>, Diagnostic> {
+    let Some(block) = line.block.take() else {
+        return Err(Diagnostic::error(
+            line.whole(),
+            "missing-block",
+            format!("`{of}` has no block"),
+        )
+        .help(format!("write `{of} {{`, the entries on lines of their own, and `}}`")));
+    };
+    let mut found = Vec::new();
+    for Statement { words, block, .. } in block {
+        if let (Some(_), Some(first)) = (&block, words.first()) {
+            let message = format!("nothing with a block can stand in `{of}`");
+            line.report(Diagnostic::error(first.span, "unknown-keyword", message));
+            continue;
+        }
+        found.push(words);
+    }
+    Ok(found.into_iter().filter(|words| !words.is_empty()).collect())
+}
+
+fn tracks(line: &mut Line<'_>) -> Result<Vec<Track>, Diagnostic> {
+    let of = line.taken().next().unwrap_or_default().to_owned();
+    let mut found = Vec::new();
+    for mut words in entries(line, &of)? {
+        let name = words.remove(0);
+        let mut track = Track { name: name.text, weight: None, span: name.span };
+        let mut words = words.into_iter();
+        while let Some(word) = words.next() {
+            match (word.text.as_str(), words.next()) {
+                ("weight", Some(value)) => track.weight = Some(weight(&value)?),
+                ("weight", None) => {
+                    return Err(Diagnostic::error(
+                        word.span,
+                        "missing-word",
+                        "expected a weight behind this",
+                    ));
+                }
+                ("reverse" | "noreverse" | "no_reverse", _) => {
+                    line.report(Diagnostic::not_yet(word.span, format!("`{}`", word.text)));
+                }
+                _ => return Err(word.wrong("weight")),
+            }
+        }
+        found.push(track);
+    }
+    Ok(found)
+}
+
+pub(crate) fn weight(word: &Word) -> Result<i16, Diagnostic> {
+    let weight: i16 = word.parse("a weight from -253 to 253")?;
+    if (-253..=253).contains(&weight) {
+        return Ok(weight);
+    }
+    Err(word.wrong("a weight from -253 to 253"))
+}
+
+fn authentication(instance: &mut Instance, line: &mut Line<'_>) -> Result<(), Diagnostic> {
+    for words in entries(line, "authentication")? {
+        match words.as_slice() {
+            [key, value] if key.text == "auth_type" => match value.text.as_str() {
+                "PASS" => {}
+                "AH" => line.report(Diagnostic::not_yet(value.span, "`auth_type AH`")),
+                _ => line.report(value.wrong("PASS or AH")),
+            },
+            [key, value] if key.text == "auth_pass" => {
+                let bytes = value.text.len();
+                if bytes > PASSWORD_BYTES {
+                    line.report(vip::cut_password(value.span, bytes));
+                }
+                let (password, span) = (value.text.clone(), value.span);
+                instance.authentication = Some(Authentication { password, span });
+            }
+            [key, ..] if matches!(key.text.as_str(), "auth_type" | "auth_pass") => {
+                let message = format!("expected one word behind `{}`", key.text);
+                line.report(Diagnostic::error(key.span, "missing-word", message));
+            }
+            [key, ..] => {
+                line.report(unknown_entry(key, "authentication", &["auth_type", "auth_pass"]))
+            }
+            [] => {}
+        }
+    }
+    Ok(())
+}
+
+fn unknown_entry(word: &Word, of: &str, known: &[&str]) -> Diagnostic {
+    let message = format!("`{}` is no keyword of `{of}`", word.text);
+    let finding = Diagnostic::error(word.span, "unknown-keyword", message);
+    match guess::help(&word.text, known.iter().copied()) {
+        Some(help) => finding.help(help),
+        None => finding,
+    }
+}
+
+/// Options of an address that change nothing for IPv4.
+const LATER_OPTIONS: [&str; 9] = [
+    "use_vmac",
+    "home",
+    "-nodad",
+    "mngtmpaddr",
+    "noprefixroute",
+    "autojoin",
+    "no_track",
+    "peer",
+    "preferred_lft",
+];
+
+fn addresses(line: &mut Line<'_>, of: &str) -> Result<(Vec<Address>, Vec<Span>), Diagnostic> {
+    let (mut found, mut spans) = (Vec::new(), Vec::new());
+    for words in entries(line, of)? {
+        let span = words.first().map_or_else(Span::default, |word| word.span);
+        match address(words, line) {
+            Ok(address) => {
+                found.push(address);
+                spans.push(span);
+            }
+            Err(finding) => line.report(finding),
+        }
+    }
+    Ok((found, spans))
+}
+
+fn address(words: Vec<Word>, line: &mut Line<'_>) -> Result<Address, Diagnostic> {
+    let mut words = words.into_iter();
+    let Some(first) = words.next() else { return Err(line_error(line)) };
+    let (ip, prefix) = match first.text.split_once('/') {
+        Some((ip, prefix)) => (ip, Some(prefix)),
+        None => (first.text.as_str(), None),
+    };
+    let ip: IpAddr = ip.parse().map_err(|_| first.wrong("an IP address like 10.0.0.40/24"))?;
+    let longest = if ip.is_ipv4() { 32 } else { 128 };
+    let prefix = match prefix {
+        None => longest,
+        Some(text) => {
+            let prefix = text.parse::<u8>().ok().filter(|prefix| *prefix <= longest);
+            prefix.ok_or_else(|| first.wrong(&format!("a length up to /{longest}")))?
+        }
+    };
+    let mut address = Address { ip, prefix, device: None, label: None, broadcast: None };
+    while let Some(option) = words.next() {
+        let mut value = || {
+            let message = format!("expected a value behind `{}`", option.text);
+            words.next().ok_or_else(|| Diagnostic::error(option.span, "missing-word", message))
+        };
+        match option.text.as_str() {
+            "dev" => address.device = Some(value()?.text),
+            "label" => address.label = Some(value()?.text),
+            "brd" | "broadcast" => {
+                let word = value()?;
+                if !matches!(word.text.as_str(), "+" | "-") {
+                    address.broadcast = Some(word.parse("an IPv4 address")?);
+                }
+            }
+            "scope" => {
+                let word = value()?;
+                if !matches!(word.text.as_str(), "global" | "0") {
+                    let what = format!("`scope {}`", word.text);
+                    line.report(Diagnostic::not_yet(word.span, what));
+                }
+            }
+            text if LATER_OPTIONS.contains(&text) => {
+                line.report(Diagnostic::not_yet(option.span, format!("`{text}` of an address")));
+                if matches!(text, "peer" | "preferred_lft") {
+                    value()?;
+                }
+            }
+            text => {
+                let known = ["dev", "label", "brd", "scope"].into_iter().chain(LATER_OPTIONS);
+                let message = format!("`{text}` is no option of an address");
+                let finding = Diagnostic::error(option.span, "unknown-keyword", message);
+                return Err(match guess::help(text, known) {
+                    Some(help) => finding.help(help),
+                    None => finding,
+                });
+            }
+        }
+    }
+    Ok(address)
+}
+
+fn line_error(line: &Line<'_>) -> Diagnostic {
+    Diagnostic::error(line.whole(), "missing-word", "expected an IP address")
+}

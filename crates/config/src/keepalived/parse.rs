@@ -1,0 +1,263 @@
+//! A file in keepalived's language to instances and scripts.
+
+use std::time::Duration;
+
+use base::Span;
+
+use super::blocks::{GLOBAL, SCRIPT, SYNC_GROUP, TOP, TOP_TRACKS};
+use super::{Instance, Keepalived, ScriptBlock, State, SyncGroup, instance, words};
+use crate::diagnostic::Diagnostic;
+use crate::guess;
+use crate::keyword::{Keyword, find, read};
+use crate::line::{Line, Statement, Word};
+use crate::vip::Script;
+
+pub(crate) const OURS: [&str; 4] =
+    ["global_defs", "vrrp_script", "vrrp_instance", "vrrp_sync_group"];
+
+pub(crate) fn parse(text: &str, file: usize) -> (Keepalived, Vec<Diagnostic>) {
+    let mut findings = Vec::new();
+    let statements = words::statements(text, &mut findings);
+    for finding in &mut findings {
+        finding.file = file;
+    }
+    let mut read = Keepalived::default();
+    for statement in statements {
+        let Some(first) = statement.words.first().cloned() else { continue };
+        let Statement { words, block, end } = statement;
+        let mut line = Line::new(words, file, end, &mut findings);
+        line.block = block;
+        line.take();
+        if let Err(finding) = top(&first, &mut read, &mut line) {
+            line.report(finding);
+        }
+    }
+    for finding in verify(&read) {
+        findings.push(finding.in_file(file));
+    }
+    (read, findings)
+}
+
+fn top(first: &Word, read: &mut Keepalived, line: &mut Line<'_>) -> Result<(), Diagnostic> {
+    match first.text.as_str() {
+        "global_defs" => block(GLOBAL, "global_defs", &mut read.global, line),
+        "vrrp_script" => {
+            let name = line.expect("the name of the script")?;
+            let mut script = new_script(name);
+            let result = block(SCRIPT, "vrrp_script", &mut script, line);
+            if script.script.timeout.is_zero() {
+                script.script.timeout = script.script.interval;
+            }
+            read.scripts.push(script);
+            result
+        }
+        "vrrp_instance" => {
+            let name = line.expect("the name of the instance")?;
+            let mut instance = instance::new(name);
+            let result = block(instance::KEYWORDS, "vrrp_instance", &mut instance, line);
+            read.instances.push(instance);
+            result
+        }
+        "vrrp_sync_group" => {
+            line.report(Diagnostic::not_yet(first.span, "`vrrp_sync_group`"));
+            read.sync_groups.push(sync_group(line)?);
+            Ok(())
+        }
+        text if TOP.contains(&text) || TOP_TRACKS.contains(&text) => {
+            line.report(Diagnostic::not_yet(first.span, format!("`{text}`")));
+            Ok(())
+        }
+        text if text.starts_with(['@', '$', '~']) => {
+            line.report(Diagnostic::not_yet(first.span, "a condition, parameter or sequence"));
+            Ok(())
+        }
+        text => {
+            let message = format!("`{text}` opens no block");
+            let finding = Diagnostic::error(first.span, "unknown-keyword", message);
+            let known = OURS.into_iter().chain(TOP).chain(TOP_TRACKS);
+            if let Some(near) = guess::nearest(text, known) {
+                return Err(finding.help(format!("did you mean `{near}`?")));
+            }
+            Err(match home(text) {
+                Some(home) => finding.help(format!("it belongs into `{home}`")),
+                None => finding.help(format!("known are {} and others", OURS.join(", "))),
+            })
+        }
+    }
+}
+
+/// The block that a keyword at the top of the file was meant for.
+fn home(name: &str) -> Option<&'static str> {
+    let instance = instance::KEYWORDS.iter().any(|row| row.name == name);
+    let script = SCRIPT.iter().any(|row| row.name == name);
+    let global = GLOBAL.iter().any(|row| row.name == name);
+    let found = [(instance, "vrrp_instance"), (script, "vrrp_script"), (global, "global_defs")];
+    found.into_iter().find(|(is, _)| *is).map(|(_, home)| home)
+}
+
+/// Reads the statements of a block by its table, all mistakes at once.
+fn block<T>(
+    table: &[Keyword<T>],
+    of: &str,
+    target: &mut T,
+    line: &mut Line<'_>,
+) -> Result<(), Diagnostic> {
+    line.finish();
+    let Some(statements) = line.block.take() else {
+        let finding = Diagnostic::error(line.whole(), "missing-block", "the block is missing");
+        return Err(finding.help(format!("write `{of} ... {{`, its lines, and `}}`")));
+    };
+    for statement in statements {
+        let Some(first) = statement.words.first().cloned() else { continue };
+        let mut inner = line.inner(statement);
+        inner.take();
+        let result = match find(&[table], &first.text, None) {
+            Some((row, _)) => read(row, target, &mut inner),
+            None => Err(unknown(table, of, &first)),
+        };
+        if let Err(finding) = result {
+            inner.report(finding);
+        }
+    }
+    Ok(())
+}
+
+fn unknown<T>(table: &[Keyword<T>], of: &str, word: &Word) -> Diagnostic {
+    let message = format!("`{}` is no keyword of `{of}`", word.text);
+    let finding = Diagnostic::error(word.span, "unknown-keyword", message);
+    if let Some(near) = guess::nearest(&word.text, table.iter().map(|row| row.name)) {
+        return finding.help(format!("did you mean `{near}`?"));
+    }
+    match home(&word.text) {
+        Some(home) => finding.help(format!("it belongs into `{home}`")),
+        None => finding,
+    }
+}
+
+fn new_script(name: Word) -> ScriptBlock {
+    ScriptBlock {
+        script: Script {
+            name: name.text,
+            command: Vec::new(),
+            interval: Duration::from_secs(1),
+            timeout: Duration::ZERO,
+            fall: 1,
+            rise: 1,
+            weight: 0,
+            starts_failed: false,
+            user: None,
+            group: None,
+        },
+        text: String::new(),
+        command_span: Span::default(),
+        span: name.span,
+    }
+}
+
+fn sync_group(line: &mut Line<'_>) -> Result<SyncGroup, Diagnostic> {
+    let name = line.expect("the name of the group")?;
+    let mut group = SyncGroup { name: name.text, members: Vec::new(), span: name.span };
+    for statement in line.block.take().unwrap_or_default() {
+        let Some(first) = statement.words.first().cloned() else { continue };
+        if !SYNC_GROUP.contains(&first.text.as_str()) {
+            let message = format!("`{}` is no keyword of `vrrp_sync_group`", first.text);
+            let finding = Diagnostic::error(first.span, "unknown-keyword", message);
+            line.report(match guess::help(&first.text, SYNC_GROUP) {
+                Some(help) => finding.help(help),
+                None => finding,
+            });
+        } else if first.text == "group" {
+            let members = statement.block.unwrap_or_default();
+            let names = members.into_iter().filter_map(|member| member.words.into_iter().next());
+            group.members.extend(names.map(|word| word.text));
+        }
+    }
+    Ok(group)
+}
+
+/// What keepalived checks when it has read everything.
+fn verify(read: &Keepalived) -> Vec<Diagnostic> {
+    let mut found = Vec::new();
+    for (at, instance) in read.instances.iter().enumerate() {
+        complete(instance, &mut found);
+        scripts(instance, read, &mut found);
+        let earlier = &read.instances[..at];
+        if earlier.iter().any(|other| other.name == instance.name) {
+            let message = format!("there is an instance `{}` already", instance.name);
+            found.push(Diagnostic::error(instance.span, "duplicate-name", message));
+        }
+        let same = |other: &&Instance| {
+            other.interface == instance.interface && other.router_id == instance.router_id
+        };
+        if let Some(other) = earlier.iter().find(same).filter(|_| instance.router_id != 0) {
+            let message = format!(
+                "`{}` has virtual_router_id {} on {} already",
+                other.name, instance.router_id, instance.interface
+            );
+            let finding = Diagnostic::error(instance.span, "duplicate-router-id", message);
+            found.push(finding.help("give each instance of a network its own"));
+        }
+    }
+    for (at, block) in read.scripts.iter().enumerate() {
+        let name = &block.script.name;
+        if read.scripts[..at].iter().any(|other| other.script.name == *name) {
+            let message = format!("there is a script `{name}` already");
+            found.push(Diagnostic::error(block.span, "duplicate-name", message));
+        }
+        if block.script.command.is_empty() {
+            let message = format!("script `{name}` has no command");
+            let finding = Diagnostic::error(block.span, "missing-key", message);
+            found.push(finding.help("add `script \"/path/to/check\"`"));
+        }
+    }
+    found
+}
+
+fn complete(instance: &Instance, found: &mut Vec<Diagnostic>) {
+    let mut missing = |what: &str, help: &str| {
+        let message = format!("instance `{}` has no {what}", instance.name);
+        found.push(Diagnostic::error(instance.span, "missing-key", message).help(help));
+    };
+    if instance.interface.is_empty() {
+        missing("interface", "add `interface eth0`");
+    }
+    if instance.router_id == 0 {
+        missing("virtual_router_id", "add `virtual_router_id 51`");
+    }
+    if instance.addresses.is_empty() && instance.excluded.is_empty() {
+        missing("address", "add `virtual_ipaddress {`, an address and `}`");
+    }
+    if let (State::Master, true) = (instance.state, instance.nopreempt) {
+        let at = instance.state_span.unwrap_or(instance.span);
+        let message = "`nopreempt` does not work with `state MASTER`";
+        let finding = Diagnostic::warning(at, "preempt", message);
+        found.push(finding.help("write `state BACKUP` on every node"));
+    }
+    if instance.unicast_peers.iter().any(std::net::IpAddr::is_ipv6) || any_v6(instance) {
+        found.push(Diagnostic::not_yet(instance.span, "VRRP over IPv6"));
+    }
+}
+
+fn any_v6(instance: &Instance) -> bool {
+    instance.addresses.iter().any(|address| address.ip.is_ipv6())
+}
+
+fn scripts(instance: &Instance, read: &Keepalived, found: &mut Vec<Diagnostic>) {
+    for track in &instance.track_scripts {
+        let names = read.scripts.iter().map(|block| block.script.name.as_str());
+        if names.clone().any(|name| name == track.name) {
+            continue;
+        }
+        let message = format!("there is no `vrrp_script {}`", track.name);
+        let finding = Diagnostic::error(track.span, "unknown-name", message);
+        let known: Vec<&str> = names.collect();
+        found.push(match guess::help(&track.name, known) {
+            Some(help) => finding.help(help),
+            None => finding.help("add it, or remove the line"),
+        });
+    }
+    if instance.priority == 255 && instance.track_scripts.iter().any(|t| t.weight.is_some()) {
+        let message = "the owner of the address (priority 255) cannot have weights";
+        found.push(Diagnostic::warning(instance.span, "owner-weight", message));
+    }
+}
