@@ -1,27 +1,21 @@
 //! What the stock pair cost when it was last measured, for runs that do not measure it again.
+//!
+//! `recorded.jsonl` is written by
+//! `(echo '{"date":"YYYY-MM-DD"}'; outlast demo --stock --json) > recorded.jsonl`.
+
+use serde::{Deserialize, Serialize};
 
 use super::figures::Figures;
 
-/// One row of `recorded.json`, written from `outlast demo --stock --json`.
-#[derive(Clone, Debug, serde::Deserialize)]
-struct Recorded {
-    scenario: String,
-    date: String,
-    outage_ms: f64,
-    failed: u32,
-    slow: u32,
-    longest_ms: f64,
-    two_holders: u32,
-    moves: u32,
-    two_writers: u32,
-}
+const RECORDED: &str = include_str!("recorded.jsonl");
 
 /// What stock keepalived and haproxy cost in the same scenario.
-#[derive(Clone, Debug, serde::Serialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 pub(super) struct Stock {
     /// `measured now`, or `recorded` and when.
     pub(super) source: String,
     pub(super) outage_ms: f64,
+    pub(super) first_answer_ms: f64,
     pub(super) failed: u32,
     pub(super) slow: u32,
     pub(super) longest_ms: f64,
@@ -30,11 +24,24 @@ pub(super) struct Stock {
     pub(super) two_writers: u32,
 }
 
+/// A line of the recorded run, as far as it is read.
+#[derive(Deserialize)]
+struct Line {
+    scenario: String,
+    stock: Stock,
+}
+
+#[derive(Deserialize)]
+struct Head {
+    date: String,
+}
+
 impl Stock {
     pub(super) fn measured(seen: &Figures) -> Self {
         Self {
             source: "measured now".into(),
             outage_ms: seen.outage_ms,
+            first_answer_ms: seen.first_answer_ms,
             failed: seen.failed,
             slow: seen.slow,
             longest_ms: seen.longest_ms,
@@ -46,18 +53,11 @@ impl Stock {
 
     /// The recorded row; none where the stock pair has no such part.
     pub(super) fn recorded(scenario: &str) -> Option<Self> {
-        let rows: Vec<Recorded> = serde_json::from_str(include_str!("recorded.json"))
-            .expect("a test reads the same file");
-        rows.into_iter().find(|row| row.scenario == scenario).map(|row| Self {
-            source: format!("recorded {}", row.date),
-            outage_ms: row.outage_ms,
-            failed: row.failed,
-            slow: row.slow,
-            longest_ms: row.longest_ms,
-            two_holders: row.two_holders,
-            moves: row.moves,
-            two_writers: row.two_writers,
-        })
+        let mut lines = RECORDED.lines();
+        let head: Head = serde_json::from_str(lines.next()?).ok()?;
+        let rows = lines.filter_map(|line| serde_json::from_str::<Line>(line).ok());
+        let row = rows.into_iter().find(|row| row.scenario == scenario)?;
+        Some(Self { source: format!("recorded {}", head.date), ..row.stock })
     }
 }
 
