@@ -351,7 +351,7 @@ impl Pool {
         let home = first_of([active, side(true, None), ServerSet::EMPTY, ServerSet::EMPTY]);
         let resort = if group == suspects { ServerSet::EMPTY } else { suspects };
         (self.active, self.group, self.resort) = (active, group, resort);
-        self.rota.smooth(&group, &self.weights);
+        self.rota.rotate(&group, &self.weights);
         if self.balance == Balance::Source {
             self.home.map(&home, &self.weights);
         }
