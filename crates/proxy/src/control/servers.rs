@@ -1,0 +1,283 @@
+//! What is known about servers, from every source, and who is told.
+
+use api::{Change, NodeState, Report, ServerCheck, ServerState};
+use base::Time;
+use config::cluster::Cluster;
+use config::haproxy::Haproxy;
+use engine::balance::Condition;
+use engine::health::{Evidence, Standing, Suspicion};
+
+use super::Control;
+use crate::check;
+use crate::log::ServerChange;
+use crate::shared::Letter;
+use crate::view::{Admin, Outcome, ServerStatus};
+
+/// Servers per message: with names of 100 letters they stay far below the longest message.
+const PART: usize = 256;
+
+/// Beside the board: evidence, and the node a server lives on.
+#[derive(Debug)]
+pub(super) struct Known {
+    suspicion: Suspicion,
+    /// Position in the cluster file.
+    node: Option<usize>,
+}
+
+/// A server belongs to the node that has its address on any network.
+pub(super) fn known(config: &Haproxy, cluster: Option<&Cluster>) -> Vec<Vec<Known>> {
+    let home = |address: std::net::IpAddr| {
+        let nodes = &cluster?.nodes;
+        nodes.iter().position(|node| node.addresses.contains(&Some(address)))
+    };
+    let of = |proxy: &config::haproxy::Proxy| {
+        let servers = proxy.servers.iter();
+        servers
+            .map(|server| Known {
+                suspicion: Suspicion::new(server.check.is_some()),
+                node: home(server.address.ip()),
+            })
+            .collect()
+    };
+    config.proxies.iter().map(of).collect()
+}
+
+fn condition(status: &ServerStatus) -> Condition {
+    Condition { up: status.serves(), drain: status.admin == Admin::Drain, suspect: status.suspect }
+}
+
+impl Control {
+    /// A change that concerns other processes too.
+    pub(super) fn change(&mut self, change: Change) {
+        match change {
+            Change::Node(node) => self.node_changed(&node),
+            // From the proxy that serves to its spare.
+            Change::Servers(states) if !self.is_active => {
+                self.restore(&states);
+                self.send_all_conditions();
+            }
+            Change::Choice(choice) => self.told(&choice),
+            Change::Vip(state) => self.vip_changed(&state),
+            Change::Servers(_) | Change::Balancer(_) | Change::Process(_) => {}
+        }
+    }
+
+    /// Goes on with what the process before knew.
+    pub(super) fn restore(&mut self, states: &[ServerState]) {
+        self.checks.restore(states);
+        let view = std::sync::Arc::clone(&self.view);
+        let mut board = view.board();
+        for (proxy, servers) in view.config.proxies.iter().zip(board.iter_mut()) {
+            for (server, status) in proxy.servers.iter().zip(servers) {
+                let same =
+                    |state: &&ServerState| state.proxy == proxy.name && state.server == server.name;
+                let Some(state) = states.iter().find(same) else { continue };
+                status.why.clone_from(&state.why);
+                status.count = state.count;
+                match state.check {
+                    ServerCheck::Up => status.up = true,
+                    ServerCheck::Down => status.up = false,
+                    ServerCheck::Drain => status.admin = Admin::Drain,
+                    ServerCheck::Maintenance => status.admin = Admin::Maintenance,
+                    ServerCheck::Unchecked => {}
+                }
+            }
+        }
+    }
+
+    /// What checks found.
+    pub(super) fn checked(&mut self, outcomes: Vec<Outcome>) {
+        for outcome in outcomes {
+            let (proxy, server) = (outcome.proxy, outcome.server);
+            let evidence = check::evidence(&outcome.report, self.now);
+            let changed = self.put_on_board(&outcome);
+            let suspected = evidence.is_some_and(|evidence| self.judge(proxy, server, evidence));
+            if changed {
+                let servers = self.view.board()[proxy].clone();
+                let change = if outcome.up {
+                    ServerChange::Up(&outcome.report)
+                } else {
+                    ServerChange::Down(&outcome.report)
+                };
+                self.logger.server(proxy, server, &servers, change);
+                self.tell_check(&outcome);
+            }
+            if changed || suspected {
+                self.server_changed(proxy, server);
+            }
+            if changed && !outcome.up {
+                self.leave(proxy, server);
+            }
+        }
+    }
+
+    /// True if the server went up or down.
+    fn put_on_board(&self, outcome: &Outcome) -> bool {
+        let mut board = self.view.board();
+        let status = &mut board[outcome.proxy][outcome.server];
+        status.count = outcome.count;
+        if !outcome.report.passed {
+            status.failed_checks += 1;
+        }
+        let changed = status.up != outcome.up;
+        if changed {
+            if outcome.up {
+                status.downtime += self.now - status.changed;
+            } else {
+                status.downs += 1;
+            }
+            status.up = outcome.up;
+            status.changed = self.now;
+            status.why = crate::log::reason(&outcome.report);
+        }
+        status.report = Some(outcome.report.clone());
+        changed
+    }
+
+    /// A worker saw something.
+    pub(super) fn seen(&mut self, proxy: usize, server: usize, evidence: Evidence) {
+        if self.judge(proxy, server, evidence) {
+            self.tell_suspicion(proxy, server);
+            self.server_changed(proxy, server);
+            self.checks.check_now(proxy, server, self.now);
+        }
+    }
+
+    /// True if the server became or stopped being suspect.
+    fn judge(&mut self, proxy: usize, server: usize, evidence: Evidence) -> bool {
+        if !self.view.adaptive() {
+            return false;
+        }
+        let suspicion = &mut self.known[proxy][server].suspicion;
+        let changed = suspicion.step(self.now, evidence);
+        if changed {
+            let status = &mut self.view.board()[proxy][server];
+            status.suspect = suspicion.is_suspect();
+            status.why = suspicion.why(self.now);
+        }
+        changed
+    }
+
+    pub(super) fn node_changed(&mut self, state: &NodeState) {
+        let nodes = self.cluster.as_ref().map(|cluster| cluster.nodes.as_slice());
+        let named = |node: &config::cluster::Node| node.name == state.node;
+        let Some(node) = nodes.and_then(|nodes| nodes.iter().position(named)) else { return };
+        let standing = match state.standing {
+            api::Standing::Unknown => Standing::Unknown,
+            api::Standing::Alive => Standing::Alive,
+            api::Standing::Suspect => Standing::Suspect,
+            api::Standing::Left => Standing::Left,
+        };
+        for (proxy, server) in self.every_server() {
+            if self.known[proxy][server].node == Some(node)
+                && self.judge(proxy, server, Evidence::Node(standing))
+            {
+                self.tell_suspicion(proxy, server);
+                self.server_changed(proxy, server);
+                if self.view.board()[proxy][server].suspect {
+                    self.leave(proxy, server);
+                }
+            }
+        }
+    }
+
+    pub(super) fn suspicion_deadline(&self) -> Time {
+        let all = self.known.iter().flatten();
+        all.map(|known| known.suspicion.deadline()).min().unwrap_or(Time::NEVER)
+    }
+
+    pub(super) fn expire_suspicions(&mut self) {
+        for (proxy, server) in self.every_server() {
+            if self.known[proxy][server].suspicion.deadline() <= self.now
+                && self.judge(proxy, server, Evidence::Timeout)
+            {
+                self.tell_suspicion(proxy, server);
+                self.server_changed(proxy, server);
+            }
+        }
+    }
+
+    pub(super) fn every_server(&self) -> Vec<(usize, usize)> {
+        let proxies = self.known.iter().enumerate();
+        proxies.flat_map(|(proxy, all)| (0..all.len()).map(move |server| (proxy, server))).collect()
+    }
+
+    pub(super) fn set_admin(&mut self, proxy: usize, server: usize, to: Admin) {
+        let from = std::mem::replace(&mut self.view.board()[proxy][server].admin, to);
+        if from == to {
+            return;
+        }
+        self.checks.set_admin(&self.poller, proxy, server, to, self.now);
+        let servers = {
+            let mut board = self.view.board();
+            let status = &mut board[proxy][server];
+            status.up = self.checks.is_up(proxy, server);
+            status.changed = self.now;
+            status.why = format!("set to {to:?} by the operator").to_lowercase();
+            board[proxy].clone()
+        };
+        self.logger.server(proxy, server, &servers, ServerChange::Admin { from });
+        self.tell_admin(proxy, server, from, to);
+        self.server_changed(proxy, server);
+    }
+
+    /// Tells workers, writer and supervisor.
+    fn server_changed(&mut self, proxy: usize, server: usize) {
+        self.send_condition(proxy, server);
+        if self.is_active {
+            self.writer_hears(proxy, server);
+            let state = self.state(proxy, server);
+            self.say(&Report::Servers(vec![state]));
+        }
+    }
+
+    fn send_condition(&self, proxy: usize, server: usize) {
+        let condition = condition(&self.view.board()[proxy][server]);
+        self.shared.post_all(&Letter::Condition { proxy, server, condition });
+    }
+
+    pub(super) fn send_all_conditions(&self) {
+        for (proxy, server) in self.every_server() {
+            self.send_condition(proxy, server);
+        }
+    }
+
+    /// Requests without answer leave a server that is gone by its checks or its node's silence.
+    fn leave(&self, proxy: usize, server: usize) {
+        if self.view.adaptive() {
+            self.shared.post_all(&Letter::Abandon { proxy, server });
+        }
+    }
+
+    pub(super) fn is_usable(&self, proxy: usize, server: usize) -> bool {
+        let condition = condition(&self.view.board()[proxy][server]);
+        condition.up && !condition.drain && !condition.suspect
+    }
+
+    fn state(&self, proxy: usize, server: usize) -> ServerState {
+        let status = &self.view.board()[proxy][server];
+        let names = &self.view.config.proxies[proxy];
+        ServerState {
+            proxy: names.name.clone(),
+            server: names.servers[server].name.clone(),
+            check: match status.admin {
+                Admin::Maintenance => ServerCheck::Maintenance,
+                Admin::Drain => ServerCheck::Drain,
+                Admin::Ready if !status.checked => ServerCheck::Unchecked,
+                Admin::Ready if status.up => ServerCheck::Up,
+                Admin::Ready => ServerCheck::Down,
+            },
+            suspect: status.suspect,
+            why: status.why.clone(),
+            count: status.count,
+        }
+    }
+
+    pub(super) fn say_all_servers(&mut self) {
+        let states = self.every_server().into_iter();
+        let states: Vec<_> = states.map(|(proxy, server)| self.state(proxy, server)).collect();
+        for part in states.chunks(PART) {
+            self.say(&Report::Servers(part.to_vec()));
+        }
+    }
+}

@@ -1,0 +1,149 @@
+//! What the supervisor hears: reports, and events in words.
+
+use std::io;
+
+use api::{Event, ReadError, Report};
+
+use super::{Control, MOST_WAITING};
+use crate::view::{Admin, Outcome};
+
+impl Control {
+    pub(super) fn say(&mut self, report: &Report) {
+        let mut bytes = Vec::new();
+        api::encode(report, &mut bytes);
+        if self.waiting.len() < MOST_WAITING {
+            self.waiting.push_back(bytes);
+        }
+        self.send_waiting();
+    }
+
+    pub(super) fn send_waiting(&mut self) {
+        while let Some(bytes) = self.waiting.front() {
+            match self.channel.send(bytes, &[]) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
+                // Lost if the supervisor is gone, which the next read finds.
+                Ok(()) | Err(_) => {
+                    self.waiting.pop_front();
+                }
+            }
+        }
+    }
+
+    fn explain(&mut self, what: &str, object: String, words: [&str; 4]) {
+        let [evidence, decision, action, not_done] = words.map(str::to_owned);
+        let event = Event {
+            at_ms: sys::clock::wall_ms(),
+            node: self.view.node.clone(),
+            what: what.to_owned(),
+            object,
+            evidence,
+            decision,
+            action,
+            not_done,
+            ..Event::default()
+        };
+        self.say(&Report::Event(event));
+    }
+
+    fn object(&self, proxy: usize, server: usize) -> String {
+        let proxy = &self.view.config.proxies[proxy];
+        format!("server/{}/{}", proxy.name, proxy.servers[server].name)
+    }
+
+    pub(super) fn tell_check(&mut self, outcome: &Outcome) {
+        let (what, decision, action) = if outcome.up {
+            ("server-up", "as many checks in a row passed as rise says", "gets requests again")
+        } else {
+            ("server-down", "as many checks in a row failed as fall says", "gets no request")
+        };
+        let object = self.object(outcome.proxy, outcome.server);
+        let evidence = crate::log::reason(&outcome.report);
+        self.explain(what, object, [&evidence, decision, action, ""]);
+    }
+
+    pub(super) fn tell_suspicion(&mut self, proxy: usize, server: usize) {
+        let object = self.object(proxy, server);
+        let (suspect, why) = {
+            let status = &self.view.board()[proxy][server];
+            (status.suspect, status.why.clone())
+        };
+        if suspect {
+            let action = "gets no new request while another server is up";
+            let not_done = "not taken down: only the file's checks do that";
+            self.explain("server-suspect", object, [&why, "suspect", action, not_done]);
+        } else {
+            let evidence = "nothing speaks against it any more";
+            self.explain(
+                "server-trusted",
+                object,
+                [evidence, "trusted", "gets requests again", ""],
+            );
+        }
+    }
+
+    pub(super) fn tell_admin(&mut self, proxy: usize, server: usize, from: Admin, to: Admin) {
+        let object = self.object(proxy, server);
+        let evidence = format!("set from {from:?} to {to:?} over the statistics socket");
+        self.explain(
+            "server-set",
+            object,
+            [&evidence.to_lowercase(), "the operator's word", "done", ""],
+        );
+    }
+
+    pub(super) fn tell_choice(
+        &mut self,
+        proxy: usize,
+        former: Option<usize>,
+        server: usize,
+        term: u64,
+    ) {
+        let names = &self.view.config.proxies[proxy];
+        let object = format!("proxy/{}", names.name);
+        let name = |server: usize| names.servers[server].name.as_str();
+        let evidence = match former {
+            Some(former) => {
+                format!("{}: {}", name(former), self.view.board()[proxy][former].why)
+            }
+            None => "no choice was known".to_owned(),
+        };
+        let decision = format!("{} is the writer, term {term}", name(server));
+        let action = "sessions with every other server are closed before it is used";
+        self.explain("writer-chosen", object, [&evidence, &decision, action, ""]);
+    }
+
+    pub(super) fn tell_closed(&mut self, proxy: usize, server: usize, closed: usize) {
+        let names = &self.view.config.proxies[proxy];
+        let object = format!("proxy/{}", names.name);
+        let evidence = format!("{closed} sessions with other servers were closed");
+        let action = format!("new sessions go to {}", names.servers[server].name);
+        self.explain("writer-used", object, [&evidence, "every data thread answered", &action, ""]);
+    }
+
+    pub(super) fn panicked(&mut self, worker: usize) {
+        let evidence = format!("data thread {worker} met a defect of the program");
+        let words = [evidence.as_str(), "contained", "that session was closed", ""];
+        self.explain("session-panicked", format!("node/{}", self.view.node), words);
+    }
+
+    pub(super) fn not_understood(&mut self, error: &ReadError) {
+        let evidence = base::Chain(error).to_string();
+        let words = [evidence.as_str(), "an order was not understood", "it was ignored", ""];
+        self.explain("order-ignored", format!("node/{}", self.view.node), words);
+    }
+
+    pub(super) fn cannot_show(&mut self, error: &io::Error) {
+        let evidence = error.to_string();
+        let words =
+            [evidence.as_str(), "goes on without", "", "the statistics socket is not served"];
+        self.explain("statistics-missing", format!("node/{}", self.view.node), words);
+    }
+
+    /// What could not be done for want of rights.
+    pub(crate) fn note_limits(&mut self, limits: &[String]) {
+        for limit in limits {
+            let words = ["the process has too few rights", "goes on without", "", limit.as_str()];
+            self.explain("rights-kept", format!("node/{}", self.view.node), words);
+        }
+    }
+}

@@ -1,0 +1,128 @@
+//! Heads as they leave: HAProxy's spelling (lower-case names, one blank), rules applied, in one copy.
+
+use std::io::Write;
+use std::net::IpAddr;
+
+use super::head::{Known, Request, Response, tokens};
+use super::rules::{Edits, Program};
+
+/// Writes a request's head for the server. `close`: the server shall close after the answer.
+pub(crate) fn request(
+    head: &Request<'_, '_>,
+    program: &Program,
+    client: Option<IpAddr>,
+    close: bool,
+    out: &mut Vec<u8>,
+) {
+    put(out, &[head.verb.as_bytes(), b" ", head.target.as_bytes()]);
+    out.extend_from_slice(if head.modern { b" HTTP/1.1\r\n" } else { b" HTTP/1.0\r\n" });
+    let forward = program.forward_for.as_ref();
+    let mut has_forwarded = false;
+    let mut has_length = false;
+    for header in head.headers {
+        match Known::of(header.name) {
+            Known::Connection => connection(header.value, out),
+            Known::ContentLength if has_length => {}
+            known => {
+                if program.request.deletes(header.name) {
+                    continue;
+                }
+                has_length |= known == Known::ContentLength;
+                has_forwarded |= forward.is_some_and(|f| f.name.eq_ignore_ascii_case(header.name));
+                // A list of equal lengths becomes one.
+                let value = if known == Known::ContentLength {
+                    tokens(header.value).next().unwrap_or(b"")
+                } else {
+                    header.value
+                };
+                line(header.name, value, out);
+            }
+        }
+    }
+    out.extend_from_slice(&program.request.added);
+    if let (Some(forward), Some(client)) = (forward, client)
+        && forward.applies(client)
+        && !(forward.if_none && has_forwarded)
+    {
+        // Writing to a Vec does not fail.
+        drop(write!(out, "{}: {client}\r\n", forward.name));
+    }
+    match (close, head.modern) {
+        (true, true) => out.extend_from_slice(b"connection: close\r\n"),
+        (false, false) => out.extend_from_slice(b"connection: keep-alive\r\n"),
+        (true, false) | (false, true) => {}
+    }
+    out.extend_from_slice(b"\r\n");
+}
+
+/// Writes a response's head for the client. `close`: this connection ends with it; `modern_client`:
+/// it speaks HTTP/1.1.
+pub(crate) fn response(
+    head: &Response<'_, '_>,
+    edits: &Edits,
+    close: bool,
+    modern_client: bool,
+    out: &mut Vec<u8>,
+) {
+    out.extend_from_slice(if head.modern { b"HTTP/1.1 " } else { b"HTTP/1.0 " });
+    let status = head.status;
+    let digit = |n: u16| b'0' + u8::try_from(n % 10).unwrap_or(0);
+    put(out, &[&[digit(status / 100), digit(status / 10), digit(status)], b" "]);
+    put(out, &[head.reason.as_bytes(), b"\r\n"]);
+    let interim = status < 200;
+    let chunked = head.headers.iter().any(|h| Known::of(h.name) == Known::TransferEncoding);
+    let lengthless = chunked || status == 204 || interim;
+    let mut has_length = false;
+    for header in head.headers {
+        match Known::of(header.name) {
+            Known::Connection => connection(header.value, out),
+            Known::ContentLength if lengthless || has_length => {}
+            known => {
+                has_length |= known == Known::ContentLength;
+                if !edits.deletes(header.name) {
+                    line(header.name, header.value, out);
+                }
+            }
+        }
+    }
+    if !interim {
+        out.extend_from_slice(&edits.added);
+        match (close, head.modern) {
+            (true, true) => out.extend_from_slice(b"connection: close\r\n"),
+            (false, modern) if !(modern && modern_client) => {
+                out.extend_from_slice(b"connection: keep-alive\r\n");
+            }
+            (true, false) | (false, _) => {}
+        }
+    }
+    out.extend_from_slice(b"\r\n");
+}
+
+fn line(name: &str, value: &[u8], out: &mut Vec<u8>) {
+    let start = out.len();
+    out.extend_from_slice(name.as_bytes());
+    out[start..].make_ascii_lowercase();
+    put(out, &[b": ", value, b"\r\n"]);
+}
+
+/// What is left of `Connection` when each side decides about its own connection.
+fn connection(value: &[u8], out: &mut Vec<u8>) {
+    let own = |token: &&[u8]| {
+        !token.eq_ignore_ascii_case(b"close") && !token.eq_ignore_ascii_case(b"keep-alive")
+    };
+    let mut kept = tokens(value).filter(own).peekable();
+    if kept.peek().is_none() {
+        return;
+    }
+    out.extend_from_slice(b"connection: ");
+    while let Some(token) = kept.next() {
+        out.extend_from_slice(token);
+        out.extend_from_slice(if kept.peek().is_some() { b"," } else { b"\r\n" });
+    }
+}
+
+fn put(out: &mut Vec<u8>, parts: &[&[u8]]) {
+    for part in parts {
+        out.extend_from_slice(part);
+    }
+}
