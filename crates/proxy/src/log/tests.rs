@@ -171,7 +171,7 @@ fn dates_are_written_with_their_zeros_and_spaces() {
     // The same clock time in whatever zone the machine is.
     let second = (1_793_850_195 - offset).unsigned_abs();
     assert_eq!(String::from_utf8_lossy(stamps.syslog(second)), "Nov  5 03:43:15 ");
-    assert_eq!(line::moment(second * 1000 + 7), "05/Nov/2026:03:43:15.007");
+    assert_eq!(moment(second * 1000 + 7), "05/Nov/2026:03:43:15.007");
     assert_eq!(String::from_utf8_lossy(stamps.syslog(second + 864_000)), "Nov 15 03:43:15 ");
 }
 

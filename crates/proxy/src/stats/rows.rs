@@ -300,9 +300,12 @@ fn server(
     }
     row.put("lastchg", now.since(status.changed).as_secs());
     row.put("downtime", downtime(status, now).as_secs());
-    if let Some(check) = &entry.check {
+    if entry.check.is_some() {
         row.put("chkfail", status.failed_checks);
         row.put("chkdown", status.downs);
+    }
+    // In maintenance nothing is checked.
+    if let Some(check) = entry.check.as_ref().filter(|_| status.admin != Admin::Maintenance) {
         row.put("check_rise", check.rise);
         row.put("check_fall", check.fall);
         row.put("check_health", health(status, check.rise, check.fall));

@@ -219,9 +219,9 @@ fn columns_and_keys_are_those_of_the_real_haproxy() {
     let text = "global\n stats socket {folder}/stats level admin\n description some words\n\
         defaults\n mode http\n timeout connect 1s\n timeout client 1s\n timeout server 1s\n\
         listen api\n bind unix@{folder}/api\n balance source\n\
-        server node01 127.10.0.41:9000 check rise 4 fall 5 weight 3 inter 1h\n\
+        server node01 127.10.0.41:9000 weight 3\n\
         server node02 127.10.0.42:9000 backup maxconn 9\n\
-        backend db\n mode tcp\n server node01 127.10.0.41:3306 disabled\n\
+        backend db\n mode tcp\n server node01 127.10.0.41:3306 disabled check rise 4 fall 5\n\
         frontend web\n bind unix@{folder}/web\n default_backend api\n";
     let test = "proxy::columns_and_keys_are_those_of_the_real_haproxy";
     let Some(real) = RealHaproxy::start(test, text) else { return };
