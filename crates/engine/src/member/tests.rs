@@ -1,1 +1,468 @@
+use proptest::prelude::*;
 
+use super::*;
+use crate::packet::MAX_PACKET;
+
+const SECRET: &[u8] = b"0123456789abcdef0123456789abcdef";
+
+fn cluster() -> Cluster {
+    let mut text =
+        "[cluster]\nname = \"cloud\"\nsecret_file = \"/etc/outlast/secret\"\n".to_owned();
+    for node in 1..=3 {
+        text += &format!(
+            "[node.node0{node}]\nnetworks = {{ management = \"10.79.0.4{node}\", storage = \"10.80.0.4{node}\" }}\n"
+        );
+    }
+    let source = config::Source { path: "outlast.toml".into(), text };
+    let (cluster, findings) = config::cluster::parse(&source, 0);
+    cluster.unwrap_or_else(|| panic!("{findings:?}"))
+}
+
+fn at(millis: u64) -> Time {
+    Time::ZERO + Duration::from_millis(millis)
+}
+
+fn member(me: u16, incarnation: u64, now: Time) -> Member {
+    Member::new(&cluster(), me, Seal::new(SECRET, "cloud", me, incarnation), now)
+}
+
+fn beat(from: &mut Member, network: u8) -> Vec<u8> {
+    let mut out = [0; MAX_PACKET];
+    let length = from.beat(network, &mut out);
+    out[..length].to_vec()
+}
+
+/// Node 0 and what it is told, with all that it says.
+struct Story {
+    member: Member,
+    peers: [Member; 3],
+    now: u64,
+    said: String,
+}
+
+impl Story {
+    fn new() -> Self {
+        let mut story = Self {
+            member: member(0, 100, at(0)),
+            peers: [1, 2, 3].map(|n| member(n - 1, 100, at(0))),
+            now: 0,
+            said: String::new(),
+        };
+        story.give(Input::Timeout);
+        story
+    }
+
+    fn give(&mut self, input: Input<'_>) {
+        let mut out = Buffer::new();
+        self.member.step(at(self.now), input, &mut out);
+        for action in out.drain() {
+            match action {
+                Action::Verdict { node, standing, why } => {
+                    self.said += &format!("{} node {node} {standing:?}: {why}\n", self.now);
+                }
+                Action::Choices => {
+                    let choices: Vec<_> =
+                        self.member.choices().iter().map(|c| (c.server, c.term, c.by)).collect();
+                    self.said += &format!("{} choices {choices:?}\n", self.now);
+                }
+                Action::Holds { node } => {
+                    self.said +=
+                        &format!("{} node {node} holds {:b}\n", self.now, self.member.holds(node));
+                }
+                Action::Beat { .. } => {}
+            }
+        }
+    }
+
+    /// Lets the time pass in which these (node, network) beat; the clock is looked at when due.
+    fn pass(&mut self, millis: u64, beating: &[(usize, u8)]) {
+        let end = self.now + millis;
+        while self.now < end {
+            self.now += 50;
+            if self.now % 250 == 0 {
+                for (node, network) in beating {
+                    self.beat(*node, *network);
+                }
+            }
+            if self.member.deadline() <= at(self.now) {
+                self.give(Input::Timeout);
+            }
+        }
+    }
+
+    fn beat(&mut self, node: usize, network: u8) {
+        let bytes = beat(&mut self.peers[node], network);
+        self.give(Input::Packet { network, bytes: &bytes });
+    }
+
+    fn restart(&mut self, node: u16, incarnation: u64) {
+        self.peers[usize::from(node)] = member(node, incarnation, at(self.now));
+    }
+
+    fn check(&self, expected: expect_test::Expect) {
+        expected.assert_eq(&self.said);
+    }
+}
+
+const ALL: [(usize, u8); 4] = [(1, 0), (1, 1), (2, 0), (2, 1)];
+
+#[test]
+fn a_node_is_suspect_after_one_second_of_silence_on_all_networks() {
+    let mut story = Story::new();
+    story.pass(1000, &ALL);
+    story.pass(2000, &[(1, 0), (1, 1)]);
+    story.pass(1000, &ALL);
+    story.check(expect_test::expect![[r#"
+        250 node 1 Alive: its first beat came
+        250 node 2 Alive: its first beat came
+        2000 node 2 Suspect: no beat for 1 s on any network (management: 1.0 s, storage: 1.0 s)
+        3250 node 2 Alive: its beats are back
+    "#]]);
+}
+
+#[test]
+fn one_network_is_enough_to_live() {
+    let mut story = Story::new();
+    story.pass(1000, &ALL);
+    story.pass(5000, &[(1, 1), (2, 0)]);
+    story.check(expect_test::expect![[r#"
+        250 node 1 Alive: its first beat came
+        250 node 2 Alive: its first beat came
+    "#]]);
+    let cells: Vec<_> = story.member.cells(1, at(story.now)).collect();
+    assert_eq!(cells[0], Some(Cell { alive: false, age: Some(Duration::from_secs(5)) }));
+    assert_eq!(cells[1], Some(Cell { alive: true, age: Some(Duration::ZERO) }));
+}
+
+#[test]
+fn a_goodbye_is_not_a_failure_and_only_a_new_start_undoes_it() {
+    let mut story = Story::new();
+    story.pass(500, &ALL);
+    let mut nothing = Buffer::new();
+    story.peers[1].step(at(story.now), Input::Leave, &mut nothing);
+    assert_eq!(nothing.len(), 2, "goodbye goes out at once on both networks");
+    story.pass(500, &ALL);
+    story.peers[1].said.leaving = false;
+    story.pass(500, &ALL);
+    story.pass(2000, &[(2, 0)]);
+    story.restart(1, 101);
+    story.pass(500, &ALL);
+    story.check(expect_test::expect![[r#"
+        250 node 1 Alive: its first beat came
+        250 node 2 Alive: its first beat came
+        750 node 1 Left: it said goodbye
+        3750 node 1 Alive: it is back after a restart
+    "#]]);
+}
+
+#[test]
+fn a_restart_between_two_beats_is_noticed() {
+    let mut story = Story::new();
+    story.pass(500, &ALL);
+    story.restart(1, 101);
+    story.pass(500, &ALL);
+    story.pass(1500, &[(2, 0)]);
+    story.restart(1, 102);
+    story.pass(250, &ALL);
+    story.check(expect_test::expect![[r#"
+        250 node 1 Alive: its first beat came
+        250 node 2 Alive: its first beat came
+        750 node 1 Alive: its agent has restarted
+        2000 node 1 Suspect: no beat for 1 s on any network (management: 1.0 s, storage: 1.0 s)
+        2750 node 1 Alive: it is back after a restart
+    "#]]);
+}
+
+#[test]
+fn a_node_never_heard_is_unknown_not_suspect() {
+    let mut story = Story::new();
+    story.pass(10_000, &[(1, 0)]);
+    assert_eq!(story.member.standing(2), Standing::Unknown);
+    assert_eq!(story.member.standing(0), Standing::Alive, "this node itself");
+}
+
+#[test]
+fn a_new_agent_believes_the_one_before_until_it_hears_for_itself() {
+    let mut story = Story::new();
+    story.give(Input::Known { node: 1, standing: Standing::Suspect });
+    story.give(Input::Known { node: 2, standing: Standing::Alive });
+    story.pass(1500, &[]);
+    assert_eq!(story.member.standing(1), Standing::Suspect);
+    story.pass(500, &ALL);
+    story.give(Input::Known { node: 1, standing: Standing::Suspect });
+    story.check(expect_test::expect![[r#"
+        1000 node 2 Suspect: no beat for 1 s on any network (management: never heard, storage: never heard)
+        1750 node 1 Alive: its beats are back
+        1750 node 2 Alive: its beats are back
+    "#]]);
+}
+
+#[test]
+fn a_node_that_was_late_itself_waits_for_another_round() {
+    let mut story = Story::new();
+    story.pass(1000, &ALL);
+    story.now += 3000; // Nobody gave this process a processor.
+    story.give(Input::Timeout);
+    assert_eq!(story.said.lines().count(), 2, "{}", story.said);
+    story.pass(400, &ALL);
+    assert_eq!(story.said.lines().count(), 2, "{}", story.said);
+    // Node 2 is really gone, which is said after the round.
+    story.now += 3000;
+    story.give(Input::Timeout);
+    story.pass(1200, &[(1, 0)]);
+    story.check(expect_test::expect![[r#"
+        250 node 1 Alive: its first beat came
+        250 node 2 Alive: its first beat came
+        7900 node 2 Suspect: no beat for 1 s on any network (management: 3.6 s, storage: 3.6 s)
+    "#]]);
+}
+
+#[test]
+fn a_short_delay_is_no_stall() {
+    let mut story = Story::new();
+    story.pass(1000, &ALL);
+    story.pass(950, &[]);
+    story.now += 400;
+    story.give(Input::Timeout);
+    assert_eq!(story.member.standing(1), Standing::Suspect, "{}", story.said);
+}
+
+#[test]
+fn a_node_without_carriers_accuses_nobody() {
+    let mut story = Story::new();
+    story.pass(1000, &ALL);
+    story.give(Input::Carrier { network: 0, up: false });
+    story.give(Input::Carrier { network: 1, up: false });
+    story.pass(5000, &[]);
+    story.give(Input::Carrier { network: 1, up: true });
+    assert_eq!(story.said.lines().count(), 2, "{}", story.said);
+    story.pass(1000, &[(1, 1)]);
+    story.check(expect_test::expect![[r#"
+        250 node 1 Alive: its first beat came
+        250 node 2 Alive: its first beat came
+        6500 node 2 Suspect: no beat for 1 s on any network (management: own link down, storage: 5.5 s)
+    "#]]);
+}
+
+#[test]
+fn a_lost_carrier_leaves_the_other_network_to_judge_by() {
+    let mut story = Story::new();
+    story.pass(1000, &ALL);
+    story.give(Input::Carrier { network: 0, up: false });
+    story.pass(2000, &[(1, 1)]);
+    story.check(expect_test::expect![[r#"
+        250 node 1 Alive: its first beat came
+        250 node 2 Alive: its first beat came
+        2000 node 2 Suspect: no beat for 1 s on any network (management: own link down, storage: 1.0 s)
+    "#]]);
+}
+
+#[test]
+fn what_is_not_a_fresh_beat_of_a_peer_proves_nothing() {
+    let mut story = Story::new();
+    story.pass(500, &[(1, 0)]);
+    let old = beat(&mut story.peers[1], 0);
+    story.pass(250, &[(1, 0)]);
+    let wrong_network = beat(&mut story.peers[1], 1);
+    let own = beat(&mut member(0, 100, at(0)), 0);
+    let stranger =
+        beat(&mut Member::new(&cluster(), 1, Seal::new(SECRET, "cloud", 7, 100), at(0)), 0);
+    let other_key =
+        beat(&mut Member::new(&cluster(), 1, Seal::new(b"x", "cloud", 1, 200), at(0)), 0);
+    let other_cluster =
+        beat(&mut Member::new(&cluster(), 1, Seal::new(SECRET, "c", 1, 200), at(0)), 0);
+    let mut hello = [0; MAX_PACKET];
+    let length = Seal::new(SECRET, "cloud", 1, 300).seal(Kind::Hello, 0, b"", &mut hello);
+    let forged: [&[u8]; 8] = [
+        &old,
+        &wrong_network,
+        &own,
+        &stranger,
+        &other_key,
+        &other_cluster,
+        &hello[..length],
+        b"garbage",
+    ];
+    story.said.clear();
+    for _ in 0..30 {
+        story.pass(100, &[]);
+        for bytes in forged {
+            story.give(Input::Packet { network: 0, bytes });
+        }
+    }
+    story.check(expect_test::expect![[r#"
+        1750 node 1 Suspect: no beat for 1 s on any network (management: 1.0 s, storage: never heard)
+    "#]]);
+    let expected = Refused { seal: 90, replay: 30, network: 30, stranger: 90 };
+    assert_eq!(story.member.refused(), expected);
+    let cells: Vec<_> =
+        story.member.cells(1, at(story.now)).map(|c| c.and_then(|c| c.age)).collect();
+    assert_eq!(cells[1], None, "nothing was heard on the other network");
+}
+
+#[test]
+fn a_beat_of_the_process_before_does_not_bring_it_back() {
+    let mut story = Story::new();
+    story.pass(250, &ALL);
+    let late = beat(&mut story.peers[1], 1);
+    story.restart(1, 101);
+    story.beat(1, 0);
+    story.said.clear();
+    story.give(Input::Packet { network: 1, bytes: &late });
+    story.pass(1300, &[]);
+    story.check(expect_test::expect![[r#"
+        1250 node 1 Suspect: no beat for 1 s on any network (management: 1.0 s, storage: 1.0 s)
+        1250 node 2 Suspect: no beat for 1 s on any network (management: 1.0 s, storage: 1.0 s)
+    "#]]);
+    assert_eq!(story.peers[1].seal.incarnation(), 101);
+}
+
+#[test]
+fn beats_are_due_every_quarter_of_a_second_on_every_own_network() {
+    let mut lone = cluster();
+    lone.nodes[0].addresses[0] = None;
+    let mut member = Member::new(&lone, 0, Seal::new(SECRET, "cloud", 0, 1), at(0));
+    let mut sent = Vec::new();
+    for _ in 0..3 {
+        let now = member.deadline();
+        let mut out = Buffer::new();
+        member.step(now, Input::Timeout, &mut out);
+        sent.extend(out.drain().map(|action| (now, action)));
+    }
+    let beat = |millis| (at(millis), Action::Beat { network: 1 });
+    assert_eq!(sent, [beat(0), beat(250), beat(500)]);
+}
+
+const fn choice(proxy: u32, server: u32, term: u64, by: u16) -> Choice {
+    Choice { proxy, server, term, by }
+}
+
+#[test]
+fn the_newest_choice_of_each_proxy_wins() {
+    let mut story = Story::new();
+    for (node, said) in [
+        (1, vec![choice(7, 1, 3, 1)]),
+        (2, vec![choice(7, 2, 2, 2)]),
+        (2, vec![choice(7, 2, 3, 2), choice(8, 5, 1, 2)]),
+        (1, vec![choice(7, 3, 3, 1)]),
+        (1, vec![choice(7, 4, 4, 0)]),
+    ] {
+        story.peers[node].say_choices(said);
+        story.now += 10;
+        story.beat(node, 0);
+    }
+    story.check(expect_test::expect![[r#"
+        10 node 1 Alive: its first beat came
+        10 choices [(1, 3, 1)]
+        20 node 2 Alive: its first beat came
+        30 choices [(2, 3, 2), (5, 1, 2)]
+        50 choices [(4, 4, 0), (5, 1, 2)]
+    "#]]);
+}
+
+#[test]
+fn what_a_peer_holds_is_known_as_long_as_it_lives() {
+    let mut story = Story::new();
+    story.peers[1].say_holds(0b101);
+    story.pass(250, &ALL);
+    story.peers[1].say_holds(0b1);
+    story.pass(250, &ALL);
+    assert_eq!(story.member.holds(1), 1);
+    story.pass(1500, &[]);
+    assert_eq!(story.member.holds(1), 0);
+    story.check(expect_test::expect![[r#"
+        250 node 1 Alive: its first beat came
+        250 node 1 holds 101
+        250 node 2 Alive: its first beat came
+        500 node 1 holds 1
+        1500 node 1 Suspect: no beat for 1 s on any network (management: 1.0 s, storage: 1.0 s)
+        1500 node 2 Suspect: no beat for 1 s on any network (management: 1.0 s, storage: 1.0 s)
+    "#]]);
+}
+
+/// The body of the wire format. A change of this text is a change of its version byte.
+#[test]
+fn a_beat_on_the_wire() {
+    let mut beat = Beat { leaving: true, holds: 5, ..Beat::default() };
+    beat.choices.push(choice(Choice::hash("mariadb"), Choice::hash("node01"), 3, 2));
+    let mut out = [0; beat::MAX_LENGTH];
+    let length = beat.encode(&mut out);
+    let hex: String = out[..length].iter().map(|byte| format!("{byte:02x}")).collect();
+    expect_test::expect!["01010000000000000005010e0e65e3e10c730200000000000000030002"]
+        .assert_eq(&hex);
+    assert_eq!(Beat::decode(&out[..length]), beat);
+}
+
+#[test]
+fn names_are_hashed_by_fnv_1a() {
+    assert_eq!(
+        [Choice::hash(""), Choice::hash("a"), Choice::hash("foobar")],
+        [0x811c_9dc5, 0xe40c_292c, 0xbf9c_f968]
+    );
+}
+
+/// Sixty-three nodes of a blacked-out cloud do not fit into one step's orders.
+#[test]
+fn many_verdicts_at_once_come_in_portions() {
+    let mut large = cluster();
+    large.nodes = (0..64)
+        .map(|n| config::cluster::Node { name: format!("n{n}"), ..large.nodes[0].clone() })
+        .collect();
+    let mut member = Member::new(&large, 0, Seal::new(SECRET, "cloud", 0, 1), at(0));
+    for node in 1..64 {
+        let mut peer = Member::new(&large, node, Seal::new(SECRET, "cloud", node, 1), at(0));
+        let bytes = beat(&mut peer, 0);
+        member.step(at(100), Input::Packet { network: 0, bytes: &bytes }, &mut Buffer::new());
+    }
+    let mut suspects = 0;
+    while suspects < 63 {
+        let mut out = Buffer::new();
+        let now = member.deadline();
+        assert!(now < at(1500));
+        member.step(now.max(at(100)), Input::Timeout, &mut out);
+        suspects += out
+            .iter()
+            .filter(|a| matches!(a, Action::Verdict { standing: Standing::Suspect, .. }))
+            .count();
+        assert_eq!(out.lost(), 0);
+    }
+}
+
+proptest! {
+    #[test]
+    fn no_body_panics_and_every_beat_comes_back(
+        bytes in prop::collection::vec(any::<u8>(), 0..400),
+        leaving: bool, holds: u64,
+        choices in prop::collection::vec(any::<(u32, u32, u64, u16)>(), 0..=16),
+    ) {
+        Beat::decode(&bytes);
+        let choices = choices.into_iter().map(|(proxy, server, term, by)| choice(proxy, server, term, by)).collect();
+        let beat = Beat { leaving, holds, choices };
+        let mut out = [0; beat::MAX_LENGTH];
+        let length = beat.encode(&mut out);
+        prop_assert_eq!(Beat::decode(&out[..length]), beat);
+    }
+
+    /// However beats get lost: who spoke within the last second on any network is not suspect, and who was
+    /// heard before and is silent for longer, is.
+    #[test]
+    fn a_standing_is_what_was_heard(lost in prop::collection::vec(any::<[bool; 4]>(), 40)) {
+        let mut story = Story::new();
+        let mut last = [None; 3];
+        for lost in lost {
+            let beating: Vec<_> = ALL.into_iter().zip(lost).filter(|(_, lost)| !lost).map(|(cell, _)| cell).collect();
+            for (node, _) in &beating {
+                last[*node] = Some(story.now + 250);
+            }
+            story.pass(250, &beating);
+            for node in [1, 2] {
+                let expected = match last[node] {
+                    None => Standing::Unknown,
+                    Some(at) if story.now < at + 1000 => Standing::Alive,
+                    Some(_) => Standing::Suspect,
+                };
+                prop_assert_eq!(story.member.standing(u16::try_from(node).unwrap()), expected, "{}", story.said);
+            }
+        }
+    }
+}
