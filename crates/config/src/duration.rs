@@ -30,13 +30,14 @@ pub(crate) fn parse(text: &str, unit: Unit) -> Result<Duration, Wrong> {
     if number.is_empty() {
         return Err(Wrong::NoNumber);
     }
-    let micros: u128 = match (suffix, unit) {
-        ("us", _) => 1,
-        ("ms", _) | ("", Unit::Milliseconds) => 1_000,
-        ("s", _) | ("", Unit::Seconds) => 1_000_000,
-        ("m", _) => 60_000_000,
-        ("h", _) => 3_600_000_000,
-        ("d", _) => 86_400_000_000,
+    // HAProxy looks at the first letters only: `10sec` and `5min` mean what they say.
+    let micros: u128 = match (suffix.as_bytes(), unit) {
+        ([b'u', b's', ..], _) => 1,
+        ([b'm', b's', ..], _) | ([], Unit::Milliseconds) => 1_000,
+        ([b's', ..], _) | ([], Unit::Seconds) => 1_000_000,
+        ([b'm', ..], _) => 60_000_000,
+        ([b'h', ..], _) => 3_600_000_000,
+        ([b'd', ..], _) => 86_400_000_000,
         _ => return Err(Wrong::Unit),
     };
     let number: u128 = number.parse().map_err(|_| Wrong::Overflow)?;
@@ -69,7 +70,8 @@ mod tests {
 
     #[test]
     fn a_wrong_unit_is_not_taken_for_a_number() {
-        assert_eq!(parse("10sec", Unit::Milliseconds), Err(Wrong::Unit));
+        assert_eq!(parse("10x", Unit::Milliseconds), Err(Wrong::Unit));
+        assert_eq!(parse("10u", Unit::Milliseconds), Err(Wrong::Unit));
         assert_eq!(parse("s", Unit::Milliseconds), Err(Wrong::NoNumber));
     }
 }

@@ -234,8 +234,9 @@ impl Parser {
             let parent = line.expect("the name of a `defaults` section")?;
             draft = self.named(&parent)?;
         }
-        if let Some(extra) = line.peek() {
-            let finding = extra.wrong("nothing behind the name");
+        if line.peek().is_some() {
+            let message = "nothing is expected behind the name";
+            let finding = Diagnostic::error(line.span(), "extra-word", message);
             line.report(finding.help("write addresses on a `bind` line of their own"));
         }
         draft.is_defaults = false;
@@ -352,7 +353,7 @@ fn look_up<'t, T>(
 }
 
 /// Longest part of a line that a help text repeats.
-const MAX_REPEATED: usize = 60;
+const MAX_REPEATED: usize = 80;
 
 fn unknown(head: &Word, line: &mut Line<'_>, place: &str, known: &[&str]) -> Diagnostic {
     let message = format!("`{}` is no keyword {place}", head.text);

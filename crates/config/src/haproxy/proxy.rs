@@ -273,12 +273,11 @@ pub(crate) const KEYWORDS: &[Keyword<Draft>] = &[
     flag("option srvtcpka", "TCP keep-alives to the server", |d| &mut d.proxy.server_keepalive)
         .at(BACK),
     now("option tcpka", "", "", "TCP keep-alives on both sides", |draft, line| {
-        draft.proxy.client_keepalive = !line.negated;
-        draft.proxy.server_keepalive = !line.negated;
+        draft.proxy.client_keepalive = true;
+        draft.proxy.server_keepalive = true;
         done(line)
     })
-    .at(ALL)
-    .no(),
+    .at(ALL),
     now("option tcplog", "", "", "log lines tell times and bytes", |draft, line| {
         draft.log_format_at = Some(line.whole());
         draft.proxy.log_format = LogFormat::Tcp;

@@ -1,0 +1,121 @@
+//! What keepalived 2.2 refuses, we refuse; what it accepts, we accept.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use outlast_config::{Severity, Source, keepalived};
+
+use crate::skip::{self, Folder};
+
+const VERSION: &str = "v2.2.";
+
+const CASES: &[(&str, &str)] = &[
+    (
+        "the smallest instance",
+        "vrrp_instance a {\n interface eth0\n virtual_router_id 1\n virtual_ipaddress {\n 10.0.0.9 dev eth0\n }\n}\n",
+    ),
+    (
+        "brackets that meet",
+        "vrrp_instance a {\n interface eth0\n virtual_router_id 1\n virtual_ipaddress {\n 10.0.0.9 dev eth0\n } authentication {\n auth_type PASS\n auth_pass abc\n }\n}\n",
+    ),
+    (
+        "an unknown keyword",
+        "vrrp_instance a {\n interface eth0\n virtual_router_id 1\n prioritty 3\n virtual_ipaddress {\n 10.0.0.9\n }\n}\n",
+    ),
+    (
+        "no number of the group",
+        "vrrp_instance a {\n interface eth0\n virtual_ipaddress {\n 10.0.0.9\n }\n}\n",
+    ),
+    (
+        "an unknown state",
+        "vrrp_instance a {\n state SLAVE\n interface eth0\n virtual_router_id 1\n virtual_ipaddress {\n 10.0.0.9\n }\n}\n",
+    ),
+    (
+        "a broken address",
+        "vrrp_instance a {\n interface eth0\n virtual_router_id 1\n virtual_ipaddress {\n 10.0.0.999\n }\n}\n",
+    ),
+    (
+        "a script that is not there",
+        "vrrp_instance a {\n interface eth0\n virtual_router_id 1\n track_script {\n gone\n }\n virtual_ipaddress {\n 10.0.0.9\n }\n}\n",
+    ),
+    (
+        "a block that is not closed",
+        "vrrp_instance a {\n interface eth0\n virtual_router_id 1\n virtual_ipaddress {\n 10.0.0.9\n }\n",
+    ),
+    ("an unknown block", "vrrp_instanze a {\n}\n"),
+    (
+        "comments of both kinds",
+        "! one\n# two\nvrrp_instance a { # three\n interface eth0 ! four\n virtual_router_id 1\n virtual_ipaddress {\n 10.0.0.9 dev eth0 label eth0:1\n }\n}\n",
+    ),
+    (
+        "unicast peers",
+        "vrrp_instance a {\n interface eth0\n virtual_router_id 1\n unicast_src_ip 127.0.0.1\n unicast_peer {\n 127.0.0.2\n 127.0.0.3\n }\n virtual_ipaddress {\n 10.0.0.9\n }\n}\n",
+    ),
+    (
+        "a priority that is too high",
+        "vrrp_instance a {\n interface eth0\n virtual_router_id 1\n priority 256\n virtual_ipaddress {\n 10.0.0.9\n }\n}\n",
+    ),
+];
+
+fn refused(text: &str) -> Vec<String> {
+    let source = Source { path: "keepalived.conf".to_owned(), text: text.to_owned() };
+    let findings = keepalived::parse(&source, 0).1.into_iter();
+    findings.filter(|f| f.severity == Severity::Error).map(|f| f.message).collect()
+}
+
+/// keepalived in a network of its own, in which there is an eth0. The verdict, and what it said.
+fn theirs(keepalived: &Command, file: &Path) -> (bool, String) {
+    let script = format!(
+        "ip link add eth0 type veth peer name eth1 && ip link set eth0 up || exit 99; \
+         exec {} -t -f {}",
+        keepalived.get_program().display(),
+        file.display()
+    );
+    let output = Command::new("unshare").args(["-rn", "sh", "-c", &script]).output();
+    let output = output.expect("unshare is part of every Debian");
+    let told = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_ne!(output.status.code(), Some(99), "{told}");
+    (!output.status.success(), told)
+}
+
+/// Whether there can be a network of its own.
+fn keepalived(test: &str) -> Option<Command> {
+    let program = skip::program(test, "keepalived", VERSION)?;
+    let mut try_out = Command::new("unshare");
+    try_out.args(["-rn", "ip", "link", "add", "eth0", "type", "veth", "peer", "name", "eth1"]);
+    if try_out.output().is_ok_and(|output| output.status.success()) {
+        return Some(program);
+    }
+    skip::note(test, "no network namespaces for this user");
+    None
+}
+
+#[test]
+fn small_files_are_refused_as_by_keepalived() {
+    let test = "small_files_are_refused_as_by_keepalived";
+    let Some(program) = keepalived(test) else { return };
+    let folder = Folder::new("keepalived-cases");
+    let file = folder.0.join("keepalived.conf");
+    let mut different = Vec::new();
+    for (name, text) in CASES {
+        fs::write(&file, text).unwrap();
+        let (they_refuse, told) = theirs(&program, &file);
+        let ours = refused(text);
+        if they_refuse == ours.is_empty() {
+            different.push(format!("{name}: keepalived {they_refuse} {told}, outlast {ours:?}"));
+        }
+    }
+    assert!(different.is_empty(), "{}", different.join("\n"));
+}
+
+#[test]
+fn the_example_is_valid_for_keepalived() {
+    let test = "the_example_is_valid_for_keepalived";
+    let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/three-controllers");
+    let file = example.join("keepalived.conf");
+    assert_eq!(refused(&fs::read_to_string(&file).unwrap()), Vec::<String>::new());
+    let Some(program) = keepalived(test) else { return };
+    let (they_refuse, told) = theirs(&program, &file);
+    assert!(!they_refuse, "{told}");
+}
