@@ -88,7 +88,7 @@ impl Logger {
             section.name,
             entry.name,
             if outcome.report.passed { "succeeded" } else { "failed" },
-            reason(&outcome.report),
+            appended(&outcome.report),
         );
         self.send(outcome.proxy, Level::Notice, line.as_bytes());
     }
@@ -98,7 +98,7 @@ impl Logger {
         if self.view.config.proxies[proxy].log_health_checks {
             return String::new();
         }
-        reason(report)
+        appended(report)
     }
 
     fn by_operator(
@@ -184,17 +184,22 @@ impl Available {
     }
 }
 
-/// `, reason: Layer7 wrong status, code: 503, info: "Service Unavailable", check duration: 3ms`.
+/// `Layer7 wrong status, code: 503, info: "Service Unavailable"`: what a check saw, in one line.
 pub(crate) fn reason(report: &Report) -> String {
-    let mut text = format!(", reason: {}", report.layer);
+    let mut text = report.layer.to_string();
     if let Some(code) = report.code {
         text.push_str(&format!(", code: {code}"));
     }
     if !report.info.is_empty() {
         text.push_str(&format!(", info: \"{}\"", escaped(&report.info)));
     }
-    text.push_str(&format!(", check duration: {}ms", report.duration.as_millis()));
     text
+}
+
+/// `, reason: Layer4 check passed, check duration: 3ms`.
+fn appended(report: &Report) -> String {
+    let duration = report.duration.as_millis();
+    format!(", reason: {}, check duration: {duration}ms", reason(report))
 }
 
 /// What a server said may not end the quotes or the line: such bytes become `<XX>`.

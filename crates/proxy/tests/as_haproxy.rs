@@ -1,0 +1,378 @@
+//! The same file and the same requests through this program and through Debian's haproxy: the log
+//! lines are the same but for moments, durations and ports.
+
+use std::io::{Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::os::fd::OwnedFd;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use api::{Order, Report, SocketName};
+use sys::channel::Channel;
+
+/// Longer than anything here takes on a loaded machine.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+const FILE: &str = "
+global
+ log 127.0.0.1:{log} local1
+ nbthread 1
+defaults
+ log global
+ mode http
+ retries 0
+ timeout connect 2s
+ timeout client 2s
+ timeout server 2s
+ timeout http-request 300ms
+listen api
+ option httplog
+ bind 127.0.0.1:{api}
+ server node01 127.0.0.1:{server}
+listen impatient
+ option httplog
+ timeout server 200ms
+ bind 127.0.0.1:{impatient}
+ server node01 127.0.0.1:{server}
+listen nobody
+ option httplog
+ bind 127.0.0.1:{nobody}
+listen refused
+ option httplog
+ bind 127.0.0.1:{refused}
+ server node01 127.0.0.1:{closed}
+listen plain
+ bind 127.0.0.1:{plain}
+ server node01 127.0.0.1:{server}
+listen db
+ mode tcp
+ option tcplog
+ bind 127.0.0.1:{db}
+ server node01 127.0.0.1:{server}
+listen db_refused
+ mode tcp
+ option tcplog
+ bind 127.0.0.1:{db_refused}
+ server node01 127.0.0.1:{closed}
+";
+
+const PROXIES: [&str; 7] = ["api", "impatient", "nobody", "refused", "plain", "db", "db_refused"];
+
+/// Where to, what is sent, how the client ends, and how many lines that gives.
+struct Case {
+    to: &'static str,
+    send: &'static [u8],
+    end: End,
+    lines: usize,
+}
+
+#[derive(Clone, Copy)]
+enum End {
+    /// Closes when the answer is whole: the server says so by closing or a known end.
+    AfterAnswer,
+    /// Closes its sending side at once.
+    HalfClose,
+    /// Waits until the proxy closes.
+    Wait,
+}
+
+const fn case(to: &'static str, send: &'static [u8], end: End) -> Case {
+    Case { to, send, end, lines: 1 }
+}
+
+const CASES: [Case; 17] = [
+    case("api", b"GET /plain HTTP/1.1\r\nHost: a\r\n\r\n", End::AfterAnswer),
+    case("api", b"GET /plain HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n", End::Wait),
+    case("api", b"GET /plain HTTP/1.0\r\n\r\n", End::Wait),
+    case("api", b"HEAD /plain HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n", End::Wait),
+    case(
+        "api",
+        b"POST /a\"b HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nConnection: close\r\n\r\nhello",
+        End::Wait,
+    ),
+    Case {
+        lines: 2,
+        ..case(
+            "api",
+            b"GET /1 HTTP/1.1\r\nHost: a\r\n\r\nGET /2 HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n",
+            End::Wait,
+        )
+    },
+    case("api", b"NONSENSE\r\n\r\n", End::Wait),
+    case("api", b"GET /slow HTTP/1.1\r\nHost:", End::Wait),
+    case("api", b"GET /shut HTTP/1.1\r\nHost: a\r\n\r\n", End::Wait),
+    case("api", b"GET /garbage HTTP/1.1\r\nHost: a\r\n\r\n", End::Wait),
+    case("api", b"GET /cut HTTP/1.1\r\nHost: a\r\n\r\n", End::Wait),
+    case("impatient", b"GET /silence HTTP/1.1\r\nHost: a\r\n\r\n", End::Wait),
+    case("nobody", b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n", End::Wait),
+    case("refused", b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n", End::Wait),
+    case("plain", b"GET /plain HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n", End::Wait),
+    case("db", b"GET /bye HTTP/1.1\r\n\r\n", End::Wait),
+    case("db_refused", b"hello", End::Wait),
+];
+
+/// A server that does what the path says, once per connection or for as long as it is asked.
+fn serve(listener: TcpListener) {
+    for mut stream in listener.incoming().flatten() {
+        std::thread::spawn(move || {
+            let mut seen = Vec::new();
+            let mut buffer = [0; 4096];
+            while let Ok(count) = stream.read(&mut buffer) {
+                if count == 0 {
+                    return;
+                }
+                seen.extend_from_slice(&buffer[..count]);
+                while let Some(end) = seen.windows(4).position(|w| w == b"\r\n\r\n") {
+                    let head: Vec<u8> = seen.drain(..end + 4).collect();
+                    let head = String::from_utf8_lossy(&head).into_owned();
+                    if head.starts_with("POST") {
+                        while seen.len() < 5 {
+                            let Ok(count) = stream.read(&mut buffer) else { return };
+                            seen.extend_from_slice(&buffer[..count]);
+                        }
+                        seen.drain(..5);
+                    }
+                    if answer(&mut stream, &head).is_none() {
+                        return;
+                    }
+                }
+            }
+        });
+    }
+}
+
+fn answer(stream: &mut TcpStream, head: &str) -> Option<()> {
+    let path = head.split(' ').nth(1)?;
+    let say = |stream: &mut TcpStream, text: &str| stream.write_all(text.as_bytes()).ok();
+    match path {
+        "/shut" => None,
+        "/bye" => {
+            say(stream, "bye")?;
+            None
+        }
+        "/garbage" => {
+            say(stream, "this is not HTTP\r\n\r\n")?;
+            None
+        }
+        "/cut" => {
+            say(stream, "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nshort")?;
+            None
+        }
+        // Until the proxy has had enough.
+        "/silence" => {
+            drop(stream.read(&mut [0; 16]));
+            None
+        }
+        _ if head.starts_with("HEAD") => {
+            say(stream, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n")
+        }
+        _ => say(stream, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"),
+    }
+}
+
+/// A port that nobody has now.
+fn free() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+struct Bench {
+    text: String,
+    ports: Vec<(&'static str, u16)>,
+    log: UdpSocket,
+}
+
+impl Bench {
+    fn new(server: u16, closed: u16) -> Self {
+        let log = UdpSocket::bind("127.0.0.1:0").unwrap();
+        log.set_read_timeout(Some(PATIENCE)).unwrap();
+        let ports: Vec<_> = PROXIES.iter().map(|name| (*name, free())).collect();
+        let mut text = FILE.to_owned();
+        let names = ports.iter().copied();
+        let more =
+            [("server", server), ("closed", closed), ("log", log.local_addr().unwrap().port())];
+        for (name, port) in names.chain(more) {
+            text = text.replace(&format!("{{{name}}}"), &port.to_string());
+        }
+        Self { text, ports, log }
+    }
+
+    fn at(&self, name: &str) -> SocketAddr {
+        let port = self.ports.iter().find(|(known, _)| *known == name).unwrap().1;
+        SocketAddr::from(([127, 0, 0, 1], port))
+    }
+
+    /// The lines of one case, masked.
+    fn run(&self, case: &Case) -> Vec<String> {
+        let mut stream = TcpStream::connect(self.at(case.to)).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream.write_all(case.send).unwrap();
+        match case.end {
+            End::HalfClose => stream.shutdown(Shutdown::Write).unwrap(),
+            End::AfterAnswer => {
+                let mut seen = Vec::new();
+                let mut buffer = [0; 1024];
+                while !seen.ends_with(b"ok") {
+                    let count = stream.read(&mut buffer).unwrap();
+                    assert!(count > 0, "closed after {:?}", String::from_utf8_lossy(&seen));
+                    seen.extend_from_slice(&buffer[..count]);
+                }
+            }
+            End::Wait => drop(stream.read_to_end(&mut Vec::new())),
+        }
+        drop(stream);
+        (0..case.lines).map(|_| masked(&self.line())).collect()
+    }
+
+    fn line(&self) -> String {
+        let mut buffer = [0; 4096];
+        let count = self.log.recv(&mut buffer).expect("a log line comes");
+        String::from_utf8_lossy(&buffer[..count]).into_owned()
+    }
+}
+
+/// Hides moments, durations, ports and the process. `-1` stays: it says how far a session got.
+fn masked(line: &str) -> String {
+    let (header, text) = line.split_once("]: ").unwrap();
+    let priority = header.split('>').next().unwrap();
+    let mut words: Vec<String> = text.trim_end().split(' ').map(str::to_owned).collect();
+    let durations = |word: &str| {
+        let parts = word.split('/').map(|part| if part == "-1" { "-1" } else { "T" });
+        parts.collect::<Vec<_>>().join("/")
+    };
+    if words[0] == "Connect" {
+        (words[2], words[4]) = ("CLIENT".to_owned(), "SERVER".to_owned());
+    } else {
+        words[0] = "CLIENT".to_owned();
+        words[1] = "[DATE]".to_owned();
+        words[4] = durations(&words[4]);
+    }
+    format!("{priority}>{}", words.join(" "))
+}
+
+/// This program's proxy, in a thread.
+fn start_ours(bench: &Bench) -> Channel {
+    let source = config::Source { path: "haproxy.cfg".to_owned(), text: bench.text.clone() };
+    let (config, diagnostics) = config::haproxy::parse(&[source], 0);
+    assert!(diagnostics.iter().all(|d| d.severity != config::Severity::Error), "{diagnostics:?}");
+    let options =
+        sys::socket::Listen { backlog: 64, transparent: false, reuse_port: false, interface: None };
+    let sockets: Vec<(SocketName, OwnedFd)> = PROXIES
+        .iter()
+        .map(|name| {
+            let fd = sys::socket::listen_tcp(bench.at(name), &options).unwrap();
+            (SocketName::Bind { proxy: (*name).to_owned(), index: 0 }, fd)
+        })
+        .collect();
+    let start = api::Start {
+        mode: api::Mode::Strict,
+        node: "node01".to_owned(),
+        generation: 1,
+        run_dir: String::new(),
+        state_dir: String::new(),
+        breaks: Vec::new(),
+        files: Vec::new(),
+        sockets: Vec::new(),
+        adopt: Vec::new(),
+        servers: Vec::new(),
+        choices: Vec::new(),
+        nodes: Vec::new(),
+    };
+    let (supervisor, channel) = Channel::pair().unwrap();
+    std::thread::spawn(move || {
+        let setup = outlast_proxy::Setup { start, config, cluster: None, sockets, channel };
+        drop(outlast_proxy::run(setup));
+    });
+    order(&supervisor, &Order::Activate);
+    until_serving(&supervisor);
+    supervisor
+}
+
+fn order(channel: &Channel, order: &Order) {
+    let mut bytes = Vec::new();
+    api::encode(order, &mut bytes);
+    channel.send(&bytes, &[]).unwrap();
+}
+
+fn until_serving(channel: &Channel) {
+    let poller = sys::poll::Poller::new().unwrap();
+    let fd = std::os::fd::AsFd::as_fd(channel);
+    poller.add(fd, 0, sys::poll::Interest::READ).unwrap();
+    let end = sys::clock::now() + PATIENCE;
+    let mut buffer = vec![0; api::MAX_MESSAGE];
+    loop {
+        let left = end.since(sys::clock::now());
+        assert!(!left.is_zero(), "the proxy does not serve");
+        poller.wait(&mut Vec::with_capacity(1), Some(left)).unwrap();
+        while let Ok(count) = channel.receive(&mut buffer, &mut Vec::new()) {
+            assert!(count > 0, "the proxy ended");
+            if let Ok(Report::Serving { .. }) = api::decode(&buffer[..count]) {
+                return;
+            }
+        }
+    }
+}
+
+struct Killed(Child);
+
+impl Drop for Killed {
+    fn drop(&mut self) {
+        drop(self.0.kill());
+        drop(self.0.wait());
+    }
+}
+
+fn start_haproxy(bench: &Bench) -> Killed {
+    let file = std::env::temp_dir().join(format!("outlast-as-haproxy-{}.cfg", std::process::id()));
+    std::fs::write(&file, &bench.text).unwrap();
+    let process = Command::new(HAPROXY)
+        .args(["-db", "-f"])
+        .arg(&file)
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let process = Killed(process);
+    let end = sys::clock::now() + PATIENCE;
+    while TcpStream::connect(bench.at("db_refused")).is_err() {
+        assert!(sys::clock::now() < end, "haproxy does not listen");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    // That connection is logged too.
+    bench.line();
+    drop(std::fs::remove_file(file));
+    process
+}
+
+const HAPROXY: &str = "/usr/sbin/haproxy";
+
+#[test]
+fn log_lines_are_those_of_the_real_haproxy() {
+    if !std::path::Path::new(HAPROXY).exists() {
+        skip("proxy::log_lines_are_those_of_the_real_haproxy", "there is no /usr/sbin/haproxy");
+        return;
+    }
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let server = listener.local_addr().unwrap().port();
+    std::thread::spawn(move || serve(listener));
+    let closed = free();
+    let (ours, theirs) = (Bench::new(server, closed), Bench::new(server, closed));
+    let _supervisor = start_ours(&ours);
+    let _haproxy = start_haproxy(&theirs);
+    let mut differences = Vec::new();
+    for case in &CASES {
+        let (our, their) = (ours.run(case), theirs.run(case));
+        if our != their {
+            differences.push(format!("ours   {our:?}\ntheirs {their:?}\n"));
+        }
+    }
+    assert!(differences.is_empty(), "\n{}", differences.join("\n"));
+}
+
+fn skip(test: &str, reason: &str) {
+    let line = format!("SKIP {test}: {reason}\n");
+    drop(std::io::stderr().write_all(line.as_bytes()));
+    if let Some(path) = std::env::var_os("OUTLAST_SKIPS") {
+        let file = std::fs::OpenOptions::new().append(true).create(true).open(path);
+        drop(file.and_then(|mut file| file.write_all(line.as_bytes())));
+    }
+}
