@@ -7,7 +7,7 @@
 //!
 //! Numbers are big-endian. The key is HMAC-SHA256(secret, "outlast packet 1" + cluster name), so that two
 //! clusters with one secret do not hear each other. Sealing says who spoke; [`Replay`] says that it is
-//! news. Nothing here allocates.
+//! news. Nothing here allocates after the start.
 
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
@@ -180,10 +180,13 @@ fn number(bytes: &[u8]) -> u64 {
     bytes.iter().fold(0, |number, byte| number << 8 | u64::from(*byte))
 }
 
+/// Incarnation and number of the newest packet of each kind.
+type ByKind = [(u64, u64); Kind::COUNT];
+
 /// Remembers the newest packet per sender, network and kind, and takes only newer ones.
 #[derive(Clone, Debug)]
 pub struct Replay {
-    newest: Box<[[[(u64, u64); Kind::COUNT]; MAX_NETWORKS]; MAX_NODES]>,
+    newest: Box<[[ByKind; MAX_NETWORKS]; MAX_NODES]>,
 }
 
 impl Default for Replay {

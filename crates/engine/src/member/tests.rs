@@ -79,7 +79,7 @@ impl Story {
         let end = self.now + millis;
         while self.now < end {
             self.now += 50;
-            if self.now % 250 == 0 {
+            if self.now.is_multiple_of(250) {
                 for (node, network) in beating {
                     self.beat(*node, *network);
                 }

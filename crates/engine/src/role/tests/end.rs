@@ -1,0 +1,54 @@
+//! The node ends in order.
+
+use super::*;
+
+#[test]
+fn the_end_goes_from_the_address_to_the_agent() {
+    let mut story = Story::running(config());
+    story.give(Input::Stop { drain: Duration::from_secs(5) });
+    story.pass(10);
+    story.give(Input::Exited { slot: 2 });
+    story.pass(10);
+    story.give(Input::Exited { slot: 4 });
+    story.pass(5000);
+    story.give(Input::Exited { slot: 1 });
+    story.give(Input::Exited { slot: 3 });
+    story.pass(60_000);
+    story.check(expect_test::expect![[r#"
+        20000 Kill { slot: 4 }
+        20000 Stop { slot: 2 }
+        20010 Drain { slot: 1 }
+        25010 Kill { slot: 1 }
+        25020 Stop { slot: 3 }
+        25020 Done
+    "#]]);
+}
+
+#[test]
+fn whoever_asks_twice_gets_a_quicker_end() {
+    let mut story = Story::running(proxy_only());
+    story.give(Input::Stop { drain: Duration::from_secs(60) });
+    story.give(Input::Exited { slot: 2 });
+    story.pass(100);
+    story.give(Input::Stop { drain: Duration::ZERO });
+    story.give(Input::Exited { slot: 1 });
+    story.check(expect_test::expect![[r#"
+        20000 Kill { slot: 2 }
+        20000 Drain { slot: 1 }
+        20100 Kill { slot: 1 }
+        20100 Done
+    "#]]);
+}
+
+#[test]
+fn a_stuck_vip_process_does_not_stop_the_end() {
+    let mut story = Story::running(config());
+    story.give(Input::Stop { drain: Duration::ZERO });
+    story.pass(3000);
+    assert!(
+        story.said.contains("2000 Kill { slot: 2 }")
+            || story.said.contains("22000 Kill { slot: 2 }"),
+        "{}",
+        story.said
+    );
+}
