@@ -94,7 +94,13 @@ impl Control {
     pub(super) fn start_writers(&mut self) {
         for seat in 0..self.writers.len() {
             let proxy = self.writers[seat].proxy;
-            for index in 0..self.known[proxy].len() {
+            // The machine judges after each fact: the one in use first, or it would be left for the
+            // first of the file; then in the order of preference.
+            let present = self.writers[seat].writer.server();
+            let servers = &self.view.config.proxies[proxy].servers;
+            let mut order: Vec<usize> = (0..servers.len()).collect();
+            order.sort_by_key(|index| (Some(*index) != present, servers[*index].backup));
+            for index in order {
                 let usable = self.is_usable(proxy, index);
                 self.step_writer(seat, Input::Server { index, usable });
             }

@@ -186,7 +186,7 @@ mod tests {
     #[test]
     fn chunks_end_after_the_empty_line() {
         assert_eq!(ends_at(b"3\r\nabc\r\n0\r\n\r\nGET"), Ok(Some(13)));
-        assert_eq!(ends_at(b"A;x=1\r\n0123456789\r\n00\r\nTrail: x\r\n\r\n"), Ok(Some(36)));
+        assert_eq!(ends_at(b"A;x=1\r\n0123456789\r\n00\r\nTrail: x\r\n\r\n"), Ok(Some(35)));
         assert_eq!(ends_at(b"3\r\nabc\r\n0\r\n"), Ok(None));
     }
 

@@ -68,10 +68,10 @@ fn requests_take_turns_over_the_servers() {
     let servers = ["a", "b", "c"].map(Server::named);
     let lines: String =
         servers.iter().enumerate().map(|(i, s)| format!(" server s{i} {}\n", s.address)).collect();
-    let rig = strict(&format!(
-        "listen web\n mode http\n bind 127.0.0.1:1\n nbthread 1\n{TIMES}{lines}"
-    )
-    .replace(" nbthread 1\n", ""));
+    let rig = strict(
+        &format!("listen web\n mode http\n bind 127.0.0.1:1\n nbthread 1\n{TIMES}{lines}")
+            .replace(" nbthread 1\n", ""),
+    );
     let mut client = rig.connect("web");
     let mut bodies = Vec::new();
     for _ in 0..6 {
@@ -157,7 +157,8 @@ fn the_statistics_page_asks_for_its_password() {
 fn an_upgrade_becomes_a_tunnel() {
     let server = Server::start(|guest| {
         guest.request();
-        guest.say("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\nhi");
+        guest
+            .say("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\nhi");
         let heard = guest.client.read_some(4);
         guest.say(&heard.to_uppercase());
     });

@@ -1,1 +1,95 @@
+//! Limits and queues, exact over all threads.
 
+use crate::rig::{Client, Server, eventually, strict};
+
+const TIMES: &str = " timeout client 5s\n timeout server 5s\n timeout connect 5s\n";
+
+fn web(more: &str, servers: &str) -> String {
+    format!("listen web\n mode http\n bind 127.0.0.1:1\n{TIMES}{more}{servers}")
+}
+
+/// Answers when the test says so.
+fn gated() -> (Server, std::sync::Arc<std::sync::Barrier>) {
+    let gate = std::sync::Arc::new(std::sync::Barrier::new(2));
+    let shared = std::sync::Arc::clone(&gate);
+    let server = Server::start(move |guest| {
+        while guest.request().is_some() {
+            shared.wait();
+            guest.say("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
+        }
+    });
+    (server, gate)
+}
+
+fn ask(client: &mut Client) {
+    client.send("GET / HTTP/1.1\r\nHost: x\r\n\r\n");
+}
+
+#[test]
+fn what_is_over_maxconn_of_a_server_waits_its_turn() {
+    let (server, gate) = gated();
+    let rig = strict(&web("", &format!(" server a {} maxconn 1\n", server.address)));
+    let mut clients: Vec<_> = (0..5).map(|_| rig.connect("web")).collect();
+    clients.iter_mut().for_each(ask);
+    for served in 1..=5 {
+        eventually("one request is at the server", || server.diary().len() == served);
+        gate.wait();
+    }
+    for client in &mut clients {
+        assert_eq!(client.answer().body, "ok");
+    }
+}
+
+#[test]
+fn who_waits_too_long_gets_a_503() {
+    let (server, gate) = gated();
+    let servers = format!(" server a {} maxconn 1\n", server.address);
+    let rig = strict(&web(" timeout queue 150ms\n", &servers));
+    let (mut first, mut second) = (rig.connect("web"), rig.connect("web"));
+    ask(&mut first);
+    eventually("the first is served", || server.diary().len() == 1);
+    ask(&mut second);
+    assert_eq!(second.answer().status, 503);
+    gate.wait();
+    assert_eq!(first.answer().status, 200);
+}
+
+#[test]
+fn a_frontend_at_its_limit_leaves_connections_to_the_kernel() {
+    for limits in [" maxconn 2\n", ""] {
+        let server = Server::named("alpha");
+        let global = if limits.is_empty() { "global\n maxconn 2\n\n" } else { "" };
+        let listen = web(limits, &format!(" server a {}\n", server.address));
+        let rig = strict(&format!("{global}{listen}"));
+        let mut clients: Vec<_> = (0..3).map(|_| rig.connect("web")).collect();
+        clients.iter_mut().for_each(ask);
+        let mut answers: Vec<_> = clients.drain(..2).collect();
+        for client in &mut answers {
+            assert_eq!(client.answer().status, 200);
+        }
+        // The third has been sent, and nobody reads it.
+        assert_eq!(server.diary().len(), 2);
+        drop(answers);
+        assert_eq!(clients[0].answer().status, 200);
+    }
+}
+
+#[test]
+fn many_clients_at_once_are_all_answered() {
+    let server = Server::named("alpha");
+    let rig = strict(&web("", &format!(" server a {} maxconn 3\n", server.address)));
+    let address = rig.address("web");
+    let clients: Vec<_> = (0..8)
+        .map(|_| {
+            std::thread::spawn(move || {
+                let mut client = Client::connect(address);
+                (0..50).all(|_| {
+                    ask(&mut client);
+                    client.answer().status == 200
+                })
+            })
+        })
+        .collect();
+    assert!(clients.into_iter().all(|client| client.join().unwrap()));
+    assert_eq!(server.diary().len(), 400);
+}

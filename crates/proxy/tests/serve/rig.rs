@@ -17,7 +17,7 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A proxy under test.
 pub(crate) struct Rig {
-    channel: Channel,
+    channel: Option<Channel>,
     thread: Option<JoinHandle<Result<(), outlast_proxy::Error>>>,
     addresses: HashMap<String, SocketAddr>,
     reports: Vec<Report>,
@@ -73,7 +73,8 @@ impl Rig {
         let start = start_message(&plan);
         let setup = outlast_proxy::Setup { start, config: file, cluster, sockets, channel: theirs };
         let thread = std::thread::spawn(move || outlast_proxy::run(setup));
-        let mut rig = Self { channel: ours, thread: Some(thread), addresses, reports: Vec::new() };
+        let mut rig =
+            Self { channel: Some(ours), thread: Some(thread), addresses, reports: Vec::new() };
         rig.wait_for(|report| matches!(report, Report::Ready { .. }));
         if plan.active {
             rig.order(&Order::Activate);
@@ -89,7 +90,12 @@ impl Rig {
     pub(crate) fn order(&self, order: &Order) {
         let mut bytes = Vec::new();
         api::encode(order, &mut bytes);
-        self.channel.send(&bytes, &[]).unwrap();
+        self.channel.as_ref().unwrap().send(&bytes, &[]).unwrap();
+    }
+
+    /// As a supervisor that dies.
+    pub(crate) fn hang_up(&mut self) {
+        self.channel = None;
     }
 
     pub(crate) fn change(&self, change: Change) {
@@ -99,8 +105,9 @@ impl Rig {
     /// The first report of a kind, now or later; those before it are kept.
     pub(crate) fn wait_for(&mut self, wanted: impl Fn(&Report) -> bool) -> Report {
         let mut seen = 0;
+        let channel = self.channel.as_ref().unwrap();
         let poller = sys::poll::Poller::new().unwrap();
-        poller.add(self.channel.as_fd(), 0, sys::poll::Interest::READ).unwrap();
+        poller.add(channel.as_fd(), 0, sys::poll::Interest::READ).unwrap();
         let mut buffer = vec![0; api::MAX_MESSAGE];
         loop {
             if let Some(place) = self.reports[seen..].iter().position(&wanted) {
@@ -110,7 +117,7 @@ impl Rig {
             let mut ready = Vec::new();
             poller.wait(&mut ready, Some(PATIENCE)).unwrap();
             assert!(!ready.is_empty(), "no such report; had {:?}", self.reports);
-            match self.channel.receive(&mut buffer, &mut Vec::new()) {
+            match channel.receive(&mut buffer, &mut Vec::new()) {
                 Ok(0) => panic!("the proxy ended: {:?}", self.thread.take().map(JoinHandle::join)),
                 Ok(count) => self.reports.push(api::decode(&buffer[..count]).unwrap()),
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {}
@@ -119,10 +126,19 @@ impl Rig {
         }
     }
 
-    pub(crate) fn wait_for_server(&mut self, server: &str, wanted: impl Fn(&api::ServerState) -> bool) {
-        self.wait_for(|report| {
-            matches!(report, Report::Servers(all) if all.iter().any(|s| s.server == server && wanted(s)))
-        });
+    /// A later word on a server than the last one that was waited for.
+    pub(crate) fn wait_for_server(
+        &mut self,
+        server: &str,
+        wanted: impl Fn(&api::ServerState) -> bool,
+    ) {
+        loop {
+            let next = self.wait_for(|report| matches!(report, Report::Servers(_)));
+            let Report::Servers(states) = next else { continue };
+            if states.iter().any(|state| state.server == server && wanted(state)) {
+                return;
+            }
+        }
     }
 
     /// How it ended; it must end by itself.
@@ -145,7 +161,8 @@ impl Rig {
 impl Drop for Rig {
     fn drop(&mut self) {
         let Some(thread) = self.thread.take() else { return };
-        self.order(&Order::Stop);
+        // Without a channel it ends by itself.
+        self.channel = None;
         let ended = thread.join();
         if !std::thread::panicking() {
             ended.unwrap().unwrap();
