@@ -149,6 +149,9 @@ impl Control {
             }
             self.after_events();
         }
+        if self.view.is_draining() {
+            (0..self.view.config.proxies.len()).for_each(|proxy| self.logger.stopped(proxy));
+        }
         self.logger.flush();
         Ok(())
     }

@@ -41,6 +41,13 @@ listen refused
  option httplog
  bind 127.0.0.1:{refused}
  server node01 127.0.0.1:{closed}
+listen again
+ option httplog
+ option redispatch
+ retries 2
+ bind 127.0.0.1:{again}
+ server node01 127.0.0.1:{closed}
+ server node02 127.0.0.1:{server}
 listen plain
  bind 127.0.0.1:{plain}
  server node01 127.0.0.1:{server}
@@ -56,7 +63,8 @@ listen db_refused
  server node01 127.0.0.1:{closed}
 ";
 
-const PROXIES: [&str; 7] = ["api", "impatient", "nobody", "refused", "plain", "db", "db_refused"];
+const PROXIES: [&str; 8] =
+    ["api", "impatient", "nobody", "refused", "again", "plain", "db", "db_refused"];
 
 /// Where to, what is sent, how the client ends, and how many lines that gives.
 struct Case {
@@ -70,7 +78,7 @@ struct Case {
 enum End {
     /// Closes when the answer is whole: the server says so by closing or a known end.
     AfterAnswer,
-    /// Closes its sending side at once.
+    /// Closes its sending side at once, then waits for the end.
     HalfClose,
     /// Waits until the proxy closes.
     Wait,
@@ -80,7 +88,7 @@ const fn case(to: &'static str, send: &'static [u8], end: End) -> Case {
     Case { to, send, end, lines: 1 }
 }
 
-const CASES: [Case; 17] = [
+const CASES: [Case; 22] = [
     case("api", b"GET /plain HTTP/1.1\r\nHost: a\r\n\r\n", End::AfterAnswer),
     case("api", b"GET /plain HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n", End::Wait),
     case("api", b"GET /plain HTTP/1.0\r\n\r\n", End::Wait),
@@ -106,6 +114,11 @@ const CASES: [Case; 17] = [
     case("impatient", b"GET /silence HTTP/1.1\r\nHost: a\r\n\r\n", End::Wait),
     case("nobody", b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n", End::Wait),
     case("refused", b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n", End::Wait),
+    case("again", b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n", End::Wait),
+    case("api", b"", End::HalfClose),
+    case("api", b"GET /x HT", End::HalfClose),
+    case("api", b"GET /plain HTTP/1.1\r\nHost: a\r\n\r\n", End::HalfClose),
+    case("db", b"GET /plain HTTP/1.1\r\n\r\n", End::HalfClose),
     case("plain", b"GET /plain HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n", End::Wait),
     case("db", b"GET /bye HTTP/1.1\r\n\r\n", End::Wait),
     case("db_refused", b"hello", End::Wait),
@@ -207,7 +220,10 @@ impl Bench {
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         stream.write_all(case.send).unwrap();
         match case.end {
-            End::HalfClose => stream.shutdown(Shutdown::Write).unwrap(),
+            End::HalfClose => {
+                stream.shutdown(Shutdown::Write).unwrap();
+                drop(stream.read_to_end(&mut Vec::new()));
+            }
             End::AfterAnswer => {
                 let mut seen = Vec::new();
                 let mut buffer = [0; 1024];
@@ -220,7 +236,8 @@ impl Bench {
             End::Wait => drop(stream.read_to_end(&mut Vec::new())),
         }
         drop(stream);
-        (0..case.lines).map(|_| self.line().map_or("no line".to_owned(), |l| masked(&l))).collect()
+        let line = || self.line().map_or_else(|| "no line".to_owned(), |line| masked(&line));
+        (0..case.lines).map(|_| line()).collect()
     }
 
     /// None: nothing came.
@@ -246,6 +263,11 @@ fn masked(line: &str) -> String {
         words[0] = "CLIENT".to_owned();
         words[1] = "[DATE]".to_owned();
         words[4] = durations(&words[4]);
+        // Of HTTP, haproxy counts its own representation of messages and nothing for 400 and 408;
+        // we count the bytes that the client got.
+        if text.contains('"') {
+            words[6] = "BYTES".to_owned();
+        }
     }
     format!("{priority}>{}", words.join(" "))
 }

@@ -90,6 +90,9 @@ impl Control {
         for outcome in outcomes {
             let (proxy, server) = (outcome.proxy, outcome.server);
             let evidence = check::evidence(&outcome.report, self.now);
+            if self.is_news(&outcome) {
+                self.logger.checked(&outcome);
+            }
             let changed = self.put_on_board(&outcome);
             let suspected = evidence.is_some_and(|evidence| self.judge(proxy, server, evidence));
             if changed {
@@ -115,10 +118,11 @@ impl Control {
     fn put_on_board(&self, outcome: &Outcome) -> bool {
         let mut board = self.view.board();
         let status = &mut board[outcome.proxy][outcome.server];
-        status.count = outcome.count;
-        if !outcome.report.passed {
+        // As haproxy counts: not those of a server that is down already.
+        if !outcome.report.passed && (status.up || status.count > 0) {
             status.failed_checks += 1;
         }
+        status.count = outcome.count;
         let changed = status.up != outcome.up;
         if changed {
             if outcome.up {
@@ -132,6 +136,14 @@ impl Control {
         }
         status.report = Some(outcome.report.clone());
         changed
+    }
+
+    /// It counted, or ended otherwise than the one before.
+    fn is_news(&self, outcome: &Outcome) -> bool {
+        let status = &self.view.board()[outcome.proxy][outcome.server];
+        let layer = status.report.as_ref().map(|report| report.layer);
+        (status.up, status.count) != (outcome.up, outcome.count)
+            || layer != Some(outcome.report.layer)
     }
 
     /// A worker saw something.

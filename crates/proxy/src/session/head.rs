@@ -92,10 +92,8 @@ impl Session {
 
     fn refuse_head(&mut self, core: &mut Core, reply: Reply) -> Step {
         self.count_bad(core);
-        let now = core.now;
         let txn = self.open_transaction(core);
         txn.received = 1;
-        txn.marks.request = Some(now);
         self.finish_early(core, *b"PR", reply)
     }
 
@@ -131,6 +129,7 @@ impl Session {
             side.add(index, Count::Requests, 1);
         }
         self.requests = self.requests.saturating_add(1);
+        self.log_accept(core);
         let mut txn = core.transaction();
         txn.back = route.backend.unwrap_or(self.front);
         txn.method = request.method;
@@ -247,12 +246,7 @@ impl Session {
 
     /// TCP: there is nothing to read before a server is chosen.
     pub(super) fn begin_tcp(&mut self, core: &mut Core) -> Step {
-        if let Some(peer) = self.peer
-            && core.shared.routes[self.front].logs
-            && let Ok(local) = sys::socket::local(self.client.as_fd())
-        {
-            core.logger.accepted(self.front, peer, local);
-        }
+        self.log_accept(core);
         self.requests = 1;
         let backend = core.shared.routes[self.front].backend;
         let now = core.now;
@@ -264,6 +258,18 @@ impl Session {
         txn.close = true;
         txn.marks.request = Some(now);
         self.enter_backend(core, backend)
+    }
+
+    /// The line of proxies without `httplog` and `tcplog`: as haproxy, for each request.
+    fn log_accept(&self, core: &mut Core) {
+        let format = core.view.config.proxies[self.front].log_format;
+        if format == config::haproxy::LogFormat::Plain
+            && core.shared.routes[self.front].logs
+            && let Some(peer) = self.peer
+            && let Ok(local) = sys::socket::local(self.client.as_fd())
+        {
+            core.logger.accepted(self.front, peer, local);
+        }
     }
 
     /// After a complete answer on a connection that stays.
