@@ -18,12 +18,15 @@ pub(crate) fn request(
     out.extend_from_slice(if head.modern { b" HTTP/1.1\r\n" } else { b" HTTP/1.0\r\n" });
     let forward = program.forward_for.as_ref();
     let mut has_forwarded = false;
-    let mut has_length = false;
+    let (mut has_length, mut has_host) = (false, false);
     for header in head.headers {
         match Known::of(header.name) {
             Known::Connection => connection(header.value, out),
+            // Said twice alike (else the head was refused): once is enough.
             Known::ContentLength if has_length => {}
+            Known::Host if has_host => {}
             known => {
+                has_host |= known == Known::Host;
                 if program.request.deletes(header.name) {
                     continue;
                 }
