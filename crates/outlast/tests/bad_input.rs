@@ -1,0 +1,204 @@
+//! Bad input and faults of the surroundings: a clear error, and nothing is lost.
+
+#[expect(unreachable_pub, dead_code, reason = "shared by test programs, each uses a part")]
+#[path = "node/lonely.rs"]
+mod lonely;
+
+use std::fs;
+use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt;
+use std::process::Command;
+
+use api::VipRole;
+use lonely::{Lonely, OUTLAST, VIP, alone, has_vip, run_to_end, until};
+
+/// Starts the node as its files are now and expects it to refuse, naming each of `expected`.
+fn check_refused(node: &Lonely, expected: &[&str]) {
+    check_refused_by(&mut node.command(), node, expected);
+}
+
+fn check_refused_by(command: &mut Command, node: &Lonely, expected: &[&str]) {
+    let (code, said) = run_to_end(command);
+    assert_eq!(code, Some(1), "{said}");
+    for words in expected {
+        assert!(said.contains(words), "`{words}` is not in:\n{said}");
+    }
+    assert!(!has_vip(), "an address stayed");
+    assert!(!node.serves(node.port), "something listens");
+}
+
+#[test]
+fn a_file_that_is_not_there_is_named() {
+    alone("a_file_that_is_not_there_is_named", || {
+        let node = Lonely::new();
+        let mut command = Command::new(OUTLAST);
+        command.args(["run", "--config"]).arg(node.path("other.toml"));
+        check_refused_by(&mut command, &node, &["other.toml", "No such file"]);
+        fs::remove_file(node.path("haproxy.cfg")).unwrap();
+        check_refused(&node, &["haproxy.cfg", "No such file"]);
+    });
+}
+
+#[test]
+fn a_file_that_is_no_text_is_named() {
+    alone("a_file_that_is_no_text_is_named", || {
+        let node = Lonely::new();
+        fs::write(node.path("haproxy.cfg"), b"global\n\xff\xfe\n").unwrap();
+        check_refused(&node, &["haproxy.cfg", "UTF-8"]);
+    });
+}
+
+#[test]
+fn nothing_to_run_is_said() {
+    alone("nothing_to_run_is_said", || {
+        let node = Lonely::new();
+        check_refused_by(Command::new(OUTLAST).arg("run"), &node, &["--config", "--haproxy"]);
+    });
+}
+
+#[test]
+fn mistakes_of_all_files_are_shown_at_once() {
+    alone("mistakes_of_all_files_are_shown_at_once", || {
+        let node = Lonely::new();
+        let text = node.haproxy(&[node.port]).replace("mode http", "mode htpp");
+        node.write("haproxy.cfg", &text);
+        node.write("outlast.toml", &lonely::CLUSTER.replace("\"management\"\n", "\"managment\"\n"));
+        let expected =
+            ["haproxy.cfg:2:", "htpp", "outlast.toml:11:", "managment", "nothing was started"];
+        check_refused(&node, &expected);
+    });
+}
+
+#[test]
+fn files_that_contradict_each_other_are_refused() {
+    alone("files_that_contradict_each_other_are_refused", || {
+        let node = Lonely::new();
+        let text = node.haproxy(&[node.port]);
+        let again = text.lines().skip(5).collect::<Vec<_>>().join("\n");
+        node.write("haproxy.cfg", &format!("{text}{again}\n"));
+        check_refused(&node, &["haproxy.cfg:9:"]);
+    });
+}
+
+#[test]
+fn a_keyword_that_is_not_run_yet_is_refused_by_name() {
+    alone("a_keyword_that_is_not_run_yet_is_refused_by_name", || {
+        let node = Lonely::new();
+        let text = node.haproxy(&[node.port]);
+        node.write("haproxy.cfg", &format!("{text}  compression algo gzip\n"));
+        check_refused(&node, &["haproxy.cfg:9:", "compression"]);
+    });
+}
+
+#[test]
+fn a_secret_that_others_can_read_is_refused() {
+    alone("a_secret_that_others_can_read_is_refused", || {
+        let node = Lonely::new();
+        fs::set_permissions(node.path("secret"), fs::Permissions::from_mode(0o644)).unwrap();
+        check_refused(&node, &["secret", "644"]);
+        fs::set_permissions(node.path("secret"), fs::Permissions::from_mode(0o600)).unwrap();
+        node.write("secret", "short");
+        check_refused(&node, &["secret", "32"]);
+    });
+}
+
+#[test]
+fn a_node_that_is_not_in_the_file_is_told_which_are() {
+    alone("a_node_that_is_not_in_the_file_is_told_which_are", || {
+        let node = Lonely::new();
+        check_refused_by(node.command().args(["--node", "node9"]), &node, &["node9", "node01"]);
+        node.write("outlast.toml", &lonely::CLUSTER.replace("10.79.0.41", "10.79.0.49"));
+        check_refused(&node, &["--node", "node01"]);
+    });
+}
+
+#[test]
+fn a_port_in_use_is_named_and_nothing_stays() {
+    alone("a_port_in_use_is_named_and_nothing_stays", || {
+        let mut node = Lonely::new();
+        let other = TcpListener::bind((VIP, node.port)).unwrap();
+        let address = format!("{VIP}:{}", node.port);
+        let (code, said) = run_to_end(&mut node.command());
+        assert_eq!(code, Some(1), "{said}");
+        assert!(said.contains(&address) && said.contains("another program listens"), "{said}");
+        assert!(!has_vip());
+        drop(other);
+        node.start();
+    });
+}
+
+#[test]
+fn a_missing_capability_is_named() {
+    alone("a_missing_capability_is_named", || {
+        let node = Lonely::new();
+        let mut command = Command::new("setpriv");
+        command.args(["--bounding-set=-net_admin,-net_raw", "--inh-caps=-net_admin,-net_raw"]);
+        command.args([OUTLAST, "run", "--config"]).arg(node.path("outlast.toml"));
+        check_refused_by(&mut command, &node, &["CAP_NET_ADMIN and CAP_NET_RAW"]);
+    });
+}
+
+#[test]
+fn a_second_instance_is_refused_and_the_first_serves_on() {
+    alone("a_second_instance_is_refused_and_the_first_serves_on", || {
+        let mut node = Lonely::new();
+        node.start();
+        let (code, said) = run_to_end(&mut node.command());
+        assert_eq!(code, Some(1), "{said}");
+        assert!(said.contains("already running here as pid"), "{said}");
+        assert!(said.contains(&node.pid().to_string()), "{said}");
+        assert!(has_vip() && node.serves(node.port));
+    });
+}
+
+#[test]
+fn an_interface_that_disappears_and_returns_brings_the_address_back() {
+    alone("an_interface_that_disappears_and_returns_brings_the_address_back", || {
+        let mut node = Lonely::new();
+        node.start();
+        lonely::pull_out().unwrap();
+        until("the loss is noticed", || node.vip_role() == Some(VipRole::Fault));
+        lonely::plug_in().unwrap();
+        until("the address is back", || has_vip() && node.serves(node.port));
+        assert_eq!(node.vip_role(), Some(VipRole::Master));
+        let seen = node.events();
+        assert!(seen.iter().any(|event| event.object.starts_with("vip/")), "{seen:?}");
+    });
+}
+
+#[test]
+fn a_broken_file_at_sighup_changes_nothing_and_says_so() {
+    alone("a_broken_file_at_sighup_changes_nothing_and_says_so", || {
+        let mut node = Lonely::new();
+        node.start();
+        let good = node.haproxy(&[node.port]);
+        node.write("haproxy.cfg", &good.replace("server one", "sever one"));
+        node.signal("HUP");
+        let refused =
+            |node: &Lonely| node.events().into_iter().find(|e| e.what == "reload-refused");
+        until("the refusal is an event", || refused(&node).is_some());
+        let event = refused(&node).unwrap();
+        assert!(event.evidence.contains("haproxy.cfg:8:"), "{}", event.evidence);
+        assert!(event.decision.contains("stays in force"), "{}", event.decision);
+        assert!(node.log().contains("sever"), "{}", node.log());
+        assert_eq!(node.status().generation, 1);
+        assert!(has_vip() && node.serves(node.port));
+    });
+}
+
+#[test]
+fn a_good_file_at_sighup_takes_over_without_a_refused_request() {
+    alone("a_good_file_at_sighup_takes_over_without_a_refused_request", || {
+        let mut node = Lonely::new();
+        node.start();
+        let second = lonely::free_port();
+        node.write("haproxy.cfg", &node.haproxy(&[node.port, second]));
+        node.signal("HUP");
+        until("the new listener serves", || {
+            assert!(node.serves(node.port), "the old listener refused a request");
+            assert!(has_vip(), "the address was away");
+            node.serves(second)
+        });
+        until("the new file is in force", || node.status().generation == 2);
+    });
+}

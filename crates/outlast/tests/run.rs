@@ -1,0 +1,188 @@
+//! One node as processes: what dies is replaced, what ends leaves nothing behind.
+
+#[expect(unreachable_pub, dead_code, reason = "shared by test programs, each uses a part")]
+#[path = "node/lonely.rs"]
+mod lonely;
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::process::Command;
+
+use api::{Mode, Role};
+use lonely::{Lonely, OUTLAST, alone, has_vip, kill, resident, run_to_end, runs, until};
+
+const MEGABYTE: u64 = 1 << 20;
+
+#[test]
+fn a_killed_proxy_is_replaced_in_place() {
+    alone("a_killed_proxy_is_replaced_in_place", || {
+        let mut node = Lonely::new();
+        node.start();
+        let before = node.process(Role::Proxy);
+        node.process(Role::Spare);
+        kill(before, "KILL");
+        // The sockets are held: a connection waits for the spare instead of being refused.
+        assert!(node.serves(node.port));
+        assert!(has_vip());
+        assert_ne!(node.process(Role::Proxy), before);
+        until("there is a spare again", || node.process(Role::Spare) > before);
+    });
+}
+
+#[test]
+fn a_frozen_proxy_is_replaced() {
+    alone("a_frozen_proxy_is_replaced", || {
+        let mut node = Lonely::new();
+        node.start();
+        let before = node.process(Role::Proxy);
+        node.process(Role::Spare);
+        kill(before, "STOP");
+        until("another one serves", || node.serves(node.port));
+        until("the frozen one is gone", || !runs(before));
+        assert!(has_vip());
+    });
+}
+
+#[test]
+fn a_killed_vip_process_leaves_no_address_without_a_holder() {
+    alone("a_killed_vip_process_leaves_no_address_without_a_holder", || {
+        let mut node = Lonely::new();
+        node.start();
+        let before = node.process(Role::Vip);
+        kill(before, "KILL");
+        until("a new process holds the address", || {
+            node.process(Role::Vip) != before && has_vip() && node.serves(node.port)
+        });
+        let rescued = node.events().into_iter().find(|event| event.what == "vip-rescued");
+        assert!(rescued.is_some());
+    });
+}
+
+#[test]
+fn a_killed_agent_comes_back_and_nobody_else_notices() {
+    alone("a_killed_agent_comes_back_and_nobody_else_notices", || {
+        let mut node = Lonely::new();
+        node.start();
+        let (agent, proxy, vip) =
+            (node.process(Role::Agent), node.process(Role::Proxy), node.process(Role::Vip));
+        kill(agent, "KILL");
+        assert!(node.serves(node.port) && has_vip());
+        until("there is a new agent", || node.process(Role::Agent) != agent);
+        assert_eq!((node.process(Role::Proxy), node.process(Role::Vip)), (proxy, vip));
+    });
+}
+
+#[test]
+fn a_killed_supervisor_takes_everything_along() {
+    alone("a_killed_supervisor_takes_everything_along", || {
+        let mut node = Lonely::new();
+        node.start();
+        let roles = [Role::Proxy, Role::Spare, Role::Vip, Role::Agent];
+        let pids = roles.map(|role| node.process(role));
+        node.signal("KILL");
+        node.ended();
+        until("no process is left", || pids.iter().all(|pid| !runs(*pid)));
+        assert!(!has_vip(), "an address stayed");
+        node.start();
+    });
+}
+
+#[test]
+fn a_node_that_is_told_to_end_leaves_nothing_behind() {
+    alone("a_node_that_is_told_to_end_leaves_nothing_behind", || {
+        let mut node = Lonely::new();
+        node.start();
+        let roles = [Role::Proxy, Role::Spare, Role::Vip, Role::Agent];
+        let pids = roles.map(|role| node.process(role));
+        node.signal("TERM");
+        assert_eq!(node.ended().code(), Some(0), "{}", node.log());
+        assert!(pids.iter().all(|pid| !runs(*pid)), "a process stayed");
+        assert!(!has_vip(), "an address stayed");
+        assert!(!node.serves(node.port));
+        node.start();
+    });
+}
+
+#[test]
+fn an_idle_node_is_small() {
+    alone("an_idle_node_is_small", || {
+        let mut node = Lonely::new();
+        node.start();
+        for (role, megabytes) in [(Role::Vip, 8), (Role::Agent, 30), (Role::Proxy, 12)] {
+            let used = resident(node.process(role));
+            assert!(used < megabytes * MEGABYTE, "{role:?} uses {used} bytes");
+        }
+    });
+}
+
+#[test]
+fn the_two_files_alone_run_and_status_says_what_is_missing() {
+    alone("the_two_files_alone_run_and_status_says_what_is_missing", || {
+        let mut node = Lonely::new();
+        node.write("keepalived.conf", KEEPALIVED);
+        let mut command = Command::new(OUTLAST);
+        command.arg("run").arg("--haproxy").arg(node.path("haproxy.cfg"));
+        command.arg("--keepalived").arg(node.path("keepalived.conf"));
+        command.arg("--run-dir").arg(node.path("run"));
+        command.arg("--state-dir").arg(node.path("state"));
+        node.start_with(command);
+        until("it serves behind the address of the file", || node.serves(node.port));
+        let status = node.status();
+        assert_eq!((status.mode, status.cluster.as_deref()), (Mode::Adaptive, None));
+        let limits = status.limits.join("\n");
+        assert!(limits.contains("VRRP"), "{limits}");
+    });
+}
+
+const KEEPALIVED: &str = "vrrp_instance internal {
+    state BACKUP
+    nopreempt
+    interface eth0
+    virtual_router_id 121
+    priority 100
+    advert_int 1
+    virtual_ipaddress {
+        10.79.0.40 dev eth0
+    }
+}
+";
+
+#[test]
+fn called_as_haproxy_it_is_a_balancer_in_the_background() {
+    alone("called_as_haproxy_it_is_a_balancer_in_the_background", || {
+        let node = Lonely::new();
+        let program = node.path("haproxy");
+        symlink(OUTLAST, &program).unwrap();
+        let file = node.path("haproxy.cfg");
+        let (code, said) = run_to_end(Command::new(&program).arg("-c").arg("-f").arg(&file));
+        assert_eq!(code, Some(0), "{said}");
+        let pid_file = node.path("haproxy.pid");
+        let mut start = Command::new(&program);
+        start.arg("-D").arg("-f").arg(&file).arg("-p").arg(&pid_file);
+        // Given an address by hand: this program only balances.
+        lonely::hold_by_hand().unwrap();
+        assert_eq!(start.status().unwrap().code(), Some(0));
+        until("it serves", || node.serves(node.port));
+        let pid: i32 = fs::read_to_string(&pid_file).unwrap().trim().parse().unwrap();
+        kill(pid, "TERM");
+        until("it is gone", || !runs(pid) && !node.serves(node.port));
+    });
+}
+
+#[test]
+fn called_as_keepalived_it_holds_addresses_only() {
+    alone("called_as_keepalived_it_holds_addresses_only", || {
+        let mut node = Lonely::new();
+        node.write("keepalived.conf", KEEPALIVED);
+        let program = node.path("keepalived");
+        symlink(OUTLAST, &program).unwrap();
+        let mut command = Command::new(&program);
+        command.args(["-n", "-f"]).arg(node.path("keepalived.conf"));
+        node.start_with(command);
+        until("it holds the address", has_vip);
+        assert!(!node.serves(node.port));
+        node.signal("TERM");
+        assert_eq!(node.ended().code(), Some(0), "{}", node.log());
+        assert!(!has_vip());
+    });
+}
