@@ -2,9 +2,11 @@
 
 pub use model::{Cluster, Node, Service, ServiceKind, Vip, VipCheck};
 
+pub(crate) use read::{Field, REQUIRED};
+
 use crate::{Diagnostic, Source};
 
-mod fields;
+pub(crate) mod fields;
 mod model;
 mod parse;
 mod read;

@@ -41,7 +41,8 @@ pub fn effective_vips(
     }
     for instance in keepalived.map(|file| file.instances.as_slice()).unwrap_or_default() {
         let scripts = keepalived.map(|file| file.scripts.as_slice()).unwrap_or_default();
-        let mut vip = from_keepalived(instance, scripts, cluster.is_some());
+        let has_balancer = cluster.is_some_and(|cluster| cluster.haproxy.is_some());
+        let mut vip = from_keepalived(instance, scripts, has_balancer);
         if let (Some(cluster), Some(node)) = (cluster, node) {
             vip.priority = file_priority(cluster, node, instance.priority);
         }
@@ -127,7 +128,8 @@ pub(crate) fn file_priority(cluster: &Cluster, node: usize, written: u8) -> u8 {
     }
 }
 
-/// With a cluster file the balancer is ours, so its death takes the address away at once.
+/// Where the cluster has a balancer, that is ours: its death takes the address away at once. Without
+/// a cluster file the caller knows whether it runs one.
 fn from_keepalived(instance: &Instance, scripts: &[ScriptBlock], track_balancer: bool) -> Vip {
     let track_scripts: Vec<Script> = instance
         .track_scripts

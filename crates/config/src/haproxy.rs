@@ -6,6 +6,16 @@ pub use model::{
     Redispatch, Server, StatsPage, StatsSocket, Timeouts,
 };
 
+pub(crate) use bind::KEYWORDS as BIND_OPTIONS;
+pub(crate) use global::KEYWORDS as GLOBAL_KEYWORDS;
+pub(crate) use later::NOT_YET as CHECKED_ONLY;
+pub(crate) use parse::PROXY_TABLES;
+pub(crate) use rules::{
+    AFTER as AFTER_ACTIONS, REQUEST as REQUEST_ACTIONS, RESPONSE as RESPONSE_ACTIONS,
+};
+pub(crate) use sections::SECTIONS;
+pub(crate) use server::KEYWORDS as SERVER_OPTIONS;
+
 use crate::{Diagnostic, Source};
 
 mod address;
@@ -15,6 +25,7 @@ mod fetches;
 mod global;
 
 mod later;
+mod lines;
 mod log;
 mod model;
 mod parse;
@@ -42,5 +53,5 @@ pub(crate) fn parse_numbered(sources: &[(usize, &Source)]) -> (Haproxy, Vec<Diag
 /// Whether `word` opens a section of this language.
 pub(crate) fn is_section(word: &str) -> bool {
     matches!(word, "global" | "defaults" | "listen" | "frontend" | "backend")
-        || sections::SECTIONS.iter().any(|section| section.name == word)
+        || SECTIONS.iter().any(|section| section.name == word)
 }

@@ -4,6 +4,12 @@ pub use model::{
     Authentication, Global, Instance, Keepalived, ScriptBlock, State, SyncGroup, Track,
 };
 
+pub(crate) use blocks::{
+    GLOBAL as GLOBAL_KEYWORDS, SCRIPT as SCRIPT_KEYWORDS, SYNC_GROUP as SYNC_GROUP_WORDS,
+    TOP as OTHER_BLOCKS, TOP_TRACKS as TRACK_BLOCKS,
+};
+pub(crate) use instance::KEYWORDS as INSTANCE_KEYWORDS;
+
 use crate::{Diagnostic, Source};
 
 mod blocks;

@@ -9,6 +9,7 @@ pub mod diagnostic;
 pub mod haproxy;
 pub mod keepalived;
 pub mod lint;
+pub mod manual;
 pub mod vip;
 
 mod duration;

@@ -60,7 +60,7 @@ impl Word {
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) struct Statement {
     pub(crate) words: Vec<Word>,
-    pub(crate) block: Option<Vec<Statement>>,
+    pub(crate) block: Option<Vec<Self>>,
     /// Where the last word ends.
     pub(crate) end: usize,
 }

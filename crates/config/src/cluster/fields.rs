@@ -210,15 +210,18 @@ pub(crate) const VIP: &[Field<VipDraft>] = &[
         default: "\"balancer\" with a balancer, else \"none\"",
         does: "\"balancer\", \"none\", or { script = [...], interval = \"2s\", fall = 2, rise = 10 }",
         set: |draft, value, findings| {
-            draft.check = Some(match value.get_ref() {
-                DeValue::String(word) if word == "balancer" => CheckDraft::Balancer(span(value)),
-                DeValue::String(word) if word == "none" => CheckDraft::None,
-                DeValue::Table(table) => {
+            let (word, table) = (value.get_ref().as_str(), value.get_ref().as_table());
+            draft.check = Some(match (word, table) {
+                (Some("balancer"), _) => CheckDraft::Balancer(span(value)),
+                (Some("none"), _) => CheckDraft::None,
+                (_, Some(table)) => {
                     let mut script = script();
                     fields(SCRIPT, "`check`", span(value), table, &mut script, findings);
                     CheckDraft::Script(script)
                 }
-                _ => return Err(wrong(value, "\"balancer\", \"none\" or { script = [...] }")),
+                (_, None) => {
+                    return Err(wrong(value, "\"balancer\", \"none\" or { script = [...] }"));
+                }
             });
             Ok(())
         },
@@ -394,9 +397,9 @@ pub(crate) const SERVICE: &[Field<ServiceDraft>] = &[
         default: REQUIRED,
         does: "\"database\": one server at a time, no fail-back; \"api\": all at once",
         set: |draft, value, _| {
-            draft.kind = Some(match value.get_ref() {
-                DeValue::String(word) if word == "database" => ServiceKind::Database,
-                DeValue::String(word) if word == "api" => ServiceKind::Api,
+            draft.kind = Some(match value.get_ref().as_str() {
+                Some("database") => ServiceKind::Database,
+                Some("api") => ServiceKind::Api,
                 _ => return Err(wrong(value, "\"database\" or \"api\"")),
             });
             Ok(())

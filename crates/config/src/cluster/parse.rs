@@ -32,10 +32,15 @@ struct Named<T> {
 pub(crate) fn parse(text: &str, findings: &mut Vec<Diagnostic>) -> Option<Cluster> {
     let (document, errors) = DeTable::parse_recoverable(text);
     let broken = !errors.is_empty();
+    let mut places = Vec::new();
     for error in errors {
         let at = error.span().map_or_else(Span::default, Span::from);
-        let message = error.message().trim_end().to_owned();
-        findings.push(Diagnostic::error(at, "toml", message));
+        // One mistake may be found by several rules; the first is the nearest.
+        if !places.contains(&at.start) {
+            let message = error.message().trim_end().to_owned();
+            findings.push(Diagnostic::error(at, "toml", message));
+            places.push(at.start);
+        }
     }
     let mut head: Option<(ClusterDraft, Span)> = None;
     let (mut nodes, mut vips, mut services) = (Vec::new(), Vec::new(), Vec::new());
@@ -62,13 +67,17 @@ pub(crate) fn parse(text: &str, findings: &mut Vec<Diagnostic>) -> Option<Cluste
         }
         return None;
     };
-    let name = head.name.clone()?;
     if nodes.is_empty() && !broken {
         let message = "the cluster has no nodes";
         let finding = Diagnostic::error(at, "missing-section", message);
         findings.push(finding.help("add a section [node.NAME] for each node"));
     }
-    Some(assemble(name, head, nodes, vips, services, findings))
+    // Without a name the rest is looked at all the same.
+    let named = head.name.is_some();
+    let cluster = assemble(head, nodes, vips, services, findings);
+    // What stands where the text is broken was made up by the reader.
+    findings.retain(|found| found.code == "toml" || !places.contains(&found.span.start));
+    named.then_some(cluster)
 }
 
 fn table<'t, 'a>(
@@ -76,13 +85,11 @@ fn table<'t, 'a>(
     what: &str,
     findings: &mut Vec<Diagnostic>,
 ) -> Option<&'t DeTable<'a>> {
-    match value.get_ref() {
-        DeValue::Table(table) => Some(table),
-        _ => {
-            findings.push(wrong(value, &format!("a section {what}")));
-            None
-        }
+    let table = value.get_ref().as_table();
+    if table.is_none() {
+        findings.push(wrong(value, &format!("a section {what}")));
     }
+    table
 }
 
 fn named<T: Default>(
@@ -113,7 +120,6 @@ fn named<T: Default>(
 }
 
 fn assemble(
-    name: String,
     head: ClusterDraft,
     nodes: Vec<Named<NodeDraft>>,
     vips: Vec<Named<VipDraft>>,
@@ -133,6 +139,7 @@ fn assemble(
     same_addresses(&nodes, &vips, findings);
     let nodes: Vec<Node> = nodes.into_iter().map(|node| node_of(node, &networks)).collect();
     let has_balancer = head.haproxy.is_some();
+    let name = head.name.unwrap_or_default();
     let vips: Vec<Vip> = vips
         .into_iter()
         .map(|vip| vip_of(vip, &nodes, &networks, has_balancer, findings))
@@ -169,7 +176,7 @@ fn node_of(node: Named<NodeDraft>, networks: &[String]) -> Node {
 }
 
 fn service_of(service: Named<ServiceDraft>) -> Service {
-    let (proxy, span) = service.draft.proxy.unwrap_or((service.name.clone(), service.at));
+    let (proxy, span) = service.draft.proxy.unwrap_or_else(|| (service.name.clone(), service.at));
     let kind = service.draft.kind.unwrap_or(ServiceKind::Api);
     Service { name: service.name, proxy, kind, span }
 }

@@ -97,10 +97,8 @@ pub(crate) fn wrong(value: &Value<'_>, what: &str) -> Diagnostic {
 }
 
 pub(crate) fn text(value: &Value<'_>, what: &str) -> Result<String, Diagnostic> {
-    match value.get_ref() {
-        DeValue::String(text) if !text.is_empty() => Ok(text.clone().into_owned()),
-        _ => Err(wrong(value, what)),
-    }
+    let text = value.get_ref().as_str().filter(|text| !text.is_empty());
+    text.map(str::to_owned).ok_or_else(|| wrong(value, what))
 }
 
 pub(crate) fn parsed<T: std::str::FromStr>(value: &Value<'_>, what: &str) -> Result<T, Diagnostic> {
@@ -122,10 +120,7 @@ pub(crate) fn number(
 }
 
 pub(crate) fn boolean(value: &Value<'_>) -> Result<bool, Diagnostic> {
-    match value.get_ref() {
-        DeValue::Boolean(yes) => Ok(*yes),
-        _ => Err(wrong(value, "true or false")),
-    }
+    value.get_ref().as_bool().ok_or_else(|| wrong(value, "true or false"))
 }
 
 /// `"2s"`, `"500ms"`.
@@ -139,11 +134,9 @@ pub(crate) fn time(value: &Value<'_>) -> Result<Duration, Diagnostic> {
 
 /// A text or a list of texts, each with its place.
 pub(crate) fn texts(value: &Value<'_>, what: &str) -> Result<Vec<(String, Span)>, Diagnostic> {
-    match value.get_ref() {
-        DeValue::Array(list) => {
-            list.iter().map(|item| Ok((text(item, what)?, span(item)))).collect()
-        }
-        _ => Ok(vec![(text(value, what)?, span(value))]),
+    match value.get_ref().as_array() {
+        Some(list) => list.iter().map(|item| Ok((text(item, what)?, span(item)))).collect(),
+        None => Ok(vec![(text(value, what)?, span(value))]),
     }
 }
 

@@ -1,17 +1,16 @@
 //! Keywords of `defaults`, `frontend`, `listen` and `backend` that we run.
 
-use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
 use base::Span;
 
+use super::lines::{balance, forward_for, log_line, mode, redispatch, request_rule, response_rule};
 use super::{
-    Balance, CheckKind, ForwardFor, HttpCheck, LogFormat, LogTarget, Mode, MysqlCheck, Proxy,
-    ProxyKind, Redispatch, StatsPage, bind, checks, log, rules, server,
+    CheckKind, HttpCheck, LogFormat, LogTarget, MysqlCheck, Proxy, ProxyKind, StatsPage, bind,
+    checks, server,
 };
 use crate::diagnostic::Diagnostic;
 use crate::duration::Unit;
-use crate::guess;
 use crate::keyword::places::{ALL, BACK, BACK_ONLY, FRONT, FRONT_ONLY, NAMED, SERVING, STRICT};
 use crate::keyword::{self, Keyword, Parse, options};
 use crate::line::{Line, Word};
@@ -92,7 +91,7 @@ impl Draft {
     }
 }
 
-type Parsed = Result<(), Diagnostic>;
+pub(crate) type Parsed = Result<(), Diagnostic>;
 
 /// What we run; `later.rs` has what only HAProxy runs.
 pub(crate) const KEYWORDS: &[Keyword<Draft>] = &[
@@ -148,27 +147,19 @@ pub(crate) const KEYWORDS: &[Keyword<Draft>] = &[
     now("http-check expect", "status <codes>", "200-399", "what passes", checks::expect).at(BACK),
     now("http-check send", "[meth|uri|ver|hdr|body ...]", "", "what is asked", checks::send)
         .at(BACK),
-    now("http-request", "<action> [if|unless <condition>]", "", "rule for requests", |d, line| {
-        request_rule(d, line)
-    })
-    .at(SERVING | NAMED),
+    now("http-request", "<action> [if|unless <condition>]", "", "rule for requests", request_rule)
+        .at(SERVING | NAMED),
     now(
         "http-response",
         "<action> [if|unless <condition>]",
         "",
         "rule for responses",
-        |d, line| response_rule(d, line),
+        response_rule,
     )
     .at(SERVING | NAMED),
-    now(
-        "log",
-        "global | <address>[:<port>] <facility> [<level>]",
-        "",
-        "where lines go",
-        |d, line| log_line(d, line),
-    )
-    .at(ALL)
-    .no(),
+    now("log", "global | <address>[:<port>] <facility> [<level>]", "", "where lines go", log_line)
+        .at(ALL)
+        .no(),
     now("log-tag", "<name>", "that of `global`", "name in syslog lines", |draft, line| {
         draft.proxy.log_tag = Some(line.expect("a name")?.text);
         done(line)
@@ -255,7 +246,7 @@ pub(crate) const KEYWORDS: &[Keyword<Draft>] = &[
         "[user <name> [post-41|pre-41]]",
         "",
         "checks ask MySQL",
-        |d, line| checks::mysql(d, line),
+        checks::mysql,
     )
     .at(BACK),
     now(
@@ -399,140 +390,7 @@ const fn time(
 const BALANCE: &str = "how a server is chosen";
 const FORWARD: &str = "[except <net>] [header <name>] [if-none]";
 
-fn done(line: &mut Line<'_>) -> Parsed {
+pub(crate) fn done(line: &mut Line<'_>) -> Parsed {
     line.finish();
-    Ok(())
-}
-
-fn mode(draft: &mut Draft, line: &mut Line<'_>) -> Parsed {
-    let word = line.expect("tcp or http")?;
-    draft.proxy.mode = match word.text.as_str() {
-        "tcp" => Mode::Tcp,
-        "http" => Mode::Http,
-        "health" => {
-            let finding = Diagnostic::error(word.span, "removed-keyword", "there is no such mode");
-            return Err(finding.help("write `http-request return status 200` in mode http"));
-        }
-        text => {
-            let finding = word.wrong("tcp or http");
-            return Err(match guess::nearest(text, ["tcp", "http"]) {
-                Some(near) => finding.help(format!("did you mean `{near}`?")),
-                None => finding,
-            });
-        }
-    };
-    done(line)
-}
-
-/// Algorithms that HAProxy has beyond ours; those with a bracket take arguments in it.
-const LATER_BALANCE: [&str; 7] =
-    ["static-rr", "uri", "url_param", "hdr", "random", "rdp-cookie", "hash"];
-
-fn balance(draft: &mut Draft, line: &mut Line<'_>) -> Parsed {
-    let Some(word) = line.take() else {
-        draft.proxy.balance = Balance::RoundRobin;
-        return Ok(());
-    };
-    let name = word.text.split('(').next().unwrap_or_default();
-    draft.proxy.balance = match name {
-        "roundrobin" => Balance::RoundRobin,
-        "source" => Balance::Source,
-        "leastconn" => Balance::LeastConnections,
-        "first" => Balance::First,
-        _ if LATER_BALANCE.contains(&name) && name != "hash" => {
-            line.report(Diagnostic::not_yet(word.span, format!("`balance {name}`")));
-            line.rest();
-            return Ok(());
-        }
-        _ => {
-            let message = format!("`{name}` is no way to choose a server");
-            let finding = Diagnostic::error(word.span, "bad-value", message);
-            let ours = ["roundrobin", "source", "leastconn", "first"];
-            return Err(match guess::nearest(name, ours.into_iter().chain(LATER_BALANCE)) {
-                Some(near) => finding.help(format!("did you mean `{near}`?")),
-                None => finding.help(format!("we run {}", ours.join(", "))),
-            });
-        }
-    };
-    done(line)
-}
-
-fn redispatch(line: &mut Line<'_>) -> Result<Redispatch, Diagnostic> {
-    if line.negated {
-        return Ok(Redispatch::Never);
-    }
-    let Some(word) = line.take() else { return Ok(Redispatch::BeforeLast(1)) };
-    let number: i32 = word.parse("a number like -1")?;
-    Ok(match number {
-        0 => Redispatch::Never,
-        1.. => Redispatch::Every(number.unsigned_abs()),
-        _ => Redispatch::BeforeLast(number.unsigned_abs()),
-    })
-}
-
-fn forward_for(draft: &mut Draft, line: &mut Line<'_>) -> Parsed {
-    let mut option =
-        ForwardFor { header: "X-Forwarded-For".to_owned(), except: None, if_none: false };
-    while let Some(word) = line.take() {
-        match word.text.as_str() {
-            "except" => option.except = Some(network(&line.expect("a network")?)?),
-            "header" => option.header = line.expect("the name of a header")?.text,
-            "if-none" => option.if_none = true,
-            _ => return Err(word.wrong("except, header or if-none")),
-        }
-    }
-    draft.proxy.forward_for = Some(option);
-    Ok(())
-}
-
-fn network(word: &Word) -> Result<(IpAddr, u8), Diagnostic> {
-    let wrong = || word.wrong("a network like 10.0.0.0/8");
-    let (ip, prefix) = match word.text.split_once('/') {
-        Some((ip, prefix)) => (ip, Some(prefix)),
-        None => (word.text.as_str(), None),
-    };
-    let ip: IpAddr = ip.parse().map_err(|_| wrong())?;
-    let most = if ip.is_ipv4() { 32 } else { 128 };
-    let prefix = match prefix {
-        None => most,
-        Some(text) => match (text.parse::<u8>(), text.parse::<Ipv4Addr>()) {
-            (Ok(prefix), _) if prefix <= most => prefix,
-            (_, Ok(mask))
-                if u32::from(mask).leading_ones() + u32::from(mask).trailing_zeros() >= 32 =>
-            {
-                u8::try_from(u32::from(mask).leading_ones()).unwrap_or(most)
-            }
-            _ => return Err(wrong()),
-        },
-    };
-    Ok((ip, prefix))
-}
-
-fn log_line(draft: &mut Draft, line: &mut Line<'_>) -> Parsed {
-    if line.negated {
-        draft.proxy.logs.clear();
-        return done(line);
-    }
-    if line.accept("global") {
-        draft.proxy.logs.extend(draft.global_logs.iter().cloned());
-        return done(line);
-    }
-    draft.proxy.logs.extend(log::parse(line)?);
-    Ok(())
-}
-
-fn request_rule(draft: &mut Draft, line: &mut Line<'_>) -> Parsed {
-    let span = line.whole();
-    draft.http_rule_at.get_or_insert(span);
-    let rule = rules::parse("http-request", rules::REQUEST, 403, &draft.acls, span, line)?;
-    draft.proxy.request_rules.extend(rule);
-    Ok(())
-}
-
-fn response_rule(draft: &mut Draft, line: &mut Line<'_>) -> Parsed {
-    let span = line.whole();
-    draft.http_rule_at.get_or_insert(span);
-    let rule = rules::parse("http-response", rules::RESPONSE, 502, &draft.acls, span, line)?;
-    draft.proxy.response_rules.extend(rule);
     Ok(())
 }

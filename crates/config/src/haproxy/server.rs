@@ -59,7 +59,9 @@ pub(crate) const KEYWORDS: &[Keyword<Draft>] = &[
                     draft.check_port = Some(port);
                 }
             }
-            _ => return Err(word.wrong("an IP address")),
+            Target::Inet { .. } | Target::Unix(_) | Target::Descriptor(_) | Target::Later(_) => {
+                return Err(word.wrong("an IP address"));
+            }
         }
         Ok(())
     }),

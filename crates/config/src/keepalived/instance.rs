@@ -311,7 +311,7 @@ fn authentication(instance: &mut Instance, line: &mut Line<'_>) -> Result<(), Di
                 line.report(Diagnostic::error(key.span, "missing-word", message));
             }
             [key, ..] => {
-                line.report(unknown_entry(key, "authentication", &["auth_type", "auth_pass"]))
+                line.report(unknown_entry(key, "authentication", &["auth_type", "auth_pass"]));
             }
             [] => {}
         }

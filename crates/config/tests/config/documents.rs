@@ -1,4 +1,4 @@
-//! The published files of source document 003 and what kolla-ansible renders.
+//! The published files of source document 003.
 
 use std::fs;
 use std::net::SocketAddr;
@@ -8,11 +8,11 @@ use expect_test::expect;
 use outlast_config::haproxy::{
     Action, Balance, BindAddress, CheckKind, Condition, Haproxy, LogFormat, Mode, Redispatch,
 };
-use outlast_config::{Loaded, Severity, Source, effective_vips, haproxy, load, refusals, render};
+use outlast_config::{Loaded, Severity, Source, effective_vips, haproxy, load, render};
 
 use crate::skip;
 
-fn document(test: &str, name: &str) -> Option<Source> {
+pub(crate) fn document(test: &str, name: &str) -> Option<Source> {
     let path = skip::shared(test)?.join("data").join(name);
     Some(Source { path: name.to_owned(), text: fs::read_to_string(path).unwrap() })
 }
@@ -96,7 +96,8 @@ fn the_corrected_file_is_parsed_completely() {
                 min_level: 0,
             },
         ]
-    "#]].assert_debug_eq(&global.logs);
+    "#]]
+    .assert_debug_eq(&global.logs);
 
     assert_eq!(read.proxies.len(), 16);
     assert_eq!(read.proxies.iter().map(|proxy| proxy.servers.len()).sum::<usize>(), 45);
@@ -127,7 +128,8 @@ fn the_corrected_file_is_parsed_completely() {
                 hide_version: false,
             },
         )
-    "#]].assert_debug_eq(&read.proxies[0].stats);
+    "#]]
+    .assert_debug_eq(&read.proxies[0].stats);
     expect![[r#"
         Proxy {
             name: "rabbitmq_management",
@@ -296,7 +298,8 @@ fn the_corrected_file_is_parsed_completely() {
             log_health_checks: false,
             abort_on_close: false,
         }
-    "#]].assert_debug_eq(&read.proxies[1]);
+    "#]]
+    .assert_debug_eq(&read.proxies[1]);
 }
 
 #[test]
@@ -457,7 +460,8 @@ fn the_published_keepalived_block_is_parsed_completely() {
                 sync_groups: [],
             },
         )
-    "#]].assert_debug_eq(&loaded.keepalived);
+    "#]]
+    .assert_debug_eq(&loaded.keepalived);
     expect![[r#"
         note[vip-order]: priority 1 is the lowest there is, and the larger number wins
           --> keepalived.conf:13:15
@@ -474,7 +478,8 @@ fn the_published_keepalived_block_is_parsed_completely() {
            = help: it travels readable anyway; name a `secret_file` in outlast.toml instead
 
         1 warning, 1 note
-    "#]].assert_eq(&render(&loaded.sources, &loaded.diagnostics));
+    "#]]
+    .assert_eq(&render(&loaded.sources, &loaded.diagnostics));
     let vips = effective_vips(None, loaded.keepalived.as_ref(), None, &|_| None).unwrap();
     assert_eq!(vips[0].password, Some(*b"yw8v4g4h"));
     assert!(!vips[0].preempt);
@@ -499,69 +504,4 @@ fn the_published_files_together_do_not_fit() {
         codes(&loaded),
         ["check-socket", "vip-not-bound", "password-cut", "address-not-held"]
     );
-}
-
-#[test]
-fn what_kolla_renders_is_accepted_and_what_we_do_not_run_is_named() {
-    let test = "what_kolla_renders_is_accepted_and_what_we_do_not_run_is_named";
-    let Some(source) = document(test, "kolla-rendered.cfg") else { return };
-    let loaded = load(vec![source]);
-    assert!(!loaded.has_errors());
-    let mut told: Vec<&str> =
-        refusals(&loaded).into_iter().map(|finding| finding.message.as_str()).collect();
-    told.dedup();
-    expect![[r#"
-        [
-            "`http-request use-service` is not run yet",
-            "a condition other than `{ ssl_fc }` is not run yet",
-        ]
-    "#]].assert_debug_eq(&told);
-    let haproxy = loaded.haproxy.unwrap();
-    let kinds = |is: fn(&haproxy::Proxy) -> bool| haproxy.proxies.iter().filter(|p| is(p)).count();
-    assert_eq!((kinds(haproxy::Proxy::is_frontend), kinds(haproxy::Proxy::is_backend)), (57, 56));
-    assert_eq!(haproxy.proxies.iter().map(|proxy| proxy.servers.len()).sum::<usize>(), 158);
-    let checked = haproxy.proxies.iter().find(|proxy| proxy.name == "nova_api_back").unwrap();
-    expect![[r#"
-        Http(
-            HttpCheck {
-                method: "GET",
-                uri: "/",
-                version: "HTTP/1.0",
-                headers: [],
-                body: "",
-                expect_status: [
-                    (
-                        200,
-                        200,
-                    ),
-                ],
-            },
-        )
-    "#]].assert_debug_eq(&checked.check);
-}
-
-#[test]
-fn what_kolla_renders_with_tls_is_accepted_and_what_we_do_not_run_is_named() {
-    let test = "what_kolla_renders_with_tls_is_accepted_and_what_we_do_not_run_is_named";
-    let Some(source) = document(test, "kolla-tls-rendered.cfg") else { return };
-    let loaded = load(vec![source]);
-    assert!(!loaded.has_errors());
-    let mut told: Vec<&str> =
-        refusals(&loaded).into_iter().map(|finding| finding.message.as_str()).collect();
-    told.sort_unstable();
-    told.dedup();
-    expect![[r#"
-        [
-            "`alpn` of `bind` is not run yet",
-            "`ca-file` of `server` is not run yet",
-            "`check-ssl` of `server` is not run yet",
-            "`crt` of `bind` is not run yet",
-            "`http-request use-service` is not run yet",
-            "`redirect` is not run yet",
-            "`ssl` of `bind` is not run yet",
-            "`ssl` of `server` is not run yet",
-            "`verify` of `server` is not run yet",
-            "a condition other than `{ ssl_fc }` is not run yet",
-        ]
-    "#]].assert_debug_eq(&told);
 }

@@ -1,7 +1,15 @@
 //! The configuration languages against documents, the real programs and random bytes.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot set itself up fails")]
+
+mod cluster;
 mod documents;
+mod effective;
 mod haproxy_agrees;
 mod keepalived_agrees;
+mod kolla;
+mod lint;
+mod manual;
 mod random;
+mod registered;
 mod skip;

@@ -1,0 +1,81 @@
+//! The pages of the manual that list keywords, written from the tables the parsers use.
+
+use std::fmt::Write as _;
+
+use crate::cluster::fields;
+use crate::haproxy;
+use crate::keepalived;
+use crate::keyword::{Keyword, Run, places};
+
+mod tables;
+
+use tables::{Page, field_table};
+
+/// `docs/reference/haproxy-keywords.md`
+#[must_use]
+pub fn haproxy() -> String {
+    let mut page = Page::new(
+        "HAProxy's language: keywords",
+        "Every keyword of HAProxy 2.6, and what Outlast does with it. Semantics are HAProxy's own; \
+         its manual describes them.",
+        "HAProxy",
+    );
+    page.table("global", &[haproxy::GLOBAL_KEYWORDS], false);
+    page.table("defaults, frontend, listen, backend", haproxy::PROXY_TABLES, true);
+    page.table("Options of bind and stats socket", &[haproxy::BIND_OPTIONS], false);
+    page.table("Options of server and default-server", &[haproxy::SERVER_OPTIONS], false);
+    page.table("Actions of http-request", &[haproxy::REQUEST_ACTIONS], false);
+    page.table("Actions of http-response", &[haproxy::RESPONSE_ACTIONS], false);
+    page.table("Actions of http-after-response", &[haproxy::AFTER_ACTIONS], false);
+    page.text.push_str("## Other sections\n\nNot run yet, with their keywords:\n\n");
+    for section in haproxy::SECTIONS {
+        let names: Vec<String> =
+            section.keywords.iter().map(|row| format!("`{}`", row.name)).collect();
+        let _ = writeln!(page.text, "- `{}`: {}", section.name, names.join(", "));
+    }
+    page.finish()
+}
+
+/// `docs/reference/keepalived-keywords.md`
+#[must_use]
+pub fn keepalived() -> String {
+    let mut page = Page::new(
+        "keepalived's language: keywords",
+        "Every keyword of keepalived 2.2 that concerns VRRP, and what Outlast does with it.",
+        "keepalived",
+    );
+    page.table("global_defs", &[keepalived::GLOBAL_KEYWORDS], false);
+    page.table("vrrp_script NAME", &[keepalived::SCRIPT_KEYWORDS], false);
+    page.table("vrrp_instance NAME", &[keepalived::INSTANCE_KEYWORDS], false);
+    let names = |words: &[&str]| -> String {
+        words.iter().map(|word| format!("`{word}`")).collect::<Vec<_>>().join(", ")
+    };
+    let _ = writeln!(
+        page.text,
+        "## Other blocks\n\nNot run yet: {}, {}, and `vrrp_sync_group` with {}.",
+        names(&keepalived::OTHER_BLOCKS),
+        names(&keepalived::TRACK_BLOCKS),
+        names(&keepalived::SYNC_GROUP_WORDS)
+    );
+    page.text.push_str("\nConditions (`@word`), parameters (`$NAME=`) and sequences (`~SEQ`) are ");
+    page.text.push_str("not run yet either.\n");
+    page.finish()
+}
+
+/// `docs/reference/outlast-toml.md`
+#[must_use]
+pub fn cluster() -> String {
+    let mut text = String::from(
+        "# outlast.toml\n\n<!-- written by a test from the table of keys in crates/config; \
+         UPDATE_EXPECT=1 rewrites it -->\n\nThe cluster file: TOML, the same on every node. Keys \
+         without a default must be there.\n\n",
+    );
+    field_table(&mut text, "[cluster]", fields::CLUSTER);
+    field_table(&mut text, "[node.NAME]", fields::NODE);
+    field_table(&mut text, "[vip.NAME]", fields::VIP);
+    field_table(&mut text, "check = { ... } of [vip.NAME]", fields::SCRIPT);
+    field_table(&mut text, "[service.NAME]", fields::SERVICE);
+    text.truncate(text.trim_end().len());
+    text.push('\n');
+    text
+}

@@ -1,0 +1,339 @@
+//! `outlast.toml`: what is read, and every mistake at once.
+
+use std::fs;
+use std::path::Path;
+
+use expect_test::{Expect, expect};
+use outlast_config::cluster::{Cluster, ServiceKind, VipCheck, parse};
+use outlast_config::{Source, render};
+
+fn read(text: &str) -> (Option<Cluster>, String) {
+    let source = Source { path: "outlast.toml".to_owned(), text: text.to_owned() };
+    let (cluster, findings) = parse(&source, 0);
+    (cluster, render(&[source], &findings))
+}
+
+fn check(text: &str, expected: Expect) {
+    expected.assert_eq(&read(text).1);
+}
+
+#[test]
+fn the_example_says_what_it_means() {
+    let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/three-controllers");
+    let text = fs::read_to_string(example.join("outlast.toml")).unwrap();
+    let (cluster, findings) = read(&text);
+    assert_eq!(findings, "");
+    let cluster = cluster.unwrap();
+    assert_eq!(cluster.networks, ["management", "storage"]);
+    assert_eq!(cluster.nodes.len(), 3);
+    assert_eq!(cluster.nodes[2].addresses[1], Some("10.80.0.43".parse().unwrap()));
+    assert_eq!(cluster.port, 7411);
+    assert_eq!(cluster.run_dir, Path::new("/run/outlast/cloud"));
+    let vip = &cluster.vips[0];
+    assert_eq!((vip.router_id, vip.prefix, vip.network), (121, 32, 0));
+    assert_eq!(vip.order, [0, 1, 2]);
+    assert_eq!(vip.check, VipCheck::Balancer);
+    assert_eq!(cluster.services[0].kind, ServiceKind::Database);
+}
+
+#[test]
+fn a_virtual_ip_with_a_check_takes_at_most_six_lines() {
+    let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/three-controllers");
+    let text = fs::read_to_string(example.join("outlast.toml")).unwrap();
+    let section = text.split_once("[vip.").unwrap().1;
+    let lines = section.lines().take_while(|line| !line.is_empty()).count();
+    assert!(lines <= 6, "{lines}");
+}
+
+#[test]
+fn all_mistakes_are_told_at_once() {
+    check(
+        "[cluster]
+name = \"my cloud\"
+secretfile = \"x\"
+port = 70000
+
+[node.node01]
+networks = { m = \"10.0.0.1\" }
+priority = \"high\"
+[node.node02]
+network = { m = \"10.0.0.2\" }
+
+[vip.internal]
+address = \"10.0.0.40/24\"
+network = \"n\"
+router_id = 256
+order = [\"node01\", \"node3\"]
+check = \"balancing\"
+
+[servcie.x]
+",
+        expect![[r#"
+            error[bad-value]: expected a name of letters, digits and - _ ., found "my cloud"
+             --> outlast.toml:2:8
+              |
+            2 | name = "my cloud"
+              |        ^^^^^^^^^^
+              = help: write `name = "cloud"`
+
+            error[unknown-keyword]: `secretfile` is no key of [cluster]
+             --> outlast.toml:3:1
+              |
+            3 | secretfile = "x"
+              | ^^^^^^^^^^
+              = help: did you mean `secret_file`?
+
+            error[bad-value]: expected a port from 1 to 65534, found 70000
+             --> outlast.toml:4:8
+              |
+            4 | port = 70000
+              |        ^^^^^
+              = help: write `port = 7411`
+
+            error[bad-value]: expected a priority from 1 to 254, found "high"
+             --> outlast.toml:8:12
+              |
+            8 | priority = "high"
+              |            ^^^^^^
+              = help: write `priority = 100`
+
+            error[missing-key]: [node.node02] has no `networks`
+             --> outlast.toml:9:7
+              |
+            9 | [node.node02]
+              |       ^^^^^^
+              = help: add `networks = { management = "10.79.0.41", storage = "10.80.0.41" }`
+
+            error[unknown-keyword]: `network` is no key of [node.node02]
+              --> outlast.toml:10:1
+               |
+            10 | network = { m = "10.0.0.2" }
+               | ^^^^^^^
+               = help: did you mean `networks`?
+
+            error[bad-value]: `10.0.0.40/24` is no IP address
+              --> outlast.toml:13:11
+               |
+            13 | address = "10.0.0.40/24"
+               |           ^^^^^^^^^^^^^^
+               = help: write `address = "10.79.0.40"`; the length goes to `prefix`
+
+            error[unknown-name]: there is no network `n`
+              --> outlast.toml:14:11
+               |
+            14 | network = "n"
+               |           ^^^
+               = help: known are m
+
+            error[bad-value]: expected a number from 1 to 255, found 256
+              --> outlast.toml:15:13
+               |
+            15 | router_id = 256
+               |             ^^^
+               = help: write `router_id = 121`
+
+            error[unknown-name]: there is no node `node3`
+              --> outlast.toml:16:20
+               |
+            16 | order = ["node01", "node3"]
+               |                    ^^^^^^^
+               = help: did you mean `node01`?
+
+            error[bad-value]: expected "balancer", "none" or { script = [...] }, found "balancing"
+              --> outlast.toml:17:9
+               |
+            17 | check = "balancing"
+               |         ^^^^^^^^^^^
+               = help: write `check = "balancer"`
+
+            error[unknown-keyword]: `servcie` is no key of outlast.toml
+              --> outlast.toml:19:2
+               |
+            19 | [servcie.x]
+               |  ^^^^^^^
+               = help: did you mean `service`?
+
+            12 errors
+        "#]],
+    );
+}
+
+#[test]
+fn values_that_contradict_each_other_are_told() {
+    check(
+        "[cluster]
+name = \"c\"
+[node.a]
+networks = { m = \"10.0.0.1\" }
+[node.b]
+networks = { m = \"10.0.0.1\", s = \"10.1.0.2\" }
+[vip.one]
+address = \"10.0.0.1\"
+network = \"s\"
+router_id = 7
+check = \"balancer\"
+[vip.two]
+address = \"10.0.0.9\"
+network = \"s\"
+order = [\"b\", \"b\"]
+router_id = 7
+password = \"much too long\"
+",
+        expect![[r#"
+            error[duplicate-address]: 10.0.0.1 is the address of node a already
+             --> outlast.toml:6:18
+              |
+            6 | networks = { m = "10.0.0.1", s = "10.1.0.2" }
+              |                  ^^^^^^^^^^
+              = help: give node b an address of its own
+
+            error[duplicate-address]: 10.0.0.1 is the address of node a already
+             --> outlast.toml:8:11
+              |
+            8 | address = "10.0.0.1"
+              |           ^^^^^^^^^^
+              = help: give vip one an address of its own
+
+            error[unknown-name]: node a is not on the network of `one`
+             --> outlast.toml:9:11
+              |
+            9 | network = "s"
+              |           ^^^
+              = help: add its address there, or leave it out of `order`
+
+            error[no-balancer]: there is no balancer to check
+              --> outlast.toml:11:9
+               |
+            11 | check = "balancer"
+               |         ^^^^^^^^^^
+               = help: write `haproxy = "haproxy.cfg"` in [cluster]
+
+            error[duplicate-router-id]: vip one has router_id 7 on this network already
+              --> outlast.toml:12:6
+               |
+            12 | [vip.two]
+               |      ^^^
+               = help: give each virtual IP of a network its own router_id
+
+            error[duplicate-name]: node b stands here twice
+              --> outlast.toml:15:15
+               |
+            15 | order = ["b", "b"]
+               |               ^^^
+
+            warning[password-cut]: only 8 bytes of this password are used, not 13
+              --> outlast.toml:17:12
+               |
+            17 | password = "much too long"
+               |            ^^^^^^^^^^^^^^^
+               = help: it travels readable anyway; name a `secret_file` in outlast.toml instead
+
+            6 errors, 1 warning
+        "#]],
+    );
+}
+
+#[test]
+fn text_that_is_no_toml_is_told_with_its_place() {
+    check(
+        "[cluster]\nname = \"c\n[node.a]\nnetworks = { m = }\n",
+        expect![[r#"
+            error[toml]: invalid basic string, expected `"`
+             --> outlast.toml:2:10
+              |
+            2 | name = "c
+              |          ^
+
+            error[toml]: invalid literal string, expected `'`
+             --> outlast.toml:4:18
+              |
+            4 | networks = { m = }
+              |                  ^
+
+            2 errors
+        "#]],
+    );
+}
+
+#[test]
+fn an_empty_file_says_what_is_missing() {
+    check(
+        "",
+        expect![[r#"
+        error[missing-section]: there is no [cluster]
+         --> outlast.toml:1:1
+          |
+        1 | 
+          | ^
+          = help: add `[cluster]` and `name = "cloud"`
+
+        1 error
+    "#]],
+    );
+    check(
+        "[cluster]\nname = \"c\"\n",
+        expect![[r#"
+        error[missing-section]: the cluster has no nodes
+         --> outlast.toml:1:2
+          |
+        1 | [cluster]
+          |  ^^^^^^^
+          = help: add a section [node.NAME] for each node
+
+        1 error
+    "#]],
+    );
+}
+
+#[test]
+fn a_script_check_has_defaults() {
+    let (cluster, findings) = read(
+        "[cluster]\nname = \"c\"\n[node.a]\nnetworks = { m = \"10.0.0.1\" }\n[vip.v]\n\
+         address = [\"10.0.0.9\", \"10.0.0.10\"]\nrouter_id = 7\n\
+         check = { script = [\"/bin/check\", \"-x\"], interval = \"2s\", fall = 2, rise = 10 }\n",
+    );
+    assert_eq!(findings, "");
+    expect![[r#"
+        [
+            Vip {
+                name: "v",
+                addresses: [
+                    10.0.0.9,
+                    10.0.0.10,
+                ],
+                prefix: 32,
+                network: 0,
+                router_id: 7,
+                order: [
+                    0,
+                ],
+                check: Script(
+                    Script {
+                        name: "v",
+                        command: [
+                            "/bin/check",
+                            "-x",
+                        ],
+                        interval: 2s,
+                        timeout: 2s,
+                        fall: 2,
+                        rise: 10,
+                        weight: 0,
+                        starts_failed: false,
+                        user: None,
+                        group: None,
+                    },
+                ),
+                password: None,
+                unicast: false,
+                interface: None,
+                source: None,
+                span: Span {
+                    start: 65,
+                    end: 66,
+                },
+            },
+        ]
+    "#]]
+    .assert_debug_eq(&cluster.unwrap().vips);
+}

@@ -1,0 +1,205 @@
+//! The virtual IPs of one node.
+
+use std::net::IpAddr;
+
+use expect_test::expect;
+use outlast_config::{Source, cluster, effective_vips, keepalived};
+
+const CLUSTER: &str = "[cluster]
+name = \"c\"
+haproxy = \"lb.cfg\"
+[node.a]
+networks = { m = \"10.0.0.1\" }
+[node.b]
+networks = { m = \"10.0.0.2\" }
+[node.c]
+networks = { m = \"10.0.0.3\" }
+";
+
+const VIP: &str = "[vip.v]
+address = \"10.0.0.9\"
+network = \"m\"
+router_id = 7
+";
+
+const KEEPALIVED: &str = "vrrp_script s {
+ script \"/check one 'two words'\"
+ interval 3
+ weight -20
+}
+vrrp_instance i {
+ interface eth1
+ virtual_router_id 9
+ priority 1
+ virtual_ipaddress {
+  10.0.0.8/24 brd 10.0.0.255 dev eth2 label eth2:1
+ }
+ virtual_ipaddress_excluded {
+  10.0.0.7
+ }
+ track_script {
+  s weight 5
+ }
+ track_interface {
+  eth3
+ }
+}
+";
+
+fn cluster(text: &str) -> cluster::Cluster {
+    let source = Source { path: "outlast.toml".to_owned(), text: text.to_owned() };
+    let (cluster, findings) = cluster::parse(&source, 0);
+    assert_eq!(findings, []);
+    cluster.unwrap()
+}
+
+fn file() -> keepalived::Keepalived {
+    let source = Source { path: "keepalived.conf".to_owned(), text: KEEPALIVED.to_owned() };
+    let (file, findings) = keepalived::parse(&source, 0);
+    assert_eq!(findings, []);
+    file
+}
+
+fn eth0(_: IpAddr) -> Option<String> {
+    Some("eth0".to_owned())
+}
+
+/// Priority of the first virtual IP on each node.
+fn priorities(cluster: &cluster::Cluster, file: Option<&keepalived::Keepalived>) -> Vec<u8> {
+    let nodes = 0..cluster.nodes.len();
+    let of = |node| effective_vips(Some(cluster), file, Some(node), &eth0).unwrap();
+    nodes.filter_map(|node| of(node).first().map(|vip| vip.priority)).collect()
+}
+
+#[test]
+fn a_virtual_ip_of_the_cluster_file_is_complete() {
+    let cluster = cluster(&format!("{CLUSTER}{VIP}"));
+    let vips = effective_vips(Some(&cluster), None, Some(1), &eth0).unwrap();
+    expect![[r#"
+        [
+            Vip {
+                name: "v",
+                interface: "eth0",
+                router_id: 7,
+                priority: 150,
+                advert_interval: 1s,
+                starts_as_master: false,
+                preempt: false,
+                password: None,
+                addresses: [
+                    Address {
+                        ip: 10.0.0.9,
+                        prefix: 32,
+                        device: None,
+                        label: None,
+                        broadcast: None,
+                    },
+                ],
+                source: Some(
+                    10.0.0.2,
+                ),
+                unicast_peers: [],
+                track_interfaces: [],
+                track_scripts: [],
+                track_balancer: true,
+            },
+        ]
+    "#]]
+    .assert_debug_eq(&vips);
+}
+
+#[test]
+fn a_virtual_ip_of_keepaliveds_file_is_complete() {
+    let vips = effective_vips(None, Some(&file()), None, &|_| None).unwrap();
+    expect![[r#"
+        [
+            Vip {
+                name: "i",
+                interface: "eth1",
+                router_id: 9,
+                priority: 1,
+                advert_interval: 1s,
+                starts_as_master: false,
+                preempt: true,
+                password: None,
+                addresses: [
+                    Address {
+                        ip: 10.0.0.8,
+                        prefix: 24,
+                        device: Some(
+                            "eth2",
+                        ),
+                        label: Some(
+                            "eth2:1",
+                        ),
+                        broadcast: Some(
+                            10.0.0.255,
+                        ),
+                    },
+                    Address {
+                        ip: 10.0.0.7,
+                        prefix: 32,
+                        device: None,
+                        label: None,
+                        broadcast: None,
+                    },
+                ],
+                source: None,
+                unicast_peers: [],
+                track_interfaces: [
+                    "eth3",
+                ],
+                track_scripts: [
+                    Script {
+                        name: "s",
+                        command: [
+                            "/check",
+                            "one",
+                            "two words",
+                        ],
+                        interval: 3s,
+                        timeout: 3s,
+                        fall: 1,
+                        rise: 1,
+                        weight: 5,
+                        starts_failed: false,
+                        user: None,
+                        group: None,
+                    },
+                ],
+                track_balancer: false,
+            },
+        ]
+    "#]]
+    .assert_debug_eq(&vips);
+}
+
+#[test]
+fn the_order_makes_the_priorities() {
+    let text = format!("{CLUSTER}{VIP}");
+    assert_eq!(priorities(&cluster(&text), None), [200, 150, 100]);
+    let text = format!("{text}order = [\"c\", \"a\"]\n");
+    assert_eq!(priorities(&cluster(&text), None), [150, 200]);
+}
+
+#[test]
+fn nodes_that_share_keepaliveds_file_differ_by_their_order_or_by_what_they_say() {
+    assert_eq!(priorities(&cluster(CLUSTER), Some(&file())), [200, 150, 100]);
+    let text = CLUSTER.replace("[node.c]", "[node.c]\npriority = 250");
+    assert_eq!(priorities(&cluster(&text), Some(&file())), [200, 150, 250]);
+}
+
+#[test]
+fn unicast_goes_to_the_other_nodes() {
+    let cluster = cluster(&format!("{CLUSTER}{VIP}unicast = true\n"));
+    let vips = effective_vips(Some(&cluster), None, Some(1), &eth0).unwrap();
+    let peers: Vec<String> = vips[0].unicast_peers.iter().map(ToString::to_string).collect();
+    assert_eq!(peers, ["10.0.0.1", "10.0.0.3"]);
+}
+
+#[test]
+fn a_node_without_the_device_is_told_so() {
+    let cluster = cluster(&format!("{CLUSTER}{VIP}"));
+    let wrong = effective_vips(Some(&cluster), None, Some(0), &|_| None).unwrap_err();
+    assert_eq!(wrong, ["vip v: no interface of this node has 10.0.0.1"]);
+}
