@@ -43,8 +43,13 @@ impl ServerSet {
 
     /// The members in the order of the file.
     pub fn iter(&self) -> impl Iterator<Item = usize> {
-        let set = *self;
-        (0..MAX_SERVERS).filter(move |server| set.contains(*server))
+        self.0.into_iter().enumerate().flat_map(|(word, mut bits)| {
+            std::iter::from_fn(move || {
+                let lowest = bits.trailing_zeros() as usize;
+                bits &= bits.checked_sub(1)?;
+                Some(word * 64 + lowest)
+            })
+        })
     }
 
     /// The first in the order of the file.
@@ -61,5 +66,25 @@ impl FromIterator<usize> for ServerSet {
             set.insert(server);
         }
         set
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn members_come_in_the_order_of_the_file() {
+        let mut set: ServerSet = [255, 64, 0, 63, 3, 256, 1000].into_iter().collect();
+        assert_eq!(set.iter().collect::<Vec<_>>(), [0, 3, 63, 64, 255]);
+        assert_eq!(
+            (set.len(), set.first(), set.contains(64), set.contains(256)),
+            (5, Some(0), true, false)
+        );
+        set.remove(64);
+        set.remove(0);
+        set.remove(1000);
+        assert_eq!(set.iter().collect::<Vec<_>>(), [3, 63, 255]);
+        assert!(!set.is_empty() && ServerSet::EMPTY.is_empty());
     }
 }

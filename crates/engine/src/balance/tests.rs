@@ -304,6 +304,11 @@ fn there_is_no_second_connect_where_it_could_do_harm() {
     none(&adaptive("mode tcp; balance roundrobin", &["", ""]), "tcp");
     none(&adaptive("mode http; balance roundrobin", &["", "backup"]), "into backup");
     none(&adaptive("mode http; balance roundrobin", &[""]), "alone");
+    let backups = ["", "", "backup", "backup"];
+    let mut pool = adaptive("mode http; balance roundrobin; option allbackups", &backups);
+    pool.set(0, SUSPECT);
+    pool.set(1, SUSPECT);
+    assert_eq!(hedge(&pool, &figures, 2), None, "from backup to backup");
     let mut pool = adaptive("mode http; balance source", &["", ""]);
     none(&pool, "the client belongs there");
     pool.set(0, SUSPECT);

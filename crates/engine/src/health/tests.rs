@@ -142,6 +142,16 @@ proptest! {
     }
 }
 
+#[test]
+fn a_count_from_a_file_with_longer_rise_and_fall_changes_nothing_by_itself() {
+    let mut health = Health::new(&check(2, 2), Time::ZERO);
+    health.restore(true, 99);
+    assert!(health.is_up());
+    health.restore(false, 99);
+    assert!(!health.is_up());
+    assert_eq!(run(&mut health, "+"), "U");
+}
+
 fn seen(evidence: &[(u64, Evidence)]) -> Suspicion {
     let mut suspicion = Suspicion::new(true);
     for (when, evidence) in evidence {
