@@ -52,13 +52,16 @@ impl Code {
         })
     }
 
-    /// Every function with a body: its name, its first line and how many lines it has.
+    /// Every function with a body: its name, its first line and how many lines of code it has.
+    /// Blank lines, comments and the insides of strings are not code.
     pub(super) fn functions(&self) -> Vec<Function> {
         let mut functions = vec![];
         let mut waiting: Option<(String, usize)> = None;
         let mut open: Vec<Option<(String, usize)>> = vec![];
         let mut after_fn = None;
+        let mut code = vec![0]; // up to each line
         for (line, text) in self.lines() {
+            code.push(code[line - 1] + usize::from(!text.trim().is_empty()));
             for token in tokens(text) {
                 match token {
                     "fn" => after_fn = Some(line),
@@ -66,11 +69,8 @@ impl Code {
                     "{" => open.push(waiting.take()),
                     "}" => {
                         if let Some(Some((name, first))) = open.pop() {
-                            functions.push(Function {
-                                name,
-                                line: first,
-                                length: line - first + 1,
-                            });
+                            let length = code[line] - code[first - 1];
+                            functions.push(Function { name, line: first, length });
                         }
                     }
                     name if name.starts_with(is_word) => {
@@ -203,7 +203,7 @@ mod tests {
     #[test]
     fn functions_are_measured_from_their_name_to_their_brace() {
         let code = Code::strip(
-            "trait T { fn none(&self) -> [u8; 2]; }\nfn one() {}\nfn three(f: fn(u8)) -> [u8; 2] {\n  if x { y }\n}\n",
+            "trait T { fn none(&self) -> [u8; 2]; }\nfn one() {}\nfn three(f: fn(u8)) -> [u8; 2] {\n\n  // x\n  if x { y }\n}\n",
         );
         let lengths: Vec<_> =
             code.functions().into_iter().map(|f| (f.name, f.line, f.length)).collect();
