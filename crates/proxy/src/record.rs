@@ -29,8 +29,6 @@ pub(crate) struct LogRecord<'a> {
     pub(crate) status: Option<u16>,
     /// `B`: bytes sent to the client.
     pub(crate) bytes: u64,
-    /// `U`: bytes received from the client.
-    pub(crate) received: u64,
     /// Two letters in TCP lines, four in HTTP ones.
     pub(crate) termination: [u8; 4],
     /// `ac/fc/bc/sc`: sessions of process, frontend, backend, server, this one included.

@@ -160,9 +160,10 @@ impl Session {
     fn wake_at(&self, route: &Route) -> Time {
         let limits = &route.limits;
         let Some(txn) = &self.txn else {
-            return match self.phase {
-                Phase::Linger { until } => until,
-                _ => self.head_limit(limits),
+            return if let Phase::Linger { until } = self.phase {
+                until
+            } else {
+                self.head_limit(limits)
             };
         };
         match self.phase {

@@ -190,8 +190,8 @@ fn identity(global: &Global) -> Result<(Option<u32>, Option<u32>), Error> {
         Some(name) => Some(sys::rights::group(name).ok_or_else(|| Error::Unknown(name.clone()))?),
         None => None,
     };
-    let uid = global.uid.or(user.map(|(uid, _)| uid));
-    Ok((uid, global.gid.or(group).or(user.map(|(_, gid)| gid))))
+    let uid = global.uid.or_else(|| user.map(|(uid, _)| uid));
+    Ok((uid, global.gid.or(group).or_else(|| user.map(|(_, gid)| gid))))
 }
 
 /// Root of a user namespace: it has the name but not every number.

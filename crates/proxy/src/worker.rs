@@ -84,6 +84,7 @@ pub(crate) struct Core {
     pub(crate) turns: Vec<Key>,
     /// Connections ended: other listeners may accept again.
     pub(crate) ended: bool,
+    #[expect(clippy::vec_box, reason = "sessions hold boxes; moving the pointer is the point")]
     pub(crate) spare: Vec<Box<Transaction>>,
     /// Wall clock at `Time::ZERO`, in milliseconds.
     wall_origin: u64,

@@ -16,32 +16,8 @@ pub(crate) fn request(
 ) {
     put(out, &[head.verb.as_bytes(), b" ", head.target.as_bytes()]);
     out.extend_from_slice(if head.modern { b" HTTP/1.1\r\n" } else { b" HTTP/1.0\r\n" });
+    let has_forwarded = request_headers(head, program, out);
     let forward = program.forward_for.as_ref();
-    let mut has_forwarded = false;
-    let (mut has_length, mut has_host) = (false, false);
-    for header in head.headers {
-        match Known::of(header.name) {
-            Known::Connection => connection(header.value, out),
-            // Said twice alike (else the head was refused): once is enough.
-            Known::ContentLength if has_length => {}
-            Known::Host if has_host => {}
-            known => {
-                has_host |= known == Known::Host;
-                if program.request.deletes(header.name) {
-                    continue;
-                }
-                has_length |= known == Known::ContentLength;
-                has_forwarded |= forward.is_some_and(|f| f.name.eq_ignore_ascii_case(header.name));
-                // A list of equal lengths becomes one.
-                let value = if known == Known::ContentLength {
-                    tokens(header.value).next().unwrap_or(b"")
-                } else {
-                    header.value
-                };
-                line(header.name, value, out);
-            }
-        }
-    }
     out.extend_from_slice(&program.request.added);
     if let (Some(forward), Some(client)) = (forward, client)
         && forward.applies(client)
@@ -56,6 +32,31 @@ pub(crate) fn request(
         (true, false) | (false, true) => {}
     }
     out.extend_from_slice(b"\r\n");
+}
+
+/// Whether the client sent the header of `option forwardfor` itself.
+fn request_headers(head: &Request<'_, '_>, program: &Program, out: &mut Vec<u8>) -> bool {
+    let forward = program.forward_for.as_ref();
+    let mut has_forwarded = false;
+    let (mut has_length, mut has_host) = (false, false);
+    for header in head.headers {
+        let known = Known::of(header.name);
+        if known == Known::Connection {
+            connection(header.value, out);
+        } else if known == Known::ContentLength {
+            // Said twice alike (else the head was refused), or as a list: once is enough.
+            if !std::mem::replace(&mut has_length, true) {
+                line(header.name, tokens(header.value).next().unwrap_or(b""), out);
+            }
+        } else if known == Known::TransferEncoding {
+            line(header.name, header.value, out);
+        } else if !(known == Known::Host && has_host || program.request.deletes(header.name)) {
+            has_host |= known == Known::Host;
+            has_forwarded |= forward.is_some_and(|f| f.name.eq_ignore_ascii_case(header.name));
+            line(header.name, header.value, out);
+        }
+    }
+    has_forwarded
 }
 
 /// Writes a response's head for the client. `close`: this connection ends with it; `modern_client`:
@@ -77,15 +78,16 @@ pub(crate) fn response(
     let lengthless = chunked || status == 204 || interim;
     let mut has_length = false;
     for header in head.headers {
-        match Known::of(header.name) {
-            Known::Connection => connection(header.value, out),
-            Known::ContentLength if lengthless || has_length => {}
-            known => {
-                has_length |= known == Known::ContentLength;
-                if !edits.deletes(header.name) {
-                    line(header.name, header.value, out);
-                }
-            }
+        let known = Known::of(header.name);
+        let framing = matches!(known, Known::ContentLength | Known::TransferEncoding);
+        if known == Known::Connection {
+            connection(header.value, out);
+        } else if known == Known::ContentLength && (lengthless || has_length) {
+            continue;
+        } else if framing || !edits.deletes(header.name) {
+            // No rule takes the framing away: the client could not tell where the body ends.
+            has_length |= known == Known::ContentLength;
+            line(header.name, header.value, out);
         }
     }
     if !interim {

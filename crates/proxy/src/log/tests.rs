@@ -24,7 +24,6 @@ fn record(request_line: &[u8]) -> LogRecord<'_> {
         total: 6,
         status: Some(200),
         bytes: 56,
-        received: 70,
         termination: *b"----",
         connections: [5, 4, 3, 2],
         retries: 0,

@@ -50,7 +50,7 @@ impl Session {
             let seeker = self.seeker(txn, txn.called);
             match core.backends[txn.back].pick(&seeker, counters) {
                 Pick::Server(server) if !core.enter(txn.back, server) => {}
-                pick => return pick,
+                pick @ (Pick::Server(_) | Pick::Wait | Pick::None) => return pick,
             }
         }
         Pick::Wait
@@ -118,10 +118,7 @@ impl Session {
             txn.before = u32::try_from(queue.join(ticket)).unwrap_or(u32::MAX);
         }
         txn.queued = true;
-        let since = match self.phase {
-            Phase::Queued { since } => since,
-            _ => core.now,
-        };
+        let since = if let Phase::Queued { since } = self.phase { since } else { core.now };
         self.phase = Phase::Queued { since };
     }
 

@@ -264,7 +264,6 @@ impl Session {
             total,
             status: txn.status,
             bytes: txn.given,
-            received: txn.received,
             termination: [txn.ended[0], txn.ended[1], b'-', b'-'],
             connections: [
                 counters.process.current(),

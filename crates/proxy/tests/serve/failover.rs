@@ -175,10 +175,8 @@ fn database(first: &Server, second: &Server, check: &str) -> String {
 
 fn chosen(rig: &mut Rig, server: &str) -> Choice {
     let wanted = |report: &api::Report| matches!(report, api::Report::Choice(choice) if choice.server == server);
-    match rig.wait_for(wanted) {
-        api::Report::Choice(choice) => choice,
-        other => panic!("{other:?}"),
-    }
+    let api::Report::Choice(choice) = rig.wait_for(wanted) else { panic!("asked for a choice") };
+    choice
 }
 
 #[test]
