@@ -82,10 +82,10 @@ impl Cloud {
         for node in &mut self.nodes {
             node.plug_in()?;
         }
-        for node in &mut self.nodes {
-            node.revive(&self.files)?;
-        }
-        Ok(())
+        // A foreign node first: it takes longer to be there, and an election waits for nobody.
+        let (foreign, own): (Vec<_>, Vec<_>) =
+            self.nodes.iter_mut().partition(|node| node.software == Software::Stock);
+        foreign.into_iter().chain(own).try_for_each(|node| node.revive(&self.files))
     }
 
     pub(crate) fn revive_one(&mut self, node: usize) -> io::Result<()> {

@@ -24,6 +24,7 @@ pub struct Line {
     pub holder_after: Option<String>,
     pub moves: u32,
     pub two_writers: u32,
+    pub database_moves: u32,
     pub first_answer_ms: f64,
     pub back_at_ms: f64,
     pub failures: BTreeMap<String, u32>,
@@ -38,6 +39,7 @@ pub struct Promise {
     pub moves: Option<u32>,
     pub failed: Option<u32>,
     pub one_writer: bool,
+    pub database_moves: Option<u32>,
     pub first_answer_ms: Option<u32>,
 }
 
@@ -105,6 +107,8 @@ impl Line {
         assert!(self.first_answer_ms <= limit(self.promise.first_answer_ms), "start in {what}");
         assert!(self.moves <= self.promise.moves.unwrap_or(u32::MAX), "moves in {what}");
         assert!(self.failed <= self.promise.failed.unwrap_or(u32::MAX), "failures in {what}");
+        let database_moves = self.promise.database_moves.unwrap_or(u32::MAX);
+        assert!(self.database_moves <= database_moves, "database moves in {what}");
         assert!(!self.promise.one_writer || self.two_writers == 0, "writers in {what}");
     }
 }

@@ -22,9 +22,15 @@ pub(crate) const PROBE_EVERY: Duration = Duration::from_millis(10);
 /// Sender addresses in turn: an answer later than 50 probes (500 ms) would be taken for another's.
 const SENDERS: u8 = 50;
 const FIRST_SENDER: u8 = 201;
+/// A node that answers later may have got the question after the address had moved to it: busy
+/// processors deliver broadcasts one after the other.
+const AT_ONCE: Duration = Duration::from_millis(2);
 const PRIORITY: u8 = 19;
 /// Probes that say who holds the address at the end: 200 ms.
 const LAST_PROBES: usize = 20;
+
+/// Remembered probes: ten minutes, longer than any scenario.
+const MOST_PROBES: usize = 60_000;
 
 pub(crate) type Mac = [u8; 6];
 
@@ -32,7 +38,10 @@ pub(crate) type Mac = [u8; 6];
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Probe {
     pub(crate) at: Time,
+    /// Every node that answered.
     pub(crate) answers: Vec<Mac>,
+    /// How many of them answered within [`AT_ONCE`].
+    pub(crate) at_once: u32,
 }
 
 /// The record of a time.
@@ -42,10 +51,17 @@ pub(crate) struct Watched {
 }
 
 impl Watched {
-    /// Probes that more than one node answered.
+    fn push(&mut self, probe: Probe) {
+        if self.probes.len() >= MOST_PROBES {
+            self.probes.drain(..MOST_PROBES / 2);
+        }
+        self.probes.push(probe);
+    }
+
+    /// Probes that more than one node answered at once.
     #[must_use]
     pub(crate) fn doubles(&self) -> u32 {
-        count(self.probes.iter().filter(|p| p.answers.len() > 1))
+        count(self.probes.iter().filter(|p| p.at_once > 1))
     }
 
     /// How often another node answered than the one before.
@@ -162,7 +178,7 @@ fn probe_until_stopped(shared: &Shared, address: Ipv4Addr) -> io::Result<()> {
             sender = (sender + 1) % SENDERS;
             asked[usize::from(sender)] = Some(now);
             let mut watched = shared.watched.lock().unwrap_or_else(PoisonError::into_inner);
-            watched.probes.push(Probe { at: now, answers: Vec::new() });
+            watched.push(Probe { at: now, ..Probe::default() });
             drop(watched);
             socket.probe(Ipv4Addr::new(a, b, c, FIRST_SENDER + sender), address)?;
             due = now + PROBE_EVERY;
@@ -184,6 +200,7 @@ fn note(shared: &Shared, at: Time, mac: Mac) {
     let probe = watched.probes.iter_mut().rev().find(|p| p.at == at);
     if let Some(probe) = probe.filter(|p| !p.answers.contains(&mac)) {
         probe.answers.push(mac);
+        probe.at_once += u32::from(sys::clock::now().since(at) <= AT_ONCE);
     }
 }
 
@@ -245,6 +262,7 @@ mod tests {
         let probe = |macs: &&[u8]| Probe {
             at: Time::ZERO,
             answers: macs.iter().map(|last| [2, 0, 0, 0, 0, *last]).collect(),
+            at_once: u32::try_from(macs.len()).unwrap(),
         };
         Watched { probes: answers.iter().map(probe).collect() }
     }

@@ -45,5 +45,5 @@ fn a_missing_successor_is_noticed() {
 
 #[test]
 fn a_fail_back_is_noticed() {
-    bites("a_fail_back_is_noticed", "fail-back", "database-node-killed", "two databases");
+    bites("a_fail_back_is_noticed", "fail-back", "database-node-killed", "database moves");
 }

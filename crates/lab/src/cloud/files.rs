@@ -293,9 +293,8 @@ fn replacements(
         let word = line.split_whitespace().next()?;
         word.split('/').next()?.parse().ok()
     });
-    let special = |ip: &Ipv4Addr| ip.is_unspecified() || ip.is_loopback() && nodes.is_empty();
     for ip in bound.chain(held) {
-        if !nodes.contains(&ip) && !vips.contains(&ip) && !special(&ip) {
+        if !nodes.contains(&ip) && !vips.contains(&ip) && !ip.is_unspecified() {
             vips.push(ip);
         }
     }

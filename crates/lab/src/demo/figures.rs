@@ -31,6 +31,8 @@ pub(crate) struct Figures {
     pub(crate) moves: u32,
     /// Times a write was acknowledged by one database server while a session on another lived.
     pub(crate) two_writers: u32,
+    /// Changes of the database server that answers.
+    pub(crate) database_moves: u32,
     /// From the fault (or the start) to the first good answer.
     pub(crate) first_answer_ms: f64,
     /// Since when, counted from the fault, the longest outage was over.
@@ -88,6 +90,7 @@ impl Figures {
             figures.ports.insert(port.name(), line);
         }
         figures.two_writers = two_writers(run);
+        figures.database_moves = database_moves(run);
         figures.two_holders = watched.doubles();
         figures.moves = watched.moves();
         figures.holders = watched.holders_at_the_end();
@@ -158,6 +161,19 @@ fn two_writers(run: &Run) -> u32 {
     count(answers.iter().filter(|(server, at)| {
         lives.values().any(|(other, from, to)| other != server && from < at && at < to)
     }))
+}
+
+/// How often another server answered a short session than the one before.
+fn database_moves(run: &Run) -> u32 {
+    let short = run.samples.iter().filter(|s| s.port == Port::Database);
+    let mut answers: Vec<(Time, &str)> = short
+        .filter_map(|s| match &s.outcome {
+            Outcome::Answered(server) => Some((s.ended, server.as_str())),
+            Outcome::Failed(_) => None,
+        })
+        .collect();
+    answers.sort_unstable();
+    count(answers.windows(2).filter(|pair| pair[0].1 != pair[1].1))
 }
 
 fn count<T>(items: impl Iterator<Item = T>) -> u32 {

@@ -24,6 +24,8 @@ pub(crate) struct Promise {
     pub(crate) only_failure: Option<OnlyFailure>,
     /// No two database servers have live sessions at once.
     pub(crate) one_writer: bool,
+    /// Changes of the database server that answers, at most.
+    pub(crate) database_moves: Option<u32>,
     /// The first good answer comes this long after the start.
     pub(crate) first_answer_ms: Option<u32>,
 }
@@ -76,7 +78,10 @@ impl Promise {
             parts.push(format!("failures only {} at {} ms", only.status, only.at_ms));
         }
         if self.one_writer {
-            parts.push("1 database in use".into());
+            parts.push("never two databases in use".into());
+        }
+        if let Some(moves) = self.database_moves {
+            parts.push(format!("database moves <= {moves}"));
         }
         parts.push("0 double holders".into());
         parts.join(", ")
@@ -91,6 +96,8 @@ impl Promise {
         };
         misses.extend(over("outage", seen.outage_ms, self.outage_ms));
         misses.extend(over("moves", f64::from(seen.moves), self.moves));
+        let moves = f64::from(seen.database_moves);
+        misses.extend(over("database moves", moves, self.database_moves));
         misses.extend(over("failed", f64::from(seen.failed), self.failed));
         misses.extend(over("first answer", seen.first_answer_ms, self.first_answer_ms));
         if seen.two_holders > 0 {

@@ -56,6 +56,7 @@ const NOTHING: Promise = Promise {
     quick_from_ms: None,
     only_failure: None,
     one_writer: false,
+    database_moves: None,
     first_answer_ms: None,
 };
 
@@ -86,7 +87,8 @@ const fn outage(ms: u32) -> Promise {
 /// A node gone without a word: the file's advert interval of 1 s allows no better.
 const POWER_OFF: Promise =
     Promise { outage_ms: Some(3800), moves: Some(1), quick_after_outage: true, ..NOTHING };
-const UNNOTICED: Promise = Promise { moves: Some(0), failed: Some(0), ..NOTHING };
+const UNNOTICED: Promise =
+    Promise { moves: Some(0), failed: Some(0), database_moves: Some(0), ..NOTHING };
 
 pub(crate) const SCENARIOS: [Scenario; 16] = [
     row(
@@ -191,8 +193,8 @@ pub(crate) const SCENARIOS: [Scenario; 16] = [
         "SIGKILL of the database in use; it returns half-way",
         Fault::KillDatabase,
         &[Port::Database],
-        (10, 30),
-        Promise { one_writer: true, moves: Some(0), ..NOTHING },
+        (12, 30),
+        Promise { one_writer: true, database_moves: Some(1), moves: Some(0), ..NOTHING },
     ),
     row(
         "two-nodes-lost",

@@ -71,3 +71,11 @@ fn an_answer_of_another_server_during_a_session_means_two_writers() {
     let two = vec![write(1, 100, "node01"), write(2, 110, "node02"), write(1, 120, "node01")];
     assert_eq!(figures(&run(vec![], two), BOTH).two_writers, 1);
 }
+
+#[test]
+fn a_database_that_comes_back_into_use_has_moved_twice() {
+    let servers = ["node01", "node01", "node02", "node01"];
+    let samples =
+        (0..).zip(servers).map(|(n, server)| sample(Port::Database, 100 + n, 101 + n, Ok(server)));
+    assert_eq!(figures(&run(samples.collect(), vec![]), BOTH).database_moves, 2);
+}
