@@ -52,10 +52,12 @@ pub fn keepalived() -> String {
     };
     let _ = writeln!(
         page.text,
-        "## Other blocks\n\nNot run yet: {}, {}, and `vrrp_sync_group` with {}.",
+        "## Other blocks\n\nNot run yet: {}, {}, and `vrrp_sync_group` with {}.\n\n\
+         Accepted at the top of a file, nothing to do: {}.",
         names(&keepalived::OTHER_BLOCKS),
         names(&keepalived::TRACK_BLOCKS),
-        names(&keepalived::SYNC_GROUP_WORDS)
+        names(&keepalived::SYNC_GROUP_WORDS),
+        names(&keepalived::TOP_WORDS)
     );
     page.text.push_str("\nConditions (`@word`), parameters (`$NAME=`) and sequences (`~SEQ`) are ");
     page.text.push_str("not run yet either.\n");

@@ -316,12 +316,16 @@ fn known<'a>(
 fn nearest_network(addresses: &[IpAddr], nodes: &[Node], networks: usize) -> Option<usize> {
     let vip = addresses.first()?;
     let shared = |network: &usize| {
-        nodes.iter().filter_map(|node| node.addresses[*network]).map(|ip| common(vip, &ip)).max()
+        nodes
+            .iter()
+            .filter_map(|node| node.addresses[*network])
+            .map(|ip| shared_bits(vip, &ip))
+            .max()
     };
     (0..networks).rev().max_by_key(|network| shared(network))
 }
 
-fn common(a: &IpAddr, b: &IpAddr) -> u32 {
+fn shared_bits(a: &IpAddr, b: &IpAddr) -> u32 {
     match (a, b) {
         (IpAddr::V4(a), IpAddr::V4(b)) => (u32::from(*a) ^ u32::from(*b)).leading_zeros(),
         (IpAddr::V6(a), IpAddr::V6(b)) => (u128::from(*a) ^ u128::from(*b)).leading_zeros(),

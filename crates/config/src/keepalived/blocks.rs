@@ -238,11 +238,12 @@ pub(crate) const SCRIPT: &[Keyword<ScriptBlock>] = &[
 ];
 
 /// Blocks and single words at the top of a file that we do not run; nothing inside is looked at.
-pub(crate) const TOP: [&str; 20] = [
+pub(crate) const TOP: [&str; 23] = [
     "SSL",
     "bfd_instance",
     "garp_group",
     "include",
+    "include_check",
     "includea",
     "includeb",
     "includem",
@@ -251,7 +252,9 @@ pub(crate) const TOP: [&str; 20] = [
     "instance",
     "interface_up_down_delays",
     "linkbeat_interfaces",
+    "namespace_with_ipsets",
     "net_namespace",
+    "net_namespace_ipvs",
     "static_ipaddress",
     "static_routes",
     "static_rules",
@@ -263,6 +266,9 @@ pub(crate) const TOP: [&str; 20] = [
 
 /// The same for blocks that are also known by these names.
 pub(crate) const TOP_TRACKS: [&str; 3] = ["track_file", "track_process", "vrrp_track_process"];
+
+/// Words at the top of a file that change nothing for us, as in `global_defs`.
+pub(crate) const TOP_IDLE: [&str; 3] = ["child_wait_time", "linkbeat_use_polling", "use_pid_dir"];
 
 /// Words of `vrrp_sync_group`, which is read for its members only.
 pub(crate) const SYNC_GROUP: [&str; 16] = [

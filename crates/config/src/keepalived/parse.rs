@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use base::Span;
 
-use super::blocks::{GLOBAL, SCRIPT, SYNC_GROUP, TOP, TOP_TRACKS};
+use super::blocks::{GLOBAL, SCRIPT, SYNC_GROUP, TOP, TOP_IDLE, TOP_TRACKS};
 use super::{Instance, Keepalived, ScriptBlock, State, SyncGroup, instance, words};
 use crate::diagnostic::Diagnostic;
 use crate::guess;
@@ -67,6 +67,7 @@ fn top(first: &Word, read: &mut Keepalived, line: &mut Line<'_>) -> Result<(), D
             line.report(Diagnostic::not_yet(first.span, format!("`{text}`")));
             Ok(())
         }
+        text if TOP_IDLE.contains(&text) => Ok(()),
         text if text.starts_with(['@', '$', '~']) => {
             line.report(Diagnostic::not_yet(first.span, "a condition, parameter or sequence"));
             Ok(())
@@ -111,6 +112,11 @@ fn block<T>(
         let Some(first) = statement.words.first().cloned() else { continue };
         let mut inner = line.inner(statement);
         inner.take();
+        // `@name keyword`: the keyword holds on some nodes only.
+        let first = match conditional(&first, &mut inner) {
+            Some(next) => next,
+            None => continue,
+        };
         let result = match find(&[table], &first.text, None) {
             Some((row, _)) => read(row, target, &mut inner),
             None => Err(unknown(table, of, &first)),
@@ -120,6 +126,15 @@ fn block<T>(
         }
     }
     Ok(())
+}
+
+/// The keyword of a line, behind a condition if there is one.
+fn conditional(first: &Word, line: &mut Line<'_>) -> Option<Word> {
+    if !first.text.starts_with(['@', '$', '~']) {
+        return Some(first.clone());
+    }
+    line.report(Diagnostic::not_yet(first.span, "a condition, parameter or sequence"));
+    if first.text.starts_with('@') { line.take() } else { None }
 }
 
 fn unknown<T>(table: &[Keyword<T>], of: &str, word: &Word) -> Diagnostic {
