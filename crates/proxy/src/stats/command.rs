@@ -85,7 +85,7 @@ fn one(words: &[&str], level: &mut Level, desk: &mut Desk<'_>, out: &mut String)
         ["operator"] if *level < Level::Operator => out.push_str("Permission denied\n"),
         ["operator"] => *level = Level::Operator,
         ["show", rest @ ..] => show(words, rest, *level, desk, out),
-        ["get", "weight", target, ..] => servers::get_weight(target, desk.view, out),
+        ["get", "weight", target, ..] => servers::weight(target, desk.view, out),
         ["get", "weight"] => out.push_str("Require 'backend/server'.\n"),
         ["set", "server", ..] | ["set", "weight", ..] | ["disable" | "enable", "server", ..]
             if *level < Level::Admin =>

@@ -18,85 +18,160 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 const HAPROXY: &str = "/usr/sbin/haproxy";
 
 /// A port that nobody has now.
-fn free() -> u16 {
+pub(crate) fn free() -> u16 {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
-struct Bench {
+/// One program, its file, and the socket its log lines come to.
+pub(crate) struct Bench {
     text: String,
-    ports: Vec<(&'static str, u16)>,
+    proxies: &'static [&'static str],
+    ports: Vec<u16>,
     log: UdpSocket,
+    folder: PathBuf,
+    running: Option<Running>,
+}
+
+enum Running {
+    Ours(Channel),
+    Theirs(Child),
 }
 
 impl Bench {
-    fn new(server: u16, closed: u16) -> Self {
+    /// Both programs, running; none, after saying so, where there is no haproxy. In `file`, a proxy's
+    /// name in braces is its port, `{log}` the log's, `{folder}` a folder, `more` what else is named.
+    pub(crate) fn pair(
+        test: &str,
+        file: &str,
+        proxies: &'static [&'static str],
+        more: &[(&str, u16)],
+    ) -> Option<(Self, Self)> {
+        if !std::path::Path::new(HAPROXY).exists() {
+            skip(test, &format!("there is no {HAPROXY}"));
+            return None;
+        }
+        let new = |who: &str| Self::new(&format!("{test}-{who}"), file, proxies, more);
+        let (mut ours, mut theirs) = (new("ours"), new("theirs"));
+        ours.running = Some(Running::Ours(ours.start_ours()));
+        theirs.running = Some(Running::Theirs(theirs.start_haproxy()));
+        Some((ours, theirs))
+    }
+
+    fn new(name: &str, file: &str, proxies: &'static [&'static str], more: &[(&str, u16)]) -> Self {
+        let name = name.replace("::", "-");
+        let folder = std::env::temp_dir().join(format!("outlast-{name}-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
         let log = UdpSocket::bind("127.0.0.1:0").unwrap();
-        log.set_read_timeout(Some(PATIENCE / 4)).unwrap();
-        let ports: Vec<_> = PROXIES.iter().map(|name| (*name, free())).collect();
-        let mut text = FILE.to_owned();
-        let names = ports.iter().copied();
-        let more =
-            [("server", server), ("closed", closed), ("log", log.local_addr().unwrap().port())];
-        for (name, port) in names.chain(more) {
+        log.set_read_timeout(Some(PATIENCE / 2)).unwrap();
+        let ports: Vec<u16> = proxies.iter().map(|_| free()).collect();
+        let mut text = file.replace("{folder}", folder.to_str().unwrap());
+        let named = proxies.iter().copied().zip(ports.iter().copied());
+        let log_port = log.local_addr().unwrap().port();
+        for (name, port) in named.chain(more.iter().copied()).chain([("log", log_port)]) {
             text = text.replace(&format!("{{{name}}}"), &port.to_string());
         }
-        Self { text, ports, log }
+        Self { text, proxies, ports, log, folder, running: None }
     }
 
-    fn at(&self, name: &str) -> SocketAddr {
-        let port = self.ports.iter().find(|(known, _)| *known == name).unwrap().1;
-        SocketAddr::from(([127, 0, 0, 1], port))
+    pub(crate) fn at(&self, name: &str) -> SocketAddr {
+        let position = self.proxies.iter().position(|known| *known == name).unwrap();
+        SocketAddr::from(([127, 0, 0, 1], self.ports[position]))
     }
 
-    /// The lines of one case, masked.
-    fn run(&self, case: &Case) -> Vec<String> {
-        let mut stream = TcpStream::connect(self.at(case.to)).unwrap();
-        stream.set_read_timeout(Some(PATIENCE)).unwrap();
-        stream.write_all(case.send).unwrap();
-        match case.end {
-            End::HalfClose => {
-                stream.shutdown(Shutdown::Write).unwrap();
-                drop(stream.read_to_end(&mut Vec::new()));
-            }
-            End::AfterAnswer => {
-                let mut seen = Vec::new();
-                let mut buffer = [0; 1024];
-                while !seen.ends_with(b"ok") {
-                    let count = stream.read(&mut buffer).unwrap();
-                    assert!(count > 0, "closed after {:?}", String::from_utf8_lossy(&seen));
-                    seen.extend_from_slice(&buffer[..count]);
-                }
-            }
-            End::Wait => drop(stream.read_to_end(&mut Vec::new())),
-        }
-        drop(stream);
-        let line = || self.line().map_or_else(|| "no line".to_owned(), |line| masked(&line));
-        (0..case.lines).map(|_| line()).collect()
-    }
-
-    /// None: nothing came.
-    fn line(&self) -> Option<String> {
+    /// The next log line; none: nothing came.
+    pub(crate) fn line(&self) -> Option<String> {
         let mut buffer = [0; 4096];
         let count = self.log.recv(&mut buffer).ok()?;
         Some(String::from_utf8_lossy(&buffer[..count]).into_owned())
     }
+
+    /// Says something over the statistics socket `{folder}/stats`.
+    pub(crate) fn ask(&self, command: &str) -> String {
+        let end = sys::clock::now() + PATIENCE;
+        let mut stream = loop {
+            match UnixStream::connect(self.stats()) {
+                Ok(stream) => break stream,
+                Err(error) => assert!(sys::clock::now() < end, "no statistics socket: {error}"),
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        };
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream.write_all(format!("{command}\n").as_bytes()).unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        answer
+    }
+
+    fn stats(&self) -> PathBuf {
+        self.folder.join("stats")
+    }
+
+    /// This program's proxy, in a thread.
+    fn start_ours(&self) -> Channel {
+        let source = config::Source { path: "haproxy.cfg".to_owned(), text: self.text.clone() };
+        let (config, diagnostics) = config::haproxy::parse(&[source], 0);
+        let errors: Vec<_> =
+            diagnostics.iter().filter(|d| d.severity == config::Severity::Error).collect();
+        assert!(errors.is_empty(), "{errors:?}");
+        let options = sys::socket::Listen {
+            backlog: 64,
+            transparent: false,
+            reuse_port: false,
+            interface: None,
+        };
+        let bind = |name: &&str| {
+            let fd = sys::socket::listen_tcp(self.at(name), &options).unwrap();
+            (SocketName::Bind { proxy: (*name).to_owned(), index: 0 }, fd)
+        };
+        let mut sockets: Vec<(SocketName, OwnedFd)> = self.proxies.iter().map(bind).collect();
+        let stats = sys::socket::listen_unix(&self.stats(), Some(0o600)).unwrap();
+        sockets.push((SocketName::Stats { index: 0 }, stats));
+        let (supervisor, channel) = Channel::pair().unwrap();
+        std::thread::spawn(move || {
+            let setup =
+                outlast_proxy::Setup { start: start(), config, cluster: None, sockets, channel };
+            drop(outlast_proxy::run(setup));
+        });
+        let mut bytes = Vec::new();
+        api::encode(&Order::Activate, &mut bytes);
+        supervisor.send(&bytes, &[]).unwrap();
+        until_serving(&supervisor);
+        supervisor
+    }
+
+    fn start_haproxy(&self) -> Child {
+        let file = self.folder.join("haproxy.cfg");
+        std::fs::write(&file, &self.text).unwrap();
+        let process = Command::new(HAPROXY)
+            .args(["-db", "-f"])
+            .arg(&file)
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        // It answers once everything listens.
+        self.ask("show backend");
+        process
+    }
 }
 
-/// This program's proxy, in a thread.
-fn start_ours(bench: &Bench) -> Channel {
-    let source = config::Source { path: "haproxy.cfg".to_owned(), text: bench.text.clone() };
-    let (config, diagnostics) = config::haproxy::parse(&[source], 0);
-    assert!(diagnostics.iter().all(|d| d.severity != config::Severity::Error), "{diagnostics:?}");
-    let options =
-        sys::socket::Listen { backlog: 64, transparent: false, reuse_port: false, interface: None };
-    let sockets: Vec<(SocketName, OwnedFd)> = PROXIES
-        .iter()
-        .map(|name| {
-            let fd = sys::socket::listen_tcp(bench.at(name), &options).unwrap();
-            (SocketName::Bind { proxy: (*name).to_owned(), index: 0 }, fd)
-        })
-        .collect();
-    let start = api::Start {
+impl Drop for Bench {
+    fn drop(&mut self) {
+        match self.running.take() {
+            // Its threads end when the supervisor's side of the channel is gone.
+            Some(Running::Ours(channel)) => drop(channel),
+            Some(Running::Theirs(mut process)) => {
+                drop(process.kill());
+                drop(process.wait());
+            }
+            None => {}
+        }
+        drop(std::fs::remove_dir_all(&self.folder));
+    }
+}
+
+fn start() -> api::Start {
+    api::Start {
         mode: api::Mode::Strict,
         node: "node01".to_owned(),
         generation: 1,
@@ -109,27 +184,12 @@ fn start_ours(bench: &Bench) -> Channel {
         servers: Vec::new(),
         choices: Vec::new(),
         nodes: Vec::new(),
-    };
-    let (supervisor, channel) = Channel::pair().unwrap();
-    std::thread::spawn(move || {
-        let setup = outlast_proxy::Setup { start, config, cluster: None, sockets, channel };
-        drop(outlast_proxy::run(setup));
-    });
-    order(&supervisor, &Order::Activate);
-    until_serving(&supervisor);
-    supervisor
-}
-
-fn order(channel: &Channel, order: &Order) {
-    let mut bytes = Vec::new();
-    api::encode(order, &mut bytes);
-    channel.send(&bytes, &[]).unwrap();
+    }
 }
 
 fn until_serving(channel: &Channel) {
-    let poller = sys::poll::Poller::new().unwrap();
-    let fd = std::os::fd::AsFd::as_fd(channel);
-    poller.add(fd, 0, sys::poll::Interest::READ).unwrap();
+    let poller = Poller::new().unwrap();
+    poller.add(channel.as_fd(), 0, Interest::READ).unwrap();
     let end = sys::clock::now() + PATIENCE;
     let mut buffer = vec![0; api::MAX_MESSAGE];
     loop {
@@ -145,36 +205,11 @@ fn until_serving(channel: &Channel) {
     }
 }
 
-struct Killed(Child);
-
-impl Drop for Killed {
-    fn drop(&mut self) {
-        drop(self.0.kill());
-        drop(self.0.wait());
+fn skip(test: &str, reason: &str) {
+    let line = format!("SKIP {test}: {reason}\n");
+    drop(std::io::stderr().write_all(line.as_bytes()));
+    if let Some(path) = std::env::var_os("OUTLAST_SKIPS") {
+        let file = std::fs::OpenOptions::new().append(true).create(true).open(path);
+        drop(file.and_then(|mut file| file.write_all(line.as_bytes())));
     }
 }
-
-fn start_haproxy(bench: &Bench) -> Killed {
-    let file = std::env::temp_dir().join(format!("outlast-as-haproxy-{}.cfg", std::process::id()));
-    std::fs::write(&file, &bench.text).unwrap();
-    let process = Command::new(HAPROXY)
-        .args(["-db", "-f"])
-        .arg(&file)
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
-    let process = Killed(process);
-    let end = sys::clock::now() + PATIENCE;
-    while TcpStream::connect(bench.at("db_refused")).is_err() {
-        assert!(sys::clock::now() < end, "haproxy does not listen");
-        std::thread::sleep(Duration::from_millis(5));
-    }
-    // That connection is logged too.
-    let _ = bench.line();
-    drop(std::fs::remove_file(file));
-    process
-}
-
-const HAPROXY: &str = "/usr/sbin/haproxy";
-

@@ -1,22 +1,15 @@
-//! The same file and the same requests through this program and through Debian's haproxy: the log
-//! lines are the same but for moments, durations and ports.
+//! Requests and sessions.
 
 use std::io::{Read, Write};
-use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream, UdpSocket};
-use std::os::fd::OwnedFd;
-use std::process::{Child, Command, Stdio};
-use std::time::Duration;
+use std::net::{Shutdown, TcpListener, TcpStream};
 
-use api::{Order, Report, SocketName};
-use sys::channel::Channel;
-
-/// Longer than anything here takes on a loaded machine.
-const PATIENCE: Duration = Duration::from_secs(20);
+use crate::bench::{Bench, PATIENCE, free};
 
 const FILE: &str = "
 global
  log 127.0.0.1:{log} local1
  nbthread 1
+ stats socket {folder}/stats level admin
 defaults
  log global
  mode http
@@ -183,6 +176,32 @@ fn answer(stream: &mut TcpStream, head: &str) -> Option<()> {
     }
 }
 
+/// The lines of one case, masked.
+fn run(bench: &Bench, case: &Case) -> Vec<String> {
+    let mut stream = TcpStream::connect(bench.at(case.to)).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    stream.write_all(case.send).unwrap();
+    match case.end {
+        End::HalfClose => {
+            stream.shutdown(Shutdown::Write).unwrap();
+            drop(stream.read_to_end(&mut Vec::new()));
+        }
+        End::AfterAnswer => {
+            let mut seen = Vec::new();
+            let mut buffer = [0; 1024];
+            while !seen.ends_with(b"ok") {
+                let count = stream.read(&mut buffer).unwrap();
+                assert!(count > 0, "closed after {:?}", String::from_utf8_lossy(&seen));
+                seen.extend_from_slice(&buffer[..count]);
+            }
+        }
+        End::Wait => drop(stream.read_to_end(&mut Vec::new())),
+    }
+    drop(stream);
+    let line = || bench.line().map_or_else(|| "no line".to_owned(), |line| masked(&line));
+    (0..case.lines).map(|_| line()).collect()
+}
+
 /// Hides moments, durations, ports and the process. `-1` stays: it says how far a session got.
 fn masked(line: &str) -> String {
     let (header, text) = line.split_once("]: ").unwrap();
@@ -209,20 +228,15 @@ fn masked(line: &str) -> String {
 
 #[test]
 fn log_lines_are_those_of_the_real_haproxy() {
-    if !std::path::Path::new(HAPROXY).exists() {
-        skip("proxy::log_lines_are_those_of_the_real_haproxy", "there is no /usr/sbin/haproxy");
-        return;
-    }
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let server = listener.local_addr().unwrap().port();
     std::thread::spawn(move || serve(listener));
-    let closed = free();
-    let (ours, theirs) = (Bench::new(server, closed), Bench::new(server, closed));
-    let _supervisor = start_ours(&ours);
-    let _haproxy = start_haproxy(&theirs);
+    let test = "proxy::log_lines_are_those_of_the_real_haproxy";
+    let more = [("server", server), ("closed", free())];
+    let Some((ours, theirs)) = Bench::pair(test, FILE, &PROXIES, &more) else { return };
     let mut differences = Vec::new();
     for case in &CASES {
-        let (our, their) = (ours.run(case), theirs.run(case));
+        let (our, their) = (run(&ours, case), run(&theirs, case));
         if our != their {
             differences.push(format!("ours   {our:?}\ntheirs {their:?}\n"));
         }

@@ -18,6 +18,9 @@ const STATE_VERSION: &str = "1\n# be_id be_name srv_id srv_name srv_addr srv_op_
 const USAGE: &str = "usage: set server <backend>/<server> addr | agent | agent-addr | agent-port | \
     agent-send | check-addr | check-port | fqdn | health | ssl | state | weight\n";
 
+/// What haproxy shows as the health of a server without check.
+const DEFAULT_RISE: u32 = 2;
+
 pub(super) fn state(only: Option<&str>, desk: &Desk<'_>, out: &mut String) {
     let config = &desk.view.config;
     if only.is_some_and(|name| backend(desk.view, name).is_none()) {
@@ -47,15 +50,20 @@ fn write_state(
 ) {
     // SRV_ST_STOPPED, SRV_ST_RUNNING.
     let operational = if status.serves() { 2 } else { 0 };
-    // SRV_ADMF_FMAINT, SRV_ADMF_FDRAIN.
+    // SRV_ADMF_FMAINT, with SRV_ADMF_CMAINT if the file says so, SRV_ADMF_FDRAIN.
     let administrative = match status.admin {
         Admin::Ready => 0,
+        Admin::Maintenance if entry.disabled => 5,
         Admin::Maintenance => 1,
         Admin::Drain => 8,
     };
     let (check_status, result) = check_numbers(status);
     let check = entry.check.as_ref();
-    let health = check.map_or(0, |check| rows::health(status, check.rise, check.fall));
+    let health = match check {
+        _ if status.admin == Admin::Maintenance => 0,
+        Some(check) => rows::health(status, check.rise, check.fall),
+        None => DEFAULT_RISE,
+    };
     // CHK_ST_CONFIGURED, CHK_ST_ENABLED, CHK_ST_PAUSED.
     let check_state = match (check, status.admin) {
         (None, _) => 0,
@@ -80,7 +88,7 @@ fn write_state(
 
 /// haproxy's numbers of `HCHK_STATUS_*` and `CHK_RES_*`.
 fn check_numbers(status: &ServerStatus) -> (u8, u8) {
-    let Some(report) = &status.report else { return (if status.checked { 1 } else { 0 }, 0) };
+    let Some(report) = &status.report else { return (1, 0) };
     let check = match report.layer {
         Layer::Socket => 5,
         Layer::ConnectOk => 6,
@@ -94,7 +102,7 @@ fn check_numbers(status: &ServerStatus) -> (u8, u8) {
     (check, if report.passed { 3 } else { 2 })
 }
 
-pub(super) fn get_weight(target: &str, view: &View, out: &mut String) {
+pub(super) fn weight(target: &str, view: &View, out: &mut String) {
     match find(target, view) {
         Ok((proxy, server)) => {
             let weight = view.config.proxies[proxy].servers[server].weight;

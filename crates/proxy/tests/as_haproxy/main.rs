@@ -1,0 +1,6 @@
+//! The same file and the same events through this program and through Debian's haproxy: the log
+//! lines are the same but for moments, durations and ports.
+
+mod bench;
+mod checks;
+mod sessions;
