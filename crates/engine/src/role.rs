@@ -315,8 +315,7 @@ impl Roles {
         let process = self.processes.remove(at);
         match process.phase {
             // Whatever there was to conclude was concluded with the order.
-            Phase::Killed | Phase::Draining { .. } => {}
-            Phase::Ending { .. } => self.restart_mut(process.kind).at_once(now),
+            Phase::Killed | Phase::Draining { .. } | Phase::Ending { .. } => {}
             Phase::Running
             | Phase::Starting { .. }
             | Phase::Warm

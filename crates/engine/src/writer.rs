@@ -126,9 +126,7 @@ impl Writer {
     }
 
     fn is_better_than(&self, now: Present, told: Present) -> bool {
-        now.server != told.server
-            && self.usable.contains(now.server)
-            && !self.usable.contains(told.server)
+        self.usable.contains(now.server) && !self.usable.contains(told.server)
     }
 
     fn choose(&mut self, out: &mut Buffer<Action>) {

@@ -190,6 +190,7 @@ fn a_new_agent_believes_the_one_before_until_it_hears_for_itself() {
     assert_eq!(story.member.standing(1), Standing::Suspect);
     story.pass(500, &ALL);
     story.give(Input::Known { node: 1, standing: Standing::Suspect });
+    assert_eq!(story.member.standing(1), Standing::Alive, "what it heard itself counts more");
     story.check(expect_test::expect![[r#"
         1000 node 2 Suspect: no beat for 1 s on any network (management: never heard, storage: never heard)
         1750 node 1 Alive: its beats are back
@@ -391,6 +392,23 @@ fn a_beat_on_the_wire() {
     expect_test::expect!["01010000000000000005010e0e65e3e10c730200000000000000030002"]
         .assert_eq(&hex);
     assert_eq!(Beat::decode(&out[..length]), beat);
+}
+
+#[test]
+fn a_beat_that_cannot_be_read_says_nothing() {
+    let body = |count: u8, choices: usize| {
+        let mut body = vec![0; 11 + choices * 18];
+        (body[0], body[1], body[10]) = (1, 1, count);
+        Beat::decode(&body)
+    };
+    let readable = Beat { leaving: true, ..Beat::default() };
+    assert_eq!(body(0, 0), readable);
+    assert_eq!(body(16, 16).choices.len(), 16);
+    for (count, choices) in [(17, 17), (1, 0), (0, 1)] {
+        assert_eq!(body(count, choices), Beat::default(), "{count} {choices}");
+    }
+    assert_eq!(Beat::decode(&[2; 11]), Beat::default(), "another version");
+    assert_eq!(Beat::decode(&[]), Beat::default());
 }
 
 #[test]

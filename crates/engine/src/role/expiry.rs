@@ -73,8 +73,6 @@ impl Roles {
             self.kill(process.slot, now, out);
             if let Some(loss) = loss {
                 self.lost(now, process, loss, out);
-            } else if matches!(process.phase, Phase::Ending { .. }) {
-                self.restart_mut(process.kind).at_once(now);
             }
         }
     }

@@ -15,26 +15,22 @@ pub(super) struct Stop {
 
 impl Roles {
     pub(super) fn start_stop(&mut self, now: Time, drain: Duration, out: &mut Buffer<Action>) {
-        if let Some(stop) = &mut self.stop {
-            // Asked twice: whoever is impatient gets the end at once.
-            stop.drain = stop.drain.min(drain);
-            for at in 0..self.processes.len() {
-                let process = self.processes[at];
-                if let Phase::Draining { until } = process.phase {
-                    let until = until.min(now + drain);
-                    self.processes[at].phase = Phase::Draining { until };
-                }
+        for process in &mut self.processes {
+            if let Phase::Draining { until } = &mut process.phase {
+                *until = (*until).min(now + drain);
             }
+        }
+        if let Some(stop) = &mut self.stop {
+            // Asked twice: whoever is impatient gets the end sooner.
+            stop.drain = stop.drain.min(drain);
             return;
         }
         self.stop = Some(Stop { drain, done: false });
         self.reload = None;
         for at in 0..self.processes.len() {
             let process = self.processes[at];
-            if process.kind == Kind::Proxy
-                && !matches!(process.phase, Phase::Serving { .. })
-                && !process.is_dying()
-            {
+            let is_serving = matches!(process.phase, Phase::Serving { .. });
+            if process.kind == Kind::Proxy && !is_serving && !process.is_dying() {
                 self.kill(process.slot, now, out);
             }
         }

@@ -301,6 +301,14 @@ fn a_process_that_never_answered_is_not_called_frozen() {
 }
 
 #[test]
+fn a_proxy_that_serves_must_answer_from_the_first_ping_on() {
+    let mut story = Story::with_frozen(proxy_only(), vec![1]);
+    story.serve(1);
+    story.pass(300);
+    assert!(story.said.contains("300 lost Proxy 1: Frozen"), "{}", story.said);
+}
+
+#[test]
 fn a_supervisor_that_was_late_itself_accuses_nobody() {
     let mut story = Story::running(proxy_only());
     story.frozen.push(1);

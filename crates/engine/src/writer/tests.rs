@@ -87,6 +87,7 @@ fn only_the_holder_chooses_once_a_choice_was_told() {
 #[test]
 fn the_holder_goes_on_from_a_told_server_that_does_not_work_here() {
     check("hold +0 +1 2@9/0", "use 0@1/1; use 0@10/1");
+    check("hold +0 +1 1@9/0", "use 0@1/1; close 0, use 1@9/0");
     check("hold -0 2@9/0 +1", "use 2@9/0; close 2, use 1@10/1");
     check("+0 2@9/0", "use 0@1/1; close 0, use 2@9/0");
 }

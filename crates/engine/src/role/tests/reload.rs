@@ -63,21 +63,22 @@ fn a_configuration_whose_proxy_exits_leaves_the_old_one_in_force() {
 
 #[test]
 fn a_newer_configuration_replaces_one_on_its_way() {
-    let mut story = Story::running(proxy_only());
+    let mut story = Story::running(config());
     story.give(Input::Reload { generation: 2, vip: true, agent: false });
     story.give(Input::Reload { generation: 3, vip: false, agent: false });
-    story.give(Input::Ready { slot: 3 });
-    story.serve(4);
+    story.give(Input::Ready { slot: 5 });
+    story.serve(6);
     story.check(expect_test::expect![[r#"
-        20000 spawn Proxy 3 of 2, spare
-        20000 Kill { slot: 3 }
+        20000 spawn Proxy 5 of 2, spare
+        20000 Kill { slot: 5 }
         20000 ReloadFailed { generation: 2, loss: Superseded }
-        20000 spawn Proxy 4 of 3, spare
-        20000 Activate { slot: 4 }
+        20000 spawn Proxy 6 of 3, spare
+        20000 Activate { slot: 6 }
         20000 Reloaded { generation: 3 }
         20000 Drain { slot: 1 }
-        20000 Kill { slot: 2 }
-        20000 spawn Proxy 5 of 3, spare
+        20000 Retire { slot: 2 }
+        20000 Kill { slot: 4 }
+        20000 spawn Proxy 7 of 3, spare
     "#]]);
 }
 
@@ -138,5 +139,65 @@ fn without_a_proxy_a_configuration_is_in_force_at_once() {
         100 Retire { slot: 1 }
         2100 Kill { slot: 1 }
         2600 spawn Vip 3 of 2
+    "#]]);
+}
+
+#[test]
+fn while_a_new_configuration_comes_nobody_is_started_for_the_old_one() {
+    let mut story = Story::running(proxy_only());
+    story.give(Input::Reload { generation: 2, vip: false, agent: false });
+    story.give(Input::Exited { slot: 2 });
+    story.give(Input::Exited { slot: 1 });
+    story.pass(50);
+    story.serve(3);
+    story.check(expect_test::expect![[r#"
+        20000 spawn Proxy 3 of 2, spare
+        20000 lost Proxy 2: Exited
+        20000 lost Proxy 1: Exited
+        20000 tell Replacing
+        20050 Activate { slot: 3 }
+        20050 Reloaded { generation: 2 }
+        20050 spawn Proxy 4 of 2, spare
+        20050 tell Serving
+    "#]]);
+}
+
+#[test]
+fn if_the_new_configuration_fails_too_the_old_one_is_started_again() {
+    let mut story = Story::running(proxy_only());
+    story.give(Input::Reload { generation: 2, vip: false, agent: false });
+    story.give(Input::Exited { slot: 2 });
+    story.give(Input::Exited { slot: 1 });
+    story.give(Input::Exited { slot: 3 });
+    story.pass(50);
+    story.check(expect_test::expect![[r#"
+        20000 spawn Proxy 3 of 2, spare
+        20000 lost Proxy 2: Exited
+        20000 lost Proxy 1: Exited
+        20000 tell Replacing
+        20000 lost Proxy 3: Exited
+        20000 ReloadFailed { generation: 2, loss: Exited }
+        20010 spawn Proxy 4 of 1
+    "#]]);
+}
+
+#[test]
+fn a_good_configuration_ends_the_pause_of_a_bad_one() {
+    let mut story = Story::running(proxy_only());
+    for slot in 2..9 {
+        story.give(Input::Exited { slot });
+        story.pass(700);
+    }
+    story.said.clear();
+    story.give(Input::Exited { slot: 9 });
+    story.give(Input::Reload { generation: 2, vip: false, agent: false });
+    story.serve(10);
+    story.check(expect_test::expect![[r#"
+        24900 lost Proxy 9: Exited
+        24900 spawn Proxy 10 of 2, spare
+        24900 Activate { slot: 10 }
+        24900 Reloaded { generation: 2 }
+        24900 Drain { slot: 1 }
+        24900 spawn Proxy 11 of 2, spare
     "#]]);
 }
