@@ -160,6 +160,11 @@ pub(crate) fn parse(span: Span, line: &mut Line<'_>) -> Result<Vec<Bind>, Diagno
     let addresses = addresses(&word, line);
     let mut draft = Draft::default();
     options(KEYWORDS, "`bind`", &mut draft, line)?;
+    let addresses = addresses?;
+    let rights = draft.mode.is_some() || draft.user.is_some() || draft.group.is_some();
+    if rights && addresses.iter().any(|address| matches!(address, BindAddress::Unix(_))) {
+        line.report(Diagnostic::not_yet(span, "owner and mode of a proxy's unix socket"));
+    }
     let bind = |address| Bind {
         address,
         maxconn: draft.maxconn,
@@ -172,7 +177,7 @@ pub(crate) fn parse(span: Span, line: &mut Line<'_>) -> Result<Vec<Bind>, Diagno
         group: draft.group.clone(),
         span,
     };
-    Ok(addresses?.into_iter().map(bind).collect())
+    Ok(addresses.into_iter().map(bind).collect())
 }
 
 /// Reads what follows `stats socket`.

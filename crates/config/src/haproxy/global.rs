@@ -78,10 +78,6 @@ pub(crate) const KEYWORDS: &[Keyword<Draft>] = &[
         draft.global.node = Some(line.expect("a name")?.text);
         done(line)
     }),
-    now("pidfile", "<file>", "", "file with the number of the process", |draft, line| {
-        draft.global.pidfile = Some(path(line, "a file")?);
-        done(line)
-    }),
     now("presetenv", "<name> <value>", "", "sets a variable that is not set", |draft, line| {
         let (name, value) = (line.expect("a name")?.text, line.expect("a value")?.text);
         let unset = std::env::var_os(&name).is_none();
@@ -226,6 +222,7 @@ pub(crate) const KEYWORDS: &[Keyword<Draft>] = &[
     later("maxsessrate"),
     later("maxzlibmem"),
     later("no-quic"),
+    later("pidfile"),
     later("pp2-never-send-local"),
     later("resetenv"),
     later("server-state-base"),

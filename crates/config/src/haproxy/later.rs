@@ -54,6 +54,8 @@ pub(crate) const KEYWORDS: &[Keyword<Draft>] = &[
     later("log-format-sd").at(FRONT),
     later("max-keep-alive-queue").at(BACK),
     after("monitor fail", "... [if|unless <condition>]", conditional).at(FRONT_ONLY),
+    later("option abortonclose").at(BACK).no(),
+    later("option http-server-close").at(ALL).no(),
     later("option accept-invalid-http-request").at(FRONT).no(),
     later("option accept-invalid-http-response").at(BACK).no(),
     later("option checkcache").at(BACK).no(),

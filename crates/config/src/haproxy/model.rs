@@ -144,8 +144,6 @@ pub struct Proxy {
     pub disabled: bool,
     /// `option httpclose`: the connection ends with the answer.
     pub http_close: bool,
-    /// `option http-server-close`: the connection to the server ends with the answer.
-    pub server_close: bool,
     /// `description`: shown on the stats page.
     pub description: Option<String>,
     /// `log-tag` of this proxy.
@@ -154,8 +152,6 @@ pub struct Proxy {
     pub backlog: Option<u32>,
     /// `option log-health-checks`: every check that changes something is logged.
     pub log_health_checks: bool,
-    /// `option abortonclose`: a request whose client has gone leaves the queue.
-    pub abort_on_close: bool,
 }
 
 impl Proxy {
@@ -191,12 +187,10 @@ impl Proxy {
             monitor_uri: None,
             disabled: false,
             http_close: false,
-            server_close: false,
             description: None,
             log_tag: None,
             backlog: None,
             log_health_checks: false,
-            abort_on_close: false,
         }
     }
 

@@ -75,6 +75,9 @@ impl Draft {
             Chosen::Mysql(check) => CheckKind::Mysql(check),
         };
         proxy.stats = self.stats;
+        for bind in &mut proxy.binds {
+            bind.backlog = bind.backlog.or(proxy.backlog);
+        }
         proxy.default_backend = self.default_backend.map(|word| word.text);
         proxy
     }
@@ -194,10 +197,6 @@ pub(crate) const KEYWORDS: &[Keyword<Draft>] = &[
         Ok(())
     })
     .at(BACK_ONLY | STRICT),
-    flag("option abortonclose", "a request whose client has gone leaves the queue", |d| {
-        &mut d.proxy.abort_on_close
-    })
-    .at(BACK),
     flag("option allbackups", "all backup servers are used, not only the first", |d| {
         &mut d.proxy.all_backups
     })
@@ -211,12 +210,7 @@ pub(crate) const KEYWORDS: &[Keyword<Draft>] = &[
     })
     .at(FRONT),
     now("option forwardfor", FORWARD, "", "tells the server who asks", forward_for).at(ALL),
-    flag("option http-server-close", "a connection to the server for each request", |d| {
-        &mut d.proxy.server_close
-    })
-    .at(ALL),
-    now("option http-keep-alive", "", "", "undoes both options that close", |draft, line| {
-        draft.proxy.server_close = false;
+    now("option http-keep-alive", "", "", "undoes `option httpclose`", |draft, line| {
         draft.proxy.http_close = false;
         done(line)
     })

@@ -113,10 +113,7 @@ fn block<T>(
         let mut inner = line.inner(statement);
         inner.take();
         // `@name keyword`: the keyword holds on some nodes only.
-        let first = match conditional(&first, &mut inner) {
-            Some(next) => next,
-            None => continue,
-        };
+        let Some(first) = conditional(&first, &mut inner) else { continue };
         let result = match find(&[table], &first.text, None) {
             Some((row, _)) => read(row, target, &mut inner),
             None => Err(unknown(table, of, &first)),

@@ -281,12 +281,10 @@ fn the_corrected_file_is_parsed_completely() {
             monitor_uri: None,
             disabled: false,
             http_close: false,
-            server_close: false,
             description: None,
             log_tag: None,
             backlog: None,
             log_health_checks: false,
-            abort_on_close: false,
         }
     "#]]
     .assert_debug_eq(&read.proxies[1]);
