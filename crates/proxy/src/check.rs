@@ -113,11 +113,14 @@ impl Driver {
             let known = states.iter().find(|state| {
                 state.proxy == proxy.name && state.server == proxy.servers[target.server].name
             });
-            match known.map(|state| (state.check, state.count)) {
-                Some((api::ServerCheck::Up, count)) => target.health.restore(true, count),
-                Some((api::ServerCheck::Down, count)) => target.health.restore(false, count),
-                Some((api::ServerCheck::Maintenance, _)) => target.wanted = false,
-                Some((api::ServerCheck::Drain | api::ServerCheck::Unchecked, _)) | None => {}
+            let Some(state) = known else { continue };
+            target.wanted = state.check != api::ServerCheck::Maintenance;
+            match state.check {
+                api::ServerCheck::Up => target.health.restore(true, state.count),
+                api::ServerCheck::Down => target.health.restore(false, state.count),
+                api::ServerCheck::Maintenance
+                | api::ServerCheck::Drain
+                | api::ServerCheck::Unchecked => {}
             }
         }
     }

@@ -235,16 +235,23 @@ fn the_first_checks_are_spread_over_an_interval() {
 #[test]
 fn counting_goes_on_in_the_next_generation() {
     let mut run = one(nobody(), CheckKind::Tcp, Timeouts::default());
-    run.driver.restore(&[api::ServerState {
+    let mut state = api::ServerState {
         proxy: "api".to_owned(),
         server: "node01".to_owned(),
         check: api::ServerCheck::Down,
         suspect: false,
         why: String::new(),
         count: 1,
-    }]);
+    };
+    run.driver.restore(std::slice::from_ref(&state));
     assert!(!run.driver.is_up(0, 0));
     assert_eq!(run.driver.targets[0].health.count(), 1);
+    state.check = api::ServerCheck::Maintenance;
+    run.driver.restore(std::slice::from_ref(&state));
+    assert!(!run.driver.targets[0].wanted);
+    state.check = api::ServerCheck::Up;
+    run.driver.restore(std::slice::from_ref(&state));
+    assert!(run.driver.targets[0].wanted && run.driver.is_up(0, 0));
 }
 
 #[test]

@@ -74,13 +74,18 @@ impl Control {
                 let Some(state) = states.iter().find(same) else { continue };
                 status.why.clone_from(&state.why);
                 status.count = state.count;
-                match state.check {
-                    ServerCheck::Up => status.up = true,
-                    ServerCheck::Down => status.up = false,
-                    ServerCheck::Drain => status.admin = Admin::Drain,
-                    ServerCheck::Maintenance => status.admin = Admin::Maintenance,
-                    ServerCheck::Unchecked => {}
-                }
+                status.up = match state.check {
+                    ServerCheck::Up => true,
+                    ServerCheck::Down => false,
+                    ServerCheck::Drain | ServerCheck::Maintenance | ServerCheck::Unchecked => {
+                        status.up
+                    }
+                };
+                status.admin = match state.check {
+                    ServerCheck::Drain => Admin::Drain,
+                    ServerCheck::Maintenance => Admin::Maintenance,
+                    ServerCheck::Up | ServerCheck::Down | ServerCheck::Unchecked => Admin::Ready,
+                };
             }
         }
     }
