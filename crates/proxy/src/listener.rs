@@ -105,6 +105,11 @@ impl Worker {
         }
     }
 
+    /// Some listener does not accept, although it should.
+    pub(crate) fn is_starved(&self) -> bool {
+        self.is_active && self.listeners.iter().any(|listener| !listener.registered)
+    }
+
     /// A limit has room: listeners that stopped try again.
     pub(crate) fn accept_again(&mut self) {
         if !self.is_active {

@@ -53,12 +53,8 @@ pub enum Error {
     Rights(u32, u32, #[source] io::Error),
     #[error("cannot start a data thread")]
     Thread(#[source] io::Error),
-    #[error("cannot prepare a socket to listen on")]
-    Listener(#[source] io::Error),
     #[error("cannot wait for events")]
     Poll(#[source] io::Error),
-    #[error("a data thread died")]
-    Died,
 }
 
 /// The whole process: returns when the supervisor says so, when it is gone, or when drained.

@@ -162,6 +162,7 @@ impl Route {
             (ProxyKind::Frontend, None) => None,
             (ProxyKind::Listen | ProxyKind::Backend, _) => Some(front),
         };
+        let backend = backend.filter(|back| !proxies[*back].disabled);
         let other = backend.filter(|back| *back != front).map(|back| &proxies[back]);
         let (own, back) = (frontend.timeouts, other.unwrap_or(frontend).timeouts);
         let http_request = own.http_request.or(own.client);

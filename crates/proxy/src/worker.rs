@@ -179,8 +179,9 @@ impl Worker {
         if !self.core.later.is_empty() {
             return Some(Duration::ZERO);
         }
-        // Without sessions and kept connections there is nothing to look after.
-        let idle = self.sessions.is_empty() && self.core.links.is_empty();
+        // Without sessions, kept connections and listeners that stopped there is nothing to look
+        // after.
+        let idle = self.sessions.is_empty() && self.core.links.is_empty() && !self.is_starved();
         let tick = if idle { Time::NEVER } else { self.tick_at };
         let next = self.core.timers.next().min(tick);
         (next != Time::NEVER).then(|| next - self.core.now)

@@ -40,6 +40,20 @@ pub(crate) enum Chunk {
     LastLf,
 }
 
+/// What of a piece of text belongs to a body.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) struct Taken {
+    pub(crate) bytes: usize,
+    /// Of these, what HAProxy counts: without the lines between chunks, and one for the end mark.
+    pub(crate) payload: u64,
+}
+
+impl Taken {
+    const fn plain(bytes: usize) -> Self {
+        Self { bytes, payload: bytes as u64 }
+    }
+}
+
 /// The sender broke the chunk format.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) struct BadChunk;
@@ -64,29 +78,34 @@ impl Body {
     }
 
     /// How many of `bytes` still belong to this body.
-    pub(crate) fn advance(&mut self, bytes: &[u8]) -> Result<usize, BadChunk> {
+    pub(crate) fn advance(&mut self, bytes: &[u8]) -> Result<Taken, BadChunk> {
         match *self {
-            Self::Done => Ok(0),
-            Self::UntilClose => Ok(bytes.len()),
+            Self::Done => Ok(Taken::plain(0)),
+            Self::UntilClose => Ok(Taken::plain(bytes.len())),
             Self::Length(left) => {
                 let taken = take(left, bytes);
                 *self = Self::of_length(left - taken as u64);
-                Ok(taken)
+                Ok(Taken::plain(taken))
             }
-            Self::Chunked(mut chunk) => {
-                let mut at = 0;
-                while at < bytes.len() {
-                    let Some((next, taken)) = chunk.step(&bytes[at..])? else {
-                        *self = Self::Done;
-                        return Ok(at + 1);
-                    };
-                    chunk = next;
-                    at += taken;
-                }
-                *self = Self::Chunked(chunk);
-                Ok(at)
-            }
+            Self::Chunked(chunk) => self.advance_chunks(chunk, bytes),
         }
+    }
+
+    fn advance_chunks(&mut self, mut chunk: Chunk, bytes: &[u8]) -> Result<Taken, BadChunk> {
+        let mut taken = Taken { bytes: 0, payload: 0 };
+        while taken.bytes < bytes.len() {
+            let Some((next, count)) = chunk.step(&bytes[taken.bytes..])? else {
+                *self = Self::Done;
+                return Ok(Taken { bytes: taken.bytes + 1, payload: taken.payload + 1 });
+            };
+            if matches!(chunk, Chunk::Bytes(_)) {
+                taken.payload += count as u64;
+            }
+            chunk = next;
+            taken.bytes += count;
+        }
+        *self = Self::Chunked(chunk);
+        Ok(taken)
     }
 }
 
@@ -169,7 +188,7 @@ mod tests {
         let mut answers = (1..=bytes.len()).map(|piece| {
             let (mut body, mut total) = (Body::CHUNKED, 0);
             for part in bytes.chunks(piece) {
-                let taken = body.advance(part)?;
+                let taken = body.advance(part)?.bytes;
                 total += taken;
                 if body.is_done() {
                     return Ok(Some(total));
@@ -212,8 +231,8 @@ mod tests {
     #[test]
     fn a_length_ends_a_body() {
         let mut body = Body::of_length(5);
-        assert_eq!(body.advance(b"abc"), Ok(3));
-        assert_eq!(body.advance(b"defgh"), Ok(2));
+        assert_eq!(body.advance(b"abc").unwrap().bytes, 3);
+        assert_eq!(body.advance(b"defgh").unwrap().bytes, 2);
         assert!(body.is_done() && Body::of_length(0).is_done());
     }
 }

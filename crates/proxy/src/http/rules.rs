@@ -25,6 +25,8 @@ pub(crate) struct Edits {
     pub(crate) deleted: Vec<String>,
     /// Whole lines, ends included.
     pub(crate) added: Vec<u8>,
+    /// What HAProxy counts of the added lines.
+    pub(crate) weight: u64,
     /// The rules end in a refusal.
     pub(crate) deny: Option<u16>,
 }
@@ -83,7 +85,8 @@ impl Edits {
         let lines = added
             .iter()
             .flat_map(|(name, value)| [name, ": ", value, "\r\n"].concat().into_bytes());
-        Self { added: lines.collect(), deleted, deny }
+        let weight = added.iter().map(|(name, value)| (name.len() + value.len()) as u64).sum();
+        Self { added: lines.collect(), weight, deleted, deny }
     }
 
     pub(crate) fn deletes(&self, name: &str) -> bool {

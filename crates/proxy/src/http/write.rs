@@ -59,15 +59,46 @@ fn request_headers(head: &Request<'_, '_>, program: &Program, out: &mut Vec<u8>)
     has_forwarded
 }
 
-/// Writes a response's head for the client. `close`: this connection ends with it; `modern_client`:
-/// it speaks HTTP/1.1.
+/// What HAProxy counts for a first line beside its words, and for the end of the headers: its logs
+/// and statistics show the size of messages in its own memory, and alarms compare with that.
+const WEIGHT_OF_HEAD: u64 = 20 + 8 + 1;
+
+/// A request's head, as HAProxy counts it.
+pub(crate) fn weight(head: &Request<'_, '_>) -> u64 {
+    let kept = head.headers.iter().filter(|h| Known::of(h.name) != Known::Connection);
+    let headers: usize = kept.map(|header| header.name.len() + header.value.len()).sum();
+    WEIGHT_OF_HEAD + (head.verb.len() + head.target.len() + headers) as u64
+}
+
+/// A whole answer of the proxy's own, as HAProxy counts it.
+pub(crate) fn weight_of_text(text: &[u8]) -> u64 {
+    let (mut weight, mut rest) = (WEIGHT_OF_HEAD, text);
+    let mut first = true;
+    while let Some(end) = memchr::memchr(b'\n', rest) {
+        let line = &rest[..end];
+        rest = &rest[end + 1..];
+        if line.len() <= 1 {
+            break;
+        }
+        // The version and two blanks, or `: `; and the CR.
+        let around = if std::mem::take(&mut first) { 8 + 2 } else { 2 } + 1;
+        if !line.starts_with(b"connection:") {
+            weight += line.len().saturating_sub(around) as u64;
+        }
+    }
+    weight + rest.len() as u64
+}
+
+/// Writes a response's head for the client and returns its size as HAProxy counts it. `close`: this
+/// connection ends with it; `modern_client`: it speaks HTTP/1.1.
 pub(crate) fn response(
     head: &Response<'_, '_>,
     edits: &Edits,
     close: bool,
     modern_client: bool,
     out: &mut Vec<u8>,
-) {
+) -> u64 {
+    let mut weight = WEIGHT_OF_HEAD + 3 + head.reason.len() as u64;
     out.extend_from_slice(if head.modern { b"HTTP/1.1 " } else { b"HTTP/1.0 " });
     let status = head.status;
     let digit = |n: u16| b'0' + u8::try_from(n % 10).unwrap_or(0);
@@ -79,18 +110,24 @@ pub(crate) fn response(
     let mut has_length = false;
     for header in head.headers {
         let known = Known::of(header.name);
+        let size = (header.name.len() + header.value.len()) as u64;
         let framing = matches!(known, Known::ContentLength | Known::TransferEncoding);
         if known == Known::Connection {
+            let before = out.len();
             connection(header.value, out);
+            weight += (out.len() - before).saturating_sub(4) as u64;
         } else if known == Known::ContentLength && (lengthless || has_length) {
-            continue;
+            // HAProxy drops the length at the door if there are chunks, else at the exit.
+            weight += if chunked || has_length { 0 } else { size };
         } else if framing || !edits.deletes(header.name) {
             // No rule takes the framing away: the client could not tell where the body ends.
             has_length |= known == Known::ContentLength;
+            weight += size;
             line(header.name, header.value, out);
         }
     }
     if !interim {
+        weight += edits.weight;
         out.extend_from_slice(&edits.added);
         match (close, head.modern) {
             (true, true) => out.extend_from_slice(b"connection: close\r\n"),
@@ -101,6 +138,7 @@ pub(crate) fn response(
         }
     }
     out.extend_from_slice(b"\r\n");
+    weight
 }
 
 fn line(name: &str, value: &[u8], out: &mut Vec<u8>) {

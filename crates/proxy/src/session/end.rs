@@ -7,6 +7,7 @@ use crate::counters::{Count, Side};
 use crate::http::body::Body;
 use crate::http::head::Method;
 use crate::http::reply::Reply;
+use crate::http::write;
 use crate::record::LogRecord;
 use crate::worker::Core;
 
@@ -40,7 +41,8 @@ impl Session {
         let mut out = std::mem::take(&mut core.out);
         out.clear();
         reply.write(txn.close, txn.modern, txn.method == Method::Head, &mut out);
-        txn.given += out.len() as u64;
+        // What is not even a request is answered below the layer in which HAProxy counts.
+        txn.given += if reply.is_raw() { 0 } else { write::weight_of_text(&out) };
         self.txn = Some(txn);
         let alive = self.give(core, &out, false);
         core.out = out;
@@ -250,7 +252,7 @@ impl Session {
         let counters = &core.view.counters;
         let proxy = &counters.proxies[txn.back];
         let [request, waiting, connect, response, total] = self.times(core.now, txn);
-        let null = txn.received == 0 && txn.given == 0 && txn.status.is_none_or(|s| s == 400);
+        let null = txn.received == 0 && txn.given == 0;
         let record = LogRecord {
             client: self.peer,
             began_ms: core.wall_ms(self.began),

@@ -66,7 +66,8 @@ impl Session {
             return Step::Wait;
         }
         self.count_bad(core);
-        self.open_transaction(core);
+        let held = self.ahead.rest().len() as u64;
+        self.open_transaction(core).received = held;
         self.finish_early(core, *b"cR", Reply::Timeout)
     }
 
@@ -148,15 +149,15 @@ impl Session {
             self.txn = Some(txn);
             return self.refuse_body(core);
         };
-        txn.received = u64::try_from(request.length + taken).unwrap_or(0);
+        txn.received = write::weight(request) + taken.payload;
         let client = self.peer.map(|peer| peer.ip());
         let head = txn.request.space(&mut core.buffers);
         write::request(request, &route.program, client, route.program.close, head);
-        head.extend_from_slice(&rest[..taken]);
+        head.extend_from_slice(&rest[..taken.bytes]);
         let safe = matches!(request.method, Method::Head | Method::Idempotent);
         txn.replayable = safe && txn.up.is_done() && !request.upgrade;
         self.ahead.clear(&mut core.buffers);
-        self.ahead.push(&rest[taken..], &mut core.buffers);
+        self.ahead.push(&rest[taken.bytes..], &mut core.buffers);
         self.fresh = true;
         self.txn = Some(txn);
         self.answer_or_choose(core, request, route)
@@ -226,7 +227,7 @@ impl Session {
         let status = stats::page(&core.view, self.front, &ask, &mut page);
         txn.status = Some(status);
         txn.destination = Destination::Statistics;
-        txn.given = u64::try_from(page.len()).unwrap_or(0);
+        txn.given = write::weight_of_text(&page);
         let alive = self.give(core, &page, false);
         // A page may be large once; the thread shall not keep its size.
         core.out = Vec::new();
@@ -241,6 +242,10 @@ impl Session {
     fn refuse_body(&mut self, core: &mut Core) -> Step {
         let frontend = &core.view.counters.proxies[self.front].frontend;
         frontend.add(core.index, Count::RequestErrors, 1);
+        if let Some(txn) = &mut self.txn {
+            txn.line.clear();
+            txn.marks.request = None;
+        }
         self.finish_early(core, *b"PR", Reply::BadRequest)
     }
 

@@ -41,12 +41,12 @@ impl Session {
             };
             self.heard = core.now;
             let Ok(taken) = txn.up.advance(&scratch[..count]) else { return Up::BadChunk };
-            txn.received += taken as u64;
-            if taken < count {
-                self.ahead.push(&scratch[taken..count], &mut core.buffers);
+            txn.received += taken.payload;
+            if taken.bytes < count {
+                self.ahead.push(&scratch[taken.bytes..count], &mut core.buffers);
                 self.fresh = true;
             }
-            if !self.send_up(core, &scratch[..taken]) {
+            if !self.send_up(core, &scratch[..taken.bytes]) {
                 return Up::ServerBroke;
             }
         }

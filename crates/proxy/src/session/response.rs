@@ -100,8 +100,7 @@ impl Session {
         let edits = &core.shared.routes[self.front].program.response;
         let mut out = std::mem::take(&mut core.out);
         out.clear();
-        write::response(response, edits, false, txn.modern, &mut out);
-        txn.given += out.len() as u64;
+        txn.given += write::response(response, edits, false, txn.modern, &mut out);
         txn.answered = true;
         let alive = self.give(core, &out, false);
         core.out = out;
@@ -135,7 +134,7 @@ impl Session {
             || txn.method == Method::Connect && (200..300).contains(&response.status);
         let endless = response.body == Body::UntilClose;
         txn.close |= endless && !tunnel || core.view.is_draining();
-        txn.keep_link = response.keep_alive && !endless && taken == rest.len();
+        txn.keep_link = response.keep_alive && !endless && taken.bytes == rest.len();
         txn.status = Some(response.status);
         txn.marks.response = Some(core.now);
         txn.replayable = false;
@@ -156,13 +155,14 @@ impl Session {
         let close = txn.close && !tunnel;
         let mut out = std::mem::take(&mut core.out);
         out.clear();
-        write::response(response, &program.response, close, modern, &mut out);
-        txn.given += (out.len() + taken) as u64;
-        let alive = if taken <= COPIED {
-            out.extend_from_slice(&rest[..taken]);
+        let weight = write::response(response, &program.response, close, modern, &mut out);
+        txn.given += weight + taken.payload;
+        let body = &rest[..taken.bytes];
+        let alive = if body.len() <= COPIED {
+            out.extend_from_slice(body);
             self.give(core, &out, false)
         } else {
-            self.give(core, &out, true) && self.give(core, &rest[..taken], false)
+            self.give(core, &out, true) && self.give(core, body, false)
         };
         core.out = out;
         if !alive {
@@ -206,6 +206,9 @@ impl Session {
                     if up == Up::ClientEnd {
                         txn.up = Body::Done;
                     }
+                }
+                if up == Up::ClientEnd {
+                    self.note_end(*b"CD");
                 }
             }
         }
@@ -280,9 +283,9 @@ impl Session {
             };
             txn.heard = core.now;
             let Ok(taken) = txn.down.advance(&scratch[..count]) else { return Down::Truncated };
-            txn.keep_link &= taken == count;
-            txn.given += taken as u64;
-            if !self.give(core, &scratch[..taken], false) {
+            txn.keep_link &= taken.bytes == count;
+            txn.given += taken.payload;
+            if !self.give(core, &scratch[..taken.bytes], false) {
                 return Down::ClientBroke;
             }
         }
