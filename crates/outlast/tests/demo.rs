@@ -32,8 +32,8 @@ macro_rules! scenarios {
 
         #[test]
         fn every_scenario_is_tested_here() {
-            let output = std::process::Command::new(OUTLAST).args(["demo", "--list", "--json"]);
-            let list = { output }.output().unwrap();
+            let mut outlast = std::process::Command::new(OUTLAST);
+            let list = outlast.args(["demo", "--list", "--json"]).output().unwrap();
             assert!(list.status.success(), "a scenario has no numeric promise");
             let text = String::from_utf8(list.stdout).unwrap();
             let names: Vec<String> = text
@@ -99,7 +99,7 @@ fn a_plain_user_sees_the_table_and_is_not_judged() {
 /// A copy of the executable: the build folder may be closed to a plain user.
 fn where_everybody_may_look() -> std::path::PathBuf {
     let copy = std::env::temp_dir().join(format!("outlast-plain-{}", std::process::id()));
-    std::fs::copy(OUTLAST, &copy).unwrap();
+    std::fs::copy(OUTLAST, &copy).expect("the folder for temporary files can be written");
     copy
 }
 
