@@ -25,8 +25,6 @@ pub(crate) struct Edits {
     pub(crate) deleted: Vec<String>,
     /// Whole lines, ends included.
     pub(crate) added: Vec<u8>,
-    /// What HAProxy counts of the added lines.
-    pub(crate) weight: u64,
     /// The rules end in a refusal.
     pub(crate) deny: Option<u16>,
 }
@@ -85,8 +83,7 @@ impl Edits {
         let lines = added
             .iter()
             .flat_map(|(name, value)| [name, ": ", value, "\r\n"].concat().into_bytes());
-        let weight = added.iter().map(|(name, value)| (name.len() + value.len()) as u64).sum();
-        Self { added: lines.collect(), weight, deleted, deny }
+        Self { added: lines.collect(), deleted, deny }
     }
 
     pub(crate) fn deletes(&self, name: &str) -> bool {

@@ -89,7 +89,8 @@ pub(crate) fn weight_of_text(text: &[u8]) -> u64 {
     weight + rest.len() as u64
 }
 
-/// Writes a response's head for the client and returns its size as HAProxy counts it. `close`: this
+/// Writes a response's head for the client and returns its size as HAProxy counts it (before rules,
+/// without what was dropped at the door: `Connection`, and the length if there are chunks). `close`: this
 /// connection ends with it; `modern_client`: it speaks HTTP/1.1.
 pub(crate) fn response(
     head: &Response<'_, '_>,
@@ -116,18 +117,20 @@ pub(crate) fn response(
             let before = out.len();
             connection(header.value, out);
             weight += (out.len() - before).saturating_sub(4) as u64;
-        } else if known == Known::ContentLength && (lengthless || has_length) {
-            // HAProxy drops the length at the door if there are chunks, else at the exit.
-            weight += if chunked || has_length { 0 } else { size };
-        } else if framing || !edits.deletes(header.name) {
+            continue;
+        }
+        let spare = known == Known::ContentLength && (chunked || has_length);
+        weight += if spare { 0 } else { size };
+        if known == Known::ContentLength && (lengthless || has_length) {
+            continue;
+        }
+        if framing || !edits.deletes(header.name) {
             // No rule takes the framing away: the client could not tell where the body ends.
             has_length |= known == Known::ContentLength;
-            weight += size;
             line(header.name, header.value, out);
         }
     }
     if !interim {
-        weight += edits.weight;
         out.extend_from_slice(&edits.added);
         match (close, head.modern) {
             (true, true) => out.extend_from_slice(b"connection: close\r\n"),
