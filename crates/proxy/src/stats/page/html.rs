@@ -74,7 +74,7 @@ fn head(out: &mut String, view: &View, page: &StatsPage, options: &Options, now:
         api::Mode::Adaptive => "adaptive",
     };
     let version =
-        if page.hide_version { String::new() } else { format!(" {}", info::version(view)) };
+        if page.hide_version { String::new() } else { format!(" {}", env!("CARGO_PKG_VERSION")) };
     put(
         out,
         format_args!(
@@ -118,7 +118,12 @@ fn columns(out: &mut String) {
     out.push_str("</tr><tr>");
     for (_, names) in GROUPS {
         for (at, name) in names.iter().enumerate() {
-            let class = if at == 0 { " class=\"first\"" } else { "" };
+            let class = match (*name, at) {
+                ("Status", _) => " class=\"first state\"",
+                ("LastChk", _) => " class=\"state\"",
+                (_, 0) => " class=\"first\"",
+                _ => "",
+            };
             put(out, format_args!("<th{class}>{name}</th>"));
         }
     }
@@ -131,7 +136,11 @@ fn line(out: &mut String, view: &View, row: &Row, status: Option<&ServerStatus>)
         Kind::Backend => ("backend", "Backend".to_owned()),
         Kind::Server => ("server", escaped(row.value("svname"))),
     };
-    put(out, format_args!("<tr class=\"{kind}\"><th scope=\"row\">{name}</th>"));
+    let class = class(row.value("status"), status);
+    put(
+        out,
+        format_args!("<tr class=\"{kind}\"><th scope=\"row\"><i class=\"{class}\"></i>{name}</th>"),
+    );
     let numbers = [
         ["qcur", "qmax", "qlimit"].as_slice(),
         &["rate", "rate_max", "rate_lim"],
@@ -155,10 +164,9 @@ fn line(out: &mut String, view: &View, row: &Row, status: Option<&ServerStatus>)
     put(out, format_args!("<td>{downtime}</td><td></td></tr>\n"));
 }
 
-/// `Status` and `LastChk`.
-fn state(out: &mut String, view: &View, row: &Row, status: Option<&ServerStatus>) {
-    let word = row.value("status");
-    let class = match word {
+/// The colour of a row; the word beside it says the same.
+fn class(word: &str, status: Option<&ServerStatus>) -> &'static str {
+    match word {
         _ if status.is_some_and(|status| status.suspect && status.up) => "suspect",
         "UP" | "OPEN" => "up",
         "MAINT" | "DRAIN" | "STOP" => "out",
@@ -166,7 +174,13 @@ fn state(out: &mut String, view: &View, row: &Row, status: Option<&ServerStatus>
         _ if word.starts_with("UP") => "falling",
         _ if word.starts_with("DOWN ") => "rising",
         _ => "down",
-    };
+    }
+}
+
+/// `Status` and `LastChk`.
+fn state(out: &mut String, view: &View, row: &Row, status: Option<&ServerStatus>) {
+    let word = row.value("status");
+    let class = class(word, status);
     let since = row.value("lastchg").parse().map_or_else(|_| String::new(), age);
     let suspect = match status {
         Some(status) if status.suspect => {
