@@ -55,16 +55,18 @@ fn proofs(row: &str) -> impl Iterator<Item = (&str, &str)> {
     })
 }
 
-/// `crate::name`, or `crate::start_of_name*`.
+/// `crate::name`, or `crate::start_of_name*`; a line of a macro's table (`name: …`) counts too.
 fn test_exists(tree: &Tree, what: &str) -> bool {
     let Some((layer, name)) = what.split_once("::") else { return false };
     let wanted = match name.strip_suffix('*') {
-        Some(start) => format!("fn {start}"),
-        None => format!("fn {name}("),
+        Some(start) => [format!("fn {start}"), format!("\n    {start}")],
+        None => [format!("fn {name}("), format!("\n    {name}: ")],
     };
     let in_layer =
         |path: &str| path.strip_prefix("crates/").unwrap_or(path).starts_with(&format!("{layer}/"));
-    tree.files.iter().any(|file| in_layer(&file.path) && file.text.contains(&wanted))
+    tree.files
+        .iter()
+        .any(|file| in_layer(&file.path) && wanted.iter().any(|text| file.text.contains(text)))
 }
 
 /// File, line and name of every row of the demo's table: `"balancer-killed",` or `row("…",`.
