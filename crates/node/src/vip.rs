@@ -1,0 +1,392 @@
+//! The vip process: performs what `engine::vip` orders, on one real-time thread.
+//!
+//! ```text
+//!   adverts (IP 112) ─┐                        ┌─ addresses (netlink), gratuitous ARP
+//!   sealed messages ──┼─> engine::vip::Vip ──> ┼─ adverts, sealed messages
+//!   devices, scripts ─┤   one per instance     └─ Report::Vip, Report::Event
+//!   orders ───────────┘
+//! ```
+//! When the supervisor's end of the channel closes, the process hands over and ends: an address
+//! without a supervisor would stay with nobody to take it down.
+
+use std::io;
+use std::os::fd::AsFd;
+
+use api::{Change, MAX_MESSAGE, Order, Report, Standing, Start};
+use base::Time;
+use config::cluster::Cluster;
+use engine::Buffer;
+use engine::vip::{Action, Balancer, Input};
+use sys::channel::Channel;
+use sys::netlink::{Change as Device, Monitor, Netlink};
+use sys::poll::{Interest, Poller};
+
+use self::instance::Instance;
+use self::scripts::Scripts;
+use self::wire::Wire;
+use crate::files::Texts;
+use crate::launch::Interfaces;
+
+mod instance;
+pub(crate) mod rescue;
+mod scripts;
+mod tell;
+mod wire;
+
+/// Epoll tokens: the channel, the device monitor, then sockets, then scripts.
+const CHANNEL: u64 = 0;
+const MONITOR: u64 = 1;
+const SOCKETS: u64 = 16;
+const SCRIPTS: u64 = 1 << 32;
+/// Above the balancer and everything ordinary: a late advert costs all clients.
+const PRIORITY: u8 = 50;
+/// Packets read from one socket before the others get their turn.
+const BATCH: usize = 64;
+
+/// Why the process cannot work.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum VipError {
+    #[error("cannot watch sockets")]
+    Poll(#[source] io::Error),
+    #[error("cannot speak to the kernel about addresses")]
+    Netlink(#[source] io::Error),
+    #[error("{}", .0.join("; "))]
+    Config(Vec<String>),
+}
+
+pub(crate) fn run(channel: &Channel, start: Start, texts: Texts) -> Result<(), VipError> {
+    let mut driver = Driver::new(channel, &start, &texts)?;
+    // A plain user has neither right: the node then holds its addresses as well as it can.
+    let _ordinary = sys::schedule::realtime(PRIORITY);
+    let _swappable = sys::memory::lock_all();
+    driver.tell(&Report::Ready { generation: start.generation });
+    driver.begin(&start);
+    driver.serve()
+}
+
+struct Driver<'a> {
+    channel: &'a Channel,
+    poller: Poller,
+    netlink: Netlink,
+    monitor: Monitor,
+    instances: Vec<Instance>,
+    wire: Wire,
+    scripts: Scripts,
+    /// Names of nodes by position.
+    nodes: Vec<String>,
+    node: String,
+    breaks: Vec<api::Break>,
+    actions: Buffer<Action>,
+    bytes: Vec<u8>,
+    end: Option<End>,
+}
+
+/// How the process ends.
+#[derive(Clone, Copy, Eq, PartialEq)]
+enum End {
+    /// Release, hand over, go.
+    Stop,
+    /// A successor process has adopted everything.
+    Retire,
+}
+
+impl<'a> Driver<'a> {
+    fn new(channel: &'a Channel, start: &Start, texts: &Texts) -> Result<Self, VipError> {
+        let loaded = config::load(texts.sources());
+        let cluster = loaded.cluster.as_ref();
+        let named = |c: &Cluster| c.nodes.iter().position(|node| node.name == start.node);
+        let me = cluster.and_then(named);
+        let interfaces = Interfaces::read();
+        let vips = config::effective_vips(cluster, loaded.keepalived.as_ref(), me, &|address| {
+            interfaces.of(address)
+        })
+        .map_err(VipError::Config)?;
+        let poller = Poller::new().map_err(VipError::Poll)?;
+        poller.add(channel.as_fd(), CHANNEL, Interest::READ).map_err(VipError::Poll)?;
+        let monitor = Monitor::open().map_err(VipError::Netlink)?;
+        poller.add(monitor.as_fd(), MONITOR, Interest::READ).map_err(VipError::Poll)?;
+        let netlink = Netlink::open().map_err(VipError::Netlink)?;
+        // Without a shared secret there are only RFC timers.
+        let ours = (start.mode == api::Mode::Adaptive)
+            .then(|| Some((cluster?, me?, texts.secret.as_deref()?)))
+            .flatten();
+        let wire = Wire::new(&vips, ours);
+        let scripts = Scripts::new(&vips);
+        let context =
+            instance::Context { cluster, me, interfaces: &interfaces, ours: ours.is_some() };
+        let now = sys::clock::now();
+        let instances = (0..)
+            .zip(vips)
+            .map(|(number, vip)| {
+                let adopted = start.adopt.contains(&number);
+                Instance::new(number, vip, &context, &netlink, adopted, now)
+            })
+            .collect();
+        let nodes = cluster.map(|c| c.nodes.iter().map(|node| node.name.clone()).collect());
+        Ok(Self {
+            channel,
+            poller,
+            netlink,
+            monitor,
+            instances,
+            wire,
+            scripts,
+            nodes: nodes.unwrap_or_default(),
+            node: start.node.clone(),
+            breaks: start.breaks.clone(),
+            actions: Buffer::new(),
+            bytes: vec![0; MAX_MESSAGE],
+            end: None,
+        })
+    }
+
+    fn breaks(&self, what: api::Break) -> bool {
+        self.breaks.contains(&what)
+    }
+
+    /// What a process before this one may have left, then the first facts.
+    fn begin(&mut self, start: &Start) {
+        for instance in &self.instances {
+            if !start.adopt.contains(&instance.number) {
+                instance.remove_leftovers(&self.netlink);
+            }
+        }
+        self.wire.open_missing(&self.poller, sys::clock::now());
+        self.look_at_devices();
+        if self.breaks(api::Break::SecondHolder) {
+            for instance in &mut self.instances {
+                let _unable = instance.claim(&self.netlink);
+                instance.announce();
+            }
+        }
+        for number in 0..self.instances.len() {
+            self.step(number, Input::Timeout);
+        }
+    }
+
+    fn serve(&mut self) -> Result<(), VipError> {
+        let mut ready = Vec::with_capacity(32);
+        while self.end.is_none() {
+            let now = sys::clock::now();
+            let deadline = self.deadline();
+            let wait = (deadline != Time::NEVER).then(|| deadline.since(now));
+            self.poller.wait(&mut ready, wait).map_err(VipError::Poll)?;
+            for event in &ready {
+                match event.token {
+                    CHANNEL => self.orders(),
+                    MONITOR => self.devices(),
+                    token if token >= SCRIPTS => {}
+                    token => self.packets(token),
+                }
+            }
+            self.pass_time();
+        }
+        if self.end == Some(End::Stop) {
+            for number in 0..self.instances.len() {
+                self.step(number, Input::Stop);
+            }
+        }
+        self.scripts.kill();
+        Ok(())
+    }
+
+    fn deadline(&self) -> Time {
+        let machines = self.instances.iter().map(|instance| instance.machine.deadline()).min();
+        let machines = machines.unwrap_or(Time::NEVER);
+        machines.min(self.scripts.deadline()).min(self.wire.retry_at())
+    }
+
+    fn pass_time(&mut self) {
+        let now = sys::clock::now();
+        for number in 0..self.instances.len() {
+            if now >= self.instances[number].machine.deadline() {
+                self.step(number, Input::Timeout);
+            }
+        }
+        self.wire.open_missing(&self.poller, now);
+        while let Some(result) = self.scripts.next_result(&self.poller, now) {
+            let input = Input::Script { index: result.index, passed: result.passed };
+            self.step(result.instance, input);
+        }
+    }
+
+    fn step(&mut self, number: usize, input: Input<'_>) {
+        let now = sys::clock::now();
+        self.instances[number].machine.step(now, input, &mut self.actions);
+        self.perform(number, now);
+    }
+
+    /// Does what the machine ordered, in order; a refused address is told to it.
+    fn perform(&mut self, number: usize, began: Time) {
+        let actions: Buffer<Action> = std::mem::take(&mut self.actions);
+        let mut refused = false;
+        let held = self.instances[number].held;
+        for action in actions.iter() {
+            refused |= !self.act(number, *action);
+        }
+        let instance = &self.instances[number];
+        if instance.held != held {
+            let event = tell::event(instance, &self.node, &self.nodes, began);
+            self.tell(&Report::Event(event));
+        }
+        if refused {
+            self.instances[number].machine.step(began, Input::Refused, &mut self.actions);
+            self.perform(number, began);
+        }
+    }
+
+    /// False: the kernel did not take the addresses.
+    fn act(&mut self, number: usize, action: Action) -> bool {
+        let (no_burst, no_successor, two) = (
+            self.breaks(api::Break::ArpBurst),
+            self.breaks(api::Break::Successor),
+            self.breaks(api::Break::SecondHolder),
+        );
+        let instance = &mut self.instances[number];
+        match action {
+            Action::Claim => return instance.claim(&self.netlink),
+            Action::Release if two => {}
+            Action::Release => instance.release(&self.netlink),
+            Action::Announce if no_burst => {}
+            Action::Announce => instance.announce(),
+            Action::Advertise { priority: 0 } if no_successor => {}
+            Action::Advertise { priority } => self.wire.advertise(instance, priority),
+            Action::HandOver(_) if no_successor => {}
+            Action::HandOver(message) => self.wire.hand_over(message),
+            Action::Hello(message) => self.wire.hello(message),
+            Action::Report => {
+                let state = tell::state(instance);
+                self.tell(&Report::Vip(state));
+            }
+        }
+        true
+    }
+
+    fn orders(&mut self) {
+        loop {
+            match self.channel.receive(&mut self.bytes, &mut Vec::new()) {
+                Ok(0) => {
+                    self.end = Some(End::Stop);
+                    return;
+                }
+                Ok(length) => {
+                    if let Ok(order) = api::decode::<Order>(&self.bytes[..length]) {
+                        self.order(&order);
+                    }
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
+                Err(_) => {
+                    self.end = Some(End::Stop);
+                    return;
+                }
+            }
+        }
+    }
+
+    fn order(&mut self, order: &Order) {
+        match order {
+            Order::Ping(number) => self.tell(&Report::Pong(*number)),
+            Order::Stop => self.end = Some(End::Stop),
+            Order::Retire => self.end = Some(End::Retire),
+            Order::Change(Change::Balancer(state)) => {
+                let balancer = match state {
+                    api::BalancerState::Serving => Balancer::Serving,
+                    api::BalancerState::Replacing => Balancer::Replacing,
+                    api::BalancerState::Failed => Balancer::Failed,
+                };
+                self.step_all(Input::Balancer(balancer));
+            }
+            Order::Change(Change::Node(state)) => {
+                let gone = matches!(state.standing, Standing::Suspect | Standing::Left);
+                let position = self.nodes.iter().position(|name| *name == state.node);
+                let node = position.filter(|_| gone).and_then(|p| u16::try_from(p).ok());
+                if let Some(node) = node {
+                    self.step_all(Input::PeerLost { node });
+                }
+            }
+            // Not for this process, or known since the start.
+            Order::Change(
+                Change::Servers(_) | Change::Choice(_) | Change::Vip(_) | Change::Process(_),
+            )
+            | Order::Start(_)
+            | Order::Activate
+            | Order::Drain
+            | Order::Relay(..) => {}
+        }
+    }
+
+    fn step_all(&mut self, input: Input<'_>) {
+        for number in 0..self.instances.len() {
+            self.step(number, input);
+        }
+    }
+
+    fn packets(&mut self, token: u64) {
+        let mut buffer = [0; wire::LONGEST];
+        for _ in 0..BATCH {
+            let Some(heard) = self.wire.receive(token, &mut buffer) else { return };
+            for number in 0..self.instances.len() {
+                if let Some(input) = heard.for_instance(&self.instances[number], &self.wire) {
+                    self.step(number, input);
+                }
+            }
+        }
+    }
+
+    fn devices(&mut self) {
+        let mut lost = false;
+        while let Ok(Some(change)) = self.monitor.next() {
+            match change {
+                Device::Link { link, gone } => {
+                    self.wire.device_changed(&link.name, link.index, gone, &self.poller);
+                    let up = link.up && link.carrier && !gone;
+                    self.carrier(&link.name, Some(link.index).filter(|_| !gone), up);
+                }
+                Device::Address { address, gone: true } => {
+                    for number in 0..self.instances.len() {
+                        if self.instances[number].misses(address.ip) {
+                            self.step(number, Input::AddressLost);
+                        }
+                    }
+                }
+                // An own address may have come that a socket waits for.
+                Device::Address { gone: false, .. } => self.wire.try_soon(),
+                Device::Lost => lost = true,
+            }
+        }
+        if lost {
+            self.look_at_devices();
+        }
+    }
+
+    fn look_at_devices(&mut self) {
+        let Ok(links) = self.netlink.links() else { return };
+        let wanted: Vec<String> = self
+            .instances
+            .iter()
+            .flat_map(|instance| instance.devices().map(str::to_owned))
+            .collect();
+        for name in wanted {
+            let link = links.iter().find(|link| link.name == name);
+            let up = link.is_some_and(|link| link.up && link.carrier);
+            self.carrier(&name, link.map(|link| link.index), up);
+        }
+    }
+
+    fn carrier(&mut self, device: &str, index: Option<u32>, up: bool) {
+        for number in 0..self.instances.len() {
+            self.instances[number].device_changed(device, index);
+            let tracked: Vec<usize> = self.instances[number].positions(device).collect();
+            for interface in tracked {
+                self.step(number, Input::Carrier { interface, up });
+            }
+        }
+    }
+
+    /// A report that the supervisor does not take now is repeated by the next change.
+    fn tell(&self, report: &Report) {
+        let mut bytes = Vec::with_capacity(512);
+        api::encode(report, &mut bytes);
+        let _unheard = self.channel.send(&bytes, &[]);
+    }
+}

@@ -1,0 +1,181 @@
+//! One instance with what it needs of the kernel.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr};
+
+use base::Time;
+use config::cluster::Cluster;
+use config::vip::Address;
+use engine::vip::{Config, Peer, Vip};
+use sys::arp;
+use sys::netlink::{AddressOptions, Netlink};
+
+use crate::launch::Interfaces;
+
+/// What all instances of a node share.
+pub(super) struct Context<'a> {
+    pub(super) cluster: Option<&'a Cluster>,
+    pub(super) me: Option<usize>,
+    pub(super) interfaces: &'a Interfaces,
+    /// There are nodes of our own to talk to.
+    pub(super) ours: bool,
+}
+
+pub(super) struct Instance {
+    /// Position in the effective configuration.
+    pub(super) number: u16,
+    pub(super) vip: config::vip::Vip,
+    pub(super) source: Ipv4Addr,
+    pub(super) machine: Vip,
+    /// Whether the addresses are on this node, as far as was ordered.
+    pub(super) held: bool,
+    /// Devices by name: their number in the kernel.
+    indexes: BTreeMap<String, u32>,
+    speakers: BTreeMap<String, arp::Socket>,
+}
+
+impl Instance {
+    pub(super) fn new(
+        number: u16,
+        vip: config::vip::Vip,
+        context: &Context<'_>,
+        netlink: &Netlink,
+        adopted: bool,
+        now: Time,
+    ) -> Self {
+        let links = netlink.links().unwrap_or_default();
+        let indexes: BTreeMap<String, u32> =
+            links.into_iter().map(|link| (link.name, link.index)).collect();
+        let first = indexes.get(&vip.interface).and_then(|index| {
+            let addresses = netlink.addresses().ok()?;
+            let own = |ip: IpAddr| !vip.addresses.iter().any(|address| address.ip == ip);
+            addresses.iter().find_map(|address| match address.ip {
+                IpAddr::V4(ip) if address.index == *index && own(address.ip) => Some(ip),
+                IpAddr::V4(_) | IpAddr::V6(_) => None,
+            })
+        });
+        // Without an address there is nothing to send from; adverts then come from nowhere and are
+        // heard by nobody, and the carrier or the operator brings the address later.
+        let source = vip.source.or(first).unwrap_or(Ipv4Addr::UNSPECIFIED);
+        let node = context.me.and_then(|me| u16::try_from(me).ok()).unwrap_or(0);
+        let config = Config {
+            vip: vip.clone(),
+            node,
+            source,
+            network: network_of(&vip.interface, context),
+            peers: if context.ours { peers(context) } else { Vec::new() },
+            adopted,
+        };
+        let machine = Vip::new(config, now);
+        Self { number, vip, source, machine, held: adopted, indexes, speakers: BTreeMap::new() }
+    }
+
+    /// Devices whose carrier matters, the instance's own first.
+    pub(super) fn devices(&self) -> impl Iterator<Item = &str> {
+        let tracked = self.vip.track_interfaces.iter().map(String::as_str);
+        std::iter::once(self.vip.interface.as_str()).chain(tracked)
+    }
+
+    /// Where a device stands in that list.
+    pub(super) fn positions(&self, device: &str) -> impl Iterator<Item = usize> {
+        self.devices().enumerate().filter(move |(_, name)| *name == device).map(|(n, _)| n)
+    }
+
+    /// A device is new, or gone: what was opened on the old one is of no use.
+    pub(super) fn device_changed(&mut self, device: &str, index: Option<u32>) {
+        if self.indexes.get(device).copied() != index {
+            self.speakers.remove(device);
+            match index {
+                Some(index) => drop(self.indexes.insert(device.to_owned(), index)),
+                None => drop(self.indexes.remove(device)),
+            }
+        }
+    }
+
+    /// Whether an address that is gone should be here.
+    pub(super) fn misses(&self, ip: IpAddr) -> bool {
+        self.machine.holding() && self.vip.addresses.iter().any(|address| address.ip == ip)
+    }
+
+    fn device<'a>(&'a self, address: &'a Address) -> &'a str {
+        address.device.as_deref().unwrap_or(&self.vip.interface)
+    }
+
+    fn index(&self, address: &Address) -> Option<u32> {
+        self.indexes.get(self.device(address)).copied()
+    }
+
+    /// Puts the addresses on their devices; false when the kernel refuses one.
+    pub(super) fn claim(&mut self, netlink: &Netlink) -> bool {
+        self.held = true;
+        let mut taken = true;
+        for address in &self.vip.addresses {
+            let options =
+                AddressOptions { label: address.label.as_deref(), broadcast: address.broadcast };
+            let added = self
+                .index(address)
+                .map(|index| netlink.add_address(index, address.ip, address.prefix, options));
+            taken &= matches!(added, Some(Ok(_)));
+        }
+        taken
+    }
+
+    pub(super) fn release(&mut self, netlink: &Netlink) {
+        self.held = false;
+        for address in &self.vip.addresses {
+            if let Some(index) = self.index(address) {
+                // Gone already, or with its device.
+                let _absent = netlink.delete_address(index, address.ip, address.prefix);
+            }
+        }
+    }
+
+    /// Addresses that a process before this one left behind; an owner's are its own.
+    pub(super) fn remove_leftovers(&self, netlink: &Netlink) {
+        const OWNER: u8 = 255;
+        if self.vip.priority != OWNER {
+            for address in &self.vip.addresses {
+                let _unable = netlink.delete_everywhere(address.ip);
+            }
+        }
+    }
+
+    /// Tells the neighbours, once.
+    pub(super) fn announce(&mut self) {
+        for address in &self.vip.addresses {
+            let device = address.device.as_deref().unwrap_or(&self.vip.interface);
+            if !self.speakers.contains_key(device)
+                && let Ok(socket) = arp::Socket::open(device)
+            {
+                self.speakers.insert(device.to_owned(), socket);
+            }
+            let Some(socket) = self.speakers.get(device) else { continue };
+            // A device that is down has no neighbours.
+            let _unheard = match address.ip {
+                IpAddr::V4(ip) => socket.announce(ip),
+                IpAddr::V6(ip) => socket.announce_v6(ip),
+            };
+        }
+    }
+}
+
+/// The cluster's network that is on the interface.
+fn network_of(interface: &str, context: &Context<'_>) -> Option<u8> {
+    let node = context.cluster?.nodes.get(context.me?)?;
+    let on = |address: &Option<IpAddr>| {
+        address.and_then(|address| context.interfaces.of(address)).as_deref() == Some(interface)
+    };
+    node.addresses.iter().position(on).and_then(|position| u8::try_from(position).ok())
+}
+
+fn peers(context: &Context<'_>) -> Vec<Peer> {
+    let Some(cluster) = context.cluster else { return Vec::new() };
+    let others =
+        (0..).zip(&cluster.nodes).filter(|(node, _)| Some(usize::from(*node)) != context.me);
+    others
+        .map(|(node, other): (u16, _)| Peer {
+            node,
+            addresses: other.addresses.iter().flatten().copied().collect(),
+        })
+        .collect()
+}

@@ -1,0 +1,87 @@
+//! The machine's words in those of `api`.
+
+use api::{Event, VipCause, VipRole, VipState};
+use base::Time;
+use engine::vip::{Cause, Role};
+
+use super::instance::Instance;
+
+pub(super) fn state(instance: &Instance) -> VipState {
+    let machine = &instance.machine;
+    VipState {
+        instance: instance.number,
+        role: match machine.role() {
+            Role::Backup => VipRole::Backup,
+            Role::Master => VipRole::Master,
+            Role::Fault => VipRole::Fault,
+        },
+        holding: machine.holding(),
+        successor: machine.successor(),
+        cause: machine.cause().map(cause),
+        term: machine.term(),
+    }
+}
+
+fn cause(cause: Cause) -> VipCause {
+    match cause {
+        Cause::Silence => VipCause::Silence,
+        Cause::Goodbye => VipCause::Goodbye,
+        Cause::Named => VipCause::Named,
+        Cause::Stronger => VipCause::Stronger,
+        Cause::Stalled => VipCause::Stalled,
+        Cause::Script => VipCause::Script,
+        Cause::Carrier => VipCause::Carrier,
+        Cause::Balancer => VipCause::Balancer,
+        Cause::Refused => VipCause::Refused,
+        Cause::Stopping => VipCause::Stopping,
+        Cause::Adopted => VipCause::Adopted,
+    }
+}
+
+/// What was seen, in words.
+fn evidence(cause: Option<Cause>) -> &'static str {
+    match cause {
+        Some(Cause::Silence) => "nobody advertised for the master-down interval",
+        Some(Cause::Goodbye) => "the holder said goodbye",
+        Some(Cause::Named) => "the holder named this node",
+        Some(Cause::Stronger) => "a stronger node stands for the address",
+        Some(Cause::Stalled) => "this process did not run for as long as others wait",
+        Some(Cause::Script) => "a check script failed",
+        Some(Cause::Carrier) => "a tracked interface has no carrier",
+        Some(Cause::Balancer) => "the balancer of this node does not serve",
+        Some(Cause::Refused) => "the kernel did not take the address",
+        Some(Cause::Stopping) => "the program ends",
+        Some(Cause::Adopted) => "taken over from the process before",
+        None => "",
+    }
+}
+
+/// The addresses came or went.
+pub(super) fn event(instance: &Instance, node: &str, nodes: &[String], began: Time) -> Event {
+    let addresses: Vec<String> =
+        instance.vip.addresses.iter().map(|address| address.ip.to_string()).collect();
+    let addresses = addresses.join(", ");
+    let successor = instance.machine.successor().and_then(|node| nodes.get(usize::from(node)));
+    let (what, decision, action) = if instance.held {
+        let action = format!("{addresses} on {}, neighbours told", instance.vip.interface);
+        ("vip-claimed", "hold the address".to_owned(), action)
+    } else {
+        let decision = match successor {
+            Some(name) => format!("let go; {name} is named"),
+            None => "let go; nobody is there to be named".to_owned(),
+        };
+        ("vip-released", decision, format!("{addresses} removed, goodbye said"))
+    };
+    let took = sys::clock::now().since(began).as_micros();
+    Event {
+        at_ms: sys::clock::wall_ms(),
+        node: node.to_owned(),
+        what: what.to_owned(),
+        object: format!("vip/{}", instance.vip.name),
+        evidence: evidence(instance.machine.cause()).to_owned(),
+        decision,
+        action,
+        took_us: u64::try_from(took).unwrap_or(u64::MAX),
+        ..Event::default()
+    }
+}

@@ -1,0 +1,305 @@
+//! Adverts on interfaces, sealed messages on the cluster's networks.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::os::fd::{AsFd, OwnedFd};
+use std::time::Duration;
+
+use base::Time;
+use config::cluster::Cluster;
+use engine::packet::{Kind, MAX_PACKET, Replay, Seal};
+use engine::vip::packet::{self, MAX_LENGTH};
+use engine::vip::{Advert, HandOver, Hello, Input};
+use sys::poll::{Interest, Poller};
+use sys::vrrp;
+
+use super::SOCKETS;
+use super::instance::Instance;
+
+/// No packet of either kind is longer.
+pub(super) const LONGEST: usize = 2048;
+/// How often a socket whose device or address is missing is tried again.
+const RETRY: Duration = Duration::from_secs(1);
+
+pub(super) struct Wire {
+    interfaces: Vec<Interface>,
+    sealed: Option<Sealed>,
+    retry_at: Time,
+}
+
+struct Interface {
+    name: String,
+    multicast: bool,
+    /// The device's number when the socket was opened.
+    index: Option<u32>,
+    socket: Option<vrrp::Socket>,
+}
+
+struct Sealed {
+    seal: Seal,
+    replay: Replay,
+    me: u16,
+    port: u16,
+    networks: Vec<Network>,
+}
+
+struct Network {
+    own: Option<IpAddr>,
+    peers: Vec<SocketAddr>,
+    socket: Option<OwnedFd>,
+}
+
+/// What arrived.
+pub(super) enum Heard<'a> {
+    /// Through the socket of that position.
+    Advert {
+        interface: usize,
+        source: Ipv4Addr,
+        advert: Advert<'a>,
+    },
+    Hello {
+        network: u8,
+        hello: Hello,
+    },
+    HandOver(HandOver),
+    /// Nothing for anybody.
+    Noise,
+}
+
+impl<'a> Heard<'a> {
+    /// The input for an instance, if it concerns it.
+    pub(super) fn for_instance(&self, instance: &Instance, wire: &Wire) -> Option<Input<'a>> {
+        let group = instance.machine.group();
+        match self {
+            Heard::Advert { interface, source, advert } => (wire.interfaces[*interface].name
+                == instance.vip.interface)
+                .then_some(Input::Advert { source: *source, advert: *advert }),
+            Heard::Hello { network, hello } => {
+                (hello.group == group).then_some(Input::Hello { network: *network, hello: *hello })
+            }
+            Heard::HandOver(message) => {
+                (message.group == group).then_some(Input::HandOver(*message))
+            }
+            Heard::Noise => None,
+        }
+    }
+}
+
+impl Wire {
+    /// `ours`: the cluster, this node's position and the secret.
+    pub(super) fn new(vips: &[config::vip::Vip], ours: Option<(&Cluster, usize, &[u8])>) -> Self {
+        let mut interfaces: Vec<Interface> = Vec::new();
+        for vip in vips {
+            let multicast = vip.unicast_peers.is_empty();
+            match interfaces.iter_mut().find(|known| known.name == vip.interface) {
+                Some(known) => known.multicast |= multicast,
+                None => interfaces.push(Interface {
+                    name: vip.interface.clone(),
+                    multicast,
+                    index: None,
+                    socket: None,
+                }),
+            }
+        }
+        let sealed = ours.and_then(|(cluster, me, secret)| Sealed::new(cluster, me, secret));
+        Self { interfaces, sealed, retry_at: Time::ZERO }
+    }
+
+    pub(super) fn retry_at(&self) -> Time {
+        self.retry_at
+    }
+
+    pub(super) fn try_soon(&mut self) {
+        self.retry_at = Time::ZERO;
+    }
+
+    /// Opens what is not open yet, at most once in [`RETRY`].
+    pub(super) fn open_missing(&mut self, poller: &Poller, now: Time) {
+        if now < self.retry_at {
+            return;
+        }
+        let mut missing = false;
+        let count = self.interfaces.len();
+        for (token, interface) in (SOCKETS..).zip(&mut self.interfaces) {
+            if interface.socket.is_none() {
+                let opened = vrrp::Socket::open(&interface.name, interface.multicast);
+                let added = opened.and_then(|socket| {
+                    poller.add(socket.as_fd(), token, Interest::READ).map(|()| socket)
+                });
+                interface.socket = added.ok();
+                missing |= interface.socket.is_none();
+            }
+        }
+        let sealed = self.sealed.iter_mut().flat_map(|sealed| {
+            let port = sealed.port;
+            sealed.networks.iter_mut().map(move |network| (port, network))
+        });
+        for (token, (port, network)) in (first_network(count)..).zip(sealed) {
+            let (Some(own), None) = (network.own, &network.socket) else { continue };
+            let opened = sys::socket::udp(SocketAddr::new(own, port), None).and_then(|socket| {
+                poller.add(socket.as_fd(), token, Interest::READ).map(|()| socket)
+            });
+            network.socket = opened.ok();
+            missing |= network.socket.is_none();
+        }
+        self.retry_at = if missing { now + RETRY } else { Time::NEVER };
+    }
+
+    /// A device that was made anew needs a new socket.
+    pub(super) fn device_changed(&mut self, name: &str, index: u32, gone: bool, poller: &Poller) {
+        for interface in self.interfaces.iter_mut().filter(|interface| interface.name == name) {
+            let other = interface.index.is_some_and(|known| known != index);
+            if gone || other {
+                if let Some(socket) = interface.socket.take() {
+                    // Closing removes it in any case.
+                    let _closed = poller.remove(socket.as_fd());
+                }
+                self.retry_at = Time::ZERO;
+            }
+            interface.index = (!gone).then_some(index);
+        }
+    }
+
+    pub(super) fn receive<'a>(&mut self, token: u64, buffer: &'a mut [u8]) -> Option<Heard<'a>> {
+        let position = usize::try_from(token.checked_sub(SOCKETS)?).ok()?;
+        if let Some(interface) = self.interfaces.get(position) {
+            let received = interface.socket.as_ref()?.receive(buffer).ok()?;
+            let bytes = &buffer[received.payload.clone()];
+            return Some(match packet::decode(bytes, received.ttl) {
+                Ok(advert) => {
+                    Heard::Advert { interface: position, source: received.source, advert }
+                }
+                Err(_) => Heard::Noise,
+            });
+        }
+        let network = position - self.interfaces.len();
+        self.sealed.as_mut()?.receive(network, buffer)
+    }
+
+    pub(super) fn advertise(&self, instance: &Instance, priority: u8) {
+        let interface = self.interfaces.iter().find(|i| i.name == instance.vip.interface);
+        let Some(socket) = interface.and_then(|interface| interface.socket.as_ref()) else {
+            return;
+        };
+        advertise(socket, &instance.vip, instance.source, priority);
+    }
+
+    pub(super) fn hello(&mut self, message: Hello) {
+        if let Some(sealed) = &mut self.sealed {
+            sealed.send(Kind::Hello, &message.encode());
+        }
+    }
+
+    pub(super) fn hand_over(&mut self, message: HandOver) {
+        if let Some(sealed) = &mut self.sealed {
+            sealed.send(Kind::HandOver, &message.encode());
+        }
+    }
+}
+
+/// Sends one advert. A device that is down carries none, which the others notice.
+pub(super) fn advertise(
+    socket: &vrrp::Socket,
+    vip: &config::vip::Vip,
+    source: Ipv4Addr,
+    priority: u8,
+) {
+    let mut bytes = [0; MAX_LENGTH];
+    let interval = u8::try_from(vip.advert_interval.as_secs()).unwrap_or(u8::MAX);
+    let addresses = vip.addresses.iter().filter_map(|address| match address.ip {
+        IpAddr::V4(ip) => Some(ip),
+        IpAddr::V6(_) => None,
+    });
+    let length =
+        packet::encode(vip.router_id, priority, interval, vip.password, addresses, &mut bytes);
+    if vip.unicast_peers.is_empty() {
+        let _unheard = socket.send(source, packet::GROUP, &bytes[..length]);
+    }
+    for peer in &vip.unicast_peers {
+        let _unheard = socket.send(source, *peer, &bytes[..length]);
+    }
+}
+
+fn first_network(interfaces: usize) -> u64 {
+    SOCKETS + u64::try_from(interfaces).unwrap_or(0)
+}
+
+/// The vip process listens beside the agent.
+pub(super) fn port(cluster: &Cluster) -> u16 {
+    cluster.port.saturating_add(1)
+}
+
+impl Sealed {
+    fn new(cluster: &Cluster, me: usize, secret: &[u8]) -> Option<Self> {
+        let node = u16::try_from(me).ok()?;
+        Some(Self {
+            seal: Seal::new(secret, &cluster.name, node, incarnation()),
+            replay: Replay::new(),
+            me: node,
+            port: port(cluster),
+            networks: (0..cluster.networks.len())
+                .map(|network| Network {
+                    own: address(cluster, me, network),
+                    peers: peers(cluster, me, network),
+                    socket: None,
+                })
+                .collect(),
+        })
+    }
+
+    fn receive<'a>(&mut self, network: usize, buffer: &'a mut [u8]) -> Option<Heard<'a>> {
+        let socket = self.networks.get(network)?.socket.as_ref()?;
+        let length = loop {
+            match sys::socket::receive_from(socket.as_fd(), buffer) {
+                Ok((length, _)) => break length,
+                // A peer whose vip process is away answers with "port unreachable".
+                Err(error) if error.kind() == std::io::ErrorKind::ConnectionRefused => {}
+                Err(_) => return None,
+            }
+        };
+        let Ok(opened) = self.seal.open(&buffer[..length]) else { return Some(Heard::Noise) };
+        let here = usize::from(opened.network) == network && opened.sender != self.me;
+        if !here || !self.replay.is_news(&opened) {
+            return Some(Heard::Noise);
+        }
+        let heard = match opened.kind {
+            Kind::Hello => Hello::decode(opened.body)
+                .filter(|hello| hello.node == opened.sender)
+                .map(|hello| Heard::Hello { network: opened.network, hello }),
+            Kind::HandOver => HandOver::decode(opened.body)
+                .filter(|message| message.from == opened.sender)
+                .map(Heard::HandOver),
+            Kind::Beat => None,
+        };
+        Some(heard.unwrap_or(Heard::Noise))
+    }
+
+    fn send(&mut self, kind: Kind, body: &[u8]) {
+        let mut bytes = [0; MAX_PACKET];
+        for (number, network) in (0..).zip(&self.networks) {
+            let Some(socket) = &network.socket else { continue };
+            let length = self.seal.seal(kind, number, body, &mut bytes);
+            for peer in &network.peers {
+                // What cannot leave here may leave on another network.
+                let _unsent = sys::socket::send_to(socket.as_fd(), &bytes[..length], *peer);
+            }
+        }
+    }
+}
+
+/// Grows with every process of this node that seals messages, rescues included.
+pub(super) fn incarnation() -> u64 {
+    sys::clock::wall_ms()
+}
+
+pub(super) fn address(cluster: &Cluster, node: usize, network: usize) -> Option<IpAddr> {
+    *cluster.nodes.get(node)?.addresses.get(network)?
+}
+
+/// Where the vip processes of the other nodes listen on a network.
+pub(super) fn peers(cluster: &Cluster, me: usize, network: usize) -> Vec<SocketAddr> {
+    (0..cluster.nodes.len())
+        .filter(|node| *node != me)
+        .filter_map(|node| address(cluster, node, network))
+        .map(|ip| SocketAddr::new(ip, port(cluster)))
+        .collect()
+}
