@@ -24,7 +24,7 @@ fn check_refused_by(command: &mut Command, node: &Lonely, expected: &[&str]) {
         assert!(said.contains(words), "`{words}` is not in:\n{said}");
     }
     assert!(!has_vip(), "an address stayed");
-    assert!(!node.serves(node.port), "something listens");
+    assert!(!node.listens(), "something listens");
 }
 
 #[test]

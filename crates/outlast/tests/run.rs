@@ -9,7 +9,7 @@ use std::os::unix::fs::symlink;
 use std::process::Command;
 
 use api::{Mode, Role};
-use lonely::{Lonely, OUTLAST, alone, has_vip, kill, resident, run_to_end, runs, until};
+use lonely::{Lonely, OUTLAST, alone, has_vip, kill, own_memory, run_to_end, runs, until};
 
 const MEGABYTE: u64 = 1 << 20;
 
@@ -98,7 +98,7 @@ fn a_node_that_is_told_to_end_leaves_nothing_behind() {
         assert_eq!(node.ended().code(), Some(0), "{}", node.log());
         assert!(pids.iter().all(|pid| !runs(*pid)), "a process stayed");
         assert!(!has_vip(), "an address stayed");
-        assert!(!node.serves(node.port));
+        assert!(!node.listens(), "a socket stayed");
         node.start();
     });
 }
@@ -109,7 +109,7 @@ fn an_idle_node_is_small() {
         let mut node = Lonely::new();
         node.start();
         for (role, megabytes) in [(Role::Vip, 8), (Role::Agent, 30), (Role::Proxy, 12)] {
-            let used = resident(node.process(role));
+            let used = own_memory(node.process(role));
             assert!(used < megabytes * MEGABYTE, "{role:?} uses {used} bytes");
         }
     });
@@ -165,7 +165,7 @@ fn called_as_haproxy_it_is_a_balancer_in_the_background() {
         until("it serves", || node.serves(node.port));
         let pid: i32 = fs::read_to_string(&pid_file).unwrap().trim().parse().unwrap();
         kill(pid, "TERM");
-        until("it is gone", || !runs(pid) && !node.serves(node.port));
+        until("it is gone", || !runs(pid) && !node.listens());
     });
 }
 
@@ -180,7 +180,7 @@ fn called_as_keepalived_it_holds_addresses_only() {
         command.args(["-n", "-f"]).arg(node.path("keepalived.conf"));
         node.start_with(command);
         until("it holds the address", has_vip);
-        assert!(!node.serves(node.port));
+        assert!(!node.listens(), "it balances");
         node.signal("TERM");
         assert_eq!(node.ended().code(), Some(0), "{}", node.log());
         assert!(!has_vip());

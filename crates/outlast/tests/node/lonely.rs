@@ -230,6 +230,11 @@ impl Lonely {
         self.try_status()?.vips.first().map(|vip| vip.state.role)
     }
 
+    /// Whether somebody listens on the virtual IP: else its port can be had.
+    pub fn listens(&self) -> bool {
+        TcpListener::bind((VIP, self.port)).is_err()
+    }
+
     pub fn serves(&self, port: u16) -> bool {
         request(port).is_ok_and(|answer| answer.starts_with("HTTP/1.1 200"))
     }
@@ -293,11 +298,12 @@ pub fn runs(pid: i32) -> bool {
     state.is_some_and(|state| state != 'Z' && state != 'X')
 }
 
-/// Resident memory of a process in bytes.
-pub fn resident(pid: i32) -> u64 {
+/// Memory of a process in bytes that is its own: without the pages of the executable, which are many
+/// in the builds that tests use (`cargo xtask bench` counts everything, in the build that is shipped).
+pub fn own_memory(pid: i32) -> u64 {
     let path = Path::new("/proc").join(pid.to_string()).join("status");
     let text = fs::read_to_string(path).expect("the process runs");
-    let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let line = text.lines().find_map(|line| line.strip_prefix("RssAnon:"));
     let words = line.and_then(|line| line.split_whitespace().next());
     words.and_then(|kilobytes| kilobytes.parse::<u64>().ok()).expect("the kernel counts") * 1024
 }
