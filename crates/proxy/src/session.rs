@@ -216,6 +216,12 @@ impl Session {
         self.is_at_any(proxy) && self.txn.as_ref().is_some_and(|txn| txn.server == Some(server))
     }
 
+    /// Whether it is on its way to this server, with or without a connection.
+    pub(crate) fn wants(&self, proxy: usize, server: usize) -> bool {
+        let wants = |txn: &Transaction| txn.back == proxy && txn.server == Some(server);
+        self.txn.as_deref().is_some_and(wants)
+    }
+
     pub(crate) fn is_at_any(&self, proxy: usize) -> bool {
         self.txn.as_ref().is_some_and(|txn| txn.back == proxy && txn.link.is_some())
     }

@@ -47,10 +47,12 @@ pub(crate) enum Letter {
         server: usize,
         condition: Condition,
     },
-    /// The server is gone for good reason: requests that can be repeated elsewhere go there now.
+    /// Connects to the server go elsewhere now; with `sent`, because it is gone by its checks or its
+    /// node, also requests that were sent and can be repeated.
     Abandon {
         proxy: usize,
         server: usize,
+        sent: bool,
     },
     /// The choice of a listener with one writer; answered by [`Note::Done`].
     Choose {

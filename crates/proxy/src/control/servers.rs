@@ -114,7 +114,7 @@ impl Control {
                 self.server_changed(proxy, server);
             }
             if changed && !outcome.up {
-                self.leave(proxy, server);
+                self.leave(proxy, server, true);
             }
         }
     }
@@ -156,6 +156,9 @@ impl Control {
         if self.judge(proxy, server, evidence) {
             self.tell_suspicion(proxy, server);
             self.server_changed(proxy, server);
+            if self.view.board()[proxy][server].suspect {
+                self.leave(proxy, server, false);
+            }
             self.checks.check_now(proxy, server, self.now);
         }
     }
@@ -192,7 +195,7 @@ impl Control {
                 self.tell_suspicion(proxy, server);
                 self.server_changed(proxy, server);
                 if self.view.board()[proxy][server].suspect {
-                    self.leave(proxy, server);
+                    self.leave(proxy, server, true);
                 }
             }
         }
@@ -259,10 +262,12 @@ impl Control {
         }
     }
 
-    /// Requests without answer leave a server that is gone by its checks or its node's silence.
-    fn leave(&self, proxy: usize, server: usize) {
-        if self.view.adaptive() {
-            self.shared.post_all(&Letter::Abandon { proxy, server });
+    /// Connects leave a suspect server; requests without answer leave one that is gone by its checks
+    /// or its node's silence.
+    fn leave(&self, proxy: usize, server: usize, sent: bool) {
+        let others = self.known[proxy].len() > 1;
+        if self.view.adaptive() && others && !self.shared.breaks(api::Break::Redispatch) {
+            self.shared.post_all(&Letter::Abandon { proxy, server, sent });
         }
     }
 

@@ -142,12 +142,12 @@ impl Session {
     }
 
     /// The server is known to be gone. True: the request looks for another one.
-    pub(crate) fn abandon(&mut self, core: &mut Core) -> bool {
+    pub(crate) fn abandon(&mut self, core: &mut Core, sent: bool) -> bool {
         if core.backends[self.back().unwrap_or(self.front)].pool.usable() == 0 {
             return false;
         }
         match self.phase {
-            Phase::Exchange => self.try_elsewhere(core),
+            Phase::Exchange => sent && self.try_elsewhere(core),
             Phase::Connecting | Phase::Pause { .. } => {
                 self.leave_server(core);
                 true

@@ -30,7 +30,7 @@ impl Worker {
                 }
                 self.drive_waiting(proxy);
             }
-            Letter::Abandon { proxy, server } => self.abandon(proxy, server),
+            Letter::Abandon { proxy, server, sent } => self.abandon(proxy, server, sent),
             Letter::Choose { proxy, choice } => self.choose(proxy, choice),
             Letter::Turn(key) => self.turn(key),
             Letter::Accept => self.accept_again(),
@@ -82,10 +82,10 @@ impl Worker {
     }
 
     /// Requests without any answer yet that may be repeated go elsewhere.
-    fn abandon(&mut self, proxy: usize, server: usize) {
+    fn abandon(&mut self, proxy: usize, server: usize, sent: bool) {
         for key in self.sessions.keys() {
             let Some(session) = self.sessions.get_mut(key) else { continue };
-            if session.uses(proxy, server) && session.abandon(&mut self.core) {
+            if session.wants(proxy, server) && session.abandon(&mut self.core, sent) {
                 self.drive(key);
             }
         }
