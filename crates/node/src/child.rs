@@ -42,7 +42,8 @@ pub fn role(name: &str) -> Result<(), RoleError> {
         "vip" => vip::run(&channel, start, texts).map_err(|error| ("vip", error.into())),
         "agent" => agent::run(&channel, start, texts).map_err(|error| ("agent", error.into())),
         "proxy" => {
-            let tell = channel.try_clone().map_err(RoleError::Channel)?;
+            let tell = channel.as_fd().try_clone_to_owned().map_err(RoleError::Channel)?;
+            let tell = Channel::from_fd(tell);
             return proxy::run(channel, start, &texts, sockets).map_err(|error| {
                 let error: Box<dyn std::error::Error + Send + Sync> = error.into();
                 tell_failure(&tell, error.as_ref());

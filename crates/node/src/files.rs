@@ -100,13 +100,13 @@ impl Texts {
         for source in &self.haproxy {
             add(FileKind::Haproxy, &source.path, source.text.as_bytes())?;
         }
-        for source in &self.keepalived {
+        if let Some(source) = &self.keepalived {
             add(FileKind::Keepalived, &source.path, source.text.as_bytes())?;
         }
-        for source in &self.cluster {
+        if let Some(source) = &self.cluster {
             add(FileKind::Cluster, &source.path, source.text.as_bytes())?;
         }
-        for secret in &self.secret {
+        if let Some(secret) = &self.secret {
             add(FileKind::Secret, "", secret)?;
         }
         Ok((names, descriptors))

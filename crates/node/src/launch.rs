@@ -25,6 +25,8 @@ pub struct Launch {
     pub pid_file: Option<PathBuf>,
     /// Whether the caller returns once the listeners are bound.
     pub daemon: bool,
+    /// Processes to end once this one serves (`-sf`, `-st`), and whether softly.
+    pub replaces: Vec<(i32, bool)>,
     pub breaks: Vec<Break>,
 }
 
@@ -214,7 +216,7 @@ impl Interfaces {
     /// reported as such.
     pub(crate) fn read() -> Self {
         let list = || -> std::io::Result<Vec<(IpAddr, String)>> {
-            let mut netlink = sys::netlink::Netlink::open()?;
+            let netlink = sys::netlink::Netlink::open()?;
             let links = netlink.links()?;
             let name = |index: u32| {
                 links.iter().find(|link| link.index == index).map(|link| link.name.clone())

@@ -9,7 +9,7 @@ mod files;
 mod launch;
 mod proxy;
 mod supervisor;
-pub mod vip;
+mod vip;
 
 pub use child::{RoleError, role};
 pub use launch::{Launch, LaunchError, Problem};

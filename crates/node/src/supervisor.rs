@@ -17,7 +17,7 @@ use std::time::Duration;
 use api::{BalancerState, Change, Event, Order, Role};
 use base::{Chain, Time};
 use engine::Buffer;
-use engine::role::{Action, Balancer, Input, Kind, Loss, Part, Roles};
+use engine::role::{Action, Balancer, Input, Kind, Part, Roles};
 use sys::poll::{Interest, Poller, Ready};
 use sys::signal::{SIGHUP, SIGINT, SIGTERM, SIGUSR1, Signals};
 
@@ -49,6 +49,8 @@ const BATCH: usize = 64;
 /// Sessions get this long when the node is told to stop: the address has moved by then, so only
 /// clients of the node's own addresses are left.
 const STOP_DRAIN: Duration = Duration::from_secs(1);
+/// After SIGUSR1, HAProxy's soft stop: the longest API call, an upload of an image.
+const SOFT_STOP_DRAIN: Duration = Duration::from_secs(3600);
 
 /// Why the supervisor could not start, or had to end.
 #[derive(Debug, thiserror::Error)]
@@ -160,7 +162,8 @@ impl Supervisor {
     fn signal(&mut self, signal: i32) {
         match signal {
             SIGHUP => self.reload(),
-            SIGTERM | SIGINT | SIGUSR1 => self.step(Input::Stop { drain: STOP_DRAIN }),
+            SIGTERM | SIGINT => self.step(Input::Stop { drain: STOP_DRAIN }),
+            SIGUSR1 => self.step(Input::Stop { drain: SOFT_STOP_DRAIN }),
             _ => {}
         }
     }
@@ -297,6 +300,16 @@ impl Supervisor {
     }
 
     fn balancer(&mut self, state: BalancerState) {
+        if state == BalancerState::Serving {
+            for (pid, softly) in std::mem::take(&mut self.launch.replaces) {
+                let signal = if softly { SIGUSR1 } else { SIGTERM };
+                let told = sys::process::watch(pid)
+                    .and_then(|process| sys::process::signal(process.as_fd(), signal));
+                if let Err(error) = told {
+                    tell::line(&format!("cannot end process {pid}: {error}"));
+                }
+            }
+        }
         self.facts.balancer = state;
         self.order_all(Kind::Vip, &Order::Change(Change::Balancer(state)));
         self.to_agent(Order::Change(Change::Balancer(state)));

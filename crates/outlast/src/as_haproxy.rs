@@ -57,17 +57,11 @@ pub(crate) fn main(words: impl Iterator<Item = OsString>) -> ExitCode {
         state_dir: None,
         pid_file: words.pid_file.clone(),
         daemon: words.daemon && !words.foreground,
+        replaces: words.replace.clone(),
         breaks: vec![],
     };
     if words.check {
         return check(&launch, words.quiet);
-    }
-    if !words.replace.is_empty() {
-        let _ = writeln!(
-            std::io::stderr(),
-            "haproxy: -sf and -st are not run yet: send SIGHUP to the running one instead"
-        );
-        return ExitCode::FAILURE;
     }
     crate::run::supervise(&launch)
 }

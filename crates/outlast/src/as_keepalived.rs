@@ -41,6 +41,7 @@ pub(crate) fn main(words: impl Iterator<Item = OsString>) -> ExitCode {
         state_dir: None,
         pid_file: words.pid_file,
         daemon: !words.foreground,
+        replaces: vec![],
         breaks: vec![],
     };
     if words.check {

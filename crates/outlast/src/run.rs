@@ -51,6 +51,7 @@ pub(crate) fn main(args: &Args) -> ExitCode {
         state_dir: args.state_dir.clone(),
         pid_file: None,
         daemon: false,
+        replaces: vec![],
         breaks: args.r#break.clone(),
     })
 }

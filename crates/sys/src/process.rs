@@ -219,5 +219,13 @@ pub fn watch(pid: i32) -> io::Result<OwnedFd> {
     Ok(pidfd_open(pid, PidfdFlags::empty())?)
 }
 
+/// Signals the process behind a pidfd, which cannot be another one that got its number.
+///
+/// # Errors
+/// When it has ended, or belongs to somebody else.
+pub fn signal(pidfd: BorrowedFd<'_>, signal: Signal) -> io::Result<()> {
+    Ok(pidfd_send_signal(pidfd, crate::signal::named(signal)?)?)
+}
+
 #[cfg(test)]
 mod tests;

@@ -274,5 +274,22 @@ fn canonical(address: SocketAddr) -> SocketAddr {
     }
 }
 
+/// A copy of the descriptor that the parent left under this number, non-blocking.
+///
+/// # Errors
+/// When there is no such descriptor.
+pub fn inherited(number: i32) -> io::Result<OwnedFd> {
+    if number < 3 {
+        return Err(io::ErrorKind::InvalidInput.into());
+    }
+    // SAFETY: borrowed for the duration of the call only; a number that is not open makes the
+    // call fail with EBADF.
+    let theirs = unsafe { BorrowedFd::borrow_raw(number) };
+    let copy = rustix::io::fcntl_dupfd_cloexec(theirs, 4)?;
+    let flags = rustix::fs::fcntl_getfl(&copy)?;
+    rustix::fs::fcntl_setfl(&copy, flags | rustix::fs::OFlags::NONBLOCK)?;
+    Ok(copy)
+}
+
 #[cfg(test)]
 mod tests;

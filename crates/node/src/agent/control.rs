@@ -5,7 +5,7 @@ use std::os::fd::OwnedFd;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use api::{Answer, Ask, Status};
@@ -24,38 +24,29 @@ const GLANCE: Duration = Duration::from_secs(1);
 const MAX_ASK: u64 = 4096;
 
 /// What the threads that answer may read.
-#[derive(Debug)]
 pub(crate) struct Answers {
-    pub(crate) status: Mutex<Option<Status>>,
+    /// What is known at the moment of the question, so that ages are true.
+    pub(crate) status: Box<dyn Fn() -> Status + Send + Sync>,
     pub(crate) events: Arc<Shared>,
-    clients: AtomicUsize,
-}
-
-impl Answers {
-    pub(crate) fn new(events: Arc<Shared>) -> Arc<Self> {
-        Arc::new(Self { status: Mutex::new(None), events, clients: AtomicUsize::new(0) })
-    }
-
-    pub(crate) fn publish(&self, status: Status) {
-        *self.status.lock().unwrap_or_else(PoisonError::into_inner) = Some(status);
-    }
 }
 
 /// Answers until the process ends.
-pub(crate) fn serve(run_dir: &Path, answers: Arc<Answers>) -> io::Result<()> {
+pub(crate) fn serve(run_dir: &Path, answers: Answers) -> io::Result<()> {
+    let answers = Arc::new(answers);
+    let clients = Arc::new(AtomicUsize::new(0));
     let socket: OwnedFd = sys::socket::listen_unix(&run_dir.join(SOCKET), Some(0o600))?;
     let listener = UnixListener::from(socket);
     listener.set_nonblocking(false)?;
     std::thread::Builder::new().name("control".to_owned()).spawn(move || {
         for client in listener.incoming().flatten() {
-            let answers = Arc::clone(&answers);
+            let (answers, clients) = (Arc::clone(&answers), Arc::clone(&clients));
             // A thread that cannot be made leaves the client with a closed connection, which the
             // tool reports; the next one may have more luck.
             let _ = std::thread::Builder::new().name("answer".to_owned()).spawn(move || {
-                let present = answers.clients.fetch_add(1, Ordering::Relaxed);
+                let present = clients.fetch_add(1, Ordering::Relaxed);
                 // A client that went away is no error of ours.
                 let _ = answer(client, &answers, present < MAX_CLIENTS);
-                answers.clients.fetch_sub(1, Ordering::Relaxed);
+                clients.fetch_sub(1, Ordering::Relaxed);
             });
         }
     })?;
@@ -72,13 +63,7 @@ fn answer(mut client: UnixStream, answers: &Answers, room: bool) -> io::Result<(
     let mut reader = BufReader::new(io::Read::take(client.try_clone()?, MAX_ASK));
     reader.read_until(b'\n', &mut line)?;
     match api::decode::<Ask>(&line) {
-        Ok(Ask::Status) => {
-            let status = answers.status.lock().unwrap_or_else(PoisonError::into_inner).clone();
-            match status {
-                Some(status) => say(&mut client, &Answer::Status(Box::new(status))),
-                None => say(&mut client, &Answer::Refused("still starting".to_owned())),
-            }
-        }
+        Ok(Ask::Status) => say(&mut client, &Answer::Status(Box::new((answers.status)()))),
         Ok(Ask::Events { after, follow }) => events(&mut client, answers, after, follow),
         Err(error) => say(&mut client, &Answer::Refused(base::Chain(&error).to_string())),
     }

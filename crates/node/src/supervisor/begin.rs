@@ -85,7 +85,8 @@ impl Supervisor {
         let lock = Lock::take(&plan.run_dir, temporary)?;
         let signals = Signals::new(&[SIGTERM, SIGINT, SIGHUP, SIGUSR1]).map_err(SuperviseError::Poll)?;
         raise_limits(&plan);
-        let sockets = bind(&plan, &Sockets::default())?;
+        let shared = launch.mode == Mode::Strict;
+        let sockets = bind(&plan, &Sockets::none(shared))?;
         let rescue = open_rescue(&plan)?;
         if !launch.daemon {
             write_pid_file(&launch, std::process::id().cast_signed())?;

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use api::{BalancerState, Change, Choice, NodeState, Order, ProcessState, Report, Role, ServerState, VipState};
+use config::haproxy::Haproxy;
 
 /// Orders kept for an agent that is being restarted; older ones are lost (events, mostly).
 const KEPT: usize = 512;
@@ -68,15 +69,23 @@ impl Facts {
         }
     }
 
-    /// A new configuration may have other servers and instances.
-    pub(crate) fn forget_servers(&mut self) {
-        self.servers.clear();
-        self.positions.clear();
-        self.choices.clear();
-    }
-
-    pub(crate) fn forget_vips(&mut self) {
-        self.vips.clear();
+    /// A new configuration may have fewer servers and instances.
+    pub(crate) fn keep_only(&mut self, config: Option<&Haproxy>, vips: usize) {
+        let has = |proxy: &str, server: Option<&str>| {
+            config.is_some_and(|config| {
+                config.proxies.iter().any(|other| {
+                    other.name == proxy
+                        && server.is_none_or(|name| other.servers.iter().any(|s| s.name == name))
+                })
+            })
+        };
+        self.servers.retain(|server| has(&server.proxy, Some(&server.server)));
+        self.positions = (0..)
+            .zip(&self.servers)
+            .map(|(at, server)| ((server.proxy.clone(), server.server.clone()), at))
+            .collect();
+        self.choices.retain(|proxy, choice| has(proxy, Some(&choice.server)));
+        self.vips.retain(|instance, _| usize::from(*instance) < vips);
     }
 
     pub(crate) fn vips(&self) -> impl Iterator<Item = &VipState> {
@@ -103,6 +112,7 @@ impl Facts {
         let mut orders: Vec<Order> = servers
             .chain(self.choices.values().cloned().map(Change::Choice))
             .chain(self.vips.values().cloned().map(Change::Vip))
+            .chain(self.nodes.values().cloned().map(Change::Node))
             .chain(self.processes.values().cloned().map(Change::Process))
             .chain([Change::Balancer(self.balancer)])
             .map(Order::Change)

@@ -37,7 +37,8 @@ impl Supervisor {
         let cluster = plan.cluster != self.plan.cluster || plan.texts.secret != self.plan.texts.secret;
         let vip = cluster || plan.vips != self.plan.vips;
         self.next = Some((plan, sockets));
-        self.step(Input::Reload { generation, vip, agent: cluster });
+        // The agent knows names of every file; a new one costs 10 ms of beats.
+        self.step(Input::Reload { generation, vip, agent: true });
     }
 
     /// The new proxy serves (or there is none to wait for).
@@ -49,6 +50,7 @@ impl Supervisor {
                 Err(error) => tell::line(&Chain(&error).to_string()),
             }
         }
+        self.facts.keep_only(plan.haproxy.as_ref(), plan.vips.len());
         self.plan = plan;
         self.sockets = sockets;
         self.generation = generation;

@@ -45,6 +45,9 @@ impl Supervisor {
     fn spread(&mut self, from: Slot, change: Change) {
         self.facts.learn(&change);
         let order = Order::Change(change);
+        if let Order::Change(Change::Node(_)) = &order {
+            self.order_all(Kind::Vip, &order);
+        }
         let others: Vec<Slot> = self
             .children
             .iter()
@@ -109,7 +112,11 @@ impl Supervisor {
             (Loss::NotServing, _) => "activated, but not serving within 1 s".to_owned(),
             (Loss::Superseded, _) => "a newer configuration came".to_owned(),
         };
+        let was_spare = exit.is_some_and(|(_, pid, _)| {
+            self.facts.process(Role::Spare).is_some_and(|spare| spare.pid == pid)
+        });
         let decision = match kind {
+            Kind::Proxy if was_spare => "start another spare; the one that serves is not touched",
             Kind::Proxy => "the warm spare takes the held sockets",
             Kind::Vip => "addresses go to the successor, a new process stands as backup",
             Kind::Agent => "start another; addresses and balancer do not need it",

@@ -17,6 +17,8 @@ const MAX_SOCKETS: usize = 240;
 /// The sockets of one configuration.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Sockets {
+    /// Whether another process may bind the same addresses.
+    shared: bool,
     listed: Vec<(SocketName, Arc<OwnedFd>)>,
     by_address: HashMap<(BindAddress, Option<String>), Arc<OwnedFd>>,
 }
@@ -33,9 +35,14 @@ pub enum SocketError {
 }
 
 impl Sockets {
+    /// Nothing is held yet; `shared`: another process may bind the same addresses.
+    pub(crate) fn none(shared: bool) -> Self {
+        Self { shared, ..Self::default() }
+    }
+
     /// Binds what `before` does not hold already; nothing is closed if something fails.
     pub(crate) fn bind(config: &Haproxy, before: &Self) -> Result<Self, SocketError> {
-        let mut sockets = Self::default();
+        let mut sockets = Self { shared: before.shared, ..Self::default() };
         for proxy in config.proxies.iter().filter(|proxy| !proxy.disabled) {
             if proxy.kind == ProxyKind::Backend {
                 continue;
@@ -98,7 +105,8 @@ impl Sockets {
                 let options = sys::socket::Listen {
                     backlog,
                     transparent: true,
-                    reuse_port: false,
+                    // As HAProxy, so that `-sf` can bind beside the one it replaces.
+                    reuse_port: self.shared,
                     interface,
                 };
                 sys::socket::listen_tcp(*address, &options)?

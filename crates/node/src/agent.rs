@@ -1,0 +1,226 @@
+//! The control plane of a node: beats, verdict, event log, and answers to the operator's tool.
+//!
+//! ```text
+//!   beats of peers --> engine::member --> Report::Node --> supervisor --> every balancer
+//!   reports of other processes (relayed) --> journal, picture --> control socket
+//! ```
+
+use std::io;
+use std::os::fd::AsFd;
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use api::{Change, Event, MAX_MESSAGE, Order, Report, Start};
+use base::Time;
+use engine::Buffer;
+use engine::member::{Action, Input};
+use sys::channel::Channel;
+use sys::poll::{Interest, Poller};
+
+use crate::files::Texts;
+use beats::Beats;
+use core::Core;
+use journal::Journal;
+
+mod beats;
+mod control;
+mod core;
+mod journal;
+mod picture;
+
+/// Epoll tokens: the channel, the device monitor, then one per network.
+const CHANNEL: u64 = 0;
+const MONITOR: u64 = 1;
+const NETWORKS: u64 = 2;
+/// Datagrams read from one network before the others get their turn: four intervals of 64 nodes.
+const BATCH: usize = 256;
+
+/// Why the agent cannot work.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum AgentError {
+    #[error("cannot keep the event log in {folder}")]
+    Journal { folder: String, #[source] source: io::Error },
+    #[error("cannot make the control socket in {folder}")]
+    Control { folder: String, #[source] source: io::Error },
+    #[error("cannot watch sockets")]
+    Poll(#[source] io::Error),
+}
+
+struct Agent<'a> {
+    channel: &'a Channel,
+    journal: Journal,
+    core: Arc<Mutex<Core>>,
+    poller: Poller,
+    beats: Option<Beats>,
+    leaving: bool,
+}
+
+pub(crate) fn run(channel: &Channel, start: Start, texts: Texts) -> Result<(), AgentError> {
+    let journal = Journal::open(Path::new(&start.state_dir), &start.node).map_err(|source| {
+        AgentError::Journal { folder: start.state_dir.clone(), source }
+    })?;
+    let core = Arc::new(Mutex::new(Core::new(&start, &texts)));
+    let poller = Poller::new().map_err(AgentError::Poll)?;
+    poller.add(channel.as_fd(), CHANNEL, Interest::READ).map_err(AgentError::Poll)?;
+    let asked = Arc::clone(&core);
+    let status = Box::new(move || lock(&asked).status(sys::clock::now()));
+    let answers = control::Answers { status, events: journal.shared() };
+    control::serve(Path::new(&start.run_dir), answers)
+        .map_err(|source| AgentError::Control { folder: start.run_dir.clone(), source })?;
+    let beats = lock(&core).cluster.as_ref().and_then(|cluster| {
+        Beats::open(cluster, lock_me(&start, cluster)?, &poller)
+    });
+    let mut agent = Agent { channel, journal, core, poller, beats, leaving: false };
+    agent.tell(&Report::Ready { generation: start.generation });
+    agent.serve()?;
+    agent.journal.close();
+    Ok(())
+}
+
+fn lock(core: &Mutex<Core>) -> MutexGuard<'_, Core> {
+    core.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn lock_me(start: &Start, cluster: &config::cluster::Cluster) -> Option<u16> {
+    let position = cluster.nodes.iter().position(|node| node.name == start.node)?;
+    u16::try_from(position).ok()
+}
+
+impl Agent<'_> {
+    fn serve(&mut self) -> Result<(), AgentError> {
+        let mut ready = Vec::with_capacity(16);
+        self.step(Input::Timeout);
+        while !self.leaving {
+            let now = sys::clock::now();
+            let deadline = self.deadline();
+            let wait = (deadline != Time::NEVER).then(|| deadline.since(now));
+            self.poller.wait(&mut ready, wait).map_err(AgentError::Poll)?;
+            for event in &ready {
+                match event.token {
+                    CHANNEL => self.orders(),
+                    MONITOR => self.devices(),
+                    network => self.datagrams(network - NETWORKS),
+                }
+            }
+            self.step(Input::Timeout);
+        }
+        self.step(Input::Leave);
+        Ok(())
+    }
+
+    fn deadline(&self) -> Time {
+        let core = lock(&self.core);
+        let member = core.member.as_ref().map_or(Time::NEVER, engine::member::Member::deadline);
+        member.min(self.beats.as_ref().map_or(Time::NEVER, Beats::retry_at))
+    }
+
+    fn orders(&mut self) {
+        let mut buffer = vec![0; MAX_MESSAGE];
+        loop {
+            match self.channel.receive(&mut buffer, &mut vec![]) {
+                Ok(0) => {
+                    self.leaving = true;
+                    return;
+                }
+                Ok(length) => match api::decode::<Order>(&buffer[..length]) {
+                    Ok(order) => self.order(order),
+                    Err(error) => self.journal.add(Event {
+                        what: "order-unreadable".to_owned(),
+                        evidence: base::Chain(&error).to_string(),
+                        ..Event::default()
+                    }),
+                },
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
+                Err(_) => {
+                    self.leaving = true;
+                    return;
+                }
+            }
+        }
+    }
+
+    fn order(&mut self, order: Order) {
+        match order {
+            Order::Ping(number) => self.tell(&Report::Pong(number)),
+            Order::Stop | Order::Retire => self.leaving = true,
+            Order::Relay(_, report) => match *report {
+                Report::Event(event) => self.journal.add(event),
+                report => lock(&self.core).picture.report(report),
+            },
+            Order::Change(Change::Node(state)) => {
+                let known = lock(&self.core).known(&state);
+                if let Some((node, standing)) = known {
+                    self.step(Input::Known { node, standing });
+                }
+            }
+            Order::Change(change) => {
+                let mut core = lock(&self.core);
+                core.picture.change(change);
+                core.speak();
+            }
+            Order::Start(_) | Order::Activate | Order::Drain => {}
+        }
+    }
+
+    fn devices(&mut self) {
+        let Some(beats) = &mut self.beats else { return };
+        for (network, up) in beats.devices() {
+            self.step(Input::Carrier { network, up });
+        }
+    }
+
+    fn datagrams(&mut self, network: u64) {
+        let Ok(network) = u8::try_from(network) else { return };
+        let mut buffer = [0; engine::packet::MAX_PACKET];
+        for _ in 0..BATCH {
+            let Some(beats) = &self.beats else { return };
+            match beats.receive(network, &mut buffer) {
+                Some(length) => self.step(Input::Packet { network, bytes: &buffer[..length] }),
+                None => return,
+            }
+        }
+    }
+
+    /// Feeds the machine and performs what it orders.
+    fn step(&mut self, input: Input<'_>) {
+        let now = sys::clock::now();
+        if let Some(beats) = &mut self.beats {
+            beats.open_missing(&self.poller, now);
+        }
+        let core = Arc::clone(&self.core);
+        let mut core = lock(&core);
+        let Some(member) = &mut core.member else { return };
+        let mut out = Buffer::new();
+        member.step(now, input, &mut out);
+        for action in out.drain() {
+            match action {
+                Action::Beat { network } => {
+                    let mut packet = [0; engine::packet::MAX_PACKET];
+                    if let (Some(member), Some(beats)) = (&mut core.member, &mut self.beats) {
+                        let length = member.beat(network, &mut packet);
+                        beats.send(network, &packet[..length]);
+                    }
+                }
+                Action::Verdict { node, standing, why } => {
+                    let (state, event) = core.verdict(now, node, standing, why);
+                    self.journal.add(event);
+                    self.tell(&Report::Node(state));
+                }
+                Action::Choices => {
+                    for choice in core.news() {
+                        self.tell(&Report::Choice(choice));
+                    }
+                }
+                // Shown by status, which asks the machine.
+                Action::Holds { .. } => {}
+            }
+        }
+    }
+
+    fn tell(&self, report: &Report) {
+        let mut bytes = vec![];
+        api::encode(report, &mut bytes);
+        // A supervisor that does not read is dead or about to kill us; the channel's end follows.
+        let _ = self.channel.send(&bytes, &[]);
+    }
+}

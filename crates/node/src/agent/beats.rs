@@ -1,0 +1,140 @@
+//! Sockets of the beats: one per network this node is on.
+
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::os::fd::{AsFd, OwnedFd};
+use std::time::Duration;
+
+use base::Time;
+use config::cluster::Cluster;
+use sys::netlink::{Change, Monitor, Netlink};
+use sys::poll::{Interest, Poller};
+
+use super::{MONITOR, NETWORKS};
+
+/// How often a socket whose address is missing is tried again: as fast as an operator looks.
+const RETRY: Duration = Duration::from_secs(1);
+
+/// The ways to the peers.
+#[derive(Debug)]
+pub(crate) struct Beats {
+    networks: Vec<Network>,
+    port: u16,
+    monitor: Option<Monitor>,
+    retry_at: Time,
+}
+
+#[derive(Debug)]
+struct Network {
+    own: Option<IpAddr>,
+    /// The device that has `own`.
+    device: Option<u32>,
+    peers: Vec<SocketAddr>,
+    socket: Option<OwnedFd>,
+}
+
+impl Beats {
+    pub(crate) fn open(cluster: &Cluster, me: u16, poller: &Poller) -> Option<Self> {
+        let me = usize::from(me);
+        let network = |network: usize| Network {
+            own: cluster.nodes.get(me).and_then(|node| *node.addresses.get(network)?),
+            device: None,
+            peers: (0..)
+                .zip(&cluster.nodes)
+                .filter(|(position, _)| *position != me)
+                .filter_map(|(_, node)| *node.addresses.get(network)?)
+                .map(|address| SocketAddr::new(address, cluster.port))
+                .collect(),
+            socket: None,
+        };
+        let monitor = Monitor::open().ok();
+        if let Some(monitor) = &monitor {
+            poller.add(monitor.as_fd(), MONITOR, Interest::READ).ok()?;
+        }
+        Some(Self {
+            networks: (0..cluster.networks.len()).map(network).collect(),
+            port: cluster.port,
+            monitor,
+            retry_at: Time::ZERO,
+        })
+    }
+
+    /// Opens what is not open yet, at most once in [`RETRY`]: an address may come later than we.
+    pub(crate) fn open_missing(&mut self, poller: &Poller, now: Time) {
+        if now < self.retry_at {
+            return;
+        }
+        let port = self.port;
+        let mut missing = false;
+        for (token, network) in (NETWORKS..).zip(&mut self.networks) {
+            let (Some(own), None) = (network.own, &network.socket) else { continue };
+            match open(own, port, token, poller) {
+                Ok(socket) => network.socket = Some(socket),
+                Err(_) => missing = true,
+            }
+        }
+        self.find_devices();
+        self.retry_at = if missing { now + RETRY } else { Time::NEVER };
+    }
+
+    pub(crate) fn retry_at(&self) -> Time {
+        self.retry_at
+    }
+
+    fn find_devices(&mut self) {
+        let Ok(addresses) = Netlink::open().and_then(|netlink| netlink.addresses()) else { return };
+        for network in &mut self.networks {
+            let of = |own: IpAddr| addresses.iter().find(|address| address.ip == own);
+            if let Some(address) = network.own.and_then(of) {
+                network.device = Some(address.index);
+            }
+        }
+    }
+
+    /// Carriers that changed, by network.
+    pub(crate) fn devices(&mut self) -> Vec<(u8, bool)> {
+        let mut changed = vec![];
+        let Some(monitor) = &mut self.monitor else { return changed };
+        while let Ok(Some(change)) = monitor.next() {
+            match change {
+                Change::Link { link, gone } => {
+                    for (number, network) in (0_u8..).zip(&self.networks) {
+                        if network.device == Some(link.index) {
+                            changed.push((number, link.carrier && !gone));
+                        }
+                    }
+                }
+                Change::Address { .. } | Change::Lost => self.retry_at = Time::ZERO,
+            }
+        }
+        changed
+    }
+
+    pub(crate) fn send(&mut self, network: u8, packet: &[u8]) {
+        let Some(network) = self.networks.get(usize::from(network)) else { return };
+        let Some(socket) = &network.socket else { return };
+        for peer in &network.peers {
+            // A beat that cannot leave is silence, which is what it should be.
+            let _ = sys::socket::send_to(socket.as_fd(), packet, *peer);
+        }
+    }
+
+    pub(crate) fn receive(&self, network: u8, buffer: &mut [u8]) -> Option<usize> {
+        let socket = self.networks.get(usize::from(network))?.socket.as_ref()?;
+        loop {
+            match sys::socket::receive_from(socket.as_fd(), buffer) {
+                Ok((length, _)) => return Some(length),
+                // Answers of nodes whose agent is down ("port unreachable") come as errors.
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return None,
+                Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {}
+                Err(_) => return None,
+            }
+        }
+    }
+}
+
+fn open(own: IpAddr, port: u16, token: u64, poller: &Poller) -> io::Result<OwnedFd> {
+    let socket = sys::socket::udp(SocketAddr::new(own, port), None)?;
+    poller.add(socket.as_fd(), token, Interest::READ)?;
+    Ok(socket)
+}

@@ -1,0 +1,225 @@
+//! What the agent knows: shared between its loop and the threads that answer questions.
+
+use std::collections::HashMap;
+
+use api::{Cell, Event, NodeState, Standing, Start, Status};
+use base::Time;
+use config::cluster::Cluster;
+use engine::member::{self, Member};
+use engine::packet::Seal;
+
+use super::picture::Picture;
+use crate::files::Texts;
+
+pub(crate) struct Core {
+    pub(crate) picture: Picture,
+    pub(crate) member: Option<Member>,
+    pub(crate) cluster: Option<Cluster>,
+    me: u16,
+    /// Why each node stands as it does, by position.
+    why: HashMap<u16, String>,
+    /// Names behind the numbers that travel in beats: proxy, then its servers.
+    names: HashMap<u32, (String, HashMap<u32, String>)>,
+}
+
+impl Core {
+    pub(crate) fn new(start: &Start, texts: &Texts) -> Self {
+        let mut picture = Picture::new(&start.node, start.mode, start.generation);
+        let cluster =
+            texts.cluster.as_ref().and_then(|source| config::cluster::parse(source, 0).0);
+        let me = cluster.as_ref().and_then(|cluster| {
+            let position = cluster.nodes.iter().position(|node| node.name == start.node)?;
+            u16::try_from(position).ok()
+        });
+        picture.limits = limits(start, texts, cluster.is_some());
+        if let Some(cluster) = &cluster {
+            picture.cluster = Some(cluster.name.clone());
+            picture.networks.clone_from(&cluster.networks);
+            picture.names = cluster.nodes.iter().map(|node| node.name.clone()).collect();
+        }
+        picture.vip_names = vip_names(texts, cluster.as_ref(), me);
+        let member = match (&cluster, me, &texts.secret) {
+            (Some(cluster), Some(me), Some(secret)) => {
+                let seal = Seal::new(secret, &cluster.name, me, sys::clock::wall_ms());
+                Some(Member::new(cluster, me, seal, sys::clock::now()))
+            }
+            _ => None,
+        };
+        let names = names(texts);
+        let me = me.unwrap_or_default();
+        Self { picture, member, cluster, me, why: HashMap::new(), names }
+    }
+
+    pub(crate) fn status(&self, now: Time) -> Status {
+        let count = self.cluster.as_ref().map_or(0, |cluster| cluster.nodes.len());
+        let nodes = (0..u16::try_from(count).unwrap_or(u16::MAX)).map(|node| self.node(now, node));
+        self.picture.status(nodes.collect())
+    }
+
+    fn node(&self, now: Time, node: u16) -> NodeState {
+        let name = self.picture.names.get(usize::from(node)).cloned().unwrap_or_default();
+        let networks = self.picture.networks.iter();
+        let (standing, cells, why) = match &self.member {
+            Some(_) if node == self.me => {
+                let cells = networks.map(|network| Cell {
+                    network: network.clone(),
+                    alive: true,
+                    age_ms: Some(0),
+                });
+                (Standing::Alive, cells.collect(), "this node".to_owned())
+            }
+            Some(member) => {
+                let cells = networks.zip(member.cells(node, now)).filter_map(|(network, cell)| {
+                    let cell = cell?;
+                    let age = cell.age.map(|age| u64::try_from(age.as_millis()).unwrap_or(u64::MAX));
+                    Some(Cell { network: network.clone(), alive: cell.alive, age_ms: age })
+                });
+                let why = self.why.get(&node).cloned().unwrap_or_default();
+                (told(member.standing(node)), cells.collect(), why)
+            }
+            None => (Standing::Unknown, vec![], "no secret_file, so no beats".to_owned()),
+        };
+        NodeState { node: name, standing, cells, why }
+    }
+
+    /// A new standing as report and event.
+    pub(crate) fn verdict(
+        &mut self,
+        now: Time,
+        node: u16,
+        standing: member::Standing,
+        why: String,
+    ) -> (NodeState, Event) {
+        self.why.insert(node, why);
+        let state = self.node(now, node);
+        let (word, decision) = match standing {
+            member::Standing::Alive => ("alive", "its servers get requests as their checks say"),
+            member::Standing::Suspect => {
+                ("suspect", "its servers get no new request while another is up")
+            }
+            member::Standing::Left => ("left", "its servers get no new request while another is up"),
+            member::Standing::Unknown => ("unknown", "the checks of the file decide"),
+        };
+        let event = Event {
+            what: format!("node-{word}"),
+            object: format!("node/{}", state.node),
+            evidence: state.why.clone(),
+            decision: decision.to_owned(),
+            action: "told to every balancer of this node".to_owned(),
+            not_done: match standing {
+                member::Standing::Suspect => {
+                    "nothing is restarted: silence is no proof of death".to_owned()
+                }
+                member::Standing::Alive | member::Standing::Left | member::Standing::Unknown => {
+                    String::new()
+                }
+            },
+            ..Event::default()
+        };
+        (state, event)
+    }
+
+    /// What the process before this one knew.
+    pub(crate) fn known(&self, state: &NodeState) -> Option<(u16, member::Standing)> {
+        let position = self.picture.names.iter().position(|name| *name == state.node)?;
+        let standing = match state.standing {
+            Standing::Unknown => member::Standing::Unknown,
+            Standing::Alive => member::Standing::Alive,
+            Standing::Suspect => member::Standing::Suspect,
+            Standing::Left => member::Standing::Left,
+        };
+        Some((u16::try_from(position).ok()?, standing))
+    }
+
+    /// Puts this node's choices and addresses into its next beats.
+    pub(crate) fn speak(&mut self) {
+        let Some(member) = &mut self.member else { return };
+        member.say_choices(self.picture.choices().map(|choice| member::Choice {
+            proxy: member::Choice::hash(&choice.proxy),
+            server: member::Choice::hash(&choice.server),
+            term: choice.term,
+            by: choice.by,
+        }));
+        let holds = self.picture.held().filter(|instance| *instance < 64);
+        member.say_holds(holds.fold(0, |bits, instance| bits | 1 << instance));
+    }
+
+    /// Choices of peers that are newer than what is known here, with their names.
+    pub(crate) fn news(&mut self) -> Vec<api::Choice> {
+        let Some(member) = &self.member else { return vec![] };
+        let named = |choice: &member::Choice| {
+            let (proxy, servers) = self.names.get(&choice.proxy)?;
+            let server = servers.get(&choice.server)?;
+            Some(api::Choice {
+                proxy: proxy.clone(),
+                server: server.clone(),
+                term: choice.term,
+                by: choice.by,
+            })
+        };
+        let newer = |choice: &api::Choice| {
+            let known = self.picture.choices().find(|known| known.proxy == choice.proxy);
+            known.is_none_or(|known| (choice.term, choice.by) > (known.term, known.by))
+        };
+        let news: Vec<api::Choice> =
+            member.choices().iter().filter_map(named).filter(newer).collect();
+        for choice in &news {
+            self.picture.change(api::Change::Choice(choice.clone()));
+        }
+        self.speak();
+        news
+    }
+}
+
+const fn told(standing: member::Standing) -> Standing {
+    match standing {
+        member::Standing::Unknown => Standing::Unknown,
+        member::Standing::Alive => Standing::Alive,
+        member::Standing::Suspect => Standing::Suspect,
+        member::Standing::Left => Standing::Left,
+    }
+}
+
+/// What this start does not do, in words.
+fn limits(start: &Start, texts: &Texts, cluster: bool) -> Vec<String> {
+    let mut limits = vec![];
+    if !cluster {
+        limits.push("no cluster file: VRRP and the checks of the files only, no beats".to_owned());
+    } else if texts.secret.is_none() {
+        limits.push("no secret_file: no beats, no hand-over between nodes".to_owned());
+    }
+    if !sys::rights::has_capability(sys::rights::Capability::SysNice) {
+        limits.push("no real-time scheduling: CAP_SYS_NICE is missing".to_owned());
+    }
+    if !start.breaks.is_empty() {
+        limits.push(format!("broken on purpose: {:?}", start.breaks));
+    }
+    limits
+}
+
+fn vip_names(
+    texts: &Texts,
+    cluster: Option<&Cluster>,
+    me: Option<u16>,
+) -> Vec<(String, Vec<String>)> {
+    let keepalived = texts.keepalived.as_ref().map(|source| config::keepalived::parse(source, 0).0);
+    // Devices play no part in names.
+    let somewhere = |_| Some(String::new());
+    config::effective_vips(cluster, keepalived.as_ref(), me.map(usize::from), &somewhere)
+        .unwrap_or_default()
+        .into_iter()
+        .map(|vip| (vip.name, vip.addresses.iter().map(|at| at.ip.to_string()).collect()))
+        .collect()
+}
+
+fn names(texts: &Texts) -> HashMap<u32, (String, HashMap<u32, String>)> {
+    let (file, _) = config::haproxy::parse(&texts.haproxy, 0);
+    let hash = member::Choice::hash;
+    file.proxies
+        .iter()
+        .map(|proxy| {
+            let servers = proxy.servers.iter().map(|server| (hash(&server.name), server.name.clone()));
+            (hash(&proxy.name), (proxy.name.clone(), servers.collect()))
+        })
+        .collect()
+}
