@@ -32,7 +32,7 @@ impl Drop for Haproxy {
 }
 
 fn skip(test: &str, reason: &str) {
-    let line = format!("SKIP outlast-proxy::differential::{test}: {reason}\n");
+    let line = format!("SKIP proxy::same_bytes::{test}: {reason}\n");
     drop(std::io::stderr().write_all(line.as_bytes()));
     if let Some(path) = std::env::var_os("OUTLAST_SKIPS") {
         let file = std::fs::OpenOptions::new().append(true).create(true).open(path);

@@ -92,7 +92,7 @@ fn a_client_that_owes_its_body_is_a_408() {
 #[test]
 fn a_connect_without_answer_is_a_503_after_its_retries() {
     // A port that is bound, does not listen and drops what comes cannot be had on loopback; an
-    // address of a documentation network is not routed or not answered.
+    // address of a documentation network is not answered (or, without a route, refused at once).
     let times = times(" timeout connect 150ms\n retries 1\n");
     let rig = strict(&format!(
         "listen web\n mode http\n bind 127.0.0.1:1\n{times} server a 192.0.2.1:9\n"
