@@ -9,24 +9,26 @@ use crate::shell::{self, Failure, Outcome};
 use crate::{demo, packages};
 use table::Row;
 
-pub(crate) fn run(scenario: &str, against_stock: bool) -> Outcome {
+/// The last measurement that somebody found worth keeping.
+const PAGE: &str = "docs/benchmarks.md";
+
+pub(crate) fn run(scenario: &str, against_stock: bool, write: bool) -> Outcome {
     if against_stock {
         packages::provide(&packages::STOCK)?;
     }
     let outlast = demo::build()?;
-    let mut broken = vec![];
-    for (bound, measured) in sizes::measure(&outlast)? {
-        let line = format!("{}: {measured:.1} MB, promised < {} MB", bound.what, bound.megabytes);
-        println!("{line}");
-        if measured >= bound.megabytes {
-            broken.push(line);
-        }
-    }
+    let (sizes, mut broken) = sizes(&outlast)?;
+    print!("{sizes}");
     let mut rows = scenarios(&outlast, scenario, &[])?;
     if against_stock {
         table::beside(&mut rows, &scenarios(&outlast, scenario, &["--stock"])?);
     }
-    print!("{}", table::print(&rows));
+    let table = table::print(&rows);
+    print!("{table}");
+    if write {
+        let page = format!("{HEAD}\n{sizes}\n## Scenarios\n\n{table}");
+        shell::write(&shell::root().join(PAGE), &page)?;
+    }
     let broken_rows = rows.iter().filter(|row| row.kept == Some(false));
     broken.extend(broken_rows.map(|row| format!("{}: {}", row.scenario, row.promise.text)));
     if broken.is_empty() {
@@ -37,6 +39,28 @@ pub(crate) fn run(scenario: &str, against_stock: bool) -> Outcome {
         return Ok(());
     }
     Err(Failure::new(format!("{} promises broken:\n{}", broken.len(), broken.join("\n"))))
+}
+
+const HEAD: &str = "# Benchmarks
+
+Written by `cargo xtask bench --write`, as root on a machine with 2 cores. What is measured and how: docs/operate/demo.md. Figures vary by
+some milliseconds from run to run; what is promised is in the last column, and `cargo xtask bench` fails when it is not kept.
+
+## Sizes
+";
+
+/// A table of sizes, and the lines of it that break a promise.
+fn sizes(outlast: &std::path::Path) -> Outcome<(String, Vec<String>)> {
+    let mut text = String::from("| what | measured MB | promised MB |\n|---|---|---|\n");
+    let mut broken = vec![];
+    for (bound, measured) in sizes::measure(outlast)? {
+        let line = format!("| {} | {measured:.1} | < {} |", bound.what, bound.megabytes);
+        text += &format!("{line}\n");
+        if measured >= bound.megabytes {
+            broken.push(line);
+        }
+    }
+    Ok((text, broken))
 }
 
 /// The demo's exit code repeats what its rows say, so only the rows count.

@@ -48,6 +48,9 @@ enum Task {
         /// Measure Debian's keepalived and haproxy as well
         #[arg(long)]
         against_stock: bool,
+        /// Write what was measured to docs/benchmarks.md
+        #[arg(long)]
+        write: bool,
         /// One scenario instead of all
         #[arg(long, default_value = "all")]
         scenario: String,
@@ -60,7 +63,9 @@ fn main() -> ExitCode {
         Task::Test { arguments } => test::run(&arguments),
         Task::Verify => verify::run(),
         Task::Tidy { update } => tidy::run(update),
-        Task::Bench { against_stock, scenario } => bench::run(&scenario, against_stock),
+        Task::Bench { against_stock, write, scenario } => {
+            bench::run(&scenario, against_stock, write)
+        }
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
