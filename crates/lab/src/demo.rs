@@ -156,8 +156,7 @@ fn outside(args: &Args) -> Result<ExitCode, DemoError> {
     let software = if args.stock {
         Software::Stock
     } else {
-        let program = std::env::current_exe().map_err(DemoError::Cloud)?;
-        Software::Outlast { program, breaks: args.r#break.clone() }
+        Software::Outlast { breaks: args.r#break.clone() }
     };
     match isolate("outlast-demo").map_err(DemoError::Namespaces)? {
         Isolated::Ended(Exit::Code(code)) => {

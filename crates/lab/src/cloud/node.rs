@@ -29,15 +29,14 @@ pub(crate) enum Part {
 /// What runs on the nodes.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) enum Software {
-    Outlast {
-        /// This executable.
-        program: PathBuf,
-        breaks: Vec<String>,
-    },
+    /// This executable.
+    Outlast { breaks: Vec<String> },
     /// Debian's keepalived and haproxy.
     Stock,
 }
 
+/// This executable, even after the file was replaced by a newer build.
+const OWN: &str = "/proc/self/exe";
 /// How long processes of a node may take to end after SIGKILL, or a stock balancer to start.
 const SOON: Duration = Duration::from_secs(5);
 /// A node says goodbye and ends.
@@ -128,16 +127,16 @@ impl Node {
         if let Some(host) = &self.host {
             (0..2).try_for_each(|network| host.set_carrier(network, true))?;
         }
-        self.ensure(Part::Web, self.stand_in(Part::Web, &files.web_ports)?)?;
-        self.ensure(Part::Database, self.stand_in(Part::Database, &files.database_ports)?)?;
+        self.ensure(Part::Web, self.stand_in(Part::Web, &files.web_ports))?;
+        self.ensure(Part::Database, self.stand_in(Part::Database, &files.database_ports))?;
         self.start_software()
     }
 
     fn start_software(&mut self) -> io::Result<()> {
         match self.software.clone() {
-            Software::Outlast { program, breaks } => {
+            Software::Outlast { breaks } => {
                 let folder = |name: &str| self.folder.join(name).into_os_string();
-                let mut words: Vec<OsString> = vec![program.into(), "run".into()];
+                let mut words: Vec<OsString> = vec![OWN.into(), "run".into()];
                 words.extend(["--config".into(), folder("outlast.toml")]);
                 words.extend(["--node".into(), self.name.clone().into()]);
                 words.extend(["--run-dir".into(), folder("run")]);
@@ -180,13 +179,12 @@ impl Node {
         }
     }
 
-    fn stand_in(&self, part: Part, ports: &[u16]) -> io::Result<Vec<OsString>> {
-        let program = std::env::current_exe()?;
-        let mut words: Vec<OsString> = vec![program.into(), "lab".into(), part.name().into()];
+    fn stand_in(&self, part: Part, ports: &[u16]) -> Vec<OsString> {
+        let mut words: Vec<OsString> = vec![OWN.into(), "lab".into(), part.name().into()];
         words.push(self.name.clone().into());
         let ip = address(self.number, 0);
         words.extend(ports.iter().map(|port| OsString::from(format!("{ip}:{port}"))));
-        Ok(words)
+        words
     }
 
     fn ensure(&mut self, part: Part, words: Vec<OsString>) -> io::Result<()> {
@@ -204,7 +202,8 @@ impl Node {
         };
         let program = find(&words[0])?;
         let arguments: Vec<&OsStr> = words[1..].iter().map(OsString::as_os_str).collect();
-        let child = spawn(&program, None, &arguments, None, options)?;
+        let name = (words[0] == OWN).then_some("outlast");
+        let child = spawn(&program, name, &arguments, None, options)?;
         self.parts.insert(part, child);
         Ok(())
     }

@@ -41,7 +41,7 @@ pub(crate) struct Figures {
     pub(crate) stalled_ms: f64,
     /// Requests by the reason they failed for.
     pub(crate) failures: BTreeMap<String, u32>,
-    /// The same per port.
+    /// The same per port, those that are not judged too.
     pub(crate) ports: BTreeMap<&'static str, PortFigures>,
     /// Failed and slow requests, for the judgement.
     #[serde(skip)]
@@ -79,15 +79,17 @@ impl Figures {
     #[must_use]
     pub(crate) fn new(run: &Run, watched: &Watched, span: Span, stalled_ms: f64) -> Self {
         let mut figures = Self { stalled_ms, ..Self::default() };
-        for &port in span.judged {
+        for port in [Port::Api, Port::Database] {
             let samples: Vec<&Sample> = run.samples.iter().filter(|s| s.port == port).collect();
-            figures.count(&samples, span.fault);
             let mut line = gaps(&samples, span, run.interval);
             line.failed = count(samples.iter().filter(|s| s.failure().is_some()));
-            figures.outage_ms = figures.outage_ms.max(line.outage_ms);
-            figures.back_at_ms = figures.back_at_ms.max(line.back_at_ms);
-            figures.first_answer_ms = figures.first_answer_ms.max(line.first_answer_ms);
             figures.ports.insert(port.name(), line);
+            if span.judged.contains(&port) {
+                figures.count(&samples, span.fault);
+                figures.outage_ms = figures.outage_ms.max(line.outage_ms);
+                figures.back_at_ms = figures.back_at_ms.max(line.back_at_ms);
+                figures.first_answer_ms = figures.first_answer_ms.max(line.first_answer_ms);
+            }
         }
         figures.two_writers = two_writers(run);
         figures.database_moves = database_moves(run);
