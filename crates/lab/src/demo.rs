@@ -17,6 +17,7 @@ mod recorded;
 mod scenario;
 mod table;
 
+use std::cell::Cell;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -204,7 +205,7 @@ fn inside(
     let repeat = usize::try_from(args.repeat).unwrap_or(1).max(1);
     let runs = chosen.len() * repeat;
     let mut show = Show {
-        measure: Measure { idle, realtime },
+        measure: Measure { idle, realtime, balancer_lost: Cell::default() },
         judged: realtime || args.judge,
         // Nobody holds the stock pair to anything.
         repeats_left: if args.stock { 0 } else { runs.div_ceil(REPEATS) },

@@ -1,11 +1,14 @@
 //! One scenario, from a healthy cloud to figures, and back to a healthy cloud.
 
+use std::cell::Cell;
 use std::io;
 use std::time::Duration;
 
+use base::Time;
+
 use super::act;
 use super::figures::{Figures, Span, ms};
-use super::scenario::Scenario;
+use super::scenario::{Fault, Scenario};
 use crate::client::{Client, Plan, Port};
 use crate::cloud::Cloud;
 use crate::cloud::node::Software;
@@ -23,6 +26,8 @@ const SESSIONS: usize = 6;
 const BEFORE: u64 = 40;
 /// Until they are there.
 const BEFORE_WITHIN: Duration = Duration::from_secs(10);
+/// How long a node remembers that its balancer was lost, and what a scenario itself takes.
+const REMEMBERED: Duration = Duration::from_secs(15);
 /// An idle thread that comes later than this makes a run doubtful.
 pub(super) const STALL: Duration = Duration::from_millis(5);
 
@@ -31,6 +36,8 @@ pub(super) const STALL: Duration = Duration::from_millis(5);
 pub(super) struct Measure {
     pub(super) idle: Idle,
     pub(super) realtime: bool,
+    /// When a scenario last hurt a balancer.
+    pub(super) balancer_lost: Cell<Time>,
 }
 
 impl Measure {
@@ -45,11 +52,22 @@ impl Measure {
             return Ok(None);
         }
         cloud.wait_until_healthy()?;
+        self.let_losses_age(cloud, scenario.fault);
         let measured = self.measure(cloud, scenario);
         if !last {
             restore(cloud, scenario)?;
         }
         measured.map(Some)
+    }
+
+    /// Two losses of one balancer within 10 s move the address, whatever the second one is: a
+    /// scenario is not to inherit the first one from the scenario before.
+    fn let_losses_age(&self, cloud: &Cloud, fault: Fault) {
+        let hurts = matches!(fault, Fault::KillBalancer | Fault::FreezeBalancer);
+        if hurts && cloud.software != Software::Stock {
+            act::until(self.balancer_lost.get() + REMEMBERED, || true);
+            self.balancer_lost.set(sys::clock::now());
+        }
     }
 
     fn measure(&self, cloud: &mut Cloud, scenario: &Scenario) -> io::Result<Figures> {
