@@ -19,8 +19,8 @@ const PRIORITY_STEP: u8 = 50;
 /// The instances that the vip process of `node` runs.
 ///
 /// Priorities come from the order in `outlast.toml`; in keepalived's file from `node.NAME.priority`,
-/// and where all nodes share the file without it, from the order of the nodes. `interface_of` says
-/// which device has an address.
+/// and where all nodes share the file without it, from the order of the nodes. `balancer`: this start
+/// runs proxies, too. `interface_of` says which device has an address.
 ///
 /// # Errors
 /// In words, when a device or an address that an instance needs is missing.
@@ -28,6 +28,7 @@ pub fn effective_vips(
     cluster: Option<&Cluster>,
     keepalived: Option<&Keepalived>,
     node: Option<usize>,
+    balancer: bool,
     interface_of: &dyn Fn(IpAddr) -> Option<String>,
 ) -> Result<Vec<Vip>, Vec<String>> {
     let (mut vips, mut wrong) = (Vec::new(), Vec::new());
@@ -41,7 +42,7 @@ pub fn effective_vips(
     }
     for instance in keepalived.map(|file| file.instances.as_slice()).unwrap_or_default() {
         let scripts = keepalived.map(|file| file.scripts.as_slice()).unwrap_or_default();
-        let has_balancer = cluster.is_some_and(|cluster| cluster.haproxy.is_some());
+        let has_balancer = balancer || cluster.is_some_and(|cluster| cluster.haproxy.is_some());
         let mut vip = from_keepalived(instance, scripts, has_balancer);
         if let (Some(cluster), Some(node)) = (cluster, node) {
             vip.priority = file_priority(cluster, node, instance.priority);
@@ -128,8 +129,7 @@ pub(crate) fn file_priority(cluster: &Cluster, node: usize, written: u8) -> u8 {
     }
 }
 
-/// Where the cluster has a balancer, that is ours: its death takes the address away at once. Without
-/// a cluster file the caller knows whether it runs one.
+/// Where a balancer runs beside, it is ours: its death takes the address away at once.
 fn from_keepalived(instance: &Instance, scripts: &[ScriptBlock], track_balancer: bool) -> Vip {
     let track_scripts: Vec<Script> = instance
         .track_scripts

@@ -39,9 +39,17 @@ const BATCH: usize = 256;
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum AgentError {
     #[error("cannot keep the event log in {folder}")]
-    Journal { folder: String, #[source] source: io::Error },
+    Journal {
+        folder: String,
+        #[source]
+        source: io::Error,
+    },
     #[error("cannot make the control socket in {folder}")]
-    Control { folder: String, #[source] source: io::Error },
+    Control {
+        folder: String,
+        #[source]
+        source: io::Error,
+    },
     #[error("cannot watch sockets")]
     Poll(#[source] io::Error),
 }
@@ -52,13 +60,15 @@ struct Agent<'a> {
     core: Arc<Mutex<Core>>,
     poller: Poller,
     beats: Option<Beats>,
-    leaving: bool,
+    /// The loop ends.
+    ending: bool,
+    /// The next agent goes on where this one stops, so nobody is told goodbye.
+    succeeded: bool,
 }
 
 pub(crate) fn run(channel: &Channel, start: Start, texts: Texts) -> Result<(), AgentError> {
-    let journal = Journal::open(Path::new(&start.state_dir), &start.node).map_err(|source| {
-        AgentError::Journal { folder: start.state_dir.clone(), source }
-    })?;
+    let journal = Journal::open(Path::new(&start.state_dir), &start.node)
+        .map_err(|source| AgentError::Journal { folder: start.state_dir.clone(), source })?;
     let core = Arc::new(Mutex::new(Core::new(&start, &texts)));
     let poller = Poller::new().map_err(AgentError::Poll)?;
     poller.add(channel.as_fd(), CHANNEL, Interest::READ).map_err(AgentError::Poll)?;
@@ -67,10 +77,12 @@ pub(crate) fn run(channel: &Channel, start: Start, texts: Texts) -> Result<(), A
     let answers = control::Answers { status, events: journal.shared() };
     control::serve(Path::new(&start.run_dir), answers)
         .map_err(|source| AgentError::Control { folder: start.run_dir.clone(), source })?;
-    let beats = lock(&core).cluster.as_ref().and_then(|cluster| {
-        Beats::open(cluster, lock_me(&start, cluster)?, &poller)
-    });
-    let mut agent = Agent { channel, journal, core, poller, beats, leaving: false };
+    let beats = lock(&core)
+        .cluster
+        .as_ref()
+        .and_then(|cluster| Beats::open(cluster, lock_me(&start, cluster)?, &poller));
+    let mut agent =
+        Agent { channel, journal, core, poller, beats, ending: false, succeeded: false };
     agent.tell(&Report::Ready { generation: start.generation });
     agent.serve()?;
     agent.journal.close();
@@ -90,7 +102,7 @@ impl Agent<'_> {
     fn serve(&mut self) -> Result<(), AgentError> {
         let mut ready = Vec::with_capacity(16);
         self.step(Input::Timeout);
-        while !self.leaving {
+        while !self.ending {
             let now = sys::clock::now();
             let deadline = self.deadline();
             let wait = (deadline != Time::NEVER).then(|| deadline.since(now));
@@ -104,7 +116,9 @@ impl Agent<'_> {
             }
             self.step(Input::Timeout);
         }
-        self.step(Input::Leave);
+        if !self.succeeded {
+            self.step(Input::Leave);
+        }
         Ok(())
     }
 
@@ -119,7 +133,7 @@ impl Agent<'_> {
         loop {
             match self.channel.receive(&mut buffer, &mut vec![]) {
                 Ok(0) => {
-                    self.leaving = true;
+                    self.ending = true;
                     return;
                 }
                 Ok(length) => match api::decode::<Order>(&buffer[..length]) {
@@ -132,7 +146,7 @@ impl Agent<'_> {
                 },
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
                 Err(_) => {
-                    self.leaving = true;
+                    self.ending = true;
                     return;
                 }
             }
@@ -142,7 +156,11 @@ impl Agent<'_> {
     fn order(&mut self, order: Order) {
         match order {
             Order::Ping(number) => self.tell(&Report::Pong(number)),
-            Order::Stop | Order::Retire => self.leaving = true,
+            Order::Stop => self.ending = true,
+            Order::Retire => {
+                self.succeeded = true;
+                self.ending = true;
+            }
             Order::Relay(_, report) => match *report {
                 Report::Event(event) => self.journal.add(event),
                 report => lock(&self.core).picture.report(report),

@@ -20,7 +20,11 @@ pub(crate) struct Texts {
 #[derive(Debug, thiserror::Error)]
 pub enum FileError {
     #[error("cannot read {path}")]
-    Read { path: String, #[source] source: io::Error },
+    Read {
+        path: String,
+        #[source]
+        source: io::Error,
+    },
     #[error("{path} is not UTF-8 text")]
     Text { path: String },
     #[error("{path} holds {found} bytes, a secret has at least {MIN_SECRET}")]

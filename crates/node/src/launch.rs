@@ -45,7 +45,9 @@ pub enum LaunchError {
 /// One thing that has to be put right before a start.
 #[derive(Debug, thiserror::Error)]
 pub enum Problem {
-    #[error("there is nothing to run: give --config outlast.toml, or --haproxy FILE and --keepalived FILE")]
+    #[error(
+        "there is nothing to run: give --config outlast.toml, or --haproxy FILE and --keepalived FILE"
+    )]
     Nothing,
     #[error("the cluster file has no node `{0}`; it has {1}")]
     UnknownNode(String, String),
@@ -108,6 +110,7 @@ impl Launch {
             loaded.cluster.as_ref(),
             loaded.keepalived.as_ref(),
             me,
+            loaded.haproxy.is_some(),
             &|address| interfaces.of(address),
         )
         .map_err(|problems| {

@@ -62,7 +62,11 @@ pub enum SuperviseError {
     #[error("cannot start")]
     Sockets(#[from] SocketError),
     #[error("cannot write the pid file {}", .path.display())]
-    PidFile { path: PathBuf, #[source] source: io::Error },
+    PidFile {
+        path: PathBuf,
+        #[source]
+        source: io::Error,
+    },
     #[error("cannot watch processes and sockets")]
     Poll(#[source] io::Error),
     #[error("cannot prepare to take addresses down when the vip process dies")]
@@ -219,7 +223,7 @@ impl Supervisor {
     fn retire(&mut self, slot: Slot) {
         let is_vip = self.children.get(&slot).is_some_and(|child| child.kind == Kind::Vip);
         self.adopting |= is_vip;
-        self.leave(slot, if is_vip { &Order::Retire } else { &Order::Stop });
+        self.leave(slot, &Order::Retire);
     }
 
     fn hear(&mut self, slot: Slot) {
@@ -245,8 +249,7 @@ impl Supervisor {
         let Some(child) = self.children.get_mut(&slot) else { return };
         if child.is_behind() && child.flush().is_ok() && !child.is_behind() {
             // Fails only for a descriptor that is not registered, which an ended child's is.
-            let _ =
-                self.poller.modify(child.channel(), token(slot, CHANNEL), Interest::READ);
+            let _ = self.poller.modify(child.channel(), token(slot, CHANNEL), Interest::READ);
         }
     }
 

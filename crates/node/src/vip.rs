@@ -97,10 +97,10 @@ impl<'a> Driver<'a> {
         let named = |c: &Cluster| c.nodes.iter().position(|node| node.name == start.node);
         let me = cluster.and_then(named);
         let interfaces = Interfaces::read();
-        let vips = config::effective_vips(cluster, loaded.keepalived.as_ref(), me, &|address| {
-            interfaces.of(address)
-        })
-        .map_err(VipError::Config)?;
+        let (keepalived, balancer) = (loaded.keepalived.as_ref(), loaded.haproxy.is_some());
+        let of = |address| interfaces.of(address);
+        let vips = config::effective_vips(cluster, keepalived, me, balancer, &of)
+            .map_err(VipError::Config)?;
         let poller = Poller::new().map_err(VipError::Poll)?;
         poller.add(channel.as_fd(), CHANNEL, Interest::READ).map_err(VipError::Poll)?;
         let monitor = Monitor::open().map_err(VipError::Netlink)?;

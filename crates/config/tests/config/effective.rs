@@ -67,14 +67,14 @@ fn eth0(_: IpAddr) -> Option<String> {
 /// Priority of the first virtual IP on each node.
 fn priorities(cluster: &cluster::Cluster, file: Option<&keepalived::Keepalived>) -> Vec<u8> {
     let nodes = 0..cluster.nodes.len();
-    let of = |node| effective_vips(Some(cluster), file, Some(node), &eth0).unwrap();
+    let of = |node| effective_vips(Some(cluster), file, Some(node), false, &eth0).unwrap();
     nodes.filter_map(|node| of(node).first().map(|vip| vip.priority)).collect()
 }
 
 #[test]
 fn a_virtual_ip_of_the_cluster_file_is_complete() {
     let cluster = cluster(&format!("{CLUSTER}{VIP}"));
-    let vips = effective_vips(Some(&cluster), None, Some(1), &eth0).unwrap();
+    let vips = effective_vips(Some(&cluster), None, Some(1), false, &eth0).unwrap();
     expect![[r#"
         [
             Vip {
@@ -110,7 +110,7 @@ fn a_virtual_ip_of_the_cluster_file_is_complete() {
 
 #[test]
 fn a_virtual_ip_of_keepaliveds_file_is_complete() {
-    let vips = effective_vips(None, Some(&file()), None, &|_| None).unwrap();
+    let vips = effective_vips(None, Some(&file()), None, false, &|_| None).unwrap();
     expect![[r#"
         [
             Vip {
@@ -192,7 +192,7 @@ fn nodes_that_share_keepaliveds_file_differ_by_their_order_or_by_what_they_say()
 #[test]
 fn unicast_goes_to_the_other_nodes() {
     let cluster = cluster(&format!("{CLUSTER}{VIP}unicast = true\n"));
-    let vips = effective_vips(Some(&cluster), None, Some(1), &eth0).unwrap();
+    let vips = effective_vips(Some(&cluster), None, Some(1), false, &eth0).unwrap();
     let peers: Vec<String> = vips[0].unicast_peers.iter().map(ToString::to_string).collect();
     assert_eq!(peers, ["10.0.0.1", "10.0.0.3"]);
 }
@@ -200,6 +200,14 @@ fn unicast_goes_to_the_other_nodes() {
 #[test]
 fn a_node_without_the_device_is_told_so() {
     let cluster = cluster(&format!("{CLUSTER}{VIP}"));
-    let wrong = effective_vips(Some(&cluster), None, Some(0), &|_| None).unwrap_err();
+    let wrong = effective_vips(Some(&cluster), None, Some(0), false, &|_| None).unwrap_err();
     assert_eq!(wrong, ["vip v: no interface of this node has 10.0.0.1"]);
+}
+
+#[test]
+fn a_balancer_beside_keepalived_s_file_is_watched_without_a_script() {
+    let vips = effective_vips(None, Some(&file()), None, true, &|_| None).unwrap();
+    assert!(vips.iter().all(|vip| vip.track_balancer));
+    let vips = effective_vips(None, Some(&file()), None, false, &|_| None).unwrap();
+    assert!(vips.iter().all(|vip| !vip.track_balancer));
 }

@@ -150,7 +150,7 @@ fn the_published_keepalived_block_is_parsed_completely() {
         1 warning, 1 note
     "#]]
     .assert_eq(&render(&loaded.sources, &loaded.diagnostics));
-    let vips = effective_vips(None, loaded.keepalived.as_ref(), None, &|_| None).unwrap();
+    let vips = effective_vips(None, loaded.keepalived.as_ref(), None, false, &|_| None).unwrap();
     assert_eq!(vips[0].password, Some(*b"yw8v4g4h"));
     assert!(!vips[0].preempt);
 }

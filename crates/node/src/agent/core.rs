@@ -25,8 +25,7 @@ pub(crate) struct Core {
 impl Core {
     pub(crate) fn new(start: &Start, texts: &Texts) -> Self {
         let mut picture = Picture::new(&start.node, start.mode, start.generation);
-        let cluster =
-            texts.cluster.as_ref().and_then(|source| config::cluster::parse(source, 0).0);
+        let cluster = texts.cluster.as_ref().and_then(|source| config::cluster::parse(source, 0).0);
         let me = cluster.as_ref().and_then(|cluster| {
             let position = cluster.nodes.iter().position(|node| node.name == start.node)?;
             u16::try_from(position).ok()
@@ -71,7 +70,8 @@ impl Core {
             Some(member) => {
                 let cells = networks.zip(member.cells(node, now)).filter_map(|(network, cell)| {
                     let cell = cell?;
-                    let age = cell.age.map(|age| u64::try_from(age.as_millis()).unwrap_or(u64::MAX));
+                    let age =
+                        cell.age.map(|age| u64::try_from(age.as_millis()).unwrap_or(u64::MAX));
                     Some(Cell { network: network.clone(), alive: cell.alive, age_ms: age })
                 });
                 let why = self.why.get(&node).cloned().unwrap_or_default();
@@ -97,7 +97,9 @@ impl Core {
             member::Standing::Suspect => {
                 ("suspect", "its servers get no new request while another is up")
             }
-            member::Standing::Left => ("left", "its servers get no new request while another is up"),
+            member::Standing::Left => {
+                ("left", "its servers get no new request while another is up")
+            }
             member::Standing::Unknown => ("unknown", "the checks of the file decide"),
         };
         let event = Event {
@@ -205,7 +207,7 @@ fn vip_names(
     let keepalived = texts.keepalived.as_ref().map(|source| config::keepalived::parse(source, 0).0);
     // Devices play no part in names.
     let somewhere = |_| Some(String::new());
-    config::effective_vips(cluster, keepalived.as_ref(), me.map(usize::from), &somewhere)
+    config::effective_vips(cluster, keepalived.as_ref(), me.map(usize::from), false, &somewhere)
         .unwrap_or_default()
         .into_iter()
         .map(|vip| (vip.name, vip.addresses.iter().map(|at| at.ip.to_string()).collect()))
@@ -218,7 +220,8 @@ fn names(texts: &Texts) -> HashMap<u32, (String, HashMap<u32, String>)> {
     file.proxies
         .iter()
         .map(|proxy| {
-            let servers = proxy.servers.iter().map(|server| (hash(&server.name), server.name.clone()));
+            let servers =
+                proxy.servers.iter().map(|server| (hash(&server.name), server.name.clone()));
             (hash(&proxy.name), (proxy.name.clone(), servers.collect()))
         })
         .collect()

@@ -49,7 +49,8 @@ impl Shared {
     /// Events after number `after`; waits up to `patience` for the first.
     pub(crate) fn after(&self, after: u64, patience: Duration) -> Vec<Event> {
         let events = self.events();
-        let none = |events: &mut VecDeque<Event>| events.back().is_none_or(|last| last.seq <= after);
+        let none =
+            |events: &mut VecDeque<Event>| events.back().is_none_or(|last| last.seq <= after);
         let (events, _) = self
             .grown
             .wait_timeout_while(events, patience, none)

@@ -36,7 +36,8 @@ pub(super) fn in_background(launch: &Launch) -> Result<bool, SuperviseError> {
     let (ours, theirs) = Channel::pair().map_err(SuperviseError::Daemon)?;
     let words: Vec<OsString> = std::env::args_os().collect();
     let words: Vec<&OsStr> = words.iter().map(OsString::as_os_str).collect();
-    let (name, rest) = words.split_first().map_or((OsStr::new("outlast"), &[][..]), |(n, r)| (*n, r));
+    let (name, rest) =
+        words.split_first().map_or((OsStr::new("outlast"), &[][..]), |(n, r)| (*n, r));
     let environment = [(BACKGROUND, OsStr::new("1"))];
     let options = sys::process::SpawnOptions {
         new_session: true,
@@ -83,7 +84,8 @@ impl Supervisor {
         }
         let temporary = launch.mode != Mode::Adaptive && launch.run_dir.is_none();
         let lock = Lock::take(&plan.run_dir, temporary)?;
-        let signals = Signals::new(&[SIGTERM, SIGINT, SIGHUP, SIGUSR1]).map_err(SuperviseError::Poll)?;
+        let signals =
+            Signals::new(&[SIGTERM, SIGINT, SIGHUP, SIGUSR1]).map_err(SuperviseError::Poll)?;
         raise_limits(&plan);
         let shared = launch.mode == Mode::Strict;
         let sockets = bind(&plan, &Sockets::none(shared))?;

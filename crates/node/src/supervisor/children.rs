@@ -39,7 +39,15 @@ impl Child {
             Some(&theirs),
             SpawnOptions::default(),
         )?;
-        Ok(Self { kind, generation, process, leaving: false, channel: ours, waiting: VecDeque::new(), lost: 0 })
+        Ok(Self {
+            kind,
+            generation,
+            process,
+            leaving: false,
+            channel: ours,
+            waiting: VecDeque::new(),
+            lost: 0,
+        })
     }
 
     /// Sends or keeps for later; descriptors go only with the first order, when there is room.

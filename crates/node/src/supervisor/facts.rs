@@ -2,7 +2,10 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use api::{BalancerState, Change, Choice, NodeState, Order, ProcessState, Report, Role, ServerState, VipState};
+use api::{
+    BalancerState, Change, Choice, NodeState, Order, ProcessState, Report, Role, ServerState,
+    VipState,
+};
 use config::haproxy::Haproxy;
 
 /// Orders kept for an agent that is being restarted; older ones are lost (events, mostly).
@@ -150,10 +153,7 @@ mod tests {
         let mut facts = Facts::default();
         facts.learn(&Change::Servers(vec![server("a", ServerCheck::Up)]));
         facts.learn(&Change::Servers(vec![server("a", ServerCheck::Down)]));
-        assert_eq!(
-            facts.for_proxy(),
-            [Change::Servers(vec![server("a", ServerCheck::Down)])]
-        );
+        assert_eq!(facts.for_proxy(), [Change::Servers(vec![server("a", ServerCheck::Down)])]);
     }
 
     #[test]

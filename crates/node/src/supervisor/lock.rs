@@ -18,9 +18,17 @@ pub(crate) struct Lock {
 #[derive(Debug, thiserror::Error)]
 pub enum LockError {
     #[error("cannot make the folder {}", .path.display())]
-    Folder { path: PathBuf, #[source] source: io::Error },
+    Folder {
+        path: PathBuf,
+        #[source]
+        source: io::Error,
+    },
     #[error("cannot lock {}", .path.display())]
-    Lock { path: PathBuf, #[source] source: io::Error },
+    Lock {
+        path: PathBuf,
+        #[source]
+        source: io::Error,
+    },
     #[error("already running here as pid {pid}: {} is locked; nothing was started", .path.display())]
     Second { path: PathBuf, pid: String },
     #[error(

@@ -34,7 +34,8 @@ impl Supervisor {
     fn take_over(&mut self, plan: Plan, sockets: Sockets) {
         tell::text(&plan.warnings);
         let generation = self.generation + 1;
-        let cluster = plan.cluster != self.plan.cluster || plan.texts.secret != self.plan.texts.secret;
+        let cluster =
+            plan.cluster != self.plan.cluster || plan.texts.secret != self.plan.texts.secret;
         let vip = cluster || plan.vips != self.plan.vips;
         self.next = Some((plan, sockets));
         // The agent knows names of every file; a new one costs 10 ms of beats.

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use api::{Change, Event, Order, ProcessState, Report, Role};
-use engine::role::{Input, Kind, Loss};
 use super::children::word;
 use super::{Slot, Supervisor, tell};
+use api::{Change, Event, Order, ProcessState, Report, Role};
+use engine::role::{Input, Kind, Loss};
 
 impl Supervisor {
     pub(super) fn route(&mut self, slot: Slot, report: Report) {
@@ -141,7 +141,8 @@ impl Supervisor {
 
     /// Tells the agent who is who; cheap, and asked for only when something changed.
     pub(super) fn processes(&mut self) {
-        let mut present = vec![(Role::Supervisor, std::process::id().cast_signed(), self.generation)];
+        let mut present =
+            vec![(Role::Supervisor, std::process::id().cast_signed(), self.generation)];
         for (slot, child) in &self.children {
             present.push((self.role(*slot, child.kind), child.process.pid(), child.generation));
         }

@@ -27,9 +27,20 @@ pub(crate) struct Sockets {
 #[derive(Debug, thiserror::Error)]
 pub enum SocketError {
     #[error("proxy {proxy}: cannot listen on {address}{hint}")]
-    Bind { proxy: String, address: String, hint: &'static str, #[source] source: io::Error },
+    Bind {
+        proxy: String,
+        address: String,
+        hint: &'static str,
+        #[source]
+        source: io::Error,
+    },
     #[error("cannot make the stats socket {address}{hint}")]
-    Stats { address: String, hint: &'static str, #[source] source: io::Error },
+    Stats {
+        address: String,
+        hint: &'static str,
+        #[source]
+        source: io::Error,
+    },
     #[error("{0} listening addresses; more than {MAX_SOCKETS} are not handed over yet")]
     Many(usize),
 }
@@ -52,14 +63,15 @@ impl Sockets {
                 let name = SocketName::Bind { proxy: proxy.name.clone(), index };
                 let backlog = bind.backlog.unwrap_or(BACKLOG);
                 let interface = bind.interface.clone();
-                let socket = before.or_listen(&bind.address, interface, backlog).map_err(
-                    |source| SocketError::Bind {
-                        proxy: proxy.name.clone(),
-                        address: shown(&bind.address),
-                        hint: hint(&source),
-                        source,
-                    },
-                )?;
+                let socket =
+                    before.or_listen(&bind.address, interface, backlog).map_err(|source| {
+                        SocketError::Bind {
+                            proxy: proxy.name.clone(),
+                            address: shown(&bind.address),
+                            hint: hint(&source),
+                            source,
+                        }
+                    })?;
                 sockets.add(name, bind.address.clone(), bind.interface.clone(), socket);
             }
         }
