@@ -32,6 +32,8 @@ mod input;
 pub mod message;
 pub mod packet;
 mod peers;
+mod publish;
+mod stall;
 #[cfg(test)]
 mod tests;
 mod track;
@@ -42,6 +44,7 @@ pub use input::{Balancer, Config, Input, Peer};
 pub use message::{Group, HandOver, Hello};
 pub use packet::Advert;
 use peers::Peers;
+use publish::{Offer, View};
 use track::Facts;
 
 /// Four per [`HELLO_LIFE`], so three may be lost before a peer cannot be named.
@@ -54,6 +57,8 @@ pub const GRACE: Duration = Duration::from_millis(200);
 /// Adverts of the node that handed over, sent before it released, may arrive after the message
 /// that names us (another socket, another network). For this long they are not taken for a rival.
 pub const ECHO: Duration = Duration::from_millis(200);
+/// A backup that runs this much later than it wanted was not running: what it reads now is old.
+pub const LATE: Duration = Duration::from_millis(500);
 /// After the kernel refused the address: often a device that is being made anew.
 pub const RECLAIM_PAUSE: Duration = Duration::from_secs(5);
 /// A holder that has held for less does not hand over to a stronger peer, so that a peer which
@@ -89,23 +94,6 @@ enum State {
     Stopped,
 }
 
-/// What [`Action::Report`] is about.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-struct View {
-    role: Role,
-    successor: Option<u16>,
-    cause: Option<Cause>,
-    term: u64,
-}
-
-/// What makes a hello urgent.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-struct Offer {
-    role: Role,
-    eligible: bool,
-    priority: u8,
-}
-
 /// One VRRP instance.
 #[derive(Clone, Debug)]
 pub struct Vip {
@@ -118,6 +106,8 @@ pub struct Vip {
     term: u64,
     cause: Option<Cause>,
     successor: Option<u16>,
+    /// When this node last noticed that it had not been running.
+    awake_at: Time,
     hello_at: Time,
     offered: Option<Offer>,
     reported: Option<View>,
@@ -144,6 +134,7 @@ impl Vip {
             term: 0,
             cause,
             successor: None,
+            awake_at: Time::ZERO,
             hello_at: now,
             offered: None,
             reported: None,
@@ -388,7 +379,7 @@ impl Vip {
         }
         self.term = message.term;
         match self.state {
-            State::Backup { .. } if message.to == self.config.node => {
+            State::Backup { .. } if message.to == self.config.node && self.awake(now) => {
                 self.hold(now, Cause::Named, Some(message.from), out);
             }
             State::Backup { .. } => self.wait_for_named(now),
@@ -452,21 +443,6 @@ impl Vip {
         }
     }
 
-    /// A frozen or starved holder, awake again: others have waited long enough to take over. Drop
-    /// first, ask (a master answers a goodbye at once), and stand again if nobody speaks.
-    fn notice_stall(&mut self, now: Time, out: &mut Buffer<Action>) {
-        let interval = self.config.vip.advert_interval;
-        if let State::Master { advertise_at, .. } = self.state
-            && now > advertise_at + interval * 2
-        {
-            out.push(Action::Release);
-            out.push(Action::Advertise { priority: 0 });
-            let take_over_at = now + interval + self.skew();
-            self.state = State::Backup { take_over_at, not_before: now, reason: Cause::Silence };
-            self.cause = Some(Cause::Stalled);
-        }
-    }
-
     fn wait_as_backup(&mut self, now: Time) {
         let owner = self.priority() == OWNER;
         let take_over_at = if owner { now } else { now + self.master_down() };
@@ -511,33 +487,5 @@ impl Vip {
         {
             out.push(Action::Announce);
         }
-    }
-
-    /// Tells the peers and the operator what changed.
-    fn publish(&mut self, now: Time, out: &mut Buffer<Action>) {
-        self.successor = self.peers.successor(now);
-        let role = self.role();
-        if !self.config.peers.is_empty() {
-            let eligible = role != Role::Fault;
-            let offer = Offer { role, eligible, priority: self.priority() };
-            if now >= self.hello_at || self.offered != Some(offer) {
-                self.offered = Some(offer);
-                self.hello_at = now + HELLO_INTERVAL;
-                out.push(Action::Hello(self.greeting(offer)));
-            }
-        } else {
-            self.hello_at = Time::NEVER;
-        }
-        let view = View { role, successor: self.successor, cause: self.cause, term: self.term };
-        if self.reported != Some(view) {
-            self.reported = Some(view);
-            out.push(Action::Report);
-        }
-    }
-
-    fn greeting(&self, offer: Offer) -> Hello {
-        let Offer { role, eligible, priority } = offer;
-        let (group, node, source) = (self.group, self.config.node, self.config.source);
-        Hello { group, node, source, priority, role, eligible, term: self.term }
     }
 }

@@ -74,7 +74,11 @@ impl Bench {
         bench
     }
 
+    /// Keeps the deadlines before `ms`.
     fn tell(&mut self, ms: u64, input: Input<'_>) {
+        while self.vip.deadline() < at(ms) {
+            self.step(self.vip.deadline(), Input::Timeout);
+        }
         self.step(at(ms), input);
     }
 
@@ -219,6 +223,7 @@ fn a_goodbye_leaves_only_the_skew() {
 #[test]
 fn a_weaker_master_is_obeyed_under_nopreempt_and_outwaited_otherwise() {
     let mut bench = Bench::new(config());
+    bench.until(2900);
     bench.advert(3000, FOREIGN, 100);
     bench.until(4000);
     assert_eq!(bench.vip.role(), Role::Backup);
@@ -226,6 +231,7 @@ fn a_weaker_master_is_obeyed_under_nopreempt_and_outwaited_otherwise() {
     let mut greedy = config();
     greedy.vip.preempt = true;
     let mut bench = Bench::new(greedy);
+    bench.until(2900);
     bench.advert(3000, FOREIGN, 100);
     bench.until(4000);
     assert_eq!(bench.vip.role(), Role::Master);
@@ -285,7 +291,7 @@ fn a_master_answers_a_goodbye_at_once() {
 #[test]
 fn a_holder_that_did_not_run_drops_the_address_first() {
     let mut bench = Bench::master(config());
-    bench.advert(12_000, NODE02, 100);
+    bench.step(at(12_000), Input::Advert { source: NODE02, advert: advert(100) });
     bench.until(17_000);
     bench.check(expect![[r#"
         12.000s release, advertise 0, (Backup: Stalled)
@@ -296,7 +302,7 @@ fn a_holder_that_did_not_run_drops_the_address_first() {
     "#]]);
 
     let mut bench = Bench::master(config());
-    bench.tell(12_000, Input::Timeout);
+    bench.step(at(12_000), Input::Timeout);
     bench.until(14_000);
     bench.check(expect![[r#"
         12.000s release, advertise 0, (Backup: Stalled)
@@ -368,6 +374,7 @@ fn adverts_that_are_not_for_us_are_counted_and_do_not_count() {
     ];
     for (name, advert, obeyed) in rows {
         let mut bench = Bench::new(config());
+        bench.until(2900);
         bench.tell(3000, Input::Advert { source: FOREIGN, advert });
         bench.until(4000);
         assert_eq!(bench.vip.role() == Role::Backup, obeyed, "{name}");

@@ -134,6 +134,7 @@ fn a_hello_of_the_holder_is_as_good_as_an_advert_on_the_network_of_the_address()
             eligible: true,
             term: 1,
         };
+        bench.until(2900);
         bench.tell(3000, Input::Hello { network, hello });
         bench.until(4000);
         assert_eq!(bench.vip.role(), role, "heard on network {network}");
@@ -164,7 +165,8 @@ fn preempt_between_our_nodes_is_a_planned_move() {
     let mut bench = Bench::master(greedy);
     bench.hello(9500, 2, |_| {});
     bench.check(expect![[r#"
-        9.500s advertise 150, (Master: Silence)
+        9.414s advertise 150
+        9.500s (Master: Silence)
     "#]]);
     bench.hello(9600, 1, |hello| hello.priority = 200);
     bench.until(10_013);
@@ -215,4 +217,31 @@ fn hellos_go_out_four_times_a_second_and_at_each_change() {
     }
     assert_eq!(hellos.len(), 13 + 3);
     assert_eq!(hellos[13], (3416, Role::Master));
+}
+
+#[test]
+fn a_backup_that_did_not_run_trusts_neither_its_timer_nor_old_messages() {
+    let mut bench = Bench::new(config());
+    bench.advert(1000, NODE02, 200);
+    bench.log.clear();
+    bench.step(at(9000), Input::Timeout);
+    bench.named(9000, 1, 0, 2);
+    bench.until(10_500);
+    bench.check(expect![[r#"
+        9.000s (Backup)
+        9.414s claim, announce, advertise 150, (Master: Goodbye)
+        9.424s announce
+        9.514s announce
+        10.414s announce, advertise 150
+    "#]]);
+
+    let mut bench = Bench::new(config());
+    bench.advert(1000, NODE02, 200);
+    bench.log.clear();
+    bench.step(at(9000), Input::Timeout);
+    bench.until(10_500);
+    bench.check(expect![[r#"
+        10.414s claim, announce, advertise 150, (Master: Silence)
+        10.424s announce
+    "#]]);
 }

@@ -1,0 +1,53 @@
+//! What an instance tells its peers and the operator, and when that is news.
+
+use base::Time;
+
+use super::{Action, Cause, HELLO_INTERVAL, Hello, Role, Vip};
+use crate::Buffer;
+
+/// What [`Action::Report`] is about.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) struct View {
+    role: Role,
+    successor: Option<u16>,
+    cause: Option<Cause>,
+    term: u64,
+}
+
+/// What makes a hello urgent.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) struct Offer {
+    role: Role,
+    eligible: bool,
+    priority: u8,
+}
+
+impl Vip {
+    /// Tells the peers and the operator what changed.
+    pub(super) fn publish(&mut self, now: Time, out: &mut Buffer<Action>) {
+        self.successor = self.peers.successor(now);
+        let role = self.role();
+        if !self.config.peers.is_empty() {
+            let eligible = role != Role::Fault;
+            let offer = Offer { role, eligible, priority: self.priority() };
+            if now >= self.hello_at || self.offered != Some(offer) {
+                self.offered = Some(offer);
+                self.hello_at = now + HELLO_INTERVAL;
+                out.push(Action::Hello(self.greeting(offer)));
+            }
+        } else {
+            self.hello_at = Time::NEVER;
+        }
+        let view = View { role, successor: self.successor, cause: self.cause, term: self.term };
+        if self.reported != Some(view) {
+            self.reported = Some(view);
+            out.push(Action::Report);
+        }
+    }
+
+    fn greeting(&self, offer: Offer) -> Hello {
+        let Offer { role, eligible, priority } = offer;
+        let (group, node, source) = (self.group, self.config.node, self.config.source);
+        Hello { group, node, source, priority, role, eligible, term: self.term }
+    }
+}
