@@ -207,8 +207,12 @@ fn inside(
     let mut show = Show {
         measure: Measure { idle, realtime, balancer_lost: Cell::default() },
         judged: realtime || args.judge,
-        // Nobody holds the stock pair to anything.
-        repeats_left: if args.stock { 0 } else { runs.div_ceil(REPEATS) },
+        // Nobody holds the stock pair, or a broken one, to anything.
+        repeats_left: if args.stock || !args.r#break.is_empty() {
+            0
+        } else {
+            runs.div_ceil(REPEATS)
+        },
         repeated: 0,
         broken: 0,
     };
