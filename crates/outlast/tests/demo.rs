@@ -76,6 +76,7 @@ scenarios! {
 #[test]
 fn a_plain_user_sees_the_table_and_is_not_judged() {
     const TEST: &str = "outlast::a_plain_user_sees_the_table_and_is_not_judged";
+    let _alone = trial::alone();
     let program = where_everybody_may_look();
     let mut command = std::process::Command::new(&program);
     as_plain_user(&mut command);
@@ -116,6 +117,7 @@ fn as_plain_user(command: &mut std::process::Command) {
 fn killing_the_demo_leaves_nothing_behind() {
     use std::io::{BufRead, BufReader};
     const TEST: &str = "outlast::killing_the_demo_leaves_nothing_behind";
+    let _alone = trial::alone();
     let mut demo = std::process::Command::new(OUTLAST)
         .args(["demo", "--stay"])
         .stdout(std::process::Stdio::piped())

@@ -111,9 +111,9 @@ pub struct Lonely {
 impl Lonely {
     /// A node whose one proxy listens on the virtual IP, in front of a server that answers `ok`.
     pub fn new() -> Self {
-        let folder = env::temp_dir().join(format!("outlast-test-{}", std::process::id()));
-        // The process namespace starts at 1 each time, so an earlier test's folder may be there.
-        let _ = fs::remove_dir_all(&folder);
+        // Process numbers start at 1 in each test's namespace, but the folder is everybody's.
+        let unique = (std::process::id(), sys::clock::now().as_nanos());
+        let folder = env::temp_dir().join(format!("outlast-test-{}-{}", unique.0, unique.1));
         fs::create_dir_all(&folder).expect("a folder for the test");
         let port = free_port();
         let node = Self { folder, port, supervisor: None };

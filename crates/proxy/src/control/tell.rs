@@ -98,13 +98,18 @@ impl Control {
         server: usize,
         term: u64,
     ) {
+        // A spare follows; what it would say, the one that serves has said.
+        if !self.is_active {
+            return;
+        }
         let names = &self.view.config.proxies[proxy];
         let object = format!("proxy/{}", names.name);
         let name = |server: usize| names.servers[server].name.as_str();
         let evidence = match former {
-            Some(former) => {
-                format!("{}: {}", name(former), self.view.board()[proxy][former].why)
-            }
+            Some(former) => match self.view.board()[proxy][former].why.as_str() {
+                "" => format!("{} was in use; a newer choice was told", name(former)),
+                why => format!("{}: {why}", name(former)),
+            },
             None => "no choice was known".to_owned(),
         };
         let decision = format!("{} is the writer, term {term}", name(server));
@@ -113,6 +118,9 @@ impl Control {
     }
 
     pub(super) fn tell_closed(&mut self, proxy: usize, server: usize, closed: usize) {
+        if !self.is_active {
+            return;
+        }
         let names = &self.view.config.proxies[proxy];
         let object = format!("proxy/{}", names.name);
         let evidence = format!("{closed} sessions with other servers were closed");

@@ -48,7 +48,8 @@ pub(super) fn seats(
             if shared.breaks(Break::FailBack) {
                 writer.break_fail_back();
             }
-            Seat { proxy: index, writer, instances: instances(view, index, cluster), closed: 0 }
+            let instances = instances(view, index, cluster, usize::from(me));
+            Seat { proxy: index, writer, instances, closed: 0 }
         })
         .collect()
 }
@@ -61,8 +62,9 @@ fn is_database(proxy: &Proxy, cluster: Option<&Cluster>) -> bool {
         && service.map_or_else(by_file, |service| service.kind == ServiceKind::Database)
 }
 
-/// Virtual addresses of the cluster file that clients of this backend come to.
-fn instances(view: &View, back: usize, cluster: Option<&Cluster>) -> Vec<usize> {
+/// Virtual addresses of the cluster file that clients of this backend come to, numbered as the vip
+/// process of node `me` does: those that this node may hold.
+fn instances(view: &View, back: usize, cluster: Option<&Cluster>, me: usize) -> Vec<usize> {
     let Some(cluster) = cluster else { return Vec::new() };
     let name = &view.config.proxies[back].name;
     let fronts = view.config.proxies.iter().filter(|p| p.default_backend.as_ref() == Some(name));
@@ -76,7 +78,7 @@ fn instances(view: &View, back: usize, cluster: Option<&Cluster>) -> Vec<usize> 
     let comes = |vip: &config::cluster::Vip| {
         addresses.iter().any(|a| a.is_unspecified() || vip.addresses.contains(a))
     };
-    let vips = cluster.vips.iter().enumerate();
+    let vips = cluster.vips.iter().filter(|vip| vip.order.contains(&me)).enumerate();
     vips.filter(|(_, vip)| comes(vip)).map(|(instance, _)| instance).collect()
 }
 
