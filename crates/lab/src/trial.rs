@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::Command;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use serde::Deserialize;
 
@@ -51,12 +52,22 @@ pub struct Trial {
     pub success: bool,
 }
 
-/// Runs `outlast demo --json` with these words more.
+/// Two clouds at once would measure each other. Under nextest the group `lab` does the same across
+/// processes.
+static ONE_CLOUD: Mutex<()> = Mutex::new(());
+
+/// Waits until no other test of this process has a cloud.
+pub fn alone() -> MutexGuard<'static, ()> {
+    ONE_CLOUD.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Runs `outlast demo --json` with these words more, alone.
 ///
 /// # Panics
 /// When the program cannot be started or prints something else than JSON lines.
 #[must_use]
 pub fn run(outlast: impl AsRef<Path>, words: &[&str]) -> Trial {
+    let _alone = alone();
     let output = Command::new(outlast.as_ref())
         .args(["demo", "--json"])
         .args(words)

@@ -101,7 +101,11 @@ impl Measure {
         let run = client.finish()?;
         struck?;
         let span = Span { fault, end, judged: scenario.judged };
-        let figures = Figures::new(&run, &watched, span, ms(stalled));
+        let mut figures = Figures::new(&run, &watched, span, ms(stalled));
+        if victims.is_none() {
+            // Nothing answered before a cold start: it is an outage from the first moment on.
+            figures.outage_ms = figures.outage_ms.max(figures.first_answer_ms);
+        }
         Ok(Figures { holder_before, holder_after, ..figures })
     }
 

@@ -66,15 +66,11 @@ impl Outcome<'_> {
             Some(misses) if misses.is_empty() => "kept",
             Some(_) => "BROKEN",
         };
-        let outage = if self.scenario.promise.first_answer_ms.is_some() {
-            seen.first_answer_ms
-        } else {
-            seen.outage_ms
-        };
         writeln!(
             out,
-            "{:21} {verdict:7} {outage:9.1} {:7} {:5} {:8.0} {:5} {:6}  {:25} {}",
+            "{:21} {verdict:7} {:9.1} {:7} {:5} {:8.0} {:5} {:6}  {:25} {}",
             self.scenario.name,
+            seen.outage_ms,
             seen.failed,
             seen.slow,
             seen.longest_ms,
