@@ -23,6 +23,8 @@ const ROUNDS: usize = 12;
 /// A stock balancer takes a returned server after two checks of 2 s, a stock VIP its election of
 /// 4 s; a database that was down is found after five checks of 2 s.
 const HEALTHY_WITHIN: Duration = Duration::from_secs(45);
+/// Priority of the strongest node of our own.
+const OWN_PRIORITY: u8 = 200;
 const CLIENT: [u8; 4] = [10, 79, 0, 100];
 const WATCHER: [u8; 4] = [10, 79, 0, 101];
 
@@ -82,10 +84,19 @@ impl Cloud {
         for node in &mut self.nodes {
             node.plug_in()?;
         }
-        // A foreign node first: it takes longer to be there, and an election waits for nobody.
-        let (foreign, own): (Vec<_>, Vec<_>) =
-            self.nodes.iter_mut().partition(|node| node.software == Software::Stock);
-        foreign.into_iter().chain(own).try_for_each(|node| node.revive(&self.files))
+        let Some(foreign) = self.foreign else {
+            return self.nodes.iter_mut().try_for_each(|node| node.revive(&self.files));
+        };
+        // The stronger one first, until it holds: an election waits for nobody, and who starts
+        // faster is not what a mixed group is tested for.
+        let foreign_first = foreign.priority > OWN_PRIORITY;
+        for turn in [foreign_first, !foreign_first] {
+            let its_turn = |node: &&mut Node| (node.software == Software::Stock) == turn;
+            self.nodes.iter_mut().filter(its_turn).try_for_each(|node| node.revive(&self.files))?;
+            let watch = &self.watch;
+            let _held = wait::until(HEALTHY_WITHIN, || watch.holder().is_some());
+        }
+        Ok(())
     }
 
     pub(crate) fn revive_one(&mut self, node: usize) -> io::Result<()> {
