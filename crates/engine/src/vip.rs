@@ -352,16 +352,20 @@ impl Vip {
             // As good as an advert, and it survives a switch that loses multicast.
             self.hear(now, rank, out);
         }
-        let ready = hello.role == Role::Backup && hello.eligible;
+        // A peer heard on another network only may be cut off here: it would not be seen to hold.
+        let near = self.config.network.is_none_or(|own| own == network);
+        let ready = hello.role == Role::Backup && hello.eligible && near;
         if ready && self.config.vip.preempt && rank > self.rank() {
             self.move_to_stronger(now, out);
         }
     }
 
-    /// `preempt` between our own nodes: a planned move instead of two masters for a moment.
+    /// `preempt` between our own nodes: a planned move instead of two masters for a moment. Not
+    /// while a peer holds in another part of a broken network: the stronger one may obey that.
     fn move_to_stronger(&mut self, now: Time, out: &mut Buffer<Action>) {
         if let State::Master { since, .. } = self.state
             && now.since(since) >= MOVE_PAUSE
+            && !self.peers.hold(now)
         {
             self.yield_address(now, out);
             self.wait_for_named(now);

@@ -1,1 +1,22 @@
-//! TODO
+//! The whole cloud in one thread on virtual time: the same machines, no socket, no clock.
+//!
+//! ```text
+//!   test --- verbs (faults) ---> Sim --- Input ---> engine::vip, engine::member of each Node
+//!                                 ^                        |
+//!                                 +--- due packets --- Network <--- Action
+//! ```
+//!
+//! A step takes what is due first (a packet, a deadline, the supervisor's turn), and the whole cloud
+//! is inspected after each (`check`). The log has consequences only: who claims and releases, and why.
+//! Everything random comes from one seed; a failure prints it.
+
+mod check;
+mod cloud;
+mod fault;
+mod network;
+mod node;
+mod random;
+
+pub use cloud::Sim;
+pub use network::Weather;
+pub use random::Chance;

@@ -47,6 +47,12 @@ impl Peers {
         }
     }
 
+    /// Whether one of them says that it holds.
+    pub(super) fn hold(&self, now: Time) -> bool {
+        let mut last = self.0.iter().filter_map(|known| known.last);
+        last.any(|(at, hello)| now.since(at) <= HELLO_LIFE && hello.role == Role::Master)
+    }
+
     /// Whom to name: of those who could hold now and spoke lately, the highest priority, then the
     /// highest address, as an election would end. Equal in both (a mistake in the files): the first
     /// in the cluster file.

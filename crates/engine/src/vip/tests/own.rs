@@ -168,7 +168,15 @@ fn preempt_between_our_nodes_is_a_planned_move() {
         9.414s advertise 150
         9.500s (Master: Silence)
     "#]]);
-    bench.hello(9600, 1, |hello| hello.priority = 200);
+    let mut stronger = None;
+    bench.hello(9550, 1, |hello| {
+        hello.priority = 200;
+        stronger = Some(*hello);
+    });
+    assert!(bench.vip.holding(), "it may be cut off from the network of the address");
+    bench.log.clear();
+    let hello = stronger.unwrap();
+    bench.tell(9600, Input::Hello { network: MANAGEMENT, hello });
     bench.until(10_013);
     bench.check(expect![[r#"
         9.600s release, hand over to 1 in term 2, advertise 0, (Backup: Stronger)
@@ -177,7 +185,7 @@ fn preempt_between_our_nodes_is_a_planned_move() {
     bench.check(expect![[r#"
         10.014s claim, announce, advertise 150, (Master: Goodbye)
     "#]]);
-    bench.hello(10_500, 1, |hello| hello.priority = 200);
+    bench.tell(10_500, Input::Hello { network: MANAGEMENT, hello });
     assert!(bench.vip.holding(), "a peer that does not claim may not make the address flap");
 }
 
