@@ -50,7 +50,14 @@ pub fn alone(name: &str, body: fn()) {
     assert!(output.status.success() && said.contains("1 passed"), "{said}\n{complained}");
 }
 
+/// Where the files of the node are: a file system of the test's own.
+const FOLDER: &str = "/run/node";
+
 fn furnish() -> io::Result<()> {
+    let mount = Command::new("mount").args(["-t", "tmpfs", "outlast", "/run"]).status()?;
+    if !mount.success() {
+        return Err(io::Error::other("cannot mount a file system at /run"));
+    }
     sys::netns::loopback_up()?;
     sys::netns::set_sysctl("net.ipv4.ip_nonlocal_bind", "1")?;
     plug_in()
@@ -113,7 +120,7 @@ impl Lonely {
     pub fn new() -> Self {
         // Process numbers start at 1 in each test's namespace, but the folder is everybody's.
         let unique = (std::process::id(), sys::clock::now().as_nanos());
-        let folder = env::temp_dir().join(format!("outlast-test-{}-{}", unique.0, unique.1));
+        let folder = PathBuf::from(FOLDER);
         fs::create_dir_all(&folder).expect("a folder for the test");
         let port = free_port();
         let node = Self { folder, port, supervisor: None };
@@ -249,7 +256,6 @@ impl Drop for Lonely {
         if thread::panicking() {
             eprintln!("the node said:\n{}", self.log());
         }
-        let _ = fs::remove_dir_all(&self.folder);
     }
 }
 
