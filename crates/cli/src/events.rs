@@ -28,19 +28,15 @@ pub struct Args {
 /// When no instance answers; a closed output ends it quietly.
 pub fn run(args: &Args, out: &mut impl Write) -> Result<(), ReachError> {
     let question = Ask::Events { after: args.after, follow: args.follow };
-    reach::ask(&args.instance.socket()?, &question, |answer| {
+    let mut closed = false;
+    let asked = reach::ask(&args.instance.socket()?, &question, |answer| {
         let Answer::Event(event) = answer else { return Ok(()) };
         let text = if args.json { json(&event) } else { line(&event) };
         // A reader that closed the pipe (head) has seen enough.
-        if out.write_all(text.as_bytes()).and_then(|()| out.flush()).is_err() {
-            return Err(ReachError::Broken(std::io::ErrorKind::BrokenPipe.into()));
-        }
-        Ok(())
-    })
-    .or_else(|error| match error {
-        ReachError::Broken(cause) if cause.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
-        other => Err(other),
-    })
+        closed = out.write_all(text.as_bytes()).and_then(|()| out.flush()).is_err();
+        if closed { Err(ReachError::Broken(std::io::ErrorKind::BrokenPipe.into())) } else { Ok(()) }
+    });
+    if closed { Ok(()) } else { asked }
 }
 
 fn json(event: &Event) -> String {
@@ -51,7 +47,8 @@ fn json(event: &Event) -> String {
 
 /// `#12 14:03:05.120 vip/internal vip-claimed: EVIDENCE; DECISION; ACTION (0.4 ms); not done: ...`
 fn line(event: &Event) -> String {
-    let mut text = format!("#{} {} {} {}:", event.seq, clock(event.at_ms), event.object, event.what);
+    let mut text =
+        format!("#{} {} {} {}:", event.seq, clock(event.at_ms), event.object, event.what);
     let parts = [&event.evidence, &event.decision, &event.action];
     let said: Vec<&str> =
         parts.into_iter().filter(|part| !part.is_empty()).map(String::as_str).collect();

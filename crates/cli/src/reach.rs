@@ -28,7 +28,11 @@ pub enum ReachError {
     #[error("several are running, say which with --run-dir: {}", .0.join(", "))]
     Several(Vec<String>),
     #[error("cannot reach the agent at {}", .path.display())]
-    Connect { path: PathBuf, #[source] source: io::Error },
+    Connect {
+        path: PathBuf,
+        #[source]
+        source: io::Error,
+    },
     #[error("the agent's answer broke off")]
     Broken(#[source] io::Error),
     #[error("cannot read the agent's answer")]
@@ -91,7 +95,7 @@ pub fn ask(
         let line = line.map_err(ReachError::Broken)?;
         match api::decode(&line).map_err(ReachError::Answer)? {
             Answer::Refused(why) => return Err(ReachError::Refused(why)),
-            answer => each(answer)?,
+            answer @ (Answer::Status(_) | Answer::Event(_)) => each(answer)?,
         }
     }
     Ok(())

@@ -122,8 +122,6 @@ pub const fn cause(cause: VipCause) -> &'static str {
         VipCause::Refused => "the kernel did not take the address",
         VipCause::Stopping => "stopping",
         VipCause::Adopted => "kept over a restart",
-        VipCause::Stalled => "this process did not run in time",
-        VipCause::Refused => "the kernel refused the address",
     }
 }
 

@@ -161,10 +161,13 @@ impl Agent<'_> {
                 self.succeeded = true;
                 self.ending = true;
             }
-            Order::Relay(_, report) => match *report {
-                Report::Event(event) => self.journal.add(event),
-                report => lock(&self.core).picture.report(report),
-            },
+            Order::Relay(_, report) => {
+                if let Report::Event(event) = *report {
+                    self.journal.add(event);
+                } else {
+                    lock(&self.core).picture.report(*report);
+                }
+            }
             Order::Change(Change::Node(state)) => {
                 let known = lock(&self.core).known(&state);
                 if let Some((node, standing)) = known {

@@ -133,7 +133,8 @@ impl Launch {
             let source = files::read(path)?;
             // Mistakes in this file are reported later, together with those of the others.
             if let (Some(cluster), _) = config::cluster::parse(&source, 0) {
-                let beside = |file: &Path| path.parent().unwrap_or(Path::new(".")).join(file);
+                let beside =
+                    |file: &Path| path.parent().unwrap_or_else(|| Path::new(".")).join(file);
                 if haproxy.is_empty() {
                     haproxy.extend(cluster.haproxy.as_deref().map(beside));
                 }
@@ -169,7 +170,7 @@ impl Launch {
             node.addresses.iter().flatten().any(|address| interfaces.of(*address).is_some())
         };
         cluster.nodes.iter().position(local).or_else(|| named(host)).ok_or_else(|| {
-            let file = self.cluster.as_deref().unwrap_or(Path::new("the cluster file"));
+            let file = self.cluster.as_deref().unwrap_or_else(|| Path::new("the cluster file"));
             let file = file.display().to_string();
             let host = host.to_owned();
             LaunchError::Problems(vec![Problem::WhichNode { host, file, known }])

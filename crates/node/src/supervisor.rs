@@ -315,7 +315,7 @@ impl Supervisor {
         }
         self.facts.balancer = state;
         self.order_all(Kind::Vip, &Order::Change(Change::Balancer(state)));
-        self.to_agent(Order::Change(Change::Balancer(state)));
+        self.inform_agent(Order::Change(Change::Balancer(state)));
     }
 
     /// The proxy that serves, or is about to.

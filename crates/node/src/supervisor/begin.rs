@@ -37,7 +37,7 @@ pub(super) fn in_background(launch: &Launch) -> Result<bool, SuperviseError> {
     let words: Vec<OsString> = std::env::args_os().collect();
     let words: Vec<&OsStr> = words.iter().map(OsString::as_os_str).collect();
     let (name, rest) =
-        words.split_first().map_or((OsStr::new("outlast"), &[][..]), |(n, r)| (*n, r));
+        words.split_first().map_or_else(|| (OsStr::new("outlast"), &[][..]), |(n, r)| (*n, r));
     let environment = [(BACKGROUND, OsStr::new("1"))];
     let options = sys::process::SpawnOptions {
         new_session: true,

@@ -20,7 +20,7 @@ impl Supervisor {
             Report::Pong(number) => self.step(Input::Pong { slot, number }),
             Report::Failed { why } => self.failed(role, why),
             Report::Event(event) => {
-                self.to_agent(Order::Relay(role, Box::new(Report::Event(event))));
+                self.inform_agent(Order::Relay(role, Box::new(Report::Event(event))));
             }
             Report::Vip(state) => {
                 if let Some(rescue) = &mut self.rescue {
@@ -29,7 +29,7 @@ impl Supervisor {
                 let change = Change::Vip(state);
                 self.facts.learn(&change);
                 self.order_all(Kind::Proxy, &Order::Change(change.clone()));
-                self.to_agent(Order::Change(change));
+                self.inform_agent(Order::Change(change));
             }
             // Only the one that serves checks; a draining one's last word is old.
             Report::Servers(servers) if self.active() == Some(slot) => {
@@ -71,7 +71,7 @@ impl Supervisor {
         }
     }
 
-    pub(super) fn to_agent(&mut self, order: Order) {
+    pub(super) fn inform_agent(&mut self, order: Order) {
         let agent = self.children.iter().find(|(_, child)| child.kind == Kind::Agent);
         match agent.map(|(slot, _)| *slot) {
             Some(slot) => self.order(slot, &order),
@@ -86,7 +86,7 @@ impl Supervisor {
             "{} {}: {}; {}",
             event.object, event.what, event.evidence, event.action
         ));
-        self.to_agent(Order::Relay(Role::Supervisor, Box::new(Report::Event(event))));
+        self.inform_agent(Order::Relay(Role::Supervisor, Box::new(Report::Event(event))));
     }
 
     fn failed(&mut self, role: Role, why: String) {
@@ -163,7 +163,7 @@ impl Supervisor {
             if before.as_ref() != Some(&state) {
                 let change = Change::Process(state);
                 self.facts.learn(&change);
-                self.to_agent(Order::Change(change));
+                self.inform_agent(Order::Change(change));
             }
         }
     }

@@ -118,8 +118,6 @@ pub struct Lonely {
 impl Lonely {
     /// A node whose one proxy listens on the virtual IP, in front of a server that answers `ok`.
     pub fn new() -> Self {
-        // Process numbers start at 1 in each test's namespace, but the folder is everybody's.
-        let unique = (std::process::id(), sys::clock::now().as_nanos());
         let folder = PathBuf::from(FOLDER);
         fs::create_dir_all(&folder).expect("a folder for the test");
         let port = free_port();
