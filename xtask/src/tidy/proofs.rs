@@ -7,6 +7,7 @@ use super::Finding;
 use super::tree::Tree;
 
 const STATUS: &str = "docs/status.md";
+const MAP: &str = "ARCHITECTURE.md";
 /// Where the demo's table is.
 const SCENARIOS: &str = "crates/lab/src/demo/scenario.rs";
 
@@ -33,10 +34,26 @@ pub(super) fn check(tree: &Tree) -> Vec<Finding> {
             }
         }
     }
+    findings.extend(lost_files(tree));
     for (file, line, name) in &scenarios {
         if !status.text.contains(&format!("`demo: {name}`")) {
             let message = format!("scenario {name} has no row in {STATUS}");
             findings.push(Finding::new(file, *line, message));
+        }
+    }
+    findings
+}
+
+/// `crate/src/file.rs` in ARCHITECTURE.md: the flows are told with files as they are.
+fn lost_files(tree: &Tree) -> Vec<Finding> {
+    let Some(map) = tree.file(MAP) else { return vec![] };
+    let mut findings = vec![];
+    for (line, text) in map.lines() {
+        let paths = text.split(['`', ' ', ',', '(', ')']).filter(|word| word.contains("/src/"));
+        for path in paths.filter(|path| path.ends_with(".rs")) {
+            if tree.file(path).is_none() && tree.file(&format!("crates/{path}")).is_none() {
+                findings.push(Finding::new(MAP, line, format!("there is no file {path}")));
+            }
         }
     }
     findings
@@ -113,6 +130,16 @@ mod tests {
         check_status(&format!("{ROW}| a | surely |\n"), &[nothing]);
         let missing = "there is no test `engine::it_stays`";
         check_status(&format!("{ROW}| a | `test: engine::it_stays` |\n"), &[missing]);
+    }
+
+    #[test]
+    fn a_file_on_the_map_exists() {
+        let files = vec![
+            File::new(MAP, "`a/src/b.rs` -> (`a/src/c.rs`)\n"),
+            File::new("crates/a/src/b.rs", ""),
+        ];
+        let messages: Vec<_> = lost_files(&Tree { files }).into_iter().map(|f| f.message).collect();
+        assert_eq!(messages, ["there is no file a/src/c.rs"]);
     }
 
     #[test]
