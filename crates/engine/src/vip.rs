@@ -30,6 +30,8 @@ mod action;
 mod burst;
 mod input;
 pub mod message;
+mod obeyed;
+mod own;
 pub mod packet;
 mod peers;
 mod publish;
@@ -42,8 +44,9 @@ pub use action::{Action, Cause, Counters, Role};
 use burst::Burst;
 pub use input::{Balancer, Config, Input, Peer};
 pub use message::{Group, HandOver, Hello};
+use obeyed::Obeyed;
 pub use packet::Advert;
-use peers::Peers;
+use peers::{Arrival, Peers};
 use publish::{Offer, View};
 use track::Facts;
 
@@ -102,6 +105,7 @@ pub struct Vip {
     state: State,
     facts: Facts,
     peers: Peers,
+    obeyed: Obeyed,
     /// The highest term heard of: the present holder's.
     term: u64,
     cause: Option<Cause>,
@@ -128,6 +132,7 @@ impl Vip {
         let mut vip = Self {
             group: Group::of(&config.vip),
             peers: Peers::new(&config.peers),
+            obeyed: Obeyed::default(),
             config,
             state,
             facts,
@@ -303,11 +308,13 @@ impl Vip {
             State::Fault | State::Stopped => {}
             State::Backup { take_over_at, not_before, reason } => {
                 if from.priority == 0 {
+                    self.obeyed.forget(from.address);
                     let sooner = (*take_over_at).min(until).max(*not_before);
                     if sooner < *take_over_at {
                         (*take_over_at, *reason) = (sooner, Cause::Goodbye);
                     }
                 } else if !self.config.vip.preempt || from.priority >= self.priority() {
+                    self.obeyed.heard(now, from.address);
                     self.wait_as_backup(now);
                 }
                 // A weaker master that we may preempt: the timer runs on (RFC 3768 §6.4.2).
@@ -316,7 +323,9 @@ impl Vip {
                 let echo = now.since(*since) < ECHO
                     && heir_of.is_some_and(|node| self.peers.owns(node, from.address));
                 if from.priority == 0 {
+                    // It let go of what clients may have found at it.
                     self.advertise(now, out);
+                    self.announce(now, out);
                 } else if !echo {
                     self.settle(now, from, out);
                 }
@@ -331,63 +340,12 @@ impl Vip {
             // Not a claim: the winner may not have heard of us, and must know that clients did.
             out.push(Action::Advertise { priority: self.priority() });
             self.cause = Some(Cause::Stronger);
+            self.obeyed.heard(now, rival.address);
             self.wait_as_backup(now);
         } else {
             self.advertise(now, out);
             self.announce(now, out);
             self.offered = None; // a hello at once: the rival may hear us on another network only
-        }
-    }
-
-    fn hello(&mut self, now: Time, network: u8, hello: &Hello, out: &mut Buffer<Action>) {
-        if hello.group != self.group || !self.peers.heard(now, hello) {
-            self.counters.strangers += 1;
-            return;
-        }
-        // A hello from before a hand-over does not speak for the present holder.
-        let current = hello.term >= self.term;
-        self.term = self.term.max(hello.term);
-        let rank = Rank { priority: hello.priority, address: hello.source };
-        if hello.role == Role::Master && current && self.config.network == Some(network) {
-            // As good as an advert, and it survives a switch that loses multicast.
-            self.hear(now, rank, out);
-        }
-        // A peer heard on another network only may be cut off here: it would not be seen to hold.
-        let near = self.config.network.is_none_or(|own| own == network);
-        let ready = hello.role == Role::Backup && hello.eligible && near;
-        if ready && self.config.vip.preempt && rank > self.rank() {
-            self.move_to_stronger(now, out);
-        }
-    }
-
-    /// `preempt` between our own nodes: a planned move instead of two masters for a moment. Not
-    /// while a peer holds in another part of a broken network: the stronger one may obey that.
-    fn move_to_stronger(&mut self, now: Time, out: &mut Buffer<Action>) {
-        if let State::Master { since, .. } = self.state
-            && now.since(since) >= MOVE_PAUSE
-            && !self.peers.hold(now)
-        {
-            self.yield_address(now, out);
-            self.wait_for_named(now);
-            self.cause = Some(Cause::Stronger);
-        }
-    }
-
-    fn handed_over(&mut self, now: Time, message: HandOver, out: &mut Buffer<Action>) {
-        if message.group != self.group || !self.peers.knows(message.from) {
-            self.counters.strangers += 1;
-            return;
-        }
-        if message.term <= self.term {
-            return; // the same message by another network, or one that was overtaken
-        }
-        self.term = message.term;
-        match self.state {
-            State::Backup { .. } if message.to == self.config.node && self.awake(now) => {
-                self.hold(now, Cause::Named, Some(message.from), out);
-            }
-            State::Backup { .. } => self.wait_for_named(now),
-            State::Master { .. } | State::Fault | State::Stopped => {}
         }
     }
 

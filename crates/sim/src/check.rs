@@ -32,7 +32,9 @@ impl Sim {
         }
         // A stronger foreign router that preempts takes the address without asking (RFC 3768).
         let rude = self.nodes.iter().any(|node| node.foreign && node.preempt);
-        let last = if rude { self.disturbed_at } else { self.shaken_at };
+        // Where a node hears two that do not hear each other, each of them may hold, and name it.
+        let torn = self.network.is_torn();
+        let last = if rude || torn { self.disturbed_at } else { self.shaken_at };
         if self.quiet(last, AGREED) {
             self.inspect_rivals();
         }

@@ -134,6 +134,11 @@ impl Network {
         self.apart.insert((a.min(b), a.max(b), network));
     }
 
+    /// Whether some pairs do not hear each other, of nodes that others hear.
+    pub(crate) fn is_torn(&self) -> bool {
+        self.apart.iter().any(|(_, _, network)| *network == MANAGEMENT)
+    }
+
     pub(crate) fn heal(&mut self) {
         self.cut.clear();
         self.apart.clear();

@@ -24,7 +24,7 @@ fn cloud(seed: u64) -> Sim {
     }
     let mut sim = sim.node("node01", 200).node("node02", 150).node("node03", 100);
     if seed % 4 == 1 {
-        let priority = [90, 120, 180, 250][usize::try_from(seed / 4 % 4).unwrap()];
+        let priority = sim.chance().choose(&[90, 120, 180, 250]);
         sim = sim.router("other", priority);
     }
     sim
@@ -65,7 +65,7 @@ fn storm(sim: &mut Sim, names: &[&str]) {
 fn strike(sim: &mut Sim, names: &[&str]) {
     let name = sim.chance().choose(names);
     let other = sim.chance().choose(names);
-    let network = u8::try_from(sim.chance().below(2)).unwrap();
+    let network = sim.chance().choose(&[0, 1]);
     match sim.chance().below(18) {
         0 => sim.cut_power(name),
         1 | 2 => sim.give_power(name),

@@ -359,10 +359,13 @@ fn under_preempt_nobody_moves_to_a_node_it_hears_on_another_network_only() {
     let mut sim = new.node("node01", 200).node("node02", 150).node("node03", 100);
     settle(&mut sim);
     sim.cut("node03", 0);
-    ends(sim, expect![[r#"
+    ends(
+        sim,
+        expect![[r#"
         10.000s  -- node03 is cut from network 0
         13.579s  node03 claims the address: silence
-    "#]]);
+    "#]],
+    );
 }
 
 /// Found by the sweep: node03 moved to node02, which obeys node01, and claimed again for ever.
@@ -372,8 +375,32 @@ fn under_preempt_nobody_moves_to_a_node_that_obeys_another_holder() {
     let mut sim = new.node("node01", 200).node("node02", 150).node("node03", 100);
     settle(&mut sim);
     sim.part("node01", "node03", 0);
-    ends(sim, expect![[r#"
+    ends(
+        sim,
+        expect![[r#"
         10.000s  -- node01 is apart from node03 on network 0
         13.579s  node03 claims the address: silence
-    "#]]);
+    "#]],
+    );
+}
+
+/// Found by the sweep: node03 claimed beside node02, whose adverts it heard.
+#[test]
+fn who_is_cut_off_names_nobody_who_hears_a_holder() {
+    let mut sim = three();
+    sim.cut("node01", 0);
+    sim.cut("node02", 1);
+    sim.run_for(secs(10));
+    sim.link_down("node01");
+    ends(
+        sim,
+        expect![[r#"
+        10.000s  -- node01 is cut from network 0
+        10.000s  -- node02 is cut from network 1
+        13.383s  node02 claims the address: silence
+        20.000s  -- node01 loses its link
+        20.000s  node01 releases the address: carrier
+        20.000s  node01 names node03
+    "#]],
+    );
 }

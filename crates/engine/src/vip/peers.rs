@@ -14,11 +14,28 @@ pub(super) struct Peers(Vec<Known>);
 struct Known {
     peer: Peer,
     last: Option<(Time, Hello)>,
+    /// When it was last heard on the network of the address.
+    near_at: Option<Time>,
+}
+
+/// What a hello says by arriving.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Arrival {
+    /// From a node that is not in the cluster file.
+    Stranger,
+    Usual,
+    /// The first for a while on the network of the address: it booted, or the network healed.
+    Return,
 }
 
 impl Peers {
     pub(super) fn new(peers: &[Peer]) -> Self {
-        Self(peers.iter().map(|peer| Known { peer: peer.clone(), last: None }).collect())
+        Self(
+            peers
+                .iter()
+                .map(|peer| Known { peer: peer.clone(), last: None, near_at: None })
+                .collect(),
+        )
     }
 
     pub(super) fn knows(&self, node: u16) -> bool {
@@ -33,12 +50,18 @@ impl Peers {
         })
     }
 
-    /// False: from a node that is not in the cluster file.
-    pub(super) fn heard(&mut self, now: Time, hello: &Hello) -> bool {
+    pub(super) fn heard(&mut self, now: Time, near: bool, hello: &Hello) -> Arrival {
         let known = self.0.iter_mut().find(|known| known.peer.node == hello.node);
-        let Some(known) = known else { return false };
+        let Some(known) = known else { return Arrival::Stranger };
         known.last = Some((now, *hello));
-        true
+        if !near {
+            return Arrival::Usual;
+        }
+        let before = known.near_at.replace(now);
+        match before {
+            Some(before) if now.since(before) <= HELLO_LIFE => Arrival::Usual,
+            Some(_) | None => Arrival::Return,
+        }
     }
 
     pub(super) fn forget(&mut self, node: u16) {

@@ -284,7 +284,7 @@ fn a_master_answers_a_goodbye_at_once() {
     let mut bench = Bench::master(config());
     bench.advert(9100, FOREIGN, 0);
     bench.check(expect![[r#"
-        9.100s advertise 150
+        9.100s advertise 150, announce
     "#]]);
 }
 

@@ -179,7 +179,7 @@ fn preempt_between_our_nodes_is_a_planned_move() {
     bench.tell(9600, Input::Hello { network: MANAGEMENT, hello });
     bench.until(10_013);
     bench.check(expect![[r#"
-        9.600s release, hand over to 1 in term 2, advertise 0, (Backup: Stronger)
+        9.600s announce, release, hand over to 1 in term 2, advertise 0, (Backup: Stronger)
     "#]]);
     bench.until(10_015);
     bench.check(expect![[r#"
@@ -218,10 +218,11 @@ fn hellos_go_out_four_times_a_second_and_at_each_change() {
     let mut out = Buffer::new();
     for ms in (0..4000).step_by(2) {
         bench.vip.step(at(ms), Input::Timeout, &mut out);
-        hellos.extend(out.drain().filter_map(|action| match action {
-            Action::Hello(hello) => Some((ms, hello.role)),
-            _ => None,
-        }));
+        for action in out.drain() {
+            if let Action::Hello(hello) = action {
+                hellos.push((ms, hello.role));
+            }
+        }
     }
     assert_eq!(hellos.len(), 13 + 3);
     assert_eq!(hellos[13], (3416, Role::Master));
@@ -252,4 +253,25 @@ fn a_backup_that_did_not_run_trusts_neither_its_timer_nor_old_messages() {
         10.414s claim, announce, advertise 150, (Master: Silence)
         10.424s announce
     "#]]);
+}
+
+/// Found by the simulator: the other holder let go while it was cut off, and its clients stayed
+/// with it.
+#[test]
+fn when_a_peer_comes_back_the_holder_tells_clients_where_the_address_is() {
+    let mut bench = Bench::master(config());
+    bench.until(9500);
+    let mut hello = None;
+    bench.hello(9500, 1, |sent| hello = Some(*sent));
+    bench.log.clear();
+    let hello = hello.unwrap();
+    for ms in [9600, 9850, 10_100] {
+        bench.tell(ms, Input::Hello { network: MANAGEMENT, hello });
+    }
+    bench.tell(12_000, Input::Hello { network: STORAGE, hello });
+    bench.tell(12_100, Input::Hello { network: MANAGEMENT, hello });
+    let announced: Vec<_> = bench.log.lines().filter(|line| line.contains("announce")).collect();
+    let begun = |second: &str| announced.iter().any(|line| line.starts_with(second));
+    assert!(begun("9.600s") && begun("12.100s"), "{announced:#?}");
+    assert!(!begun("9.850s") && !begun("10.100s") && !begun("12.000s"), "{announced:#?}");
 }

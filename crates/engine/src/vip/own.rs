@@ -1,0 +1,80 @@
+//! What our own nodes tell each other in sealed messages, and what follows.
+
+use base::Time;
+
+use super::{Action, Arrival, Cause, HandOver, Hello, MOVE_PAUSE, Obeyed, Rank, Role, State, Vip};
+use crate::Buffer;
+
+impl Vip {
+    pub(super) fn hello(
+        &mut self,
+        now: Time,
+        network: u8,
+        hello: &Hello,
+        out: &mut Buffer<Action>,
+    ) {
+        let near = self.config.network.is_none_or(|own| own == network);
+        let ours = hello.group == self.group;
+        let arrival = if ours { self.peers.heard(now, near, hello) } else { Arrival::Stranger };
+        match arrival {
+            Arrival::Stranger => {
+                self.counters.strangers += 1;
+                return;
+            }
+            // It may have held while we did not hear it, and let go before we did: clients that
+            // believed it are told where the address is.
+            Arrival::Return => self.announce(now, out),
+            Arrival::Usual => {}
+        }
+        // A hello from before a hand-over does not speak for the present holder.
+        let current = hello.term >= self.term;
+        self.term = self.term.max(hello.term);
+        let rank = Rank { priority: hello.priority, address: hello.source };
+        if hello.role == Role::Master && current && self.config.network == Some(network) {
+            // As good as an advert, and it survives a switch that loses multicast.
+            self.hear(now, rank, out);
+        }
+        // A peer heard on another network only may be cut off here: it would not be seen to hold.
+        let ready = hello.role == Role::Backup && hello.eligible && near;
+        if ready && self.config.vip.preempt && rank > self.rank() {
+            self.move_to_stronger(now, out);
+        }
+    }
+
+    /// `preempt` between our own nodes: a planned move instead of two masters for a moment. Not
+    /// while a peer holds in another part of a broken network: the stronger one may obey that.
+    fn move_to_stronger(&mut self, now: Time, out: &mut Buffer<Action>) {
+        if let State::Master { since, .. } = self.state
+            && now.since(since) >= MOVE_PAUSE
+            && !self.peers.hold(now)
+        {
+            self.yield_address(now, out);
+            self.wait_for_named(now);
+            self.cause = Some(Cause::Stronger);
+        }
+    }
+
+    pub(super) fn handed_over(&mut self, now: Time, message: HandOver, out: &mut Buffer<Action>) {
+        if message.group != self.group || !self.peers.knows(message.from) {
+            self.counters.strangers += 1;
+            return;
+        }
+        if message.term <= self.term {
+            return; // the same message by another network, or one that was overtaken
+        }
+        self.term = message.term;
+        if let Some(other) = self.obeyed.within(now, self.config.vip.advert_interval * 2)
+            && !self.peers.owns(message.from, other)
+        {
+            return; // cut off from our network, it does not know who holds here
+        }
+        self.obeyed = Obeyed::default();
+        match self.state {
+            State::Backup { .. } if message.to == self.config.node && self.awake(now) => {
+                self.hold(now, Cause::Named, Some(message.from), out);
+            }
+            State::Backup { .. } => self.wait_for_named(now),
+            State::Master { .. } | State::Fault | State::Stopped => {}
+        }
+    }
+}
