@@ -387,6 +387,7 @@ fn invitation(cloud: &Cloud) -> String {
         "the cloud stays up until Ctrl-C; from another terminal, as the same user:\n  \
          DEMO=$(pgrep -n -f 'outlast demo')   # then\n",
     );
+    // For the stock pair there is nobody to answer `status`.
     let mut line = |name: &str, fd: i32, what: &str| {
         text.push_str(&format!(
             "  nsenter -t $DEMO -a nsenter --net=/proc/{pid}/fd/{fd} {what}   # on {name}\n"
@@ -398,7 +399,8 @@ fn invitation(cloud: &Cloud) -> String {
         if let Some(host) = node.host() {
             let folder = node.folder.join("run");
             let name = format!("{} ({})", node.name, management(number));
-            line(&name, host.netns().as_raw_fd(), &format!("ls {}", folder.display()));
+            let status = format!("/proc/{pid}/exe status --run-dir {}", folder.display());
+            line(&name, host.netns().as_raw_fd(), &status);
         }
     }
     text
