@@ -207,8 +207,9 @@ fn inside(
     let mut show = Show {
         measure: Measure { idle, realtime, balancer_lost: Cell::default() },
         judged: realtime || args.judge,
-        // Nobody holds the stock pair, or a broken one, to anything.
-        repeats_left: if args.stock || !args.r#break.is_empty() {
+        // Nobody holds the stock pair, or a broken one, to anything; a foreign router's tests say
+        // who held before, which a second run would change.
+        repeats_left: if args.stock || args.foreign.is_some() || !args.r#break.is_empty() {
             0
         } else {
             runs.div_ceil(REPEATS)
