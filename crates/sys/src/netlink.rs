@@ -35,6 +35,8 @@ pub struct Link {
     pub up: bool,
     /// The medium answers (`IFF_LOWER_UP`).
     pub carrier: bool,
+    /// What is sent leaves: the kernel gets there up to a second after the carrier came back.
+    pub running: bool,
     pub mac: [u8; 6],
     pub mtu: u32,
     pub loopback: bool,
@@ -140,6 +142,7 @@ fn read_link(body: &[u8]) -> Option<Link> {
         index: u32::from_ne_bytes(header[4..8].try_into().ok()?),
         up: set(libc::IFF_UP),
         carrier: set(libc::IFF_LOWER_UP),
+        running: set(libc::IFF_RUNNING),
         loopback: set(libc::IFF_LOOPBACK),
         ..Link::default()
     };

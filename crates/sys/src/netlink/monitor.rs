@@ -67,6 +67,11 @@ impl Monitor {
 }
 
 fn read(kind: u16, body: &[u8]) -> Option<Change> {
+    // A port that leaves a switch is "deleted" from it, the device itself lives on.
+    let of_a_switch = body.first().is_some_and(|family| i32::from(*family) == libc::AF_BRIDGE);
+    if of_a_switch {
+        return None;
+    }
     match kind {
         libc::RTM_NEWLINK => read_link(body).map(|link| Change::Link { link, gone: false }),
         libc::RTM_DELLINK => read_link(body).map(|link| Change::Link { link, gone: true }),
