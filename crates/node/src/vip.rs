@@ -56,10 +56,13 @@ pub(crate) enum VipError {
 
 pub(crate) fn run(channel: &Channel, start: Start, texts: Texts) -> Result<(), VipError> {
     let mut driver = Driver::new(channel, &start, &texts)?;
-    // A plain user has neither right: the node then holds its addresses as well as it can.
-    let _ordinary = sys::schedule::realtime(PRIORITY);
-    let _swappable = sys::memory::lock_all();
+    let realtime = sys::schedule::realtime(PRIORITY);
+    let locked = sys::memory::lock_all();
     driver.tell(&Report::Ready { generation: start.generation });
+    // A plain user has neither right: the node then holds its addresses as well as it can.
+    if let Err(error) = realtime.and(locked) {
+        driver.tell(&Report::Event(tell::ordinary(&start.node, &error)));
+    }
     driver.begin(&start);
     driver.serve()
 }
@@ -356,6 +359,18 @@ impl<'a> Driver<'a> {
         }
         if lost {
             self.look_at_devices();
+            self.look_at_addresses();
+        }
+    }
+
+    fn look_at_addresses(&mut self) {
+        let Ok(present) = self.netlink.addresses() else { return };
+        for number in 0..self.instances.len() {
+            let there = |ip| present.iter().any(|address| address.ip == ip);
+            let mut held = self.instances[number].vip.addresses.iter().map(|address| address.ip);
+            if held.any(|ip| self.instances[number].misses(ip) && !there(ip)) {
+                self.step(number, Input::AddressLost);
+            }
         }
     }
 

@@ -85,3 +85,19 @@ pub(super) fn event(instance: &Instance, node: &str, nodes: &[String], began: Ti
         ..Event::default()
     }
 }
+
+/// This process has to wait for others to run.
+pub(super) fn ordinary(node: &str, error: &std::io::Error) -> Event {
+    Event {
+        at_ms: sys::clock::wall_ms(),
+        node: node.to_owned(),
+        what: "vip-ordinary".to_owned(),
+        object: format!("node/{node}"),
+        evidence: format!("the kernel refuses real-time scheduling or locked memory: {error}"),
+        decision: "hold addresses with ordinary scheduling".to_owned(),
+        not_done: "a busy machine may delay adverts and take-overs: CAP_SYS_NICE and \
+                   CAP_IPC_LOCK are missing"
+            .to_owned(),
+        ..Event::default()
+    }
+}

@@ -1,0 +1,71 @@
+use super::*;
+
+fn script(words: &[&str]) -> Script {
+    Script {
+        name: "alive".to_owned(),
+        command: words.iter().map(|word| (*word).to_owned()).collect(),
+        interval: Duration::from_secs(3600),
+        timeout: Duration::from_secs(20),
+        fall: 1,
+        rise: 1,
+        weight: 0,
+        starts_failed: false,
+        user: None,
+        group: None,
+    }
+}
+
+fn scripts(script: Script) -> Scripts {
+    let program = find(&script.command[0]);
+    let (next_at, run) = (Time::ZERO, Run::None);
+    Scripts { all: vec![Runner { instance: 3, index: 1, script, program, next_at, run }] }
+}
+
+/// Waits for the next result, or for the deadline of the scripts when `at` says what time it is.
+fn result_of(scripts: &mut Scripts) -> bool {
+    let poller = Poller::new().unwrap();
+    let mut ready = Vec::new();
+    let give_up = sys::clock::now() + Duration::from_secs(30);
+    loop {
+        let now = sys::clock::now();
+        assert!(now < give_up, "no result in time");
+        if let Some(outcome) = scripts.next_result(&poller, now) {
+            assert_eq!((outcome.instance, outcome.index), (3, 1));
+            return outcome.passed;
+        }
+        poller.wait(&mut ready, Some(scripts.deadline().since(now))).unwrap();
+    }
+}
+
+#[test]
+fn only_code_zero_is_good() {
+    assert!(result_of(&mut scripts(script(&["/bin/true"]))));
+    assert!(!result_of(&mut scripts(script(&["/bin/false"]))));
+    assert!(!result_of(&mut scripts(script(&["/no/such/program"]))));
+}
+
+#[test]
+fn a_name_without_a_folder_is_looked_up() {
+    assert!(result_of(&mut scripts(script(&["sh", "-c", "exit 0"]))));
+    assert!(!result_of(&mut scripts(script(&["no-such-program-anywhere"]))));
+}
+
+#[test]
+fn a_script_that_hangs_fails_at_its_timeout_and_dies_with_its_children() {
+    let short = Duration::from_millis(50);
+    let hanging = script(&["/bin/sh", "-c", "sleep 1000 & sleep 1000"]);
+    let mut scripts = scripts(Script { timeout: short, interval: short, ..hanging });
+    assert!(!result_of(&mut scripts));
+    let Run::Dying(child) = &scripts.all[0].run else { panic!("not told to die") };
+    // Fails as soon as no member of the group is left, once the leader is reaped.
+    let exit = child.wait().unwrap();
+    assert_eq!(exit, sys::process::Exit::Signal(SIGKILL));
+    // The next run begins and hangs again.
+    assert!(!result_of(&mut scripts));
+}
+
+#[test]
+fn a_script_of_an_unknown_user_does_not_run_as_root() {
+    let user = Some("nobody-of-that-name".to_owned());
+    assert!(!result_of(&mut scripts(Script { user, ..script(&["/bin/true"]) })));
+}
