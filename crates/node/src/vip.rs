@@ -31,6 +31,8 @@ mod instance;
 pub(crate) mod rescue;
 mod scripts;
 mod tell;
+#[cfg(test)]
+mod tests;
 mod wire;
 
 /// Epoll tokens: the channel, the device monitor, then sockets, then scripts.

@@ -1,0 +1,257 @@
+//! The driver and the rescue on a real device: this node in one network namespace, its peer, played
+//! by the test, in another.
+
+use std::net::{IpAddr, SocketAddr};
+use std::os::fd::OwnedFd;
+use std::time::Duration;
+
+use api::{Mode, VipCause, VipRole, VipState};
+use config::Source;
+use engine::packet::{Kind, MAX_PACKET, Seal};
+use engine::vip::{Group, HandOver, packet};
+use sys::netlink::AddressOptions;
+use sys::{netns, socket, vrrp};
+
+use super::rescue::Rescue;
+use super::*;
+use network::{Network, PEER, VIP, may_make_networks};
+
+mod network;
+
+const SECRET: &[u8] = b"0123456789abcdef0123456789abcdef";
+const PATIENCE: Duration = Duration::from_secs(20);
+const CLUSTER: &str = r#"
+[cluster]
+name = "test"
+[node.one]
+networks = { lan = "10.79.0.41" }
+[node.two]
+networks = { lan = "10.79.0.42" }
+[vip.internal]
+address = "10.79.0.40"
+network = "lan"
+router_id = 121
+check = "none"
+"#;
+
+fn texts() -> Texts {
+    let source = Source { path: "outlast.toml".to_owned(), text: CLUSTER.to_owned() };
+    Texts { cluster: Some(source), secret: Some(SECRET.to_vec()), ..Texts::default() }
+}
+
+fn cluster() -> Cluster {
+    config::load(texts().sources()).cluster.unwrap()
+}
+
+/// The instance of the file above, as node one sees it.
+fn vip() -> config::vip::Vip {
+    let device = |_| Some("eth0".to_owned());
+    config::effective_vips(Some(&cluster()), None, Some(0), false, &device).unwrap().remove(0)
+}
+
+fn start() -> Start {
+    Start {
+        mode: Mode::Adaptive,
+        node: "one".to_owned(),
+        generation: 1,
+        run_dir: String::new(),
+        state_dir: String::new(),
+        breaks: vec![],
+        files: vec![],
+        sockets: vec![],
+        adopt: vec![],
+        servers: vec![],
+        choices: vec![],
+        nodes: vec![],
+    }
+}
+
+/// What the other node hears and says.
+struct Peer {
+    adverts: vrrp::Socket,
+    sealed: OwnedFd,
+    seal: Seal,
+}
+
+impl Peer {
+    fn new(network: &Network) -> Self {
+        let open = || {
+            let port = cluster().port + 1;
+            let sealed = socket::udp(SocketAddr::new(PEER.into(), port), None).unwrap();
+            (vrrp::Socket::open("eth0", true).unwrap(), sealed)
+        };
+        let (adverts, sealed) = netns::within(network.peer.as_fd(), open).unwrap();
+        Self { adverts, sealed, seal: Seal::new(SECRET, "test", 1, 1) }
+    }
+
+    /// The priority of the next advert.
+    fn next_advert(&self) -> (u8, IpAddr) {
+        let mut buffer = [0; 256];
+        wait_for(self.adverts.as_fd());
+        let received = self.adverts.receive(&mut buffer).unwrap();
+        let advert = packet::decode(&buffer[received.payload], received.ttl).unwrap();
+        (advert.priority, IpAddr::V4(received.source))
+    }
+
+    fn next_hand_over(&self) -> HandOver {
+        HandOver::decode(&self.next_sealed(Kind::HandOver)).unwrap()
+    }
+
+    /// The node speaks on this network, so it hears there, too.
+    fn wait_for_hello(&self) {
+        self.next_sealed(Kind::Hello);
+    }
+
+    fn next_sealed(&self, kind: Kind) -> Vec<u8> {
+        let mut buffer = [0; MAX_PACKET];
+        loop {
+            wait_for(self.sealed.as_fd());
+            let (length, _) = socket::receive_from(self.sealed.as_fd(), &mut buffer).unwrap();
+            let opened = self.seal.open(&buffer[..length]).unwrap();
+            if opened.kind == kind {
+                return opened.body.to_vec();
+            }
+        }
+    }
+
+    fn hand_over(&mut self, term: u64) {
+        let message = HandOver { group: Group::of(&vip()), from: 1, to: 0, term };
+        let mut buffer = [0; MAX_PACKET];
+        let length = self.seal.seal(Kind::HandOver, 0, &message.encode(), &mut buffer);
+        let to = SocketAddr::new(network::NODE.into(), cluster().port + 1);
+        socket::send_to(self.sealed.as_fd(), &buffer[..length], to).unwrap();
+    }
+}
+
+fn wait_for(fd: std::os::fd::BorrowedFd<'_>) {
+    let poller = Poller::new().unwrap();
+    poller.add(fd, 0, Interest::READ).unwrap();
+    let mut ready = Vec::new();
+    poller.wait(&mut ready, Some(PATIENCE)).unwrap();
+    assert!(!ready.is_empty(), "nothing came in time");
+}
+
+/// Reads reports until one about the instance fits.
+fn report(channel: &Channel, fits: impl Fn(&VipState) -> bool) -> VipState {
+    let mut bytes = vec![0; MAX_MESSAGE];
+    loop {
+        wait_for(channel.as_fd());
+        let length = channel.receive(&mut bytes, &mut Vec::new()).unwrap();
+        assert_ne!(length, 0, "the process ended");
+        let report = api::decode::<Report>(&bytes[..length]).unwrap();
+        if let Report::Vip(state) = report
+            && fits(&state)
+        {
+            return state;
+        }
+    }
+}
+
+#[test]
+fn the_named_node_claims_at_once_and_lets_go_when_its_supervisor_is_gone() {
+    if !may_make_networks("the_named_node_claims_at_once_and_lets_go_when_its_supervisor_is_gone") {
+        return;
+    }
+    let network = Network::new();
+    // Left by a process that died, with nobody there to take it down.
+    network.add(VIP);
+    let mut peer = Peer::new(&network);
+    let (supervisor, channel) = Channel::pair().unwrap();
+    std::thread::scope(|scope| {
+        let node = network.node.as_fd();
+        let process =
+            scope.spawn(move || netns::within(node, || run(&channel, start(), texts())).unwrap());
+        report(&supervisor, |state| state.role == VipRole::Backup);
+        assert!(!network.has(VIP), "a leftover is taken for held");
+        let asked = sys::clock::now();
+        peer.hand_over(7);
+        let state = report(&supervisor, |state| state.role == VipRole::Master);
+        assert_eq!((state.holding, state.cause, state.term), (true, Some(VipCause::Named), 7));
+        // Three adverts and a skew would have been more than 3 s.
+        assert!(sys::clock::now().since(asked) < Duration::from_secs(2), "timers were waited for");
+        assert!(network.has(VIP));
+        assert_eq!(peer.next_advert(), (200, network::NODE.into()));
+        network.remove(VIP);
+        network.wait_until_held(VIP);
+        drop(supervisor);
+        process.join().unwrap().unwrap();
+        assert!(!network.has(VIP));
+        while peer.next_advert() != (0, network::NODE.into()) {}
+    });
+}
+
+#[test]
+fn a_device_that_is_lost_and_made_anew_is_used_again() {
+    if !may_make_networks("a_device_that_is_lost_and_made_anew_is_used_again") {
+        return;
+    }
+    let network = Network::new();
+    let (supervisor, channel) = Channel::pair().unwrap();
+    std::thread::scope(|scope| {
+        let node = network.node.as_fd();
+        let process =
+            scope.spawn(move || netns::within(node, || run(&channel, start(), texts())).unwrap());
+        report(&supervisor, |state| state.role == VipRole::Backup);
+        network.unplug();
+        let state = report(&supervisor, |state| state.role == VipRole::Fault);
+        assert_eq!(state.cause, Some(VipCause::Carrier));
+        network.plug();
+        report(&supervisor, |state| state.role == VipRole::Backup);
+        let mut peer = Peer::new(&network);
+        peer.wait_for_hello();
+        peer.hand_over(7);
+        assert!(report(&supervisor, |state| state.role == VipRole::Master).holding);
+        assert!(network.has(VIP));
+        drop(supervisor);
+        process.join().unwrap().unwrap();
+        assert!(!network.has(VIP));
+    });
+}
+
+#[test]
+fn a_rescue_takes_the_address_down_and_tells_the_successor() {
+    if !may_make_networks("a_rescue_takes_the_address_down_and_tells_the_successor") {
+        return;
+    }
+    let network = Network::new();
+    let peer = Peer::new(&network);
+    network.add(VIP);
+    let done = netns::within(network.node.as_fd(), || {
+        let mut rescue = Rescue::open(&[vip()], Some(&cluster()), Some(0), Some(SECRET)).unwrap();
+        rescue.note(&VipState {
+            instance: 0,
+            role: VipRole::Master,
+            holding: true,
+            successor: Some(1),
+            cause: None,
+            term: 4,
+        });
+        rescue.act().to_string()
+    });
+    assert_eq!(done.unwrap(), "10.79.0.40 removed, two told to take over");
+    assert!(!network.has(VIP));
+    let message = peer.next_hand_over();
+    assert_eq!((message.from, message.to, message.term), (0, 1, 5));
+    assert_eq!(message.group, Group::of(&vip()));
+    assert_eq!(peer.next_advert(), (0, network::NODE.into()));
+}
+
+#[test]
+fn a_rescue_of_a_process_that_never_reported_leaves_no_address() {
+    if !may_make_networks("a_rescue_of_a_process_that_never_reported_leaves_no_address") {
+        return;
+    }
+    let network = Network::new();
+    let peer = Peer::new(&network);
+    network.add(VIP);
+    let done = netns::within(network.node.as_fd(), || {
+        let mut rescue = Rescue::open(&[vip()], None, None, None).unwrap();
+        let first = rescue.act().to_string();
+        (first, rescue.act().to_string())
+    });
+    let (first, second) = done.unwrap();
+    assert_eq!(first, "10.79.0.40 removed, nobody could be named");
+    assert_eq!(second, "there was no address to remove");
+    assert!(!network.has(VIP));
+    assert_eq!(peer.next_advert(), (0, network::NODE.into()));
+}
