@@ -40,6 +40,7 @@ impl Sim {
         }
         if self.quiet(self.disturbed_at, SETTLED) {
             self.inspect_absence();
+            self.inspect_clients();
         }
     }
 
@@ -65,6 +66,22 @@ impl Sim {
             if node.eligible() && !self.reaches_holder(a) {
                 self.fail(&format!("nobody holds where {} could", node.name));
             }
+        }
+    }
+
+    /// Once the network is whole, clients find the holder: every conflict and every return ends with
+    /// its gratuitous ARP. A holder that is alone with its clients has nobody to remind it.
+    fn inspect_clients(&self) {
+        let linked = |node: &&Node| node.acts() && node.carrier[0] && !node.foreign;
+        if !self.network.is_whole(MANAGEMENT) || self.nodes.iter().filter(linked).count() < 2 {
+            return;
+        }
+        let holder = self.nodes.iter().position(|node| node.answers() && !node.foreign);
+        if let Some(holder) = holder.filter(|holder| self.believed != Some(*holder)) {
+            self.fail(&format!(
+                "clients do not look for the address at {}",
+                self.nodes[holder].name
+            ));
         }
     }
 

@@ -23,6 +23,8 @@ pub struct Sim {
     pub(crate) now: Time,
     pub(crate) nodes: Vec<Node>,
     pub(crate) network: Network,
+    /// Where clients send: to the last gratuitous ARP that they heard. None of them asks again.
+    pub(crate) believed: Option<usize>,
     pub(crate) log: String,
     /// When somebody last did something to the cloud.
     pub(crate) disturbed_at: Time,
@@ -49,6 +51,7 @@ impl Sim {
             now: Time::ZERO,
             nodes: vec![],
             network: Network::new(),
+            believed: None,
             log: String::new(),
             disturbed_at: Time::ZERO,
             shaken_at: Time::ZERO,
@@ -250,7 +253,7 @@ impl Sim {
                 self.nodes[index].held = false;
                 self.say(index, &format!("releases the address: {}", words(cause)));
             }
-            Action::Announce => {}
+            Action::Announce => self.announce(index),
             Action::Advertise { priority } => self.advertise(index, priority),
             Action::HandOver(message) => self.hand_over(index, message),
             Action::Hello(hello) => self.tell_peers(index, Kind::Hello, Word::Hello(hello)),
@@ -260,6 +263,13 @@ impl Sim {
                     node.reported = (vip.successor(), vip.term());
                 }
             }
+        }
+    }
+
+    /// Clients hear every node that is not cut off, whatever the nodes hear of each other.
+    fn announce(&mut self, index: usize) {
+        if self.nodes[index].carrier[0] && !self.network.is_cut(index, MANAGEMENT) {
+            self.believed = Some(index);
         }
     }
 

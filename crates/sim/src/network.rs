@@ -130,6 +130,16 @@ impl Network {
         self.cut.insert((node, network));
     }
 
+    pub(crate) fn is_cut(&self, node: usize, network: u8) -> bool {
+        self.cut.contains(&(node, network))
+    }
+
+    /// Whether everybody with a link hears everybody.
+    pub(crate) fn is_whole(&self, network: u8) -> bool {
+        self.cut.iter().all(|(_, at)| *at != network)
+            && self.apart.iter().all(|(_, _, at)| *at != network)
+    }
+
     pub(crate) fn part(&mut self, a: usize, b: usize, network: u8) {
         self.apart.insert((a.min(b), a.max(b), network));
     }
