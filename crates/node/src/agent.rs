@@ -38,12 +38,6 @@ const BATCH: usize = 256;
 /// Why the agent cannot work.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum AgentError {
-    #[error("cannot keep the event log in {folder}")]
-    Journal {
-        folder: String,
-        #[source]
-        source: io::Error,
-    },
     #[error("cannot make the control socket in {folder}")]
     Control {
         folder: String,
@@ -67,9 +61,8 @@ struct Agent<'a> {
 }
 
 pub(crate) fn run(channel: &Channel, start: Start, texts: Texts) -> Result<(), AgentError> {
-    let journal = Journal::open(Path::new(&start.state_dir), &start.node)
-        .map_err(|source| AgentError::Journal { folder: start.state_dir.clone(), source })?;
     let core = Arc::new(Mutex::new(Core::new(&start, &texts)));
+    let journal = open_journal(&start, &core);
     let poller = Poller::new().map_err(AgentError::Poll)?;
     poller.add(channel.as_fd(), CHANNEL, Interest::READ).map_err(AgentError::Poll)?;
     let asked = Arc::clone(&core);
@@ -87,6 +80,24 @@ pub(crate) fn run(channel: &Channel, start: Start, texts: Texts) -> Result<(), A
     agent.serve()?;
     agent.journal.close();
     Ok(())
+}
+
+/// A disk that takes nothing must not silence the node's beats.
+fn open_journal(start: &Start, core: &Mutex<Core>) -> Journal {
+    Journal::open(Path::new(&start.state_dir), &start.node).unwrap_or_else(|error| {
+        let folder = &start.state_dir;
+        lock(core).picture.limits.push(format!("events are in memory only: {folder}: {error}"));
+        let mut journal = Journal::without_disk(&start.node);
+        journal.add(Event {
+            what: "journal-unwritable".to_owned(),
+            object: format!("node/{}", start.node),
+            evidence: format!("{folder}: {error}"),
+            decision: "go on: beats and verdict do not need the disk".to_owned(),
+            not_done: "events of this process are lost at its end".to_owned(),
+            ..Event::default()
+        });
+        journal
+    })
 }
 
 fn lock(core: &Mutex<Core>) -> MutexGuard<'_, Core> {

@@ -90,8 +90,12 @@ struct Supervisor {
     roles: Roles,
     children: BTreeMap<Slot, Child>,
     starts: BTreeMap<Role, u32>,
-    /// The vip process retires: the next one keeps the addresses.
-    adopting: bool,
+    /// Instances of the new configuration that keep their addresses; none if that cannot be.
+    kept: Option<Vec<u16>>,
+    /// The vip process retires: the next one keeps these.
+    adopt: Vec<u16>,
+    /// The rescue knows the configuration before; renewed with the next vip process.
+    rescue_is_old: bool,
     /// How the last process ended, for the event about it.
     last_exit: Option<(Slot, i32, sys::process::Exit)>,
     facts: Facts,
@@ -166,10 +170,17 @@ impl Supervisor {
     fn signal(&mut self, signal: i32) {
         match signal {
             SIGHUP => self.reload(),
-            SIGTERM | SIGINT => self.step(Input::Stop { drain: STOP_DRAIN }),
-            SIGUSR1 => self.step(Input::Stop { drain: SOFT_STOP_DRAIN }),
+            SIGTERM | SIGINT => self.stop(STOP_DRAIN),
+            SIGUSR1 => self.stop(SOFT_STOP_DRAIN),
             _ => {}
         }
+    }
+
+    /// Nobody will accept here any more, so no client may wait here: the next process on these
+    /// addresses (`-sf`), or a refusal, is better.
+    fn stop(&mut self, drain: Duration) {
+        self.sockets = Sockets::default();
+        self.step(Input::Stop { drain });
     }
 
     /// Feeds the machine and performs what it orders, in order.
@@ -222,8 +233,14 @@ impl Supervisor {
 
     fn retire(&mut self, slot: Slot) {
         let is_vip = self.children.get(&slot).is_some_and(|child| child.kind == Kind::Vip);
-        self.adopting |= is_vip;
-        self.leave(slot, &Order::Retire);
+        if !is_vip {
+            self.leave(slot, &Order::Retire);
+        } else if let Some(kept) = self.kept.take() {
+            self.adopt = kept;
+            self.leave(slot, &Order::Retire);
+        } else {
+            self.leave(slot, &Order::Stop);
+        }
     }
 
     fn hear(&mut self, slot: Slot) {
@@ -288,7 +305,7 @@ impl Supervisor {
     /// The vip process died without having said goodbye: no address may stay.
     fn rescue_addresses(&mut self, exit: sys::process::Exit) {
         let began = sys::clock::now();
-        self.adopting = false;
+        self.adopt.clear();
         let Some(rescue) = &mut self.rescue else { return };
         let done = rescue.act();
         self.event(Event {

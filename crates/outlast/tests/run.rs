@@ -7,9 +7,11 @@ mod lonely;
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::process::Command;
+use sys::netlink::Netlink;
 
 use api::{Mode, Role};
 use lonely::{Lonely, OUTLAST, alone, has_vip, kill, own_memory, run_to_end, runs, until};
+use sys::netlink::Netlink;
 
 const MEGABYTE: u64 = 1 << 20;
 
@@ -184,5 +186,22 @@ fn called_as_keepalived_it_holds_addresses_only() {
         node.signal("TERM");
         assert_eq!(node.ended().code(), Some(0), "{}", node.log());
         assert!(!has_vip());
+    });
+}
+
+#[test]
+fn a_virtual_ip_that_changes_at_sighup_leaves_no_address_behind() {
+    alone("a_virtual_ip_that_changes_at_sighup_leaves_no_address_behind", || {
+        let mut node = Lonely::new();
+        node.start();
+        let held = |wanted: &str| {
+            let addresses = Netlink::open().and_then(|netlink| netlink.addresses());
+            addresses.unwrap().iter().any(|address| address.ip.to_string() == wanted)
+        };
+        until("the address is held", || held("10.79.0.40"));
+        node.write("outlast.toml", &lonely::CLUSTER.replace("10.79.0.40", "10.79.0.50"));
+        node.signal("HUP");
+        until("the new address is held", || held("10.79.0.50"));
+        assert!(!held("10.79.0.40"), "the former address stayed: {}", node.log());
     });
 }

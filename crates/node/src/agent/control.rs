@@ -20,6 +20,8 @@ const MAX_CLIENTS: usize = 16;
 const PATIENCE: Duration = Duration::from_secs(5);
 /// How often a follower's connection is looked at while nothing happens.
 const GLANCE: Duration = Duration::from_secs(1);
+/// Between two tries to accept while the kernel refuses.
+const AFTER_REFUSAL: Duration = Duration::from_millis(100);
 /// No question is longer (bytes).
 const MAX_ASK: u64 = 4096;
 
@@ -38,7 +40,12 @@ pub(crate) fn serve(run_dir: &Path, answers: Answers) -> io::Result<()> {
     let listener = UnixListener::from(socket);
     listener.set_nonblocking(false)?;
     std::thread::Builder::new().name("control".to_owned()).spawn(move || {
-        for client in listener.incoming().flatten() {
+        for client in listener.incoming() {
+            let Ok(client) = client else {
+                // No descriptor left: they come back when clients go.
+                std::thread::sleep(AFTER_REFUSAL);
+                continue;
+            };
             let (answers, clients) = (Arc::clone(&answers), Arc::clone(&clients));
             // A thread that cannot be made leaves the client with a closed connection, which the
             // tool reports; the next one may have more luck.

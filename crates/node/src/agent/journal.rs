@@ -27,7 +27,8 @@ const WAITING: usize = 1024;
 #[derive(Debug)]
 pub(crate) struct Journal {
     shared: Arc<Shared>,
-    lines: SyncSender<Vec<u8>>,
+    /// None: memory only.
+    lines: Option<SyncSender<Vec<u8>>>,
     /// Lines that a slow disk cost since the last one that was written.
     lost: u64,
     node: String,
@@ -70,7 +71,14 @@ impl Journal {
             .name("journal".to_owned())
             .spawn(move || write_all(file, &queue))?;
         let shared = Arc::new(Shared { events: Mutex::new(kept), grown: Condvar::new() });
+        let lines = Some(lines);
         Ok(Self { shared, lines, lost: 0, node: node.to_owned(), writer: Some(writer) })
+    }
+
+    /// Keeps events in memory only, for a node whose disk takes nothing: its beats matter more.
+    pub(crate) fn without_disk(node: &str) -> Self {
+        let shared = Arc::new(Shared::default());
+        Self { shared, lines: None, lost: 0, node: node.to_owned(), writer: None }
     }
 
     pub(crate) fn shared(&self) -> Arc<Shared> {
@@ -104,7 +112,9 @@ impl Journal {
         let mut line = vec![];
         api::encode(&event, &mut line);
         line.push(b'\n');
-        if let Err(TrySendError::Full(_)) = self.lines.try_send(line) {
+        if let Some(lines) = &self.lines
+            && let Err(TrySendError::Full(_)) = lines.try_send(line)
+        {
             self.lost += 1;
         }
         if events.len() == KEPT {
@@ -117,10 +127,9 @@ impl Journal {
 
     /// Waits until everything is with the kernel.
     pub(crate) fn close(mut self) {
-        let Self { lines, writer, .. } = &mut self;
-        let (closed, _) = sync_channel(0);
-        drop(std::mem::replace(lines, closed));
-        if let Some(writer) = writer.take() {
+        // The end of the channel ends the writer.
+        self.lines = None;
+        if let Some(writer) = self.writer.take() {
             // A panicked writer has already said so on stderr.
             let _ = writer.join();
         }
@@ -220,6 +229,14 @@ mod tests {
         assert_eq!(seen, [(1, "a"), (2, "b"), (3, "c")]);
         journal.close();
         std::fs::remove_dir_all(folder).unwrap();
+    }
+
+    #[test]
+    fn without_a_disk_events_are_kept_in_memory() {
+        let mut journal = Journal::without_disk("node01");
+        journal.add(event("a"));
+        assert_eq!(journal.shared().after(0, Duration::ZERO)[0].seq, 1);
+        journal.close();
     }
 
     #[test]

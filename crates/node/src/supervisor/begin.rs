@@ -116,7 +116,9 @@ impl Supervisor {
             roles,
             children: BTreeMap::new(),
             starts: BTreeMap::new(),
-            adopting: false,
+            kept: None,
+            adopt: vec![],
+            rescue_is_old: false,
             last_exit: None,
             facts: Facts::default(),
             rescue,
@@ -127,10 +129,18 @@ impl Supervisor {
     }
 
     pub(super) fn spawn(&mut self, slot: Slot, kind: Kind, generation: u64, warm: bool) {
+        if kind == Kind::Vip && std::mem::take(&mut self.rescue_is_old) {
+            match open_rescue(&self.plan) {
+                Ok(rescue) => self.rescue = rescue,
+                Err(error) => tell::line(&base::Chain(&error).to_string()),
+            }
+        }
         match self.try_spawn(slot, kind, generation) {
             Ok(child) => {
                 self.children.insert(slot, child);
-                self.adopting &= kind != Kind::Vip;
+                if kind == Kind::Vip {
+                    self.adopt.clear();
+                }
                 self.brief(slot, kind);
             }
             Err(error) => {
@@ -157,7 +167,7 @@ impl Supervisor {
         let mut child = Child::spawn(kind, generation)?;
         let (files, texts) = plan.texts.descriptors()?;
         let listens = kind == Kind::Proxy;
-        let adopt = if kind == Kind::Vip { self.held() } else { vec![] };
+        let adopt = if kind == Kind::Vip { self.adopt.clone() } else { vec![] };
         let start = Order::Start(Box::new(Start {
             mode: self.launch.mode,
             node: plan.node.clone(),
@@ -199,14 +209,6 @@ impl Supervisor {
                 self.order(slot, &Order::Change(api::Change::Balancer(self.facts.balancer)));
             }
         }
-    }
-
-    /// Instances that a vip process started now keeps: those of one that is being replaced.
-    fn held(&self) -> Vec<u16> {
-        if !self.adopting {
-            return vec![];
-        }
-        self.facts.vips().filter(|vip| vip.holding).map(|vip| vip.instance).collect()
     }
 }
 

@@ -2,6 +2,7 @@
 
 use api::Event;
 use base::Chain;
+use config::vip::Vip;
 use engine::role::{Input, Loss};
 
 use super::{Supervisor, begin, tell};
@@ -16,19 +17,62 @@ impl Supervisor {
             .map_err(super::SuperviseError::from)
             .and_then(|plan| begin::bind(&plan, &self.sockets).map(|sockets| (plan, sockets)));
         match tried {
-            Ok((plan, sockets)) => self.take_over(plan, sockets),
+            Ok((plan, sockets)) => match self.needs_restart(&plan) {
+                None => self.take_over(plan, sockets),
+                Some(why) => self.refuse(why.to_owned()),
+            },
             Err(error) => {
                 tell::line(&Chain(&error).to_string());
-                self.event(Event {
-                    what: "reload-refused".to_owned(),
-                    object: format!("node/{}", self.plan.node),
-                    evidence: Chain(&error).to_string(),
-                    decision: format!("configuration {} stays in force", self.generation),
-                    not_done: "nothing of the new files was applied".to_owned(),
-                    ..Event::default()
-                });
+                self.refuse(Chain(&error).to_string());
             }
         }
+    }
+
+    fn refuse(&mut self, evidence: String) {
+        self.event(Event {
+            what: "reload-refused".to_owned(),
+            object: format!("node/{}", self.plan.node),
+            evidence,
+            decision: format!("configuration {} stays in force", self.generation),
+            not_done: "nothing of the new files was applied".to_owned(),
+            ..Event::default()
+        });
+    }
+
+    /// The processes of a node, their rights and folders are settled at its start.
+    fn needs_restart(&self, plan: &Plan) -> Option<&'static str> {
+        if plan.vips.is_empty() != self.plan.vips.is_empty() {
+            return Some(
+                "the first virtual IP comes, or the last goes: restart this node for that",
+            );
+        }
+        if plan.haproxy.is_some() != self.plan.haproxy.is_some() {
+            return Some(
+                "a balancer comes where there was none, or goes: restart this node for that",
+            );
+        }
+        if plan.node != self.plan.node || plan.run_dir != self.plan.run_dir {
+            return Some("the node has another name or run folder: restart it for that");
+        }
+        None
+    }
+
+    /// The instances of the new configuration that keep their addresses; none if an address that
+    /// is held now would be lost: then the vip process hands everything over instead.
+    fn kept_by(&self, plan: &Plan) -> Option<Vec<u16>> {
+        let same = |old: &Vip, new: &Vip| {
+            (&old.interface, old.router_id, &old.addresses)
+                == (&new.interface, new.router_id, &new.addresses)
+        };
+        self.facts
+            .vips()
+            .filter(|state| state.holding)
+            .map(|state| {
+                let old = self.plan.vips.get(usize::from(state.instance))?;
+                let at = plan.vips.iter().position(|new| same(old, new))?;
+                u16::try_from(at).ok()
+            })
+            .collect()
     }
 
     fn take_over(&mut self, plan: Plan, sockets: Sockets) {
@@ -45,13 +89,11 @@ impl Supervisor {
     /// The new proxy serves (or there is none to wait for).
     pub(super) fn reloaded(&mut self, generation: u64) {
         let Some((plan, sockets)) = self.next.take() else { return };
-        if plan.vips != self.plan.vips {
-            match begin::open_rescue(&plan) {
-                Ok(rescue) => self.rescue = rescue,
-                Err(error) => tell::line(&Chain(&error).to_string()),
-            }
-        }
-        self.facts.keep_only(plan.haproxy.as_ref(), plan.vips.len());
+        self.kept = self.kept_by(&plan);
+        // The retiring process may still need the rescue that knows its addresses.
+        self.rescue_is_old = true;
+        let same = plan.vips == self.plan.vips;
+        self.facts.keep_only(plan.haproxy.as_ref(), if same { plan.vips.len() } else { 0 });
         self.plan = plan;
         self.sockets = sockets;
         self.generation = generation;

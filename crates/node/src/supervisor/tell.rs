@@ -3,16 +3,34 @@
 use std::io::Write;
 use std::time::Duration;
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+
 use sys::process::Exit;
+
+/// What a pipe takes whole once it is writable (`PIPE_BUF`, bytes).
+const WHOLE: usize = 4096;
 
 /// One line with our name; nobody is left to be told where stderr is closed.
 pub(crate) fn line(text: &str) {
-    let _ = writeln!(std::io::stderr(), "outlast: {text}");
+    write(&format!("outlast: {text}\n"));
 }
 
 /// A text that has its own line ends.
 pub(crate) fn text(text: &str) {
-    let _ = write!(std::io::stderr(), "{text}");
+    text.split_inclusive('\n').for_each(write);
+}
+
+/// Never waits: whoever reads our stderr may be frozen, and the event log has the same.
+fn write(line: &str) {
+    let mut end = line.len().min(WHOLE);
+    while !line.is_char_boundary(end) {
+        end -= 1;
+    }
+    let stderr = std::io::stderr();
+    let mut ready = [PollFd::new(&stderr, PollFlags::OUT)];
+    if poll(&mut ready, Some(&Timespec::default())).is_ok_and(|count| count == 1) {
+        let _ = stderr.lock().write_all(&line.as_bytes()[..end]);
+    }
 }
 
 pub(crate) fn exit(exit: Exit) -> String {
