@@ -31,7 +31,9 @@ enum Command {
     Demo(lab::demo::Args),
     /// One of the daemon's processes; started by `run` only
     #[command(hide = true)]
-    Role { name: String },
+    Role {
+        name: String,
+    },
     /// One of the demo's processes; started by `demo` only
     #[command(hide = true)]
     Lab {
@@ -59,9 +61,7 @@ fn main() -> ExitCode {
         Command::Config(Config::Check(args)) => {
             ExitCode::from(cli::config::run(&args, &mut std::io::stdout().lock()))
         }
-        Command::Status(args) => {
-            answered(cli::status::run(&args, &mut std::io::stdout().lock()))
-        }
+        Command::Status(args) => answered(cli::status::run(&args, &mut std::io::stdout().lock())),
         Command::Events(args) => {
             answered(cli::events::run(&args, &mut std::io::stdout().lock()).map(|()| true))
         }
