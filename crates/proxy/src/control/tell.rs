@@ -29,6 +29,13 @@ impl Control {
         }
     }
 
+    /// Facts about servers come to the spare, too; what it would say, the one that serves has said.
+    fn explain_server(&mut self, what: &str, object: String, words: [&str; 4]) {
+        if self.is_active {
+            self.explain(what, object, words);
+        }
+    }
+
     fn explain(&mut self, what: &str, object: String, words: [&str; 4]) {
         let [evidence, decision, action, not_done] = words.map(str::to_owned);
         let event = Event {
@@ -70,10 +77,10 @@ impl Control {
         if suspect {
             let action = "gets no new request while another server is up";
             let not_done = "not taken down: only the file's checks do that";
-            self.explain("server-suspect", object, [&why, "suspect", action, not_done]);
+            self.explain_server("server-suspect", object, [&why, "suspect", action, not_done]);
         } else {
             let evidence = "nothing speaks against it any more";
-            self.explain(
+            self.explain_server(
                 "server-trusted",
                 object,
                 [evidence, "trusted", "gets requests again", ""],
@@ -84,7 +91,7 @@ impl Control {
     pub(super) fn tell_admin(&mut self, proxy: usize, server: usize, from: Admin, to: Admin) {
         let object = self.object(proxy, server);
         let evidence = format!("set from {from:?} to {to:?} over the statistics socket");
-        self.explain(
+        self.explain_server(
             "server-set",
             object,
             [&evidence.to_lowercase(), "the operator's word", "done", ""],
@@ -98,10 +105,6 @@ impl Control {
         server: usize,
         term: u64,
     ) {
-        // A spare follows; what it would say, the one that serves has said.
-        if !self.is_active {
-            return;
-        }
         let names = &self.view.config.proxies[proxy];
         let object = format!("proxy/{}", names.name);
         let name = |server: usize| names.servers[server].name.as_str();
@@ -114,18 +117,19 @@ impl Control {
         };
         let decision = format!("{} is the writer, term {term}", name(server));
         let action = "sessions with every other server are closed before it is used";
-        self.explain("writer-chosen", object, [&evidence, &decision, action, ""]);
+        self.explain_server("writer-chosen", object, [&evidence, &decision, action, ""]);
     }
 
     pub(super) fn tell_closed(&mut self, proxy: usize, server: usize, closed: usize) {
-        if !self.is_active {
-            return;
-        }
         let names = &self.view.config.proxies[proxy];
         let object = format!("proxy/{}", names.name);
         let evidence = format!("{closed} sessions with other servers were closed");
         let action = format!("new sessions go to {}", names.servers[server].name);
-        self.explain("writer-used", object, [&evidence, "every data thread answered", &action, ""]);
+        self.explain_server(
+            "writer-used",
+            object,
+            [&evidence, "every data thread answered", &action, ""],
+        );
     }
 
     pub(super) fn panicked(&mut self, worker: usize) {
