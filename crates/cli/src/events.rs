@@ -45,7 +45,7 @@ fn json(event: &Event) -> String {
     text
 }
 
-/// `#12 14:03:05.120 vip/internal vip-claimed: EVIDENCE; DECISION; ACTION (0.4 ms); not done: ...`
+/// `#12 2026-11-24 14:03:05.120 vip/internal vip-claimed: EVIDENCE; DECISION; ACTION (0.4 ms); not done: ...`
 fn line(event: &Event) -> String {
     let mut text =
         format!("#{} {} {} {}:", event.seq, clock(event.at_ms), event.object, event.what);
@@ -63,11 +63,12 @@ fn line(event: &Event) -> String {
     text
 }
 
-/// Time of day, UTC.
+/// Date and time of day, UTC.
 fn clock(at_ms: u64) -> String {
     let seconds = at_ms / 1000;
+    let (year, month, day) = date(seconds / 86_400);
     format!(
-        "{:02}:{:02}:{:02}.{:03}",
+        "{year}-{month:02}-{day:02} {:02}:{:02}:{:02}.{:03}",
         seconds / 3600 % 24,
         seconds / 60 % 60,
         seconds % 60,
@@ -75,9 +76,43 @@ fn clock(at_ms: u64) -> String {
     )
 }
 
+/// The day of the Gregorian calendar so many days after 1970-01-01.
+fn date(days: u64) -> (u64, u64, u64) {
+    let leap = |year: u64| (year % 4 == 0 && year % 100 != 0) || year % 400 == 0;
+    let (mut year, mut left) = (1970, days);
+    while left >= 365 + u64::from(leap(year)) {
+        left -= 365 + u64::from(leap(year));
+        year += 1;
+    }
+    let february = 28 + u64::from(leap(year));
+    let months = [31, february, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];
+    let mut month = 1;
+    for length in months {
+        if left < length {
+            break;
+        }
+        left -= length;
+        month += 1;
+    }
+    (year, month, left + 1)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn days_become_dates() {
+        let rows = [
+            (0, (1970, 1, 1)),
+            (59, (1970, 3, 1)),
+            (19_782, (2024, 2, 29)),
+            (20_781, (2026, 11, 24)),
+        ];
+        for (days, expected) in rows {
+            assert_eq!(date(days), expected, "after {days} days");
+        }
+    }
 
     #[test]
     fn a_line_says_what_why_and_what_was_left_out() {
@@ -95,7 +130,7 @@ mod tests {
         };
         assert_eq!(
             line(&event),
-            "#12 14:03:05.120 vip/internal vip-claimed: node01 named this node as its successor; \
+            "#12 1970-01-01 14:03:05.120 vip/internal vip-claimed: node01 named this node as its successor; \
              take the address without waiting; 10.79.0.40 added, announced (0.4 ms); not done: no \
              skew was waited: the holder has released\n"
         );

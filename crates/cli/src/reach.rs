@@ -58,10 +58,18 @@ impl Instance {
                 .join("outlast")
         };
         let entries = std::fs::read_dir(&base).map_err(|_| ReachError::None(base.clone()))?;
-        let mut found: Vec<PathBuf> = entries
-            .filter_map(|entry| entry.ok().map(|entry| entry.path().join("control.sock")))
-            .filter(|socket| UnixStream::connect(socket).is_ok())
-            .collect();
+        let mut found = vec![];
+        for entry in entries.flatten() {
+            let socket = entry.path().join("control.sock");
+            match UnixStream::connect(&socket) {
+                Ok(_) => found.push(socket),
+                Err(source) if source.kind() == io::ErrorKind::PermissionDenied => {
+                    return Err(ReachError::Connect { path: socket, source });
+                }
+                // Left behind by one that ended.
+                Err(_) => {}
+            }
+        }
         match found.len() {
             0 => Err(ReachError::None(base)),
             1 => Ok(found.remove(0)),

@@ -49,6 +49,8 @@ pub enum Problem {
         "there is nothing to run: give --config outlast.toml, or --haproxy FILE and --keepalived FILE"
     )]
     Nothing,
+    #[error("the files define neither a proxy nor a virtual IP; nothing was started")]
+    Empty,
     #[error("the cluster file has no node `{0}`; it has {1}")]
     UnknownNode(String, String),
     #[error(
@@ -116,6 +118,10 @@ impl Launch {
         .map_err(|problems| {
             LaunchError::Problems(problems.into_iter().map(Problem::Vip).collect())
         })?;
+        let proxies = loaded.haproxy.as_ref().is_some_and(|file| !file.proxies.is_empty());
+        if vips.is_empty() && !proxies && loaded.cluster.is_none() {
+            return Err(LaunchError::Problems(vec![Problem::Empty]));
+        }
         let node = match (&loaded.cluster, me) {
             (Some(cluster), Some(me)) => cluster.nodes[me].name.clone(),
             _ => self.node.clone().unwrap_or(host),
