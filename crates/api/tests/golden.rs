@@ -1,0 +1,294 @@
+//! Every message as it travels, one file per type in `tests/golden`. A line that changes changes
+//! [`outlast_api::VERSION`] too: two versions of the program meet when a node is upgraded.
+//!
+//! `UPDATE_EXPECT=1` writes the files.
+
+use std::fmt::Debug;
+use std::path::Path;
+
+use outlast_api::{
+    self as api, Answer, Ask, BalancerState, Break, Cell, Change, Choice, Event, FileKind,
+    FileName, Mode, NodeState, Order, ProcessState, ReadError, Report, Role, ServerCheck,
+    ServerState, SocketName, Standing, Start, Status, VipCause, VipLine, VipRole, VipState,
+};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+/// A value per variant; a variant without one does not compile.
+macro_rules! each {
+    ($kind:ident { $($variant:pat => $value:expr,)+ }) => {{
+        use $kind::*;
+        let all = vec![$($value),+];
+        for one in &all {
+            match one {
+                $($variant)|+ => {}
+            }
+        }
+        all
+    }};
+}
+
+/// Compares with the file, and reads every line of the file back.
+fn golden<T: Serialize + DeserializeOwned + PartialEq + Debug>(file: &str, messages: &[T]) {
+    let mut bytes = Vec::new();
+    for message in messages {
+        api::encode(message, &mut bytes);
+        bytes.push(b'\n');
+    }
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(file);
+    expect_test::expect_file![&path].assert_eq(std::str::from_utf8(&bytes).expect("JSON is UTF-8"));
+    let committed = std::fs::read_to_string(&path).expect("a golden file");
+    let read: Vec<T> = committed
+        .lines()
+        .map(|line| api::decode(line.as_bytes()).expect("a line of the file"))
+        .collect();
+    assert_eq!(read, messages, "{file}");
+}
+
+fn event() -> Event {
+    Event {
+        seq: 17,
+        at_ms: 1_700_000_000_123,
+        node: "node01".to_owned(),
+        what: "vip-claimed".to_owned(),
+        object: "vip/internal".to_owned(),
+        evidence: "no advert for 3.6 s".to_owned(),
+        decision: "the holder is gone (\"silence\")".to_owned(),
+        action: "10.79.0.40 added".to_owned(),
+        took_us: 812,
+        not_done: "no hand-over".to_owned(),
+    }
+}
+
+fn choice() -> Choice {
+    Choice { proxy: "mariadb".to_owned(), server: "node02".to_owned(), term: 4, by: 1 }
+}
+
+fn node() -> NodeState {
+    let cell = |name: &str, age_ms: Option<u64>| Cell {
+        network: name.to_owned(),
+        alive: age_ms.is_some(),
+        age_ms,
+    };
+    NodeState {
+        node: "node02".to_owned(),
+        standing: Standing::Alive,
+        cells: vec![cell("management", Some(40)), cell("storage", None)],
+        why: "heard on management".to_owned(),
+    }
+}
+
+fn server() -> ServerState {
+    ServerState {
+        proxy: "keystone_internal".to_owned(),
+        server: "node01".to_owned(),
+        check: ServerCheck::Down,
+        suspect: true,
+        why: "Layer4 connection problem, info: \"Connection refused\"".to_owned(),
+        count: 3,
+    }
+}
+
+fn vip() -> VipState {
+    VipState {
+        instance: 1,
+        role: VipRole::Master,
+        holding: true,
+        successor: Some(2),
+        cause: Some(VipCause::Silence),
+        term: 9,
+    }
+}
+
+fn vip_of_nobody() -> VipState {
+    let (successor, cause) = (None, None);
+    VipState { role: VipRole::Fault, holding: false, successor, cause, ..vip() }
+}
+
+fn process() -> ProcessState {
+    ProcessState { role: Role::Spare, pid: 4711, running: true, generation: 2, starts: 3 }
+}
+
+fn start() -> Start {
+    Start {
+        mode: Mode::Adaptive,
+        node: "node01".to_owned(),
+        generation: 2,
+        run_dir: "/run/outlast/cloud".to_owned(),
+        state_dir: "/var/lib/outlast/cloud".to_owned(),
+        breaks: vec![Break::Spare, Break::ArpBurst],
+        files: vec![FileName {
+            kind: FileKind::Haproxy,
+            path: "/etc/haproxy/haproxy.cfg".to_owned(),
+        }],
+        sockets: vec![
+            SocketName::Bind { proxy: "mariadb".to_owned(), index: 0 },
+            SocketName::Stats { index: 1 },
+        ],
+        adopt: vec![0, 2],
+        servers: vec![server()],
+        choices: vec![choice()],
+        nodes: vec![node()],
+    }
+}
+
+fn bare_start() -> Start {
+    Start {
+        mode: Mode::Strict,
+        breaks: Vec::new(),
+        files: Vec::new(),
+        sockets: Vec::new(),
+        adopt: Vec::new(),
+        servers: Vec::new(),
+        choices: Vec::new(),
+        nodes: Vec::new(),
+        ..start()
+    }
+}
+
+fn status() -> Status {
+    let line = |name: &str, state, successor| VipLine {
+        name: name.to_owned(),
+        addresses: vec!["10.79.0.40/24".to_owned()],
+        state,
+        successor,
+    };
+    Status {
+        node: "node01".to_owned(),
+        cluster: Some("cloud".to_owned()),
+        mode: Mode::Adaptive,
+        generation: 2,
+        limits: vec!["no cluster file".to_owned()],
+        processes: vec![process()],
+        networks: vec!["management".to_owned(), "storage".to_owned()],
+        nodes: vec![node()],
+        vips: vec![
+            line("internal", vip(), Some("node03".to_owned())),
+            line("external", vip_of_nobody(), None),
+        ],
+        balancer: BalancerState::Serving,
+        servers: vec![server()],
+        choices: vec![choice()],
+    }
+}
+
+#[test]
+fn every_order_travels_as_in_its_golden_file() {
+    let orders = each!(Order {
+        Start(_) => Start(Box::new(start())),
+        Activate => Activate,
+        Drain => Drain,
+        Ping(_) => Ping(u64::MAX),
+        Stop => Stop,
+        Retire => Retire,
+        Change(_) => Change(api::Change::Choice(choice())),
+        Relay(..) => Relay(Role::Proxy, Box::new(Report::Event(event()))),
+    });
+    golden("order.jsonl", &orders);
+    golden("start.jsonl", &[start(), bare_start()]);
+}
+
+#[test]
+fn every_report_travels_as_in_its_golden_file() {
+    let reports = each!(Report {
+        Ready { .. } => Ready { generation: 2 },
+        Serving { .. } => Serving { generation: 2 },
+        Pong(_) => Pong(7),
+        Failed { .. } => Failed { why: "cannot bind 10.79.0.40:3306".to_owned() },
+        Vip(_) => Vip(vip()),
+        Servers(_) => Servers(vec![server(), server()]),
+        Choice(_) => Choice(choice()),
+        Node(_) => Node(node()),
+        Event(_) => Event(event()),
+    });
+    golden("report.jsonl", &reports);
+}
+
+#[test]
+fn every_change_travels_as_in_its_golden_file() {
+    let changes = each!(Change {
+        Node(_) => Node(node()),
+        Servers(_) => Servers(vec![server()]),
+        Choice(_) => Choice(choice()),
+        Balancer(_) => Balancer(BalancerState::Failed),
+        Vip(_) => Vip(vip_of_nobody()),
+        Process(_) => Process(process()),
+    });
+    golden("change.jsonl", &changes);
+}
+
+#[test]
+fn every_question_and_answer_travels_as_in_its_golden_file() {
+    let asks = each!(Ask {
+        Status => Status,
+        Events { .. } => Events { after: 17, follow: true },
+    });
+    golden("ask.jsonl", &asks);
+    let answers = each!(Answer {
+        Status(_) => Status(Box::new(status())),
+        Event(_) => Event(event()),
+        Refused(_) => Refused("unknown question".to_owned()),
+    });
+    golden("answer.jsonl", &answers);
+    golden("event.jsonl", &[event(), Event::default()]);
+}
+
+/// The words inside of messages.
+#[test]
+fn every_word_of_a_message_travels_as_in_its_golden_file() {
+    macro_rules! words {
+        ($file:literal, $kind:ident: $($word:ident)+) => {
+            golden($file, &each!($kind { $($word => $word,)+ }));
+        };
+    }
+    words!("role.jsonl", Role: Supervisor Vip Agent Proxy Spare);
+    words!("mode.jsonl", Mode: Strict Rfc Adaptive);
+    words!("file_kind.jsonl", FileKind: Haproxy Keepalived Cluster Secret);
+    words!("break.jsonl", Break: Spare ArpBurst Redispatch SecondHolder Successor FailBack);
+    words!("balancer_state.jsonl", BalancerState: Serving Replacing Failed);
+    words!("standing.jsonl", Standing: Unknown Alive Suspect Left);
+    words!("vip_role.jsonl", VipRole: Backup Master Fault);
+    words!("vip_cause.jsonl", VipCause: Silence Goodbye Named Stronger Stalled Script Carrier
+        Balancer Refused Stopping Adopted);
+    words!("server_check.jsonl", ServerCheck: Unchecked Up Down Drain Maintenance);
+}
+
+#[test]
+fn a_message_of_another_version_is_refused_even_when_its_body_is_unknown() {
+    for (bytes, version) in [
+        (&br#"{"v":0,"msg":"activate"}"#[..], 0),
+        (br#"{"v":2,"msg":"activate"}"#, 2),
+        (br#"{"v":2,"msg":{"of-tomorrow":[1,2]}}"#, 2),
+    ] {
+        match api::decode::<Order>(bytes) {
+            Err(ReadError::Version(read)) => assert_eq!(read, version),
+            other => panic!("{other:?}"),
+        }
+    }
+    let shown = ReadError::Version(2).to_string();
+    assert_eq!(shown, "a message has version 2, this program speaks 1");
+}
+
+#[test]
+fn bytes_that_are_no_message_are_refused() {
+    for bytes in [
+        &b""[..],
+        b"\xff\x00",
+        b"null",
+        b"[]",
+        br#""activate""#,
+        br#"{"msg":"activate"}"#,
+        br#"{"v":1}"#,
+        br#"{"v":-1,"msg":"activate"}"#,
+        br#"{"v":"1","msg":"activate"}"#,
+        br#"{"v":1,"msg":"activat"#,
+        br#"{"v":1,"msg":"of-tomorrow"}"#,
+        br#"{"v":1,"msg":"ping"}"#,
+        br#"{"v":1,"msg":{"ping":-1}}"#,
+        br#"{"v":1,"msg":"activate"} {"v":1,"msg":"drain"}"#,
+    ] {
+        let read = api::decode::<Order>(bytes);
+        let shown = String::from_utf8_lossy(bytes);
+        assert!(matches!(read, Err(ReadError::Json(_))), "{shown}: {read:?}");
+    }
+}
