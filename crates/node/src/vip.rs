@@ -21,7 +21,7 @@ use sys::channel::Channel;
 use sys::netlink::{Change as Device, Monitor, Netlink};
 use sys::poll::{Interest, Poller};
 
-use self::instance::Instance;
+use self::instance::{Instance, Kept};
 use self::scripts::Scripts;
 use self::wire::Wire;
 use crate::files::Texts;
@@ -95,6 +95,12 @@ enum End {
     Retire,
 }
 
+/// What the kernel did not do.
+enum Failure {
+    Claim,
+    Release(Kept),
+}
+
 impl<'a> Driver<'a> {
     fn new(channel: &'a Channel, start: &Start, texts: &Texts) -> Result<Self, VipError> {
         let loaded = config::load(texts.sources());
@@ -151,12 +157,19 @@ impl<'a> Driver<'a> {
 
     /// What a process before this one may have left, then the first facts.
     fn begin(&mut self, start: &Start) {
-        for instance in &self.instances {
+        let mut refused = Vec::new();
+        for (number, instance) in self.instances.iter_mut().enumerate() {
             if !start.adopt.contains(&instance.number) {
                 instance.remove_leftovers(&self.netlink);
+            } else if !instance.claim(&self.netlink) {
+                // One that was there stays as it is; one that somebody removed is there again.
+                refused.push(number);
             }
         }
         self.wire.open_missing(&self.poller, sys::clock::now());
+        for number in refused {
+            self.step(number, Input::Refused);
+        }
         self.look_at_devices();
         if self.breaks(api::Break::SecondHolder) {
             for instance in &mut self.instances {
@@ -224,13 +237,31 @@ impl<'a> Driver<'a> {
     /// Does what the machine ordered, in order; a refused address is told to it.
     fn perform(&mut self, number: usize, began: Time) {
         let actions: Buffer<Action> = std::mem::take(&mut self.actions);
-        let mut refused = false;
+        let (mut refused, mut kept) = (false, None);
         let held = self.instances[number].held;
         for action in actions.iter() {
-            refused |= !self.act(number, *action);
+            let futile = match action {
+                // Nobody is to look here for what is not here. A goodbye is true all the same.
+                Action::Announce => refused,
+                Action::Advertise { priority } => refused && *priority != 0,
+                // A successor would be a second holder.
+                Action::HandOver(_) => kept.is_some(),
+                Action::Claim | Action::Release | Action::Hello(_) | Action::Report => false,
+            };
+            if futile {
+                continue;
+            }
+            match self.act(number, *action) {
+                Ok(()) => {}
+                Err(Failure::Claim) => refused = true,
+                Err(Failure::Release(addresses)) => kept = Some(addresses),
+            }
         }
         let instance = &self.instances[number];
-        if instance.held != held {
+        if let Some(kept) = kept {
+            let event = tell::release_failed(instance, &self.node, &kept);
+            self.tell(&Report::Event(event));
+        } else if instance.held != held && !(refused && instance.held) {
             let event = tell::event(instance, &self.node, &self.nodes, began);
             self.tell(&Report::Event(event));
         }
@@ -240,8 +271,7 @@ impl<'a> Driver<'a> {
         }
     }
 
-    /// False: the kernel did not take the addresses.
-    fn act(&mut self, number: usize, action: Action) -> bool {
+    fn act(&mut self, number: usize, action: Action) -> Result<(), Failure> {
         let (no_burst, no_successor, two) = (
             self.breaks(api::Break::ArpBurst),
             self.breaks(api::Break::Successor),
@@ -249,9 +279,10 @@ impl<'a> Driver<'a> {
         );
         let instance = &mut self.instances[number];
         match action {
-            Action::Claim => return instance.claim(&self.netlink),
+            Action::Claim if !instance.claim(&self.netlink) => return Err(Failure::Claim),
+            Action::Claim => {}
             Action::Release if two => {}
-            Action::Release => instance.release(&self.netlink),
+            Action::Release => instance.release(&self.netlink).map_err(Failure::Release)?,
             Action::Announce if no_burst => {}
             Action::Announce => instance.announce(),
             Action::Advertise { priority: 0 } if no_successor => {}
@@ -264,7 +295,7 @@ impl<'a> Driver<'a> {
                 self.tell(&Report::Vip(state));
             }
         }
-        true
+        Ok(())
     }
 
     fn orders(&mut self) {

@@ -12,6 +12,10 @@ use sys::netlink::{AddressOptions, Netlink};
 
 use crate::launch::Interfaces;
 
+/// Addresses that the kernel did not let go, each with its reason.
+#[derive(Debug)]
+pub(super) struct Kept(pub(super) String);
+
 /// What all instances of a node share.
 pub(super) struct Context<'a> {
     pub(super) cluster: Option<&'a Cluster>,
@@ -120,14 +124,23 @@ impl Instance {
         taken
     }
 
-    pub(super) fn release(&mut self, netlink: &Netlink) {
+    /// Takes the addresses off; what the kernel keeps is told, with its reason.
+    pub(super) fn release(&mut self, netlink: &Netlink) -> Result<(), Kept> {
         self.held = false;
+        let mut kept = Vec::new();
         for address in &self.vip.addresses {
-            if let Some(index) = self.index(address) {
-                // Gone already, or with its device.
-                let _absent = netlink.delete_address(index, address.ip, address.prefix);
+            // Gone already, or with its device, is `Ok(false)`. A device that is not known under
+            // its name may still be there under another.
+            let known = self.index(address);
+            let removed =
+                known.map(|index| netlink.delete_address(index, address.ip, address.prefix));
+            if !matches!(removed, Some(Ok(_)))
+                && let Err(error) = netlink.delete_everywhere(address.ip)
+            {
+                kept.push(format!("{}: {error}", address.ip));
             }
         }
+        if kept.is_empty() { Ok(()) } else { Err(Kept(kept.join(", "))) }
     }
 
     /// Addresses that a process before this one left behind; an owner's are its own.

@@ -38,13 +38,19 @@ struct Ours {
 #[derive(Debug, Default)]
 pub(crate) struct Done {
     removed: Vec<IpAddr>,
+    /// What may still be here, with the reason.
+    kept: Vec<String>,
     named: Vec<String>,
 }
 
 impl fmt::Display for Done {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if !self.kept.is_empty() {
+            write!(f, "could not remove {}; ", self.kept.join(", "))?;
+        }
         if self.removed.is_empty() {
-            return f.write_str("there was no address to remove");
+            let none = if self.kept.is_empty() { "there was no address" } else { "no other" };
+            return write!(f, "{none} to remove");
         }
         let removed: Vec<String> = self.removed.iter().map(IpAddr::to_string).collect();
         write!(f, "{} removed", removed.join(", "))?;
@@ -81,26 +87,32 @@ impl Rescue {
         let mut done = Done::default();
         let mut left = Vec::new();
         for (number, vip) in (0..).zip(&self.vips) {
-            let gone = self.remove(vip);
-            if !gone.is_empty() {
-                left.push((number, vip));
+            let (removed, kept) = (done.removed.len(), done.kept.len());
+            self.remove(vip, &mut done);
+            if done.removed.len() > removed {
+                left.push((number, vip, done.kept.len() > kept));
             }
-            done.removed.extend(gone);
         }
-        for (number, vip) in left {
-            if let Some(name) = self.name_successor(number, vip) {
-                done.named.push(name);
-            }
+        for (number, vip, kept) in left {
+            // Who is named beside an address that stays here would be a second holder.
+            let name = if kept { None } else { self.name_successor(number, vip) };
+            done.named.extend(name);
             self.say_goodbye(vip);
         }
         self.states.clear();
         done
     }
 
-    fn remove(&self, vip: &Vip) -> Vec<IpAddr> {
-        let present =
-            |ip: &IpAddr| self.netlink.delete_everywhere(*ip).is_ok_and(|count| count > 0);
-        vip.addresses.iter().map(|address| address.ip).filter(present).collect()
+    /// The kernel gets a second chance: an interrupted list or a full buffer passes.
+    fn remove(&self, vip: &Vip, done: &mut Done) {
+        for address in &vip.addresses {
+            let again = |_| self.netlink.delete_everywhere(address.ip);
+            match self.netlink.delete_everywhere(address.ip).or_else(again) {
+                Ok(0) => {}
+                Ok(_) => done.removed.push(address.ip),
+                Err(error) => done.kept.push(format!("{}: {error}", address.ip)),
+            }
+        }
     }
 
     fn name_successor(&self, number: u16, vip: &Vip) -> Option<String> {
@@ -138,5 +150,27 @@ impl Ours {
                 let _unsent = sys::socket::send_to(socket.as_fd(), &bytes[..length], peer);
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Done;
+
+    #[test]
+    fn an_address_that_stays_is_told() {
+        let gone = "192.0.2.1".parse().unwrap();
+        let kept = vec!["192.0.2.2: no buffer space".to_owned()];
+        let told = |removed, kept| Done { removed, kept, named: Vec::new() }.to_string();
+        assert_eq!(told(vec![], vec![]), "there was no address to remove");
+        assert_eq!(told(vec![gone], vec![]), "192.0.2.1 removed, nobody could be named");
+        assert_eq!(
+            told(vec![], kept.clone()),
+            "could not remove 192.0.2.2: no buffer space; no other to remove"
+        );
+        assert_eq!(
+            told(vec![gone], kept),
+            "could not remove 192.0.2.2: no buffer space; 192.0.2.1 removed, nobody could be named"
+        );
     }
 }

@@ -5,7 +5,6 @@
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use base::Time;
 use config::vip::{Script, Vip};
@@ -17,10 +16,6 @@ use super::SCRIPTS;
 #[cfg(test)]
 mod tests;
 
-/// A killed process is usually gone within microseconds; sooner than this its next run is not due,
-/// so that one timeout is not counted twice.
-const GONE_WITHIN: Duration = Duration::from_millis(100);
-
 pub(super) struct Scripts {
     all: Vec<Runner>,
 }
@@ -30,6 +25,7 @@ struct Runner {
     index: usize,
     script: Script,
     program: PathBuf,
+    user: User,
     next_at: Time,
     run: Run,
 }
@@ -40,8 +36,25 @@ enum Run {
         child: Child,
         kill_at: Time,
     },
-    /// Told to die, not gone yet; no other is started beside it.
-    Dying(Child),
+    /// Told to die, not gone yet; no other is started beside it. The run that is due meanwhile
+    /// fails.
+    Dying {
+        child: Child,
+        fails_at: Time,
+    },
+}
+
+/// Whom a script runs as; looked up before the first advert, since a directory service that does
+/// not answer stops whoever asks.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum User {
+    Own,
+    Other {
+        uid: u32,
+        gid: u32,
+    },
+    /// A script that was not meant to be root's does not run as root.
+    Unknown,
 }
 
 /// One run that ended, or could not begin.
@@ -60,6 +73,7 @@ impl Scripts {
                 instance,
                 index,
                 program: find(script.command.first().map_or("", String::as_str)),
+                user: user_of(&script),
                 script,
                 next_at: Time::ZERO,
                 run: Run::None,
@@ -71,7 +85,8 @@ impl Scripts {
     pub(super) fn deadline(&self) -> Time {
         let next = |runner: &Runner| match &runner.run {
             Run::Running { kill_at, .. } => *kill_at,
-            Run::None | Run::Dying(_) => runner.next_at,
+            Run::Dying { fails_at, .. } => *fails_at,
+            Run::None => runner.next_at,
         };
         self.all.iter().map(next).min().unwrap_or(Time::NEVER)
     }
@@ -97,7 +112,6 @@ impl Scripts {
 
 impl Runner {
     fn look(&mut self, poller: &Poller, token: u64, now: Time) -> Option<bool> {
-        let due = now >= self.next_at;
         match std::mem::replace(&mut self.run, Run::None) {
             Run::Running { child, kill_at } => match child.reap() {
                 Ok(None) if now < kill_at => {
@@ -107,21 +121,22 @@ impl Runner {
                 Ok(None) => {
                     // It may have ended in between.
                     let _ended = child.signal_group(SIGKILL);
-                    self.run = Run::Dying(child);
-                    self.next_at = self.next_at.max(now + GONE_WITHIN);
+                    self.run = Run::Dying { child, fails_at: now + self.script.interval };
                     Some(false)
                 }
                 Ok(Some(exit)) => Some(exit.success()),
                 Err(_) => Some(false),
             },
-            Run::Dying(child) => {
-                if let Ok(None) = child.reap() {
-                    self.run = Run::Dying(child);
-                    return due.then(|| self.postpone(now));
+            Run::Dying { child, mut fails_at } => {
+                let Ok(None) = child.reap() else { return None };
+                let missed = now >= fails_at;
+                if missed {
+                    fails_at = now + self.script.interval;
                 }
-                None
+                self.run = Run::Dying { child, fails_at };
+                missed.then_some(false)
             }
-            Run::None if due => {
+            Run::None if now >= self.next_at => {
                 self.next_at = now + self.script.interval;
                 match self.start(poller, token) {
                     Some(child) => {
@@ -136,13 +151,12 @@ impl Runner {
         }
     }
 
-    /// A run that did not take place has not passed.
-    fn postpone(&mut self, now: Time) -> bool {
-        self.next_at = now + self.script.interval;
-        false
-    }
-
     fn start(&self, poller: &Poller, token: u64) -> Option<Child> {
+        let user = match self.user {
+            User::Own => None,
+            User::Other { uid, gid } => Some((uid, gid)),
+            User::Unknown => return None,
+        };
         let (name, arguments) = self.script.command.split_first()?;
         let arguments: Vec<&OsStr> = arguments.iter().map(OsStr::new).collect();
         let nowhere = || std::fs::File::options().write(true).open("/dev/null").ok();
@@ -151,7 +165,7 @@ impl Runner {
             stdout: nowhere().map(Into::into),
             stderr: nowhere().map(Into::into),
             death_signal: Some(SIGKILL),
-            user: user_of(&self.script)?,
+            user,
             ..SpawnOptions::default()
         };
         let child = spawn(&self.program, Some(name), &arguments, None, options).ok()?;
@@ -172,17 +186,19 @@ fn find(name: &str) -> PathBuf {
         .unwrap_or_else(|| Path::new(name).to_owned())
 }
 
-/// The user to run as, where there is a choice. None: there is no such user, and a script that was
-/// not meant to be root's does not run as root.
-#[expect(clippy::option_option, reason = "outside: may it run; inside: as whom")]
-fn user_of(script: &Script) -> Option<Option<(u32, u32)>> {
+/// Whoever is not root runs its scripts as itself.
+fn user_of(script: &Script) -> User {
     let Some(name) = script.user.as_deref().filter(|name| *name != "root") else {
-        return Some(None);
+        return User::Own;
     };
-    let (uid, first) = sys::rights::user(name)?;
+    let Some((uid, first)) = sys::rights::user(name) else { return User::Unknown };
     let gid = match script.group.as_deref() {
-        Some(group) => sys::rights::group(group)?,
-        None => first,
+        Some(group) => sys::rights::group(group),
+        None => Some(first),
     };
-    Some(sys::rights::is_root().then_some((uid, gid)))
+    match gid {
+        Some(gid) if sys::rights::is_root() => User::Other { uid, gid },
+        Some(_) => User::Own,
+        None => User::Unknown,
+    }
 }

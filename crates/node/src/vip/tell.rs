@@ -4,7 +4,7 @@ use api::{Event, VipCause, VipRole, VipState};
 use base::Time;
 use engine::vip::{Cause, Role};
 
-use super::instance::Instance;
+use super::instance::{Instance, Kept};
 
 pub(super) fn state(instance: &Instance) -> VipState {
     let machine = &instance.machine;
@@ -82,6 +82,21 @@ pub(super) fn event(instance: &Instance, node: &str, nodes: &[String], began: Ti
         decision,
         action,
         took_us: u64::try_from(took).unwrap_or(u64::MAX),
+        ..Event::default()
+    }
+}
+
+/// Addresses stay that this node no longer stands for.
+pub(super) fn release_failed(instance: &Instance, node: &str, kept: &Kept) -> Event {
+    Event {
+        at_ms: sys::clock::wall_ms(),
+        node: node.to_owned(),
+        what: "vip-release-failed".to_owned(),
+        object: format!("vip/{}", instance.vip.name),
+        evidence: format!("the kernel keeps {}", kept.0),
+        decision: "let go, but name nobody: a successor would be a second holder".to_owned(),
+        action: "tried on its device, then on every device".to_owned(),
+        not_done: "an address may still be here and has to be removed by hand".to_owned(),
         ..Event::default()
     }
 }

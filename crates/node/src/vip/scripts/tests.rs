@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use super::*;
 
 fn script(words: &[&str]) -> Script {
@@ -17,8 +19,8 @@ fn script(words: &[&str]) -> Script {
 
 fn scripts(script: Script) -> Scripts {
     let program = find(&script.command[0]);
-    let (next_at, run) = (Time::ZERO, Run::None);
-    Scripts { all: vec![Runner { instance: 3, index: 1, script, program, next_at, run }] }
+    let (user, next_at, run) = (user_of(&script), Time::ZERO, Run::None);
+    Scripts { all: vec![Runner { instance: 3, index: 1, script, program, user, next_at, run }] }
 }
 
 /// Waits for the next result, or for the deadline of the scripts when `at` says what time it is.
@@ -56,12 +58,48 @@ fn a_script_that_hangs_fails_at_its_timeout_and_dies_with_its_children() {
     let hanging = script(&["/bin/sh", "-c", "sleep 1000 & sleep 1000"]);
     let mut scripts = scripts(Script { timeout: short, interval: short, ..hanging });
     assert!(!result_of(&mut scripts));
-    let Run::Dying(child) = &scripts.all[0].run else { panic!("not told to die") };
+    let Run::Dying { child, .. } = &scripts.all[0].run else { panic!("not told to die") };
     // Fails as soon as no member of the group is left, once the leader is reaped.
     let exit = child.wait().unwrap();
     assert_eq!(exit, sys::process::Exit::Signal(SIGKILL));
     // The next run begins and hangs again.
     assert!(!result_of(&mut scripts));
+}
+
+#[test]
+fn a_script_that_does_not_die_fails_once_per_interval_and_gets_no_second_beside_it() {
+    let interval = Duration::from_secs(10);
+    let hanging = script(&["/bin/sleep", "1000"]);
+    let mut scripts = scripts(Script { interval, ..hanging });
+    let poller = Poller::new().unwrap();
+    let start = Time::ZERO + interval;
+    assert_eq!(scripts.next_result(&poller, start), None);
+    let Run::Running { child, .. } = std::mem::replace(&mut scripts.all[0].run, Run::None) else {
+        panic!("not started")
+    };
+    // As one in the kernel's hands: told to die, and it does not.
+    let (pid, killed) = (child.pid(), start + interval);
+    scripts.all[0].run = Run::Dying { child, fails_at: killed + interval };
+    let mut failed = |at: Time| {
+        let passed = scripts.next_result(&poller, at).map(|outcome| outcome.passed);
+        let Run::Dying { child, .. } = &scripts.all[0].run else { panic!("another one runs") };
+        assert_eq!(child.pid(), pid);
+        passed == Some(false)
+    };
+    assert!(!failed(killed), "counted when it was killed");
+    assert!(failed(killed + interval));
+    assert!(!failed(killed + interval));
+    assert!(!failed(killed + interval * 3 / 2));
+    assert!(failed(killed + interval * 2));
+    let Run::Dying { child, .. } = &scripts.all[0].run else { panic!("another one runs") };
+    child.signal_group(SIGKILL).unwrap();
+    child.wait().unwrap();
+    let gone = killed + interval * 5 / 2;
+    assert_eq!(scripts.next_result(&poller, gone), None);
+    assert!(scripts.deadline() <= gone, "the run that is due does not wait");
+    assert_eq!(scripts.next_result(&poller, gone), None);
+    assert!(matches!(scripts.all[0].run, Run::Running { .. }));
+    scripts.kill();
 }
 
 #[test]
