@@ -52,6 +52,15 @@ impl Kind {
             _ => None,
         }
     }
+
+    /// Which process of a node says this. Agent and vip process start at different times, so the
+    /// incarnation of one says nothing about the other: a beat sent to the vip port must not silence it.
+    const fn process(self) -> usize {
+        match self {
+            Self::Beat => 0,
+            Self::Hello | Self::HandOver => 1,
+        }
+    }
 }
 
 /// A packet that some node of this cluster sealed.
@@ -180,18 +189,29 @@ fn number(bytes: &[u8]) -> u64 {
     bytes.iter().fold(0, |number, byte| number << 8 | u64::from(*byte))
 }
 
-/// Incarnation and number of the newest packet of each kind.
-type ByKind = [(u64, u64); Kind::COUNT];
+/// Processes of a node that seal packets, each with its own incarnation.
+const PROCESSES: usize = 2;
 
-/// Remembers the newest packet per sender, network and kind, and takes only newer ones.
+/// The newest life of one process of a sender.
+#[derive(Clone, Copy, Debug, Default)]
+struct Life {
+    incarnation: u64,
+    /// The newest packet of this life per network and kind; 0 before the first.
+    newest: [[u64; Kind::COUNT]; MAX_NETWORKS],
+}
+
+/// Remembers the newest life of each sender and, within it, the newest packet per network and kind.
+///
+/// Whatever a process said before its restart is old as soon as its successor was heard, on any network
+/// and about anything: a recorded hand-over is none.
 #[derive(Clone, Debug)]
 pub struct Replay {
-    newest: Box<[[ByKind; MAX_NETWORKS]; MAX_NODES]>,
+    lives: Box<[[Life; PROCESSES]; MAX_NODES]>,
 }
 
 impl Default for Replay {
     fn default() -> Self {
-        Self { newest: Box::new([[[(0, 0); Kind::COUNT]; MAX_NETWORKS]; MAX_NODES]) }
+        Self { lives: Box::new([[Life::default(); PROCESSES]; MAX_NODES]) }
     }
 }
 
@@ -203,16 +223,20 @@ impl Replay {
 
     /// True once per packet, and only in order; senders and networks beyond the limits are never news.
     pub fn is_news(&mut self, packet: &Opened<'_>) -> bool {
-        let by_sender = self.newest.get_mut(usize::from(packet.sender));
-        let by_network = by_sender.and_then(|nets| nets.get_mut(usize::from(packet.network)));
-        let Some(newest) = by_network.map(|kinds| &mut kinds[packet.kind as usize - 1]) else {
+        let network = usize::from(packet.network);
+        let lives = self.lives.get_mut(usize::from(packet.sender));
+        let Some(life) = lives.map(|lives| &mut lives[packet.kind.process()]) else {
             return false;
         };
-        let this = (packet.incarnation, packet.seq);
-        let news = this > *newest;
-        if news {
-            *newest = this;
+        if network >= MAX_NETWORKS || packet.incarnation < life.incarnation {
+            return false;
         }
+        if packet.incarnation > life.incarnation {
+            *life = Life { incarnation: packet.incarnation, ..Life::default() };
+        }
+        let newest = &mut life.newest[network][packet.kind as usize - 1];
+        let news = packet.seq > *newest;
+        *newest = packet.seq.max(*newest);
         news
     }
 }

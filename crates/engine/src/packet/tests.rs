@@ -111,6 +111,91 @@ fn a_packet_is_news_once_and_only_in_order() {
     }
 }
 
+/// Network, kind, incarnation, number, is it news?
+type Step = (u8, Kind, u64, u64, bool);
+
+const STORIES: [(&str, &[Step]); 7] = [
+    (
+        "a recorded hand-over after a new hello",
+        &[
+            (0, Kind::Hello, 5, 1, true),
+            (0, Kind::Hello, 6, 1, true),
+            (0, Kind::HandOver, 5, 2, false),
+            (0, Kind::HandOver, 6, 2, true),
+        ],
+    ),
+    (
+        "on a network where nothing was heard",
+        &[
+            (0, Kind::Hello, 6, 1, true),
+            (1, Kind::HandOver, 5, 9, false),
+            (1, Kind::Hello, 5, 9, false),
+            (1, Kind::Hello, 6, 2, true),
+        ],
+    ),
+    (
+        "a rescue by the supervisor, then the restarted process",
+        &[
+            (0, Kind::Hello, 5, 9, true),
+            (0, Kind::HandOver, 6, 1, true),
+            (1, Kind::HandOver, 6, 2, true),
+            (1, Kind::Hello, 5, 10, false),
+            (0, Kind::HandOver, 6, 1, false),
+            (0, Kind::Hello, 7, 1, true),
+            (1, Kind::HandOver, 6, 3, false),
+            (0, Kind::HandOver, 7, 3, true),
+        ],
+    ),
+    (
+        "a new incarnation counts from the start everywhere",
+        &[
+            (0, Kind::Hello, 5, 100, true),
+            (1, Kind::HandOver, 5, 101, true),
+            (0, Kind::Hello, 6, 1, true),
+            (1, Kind::HandOver, 6, 2, true),
+            (1, Kind::HandOver, 6, 2, false),
+        ],
+    ),
+    (
+        "an agent that started later than the vip process",
+        &[
+            (0, Kind::Hello, 5, 1, true),
+            (0, Kind::Beat, 8, 1, true),
+            (0, Kind::Hello, 5, 2, true),
+            (0, Kind::HandOver, 5, 3, true),
+        ],
+    ),
+    (
+        "a vip process that started later than the agent",
+        &[
+            (0, Kind::Beat, 5, 1, true),
+            (0, Kind::HandOver, 8, 1, true),
+            (0, Kind::Beat, 5, 2, true),
+            (1, Kind::Beat, 4, 3, false),
+        ],
+    ),
+    (
+        "a network beyond the limit tells nothing",
+        &[
+            (0, Kind::Hello, 5, 1, true),
+            (8, Kind::Hello, 6, 1, false),
+            (0, Kind::Hello, 5, 2, true),
+        ],
+    ),
+];
+
+#[test]
+fn what_a_sender_said_before_its_restart_is_no_news() {
+    for (story, packets) in STORIES {
+        let mut replay = Replay::new();
+        for (step, (network, kind, incarnation, seq, expected)) in packets.iter().enumerate() {
+            let this = packet(2, *network, *kind, *incarnation, *seq);
+            assert_eq!(replay.is_news(&this), *expected, "{story}, step {step}");
+        }
+        assert!(replay.is_news(&packet(3, 0, Kind::Hello, 1, 1)), "{story}: another sender");
+    }
+}
+
 #[test]
 fn senders_networks_and_kinds_are_counted_apart() {
     let mut replay = Replay::new();
