@@ -275,3 +275,25 @@ fn when_a_peer_comes_back_the_holder_tells_clients_where_the_address_is() {
     assert!(begun("9.600s") && begun("12.100s"), "{announced:#?}");
     assert!(!begun("9.850s") && !begun("10.100s") && !begun("12.000s"), "{announced:#?}");
 }
+
+#[test]
+fn a_winner_greets_at_once_for_a_rival_that_multicast_does_not_reach() {
+    let mut bench = Bench::master(config());
+    let mut out = Buffer::new();
+    bench.vip.step(at(9010), Input::Timeout, &mut out);
+    out.clear();
+    let rival = Input::Advert { source: NODE02, advert: advert(100) };
+    bench.vip.step(at(9020), rival, &mut out);
+    assert!(out.iter().any(|action| matches!(action, Action::Hello(_))), "{out:?}");
+}
+
+#[test]
+fn a_holder_is_not_deposed_by_a_node_that_cannot_hear_it_until_it_says_goodbye() {
+    let mut bench = Bench::new(config());
+    bench.advert(1000, NODE02, 200);
+    bench.named(1100, 2, 0, 5);
+    assert!(!bench.vip.holding(), "node 1 holds, whatever node 2 says");
+    bench.advert(1200, NODE02, 0);
+    bench.named(1300, 2, 0, 6);
+    assert!(bench.vip.holding());
+}
