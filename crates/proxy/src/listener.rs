@@ -16,10 +16,13 @@ use crate::worker::{KIND_CLIENT, KIND_LISTENER, Worker, stream};
 /// Connections accepted per event: another thread may take the rest.
 const BURST: usize = 8;
 
+/// Connections accepted at most before a listener closes: the kernel's longest queue by default
+/// (`somaxconn`). Another process may share the socket, so it need never be empty.
+const LAST_BURST: usize = 4096;
+
 /// One address of a `bind` line, shared by all workers.
 #[derive(Debug)]
 pub(crate) struct Door {
-    pub(crate) fd: OwnedFd,
     pub(crate) front: usize,
     /// `maxconn` of the bind line.
     pub(crate) limit: Option<u32>,
@@ -30,6 +33,8 @@ pub(crate) struct Door {
 #[derive(Clone, Debug)]
 pub(crate) struct Listener {
     door: Arc<Door>,
+    /// The last worker that drops it closes the socket. None: draining.
+    fd: Option<Arc<OwnedFd>>,
     registered: bool,
 }
 
@@ -42,8 +47,8 @@ enum Full {
 }
 
 impl Door {
-    pub(crate) const fn new(fd: OwnedFd, front: usize, limit: Option<u32>) -> Self {
-        Self { fd, front, limit, current: AtomicU32::new(0) }
+    pub(crate) const fn new(front: usize, limit: Option<u32>) -> Self {
+        Self { front, limit, current: AtomicU32::new(0) }
     }
 
     fn try_enter(&self) -> bool {
@@ -58,18 +63,20 @@ impl Door {
 }
 
 impl Listener {
-    pub(crate) const fn new(door: Arc<Door>) -> Self {
-        Self { door, registered: false }
+    pub(crate) fn new(fd: OwnedFd, door: Door) -> Self {
+        Self { door: Arc::new(door), fd: Some(Arc::new(fd)), registered: false }
+    }
+
+    pub(crate) fn front(&self) -> usize {
+        self.door.front
     }
 
     pub(crate) fn leave(&self) {
         self.door.leave();
     }
-}
 
-impl AsFd for Listener {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.door.fd.as_fd()
+    pub(crate) fn fd(&self) -> Option<BorrowedFd<'_>> {
+        self.fd.as_ref().map(|fd| fd.as_fd())
     }
 }
 
@@ -81,11 +88,17 @@ impl Worker {
         }
     }
 
-    pub(crate) fn stop_listening(&mut self) {
-        self.is_active = false;
+    /// Draining: takes the clients that the kernel has given to this process, then closes its copies
+    /// of the sockets. Of one nobody else holds, the kernel refuses the next client; of a group
+    /// (`SO_REUSEPORT`), it gives it to another one.
+    pub(crate) fn close_listeners(&mut self) {
         for index in 0..self.listeners.len() {
+            let most = if self.is_active { LAST_BURST } else { 0 };
+            self.accept_most(index, most);
             self.unregister(index);
+            self.listeners[index].fd = None;
         }
+        self.is_active = false;
     }
 
     fn register(&mut self, index: usize) {
@@ -95,13 +108,14 @@ impl Worker {
         }
         let token = KIND_LISTENER | index as u64;
         let interest = Interest::READ | Interest::EXCLUSIVE;
-        listener.registered = self.core.poller.add(listener.as_fd(), token, interest).is_ok();
+        let add = |fd| self.core.poller.add(fd, token, interest).is_ok();
+        listener.registered = listener.fd().is_some_and(add);
     }
 
     fn unregister(&mut self, index: usize) {
         let listener = &mut self.listeners[index];
-        if std::mem::take(&mut listener.registered) {
-            drop(self.core.poller.remove(listener.as_fd()));
+        if let (true, Some(fd)) = (std::mem::take(&mut listener.registered), listener.fd()) {
+            drop(self.core.poller.remove(fd));
         }
     }
 
@@ -127,26 +141,44 @@ impl Worker {
         if !self.is_active || index >= self.listeners.len() {
             return;
         }
-        for _ in 0..BURST {
-            if self.enter(index).is_err() {
-                // Between this thread's look and its announcement another one may have left.
-                self.core.shared.starve();
-                if self.enter(index).is_err() {
-                    self.unregister(index);
-                    return;
-                }
+        self.accept_most(index, BURST);
+    }
+
+    fn accept_most(&mut self, index: usize, most: usize) {
+        for _ in 0..most {
+            if !self.accept_one(index) {
+                return;
             }
-            match sys::socket::accept(self.listeners[index].as_fd()) {
-                Ok((fd, peer)) => self.begin(index, fd, peer),
-                Err(error) => {
-                    self.give_up(index);
-                    if error.kind() != io::ErrorKind::WouldBlock {
-                        // No descriptor left: the tick tries again, sessions that end do too.
-                        self.core.shared.starve();
-                        self.unregister(index);
-                    }
-                    return;
+        }
+    }
+
+    /// False: there is none, or no room for it.
+    fn accept_one(&mut self, index: usize) -> bool {
+        if self.enter(index).is_err() {
+            // Between this thread's look and its announcement another one may have left.
+            self.core.shared.starve();
+            if self.enter(index).is_err() {
+                self.unregister(index);
+                return false;
+            }
+        }
+        let Some(fd) = self.listeners[index].fd() else {
+            self.give_up(index);
+            return false;
+        };
+        match sys::socket::accept(fd) {
+            Ok((fd, peer)) => {
+                self.begin(index, fd, peer);
+                true
+            }
+            Err(error) => {
+                self.give_up(index);
+                if error.kind() != io::ErrorKind::WouldBlock {
+                    // No descriptor left: the tick tries again, sessions that end do too.
+                    self.core.shared.starve();
+                    self.unregister(index);
                 }
+                false
             }
         }
     }

@@ -10,6 +10,8 @@ use crate::slab::Key;
 pub(crate) struct Ticket {
     pub(crate) worker: usize,
     pub(crate) session: Key,
+    /// Which of the session's tickets: a turn may arrive after the session gave up and joined again.
+    pub(crate) number: u32,
 }
 
 /// Bounded by the sessions there may be (maxconn): each has one ticket at most.
@@ -31,7 +33,7 @@ impl Queue {
         self.lock().push_front(ticket);
     }
 
-    /// Gives up; true if it was still waiting.
+    /// Gives up; true if it was still waiting. False: its turn had come, and is somebody else's now.
     pub(crate) fn leave(&self, ticket: Ticket) -> bool {
         let mut waiting = self.lock();
         let place = waiting.iter().position(|other| *other == ticket);

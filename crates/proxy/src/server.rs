@@ -144,9 +144,9 @@ impl Core {
         }
         let Some(ticket) = self.shared.queues[proxy].pop() else { return };
         if ticket.worker == self.index {
-            self.turns.push(ticket.session);
+            self.turns.push(ticket);
         } else {
-            let letter = crate::shared::Letter::Turn(ticket.session);
+            let letter = crate::shared::Letter::Turn(ticket);
             self.shared.workers[ticket.worker].post(letter);
         }
     }

@@ -56,6 +56,8 @@ pub(crate) struct Session {
     /// For the client, which did not take it yet.
     down: Held,
     requests: u32,
+    /// The number of its last ticket in a queue.
+    ticket: u32,
     /// First byte of the present request; the accept before that.
     began: Time,
     /// Last byte from or to the client.
@@ -121,6 +123,7 @@ impl Session {
             fresh: false,
             down: Held::new(),
             requests: 0,
+            ticket: 0,
             began: now,
             heard: now,
             txn: None,

@@ -69,16 +69,17 @@ pub fn run(setup: Setup) -> Result<(), Error> {
     let view = View::new(config, &start, workers, maxconn, now, sys::clock::wall_ms());
     let logs = Sockets::open(&view).map_err(Error::Log)?;
     let shared = Shared::new(Arc::clone(&view), start.breaks.clone()).map_err(Error::Poll)?;
-    let (doors, statistics) = sort(&view.config, sockets);
-    for door in &doors {
-        prepare(&view.config, door);
+    let (listeners, statistics) = sort(&view.config, sockets);
+    for listener in &listeners {
+        prepare(&view.config, listener);
     }
     let limits = drop_rights(&view.config.global)?;
-    let listeners: Vec<Listener> = doors.into_iter().map(Arc::new).map(Listener::new).collect();
     let mut control = Control::new(&shared, channel, &start, cluster, statistics, &logs)?;
     let threads = (0..workers)
         .map(|index| spawn(index, &shared, &logs, &listeners))
         .collect::<Result<Vec<_>, _>>()?;
+    // The workers' copies are all there are: draining closes them.
+    drop(listeners);
     control.note_limits(&limits);
     let ended = control.run();
     shared.post_all(&Letter::Stop);
@@ -119,8 +120,8 @@ fn plan_files(config: &Haproxy) -> u32 {
 fn sort(
     config: &Haproxy,
     sockets: Vec<(SocketName, OwnedFd)>,
-) -> (Vec<Door>, Vec<(OwnedFd, bool)>) {
-    let (mut doors, mut statistics) = (Vec::new(), Vec::new());
+) -> (Vec<Listener>, Vec<(OwnedFd, bool)>) {
+    let (mut listeners, mut statistics) = (Vec::new(), Vec::new());
     for (name, fd) in sockets {
         match name {
             SocketName::Bind { proxy, index } => {
@@ -129,7 +130,8 @@ fn sort(
                 };
                 let Some(front) = config.proxies.iter().position(named) else { continue };
                 let bind = config.proxies[front].binds.get(usize::from(index));
-                doors.push(Door::new(fd, front, bind.and_then(|bind| bind.maxconn)));
+                let door = Door::new(front, bind.and_then(|bind| bind.maxconn));
+                listeners.push(Listener::new(fd, door));
             }
             SocketName::Stats { index } => {
                 let socket = config.global.stats_sockets.get(usize::from(index));
@@ -137,16 +139,16 @@ fn sort(
             }
         }
     }
-    (doors, statistics)
+    (listeners, statistics)
 }
 
 /// Accepted connections inherit both options: two system calls less for each. A Unix socket has
 /// neither.
-fn prepare(config: &Haproxy, door: &Door) {
-    use std::os::fd::AsFd;
-    drop(sys::socket::no_delay(door.fd.as_fd()));
-    if config.proxies[door.front].client_keepalive {
-        drop(sys::socket::keep_alive(door.fd.as_fd()));
+fn prepare(config: &Haproxy, listener: &Listener) {
+    let Some(fd) = listener.fd() else { return };
+    drop(sys::socket::no_delay(fd));
+    if config.proxies[listener.front()].client_keepalive {
+        drop(sys::socket::keep_alive(fd));
     }
 }
 

@@ -13,8 +13,7 @@ use engine::health::Evidence;
 use sys::poll::Waker;
 
 use crate::http::rules::Program;
-use crate::queue::Queue;
-use crate::slab::Key;
+use crate::queue::{Queue, Ticket};
 use crate::view::View;
 
 #[derive(Debug)]
@@ -60,7 +59,7 @@ pub(crate) enum Letter {
         choice: Chosen,
     },
     /// It is this session's turn in a queue.
-    Turn(Key),
+    Turn(Ticket),
     /// A limit has room again.
     Accept,
     /// `show sess`.

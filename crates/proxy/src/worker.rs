@@ -18,6 +18,7 @@ use crate::buffer::Buffers;
 use crate::choice::{Backend, IDLE_LIMIT};
 use crate::listener::Listener;
 use crate::log::Logger;
+use crate::queue::Ticket;
 use crate::server::Link;
 use crate::session::{Phase, Session, Transaction};
 use crate::shared::{Note, Shared};
@@ -81,7 +82,7 @@ pub(crate) struct Core {
     /// Sessions to be driven again before the next wait.
     pub(crate) later: Vec<Key>,
     /// Sessions whose turn in a queue has come.
-    pub(crate) turns: Vec<Key>,
+    pub(crate) turns: Vec<Ticket>,
     /// Connections ended: other listeners may accept again.
     pub(crate) ended: bool,
     #[expect(clippy::vec_box, reason = "sessions hold boxes; moving the pointer is the point")]
@@ -176,7 +177,7 @@ impl Worker {
     }
 
     fn timeout(&self) -> Option<Duration> {
-        if !self.core.later.is_empty() {
+        if !self.core.later.is_empty() || !self.core.turns.is_empty() {
             return Some(Duration::ZERO);
         }
         // Without sessions, kept connections and listeners that stopped there is nothing to look
@@ -244,8 +245,8 @@ impl Worker {
             self.drive(key);
         }
         // A session that ends gives its place to the next one in the queue, which may end at once.
-        while let Some(key) = self.core.turns.pop() {
-            self.turn(key);
+        while let Some(ticket) = self.core.turns.pop() {
+            self.turn(ticket);
         }
         if mem::take(&mut self.core.ended) {
             self.core.shared.feed();

@@ -108,8 +108,13 @@ impl Session {
         self.phase = Phase::Connecting;
     }
 
+    fn ticket(&self, core: &Core) -> Ticket {
+        Ticket { worker: core.index, session: self.key, number: self.ticket }
+    }
+
     fn queue(&mut self, core: &Core, txn: &mut Transaction) {
-        let ticket = Ticket { worker: core.index, session: self.key };
+        self.ticket = self.ticket.wrapping_add(1);
+        let ticket = self.ticket(core);
         let queue = &core.shared.queues[txn.back];
         core.view.counters.proxies[txn.back].backend.enter_queue();
         if std::mem::take(&mut txn.called) {
@@ -141,17 +146,20 @@ impl Session {
         Step::Wait
     }
 
-    pub(super) fn leave_queue(&self, core: &Core, txn: &mut Transaction) {
+    /// If its turn had come already, the next one has it.
+    pub(super) fn leave_queue(&self, core: &mut Core, txn: &mut Transaction) {
         if std::mem::take(&mut txn.queued) {
-            let ticket = Ticket { worker: core.index, session: self.key };
-            core.shared.queues[txn.back].leave(ticket);
+            let waited = core.shared.queues[txn.back].leave(self.ticket(core));
             core.view.counters.proxies[txn.back].backend.leave_queue();
+            if !waited {
+                core.call_next(txn.back);
+            }
         }
     }
 
     /// Its ticket was popped. False: it does not wait any more.
-    pub(crate) fn is_called(&mut self) -> bool {
-        let waits = matches!(self.phase, Phase::Queued { .. });
+    pub(crate) fn is_called(&mut self, ticket: Ticket) -> bool {
+        let waits = matches!(self.phase, Phase::Queued { .. }) && ticket.number == self.ticket;
         if let Some(txn) = self.txn.as_mut().filter(|_| waits) {
             txn.called = true;
         }
@@ -180,10 +188,14 @@ impl Session {
             }
             Pick::Wait if called => {
                 self.queue(core, &mut txn);
-                Step::Wait
+                self.txn = Some(txn);
+                return self.look_again(core);
             }
             Pick::Wait => Step::Wait,
             Pick::None => {
+                if called {
+                    core.call_next(txn.back);
+                }
                 self.txn = Some(txn);
                 return self.reply(core, *b"SC", Reply::Unavailable);
             }

@@ -1,9 +1,11 @@
 //! Bytes from the server to the client.
 
+use std::os::fd::AsFd;
+
 use engine::health::Evidence;
 
 use super::request::Up;
-use super::{Phase, ROUNDS, Session, Step};
+use super::{Phase, ROUNDS, Session, Step, Transaction};
 use crate::counters::Count;
 use crate::http::body::Body;
 use crate::http::head::{self, Method, Response};
@@ -36,6 +38,13 @@ impl Session {
             Up::ClientEnd => return self.abort(core, *b"CD"),
             Up::BadChunk => return self.reply(core, *b"PR", Reply::BadRequest),
         };
+        if !self.flush_down(core) {
+            return self.client_broke(core);
+        }
+        if !self.down.is_empty() {
+            // The client does not take the interim answers: no more of them.
+            return self.check_exchange(core);
+        }
         let Some(txn) = &mut self.txn else { return Step::Wait };
         let Some(link) = txn.link.and_then(|link| core.links.get_mut(link)) else {
             return self.no_answer(core);
@@ -189,7 +198,7 @@ impl Session {
 
     /// The answer is on its way; a request's body may still be, too.
     pub(super) fn respond(&mut self, core: &mut Core, scratch: &mut [u8]) -> Step {
-        let up = if self.txn.as_ref().is_some_and(|txn| txn.link.is_some()) {
+        let up = if self.txn.as_ref().is_some_and(|txn| txn.link.is_some() && !txn.cut) {
             self.pump_up(core, scratch)
         } else {
             Up::Fine
@@ -203,8 +212,10 @@ impl Session {
                     txn.close = true;
                     txn.keep_link = false;
                     txn.request.clear(&mut core.buffers);
-                    if up == Up::ClientEnd {
-                        txn.up = Body::Done;
+                    match up {
+                        Up::ClientEnd => txn.up = Body::Done,
+                        Up::BadChunk => cut(core, txn),
+                        Up::Fine | Up::ClientBroke | Up::ServerBroke => {}
                     }
                 }
                 if up == Up::ClientEnd {
@@ -291,5 +302,14 @@ impl Session {
         }
         core.later.push(self.key);
         Down::Fine
+    }
+}
+
+/// Where the request ends is unknown: the server hears of it by the end of this direction, and what
+/// follows is not read as if it were the body's.
+fn cut(core: &Core, txn: &mut Transaction) {
+    txn.cut = true;
+    if let Some(link) = txn.link.and_then(|link| core.links.get(link)) {
+        drop(sys::socket::shutdown_write(link.socket.as_fd()));
     }
 }

@@ -28,6 +28,8 @@ pub(crate) struct Transaction {
     /// What is left to come from the client, and from the server.
     pub(crate) up: Body,
     pub(crate) down: Body,
+    /// The client broke the request's body: nothing more of it is read.
+    pub(crate) cut: bool,
     /// The server's connection may serve another request.
     pub(crate) keep_link: bool,
     pub(crate) link: Option<Key>,
@@ -99,6 +101,7 @@ impl Default for Transaction {
             upgrade: false,
             up: Body::Done,
             down: Body::Done,
+            cut: false,
             keep_link: false,
             link: None,
             second: None,
@@ -144,6 +147,6 @@ impl Transaction {
 
     /// Something is still to come from the client before the server can be expected to answer.
     pub(crate) fn wants_body(&self) -> bool {
-        !self.up.is_done() && self.request.is_empty()
+        !self.up.is_done() && !self.cut && self.request.is_empty()
     }
 }

@@ -3,6 +3,7 @@
 use engine::health::Evidence;
 
 use super::Worker;
+use crate::queue::Ticket;
 use crate::session::Phase;
 use crate::shared::{Chosen, Letter, Note};
 use crate::slab::Key;
@@ -32,7 +33,7 @@ impl Worker {
             }
             Letter::Abandon { proxy, server, sent } => self.abandon(proxy, server, sent),
             Letter::Choose { proxy, choice } => self.choose(proxy, choice),
-            Letter::Turn(key) => self.turn(key),
+            Letter::Turn(ticket) => self.turn(ticket),
             Letter::Accept => self.accept_again(),
             Letter::Sessions(number) => {
                 let lines = self.sessions.iter().map(|(_, s)| s.line(&self.core)).collect();
@@ -45,11 +46,12 @@ impl Worker {
         self.core.shared.control.post(Note::Done { worker: self.core.index });
     }
 
-    /// A place in the queue was popped for this session; if it is gone, the next one has its turn.
-    pub(super) fn turn(&mut self, key: Key) {
-        let Some(session) = self.sessions.get_mut(key) else { return };
-        if session.is_called() {
-            self.drive(key);
+    /// A place in the queue was popped for this session. If it does not wait any more, it has called
+    /// the next one when it left.
+    pub(super) fn turn(&mut self, ticket: Ticket) {
+        let Some(session) = self.sessions.get_mut(ticket.session) else { return };
+        if session.is_called(ticket) {
+            self.drive(ticket.session);
         }
     }
 
@@ -70,7 +72,7 @@ impl Worker {
     }
 
     fn drain(&mut self) {
-        self.stop_listening();
+        self.close_listeners();
         for key in self.sessions.keys() {
             if let Some(session) = self.sessions.get_mut(key)
                 && session.is_idle()

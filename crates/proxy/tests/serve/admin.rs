@@ -83,3 +83,18 @@ fn all_servers_are_reported_at_the_start_and_changes_later() {
     rig.wait_for_server("a", |state| state.check == api::ServerCheck::Down);
     rig.wait_for(|report| matches!(report, Report::Event(event) if event.what == "server-down"));
 }
+
+#[test]
+fn a_draining_proxy_closes_its_sockets_so_that_the_kernel_refuses_clients() {
+    let server = Server::named("alpha");
+    let mut rig = strict(&one(&server));
+    let mut busy = rig.connect("web");
+    busy.send("GET / HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\n\r\n");
+    eventually("the request is there", || server.connections() == 1);
+    rig.order(&Order::Drain);
+    let address = rig.address("web");
+    eventually("a client is refused", || std::net::TcpStream::connect(address).is_err());
+    busy.send("x");
+    assert_eq!(busy.answer().body, "alpha");
+    rig.wait_for_end().unwrap();
+}

@@ -1,5 +1,7 @@
 //! Servers that die, vanish or stop being wanted.
 
+use std::io::Write;
+
 use api::{Break, Change, Choice, Mode, NodeState, Standing};
 
 use crate::rig::{Plan, Rig, Server, adaptive, answer_by_name, eventually, strict};
@@ -210,7 +212,12 @@ fn sessions_of_a_demoted_writer_are_closed_before_the_next_one_is_used() {
     }
     let choice = Choice { proxy: "db".into(), server: "b".into(), term: 9, by: 1 };
     rig.change(Change::Choice(choice));
-    eventually("new sessions go to the second", || rig.get("db", "/").body == "second");
+    eventually("new sessions go to the second", || {
+        // One that comes before the change is closed with it.
+        let mut client = rig.connect("db");
+        let sent = client.stream.write_all(b"GET / HTTP/1.1\r\n\r\n");
+        sent.is_ok() && client.answer().body == "second"
+    });
     for session in &mut sessions {
         assert_eq!(session.read_text(), "");
     }

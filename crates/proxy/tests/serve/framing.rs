@@ -233,3 +233,51 @@ fn clients_that_reset_in_the_middle_cost_nothing() {
     }
     assert_eq!(rig.get("web", "/").status, 200);
 }
+
+#[test]
+fn a_chunk_that_breaks_during_the_answer_ends_the_request_but_not_the_answer() {
+    let server = Server::start(|guest| {
+        let mut head = String::new();
+        while !head.ends_with("\r\n\r\n") {
+            head.push_str(&guest.client.read_some(1));
+        }
+        guest.say("HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nok");
+        let all = guest.client.read_text();
+        guest.note(all);
+        guest.say("ok");
+    });
+    let rig = strict(&one(&server));
+    let mut client = rig.connect("web");
+    client.send("POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n");
+    let begun = "HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\nok".len();
+    assert!(client.read_some(begun).ends_with("ok"));
+    client.send("3\r\nabc\r\n");
+    client.send("oops\r\n");
+    client.send("5\r\nhello\r\n0\r\n\r\n");
+    assert_eq!(client.read_text(), "ok");
+    let seen = server.diary().concat();
+    assert!(!seen.contains("oops") && !seen.contains("hello"), "{seen}");
+}
+
+#[test]
+fn interim_answers_that_nobody_reads_stay_with_the_server() {
+    const MOST: usize = 64 * 1024 * 1024;
+    let server = Server::start(|guest| {
+        guest.request();
+        let hint = format!("HTTP/1.1 103 Early Hints\r\nLink: {}\r\n\r\n", noise(4000));
+        let patience = std::time::Duration::from_millis(500);
+        guest.client.stream.set_write_timeout(Some(patience)).unwrap();
+        let stream = &mut guest.client.stream;
+        let sent = (0..MOST / hint.len())
+            .take_while(|_| std::io::Write::write_all(stream, hint.as_bytes()).is_ok())
+            .count();
+        guest.note(format!("{}", sent * hint.len()));
+    });
+    let rig = strict(&one(&server));
+    let mut client = rig.connect("web");
+    client.send("GET / HTTP/1.1\r\nHost: x\r\n\r\n");
+    eventually("the server gave up", || server.diary().len() == 2);
+    let sent: usize = server.diary()[1].parse().unwrap();
+    assert!(sent < MOST / 2, "the proxy took {sent} bytes");
+    assert!(client.read_text().starts_with("HTTP/1.1 103 "));
+}

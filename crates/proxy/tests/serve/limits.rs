@@ -93,3 +93,30 @@ fn many_clients_at_once_are_all_answered() {
     assert!(clients.into_iter().all(|client| client.join().unwrap()));
     assert_eq!(server.diary().len(), 400);
 }
+
+#[test]
+fn the_turn_of_one_who_left_goes_to_the_next() {
+    let server = Server::named("alpha");
+    let servers = format!(" server a {} maxconn 1\n", server.address);
+    // Longer than this test's patience: only a turn can end the wait.
+    let rig = strict(&web(" timeout queue 30s\n", &servers));
+    let address = rig.address("web");
+    let leaver = move || {
+        for _ in 0..150 {
+            let mut client = Client::connect(address);
+            ask(&mut client);
+            sys::socket::reset_on_close(std::os::fd::AsFd::as_fd(&client.stream)).unwrap();
+        }
+    };
+    let stayer = move || {
+        let mut client = Client::connect(address);
+        (0..150).all(|_| {
+            ask(&mut client);
+            client.answer().status == 200
+        })
+    };
+    let leavers: Vec<_> = (0..4).map(|_| std::thread::spawn(leaver)).collect();
+    let stayers: Vec<_> = (0..4).map(|_| std::thread::spawn(stayer)).collect();
+    assert!(stayers.into_iter().all(|thread| thread.join().unwrap()));
+    leavers.into_iter().for_each(|thread| thread.join().unwrap());
+}
