@@ -11,7 +11,6 @@ use sys::netlink::Netlink;
 
 use api::{Mode, Role};
 use lonely::{Lonely, OUTLAST, alone, has_vip, kill, own_memory, run_to_end, runs, until};
-use sys::netlink::Netlink;
 
 const MEGABYTE: u64 = 1 << 20;
 

@@ -93,9 +93,10 @@ impl Rescue {
                 left.push((number, vip, done.kept.len() > kept));
             }
         }
+        let mut seal = self.ours.as_ref().map(Ours::seal);
         for (number, vip, kept) in left {
             // Who is named beside an address that stays here would be a second holder.
-            let name = if kept { None } else { self.name_successor(number, vip) };
+            let name = if kept { None } else { self.name_successor(number, vip, seal.as_mut()) };
             done.named.extend(name);
             self.say_goodbye(vip);
         }
@@ -115,13 +116,13 @@ impl Rescue {
         }
     }
 
-    fn name_successor(&self, number: u16, vip: &Vip) -> Option<String> {
-        let ours = self.ours.as_ref()?;
+    fn name_successor(&self, number: u16, vip: &Vip, seal: Option<&mut Seal>) -> Option<String> {
+        let (ours, seal) = (self.ours.as_ref()?, seal?);
         let state = self.states.get(&number)?;
         let to = state.successor?;
         let (from, term) = (ours.node, state.term.saturating_add(1));
         let message = HandOver { group: Group::of(vip), from, to, term };
-        ours.send(&message);
+        ours.send(seal, &message);
         ours.cluster.nodes.get(usize::from(to)).map(|node| node.name.clone())
     }
 
@@ -138,8 +139,12 @@ impl Rescue {
 }
 
 impl Ours {
-    fn send(&self, message: &HandOver) {
-        let mut seal = Seal::new(&self.secret, &self.cluster.name, self.node, wire::incarnation());
+    /// One for all messages of a rescue: a second one of the same moment would be a replay.
+    fn seal(&self) -> Seal {
+        Seal::new(&self.secret, &self.cluster.name, self.node, wire::incarnation())
+    }
+
+    fn send(&self, seal: &mut Seal, message: &HandOver) {
         let mut bytes = [0; MAX_PACKET];
         for (number, network) in (0..).zip(0..self.cluster.networks.len()) {
             let Some(own) = wire::address(&self.cluster, self.me, network) else { continue };
