@@ -117,7 +117,10 @@ impl Supervisor {
         });
         let decision = match kind {
             Kind::Proxy if was_spare => "start another spare; the one that serves is not touched",
-            Kind::Proxy => "the warm spare takes the held sockets",
+            Kind::Proxy if self.facts.process(Role::Spare).is_some_and(|spare| spare.running) => {
+                "the warm spare takes the held sockets"
+            }
+            Kind::Proxy => "no spare is there yet: the address goes if nothing serves in 100 ms",
             Kind::Vip => "addresses go to the successor, a new process stands as backup",
             Kind::Agent => "start another; addresses and balancer do not need it",
         };
