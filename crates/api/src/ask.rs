@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Event, Status};
+use crate::{Event, Status, Why};
 
 /// What the operator's tool asks the agent.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
@@ -14,6 +14,16 @@ pub enum Ask {
         after: u64,
         follow: bool,
     },
+    /// The newest `last` events of all nodes as far as they are known here, oldest first; with
+    /// `follow` the answer never ends.
+    Timeline {
+        last: u32,
+        follow: bool,
+    },
+    /// Why `KIND/NAME` (a bare name is a node) is as it is.
+    Why {
+        object: String,
+    },
 }
 
 /// One line of the agent's answer.
@@ -22,6 +32,7 @@ pub enum Ask {
 pub enum Answer {
     Status(Box<Status>),
     Event(Event),
+    Why(Box<Why>),
     /// The question was not understood, and why.
     Refused(String),
 }

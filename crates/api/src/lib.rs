@@ -1,6 +1,6 @@
 //! What the processes of one node say to each other, and what the operator's tool asks them.
 //!
-//! Every message travels as one JSON datagram `{"v":1,"msg":...}` over a sequenced-packet socket
+//! Every message travels as one JSON datagram `{"v":2,"msg":...}` over a sequenced-packet socket
 //! pair; descriptors ride along. This is the only stable serialisation: each message has a golden
 //! file in `tests/golden`, and a change of one bumps [`VERSION`].
 //!
@@ -14,6 +14,7 @@ mod ask;
 mod event;
 mod message;
 mod state;
+mod why;
 
 pub use ask::{Answer, Ask};
 pub use event::Event;
@@ -22,6 +23,7 @@ pub use message::{
     VERSION, decode, encode,
 };
 pub use state::{
-    BalancerState, Cell, Change, Choice, Mode, NodeState, ProcessState, ServerCheck, ServerState,
-    Standing, Status, VipCause, VipLine, VipRole, VipState,
+    BalancerState, Cell, Change, Choice, Load, Mode, NodeLine, NodeState, ProcessState, ProxyLine,
+    ServerCheck, ServerState, Standing, Status, VipCause, VipLine, VipRole, VipState,
 };
+pub use why::{Evidence, Why};

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::{Change, Choice, Event, Mode, NodeState, ServerState, VipState};
 
 /// The version of every message of this crate.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 /// No message is longer, so a receiver's buffer of this size always suffices (bytes). Lists that
 /// could outgrow it are sent in parts.
@@ -23,6 +23,8 @@ pub enum Role {
     Proxy,
     /// The warm spare: configured, holding the listening sockets, not accepting.
     Spare,
+    /// Dashboard and metrics; may crash freely.
+    Services,
 }
 
 /// Supervisor to child.
@@ -91,6 +93,8 @@ pub enum FileKind {
     Keepalived,
     Cluster,
     Secret,
+    /// What a browser must know to see the dashboard from elsewhere.
+    Token,
 }
 
 /// A listening socket handed over as a descriptor.
@@ -101,6 +105,8 @@ pub enum SocketName {
     Bind { proxy: String, index: u16 },
     /// `stats socket`: number in `global`.
     Stats { index: u16 },
+    /// The dashboard's: number in `[dashboard] listen`.
+    Dashboard { index: u16 },
 }
 
 /// Something broken on purpose, so that a test can prove that the demo's judgement notices.

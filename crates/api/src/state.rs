@@ -174,9 +174,13 @@ pub struct Choice {
     pub by: u16,
 }
 
-/// All that a node knows, for `outlast status`.
+/// All that a node knows, for `outlast status` and the dashboard.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 pub struct Status {
+    /// When this was true, milliseconds since 1970 (UTC) by this node's clock.
+    pub at_ms: u64,
+    /// Of the program.
+    pub version: String,
     pub node: String,
     pub cluster: Option<String>,
     pub mode: Mode,
@@ -185,11 +189,38 @@ pub struct Status {
     pub limits: Vec<String>,
     pub processes: Vec<ProcessState>,
     pub networks: Vec<String>,
-    pub nodes: Vec<NodeState>,
+    pub nodes: Vec<NodeLine>,
     pub vips: Vec<VipLine>,
     pub balancer: BalancerState,
+    pub proxies: Vec<ProxyLine>,
     pub servers: Vec<ServerState>,
     pub choices: Vec<Choice>,
+    /// Where the dashboard of this node listens, as URLs; empty if it does not.
+    pub dashboard: Vec<String>,
+}
+
+/// A node with what it says of itself in its beats.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+pub struct NodeLine {
+    pub state: NodeState,
+    /// Names of the virtual IPs that it says it holds.
+    pub holds: Vec<String>,
+    /// None where it was never heard.
+    pub load: Option<Load>,
+}
+
+/// How busy a machine is, as its own agent measured it (row S2-065 of the requirements).
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct Load {
+    /// Of all cores together over the last second, 0-100.
+    pub cpu_percent: u8,
+    /// Of the memory, what is not available to a new program, 0-100.
+    pub memory_percent: u8,
+    /// Fibre channel ports that are online, and all ports; 0 of 0: the machine has none.
+    pub fibre_online: u8,
+    pub fibre_ports: u8,
+    /// Age of this report in milliseconds.
+    pub age_ms: u64,
 }
 
 /// A vip instance with its names.
@@ -200,4 +231,30 @@ pub struct VipLine {
     pub state: VipState,
     /// The name behind `state.successor`.
     pub successor: Option<String>,
+    /// Who says that it holds the addresses: this node, or what a living peer's last beat said. More
+    /// than one name is a fault worth seeing.
+    pub holders: Vec<String>,
+    pub interface: String,
+    pub router_id: u8,
+    pub priority: u8,
+    /// Nodes that may hold it, the preferred one first; empty without a cluster file.
+    pub order: Vec<String>,
+}
+
+/// A `frontend`, `backend` or `listen` of the balancer's file.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+pub struct ProxyLine {
+    pub name: String,
+    /// `frontend`, `backend` or `listen`.
+    pub kind: String,
+    /// `http` or `tcp`.
+    pub mode: String,
+    /// Addresses it listens on.
+    pub binds: Vec<String>,
+    /// `roundrobin`, `source` ...; empty for a frontend.
+    pub balance: String,
+    /// Where its requests go if not to its own servers.
+    pub default_backend: Option<String>,
+    /// A database: one server is used at a time.
+    pub one_writer: bool,
 }

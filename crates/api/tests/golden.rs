@@ -7,9 +7,10 @@ use std::fmt::Debug;
 use std::path::Path;
 
 use outlast_api::{
-    self as api, Answer, Ask, BalancerState, Break, Cell, Change, Choice, Event, FileKind,
-    FileName, Mode, NodeState, Order, ProcessState, ReadError, Report, Role, ServerCheck,
-    ServerState, SocketName, Standing, Start, Status, VipCause, VipLine, VipRole, VipState,
+    self as api, Answer, Ask, BalancerState, Break, Cell, Change, Choice, Event, Evidence,
+    FileKind, FileName, Load, Mode, NodeLine, NodeState, Order, ProcessState, ProxyLine, ReadError,
+    Report, Role, ServerCheck, ServerState, SocketName, Standing, Start, Status, VipCause, VipLine,
+    VipRole, VipState, Why,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -124,6 +125,7 @@ fn start() -> Start {
         sockets: vec![
             SocketName::Bind { proxy: "mariadb".to_owned(), index: 0 },
             SocketName::Stats { index: 1 },
+            SocketName::Dashboard { index: 0 },
         ],
         adopt: vec![0, 2],
         servers: vec![server()],
@@ -152,8 +154,26 @@ fn status() -> Status {
         addresses: vec!["10.79.0.40/24".to_owned()],
         state,
         successor,
+        holders: vec!["node01".to_owned()],
+        interface: "eth0".to_owned(),
+        router_id: 121,
+        priority: 200,
+        order: vec!["node01".to_owned(), "node03".to_owned()],
+    };
+    let load =
+        Load { cpu_percent: 12, memory_percent: 34, fibre_online: 1, fibre_ports: 2, age_ms: 250 };
+    let proxy = ProxyLine {
+        name: "keystone_internal".to_owned(),
+        kind: "listen".to_owned(),
+        mode: "http".to_owned(),
+        binds: vec!["10.79.0.40:5000".to_owned()],
+        balance: "roundrobin".to_owned(),
+        default_backend: None,
+        one_writer: false,
     };
     Status {
+        at_ms: 1_700_000_000_123,
+        version: "0.1.0".to_owned(),
         node: "node01".to_owned(),
         cluster: Some("cloud".to_owned()),
         mode: Mode::Adaptive,
@@ -161,14 +181,33 @@ fn status() -> Status {
         limits: vec!["no cluster file".to_owned()],
         processes: vec![process()],
         networks: vec!["management".to_owned(), "storage".to_owned()],
-        nodes: vec![node()],
+        nodes: vec![
+            NodeLine { state: node(), holds: vec!["internal".to_owned()], load: Some(load) },
+            NodeLine { state: node(), holds: vec![], load: None },
+        ],
         vips: vec![
             line("internal", vip(), Some("node03".to_owned())),
             line("external", vip_of_nobody(), None),
         ],
         balancer: BalancerState::Serving,
+        proxies: vec![proxy],
         servers: vec![server()],
         choices: vec![choice()],
+        dashboard: vec!["http://127.0.0.1:7412/".to_owned()],
+    }
+}
+
+fn why() -> Why {
+    Why {
+        object: "vip/internal".to_owned(),
+        state: "held by node01".to_owned(),
+        evidence: vec![
+            Evidence { what: "its own address is there".to_owned(), age_ms: Some(12) },
+            Evidence { what: "priority 200".to_owned(), age_ms: None },
+        ],
+        rule: "the strongest node that hears nobody holds".to_owned(),
+        would_change: vec!["no carrier: node03 is named".to_owned()],
+        events: vec![event()],
     }
 }
 
@@ -222,11 +261,14 @@ fn every_question_and_answer_travels_as_in_its_golden_file() {
     let asks = each!(Ask {
         Status => Status,
         Events { .. } => Events { after: 17, follow: true },
+        Timeline { .. } => Timeline { last: 50, follow: true },
+        Why { .. } => Why { object: "vip/internal".to_owned() },
     });
     golden("ask.jsonl", &asks);
     let answers = each!(Answer {
         Status(_) => Status(Box::new(status())),
         Event(_) => Event(event()),
+        Why(_) => Why(Box::new(why())),
         Refused(_) => Refused("unknown question".to_owned()),
     });
     golden("answer.jsonl", &answers);
@@ -241,9 +283,9 @@ fn every_word_of_a_message_travels_as_in_its_golden_file() {
             golden($file, &each!($kind { $($word => $word,)+ }));
         };
     }
-    words!("role.jsonl", Role: Supervisor Vip Agent Proxy Spare);
+    words!("role.jsonl", Role: Supervisor Vip Agent Proxy Spare Services);
     words!("mode.jsonl", Mode: Strict Rfc Adaptive);
-    words!("file_kind.jsonl", FileKind: Haproxy Keepalived Cluster Secret);
+    words!("file_kind.jsonl", FileKind: Haproxy Keepalived Cluster Secret Token);
     words!("break.jsonl", Break: Spare ArpBurst Redispatch SecondHolder Successor FailBack);
     words!("balancer_state.jsonl", BalancerState: Serving Replacing Failed);
     words!("standing.jsonl", Standing: Unknown Alive Suspect Left);
@@ -257,16 +299,16 @@ fn every_word_of_a_message_travels_as_in_its_golden_file() {
 fn a_message_of_another_version_is_refused_even_when_its_body_is_unknown() {
     for (bytes, version) in [
         (&br#"{"v":0,"msg":"activate"}"#[..], 0),
-        (br#"{"v":2,"msg":"activate"}"#, 2),
-        (br#"{"v":2,"msg":{"of-tomorrow":[1,2]}}"#, 2),
+        (br#"{"v":3,"msg":"activate"}"#, 3),
+        (br#"{"v":3,"msg":{"of-tomorrow":[1,2]}}"#, 3),
     ] {
         match api::decode::<Order>(bytes) {
             Err(ReadError::Version(read)) => assert_eq!(read, version),
             other => panic!("{other:?}"),
         }
     }
-    let shown = ReadError::Version(2).to_string();
-    assert_eq!(shown, "a message has version 2, this program speaks 1");
+    let shown = ReadError::Version(3).to_string();
+    assert_eq!(shown, "a message has version 3, this program speaks 2");
 }
 
 #[test]
@@ -278,14 +320,14 @@ fn bytes_that_are_no_message_are_refused() {
         b"[]",
         br#""activate""#,
         br#"{"msg":"activate"}"#,
-        br#"{"v":1}"#,
+        br#"{"v":2}"#,
         br#"{"v":-1,"msg":"activate"}"#,
         br#"{"v":"1","msg":"activate"}"#,
-        br#"{"v":1,"msg":"activat"#,
-        br#"{"v":1,"msg":"of-tomorrow"}"#,
-        br#"{"v":1,"msg":"ping"}"#,
-        br#"{"v":1,"msg":{"ping":-1}}"#,
-        br#"{"v":1,"msg":"activate"} {"v":1,"msg":"drain"}"#,
+        br#"{"v":2,"msg":"activat"#,
+        br#"{"v":2,"msg":"of-tomorrow"}"#,
+        br#"{"v":2,"msg":"ping"}"#,
+        br#"{"v":2,"msg":{"ping":-1}}"#,
+        br#"{"v":2,"msg":"activate"} {"v":2,"msg":"drain"}"#,
     ] {
         let read = api::decode::<Order>(bytes);
         let shown = String::from_utf8_lossy(bytes);

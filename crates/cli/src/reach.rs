@@ -92,7 +92,7 @@ pub fn ask(
 ) -> Result<(), ReachError> {
     let connect = |source| ReachError::Connect { path: socket.to_owned(), source };
     let mut stream = UnixStream::connect(socket).map_err(connect)?;
-    if !matches!(ask, Ask::Events { follow: true, .. }) {
+    if !matches!(ask, Ask::Events { follow: true, .. } | Ask::Timeline { follow: true, .. }) {
         stream.set_read_timeout(Some(PATIENCE)).map_err(connect)?;
     }
     let mut line = vec![];
@@ -103,7 +103,7 @@ pub fn ask(
         let line = line.map_err(ReachError::Broken)?;
         match api::decode(&line).map_err(ReachError::Answer)? {
             Answer::Refused(why) => return Err(ReachError::Refused(why)),
-            answer @ (Answer::Status(_) | Answer::Event(_)) => each(answer)?,
+            answer @ (Answer::Status(_) | Answer::Event(_) | Answer::Why(_)) => each(answer)?,
         }
     }
     Ok(())

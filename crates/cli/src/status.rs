@@ -51,7 +51,7 @@ fn is_well(status: &Status) -> bool {
     let balancer = status.servers.is_empty() || status.balancer == BalancerState::Serving;
     balancer
         && status.vips.iter().all(|vip| vip.state.role != VipRole::Fault)
-        && status.nodes.iter().all(|node| node.standing != Standing::Suspect)
+        && status.nodes.iter().all(|node| node.state.standing != Standing::Suspect)
         && status.servers.iter().all(is_up)
 }
 
@@ -134,7 +134,8 @@ fn nodes(out: &mut impl Write, status: &Status) -> io::Result<()> {
     heading.extend(status.networks.iter().map(String::as_str));
     heading.push("WHY");
     let mut rows = vec![];
-    for node in &status.nodes {
+    for line in &status.nodes {
+        let node = &line.state;
         let standing = match node.standing {
             Standing::Unknown => "unknown",
             Standing::Alive => "alive",

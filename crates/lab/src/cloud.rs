@@ -250,7 +250,7 @@ fn ill_status(status: &Status, (living, ours): (usize, usize), spare: bool) -> O
     if let Some(role) = roles.into_iter().find(|role| !runs(*role)) {
         return Some(format!("no {role:?} process"));
     }
-    let alive = status.nodes.iter().filter(|n| n.standing == Standing::Alive).count();
+    let alive = status.nodes.iter().filter(|n| n.state.standing == Standing::Alive).count();
     // A node may list itself or not.
     if !status.nodes.is_empty() && alive + 1 < ours {
         return Some(format!("knows of {alive} living nodes"));

@@ -132,7 +132,7 @@ impl Texts {
                 FileKind::Haproxy => texts.haproxy.push(source),
                 FileKind::Keepalived => texts.keepalived = Some(source),
                 FileKind::Cluster => texts.cluster = Some(source),
-                FileKind::Secret => {}
+                FileKind::Secret | FileKind::Token => {}
             }
         }
         Ok(texts)

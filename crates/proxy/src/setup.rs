@@ -137,6 +137,8 @@ fn sort(
                 let socket = config.global.stats_sockets.get(usize::from(index));
                 statistics.push((fd, socket.is_some_and(|socket| socket.admin)));
             }
+            // Another process serves it.
+            SocketName::Dashboard { .. } => {}
         }
     }
     (listeners, statistics)

@@ -26,7 +26,7 @@ pub(crate) fn status(folder: &Path) -> Option<Status> {
     BufReader::new(stream).read_line(&mut line).ok()?;
     match api::decode(line.trim().as_bytes()).ok()? {
         Answer::Status(status) => Some(*status),
-        Answer::Event(_) | Answer::Refused(_) => None,
+        Answer::Event(_) | Answer::Why(_) | Answer::Refused(_) => None,
     }
 }
 

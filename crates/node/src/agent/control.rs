@@ -72,6 +72,9 @@ fn answer(mut client: UnixStream, answers: &Answers, room: bool) -> io::Result<(
     match api::decode::<Ask>(&line) {
         Ok(Ask::Status) => say(&mut client, &Answer::Status(Box::new((answers.status)()))),
         Ok(Ask::Events { after, follow }) => events(&mut client, answers, after, follow),
+        Ok(Ask::Timeline { .. } | Ask::Why { .. }) => {
+            say(&mut client, &Answer::Refused("not answered by this version".to_owned()))
+        }
         Err(error) => say(&mut client, &Answer::Refused(base::Chain(&error).to_string())),
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use api::{Cell, Event, NodeState, Standing, Start, Status};
+use api::{Cell, Event, NodeLine, NodeState, Standing, Start, Status};
 use base::Time;
 use config::cluster::Cluster;
 use engine::member::{self, Member};
@@ -51,7 +51,11 @@ impl Core {
 
     pub(crate) fn status(&self, now: Time) -> Status {
         let count = self.cluster.as_ref().map_or(0, |cluster| cluster.nodes.len());
-        let nodes = (0..u16::try_from(count).unwrap_or(u16::MAX)).map(|node| self.node(now, node));
+        let nodes = (0..u16::try_from(count).unwrap_or(u16::MAX)).map(|node| NodeLine {
+            state: self.node(now, node),
+            holds: vec![],
+            load: None,
+        });
         self.picture.status(nodes.collect())
     }
 

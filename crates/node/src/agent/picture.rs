@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use api::{
-    BalancerState, Change, Choice, Mode, NodeState, ProcessState, Report, Role, ServerState,
-    Status, VipLine, VipState,
+    BalancerState, Change, Choice, Mode, NodeLine, ProcessState, ProxyLine, Report, Role,
+    ServerState, Status, VipLine, VipState,
 };
 
 /// Latest word of each process on each thing.
@@ -20,6 +20,7 @@ pub(crate) struct Picture {
     pub(crate) names: Vec<String>,
     /// Name and addresses of each vip instance, by position.
     pub(crate) vip_names: Vec<(String, Vec<String>)>,
+    pub(crate) proxies: Vec<ProxyLine>,
     balancer: BalancerState,
     processes: BTreeMap<Role, ProcessState>,
     vips: BTreeMap<u16, VipState>,
@@ -40,6 +41,7 @@ impl Picture {
             networks: vec![],
             names: vec![],
             vip_names: vec![],
+            proxies: vec![],
             balancer: BalancerState::Replacing,
             processes: BTreeMap::new(),
             vips: BTreeMap::new(),
@@ -103,7 +105,7 @@ impl Picture {
         self.vips.values().filter(|vip| vip.holding).map(|vip| vip.instance)
     }
 
-    pub(crate) fn status(&self, nodes: Vec<NodeState>) -> Status {
+    pub(crate) fn status(&self, nodes: Vec<NodeLine>) -> Status {
         let vips = self.vips.values().map(|state| {
             let (name, addresses) = self
                 .vip_names
@@ -112,9 +114,24 @@ impl Picture {
                 .unwrap_or_else(|| (state.instance.to_string(), vec![]));
             let successor =
                 state.successor.and_then(|node| self.names.get(usize::from(node)).cloned());
-            VipLine { name, addresses, state: state.clone(), successor }
+            let holders = nodes.iter().filter(|node| node.holds.contains(&name));
+            let holders = holders.map(|node| node.state.node.clone()).collect();
+            VipLine {
+                name,
+                addresses,
+                state: state.clone(),
+                successor,
+                holders,
+                interface: String::new(),
+                router_id: 0,
+                priority: 0,
+                order: vec![],
+            }
         });
+        let vips = vips.collect();
         Status {
+            at_ms: sys::clock::wall_ms(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
             node: self.node.clone(),
             cluster: self.cluster.clone(),
             mode: self.mode,
@@ -123,8 +140,10 @@ impl Picture {
             processes: self.processes.values().cloned().collect(),
             networks: self.networks.clone(),
             nodes,
-            vips: vips.collect(),
+            vips,
             balancer: self.balancer,
+            proxies: self.proxies.clone(),
+            dashboard: vec![],
             servers: self.servers.clone(),
             choices: self.choices.values().cloned().collect(),
         }

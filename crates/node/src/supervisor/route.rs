@@ -179,5 +179,6 @@ const fn role_word(role: Role) -> &'static str {
         Role::Agent => "agent",
         Role::Proxy => "proxy",
         Role::Spare => "spare",
+        Role::Services => "services",
     }
 }
