@@ -10,6 +10,8 @@
 //! outlast status, events  -- Ask -->  agent  -- Answer --> (control socket, JSON lines)
 //! ```
 
+pub mod catalogue;
+
 mod ask;
 mod event;
 mod message;

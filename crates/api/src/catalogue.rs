@@ -1,0 +1,170 @@
+//! Every kind of event: what it means, and when a human must act.
+//!
+//! The page `docs/reference/events.md` is written from this table; a test finds events that are
+//! told somewhere and have no row.
+
+/// One row.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct EventKind {
+    /// As in [`Event::what`](crate::Event::what).
+    pub name: &'static str,
+    /// What the event is about: the kind of its `object`.
+    pub about: &'static str,
+    pub meaning: &'static str,
+    /// What a human has to do; none: nothing, it is only told.
+    pub act: Option<&'static str>,
+}
+
+const fn told(name: &'static str, about: &'static str, meaning: &'static str) -> EventKind {
+    EventKind { name, about, meaning, act: None }
+}
+
+const fn act(
+    name: &'static str,
+    about: &'static str,
+    meaning: &'static str,
+    act: &'static str,
+) -> EventKind {
+    EventKind { name, about, meaning, act: Some(act) }
+}
+
+const AGAIN: &str = "if it comes again: the evidence says why it ended; report a defect";
+const RESTARTED: &str = "look for what the evidence names; it is started again after a pause";
+
+/// Every kind of event, by name.
+pub const EVENTS: &[EventKind] = &[
+    act("agent-failed", "node", "the agent process said that it cannot go on", RESTARTED),
+    act("agent-lost", "process", "the agent process ended or froze; another is started", AGAIN),
+    act(
+        "events-lost",
+        "node",
+        "a numbered run of events did not reach the log",
+        "make room on the disk that holds `state_dir`",
+    ),
+    act(
+        "journal-unwritable",
+        "node",
+        "events are kept in memory only",
+        "make `state_dir` writable, then restart the agent's node when convenient",
+    ),
+    told("node-alive", "node", "beats of that node arrive on at least one network"),
+    told("node-left", "node", "the node said goodbye before it ended"),
+    act(
+        "node-suspect",
+        "node",
+        "no beat on any network for a second; its servers get no new request",
+        "look at that machine: nothing is restarted on silence alone",
+    ),
+    told("node-unknown", "node", "nothing is known of the node; the checks of the file decide"),
+    act(
+        "order-ignored",
+        "node",
+        "a message of the supervisor was not understood",
+        "processes of two versions run: restart outlast on this node",
+    ),
+    act(
+        "order-unreadable",
+        "node",
+        "the agent got a message that it does not understand",
+        "processes of two versions run: restart outlast on this node",
+    ),
+    act("proxy-failed", "node", "the balancer said that it cannot go on", RESTARTED),
+    act("proxy-lost", "process", "a balancer process ended or froze; the spare takes over", AGAIN),
+    act(
+        "reload-refused",
+        "node",
+        "the new files are not used; everything goes on with the old ones",
+        "`outlast config check` on the files; then reload again",
+    ),
+    told("reloaded", "node", "the new files are in use"),
+    act(
+        "rights-kept",
+        "node",
+        "a right was missing, so the balancer goes on without what the event names",
+        "give the capability, or remove the line of the file that wants it",
+    ),
+    told("server-down", "server", "as many checks in a row failed as `fall` says"),
+    told("server-set", "server", "an operator changed the server over the statistics socket"),
+    told(
+        "server-suspect",
+        "server",
+        "evidence speaks against it; no new request while others are up",
+    ),
+    told("server-trusted", "server", "nothing speaks against the server any more"),
+    told("server-up", "server", "as many checks in a row passed as `rise` says"),
+    act(
+        "session-panicked",
+        "node",
+        "a defect of the program closed one session; the others are untouched",
+        "report it with the log of that second",
+    ),
+    act("spare-failed", "node", "the spare balancer said that it cannot go on", RESTARTED),
+    act(
+        "statistics-missing",
+        "node",
+        "the statistics socket is not served",
+        "the evidence names the cause: a folder that is missing, or rights",
+    ),
+    told("vip-claimed", "vip", "this node holds the address now"),
+    act("vip-failed", "node", "the vip process said that it cannot go on", RESTARTED),
+    act(
+        "vip-lost",
+        "process",
+        "the vip process ended or froze; addresses go to the successor",
+        AGAIN,
+    ),
+    act(
+        "vip-ordinary",
+        "node",
+        "the vip process runs without real-time scheduling or locked memory",
+        "give CAP_SYS_NICE and CAP_IPC_LOCK: on a busy machine adverts may come late",
+    ),
+    act(
+        "vip-release-failed",
+        "vip",
+        "the kernel keeps an address that this node let go",
+        "remove the address by hand (`ip address del`): two nodes may answer for it",
+    ),
+    told("vip-released", "vip", "this node let go of the address"),
+    told("vip-rescued", "node", "addresses of a vip process that died were handed over"),
+    told("writer-chosen", "proxy", "another server is the one that is written to"),
+    told("writer-used", "proxy", "all sessions with the former writer are closed"),
+];
+
+/// The row of an event.
+#[must_use]
+pub fn kind(what: &str) -> Option<&'static EventKind> {
+    EVENTS.iter().find(|kind| kind.name == what)
+}
+
+/// The page `docs/reference/events.md`.
+#[must_use]
+pub fn page() -> String {
+    let mut text = String::from(
+        "# Events\n\n<!-- written by a test from the table in crates/api/src/catalogue.rs; \
+         UPDATE_EXPECT=1 rewrites it -->\n\n\
+         Every kind of event that `outlast events`, the dashboard and the log in `state_dir` show. An \
+         event has `what` (the names below), `object` (`KIND/NAME`), `evidence`, `decision`, `action`, \
+         `not_done`, the time, the node, and a number that counts without gaps.\n\n\
+         | what | object | meaning | when a human must act |\n|---|---|---|---|\n",
+    );
+    for EventKind { name, about, meaning, act } in EVENTS {
+        let act = act.unwrap_or("");
+        text.push_str(&format!("| `{name}` | `{about}/...` | {meaning} | {act} |\n"));
+    }
+    text.push_str("\nNames do not change; texts may.\n");
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn events_stand_in_order_and_once() {
+        let names: Vec<&str> = EVENTS.iter().map(|kind| kind.name).collect();
+        assert!(names.windows(2).all(|pair| pair[0] < pair[1]), "{names:?}");
+        assert_eq!(kind("vip-claimed").map(|kind| kind.about), Some("vip"));
+        assert_eq!(kind("vip-claimd"), None);
+    }
+}
