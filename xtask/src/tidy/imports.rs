@@ -21,7 +21,7 @@ const fn layer(name: &'static str, imports: &'static [&'static str]) -> Layer {
     Layer { name, imports, tests_import: &[] }
 }
 
-const LAYERS: [Layer; 13] = [
+const LAYERS: [Layer; 14] = [
     layer("base", &[]),
     layer("config", &["base"]),
     layer("engine", &["base", "config"]),
@@ -30,6 +30,7 @@ const LAYERS: [Layer; 13] = [
     layer("api", &["base"]),
     layer("proxy", &["base", "config", "engine", "sys", "remote", "api"]),
     layer("node", &["base", "config", "engine", "sys", "remote", "api", "proxy"]),
+    layer("services", &["base", "config", "sys", "api"]),
     layer("cli", &["base", "config", "engine", "api"]),
     layer("sim", &["base", "config", "engine"]),
     layer("lab", &["base", "config", "sys", "remote", "api"]),
