@@ -21,7 +21,7 @@ const fn layer(name: &'static str, imports: &'static [&'static str]) -> Layer {
     Layer { name, imports, tests_import: &[] }
 }
 
-const LAYERS: [Layer; 14] = [
+const LAYERS: [Layer; 15] = [
     layer("base", &[]),
     layer("config", &["base"]),
     layer("engine", &["base", "config"]),
@@ -31,9 +31,9 @@ const LAYERS: [Layer; 14] = [
     layer("proxy", &["base", "config", "engine", "sys", "remote", "api"]),
     layer("node", &["base", "config", "engine", "sys", "remote", "api", "proxy"]),
     layer("services", &["base", "config", "sys", "api"]),
-    layer("cli", &["base", "config", "engine", "api"]),
+    layer("cli", &["base", "config", "engine", "sys", "api"]),
     layer("sim", &["base", "config", "engine"]),
-    layer("lab", &["base", "config", "sys", "remote", "api"]),
+    layer("lab", &["base", "config", "sys", "remote", "api", "cli"]),
     Layer {
         name: "outlast",
         // The two of them in which an executable says what its arguments mean, and what went wrong.
@@ -41,6 +41,7 @@ const LAYERS: [Layer; 14] = [
         // Tests of whole processes look at the kernel.
         tests_import: &["config", "sys"],
     },
+    layer("fuzz", &["base", "config", "engine", "sys", "remote", "api", "proxy", "node", "cli"]),
     layer("xtask", &[]),
 ];
 
