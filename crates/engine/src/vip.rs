@@ -304,11 +304,16 @@ impl Vip {
     /// Somebody says that it is master, or (priority 0) no longer.
     fn hear(&mut self, now: Time, from: Rank, out: &mut Buffer<Action>) {
         let until = now + self.skew();
+        let living = self.config.vip.advert_interval * 2;
         match &mut self.state {
             State::Fault | State::Stopped => {}
             State::Backup { take_over_at, not_before, reason } => {
+                let named = *reason == Cause::Goodbye;
                 if from.priority == 0 {
                     self.obeyed.forget(from.address);
+                    if self.obeyed.within(now, living).next().is_some() {
+                        return; // of two that do not hear each other, the other one goes on
+                    }
                     let sooner = (*take_over_at).min(until).max(*not_before);
                     if sooner < *take_over_at {
                         (*take_over_at, *reason) = (sooner, Cause::Goodbye);
@@ -316,8 +321,11 @@ impl Vip {
                 } else if !self.config.vip.preempt || from.priority >= self.priority() {
                     self.obeyed.heard(now, from.address);
                     self.wait_as_backup(now);
+                } else if named && self.peers.have(from.address) {
+                    self.wait_as_backup(now);
                 }
-                // A weaker master that we may preempt: the timer runs on (RFC 3768 §6.4.2).
+                // A weaker master that we may preempt: the timer runs on (RFC 3768 §6.4.2), but not
+                // the short one of a hand-over: the named node has claimed, and will name us.
             }
             State::Master { since, heir_of, .. } => {
                 let echo = now.since(*since) < ECHO

@@ -404,3 +404,64 @@ fn who_is_cut_off_names_nobody_who_hears_a_holder() {
     "#]],
     );
 }
+
+/// Found by seed 2025: node01 obeys the other router, and claimed when node02 said goodbye to it.
+#[test]
+fn the_goodbye_of_one_that_is_not_obeyed_moves_nobody() {
+    let new = Sim::default().preempt();
+    let mut sim = new.node("node01", 200).node("node02", 150).router("other", 250);
+    sim.run_for(secs(10));
+    let _begin = sim.log();
+    sim.part("node02", "other", 0);
+    ends(
+        sim,
+        expect![[r#"
+        10.000s  -- node02 is apart from other on network 0
+        12.438s  node02 claims the address: silence
+    "#]],
+    );
+    let mut sim = Sim::default().node("node01", 200).node("node02", 150).router("other", 250);
+    sim.run_for(secs(10));
+    let _begin = sim.log();
+    sim.part("node02", "other", 0);
+    sim.run_for(secs(10));
+    sim.stop("node02");
+    ends(
+        sim,
+        expect![[r#"
+        10.000s  -- node02 is apart from other on network 0
+        12.438s  node02 claims the address: silence
+        20.000s  -- node02 is stopped
+        20.000s  node02 releases the address: stopping
+    "#]],
+    );
+}
+
+/// Found by seed 3135: node01 had its link back while node03 was named, and claimed beside it.
+#[test]
+fn under_preempt_the_stronger_waits_for_the_one_that_was_named() {
+    let new = Sim::default().preempt();
+    let mut sim = new.node("node01", 200).node("node02", 150).node("node03", 100);
+    settle(&mut sim);
+    sim.link_down("node01");
+    sim.run_for(secs(10));
+    sim.balancer("node02", Balancer::Failed);
+    sim.link_up("node01");
+    ends(
+        sim,
+        expect![[r#"
+        10.000s  -- node01 loses its link
+        10.000s  node01 releases the address: carrier
+        10.000s  node01 names node02
+        10.001s  node02 claims the address: named
+        20.000s  -- node02 has its balancer failed
+        20.000s  node02 releases the address: balancer
+        20.000s  node02 names node03
+        20.000s  -- node01 has its link back
+        20.001s  node03 claims the address: named
+        21.001s  node03 releases the address: stronger
+        21.001s  node03 names node01
+        21.002s  node01 claims the address: named
+    "#]],
+    );
+}

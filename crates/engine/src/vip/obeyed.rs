@@ -5,24 +5,38 @@ use std::time::Duration;
 
 use base::Time;
 
-/// The last advert that this node gave way to.
+/// Holders remembered: in a torn network two that do not hear each other; with a third one there
+/// is nothing left to decide well.
+const KEPT: usize = 2;
+
+/// The last adverts that this node gave way to, one per sender, the newest first.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Obeyed(Option<(Time, Ipv4Addr)>);
+pub(super) struct Obeyed([Option<(Time, Ipv4Addr)>; KEPT]);
 
 impl Obeyed {
     pub(super) fn heard(&mut self, now: Time, source: Ipv4Addr) {
-        self.0 = Some((now, source));
+        let [newest, _] = self.0;
+        if newest.is_some_and(|(_, last)| last != source) {
+            self.0[1] = newest;
+        }
+        self.0[0] = Some((now, source));
     }
 
-    /// It said goodbye.
+    /// It said that it does not hold.
     pub(super) fn forget(&mut self, source: Ipv4Addr) {
-        if self.0.is_some_and(|(_, last)| last == source) {
-            self.0 = None;
+        for kept in &mut self.0 {
+            kept.take_if(|(_, last)| *last == source);
         }
+        self.0.sort_by_key(Option::is_none);
     }
 
     /// Who holds, as far as this node heard in the last `span`.
-    pub(super) fn within(&self, now: Time, span: Duration) -> Option<Ipv4Addr> {
-        self.0.filter(|(at, _)| now.since(*at) <= span).map(|(_, source)| source)
+    pub(super) fn within(
+        &self,
+        now: Time,
+        span: Duration,
+    ) -> impl Iterator<Item = Ipv4Addr> + use<> {
+        let kept = self.0.into_iter().flatten();
+        kept.filter(move |(at, _)| now.since(*at) <= span).map(|(_, source)| source)
     }
 }

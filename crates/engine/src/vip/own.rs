@@ -33,6 +33,8 @@ impl Vip {
         if hello.role == Role::Master && current && self.config.network == Some(network) {
             // As good as an advert, and it survives a switch that loses multicast.
             self.hear(now, rank, out);
+        } else if hello.role != Role::Master && current {
+            self.obeyed.forget(hello.source);
         }
         // A peer heard on another network only may be cut off here: it would not be seen to hold.
         let ready = hello.role == Role::Backup && hello.eligible && near;
@@ -63,9 +65,8 @@ impl Vip {
             return; // the same message by another network, or one that was overtaken
         }
         self.term = message.term;
-        if let Some(other) = self.obeyed.within(now, self.config.vip.advert_interval * 2)
-            && !self.peers.owns(message.from, other)
-        {
+        let mut holders = self.obeyed.within(now, self.config.vip.advert_interval * 2);
+        if holders.any(|other| !self.peers.owns(message.from, other)) {
             return; // cut off from our network, it does not know who holds here
         }
         self.obeyed = Obeyed::default();

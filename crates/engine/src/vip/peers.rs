@@ -50,6 +50,11 @@ impl Peers {
         })
     }
 
+    /// Whether `address` is one of ours.
+    pub(super) fn have(&self, address: Ipv4Addr) -> bool {
+        self.0.iter().any(|known| self.owns(known.peer.node, address))
+    }
+
     pub(super) fn heard(&mut self, now: Time, near: bool, hello: &Hello) -> Arrival {
         let known = self.0.iter_mut().find(|known| known.peer.node == hello.node);
         let Some(known) = known else { return Arrival::Stranger };

@@ -28,7 +28,7 @@ impl Vip {
         self.successor = self.peers.successor(now);
         let role = self.role();
         if !self.config.peers.is_empty() {
-            let eligible = role != Role::Fault;
+            let eligible = role != Role::Fault && !self.obeys_stranger(now);
             let offer = Offer { role, eligible, priority: self.priority() };
             if now >= self.hello_at || self.offered != Some(offer) {
                 self.offered = Some(offer);
@@ -43,6 +43,14 @@ impl Vip {
             self.reported = Some(view);
             out.push(Action::Report);
         }
+    }
+
+    /// Who is named while a router that is not ours holds would not claim, so it should not be
+    /// named by one that does not hear that router.
+    fn obeys_stranger(&self, now: Time) -> bool {
+        let living = self.config.vip.advert_interval * 2;
+        self.role() == Role::Backup
+            && self.obeyed.within(now, living).any(|other| !self.peers.have(other))
     }
 
     fn greeting(&self, offer: Offer) -> Hello {
