@@ -123,7 +123,7 @@ impl Vip {
     pub fn new(config: Config, now: Time) -> Self {
         let facts = Facts::new(&config.vip);
         let (state, cause) = if config.adopted {
-            let burst = Burst::silent();
+            let burst = Burst::silent(now);
             let held = State::Master { advertise_at: now, since: now, burst, heir_of: None };
             (held, Some(Cause::Adopted))
         } else {
@@ -426,7 +426,7 @@ impl Vip {
 
     fn hold(&mut self, now: Time, cause: Cause, heir_of: Option<u16>, out: &mut Buffer<Action>) {
         self.cause = Some(cause);
-        let (advertise_at, burst) = (now, Burst::silent());
+        let (advertise_at, burst) = (now, Burst::silent(now));
         self.state = State::Master { advertise_at, since: now, burst, heir_of };
         out.push(Action::Claim);
         self.announce(now, out);
