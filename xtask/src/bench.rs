@@ -1,80 +1,110 @@
-//! `cargo xtask bench`: every scenario of the demo and the sizes, against what is promised.
+//! `cargo xtask bench`: what is promised, measured; where there is a peer, beside it in the same run.
 
+mod balance;
+mod figure;
+mod page;
+mod scenarios;
+mod shared;
 mod sizes;
 mod table;
+mod vip;
 
-use std::process::{Command, Stdio};
+use std::path::{Path, PathBuf};
 
+use clap::{Args, Subcommand};
+
+use crate::demo;
 use crate::shell::{self, Failure, Outcome};
-use crate::{demo, packages};
-use table::Row;
+use figure::Figure;
 
-/// The last measurement that somebody found worth keeping.
-const PAGE: &str = "docs/benchmarks.md";
+#[derive(Debug, Args)]
+pub(crate) struct Bench {
+    #[command(subcommand)]
+    field: Option<Field>,
+    /// Measure Debian's keepalived and haproxy in the scenarios as well
+    #[arg(long)]
+    against_stock: bool,
+    /// Write what was measured to docs/benchmarks.md
+    #[arg(long, global = true)]
+    write: bool,
+    /// One JSON object per figure, nothing else, on standard output
+    #[arg(long, global = true)]
+    json: bool,
+    /// Measure this executable instead of building one
+    #[arg(long, global = true, value_name = "FILE")]
+    program: Option<PathBuf>,
+    /// One scenario instead of all
+    #[arg(long, default_value = "all")]
+    scenario: String,
+}
 
-pub(crate) fn run(scenario: &str, against_stock: bool, write: bool) -> Outcome {
-    if against_stock {
-        packages::provide(&packages::STOCK)?;
+/// Fields with a peer, measured by the scripts of the shared folder; REPS=N sets the rounds
+#[derive(Clone, Copy, Debug, Subcommand)]
+enum Field {
+    /// Processor time per request and memory per connection, beside haproxy
+    Balance,
+    /// Outage of a virtual IP after a fault, beside keepalived
+    Vip,
+}
+
+pub(crate) fn run(bench: &Bench) -> Outcome {
+    let outlast = match &bench.program {
+        Some(program) => program.clone(),
+        None => demo::build()?,
+    };
+    match bench.field {
+        None => scenarios(bench, &outlast),
+        Some(Field::Balance) => {
+            let figures = balance::measure(&outlast)?;
+            told(bench, "Balancer", "balance", &figures, "haproxy")
+        }
+        Some(Field::Vip) => {
+            let figures = vip::measure(&outlast)?;
+            told(bench, "Virtual IP", "vip", &figures, "keepalived")
+        }
     }
-    let outlast = demo::build()?;
-    let (sizes, mut broken) = sizes(&outlast)?;
-    print!("{sizes}");
-    let mut rows = scenarios(&outlast, scenario, &[])?;
-    if against_stock {
-        table::beside(&mut rows, &scenarios(&outlast, scenario, &["--stock"])?);
+}
+
+/// Prints and writes what a field's bench measured, and judges it.
+fn told(bench: &Bench, section: &str, field: &str, figures: &[Figure], peer: &str) -> Outcome {
+    let table = figure::table(figures, peer);
+    if bench.json {
+        print!("{}", figure::json(figures));
+    } else {
+        print!("{table}");
     }
-    let table = table::print(&rows);
-    print!("{table}");
-    if write {
-        let page = format!("{HEAD}\n{sizes}\n## Scenarios\n\n{table}");
-        shell::write(&shell::root().join(PAGE), &page)?;
+    if bench.write {
+        let rounds = std::env::var("REPS").map(|reps| format!("REPS={reps} ")).unwrap_or_default();
+        page::write(section, &format!("{rounds}cargo xtask bench {field} --write"), &table)?;
     }
-    let broken_rows = rows.iter().filter(|row| row.kept == Some(false));
-    broken.extend(broken_rows.map(|row| format!("{}: {}", row.scenario, row.promise.text)));
+    judge(figures)
+}
+
+fn scenarios(bench: &Bench, outlast: &Path) -> Outcome {
+    let measured = scenarios::measure(outlast, &bench.scenario, bench.against_stock)?;
+    let figures = measured.figures();
+    let (sizes, rows) = (figure::table(&measured.sizes, "peer"), table::print(&measured.rows));
+    if bench.json {
+        print!("{}", figure::json(&figures));
+    } else {
+        print!("{sizes}\n{rows}");
+    }
+    if bench.write {
+        let command = "cargo xtask bench --write";
+        page::write("Sizes", command, &sizes)?;
+        page::write("Scenarios", command, &rows)?;
+    }
+    if shell::is_root() {
+        return judge(&figures);
+    }
+    eprintln!("not judged: promises bind runs as root, with real-time scheduling");
+    Ok(())
+}
+
+fn judge(figures: &[Figure]) -> Outcome {
+    let broken = figure::broken(figures);
     if broken.is_empty() {
         return Ok(());
     }
-    if !shell::is_root() {
-        println!("not judged: promises bind runs as root, with real-time scheduling");
-        return Ok(());
-    }
     Err(Failure::new(format!("{} promises broken:\n{}", broken.len(), broken.join("\n"))))
-}
-
-const HEAD: &str = "# Benchmarks
-
-Written by `cargo xtask bench --write`, as root on a machine with 2 cores. What is measured and how: docs/operate/demo.md. Figures vary by
-some milliseconds from run to run; what is promised is in the last column, and `cargo xtask bench` fails when it is not kept.
-
-## Sizes
-";
-
-/// A table of sizes, and the lines of it that break a promise.
-fn sizes(outlast: &std::path::Path) -> Outcome<(String, Vec<String>)> {
-    let mut text = String::from("| what | measured MB | promised MB |\n|---|---|---|\n");
-    let mut broken = vec![];
-    for (bound, measured) in sizes::measure(outlast)? {
-        let line = format!("| {} | {measured:.1} | < {} |", bound.what, bound.megabytes);
-        text += &format!("{line}\n");
-        if measured >= bound.megabytes {
-            broken.push(line);
-        }
-    }
-    Ok((text, broken))
-}
-
-/// The demo's exit code repeats what its rows say, so only the rows count.
-fn scenarios(outlast: &std::path::Path, scenario: &str, more: &[&str]) -> Outcome<Vec<Row>> {
-    let mut demo = Command::new(outlast);
-    demo.args(["demo", "--json", "--scenario", scenario]).args(more);
-    let output = demo
-        .stdin(Stdio::null())
-        .stderr(Stdio::inherit())
-        .output()
-        .map_err(Failure::trying("starting the demo"))?;
-    let rows = table::read(&String::from_utf8_lossy(&output.stdout))?;
-    if rows.is_empty() {
-        return Err(Failure::new(format!("the demo measured nothing ({})", output.status)));
-    }
-    Ok(rows)
 }

@@ -1,9 +1,10 @@
-//! Everything the project does to itself: `cargo xtask demo | test | verify | tidy | bench`.
+//! Everything the project does to itself: `cargo xtask demo | test | verify | tidy | bench | regtest`.
 #![expect(clippy::print_stdout, reason = "a command line tool talks on its standard output")]
 
 mod bench;
 mod demo;
 mod packages;
+mod regtest;
 mod shell;
 mod test;
 mod tidy;
@@ -43,18 +44,10 @@ enum Task {
         #[arg(long)]
         update: bool,
     },
-    /// Measure every scenario and the sizes, and compare them with what is promised
-    Bench {
-        /// Measure Debian's keepalived and haproxy as well
-        #[arg(long)]
-        against_stock: bool,
-        /// Write what was measured to docs/benchmarks.md
-        #[arg(long)]
-        write: bool,
-        /// One scenario instead of all
-        #[arg(long, default_value = "all")]
-        scenario: String,
-    },
+    /// Measure what is promised: scenarios and sizes, or a field beside its peer
+    Bench(bench::Bench),
+    /// HAProxy's regression tests against the real haproxy and against us
+    Regtest(regtest::Args),
 }
 
 fn main() -> ExitCode {
@@ -63,9 +56,8 @@ fn main() -> ExitCode {
         Task::Test { arguments } => test::run(&arguments),
         Task::Verify => verify::run(),
         Task::Tidy { update } => tidy::run(update),
-        Task::Bench { against_stock, write, scenario } => {
-            bench::run(&scenario, against_stock, write)
-        }
+        Task::Bench(bench) => bench::run(&bench),
+        Task::Regtest(args) => regtest::run(&args),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

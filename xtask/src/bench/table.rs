@@ -16,6 +16,9 @@ pub(super) struct Row {
     pub longest_ms: f64,
     pub two_holders: u64,
     pub moves: u64,
+    /// Runs thrown away because the machine stood still.
+    #[serde(default)]
+    pub repeated: u64,
     pub promise: Promise,
     /// What stock costs: recorded, or measured in the same session.
     pub stock: Option<Stock>,
@@ -24,6 +27,10 @@ pub(super) struct Row {
 #[derive(Clone, Debug, Deserialize, PartialEq)]
 pub(super) struct Promise {
     pub text: String,
+    pub outage_ms: Option<u32>,
+    pub first_answer_ms: Option<u32>,
+    pub failed: Option<u32>,
+    pub moves: Option<u32>,
 }
 
 #[derive(Clone, Debug, Deserialize, PartialEq)]
