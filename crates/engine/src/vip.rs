@@ -97,6 +97,17 @@ enum State {
     Stopped,
 }
 
+/// Whether a stronger peer takes what this node moves to it.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Planned {
+    Possible,
+    /// It was named, and has not been heard as holder.
+    Asked,
+    /// It did not claim: it obeys a holder that this node does not hear. Asked again it would not
+    /// either, and clients would lose the address each time.
+    Refused,
+}
+
 /// One VRRP instance.
 #[derive(Clone, Debug)]
 pub struct Vip {
@@ -106,6 +117,7 @@ pub struct Vip {
     facts: Facts,
     peers: Peers,
     obeyed: Obeyed,
+    planned: Planned,
     /// The highest term heard of: the present holder's.
     term: u64,
     cause: Option<Cause>,
@@ -133,6 +145,7 @@ impl Vip {
             group: Group::of(&config.vip),
             peers: Peers::new(&config.peers),
             obeyed: Obeyed::default(),
+            planned: Planned::Possible,
             config,
             state,
             facts,
@@ -319,8 +332,7 @@ impl Vip {
                         (*take_over_at, *reason) = (sooner, Cause::Goodbye);
                     }
                 } else if !self.config.vip.preempt || from.priority >= self.priority() {
-                    self.obeyed.heard(now, from.address);
-                    self.wait_as_backup(now);
+                    self.obey(now, from.address);
                 } else if named && self.peers.have(from.address) {
                     self.wait_as_backup(now);
                 }
@@ -348,8 +360,7 @@ impl Vip {
             // Not a claim: the winner may not have heard of us, and must know that clients did.
             out.push(Action::Advertise { priority: self.priority() });
             self.cause = Some(Cause::Stronger);
-            self.obeyed.heard(now, rival.address);
-            self.wait_as_backup(now);
+            self.obey(now, rival.address);
         } else {
             self.advertise(now, out);
             self.announce(now, out);
@@ -413,6 +424,12 @@ impl Vip {
         }
     }
 
+    fn obey(&mut self, now: Time, holder: Ipv4Addr) {
+        self.obeyed.heard(now, holder);
+        self.planned = Planned::Possible;
+        self.wait_as_backup(now);
+    }
+
     fn wait_as_backup(&mut self, now: Time) {
         let owner = self.priority() == OWNER;
         let take_over_at = if owner { now } else { now + self.master_down() };
@@ -426,6 +443,9 @@ impl Vip {
 
     fn hold(&mut self, now: Time, cause: Cause, heir_of: Option<u16>, out: &mut Buffer<Action>) {
         self.cause = Some(cause);
+        if self.planned == Planned::Asked {
+            self.planned = Planned::Refused;
+        }
         let (advertise_at, burst) = (now, Burst::silent(now));
         self.state = State::Master { advertise_at, since: now, burst, heir_of };
         out.push(Action::Claim);

@@ -465,3 +465,26 @@ fn under_preempt_the_stronger_waits_for_the_one_that_was_named() {
     "#]],
     );
 }
+
+/// Found by seed 4857: node03 moved to node02, which obeys node01, and claimed again for ever; it
+/// hears node01 on no network.
+#[test]
+fn under_preempt_nobody_moves_twice_to_a_node_that_does_not_claim() {
+    let new = Sim::default().preempt();
+    let mut sim = new.node("node01", 200).node("node02", 150).node("node03", 100);
+    settle(&mut sim);
+    sim.cut("node01", 1);
+    sim.part("node01", "node03", 0);
+    sim.run_for(secs(60));
+    sim.heal();
+    ends(sim, expect![[r#"
+        10.000s  -- node01 is cut from network 1
+        10.000s  -- node01 is apart from node03 on network 0
+        13.579s  node03 claims the address: silence
+        14.751s  node03 releases the address: stronger
+        14.751s  node03 names node02
+        15.360s  node03 claims the address: goodbye
+        70.000s  -- the networks are whole
+        70.112s  node03 releases the address: stronger
+    "#]]);
+}

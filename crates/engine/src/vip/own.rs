@@ -2,7 +2,9 @@
 
 use base::Time;
 
-use super::{Action, Arrival, Cause, HandOver, Hello, MOVE_PAUSE, Obeyed, Rank, Role, State, Vip};
+use super::{
+    Action, Arrival, Cause, HandOver, Hello, MOVE_PAUSE, Obeyed, Planned, Rank, Role, State, Vip,
+};
 use crate::Buffer;
 
 impl Vip {
@@ -23,7 +25,10 @@ impl Vip {
             }
             // It may have held while we did not hear it, and let go before we did: clients that
             // believed it are told where the address is.
-            Arrival::Return => self.announce(now, out),
+            Arrival::Return => {
+                self.planned = Planned::Possible;
+                self.announce(now, out);
+            }
             Arrival::Usual => {}
         }
         // A hello from before a hand-over does not speak for the present holder.
@@ -49,7 +54,9 @@ impl Vip {
         if let State::Master { since, .. } = self.state
             && now.since(since) >= MOVE_PAUSE
             && !self.peers.hold(now)
+            && self.planned == Planned::Possible
         {
+            self.planned = Planned::Asked;
             self.yield_address(now, out);
             self.wait_for_named(now);
             self.cause = Some(Cause::Stronger);
