@@ -36,10 +36,18 @@ const SETPRIV: Package = Package {
     why: "tests take capabilities away with setpriv and enter namespaces as a plain user",
 };
 
+const VARNISH: Package = Package {
+    name: "varnish",
+    program: "varnishtest",
+    why: "HAProxy's regression tests are written for its varnishtest",
+};
+
 /// What `cargo xtask test` wants to find.
 pub(crate) const TESTS: [Package; 4] = [KEEPALIVED, HAPROXY, SOCAT, SETPRIV];
 /// What a measurement against stock cannot do without.
 pub(crate) const STOCK: [Package; 3] = [KEEPALIVED, HAPROXY, SOCAT];
+/// What HAProxy's regression tests need.
+pub(crate) const REGTEST: [Package; 3] = [VARNISH, HAPROXY, SOCAT];
 
 /// Installs what is missing when root. Otherwise says what to install; whether that is fatal is the
 /// caller's business, tests skip by name.
