@@ -1,11 +1,12 @@
 //! `outlast.toml`: the cluster.
 
-pub use model::{Cluster, Node, Service, ServiceKind, Vip, VipCheck};
+pub use model::{Cluster, Dashboard, Listen, Node, Service, ServiceKind, Vip, VipCheck};
 
 pub(crate) use read::{Field, REQUIRED};
 
 use crate::{Diagnostic, Source};
 
+mod dashboard;
 pub(crate) mod fields;
 mod model;
 mod parse;

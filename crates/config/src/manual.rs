@@ -77,6 +77,7 @@ pub fn cluster() -> String {
     field_table(&mut text, "[vip.NAME]", fields::VIP);
     field_table(&mut text, "check = { ... } of [vip.NAME]", fields::SCRIPT);
     field_table(&mut text, "[service.NAME]", fields::SERVICE);
+    field_table(&mut text, "[dashboard]", fields::DASHBOARD);
     text.truncate(text.trim_end().len());
     text.push('\n');
     text

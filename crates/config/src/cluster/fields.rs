@@ -12,6 +12,7 @@ use super::read::{
     Field, REQUIRED, boolean, fields, in_order, number, parsed, span, text, texts, time, unknown,
     wrong,
 };
+use crate::diagnostic::Diagnostic;
 use crate::vip::Script;
 
 /// A value and where it stands.
@@ -407,9 +408,52 @@ pub(crate) const SERVICE: &[Field<ServiceDraft>] = &[
     },
 ];
 
-/// Names of the file's sections, for guesses.
-pub(crate) const SECTIONS: [&str; 4] = ["cluster", "node", "vip", "service"];
+/// `[dashboard]`
+#[derive(Debug, Default)]
+pub(crate) struct DashboardDraft {
+    /// Empty: nowhere.
+    pub(crate) listen: Option<Vec<At<String>>>,
+    pub(crate) token_file: Option<PathBuf>,
+}
 
-pub(crate) fn unknown_section(key: (&str, Span)) -> crate::Diagnostic {
+pub(crate) const DASHBOARD: &[Field<DashboardDraft>] = &[
+    Field {
+        name: "listen",
+        form: "\"management:7412\"",
+        default: "\"127.0.0.1:7412\"",
+        does: "where the dashboard answers: an address or a network's name, with a port, or a list; \"none\": nowhere",
+        set: |draft, value, findings| {
+            if value.get_ref().as_str() == Some("none") {
+                draft.listen = Some(vec![]);
+                return Ok(());
+            }
+            let listen = texts(value, "an address and a port, or \"none\"")?;
+            if let Some((_, at)) = listen.get(MAX_DASHBOARDS) {
+                let message = format!("more than {MAX_DASHBOARDS} addresses for the dashboard");
+                findings.push(Diagnostic::error(*at, "too-many-addresses", message));
+            }
+            draft.listen = Some(listen);
+            Ok(())
+        },
+    },
+    Field {
+        name: "token_file",
+        form: "\"/etc/outlast/token\"",
+        default: "none: on loopback only",
+        does: "file with at least 16 characters that a browser must know to see it from elsewhere",
+        set: |draft, value, _| {
+            draft.token_file = Some(text(value, "a path")?.into());
+            Ok(())
+        },
+    },
+];
+
+/// One per network and family are a handful; the process may be handed this many sockets and more.
+const MAX_DASHBOARDS: usize = 16;
+
+/// Names of the file's sections, for guesses.
+pub(crate) const SECTIONS: [&str; 5] = ["cluster", "node", "vip", "service", "dashboard"];
+
+pub(crate) fn unknown_section(key: (&str, Span)) -> Diagnostic {
     unknown(key, "outlast.toml", SECTIONS)
 }

@@ -1,6 +1,6 @@
 //! What `outlast.toml` says.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use base::Span;
@@ -26,6 +26,53 @@ pub struct Cluster {
     pub nodes: Vec<Node>,
     pub vips: Vec<Vip>,
     pub services: Vec<Service>,
+    pub dashboard: Dashboard,
+}
+
+/// `[dashboard]`.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Dashboard {
+    /// Where it answers; empty: nowhere.
+    pub listen: Vec<Listen>,
+    /// The file says where: a port that is taken is then an error, not a limit.
+    pub is_asked_for: bool,
+    /// What a browser must know to see it from elsewhere: at least 16 characters.
+    pub token_file: Option<PathBuf>,
+}
+
+/// A place where the dashboard answers.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Listen {
+    Address(SocketAddr),
+    /// The node's own address on this network: the file is the same on every node.
+    Network {
+        network: usize,
+        port: u16,
+    },
+}
+
+impl Dashboard {
+    /// TCP port unless the file says another.
+    pub const PORT: u16 = 7412;
+
+    /// Where the dashboard of `node` answers.
+    #[must_use]
+    pub fn addresses(&self, node: Option<&Node>) -> Vec<SocketAddr> {
+        let address = |listen: &Listen| match listen {
+            Listen::Address(address) => Some(*address),
+            Listen::Network { network, port } => {
+                Some(SocketAddr::new((*node?.addresses.get(*network)?)?, *port))
+            }
+        };
+        self.listen.iter().filter_map(address).collect()
+    }
+}
+
+impl Default for Dashboard {
+    fn default() -> Self {
+        let local = Listen::Address(SocketAddr::from((Ipv4Addr::LOCALHOST, Self::PORT)));
+        Self { listen: vec![local], is_asked_for: false, token_file: None }
+    }
 }
 
 /// `[node.NAME]`.

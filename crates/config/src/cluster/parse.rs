@@ -7,12 +7,13 @@ use base::Span;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use super::dashboard;
 use super::fields::{
-    At, CLUSTER, CheckDraft, ClusterDraft, NODE, NodeDraft, SERVICE, ServiceDraft, VIP, VipDraft,
-    unknown_section,
+    At, CLUSTER, CheckDraft, ClusterDraft, DASHBOARD, DashboardDraft, NODE, NodeDraft, SERVICE,
+    ServiceDraft, VIP, VipDraft, unknown_section,
 };
 use super::read::{Field, Value, fields, in_order, wrong};
-use super::{Cluster, Node, Service, ServiceKind, Vip, VipCheck};
+use super::{Cluster, Dashboard, Node, Service, ServiceKind, Vip, VipCheck};
 use crate::diagnostic::Diagnostic;
 use crate::guess;
 
@@ -44,6 +45,7 @@ pub(crate) fn parse(text: &str, findings: &mut Vec<Diagnostic>) -> Option<Cluste
     }
     let mut head: Option<(ClusterDraft, Span)> = None;
     let (mut nodes, mut vips, mut services) = (Vec::new(), Vec::new(), Vec::new());
+    let mut dashboard = DashboardDraft::default();
     for ((key, at), value) in in_order(document.get_ref()) {
         match key {
             "cluster" => {
@@ -56,6 +58,11 @@ pub(crate) fn parse(text: &str, findings: &mut Vec<Diagnostic>) -> Option<Cluste
             "node" => nodes = named(NODE, "node", value, findings),
             "vip" => vips = named(VIP, "vip", value, findings),
             "service" => services = named(SERVICE, "service", value, findings),
+            "dashboard" => {
+                if let Some(table) = table(value, "[dashboard]", findings) {
+                    fields(DASHBOARD, "[dashboard]", at, table, &mut dashboard, findings);
+                }
+            }
             _ => findings.push(unknown_section((key, at))),
         }
     }
@@ -74,7 +81,8 @@ pub(crate) fn parse(text: &str, findings: &mut Vec<Diagnostic>) -> Option<Cluste
     }
     // Without a name the rest is looked at all the same.
     let named = head.name.is_some();
-    let cluster = assemble(head, nodes, vips, services, findings);
+    let mut cluster = assemble(head, nodes, vips, services, findings);
+    cluster.dashboard = dashboard::resolve(dashboard, &cluster.networks, findings);
     // What stands where the text is broken was made up by the reader.
     findings.retain(|found| found.code == "toml" || !places.contains(&found.span.start));
     named.then_some(cluster)
@@ -159,6 +167,7 @@ fn assemble(
         nodes,
         vips,
         services: services.into_iter().map(service_of).collect(),
+        dashboard: Dashboard::default(),
     }
 }
 

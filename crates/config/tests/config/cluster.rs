@@ -337,3 +337,74 @@ fn a_script_check_has_defaults() {
     "#]]
     .assert_debug_eq(&cluster.unwrap().vips);
 }
+
+#[test]
+fn a_dashboard_that_others_can_reach_needs_a_token() {
+    let head = "[cluster]\nname = \"c\"\n[node.a]\nnetworks = { m = \"10.0.0.1\" }\n[dashboard]\n";
+    check(
+        &format!(
+            "{head}listen = [\"127.0.0.1:80\", \"10.0.0.1:7412\", \"10.0.0.1\", \"[::1]:80\"]\n"
+        ),
+        expect![[r#"
+            error[missing-key]: without a token the dashboard is not shown on 10.0.0.1:7412
+             --> outlast.toml:6:27
+              |
+            6 | listen = ["127.0.0.1:80", "10.0.0.1:7412", "10.0.0.1", "[::1]:80"]
+              |                           ^^^^^^^^^^^^^^^
+              = help: add `token_file = "/etc/outlast/token"`
+
+            error[bad-value]: `10.0.0.1` is no address with a port, nor a network of this file
+             --> outlast.toml:6:44
+              |
+            6 | listen = ["127.0.0.1:80", "10.0.0.1:7412", "10.0.0.1", "[::1]:80"]
+              |                                            ^^^^^^^^^^
+              = help: write `listen = "127.0.0.1:7412"`, or one of m and a port
+
+            2 errors
+        "#]],
+    );
+    check(&format!("{head}listen = \"m:7412\"\ntoken_file = \"token\"\n"), expect![[""]]);
+    check(
+        &format!("{head}listen = [\"m\", \"m:7412\", \"mm:80\"]\n"),
+        expect![[r#"
+        error[missing-key]: without a token the dashboard is not shown on m
+         --> outlast.toml:6:11
+          |
+        6 | listen = ["m", "m:7412", "mm:80"]
+          |           ^^^
+          = help: add `token_file = "/etc/outlast/token"`
+
+        error[duplicate-address]: m:7412 stands here twice
+         --> outlast.toml:6:16
+          |
+        6 | listen = ["m", "m:7412", "mm:80"]
+          |                ^^^^^^^^
+
+        error[bad-value]: `mm:80` is no address with a port, nor a network of this file
+         --> outlast.toml:6:26
+          |
+        6 | listen = ["m", "m:7412", "mm:80"]
+          |                          ^^^^^^^
+          = help: write `listen = "127.0.0.1:7412"`, or one of m and a port
+
+        3 errors
+    "#]],
+    );
+    check(&format!("{head}listen = \"none\"\n"), expect![[""]]);
+}
+
+#[test]
+fn the_dashboard_answers_on_loopback_or_where_the_file_says() {
+    let places = |text: &str| {
+        let head = "[cluster]\nname = \"c\"\n[node.a]\nnetworks = { m = \"10.0.0.1\" }\n";
+        let cluster = read(&format!("{head}[dashboard]\n{text}")).0.unwrap();
+        let addresses = cluster.dashboard.addresses(cluster.nodes.first());
+        let listen: Vec<_> = addresses.iter().map(ToString::to_string).collect();
+        (listen.join(" "), cluster.dashboard.is_asked_for)
+    };
+    assert_eq!(places(""), ("127.0.0.1:7412".to_owned(), false));
+    assert_eq!(places("listen = \"none\"\n"), (String::new(), true));
+    assert_eq!(places("listen = \"[::1]:80\"\n"), ("[::1]:80".to_owned(), true));
+    let own = "listen = \"m:80\"\ntoken_file = \"t\"\n";
+    assert_eq!(places(own), ("10.0.0.1:80".to_owned(), true));
+}
