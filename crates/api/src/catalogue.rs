@@ -36,6 +36,12 @@ pub const EVENTS: &[EventKind] = &[
     act("agent-failed", "node", "the agent process said that it cannot go on", RESTARTED),
     act("agent-lost", "process", "the agent process ended or froze; another is started", AGAIN),
     act(
+        "dashboard-missing",
+        "process",
+        "the dashboard's usual port is taken, so it is not shown",
+        "say in `[dashboard]` where it is to listen, or `listen = \"none\"`",
+    ),
+    act(
         "events-lost",
         "node",
         "a numbered run of events did not reach the log",
@@ -98,6 +104,8 @@ pub const EVENTS: &[EventKind] = &[
         "a defect of the program closed one session; the others are untouched",
         "report it with the log of that second",
     ),
+    act("services-failed", "node", "the dashboard said that it cannot go on", RESTARTED),
+    act("services-lost", "process", "the dashboard's process ended; another is started", AGAIN),
     act("spare-failed", "node", "the spare balancer said that it cannot go on", RESTARTED),
     act(
         "statistics-missing",

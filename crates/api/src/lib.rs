@@ -25,7 +25,8 @@ pub use message::{
     VERSION, decode, encode,
 };
 pub use state::{
-    BalancerState, Cell, Change, Choice, Load, Mode, NodeLine, NodeState, ProcessState, ProxyLine,
-    ServerCheck, ServerState, Standing, Status, VipCause, VipLine, VipRole, VipState,
+    BalancerState, Cell, Change, Choice, DashboardState, Load, Mode, NodeLine, NodeState,
+    ProcessState, ProxyLine, ServerCheck, ServerState, Standing, Status, VipCause, VipLine,
+    VipRole, VipState,
 };
 pub use why::{Evidence, Why};

@@ -29,6 +29,17 @@ pub enum Change {
     Vip(VipState),
     /// To the agent: a process started, ended, changed its part.
     Process(ProcessState),
+    /// To the agent: where the dashboard answers.
+    Dashboard(DashboardState),
+}
+
+/// Where the dashboard of a node answers.
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+pub struct DashboardState {
+    /// Empty: nowhere.
+    pub urls: Vec<String>,
+    /// Why it does not answer though nobody said so.
+    pub limit: Option<String>,
 }
 
 /// What this node's balancer can do for a client.

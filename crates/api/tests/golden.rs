@@ -7,10 +7,10 @@ use std::fmt::Debug;
 use std::path::Path;
 
 use outlast_api::{
-    self as api, Answer, Ask, BalancerState, Break, Cell, Change, Choice, Event, Evidence,
-    FileKind, FileName, Load, Mode, NodeLine, NodeState, Order, ProcessState, ProxyLine, ReadError,
-    Report, Role, ServerCheck, ServerState, SocketName, Standing, Start, Status, VipCause, VipLine,
-    VipRole, VipState, Why,
+    self as api, Answer, Ask, BalancerState, Break, Cell, Change, Choice, DashboardState, Event,
+    Evidence, FileKind, FileName, Load, Mode, NodeLine, NodeState, Order, ProcessState, ProxyLine,
+    ReadError, Report, Role, ServerCheck, ServerState, SocketName, Standing, Start, Status,
+    VipCause, VipLine, VipRole, VipState, Why,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -252,6 +252,10 @@ fn every_change_travels_as_in_its_golden_file() {
         Balancer(_) => Balancer(BalancerState::Failed),
         Vip(_) => Vip(vip_of_nobody()),
         Process(_) => Process(process()),
+        Dashboard(_) => Dashboard(DashboardState {
+            urls: vec!["http://127.0.0.1:7412/".to_owned()],
+            limit: Some("no dashboard on [::1]:80".to_owned()),
+        }),
     });
     golden("change.jsonl", &changes);
 }

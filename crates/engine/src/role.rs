@@ -51,8 +51,8 @@ const BROKEN_SPARE_PAUSE: Duration = Duration::from_secs(3);
 /// Generations that may drain at once; the oldest of more is killed, so that reloads in a loop do not
 /// fill the machine.
 const MAX_DRAINING: usize = 4;
-/// Proxies that drain, serve, wait, start and die, the vip process and the agent: far more at once
-/// is a mistake in this machine.
+/// Proxies that drain, serve, wait, start and die, the vip process, the agent and the dashboard: far
+/// more at once is a mistake in this machine.
 const MAX_PROCESSES: usize = 24;
 
 /// What this node runs.
@@ -62,6 +62,8 @@ pub struct Config {
     pub proxy: bool,
     pub vip: bool,
     pub agent: bool,
+    /// There is a dashboard to serve.
+    pub services: bool,
     /// Keep a warm spare; only tests of the demo's judgement do not.
     pub spare: bool,
     /// Sessions of an old generation get this long to end by themselves.
@@ -80,10 +82,22 @@ pub enum Kind {
     Vip,
     Agent,
     Proxy,
+    Services,
 }
 
 impl Kind {
-    const ALL: [Self; 3] = [Self::Proxy, Self::Vip, Self::Agent];
+    const ALL: [Self; 4] = [Self::Proxy, Self::Vip, Self::Agent, Self::Services];
+}
+
+/// What a new configuration means for the dashboard.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Dashboard {
+    /// It stays as it is.
+    Same,
+    /// It is another one, or the first.
+    New,
+    /// There is none any more.
+    None,
 }
 
 /// What the supervisor saw. Give everything that has arrived before [`Input::Timeout`].
@@ -110,8 +124,10 @@ pub enum Input {
         generation: u64,
         vip: bool,
         agent: bool,
+        dashboard: Dashboard,
     },
-    /// End everything: addresses first, then sessions (for at most `drain`), then the agent.
+    /// End everything: addresses first, then sessions (for at most `drain`), then the agent and
+    /// the dashboard.
     Stop {
         drain: Duration,
     },
@@ -135,7 +151,7 @@ pub enum Action {
     Drain {
         slot: u32,
     },
-    /// The vip process: end without releasing (`Order::Retire`), its successor adopts; the agent:
+    /// The vip process: end without releasing (`Order::Retire`), its successor adopts; the others:
     /// end in order.
     Retire {
         slot: u32,
@@ -204,7 +220,7 @@ pub struct Roles {
     next_slot: u32,
     next_ping: u64,
     processes: ArrayVec<Process, MAX_PROCESSES>,
-    restarts: [Restart; 3],
+    restarts: [Restart; 4],
     reload: Option<Reload>,
     /// Nothing serves; if that is still so then, the balancer has failed.
     serve_by: Option<Time>,
@@ -222,6 +238,7 @@ struct Reload {
     slot: u32,
     vip: bool,
     agent: bool,
+    dashboard: Dashboard,
 }
 
 impl Roles {
@@ -235,7 +252,7 @@ impl Roles {
             next_slot: 1,
             next_ping: 1,
             processes: ArrayVec::new(),
-            restarts: [Restart::new(now); 3],
+            restarts: [Restart::new(now); 4],
             reload: None,
             last_loss: None,
             failed: false,
@@ -252,8 +269,9 @@ impl Roles {
             Input::Serving { slot } => self.serving(now, slot, out),
             Input::Pong { slot, number } => self.pong(slot, number),
             Input::Exited { slot } => self.exited(now, slot, out),
-            Input::Reload { generation, vip, agent } => {
-                self.start_reload(now, generation, vip, agent, out);
+            Input::Reload { generation, vip, agent, dashboard } => {
+                let reload = Reload { generation, slot: 0, vip, agent, dashboard };
+                self.start_reload(now, reload, out);
             }
             Input::Stop { drain } => self.start_stop(now, drain, out),
             Input::Timeout => {}
@@ -368,6 +386,7 @@ impl Roles {
         match kind {
             Kind::Vip => runs(self.config.vip),
             Kind::Agent => runs(self.config.agent),
+            Kind::Services => runs(self.config.services),
             Kind::Proxy => self.proxy_vacancy(),
         }
     }

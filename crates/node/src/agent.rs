@@ -22,6 +22,8 @@ use beats::Beats;
 use core::Core;
 use journal::Journal;
 
+pub(crate) use control::SOCKET as CONTROL;
+
 mod beats;
 mod control;
 mod core;

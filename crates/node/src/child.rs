@@ -8,7 +8,7 @@ use sys::channel::Channel;
 use sys::poll::{Interest, Poller};
 
 use crate::files::Texts;
-use crate::{agent, proxy, vip};
+use crate::{agent, proxy, services, vip};
 
 /// The descriptor that the supervisor leaves to each child.
 pub(crate) const CHANNEL: i32 = 3;
@@ -48,6 +48,15 @@ pub fn role(name: &str) -> Result<(), RoleError> {
                 let error: Box<dyn std::error::Error + Send + Sync> = error.into();
                 tell_failure(&tell, error.as_ref());
                 RoleError::Failed("proxy", error)
+            });
+        }
+        "services" => {
+            let tell = channel.as_fd().try_clone_to_owned().map_err(RoleError::Channel)?;
+            let tell = Channel::from_fd(tell);
+            return services::run(channel, start, texts, sockets).map_err(|error| {
+                let error: Box<dyn std::error::Error + Send + Sync> = error.into();
+                tell_failure(&tell, error.as_ref());
+                RoleError::Failed("the dashboard", error)
             });
         }
         other => return Err(RoleError::Unknown(other.to_owned())),

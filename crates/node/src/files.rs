@@ -14,6 +14,8 @@ pub(crate) struct Texts {
     pub(crate) keepalived: Option<Source>,
     pub(crate) cluster: Option<Source>,
     pub(crate) secret: Option<Vec<u8>>,
+    /// Of the dashboard.
+    pub(crate) token: Option<String>,
 }
 
 /// Why a text could not be read.
@@ -29,6 +31,8 @@ pub enum FileError {
     Text { path: String },
     #[error("{path} holds {found} bytes, a secret has at least {MIN_SECRET}")]
     ShortSecret { path: String, found: usize },
+    #[error("{path} holds {found} characters, a token has at least {MIN_TOKEN} and no space")]
+    ShortToken { path: String, found: usize },
     #[error("{path} can be read by others: its mode is {mode:o}, it should be 600")]
     OpenSecret { path: String, mode: u32 },
     #[error("{path} is larger than {MAX_TEXT} bytes")]
@@ -39,6 +43,8 @@ pub enum FileError {
 
 /// Shorter ones can be guessed (bytes).
 const MIN_SECRET: usize = 32;
+/// As a password that one cannot try out over the network: 64 random bits in base64 have 11 (bytes).
+const MIN_TOKEN: usize = 16;
 
 /// A configuration of ten thousand servers has about 1 MiB (bytes).
 const MAX_TEXT: u64 = 16 << 20;
@@ -74,6 +80,27 @@ pub(crate) fn read_haproxy(path: &Path) -> Result<Vec<Source>, FileError> {
 }
 
 pub(crate) fn read_secret(path: &Path) -> Result<Vec<u8>, FileError> {
+    let secret = read_private(path)?;
+    if secret.len() < MIN_SECRET {
+        let path = path.display().to_string();
+        return Err(FileError::ShortSecret { path, found: secret.len() });
+    }
+    Ok(secret)
+}
+
+/// What a browser must know: one word.
+pub(crate) fn read_token(path: &Path) -> Result<String, FileError> {
+    let shown = path.display().to_string();
+    let token = String::from_utf8(read_private(path)?)
+        .map_err(|_| FileError::Text { path: shown.clone() })?;
+    if token.len() < MIN_TOKEN || token.contains(char::is_whitespace) {
+        return Err(FileError::ShortToken { path: shown, found: token.len() });
+    }
+    Ok(token)
+}
+
+/// A file that nobody else can read, without the space at its end.
+fn read_private(path: &Path) -> Result<Vec<u8>, FileError> {
     use std::os::unix::fs::PermissionsExt;
     let shown = path.display().to_string();
     let wrap = |source| FileError::Read { path: shown.clone(), source };
@@ -85,13 +112,15 @@ pub(crate) fn read_secret(path: &Path) -> Result<Vec<u8>, FileError> {
     while secret.last().is_some_and(u8::is_ascii_whitespace) {
         secret.pop();
     }
-    if secret.len() < MIN_SECRET {
-        return Err(FileError::ShortSecret { path: shown, found: secret.len() });
-    }
     Ok(secret)
 }
 
 impl Texts {
+    /// Only what the dashboard may know: no secret, no configuration.
+    pub(crate) fn for_dashboard(&self) -> Self {
+        Self { token: self.token.clone(), ..Self::default() }
+    }
+
     /// One descriptor per text, with their names in the same order.
     pub(crate) fn descriptors(&self) -> io::Result<(Vec<FileName>, Vec<OwnedFd>)> {
         let mut names = vec![];
@@ -113,6 +142,9 @@ impl Texts {
         if let Some(secret) = &self.secret {
             add(FileKind::Secret, "", secret)?;
         }
+        if let Some(token) = &self.token {
+            add(FileKind::Token, "", token.as_bytes())?;
+        }
         Ok((names, descriptors))
     }
 
@@ -132,7 +164,8 @@ impl Texts {
                 FileKind::Haproxy => texts.haproxy.push(source),
                 FileKind::Keepalived => texts.keepalived = Some(source),
                 FileKind::Cluster => texts.cluster = Some(source),
-                FileKind::Secret | FileKind::Token => {}
+                FileKind::Token => texts.token = Some(source.text),
+                FileKind::Secret => {}
             }
         }
         Ok(texts)

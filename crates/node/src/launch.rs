@@ -1,6 +1,6 @@
 //! From arguments to a plan: read, parse, find out which node this is, refuse what cannot run.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use api::{Break, Mode};
@@ -16,6 +16,8 @@ pub struct Launch {
     pub mode: Mode,
     /// Files or folders in HAProxy's language.
     pub haproxy: Vec<PathBuf>,
+    /// Lines in HAProxy's language that stand for arguments; read last.
+    pub more_lines: String,
     pub keepalived: Option<PathBuf>,
     pub cluster: Option<PathBuf>,
     /// This node's name in the cluster file; otherwise found by address or host name.
@@ -74,6 +76,8 @@ pub(crate) struct Plan {
     pub(crate) me: Option<usize>,
     pub(crate) node: String,
     pub(crate) vips: Vec<config::vip::Vip>,
+    /// Where the dashboard is to answer, and whether the operator said so.
+    pub(crate) dashboard: (Vec<SocketAddr>, bool),
     pub(crate) run_dir: PathBuf,
     pub(crate) state_dir: PathBuf,
     /// Warnings, rendered.
@@ -127,8 +131,30 @@ impl Launch {
             _ => self.node.clone().unwrap_or(host),
         };
         let (run_dir, state_dir) = self.folders(loaded.cluster.as_ref());
+        let dashboard = self.dashboard(loaded.cluster.as_ref(), me);
         let (haproxy, cluster) = (loaded.haproxy, loaded.cluster);
-        Ok(Plan { texts, haproxy, cluster, me, node, vips, run_dir, state_dir, warnings })
+        Ok(Plan {
+            texts,
+            haproxy,
+            cluster,
+            me,
+            node,
+            vips,
+            dashboard,
+            run_dir,
+            state_dir,
+            warnings,
+        })
+    }
+
+    /// The peers that this program stands in for have none.
+    fn dashboard(&self, cluster: Option<&Cluster>, me: Option<usize>) -> (Vec<SocketAddr>, bool) {
+        if self.mode != Mode::Adaptive {
+            return (vec![], false);
+        }
+        let wanted = cluster.map(|cluster| cluster.dashboard.clone()).unwrap_or_default();
+        let node = cluster.zip(me).and_then(|(cluster, me)| cluster.nodes.get(me));
+        (wanted.addresses(node), wanted.is_asked_for)
     }
 
     fn texts(&self) -> Result<Texts, FileError> {
@@ -148,11 +174,18 @@ impl Launch {
                 if let Some(secret) = &cluster.secret_file {
                     texts.secret = Some(files::read_secret(&beside(secret))?);
                 }
+                if let Some(token) = &cluster.dashboard.token_file {
+                    texts.token = Some(files::read_token(&beside(token))?);
+                }
             }
             texts.cluster = Some(source);
         }
         for path in &haproxy {
             texts.haproxy.extend(files::read_haproxy(path)?);
+        }
+        if !self.more_lines.is_empty() {
+            let text = self.more_lines.clone();
+            texts.haproxy.push(config::Source { path: "command line".to_owned(), text });
         }
         texts.keepalived = keepalived.as_deref().map(files::read).transpose()?;
         Ok(texts)

@@ -8,9 +8,11 @@ mod child;
 mod files;
 mod launch;
 mod proxy;
+mod services;
 mod supervisor;
 mod vip;
 
 pub use child::{RoleError, role};
+pub use config::haproxy::condition::{Facts, holds};
 pub use launch::{Launch, LaunchError, Problem};
 pub use supervisor::{SuperviseError, check, supervise};

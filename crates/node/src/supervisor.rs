@@ -30,6 +30,7 @@ use sockets::{SocketError, Sockets};
 
 mod begin;
 mod children;
+mod dashboard;
 mod facts;
 mod lock;
 mod reload;
@@ -102,19 +103,21 @@ struct Supervisor {
     rescue: Option<Rescue>,
     buffer: Vec<u8>,
     ended: bool,
+    /// What told it to end.
+    ended_by: Option<i32>,
     _lock: Lock,
 }
 
-/// Runs a node until SIGTERM or SIGINT.
+/// Runs a node until SIGTERM or SIGINT; gives the signal that ended it.
 ///
 /// # Errors
 /// When it cannot start: the configuration, a port, a capability, a second instance. Nothing is left
 /// behind then.
-pub fn supervise(launch: &Launch) -> Result<(), SuperviseError> {
+pub fn supervise(launch: &Launch) -> Result<Option<i32>, SuperviseError> {
     let plan = launch.plan()?;
     tell::text(&plan.warnings);
     if launch.daemon && !begin::in_background(launch)? {
-        return Ok(());
+        return Ok(None);
     }
     let mut supervisor = Supervisor::begin(launch.clone(), plan)?;
     let outcome = supervisor.run();
@@ -122,7 +125,7 @@ pub fn supervise(launch: &Launch) -> Result<(), SuperviseError> {
         // The next start overwrites what stays.
         let _ = std::fs::remove_file(path);
     }
-    outcome
+    outcome.map(|()| supervisor.ended_by)
 }
 
 /// Checks everything that can be checked without starting; gives the warnings.
@@ -168,6 +171,9 @@ impl Supervisor {
     }
 
     fn signal(&mut self, signal: i32) {
+        if signal != SIGHUP {
+            self.ended_by = Some(signal);
+        }
         match signal {
             SIGHUP => self.reload(),
             SIGTERM | SIGINT => self.stop(STOP_DRAIN),

@@ -342,7 +342,11 @@ impl<'a> Driver<'a> {
             }
             // Not for this process, or known since the start.
             Order::Change(
-                Change::Servers(_) | Change::Choice(_) | Change::Vip(_) | Change::Process(_),
+                Change::Servers(_)
+                | Change::Choice(_)
+                | Change::Vip(_)
+                | Change::Process(_)
+                | Change::Dashboard(_),
             )
             | Order::Start(_)
             | Order::Activate

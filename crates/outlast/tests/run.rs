@@ -5,6 +5,8 @@
 mod lonely;
 
 use std::fs;
+use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::os::unix::fs::symlink;
 use std::process::Command;
 use sys::netlink::Netlink;
@@ -74,11 +76,84 @@ fn a_killed_agent_comes_back_and_nobody_else_notices() {
 }
 
 #[test]
+fn a_killed_dashboard_comes_back_and_nobody_else_notices() {
+    alone("a_killed_dashboard_comes_back_and_nobody_else_notices", || {
+        let mut node = Lonely::new();
+        node.start();
+        let others = [Role::Agent, Role::Proxy, Role::Vip];
+        let (before, others_before) =
+            (node.process(Role::Services), others.map(|role| node.process(role)));
+        until("the dashboard answers", dashboard_answers);
+        kill(before, "KILL");
+        // The socket is held: a browser waits for the next process instead of being refused.
+        until("the dashboard answers again", dashboard_answers);
+        assert_ne!(node.process(Role::Services), before);
+        assert_eq!(others.map(|role| node.process(role)), others_before);
+        assert!(node.serves(node.port) && has_vip());
+        let lost = node.events().into_iter().find(|event| event.what == "services-lost");
+        assert!(lost.is_some_and(|event| event.evidence.contains("signal 9")));
+    });
+}
+
+#[test]
+fn a_dead_agent_is_not_fatal_for_the_dashboard() {
+    alone("a_dead_agent_is_not_fatal_for_the_dashboard", || {
+        let mut node = Lonely::new();
+        node.start();
+        until("the dashboard answers", dashboard_answers);
+        let (services, agent) = (node.process(Role::Services), node.process(Role::Agent));
+        kill(agent, "STOP");
+        until("the dashboard answers without the agent", dashboard_answers);
+        kill(agent, "KILL");
+        until("there is a new agent", || node.process(Role::Agent) != agent);
+        assert!(dashboard_answers());
+        assert_eq!(node.process(Role::Services), services);
+    });
+}
+
+#[test]
+fn a_plain_user_may_ask_for_the_status() {
+    alone("a_plain_user_may_ask_for_the_status", || {
+        if sys::rights::is_contained() {
+            return lab::skip::note(
+                "outlast::a_plain_user_may_ask_for_the_status",
+                "there is no other user here to become",
+            );
+        }
+        let mut node = Lonely::new();
+        node.start();
+        node.status();
+        let mut command = Command::new("setpriv");
+        command.args(["--reuid=65534", "--regid=65534", "--clear-groups", OUTLAST, "status"]);
+        command.arg("--json").arg("--run-dir").arg(node.path("run"));
+        let output = command.output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        let status: api::Status = serde_json::from_slice(&output.stdout).expect(&said);
+        assert_eq!(status.dashboard, ["http://127.0.0.1:7412/"]);
+    });
+}
+
+/// The socket of the default, in the network of the test.
+fn dashboard_answers() -> bool {
+    let limit = std::time::Duration::from_secs(2);
+    let ask = || -> std::io::Result<String> {
+        let address = std::net::SocketAddr::from(([127, 0, 0, 1], 7412));
+        let mut stream = TcpStream::connect_timeout(&address, limit)?;
+        stream.set_read_timeout(Some(limit))?;
+        stream.write_all(b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer)?;
+        Ok(answer)
+    };
+    ask().is_ok_and(|answer| answer.starts_with("HTTP/1.1 200"))
+}
+
+#[test]
 fn a_killed_supervisor_takes_everything_along() {
     alone("a_killed_supervisor_takes_everything_along", || {
         let mut node = Lonely::new();
         node.start();
-        let roles = [Role::Proxy, Role::Spare, Role::Vip, Role::Agent];
+        let roles = [Role::Proxy, Role::Spare, Role::Vip, Role::Agent, Role::Services];
         let pids = roles.map(|role| node.process(role));
         node.signal("KILL");
         node.ended();
@@ -93,7 +168,7 @@ fn a_node_that_is_told_to_end_leaves_nothing_behind() {
     alone("a_node_that_is_told_to_end_leaves_nothing_behind", || {
         let mut node = Lonely::new();
         node.start();
-        let roles = [Role::Proxy, Role::Spare, Role::Vip, Role::Agent];
+        let roles = [Role::Proxy, Role::Spare, Role::Vip, Role::Agent, Role::Services];
         let pids = roles.map(|role| node.process(role));
         node.signal("TERM");
         assert_eq!(node.ended().code(), Some(0), "{}", node.log());
@@ -109,7 +184,9 @@ fn an_idle_node_is_small() {
     alone("an_idle_node_is_small", || {
         let mut node = Lonely::new();
         node.start();
-        for (role, megabytes) in [(Role::Vip, 8), (Role::Agent, 30), (Role::Proxy, 12)] {
+        for (role, megabytes) in
+            [(Role::Vip, 8), (Role::Agent, 30), (Role::Proxy, 12), (Role::Services, 25)]
+        {
             let used = own_memory(node.process(role));
             assert!(used < megabytes * MEGABYTE, "{role:?} uses {used} bytes");
         }

@@ -3,6 +3,7 @@
 use std::ffi::{CStr, CString};
 use std::io;
 use std::mem::MaybeUninit;
+use std::os::fd::BorrowedFd;
 use std::path::Path;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -122,6 +123,23 @@ pub fn has_capability(capability: Capability) -> bool {
     rustix::thread::capabilities(None).is_ok_and(|sets| sets.effective.contains(wanted))
 }
 
+/// The user on the other side of a connected unix socket, as the kernel attests.
+///
+/// # Errors
+/// When it is no such socket.
+pub fn peer(socket: BorrowedFd<'_>) -> io::Result<u32> {
+    Ok(rustix::net::sockopt::socket_peercred(socket)?.uid.as_raw())
+}
+
+/// Whether this is a user namespace: its root has the name, but not every number to change to.
+#[must_use]
+pub fn is_contained() -> bool {
+    std::fs::read_to_string("/proc/self/uid_map").is_ok_and(|map| {
+        let mut words = map.split_whitespace();
+        words.nth(2).is_none_or(|count| count != "4294967295")
+    })
+}
+
 /// Raises the limit of open descriptors as far as allowed, at most to `wanted`; returns what is in
 /// force now.
 ///
@@ -156,6 +174,8 @@ pub fn host_name() -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::os::fd::AsFd;
+
     use super::*;
 
     #[test]
@@ -164,6 +184,12 @@ mod tests {
         assert_eq!(group("root"), Some(0));
         assert_eq!(user("nobody-of-that-name"), None);
         assert_eq!(group("no group"), None);
+    }
+
+    #[test]
+    fn who_asks_over_a_unix_socket_is_known() {
+        let (one, _other) = std::os::unix::net::UnixStream::pair().unwrap();
+        assert_eq!(peer(one.as_fd()).unwrap(), rustix::process::geteuid().as_raw());
     }
 
     #[test]

@@ -29,8 +29,8 @@ const LAYERS: [Layer; 15] = [
     layer("remote", &["base"]),
     layer("api", &["base"]),
     layer("proxy", &["base", "config", "engine", "sys", "remote", "api"]),
-    layer("node", &["base", "config", "engine", "sys", "remote", "api", "proxy"]),
     layer("services", &["base", "config", "sys", "api"]),
+    layer("node", &["base", "config", "engine", "sys", "remote", "api", "proxy", "services"]),
     layer("cli", &["base", "config", "engine", "sys", "api"]),
     layer("sim", &["base", "config", "engine"]),
     layer("lab", &["base", "config", "sys", "remote", "api", "cli"]),
@@ -41,7 +41,7 @@ const LAYERS: [Layer; 15] = [
         // Tests of whole processes look at the kernel.
         tests_import: &["config", "sys"],
     },
-    layer("fuzz", &["base", "config", "engine", "sys", "remote", "api", "proxy", "node", "cli"]),
+    layer("fuzz", &["base", "config", "engine", "sys", "remote", "api", "proxy"]),
     layer("xtask", &[]),
 ];
 

@@ -27,7 +27,7 @@ pub(super) struct Process {
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Phase {
-    /// A vip process or agent.
+    /// A vip process, agent or dashboard.
     Running,
     /// A proxy that is being configured.
     Starting {
@@ -56,6 +56,7 @@ pub(super) enum Phase {
 pub enum Part {
     Vip,
     Agent,
+    Services,
     /// The proxy that serves, or is about to.
     Proxy,
     /// A proxy that waits.
@@ -67,7 +68,7 @@ pub enum Part {
 impl Process {
     pub(super) fn new(slot: u32, kind: Kind, generation: u64, warm: bool, now: Time) -> Self {
         let phase = match kind {
-            Kind::Vip | Kind::Agent => Phase::Running,
+            Kind::Vip | Kind::Agent | Kind::Services => Phase::Running,
             Kind::Proxy => Phase::Starting { until: now + READY_WITHIN, warm },
         };
         let (asked, ping_at, has_answered) = (None, now, false);
@@ -79,6 +80,7 @@ impl Process {
             (_, Phase::Draining { .. } | Phase::Ending { .. } | Phase::Killed) => Part::Ending,
             (Kind::Vip, _) => Part::Vip,
             (Kind::Agent, _) => Part::Agent,
+            (Kind::Services, _) => Part::Services,
             (Kind::Proxy, _) if self.is_primary() => Part::Proxy,
             (Kind::Proxy, _) => Part::Spare,
         }
@@ -96,7 +98,7 @@ impl Process {
         matches!(self.phase, Phase::Draining { .. } | Phase::Ending { .. } | Phase::Killed)
     }
 
-    /// Processes that hold clients or addresses must answer; the agent holds neither.
+    /// Processes that hold clients or addresses must answer; agent and dashboard hold neither.
     const fn is_asked(&self) -> bool {
         match self.phase {
             Phase::Serving { .. } | Phase::Warm => true,

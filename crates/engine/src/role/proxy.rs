@@ -3,8 +3,9 @@
 use base::Time;
 
 use super::{
-    ACTIVATE_WITHIN, Action, BROKEN_SPARE_PAUSE, Balancer, END_WITHIN, Kind, Loss, MAX_DRAINING,
-    Phase, Process, READY_WITHIN, Reload, Roles, SERVE_WITHIN, TRUSTED_AFTER, TWICE_WITHIN,
+    ACTIVATE_WITHIN, Action, BROKEN_SPARE_PAUSE, Balancer, Dashboard, END_WITHIN, Kind, Loss,
+    MAX_DRAINING, Phase, Process, READY_WITHIN, Reload, Roles, SERVE_WITHIN, TRUSTED_AFTER,
+    TWICE_WITHIN,
 };
 use crate::Buffer;
 
@@ -73,22 +74,15 @@ impl Roles {
         (!coming).then_some(false)
     }
 
-    pub(super) fn start_reload(
-        &mut self,
-        now: Time,
-        generation: u64,
-        vip: bool,
-        agent: bool,
-        out: &mut Buffer<Action>,
-    ) {
-        let (mut vip, mut agent) = (vip, agent);
+    pub(super) fn start_reload(&mut self, now: Time, mut reload: Reload, out: &mut Buffer<Action>) {
+        let generation = reload.generation;
         if let Some(former) = self.reload.take() {
-            (vip, agent) = (vip || former.vip, agent || former.agent);
+            reload.vip |= former.vip;
+            reload.agent |= former.agent;
             self.kill(former.slot, now, out);
             let (generation, loss) = (former.generation, Loss::Superseded);
             out.push(Action::ReloadFailed { generation, loss });
         }
-        let mut reload = Reload { generation, slot: 0, vip, agent };
         if !self.config.proxy {
             self.replace_generation(now, reload, out);
             return;
@@ -109,6 +103,11 @@ impl Roles {
     /// The new configuration serves: everything older goes.
     fn replace_generation(&mut self, now: Time, reload: Reload, out: &mut Buffer<Action>) {
         self.generation = reload.generation;
+        match reload.dashboard {
+            Dashboard::Same => {}
+            Dashboard::New => self.config.services = true,
+            Dashboard::None => self.config.services = false,
+        }
         out.push(Action::Reloaded { generation: reload.generation });
         let until = now + self.config.drain_limit;
         for process in &mut self.processes {
@@ -126,12 +125,16 @@ impl Roles {
                 (Kind::Agent, Phase::Running) if reload.agent => {
                     (Phase::Ending { until: now + END_WITHIN }, Action::Retire { slot })
                 }
-                (Kind::Proxy | Kind::Vip | Kind::Agent, _) => continue,
+                (Kind::Services, Phase::Running) if reload.dashboard != Dashboard::Same => {
+                    (Phase::Ending { until: now + END_WITHIN }, Action::Retire { slot })
+                }
+                (Kind::Proxy | Kind::Vip | Kind::Agent | Kind::Services, _) => continue,
             };
             process.enter(phase, now);
             out.push(order);
         }
         self.restart_mut(Kind::Proxy).at_once(now);
+        self.restart_mut(Kind::Services).at_once(now);
         let draining = |p: &&Process| matches!(p.phase, Phase::Draining { .. });
         if self.processes.iter().filter(draining).count() > MAX_DRAINING
             && let Some(oldest) = self.processes.iter().find(draining).map(|p| p.slot)

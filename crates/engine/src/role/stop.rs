@@ -1,4 +1,5 @@
-//! The end in order: addresses go before the sessions, the agent that tells of it goes last.
+//! The end in order: addresses go before the sessions, the agent that tells of it and the dashboard
+//! that shows it go last.
 
 use std::time::Duration;
 
@@ -40,7 +41,8 @@ impl Roles {
     pub(super) fn wind_down(&mut self, now: Time, out: &mut Buffer<Action>) {
         let Some(stop) = self.stop else { return };
         let left = |kind: Kind| self.processes.iter().any(|process| process.kind == kind);
-        let (vip, proxy, agent) = (left(Kind::Vip), left(Kind::Proxy), left(Kind::Agent));
+        let (vip, proxy) = (left(Kind::Vip), left(Kind::Proxy));
+        let last = left(Kind::Agent) || left(Kind::Services);
         if vip {
             return;
         }
@@ -51,8 +53,9 @@ impl Roles {
                     out.push(Action::Drain { slot: process.slot });
                 }
             }
-        } else if agent {
+        } else if last {
             self.end(now, Kind::Agent, out);
+            self.end(now, Kind::Services, out);
         } else if !stop.done {
             self.stop = Some(Stop { done: true, ..stop });
             out.push(Action::Done);

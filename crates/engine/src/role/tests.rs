@@ -4,6 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 
+mod dashboard;
 mod end;
 mod reload;
 
@@ -12,6 +13,7 @@ fn config() -> Config {
         proxy: true,
         vip: true,
         agent: true,
+        services: false,
         spare: true,
         drain_limit: Config::DRAIN_LIMIT,
         generation: 1,
@@ -23,10 +25,15 @@ const fn proxy_only() -> Config {
         proxy: true,
         vip: false,
         agent: false,
+        services: false,
         spare: true,
         drain_limit: Config::DRAIN_LIMIT,
         generation: 1,
     }
+}
+
+const fn reload(generation: u64, vip: bool, agent: bool) -> Input {
+    Input::Reload { generation, vip, agent, dashboard: Dashboard::Same }
 }
 
 fn at(millis: u64) -> Time {
@@ -404,7 +411,7 @@ proptest! {
                 Event::Freeze(n) => story.frozen.extend(nth(n)),
                 Event::Reload(vip, agent) => {
                     generation += 1;
-                    story.give(Input::Reload { generation, vip, agent });
+                    story.give(reload(generation, vip, agent));
                 }
                 Event::Say(what, n) => {
                     let Some(slot) = nth(n) else { continue };

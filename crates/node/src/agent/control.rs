@@ -1,7 +1,11 @@
-//! The control socket: answers `outlast status` and `outlast events`.
+//! The control socket: answers questions of the operator's tool and of the dashboard.
+//!
+//! Every local user may ask, as the dashboard on loopback answers every local user. What changes
+//! something is for root alone, by the credentials that the kernel attests ([`may`]); there is no
+//! such question yet.
 
 use std::io::{self, BufRead, BufReader, Write};
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
 use std::sync::Arc;
@@ -36,7 +40,7 @@ pub(crate) struct Answers {
 pub(crate) fn serve(run_dir: &Path, answers: Answers) -> io::Result<()> {
     let answers = Arc::new(answers);
     let clients = Arc::new(AtomicUsize::new(0));
-    let socket: OwnedFd = sys::socket::listen_unix(&run_dir.join(SOCKET), Some(0o600))?;
+    let socket: OwnedFd = sys::socket::listen_unix(&run_dir.join(SOCKET), Some(0o666))?;
     let listener = UnixListener::from(socket);
     listener.set_nonblocking(false)?;
     std::thread::Builder::new().name("control".to_owned()).spawn(move || {
@@ -69,7 +73,13 @@ fn answer(mut client: UnixStream, answers: &Answers, room: bool) -> io::Result<(
     let mut line = vec![];
     let mut reader = BufReader::new(io::Read::take(client.try_clone()?, MAX_ASK));
     reader.read_until(b'\n', &mut line)?;
-    match api::decode::<Ask>(&line) {
+    let ask = api::decode::<Ask>(&line);
+    if let Ok(ask) = &ask
+        && !may(sys::rights::peer(client.as_fd()).ok(), ask)
+    {
+        return say(&mut client, &Answer::Refused("only root may change something".to_owned()));
+    }
+    match ask {
         Ok(Ask::Status) => say(&mut client, &Answer::Status(Box::new((answers.status)()))),
         Ok(Ask::Events { after, follow }) => events(&mut client, answers, after, follow),
         Ok(Ask::Timeline { .. } | Ask::Why { .. }) => {
@@ -77,6 +87,15 @@ fn answer(mut client: UnixStream, answers: &Answers, room: bool) -> io::Result<(
         }
         Err(error) => say(&mut client, &Answer::Refused(base::Chain(&error).to_string())),
     }
+}
+
+/// Who may ask what: everybody what something is, root alone what changes something. A question that
+/// is added has to be put on one of the two sides here.
+const fn may(asker: Option<u32>, ask: &Ask) -> bool {
+    let changes = match ask {
+        Ask::Status | Ask::Events { .. } | Ask::Timeline { .. } | Ask::Why { .. } => false,
+    };
+    !changes || matches!(asker, Some(0))
 }
 
 fn events(

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use api::{
-    BalancerState, Change, Choice, Mode, NodeLine, ProcessState, ProxyLine, Report, Role,
-    ServerState, Status, VipLine, VipState,
+    BalancerState, Change, Choice, DashboardState, Mode, NodeLine, ProcessState, ProxyLine, Report,
+    Role, ServerState, Status, VipLine, VipState,
 };
 
 /// Latest word of each process on each thing.
@@ -28,6 +28,7 @@ pub(crate) struct Picture {
     servers: Vec<ServerState>,
     positions: BTreeMap<(String, String), usize>,
     choices: BTreeMap<String, Choice>,
+    dashboard: DashboardState,
 }
 
 impl Picture {
@@ -48,6 +49,7 @@ impl Picture {
             servers: vec![],
             positions: BTreeMap::new(),
             choices: BTreeMap::new(),
+            dashboard: DashboardState::default(),
         }
     }
 
@@ -64,6 +66,7 @@ impl Picture {
             Change::Process(process) => {
                 self.processes.insert(process.role, process);
             }
+            Change::Dashboard(dashboard) => self.dashboard = dashboard,
             // What this agent itself decided.
             Change::Node(_) => {}
         }
@@ -136,14 +139,14 @@ impl Picture {
             cluster: self.cluster.clone(),
             mode: self.mode,
             generation: self.generation,
-            limits: self.limits.clone(),
+            limits: self.limits.iter().chain(&self.dashboard.limit).cloned().collect(),
             processes: self.processes.values().cloned().collect(),
             networks: self.networks.clone(),
             nodes,
             vips,
             balancer: self.balancer,
             proxies: self.proxies.clone(),
-            dashboard: vec![],
+            dashboard: self.dashboard.urls.clone(),
             servers: self.servers.clone(),
             choices: self.choices.values().cloned().collect(),
         }

@@ -11,11 +11,13 @@ use sys::poll::{Interest, Poller};
 use sys::signal::{SIGHUP, SIGINT, SIGTERM, SIGUSR1, Signals};
 
 use super::children::Child;
+use super::dashboard::Dashboard;
 use super::facts::Facts;
 use super::lock::{self, Lock};
 use super::sockets::Sockets;
 use super::{CHANNEL, PIDFD, SIGNALS, Slot, SuperviseError, Supervisor, tell, token};
 use crate::launch::{Launch, Plan};
+use crate::services::STATS;
 use crate::vip::rescue::Rescue;
 
 /// Tells the process in the background that its parent waits for a word.
@@ -88,7 +90,7 @@ impl Supervisor {
             Signals::new(&[SIGTERM, SIGINT, SIGHUP, SIGUSR1]).map_err(SuperviseError::Poll)?;
         raise_limits(&plan);
         let shared = launch.mode == Mode::Strict;
-        let sockets = bind(&plan, &Sockets::none(shared))?;
+        let sockets = bind(&plan, launch.mode, &Sockets::none(shared))?;
         let rescue = open_rescue(&plan)?;
         if !launch.daemon {
             write_pid_file(&launch, std::process::id().cast_signed())?;
@@ -99,13 +101,14 @@ impl Supervisor {
             proxy: plan.haproxy.is_some(),
             vip: !plan.vips.is_empty(),
             agent: true,
+            services: !sockets.dashboard.is_empty(),
             spare: !launch.breaks.contains(&api::Break::Spare),
             drain_limit: Config::DRAIN_LIMIT,
             generation: 1,
         };
         say_bound();
         let roles = Roles::new(config, sys::clock::now());
-        Ok(Self {
+        let mut supervisor = Self {
             launch,
             plan,
             sockets,
@@ -124,8 +127,11 @@ impl Supervisor {
             rescue,
             buffer: vec![0; api::MAX_MESSAGE],
             ended: false,
+            ended_by: None,
             _lock: lock,
-        })
+        };
+        supervisor.tell_dashboard();
+        Ok(supervisor)
     }
 
     pub(super) fn spawn(&mut self, slot: Slot, kind: Kind, generation: u64, warm: bool) {
@@ -152,6 +158,7 @@ impl Supervisor {
         let role = match kind {
             Kind::Vip => Role::Vip,
             Kind::Agent => Role::Agent,
+            Kind::Services => Role::Services,
             Kind::Proxy if warm => Role::Spare,
             Kind::Proxy => Role::Proxy,
         };
@@ -165,8 +172,11 @@ impl Supervisor {
             _ => (&self.plan, &self.sockets),
         };
         let mut child = Child::spawn(kind, generation)?;
-        let (files, texts) = plan.texts.descriptors()?;
-        let listens = kind == Kind::Proxy;
+        let (files, texts) = match kind {
+            Kind::Services => plan.texts.for_dashboard().descriptors()?,
+            Kind::Vip | Kind::Agent | Kind::Proxy => plan.texts.descriptors()?,
+        };
+        let listening = sockets.of(kind);
         let adopt = if kind == Kind::Vip { self.adopt.clone() } else { vec![] };
         let start = Order::Start(Box::new(Start {
             mode: self.launch.mode,
@@ -176,16 +186,14 @@ impl Supervisor {
             state_dir: plan.state_dir.display().to_string(),
             breaks: self.launch.breaks.clone(),
             files,
-            sockets: if listens { sockets.names() } else { vec![] },
+            sockets: listening.iter().map(|(name, _)| name.clone()).collect(),
             adopt,
             servers: vec![],
             choices: vec![],
             nodes: vec![],
         }));
         let mut fds: Vec<BorrowedFd<'_>> = texts.iter().map(AsFd::as_fd).collect();
-        if listens {
-            fds.extend(sockets.descriptors());
-        }
+        fds.extend(listening.iter().map(|(_, socket)| socket.as_fd()));
         child.order(&start, &fds)?;
         self.poller.add(child.channel(), token(slot, CHANNEL), Interest::READ)?;
         self.poller.add(child.process.pidfd(), token(slot, PIDFD), Interest::READ)?;
@@ -208,15 +216,22 @@ impl Supervisor {
             Kind::Vip => {
                 self.order(slot, &Order::Change(api::Change::Balancer(self.facts.balancer)));
             }
+            // It asks for what it wants to know.
+            Kind::Services => {}
         }
     }
 }
 
-pub(super) fn bind(plan: &Plan, before: &Sockets) -> Result<Sockets, SuperviseError> {
-    match &plan.haproxy {
-        Some(haproxy) => Ok(Sockets::bind(haproxy, before)?),
-        None => Ok(Sockets::default()),
-    }
+pub(super) fn bind(plan: &Plan, mode: Mode, before: &Sockets) -> Result<Sockets, SuperviseError> {
+    let numbers = plan.run_dir.join(STATS);
+    let numbers = (mode == Mode::Adaptive).then_some(numbers.as_path());
+    let mut sockets = match &plan.haproxy {
+        Some(haproxy) => Sockets::bind(haproxy, numbers, before)?,
+        None => Sockets::default(),
+    };
+    let (wanted, is_asked_for) = &plan.dashboard;
+    sockets.dashboard = Dashboard::bind(wanted, *is_asked_for, &before.dashboard)?;
+    Ok(sockets)
 }
 
 pub(super) fn open_rescue(plan: &Plan) -> Result<Option<Rescue>, SuperviseError> {

@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use api::{
-    BalancerState, Change, Choice, NodeState, Order, ProcessState, Report, Role, ServerState,
-    VipState,
+    BalancerState, Change, Choice, DashboardState, NodeState, Order, ProcessState, Report, Role,
+    ServerState, VipState,
 };
 use config::haproxy::Haproxy;
 
@@ -23,6 +23,7 @@ pub(crate) struct Facts {
     vips: BTreeMap<u16, VipState>,
     processes: BTreeMap<Role, ProcessState>,
     pub(crate) balancer: BalancerState,
+    dashboard: Option<DashboardState>,
     /// What an agent that is not there yet has to hear.
     unheard: VecDeque<Order>,
 }
@@ -37,6 +38,7 @@ impl Default for Facts {
             vips: BTreeMap::new(),
             processes: BTreeMap::new(),
             balancer: BalancerState::Replacing,
+            dashboard: None,
             unheard: VecDeque::new(),
         }
     }
@@ -59,6 +61,7 @@ impl Facts {
             Change::Process(state) => {
                 self.processes.insert(state.role, state.clone());
             }
+            Change::Dashboard(state) => self.dashboard = Some(state.clone()),
         }
     }
 
@@ -118,6 +121,7 @@ impl Facts {
             .chain(self.nodes.values().cloned().map(Change::Node))
             .chain(self.processes.values().cloned().map(Change::Process))
             .chain([Change::Balancer(self.balancer)])
+            .chain(self.dashboard.clone().map(Change::Dashboard))
             .map(Order::Change)
             .collect();
         orders.extend(self.unheard.drain(..));

@@ -2,8 +2,9 @@
 
 use api::Event;
 use base::Chain;
+use config::cluster::Cluster;
 use config::vip::Vip;
-use engine::role::{Input, Loss};
+use engine::role::{Dashboard, Input, Loss};
 
 use super::{Supervisor, begin, tell};
 use crate::launch::Plan;
@@ -11,11 +12,9 @@ use crate::supervisor::sockets::Sockets;
 
 impl Supervisor {
     pub(super) fn reload(&mut self) {
-        let tried = self
-            .launch
-            .plan()
-            .map_err(super::SuperviseError::from)
-            .and_then(|plan| begin::bind(&plan, &self.sockets).map(|sockets| (plan, sockets)));
+        let tried = self.launch.plan().map_err(super::SuperviseError::from).and_then(|plan| {
+            begin::bind(&plan, self.launch.mode, &self.sockets).map(|sockets| (plan, sockets))
+        });
         match tried {
             Ok((plan, sockets)) => match self.needs_restart(&plan) {
                 None => self.take_over(plan, sockets),
@@ -78,12 +77,19 @@ impl Supervisor {
     fn take_over(&mut self, plan: Plan, sockets: Sockets) {
         tell::text(&plan.warnings);
         let generation = self.generation + 1;
-        let cluster =
-            plan.cluster != self.plan.cluster || plan.texts.secret != self.plan.texts.secret;
+        let cluster = !is_same_but_dashboard(plan.cluster.as_ref(), self.plan.cluster.as_ref())
+            || plan.texts.secret != self.plan.texts.secret;
+        let same = sockets.dashboard.is_same(&self.sockets.dashboard)
+            && plan.texts.token == self.plan.texts.token;
+        let dashboard = match (sockets.dashboard.is_empty(), same) {
+            (true, _) => Dashboard::None,
+            (false, true) => Dashboard::Same,
+            (false, false) => Dashboard::New,
+        };
         let vip = cluster || plan.vips != self.plan.vips;
         self.next = Some((plan, sockets));
         // The agent knows names of every file; a new one costs 10 ms of beats.
-        self.step(Input::Reload { generation, vip, agent: true });
+        self.step(Input::Reload { generation, vip, agent: true, dashboard });
     }
 
     /// The new proxy serves (or there is none to wait for).
@@ -97,6 +103,7 @@ impl Supervisor {
         self.plan = plan;
         self.sockets = sockets;
         self.generation = generation;
+        self.tell_dashboard();
         self.event(Event {
             what: "reloaded".to_owned(),
             object: format!("node/{}", self.plan.node),
@@ -128,5 +135,17 @@ impl Supervisor {
             not_done: format!("configuration {generation} was not applied"),
             ..Event::default()
         });
+    }
+}
+
+/// Another dashboard is no reason to touch addresses.
+fn is_same_but_dashboard(one: Option<&Cluster>, other: Option<&Cluster>) -> bool {
+    match (one, other) {
+        (Some(one), Some(other)) => {
+            let dashboard = other.dashboard.clone();
+            Cluster { dashboard, ..one.clone() } == *other
+        }
+        (None, None) => true,
+        (Some(_), None) | (None, Some(_)) => false,
     }
 }

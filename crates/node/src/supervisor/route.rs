@@ -48,10 +48,11 @@ impl Supervisor {
         if let Order::Change(Change::Node(_)) = &order {
             self.order_all(Kind::Vip, &order);
         }
+        let listens = |kind| matches!(kind, Kind::Proxy | Kind::Agent);
         let others: Vec<Slot> = self
             .children
             .iter()
-            .filter(|(slot, child)| **slot != from && child.kind != Kind::Vip)
+            .filter(|(slot, child)| **slot != from && listens(child.kind))
             .map(|(slot, _)| *slot)
             .collect();
         for slot in others {
@@ -123,6 +124,7 @@ impl Supervisor {
             Kind::Proxy => "no spare is there yet: the address goes if nothing serves in 100 ms",
             Kind::Vip => "addresses go to the successor, a new process stands as backup",
             Kind::Agent => "start another; addresses and balancer do not need it",
+            Kind::Services => "start another; it only shows what others know",
         };
         self.event(Event {
             what: format!("{name}-lost"),
@@ -137,6 +139,7 @@ impl Supervisor {
         match kind {
             Kind::Vip => Role::Vip,
             Kind::Agent => Role::Agent,
+            Kind::Services => Role::Services,
             Kind::Proxy if self.active() == Some(slot) => Role::Proxy,
             Kind::Proxy => Role::Spare,
         }
@@ -149,7 +152,7 @@ impl Supervisor {
         for (slot, child) in &self.children {
             present.push((self.role(*slot, child.kind), child.process.pid(), child.generation));
         }
-        for role in [Role::Supervisor, Role::Vip, Role::Agent, Role::Proxy, Role::Spare] {
+        for role in ROLES {
             let found = present.iter().find(|(present, ..)| *present == role);
             let before = self.facts.process(role).cloned();
             let state = match (found, &before) {
@@ -171,6 +174,10 @@ impl Supervisor {
         }
     }
 }
+
+/// In the order in which `status` shows them.
+const ROLES: [Role; 6] =
+    [Role::Supervisor, Role::Vip, Role::Agent, Role::Proxy, Role::Spare, Role::Services];
 
 const fn role_word(role: Role) -> &'static str {
     match role {

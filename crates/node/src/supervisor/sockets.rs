@@ -2,11 +2,17 @@
 
 use std::collections::HashMap;
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
+use std::path::Path;
 use std::sync::Arc;
 
 use api::SocketName;
 use config::haproxy::{BindAddress, Haproxy, ProxyKind, StatsSocket};
+use engine::role::Kind;
+
+use super::dashboard::Dashboard;
+use crate::services::USER;
 
 /// Connections that may wait in the kernel for a proxy that is being replaced. The kernel cuts it to
 /// `net.core.somaxconn` (4096).
@@ -21,6 +27,7 @@ pub(crate) struct Sockets {
     shared: bool,
     listed: Vec<(SocketName, Arc<OwnedFd>)>,
     by_address: HashMap<(BindAddress, Option<String>), Arc<OwnedFd>>,
+    pub(crate) dashboard: Dashboard,
 }
 
 /// Why a configuration's sockets cannot be had.
@@ -41,6 +48,13 @@ pub enum SocketError {
         #[source]
         source: io::Error,
     },
+    #[error("cannot show the dashboard on {address}{hint}")]
+    Dashboard {
+        address: SocketAddr,
+        hint: &'static str,
+        #[source]
+        source: io::Error,
+    },
     #[error("{0} listening addresses; more than {MAX_SOCKETS} are not handed over yet")]
     Many(usize),
 }
@@ -51,8 +65,13 @@ impl Sockets {
         Self { shared, ..Self::default() }
     }
 
-    /// Binds what `before` does not hold already; nothing is closed if something fails.
-    pub(crate) fn bind(config: &Haproxy, before: &Self) -> Result<Self, SocketError> {
+    /// Binds what `before` does not hold already; nothing is closed if something fails. `numbers`:
+    /// where the dashboard asks the proxy.
+    pub(crate) fn bind(
+        config: &Haproxy,
+        numbers: Option<&Path>,
+        before: &Self,
+    ) -> Result<Self, SocketError> {
         let mut sockets = Self { shared: before.shared, ..Self::default() };
         for proxy in config.proxies.iter().filter(|proxy| !proxy.disabled) {
             if proxy.kind == ProxyKind::Backend {
@@ -84,10 +103,38 @@ impl Sockets {
             })?;
             sockets.add(SocketName::Stats { index }, stats.address.clone(), None, socket);
         }
+        if let Some(path) = numbers {
+            sockets.add_numbers(path, config.global.stats_sockets.len(), before)?;
+        }
         if sockets.listed.len() > MAX_SOCKETS {
             return Err(SocketError::Many(sockets.listed.len()));
         }
         Ok(sockets)
+    }
+
+    /// Beyond those of the file, so it may only ask; whoever is root or the dashboard may.
+    fn add_numbers(&mut self, path: &Path, index: usize, before: &Self) -> Result<(), SocketError> {
+        let address = BindAddress::Unix(path.to_owned());
+        let key = (address.clone(), None);
+        if self.by_address.contains_key(&key) {
+            return Ok(());
+        }
+        let made = match before.by_address.get(&key) {
+            Some(held) => Ok(Arc::clone(held)),
+            None => sys::socket::listen_unix(path, Some(0o600)).map(Arc::new),
+        };
+        let socket = made.map_err(|source| SocketError::Stats {
+            address: shown(&address),
+            hint: hint(&source),
+            source,
+        })?;
+        if let Some((user, _)) = sys::rights::user(USER) {
+            // Fails where this process is no root: then the dashboard is the same user.
+            let _ = std::os::unix::fs::chown(path, Some(user), None);
+        }
+        let index = u16::try_from(index).unwrap_or(u16::MAX);
+        self.add(SocketName::Stats { index }, address, None, socket);
+        Ok(())
     }
 
     fn add(
@@ -146,12 +193,13 @@ impl Sockets {
         Ok(Arc::new(socket))
     }
 
-    pub(crate) fn names(&self) -> Vec<SocketName> {
-        self.listed.iter().map(|(name, _)| name.clone()).collect()
-    }
-
-    pub(crate) fn descriptors(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
-        self.listed.iter().map(|(_, socket)| socket.as_fd())
+    /// What a process of this kind listens on.
+    pub(crate) fn of(&self, kind: Kind) -> &[(SocketName, Arc<OwnedFd>)] {
+        match kind {
+            Kind::Proxy => &self.listed,
+            Kind::Services => self.dashboard.sockets(),
+            Kind::Vip | Kind::Agent => &[],
+        }
     }
 }
 
@@ -167,7 +215,7 @@ fn shown(address: &BindAddress) -> String {
     }
 }
 
-fn hint(error: &io::Error) -> &'static str {
+pub(super) fn hint(error: &io::Error) -> &'static str {
     #[expect(clippy::wildcard_enum_match_arm, reason = "std's kinds are many and may grow")]
     match error.kind() {
         io::ErrorKind::AddrInUse => ": another program listens there (`ss -ltnp` says which)",

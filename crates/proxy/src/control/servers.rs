@@ -58,7 +58,10 @@ impl Control {
             }
             Change::Choice(choice) => self.told(&choice),
             Change::Vip(state) => self.vip_changed(&state),
-            Change::Servers(_) | Change::Balancer(_) | Change::Process(_) => {}
+            Change::Servers(_)
+            | Change::Balancer(_)
+            | Change::Process(_)
+            | Change::Dashboard(_) => {}
         }
     }
 

@@ -51,7 +51,7 @@ fn a_stuck_vip_process_does_not_stop_the_end() {
 #[test]
 fn sessions_of_an_old_generation_get_no_longer_than_the_others() {
     let mut story = Story::running(proxy_only());
-    story.give(Input::Reload { generation: 2, vip: false, agent: false });
+    story.give(reload(2, false, false));
     story.serve(3);
     story.give(Input::Exited { slot: 2 });
     story.give(Input::Stop { drain: Duration::from_secs(5) });

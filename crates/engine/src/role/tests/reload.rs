@@ -5,7 +5,7 @@ use super::*;
 #[test]
 fn a_good_configuration_takes_over_through_its_own_spare() {
     let mut story = Story::running(config());
-    story.give(Input::Reload { generation: 2, vip: true, agent: true });
+    story.give(reload(2, true, true));
     story.pass(30);
     story.give(Input::Ready { slot: 5 });
     story.pass(3);
@@ -35,7 +35,7 @@ fn a_good_configuration_takes_over_through_its_own_spare() {
 #[test]
 fn a_configuration_that_is_not_ready_in_5_s_leaves_the_old_one_in_force() {
     let mut story = Story::running(proxy_only());
-    story.give(Input::Reload { generation: 2, vip: false, agent: false });
+    story.give(reload(2, false, false));
     story.pass(6000);
     story.give(Input::Exited { slot: 3 });
     story.pass(100);
@@ -51,7 +51,7 @@ fn a_configuration_that_is_not_ready_in_5_s_leaves_the_old_one_in_force() {
 #[test]
 fn a_configuration_whose_proxy_exits_leaves_the_old_one_in_force() {
     let mut story = Story::running(proxy_only());
-    story.give(Input::Reload { generation: 2, vip: false, agent: false });
+    story.give(reload(2, false, false));
     story.give(Input::Exited { slot: 3 });
     story.pass(10_000);
     story.check(expect_test::expect![[r#"
@@ -64,8 +64,8 @@ fn a_configuration_whose_proxy_exits_leaves_the_old_one_in_force() {
 #[test]
 fn a_newer_configuration_replaces_one_on_its_way() {
     let mut story = Story::running(config());
-    story.give(Input::Reload { generation: 2, vip: true, agent: false });
-    story.give(Input::Reload { generation: 3, vip: false, agent: false });
+    story.give(reload(2, true, false));
+    story.give(reload(3, false, false));
     story.give(Input::Ready { slot: 5 });
     story.serve(6);
     story.check(expect_test::expect![[r#"
@@ -85,7 +85,7 @@ fn a_newer_configuration_replaces_one_on_its_way() {
 #[test]
 fn a_proxy_that_dies_during_a_reload_is_replaced_by_the_old_spare() {
     let mut story = Story::running(proxy_only());
-    story.give(Input::Reload { generation: 2, vip: false, agent: false });
+    story.give(reload(2, false, false));
     story.pass(10);
     story.give(Input::Exited { slot: 1 });
     story.give(Input::Serving { slot: 2 });
@@ -108,7 +108,7 @@ fn a_proxy_that_dies_during_a_reload_is_replaced_by_the_old_spare() {
 fn reloads_in_a_loop_do_not_fill_the_machine() {
     let mut story = Story::running(proxy_only());
     for generation in 2..30 {
-        story.give(Input::Reload { generation, vip: false, agent: false });
+        story.give(reload(generation, false, false));
         let slot = story.roles.next_slot - 1;
         story.serve(slot);
         story.pass(20);
@@ -131,7 +131,7 @@ fn without_a_proxy_a_configuration_is_in_force_at_once() {
     let mut story = Story::new(Config { proxy: false, ..config() });
     story.pass(100);
     story.said.clear();
-    story.give(Input::Reload { generation: 2, vip: true, agent: false });
+    story.give(reload(2, true, false));
     story.pass(2500);
     story.give(Input::Exited { slot: 1 });
     story.check(expect_test::expect![[r#"
@@ -145,7 +145,7 @@ fn without_a_proxy_a_configuration_is_in_force_at_once() {
 #[test]
 fn while_a_new_configuration_comes_nobody_is_started_for_the_old_one() {
     let mut story = Story::running(proxy_only());
-    story.give(Input::Reload { generation: 2, vip: false, agent: false });
+    story.give(reload(2, false, false));
     story.give(Input::Exited { slot: 2 });
     story.give(Input::Exited { slot: 1 });
     story.pass(50);
@@ -165,7 +165,7 @@ fn while_a_new_configuration_comes_nobody_is_started_for_the_old_one() {
 #[test]
 fn if_the_new_configuration_fails_too_the_old_one_is_started_again() {
     let mut story = Story::running(proxy_only());
-    story.give(Input::Reload { generation: 2, vip: false, agent: false });
+    story.give(reload(2, false, false));
     story.give(Input::Exited { slot: 2 });
     story.give(Input::Exited { slot: 1 });
     story.give(Input::Exited { slot: 3 });
@@ -190,7 +190,7 @@ fn a_good_configuration_ends_the_pause_of_a_bad_one() {
     }
     story.said.clear();
     story.give(Input::Exited { slot: 9 });
-    story.give(Input::Reload { generation: 2, vip: false, agent: false });
+    story.give(reload(2, false, false));
     story.serve(10);
     story.check(expect_test::expect![[r#"
         24900 lost Proxy 9: Exited

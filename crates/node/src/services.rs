@@ -1,0 +1,61 @@
+//! The dashboard's process: gives its rights up, then serves.
+
+use std::io;
+use std::net::TcpListener;
+use std::os::fd::OwnedFd;
+use std::path::Path;
+
+use api::Start;
+use sys::channel::Channel;
+
+use crate::agent::CONTROL;
+use crate::files::Texts;
+
+/// Who the process is from then on, and who may ask the proxy for its numbers.
+pub(crate) const USER: &str = "nobody";
+/// Where the proxy tells its numbers, in the run folder.
+pub(crate) const STATS: &str = "stats.sock";
+/// Connections of browsers and scrapers, each of which may ask agent and proxy.
+const DESCRIPTORS: u64 = 1024;
+
+/// Why there is no dashboard.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ServicesError {
+    #[error("cannot become the user {USER}")]
+    Rights(#[source] io::Error),
+    #[error(transparent)]
+    Services(#[from] ::services::ServiceError),
+}
+
+pub(crate) fn run(
+    channel: Channel,
+    start: Start,
+    texts: Texts,
+    sockets: Vec<OwnedFd>,
+) -> Result<(), ServicesError> {
+    // What cannot be raised is a limit on the number of browsers, no fault.
+    let _ = sys::rights::raise_open_files(DESCRIPTORS);
+    drop_rights()?;
+    let run_dir = Path::new(&start.run_dir);
+    let setup = ::services::Setup {
+        node: start.node,
+        control: run_dir.join(CONTROL),
+        stats: run_dir.join(STATS),
+        listeners: sockets.into_iter().map(TcpListener::from).collect(),
+        token: texts.token,
+        generation: start.generation,
+    };
+    Ok(::services::run(setup, channel)?)
+}
+
+/// Root of a user namespace has often nobody else to become: it stays, and is no root outside.
+fn drop_rights() -> Result<(), ServicesError> {
+    if !sys::rights::is_root() {
+        return Ok(());
+    }
+    let Some((uid, gid)) = sys::rights::user(USER) else { return Ok(()) };
+    match sys::rights::drop_to(uid, gid) {
+        Err(_) if sys::rights::is_contained() => Ok(()),
+        outcome => outcome.map_err(ServicesError::Rights),
+    }
+}
