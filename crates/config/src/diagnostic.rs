@@ -36,6 +36,18 @@ pub struct Diagnostic {
     pub help: Option<String>,
     /// Stable name for `--json` and for lint rules, e.g. `unknown-keyword`, `check-socket`.
     pub code: &'static str,
+    /// A change that is surely meant, so that a machine may make it.
+    pub fix: Option<Box<Fix>>,
+}
+
+/// Text in place of other text.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Fix {
+    /// Position in the list of files given, behind them of check scripts; none: the finding's file.
+    pub file: Option<usize>,
+    /// What goes; empty where something is only put in.
+    pub span: Span,
+    pub text: String,
 }
 
 /// The code of a keyword that the peer knows and we do not run yet.
@@ -45,7 +57,15 @@ impl Diagnostic {
     /// A mistake; the parser that reports it fills in the file.
     #[must_use]
     pub fn error(span: Span, code: &'static str, message: impl Into<String>) -> Self {
-        Self { severity: Severity::Error, file: 0, span, message: message.into(), help: None, code }
+        Self {
+            severity: Severity::Error,
+            file: 0,
+            span,
+            message: message.into(),
+            help: None,
+            code,
+            fix: None,
+        }
     }
 
     #[must_use]
@@ -67,6 +87,34 @@ impl Diagnostic {
     #[must_use]
     pub fn help(mut self, help: impl Into<String>) -> Self {
         self.help = Some(help.into());
+        self
+    }
+
+    #[must_use]
+    pub(crate) fn help_if_none(self, help: impl FnOnce() -> String) -> Self {
+        if self.help.is_some() { self } else { self.help(help()) }
+    }
+
+    /// `text` in place of `span`, in the same file, is surely meant.
+    #[must_use]
+    pub fn fix(mut self, span: Span, text: impl Into<String>) -> Self {
+        self.fix = Some(Box::new(Fix { file: None, span, text: text.into() }));
+        self
+    }
+
+    /// `text` in place of the place of this finding is surely meant.
+    #[must_use]
+    pub fn fix_here(self, text: impl Into<String>) -> Self {
+        let span = self.span;
+        self.fix(span, text)
+    }
+
+    /// The change is in another file than the finding.
+    #[must_use]
+    pub fn fix_in(mut self, file: usize) -> Self {
+        if let Some(fix) = &mut self.fix {
+            fix.file = Some(file);
+        }
         self
     }
 

@@ -21,9 +21,10 @@ use crate::{Diagnostic, Source};
 mod address;
 mod bind;
 mod checks;
+pub mod condition;
 mod fetches;
 mod global;
-
+mod inherit;
 mod later;
 mod lines;
 mod log;

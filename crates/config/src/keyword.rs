@@ -44,7 +44,14 @@ pub(crate) struct Keyword<T: 'static> {
     pub(crate) run: Run<T>,
     /// May be written with `no` before it.
     pub(crate) negatable: bool,
+    /// The least and the most words behind it, for rows whose words are not read by us.
+    pub(crate) args: (u8, u8),
 }
+
+/// As a number of words: no limit.
+pub(crate) const MANY: u8 = u8::MAX;
+
+const ANY: (u8, u8) = (0, MANY);
 
 /// What we do with a keyword.
 #[derive(Debug)]
@@ -58,8 +65,10 @@ pub(crate) enum Run<T: 'static> {
     Idle,
     /// The peer runs it and we do not yet; as an option it takes this many words.
     Later(u8),
-    /// The peer refuses it too, with this advice.
-    Gone,
+    /// The same; its words are read to find mistakes in them.
+    Checked(Parse<T>),
+    /// The peer refuses it too; what to write in its place, if nothing else changes.
+    Gone(Option<&'static str>),
 }
 
 /// A row of a keyword that we run.
@@ -71,7 +80,7 @@ pub(crate) const fn now<T>(
     parse: Parse<T>,
 ) -> Keyword<T> {
     let run = Run::Now(parse);
-    Keyword { name, places: 0, syntax, default, does, run, negatable: false }
+    Keyword { name, places: 0, syntax, default, does, run, negatable: false, args: ANY }
 }
 
 /// A row of a switch.
@@ -81,7 +90,7 @@ pub(crate) const fn flag<T>(
     field: fn(&mut T) -> &mut bool,
 ) -> Keyword<T> {
     let run = Run::Flag(field);
-    Keyword { name, places: 0, syntax: "", default: "off", does, run, negatable: true }
+    Keyword { name, places: 0, syntax: "", default: "off", does, run, negatable: true, args: ANY }
 }
 
 /// A row of a limit in time.
@@ -91,13 +100,31 @@ pub(crate) const fn time<T>(
     field: fn(&mut T) -> &mut Option<Duration>,
 ) -> Keyword<T> {
     let run = Run::Time(field);
-    Keyword { name, places: 0, syntax: "<time>", default: "none", does, run, negatable: false }
+    Keyword {
+        name,
+        places: 0,
+        syntax: "<time>",
+        default: "none",
+        does,
+        run,
+        negatable: false,
+        args: ANY,
+    }
 }
 
 /// A row of a keyword that changes nothing for us.
 pub(crate) const fn idle<T>(name: &'static str, why: &'static str) -> Keyword<T> {
     let run = Run::Idle;
-    Keyword { name, places: 0, syntax: "...", default: "", does: why, run, negatable: false }
+    Keyword {
+        name,
+        places: 0,
+        syntax: "...",
+        default: "",
+        does: why,
+        run,
+        negatable: false,
+        args: ANY,
+    }
 }
 
 /// A row of a keyword that only the peer runs.
@@ -108,18 +135,70 @@ pub(crate) const fn later<T>(name: &'static str) -> Keyword<T> {
 /// The same for an option inside a line, with the number of words that follow it.
 pub(crate) const fn later_with<T>(name: &'static str, words: u8) -> Keyword<T> {
     let run = Run::Later(words);
-    Keyword { name, places: 0, syntax: "...", default: "", does: "", run, negatable: false }
+    Keyword {
+        name,
+        places: 0,
+        syntax: "...",
+        default: "",
+        does: "",
+        run,
+        negatable: false,
+        args: ANY,
+    }
+}
+
+/// The same, with a reader that finds mistakes in what follows.
+pub(crate) const fn checked<T>(
+    name: &'static str,
+    syntax: &'static str,
+    parse: Parse<T>,
+) -> Keyword<T> {
+    Keyword { syntax, run: Run::Checked(parse), ..later_with(name, 0) }
 }
 
 /// A row of a keyword that the peer has given up.
 pub(crate) const fn gone<T>(name: &'static str, advice: &'static str) -> Keyword<T> {
-    let run = Run::Gone;
-    Keyword { name, places: 0, syntax: "", default: "", does: advice, run, negatable: false }
+    let run = Run::Gone(None);
+    Keyword {
+        name,
+        places: 0,
+        syntax: "",
+        default: "",
+        does: advice,
+        run,
+        negatable: false,
+        args: ANY,
+    }
+}
+
+/// A row of a keyword that only has another name now.
+pub(crate) const fn renamed<T>(
+    name: &'static str,
+    new: &'static str,
+    advice: &'static str,
+) -> Keyword<T> {
+    let run = Run::Gone(Some(new));
+    Keyword {
+        name,
+        places: 0,
+        syntax: "",
+        default: "",
+        does: advice,
+        run,
+        negatable: false,
+        args: ANY,
+    }
 }
 
 impl<T> Keyword<T> {
     pub(crate) const fn at(mut self, places: u8) -> Self {
         self.places = places;
+        self
+    }
+
+    /// How many words HAProxy takes behind it.
+    pub(crate) const fn args(mut self, least: u8, most: u8) -> Self {
+        self.args = (least, most);
         self
     }
 
@@ -186,7 +265,7 @@ fn option<T>(
         Run::Now(parse) => parse(target, line)?,
         Run::Flag(field) => *field(target) = true,
         Run::Time(field) => {
-            *field(target) = Some(line.expect("a time")?.time(Unit::Milliseconds)?);
+            *field(target) = Some(line.time(Unit::Milliseconds)?.1);
         }
         Run::Idle => {
             if !row.syntax.is_empty() {
@@ -196,6 +275,7 @@ fn option<T>(
         Run::Later(words) => {
             line.report(Diagnostic::not_yet(word.span, format!("`{}` of {of}", word.text)));
             if *words == REST {
+                line.expect(&format!("the value of `{}`", word.text))?;
                 line.rest();
                 return Ok(());
             }
@@ -203,7 +283,11 @@ fn option<T>(
                 line.expect(&format!("the value of `{}`", word.text))?;
             }
         }
-        Run::Gone => return Err(removed(row, word)),
+        Run::Checked(parse) => {
+            line.report(Diagnostic::not_yet(word.span, format!("`{}` of {of}", word.text)));
+            parse(target, line)?;
+        }
+        Run::Gone(_) => return Err(removed(row, word)),
     }
     Ok(())
 }
@@ -222,26 +306,52 @@ pub(crate) fn read<T>(
             Ok(())
         }
         Run::Time(field) => {
-            let time = line.expect("a time")?.time(Unit::Milliseconds)?;
+            let time = line.time(Unit::Milliseconds)?.1;
             *field(target) = Some(time).filter(|time| !time.is_zero());
             line.finish();
             Ok(())
         }
-        Run::Idle => {
-            line.rest();
-            Ok(())
-        }
+        Run::Idle => words(row, line),
         Run::Later(_) => {
             let span = line.head();
             line.report(Diagnostic::not_yet(span, format!("`{}`", row.name)));
-            line.rest();
-            Ok(())
+            words(row, line)
         }
-        Run::Gone => {
+        Run::Checked(parse) => {
+            let span = line.head();
+            line.report(Diagnostic::not_yet(span, format!("`{}`", row.name)));
+            parse(target, line)
+        }
+        Run::Gone(new) => {
             let message = format!("`{}` is no longer supported by HAProxy", row.name);
-            Err(Diagnostic::error(line.head(), "removed-keyword", message).help(row.does))
+            let finding = Diagnostic::error(line.head(), "removed-keyword", message);
+            let finding = finding.help(row.does);
+            Err(match new {
+                Some(new) => finding.fix_here(*new),
+                None => finding,
+            })
         }
     }
+}
+
+/// Takes the words behind a keyword that we do not read, and counts them.
+fn words<T>(row: &Keyword<T>, line: &mut Line<'_>) -> Result<(), Diagnostic> {
+    let (least, most) = row.args;
+    if line.negated {
+        line.rest();
+        return Ok(());
+    }
+    for _ in 0..least {
+        line.expect(&format!("the value of `{}`", row.name))?;
+    }
+    for _ in least..most {
+        line.take();
+    }
+    if most == MANY {
+        line.rest();
+    }
+    line.finish();
+    Ok(())
 }
 
 /// As a number of words: everything up to the end of the line.
@@ -255,8 +365,5 @@ fn removed<T>(row: &Keyword<T>, word: &Word) -> Diagnostic {
 fn unknown_option<T>(table: &[Keyword<T>], of: &str, word: &Word) -> Diagnostic {
     let message = format!("`{}` is no option of {of}", word.text);
     let finding = Diagnostic::error(word.span, "unknown-keyword", message);
-    match guess::help(&word.text, table.iter().map(|row| row.name)) {
-        Some(help) => finding.help(help),
-        None => finding,
-    }
+    guess::suggest(finding, &word.text, table.iter().map(|row| row.name))
 }

@@ -19,11 +19,13 @@ mod keyword;
 mod line;
 mod load;
 mod render;
+mod repair;
 
-pub use diagnostic::{Diagnostic, NOT_RUN_YET, Severity};
+pub use diagnostic::{Diagnostic, Fix, NOT_RUN_YET, Severity};
 pub use effective::effective_vips;
 pub use load::{Kind, Loaded, load, load_with, recognise, refusals};
 pub use render::{Place, place, render};
+pub use repair::{Change, Repair, repair};
 
 /// One file, read by whoever calls.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]

@@ -34,13 +34,13 @@ impl Word {
         ))
     }
 
-    pub(crate) fn time(&self, unit: Unit) -> Result<Duration, Diagnostic> {
+    /// The time, and what stands behind its unit.
+    fn time(&self, unit: Unit) -> Result<(Duration, &str), Diagnostic> {
         duration::parse(&self.text, unit).map_err(|wrong| {
             let message = match wrong {
                 Wrong::NoNumber => format!("expected a time, found `{}`", self.text),
                 Wrong::Unit => format!("`{}` has no known unit of time", self.text),
                 Wrong::Overflow => format!("`{}` is longer than 24.8 days", self.text),
-                Wrong::Underflow => format!("`{}` is shorter than a millisecond", self.text),
             };
             let bare = match unit {
                 Unit::Milliseconds => "2000 (milliseconds)",
@@ -120,6 +120,24 @@ impl<'a> Line<'a> {
 
     pub(crate) fn number(&mut self, what: &str, least: u64, most: u64) -> Result<u64, Diagnostic> {
         self.expect(what)?.number(what, least, most)
+    }
+
+    /// The next word and the time that it is.
+    pub(crate) fn time(&mut self, unit: Unit) -> Result<(Word, Duration), Diagnostic> {
+        let word = self.expect("a time")?;
+        let (time, rest) = word.time(unit)?;
+        if !rest.is_empty() {
+            let text = &word.text;
+            let read = &text[..text.len() - rest.len()];
+            let message = format!("`{text}` is read as `{read}`; HAProxy will refuse it one day");
+            let finding = Diagnostic::warning(word.span, "long-unit", message);
+            let help = format!("write `{read}`");
+            // A place of another length is quoted, or holds a variable.
+            let is_plain = word.span.end - word.span.start == text.len();
+            let finding = if is_plain { finding.fix_here(read) } else { finding };
+            self.report(finding.help(help));
+        }
+        Ok((word, time))
     }
 
     pub(crate) fn count(&mut self, what: &str, least: u32) -> Result<u32, Diagnostic> {

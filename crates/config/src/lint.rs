@@ -23,9 +23,11 @@ pub fn check(loaded: &Loaded) -> Vec<Diagnostic> {
         servers(haproxy, &mut found);
     }
     if let Some(keepalived) = &loaded.keepalived {
+        let text = loaded.sources.get(loaded.keepalived_file);
+        let text = text.map_or("", |source| source.text.as_str());
         for instance in &keepalived.instances {
             let first = found.len();
-            preempt(instance, &mut found);
+            preempt(instance, text, &mut found);
             order(instance, loaded, &mut found);
             for finding in &mut found[first..] {
                 finding.file = loaded.keepalived_file;
@@ -63,7 +65,7 @@ fn servers(haproxy: &Haproxy, found: &mut Vec<Diagnostic>) {
 }
 
 /// Without `nopreempt` every outage of the stronger node interrupts twice.
-fn preempt(instance: &Instance, found: &mut Vec<Diagnostic>) {
+fn preempt(instance: &Instance, text: &str, found: &mut Vec<Diagnostic>) {
     if instance.state == State::Backup && !instance.nopreempt {
         let at = instance.state_span.unwrap_or(instance.span);
         let message = format!(
@@ -71,8 +73,30 @@ fn preempt(instance: &Instance, found: &mut Vec<Diagnostic>) {
             instance.name
         );
         let finding = Diagnostic::warning(at, "no-nopreempt", message);
-        found.push(finding.help("add `nopreempt`"));
+        let finding = finding.help("add `nopreempt`");
+        found.push(match room(text, instance) {
+            Some((at, indent)) => finding.fix(Span::new(at, at), format!("{indent}nopreempt\n")),
+            None => finding,
+        });
     }
+}
+
+/// Where a line can be added to an instance: before its `state`, or at the top of the block.
+fn room<'a>(text: &'a str, instance: &Instance) -> Option<(usize, &'a str)> {
+    let start = match instance.state_span {
+        Some(span) => text.get(..span.start)?.rfind('\n')? + 1,
+        None => {
+            let open = instance.span.end + text.get(instance.span.end..)?.find('{')?;
+            open + text.get(open..)?.find('\n')? + 1
+        }
+    };
+    let line = text.get(start..)?;
+    let indent = &line[..line.len() - line.trim_start_matches([' ', '\t']).len()];
+    let alone = match instance.state_span {
+        Some(_) => line.trim_start().starts_with("state"),
+        None => true,
+    };
+    alone.then_some((start, indent))
 }
 
 /// What the priorities come to: the larger number wins, and a shared file has one number.
@@ -127,10 +151,7 @@ fn services(loaded: &Loaded, found: &mut Vec<Diagnostic>) {
         }
         let message = format!("there is no `listen` or `backend` named `{}`", service.proxy);
         let finding = Diagnostic::error(service.span, "unknown-name", message);
-        let finding = match crate::guess::nearest(&service.proxy, names.iter().copied()) {
-            Some(near) => finding.help(format!("did you mean `{near}`?")),
-            None => finding,
-        };
+        let finding = crate::guess::near(finding, &service.proxy, names.iter().copied());
         found.push(finding.in_file(loaded.cluster_file));
     }
 }

@@ -80,8 +80,18 @@ pub fn password(text: &str) -> [u8; PASSWORD_BYTES] {
     bytes
 }
 
-pub(crate) fn cut_password(at: Span, bytes: usize) -> Diagnostic {
+pub(crate) fn cut_password(at: Span, password: &str) -> Diagnostic {
+    let bytes = password.len();
     let message = format!("only 8 bytes of this password are used, not {bytes}");
-    Diagnostic::warning(at, "password-cut", message)
-        .help("it travels readable anyway; name a `secret_file` in outlast.toml instead")
+    let finding = Diagnostic::warning(at, "password-cut", message)
+        .help("it travels readable anyway; name a `secret_file` in outlast.toml instead");
+    let quotes = match (at.end - at.start).checked_sub(bytes) {
+        Some(0) => 0,
+        Some(2) => 1,
+        _ => return finding,
+    };
+    match password.get(..PASSWORD_BYTES) {
+        Some(used) => finding.fix(Span::new(at.start + quotes, at.end - quotes), used),
+        None => finding,
+    }
 }

@@ -235,7 +235,7 @@ fn vip_of(
         findings.push(finding.help("add its address there, or leave it out of `order`"));
     }
     if let Some((password, at)) = draft.password.as_ref().filter(|(text, _)| text.len() > 8) {
-        findings.push(crate::vip::cut_password(*at, password.len()));
+        findings.push(crate::vip::cut_password(*at, password));
     }
     Vip {
         addresses,
@@ -313,10 +313,7 @@ fn known<'a>(
         let finding =
             Diagnostic::error(*at, "unknown-name", format!("there is no {kind} `{name}`"));
         let all: Vec<&str> = names.collect();
-        findings.push(match guess::help(name, all) {
-            Some(help) => finding.help(help),
-            None => finding,
-        });
+        findings.push(guess::suggest(finding, name, all));
     }
     found
 }

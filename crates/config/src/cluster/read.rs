@@ -73,10 +73,7 @@ pub(crate) fn unknown<'a>(
 ) -> Diagnostic {
     let message = format!("`{key}` is no key of {section}");
     let finding = Diagnostic::error(span, "unknown-keyword", message);
-    match guess::help(key, known) {
-        Some(help) => finding.help(help),
-        None => finding,
-    }
+    guess::suggest(finding, key, known)
 }
 
 pub(crate) fn span(value: &Value<'_>) -> Span {
@@ -128,7 +125,8 @@ pub(crate) fn time(value: &Value<'_>) -> Result<Duration, Diagnostic> {
     let what = "a time like \"2s\" or \"500ms\"";
     duration::parse(&text(value, what)?, Unit::Milliseconds)
         .ok()
-        .filter(|time| !time.is_zero())
+        .filter(|(time, rest)| !time.is_zero() && rest.is_empty())
+        .map(|(time, _)| time)
         .ok_or_else(|| wrong(value, what))
 }
 
@@ -137,11 +135,5 @@ pub(crate) fn texts(value: &Value<'_>, what: &str) -> Result<Vec<(String, Span)>
     match value.get_ref().as_array() {
         Some(list) => list.iter().map(|item| Ok((text(item, what)?, span(item)))).collect(),
         None => Ok(vec![(text(value, what)?, span(value))]),
-    }
-}
-
-impl Diagnostic {
-    fn help_if_none(self, help: impl FnOnce() -> String) -> Self {
-        if self.help.is_some() { self } else { self.help(help()) }
     }
 }

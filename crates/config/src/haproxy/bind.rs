@@ -7,7 +7,7 @@ use base::Span;
 use super::address::{self, ANY, Host, Port, Target};
 use super::{Bind, BindAddress, StatsSocket};
 use crate::diagnostic::Diagnostic;
-use crate::keyword::{Keyword, idle, later, later_with, now, options};
+use crate::keyword::{Keyword, checked, idle, later, later_with, now, options};
 use crate::line::{Line, Word};
 
 /// A `bind` line makes at most this many listeners; HAProxy has one per port too.
@@ -151,7 +151,13 @@ pub(crate) const KEYWORDS: &[Keyword<Draft>] = &[
     later_with("uid", 1),
     later("v4v6"),
     later("v6only"),
-    later_with("verify", 1),
+    checked("verify", "none|optional|required", |_, line| {
+        let word = line.expect("none, optional or required")?;
+        match word.text.as_str() {
+            "none" | "optional" | "required" => Ok(()),
+            _ => Err(word.wrong("none, optional or required")),
+        }
+    }),
 ];
 
 /// Reads what follows `bind`.
@@ -205,6 +211,7 @@ fn addresses(word: &Word, line: &mut Line<'_>) -> Result<Vec<BindAddress>, Diagn
                 line.report(Diagnostic::not_yet(word.span, format!("listening at `{prefix}`")));
             }
             Target::Inet { host, port } => {
+                let (first, last) = ports(port, part, word)?;
                 let ip = match host {
                     Host::Any => ANY,
                     Host::Ip(ip) => ip,
@@ -215,7 +222,6 @@ fn addresses(word: &Word, line: &mut Line<'_>) -> Result<Vec<BindAddress>, Diagn
                         continue;
                     }
                 };
-                let (first, last) = ports(port, part, word)?;
                 let ports = first..=last;
                 if ports.len() + found.len() > MAX_PORTS {
                     let what = format!("listening on more than {MAX_PORTS} ports with one line");
@@ -231,6 +237,7 @@ fn addresses(word: &Word, line: &mut Line<'_>) -> Result<Vec<BindAddress>, Diagn
 
 fn ports(port: Port, part: &str, word: &Word) -> Result<(u16, u16), Diagnostic> {
     match port {
+        Port::One(0) | Port::Range(0, _) => Err(word.wrong("a port from 1 to 65535")),
         Port::One(port) => Ok((port, port)),
         Port::Range(first, last) => Ok((first, last)),
         Port::None => {

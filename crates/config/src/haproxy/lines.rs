@@ -19,10 +19,7 @@ pub(crate) fn mode(draft: &mut Draft, line: &mut Line<'_>) -> Parsed {
         }
         text => {
             let finding = word.wrong("tcp or http");
-            return Err(match guess::nearest(text, ["tcp", "http"]) {
-                Some(near) => finding.help(format!("did you mean `{near}`?")),
-                None => finding,
-            });
+            return Err(guess::near(finding, text, ["tcp", "http"]));
         }
     };
     done(line)
@@ -52,10 +49,8 @@ pub(crate) fn balance(draft: &mut Draft, line: &mut Line<'_>) -> Parsed {
             let message = format!("`{name}` is no way to choose a server");
             let finding = Diagnostic::error(word.span, "bad-value", message);
             let ours = ["roundrobin", "source", "leastconn", "first"];
-            return Err(match guess::nearest(name, ours.into_iter().chain(LATER_BALANCE)) {
-                Some(near) => finding.help(format!("did you mean `{near}`?")),
-                None => finding.help(format!("we run {}", ours.join(", "))),
-            });
+            let finding = guess::near(finding, name, ours.into_iter().chain(LATER_BALANCE));
+            return Err(finding.help_if_none(|| format!("we run {}", ours.join(", "))));
         }
     };
     done(line)

@@ -2,6 +2,8 @@
 
 use std::net::SocketAddr;
 
+use base::Span;
+
 use super::address::{self, Host, Port, Target};
 use super::{LogTarget, LogTo};
 use crate::diagnostic::Diagnostic;
@@ -86,11 +88,11 @@ fn number(word: &Word, names: &[&str], what: &str) -> Result<u8, Diagnostic> {
         None => {
             let message = format!("`{}` is no {what}", word.text);
             let finding = Diagnostic::error(word.span, "bad-value", message);
-            Err(match guess::nearest(&word.text, names.iter().copied()) {
-                Some(near) => finding.help(format!("did you mean `{near}`?")),
-                None if names.len() > 8 => finding.help("write one of local0 to local7, or daemon"),
-                None => finding.help(format!("known are {}", names.join(", "))),
-            })
+            let finding = guess::near(finding, &word.text, names.iter().copied());
+            Err(finding.help_if_none(|| match names.len() {
+                0..=8 => format!("known are {}", names.join(", ")),
+                _ => "write one of local0 to local7, or daemon".to_owned(),
+            }))
         }
     }
 }
@@ -105,10 +107,14 @@ fn misplaced_port(
     let next = line.look(0).unwrap_or("local0");
     let behind = FACILITIES.contains(&next).then_some(next);
     match (facility.text.parse::<u16>(), behind) {
-        (Ok(port), Some(behind)) if port > 0 => finding.help(format!(
-            "the port follows the address directly: write `log {}:{port} {behind}`",
-            address.text
-        )),
+        (Ok(port), Some(behind)) if port > 0 => {
+            let help = format!(
+                "the port follows the address directly: write `log {}:{port} {behind}`",
+                address.text
+            );
+            let span = Span::new(address.span.end, facility.span.end);
+            finding.help(help).fix(span, format!(":{port}"))
+        }
         _ => finding,
     }
 }

@@ -377,7 +377,7 @@ pub enum LogFormat {
     Http,
 }
 
-/// `stats enable`, `uri`, `refresh`, `realm`, `auth`.
+/// `stats enable`, `uri`, `refresh`, `realm`, `auth`, `scope` and what the page shows.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct StatsPage {
     /// `/haproxy?stats` by default.
@@ -388,4 +388,12 @@ pub struct StatsPage {
     pub auth: Vec<(String, String)>,
     pub admin: bool,
     pub hide_version: bool,
+    /// Names of the proxies shown, `.` for the page's own; empty: all.
+    pub scope: Vec<String>,
+    /// Addresses of servers, algorithms and the like are shown.
+    pub legends: bool,
+    /// `stats show-node`: the node's name is shown; this one, or the machine's.
+    pub node: Option<Option<String>>,
+    /// `stats show-desc`: a text is shown; this one, or `description`.
+    pub description: Option<Option<String>>,
 }

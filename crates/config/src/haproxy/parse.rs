@@ -2,6 +2,8 @@
 
 use base::Span;
 
+use super::address::{self, Port, Target};
+use super::inherit::Inheritance;
 use super::proxy::Draft;
 use super::sections::{Argument, SECTIONS, Section};
 use super::words::{Here, split};
@@ -22,6 +24,7 @@ pub(crate) fn parse(sources: &[(usize, &Source)]) -> (Haproxy, Vec<Diagnostic>) 
         defaults: Vec::new(),
         current_defaults: Draft::new(),
         proxies: Vec::new(),
+        inheritance: Inheritance::default(),
         section: Place::Outside,
         conditions: 0,
         findings: Vec::new(),
@@ -29,7 +32,7 @@ pub(crate) fn parse(sources: &[(usize, &Source)]) -> (Haproxy, Vec<Diagnostic>) 
     for (file, source) in sources {
         parser.file(*file, source);
     }
-    verify::check(&parser.proxies, &mut parser.findings);
+    verify::check(&parser.proxies, parser.global.trusts_servers, &mut parser.findings);
     let global = parser.global.global;
     let proxies = parser.proxies.into_iter().map(Draft::finish).collect();
     (Haproxy { global, proxies }, parser.findings)
@@ -42,6 +45,7 @@ struct Parser {
     /// The last section, for proxies without `from`.
     current_defaults: Draft,
     proxies: Vec<Draft>,
+    inheritance: Inheritance,
     section: Place,
     /// Depth of `.if`; nothing inside is read, as conditions are not run yet.
     conditions: usize,
@@ -166,10 +170,7 @@ impl Parser {
                     [".if", ".elif", ".else", ".endif", ".diag", ".notice", ".warning", ".alert"];
                 let message = format!("`{text}` is no directive");
                 let finding = Diagnostic::error(first.span, "unknown-keyword", message);
-                return Err(match guess::help(text, known) {
-                    Some(help) => finding.help(help),
-                    None => finding,
-                });
+                return Err(guess::suggest(finding, text, known));
             }
         }
         Ok(())
@@ -184,8 +185,14 @@ impl Parser {
         if line.accept("from") {
             let parent = line.expect("the name of a `defaults` section")?;
             draft = self.named(&parent)?;
+            if let Some(number) = draft.defaults_number {
+                self.inheritance.derive(number, None, true, parent.span)?;
+            }
         }
         line.finish();
+        let number = self.inheritance.open(name.as_ref().map(|name| name.text.clone()));
+        draft.defaults_number = Some(number);
+        draft.unverified.clear();
         draft.is_defaults = true;
         draft.global_logs.clone_from(&self.global.global.logs);
         draft.proxy.span = first.span;
@@ -213,10 +220,7 @@ impl Parser {
                 let message = format!("there is no `defaults {}` above this line", name.text);
                 let known = self.defaults.iter().map(|(known, _)| known.as_str());
                 let finding = Diagnostic::error(name.span, "unknown-name", message);
-                Err(match guess::help(&name.text, known) {
-                    Some(help) => finding.help(help),
-                    None => finding,
-                })
+                Err(guess::suggest(finding, &name.text, known))
             }
         }
     }
@@ -230,14 +234,25 @@ impl Parser {
         self.section = Place::Lost;
         let name = line.expect(&format!("the name of the {}", kind.name()))?;
         let mut draft = self.current_defaults.clone();
+        let (mut explicit, mut at) = (false, first.span);
         if line.accept("from") {
             let parent = line.expect("the name of a `defaults` section")?;
             draft = self.named(&parent)?;
+            (explicit, at) = (true, parent.span);
+        }
+        let inherited = match draft.defaults_number {
+            Some(number) => self.inheritance.derive(number, Some(kind), explicit, at),
+            None => Ok(()),
+        };
+        if let Err(finding) = inherited {
+            line.report(finding);
         }
         if line.peek().is_some() {
             let message = "nothing is expected behind the name";
             let finding = Diagnostic::error(line.span(), "extra-word", message);
-            line.report(finding.help("write addresses on a `bind` line of their own"));
+            let finding = finding.help("write addresses on a `bind` line of their own");
+            let serves = kind != ProxyKind::Backend;
+            line.report(if serves { as_bind(finding, line) } else { finding });
         }
         draft.is_defaults = false;
         draft.global_logs.clone_from(&self.global.global.logs);
@@ -288,6 +303,9 @@ impl Parser {
                 check_negation(row, negation, &head)?;
                 verify::in_defaults(row, named.is_some(), line)?;
                 let draft = &mut self.current_defaults;
+                if let Some(number) = draft.defaults_number {
+                    self.inheritance.keyword(number, row.name);
+                }
                 draft.global_logs.clone_from(&self.global.global.logs);
                 let result = keyword::read(row, draft, line);
                 if let Some((_, stored)) = named.and_then(|at| self.defaults.get_mut(at)) {
@@ -312,6 +330,21 @@ impl Parser {
             }
         }
     }
+}
+
+/// `listen web 10.0.0.1:80` was once allowed.
+fn as_bind(finding: Diagnostic, line: &Line<'_>) -> Diagnostic {
+    match (line.peek(), line.look(1)) {
+        (Some(word), None) if address::parse(word, &word.text).is_ok_and(has_port) => {
+            let text = format!("\n    bind {}", word.text);
+            finding.fix_here(text)
+        }
+        _ => finding,
+    }
+}
+
+fn has_port(target: Target) -> bool {
+    matches!(target, Target::Inet { port: Port::One(_), .. })
 }
 
 fn check_negation<T>(row: &Keyword<T>, negated: bool, head: &Word) -> Result<(), Diagnostic> {
@@ -346,10 +379,7 @@ fn look_up<'t, T>(
     let word = line.expect(&format!("what `{}` is about", head.text))?;
     let message = format!("there is no `{} {}`", head.text, word.text);
     let finding = Diagnostic::error(word.span, "unknown-keyword", message);
-    Err(match guess::help(&word.text, members) {
-        Some(help) => finding.help(help),
-        None => finding,
-    })
+    Err(guess::suggest(finding, &word.text, members))
 }
 
 /// Longest part of a line that a help text repeats.
@@ -366,10 +396,13 @@ fn unknown(head: &Word, line: &mut Line<'_>, place: &str, known: &[&str]) -> Dia
         if shown.len() < whole.len() {
             shown.push_str("...");
         }
-        return finding.help(format!("a comment starts with `#`: write `# {shown}`"));
+        let start = Span::new(head.span.start, head.span.start);
+        let help = format!("a comment starts with `#`: write `# {shown}`");
+        return finding.help(help).fix(start, "# ");
     }
-    if let Some(near) = guess::nearest(&head.text, known.iter().copied()) {
-        return finding.help(format!("did you mean `{near}`?"));
+    let finding = guess::near(finding, &head.text, known.iter().copied());
+    if finding.help.is_some() {
+        return finding;
     }
     match elsewhere(&head.text) {
         Some(home) => finding.help(format!("it belongs into {home}")),

@@ -37,6 +37,11 @@ pub(crate) struct Draft {
     pub(crate) http_rule_at: Option<Span>,
     /// Where another check was chosen that we do not run: server checks are not judged then.
     pub(crate) foreign_check: bool,
+    /// Servers whose certificates would be checked against nothing; always, or only unless `global`
+    /// says `ssl-server-verify none`.
+    pub(crate) unverified: Vec<(Span, bool)>,
+    /// The number of the `defaults` section that this is, or that was applied.
+    pub(crate) defaults_number: Option<usize>,
 }
 
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
@@ -63,6 +68,8 @@ impl Draft {
             log_format_at: None,
             http_rule_at: None,
             foreign_check: false,
+            unverified: Vec::new(),
+            defaults_number: None,
         }
     }
 
@@ -90,6 +97,10 @@ impl Draft {
             auth: Vec::new(),
             admin: false,
             hide_version: false,
+            scope: Vec::new(),
+            legends: false,
+            node: None,
+            description: None,
         })
     }
 }
@@ -132,7 +143,8 @@ pub(crate) const KEYWORDS: &[Keyword<Draft>] = &[
     })
     .at(FRONT),
     now("description", "<text>", "", "shown on the stats page", |draft, line| {
-        let words: Vec<String> = line.rest().into_iter().map(|word| word.text).collect();
+        let mut words = vec![line.expect("a text")?.text];
+        words.extend(line.rest().into_iter().map(|word| word.text));
         draft.proxy.description = Some(words.join(" "));
         Ok(())
     })
@@ -192,8 +204,9 @@ pub(crate) const KEYWORDS: &[Keyword<Draft>] = &[
     .at(BACK),
     now("server", "<name> <address>:<port> [<options>]", "", "one server", |draft, line| {
         let span = line.whole();
-        let server = server::parse(&draft.server_defaults, span, line)?;
-        draft.proxy.servers.extend(server);
+        let read = server::parse(&draft.server_defaults, span, line)?;
+        draft.proxy.servers.extend(read.server);
+        draft.unverified.extend(read.verifies_nothing.map(|always| (span, always)));
         Ok(())
     })
     .at(BACK_ONLY | STRICT),
@@ -313,8 +326,30 @@ pub(crate) const KEYWORDS: &[Keyword<Draft>] = &[
     )
     .at(ALL),
     now("stats refresh", "<time>", "never", "the page loads itself anew", |draft, line| {
-        let refresh = line.expect("a time")?.time(Unit::Seconds)?;
+        let refresh = line.time(Unit::Seconds)?.1;
         draft.page().refresh = Some(refresh).filter(|time| !time.is_zero());
+        done(line)
+    })
+    .at(ALL),
+    now("stats scope", "<name>|.", "all", "proxies that the page shows", |draft, line| {
+        let name = line.expect("the name of a proxy, or `.`")?.text;
+        draft.page().scope.push(name);
+        done(line)
+    })
+    .at(ALL),
+    now("stats show-desc", "[<text>]", "", "the page shows a description", |draft, line| {
+        let words: Vec<String> = line.rest().into_iter().map(|word| word.text).collect();
+        draft.page().description = Some(Some(words.join(" ")).filter(|text| !text.is_empty()));
+        Ok(())
+    })
+    .at(ALL),
+    now("stats show-legends", "", "", "the page shows addresses and algorithms", |draft, line| {
+        draft.page().legends = true;
+        done(line)
+    })
+    .at(ALL),
+    now("stats show-node", "[<name>]", "", "the page shows the node's name", |draft, line| {
+        draft.page().node = Some(line.take().map(|word| word.text));
         done(line)
     })
     .at(ALL),

@@ -244,15 +244,17 @@ pub(crate) fn parse(
     let Some(row) = table.iter().find(|row| row.name == name) else {
         let message = format!("`{name}` is no action of `{family}`");
         let finding = Diagnostic::error(word.span, "unknown-keyword", message);
-        return Err(match guess::nearest(name, table.iter().map(|row| row.name)) {
-            Some(near) => finding.help(format!("did you mean `{near}`?")),
-            None => finding,
-        });
+        return Err(guess::near(finding, name, table.iter().map(|row| row.name)));
     };
     let mut rule = Rule { denied_with, action: None };
     match row.run {
         Run::Now(parse) => parse(&mut rule, line)?,
-        Run::Flag(_) | Run::Time(_) | Run::Idle | Run::Later(_) | Run::Gone => {
+        Run::Flag(_)
+        | Run::Time(_)
+        | Run::Idle
+        | Run::Later(_)
+        | Run::Checked(_)
+        | Run::Gone(_) => {
             line.report(Diagnostic::not_yet(word.span, format!("`{family} {name}`")));
             while !matches!(line.look(0), None | Some("if" | "unless")) {
                 line.take();
@@ -325,10 +327,8 @@ fn terms(acls: &[String], line: &mut Line<'_>) -> Result<Vec<Term>, Diagnostic> 
                     let message = format!("there is no ACL `{bare}` above this line");
                     let finding = Diagnostic::error(word.span, "unknown-acl", message);
                     let known = acls.iter().map(String::as_str).chain(PREDEFINED);
-                    return Err(match guess::nearest(bare, known) {
-                        Some(near) => finding.help(format!("did you mean `{near}`?")),
-                        None => finding.help(format!("define it with `acl {bare} ...`")),
-                    });
+                    let finding = guess::near(finding, bare, known);
+                    return Err(finding.help_if_none(|| format!("define it with `acl {bare} ...`")));
                 }
                 found.push(Term { negated, text: bare.to_owned() });
             }
@@ -340,8 +340,13 @@ fn terms(acls: &[String], line: &mut Line<'_>) -> Result<Vec<Term>, Diagnostic> 
 /// `{ ssl_fc }` up to its closing brace.
 fn expression(open: &Span, line: &mut Line<'_>) -> Result<String, Diagnostic> {
     let mut text = String::from("{");
-    if let Some(first) = line.peek() {
-        super::fetches::check(first)?;
+    if let Some(first) = line.take() {
+        super::fetches::check(&first)?;
+        text.push(' ');
+        text.push_str(&first.text);
+        let has_flags = line.look(0).is_some_and(|word| word.starts_with('-'));
+        super::fetches::flags(line)?;
+        text.push_str(if has_flags { " -" } else { "" });
     }
     while let Some(word) = line.take() {
         text.push(' ');

@@ -9,7 +9,7 @@ use super::address::{self, Host, Port, Target};
 use super::{Check, Server};
 use crate::diagnostic::Diagnostic;
 use crate::duration::Unit;
-use crate::keyword::{Keyword, REST, idle, later, later_with, now, options};
+use crate::keyword::{Keyword, REST, checked, idle, later, later_with, now, options};
 use crate::line::{Line, Word};
 
 /// What the options of one `server` line say, from those of `default-server` on.
@@ -27,6 +27,17 @@ pub(crate) struct Draft {
     fall: u32,
     check_address: Option<IpAddr>,
     check_port: Option<u16>,
+    tls: Tls,
+}
+
+/// What the options say about TLS to the server; only to find what HAProxy refuses.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+struct Tls {
+    sessions: bool,
+    checks: bool,
+    /// `verify none` or `verify required`.
+    verify: Option<bool>,
+    authority: bool,
 }
 
 impl Default for Draft {
@@ -44,6 +55,19 @@ impl Default for Draft {
             fall: 3,
             check_address: None,
             check_port: None,
+            tls: Tls::default(),
+        }
+    }
+}
+
+impl Draft {
+    /// Whether the server's certificate would be checked against nothing, unless `global` says not
+    /// to check it.
+    pub(crate) const fn verifies_nothing(&self) -> Option<bool> {
+        match (self.tls.sessions || self.tls.checks, self.tls.verify, self.tls.authority) {
+            (true, Some(true), false) => Some(true),
+            (true, None, false) => Some(false),
+            _ => None,
         }
     }
 }
@@ -137,12 +161,18 @@ pub(crate) const KEYWORDS: &[Keyword<Draft>] = &[
     later_with("agent-send", 1),
     later("allow-0rtt"),
     later_with("alpn", 1),
-    later_with("ca-file", 1),
+    checked("ca-file", "<file>", |draft, line| {
+        draft.tls.authority = true;
+        line.expect("a file").map(|_| ())
+    }),
     later_with("check-alpn", 1),
     later_with("check-proto", 1),
     later("check-send-proxy"),
     later_with("check-sni", 1),
-    later("check-ssl"),
+    checked("check-ssl", "", |draft, _| {
+        draft.tls.checks = true;
+        Ok(())
+    }),
     later("check-via-socks4"),
     later_with("ciphers", 1),
     later_with("ciphersuites", 1),
@@ -163,12 +193,18 @@ pub(crate) const KEYWORDS: &[Keyword<Draft>] = &[
     later_with("namespace", 1),
     later("no-agent-check"),
     later("no-check-send-proxy"),
-    later("no-check-ssl"),
+    checked("no-check-ssl", "", |draft, _| {
+        draft.tls.checks = false;
+        Ok(())
+    }),
     later("no-send-proxy"),
     later("no-send-proxy-v2"),
     later("no-send-proxy-v2-ssl"),
     later("no-send-proxy-v2-ssl-cn"),
-    later("no-ssl"),
+    checked("no-ssl", "", |draft, _| {
+        draft.tls.sessions = false;
+        Ok(())
+    }),
     later("no-ssl-reuse"),
     later("no-sslv3"),
     later("no-tfo"),
@@ -201,7 +237,10 @@ pub(crate) const KEYWORDS: &[Keyword<Draft>] = &[
     later_with("sni", 1),
     later_with("socks4", 1),
     later_with("source", REST),
-    later("ssl"),
+    checked("ssl", "", |draft, _| {
+        draft.tls.sessions = true;
+        Ok(())
+    }),
     later_with("ssl-max-ver", 1),
     later_with("ssl-min-ver", 1),
     later("ssl-reuse"),
@@ -210,39 +249,53 @@ pub(crate) const KEYWORDS: &[Keyword<Draft>] = &[
     later("tfo"),
     later("tls-tickets"),
     later_with("track", 1),
-    later_with("verify", 1),
+    checked("verify", "none|required", |draft, line| {
+        let word = line.expect("none or required")?;
+        draft.tls.verify = Some(match word.text.as_str() {
+            "none" => false,
+            "required" => true,
+            _ => return Err(word.wrong("none or required")),
+        });
+        Ok(())
+    }),
     later_with("verifyhost", 1),
     later_with("ws", 1),
 ];
 
 fn interval(line: &mut Line<'_>) -> Result<Duration, Diagnostic> {
-    let word = line.expect("a time")?;
-    let time = word.time(Unit::Milliseconds)?;
+    let (word, time) = line.time(Unit::Milliseconds)?;
     if time.is_zero() {
         return Err(Diagnostic::error(word.span, "bad-value", "the interval cannot be 0"));
     }
     Ok(time)
 }
 
-/// Reads what follows `server`. `None` if the address is of a kind that we do not run yet.
-pub(crate) fn parse(
-    defaults: &Draft,
-    span: Span,
-    line: &mut Line<'_>,
-) -> Result<Option<Server>, Diagnostic> {
+/// A `server` line.
+#[derive(Debug)]
+pub(crate) struct Read {
+    /// None if the address is of a kind that we do not run yet.
+    pub(crate) server: Option<Server>,
+    /// See [`Draft::verifies_nothing`].
+    pub(crate) verifies_nothing: Option<bool>,
+}
+
+/// Reads what follows `server`.
+pub(crate) fn parse(defaults: &Draft, span: Span, line: &mut Line<'_>) -> Result<Read, Diagnostic> {
     let name = line.expect("the server's name")?;
     check_name(&name)?;
     let word = line.expect("the server's address, like 10.0.0.1:80,")?;
     let address = endpoint(&word, line);
     let mut draft = defaults.clone();
     options(KEYWORDS, "`server`", &mut draft, line)?;
-    let Some(address) = address? else { return Ok(None) };
+    let verifies_nothing = draft.verifies_nothing();
+    let Some(address) = address? else { return Ok(Read { server: None, verifies_nothing }) };
     if draft.checked && address.port() == 0 && draft.check_port.is_none() {
         let message = format!("server `{}` is checked and has no port", name.text);
         let help = format!("write `{}:80` or `check port 80`", word.text);
         return Err(Diagnostic::error(word.span, "bad-address", message).help(help));
     }
-    Ok(Some(draft.into_server(name.text, address, span)))
+    let server = Some(draft.into_server(name.text, address, span));
+    Ok(Read { server, verifies_nothing })
 }
 
 /// Characters of names, as HAProxy's `invalid_char` has them.

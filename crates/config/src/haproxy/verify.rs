@@ -56,12 +56,13 @@ pub(crate) fn in_proxy(
 }
 
 /// All findings that need the whole configuration.
-pub(crate) fn check(drafts: &[Draft], findings: &mut Vec<Diagnostic>) {
+pub(crate) fn check(drafts: &[Draft], trusts_servers: bool, findings: &mut Vec<Diagnostic>) {
     same_names(drafts, findings);
     for draft in drafts {
         let file = draft.proxy.file;
         let first = findings.len();
         same_servers(&draft.proxy, findings);
+        unverified(draft, trusts_servers, findings);
         backends(draft, drafts, findings);
         modes(draft, findings);
         shape(&draft.proxy, findings);
@@ -100,6 +101,19 @@ fn same_servers(proxy: &Proxy, findings: &mut Vec<Diagnostic>) {
     }
 }
 
+/// A certificate that is checked against no authority is a mistake to HAProxy, whether or not it
+/// was meant.
+fn unverified(draft: &Draft, trusts_servers: bool, findings: &mut Vec<Diagnostic>) {
+    for (span, always) in &draft.unverified {
+        if *always || !trusts_servers {
+            let message = "the server's certificate is checked, and no `ca-file` says against what";
+            let finding = Diagnostic::error(*span, "no-authority", message);
+            findings
+                .push(finding.help("add `ca-file FILE`, or `verify none` in a network you trust"));
+        }
+    }
+}
+
 fn backends(draft: &Draft, drafts: &[Draft], findings: &mut Vec<Diagnostic>) {
     if !draft.proxy.is_frontend() {
         return;
@@ -109,6 +123,10 @@ fn backends(draft: &Draft, drafts: &[Draft], findings: &mut Vec<Diagnostic>) {
             drafts.iter().find(|other| other.proxy.is_backend() && other.proxy.name == name.text);
         match found {
             None => findings.push(no_backend(name, drafts)),
+            Some(other) if (draft.proxy.mode, other.proxy.mode) == (Mode::Tcp, Mode::Http) => {
+                let what = "a frontend in mode tcp before a backend in mode http";
+                findings.push(Diagnostic::not_yet(name.span, what));
+            }
             Some(other) if other.proxy.mode != draft.proxy.mode => {
                 let message = format!(
                     "`{}` is in mode {} and `{}` in mode {}",
@@ -138,10 +156,7 @@ fn no_backend(name: &Word, drafts: &[Draft]) -> Diagnostic {
     let message = format!("there is no backend `{}`", name.text);
     let finding = Diagnostic::error(name.span, "unknown-name", message);
     let known = drafts.iter().filter(|draft| draft.proxy.is_backend());
-    match guess::nearest(&name.text, known.map(|draft| draft.proxy.name.as_str())) {
-        Some(near) => finding.help(format!("did you mean `{near}`?")),
-        None => finding,
-    }
+    guess::near(finding, &name.text, known.map(|draft| draft.proxy.name.as_str()))
 }
 
 /// What only HTTP can do, in a proxy that speaks TCP.

@@ -57,9 +57,10 @@ pub(crate) const KEYWORDS: &[Keyword<Instance>] = &[
             "BACKUP" => State::Backup,
             text => {
                 let finding = word.wrong("MASTER or BACKUP");
-                let near = guess::nearest(&text.to_ascii_uppercase(), ["MASTER", "BACKUP"]);
-                return Err(match near {
-                    Some(near) => finding.help(format!("did you mean `{near}`?")),
+                let typed = text.to_ascii_uppercase();
+                let finding = guess::near(finding, &typed, ["MASTER", "BACKUP"]);
+                return Err(match ["MASTER", "BACKUP"].into_iter().find(|known| *known == typed) {
+                    Some(known) => finding.fix_here(known),
                     None => finding,
                 });
             }
@@ -226,7 +227,8 @@ fn advert_interval(instance: &mut Instance, line: &mut Line<'_>) -> Result<(), D
     if part {
         let message = format!("VRRP version 2 counts whole seconds: this is {seconds} s");
         let finding = Diagnostic::warning(word.span, "rounded", message);
-        line.report(finding.help(format!("write `advert_int {seconds}`")));
+        let finding = finding.help(format!("write `advert_int {seconds}`"));
+        line.report(finding.fix_here(seconds.to_string()));
     }
     instance.advert_interval = Duration::from_secs(seconds);
     done(line)
@@ -299,9 +301,8 @@ fn authentication(instance: &mut Instance, line: &mut Line<'_>) -> Result<(), Di
                 _ => line.report(value.wrong("PASS or AH")),
             },
             [key, value] if key.text == "auth_pass" => {
-                let bytes = value.text.len();
-                if bytes > PASSWORD_BYTES {
-                    line.report(vip::cut_password(value.span, bytes));
+                if value.text.len() > PASSWORD_BYTES {
+                    line.report(vip::cut_password(value.span, &value.text));
                 }
                 let (password, span) = (value.text.clone(), value.span);
                 instance.authentication = Some(Authentication { password, span });
@@ -322,10 +323,7 @@ fn authentication(instance: &mut Instance, line: &mut Line<'_>) -> Result<(), Di
 fn unknown_entry(word: &Word, of: &str, known: &[&str]) -> Diagnostic {
     let message = format!("`{}` is no keyword of `{of}`", word.text);
     let finding = Diagnostic::error(word.span, "unknown-keyword", message);
-    match guess::help(&word.text, known.iter().copied()) {
-        Some(help) => finding.help(help),
-        None => finding,
-    }
+    guess::suggest(finding, &word.text, known.iter().copied())
 }
 
 /// Options of an address that change nothing for IPv4.
@@ -404,10 +402,7 @@ fn address(words: Vec<Word>, line: &mut Line<'_>) -> Result<Address, Diagnostic>
                 let known = ["dev", "label", "brd", "scope"].into_iter().chain(LATER_OPTIONS);
                 let message = format!("`{text}` is no option of an address");
                 let finding = Diagnostic::error(option.span, "unknown-keyword", message);
-                return Err(match guess::help(text, known) {
-                    Some(help) => finding.help(help),
-                    None => finding,
-                });
+                return Err(guess::suggest(finding, text, known));
             }
         }
     }

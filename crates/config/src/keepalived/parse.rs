@@ -76,8 +76,9 @@ fn top(first: &Word, read: &mut Keepalived, line: &mut Line<'_>) -> Result<(), D
             let message = format!("`{text}` opens no block");
             let finding = Diagnostic::error(first.span, "unknown-keyword", message);
             let known = OURS.into_iter().chain(TOP).chain(TOP_TRACKS);
-            if let Some(near) = guess::nearest(text, known) {
-                return Err(finding.help(format!("did you mean `{near}`?")));
+            let finding = guess::near(finding, text, known);
+            if finding.help.is_some() {
+                return Err(finding);
             }
             Err(match home(text) {
                 Some(home) => finding.help(format!("it belongs into `{home}`")),
@@ -137,8 +138,9 @@ fn conditional(first: &Word, line: &mut Line<'_>) -> Option<Word> {
 fn unknown<T>(table: &[Keyword<T>], of: &str, word: &Word) -> Diagnostic {
     let message = format!("`{}` is no keyword of `{of}`", word.text);
     let finding = Diagnostic::error(word.span, "unknown-keyword", message);
-    if let Some(near) = guess::nearest(&word.text, table.iter().map(|row| row.name)) {
-        return finding.help(format!("did you mean `{near}`?"));
+    let finding = guess::near(finding, &word.text, table.iter().map(|row| row.name));
+    if finding.help.is_some() {
+        return finding;
     }
     match home(&word.text) {
         Some(home) => finding.help(format!("it belongs into `{home}`")),
@@ -174,10 +176,7 @@ fn sync_group(line: &mut Line<'_>) -> Result<SyncGroup, Diagnostic> {
         if !SYNC_GROUP.contains(&first.text.as_str()) {
             let message = format!("`{}` is no keyword of `vrrp_sync_group`", first.text);
             let finding = Diagnostic::error(first.span, "unknown-keyword", message);
-            line.report(match guess::help(&first.text, SYNC_GROUP) {
-                Some(help) => finding.help(help),
-                None => finding,
-            });
+            line.report(guess::suggest(finding, &first.text, SYNC_GROUP));
         } else if first.text == "group" {
             let members = statement.block.unwrap_or_default();
             let names = members.into_iter().filter_map(|member| member.words.into_iter().next());
@@ -243,7 +242,7 @@ fn complete(instance: &Instance, found: &mut Vec<Diagnostic>) {
         let at = instance.state_span.unwrap_or(instance.span);
         let message = "`nopreempt` does not work with `state MASTER`";
         let finding = Diagnostic::warning(at, "preempt", message);
-        found.push(finding.help("write `state BACKUP` on every node"));
+        found.push(finding.help("write `state BACKUP` on every node").fix_here("BACKUP"));
     }
     if instance.unicast_peers.iter().any(std::net::IpAddr::is_ipv6) || any_v6(instance) {
         found.push(Diagnostic::not_yet(instance.span, "VRRP over IPv6"));
@@ -263,10 +262,8 @@ fn scripts(instance: &Instance, read: &Keepalived, found: &mut Vec<Diagnostic>) 
         let message = format!("there is no `vrrp_script {}`", track.name);
         let finding = Diagnostic::error(track.span, "unknown-name", message);
         let known: Vec<&str> = names.collect();
-        found.push(match guess::help(&track.name, known) {
-            Some(help) => finding.help(help),
-            None => finding.help("add it, or remove the line"),
-        });
+        let finding = guess::suggest(finding, &track.name, known);
+        found.push(finding.help_if_none(|| "add it, or remove the line".to_owned()));
     }
     if instance.priority == 255 && instance.track_scripts.iter().any(|t| t.weight.is_some()) {
         let message = "the owner of the address (priority 255) cannot have weights";

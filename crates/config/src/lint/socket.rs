@@ -1,5 +1,7 @@
 //! A check that asks the balancer's socket must ask the one the balancer has.
 
+use base::Span;
+
 use crate::haproxy::BindAddress;
 use crate::keepalived::ScriptBlock;
 use crate::{Diagnostic, Loaded, guess};
@@ -21,35 +23,61 @@ pub(super) fn check(loaded: &Loaded, found: &mut Vec<Diagnostic>) {
         .collect();
     for block in &keepalived.scripts {
         let Some(asked) = asked(block, loaded) else { continue };
-        if sockets.iter().any(|socket| same(socket, &asked)) {
+        if sockets.iter().any(|socket| same(socket, &asked.path)) {
             continue;
         }
         let message = format!(
-            "check `{}` asks {asked}, which is not the balancer's socket",
-            block.script.name
+            "check `{}` asks {}, which is not the balancer's socket",
+            block.script.name, asked.path
         );
         let finding = Diagnostic::warning(block.command_span, "check-socket", message);
-        let help = match sockets.as_slice() {
-            [] => format!("write `stats socket {asked}` in `global`"),
-            [one] => format!("write {one}"),
-            _ => {
-                let near = guess::nearest(&asked, sockets.iter().map(String::as_str));
-                format!("write {}", near.unwrap_or(&sockets[0]))
+        let near = guess::nearest(&asked.path, sockets.iter().map(String::as_str));
+        let meant = match sockets.as_slice() {
+            [one] => Some(one.as_str()),
+            _ => near,
+        };
+        let finding = match (meant, sockets.first().map(String::as_str)) {
+            (Some(socket), _) | (None, Some(socket)) => finding.help(format!("write {socket}")),
+            (None, None) => {
+                finding.help(format!("write `stats socket {}` in `global`", asked.path))
             }
         };
-        found.push(finding.help(help).in_file(loaded.keepalived_file));
+        let finding = match (meant, asked.at) {
+            (Some(socket), Some((file, span))) => finding.fix(span, socket).fix_in(file),
+            _ => finding,
+        };
+        found.push(finding.in_file(loaded.keepalived_file));
     }
 }
 
+/// The path of a socket, and where a change of it would change the check: file and place.
+struct Asked {
+    path: String,
+    at: Option<(usize, Span)>,
+}
+
 /// The socket that a script asks: in its command, in its text, or in the lines around it.
-fn asked(block: &ScriptBlock, loaded: &Loaded) -> Option<String> {
+fn asked(block: &ScriptBlock, loaded: &Loaded) -> Option<Asked> {
     let program = block.script.command.first();
-    let text = loaded.scripts.iter().find(|source| Some(&source.path) == program);
     let file = loaded.sources.get(loaded.keepalived_file).map(|source| source.text.as_str());
-    let around = file.map(|text| around(text, block.command_span.start)).unwrap_or_default();
-    socket_in(&block.text)
-        .or_else(|| text.and_then(|source| socket_in(&source.text)))
-        .or_else(|| socket_in(&around))
+    if let Some(path) = socket_in(&block.text) {
+        let Span { start, end } = block.command_span;
+        let at = file.and_then(|text| text.get(start..end)?.find(&path)).map(|at| {
+            let start = start + at;
+            (loaded.keepalived_file, Span::new(start, start + path.len()))
+        });
+        return Some(Asked { path, at });
+    }
+    let script = loaded.scripts.iter().position(|source| Some(&source.path) == program);
+    if let Some((at, path)) = script.and_then(|at| Some((at, socket_in(&loaded.scripts[at].text)?)))
+    {
+        let start = loaded.scripts[at].text.find(&path).unwrap_or_default();
+        let span = Span::new(start, start + path.len());
+        return Some(Asked { path, at: Some((loaded.sources.len() + at, span)) });
+    }
+    // A comment only tells what the script does; to change it would change nothing.
+    let around = around(file?, block.command_span.start);
+    socket_in(&around).map(|path| Asked { path, at: None })
 }
 
 fn around(text: &str, offset: usize) -> String {

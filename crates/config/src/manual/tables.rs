@@ -46,7 +46,7 @@ impl Page {
         if !later.is_empty() {
             let _ = writeln!(self.text, "Not yet: {}.\n", later.join(", "));
         }
-        let gone: Vec<&Keyword<T>> = rows().filter(|row| matches!(row.run, Run::Gone)).collect();
+        let gone: Vec<&Keyword<T>> = rows().filter(|row| matches!(row.run, Run::Gone(_))).collect();
         if !gone.is_empty() {
             let _ = writeln!(
                 self.text,
@@ -98,7 +98,7 @@ fn runs<T>(row: &Keyword<T>) -> bool {
 
 /// Some rows are read to find typing errors in them, and not run for all that.
 fn is_later<T>(row: &Keyword<T>) -> bool {
-    matches!(row.run, Run::Later(_)) || row.does == crate::haproxy::CHECKED_ONLY
+    matches!(row.run, Run::Later(_) | Run::Checked(_)) || row.does == crate::haproxy::CHECKED_ONLY
 }
 
 fn letters(at: u8) -> String {

@@ -10,6 +10,7 @@ mod keepalived_agrees;
 mod kolla;
 mod lint;
 mod manual;
+mod mutations;
 mod published_vip;
 mod random;
 mod registered;
