@@ -22,6 +22,7 @@ mod address;
 mod bind;
 mod checks;
 pub mod condition;
+pub mod condition;
 mod fetches;
 mod global;
 mod inherit;

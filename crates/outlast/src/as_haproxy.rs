@@ -8,8 +8,15 @@ use std::process::ExitCode;
 use api::Mode;
 use node::Launch;
 
-/// The version whose language and texts we follow.
-const VERSION: &str = "HAProxy version 2.6.12 (outlast in strict mode)";
+mod build;
+
+/// Without a configuration's consent nothing runs: haproxy's exit code for a condition that cannot be
+/// read.
+const UNREADABLE: u8 = 2;
+
+/// What a shell adds to the number of the signal that ended a process; haproxy's master ends so
+/// itself.
+const BY_SIGNAL: u8 = 128;
 
 #[derive(Debug, Default)]
 struct Words {
@@ -20,36 +27,40 @@ struct Words {
     quiet: bool,
     daemon: bool,
     foreground: bool,
-    version: bool,
+    /// `-W`, `-Ws`.
+    master: bool,
+    version: Option<fn() -> String>,
+    condition: Option<String>,
     /// `-sf`, `-st`: pids to end once we serve; softly or at once.
     replace: Vec<(i32, bool)>,
+    /// What stands for options, in HAProxy's language.
+    lines: String,
 }
 
 pub(crate) fn main(words: impl Iterator<Item = OsString>) -> ExitCode {
     let words = match parse(words) {
         Ok(words) => words,
-        Err(why) => {
-            let _ = writeln!(std::io::stderr(), "haproxy: {why}");
-            return ExitCode::FAILURE;
-        }
+        Err(why) => return fail(&why),
     };
-    if words.version {
-        let _ = writeln!(std::io::stdout(), "{VERSION}");
+    if let Some(version) = words.version {
+        let _ = write!(std::io::stdout(), "{}", version());
         return ExitCode::SUCCESS;
+    }
+    if let Some(condition) = &words.condition {
+        return judge(condition);
     }
     if let Some(folder) = &words.folder
         && let Err(error) = std::env::set_current_dir(folder)
     {
-        let _ = writeln!(std::io::stderr(), "haproxy: {}: {error}", folder.display());
-        return ExitCode::FAILURE;
+        return fail(&format!("{}: {error}", folder.display()));
     }
     if words.files.is_empty() {
-        let _ = writeln!(std::io::stderr(), "haproxy: no configuration file: give -f FILE");
-        return ExitCode::FAILURE;
+        return fail("no configuration file: give -f FILE");
     }
     let launch = Launch {
         mode: Mode::Strict,
         haproxy: words.files.clone(),
+        more_lines: words.lines.clone(),
         keepalived: None,
         cluster: None,
         node: None,
@@ -63,7 +74,35 @@ pub(crate) fn main(words: impl Iterator<Item = OsString>) -> ExitCode {
     if words.check {
         return check(&launch, words.quiet);
     }
-    crate::run::supervise(&launch)
+    match node::supervise(&launch) {
+        Ok(Some(signal)) if words.master => {
+            ExitCode::from(u8::try_from(signal).map_or(BY_SIGNAL, |signal| BY_SIGNAL + signal))
+        }
+        Ok(_) => ExitCode::SUCCESS,
+        Err(error) => {
+            crate::complain(&error);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn fail(why: &str) -> ExitCode {
+    let _ = writeln!(std::io::stderr(), "haproxy: {why}");
+    ExitCode::FAILURE
+}
+
+/// `-cc`: 0 if the condition holds, 1 if not.
+fn judge(condition: &str) -> ExitCode {
+    let features = build::features();
+    let facts = node::Facts { version: build::VERSION, features: &features };
+    match node::holds(condition, facts) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(why) => {
+            let _ = writeln!(std::io::stderr(), "haproxy: cannot evaluate the condition: {why}");
+            ExitCode::from(UNREADABLE)
+        }
+    }
 }
 
 /// `-c`: 0 and "Configuration file is valid", or 1 and what is wrong.
@@ -91,6 +130,7 @@ fn parse(words: impl Iterator<Item = OsString>) -> Result<Words, String> {
         let mut value = |name: &str| {
             words.next().ok_or_else(|| format!("{name} needs a value")).map(PathBuf::from)
         };
+        let text = |value: PathBuf| value.to_string_lossy().into_owned();
         match word.as_str() {
             "-f" => parsed.files.push(value("-f")?),
             "-p" => parsed.pid_file = Some(value("-p")?),
@@ -99,12 +139,19 @@ fn parse(words: impl Iterator<Item = OsString>) -> Result<Words, String> {
             "-q" => parsed.quiet = true,
             "-D" => parsed.daemon = true,
             "-d" | "-db" => parsed.foreground = true,
-            "-v" | "-vv" => parsed.version = true,
-            // Our supervisor is always there, and is no option.
-            "-W" | "-Ws" | "-V" => {}
+            "-v" => parsed.version = Some(build::short),
+            "-vv" => parsed.version = Some(build::long),
+            "-cc" => parsed.condition = Some(text(value("-cc")?)),
+            // Our supervisor is always there; only how it ends is asked for.
+            "-W" | "-Ws" => parsed.master = true,
+            "-S" => parsed.lines += &master_socket(&text(value("-S")?)),
+            "-n" => parsed.lines += &format!("global\n maxconn {}\n", text(value("-n")?)),
+            "-V" => {}
             // Choice of the poller, of splice, of memory poisoning: ours are fixed.
             "-de" | "-dp" | "-dS" | "-dG" | "-dR" | "-dr" | "-dV" | "-dW" | "-dM" => {}
-            "-n" | "-N" | "-m" | "-L" => {
+            // -N: a default that every proxy of ours leaves to the process. -m: memory is bounded
+            // otherwise. -L: the name of a peer. -x: sockets are shared with who is replaced.
+            "-N" | "-m" | "-L" | "-x" => {
                 value(&word)?;
             }
             "-sf" | "-st" => {
@@ -120,6 +167,12 @@ fn parse(words: impl Iterator<Item = OsString>) -> Result<Words, String> {
         }
     }
     Ok(parsed)
+}
+
+/// `-S ADDRESS[,OPTION[,VALUE]...]`: the socket where haproxy's master answers. What it asks of a
+/// worker (`@1 show info`) our only balancer answers itself.
+fn master_socket(word: &str) -> String {
+    format!("global\n stats socket {} level admin\n", word.replace(',', " "))
 }
 
 #[cfg(test)]
@@ -146,8 +199,17 @@ mod tests {
     }
 
     #[test]
+    fn options_that_the_language_has_words_for_become_lines() {
+        let words = of("-W -S /run/m.sock,mode,600 -n 500 -f a");
+        assert!(words.master);
+        let lines =
+            "global\n stats socket /run/m.sock mode 600 level admin\nglobal\n maxconn 500\n";
+        assert_eq!(words.lines, lines);
+    }
+
+    #[test]
     fn an_unknown_option_is_named() {
-        let words = ["-S", "fd@3"].into_iter().map(OsString::from);
-        assert_eq!(parse(words).unwrap_err(), "`-S` is not run yet");
+        let words = ["-dX", "fd@3"].into_iter().map(OsString::from);
+        assert_eq!(parse(words).unwrap_err(), "`-dX` is not run yet");
     }
 }

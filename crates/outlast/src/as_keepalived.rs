@@ -34,6 +34,7 @@ pub(crate) fn main(words: impl Iterator<Item = OsString>) -> ExitCode {
     let launch = Launch {
         mode: Mode::Rfc,
         haproxy: vec![],
+        more_lines: String::new(),
         keepalived: Some(words.file.unwrap_or_else(|| PathBuf::from(FILE))),
         cluster: None,
         node: None,

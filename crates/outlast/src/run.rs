@@ -11,6 +11,7 @@ use node::Launch;
 /// SIGHUP reads the files again; a broken file changes nothing. SIGTERM hands the addresses over
 /// and ends.
 #[derive(Debug, clap::Args)]
+#[command(after_help = cli::EXIT_CODES, after_long_help = cli::EXIT_CODES)]
 pub(crate) struct Args {
     /// The cluster file, the same on every node
     #[arg(long, value_name = "FILE")]
@@ -44,6 +45,7 @@ pub(crate) fn main(args: &Args) -> ExitCode {
     supervise(&Launch {
         mode: Mode::Adaptive,
         haproxy: args.haproxy.clone(),
+        more_lines: String::new(),
         keepalived: args.keepalived.clone(),
         cluster: args.config.clone(),
         node: args.node.clone(),
@@ -59,7 +61,7 @@ pub(crate) fn main(args: &Args) -> ExitCode {
 /// Runs until told to end; exit code 1 if it could not start.
 pub(crate) fn supervise(launch: &Launch) -> ExitCode {
     match node::supervise(launch) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(_) => ExitCode::SUCCESS,
         Err(error) => {
             crate::complain(&error);
             ExitCode::FAILURE

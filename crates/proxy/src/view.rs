@@ -24,6 +24,8 @@ pub(crate) struct View {
     /// The name of this node.
     pub(crate) node: String,
     pub(crate) workers: usize,
+    /// Of the process that the operator started and that stays: the supervisor.
+    pub(crate) pid: u32,
     pub(crate) started: Time,
     /// Milliseconds since 1970 (UTC).
     pub(crate) started_ms: u64,
@@ -167,6 +169,7 @@ impl View {
             mode: start.mode,
             node: start.node.clone(),
             workers,
+            pid: std::os::unix::process::parent_id(),
             started: now,
             started_ms: wall_ms,
             maxconn,

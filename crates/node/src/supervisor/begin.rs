@@ -128,6 +128,7 @@ impl Supervisor {
             buffer: vec![0; api::MAX_MESSAGE],
             ended: false,
             ended_by: None,
+            ended_by: None,
             _lock: lock,
         };
         supervisor.tell_dashboard();

@@ -73,7 +73,7 @@ impl Sockets {
             }
             let name = proxy.log_tag.as_ref().or(view.config.global.log_tag.as_ref());
             let name = name.map_or("haproxy", String::as_str);
-            let tag = format!("{name}[{}]: ", std::process::id()).into_bytes();
+            let tag = format!("{name}[{}]: ", view.pid).into_bytes();
             proxies.push(Of { targets: own, tag });
         }
         Ok(Arc::new(Self { targets, proxies }))

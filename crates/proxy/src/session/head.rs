@@ -169,7 +169,7 @@ impl Session {
         request: &Request<'_, '_>,
         route: &crate::shared::Route,
     ) -> Step {
-        if route.monitor.as_deref() == Some(request.target) {
+        if route.monitor.as_deref().is_some_and(|monitor| is_monitor(request.target, monitor)) {
             if let Some(txn) = &mut self.txn {
                 txn.silent = true;
             }
@@ -300,5 +300,27 @@ impl Session {
     pub(super) fn start_linger(&mut self, core: &Core) {
         drop(sys::socket::shutdown_write(self.client.as_fd()));
         self.phase = Phase::Linger { until: after(core.now, Some(super::LINGER)) };
+    }
+}
+
+/// `monitor-uri`: the whole target, or the path of `http://host/path`, as haproxy compares them.
+fn is_monitor(target: &str, monitor: &str) -> bool {
+    let path = target.split_once("://").and_then(|(_, rest)| Some(&rest[rest.find('/')?..]));
+    target == monitor || (monitor.starts_with('/') && path == Some(monitor))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_monitor_is_asked_by_its_path_or_its_whole_address() {
+        assert!(is_monitor("/health", "/health"));
+        assert!(is_monitor("http://www.x.org/health", "/health"));
+        assert!(is_monitor("http://www.x.org/health", "http://www.x.org/health"));
+        assert!(!is_monitor("/health", "http://www.x.org/health"));
+        assert!(!is_monitor("/hEAlth", "/health"));
+        assert!(!is_monitor("/health?x", "/health"));
+        assert!(!is_monitor("http://www.x.org", "/"));
     }
 }

@@ -8,7 +8,7 @@ mod servers;
 
 use base::Time;
 
-use super::{info, rows};
+use super::{info, rows, typed};
 use crate::log;
 use crate::view::{SessionLine, View, Wish};
 
@@ -50,7 +50,11 @@ pub(crate) enum After {
 pub(crate) fn run(line: &str, level: &mut Level, desk: &mut Desk<'_>, out: &mut String) -> After {
     let mut after = After::Goes;
     for command in split(line) {
-        let words: Vec<&str> = command.split_ascii_whitespace().collect();
+        let mut words: Vec<&str> = command.split_ascii_whitespace().collect();
+        // Of haproxy's master: "ask this worker". There is one.
+        if words.first().is_some_and(|word| word.starts_with('@')) {
+            words.remove(0);
+        }
         match words.as_slice() {
             ["quit"] => return After::Ends,
             ["prompt"] => after = After::Toggles,
@@ -143,29 +147,32 @@ fn is_other_form(word: &str) -> bool {
     matches!(word, "json" | "typed" | "desc" | "float")
 }
 
-/// `show stat [ID TYPES SERVER] [up] [no-maint]`.
+/// `show stat [ID TYPES SERVER] [json|typed] [up] [no-maint]`.
 fn stat(rest: &[&str], level: Level, desk: &Desk<'_>, out: &mut String) {
-    if rest.iter().any(|word| is_other_form(word)) {
-        out.push_str("'show stat' is only available as CSV.\n");
-        return;
-    }
     let number = |at: usize| rest.get(at).and_then(|word| word.parse::<i64>().ok());
     let (only, types, server) = match (number(0), number(1), number(2)) {
         (Some(only), Some(types), Some(server)) => (only, types, server),
         _ => (-1, -1, -1),
     };
     let is = |wanted: i64, actual: usize| wanted < 0 || i64::try_from(actual) == Ok(wanted);
-    rows::header(out);
-    for row in rows::all(desk.view, desk.now, level >= Level::Operator) {
+    let mut rows = rows::all(desk.view, desk.now, level >= Level::Operator);
+    rows.retain(|row| {
         let status = row.value("status");
         let hidden = row.kind == rows::Kind::Server
             && ((rest.contains(&"up") && (status.starts_with("DOWN") || status == "MAINT"))
                 || (rest.contains(&"no-maint") && status == "MAINT"));
         let asked = types < 0 || types & (1 << row.kind as u8) != 0;
         let of_server = row.kind != rows::Kind::Server || is(server, row.id);
-        if asked && !hidden && of_server && is(only, row.proxy + rows::FIRST_PROXY) {
-            row.csv(out);
-        }
+        asked && !hidden && of_server && is(only, row.proxy + rows::FIRST_PROXY)
+    });
+    if rest.contains(&"json") {
+        typed::json(rows.iter(), out);
+        out.push('\n');
+    } else if rest.contains(&"typed") {
+        rows.iter().for_each(|row| typed::typed(row, out));
+    } else {
+        rows::header(out);
+        rows.iter().for_each(|row| row.csv(out));
     }
 }
 

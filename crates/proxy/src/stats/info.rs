@@ -77,7 +77,7 @@ fn process(view: &View, now: Time, out: &mut Vec<(&'static str, String)>) {
     put("Nbthread", view.workers.to_string());
     put("Nbproc", "1".to_owned());
     put("Process_num", "1".to_owned());
-    put("Pid", std::process::id().to_string());
+    put("Pid", view.pid.to_string());
     put("Uptime", uptime(up));
     put("Uptime_sec", up.as_secs().to_string());
     // There are no pools and no limit on memory.
