@@ -1,10 +1,22 @@
 //! The operator's tool: one file per subcommand.
-//!
-//! Exit codes, for all: 0 yes, 1 no (an error was found, something is not well), 2 wrong arguments,
-//! 3 no running outlast answered.
 
+/// What a script may rely on; the end of every `--help` and of every page of the manual.
+pub const EXIT_CODES: &str = "\
+Exit codes:
+  0  yes, or done
+  1  no: an error was found, something is not well, a promise was broken
+  2  wrong arguments, an unknown name, or nothing could be started
+  3  no running outlast answered";
+
+pub mod completion;
 pub mod config;
 pub mod events;
+#[cfg(test)]
+mod example;
+mod object;
 pub mod reach;
 pub mod status;
 mod table;
+pub mod top;
+pub mod why;
+mod words;

@@ -5,7 +5,7 @@ use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use api::{Answer, Ask};
+use api::{Answer, Ask, Status};
 
 /// Where instances have their folders, unless told otherwise.
 const RUN: &str = "/run/outlast";
@@ -39,6 +39,10 @@ pub enum ReachError {
     Answer(#[source] api::ReadError),
     #[error("the agent refused: {0}")]
     Refused(String),
+    #[error("the agent answered another question")]
+    Other,
+    #[error("cannot write the answer")]
+    Output(#[source] io::Error),
 }
 
 impl Instance {
@@ -88,8 +92,37 @@ impl Instance {
 pub fn ask(
     socket: &Path,
     ask: &Ask,
-    mut each: impl FnMut(Answer) -> Result<(), ReachError>,
+    each: impl FnMut(Answer) -> Result<(), ReachError>,
 ) -> Result<(), ReachError> {
+    answers(&put(socket, ask)?, each)
+}
+
+/// The one answer to a question that has one.
+///
+/// # Errors
+/// When the agent cannot be reached, breaks off, refuses, or closes without an answer.
+pub fn one(socket: &Path, ask: &Ask) -> Result<Answer, ReachError> {
+    let mut found = None;
+    self::ask(socket, ask, |answer| {
+        found = Some(answer);
+        Ok(())
+    })?;
+    found.ok_or_else(|| ReachError::Broken(io::ErrorKind::UnexpectedEof.into()))
+}
+
+/// What a node knows.
+///
+/// # Errors
+/// When the agent cannot be reached, breaks off, or refuses.
+pub fn status(socket: &Path) -> Result<Box<Status>, ReachError> {
+    match one(socket, &Ask::Status)? {
+        Answer::Status(status) => Ok(status),
+        Answer::Event(_) | Answer::Why(_) | Answer::Refused(_) => Err(ReachError::Other),
+    }
+}
+
+/// Puts a question; the answers can be read from what is returned.
+pub(crate) fn put(socket: &Path, ask: &Ask) -> Result<UnixStream, ReachError> {
     let connect = |source| ReachError::Connect { path: socket.to_owned(), source };
     let mut stream = UnixStream::connect(socket).map_err(connect)?;
     if !matches!(ask, Ask::Events { follow: true, .. } | Ask::Timeline { follow: true, .. }) {
@@ -99,6 +132,14 @@ pub fn ask(
     api::encode(ask, &mut line);
     line.push(b'\n');
     stream.write_all(&line).map_err(ReachError::Broken)?;
+    Ok(stream)
+}
+
+/// Hands each line to `each` until it says stop or the answer ends.
+pub(crate) fn answers(
+    stream: &UnixStream,
+    mut each: impl FnMut(Answer) -> Result<(), ReachError>,
+) -> Result<(), ReachError> {
     for line in BufReader::new(stream).split(b'\n') {
         let line = line.map_err(ReachError::Broken)?;
         match api::decode(&line).map_err(ReachError::Answer)? {

@@ -2,14 +2,14 @@
 
 use std::io::{self, Write};
 
-use api::{Answer, Ask, BalancerState, Cell, Mode, ServerCheck, ServerState, Standing, Status};
-use api::{VipCause, VipLine, VipRole};
+use api::{ServerState, Status, VipLine};
 
 use crate::reach::{self, Instance, ReachError};
-use crate::table;
+use crate::{EXIT_CODES, table, words};
 
 /// Show addresses, nodes by network, balancer and servers as this node sees them
 #[derive(Debug, clap::Args)]
+#[command(after_help = EXIT_CODES, after_long_help = EXIT_CODES)]
 pub struct Args {
     /// The same as one JSON object
     #[arg(long)]
@@ -26,16 +26,7 @@ pub struct Args {
 /// # Errors
 /// When no instance answers.
 pub fn run(args: &Args, out: &mut impl Write) -> Result<bool, ReachError> {
-    let mut found = None;
-    reach::ask(&args.instance.socket()?, &Ask::Status, |answer| {
-        if let Answer::Status(status) = answer {
-            found = Some(status);
-        }
-        Ok(())
-    })?;
-    let Some(status) = found else {
-        return Err(ReachError::Refused("it gave no status".to_owned()));
-    };
+    let status = reach::status(&args.instance.socket()?)?;
     let written = if args.json {
         serde_json::to_writer_pretty(&mut *out, &status)
             .map_err(io::Error::from)
@@ -43,38 +34,28 @@ pub fn run(args: &Args, out: &mut impl Write) -> Result<bool, ReachError> {
     } else {
         print(out, &status, args.all)
     };
-    written.map_err(ReachError::Broken)?;
-    Ok(is_well(&status))
-}
-
-fn is_well(status: &Status) -> bool {
-    let balancer = status.servers.is_empty() || status.balancer == BalancerState::Serving;
-    balancer
-        && status.vips.iter().all(|vip| vip.state.role != VipRole::Fault)
-        && status.nodes.iter().all(|node| node.state.standing != Standing::Suspect)
-        && status.servers.iter().all(is_up)
-}
-
-fn is_up(server: &ServerState) -> bool {
-    matches!(server.check, ServerCheck::Up | ServerCheck::Unchecked) && !server.suspect
+    match written {
+        // Whoever reads our output (head) may have seen enough.
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(ReachError::Output(error)),
+        _ => Ok(words::is_well(&status)),
+    }
 }
 
 fn print(out: &mut impl Write, status: &Status, all: bool) -> io::Result<()> {
-    let mode = match status.mode {
-        Mode::Strict => "strict (as haproxy)",
-        Mode::Rfc => "rfc (as keepalived)",
-        Mode::Adaptive => "adaptive",
-    };
+    let mode = words::mode(status.mode);
     let cluster = status.cluster.as_ref().map_or_else(String::new, |name| format!(" of {name}"));
-    writeln!(out, "{}{cluster}, {mode}, configuration {}", status.node, status.generation)?;
+    let (node, generation, version) = (&status.node, status.generation, &status.version);
+    writeln!(out, "{node}{cluster}, {mode}, configuration {generation}, outlast {version}")?;
     for limit in &status.limits {
         writeln!(out, "  {limit}")?;
     }
+    for url in &status.dashboard {
+        writeln!(out, "  dashboard at {url}")?;
+    }
     for process in &status.processes {
-        let role = serde_json::to_value(process.role).unwrap_or_default();
+        let role = words::process(process.role);
         let state = if process.running { "running" } else { "not running" };
         let (pid, starts) = (process.pid, process.starts);
-        let role = role.as_str().unwrap_or_default();
         writeln!(out, "  {role:<10} {state}, pid {pid}, started {starts} time(s)")?;
     }
     vips(out, &status.vips)?;
@@ -88,41 +69,20 @@ fn vips(out: &mut impl Write, vips: &[VipLine]) -> io::Result<()> {
     }
     writeln!(out)?;
     let rows: Vec<Vec<String>> = vips.iter().map(vip).collect();
-    table::print(out, &["VIP", "ADDRESSES", "HERE", "HOLDS", "SUCCESSOR", "WHY"], &rows)
+    table::print(out, &["VIP", "ADDRESSES", "HOLDER", "NEXT", "HERE", "WHY"], &rows)
 }
 
 fn vip(vip: &VipLine) -> Vec<String> {
-    let role = match vip.state.role {
-        VipRole::Backup => "backup",
-        VipRole::Master => "master",
-        VipRole::Fault => "fault",
-    };
+    let role = words::vip_role(vip.state.role);
+    let here = if vip.state.holding { format!("{role}, holds") } else { role.to_owned() };
     vec![
         vip.name.clone(),
         vip.addresses.join(" "),
-        role.to_owned(),
-        if vip.state.holding { "yes" } else { "no" }.to_owned(),
-        vip.successor.clone().unwrap_or_else(|| "-".to_owned()),
-        vip.state.cause.map_or("", cause).to_owned(),
+        words::holders(vip),
+        words::next(vip),
+        here,
+        vip.state.cause.map_or("", words::cause).to_owned(),
     ]
-}
-
-/// A cause in words, for tables and events.
-#[must_use]
-pub const fn cause(cause: VipCause) -> &'static str {
-    match cause {
-        VipCause::Silence => "nobody advertised",
-        VipCause::Goodbye => "the holder said goodbye",
-        VipCause::Named => "named by the holder",
-        VipCause::Stronger => "a stronger node advertises",
-        VipCause::Stalled => "this process was not run for too long",
-        VipCause::Script => "its check script fails",
-        VipCause::Carrier => "no carrier",
-        VipCause::Balancer => "the balancer does not serve",
-        VipCause::Refused => "the kernel did not take the address",
-        VipCause::Stopping => "stopping",
-        VipCause::Adopted => "kept over a restart",
-    }
 }
 
 fn nodes(out: &mut impl Write, status: &Status) -> io::Result<()> {
@@ -132,71 +92,91 @@ fn nodes(out: &mut impl Write, status: &Status) -> io::Result<()> {
     writeln!(out)?;
     let mut heading = vec!["NODE", "STANDING"];
     heading.extend(status.networks.iter().map(String::as_str));
-    heading.push("WHY");
+    heading.extend(["CPU", "MEMORY", "FIBRE", "HOLDS", "WHY"]);
     let mut rows = vec![];
     for line in &status.nodes {
         let node = &line.state;
-        let standing = match node.standing {
-            Standing::Unknown => "unknown",
-            Standing::Alive => "alive",
-            Standing::Suspect => "suspect",
-            Standing::Left => "left",
-        };
-        let mut row = vec![node.node.clone(), standing.to_owned()];
+        let mut row = vec![node.node.clone(), words::standing(node.standing).to_owned()];
         for network in &status.networks {
             let found = node.cells.iter().find(|cell| cell.network == *network);
-            row.push(found.map_or_else(|| "-".to_owned(), cell));
+            row.push(found.map_or_else(|| "-".to_owned(), words::cell));
         }
+        row.extend(words::load(line.load));
+        let holds = line.holds.join(" ");
+        row.push(if holds.is_empty() { "-".to_owned() } else { holds });
         row.push(node.why.clone());
         rows.push(row);
     }
     table::print(out, &heading, &rows)
 }
 
-/// `up 120 ms`, `silent 3.2 s`, `never heard`: the age is that of the last proof.
-fn cell(cell: &Cell) -> String {
-    let Some(age) = cell.age_ms else { return "never heard".to_owned() };
-    let word = if cell.alive { "up" } else { "silent" };
-    if age < 1000 {
-        return format!("{word} {age} ms");
-    }
-    format!("{word} {}.{} s", age / 1000, age / 100 % 10)
-}
-
 fn servers(out: &mut impl Write, status: &Status, all: bool) -> io::Result<()> {
     if status.servers.is_empty() {
         return Ok(());
     }
-    let balancer = match status.balancer {
-        BalancerState::Serving => "serving",
-        BalancerState::Replacing => "being replaced",
-        BalancerState::Failed => "FAILED",
-    };
-    let up = status.servers.iter().filter(|server| is_up(server)).count();
+    let balancer = words::balancer(status.balancer);
+    let up = status.servers.iter().filter(|server| words::is_up(server)).count();
     writeln!(out, "\nbalancer {balancer}, {up} of {} servers up", status.servers.len())?;
     for choice in &status.choices {
         let (proxy, server, term) = (&choice.proxy, &choice.server, choice.term);
         writeln!(out, "  {proxy}: one writer, {server} (choice {term})")?;
     }
-    let rows: Vec<Vec<String>> = status
-        .servers
-        .iter()
-        .filter(|server| all || !is_up(server))
-        .map(|server| {
-            let state = match server.check {
-                ServerCheck::Unchecked => "not checked",
-                ServerCheck::Up if server.suspect => "up, suspect",
-                ServerCheck::Up => "up",
-                ServerCheck::Down => "DOWN",
-                ServerCheck::Drain => "drain",
-                ServerCheck::Maintenance => "maintenance",
-            };
-            vec![server.proxy.clone(), server.server.clone(), state.into(), server.why.clone()]
-        })
-        .collect();
+    let shown = status.servers.iter().filter(|server| all || !words::is_up(server));
+    let rows: Vec<Vec<String>> = shown.map(server).collect();
     if rows.is_empty() {
         return Ok(());
     }
     writeln!(out)?;
     table::print(out, &["PROXY", "SERVER", "STATE", "WHY"], &rows)
+}
+
+fn server(server: &ServerState) -> Vec<String> {
+    let (proxy, name) = (server.proxy.clone(), server.server.clone());
+    vec![proxy, name, words::server(server).to_owned(), server.why.clone()]
+}
+
+#[cfg(test)]
+mod tests {
+    use expect_test::expect;
+
+    use super::*;
+    use crate::example;
+
+    #[test]
+    fn holder_next_loads_and_what_is_down_are_on_one_page() {
+        let mut out = vec![];
+        print(&mut out, &example::status(), false).unwrap();
+        expect![[r#"
+            node02 of cloud, adaptive, configuration 1, outlast 0.1.0
+              dashboard at http://127.0.0.1:7412/
+              vip        running, pid 21, started 1 time(s)
+              agent      running, pid 22, started 1 time(s)
+              proxy      running, pid 23, started 1 time(s)
+
+            VIP       ADDRESSES   HOLDER  NEXT    HERE           WHY
+            internal  10.79.0.40  node02  node01  master, holds  named by the holder
+
+            NODE    STANDING  management    storage      CPU   MEMORY  FIBRE  HOLDS     WHY
+            node01  alive     up 120 ms     up 95 ms     12 %  40 %    2/2    -         its first beat came
+            node02  alive     up 0 ms       up 0 ms      12 %  40 %    2/2    internal  this node
+            node03  SUSPECT   silent 3.2 s  never heard  -     -       -      -         silent on every network for 1000 ms
+
+            balancer serving, 5 of 7 servers up
+              mariadb: one writer, node01 (choice 1)
+
+            PROXY     SERVER  STATE        WHY
+            keystone  node03  DOWN         Layer4 connection problem, info: "Connection refused"
+            mariadb   node03  up, suspect  its node is silent
+        "#]].assert_eq(&String::from_utf8(out).unwrap());
+    }
+
+    #[test]
+    fn two_holders_are_not_well() {
+        let mut status = example::status();
+        status.nodes.truncate(2);
+        status.servers.retain(words::is_up);
+        assert!(words::is_well(&status));
+        status.vips[0].holders.push("node03".to_owned());
+        assert!(!words::is_well(&status));
+    }
 }

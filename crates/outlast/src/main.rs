@@ -6,7 +6,10 @@ use std::io::Write;
 use std::path::Path;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
+use cli::reach::ReachError;
+use cli::top::TopError;
+use cli::why::WhyError;
 
 mod as_haproxy;
 mod as_keepalived;
@@ -14,7 +17,7 @@ mod run;
 
 /// Keeps a private cloud available: virtual IPs, load balancing, one verdict
 #[derive(Debug, Parser)]
-#[command(name = "outlast", version)]
+#[command(name = "outlast", version, after_help = cli::EXIT_CODES, after_long_help = cli::EXIT_CODES)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -28,7 +31,11 @@ enum Command {
     Config(Config),
     Status(cli::status::Args),
     Events(cli::events::Args),
+    Why(cli::why::Args),
+    Top(cli::top::Args),
     Demo(lab::demo::Args),
+    Completion(cli::completion::Args),
+    Man(cli::completion::ManArgs),
     /// One of the daemon's processes; started by `run` only
     #[command(hide = true)]
     Role {
@@ -65,6 +72,23 @@ fn main() -> ExitCode {
         Command::Events(args) => {
             answered(cli::events::run(&args, &mut std::io::stdout().lock()).map(|()| true))
         }
+        Command::Why(args) => match cli::why::run(&args, &mut std::io::stdout().lock()) {
+            Err(WhyError::Reach(error)) => answered(Err(error)),
+            Err(error @ WhyError::Unknown(_)) => wrong(&error),
+            Ok(()) => ExitCode::SUCCESS,
+        },
+        Command::Top(args) => match cli::top::run(&args) {
+            Err(TopError::Reach(error)) => answered(Err(error)),
+            Err(error @ (TopError::NoTerminal | TopError::Terminal(_))) => wrong(&error),
+            Ok(()) => ExitCode::SUCCESS,
+        },
+        Command::Completion(args) => {
+            let mut out = std::io::stdout().lock();
+            written(cli::completion::run(&args, &mut Cli::command(), &mut out))
+        }
+        Command::Man(args) => {
+            written(cli::completion::man(&args, Cli::command(), &mut std::io::stdout().lock()))
+        }
         Command::Demo(args) => lab::demo::main(&args),
         Command::Lab { words } => lab::child::main(&words),
         Command::Role { name } => match node::role(&name) {
@@ -78,7 +102,7 @@ fn main() -> ExitCode {
 }
 
 /// Exit codes of questions to a running instance: 0 well, 1 not well, 3 no answer.
-fn answered(outcome: Result<bool, cli::reach::ReachError>) -> ExitCode {
+fn answered(outcome: Result<bool, ReachError>) -> ExitCode {
     match outcome {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::from(1),
@@ -87,6 +111,16 @@ fn answered(outcome: Result<bool, cli::reach::ReachError>) -> ExitCode {
             ExitCode::from(3)
         }
     }
+}
+
+/// Nothing could be asked or shown.
+fn wrong(error: &dyn std::error::Error) -> ExitCode {
+    complain(error);
+    ExitCode::from(2)
+}
+
+fn written(outcome: std::io::Result<()>) -> ExitCode {
+    outcome.map_or_else(|error| wrong(&error), |()| ExitCode::SUCCESS)
 }
 
 fn complain(error: &dyn std::error::Error) {

@@ -1,0 +1,120 @@
+//! `outlast why OBJECT`: what it is, what that rests on, by which rule, and what would change it.
+
+use std::io::{self, Write};
+use std::time::Duration;
+
+use api::{Answer, Ask, Why};
+
+use crate::object::{self, Unknown};
+use crate::reach::{self, Instance, ReachError};
+use crate::{EXIT_CODES, events, words};
+
+/// Explain the state of one object: evidence with its age, the rule, what would change it
+///
+/// OBJECT is a node's name, or vip/NAME, pool/NAME, server/POOL/NAME, balancer, process/ROLE.
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXIT_CODES, after_long_help = EXIT_CODES)]
+pub struct Args {
+    /// node02, vip/internal, pool/keystone, server/keystone/node02, balancer, process/proxy
+    object: String,
+    /// The same as one JSON object
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    instance: Instance,
+}
+
+/// Why there is no explanation.
+#[derive(Debug, thiserror::Error)]
+pub enum WhyError {
+    #[error(transparent)]
+    Reach(#[from] ReachError),
+    #[error(transparent)]
+    Unknown(#[from] Unknown),
+}
+
+/// Runs the subcommand.
+///
+/// # Errors
+/// When no instance answers or nothing has that name.
+pub fn run(args: &Args, out: &mut impl Write) -> Result<(), WhyError> {
+    let socket = args.instance.socket()?;
+    let object = object::resolve(&args.object, &*reach::status(&socket)?)?;
+    let Answer::Why(why) = reach::one(&socket, &Ask::Why { object })? else {
+        return Err(ReachError::Other.into());
+    };
+    let written = if args.json {
+        serde_json::to_writer_pretty(&mut *out, &why)
+            .map_err(io::Error::from)
+            .and_then(|()| writeln!(out))
+    } else {
+        lines(&why).iter().try_for_each(|line| writeln!(out, "{line}"))
+    };
+    match written {
+        // Whoever reads our output (head) may have seen enough.
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(ReachError::Output(error).into())
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The explanation as text, for the subcommand and for the screen.
+pub(crate) fn lines(why: &Why) -> Vec<String> {
+    let mut lines = vec![format!("{}: {}", why.object, why.state)];
+    let mut part = |title: &str, entries: Vec<String>| {
+        if !entries.is_empty() {
+            lines.push(title.to_owned());
+            lines.extend(entries.into_iter().map(|entry| format!("  {entry}")));
+        }
+    };
+    let evidence = why.evidence.iter().map(|evidence| match evidence.age_ms {
+        Some(ms) => {
+            format!("{} ({} ago)", evidence.what, words::age(Duration::from_millis(ms)))
+        }
+        None => evidence.what.clone(),
+    });
+    part("evidence", evidence.collect());
+    part("rule", vec![why.rule.clone()].into_iter().filter(|rule| !rule.is_empty()).collect());
+    part("what would change it", why.would_change.clone());
+    part(
+        "last events",
+        why.events.iter().map(|event| events::line(event).trim_end().to_owned()).collect(),
+    );
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use api::Evidence;
+    use expect_test::expect;
+
+    use super::*;
+    use crate::example;
+
+    #[test]
+    fn evidence_has_its_age_and_every_part_its_title() {
+        let why = Why {
+            object: "node/node03".to_owned(),
+            state: "suspect".to_owned(),
+            evidence: vec![
+                Evidence { what: "last beat on management".to_owned(), age_ms: Some(3210) },
+                Evidence { what: "never heard on storage".to_owned(), age_ms: None },
+            ],
+            rule: "silent on every network for 1000 ms".to_owned(),
+            would_change: vec!["one beat on any network: alive".to_owned()],
+            events: example::events().into_iter().skip(1).take(1).collect(),
+        };
+        expect![[r#"
+            node/node03: suspect
+            evidence
+              last beat on management (3.2 s ago)
+              never heard on storage
+            rule
+              silent on every network for 1000 ms
+            what would change it
+              one beat on any network: alive
+            last events
+              #12 2026-11-24 01:33:02.950 node/node03 node-suspect: no beat for 1 s; the rule applies"#]].assert_eq(&lines(&why).join("\n"));
+    }
+}

@@ -1,0 +1,161 @@
+//! The words of the operator's tool: the same state is called the same in every subcommand.
+
+use std::time::Duration;
+
+use api::{BalancerState, Cell, Load, Mode, Role, ServerCheck, ServerState, Standing, Status};
+use api::{VipCause, VipLine, VipRole};
+
+pub(crate) const fn mode(mode: Mode) -> &'static str {
+    match mode {
+        Mode::Strict => "strict (as haproxy)",
+        Mode::Rfc => "rfc (as keepalived)",
+        Mode::Adaptive => "adaptive",
+    }
+}
+
+pub(crate) const fn standing(standing: Standing) -> &'static str {
+    match standing {
+        Standing::Unknown => "unknown",
+        Standing::Alive => "alive",
+        Standing::Suspect => "SUSPECT",
+        Standing::Left => "left",
+    }
+}
+
+pub(crate) const fn vip_role(role: VipRole) -> &'static str {
+    match role {
+        VipRole::Backup => "backup",
+        VipRole::Master => "master",
+        VipRole::Fault => "FAULT",
+    }
+}
+
+/// A cause in words, for tables and events.
+pub(crate) const fn cause(cause: VipCause) -> &'static str {
+    match cause {
+        VipCause::Silence => "nobody advertised",
+        VipCause::Goodbye => "the holder said goodbye",
+        VipCause::Named => "named by the holder",
+        VipCause::Stronger => "a stronger node advertises",
+        VipCause::Stalled => "this process was not run for too long",
+        VipCause::Script => "its check script fails",
+        VipCause::Carrier => "no carrier",
+        VipCause::NoDevice => "no device",
+        VipCause::Balancer => "the balancer does not serve",
+        VipCause::Refused => "the kernel did not take the address",
+        VipCause::Stopping => "stopping",
+        VipCause::Adopted => "kept over a restart",
+    }
+}
+
+pub(crate) const fn balancer(state: BalancerState) -> &'static str {
+    match state {
+        BalancerState::Serving => "serving",
+        BalancerState::Replacing => "being replaced",
+        BalancerState::Failed => "FAILED",
+    }
+}
+
+pub(crate) const fn server(server: &ServerState) -> &'static str {
+    match server.check {
+        ServerCheck::Unchecked if server.suspect => "not checked, suspect",
+        ServerCheck::Unchecked => "not checked",
+        ServerCheck::Up if server.suspect => "up, suspect",
+        ServerCheck::Up => "up",
+        ServerCheck::Down => "DOWN",
+        ServerCheck::Drain => "drain",
+        ServerCheck::Maintenance => "maintenance",
+    }
+}
+
+pub(crate) const fn process(role: Role) -> &'static str {
+    match role {
+        Role::Supervisor => "supervisor",
+        Role::Vip => "vip",
+        Role::Agent => "agent",
+        Role::Proxy => "proxy",
+        Role::Spare => "spare",
+        Role::Services => "services",
+    }
+}
+
+/// Whether a server gets requests as it should.
+pub(crate) const fn is_up(server: &ServerState) -> bool {
+    matches!(server.check, ServerCheck::Up | ServerCheck::Unchecked) && !server.suspect
+}
+
+/// Whether an operator may go on sleeping.
+pub(crate) fn is_well(status: &Status) -> bool {
+    let balancer = status.servers.is_empty() || status.balancer == BalancerState::Serving;
+    balancer
+        && status.vips.iter().all(|vip| vip.state.role != VipRole::Fault && vip.holders.len() < 2)
+        && status.nodes.iter().all(|node| node.state.standing != Standing::Suspect)
+        && status.servers.iter().all(is_up)
+}
+
+/// Who holds a virtual IP, as far as anybody says so.
+pub(crate) fn holders(vip: &VipLine) -> String {
+    match &vip.holders[..] {
+        [] => "nobody known".to_owned(),
+        [one] => one.clone(),
+        several => format!("TWO: {}", several.join(" ")),
+    }
+}
+
+/// Who takes a virtual IP over when its holder goes.
+pub(crate) fn next(vip: &VipLine) -> String {
+    vip.successor.clone().unwrap_or_else(|| "-".to_owned())
+}
+
+/// `120 ms`, `3.2 s`, `12 min`.
+pub(crate) fn age(age: Duration) -> String {
+    let ms = age.as_millis();
+    match ms {
+        0..1000 => format!("{ms} ms"),
+        1000..100_000 => format!("{}.{} s", ms / 1000, ms / 100 % 10),
+        100_000..7_200_000 => format!("{} min", ms / 60_000),
+        _ => format!("{} h", ms / 3_600_000),
+    }
+}
+
+/// The age of a proof in a cell, `later` after the answer it came with.
+pub(crate) fn cell_age(cell: &Cell, later: Duration) -> Option<String> {
+    cell.age_ms.map(|ms| age(Duration::from_millis(ms) + later))
+}
+
+/// `up 120 ms`, `silent 3.2 s`, `never heard`: the age is that of the last proof.
+pub(crate) fn cell(cell: &Cell) -> String {
+    let word = if cell.alive { "up" } else { "silent" };
+    cell_age(cell, Duration::ZERO)
+        .map_or_else(|| "never heard".to_owned(), |age| format!("{word} {age}"))
+}
+
+/// `12 %`, `40 %`, `2/2` of a load: processor, memory, fibre channel ports.
+pub(crate) fn load(load: Option<Load>) -> [String; 3] {
+    let Some(load) = load else { return ["-".to_owned(), "-".to_owned(), "-".to_owned()] };
+    let fibre = match load.fibre_ports {
+        0 => "none".to_owned(),
+        ports => format!("{}/{ports}", load.fibre_online),
+    };
+    [format!("{} %", load.cpu_percent), format!("{} %", load.memory_percent), fibre]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_age_has_the_unit_that_is_read_fastest() {
+        let rows = [
+            (0, "0 ms"),
+            (999, "999 ms"),
+            (1000, "1.0 s"),
+            (99_940, "99.9 s"),
+            (100_000, "1 min"),
+            (7_200_000, "2 h"),
+        ];
+        for (ms, expected) in rows {
+            assert_eq!(age(Duration::from_millis(ms)), expected);
+        }
+    }
+}
