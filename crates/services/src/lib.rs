@@ -9,7 +9,21 @@ use std::path::PathBuf;
 
 use sys::channel::Channel;
 
+mod ask;
+mod guard;
+mod heard;
+mod live;
+mod mark;
+mod metrics;
+mod page;
+mod pool;
 mod serve;
+mod site;
+mod stats;
+mod trouble;
+mod twin;
+
+pub use metrics::{FAMILIES, Family, Kind};
 
 /// What the services process is told by whoever starts it.
 #[derive(Debug)]

@@ -1,13 +1,36 @@
-//! Listens, and listens to the supervisor.
+//! Accepts connections, and listens to the supervisor.
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, RawFd};
+use std::sync::Arc;
+use std::time::Duration;
 
 use api::{Order, Report};
+use axum::Router;
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
 use sys::channel::Channel;
 use tokio::io::unix::AsyncFd;
+use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
 
+use crate::guard::Door;
+use crate::heard::Watch;
+use crate::site::{self, Site};
+use crate::stats::Counters;
 use crate::{ServiceError, Setup};
+
+/// Open at once; more wait in the kernel's queue. Half of them may be followers.
+const CONNECTIONS: usize = 64;
+/// For the head of a request, also between two on one connection.
+const HEAD: Duration = Duration::from_secs(10);
+/// Of a head, and of what is buffered in each direction (bytes); hyper's own minimum.
+const BUFFER: usize = 8192;
+/// A connection older than this ends, whatever it does; followers come back by themselves.
+const AGE: Duration = Duration::from_secs(3600);
+/// Between two tries to accept while no descriptor is left.
+const AFTER_REFUSAL: Duration = Duration::from_millis(100);
 
 /// What tokio wants to see of a descriptor.
 struct Watched(Channel);
@@ -19,27 +42,55 @@ impl AsRawFd for Watched {
 }
 
 pub(crate) async fn until_told(setup: Setup, channel: Channel) -> Result<(), ServiceError> {
-    let app = axum::Router::new();
+    let generation = setup.generation;
+    let token: Option<Arc<str>> = setup.token.map(Into::into);
+    let slots = Arc::new(Semaphore::new(CONNECTIONS));
+    let site = Site {
+        host: setup.node.into(),
+        watch: Watch::begin(setup.control),
+        counters: Arc::new(Counters::new(setup.stats)),
+    };
     for listener in setup.listeners {
+        let address = listener.local_addr().map_err(ServiceError::Listen)?;
+        let door = Door::at(address, token.clone()).ok_or(ServiceError::NoToken(address))?;
         listener.set_nonblocking(true).map_err(ServiceError::Listen)?;
-        let listener = tokio::net::TcpListener::from_std(listener).map_err(ServiceError::Listen)?;
-        let app = app.clone();
-        tokio::spawn(async move { axum::serve(listener, app).await });
+        let listener = TcpListener::from_std(listener).map_err(ServiceError::Listen)?;
+        tokio::spawn(accept(listener, site::router(site.clone(), door), Arc::clone(&slots)));
     }
-    #[expect(
-        deprecated,
-        reason = "the other way is unsafe; the channel keeps its one descriptor open"
-    )]
+    #[expect(deprecated, reason = "the other way is unsafe; the channel keeps its one descriptor")]
     let channel = AsyncFd::new(Watched(channel)).map_err(ServiceError::Supervisor)?;
-    say(&channel, &Report::Ready { generation: setup.generation });
-    say(&channel, &Report::Serving { generation: setup.generation });
+    say(&channel, &Report::Ready { generation });
+    say(&channel, &Report::Serving { generation });
     obey(&channel).await
+}
+
+async fn accept(listener: TcpListener, router: Router, slots: Arc<Semaphore>) {
+    // The semaphore is never closed.
+    while let Ok(slot) = Arc::clone(&slots).acquire_owned().await {
+        let Ok((stream, _)) = listener.accept().await else {
+            tokio::time::sleep(AFTER_REFUSAL).await;
+            continue;
+        };
+        let router = router.clone();
+        tokio::spawn(async move {
+            let _slot = slot;
+            // Small answers are whole ones; nothing is gained by waiting for more.
+            let _ = stream.set_nodelay(true);
+            let connection = http1::Builder::new()
+                .timer(TokioTimer::new())
+                .header_read_timeout(HEAD)
+                .max_buf_size(BUFFER)
+                .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
+            // A browser that went away is no error of ours.
+            let _ = tokio::time::timeout(AGE, connection).await;
+        });
+    }
 }
 
 fn say(channel: &AsyncFd<Watched>, report: &Report) {
     let mut bytes = vec![];
     api::encode(report, &mut bytes);
-    // A supervisor that does not read is either gone, which `obey` sees, or will ask again.
+    // A supervisor that does not read is either gone, which `obey` sees, or asks again.
     let _ = channel.get_ref().0.send(&bytes, &[]);
 }
 
@@ -58,7 +109,7 @@ async fn obey(channel: &AsyncFd<Watched>) -> Result<(), ServiceError> {
         match api::decode::<Order>(&buffer[..length]) {
             Ok(Order::Ping(number)) => say(channel, &Report::Pong(number)),
             Ok(Order::Stop | Order::Retire | Order::Drain) => return Ok(()),
-            // Facts come from the agent, which is asked anyway; unknown words are not for us.
+            // Facts come from the agent, who is asked anyway; unknown words are not for us.
             Ok(Order::Start(_) | Order::Activate | Order::Change(_) | Order::Relay(..))
             | Err(_) => {}
         }

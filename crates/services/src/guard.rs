@@ -1,0 +1,170 @@
+//! Who may look: everybody on loopback, elsewhere who knows the token.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use axum::extract::{Request, State};
+use axum::http::header::{self, HeaderName, HeaderValue};
+use axum::http::{HeaderMap, StatusCode, Uri};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+
+/// The cookie that stands for the token.
+const COOKIE: &str = "outlast_token";
+
+/// Nothing from elsewhere, nothing inline, nobody's frame.
+const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; \
+                      connect-src 'self'; base-uri 'none'; form-action 'none'; \
+                      frame-ancestors 'none'";
+
+/// How one listener is guarded.
+#[derive(Clone, Debug)]
+pub(crate) enum Door {
+    /// On loopback: whoever is on this machine; the name must be one of this machine, so that a
+    /// page of another site cannot read it through a name that it controls (DNS rebinding).
+    Loopback,
+    Token(Arc<str>),
+}
+
+impl Door {
+    /// None: it would stand open to the network.
+    pub(crate) fn at(address: SocketAddr, token: Option<Arc<str>>) -> Option<Self> {
+        if address.ip().is_loopback() { Some(Self::Loopback) } else { token.map(Self::Token) }
+    }
+}
+
+/// Lets in or not, and adds to each answer what keeps browsers strict.
+pub(crate) async fn guard(State(door): State<Door>, request: Request, next: Next) -> Response {
+    let mut response = match refusal(&door, &request) {
+        Some(response) => response,
+        None => next.run(request).await,
+    };
+    let headers = response.headers_mut();
+    let fixed = |name: HeaderName, value: &'static str| (name, HeaderValue::from_static(value));
+    for (name, value) in [
+        fixed(header::CONTENT_SECURITY_POLICY, POLICY),
+        fixed(header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        fixed(header::REFERRER_POLICY, "no-referrer"),
+        fixed(HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
+    ] {
+        headers.insert(name, value);
+    }
+    headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+    response
+}
+
+fn refusal(door: &Door, request: &Request) -> Option<Response> {
+    match door {
+        Door::Loopback => {
+            let host = request.headers().get(header::HOST).and_then(|host| host.to_str().ok());
+            let known = host.is_none_or(is_of_this_machine);
+            (!known).then(|| {
+                let text = "this dashboard answers to localhost only\n";
+                (StatusCode::MISDIRECTED_REQUEST, text).into_response()
+            })
+        }
+        Door::Token(token) => {
+            if let Some(given) = parameter(request.uri(), "token") {
+                return Some(if same(given.as_bytes(), token.as_bytes()) {
+                    welcome(request.uri(), token)
+                } else {
+                    stranger()
+                });
+            }
+            let known = bearer(request.headers())
+                .is_some_and(|given| same(given, token.as_bytes()))
+                || cookie(request.headers())
+                    .is_some_and(|given| same(given.as_bytes(), spelled(token).as_bytes()));
+            (!known).then(stranger)
+        }
+    }
+}
+
+/// `localhost`, `127.0.0.1:8080`, `[::1]`: names that no foreign DNS server can give out.
+fn is_of_this_machine(host: &str) -> bool {
+    let name = if let Some(rest) = host.strip_prefix('[') {
+        rest.split(']').next().unwrap_or_default()
+    } else {
+        host.split(':').next().unwrap_or_default()
+    };
+    name.eq_ignore_ascii_case("localhost")
+        || name.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
+}
+
+fn stranger() -> Response {
+    let text = "The dashboard of this node asks for its token.\n\n\
+                Browser: open the address once with ?token=TOKEN at its end.\n\
+                Program: send the header Authorization: Bearer TOKEN.\n";
+    let challenge = [(header::WWW_AUTHENTICATE, "Bearer")];
+    (StatusCode::UNAUTHORIZED, challenge, text).into_response()
+}
+
+/// Keeps the token as a cookie and takes it out of the address.
+fn welcome(uri: &Uri, token: &str) -> Response {
+    let cookie = format!("{COOKIE}={}; Path=/; HttpOnly; SameSite=Strict", spelled(token));
+    // Two slashes at the beginning would be another host.
+    let path = format!("/{}", uri.path().trim_start_matches('/'));
+    let headers = [(header::SET_COOKIE, cookie), (header::LOCATION, path)];
+    (StatusCode::SEE_OTHER, headers).into_response()
+}
+
+/// As hexadecimal digits: a cookie has few letters.
+fn spelled(token: &str) -> String {
+    token.bytes().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn parameter<'a>(uri: &'a Uri, name: &str) -> Option<&'a str> {
+    let pairs = uri.query()?.split('&');
+    pairs.filter_map(|pair| pair.split_once('=')).find(|pair| pair.0 == name).map(|pair| pair.1)
+}
+
+fn bearer(headers: &HeaderMap) -> Option<&[u8]> {
+    let value = headers.get(header::AUTHORIZATION)?.as_bytes();
+    let (scheme, rest) = value.split_at_checked(7)?;
+    scheme.eq_ignore_ascii_case(b"bearer ").then_some(rest.trim_ascii())
+}
+
+fn cookie(headers: &HeaderMap) -> Option<&str> {
+    let all = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
+    all.flat_map(|line| line.split(';'))
+        .filter_map(|pair| pair.trim().split_once('='))
+        .find(|pair| pair.0 == COOKIE)
+        .map(|pair| pair.1)
+}
+
+/// In a time that says nothing about where they differ; only the length may show.
+fn same(given: &[u8], expected: &[u8]) -> bool {
+    let differing =
+        given.iter().zip(expected).fold(0, |sum, (a, b)| std::hint::black_box(sum | (a ^ b)));
+    given.len() == expected.len() && differing == 0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_names_of_this_machine_are_loopback() {
+        for host in ["localhost", "LOCALHOST:80", "127.0.0.1", "127.9.9.9:1", "[::1]:8", "[::1]"] {
+            assert!(is_of_this_machine(host), "{host}");
+        }
+        for host in ["evil.example", "localhost.evil.example", "10.0.0.1", "", "[::2]", "1"] {
+            assert!(!is_of_this_machine(host), "{host}");
+        }
+    }
+
+    #[test]
+    fn tokens_are_the_same_or_not() {
+        assert!(same(b"secret", b"secret"));
+        assert!(!same(b"secret", b"secreT") && !same(b"secre", b"secret") && !same(b"", b"x"));
+    }
+
+    #[test]
+    fn a_listener_for_the_network_without_a_token_is_refused() {
+        let anywhere = SocketAddr::from(([0, 0, 0, 0], 80));
+        assert!(Door::at(anywhere, None).is_none());
+        assert!(matches!(Door::at(anywhere, Some("t".into())), Some(Door::Token(_))));
+        let loopback = SocketAddr::from(([127, 0, 0, 1], 80));
+        assert!(matches!(Door::at(loopback, Some("t".into())), Some(Door::Loopback)));
+    }
+}

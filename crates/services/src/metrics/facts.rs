@@ -1,0 +1,121 @@
+//! What stands in the status.
+
+use api::{BalancerState, Mode, Role, ServerCheck, Standing, Status, VipRole};
+
+use super::family::Text;
+use super::{count, flag, float};
+use crate::pool;
+use crate::trouble;
+
+pub(super) fn write(text: &mut Text, host: &str, status: &Status) {
+    let mode = match status.mode {
+        Mode::Strict => "strict",
+        Mode::Rfc => "rfc",
+        Mode::Adaptive => "adaptive",
+    };
+    let cluster = status.cluster.as_deref().unwrap_or_default();
+    let labels = [
+        ("version", status.version.as_str()),
+        ("node", host),
+        ("cluster", cluster),
+        ("mode", mode),
+    ];
+    text.put("outlast_build_info", &labels, 1.0);
+    text.put("outlast_configuration_generation", &[], float(status.generation));
+    nodes(text, status);
+    vips(text, status);
+    processes(text, status);
+    pools(text, status);
+}
+
+fn nodes(text: &mut Text, status: &Status) {
+    for line in &status.nodes {
+        let node = line.state.node.as_str();
+        for (standing, word) in [
+            (Standing::Unknown, "unknown"),
+            (Standing::Alive, "alive"),
+            (Standing::Suspect, "suspect"),
+            (Standing::Left, "left"),
+        ] {
+            let is = flag(line.state.standing == standing);
+            text.put("outlast_node_standing", &[("node", node), ("standing", word)], is);
+        }
+        for cell in &line.state.cells {
+            let labels = [("node", node), ("network", cell.network.as_str())];
+            text.put("outlast_network_alive", &labels, flag(cell.alive));
+            if let Some(age) = cell.age_ms {
+                text.put("outlast_network_last_proof_age_seconds", &labels, float(age) / 1000.0);
+            }
+        }
+        if let Some(load) = line.load {
+            let labels = [("node", node)];
+            text.put("outlast_node_cpu_ratio", &labels, f64::from(load.cpu_percent) / 100.0);
+            text.put("outlast_node_memory_ratio", &labels, f64::from(load.memory_percent) / 100.0);
+            text.put("outlast_node_fibre_channel_ports", &labels, load.fibre_ports.into());
+            text.put("outlast_node_fibre_channel_ports_online", &labels, load.fibre_online.into());
+        }
+    }
+}
+
+fn vips(text: &mut Text, status: &Status) {
+    for vip in &status.vips {
+        let labels = [("vip", vip.name.as_str())];
+        text.put("outlast_vip_holders", &labels, count(trouble::holders(vip, status).len()));
+        text.put("outlast_vip_holding", &labels, flag(vip.state.holding));
+        text.put("outlast_vip_term", &labels, float(vip.state.term));
+        for (role, word) in
+            [(VipRole::Backup, "backup"), (VipRole::Master, "master"), (VipRole::Fault, "fault")]
+        {
+            let labels = [("vip", vip.name.as_str()), ("role", word)];
+            text.put("outlast_vip_role", &labels, flag(vip.state.role == role));
+        }
+    }
+}
+
+fn processes(text: &mut Text, status: &Status) {
+    for process in &status.processes {
+        let labels = [("role", trouble::role(process.role))];
+        text.put("outlast_process_up", &labels, flag(process.running));
+        // The supervisor does not count itself.
+        if process.role != Role::Supervisor {
+            text.put("outlast_process_starts_total", &labels, process.starts.into());
+        }
+    }
+    for (state, word) in [
+        (BalancerState::Serving, "serving"),
+        (BalancerState::Replacing, "replacing"),
+        (BalancerState::Failed, "failed"),
+    ] {
+        // A node without a balancer has none that could fail.
+        if !status.servers.is_empty() {
+            let is = flag(status.balancer == state);
+            text.put("outlast_balancer_state", &[("state", word)], is);
+        }
+    }
+}
+
+fn pools(text: &mut Text, status: &Status) {
+    for pool in pool::all(status) {
+        let labels = [("pool", pool.name)];
+        text.put("outlast_pool_servers", &labels, count(pool.servers.len()));
+        text.put("outlast_pool_servers_usable", &labels, count(pool.usable()));
+        for server in &pool.servers {
+            let name = server.server.as_str();
+            let labels = [("pool", pool.name), ("server", name)];
+            text.put("outlast_server_suspect", &labels, flag(server.suspect));
+            if let Some(writer) = pool.writer {
+                text.put("outlast_server_writer", &labels, flag(writer == name));
+            }
+            for (check, word) in [
+                (ServerCheck::Unchecked, "unchecked"),
+                (ServerCheck::Up, "up"),
+                (ServerCheck::Down, "down"),
+                (ServerCheck::Drain, "drain"),
+                (ServerCheck::Maintenance, "maintenance"),
+            ] {
+                let labels = [("pool", pool.name), ("server", name), ("state", word)];
+                text.put("outlast_server_state", &labels, flag(server.check == check));
+            }
+        }
+    }
+}

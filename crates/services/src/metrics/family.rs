@@ -1,0 +1,271 @@
+//! Every metric with its type and what it means; the page of the reference is written from this.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+/// What a number does over time.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Kind {
+    Counter,
+    Gauge,
+}
+
+impl Kind {
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Counter => "counter",
+            Self::Gauge => "gauge",
+        }
+    }
+}
+
+/// One name.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Family {
+    pub name: &'static str,
+    pub kind: Kind,
+    pub labels: &'static [&'static str],
+    pub help: &'static str,
+}
+
+const fn gauge(name: &'static str, labels: &'static [&'static str], help: &'static str) -> Family {
+    Family { name, kind: Kind::Gauge, labels, help }
+}
+
+const fn counter(
+    name: &'static str,
+    labels: &'static [&'static str],
+    help: &'static str,
+) -> Family {
+    Family { name, kind: Kind::Counter, labels, help }
+}
+
+const SERVER: &[&str] = &["pool", "server"];
+const POOL: &[&str] = &["pool"];
+const NODE: &[&str] = &["node"];
+const VIP: &[&str] = &["vip"];
+const CELL: &[&str] = &["node", "network"];
+
+/// All names, by name.
+pub const FAMILIES: &[Family] = &[
+    gauge("outlast_agent_up", &[], "Whether the agent of this node answers (1) or not (0)."),
+    gauge(
+        "outlast_backend_queued_requests",
+        POOL,
+        "Requests of the pool that wait for a free server.",
+    ),
+    gauge("outlast_backend_sessions", POOL, "Sessions with servers of the pool now."),
+    counter(
+        "outlast_backend_sessions_total",
+        POOL,
+        "Sessions that were given to servers of the pool.",
+    ),
+    gauge(
+        "outlast_balancer_state",
+        &["state"],
+        "State of the balancer of this node: 1 for the state it is in, 0 for the others.",
+    ),
+    gauge(
+        "outlast_build_info",
+        &["version", "node", "cluster", "mode"],
+        "Always 1; the labels say what runs.",
+    ),
+    gauge(
+        "outlast_configuration_generation",
+        &[],
+        "Counts configurations in force since the supervisor started.",
+    ),
+    gauge("outlast_dashboard_followers", &[], "Pages of the dashboard that are live now."),
+    counter(
+        "outlast_events_total",
+        &["node", "kind"],
+        "Events known here, by the node that told them; counted since the dashboard started.",
+    ),
+    counter("outlast_frontend_received_bytes_total", POOL, "Bytes from clients of the listener."),
+    counter(
+        "outlast_frontend_request_errors_total",
+        POOL,
+        "Requests that were no valid ones, or did not end in time.",
+    ),
+    counter("outlast_frontend_requests_total", POOL, "HTTP requests of clients of the listener."),
+    counter(
+        "outlast_frontend_responses_total",
+        &["pool", "class"],
+        "HTTP responses to clients of the listener, by the first digit of their status.",
+    ),
+    counter("outlast_frontend_sent_bytes_total", POOL, "Bytes to clients of the listener."),
+    gauge("outlast_frontend_sessions", POOL, "Sessions of clients of the listener now."),
+    counter("outlast_frontend_sessions_total", POOL, "Sessions of clients of the listener."),
+    gauge(
+        "outlast_network_alive",
+        CELL,
+        "Whether the node is heard on the network (1) or silent there (0), as seen from here.",
+    ),
+    gauge(
+        "outlast_network_last_proof_age_seconds",
+        CELL,
+        "Age of the last proof that the node is alive on the network.",
+    ),
+    gauge(
+        "outlast_node_cpu_ratio",
+        NODE,
+        "Share of all cores that was busy in the last second, 0 to 1, as the node says.",
+    ),
+    gauge("outlast_node_fibre_channel_ports", NODE, "Fibre channel ports that the node has."),
+    gauge(
+        "outlast_node_fibre_channel_ports_online",
+        NODE,
+        "Fibre channel ports of the node that are online.",
+    ),
+    gauge(
+        "outlast_node_memory_ratio",
+        NODE,
+        "Share of the memory that no new program can have, 0 to 1, as the node says.",
+    ),
+    gauge(
+        "outlast_node_standing",
+        &["node", "standing"],
+        "Verdict on the node, as seen from here: 1 for the standing it has, 0 for the others.",
+    ),
+    gauge("outlast_pool_servers", POOL, "Servers of the pool."),
+    gauge("outlast_pool_servers_usable", POOL, "Servers of the pool that get new requests."),
+    counter(
+        "outlast_process_starts_total",
+        &["role"],
+        "Starts of the process of this node since the supervisor started.",
+    ),
+    gauge("outlast_process_up", &["role"], "Whether the process of this node runs."),
+    gauge(
+        "outlast_proxy_statistics_up",
+        &[],
+        "Whether the statistics socket of the proxy answers (1) or not (0).",
+    ),
+    counter(
+        "outlast_server_connection_errors_total",
+        SERVER,
+        "Attempts to connect to the server that failed.",
+    ),
+    counter("outlast_server_received_bytes_total", SERVER, "Bytes sent to the server by clients."),
+    counter(
+        "outlast_server_redispatches_total",
+        SERVER,
+        "Requests that went to another server because this one did not take them.",
+    ),
+    counter(
+        "outlast_server_response_errors_total",
+        SERVER,
+        "Responses of the server that broke off or were no valid ones.",
+    ),
+    counter(
+        "outlast_server_responses_total",
+        &["pool", "server", "class"],
+        "HTTP responses of the server, by the first digit of their status.",
+    ),
+    counter("outlast_server_retries_total", SERVER, "Attempts to connect that were repeated."),
+    counter("outlast_server_sent_bytes_total", SERVER, "Bytes sent by the server to clients."),
+    gauge("outlast_server_sessions", SERVER, "Sessions with the server now."),
+    counter("outlast_server_sessions_total", SERVER, "Sessions that were given to the server."),
+    gauge(
+        "outlast_server_state",
+        &["pool", "server", "state"],
+        "State of the server by its checks: 1 for the state it is in, 0 for the others.",
+    ),
+    gauge(
+        "outlast_server_suspect",
+        SERVER,
+        "Whether evidence beyond the checks speaks against the server.",
+    ),
+    gauge("outlast_server_writer", SERVER, "Whether the server is the one that is written to."),
+    gauge(
+        "outlast_status_age_seconds",
+        &[],
+        "Age of what this node knows; all else is left out when it is older than two seconds.",
+    ),
+    gauge(
+        "outlast_vip_holders",
+        VIP,
+        "Nodes that say that they hold the virtual IP, as known here. More than one is a fault.",
+    ),
+    gauge("outlast_vip_holding", VIP, "Whether this node holds the virtual IP."),
+    gauge(
+        "outlast_vip_role",
+        &["vip", "role"],
+        "Part of this node in the virtual IP: 1 for the role it has, 0 for the others.",
+    ),
+    gauge("outlast_vip_term", VIP, "Counts holders of the virtual IP that are known here."),
+];
+
+/// Samples, family by family.
+#[derive(Debug, Default)]
+pub(super) struct Text {
+    /// By position in [`FAMILIES`].
+    samples: BTreeMap<usize, String>,
+}
+
+impl Text {
+    /// Adds one sample.
+    ///
+    /// # Panics
+    /// When the name or its labels are not those of the table: a defect a test finds.
+    pub(super) fn put(&mut self, name: &str, labels: &[(&str, &str)], value: f64) {
+        let at = FAMILIES.iter().position(|family| family.name == name);
+        let at = at.expect("every name written here is in the table");
+        debug_assert!(
+            labels.iter().map(|label| label.0).eq(FAMILIES[at].labels.iter().copied()),
+            "labels of {name}"
+        );
+        let out = self.samples.entry(at).or_default();
+        out.push_str(name);
+        for (position, (label, text)) in labels.iter().enumerate() {
+            out.push(if position == 0 { '{' } else { ',' });
+            out.push_str(label);
+            out.push_str("=\"");
+            for c in text.chars() {
+                match c {
+                    '\\' => out.push_str("\\\\"),
+                    '"' => out.push_str("\\\""),
+                    '\n' => out.push_str("\\n"),
+                    other => out.push(other),
+                }
+            }
+            out.push('"');
+        }
+        out.push_str(if labels.is_empty() { " " } else { "} " });
+        // A String takes every text.
+        let _ = writeln!(out, "{value}");
+    }
+
+    pub(super) fn finish(self) -> String {
+        let mut out = String::new();
+        for (at, samples) in self.samples {
+            let Family { name, kind, help, .. } = FAMILIES[at];
+            // A String takes every text.
+            let _ = write!(out, "# HELP {name} {help}\n# TYPE {name} {}\n{samples}", kind.word());
+        }
+        out
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_stand_in_order_and_say_their_kind() {
+        assert!(FAMILIES.windows(2).all(|pair| pair[0].name < pair[1].name));
+        for family in FAMILIES {
+            let is_total = family.name.ends_with("_total");
+            assert_eq!(family.kind == Kind::Counter, is_total, "{}", family.name);
+            assert!(family.help.ends_with('.'), "{}", family.name);
+        }
+    }
+
+    #[test]
+    fn labels_are_escaped() {
+        let mut text = Text::default();
+        text.put("outlast_vip_term", &[("vip", "a\"b\\c\nd")], 3.0);
+        let line = text.finish().lines().last().map(str::to_owned);
+        assert_eq!(line.as_deref(), Some(r#"outlast_vip_term{vip="a\"b\\c\nd"} 3"#));
+    }
+}

@@ -1,0 +1,108 @@
+//! The table of nodes by networks (row S2-065 of the requirements).
+
+use api::{Cell, NodeLine, Standing, Status};
+use maud::{Markup, html};
+
+use super::{Fragment, View, bar, link, section};
+use crate::mark::{self, Grade, Mark};
+
+/// From here on a machine is worth a look: less than a tenth is left.
+const HIGH: u8 = 90;
+
+pub(super) fn fragment(view: &View, status: &Status) -> Fragment {
+    let inside = html! {
+        div.scroll { table {
+            thead { tr {
+                th scope="col" { "Node" }
+                th scope="col" { "CPU" }
+                th scope="col" { "Memory" }
+                @for network in &status.networks {
+                    th scope="col" { (network) " network" }
+                }
+                th scope="col" { "FC storage" }
+                th scope="col" { "Server SAN" }
+            } }
+            tbody {
+                @for line in &status.nodes { (row(view, status, line)) }
+            }
+        } }
+    };
+    section("nodes", "nodes", "Nodes", &inside)
+}
+
+fn row(view: &View, status: &Status, line: &NodeLine) -> Markup {
+    let node = &line.state;
+    let standing = mark::standing(node.standing);
+    let here = node.node == status.node;
+    html! {
+        tr id=(format!("node-{}", node.node)) class=(standing.grade.class()) data-find=(node.node) {
+            th scope="row" {
+                a.name href=(link("node", &node.node)) title=(node.why) { (standing.only_sign()) " " (node.node) }
+                span.sub {
+                    @if node.standing != Standing::Alive { (standing.word) }
+                    @if here { "this node" }
+                    @for vip in &line.holds { span.holds { "holds " (vip) } }
+                }
+            }
+            td data-label="CPU" { (share(view, line, |load| load.cpu_percent)) }
+            td data-label="Memory" { (share(view, line, |load| load.memory_percent)) }
+            @for network in &status.networks {
+                td data-label=(format!("{network} network")) { (network_cell(view, line, network)) }
+            }
+            td data-label="FC storage" { (fibre(line)) }
+            td data-label="Server SAN" { (mark::NOT_WATCHED.shown()) }
+        }
+    }
+}
+
+fn share(view: &View, line: &NodeLine, pick: impl Fn(&api::Load) -> u8) -> Markup {
+    let Some(load) = &line.load else { return mark::NEVER.shown() };
+    let percent = pick(load);
+    let class = if percent >= HIGH { "warning" } else { "" };
+    let age = view.age_now(load.age_ms);
+    html! {
+        span class=(format!("share {class}")) {
+            span.number { (percent) " %" @if percent >= HIGH { " " span.sign { "!" } } }
+            (bar(percent, class))
+        }
+        @if age.as_secs() >= 3 { span.age { (mark::age(age)) " ago" } }
+    }
+}
+
+/// One node on one network: its sign, its word, the age of the last proof.
+pub(super) fn network_cell(view: &View, line: &NodeLine, network: &str) -> Markup {
+    let cell = line.state.cells.iter().find(|cell| cell.network == network);
+    let Some(cell) = cell else { return mark::NOT_WATCHED.shown() };
+    let mark = cell_mark(line.state.standing, cell);
+    html! {
+        (mark.shown())
+        @if let Some(age_ms) = cell.age_ms {
+            " " span.age title="age of the last proof" { (mark::age(view.age_now(age_ms))) }
+        }
+    }
+}
+
+pub(super) fn cell_mark(standing: Standing, cell: &Cell) -> Mark {
+    match (cell.alive, standing, cell.age_ms) {
+        (true, _, _) => mark::OK,
+        (false, Standing::Left, _) => mark::standing(Standing::Left),
+        (false, Standing::Unknown, None) => mark::NEVER,
+        (false, Standing::Unknown | Standing::Alive | Standing::Suspect, _) => mark::SILENT,
+    }
+}
+
+pub(super) fn fibre(line: &NodeLine) -> Markup {
+    let Some(load) = line.load else { return mark::NEVER.shown() };
+    let (online, all) = (load.fibre_online, load.fibre_ports);
+    if all == 0 {
+        return mark::NONE.shown();
+    }
+    let mark = if online == all {
+        mark::OK
+    } else if online == 0 {
+        Mark { grade: Grade::Bad, sign: "✗", word: "offline" }
+    } else {
+        Mark { grade: Grade::Warning, sign: "!", word: "ports offline" }
+    };
+    html! { (mark.shown()) " " span.age { (online) " of " (all) } }
+}

@@ -1,0 +1,170 @@
+//! What is wrong, in sentences, the worst first.
+
+use api::{BalancerState, NodeLine, Role, Standing, Status, VipLine, VipRole};
+
+use crate::mark::{self, Grade};
+use crate::pool::{self, Pool};
+
+/// One thing that is not as it should be.
+#[derive(Clone, Debug, Eq, PartialEq, serde::Serialize)]
+pub(crate) struct Trouble {
+    #[serde(skip)]
+    pub(crate) grade: Grade,
+    pub(crate) sentence: String,
+    /// The page that explains it.
+    pub(crate) page: String,
+}
+
+fn trouble(grade: Grade, page: String, sentence: String) -> Trouble {
+    Trouble { grade, sentence, page }
+}
+
+/// Everything, the worst first.
+pub(crate) fn all(status: &Status) -> Vec<Trouble> {
+    let mut found: Vec<Trouble> = vec![];
+    found.extend(status.vips.iter().filter_map(|vip| address(vip, status)));
+    let uses_balancer = !status.servers.is_empty();
+    let here = format!("/node/{}", status.node);
+    match status.balancer {
+        BalancerState::Failed if uses_balancer => found.push(trouble(
+            Grade::Bad,
+            here.clone(),
+            format!("the balancer of {} has failed", status.node),
+        )),
+        BalancerState::Replacing if uses_balancer => found.push(trouble(
+            Grade::Warning,
+            here.clone(),
+            format!("the balancer of {} is being replaced", status.node),
+        )),
+        BalancerState::Failed | BalancerState::Replacing | BalancerState::Serving => {}
+    }
+    found.extend(status.nodes.iter().flat_map(node));
+    found.extend(pools(&pool::all(status)));
+    let processes = status.processes.iter().filter(|process| !process.running);
+    found.extend(processes.filter(|process| process.role != Role::Services).map(|process| {
+        let name = role(process.role);
+        let sentence = format!("the {name} process of {} is not running", status.node);
+        trouble(Grade::Warning, here.clone(), sentence)
+    }));
+    found.sort_by_key(|trouble| std::cmp::Reverse(trouble.grade));
+    found
+}
+
+fn address(vip: &VipLine, status: &Status) -> Option<Trouble> {
+    let page = format!("/vip/{}", vip.name);
+    let name = &vip.name;
+    let all_heard = status.nodes.iter().all(|node| node.state.standing != Standing::Unknown);
+    match holders(vip, status).as_slice() {
+        [] if all_heard && !status.nodes.is_empty() => {
+            Some(trouble(Grade::Bad, page, format!("nobody holds the address {name}")))
+        }
+        // Where not every node is heard, somebody else may hold it.
+        [] | [_] if vip.state.role == VipRole::Fault => {
+            let sentence = format!("{} cannot hold the address {name}", status.node);
+            Some(trouble(Grade::Warning, page, sentence))
+        }
+        [] | [_] => None,
+        several => {
+            let who = several.join(" and ");
+            Some(trouble(Grade::Bad, page, format!("{who} both hold the address {name}")))
+        }
+    }
+}
+
+/// Who holds it, this node included even where no other node is known.
+pub(crate) fn holders<'a>(vip: &'a VipLine, status: &'a Status) -> Vec<&'a str> {
+    let mut holders: Vec<&str> = vip.holders.iter().map(String::as_str).collect();
+    if vip.state.holding && !holders.contains(&status.node.as_str()) {
+        holders.push(&status.node);
+    }
+    holders
+}
+
+fn node(line: &NodeLine) -> Vec<Trouble> {
+    let state = &line.state;
+    let page = format!("/node/{}", state.node);
+    let name = &state.node;
+    match state.standing {
+        Standing::Suspect => {
+            vec![trouble(Grade::Bad, page, format!("{name} is silent on every network"))]
+        }
+        Standing::Left => vec![trouble(Grade::Warning, page, format!("{name} has left"))],
+        Standing::Unknown => {
+            vec![trouble(Grade::Warning, page, format!("{name} was never heard"))]
+        }
+        Standing::Alive => {
+            let silent = state.cells.iter().filter(|cell| !cell.alive);
+            let mut found: Vec<Trouble> = silent
+                .map(|cell| {
+                    let sentence = format!("{name} is silent on the {} network", cell.network);
+                    trouble(Grade::Warning, page.clone(), sentence)
+                })
+                .collect();
+            if let Some(load) = line.load
+                && load.fibre_online < load.fibre_ports
+            {
+                let lost = load.fibre_ports - load.fibre_online;
+                let ports = mark::count(lost.into(), "fibre channel port");
+                found.push(trouble(Grade::Warning, page, format!("{name} has {ports} offline")));
+            }
+            found
+        }
+    }
+}
+
+/// A node that takes its server out of sixteen pools is one sentence, not sixteen.
+fn pools(pools: &[Pool<'_>]) -> Vec<Trouble> {
+    let mut found = vec![];
+    let mut lacking: Vec<&Pool<'_>> = vec![];
+    for pool in pools {
+        match pool.grade() {
+            Grade::Bad => found.push(trouble(
+                Grade::Bad,
+                format!("/pool/{}", pool.name),
+                format!("{} has no server left", pool.name),
+            )),
+            Grade::Warning => lacking.push(pool),
+            Grade::Aside | Grade::Well => {}
+        }
+    }
+    match lacking.as_slice() {
+        [] => {}
+        [pool] => {
+            let (usable, all) = (pool.usable(), pool.servers.len());
+            let sentence = format!("{} has {usable} of {all} servers", pool.name);
+            found.push(trouble(Grade::Warning, format!("/pool/{}", pool.name), sentence));
+        }
+        [first, ..] => {
+            let bad = |pool: &&Pool<'_>| -> Vec<String> {
+                let unusable = pool.servers.iter().filter(|server| !mark::is_usable(server));
+                unusable.map(|server| server.server.clone()).collect()
+            };
+            let mut names: Vec<String> = lacking.iter().flat_map(bad).collect();
+            names.sort_unstable();
+            names.dedup();
+            // Longer lists are on the page itself.
+            let who = if names.len() <= 2 {
+                names.join(" and ")
+            } else {
+                mark::count(names.len(), "server")
+            };
+            let sentence = format!("{} lack {who}", mark::count(lacking.len(), "pool"));
+            let page =
+                if lacking.len() == 1 { format!("/pool/{}", first.name) } else { "/".to_owned() };
+            found.push(trouble(Grade::Warning, page, sentence));
+        }
+    }
+    found
+}
+
+/// A process in the operator's words.
+pub(crate) const fn role(role: Role) -> &'static str {
+    match role {
+        Role::Supervisor => "supervisor",
+        Role::Vip => "vip",
+        Role::Agent => "agent",
+        Role::Proxy => "proxy",
+        Role::Spare => "spare",
+        Role::Services => "services",
+    }
+}
