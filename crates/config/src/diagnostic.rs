@@ -50,6 +50,12 @@ pub struct Fix {
     pub text: String,
 }
 
+/// Nobody reads more findings than this of one start.
+pub(crate) const MAX_FINDINGS: usize = 1000;
+
+/// A message or help repeats words of the file; longer ones say no more (bytes).
+const MAX_TEXT: usize = 1000;
+
 /// The code of a keyword that the peer knows and we do not run yet.
 pub const NOT_RUN_YET: &str = "not-run-yet";
 
@@ -61,7 +67,7 @@ impl Diagnostic {
             severity: Severity::Error,
             file: 0,
             span,
-            message: message.into(),
+            message: shown(message.into()),
             help: None,
             code,
             fix: None,
@@ -86,7 +92,7 @@ impl Diagnostic {
 
     #[must_use]
     pub fn help(mut self, help: impl Into<String>) -> Self {
-        self.help = Some(help.into());
+        self.help = Some(shown(help.into()));
         self
     }
 
@@ -122,5 +128,60 @@ impl Diagnostic {
     pub fn in_file(mut self, file: usize) -> Self {
         self.file = file;
         self
+    }
+}
+
+/// A text on one line, of bounded length, in which nothing gets at the operator's terminal.
+fn shown(mut text: String) -> String {
+    if text.len() > MAX_TEXT {
+        let end = (0..=MAX_TEXT).rev().find(|at| text.is_char_boundary(*at));
+        text.truncate(end.unwrap_or(0));
+        text.push_str("...");
+    }
+    if text.contains(char::is_control) {
+        text = text.replace(['\n', '\t'], " ").replace(char::is_control, "\u{fffd}");
+    }
+    text
+}
+
+/// Keeps the first findings; one more stands for all the others, as grave as the gravest of them.
+pub(crate) fn limit(findings: &mut Vec<Diagnostic>) {
+    if findings.len() <= MAX_FINDINGS + 1 {
+        return;
+    }
+    let others = findings.split_off(MAX_FINDINGS);
+    let gravest = others.iter().map(|finding| finding.severity).max().unwrap_or(Severity::Error);
+    // What may not be run must not be forgotten.
+    let refused = others.iter().any(|finding| finding.code == NOT_RUN_YET);
+    let code = if refused { NOT_RUN_YET } else { "too-many" };
+    let Diagnostic { span, file, .. } = others[0];
+    let message = format!("more than {MAX_FINDINGS} findings: the others are not shown");
+    let last = Diagnostic::error(span, code, message).in_file(file);
+    findings.push(Diagnostic { severity: gravest, ..last });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_gravest_of_what_is_left_out_is_not_forgotten() {
+        let span = Span::new(0, 1);
+        let mut findings = vec![Diagnostic::note(span, "a", "x"); MAX_FINDINGS + 10];
+        findings.push(Diagnostic::error(span, "b", "y"));
+        findings.push(Diagnostic::not_yet(span, "z"));
+        limit(&mut findings);
+        findings.extend(vec![Diagnostic::note(span, "a", "x"); 5]);
+        limit(&mut findings);
+        assert_eq!(findings.len(), MAX_FINDINGS + 1);
+        let last = findings.last().unwrap();
+        assert_eq!((last.severity, last.code), (Severity::Error, NOT_RUN_YET));
+    }
+
+    #[test]
+    fn a_message_is_one_short_line_without_control_characters() {
+        let finding = Diagnostic::error(Span::new(0, 1), "a", "é\u{1b}[2J\n".repeat(1000));
+        assert!(finding.message.len() < MAX_TEXT * 2);
+        assert!(!finding.message.contains(char::is_control));
     }
 }

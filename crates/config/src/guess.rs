@@ -7,6 +7,9 @@ use crate::diagnostic::Diagnostic;
 /// Words farther apart than this have nothing to do with each other.
 const MAX_DISTANCE: usize = 2;
 
+/// No known word is nearly as long (bytes).
+const MAX_WORD: usize = 256;
+
 /// The known word nearest to `typed`, if one is near enough to be meant.
 pub(crate) fn nearest<'a>(
     typed: &str,
@@ -80,6 +83,9 @@ const MOST_LISTED: usize = 14;
 
 /// Insertions, deletions, replacements and swaps of neighbours between two words.
 fn distance(a: &str, b: &str) -> usize {
+    if a.len() > MAX_WORD || b.len() > MAX_WORD {
+        return if a == b { 0 } else { MAX_DISTANCE + 1 };
+    }
     let (a, b): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().collect());
     if a.len().abs_diff(b.len()) > MAX_DISTANCE {
         return MAX_DISTANCE + 1;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use base::Span;
 
-use crate::diagnostic::Diagnostic;
+use crate::diagnostic::{Diagnostic, limit};
 use crate::duration::{self, Unit, Wrong};
 
 /// A word after quotes, escapes and variables, and where its source is.
@@ -196,6 +196,7 @@ impl<'a> Line<'a> {
 
     pub(crate) fn report(&mut self, finding: Diagnostic) {
         self.findings.push(finding.in_file(self.file));
+        limit(self.findings);
     }
 
     /// A line that reports to the same list, for a statement inside the block.

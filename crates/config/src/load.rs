@@ -3,7 +3,7 @@
 use crate::cluster::{self, Cluster};
 use crate::haproxy::{self, Haproxy};
 use crate::keepalived::{self, Keepalived};
-use crate::{Diagnostic, NOT_RUN_YET, Severity, Source, lint};
+use crate::{Diagnostic, NOT_RUN_YET, Severity, Source, diagnostic, lint};
 
 /// The language of a file.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -111,6 +111,7 @@ pub fn load_with(sources: Vec<Source>, read: &dyn Fn(&str) -> Option<String>) ->
     let found = lint::check(&loaded);
     loaded.diagnostics.extend(found);
     loaded.diagnostics.sort_by_key(|finding| (finding.file, finding.span.start));
+    diagnostic::limit(&mut loaded.diagnostics);
     loaded
 }
 

@@ -51,14 +51,17 @@ fn one(out: &mut String, source: &Source, finding: &Diagnostic) {
     let at = place(text, start);
     let line_start = text[..start].rfind('\n').map_or(0, |found| found + 1);
     let line_end = text[line_start..].find('\n').map_or(text.len(), |found| line_start + found);
-    let line = text[line_start..line_end].trim_end_matches('\r');
+    // Of a line longer than a screen, what is around the mistake.
+    let shown_start = line_start.max(floor(text, start.saturating_sub(MAX_SHOWN)));
+    let shown_end = line_end.min(floor(text, start + MAX_SHOWN));
+    let line = text[shown_start..shown_end].trim_end_matches('\r');
     let number = at.line.to_string();
     let margin = " ".repeat(number.len());
-    let before = width(&text[line_start..start]);
-    let marked = width(&text[start..end.min(line_end).max(start)]).max(1);
+    let before = width(&text[shown_start..start]);
+    let marked = width(&text[start..end.min(shown_end).max(start)]).max(1);
     let (severity, code) = (finding.severity.name(), finding.code);
     let _ = writeln!(out, "{severity}[{code}]: {}", finding.message);
-    let _ = writeln!(out, "{margin}--> {}:{}:{}", source.path, at.line, at.column);
+    let _ = writeln!(out, "{margin}--> {}:{}:{}", printable(&source.path), at.line, at.column);
     let _ = writeln!(out, "{margin} |");
     let _ = writeln!(out, "{number} | {}", printable(line));
     let _ = writeln!(out, "{margin} | {}{}", " ".repeat(before), "^".repeat(marked));
@@ -76,6 +79,9 @@ fn floor(text: &str, offset: usize) -> usize {
     }
     offset
 }
+
+/// Bytes of a line that are shown before a mistake, and from its start on.
+const MAX_SHOWN: usize = 400;
 
 /// A tab is shown as this many blanks, so that the underline fits whatever the terminal does.
 const TAB: usize = 4;
@@ -145,6 +151,20 @@ mod tests {
             1 error
         "#]]
         .assert_eq(&render(&[source], &[finding]));
+    }
+
+    #[test]
+    fn of_a_long_line_only_the_place_is_shown() {
+        let text = format!("{} htpp {}", "é".repeat(100_000), "b".repeat(100_000));
+        let start = text.find("htpp").unwrap();
+        let source = Source { path: "lb.cfg".to_owned(), text };
+        let finding = Diagnostic::error(Span::new(start, start + 4), "bad-value", "no such mode");
+        let shown = render(&[source], &[finding]);
+        assert!(shown.len() < 4000, "{} bytes", shown.len());
+        let lines: Vec<&str> = shown.lines().collect();
+        let column = lines[3].chars().position(|c| c == 'h').unwrap();
+        assert_eq!(lines[4].chars().position(|c| c == '^'), Some(column), "{shown}");
+        assert!(lines[1].ends_with(":1:100002"), "{shown}");
     }
 
     #[test]

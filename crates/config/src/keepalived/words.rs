@@ -2,7 +2,7 @@
 
 use base::Span;
 
-use crate::diagnostic::Diagnostic;
+use crate::diagnostic::{Diagnostic, limit};
 use crate::line::{Statement, Word};
 
 /// Deeper nesting than any keyword has; keeps a broken file from exhausting the stack.
@@ -21,21 +21,17 @@ pub(crate) fn statements(text: &str, findings: &mut Vec<Diagnostic>) -> Vec<Stat
     let tokens = tokens(text, findings);
     let mut tree = Tree { done: vec![Vec::new()], opened: Vec::new(), words: Vec::new() };
     for (at, token) in tokens.iter().enumerate() {
+        limit(findings);
         match token {
             Token::Word(word) => tree.words.push(word.clone()),
             Token::Open(span) => tree.open(*span, findings),
             Token::Close(span) => tree.close(*span, findings),
             // A brace on the next line belongs to this one.
-            Token::End if opens_next(&tokens[at..]) => {}
+            Token::End if matches!(tokens.get(at + 1), Some(Token::Open(_))) => {}
             Token::End => tree.end(),
         }
     }
     tree.finish(findings)
-}
-
-fn opens_next(tokens: &[Token]) -> bool {
-    let next = tokens.iter().find(|token| !matches!(token, Token::End));
-    matches!(next, Some(Token::Open(_)))
 }
 
 struct Tree {
@@ -110,8 +106,12 @@ fn tokens(text: &str, findings: &mut Vec<Diagnostic>) -> Vec<Token> {
         let content = line.trim_end_matches(['\n', '\r']);
         if let Err(finding) = line_tokens(content, offset, &mut found) {
             findings.push(finding);
+            limit(findings);
         }
-        found.push(Token::End);
+        // Empty lines mean nothing, and a brace may stand behind many of them.
+        if !matches!(found.last(), Some(Token::End)) {
+            found.push(Token::End);
+        }
         offset += line.len();
     }
     found
