@@ -133,7 +133,8 @@ fn report(layer: Layer, code: Option<u16>, info: &str) -> Report {
         passed: matches!(layer, Layer::ConnectOk | Layer::AnswerOk),
         layer,
         code,
-        info: cut(info).to_owned(),
+        // Servers say what they like; it is shown on terminals and in lines of logs.
+        info: cut(&info.replace(char::is_control, " ")).to_owned(),
         duration: Duration::ZERO,
         facts: Vec::new(),
     }

@@ -177,6 +177,8 @@ pub(crate) fn response<'h, 'b>(
     let modern = version == Some(1);
     let keep_alive = if modern { !facts.close } else { facts.keep_alive && !facts.close };
     let body = match status {
+        // There is no such class; interim to one reader, final to the other (RFC 9110 15).
+        0..100 => return Err(Trouble::Bad),
         101 if !upgrade => return Err(Trouble::Bad),
         101 => Body::UntilClose,
         100..=199 | 204 | 304 => Body::Done,

@@ -134,4 +134,6 @@ fn responses_without_body_are_known() {
     assert_eq!(body("HTTP/1.1 200 OK\r\n\r\n", Method::Other), Ok(Body::UntilClose));
     let switch = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\n\r\n";
     assert_eq!(body(switch, Method::Other), Err(Trouble::Bad));
+    let classless = "HTTP/1.1 099 OK\r\nContent-Length: 4\r\n\r\n";
+    assert_eq!(body(classless, Method::Other), Err(Trouble::Bad));
 }
