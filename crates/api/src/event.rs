@@ -1,5 +1,7 @@
 //! What happened, why, and what was done about it.
 
+use std::io::BufRead;
+
 use serde::{Deserialize, Serialize};
 
 /// One line of the event log.
@@ -24,4 +26,11 @@ pub struct Event {
     pub took_us: u64,
     /// What was not done, and why; empty if nothing was left out.
     pub not_done: String,
+}
+
+/// The events of a log, a line each. Lines that cannot be read are skipped: a log cut short by a power
+/// loss must not keep a node down.
+pub fn events(log: impl BufRead) -> impl Iterator<Item = Event> {
+    let lines = log.split(b'\n').map_while(Result::ok);
+    lines.filter_map(|line| crate::decode(&line).ok())
 }

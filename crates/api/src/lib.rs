@@ -19,7 +19,7 @@ mod state;
 mod why;
 
 pub use ask::{Answer, Ask};
-pub use event::Event;
+pub use event::{Event, events};
 pub use message::{
     Break, FileKind, FileName, MAX_MESSAGE, Order, ReadError, Report, Role, SocketName, Start,
     VERSION, decode, encode,

@@ -66,7 +66,8 @@ pub fn run(setup: Setup) -> Result<(), Error> {
     let maxconn = plan_files(&config);
     let workers = config.global.nbthread.map_or_else(threads, usize::from).max(1);
     let now = sys::clock::now();
-    let view = View::new(config, &start, workers, maxconn, now, sys::clock::wall_ms());
+    let view =
+        View::new(config, start.mode, &start.node, workers, maxconn, now, sys::clock::wall_ms());
     let logs = Sockets::open(&view).map_err(Error::Log)?;
     let shared = Shared::new(Arc::clone(&view), start.breaks.clone()).map_err(Error::Poll)?;
     let (listeners, statistics) = sort(&view.config, sockets);

@@ -152,7 +152,8 @@ impl SessionsAsk {
 impl View {
     pub(crate) fn new(
         config: Haproxy,
-        start: &api::Start,
+        mode: api::Mode,
+        node: &str,
         workers: usize,
         maxconn: u32,
         now: Time,
@@ -166,8 +167,8 @@ impl View {
         Arc::new(Self {
             board: Mutex::new(board.collect()),
             counters,
-            mode: start.mode,
-            node: start.node.clone(),
+            mode,
+            node: node.to_owned(),
             workers,
             pid: std::os::unix::process::parent_id(),
             started: now,

@@ -107,21 +107,24 @@ impl Socket {
     /// `WouldBlock` when there is none, `InvalidData` when it is no whole packet.
     pub fn receive(&self, buffer: &mut [u8]) -> io::Result<Received> {
         let (count, whole) = rustix::net::recv(&self.fd, &mut *buffer, RecvFlags::TRUNC)?;
-        let invalid = || io::Error::from(io::ErrorKind::InvalidData);
-        let packet = buffer.get(..count).ok_or_else(invalid)?;
-        if whole > count || count < HEADER || packet[0] >> 4 != 4 {
-            return Err(invalid());
-        }
-        let start = usize::from(packet[0] & 0x0f) * 4;
-        let end = usize::from(u16::from_be_bytes([packet[2], packet[3]])).min(count);
-        if start < HEADER || start > end {
-            return Err(invalid());
-        }
-        let address =
-            |at: usize| Ipv4Addr::new(packet[at], packet[at + 1], packet[at + 2], packet[at + 3]);
-        let (source, destination) = (address(12), address(16));
-        Ok(Received { source, destination, ttl: packet[8], payload: start..end })
+        let packet = buffer.get(..count).filter(|_| whole == count);
+        packet.and_then(header).ok_or_else(|| io::ErrorKind::InvalidData.into())
     }
+}
+
+/// Where the payload of an IPv4 packet is, and who sent it; none: it is no whole packet. No bytes
+/// panic: they come from the network.
+#[must_use]
+pub fn header(packet: &[u8]) -> Option<Received> {
+    let head = packet.first_chunk::<HEADER>().filter(|head| head[0] >> 4 == 4)?;
+    let start = usize::from(head[0] & 0x0f) * 4;
+    let end = usize::from(u16::from_be_bytes([head[2], head[3]])).min(packet.len());
+    if start < HEADER || start > end {
+        return None;
+    }
+    let address = |at: usize| Ipv4Addr::new(head[at], head[at + 1], head[at + 2], head[at + 3]);
+    let (source, destination) = (address(12), address(16));
+    Some(Received { source, destination, ttl: head[8], payload: start..end })
 }
 
 impl AsFd for Socket {

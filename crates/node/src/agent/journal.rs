@@ -4,7 +4,7 @@
 
 use std::collections::VecDeque;
 use std::fs::{File, OpenOptions};
-use std::io::{self, BufRead, BufReader, Write};
+use std::io::{self, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -105,7 +105,7 @@ impl Journal {
 
     fn keep(&mut self, mut event: Event) {
         let mut events = self.shared.events();
-        event.seq = events.back().map_or(1, |last| last.seq + 1);
+        event.seq = events.back().map_or(1, |last| last.seq.saturating_add(1));
         if event.at_ms == 0 {
             event.at_ms = sys::clock::wall_ms();
         }
@@ -142,8 +142,8 @@ pub(crate) fn read_back(folder: &Path) -> VecDeque<Event> {
     let mut kept = VecDeque::with_capacity(KEPT);
     for name in [OLDER, FILE] {
         let Ok(file) = File::open(folder.join(name)) else { continue };
-        for line in BufReader::new(file).split(b'\n').map_while(Result::ok) {
-            let Ok(event) = api::decode::<Event>(&line) else { continue };
+        // A file that something else has written into does not fill the memory.
+        for event in api::events(BufReader::new(file.take(2 * MAX_FILE))) {
             if kept.len() == KEPT {
                 kept.pop_front();
             }

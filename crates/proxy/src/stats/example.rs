@@ -48,6 +48,10 @@ pub(crate) fn page(auth: &[(&str, &str)]) -> StatsPage {
         auth: auth.iter().map(|(user, word)| ((*user).to_owned(), (*word).to_owned())).collect(),
         admin: false,
         hide_version: false,
+        scope: Vec::new(),
+        legends: false,
+        node: None,
+        description: None,
     }
 }
 
@@ -72,21 +76,7 @@ pub(crate) fn three_proxies() -> Vec<Proxy> {
 
 pub(crate) fn view(proxies: Vec<Proxy>, mode: api::Mode) -> Arc<View> {
     let config = Haproxy { global: Global::default(), proxies };
-    let start = api::Start {
-        mode,
-        node: "node01".to_owned(),
-        generation: 1,
-        run_dir: String::new(),
-        state_dir: String::new(),
-        breaks: Vec::new(),
-        files: Vec::new(),
-        sockets: Vec::new(),
-        adopt: Vec::new(),
-        servers: Vec::new(),
-        choices: Vec::new(),
-        nodes: Vec::new(),
-    };
-    View::new(config, &start, 1, 1000, Time::from_nanos(1_000_000_000), 1_795_478_760_000)
+    View::new(config, mode, "node01", 1, 1000, Time::from_nanos(1_000_000_000), 1_795_478_760_000)
 }
 
 /// The same, from a text in HAProxy's language.

@@ -1,0 +1,43 @@
+//! Messages between processes, and the log of events.
+
+use api::{Answer, Ask, Event, Order, Report};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+pub(crate) fn api(bytes: &[u8]) {
+    same_again::<Order>(bytes);
+    same_again::<Report>(bytes);
+    same_again::<Ask>(bytes);
+    same_again::<Answer>(bytes);
+}
+
+fn same_again<T>(bytes: &[u8])
+where
+    T: std::fmt::Debug + PartialEq + Serialize + DeserializeOwned,
+{
+    let Ok(read) = api::decode::<T>(bytes) else { return };
+    let mut written = vec![];
+    api::encode(&read, &mut written);
+    // What is unknown is left out and what has a default may be added.
+    assert!(written.len() <= bytes.len() * 6 + 4096, "{} bytes of {}", written.len(), bytes.len());
+    assert_eq!(api::decode::<T>(&written).expect("what we write we read"), read);
+}
+
+/// The log as read at a start.
+pub(crate) fn event_log(bytes: &[u8]) {
+    let read = events(bytes);
+    let mut written = vec![];
+    for event in &read {
+        api::encode(event, &mut written);
+        written.push(b'\n');
+    }
+    assert_eq!(events(&written), read, "what we write we read");
+    // A power loss tears the last line: all before it stay.
+    let torn = events(&written[..written.len().saturating_sub(2)]);
+    assert_eq!(torn.len(), read.len().saturating_sub(1));
+    assert!(torn.iter().eq(read.iter().take(torn.len())));
+}
+
+fn events(log: &[u8]) -> Vec<Event> {
+    api::events(log).collect()
+}
