@@ -4,13 +4,14 @@ pub use model::{Cluster, Dashboard, Listen, Node, Service, ServiceKind, Vip, Vip
 
 pub(crate) use read::{Field, REQUIRED};
 
-use crate::{Diagnostic, Source};
+use crate::{Diagnostic, Source, diagnostic};
 
 mod dashboard;
 pub(crate) mod fields;
 mod model;
 mod parse;
 mod read;
+pub(crate) mod vips;
 
 /// Reads the file with number `file` in findings. No cluster if it is too broken to be one.
 ///
@@ -23,5 +24,6 @@ pub fn parse(source: &Source, file: usize) -> (Option<Cluster>, Vec<Diagnostic>)
         finding.file = file;
     }
     findings.sort_by_key(|finding| finding.span.start);
+    diagnostic::limit(&mut findings);
     (cluster, findings)
 }

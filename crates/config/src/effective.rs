@@ -1,14 +1,10 @@
 //! The virtual IPs of one node, from whatever files there are.
 
 use std::net::{IpAddr, Ipv4Addr};
-use std::time::Duration;
 
 use crate::cluster::{self, Cluster, VipCheck};
-use crate::keepalived::{Instance, Keepalived, ScriptBlock, State};
+use crate::keepalived::{Instance, Keepalived, State};
 use crate::vip::{Address, Script, Vip, password};
-
-/// Adverts of virtual IPs from `outlast.toml`; keepalived's own default.
-const ADVERT_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Priority of the first node of the order.
 const FIRST_PRIORITY: u8 = 200;
@@ -41,9 +37,9 @@ pub fn effective_vips(
         }
     }
     for instance in keepalived.map(|file| file.instances.as_slice()).unwrap_or_default() {
-        let scripts = keepalived.map(|file| file.scripts.as_slice()).unwrap_or_default();
         let has_balancer = balancer || cluster.is_some_and(|cluster| cluster.haproxy.is_some());
-        let mut vip = from_keepalived(instance, scripts, has_balancer);
+        let Some(file) = keepalived else { continue };
+        let mut vip = from_keepalived(instance, file, has_balancer);
         if let (Some(cluster), Some(node)) = (cluster, node) {
             vip.priority = file_priority(cluster, node, instance.priority);
         }
@@ -75,11 +71,8 @@ fn from_cluster(
         IpAddr::V6(_) => None,
     };
     let peers = vip.order.iter().filter(|peer| **peer != node).filter_map(|peer| on_network(*peer));
-    let (track_balancer, track_scripts) = match &vip.check {
-        VipCheck::None => (false, Vec::new()),
-        VipCheck::Balancer => (true, Vec::new()),
-        VipCheck::Script(script) => (false, vec![script.clone()]),
-    };
+    let (mut track_balancer, mut track_scripts) = (false, Vec::new());
+    checks(&vip.check, &mut track_balancer, &mut track_scripts);
     let address = |ip: &IpAddr| Address {
         ip: *ip,
         prefix: if ip.is_ipv6() && vip.prefix == 32 { 128 } else { vip.prefix },
@@ -92,17 +85,26 @@ fn from_cluster(
         interface,
         router_id: vip.router_id,
         priority: priority_of(rank, vip.order.len()),
-        advert_interval: ADVERT_INTERVAL,
+        advert_interval: vip.advert_interval,
         starts_as_master: false,
         preempt: false,
         password: vip.password.as_deref().map(password),
         addresses: vip.addresses.iter().map(address).collect(),
         source: vip.source.or(own_v4),
         unicast_peers: if vip.unicast { peers.filter_map(v4).collect() } else { Vec::new() },
-        track_interfaces: Vec::new(),
+        track_interfaces: vip.track_interfaces.clone(),
         track_scripts,
         track_balancer,
     }))
+}
+
+fn checks(check: &VipCheck, balancer: &mut bool, scripts: &mut Vec<Script>) {
+    match check {
+        VipCheck::None => {}
+        VipCheck::Balancer => *balancer = true,
+        VipCheck::Script(script) => scripts.push(script.clone()),
+        VipCheck::All(all) => all.iter().for_each(|check| checks(check, balancer, scripts)),
+    }
 }
 
 fn v4(ip: IpAddr) -> Option<Ipv4Addr> {
@@ -130,14 +132,19 @@ pub(crate) fn file_priority(cluster: &Cluster, node: usize, written: u8) -> u8 {
 }
 
 /// Where a balancer runs beside, it is ours: its death takes the address away at once.
-fn from_keepalived(instance: &Instance, scripts: &[ScriptBlock], track_balancer: bool) -> Vip {
+pub(crate) fn from_keepalived(instance: &Instance, file: &Keepalived, track_balancer: bool) -> Vip {
     let track_scripts: Vec<Script> = instance
         .track_scripts
         .iter()
         .filter_map(|track| {
-            let block = scripts.iter().find(|block| block.script.name == track.name)?;
-            let weight = track.weight.unwrap_or(block.script.weight);
-            Some(Script { weight, ..block.script.clone() })
+            let block = file.scripts.iter().find(|block| block.script.name == track.name)?;
+            let mut script = block.script.clone();
+            script.weight = track.weight.unwrap_or(script.weight);
+            if script.user.is_none() {
+                script.user.clone_from(&file.global.script_user);
+                script.group.clone_from(&file.global.script_group);
+            }
+            Some(script)
         })
         .collect();
     Vip {

@@ -22,7 +22,6 @@ mod address;
 mod bind;
 mod checks;
 pub mod condition;
-pub mod condition;
 mod fetches;
 mod global;
 mod inherit;

@@ -7,6 +7,7 @@
 pub mod cluster;
 pub mod diagnostic;
 pub mod haproxy;
+pub mod import;
 pub mod keepalived;
 pub mod lint;
 pub mod manual;

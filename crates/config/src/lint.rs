@@ -14,6 +14,8 @@ use crate::{Diagnostic, Loaded, effective};
 mod listeners;
 mod socket;
 
+pub(crate) use socket::asks_a_socket;
+
 /// All findings of this kind.
 #[must_use]
 pub fn check(loaded: &Loaded) -> Vec<Diagnostic> {

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use crate::cluster::fields;
+use crate::cluster::{fields, vips};
 use crate::haproxy;
 use crate::keepalived;
 use crate::keyword::{Keyword, Run, places};
@@ -74,8 +74,8 @@ pub fn cluster() -> String {
     );
     field_table(&mut text, "[cluster]", fields::CLUSTER);
     field_table(&mut text, "[node.NAME]", fields::NODE);
-    field_table(&mut text, "[vip.NAME]", fields::VIP);
-    field_table(&mut text, "check = { ... } of [vip.NAME]", fields::SCRIPT);
+    field_table(&mut text, "[vip.NAME]", vips::VIP);
+    field_table(&mut text, "check = { ... } of [vip.NAME]", vips::SCRIPT);
     field_table(&mut text, "[service.NAME]", fields::SERVICE);
     field_table(&mut text, "[dashboard]", fields::DASHBOARD);
     text.truncate(text.trim_end().len());

@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use base::Span;
 
@@ -104,6 +105,10 @@ pub struct Vip {
     pub unicast: bool,
     pub interface: Option<String>,
     pub source: Option<Ipv4Addr>,
+    /// Between two adverts of the holder: whole seconds, the same on every router of the group.
+    pub advert_interval: Duration,
+    /// Devices without which the node gives the address up.
+    pub track_interfaces: Vec<String>,
     pub span: Span,
 }
 
@@ -116,6 +121,8 @@ pub enum VipCheck {
     Balancer,
     /// `check = { script = [...], interval = ..., fall = ..., rise = ... }`.
     Script(crate::vip::Script),
+    /// `check = ["balancer", { script = [...] }]`: each of them.
+    All(Vec<Self>),
 }
 
 /// `[service.NAME]`: what the cluster should know about a proxy beyond its own file.

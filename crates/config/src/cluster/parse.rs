@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use base::Span;
 use toml::Spanned;
@@ -9,16 +10,20 @@ use toml::de::{DeTable, DeValue};
 
 use super::dashboard;
 use super::fields::{
-    At, CLUSTER, CheckDraft, ClusterDraft, DASHBOARD, DashboardDraft, NODE, NodeDraft, SERVICE,
-    ServiceDraft, VIP, VipDraft, unknown_section,
+    At, CLUSTER, ClusterDraft, DASHBOARD, DashboardDraft, NODE, NodeDraft, SERVICE, ServiceDraft,
+    unknown_section,
 };
 use super::read::{Field, Value, fields, in_order, wrong};
+use super::vips::{CheckDraft, VIP, VipDraft};
 use super::{Cluster, Dashboard, Node, Service, ServiceKind, Vip, VipCheck};
-use crate::diagnostic::Diagnostic;
+use crate::diagnostic::{Diagnostic, MAX_FINDINGS};
 use crate::guess;
 
 /// Nodes are counted in 16 bits on the wire; more than this many would not see each other's beats.
 const MAX_NODES: usize = 64;
+
+/// keepalived's own default.
+const ADVERT_INTERVAL: Duration = Duration::from_secs(1);
 
 /// UDP port of the beats unless the file says another.
 const PORT: u16 = 7411;
@@ -34,7 +39,7 @@ pub(crate) fn parse(text: &str, findings: &mut Vec<Diagnostic>) -> Option<Cluste
     let (document, errors) = DeTable::parse_recoverable(text);
     let broken = !errors.is_empty();
     let mut places = Vec::new();
-    for error in errors {
+    for error in errors.into_iter().take(MAX_FINDINGS) {
         let at = error.span().map_or_else(Span::default, Span::from);
         // One mistake may be found by several rules; the first is the nearest.
         if !places.contains(&at.start) {
@@ -248,6 +253,8 @@ fn vip_of(
         unicast: draft.unicast,
         interface: draft.interface,
         source: draft.source,
+        advert_interval: draft.advert_interval.unwrap_or(ADVERT_INTERVAL),
+        track_interfaces: draft.track_interfaces,
         span: at,
         name,
     }
@@ -273,6 +280,13 @@ fn check_of(
                 findings.push(finding.help("write `haproxy = \"haproxy.cfg\"` in [cluster]"));
             }
             VipCheck::Balancer
+        }
+        Some(CheckDraft::All(drafts)) => {
+            let number = |at| if at == 0 { name.to_owned() } else { format!("{name}-{}", at + 1) };
+            let each = drafts.into_iter().enumerate();
+            let checks =
+                each.map(|(at, draft)| check_of(&number(at), Some(draft), has_balancer, findings));
+            VipCheck::All(checks.collect())
         }
         Some(CheckDraft::Script(mut script)) => {
             name.clone_into(&mut script.name);

@@ -25,6 +25,9 @@ pub(crate) struct Draft {
     user: Option<String>,
     group: Option<String>,
     level: Level,
+    /// `ssl`, and whether something says with which certificate.
+    tls: bool,
+    certificate: bool,
 }
 
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -115,9 +118,15 @@ pub(crate) const KEYWORDS: &[Keyword<Draft>] = &[
     later_with("ciphers", 1),
     later_with("ciphersuites", 1),
     later_with("crl-file", 1),
-    later_with("crt", 1),
+    checked("crt", "<file>", |draft, line| {
+        draft.certificate = true;
+        line.expect("a file").map(|_| ())
+    }),
     later_with("crt-ignore-err", 1),
-    later_with("crt-list", 1),
+    checked("crt-list", "<file>", |draft, line| {
+        draft.certificate = true;
+        line.expect("a file").map(|_| ())
+    }),
     later_with("curves", 1),
     later_with("ecdhe", 1),
     later_with("expose-fd", 1),
@@ -126,7 +135,10 @@ pub(crate) const KEYWORDS: &[Keyword<Draft>] = &[
     later("force-tlsv11"),
     later("force-tlsv12"),
     later("force-tlsv13"),
-    later("generate-certificates"),
+    checked("generate-certificates", "", |draft, _| {
+        draft.certificate = true;
+        Ok(())
+    }),
     later_with("gid", 1),
     later_with("mss", 1),
     later_with("namespace", 1),
@@ -142,7 +154,10 @@ pub(crate) const KEYWORDS: &[Keyword<Draft>] = &[
     later_with("proto", 1),
     later_with("severity-output", 1),
     later_with("shards", 1),
-    later("ssl"),
+    checked("ssl", "", |draft, _| {
+        draft.tls = true;
+        Ok(())
+    }),
     later_with("ssl-max-ver", 1),
     later_with("ssl-min-ver", 1),
     later("strict-sni"),
@@ -167,6 +182,10 @@ pub(crate) fn parse(span: Span, line: &mut Line<'_>) -> Result<Vec<Bind>, Diagno
     let mut draft = Draft::default();
     options(KEYWORDS, "`bind`", &mut draft, line)?;
     let addresses = addresses?;
+    if draft.tls && !draft.certificate {
+        let finding = Diagnostic::error(span, "no-certificate", "no certificate is given");
+        line.report(finding.help("add `crt FILE`"));
+    }
     let rights = draft.mode.is_some() || draft.user.is_some() || draft.group.is_some();
     if rights && addresses.iter().any(|address| matches!(address, BindAddress::Unix(_))) {
         line.report(Diagnostic::not_yet(span, "owner and mode of a proxy's unix socket"));

@@ -39,6 +39,16 @@ pub(crate) fn flags(line: &mut Line<'_>) -> Result<(), Diagnostic> {
                     return Err(guess::suggest(finding, &method.text, METHODS));
                 }
             }
+            "--" => {
+                line.take();
+                return Ok(());
+            }
+            _ if flag.starts_with('-') => {
+                let message = format!("`{flag}` is no flag of a condition");
+                let word = line.expect("a flag")?;
+                return Err(Diagnostic::error(word.span, "unknown-keyword", message)
+                    .help("write `--` before a value that starts with `-`"));
+            }
             _ => return Ok(()),
         }
     }

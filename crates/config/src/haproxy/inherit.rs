@@ -56,11 +56,12 @@ impl Inheritance {
         at: Span,
     ) -> Result<(), Diagnostic> {
         let Some(section) = self.sections.get_mut(number) else { return Ok(()) };
+        // An alert of HAProxy which does not keep it from starting.
         section.explicit |= explicit;
         section.implicit |= !explicit;
         if let (Some(name), true, true) = (&section.name, section.explicit, section.implicit) {
             let message = format!("`defaults {name}` is used with `from` and without it");
-            let finding = Diagnostic::error(at, "ambiguous-name", message);
+            let finding = Diagnostic::warning(at, "ambiguous-name", message);
             return Err(
                 finding.help(format!("write `from {name}` behind every name that means it"))
             );

@@ -69,7 +69,11 @@ pub(crate) const KEYWORDS: &[Keyword<Instance>] = &[
         done(line)
     }),
     now("track_interface", "{ <name> ... }", "", "gives up when one has no carrier", |i, line| {
-        i.track_interfaces.extend(tracks(line)?);
+        let tracks = tracks(line)?;
+        for track in tracks.iter().filter(|track| track.weight.is_some_and(|weight| weight != 0)) {
+            line.report(Diagnostic::not_yet(track.span, "`weight` of `track_interface`"));
+        }
+        i.track_interfaces.extend(tracks);
         Ok(())
     }),
     now("track_script", "{ <name> [weight <n>] ... }", "", "gives up when one fails", |i, line| {

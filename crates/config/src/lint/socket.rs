@@ -80,6 +80,11 @@ fn asked(block: &ScriptBlock, loaded: &Loaded) -> Option<Asked> {
     socket_in(&around).map(|path| Asked { path, at: None })
 }
 
+/// Whether the script asks a socket, which is what `outlast` watches by itself.
+pub(crate) fn asks_a_socket(block: &ScriptBlock, loaded: &Loaded) -> bool {
+    asked(block, loaded).is_some()
+}
+
 fn around(text: &str, offset: usize) -> String {
     let line = text.get(..offset).unwrap_or_default().matches('\n').count();
     let first = line.saturating_sub(LINES_AROUND);

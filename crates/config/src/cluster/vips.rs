@@ -1,0 +1,311 @@
+//! The keys of `[vip.NAME]` and of its check.
+
+use std::net::Ipv4Addr;
+use std::time::Duration;
+
+use base::Span;
+use toml::de::DeValue;
+
+use super::fields::At;
+use super::read::{
+    Field, REQUIRED, Value, boolean, fields, number, parsed, span, text, texts, time, wrong,
+};
+use crate::diagnostic::Diagnostic;
+use crate::vip::Script;
+
+/// `[vip.NAME]`
+#[derive(Debug, Default)]
+pub(crate) struct VipDraft {
+    pub(crate) addresses: Vec<At<String>>,
+    pub(crate) prefix: Option<At<u8>>,
+    pub(crate) network: Option<At<String>>,
+    pub(crate) router_id: Option<At<u8>>,
+    pub(crate) order: Option<Vec<At<String>>>,
+    pub(crate) check: Option<CheckDraft>,
+    pub(crate) password: Option<At<String>>,
+    pub(crate) unicast: bool,
+    pub(crate) interface: Option<String>,
+    pub(crate) source: Option<Ipv4Addr>,
+    pub(crate) advert_interval: Option<Duration>,
+    pub(crate) track_interfaces: Vec<String>,
+}
+
+#[derive(Debug)]
+pub(crate) enum CheckDraft {
+    None,
+    Balancer(Span),
+    Script(Script),
+    All(Vec<Self>),
+}
+
+pub(crate) const VIP: &[Field<VipDraft>] = &[
+    Field {
+        name: "address",
+        form: "\"10.79.0.40\"",
+        default: REQUIRED,
+        does: "the virtual IP, or a list of them that move together",
+        set: |draft, value, _| {
+            draft.addresses = texts(value, "an IP address")?;
+            Ok(())
+        },
+    },
+    Field {
+        name: "network",
+        form: "\"management\"",
+        default: "the network of which the address is nearest to a node's",
+        does: "the network whose interface carries adverts and address",
+        set: |draft, value, _| {
+            draft.network = Some((text(value, "the name of a network")?, span(value)));
+            Ok(())
+        },
+    },
+    Field {
+        name: "router_id",
+        form: "121",
+        default: REQUIRED,
+        does: "VRRP's number of the group, once per network",
+        set: |draft, value, _| {
+            let id = u8::try_from(number(value, "a number", 1, 255)?).unwrap_or(255);
+            draft.router_id = Some((id, span(value)));
+            Ok(())
+        },
+    },
+    Field {
+        name: "check",
+        form: "\"balancer\"",
+        default: "\"balancer\" with a balancer, else \"none\"",
+        does: "\"balancer\", \"none\", { script = [...], interval = \"2s\", fall = 2, rise = 10 }, or a list of them",
+        set: |draft, value, findings| {
+            draft.check = Some(match value.get_ref().as_array() {
+                None => check(value, findings)?,
+                Some(list) => {
+                    let each = list.iter().map(|value| check(value, findings));
+                    CheckDraft::All(each.collect::<Result<_, _>>()?)
+                }
+            });
+            Ok(())
+        },
+    },
+    Field {
+        name: "order",
+        form: "[\"node01\", \"node02\"]",
+        default: "the order of the nodes in this file",
+        does: "which node takes the address at a cold start; nodes left out never do",
+        set: |draft, value, _| {
+            draft.order = Some(texts(value, "names of nodes")?);
+            Ok(())
+        },
+    },
+    Field {
+        name: "prefix",
+        form: "32",
+        default: "32, for IPv6 128",
+        does: "prefix length of the address on the device",
+        set: |draft, value, _| {
+            let prefix = u8::try_from(number(value, "a prefix length", 1, 128)?).unwrap_or(128);
+            draft.prefix = Some((prefix, span(value)));
+            Ok(())
+        },
+    },
+    Field {
+        name: "password",
+        form: "\"8 bytes\"",
+        default: "none",
+        does: "VRRP's own password, for foreign routers; only 8 bytes are used",
+        set: |draft, value, _| {
+            draft.password = Some((text(value, "a password")?, span(value)));
+            Ok(())
+        },
+    },
+    Field {
+        name: "unicast",
+        form: "true",
+        default: "false: multicast",
+        does: "sends adverts to each other node, for networks without multicast",
+        set: |draft, value, _| {
+            draft.unicast = boolean(value)?;
+            Ok(())
+        },
+    },
+    Field {
+        name: "interface",
+        form: "\"eth0\"",
+        default: "the one that has the node's address",
+        does: "device for adverts and address",
+        set: |draft, value, _| {
+            draft.interface = Some(text(value, "the name of an interface")?);
+            Ok(())
+        },
+    },
+    Field {
+        name: "source",
+        form: "\"10.79.0.41\"",
+        default: "the node's address",
+        does: "source of the adverts",
+        set: |draft, value, _| {
+            draft.source = Some(parsed(value, "an IPv4 address")?);
+            Ok(())
+        },
+    },
+    Field {
+        name: "advert_interval",
+        form: "\"1s\"",
+        default: "1s",
+        does: "between two adverts of the holder, the same on every router of the group",
+        set: |draft, value, _| {
+            let time = time(value)?;
+            if time.subsec_millis() != 0 || time > MAX_ADVERT {
+                return Err(wrong(value, "whole seconds up to \"255s\""));
+            }
+            draft.advert_interval = Some(time);
+            Ok(())
+        },
+    },
+    Field {
+        name: "track_interfaces",
+        form: "[\"eth1\"]",
+        default: "none",
+        does: "gives the address up when one of these devices has no carrier",
+        set: |draft, value, _| {
+            let names = texts(value, "names of interfaces")?;
+            draft.track_interfaces = names.into_iter().map(|(name, _)| name).collect();
+            Ok(())
+        },
+    },
+];
+
+/// One check, alone or in a list.
+fn check(value: &Value<'_>, findings: &mut Vec<Diagnostic>) -> Result<CheckDraft, Diagnostic> {
+    let (word, table) = (value.get_ref().as_str(), value.get_ref().as_table());
+    match (word, table) {
+        (Some("balancer"), _) => Ok(CheckDraft::Balancer(span(value))),
+        (Some("none"), _) => Ok(CheckDraft::None),
+        (_, Some(table)) => {
+            let mut script = script();
+            fields(SCRIPT, "`check`", span(value), table, &mut script, findings);
+            Ok(CheckDraft::Script(script))
+        }
+        (_, None) => Err(wrong(value, "\"balancer\", \"none\" or { script = [...] }")),
+    }
+}
+
+/// VRRP version 2 counts whole seconds, in 8 bits.
+const MAX_ADVERT: Duration = Duration::from_secs(255);
+
+/// Defaults as keepalived's, but a script that hangs is not waited for longer than its interval.
+fn script() -> Script {
+    Script {
+        name: String::new(),
+        command: Vec::new(),
+        interval: Duration::from_secs(1),
+        timeout: Duration::ZERO,
+        fall: 1,
+        rise: 1,
+        weight: 0,
+        starts_failed: false,
+        user: None,
+        group: None,
+    }
+}
+
+/// `check = { script = ... }`
+pub(crate) const SCRIPT: &[Field<Script>] = &[
+    Field {
+        name: "script",
+        form: "[\"/usr/local/bin/check\", \"argument\"]",
+        default: REQUIRED,
+        does: "program and arguments; no shell",
+        set: |script, value, _| {
+            let words = texts(value, "program and arguments")?;
+            script.command = words.into_iter().map(|(word, _)| word).collect();
+            if script.command.is_empty() {
+                return Err(wrong(value, "program and arguments"));
+            }
+            Ok(())
+        },
+    },
+    Field {
+        name: "interval",
+        form: "\"2s\"",
+        default: "1s",
+        does: "between two runs",
+        set: |script, value, _| {
+            script.interval = time(value)?;
+            Ok(())
+        },
+    },
+    Field {
+        name: "timeout",
+        form: "\"2s\"",
+        default: "interval",
+        does: "a script that runs longer has failed",
+        set: |script, value, _| {
+            script.timeout = time(value)?;
+            Ok(())
+        },
+    },
+    Field {
+        name: "fall",
+        form: "2",
+        default: "1",
+        does: "failures in a row until the address goes",
+        set: |script, value, _| {
+            script.fall = u32::try_from(number(value, "a count", 1, 1000)?).unwrap_or(1);
+            Ok(())
+        },
+    },
+    Field {
+        name: "rise",
+        form: "2",
+        default: "1",
+        does: "successes in a row until the node may hold it again",
+        set: |script, value, _| {
+            script.rise = u32::try_from(number(value, "a count", 1, 1000)?).unwrap_or(1);
+            Ok(())
+        },
+    },
+    Field {
+        name: "user",
+        form: "\"nobody\"",
+        default: "keepalived_script if it exists, else root",
+        does: "user that runs the script",
+        set: |script, value, _| {
+            script.user = Some(text(value, "a user")?);
+            Ok(())
+        },
+    },
+    Field {
+        name: "group",
+        form: "\"nogroup\"",
+        default: "the user's own",
+        does: "group that runs the script",
+        set: |script, value, _| {
+            script.group = Some(text(value, "a group")?);
+            Ok(())
+        },
+    },
+    Field {
+        name: "weight",
+        form: "-20",
+        default: "0: failure means that the node cannot hold the address",
+        does: "added to the priority while the script passes, or taken from it while it fails",
+        set: |script, value, _| {
+            let what = "a weight from -253 to 253";
+            let DeValue::Integer(integer) = value.get_ref() else { return Err(wrong(value, what)) };
+            let weight = i16::from_str_radix(integer.as_str(), integer.radix()).ok();
+            let weight = weight.filter(|weight| (-253..=253).contains(weight));
+            script.weight = weight.ok_or_else(|| wrong(value, what))?;
+            Ok(())
+        },
+    },
+    Field {
+        name: "init_fail",
+        form: "true",
+        default: "false",
+        does: "counts as failed until it has passed",
+        set: |script, value, _| {
+            script.starts_failed = boolean(value)?;
+            Ok(())
+        },
+    },
+];

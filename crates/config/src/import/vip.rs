@@ -1,0 +1,236 @@
+//! One `vrrp_instance` as one `[vip.NAME]`.
+
+use std::fmt::Write as _;
+use std::net::IpAddr;
+use std::time::Duration;
+
+use super::nodes::Network;
+use super::{Imported, listed, lose, plain, quoted};
+use crate::Loaded;
+use crate::effective::from_keepalived;
+use crate::keepalived::{Instance, State};
+use crate::lint::asks_a_socket;
+use crate::vip::{PASSWORD_BYTES, Script};
+
+/// Writes the section of one instance.
+pub(super) fn section(
+    instance: &Instance,
+    loaded: &Loaded,
+    networks: &[Network],
+    names: &[String],
+    found: &mut Imported,
+) {
+    let name = plain(&instance.name);
+    let network = networks.iter().find(|network| network.name == instance.interface);
+    let _ = writeln!(found.text);
+    let mut writer = Writer { instance, file: loaded.keepalived_file, found };
+    let known = network.is_some_and(|network| network.addresses.iter().all(Option::is_some));
+    if !known || names.is_empty() {
+        // Without the nodes' addresses there the section would be refused; it waits for them.
+        let message = format!(
+            "the addresses of the nodes on {} are not known: give each with --node NAME=ADDRESS@{}",
+            instance.interface, instance.interface
+        );
+        writer.lose("all", message);
+        let mut aside = Imported::default();
+        let mut inner = Writer { instance, file: loaded.keepalived_file, found: &mut aside };
+        inner.body(&name, loaded, network);
+        for line in aside.text.lines() {
+            let line = line.strip_prefix("# ").unwrap_or(line);
+            let _ = writeln!(found.text, "# {line}");
+        }
+        found.lost.append(&mut aside.lost);
+        return;
+    }
+    writer.body(&name, loaded, network);
+}
+
+struct Writer<'a> {
+    instance: &'a Instance,
+    file: usize,
+    found: &'a mut Imported,
+}
+
+impl Writer<'_> {
+    fn lose(&mut self, part: &'static str, message: String) {
+        let at = match part {
+            "priority" => self.instance.priority_span,
+            "starts_as_master" | "preempt" => self.instance.state_span,
+            _ => None,
+        };
+        let span = at.unwrap_or(self.instance.span);
+        lose(self.found, Some(&self.instance.name), part, message, self.file, span);
+    }
+
+    fn put(&mut self, key: &str, value: &str) {
+        let _ = writeln!(self.found.text, "{key} = {value}");
+    }
+
+    fn body(&mut self, name: &str, loaded: &Loaded, network: Option<&Network>) {
+        let instance = self.instance;
+        let _ = writeln!(self.found.text, "[vip.{name}]");
+        if name != instance.name {
+            let _ = writeln!(self.found.text, "# keepalived's name of it was {:?}", instance.name);
+        }
+        self.addresses();
+        self.put("network", &quoted(&instance.interface));
+        self.put("interface", &quoted(&instance.interface));
+        self.put("router_id", &instance.router_id.to_string());
+        if instance.advert_interval != Duration::from_secs(1) {
+            let seconds = instance.advert_interval.as_secs();
+            self.put("advert_interval", &format!("\"{seconds}s\""));
+        }
+        if let Some(authentication) = &instance.authentication {
+            let password = &authentication.password;
+            let used = password.get(..PASSWORD_BYTES).unwrap_or(password);
+            self.put("password", &quoted(used));
+        }
+        if !instance.track_interfaces.is_empty() {
+            let names: Vec<String> =
+                instance.track_interfaces.iter().map(|track| track.name.clone()).collect();
+            self.put("track_interfaces", &listed(&names));
+        }
+        self.check(loaded);
+        self.peers(network);
+        self.roles();
+    }
+
+    fn addresses(&mut self) {
+        let instance = self.instance;
+        let all: Vec<_> = instance.addresses.iter().chain(&instance.excluded).collect();
+        let ips: Vec<String> = all.iter().map(|address| address.ip.to_string()).collect();
+        match ips.as_slice() {
+            [one] => self.put("address", &quoted(one)),
+            several => self.put("address", &listed(several)),
+        }
+        let shared = all.iter().map(|address| address.prefix).collect::<Vec<_>>();
+        let longest = |ip: &IpAddr| if ip.is_ipv4() { 32 } else { 128 };
+        if let Some(first) = all.first().filter(|first| first.prefix != longest(&first.ip)) {
+            self.put("prefix", &first.prefix.to_string());
+        }
+        if shared.windows(2).any(|pair| pair[0] != pair[1]) {
+            let told: Vec<String> =
+                all.iter().map(|address| format!("{}/{}", address.ip, address.prefix)).collect();
+            let message =
+                format!("addresses of one virtual IP have one prefix: {}", told.join(", "));
+            self.lose("prefix", message);
+        }
+        for address in all {
+            let other = address.device.as_ref().filter(|device| **device != instance.interface);
+            if let Some(device) = other {
+                self.lose("device", format!("{} was put on the device {device}", address.ip));
+            }
+            if let Some(label) = &address.label {
+                self.lose("label", format!("{} had the label {label}", address.ip));
+            }
+            if let Some(broadcast) = address.broadcast {
+                let message = format!("{} had the broadcast address {broadcast}", address.ip);
+                self.lose("broadcast", message);
+            }
+        }
+        if !instance.excluded.is_empty() {
+            let told: Vec<String> =
+                instance.excluded.iter().map(|address| address.ip.to_string()).collect();
+            let message = format!("adverts did not name {}, now they do", told.join(", "));
+            self.lose("excluded", message);
+        }
+    }
+
+    /// A script that asks the balancer's socket is what `outlast` knows by itself.
+    fn check(&mut self, loaded: &Loaded) {
+        let has_balancer = loaded.haproxy.is_some();
+        let Some(file) = &loaded.keepalived else { return };
+        let vip = from_keepalived(self.instance, file, has_balancer);
+        let mut checks: Vec<String> = Vec::new();
+        if has_balancer {
+            checks.push("\"balancer\"".to_owned());
+        }
+        for script in &vip.track_scripts {
+            let block = file.scripts.iter().find(|block| block.script.name == script.name);
+            if has_balancer && script.weight == 0 && block.is_some_and(|b| asks_a_socket(b, loaded))
+            {
+                let text = &mut self.found.text;
+                let told = script.command.join(" ").replace(['\n', '\r'], " ");
+                let _ =
+                    writeln!(text, "# `balancer` instead of the script {}: {told}", script.name);
+                continue;
+            }
+            checks.push(table(script));
+        }
+        match checks.as_slice() {
+            [] => self.put("check", "\"none\""),
+            [one] => self.put("check", one),
+            several => self.put("check", &format!("[{}]", several.join(", "))),
+        }
+    }
+
+    fn peers(&mut self, network: Option<&Network>) {
+        let instance = self.instance;
+        let addresses: Vec<IpAddr> = network
+            .iter()
+            .flat_map(|network| network.addresses.iter().flatten().copied())
+            .collect();
+        if let Some(source) = instance.source.filter(|ip| !addresses.contains(&IpAddr::V4(*ip))) {
+            let message = format!("adverts came from {source}, which is no node's address");
+            self.lose("source", message);
+        }
+        if instance.unicast_peers.is_empty() {
+            return;
+        }
+        self.put("unicast", "true");
+        let mut expected: Vec<IpAddr> = instance.unicast_peers.clone();
+        expected.extend(instance.source.map(IpAddr::V4));
+        expected.sort_unstable();
+        expected.dedup();
+        let mut nodes = addresses;
+        nodes.sort_unstable();
+        if instance.source.is_none() || expected != nodes {
+            let told: Vec<String> =
+                instance.unicast_peers.iter().map(ToString::to_string).collect();
+            let message =
+                format!("adverts went to {}; here they go to every other node", told.join(", "));
+            self.lose("unicast_peers", message);
+        }
+    }
+
+    fn roles(&mut self) {
+        let instance = self.instance;
+        let message = format!(
+            "this node's priority was {}; here `order` says who comes first, at a cold start only",
+            instance.priority
+        );
+        self.lose("priority", message);
+        if instance.state == State::Master {
+            let message = "`state MASTER` took the address at every start; here nobody does";
+            self.lose("starts_as_master", message.to_owned());
+        }
+        if !instance.nopreempt {
+            let message = "without `nopreempt` the address went back to a stronger node that \
+                           returned; here it stays";
+            self.lose("preempt", message.to_owned());
+        }
+    }
+}
+
+/// A check script as a table of TOML in one line.
+fn table(script: &Script) -> String {
+    let mut text = format!("{{ script = {}", listed(&script.command));
+    let seconds = |time: Duration| format!("\"{}s\"", time.as_secs());
+    let _ = write!(text, ", interval = {}", seconds(script.interval));
+    let _ = write!(text, ", timeout = {}", seconds(script.timeout));
+    let _ = write!(text, ", fall = {}, rise = {}", script.fall, script.rise);
+    if script.weight != 0 {
+        let _ = write!(text, ", weight = {}", script.weight);
+    }
+    if script.starts_failed {
+        text.push_str(", init_fail = true");
+    }
+    if let Some(user) = &script.user {
+        let _ = write!(text, ", user = {}", quoted(user));
+    }
+    if let Some(group) = &script.group {
+        let _ = write!(text, ", group = {}", quoted(group));
+    }
+    text.push_str(" }");
+    text
+}
