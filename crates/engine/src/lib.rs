@@ -10,6 +10,7 @@ pub mod health;
 pub mod member;
 pub mod packet;
 pub mod role;
+pub mod timeline;
 pub mod vip;
 pub mod writer;
 

@@ -18,15 +18,19 @@ use arrayvec::ArrayVec;
 use base::Time;
 use config::cluster::Cluster;
 
-use crate::packet::{Kind, MAX_NETWORKS, MAX_NODES, OpenError, Replay, Seal};
+use crate::packet::{Kind, MAX_BODY, MAX_NETWORKS, MAX_NODES, OpenError, Replay, Seal};
+use crate::timeline::{self, Timeline};
 use crate::{Buffer, CAPACITY};
 use beat::Beat;
+use news::{Question, Told};
 use peer::Peer;
 
-pub use beat::{Choice, MAX_CHOICES};
+pub use beat::{Choice, Load, MAX_CHOICES, print_again};
+pub use news::{MAX_TEXT, print_news_again};
 pub use peer::Cell;
 
 mod beat;
+mod news;
 mod peer;
 #[cfg(test)]
 mod tests;
@@ -89,6 +93,13 @@ pub enum Action {
     Choices,
     /// [`Member::holds`] of this node changed.
     Holds { node: u16 },
+    /// Write it with [`Member::question`] and send it to this node on this network.
+    Question { node: u16, network: u8, after: u64 },
+    /// Write at most [`timeline::BURST`] events of this node after that number with
+    /// [`Member::tell`], and send them.
+    Answer { node: u16, network: u8, after: u64 },
+    /// An event of that node, as it wrote it; `skipped` events before it are not known here.
+    Event { node: u16, number: u64, skipped: u64, text: Vec<u8> },
 }
 
 /// How many datagrams were not believed, and why.
@@ -113,6 +124,7 @@ pub struct Member {
     peers: ArrayVec<Peer, MAX_NODES>,
     seal: Seal,
     replay: Replay,
+    timeline: Timeline,
     /// What this node's own beats say.
     said: Beat,
     /// The newest choice per proxy that any peer told.
@@ -135,6 +147,7 @@ impl Member {
             peers: cluster.nodes.iter().take(MAX_NODES).map(peer).collect(),
             seal,
             replay: Replay::new(),
+            timeline: Timeline::new(cluster.nodes.len()),
             said: Beat::default(),
             choices: ArrayVec::new(),
             own_carrier: [true; MAX_NETWORKS],
@@ -168,6 +181,7 @@ impl Member {
             self.beat_at = now + BEAT_EVERY;
             self.order_beats(out);
         }
+        self.ask(now, out);
     }
 
     /// When the machine next wants [`Input::Timeout`].
@@ -175,7 +189,7 @@ impl Member {
     pub fn deadline(&self) -> Time {
         let silent = self.others().map(|(_, peer)| peer.silent_at(&self.own_carrier));
         let silent = silent.min().unwrap_or(Time::NEVER);
-        self.beat_at.min(silent.max(self.judge_from))
+        self.beat_at.min(silent.max(self.judge_from)).min(self.timeline.deadline())
     }
 
     /// Writes a beat for `network` into `out` and returns its length.
@@ -183,6 +197,32 @@ impl Member {
         let mut body = [0; beat::MAX_LENGTH];
         let length = self.said.encode(&mut body);
         self.seal.seal(Kind::Beat, network, &body[..length], out)
+    }
+
+    /// Writes the question of [`Action::Question`] and returns its length.
+    pub fn question(&mut self, node: u16, network: u8, after: u64, out: &mut [u8]) -> usize {
+        let body = Question { to: node, after }.encode();
+        self.seal.seal(Kind::Question, network, &body, out)
+    }
+
+    /// Writes one event of this node for another and returns its length; 0 if the text is longer than
+    /// [`MAX_TEXT`]. Between `previous` and `number` there is none.
+    pub fn tell(
+        &mut self,
+        (node, network): (u16, u8),
+        (previous, number): (u64, u64),
+        text: &[u8],
+        out: &mut [u8],
+    ) -> usize {
+        let mut body = [0; MAX_BODY];
+        let told = Told { to: node, previous, number, text };
+        let Some(length) = told.encode(&mut body) else { return 0 };
+        self.seal.seal(Kind::Told, network, &body[..length], out)
+    }
+
+    /// The number of this node's newest event.
+    pub const fn say_events(&mut self, newest: u64) {
+        self.said.events = newest;
     }
 
     /// What this node's beats say about writers; the first [`MAX_CHOICES`].
@@ -193,6 +233,18 @@ impl Member {
     /// Which vip instances this node holds, one bit each.
     pub const fn say_holds(&mut self, holds: u64) {
         self.said.holds = holds;
+    }
+
+    /// How busy this node's machine is.
+    pub const fn say_load(&mut self, load: Option<Load>) {
+        self.said.load = load;
+    }
+
+    /// How busy a peer said its machine is, and how long ago.
+    #[must_use]
+    pub fn load(&self, node: u16, now: Time) -> Option<(Load, Duration)> {
+        let (load, at) = self.peers.get(usize::from(node))?.load?;
+        Some((load, now.since(at)))
     }
 
     /// The newest choice of each proxy that a peer told.
@@ -245,7 +297,8 @@ impl Member {
         };
         let on_network =
             self.peers.get(usize::from(packet.sender)).is_some_and(|peer| peer.is_on(network));
-        if packet.sender == self.me || !on_network || packet.kind != Kind::Beat {
+        let is_ours = matches!(packet.kind, Kind::Beat | Kind::Question | Kind::Told);
+        if packet.sender == self.me || !on_network || !is_ours {
             self.refused.stranger += 1;
         } else if packet.network != network {
             self.refused.network += 1;
@@ -253,8 +306,78 @@ impl Member {
             self.refused.replay += 1;
         } else {
             let (node, incarnation) = (packet.sender, packet.incarnation);
-            let beat = Beat::decode(packet.body);
-            self.heard(now, node, network, incarnation, &beat, out);
+            match packet.kind {
+                Kind::Question => self.asked(now, node, network, packet.body, out),
+                Kind::Told => self.told(now, node, packet.body, out),
+                Kind::Beat | Kind::Hello | Kind::HandOver => {
+                    let beat = Beat::decode(packet.body);
+                    self.heard(now, node, network, incarnation, &beat, out);
+                    let newest = beat.events;
+                    let heard = timeline::Input::Heard { node, network, incarnation, newest };
+                    self.news(now, heard, &[], out);
+                }
+            }
+        }
+    }
+
+    /// For another node than this one it was meant if it says so.
+    fn asked(
+        &mut self,
+        now: Time,
+        node: u16,
+        network: u8,
+        body: &[u8],
+        out: &mut Buffer<Action>,
+    ) {
+        let Some(question) = Question::decode(body).filter(|question| question.to == self.me)
+        else {
+            self.refused.stranger += 1;
+            return;
+        };
+        let input = timeline::Input::Asked { node, network, after: question.after };
+        self.news(now, input, &[], out);
+    }
+
+    fn told(&mut self, now: Time, node: u16, body: &[u8], out: &mut Buffer<Action>) {
+        let Some(told) = Told::decode(body).filter(|told| told.to == self.me) else {
+            self.refused.stranger += 1;
+            return;
+        };
+        let Told { previous, number, text, .. } = told;
+        self.news(now, timeline::Input::Told { node, previous, number }, text, out);
+    }
+
+    /// Asks what is missing, as far as there is room for orders; what finds none is asked again.
+    fn ask(&mut self, now: Time, out: &mut Buffer<Action>) {
+        if self.timeline.deadline() <= now {
+            self.news(now, timeline::Input::Timeout, &[], out);
+        }
+    }
+
+    fn news(
+        &mut self,
+        now: Time,
+        input: timeline::Input,
+        text: &[u8],
+        out: &mut Buffer<Action>,
+    ) {
+        let mut orders = Buffer::new();
+        self.timeline.step(now, input, &mut orders);
+        for order in orders.drain() {
+            if out.len() == CAPACITY {
+                return;
+            }
+            out.push(match order {
+                timeline::Action::Ask { node, network, after } => {
+                    Action::Question { node, network, after }
+                }
+                timeline::Action::Answer { node, network, after } => {
+                    Action::Answer { node, network, after }
+                }
+                timeline::Action::Keep { node, number, skipped } => {
+                    Action::Event { node, number, skipped, text: text.to_vec() }
+                }
+            });
         }
     }
 
@@ -274,6 +397,9 @@ impl Member {
         if peer.holds != beat.holds {
             peer.holds = beat.holds;
             out.push(Action::Holds { node });
+        }
+        if let Some(load) = beat.load {
+            peer.load = Some((load, now));
         }
         let mut news = false;
         for choice in &beat.choices {

@@ -39,16 +39,22 @@ pub enum Kind {
     Hello = 2,
     /// `vip`: you hold from now on.
     HandOver = 3,
+    /// `member`: which events of yours do I not know?
+    Question = 4,
+    /// `member`: one event of mine.
+    Told = 5,
 }
 
 impl Kind {
-    const COUNT: usize = 3;
+    const COUNT: usize = 5;
 
     const fn from_byte(byte: u8) -> Option<Self> {
         match byte {
             1 => Some(Self::Beat),
             2 => Some(Self::Hello),
             3 => Some(Self::HandOver),
+            4 => Some(Self::Question),
+            5 => Some(Self::Told),
             _ => None,
         }
     }
@@ -57,7 +63,7 @@ impl Kind {
     /// incarnation of one says nothing about the other: a beat sent to the vip port must not silence it.
     const fn process(self) -> usize {
         match self {
-            Self::Beat => 0,
+            Self::Beat | Self::Question | Self::Told => 0,
             Self::Hello | Self::HandOver => 1,
         }
     }

@@ -9,6 +9,7 @@ use std::io;
 use std::os::fd::AsFd;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use api::{Change, Event, MAX_MESSAGE, Order, Report, Start};
 use base::Time;
@@ -21,6 +22,8 @@ use crate::files::Texts;
 use beats::Beats;
 use core::Core;
 use journal::Journal;
+use load::Sampler;
+use story::Story;
 
 pub(crate) use control::SOCKET as CONTROL;
 
@@ -28,12 +31,18 @@ mod beats;
 mod control;
 mod core;
 mod journal;
+mod load;
+mod names;
+mod news;
 mod picture;
+mod story;
 
 /// Epoll tokens: the channel, the device monitor, then one per network.
 const CHANNEL: u64 = 0;
 const MONITOR: u64 = 1;
 const NETWORKS: u64 = 2;
+/// As often as an operator looks, and as `top` shows it.
+const SAMPLE_EVERY: Duration = Duration::from_secs(1);
 /// Datagrams read from one network before the others get their turn: four intervals of 64 nodes.
 const BATCH: usize = 256;
 
@@ -54,6 +63,11 @@ struct Agent<'a> {
     channel: &'a Channel,
     journal: Journal,
     core: Arc<Mutex<Core>>,
+    story: Arc<Story>,
+    /// The number of the newest own event that is part of the story.
+    published: u64,
+    sampler: Sampler,
+    sample_at: Time,
     poller: Poller,
     beats: Option<Beats>,
     /// The loop ends.
@@ -69,15 +83,27 @@ pub(crate) fn run(channel: &Channel, start: Start, texts: Texts) -> Result<(), A
     poller.add(channel.as_fd(), CHANNEL, Interest::READ).map_err(AgentError::Poll)?;
     let asked = Arc::clone(&core);
     let status = Box::new(move || lock(&asked).status(sys::clock::now()));
-    let answers = control::Answers { status, events: journal.shared() };
+    let story = Arc::new(Story::default());
+    let answers = control::Answers { status, events: journal.shared(), story: Arc::clone(&story) };
     control::serve(Path::new(&start.run_dir), answers)
         .map_err(|source| AgentError::Control { folder: start.run_dir.clone(), source })?;
     let beats = lock(&core)
         .cluster
         .as_ref()
         .and_then(|cluster| Beats::open(cluster, lock_me(&start, cluster)?, &poller));
-    let mut agent =
-        Agent { channel, journal, core, poller, beats, ending: false, succeeded: false };
+    let mut agent = Agent {
+        channel,
+        journal,
+        core,
+        story,
+        published: 0,
+        sampler: Sampler::default(),
+        sample_at: Time::ZERO,
+        poller,
+        beats,
+        ending: false,
+        succeeded: false,
+    };
     agent.tell(&Report::Ready { generation: start.generation });
     agent.serve()?;
     agent.journal.close();
@@ -116,7 +142,9 @@ impl Agent<'_> {
         let mut ready = Vec::with_capacity(16);
         self.step(Input::Timeout);
         while !self.ending {
+            self.publish();
             let now = sys::clock::now();
+            self.sample(now);
             let deadline = self.deadline();
             let wait = (deadline != Time::NEVER).then(|| deadline.since(now));
             self.poller.wait(&mut ready, wait).map_err(AgentError::Poll)?;
@@ -138,7 +166,17 @@ impl Agent<'_> {
     fn deadline(&self) -> Time {
         let core = lock(&self.core);
         let member = core.member.as_ref().map_or(Time::NEVER, engine::member::Member::deadline);
-        member.min(self.beats.as_ref().map_or(Time::NEVER, Beats::retry_at))
+        let retry = self.beats.as_ref().map_or(Time::NEVER, Beats::retry_at);
+        member.min(retry).min(self.sample_at)
+    }
+
+    /// Looks how busy the machine is, once in [`SAMPLE_EVERY`].
+    fn sample(&mut self, now: Time) {
+        if now >= self.sample_at {
+            self.sample_at = now + SAMPLE_EVERY;
+            let load = self.sampler.sample();
+            lock(&self.core).sampled(now, load);
+        }
     }
 
     fn orders(&mut self) {
@@ -221,8 +259,9 @@ impl Agent<'_> {
         if let Some(beats) = &mut self.beats {
             beats.open_missing(&self.poller, now);
         }
-        let core = Arc::clone(&self.core);
-        let mut core = lock(&core);
+        let shared = Arc::clone(&self.core);
+        let mut core = lock(&shared);
+        let mut news = vec![];
         let Some(member) = &mut core.member else { return };
         let mut out = Buffer::new();
         member.step(now, input, &mut out);
@@ -247,6 +286,23 @@ impl Agent<'_> {
                 }
                 // Shown by status, which asks the machine.
                 Action::Holds { .. } => {}
+                Action::Question { .. } | Action::Answer { .. } | Action::Event { .. } => {
+                    news.push(action);
+                }
+            }
+        }
+        drop(core);
+        for action in news {
+            match action {
+                Action::Question { node, network, after } => self.question(node, network, after),
+                Action::Answer { node, network, after } => self.answer(node, network, after),
+                Action::Event { node, number, skipped, text } => {
+                    self.told(node, number, skipped, &text);
+                }
+                Action::Beat { .. }
+                | Action::Verdict { .. }
+                | Action::Choices
+                | Action::Holds { .. } => {}
             }
         }
     }

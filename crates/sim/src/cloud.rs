@@ -324,7 +324,12 @@ impl Sim {
                         self.vip(index, Input::PeerLost { node });
                     }
                 }
-                member::Action::Choices | member::Action::Holds { .. } => {}
+                // What is only shown: its machine has a test of its own.
+                member::Action::Choices
+                | member::Action::Holds { .. }
+                | member::Action::Question { .. }
+                | member::Action::Answer { .. }
+                | member::Action::Event { .. } => {}
             }
         }
     }

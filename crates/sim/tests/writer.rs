@@ -162,7 +162,11 @@ impl Cloud {
                         self.writer(node, writer::Input::Told { server, term, by });
                     }
                 }
-                member::Action::Verdict { .. } | member::Action::Holds { .. } => {}
+                member::Action::Verdict { .. }
+                | member::Action::Holds { .. }
+                | member::Action::Question { .. }
+                | member::Action::Answer { .. }
+                | member::Action::Event { .. } => {}
             }
         }
     }

@@ -1,20 +1,24 @@
 //! The body of a beat.
 //!
 //! ```text
-//!  0  1      2      10     11
-//!  1  flags  holds  count  count x (proxy u32, server u32, term u64, by u16)
+//!  0  1      2      10   11      12     13     14      22     23
+//!  2  flags  holds  cpu  memory  fibre  ports  events  count  count x (proxy u32, server u32, term u64, by u16)
 //! ```
+//!
+//! What follows is for later versions and ignored.
 
 use arrayvec::ArrayVec;
 
-const VERSION: u8 = 1;
-const HEAD: usize = 11;
+const VERSION: u8 = 2;
+const HEAD: usize = 23;
 const CHOICE: usize = 18;
 const LEAVING: u8 = 1;
+/// The four bytes of the load were measured.
+const LOAD: u8 = 2;
 
 /// Database listeners of a cluster that are told to peers: one is usual, a handful is many.
 pub const MAX_CHOICES: usize = 16;
-pub(super) const MAX_LENGTH: usize = HEAD + MAX_CHOICES * CHOICE;
+pub(crate) const MAX_LENGTH: usize = HEAD + MAX_CHOICES * CHOICE;
 
 /// Which server a listener with one writer uses. Names travel as their [`Choice::hash`].
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -47,10 +51,36 @@ impl Choice {
     }
 }
 
+/// How busy a machine is, as its own agent measured it.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Load {
+    /// Of all cores together, 0-100.
+    pub cpu_percent: u8,
+    /// Of the memory, what is not available to a new program, 0-100.
+    pub memory_percent: u8,
+    /// Fibre channel ports that are online, and all ports.
+    pub fibre_online: u8,
+    pub fibre_ports: u8,
+}
+
+impl Load {
+    fn read([cpu, memory, online, ports]: [u8; 4]) -> Self {
+        Self {
+            cpu_percent: cpu.min(100),
+            memory_percent: memory.min(100),
+            fibre_online: online.min(ports),
+            fibre_ports: ports,
+        }
+    }
+}
+
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub(super) struct Beat {
     pub(super) leaving: bool,
     pub(super) holds: u64,
+    pub(super) load: Option<Load>,
+    /// The number of its newest event.
+    pub(super) events: u64,
     pub(super) choices: ArrayVec<Choice, MAX_CHOICES>,
 }
 
@@ -59,7 +89,18 @@ impl Beat {
         out[0] = VERSION;
         out[1] = if self.leaving { LEAVING } else { 0 };
         out[2..10].copy_from_slice(&self.holds.to_be_bytes());
-        out[10] = u8::try_from(self.choices.len()).unwrap_or(0);
+        out[10..14].fill(0);
+        if let Some(load) = self.load {
+            out[1] |= LOAD;
+            out[10..14].copy_from_slice(&[
+                load.cpu_percent,
+                load.memory_percent,
+                load.fibre_online,
+                load.fibre_ports,
+            ]);
+        }
+        out[14..22].copy_from_slice(&self.events.to_be_bytes());
+        out[22] = u8::try_from(self.choices.len()).unwrap_or(0);
         let (fields, _) = out[HEAD..].as_chunks_mut::<CHOICE>();
         for (field, choice) in fields.iter_mut().zip(&self.choices) {
             field[..4].copy_from_slice(&choice.proxy.to_be_bytes());
@@ -78,16 +119,28 @@ impl Beat {
 
     fn read(body: &[u8]) -> Option<Self> {
         let (head, rest) = body.split_first_chunk::<HEAD>()?;
-        let (fields, surplus) = rest.as_chunks::<CHOICE>();
-        let count = usize::from(head[10]);
-        if head[0] != VERSION || count > MAX_CHOICES || fields.len() != count || !surplus.is_empty()
-        {
+        let (fields, _surplus) = rest.as_chunks::<CHOICE>();
+        let count = usize::from(head[22]);
+        if head[0] < VERSION || count > MAX_CHOICES {
             return None;
         }
         let holds = u64::from_be_bytes(*head[2..].first_chunk()?);
-        let choices = fields.iter().filter_map(choice).collect();
-        Some(Self { leaving: head[1] & LEAVING != 0, holds, choices })
+        let load = (head[1] & LOAD != 0).then(|| head[10..].first_chunk().copied()).flatten();
+        let events = u64::from_be_bytes(*head[14..].first_chunk()?);
+        let choices = fields.get(..count)?.iter().filter_map(choice).collect();
+        let leaving = head[1] & LEAVING != 0;
+        Some(Self { leaving, holds, load: load.map(Load::read), events, choices })
     }
+}
+
+/// The body of a beat read and written again; none: it cannot be read. For tests of the format.
+#[must_use]
+pub fn print_again(body: &[u8]) -> Option<ArrayVec<u8, MAX_LENGTH>> {
+    let mut out = [0; MAX_LENGTH];
+    let length = Beat::read(body)?.encode(&mut out);
+    let mut again = ArrayVec::from(out);
+    again.truncate(length);
+    Some(again)
 }
 
 fn choice(field: &[u8; CHOICE]) -> Option<Choice> {

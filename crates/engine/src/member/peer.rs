@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use base::Time;
 
+use super::beat::Load;
 use super::{SILENT_AFTER, Standing};
 use crate::packet::MAX_NETWORKS;
 
@@ -13,6 +14,8 @@ pub(super) struct Peer {
     pub(super) standing: Standing,
     /// Vip instances it said it holds.
     pub(super) holds: u64,
+    /// What it last said about its machine, and when.
+    pub(super) load: Option<(Load, Time)>,
     incarnation: u64,
     /// When the process before this one still saw it alive: as good as one beat then.
     known_at: Option<Time>,
@@ -37,6 +40,7 @@ impl Peer {
         Self {
             standing: Standing::Unknown,
             holds: 0,
+            load: None,
             incarnation: 0,
             known_at: None,
             on,

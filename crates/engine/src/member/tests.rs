@@ -3,6 +3,8 @@ use proptest::prelude::*;
 use super::*;
 use crate::packet::MAX_PACKET;
 
+mod wire;
+
 const SECRET: &[u8] = b"0123456789abcdef0123456789abcdef";
 
 fn cluster() -> Cluster {
@@ -69,7 +71,18 @@ impl Story {
                     self.said +=
                         &format!("{} node {node} holds {:b}\n", self.now, self.member.holds(node));
                 }
-                Action::Beat { .. } => {}
+                Action::Beat { .. } | Action::Question { .. } => {}
+                Action::Answer { node, network, after } => {
+                    self.said +=
+                        &format!("{} answer node {node} on {network} after {after}\n", self.now);
+                }
+                Action::Event { node, number, skipped, text } => {
+                    let text = String::from_utf8(text).unwrap();
+                    self.said += &format!(
+                        "{} node {node} told {number}: {text} ({skipped} skipped)\n",
+                        self.now
+                    );
+                }
             }
         }
     }
@@ -381,42 +394,39 @@ fn what_a_peer_holds_is_known_as_long_as_it_lives() {
     "#]]);
 }
 
-/// The body of the wire format. A change of this text is a change of its version byte.
 #[test]
-fn a_beat_on_the_wire() {
-    let mut beat = Beat { leaving: true, holds: 5, ..Beat::default() };
-    beat.choices.push(choice(Choice::hash("mariadb"), Choice::hash("node01"), 3, 2));
-    let mut out = [0; beat::MAX_LENGTH];
-    let length = beat.encode(&mut out);
-    let hex: String = out[..length].iter().map(|byte| format!("{byte:02x}")).collect();
-    expect_test::expect!["01010000000000000005010e0e65e3e10c730200000000000000030002"]
-        .assert_eq(&hex);
-    assert_eq!(Beat::decode(&out[..length]), beat);
+fn the_load_of_a_peer_is_known_with_its_age() {
+    let mut story = Story::new();
+    let load = Load { cpu_percent: 7, memory_percent: 61, fibre_online: 0, fibre_ports: 2 };
+    story.peers[1].say_load(Some(load));
+    story.pass(1000, &[(1, 0)]);
+    story.pass(300, &[]);
+    let told = |node| story.member.load(node, at(story.now));
+    assert_eq!(told(1), Some((load, Duration::from_millis(300))));
+    assert_eq!(told(2), None, "never heard");
 }
 
 #[test]
-fn a_beat_that_cannot_be_read_says_nothing() {
-    let body = |count: u8, choices: usize| {
-        let mut body = vec![0; 11 + choices * 18];
-        (body[0], body[1], body[10]) = (1, 1, count);
-        Beat::decode(&body)
-    };
-    let readable = Beat { leaving: true, ..Beat::default() };
-    assert_eq!(body(0, 0), readable);
-    assert_eq!(body(16, 16).choices.len(), 16);
-    for (count, choices) in [(17, 17), (1, 0), (0, 1)] {
-        assert_eq!(body(count, choices), Beat::default(), "{count} {choices}");
-    }
-    assert_eq!(Beat::decode(&[2; 11]), Beat::default(), "another version");
-    assert_eq!(Beat::decode(&[]), Beat::default());
-}
-
-#[test]
-fn names_are_hashed_by_fnv_1a() {
-    assert_eq!(
-        [Choice::hash(""), Choice::hash("a"), Choice::hash("foobar")],
-        [0x811c_9dc5, 0xe40c_292c, 0xbf9c_f968]
-    );
+fn a_peer_whose_beat_tells_of_events_is_asked_for_them() {
+    let mut story = Story::new();
+    story.peers[1].say_events(3);
+    let bytes = beat(&mut story.peers[1], 0);
+    let mut out = Buffer::new();
+    story.member.step(at(10), Input::Packet { network: 0, bytes: &bytes }, &mut out);
+    let asked = out.drain().last().unwrap();
+    assert_eq!(asked, Action::Question { node: 1, network: 0, after: 0 });
+    let mut packet = [0; MAX_PACKET];
+    let length = story.peers[1].tell((0, 0), (0, 3), b"moved", &mut packet);
+    story.give(Input::Packet { network: 0, bytes: &packet[..length] });
+    let length = story.peers[1].tell((2, 0), (3, 4), b"for another node", &mut packet);
+    story.give(Input::Packet { network: 0, bytes: &packet[..length] });
+    let length = story.peers[1].question(0, 0, 7, &mut packet);
+    story.give(Input::Packet { network: 0, bytes: &packet[..length] });
+    story.check(expect_test::expect![[r#"
+        0 node 1 told 3: moved (2 skipped)
+        0 answer node 1 on 0 after 7
+    "#]]);
+    assert_eq!(story.member.refused().stranger, 1);
 }
 
 /// Sixty-three nodes of a blacked-out cloud do not fit into one step's orders.
@@ -447,20 +457,6 @@ fn many_verdicts_at_once_come_in_portions() {
 }
 
 proptest! {
-    #[test]
-    fn no_body_panics_and_every_beat_comes_back(
-        bytes in prop::collection::vec(any::<u8>(), 0..400),
-        leaving: bool, holds: u64,
-        choices in prop::collection::vec(any::<(u32, u32, u64, u16)>(), 0..=16),
-    ) {
-        Beat::decode(&bytes);
-        let choices = choices.into_iter().map(|(proxy, server, term, by)| choice(proxy, server, term, by)).collect();
-        let beat = Beat { leaving, holds, choices };
-        let mut out = [0; beat::MAX_LENGTH];
-        let length = beat.encode(&mut out);
-        prop_assert_eq!(Beat::decode(&out[..length]), beat);
-    }
-
     /// However beats get lost: who spoke within the last second on any network is not suspect, and who was
     /// heard before and is silent for longer, is.
     #[test]

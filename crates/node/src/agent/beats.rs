@@ -30,6 +30,8 @@ struct Network {
     /// The device that has `own`.
     device: Option<u32>,
     peers: Vec<SocketAddr>,
+    /// Of every node, by position.
+    addresses: Vec<Option<IpAddr>>,
     socket: Option<OwnedFd>,
 }
 
@@ -39,6 +41,11 @@ impl Beats {
         let network = |network: usize| Network {
             own: cluster.nodes.get(me).and_then(|node| *node.addresses.get(network)?),
             device: None,
+            addresses: cluster
+                .nodes
+                .iter()
+                .map(|node| node.addresses.get(network).copied().flatten())
+                .collect(),
             peers: (0..)
                 .zip(&cluster.nodes)
                 .filter(|(position, _)| *position != me)
@@ -116,6 +123,17 @@ impl Beats {
         for peer in &network.peers {
             // A beat that cannot leave is silence, which is what it should be.
             let _ = sys::socket::send_to(socket.as_fd(), packet, *peer);
+        }
+    }
+
+    /// To one node, position in the cluster file.
+    pub(crate) fn send_to(&mut self, node: u16, network: u8, packet: &[u8]) {
+        let Some(network) = self.networks.get(usize::from(network)) else { return };
+        let address = network.addresses.get(usize::from(node)).copied().flatten();
+        if let (Some(address), Some(socket)) = (address, &network.socket) {
+            // What cannot leave is asked for again.
+            let to = SocketAddr::new(address, self.port);
+            let _ = sys::socket::send_to(socket.as_fd(), packet, to);
         }
     }
 

@@ -15,6 +15,7 @@ use std::time::Duration;
 use api::{Answer, Ask, Status};
 
 use super::journal::Shared;
+use super::story::Story;
 
 /// Where the socket is, in the run folder.
 pub(crate) const SOCKET: &str = "control.sock";
@@ -34,6 +35,7 @@ pub(crate) struct Answers {
     /// What is known at the moment of the question, so that ages are true.
     pub(crate) status: Box<dyn Fn() -> Status + Send + Sync>,
     pub(crate) events: Arc<Shared>,
+    pub(crate) story: Arc<Story>,
 }
 
 /// Answers until the process ends.
@@ -82,7 +84,8 @@ fn answer(mut client: UnixStream, answers: &Answers, room: bool) -> io::Result<(
     match ask {
         Ok(Ask::Status) => say(&mut client, &Answer::Status(Box::new((answers.status)()))),
         Ok(Ask::Events { after, follow }) => events(&mut client, answers, after, follow),
-        Ok(Ask::Timeline { .. } | Ask::Why { .. }) => {
+        Ok(Ask::Timeline { last, follow }) => timeline(&mut client, answers, last, follow),
+        Ok(Ask::Why { .. }) => {
             say(&mut client, &Answer::Refused("not answered by this version".to_owned()))
         }
         Err(error) => say(&mut client, &Answer::Refused(base::Chain(&error).to_string())),
@@ -117,6 +120,22 @@ fn events(
         if !follow {
             return Ok(());
         }
+    }
+}
+
+fn timeline(client: &mut UnixStream, answers: &Answers, last: u32, follow: bool) -> io::Result<()> {
+    let (mut events, mut place) = answers.story.newest(usize::try_from(last).unwrap_or(usize::MAX));
+    loop {
+        if events.is_empty() && follow && gone(client)? {
+            return Ok(());
+        }
+        for event in events {
+            say(client, &Answer::Event(event))?;
+        }
+        if !follow {
+            return Ok(());
+        }
+        (events, place) = answers.story.after(place, GLANCE);
     }
 }
 

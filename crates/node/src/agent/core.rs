@@ -1,6 +1,7 @@
 //! What the agent knows: shared between its loop and the threads that answer questions.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use api::{Cell, Event, NodeLine, NodeState, Standing, Start, Status};
 use base::Time;
@@ -8,6 +9,7 @@ use config::cluster::Cluster;
 use engine::member::{self, Member};
 use engine::packet::Seal;
 
+use super::names::Names;
 use super::picture::Picture;
 use crate::files::Texts;
 
@@ -18,8 +20,8 @@ pub(crate) struct Core {
     me: u16,
     /// Why each node stands as it does, by position.
     why: HashMap<u16, String>,
-    /// Names behind the numbers that travel in beats: proxy, then its servers.
-    names: HashMap<u32, (String, HashMap<u32, String>)>,
+    /// Of this node.
+    load: Option<(member::Load, Time)>,
 }
 
 impl Core {
@@ -36,7 +38,7 @@ impl Core {
             picture.networks.clone_from(&cluster.networks);
             picture.names = cluster.nodes.iter().map(|node| node.name.clone()).collect();
         }
-        picture.vip_names = vip_names(texts, cluster.as_ref(), me);
+        picture.files = Names::new(texts, cluster.as_ref(), me);
         let member = match (&cluster, me, &texts.secret) {
             (Some(cluster), Some(me), Some(secret)) => {
                 let seal = Seal::new(secret, &cluster.name, me, sys::clock::wall_ms());
@@ -44,19 +46,45 @@ impl Core {
             }
             _ => None,
         };
-        let names = names(texts);
         let me = me.unwrap_or_default();
-        Self { picture, member, cluster, me, why: HashMap::new(), names }
+        Self { picture, member, cluster, me, why: HashMap::new(), load: None }
     }
 
     pub(crate) fn status(&self, now: Time) -> Status {
-        let count = self.cluster.as_ref().map_or(0, |cluster| cluster.nodes.len());
-        let nodes = (0..u16::try_from(count).unwrap_or(u16::MAX)).map(|node| NodeLine {
-            state: self.node(now, node),
-            holds: vec![],
-            load: None,
+        let Some(cluster) = &self.cluster else {
+            let alone = NodeState {
+                node: self.picture.node.clone(),
+                standing: Standing::Alive,
+                cells: vec![],
+                why: "this node".to_owned(),
+            };
+            let (holds, load) = (self.picture.held_names(), self.own_load(now));
+            return self.picture.status(vec![NodeLine { state: alone, holds, load }]);
+        };
+        let count = u16::try_from(cluster.nodes.len()).unwrap_or(u16::MAX);
+        let nodes = (0..count).map(|node| {
+            let state = self.node(now, node);
+            if node == self.me {
+                let (holds, load) = (self.picture.held_names(), self.own_load(now));
+                return NodeLine { state, holds, load };
+            }
+            let bits = self.member.as_ref().map_or(0, |member| member.holds(node));
+            let load = self.member.as_ref().and_then(|member| member.load(node, now));
+            NodeLine { state, holds: self.picture.names_of(node, bits), load: load.map(shown) }
         });
         self.picture.status(nodes.collect())
+    }
+
+    fn own_load(&self, now: Time) -> Option<api::Load> {
+        self.load.map(|(load, at)| shown((load, now.since(at))))
+    }
+
+    /// How busy this machine is; said in the next beats.
+    pub(crate) fn sampled(&mut self, now: Time, load: Option<member::Load>) {
+        self.load = load.map(|load| (load, now));
+        if let Some(member) = &mut self.member {
+            member.say_load(load);
+        }
     }
 
     fn node(&self, now: Time, node: u16) -> NodeState {
@@ -154,7 +182,7 @@ impl Core {
     pub(crate) fn news(&mut self) -> Vec<api::Choice> {
         let Some(member) = &self.member else { return vec![] };
         let named = |choice: &member::Choice| {
-            let (proxy, servers) = self.names.get(&choice.proxy)?;
+            let (proxy, servers) = self.picture.files.hashed.get(&choice.proxy)?;
             let server = servers.get(&choice.server)?;
             Some(api::Choice {
                 proxy: proxy.clone(),
@@ -174,6 +202,16 @@ impl Core {
         }
         self.speak();
         news
+    }
+}
+
+fn shown((load, age): (member::Load, Duration)) -> api::Load {
+    api::Load {
+        cpu_percent: load.cpu_percent,
+        memory_percent: load.memory_percent,
+        fibre_online: load.fibre_online,
+        fibre_ports: load.fibre_ports,
+        age_ms: u64::try_from(age.as_millis()).unwrap_or(u64::MAX),
     }
 }
 
@@ -201,32 +239,4 @@ fn limits(start: &Start, texts: &Texts, cluster: bool) -> Vec<String> {
         limits.push(format!("broken on purpose: {:?}", start.breaks));
     }
     limits
-}
-
-fn vip_names(
-    texts: &Texts,
-    cluster: Option<&Cluster>,
-    me: Option<u16>,
-) -> Vec<(String, Vec<String>)> {
-    let keepalived = texts.keepalived.as_ref().map(|source| config::keepalived::parse(source, 0).0);
-    // Devices play no part in names.
-    let somewhere = |_| Some(String::new());
-    config::effective_vips(cluster, keepalived.as_ref(), me.map(usize::from), false, &somewhere)
-        .unwrap_or_default()
-        .into_iter()
-        .map(|vip| (vip.name, vip.addresses.iter().map(|at| at.ip.to_string()).collect()))
-        .collect()
-}
-
-fn names(texts: &Texts) -> HashMap<u32, (String, HashMap<u32, String>)> {
-    let (file, _) = config::haproxy::parse(&texts.haproxy, 0);
-    let hash = member::Choice::hash;
-    file.proxies
-        .iter()
-        .map(|proxy| {
-            let servers =
-                proxy.servers.iter().map(|server| (hash(&server.name), server.name.clone()));
-            (hash(&proxy.name), (proxy.name.clone(), servers.collect()))
-        })
-        .collect()
 }

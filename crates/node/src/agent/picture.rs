@@ -3,9 +3,11 @@
 use std::collections::BTreeMap;
 
 use api::{
-    BalancerState, Change, Choice, DashboardState, Mode, NodeLine, ProcessState, ProxyLine, Report,
-    Role, ServerState, Status, VipLine, VipState,
+    BalancerState, Change, Choice, DashboardState, Mode, NodeLine, ProcessState, Report, Role,
+    ServerState, Status, VipLine, VipState,
 };
+
+use super::names::{Names, VipName};
 
 /// Latest word of each process on each thing.
 #[derive(Debug)]
@@ -18,9 +20,8 @@ pub(crate) struct Picture {
     pub(crate) networks: Vec<String>,
     /// Names of the cluster's nodes, by position.
     pub(crate) names: Vec<String>,
-    /// Name and addresses of each vip instance, by position.
-    pub(crate) vip_names: Vec<(String, Vec<String>)>,
-    pub(crate) proxies: Vec<ProxyLine>,
+    /// What the files name.
+    pub(crate) files: Names,
     balancer: BalancerState,
     processes: BTreeMap<Role, ProcessState>,
     vips: BTreeMap<u16, VipState>,
@@ -41,8 +42,7 @@ impl Picture {
             limits: vec![],
             networks: vec![],
             names: vec![],
-            vip_names: vec![],
-            proxies: vec![],
+            files: Names::default(),
             balancer: BalancerState::Replacing,
             processes: BTreeMap::new(),
             vips: BTreeMap::new(),
@@ -108,27 +108,39 @@ impl Picture {
         self.vips.values().filter(|vip| vip.holding).map(|vip| vip.instance)
     }
 
+    pub(crate) fn held_names(&self) -> Vec<String> {
+        let name = |instance| self.files.vips.get(usize::from(instance));
+        self.held().filter_map(name).map(|vip| vip.name.clone()).collect()
+    }
+
+    /// Names behind the instances that a peer says it holds, one bit each.
+    pub(crate) fn names_of(&self, node: u16, bits: u64) -> Vec<String> {
+        let names = self.files.peers.get(usize::from(node)).map_or(&[][..], Vec::as_slice);
+        let held = (0..64).zip(names).filter(|(instance, _)| bits >> instance & 1 == 1);
+        held.map(|(_, name)| name.clone()).collect()
+    }
+
     pub(crate) fn status(&self, nodes: Vec<NodeLine>) -> Status {
         let vips = self.vips.values().map(|state| {
-            let (name, addresses) = self
-                .vip_names
-                .get(usize::from(state.instance))
-                .cloned()
-                .unwrap_or_else(|| (state.instance.to_string(), vec![]));
+            let vip = self.files.vips.get(usize::from(state.instance)).cloned();
+            let vip = vip.unwrap_or_else(|| VipName {
+                name: state.instance.to_string(),
+                ..VipName::default()
+            });
             let successor =
                 state.successor.and_then(|node| self.names.get(usize::from(node)).cloned());
-            let holders = nodes.iter().filter(|node| node.holds.contains(&name));
+            let holders = nodes.iter().filter(|node| node.holds.contains(&vip.name));
             let holders = holders.map(|node| node.state.node.clone()).collect();
             VipLine {
-                name,
-                addresses,
+                name: vip.name,
+                addresses: vip.addresses,
                 state: state.clone(),
                 successor,
                 holders,
-                interface: String::new(),
-                router_id: 0,
-                priority: 0,
-                order: vec![],
+                interface: vip.interface,
+                router_id: vip.router_id,
+                priority: vip.priority,
+                order: vip.order,
             }
         });
         let vips = vips.collect();
@@ -145,7 +157,7 @@ impl Picture {
             nodes,
             vips,
             balancer: self.balancer,
-            proxies: self.proxies.clone(),
+            proxies: self.files.proxies.clone(),
             dashboard: self.dashboard.urls.clone(),
             servers: self.servers.clone(),
             choices: self.choices.values().cloned().collect(),

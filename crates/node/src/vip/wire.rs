@@ -268,7 +268,7 @@ impl Sealed {
             Kind::HandOver => HandOver::decode(opened.body)
                 .filter(|message| message.from == opened.sender)
                 .map(Heard::HandOver),
-            Kind::Beat => None,
+            Kind::Beat | Kind::Question | Kind::Told => None,
         };
         Some(heard.unwrap_or(Heard::Noise))
     }

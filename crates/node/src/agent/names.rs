@@ -1,0 +1,214 @@
+//! What the files say, in the words in which `status` shows it.
+
+use std::collections::HashMap;
+
+use api::ProxyLine;
+use config::cluster::Cluster;
+use config::haproxy::{Balance, BindAddress, Haproxy, Mode, Proxy, ProxyKind};
+use config::vip::Vip;
+use engine::member;
+
+use crate::files::Texts;
+use crate::launch::Interfaces;
+
+/// A virtual IP as the files of this node describe it.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub(crate) struct VipName {
+    pub(crate) name: String,
+    pub(crate) addresses: Vec<String>,
+    pub(crate) interface: String,
+    pub(crate) router_id: u8,
+    pub(crate) priority: u8,
+    /// Nodes that may hold it, the preferred one first.
+    pub(crate) order: Vec<String>,
+    /// Its check, in words; empty if it has none.
+    pub(crate) checks: Vec<String>,
+    pub(crate) advert_ms: u64,
+    pub(crate) preempt: bool,
+}
+
+/// Everything that the files name.
+#[derive(Debug, Default)]
+pub(crate) struct Names {
+    /// Instances of this node, by their position in its vip process.
+    pub(crate) vips: Vec<VipName>,
+    /// Names of the instances of each node, by its position in the cluster file.
+    pub(crate) peers: Vec<Vec<String>>,
+    pub(crate) proxies: Vec<ProxyLine>,
+    /// Names behind the numbers that travel in beats: proxy, then its servers.
+    pub(crate) hashed: HashMap<u32, (String, HashMap<u32, String>)>,
+    pub(crate) haproxy: Haproxy,
+}
+
+impl Names {
+    pub(crate) fn new(texts: &Texts, cluster: Option<&Cluster>, me: Option<u16>) -> Self {
+        let keepalived =
+            texts.keepalived.as_ref().map(|source| config::keepalived::parse(source, 0).0);
+        let interfaces = Interfaces::read();
+        // Where the device is missing its name is, too; who is who is known all the same.
+        let device = |address| Some(interfaces.of(address).unwrap_or_default());
+        let of = |node: Option<usize>| {
+            config::effective_vips(cluster, keepalived.as_ref(), node, false, &device)
+                .unwrap_or_default()
+        };
+        let nodes = cluster.map_or(&[][..], |cluster| &cluster.nodes);
+        let everybody: Vec<Vec<Vip>> = (0..nodes.len()).map(|node| of(Some(node))).collect();
+        let order = |name: &str| {
+            let rank = |node: usize| {
+                let vip = everybody[node].iter().find(|vip| vip.name == name)?;
+                Some((std::cmp::Reverse(vip.priority), node))
+            };
+            let mut ranks: Vec<_> = (0..nodes.len()).filter_map(rank).collect();
+            ranks.sort_unstable();
+            ranks.into_iter().map(|(_, node)| nodes[node].name.clone()).collect()
+        };
+        let (haproxy, _) = config::haproxy::parse(&texts.haproxy, 0);
+        Self {
+            vips: of(me.map(usize::from))
+                .into_iter()
+                .map(|vip| vip_name(order(&vip.name), vip))
+                .collect(),
+            peers: everybody
+                .iter()
+                .map(|vips| vips.iter().map(|vip| vip.name.clone()).collect())
+                .collect(),
+            proxies: haproxy.proxies.iter().map(|proxy| proxy_line(proxy, cluster)).collect(),
+            hashed: hashed(&haproxy),
+            haproxy,
+        }
+    }
+
+    pub(crate) fn vip(&self, name: &str) -> Option<&VipName> {
+        self.vips.iter().find(|vip| vip.name == name)
+    }
+}
+
+fn vip_name(order: Vec<String>, vip: Vip) -> VipName {
+    let scripts = vip.track_scripts.iter().map(|script| format!("script {}", script.name));
+    let interfaces = vip.track_interfaces.iter().map(|name| format!("interface {name}"));
+    let balancer = vip.track_balancer.then(|| "balancer".to_owned());
+    VipName {
+        addresses: vip.addresses.iter().map(|at| at.ip.to_string()).collect(),
+        checks: balancer.into_iter().chain(scripts).chain(interfaces).collect(),
+        advert_ms: u64::try_from(vip.advert_interval.as_millis()).unwrap_or(u64::MAX),
+        name: vip.name,
+        interface: vip.interface,
+        router_id: vip.router_id,
+        priority: vip.priority,
+        preempt: vip.preempt,
+        order,
+    }
+}
+
+fn proxy_line(proxy: &Proxy, cluster: Option<&Cluster>) -> ProxyLine {
+    let balance = match proxy.balance {
+        _ if proxy.kind == ProxyKind::Frontend => "",
+        Balance::RoundRobin => "roundrobin",
+        Balance::Source => "source",
+        Balance::LeastConnections => "leastconn",
+        Balance::First => "first",
+    };
+    let by_shape = || proxy.mode == Mode::Tcp && proxy.servers.iter().any(|server| server.backup);
+    let is_database = cluster.map_or_else(by_shape, |cluster| cluster.is_database(proxy));
+    let kind = match proxy.kind {
+        ProxyKind::Listen => "listen",
+        ProxyKind::Frontend => "frontend",
+        ProxyKind::Backend => "backend",
+    };
+    let mode = match proxy.mode {
+        Mode::Tcp => "tcp",
+        Mode::Http => "http",
+    };
+    ProxyLine {
+        name: proxy.name.clone(),
+        kind: kind.to_owned(),
+        mode: mode.to_owned(),
+        binds: proxy.binds.iter().map(|bind| shown(&bind.address)).collect(),
+        balance: balance.to_owned(),
+        default_backend: proxy.default_backend.clone(),
+        one_writer: is_database && !proxy.servers.is_empty(),
+    }
+}
+
+fn shown(address: &BindAddress) -> String {
+    match address {
+        BindAddress::Tcp(address) => address.to_string(),
+        BindAddress::Unix(path) => path.display().to_string(),
+        BindAddress::Descriptor(number) => format!("fd@{number}"),
+    }
+}
+
+fn hashed(file: &Haproxy) -> HashMap<u32, (String, HashMap<u32, String>)> {
+    let hash = member::Choice::hash;
+    file.proxies
+        .iter()
+        .map(|proxy| {
+            let servers =
+                proxy.servers.iter().map(|server| (hash(&server.name), server.name.clone()));
+            (hash(&proxy.name), (proxy.name.clone(), servers.collect()))
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CLUSTER: &str = "[cluster]\nname = \"c\"\nhaproxy = \"h\"\n\
+        [node.node01]\nnetworks = { m = \"10.0.0.1\" }\n\
+        [node.node02]\nnetworks = { m = \"10.0.0.2\" }\n\
+        [node.node03]\nnetworks = { m = \"10.0.0.3\" }\n\
+        [vip.only]\naddress = \"10.0.0.9\"\nrouter_id = 7\norder = [\"node03\", \"node01\"]\n\
+        [vip.all]\naddress = \"10.0.0.8\"\nrouter_id = 8\n";
+    const HAPROXY: &str = "defaults\n  timeout connect 1s\n  timeout client 1s\n  timeout server 1s\n\
+        frontend web\n  mode http\n  bind 10.0.0.8:80\n  default_backend api\n\
+        backend api\n  mode http\n  balance source\n  server one 10.0.0.1:8080\n\
+        listen mariadb\n  mode tcp\n  bind 10.0.0.8:3306\n  server one 10.0.0.1:3306\n  \
+        server two 10.0.0.2:3306 backup\n";
+
+    fn names() -> Names {
+        let source =
+            |path: &str, text: &str| config::Source { path: path.into(), text: text.into() };
+        let texts = Texts {
+            haproxy: vec![source("haproxy.cfg", HAPROXY)],
+            cluster: Some(source("outlast.toml", CLUSTER)),
+            ..Texts::default()
+        };
+        let (cluster, findings) = config::cluster::parse(texts.cluster.as_ref().unwrap(), 0);
+        let cluster = cluster.unwrap_or_else(|| panic!("{findings:?}"));
+        Names::new(&texts, Some(&cluster), Some(0))
+    }
+
+    #[test]
+    fn a_virtual_ip_is_told_with_who_may_hold_it() {
+        let names = names();
+        let told = |vip: &VipName| (vip.name.clone(), vip.router_id, vip.order.join(" "));
+        let told: Vec<_> = names.vips.iter().map(told).collect();
+        let expected = [("only", 7, "node03 node01"), ("all", 8, "node01 node02 node03")];
+        let expected = expected.map(|(name, id, order)| (name.to_owned(), id, order.to_owned()));
+        assert_eq!(told, expected);
+        assert_eq!(names.vips[1].checks, ["balancer"]);
+        // The numbers of instances differ between nodes: node02 never holds the first one.
+        assert_eq!(names.peers[1], ["all"]);
+        assert_eq!(names.peers[2], ["only", "all"]);
+    }
+
+    #[test]
+    fn proxies_are_told_as_in_their_file() {
+        let told: Vec<_> = names()
+            .proxies
+            .iter()
+            .map(|p| {
+                format!(
+                    "{} {} {} {:?} {} {:?} {}",
+                    p.kind, p.name, p.mode, p.binds, p.balance, p.default_backend, p.one_writer
+                )
+            })
+            .collect();
+        expect_test::expect![[r#"
+            frontend web http ["10.0.0.8:80"]  Some("api") false
+            backend api http [] source None false
+            listen mariadb tcp ["10.0.0.8:3306"] roundrobin None true"#]]
+        .assert_eq(&told.join("\n"));
+    }
+}
