@@ -228,12 +228,22 @@ impl Side {
 
     /// One more session unless there are `limit` already.
     pub(crate) fn try_enter(&self, limit: u32) -> bool {
-        let entered = self
-            .live
-            .0
-            .current
-            .fetch_update(Relaxed, Relaxed, |current| (current < limit).then_some(current + 1));
-        entered.inspect(|before| self.note_most(before + 1)).is_ok()
+        let entered = self.reserve(limit);
+        if entered {
+            self.note_most(self.current());
+        }
+        entered
+    }
+
+    /// A place for a session that may not come: it counts as one when it did ([`Side::came`]).
+    pub(crate) fn reserve(&self, limit: u32) -> bool {
+        let current = &self.live.0.current;
+        current.fetch_update(Relaxed, Relaxed, |now| (now < limit).then_some(now + 1)).is_ok()
+    }
+
+    /// The session of a reserved place is there.
+    pub(crate) fn came(&self) {
+        self.note_most(self.current());
     }
 
     pub(crate) fn leave(&self) {

@@ -186,12 +186,12 @@ impl Worker {
     fn enter(&self, index: usize) -> Result<(), Full> {
         let counters = &self.core.view.counters;
         let door = &self.listeners[index].door;
-        if !counters.process.try_enter(self.core.view.maxconn) {
+        if !counters.process.reserve(self.core.view.maxconn) {
             return Err(Full::Process);
         }
         let frontend = &counters.proxies[door.front].frontend;
         let limit = self.core.view.config.proxies[door.front].maxconn.filter(|limit| *limit > 0);
-        if !frontend.try_enter(limit.unwrap_or(u32::MAX)) {
+        if !frontend.reserve(limit.unwrap_or(u32::MAX)) {
             counters.process.leave();
             return Err(Full::Frontend);
         }
@@ -228,6 +228,7 @@ impl Worker {
         let counters = &self.core.view.counters;
         let frontend = &counters.proxies[front].frontend;
         for side in [&counters.process, frontend] {
+            side.came();
             side.add(self.core.index, Count::Connections, 1);
             side.add(self.core.index, Count::Sessions, 1);
         }

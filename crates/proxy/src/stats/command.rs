@@ -50,23 +50,41 @@ pub(crate) enum After {
 pub(crate) fn run(line: &str, level: &mut Level, desk: &mut Desk<'_>, out: &mut String) -> After {
     let mut after = After::Goes;
     for command in split(line) {
-        let mut words: Vec<&str> = command.split_ascii_whitespace().collect();
-        // Of haproxy's master: "ask this worker". There is one.
-        if words.first().is_some_and(|word| word.starts_with('@')) {
-            words.remove(0);
+        match obey(&command, level, desk, out) {
+            After::Goes => {}
+            After::Toggles => after = After::Toggles,
+            After::Ends => return After::Ends,
         }
-        match words.as_slice() {
-            ["quit"] => return After::Ends,
-            ["prompt"] => after = After::Toggles,
-            words => one(words, level, desk, out),
-        }
-        out.push('\n');
     }
     after
 }
 
+/// Runs one command.
+pub(crate) fn obey(
+    command: &str,
+    level: &mut Level,
+    desk: &mut Desk<'_>,
+    out: &mut String,
+) -> After {
+    let mut words: Vec<&str> = command.split_ascii_whitespace().collect();
+    // Of haproxy's master: "ask this worker". There is one.
+    if words.first().is_some_and(|word| word.starts_with('@')) {
+        words.remove(0);
+    }
+    let after = match words.as_slice() {
+        ["quit"] => return After::Ends,
+        ["prompt"] => After::Toggles,
+        words => {
+            one(words, level, desk, out);
+            After::Goes
+        }
+    };
+    out.push('\n');
+    after
+}
+
 /// A backslash takes a `;` its meaning. A `;` at the end begins no command.
-fn split(line: &str) -> Vec<String> {
+pub(crate) fn split(line: &str) -> Vec<String> {
     let mut commands = vec![String::new()];
     let mut escaped = false;
     for char in line.chars() {
@@ -150,7 +168,12 @@ fn is_other_form(word: &str) -> bool {
 /// `show stat [ID TYPES SERVER] [json|typed] [up] [no-maint]`.
 fn stat(rest: &[&str], level: Level, desk: &Desk<'_>, out: &mut String) {
     let number = |at: usize| rest.get(at).and_then(|word| word.parse::<i64>().ok());
-    let (only, types, server) = match (number(0), number(1), number(2)) {
+    let named = rest.first().and_then(|word| {
+        let proxies = &desk.view.config.proxies;
+        let position = proxies.iter().position(|proxy| proxy.name == *word)?;
+        i64::try_from(position + rows::FIRST_PROXY).ok()
+    });
+    let (only, types, server) = match (number(0).or(named), number(1), number(2)) {
         (Some(only), Some(types), Some(server)) => (only, types, server),
         _ => (-1, -1, -1),
     };

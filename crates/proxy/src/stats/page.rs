@@ -4,9 +4,11 @@ mod html;
 
 use std::fmt::Write;
 
+use base::Time;
 use config::haproxy::StatsPage;
 
-use super::rows;
+use super::rows::{self, Row};
+use super::typed;
 use crate::view::View;
 
 /// What the session read of the request.
@@ -21,7 +23,8 @@ pub(crate) struct Ask<'a> {
     pub(crate) keep_alive: bool,
 }
 
-const HTML: &str = "text/html; charset=utf-8";
+/// As haproxy; the document itself says that it is UTF-8.
+const HTML: &str = "text/html";
 
 /// haproxy's text.
 const UNAUTHORIZED: &str = "<html><body><h1>401 Unauthorized</h1>\n\
@@ -39,12 +42,19 @@ pub(crate) fn matches(view: &View, proxy: usize, uri: &[u8]) -> bool {
 /// Appends a whole response to `out` and returns its status.
 pub(crate) fn page(view: &View, proxy: usize, ask: &Ask<'_>, out: &mut Vec<u8>) -> u16 {
     let Some(page) = view.config.proxies.get(proxy).and_then(|proxy| proxy.stats.as_ref()) else {
-        return answer(out, ask, 503, "Service Unavailable", &[], UNAVAILABLE);
+        return answer(
+            out,
+            ask,
+            503,
+            "Service Unavailable",
+            &[("content-type", HTML)],
+            UNAVAILABLE,
+        );
     };
     if !allowed(page, ask.authorization) {
         let realm = page.realm.replace(['"', '\r', '\n'], "");
         let challenge = format!("Basic realm=\"{realm}\"");
-        let headers = [("content-type", "text/html"), ("www-authenticate", &challenge)];
+        let headers = [("content-type", HTML), ("www-authenticate", &challenge)];
         return answer(out, ask, 401, "Unauthorized", &headers, UNAUTHORIZED);
     }
     let now = sys::clock::now();
@@ -56,17 +66,36 @@ pub(crate) fn page(view: &View, proxy: usize, ask: &Ask<'_>, out: &mut Vec<u8>) 
             let headers = [("content-type", "text/plain"), ("location", location.as_str())];
             return answer(out, ask, 303, "See Other", &headers, "");
         }
-        _ => return answer(out, ask, 503, "Service Unavailable", &[], UNAVAILABLE),
+        _ => {
+            return answer(
+                out,
+                ask,
+                503,
+                "Service Unavailable",
+                &[("content-type", HTML)],
+                UNAVAILABLE,
+            );
+        }
     }
     let options = Options::of(page, ask.uri);
     let refresh = page.refresh.filter(|_| !options.no_refresh).map(|r| r.as_secs().to_string());
-    let (kind, body) = if options.csv {
-        let mut text = String::new();
-        rows::header(&mut text);
-        rows::all(view, now, false).iter().for_each(|row| row.csv(&mut text));
-        ("text/plain", text)
-    } else {
-        (HTML, html::document(view, page, &options, now))
+    let rows = shown(view, page, proxy, &options, now);
+    let (kind, body) = match options.form {
+        Form::Html => {
+            let (own, options, rows) = (&view.config.proxies[proxy], &options, rows.as_slice());
+            (HTML, html::document(&html::Sheet { view, own, page, options, rows, now }))
+        }
+        Form::Csv => {
+            let mut text = String::new();
+            rows::header(&mut text);
+            rows.iter().for_each(|row| row.csv(&mut text));
+            ("text/plain", text)
+        }
+        Form::Json => {
+            let mut text = String::new();
+            typed::json(rows.iter(), &mut text);
+            ("application/json", text)
+        }
     };
     let mut headers = vec![("content-type", kind)];
     if let Some(refresh) = &refresh {
@@ -75,13 +104,37 @@ pub(crate) fn page(view: &View, proxy: usize, ask: &Ask<'_>, out: &mut Vec<u8>) 
     answer(out, ask, 200, "OK", &headers, &body)
 }
 
+/// The rows of the proxies in the page's scope.
+fn shown(view: &View, page: &StatsPage, own: usize, options: &Options, now: Time) -> Vec<Row> {
+    let proxies = &view.config.proxies;
+    let in_scope = |proxy: usize| {
+        let names = |name: &String| name == "." && proxy == own || *name == proxies[proxy].name;
+        page.scope.is_empty() || page.scope.iter().any(names)
+    };
+    let mut rows = rows::all(view, now, page.legends);
+    let board = view.board();
+    rows.retain(|row| {
+        let status = row.id.checked_sub(1).and_then(|at| board[row.proxy].get(at));
+        let hidden = options.up && status.is_some_and(|status| !status.serves());
+        in_scope(row.proxy) && !hidden
+    });
+    rows
+}
+
 /// What stands behind the page's URI: `/;csv;norefresh`.
 #[derive(Clone, Copy, Debug)]
 struct Options {
-    csv: bool,
+    form: Form,
     no_refresh: bool,
     /// Without servers that are down.
     up: bool,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Form {
+    Html,
+    Csv,
+    Json,
 }
 
 impl Options {
@@ -89,7 +142,12 @@ impl Options {
         let rest = uri.get(page.uri.len()..).unwrap_or_default();
         let rest = rest.split(|&byte| byte == b'?').next().unwrap_or_default();
         let has = |name: &[u8]| rest.split(|&byte| byte == b';').any(|word| word == name);
-        Self { csv: has(b"csv"), no_refresh: has(b"norefresh"), up: has(b"up") }
+        let form = match (has(b"csv"), has(b"json")) {
+            (true, _) => Form::Csv,
+            (false, true) => Form::Json,
+            (false, false) => Form::Html,
+        };
+        Self { form, no_refresh: has(b"norefresh"), up: has(b"up") }
     }
 }
 

@@ -299,8 +299,8 @@ fn server(
         row.put("req_tot", side.total(Count::Requests));
     }
     row.put("lastchg", now.since(status.changed).as_secs());
-    row.put("downtime", downtime(status, now).as_secs());
     if entry.check.is_some() {
+        row.put("downtime", downtime(status, now).as_secs());
         row.put("chkfail", status.failed_checks);
         row.put("chkdown", status.downs);
     }

@@ -7,6 +7,7 @@
 //! A connection sends one line and is answered and closed; after `prompt` it may send many. It runs
 //! on the control thread, waits for nothing, and what it may cost is limited.
 
+use std::collections::VecDeque;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
@@ -24,6 +25,10 @@ const MAX_CLIENTS: usize = 32;
 
 /// A line is no longer: haproxy's buffer (bytes).
 const MAX_LINE: usize = 16 * 1024;
+
+/// With more than this to send, the next command waits until the client has read: one line can ask for
+/// everything a thousand times (bytes).
+const ENOUGH: usize = 64 * 1024;
 
 /// How long a connection may be idle without `stats timeout`.
 const IDLE: Duration = Duration::from_secs(10);
@@ -45,6 +50,10 @@ struct Client {
     fd: OwnedFd,
     level: Level,
     input: Vec<u8>,
+    /// Of the line that is being answered, what is still to do.
+    commands: VecDeque<String>,
+    /// `prompt` stood in that line.
+    toggled: bool,
     output: Vec<u8>,
     sent: usize,
     interactive: bool,
@@ -152,6 +161,8 @@ impl Socket {
             fd: accepted,
             level: *level,
             input: Vec::new(),
+            commands: VecDeque::new(),
+            toggled: false,
             output: Vec::new(),
             sent: 0,
             interactive: false,
@@ -181,7 +192,7 @@ impl Socket {
 
     fn wait_for(&self, place: usize, poller: &Poller) {
         let Some(client) = &self.clients[place] else { return };
-        let interest = if client.output.is_empty() { Interest::READ } else { Interest::WRITE };
+        let interest = if client.waits() { Interest::READ } else { Interest::WRITE };
         let token = self.token(place, client.number);
         drop(poller.modify(client.fd.as_fd(), token, interest));
     }
@@ -196,14 +207,15 @@ impl Client {
     /// Reads what there is and answers whole lines.
     fn read(&mut self, desk: &mut Desk<'_>) -> io::Result<()> {
         let mut buffer = [0; 4096];
-        while !self.closing && self.output.is_empty() {
+        self.answer(desk);
+        while self.waits() && !self.closing {
             match sys::socket::receive(self.fd.as_fd(), &mut buffer) {
                 // A line without its end may have been cut: it is not obeyed, as with haproxy.
                 Ok(0) => self.closing = true,
                 Ok(count) => {
                     self.input.extend_from_slice(&buffer[..count]);
-                    self.lines(desk);
-                    self.closing |= self.input.len() > MAX_LINE;
+                    self.answer(desk);
+                    self.closing |= self.waits() && self.input.len() > MAX_LINE;
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
                 Err(error) => return Err(error),
@@ -212,25 +224,46 @@ impl Client {
         Ok(())
     }
 
-    fn lines(&mut self, desk: &mut Desk<'_>) {
-        while !self.closing {
-            let Some(end) = self.input.iter().position(|&byte| byte == b'\n') else { return };
-            let line: Vec<u8> = self.input.drain(..=end).collect();
-            self.answer(&line, desk);
+    /// Nothing is left to say or to do before the client speaks again.
+    fn waits(&self) -> bool {
+        self.output.is_empty() && self.commands.is_empty() && self.line_end().is_none()
+    }
+
+    fn line_end(&self) -> Option<usize> {
+        let goes_on = !self.closing;
+        self.input.iter().position(|&byte| byte == b'\n').filter(|_| goes_on)
+    }
+
+    fn answer(&mut self, desk: &mut Desk<'_>) {
+        while self.output.len() <= ENOUGH {
+            if let Some(command) = self.commands.pop_front() {
+                self.obey(&command, desk);
+            } else if let Some(end) = self.line_end() {
+                let line: Vec<u8> = self.input.drain(..=end).collect();
+                let line = String::from_utf8_lossy(&line);
+                self.commands = command::split(line.trim_end_matches(['\r', '\n'])).into();
+            } else {
+                return;
+            }
         }
     }
 
-    fn answer(&mut self, line: &[u8], desk: &mut Desk<'_>) {
-        let line = String::from_utf8_lossy(line);
+    fn obey(&mut self, command: &str, desk: &mut Desk<'_>) {
         let mut text = String::new();
-        match command::run(line.trim_end_matches(['\r', '\n']), &mut self.level, desk, &mut text) {
+        match command::obey(command, &mut self.level, desk, &mut text) {
             After::Goes => {}
-            After::Toggles => self.interactive = !self.interactive,
-            After::Ends => self.closing = true,
+            After::Toggles => self.toggled = true,
+            After::Ends => {
+                self.commands.clear();
+                self.closing = true;
+            }
         }
-        self.closing |= !self.interactive;
-        if self.interactive {
-            text.push_str("> ");
+        if self.commands.is_empty() {
+            self.interactive ^= std::mem::take(&mut self.toggled);
+            self.closing |= !self.interactive;
+            if self.interactive {
+                text.push_str("> ");
+            }
         }
         self.output.extend_from_slice(text.as_bytes());
     }
@@ -246,10 +279,11 @@ impl Client {
         }
         self.output.clear();
         self.sent = 0;
-        if self.closing {
+        let ends = self.closing && self.waits();
+        if ends {
             self.forget_input();
         }
-        Ok(!self.closing)
+        Ok(!ends)
     }
 
     /// A socket that is closed with bytes unread resets the connection, and the answer may be lost.

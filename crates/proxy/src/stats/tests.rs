@@ -110,7 +110,7 @@ fn small_answers_are_haproxys() {
     );
     check("get weight api/node01", &expect![["1 (initial 1)\n\n"]]);
     check("show cli level", &expect![["admin\n\n"]]);
-    check("show stat json", &expect![["'show stat' is only available as CSV.\n\n"]]);
+    check("show info json", &expect![["'show info' is only available as text.\n\n"]]);
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! Both programs on the same file, and the log lines of each.
 
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpListener, UdpSocket};
+use std::net::{SocketAddr, UdpSocket};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
@@ -17,16 +17,35 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
 const HAPROXY: &str = "/usr/sbin/haproxy";
 
-/// A port that nobody has now.
-pub(crate) fn free() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+/// A port that nobody else gets: bound and not listening, so a connect is refused. Who shares it by
+/// SO_REUSEPORT, as haproxy does, may listen on it.
+#[derive(Debug)]
+pub(crate) struct Reserved {
+    fd: OwnedFd,
+    pub(crate) port: u16,
+}
+
+impl Reserved {
+    pub(crate) fn new() -> Self {
+        use rustix::net::{AddressFamily, SocketType, bind, getsockname, socket, sockopt};
+        let fd = socket(AddressFamily::INET, SocketType::STREAM, None).unwrap();
+        sockopt::set_socket_reuseport(&fd, true).unwrap();
+        bind(&fd, &SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
+        let address = SocketAddr::try_from(getsockname(&fd).unwrap()).unwrap();
+        Self { fd, port: address.port() }
+    }
+
+    /// From now on connects succeed.
+    pub(crate) fn listen(&self) {
+        rustix::net::listen(&self.fd, 64).unwrap();
+    }
 }
 
 /// One program, its file, and the socket its log lines come to.
 pub(crate) struct Bench {
     text: String,
     proxies: &'static [&'static str],
-    ports: Vec<u16>,
+    ports: Vec<Reserved>,
     log: UdpSocket,
     folder: PathBuf,
     running: Option<Running>,
@@ -63,9 +82,9 @@ impl Bench {
         std::fs::create_dir_all(&folder).unwrap();
         let log = UdpSocket::bind("127.0.0.1:0").unwrap();
         log.set_read_timeout(Some(PATIENCE / 2)).unwrap();
-        let ports: Vec<u16> = proxies.iter().map(|_| free()).collect();
+        let ports: Vec<Reserved> = proxies.iter().map(|_| Reserved::new()).collect();
         let mut text = file.replace("{folder}", folder.to_str().unwrap());
-        let named = proxies.iter().copied().zip(ports.iter().copied());
+        let named = proxies.iter().copied().zip(ports.iter().map(|reserved| reserved.port));
         let log_port = log.local_addr().unwrap().port();
         for (name, port) in named.chain(more.iter().copied()).chain([("log", log_port)]) {
             text = text.replace(&format!("{{{name}}}"), &port.to_string());
@@ -75,7 +94,7 @@ impl Bench {
 
     pub(crate) fn at(&self, name: &str) -> SocketAddr {
         let position = self.proxies.iter().position(|known| *known == name).unwrap();
-        SocketAddr::from(([127, 0, 0, 1], self.ports[position]))
+        SocketAddr::from(([127, 0, 0, 1], self.ports[position].port))
     }
 
     /// The next log line; none: nothing came.
@@ -116,7 +135,7 @@ impl Bench {
         let options = sys::socket::Listen {
             backlog: 64,
             transparent: false,
-            reuse_port: false,
+            reuse_port: true,
             interface: None,
         };
         let bind = |name: &&str| {
@@ -175,6 +194,7 @@ fn start() -> api::Start {
         mode: api::Mode::Strict,
         node: "node01".to_owned(),
         generation: 1,
+        life: 1,
         run_dir: String::new(),
         state_dir: String::new(),
         breaks: Vec::new(),

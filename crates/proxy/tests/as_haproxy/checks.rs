@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 
-use crate::bench::{Bench, free};
+use crate::bench::{Bench, Reserved};
 
 /// One bad server per proxy, so that the order of checks does not show in the numbers.
 const FILE: &str = "
@@ -107,13 +107,13 @@ fn lines(bench: &Bench, count: usize) -> BTreeSet<String> {
 
 #[test]
 fn lines_about_servers_are_those_of_the_real_haproxy() {
-    let closed = free();
+    let closed = Reserved::new();
     let more = [
         ("good", server(b"", b"HTTP/1.1 200 OK\r\n\r\n")),
         ("sick", server(b"", b"HTTP/1.1 503 Not \"well\" today\r\n\r\n")),
         ("database", server(GREETING, WELCOME)),
         ("blocked", server(BLOCKED, b"")),
-        ("closed", closed),
+        ("closed", closed.port),
     ];
     let test = "proxy::lines_about_servers_are_those_of_the_real_haproxy";
     let Some((ours, theirs)) = Bench::pair(test, FILE, &PROXIES, &more) else { return };
@@ -125,7 +125,7 @@ fn lines_about_servers_are_those_of_the_real_haproxy() {
     // connects, asks, database: a line each; expects, garbage: two; told: three.
     same(1 + 1 + 1 + 2 + 2 + 3);
 
-    let _listener = TcpListener::bind(("127.0.0.1", closed)).unwrap();
+    closed.listen();
     same(1);
 
     let commands = [

@@ -5,4 +5,6 @@
 
 mod bench;
 mod checks;
+mod page;
 mod sessions;
+mod websocket;

@@ -3,7 +3,7 @@
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 
-use crate::bench::{Bench, PATIENCE, free};
+use crate::bench::{Bench, PATIENCE, Reserved};
 
 const FILE: &str = "
 global
@@ -203,7 +203,7 @@ fn run(bench: &Bench, case: &Case) -> Vec<String> {
 }
 
 /// Hides moments, durations, ports and the process. `-1` stays: it says how far a session got.
-fn masked(line: &str) -> String {
+pub(crate) fn masked(line: &str) -> String {
     let (header, text) = line.split_once("]: ").unwrap();
     let priority = header.split('>').next().unwrap();
     let mut words: Vec<String> = text.trim_end().split(' ').map(str::to_owned).collect();
@@ -232,7 +232,8 @@ fn log_lines_are_those_of_the_real_haproxy() {
     let server = listener.local_addr().unwrap().port();
     std::thread::spawn(move || serve(listener));
     let test = "proxy::log_lines_are_those_of_the_real_haproxy";
-    let more = [("server", server), ("closed", free())];
+    let closed = Reserved::new();
+    let more = [("server", server), ("closed", closed.port)];
     let Some((ours, theirs)) = Bench::pair(test, FILE, &PROXIES, &more) else { return };
     let mut differences = Vec::new();
     for case in &CASES {

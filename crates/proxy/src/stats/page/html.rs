@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use base::Time;
-use config::haproxy::{Mode, StatsPage};
+use config::haproxy::{Mode, Proxy, StatsPage};
 
 use super::Options;
 use crate::stats::command::age;
@@ -25,10 +25,22 @@ const GROUPS: [(&str, &[&str]); 8] = [
     ("Server", &["Status", "LastChk", "Wght", "Act", "Bck", "Chk", "Dwn", "Dwntme", "Thrtle"]),
 ];
 
-pub(super) fn document(view: &View, page: &StatsPage, options: &Options, now: Time) -> String {
+/// What one page shows.
+#[derive(Debug)]
+pub(super) struct Sheet<'a> {
+    pub(super) view: &'a View,
+    /// The proxy that serves the page.
+    pub(super) own: &'a Proxy,
+    pub(super) page: &'a StatsPage,
+    pub(super) options: &'a Options,
+    pub(super) rows: &'a [Row],
+    pub(super) now: Time,
+}
+
+pub(super) fn document(sheet: &Sheet<'_>) -> String {
+    let Sheet { view, rows, .. } = *sheet;
     let mut out = String::with_capacity(16 * 1024);
-    head(&mut out, view, page, options, now);
-    let rows = rows::all(view, now, false);
+    head(&mut out, sheet);
     let board = view.board();
     for (number, proxy) in view.config.proxies.iter().enumerate() {
         let own: Vec<&Row> = rows.iter().filter(|row| row.proxy == number).collect();
@@ -55,9 +67,7 @@ pub(super) fn document(view: &View, page: &StatsPage, options: &Options, now: Ti
         columns(&mut out);
         for row in own {
             let status = row.id.checked_sub(1).and_then(|at| board[number].get(at));
-            if !(options.up && status.is_some_and(|status| !status.serves())) {
-                line(&mut out, view, row, status);
-            }
+            line(&mut out, view, row, status);
         }
         out.push_str("</table></div></section>\n");
     }
@@ -65,14 +75,19 @@ pub(super) fn document(view: &View, page: &StatsPage, options: &Options, now: Ti
     out
 }
 
-fn head(out: &mut String, view: &View, page: &StatsPage, options: &Options, now: Time) {
-    let node = escaped(view.config.global.node.as_deref().unwrap_or(&view.node));
+fn head(out: &mut String, sheet: &Sheet<'_>) {
+    let Sheet { view, page, options, now, .. } = *sheet;
+    let shown = page.node.as_ref().and_then(Option::as_deref);
+    let node = shown.or(view.config.global.node.as_deref()).unwrap_or(&view.node);
+    let node = escaped(node);
     let process = &view.counters.process;
     let mode = match view.mode {
         api::Mode::Strict => "strict (as haproxy)",
         api::Mode::Rfc => "rfc",
         api::Mode::Adaptive => "adaptive",
     };
+    let description =
+        description(sheet).map_or_else(String::new, |text| format!("<p>{}</p>", escaped(text)));
     let version =
         if page.hide_version { String::new() } else { format!(" {}", env!("CARGO_PKG_VERSION")) };
     put(
@@ -81,7 +96,7 @@ fn head(out: &mut String, view: &View, page: &StatsPage, options: &Options, now:
             "<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\
              <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\
              <title>Balancer on {node}</title><link rel=\"icon\" href=\"data:,\">\
-             <style>{STYLE}</style></head>\n<body><header><h1>Balancer on {node}</h1><dl>\
+             <style>{STYLE}</style></head>\n<body><header><h1>Balancer on {node}</h1>{description}<dl>\
              <div><dt>program</dt><dd>outlast{version}</dd></div>\
              <div><dt>mode</dt><dd>{mode}</dd></div>\
              <div><dt>pid</dt><dd>{}</dd></div>\
@@ -110,6 +125,13 @@ fn head(out: &mut String, view: &View, page: &StatsPage, options: &Options, now:
     );
 }
 
+/// `stats show-desc`: its own text, or the proxy's, or the program's.
+fn description<'a>(sheet: &Sheet<'a>) -> Option<&'a str> {
+    let Sheet { view, own, page, .. } = *sheet;
+    let text = page.description.as_ref()?.as_deref();
+    text.or(own.description.as_deref()).or(view.config.global.description.as_deref())
+}
+
 fn columns(out: &mut String) {
     out.push_str("<thead><tr><th rowspan=\"2\"></th>");
     for (group, names) in GROUPS {
@@ -135,6 +157,11 @@ fn line(out: &mut String, view: &View, row: &Row, status: Option<&ServerStatus>)
         Kind::Frontend => ("frontend", "Frontend".to_owned()),
         Kind::Backend => ("backend", "Backend".to_owned()),
         Kind::Server => ("server", escaped(row.value("svname"))),
+    };
+    // Empty unless legends are shown.
+    let name = match row.value("addr") {
+        "" => name,
+        address => format!("{name} <small>{}</small>", escaped(address)),
     };
     let class = class(row.value("status"), status);
     put(
