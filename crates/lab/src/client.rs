@@ -4,20 +4,22 @@
 //! interval (open loop), keeps a few database sessions open that write all the time, and records
 //! when each request was due, when it ended and how. Nothing is tried again.
 
+mod live;
 mod talk;
 
 use std::collections::VecDeque;
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use base::Time;
 use sys::poll::{Interest, Poller, Ready};
 
+pub(crate) use self::live::{Live, Slot};
 use self::talk::{Progress, Talk};
 
 /// The priority of the client's thread among the real-time ones: below the vip process, above all
@@ -118,6 +120,8 @@ pub(crate) struct Client {
 struct Shared {
     stop: AtomicBool,
     answered: [AtomicU64; 2],
+    /// Where the outcomes go instead of the record, for a client that runs for hours.
+    live: Option<Arc<Mutex<Live>>>,
 }
 
 impl Client {
@@ -126,8 +130,28 @@ impl Client {
     /// # Errors
     /// When there is no thread to be had.
     pub(crate) fn start(netns: BorrowedFd<'_>, plan: Plan) -> io::Result<Self> {
+        Self::begin(netns, plan, None)
+    }
+
+    /// The same, but nothing is recorded: outcomes are counted in `live`.
+    ///
+    /// # Errors
+    /// When there is no thread to be had.
+    pub(crate) fn start_live(
+        netns: BorrowedFd<'_>,
+        plan: Plan,
+        live: &Arc<Mutex<Live>>,
+    ) -> io::Result<Self> {
+        Self::begin(netns, plan, Some(Arc::clone(live)))
+    }
+
+    fn begin(
+        netns: BorrowedFd<'_>,
+        plan: Plan,
+        live: Option<Arc<Mutex<Live>>>,
+    ) -> io::Result<Self> {
         let netns = netns.try_clone_to_owned()?;
-        let shared = Arc::<Shared>::default();
+        let shared = Arc::new(Shared { live, ..Shared::default() });
         let theirs = Arc::clone(&shared);
         let thread = std::thread::Builder::new().name("client".into()).spawn(move || {
             sys::netns::enter(netns.as_fd())?;
@@ -318,6 +342,11 @@ impl Loop {
 
     fn record(&mut self, port: Port, scheduled: Time, outcome: Outcome) {
         let ended = sys::clock::now();
+        if let Some(live) = &self.shared.live {
+            let good = matches!(outcome, Outcome::Answered(_));
+            let mut live = live.lock().unwrap_or_else(PoisonError::into_inner);
+            return live.note(port, scheduled, ended, good);
+        }
         self.run.samples.push(Sample { port, scheduled, ended, outcome });
     }
 
@@ -379,6 +408,9 @@ impl Loop {
     }
 
     fn acknowledge(&mut self, slot: usize, server: String) {
+        if self.shared.live.is_some() {
+            return;
+        }
         let Some(session) = self.sessions.iter().find(|s| s.slot == Some(slot)) else { return };
         let at = sys::clock::now();
         self.run.writes.push(Write { session: session.number, at, server });

@@ -10,30 +10,38 @@
 //! Whichever of the first three ends, however it ends, the kernel ends everything to its right.
 
 mod act;
+mod around;
+mod door;
 mod figures;
 mod measure;
+mod order;
 mod promise;
 mod recorded;
 mod scenario;
+mod screen;
+mod show;
+mod stage;
 mod table;
 
-use std::cell::Cell;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use base::Chain;
+use config::Severity;
 use sys::netns::{Isolated, isolate};
 use sys::process::Exit;
 
-use self::figures::{Figures, ms};
-use self::measure::{Measure, STALL};
+use self::around::{Outside, invitation};
+use self::door::Doors;
+use self::measure::Measure;
 use self::recorded::Stock;
 use self::scenario::{SCENARIOS, Scenario, named};
-use self::table::Outcome;
-use crate::cloud::files::{Files, FilesError, Given};
+use self::show::{Show, Talk};
+use crate::cloud::files::{Files, FilesError, Given, NODES};
 use crate::cloud::node::{Software, is_installed};
-use crate::cloud::{Cloud, Foreign, management};
+use crate::cloud::{Cloud, Foreign};
 use crate::watch::Idle;
 
 /// Where everything is written; a file system of the demo's own.
@@ -42,18 +50,21 @@ const FOLDER: &str = "/run/demo";
 const OPEN_FILES: u64 = 32 * 1024;
 /// Programs of Debian's packages that `--stock` runs.
 const STOCK: [&str; 3] = ["keepalived", "haproxy", "socat"];
-/// One in so many runs may be repeated because the machine stood still.
-const REPEATS: usize = 10;
-
 /// Three controllers in namespaces: kill things and see what a client notices
 ///
-/// As root the promises are judged; a plain user's run (user namespaces, no real-time scheduling)
-/// prints the same table without a judgement. Exit code 0 only if every promise held.
+/// On a terminal it stays and takes keys: kill, freeze, power off, cut, heal, over the screen of
+/// `outlast top` with what a client measures. Otherwise, and with --tour, all scenarios are run and
+/// a table is printed: as root the promises are judged; a plain user's run (user namespaces, no
+/// real-time scheduling) prints the same table without a judgement.
 #[derive(Debug, clap::Args)]
+#[command(after_help = cli::EXIT_CODES, after_long_help = cli::EXIT_CODES)]
 pub struct Args {
     /// One scenario, or all
     #[arg(long, value_name = "NAME", value_parser = parse_scenario)]
     scenario: Option<String>,
+    /// All scenarios and their table also on a terminal; the same as --scenario all
+    #[arg(long, conflicts_with = "scenario")]
+    tour: bool,
     /// Show the scenarios and their promises
     #[arg(long)]
     list: bool,
@@ -69,7 +80,8 @@ pub struct Args {
     /// The same client and faults against Debian's keepalived and haproxy
     #[arg(long)]
     stock: bool,
-    /// Leave the cloud up afterwards (without --scenario: at once)
+    /// Leave the cloud up afterwards (without --scenario: at once), without a screen of keys; says
+    /// how to look around in it
     #[arg(long)]
     stay: bool,
     /// Break one thing on purpose, so that a test can see that it is noticed
@@ -91,6 +103,8 @@ pub struct Args {
 enum DemoError {
     #[error("cannot read {0}")]
     Read(String, #[source] io::Error),
+    #[error("{0}the files cannot run, so the demo does not begin")]
+    Broken(String),
     #[error("the files do not fit the demo")]
     Files(#[from] FilesError),
     #[error("{0} is not installed; as root: apt-get install keepalived haproxy socat")]
@@ -104,6 +118,8 @@ enum DemoError {
     Proc,
     #[error("the cloud does not come up")]
     Cloud(#[source] io::Error),
+    #[error("the screen ended")]
+    Screen(#[source] io::Error),
     #[error("cannot write")]
     Write(#[source] io::Error),
 }
@@ -135,14 +151,39 @@ pub fn main(args: &Args) -> ExitCode {
     }
 }
 
-/// Everything that needs the files of the machine, then into the namespaces.
+impl Args {
+    /// Whether there is somebody at the keyboard who wants nothing in particular.
+    fn is_screen(&self) -> bool {
+        let asked = self.scenario.is_some() || self.tour || self.json || self.stay || self.stock;
+        let tested = self.foreign.is_some() || !self.r#break.is_empty() || self.judge;
+        // A terminal of a machine that builds and tests has nobody before it.
+        let automatic = std::env::var_os("CI").is_some_and(|value| !value.is_empty());
+        !asked && !tested && self.repeat == 1 && !automatic && cli::top::is_terminal()
+    }
+
+    fn scenarios(&self) -> Vec<&'static Scenario> {
+        match self.scenario.as_deref() {
+            None if self.stay && !self.tour => Vec::new(),
+            None | Some("all") => SCENARIOS.iter().collect(),
+            Some(name) => named(name).into_iter().collect(),
+        }
+    }
+}
+
+/// What only the machine's own namespaces have.
+#[derive(Debug)]
+struct Brought {
+    doors: Option<Doors>,
+    outside: Outside,
+    plain: bool,
+}
+
+/// Everything that needs the files and sockets of the machine, then into the namespaces.
 fn outside(args: &Args) -> Result<ExitCode, DemoError> {
     let plain = !sys::rights::is_root();
     let given = match &args.haproxy {
         None => Given::example(),
-        Some(haproxy) => {
-            Given::own(read(haproxy)?, args.keepalived.as_deref().map(read).transpose()?)
-        }
+        Some(haproxy) => own_files(haproxy, args.keepalived.as_deref())?,
     };
     let given = match args.foreign {
         Some(_) => Files::without_cluster_file(given),
@@ -159,34 +200,61 @@ fn outside(args: &Args) -> Result<ExitCode, DemoError> {
     } else {
         Software::Outlast { breaks: args.r#break.clone() }
     };
+    let looked_at = (args.stay || args.is_screen()) && !args.stock;
+    let doors = looked_at.then(|| Doors::open(NODES));
+    let brought = Brought { doors, outside: Outside::remember(), plain };
     match isolate("outlast-demo").map_err(DemoError::Namespaces)? {
         Isolated::Ended(Exit::Code(code)) => {
             Ok(ExitCode::from(u8::try_from(code).unwrap_or(u8::MAX)))
         }
         Isolated::Ended(Exit::Signal(_)) => Ok(ExitCode::from(2)),
         Isolated::Inside { fresh_proc: false } => Err(DemoError::Proc),
-        Isolated::Inside { fresh_proc: true } => inside(args, files, software, plain),
+        Isolated::Inside { fresh_proc: true } => inside(args, files, software, brought),
     }
 }
 
-fn read(path: impl AsRef<Path>) -> Result<String, DemoError> {
-    let path = path.as_ref();
+/// The user's files, if a node would run them: a cloud that cannot come up is not waited for.
+fn own_files(haproxy: &Path, keepalived: Option<&Path>) -> Result<Given, DemoError> {
+    let source = |path: &Path| -> Result<config::Source, DemoError> {
+        let text = read(path)?;
+        Ok(config::Source { path: path.display().to_string(), text })
+    };
+    let mut sources = vec![source(haproxy)?];
+    sources.extend(keepalived.map(source).transpose()?);
+    let texts: Vec<String> = sources.iter().map(|source| source.text.clone()).collect();
+    let loaded = config::load(sources);
+    let errors = loaded.diagnostics.iter().filter(|found| found.severity == Severity::Error);
+    let mut wrong: Vec<config::Diagnostic> = errors.cloned().collect();
+    if wrong.is_empty() {
+        wrong = config::refusals(&loaded).into_iter().cloned().collect();
+    }
+    if !wrong.is_empty() {
+        return Err(DemoError::Broken(config::render(&loaded.sources, &wrong)));
+    }
+    let mut texts = texts.into_iter();
+    Ok(Given::own(texts.next().unwrap_or_default(), texts.next()))
+}
+
+fn read(path: &Path) -> Result<String, DemoError> {
     std::fs::read_to_string(path)
         .map_err(|error| DemoError::Read(path.display().to_string(), error))
 }
 
-/// Builds the cloud and goes through the scenarios.
+/// Builds the cloud, then goes through the scenarios or gives it to who is at the keyboard.
 fn inside(
     args: &Args,
     files: Files,
     software: Software,
-    plain: bool,
+    brought: Brought,
 ) -> Result<ExitCode, DemoError> {
+    let plain = brought.plain;
+    let is_screen = args.is_screen();
+    // Before the first thread: all of them leave these signals to the screen.
+    let signals = is_screen.then(cli::top::end_signals).transpose().map_err(DemoError::Cloud)?;
     let realtime = !plain && may_be_realtime();
     // Fewer open files only limit how many requests can hang at once.
     drop(sys::rights::raise_open_files(OPEN_FILES));
-    let idle = Idle::start(realtime).map_err(DemoError::Cloud)?;
-    let mut talk = Talk { json: args.json };
+    let mut talk = if args.json { Talk::Json } else { Talk::Text };
     talk.say(&introduction(&files, &software, plain, realtime))?;
     let begin = sys::clock::now();
     let foreign = args.foreign.map(|priority| Foreign { priority });
@@ -196,154 +264,60 @@ fn inside(
         .map_err(DemoError::Cloud)?;
     let holder = cloud.holder().map_or("nobody", |node| cloud.nodes[node].name.as_str());
     let took = sys::clock::now().since(begin).as_secs_f64();
-    talk.say(&format!("up after {took:.1} s; the virtual IP is on {holder}\n"))?;
-    let chosen: Vec<&Scenario> = match args.scenario.as_deref() {
-        None if args.stay => Vec::new(),
-        None | Some("all") => SCENARIOS.iter().collect(),
-        Some(name) => named(name).into_iter().collect(),
-    };
+    talk.say(&format!("up after {took:.1} s; the virtual IP is on {holder}"))?;
+    if let Some(signals) = signals {
+        let ended = screen::run(cloud, brought.doors, realtime, &signals);
+        return ended.map(|()| ExitCode::SUCCESS).map_err(DemoError::Screen);
+    }
+    let broken = tour(args, &mut cloud, realtime, &mut talk)?;
+    if args.stay {
+        stay(&cloud, brought, &mut talk)?;
+    }
+    Ok(if broken == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// The chosen scenarios with their table; how many promises were broken.
+fn tour(args: &Args, cloud: &mut Cloud, realtime: bool, talk: &mut Talk) -> Result<u32, DemoError> {
+    let chosen = args.scenarios();
+    if chosen.is_empty() {
+        return Ok(0);
+    }
+    let idle = Idle::start(realtime).map_err(DemoError::Cloud)?;
     let repeat = usize::try_from(args.repeat).unwrap_or(1).max(1);
     let runs = chosen.len() * repeat;
-    let mut show = Show {
-        measure: Measure { idle, realtime, balancer_lost: Cell::default() },
-        judged: realtime || args.judge,
-        // Nobody holds the stock pair, or a broken one, to anything; a foreign router's tests say
-        // who held before, which a second run would change.
-        repeats_left: if args.stock || args.foreign.is_some() || !args.r#break.is_empty() {
-            0
-        } else {
-            runs.div_ceil(REPEATS)
-        },
-        repeated: 0,
-        broken: 0,
-    };
-    if !chosen.is_empty() {
-        let source = if args.stock { "measured now".into() } else { recorded_source() };
-        talk.show(|out| table::head(out, &source))?;
+    let mut show = Show::new(Measure::new(idle, realtime), realtime || args.judge, runs);
+    // Nobody holds the stock pair, or a broken one, to anything; a foreign router's tests say who
+    // held before, which a second run would change.
+    if args.stock || args.foreign.is_some() || !args.r#break.is_empty() {
+        show = show.without_repeats();
     }
+    talk.say("")?;
+    talk.head(&if args.stock { "measured now".into() } else { recorded_source() })?;
     for number in 0..runs {
-        let scenario = chosen[number / repeat];
         let last = number + 1 == runs && !args.stay;
-        show.one(&mut cloud, scenario, last, &mut talk)?;
+        show.one(cloud, chosen[number / repeat], last, talk)?;
     }
-    if !chosen.is_empty() {
-        talk.say(&show.conclusion(runs))?;
-    }
-    if args.stay {
-        talk.say(&invitation(&cloud))?;
-        loop {
-            std::thread::park();
+    talk.say(&show.conclusion(runs))?;
+    Ok(show.broken)
+}
+
+/// Until a signal ends it.
+fn stay(cloud: &Cloud, brought: Brought, talk: &mut Talk) -> Result<(), DemoError> {
+    if let Some(doors) = brought.doors {
+        for (node, address) in cloud.nodes.iter().zip(doors.addresses()) {
+            talk.say(&format!("dashboard of {}: {address}", node.name))?;
         }
-    }
-    Ok(if show.broken == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
-}
-
-/// One run through the table.
-struct Show {
-    measure: Measure,
-    judged: bool,
-    repeats_left: usize,
-    repeated: u32,
-    broken: u32,
-}
-
-impl Show {
-    /// Measures one scenario, again if the machine stood still, and shows its line.
-    fn one(
-        &mut self,
-        cloud: &mut Cloud,
-        scenario: &Scenario,
-        last: bool,
-        talk: &mut Talk,
-    ) -> Result<(), DemoError> {
-        let mut repeated = 0;
-        let (seen, mut misses) = loop {
-            let (seen, misses) =
-                match self.measure.run(cloud, scenario, last && self.repeats_left == 0) {
-                    Ok(Some(seen)) => {
-                        let misses = scenario.promise.misses(&seen);
-                        (seen, misses)
-                    }
-                    Ok(None) => {
-                        let name = scenario.name;
-                        return talk.say(&format!("{name:21} the stock pair has no such part"));
-                    }
-                    Err(error) => (Figures::default(), vec![format!("it did not run: {error}")]),
-                };
-            // A stall can only make figures worse: a run that kept its promise stands.
-            if misses.is_empty() || seen.stalled_ms <= ms(STALL) || self.repeats_left == 0 {
-                break (seen, misses);
-            }
-            let stalled = seen.stalled_ms;
-            talk.say(&format!(
-                "{:21} again: this machine stood still for {stalled:.0} ms",
-                scenario.name
-            ))?;
-            self.repeats_left -= 1;
-            repeated += 1;
+        let network = |node: &crate::cloud::node::Node| {
+            node.host().and_then(|host| host.netns().try_clone_to_owned().ok())
         };
-        self.repeated += repeated;
-        let ran = seen.requests > 0;
-        if !misses.is_empty() && seen.stalled_ms > ms(STALL) {
-            misses.push(format!("(this machine stood still for {:.0} ms)", seen.stalled_ms));
-        }
-        let stock = match cloud.software {
-            Software::Stock => Some(Stock::measured(&seen)),
-            Software::Outlast { .. } => Stock::recorded(scenario.name),
-        };
-        // What did not run is broken for everybody.
-        let misses = (self.judged || !ran).then_some(misses);
-        self.broken += u32::from(misses.as_ref().is_some_and(|misses| !misses.is_empty()));
-        let outcome = Outcome { scenario, seen, stock, misses, repeated };
-        talk.outcome(&outcome)
+        let networks: Vec<_> = cloud.nodes.iter().map(network).collect();
+        let network: door::Networks =
+            Arc::new(move |node| networks.get(node)?.as_ref()?.try_clone().ok());
+        doors.attend(&network).map_err(DemoError::Cloud)?;
     }
-
-    fn conclusion(&self, runs: usize) -> String {
-        let repeated = match self.repeated {
-            0 => String::new(),
-            n => format!("; {n} repeated because this machine stood still"),
-        };
-        if !self.judged {
-            return format!("{runs} runs, not judged{repeated}");
-        }
-        match self.broken {
-            0 => format!("{runs} runs, every promise held{repeated}"),
-            n => format!("{runs} runs, {n} promises broken{repeated}"),
-        }
-    }
-}
-
-/// Where the demo speaks: figures to stdout; with `--json` all else to stderr.
-struct Talk {
-    json: bool,
-}
-
-impl Talk {
-    fn say(&mut self, text: &str) -> Result<(), DemoError> {
-        if self.json {
-            return writeln!(io::stderr(), "{text}").map_err(DemoError::Write);
-        }
-        self.show(|out| writeln!(out, "{text}"))
-    }
-
-    fn show(
-        &mut self,
-        write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
-    ) -> Result<(), DemoError> {
-        if self.json {
-            return Ok(());
-        }
-        let mut out = io::stdout().lock();
-        write(&mut out).and_then(|()| out.flush()).map_err(DemoError::Write)
-    }
-
-    fn outcome(&mut self, outcome: &Outcome<'_>) -> Result<(), DemoError> {
-        if self.json {
-            let line = outcome.json().map_err(DemoError::Write)?;
-            let mut out = io::stdout().lock();
-            return writeln!(out, "{line}").and_then(|()| out.flush()).map_err(DemoError::Write);
-        }
-        self.show(|out| outcome.write(out))
+    talk.say(&invitation(cloud, &brought.outside, brought.plain))?;
+    loop {
+        std::thread::park();
     }
 }
 
@@ -376,33 +350,6 @@ fn introduction(files: &Files, software: &Software, plain: bool, realtime: bool)
         );
     } else if !realtime {
         text.push_str("\n  no right to real-time scheduling: nothing is judged");
-    }
-    text
-}
-
-/// How to look around in a cloud that stays.
-fn invitation(cloud: &Cloud) -> String {
-    use std::os::fd::AsRawFd;
-    let pid = std::process::id();
-    let mut text = String::from(
-        "the cloud stays up until Ctrl-C; from another terminal, as the same user:\n  \
-         DEMO=$(pgrep -n -f 'outlast demo')   # then\n",
-    );
-    // For the stock pair there is nobody to answer `status`.
-    let mut line = |name: &str, fd: i32, what: &str| {
-        text.push_str(&format!(
-            "  nsenter -t $DEMO -a nsenter --net=/proc/{pid}/fd/{fd} {what}   # on {name}\n"
-        ));
-    };
-    let client = cloud.client().netns().as_raw_fd();
-    line("the client", client, &format!("curl http://{}/", cloud.api()));
-    for (number, node) in cloud.nodes.iter().enumerate() {
-        if let Some(host) = node.host() {
-            let folder = node.folder.join("run");
-            let name = format!("{} ({})", node.name, management(number));
-            let status = format!("/proc/{pid}/exe status --run-dir {}", folder.display());
-            line(&name, host.netns().as_raw_fd(), &status);
-        }
     }
     text
 }

@@ -148,6 +148,14 @@ impl Watch {
         self.lock().holder()
     }
 
+    /// Probes since a moment that two nodes answered at once.
+    #[must_use]
+    pub(crate) fn doubles_since(&self, from: Time) -> u32 {
+        let watched = self.lock();
+        let since = watched.probes.iter().rev().take_while(|probe| probe.at >= from);
+        count(since.filter(|probe| probe.at_once > 1))
+    }
+
     fn lock(&self) -> std::sync::MutexGuard<'_, Watched> {
         self.shared.watched.lock().unwrap_or_else(PoisonError::into_inner)
     }

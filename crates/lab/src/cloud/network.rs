@@ -77,6 +77,17 @@ impl Host {
         Ok(())
     }
 
+    /// Puts the ports back into their switches.
+    pub(crate) fn join(&self) -> io::Result<()> {
+        let netlink = Netlink::open()?;
+        for switch in SWITCHES {
+            if let Some(link) = netlink.link(&port(switch, &self.name))? {
+                netlink.set_master(link.index, Some(existing(&netlink, switch)?))?;
+            }
+        }
+        Ok(())
+    }
+
     /// Pulls the ports out for good; the namespace ends with its last process.
     pub(crate) fn unplug(&self) -> io::Result<()> {
         let netlink = Netlink::open()?;

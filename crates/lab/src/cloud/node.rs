@@ -132,6 +132,14 @@ impl Node {
         self.start_software()
     }
 
+    /// Undoes what a person at the keyboard may have done beyond the scenarios: frozen processes of
+    /// any kind go on, ports are in their switches.
+    pub(crate) fn mend(&self) -> io::Result<()> {
+        let Some(host) = &self.host else { return Ok(()) };
+        host.join()?;
+        signal_all_inside(host, SIGCONT).map(drop)
+    }
+
     fn start_software(&mut self) -> io::Result<()> {
         match self.software.clone() {
             Software::Outlast { breaks } => {
@@ -305,27 +313,23 @@ pub(crate) fn is_installed(name: &str) -> bool {
 
 /// SIGKILL to everything in the namespace until nothing is left.
 fn kill_all_inside(host: &Host) -> io::Result<()> {
-    let identity = |path: &Path| fs::metadata(path).map(|m| (m.dev(), m.ino())).ok();
-    let own = File::from(host.netns().try_clone_to_owned()?).metadata()?;
-    let wanted = Some((own.dev(), own.ino()));
-    let round = || -> usize {
-        let Ok(entries) = fs::read_dir("/proc") else { return 0 };
-        let inside = entries.flatten().filter_map(|entry| {
-            let pid: i32 = entry.file_name().to_str()?.parse().ok()?;
-            (identity(&entry.path().join("ns/net")) == wanted).then_some(pid)
-        });
-        let mut found = 0;
-        for pid in inside {
-            found += 1;
-            kill(pid, SIGKILL);
-        }
-        found
-    };
-    if wait::until(SOON, || round() == 0) {
+    if wait::until(SOON, || signal_all_inside(host, SIGKILL).is_ok_and(|found| found == 0)) {
         Ok(())
     } else {
         Err(io::Error::other("processes of the node do not die"))
     }
+}
+
+/// Sends a signal to everything in the namespace; how many processes that were.
+fn signal_all_inside(host: &Host, signal: Signal) -> io::Result<usize> {
+    let identity = |path: &Path| fs::metadata(path).map(|m| (m.dev(), m.ino())).ok();
+    let own = File::from(host.netns().try_clone_to_owned()?).metadata()?;
+    let wanted = Some((own.dev(), own.ino()));
+    let inside = fs::read_dir("/proc")?.flatten().filter_map(|entry| {
+        let pid: i32 = entry.file_name().to_str()?.parse().ok()?;
+        (identity(&entry.path().join("ns/net")) == wanted).then_some(pid)
+    });
+    Ok(inside.map(|pid| kill(pid, signal)).count())
 }
 
 /// A process that is gone already needs no signal.

@@ -15,8 +15,6 @@ use crate::cloud::node::Software;
 use crate::wait;
 use crate::watch::Idle;
 
-/// One request to each port in this time.
-const INTERVAL: Duration = Duration::from_millis(5);
 /// When the client gives up: longer than the `timeout server 5s` of one scenario, shorter than the
 /// patience of a person.
 const LIMIT: Duration = Duration::from_secs(8);
@@ -34,13 +32,20 @@ pub(super) const STALL: Duration = Duration::from_millis(5);
 /// What measures, beside the cloud.
 #[derive(Debug)]
 pub(super) struct Measure {
-    pub(super) idle: Idle,
-    pub(super) realtime: bool,
+    idle: Idle,
+    realtime: bool,
     /// When a scenario last hurt a balancer.
-    pub(super) balancer_lost: Cell<Time>,
+    balancer_lost: Cell<Time>,
 }
 
 impl Measure {
+    /// One request to each port in this time.
+    pub(super) const INTERVAL: Duration = Duration::from_millis(5);
+
+    pub(super) fn new(idle: Idle, realtime: bool) -> Self {
+        Self { idle, realtime, balancer_lost: Cell::default() }
+    }
+
     /// Runs a scenario, and repairs the cloud unless it is the `last` one; none where the software has no such part.
     pub(super) fn run(
         &self,
@@ -74,7 +79,7 @@ impl Measure {
         let victims = act::prepare(cloud, scenario)?;
         // The answers of a working cloud, while the client warms up, belong to the record.
         cloud.watch.forget();
-        let client = Client::start(cloud.client().netns(), self.plan(cloud))?;
+        let client = Client::start(cloud.client().netns(), Self::plan(cloud, self.realtime))?;
         let warm = |port| client.answered(port) >= BEFORE;
         if victims.is_some()
             && !wait::until(BEFORE_WITHIN, || warm(Port::Api) && warm(Port::Database))
@@ -109,14 +114,14 @@ impl Measure {
         Ok(Figures { holder_before, holder_after, ..figures })
     }
 
-    fn plan(&self, cloud: &Cloud) -> Plan {
+    pub(super) fn plan(cloud: &Cloud, realtime: bool) -> Plan {
         Plan {
             api: cloud.api(),
             database: cloud.database(),
-            interval: INTERVAL,
+            interval: Self::INTERVAL,
             limit: LIMIT,
             sessions: SESSIONS,
-            realtime: self.realtime,
+            realtime,
         }
     }
 }

@@ -97,9 +97,8 @@ fn stock_cell(stock: &Stock) -> String {
 }
 
 /// The head of the table, with what the numbers mean.
-pub(super) fn head(out: &mut dyn Write, stock_source: &str) -> io::Result<()> {
-    writeln!(
-        out,
+pub(super) fn heading(stock_source: &str) -> String {
+    format!(
         "{:21} {:7} {:>9} {:>7} {:>5} {:>8} {:>5} {:>6}  {:25} promise",
         "scenario",
         "",

@@ -33,7 +33,8 @@ pub enum Isolated {
 /// Goes on inside new namespaces; the calling process itself waits for the end. Inside, root is
 /// mapped if the caller is a plain user, `/run` is empty, `/proc` fresh, `lo` up.
 ///
-/// A first SIGTERM to the caller is passed on, a second one ends everything.
+/// A first SIGTERM (SIGHUP, a SIGINT that no terminal sent) to the caller is passed on, a second one
+/// ends everything.
 ///
 /// # Errors
 /// When the process has several threads, or the machine forbids such namespaces.
@@ -109,17 +110,23 @@ fn wait_for(child: Pid, watches: &[Signal]) -> io::Result<Exit> {
     let set = signal::set_of(watches)?;
     let mut asked = false;
     loop {
-        let mut number = 0;
-        // SAFETY: `set` is initialised and blocked, `number` is live.
-        match unsafe { libc::sigwait(&raw const set, &raw mut number) } {
-            0 => {}
-            code => return Err(io::Error::from_raw_os_error(code)),
+        let mut record = std::mem::MaybeUninit::<libc::siginfo_t>::uninit();
+        // SAFETY: `set` is initialised and blocked, `record` is live and large enough.
+        let number = unsafe { libc::sigwaitinfo(&raw const set, record.as_mut_ptr()) };
+        match check(number) {
+            Ok(_) => {}
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(error) => return Err(error),
         }
-        if number == SIGTERM || number == SIGHUP {
+        // SAFETY: the kernel filled the record.
+        let from_terminal = unsafe { record.assume_init() }.si_code == libc::SI_KERNEL;
+        // A shell starts what is in the background with SIGINT ignored: there the program would not
+        // hear it, so it hears SIGTERM.
+        if number == SIGTERM || number == SIGHUP || (number == SIGINT && !from_terminal) {
             let _ = kill_process(child, if asked { Named::KILL } else { Named::TERM });
             asked = true;
         }
-        // A terminal sends SIGINT to the whole group, the program included: nothing to pass on.
+        // A terminal sends its SIGINT to the whole group, the program included: nothing to pass on.
         while let Ok(Some((pid, status))) = wait(WaitOptions::NOHANG) {
             if pid == child {
                 return Ok(match (status.exit_status(), status.terminating_signal()) {
