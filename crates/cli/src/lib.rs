@@ -13,6 +13,7 @@ pub mod config;
 pub mod events;
 #[cfg(test)]
 mod example;
+pub mod manual;
 mod object;
 pub mod reach;
 pub mod status;

@@ -13,12 +13,20 @@ mod parse;
 mod read;
 pub(crate) mod vips;
 
+/// 64 nodes and a thousand services have 100 KB; reading TOML takes a hundred times its size (bytes).
+const MAX_FILE: usize = 1 << 20;
+
 /// Reads the file with number `file` in findings. No cluster if it is too broken to be one.
 ///
 /// Paths are kept as written; relative ones are meant from the folder of the file.
 #[must_use]
 pub fn parse(source: &Source, file: usize) -> (Option<Cluster>, Vec<Diagnostic>) {
     let mut findings = Vec::new();
+    if source.text.len() > MAX_FILE {
+        let message = format!("a cluster file has at most {MAX_FILE} bytes");
+        let here = base::Span::new(MAX_FILE, source.text.len());
+        return (None, vec![Diagnostic::error(here, "too-large", message).in_file(file)]);
+    }
     let cluster = parse::parse(&source.text, &mut findings);
     for finding in &mut findings {
         finding.file = file;

@@ -7,6 +7,7 @@ pub use model::{
 };
 
 pub(crate) use bind::KEYWORDS as BIND_OPTIONS;
+pub(crate) use fetches::NAMES as FETCHES;
 pub(crate) use global::KEYWORDS as GLOBAL_KEYWORDS;
 pub(crate) use later::NOT_YET as CHECKED_ONLY;
 pub(crate) use parse::PROXY_TABLES;

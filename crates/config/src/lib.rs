@@ -6,6 +6,7 @@
 
 pub mod cluster;
 pub mod diagnostic;
+pub mod explain;
 pub mod haproxy;
 pub mod import;
 pub mod keepalived;
@@ -24,9 +25,12 @@ mod repair;
 
 pub use diagnostic::{Diagnostic, Fix, NOT_RUN_YET, Severity};
 pub use effective::effective_vips;
-pub use load::{Kind, Loaded, load, load_with, recognise, refusals};
+pub use load::{Kind, Loaded, load, load_with, load_without, recognise, refusals};
 pub use render::{Place, place, render};
 pub use repair::{Change, Repair, repair};
+
+/// A configuration of ten thousand servers has about 1 MiB; what is larger than this is none (bytes).
+pub const MAX_FILE: u64 = 16 << 20;
 
 /// One file, read by whoever calls.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]

@@ -73,9 +73,22 @@ pub fn load(sources: Vec<Source>) -> Loaded {
 /// The same; `read` gets the text of a check script, so that the lint can look into it.
 #[must_use]
 pub fn load_with(sources: Vec<Source>, read: &dyn Fn(&str) -> Option<String>) -> Loaded {
+    load_without(sources, None, read)
+}
+
+/// The same as if file `left_out` were not there; files keep their numbers.
+#[must_use]
+pub fn load_without(
+    sources: Vec<Source>,
+    left_out: Option<usize>,
+    read: &dyn Fn(&str) -> Option<String>,
+) -> Loaded {
     let mut loaded = Loaded::default();
     let mut proxies: Vec<(usize, &Source)> = Vec::new();
     for (file, source) in sources.iter().enumerate() {
+        if Some(file) == left_out {
+            continue;
+        }
         match recognise(source) {
             Kind::Haproxy => proxies.push((file, source)),
             Kind::Keepalived => {

@@ -33,6 +33,14 @@ pub fn haproxy() -> String {
             section.keywords.iter().map(|row| format!("`{}`", row.name)).collect();
         let _ = writeln!(page.text, "- `{}`: {}", section.name, names.join(", "));
     }
+    let fetches = haproxy::FETCHES.split_ascii_whitespace().filter(|name| *name != "ssl_fc");
+    let fetches: Vec<String> = fetches.map(|name| format!("`{name}`")).collect();
+    let _ = writeln!(
+        page.text,
+        "\n## What conditions look at\n\nRun: `ssl_fc`, alone in `if {{ ssl_fc }}` or `unless {{ ssl_fc }}`, \
+         and `TRUE`. Not yet: {}.",
+        fetches.join(", ")
+    );
     page.finish()
 }
 

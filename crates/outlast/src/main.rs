@@ -28,7 +28,7 @@ enum Command {
     Run(run::Args),
     /// Look at configuration files without running them
     #[command(subcommand)]
-    Config(Config),
+    Config(cli::config::Command),
     Status(cli::status::Args),
     Events(cli::events::Args),
     Why(cli::why::Args),
@@ -49,11 +49,6 @@ enum Command {
     },
 }
 
-#[derive(Debug, Subcommand)]
-enum Config {
-    Check(cli::config::Args),
-}
-
 fn main() -> ExitCode {
     let mut words = std::env::args_os();
     let name = words.next().unwrap_or_default();
@@ -65,8 +60,8 @@ fn main() -> ExitCode {
     }
     match Cli::parse().command {
         Command::Run(args) => run::main(&args),
-        Command::Config(Config::Check(args)) => {
-            ExitCode::from(cli::config::run(&args, &mut std::io::stdout().lock()))
+        Command::Config(command) => {
+            ExitCode::from(cli::config::run(&command, &mut std::io::stdout().lock()))
         }
         Command::Status(args) => answered(cli::status::run(&args, &mut std::io::stdout().lock())),
         Command::Events(args) => {
@@ -126,4 +121,42 @@ fn written(outcome: std::io::Result<()>) -> ExitCode {
 fn complain(error: &dyn std::error::Error) {
     // Nobody is left to be told where stderr is closed.
     let _ = writeln!(std::io::stderr(), "outlast: {}", base::Chain(error));
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::path::Path;
+
+    use super::*;
+
+    #[test]
+    fn the_page_of_the_commands_is_that_of_the_arguments() {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/reference/commands.md");
+        let written = cli::manual::commands(Cli::command());
+        if std::env::var_os("UPDATE_EXPECT").is_some() {
+            fs::write(&path, &written).unwrap();
+        }
+        let committed = fs::read_to_string(&path).unwrap_or_default();
+        assert!(
+            committed == written,
+            "docs/reference/commands.md is old: run with UPDATE_EXPECT=1"
+        );
+    }
+
+    #[test]
+    fn every_command_has_a_section_of_its_page() {
+        let page = cli::manual::commands(Cli::command());
+        let root = Cli::command();
+        let shown = root.get_subcommands().filter(|command| !command.is_hide_set());
+        for command in shown {
+            let name = command.get_name();
+            let leaf = command.get_subcommands().next().map(|inner| inner.get_name());
+            let title = format!(
+                "\n## outlast {}\n",
+                [Some(name), leaf].map(|part| part.unwrap_or("")).join(" ").trim()
+            );
+            assert!(page.contains(&title), "{name}");
+        }
+    }
 }

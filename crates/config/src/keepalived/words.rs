@@ -8,6 +8,10 @@ use crate::line::{Statement, Word};
 /// Deeper nesting than any keyword has; keeps a broken file from exhausting the stack.
 const MAX_DEPTH: usize = 16;
 
+/// A thousand instances have 30,000; what has more words than this is no such file, and each would take
+/// some hundred bytes of memory.
+const MAX_WORDS: usize = 200_000;
+
 enum Token {
     Word(Word),
     Open(Span),
@@ -108,6 +112,12 @@ fn tokens(text: &str, findings: &mut Vec<Diagnostic>) -> Vec<Token> {
             findings.push(finding);
             limit(findings);
         }
+        if found.len() > MAX_WORDS {
+            let message = format!("more than {MAX_WORDS} words: the rest is not read");
+            let here = Span::new(offset, offset + content.len());
+            findings.push(Diagnostic::error(here, "too-large", message));
+            return found;
+        }
         // Empty lines mean nothing, and a brace may stand behind many of them.
         if !matches!(found.last(), Some(Token::End)) {
             found.push(Token::End);
@@ -127,6 +137,9 @@ fn line_tokens(line: &str, offset: usize, found: &mut Vec<Token>) -> Result<(), 
         }
     };
     while let Some((at, character)) = characters.next() {
+        if found.len() > MAX_WORDS {
+            return Ok(());
+        }
         let add = |word: &mut Option<(String, usize)>, character: char| {
             word.get_or_insert_with(|| (String::new(), at)).0.push(character);
         };

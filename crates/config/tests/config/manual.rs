@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use outlast_config::manual;
+use outlast_config::{explain, manual};
 
 fn check(name: &str, written: &str) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/reference").join(name);
@@ -28,4 +28,19 @@ fn the_page_of_keepaliveds_keywords_is_that_of_the_tables() {
 #[test]
 fn the_page_of_the_cluster_file_is_that_of_the_tables() {
     check("outlast-toml.md", &manual::cluster());
+}
+
+#[test]
+fn every_keyword_that_can_be_explained_stands_in_its_page() {
+    let pages = [
+        ("HAProxy", manual::haproxy()),
+        ("keepalived", manual::keepalived()),
+        ("outlast.toml", manual::cluster()),
+    ];
+    let rows = explain::all();
+    assert!(rows.len() > 900, "only {} rows", rows.len());
+    for row in rows {
+        let (_, page) = pages.iter().find(|(language, _)| *language == row.language).unwrap();
+        assert!(page.contains(&format!("`{}`", row.name)), "{}: {}", row.language, row.name);
+    }
 }

@@ -1,0 +1,224 @@
+//! What a keyword means, in any of the three languages: the rows of the tables, for people.
+
+use crate::cluster::{Field, REQUIRED, fields, vips};
+use crate::guess;
+use crate::haproxy;
+use crate::keepalived;
+use crate::keyword::{Keyword, Run, places};
+
+/// What becomes of a keyword.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Fate {
+    Runs,
+    /// Accepted, and nothing needs to be done.
+    Accepted,
+    /// A note in `config check`, a refusal in `run`.
+    NotYet,
+    /// The peer refuses it too.
+    Gone,
+}
+
+impl Fate {
+    /// As the operator reads it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Runs => "run",
+            Self::Accepted => "accepted, nothing to do",
+            Self::NotYet => "not run yet: `outlast run` refuses the file and names it",
+            Self::Gone => "gone: the peer refuses it too",
+        }
+    }
+}
+
+/// One row of one table.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Explained {
+    /// `HAProxy`, `keepalived` or `outlast.toml`.
+    pub language: &'static str,
+    /// Section, block or line that it stands in.
+    pub place: String,
+    pub name: String,
+    /// What follows it; for `outlast.toml` an example.
+    pub syntax: &'static str,
+    /// What holds without it; empty: nothing.
+    pub default: &'static str,
+    pub does: &'static str,
+    pub fate: Fate,
+    pub negatable: bool,
+    pub required: bool,
+}
+
+/// Rows of which `word` is the name, the family or the second word; where there are none, rows whose
+/// name starts with it.
+#[must_use]
+pub fn explain(word: &str) -> Vec<Explained> {
+    let all = all();
+    let part = |row: &Explained| {
+        row.name.split_once(' ').is_some_and(|(head, tail)| head == word || tail == word)
+    };
+    let exact = all.iter().filter(|row| row.name == word);
+    let exact: Vec<Explained> = exact.chain(all.iter().filter(|row| part(row))).cloned().collect();
+    if !exact.is_empty() || word.is_empty() {
+        return exact;
+    }
+    all.into_iter().filter(|row| row.name.starts_with(word)).collect()
+}
+
+/// The known keyword that was probably meant.
+#[must_use]
+pub fn meant(word: &str) -> Option<String> {
+    let all = all();
+    guess::nearest(word, all.iter().map(|row| row.name.as_str())).map(str::to_owned)
+}
+
+/// Every row of every table.
+#[must_use]
+pub fn all() -> Vec<Explained> {
+    let mut rows = Vec::new();
+    of_haproxy(&mut rows);
+    of_keepalived(&mut rows);
+    let toml = &mut rows;
+    keys(toml, "[cluster]", fields::CLUSTER);
+    keys(toml, "[node.NAME]", fields::NODE);
+    keys(toml, "[vip.NAME]", vips::VIP);
+    keys(toml, "`check = { ... }` of [vip.NAME]", vips::SCRIPT);
+    keys(toml, "[service.NAME]", fields::SERVICE);
+    keys(toml, "[dashboard]", fields::DASHBOARD);
+    rows
+}
+
+fn of_haproxy(rows: &mut Vec<Explained>) {
+    const NAME: &str = "HAProxy";
+    table(rows, NAME, "global", haproxy::GLOBAL_KEYWORDS);
+    for rows_of in haproxy::PROXY_TABLES {
+        table(rows, NAME, "", rows_of);
+    }
+    table(rows, NAME, "a `bind` or `stats socket` line", haproxy::BIND_OPTIONS);
+    table(rows, NAME, "a `server` or `default-server` line", haproxy::SERVER_OPTIONS);
+    table(rows, NAME, "an `http-request` line", haproxy::REQUEST_ACTIONS);
+    table(rows, NAME, "an `http-response` line", haproxy::RESPONSE_ACTIONS);
+    table(rows, NAME, "an `http-after-response` line", haproxy::AFTER_ACTIONS);
+    for section in haproxy::SECTIONS {
+        let name = section.name;
+        later(rows, NAME, "a file", name);
+        table(rows, NAME, name, section.keywords);
+    }
+    for name in haproxy::FETCHES.split_ascii_whitespace() {
+        let fate = if name == "ssl_fc" { Fate::Runs } else { Fate::NotYet };
+        let does = if name == "ssl_fc" { "whether the client speaks TLS to us" } else { "" };
+        rows.push(Explained { does, fate, ..row(NAME, "a condition: `if { ... }`", name) });
+    }
+}
+
+fn of_keepalived(rows: &mut Vec<Explained>) {
+    const NAME: &str = "keepalived";
+    table(rows, NAME, "global_defs", keepalived::GLOBAL_KEYWORDS);
+    table(rows, NAME, "vrrp_script NAME", keepalived::SCRIPT_KEYWORDS);
+    table(rows, NAME, "vrrp_instance NAME", keepalived::INSTANCE_KEYWORDS);
+    for name in keepalived::OTHER_BLOCKS.into_iter().chain(keepalived::TRACK_BLOCKS) {
+        later(rows, NAME, "a file", name);
+    }
+    later(rows, NAME, "a file", "vrrp_sync_group");
+    for name in keepalived::SYNC_GROUP_WORDS {
+        later(rows, NAME, "vrrp_sync_group NAME", name);
+    }
+    for name in keepalived::TOP_WORDS {
+        rows.push(Explained { fate: Fate::Accepted, ..row(NAME, "a file", name) });
+    }
+}
+
+fn row(language: &'static str, place: &str, name: &str) -> Explained {
+    Explained {
+        language,
+        place: place.to_owned(),
+        name: name.to_owned(),
+        syntax: "",
+        default: "",
+        does: "",
+        fate: Fate::Runs,
+        negatable: false,
+        required: false,
+    }
+}
+
+fn later(rows: &mut Vec<Explained>, language: &'static str, place: &str, name: &str) {
+    rows.push(Explained { fate: Fate::NotYet, ..row(language, place, name) });
+}
+
+fn table<T>(
+    rows: &mut Vec<Explained>,
+    language: &'static str,
+    place: &str,
+    keywords: &[Keyword<T>],
+) {
+    for keyword in keywords {
+        let place = if place.is_empty() { sections(keyword.places) } else { place.to_owned() };
+        let fate = match keyword.run {
+            _ if keyword.does == haproxy::CHECKED_ONLY => Fate::NotYet,
+            Run::Now(_) | Run::Flag(_) | Run::Time(_) => Fate::Runs,
+            Run::Idle => Fate::Accepted,
+            Run::Later(_) | Run::Checked(_) => Fate::NotYet,
+            Run::Gone(_) => Fate::Gone,
+        };
+        rows.push(Explained {
+            syntax: keyword.syntax,
+            default: keyword.default,
+            does: if fate == Fate::NotYet { "" } else { keyword.does },
+            fate,
+            negatable: keyword.negatable,
+            ..row(language, &place, keyword.name)
+        });
+    }
+}
+
+fn sections(at: u8) -> String {
+    let all = [
+        (places::DEFAULTS, "defaults"),
+        (places::NAMED, "defaults with a name"),
+        (places::FRONTEND, "frontend"),
+        (places::LISTEN, "listen"),
+        (places::BACKEND, "backend"),
+    ];
+    let names = all.into_iter().filter(|(place, _)| at & place != 0).map(|(_, name)| name);
+    names.collect::<Vec<_>>().join(", ")
+}
+
+fn keys<T>(rows: &mut Vec<Explained>, place: &str, fields: &[Field<T>]) {
+    for field in fields {
+        let required = field.default == REQUIRED;
+        rows.push(Explained {
+            syntax: field.form,
+            default: if required { "" } else { field.default },
+            does: field.does,
+            required,
+            ..row("outlast.toml", place, field.name)
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_word_is_explained_in_every_language_that_has_it() {
+        let found = explain("priority");
+        let languages: Vec<&str> = found.iter().map(|row| row.language).collect();
+        assert_eq!(languages, ["keepalived", "outlast.toml"]);
+    }
+
+    #[test]
+    fn the_first_letters_or_the_second_word_are_enough() {
+        assert!(explain("timeout cl").iter().any(|row| row.name == "timeout client-fin"));
+        let fates: Vec<Fate> = explain("redispatch").iter().map(|row| row.fate).collect();
+        assert_eq!(fates, [Fate::Gone, Fate::Runs]);
+        assert_eq!(explain("httplog")[0].name, "option httplog");
+    }
+
+    #[test]
+    fn an_unknown_word_is_guessed() {
+        assert_eq!(explain("virtual_routr_id"), []);
+        assert_eq!(meant("virtual_routr_id").as_deref(), Some("virtual_router_id"));
+    }
+}
