@@ -1,6 +1,6 @@
 //! Configuration texts: read once by the supervisor, handed to children as descriptors.
 
-use std::io;
+use std::io::{self, Read};
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
@@ -35,7 +35,7 @@ pub enum FileError {
     ShortToken { path: String, found: usize },
     #[error("{path} can be read by others: its mode is {mode:o}, it should be 600")]
     OpenSecret { path: String, mode: u32 },
-    #[error("{path} is larger than {MAX_TEXT} bytes")]
+    #[error("{path} is larger than {} bytes", config::MAX_FILE)]
     Large { path: String },
     #[error("{path} is a folder without a .cfg file")]
     EmptyFolder { path: String },
@@ -46,18 +46,23 @@ const MIN_SECRET: usize = 32;
 /// As a password that one cannot try out over the network: 64 random bits in base64 have 11 (bytes).
 const MIN_TOKEN: usize = 16;
 
-/// A configuration of ten thousand servers has about 1 MiB (bytes).
-const MAX_TEXT: u64 = 16 << 20;
-
 pub(crate) fn read(path: &Path) -> Result<Source, FileError> {
     let shown = path.display().to_string();
     let wrap = |source| FileError::Read { path: shown.clone(), source };
-    if std::fs::metadata(path).map_err(wrap)?.len() > MAX_TEXT {
-        return Err(FileError::Large { path: shown });
-    }
-    let bytes = std::fs::read(path).map_err(wrap)?;
+    let bytes = bounded(path).map_err(wrap)?.ok_or(FileError::Large { path: shown.clone() })?;
     let text = String::from_utf8(bytes).map_err(|_| FileError::Text { path: shown.clone() })?;
     Ok(Source { path: shown, text })
+}
+
+/// None: the file is larger than a configuration can be. A device or pipe that never ends is, too.
+fn bounded(path: &Path) -> io::Result<Option<Vec<u8>>> {
+    let file = std::fs::File::open(path)?;
+    if file.metadata()?.len() > config::MAX_FILE {
+        return Ok(None);
+    }
+    let mut bytes = vec![];
+    file.take(config::MAX_FILE + 1).read_to_end(&mut bytes)?;
+    Ok(Some(bytes).filter(|bytes| bytes.len() as u64 <= config::MAX_FILE))
 }
 
 /// A file, or every `*.cfg` of a folder in the order of names, as haproxy's `-f` takes them.
@@ -108,7 +113,8 @@ fn read_private(path: &Path) -> Result<Vec<u8>, FileError> {
     if mode & 0o077 != 0 {
         return Err(FileError::OpenSecret { path: shown, mode });
     }
-    let mut secret = std::fs::read(path).map_err(wrap)?;
+    let mut secret =
+        bounded(path).map_err(wrap)?.ok_or(FileError::Large { path: shown.clone() })?;
     while secret.last().is_some_and(u8::is_ascii_whitespace) {
         secret.pop();
     }
