@@ -43,7 +43,9 @@
         if (document.title !== title) document.title = title;
       }
     }
-    put(pulse, isLost ? "not live" : "live");
+    const isOld = document.querySelector("#state.stale") !== null;
+    document.documentElement.classList.toggle("old", isOld);
+    put(pulse, isLost ? "not live" : isOld ? "stale" : "live");
   };
   setInterval(look, 500);
   document.addEventListener("htmx:after:swap", () => { look(); sift(); });

@@ -41,6 +41,8 @@ fn main() {
             |status| {
                 status.nodes[0].load.as_mut().unwrap().cpu_percent = 98;
                 status.nodes[0].load.as_mut().unwrap().memory_percent = 13;
+                status.nodes[0].state.cells[0].alive = false;
+                status.nodes[0].state.cells[0].age_ms = Some(5000);
                 status.nodes[1].load.as_mut().unwrap().memory_percent = 84;
                 status.nodes[1].state.cells[2].alive = false;
                 status.nodes[1].state.cells[2].age_ms = Some(184_000);

@@ -58,8 +58,8 @@ impl Live {
     async fn run(mut self, follower: Follower, mut news: watch::Receiver<Arc<Heard>>) {
         let _looks = follower;
         let mut ticked = sys::clock::now();
+        let mut heard = self.site.watch.fresh().await;
         loop {
-            let heard = Arc::clone(&news.borrow_and_update());
             let view = self.site.view(&self.place, heard).await;
             let mut message = self.changes(page::fragments(&self.place, &view));
             let changed = !message.is_empty();
@@ -79,6 +79,7 @@ impl Live {
             }
             // The sender lives as long as the site, which is ours too.
             let _ = tokio::time::timeout(TICK, news.changed()).await;
+            heard = Arc::clone(&news.borrow_and_update());
         }
     }
 

@@ -82,7 +82,9 @@ impl Place {
     pub(crate) fn twin(&self) -> String {
         match self {
             Self::Overview => "/index.json".to_owned(),
-            other => format!("{}.json", other.path()),
+            Self::Events | Self::Vip(_) | Self::Pool(_) | Self::Node(_) => {
+                format!("{}.json", self.path())
+            }
         }
     }
 
@@ -216,7 +218,7 @@ pub(crate) fn nowhere(view: &View) -> Markup {
                 main #main .object { section {
                     h2 { "Nothing here" }
                     p { "There is no page of this name; the object may be gone from the configuration." }
-                    p { a href="/" { "To the overview" } }
+                    p.plain { a href="/" { "To the overview" } }
                 } }
             }
         }
@@ -335,6 +337,11 @@ fn section(id: &'static str, class: &str, heading: &str, inside: &Markup) -> Fra
         }
     };
     Fragment { id, markup }
+}
+
+/// The place of a section that there is nothing to say in yet, so that it can come later.
+fn absent(id: &'static str) -> Fragment {
+    Fragment { id, markup: html! { section id=(id) hidden {} } }
 }
 
 /// A bar for a share of a hundred. Sizes are attributes: inline style is forbidden here.

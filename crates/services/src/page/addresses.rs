@@ -3,18 +3,18 @@
 use api::{Status, VipLine, VipRole};
 use maud::{Markup, html};
 
-use super::{Fragment, View, link, section};
+use super::{Fragment, link, section};
 use crate::mark::{Grade, Mark};
 use crate::trouble;
 
-pub(super) fn fragment(view: &View, status: &Status) -> Fragment {
+pub(super) fn fragment(status: &Status) -> Fragment {
     let inside = html! {
-        ul.cards { @for vip in &status.vips { li { (card(view, status, vip)) } } }
+        ul.cards { @for vip in &status.vips { li { (card(status, vip)) } } }
     };
     section("addresses", "addresses", "Addresses", &inside)
 }
 
-fn card(_view: &View, status: &Status, vip: &VipLine) -> Markup {
+fn card(status: &Status, vip: &VipLine) -> Markup {
     let mark = mark(status, vip);
     html! {
         a id=(format!("vip-{}", vip.name)) class=(format!("card {}", mark.grade.class()))

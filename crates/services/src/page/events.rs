@@ -38,10 +38,10 @@ fn item(event: &Event, whole: bool) -> Markup {
             data-find=(format!("{} {} {}", event.what, event.object, event.node)) {
             time datetime=(mark::stamp(event.at_ms)) { (mark::time_of_day(event.at_ms)) }
             span.what { @if act.is_some() { span.sign { "!" } " " } (event.what) }
-            a.object href=(page_of(&event.object, &event.node)) { (event.object) }
             span.node { (event.node) }
             p.text {
-                (event.evidence)
+                a.object href=(page_of(&event.object, &event.node)) { (event.object) }
+                @if !event.evidence.is_empty() { " " (event.evidence) }
                 @if !event.action.is_empty() { span.arrow { " → " } (event.action) }
             }
             @if whole {

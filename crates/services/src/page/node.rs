@@ -3,12 +3,16 @@
 use api::Status;
 use maud::{Markup, html};
 
-use super::{Fragment, View, nodes, section, why};
+use super::{Fragment, View, absent, nodes, section, why};
 use crate::mark;
 use crate::trouble;
 
 pub(super) fn parts(view: &View, name: &str, parts: &mut Vec<Fragment>) {
-    let Some(status) = &view.heard.status else { return };
+    let Some(status) = &view.heard.status else {
+        parts.push(absent("about"));
+        why::fragments(view, parts);
+        return;
+    };
     let line = status.nodes.iter().find(|line| line.state.node == name);
     let here = status.node == name;
     let inside = html! {

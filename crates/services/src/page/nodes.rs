@@ -9,6 +9,9 @@ use crate::mark::{self, Grade, Mark};
 /// From here on a machine is worth a look: less than a tenth is left.
 const HIGH: u8 = 90;
 
+/// A report older than this is shown with its age: several are missing.
+const OLD: std::time::Duration = std::time::Duration::from_secs(3);
+
 pub(super) fn fragment(view: &View, status: &Status) -> Fragment {
     let inside = html! {
         div.scroll { table {
@@ -39,13 +42,13 @@ fn row(view: &View, status: &Status, line: &NodeLine) -> Markup {
             th scope="row" {
                 a.name href=(link("node", &node.node)) title=(node.why) { (standing.only_sign()) " " (node.node) }
                 span.sub {
-                    @if node.standing != Standing::Alive { (standing.word) }
-                    @if here { "this node" }
+                    @if node.standing != Standing::Alive { span { (standing.word) } }
+                    @if here { span { "this node" } }
                     @for vip in &line.holds { span.holds { "holds " (vip) } }
                 }
             }
-            td data-label="CPU" { (share(view, line, |load| load.cpu_percent)) }
-            td data-label="Memory" { (share(view, line, |load| load.memory_percent)) }
+            td data-label="CPU" { (share(line, |load| load.cpu_percent)) }
+            td data-label="Memory" { (share(line, |load| load.memory_percent)) }
             @for network in &status.networks {
                 td data-label=(format!("{network} network")) { (network_cell(view, line, network)) }
             }
@@ -55,17 +58,18 @@ fn row(view: &View, status: &Status, line: &NodeLine) -> Markup {
     }
 }
 
-fn share(view: &View, line: &NodeLine, pick: impl Fn(&api::Load) -> u8) -> Markup {
+fn share(line: &NodeLine, pick: impl Fn(&api::Load) -> u8) -> Markup {
     let Some(load) = &line.load else { return mark::NEVER.shown() };
     let percent = pick(load);
     let class = if percent >= HIGH { "warning" } else { "" };
-    let age = view.age_now(load.age_ms);
+    // The line on top says it where all of the page is old.
+    let age = std::time::Duration::from_millis(load.age_ms);
     html! {
         span class=(format!("share {class}")) {
             span.number { (percent) " %" @if percent >= HIGH { " " span.sign { "!" } } }
             (bar(percent, class))
+            @if age >= OLD { span.age { (mark::age(age)) " ago" } }
         }
-        @if age.as_secs() >= 3 { span.age { (mark::age(age)) " ago" } }
     }
 }
 

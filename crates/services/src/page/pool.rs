@@ -3,13 +3,17 @@
 use api::{ProxyLine, ServerState, Status};
 use maud::{Markup, html};
 
-use super::{Fragment, View, link, section, why};
+use super::{Fragment, View, absent, link, section, why};
 use crate::mark;
 use crate::pool::{self, Pool};
 use crate::stats::{Row, Side, Table};
 
 pub(super) fn parts(view: &View, name: &str, parts: &mut Vec<Fragment>) {
-    let Some(status) = &view.heard.status else { return };
+    let Some(status) = &view.heard.status else {
+        parts.push(absent("about"));
+        why::fragments(view, parts);
+        return;
+    };
     let pools = pool::all(status);
     let pool = pools.iter().find(|pool| pool.name == name);
     let line = status.proxies.iter().find(|line| line.name == name);

@@ -24,7 +24,13 @@ pub(super) fn fragment(view: &View) -> Fragment {
     let markup = html! {
         section #state class=(format!("state {class}")) role="status" aria-live="polite"
             data-title=(title(view)) {
-            p.line { span.sign aria-hidden="true" { (sign) } " " span { (line) } }
+            p.line {
+                span.sign aria-hidden="true" { (sign) } " "
+                @match troubles.first().filter(|_| !view.is_stale()) {
+                    Some(first) => a href=(first.page) { (line) },
+                    None => span { (line) },
+                }
+            }
             @if view.is_stale() {
                 p.rest { (last_known(view)) }
             }
@@ -72,15 +78,22 @@ fn line(view: &View) -> (&'static str, String, &'static str) {
     match trouble::all(status).first() {
         None => ("✓", "All well".to_owned(), "well"),
         Some(worst) => {
-            let mut sentence = worst.sentence.clone();
-            if let Some(first) = sentence.get_mut(..1)
-                && !starts_with_a_name(&worst.sentence)
-            {
-                first.make_ascii_uppercase();
-            }
+            let sentence = if starts_with_a_name(&worst.sentence) {
+                worst.sentence.clone()
+            } else {
+                capital(&worst.sentence)
+            };
             (sign_of(worst.grade), sentence, worst.grade.class())
         }
     }
+}
+
+fn capital(sentence: &str) -> String {
+    let mut sentence = sentence.to_owned();
+    if let Some(first) = sentence.get_mut(..1) {
+        first.make_ascii_uppercase();
+    }
+    sentence
 }
 
 /// Names keep their letters: `node02` is not `Node02`.
@@ -91,7 +104,7 @@ fn starts_with_a_name(sentence: &str) -> bool {
 fn last_known(view: &View) -> Markup {
     let why = view.heard.silence.as_deref().unwrap_or("it has not answered yet");
     html! {
-        (why)
+        (capital(why))
         @if view.heard.status.is_some() { ". Everything below is what was last known." } @else { "." }
     }
 }

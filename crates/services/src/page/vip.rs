@@ -3,10 +3,14 @@
 use api::{VipCause, VipLine, VipRole};
 use maud::{Markup, html};
 
-use super::{Fragment, View, addresses, section, why};
+use super::{Fragment, View, absent, addresses, section, why};
 
 pub(super) fn parts(view: &View, name: &str, parts: &mut Vec<Fragment>) {
-    let Some(status) = &view.heard.status else { return };
+    let Some(status) = &view.heard.status else {
+        parts.push(absent("about"));
+        why::fragments(view, parts);
+        return;
+    };
     let vip = status.vips.iter().find(|vip| vip.name == name);
     let inside = vip.map_or_else(
         || html! { p.none { "No address has this name any more." } },

@@ -50,8 +50,18 @@ impl Face {
         Self::at(status, "127.0.0.1:0".parse().unwrap(), None)
     }
 
+    /// The agent does not answer from the beginning.
+    #[must_use]
+    pub fn silent(status: Status) -> Self {
+        Self::with(status, "127.0.0.1:0".parse().unwrap(), None, false)
+    }
+
     #[must_use]
     pub fn at(status: Status, address: SocketAddr, token: Option<&str>) -> Self {
+        Self::with(status, address, token, true)
+    }
+
+    fn with(status: Status, address: SocketAddr, token: Option<&str>, is_answering: bool) -> Self {
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
         let folder =
             std::env::temp_dir().join(format!("outlast-face-{}-{number}", std::process::id()));
@@ -59,7 +69,7 @@ impl Face {
         let story = Arc::new(Mutex::new(Story {
             status,
             events: events(),
-            is_answering: true,
+            is_answering,
             statistics: statistics(),
             followers: vec![],
         }));

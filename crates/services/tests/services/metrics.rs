@@ -1,0 +1,54 @@
+use std::io::Write;
+use std::process::{Command, Stdio};
+
+use crate::fixture::{Face, darken, status};
+use crate::until;
+
+#[test]
+fn every_metric_of_the_table_is_there_and_promtool_has_no_complaint() {
+    let face = Face::new(status());
+    until("events are known", || face.get("/metrics").body.contains("outlast_events_total"));
+    let text = face.get("/metrics").body;
+    for family in outlast_services::FAMILIES {
+        // Frontend rows of the fixture have all; what a proxy does not measure has no sample.
+        assert!(text.contains(&format!("\n{}", family.name)), "{} is missing", family.name);
+    }
+    assert!(text.contains("outlast_network_alive{node=\"node02\",network=\"storage\"} 1\n"));
+    assert!(
+        text.contains("outlast_server_sessions_total{pool=\"mariadb\",server=\"node02\"} 3306")
+    );
+    assert!(text.contains("outlast_events_total{node=\"node01\",kind=\"vip-claimed\"} 1\n"));
+    let promtool = Command::new("promtool")
+        .args(["check", "metrics"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn();
+    let Ok(mut promtool) = promtool else {
+        crate::skip(
+            "every_metric_of_the_table_is_there_and_promtool_has_no_complaint",
+            "no promtool",
+        );
+        return;
+    };
+    promtool.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
+    let output = promtool.wait_with_output().unwrap();
+    let said = [output.stdout, output.stderr].concat();
+    assert!(output.status.success() && said.is_empty(), "{}", String::from_utf8_lossy(&said));
+}
+
+#[test]
+fn old_facts_are_left_out_rather_than_told_as_new() {
+    let mut dark = status();
+    darken(&mut dark, "node02");
+    let face = Face::new(dark);
+    let text = face.get("/metrics").body;
+    assert!(text.contains("outlast_node_standing{node=\"node02\",standing=\"suspect\"} 1\n"));
+    face.kill_agent();
+    until("the facts are gone", || !face.get("/metrics").body.contains("outlast_node_standing"));
+    let text = face.get("/metrics").body;
+    assert!(text.contains("\noutlast_agent_up 0\n"), "{text}");
+    assert!(text.contains("\noutlast_status_age_seconds "), "{text}");
+    // The proxy is another process and goes on to count.
+    assert!(text.contains("outlast_server_sessions{"), "{text}");
+}

@@ -1,0 +1,230 @@
+use api::{ServerCheck, Standing};
+use serde_json::Value;
+
+use crate::fixture::{Face, darken, event, status};
+use crate::until;
+
+/// Text of a page without tags, blanks in a row as one.
+fn text(html: &str) -> String {
+    let mut out = String::new();
+    let mut inside = false;
+    for c in html.chars() {
+        match c {
+            '<' => {
+                inside = true;
+                out.push(' ');
+            }
+            '>' if inside => inside = false,
+            other if !inside => out.push(other),
+            _ => {}
+        }
+    }
+    out.replace("&lt;", "<").split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// The words of one row of the table of nodes.
+fn row(face: &Face, node: &str) -> String {
+    let page = face.get("/").body;
+    let begin = page.find(&format!("<tr id=\"node-{node}\"")).unwrap();
+    let end = page[begin..].find("</tr>").unwrap() + begin;
+    text(&page[begin..end])
+}
+
+/// S2-065..068: the document's table, its three rows, and a fault that comes and goes.
+#[test]
+fn the_table_of_the_document_is_shown_with_its_rows() {
+    let face = Face::new(status());
+    let page = text(&face.get("/").body);
+    let columns = "Node CPU Memory manager network storage network business network FC storage \
+                   Server SAN";
+    assert!(page.contains(columns), "{page}");
+    assert_eq!(
+        row(&face, "node03"),
+        "✓ node03 50 % 64 % ✓ ok < 1 s ✓ ok < 1 s ✓ ok < 1 s ✓ ok 2 of 2 – not watched"
+    );
+    let before = row(&face, "node01");
+    face.happen(event("node01", "node-alive", "node/node01", "", ""), |status| {
+        let node01 = &mut status.nodes[0];
+        node01.load.as_mut().unwrap().cpu_percent = 98;
+        node01.load.as_mut().unwrap().memory_percent = 13;
+        node01.state.cells[0].alive = false;
+        node01.state.cells[0].age_ms = Some(5000);
+        let node02 = &mut status.nodes[1];
+        node02.load.as_mut().unwrap().memory_percent = 84;
+        node02.state.cells[2].alive = false;
+        node02.state.cells[2].age_ms = Some(200_000);
+    });
+    let row1 = "✓ node01 this node holds internal 98 % ! 13 % ✗ silent 5 s ✓ ok < 1 s ✓ ok < 1 s \
+                ✓ ok 2 of 2 – not watched";
+    until("the first row of the document", || row(&face, "node01") == row1);
+    let row2 = "✓ node02 12 % 84 % ✓ ok < 1 s ✓ ok < 1 s ✗ silent 3 min ✓ ok 2 of 2 – not watched";
+    assert_eq!(row(&face, "node02"), row2);
+    let well = status();
+    face.happen(event("node01", "node-alive", "node/node01", "", ""), |status| *status = well);
+    until("the row is as before", || row(&face, "node01") == before);
+}
+
+#[test]
+fn one_sentence_says_what_is_wrong_the_worst_first() {
+    let line = |face: &Face| {
+        let page = face.get("/").body;
+        let begin = page.find("<p class=\"line\">").unwrap();
+        text(&page[begin..begin + page[begin..].find("</p>").unwrap()])
+    };
+    let face = Face::new(status());
+    assert_eq!(line(&face), "✓ All well");
+    let shows = |change: fn(&mut api::Status), expected: &str| {
+        let mut changed = status();
+        change(&mut changed);
+        face.tell(|story| story.status = changed);
+        until(expected, || line(&face) == expected);
+    };
+    shows(|status| darken(status, "node02"), "✗ node02 is silent on every network");
+    shows(
+        |status| status.vips[0].holders = vec!["node01".into(), "node02".into()],
+        "✗ node01 and node02 both hold the address internal",
+    );
+    shows(
+        |status| {
+            status.vips[0].holders.clear();
+            status.vips[0].state.holding = false;
+        },
+        "✗ Nobody holds the address internal",
+    );
+    shows(
+        |status| status.servers[0].check = ServerCheck::Down,
+        "! rabbitmq_management has 2 of 3 servers",
+    );
+    shows(
+        |status| {
+            for server in &mut status.servers[..3] {
+                server.check = ServerCheck::Down;
+            }
+            status.nodes[2].state.standing = Standing::Left;
+        },
+        "✗ rabbitmq_management has no server left",
+    );
+    shows(
+        |status| status.balancer = api::BalancerState::Failed,
+        "✗ The balancer of node01 has failed",
+    );
+    shows(
+        |status| status.processes[1].running = false,
+        "! The vip process of node01 is not running",
+    );
+}
+
+#[test]
+fn every_link_of_every_page_leads_somewhere_and_has_a_twin() {
+    let face = Face::new(status());
+    let mut open = vec!["/".to_owned()];
+    let mut seen = std::collections::BTreeSet::new();
+    while let Some(path) = open.pop() {
+        if !seen.insert(path.clone()) {
+            continue;
+        }
+        let reply = face.get(&path);
+        assert_eq!(reply.status, 200, "{path}");
+        if reply.header("content-type").unwrap().starts_with("text/html") {
+            for attribute in ["href=\"", "src=\""] {
+                for rest in reply.body.split(attribute).skip(1) {
+                    let link = rest.split('"').next().unwrap();
+                    if !link.starts_with('#') {
+                        assert!(link.starts_with('/'), "{path} leads outside: {link}");
+                        open.push(link.to_owned());
+                    }
+                }
+            }
+        }
+    }
+    for path in ["/vip/internal", "/pool/mariadb", "/node/node02", "/events", "/metrics"] {
+        assert!(seen.contains(path), "nothing leads to {path}: {seen:?}");
+    }
+    assert!(seen.contains("/pool/glance_api.json"), "twins are linked");
+}
+
+#[test]
+fn the_twin_says_the_same_to_programs() {
+    let face = Face::new(status());
+    let twin = |path: &str| -> Value { serde_json::from_str(&face.get(path).body).unwrap() };
+    let index = twin("/index.json");
+    assert_eq!(index["stale"], false);
+    assert_eq!(index["status"]["nodes"][2]["load"]["cpu_percent"], 50);
+    assert_eq!(index["troubles"], Value::Array(vec![]));
+    assert_eq!(twin("/vip/internal.json")["vip"]["holders"][0], "node01");
+    assert_eq!(twin("/vip/internal.json")["why"]["object"], "vip/internal");
+    let pool = twin("/pool/glance_api.json");
+    assert_eq!(pool["servers"][1]["server"], "node02");
+    assert_eq!(pool["counters"][1]["stot"], 9292);
+    assert_eq!(twin("/node/node01.json")["processes"][0]["role"], "supervisor");
+    until("events are known", || twin("/events.json")["events"][0]["what"] == "vip-claimed");
+    assert_eq!(face.get("/vip/internal.json").header("content-type"), Some("application/json"));
+}
+
+#[test]
+fn an_object_tells_why_it_is_as_it_is() {
+    let face = Face::new(status());
+    let page = text(&face.get("/vip/internal").body);
+    for part in [
+        "vip/internal is as it should be",
+        "node01 sends adverts with priority 103 < 1 s ago",
+        "The rule the node that holds the address keeps it",
+        "no advert for 3.6 s: node02 claims it",
+        "vip-claimed",
+    ] {
+        assert!(page.contains(part), "{part} is missing: {page}");
+    }
+}
+
+#[test]
+fn what_is_not_there_is_a_404_in_its_own_form() {
+    let face = Face::new(status());
+    for path in ["/vip/none", "/pool/none", "/node/none", "/nothing", "/assets/none", "/pool/%ff"] {
+        assert_eq!(face.get(path).status, 404, "{path}");
+    }
+    let twin = face.get("/vip/none.json");
+    assert_eq!(twin.status, 404);
+    assert!(serde_json::from_str::<Value>(&twin.body).unwrap()["error"].is_string());
+}
+
+#[test]
+fn names_and_texts_of_others_are_no_markup() {
+    let mut status = status();
+    let evil = "<script>alert(1)</script>\"'&";
+    status.servers[0].why = evil.to_owned();
+    status.nodes[0].state.node = evil.to_owned();
+    status.vips[0].name = evil.to_owned();
+    let face = Face::new(status);
+    face.happen(event("node01", "vip-claimed", evil, evil, evil), |_| {});
+    for path in ["/", "/events", "/pool/rabbitmq_management"] {
+        let page = face.get(path).body;
+        assert!(!page.contains("<script>"), "{path}");
+        assert!(!page.contains("alert(1)</script>"), "{path}");
+    }
+}
+
+#[test]
+fn a_dead_agent_leaves_the_last_picture_and_says_how_old_it_is() {
+    let face = Face::new(status());
+    assert!(text(&face.get("/").body).contains("All well"));
+    face.kill_agent();
+    until("the page is stale", || face.get("/").body.contains("class=\"state stale\""));
+    let page = text(&face.get("/").body);
+    assert!(page.contains("No news from the agent of node01 for"), "{page}");
+    assert!(page.contains("Everything below is what was last known"), "{page}");
+    assert!(page.contains("node03 50 % 64 %"), "the last picture stays: {page}");
+    assert_eq!(face.get("/vip/internal").status, 200);
+    let twin: Value = serde_json::from_str(&face.get("/index.json").body).unwrap();
+    assert_eq!(twin["stale"], true);
+    assert!(twin["age_ms"].as_u64().unwrap() >= 2000);
+    face.tell(|story| story.is_answering = true);
+    until("the page is well again", || face.get("/").body.contains("class=\"state well\""));
+}
+
+#[test]
+fn an_agent_that_never_answered_is_said_at_once() {
+    let face = Face::silent(status());
+    let page = text(&face.get("/").body);
+    assert!(page.contains("The agent of node01 does not answer"), "{page}");
+    assert_eq!(face.get("/index.json").status, 503);
+}
