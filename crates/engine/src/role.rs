@@ -21,7 +21,8 @@ use crate::Buffer;
 use process::{Phase, Process};
 use restart::Restart;
 
-pub use process::Part;
+pub use process::{FROZEN_AFTER, Part};
+pub use restart::{FIRST as FIRST_PAUSE, LAST as LAST_PAUSE};
 
 mod expiry;
 mod process;
@@ -32,14 +33,14 @@ mod stop;
 mod tests;
 
 /// A replacement that serves within this limit costs clients less than moving the address would.
-const SERVE_WITHIN: Duration = Duration::from_millis(100);
+pub const SERVE_WITHIN: Duration = Duration::from_millis(100);
 /// The same at the start of the node, where nobody is served yet; shorter than the 3 s after which a
 /// silent VRRP group elects, so that a node without a balancer does not stand for election.
 const FIRST_SERVE_WITHIN: Duration = Duration::from_secs(2);
 /// Two losses within this time are a fault of this node, not an accident.
-const TWICE_WITHIN: Duration = Duration::from_secs(10);
+pub const TWICE_WITHIN: Duration = Duration::from_secs(10);
 /// A proxy that has served this long after a failure is trusted again.
-const TRUSTED_AFTER: Duration = Duration::from_secs(2);
+pub const TRUSTED_AFTER: Duration = Duration::from_secs(2);
 /// A process that cannot read its configuration in this time never will.
 const READY_WITHIN: Duration = Duration::from_secs(5);
 /// An activated spare that does not serve by now is frozen: try a fresh one.

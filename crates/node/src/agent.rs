@@ -11,7 +11,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use api::{Change, Event, MAX_MESSAGE, Order, Report, Start};
+use api::{Change, Event, MAX_MESSAGE, Order, Report, Start, Why};
 use base::Time;
 use engine::Buffer;
 use engine::member::{Action, Input};
@@ -24,6 +24,7 @@ use core::Core;
 use journal::Journal;
 use load::Sampler;
 use story::Story;
+use why::{Ground, Unknown};
 
 pub(crate) use control::SOCKET as CONTROL;
 
@@ -36,6 +37,7 @@ mod names;
 mod news;
 mod picture;
 mod story;
+mod why;
 
 /// Epoll tokens: the channel, the device monitor, then one per network.
 const CHANNEL: u64 = 0;
@@ -84,7 +86,9 @@ pub(crate) fn run(channel: &Channel, start: Start, texts: Texts) -> Result<(), A
     let asked = Arc::clone(&core);
     let status = Box::new(move || lock(&asked).status(sys::clock::now()));
     let story = Arc::new(Story::default());
-    let answers = control::Answers { status, events: journal.shared(), story: Arc::clone(&story) };
+    let why = explainer(Arc::clone(&core), Arc::clone(&story));
+    let events = journal.shared();
+    let answers = control::Answers { status, why, events, story: Arc::clone(&story) };
     control::serve(Path::new(&start.run_dir), answers)
         .map_err(|source| AgentError::Control { folder: start.run_dir.clone(), source })?;
     let beats = lock(&core)
@@ -130,6 +134,23 @@ fn open_journal(start: &Start, core: &Mutex<Core>) -> Journal {
 
 fn lock(core: &Mutex<Core>) -> MutexGuard<'_, Core> {
     core.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+type Explainer = Box<dyn Fn(&str) -> Result<Why, Unknown> + Send + Sync>;
+
+/// Answers "why?" by what is known at the moment of the question.
+fn explainer(core: Arc<Mutex<Core>>, story: Arc<Story>) -> Explainer {
+    Box::new(move |object| {
+        let core = lock(&core);
+        let status = core.status(sys::clock::now());
+        let told = |object: &str| core.picture.told_at(object);
+        let about = |object: &str| {
+            story.about(|event| why::is_about(event, object, &status.node), Why::EVENTS)
+        };
+        let ground =
+            Ground { status: &status, files: &core.picture.files, told: &told, about: &about };
+        why::why(&ground, object)
+    })
 }
 
 fn lock_me(start: &Start, cluster: &config::cluster::Cluster) -> Option<u16> {

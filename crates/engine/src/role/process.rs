@@ -8,7 +8,7 @@ use super::{Kind, READY_WITHIN};
 
 /// A process without an answer for this long does not run: three times the worst scheduling delay
 /// that a loaded controller shows, and well below a client's patience.
-pub(super) const FROZEN_AFTER: Duration = Duration::from_millis(300);
+pub const FROZEN_AFTER: Duration = Duration::from_millis(300);
 /// How often it is asked: detection takes 0.3 to 0.4 s.
 const PING_EVERY: Duration = Duration::from_millis(100);
 

@@ -5,9 +5,9 @@ use std::time::Duration;
 use base::Time;
 
 /// The first wait: a process that died by accident is back before a client notices.
-const FIRST: Duration = Duration::from_millis(10);
+pub const FIRST: Duration = Duration::from_millis(10);
 /// The last: a process that cannot live costs nothing, and is back soon after the cause is gone.
-const LAST: Duration = Duration::from_secs(5);
+pub const LAST: Duration = Duration::from_secs(5);
 /// A life this long was a good one.
 const GOOD_LIFE: Duration = Duration::from_secs(10);
 

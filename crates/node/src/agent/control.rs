@@ -12,10 +12,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use api::{Answer, Ask, Status};
+use api::{Answer, Ask, Status, Why};
 
 use super::journal::Shared;
 use super::story::Story;
+use super::why::Unknown;
 
 /// Where the socket is, in the run folder.
 pub(crate) const SOCKET: &str = "control.sock";
@@ -34,6 +35,7 @@ const MAX_ASK: u64 = 4096;
 pub(crate) struct Answers {
     /// What is known at the moment of the question, so that ages are true.
     pub(crate) status: Box<dyn Fn() -> Status + Send + Sync>,
+    pub(crate) why: Box<dyn Fn(&str) -> Result<Why, Unknown> + Send + Sync>,
     pub(crate) events: Arc<Shared>,
     pub(crate) story: Arc<Story>,
 }
@@ -85,8 +87,12 @@ fn answer(mut client: UnixStream, answers: &Answers, room: bool) -> io::Result<(
         Ok(Ask::Status) => say(&mut client, &Answer::Status(Box::new((answers.status)()))),
         Ok(Ask::Events { after, follow }) => events(&mut client, answers, after, follow),
         Ok(Ask::Timeline { last, follow }) => timeline(&mut client, answers, last, follow),
-        Ok(Ask::Why { .. }) => {
-            say(&mut client, &Answer::Refused("not answered by this version".to_owned()))
+        Ok(Ask::Why { object }) => {
+            let answer = match (answers.why)(&object) {
+                Ok(why) => Answer::Why(Box::new(why)),
+                Err(unknown) => Answer::Refused(unknown.to_string()),
+            };
+            say(&mut client, &answer)
         }
         Err(error) => say(&mut client, &Answer::Refused(base::Chain(&error).to_string())),
     }

@@ -1,6 +1,7 @@
 //! What the files say, in the words in which `status` shows it.
 
 use std::collections::HashMap;
+use std::net::IpAddr;
 
 use api::ProxyLine;
 use config::cluster::Cluster;
@@ -34,6 +35,8 @@ pub(crate) struct Names {
     pub(crate) vips: Vec<VipName>,
     /// Names of the instances of each node, by its position in the cluster file.
     pub(crate) peers: Vec<Vec<String>>,
+    /// Addresses of nodes, with their positions in the cluster file.
+    pub(crate) addresses: Vec<(IpAddr, usize)>,
     pub(crate) proxies: Vec<ProxyLine>,
     /// Names behind the numbers that travel in beats: proxy, then its servers.
     pub(crate) hashed: HashMap<u32, (String, HashMap<u32, String>)>,
@@ -72,10 +75,21 @@ impl Names {
                 .iter()
                 .map(|vips| vips.iter().map(|vip| vip.name.clone()).collect())
                 .collect(),
+            addresses: (0..)
+                .zip(nodes)
+                .flat_map(|(position, node)| {
+                    node.addresses.iter().flatten().map(move |address| (*address, position))
+                })
+                .collect(),
             proxies: haproxy.proxies.iter().map(|proxy| proxy_line(proxy, cluster)).collect(),
             hashed: hashed(&haproxy),
             haproxy,
         }
+    }
+
+    /// The position of the node that has this address.
+    pub(crate) fn node_of(&self, address: IpAddr) -> Option<usize> {
+        self.addresses.iter().find(|(known, _)| *known == address).map(|(_, node)| *node)
     }
 
     pub(crate) fn vip(&self, name: &str) -> Option<&VipName> {

@@ -8,6 +8,7 @@ use api::{
 };
 
 use super::names::{Names, VipName};
+use super::why;
 
 /// Latest word of each process on each thing.
 #[derive(Debug)]
@@ -30,6 +31,8 @@ pub(crate) struct Picture {
     positions: BTreeMap<(String, String), usize>,
     choices: BTreeMap<String, Choice>,
     dashboard: DashboardState,
+    /// When each thing was last told, in milliseconds since 1970 (UTC).
+    told: BTreeMap<String, u64>,
 }
 
 impl Picture {
@@ -50,6 +53,7 @@ impl Picture {
             positions: BTreeMap::new(),
             choices: BTreeMap::new(),
             dashboard: DashboardState::default(),
+            told: BTreeMap::new(),
         }
     }
 
@@ -57,13 +61,21 @@ impl Picture {
         match change {
             Change::Servers(servers) => self.servers(servers),
             Change::Choice(choice) => {
+                self.note(format!("pool/{}", choice.proxy));
                 self.choices.insert(choice.proxy.clone(), choice);
             }
-            Change::Balancer(state) => self.balancer = state,
+            Change::Balancer(state) => {
+                self.note("balancer".to_owned());
+                self.balancer = state;
+            }
             Change::Vip(state) => {
+                if let Some(vip) = self.files.vips.get(usize::from(state.instance)) {
+                    self.note(format!("vip/{}", vip.name));
+                }
                 self.vips.insert(state.instance, state);
             }
             Change::Process(process) => {
+                self.note(format!("process/{}", why::balancer::word(process.role)));
                 self.processes.insert(process.role, process);
             }
             Change::Dashboard(dashboard) => self.dashboard = dashboard,
@@ -89,6 +101,7 @@ impl Picture {
 
     fn servers(&mut self, servers: Vec<ServerState>) {
         for server in servers {
+            self.note(format!("server/{}/{}", server.proxy, server.server));
             let key = (server.proxy.clone(), server.server.clone());
             if let Some(position) = self.positions.get(&key) {
                 self.servers[*position] = server;
@@ -97,6 +110,15 @@ impl Picture {
                 self.servers.push(server);
             }
         }
+    }
+
+    fn note(&mut self, object: String) {
+        self.told.insert(object, sys::clock::wall_ms());
+    }
+
+    /// When this was last told.
+    pub(crate) fn told_at(&self, object: &str) -> Option<u64> {
+        self.told.get(object).copied()
     }
 
     pub(crate) fn choices(&self) -> impl Iterator<Item = &Choice> {

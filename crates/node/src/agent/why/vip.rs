@@ -1,0 +1,209 @@
+//! Why a virtual IP is where it is.
+
+use std::time::Duration;
+
+use api::{BalancerState, Standing, VipCause, VipLine, VipRole};
+use engine::role::{SERVE_WITHIN, TRUSTED_AFTER, TWICE_WITHIN};
+
+use super::{Ground, Told, fact, seen, span};
+use crate::agent::names::VipName;
+
+pub(super) fn why(ground: &Ground<'_>, name: &str) -> Option<Told> {
+    let line = ground.status.vips.iter().find(|line| line.name == name)?;
+    let fallback = VipName::default();
+    let file = ground.files.vip(name).unwrap_or(&fallback);
+    Some(Told {
+        state: state(ground, line),
+        evidence: evidence(ground, line, file),
+        rule: rule(ground, line, file),
+        would_change: would_change(ground, line, file),
+    })
+}
+
+fn state(ground: &Ground<'_>, line: &VipLine) -> String {
+    let node = &ground.status.node;
+    let own = match (line.state.holding, line.state.role) {
+        (true, _) => "this node".to_owned(),
+        (false, VipRole::Fault) => format!("{node} may not hold it"),
+        (false, VipRole::Master) => format!("{node} is taking or giving it"),
+        (false, VipRole::Backup) => format!("{node} stands by"),
+    };
+    match &line.holders[..] {
+        [] => format!("no node that is known here says that it holds it; {own}"),
+        [holder] if holder == node => format!("held by {node} ({own})"),
+        [holder] => format!("held by {holder}; {own}"),
+        several => format!("held by {} at once, which is a fault", several.join(" and ")),
+    }
+}
+
+fn evidence(ground: &Ground<'_>, line: &VipLine, file: &VipName) -> Vec<api::Evidence> {
+    let object = format!("vip/{}", line.name);
+    let own = match line.state.role {
+        VipRole::Master => "master",
+        VipRole::Backup => "backup",
+        VipRole::Fault => "in fault",
+    };
+    let cause = line.state.cause.map_or(String::new(), |cause| format!(", {}", reason(cause)));
+    let mut evidence =
+        vec![ground.heard(format!("the vip process of this node is {own}{cause}"), &object)];
+    for holder in line.holders.iter().filter(|holder| **holder != ground.status.node) {
+        let peer = ground.status.nodes.iter().find(|node| node.state.node == *holder);
+        let age = peer.and_then(|node| node.state.cells.iter().filter_map(|c| c.age_ms).min());
+        evidence.push(seen(format!("{holder} says in its beats that it holds the address"), age));
+    }
+    if file.checks.iter().any(|check| check == "balancer") {
+        let balancer = match ground.status.balancer {
+            BalancerState::Serving => "serves",
+            BalancerState::Replacing => "is being replaced in place",
+            BalancerState::Failed => "does not serve",
+        };
+        evidence.push(ground.heard(format!("the balancer of this node {balancer}"), "balancer"));
+    }
+    let (interface, router, priority) = (&line.interface, line.router_id, line.priority);
+    evidence.push(fact(format!("on {interface}, group {router}, priority {priority} here")));
+    if !line.order.is_empty() {
+        evidence.push(fact(format!("preferred order: {}", line.order.join(", "))));
+    }
+    evidence
+}
+
+/// Three adverts and the part of a second that lets the stronger of two be first.
+fn master_down(line: &VipLine, file: &VipName) -> Duration {
+    let skew = Duration::from_millis((256 - u64::from(line.priority)) * 1000 / 256);
+    Duration::from_millis(file.advert_ms.max(1)) * 3 + skew
+}
+
+const fn reason(cause: VipCause) -> &'static str {
+    match cause {
+        VipCause::Silence => "because nobody advertised",
+        VipCause::Goodbye => "because the holder said goodbye",
+        VipCause::Named => "because the holder named it",
+        VipCause::Stronger => "because a stronger node advertises",
+        VipCause::Stalled => "because it did not run for as long as others wait",
+        VipCause::Script => "because a script failed",
+        VipCause::Carrier => "because an interface lost its carrier",
+        VipCause::Balancer => "because the balancer does not serve",
+        VipCause::Refused => "because the kernel did not take the address",
+        VipCause::Stopping => "because the program is ending",
+        VipCause::Adopted => "taken over from the process before",
+    }
+}
+
+fn rule(ground: &Ground<'_>, line: &VipLine, file: &VipName) -> String {
+    let silence = span(master_down(line, file));
+    let advert = span(Duration::from_millis(file.advert_ms.max(1)));
+    let moved = match line.state.cause {
+        Some(VipCause::Silence) => {
+            format!(
+                "no advert for {silence} (three of {advert} and the skew) means that nobody holds"
+            )
+        }
+        Some(VipCause::Goodbye) => "after a goodbye only the skew is waited".to_owned(),
+        Some(VipCause::Named) => {
+            "whom the holder names takes the address at once, the others wait".to_owned()
+        }
+        Some(VipCause::Stronger) => {
+            "of two that advertise the stronger one keeps the address".to_owned()
+        }
+        Some(VipCause::Stalled) => {
+            "who did not run for as long as others wait lets go before it looks".to_owned()
+        }
+        Some(VipCause::Adopted) => "a reload keeps what did not change".to_owned(),
+        Some(VipCause::Balancer) => format!(
+            "a node whose balancer does not serve within {}, or is lost twice in {}, hands its \
+             addresses over",
+            span(SERVE_WITHIN),
+            span(TWICE_WITHIN)
+        ),
+        Some(VipCause::Script) => {
+            "a script that failed as often as `fall` says takes the address away".to_owned()
+        }
+        Some(VipCause::Carrier) => {
+            "an address without a carrier serves nobody".to_owned()
+        }
+        Some(VipCause::Refused) => "what the kernel refuses is not announced".to_owned(),
+        Some(VipCause::Stopping) => "who ends names its successor first".to_owned(),
+        None => format!("a holder advertises every {advert}; without it a backup waits {silence}"),
+    };
+    let back = if file.preempt {
+        "; a stronger node takes it back"
+    } else {
+        "; nobody takes it back (no fail-back)"
+    };
+    let alone = ground.status.cluster.is_none().then_some("; RFC timers, as keepalived's");
+    format!("{moved}{back}{}", alone.unwrap_or_default())
+}
+
+fn would_change(ground: &Ground<'_>, line: &VipLine, file: &VipName) -> Vec<String> {
+    let silence = span(master_down(line, file));
+    if line.state.holding {
+        return lose(line, file);
+    }
+    let node = &ground.status.node;
+    if line.state.role == VipRole::Fault {
+        let ends = line.state.cause.map_or("the fault goes".to_owned(), |cause| match cause {
+            VipCause::Balancer => {
+                format!("the balancer of {node} has served for {}", span(TRUSTED_AFTER))
+            }
+            VipCause::Script => "the script has passed as often as `rise` says".to_owned(),
+            VipCause::Carrier => format!("{} has a carrier again", line.interface),
+            VipCause::Silence
+            | VipCause::Goodbye
+            | VipCause::Named
+            | VipCause::Stronger
+            | VipCause::Stalled
+            | VipCause::Refused
+            | VipCause::Stopping
+            | VipCause::Adopted => "what the evidence names is gone".to_owned(),
+        });
+        return vec![format!("{node} stands by again when {ends}")];
+    }
+    let holder = line.holders.first();
+    let of = holder.map_or("the holder".to_owned(), Clone::clone);
+    let mut changes = vec![
+        format!("{node} takes it at once when {of} names it"),
+        format!("{node} takes it when nobody advertises for {silence}"),
+    ];
+    if let Some(first) = stronger(ground, line) {
+        changes.push(format!("{first} is preferred and would be first while it lives"));
+    }
+    changes
+}
+
+/// What takes the address from this node.
+fn lose(line: &VipLine, file: &VipName) -> Vec<String> {
+    let next = line.successor.as_ref();
+    let takes = next.map_or("another node takes it".to_owned(), |next| format!("{next} takes it"));
+    let mut changes = vec![];
+    for check in &file.checks {
+        changes.push(match check.split_once(' ') {
+            None => format!(
+                "{takes} when this node's balancer does not serve for {}, or is lost twice in {}",
+                span(SERVE_WITHIN),
+                span(TWICE_WITHIN)
+            ),
+            Some(("interface", name)) => format!("{takes} when interface {name} loses its carrier"),
+            Some((_, name)) => format!("{takes} when script {name} fails"),
+        });
+    }
+    changes.push(format!("{takes} when {} loses its carrier", line.interface));
+    changes.push(match next {
+        Some(next) => format!("{next} takes it at once when this node is told to end"),
+        None => "nobody is known who would take it: its clients lose it with this node".to_owned(),
+    });
+    let silence = span(master_down(line, file));
+    if next.is_some() {
+        changes.push(format!("a successor that hears nothing of this node waits about {silence}"));
+    }
+    changes
+}
+
+/// A living node before this one in the order.
+fn stronger<'a>(ground: &'a Ground<'_>, line: &'a VipLine) -> Option<&'a String> {
+    let before = line.order.iter().take_while(|node| **node != ground.status.node);
+    before.into_iter().find(|name| {
+        let node = ground.status.nodes.iter().find(|node| node.state.node == **name);
+        node.is_some_and(|node| node.state.standing == Standing::Alive)
+            && !line.holders.contains(name)
+    })
+}
