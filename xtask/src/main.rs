@@ -1,8 +1,9 @@
-//! Everything the project does to itself: `cargo xtask demo | test | verify | tidy | bench | regtest`.
+//! Everything the project does to itself: `cargo xtask demo | test | verify | tidy | bench | regtest | fuzz`.
 #![expect(clippy::print_stdout, reason = "a command line tool talks on its standard output")]
 
 mod bench;
 mod demo;
+mod fuzz;
 mod packages;
 mod regtest;
 mod shell;
@@ -48,6 +49,8 @@ enum Task {
     Bench(bench::Bench),
     /// HAProxy's regression tests against the real haproxy and against us
     Regtest(regtest::Args),
+    /// Look for bytes that break a promise of a parser (nightly and cargo-fuzz)
+    Fuzz(fuzz::Args),
 }
 
 fn main() -> ExitCode {
@@ -58,6 +61,7 @@ fn main() -> ExitCode {
         Task::Tidy { update } => tidy::run(update),
         Task::Bench(bench) => bench::run(&bench),
         Task::Regtest(args) => regtest::run(&args),
+        Task::Fuzz(args) => fuzz::run(&args),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
