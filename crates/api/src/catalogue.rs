@@ -35,11 +35,22 @@ const RESTARTED: &str = "look for what the evidence names; it is started again a
 pub const EVENTS: &[EventKind] = &[
     act("agent-failed", "node", "the agent process said that it cannot go on", RESTARTED),
     act("agent-lost", "process", "the agent process ended or froze; another is started", AGAIN),
+    told(
+        "clock-jumped",
+        "node",
+        "the clock of this machine was set: times of events before and after do not compare, numbers do",
+    ),
     act(
         "dashboard-missing",
         "process",
         "the dashboard's usual port is taken, so it is not shown",
         "say in `[dashboard]` where it is to listen, or `listen = \"none\"`",
+    ),
+    act(
+        "event-unreadable",
+        "node",
+        "an event of that node came in a form that this node does not know",
+        "two versions run: bring both nodes to the same one",
     ),
     act(
         "events-lost",
@@ -48,11 +59,31 @@ pub const EVENTS: &[EventKind] = &[
         "make room on the disk that holds `state_dir`",
     ),
     act(
+        "events-not-written",
+        "node",
+        "the disk did not take events for a while; how many, and from when to when",
+        "make room on the disk that holds `state_dir`; the events named are in no file",
+    ),
+    told("events-skipped", "node", "so many older events of that node are not known here"),
+    act(
         "journal-unwritable",
         "node",
         "events are kept in memory only",
         "make `state_dir` writable, then restart the agent's node when convenient",
     ),
+    act(
+        "lives-unkept",
+        "node",
+        "the number of this start could not be kept on disk",
+        "make `state_dir` writable; a clock set back before the next start would silence the node",
+    ),
+    act(
+        "log-lines-lost",
+        "log",
+        "log lines for that target were not taken by the kernel, or came back refused; how many since the last word, and why",
+        "start the log server, or name another one in the balancer's file",
+    ),
+    told("log-lines-taken", "log", "lines for that target are taken again; how many were lost"),
     told("node-alive", "node", "beats of that node arrive on at least one network"),
     told("node-left", "node", "the node said goodbye before it ended"),
     act(
@@ -98,15 +129,16 @@ pub const EVENTS: &[EventKind] = &[
     ),
     told("server-trusted", "server", "nothing speaks against the server any more"),
     told("server-up", "server", "as many checks in a row passed as `rise` says"),
+    act("services-failed", "node", "the dashboard said that it cannot go on", RESTARTED),
+    act("services-lost", "process", "the dashboard's process ended; another is started", AGAIN),
     act(
         "session-panicked",
         "node",
         "a defect of the program closed one session; the others are untouched",
         "report it with the log of that second",
     ),
-    act("services-failed", "node", "the dashboard said that it cannot go on", RESTARTED),
-    act("services-lost", "process", "the dashboard's process ended; another is started", AGAIN),
     act("spare-failed", "node", "the spare balancer said that it cannot go on", RESTARTED),
+    told("started", "node", "the program begins on this node, with this configuration"),
     act(
         "statistics-missing",
         "node",
@@ -115,6 +147,12 @@ pub const EVENTS: &[EventKind] = &[
     ),
     told("vip-claimed", "vip", "this node holds the address now"),
     act("vip-failed", "node", "the vip process said that it cannot go on", RESTARTED),
+    act(
+        "vip-fault",
+        "vip",
+        "this node cannot hold the address, and did not",
+        "look at what the evidence names; another node holds meanwhile",
+    ),
     act(
         "vip-lost",
         "process",
@@ -135,6 +173,7 @@ pub const EVENTS: &[EventKind] = &[
     ),
     told("vip-released", "vip", "this node let go of the address"),
     told("vip-rescued", "node", "addresses of a vip process that died were handed over"),
+    told("vip-standby", "vip", "what kept this node from holding the address is gone"),
     told("writer-chosen", "proxy", "another server is the one that is written to"),
     told("writer-used", "proxy", "all sessions with the former writer are closed"),
 ];

@@ -63,6 +63,9 @@ pub struct Start {
     pub run_dir: String,
     /// Folder for the event log.
     pub state_dir: String,
+    /// Grows with every process that this node ever starts, whatever its clock says: what is sealed
+    /// carries it, so that nothing old is taken for new.
+    pub life: u64,
     /// Only tests of the demo's judgement set this.
     pub breaks: Vec<Break>,
     pub files: Vec<FileName>,
@@ -140,6 +143,9 @@ pub enum Report {
         generation: u64,
     },
     Pong(u64),
+    /// Is about to wait for the kernel, which may take longer than a ping may: another process may
+    /// hold the lock of all networks. The next pong ends it.
+    Busy,
     /// Cannot go on, and why; the child ends after it.
     Failed {
         why: String,

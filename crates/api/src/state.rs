@@ -138,6 +138,8 @@ pub enum VipCause {
     Script,
     /// A tracked or own interface lost its carrier or is missing.
     Carrier,
+    /// Its own or a tracked interface is not there.
+    NoDevice,
     /// The balancer of this node does not serve.
     Balancer,
     /// The kernel did not take the address.

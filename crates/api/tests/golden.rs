@@ -117,6 +117,7 @@ fn start() -> Start {
         generation: 2,
         run_dir: "/run/outlast/cloud".to_owned(),
         state_dir: "/var/lib/outlast/cloud".to_owned(),
+        life: 7_365_000_000_000_000_001,
         breaks: vec![Break::Spare, Break::ArpBurst],
         files: vec![FileName {
             kind: FileKind::Haproxy,
@@ -233,6 +234,7 @@ fn every_report_travels_as_in_its_golden_file() {
         Ready { .. } => Ready { generation: 2 },
         Serving { .. } => Serving { generation: 2 },
         Pong(_) => Pong(7),
+        Busy => Busy,
         Failed { .. } => Failed { why: "cannot bind 10.79.0.40:3306".to_owned() },
         Vip(_) => Vip(vip()),
         Servers(_) => Servers(vec![server(), server()]),
@@ -294,7 +296,7 @@ fn every_word_of_a_message_travels_as_in_its_golden_file() {
     words!("balancer_state.jsonl", BalancerState: Serving Replacing Failed);
     words!("standing.jsonl", Standing: Unknown Alive Suspect Left);
     words!("vip_role.jsonl", VipRole: Backup Master Fault);
-    words!("vip_cause.jsonl", VipCause: Silence Goodbye Named Stronger Stalled Script Carrier
+    words!("vip_cause.jsonl", VipCause: Silence Goodbye Named Stronger Stalled Script Carrier NoDevice
         Balancer Refused Stopping Adopted);
     words!("server_check.jsonl", ServerCheck: Unchecked Up Down Drain Maintenance);
 }

@@ -116,6 +116,10 @@ pub enum Input {
         slot: u32,
         number: u64,
     },
+    /// It is about to wait for the kernel, and cannot answer meanwhile.
+    Busy {
+        slot: u32,
+    },
     /// The process is gone, or could not be started.
     Exited {
         slot: u32,
@@ -269,6 +273,11 @@ impl Roles {
             Input::Ready { slot } => self.ready(now, slot, out),
             Input::Serving { slot } => self.serving(now, slot, out),
             Input::Pong { slot, number } => self.pong(slot, number),
+            Input::Busy { slot } => {
+                if let Some(process) = self.process_mut(slot) {
+                    process.busy(now);
+                }
+            }
             Input::Exited { slot } => self.exited(now, slot, out),
             Input::Reload { generation, vip, agent, dashboard } => {
                 let reload = Reload { generation, slot: 0, vip, agent, dashboard };

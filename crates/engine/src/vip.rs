@@ -181,6 +181,7 @@ impl Vip {
             Input::HandOver(message) => self.handed_over(now, message, out),
             Input::Script { index, passed } => self.facts.script(index, passed),
             Input::Carrier { interface, up } => self.facts.carrier(interface, up),
+            Input::NoDevice { interface } => self.facts.no_device(interface),
             Input::Balancer(balancer) => self.facts.balancer(balancer),
             Input::PeerLost { node } => self.peers.forget(node),
             Input::Refused => {
@@ -245,6 +246,12 @@ impl Vip {
     #[must_use]
     pub fn cause(&self) -> Option<Cause> {
         self.cause
+    }
+
+    /// Why this node may not hold, as far as it was told: what is not known yet is no reason.
+    #[must_use]
+    pub fn objection(&self, now: Time) -> Option<Cause> {
+        self.facts.objection(now)
     }
 
     /// Priority with the weights of scripts; 1-254 unless this node owns the address.

@@ -25,6 +25,7 @@ use crate::launch::{Launch, LaunchError, Plan};
 use crate::vip::rescue::Rescue;
 use children::Child;
 use facts::Facts;
+use lives::Lives;
 use lock::{Lock, LockError};
 use sockets::{SocketError, Sockets};
 
@@ -32,6 +33,7 @@ mod begin;
 mod children;
 mod dashboard;
 mod facts;
+mod lives;
 mod lock;
 mod reload;
 mod route;
@@ -100,6 +102,7 @@ struct Supervisor {
     /// How the last process ended, for the event about it.
     last_exit: Option<(Slot, i32, sys::process::Exit)>,
     facts: Facts,
+    lives: Lives,
     rescue: Option<Rescue>,
     buffer: Vec<u8>,
     ended: bool,
@@ -139,6 +142,7 @@ pub fn check(launch: &Launch) -> Result<String, LaunchError> {
 impl Supervisor {
     fn run(&mut self) -> Result<(), SuperviseError> {
         let mut ready = Vec::with_capacity(BATCH);
+        self.started();
         self.step(Input::Timeout);
         while !self.ended {
             let wait = self.roles.deadline().since(sys::clock::now());
@@ -313,7 +317,7 @@ impl Supervisor {
         let began = sys::clock::now();
         self.adopt.clear();
         let Some(rescue) = &mut self.rescue else { return };
-        let done = rescue.act();
+        let done = rescue.act(self.lives.next());
         self.event(Event {
             what: "vip-rescued".to_owned(),
             object: format!("node/{}", self.plan.node),

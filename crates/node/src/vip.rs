@@ -121,7 +121,7 @@ impl<'a> Driver<'a> {
         let ours = (start.mode == api::Mode::Adaptive)
             .then(|| Some((cluster?, me?, texts.secret.as_deref()?)))
             .flatten();
-        let wire = Wire::new(&vips, ours);
+        let wire = Wire::new(&vips, ours, start.life);
         let scripts = Scripts::new(&vips);
         let context =
             instance::Context { cluster, me, interfaces: &interfaces, ours: ours.is_some() };
@@ -221,6 +221,9 @@ impl<'a> Driver<'a> {
                 self.step(number, Input::Timeout);
             }
         }
+        if now >= self.wire.retry_at() {
+            self.tell(&Report::Busy);
+        }
         self.wire.open_missing(&self.poller, now);
         while let Some(result) = self.scripts.next_result(&self.poller, now) {
             let input = Input::Script { index: result.index, passed: result.passed };
@@ -257,13 +260,19 @@ impl<'a> Driver<'a> {
                 Err(Failure::Release(addresses)) => kept = Some(addresses),
             }
         }
+        let instance = &mut self.instances[number];
+        let moved = instance.held != held && !(refused && instance.held);
+        let fault = instance.fault_news(began, moved);
         let instance = &self.instances[number];
         if let Some(kept) = kept {
             let event = tell::release_failed(instance, &self.node, &kept);
             self.tell(&Report::Event(event));
-        } else if instance.held != held && !(refused && instance.held) {
+        } else if moved {
             let event = tell::event(instance, &self.node, &self.nodes, began);
             self.tell(&Report::Event(event));
+        }
+        if let Some(fault) = fault {
+            self.tell(&Report::Event(tell::fault(instance, &self.node, fault)));
         }
         if refused {
             self.instances[number].machine.step(began, Input::Refused, &mut self.actions);
@@ -277,6 +286,16 @@ impl<'a> Driver<'a> {
             self.breaks(api::Break::Successor),
             self.breaks(api::Break::SecondHolder),
         );
+        let waits = match action {
+            Action::Claim | Action::Release => true,
+            Action::Announce => !self.instances[number].can_speak(),
+            Action::Advertise { .. } | Action::HandOver(_) | Action::Hello(_) | Action::Report => {
+                false
+            }
+        };
+        if waits {
+            self.tell(&Report::Busy);
+        }
         let instance = &mut self.instances[number];
         match action {
             Action::Claim if !instance.claim(&self.netlink) => return Err(Failure::Claim),
@@ -379,8 +398,8 @@ impl<'a> Driver<'a> {
             match change {
                 Device::Link { link, gone } => {
                     self.wire.device_changed(&link.name, link.index, gone, &self.poller);
-                    let up = link.up && link.carrier && !gone;
-                    self.carrier(&link.name, Some(link.index).filter(|_| !gone), up);
+                    let up = link.up && link.carrier;
+                    self.link(&link.name, (!gone).then_some((link.index, up)));
                 }
                 Device::Address { address, gone: true } => {
                     for number in 0..self.instances.len() {
@@ -401,6 +420,7 @@ impl<'a> Driver<'a> {
     }
 
     fn look_at_addresses(&mut self) {
+        self.tell(&Report::Busy);
         let Ok(present) = self.netlink.addresses() else { return };
         for number in 0..self.instances.len() {
             let there = |ip| present.iter().any(|address| address.ip == ip);
@@ -412,6 +432,7 @@ impl<'a> Driver<'a> {
     }
 
     fn look_at_devices(&mut self) {
+        self.tell(&Report::Busy);
         let Ok(links) = self.netlink.links() else { return };
         let wanted: Vec<String> = self
             .instances
@@ -420,17 +441,21 @@ impl<'a> Driver<'a> {
             .collect();
         for name in wanted {
             let link = links.iter().find(|link| link.name == name);
-            let up = link.is_some_and(|link| link.up && link.carrier);
-            self.carrier(&name, link.map(|link| link.index), up);
+            self.link(&name, link.map(|link| (link.index, link.up && link.carrier)));
         }
     }
 
-    fn carrier(&mut self, device: &str, index: Option<u32>, up: bool) {
+    /// A device as it is now: its number and whether it can be used; none if it is not there.
+    fn link(&mut self, device: &str, link: Option<(u32, bool)>) {
         for number in 0..self.instances.len() {
-            self.instances[number].device_changed(device, index);
+            self.instances[number].device_changed(device, link.map(|(index, _)| index));
             let tracked: Vec<usize> = self.instances[number].positions(device).collect();
             for interface in tracked {
-                self.step(number, Input::Carrier { interface, up });
+                let input = match link {
+                    Some((_, up)) => Input::Carrier { interface, up },
+                    None => Input::NoDevice { interface },
+                };
+                self.step(number, input);
             }
         }
     }

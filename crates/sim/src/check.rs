@@ -117,6 +117,7 @@ impl Sim {
                 | Cause::Stalled
                 | Cause::Script
                 | Cause::Carrier
+                | Cause::NoDevice
                 | Cause::Balancer
                 | Cause::Refused
                 | Cause::Stopping

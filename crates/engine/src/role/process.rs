@@ -9,6 +9,9 @@ use super::{Kind, READY_WITHIN};
 /// A process without an answer for this long does not run: three times the worst scheduling delay
 /// that a loaded controller shows, and well below a client's patience.
 pub const FROZEN_AFTER: Duration = Duration::from_millis(300);
+/// A process that said that it waits for the kernel is given so long: the kernel's own limit for an
+/// answer (`sys::netlink`). Who kills it sooner waits for the same lock.
+const BUSY_FOR: Duration = Duration::from_secs(6);
 /// How often it is asked: detection takes 0.3 to 0.4 s.
 const PING_EVERY: Duration = Duration::from_millis(100);
 
@@ -23,6 +26,7 @@ pub(super) struct Process {
     asked: Option<(u64, Time)>,
     ping_at: Time,
     has_answered: bool,
+    busy_until: Time,
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -71,8 +75,18 @@ impl Process {
             Kind::Vip | Kind::Agent | Kind::Services => Phase::Running,
             Kind::Proxy => Phase::Starting { until: now + READY_WITHIN, warm },
         };
-        let (asked, ping_at, has_answered) = (None, now, false);
-        Self { slot, kind, generation, started: now, phase, asked, ping_at, has_answered }
+        let (asked, ping_at, has_answered, busy_until) = (None, now, false, now);
+        Self {
+            slot,
+            kind,
+            generation,
+            started: now,
+            phase,
+            asked,
+            ping_at,
+            has_answered,
+            busy_until,
+        }
     }
 
     pub(super) const fn part(&self) -> Part {
@@ -128,7 +142,13 @@ impl Process {
     pub(super) fn pong(&mut self, number: u64) {
         if self.asked.take_if(|(asked, _)| *asked == number).is_some() {
             self.has_answered = true;
+            self.busy_until = Time::ZERO;
         }
+    }
+
+    /// It is about to wait for the kernel.
+    pub(super) fn busy(&mut self, now: Time) {
+        self.busy_until = now + BUSY_FOR;
     }
 
     /// The asker itself was late: the answer may lie unread.
@@ -146,7 +166,9 @@ impl Process {
     /// slow start is not taken for a freeze.
     fn frozen_at(&self) -> Option<Time> {
         let judged = self.has_answered || matches!(self.phase, Phase::Serving { .. });
-        self.asked.filter(|_| judged && self.is_asked()).map(|(_, at)| at + FROZEN_AFTER)
+        self.asked
+            .filter(|_| judged && self.is_asked())
+            .map(|(_, at)| (at + FROZEN_AFTER).max(self.busy_until))
     }
 
     /// When something is due that concerns this process alone.

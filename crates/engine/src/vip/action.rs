@@ -45,8 +45,10 @@ pub enum Cause {
     /// This process did not run for as long as others wait.
     Stalled,
     Script,
-    /// A tracked or own interface has no carrier or is missing.
+    /// A tracked or own interface has no carrier.
     Carrier,
+    /// A tracked or own interface is not there.
+    NoDevice,
     Balancer,
     /// The kernel did not take the address.
     Refused,

@@ -53,6 +53,10 @@ pub enum Input<'a> {
         interface: usize,
         up: bool,
     },
+    /// The same interfaces; this one is not there.
+    NoDevice {
+        interface: usize,
+    },
     Balancer(Balancer),
     /// The member machine says that this node is silent everywhere or has left.
     PeerLost {

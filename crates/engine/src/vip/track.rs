@@ -10,11 +10,29 @@ use super::{Balancer, Cause};
 #[derive(Clone, Debug)]
 pub(super) struct Facts {
     /// The instance's own interface, then the tracked ones.
-    carriers: Vec<Option<bool>>,
+    links: Vec<Link>,
     scripts: Vec<Count>,
     /// Outer none: not tracked.
     balancer: Option<Option<bool>>,
     refused_until: Time,
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Link {
+    Unknown,
+    Up,
+    NoCarrier,
+    NoDevice,
+}
+
+impl Link {
+    fn is_good(self) -> Option<bool> {
+        match self {
+            Self::Unknown => None,
+            Self::Up => Some(true),
+            Self::NoCarrier | Self::NoDevice => Some(false),
+        }
+    }
 }
 
 /// The results of one script, counted as keepalived counts: the first result decides at once.
@@ -31,7 +49,7 @@ struct Count {
 impl Facts {
     pub(super) fn new(vip: &config::vip::Vip) -> Self {
         Self {
-            carriers: vec![None; 1 + vip.track_interfaces.len()],
+            links: vec![Link::Unknown; 1 + vip.track_interfaces.len()],
             scripts: vip.track_scripts.iter().map(Count::new).collect(),
             balancer: vip.track_balancer.then_some(None),
             refused_until: Time::ZERO,
@@ -39,8 +57,16 @@ impl Facts {
     }
 
     pub(super) fn carrier(&mut self, interface: usize, up: bool) {
-        if let Some(carrier) = self.carriers.get_mut(interface) {
-            *carrier = Some(up);
+        self.link(interface, if up { Link::Up } else { Link::NoCarrier });
+    }
+
+    pub(super) fn no_device(&mut self, interface: usize) {
+        self.link(interface, Link::NoDevice);
+    }
+
+    fn link(&mut self, interface: usize, told: Link) {
+        if let Some(link) = self.links.get_mut(interface) {
+            *link = told;
         }
     }
 
@@ -88,8 +114,8 @@ impl Facts {
 
     fn first(&self, now: Time, bad: impl Fn(Option<bool>) -> bool) -> Option<Cause> {
         let mut fatal = self.scripts.iter().filter(|script| script.weight == 0);
-        if self.carriers.iter().any(|carrier| bad(*carrier)) {
-            Some(Cause::Carrier)
+        if let Some(link) = self.links.iter().find(|link| bad(link.is_good())) {
+            Some(if *link == Link::NoDevice { Cause::NoDevice } else { Cause::Carrier })
         } else if self.balancer.is_some_and(&bad) {
             Some(Cause::Balancer)
         } else if fatal.any(|script| bad(script.up)) {
@@ -176,7 +202,7 @@ mod tests {
             let mut count = Count::new(&script(weight));
             results.chars().for_each(|result| count.record(result == '+'));
             let facts = Facts {
-                carriers: vec![],
+                links: vec![],
                 scripts: vec![count],
                 balancer: None,
                 refused_until: Time::ZERO,

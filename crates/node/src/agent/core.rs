@@ -41,7 +41,7 @@ impl Core {
         picture.files = Names::new(texts, cluster.as_ref(), me);
         let member = match (&cluster, me, &texts.secret) {
             (Some(cluster), Some(me), Some(secret)) => {
-                let seal = Seal::new(secret, &cluster.name, me, sys::clock::wall_ms());
+                let seal = Seal::new(secret, &cluster.name, me, start.life);
                 Some(Member::new(cluster, me, seal, sys::clock::now()))
             }
             _ => None,

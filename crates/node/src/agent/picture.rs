@@ -93,6 +93,7 @@ impl Picture {
             Report::Ready { .. }
             | Report::Serving { .. }
             | Report::Pong(_)
+            | Report::Busy
             | Report::Failed { .. }
             | Report::Node(_)
             | Report::Event(_) => {}

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::os::fd::{AsFd, BorrowedFd};
 
-use api::{Mode, Order, Role, Start};
+use api::{Event, Mode, Order, Report, Role, Start};
 use engine::role::{Config, Kind, Roles};
 use sys::channel::Channel;
 use sys::poll::{Interest, Poller};
@@ -13,6 +13,7 @@ use sys::signal::{SIGHUP, SIGINT, SIGTERM, SIGUSR1, Signals};
 use super::children::Child;
 use super::dashboard::Dashboard;
 use super::facts::Facts;
+use super::lives::Lives;
 use super::lock::{self, Lock};
 use super::sockets::Sockets;
 use super::{CHANNEL, PIDFD, SIGNALS, Slot, SuperviseError, Supervisor, tell, token};
@@ -92,6 +93,10 @@ impl Supervisor {
         let shared = launch.mode == Mode::Strict;
         let sockets = bind(&plan, launch.mode, &Sockets::none(shared))?;
         let rescue = open_rescue(&plan)?;
+        let lives = match &plan.texts.secret {
+            Some(_) => Lives::open(&plan.state_dir, sys::clock::wall_ms()),
+            None => Lives::unsealed(sys::clock::wall_ms()),
+        };
         if !launch.daemon {
             write_pid_file(&launch, std::process::id().cast_signed())?;
         }
@@ -124,10 +129,10 @@ impl Supervisor {
             rescue_is_old: false,
             last_exit: None,
             facts: Facts::default(),
+            lives,
             rescue,
             buffer: vec![0; api::MAX_MESSAGE],
             ended: false,
-            ended_by: None,
             ended_by: None,
             _lock: lock,
         };
@@ -142,7 +147,8 @@ impl Supervisor {
                 Err(error) => tell::line(&base::Chain(&error).to_string()),
             }
         }
-        match self.try_spawn(slot, kind, generation) {
+        let life = self.lives.next();
+        match self.try_spawn(slot, kind, generation, life) {
             Ok(child) => {
                 self.children.insert(slot, child);
                 if kind == Kind::Vip {
@@ -167,7 +173,13 @@ impl Supervisor {
         self.processes();
     }
 
-    fn try_spawn(&self, slot: Slot, kind: Kind, generation: u64) -> std::io::Result<Child> {
+    fn try_spawn(
+        &self,
+        slot: Slot,
+        kind: Kind,
+        generation: u64,
+        life: u64,
+    ) -> std::io::Result<Child> {
         let (plan, sockets) = match &self.next {
             Some((plan, sockets)) if generation > self.generation => (plan, sockets),
             _ => (&self.plan, &self.sockets),
@@ -185,6 +197,7 @@ impl Supervisor {
             generation,
             run_dir: plan.run_dir.display().to_string(),
             state_dir: plan.state_dir.display().to_string(),
+            life,
             breaks: self.launch.breaks.clone(),
             files,
             sockets: listening.iter().map(|(name, _)| name.clone()).collect(),
@@ -199,6 +212,34 @@ impl Supervisor {
         self.poller.add(child.channel(), token(slot, CHANNEL), Interest::READ)?;
         self.poller.add(child.process.pidfd(), token(slot, PIDFD), Interest::READ)?;
         Ok(child)
+    }
+
+    /// For the event log: this start, and what it could not do.
+    pub(super) fn started(&mut self) {
+        let count = |number: usize, what: &str| (number > 0).then(|| format!("{number} {what}"));
+        let proxies = self.plan.haproxy.as_ref().map_or(0, |file| file.proxies.len());
+        let runs = [count(self.plan.vips.len(), "virtual IPs"), count(proxies, "proxies")];
+        let started = Event {
+            what: "started".to_owned(),
+            evidence: format!("outlast {}, pid {}", env!("CARGO_PKG_VERSION"), std::process::id()),
+            decision: "the configuration is good".to_owned(),
+            action: format!("runs {}", runs.into_iter().flatten().collect::<Vec<_>>().join(", ")),
+            ..Event::default()
+        };
+        let unkept = self.lives.unkept.take().map(|evidence| Event {
+            what: "lives-unkept".to_owned(),
+            evidence,
+            decision: "go on with numbers that the clock gives".to_owned(),
+            not_done: "after a clock set back and a restart other nodes will refuse what this one \
+                       says until the clock is past the old time"
+                .to_owned(),
+            ..Event::default()
+        });
+        for event in std::iter::once(started).chain(unkept) {
+            let (at_ms, node) = (sys::clock::wall_ms(), self.plan.node.clone());
+            let event = Event { at_ms, object: format!("node/{node}"), node, ..event };
+            self.inform_agent(Order::Relay(Role::Supervisor, Box::new(Report::Event(event))));
+        }
     }
 
     /// What the new process has to know beyond its configuration.

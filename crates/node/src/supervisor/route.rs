@@ -18,6 +18,7 @@ impl Supervisor {
                 self.processes();
             }
             Report::Pong(number) => self.step(Input::Pong { slot, number }),
+            Report::Busy => self.step(Input::Busy { slot }),
             Report::Failed { why } => self.failed(role, why),
             Report::Event(event) => {
                 self.inform_agent(Order::Relay(role, Box::new(Report::Event(event))));

@@ -6,7 +6,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use base::Time;
 use config::cluster::Cluster;
 use config::vip::Address;
-use engine::vip::{Config, Peer, Vip};
+use engine::vip::{Cause, Config, Peer, Role, Vip};
 use sys::arp;
 use sys::netlink::{AddressOptions, Netlink};
 
@@ -33,6 +33,8 @@ pub(super) struct Instance {
     pub(super) machine: Vip,
     /// Whether the addresses are on this node, as far as was ordered.
     pub(super) held: bool,
+    /// What the event log knows of why this node cannot hold.
+    fault: Option<Cause>,
     /// Devices by name: their number in the kernel.
     indexes: BTreeMap<String, u32>,
     speakers: BTreeMap<String, arp::Socket>,
@@ -71,7 +73,16 @@ impl Instance {
             adopted,
         };
         let machine = Vip::new(config, now);
-        Self { number, vip, source, machine, held: adopted, indexes, speakers: BTreeMap::new() }
+        Self {
+            number,
+            vip,
+            source,
+            machine,
+            held: adopted,
+            fault: None,
+            indexes,
+            speakers: BTreeMap::new(),
+        }
     }
 
     /// Devices whose carrier matters, the instance's own first.
@@ -94,6 +105,24 @@ impl Instance {
                 None => drop(self.indexes.remove(device)),
             }
         }
+    }
+
+    /// What the event log does not know yet: a reason why this node cannot hold, or (inner none)
+    /// that there is none any more. `moved`: the event of the address says the reason.
+    pub(super) fn fault_news(&mut self, now: Time, moved: bool) -> Option<Option<Cause>> {
+        let fault = match self.machine.role() {
+            Role::Fault => self.machine.objection(now).or(self.fault),
+            Role::Backup | Role::Master => None,
+        };
+        let news = fault != self.fault;
+        self.fault = fault;
+        (news && !moved).then_some(fault)
+    }
+
+    /// Every device that neighbours are told on has its socket.
+    pub(super) fn can_speak(&self) -> bool {
+        let mut devices = self.vip.addresses.iter().map(|address| self.device(address));
+        devices.all(|device| self.speakers.contains_key(device))
     }
 
     /// Whether an address that is gone should be here.

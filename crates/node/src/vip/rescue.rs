@@ -82,8 +82,8 @@ impl Rescue {
         self.states.insert(state.instance, state.clone());
     }
 
-    /// Removes every address, then tells the successors and everybody else.
-    pub(crate) fn act(&mut self) -> Done {
+    /// Removes every address, then tells the successors and everybody else, under the number `life`.
+    pub(crate) fn act(&mut self, life: u64) -> Done {
         let mut done = Done::default();
         let mut left = Vec::new();
         for (number, vip) in (0..).zip(&self.vips) {
@@ -93,7 +93,7 @@ impl Rescue {
                 left.push((number, vip, done.kept.len() > kept));
             }
         }
-        let mut seal = self.ours.as_ref().map(Ours::seal);
+        let mut seal = self.ours.as_ref().map(|ours| ours.seal(life));
         for (number, vip, kept) in left {
             // Who is named beside an address that stays here would be a second holder.
             let name = if kept { None } else { self.name_successor(number, vip, seal.as_mut()) };
@@ -140,8 +140,8 @@ impl Rescue {
 
 impl Ours {
     /// One for all messages of a rescue: a second one of the same moment would be a replay.
-    fn seal(&self) -> Seal {
-        Seal::new(&self.secret, &self.cluster.name, self.node, wire::incarnation())
+    fn seal(&self, life: u64) -> Seal {
+        Seal::new(&self.secret, &self.cluster.name, self.node, life)
     }
 
     fn send(&self, seal: &mut Seal, message: &HandOver) {

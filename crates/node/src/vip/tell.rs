@@ -31,6 +31,7 @@ fn cause(cause: Cause) -> VipCause {
         Cause::Stalled => VipCause::Stalled,
         Cause::Script => VipCause::Script,
         Cause::Carrier => VipCause::Carrier,
+        Cause::NoDevice => VipCause::NoDevice,
         Cause::Balancer => VipCause::Balancer,
         Cause::Refused => VipCause::Refused,
         Cause::Stopping => VipCause::Stopping,
@@ -48,6 +49,7 @@ fn evidence(cause: Option<Cause>) -> &'static str {
         Some(Cause::Stalled) => "this process did not run for as long as others wait",
         Some(Cause::Script) => "a check script failed",
         Some(Cause::Carrier) => "a tracked interface has no carrier",
+        Some(Cause::NoDevice) => "an interface that it needs is not there",
         Some(Cause::Balancer) => "the balancer of this node does not serve",
         Some(Cause::Refused) => "the kernel did not take the address",
         Some(Cause::Stopping) => "the program ends",
@@ -82,6 +84,31 @@ pub(super) fn event(instance: &Instance, node: &str, nodes: &[String], began: Ti
         decision,
         action,
         took_us: u64::try_from(took).unwrap_or(u64::MAX),
+        ..Event::default()
+    }
+}
+
+/// This node cannot hold, and does not, or (none) could again.
+pub(super) fn fault(instance: &Instance, node: &str, cause: Option<Cause>) -> Event {
+    let (what, decision) = match cause {
+        Some(_) => ("vip-fault", "do not stand for the address until that is mended"),
+        None => ("vip-standby", "stand for the address again"),
+    };
+    let about = match cause {
+        Some(Cause::Carrier | Cause::NoDevice) => {
+            let devices: Vec<&str> = instance.devices().collect();
+            format!("{}: {}", evidence(cause), devices.join(", "))
+        }
+        Some(_) => evidence(cause).to_owned(),
+        None => "nothing keeps this node from holding any more".to_owned(),
+    };
+    Event {
+        at_ms: sys::clock::wall_ms(),
+        node: node.to_owned(),
+        what: what.to_owned(),
+        object: format!("vip/{}", instance.vip.name),
+        evidence: about,
+        decision: decision.to_owned(),
         ..Event::default()
     }
 }

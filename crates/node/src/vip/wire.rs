@@ -86,7 +86,11 @@ impl<'a> Heard<'a> {
 
 impl Wire {
     /// `ours`: the cluster, this node's position and the secret.
-    pub(super) fn new(vips: &[config::vip::Vip], ours: Option<(&Cluster, usize, &[u8])>) -> Self {
+    pub(super) fn new(
+        vips: &[config::vip::Vip],
+        ours: Option<(&Cluster, usize, &[u8])>,
+        life: u64,
+    ) -> Self {
         let mut interfaces: Vec<Interface> = Vec::new();
         for vip in vips {
             let multicast = vip.unicast_peers.is_empty();
@@ -100,7 +104,7 @@ impl Wire {
                 }),
             }
         }
-        let sealed = ours.and_then(|(cluster, me, secret)| Sealed::new(cluster, me, secret));
+        let sealed = ours.and_then(|(cluster, me, secret)| Sealed::new(cluster, me, secret, life));
         Self { interfaces, sealed, retry_at: Time::ZERO }
     }
 
@@ -229,10 +233,10 @@ pub(super) fn port(cluster: &Cluster) -> u16 {
 }
 
 impl Sealed {
-    fn new(cluster: &Cluster, me: usize, secret: &[u8]) -> Option<Self> {
+    fn new(cluster: &Cluster, me: usize, secret: &[u8], life: u64) -> Option<Self> {
         let node = u16::try_from(me).ok()?;
         Some(Self {
-            seal: Seal::new(secret, &cluster.name, node, incarnation()),
+            seal: Seal::new(secret, &cluster.name, node, life),
             replay: Replay::new(),
             me: node,
             port: port(cluster),
@@ -284,11 +288,6 @@ impl Sealed {
             }
         }
     }
-}
-
-/// Grows with every process of this node that seals messages, rescues included.
-pub(super) fn incarnation() -> u64 {
-    sys::clock::wall_ms()
 }
 
 pub(super) fn address(cluster: &Cluster, node: usize, network: usize) -> Option<IpAddr> {

@@ -177,6 +177,7 @@ fn start_message(plan: &Plan<'_>) -> api::Start {
         generation: 1,
         run_dir: String::new(),
         state_dir: String::new(),
+        life: 1,
         breaks: plan.breaks.clone(),
         files: Vec::new(),
         sockets: Vec::new(),

@@ -1,4 +1,4 @@
-//! One VRRP group of two of ours and Debian's keepalived: as master, as backup.
+//! In the demo's cloud, with clients and balancers: keepalived as master, as backup.
 
 use lab::trial::{self, Line};
 

@@ -1,0 +1,74 @@
+//! An independent reader of every advert: Wireshark's dissector.
+
+use std::net::Ipv4Addr;
+use std::path::Path;
+use std::process::Command;
+
+use crate::group::GROUP;
+
+/// One advert, as tshark reads it.
+#[derive(Clone, Debug)]
+pub(crate) struct Dissected {
+    /// Milliseconds since 1970.
+    pub(crate) at_ms: u64,
+    pub(crate) source: Ipv4Addr,
+    pub(crate) priority: u8,
+    /// What is wrong with it, if anything.
+    pub(crate) wrong: Option<String>,
+}
+
+const FIELDS: [&str; 11] = [
+    "frame.time_epoch",
+    "ip.src",
+    "vrrp.prio",
+    "ip.ttl",
+    "ip.checksum.status",
+    "vrrp.version",
+    "vrrp.type",
+    "vrrp.virt_rtr_id",
+    "vrrp.checksum.status",
+    "vrrp.adver_int",
+    "_ws.expert.severity",
+];
+
+/// Every packet of protocol 112 in the recording.
+pub(crate) fn read(recording: &Path) -> Vec<Dissected> {
+    let mut tshark = Command::new("tshark");
+    tshark.arg("-r").arg(recording).args(["-n", "-o", "ip.check_checksum:TRUE", "-T", "fields"]);
+    for field in FIELDS {
+        tshark.args(["-e", field]);
+    }
+    let output = tshark.output().expect("tshark is installed");
+    let complaints = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "tshark: {complaints}");
+    String::from_utf8_lossy(&output.stdout).lines().map(dissected).collect()
+}
+
+fn dissected(line: &str) -> Dissected {
+    let values: Vec<&str> = line.split('\t').collect();
+    let value = |at: usize| values.get(at).copied().unwrap_or_default();
+    let id = GROUP.to_string();
+    // Good checksums have the status 1.
+    let expected = ["255", "1", "2", "1", &id, "1", "1", ""];
+    let wrong: Vec<String> = (3..)
+        .zip(expected)
+        .filter(|(at, expected)| value(*at) != *expected)
+        .map(|(at, expected)| format!("{} {:?}, not {expected:?}", FIELDS[at], value(at)))
+        .collect();
+    let seconds: f64 = value(0).parse().expect("a time");
+    Dissected {
+        at_ms: millis(seconds),
+        source: value(1).parse().expect("an address"),
+        priority: value(2).parse().unwrap_or_default(),
+        wrong: (!wrong.is_empty()).then(|| format!("{}: {}", value(1), wrong.join(", "))),
+    }
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "milliseconds since 1970 are positive and fit"
+)]
+fn millis(seconds: f64) -> u64 {
+    (seconds * 1000.0) as u64
+}

@@ -1,0 +1,234 @@
+//! One router of a group: a namespace of its own, and ours or Debian's keepalived in it.
+
+use std::ffi::OsStr;
+use std::fs::{self, File};
+use std::net::Ipv4Addr;
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::Duration;
+
+use sys::netlink::Netlink;
+use sys::process::{Child, SIGKILL, SIGTERM, Signal, SpawnOptions};
+
+use crate::group::{GROUP, VIP};
+use crate::lonely::{OUTLAST, PATIENCE};
+
+const KEEPALIVED: &str = "/usr/sbin/keepalived";
+pub(crate) const DEVICE: &str = "eth0";
+const LOOK_EVERY: Duration = Duration::from_millis(10);
+/// What keepalived says of adverts that it does not take.
+const COMPLAINTS: [&str; 6] =
+    ["Invalid", "bogus", "mismatch", "expected", "unexpected", "not present"];
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Maker {
+    Ours,
+    Theirs,
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Transport {
+    Multicast,
+    Unicast,
+}
+
+/// How a group is configured, the same for all its members.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Manner {
+    pub(crate) transport: Transport,
+    /// Two of ours share a secret and a cluster file; one alone is called as keepalived.
+    pub(crate) cluster: bool,
+    /// Two of theirs: without this switch of keepalived's they lose the clients to each other.
+    pub(crate) loser_speaks: bool,
+}
+
+#[derive(Debug)]
+pub(crate) struct Member {
+    pub(crate) maker: Maker,
+    pub(crate) priority: u8,
+    pub(crate) ip: Ipv4Addr,
+    pub(crate) mac: [u8; 6],
+    /// Neither cut off nor without carrier.
+    pub(crate) connected: bool,
+    netns: OwnedFd,
+    netlink: Netlink,
+    folder: PathBuf,
+    cluster: bool,
+    process: Option<Child>,
+}
+
+impl Member {
+    /// `netns` has the device already.
+    pub(crate) fn new(
+        maker: Maker,
+        priority: u8,
+        ip: Ipv4Addr,
+        netns: OwnedFd,
+        folder: PathBuf,
+    ) -> Self {
+        let open = || {
+            let netlink = Netlink::open().expect("a netlink socket");
+            let link = netlink.link(DEVICE).expect("the kernel answers").expect("it was made");
+            (netlink, link.mac)
+        };
+        let (netlink, mac) = sys::netns::within(netns.as_fd(), open).expect("a namespace");
+        fs::create_dir_all(&folder).expect("a folder of the test");
+        let (connected, cluster, process) = (true, false, None);
+        Self { maker, priority, ip, mac, connected, netns, netlink, folder, cluster, process }
+    }
+
+    pub(crate) fn name(&self) -> String {
+        let maker = if self.maker == Maker::Ours { "ours" } else { "theirs" };
+        format!("{maker} {}", self.priority)
+    }
+
+    pub(crate) fn holds(&self) -> bool {
+        let addresses = self.netlink.addresses().expect("addresses can be listed");
+        addresses.iter().any(|address| address.ip == VIP)
+    }
+
+    pub(crate) fn runs(&self) -> bool {
+        self.process.is_some()
+    }
+
+    /// Writes the files; `all` are the members with their addresses.
+    pub(crate) fn configure(&mut self, manner: Manner, all: &[(Maker, u8, Ipv4Addr)]) {
+        self.cluster = manner.cluster && self.maker == Maker::Ours;
+        self.write("keepalived.conf", &self.keepalived_conf(manner, all));
+        if self.cluster {
+            let ours = all.iter().filter(|(maker, ..)| *maker == Maker::Ours);
+            let nodes: String = ours
+                .map(|(_, priority, ip)| {
+                    format!(
+                        "[node.n{priority}]\nnetworks = {{ lan = \"{ip}\" }}\npriority = {priority}\n"
+                    )
+                })
+                .collect();
+            let head = "[cluster]\nname = \"mixed\"\nsecret_file = \"secret\"\n";
+            self.write("outlast.toml", &format!("{head}keepalived = \"keepalived.conf\"\n{nodes}"));
+            self.write("secret", "what two of a mixed group know, and the third does not");
+            let private = std::os::unix::fs::PermissionsExt::from_mode(0o600);
+            fs::set_permissions(self.folder.join("secret"), private).expect("a mode can be set");
+        }
+    }
+
+    fn keepalived_conf(&self, manner: Manner, all: &[(Maker, u8, Ipv4Addr)]) -> String {
+        let global = if manner.loser_speaks && self.maker == Maker::Theirs {
+            "vrrp_higher_prio_send_advert true"
+        } else {
+            ""
+        };
+        let unicast = match manner.transport {
+            Transport::Multicast => String::new(),
+            Transport::Unicast => {
+                let others = all.iter().filter(|(.., ip)| *ip != self.ip);
+                let others: String = others.map(|(.., ip)| format!("    {ip}\n")).collect();
+                format!("  unicast_src_ip {}\n  unicast_peer {{\n{others}  }}\n", self.ip)
+            }
+        };
+        format!(
+            "global_defs {{\n  {global}\n}}\nvrrp_instance internal {{\n  state BACKUP\n  \
+             interface {DEVICE}\n  virtual_router_id {GROUP}\n  priority {}\n  advert_int 1\n  \
+             nopreempt\n{unicast}  authentication {{\n    auth_type PASS\n    auth_pass secret12\n  \
+             }}\n  virtual_ipaddress {{\n    {VIP}/32 dev {DEVICE}\n  }}\n}}\n",
+            self.priority
+        )
+    }
+
+    fn write(&self, name: &str, text: &str) {
+        fs::write(self.folder.join(name), text).expect("a file of the test");
+    }
+
+    pub(crate) fn start(&mut self) {
+        let path = |name: &str| self.folder.join(name).display().to_string();
+        let (program, argv0, words): (&str, &str, Vec<String>) = match (self.maker, self.cluster) {
+            (Maker::Theirs, _) => {
+                for file in ["pid", "vrrp.pid"] {
+                    let _absent = fs::remove_file(self.folder.join(file));
+                }
+                let words = ["-P", "-n", "-l", "-D", "-f"].map(str::to_owned);
+                let files = [path("keepalived.conf"), "-p".into(), path("pid")];
+                let more = ["-r".into(), path("vrrp.pid")];
+                (KEEPALIVED, "keepalived", [&words[..], &files, &more].concat())
+            }
+            (Maker::Ours, false) => {
+                let words = ["-n".into(), "-l".into(), "-f".into(), path("keepalived.conf")];
+                (OUTLAST, "keepalived", words.to_vec())
+            }
+            (Maker::Ours, true) => {
+                let words = ["run".into(), "--config".into(), path("outlast.toml")];
+                let node = ["--node".into(), format!("n{}", self.priority)];
+                let run = ["--run-dir".into(), path("run"), "--state-dir".into(), path("state")];
+                (OUTLAST, "outlast", [&words[..], &node, &run].concat())
+            }
+        };
+        let log = File::options().create(true).append(true).open(self.folder.join("log"));
+        let log = log.expect("a log of the test");
+        let options = SpawnOptions {
+            netns: Some(self.netns.as_fd()),
+            stdout: Some(log.try_clone().expect("a descriptor").into()),
+            stderr: Some(log.into()),
+            new_session: true,
+            ..SpawnOptions::default()
+        };
+        let words: Vec<&OsStr> = words.iter().map(OsStr::new).collect();
+        let child = sys::process::spawn(Path::new(program), Some(argv0), &words, None, options);
+        self.process = Some(child.expect("a router starts"));
+    }
+
+    /// SIGTERM; says when.
+    pub(crate) fn stop(&mut self) {
+        self.end(SIGTERM);
+    }
+
+    /// SIGKILL of the process that was started.
+    pub(crate) fn kill(&mut self) {
+        self.end(SIGKILL);
+    }
+
+    fn end(&mut self, signal: Signal) {
+        if let Some(child) = &self.process {
+            child.signal(signal).expect("a child that was not reaped");
+        }
+    }
+
+    /// After [`Member::stop`] or [`Member::kill`].
+    pub(crate) fn reap(&mut self) {
+        let Some(child) = self.process.take() else { return };
+        let end = sys::clock::now() + PATIENCE;
+        while child.reap().expect("a child that was not reaped").is_none() {
+            assert!(sys::clock::now() < end, "{} does not end", self.name());
+            thread::sleep(LOOK_EVERY);
+        }
+    }
+
+    /// SIGKILL of the process that speaks VRRP; the one that was started makes another one.
+    pub(crate) fn kill_worker(&self) {
+        let parent = self.process.as_ref().expect("it runs").pid();
+        let children = fs::read_to_string(format!("/proc/{parent}/task/{parent}/children"));
+        let children = children.expect("the parent runs");
+        let is_worker = |pid: &i32| {
+            let words = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+            self.maker == Maker::Theirs || words.ends_with(b"role\0vip\0")
+        };
+        let pids = children.split_whitespace().filter_map(|pid| pid.parse().ok());
+        let worker = pids.into_iter().find(is_worker).expect("it has a worker");
+        let pidfd = sys::process::watch(worker).expect("it runs");
+        sys::process::signal(pidfd.as_fd(), SIGKILL).expect("it runs");
+    }
+
+    pub(crate) fn log(&self) -> String {
+        fs::read_to_string(self.folder.join("log")).unwrap_or_default()
+    }
+
+    /// Lines of the log that say that something of the wire was not as it should be.
+    pub(crate) fn complaints(&self) -> Vec<String> {
+        let log = self.log();
+        let bad = |line: &&str| match self.maker {
+            Maker::Theirs => COMPLAINTS.iter().any(|word| line.contains(word)),
+            Maker::Ours => line.contains("panicked"),
+        };
+        log.lines().filter(bad).map(str::to_owned).collect()
+    }
+}
