@@ -20,6 +20,7 @@ use crate::view::{View, Wish};
 use servers::Known;
 use writer::Seat;
 
+mod logs;
 mod servers;
 mod tell;
 mod writer;
@@ -54,6 +55,9 @@ pub(crate) struct Control {
     /// None when draining: the process after answers.
     statistics: Option<crate::stats::Socket>,
     logger: Logger,
+    logs: Arc<Sockets>,
+    /// Per log target.
+    log_watches: Vec<logs::Watch>,
     /// Per proxy and server: what the board does not show.
     known: Vec<Vec<Known>>,
     writers: Vec<Seat>,
@@ -107,6 +111,8 @@ impl Control {
             checks: check::Driver::new(&view, CHECKS),
             statistics: Some(crate::stats::Socket::new(&view, statistics, STATISTICS)),
             logger: Logger::new(&view, logs),
+            logs: Arc::clone(logs),
+            log_watches: vec![logs::Watch::default(); view.logs.len()],
             known: servers::known(&view.config, cluster.as_ref()),
             writers: writer::seats(&view, cluster.as_ref(), start, shared),
             cluster,
@@ -205,6 +211,7 @@ impl Control {
         if self.now >= self.sample_at {
             self.sample_at = self.now + SAMPLE;
             self.view.counters.sample();
+            self.watch_logs();
         }
         self.send_waiting();
         self.logger.flush();

@@ -6,11 +6,12 @@
 //!
 //! One [`Logger`] per thread: lines gather in its buffer and leave together at the end of a turn of
 //! the thread's loop, with one system call per destination. Nobody ever waits for a log server: what
-//! the kernel does not take at once is dropped and counted, as haproxy does.
+//! the kernel does not take at once, and what comes back refused, is counted and told.
 
 mod line;
 mod server;
 mod sockets;
+mod tally;
 #[cfg(test)]
 mod tests;
 
@@ -24,7 +25,8 @@ use crate::view::View;
 
 pub(crate) use line::moment;
 pub(crate) use server::{ServerChange, reason};
-pub(crate) use sockets::{Sockets, dropped};
+pub(crate) use sockets::Sockets;
+pub(crate) use tally::{Tally, of as tallies};
 
 use line::{Stamps, number};
 

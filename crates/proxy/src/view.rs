@@ -11,6 +11,7 @@ use base::{Report, Time};
 use config::haproxy::Haproxy;
 
 use crate::counters::Counters;
+use crate::log::Tally;
 
 /// How long `show sess` waits for the workers: one that does not answer by then is frozen, and the
 /// list says what the others have.
@@ -35,6 +36,8 @@ pub(crate) struct View {
     pub(crate) draining: AtomicBool,
     board: Mutex<Vec<Vec<ServerStatus>>>,
     pub(crate) sessions: SessionsAsk,
+    /// What became of log lines, per target.
+    pub(crate) logs: Vec<Tally>,
 }
 
 /// One server, as the control thread (its only writer) knows it.
@@ -176,6 +179,7 @@ impl View {
             maxconn,
             draining: AtomicBool::new(false),
             sessions: SessionsAsk::default(),
+            logs: crate::log::tallies(&config),
             config,
         })
     }

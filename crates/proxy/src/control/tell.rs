@@ -1,11 +1,15 @@
 //! What the supervisor hears: reports, and events in words.
 
 use std::io;
+use std::sync::Arc;
 
 use api::{Event, ReadError, Report};
 
+use super::logs::Saying;
 use super::{Control, MOST_WAITING};
 use crate::view::{Admin, Outcome};
+
+const LOST: &str = "the lost lines are kept nowhere";
 
 impl Control {
     pub(super) fn say(&mut self, report: &Report) {
@@ -149,6 +153,31 @@ impl Control {
         let words =
             [evidence.as_str(), "goes on without", "", "the statistics socket is not served"];
         self.explain("statistics-missing", format!("node/{}", self.view.node), words);
+    }
+
+    /// Speaks of log lines that were lost since the last look.
+    pub(super) fn watch_logs(&mut self) {
+        self.logs.listen();
+        let view = Arc::clone(&self.view);
+        for (number, tally) in view.logs.iter().enumerate() {
+            let watch = &mut self.log_watches[number];
+            let Some(saying) = watch.look(self.now, tally.lost(), tally.taken()) else { continue };
+            let object = format!("log/{}", tally.name());
+            let why = tally.error().map_or_else(String::new, |error| format!(": {error}"));
+            match saying {
+                Saying::Lost(lines) => {
+                    let evidence = format!("{lines} lines lost{why}");
+                    let action = "serves on; what is lost is counted";
+                    let words = [&evidence, "nobody waits for a log server", action, LOST];
+                    self.explain("log-lines-lost", object, words);
+                }
+                Saying::Well(lines) => {
+                    let evidence = format!("lines were taken for 10 s; {lines} were lost before");
+                    let words = [&evidence, "the log is whole again", "", LOST];
+                    self.explain("log-lines-taken", object, words);
+                }
+            }
+        }
     }
 
     /// What could not be done for want of rights.

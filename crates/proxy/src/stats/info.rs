@@ -8,7 +8,7 @@ use rustix::process::{Resource, getrlimit};
 use rustix::time::{ClockId, clock_gettime};
 
 use crate::counters::{Count, Side};
-use crate::log;
+use crate::log::Tally;
 use crate::view::View;
 
 /// Which haproxy the texts are those of; monitoring programs parse a version.
@@ -132,7 +132,7 @@ fn state(view: &View, now: Time, out: &mut Vec<(&'static str, String)>) {
     put("Listeners", listeners.to_string());
     put("ActivePeers", "0".to_owned());
     put("ConnectedPeers", "0".to_owned());
-    put("DroppedLogs", log::dropped().to_string());
+    put("DroppedLogs", view.logs.iter().map(Tally::lost).sum::<u64>().to_string());
     put("BusyPolling", "0".to_owned());
     put("FailedResolutions", "0".to_owned());
     put("TotalBytesOut", sum(view, |side| side.total(Count::BytesOut)).to_string());

@@ -115,9 +115,9 @@ fn whole(mut body: &str) -> String {
 
 #[test]
 fn the_page_answers_as_that_of_the_real_haproxy() {
-    let (ours, theirs, _kept) = match both("proxy::the_page_answers_as_that_of_the_real_haproxy") {
-        Some(pair) => pair,
-        None => return,
+    let Some((ours, theirs, _kept)) = both("proxy::the_page_answers_as_that_of_the_real_haproxy")
+    else {
+        return;
     };
     let mut differences = Vec::new();
     for (to, question) in questions() {

@@ -120,3 +120,25 @@ fn the_turn_of_one_who_left_goes_to_the_next() {
     assert!(stayers.into_iter().all(|thread| thread.join().unwrap()));
     leavers.into_iter().for_each(|thread| thread.join().unwrap());
 }
+
+#[test]
+fn a_log_server_that_is_down_costs_no_request_and_is_told() {
+    // Bound, but hears somebody else only: packets are refused.
+    let udp = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+    udp.connect("127.0.0.1:9").unwrap();
+    let missing = std::env::temp_dir().join(format!("outlast-no-log-{}", std::process::id()));
+    for target in [udp.local_addr().unwrap().to_string(), missing.display().to_string()] {
+        let server = Server::named("alpha");
+        let more = format!(" log {target} local0\n option httplog\n");
+        let mut rig = strict(&web(&more, &format!(" server a {}\n", server.address)));
+        for _ in 0..20 {
+            assert_eq!(rig.get("web", "/").status, 200);
+        }
+        let object = format!("log/{target}");
+        rig.wait_for(|report| {
+            matches!(report, api::Report::Event(event)
+                if event.what == "log-lines-lost" && event.object == object)
+        });
+        assert_eq!(rig.get("web", "/").status, 200);
+    }
+}
