@@ -16,7 +16,7 @@ fn inputs(target: &str) -> Vec<PathBuf> {
     let folder = corpus().join(target);
     let entries = fs::read_dir(&folder)
         .unwrap_or_else(|error| panic!("{} has no corpus: {error}", folder.display()));
-    let mut files: Vec<_> = entries.map(|entry| entry.unwrap().path()).collect();
+    let mut files: Vec<_> = entries.map(|entry| entry.expect("it can be listed").path()).collect();
     files.sort();
     files
 }
@@ -25,7 +25,7 @@ fn holds(target: &str) {
     let inputs = inputs(target);
     assert!(inputs.len() >= 5, "{target} has {} inputs", inputs.len());
     for path in inputs {
-        let bytes = fs::read(&path).unwrap();
+        let bytes = fs::read(&path).expect("it can be read");
         // The name of the input stands above the message of a panic.
         let outcome = std::panic::catch_unwind(|| outlast_fuzz::run(target, &bytes));
         assert!(outcome.is_ok(), "{} breaks a promise", path.display());
@@ -50,6 +50,7 @@ targets! {
     kept_inputs_for_keepaliveds_language_hold: "keepalived_conf",
     kept_inputs_for_the_cluster_file_hold: "outlast_toml",
     kept_inputs_for_files_together_hold: "config_files",
+    kept_inputs_for_changed_files_hold: "config_changes",
     kept_inputs_for_datagrams_hold: "datagram",
     kept_inputs_for_http_heads_hold: "http_head",
     kept_inputs_for_http_bodies_hold: "http_body",
