@@ -2,7 +2,7 @@
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, UdpSocket};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
@@ -34,10 +34,11 @@ impl Reserved {
         let address = SocketAddr::try_from(getsockname(&fd).unwrap()).unwrap();
         Self { fd, port: address.port() }
     }
+}
 
-    /// From now on connects succeed.
-    pub(crate) fn listen(&self) {
-        rustix::net::listen(&self.fd, 64).unwrap();
+impl AsFd for Reserved {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
     }
 }
 

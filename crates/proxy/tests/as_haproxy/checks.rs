@@ -125,7 +125,7 @@ fn lines_about_servers_are_those_of_the_real_haproxy() {
     // connects, asks, database: a line each; expects, garbage: two; told: three.
     same(1 + 1 + 1 + 2 + 2 + 3);
 
-    closed.listen();
+    rustix::net::listen(&closed, 64).unwrap();
     same(1);
 
     let commands = [
