@@ -41,9 +41,25 @@ const VARNISH: Package = Package {
     program: "varnishtest",
     why: "HAProxy's regression tests are written for its varnishtest",
 };
+const CHROMIUM: Package = Package {
+    name: "chromium",
+    program: "chromium",
+    why: "the dashboard is looked at in a real browser",
+};
+const CHROMEDRIVER: Package = Package {
+    name: "chromium-driver",
+    program: "chromedriver",
+    why: "tests steer that browser over WebDriver",
+};
+const PROMETHEUS: Package = Package {
+    name: "prometheus",
+    program: "promtool",
+    why: "metrics, alert rules and the Grafana dashboard are read by the real one",
+};
 
 /// What `cargo xtask test` wants to find.
-pub(crate) const TESTS: [Package; 4] = [KEEPALIVED, HAPROXY, SOCAT, SETPRIV];
+pub(crate) const TESTS: [Package; 7] =
+    [KEEPALIVED, HAPROXY, SOCAT, SETPRIV, CHROMIUM, CHROMEDRIVER, PROMETHEUS];
 /// What a measurement against stock cannot do without.
 pub(crate) const STOCK: [Package; 3] = [KEEPALIVED, HAPROXY, SOCAT];
 /// What HAProxy's regression tests need.

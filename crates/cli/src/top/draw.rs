@@ -164,7 +164,8 @@ fn last_line(view: &View, width: u16) -> Line<'static> {
     // The page of help has all; what fits is shown.
     let help = ("?", "help");
     let quit = ("q", "quit");
-    let mut room = usize::from(width).saturating_sub(20);
+    let used: usize = spans.iter().map(|span: &Span<'_>| span.content.chars().count()).sum();
+    let mut room = usize::from(width).saturating_sub(used + 20);
     let mut shown = vec![];
     for (key, what) in hints.filter(|(key, _)| !matches!(*key, "?" | "q")) {
         let length = key.chars().count() + what.chars().count() + 4;

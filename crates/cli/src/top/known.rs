@@ -168,7 +168,10 @@ fn follow_events(socket: &Path, shared: &Shared) {
             if known.events.len() >= MOST_EVENTS {
                 known.events.pop_front();
             }
-            known.events.push_back(event);
+            // What another node tells late belongs where it happened.
+            let later = known.events.iter().rev().take_while(|other| other.at_ms > event.at_ms);
+            let at = known.events.len() - later.count();
+            known.events.insert(at, event);
         });
         if matches!(followed, Err(ReachError::Refused(_))) {
             question = Ask::Events { after: 0, follow: true };

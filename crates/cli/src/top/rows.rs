@@ -181,7 +181,7 @@ fn pools(status: &Status) -> Table {
         status.servers.iter().filter(|server| server.proxy == name).collect()
     };
     let is_well = |name: &&&str| of(name).iter().all(|server| words::is_up(server));
-    let (well, ill): (Vec<&str>, Vec<&str>) = names.iter().partition(|name| is_well(&name));
+    let (well, ill): (Vec<&str>, Vec<&str>) = names.iter().partition(|name| is_well(name));
     for name in ill.into_iter().chain(well) {
         pool(status, name, &of(name), &mut rows);
     }

@@ -17,6 +17,9 @@ const MOST_SLOTS: usize = 60;
 /// Answered later than this after it was due: as in the table of scenarios.
 const SLOW: Duration = Duration::from_secs(1);
 
+/// Answers take less: what was due so long before a fault and is not answered at it, met it.
+const UNDER_WAY: Duration = Duration::from_millis(100);
+
 /// Counts of one port since a moment.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub(crate) struct Tally {
@@ -88,8 +91,10 @@ impl Live {
             slot.failed += u32::from(!good);
             slot.slow += u32::from(good && slow);
         }
-        // A request belongs to the fault before it was due, however late it ends.
-        let owner = self.marks.iter().rposition(|mark| mark.at <= scheduled).unwrap_or(0);
+        // A request belongs to the fault before it was due, however late it ends; or to the one that
+        // met it under way.
+        let met = |mark: &Mark| mark.at <= scheduled + UNDER_WAY && mark.at < ended;
+        let owner = self.marks.iter().rposition(met).unwrap_or(0);
         let tally = &mut self.marks[owner].tallies[port as usize];
         tally.answered += u64::from(good);
         tally.failed += u64::from(!good);
@@ -99,16 +104,16 @@ impl Live {
         }
     }
 
-    /// A silence belongs to every fault during it.
+    /// A silence belongs to every fault during it, up to the next one.
     fn close_gap(&mut self, port: Port, ended: Time) {
         let from = self.last_good[port as usize];
-        let gap = ended.since(from).saturating_sub(self.interval);
         for number in (0..self.marks.len()).rev() {
             let end = self.marks.get(number + 1).map_or(Time::NEVER, |next| next.at);
             if end <= from {
                 break;
             }
             if self.marks[number].at < ended {
+                let gap = ended.min(end).since(from).saturating_sub(self.interval);
                 let tally = &mut self.marks[number].tallies[port as usize];
                 tally.gap = tally.gap.max(gap);
             }
@@ -138,10 +143,14 @@ impl Live {
         self.slots.get_mut(wanted)
     }
 
-    /// The last half minute of a port, newest last, slots without any end of a request too.
+    /// The last half minute of a port, newest last, with slots in which no request ended.
     pub(crate) fn slots(&self, port: Port, now: Time) -> Vec<Slot> {
         let mut copy = self.clone();
         let _now = copy.slot(now);
+        // What has only begun says nothing yet.
+        if copy.slots.back() == Some(&[Slot::default(); 2]) {
+            copy.slots.pop_back();
+        }
         copy.slots.iter().map(|slot| slot[port as usize]).collect()
     }
 
@@ -155,10 +164,9 @@ impl Live {
     pub(crate) fn gap(&self, mark: &Mark, port: Port, now: Time) -> Duration {
         let end = self.marks.iter().map(|other| other.at).find(|at| *at > mark.at);
         let from = self.last_good[port as usize];
-        let open = now.since(from).saturating_sub(self.interval);
-        let concerns = end.is_none_or(|end| end > from);
-        let gap = mark.tallies[port as usize].gap;
-        if concerns { gap.max(open) } else { gap }
+        let end = end.unwrap_or(Time::NEVER);
+        let open = now.min(end).since(from).saturating_sub(self.interval);
+        mark.tallies[port as usize].gap.max(open)
     }
 
     /// How long ago the port last answered well.
@@ -194,7 +202,7 @@ mod tests {
         let mut live = steady(1000);
         live.mark(at(1000));
         live.note(Port::Api, at(1400), at(1401), true);
-        assert_eq!((gap(&live, 0, 1401), gap(&live, 1, 1401)), (400, 400));
+        assert_eq!((gap(&live, 0, 1401), gap(&live, 1, 1401)), (1, 400));
         // Before, answers came in time; the silence began a moment before the fault.
         live.mark(at(2000));
         for ms in (1405..3000).step_by(5) {
@@ -221,9 +229,11 @@ mod tests {
         live.mark(at(2000));
         live.note(Port::Api, at(1002), at(9002), false);
         live.note(Port::Api, at(2001), at(3500), true);
+        // Due a moment before the fault that met it.
+        live.note(Port::Api, at(1999), at(9999), false);
         let counts: Vec<(u64, u64)> =
             live.marks().map(|m| (m.tallies[0].failed, m.tallies[0].slow)).collect();
-        assert_eq!(counts, [(0, 0), (2, 0), (0, 1)]);
+        assert_eq!(counts, [(0, 0), (2, 0), (1, 1)]);
     }
 
     #[test]
@@ -234,7 +244,7 @@ mod tests {
             live.note(Port::Database, at(ms), at(ms), ms % 300 == 0);
         }
         assert_eq!(live.marks().count(), MOST_MARKS);
-        assert_eq!(live.slots(Port::Database, at(200_000)).len(), MOST_SLOTS);
+        assert_eq!(live.slots(Port::Database, at(200_000)).len(), MOST_SLOTS - 1);
         let quiet = live.slots(Port::Database, at(202_000));
         assert_eq!(quiet.last(), Some(&Slot::default()));
     }

@@ -31,14 +31,16 @@ pub(super) fn invitation(cloud: &Cloud, outside: &Outside, plain: bool) -> Strin
     let Some(real) = outside.pid() else {
         return "the cloud stays up until Ctrl-C".to_owned();
     };
-    // A plain user is root of the demo's user namespace only by going in with their own name.
-    let rights = if plain { " --preserve-credentials" } else { "" };
+    // A plain user is root of the demo's user namespace only by going in with their own name. The
+    // demo has no control group namespace of its own, and only root may enter the machine's.
+    let rights = if plain { "-U --preserve-credentials " } else { "" };
     let pid = std::process::id();
     let mut text =
         String::from("the cloud stays up until Ctrl-C; from another terminal, as the same user:\n");
     let mut line = |name: &str, fd: i32, what: &str| {
         text.push_str(&format!(
-            "  nsenter -t {real} -a{rights} nsenter --net=/proc/{pid}/fd/{fd} {what}   # {name}\n"
+            "  nsenter -t {real} {rights}-m -u -i -n -p nsenter --net=/proc/{pid}/fd/{fd} {what}   \
+             # {name}\n"
         ));
     };
     let client = cloud.client().netns().as_raw_fd();
@@ -48,7 +50,9 @@ pub(super) fn invitation(cloud: &Cloud, outside: &Outside, plain: bool) -> Strin
         let run = node.folder.join("run");
         let name = format!("{} ({})", node.name, management(number));
         let fd = host.netns().as_raw_fd();
-        for what in ["status", "events --follow", "top"] {
+        let first = number == 0;
+        let all = ["status", "events --follow --cluster", "top"];
+        for what in all.into_iter().filter(|what| first || *what == "status") {
             let words = format!("/proc/{pid}/exe {what} --run-dir {}", run.display());
             line(&name, fd, &words);
         }

@@ -5,7 +5,6 @@ mod draw;
 mod keys;
 
 use std::io::{self, Write};
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -76,7 +75,7 @@ struct Eye {
 impl Eye {
     fn open(shared: &Shared, node: usize) -> io::Result<Self> {
         let socket = shared.scene().actors.get(node).map(|actor| actor.socket.clone());
-        let source = Source::start(&socket.unwrap_or_else(PathBuf::new))?;
+        let source = Source::start(&socket.unwrap_or_default())?;
         Ok(Self { node, source, since: sys::clock::now() })
     }
 }

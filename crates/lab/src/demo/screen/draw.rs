@@ -93,27 +93,37 @@ impl Picture<'_> {
     }
 
     fn title(&self, width: u16) -> Line<'static> {
-        let mut text = " outlast demo".to_owned();
-        if !self.dashboards.is_empty() {
-            let names = self.scene.actors.iter().map(|actor| actor.name.as_str());
-            let addresses: Vec<String> =
-                names.zip(self.dashboards).map(|(name, url)| format!("{name} {url}")).collect();
-            text.push_str(&format!("   dashboards: {}", addresses.join("  ")));
-        }
         let width = usize::from(width);
+        let names = self.scene.actors.iter().map(|actor| actor.name.as_str());
+        let whole = names.zip(self.dashboards).map(|(name, url)| format!("{name} {url}"));
+        let short = self.dashboards.iter().enumerate().map(|(number, url)| match number {
+            0 => url.trim_end_matches('/').to_owned(),
+            _ => url.trim_end_matches('/').trim_start_matches("http://127.0.0.1").to_owned(),
+        });
+        let title = |addresses: Vec<String>| match addresses.is_empty() {
+            true => " outlast demo".to_owned(),
+            false => format!(" outlast demo   dashboards: {}", addresses.join("  ")),
+        };
+        let mut text = title(whole.collect());
+        if text.chars().count() > width {
+            text = title(short.collect());
+        }
         Line::styled(format!("{text:<width$}"), Style::new().add_modifier(Modifier::REVERSED))
     }
 
     /// What the client gets of one port, since the last deed, and the last half minute.
     fn port(&self, port: Port, width: u16) -> Line<'static> {
         let Some(mark) = self.live.marks().next_back() else { return Line::default() };
+        let name = match port {
+            Port::Api => " client: api      ",
+            Port::Database => " client: database ",
+        };
+        if self.scene.tour.is_some() && self.scene.doing.is_some() {
+            return Line::styled(format!("{name}measures for the tour"), self.strong());
+        }
         let tally = mark.tallies[port as usize];
         let gap = self.live.gap(mark, port, self.now);
         let silent = self.live.silent(port, self.now);
-        let name = match port {
-            Port::Api => "client: api     ",
-            Port::Database => "client: database",
-        };
         let ill = tally.failed > 0 || silent > SILENT;
         let style = if ill { self.bad() } else { self.good() };
         let now = if silent > SILENT {
@@ -122,19 +132,24 @@ impl Picture<'_> {
             "answers".to_owned()
         };
         let mut spans = vec![
-            Span::styled(format!(" {name} "), self.strong()),
+            Span::styled(name, self.strong()),
             Span::styled(format!("{now:<22}"), style),
             Span::raw(format!(
-                "answered {:<7} failed {:<5} slow {:<5} longest gap {:<8} ",
-                tally.answered,
+                "longest gap {:<7} failed {:<4} slow {:<4} ",
+                span(gap),
                 tally.failed,
-                tally.slow,
-                span(gap)
+                tally.slow
             )),
         ];
-        let used: usize = spans.iter().map(|span| span.content.chars().count()).sum();
+        let used = |spans: &[Span<'_>]| -> usize {
+            spans.iter().map(|span| span.content.chars().count()).sum()
+        };
         let slots = self.live.slots(port, self.now);
-        let room = usize::from(width).saturating_sub(used + 1).min(slots.len());
+        let answered = format!("answered {:<7} ", tally.answered);
+        if used(&spans) + answered.len() + slots.len() < usize::from(width) {
+            spans.push(Span::raw(answered));
+        }
+        let room = usize::from(width).saturating_sub(used(&spans) + 1).min(slots.len());
         for slot in &slots[slots.len() - room..] {
             let (letter, style) = self.letter(*slot);
             spans.push(Span::styled(letter, style));

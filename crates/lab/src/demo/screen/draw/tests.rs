@@ -64,16 +64,22 @@ fn check(scene: &Scene, live: &Live, now: u64, size: (u16, u16), expected: &Expe
 
 #[test]
 fn a_deed_stands_with_its_cost_and_that_of_stock() {
-    check(&scene(), &live(), 12_000, (150, 8), &expect![[r#"
-         outlast demo   dashboards: node01 http://127.0.0.1:7412/  node02 http://127.0.0.1:7413/
-         client: api      answers               answered 400     failed 0     slow 0     longest gap 19 ms    ........................!
-         client: database answers               answered 400     failed 0     slow 0     longest gap 0 ms     ........................!
-         machines   1 node01: HOLDS THE ADDRESS   2 node02: on   3 node03: on
-         keys mean  whoever holds the address, its balancer
-           2.0 s ago  kill the balancer of node01: longest gap 19 ms, 0 failed, 0 slow  (stock: 4351 ms, 1493 failed)
+    check(
+        &scene(),
+        &live(),
+        12_000,
+        (150, 8),
+        &expect![[r#"
+             outlast demo   dashboards: node01 http://127.0.0.1:7412/  node02 http://127.0.0.1:7413/
+             client: api      answers               longest gap 19 ms   failed 0    slow 0    answered 400     ........................
+             client: database answers               longest gap 0 ms    failed 0    slow 0    answered 400     ........................
+             machines   1 node01: HOLDS THE ADDRESS   2 node02: on   3 node03: on
+             keys mean  whoever holds the address, its balancer
+               2.0 s ago  kill the balancer of node01: longest gap 19 ms, 0 failed, 0 slow  (stock: 4351 ms, 1493 failed)
 
 
-    "#]]);
+        "#]],
+    );
 }
 
 #[test]
@@ -83,16 +89,22 @@ fn a_silence_that_goes_on_is_shown_as_such() {
     scene.actors[0].marks = vec!["OFF".to_owned()];
     scene.holder = None;
     scene.trouble = Some("node01 is off".to_owned());
-    check(&scene, &live(), 14_500, (110, 8), &expect![[r#"
-         outlast demo   dashboards: node01 http://127.0.0.1:7412/  node02 http://127.0.0.1:7413/
-         client: api      NO ANSWER for 2.5 s   answered 400     failed 0     slow 0     longest gap 2.4 s    .!!!!!!
-         client: database NO ANSWER for 2.5 s   answered 400     failed 0     slow 0     longest gap 2.4 s    .!!!!!!
-         machines   1 node01: OFF   2 node02: on   3 node03: on   nobody alone answers for the address
-         keys mean  whoever holds the address, its balancer   node01 is off
-           4.5 s ago  kill the balancer of node01: longest gap 2.4 s, 0 failed, 0 slow  (stock: 4351 ms, 1493 failed)
+    check(
+        &scene,
+        &live(),
+        14_500,
+        (110, 8),
+        &expect![[r#"
+             outlast demo   dashboards: node01 http://127.0.0.1:7412/  node02 http://127.0.0.1:7413/
+             client: api      NO ANSWER for 2.5 s   longest gap 2.4 s   failed 0    slow 0    ......................!!!!!
+             client: database NO ANSWER for 2.5 s   longest gap 2.4 s   failed 0    slow 0    ......................!!!!!
+             machines   1 node01: OFF   2 node02: on   3 node03: on   nobody alone answers for the address
+             keys mean  whoever holds the address, its balancer   node01 is off
+               4.5 s ago  kill the balancer of node01: longest gap 2.4 s, 0 failed, 0 slow  (stock: 4351 ms, 1493 failed)
 
 
-    "#]]);
+        "#]],
+    );
 }
 
 #[test]
@@ -100,17 +112,23 @@ fn a_tour_takes_the_lower_part() {
     let mut scene = scene();
     let lines = ["scenario  outage", "one  kept", "two  BROKEN", "three  kept"];
     scene.tour = Some(lines.map(str::to_owned).to_vec());
-    check(&scene, &live(), 12_000, (80, 11), &expect![[r#"
-         outlast demo   dashboards: node01 http://127.0.0.1:7412/  node02 http://127.0.0
-         client: api      answers               answered 400     failed 0     slow 0
-         client: database answers               answered 400     failed 0     slow 0
-         machines   1 node01: HOLDS THE ADDRESS   2 node02: on   3 node03: on
-         keys mean  whoever holds the address, its balancer
-           2.0 s ago  kill the balancer of node01: longest gap 19 ms, 0 failed, 0 slow
-         a tour: every scenario with its promise
-         scenario  outage
-         two  BROKEN
-         three  kept
-         over; Esc: back
-    "#]]);
+    check(
+        &scene,
+        &live(),
+        12_000,
+        (80, 11),
+        &expect![[r#"
+             outlast demo   dashboards: http://127.0.0.1:7412  :7413
+             client: api      answers               longest gap 19 ms   failed 0    slow 0
+             client: database answers               longest gap 0 ms    failed 0    slow 0
+             machines   1 node01: HOLDS THE ADDRESS   2 node02: on   3 node03: on
+             keys mean  whoever holds the address, its balancer
+               2.0 s ago  kill the balancer of node01: longest gap 19 ms, 0 failed, 0 slow
+             a tour: every scenario with its promise
+             scenario  outage
+             two  BROKEN
+             three  kept
+             over; Esc: back
+        "#]],
+    );
 }
