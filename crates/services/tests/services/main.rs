@@ -3,12 +3,14 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot set itself up fails")]
 #![expect(unreachable_pub, reason = "the fixture is shared with an example")]
 
+mod browser;
 mod fixture;
 mod metrics;
 mod pages;
 mod prometheus;
 mod strangers;
 mod stream;
+mod webdriver;
 
 /// Long enough for a loaded machine.
 const PATIENCE: std::time::Duration = std::time::Duration::from_secs(20);
