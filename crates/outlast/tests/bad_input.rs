@@ -202,3 +202,35 @@ fn a_good_file_at_sighup_takes_over_without_a_refused_request() {
         until("the new file is in force", || node.status().generation == 2);
     });
 }
+
+#[test]
+fn a_dashboard_where_another_program_listens_is_refused_if_it_was_asked_for() {
+    alone("a_dashboard_where_another_program_listens_is_refused_if_it_was_asked_for", || {
+        let node = Lonely::new();
+        let other = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+        let address = other.local_addr().unwrap();
+        let section = format!("[dashboard]\nlisten = \"{address}\"\n");
+        node.write("outlast.toml", &(lonely::CLUSTER.to_owned() + &section));
+        check_refused(&node, &[&address.to_string(), "dashboard", "another program listens"]);
+    });
+}
+
+#[test]
+fn a_dashboard_that_others_can_reach_is_refused_without_a_good_token() {
+    alone("a_dashboard_that_others_can_reach_is_refused_without_a_good_token", || {
+        let node = Lonely::new();
+        let section = "[dashboard]\nlisten = \"management:7412\"\n";
+        node.write("outlast.toml", &(lonely::CLUSTER.to_owned() + section));
+        check_refused(&node, &["outlast.toml:15:", "token_file"]);
+        let section = section.to_owned() + "token_file = \"token\"\n";
+        node.write("outlast.toml", &(lonely::CLUSTER.to_owned() + &section));
+        node.write("token", "a token with more than sixteen characters");
+        fs::set_permissions(node.path("token"), fs::Permissions::from_mode(0o600)).unwrap();
+        check_refused(&node, &["token", "no space"]);
+        node.write("token", "short");
+        check_refused(&node, &["token", "16"]);
+        node.write("token", "0123456789abcdef\n");
+        fs::set_permissions(node.path("token"), fs::Permissions::from_mode(0o640)).unwrap();
+        check_refused(&node, &["token", "640"]);
+    });
+}

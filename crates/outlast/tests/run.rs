@@ -112,6 +112,36 @@ fn a_dead_agent_is_not_fatal_for_the_dashboard() {
 }
 
 #[test]
+fn another_section_for_the_dashboard_moves_it_and_nothing_else() {
+    alone("another_section_for_the_dashboard_moves_it_and_nothing_else", || {
+        let mut node = Lonely::new();
+        node.start();
+        let urls = || node.status().dashboard;
+        until("it is on its usual port", || urls() == ["http://127.0.0.1:7412/"]);
+        let (services, vip) = (node.process(Role::Services), node.process(Role::Vip));
+        let port = lonely::free_port();
+        let section = format!("[dashboard]\nlisten = \"127.0.0.1:{port}\"\n");
+        node.write("outlast.toml", &(lonely::CLUSTER.to_owned() + &section));
+        node.signal("HUP");
+        until("it is where the file says", || urls() == [format!("http://127.0.0.1:{port}/")]);
+        until("another process serves it", || node.process(Role::Services) != services);
+        assert!(!dashboard_answers(), "nobody listens on the usual port");
+        assert_eq!(node.process(Role::Vip), vip);
+        node.write(
+            "outlast.toml",
+            &(lonely::CLUSTER.to_owned() + "[dashboard]\nlisten = \"none\"\n"),
+        );
+        node.signal("HUP");
+        until("there is none", || {
+            let status = node.status();
+            let runs = |p: &api::ProcessState| p.role == Role::Services && p.running;
+            status.dashboard.is_empty() && !status.processes.iter().any(runs)
+        });
+        assert_eq!(node.process(Role::Vip), vip);
+    });
+}
+
+#[test]
 fn a_plain_user_may_ask_for_the_status() {
     alone("a_plain_user_may_ask_for_the_status", || {
         if sys::rights::is_contained() {

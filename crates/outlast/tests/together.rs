@@ -1,0 +1,183 @@
+//! Two nodes as processes on one loopback: what one knows of the other.
+
+#[expect(unreachable_pub, dead_code, reason = "shared by test programs, each uses a part")]
+#[path = "node/lonely.rs"]
+mod lonely;
+
+use std::fs::File;
+use std::io::{BufRead, BufReader, Write};
+use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use api::{Answer, Ask, Event, NodeLine, Role, Standing, Status};
+use lonely::{Lonely, OUTLAST, alone, kill, until};
+
+const CLUSTER: &str = r#"[cluster]
+name = "pair"
+secret_file = "secret"
+haproxy = "haproxy.cfg"
+[node.node01]
+networks = { management = "127.0.0.2" }
+[node.node02]
+networks = { management = "127.0.0.3" }
+"#;
+
+/// Both nodes read the same files; each has folders of its own.
+struct Pair {
+    files: Lonely,
+    nodes: Vec<Child>,
+}
+
+impl Pair {
+    fn new() -> Self {
+        let files = Lonely::new();
+        files.write("outlast.toml", CLUSTER);
+        Self { files, nodes: vec![] }
+    }
+
+    fn start(&mut self, node: &str) {
+        // Each has its own port: they share one network.
+        let port = lonely::free_port();
+        let proxies = self.files.haproxy(&[port]);
+        self.files.write("haproxy.cfg", &proxies);
+        let mut command = Command::new(OUTLAST);
+        command.arg("run").arg("--config").arg(self.files.path("outlast.toml"));
+        command.args(["--node", node]);
+        command.arg("--run-dir").arg(self.files.path(&format!("run-{node}")));
+        command.arg("--state-dir").arg(self.files.path(&format!("state-{node}")));
+        let log = File::create(self.files.path(&format!("log-{node}"))).unwrap();
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
+        self.nodes.push(command.spawn().unwrap());
+        until("the agent answers", || self.status(node).is_some());
+    }
+
+    fn socket(&self, node: &str) -> PathBuf {
+        self.files.path(&format!("run-{node}")).join("control.sock")
+    }
+
+    /// Answers until the agent closes, or for as long as a patient tool would wait.
+    fn ask(&self, node: &str, ask: &Ask) -> std::io::Result<Vec<Answer>> {
+        let mut stream = UnixStream::connect(self.socket(node))?;
+        stream.set_read_timeout(Some(Duration::from_secs(5)))?;
+        let mut line = vec![];
+        api::encode(ask, &mut line);
+        line.push(b'\n');
+        stream.write_all(&line)?;
+        let lines = BufReader::new(stream).lines().map_while(Result::ok);
+        Ok(lines.map(|line| api::decode(line.as_bytes()).expect("an answer")).collect())
+    }
+
+    fn status(&self, node: &str) -> Option<Status> {
+        match self.ask(node, &Ask::Status).ok()?.pop()? {
+            Answer::Status(status) => Some(*status),
+            Answer::Event(_) | Answer::Why(_) | Answer::Refused(_) => None,
+        }
+    }
+
+    fn line(&self, asked: &str, of: &str) -> NodeLine {
+        let status = self.status(asked).expect("the agent answers");
+        status.nodes.into_iter().find(|line| line.state.node == of).expect("a node of the file")
+    }
+
+    fn timeline(&self, node: &str) -> Vec<Event> {
+        let answers =
+            self.ask(node, &Ask::Timeline { last: 1000, follow: false }).unwrap_or_default();
+        let event = |answer| match answer {
+            Answer::Event(event) => event,
+            other @ (Answer::Status(_) | Answer::Why(_) | Answer::Refused(_)) => {
+                panic!("{other:?}")
+            }
+        };
+        answers.into_iter().map(event).collect()
+    }
+
+    fn process(&self, node: &str, role: Role) -> i32 {
+        let mut found = None;
+        until("a process runs", || {
+            let processes = self.status(node).map(|status| status.processes).unwrap_or_default();
+            found = processes.iter().find(|p| p.role == role && p.running).map(|p| p.pid);
+            found.is_some()
+        });
+        found.expect("it runs")
+    }
+}
+
+impl Drop for Pair {
+    fn drop(&mut self) {
+        for node in &mut self.nodes {
+            let _ = node.kill();
+            let _ = node.wait();
+        }
+        if std::thread::panicking() {
+            for node in ["node01", "node02"] {
+                let log = std::fs::read_to_string(self.files.path(&format!("log-{node}")));
+                eprintln!("{node} said:\n{}", log.unwrap_or_default());
+            }
+        }
+    }
+}
+
+#[test]
+fn what_happens_on_one_node_is_known_on_the_other() {
+    alone("what_happens_on_one_node_is_known_on_the_other", || {
+        let mut pair = Pair::new();
+        pair.start("node01");
+        pair.start("node02");
+        until("node02 is seen with its load", || {
+            let line = pair.line("node01", "node02");
+            line.state.standing == Standing::Alive && line.load.is_some()
+        });
+        assert!(pair.line("node01", "node01").load.is_some(), "its own load");
+        kill(pair.process("node02", Role::Proxy), "KILL");
+        let is_told = |events: &[Event]| {
+            events.iter().any(|event| event.node == "node02" && event.what == "proxy-lost")
+        };
+        until("node01 tells what node02 saw", || is_told(&pair.timeline("node01")));
+        let events = pair.timeline("node01");
+        let ordered = events.windows(2).all(|pair| pair[0].at_ms <= pair[1].at_ms);
+        assert!(ordered, "{events:?}");
+        // The agent that was told is gone, and asks again.
+        kill(pair.process("node01", Role::Agent), "KILL");
+        until("the next agent knows it, too", || is_told(&pair.timeline("node01")));
+    });
+}
+
+#[test]
+fn of_two_nodes_on_one_machine_the_first_has_the_dashboard() {
+    alone("of_two_nodes_on_one_machine_the_first_has_the_dashboard", || {
+        let mut pair = Pair::new();
+        pair.start("node01");
+        until("the first shows it", || {
+            pair.status("node01").is_some_and(|s| s.dashboard == ["http://127.0.0.1:7412/"])
+        });
+        pair.start("node02");
+        until("the second says why it has none", || {
+            pair.status("node02").is_some_and(|status| {
+                status.dashboard.is_empty()
+                    && status.limits.iter().any(|limit| limit.contains("127.0.0.1:7412"))
+            })
+        });
+        assert!(pair.status("node02").unwrap().processes.iter().all(|p| p.role != Role::Services));
+        let told = |event: &Event| event.what == "dashboard-missing" && event.node == "node02";
+        until("the event is told", || pair.timeline("node02").iter().any(told));
+    });
+}
+
+#[test]
+fn an_explanation_names_evidence_rule_and_what_would_change_it() {
+    alone("an_explanation_names_evidence_rule_and_what_would_change_it", || {
+        let mut pair = Pair::new();
+        pair.start("node01");
+        let why = |object: &str| {
+            pair.ask("node01", &Ask::Why { object: object.to_owned() }).unwrap().pop()
+        };
+        let Some(Answer::Why(node)) = why("node02") else { panic!("{:?}", why("node02")) };
+        assert_eq!(node.state, "node02 is unknown");
+        let Some(Answer::Why(balancer)) = why("balancer") else { panic!("no balancer") };
+        assert!(balancer.rule.contains("100 ms"), "{}", balancer.rule);
+        let Some(Answer::Refused(nearest)) = why("nod2") else { panic!("{:?}", why("nod2")) };
+        assert!(nearest.contains("node/node02"), "{nearest}");
+    });
+}
