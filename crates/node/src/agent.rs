@@ -84,7 +84,12 @@ pub(crate) fn run(channel: &Channel, start: Start, texts: Texts) -> Result<(), A
     let poller = Poller::new().map_err(AgentError::Poll)?;
     poller.add(channel.as_fd(), CHANNEL, Interest::READ).map_err(AgentError::Poll)?;
     let asked = Arc::clone(&core);
-    let status = Box::new(move || lock(&asked).status(sys::clock::now()));
+    let disk = journal.shared();
+    let status = Box::new(move || {
+        let mut status = lock(&asked).status(sys::clock::now());
+        status.limits.extend(disk.limit());
+        status
+    });
     let story = Arc::new(Story::default());
     let why = explainer(Arc::clone(&core), Arc::clone(&story));
     let events = journal.shared();
@@ -114,16 +119,14 @@ pub(crate) fn run(channel: &Channel, start: Start, texts: Texts) -> Result<(), A
     Ok(())
 }
 
-/// A disk that takes nothing must not silence the node's beats.
+/// A log that cannot be written must not silence the node's beats.
 fn open_journal(start: &Start, core: &Mutex<Core>) -> Journal {
     Journal::open(Path::new(&start.state_dir), &start.node).unwrap_or_else(|error| {
-        let folder = &start.state_dir;
-        lock(core).picture.limits.push(format!("events are in memory only: {folder}: {error}"));
+        lock(core).picture.limits.push(format!("events are in memory only: {error}"));
         let mut journal = Journal::without_disk(&start.node);
         journal.add(Event {
             what: "journal-unwritable".to_owned(),
-            object: format!("node/{}", start.node),
-            evidence: format!("{folder}: {error}"),
+            evidence: format!("no thread can be had to write events: {error}"),
             decision: "go on: beats and verdict do not need the disk".to_owned(),
             not_done: "events of this process are lost at its end".to_owned(),
             ..Event::default()
@@ -163,6 +166,7 @@ impl Agent<'_> {
         let mut ready = Vec::with_capacity(16);
         self.step(Input::Timeout);
         while !self.ending {
+            self.journal.look();
             self.publish();
             let now = sys::clock::now();
             self.sample(now);

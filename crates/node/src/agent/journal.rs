@@ -1,23 +1,29 @@
 //! The event log: on disk, bounded, and never in the way of a decision.
 //!
-//! A thread of its own writes, so a stalled disk costs lines (counted, and said so later), not time.
+//! A thread of its own writes ([`disk`]), so a disk that is slow or full costs no time. Lines wait for
+//! it, in a bounded number; what is lost is counted and said. Numbers give the order of events, whatever
+//! the clock does ([`clock`]).
 
 use std::collections::VecDeque;
-use std::fs::{File, OpenOptions};
-use std::io::{self, BufReader, Read, Write};
-use std::path::{Path, PathBuf};
-use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::fs::File;
+use std::io::{self, BufReader, Read};
+use std::path::Path;
+use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use api::Event;
 
+use clock::{Clock, Jump};
+use disk::{Disk, Line, MAX_FILE, Outage, Writer};
+
+mod clock;
+mod disk;
+
 /// Where the log is, in the state folder.
 pub(crate) const FILE: &str = "events.jsonl";
 /// The one before it.
 const OLDER: &str = "events.1.jsonl";
-/// Two files of this size: about 30,000 events, a year of a quiet cloud (bytes).
-const MAX_FILE: u64 = 4 << 20;
 /// Events kept in memory, for `events` and its followers.
 const KEPT: usize = 2048;
 /// Lines that may wait for a slow disk before lines are lost.
@@ -28,9 +34,12 @@ const WAITING: usize = 1024;
 pub(crate) struct Journal {
     shared: Arc<Shared>,
     /// None: memory only.
-    lines: Option<SyncSender<Vec<u8>>>,
+    lines: Option<SyncSender<Line>>,
     /// Lines that a slow disk cost since the last one that was written.
     lost: u64,
+    /// Of the event before.
+    number: u64,
+    clock: Clock,
     node: String,
     writer: Option<std::thread::JoinHandle<()>>,
 }
@@ -40,11 +49,18 @@ pub(crate) struct Journal {
 pub(crate) struct Shared {
     events: Mutex<VecDeque<Event>>,
     grown: Condvar,
+    disk: Arc<Disk>,
 }
 
 impl Shared {
     fn events(&self) -> MutexGuard<'_, VecDeque<Event>> {
         self.events.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What the log cannot do now, for `status`.
+    pub(crate) fn limit(&self) -> Option<String> {
+        let Outage { why, late, dropped } = self.disk.outage()?;
+        Some(format!("events are in memory only ({late} wait, {dropped} are lost): {why}"))
     }
 
     /// Events after number `after`; waits up to `patience` for the first.
@@ -62,23 +78,46 @@ impl Shared {
 
 impl Journal {
     /// Goes on where the log in `folder` ends.
+    ///
+    /// # Errors
+    /// When no thread can be had.
     pub(crate) fn open(folder: &Path, node: &str) -> io::Result<Self> {
-        std::fs::create_dir_all(folder)?;
         let kept = read_back(folder);
         let (lines, queue) = sync_channel(WAITING);
-        let file = Lines::open(folder)?;
+        let disk = Arc::new(Disk::default());
+        let writer = Writer::new(folder, Arc::clone(&disk));
         let writer = std::thread::Builder::new()
             .name("journal".to_owned())
-            .spawn(move || write_all(file, &queue))?;
-        let shared = Arc::new(Shared { events: Mutex::new(kept), grown: Condvar::new() });
-        let lines = Some(lines);
-        Ok(Self { shared, lines, lost: 0, node: node.to_owned(), writer: Some(writer) })
+            .spawn(move || writer.run(&queue))?;
+        let (written, last_ms) = kept.back().map_or((0, None), |last| (last.seq, Some(last.at_ms)));
+        let given = disk::last_number(folder).max(written);
+        let shared = Arc::new(Shared { events: Mutex::new(kept), grown: Condvar::new(), disk });
+        let mut journal = Self { shared, writer: Some(writer), ..Self::without_disk(node) };
+        (journal.lines, journal.number) = (Some(lines), given);
+        if given > written {
+            journal.tell_unwritten(&format!(
+                "the process before ended while the disk took nothing: numbers {} to {given} are in \
+                 no file",
+                written + 1
+            ));
+        }
+        if let Some(jump) = Clock::after_restart(last_ms, sys::clock::wall_ms()) {
+            journal.tell_jump(jump);
+        }
+        Ok(journal)
     }
 
-    /// Keeps events in memory only, for a node whose disk takes nothing: its beats matter more.
+    /// Keeps events in memory only, for a node that can have no thread more: its beats matter more.
     pub(crate) fn without_disk(node: &str) -> Self {
-        let shared = Arc::new(Shared::default());
-        Self { shared, lines: None, lost: 0, node: node.to_owned(), writer: None }
+        Self {
+            shared: Arc::new(Shared::default()),
+            lines: None,
+            lost: 0,
+            number: 0,
+            clock: Clock::new(sys::clock::now(), sys::clock::wall_ms()),
+            node: node.to_owned(),
+            writer: None,
+        }
     }
 
     pub(crate) fn shared(&self) -> Arc<Shared> {
@@ -86,26 +125,72 @@ impl Journal {
     }
 
     /// Numbers and keeps one event.
-    pub(crate) fn add(&mut self, mut event: Event) {
+    pub(crate) fn add(&mut self, event: Event) {
+        self.look();
+        self.keep(event);
+    }
+
+    /// Tells what became of the disk and of the clock; asked often.
+    pub(crate) fn look(&mut self) {
+        if let Some(jump) = self.clock.look(sys::clock::now(), sys::clock::wall_ms()) {
+            self.tell_jump(jump);
+        }
+        let (began, ended) = self.shared.disk.news();
+        if let Some(outage) = began {
+            self.keep(Event {
+                what: "journal-unwritable".to_owned(),
+                evidence: outage.why,
+                decision: "go on: beats and verdict do not need the disk".to_owned(),
+                action: format!("up to {WAITING} events wait for the disk"),
+                not_done: "events are in memory only".to_owned(),
+                ..Event::default()
+            });
+        }
+        if let Some(Outage { why, late, dropped }) = ended {
+            self.tell_unwritten(&format!(
+                "the disk takes events again: {late} were written late, {dropped} are in no file \
+                 ({why})"
+            ));
+        }
         if self.lost > 0 {
             let lost = std::mem::take(&mut self.lost);
             self.keep(Event {
                 what: "events-lost".to_owned(),
-                object: format!("node/{}", self.node),
                 evidence: format!("the disk did not take {lost} lines in time"),
                 decision: "go on without them: deciding must not wait for a disk".to_owned(),
                 ..Event::default()
             });
         }
-        if event.node.is_empty() {
-            event.node.clone_from(&self.node);
-        }
-        self.keep(event);
+    }
+
+    fn tell_unwritten(&mut self, evidence: &str) {
+        self.keep(Event {
+            what: "events-not-written".to_owned(),
+            evidence: evidence.to_owned(),
+            decision: "numbers go on".to_owned(),
+            ..Event::default()
+        });
+    }
+
+    fn tell_jump(&mut self, jump: Jump) {
+        self.keep(Event {
+            what: "clock-jumped".to_owned(),
+            evidence: jump.to_string(),
+            decision: "go on: nothing is decided by this clock".to_owned(),
+            action: "events stay in the order of their numbers".to_owned(),
+            ..Event::default()
+        });
     }
 
     fn keep(&mut self, mut event: Event) {
-        let mut events = self.shared.events();
-        event.seq = events.back().map_or(1, |last| last.seq.saturating_add(1));
+        self.number = self.number.saturating_add(1);
+        event.seq = self.number;
+        if event.node.is_empty() {
+            event.node.clone_from(&self.node);
+        }
+        if event.object.is_empty() {
+            event.object = format!("node/{}", self.node);
+        }
         if event.at_ms == 0 {
             event.at_ms = sys::clock::wall_ms();
         }
@@ -113,10 +198,11 @@ impl Journal {
         api::encode(&event, &mut line);
         line.push(b'\n');
         if let Some(lines) = &self.lines
-            && let Err(TrySendError::Full(_)) = lines.try_send(line)
+            && let Err(TrySendError::Full(_)) = lines.try_send((event.seq, line))
         {
             self.lost += 1;
         }
+        let mut events = self.shared.events();
         if events.len() == KEPT {
             events.pop_front();
         }
@@ -153,49 +239,10 @@ pub(crate) fn read_back(folder: &Path) -> VecDeque<Event> {
     kept
 }
 
-fn write_all(mut file: Lines, queue: &Receiver<Vec<u8>>) {
-    let mut failing = false;
-    while let Ok(line) = queue.recv() {
-        match file.write(&line) {
-            Ok(()) => failing = false,
-            Err(error) if !failing => {
-                failing = true;
-                eprintln!("outlast agent: cannot write {}: {error}", file.path.display());
-            }
-            Err(_) => {}
-        }
-    }
-}
-
-#[derive(Debug)]
-struct Lines {
-    folder: PathBuf,
-    path: PathBuf,
-    file: File,
-    size: u64,
-}
-
-impl Lines {
-    fn open(folder: &Path) -> io::Result<Self> {
-        let path = folder.join(FILE);
-        let file = OpenOptions::new().create(true).append(true).open(&path)?;
-        let size = file.metadata()?.len();
-        Ok(Self { folder: folder.to_owned(), path, file, size })
-    }
-
-    fn write(&mut self, line: &[u8]) -> io::Result<()> {
-        if self.size + line.len() as u64 > MAX_FILE {
-            std::fs::rename(&self.path, self.folder.join(OLDER))?;
-            *self = Self::open(&self.folder)?;
-        }
-        self.file.write_all(line)?;
-        self.size += line.len() as u64;
-        Ok(())
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::path::PathBuf;
+
     use super::*;
 
     fn event(what: &str) -> Event {
@@ -240,21 +287,36 @@ mod tests {
     }
 
     #[test]
-    fn the_log_never_outgrows_two_files() {
-        let folder = folder("bound");
-        let mut lines = {
-            std::fs::create_dir_all(&folder).unwrap();
-            Lines::open(&folder).unwrap()
-        };
-        let line = vec![b'x'; 1 << 20];
-        for _ in 0..11 {
-            lines.write(&line).unwrap();
-        }
-        let size: u64 = std::fs::read_dir(&folder)
-            .unwrap()
-            .map(|entry| entry.unwrap().metadata().unwrap().len())
-            .sum();
-        assert!(size <= 2 * MAX_FILE, "{size}");
+    fn what_a_killed_process_did_not_write_is_counted_and_its_numbers_are_not_used_again() {
+        let folder = folder("killed");
+        let mut journal = Journal::open(&folder, "node01").unwrap();
+        journal.add(event("a"));
+        journal.close();
+        // The disk took the number of two more, which is overwritten in place, and not their lines.
+        std::fs::write(folder.join("events.number"), format!("{:020}\n", 3)).unwrap();
+
+        let mut journal = Journal::open(&folder, "node01").unwrap();
+        journal.add(event("d"));
+        let events = journal.shared().after(1, Duration::ZERO);
+        let seen: Vec<_> = events.iter().map(|event| (event.seq, event.what.as_str())).collect();
+        assert_eq!(seen, [(4, "events-not-written"), (5, "d")]);
+        assert!(events[0].evidence.contains("numbers 2 to 3 "), "{}", events[0].evidence);
+        journal.close();
+        std::fs::remove_dir_all(folder).unwrap();
+    }
+
+    #[test]
+    fn a_log_from_the_future_is_told_and_goes_on_in_order() {
+        let folder = folder("future");
+        let mut journal = Journal::open(&folder, "node01").unwrap();
+        journal.add(Event { at_ms: sys::clock::wall_ms() + 3_600_000, ..event("a") });
+        journal.close();
+        let mut journal = Journal::open(&folder, "node01").unwrap();
+        journal.add(event("b"));
+        let events = journal.shared().after(1, Duration::ZERO);
+        let seen: Vec<_> = events.iter().map(|event| (event.seq, event.what.as_str())).collect();
+        assert_eq!(seen, [(2, "clock-jumped"), (3, "b")]);
+        journal.close();
         std::fs::remove_dir_all(folder).unwrap();
     }
 
