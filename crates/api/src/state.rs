@@ -51,6 +51,8 @@ pub enum BalancerState {
     Replacing,
     /// Not served within the limit, or failed too often: the addresses should go.
     Failed,
+    /// The files define no proxy; only in a status.
+    Absent,
 }
 
 /// Who is who among the processes of a node.

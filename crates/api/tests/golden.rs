@@ -293,7 +293,7 @@ fn every_word_of_a_message_travels_as_in_its_golden_file() {
     words!("mode.jsonl", Mode: Strict Rfc Adaptive);
     words!("file_kind.jsonl", FileKind: Haproxy Keepalived Cluster Secret Token);
     words!("break.jsonl", Break: Spare ArpBurst Redispatch SecondHolder Successor FailBack);
-    words!("balancer_state.jsonl", BalancerState: Serving Replacing Failed);
+    words!("balancer_state.jsonl", BalancerState: Serving Replacing Failed Absent);
     words!("standing.jsonl", Standing: Unknown Alive Suspect Left);
     words!("vip_role.jsonl", VipRole: Backup Master Fault);
     words!("vip_cause.jsonl", VipCause: Silence Goodbye Named Stronger Stalled Script Carrier NoDevice

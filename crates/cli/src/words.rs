@@ -53,6 +53,7 @@ pub(crate) const fn balancer(state: BalancerState) -> &'static str {
         BalancerState::Serving => "serving",
         BalancerState::Replacing => "being replaced",
         BalancerState::Failed => "FAILED",
+        BalancerState::Absent => "none",
     }
 }
 

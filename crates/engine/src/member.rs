@@ -321,14 +321,7 @@ impl Member {
     }
 
     /// For another node than this one it was meant if it says so.
-    fn asked(
-        &mut self,
-        now: Time,
-        node: u16,
-        network: u8,
-        body: &[u8],
-        out: &mut Buffer<Action>,
-    ) {
+    fn asked(&mut self, now: Time, node: u16, network: u8, body: &[u8], out: &mut Buffer<Action>) {
         let Some(question) = Question::decode(body).filter(|question| question.to == self.me)
         else {
             self.refused.stranger += 1;
@@ -354,13 +347,7 @@ impl Member {
         }
     }
 
-    fn news(
-        &mut self,
-        now: Time,
-        input: timeline::Input,
-        text: &[u8],
-        out: &mut Buffer<Action>,
-    ) {
+    fn news(&mut self, now: Time, input: timeline::Input, text: &[u8], out: &mut Buffer<Action>) {
         let mut orders = Buffer::new();
         self.timeline.step(now, input, &mut orders);
         for order in orders.drain() {

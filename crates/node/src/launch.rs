@@ -18,8 +18,6 @@ pub struct Launch {
     pub haproxy: Vec<PathBuf>,
     /// Lines in HAProxy's language that stand for arguments; read last.
     pub more_lines: String,
-    /// Lines in HAProxy's language that stand for arguments; read last.
-    pub more_lines: String,
     pub keepalived: Option<PathBuf>,
     pub cluster: Option<PathBuf>,
     /// This node's name in the cluster file; otherwise found by address or host name.
@@ -184,10 +182,6 @@ impl Launch {
         }
         for path in &haproxy {
             texts.haproxy.extend(files::read_haproxy(path)?);
-        }
-        if !self.more_lines.is_empty() {
-            let text = self.more_lines.clone();
-            texts.haproxy.push(config::Source { path: "command line".to_owned(), text });
         }
         if !self.more_lines.is_empty() {
             let text = self.more_lines.clone();

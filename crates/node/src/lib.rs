@@ -14,6 +14,5 @@ mod vip;
 
 pub use child::{RoleError, role};
 pub use config::haproxy::condition::{Facts, holds};
-pub use config::haproxy::condition::{Facts, holds};
 pub use launch::{Launch, LaunchError, Problem};
 pub use supervisor::{SuperviseError, check, supervise};

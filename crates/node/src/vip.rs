@@ -346,7 +346,9 @@ impl<'a> Driver<'a> {
             Order::Change(Change::Balancer(state)) => {
                 let balancer = match state {
                     api::BalancerState::Serving => Balancer::Serving,
-                    api::BalancerState::Replacing => Balancer::Replacing,
+                    api::BalancerState::Replacing | api::BalancerState::Absent => {
+                        Balancer::Replacing
+                    }
                     api::BalancerState::Failed => Balancer::Failed,
                 };
                 self.step_all(Input::Balancer(balancer));

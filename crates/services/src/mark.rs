@@ -71,6 +71,7 @@ pub(crate) const fn balancer(state: BalancerState) -> Mark {
         BalancerState::Serving => mark(Grade::Well, "✓", "serving"),
         BalancerState::Replacing => mark(Grade::Warning, "↻", "being replaced"),
         BalancerState::Failed => mark(Grade::Bad, "✗", "failed"),
+        BalancerState::Absent => mark(Grade::Aside, "–", "none"),
     }
 }
 

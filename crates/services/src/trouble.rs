@@ -36,7 +36,10 @@ pub(crate) fn all(status: &Status) -> Vec<Trouble> {
             here.clone(),
             format!("the balancer of {} is being replaced", status.node),
         )),
-        BalancerState::Failed | BalancerState::Replacing | BalancerState::Serving => {}
+        BalancerState::Failed
+        | BalancerState::Replacing
+        | BalancerState::Serving
+        | BalancerState::Absent => {}
     }
     found.extend(status.nodes.iter().flat_map(node));
     found.extend(pools(&pool::all(status)));

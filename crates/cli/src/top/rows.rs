@@ -193,6 +193,7 @@ fn balancer(status: &Status) -> Row {
         BalancerState::Serving => Tone::Good,
         BalancerState::Replacing => Tone::Watch,
         BalancerState::Failed => Tone::Bad,
+        BalancerState::Absent => Tone::Plain,
     };
     let up = status.servers.iter().filter(|server| words::is_up(server)).count();
     let cells = vec![

@@ -179,7 +179,10 @@ impl Picture {
             networks: self.networks.clone(),
             nodes,
             vips,
-            balancer: self.balancer,
+            balancer: match self.files.proxies.is_empty() {
+                true => BalancerState::Absent,
+                false => self.balancer,
+            },
             proxies: self.files.proxies.clone(),
             dashboard: self.dashboard.urls.clone(),
             servers: self.servers.clone(),

@@ -101,6 +101,7 @@ impl Control {
             if self.is_news(&outcome) {
                 self.logger.checked(&outcome);
             }
+            let counted = self.view.board()[proxy][server].count != outcome.count;
             let changed = self.put_on_board(&outcome);
             let suspected = evidence.is_some_and(|evidence| self.judge(proxy, server, evidence));
             if changed {
@@ -115,6 +116,10 @@ impl Control {
             }
             if changed || suspected {
                 self.server_changed(proxy, server);
+            } else if counted && self.is_active {
+                // Nobody chooses otherwise for it, but whoever asks is told how far it is.
+                let state = self.state(proxy, server);
+                self.say(&Report::Servers(vec![state]));
             }
             if changed && !outcome.up {
                 self.leave(proxy, server, true);

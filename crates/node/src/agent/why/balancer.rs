@@ -8,7 +8,7 @@ use engine::role::{
 use super::{Ground, Told, count, fact, span};
 
 pub(super) fn why(ground: &Ground<'_>) -> Told {
-    if ground.status.proxies.is_empty() {
+    if ground.status.balancer == BalancerState::Absent {
         return Told {
             state: "this node has no balancer".to_owned(),
             evidence: vec![fact("the files define no proxy")],
@@ -19,7 +19,7 @@ pub(super) fn why(ground: &Ground<'_>) -> Told {
     let state = match ground.status.balancer {
         BalancerState::Serving => "the balancer of this node serves",
         BalancerState::Replacing => "the balancer of this node is being replaced in place",
-        BalancerState::Failed => {
+        BalancerState::Failed | BalancerState::Absent => {
             "the balancer of this node has failed: addresses that depend on it go"
         }
     };
@@ -42,7 +42,7 @@ pub(super) fn why(ground: &Ground<'_>) -> Told {
         BalancerState::Replacing => {
             vec![format!("if nothing serves within {served} it has failed")]
         }
-        BalancerState::Failed => {
+        BalancerState::Failed | BalancerState::Absent => {
             vec![format!("a proxy that has served for {} is trusted again", span(TRUSTED_AFTER))]
         }
     };

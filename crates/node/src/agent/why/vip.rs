@@ -55,7 +55,7 @@ fn evidence(ground: &Ground<'_>, line: &VipLine, file: &VipName) -> Vec<api::Evi
         let balancer = match ground.status.balancer {
             BalancerState::Serving => "serves",
             BalancerState::Replacing => "is being replaced in place",
-            BalancerState::Failed => "does not serve",
+            BalancerState::Failed | BalancerState::Absent => "does not serve",
         };
         evidence.push(ground.heard(format!("the balancer of this node {balancer}"), "balancer"));
     }
@@ -82,6 +82,7 @@ const fn reason(cause: VipCause) -> &'static str {
         VipCause::Stalled => "because it did not run for as long as others wait",
         VipCause::Script => "because a script failed",
         VipCause::Carrier => "because an interface lost its carrier",
+        VipCause::NoDevice => "because an interface is not there",
         VipCause::Balancer => "because the balancer does not serve",
         VipCause::Refused => "because the kernel did not take the address",
         VipCause::Stopping => "because the program is ending",
@@ -118,7 +119,7 @@ fn rule(ground: &Ground<'_>, line: &VipLine, file: &VipName) -> String {
         Some(VipCause::Script) => {
             "a script that failed as often as `fall` says takes the address away".to_owned()
         }
-        Some(VipCause::Carrier) => {
+        Some(VipCause::Carrier | VipCause::NoDevice) => {
             "an address without a carrier serves nobody".to_owned()
         }
         Some(VipCause::Refused) => "what the kernel refuses is not announced".to_owned(),
@@ -147,6 +148,7 @@ fn would_change(ground: &Ground<'_>, line: &VipLine, file: &VipName) -> Vec<Stri
             }
             VipCause::Script => "the script has passed as often as `rise` says".to_owned(),
             VipCause::Carrier => format!("{} has a carrier again", line.interface),
+            VipCause::NoDevice => format!("{} is there again", line.interface),
             VipCause::Silence
             | VipCause::Goodbye
             | VipCause::Named
