@@ -21,6 +21,8 @@ use crate::site::Site;
 pub(crate) const FOLLOWERS: usize = 32;
 /// Not more than two updates a second reach a browser.
 const PACE: Duration = Duration::from_millis(500);
+/// From the first sign of a change to the update that has all of it.
+const TOGETHER: Duration = Duration::from_millis(120);
 /// Ages grow without news, and the browser must know that the stream lives.
 const TICK: Duration = Duration::from_secs(1);
 /// A browser that does not read for so long is let go; it comes back by itself.
@@ -75,10 +77,12 @@ impl Live {
                 }
             }
             if changed {
-                tokio::time::sleep(PACE).await;
+                tokio::time::sleep(PACE.saturating_sub(TOGETHER)).await;
             }
             // The sender lives as long as the site, which is ours too.
             let _ = tokio::time::timeout(TICK, news.changed()).await;
+            // The event runs ahead of the status that it announces; they go together.
+            tokio::time::sleep(TOGETHER).await;
             heard = Arc::clone(&news.borrow_and_update());
         }
     }

@@ -7,7 +7,11 @@ use super::{Fragment, View, page_of, section};
 use crate::mark;
 
 pub(super) fn newest(view: &View, number: usize) -> Fragment {
-    let inside = list(view.heard.events.iter().rev().take(number), false);
+    let known = view.heard.events.len();
+    let inside = html! {
+        (list(view.heard.events.iter().rev().take(number), false))
+        @if known > number { p.more { a href="/events" { "all " (known) " events" } } }
+    };
     section("events", "events", "Events", &inside)
 }
 

@@ -3,7 +3,7 @@
 use super::{Fragment, View, absent, addresses, events, nodes, pools};
 
 /// Beside everything else.
-const EVENTS: usize = 14;
+const EVENTS: usize = 11;
 
 pub(super) fn parts(view: &View, parts: &mut Vec<Fragment>) {
     let status = view.heard.status.as_deref();

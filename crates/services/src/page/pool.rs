@@ -42,7 +42,7 @@ fn facts(status: &Status, line: &ProxyLine, counters: &Table) -> Markup {
             @if let Some(backend) = &line.default_backend { dt { "Sends to" } dd { a href=(link("pool", backend)) { (backend) } } }
             @if !fed_by.is_empty() { dt { "Fed by" } dd { @for name in fed_by { a href=(link("pool", name)) { (name) } " " } } }
             @if let Some(front) = counters.side(&line.name, Side::Frontend) {
-                dt { "Sessions now" } dd { (number(front, "scur")) " at most " (number(front, "slim")) }
+                dt { "Sessions now" } dd { (number(front, "scur")) " of at most " (number(front, "slim")) }
                 dt { "Per second" } dd { (number(front, "rate")) " sessions, " (number(front, "req_rate")) " requests" }
             }
         }
