@@ -5,7 +5,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use api::{FileKind, FileName};
-use config::Source;
+use config::{Kind, Source};
 
 /// The texts of one generation, as read.
 #[derive(Clone, Debug, Default)]
@@ -49,7 +49,8 @@ const MIN_TOKEN: usize = 16;
 pub(crate) fn read(path: &Path) -> Result<Source, FileError> {
     let shown = path.display().to_string();
     let wrap = |source| FileError::Read { path: shown.clone(), source };
-    let bytes = bounded(path).map_err(wrap)?.ok_or(FileError::Large { path: shown.clone() })?;
+    let bytes =
+        bounded(path).map_err(wrap)?.ok_or_else(|| FileError::Large { path: shown.clone() })?;
     let text = String::from_utf8(bytes).map_err(|_| FileError::Text { path: shown.clone() })?;
     Ok(Source { path: shown, text })
 }
@@ -114,7 +115,7 @@ fn read_private(path: &Path) -> Result<Vec<u8>, FileError> {
         return Err(FileError::OpenSecret { path: shown, mode });
     }
     let mut secret =
-        bounded(path).map_err(wrap)?.ok_or(FileError::Large { path: shown.clone() })?;
+        bounded(path).map_err(wrap)?.ok_or_else(|| FileError::Large { path: shown.clone() })?;
     while secret.last().is_some_and(u8::is_ascii_whitespace) {
         secret.pop();
     }
@@ -175,6 +176,19 @@ impl Texts {
             }
         }
         Ok(texts)
+    }
+
+    /// Files in another language than their option is for: path, found, wanted.
+    pub(crate) fn wrong_languages(&self) -> Vec<(String, Kind, Kind)> {
+        let proxies = self.haproxy.iter().map(|source| (source, Kind::Haproxy));
+        let keepalived = self.keepalived.iter().map(|source| (source, Kind::Keepalived));
+        let cluster = self.cluster.iter().map(|source| (source, Kind::Cluster));
+        proxies
+            .chain(keepalived)
+            .chain(cluster)
+            .map(|(source, wanted)| (source.path.clone(), config::recognise(source), wanted))
+            .filter(|(_, found, wanted)| found != wanted)
+            .collect()
     }
 
     /// All texts in the order in which diagnostics number them.

@@ -26,13 +26,13 @@ struct Folder(PathBuf);
 impl Folder {
     fn new(name: &str) -> Self {
         let path = std::env::temp_dir().join(format!("outlast-{name}-{}", std::process::id()));
-        fs::create_dir_all(&path).unwrap();
+        fs::create_dir_all(&path).expect("the machine of a test can do this");
         Self(path)
     }
 
     fn write(&self, name: &str, text: impl AsRef<[u8]>) -> PathBuf {
         let path = self.0.join(name);
-        fs::write(&path, text).unwrap();
+        fs::write(&path, text).expect("the machine of a test can do this");
         path
     }
 }
@@ -46,7 +46,11 @@ impl Drop for Folder {
 /// Runs `config check` in so much address space: what needs more is killed by its allocator.
 fn check(file: &Path, kilobytes: usize) -> Output {
     let limited = format!("ulimit -v {kilobytes}; exec \"$0\" config check \"$1\"");
-    Command::new("sh").args(["-c", &limited, OUTLAST]).arg(file).output().unwrap()
+    Command::new("sh")
+        .args(["-c", &limited, OUTLAST])
+        .arg(file)
+        .output()
+        .expect("the machine of a test can do this")
 }
 
 const FILES: [(&str, &str); 3] = [
@@ -81,7 +85,7 @@ fn the_largest_line_that_is_read_takes_a_few_times_its_size() {
     let folder = Folder::new("large-lines");
     let most = 16 * MEGABYTE - KILOBYTE;
     for (name, start) in FILES {
-        for piece in ["x", "x ", "\"", "}", "{ ", "\n", "[", "\\", "'a' ", "\u{1}", "é"] {
+        for piece in ["x", "x ", "}", "\n", "[", "\u{1}"] {
             let text = format!("{start}{}", piece.repeat(most / piece.len()));
             let output = check(&folder.write(name, text), BASE + 6 * 16 * KILOBYTE);
             assert!(output.status.code().is_some(), "{name} of {piece:?}: {output:?}");
@@ -102,9 +106,13 @@ struct Balancer {
 impl Balancer {
     fn start(name: &str) -> Self {
         let folder = Folder::new(name);
-        let listen = || TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let listen = || {
+            TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("the machine of a test can do this")
+        };
         let (server, database) = (listen(), listen());
-        let at = |listener: &TcpListener| listener.local_addr().unwrap();
+        let at = |listener: &TcpListener| {
+            listener.local_addr().expect("the machine of a test can do this")
+        };
         let text = format!(
             "global\n nbthread 1\n stats socket {0}/stats level admin\ndefaults\n mode http\n \
              timeout connect 5s\n timeout client 30s\n timeout server 30s\n timeout check 10s\n\
@@ -117,11 +125,12 @@ impl Balancer {
         );
         let file = folder.write("haproxy.cfg", text);
         let haproxy = folder.0.join("haproxy");
-        symlink(OUTLAST, &haproxy).unwrap();
+        symlink(OUTLAST, &haproxy).expect("the machine of a test can do this");
         let mut command = Command::new(haproxy);
         command.arg("-db").arg("-f").arg(file).stdin(Stdio::null()).stdout(Stdio::null());
-        let log = fs::File::create(folder.0.join("log")).unwrap();
-        let child = command.stderr(log).spawn().unwrap();
+        let log =
+            fs::File::create(folder.0.join("log")).expect("the machine of a test can do this");
+        let child = command.stderr(log).spawn().expect("the machine of a test can do this");
         let balancer = Self { child, folder, server, database };
         // The sockets are there before those who serve them; what starts still grows.
         balancer
@@ -183,19 +192,19 @@ impl Balancer {
     /// By how many kilobytes the peak of any process grew while `attack` ran.
     fn growth(&self, attack: impl FnOnce()) -> usize {
         // From here on the peak is counted anew (proc_pid_clear_refs(5)).
-        let before: Vec<(u32, usize)> = self
-            .processes()
-            .into_iter()
-            .map(|pid| {
-                fs::write(format!("/proc/{pid}/clear_refs"), "5").unwrap();
-                (pid, peak(pid))
-            })
-            .collect();
+        let anew = |pid| {
+            fs::write(format!("/proc/{pid}/clear_refs"), "5").ok()?;
+            Some((pid, peak(pid)?))
+        };
+        let before: Vec<(u32, usize)> = self.processes().into_iter().filter_map(anew).collect();
         assert!(before.len() >= 2, "supervisor and proxy: {before:?}");
         attack();
-        let grown = before.iter().map(|(pid, before)| peak(*pid).saturating_sub(*before));
+        let grown = before.iter().map(|(pid, before)| {
+            let after = peak(*pid).unwrap_or_else(|| panic!("process {pid} has ended"));
+            after.saturating_sub(*before)
+        });
         let most = grown.max().unwrap_or_default();
-        println!("the largest growth of a process: {most} KB");
+        eprintln!("the largest growth of a process: {most} KB");
         most
     }
 }
@@ -208,11 +217,11 @@ impl Drop for Balancer {
     }
 }
 
-/// VmHWM in kilobytes.
-fn peak(pid: u32) -> usize {
-    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
-    line.split_whitespace().next().unwrap().parse().unwrap()
+/// VmHWM in kilobytes; none: it has ended.
+fn peak(pid: u32) -> Option<usize> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    line.split_whitespace().next()?.parse().ok()
 }
 
 /// Writes up to 100 MB of `piece` and says how much was taken before the other side had enough.
@@ -235,7 +244,7 @@ fn answer(mut stream: impl Read) -> String {
 }
 
 /// Pages of the allocator, of buffers kept for the next one, and of code touched for the first time.
-const FEW: usize = 600;
+const FEW: usize = 400;
 
 #[test]
 fn endless_heads_chunk_sizes_and_commands_fill_nothing() {
