@@ -76,3 +76,28 @@ impl Held {
         buffers.give(std::mem::take(&mut self.bytes));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_that_were_sent_hold_no_memory() {
+        let (mut buffers, mut held) = (Buffers::default(), Held::new());
+        held.push(b"a piece of a body", &mut buffers);
+        held.advance(17);
+        assert!(held.is_empty());
+        held.clear(&mut buffers);
+        assert_eq!((held.bytes.capacity(), buffers.free.len()), (0, 1));
+        held.push(b"", &mut buffers);
+        assert_eq!(held.bytes.capacity(), 0);
+    }
+
+    #[test]
+    fn a_burst_does_not_stay_in_memory() {
+        let mut buffers = Buffers::default();
+        (0..KEPT + 5).for_each(|_| buffers.give(Vec::with_capacity(1024)));
+        buffers.give(Vec::with_capacity(MAX_KEPT_CAPACITY + 1));
+        assert_eq!(buffers.free.len(), KEPT);
+    }
+}

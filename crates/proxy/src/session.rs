@@ -309,3 +309,21 @@ impl Session {
         self.down.clear(&mut core.buffers);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::mem::size_of;
+
+    use super::*;
+    use crate::server::Link;
+
+    /// What a TCP connection has while nothing is sent: its two sockets, the transaction, two entries
+    /// of the timers. An idle HTTP connection has less. Half of the promised 2 KB, because memory
+    /// grows by doubling.
+    #[test]
+    fn an_idle_connection_is_small() {
+        let timers = 2 * size_of::<(Time, u64)>();
+        let all = size_of::<Session>() + size_of::<Transaction>() + size_of::<Link>() + timers;
+        assert!(all <= 1024, "{all} bytes");
+    }
+}
