@@ -35,6 +35,7 @@ mod proxy;
 mod rules;
 mod sections;
 mod server;
+mod tls;
 mod verify;
 mod words;
 

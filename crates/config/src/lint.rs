@@ -12,6 +12,7 @@ use crate::keepalived::{Instance, State};
 use crate::{Diagnostic, Loaded, effective};
 
 mod listeners;
+mod roles;
 mod socket;
 
 pub(crate) use socket::asks_a_socket;
@@ -23,6 +24,8 @@ pub fn check(loaded: &Loaded) -> Vec<Diagnostic> {
     if let Some(haproxy) = &loaded.haproxy {
         listeners::twice(haproxy, &mut found);
         servers(haproxy, &mut found);
+        roles::queues(haproxy, &mut found);
+        roles::machines(haproxy, &mut found);
     }
     if let Some(keepalived) = &loaded.keepalived {
         let text = loaded.sources.get(loaded.keepalived_file);
@@ -39,6 +42,7 @@ pub fn check(loaded: &Loaded) -> Vec<Diagnostic> {
     listeners::addresses(loaded, &mut found);
     socket::check(loaded, &mut found);
     services(loaded, &mut found);
+    roles::nodes(loaded, &mut found);
     twice_virtual(loaded, &mut found);
     found
 }

@@ -13,6 +13,28 @@ pub enum Kind {
     Cluster,
 }
 
+impl Kind {
+    /// As the operator knows it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Haproxy => "HAProxy's language",
+            Self::Keepalived => "keepalived's language",
+            Self::Cluster => "the language of outlast.toml",
+        }
+    }
+
+    /// The option of `outlast run` that takes such a file.
+    #[must_use]
+    pub const fn option(self) -> &'static str {
+        match self {
+            Self::Haproxy => "--haproxy",
+            Self::Keepalived => "--keepalived",
+            Self::Cluster => "--config",
+        }
+    }
+}
+
 /// Files with what they say and what is wrong with them.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Loaded {
@@ -46,6 +68,12 @@ pub fn recognise(source: &Source) -> Kind {
         let word = line.split([' ', '\t', '{', '=']).next().unwrap_or_default();
         if line.is_empty() || line.starts_with(['#', '!', ';']) {
             continue;
+        }
+        if line.starts_with('.') {
+            return Kind::Haproxy;
+        }
+        if line.starts_with(['$', '@']) {
+            return Kind::Keepalived;
         }
         if line.starts_with('[') || line.contains(" = ") {
             return Kind::Cluster;

@@ -60,6 +60,8 @@ pub enum Problem {
          one it is with --node (it has {known})"
     )]
     WhichNode { host: String, file: String, known: String },
+    #[error("{path} is in {}, not in {}: give it with {}", found.name(), wanted.name(), found.option())]
+    Language { path: String, found: config::Kind, wanted: config::Kind },
     #[error("{0}")]
     Vip(String),
     #[error("`{0}` is known to the peer but not run by outlast yet: {1}")]
@@ -88,6 +90,11 @@ impl Launch {
     /// Reads and checks everything; changes nothing.
     pub(crate) fn plan(&self) -> Result<Plan, LaunchError> {
         let texts = self.texts()?;
+        let wrong = texts.wrong_languages();
+        if !wrong.is_empty() {
+            let problem = |(path, found, wanted)| Problem::Language { path, found, wanted };
+            return Err(LaunchError::Problems(wrong.into_iter().map(problem).collect()));
+        }
         let loaded = config::load(texts.sources());
         let render = |worth: &dyn Fn(Severity) -> bool| {
             let chosen: Vec<_> =

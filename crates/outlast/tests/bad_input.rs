@@ -57,6 +57,23 @@ fn nothing_to_run_is_said() {
 }
 
 #[test]
+fn a_file_in_another_language_than_its_option_is_refused() {
+    alone("a_file_in_another_language_than_its_option_is_refused", || {
+        let node = Lonely::new();
+        fs::write(node.path("keepalived.conf"), "vrrp_instance a {\n}\n").unwrap();
+        let mut command = Command::new(OUTLAST);
+        command.args(["run", "--haproxy"]).arg(node.path("keepalived.conf"));
+        command.arg("--keepalived").arg(node.path("haproxy.cfg"));
+        let expected = [
+            "keepalived.conf is in keepalived's language, not in HAProxy's language: give it with \
+             --keepalived",
+            "haproxy.cfg is in HAProxy's language, not in keepalived's language: give it with --haproxy",
+        ];
+        check_refused_by(&mut command, &node, &expected);
+    });
+}
+
+#[test]
 fn mistakes_of_all_files_are_shown_at_once() {
     alone("mistakes_of_all_files_are_shown_at_once", || {
         let node = Lonely::new();

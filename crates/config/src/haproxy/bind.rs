@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use base::Span;
 
 use super::address::{self, ANY, Host, Port, Target};
+use super::tls;
 use super::{Bind, BindAddress, StatsSocket};
 use crate::diagnostic::Diagnostic;
 use crate::keyword::{Keyword, checked, idle, later, later_with, now, options};
@@ -158,8 +159,8 @@ pub(crate) const KEYWORDS: &[Keyword<Draft>] = &[
         draft.tls = true;
         Ok(())
     }),
-    later_with("ssl-max-ver", 1),
-    later_with("ssl-min-ver", 1),
+    checked("ssl-max-ver", "<version>", |_, line| tls::version(line)),
+    checked("ssl-min-ver", "<version>", |_, line| tls::version(line)),
     later("strict-sni"),
     later_with("tcp-ut", 1),
     later_with("tls-ticket-keys", 1),

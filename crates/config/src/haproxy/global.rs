@@ -3,10 +3,9 @@
 use std::path::PathBuf;
 
 use super::words::Environment;
-use super::{Global, bind, log};
+use super::{Global, bind, log, tls};
 use crate::diagnostic::Diagnostic;
 use crate::duration::Unit;
-use crate::guess;
 use crate::keyword::{Keyword, MANY, Run, idle, later, now, renamed};
 use crate::line::Line;
 
@@ -152,10 +151,16 @@ pub(crate) const KEYWORDS: &[Keyword<Draft>] = &[
     idle("ssl-default-bind-ciphers", TLS).args(1, 1),
     idle("ssl-default-bind-ciphersuites", TLS).args(1, 1),
     idle("ssl-default-bind-curves", TLS).args(1, 1),
-    Keyword { run: Run::Now(tls_options), ..idle("ssl-default-bind-options", TLS) },
+    Keyword {
+        run: Run::Now(|_, line| tls::options(line)),
+        ..idle("ssl-default-bind-options", TLS)
+    },
     idle("ssl-default-server-ciphers", TLS).args(1, 1),
     idle("ssl-default-server-ciphersuites", TLS).args(1, 1),
-    Keyword { run: Run::Now(tls_options), ..idle("ssl-default-server-options", TLS) },
+    Keyword {
+        run: Run::Now(|_, line| tls::options(line)),
+        ..idle("ssl-default-server-options", TLS)
+    },
     idle("ssl-dh-param-file", TLS).args(1, 1),
     idle("ssl-engine", TLS),
     idle("ssl-load-extra-del-ext", TLS),
@@ -190,7 +195,13 @@ pub(crate) const KEYWORDS: &[Keyword<Draft>] = &[
     idle("tune.ssl.cachesize", TLS).args(1, 1),
     idle("tune.ssl.capture-buffer-size", TLS).args(1, 1),
     idle("tune.ssl.capture-cipherlist-size", TLS).args(1, 1),
-    idle("tune.ssl.default-dh-param", TLS).args(1, 1),
+    Keyword {
+        run: Run::Now(|_, line| {
+            line.number("a size", 1024, u64::MAX)?;
+            done(line)
+        }),
+        ..idle("tune.ssl.default-dh-param", TLS)
+    },
     idle("tune.ssl.force-private-cache", TLS).args(0, 0),
     idle("tune.ssl.hard-maxrecord", TLS).args(1, 1),
     idle("tune.ssl.keylog", TLS).args(1, 1),
@@ -305,44 +316,5 @@ fn path(line: &mut Line<'_>, what: &str) -> Result<PathBuf, Diagnostic> {
 
 fn done(line: &mut Line<'_>) -> Result<(), Diagnostic> {
     line.finish();
-    Ok(())
-}
-
-/// Words of `ssl-default-bind-options` and `ssl-default-server-options`, and how many words follow.
-const TLS_OPTIONS: [(&str, u8); 18] = [
-    ("allow-0rtt", 0),
-    ("force-sslv3", 0),
-    ("force-tlsv10", 0),
-    ("force-tlsv11", 0),
-    ("force-tlsv12", 0),
-    ("force-tlsv13", 0),
-    ("no-ca-names", 0),
-    ("no-sslv3", 0),
-    ("no-tls-tickets", 0),
-    ("no-tlsv10", 0),
-    ("no-tlsv11", 0),
-    ("no-tlsv12", 0),
-    ("no-tlsv13", 0),
-    ("prefer-client-ciphers", 0),
-    ("ssl-max-ver", 1),
-    ("ssl-min-ver", 1),
-    ("strict-sni", 0),
-    ("tls-tickets", 0),
-];
-
-fn tls_options(_: &mut Draft, line: &mut Line<'_>) -> Result<(), Diagnostic> {
-    if line.peek().is_none() {
-        line.expect("an option like no-tlsv10")?;
-    }
-    while let Some(word) = line.take() {
-        let Some((_, follow)) = TLS_OPTIONS.iter().find(|(name, _)| *name == word.text) else {
-            let message = format!("`{}` is no option of TLS", word.text);
-            let finding = Diagnostic::error(word.span, "unknown-keyword", message);
-            return Err(guess::near(finding, &word.text, TLS_OPTIONS.map(|(name, _)| name)));
-        };
-        for _ in 0..*follow {
-            line.expect(&format!("the value of `{}`", word.text))?;
-        }
-    }
     Ok(())
 }

@@ -63,8 +63,8 @@ pub(crate) fn redispatch(line: &mut Line<'_>) -> Result<Redispatch, Diagnostic> 
     let Some(word) = line.take() else { return Ok(Redispatch::BeforeLast(1)) };
     let number: i32 = word.parse("a number like -1")?;
     Ok(match number {
-        0 => Redispatch::Never,
-        1.. => Redispatch::Every(number.unsigned_abs()),
+        // 0: only where a retry goes elsewhere anyway, as with haproxy.
+        0.. => Redispatch::Every(number.unsigned_abs()),
         _ => Redispatch::BeforeLast(number.unsigned_abs()),
     })
 }

@@ -284,6 +284,10 @@ pub(crate) const KEYWORDS: &[Keyword<Draft>] = &[
     .at(ALL),
     now("stats admin", "if TRUE", "", "the page may change servers", |draft, line| {
         let condition = line.span();
+        if !matches!(line.look(0), Some("if" | "unless")) {
+            let word = line.expect("`if` and a condition")?;
+            return Err(word.wrong("`if` and a condition"));
+        }
         if line.accept("if") && line.accept("TRUE") {
             draft.page().admin = true;
             return done(line);

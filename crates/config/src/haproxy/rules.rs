@@ -5,7 +5,7 @@ use base::Span;
 use super::{Action, Condition, HeaderRule};
 use crate::diagnostic::Diagnostic;
 use crate::guess;
-use crate::keyword::{Keyword, Run, later, now};
+use crate::keyword::{Keyword, Run, checked, later, now};
 use crate::line::Line;
 
 /// Names that every proxy may use in conditions (HAProxy's manual, 7.4).
@@ -100,7 +100,7 @@ pub(crate) const REQUEST: &[Keyword<Rule>] = &[
     later("track-sc1"),
     later("track-sc2"),
     later("unset-var"),
-    later("use-service"),
+    checked("use-service", "<name>", |_, line| line.expect("the name of a service").map(|_| ())),
     later("wait-for-body"),
     later("wait-for-handshake"),
 ];
@@ -249,12 +249,11 @@ pub(crate) fn parse(
     let mut rule = Rule { denied_with, action: None };
     match row.run {
         Run::Now(parse) => parse(&mut rule, line)?,
-        Run::Flag(_)
-        | Run::Time(_)
-        | Run::Idle
-        | Run::Later(_)
-        | Run::Checked(_)
-        | Run::Gone(_) => {
+        Run::Checked(parse) => {
+            line.report(Diagnostic::not_yet(word.span, format!("`{family} {name}`")));
+            parse(&mut rule, line)?;
+        }
+        Run::Flag(_) | Run::Time(_) | Run::Idle | Run::Later(_) | Run::Gone(_) => {
             line.report(Diagnostic::not_yet(word.span, format!("`{family} {name}`")));
             while !matches!(line.look(0), None | Some("if" | "unless")) {
                 line.take();

@@ -6,6 +6,7 @@ use std::time::Duration;
 use base::Span;
 
 use super::address::{self, Host, Port, Target};
+use super::tls;
 use super::{Check, Server};
 use crate::diagnostic::Diagnostic;
 use crate::duration::Unit;
@@ -241,8 +242,8 @@ pub(crate) const KEYWORDS: &[Keyword<Draft>] = &[
         draft.tls.sessions = true;
         Ok(())
     }),
-    later_with("ssl-max-ver", 1),
-    later_with("ssl-min-ver", 1),
+    checked("ssl-max-ver", "<version>", |_, line| tls::version(line)),
+    checked("ssl-min-ver", "<version>", |_, line| tls::version(line)),
     later("ssl-reuse"),
     later("stick"),
     later_with("tcp-ut", 1),

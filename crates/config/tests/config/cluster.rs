@@ -328,6 +328,8 @@ fn a_script_check_has_defaults() {
                 unicast: false,
                 interface: None,
                 source: None,
+                advert_interval: 1s,
+                track_interfaces: [],
                 span: Span {
                     start: 65,
                     end: 66,

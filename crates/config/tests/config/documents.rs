@@ -116,6 +116,10 @@ fn the_corrected_file_is_parsed_completely() {
                 ],
                 admin: false,
                 hide_version: false,
+                scope: [],
+                legends: false,
+                node: None,
+                description: None,
             },
         )
     "#]]

@@ -233,3 +233,52 @@ fn a_virtual_ip_in_two_files_is_an_error() {
         "#]],
     );
 }
+
+#[test]
+fn a_role_that_one_node_has_alone_is_told() {
+    let alone = format!("{CLUSTER}order = [\"node02\"]\n");
+    let proxies = PROXIES.replace("10.0.0.42:5000", "10.0.0.41:5001");
+    check(
+        &[("outlast.toml", &alone), ("lb.cfg", &proxies)],
+        expect![[r#"
+        warning[single-node]: only node02 may hold `internal`: nobody takes it over
+         --> outlast.toml:8:6
+          |
+        8 | [vip.internal]
+          |      ^^^^^^^^
+          = help: name a second node in `order`, or leave `order` out
+
+        warning[single-node]: all servers of `api` are on 10.0.0.41
+         --> lb.cfg:7:1
+          |
+        7 | listen api
+          | ^^^^^^^^^^
+          = help: add a server on another machine
+
+        2 warnings
+    "#]],
+    );
+}
+
+#[test]
+fn a_message_queue_behind_the_balancer_is_advised_against() {
+    let more = format!(
+        "{PROXIES}listen rabbitmq\n mode tcp\n bind 10.0.0.40:5672\n \
+         server node01 10.0.0.41:5672 check\n server node02 10.0.0.42:5672 check\n\
+         listen rabbitmq_management\n mode http\n bind 10.0.0.40:15672\n \
+         server node01 10.0.0.41:15672 check\n server node02 10.0.0.42:15672 check\n"
+    );
+    check(
+        &[("lb.cfg", &more)],
+        expect![[r#"
+        note[amqp-balanced]: `rabbitmq` balances AMQP, which its clients do themselves
+          --> lb.cfg:11:1
+           |
+        11 | listen rabbitmq
+           | ^^^^^^^^^^^^^^^
+           = help: name all brokers in the clients' `transport_url`: 10.0.0.41:5672, 10.0.0.42:5672; then remove this proxy
+
+        1 note
+    "#]],
+    );
+}
