@@ -23,7 +23,7 @@ mod stats;
 mod trouble;
 mod twin;
 
-pub use metrics::{FAMILIES, Family, Kind};
+pub use metrics::{FAMILIES, Family, Kind, page as page_of_metrics};
 
 /// What the services process is told by whoever starts it.
 #[derive(Debug)]

@@ -16,8 +16,10 @@ use crate::stats::Table;
 mod counters;
 mod facts;
 mod family;
+mod manual;
 
 pub use family::{FAMILIES, Family, Kind};
+pub use manual::page;
 
 use family::Text;
 
@@ -49,7 +51,11 @@ fn write(text: &mut Text, host: &str, heard: &Heard, table: &Table, now: Time) {
     if let Some(status) = heard.status.as_ref().filter(|_| !heard.is_stale(now)) {
         facts::write(text, host, status);
     }
-    text.put("outlast_proxy_statistics_up", &[], flag(table.silence.is_none()));
+    // A node without a balancer has no proxy that could be silent.
+    let has_proxy = heard.status.as_ref().is_none_or(|status| !status.servers.is_empty());
+    if has_proxy {
+        text.put("outlast_proxy_statistics_up", &[], flag(table.silence.is_none()));
+    }
     counters::write(text, table);
 }
 

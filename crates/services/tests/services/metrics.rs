@@ -52,3 +52,15 @@ fn old_facts_are_left_out_rather_than_told_as_new() {
     // The proxy is another process and goes on to count.
     assert!(text.contains("outlast_server_sessions{"), "{text}");
 }
+
+#[test]
+fn the_page_of_the_metrics_is_that_of_the_table() {
+    let path =
+        std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/reference/metrics.md");
+    let written = outlast_services::page_of_metrics();
+    if std::env::var_os("UPDATE_EXPECT").is_some() {
+        std::fs::write(&path, &written).unwrap();
+    }
+    let committed = std::fs::read_to_string(&path).unwrap_or_default();
+    assert!(committed == written, "docs/reference/metrics.md is old: run with UPDATE_EXPECT=1");
+}
