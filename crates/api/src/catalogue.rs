@@ -129,6 +129,13 @@ pub const EVENTS: &[EventKind] = &[
     ),
     told("server-trusted", "server", "nothing speaks against the server any more"),
     told("server-up", "server", "as many checks in a row passed as `rise` says"),
+    act(
+        "servers-suspect",
+        "node",
+        "evidence speaks against a node; its servers get no new request while others are up",
+        "look at that machine: nothing is restarted on silence alone",
+    ),
+    told("servers-trusted", "node", "nothing speaks against the servers of that node any more"),
     act("services-failed", "node", "the dashboard said that it cannot go on", RESTARTED),
     act("services-lost", "process", "the dashboard's process ended; another is started", AGAIN),
     act(

@@ -196,15 +196,24 @@ impl Control {
             api::Standing::Suspect => Standing::Suspect,
             api::Standing::Left => Standing::Left,
         };
+        let mut changed = Vec::new();
         for (proxy, server) in self.every_server() {
             if self.known[proxy][server].node == Some(node)
                 && self.judge(proxy, server, Evidence::Node(standing))
             {
-                self.tell_suspicion(proxy, server);
+                changed.push((proxy, server));
                 self.server_changed(proxy, server);
                 if self.view.board()[proxy][server].suspect {
                     self.leave(proxy, server, true);
                 }
+            }
+        }
+        match changed[..] {
+            [] => {}
+            [(proxy, server)] => self.tell_suspicion(proxy, server),
+            [(proxy, server), ..] => {
+                let suspect = self.view.board()[proxy][server].suspect;
+                self.tell_suspicions(&state.node, &changed, suspect);
             }
         }
     }

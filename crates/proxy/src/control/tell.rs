@@ -9,6 +9,8 @@ use super::logs::Saying;
 use super::{Control, MOST_WAITING};
 use crate::view::{Admin, Outcome};
 
+/// Servers of a node that its event names; the others are counted.
+const MOST_NAMED: usize = 8;
 const LOST: &str = "the lost lines are kept nowhere";
 
 impl Control {
@@ -89,6 +91,37 @@ impl Control {
                 object,
                 [evidence, "trusted", "gets requests again", ""],
             );
+        }
+    }
+
+    /// One cause, one event: all servers of a node.
+    pub(super) fn tell_suspicions(
+        &mut self,
+        node: &str,
+        servers: &[(usize, usize)],
+        suspect: bool,
+    ) {
+        let named = servers.iter().take(MOST_NAMED).map(|(proxy, server)| {
+            let proxy = &self.view.config.proxies[*proxy];
+            format!("{}/{}", proxy.name, proxy.servers[*server].name)
+        });
+        let mut names = named.collect::<Vec<_>>().join(", ");
+        if servers.len() > MOST_NAMED {
+            names += &format!(" and {} more", servers.len() - MOST_NAMED);
+        }
+        let object = format!("node/{node}");
+        let count = servers.len();
+        if suspect {
+            let decision = format!("{count} servers on it are suspect: {names}");
+            let action = "they get no new request while another server is up";
+            let not_done = "not taken down: only the file's checks do that";
+            let why = self.view.board()[servers[0].0][servers[0].1].why.clone();
+            self.explain_server("servers-suspect", object, [&why, &decision, action, not_done]);
+        } else {
+            let decision = format!("{count} servers on it are trusted: {names}");
+            let words =
+                ["nothing speaks against them any more", &decision, "get requests again", ""];
+            self.explain_server("servers-trusted", object, words);
         }
     }
 

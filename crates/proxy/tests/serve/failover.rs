@@ -167,6 +167,30 @@ fn a_suspect_node_gets_no_new_request_until_it_is_back() {
     assert!((0..2).any(|_| rig.get("web", "/").body == "two"));
 }
 
+#[test]
+fn a_silent_node_is_one_event_for_all_its_servers() {
+    let cluster = "[cluster]\nname = \"c\"\n[node.node01]\nnetworks = { m = \"127.0.0.1\" }\n\
+                   [node.node02]\nnetworks = { m = \"127.0.0.2\" }\n";
+    let mut text = format!("listen web\n mode http\n bind 127.0.0.1:1\n{TIMES}");
+    text += " server home 127.0.0.1:9\n";
+    for number in 1..=10 {
+        text += &format!(" server s{number} 127.0.0.2:{number}\n");
+    }
+    let plan = Plan { cluster: Some(cluster), ..Plan::new(Mode::Adaptive, &text) };
+    let mut rig = Rig::start(plan);
+    rig.change(Change::Node(NodeState {
+        node: "node02".into(),
+        standing: Standing::Suspect,
+        cells: Vec::new(),
+        why: String::new(),
+    }));
+    let is_one = |report: &api::Report| matches!(report, api::Report::Event(event) if event.what.starts_with("server"));
+    let api::Report::Event(event) = rig.wait_for(is_one) else { panic!("asked for an event") };
+    assert_eq!((event.what.as_str(), event.object.as_str()), ("servers-suspect", "node/node02"));
+    assert!(event.decision.starts_with("10 servers on it are suspect: web/s1, web/s2"));
+    assert!(event.decision.ends_with("and 2 more"), "{}", event.decision);
+}
+
 fn database(first: &Server, second: &Server, check: &str) -> String {
     format!(
         "listen db\n mode tcp\n bind 127.0.0.1:1\n{TIMES} server a {} {check}\n\
