@@ -7,21 +7,17 @@ use std::path::PathBuf;
 use clap::Command;
 use clap_complete::Shell;
 
-use crate::EXIT_CODES;
-
 /// Print what a shell must know to complete the arguments of outlast
 ///
 /// bash: source <(outlast completion bash), or into /usr/share/bash-completion/completions/outlast;
 /// zsh: into a folder of $fpath as _outlast; fish: into ~/.config/fish/completions/outlast.fish.
 #[derive(Debug, clap::Args)]
-#[command(after_help = EXIT_CODES, after_long_help = EXIT_CODES)]
 pub struct Args {
     shell: Shell,
 }
 
 /// Print the page of the manual, or write one per subcommand into a folder
 #[derive(Debug, clap::Args)]
-#[command(after_help = EXIT_CODES, after_long_help = EXIT_CODES)]
 pub struct ManArgs {
     /// Where to write outlast.1, outlast-status.1 and so on, for example /usr/share/man/man1
     folder: Option<PathBuf>,

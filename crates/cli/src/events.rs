@@ -5,12 +5,10 @@ use std::io::{ErrorKind, Write};
 
 use api::{Answer, Ask, Event};
 
-use crate::EXIT_CODES;
 use crate::reach::{self, Instance, ReachError};
 
 /// Show what happened on this node: evidence, decision, action, how long, what was left out
 #[derive(Debug, clap::Args)]
-#[command(after_help = EXIT_CODES, after_long_help = EXIT_CODES)]
 pub struct Args {
     /// Only events of this object: node02, vip/internal, pool/keystone, server/keystone/node02
     object: Option<String>,

@@ -5,11 +5,10 @@ use std::io::{self, Write};
 use api::{ServerState, Status, VipLine};
 
 use crate::reach::{self, Instance, ReachError};
-use crate::{EXIT_CODES, table, words};
+use crate::{table, words};
 
 /// Show addresses, nodes by network, balancer and servers as this node sees them
 #[derive(Debug, clap::Args)]
-#[command(after_help = EXIT_CODES, after_long_help = EXIT_CODES)]
 pub struct Args {
     /// The same as one JSON object
     #[arg(long)]

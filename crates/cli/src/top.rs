@@ -20,7 +20,6 @@ pub use draw::draw;
 pub use known::{Known, STALE, Source};
 pub use view::{Hint, Theme, View, Wish};
 
-use crate::EXIT_CODES;
 use crate::reach::{Instance, ReachError};
 
 /// Between two pictures while no key comes: ages move, and a change is seen at once.
@@ -31,7 +30,6 @@ pub const PICTURE_EVERY: Duration = Duration::from_millis(100);
 /// Keys: arrows or j and k select, Enter explains the selected line, / filters, p pauses, ? helps,
 /// q quits. NO_COLOR is respected; colour is never the only sign.
 #[derive(Debug, clap::Args)]
-#[command(after_help = EXIT_CODES, after_long_help = EXIT_CODES)]
 pub struct Args {
     #[command(flatten)]
     instance: Instance,

