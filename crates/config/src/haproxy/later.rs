@@ -55,8 +55,6 @@ pub(crate) const KEYWORDS: &[Keyword<Draft>] = &[
     later("log-format-sd").args(1, MANY).at(FRONT),
     later("max-keep-alive-queue").args(1, MANY).at(BACK),
     after("monitor fail", "... [if|unless <condition>]", conditional).at(FRONT_ONLY),
-    later("option abortonclose").args(0, 0).at(BACK).no(),
-    later("option http-server-close").args(0, 0).at(ALL).no(),
     later("option accept-invalid-http-request").args(0, 0).at(FRONT).no(),
     later("option accept-invalid-http-response").args(0, 0).at(BACK).no(),
     later("option checkcache").args(0, 0).at(BACK).no(),

@@ -144,6 +144,10 @@ pub struct Proxy {
     pub disabled: bool,
     /// `option httpclose`: the connection ends with the answer.
     pub http_close: bool,
+    /// `option http-server-close`: the server's connection does, the client's stays.
+    pub http_server_close: bool,
+    /// `option abortonclose`: a client that closes while it waits gets no server, or leaves it.
+    pub abort_on_close: bool,
     /// `description`: shown on the stats page.
     pub description: Option<String>,
     /// `log-tag` of this proxy.
@@ -187,6 +191,8 @@ impl Proxy {
             monitor_uri: None,
             disabled: false,
             http_close: false,
+            http_server_close: false,
+            abort_on_close: false,
             description: None,
             log_tag: None,
             backlog: None,

@@ -210,6 +210,10 @@ pub(crate) const KEYWORDS: &[Keyword<Draft>] = &[
         Ok(())
     })
     .at(BACK_ONLY | STRICT),
+    flag("option abortonclose", "who closes while it waits is let go", |d| {
+        &mut d.proxy.abort_on_close
+    })
+    .at(BACK),
     flag("option allbackups", "all backup servers are used, not only the first", |d| {
         &mut d.proxy.all_backups
     })
@@ -223,16 +227,25 @@ pub(crate) const KEYWORDS: &[Keyword<Draft>] = &[
     })
     .at(FRONT),
     now("option forwardfor", FORWARD, "", "tells the server who asks", forward_for).at(ALL),
-    now("option http-keep-alive", "", "", "undoes `option httpclose`", |draft, line| {
+    now("option http-keep-alive", "", "", "undoes the other two modes", |draft, line| {
         draft.proxy.http_close = false;
+        draft.proxy.http_server_close = false;
         done(line)
     })
     .at(ALL)
     .no(),
     now("option httpchk", "[[<method>] <uri> [<version>]]", "", "checks ask HTTP", checks::http)
         .at(BACK),
-    flag("option httpclose", "connections end with the answer", |d| &mut d.proxy.http_close)
-        .at(ALL),
+    flag("option http-server-close", "the server's connection ends with the answer", |d| {
+        d.proxy.http_close = false;
+        &mut d.proxy.http_server_close
+    })
+    .at(ALL),
+    flag("option httpclose", "connections end with the answer", |d| {
+        d.proxy.http_server_close = false;
+        &mut d.proxy.http_close
+    })
+    .at(ALL),
     now("option httplog", "", "", "log lines tell the request", |draft, line| {
         draft.log_format_at = Some(line.whole());
         draft.proxy.log_format = LogFormat::Http;

@@ -220,12 +220,12 @@ fn beginning(text: &str) -> String {
 }
 
 /// Files that are right, in the folder that they refer to.
-fn bases(test: &str, folder: &Path) -> Vec<String> {
+fn bases(folder: &Path) -> Vec<String> {
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
     let example = here.join("../../examples/three-controllers/haproxy.cfg");
     let mut texts =
         vec![fs::read_to_string(example).unwrap(), include_str!("many_keywords.cfg").to_owned()];
-    if let Some(shared) = skip::shared(test) {
+    if let Some(shared) = skip::documents() {
         let prepared = Command::new(shared.join("data/prepare.sh")).arg(folder).status();
         let mut files = vec!["seed003.cfg", "kolla-rendered.cfg"];
         // Certificates need openssl.
@@ -243,7 +243,7 @@ fn files_with_one_mistake_are_accepted_and_refused_as_by_haproxy() {
     let test = "files_with_one_mistake_are_accepted_and_refused_as_by_haproxy";
     let Some(program) = skip::program(test, "haproxy", VERSION) else { return };
     let folder = Folder::new("haproxy-mutations");
-    let bases = bases(test, &folder.0);
+    let bases = bases(&folder.0);
     for base in &bases {
         assert!(!theirs(&program, &folder.0, base).0, "{}", theirs(&program, &folder.0, base).1);
     }

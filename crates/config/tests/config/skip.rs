@@ -17,13 +17,18 @@ pub(crate) fn note(test: &str, reason: &str) {
 
 /// The documents' folder.
 pub(crate) fn shared(test: &str) -> Option<PathBuf> {
+    let folder = documents();
+    if folder.is_none() {
+        note(test, "no folder of documents");
+    }
+    folder
+}
+
+/// The same, for a test that has enough to do without.
+pub(crate) fn documents() -> Option<PathBuf> {
     let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared");
     let folder = std::env::var_os("OUTLAST_SHARED").map_or(beside, PathBuf::from);
-    if folder.join("data").is_dir() {
-        return Some(folder);
-    }
-    note(test, "no folder of documents");
-    None
+    folder.join("data").is_dir().then_some(folder)
 }
 
 /// Debian's `name`, if it is of the version that our tables describe.
