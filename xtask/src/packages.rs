@@ -57,9 +57,41 @@ const PROMETHEUS: Package = Package {
     why: "metrics, alert rules and the Grafana dashboard are read by the real one",
 };
 
+const TCPDUMP: Package = Package {
+    name: "tcpdump",
+    program: "tcpdump",
+    why: "records the adverts of a mixed VRRP group",
+};
+const TSHARK: Package = Package {
+    name: "tshark",
+    program: "tshark",
+    why: "reads every advert that we send, independently of us",
+};
+const FAKETIME: Package = Package {
+    name: "faketime",
+    program: "faketime",
+    why: "sets back the date that a node reads, not that of the machine",
+};
+const SCAPY: Package = Package {
+    name: "python3-scapy",
+    program: "scapy3",
+    why: "the documents' injector of VRRP adverts is written with it",
+};
+
 /// What `cargo xtask test` wants to find.
-pub(crate) const TESTS: [Package; 7] =
-    [KEEPALIVED, HAPROXY, SOCAT, SETPRIV, CHROMIUM, CHROMEDRIVER, PROMETHEUS];
+pub(crate) const TESTS: [Package; 11] = [
+    KEEPALIVED,
+    HAPROXY,
+    SOCAT,
+    SETPRIV,
+    CHROMIUM,
+    CHROMEDRIVER,
+    PROMETHEUS,
+    TCPDUMP,
+    TSHARK,
+    FAKETIME,
+    SCAPY,
+];
 /// What a measurement against stock cannot do without.
 pub(crate) const STOCK: [Package; 3] = [KEEPALIVED, HAPROXY, SOCAT];
 /// What HAProxy's regression tests need.

@@ -83,6 +83,20 @@ impl Socket {
     /// # Errors
     /// When the interface is down or gone.
     pub fn send(&self, source: Ipv4Addr, to: Ipv4Addr, payload: &[u8]) -> io::Result<()> {
+        self.send_with(TTL, source, to, payload)
+    }
+
+    /// As [`Self::send`], with another TTL: what a router has forwarded.
+    ///
+    /// # Errors
+    /// When the interface is down or gone.
+    pub fn send_with(
+        &self,
+        ttl: u8,
+        source: Ipv4Addr,
+        to: Ipv4Addr,
+        payload: &[u8],
+    ) -> io::Result<()> {
         if payload.len() > LONGEST {
             return Err(io::ErrorKind::InvalidInput.into());
         }
@@ -90,7 +104,7 @@ impl Socket {
         // Identification, length and checksum stay zero: the kernel fills them in.
         packet[0] = 0x45;
         packet[1] = TYPE_OF_SERVICE;
-        packet[8] = TTL;
+        packet[8] = ttl;
         packet[9] = PROTOCOL;
         packet[12..16].copy_from_slice(&source.octets());
         packet[16..20].copy_from_slice(&to.octets());

@@ -299,6 +299,36 @@ fn a_frozen_spare_and_a_frozen_vip_process_are_replaced_too() {
 }
 
 #[test]
+fn a_vip_process_that_waits_for_the_kernel_is_not_taken_for_frozen() {
+    let mut story = Story::running(config());
+    story.give(Input::Busy { slot: 2 });
+    story.frozen.push(2);
+    story.pass(5990);
+    story.check(expect_test::expect![[""]]);
+    story.frozen.clear();
+    story.pass(20);
+    story.give(Input::Pong { slot: 2, number: 0 });
+    story.pass(500);
+    story.check(expect_test::expect![[r#"
+        26000 Kill { slot: 2 }
+        26000 lost Vip 2: Frozen
+    "#]]);
+}
+
+#[test]
+fn an_answer_ends_the_wait_for_the_kernel() {
+    let mut story = Story::running(config());
+    story.give(Input::Busy { slot: 2 });
+    story.pass(1000);
+    story.frozen.push(2);
+    story.pass(420);
+    story.check(expect_test::expect![[r#"
+        21400 Kill { slot: 2 }
+        21400 lost Vip 2: Frozen
+    "#]]);
+}
+
+#[test]
 fn a_process_that_never_answered_is_not_called_frozen() {
     let mut story = Story::with_frozen(config(), vec![2, 4]);
     story.serve(1);

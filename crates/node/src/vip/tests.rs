@@ -181,6 +181,134 @@ fn the_named_node_claims_at_once_and_lets_go_when_its_supervisor_is_gone() {
     });
 }
 
+/// Runs `work` as a thread that may not change addresses.
+fn without_right<T>(work: impl FnOnce() -> T) -> T {
+    use rustix::thread::{CapabilitySet, capabilities, set_capabilities};
+    let before = capabilities(None).unwrap();
+    let mut fewer = before;
+    fewer.effective.remove(CapabilitySet::NET_ADMIN);
+    set_capabilities(None, fewer).unwrap();
+    let done = work();
+    set_capabilities(None, before).unwrap();
+    done
+}
+
+/// Everything that was reported and not read.
+fn reports(channel: &Channel) -> Vec<Report> {
+    let mut bytes = vec![0; MAX_MESSAGE];
+    std::iter::from_fn(|| {
+        let length = channel.receive(&mut bytes, &mut Vec::new()).ok()?;
+        Some(api::decode(&bytes[..length]).unwrap())
+    })
+    .collect()
+}
+
+fn events(reports: &[Report]) -> Vec<(&str, &str)> {
+    let event = |report| match report {
+        &Report::Event(ref event) => Some((event.what.as_str(), event.evidence.as_str())),
+        _ => None,
+    };
+    reports.iter().filter_map(event).collect()
+}
+
+fn named(term: u64) -> Input<'static> {
+    Input::HandOver(HandOver { group: Group::of(&vip()), from: 1, to: 0, term })
+}
+
+#[test]
+fn an_address_that_the_kernel_refuses_is_let_go_and_told() {
+    if !may_make_networks("an_address_that_the_kernel_refuses_is_let_go_and_told") {
+        return;
+    }
+    let network = Network::new();
+    let (supervisor, channel) = Channel::pair().unwrap();
+    let driven = netns::within(network.node.as_fd(), || {
+        let mut driver = Driver::new(&channel, &start(), &texts()).unwrap();
+        driver.begin(&start());
+        let _begin = reports(&supervisor);
+        without_right(|| driver.step(0, named(7)));
+        let refused = reports(&supervisor);
+        assert!(refused.contains(&Report::Busy), "the kernel is asked without a word");
+        assert_eq!(
+            events(&refused),
+            [("vip-released", "the kernel did not take the address")],
+            "a claim that was not done is told as done"
+        );
+        let instance = &driver.instances[0];
+        assert_eq!((instance.held, instance.machine.holding()), (false, false));
+        assert_eq!(instance.machine.cause(), Some(engine::vip::Cause::Refused));
+        std::thread::sleep(engine::vip::RECLAIM_PAUSE);
+        driver.step(0, Input::Timeout);
+        assert_eq!(
+            events(&reports(&supervisor)),
+            [("vip-standby", "nothing keeps this node from holding any more")]
+        );
+    });
+    driven.unwrap();
+    assert!(!network.has(VIP));
+}
+
+#[test]
+fn an_address_that_the_kernel_keeps_is_told_and_nobody_is_named() {
+    if !may_make_networks("an_address_that_the_kernel_keeps_is_told_and_nobody_is_named") {
+        return;
+    }
+    let network = Network::new();
+    let peer = Peer::new(&network);
+    let (supervisor, channel) = Channel::pair().unwrap();
+    let driven = netns::within(network.node.as_fd(), || {
+        let mut driver = Driver::new(&channel, &start(), &texts()).unwrap();
+        driver.begin(&start());
+        let hello = engine::vip::Hello {
+            group: Group::of(&vip()),
+            node: 1,
+            source: network::PEER,
+            priority: 150,
+            role: engine::vip::Role::Backup,
+            eligible: true,
+            term: 1,
+        };
+        driver.step(0, named(7));
+        driver.step(0, Input::Hello { network: 0, hello });
+        assert_eq!(driver.instances[0].machine.successor(), Some(1));
+        let _begin = reports(&supervisor);
+        without_right(|| driver.step(0, Input::Carrier { interface: 0, up: false }));
+        let reports = reports(&supervisor);
+        let told = events(&reports);
+        assert_eq!(told[0].0, "vip-release-failed", "{told:?}");
+        assert!(told[0].1.starts_with("the kernel keeps 10.79.0.40: "), "{told:?}");
+    });
+    driven.unwrap();
+    assert!(network.has(VIP), "the test took the address itself");
+    while peer.next_advert() != (0, network::NODE.into()) {}
+    let mut buffer = [0; MAX_PACKET];
+    while let Ok((length, _)) = socket::receive_from(peer.sealed.as_fd(), &mut buffer) {
+        let opened = peer.seal.open(&buffer[..length]).unwrap();
+        assert_ne!(opened.kind, Kind::HandOver, "a successor would be a second holder");
+    }
+}
+
+#[test]
+fn a_device_that_is_not_there_is_the_cause_and_told_at_once() {
+    if !may_make_networks("a_device_that_is_not_there_is_the_cause_and_told_at_once") {
+        return;
+    }
+    let network = Network::new();
+    let (supervisor, channel) = Channel::pair().unwrap();
+    let driven = netns::within(network.node.as_fd(), || {
+        let mut driver = Driver::new(&channel, &start(), &texts()).unwrap();
+        driver.instances[0].vip.interface = "eth7".to_owned();
+        driver.begin(&start());
+        assert_eq!(driver.instances[0].machine.cause(), Some(engine::vip::Cause::NoDevice));
+        let reports = reports(&supervisor);
+        assert_eq!(
+            events(&reports),
+            [("vip-fault", "an interface that it needs is not there: eth7")]
+        );
+    });
+    driven.unwrap();
+}
+
 #[test]
 fn a_device_that_is_lost_and_made_anew_is_used_again() {
     if !may_make_networks("a_device_that_is_lost_and_made_anew_is_used_again") {
@@ -195,7 +323,7 @@ fn a_device_that_is_lost_and_made_anew_is_used_again() {
         report(&supervisor, |state| state.role == VipRole::Backup);
         network.unplug();
         let state = report(&supervisor, |state| state.role == VipRole::Fault);
-        assert_eq!(state.cause, Some(VipCause::Carrier));
+        assert!(matches!(state.cause, Some(VipCause::Carrier | VipCause::NoDevice)), "{state:?}");
         network.plug();
         report(&supervisor, |state| state.role == VipRole::Backup);
         let mut peer = Peer::new(&network);

@@ -5,6 +5,7 @@
 mod lonely;
 
 mod client;
+mod clock;
 mod conform;
 mod demo;
 mod dissect;

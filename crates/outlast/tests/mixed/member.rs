@@ -55,6 +55,8 @@ pub(crate) struct Member {
     netlink: Netlink,
     folder: PathBuf,
     cluster: bool,
+    /// Added to that of the test for what is started.
+    pub(crate) environment: Vec<(&'static str, String)>,
     process: Option<Child>,
 }
 
@@ -75,7 +77,20 @@ impl Member {
         let (netlink, mac) = sys::netns::within(netns.as_fd(), open).expect("a namespace");
         fs::create_dir_all(&folder).expect("a folder of the test");
         let (connected, cluster, process) = (true, false, None);
-        Self { maker, priority, ip, mac, connected, netns, netlink, folder, cluster, process }
+        let environment = Vec::new();
+        Self {
+            maker,
+            priority,
+            ip,
+            mac,
+            connected,
+            netns,
+            netlink,
+            folder,
+            cluster,
+            environment,
+            process,
+        }
     }
 
     pub(crate) fn name(&self) -> String {
@@ -165,7 +180,10 @@ impl Member {
         };
         let log = File::options().create(true).append(true).open(self.folder.join("log"));
         let log = log.expect("a log of the test");
+        let environment: Vec<(&str, &OsStr)> =
+            self.environment.iter().map(|(name, value)| (*name, OsStr::new(value))).collect();
         let options = SpawnOptions {
+            environment: &environment,
             netns: Some(self.netns.as_fd()),
             stdout: Some(log.try_clone().expect("a descriptor").into()),
             stderr: Some(log.into()),
@@ -216,6 +234,14 @@ impl Member {
         let worker = pids.into_iter().find(is_worker).expect("it has a worker");
         let pidfd = sys::process::watch(worker).expect("it runs");
         sys::process::signal(pidfd.as_fd(), SIGKILL).expect("it runs");
+    }
+
+    /// What a member of a cluster answers: `status`, `events`.
+    pub(crate) fn ask(&self, word: &str) -> String {
+        let mut command = std::process::Command::new(OUTLAST);
+        command.args([word, "--json", "--run-dir"]).arg(self.folder.join("run"));
+        let output = command.output().expect("outlast can be asked");
+        String::from_utf8_lossy(&output.stdout).into_owned()
     }
 
     pub(crate) fn log(&self) -> String {

@@ -64,6 +64,8 @@ const LOADED: Duration = Duration::from_millis(700);
 /// A router that starts, or whose link is back, has what it needs by then, and has claimed if it
 /// wrongly would at once.
 const REJOIN: Duration = Duration::from_millis(2500);
+/// By so much the strongest is started first.
+const HEAD_START: Duration = Duration::from_millis(1500);
 /// One holder has to stay the one for so long.
 const STEADY: Duration = Duration::from_millis(300);
 /// Without an advert of a rival a holder of ours tells its neighbours every 5 s.
@@ -99,7 +101,11 @@ impl Course {
     fn run(&mut self, [first, second]: [Order; 2]) {
         let strongest = self.group.strongest_of_all();
         let began = sys::clock::now();
-        for at in 0..self.group.members.len() {
+        self.group.members[strongest].start();
+        // An election is won by who waits shortest, counted from its start, and theirs take longer
+        // to start than ours.
+        thread::sleep(HEAD_START);
+        for at in (0..self.group.members.len()).filter(|at| *at != strongest) {
             self.group.members[at].start();
         }
         let formula = INTERVAL * 3 + skew(self.group.members[strongest].priority);
@@ -180,14 +186,28 @@ impl Course {
         self.expect_peace(&format!("return after {what}"), next);
     }
 
-    /// Orderly stops until the strongest holds again: each one names or elects it.
+    /// The strongest holds again after an orderly stop of who holds now. Two of ours name each other,
+    /// so both are stopped to give it back to theirs.
     fn give_back(&mut self, strongest: usize) {
-        for _ in 0..self.group.members.len() {
-            match self.group.holders()[..] {
-                [holder] if holder != strongest => self.fault(holder, Fault::Stop),
-                _ => return,
-            }
+        let [holder] = self.group.holders()[..] else { return };
+        if holder == strongest {
+            return;
         }
+        if !self.cluster || self.group.members[strongest].maker == Maker::Ours {
+            self.fault(holder, Fault::Stop);
+            return;
+        }
+        let others: Vec<usize> =
+            (0..self.group.members.len()).filter(|at| *at != strongest).collect();
+        let began = sys::clock::now();
+        others.iter().for_each(|at| self.group.members[*at].stop());
+        let formula = INTERVAL * 3 + skew(self.group.members[strongest].priority);
+        self.expect_holder("stop of both of ours", began, formula, Some(strongest));
+        for at in others {
+            self.group.members[at].reap();
+            self.group.members[at].start();
+        }
+        self.expect_peace("return of both of ours", strongest);
     }
 
     /// How long the others may take, by RFC 3768 and by what of ours names its successor.
