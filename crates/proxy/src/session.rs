@@ -144,6 +144,12 @@ impl Session {
         if self.txn.is_some() && self.client.has_error() && self.phase != Phase::Dead {
             return self.client_broke(core);
         }
+        if self.client.has_hangup()
+            && core.shared.routes[self.front].abort_on_close
+            && let Some(step) = self.let_go(core)
+        {
+            return step;
+        }
         match self.phase {
             Phase::Head if core.shared.routes[self.front].http => self.read_head(core, scratch),
             Phase::Head => self.begin_tcp(core),

@@ -132,6 +132,8 @@ pub(crate) struct Route {
     pub(crate) logs: bool,
     pub(crate) monitor: Option<String>,
     pub(crate) stats: bool,
+    /// `option abortonclose`.
+    pub(crate) abort_on_close: bool,
 }
 
 /// Timers in force on a route; none: no limit.
@@ -185,6 +187,7 @@ impl Route {
             logs: !frontend.logs.is_empty(),
             monitor: frontend.monitor_uri.clone(),
             stats: frontend.stats.is_some(),
+            abort_on_close: other.unwrap_or(frontend).abort_on_close,
         }
     }
 }

@@ -16,6 +16,8 @@ pub(crate) struct Program {
     pub(crate) forward_for: Option<Forward>,
     /// `option httpclose`.
     pub(crate) close: bool,
+    /// `option http-server-close`, or `close`.
+    pub(crate) close_server: bool,
 }
 
 /// Changes of one head.
@@ -47,11 +49,13 @@ impl Program {
         let response: fn(&Proxy) -> &Vec<HeaderRule> = |proxy| &proxy.response_rules;
         let forward =
             backend.and_then(|b| b.forward_for.as_ref()).or(frontend.forward_for.as_ref());
+        let any = |has: fn(&Proxy) -> bool| has(frontend) || backend.is_some_and(has);
         Self {
             request: Edits::fold(own(request).chain(other(request)), tls),
             response: Edits::fold(other(response).chain(own(response)), tls),
             forward_for: forward.map(Forward::new),
-            close: frontend.http_close || backend.is_some_and(|backend| backend.http_close),
+            close: any(|proxy| proxy.http_close),
+            close_server: any(|proxy| proxy.http_close || proxy.http_server_close),
         }
     }
 }

@@ -11,6 +11,9 @@ use crate::http::write;
 use crate::record::LogRecord;
 use crate::worker::Core;
 
+/// What a client may have said before its server was reached, in most cases (bytes).
+const UNREAD: usize = 16 * 1024;
+
 /// Times a whole request is sent again because its server died: as many as HAProxy's default retries.
 const MAX_REPLAYS: u32 = 3;
 
@@ -81,6 +84,10 @@ impl Session {
         if let Some(link) = self.txn.as_mut().and_then(|txn| txn.link.take()) {
             core.hang_up(link);
         }
+        if ended == *b"SC" {
+            // What the kernel holds unread at a close becomes a reset instead of an end.
+            let _ = self.client.receive(&mut [0; UNREAD]);
+        }
         self.close_transaction(core);
         self.phase = Phase::Dead;
         Step::Wait
@@ -96,6 +103,26 @@ impl Session {
             Phase::Response | Phase::Tunnel | Phase::Linger { .. } | Phase::Dead => b'D',
         };
         self.abort(core, [b'C', when])
+    }
+
+    /// `option abortonclose`: the client ended its half, so it does not want what is not there yet.
+    /// None: this is no moment to leave.
+    pub(super) fn let_go(&mut self, core: &mut Core) -> Option<Step> {
+        let txn = self.txn.as_mut().filter(|txn| txn.up.is_done() || txn.link.is_none())?;
+        let (when, reply) = match self.phase {
+            Phase::Queued { .. } => (b'Q', Reply::Unavailable),
+            Phase::Choose | Phase::Pause { .. } | Phase::Connecting => (b'C', Reply::Unavailable),
+            Phase::Exchange if !txn.answered => (b'H', Reply::Denied(400)),
+            Phase::Response if txn.link.is_some() => return Some(self.abort(core, *b"CD")),
+            Phase::Exchange
+            | Phase::Response
+            | Phase::Head
+            | Phase::Tunnel
+            | Phase::Linger { .. }
+            | Phase::Dead => return None,
+        };
+        txn.close = true;
+        Some(self.reply(core, [b'C', when], reply))
     }
 
     /// The server closed, or broke, before the first byte of an answer.

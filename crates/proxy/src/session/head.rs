@@ -28,7 +28,8 @@ impl Session {
             match self.client.receive(&mut scratch[held..READ.max(held + 1)]) {
                 Got::Bytes(count) => filled += count,
                 Got::Later => return self.await_head(core),
-                Got::End | Got::Broken => return self.client_left(core, held),
+                Got::End => return self.client_left(core, held, true),
+                Got::Broken => return self.client_left(core, held, false),
             }
         }
         self.heard = core.now;
@@ -71,8 +72,8 @@ impl Session {
         self.finish_early(core, *b"cR", Reply::Timeout)
     }
 
-    /// The client closed before a whole head was there.
-    fn client_left(&mut self, core: &mut Core, held: usize) -> Step {
+    /// The client closed before a whole head was there. If only its sending side, it hears why.
+    fn client_left(&mut self, core: &mut Core, held: usize, listens: bool) -> Step {
         if self.requests > 0 && held == 0 {
             self.phase = Phase::Dead;
             return Step::Wait;
@@ -87,6 +88,12 @@ impl Session {
         txn.received = u64::from(!null);
         self.note_end(*b"CR");
         self.close_transaction(core);
+        if listens {
+            core.out.clear();
+            Reply::BadRequest.write(true, true, false, &mut core.out);
+            // Nobody waits for who has left for good.
+            drop(self.client.send(&core.out, false));
+        }
         self.phase = Phase::Dead;
         Step::Wait
     }
@@ -152,7 +159,8 @@ impl Session {
         txn.received = write::weight(request) + taken.payload;
         let client = self.peer.map(|peer| peer.ip());
         let head = txn.request.space(&mut core.buffers);
-        write::request(request, &route.program, client, route.program.close, head);
+        let close = route.program.close_server && !request.upgrade;
+        write::request(request, &route.program, client, close, head);
         head.extend_from_slice(&rest[..taken.bytes]);
         let safe = matches!(request.method, Method::Head | Method::Idempotent);
         txn.replayable = safe && txn.up.is_done() && !request.upgrade;

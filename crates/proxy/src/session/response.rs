@@ -158,7 +158,7 @@ impl Session {
             core.witness(back, server, Evidence::Answered);
         }
         let program = &core.shared.routes[self.front].program;
-        if core.shared.routes[self.front].program.close {
+        if program.close_server {
             txn.keep_link = false;
         }
         let close = txn.close && !tunnel;

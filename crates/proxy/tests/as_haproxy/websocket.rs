@@ -27,6 +27,14 @@ defaults
 listen console
  bind 127.0.0.1:{console}
  server node01 127.0.0.1:{server}
+listen closing
+ option http-server-close
+ bind 127.0.0.1:{closing}
+ server node01 127.0.0.1:{server}
+listen leaving
+ option abortonclose
+ bind 127.0.0.1:{leaving}
+ server node01 127.0.0.1:{server}
 ";
 
 const HANDSHAKE: &str = "GET /console?token=1 HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\n\
@@ -65,6 +73,11 @@ impl<'a> End<'a> {
     /// What cannot be said is no failure here: the other end will not hear it.
     fn say(&mut self, text: &str) {
         drop(self.stream().write_all(text.as_bytes()));
+    }
+
+    /// What comes next comes on another connection.
+    fn anew(&mut self) {
+        self.stream = None;
     }
 
     fn shut(&mut self) {
@@ -216,9 +229,56 @@ const TALKS: [(&str, usize, Talk); 7] = [
     }),
 ];
 
+/// `option http-server-close`: every request has a connection of its own to the server, an upgrade
+/// none that ends.
+const CLOSING: [(&str, usize, Talk); 2] = [
+    ("the client stays, the server's connection does not", 2, |client, server| {
+        for path in ["/one", "/two"] {
+            client.say(&format!("GET {path} HTTP/1.1\r\nHost: a\r\n\r\n"));
+            server.hear_head();
+            server.say("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
+            client.hear_head();
+            client.hear("ok");
+            server.hear_end();
+            server.anew();
+        }
+        client.shut();
+        client.hear_end();
+    }),
+    TALKS[0],
+];
+
+/// `option abortonclose`: who ends his half does not want the answer.
+const LEAVING: [(&str, usize, Talk); 3] = [
+    ("before the answer", 1, |client, server| {
+        client.say("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+        server.hear_head();
+        client.shut();
+        client.hear_end();
+        server.hear_end();
+    }),
+    ("during the answer", 1, |client, server| {
+        client.say("GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+        server.hear_head();
+        server.say("HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nto");
+        client.hear_head();
+        client.hear("to");
+        client.shut();
+        server.say("ld");
+        client.hear("ld");
+        client.hear_end();
+    }),
+    TALKS[2],
+];
+
 /// What both ends heard, and the log lines without moments, durations, ports and sizes.
-fn conversation(bench: &Bench, accepted: &Receiver<TcpStream>, talk: Talk, lines: usize) -> String {
-    let (mut client, mut server) = (End::client(bench.at("console")), End::server(accepted));
+fn conversation(
+    bench: &Bench,
+    to: &str,
+    accepted: &Receiver<TcpStream>,
+    (_, lines, talk): (&str, usize, Talk),
+) -> String {
+    let (mut client, mut server) = (End::client(bench.at(to)), End::server(accepted));
     talk(&mut client, &mut server);
     let mut said = std::mem::take(&mut client.said);
     said.append(&mut server.said);
@@ -243,22 +303,37 @@ fn server() -> (u16, Receiver<TcpStream>) {
     (server, accepted)
 }
 
-#[test]
-fn a_websocket_is_passed_on_as_by_the_real_haproxy() {
+const PROXIES: [&str; 3] = ["console", "closing", "leaving"];
+
+fn check(test: &str, to: &str, talks: &[(&str, usize, Talk)]) {
     let (server, accepted) = server();
-    let test = "proxy::a_websocket_is_passed_on_as_by_the_real_haproxy";
-    let Some((ours, theirs)) = Bench::pair(test, FILE, &["console"], &[("server", server)]) else {
+    let Some((ours, theirs)) = Bench::pair(test, FILE, &PROXIES, &[("server", server)]) else {
         return;
     };
     let mut differences = Vec::new();
-    for (name, lines, talk) in TALKS {
-        let our = conversation(&ours, &accepted, talk, lines);
-        let their = conversation(&theirs, &accepted, talk, lines);
+    for talk in talks {
+        let our = conversation(&ours, to, &accepted, *talk);
+        let their = conversation(&theirs, to, &accepted, *talk);
         if our != their {
-            differences.push(format!("{name}\nours\n  {our}\ntheirs\n  {their}\n"));
+            differences.push(format!("{}\nours\n  {our}\ntheirs\n  {their}\n", talk.0));
         }
     }
     assert!(differences.is_empty(), "\n{}", differences.join("\n"));
+}
+
+#[test]
+fn a_websocket_is_passed_on_as_by_the_real_haproxy() {
+    check("proxy::a_websocket_is_passed_on_as_by_the_real_haproxy", "console", &TALKS);
+}
+
+#[test]
+fn http_server_close_is_that_of_the_real_haproxy() {
+    check("proxy::http_server_close_is_that_of_the_real_haproxy", "closing", &CLOSING);
+}
+
+#[test]
+fn abortonclose_is_that_of_the_real_haproxy() {
+    check("proxy::abortonclose_is_that_of_the_real_haproxy", "leaving", &LEAVING);
 }
 
 /// Where haproxy ends both halves, we pass one on: what the client still says arrives.
@@ -266,7 +341,7 @@ fn a_websocket_is_passed_on_as_by_the_real_haproxy() {
 fn a_server_that_ends_its_half_first_hears_the_rest() {
     let (server, accepted) = server();
     let test = "proxy::a_server_that_ends_its_half_first_hears_the_rest";
-    let Some((ours, _theirs)) = Bench::pair(test, FILE, &["console"], &[("server", server)]) else {
+    let Some((ours, _theirs)) = Bench::pair(test, FILE, &PROXIES, &[("server", server)]) else {
         return;
     };
     let talk: Talk = |client, server| {
@@ -282,7 +357,7 @@ fn a_server_that_ends_its_half_first_hears_the_rest() {
         client.shut();
         server.hear_end();
     };
-    let said = conversation(&ours, &accepted, talk, 1);
+    let said = conversation(&ours, "console", &accepted, ("", 1, talk));
     for heard in ["client: bye None", "server: late None", "server: \"\", end None", " 101 "] {
         assert!(said.contains(heard), "{heard} in {said}");
     }

@@ -142,3 +142,18 @@ fn a_log_server_that_is_down_costs_no_request_and_is_told() {
         assert_eq!(rig.get("web", "/").status, 200);
     }
 }
+
+#[test]
+fn who_closes_while_it_waits_in_a_queue_is_let_go_where_the_file_says_so() {
+    let (server, gate) = gated();
+    let servers = format!(" server a {} maxconn 1\n", server.address);
+    let rig = strict(&web(" option abortonclose\n", &servers));
+    let (mut first, mut second) = (rig.connect("web"), rig.connect("web"));
+    ask(&mut first);
+    eventually("the first is served", || server.diary().len() == 1);
+    ask(&mut second);
+    second.shut();
+    assert_eq!(second.answer().status, 503);
+    gate.wait();
+    assert_eq!((first.answer().status, server.diary().len()), (200, 1));
+}

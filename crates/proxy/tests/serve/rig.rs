@@ -222,6 +222,11 @@ impl Client {
         self.stream.write_all(text.as_bytes()).unwrap();
     }
 
+    /// Ends the sending half.
+    pub(crate) fn shut(&self) {
+        self.stream.shutdown(std::net::Shutdown::Write).unwrap();
+    }
+
     fn fill(&mut self) -> bool {
         let mut buffer = [0; 16 * 1024];
         let count = self.stream.read(&mut buffer).unwrap_or(0);
