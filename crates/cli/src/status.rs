@@ -131,7 +131,7 @@ fn servers(out: &mut impl Write, status: &Status, all: bool) -> io::Result<()> {
 
 fn server(server: &ServerState) -> Vec<String> {
     let (proxy, name) = (server.proxy.clone(), server.server.clone());
-    vec![proxy, name, words::server(server).to_owned(), server.why.clone()]
+    vec![proxy, name, words::server(server).to_owned(), words::server_why(server)]
 }
 
 #[cfg(test)]

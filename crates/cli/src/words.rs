@@ -85,6 +85,24 @@ pub(crate) const fn is_up(server: &ServerState) -> bool {
     matches!(server.check, ServerCheck::Up | ServerCheck::Unchecked) && !server.suspect
 }
 
+/// Why a server is as it is, without ages: they were true when it changed, and would be read as
+/// those of now. `outlast why` has the true ones.
+pub(crate) fn server_why(server: &ServerState) -> String {
+    let mut text = String::new();
+    let mut rest = server.why.as_str();
+    while let Some((before, after)) = rest.split_once(" (") {
+        let aged = after.split_once(" s ago)").filter(|(number, _)| number.parse::<f64>().is_ok());
+        text.push_str(before);
+        rest = if let Some((_, after)) = aged {
+            after
+        } else {
+            text.push_str(" (");
+            after
+        };
+    }
+    text + rest
+}
+
 /// Whether an operator may go on sleeping.
 pub(crate) fn is_well(status: &Status) -> bool {
     let balancer = status.servers.is_empty() || status.balancer == BalancerState::Serving;
@@ -144,6 +162,15 @@ pub(crate) fn load(load: Option<Load>) -> [String; 3] {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_age_that_stands_still_is_left_out() {
+        let why = "its node is silent; it refused (2.0 s ago); (a note) requests hang (0.5 s ago)";
+        let server =
+            ServerState { why: why.to_owned(), ..crate::example::status().servers.swap_remove(0) };
+        let expected = "its node is silent; it refused; (a note) requests hang";
+        assert_eq!(server_why(&server), expected);
+    }
 
     #[test]
     fn an_age_has_the_unit_that_is_read_fastest() {

@@ -226,7 +226,7 @@ fn pool(status: &Status, name: &str, servers: &[&ServerState], rows: &mut Vec<Ro
         let cells = vec![
             plain(format!("  {}", server.server)),
             cell(words::server(server), tone),
-            cell(&server.why, Tone::Dim),
+            cell(words::server_why(server), Tone::Dim),
         ];
         let object = format!("server/{name}/{}", server.server);
         rows.push(Row { object, tone, cells });

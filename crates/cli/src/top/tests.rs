@@ -39,7 +39,7 @@ fn text(known: &Known, view: &View, size: (u16, u16)) -> String {
     let buffer = terminal.backend().buffer();
     let line = |y: u16| {
         let line: String = (0..size.0).map(|x| buffer[(x, y)].symbol()).collect();
-        format!("{}\n", line.trim_end())
+        format!("|{}\n", line.trim_end())
     };
     (0..size.1).map(line).collect()
 }
@@ -56,36 +56,36 @@ fn a_wide_terminal_shows_everything() {
         &view,
         (130, 30),
         &expect![[r#"
-             outlast top · seen by node02 of cloud · adaptive · configuration 1                                           answered 120 ms ago
-               VIP       ADDRESSES   HOLDER  NEXT    HERE           WHY
-             ● internal  10.79.0.40  node02  node01  master, holds  named by the holder
-
-               NODE    STANDING  management    storage      CPU   MEMORY  FIBRE  HOLDS     WHY
-             ● node01  alive     up 240 ms     up 215 ms    12 %  40 %    2/2    -         its first beat came
-             ● node02  alive     up 120 ms     up 120 ms    12 %  40 %    2/2    internal  this node
-             ✖ node03  SUSPECT   SILENT 3.3 s  never heard  -     -       -      -         silent on every network for 1000 ms
-
-               POOL, SERVER  STATE        WHY
-             ● balancer      serving      5 of 7 servers up
-             ▲ keystone      2 of 3 up
-             ✖   node03      DOWN         Layer4 connection problem, info: "Connection refused"
-             ▲ mariadb       1 of 2 up    one writer: node01 (choice 1)
-             ▲   node03      up, suspect  its node is silent
-             ● glance        2 of 2 up
-
-
-
-
-               EVENTS
-               01:33:00.004 node02 vip/internal vip-claimed: node01 named it; the rule applies
-               01:33:02.950 node02 node/node03 node-suspect: no beat for 1 s; the rule applies
-               01:33:03.120 node02 server/keystone/node03 server-down: connection refused three times; the rule applies
-
-
-
-
-
-             up, down select (also k, j)  Enter why is it so  / show only lines with this text  p pause, go on  ? help  q quit
+            | outlast top · seen by node02 of cloud · adaptive · configuration 1                                           answered 120 ms ago
+            |   VIP       ADDRESSES   HOLDER  NEXT    HERE           WHY
+            | ● internal  10.79.0.40  node02  node01  master, holds  named by the holder
+            |
+            |   NODE    STANDING  management    storage      CPU   MEMORY  FIBRE  HOLDS     WHY
+            | ● node01  alive     up 240 ms     up 215 ms    12 %  40 %    2/2    -         its first beat came
+            | ● node02  alive     up 120 ms     up 120 ms    12 %  40 %    2/2    internal  this node
+            | ✖ node03  SUSPECT   SILENT 3.3 s  never heard  -     -       -      -         silent on every network for 1000 ms
+            |
+            |   POOL, SERVER  STATE        WHY
+            | ● balancer      serving      5 of 7 servers up
+            | ▲ keystone      2 of 3 up
+            | ✖   node03      DOWN         Layer4 connection problem, info: "Connection refused"
+            | ▲ mariadb       1 of 2 up    one writer: node01 (choice 1)
+            | ▲   node03      up, suspect  its node is silent
+            | ● glance        2 of 2 up
+            |
+            |
+            |
+            |
+            |   EVENTS
+            |   01:33:00.004 node02 vip/internal vip-claimed: node01 named it; the rule applies
+            |   01:33:02.950 node02 node/node03 node-suspect: no beat for 1 s; the rule applies
+            |   01:33:03.120 node02 server/keystone/node03 server-down: connection refused three times; the rule applies
+            |
+            |
+            |
+            |
+            |
+            | up, down select (also k, j)  Enter why is it so  / show only lines with this text  p pause, go on  ? help  q quit
         "#]],
     );
 }
@@ -98,26 +98,26 @@ fn a_narrow_terminal_drops_columns_and_keeps_what_matters() {
         &view,
         (50, 20),
         &expect![[r#"
-             outlast top                  answered 120 ms ago
-               VIP       HOLDER  NEXT    HERE
-             * internal  node02  node01  master, holds
-
-               NODE    STANDING  management    storage
-             * node01  alive     up 240 ms     up 215 ms
-             * node02  alive     up 120 ms     up 120 ms
-             X node03  SUSPECT   SILENT 3.3 s  never heard
-
-               POOL, SERVER  STATE        WHY
-             * balancer      serving      5 of 7 servers up
-             ! keystone      2 of 3 up
-             4 more below
-               EVENTS
-               01:33:00.004 node02 vip/internal vip-claimed: ~
-               01:33:02.950 node02 node/node03 node-suspect: ~
-               01:33:03.120 node02 server/keystone/node03 serv
-
-
-             up, down select (also k, j)  ? help  q quit
+            | outlast top                  answered 120 ms ago
+            |   VIP       HOLDER  NEXT    HERE
+            | * internal  node02  node01  master, holds
+            |
+            |   NODE    STANDING  management    storage
+            | * node01  alive     up 240 ms     up 215 ms
+            | * node02  alive     up 120 ms     up 120 ms
+            | X node03  SUSPECT   SILENT 3.3 s  never heard
+            |
+            |   POOL, SERVER  STATE        WHY
+            | * balancer      serving      5 of 7 servers up
+            | ! keystone      2 of 3 up
+            | 4 more below
+            |   EVENTS
+            |   01:33:00.004 node02 vip/internal vip-claimed: ~
+            |   01:33:02.950 node02 node/node03 node-suspect: ~
+            |   01:33:03.120 node02 server/keystone/node03 serv
+            |
+            |
+            | up, down select (also k, j)  ? help  q quit
         "#]],
     );
 }
@@ -130,11 +130,11 @@ fn a_tiny_terminal_says_so() {
         &view,
         (20, 4),
         &expect![[r#"
-        too small: 24 x 5 at
-        least
-
-
-    "#]],
+            |too small: 24 x 5 at
+            |least
+            |
+            |
+        "#]],
     );
 }
 
@@ -146,20 +146,20 @@ fn a_silent_agent_is_shown_as_stale_with_its_age() {
         &view,
         (100, 14),
         &expect![[r#"
-             outlast top | seen by node02 of cloud | adaptive | configuration 1               STALE, 12.3 s old
-             cannot reach the agent: connection refused
-               VIP       ADDRESSES   HOLDER  NEXT    HERE           WHY
-             ? internal  10.79.0.40  node02  node01  master, holds  named by the holder
-
-               NODE    STANDING  management     storage        CPU   MEMORY  FIBRE  HOLDS     WHY
-             ? node01  alive     was up 12.4 s  was up 12.3 s  12 %  40 %    2/2    -         its first beat ca~
-             ? node02  alive     was up 12.3 s  was up 12.3 s  12 %  40 %    2/2    internal  this node
-             ? node03  SUSPECT   SILENT 15.5 s  never heard    -     -       -      -         silent on every n~
-             8 more below
-               EVENTS
-               01:33:02.950 node02 node/node03 node-suspect: no beat for 1 s; the rule applies
-               01:33:03.120 node02 server/keystone/node03 server-down: connection refused three times; the rule~
-             up, down select (also k, j)  Enter why is it so  ? help  q quit
+            | outlast top | seen by node02 of cloud | adaptive | configuration 1               STALE, 12.3 s old
+            | cannot reach the agent: connection refused
+            |   VIP       ADDRESSES   HOLDER  NEXT    HERE           WHY
+            | ? internal  10.79.0.40  node02  node01  master, holds  named by the holder
+            |
+            |   NODE    STANDING  management     storage        CPU   MEMORY  FIBRE  HOLDS     WHY
+            | ? node01  alive     was up 12.4 s  was up 12.3 s  12 %  40 %    2/2    -         its first beat ca~
+            | ? node02  alive     was up 12.3 s  was up 12.3 s  12 %  40 %    2/2    internal  this node
+            | ? node03  SUSPECT   SILENT 15.5 s  never heard    -     -       -      -         silent on every n~
+            | 8 more below
+            |   EVENTS
+            |   01:33:02.950 node02 node/node03 node-suspect: no beat for 1 s; the rule applies
+            |   01:33:03.120 node02 server/keystone/node03 server-down: connection refused three times; the rule~
+            | up, down select (also k, j)  Enter why is it so  ? help  q quit
         "#]],
     );
 }
@@ -173,12 +173,12 @@ fn before_the_first_answer_the_reason_is_shown() {
         &view,
         (60, 6),
         &expect![[r#"
-             outlast top                                  no answer yet
-             nothing listens
-
-
-
-             up, down select (also k, j)  ? help  q quit
+            | outlast top                                  no answer yet
+            | nothing listens
+            |
+            |
+            |
+            | up, down select (also k, j)  ? help  q quit
         "#]],
     );
 }
@@ -207,26 +207,26 @@ fn enter_asks_why_of_the_selected_line() {
         &view,
         (80, 20),
         &expect![[r#"
-             outlast top | seen by node02 of cloud | adaptive             answered 0 ms ago
-               VIP       ADDRESSES   HOLDER  NEXT    HERE           WHY
-             * internal  10.79.0.40  node02  node01  master, holds  named by the holder
-
-               NODE    STANDING  management    storage      CPU   HOLDS     WHY
-             * node01  alive     up 120 ms     up 95 ms     12 %  -         its first beat ~
-             * n-- why node/node03 -----------------------------------------------------
-            >X n node/node03: suspect since 2.1 s                                       ery~
-                 rule
-               P   silent on every network
-             * b what would change it
-             ! k   a beat
-             4 m-- Esc: back -----------------------------------------------------------
-               EVENTS
-               01:33:00.004 node02 vip/internal vip-claimed: node01 named it; the rule appl~
-               01:33:02.950 node02 node/node03 node-suspect: no beat for 1 s; the rule appl~
-               01:33:03.120 node02 server/keystone/node03 server-down: connection refused t~
-
-
-             up, down select (also k, j)  Enter why is it so  ? help  q quit
+            | outlast top | seen by node02 of cloud | adaptive             answered 0 ms ago
+            |   VIP       ADDRESSES   HOLDER  NEXT    HERE           WHY
+            | * internal  10.79.0.40  node02  node01  master, holds  named by the holder
+            |
+            |   NODE    STANDING  management    storage      CPU   HOLDS     WHY
+            | * node01  alive     up 120 ms     up 95 ms     12 %  -         its first beat ~
+            | * n-- why node/node03 -----------------------------------------------------
+            |>X n node/node03: suspect since 2.1 s                                       ery~
+            |     rule
+            |   P   silent on every network
+            | * b what would change it
+            | ! k   a beat
+            | 4 m-- Esc: back -----------------------------------------------------------
+            |   EVENTS
+            |   01:33:00.004 node02 vip/internal vip-claimed: node01 named it; the rule appl~
+            |   01:33:02.950 node02 node/node03 node-suspect: no beat for 1 s; the rule appl~
+            |   01:33:03.120 node02 server/keystone/node03 server-down: connection refused t~
+            |
+            |
+            | up, down select (also k, j)  Enter why is it so  ? help  q quit
         "#]],
     );
     press(&mut view, &known, KeyCode::Esc);

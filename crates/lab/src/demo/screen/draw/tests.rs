@@ -57,7 +57,7 @@ fn check(scene: &Scene, live: &Live, now: u64, size: (u16, u16), expected: &Expe
     picture.tour(rest, &mut buffer);
     let line = |y| {
         let line: String = (0..size.0).map(|x| buffer[(x, y)].symbol()).collect();
-        format!("{}\n", line.trim_end())
+        format!("|{}\n", line.trim_end())
     };
     expected.assert_eq(&(0..size.1).map(line).collect::<String>());
 }
@@ -70,14 +70,14 @@ fn a_deed_stands_with_its_cost_and_that_of_stock() {
         12_000,
         (150, 8),
         &expect![[r#"
-             outlast demo   dashboards: node01 http://127.0.0.1:7412/  node02 http://127.0.0.1:7413/
-             client: api      answers               longest gap 19 ms   failed 0    slow 0    answered 400     ........................
-             client: database answers               longest gap 0 ms    failed 0    slow 0    answered 400     ........................
-             machines   1 node01: HOLDS THE ADDRESS   2 node02: on   3 node03: on
-             keys mean  whoever holds the address, its balancer
-               2.0 s ago  kill the balancer of node01: longest gap 19 ms, 0 failed, 0 slow  (stock: 4351 ms, 1493 failed)
-
-
+            | outlast demo   dashboards: node01 http://127.0.0.1:7412/  node02 http://127.0.0.1:7413/
+            | client: api      answers               longest gap 19 ms   failed 0    slow 0    answered 400     ........................
+            | client: database answers               longest gap 0 ms    failed 0    slow 0    answered 400     ........................
+            | machines   1 node01: HOLDS THE ADDRESS   2 node02: on   3 node03: on
+            | keys mean  whoever holds the address, its balancer
+            |   2.0 s ago  kill the balancer of node01: longest gap 19 ms, 0 failed, 0 slow  (stock: 4351 ms, 1493 failed)
+            |
+            |
         "#]],
     );
 }
@@ -95,14 +95,14 @@ fn a_silence_that_goes_on_is_shown_as_such() {
         14_500,
         (110, 8),
         &expect![[r#"
-             outlast demo   dashboards: node01 http://127.0.0.1:7412/  node02 http://127.0.0.1:7413/
-             client: api      NO ANSWER for 2.5 s   longest gap 2.4 s   failed 0    slow 0    ......................!!!!!
-             client: database NO ANSWER for 2.5 s   longest gap 2.4 s   failed 0    slow 0    ......................!!!!!
-             machines   1 node01: OFF   2 node02: on   3 node03: on   nobody alone answers for the address
-             keys mean  whoever holds the address, its balancer   node01 is off
-               4.5 s ago  kill the balancer of node01: longest gap 2.4 s, 0 failed, 0 slow  (stock: 4351 ms, 1493 failed)
-
-
+            | outlast demo   dashboards: node01 http://127.0.0.1:7412/  node02 http://127.0.0.1:7413/
+            | client: api      NO ANSWER for 2.5 s   longest gap 2.4 s   failed 0    slow 0    ......................!!!!!
+            | client: database NO ANSWER for 2.5 s   longest gap 2.4 s   failed 0    slow 0    ......................!!!!!
+            | machines   1 node01: OFF   2 node02: on   3 node03: on   nobody alone answers for the address
+            | keys mean  whoever holds the address, its balancer   node01 is off
+            |   4.5 s ago  kill the balancer of node01: longest gap 2.4 s, 0 failed, 0 slow  (stock: 4351 ms, 1493 failed)
+            |
+            |
         "#]],
     );
 }
@@ -118,17 +118,17 @@ fn a_tour_takes_the_lower_part() {
         12_000,
         (80, 11),
         &expect![[r#"
-             outlast demo   dashboards: http://127.0.0.1:7412  :7413
-             client: api      answers               longest gap 19 ms   failed 0    slow 0
-             client: database answers               longest gap 0 ms    failed 0    slow 0
-             machines   1 node01: HOLDS THE ADDRESS   2 node02: on   3 node03: on
-             keys mean  whoever holds the address, its balancer
-               2.0 s ago  kill the balancer of node01: longest gap 19 ms, 0 failed, 0 slow
-             a tour: every scenario with its promise
-             scenario  outage
-             two  BROKEN
-             three  kept
-             over; Esc: back
+            | outlast demo   dashboards: http://127.0.0.1:7412  :7413
+            | client: api      answers               longest gap 19 ms   failed 0    slow 0
+            | client: database answers               longest gap 0 ms    failed 0    slow 0
+            | machines   1 node01: HOLDS THE ADDRESS   2 node02: on   3 node03: on
+            | keys mean  whoever holds the address, its balancer
+            |   2.0 s ago  kill the balancer of node01: longest gap 19 ms, 0 failed, 0 slow
+            | a tour: every scenario with its promise
+            | scenario  outage
+            | two  BROKEN
+            | three  kept
+            | over; Esc: back
         "#]],
     );
 }
