@@ -285,6 +285,8 @@ fn the_corrected_file_is_parsed_completely() {
             monitor_uri: None,
             disabled: false,
             http_close: false,
+            http_server_close: false,
+            abort_on_close: false,
             description: None,
             log_tag: None,
             backlog: None,
