@@ -324,7 +324,9 @@ impl Parser {
                     return keyword::read(row, draft, line);
                 }
                 // Ignored by HAProxy too, but its mistakes are not.
-                keyword::read(row, &mut draft.clone(), line)
+                let mut ignored = draft.clone();
+                keyword::read(row, &mut ignored, line)?;
+                verify::no_loop(&ignored)
             }
             Place::Other(section) => {
                 let place = format!("in a `{}` section", section.name);

@@ -114,10 +114,23 @@ fn unverified(draft: &Draft, trusts_servers: bool, findings: &mut Vec<Diagnostic
     }
 }
 
+/// A proxy cannot be its own backend.
+pub(crate) fn no_loop(draft: &Draft) -> Result<(), Diagnostic> {
+    match &draft.default_backend {
+        Some(name) if draft.proxy.is_backend() && name.text == draft.proxy.name => {
+            let message = format!("`{}` is its own backend", name.text);
+            let finding = Diagnostic::error(name.span, "unknown-name", message);
+            Err(finding.help("name another backend, or remove the line"))
+        }
+        _ => Ok(()),
+    }
+}
+
 fn backends(draft: &Draft, drafts: &[Draft], findings: &mut Vec<Diagnostic>) {
     if !draft.proxy.is_frontend() {
         return;
     }
+    findings.extend(no_loop(draft).err());
     for name in draft.default_backend.iter().chain(&draft.use_backends) {
         let found =
             drafts.iter().find(|other| other.proxy.is_backend() && other.proxy.name == name.text);

@@ -96,7 +96,7 @@ fn from_files(loaded: &Loaded, instances: &[&Instance], first: &str) -> Vec<Foun
         })
     });
     let (device, mut addresses) =
-        unicast.unwrap_or_else(|| (first.to_owned(), common_servers(loaded)));
+        unicast.unwrap_or_else(|| (first.to_owned(), usual_servers(loaded)));
     // An address cannot be both.
     addresses.retain(|ip| !virtual_ips.contains(ip) && !ip.is_unspecified());
     let name = |at: usize, ip: &IpAddr| {
@@ -120,7 +120,7 @@ fn server_names(loaded: &Loaded) -> BTreeMap<IpAddr, String> {
 }
 
 /// The addresses of the servers that the most proxies share.
-fn common_servers(loaded: &Loaded) -> Vec<IpAddr> {
+fn usual_servers(loaded: &Loaded) -> Vec<IpAddr> {
     let mut counts: BTreeMap<Vec<IpAddr>, usize> = BTreeMap::new();
     for proxy in loaded.haproxy.iter().flat_map(|file| &file.proxies) {
         let mut ips: Vec<IpAddr> = proxy.servers.iter().map(|server| server.address.ip()).collect();

@@ -21,6 +21,7 @@ const STRICTER: &[(&str, &str)] = &[
     ("expected a weight", "the same"),
     ("expected a port", "the same"),
     ("expected a status", "the same"),
+    ("expected a size", "the same"),
     ("expected codes like", "the same; codes below 100 never come"),
     ("expected a number like -1", "the same"),
     ("is no port", "HAProxy reads the digits of a port and ignores the rest (atol)"),
@@ -35,6 +36,8 @@ const STRICTER: &[(&str, &str)] = &[
 const LATER: &[(&str, &str)] = &[
     ("could not resolve address", "looking up the name"),
     ("invalid address", "looking up the name"),
+    ("unable to set TLS 1.3 cipher suites", "`ssl` of `bind` is not run yet"),
+    ("unable to set SSL cipher list", "`ssl` of `bind` is not run yet"),
     ("unable to stat SSL certificate", "`crt` of `bind` is not run yet"),
     ("Couldn't open the ca-file", "`ca-file` of `server` is not run yet"),
     ("cannot find user id for", ""),
@@ -88,12 +91,31 @@ fn mutated(text: &str, dice: &mut Dice) -> (String, String) {
         .collect();
     let all: Vec<String> = text.split_whitespace().map(str::to_owned).collect();
     let at = *dice.pick(&written);
+    if dice.below(12) == 11 {
+        let other = *dice.pick(&written);
+        match dice.below(3) {
+            0 => lines.swap(at, other),
+            1 => drop(lines.remove(at)),
+            _ => {
+                let again = lines[other].clone();
+                lines.insert(at, again);
+            }
+        }
+        return (lines.join("\n") + "\n", format!("lines {at} and {other}"));
+    }
     let indent: String = lines[at].chars().take_while(|c| c.is_whitespace()).collect();
     let mut words: Vec<String> = lines[at].split_whitespace().map(str::to_owned).collect();
+    let what = mutate(&mut words, &all, dice);
+    lines[at] = format!("{indent}{}", words.join(" "));
+    (lines.join("\n") + "\n", format!("{what}: `{}`", lines[at].trim()))
+}
+
+/// One mistake in one line.
+fn mutate(words: &mut Vec<String>, all: &[String], dice: &mut Dice) -> &'static str {
     let word = dice.below(words.len());
     let numbers: Vec<usize> =
         (0..words.len()).filter(|at| words[*at].contains(|c: char| c.is_ascii_digit())).collect();
-    let what = match dice.below(12) {
+    match dice.below(11) {
         0 => {
             let other = dice.below(words.len());
             words.swap(word, other);
@@ -109,23 +131,12 @@ fn mutated(text: &str, dice: &mut Dice) -> (String, String) {
             "a word twice"
         }
         3 => {
-            words[word] = dice.pick(&all).clone();
+            words[word] = dice.pick(all).clone();
             "a word of elsewhere"
         }
         4 => {
-            words.insert(word + 1, dice.pick(&all).clone());
+            words.insert(word + 1, dice.pick(all).clone());
             "a word too many"
-        }
-        5 => {
-            let mut letters: Vec<char> = words[word].chars().collect();
-            let letter = dice.below(letters.len());
-            match dice.below(3) {
-                0 => drop(letters.remove(letter)),
-                1 => letters.insert(letter, 'x'),
-                _ => letters[letter] = 'z',
-            }
-            words[word] = letters.into_iter().collect();
-            "a typing error"
         }
         6 | 7 if !numbers.is_empty() => {
             let word = *dice.pick(&numbers);
@@ -146,23 +157,17 @@ fn mutated(text: &str, dice: &mut Dice) -> (String, String) {
             "cut off"
         }
         _ => {
-            let other = *dice.pick(&written);
+            let mut letters: Vec<char> = words[word].chars().collect();
+            let letter = dice.below(letters.len());
             match dice.below(3) {
-                0 => {
-                    lines.swap(at, other);
-                    return (lines.join("\n") + "\n", format!("lines {at} and {other} swapped"));
-                }
-                1 => drop(lines.remove(at)),
-                _ => {
-                    let again = lines[other].clone();
-                    lines.insert(at, again);
-                }
+                0 => drop(letters.remove(letter)),
+                1 => letters.insert(letter, 'x'),
+                _ => letters[letter] = 'z',
             }
-            return (lines.join("\n") + "\n", format!("line {at} gone or line {other} twice"));
+            words[word] = letters.into_iter().collect();
+            "a typing error"
         }
-    };
-    lines[at] = format!("{indent}{}", words.join(" "));
-    (lines.join("\n") + "\n", format!("{what}: `{}`", lines[at].trim()))
+    }
 }
 
 /// Whether HAProxy refuses the file, and what it says.
@@ -204,7 +209,7 @@ fn agree(they_refuse: bool, told: &str, errors: &[String], notes: &[String]) -> 
 }
 
 /// About this many lines: a long file costs HAProxy more than it shows us.
-const LINES: usize = 200;
+const LINES: usize = 100;
 
 /// The first sections of a file, so many that no frontend lacks its backend.
 fn beginning(text: &str) -> String {
