@@ -42,8 +42,8 @@ impl Pool {
         Retry::OtherServer { after }
     }
 
-    /// `stream_choose_redispatch` of HAProxy 2.6. With round robin and several servers every retry
-    /// goes elsewhere: nobody cares about this particular server.
+    /// As measured of HAProxy 2.6.12. Unless the client's address chooses, every retry goes elsewhere
+    /// if there is an elsewhere: nobody cares about this particular server.
     fn redispatches(&self, attempt: u32, last: usize) -> bool {
         let due = match self.redispatch {
             Redispatch::Never => return false,
@@ -54,7 +54,7 @@ impl Pool {
             }
         };
         let down = self.conditions.get(last).is_none_or(|condition| !condition.up);
-        let free = self.balance == Balance::RoundRobin && self.active.len() > 1;
+        let free = self.balance != Balance::Source && self.active.len() > 1;
         due || down || free
     }
 }
