@@ -61,6 +61,7 @@ pub fn run(args: &Args) -> Result<(), TopError> {
     on_screen(|terminal| {
         loop {
             let known = source.known();
+            source.keep_up(&view)?;
             picture(terminal, &known, &view)?;
             if signals.read().is_some() {
                 return Ok(());

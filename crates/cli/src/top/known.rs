@@ -11,13 +11,14 @@ use std::time::Duration;
 use api::{Answer, Ask, Event, Status, Why};
 use base::{Chain, Time};
 
+use super::view::View;
 use crate::reach::{self, ReachError};
 
 /// Between two questions for the state: four times a second is as fast as an eye follows.
 const ASK_EVERY: Duration = Duration::from_millis(250);
 /// An answer older than this is shown as stale: three questions were not answered.
 pub const STALE: Duration = Duration::from_millis(1000);
-/// Before a broken stream of events is asked for again.
+/// Before a broken stream of events, or an explanation, is asked for again.
 const AGAIN: Duration = Duration::from_secs(1);
 /// Events kept for the screen: more than any terminal has lines.
 const MOST_EVENTS: usize = 200;
@@ -57,6 +58,8 @@ pub struct Source {
 struct Shared {
     known: Mutex<Known>,
     stop: AtomicBool,
+    /// When an explanation was last asked for.
+    asked: Mutex<Time>,
     /// Signalled when the source is dropped.
     stopped: Condvar,
     /// The stream of events, so that a thread that reads it can be stopped.
@@ -81,12 +84,23 @@ impl Source {
         self.shared.known().clone()
     }
 
+    /// Asks again while an explanation is looked at, so that its ages are true.
+    ///
+    /// # Errors
+    /// When there is no thread to be had.
+    pub fn keep_up(&self, view: &View) -> std::io::Result<()> {
+        let Some(object) = view.explained() else { return Ok(()) };
+        let asked = *self.shared.asked.lock().unwrap_or_else(PoisonError::into_inner);
+        if sys::clock::now().since(asked) < AGAIN { Ok(()) } else { self.ask_why(object) }
+    }
+
     /// Asks why `object` is as it is; the answer is in [`Known::why`] later.
     ///
     /// # Errors
     /// When there is no thread to be had.
     pub fn ask_why(&self, object: &str) -> std::io::Result<()> {
         let object = object.to_owned();
+        *self.shared.asked.lock().unwrap_or_else(PoisonError::into_inner) = sys::clock::now();
         self.thread(move |socket, shared| {
             let question = Ask::Why { object: object.clone() };
             let answer = match reach::one(socket, &question) {

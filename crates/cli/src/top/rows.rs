@@ -9,6 +9,9 @@ use api::{
 use super::known::STALE;
 use crate::words;
 
+/// With more servers that are not well (a node is silent) each pool names its own in one line.
+const MOST_SERVERS: usize = 8;
+
 /// What a text means; the theme makes colours or weights of it.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Tone {
@@ -182,8 +185,9 @@ fn pools(status: &Status) -> Table {
     };
     let is_well = |name: &&&str| of(name).iter().all(|server| words::is_up(server));
     let (well, ill): (Vec<&str>, Vec<&str>) = names.iter().partition(|name| is_well(name));
+    let down = status.servers.iter().filter(|server| !words::is_up(server)).count();
     for name in ill.into_iter().chain(well) {
-        pool(status, name, &of(name), &mut rows);
+        pool(status, name, &of(name), down <= MOST_SERVERS, &mut rows);
     }
     Table { columns, rows }
 }
@@ -204,7 +208,13 @@ fn balancer(status: &Status) -> Row {
     Row { object: "balancer".to_owned(), tone, cells }
 }
 
-fn pool(status: &Status, name: &str, servers: &[&ServerState], rows: &mut Vec<Row>) {
+fn pool(
+    status: &Status,
+    name: &str,
+    servers: &[&ServerState],
+    one_by_one: bool,
+    rows: &mut Vec<Row>,
+) {
     let up = servers.iter().filter(|server| words::is_up(server)).count();
     let tone = match up {
         0 => Tone::Bad,
@@ -212,16 +222,18 @@ fn pool(status: &Status, name: &str, servers: &[&ServerState], rows: &mut Vec<Ro
         _ => Tone::Good,
     };
     let choice = status.choices.iter().find(|choice| choice.proxy == name);
-    let choice = choice.map_or_else(String::new, |choice| {
-        format!("one writer: {} (choice {})", choice.server, choice.term)
-    });
+    let choice =
+        choice.map(|choice| format!("one writer: {} (choice {})", choice.server, choice.term));
+    let ill = || servers.iter().filter(|server| !words::is_up(server));
+    let short = ill().map(|server| format!("{} {}", server.server, words::server(server)));
+    let said = choice.into_iter().chain(short.filter(|_| !one_by_one)).collect::<Vec<_>>();
     let cells = vec![
         cell(name, Tone::Strong),
         cell(format!("{up} of {} up", servers.len()), tone),
-        plain(choice),
+        plain(said.join("; ")),
     ];
     rows.push(Row { object: format!("pool/{name}"), tone, cells });
-    for server in servers.iter().filter(|server| !words::is_up(server)) {
+    for server in ill().filter(|_| one_by_one) {
         let tone = if server.suspect { Tone::Watch } else { Tone::Bad };
         let cells = vec![
             plain(format!("  {}", server.server)),

@@ -123,6 +123,19 @@ fn a_narrow_terminal_drops_columns_and_keeps_what_matters() {
 }
 
 #[test]
+fn a_silent_node_takes_one_line_per_pool() {
+    let mut known = known(Duration::ZERO);
+    let status = known.status.as_mut().unwrap();
+    let one = status.servers.last().unwrap().clone();
+    status.servers =
+        (0..9).map(|n| api::ServerState { proxy: format!("p{n}"), ..one.clone() }).collect();
+    let text = text(&known, &View::new("outlast top", PLAIN), (80, 40));
+    let line = text.lines().find(|line| line.contains(" p8 ")).unwrap();
+    assert!(line.contains("0 of 1 up") && line.contains("node03 up, suspect"), "{line}");
+    assert_eq!(text.matches("up, suspect").count(), 9, "{text}");
+}
+
+#[test]
 fn a_tiny_terminal_says_so() {
     let view = View::new("outlast top", PLAIN);
     check(

@@ -98,6 +98,15 @@ impl View {
         self.editing
     }
 
+    /// The object whose explanation lies over the tables.
+    #[must_use]
+    pub fn explained(&self) -> Option<&str> {
+        match &self.over {
+            Over::Why(object, _) => Some(object),
+            Over::Nothing | Over::Help => None,
+        }
+    }
+
     #[must_use]
     pub fn selected(&self) -> Option<&str> {
         self.selected.as_deref()

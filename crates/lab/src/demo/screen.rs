@@ -41,6 +41,7 @@ pub(super) fn run(
     let outcome = top::on_screen(|terminal| {
         loop {
             screen.look_elsewhere_if_blind()?;
+            screen.eye.source.keep_up(&screen.view)?;
             terminal.draw(|frame| screen.draw(frame.area(), frame.buffer_mut()))?;
             if signals.read().is_some() {
                 return Ok(());
