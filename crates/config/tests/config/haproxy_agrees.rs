@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use outlast_config::{Severity, Source, haproxy, place};
+use outlast_config::{Severity, Source, haproxy, place, repair};
 
 use crate::skip::{self, Folder};
 
@@ -93,4 +93,41 @@ fn the_example_is_valid_for_haproxy() {
     let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/three-controllers");
     let text = fs::read_to_string(example.join("haproxy.cfg")).unwrap();
     assert_eq!(difference("example", &text, &Folder::new("haproxy-example"), test), None);
+}
+
+/// The texts of files in which something can be repaired, with the repair.
+fn repaired(texts: Vec<String>) -> Vec<(String, String)> {
+    let one = |text: String| {
+        let source = Source { path: "lb.cfg".to_owned(), text: text.clone() };
+        let repair = repair(vec![source], &|_| None);
+        repair.files.into_iter().next().map(|file| (text, file.text))
+    };
+    texts.into_iter().filter_map(one).collect()
+}
+
+#[test]
+fn what_is_repaired_without_an_error_left_is_valid_for_haproxy() {
+    let test = "what_is_repaired_without_an_error_left_is_valid_for_haproxy";
+    if skip::program(test, "haproxy", VERSION).is_none() {
+        return;
+    }
+    let folder = Folder::new("haproxy-repaired");
+    let cases = include_str!("haproxy_cases.txt").split("=== ").skip(1);
+    let mut texts: Vec<String> =
+        cases.map(|case| case.split_once('\n').unwrap().1.to_owned()).collect();
+    texts.push(
+        "defaults\n timeout client 1m\n timeout server 1m\n timeout connect 1s\n redispatch\n \
+         clitimeout 10sec\nlisten a 127.0.0.1:80\n mode htpp\n balanse source\n \
+         server x 127.0.0.1:1 chek inter 2sec\n"
+            .to_owned(),
+    );
+    if let Some(shared) = skip::documents() {
+        texts.push(fs::read_to_string(shared.join("data/seed003.verbatim.cfg")).unwrap());
+    }
+    let mut repairs = 0;
+    for (before, after) in repaired(texts) {
+        repairs += 1;
+        assert_eq!(difference(&before, &after, &folder, test), None);
+    }
+    assert!(repairs > 10, "only {repairs} files could be repaired");
 }
