@@ -129,9 +129,9 @@ fn a_dark_node_is_followed_after_the_silence() {
     ends(
         sim,
         expect![[r#"
-        10.000s  -- node01 loses power
-        13.383s  node02 claims the address: silence
-    "#]],
+            10.000s  -- node01 loses power
+            12.633s  node02 claims the address: silence
+        "#]],
     );
 }
 
@@ -161,10 +161,10 @@ fn the_last_of_three_holds() {
     ends(
         sim,
         expect![[r#"
-        10.000s  -- node01 loses power
-        10.000s  -- node02 loses power
-        13.579s  node03 claims the address: silence
-    "#]],
+            10.000s  -- node01 loses power
+            10.000s  -- node02 loses power
+            12.829s  node03 claims the address: silence
+        "#]],
     );
 }
 
@@ -177,10 +177,10 @@ fn a_node_that_returns_takes_nothing_back() {
     ends(
         sim,
         expect![[r#"
-        10.000s  -- node01 loses power
-        13.383s  node02 claims the address: silence
-        20.000s  -- node01 has power
-    "#]],
+            10.000s  -- node01 loses power
+            12.633s  node02 claims the address: silence
+            20.000s  -- node01 has power
+        "#]],
     );
 }
 
@@ -196,12 +196,12 @@ fn two_that_return_take_nothing_back() {
     ends(
         sim,
         expect![[r#"
-        10.000s  -- node01 loses power
-        10.000s  -- node02 loses power
-        13.579s  node03 claims the address: silence
-        20.000s  -- node02 has power
-        20.300s  -- node01 has power
-    "#]],
+            10.000s  -- node01 loses power
+            10.000s  -- node02 loses power
+            12.829s  node03 claims the address: silence
+            20.000s  -- node02 has power
+            20.300s  -- node01 has power
+        "#]],
     );
 }
 
@@ -216,13 +216,13 @@ fn under_preempt_the_stronger_is_named_by_the_weaker() {
     ends(
         sim,
         expect![[r#"
-        10.000s  -- node01 loses power
-        13.383s  node02 claims the address: silence
-        20.000s  -- node01 has power
-        20.001s  node02 releases the address: stronger
-        20.001s  node02 names node01
-        20.002s  node01 claims the address: named
-    "#]],
+            10.000s  -- node01 loses power
+            12.633s  node02 claims the address: silence
+            20.000s  -- node01 has power
+            20.001s  node02 releases the address: stronger
+            20.001s  node02 names node01
+            20.002s  node01 claims the address: named
+        "#]],
     );
 }
 
@@ -236,7 +236,7 @@ fn after_a_split_the_stronger_keeps_the_address_whoever_was_alone() {
         sim,
         expect![[r#"
             10.000s  -- split off: node01
-            13.383s  node02 claims the address: silence
+            12.633s  node02 claims the address: silence
             20.000s  -- the networks are whole
             20.135s  node02 releases the address: stronger
         "#]],
@@ -256,7 +256,7 @@ fn after_a_split_the_stronger_keeps_the_address_whoever_was_alone() {
         sim,
         expect![[r#"
             30.000s  -- split off: node02
-            32.970s  node01 claims the address: silence
+            32.220s  node01 claims the address: silence
             40.000s  -- the networks are whole
             40.003s  node02 releases the address: stronger
         "#]],
@@ -272,11 +272,11 @@ fn a_network_without_the_holder_elects_its_own_though_the_other_network_works() 
     ends(
         sim,
         expect![[r#"
-        10.000s  -- node01 is cut from network 0
-        13.383s  node02 claims the address: silence
-        20.000s  -- the networks are whole
-        20.135s  node02 releases the address: stronger
-    "#]],
+            10.000s  -- node01 is cut from network 0
+            12.633s  node02 claims the address: silence
+            20.000s  -- the networks are whole
+            20.135s  node02 releases the address: stronger
+        "#]],
     );
 }
 
@@ -289,11 +289,11 @@ fn a_machine_that_stood_still_lets_go_before_it_looks() {
     ends(
         sim,
         expect![[r#"
-        10.000s  -- node01 stands still
-        13.383s  node02 claims the address: silence
-        20.000s  -- node01 goes on
-        20.000s  node01 releases the address: stalled
-    "#]],
+            10.000s  -- node01 stands still
+            12.633s  node02 claims the address: silence
+            20.000s  -- node01 goes on
+            20.000s  node01 releases the address: stalled
+        "#]],
     );
 }
 
@@ -362,9 +362,9 @@ fn under_preempt_nobody_moves_to_a_node_it_hears_on_another_network_only() {
     ends(
         sim,
         expect![[r#"
-        10.000s  -- node03 is cut from network 0
-        13.579s  node03 claims the address: silence
-    "#]],
+            10.000s  -- node03 is cut from network 0
+            12.829s  node03 claims the address: silence
+        "#]],
     );
 }
 
@@ -378,9 +378,9 @@ fn under_preempt_nobody_moves_to_a_node_that_obeys_another_holder() {
     ends(
         sim,
         expect![[r#"
-        10.000s  -- node01 is apart from node03 on network 0
-        13.579s  node03 claims the address: silence
-    "#]],
+            10.000s  -- node01 is apart from node03 on network 0
+            12.829s  node03 claims the address: silence
+        "#]],
     );
 }
 
@@ -395,13 +395,13 @@ fn who_is_cut_off_names_nobody_who_hears_a_holder() {
     ends(
         sim,
         expect![[r#"
-        10.000s  -- node01 is cut from network 0
-        10.000s  -- node02 is cut from network 1
-        13.383s  node02 claims the address: silence
-        20.000s  -- node01 loses its link
-        20.000s  node01 releases the address: carrier
-        20.000s  node01 names node03
-    "#]],
+            10.000s  -- node01 is cut from network 0
+            10.000s  -- node02 is cut from network 1
+            12.633s  node02 claims the address: silence
+            20.000s  -- node01 loses its link
+            20.000s  node01 releases the address: carrier
+            20.000s  node01 names node03
+        "#]],
     );
 }
 
@@ -480,10 +480,10 @@ fn under_preempt_nobody_moves_twice_to_a_node_that_does_not_claim() {
     ends(sim, expect![[r#"
         10.000s  -- node01 is cut from network 1
         10.000s  -- node01 is apart from node03 on network 0
-        13.579s  node03 claims the address: silence
-        14.751s  node03 releases the address: stronger
-        14.751s  node03 names node02
-        15.360s  node03 claims the address: goodbye
+        12.829s  node03 claims the address: silence
+        14.001s  node03 releases the address: stronger
+        14.001s  node03 names node02
+        14.610s  node03 claims the address: goodbye
         70.000s  -- the networks are whole
         70.112s  node03 releases the address: stronger
     "#]]);

@@ -36,8 +36,12 @@ impl Vip {
         self.term = self.term.max(hello.term);
         let rank = Rank { priority: hello.priority, address: hello.source };
         if hello.role == Role::Master && current && self.config.network == Some(network) {
-            // As good as an advert, and it survives a switch that loses multicast.
+            // As good as an advert, and it survives a switch that loses multicast. But it comes four
+            // times as often, and routers of others hear adverts only: a wait that counts from it is
+            // shorter by the time between two adverts, or a weaker one of theirs would be sooner.
+            let before = self.take_over_at();
             self.hear(now, rank, out);
+            self.count_from_adverts(now, before);
         } else if hello.role != Role::Master && current {
             self.obeyed.forget(hello.source);
         }
@@ -45,6 +49,24 @@ impl Vip {
         let ready = hello.role == Role::Backup && hello.eligible && near;
         if ready && self.config.vip.preempt && rank > self.rank() {
             self.move_to_stronger(now, out);
+        }
+    }
+
+    fn take_over_at(&self) -> Option<Time> {
+        match self.state {
+            State::Backup { take_over_at, .. } => Some(take_over_at),
+            State::Master { .. } | State::Fault | State::Stopped => None,
+        }
+    }
+
+    /// After a hello that was obeyed as a backup, whose wait had ended `before`.
+    fn count_from_adverts(&mut self, now: Time, before: Option<Time>) {
+        let whole = now + self.master_down();
+        let fewer = whole.since(now).saturating_sub(self.config.vip.advert_interval);
+        if let (State::Backup { take_over_at, .. }, Some(before)) = (&mut self.state, before)
+            && *take_over_at == whole
+        {
+            *take_over_at = before.max(now + fewer);
         }
     }
 

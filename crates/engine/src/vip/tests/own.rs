@@ -297,3 +297,25 @@ fn a_holder_is_not_deposed_by_a_node_that_cannot_hear_it_until_it_says_goodbye()
     bench.named(1300, 2, 0, 6);
     assert!(bench.vip.holding());
 }
+
+/// Found beside keepalived: a weaker one of theirs, which hears adverts only, was sooner.
+#[test]
+fn hellos_do_not_make_a_backup_wait_longer_than_adverts_do() {
+    let after_an_advert = |hellos: &[u64], until| {
+        let mut bench = Bench::new(config());
+        bench.advert(1000, NODE02, 200);
+        for ms in hellos {
+            let (group, node, source) = (bench.vip.group(), 1, NODE02);
+            let (priority, role, eligible, term) = (200, Role::Master, true, 0);
+            let hello = Hello { group, node, source, priority, role, eligible, term };
+            bench.tell(*ms, Input::Hello { network: MANAGEMENT, hello });
+        }
+        bench.until(until);
+        bench.vip.holding()
+    };
+    // Three adverts and the skew after the last advert.
+    assert!(!after_an_advert(&[1250, 1500, 1750, 1990], 4413));
+    assert!(after_an_advert(&[1250, 1500, 1750, 1990], 4415));
+    let hellos: Vec<u64> = (1250..20_000).step_by(250).collect();
+    assert!(!after_an_advert(&hellos, 20_000), "hellos alone keep a holder known");
+}
