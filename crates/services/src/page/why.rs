@@ -9,7 +9,7 @@ pub(super) fn fragments(view: &View, parts: &mut Vec<Fragment>) {
     match &view.why {
         Some(Ok(why)) => {
             parts.push(section("why", "why", "Why", &explanation(view, why)));
-            let inside = events::list(why.events.iter().rev(), true);
+            let inside = events::list(why.events.iter().rev());
             parts.push(section("events", "events whole", "Its last events", &inside));
         }
         Some(Err(silence)) => {

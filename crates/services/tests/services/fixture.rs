@@ -116,12 +116,12 @@ impl Face {
 
     #[must_use]
     pub fn get(&self, path: &str) -> Reply {
-        self.get_with(path, "")
+        self.ask_for(path, "")
     }
 
     /// `headers`: lines with their ends; without a `Host` among them a proper one is sent.
     #[must_use]
-    pub fn get_with(&self, path: &str, headers: &str) -> Reply {
+    pub fn ask_for(&self, path: &str, headers: &str) -> Reply {
         let host = if headers.to_ascii_lowercase().contains("host:") {
             String::new()
         } else {

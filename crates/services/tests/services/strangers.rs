@@ -31,11 +31,11 @@ fn every_answer_forbids_the_browser_what_no_page_needs() {
 fn another_sites_name_for_this_machine_is_refused() {
     let face = Face::new(status());
     for host in ["evil.example", "evil.example:80", "127.0.0.1.evil.example"] {
-        assert_eq!(face.get_with("/", &format!("Host: {host}\r\n")).status, 421, "{host}");
-        assert_eq!(face.get_with("/index.json", &format!("Host: {host}\r\n")).status, 421);
+        assert_eq!(face.ask_for("/", &format!("Host: {host}\r\n")).status, 421, "{host}");
+        assert_eq!(face.ask_for("/index.json", &format!("Host: {host}\r\n")).status, 421);
     }
     for host in ["localhost", "localhost:9999", "127.0.0.1", "[::1]:80"] {
-        assert_eq!(face.get_with("/", &format!("Host: {host}\r\n")).status, 200, "{host}");
+        assert_eq!(face.ask_for("/", &format!("Host: {host}\r\n")).status, 200, "{host}");
     }
 }
 
@@ -63,8 +63,8 @@ fn elsewhere_than_on_loopback_the_token_is_asked_for() {
     assert_eq!(face.get("/?token=correct-hors").status, 401);
     assert_eq!(face.get("/?token=").status, 401);
     let bearer = "Authorization: Bearer correct-horse\r\n";
-    assert_eq!(face.get_with("/metrics", bearer).status, 200);
-    assert_eq!(face.get_with("/metrics", "Authorization: Bearer wrong\r\n").status, 401);
+    assert_eq!(face.ask_for("/metrics", bearer).status, 200);
+    assert_eq!(face.ask_for("/metrics", "Authorization: Bearer wrong\r\n").status, 401);
     let welcome = face.get("/node/node01?token=correct-horse");
     assert_eq!(welcome.status, 303);
     assert_eq!(welcome.header("location"), Some("/node/node01"));
@@ -72,8 +72,8 @@ fn elsewhere_than_on_loopback_the_token_is_asked_for() {
     assert!(cookie.contains("HttpOnly") && cookie.contains("SameSite=Strict"), "{cookie}");
     assert!(!cookie.contains("correct-horse"), "{cookie}");
     let pair = cookie.split(';').next().unwrap();
-    assert_eq!(face.get_with("/", &format!("Cookie: a=b; {pair}\r\n")).status, 200);
-    assert_eq!(face.get_with("/", &format!("Cookie: {pair}0\r\n")).status, 401);
+    assert_eq!(face.ask_for("/", &format!("Cookie: a=b; {pair}\r\n")).status, 200);
+    assert_eq!(face.ask_for("/", &format!("Cookie: {pair}0\r\n")).status, 401);
     // No other host gets into the address that the browser is sent to.
     let sent = face.get("//evil.example/?token=correct-horse");
     assert_eq!(sent.header("location"), Some("/evil.example/"));
