@@ -6,7 +6,7 @@ mod tmux;
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
-use std::process::{Child, ChildStdout, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use lab::trial;
@@ -99,29 +99,18 @@ fn keys_hurt_the_cloud_and_the_screen_says_what_it_cost() {
     assert!(answers(&urls[0]).is_none(), "the doors are closed");
 }
 
-/// A demo that stays, started as a shell starts what is in the background: deaf to SIGINT.
-fn background() -> (Child, Option<BufReader<ChildStdout>>, Vec<String>) {
-    let line = format!("trap '' INT; exec {OUTLAST} demo --stay");
-    let mut demo = Command::new("sh")
-        .args(["-c", &line])
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut stdout = BufReader::new(demo.stdout.take().unwrap());
+/// What a demo says until it is up; nothing where it ends before.
+fn invitation(stdout: &mut impl BufRead) -> Option<Vec<String>> {
     let mut said = vec![];
     loop {
         let mut line = String::new();
-        if stdout.read_line(&mut line).unwrap() == 0 {
-            let mut stderr = String::new();
-            demo.stderr.take().unwrap().read_to_string(&mut stderr).unwrap();
-            return (demo, None, vec![stderr]);
+        if stdout.read_line(&mut line).expect("the demo speaks UTF-8") == 0 {
+            return None;
         }
         let last = line.contains("node03") && line.contains("nsenter");
         said.push(line);
         if last {
-            return (demo, Some(stdout), said);
+            return Some(said);
         }
     }
 }
@@ -130,15 +119,21 @@ fn background() -> (Child, Option<BufReader<ChildStdout>>, Vec<String>) {
 fn a_cloud_that_stays_says_how_to_look_into_it_and_hears_sigint() {
     const TEST: &str = "outlast::a_cloud_that_stays_says_how_to_look_into_it_and_hears_sigint";
     let _alone = trial::alone();
-    // A demo that nobody listens to any more ends.
-    let (mut demo, listening, said) = background();
-    if listening.is_none() {
+    // As a shell starts what is in the background: deaf to SIGINT.
+    let line = format!("trap '' INT; exec {OUTLAST} demo --stay");
+    let mut command = Command::new("sh");
+    command.args(["-c", &line]).stdin(Stdio::null());
+    let mut demo = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    // A demo that nobody listens to any more ends: the reader lives on.
+    let mut stdout = BufReader::new(demo.stdout.take().unwrap());
+    let Some(said) = invitation(&mut stdout) else {
+        let mut why = String::new();
+        demo.stderr.take().unwrap().read_to_string(&mut why).unwrap();
         demo.wait().unwrap();
-        let why = said.concat();
         let forbidden = why.contains("cannot make namespaces") || why.contains("mount /proc");
         assert!(forbidden, "{why}");
         return lab::skip::note(TEST, why.trim());
-    }
+    };
     let line = |what: &str| {
         let line = said.iter().find(|line| line.contains("nsenter") && line.contains(what));
         line.unwrap_or_else(|| panic!("no line with {what} in {said:?}")).clone()
