@@ -204,11 +204,13 @@ fn reports(channel: &Channel) -> Vec<Report> {
 }
 
 fn events(reports: &[Report]) -> Vec<(&str, &str)> {
-    let event = |report| match report {
-        &Report::Event(ref event) => Some((event.what.as_str(), event.evidence.as_str())),
-        _ => None,
-    };
-    reports.iter().filter_map(event).collect()
+    let mut found = Vec::new();
+    for report in reports {
+        if let Report::Event(event) = report {
+            found.push((event.what.as_str(), event.evidence.as_str()));
+        }
+    }
+    found
 }
 
 fn named(term: u64) -> Input<'static> {
@@ -262,7 +264,7 @@ fn an_address_that_the_kernel_keeps_is_told_and_nobody_is_named() {
         let hello = engine::vip::Hello {
             group: Group::of(&vip()),
             node: 1,
-            source: network::PEER,
+            source: PEER,
             priority: 150,
             role: engine::vip::Role::Backup,
             eligible: true,
