@@ -27,6 +27,8 @@ const CONNECTIONS: usize = 64;
 const HEAD: Duration = Duration::from_secs(10);
 /// Of a head, and of what is buffered in each direction (bytes); hyper's own minimum.
 const BUFFER: usize = 8192;
+/// For a reader that takes nothing of what it asked for.
+const UNREAD: Duration = Duration::from_secs(10);
 /// A connection older than this ends, whatever it does; followers come back by themselves.
 const AGE: Duration = Duration::from_secs(3600);
 /// Between two tries to accept while no descriptor is left.
@@ -76,6 +78,8 @@ async fn accept(listener: TcpListener, router: Router, slots: Arc<Semaphore>) {
             let _slot = slot;
             // Small answers are whole ones; nothing is gained by waiting for more.
             let _ = stream.set_nodelay(true);
+            // Without it such a one keeps its place for an hour.
+            let _ = sys::socket::give_up_after(stream.as_fd(), UNREAD);
             let connection = http1::Builder::new()
                 .timer(TokioTimer::new())
                 .header_read_timeout(HEAD)

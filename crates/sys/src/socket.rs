@@ -159,6 +159,15 @@ pub fn keep_alive(fd: BorrowedFd<'_>) -> io::Result<()> {
     Ok(sockopt::set_socket_keepalive(fd, true)?)
 }
 
+/// A peer that takes nothing for so long is gone, also one that lives and does not read.
+///
+/// # Errors
+/// When it is no TCP socket.
+pub fn give_up_after(fd: BorrowedFd<'_>, span: Duration) -> io::Result<()> {
+    let millis = u32::try_from(span.as_millis()).unwrap_or(u32::MAX);
+    Ok(sockopt::set_tcp_user_timeout(fd, millis)?)
+}
+
 /// Closing will send RST and drop what was not sent.
 ///
 /// # Errors

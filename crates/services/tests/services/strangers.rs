@@ -129,3 +129,34 @@ fn connections_and_followers_are_bounded() {
     drop(live);
     until("a place is free again", || follow().1 == "HTTP/1.1 200");
 }
+
+/// Whether the kernel still has the server's end of this connection.
+fn is_open(client: &TcpStream) -> bool {
+    let ports = (client.peer_addr().unwrap().port(), client.local_addr().unwrap().port());
+    let table = std::fs::read_to_string("/proc/net/tcp").unwrap();
+    let port = |field: &str| {
+        field.rsplit_once(':').and_then(|(_, port)| u16::from_str_radix(port, 16).ok())
+    };
+    table.lines().skip(1).any(|line| {
+        let fields: Vec<&str> = line.split_whitespace().collect();
+        let is_established = fields[3] == "01";
+        is_established && (port(fields[1]), port(fields[2])) == (Some(ports.0), Some(ports.1))
+    })
+}
+
+#[test]
+fn who_asks_and_does_not_read_loses_its_place() {
+    let face = Face::new(status());
+    let mut greedy = TcpStream::connect(face.address).unwrap();
+    greedy.set_write_timeout(Some(Duration::from_millis(500))).unwrap();
+    let request = "GET /assets/htmx-4.0.1.min.js HTTP/1.1\r\nHost: localhost\r\n\r\n";
+    // More than the kernel keeps for both of them; then the server stops to take requests too.
+    let many = request.repeat(4000);
+    let _ = greedy.write_all(many.as_bytes());
+    assert!(is_open(&greedy));
+    let begin = sys::clock::now();
+    while is_open(&greedy) {
+        assert!(sys::clock::now().since(begin) < Duration::from_secs(60), "it keeps its place");
+        std::thread::sleep(Duration::from_millis(100));
+    }
+}
