@@ -477,7 +477,9 @@ fn under_preempt_nobody_moves_twice_to_a_node_that_does_not_claim() {
     sim.part("node01", "node03", 0);
     sim.run_for(secs(60));
     sim.heal();
-    ends(sim, expect![[r#"
+    ends(
+        sim,
+        expect![[r#"
         10.000s  -- node01 is cut from network 1
         10.000s  -- node01 is apart from node03 on network 0
         12.829s  node03 claims the address: silence
@@ -486,5 +488,6 @@ fn under_preempt_nobody_moves_twice_to_a_node_that_does_not_claim() {
         14.610s  node03 claims the address: goodbye
         70.000s  -- the networks are whole
         70.112s  node03 releases the address: stronger
-    "#]]);
+    "#]],
+    );
 }

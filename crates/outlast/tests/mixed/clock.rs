@@ -65,9 +65,8 @@ fn set_back() {
 
     fs::write(&date, "+0h").expect("a file of the test");
     until("the jump is told", || {
-        let told = |event: &Event| {
-            event.what == "clock-jumped" && event.evidence.ends_with(" s back")
-        };
+        let told =
+            |event: &Event| event.what == "clock-jumped" && event.evidence.ends_with(" s back");
         events(&group.members[0]).iter().any(told)
     });
     let numbers: Vec<u64> = events(&group.members[0]).iter().map(|event| event.seq).collect();
@@ -91,7 +90,7 @@ fn set_back() {
     until("the claim is told", || {
         let claim = |event: &&Event| event.what == "vip-claimed";
         let last = events(&group.members[0]);
-        let last = last.iter().filter(claim).next_back();
+        let last = last.iter().rfind(claim);
         last.is_some_and(|event| event.evidence == "the holder named this node")
     });
     group.members[1].reap();

@@ -63,7 +63,7 @@ fn rows() -> Vec<Row> {
             // Of the two ways to be killed each row has both.
             let second = orders.next().expect("two orders for each row").map(|fault| match fault {
                 Kill => KillWorker,
-                other => other,
+                Stop | KillWorker | Carrier | Silence => fault,
             });
             Row { members, transport, orders: [first, second] }
         })
