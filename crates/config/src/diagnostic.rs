@@ -160,6 +160,12 @@ pub(crate) fn limit(findings: &mut Vec<Diagnostic>) {
     findings.push(Diagnostic { severity: gravest, ..last });
 }
 
+/// There are so many mistakes that looking for more helps nobody: the rest need not be read.
+pub(crate) fn is_hopeless(findings: &[Diagnostic]) -> bool {
+    let error = |finding: &Diagnostic| finding.severity == Severity::Error;
+    findings.len() > MAX_FINDINGS && findings.last().is_some_and(error)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

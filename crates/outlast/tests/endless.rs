@@ -85,7 +85,7 @@ fn the_largest_line_that_is_read_takes_a_few_times_its_size() {
     let folder = Folder::new("large-lines");
     let most = 16 * MEGABYTE - KILOBYTE;
     for (name, start) in FILES {
-        for piece in ["x", "x ", "}", "\n", "[", "\u{1}"] {
+        for piece in ["x", "x ", "}", "\n", "[", "\u{1}", "\nlisten a\n", "\ndefaults a\n"] {
             let text = format!("{start}{}", piece.repeat(most / piece.len()));
             let output = check(&folder.write(name, text), BASE + 6 * 16 * KILOBYTE);
             assert!(output.status.code().is_some(), "{name} of {piece:?}: {output:?}");

@@ -9,10 +9,13 @@ use super::sections::{Argument, SECTIONS, Section};
 use super::words::{Here, split};
 use super::{Haproxy, ProxyKind, global, later, proxy, server, verify};
 use crate::Source;
-use crate::diagnostic::{Diagnostic, limit};
+use crate::diagnostic::{Diagnostic, is_hopeless, limit};
 use crate::guess;
 use crate::keyword::{self, Keyword, family, find};
 use crate::line::{Line, Word};
+
+/// A cloud has a hundred; each takes some kilobytes before it says anything.
+const MAX_PROXIES: usize = 10_000;
 
 /// What a proxy section may contain.
 pub(crate) const PROXY_TABLES: &[&[Keyword<Draft>]] = &[proxy::KEYWORDS, later::KEYWORDS];
@@ -75,8 +78,11 @@ impl Parser {
         for (number, line) in text.split_inclusive('\n').enumerate() {
             let content = line.strip_suffix('\n').unwrap_or(line);
             self.line(file, source, content, offset, number + 1);
-            limit(&mut self.findings);
             offset += line.len();
+            limit(&mut self.findings);
+            if is_hopeless(&self.findings) {
+                return;
+            }
         }
         if !text.is_empty() && !text.ends_with('\n') {
             let start = text.rfind('\n').map_or(0, |at| at + 1);
@@ -200,6 +206,11 @@ impl Parser {
         draft.proxy.span = first.span;
         self.section = Place::Defaults(None);
         if let Some(name) = name {
+            if self.defaults.len() >= MAX_PROXIES {
+                self.section = Place::Lost;
+                let message = format!("more than {MAX_PROXIES} sections");
+                return Err(Diagnostic::error(first.span, "too-large", message));
+            }
             self.section = Place::Defaults(Some(self.defaults.len()));
             self.defaults.push((name.text, draft.clone()));
         }
@@ -255,6 +266,10 @@ impl Parser {
             let finding = finding.help("write addresses on a `bind` line of their own");
             let serves = kind != ProxyKind::Backend;
             line.report(if serves { as_bind(finding, line) } else { finding });
+        }
+        if self.proxies.len() >= MAX_PROXIES {
+            let message = format!("more than {MAX_PROXIES} proxies");
+            return Err(Diagnostic::error(first.span, "too-large", message));
         }
         draft.is_defaults = false;
         draft.global_logs.clone_from(&self.global.global.logs);

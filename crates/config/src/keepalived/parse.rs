@@ -6,7 +6,7 @@ use base::Span;
 
 use super::blocks::{GLOBAL, SCRIPT, SYNC_GROUP, TOP, TOP_IDLE, TOP_TRACKS};
 use super::{Instance, Keepalived, ScriptBlock, State, SyncGroup, instance, words};
-use crate::diagnostic::{Diagnostic, limit};
+use crate::diagnostic::{Diagnostic, is_hopeless, limit};
 use crate::guess;
 use crate::keyword::{Keyword, find, read};
 use crate::line::{Line, Statement, Word};
@@ -30,6 +30,9 @@ pub(crate) fn parse(text: &str, file: usize) -> (Keepalived, Vec<Diagnostic>) {
         line.take();
         if let Err(finding) = top(&first, &mut read, &mut line) {
             line.report(finding);
+        }
+        if is_hopeless(&findings) {
+            break;
         }
     }
     for finding in verify(&read) {

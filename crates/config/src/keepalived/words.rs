@@ -10,7 +10,7 @@ const MAX_DEPTH: usize = 16;
 
 /// A thousand instances have 30,000; what has more words than this is no such file, and each would take
 /// some hundred bytes of memory.
-const MAX_WORDS: usize = 200_000;
+const MAX_WORDS: usize = 100_000;
 
 enum Token {
     Word(Word),
