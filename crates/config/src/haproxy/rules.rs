@@ -100,7 +100,7 @@ pub(crate) const REQUEST: &[Keyword<Rule>] = &[
     later("track-sc1"),
     later("track-sc2"),
     later("unset-var"),
-    checked("use-service", "<name>", |_, line| line.expect("the name of a service").map(|_| ())),
+    checked("use-service", "prometheus-exporter|lua.<name>", service),
     later("wait-for-body"),
     later("wait-for-handshake"),
 ];
@@ -161,6 +161,18 @@ pub(crate) const AFTER: &[Keyword<Rule>] = &[
     later("strict-mode"),
     later("unset-var"),
 ];
+
+/// Services that answer by themselves: one is built in, the others come with Lua files.
+fn service(_: &mut Rule, line: &mut Line<'_>) -> Result<(), Diagnostic> {
+    let word = line.expect("the name of a service")?;
+    if word.text.starts_with("lua.") || word.text == PROMETHEUS {
+        return Ok(());
+    }
+    let finding = word.wrong("the name of a service");
+    Err(guess::suggest(finding, &word.text, [PROMETHEUS]))
+}
+
+const PROMETHEUS: &str = "prometheus-exporter";
 
 fn delete_header(rule: &mut Rule, line: &mut Line<'_>) -> Result<(), Diagnostic> {
     let name = line.expect("the name of a header")?;
