@@ -69,7 +69,7 @@ pub const EVENTS: &[EventKind] = &[
         "journal-unwritable",
         "node",
         "events are kept in memory only",
-        "make `state_dir` writable, then restart the agent's node when convenient",
+        "make room, or `state_dir` writable: what waits is written then",
     ),
     act(
         "lives-unkept",
