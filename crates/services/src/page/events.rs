@@ -26,7 +26,7 @@ pub(super) fn newest(view: &View, number: usize) -> Fragment {
                 @for group in groups.iter().take(number) { (item(group, false)) }
             }
         }
-        @if !known.is_empty() { p.more { a href="/events" { "each of " (known.len()) " events" } } }
+        @if !known.is_empty() { p.more { a href="/events" { "all " (known.len()) " events" } } }
     };
     section("events", "events", "Events", &inside)
 }
