@@ -34,6 +34,8 @@ fn target(kind: char, answer: &str) -> String {
 }
 
 const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nVia: s\r\n\r\nok";
+/// Says that it is the last one: who closes without a word races with the next request.
+const LAST: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok";
 const CHUNKED: &str =
     "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nX-Custom: 7\r\n\r\n3\r\nabc\r\n0\r\n\r\n";
 const CLOSED: &str = "HTTP/1.1 200 OK\r\nServer: old\r\n\r\nuntil the end";
@@ -71,28 +73,17 @@ fn http() -> Vec<Scene> {
         waits("an answer cut short", get(('c', CUT), "1.1", "")),
         waits("garbage", get(('c', GARBAGE), "1.1", "")),
         waits("no answer", get(('c', ""), "1.1", "")),
-        waits("no request", "NONSENSE\r\n\r\n".to_owned()),
-        waits("half a request", "GET /slow HTTP/1.1\r\nHost:".to_owned()),
-        waits("nothing", String::new()),
-        waits("the monitor", "GET /alive HTTP/1.1\r\nHost: a\r\n\r\n".to_owned()),
-        waits(
-            "the monitor by its address",
-            "GET http://a/alive HTTP/1.1\r\nHost: a\r\n\r\n".into(),
-        ),
-        waits("an absolute target", {
-            let target = target('k', OK);
-            format!("GET http://a.b{target} HTTP/1.1\r\nHost: a.b\r\n{close}\r\n")
-        }),
-        waits("no host", format!("GET {} HTTP/1.1\r\n{close}\r\n", target('k', OK))),
-        waits("blank lines first", format!("\r\n\r\n{}", get(('k', OK), "1.1", close))),
+    ];
+    scenes.extend(odd());
+    scenes.extend([
         waits(
             "two requests at once",
             get(('k', OK), "1.1", "") + &get(('k', CHUNKED), "1.1", close),
         ),
         waits("three requests at once", {
-            get(('k', OK), "1.1", "") + &get(('c', OK), "1.1", "") + &get(('k', OK), "1.1", close)
+            get(('k', OK), "1.1", "") + &get(('c', LAST), "1.1", "") + &get(('k', OK), "1.1", close)
         }),
-    ];
+    ]);
     for (name, verb, headers, body) in [
         ("HEAD", "HEAD", "", ""),
         ("a body", "POST", "Content-Length: 5\r\n", "hello"),
@@ -118,6 +109,29 @@ fn http() -> Vec<Scene> {
     });
     scenes.push(Scene { name: "half closed", send: String::new(), end: End::HalfCloses });
     scenes
+}
+
+/// What is no plain request to a server.
+fn odd() -> Vec<Scene> {
+    let waits = |name, send| Scene { name, send, end: End::Waits };
+    let (host, close) = ("Host: a.b\r\n", "Connection: close\r\n");
+    let target = target('k', OK);
+    vec![
+        waits("no request", "NONSENSE\r\n\r\n".to_owned()),
+        waits("half a request", "GET /slow HTTP/1.1\r\nHost:".to_owned()),
+        waits("nothing", String::new()),
+        waits("the monitor", "GET /alive HTTP/1.1\r\nHost: a\r\n\r\n".to_owned()),
+        waits(
+            "the monitor by its address",
+            "GET http://a/alive HTTP/1.1\r\nHost: a\r\n\r\n".into(),
+        ),
+        waits(
+            "an absolute target",
+            format!("GET http://a.b{target} HTTP/1.1\r\n{host}{close}\r\n"),
+        ),
+        waits("no host", format!("GET {target} HTTP/1.1\r\n{close}\r\n")),
+        waits("blank lines first", format!("\r\n\r\nGET {target} HTTP/1.1\r\n{host}{close}\r\n")),
+    ]
 }
 
 fn tcp() -> Vec<Scene> {
