@@ -110,6 +110,7 @@ pub struct Proxy {
     pub mode: Mode,
     pub binds: Vec<Bind>,
     pub servers: Vec<Server>,
+    /// Where the sessions go: `default_backend`, or a `use_backend` that always holds.
     pub default_backend: Option<String>,
     pub balance: Balance,
     /// `option allbackups`.
@@ -251,6 +252,8 @@ pub struct Server {
     /// Concurrent sessions; the rest waits in a queue.
     pub maxconn: Option<u32>,
     pub check: Option<Check>,
+    /// `rise`, whether or not there is a check: haproxy shows it as the health of a server without.
+    pub rise: u32,
     pub span: Span,
 }
 

@@ -369,6 +369,7 @@ impl Draft {
             weight: self.weight,
             maxconn: self.maxconn,
             check,
+            rise: self.rise,
             span,
         }
     }

@@ -172,6 +172,7 @@ fn the_corrected_file_is_parsed_completely() {
                             port: None,
                         },
                     ),
+                    rise: 2,
                     span: Span {
                         start: 1222,
                         end: 1284,
@@ -195,6 +196,7 @@ fn the_corrected_file_is_parsed_completely() {
                             port: None,
                         },
                     ),
+                    rise: 2,
                     span: Span {
                         start: 1354,
                         end: 1416,
@@ -218,6 +220,7 @@ fn the_corrected_file_is_parsed_completely() {
                             port: None,
                         },
                     ),
+                    rise: 2,
                     span: Span {
                         start: 1417,
                         end: 1479,

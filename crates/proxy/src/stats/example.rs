@@ -28,6 +28,7 @@ pub(crate) fn server(name: &str, address: SocketAddr) -> Server {
             address: None,
             port: None,
         }),
+        rise: 2,
         span: Span::default(),
     }
 }

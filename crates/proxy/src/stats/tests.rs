@@ -231,6 +231,10 @@ listen api
 backend db
  mode tcp
  server node01 127.10.0.41:3306 disabled check rise 4 fall 5
+backend idle
+ default-server rise 1
+ server node01 127.10.0.41:3306
+ server node02 127.10.0.42:3306 rise 7
 frontend web
  bind unix@{folder}/web
  default_backend api

@@ -18,9 +18,6 @@ const STATE_VERSION: &str = "1\n# be_id be_name srv_id srv_name srv_addr srv_op_
 const USAGE: &str = "usage: set server <backend>/<server> addr | agent | agent-addr | agent-port | \
     agent-send | check-addr | check-port | fqdn | health | ssl | state | weight\n";
 
-/// What haproxy shows as the health of a server without check.
-const DEFAULT_RISE: u32 = 2;
-
 pub(super) fn state(only: Option<&str>, desk: &Desk<'_>, out: &mut String) {
     let config = &desk.view.config;
     if only.is_some_and(|name| backend(desk.view, name).is_none()) {
@@ -62,7 +59,7 @@ fn write_state(
     let health = match check {
         _ if status.admin == Admin::Maintenance => 0,
         Some(check) => rows::health(status, check.rise, check.fall),
-        None => DEFAULT_RISE,
+        None => entry.rise,
     };
     // CHK_ST_CONFIGURED, CHK_ST_ENABLED, CHK_ST_PAUSED.
     let check_state = match (check, status.admin) {
