@@ -208,6 +208,9 @@ impl<T> Keyword<T> {
     }
 }
 
+/// Second words that end with a name in brackets.
+const NAMED_IN_WORD: [&str; 3] = ["set-var", "set-var-fmt", "unset-var"];
+
 /// The row for the word(s) at the head of the line, and whether it has two.
 pub(crate) fn find<'t, T>(
     tables: &[&'t [Keyword<T>]],
@@ -216,8 +219,13 @@ pub(crate) fn find<'t, T>(
 ) -> Option<(&'t Keyword<T>, bool)> {
     let rows = || tables.iter().flat_map(|table| table.iter());
     if let Some(second) = second {
+        // `set-var(NAME)` carries its argument in the same word.
+        let bare = match second.split_once('(') {
+            Some((name, _)) if NAMED_IN_WORD.contains(&name) => name,
+            _ => second,
+        };
         let both = rows().find(|row| {
-            row.name.split_once(' ').is_some_and(|(head, tail)| head == first && tail == second)
+            row.name.split_once(' ').is_some_and(|(head, tail)| head == first && tail == bare)
         });
         if let Some(row) = both {
             return Some((row, true));

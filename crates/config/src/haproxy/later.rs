@@ -43,8 +43,9 @@ pub(crate) const KEYWORDS: &[Keyword<Draft>] = &[
     later("http-check connect").at(BACK),
     later("http-check disable-on-404").args(0, 0).at(BACK),
     later("http-check send-state").args(0, 0).at(BACK),
-    later("http-check set-var").at(BACK),
-    later("http-check unset-var").at(BACK),
+    after("http-check set-var", VARIABLE, variable).at(BACK),
+    after("http-check set-var-fmt", "(<variable>) [<format>]", variable_only).at(BACK),
+    after("http-check unset-var", "(<variable>)", variable_only).at(BACK),
     later("http-error").args(1, MANY).at(ALL),
     later("http-reuse").at(BACK),
     later("http-send-name-header").args(1, MANY).at(BACK),
@@ -128,8 +129,9 @@ pub(crate) const KEYWORDS: &[Keyword<Draft>] = &[
     later("tcp-check send-lf").args(1, MANY).at(BACK),
     later("tcp-check send-binary").args(1, MANY).at(BACK),
     later("tcp-check send-binary-lf").args(1, MANY).at(BACK),
-    later("tcp-check set-var").at(BACK),
-    later("tcp-check unset-var").at(BACK),
+    after("tcp-check set-var", VARIABLE, variable).at(BACK),
+    after("tcp-check set-var-fmt", "(<variable>) [<format>]", variable_only).at(BACK),
+    after("tcp-check unset-var", "(<variable>)", variable_only).at(BACK),
     later("tcp-request connection").args(1, MANY).at(FRONT_ONLY | NAMED),
     later("tcp-request content").args(1, MANY).at(SERVING | NAMED),
     later("tcp-request inspect-delay").args(1, MANY).at(SERVING | NAMED),
@@ -140,7 +142,14 @@ pub(crate) const KEYWORDS: &[Keyword<Draft>] = &[
     later("transparent").args(0, 0).at(BACK),
     later("unique-id-format").args(1, MANY).at(FRONT),
     later("unique-id-header").args(1, MANY).at(FRONT),
-    after("use_backend", "<name> [if|unless <condition>]", use_backend).at(FRONT_ONLY),
+    now(
+        "use_backend",
+        "<name> [if|unless <condition>]",
+        "",
+        "the backend in place of `default_backend`; not yet with a condition or `%[...]`",
+        use_backend,
+    )
+    .at(FRONT_ONLY),
     later("use-fcgi-app").args(1, MANY).at(BACK_ONLY),
     after("use-server", "... [if|unless <condition>]", conditional).at(BACK_ONLY),
     gone("appsession", "use `stick-table` and `stick on`").at(ALL),
@@ -190,6 +199,42 @@ fn not_yet(line: &mut Line<'_>) {
     line.report(Diagnostic::not_yet(span, what));
 }
 
+const VARIABLE: &str = "(<variable>) <expression>";
+
+/// Where variables live (HAProxy's manual, 2.8), before the first `.` of the name.
+const SCOPES: [&str; 6] = ["proc", "sess", "txn", "req", "res", "check"];
+
+/// `set-var(check.x) EXPRESSION` of a check
+fn variable(_: &mut Draft, line: &mut Line<'_>) -> Result<(), Diagnostic> {
+    not_yet(line);
+    scoped(line)?;
+    fetches::check(&line.expect("what the variable becomes")?)?;
+    line.rest();
+    Ok(())
+}
+
+/// `set-var-fmt(check.x) [FORMAT]`, `unset-var(check.x)` of a check
+fn variable_only(_: &mut Draft, line: &mut Line<'_>) -> Result<(), Diagnostic> {
+    not_yet(line);
+    scoped(line)?;
+    line.rest();
+    Ok(())
+}
+
+/// Refuses the `(NAME)` of the word just taken if HAProxy would.
+fn scoped(line: &Line<'_>) -> Result<(), Diagnostic> {
+    let text = line.taken().last().unwrap_or_default();
+    let inside = text.split_once('(').and_then(|(_, rest)| rest.strip_suffix(')'));
+    let name = inside.and_then(|inside| inside.split(',').next()).unwrap_or_default();
+    let scope = name.split_once('.').filter(|(_, name)| !name.is_empty()).map(|(scope, _)| scope);
+    if scope.is_some_and(|scope| SCOPES.contains(&scope)) {
+        return Ok(());
+    }
+    let message = format!("`{text}` names no variable");
+    let help = "write it like `set-var(check.name)`";
+    Err(Diagnostic::error(line.head(), "bad-value", message).help(help))
+}
+
 fn acl(draft: &mut Draft, line: &mut Line<'_>) -> Result<(), Diagnostic> {
     not_yet(line);
     let name = line.expect("the name of the ACL")?;
@@ -201,10 +246,21 @@ fn acl(draft: &mut Draft, line: &mut Line<'_>) -> Result<(), Diagnostic> {
     Ok(())
 }
 
+/// Without a condition it is what `default_backend` would be, and comes before that.
 fn use_backend(draft: &mut Draft, line: &mut Line<'_>) -> Result<(), Diagnostic> {
-    not_yet(line);
+    let literal = line.look(0).is_some_and(|name| !name.contains("%["));
+    let always = matches!(
+        (line.look(1), line.look(2), line.look(3)),
+        (None, ..) | (Some("if"), Some("TRUE"), None)
+    );
+    if !literal || !always {
+        not_yet(line);
+    }
     let name = line.expect("the name of a backend")?;
-    if !name.text.contains("%[") {
+    if literal {
+        if always && draft.always_backend.is_none() {
+            draft.always_backend = Some(name.text.clone());
+        }
         draft.use_backends.push(name);
     }
     rules::condition(&draft.acls, line).map(|_| ())

@@ -31,6 +31,8 @@ pub(crate) struct Draft {
     pub(crate) acls: Vec<String>,
     pub(crate) default_backend: Option<Word>,
     pub(crate) use_backends: Vec<Word>,
+    /// The first `use_backend` that always holds.
+    pub(crate) always_backend: Option<String>,
     /// Where the format of log lines was chosen.
     pub(crate) log_format_at: Option<Span>,
     /// Where a rule stands that needs HTTP.
@@ -65,6 +67,7 @@ impl Draft {
             acls: Vec::new(),
             default_backend: None,
             use_backends: Vec::new(),
+            always_backend: None,
             log_format_at: None,
             http_rule_at: None,
             foreign_check: false,
@@ -85,7 +88,7 @@ impl Draft {
         for bind in &mut proxy.binds {
             bind.backlog = bind.backlog.or(proxy.backlog);
         }
-        proxy.default_backend = self.default_backend.map(|word| word.text);
+        proxy.default_backend = self.always_backend.or(self.default_backend.map(|word| word.text));
         proxy
     }
 

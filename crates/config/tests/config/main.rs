@@ -9,6 +9,7 @@ mod haproxy_agrees;
 mod import;
 mod keepalived_agrees;
 mod kolla;
+mod later;
 mod lint;
 mod manual;
 mod mutations;
