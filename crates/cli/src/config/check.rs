@@ -109,10 +109,7 @@ fn told(secret: &Secret, sources: &[Source]) -> Diagnostic {
     let start = text.find("secret_file").unwrap_or(0);
     let message = format!("{} {}", secret.path.display(), secret.why);
     let span = base::Span::new(start, (start + "secret_file".len()).min(text.len()));
-    let help = format!(
-        "`outlast run` does not start so; make it: (umask 077; openssl rand -hex 32 > {})",
-        secret.path.display()
-    );
+    let help = format!("`outlast run` does not start so: {}", secret.help);
     Diagnostic::warning(span, "secret-file", message).help(help).in_file(secret.file)
 }
 

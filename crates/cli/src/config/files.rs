@@ -41,6 +41,8 @@ pub(super) struct Secret {
     pub(super) file: usize,
     pub(super) path: PathBuf,
     pub(super) why: String,
+    /// What to do; never what would put another key in the place of the cluster's.
+    pub(super) help: String,
 }
 
 /// All files given, and those that a cluster file among them names.
@@ -65,11 +67,8 @@ pub(super) fn read_all(given: &[PathBuf]) -> Files {
                 // Only files that the operator gave may name others.
                 if is_given && recognise(&source) == Kind::Cluster {
                     let (named, secret) = named(&source, &path);
-                    files.secrets.extend(secret.map(|(path, why)| Secret {
-                        file: files.sources.len(),
-                        path,
-                        why,
-                    }));
+                    let file = files.sources.len();
+                    files.secrets.extend(secret.map(|secret| Secret { file, ..secret }));
                     add_named(named, &mut wanted, &mut files);
                 }
                 files.sources.push(source);
@@ -143,32 +142,44 @@ fn bounded(path: &Path) -> io::Result<Option<Vec<u8>>> {
 }
 
 /// Files that a cluster file names, and what is wrong with its secret.
-fn named(source: &Source, path: &Path) -> (Vec<PathBuf>, Option<(PathBuf, String)>) {
+fn named(source: &Source, path: &Path) -> (Vec<PathBuf>, Option<Secret>) {
     let Some(cluster) = ::config::cluster::parse(source, 0).0 else { return (vec![], None) };
     let files = [cluster.haproxy, cluster.keepalived].into_iter().flatten();
     let files = files.map(|file| Cluster::beside(path, &file)).collect();
     let secret = cluster.secret_file.map(|file| Cluster::beside(path, &file));
-    let wrong = secret.and_then(|file| secret_wrong(&file).map(|why| (file, why)));
-    (files, wrong)
+    (files, secret.and_then(secret_wrong))
 }
 
 /// Shorter secrets can be guessed (bytes).
 const MIN_SECRET: u64 = 32;
 
-fn secret_wrong(path: &Path) -> Option<String> {
+fn secret_wrong(path: PathBuf) -> Option<Secret> {
     use std::os::unix::fs::PermissionsExt;
-    match fs::metadata(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Some("is not there".to_owned()),
-        Err(error) => Some(format!("cannot be looked at: {error}")),
-        Ok(found) if !found.is_file() => Some("is no file".to_owned()),
-        Ok(found) if found.permissions().mode() & 0o077 != 0 => {
-            Some("can be read by others: its mode should be 600".to_owned())
+    let name = path.display();
+    let make = format!("(umask 077; openssl rand -hex 32 > {name})");
+    let (why, help) = match fs::metadata(&path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => (
+            "is not there".to_owned(),
+            format!("make it once, on one node: {make}; then copy it to every node, with its mode"),
+        ),
+        Err(error) => (
+            format!("cannot be looked at: {error}"),
+            "outlast must be able to read it, and nobody else".to_owned(),
+        ),
+        Ok(found) if !found.is_file() => {
+            ("is no file".to_owned(), "name the file that holds the cluster's key".to_owned())
         }
-        Ok(found) if found.len() < MIN_SECRET => {
-            Some(format!("holds less than {MIN_SECRET} bytes"))
-        }
-        Ok(_) => None,
-    }
+        Ok(found) if found.permissions().mode() & 0o077 != 0 => (
+            "can be read by others: its mode should be 600".to_owned(),
+            format!("chmod 600 {name}"),
+        ),
+        Ok(found) if found.len() < MIN_SECRET => (
+            format!("holds less than {MIN_SECRET} bytes"),
+            "copy it from a node whose key is whole: all nodes have the same one".to_owned(),
+        ),
+        Ok(_) => return None,
+    };
+    Some(Secret { file: 0, path, why, help })
 }
 
 fn is_among(file: &Path, wanted: &[(PathBuf, bool)]) -> bool {

@@ -202,11 +202,19 @@ fn a_secret_that_run_would_not_take_is_told() {
     assert_eq!(code, 0);
     assert!(shown.contains("warning[secret-file]: FOLDER/secret is not there"), "{shown}");
     assert!(shown.contains("outlast.toml:4:1"), "{shown}");
+    assert!(shown.contains("make it once, on one node: (umask 077; openssl"), "{shown}");
+    assert!(shown.contains("then copy it to every node"), "{shown}");
     let secret = folder.file("secret", "short");
     fs::set_permissions(&secret, fs::Permissions::from_mode(0o644)).unwrap();
-    assert!(told().1.contains("can be read by others"));
+    // Never a command that would put another key in the place of the cluster's.
+    let shown = told().1;
+    assert!(shown.contains("can be read by others"), "{shown}");
+    assert!(shown.contains("chmod 600 FOLDER/secret\n"), "{shown}");
+    assert!(!shown.contains("openssl"), "{shown}");
     fs::set_permissions(&secret, fs::Permissions::from_mode(0o600)).unwrap();
-    assert!(told().1.contains("holds less than 32 bytes"));
+    let shown = told().1;
+    assert!(shown.contains("holds less than 32 bytes"), "{shown}");
+    assert!(!shown.contains("openssl"), "{shown}");
     fs::write(&secret, "0123456789abcdef0123456789abcdef").unwrap();
     assert_eq!(told().1, "2 files checked, nothing to say\n");
 }
