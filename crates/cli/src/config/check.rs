@@ -7,14 +7,14 @@ use std::path::PathBuf;
 use ::config::{Diagnostic, Kind, Loaded, NOT_RUN_YET, Severity, Source, recognise};
 use serde::Serialize;
 
-use super::files::{self, Files, Secret, Unreadable};
+use super::files::{self, Files, Folder, Secret, Unreadable};
 use super::repair;
 use crate::EXIT_CODES;
 
 /// Check haproxy.cfg, keepalived.conf and outlast.toml, in any mixture
 ///
-/// The language of each file is recognised by its content. A folder stands for its *.cfg, as for
-/// haproxy's -f. Files that an outlast.toml names are read too. Exit code 1 if something is wrong;
+/// The language of each file is recognised by its content. A folder stands for its *.cfg,
+/// keepalived.conf and outlast.toml; what else looks like a configuration in it is named. Files that an outlast.toml names are read too. Exit code 1 if something is wrong;
 /// notes and warnings are not wrong.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXIT_CODES, after_long_help = EXIT_CODES)]
@@ -39,7 +39,7 @@ pub struct Args {
 
 /// Runs the subcommand; the exit code: 0 nothing wrong, 1 something is, or a file cannot be read.
 pub(super) fn run(args: &Args, out: &mut impl Write) -> u8 {
-    let files = files::read_all(&args.files);
+    let files = files::read_all(&args.files, Folder::Whole);
     if args.repair {
         return repair::run(args, files, out);
     }
@@ -117,8 +117,8 @@ fn text(out: &mut impl Write, loaded: &Loaded, files: &Files, all: bool) -> io::
     for Unreadable { path, why } in &files.unreadable {
         writeln!(out, "error[unreadable]: cannot read {}: {why}\n", path.display())?;
     }
-    for path in &files.skipped {
-        writeln!(out, "{}: skipped, no configuration file by its name\n", path.display())?;
+    for (path, why) in &files.skipped {
+        writeln!(out, "{}: {why}\n", path.display())?;
     }
     findings(out, loaded, all)?;
     let quiet = loaded.diagnostics.is_empty() && files.unreadable.is_empty();
@@ -198,7 +198,7 @@ struct Report<'a> {
     notes: usize,
     /// What `outlast run` would say, or null.
     refused: Option<String>,
-    /// Files that are no configuration.
+    /// Files that were not checked.
     skipped: Vec<String>,
     findings: Vec<Finding<'a>>,
 }
@@ -246,7 +246,7 @@ fn json(out: &mut impl Write, loaded: &Loaded, files: &Files) -> io::Result<()> 
         warnings: count(Severity::Warning),
         notes: count(Severity::Note),
         refused: refusal(loaded),
-        skipped: files.skipped.iter().map(|path| path.display().to_string()).collect(),
+        skipped: files.skipped.iter().map(|(path, _)| path.display().to_string()).collect(),
         findings: of_files
             .chain(loaded.diagnostics.iter().filter_map(|f| finding(loaded, f)))
             .collect(),

@@ -17,13 +17,16 @@ const MAX_SCRIPT: u64 = 64 * 1024;
 const OTHERS: [&str; 12] =
     ["md", "markdown", "rst", "txt", "html", "service", "sh", "pem", "crt", "key", "png", "svg"];
 
+/// Files of a folder that somebody may have meant to be checked.
+const LIKE_OURS: [&str; 2] = [".conf", ".toml"];
+
 /// What was read.
 #[derive(Debug, Default)]
 pub(super) struct Files {
     pub(super) sources: Vec<Source>,
     pub(super) unreadable: Vec<Unreadable>,
-    /// Files that are no configuration.
-    pub(super) skipped: Vec<PathBuf>,
+    /// Files that were not checked, and why.
+    pub(super) skipped: Vec<(PathBuf, &'static str)>,
     /// What an outlast.toml among them names, though it is no configuration file: the secret.
     pub(super) secrets: Vec<Secret>,
 }
@@ -45,13 +48,30 @@ pub(super) struct Secret {
     pub(super) help: String,
 }
 
+/// What a folder stands for.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Folder {
+    /// Its *.cfg, as for haproxy's `-f`.
+    Proxies,
+    /// Its *.cfg, keepalived.conf and outlast.toml; others that look like such are named.
+    Whole,
+}
+
+/// Why files are left out.
+const BY_NAME: &str = "skipped, no configuration file by its name";
+const IN_FOLDER: &str = "skipped: of a folder, *.cfg, keepalived.conf and outlast.toml are read";
+const NOTHING_IN_IT: &str = "skipped, there is nothing in it";
+
 /// All files given, and those that a cluster file among them names.
-pub(super) fn read_all(given: &[PathBuf]) -> Files {
+pub(super) fn read_all(given: &[PathBuf], folder: Folder) -> Files {
     let mut files = Files::default();
     let mut wanted: Vec<(PathBuf, bool)> = Vec::new();
     for path in given {
-        match expanded(path) {
-            Ok(paths) => wanted.extend(paths.into_iter().map(|path| (path, true))),
+        match expanded(path, folder) {
+            Ok((paths, left)) => {
+                wanted.extend(paths.into_iter().map(|path| (path, true)));
+                files.skipped.extend(left.into_iter().map(|path| (path, IN_FOLDER)));
+            }
             Err(why) => files.unreadable.push(Unreadable { path: path.clone(), why }),
         }
     }
@@ -59,10 +79,13 @@ pub(super) fn read_all(given: &[PathBuf]) -> Files {
     while let Some((path, is_given)) = wanted.get(at).cloned() {
         at += 1;
         if is_given && is_other(&path) {
-            files.skipped.push(path);
+            files.skipped.push((path, BY_NAME));
             continue;
         }
         match read(&path) {
+            Ok(source) if is_given && is_blank(&source) => {
+                files.skipped.push((path, NOTHING_IN_IT));
+            }
             Ok(source) => {
                 // Only files that the operator gave may name others.
                 if is_given && recognise(&source) == Kind::Cluster {
@@ -81,8 +104,8 @@ pub(super) fn read_all(given: &[PathBuf]) -> Files {
 
 fn add_named(named: Vec<PathBuf>, wanted: &mut Vec<(PathBuf, bool)>, files: &mut Files) {
     for file in named {
-        match expanded(&file) {
-            Ok(paths) => {
+        match expanded(&file, Folder::Proxies) {
+            Ok((paths, _)) => {
                 let new = paths.into_iter().filter(|path| !is_among(path, wanted));
                 let new: Vec<_> = new.map(|path| (path, false)).collect();
                 wanted.extend(new);
@@ -97,25 +120,42 @@ fn is_other(path: &Path) -> bool {
     extension.is_some_and(|extension| OTHERS.contains(&extension.as_str()))
 }
 
-/// A file is itself; a folder is its *.cfg in the order of names, as for haproxy's `-f`.
-fn expanded(path: &Path) -> Result<Vec<PathBuf>, String> {
+/// Only comments, or not even those. An outlast.toml must not be so, which its parser tells.
+fn is_blank(source: &Source) -> bool {
+    let mut lines = source.text.lines().map(str::trim);
+    recognise(source) != Kind::Cluster
+        && lines.all(|line| line.is_empty() || line.starts_with(['#', '!']))
+}
+
+/// A file is itself; a folder is its files in the order of names. Behind them what looks like a
+/// configuration and is left out.
+fn expanded(path: &Path, folder: Folder) -> Result<(Vec<PathBuf>, Vec<PathBuf>), String> {
     if !path.is_dir() {
-        return Ok(vec![path.to_owned()]);
+        return Ok((vec![path.to_owned()], vec![]));
     }
     let entries = fs::read_dir(path).map_err(|error| error.to_string())?;
-    let mut found: Vec<PathBuf> = Vec::new();
+    let (mut found, mut left) = (Vec::new(), Vec::new());
     for entry in entries {
         let file = entry.map_err(|error| error.to_string())?.path();
-        let hidden = file.file_name().is_some_and(|name| name.to_string_lossy().starts_with('.'));
-        if !hidden && file.extension().is_some_and(|extension| extension == "cfg") {
+        let name = file.file_name().map(|name| name.to_string_lossy().into_owned());
+        let Some(name) = name.filter(|name| !name.starts_with('.')) else { continue };
+        let is_ours = || ["keepalived.conf", "outlast.toml"].contains(&name.as_str());
+        if name.ends_with(".cfg") || folder == Folder::Whole && is_ours() {
             found.push(file);
+        } else if folder == Folder::Whole && LIKE_OURS.iter().any(|end| name.ends_with(end)) {
+            left.push(file);
         }
     }
     found.sort();
+    left.sort();
     if found.is_empty() {
-        return Err("it is a folder without a .cfg file".to_owned());
+        return Err(match folder {
+            Folder::Proxies => "it is a folder without a .cfg file",
+            Folder::Whole => "it is a folder without a .cfg file, keepalived.conf or outlast.toml",
+        }
+        .to_owned());
     }
-    Ok(found)
+    Ok((found, left))
 }
 
 fn read(path: &Path) -> Result<Source, String> {

@@ -68,7 +68,7 @@ pub(super) fn imported(
     out: &mut impl Write,
     complaints: &mut impl Write,
 ) -> io::Result<u8> {
-    let files = files::read_all(&args.files);
+    let files = files::read_all(&args.files, files::Folder::Proxies);
     if !files.unreadable.is_empty() {
         for file in &files.unreadable {
             let path = file.path.display();

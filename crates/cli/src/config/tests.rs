@@ -160,6 +160,32 @@ fn a_folder_stands_for_its_cfg_files_in_the_order_of_names() {
 }
 
 #[test]
+fn the_other_two_files_of_a_folder_are_checked_and_the_rest_is_named() {
+    let folder = Folder::new("whole");
+    folder.file("lb.cfg", PROXIES);
+    folder.file("keepalived.conf", &KEEPALIVED.replace("nopreempt", "nopreemt"));
+    folder.file("outlast.toml", &CLUSTER.replace("router_id", "router_di"));
+    folder.file("haproxy.conf", "global\n");
+    let (code, shown) = check(&folder, vec![folder.0.clone()], false);
+    assert_eq!(code, 1, "{shown}");
+    assert!(shown.starts_with("FOLDER/haproxy.conf: skipped: of a folder"), "{shown}");
+    assert!(shown.contains("did you mean `nopreempt`?"), "{shown}");
+    assert!(shown.contains("did you mean `router_id`?"), "{shown}");
+}
+
+#[test]
+fn a_file_with_nothing_in_it_was_not_checked() {
+    let folder = Folder::new("blank");
+    let blank = folder.file("blank.cfg", "# nothing yet\n\n");
+    for path in [blank, PathBuf::from("/dev/null")] {
+        let (code, shown) = check(&folder, vec![path], false);
+        assert_ne!(code, 0, "{shown}");
+        assert!(shown.contains(": skipped, there is nothing in it\n"), "{shown}");
+        assert!(shown.ends_with("nothing was checked\n"), "{shown}");
+    }
+}
+
+#[test]
 fn what_is_no_configuration_by_its_name_is_skipped() {
     let folder = Folder::new("skipped");
     let readme = folder.file("README.md", "# Files\n\nlisten to this\n");
@@ -247,7 +273,7 @@ fn the_examples_are_well_with_everything_beside_them() {
     let mut files: Vec<PathBuf> =
         fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
     files.sort();
-    let found = check::look(&files::read_all(&files));
+    let found = check::look(&files::read_all(&files, files::Folder::Whole));
     // The secret is on the node.
     let told: Vec<&str> = found.diagnostics.iter().map(|finding| finding.code).collect();
     let known = ["two-starts", "secret-file"];
