@@ -1,4 +1,4 @@
-//! Processes of the demo beside those of the program: `outlast lab web|database NODE ADDRESS...`.
+//! Processes of the demo beside those of the program: `outlast lab web|database|logs NODE ADDRESS...`.
 
 use std::ffi::OsString;
 use std::io::Write;
@@ -12,12 +12,13 @@ use crate::stand_in;
 pub fn main(words: &[OsString]) -> ExitCode {
     let words: Option<Vec<&str>> = words.iter().map(|word| word.to_str()).collect();
     match words.as_deref() {
-        Some([kind @ ("web" | "database"), node, addresses @ ..]) => {
+        Some([kind @ ("web" | "database" | "logs"), node, addresses @ ..]) => {
             let addresses: Result<Vec<SocketAddr>, _> =
                 addresses.iter().map(|text| text.parse()).collect();
             let Ok(addresses) = addresses else { return usage() };
             let served = match *kind {
                 "web" => stand_in::run_web(node, &addresses),
+                "logs" => stand_in::run_logs(&addresses),
                 _ => stand_in::run_database(node, &addresses),
             };
             match served {
@@ -33,7 +34,9 @@ pub fn main(words: &[OsString]) -> ExitCode {
 }
 
 fn usage() -> ExitCode {
-    complain("usage: outlast lab web|database NODE ADDRESS:PORT...  (started by `outlast demo`)");
+    complain(
+        "usage: outlast lab web|database|logs NODE ADDRESS:PORT...  (started by `outlast demo`)",
+    );
     ExitCode::from(2)
 }
 

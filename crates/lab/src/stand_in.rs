@@ -5,9 +5,11 @@
 //! reset; SIGUSR2: back).
 
 mod database;
+mod logs;
 pub(crate) mod mysql;
 mod serve;
 mod web;
 
 pub(crate) use self::database::run as run_database;
+pub(crate) use self::logs::run as run_logs;
 pub(crate) use self::web::run as run_web;

@@ -69,6 +69,8 @@ pub(crate) struct Files {
     /// Ports of HTTP servers on every node.
     pub(crate) web_ports: Vec<u16>,
     pub(crate) database_ports: Vec<u16>,
+    /// Ports of log servers; one is on every node.
+    pub(crate) log_ports: Vec<u16>,
     /// What was replaced, for the user.
     pub(crate) notes: Vec<String>,
 }
@@ -111,6 +113,7 @@ impl Files {
             database: database.ok_or(FilesError::NoDatabase)?,
             web_ports: ports(false),
             database_ports: ports(true),
+            log_ports: log_ports(&given.haproxy),
             notes,
         })
     }
@@ -263,6 +266,18 @@ fn proxies(text: &str) -> Vec<Proxy> {
         }
     }
     proxies
+}
+
+/// Where lines are logged to over UDP.
+fn log_ports(text: &str) -> Vec<u16> {
+    let target = |line: &str| match line.split_whitespace().collect::<Vec<_>>()[..] {
+        ["log", target, ..] => socket_of(target).map(|(_, port)| port),
+        _ => None,
+    };
+    let mut ports: Vec<u16> = text.lines().filter_map(target).collect();
+    ports.sort_unstable();
+    ports.dedup();
+    ports
 }
 
 fn socket_of(text: &str) -> Option<(Ipv4Addr, u16)> {

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
 use std::io;
+use std::net::Ipv4Addr;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -20,6 +21,8 @@ use crate::wait;
 pub(crate) enum Part {
     Web,
     Database,
+    /// Takes what the balancers log.
+    Logs,
     /// The supervisor, which starts the rest itself.
     Outlast,
     Haproxy,
@@ -47,6 +50,7 @@ impl Part {
         match self {
             Self::Web => "web",
             Self::Database => "database",
+            Self::Logs => "logs",
             Self::Outlast => "outlast",
             Self::Haproxy => "haproxy",
             Self::Keepalived => "keepalived",
@@ -129,6 +133,9 @@ impl Node {
         }
         self.ensure(Part::Web, self.stand_in(Part::Web, &files.web_ports))?;
         self.ensure(Part::Database, self.stand_in(Part::Database, &files.database_ports))?;
+        if !files.log_ports.is_empty() {
+            self.ensure(Part::Logs, self.stand_in(Part::Logs, &files.log_ports))?;
+        }
         self.start_software()
     }
 
@@ -190,7 +197,8 @@ impl Node {
     fn stand_in(&self, part: Part, ports: &[u16]) -> Vec<OsString> {
         let mut words: Vec<OsString> = vec![OWN.into(), "lab".into(), part.name().into()];
         words.push(self.name.clone().into());
-        let ip = address(self.number, 0);
+        // Lines may be logged to the loopback address, too.
+        let ip = if part == Part::Logs { Ipv4Addr::UNSPECIFIED } else { address(self.number, 0) };
         words.extend(ports.iter().map(|port| OsString::from(format!("{ip}:{port}"))));
         words
     }

@@ -55,6 +55,7 @@ fn ports_for_the_client_and_the_stand_ins_are_found() {
     let files = files(false);
     assert_eq!((files.api, files.database), (5000, 3306));
     assert_eq!((files.web_ports, files.database_ports), (vec![5001], vec![3306]));
+    assert_eq!(files.log_ports, [514]);
 }
 
 #[test]
