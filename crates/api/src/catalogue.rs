@@ -180,6 +180,12 @@ pub const EVENTS: &[EventKind] = &[
     ),
     told("vip-released", "vip", "this node let go of the address"),
     told("vip-rescued", "node", "addresses of a vip process that died were handed over"),
+    act(
+        "vip-script-disabled",
+        "vip",
+        "a check script is not run: as root, others could change what it does",
+        "give what the evidence names to root alone, or name a plain `script_user`; then reload",
+    ),
     told("vip-standby", "vip", "what kept this node from holding the address is gone"),
     told("writer-chosen", "proxy", "another server is the one that is written to"),
     told("writer-used", "proxy", "all sessions with the former writer are closed"),

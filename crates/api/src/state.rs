@@ -112,6 +112,9 @@ pub struct VipState {
     pub cause: Option<VipCause>,
     /// Counts holders; grows with each hand-over or election known to this node.
     pub term: u64,
+    /// Scripts that are not run, since others than root could change what root would run.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub disabled_scripts: Vec<String>,
 }
 
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]

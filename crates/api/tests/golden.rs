@@ -98,6 +98,7 @@ fn vip() -> VipState {
         successor: Some(2),
         cause: Some(VipCause::Silence),
         term: 9,
+        disabled_scripts: vec![],
     }
 }
 

@@ -81,6 +81,7 @@ pub(crate) fn status() -> Status {
                 successor: Some(0),
                 cause: Some(VipCause::Named),
                 term: 2,
+                disabled_scripts: vec![],
             },
             successor: Some("node01".to_owned()),
             holders: vec!["node02".to_owned()],

@@ -80,8 +80,14 @@ fn vip(vip: &VipLine) -> Vec<String> {
         words::holders(vip),
         words::next(vip),
         here,
-        vip.state.cause.map_or("", words::cause).to_owned(),
+        why(&vip.state),
     ]
+}
+
+fn why(state: &api::VipState) -> String {
+    let cause = state.cause.map(|cause| words::cause(cause).to_owned());
+    let disabled = state.disabled_scripts.iter().map(|name| format!("script {name} disabled"));
+    cause.into_iter().chain(disabled).collect::<Vec<_>>().join("; ")
 }
 
 fn nodes(out: &mut impl Write, status: &Status) -> io::Result<()> {
@@ -177,5 +183,14 @@ mod tests {
         assert!(words::is_well(&status));
         status.vips[0].holders.push("node03".to_owned());
         assert!(!words::is_well(&status));
+    }
+
+    #[test]
+    fn a_script_that_is_not_run_stands_beside_the_cause() {
+        let mut state = example::status().vips.remove(0).state;
+        state.disabled_scripts.push("alive".to_owned());
+        assert_eq!(why(&state), "named by the holder; script alive disabled");
+        state.cause = None;
+        assert_eq!(why(&state), "script alive disabled");
     }
 }

@@ -139,6 +139,7 @@ pub(crate) fn from_keepalived(instance: &Instance, file: &Keepalived, track_bala
         .filter_map(|track| {
             let block = file.scripts.iter().find(|block| block.script.name == track.name)?;
             let mut script = block.script.clone();
+            script.secure = file.global.script_security;
             script.weight = track.weight.unwrap_or(script.weight);
             if script.user.is_none() {
                 script.user.clone_from(&file.global.script_user);

@@ -65,6 +65,8 @@ pub struct Script {
     pub starts_failed: bool,
     pub user: Option<String>,
     pub group: Option<String>,
+    /// Not run as root while others than root could change it (`enable_script_security`).
+    pub secure: bool,
 }
 
 /// Bytes of a password that travel in a packet of VRRP version 2 (RFC 2338 5.3.10).

@@ -23,6 +23,7 @@ use sys::poll::{Interest, Poller};
 
 use self::instance::{Instance, Kept};
 use self::scripts::Scripts;
+use self::scripts::guard::Refused;
 use self::wire::Wire;
 use crate::files::Texts;
 use crate::launch::Interfaces;
@@ -65,6 +66,10 @@ pub(crate) fn run(channel: &Channel, start: Start, texts: Texts) -> Result<(), V
     if let Err(error) = realtime.and(locked) {
         driver.tell(&Report::Event(tell::ordinary(&start.node, &error)));
     }
+    for refused in std::mem::take(&mut driver.refused) {
+        let event = tell::disabled(&driver.instances[refused.instance], &start.node, &refused);
+        driver.tell(&Report::Event(event));
+    }
     driver.begin(&start);
     driver.serve()
 }
@@ -84,6 +89,8 @@ struct Driver<'a> {
     actions: Buffer<Action>,
     bytes: Vec<u8>,
     end: Option<End>,
+    /// Not told yet.
+    refused: Vec<Refused>,
 }
 
 /// How the process ends.
@@ -110,8 +117,9 @@ impl<'a> Driver<'a> {
         let interfaces = Interfaces::read();
         let (keepalived, balancer) = (loaded.keepalived.as_ref(), loaded.haproxy.is_some());
         let of = |address| interfaces.of(address);
-        let vips = config::effective_vips(cluster, keepalived, me, balancer, &of)
+        let mut vips = config::effective_vips(cluster, keepalived, me, balancer, &of)
             .map_err(VipError::Config)?;
+        let refused = scripts::guard::refuse(&mut vips);
         let poller = Poller::new().map_err(VipError::Poll)?;
         poller.add(channel.as_fd(), CHANNEL, Interest::READ).map_err(VipError::Poll)?;
         let monitor = Monitor::open().map_err(VipError::Netlink)?;
@@ -123,8 +131,13 @@ impl<'a> Driver<'a> {
             .flatten();
         let wire = Wire::new(&vips, ours, start.life);
         let scripts = Scripts::new(&vips);
-        let context =
-            instance::Context { cluster, me, interfaces: &interfaces, ours: ours.is_some() };
+        let context = instance::Context {
+            cluster,
+            me,
+            interfaces: &interfaces,
+            ours: ours.is_some(),
+            refused: &refused,
+        };
         let now = sys::clock::now();
         let instances = (0..)
             .zip(vips)
@@ -148,6 +161,7 @@ impl<'a> Driver<'a> {
             actions: Buffer::new(),
             bytes: vec![0; MAX_MESSAGE],
             end: None,
+            refused,
         })
     }
 

@@ -205,6 +205,7 @@ fn script() -> Script {
         starts_failed: false,
         user: None,
         group: None,
+        secure: false,
     }
 }
 
@@ -281,6 +282,16 @@ pub(crate) const SCRIPT: &[Field<Script>] = &[
         does: "group that runs the script",
         set: |script, value, _| {
             script.group = Some(text(value, "a group")?);
+            Ok(())
+        },
+    },
+    Field {
+        name: "secure",
+        form: "true",
+        default: "false",
+        does: "not run as root while others than root could change it or a part of its path",
+        set: |script, value, _| {
+            script.secure = boolean(value)?;
             Ok(())
         },
     },

@@ -231,6 +231,9 @@ fn table(script: &Script) -> String {
     if let Some(group) = &script.group {
         let _ = write!(text, ", group = {}", quoted(group));
     }
+    if script.secure {
+        text.push_str(", secure = true");
+    }
     text.push_str(" }");
     text
 }

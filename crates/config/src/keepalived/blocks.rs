@@ -21,7 +21,7 @@ pub(crate) const GLOBAL: &[Keyword<Global>] = &[
         "enable_script_security",
         "",
         "",
-        "no script that others than root can change",
+        "what others than root can change does not run as root: the instance goes on without it",
         |g, line| {
             g.script_security = true;
             line.finish();

@@ -165,6 +165,7 @@ fn new_script(name: Word) -> ScriptBlock {
             starts_failed: false,
             user: None,
             group: None,
+            secure: false,
         },
         text: String::new(),
         command_span: Span::default(),

@@ -322,6 +322,7 @@ fn a_script_check_has_defaults() {
                         starts_failed: false,
                         user: None,
                         group: None,
+                        secure: false,
                     },
                 ),
                 password: None,

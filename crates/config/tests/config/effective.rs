@@ -165,6 +165,7 @@ fn a_virtual_ip_of_keepaliveds_file_is_complete() {
                         starts_failed: false,
                         user: None,
                         group: None,
+                        secure: false,
                     },
                 ],
                 track_balancer: false,

@@ -197,6 +197,7 @@ fn shape() -> impl Strategy<Value = Shape> {
 }
 
 const SCRIPTS: &str = "global_defs {
+ enable_script_security
  script_user nobody
 }
 vrrp_script alive {

@@ -48,6 +48,7 @@ fn the_published_keepalived_block_is_parsed_completely() {
                             starts_failed: false,
                             user: None,
                             group: None,
+                            secure: false,
                         },
                         text: "/check_alive.sh",
                         command_span: Span {

@@ -223,6 +223,7 @@ mod tests {
             starts_failed: false,
             user: None,
             group: None,
+            secure: false,
         }
     }
 }

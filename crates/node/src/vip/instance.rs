@@ -10,6 +10,7 @@ use engine::vip::{Cause, Config, Peer, Role, Vip};
 use sys::arp;
 use sys::netlink::{AddressOptions, Netlink};
 
+use super::scripts::guard::Refused;
 use crate::launch::Interfaces;
 
 /// Addresses that the kernel did not let go, each with its reason.
@@ -23,6 +24,7 @@ pub(super) struct Context<'a> {
     pub(super) interfaces: &'a Interfaces,
     /// There are nodes of our own to talk to.
     pub(super) ours: bool,
+    pub(super) refused: &'a [Refused],
 }
 
 pub(super) struct Instance {
@@ -35,6 +37,7 @@ pub(super) struct Instance {
     pub(super) held: bool,
     /// What the event log knows of why this node cannot hold.
     fault: Option<Cause>,
+    pub(super) disabled_scripts: Vec<String>,
     /// Devices by name: their number in the kernel.
     indexes: BTreeMap<String, u32>,
     speakers: BTreeMap<String, arp::Socket>,
@@ -73,6 +76,8 @@ impl Instance {
             adopted,
         };
         let machine = Vip::new(config, now);
+        let refused = context.refused.iter().filter(|r| r.instance == usize::from(number));
+        let disabled_scripts = refused.map(|refused| refused.script.clone()).collect();
         Self {
             number,
             vip,
@@ -80,6 +85,7 @@ impl Instance {
             machine,
             held: adopted,
             fault: None,
+            disabled_scripts,
             indexes,
             speakers: BTreeMap::new(),
         }

@@ -13,8 +13,12 @@ use sys::process::{Child, SIGKILL, SpawnOptions, spawn};
 
 use super::SCRIPTS;
 
+pub(super) mod guard;
 #[cfg(test)]
 mod tests;
+
+/// Runs scripts for which no user is named, if it exists; else they run as we do.
+const DEFAULT_USER: &str = "keepalived_script";
 
 pub(super) struct Scripts {
     all: Vec<Runner>,
@@ -73,7 +77,7 @@ impl Scripts {
                 instance,
                 index,
                 program: find(script.command.first().map_or("", String::as_str)),
-                user: user_of(&script),
+                user: user_of(&script, DEFAULT_USER),
                 script,
                 next_at: Time::ZERO,
                 run: Run::None,
@@ -187,11 +191,16 @@ fn find(name: &str) -> PathBuf {
 }
 
 /// Whoever is not root runs its scripts as itself.
-fn user_of(script: &Script) -> User {
-    let Some(name) = script.user.as_deref().filter(|name| *name != "root") else {
-        return User::Own;
+fn user_of(script: &Script, default: &str) -> User {
+    let named = match script.user.as_deref() {
+        Some("root") => return User::Own,
+        Some(name) => sys::rights::user(name).ok_or(User::Unknown),
+        None => sys::rights::user(default).ok_or(User::Own),
     };
-    let Some((uid, first)) = sys::rights::user(name) else { return User::Unknown };
+    let (uid, first) = match named {
+        Ok(found) => found,
+        Err(without) => return without,
+    };
     let gid = match script.group.as_deref() {
         Some(group) => sys::rights::group(group),
         None => Some(first),

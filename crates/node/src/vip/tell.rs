@@ -5,6 +5,7 @@ use base::Time;
 use engine::vip::{Cause, Role};
 
 use super::instance::{Instance, Kept};
+use super::scripts::guard::Refused;
 
 pub(super) fn state(instance: &Instance) -> VipState {
     let machine = &instance.machine;
@@ -19,6 +20,7 @@ pub(super) fn state(instance: &Instance) -> VipState {
         successor: machine.successor(),
         cause: machine.cause().map(cause),
         term: machine.term(),
+        disabled_scripts: instance.disabled_scripts.clone(),
     }
 }
 
@@ -124,6 +126,20 @@ pub(super) fn release_failed(instance: &Instance, node: &str, kept: &Kept) -> Ev
         decision: "let go, but name nobody: a successor would be a second holder".to_owned(),
         action: "tried on its device, then on every device".to_owned(),
         not_done: "an address may still be here and has to be removed by hand".to_owned(),
+        ..Event::default()
+    }
+}
+
+/// A script is not run.
+pub(super) fn disabled(instance: &Instance, node: &str, refused: &Refused) -> Event {
+    Event {
+        at_ms: sys::clock::wall_ms(),
+        node: node.to_owned(),
+        what: "vip-script-disabled".to_owned(),
+        object: format!("vip/{}", instance.vip.name),
+        evidence: format!("script {}: {}", refused.script, refused.why),
+        decision: "do not run it; the address goes on without that check".to_owned(),
+        not_done: "what it would find is not seen".to_owned(),
         ..Event::default()
     }
 }

@@ -16,7 +16,8 @@ use super::rescue::Rescue;
 use super::*;
 use network::{Network, PEER, VIP, may_make_networks};
 
-mod network;
+pub(super) mod network;
+mod script;
 
 const SECRET: &[u8] = b"0123456789abcdef0123456789abcdef";
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -356,6 +357,7 @@ fn a_rescue_takes_the_address_down_and_tells_the_successor() {
             successor: Some(1),
             cause: None,
             term: 4,
+            disabled_scripts: vec![],
         });
         rescue.act(2).to_string()
     });

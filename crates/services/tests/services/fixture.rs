@@ -412,6 +412,7 @@ fn vip() -> VipLine {
             successor: Some(1),
             cause: None,
             term: 7,
+            disabled_scripts: vec![],
         },
         successor: Some("node02".to_owned()),
         holders: vec!["node01".to_owned()],

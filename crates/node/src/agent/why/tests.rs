@@ -77,6 +77,7 @@ fn status() -> Status {
                 successor: Some(1),
                 cause: Some(VipCause::Silence),
                 term: 2,
+                disabled_scripts: vec![],
             },
             successor: Some("node02".to_owned()),
             holders: vec!["node01".to_owned()],

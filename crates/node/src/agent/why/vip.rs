@@ -59,6 +59,10 @@ fn evidence(ground: &Ground<'_>, line: &VipLine, file: &VipName) -> Vec<api::Evi
         };
         evidence.push(ground.heard(format!("the balancer of this node {balancer}"), "balancer"));
     }
+    for name in &line.state.disabled_scripts {
+        let told = format!("script {name} is disabled: it is not safe to run it as root");
+        evidence.push(ground.heard(told, &object));
+    }
     let (interface, router, priority) = (&line.interface, line.router_id, line.priority);
     evidence.push(fact(format!("on {interface}, group {router}, priority {priority} here")));
     if !line.order.is_empty() {

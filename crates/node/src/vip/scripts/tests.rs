@@ -14,12 +14,13 @@ fn script(words: &[&str]) -> Script {
         starts_failed: false,
         user: None,
         group: None,
+        secure: false,
     }
 }
 
 fn scripts(script: Script) -> Scripts {
     let program = find(&script.command[0]);
-    let (user, next_at, run) = (user_of(&script), Time::ZERO, Run::None);
+    let (user, next_at, run) = (user_of(&script, "no-such-user"), Time::ZERO, Run::None);
     Scripts { all: vec![Runner { instance: 3, index: 1, script, program, user, next_at, run }] }
 }
 
@@ -106,4 +107,15 @@ fn a_script_that_does_not_die_fails_once_per_interval_and_gets_no_second_beside_
 fn a_script_of_an_unknown_user_does_not_run_as_root() {
     let user = Some("nobody-of-that-name".to_owned());
     assert!(!result_of(&mut scripts(Script { user, ..script(&["/bin/true"]) })));
+}
+
+#[test]
+fn a_script_without_a_user_runs_as_the_default_one_if_that_exists() {
+    let unnamed = script(&["/bin/true"]);
+    let (uid, gid) = sys::rights::user("nobody").unwrap();
+    let nobody = if sys::rights::is_root() { User::Other { uid, gid } } else { User::Own };
+    assert_eq!(user_of(&unnamed, "nobody"), nobody);
+    assert_eq!(user_of(&unnamed, "nobody-of-that-name"), User::Own);
+    let root = Script { user: Some("root".to_owned()), ..unnamed };
+    assert_eq!(user_of(&root, "nobody"), User::Own);
 }

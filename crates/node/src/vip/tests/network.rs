@@ -112,7 +112,7 @@ pub(super) fn may_make_networks(test: &str) -> bool {
     false
 }
 
-fn skip(test: &str, reason: &str) {
+pub(in crate::vip) fn skip(test: &str, reason: &str) {
     let line = format!("SKIP node::{test}: {reason}\n");
     eprint!("{line}");
     if let Some(path) = std::env::var_os("OUTLAST_SKIPS") {
