@@ -5,7 +5,7 @@ pub const EXIT_CODES: &str = "\
 Exit codes:
   0  yes, or done
   1  no: an error was found, something is not well, a promise was broken
-  2  wrong arguments, an unknown name, or nothing could be started
+  2  wrong arguments, a file that cannot be read, an unknown name, or nothing could be started
   3  no running outlast answered";
 
 pub mod completion;

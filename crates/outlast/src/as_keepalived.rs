@@ -57,7 +57,13 @@ pub(crate) fn main(words: impl Iterator<Item = OsString>) -> ExitCode {
             }
         };
     }
-    crate::run::supervise(&launch)
+    match node::supervise(&launch) {
+        Ok(_) => ExitCode::SUCCESS,
+        Err(error) => {
+            crate::complain(&error);
+            ExitCode::FAILURE
+        }
+    }
 }
 
 /// Short options may stand together (`-nld`), a value follows or is glued on (`-fFILE`).

@@ -40,8 +40,9 @@ fn parse_break(word: &str) -> Result<Break, String> {
         .map_err(|error| error.to_string())
 }
 
+/// Exit code 2, as for all of `outlast`, if nothing could be started.
 pub(crate) fn main(args: &Args) -> ExitCode {
-    supervise(&Launch {
+    let launch = Launch {
         mode: Mode::Adaptive,
         haproxy: args.haproxy.clone(),
         more_lines: String::new(),
@@ -54,16 +55,9 @@ pub(crate) fn main(args: &Args) -> ExitCode {
         daemon: false,
         replaces: vec![],
         breaks: args.r#break.clone(),
-    })
-}
-
-/// Runs until told to end; exit code 1 if it could not start.
-pub(crate) fn supervise(launch: &Launch) -> ExitCode {
-    match node::supervise(launch) {
+    };
+    match node::supervise(&launch) {
         Ok(_) => ExitCode::SUCCESS,
-        Err(error) => {
-            crate::complain(&error);
-            ExitCode::FAILURE
-        }
+        Err(error) => crate::wrong(&error),
     }
 }

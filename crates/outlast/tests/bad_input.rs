@@ -19,7 +19,7 @@ fn check_refused(node: &Lonely, expected: &[&str]) {
 
 fn check_refused_by(command: &mut Command, node: &Lonely, expected: &[&str]) {
     let (code, said) = run_to_end(command);
-    assert_eq!(code, Some(1), "{said}");
+    assert_eq!(code, Some(2), "{said}");
     for words in expected {
         assert!(said.contains(words), "`{words}` is not in:\n{said}");
     }
@@ -136,7 +136,7 @@ fn a_port_in_use_is_named_and_nothing_stays() {
         let other = TcpListener::bind((VIP, node.port)).unwrap();
         let address = format!("{VIP}:{}", node.port);
         let (code, said) = run_to_end(&mut node.command());
-        assert_eq!(code, Some(1), "{said}");
+        assert_eq!(code, Some(2), "{said}");
         assert!(said.contains(&address) && said.contains("another program listens"), "{said}");
         assert!(!has_vip());
         drop(other);
@@ -161,7 +161,7 @@ fn a_second_instance_is_refused_and_the_first_serves_on() {
         let mut node = Lonely::new();
         node.start();
         let (code, said) = run_to_end(&mut node.command());
-        assert_eq!(code, Some(1), "{said}");
+        assert_eq!(code, Some(2), "{said}");
         assert!(said.contains("already running here as pid"), "{said}");
         assert!(said.contains(&node.pid().to_string()), "{said}");
         assert!(has_vip() && node.serves(node.port));

@@ -67,7 +67,7 @@ fn a_file_with_a_line_of_100_mb_is_refused_unread() {
         text.resize(LINE, b'x');
         let output = check(&folder.write(name, text), BASE);
         let said = String::from_utf8_lossy(&output.stdout);
-        assert_eq!(output.status.code(), Some(1), "{name}: {output:?}");
+        assert_eq!(output.status.code(), Some(2), "{name}: {output:?}");
         assert!(said.contains(name) && said.contains("larger than 16777216 bytes"), "{said}");
     }
 }
@@ -75,7 +75,7 @@ fn a_file_with_a_line_of_100_mb_is_refused_unread() {
 #[test]
 fn a_device_that_never_ends_is_refused() {
     let output = check(Path::new("/dev/zero"), BASE + 4 * 16 * KILOBYTE);
-    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    assert_eq!(output.status.code(), Some(2), "{output:?}");
     assert!(String::from_utf8_lossy(&output.stdout).contains("larger than"), "{output:?}");
 }
 

@@ -14,8 +14,8 @@ use crate::EXIT_CODES;
 /// Check haproxy.cfg, keepalived.conf and outlast.toml, in any mixture
 ///
 /// The language of each file is recognised by its content. A folder stands for its *.cfg,
-/// keepalived.conf and outlast.toml; what else looks like a configuration in it is named. Files that an outlast.toml names are read too. Exit code 1 if something is wrong;
-/// notes and warnings are not wrong.
+/// keepalived.conf and outlast.toml; what else looks like a configuration in it is named. Files that an outlast.toml names are read too. Exit code 1 if something is wrong,
+/// 2 if a file cannot be read or nothing was checked; notes and warnings are not wrong.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXIT_CODES, after_long_help = EXIT_CODES)]
 pub struct Args {
@@ -37,20 +37,21 @@ pub struct Args {
     pub(super) output: Option<PathBuf>,
 }
 
-/// Runs the subcommand; the exit code: 0 nothing wrong, 1 something is, or a file cannot be read.
+/// Runs the subcommand; the exit code: 0 nothing wrong, 1 something is, 2 not all could be checked.
 pub(super) fn run(args: &Args, out: &mut impl Write) -> u8 {
     let files = files::read_all(&args.files, Folder::Whole);
     if args.repair {
         return repair::run(args, files, out);
     }
     let found = look(&files);
-    let wrong = found.has_errors() || !files.unreadable.is_empty() || files.sources.is_empty();
+    let all_read = files.unreadable.is_empty() && !files.sources.is_empty();
     let written =
         if args.json { json(out, &found, &files) } else { text(out, &found, &files, args.all) };
     match written {
         // Whoever reads our output may have seen enough.
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => 1,
-        _ => u8::from(wrong),
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => 2,
+        _ if !all_read => 2,
+        _ => u8::from(found.has_errors()),
     }
 }
 

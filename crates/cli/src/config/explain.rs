@@ -24,7 +24,7 @@ pub struct Args {
 /// More rows than this are named only.
 const MOST_TOLD: usize = 12;
 
-/// Runs the subcommand; the exit code: 0 known, 1 unknown.
+/// Runs the subcommand; the exit code: 0 known, 2 unknown.
 pub(super) fn run(args: &Args, out: &mut impl Write) -> u8 {
     let word = args.keyword.join(" ");
     let rows = explain(&word);
@@ -36,8 +36,9 @@ pub(super) fn run(args: &Args, out: &mut impl Write) -> u8 {
         text(out, &rows)
     };
     match written {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => 1,
-        _ => u8::from(rows.is_empty()),
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => 2,
+        _ if rows.is_empty() => 2,
+        _ => 0,
     }
 }
 

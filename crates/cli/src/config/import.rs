@@ -52,11 +52,12 @@ fn node(word: &str) -> Result<Node, String> {
     Ok((name.to_owned(), ip, device))
 }
 
-/// Runs the subcommand; the exit code: 0 printed, 1 a file is wrong, 2 the files do not fit.
+/// Runs the subcommand; the exit code: 0 printed, 1 a file is wrong, 2 a file cannot
+/// be read or the files do not fit.
 pub(super) fn run(args: &Args, out: &mut impl Write) -> u8 {
     let mut complaints = io::stderr();
     match imported(args, out, &mut complaints) {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => 1,
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => 2,
         Err(_) => 0,
         Ok(code) => code,
     }
@@ -74,7 +75,7 @@ pub(super) fn imported(
             let path = file.path.display();
             writeln!(complaints, "error[unreadable]: cannot read {path}: {}", file.why)?;
         }
-        return Ok(1);
+        return Ok(2);
     }
     if check::has(&files.sources, Kind::Cluster) {
         writeln!(complaints, "there is an outlast.toml among the files: nothing to import")?;

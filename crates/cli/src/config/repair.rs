@@ -11,9 +11,10 @@ use super::check::{Args, findings};
 use super::files::{self, Files};
 
 /// Repairs what can be repaired; the exit code: 0 nothing is wrong any more, 1 something is left or
-/// could not be written.
+/// could not be written, 2 a file cannot be read.
 pub(super) fn run(args: &Args, files: Files, out: &mut impl Write) -> u8 {
     let Files { sources, unreadable, .. } = files;
+    let all_read = unreadable.is_empty() && !sources.is_empty();
     let repair = ::config::repair(sources, &files::script);
     let written = write(args, &repair, out);
     let told = (|| {
@@ -43,9 +44,10 @@ pub(super) fn run(args: &Args, files: Files, out: &mut impl Write) -> u8 {
             }
         }
     })();
-    let well = written.is_ok_and(|all| all) && !repair.loaded.has_errors() && unreadable.is_empty();
+    let well = written.is_ok_and(|all| all) && !repair.loaded.has_errors();
     match told {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => 1,
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => 2,
+        _ if !all_read => 2,
         _ => u8::from(!well),
     }
 }

@@ -133,7 +133,7 @@ fn a_file_that_cannot_be_read_is_told_and_the_others_are_checked() {
     let folder = Folder::new("unreadable");
     let good = folder.file("lb.cfg", "global\n maxcon 3\n");
     let (code, shown) = check(&folder, vec![folder.0.join("gone.cfg"), good], false);
-    assert_eq!(code, 1);
+    assert_eq!(code, 2);
     assert!(shown.starts_with("error[unreadable]: cannot read FOLDER/gone.cfg: No such file"));
     assert!(shown.contains("did you mean `maxconn`?"), "{shown}");
 }
@@ -155,7 +155,7 @@ fn a_folder_stands_for_its_cfg_files_in_the_order_of_names() {
     let empty = folder.0.join("empty");
     fs::create_dir(&empty).unwrap();
     let (code, shown) = check(&folder, vec![empty], false);
-    assert_eq!(code, 1);
+    assert_eq!(code, 2);
     assert!(shown.contains("cannot read FOLDER/empty: it is a folder without a .cfg file"));
 }
 
@@ -179,7 +179,7 @@ fn a_file_with_nothing_in_it_was_not_checked() {
     let blank = folder.file("blank.cfg", "# nothing yet\n\n");
     for path in [blank, PathBuf::from("/dev/null")] {
         let (code, shown) = check(&folder, vec![path], false);
-        assert_ne!(code, 0, "{shown}");
+        assert_eq!(code, 2, "{shown}");
         assert!(shown.contains(": skipped, there is nothing in it\n"), "{shown}");
         assert!(shown.ends_with("nothing was checked\n"), "{shown}");
     }
@@ -193,7 +193,7 @@ fn what_is_no_configuration_by_its_name_is_skipped() {
     assert_eq!(code, 0, "{shown}");
     assert!(shown.starts_with("FOLDER/README.md: skipped"), "{shown}");
     let (code, shown) = check(&folder, vec![readme], false);
-    assert_eq!(code, 1);
+    assert_eq!(code, 2);
     assert!(shown.ends_with("nothing was checked\n"), "{shown}");
 }
 
@@ -203,7 +203,7 @@ fn bytes_that_are_no_text_are_told_with_their_line() {
     let path = folder.0.join("lb.cfg");
     fs::write(&path, b"global\n# caf\xe9\n").unwrap();
     let (code, shown) = check(&folder, vec![path], false);
-    assert_eq!(code, 1);
+    assert_eq!(code, 2);
     assert!(shown.contains("it is not UTF-8 text: look at line 2"), "{shown}");
 }
 
@@ -436,7 +436,7 @@ fn a_keyword_is_explained_with_its_place_default_and_fate() {
 fn an_unknown_keyword_is_guessed_and_first_letters_list_what_they_begin() {
     assert_eq!(
         explained(&["balanse"]),
-        (1, "no language has the keyword `balanse`\ndid you mean `balance`?\n".to_owned())
+        (2, "no language has the keyword `balanse`\ndid you mean `balance`?\n".to_owned())
     );
     let (code, shown) = explained(&["timeout"]);
     assert_eq!(code, 0);
