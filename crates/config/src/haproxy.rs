@@ -1,5 +1,6 @@
 //! HAProxy's language: the proxies.
 
+pub use format::{LogLine, LogMoment, LogPart, LogStyle, LogValue};
 pub use model::{
     Action, Balance, Bind, BindAddress, Check, CheckKind, Condition, ForwardFor, Global, Haproxy,
     HeaderRule, HttpCheck, LogFormat, LogTarget, LogTo, Mode, MysqlCheck, Proxy, ProxyKind,
@@ -24,6 +25,7 @@ mod bind;
 mod checks;
 pub mod condition;
 mod fetches;
+mod format;
 mod global;
 mod inherit;
 mod later;

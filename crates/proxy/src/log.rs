@@ -8,6 +8,7 @@
 //! the thread's loop, with one system call per destination. Nobody ever waits for a log server: what
 //! the kernel does not take at once, and what comes back refused, is counted and told.
 
+mod format;
 mod line;
 mod server;
 mod sockets;
@@ -52,6 +53,8 @@ pub(crate) struct Logger {
     view: Arc<View>,
     sockets: Arc<Sockets>,
     stamps: Stamps,
+    /// This machine's name.
+    host: String,
     /// The line in the making, without its header.
     text: Vec<u8>,
     /// Whole lines, one behind the other.
@@ -66,6 +69,7 @@ impl Logger {
             view: Arc::clone(view),
             sockets: Arc::clone(sockets),
             stamps: Stamps::default(),
+            host: sys::rights::host_name(),
             text: Vec::with_capacity(MAX_LINE),
             lines: Vec::new(),
             ends: Vec::with_capacity(BATCH),
@@ -84,9 +88,18 @@ impl Logger {
         }
         let mut text = std::mem::take(&mut self.text);
         text.clear();
-        match proxy.log_format {
+        match &proxy.log_format {
             LogFormat::Http => line::http(&mut text, &self.view.config, &mut self.stamps, record),
             LogFormat::Tcp => line::tcp(&mut text, &self.view.config, &mut self.stamps, record),
+            LogFormat::Custom(format) => {
+                let around = format::Around {
+                    config: &self.view.config,
+                    host: &self.host,
+                    pid: self.view.pid,
+                    lines: self.sockets.next_line(record.frontend),
+                };
+                format::line(&mut text, format, &around, &mut self.stamps, record);
+            }
             LogFormat::Plain => {}
         }
         if !text.is_empty() {

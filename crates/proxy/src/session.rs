@@ -58,6 +58,8 @@ pub(crate) struct Session {
     requests: u32,
     /// The number of its last ticket in a queue.
     ticket: u32,
+    /// The accept, or the end of the request before.
+    accepted: Time,
     /// First byte of the present request; the accept before that.
     began: Time,
     /// Last byte from or to the client.
@@ -124,6 +126,7 @@ impl Session {
             down: Held::new(),
             requests: 0,
             ticket: 0,
+            accepted: now,
             began: now,
             heard: now,
             txn: None,
@@ -191,7 +194,8 @@ impl Session {
         if self.requests > 0 && self.ahead.is_empty() {
             after(self.began, limits.http_keep_alive)
         } else {
-            after(self.began, limits.http_request)
+            let since = if self.requests == 0 { self.accepted } else { self.began };
+            after(since, limits.http_request)
         }
     }
 

@@ -1,13 +1,13 @@
 //! What control thread and workers share beside the view: routes, mail, queues.
 
-use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use std::{io, mem};
 
 use api::Break;
 use base::Time;
-use config::haproxy::{Mode, Proxy, ProxyKind};
+use config::haproxy::{LogFormat, LogMoment, LogValue, Mode, Proxy, ProxyKind};
 use engine::balance::Condition;
 use engine::health::Evidence;
 use sys::poll::Waker;
@@ -26,6 +26,8 @@ pub(crate) struct Shared {
     /// By position of the backend.
     pub(crate) queues: Vec<Queue>,
     pub(crate) breaks: Vec<Break>,
+    /// Requests and TCP sessions so far, if a `log-format` tells it: nobody else pays for it.
+    pub(crate) requests: Option<AtomicU32>,
     /// Some worker does not accept because a limit was reached.
     starved: AtomicBool,
 }
@@ -130,10 +132,38 @@ pub(crate) struct Route {
     pub(crate) program: Program,
     pub(crate) limits: Limits,
     pub(crate) logs: bool,
+    pub(crate) line: LineNeeds,
     pub(crate) monitor: Option<String>,
     pub(crate) stats: bool,
     /// `option abortonclose`.
     pub(crate) abort_on_close: bool,
+}
+
+/// What a frontend's log lines need beyond what every session knows.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct LineNeeds {
+    pub(crate) moment: LogMoment,
+    /// The address that clients connect to.
+    pub(crate) local: bool,
+    /// Addresses of connections to servers.
+    pub(crate) path: bool,
+    /// Requests are counted.
+    pub(crate) number: bool,
+}
+
+impl LineNeeds {
+    fn of(format: &LogFormat) -> Self {
+        use LogValue as V;
+        let LogFormat::Custom(line) = format else { return Self::default() };
+        let local = [V::FrontendAddress, V::FrontendPort, V::LocalAddress, V::LocalPort];
+        let path = [V::BackendAddress, V::BackendPort, V::ServerAddress, V::ServerPort];
+        Self {
+            moment: line.moment,
+            local: line.tells(&local),
+            path: line.tells(&path),
+            number: line.tells(&[V::RequestNumber]),
+        }
+    }
 }
 
 /// Timers in force on a route; none: no limit.
@@ -185,6 +215,7 @@ impl Route {
                 tunnel: back.tunnel.or(own.tunnel),
             },
             logs: !frontend.logs.is_empty(),
+            line: LineNeeds::of(&frontend.log_format),
             monitor: frontend.monitor_uri.clone(),
             stats: frontend.stats.is_some(),
             abort_on_close: other.unwrap_or(frontend).abort_on_close,
@@ -196,8 +227,12 @@ impl Shared {
     pub(crate) fn new(view: Arc<View>, breaks: Vec<Break>) -> io::Result<Arc<Self>> {
         let proxies = &view.config.proxies;
         let workers = (0..view.workers).map(|_| Mailbox::new()).collect::<io::Result<_>>()?;
+        let routes = (0..proxies.len()).map(|front| Route::new(proxies, front));
+        let routes: Vec<Route> = routes.collect();
+        let counts = routes.iter().any(|route| route.line.number);
         Ok(Arc::new(Self {
-            routes: (0..proxies.len()).map(|front| Route::new(proxies, front)).collect(),
+            routes,
+            requests: counts.then(AtomicU32::default),
             workers,
             control: Mailbox::new()?,
             queues: proxies.iter().map(|_| Queue::default()).collect(),

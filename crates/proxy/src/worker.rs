@@ -127,7 +127,11 @@ impl Core {
     }
 
     pub(crate) fn transaction(&mut self) -> Box<Transaction> {
-        self.spare.pop().unwrap_or_default()
+        let mut transaction: Box<Transaction> = self.spare.pop().unwrap_or_default();
+        if let Some(requests) = &self.shared.requests {
+            transaction.number = requests.fetch_add(1, Relaxed);
+        }
+        transaction
     }
 
     pub(crate) fn give_back(&mut self, mut transaction: Box<Transaction>) {

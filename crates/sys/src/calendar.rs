@@ -22,12 +22,24 @@ pub struct Local {
 /// a process: make that one before `chroot`.
 #[must_use]
 pub fn local(seconds: u64) -> Local {
+    broken_down(seconds, libc::localtime_r)
+}
+
+/// The same in UTC; its offset is 0.
+#[must_use]
+pub fn utc(seconds: u64) -> Local {
+    broken_down(seconds, libc::gmtime_r)
+}
+
+type Break = unsafe extern "C" fn(*const libc::time_t, *mut libc::tm) -> *mut libc::tm;
+
+fn broken_down(seconds: u64, break_down: Break) -> Local {
     let time = libc::time_t::try_from(seconds).unwrap_or(libc::time_t::MAX);
     let mut broken = MaybeUninit::<libc::tm>::zeroed();
     // SAFETY: both pointers are to live values of the right types; all-zero is a valid `tm`, so it
     // is initialised even where the call fails (a year that does not fit).
     let tm = unsafe {
-        libc::localtime_r(&raw const time, broken.as_mut_ptr());
+        break_down(&raw const time, broken.as_mut_ptr());
         broken.assume_init()
     };
     let byte = |n: libc::c_int| u8::try_from(n).unwrap_or(0);
@@ -45,6 +57,14 @@ pub fn local(seconds: u64) -> Local {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn utc_has_no_offset() {
+        let moment = utc(1_795_478_767);
+        let date = (moment.year, moment.month, moment.day);
+        let clock = (moment.hour, moment.minute, moment.second, moment.offset);
+        assert_eq!((date, clock), ((2026, 11, 24), (0, 6, 7, 0)));
+    }
 
     #[test]
     fn a_moment_is_its_utc_plus_the_offset() {

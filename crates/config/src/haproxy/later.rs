@@ -52,7 +52,6 @@ pub(crate) const KEYWORDS: &[Keyword<Draft>] = &[
     idle("id", "the number is not shown; proxies have names").args(1, 1).at(SERVING),
     after("ignore-persist", "... [if|unless <condition>]", conditional).at(BACK_ONLY),
     later("load-server-state-from-file").args(1, MANY).at(BACK),
-    later("log-format").args(1, MANY).at(FRONT),
     later("log-format-sd").args(1, MANY).at(FRONT),
     later("max-keep-alive-queue").args(1, MANY).at(BACK),
     after("monitor fail", "... [if|unless <condition>]", conditional).at(FRONT_ONLY),

@@ -2,9 +2,12 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use base::Span;
+
+use super::LogLine;
 
 /// All sections of all files given.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
@@ -375,7 +378,7 @@ pub enum Condition {
     NotSslFrontend,
 }
 
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub enum LogFormat {
     /// Neither option: haproxy's short "Connect from" line.
     #[default]
@@ -384,6 +387,8 @@ pub enum LogFormat {
     Tcp,
     /// `option httplog`.
     Http,
+    /// `log-format`.
+    Custom(Arc<LogLine>),
 }
 
 /// `stats enable`, `uri`, `refresh`, `realm`, `auth`, `scope` and what the page shows.

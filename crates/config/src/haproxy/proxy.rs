@@ -1,5 +1,6 @@
 //! Keywords of `defaults`, `frontend`, `listen` and `backend` that we run.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use base::Span;
@@ -7,7 +8,7 @@ use base::Span;
 use super::lines::{balance, forward_for, log_line, mode, redispatch, request_rule, response_rule};
 use super::{
     CheckKind, HttpCheck, LogFormat, LogTarget, MysqlCheck, Proxy, ProxyKind, StatsPage, bind,
-    checks, server,
+    checks, format, server,
 };
 use crate::diagnostic::Diagnostic;
 use crate::duration::Unit;
@@ -35,6 +36,8 @@ pub(crate) struct Draft {
     pub(crate) always_backend: Option<String>,
     /// Where the format of log lines was chosen.
     pub(crate) log_format_at: Option<Span>,
+    /// `log-format` and the file it stands in: read when the mode is known.
+    pub(crate) log_line: Option<(Word, usize)>,
     /// Where a rule stands that needs HTTP.
     pub(crate) http_rule_at: Option<Span>,
     /// Where another check was chosen that we do not run: server checks are not judged then.
@@ -69,6 +72,7 @@ impl Draft {
             use_backends: Vec::new(),
             always_backend: None,
             log_format_at: None,
+            log_line: None,
             http_rule_at: None,
             foreign_check: false,
             unverified: Vec::new(),
@@ -84,11 +88,18 @@ impl Draft {
             Chosen::Http => CheckKind::Http(self.http_check),
             Chosen::Mysql(check) => CheckKind::Mysql(check),
         };
+        let line = self.log_line.filter(|_| proxy.is_frontend());
+        if let Some((word, _)) = line
+            && let Ok((Some(line), _)) = format::compile(&word, proxy.mode)
+        {
+            proxy.log_format = LogFormat::Custom(Arc::new(line));
+        }
         proxy.stats = self.stats;
         for bind in &mut proxy.binds {
             bind.backlog = bind.backlog.or(proxy.backlog);
         }
-        proxy.default_backend = self.always_backend.or(self.default_backend.map(|word| word.text));
+        let default = self.default_backend.map(|word| word.text);
+        proxy.default_backend = self.always_backend.or(default);
         proxy
     }
 
@@ -178,6 +189,22 @@ pub(crate) const KEYWORDS: &[Keyword<Draft>] = &[
     now("log", "global | <address>[:<port>] <facility> [<level>]", "", "where lines go", log_line)
         .at(ALL)
         .no(),
+    now("log-format", "<format>", "", "what log lines tell, with `%variables`", |draft, line| {
+        let word = line.expect("a format like \"%ci:%cp %b/%s\"")?;
+        if word.text.is_empty() {
+            return Err(word.wrong("a format like \"%ci:%cp %b/%s\""));
+        }
+        if line.peek().is_some() {
+            let message = "a format is one word";
+            let finding = Diagnostic::error(line.span(), "extra-word", message);
+            line.rest();
+            return Err(finding.help("write it in double quotes, or `\\ ` for a blank"));
+        }
+        draft.log_format_at = Some(line.whole());
+        draft.log_line = Some((word, line.file()));
+        Ok(())
+    })
+    .at(FRONT),
     now("log-tag", "<name>", "that of `global`", "name in syslog lines", |draft, line| {
         draft.proxy.log_tag = Some(line.expect("a name")?.text);
         done(line)
@@ -252,6 +279,7 @@ pub(crate) const KEYWORDS: &[Keyword<Draft>] = &[
     now("option httplog", "", "", "log lines tell the request", |draft, line| {
         draft.log_format_at = Some(line.whole());
         draft.proxy.log_format = LogFormat::Http;
+        draft.log_line = None;
         if line.look(0) == Some("clf") {
             let span = line.span();
             line.take();
@@ -295,6 +323,7 @@ pub(crate) const KEYWORDS: &[Keyword<Draft>] = &[
     now("option tcplog", "", "", "log lines tell times and bytes", |draft, line| {
         draft.log_format_at = Some(line.whole());
         draft.proxy.log_format = LogFormat::Tcp;
+        draft.log_line = None;
         done(line)
     })
     .at(ALL),

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use base::Span;
 
 use super::proxy::Draft;
-use super::{LogFormat, Mode, Proxy, ProxyKind};
+use super::{LogFormat, Mode, Proxy, ProxyKind, format};
 use crate::diagnostic::Diagnostic;
 use crate::guess;
 use crate::keyword::Keyword;
@@ -69,6 +69,7 @@ pub(crate) fn check(drafts: &[Draft], trusts_servers: bool, findings: &mut Vec<D
         for finding in &mut findings[first..] {
             finding.file = file;
         }
+        log_line(draft, findings);
     }
 }
 
@@ -158,6 +159,24 @@ fn backends(draft: &Draft, drafts: &[Draft], findings: &mut Vec<Diagnostic>) {
     }
 }
 
+/// `log-format` of `defaults` is read for each proxy with its mode, and told of once.
+fn log_line(draft: &Draft, findings: &mut Vec<Diagnostic>) {
+    let Some((word, file)) =
+        draft.log_line.as_ref().filter(|_| draft.proxy.is_frontend() && !draft.proxy.disabled)
+    else {
+        return;
+    };
+    let told = match format::compile(word, draft.proxy.mode) {
+        Ok((_, notes)) => notes,
+        Err(finding) => vec![finding],
+    };
+    for finding in told.into_iter().map(|finding| finding.in_file(*file)) {
+        if !findings.contains(&finding) {
+            findings.push(finding);
+        }
+    }
+}
+
 const fn mode(mode: Mode) -> &'static str {
     match mode {
         Mode::Tcp => "tcp",
@@ -182,7 +201,9 @@ fn modes(draft: &Draft, findings: &mut Vec<Diagnostic>) {
         let message = format!("{what} in `{}`, which is not in mode http", proxy.name);
         Diagnostic::warning(span, "needs-http", message).help("write `mode http` in it")
     };
-    if let (LogFormat::Http, Some(span)) = (proxy.log_format, draft.log_format_at) {
+    if let (LogFormat::Http, Some(span), None) =
+        (&proxy.log_format, draft.log_format_at, &draft.log_line)
+    {
         findings.push(ignored(span, "`option httplog` works as `option tcplog`"));
     }
     if let Some(span) = draft.http_rule_at {

@@ -50,19 +50,19 @@ impl Stamps {
     }
 
     /// `02/Nov/2026:03:43:15`.
-    fn accept(&mut self, second: u64) -> &[u8] {
+    pub(super) fn accept(&mut self, second: u64) -> &[u8] {
         let known = self.accept.iter().position(|stamp| stamp.is(second));
         let slot = known.unwrap_or_else(|| usize::from(second % 2 == 1));
         let stamp = &mut self.accept[slot];
         if known.is_none() {
-            stamp.write(second, clock);
+            stamp.write(second, self::stamp);
         }
         &stamp.text
     }
 }
 
 /// `22/Nov/2026:03:43:15`.
-fn clock(out: &mut Vec<u8>, at: sys::calendar::Local) {
+pub(super) fn stamp(out: &mut Vec<u8>, at: sys::calendar::Local) {
     let (day, month, year) = (at.day, month(at.month), at.year);
     let (hour, minute, second) = (at.hour, at.minute, at.second);
     push(out, format_args!("{day:02}/{month}/{year}:{hour:02}:{minute:02}:{second:02}"));
@@ -71,7 +71,7 @@ fn clock(out: &mut Vec<u8>, at: sys::calendar::Local) {
 /// `22/Nov/2026:03:43:15.797`, for other texts of haproxy's.
 pub(crate) fn moment(ms: u64) -> String {
     let mut out = Vec::new();
-    clock(&mut out, sys::calendar::local(ms / 1000));
+    stamp(&mut out, sys::calendar::local(ms / 1000));
     format!("{}.{:03}", String::from_utf8_lossy(&out), ms % 1000)
 }
 
@@ -116,21 +116,36 @@ fn begin(out: &mut Vec<u8>, config: &Haproxy, stamps: &mut Stamps, r: &LogRecord
     out.extend_from_slice(b" [");
     out.extend_from_slice(stamps.accept(r.began_ms / 1000));
     push(out, format_args!(".{:03}] ", r.began_ms % 1000));
-    let name = |proxy: usize| config.proxies.get(proxy).map_or("", |p| p.name.as_str()).as_bytes();
-    let backend = r.backend.unwrap_or(r.frontend);
-    out.extend_from_slice(name(r.frontend));
+    out.extend_from_slice(frontend(config, r));
     out.push(b' ');
-    out.extend_from_slice(name(backend));
+    out.extend_from_slice(backend(config, r));
     out.push(b'/');
-    out.extend_from_slice(match r.destination {
+    out.extend_from_slice(server(config, r));
+    out.push(b' ');
+}
+
+fn proxy_name(config: &Haproxy, proxy: usize) -> &[u8] {
+    config.proxies.get(proxy).map_or("", |proxy| proxy.name.as_str()).as_bytes()
+}
+
+pub(super) fn frontend<'c>(config: &'c Haproxy, r: &LogRecord<'_>) -> &'c [u8] {
+    proxy_name(config, r.frontend)
+}
+
+pub(super) fn backend<'c>(config: &'c Haproxy, r: &LogRecord<'_>) -> &'c [u8] {
+    proxy_name(config, r.backend.unwrap_or(r.frontend))
+}
+
+pub(super) fn server<'c>(config: &'c Haproxy, r: &LogRecord<'_>) -> &'c [u8] {
+    match r.destination {
         Destination::Nobody => b"<NOSRV>",
         Destination::Statistics => b"<STATS>",
         Destination::Server(server) => {
-            let servers = config.proxies.get(backend).map_or(&[][..], |p| &p.servers);
-            servers.get(server).map_or("", |s| s.name.as_str()).as_bytes()
+            let backend = config.proxies.get(r.backend.unwrap_or(r.frontend));
+            let server = backend.and_then(|backend| backend.servers.get(server));
+            server.map_or("", |server| server.name.as_str()).as_bytes()
         }
-    });
-    out.push(b' ');
+    }
 }
 
 /// `ac/fc/bc/sc/rc sq/bq`, with a space before.
@@ -179,7 +194,7 @@ fn times(out: &mut Vec<u8>, times: &[i64]) {
 }
 
 /// `"`, `#` and what is no printable ASCII become `#XX`, so that a client cannot forge a field.
-fn escaped(out: &mut Vec<u8>, text: &[u8]) {
+pub(super) fn escaped(out: &mut Vec<u8>, text: &[u8]) {
     for &byte in text {
         match byte {
             b'"' | b'#' | 0..=31 | 127.. => push(out, format_args!("#{byte:02X}")),
@@ -188,7 +203,7 @@ fn escaped(out: &mut Vec<u8>, text: &[u8]) {
     }
 }
 
-fn signed(out: &mut Vec<u8>, value: i64) {
+pub(super) fn signed(out: &mut Vec<u8>, value: i64) {
     if value < 0 {
         out.push(b'-');
     }
@@ -208,6 +223,6 @@ pub(super) fn number(out: &mut Vec<u8>, mut value: u64) {
     out[start..].reverse();
 }
 
-fn push(out: &mut Vec<u8>, text: std::fmt::Arguments<'_>) {
+pub(super) fn push(out: &mut Vec<u8>, text: std::fmt::Arguments<'_>) {
     out.write_fmt(text).expect("a Vec takes every byte");
 }

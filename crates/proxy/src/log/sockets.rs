@@ -39,6 +39,8 @@ struct Of {
     targets: Vec<usize>,
     /// `haproxy[27163]: `.
     tag: Vec<u8>,
+    /// Lines of a `log-format` so far.
+    lines: AtomicU64,
 }
 
 #[derive(Debug)]
@@ -84,7 +86,11 @@ impl Sockets {
             let name = proxy.log_tag.as_ref().or(view.config.global.log_tag.as_ref());
             let name = name.map_or("haproxy", String::as_str);
             let tag = format!("{name}[{}]: ", view.pid).into_bytes();
-            Of { targets: proxy.logs.iter().filter_map(position).collect(), tag }
+            Of {
+                targets: proxy.logs.iter().filter_map(position).collect(),
+                tag,
+                lines: AtomicU64::new(0),
+            }
         };
         let proxies = view.config.proxies.iter().map(of).collect();
         Ok(Arc::new(Self { view: Arc::clone(view), targets, proxies }))
@@ -92,6 +98,11 @@ impl Sockets {
 
     pub(super) fn of(&self, proxy: usize) -> &[usize] {
         self.proxies.get(proxy).map_or(&[], |of| &of.targets)
+    }
+
+    /// How many lines of a `log-format` this proxy had before the one that is being made.
+    pub(super) fn next_line(&self, proxy: usize) -> u64 {
+        self.proxies[proxy].lines.fetch_add(1, Relaxed)
     }
 
     pub(super) fn tag(&self, proxy: usize) -> &[u8] {

@@ -1,5 +1,8 @@
 //! From a request to a connection: choosing, queueing, connecting, racing, trying again.
 
+use std::net::SocketAddr;
+use std::os::fd::AsFd;
+
 use base::Time;
 use engine::balance::{Pick, Retry};
 use engine::health::Evidence;
@@ -11,6 +14,7 @@ use crate::http::reply::Reply;
 use crate::queue::Ticket;
 use crate::record::Destination;
 use crate::shared::after;
+use crate::slab::Key;
 use crate::worker::Core;
 
 /// Between the choice and its place another thread may be faster; after so many times it is a queue.
@@ -87,6 +91,7 @@ impl Session {
                 txn.reused = true;
                 txn.marks.connected = Some(core.now);
                 txn.heard = core.now;
+                txn.path = self.path(core, link);
                 self.phase = Phase::Exchange;
                 return;
             }
@@ -100,6 +105,7 @@ impl Session {
         txn.hedge_at = Time::NEVER;
         // One that fails at once is found by `watch_connect`.
         txn.link = core.connect(txn.back, server, self.key).ok();
+        txn.path = txn.link.and_then(|link| self.path(core, link));
         if core.shared.routes[self.front].http {
             let backend = &mut core.backends[txn.back];
             backend.hedge.connected();
@@ -321,8 +327,27 @@ impl Session {
                 core.backends[txn.back].answered[server] = core.now;
             }
         }
+        let link = txn.link;
+        let path = link.and_then(|link| self.path(core, link));
+        if let Some(txn) = &mut self.txn {
+            txn.path = path;
+        }
+        if !http {
+            self.log_answered(core);
+        }
         self.phase = if http { Phase::Exchange } else { Phase::Tunnel };
         Step::Again
+    }
+
+    /// The addresses of a connection to a server, if they will be logged: it is closed by then.
+    fn path(&self, core: &Core, link: Key) -> Option<[SocketAddr; 2]> {
+        if !core.shared.routes[self.front].line.path {
+            return None;
+        }
+        let link = core.links.get(link)?;
+        let ours = sys::socket::local(link.socket.as_fd()).ok()?;
+        let server = core.view.config.proxies[link.proxy].servers.get(link.server)?;
+        Some([ours, server.address])
     }
 
     fn connect_failed(&mut self, core: &mut Core, silent: bool) -> Step {

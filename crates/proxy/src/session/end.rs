@@ -1,6 +1,9 @@
 //! How requests end: answered, refused, broken, tried again; counted and logged.
 
+use std::os::fd::AsFd;
+
 use base::Time;
+use config::haproxy::LogMoment;
 
 use super::{Phase, Session, Step, Transaction};
 use crate::counters::{Count, Side};
@@ -258,17 +261,30 @@ impl Session {
     /// `TR/Tw/Tc/Tr/Ta`.
     fn times(&self, now: Time, txn: &Transaction) -> [i64; 5] {
         let marks = &txn.marks;
-        let between = |from: Option<Time>, to: Option<Time>| match (from, to) {
-            (Some(from), Some(to)) => i64::try_from(to.since(from).as_millis()).unwrap_or(i64::MAX),
-            (None, _) | (_, None) => -1,
-        };
+        let until = |from, to: Option<Time>| to.map_or(-1, |to| between(from, to));
         [
-            between(Some(self.began), marks.request),
-            between(marks.request, marks.unqueued),
-            between(marks.unqueued, marks.connected),
-            between(marks.connected, marks.response),
-            between(Some(self.began), Some(now)),
+            until(Some(self.began), marks.request),
+            until(marks.request, marks.unqueued),
+            until(marks.unqueued, marks.connected),
+            until(marks.connected, marks.response),
+            between(Some(self.began), now),
         ]
+    }
+
+    /// The answer is there (TCP: the server is connected): logs now if that is all the line tells, and
+    /// not again at the end.
+    pub(super) fn log_answered(&mut self, core: &mut Core) {
+        if core.shared.routes[self.front].line.moment != LogMoment::Answer {
+            return;
+        }
+        let Some(mut txn) = self.txn.take() else { return };
+        // With `option dontlog-normal` it may still fail.
+        let waits = core.view.config.proxies[self.front].no_log_normal && !is_failed(&txn);
+        if !waits && !txn.silent {
+            self.log(core, &txn, txn.server.or(txn.former));
+            txn.silent = true;
+        }
+        self.txn = Some(txn);
     }
 
     fn log(&self, core: &mut Core, txn: &Transaction, server: Option<usize>) {
@@ -280,12 +296,21 @@ impl Session {
         let proxy = &counters.proxies[txn.back];
         let [request, waiting, connect, response, total] = self.times(core.now, txn);
         let null = txn.received == 0 && txn.given == 0;
+        let marks = &txn.marks;
+        let data = between(if route.http { marks.response } else { marks.connected }, core.now);
+        let local = route.line.local.then(|| sys::socket::local(self.client.as_fd()).ok());
         let record = LogRecord {
             client: self.peer,
             began_ms: core.wall_ms(self.began),
+            accepted_ms: core.wall_ms(self.accepted),
+            local: local.flatten(),
+            path: txn.path,
+            http: route.http,
             frontend: self.front,
             backend: txn.entered.then_some(txn.back),
             destination: txn.destination,
+            idle: between(Some(self.accepted), self.began),
+            data,
             request,
             waiting,
             connect,
@@ -293,6 +318,8 @@ impl Session {
             total,
             status: txn.status,
             bytes: txn.given,
+            bytes_up: txn.received,
+            number: txn.number,
             termination: [txn.ended[0], txn.ended[1], b'-', b'-'],
             connections: [
                 counters.process.current(),
@@ -309,6 +336,11 @@ impl Session {
         };
         core.logger.session(&record);
     }
+}
+
+/// Milliseconds; -1 where it never came that far.
+fn between(from: Option<Time>, to: Time) -> i64 {
+    from.map_or(-1, |from| i64::try_from(to.since(from).as_millis()).unwrap_or(i64::MAX))
 }
 
 fn is_failed(txn: &Transaction) -> bool {

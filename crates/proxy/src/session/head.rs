@@ -33,7 +33,7 @@ impl Session {
             }
         }
         self.heard = core.now;
-        if held == 0 && self.requests > 0 {
+        if held == 0 {
             self.began = core.now;
         }
         let mut space = head::space();
@@ -275,8 +275,8 @@ impl Session {
 
     /// The line of proxies without `httplog` and `tcplog`: as haproxy, for each request.
     fn log_accept(&self, core: &mut Core) {
-        let format = core.view.config.proxies[self.front].log_format;
-        if format == config::haproxy::LogFormat::Plain
+        let format = &core.view.config.proxies[self.front].log_format;
+        if *format == config::haproxy::LogFormat::Plain
             && core.shared.routes[self.front].logs
             && let Some(peer) = self.peer
             && let Ok(local) = sys::socket::local(self.client.as_fd())
@@ -287,6 +287,7 @@ impl Session {
 
     /// After a complete answer on a connection that stays.
     pub(super) fn await_next(&mut self, core: &Core) {
+        self.accepted = core.now;
         self.began = core.now;
         self.heard = core.now;
         self.phase = Phase::Head;

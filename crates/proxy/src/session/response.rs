@@ -166,6 +166,7 @@ impl Session {
         out.clear();
         let weight = write::response(response, &program.response, close, modern, &mut out);
         txn.given += weight + taken.payload;
+        self.log_answered(core);
         let body = &rest[..taken.bytes];
         let alive = if body.len() <= COPIED {
             out.extend_from_slice(body);

@@ -1,5 +1,7 @@
 //! One request on its way (HTTP), or the whole session (TCP).
 
+use std::net::SocketAddr;
+
 use base::Time;
 use engine::balance::ServerSet;
 
@@ -68,6 +70,10 @@ pub(crate) struct Transaction {
     /// Who ended it, and when: HAProxy's two letters.
     pub(crate) ended: [u8; 2],
     pub(crate) destination: Destination,
+    /// The addresses of its connection to the server, ours and the server's, if they will be logged.
+    pub(crate) path: Option<[SocketAddr; 2]>,
+    /// Which request of the process it is, if that will be logged.
+    pub(crate) number: u32,
     /// How many were before it in the queue.
     pub(crate) before: u32,
     /// The request line, if it will be logged.
@@ -126,6 +132,8 @@ impl Default for Transaction {
             received: 0,
             ended: *b"--",
             destination: Destination::Nobody,
+            path: None,
+            number: 0,
             before: 0,
             line: Vec::new(),
             shut: [false; 2],

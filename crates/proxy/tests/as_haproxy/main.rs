@@ -5,6 +5,7 @@
 
 mod bench;
 mod checks;
+mod formats;
 mod page;
 mod sessions;
 mod websocket;
