@@ -1,16 +1,19 @@
 //! `outlast events`: what happened, why, and what was done.
 
+use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::io::{ErrorKind, Write};
 
 use api::{Answer, Ask, Event};
 
+use crate::object::{self, ObjectError};
 use crate::reach::{self, Instance, ReachError};
 
 /// Show what happened on this node: evidence, decision, action, how long, what was left out
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Only events of this object: node02, vip/internal, pool/keystone, server/keystone/node02
+    /// Only events of this object: node02, vip/internal, pool/keystone_internal,
+    /// server/keystone_internal/node02, process/proxy; `outlast status --all` shows what there is
     object: Option<String>,
     /// Go on and show each event as it happens
     #[arg(long, short)]
@@ -37,9 +40,12 @@ const LAST_OF_CLUSTER: u32 = 1000;
 /// Runs the subcommand.
 ///
 /// # Errors
-/// When no instance answers; a closed output ends it quietly.
-pub fn run(args: &Args, out: &mut impl Write) -> Result<(), ReachError> {
+/// When no instance answers or nothing has that name; a closed output ends it quietly.
+pub fn run(args: &Args, out: &mut impl Write) -> Result<(), ObjectError> {
     let socket = args.instance.socket()?;
+    if let Some(word) = &args.object {
+        known(word, args.cluster, &socket)?;
+    }
     let mut show = Show { args, out, closed: false };
     let asked = if args.cluster {
         // With a filter the newest so many of it are meant, so all are asked for.
@@ -48,7 +54,22 @@ pub fn run(args: &Args, out: &mut impl Write) -> Result<(), ReachError> {
     } else {
         show.of_this_node(&socket)
     };
-    if show.closed { Ok(()) } else { asked }
+    if show.closed { Ok(()) } else { asked.map_err(ObjectError::from) }
+}
+
+/// Of what is gone from the configuration there may still be events: that is known too.
+fn known(word: &str, of_cluster: bool, socket: &std::path::Path) -> Result<(), ObjectError> {
+    let Err(unknown) = object::resolve(word, &*reach::status(socket)?) else { return Ok(()) };
+    let question = match of_cluster {
+        true => Ask::Timeline { last: LAST_OF_CLUSTER, follow: false },
+        false => Ask::Events { after: 0, follow: false },
+    };
+    let mut is_known = false;
+    reach::ask(socket, &question, |answer| {
+        is_known |= matches!(&answer, Answer::Event(event) if concerns(event, word));
+        Ok(())
+    })?;
+    if is_known { Ok(()) } else { Err(unknown.into()) }
 }
 
 struct Show<'a, W> {
@@ -106,7 +127,7 @@ impl<W: Write> Show<'_, W> {
     fn show(&mut self, event: &Event) -> Result<(), ReachError> {
         let text = match (self.args.json, self.args.cluster) {
             (true, _) => json(event),
-            (false, true) => format!("{} {}", event.node, line(event)),
+            (false, true) => line_of_node(event),
             (false, false) => line(event),
         };
         let written = self.out.write_all(text.as_bytes()).and_then(|()| self.out.flush());
@@ -131,6 +152,11 @@ fn json(event: &Event) -> String {
     text
 }
 
+/// The same with the node it happened on: numbers are those of each node.
+pub(crate) fn line_of_node(event: &Event) -> String {
+    format!("{} {}", event.node, line(event))
+}
+
 /// `#12 2026-11-24 14:03:05.120 vip/internal vip-claimed: EVIDENCE; DECISION; ACTION (0.4 ms); not done: ...`
 pub(crate) fn line(event: &Event) -> String {
     let mut text =
@@ -146,9 +172,18 @@ pub(crate) fn line(event: &Event) -> String {
         text.push_str(&format!("; not done: {}", event.not_done));
     }
     // Texts repeat what servers answered: none of it gets at the terminal.
-    let mut text = text.replace(char::is_control, "\u{fffd}");
+    let mut text = on_one_line(&text).replace(char::is_control, "\u{fffd}");
     text.push('\n');
     text
+}
+
+/// Texts of several lines, such as findings with their excerpt of a file, on one.
+fn on_one_line(text: &str) -> Cow<'_, str> {
+    if !text.contains('\n') {
+        return Cow::Borrowed(text);
+    }
+    let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
+    Cow::Owned(lines.collect::<Vec<_>>().join(" | "))
 }
 
 /// Time of day, UTC.
@@ -230,7 +265,19 @@ mod tests {
             ..Event::default()
         };
         let shown = line(&event);
-        assert!(shown.ends_with("\u{fffd}[2J\u{fffd}31m\u{fffd}\u{fffd}fine\n"), "{shown:?}");
+        assert!(shown.ends_with("\u{fffd}[2J\u{fffd}31m | fine\n"), "{shown:?}");
+    }
+
+    #[test]
+    fn a_text_of_several_lines_is_shown_on_one() {
+        let event = Event {
+            evidence: "error[unknown-keyword]: `maxcon` is no keyword\n --> lb.cfg:2:2\n\n1 error"
+                .into(),
+            ..Event::default()
+        };
+        let shown = line(&event);
+        assert!(shown.contains("is no keyword | --> lb.cfg:2:2 | 1 error\n"), "{shown:?}");
+        assert!(!shown.contains('\u{fffd}'), "{shown:?}");
     }
 
     #[test]

@@ -14,7 +14,7 @@ pub mod events;
 #[cfg(test)]
 mod example;
 pub mod manual;
-mod object;
+pub mod object;
 pub mod reach;
 pub mod status;
 mod table;

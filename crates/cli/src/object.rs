@@ -3,6 +3,7 @@
 
 use api::Status;
 
+use crate::reach::ReachError;
 use crate::words;
 
 /// Names shown for one that is unknown: enough to recognise a slip.
@@ -14,6 +15,15 @@ const MOST_NEAR: usize = 3;
 pub struct Unknown {
     word: String,
     near: Vec<String>,
+}
+
+/// Why there is no answer about an object.
+#[derive(Debug, thiserror::Error)]
+pub enum ObjectError {
+    #[error(transparent)]
+    Reach(#[from] ReachError),
+    #[error(transparent)]
+    Unknown(#[from] Unknown),
 }
 
 fn hint(near: &[String]) -> String {

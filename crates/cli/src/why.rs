@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use api::{Answer, Ask, Why};
 
-use crate::object::{self, Unknown};
+use crate::object::{self, ObjectError};
 use crate::reach::{self, Instance, ReachError};
 use crate::{events, words};
 
@@ -14,7 +14,8 @@ use crate::{events, words};
 /// OBJECT is a node's name, or vip/NAME, pool/NAME, server/POOL/NAME, balancer, process/ROLE.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// node02, vip/internal, pool/keystone, server/keystone/node02, balancer, process/proxy
+    /// node02, vip/internal, pool/keystone_internal, server/keystone_internal/node02, balancer,
+    /// process/proxy
     object: String,
     /// The same as one JSON object
     #[arg(long)]
@@ -23,20 +24,11 @@ pub struct Args {
     instance: Instance,
 }
 
-/// Why there is no explanation.
-#[derive(Debug, thiserror::Error)]
-pub enum WhyError {
-    #[error(transparent)]
-    Reach(#[from] ReachError),
-    #[error(transparent)]
-    Unknown(#[from] Unknown),
-}
-
 /// Runs the subcommand.
 ///
 /// # Errors
 /// When no instance answers or nothing has that name.
-pub fn run(args: &Args, out: &mut impl Write) -> Result<(), WhyError> {
+pub fn run(args: &Args, out: &mut impl Write) -> Result<(), ObjectError> {
     let socket = args.instance.socket()?;
     let object = object::resolve(&args.object, &*reach::status(&socket)?)?;
     let Answer::Why(why) = reach::one(&socket, &Ask::Why { object })? else {
@@ -78,7 +70,7 @@ pub(crate) fn lines(why: &Why) -> Vec<String> {
     part("what would change it", why.would_change.clone());
     part(
         "last events",
-        why.events.iter().map(|event| events::line(event).trim_end().to_owned()).collect(),
+        why.events.iter().map(|event| events::line_of_node(event).trim_end().to_owned()).collect(),
     );
     lines
 }
@@ -114,6 +106,6 @@ mod tests {
             what would change it
               one beat on any network: alive
             last events
-              #12 2026-11-24 01:33:02.950 node/node03 node-suspect: no beat for 1 s; the rule applies"#]].assert_eq(&lines(&why).join("\n"));
+              node02 #12 2026-11-24 01:33:02.950 node/node03 node-suspect: no beat for 1 s; the rule applies"#]].assert_eq(&lines(&why).join("\n"));
     }
 }

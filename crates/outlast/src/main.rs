@@ -7,9 +7,9 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+use cli::object::ObjectError;
 use cli::reach::ReachError;
 use cli::top::TopError;
-use cli::why::WhyError;
 
 mod as_haproxy;
 mod as_keepalived;
@@ -67,13 +67,9 @@ fn main() -> ExitCode {
         }
         Command::Status(args) => answered(cli::status::run(&args, &mut std::io::stdout().lock())),
         Command::Events(args) => {
-            answered(cli::events::run(&args, &mut std::io::stdout().lock()).map(|()| true))
+            about_object(cli::events::run(&args, &mut std::io::stdout().lock()))
         }
-        Command::Why(args) => match cli::why::run(&args, &mut std::io::stdout().lock()) {
-            Err(WhyError::Reach(error)) => answered(Err(error)),
-            Err(error @ WhyError::Unknown(_)) => wrong(&error),
-            Ok(()) => ExitCode::SUCCESS,
-        },
+        Command::Why(args) => about_object(cli::why::run(&args, &mut std::io::stdout().lock())),
         Command::Top(args) => match cli::top::run(&args) {
             Err(TopError::Reach(error)) => answered(Err(error)),
             Err(error @ (TopError::NoTerminal | TopError::Terminal(_))) => wrong(&error),
@@ -116,6 +112,15 @@ fn answered(outcome: Result<bool, ReachError>) -> ExitCode {
             complain(&error);
             ExitCode::from(3)
         }
+    }
+}
+
+/// The same of one object, whose name may be unknown.
+fn about_object(outcome: Result<(), ObjectError>) -> ExitCode {
+    match outcome {
+        Err(ObjectError::Reach(error)) => answered(Err(error)),
+        Err(error @ ObjectError::Unknown(_)) => wrong(&error),
+        Ok(()) => ExitCode::SUCCESS,
     }
 }
 

@@ -94,6 +94,17 @@ fn events_are_counted_from_the_end_and_told_by_object() {
         };
         let all = events(&[]);
         assert!(all.len() > 1, "{all:?}");
+        for (word, near) in [("vip/intrenal", "vip/internal"), ("garbage", "outlast status --all")]
+        {
+            for more in [&[][..], &["--cluster"], &["--follow"]] {
+                let unknown = outlast(&[&["events", word, "--run-dir", &run], more].concat());
+                assert_eq!(unknown.status.code(), Some(2), "{word}");
+                assert!(unknown.stdout.is_empty(), "{word}");
+                let said = text(&unknown.stderr);
+                assert!(said.contains(&format!("there is no {word} here")), "{said}");
+                assert!(said.contains(near), "{said}");
+            }
+        }
         let last = events(&["--last", "1"]);
         assert_eq!(last.len(), 1);
         assert!(last[0].seq >= all[all.len() - 1].seq);
