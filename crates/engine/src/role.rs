@@ -8,6 +8,8 @@
 //!                                                              Draining ---> gone
 //! ```
 //!
+//! Agent and dashboard, which hold no client and no address, may be silent for 2 s.
+//!
 //! A dead or frozen proxy is replaced by the warm spare, which holds the same listening sockets. Only
 //! if nothing serves within 100 ms, or a second one is lost within 10 s, is the balancer told failed,
 //! so that the addresses go elsewhere.
@@ -21,7 +23,7 @@ use crate::Buffer;
 use process::{Phase, Process};
 use restart::Restart;
 
-pub use process::{FROZEN_AFTER, Part};
+pub use process::{ASIDE_FROZEN_AFTER, FROZEN_AFTER, Part};
 pub use restart::{FIRST as FIRST_PAUSE, LAST as LAST_PAUSE};
 
 mod expiry;

@@ -12,8 +12,15 @@ pub const FROZEN_AFTER: Duration = Duration::from_millis(300);
 /// A process that said that it waits for the kernel is given so long: the kernel's own limit for an
 /// answer (`sys::netlink`). Who kills it sooner waits for the same lock.
 const BUSY_FOR: Duration = Duration::from_secs(6);
+/// All of that together, as long as it does not answer: who says it again and again hangs, too.
+const MAX_GRACE: Duration = Duration::from_secs(10);
 /// How often it is asked: detection takes 0.3 to 0.4 s.
 const PING_EVERY: Duration = Duration::from_millis(100);
+/// Agent and dashboard hold no client and no address: they may be late as long as a loaded machine
+/// swaps, and are replaced before an operator gives `status` up (5 s).
+pub const ASIDE_FROZEN_AFTER: Duration = Duration::from_secs(2);
+/// How often these are asked: a quarter of that, so that detection takes 2 to 2.5 s.
+const ASIDE_PING_EVERY: Duration = Duration::from_millis(500);
 
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Process {
@@ -27,6 +34,8 @@ pub(super) struct Process {
     ping_at: Time,
     has_answered: bool,
     busy_until: Time,
+    /// When it first said since its last answer that it waits for the kernel.
+    busy_since: Option<Time>,
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -86,6 +95,7 @@ impl Process {
             ping_at,
             has_answered,
             busy_until,
+            busy_since: None,
         }
     }
 
@@ -112,16 +122,23 @@ impl Process {
         matches!(self.phase, Phase::Draining { .. } | Phase::Ending { .. } | Phase::Killed)
     }
 
-    /// Processes that hold clients or addresses must answer; agent and dashboard hold neither.
+    /// Who is meant to live, and is not busy with its configuration, must answer.
     const fn is_asked(&self) -> bool {
         match self.phase {
-            Phase::Serving { .. } | Phase::Warm => true,
-            Phase::Running => matches!(self.kind, Kind::Vip),
+            Phase::Serving { .. } | Phase::Warm | Phase::Running => true,
             Phase::Starting { .. }
             | Phase::Activating { .. }
             | Phase::Draining { .. }
             | Phase::Ending { .. }
             | Phase::Killed => false,
+        }
+    }
+
+    /// How often it is asked, and how long it may take to answer.
+    const fn patience(&self) -> (Duration, Duration) {
+        match self.kind {
+            Kind::Vip | Kind::Proxy => (PING_EVERY, FROZEN_AFTER),
+            Kind::Agent | Kind::Services => (ASIDE_PING_EVERY, ASIDE_FROZEN_AFTER),
         }
     }
 
@@ -136,19 +153,20 @@ impl Process {
 
     pub(super) fn ping(&mut self, number: u64, now: Time) {
         self.asked = Some((number, now));
-        self.ping_at = now + PING_EVERY;
+        self.ping_at = now + self.patience().0;
     }
 
     pub(super) fn pong(&mut self, number: u64) {
         if self.asked.take_if(|(asked, _)| *asked == number).is_some() {
             self.has_answered = true;
-            self.busy_until = Time::ZERO;
+            (self.busy_until, self.busy_since) = (Time::ZERO, None);
         }
     }
 
     /// It is about to wait for the kernel.
     pub(super) fn busy(&mut self, now: Time) {
-        self.busy_until = now + BUSY_FOR;
+        let since = *self.busy_since.get_or_insert(now);
+        self.busy_until = (now + BUSY_FOR).min(since + MAX_GRACE);
     }
 
     /// The asker itself was late: the answer may lie unread.
@@ -168,7 +186,7 @@ impl Process {
         let judged = self.has_answered || matches!(self.phase, Phase::Serving { .. });
         self.asked
             .filter(|_| judged && self.is_asked())
-            .map(|(_, at)| (at + FROZEN_AFTER).max(self.busy_until))
+            .map(|(_, at)| (at + self.patience().1).max(self.busy_until))
     }
 
     /// When something is due that concerns this process alone.

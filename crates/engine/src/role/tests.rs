@@ -4,6 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 
+mod aside;
 mod dashboard;
 mod end;
 mod reload;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::children::word;
 use super::{Slot, Supervisor, tell};
 use api::{Change, Event, Order, ProcessState, Report, Role};
-use engine::role::{Input, Kind, Loss};
+use engine::role::{ASIDE_FROZEN_AFTER, Input, Kind, Loss};
 
 impl Supervisor {
     pub(super) fn route(&mut self, slot: Slot, report: Report) {
@@ -109,6 +109,9 @@ impl Supervisor {
         let evidence = match (loss, exit) {
             (Loss::Exited, Some((_, pid, exit))) => format!("pid {pid}: {}", tell::exit(exit)),
             (Loss::Exited, None) => "it could not be started".to_owned(),
+            (Loss::Frozen, _) if matches!(kind, Kind::Agent | Kind::Services) => {
+                format!("frozen: no answer for {:.1} s", ASIDE_FROZEN_AFTER.as_secs_f64())
+            }
             (Loss::Frozen, _) => "no answer to a ping within 300 ms".to_owned(),
             (Loss::NotReady, _) => "not configured within 5 s".to_owned(),
             (Loss::NotServing, _) => "activated, but not serving within 1 s".to_owned(),
