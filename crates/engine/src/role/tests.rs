@@ -330,6 +330,30 @@ fn an_answer_ends_the_wait_for_the_kernel() {
 }
 
 #[test]
+fn who_waits_for_the_kernel_again_and_again_without_an_answer_is_frozen_after_10_s() {
+    let mut story = Story::running(config());
+    story.frozen.push(2);
+    for _ in 0..30 {
+        story.give(Input::Busy { slot: 2 });
+        story.pass(500);
+    }
+    story.check(expect_test::expect![[r#"
+        30000 Kill { slot: 2 }
+        30000 lost Vip 2: Frozen
+    "#]]);
+}
+
+#[test]
+fn an_answer_gives_the_whole_grace_again() {
+    let mut story = Story::running(config());
+    for _ in 0..30 {
+        story.give(Input::Busy { slot: 2 });
+        story.pass(500);
+    }
+    story.check(expect_test::expect![[""]]);
+}
+
+#[test]
 fn a_process_that_never_answered_is_not_called_frozen() {
     let mut story = Story::with_frozen(config(), vec![2, 4]);
     story.serve(1);
