@@ -37,7 +37,8 @@ const MAX_QUESTIONS: usize = 4;
 /// What was heard from a peer.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Input {
-    /// A beat: the number of its newest event, 0 if there is none.
+    /// A beat: the number of its newest event, 0 if it does not say: there is none, or its log is not
+    /// read yet.
     Heard {
         node: u16,
         network: u8,
@@ -73,6 +74,8 @@ pub enum Action {
 #[derive(Clone, Debug, Default)]
 struct Peer {
     incarnation: u64,
+    /// The last one that said what its newest event is.
+    said: u64,
     newest: u64,
     /// Everything up to this number is here, or is skipped.
     have: u64,
@@ -142,9 +145,13 @@ impl Peer {
         if incarnation < self.incarnation {
             return;
         }
-        if incarnation > self.incarnation {
-            self.incarnation = incarnation;
-            self.newest = newest;
+        self.incarnation = incarnation;
+        self.heard = Some((now, network));
+        if newest == 0 {
+            return;
+        }
+        if incarnation > self.said {
+            (self.said, self.newest) = (incarnation, newest);
             if newest < self.have {
                 // Its log was lost; what it counts now is another one.
                 (self.have, self.skipped) = (0, 0);
@@ -152,7 +159,6 @@ impl Peer {
         }
         // A beat that was late on another network says less than is known.
         self.newest = self.newest.max(newest);
-        self.heard = Some((now, network));
         let oldest = self.newest.saturating_sub(KEPT);
         if self.have < oldest {
             self.skipped += oldest - self.have;

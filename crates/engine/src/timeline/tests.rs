@@ -139,6 +139,23 @@ fn a_restart_goes_on_and_a_lost_log_begins_anew() {
 }
 
 #[test]
+fn a_restart_whose_first_beats_do_not_say_what_is_newest_tells_nothing_again() {
+    let mut story = Story::new(1..=40);
+    story.pass(2000);
+    let questions = story.questions;
+    story.incarnation = 2;
+    let heard = Input::Heard { node: 1, network: 0, incarnation: 2, newest: 0 };
+    story.listen(heard);
+    story.pass(2000);
+    assert_eq!((story.kept.len(), story.questions), (40, questions));
+    // It is decided by the first beat that says something, so a lost log is still seen.
+    (story.incarnation, story.log) = (3, vec![1, 2]);
+    story.listen(Input::Heard { node: 1, network: 0, incarnation: 3, newest: 0 });
+    story.pass(1000);
+    assert_eq!(story.kept[40..], [1, 2]);
+}
+
+#[test]
 fn a_beat_that_is_late_on_another_network_changes_nothing() {
     let mut story = Story::new(1..=10);
     story.pass(500);
