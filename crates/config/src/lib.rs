@@ -22,12 +22,14 @@ mod line;
 mod load;
 mod render;
 mod repair;
+mod verdict;
 
 pub use diagnostic::{Diagnostic, Fix, NOT_RUN_YET, Severity};
 pub use effective::effective_vips;
 pub use load::{Kind, Loaded, load, load_with, load_without, recognise, refusals};
 pub use render::{Place, place, render};
 pub use repair::{Change, Repair, repair};
+pub use verdict::{Refused, once, refusal, refused};
 
 /// A configuration of ten thousand servers has about 1 MiB; what is larger than this is none (bytes).
 pub const MAX_FILE: u64 = 16 << 20;

@@ -29,7 +29,6 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use base::Chain;
-use config::Severity;
 use sys::netns::{Isolated, isolate};
 use sys::process::Exit;
 
@@ -102,7 +101,7 @@ pub struct Args {
 enum DemoError {
     #[error("cannot read {0}")]
     Read(String, #[source] io::Error),
-    #[error("{0}the files cannot run, so the demo does not begin")]
+    #[error("{0}; the demo does not begin")]
     Broken(String),
     #[error("the files do not fit the demo")]
     Files(#[from] FilesError),
@@ -222,13 +221,8 @@ fn own_files(haproxy: &Path, keepalived: Option<&Path>) -> Result<Given, DemoErr
     sources.extend(keepalived.map(source).transpose()?);
     let texts: Vec<String> = sources.iter().map(|source| source.text.clone()).collect();
     let loaded = config::load(sources);
-    let errors = loaded.diagnostics.iter().filter(|found| found.severity == Severity::Error);
-    let mut wrong: Vec<config::Diagnostic> = errors.cloned().collect();
-    if wrong.is_empty() {
-        wrong = config::refusals(&loaded).into_iter().cloned().collect();
-    }
-    if !wrong.is_empty() {
-        return Err(DemoError::Broken(config::render(&loaded.sources, &wrong)));
+    if let Some(refused) = config::refused(&loaded) {
+        return Err(DemoError::Broken(refused.shown));
     }
     let mut texts = texts.into_iter();
     Ok(Given::own(texts.next().unwrap_or_default(), texts.next()))

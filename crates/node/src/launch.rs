@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use api::{Break, Mode};
 use config::cluster::Cluster;
-use config::diagnostic::Severity;
+use config::diagnostic::{Diagnostic, Severity};
 use config::haproxy::Haproxy;
 
 use crate::files::{self, FileError, Texts};
@@ -37,11 +37,24 @@ pub struct Launch {
 pub enum LaunchError {
     #[error("cannot use the configuration")]
     File(#[from] FileError),
-    /// Rendered with places; one text for all files.
-    #[error("{0}the configuration has errors; nothing was started")]
-    Config(String),
+    /// Errors, or what is not run yet.
+    #[error("{}; nothing was started", .0.shown)]
+    Config(config::Refused),
     #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
     Problems(Vec<Problem>),
+}
+
+impl LaunchError {
+    /// In one line, for an event: the first mistake with its file and line.
+    pub(crate) fn brief(&self) -> String {
+        match self {
+            Self::Config(refused) => refused.first.clone(),
+            Self::Problems(problems) => {
+                problems.first().map(ToString::to_string).unwrap_or_default()
+            }
+            Self::File(_) => base::Chain(self).to_string(),
+        }
+    }
 }
 
 /// One thing that has to be put right before a start.
@@ -64,6 +77,9 @@ pub enum Problem {
     Language { path: String, found: config::Kind, wanted: config::Kind },
     #[error("{0}")]
     Vip(String),
+    /// What a proxy would find missing on this machine, with its place in the file.
+    #[error("{0}")]
+    Ground(String),
     #[error("`{0}` is known to the peer but not run by outlast yet: {1}")]
     NotYet(String, String),
 }
@@ -96,20 +112,12 @@ impl Launch {
             return Err(LaunchError::Problems(wrong.into_iter().map(problem).collect()));
         }
         let loaded = config::load(texts.sources());
-        let render = |worth: &dyn Fn(Severity) -> bool| {
-            let chosen: Vec<_> =
-                loaded.diagnostics.iter().filter(|found| worth(found.severity)).cloned().collect();
-            config::render(&loaded.sources, &chosen)
-        };
-        if loaded.diagnostics.iter().any(|found| found.severity == Severity::Error) {
-            return Err(LaunchError::Config(render(&|severity| severity > Severity::Note)));
+        if let Some(refused) = config::refused(&loaded) {
+            return Err(LaunchError::Config(refused));
         }
-        let refused = config::refusals(&loaded);
-        if !refused.is_empty() {
-            let refused: Vec<_> = refused.into_iter().cloned().collect();
-            return Err(LaunchError::Config(config::render(&loaded.sources, &refused)));
-        }
-        let warnings = render(&|severity| severity == Severity::Warning);
+        let is_warning = |found: &&Diagnostic| found.severity == Severity::Warning;
+        let warnings: Vec<_> = loaded.diagnostics.iter().filter(is_warning).cloned().collect();
+        let warnings = config::render(&loaded.sources, &warnings);
         if loaded.haproxy.is_none() && loaded.keepalived.is_none() && loaded.cluster.is_none() {
             return Err(LaunchError::Problems(vec![Problem::Nothing]));
         }

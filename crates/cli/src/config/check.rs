@@ -1,10 +1,9 @@
 //! `outlast config check`: what is wrong with files.
 
-use std::collections::{BTreeSet, HashMap};
 use std::io::{self, Write};
 use std::path::PathBuf;
 
-use ::config::{Diagnostic, Kind, Loaded, NOT_RUN_YET, Severity, Source, recognise};
+use ::config::{Diagnostic, Kind, Loaded, Severity, Source, recognise};
 use serde::Serialize;
 
 use super::files::{self, Files, Folder, Secret, Unreadable};
@@ -134,7 +133,7 @@ fn text(out: &mut impl Write, loaded: &Loaded, files: &Files, all: bool) -> io::
 
 /// The findings, and what `run` would say to them.
 pub(super) fn findings(out: &mut impl Write, loaded: &Loaded, all: bool) -> io::Result<()> {
-    let shown = if all { loaded.diagnostics.clone() } else { grouped(&loaded.diagnostics) };
+    let shown = if all { loaded.diagnostics.clone() } else { ::config::once(&loaded.diagnostics) };
     out.write_all(::config::render(&loaded.sources, &shown).as_bytes())?;
     if shown.len() < loaded.diagnostics.len() {
         writeln!(out, "notes that say the same are shown once; --all shows them all")?;
@@ -147,49 +146,7 @@ pub(super) fn findings(out: &mut impl Write, loaded: &Loaded, all: bool) -> io::
 
 /// What `outlast run` would say.
 fn refusal(loaded: &Loaded) -> Option<String> {
-    let errors = loaded.diagnostics.iter().filter(|f| f.severity == Severity::Error).count();
-    let refused: Vec<&Diagnostic> =
-        loaded.diagnostics.iter().filter(|finding| finding.code == NOT_RUN_YET).collect();
-    let keywords: BTreeSet<&str> = refused.iter().map(|found| found.message.as_str()).collect();
-    let plural = |n: usize, one: &str, more: &str| match n {
-        1 => format!("1 {one}"),
-        _ => format!("{n} {more}"),
-    };
-    let mut why = Vec::new();
-    if errors > 0 {
-        why.push(plural(errors, "error", "errors"));
-    }
-    if !refused.is_empty() {
-        let places = plural(refused.len(), "place", "places");
-        let keywords = plural(keywords.len(), "keyword", "keywords");
-        why.push(format!("{keywords} not run yet, in {places}"));
-    }
-    (!why.is_empty()).then(|| format!("outlast run would refuse these files: {}", why.join("; ")))
-}
-
-/// Notes that say the same of several places become one.
-fn grouped(findings: &[Diagnostic]) -> Vec<Diagnostic> {
-    let is_note = |finding: &&Diagnostic| finding.severity == Severity::Note;
-    let mut counts: HashMap<(usize, &str), usize> = HashMap::new();
-    for note in findings.iter().filter(is_note) {
-        *counts.entry((note.file, note.message.as_str())).or_default() += 1;
-    }
-    let mut shown = Vec::new();
-    for finding in findings {
-        if finding.severity != Severity::Note {
-            shown.push(finding.clone());
-            continue;
-        }
-        // Taken out by the first of them, so that the others find nothing.
-        if let Some(count) = counts.remove(&(finding.file, finding.message.as_str())) {
-            let mut note = finding.clone();
-            if count > 1 {
-                note.message = format!("{} (in {count} places)", note.message);
-            }
-            shown.push(note);
-        }
-    }
-    shown
+    ::config::refusal(loaded).map(|why| format!("outlast run would refuse these files: {why}"))
 }
 
 #[derive(Serialize)]

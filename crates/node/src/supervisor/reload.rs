@@ -6,13 +6,13 @@ use config::cluster::Cluster;
 use config::vip::Vip;
 use engine::role::{Dashboard, Input, Loss};
 
-use super::{Supervisor, begin, tell};
+use super::{SuperviseError, Supervisor, begin, tell};
 use crate::launch::Plan;
 use crate::supervisor::sockets::Sockets;
 
 impl Supervisor {
     pub(super) fn reload(&mut self) {
-        let tried = self.launch.plan().map_err(super::SuperviseError::from).and_then(|plan| {
+        let tried = self.launch.plan().map_err(SuperviseError::from).and_then(|plan| {
             begin::bind(&plan, self.launch.mode, &self.sockets).map(|sockets| (plan, sockets))
         });
         match tried {
@@ -22,7 +22,10 @@ impl Supervisor {
             },
             Err(error) => {
                 tell::line(&Chain(&error).to_string());
-                self.refuse(Chain(&error).to_string());
+                self.refuse(match &error {
+                    SuperviseError::Launch(error) => error.brief(),
+                    error => Chain(error).to_string(),
+                });
             }
         }
     }
