@@ -36,6 +36,7 @@ mod load;
 mod names;
 mod news;
 mod picture;
+mod seats;
 mod story;
 mod why;
 
@@ -141,17 +142,19 @@ fn lock(core: &Mutex<Core>) -> MutexGuard<'_, Core> {
 
 type Explainer = Box<dyn Fn(&str) -> Result<Why, Unknown> + Send + Sync>;
 
-/// Answers "why?" by what is known at the moment of the question.
+/// Answers "why?" by what is known at the moment of the question. The lock that beats need is held for
+/// the status alone, never while events are looked through.
 fn explainer(core: Arc<Mutex<Core>>, story: Arc<Story>) -> Explainer {
     Box::new(move |object| {
-        let core = lock(&core);
-        let status = core.status(sys::clock::now());
-        let told = |object: &str| core.picture.told_at(object);
+        let (status, files) = {
+            let core = lock(&core);
+            (core.status(sys::clock::now()), Arc::clone(&core.picture.files))
+        };
+        let told = |object: &str| lock(&core).picture.told_at(object);
         let about = |object: &str| {
             story.about(|event| why::is_about(event, object, &status.node), Why::EVENTS)
         };
-        let ground =
-            Ground { status: &status, files: &core.picture.files, told: &told, about: &about };
+        let ground = Ground { status: &status, files: &files, told: &told, about: &about };
         why::why(&ground, object)
     })
 }
@@ -164,6 +167,9 @@ fn lock_me(start: &Start, cluster: &config::cluster::Cluster) -> Option<u16> {
 impl Agent<'_> {
     fn serve(&mut self) -> Result<(), AgentError> {
         let mut ready = Vec::with_capacity(16);
+        // The first beat says already what the newest event is: a smaller number would look like a
+        // lost log, and every peer would fetch it again.
+        self.publish();
         self.step(Input::Timeout);
         while !self.ending {
             self.journal.look();

@@ -21,7 +21,7 @@ const DESCRIPTORS: u64 = 1024;
 /// Why there is no dashboard.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ServicesError {
-    #[error("cannot become the user {USER}")]
+    #[error("cannot give rights up")]
     Rights(#[source] io::Error),
     #[error(transparent)]
     Services(#[from] ::services::ServiceError),
@@ -48,14 +48,14 @@ pub(crate) fn run(
     Ok(::services::run(setup, channel)?)
 }
 
-/// Root of a user namespace has often nobody else to become: it stays, and is no root outside.
+/// Root of a user namespace has often nobody else to become: it stays, and is no root outside. Before
+/// the first thread: capabilities are a thread's own.
 fn drop_rights() -> Result<(), ServicesError> {
-    if !sys::rights::is_root() {
-        return Ok(());
+    if let Some((uid, gid)) = sys::rights::user(USER).filter(|_| sys::rights::is_root()) {
+        match sys::rights::drop_to(uid, gid) {
+            Err(_) if sys::rights::is_contained() => {}
+            outcome => outcome.map_err(ServicesError::Rights)?,
+        }
     }
-    let Some((uid, gid)) = sys::rights::user(USER) else { return Ok(()) };
-    match sys::rights::drop_to(uid, gid) {
-        Err(_) if sys::rights::is_contained() => Ok(()),
-        outcome => outcome.map_err(ServicesError::Rights),
-    }
+    sys::rights::drop_capabilities().map_err(ServicesError::Rights)
 }

@@ -104,10 +104,29 @@ fn a_dead_agent_is_not_fatal_for_the_dashboard() {
         let (services, agent) = (node.process(Role::Services), node.process(Role::Agent));
         kill(agent, "STOP");
         until("the dashboard answers without the agent", dashboard_answers);
-        kill(agent, "KILL");
+        // Its supervisor misses it, too.
         until("there is a new agent", || node.process(Role::Agent) != agent);
         assert!(dashboard_answers());
         assert_eq!(node.process(Role::Services), services);
+    });
+}
+
+#[test]
+fn the_dashboard_has_no_rights() {
+    alone("the_dashboard_has_no_rights", || {
+        let mut node = Lonely::new();
+        node.start();
+        until("the dashboard answers", dashboard_answers);
+        let pid = node.process(Role::Services).to_string();
+        let text = fs::read_to_string(std::path::Path::new("/proc").join(pid).join("status"));
+        let text = text.unwrap();
+        let line = |name: &str| text.lines().find_map(|line| line.strip_prefix(name)).unwrap();
+        assert_eq!(line("CapEff:").trim(), "0000000000000000");
+        assert_eq!(line("CapPrm:").trim(), "0000000000000000");
+        if !sys::rights::is_contained() {
+            let nobody = sys::rights::user("nobody").unwrap().0.to_string();
+            assert!(line("Uid:").split_whitespace().all(|uid| uid == nobody), "{text}");
+        }
     });
 }
 

@@ -7,7 +7,7 @@ use std::os::fd::BorrowedFd;
 use std::path::Path;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use rustix::thread::CapabilitySet;
+use rustix::thread::{CapabilitySet, CapabilitySets};
 
 use crate::raw::check;
 
@@ -104,6 +104,18 @@ pub fn drop_to(uid: u32, gid: u32) -> io::Result<()> {
     check(unsafe { libc::setresuid(uid, uid, uid) }).map(drop)
 }
 
+/// Gives up every capability of this thread and those it will start, whoever the user is: also those
+/// that a service manager gave to a plain user.
+///
+/// # Errors
+/// None that a correct program sees.
+pub fn drop_capabilities() -> io::Result<()> {
+    rustix::thread::clear_ambient_capability_set()?;
+    let none = CapabilitySet::empty();
+    let sets = CapabilitySets { effective: none, permitted: none, inheritable: none };
+    Ok(rustix::thread::set_capabilities(None, sets)?)
+}
+
 /// Whether the effective user is number 0 (here, maybe of a user namespace).
 #[must_use]
 pub fn is_root() -> bool {
@@ -184,6 +196,16 @@ mod tests {
         assert_eq!(group("root"), Some(0));
         assert_eq!(user("nobody-of-that-name"), None);
         assert_eq!(group("no group"), None);
+    }
+
+    #[test]
+    fn capabilities_that_were_dropped_are_gone() {
+        // Only of the thread that asks for it.
+        let thread = std::thread::spawn(|| {
+            drop_capabilities().unwrap();
+            (has_capability(Capability::NetRaw), has_capability(Capability::SysAdmin))
+        });
+        assert_eq!(thread.join().unwrap(), (false, false));
     }
 
     #[test]

@@ -9,19 +9,17 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use api::{Answer, Ask, Status, Why};
 
 use super::journal::Shared;
+use super::seats::Seats;
 use super::story::Story;
 use super::why::Unknown;
 
 /// Where the socket is, in the run folder.
 pub(crate) const SOCKET: &str = "control.sock";
-/// Questions answered at once; a follower counts. More are told to come back.
-const MAX_CLIENTS: usize = 16;
 /// A client that neither asks nor reads for so long is let go.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// How often a follower's connection is looked at while nothing happens.
@@ -43,7 +41,7 @@ pub(crate) struct Answers {
 /// Answers until the process ends.
 pub(crate) fn serve(run_dir: &Path, answers: Answers) -> io::Result<()> {
     let answers = Arc::new(answers);
-    let clients = Arc::new(AtomicUsize::new(0));
+    let seats = Arc::new(Seats::default());
     let socket: OwnedFd = sys::socket::listen_unix(&run_dir.join(SOCKET), Some(0o666))?;
     let listener = UnixListener::from(socket);
     listener.set_nonblocking(false)?;
@@ -54,32 +52,39 @@ pub(crate) fn serve(run_dir: &Path, answers: Answers) -> io::Result<()> {
                 std::thread::sleep(AFTER_REFUSAL);
                 continue;
             };
-            let (answers, clients) = (Arc::clone(&answers), Arc::clone(&clients));
+            let user = sys::rights::peer(client.as_fd()).ok();
+            let Some(seat) = seats.take(user) else {
+                // Who does not read it has gone away, or was told already.
+                let _ = refuse(client);
+                continue;
+            };
+            let answers = Arc::clone(&answers);
             // A thread that cannot be made leaves the client with a closed connection, which the
             // tool reports; the next one may have more luck.
             let _ = std::thread::Builder::new().name("answer".to_owned()).spawn(move || {
-                let present = clients.fetch_add(1, Ordering::Relaxed);
                 // A client that went away is no error of ours.
-                let _ = answer(client, &answers, present < MAX_CLIENTS);
-                clients.fetch_sub(1, Ordering::Relaxed);
+                let _ = answer(client, seat.user, &answers);
             });
         }
     })?;
     Ok(())
 }
 
-fn answer(mut client: UnixStream, answers: &Answers, room: bool) -> io::Result<()> {
+/// Costs no thread, and does not wait: one line has room in a new socket.
+fn refuse(mut client: UnixStream) -> io::Result<()> {
+    client.set_nonblocking(true)?;
+    say(&mut client, &Answer::Refused("too many questions at once".to_owned()))
+}
+
+fn answer(mut client: UnixStream, user: Option<u32>, answers: &Answers) -> io::Result<()> {
     client.set_read_timeout(Some(PATIENCE))?;
     client.set_write_timeout(Some(PATIENCE))?;
-    if !room {
-        return say(&mut client, &Answer::Refused("too many questions at once".to_owned()));
-    }
     let mut line = vec![];
     let mut reader = BufReader::new(io::Read::take(client.try_clone()?, MAX_ASK));
     reader.read_until(b'\n', &mut line)?;
     let ask = api::decode::<Ask>(&line);
     if let Ok(ask) = &ask
-        && !may(sys::rights::peer(client.as_fd()).ok(), ask)
+        && !may(user, ask)
     {
         return say(&mut client, &Answer::Refused("only root may change something".to_owned()));
     }
