@@ -128,6 +128,17 @@ impl Texts {
         Self { token: self.token.clone(), ..Self::default() }
     }
 
+    /// What the proxy may know: it reads foreign bytes, so neither the secret, with which it could
+    /// speak for this node, nor the dashboard's word.
+    pub(crate) fn for_proxy(&self) -> Self {
+        Self { secret: None, ..self.for_node() }
+    }
+
+    /// What the vip process and the agent need: everything but the dashboard's word.
+    pub(crate) fn for_node(&self) -> Self {
+        Self { token: None, ..self.clone() }
+    }
+
     /// One descriptor per text, with their names in the same order.
     pub(crate) fn descriptors(&self) -> io::Result<(Vec<FileName>, Vec<OwnedFd>)> {
         let mut names = vec![];
@@ -194,5 +205,26 @@ impl Texts {
     /// All texts in the order in which diagnostics number them.
     pub(crate) fn sources(&self) -> Vec<Source> {
         self.haproxy.iter().chain(&self.keepalived).chain(&self.cluster).cloned().collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_process_is_told_no_more_than_it_needs() {
+        let all = Texts {
+            secret: Some(vec![7; 32]),
+            token: Some("a word for browsers".to_owned()),
+            ..Texts::default()
+        };
+        let kinds = |texts: Texts| -> Vec<FileKind> {
+            let (names, _) = texts.descriptors().expect("memory for two texts");
+            names.into_iter().map(|name| name.kind).collect()
+        };
+        assert_eq!(kinds(all.for_proxy()), []);
+        assert_eq!(kinds(all.for_node()), [FileKind::Secret]);
+        assert_eq!(kinds(all.for_dashboard()), [FileKind::Token]);
     }
 }

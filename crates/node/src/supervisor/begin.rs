@@ -187,7 +187,8 @@ impl Supervisor {
         let mut child = Child::spawn(kind, generation)?;
         let (files, texts) = match kind {
             Kind::Services => plan.texts.for_dashboard().descriptors()?,
-            Kind::Vip | Kind::Agent | Kind::Proxy => plan.texts.descriptors()?,
+            Kind::Proxy => plan.texts.for_proxy().descriptors()?,
+            Kind::Vip | Kind::Agent => plan.texts.for_node().descriptors()?,
         };
         let listening = sockets.of(kind);
         let adopt = if kind == Kind::Vip { self.adopt.clone() } else { vec![] };
