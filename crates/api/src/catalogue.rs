@@ -72,6 +72,12 @@ pub const EVENTS: &[EventKind] = &[
         "make room, or `state_dir` writable: what waits is written then",
     ),
     act(
+        "lives-torn",
+        "node",
+        "the file `lives` in `state_dir` was cut short or changed; the number of this start comes from the clock",
+        "look at the disk; see that the clock is right, or the node is silenced until it is",
+    ),
+    act(
         "lives-unkept",
         "node",
         "the number of this start could not be kept on disk",

@@ -13,7 +13,7 @@ use sys::signal::{SIGHUP, SIGINT, SIGTERM, SIGUSR1, Signals};
 use super::children::Child;
 use super::dashboard::Dashboard;
 use super::facts::Facts;
-use super::lives::Lives;
+use super::lives::{Lives, Trouble};
 use super::lock::{self, Lock};
 use super::sockets::Sockets;
 use super::{CHANNEL, PIDFD, SIGNALS, Slot, SuperviseError, Supervisor, tell, token};
@@ -227,16 +227,7 @@ impl Supervisor {
             action: format!("runs {}", runs.into_iter().flatten().collect::<Vec<_>>().join(", ")),
             ..Event::default()
         };
-        let unkept = self.lives.unkept.take().map(|evidence| Event {
-            what: "lives-unkept".to_owned(),
-            evidence,
-            decision: "go on with numbers that the clock gives".to_owned(),
-            not_done: "after a clock set back and a restart other nodes will refuse what this one \
-                       says until the clock is past the old time"
-                .to_owned(),
-            ..Event::default()
-        });
-        for event in std::iter::once(started).chain(unkept) {
+        for event in std::iter::once(started).chain(self.lives.trouble.take().map(lives_trouble)) {
             let (at_ms, node) = (sys::clock::wall_ms(), self.plan.node.clone());
             let event = Event { at_ms, object: format!("node/{node}"), node, ..event };
             self.inform_agent(Order::Relay(Role::Supervisor, Box::new(Report::Event(event))));
@@ -297,5 +288,28 @@ fn raise_limits(plan: &Plan) {
              connections beyond that will wait"
         )),
         Err(error) => tell::line(&format!("cannot raise the limit of open files: {error}")),
+    }
+}
+
+fn lives_trouble(trouble: Trouble) -> Event {
+    let evidence = trouble.to_string();
+    let (what, not_done) = match trouble {
+        Trouble::Unkept(..) => (
+            "lives-unkept",
+            "after a clock set back and a restart other nodes will refuse what this one says until \
+             the clock is past the old time",
+        ),
+        Trouble::Torn(..) => (
+            "lives-torn",
+            "if the clock is behind what it was, other nodes refuse what this one says until it is \
+             past the old time",
+        ),
+    };
+    Event {
+        what: what.to_owned(),
+        evidence,
+        decision: "go on with numbers that the clock gives".to_owned(),
+        not_done: not_done.to_owned(),
+        ..Event::default()
     }
 }
