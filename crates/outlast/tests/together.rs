@@ -9,6 +9,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::Receiver;
 use std::time::Duration;
 
 use api::{Answer, Ask, Event, NodeLine, Role, Standing, Status};
@@ -93,6 +94,26 @@ impl Pair {
         answers.into_iter().map(event).collect()
     }
 
+    /// What the node tells from the beginning on, as it comes.
+    fn follow(&self, node: &str) -> Receiver<Event> {
+        let mut stream = UnixStream::connect(self.socket(node)).expect("the agent listens");
+        let mut line = vec![];
+        api::encode(&Ask::Timeline { last: 1000, follow: true }, &mut line);
+        line.push(b'\n');
+        stream.write_all(&line).expect("the agent reads");
+        let (tell, told) = std::sync::mpsc::channel();
+        std::thread::spawn(move || {
+            for line in BufReader::new(stream).lines().map_while(Result::ok) {
+                if let Ok(Answer::Event(event)) = api::decode(line.as_bytes())
+                    && tell.send(event).is_err()
+                {
+                    return;
+                }
+            }
+        });
+        told
+    }
+
     fn process(&self, node: &str, role: Role) -> i32 {
         let mut found = None;
         until("a process runs", || {
@@ -141,6 +162,41 @@ fn what_happens_on_one_node_is_known_on_the_other() {
         // The agent that was told is gone, and asks again.
         kill(pair.process("node01", Role::Agent), "KILL");
         until("the next agent knows it, too", || is_told(&pair.timeline("node01")));
+    });
+}
+
+#[test]
+fn an_agent_that_starts_again_tells_nothing_twice() {
+    alone("an_agent_that_starts_again_tells_nothing_twice", || {
+        let mut pair = Pair::new();
+        pair.start("node01");
+        pair.start("node02");
+        let of_node02 = |what: &str| {
+            let events = pair.timeline("node01");
+            events.iter().filter(|event| event.node == "node02" && event.what == what).count()
+        };
+        until("node01 knows that node02 started", || of_node02("started") == 1);
+        let follower = pair.follow("node01");
+        for times in 1..=2 {
+            kill(pair.process("node02", Role::Agent), "KILL");
+            until("node01 knows that an agent was lost", || of_node02("agent-lost") == times);
+        }
+        // One more way there and back, in which old events would come again.
+        kill(pair.process("node02", Role::Proxy), "KILL");
+        until("node01 knows that a proxy was lost", || of_node02("proxy-lost") == 1);
+        assert_eq!(of_node02("started"), 1);
+        let mut told = vec![];
+        until("the follower was told, too", || {
+            told.extend(follower.try_iter());
+            told.iter().any(|event: &Event| event.node == "node02" && event.what == "proxy-lost")
+        });
+        let mut numbers: Vec<_> = told.iter().map(|event| (&event.node, event.seq)).collect();
+        let count = numbers.len();
+        numbers.sort();
+        numbers.dedup();
+        assert_eq!(numbers.len(), count, "told twice: {told:?}");
+        let started = |event: &&Event| event.node == "node02" && event.what == "started";
+        assert_eq!(told.iter().filter(started).count(), 1, "{told:?}");
     });
 }
 

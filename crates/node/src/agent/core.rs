@@ -1,6 +1,7 @@
 //! What the agent knows: shared between its loop and the threads that answer questions.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use api::{Cell, Event, NodeLine, NodeState, Standing, Start, Status};
@@ -38,7 +39,7 @@ impl Core {
             picture.networks.clone_from(&cluster.networks);
             picture.names = cluster.nodes.iter().map(|node| node.name.clone()).collect();
         }
-        picture.files = Names::new(texts, cluster.as_ref(), me);
+        picture.files = Arc::new(Names::new(texts, cluster.as_ref(), me));
         let member = match (&cluster, me, &texts.secret) {
             (Some(cluster), Some(me), Some(secret)) => {
                 let seal = Seal::new(secret, &cluster.name, me, start.life);

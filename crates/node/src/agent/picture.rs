@@ -1,6 +1,7 @@
 //! All that this node knows, put together for `outlast status`.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use api::{
     BalancerState, Change, Choice, DashboardState, Mode, NodeLine, ProcessState, Report, Role,
@@ -21,8 +22,8 @@ pub(crate) struct Picture {
     pub(crate) networks: Vec<String>,
     /// Names of the cluster's nodes, by position.
     pub(crate) names: Vec<String>,
-    /// What the files name.
-    pub(crate) files: Names,
+    /// What the files name; never changes.
+    pub(crate) files: Arc<Names>,
     balancer: BalancerState,
     processes: BTreeMap<Role, ProcessState>,
     vips: BTreeMap<u16, VipState>,
@@ -45,7 +46,7 @@ impl Picture {
             limits: vec![],
             networks: vec![],
             names: vec![],
-            files: Names::default(),
+            files: Arc::default(),
             balancer: BalancerState::Replacing,
             processes: BTreeMap::new(),
             vips: BTreeMap::new(),

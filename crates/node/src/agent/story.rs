@@ -28,16 +28,24 @@ impl Story {
         self.told.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Keeps an event; its `node` says whose it is.
+    /// Keeps an event; its `node` says whose it is. What is known is not told again; another event of
+    /// that number takes its place: its node has lost its log and counts from one.
     pub(crate) fn tell(&self, event: Event) {
         let mut told = self.told();
-        told.arrivals += 1;
-        let arrival = told.arrivals;
         let events = told.nodes.entry(event.node.clone()).or_default();
+        // The one that comes again is mostly among the newest.
+        if let Some(index) = events.iter().rposition(|(_, known)| known.seq == event.seq) {
+            if events[index].1 == event {
+                return;
+            }
+            events.remove(index);
+        }
         if events.len() == KEPT {
             events.pop_front();
         }
-        events.push_back((arrival, event));
+        told.arrivals += 1;
+        let arrival = told.arrivals;
+        told.nodes.entry(event.node.clone()).or_default().push_back((arrival, event));
         drop(told);
         self.grown.notify_all();
     }
@@ -45,13 +53,7 @@ impl Story {
     /// The newest `last` events, oldest first, and the place from which [`Story::after`] goes on.
     pub(crate) fn newest(&self, last: usize) -> (Vec<Event>, u64) {
         let told = self.told();
-        let all = told.nodes.values().flatten().map(|(_, event)| event);
-        let mut events: Vec<&Event> = all.collect();
-        events.sort_by(|one, other| {
-            (one.at_ms, &one.node, one.seq).cmp(&(other.at_ms, &other.node, other.seq))
-        });
-        let skipped = events.len().saturating_sub(last);
-        (events.into_iter().skip(skipped).cloned().collect(), told.arrivals)
+        (told.newest(|_| true, last), told.arrivals)
     }
 
     /// What came after this place, in the order in which it came; waits up to `patience` for the first.
@@ -68,10 +70,20 @@ impl Story {
 
     /// The newest events about an object, oldest first.
     pub(crate) fn about(&self, is_about: impl Fn(&Event) -> bool, last: usize) -> Vec<Event> {
-        let (events, _) = self.newest(usize::MAX);
-        let about: Vec<Event> = events.into_iter().filter(|event| is_about(event)).collect();
-        let skipped = about.len().saturating_sub(last);
-        about.into_iter().skip(skipped).collect()
+        self.told().newest(is_about, last)
+    }
+}
+
+impl Told {
+    /// Copies only what is wanted.
+    fn newest(&self, is_wanted: impl Fn(&Event) -> bool, last: usize) -> Vec<Event> {
+        let all = self.nodes.values().flatten().map(|(_, event)| event);
+        let mut events: Vec<&Event> = all.filter(|event| is_wanted(event)).collect();
+        events.sort_by(|one, other| {
+            (one.at_ms, &one.node, one.seq).cmp(&(other.at_ms, &other.node, other.seq))
+        });
+        let skipped = events.len().saturating_sub(last);
+        events.into_iter().skip(skipped).cloned().collect()
     }
 }
 
@@ -114,6 +126,32 @@ mod tests {
         let (events, _) = story.newest(usize::MAX);
         assert_eq!(events.len(), KEPT + 1);
         assert!(events.iter().any(|event| event.node == "quiet"));
+    }
+
+    #[test]
+    fn what_comes_again_is_not_told_again_and_a_new_log_replaces_the_old_one() {
+        let story = Story::default();
+        for seq in [1, 2, 1, 2] {
+            story.tell(event("a", seq, 10 * seq));
+        }
+        story.tell(event("b", 1, 10));
+        let (events, place) = story.newest(usize::MAX);
+        assert_eq!(seen(&events), [("a", 1), ("b", 1), ("a", 2)]);
+        story.tell(event("a", 2, 20));
+        assert_eq!(story.after(place, Duration::ZERO).0, []);
+        story.tell(event("a", 1, 70));
+        assert_eq!(seen(&story.after(place, Duration::ZERO).0), [("a", 1)]);
+        assert_eq!(seen(&story.newest(usize::MAX).0), [("b", 1), ("a", 2), ("a", 1)]);
+    }
+
+    #[test]
+    fn of_one_object_the_newest_are_found() {
+        let story = Story::default();
+        for seq in 1..=9 {
+            story.tell(event("a", seq, seq));
+        }
+        let about = story.about(|event| event.seq % 2 == 0, 3);
+        assert_eq!(seen(&about), [("a", 4), ("a", 6), ("a", 8)]);
     }
 
     #[test]
