@@ -49,11 +49,17 @@ pub struct Explained {
     pub required: bool,
 }
 
-/// Rows of which `word` is the name, the family or the second word; where there are none, rows whose
-/// name starts with it.
+/// Rows of which `word` is the name, the family or the second word, or that a finding of `check`
+/// calls so (`http-request use-service`, `stick` of `server`); where there are none, rows whose name
+/// starts with it.
 #[must_use]
 pub fn explain(word: &str) -> Vec<Explained> {
     let all = all();
+    let word = word.replace('`', "");
+    let word = match word.split_once(" of ") {
+        Some((option, line)) => format!("{line} {option}"),
+        None => word,
+    };
     let part = |row: &Explained| {
         row.name.split_once(' ').is_some_and(|(head, tail)| head == word || tail == word)
     };
@@ -62,7 +68,17 @@ pub fn explain(word: &str) -> Vec<Explained> {
     if !exact.is_empty() || word.is_empty() {
         return exact;
     }
-    all.into_iter().filter(|row| row.name.starts_with(word)).collect()
+    let started: Vec<Explained> =
+        all.iter().filter(|row| row.name.starts_with(&word)).cloned().collect();
+    if !started.is_empty() {
+        return started;
+    }
+    let Some((line, option)) = word.split_once(' ') else { return vec![] };
+    let quoted = format!("`{line}`");
+    let on_line = |row: &&Explained| {
+        row.name == option && (row.place.contains(&quoted) || row.place.starts_with(line))
+    };
+    all.iter().filter(on_line).cloned().collect()
 }
 
 /// The known keyword that was probably meant.
@@ -76,6 +92,7 @@ pub fn meant(word: &str) -> Option<String> {
 #[must_use]
 pub fn all() -> Vec<Explained> {
     let mut rows = Vec::new();
+    of_sections(&mut rows);
     of_haproxy(&mut rows);
     of_keepalived(&mut rows);
     let toml = &mut rows;
@@ -86,6 +103,44 @@ pub fn all() -> Vec<Explained> {
     keys(toml, "[service.NAME]", fields::SERVICE);
     keys(toml, "[dashboard]", fields::DASHBOARD);
     rows
+}
+
+/// Language, name, what follows it, what it is; a section of `outlast.toml` stands in brackets.
+pub(crate) const SECTIONS: [(&str, &str, &str, &str); 13] = [
+    ("HAProxy", "global", "", "what concerns the whole process: log, limits, statistics socket"),
+    (
+        "HAProxy",
+        "defaults",
+        "[<name>]",
+        "what holds in the proxies behind it that do not say otherwise",
+    ),
+    ("HAProxy", "frontend", "<name>", "a proxy that listens and hands requests to a backend"),
+    ("HAProxy", "backend", "<name>", "a proxy with servers, their checks and their order"),
+    ("HAProxy", "listen", "<name>", "frontend and backend in one: it listens and has servers"),
+    ("keepalived", "global_defs", "{ ... }", "what holds for all instances"),
+    (
+        "keepalived",
+        "vrrp_script",
+        "<name> { ... }",
+        "a command run again and again; instances track it",
+    ),
+    (
+        "keepalived",
+        "vrrp_instance",
+        "<name> { ... }",
+        "virtual IPs that one node holds, and which one",
+    ),
+    ("outlast.toml", "cluster", "", "name, secret and the other files: the section [cluster]"),
+    ("outlast.toml", "node", "", "one of the nodes with its addresses: a section [node.NAME]"),
+    ("outlast.toml", "vip", "", "a virtual IP that one of the nodes holds: a section [vip.NAME]"),
+    ("outlast.toml", "service", "", "what a proxy's servers are: a section [service.NAME]"),
+    ("outlast.toml", "dashboard", "", "the page for a browser: the section [dashboard]"),
+];
+
+fn of_sections(rows: &mut Vec<Explained>) {
+    for (language, name, syntax, does) in SECTIONS {
+        rows.push(Explained { syntax, does, ..row(language, "a file: it begins a section", name) });
+    }
 }
 
 fn of_haproxy(rows: &mut Vec<Explained>) {
@@ -214,6 +269,34 @@ mod tests {
         let fates: Vec<Fate> = explain("redispatch").iter().map(|row| row.fate).collect();
         assert_eq!(fates, [Fate::Gone, Fate::Runs]);
         assert_eq!(explain("httplog")[0].name, "option httplog");
+    }
+
+    #[test]
+    fn what_check_names_is_explained_as_it_names_it() {
+        let told = [
+            ("http-request use-service", "use-service"),
+            ("`http-request use-service`", "use-service"),
+            ("`stick` of `server`", "stick"),
+            ("option redispatch", "option redispatch"),
+        ];
+        for (word, name) in told {
+            let rows = explain(word);
+            assert!(
+                !rows.is_empty() && rows.iter().all(|row| row.name == name),
+                "{word}: {rows:?}"
+            );
+        }
+        assert!(explain("http-request use-service")[0].place.contains("http-request"));
+    }
+
+    #[test]
+    fn every_section_of_every_language_is_explained() {
+        for (language, name, ..) in SECTIONS {
+            let found = explain(name);
+            let row = found.iter().find(|row| row.language == language && row.name == name);
+            assert!(row.is_some_and(|row| !row.does.is_empty()), "{name}");
+        }
+        assert!(haproxy::is_section("listen") && keepalived::is_block("vrrp_script"));
     }
 
     #[test]

@@ -75,6 +75,12 @@ pub fn import(loaded: &Loaded, wishes: &Wishes) -> Imported {
     for instance in instances {
         vip::section(instance, loaded, &networks, &names, &mut found);
     }
+    if loaded.keepalived.as_ref().is_none_or(|file| file.instances.is_empty()) {
+        let message = "the files have no virtual IP: import keepalived.conf with them, or write a \
+                       [vip.NAME] with address and router_id";
+        found.text.push('\n');
+        lose(&mut found, None, "vips", message.to_owned(), 0, Span::new(0, 1));
+    }
     services(loaded, &mut found);
     found
 }

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use crate::cluster::{fields, vips};
+use crate::explain::SECTIONS;
 use crate::haproxy;
 use crate::keepalived;
 use crate::keyword::{Keyword, Run, places};
@@ -20,6 +21,7 @@ pub fn haproxy() -> String {
          its manual describes them.",
         "HAProxy",
     );
+    sections(&mut page.text, "HAProxy");
     page.table("global", &[haproxy::GLOBAL_KEYWORDS], false);
     page.table("defaults, frontend, listen, backend", haproxy::PROXY_TABLES, true);
     page.table("Options of bind and stats socket", &[haproxy::BIND_OPTIONS], false);
@@ -52,6 +54,7 @@ pub fn keepalived() -> String {
         "Every keyword of keepalived 2.2 that concerns VRRP, and what Outlast does with it.",
         "keepalived",
     );
+    sections(&mut page.text, "keepalived");
     page.table("global_defs", &[keepalived::GLOBAL_KEYWORDS], false);
     page.table("vrrp_script NAME", &[keepalived::SCRIPT_KEYWORDS], false);
     page.table("vrrp_instance NAME", &[keepalived::INSTANCE_KEYWORDS], false);
@@ -72,6 +75,16 @@ pub fn keepalived() -> String {
     page.finish()
 }
 
+/// The sections that are run.
+fn sections(text: &mut String, language: &str) {
+    text.push_str("## Sections\n\n| section | followed by | what it is |\n|---|---|---|\n");
+    for (_, name, syntax, does) in SECTIONS.iter().filter(|row| row.0 == language) {
+        let syntax = if syntax.is_empty() { String::new() } else { format!("`{syntax}`") };
+        let _ = writeln!(text, "| `{name}` | {syntax} | {does} |");
+    }
+    text.push('\n');
+}
+
 /// `docs/reference/outlast-toml.md`
 #[must_use]
 pub fn cluster() -> String {
@@ -80,6 +93,7 @@ pub fn cluster() -> String {
          UPDATE_EXPECT=1 rewrites it -->\n\nThe cluster file: TOML, the same on every node. Keys \
          without a default must be there.\n\n",
     );
+    sections(&mut text, "outlast.toml");
     field_table(&mut text, "[cluster]", fields::CLUSTER);
     field_table(&mut text, "[node.NAME]", fields::NODE);
     field_table(&mut text, "[vip.NAME]", vips::VIP);

@@ -77,6 +77,13 @@ pub(super) fn imported(
         }
         return Ok(2);
     }
+    if files.sources.is_empty() {
+        for (path, why) in &files.skipped {
+            writeln!(complaints, "{}: {why}", path.display())?;
+        }
+        writeln!(complaints, "there is nothing to import")?;
+        return Ok(2);
+    }
     if check::has(&files.sources, Kind::Cluster) {
         writeln!(complaints, "there is an outlast.toml among the files: nothing to import")?;
         return Ok(2);
@@ -105,13 +112,17 @@ pub(super) fn imported(
                 .map(|source| ::config::place(&source.text, lost.span.start).line),
             message: &lost.message,
         });
-        let report = Report { text: &imported.text, warnings: lost.collect() };
+        let (text, refused) = (imported.text.as_str(), ::config::refusal(&loaded));
+        let report = Report { text, refused, warnings: lost.collect() };
         serde_json::to_writer_pretty(&mut *out, &report)?;
         writeln!(out)?;
         return Ok(0);
     }
     out.write_all(imported.text.as_bytes())?;
     complaints.write_all(::config::render(&loaded.sources, &findings).as_bytes())?;
+    if let Some(refused) = ::config::refused(&loaded) {
+        writeln!(complaints, "{}", refused.shown)?;
+    }
     Ok(0)
 }
 
@@ -129,6 +140,8 @@ fn proxies(args: &Args, sources: &[Source]) -> Vec<String> {
 #[derive(Serialize)]
 struct Report<'a> {
     text: &'a str,
+    /// Why `outlast run` refuses the files as they are, or null.
+    refused: Option<String>,
     warnings: Vec<Warning<'a>>,
 }
 

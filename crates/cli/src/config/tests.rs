@@ -384,6 +384,26 @@ fn an_import_prints_the_file_and_warns_beside_it() {
 }
 
 #[test]
+fn an_import_tells_what_is_missing_and_what_run_refuses() {
+    let folder = Folder::new("missing");
+    let text = format!("{BACKEND} server a 10.0.0.1:80 stick\n server b 10.0.0.2:80 stick\n");
+    let files = vec![folder.file("lb.cfg", &text)];
+    let args = import::Args { files, name: "cloud".to_owned(), node: Vec::new(), json: false };
+    let (mut out, mut complaints) = (Vec::new(), Vec::new());
+    assert_eq!(import::imported(&args, &mut out, &mut complaints).unwrap(), 0);
+    let complaints = String::from_utf8(complaints).unwrap();
+    assert!(complaints.contains("the files have no virtual IP"), "{complaints}");
+    assert!(
+        complaints.contains("`stick` of `server` is not run yet (in 2 places)"),
+        "{complaints}"
+    );
+    let sum = "outlast run refuses these files: 1 keyword not run yet, in 2 places\n";
+    assert!(complaints.ends_with(sum), "{complaints}");
+    let text = String::from_utf8(out).unwrap();
+    assert!(text.contains("# NOT THE SAME: the files have no virtual IP"), "{text}");
+}
+
+#[test]
 fn nothing_is_imported_from_a_file_with_errors() {
     let folder = Folder::new("broken");
     let files = vec![folder.file("keepalived.conf", "vrrp_instance v {\n prioritty 1\n}\n")];

@@ -303,8 +303,8 @@ pub(crate) const KEYWORDS: &[Keyword<Draft>] = &[
     now(
         "option redispatch",
         "[<n>]",
-        "-1",
-        "a failed server is left for another",
+        "off: a retry goes to the same server; without a number: -1",
+        "a retry goes to another server: -1 the last one, 1 every one",
         |draft, line| {
             draft.proxy.redispatch = redispatch(line)?;
             done(line)
