@@ -33,6 +33,8 @@ pub enum ReachError {
         #[source]
         source: io::Error,
     },
+    #[error("the agent does not answer (waited {} s)", PATIENCE.as_secs())]
+    Silent,
     #[error("the agent's answer broke off")]
     Broken(#[source] io::Error),
     #[error("cannot read the agent's answer")]
@@ -131,8 +133,16 @@ pub(crate) fn put(socket: &Path, ask: &Ask) -> Result<UnixStream, ReachError> {
     let mut line = vec![];
     api::encode(ask, &mut line);
     line.push(b'\n');
-    stream.write_all(&line).map_err(ReachError::Broken)?;
+    stream.write_all(&line).map_err(broken)?;
     Ok(stream)
+}
+
+/// The kernel's word for a read that took longer than its limit is no help to anybody.
+fn broken(error: io::Error) -> ReachError {
+    match error.kind() {
+        io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => ReachError::Silent,
+        _ => ReachError::Broken(error),
+    }
 }
 
 /// Hands each line to `each` until it says stop or the answer ends.
@@ -141,7 +151,7 @@ pub(crate) fn answers(
     mut each: impl FnMut(Answer) -> Result<(), ReachError>,
 ) -> Result<(), ReachError> {
     for line in BufReader::new(stream).split(b'\n') {
-        let line = line.map_err(ReachError::Broken)?;
+        let line = line.map_err(broken)?;
         match api::decode(&line).map_err(ReachError::Answer)? {
             Answer::Refused(why) => return Err(ReachError::Refused(why)),
             answer @ (Answer::Status(_) | Answer::Event(_) | Answer::Why(_)) => each(answer)?,
