@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use api::{ServerState, Status, VipLine};
+use api::{BalancerState, ServerState, Status, VipLine};
 
 use crate::reach::{self, Instance, ReachError};
 use crate::{table, words};
@@ -116,12 +116,12 @@ fn nodes(out: &mut impl Write, status: &Status) -> io::Result<()> {
 }
 
 fn servers(out: &mut impl Write, status: &Status, all: bool) -> io::Result<()> {
-    if status.servers.is_empty() {
+    // One that never served has told of no server yet, and is the more worth a line.
+    if status.balancer == BalancerState::Absent {
         return Ok(());
     }
     let balancer = words::balancer(status.balancer);
-    let up = status.servers.iter().filter(|server| words::is_up(server)).count();
-    writeln!(out, "\nbalancer {balancer}, {up} of {} servers up", status.servers.len())?;
+    writeln!(out, "\nbalancer {balancer}, {}", words::servers_up(status))?;
     for choice in &status.choices {
         let (proxy, server, term) = (&choice.proxy, &choice.server, choice.term);
         writeln!(out, "  {proxy}: one writer, {server} (choice {term})")?;
@@ -173,6 +173,25 @@ mod tests {
             keystone  node03  DOWN         Layer4 connection problem, info: "Connection refused"
             mariadb   node03  up, suspect  its node is silent
         "#]].assert_eq(&String::from_utf8(out).unwrap());
+    }
+
+    #[test]
+    fn a_balancer_that_never_served_is_shown_and_not_well() {
+        let mut status = example::status();
+        status.nodes.truncate(2);
+        (status.servers, status.choices) = (vec![], vec![]);
+        let balancer_of = |status: &Status| {
+            let mut out = vec![];
+            print(&mut out, status, false).unwrap();
+            let text = String::from_utf8(out).unwrap();
+            text.lines().find(|line| line.starts_with("balancer")).map(ToOwned::to_owned)
+        };
+        status.balancer = BalancerState::Failed;
+        assert_eq!(balancer_of(&status).unwrap(), "balancer FAILED, no server is known");
+        assert!(!words::is_well(&status));
+        status.balancer = BalancerState::Absent;
+        assert_eq!(balancer_of(&status), None);
+        assert!(words::is_well(&status));
     }
 
     #[test]

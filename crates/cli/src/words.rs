@@ -105,11 +105,20 @@ pub(crate) fn server_why(server: &ServerState) -> String {
 
 /// Whether an operator may go on sleeping.
 pub(crate) fn is_well(status: &Status) -> bool {
-    let balancer = status.servers.is_empty() || status.balancer == BalancerState::Serving;
+    let balancer = matches!(status.balancer, BalancerState::Serving | BalancerState::Absent);
     balancer
         && status.vips.iter().all(|vip| vip.state.role != VipRole::Fault && vip.holders.len() < 2)
         && status.nodes.iter().all(|node| node.state.standing != Standing::Suspect)
         && status.servers.iter().all(is_up)
+}
+
+/// `5 of 7 servers up`
+pub(crate) fn servers_up(status: &Status) -> String {
+    if status.servers.is_empty() {
+        return "no server is known".to_owned();
+    }
+    let up = status.servers.iter().filter(|server| is_up(server)).count();
+    format!("{up} of {} servers up", status.servers.len())
 }
 
 /// Who holds a virtual IP, as far as anybody says so.

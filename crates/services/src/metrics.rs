@@ -3,6 +3,9 @@
 //! What stands on a status is left out once that is stale: an old number would look like a new one.
 //! `outlast_agent_up` and `outlast_status_age_seconds` say so.
 
+use api::BalancerState;
+use std::collections::BTreeSet;
+
 use axum::extract::State;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
@@ -22,6 +25,11 @@ pub use family::{FAMILIES, Family, Kind};
 pub use manual::page;
 
 use family::Text;
+
+/// Kinds that alert rules name. Each has a sample before it happens: a counter that begins with 1 has
+/// not grown in Prometheus's eyes.
+pub const ALARMING: [&str; 5] =
+    ["events-lost", "events-not-written", "journal-unwritable", "lives-unkept", "log-lines-lost"];
 
 /// The format's version is part of its type.
 const TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -45,6 +53,9 @@ fn write(text: &mut Text, host: &str, heard: &Heard, table: &Table, now: Time) {
     if heard.status.is_some() {
         text.put("outlast_status_age_seconds", &[], heard.age(now).as_secs_f64());
     }
+    for (node, kind) in quiet(host, heard) {
+        text.put("outlast_events_total", &[("node", node), ("kind", kind)], 0.0);
+    }
     for ((node, kind), told) in &heard.told {
         text.put("outlast_events_total", &[("node", node), ("kind", kind)], float(*told));
     }
@@ -52,11 +63,21 @@ fn write(text: &mut Text, host: &str, heard: &Heard, table: &Table, now: Time) {
         facts::write(text, host, status);
     }
     // A node without a balancer has no proxy that could be silent.
-    let has_proxy = heard.status.as_ref().is_none_or(|status| !status.servers.is_empty());
+    let has_proxy =
+        heard.status.as_ref().is_none_or(|status| status.balancer != BalancerState::Absent);
     if has_proxy {
         text.put("outlast_proxy_statistics_up", &[], flag(table.silence.is_none()));
     }
     counters::write(text, table);
+}
+
+/// Alarming kinds that no node told yet.
+fn quiet<'a>(host: &'a str, heard: &'a Heard) -> impl Iterator<Item = (&'a str, &'static str)> {
+    let lines = heard.status.iter().flat_map(|status| &status.nodes);
+    let mut nodes: BTreeSet<&str> = lines.map(|line| line.state.node.as_str()).collect();
+    nodes.insert(host);
+    let all = nodes.into_iter().flat_map(|node| ALARMING.map(|kind| (node, kind)));
+    all.filter(|(node, kind)| !heard.told.contains_key(&((*node).to_owned(), (*kind).to_owned())))
 }
 
 const fn flag(is: bool) -> f64 {

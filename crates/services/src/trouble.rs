@@ -23,23 +23,19 @@ fn trouble(grade: Grade, page: String, sentence: String) -> Trouble {
 pub(crate) fn all(status: &Status) -> Vec<Trouble> {
     let mut found: Vec<Trouble> = vec![];
     found.extend(status.vips.iter().filter_map(|vip| address(vip, status)));
-    let uses_balancer = !status.servers.is_empty();
     let here = format!("/node/{}", status.node);
     match status.balancer {
-        BalancerState::Failed if uses_balancer => found.push(trouble(
+        BalancerState::Failed => found.push(trouble(
             Grade::Bad,
             here.clone(),
-            format!("the balancer of {} has failed", status.node),
+            format!("the balancer of {} does not serve", status.node),
         )),
-        BalancerState::Replacing if uses_balancer => found.push(trouble(
+        BalancerState::Replacing => found.push(trouble(
             Grade::Warning,
             here.clone(),
             format!("the balancer of {} is being replaced", status.node),
         )),
-        BalancerState::Failed
-        | BalancerState::Replacing
-        | BalancerState::Serving
-        | BalancerState::Absent => {}
+        BalancerState::Serving | BalancerState::Absent => {}
     }
     found.extend(status.nodes.iter().flat_map(node));
     found.extend(pools(&pool::all(status)));

@@ -171,7 +171,7 @@ fn vip(vip: &VipLine) -> Row {
 fn pools(status: &Status) -> Table {
     let columns = columns(&[("POOL, SERVER", 0), ("STATE", 0), ("WHY", 1)]);
     let mut rows = vec![];
-    if !status.servers.is_empty() {
+    if status.balancer != BalancerState::Absent {
         rows.push(balancer(status));
     }
     let mut names: Vec<&str> = vec![];
@@ -199,11 +199,10 @@ fn balancer(status: &Status) -> Row {
         BalancerState::Failed => Tone::Bad,
         BalancerState::Absent => Tone::Plain,
     };
-    let up = status.servers.iter().filter(|server| words::is_up(server)).count();
     let cells = vec![
         cell("balancer", Tone::Strong),
         cell(words::balancer(status.balancer), tone),
-        plain(format!("{up} of {} servers up", status.servers.len())),
+        plain(words::servers_up(status)),
     ];
     Row { object: "balancer".to_owned(), tone, cells }
 }

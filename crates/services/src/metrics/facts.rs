@@ -87,7 +87,7 @@ fn processes(text: &mut Text, status: &Status) {
         (BalancerState::Failed, "failed"),
     ] {
         // A node without a balancer has none that could fail.
-        if !status.servers.is_empty() {
+        if status.balancer != BalancerState::Absent {
             let is = flag(status.balancer == state);
             text.put("outlast_balancer_state", &[("state", word)], is);
         }

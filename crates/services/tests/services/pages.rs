@@ -106,7 +106,7 @@ fn one_sentence_says_what_is_wrong_the_worst_first() {
     );
     shows(
         |status| status.balancer = api::BalancerState::Failed,
-        "✗ The balancer of node01 has failed",
+        "✗ The balancer of node01 does not serve",
     );
     shows(
         |status| status.processes[1].running = false,
