@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use api::{
     BalancerState, Change, Choice, DashboardState, Mode, NodeLine, ProcessState, Report, Role,
-    ServerState, Status, VipLine, VipState,
+    ServerState, Standing, Status, VipLine, VipRole, VipState,
 };
 
 use super::names::{Names, VipName};
@@ -144,6 +144,35 @@ impl Picture {
         held.map(|(_, name)| name.clone()).collect()
     }
 
+    /// Who follows the holder. The vip process names whom it would hand over to; on a backup that
+    /// can be the holder itself, who follows nobody.
+    fn successor(
+        &self,
+        state: &VipState,
+        vip: &VipName,
+        holders: &[String],
+        nodes: &[NodeLine],
+    ) -> Option<String> {
+        let named = state.successor.and_then(|node| self.names.get(usize::from(node)));
+        if state.holding {
+            return named.cloned();
+        }
+        let holder = holders.first()?;
+        let other = named.filter(|name| *name != holder);
+        let is_alive = |name: &String| {
+            nodes
+                .iter()
+                .any(|line| line.state.node == *name && line.state.standing == Standing::Alive)
+        };
+        let can = |name: &&String| match *name {
+            name if name == holder => false,
+            name if *name == self.node => state.role == VipRole::Backup,
+            // The vip process hears who could hold, and knows the best of its peers.
+            name => other.map_or_else(|| is_alive(name), |other| other == name),
+        };
+        vip.order.iter().find(can).cloned()
+    }
+
     pub(crate) fn status(&self, nodes: Vec<NodeLine>) -> Status {
         let vips = self.vips.values().map(|state| {
             let vip = self.files.vips.get(usize::from(state.instance)).cloned();
@@ -151,10 +180,9 @@ impl Picture {
                 name: state.instance.to_string(),
                 ..VipName::default()
             });
-            let successor =
-                state.successor.and_then(|node| self.names.get(usize::from(node)).cloned());
             let holders = nodes.iter().filter(|node| node.holds.contains(&vip.name));
-            let holders = holders.map(|node| node.state.node.clone()).collect();
+            let holders: Vec<String> = holders.map(|node| node.state.node.clone()).collect();
+            let successor = self.successor(state, &vip, &holders, &nodes);
             VipLine {
                 name: vip.name,
                 addresses: vip.addresses,
@@ -188,6 +216,70 @@ impl Picture {
             dashboard: self.dashboard.urls.clone(),
             servers: self.servers.clone(),
             choices: self.choices.values().cloned().collect(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use api::NodeState;
+
+    fn node(name: &str, standing: Standing, holds: bool) -> NodeLine {
+        NodeLine {
+            state: NodeState { node: name.to_owned(), standing, cells: vec![], why: String::new() },
+            holds: if holds { vec!["internal".to_owned()] } else { vec![] },
+            load: None,
+        }
+    }
+
+    /// What node02 shows as the next of node01, node02, node03.
+    fn next(role: VipRole, named: Option<u16>, holder: Option<&str>, dead: &[&str]) -> String {
+        let mut picture = Picture::new("node02", Mode::Adaptive, 1);
+        picture.names = ["node01", "node02", "node03"].map(str::to_owned).to_vec();
+        let (name, order) = ("internal".to_owned(), picture.names.clone());
+        let vips = vec![VipName { name, order, ..VipName::default() }];
+        picture.files = Arc::new(Names { vips, ..Names::default() });
+        picture.change(Change::Vip(VipState {
+            instance: 0,
+            role,
+            holding: role == VipRole::Master,
+            successor: named,
+            cause: None,
+            term: 1,
+            disabled_scripts: vec![],
+        }));
+        let line = |name: &String| {
+            let is_dead = dead.contains(&name.as_str());
+            let standing = if is_dead { Standing::Suspect } else { Standing::Alive };
+            node(name, standing, holder == Some(name))
+        };
+        let lines = picture.names.iter().map(line).collect();
+        picture.status(lines).vips[0].successor.clone().unwrap_or_else(|| "-".to_owned())
+    }
+
+    #[test]
+    fn next_is_who_follows_the_holder_whoever_shows_it() {
+        use VipRole::{Backup, Fault, Master};
+        let (one, three) = (Some("node01"), Some("node03"));
+        for (why, role, named, holder, dead, expected) in [
+            (
+                "the holder names whom it would hand over to",
+                Master,
+                Some(2),
+                Some("node02"),
+                &[][..],
+                "node03",
+            ),
+            ("the holder knows nobody", Master, None, Some("node02"), &["node01", "node03"], "-"),
+            ("a backup hears the holder as its best peer", Backup, Some(0), one, &[], "node02"),
+            ("the preferred one came back and waits", Backup, Some(0), three, &[], "node01"),
+            ("the preferred one cannot hold", Backup, Some(2), three, &[], "node02"),
+            ("this node cannot hold, another can", Fault, Some(0), one, &[], "node03"),
+            ("this node cannot hold, the other is dead", Fault, Some(0), one, &["node03"], "-"),
+            ("nobody is known to hold", Backup, Some(0), None, &[], "-"),
+        ] {
+            assert_eq!(next(role, named, holder, dead), expected, "{why}");
         }
     }
 }
