@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::children::word;
 use super::{Slot, Supervisor, tell};
 use api::{Change, Event, Order, ProcessState, Report, Role};
-use engine::role::{ASIDE_FROZEN_AFTER, Input, Kind, Loss};
+use engine::role::{ASIDE_FROZEN_AFTER, Input, Kind, Loss, Part};
 
 impl Supervisor {
     pub(super) fn route(&mut self, slot: Slot, report: Report) {
@@ -74,8 +74,9 @@ impl Supervisor {
     }
 
     pub(super) fn inform_agent(&mut self, order: Order) {
-        let agent = self.children.iter().find(|(_, child)| child.kind == Kind::Agent);
-        match agent.map(|(slot, _)| *slot) {
+        // One that was killed or is ending reads nothing any more; the next one does.
+        let agent = self.roles.slot_of(Part::Agent);
+        match agent.filter(|slot| self.children.contains_key(slot)) {
             Some(slot) => self.order(slot, &order),
             None => self.facts.keep_for_agent(order),
         }
