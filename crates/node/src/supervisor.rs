@@ -33,6 +33,7 @@ mod begin;
 mod children;
 mod dashboard;
 mod facts;
+mod ground;
 mod lives;
 mod lock;
 mod reload;

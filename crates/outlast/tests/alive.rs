@@ -4,8 +4,11 @@
 #[path = "node/lonely.rs"]
 mod lonely;
 
+use std::fs;
+use std::process::Command;
+
 use api::Role;
-use lonely::{Lonely, alone, has_vip, kill, runs, until};
+use lonely::{Lonely, alone, has_vip, kill, run_to_end, runs, until};
 
 #[test]
 fn a_frozen_agent_is_replaced_and_nobody_else_notices() {
@@ -38,4 +41,63 @@ fn frozen(role: Role, event: &str, others: &[Role]) {
     let others_now: Vec<i32> = others.iter().map(|role| node.process(*role)).collect();
     assert_eq!(others_now, others_before);
     assert!(node.serves(node.port) && has_vip());
+}
+
+/// What `run` says; it must end by itself.
+fn refused(command: &mut Command) -> String {
+    let (code, said) = run_to_end(command);
+    assert!(code.is_some_and(|code| code != 0), "it started: {said}");
+    said
+}
+
+fn with_global(node: &Lonely, lines: &str) {
+    node.write("haproxy.cfg", &format!("global\n{lines}{}", node.haproxy(&[node.port])));
+}
+
+#[test]
+fn a_balancer_without_its_user_or_folder_is_refused_with_the_line() {
+    alone("a_balancer_without_its_user_or_folder_is_refused_with_the_line", || {
+        if sys::rights::is_contained() {
+            return lab::skip::note(
+                "outlast::a_balancer_without_its_user_or_folder_is_refused_with_the_line",
+                "without root chroot is not applied",
+            );
+        }
+        let mut node = Lonely::new();
+        with_global(&node, "  user nobody-of-ours\n  group none-of-ours\n  chroot FOLDER/jail\n");
+        let said = refused(&mut node.command());
+        let jail = node.path("jail").display().to_string();
+        for wanted in [
+            "haproxy.cfg:2: `user nobody-of-ours`",
+            "haproxy.cfg:3: `group none-of-ours`",
+            &format!("haproxy.cfg:4: `chroot {jail}`"),
+            &format!("mkdir -p {jail}"),
+        ] {
+            assert!(said.contains(wanted), "{wanted} is not in: {said}");
+        }
+        with_global(&node, "  user nobody\n  chroot FOLDER/jail\n");
+        fs::create_dir(jail).expect("a folder can be made");
+        node.start();
+        with_global(&node, "  user nobody-of-ours\n");
+        node.signal("HUP");
+        let refusal = |event: &api::Event| {
+            event.what == "reload-refused" && event.evidence.contains("nobody-of-ours")
+        };
+        until("the reload is refused", || node.events().iter().any(refusal));
+        assert!(node.serves(node.port));
+    });
+}
+
+#[test]
+fn two_with_one_state_folder_are_one_too_many() {
+    alone("two_with_one_state_folder_are_one_too_many", || {
+        let mut node = Lonely::new();
+        node.start();
+        let mut second = node.command();
+        second.arg("--run-dir").arg(node.path("other-run"));
+        let said = refused(&mut second);
+        assert!(said.contains(&format!("as pid {}", node.pid())), "{said}");
+        assert!(said.contains("state.lock"), "{said}");
+        assert!(node.serves(node.port) && has_vip());
+    });
 }

@@ -13,6 +13,7 @@ use sys::signal::{SIGHUP, SIGINT, SIGTERM, SIGUSR1, Signals};
 use super::children::Child;
 use super::dashboard::Dashboard;
 use super::facts::Facts;
+use super::ground;
 use super::lives::{Lives, Trouble};
 use super::lock::{self, Lock};
 use super::sockets::Sockets;
@@ -86,7 +87,7 @@ impl Supervisor {
             lock::may_hold_addresses()?;
         }
         let temporary = launch.mode != Mode::Adaptive && launch.run_dir.is_none();
-        let lock = Lock::take(&plan.run_dir, temporary)?;
+        let lock = Lock::take(&plan.run_dir, &plan.state_dir, temporary)?;
         let signals =
             Signals::new(&[SIGTERM, SIGINT, SIGHUP, SIGUSR1]).map_err(SuperviseError::Poll)?;
         raise_limits(&plan);
@@ -257,6 +258,7 @@ impl Supervisor {
 }
 
 pub(super) fn bind(plan: &Plan, mode: Mode, before: &Sockets) -> Result<Sockets, SuperviseError> {
+    ground::check(plan)?;
     let numbers = plan.run_dir.join(STATS);
     let numbers = (mode == Mode::Adaptive).then_some(numbers.as_path());
     let mut sockets = match &plan.haproxy {

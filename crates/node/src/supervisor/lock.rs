@@ -9,7 +9,8 @@ use sys::rights::Capability;
 /// Kept open, and so locked, for the life of the supervisor.
 #[derive(Debug)]
 pub(crate) struct Lock {
-    _file: File,
+    _run: File,
+    _state: Option<File>,
     /// Made by us and removed at the end, where its name carries our pid.
     folder: Option<PathBuf>,
 }
@@ -39,33 +40,48 @@ pub enum LockError {
 }
 
 impl Lock {
-    pub(crate) fn take(folder: &Path, temporary: bool) -> Result<Self, LockError> {
-        std::fs::create_dir_all(folder)
-            .map_err(|source| LockError::Folder { path: folder.to_owned(), source })?;
-        let path = folder.join("lock");
-        let fail = |source| LockError::Lock { path: path.clone(), source };
-        let mut file = OpenOptions::new()
-            .create(true)
-            .read(true)
-            .write(true)
-            .truncate(false)
-            .open(&path)
-            .map_err(fail)?;
-        match file.try_lock() {
-            Ok(()) => {}
-            Err(std::fs::TryLockError::WouldBlock) => {
-                let mut pid = String::new();
-                // A pid that cannot be read is only missing from the message.
-                let _ = file.read_to_string(&mut pid);
-                let pid = pid.trim().to_owned();
-                return Err(LockError::Second { path, pid });
-            }
-            Err(std::fs::TryLockError::Error(error)) => return Err(fail(error)),
-        }
-        file.set_len(0).and_then(|()| file.rewind()).map_err(fail)?;
-        writeln!(file, "{}", std::process::id()).map_err(fail)?;
-        Ok(Self { _file: file, folder: temporary.then(|| folder.to_owned()) })
+    /// Two on one run folder would answer on one control socket, two on one state folder write into
+    /// one event log and under one number of life, which other nodes refuse. `temporary`: the run
+    /// folder is ours alone and goes at the end.
+    pub(crate) fn take(run: &Path, state: &Path, temporary: bool) -> Result<Self, LockError> {
+        let held = lock(run, "lock")?;
+        let state = match lock(state, "state.lock") {
+            Ok(file) => Some(file),
+            Err(second @ LockError::Second { .. }) => return Err(second),
+            // A disk that takes nothing must not keep a node from serving; the event log tells it.
+            Err(_) => None,
+        };
+        Ok(Self { _run: held, _state: state, folder: temporary.then(|| run.to_owned()) })
     }
+}
+
+/// The names differ, so that one folder may serve as both.
+fn lock(folder: &Path, name: &str) -> Result<File, LockError> {
+    std::fs::create_dir_all(folder)
+        .map_err(|source| LockError::Folder { path: folder.to_owned(), source })?;
+    let path = folder.join(name);
+    let fail = |source| LockError::Lock { path: path.clone(), source };
+    let mut file = OpenOptions::new()
+        .create(true)
+        .read(true)
+        .write(true)
+        .truncate(false)
+        .open(&path)
+        .map_err(fail)?;
+    match file.try_lock() {
+        Ok(()) => {}
+        Err(std::fs::TryLockError::WouldBlock) => {
+            let mut pid = String::new();
+            // A pid that cannot be read is only missing from the message.
+            let _ = file.read_to_string(&mut pid);
+            let pid = pid.trim().to_owned();
+            return Err(LockError::Second { path, pid });
+        }
+        Err(std::fs::TryLockError::Error(error)) => return Err(fail(error)),
+    }
+    file.set_len(0).and_then(|()| file.rewind()).map_err(fail)?;
+    writeln!(file, "{}", std::process::id()).map_err(fail)?;
+    Ok(file)
 }
 
 impl Drop for Lock {
