@@ -17,13 +17,14 @@ mod mark;
 mod metrics;
 mod page;
 mod pool;
+mod reasons;
 mod serve;
 mod site;
 mod stats;
 mod trouble;
 mod twin;
 
-pub use metrics::{FAMILIES, Family, Kind, page as page_of_metrics};
+pub use metrics::{ALARMING, FAMILIES, Family, Kind, page as page_of_metrics};
 
 /// What the services process is told by whoever starts it.
 #[derive(Debug)]

@@ -17,6 +17,7 @@ use tokio::sync::Semaphore;
 
 use crate::guard::Door;
 use crate::heard::Watch;
+use crate::reasons::Reasons;
 use crate::site::{self, Site};
 use crate::stats::Counters;
 use crate::{ServiceError, Setup};
@@ -51,6 +52,7 @@ pub(crate) async fn until_told(setup: Setup, channel: Channel) -> Result<(), Ser
         host: setup.node.into(),
         watch: Watch::begin(setup.control),
         counters: Arc::new(Counters::new(setup.stats)),
+        reasons: Arc::new(Reasons::new()),
     };
     for listener in setup.listeners {
         let address = listener.local_addr().map_err(ServiceError::Listen)?;

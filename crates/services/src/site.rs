@@ -8,11 +8,11 @@ use axum::http::{StatusCode, Uri, header};
 use axum::middleware;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use base::Chain;
 
 use crate::guard::{self, Door};
 use crate::heard::{Heard, Watch};
 use crate::page::{self, Place, View};
+use crate::reasons::Reasons;
 use crate::stats::Counters;
 use crate::{live, metrics, twin};
 
@@ -22,6 +22,7 @@ pub(crate) struct Site {
     pub(crate) host: Arc<str>,
     pub(crate) watch: Watch,
     pub(crate) counters: Arc<Counters>,
+    pub(crate) reasons: Arc<Reasons>,
 }
 
 pub(crate) fn router(site: Site, door: Door) -> Router {
@@ -41,10 +42,7 @@ impl Site {
         let why = match place.object() {
             // Who is silent is not asked again, so that the page comes at once.
             Some(_) if is_stale => Some(Err("the agent does not answer".to_owned())),
-            Some(object) => {
-                let why = self.watch.why(&object).await;
-                Some(why.map_err(|error| Chain(&error).to_string()))
-            }
+            Some(object) => Some(self.reasons.why(&self.watch, object, heard.at).await),
             None => None,
         };
         let counters =

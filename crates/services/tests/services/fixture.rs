@@ -18,14 +18,17 @@ use api::{
     VipState, Why,
 };
 
+#[path = "seats.rs"]
+pub mod seats;
+
 /// What the stand-ins say.
 #[derive(Debug)]
 pub struct Story {
     pub status: Status,
     pub events: Vec<Event>,
-    /// Does the agent answer at all?
     pub is_answering: bool,
     pub statistics: String,
+    pub seats: seats::Seats,
     followers: Vec<Sender<Event>>,
 }
 
@@ -71,6 +74,7 @@ impl Face {
             events: events(),
             is_answering,
             statistics: statistics(),
+            seats: Default::default(),
             followers: vec![],
         }));
         let control = UnixListener::bind(folder.join("control.sock")).unwrap();
@@ -94,7 +98,6 @@ impl Face {
         Self { address, story, supervisor: Some(ours), thread: Some(thread), folder }
     }
 
-    /// Changes what the agent says.
     pub fn tell(&self, change: impl FnOnce(&mut Story)) {
         change(&mut self.story.lock().unwrap());
     }
@@ -223,12 +226,17 @@ fn agent(mut client: UnixStream, story: &Mutex<Story>) {
                 follow = Some(told);
             }
             Ok(Ask::Why { object }) => {
+                story.seats.sit(&object);
                 answers.push(Answer::Why(Box::new(why(&story, &object))));
             }
             Ok(Ask::Events { .. }) | Err(_) => {
                 answers.push(Answer::Refused("the stand-in does not know this".to_owned()));
             }
         }
+    }
+    if let [Answer::Why(_)] = answers.as_slice() {
+        std::thread::sleep(Duration::from_millis(20));
+        story.lock().unwrap().seats.now -= 1;
     }
     for answer in answers.into_iter().chain(follow.into_iter().flatten().map(Answer::Event)) {
         let mut line = vec![];
@@ -476,7 +484,6 @@ fn statistics() -> String {
     text
 }
 
-/// A node goes dark.
 pub fn darken(status: &mut Status, name: &str) {
     for line in status.nodes.iter_mut().filter(|line| line.state.node == name) {
         line.state.standing = Standing::Suspect;

@@ -126,6 +126,29 @@ fn connections_and_followers_are_bounded() {
     let (_refused, start) = follow();
     assert_eq!(start, "HTTP/1.1 503");
     assert_eq!(face.get("/").status, 200, "pages are still answered");
+    // The rest of the 64 connections: open, and silent.
+    let connect = || {
+        let stream = TcpStream::connect(face.address).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+        stream
+    };
+    let mut idle: Vec<TcpStream> = (live.len() + 1..64).map(|_| connect()).collect();
+    let ask = b"GET /assets/outlast.svg HTTP/1.1\r\nHost: localhost\r\n\r\n";
+    let answer = |stream: &mut TcpStream| {
+        let mut start = [0; 12];
+        stream.read_exact(&mut start).map(|()| String::from_utf8_lossy(&start).into_owned())
+    };
+    for stream in &mut idle {
+        stream.write_all(ask).unwrap();
+        assert_eq!(answer(stream).unwrap(), "HTTP/1.1 200", "each of the 64 is served");
+    }
+    let mut waits = connect();
+    waits.write_all(ask).unwrap();
+    waits.set_read_timeout(Some(Duration::from_millis(300))).unwrap();
+    assert!(answer(&mut waits).is_err(), "the 65th waits");
+    waits.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    drop(idle);
+    assert_eq!(answer(&mut waits).unwrap(), "HTTP/1.1 200", "and has its turn");
     drop(live);
     until("a place is free again", || follow().1 == "HTTP/1.1 200");
 }

@@ -1,12 +1,13 @@
 //! The live stream, read as bytes.
 
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::time::Duration;
 
 use base::Time;
 
 use crate::fixture::{Face, darken, event, status};
+use crate::until;
 
 /// A follower of one page.
 struct Follower(BufReader<TcpStream>);
@@ -114,4 +115,56 @@ fn a_dead_agent_is_told_with_a_growing_age() {
     }
     ages.dedup();
     assert!(ages.len() >= 2, "it does not grow: {ages:?}");
+}
+
+/// Asks for a live page.
+fn live(face: &Face, page: &str) -> TcpStream {
+    let mut stream = TcpStream::connect(face.address).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    let request = format!("GET /live?page={page} HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    stream.write_all(request.as_bytes()).unwrap();
+    stream
+}
+
+fn read_until(stream: &mut TcpStream, words: &str) {
+    let mut text = String::new();
+    while !text.contains(words) {
+        let mut bytes = [0; 4096];
+        let count = stream.read(&mut bytes).unwrap();
+        assert!(count > 0, "the stream ended: {text}");
+        text.push_str(&String::from_utf8_lossy(&bytes[..count]));
+    }
+}
+
+#[test]
+fn many_live_pages_of_objects_take_four_seats_of_the_agent_at_most() {
+    let face = Face::new(status());
+    let pools: Vec<String> =
+        status().proxies.iter().map(|proxy| format!("%2Fpool%2F{}", proxy.name)).collect();
+    let nodes = ["node01", "node02", "node03"].map(|node| format!("%2Fnode%2F{node}"));
+    let pages: Vec<&String> = pools.iter().chain(&nodes).collect();
+    assert!(pages.len() > 8, "more than an agent has seats");
+    let mut streams: Vec<_> = pages.iter().map(|page| live(&face, page)).collect();
+    for stream in &mut streams {
+        read_until(stream, "is as it should be");
+    }
+    // Each of them is asked again while somebody looks.
+    until("every object was asked about again", || {
+        let story = face.story.lock().unwrap();
+        story.seats.asked.len() == pages.len() && story.seats.asked.values().all(|n| *n > 1)
+    });
+    let most = face.story.lock().unwrap().seats.most;
+    assert!((2..=4).contains(&most), "{most} at once");
+}
+
+#[test]
+fn pages_of_one_object_share_an_answer() {
+    let face = Face::new(status());
+    let mut streams: Vec<_> = (0..16).map(|_| live(&face, "%2Fvip%2Finternal")).collect();
+    for stream in &mut streams {
+        read_until(stream, "is as it should be");
+    }
+    let story = face.story.lock().unwrap();
+    let (asked, most) = (story.seats.asked["vip/internal"], story.seats.most);
+    assert!(asked < 16 && most == 1, "{asked} questions, {most} at once");
 }
