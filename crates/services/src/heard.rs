@@ -31,6 +31,8 @@ pub(crate) const EVENTS: usize = 200;
 const LAST: u32 = 200;
 /// Kinds of events counted; more than the catalogue has, for those of later versions.
 const KINDS: usize = 256;
+/// What alarms look back over: an event just before this process counts.
+const RECENT_MS: u64 = 10 * 60 * 1000;
 /// Between two tries to follow the timeline.
 const AGAIN: Duration = Duration::from_millis(500);
 
@@ -44,8 +46,10 @@ pub(crate) struct Heard {
     pub(crate) silence: Option<String>,
     /// Oldest first.
     pub(crate) events: VecDeque<Event>,
-    /// How many of each kind each node told since this process started.
+    /// How many of each kind each node told since shortly before this process started.
     pub(crate) told: BTreeMap<(String, String), u64>,
+    /// Older events are shown, not counted: a new dashboard would raise an alarm that is over.
+    pub(crate) counts_from_ms: u64,
 }
 
 impl Heard {
@@ -63,7 +67,8 @@ impl Heard {
             return false;
         }
         let kind = (event.node.clone(), event.what.clone());
-        if self.told.len() < KINDS || self.told.contains_key(&kind) {
+        let counts = event.at_ms >= self.counts_from_ms;
+        if counts && (self.told.len() < KINDS || self.told.contains_key(&kind)) {
             *self.told.entry(kind).or_default() += 1;
         }
         if self.events.len() == EVENTS {
@@ -98,9 +103,11 @@ impl Drop for Follower {
 impl Watch {
     /// Begins to ask.
     pub(crate) fn begin(control: PathBuf) -> Self {
+        let counts_from_ms = sys::clock::wall_ms().saturating_sub(RECENT_MS);
+        let heard = Heard { counts_from_ms, ..Heard::default() };
         let watch = Self {
             control: Arc::new(control),
-            heard: Arc::new(watch::Sender::new(Arc::new(Heard::default()))),
+            heard: Arc::new(watch::Sender::new(Arc::new(heard))),
             hurry: Arc::new(Notify::new()),
             followers: Arc::new(AtomicUsize::new(0)),
         };

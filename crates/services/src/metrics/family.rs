@@ -80,7 +80,7 @@ pub const FAMILIES: &[Family] = &[
     counter(
         "outlast_events_total",
         &["node", "kind"],
-        "Events known here, by the node that told them; counted since the dashboard started.",
+        "Events known here, by the node that told them; counted since ten minutes before the dashboard started. Kinds that alert rules name begin with 0.",
     ),
     counter("outlast_frontend_received_bytes_total", POOL, "Bytes from clients of the listener."),
     counter(

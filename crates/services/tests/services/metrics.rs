@@ -17,7 +17,14 @@ fn every_metric_of_the_table_is_there_and_promtool_has_no_complaint() {
     assert!(
         text.contains("outlast_server_sessions_total{pool=\"mariadb\",server=\"node02\"} 3306")
     );
-    assert!(text.contains("outlast_events_total{node=\"node01\",kind=\"vip-claimed\"} 1\n"));
+    assert!(text.contains("outlast_events_total{node=\"node01\",kind=\"writer-chosen\"} 1\n"));
+    assert!(!text.contains("kind=\"vip-claimed\""), "a day old: no alarm of today");
+    for kind in outlast_services::ALARMING {
+        for node in ["node01", "node02", "node03"] {
+            let line = format!("\noutlast_events_total{{node=\"{node}\",kind=\"{kind}\"}} 0\n");
+            assert!(text.contains(&line), "{line}");
+        }
+    }
     let promtool = Command::new("promtool")
         .args(["check", "metrics"])
         .stdin(Stdio::piped())
