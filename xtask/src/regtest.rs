@@ -56,6 +56,10 @@ pub(crate) fn run(args: &Args) -> Outcome {
     let ours = args.ours.clone().or(built).ok_or_else(|| Failure::new("nothing was built"))?;
     let tests = tests(args)?;
     let mut bar = Bar::read()?;
+    // Who names groups wants to see these only.
+    let all = args.groups.is_empty();
+    let gone = |name| format!("{name:<52} is in the bar and not in {}", args.dir.display());
+    let gone: Vec<String> = if all { bar.beyond(&tests).map(gone).collect() } else { Vec::new() };
     let runner = Runner::new(&args.dir, &ours, args.attempts, args.keep.as_deref())?;
     let mut rows = vec![];
     for test in tests {
@@ -70,7 +74,8 @@ pub(crate) fn run(args: &Args) -> Outcome {
     if args.raise {
         bar.raise(passed.map(|row| row.test.as_str()))?;
     }
-    let lost: Vec<_> = rows.iter().filter(|row| row.is_lost()).map(Row::line).collect();
+    let lost = rows.iter().filter(|row| row.is_lost()).map(Row::line);
+    let lost: Vec<_> = lost.chain(gone).collect();
     if lost.is_empty() {
         return Ok(());
     }

@@ -29,6 +29,11 @@ impl Bar {
         self.0.contains(test)
     }
 
+    /// Names of the bar that are none of these tests: lost with the file.
+    pub(super) fn beyond<'b>(&'b self, tests: &'b [String]) -> impl Iterator<Item = &'b str> {
+        self.0.iter().filter(|name| !tests.contains(name)).map(String::as_str)
+    }
+
     /// Only ever adds: what is lost is taken out with an editor, and a reason.
     pub(super) fn raise<'a>(&mut self, passed: impl Iterator<Item = &'a str>) -> Outcome {
         self.0.extend(passed.map(str::to_owned));
@@ -47,6 +52,14 @@ impl Bar {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_test_that_is_not_there_any_more_is_beyond() {
+        let bar = Bar::of("balance/a.vtc\nstartup/b.vtc\n");
+        let tests = ["startup/b.vtc", "startup/c.vtc"].map(str::to_owned);
+        assert_eq!(bar.beyond(&tests).collect::<Vec<_>>(), ["balance/a.vtc"]);
+        assert_eq!(Bar::of("startup/c.vtc\n").beyond(&tests).count(), 0);
+    }
 
     #[test]
     fn names_survive_and_comments_do_not() {
