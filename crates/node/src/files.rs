@@ -33,6 +33,10 @@ pub enum FileError {
     ShortSecret { path: String, found: usize },
     #[error("{path} holds {found} characters, a token has at least {MIN_TOKEN} and no space")]
     ShortToken { path: String, found: usize },
+    #[error(
+        "{path} holds {found:?}, which cannot stand in an address after `?token=`: take letters and digits"
+    )]
+    LetterOfToken { path: String, found: char },
     #[error("{path} can be read by others: its mode is {mode:o}, it should be 600")]
     OpenSecret { path: String, mode: u32 },
     #[error("{path} is larger than {} bytes", config::MAX_FILE)]
@@ -102,7 +106,15 @@ pub(crate) fn read_token(path: &Path) -> Result<String, FileError> {
     if token.len() < MIN_TOKEN || token.contains(char::is_whitespace) {
         return Err(FileError::ShortToken { path: shown, found: token.len() });
     }
+    if let Some(found) = token.chars().find(|letter| !stands_in_query(*letter)) {
+        return Err(FileError::LetterOfToken { path: shown, found });
+    }
     Ok(token)
+}
+
+/// Whether browsers and programs send it as it is, and nobody reads something else (RFC 3986 3.4).
+fn stands_in_query(letter: char) -> bool {
+    letter.is_ascii_alphanumeric() || "-._~!$*(),;:@/?=".contains(letter)
 }
 
 /// A file that nobody else can read, without the space at its end.
@@ -211,6 +223,28 @@ impl Texts {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_token_that_no_address_can_hold_is_refused_and_says_which_letter() {
+        use std::os::unix::fs::PermissionsExt;
+        let path = std::env::temp_dir().join(format!("outlast-token-{}", std::process::id()));
+        let token = |text: &str| {
+            std::fs::write(&path, text).expect("a file of the test");
+            let mode = std::fs::Permissions::from_mode(0o600);
+            std::fs::set_permissions(&path, mode).expect("its own");
+            read_token(&path)
+        };
+        for letter in ['&', '%', '#', '+', '"', '<', 'ä', '\u{7f}'] {
+            let error = token(&format!("0123456789abcdef{letter}0123\n")).expect_err("refused");
+            let FileError::LetterOfToken { found, .. } = &error else { panic!("{error}") };
+            assert_eq!(*found, letter);
+        }
+        let error = token("0123456789 abcdef").expect_err("two words");
+        assert!(matches!(error, FileError::ShortToken { .. }), "{error}");
+        let good = "Zm9v/YmFy_0123-456.789~=";
+        assert_eq!(token(&format!("{good}\n")).expect("all may stand there"), good);
+        std::fs::remove_file(&path).expect("it was written");
+    }
 
     #[test]
     fn a_process_is_told_no_more_than_it_needs() {

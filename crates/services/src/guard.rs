@@ -102,10 +102,14 @@ fn stranger() -> Response {
 /// Keeps the token as a cookie and takes it out of the address.
 fn welcome(uri: &Uri, token: &str) -> Response {
     let cookie = format!("{COOKIE}={}; Path=/; HttpOnly; SameSite=Strict", spelled(token));
-    // Two slashes at the beginning would be another host.
-    let path = format!("/{}", uri.path().trim_start_matches('/'));
-    let headers = [(header::SET_COOKIE, cookie), (header::LOCATION, path)];
+    let headers = [(header::SET_COOKIE, cookie), (header::LOCATION, inside(uri.path()))];
     (StatusCode::SEE_OTHER, headers).into_response()
+}
+
+/// A path of this host: two slashes at the beginning would be another one, and to browsers a
+/// backslash is a slash.
+fn inside(path: &str) -> String {
+    format!("/{}", path.trim_start_matches(['/', '\\']))
 }
 
 /// As hexadecimal digits: a cookie has few letters.
@@ -151,6 +155,17 @@ mod tests {
         for host in ["evil.example", "localhost.evil.example", "10.0.0.1", "", "[::2]", "1"] {
             assert!(!is_of_this_machine(host), "{host}");
         }
+    }
+
+    #[test]
+    fn nobody_is_sent_to_another_host() {
+        for path in
+            ["//evil.example/x", "/\\evil.example/x", "/\\/evil.example/x", "\\\\evil.example/x"]
+        {
+            assert_eq!(inside(path), "/evil.example/x", "{path}");
+        }
+        assert_eq!(inside("/node/node01"), "/node/node01");
+        assert_eq!(inside("/"), "/");
     }
 
     #[test]
