@@ -158,17 +158,17 @@ impl Picture {
             return named.cloned();
         }
         let holder = holders.first()?;
-        let other = named.filter(|name| *name != holder);
+        let rank = |name: &String| vip.order.iter().position(|other| other == name);
         let is_alive = |name: &String| {
-            nodes
-                .iter()
-                .any(|line| line.state.node == *name && line.state.standing == Standing::Alive)
+            let is = |line: &NodeLine| line.state.node == *name;
+            nodes.iter().any(|line| is(line) && line.state.standing == Standing::Alive)
         };
         let can = |name: &&String| match *name {
             name if name == holder => false,
             name if *name == self.node => state.role == VipRole::Backup,
-            // The vip process hears who could hold, and knows the best of its peers.
-            name => other.map_or_else(|| is_alive(name), |other| other == name),
+            // The vip process hears who could hold, and names the first of its peers: whoever would
+            // come before that one cannot.
+            name => is_alive(name) && named.is_some_and(|first| rank(name) >= rank(first)),
         };
         vip.order.iter().find(can).cloned()
     }
