@@ -51,7 +51,8 @@ pub(crate) struct Request<'h, 'b> {
     pub(crate) body: Body,
     /// The client does not want to close.
     pub(crate) keep_alive: bool,
-    /// Asks for another protocol (`Connection: upgrade`).
+    /// Asks for a WebSocket, and for nothing else. Other protocols are asked for in vain: a tunnel to
+    /// HTTP/2 (`h2c`) would carry requests past every rule.
     pub(crate) upgrade: bool,
     pub(crate) headers: &'h [Header<'b>],
 }
@@ -107,7 +108,10 @@ struct Facts<'b> {
     close: bool,
     keep_alive: bool,
     upgrade: bool,
-    protocol: Option<&'b [u8]>,
+    /// Among the protocols of all `Upgrade` headers.
+    websocket: bool,
+    /// One that is not WebSocket.
+    other_protocol: bool,
     host: Option<&'b [u8]>,
     has_websocket_key: bool,
 }
@@ -141,7 +145,7 @@ pub(crate) fn request<'h, 'b>(
         if facts.chunked { Body::CHUNKED } else { Body::of_length(facts.length.unwrap_or(0)) };
     let keep_alive = if modern { !facts.close } else { facts.keep_alive && !facts.close };
     let method = method(verb);
-    let upgrade = facts.upgrade && facts.protocol.is_some();
+    let upgrade = facts.upgrade && facts.websocket && !facts.other_protocol;
     Ok(Some(Request { length, method, verb, target, modern, body, keep_alive, upgrade, headers }))
 }
 
@@ -179,7 +183,8 @@ pub(crate) fn response<'h, 'b>(
     let body = match status {
         // There is no such class; interim to one reader, final to the other (RFC 9110 15).
         0..100 => return Err(Trouble::Bad),
-        101 if !upgrade => return Err(Trouble::Bad),
+        // Nor to a protocol that nobody asked for.
+        101 if !upgrade || facts.other_protocol => return Err(Trouble::Bad),
         101 => Body::UntilClose,
         100..=199 | 204 | 304 => Body::Done,
         _ if to == Method::Head => Body::Done,
@@ -200,7 +205,7 @@ impl<'b> Facts<'b> {
             match Known::of(header.name) {
                 Known::Other => {}
                 Known::Host => facts.host(header.value)?,
-                Known::Upgrade => facts.protocol = Some(header.value),
+                Known::Upgrade => facts.protocols(header.value),
                 Known::Connection => facts.connection(header.value),
                 Known::ContentLength => facts.content_length(header.value)?,
                 Known::TransferEncoding => facts.transfer_encoding(header.value)?,
@@ -216,6 +221,14 @@ impl<'b> Facts<'b> {
         }
         self.host = Some(value);
         Ok(())
+    }
+
+    fn protocols(&mut self, value: &[u8]) {
+        for protocol in tokens(value) {
+            let is_websocket = protocol.eq_ignore_ascii_case(b"websocket");
+            self.websocket |= is_websocket;
+            self.other_protocol |= !is_websocket;
+        }
     }
 
     fn connection(&mut self, value: &[u8]) {
@@ -267,11 +280,7 @@ impl<'b> Facts<'b> {
 
     fn check_request(&self, modern: bool, target: &str) -> Result<(), Trouble> {
         let ambiguous = self.chunked && (self.length.is_some() || !modern);
-        let websocket = self.upgrade
-            && self
-                .protocol
-                .is_some_and(|p| tokens(p).any(|p| p.eq_ignore_ascii_case(b"websocket")));
-        let keyless = websocket && !self.has_websocket_key;
+        let keyless = self.upgrade && self.websocket && !self.has_websocket_key;
         if ambiguous || keyless || !self.host_fits(target) {
             return Err(Trouble::Bad);
         }

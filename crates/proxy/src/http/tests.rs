@@ -53,10 +53,43 @@ fn forwardfor_spares_networks_and_headers_that_are_there() {
 
 #[test]
 fn an_upgrade_keeps_its_connection_header() {
+    const KEY: &str = "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
+    let head = "GET / HTTP/1.1\r\nConnection: upgrade, keep-alive, X\r\nUpgrade: WebSocket\r\n";
     assert_eq!(
-        passed("GET / HTTP/1.1\r\nConnection: upgrade, keep-alive, X\r\nUpgrade: foo\r\n\r\n", ""),
-        "GET / HTTP/1.1\r\nconnection: upgrade,X\r\nupgrade: foo\r\n\r\n"
+        passed(&format!("{head}{KEY}"), ""),
+        format!(
+            "GET / HTTP/1.1\r\nconnection: upgrade,X\r\nupgrade: WebSocket\r\n{}",
+            KEY.replace("Sec-WebSocket-Key", "sec-websocket-key")
+        )
     );
+}
+
+#[test]
+fn nothing_but_a_websocket_is_asked_for() {
+    let key = "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
+    for protocols in [
+        "Upgrade: h2c\r\n",
+        "Upgrade: foo\r\n",
+        "Upgrade: websocket, h2c\r\n",
+        "Upgrade: websocket\r\nUpgrade: h2c\r\n",
+        "Upgrade: h2c\r\nUPGRADE: websocket\r\n",
+        "Upgrade: websocket/13\r\n",
+    ] {
+        let request =
+            format!("GET / HTTP/1.1\r\nA: b\r\nConnection: X, Upgrade\r\n{protocols}{key}\r\n");
+        let mut space = head::space();
+        let head = head::request(request.as_bytes(), &mut space).unwrap().unwrap();
+        assert!(!head.upgrade, "{request:?}");
+        let sent = passed(&request, "").to_ascii_lowercase();
+        assert!(!sent.contains("upgrade"), "{request:?}: {sent:?}");
+        assert!(sent.contains("connection: x\r\n") && sent.contains("a: b\r\n"), "{sent:?}");
+    }
+    let other = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: h2c\r\n\r\n";
+    let answer = |text: &str| {
+        head::response(text.as_bytes(), &mut head::space(), Method::Idempotent, true).err()
+    };
+    assert_eq!(answer(other), Some(Trouble::Bad), "nobody asked for that one");
+    assert_eq!(answer(&other.replace("h2c", "websocket")), None);
 }
 
 #[test]

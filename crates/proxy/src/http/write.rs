@@ -42,7 +42,9 @@ fn request_headers(head: &Request<'_, '_>, program: &Program, out: &mut Vec<u8>)
     for header in head.headers {
         let known = Known::of(header.name);
         if known == Known::Connection {
-            connection(header.value, out);
+            connection(header.value, head.upgrade, out);
+        } else if known == Known::Upgrade && !head.upgrade {
+            // A server that is not asked does not switch.
         } else if known == Known::ContentLength {
             // Said twice alike (else the head was refused), or as a list: once is enough.
             if !std::mem::replace(&mut has_length, true) {
@@ -115,7 +117,7 @@ pub(crate) fn response(
         let framing = matches!(known, Known::ContentLength | Known::TransferEncoding);
         if known == Known::Connection {
             let before = out.len();
-            connection(header.value, out);
+            connection(header.value, true, out);
             weight += (out.len() - before).saturating_sub(4) as u64;
             continue;
         }
@@ -152,9 +154,11 @@ fn line(name: &str, value: &[u8], out: &mut Vec<u8>) {
 }
 
 /// What is left of `Connection` when each side decides about its own connection.
-fn connection(value: &[u8], out: &mut Vec<u8>) {
+fn connection(value: &[u8], upgrade: bool, out: &mut Vec<u8>) {
     let own = |token: &&[u8]| {
-        !token.eq_ignore_ascii_case(b"close") && !token.eq_ignore_ascii_case(b"keep-alive")
+        !token.eq_ignore_ascii_case(b"close")
+            && !token.eq_ignore_ascii_case(b"keep-alive")
+            && (upgrade || !token.eq_ignore_ascii_case(b"upgrade"))
     };
     let mut kept = tokens(value).filter(own).peekable();
     if kept.peek().is_none() {

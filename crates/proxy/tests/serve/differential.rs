@@ -216,7 +216,8 @@ fn requests_pass_in_the_same_form() {
         "X-Gone: 1\r\nx-proto: http\r\nX-Forwarded-For: 9.9.9.9\r\nAccept:  a  \r\nEmpty:\r\n",
         "Connection: keep-alive\r\nKeep-Alive: 5\r\nProxy-Connection: x\r\nTE: trailers\r\n",
         "Connection: close, X-Other\r\nX-Other: 1\r\n",
-        "Connection: upgrade, keep-alive\r\nUpgrade: foo\r\n",
+        "Connection: upgrade, keep-alive\r\nUpgrade: websocket\r\n\
+         Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n",
         "Content-Length: 0\r\n",
         "Content-Length: 0, 0\r\n",
         "Host: x\r\n",

@@ -158,21 +158,51 @@ fn an_upgrade_becomes_a_tunnel() {
     let server = Server::start(|guest| {
         guest.request();
         guest
-            .say("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\nhi");
+            .say("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\nhi");
         let heard = guest.client.read_some(4);
         guest.say(&heard.to_uppercase());
     });
     let rig = strict(&one(&server, " timeout tunnel 5s\n"));
     let mut client = rig.connect("web");
-    client.send("GET /chat HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\n");
+    client.send(
+        "GET /chat HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+         Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",
+    );
     let answer = client.answer();
     assert_eq!(
         answer.head,
-        "HTTP/1.1 101 Switching Protocols\r\nconnection: Upgrade\r\nupgrade: x\r\n\r\n"
+        "HTTP/1.1 101 Switching Protocols\r\nconnection: Upgrade\r\nupgrade: websocket\r\n\r\n"
     );
     client.send("ping");
     assert_eq!(client.read_some(6), "hiPING");
     assert_eq!(client.read_text(), "");
+}
+
+/// In a tunnel of HTTP/2 requests would reach the server past every rule ("h2c smuggling").
+#[test]
+fn a_server_that_speaks_h2c_is_not_asked_to_and_never_tunnelled_to() {
+    let server = Server::start(|guest| {
+        guest.request();
+        guest
+            .say("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n");
+        let heard = guest.client.read_text();
+        guest.note(heard);
+    });
+    let rig = strict(&one(&server, " timeout tunnel 5s\n"));
+    for protocols in ["h2c", "h2c, websocket", "websocket\r\nUpgrade: h2c"] {
+        let mut client = rig.connect("web");
+        client.send(&format!(
+            "GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade, HTTP2-Settings\r\n\
+             Upgrade: {protocols}\r\nHTTP2-Settings: AAMAAABkAAQAAP__\r\n\
+             Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n\
+             PRI * HTTP/2.0\r\n\r\nSM\r\n\r\nsmuggled"
+        ));
+        assert_eq!(client.answer().status, 502, "{protocols:?}");
+    }
+    for said in server.diary() {
+        let said = said.to_ascii_lowercase();
+        assert!(!said.contains("upgrade") && !said.contains("smuggled"), "{said}");
+    }
 }
 
 #[test]
