@@ -157,6 +157,8 @@ fn every_subcommand_has_a_page_of_the_manual_that_renders() {
     let folder = std::env::temp_dir().join(format!("outlast-man-{}", std::process::id()));
     let written = outlast(&["man", &folder.display().to_string()]);
     assert!(written.status.success(), "{}", text(&written.stderr));
+    let said = format!("pages written to the new folder {}\n", folder.display());
+    assert!(text(&written.stdout).ends_with(&said), "{}", text(&written.stdout));
     let pages: Vec<PathBuf> = SUBCOMMANDS
         .iter()
         .map(|name| folder.join(format!("outlast-{name}.1")))
@@ -165,8 +167,10 @@ fn every_subcommand_has_a_page_of_the_manual_that_renders() {
     for page in &pages {
         let source = std::fs::read_to_string(page)
             .unwrap_or_else(|error| panic!("{}: {error}", page.display()));
-        assert!(source.contains("Exit codes"), "{} has no exit codes", page.display());
+        assert!(source.contains(".SH \"EXIT STATUS\""), "{} has no exit codes", page.display());
     }
+    let status = std::fs::read_to_string(&pages[2]).expect("it was read before");
+    assert!(status.contains("\\-\\-run\\-dir\\fR \\fIDIR\\fR]"), "{status}");
     let rendered = |page: &PathBuf| {
         let mut man = Command::new("man");
         man.args(["--warnings", "-l"]).arg(page).env("LC_ALL", "C.UTF-8").env("MANWIDTH", "100");
