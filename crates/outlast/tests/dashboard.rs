@@ -10,7 +10,7 @@
 mod webdriver;
 
 use std::fs;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
@@ -31,10 +31,11 @@ struct Demo {
 }
 
 impl Demo {
-    /// None: namespaces are forbidden here.
-    fn start() -> Option<Self> {
+    /// None: namespaces are forbidden here, and the demo said so. Any other end fails the test.
+    fn start(words: &[&str]) -> Option<Self> {
         let mut child = Command::new(OUTLAST)
-            .args(["demo", "--stay"])
+            .arg("demo")
+            .args(words)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -45,7 +46,13 @@ impl Demo {
         while dashboards.len() < 3 {
             let mut line = String::new();
             if said.read_line(&mut line).expect("readable") == 0 {
+                let mut why = String::new();
+                let mut stderr = child.stderr.take().expect("piped");
+                stderr.read_to_string(&mut why).expect("readable");
                 drop(child.wait());
+                let forbidden =
+                    why.contains("cannot make namespaces") || why.contains("cannot mount /proc");
+                assert!(forbidden, "the demo ended: {why}");
                 return None;
             }
             if let Some(at) = line.find("http://127.0.0.1:").filter(|_| line.contains("dashboard"))
@@ -172,13 +179,19 @@ fn measured(browser: &Browser, what: &str, kill: impl FnOnce()) -> Duration {
 }
 
 #[test]
+#[should_panic(expected = "the demo ended")]
+fn a_demo_that_dies_at_its_start_is_no_skip() {
+    drop(Demo::start(&["--stay", "--no-such-word"]));
+}
+
+#[test]
 fn a_kill_in_the_demo_turns_the_right_cell_and_a_dead_agent_the_whole_page() {
     let name = "a_kill_in_the_demo_turns_the_right_cell_and_a_dead_agent_the_whole_page";
     let skip = |reason: &str| lab::skip::note(&format!("outlast::{name}"), reason);
     if !sys::rights::is_root() {
         return skip("a plain user may not signal processes of another user namespace");
     }
-    let Some(demo) = Demo::start() else {
+    let Some(demo) = Demo::start(&["--stay"]) else {
         return skip("this user may not make namespaces");
     };
     let Some(browser) = Browser::start() else {
