@@ -93,6 +93,12 @@ pub const EVENTS: &[EventKind] = &[
     told("node-alive", "node", "beats of that node arrive on at least one network"),
     told("node-left", "node", "the node said goodbye before it ended"),
     act(
+        "node-outdated",
+        "node",
+        "for 10 s its beats carry a smaller number than one heard before, so none is believed",
+        "its clock was set back and its state folder lost: set the clock, or restart the agents of the others",
+    ),
+    act(
         "node-suspect",
         "node",
         "no beat on any network for a second; its servers get no new request",
@@ -126,14 +132,22 @@ pub const EVENTS: &[EventKind] = &[
         "a right was missing, so the balancer goes on without what the event names",
         "give the capability, or remove the line of the file that wants it",
     ),
-    told("server-down", "server", "as many checks in a row failed as `fall` says"),
+    told(
+        "server-down",
+        "server",
+        "as many checks in a row failed as `fall` says, or the first one after a start",
+    ),
     told("server-set", "server", "an operator changed the server over the statistics socket"),
     told(
         "server-suspect",
         "server",
-        "evidence speaks against it; no new request while others are up",
+        "a refused connect or the like speaks against it, before `fall` is reached: no new request while others are up; one event per node and cause, with its first server",
     ),
-    told("server-trusted", "server", "nothing speaks against the server any more"),
+    told(
+        "server-trusted",
+        "server",
+        "nothing speaks against the server any more, nor against others of its node",
+    ),
     told("server-up", "server", "as many checks in a row passed as `rise` says"),
     act(
         "servers-suspect",
@@ -143,7 +157,12 @@ pub const EVENTS: &[EventKind] = &[
     ),
     told("servers-trusted", "node", "nothing speaks against the servers of that node any more"),
     act("services-failed", "node", "the dashboard said that it cannot go on", RESTARTED),
-    act("services-lost", "process", "the dashboard's process ended; another is started", AGAIN),
+    act(
+        "services-lost",
+        "process",
+        "the dashboard's process ended or froze; another is started",
+        AGAIN,
+    ),
     act(
         "session-panicked",
         "node",

@@ -18,7 +18,7 @@ use arrayvec::ArrayVec;
 use base::Time;
 use config::cluster::Cluster;
 
-use crate::packet::{Kind, MAX_BODY, MAX_NETWORKS, MAX_NODES, OpenError, Replay, Seal};
+use crate::packet::{Kind, MAX_BODY, MAX_NETWORKS, MAX_NODES, OpenError, Opened, Replay, Seal};
 use crate::timeline::{self, Timeline};
 use crate::{Buffer, CAPACITY};
 use beat::Beat;
@@ -43,6 +43,10 @@ pub const SILENT_AFTER: Duration = Duration::from_secs(1);
 const OWN_STALL: Duration = Duration::from_millis(500);
 /// After a stall of its own each peer has one more interval to speak, and one for the way.
 const PATIENCE: Duration = Duration::from_millis(500);
+/// Late packets of an ended process are long gone after this.
+pub const OUTDATED_AFTER: Duration = Duration::from_secs(10);
+/// So rarely is that said of one node.
+const OUTDATED_EVERY: Duration = Duration::from_secs(60);
 /// Verdicts of one step leave room for its beats; the rest waits for the next step, which is due at once.
 const MAX_ORDERS: usize = CAPACITY - MAX_NETWORKS;
 
@@ -98,6 +102,10 @@ pub enum Action {
     /// Write at most [`timeline::BURST`] events of this node after that number with
     /// [`Member::tell`], and send them.
     Answer { node: u16, network: u8, after: u64 },
+    /// For [`OUTDATED_AFTER`] everything that came from that node was sealed under a number smaller
+    /// than one heard before: its clock was set back and it has lost its state, or old packets are
+    /// sent again. It stays silent here until its number is past the old one.
+    Outdated { node: u16, came: u64, known: u64 },
     /// An event of that node, as it wrote it; `skipped` events before it are not known here.
     Event { node: u16, number: u64, skipped: u64, text: Vec<u8> },
 }
@@ -304,6 +312,7 @@ impl Member {
             self.refused.network += 1;
         } else if !self.replay.is_news(&packet) {
             self.refused.replay += 1;
+            self.outdated(now, &packet, out);
         } else {
             let (node, incarnation) = (packet.sender, packet.incarnation);
             match packet.kind {
@@ -317,6 +326,14 @@ impl Member {
                     self.news(now, heard, &[], out);
                 }
             }
+        }
+    }
+
+    fn outdated(&mut self, now: Time, packet: &Opened<'_>, out: &mut Buffer<Action>) {
+        let (node, came) = (packet.sender, packet.incarnation);
+        let peer = self.peers.get_mut(usize::from(node)).filter(|_| packet.kind == Kind::Beat);
+        if let Some(known) = peer.and_then(|peer| peer.outdated(now, came)) {
+            out.push(Action::Outdated { node, came, known });
         }
     }
 

@@ -315,6 +315,9 @@ impl Agent<'_> {
                         self.tell(&Report::Choice(choice));
                     }
                 }
+                Action::Outdated { node, came, known } => {
+                    self.journal.add(core.outdated(node, came, known));
+                }
                 // Shown by status, which asks the machine.
                 Action::Holds { .. } => {}
                 Action::Question { .. } | Action::Answer { .. } | Action::Event { .. } => {
@@ -333,6 +336,7 @@ impl Agent<'_> {
                 Action::Beat { .. }
                 | Action::Verdict { .. }
                 | Action::Choices
+                | Action::Outdated { .. }
                 | Action::Holds { .. } => {}
             }
         }

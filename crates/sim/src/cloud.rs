@@ -327,6 +327,7 @@ impl Sim {
                 // What is only shown: its machine has a test of its own.
                 member::Action::Choices
                 | member::Action::Holds { .. }
+                | member::Action::Outdated { .. }
                 | member::Action::Question { .. }
                 | member::Action::Answer { .. }
                 | member::Action::Event { .. } => {}

@@ -164,6 +164,7 @@ impl Cloud {
                 }
                 member::Action::Verdict { .. }
                 | member::Action::Holds { .. }
+                | member::Action::Outdated { .. }
                 | member::Action::Question { .. }
                 | member::Action::Answer { .. }
                 | member::Action::Event { .. } => {}

@@ -107,22 +107,21 @@ impl Suspicion {
         self.expiring().into_iter().flatten().map(|at| at + FRESH).min().unwrap_or(Time::NEVER)
     }
 
-    /// Every piece of evidence with its age, in words; empty if there is none.
+    /// Every piece of evidence in words, without ages: whoever is told keeps when that was. Empty if
+    /// there is none.
     #[must_use]
-    pub fn why(&self, now: Time) -> String {
+    pub fn why(&self) -> String {
         let node = match self.node {
-            Standing::Suspect => Some("its node is silent on every network".to_owned()),
-            Standing::Left => Some("its node said goodbye".to_owned()),
+            Standing::Suspect => Some("its node is silent on every network"),
+            Standing::Left => Some("its node said goodbye"),
             Standing::Unknown | Standing::Alive => None,
         };
-        let aged = |at: Option<Time>, what: &str| {
-            at.map(|at| format!("{what} ({:.1} s ago)", now.since(at).as_secs_f64()))
-        };
+        let said = |at: Option<Time>, what: &'static str| at.map(|_| what);
         let seen = [
             node,
-            aged(self.refused, "it refused a connection"),
-            aged(self.no_connect, "a connect was silent for 200 ms while another server answered"),
-            aged(self.no_answer, "requests were unanswered for 1 s while another server answered"),
+            said(self.refused, "it refused a connection"),
+            said(self.no_connect, "a connect was silent for 200 ms while another server answered"),
+            said(self.no_answer, "requests were unanswered for 1 s while another server answered"),
         ];
         seen.into_iter().flatten().collect::<Vec<_>>().join("; ")
     }

@@ -267,10 +267,10 @@ fn all_evidence_is_named_with_its_age() {
         (2000, unanswered(900, Some(1200))),
     ]);
     assert_eq!(
-        suspicion.why(at(2500)),
-        "its node is silent on every network; it refused a connection (2.0 s ago); \
-         a connect was silent for 200 ms while another server answered (1.0 s ago); \
-         requests were unanswered for 1 s while another server answered (0.5 s ago)"
+        suspicion.why(),
+        "its node is silent on every network; it refused a connection; \
+         a connect was silent for 200 ms while another server answered; \
+         requests were unanswered for 1 s while another server answered"
     );
-    assert_eq!(seen(&[]).why(at(0)), "");
+    assert_eq!(seen(&[]).why(), "");
 }

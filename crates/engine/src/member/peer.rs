@@ -6,7 +6,7 @@ use std::time::Duration;
 use base::Time;
 
 use super::beat::Load;
-use super::{SILENT_AFTER, Standing};
+use super::{OUTDATED_AFTER, OUTDATED_EVERY, SILENT_AFTER, Standing};
 use crate::packet::MAX_NETWORKS;
 
 #[derive(Clone, Debug)]
@@ -17,6 +17,9 @@ pub(super) struct Peer {
     /// What it last said about its machine, and when.
     pub(super) load: Option<(Load, Time)>,
     incarnation: u64,
+    /// Since when nothing but beats of smaller incarnations comes.
+    outdated_since: Option<Time>,
+    outdated_told: Option<Time>,
     /// When the process before this one still saw it alive: as good as one beat then.
     known_at: Option<Time>,
     on: [bool; MAX_NETWORKS],
@@ -42,6 +45,8 @@ impl Peer {
             holds: 0,
             load: None,
             incarnation: 0,
+            outdated_since: None,
+            outdated_told: None,
             known_at: None,
             on,
             proofs: [None; MAX_NETWORKS],
@@ -71,6 +76,7 @@ impl Peer {
         if incarnation < self.incarnation {
             return None; // Late on another network: the process before has ended.
         }
+        self.outdated_since = None;
         let former = std::mem::replace(&mut self.incarnation, incarnation);
         let is_restart = former != 0 && former != incarnation;
         if let Some(proof) = self.proofs.get_mut(usize::from(network)) {
@@ -89,6 +95,20 @@ impl Peer {
         };
         self.standing = standing;
         Some(why.to_owned())
+    }
+
+    /// A beat of this incarnation was refused; the known one if that has to be said now.
+    pub(super) fn outdated(&mut self, now: Time, came: u64) -> Option<u64> {
+        if came >= self.incarnation {
+            return None; // The same beat again.
+        }
+        let since = *self.outdated_since.get_or_insert(now);
+        let is_told = self.outdated_told.is_some_and(|told| now.since(told) < OUTDATED_EVERY);
+        if is_told || now.since(since) < OUTDATED_AFTER {
+            return None;
+        }
+        self.outdated_told = Some(now);
+        Some(self.incarnation)
     }
 
     /// When its silence on all networks that this node can hear will be long enough to suspect it.

@@ -3,6 +3,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::packet::MAX_PACKET;
 
+mod outdated;
 mod wire;
 
 const SECRET: &[u8] = b"0123456789abcdef0123456789abcdef";
@@ -75,6 +76,9 @@ impl Story {
                 Action::Answer { node, network, after } => {
                     self.said +=
                         &format!("{} answer node {node} on {network} after {after}\n", self.now);
+                }
+                Action::Outdated { node, came, known } => {
+                    self.said += &format!("{} node {node} {came} < {known}\n", self.now);
                 }
                 Action::Event { node, number, skipped, text } => {
                     let text = String::from_utf8(text).unwrap();

@@ -11,12 +11,11 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use api::{Answer, Ask, Status, Why};
+use api::{Answer, Ask, Status};
 
 use super::journal::Shared;
 use super::seats::Seats;
 use super::story::Story;
-use super::why::Unknown;
 
 /// Where the socket is, in the run folder.
 pub(crate) const SOCKET: &str = "control.sock";
@@ -33,7 +32,7 @@ const MAX_ASK: u64 = 4096;
 pub(crate) struct Answers {
     /// What is known at the moment of the question, so that ages are true.
     pub(crate) status: Box<dyn Fn() -> Status + Send + Sync>,
-    pub(crate) why: Box<dyn Fn(&str) -> Result<Why, Unknown> + Send + Sync>,
+    pub(crate) why: super::Explainer,
     pub(crate) events: Arc<Shared>,
     pub(crate) story: Arc<Story>,
 }

@@ -115,6 +115,22 @@ impl Core {
         NodeState { node: name, standing, cells, why }
     }
 
+    /// A node that nobody can believe, as event.
+    pub(crate) fn outdated(&self, node: u16, came: u64, known: u64) -> Event {
+        let name = self.picture.names.get(usize::from(node)).cloned().unwrap_or_default();
+        Event {
+            what: "node-outdated".to_owned(),
+            object: format!("node/{name}"),
+            evidence: format!(
+                "for {} s its beats are sealed under {came}, but {known} was heard before",
+                member::OUTDATED_AFTER.as_secs()
+            ),
+            decision: "what could be an old packet sent again proves nothing".to_owned(),
+            not_done: format!("nothing of {name} is believed until its number is past that"),
+            ..Event::default()
+        }
+    }
+
     /// A new standing as report and event.
     pub(crate) fn verdict(
         &mut self,

@@ -22,9 +22,10 @@ impl Supervisor {
             },
             Err(error) => {
                 tell::line(&Chain(&error).to_string());
-                self.refuse(match &error {
-                    SuperviseError::Launch(error) => error.brief(),
-                    error => Chain(error).to_string(),
+                self.refuse(if let SuperviseError::Launch(error) = &error {
+                    error.brief()
+                } else {
+                    Chain(&error).to_string()
                 });
             }
         }

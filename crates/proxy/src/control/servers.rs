@@ -22,6 +22,10 @@ pub(super) struct Known {
     suspicion: Suspicion,
     /// Position in the cluster file.
     node: Option<usize>,
+    /// What speaks against it, or last did.
+    cause: String,
+    /// No check has ended since the start or since maintenance: the first one decides alone.
+    is_new: bool,
 }
 
 /// A server belongs to the node that has its address on any network.
@@ -36,6 +40,8 @@ pub(super) fn known(config: &Haproxy, cluster: Option<&Cluster>) -> Vec<Vec<Know
             .map(|server| Known {
                 suspicion: Suspicion::new(server.check.is_some()),
                 node: home(server.address.ip()),
+                cause: String::new(),
+                is_new: true,
             })
             .collect()
     };
@@ -70,12 +76,14 @@ impl Control {
         self.checks.restore(states);
         let view = std::sync::Arc::clone(&self.view);
         let mut board = view.board();
-        for (proxy, servers) in view.config.proxies.iter().zip(board.iter_mut()) {
-            for (server, status) in proxy.servers.iter().zip(servers) {
+        let rows = board.iter_mut().zip(&mut self.known);
+        for (proxy, (servers, known)) in view.config.proxies.iter().zip(rows) {
+            for ((server, status), known) in proxy.servers.iter().zip(servers).zip(known) {
                 let same =
                     |state: &&ServerState| state.proxy == proxy.name && state.server == server.name;
                 let Some(state) = states.iter().find(same) else { continue };
                 status.why.clone_from(&state.why);
+                known.is_new = false;
                 status.count = state.count;
                 status.up = match state.check {
                     ServerCheck::Up => true,
@@ -103,6 +111,7 @@ impl Control {
             }
             let counted = self.view.board()[proxy][server].count != outcome.count;
             let changed = self.put_on_board(&outcome);
+            let is_first = std::mem::take(&mut self.known[proxy][server].is_new);
             let suspected = evidence.is_some_and(|evidence| self.judge(proxy, server, evidence));
             if changed {
                 let servers = self.view.board()[proxy].clone();
@@ -112,7 +121,9 @@ impl Control {
                     ServerChange::Down(&outcome.report)
                 };
                 self.logger.server(proxy, server, &servers, change);
-                self.tell_check(&outcome);
+                self.tell_check(&outcome, is_first);
+            } else if suspected && outcome.up {
+                self.tell_once(proxy, server);
             }
             if changed || suspected {
                 self.server_changed(proxy, server);
@@ -162,7 +173,7 @@ impl Control {
     /// A worker saw something.
     pub(super) fn seen(&mut self, proxy: usize, server: usize, evidence: Evidence) {
         if self.judge(proxy, server, evidence) {
-            self.tell_suspicion(proxy, server);
+            self.tell_once(proxy, server);
             self.server_changed(proxy, server);
             if self.view.board()[proxy][server].suspect {
                 self.leave(proxy, server, false);
@@ -176,14 +187,34 @@ impl Control {
         if !self.view.adaptive() {
             return false;
         }
-        let suspicion = &mut self.known[proxy][server].suspicion;
+        let Known { suspicion, cause, .. } = &mut self.known[proxy][server];
         let changed = suspicion.step(self.now, evidence);
         if changed {
             let status = &mut self.view.board()[proxy][server];
             status.suspect = suspicion.is_suspect();
-            status.why = suspicion.why(self.now);
+            status.why = suspicion.why();
+            if status.suspect {
+                cause.clone_from(&status.why);
+            }
         }
         changed
+    }
+
+    /// One cause takes every server of a machine along: the first that becomes suspect is told, and
+    /// the last that is trusted again.
+    fn tell_once(&mut self, proxy: usize, server: usize) {
+        let of = |proxy: usize, server: usize| {
+            let known = &self.known[proxy][server];
+            let address = self.view.config.proxies[proxy].servers[server].address.ip();
+            // Two servers of a node may have its addresses on two networks.
+            (known.node.ok_or(address), known.cause.as_str())
+        };
+        let others = self.every_server().into_iter().filter(|other| *other != (proxy, server));
+        let mut alike = others.filter(|other| of(other.0, other.1) == of(proxy, server));
+        let is_told = alike.any(|(proxy, server)| self.view.board()[proxy][server].suspect);
+        if !is_told {
+            self.tell_suspicion(proxy, server);
+        }
     }
 
     pub(super) fn node_changed(&mut self, state: &NodeState) {
@@ -228,7 +259,7 @@ impl Control {
             if self.known[proxy][server].suspicion.deadline() <= self.now
                 && self.judge(proxy, server, Evidence::Timeout)
             {
-                self.tell_suspicion(proxy, server);
+                self.tell_once(proxy, server);
                 self.server_changed(proxy, server);
             }
         }
@@ -245,6 +276,7 @@ impl Control {
             return;
         }
         self.checks.set_admin(&self.poller, proxy, server, to, self.now);
+        self.known[proxy][server].is_new |= from == Admin::Maintenance;
         let servers = {
             let mut board = self.view.board();
             let status = &mut board[proxy][server];

@@ -63,9 +63,11 @@ impl Control {
         format!("server/{}/{}", proxy.name, proxy.servers[server].name)
     }
 
-    pub(super) fn tell_check(&mut self, outcome: &Outcome) {
+    pub(super) fn tell_check(&mut self, outcome: &Outcome, is_first: bool) {
         let (what, decision, action) = if outcome.up {
             ("server-up", "as many checks in a row passed as rise says", "gets requests again")
+        } else if is_first {
+            ("server-down", "the first check of a server decides alone", "gets no request")
         } else {
             ("server-down", "as many checks in a row failed as fall says", "gets no request")
         };
@@ -199,7 +201,8 @@ impl Control {
             let why = tally.error().map_or_else(String::new, |error| format!(": {error}"));
             match saying {
                 Saying::Lost(lines) => {
-                    let evidence = format!("{lines} lines lost{why}");
+                    let noun = if lines == 1 { "line" } else { "lines" };
+                    let evidence = format!("{lines} {noun} lost{why}");
                     let action = "serves on; what is lost is counted";
                     let words = [&evidence, "nobody waits for a log server", action, LOST];
                     self.explain("log-lines-lost", object, words);

@@ -269,3 +269,46 @@ fn a_strict_proxy_falls_back_as_haproxy_does() {
     rig.wait_for_server("a", |state| state.check == api::ServerCheck::Up);
     assert_eq!(rig.get("db", "/").body, "first");
 }
+
+fn told(report: &api::Report, what: &str) -> bool {
+    matches!(report, api::Report::Event(event) if event.what == what)
+}
+
+#[test]
+fn a_process_that_refuses_connects_is_one_suspicion_for_all_its_servers() {
+    let (mortal, other) = (Server::named("mortal"), Server::named("other"));
+    let mut text = String::new();
+    for number in 0..3 {
+        text += &format!("listen web{number}\n mode http\n bind 127.0.0.1:1\n{TIMES}");
+        // `fall` is far away: nothing but suspicion keeps requests off it.
+        let check = "check inter 100ms fall 10000";
+        text += &format!(" server s{number} {} {check}\n", mortal.address);
+        text += &format!(" server t{number} {} {check}\n", other.address);
+    }
+    let mut rig = adaptive(&text);
+    // All have the same interval, so after four rounds each was asked.
+    eventually("every server is asked", || mortal.connections() >= 12);
+    mortal.kill();
+    let first = rig.wait_for(|report| told(report, "server-suspect"));
+    let api::Report::Event(event) = first else { panic!("asked for an event") };
+    assert!(event.object.starts_with("server/web"), "{}", event.object);
+    assert_eq!(event.evidence, "it refused a connection");
+    for number in 0..3 {
+        rig.wait_for_server(&format!("s{number}"), |state| state.suspect);
+    }
+    assert!(!rig.has(|report| told(report, "server-suspect")), "told once");
+}
+
+#[test]
+fn a_server_that_is_down_at_the_start_is_said_to_be_so_by_its_first_check() {
+    let dead = Server::named("dead");
+    dead.kill();
+    let text = format!(
+        "listen web\n mode http\n bind 127.0.0.1:1\n{TIMES} server a {} check inter 1s fall 3\n",
+        dead.address
+    );
+    let mut rig = adaptive(&text);
+    let down = rig.wait_for(|report| told(report, "server-down"));
+    let api::Report::Event(event) = down else { panic!("asked for an event") };
+    assert_eq!(event.decision, "the first check of a server decides alone");
+}

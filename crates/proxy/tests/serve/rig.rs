@@ -127,6 +127,10 @@ impl Rig {
     }
 
     /// A later word on a server than the last one that was waited for.
+    /// Among what came with earlier waits and was not asked for.
+    pub(crate) fn has(&self, wanted: impl Fn(&Report) -> bool) -> bool {
+        self.reports.iter().any(wanted)
+    }
     pub(crate) fn wait_for_server(
         &mut self,
         server: &str,

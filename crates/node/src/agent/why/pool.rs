@@ -76,7 +76,7 @@ fn told(ground: &Ground<'_>, server: &ServerState) -> api::Evidence {
         ServerCheck::Drain => "drains",
         ServerCheck::Maintenance => "in maintenance",
     };
-    let suspect = if server.suspect { ", suspect" } else { "" };
+    let suspect = if server.suspect && serves(server) { ", suspect" } else { "" };
     let why = if server.why.is_empty() { String::new() } else { format!(": {}", server.why) };
     let object = format!("server/{}/{}", server.proxy, server.server);
     ground.heard(format!("{} is {word}{suspect}{why}", server.server), &object)

@@ -45,8 +45,8 @@ pub(super) fn why(ground: &Ground<'_>, proxy: &str, name: &str) -> Option<Told> 
 }
 
 fn target(server: &Server, check: &Check) -> String {
-    let (mut to, port) = (server.address, check.port.unwrap_or(server.address.port()));
-    to.set_ip(check.address.unwrap_or(server.address.ip()));
+    let (mut to, port) = (server.address, check.port.unwrap_or_else(|| server.address.port()));
+    to.set_ip(check.address.unwrap_or_else(|| server.address.ip()));
     to.set_port(port);
     to.to_string()
 }

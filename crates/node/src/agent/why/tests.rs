@@ -30,9 +30,10 @@ fn node(name: &str, standing: Standing, age_ms: Option<u64>, why: &str) -> NodeL
 }
 
 fn server(proxy: &str, name: &str, check: ServerCheck, suspect: bool, count: u16) -> ServerState {
-    let why = match check {
-        ServerCheck::Down => "Layer4 connection problem, info: \"Connection refused\"",
-        _ => "Layer4 check passed",
+    let why = if check == ServerCheck::Down {
+        "Layer4 connection problem, info: \"Connection refused\""
+    } else {
+        "Layer4 check passed"
     };
     let (proxy, server) = (proxy.to_owned(), name.to_owned());
     ServerState { proxy, server, check, suspect, why: why.to_owned(), count }

@@ -146,26 +146,29 @@ fn would_change(ground: &Ground<'_>, line: &VipLine, file: &VipName) -> Vec<Stri
     }
     let node = &ground.status.node;
     if line.state.role == VipRole::Fault {
-        let ends = line.state.cause.map_or("the fault goes".to_owned(), |cause| match cause {
-            VipCause::Balancer => {
-                format!("the balancer of {node} has served for {}", span(TRUSTED_AFTER))
-            }
-            VipCause::Script => "the script has passed as often as `rise` says".to_owned(),
-            VipCause::Carrier => format!("{} has a carrier again", line.interface),
-            VipCause::NoDevice => format!("{} is there again", line.interface),
-            VipCause::Silence
-            | VipCause::Goodbye
-            | VipCause::Named
-            | VipCause::Stronger
-            | VipCause::Stalled
-            | VipCause::Refused
-            | VipCause::Stopping
-            | VipCause::Adopted => "what the evidence names is gone".to_owned(),
-        });
+        let ends = line.state.cause.map_or_else(
+            || "the fault goes".to_owned(),
+            |cause| match cause {
+                VipCause::Balancer => {
+                    format!("the balancer of {node} has served for {}", span(TRUSTED_AFTER))
+                }
+                VipCause::Script => "the script has passed as often as `rise` says".to_owned(),
+                VipCause::Carrier => format!("{} has a carrier again", line.interface),
+                VipCause::NoDevice => format!("{} is there again", line.interface),
+                VipCause::Silence
+                | VipCause::Goodbye
+                | VipCause::Named
+                | VipCause::Stronger
+                | VipCause::Stalled
+                | VipCause::Refused
+                | VipCause::Stopping
+                | VipCause::Adopted => "what the evidence names is gone".to_owned(),
+            },
+        );
         return vec![format!("{node} stands by again when {ends}")];
     }
     let holder = line.holders.first();
-    let of = holder.map_or("the holder".to_owned(), Clone::clone);
+    let of = holder.map_or_else(|| "the holder".to_owned(), Clone::clone);
     let mut changes = vec![
         format!("{node} takes it at once when {of} names it"),
         format!("{node} takes it when nobody advertises for {silence}"),
@@ -179,7 +182,8 @@ fn would_change(ground: &Ground<'_>, line: &VipLine, file: &VipName) -> Vec<Stri
 /// What takes the address from this node.
 fn lose(line: &VipLine, file: &VipName) -> Vec<String> {
     let next = line.successor.as_ref();
-    let takes = next.map_or("another node takes it".to_owned(), |next| format!("{next} takes it"));
+    let takes =
+        next.map_or_else(|| "another node takes it".to_owned(), |next| format!("{next} takes it"));
     let mut changes = vec![];
     for check in &file.checks {
         changes.push(match check.split_once(' ') {
