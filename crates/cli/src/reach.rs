@@ -139,9 +139,10 @@ pub(crate) fn put(socket: &Path, ask: &Ask) -> Result<UnixStream, ReachError> {
 
 /// The kernel's word for a read that took longer than its limit is no help to anybody.
 fn broken(error: io::Error) -> ReachError {
-    match error.kind() {
-        io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => ReachError::Silent,
-        _ => ReachError::Broken(error),
+    if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) {
+        ReachError::Silent
+    } else {
+        ReachError::Broken(error)
     }
 }
 

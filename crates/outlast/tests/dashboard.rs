@@ -7,6 +7,7 @@
     unreachable_pub,
     reason = "shared with the services' tests, which use all of it"
 )]
+#[expect(clippy::unwrap_used, reason = "a test whose browser fails has failed")]
 mod webdriver;
 
 use std::fs;

@@ -48,9 +48,10 @@ impl Pair {
         command.args(["--node", node]);
         command.arg("--run-dir").arg(self.files.path(&format!("run-{node}")));
         command.arg("--state-dir").arg(self.files.path(&format!("state-{node}")));
-        let log = File::create(self.files.path(&format!("log-{node}"))).unwrap();
+        let log =
+            File::create(self.files.path(&format!("log-{node}"))).expect("a log for the node");
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
-        self.nodes.push(command.spawn().unwrap());
+        self.nodes.push(command.spawn().expect("the node starts"));
         until("the agent answers", || self.status(node).is_some());
     }
 

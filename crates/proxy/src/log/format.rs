@@ -73,6 +73,10 @@ struct Value<'a, 'r> {
 }
 
 impl Value<'_, '_> {
+    #[expect(
+        clippy::wildcard_enum_match_arm,
+        reason = "a group of values is written here, whatever else there is elsewhere"
+    )]
     fn write(mut self, what: LogValue) {
         use LogValue as V;
         let r = self.r;
@@ -106,7 +110,7 @@ impl Value<'_, '_> {
             | V::ResponseHeaders
             | V::ResponseHeaderList => {}
             V::Method | V::Path | V::PathOnly | V::Query | V::Uri | V::Version | V::RequestLine => {
-                self.request(what)
+                self.request(what);
             }
             V::Accept
             | V::AcceptUtc
@@ -237,6 +241,10 @@ impl Value<'_, '_> {
         }
     }
 
+    #[expect(
+        clippy::wildcard_enum_match_arm,
+        reason = "a group of values is written here, whatever else there is elsewhere"
+    )]
     fn date(&mut self, what: LogValue) {
         use LogValue as V;
         let began = matches!(what, V::RequestBegan | V::RequestBeganUtc | V::RequestBeganZone);
@@ -270,6 +278,10 @@ fn port(address: Option<SocketAddr>) -> Vec<u8> {
 }
 
 /// Plain numbers: times, bytes, how many sessions there are.
+#[expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "a group of values is written here, whatever else there is elsewhere"
+)]
 fn figure(what: LogValue, r: &LogRecord<'_>) -> i64 {
     use LogValue as V;
     let wide = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
@@ -300,6 +312,10 @@ fn figure(what: LogValue, r: &LogRecord<'_>) -> i64 {
 }
 
 /// `GET /a?b HTTP/1.1` in parts.
+#[expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "a group of values is written here, whatever else there is elsewhere"
+)]
 fn part_of(line: &[u8], what: LogValue) -> &[u8] {
     use LogValue as V;
     let mut words = line.splitn(3, |byte| *byte == b' ');
