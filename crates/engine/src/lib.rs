@@ -7,6 +7,7 @@
 pub mod balance;
 mod buffer;
 pub mod health;
+pub mod kv;
 pub mod member;
 pub mod packet;
 pub mod role;

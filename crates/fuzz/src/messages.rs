@@ -38,6 +38,29 @@ pub(crate) fn event_log(bytes: &[u8]) {
     assert!(torn.iter().eq(read.iter().take(torn.len())));
 }
 
+/// What lies in the store's log, goes between its nodes, and is restored from a file.
+pub(crate) fn store(bytes: &[u8]) {
+    use engine::kv::{Entry, Kv, Outcome, Transaction, read_snapshot};
+    if let Ok(transaction) = Transaction::decode(bytes) {
+        assert_eq!(transaction.encode(), bytes, "one meaning has one form");
+    }
+    if let Ok(result) = Outcome::decode(bytes) {
+        assert_eq!(Outcome::encode(&result), bytes, "one meaning has one form");
+    }
+    let mut kv = read_snapshot(bytes).unwrap_or_else(|_| Kv::new());
+    if !kv.is_empty() {
+        assert_eq!(kv.snapshot(), bytes, "one meaning has one form");
+    }
+    if let Ok(entry) = Entry::decode(bytes) {
+        assert_eq!(entry.encode(), bytes, "one meaning has one form");
+        let before = kv.clone();
+        if kv.apply(&entry).is_err() {
+            assert_eq!(kv.revision(), before.revision(), "what is refused changes nothing");
+        }
+        assert_eq!(read_snapshot(&kv.snapshot()).expect("what we write we read"), kv);
+    }
+}
+
 fn events(log: &[u8]) -> Vec<Event> {
     api::events(log).collect()
 }
