@@ -6,12 +6,15 @@
 
 pub mod balance;
 mod buffer;
+pub mod evidence;
 pub mod health;
 pub mod kv;
 pub mod member;
 pub mod packet;
+pub mod reach;
 pub mod role;
 pub mod timeline;
+pub mod verdict;
 pub mod vip;
 pub mod writer;
 

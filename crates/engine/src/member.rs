@@ -43,6 +43,11 @@ pub const SILENT_AFTER: Duration = Duration::from_secs(1);
 const OWN_STALL: Duration = Duration::from_millis(500);
 /// After a stall of its own each peer has one more interval to speak, and one for the way.
 const PATIENCE: Duration = Duration::from_millis(500);
+/// A node that was silent and came back so often within [`FLAPS_WITHIN`] ...
+pub const FLAPS: usize = 3;
+pub const FLAPS_WITHIN: Duration = Duration::from_secs(60);
+/// ... stays in doubt until it has been heard without a break for so long.
+pub const STEADY_FOR: Duration = Duration::from_secs(10);
 /// Late packets of an ended process are long gone after this.
 pub const OUTDATED_AFTER: Duration = Duration::from_secs(10);
 /// So rarely is that said of one node.

@@ -1,0 +1,262 @@
+//! Who reaches whom, on every network, as all nodes see it together.
+//!
+//! Each node says in its beats whom it knows and whom it has lost on which network: its [`Row`]. Rows
+//! are passed on, so that who is not heard directly is heard of. [`Reach::view`] is a pure function of
+//! the rows: nodes with the same rows come to the same view, whoever of them lost what.
+//!
+//! A pair is joined on a network when neither has lost the other there: one way is no way. The view is
+//! that of the part of the cluster that can reach this node; a node outside of it is gone, or deaf.
+
+use arrayvec::ArrayVec;
+
+use crate::packet::{MAX_NETWORKS, MAX_NODES};
+
+pub use nodes::{Networks, Nodes};
+
+mod nodes;
+#[cfg(test)]
+mod tests;
+
+/// Rows of others that one beat passes on: with eight networks and all choices it still fits a packet.
+pub const MAX_PASSED_ON: usize = 4;
+/// A new row of another is passed on in so many beats before it waits for its turn like the rest.
+const NEWS: u8 = 3;
+/// Bytes of a row beside its networks: node, life, version, known.
+const HEAD: usize = 22;
+
+/// What one node says about all others.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Row {
+    pub node: u16,
+    /// The incarnation of the process that says it; a later one outdates all versions of this one.
+    pub life: u64,
+    /// Grows with each change.
+    pub version: u32,
+    /// Heard in this life, on any network.
+    pub known: Nodes,
+    /// Silent for the detection time, per network, though they live or have lived.
+    pub lost: [Nodes; MAX_NETWORKS],
+}
+
+/// The rows that one node has, its own among them.
+#[derive(Clone, Debug)]
+pub struct Reach {
+    me: u16,
+    networks: usize,
+    /// Who has an address on each network.
+    on: [Nodes; MAX_NETWORKS],
+    rows: ArrayVec<Option<Row>, MAX_NODES>,
+    /// In how many more beats the row of each node is news.
+    news: [u8; MAX_NODES],
+    turn: usize,
+}
+
+/// What the rows come to.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct View {
+    /// Who reaches this node and is reached by it, directly or over others; this node among them.
+    pub part: Nodes,
+    /// Whom any of these knows.
+    pub known: Nodes,
+    /// Whom any of these hears on any network.
+    pub heard: Nodes,
+    /// The networks on which each node stands outside of those who all reach each other.
+    pub cut: [Networks; MAX_NODES],
+}
+
+impl Reach {
+    /// `on`: who has an address on each network.
+    #[must_use]
+    pub fn new(me: u16, nodes: usize, networks: usize, on: [Nodes; MAX_NETWORKS]) -> Self {
+        let rows = (0..nodes.min(MAX_NODES)).map(|_| None).collect();
+        let networks = networks.min(MAX_NETWORKS);
+        Self { me, networks, on, rows, news: [0; MAX_NODES], turn: 0 }
+    }
+
+    /// Takes in what a node says of itself or others passed on; true if it is new.
+    pub fn tell(&mut self, row: Row) -> bool {
+        let at = usize::from(row.node);
+        let Some(known) = self.rows.get_mut(at) else { return false };
+        let is_news =
+            known.is_none_or(|known| (row.life, row.version) > (known.life, known.version));
+        if is_news {
+            let is_change =
+                known.is_none_or(|known| known.known != row.known || known.lost != row.lost);
+            *known = Some(row);
+            self.news[at] = NEWS;
+            return is_change;
+        }
+        false
+    }
+
+    #[must_use]
+    pub fn row(&self, node: u16) -> Option<&Row> {
+        self.rows.get(usize::from(node))?.as_ref()
+    }
+
+    /// The rows for the next beat: its own, then what is new, then the others in turn.
+    pub fn rows_to_tell(&mut self) -> ArrayVec<Row, { MAX_PASSED_ON + 1 }> {
+        let mut told = ArrayVec::new();
+        told.extend(self.row(self.me).copied());
+        let me = usize::from(self.me);
+        for (node, row) in self.rows.iter().enumerate() {
+            if let Some(row) = row
+                && node != me
+                && self.news[node] > 0
+                && !told.is_full()
+            {
+                self.news[node] -= 1;
+                told.push(*row);
+            }
+        }
+        for _ in 0..self.rows.len() {
+            if told.is_full() {
+                break;
+            }
+            self.turn = (self.turn + 1) % self.rows.len();
+            let row = self.rows[self.turn].filter(|row| told.iter().all(|t| t.node != row.node));
+            told.extend(row);
+        }
+        told
+    }
+
+    /// The one view of all who have these rows and are in the same part.
+    #[must_use]
+    pub fn view(&self) -> View {
+        let part = self.part();
+        let mut view = View {
+            part,
+            known: Nodes::one(self.me),
+            heard: part,
+            cut: [Networks::NONE; MAX_NODES],
+        };
+        for row in part.iter().filter_map(|node| self.row(node)) {
+            view.known = view.known.and_those(row.known);
+            for (on, lost) in self.on.iter().zip(&row.lost).take(self.networks) {
+                if on.has(row.node) {
+                    view.heard = view.heard.and_those(row.known.both(*on).without(*lost));
+                }
+            }
+        }
+        for (network, on) in (0..).zip(self.on).take(self.networks) {
+            let present = on.both(view.heard);
+            let core = self.core(network, present);
+            for node in present.without(core).iter() {
+                view.cut[usize::from(node)].insert(network);
+            }
+        }
+        view
+    }
+
+    /// Whether neither has lost the other on this network.
+    fn joined(&self, network: u8, a: u16, b: u16) -> bool {
+        let lost = |from, of| {
+            let row: Option<&Row> = self.row(from);
+            row.is_some_and(|row| row.lost[usize::from(network)].has(of))
+        };
+        !lost(a, b) && !lost(b, a)
+    }
+
+    /// Both know of each other, and are joined on a network.
+    fn reach(&self, a: u16, b: u16) -> bool {
+        let knows = |from, of| self.row(from).is_some_and(|row| row.known.has(of));
+        knows(a, b)
+            && knows(b, a)
+            && (0_u8..)
+                .zip(&self.on)
+                .take(self.networks)
+                .any(|(network, on)| on.has(a) && on.has(b) && self.joined(network, a, b))
+    }
+
+    fn part(&self) -> Nodes {
+        let all = Nodes::first(self.rows.len());
+        let mut part = Nodes::one(self.me);
+        let mut edge = part;
+        while let Some(node) = edge.iter().next() {
+            edge = edge.without(Nodes::one(node));
+            for other in all.without(part).iter() {
+                if self.reach(node, other) {
+                    part.insert(other);
+                    edge.insert(other);
+                }
+            }
+        }
+        part
+    }
+
+    /// A set in which every pair is joined: who misses the most of the others leaves first, between
+    /// equals the later one in the cluster file. Not the largest such set, but the same on all nodes
+    /// and found in a bounded time.
+    fn core(&self, network: u8, present: Nodes) -> Nodes {
+        let mut core = present;
+        let mut missing = [0_usize; MAX_NODES];
+        for a in present.iter() {
+            let apart = present.iter().filter(|b| *b != a && !self.joined(network, a, *b));
+            missing[usize::from(a)] = apart.count();
+        }
+        loop {
+            let worst = core.iter().max_by_key(|node| (missing[usize::from(*node)], *node));
+            let Some(worst) = worst.filter(|node| missing[usize::from(*node)] > 0) else {
+                return core;
+            };
+            core = core.without(Nodes::one(worst));
+            for other in core.iter().filter(|other| !self.joined(network, worst, *other)) {
+                missing[usize::from(other)] -= 1;
+            }
+        }
+    }
+}
+
+impl View {
+    /// A majority of `nodes` can reach each other, this node among them.
+    #[must_use]
+    pub fn has_quorum(&self, nodes: usize) -> bool {
+        2 * self.part.count() > nodes
+    }
+
+    /// The node is known to this part and nobody of it hears it.
+    #[must_use]
+    pub fn is_gone(&self, node: u16) -> bool {
+        self.known.has(node) && !self.heard.has(node)
+    }
+}
+
+impl Row {
+    /// Bytes of a row with so many networks.
+    #[must_use]
+    pub const fn length(networks: usize) -> usize {
+        HEAD + 8 * networks
+    }
+
+    /// Writes the row and returns its length; 0 where it has no room.
+    pub fn encode(&self, networks: usize, out: &mut [u8]) -> usize {
+        let length = Self::length(networks.min(MAX_NETWORKS));
+        let Some(out) = out.get_mut(..length) else { return 0 };
+        out[..2].copy_from_slice(&self.node.to_be_bytes());
+        out[2..10].copy_from_slice(&self.life.to_be_bytes());
+        out[10..14].copy_from_slice(&self.version.to_be_bytes());
+        out[14..HEAD].copy_from_slice(&self.known.bits().to_be_bytes());
+        for (field, lost) in out[HEAD..].chunks_exact_mut(8).zip(&self.lost) {
+            field.copy_from_slice(&lost.bits().to_be_bytes());
+        }
+        length
+    }
+
+    /// Reads a row of so many networks; none where bytes are missing.
+    #[must_use]
+    pub fn decode(networks: usize, bytes: &[u8]) -> Option<Self> {
+        let bytes = bytes.get(..Self::length(networks))?;
+        let mut row = Self {
+            node: u16::from_be_bytes(*bytes.first_chunk()?),
+            life: u64::from_be_bytes(*bytes[2..].first_chunk()?),
+            version: u32::from_be_bytes(*bytes[10..].first_chunk()?),
+            known: Nodes::from_bits(u64::from_be_bytes(*bytes[14..].first_chunk()?)),
+            lost: [Nodes::NONE; MAX_NETWORKS],
+        };
+        let (fields, _) = bytes[HEAD..].as_chunks::<8>();
+        for (lost, field) in row.lost.iter_mut().zip(fields) {
+            *lost = Nodes::from_bits(u64::from_be_bytes(*field));
+        }
+        Some(row)
+    }
+}
