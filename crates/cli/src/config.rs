@@ -3,6 +3,7 @@
 use std::io::Write;
 
 mod check;
+mod diff;
 mod explain;
 mod files;
 mod import;
@@ -12,6 +13,7 @@ mod repair;
 #[derive(Debug, clap::Subcommand)]
 pub enum Command {
     Check(check::Args),
+    Diff(diff::Args),
     Import(import::Args),
     Explain(explain::Args),
 }
@@ -20,6 +22,7 @@ pub enum Command {
 pub fn run(command: &Command, out: &mut impl Write) -> u8 {
     match command {
         Command::Check(args) => check::run(args, out),
+        Command::Diff(args) => diff::run(args, out),
         Command::Import(args) => import::run(args, out),
         Command::Explain(args) => explain::run(args, out),
     }

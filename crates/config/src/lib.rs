@@ -6,6 +6,7 @@
 
 pub mod cluster;
 pub mod diagnostic;
+pub mod diff;
 pub mod explain;
 pub mod haproxy;
 pub mod import;

@@ -54,8 +54,9 @@ impl Supervisor {
                 "a balancer comes where there was none, or goes: restart this node for that",
             );
         }
-        if plan.node != self.plan.node || plan.run_dir != self.plan.run_dir {
-            return Some("the node has another name or run folder: restart it for that");
+        let place = |plan: &Plan| (plan.node.clone(), plan.run_dir.clone(), plan.state_dir.clone());
+        if place(plan) != place(&self.plan) {
+            return Some("the node has another name, run or state folder: restart it for that");
         }
         None
     }

@@ -1,0 +1,152 @@
+//! `outlast.toml` as items.
+
+use super::{Layout, Needs};
+use crate::cluster::{Cluster, Dashboard, Listen, Node, Service, ServiceKind, Vip, VipCheck};
+use crate::vip::Script;
+
+pub(super) fn lay_out(file: &Cluster, layout: &mut Layout) {
+    let Cluster {
+        name,
+        secret_file,
+        haproxy,
+        keepalived,
+        run_dir,
+        state_dir,
+        port,
+        networks,
+        nodes,
+        vips,
+        services,
+        dashboard,
+    } = file;
+    layout
+        .add("cluster", Needs::Node)
+        .set("name", name, Needs::Vip)
+        .maybe("secret_file", secret_file.as_deref().map(std::path::Path::display), Needs::Vip)
+        // What stands in these files has items of its own; without one, its processes are missing.
+        .flag("haproxy", haproxy.is_some(), Needs::Node)
+        .flag("keepalived", keepalived.is_some(), Needs::Vip)
+        .set("run_dir", run_dir.display(), Needs::Node)
+        .set("state_dir", state_dir.display(), Needs::Node)
+        .set("port", port, Needs::Vip)
+        .list("networks", networks, Needs::Vip)
+        .list("nodes", nodes.iter().map(|node| &node.name), Needs::Vip)
+        // The vip process exists where there is one.
+        .flag("vips", !vips.is_empty(), Needs::Node);
+    for node in nodes {
+        lay_out_node(node, networks, layout);
+    }
+    for vip in vips {
+        lay_out_vip(vip, file, layout);
+    }
+    for Service { name, proxy, kind, span: _ } in services {
+        let kind = match kind {
+            ServiceKind::Api => "api",
+            ServiceKind::Database => "database",
+        };
+        layout.add(&format!("service/{name}"), Needs::Proxy).set("proxy", proxy, Needs::Proxy).set(
+            "kind",
+            kind,
+            Needs::Proxy,
+        );
+    }
+    lay_out_dashboard(dashboard, networks, layout);
+}
+
+fn lay_out_node(node: &Node, networks: &[String], layout: &mut Layout) {
+    let Node { name, addresses, priority, span: _ } = node;
+    let on = networks.iter().zip(addresses);
+    let on = on.filter_map(|(network, address)| Some(format!("{network} {}", (*address)?)));
+    layout.add(&format!("node/{name}"), Needs::Vip).list("networks", on, Needs::Vip).maybe(
+        "priority",
+        *priority,
+        Needs::Vip,
+    );
+}
+
+fn lay_out_vip(vip: &Vip, file: &Cluster, layout: &mut Layout) {
+    let Vip {
+        name,
+        addresses,
+        prefix,
+        network,
+        router_id,
+        order,
+        check,
+        password,
+        unicast,
+        interface,
+        source,
+        advert_interval,
+        track_interfaces,
+        span: _,
+    } = vip;
+    let nodes = order.iter().filter_map(|node| file.nodes.get(*node)).map(|node| &node.name);
+    layout
+        .add(&format!("vip/{name}"), Needs::Move)
+        .list("address", addresses, Needs::Move)
+        .set("prefix", prefix, Needs::Move)
+        .maybe("network", file.networks.get(*network), Needs::Move)
+        .set("router_id", router_id, Needs::Move)
+        .list("order", nodes, Needs::Vip)
+        .set("check", check_text(check), Needs::Vip)
+        .secret("password", password.as_ref(), Needs::Vip)
+        .flag("unicast", *unicast, Needs::Vip)
+        .maybe("interface", interface.as_ref(), Needs::Move)
+        .maybe("source", *source, Needs::Vip)
+        .time("advert_interval", Some(*advert_interval), Needs::Vip)
+        .list("track_interfaces", track_interfaces, Needs::Vip);
+}
+
+fn check_text(check: &VipCheck) -> String {
+    match check {
+        VipCheck::None => "none".to_owned(),
+        VipCheck::Balancer => "balancer".to_owned(),
+        VipCheck::Script(script) => script_text(script),
+        VipCheck::All(all) => all.iter().map(check_text).collect::<Vec<_>>().join(" and "),
+    }
+}
+
+/// Everything about a script in one line.
+fn script_text(script: &Script) -> String {
+    let Script {
+        name: _,
+        command,
+        interval,
+        timeout,
+        fall,
+        rise,
+        weight,
+        starts_failed,
+        user,
+        group,
+        secure,
+    } = script;
+    let mut text = format!(
+        "script {command:?} interval {interval:?} timeout {timeout:?} fall {fall} rise {rise} \
+         weight {weight}"
+    );
+    for (is_on, word) in [(starts_failed, " init_fail"), (secure, " secure")] {
+        text.push_str(if *is_on { word } else { "" });
+    }
+    for (name, value) in [("user", user), ("group", group)] {
+        text.extend(value.iter().map(|value| format!(" {name} {value}")));
+    }
+    text
+}
+
+fn lay_out_dashboard(dashboard: &Dashboard, networks: &[String], layout: &mut Layout) {
+    let Dashboard { listen, is_asked_for, token_file } = dashboard;
+    let places = listen.iter().map(|listen| match listen {
+        Listen::Address(address) => address.to_string(),
+        Listen::Network { network, port } => {
+            format!("{}:{port}", networks.get(*network).map_or("?", String::as_str))
+        }
+    });
+    layout
+        .add("dashboard", Needs::Dashboard)
+        .list("listen", places, Needs::Dashboard)
+        // A port that is taken is then an error at a start.
+        .flag("asked for", *is_asked_for, Needs::Dashboard)
+        .maybe("token_file", token_file.as_deref().map(std::path::Path::display), Needs::Dashboard);
+}

@@ -1,0 +1,120 @@
+//! keepalived's file as items.
+
+use super::{Layout, Needs};
+use crate::keepalived::{
+    Authentication, Global, Instance, Keepalived, ScriptBlock, State, SyncGroup, Track,
+};
+use crate::vip::{Address, Script};
+
+pub(super) fn lay_out(file: &Keepalived, layout: &mut Layout) {
+    let Keepalived { global, scripts, instances, sync_groups } = file;
+    let Global { router_id, script_user, script_group, script_security, multicast_group } = global;
+    layout
+        .add("keepalived", Needs::Vip)
+        .maybe("router_id", router_id.as_ref(), Needs::Nothing)
+        .maybe("script_user", script_user.as_ref(), Needs::Vip)
+        .maybe("script_group", script_group.as_ref(), Needs::Vip)
+        .flag("enable_script_security", *script_security, Needs::Vip)
+        .maybe("vrrp_mcast_group4", *multicast_group, Needs::Vip)
+        // The vip process exists where there is one.
+        .flag("instances", !instances.is_empty(), Needs::Node);
+    for block in scripts {
+        lay_out_script(block, layout);
+    }
+    for instance in instances {
+        lay_out_instance(instance, layout);
+    }
+    for SyncGroup { name, members, span: _ } in sync_groups {
+        layout.add(&format!("group/{name}"), Needs::Nothing).list("group", members, Needs::Nothing);
+    }
+}
+
+fn lay_out_script(block: &ScriptBlock, layout: &mut Layout) {
+    let ScriptBlock { script, text: _, command_span: _, span: _ } = block;
+    let Script {
+        name,
+        command,
+        interval,
+        timeout,
+        fall,
+        rise,
+        weight,
+        starts_failed,
+        user,
+        group,
+        secure,
+    } = script;
+    layout
+        .add(&format!("script/{name}"), Needs::Vip)
+        .set("script", format!("{command:?}"), Needs::Vip)
+        .time("interval", Some(*interval), Needs::Vip)
+        .time("timeout", Some(*timeout), Needs::Vip)
+        .set("fall", fall, Needs::Vip)
+        .set("rise", rise, Needs::Vip)
+        .set("weight", weight, Needs::Vip)
+        .flag("init_fail", *starts_failed, Needs::Vip)
+        .maybe("user", user.as_ref(), Needs::Vip)
+        .maybe("group", group.as_ref(), Needs::Vip)
+        .flag("secure", *secure, Needs::Vip);
+}
+
+fn lay_out_instance(instance: &Instance, layout: &mut Layout) {
+    let Instance {
+        name,
+        span: _,
+        state,
+        state_span: _,
+        nopreempt,
+        interface,
+        router_id,
+        priority,
+        priority_span: _,
+        advert_interval,
+        addresses,
+        address_spans: _,
+        excluded,
+        authentication,
+        track_scripts,
+        track_interfaces,
+        source,
+        unicast_peers,
+    } = instance;
+    let state = match state {
+        State::Master => "MASTER",
+        State::Backup => "BACKUP",
+    };
+    let password =
+        authentication.as_ref().map(|Authentication { password, span: _ }| password.as_str());
+    layout
+        .add(&format!("vip/{name}"), Needs::Move)
+        .set("state", state, Needs::Vip)
+        .flag("nopreempt", *nopreempt, Needs::Vip)
+        .set("interface", interface, Needs::Move)
+        .set("virtual_router_id", router_id, Needs::Move)
+        .set("priority", priority, Needs::Vip)
+        .time("advert_int", Some(*advert_interval), Needs::Vip)
+        .list("virtual_ipaddress", addresses.iter().map(address_text), Needs::Move)
+        .list("virtual_ipaddress_excluded", excluded.iter().map(address_text), Needs::Move)
+        .secret("auth_pass", password, Needs::Vip)
+        .list("track_script", track_scripts.iter().map(track_text), Needs::Vip)
+        .list("track_interface", track_interfaces.iter().map(track_text), Needs::Vip)
+        .maybe("unicast_src_ip", *source, Needs::Vip)
+        .list("unicast_peer", unicast_peers, Needs::Vip);
+}
+
+fn address_text(address: &Address) -> String {
+    let Address { ip, prefix, device, label, broadcast } = address;
+    let mut text = format!("{ip}/{prefix}");
+    text.extend(device.iter().map(|device| format!(" dev {device}")));
+    text.extend(label.iter().map(|label| format!(" label {label}")));
+    text.extend(broadcast.iter().map(|broadcast| format!(" brd {broadcast}")));
+    text
+}
+
+fn track_text(track: &Track) -> String {
+    let Track { name, weight, span: _ } = track;
+    match weight {
+        Some(weight) => format!("{name} weight {weight}"),
+        None => name.clone(),
+    }
+}
