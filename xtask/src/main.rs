@@ -1,4 +1,4 @@
-//! Everything the project does to itself: `cargo xtask demo | test | verify | tidy | bench | regtest | fuzz`.
+//! Everything the project does to itself: `cargo xtask demo | test | verify | tidy | bench | regtest | fuzz | sweep`.
 #![expect(clippy::print_stdout, reason = "a command line tool talks on its standard output")]
 
 mod bench;
@@ -7,6 +7,7 @@ mod fuzz;
 mod packages;
 mod regtest;
 mod shell;
+mod sweep;
 mod test;
 mod tidy;
 mod verify;
@@ -51,6 +52,8 @@ enum Task {
     Regtest(regtest::Args),
     /// Look for bytes that break a promise of a parser (nightly and cargo-fuzz)
     Fuzz(fuzz::Args),
+    /// Let the simulator try to break the machines, seed after seed
+    Sweep(sweep::Args),
 }
 
 fn main() -> ExitCode {
@@ -62,6 +65,7 @@ fn main() -> ExitCode {
         Task::Bench(bench) => bench::run(&bench),
         Task::Regtest(args) => regtest::run(&args),
         Task::Fuzz(args) => fuzz::run(&args),
+        Task::Sweep(args) => sweep::run(&args),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

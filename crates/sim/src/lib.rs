@@ -9,6 +9,9 @@
 //! A step takes what is due first (a packet, a deadline, the supervisor's turn), and the whole cloud
 //! is inspected after each (`check`). The log has consequences only: who claims and releases, and why.
 //! Everything random comes from one seed; a failure prints it.
+//!
+//! [`world`] is the second, larger one: clouds of 25 hosts, a thousand times faster than they live,
+//! judged by a second reading of the rules after each event ([`sweep`], `cargo xtask sweep`).
 
 mod check;
 mod cloud;
@@ -16,6 +19,8 @@ mod fault;
 mod network;
 mod node;
 mod random;
+pub mod sweep;
+pub mod world;
 
 pub use cloud::Sim;
 pub use network::Weather;

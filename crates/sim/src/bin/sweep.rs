@@ -1,0 +1,139 @@
+//! `cargo xtask sweep` runs this, built for speed. Times are of the processor, so that other work on
+//! the machine does not count: everything here is one thread without any I/O.
+#![expect(clippy::print_stdout, reason = "a command line tool talks on its standard output")]
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use outlast_sim::sweep::{Tally, run};
+use outlast_sim::world::{Script, Shape, World};
+
+/// What the words of the command line mean.
+#[derive(Debug)]
+struct Args {
+    seconds: f64,
+    first: u64,
+    shape: Shape,
+    json: bool,
+    /// Ends at the first violation.
+    hunt: bool,
+    seed: Option<u64>,
+}
+
+fn main() -> ExitCode {
+    let args = match args() {
+        Ok(args) => args,
+        Err(what) => {
+            eprintln!("sweep: {what}");
+            return ExitCode::from(2);
+        }
+    };
+    if let Some(seed) = args.seed {
+        return tell(seed, args.shape);
+    }
+    let before = cpu();
+    let mut tally = Tally::default();
+    while (cpu() - before).as_secs_f64() < args.seconds {
+        tally.add(args.first + tally.seeds, args.shape);
+        if args.hunt && !tally.broken.is_empty() {
+            break;
+        }
+    }
+    report(&args, &tally, cpu() - before);
+    ExitCode::from(u8::from(!tally.broken.is_empty()))
+}
+
+fn args() -> Result<Args, String> {
+    let mut args = Args {
+        seconds: 10.0,
+        first: 0,
+        shape: Shape::Fixed { controllers: 5, computes: 20 },
+        json: false,
+        hunt: false,
+        seed: None,
+    };
+    let mut words = std::env::args().skip(1);
+    while let Some(word) = words.next() {
+        let mut number = || {
+            let value = words.next().ok_or_else(|| format!("{word} needs a number"))?;
+            value.parse::<f64>().map_err(|_| format!("`{value}` is no number"))
+        };
+        match word.as_str() {
+            "--seconds" => args.seconds = number()?,
+            "--first" => args.first = whole(number()?),
+            "--seed" => args.seed = Some(whole(number()?)),
+            "--mixed" => args.shape = Shape::Mixed,
+            "--json" => args.json = true,
+            "--hunt" => args.hunt = true,
+            _ => return Err(format!("`{word}` is not known")),
+        }
+    }
+    Ok(args)
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "seeds on a command line are small"
+)]
+const fn whole(number: f64) -> u64 {
+    number as u64
+}
+
+fn tell(seed: u64, shape: Shape) -> ExitCode {
+    let script = Script::roll(seed, shape);
+    println!("{}", script.print());
+    let outcome = World::new(&script).telling().run();
+    println!("{}", outcome.story);
+    match outcome.violation {
+        None => println!("seed {seed}: no violation, hash {:016x}", outcome.hash),
+        Some(broken) => {
+            println!("seed {seed}: {} at {}: {}", broken.property, broken.at, broken.what);
+            return ExitCode::FAILURE;
+        }
+    }
+    assert_eq!(run(&script).hash, outcome.hash, "the same script, another run");
+    ExitCode::SUCCESS
+}
+
+#[expect(clippy::cast_precision_loss, reason = "figures for people")]
+fn report(args: &Args, tally: &Tally, cpu: Duration) {
+    let seconds = cpu.as_secs_f64().max(1e-9);
+    let (events, faults) = (tally.events as f64 / seconds, tally.faults as f64 / seconds);
+    let speed = tally.simulated.as_secs_f64() / seconds;
+    let hours = tally.simulated.as_secs_f64() / 3600.0;
+    let missing: Vec<_> = tally.marks.missing().map(|mark| format!("{mark:?}")).collect();
+    if args.json {
+        let broken = tally.broken.iter().map(|(seed, broken)| {
+            let (property, at) = (broken.property, broken.at.as_nanos() / 1_000_000);
+            format!(
+                "{{\"seed\":{seed},\"property\":\"{property}\",\"at_ms\":{at},\"what\":{:?}}}",
+                broken.what
+            )
+        });
+        println!(
+            "{{\"events_per_second\":{events:.0},\"faults_per_second\":{faults:.0},\"speed\":{speed:.0},\
+             \"hours\":{hours:.2},\"seeds\":{},\"cpu_s\":{seconds:.1},\"never\":[{}],\"violations\":[{}]}}",
+            tally.seeds,
+            missing.iter().map(|mark| format!("\"{mark}\"")).collect::<Vec<_>>().join(","),
+            broken.collect::<Vec<_>>().join(","),
+        );
+        return;
+    }
+    println!("{events:.0} events/s, {faults:.0} faults/s, {speed:.0} x real time");
+    println!("{hours:.2} hours of {} seeds in {seconds:.1} s of one core", tally.seeds);
+    if !missing.is_empty() {
+        println!("never reached: {}", missing.join(", "));
+    }
+    println!("{} violations", tally.broken.len());
+    for (seed, broken) in &tally.broken {
+        println!("  seed {seed}: {} at {}: {}", broken.property, broken.at, broken.what);
+    }
+}
+
+/// Time of the processor that this process has had.
+fn cpu() -> Duration {
+    let text = std::fs::read_to_string("/proc/self/schedstat").unwrap_or_default();
+    let nanos = text.split_whitespace().next().and_then(|word| word.parse().ok());
+    Duration::from_nanos(nanos.unwrap_or(0))
+}

@@ -1,0 +1,232 @@
+//! Drives the agents: `engine::member` of each host, and what it orders.
+
+use base::Time;
+use engine::Buffer;
+use engine::member::{self, Action, Member, Standing};
+use engine::packet::{MAX_PACKET, Seal};
+
+use super::mark::Mark;
+use super::net::{Frame, Packet, Says, Truth};
+use super::oracle::News;
+use super::queue::Machine;
+use super::{World, mix};
+
+/// Of the simulated cluster; a forger has another one.
+const SECRET: &[u8] = &[7; 32];
+const FORGER: &[u8] = &[9; 32];
+const CLUSTER: &str = "cloud";
+/// Of so many letters one is recorded by who sends them again.
+const RECORDED_EVERY: u64 = 64;
+/// What he keeps.
+pub(super) const RECORDS: usize = 32;
+
+impl World {
+    pub(super) fn start_agent(&mut self, host: u16) {
+        let local = self.local(host);
+        let node = &mut self.hosts[usize::from(host)];
+        let life = node.live(Machine::Agent, self.now);
+        let seal = Seal::new(SECRET, CLUSTER, host, life);
+        node.agent = super::host::Process {
+            machine: Some(Member::new(&self.cluster, host, seal, local)),
+            turn_at: node.agent.turn_at,
+            ..Default::default()
+        };
+        let known = node.known.clone();
+        let carrier = node.carrier;
+        self.oracle.starts(host, local, &known);
+        for (network, up) in (0..self.nets.count).zip(carrier) {
+            self.agent(host, member::Input::Carrier { network, up });
+        }
+        for (node, standing) in (0..).zip(known).filter(|(node, _)| *node != host) {
+            self.agent(host, member::Input::Known { node, standing });
+        }
+        self.plan(host, Machine::Agent);
+    }
+
+    /// The agent reads a letter from its socket.
+    pub(super) fn read_letter(&mut self, host: u16, network: u8, letter: u32) {
+        let local = self.local(host);
+        let node = &mut self.hosts[usize::from(host)];
+        let Some(agent) = &mut node.agent.machine else {
+            self.nets.drop_copy(letter);
+            return;
+        };
+        let truth = self.nets.letter(letter).truth;
+        let news = self.oracle.reads(host, &truth, network, local);
+        let before = agent.refused();
+        let mut out = Buffer::new();
+        let bytes = self.nets.letter(letter).bytes();
+        agent.step(local, member::Input::Packet { network, bytes }, &mut out);
+        let after = agent.refused();
+        let believed = before == after;
+        if believed == (news == News::None) {
+            let what = format!("believes {believed} of {truth:?} on network {network}");
+            self.fail("S3 sealed", host, &what);
+        }
+        if !believed {
+            self.note_refusal(&truth, network);
+        }
+        self.nets.drop_copy(letter);
+        self.obey_agent(host, &mut out, (truth.sender, news));
+        self.plan(host, Machine::Agent);
+    }
+
+    fn note_refusal(&mut self, truth: &Truth, network: u8) {
+        self.marks.note(if truth.forged {
+            Mark::RefusedForgery
+        } else if truth.network != network {
+            Mark::RefusedNetwork
+        } else {
+            Mark::RefusedReplay
+        });
+    }
+
+    pub(super) fn agent(&mut self, host: u16, input: member::Input<'_>) {
+        let local = self.local(host);
+        let node = &mut self.hosts[usize::from(host)];
+        let Some(agent) = &mut node.agent.machine else { return };
+        let mut out = Buffer::new();
+        agent.step(local, input, &mut out);
+        if node.agent.spins(self.now) {
+            self.fail("L3 livelock", host, "its agent's deadline has passed after each step");
+        }
+        self.obey_agent(host, &mut out, (host, News::None));
+    }
+
+    /// The turn of an agent, and the comparison of all that it thinks.
+    pub(super) fn agent_turn(&mut self, host: u16) {
+        self.agent(host, member::Input::Timeout);
+        let local = self.local(host);
+        let node = &self.hosts[usize::from(host)];
+        let has_carrier = node.carrier.iter().take(usize::from(self.nets.count)).any(|up| *up);
+        if let Some(agent) = &node.agent.machine
+            && let Err(what) = self.oracle.agrees(host, agent, local, (node.slow, has_carrier))
+        {
+            self.fail("S detection", host, &what);
+        }
+    }
+
+    fn obey_agent(&mut self, host: u16, out: &mut Buffer<Action>, news: (u16, News)) {
+        if out.lost() > 0 {
+            self.fail("S limits", host, "its agent ordered more than fits");
+        }
+        for action in out.drain() {
+            match action {
+                Action::Beat { network } => self.beat(host, network),
+                Action::Verdict { node, standing, .. } => self.verdict(host, node, standing, news),
+                Action::Outdated { .. } => self.marks.note(Mark::RefusedOutdated),
+                // Shown only, or about events, of which hosts in this world have none.
+                Action::Choices
+                | Action::Holds { .. }
+                | Action::Question { .. }
+                | Action::Answer { .. }
+                | Action::Event { .. } => {}
+            }
+        }
+    }
+
+    fn verdict(&mut self, host: u16, peer: u16, standing: Standing, news: (u16, News)) {
+        let local = self.local(host);
+        if let Err(what) = self.oracle.judges((host, peer), standing, local, news) {
+            let what = format!("{what} (host {peer})");
+            self.fail("S detection", host, &what);
+        }
+        self.hash = mix(self.hash, u64::from(peer) << 8 | standing as u64);
+        self.say(host, || format!("thinks of host {peer}: {standing:?}"));
+        let known = &mut self.hosts[usize::from(host)].known[usize::from(peer)];
+        let before = std::mem::replace(known, standing);
+        match standing {
+            Standing::Suspect => self.marks.note(Mark::Suspected),
+            Standing::Left => self.marks.note(Mark::SaidGoodbye),
+            Standing::Alive if before == Standing::Suspect => self.marks.note(Mark::CameBack),
+            Standing::Alive | Standing::Unknown => {}
+        }
+        self.orders[usize::from(host)] += 1;
+        if matches!(standing, Standing::Suspect | Standing::Left)
+            && self.hosts[usize::from(host)].vip_acts()
+        {
+            self.vip(host, engine::vip::Input::PeerLost { node: peer });
+        }
+    }
+
+    /// To all controllers: they confirm what is concluded. Nobody else counts a compute node's beats.
+    fn beat(&mut self, host: u16, network: u8) {
+        let mut bytes = [0; MAX_PACKET];
+        let node = &mut self.hosts[usize::from(host)];
+        let says = if node.is_stopped { Says::Goodbye } else { Says::Alive };
+        let Some(agent) = &mut node.agent.machine else { return };
+        let length = agent.beat(network, &mut bytes);
+        node.serial += 1;
+        let (life, serial) = (node.lives[0], node.serial);
+        let truth = Truth { sender: host, life, serial, network, says, forged: false };
+        if !self.hosts[usize::from(host)].carrier[usize::from(network)] {
+            return;
+        }
+        if serial.is_multiple_of(RECORDED_EVERY) {
+            self.record(&bytes[..length], truth);
+        }
+        let letter = self.nets.write(&bytes[..length], truth);
+        for to in (0..self.controllers).filter(|to| *to != host) {
+            self.send(Packet { from: host, to, network, frame: Frame::Letter(letter) });
+        }
+        self.nets.settle(letter);
+    }
+
+    fn record(&mut self, bytes: &[u8], truth: Truth) {
+        let place =
+            usize::try_from(truth.serial / RECORDED_EVERY).unwrap_or(0) + self.recorded.len();
+        if self.recorded.len() < RECORDS {
+            self.recorded.push((bytes.to_vec(), truth));
+        } else {
+            let (kept, known) = &mut self.recorded[place % RECORDS];
+            kept.clear();
+            kept.extend_from_slice(bytes);
+            *known = truth;
+        }
+    }
+
+    /// Letters that somebody recorded come again, on the network of his choice.
+    pub(super) fn replay(&mut self, host: u16, network: u8) {
+        let first = usize::try_from(self.chance.below(RECORDS as u64)).unwrap_or(0);
+        let records = self.recorded.len();
+        for place in (first..first + 8).map(|place| place % RECORDS).filter(|at| *at < records) {
+            let (bytes, truth) = self.recorded[place].clone();
+            self.inject(host, network, &bytes, truth);
+        }
+        self.replay_words(host, network);
+    }
+
+    /// Letters that somebody made up: a bit changed, another key, no letter at all.
+    pub(super) fn forge(&mut self, host: u16, network: u8) {
+        let sender = u16::try_from(self.chance.below(self.hosts.len() as u64)).unwrap_or(0);
+        let life = self.hosts[usize::from(sender)].lives[0] + 1;
+        let truth = Truth { sender, life, serial: 1, network, says: Says::Alive, forged: true };
+        let mut bytes = [0; MAX_PACKET];
+        let kind = engine::packet::Kind::Beat;
+        let length =
+            Seal::new(FORGER, CLUSTER, sender, life).seal(kind, network, &[2; 23], &mut bytes);
+        self.inject(host, network, &bytes[..length], truth);
+        if let Some((recorded, known)) = self.recorded.first().cloned() {
+            let mut changed = recorded;
+            let at = usize::try_from(self.chance.below(changed.len() as u64)).unwrap_or(0);
+            changed[at] ^= 1 << self.chance.below(8);
+            self.inject(host, network, &changed, Truth { forged: true, ..known });
+        }
+        let length = usize::try_from(self.chance.below(80)).unwrap_or(0);
+        for byte in &mut bytes[..length] {
+            *byte = u8::try_from(self.chance.below(256)).unwrap_or(0);
+        }
+        self.inject(host, network, &bytes[..length], truth);
+    }
+
+    /// From the switch itself: no cut helps.
+    fn inject(&mut self, host: u16, network: u8, bytes: &[u8], truth: Truth) {
+        let letter = self.nets.write(bytes, truth);
+        self.send(Packet { from: host, to: host, network, frame: Frame::Letter(letter) });
+        self.nets.settle(letter);
+    }
+
+    pub(super) fn local(&self, host: u16) -> Time {
+        self.hosts[usize::from(host)].clock.local(self.now)
+    }
+}

@@ -1,0 +1,252 @@
+//! One host: its power, its clock, its disk, its links, its processes, and what its kernel holds.
+
+use std::collections::VecDeque;
+use std::net::Ipv4Addr;
+use std::time::Duration;
+
+use base::Time;
+use engine::member::{Member, Standing};
+use engine::packet::Replay;
+use engine::vip::{self, Balancer, Peer, Vip};
+
+use super::clock::Clock;
+use super::net::{Frame, MAX_NETWORKS};
+use super::queue::Machine;
+
+pub(crate) const ADDRESS: [[u8; 4]; 1] = [[10, 79, 0, 240]];
+pub(crate) const ROUTER_ID: u8 = 121;
+pub(crate) const INTERVAL: Duration = Duration::from_secs(1);
+/// The supervisor takes a vip process that gave no answer for so long for dead.
+pub(crate) const FROZEN: Duration = Duration::from_millis(400);
+/// Until a new process runs.
+pub(crate) const SPAWN: Duration = Duration::from_millis(10);
+/// A kernel drops what a socket's buffer does not hold.
+const INBOX: usize = 256;
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Power {
+    Off,
+    On,
+    /// The whole machine stands still, its supervisor too, and goes on later.
+    Paused,
+}
+
+/// One process and its machine.
+#[derive(Debug)]
+pub(crate) struct Process<M> {
+    pub(crate) machine: Option<M>,
+    /// SIGSTOP, since.
+    pub(crate) frozen_at: Option<Time>,
+    /// When the supervisor starts one.
+    pub(crate) spawn_at: Time,
+    /// When its turn is planned, of all that are queued; what comes at another moment is outdated.
+    pub(crate) turn_at: Time,
+    /// Packets for a process that does not run.
+    pub(crate) inbox: VecDeque<(u16, u8, Frame)>,
+    /// Steps at one moment: too many of them are a machine that spins.
+    pub(crate) stepped: (Time, u32),
+}
+
+impl<M> Default for Process<M> {
+    fn default() -> Self {
+        Self {
+            machine: None,
+            frozen_at: None,
+            spawn_at: Time::NEVER,
+            turn_at: Time::NEVER,
+            inbox: VecDeque::new(),
+            stepped: (Time::ZERO, 0),
+        }
+    }
+}
+
+impl<M> Process<M> {
+    /// False where the socket's buffer is full.
+    pub(crate) fn keep(&mut self, from: u16, network: u8, frame: Frame) -> bool {
+        let has_room = self.inbox.len() < INBOX;
+        if has_room {
+            self.inbox.push_back((from, network, frame));
+        }
+        has_room
+    }
+}
+
+#[derive(Debug)]
+pub(crate) struct Host {
+    pub(crate) number: u16,
+    pub(crate) power: Power,
+    pub(crate) clock: Clock,
+    /// Each packet and each turn is late by this.
+    pub(crate) slow: Duration,
+    pub(crate) carrier: [bool; MAX_NETWORKS],
+    pub(crate) agent: Process<Member>,
+    pub(crate) vip: Process<Vip>,
+    /// Stopped in order: nobody starts it again but an operator.
+    pub(crate) is_stopped: bool,
+    pub(crate) balancer: Balancer,
+    pub(crate) priority: u8,
+    pub(crate) preempt: bool,
+    /// The kernel has the address: only the driver's orders change it, not the process's end.
+    pub(crate) held: bool,
+    pub(crate) replay: Replay,
+    /// Its wall clock differs from true time by so many milliseconds.
+    pub(crate) wall: i64,
+    /// On its disk: the largest incarnation that it ever took.
+    pub(crate) numbered: u64,
+    /// The incarnation of its agent, and of its vip process.
+    pub(crate) lives: [u64; 2],
+    /// The largest there ever was: peers refuse smaller ones.
+    pub(crate) largest: [u64; 2],
+    pub(crate) paused_at: Time,
+    pub(crate) serial: u64,
+    /// The last words of the vip process to the supervisor: successor, term.
+    pub(crate) reported: (Option<u16>, u64),
+    /// The last verdicts of its agent, which the supervisor keeps for the next one.
+    pub(crate) known: Vec<Standing>,
+}
+
+impl Host {
+    pub(crate) fn new(number: u16, hosts: u16) -> Self {
+        Self {
+            number,
+            power: Power::Off,
+            clock: Clock::new(Time::ZERO),
+            slow: Duration::ZERO,
+            carrier: [true; MAX_NETWORKS],
+            agent: Process::default(),
+            vip: Process::default(),
+            is_stopped: false,
+            balancer: Balancer::Serving,
+            priority: 100,
+            preempt: false,
+            held: false,
+            replay: Replay::new(),
+            wall: 0,
+            numbered: 0,
+            lives: [0; 2],
+            largest: [0; 2],
+            paused_at: Time::ZERO,
+            serial: 0,
+            reported: (None, 0),
+            known: vec![Standing::Unknown; usize::from(hosts)],
+        }
+    }
+
+    /// Whether its processes get the processor.
+    pub(crate) fn runs(&self) -> bool {
+        self.power == Power::On
+    }
+
+    pub(crate) fn agent_acts(&self) -> bool {
+        self.runs() && self.agent.machine.is_some() && self.agent.frozen_at.is_none()
+    }
+
+    pub(crate) fn vip_acts(&self) -> bool {
+        self.runs() && self.vip.machine.is_some() && self.vip.frozen_at.is_none()
+    }
+
+    /// A balancer that is being replaced takes the address from nobody, and gives it to nobody.
+    pub(crate) fn eligible(&self) -> bool {
+        self.vip_acts() && self.carrier[0] && self.balancer == Balancer::Serving
+    }
+
+    /// Whether a client that asks for the address gets this host's answer.
+    pub(crate) fn answers(&self) -> bool {
+        self.held && self.runs() && self.carrier[0]
+    }
+
+    /// When a machine or its supervisor wants to do something, by true time.
+    pub(crate) fn wants(&self, machine: Machine) -> Time {
+        if !self.runs() {
+            return Time::NEVER;
+        }
+        let local = match machine {
+            Machine::Agent => match (&self.agent.machine, self.agent.frozen_at) {
+                (Some(_), Some(_)) => return Time::NEVER,
+                (Some(agent), None) => agent.deadline(),
+                (None, _) => return self.agent.spawn_at,
+            },
+            Machine::Vip => match (&self.vip.machine, self.vip.frozen_at) {
+                (Some(_), Some(since)) => return since + FROZEN,
+                (Some(vip), None) => vip.deadline(),
+                (None, _) => return self.vip.spawn_at,
+            },
+        };
+        let at = self.clock.truly(local);
+        if at == Time::NEVER { at } else { at + self.slow }
+    }
+
+    pub(crate) fn is_outdated(&self) -> bool {
+        self.lives.iter().zip(self.largest).any(|(life, largest)| *life < largest)
+    }
+
+    /// The number under which a new process speaks: larger than any before, as long as the disk keeps
+    /// them or the wall clock goes on.
+    pub(crate) fn live(&mut self, machine: Machine, now: Time) -> u64 {
+        let wall = i64::try_from(now.as_nanos() / 1_000_000).unwrap_or(0) + self.wall + WALL;
+        let life = u64::try_from(wall).unwrap_or(0).max(self.numbered + 1);
+        self.numbered = life;
+        let process = machine as usize;
+        self.lives[process] = life;
+        self.largest[process] = life.max(self.largest[process]);
+        life
+    }
+
+    pub(crate) fn source(&self) -> Ipv4Addr {
+        source(self.number)
+    }
+
+    /// A new vip process, as a backup, with empty sockets.
+    pub(crate) fn new_vip(&mut self, peers: Vec<Peer>, now: Time) {
+        self.live(Machine::Vip, now);
+        self.replay = Replay::new();
+        self.reported = (None, 0);
+        let config = vip::Config {
+            vip: self.config(),
+            node: self.number,
+            source: self.source(),
+            network: Some(0),
+            peers,
+            adopted: false,
+        };
+        self.vip = Process {
+            machine: Some(Vip::new(config, self.clock.local(now))),
+            turn_at: self.vip.turn_at,
+            ..Process::default()
+        };
+    }
+
+    fn config(&self) -> config::vip::Vip {
+        config::vip::Vip {
+            name: "internal".to_owned(),
+            interface: "eth0".to_owned(),
+            router_id: ROUTER_ID,
+            priority: self.priority,
+            advert_interval: INTERVAL,
+            starts_as_master: false,
+            preempt: self.preempt,
+            password: None,
+            addresses: vec![config::vip::Address {
+                ip: Ipv4Addr::from(ADDRESS[0]).into(),
+                prefix: 32,
+                device: None,
+                label: None,
+                broadcast: None,
+            }],
+            source: None,
+            unicast_peers: vec![],
+            track_interfaces: vec![],
+            track_scripts: vec![],
+            track_balancer: true,
+        }
+    }
+}
+
+/// The wall clock when a world begins (ms): its processes are numbered by it.
+const WALL: i64 = 1_000_000_000;
+
+/// Source of a host's adverts.
+pub(crate) fn source(number: u16) -> Ipv4Addr {
+    let [_, low] = number.to_be_bytes();
+    Ipv4Addr::new(10, 79, 0, 41 + low)
+}

@@ -1,0 +1,79 @@
+//! Things that must have happened at least once in a sweep: a check that was never asked proves
+//! nothing.
+
+/// One thing that was seen to happen.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Mark {
+    /// An agent that had not been running found peers silent and accused nobody.
+    SuspectedItself,
+    Suspected,
+    CameBack,
+    SaidGoodbye,
+    /// A recorded letter came again.
+    RefusedReplay,
+    RefusedForgery,
+    /// A letter of another network.
+    RefusedNetwork,
+    /// A host whose numbers went back.
+    RefusedOutdated,
+    HeardOneWay,
+    ClaimedBySilence,
+    ClaimedByGoodbye,
+    ClaimedByName,
+    GaveWayToStronger,
+    /// A holder that had stood still let go before it spoke.
+    LetGoAfterStall,
+    HandedOver,
+    MovedByPlan,
+    BuriedBySupervisor,
+    TwoHeldApart,
+    MendedAndAgreed,
+}
+
+pub const MARKS: [Mark; 19] = [
+    Mark::SuspectedItself,
+    Mark::Suspected,
+    Mark::CameBack,
+    Mark::SaidGoodbye,
+    Mark::RefusedReplay,
+    Mark::RefusedForgery,
+    Mark::RefusedNetwork,
+    Mark::RefusedOutdated,
+    Mark::HeardOneWay,
+    Mark::ClaimedBySilence,
+    Mark::ClaimedByGoodbye,
+    Mark::ClaimedByName,
+    Mark::GaveWayToStronger,
+    Mark::LetGoAfterStall,
+    Mark::HandedOver,
+    Mark::MovedByPlan,
+    Mark::BuriedBySupervisor,
+    Mark::TwoHeldApart,
+    Mark::MendedAndAgreed,
+];
+
+/// How often each was seen.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Marks([u64; MARKS.len()]);
+
+impl Marks {
+    pub(crate) fn note(&mut self, mark: Mark) {
+        self.0[mark as usize] += 1;
+    }
+
+    #[must_use]
+    pub fn count(&self, mark: Mark) -> u64 {
+        self.0[mark as usize]
+    }
+
+    pub fn add(&mut self, other: &Self) {
+        for (mine, theirs) in self.0.iter_mut().zip(other.0) {
+            *mine += theirs;
+        }
+    }
+
+    /// Those that were never seen.
+    pub fn missing(&self) -> impl Iterator<Item = Mark> + '_ {
+        MARKS.into_iter().filter(|mark| self.count(*mark) == 0)
+    }
+}

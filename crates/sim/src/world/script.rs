@@ -1,0 +1,299 @@
+//! A script: what the cloud looks like and what is done to it, when. Written by hand or rolled from
+//! a seed; read and printed as TOML.
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use super::fault::{Fault, Names, Verb};
+use super::net::MAX_HOSTS;
+use crate::Chance;
+
+/// What a run is made of: with the same script it is the same run.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Script {
+    /// Of everything random that the steps do not say: which packet is lost, how far clocks differ.
+    pub seed: u64,
+    pub controllers: u16,
+    pub computes: u16,
+    pub networks: Vec<String>,
+    /// A stronger node takes the address back.
+    pub preempt: bool,
+    pub steps: Vec<(Duration, Fault)>,
+    pub length: Duration,
+}
+
+/// How large rolled clouds are.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Shape {
+    /// So many controllers and compute nodes, on three networks.
+    Fixed { controllers: u16, computes: u16 },
+    /// From two nodes to 5 + 20, on one to three networks: a swarm.
+    Mixed,
+}
+
+/// Until the first faults: everything is up.
+const BOOT: Duration = Duration::from_secs(6);
+/// Storms of one script.
+const STORMS: u64 = 6;
+/// Long enough for every property to be asked after each storm.
+const PEACE: Duration = Duration::from_millis(11_000);
+
+impl Script {
+    #[must_use]
+    pub fn names(&self) -> Names {
+        Names::new(self.controllers, self.computes, self.networks.clone())
+    }
+
+    /// Rolls a script. A seed has its own mix of faults: some kinds often, some not at all.
+    #[must_use]
+    pub fn roll(seed: u64, shape: Shape) -> Self {
+        // Not the seed itself: the run has dice of its own.
+        let mut chance = Chance::new(seed ^ 0x5c81_7715_c81b_77aa);
+        let (controllers, computes, networks) = match shape {
+            Shape::Fixed { controllers, computes } => (controllers, computes, 3),
+            Shape::Mixed => (
+                chance.choose(&[2, 3, 3, 5]),
+                chance.choose(&[0, 0, 2, 20]),
+                chance.choose(&[1, 2, 3]),
+            ),
+        };
+        let names = ["mgmt", "storage", "tenant"].into_iter().take(networks);
+        let mut script = Self {
+            seed,
+            controllers,
+            computes,
+            networks: names.map(str::to_owned).collect(),
+            preempt: chance.one_in(3),
+            steps: vec![],
+            length: BOOT,
+        };
+        let mix = Mix::roll(&mut chance);
+        for _ in 0..STORMS {
+            script.storm(&mix, &mut chance);
+        }
+        script
+    }
+
+    /// Some seconds of faults, the weather clears, and peace; what is broken may stay broken.
+    fn storm(&mut self, mix: &Mix, chance: &mut Chance) {
+        let mut at = self.length;
+        let faults = 6 + chance.below(18);
+        if chance.permille(mix.weather) {
+            let networks = self.networks.len() as u64;
+            for network in (0..networks).filter_map(|n| u8::try_from(n).ok()) {
+                let amounts = [chance.below(300), chance.below(200), chance.below(150)];
+                let amounts = amounts.map(|amount| i64::try_from(amount).unwrap_or(0));
+                self.steps.push((at, Fault { network, amounts, ..Fault::of(Verb::Weather) }));
+            }
+        }
+        for _ in 0..faults {
+            let fault = self.fault(mix, chance);
+            self.steps.push((at, fault));
+            let pause = [0, 20, 200, 2000][usize::try_from(chance.below(4)).unwrap_or(0)];
+            at += Duration::from_millis(chance.below(pause));
+        }
+        self.clear(at, chance);
+        self.length = at + PEACE;
+    }
+
+    /// The end of a storm.
+    fn clear(&mut self, at: Duration, chance: &mut Chance) {
+        if chance.one_in(2) {
+            self.steps.push((at, Fault::of(Verb::Mend)));
+            return;
+        }
+        let networks = self.networks.len() as u64;
+        for network in (0..networks).filter_map(|n| u8::try_from(n).ok()) {
+            self.steps.push((at, Fault { network, ..Fault::of(Verb::Weather) }));
+        }
+        for host in 0..self.controllers + self.computes {
+            let slow =
+                self.steps.iter().any(|(_, fault)| fault.verb == Verb::Slow && fault.host == host);
+            if slow {
+                self.steps.push((at, Fault::at(Verb::Slow, host)));
+            }
+        }
+    }
+
+    fn fault(&self, mix: &Mix, chance: &mut Chance) -> Fault {
+        let verb = mix.choose(chance);
+        // Controllers three times of four: they have more to lose.
+        let controllers = self.computes == 0 || !chance.one_in(4);
+        let (first, count) =
+            if controllers { (0, self.controllers) } else { (self.controllers, self.computes) };
+        let host = first + number(chance, count);
+        let mut other = number(chance, self.controllers);
+        if other == host {
+            other = (other + 1) % self.controllers;
+        }
+        let networks = u16::try_from(self.networks.len()).unwrap_or(1);
+        let network = u8::try_from(number(chance, networks)).unwrap_or(0);
+        let side = 1 << host | if chance.one_in(2) { 1 << other } else { 0 };
+        let amounts = AMOUNTS.iter().find(|(kind, _)| *kind == verb).map_or(&[0][..], |row| row.1);
+        let amount = chance.choose(amounts);
+        Fault { verb, host, other, side, network, amounts: [amount, 0, 0] }
+    }
+
+    /// Reads a script.
+    ///
+    /// # Errors
+    /// In words, with the step.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let table: toml::Table = text.parse().map_err(|error| format!("no TOML: {error}"))?;
+        let number = |key: &str| {
+            let value = table.get(key).and_then(toml::Value::as_integer);
+            value
+                .and_then(|value| u64::try_from(value).ok())
+                .ok_or_else(|| format!("lacks `{key}`"))
+        };
+        let list = |key: &str| {
+            let words = table.get(key).and_then(toml::Value::as_array);
+            let words = words.ok_or_else(|| format!("lacks `{key}`"))?;
+            let words = words.iter().map(|word| word.as_str().map(str::to_owned));
+            words.collect::<Option<Vec<_>>>().ok_or_else(|| format!("`{key}` has no words"))
+        };
+        let hosts = |key: &str| {
+            number(key)?
+                .try_into()
+                .ok()
+                .filter(|n: &u16| usize::from(*n) < MAX_HOSTS)
+                .ok_or_else(|| format!("`{key}` is larger than {MAX_HOSTS}"))
+        };
+        let mut script = Self {
+            seed: number("seed")?,
+            controllers: hosts("controllers")?,
+            computes: hosts("computes")?,
+            networks: list("networks")?,
+            preempt: table.get("preempt").and_then(toml::Value::as_bool).unwrap_or(false),
+            steps: vec![],
+            length: Duration::from_millis(number("length_ms")?),
+        };
+        let names = script.names();
+        for line in list("steps")? {
+            let (at, words) = line.trim().split_once(' ').ok_or_else(|| format!("`{line}`?"))?;
+            let at: f64 =
+                at.parse().map_err(|_| format!("`{line}` does not begin with seconds"))?;
+            let at =
+                Duration::try_from_secs_f64(at).map_err(|error| format!("`{line}`: {error}"))?;
+            script.steps.push((at, Fault::parse(words, &names)?));
+        }
+        script.steps.sort_by_key(|(at, _)| *at);
+        Ok(script)
+    }
+
+    /// As [`Script::parse`] reads it.
+    #[must_use]
+    pub fn print(&self) -> String {
+        let names = self.names();
+        let networks: Vec<_> = self.networks.iter().map(|name| format!("\"{name}\"")).collect();
+        let mut text = format!(
+            "seed = {}\ncontrollers = {}\ncomputes = {}\nnetworks = [{}]\npreempt = {}\nlength_ms = {}\nsteps = [\n",
+            self.seed,
+            self.controllers,
+            self.computes,
+            networks.join(", "),
+            self.preempt,
+            self.length.as_millis(),
+        );
+        for (at, fault) in &self.steps {
+            let _infallible =
+                writeln!(text, "  \"{:.3} {}\",", at.as_secs_f64(), fault.tell(&names));
+        }
+        text += "]\n";
+        text
+    }
+}
+
+/// How often each kind of fault comes in one script.
+#[derive(Debug)]
+struct Mix {
+    verbs: Vec<Verb>,
+    /// Of a thousand storms.
+    weather: u64,
+}
+
+/// What a number of a fault may be: milliseconds, or nanoseconds in a millisecond.
+const AMOUNTS: [(Verb, &[i64]); 3] = [
+    (Verb::Slow, &[1, 20, 150, 300, 700, 1500]),
+    (Verb::Drift, &[-500, -50, 0, 50, 500]),
+    (Verb::SetClock, &[-3_600_000, -5_000, 5_000, 3_600_000]),
+];
+
+/// Each with its opposite, so that few things stay broken for ever.
+const KINDS: [&[Verb]; 14] = [
+    &[Verb::PowerOff, Verb::PowerOn, Verb::PowerOn],
+    &[Verb::Pause, Verb::Resume],
+    &[Verb::Slow],
+    &[Verb::KillVip],
+    &[Verb::FreezeVip, Verb::ThawVip],
+    &[Verb::KillAgent],
+    &[Verb::FreezeAgent, Verb::ThawAgent],
+    &[Verb::Stop, Verb::Start],
+    &[Verb::LinkDown, Verb::LinkUp],
+    &[Verb::Cut, Verb::Cut, Verb::Join],
+    &[Verb::OneWay, Verb::Part, Verb::Split, Verb::Join],
+    &[Verb::BalancerFails, Verb::BalancerIsReplaced, Verb::BalancerServes],
+    &[Verb::Drift, Verb::SetClock, Verb::LoseDisk],
+    &[Verb::Replay, Verb::Forge],
+];
+
+impl Mix {
+    fn roll(chance: &mut Chance) -> Self {
+        let mut verbs = vec![];
+        for kind in KINDS {
+            for _ in 0..chance.choose(&[0, 0, 1, 1, 4]) {
+                verbs.extend_from_slice(kind);
+            }
+        }
+        if verbs.is_empty() {
+            verbs.extend_from_slice(KINDS[0]);
+        }
+        Self { verbs, weather: chance.choose(&[0, 300, 700]) }
+    }
+
+    fn choose(&self, chance: &mut Chance) -> Verb {
+        chance.choose(&self.verbs)
+    }
+}
+
+fn number(chance: &mut Chance, below: u16) -> u16 {
+    u16::try_from(chance.below(u64::from(below))).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_rolled_script_is_read_as_it_is_printed() {
+        for seed in 0..20 {
+            let script = Script::roll(seed, Shape::Mixed);
+            let again = Script::parse(&script.print()).unwrap();
+            assert_eq!(again.print(), script.print());
+            assert_eq!(again.steps.len(), script.steps.len());
+        }
+    }
+
+    #[test]
+    fn a_script_that_cannot_be_is_told() {
+        let good = Script::roll(1, Shape::Fixed { controllers: 2, computes: 1 }).print();
+        assert!(Script::parse(&good).is_ok());
+        let rows = [
+            ("seed = 1", "sead = 1", "lacks `seed`"),
+            ("controllers = 2", "controllers = 200", "`controllers` is larger than 64"),
+            (
+                "steps = [",
+                "steps = [\"soon power-off ctl1\",",
+                "`soon power-off ctl1` does not begin with seconds",
+            ),
+            (
+                "steps = [",
+                "steps = [\"1.5 power-off ctl7\",",
+                "no host `ctl7`; there are ctl1, ctl2, cmp01",
+            ),
+        ];
+        for (from, to, expected) in rows {
+            assert_eq!(Script::parse(&good.replace(from, to)).unwrap_err(), expected);
+        }
+    }
+}

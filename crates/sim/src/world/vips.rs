@@ -1,0 +1,325 @@
+//! Drives the vip processes: `engine::vip` of each controller, and what it orders.
+
+use std::time::Duration;
+
+use base::Time;
+use engine::Buffer;
+use engine::packet::{Kind, Opened};
+use engine::vip::packet::Addresses;
+use engine::vip::{Action, Advert, Cause, HandOver, Input, Peer};
+
+use super::host::{ADDRESS, INTERVAL, ROUTER_ID, source};
+use super::mark::Mark;
+use super::net::{Frame, MAX_NETWORKS, Packet, Word};
+use super::queue::Machine;
+use super::{MANAGEMENT, World, mix};
+
+/// A hello that is older is no reason to name its sender.
+const HELLO_LIFE: Duration = Duration::from_millis(1001);
+/// A holder that did not run for longer must let go before it speaks.
+const STALL: Duration = Duration::from_millis(3_100);
+/// Words of a hand-over that are kept by who records them.
+const RECORDS: usize = 16;
+
+/// What a vip process has been told, as the world knows it.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Ear {
+    peers: Vec<Heard>,
+    /// An advert that it must respect.
+    pub(super) advert_at: Option<Time>,
+    pub(super) goodbye_at: Option<Time>,
+    pub(super) named_at: Option<Time>,
+    pub(super) started_at: Time,
+    /// By its own clock.
+    stepped_at: Time,
+    pub(super) woke_at: Option<Time>,
+}
+
+#[derive(Clone, Debug, Default)]
+struct Heard {
+    life: u64,
+    serial: [[u64; 2]; MAX_NETWORKS],
+    hello: Option<(Time, bool)>,
+}
+
+impl Ear {
+    pub(super) fn new(hosts: u16, now: Time, local: Time) -> Self {
+        Self {
+            peers: vec![Heard::default(); usize::from(hosts)],
+            started_at: now,
+            stepped_at: local,
+            ..Self::default()
+        }
+    }
+
+    /// Whether a sealed word is news, by a second reading of the rule.
+    fn is_news(&mut self, from: u16, network: u8, kind: usize, life: u64, serial: u64) -> bool {
+        let heard = &mut self.peers[usize::from(from)];
+        if life < heard.life {
+            return false;
+        }
+        if life > heard.life {
+            (heard.life, heard.serial) = (life, [[0; 2]; MAX_NETWORKS]);
+        }
+        let newest = &mut heard.serial[usize::from(network)][kind];
+        let news = serial > *newest;
+        *newest = serial.max(*newest);
+        news
+    }
+}
+
+impl World {
+    pub(super) fn start_vip(&mut self, host: u16) {
+        let peers = (0..self.controllers).filter(|other| *other != host);
+        let peers = peers.map(|node| Peer { node, addresses: vec![source(node).into()] }).collect();
+        let local = self.local(host);
+        let node = &mut self.hosts[usize::from(host)];
+        node.new_vip(peers, self.now);
+        let (up, balancer) = (node.carrier[0], node.balancer);
+        self.ears[usize::from(host)] = Ear::new(self.controllers, self.now, local);
+        self.terms[usize::from(host)] = 0;
+        self.vip(host, Input::Carrier { interface: 0, up });
+        self.vip(host, Input::Balancer(balancer));
+        self.plan(host, Machine::Vip);
+    }
+
+    /// The vip process reads from one of its sockets.
+    pub(super) fn read_word(&mut self, host: u16, from: u16, network: u8, word: Word) {
+        match word {
+            Word::Advert { priority } => self.read_advert(host, from, priority),
+            Word::Hello { hello, life, serial } => {
+                if self.is_news(host, network, Kind::Hello, (from, life, serial)) {
+                    let local = self.local(host);
+                    let heard = &mut self.ears[usize::from(host)].peers[usize::from(from)];
+                    heard.hello = Some((local, hello.eligible));
+                    self.vip(host, Input::Hello { network, hello });
+                }
+            }
+            Word::HandOver { message, life, serial } => {
+                if self.is_news(host, network, Kind::HandOver, (from, life, serial)) {
+                    let ear = &mut self.ears[usize::from(host)];
+                    ear.goodbye_at = Some(self.now);
+                    if message.to == host {
+                        ear.named_at = Some(self.now);
+                    }
+                    self.vip(host, Input::HandOver(message));
+                }
+            }
+        }
+        self.plan(host, Machine::Vip);
+    }
+
+    fn read_advert(&mut self, host: u16, from: u16, priority: u8) {
+        let node = &self.hosts[usize::from(host)];
+        let ear = &mut self.ears[usize::from(host)];
+        if priority == 0 {
+            ear.goodbye_at = Some(self.now);
+        } else if !node.preempt || priority >= node.priority {
+            ear.advert_at = Some(self.now);
+        }
+        let addresses = Addresses::new(&ADDRESS);
+        let interval = u8::try_from(INTERVAL.as_secs()).unwrap_or(1);
+        let advert = Advert { router_id: ROUTER_ID, priority, interval, password: None, addresses };
+        self.vip(host, Input::Advert { source: source(from), advert });
+    }
+
+    fn is_news(
+        &mut self,
+        host: u16,
+        network: u8,
+        kind: Kind,
+        (from, life, serial): (u16, u64, u64),
+    ) -> bool {
+        let opened =
+            Opened { sender: from, network, kind, incarnation: life, seq: serial, body: &[] };
+        let believed = self.hosts[usize::from(host)].replay.is_news(&opened);
+        let index = usize::from(kind == Kind::HandOver);
+        let news = self.ears[usize::from(host)].is_news(from, network, index, life, serial);
+        if believed != news {
+            self.fail("S3 sealed", host, &format!("believes {believed} of {opened:?}"));
+        }
+        if !believed {
+            self.marks.note(Mark::RefusedReplay);
+        }
+        believed
+    }
+
+    pub(super) fn vip(&mut self, host: u16, input: Input<'_>) {
+        let local = self.local(host);
+        let node = &mut self.hosts[usize::from(host)];
+        let Some(vip) = &mut node.vip.machine else { return };
+        let mut out = Buffer::new();
+        vip.step(local, input, &mut out);
+        let (cause, term) = (vip.cause(), vip.term());
+        let spins = vip.deadline() <= local;
+        if spins {
+            self.fail("L3 livelock", host, "its vip process has a deadline that has passed");
+        }
+        if out.lost() > 0 {
+            self.fail("S limits", host, "its vip process ordered more than fits");
+        }
+        let ear = &mut self.ears[usize::from(host)];
+        let gap = local.since(ear.stepped_at);
+        ear.stepped_at = local;
+        let mut step =
+            Step { must_let_go: gap > STALL && self.hosts[usize::from(host)].held, let_go: false };
+        for action in out.drain() {
+            self.obey_vip(host, action, cause, &mut step);
+        }
+        if term < self.terms[usize::from(host)] {
+            self.fail("S8 terms", host, "its term has gone back");
+        }
+        self.terms[usize::from(host)] = term;
+    }
+
+    fn obey_vip(&mut self, host: u16, action: Action, cause: Option<Cause>, step: &mut Step) {
+        self.orders[usize::from(host)] += 1;
+        let held = self.hosts[usize::from(host)].held;
+        match action {
+            Action::Claim => {
+                if !held {
+                    self.judge_claim(host, cause);
+                }
+                self.hosts[usize::from(host)].held = true;
+                self.hash = mix(self.hash, u64::from(host) << 8 | 1);
+                self.say(host, || format!("claims: {cause:?}"));
+            }
+            Action::Release => {
+                if step.must_let_go {
+                    self.marks.note(Mark::LetGoAfterStall);
+                }
+                if cause == Some(Cause::Stronger) {
+                    self.marks.note(Mark::GaveWayToStronger);
+                }
+                (step.let_go, step.must_let_go) = (true, false);
+                self.hosts[usize::from(host)].held = false;
+                self.hash = mix(self.hash, u64::from(host) << 8 | 2);
+                self.say(host, || format!("releases: {cause:?}"));
+            }
+            Action::Announce => {
+                if !held || step.must_let_go {
+                    self.fail("S9 vip", host, "sends gratuitous ARP for what it may not hold");
+                }
+                self.announce(host);
+            }
+            Action::Advertise { priority } => {
+                if priority > 0 && (step.must_let_go || !(held || step.let_go)) {
+                    self.fail("S9 vip", host, "advertises what it may not hold");
+                }
+                self.advertise(host, priority);
+            }
+            Action::HandOver(message) => self.hands_over(host, message, cause),
+            Action::Hello(hello) => {
+                self.tell_peers(host, |life, serial| Word::Hello { hello, life, serial });
+            }
+            Action::Report => {
+                let node = &mut self.hosts[usize::from(host)];
+                if let Some(vip) = &node.vip.machine {
+                    node.reported = (vip.successor(), vip.term());
+                }
+            }
+        }
+    }
+
+    fn hands_over(&mut self, host: u16, message: HandOver, cause: Option<Cause>) {
+        if self.hosts[usize::from(host)].held {
+            self.fail("S1 exclusive", host, "names a successor before it lets go");
+        }
+        let local = self.local(host);
+        let heard = self.ears[usize::from(host)].peers.get(usize::from(message.to));
+        let hello = heard.and_then(|heard| heard.hello);
+        let is_known = hello.is_some_and(|(at, able)| able && local.since(at) <= HELLO_LIFE);
+        if !is_known {
+            let what = format!("names host {}, which could not hold: {hello:?}", message.to);
+            self.fail("L1 successor", host, &what);
+        }
+        // It waits for the named one as everybody does.
+        self.ears[usize::from(host)].goodbye_at = Some(self.now);
+        let is_planned = cause == Some(Cause::Stronger);
+        self.marks.note(if is_planned { Mark::MovedByPlan } else { Mark::HandedOver });
+        self.hand_over(host, message);
+    }
+
+    pub(super) fn hand_over(&mut self, host: u16, message: HandOver) {
+        self.say(host, || format!("names host {} in term {}", message.to, message.term));
+        let mut kept = None;
+        self.tell_peers(host, |life, serial| {
+            kept = Some((host, Word::HandOver { message, life, serial }));
+            Word::HandOver { message, life, serial }
+        });
+        if let Some(word) = kept {
+            if self.recorded_words.len() == RECORDS {
+                self.recorded_words.remove(0);
+            }
+            self.recorded_words.push(word);
+        }
+    }
+
+    /// Clients hear every host that is not cut off, whatever the hosts hear of each other.
+    fn announce(&mut self, host: u16) {
+        let up = self.hosts[usize::from(host)].carrier[0];
+        if up && !self.nets.is_cut(MANAGEMENT, host) {
+            self.believed = Some(host);
+        }
+    }
+
+    pub(super) fn advertise(&mut self, host: u16, priority: u8) {
+        let frame = Frame::Word(Word::Advert { priority });
+        for to in (0..self.controllers).filter(|to| *to != host) {
+            self.send(Packet { from: host, to, network: MANAGEMENT, frame });
+        }
+    }
+
+    fn tell_peers(&mut self, host: u16, mut word: impl FnMut(u64, u64) -> Word) {
+        for network in 0..self.nets.count {
+            let node = &mut self.hosts[usize::from(host)];
+            node.serial += 1;
+            let frame = Frame::Word(word(node.lives[1], node.serial));
+            for to in (0..self.controllers).filter(|to| *to != host) {
+                self.send(Packet { from: host, to, network, frame });
+            }
+        }
+    }
+
+    /// Hand-overs that somebody recorded come again. He cannot say that they are from another.
+    pub(super) fn replay_words(&mut self, host: u16, network: u8) {
+        if host >= self.controllers {
+            return;
+        }
+        for place in 0..self.recorded_words.len() {
+            let (from, word) = self.recorded_words[place];
+            if from != host {
+                self.send(Packet { from, to: host, network, frame: Frame::Word(word) });
+            }
+        }
+    }
+
+    /// The vip process of a host is dead, or is killed: what its supervisor does.
+    pub(super) fn bury(&mut self, host: u16) {
+        self.marks.note(Mark::BuriedBySupervisor);
+        self.disturbed_at = self.now;
+        let node = &mut self.hosts[usize::from(host)];
+        let vip = std::mem::take(&mut node.vip);
+        node.vip.turn_at = vip.turn_at;
+        node.vip.spawn_at = self.now + super::host::SPAWN;
+        // The supervisor speaks under a number of its own.
+        node.live(Machine::Vip, self.now);
+        if std::mem::take(&mut node.held) {
+            let (successor, term) = node.reported;
+            self.say(host, || "releases: its supervisor buries its vip process".to_owned());
+            let group = vip.machine.map(|vip| vip.group());
+            if let (Some(to), Some(group)) = (successor, group) {
+                self.hand_over(host, HandOver { group, from: host, to, term: term + 1 });
+            }
+            self.advertise(host, 0);
+        }
+        self.plan(host, Machine::Vip);
+    }
+}
+
+/// What one step of the machine has ordered so far.
+#[derive(Clone, Copy, Debug)]
+struct Step {
+    must_let_go: bool,
+    let_go: bool,
+}

@@ -1,0 +1,47 @@
+//! `cargo xtask sweep`: the simulator, built for speed, runs seed after seed and says what broke.
+
+use std::path::PathBuf;
+
+use crate::shell::{self, Outcome};
+
+const PROFILE: &str = "sweep";
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// How long, in seconds of one core
+    #[arg(long, default_value_t = 60.0, conflicts_with = "hours")]
+    seconds: f64,
+    /// How long, in hours of one core
+    #[arg(long)]
+    hours: Option<f64>,
+    /// Begin with this seed
+    #[arg(long, default_value_t = 0)]
+    first: u64,
+    /// Clouds of 2 to 25 nodes instead of 5 controllers and 20 compute nodes
+    #[arg(long)]
+    mixed: bool,
+    /// Tell the story of one seed
+    #[arg(long)]
+    seed: Option<u64>,
+    #[arg(long)]
+    json: bool,
+}
+
+pub(crate) fn run(args: &Args) -> Outcome {
+    let seconds = args.hours.map_or(args.seconds, |hours| hours * 3600.0);
+    let mut command = std::process::Command::new(build()?);
+    command.args(["--seconds", &seconds.to_string(), "--first", &args.first.to_string()]);
+    if let Some(seed) = args.seed {
+        command.args(["--seed", &seed.to_string()]);
+    }
+    let options = [(args.mixed, "--mixed"), (args.json, "--json")];
+    command.args(options.into_iter().filter(|(wanted, _)| *wanted).map(|(_, option)| option));
+    shell::run(&mut command)
+}
+
+/// Builds the program that sweeps, and says where it is.
+fn build() -> Outcome<PathBuf> {
+    let package = ["build", "--quiet", "--package", "outlast-sim", "--bin", "outlast-sweep"];
+    shell::run(shell::cargo(package).args(["--profile", PROFILE]))?;
+    Ok(shell::target().join(PROFILE).join("outlast-sweep"))
+}
