@@ -460,15 +460,17 @@ impl Vip {
         self.advertise(now, out);
     }
 
-    /// Release first, so that two never hold; then tell. The caller chooses the next state.
+    /// Release first, so that two never hold; then the goodbye, and the name last: the named node
+    /// claims and advertises within a millisecond, and a foreign router that heard the goodbye
+    /// after that advert would claim too. The caller chooses the next state.
     fn yield_address(&mut self, now: Time, out: &mut Buffer<Action>) {
         out.push(Action::Release);
+        out.push(Action::Advertise { priority: 0 });
         if let Some(to) = self.peers.successor(now) {
             self.term = self.term.saturating_add(1);
             let (group, from, term) = (self.group, self.config.node, self.term);
             out.push(Action::HandOver(HandOver { group, from, to, term }));
         }
-        out.push(Action::Advertise { priority: 0 });
     }
 
     fn advertise(&mut self, now: Time, out: &mut Buffer<Action>) {

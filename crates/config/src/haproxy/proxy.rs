@@ -8,7 +8,7 @@ use base::Span;
 use super::lines::{balance, forward_for, log_line, mode, redispatch, request_rule, response_rule};
 use super::{
     CheckKind, HttpCheck, LogFormat, LogTarget, MysqlCheck, Proxy, ProxyKind, StatsPage, bind,
-    checks, format, server,
+    checks, format, rules, server,
 };
 use crate::diagnostic::Diagnostic;
 use crate::duration::Unit;
@@ -333,12 +333,14 @@ pub(crate) const KEYWORDS: &[Keyword<Draft>] = &[
             let word = line.expect("`if` and a condition")?;
             return Err(word.wrong("`if` and a condition"));
         }
-        if line.accept("if") && line.accept("TRUE") {
-            draft.page().admin = true;
-            return done(line);
+        let is_empty = line.look(1).is_none();
+        match rules::condition(&draft.acls, line)? {
+            Some(None) if !is_empty => draft.page().admin = true,
+            Some(_) => {
+                line.report(Diagnostic::not_yet(condition, "`stats admin` with a condition"));
+            }
+            None => {} // it has been said
         }
-        line.rest();
-        line.report(Diagnostic::not_yet(condition, "`stats admin` with a condition"));
         Ok(())
     })
     .at(SERVING),

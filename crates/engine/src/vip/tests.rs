@@ -351,7 +351,7 @@ fn a_dead_balancer_takes_the_address_away_until_it_serves_again() {
     bench.named(4400, 1, 0, 9);
     bench.tell(4500, Input::Balancer(Balancer::Serving));
     bench.check(expect![[r#"
-        4.200s release, hand over to 1 in term 2, advertise 0, (Fault: Balancer)
+        4.200s release, advertise 0, hand over to 1 in term 2, (Fault: Balancer)
         4.400s (Fault: Balancer)
         4.500s (Backup)
     "#]]);

@@ -82,7 +82,7 @@ impl Rescue {
         self.states.insert(state.instance, state.clone());
     }
 
-    /// Removes every address, then tells the successors and everybody else, under the number `life`.
+    /// Removes every address, then tells everybody and names the successors, under the number `life`.
     pub(crate) fn act(&mut self, life: u64) -> Done {
         let mut done = Done::default();
         let mut left = Vec::new();
@@ -95,10 +95,12 @@ impl Rescue {
         }
         let mut seal = self.ours.as_ref().map(|ours| ours.seal(life));
         for (number, vip, kept) in left {
+            // The goodbye first: a foreign router that heard it after the first advert of the named
+            // node, which is quick, would claim too.
+            self.say_goodbye(vip);
             // Who is named beside an address that stays here would be a second holder.
             let name = if kept { None } else { self.name_successor(number, vip, seal.as_mut()) };
             done.named.extend(name);
-            self.say_goodbye(vip);
         }
         self.states.clear();
         done

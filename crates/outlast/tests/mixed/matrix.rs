@@ -41,16 +41,18 @@ fn run_all() {
         let running: Vec<_> = rows.iter().enumerate().map(run).collect();
         running.into_iter().map(|row| row.join().expect("a row does not panic")).collect()
     });
-    let mut misses = 0;
+    let mut misses = Vec::new();
     for (row, outcome) in rows.iter().zip(&outcomes) {
         let [ours, theirs] = outcome.adverts;
         eprintln!("== {row}: {ours} adverts of ours, {theirs} of theirs");
         outcome.steps.iter().for_each(|step| eprintln!("   {step}"));
-        outcome.misses.iter().for_each(|miss| eprintln!("   MISS {miss}"));
-        misses += outcome.misses.len();
-        assert!(ours > 0 && theirs > 0, "{row}: somebody never spoke");
+        misses.extend(outcome.misses.iter().map(|miss| format!("{row}: {miss}")));
+        if ours == 0 || theirs == 0 {
+            misses.push(format!("{row}: somebody never spoke"));
+        }
     }
-    assert_eq!(misses, 0, "see above");
+    // What went wrong comes last: of long output a reader may have the end only.
+    assert!(misses.is_empty(), "{}", misses.join("\n"));
 }
 
 fn rows() -> Vec<Row> {

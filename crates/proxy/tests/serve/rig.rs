@@ -104,6 +104,7 @@ impl Rig {
 
     /// The first report of a kind, now or later; those before it are kept.
     pub(crate) fn wait_for(&mut self, wanted: impl Fn(&Report) -> bool) -> Report {
+        let end = sys::clock::now() + PATIENCE;
         let mut seen = 0;
         let channel = self.channel.as_ref().unwrap();
         let poller = sys::poll::Poller::new().unwrap();
@@ -116,7 +117,9 @@ impl Rig {
             seen = self.reports.len();
             let mut ready = Vec::new();
             poller.wait(&mut ready, Some(PATIENCE)).unwrap();
-            assert!(!ready.is_empty(), "no such report; had {:?}", self.reports);
+            // Others may come all the time: what counts is the time, not that something came.
+            let is_over = ready.is_empty() || sys::clock::now() > end;
+            assert!(!is_over, "no such report; had {:?}", self.reports);
             match channel.receive(&mut buffer, &mut Vec::new()) {
                 Ok(0) => panic!("the proxy ended: {:?}", self.thread.take().map(JoinHandle::join)),
                 Ok(count) => self.reports.push(api::decode(&buffer[..count]).unwrap()),
@@ -126,21 +129,34 @@ impl Rig {
         }
     }
 
-    /// A later word on a server than the last one that was waited for.
     /// Among what came with earlier waits and was not asked for.
     pub(crate) fn has(&self, wanted: impl Fn(&Report) -> bool) -> bool {
         self.reports.iter().any(wanted)
     }
+
+    /// A later word on a server than the last one that was waited for.
     pub(crate) fn wait_for_server(
         &mut self,
         server: &str,
         wanted: impl Fn(&api::ServerState) -> bool,
     ) {
-        loop {
+        self.wait_for_servers(&[server], wanted);
+    }
+
+    /// Later words on several servers, in one report or in several, in any order.
+    pub(crate) fn wait_for_servers(
+        &mut self,
+        servers: &[&str],
+        wanted: impl Fn(&api::ServerState) -> bool,
+    ) {
+        let mut missing = servers.to_vec();
+        let end = sys::clock::now() + PATIENCE;
+        while !missing.is_empty() {
+            assert!(sys::clock::now() < end, "nothing as wanted of {missing:?}");
             let next = self.wait_for(|report| matches!(report, Report::Servers(_)));
             let Report::Servers(states) = next else { continue };
-            if states.iter().any(|state| state.server == server && wanted(state)) {
-                return;
+            for state in states.iter().filter(|state| wanted(state)) {
+                missing.retain(|server| *server != state.server);
             }
         }
     }

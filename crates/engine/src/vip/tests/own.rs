@@ -16,7 +16,7 @@ fn a_holder_without_a_successor_only_says_goodbye() {
 }
 
 #[test]
-fn a_holder_releases_then_names_then_says_goodbye() {
+fn a_holder_releases_then_says_goodbye_then_names() {
     for (input, cause) in [
         (Input::Stop, Cause::Stopping),
         (Input::Carrier { interface: 0, up: false }, Cause::Carrier),
@@ -28,7 +28,7 @@ fn a_holder_releases_then_names_then_says_goodbye() {
         bench.tell(9100, input);
         assert_eq!(
             bench.log,
-            format!("9.100s release, hand over to 1 in term 2, advertise 0, (Fault: {cause:?})\n")
+            format!("9.100s release, advertise 0, hand over to 1 in term 2, (Fault: {cause:?})\n")
         );
     }
 }
@@ -179,7 +179,7 @@ fn preempt_between_our_nodes_is_a_planned_move() {
     bench.tell(9600, Input::Hello { network: MANAGEMENT, hello });
     bench.until(10_013);
     bench.check(expect![[r#"
-        9.600s announce, release, hand over to 1 in term 2, advertise 0, (Backup: Stronger)
+        9.600s announce, release, advertise 0, hand over to 1 in term 2, (Backup: Stronger)
     "#]]);
     bench.until(10_015);
     bench.check(expect![[r#"
