@@ -179,8 +179,7 @@ pub(crate) fn document(place: &Place, view: &View) -> Markup {
                 link rel="stylesheet" href="/assets/outlast.css";
                 link rel="alternate" type="application/json" href=(place.twin());
                 noscript { meta http-equiv="refresh" content="5"; }
-                script src="/assets/htmx-4.0.1.min.js" defer {}
-                script src="/assets/hx-sse-4.0.1.min.js" defer {}
+                script src="/assets/htmx-sse-4.0.1.min.js" defer {}
                 script src="/assets/live.js" defer {}
             }
             body {

@@ -88,13 +88,20 @@ const FOREVER: &str = "public, max-age=31536000, immutable";
 const ASK: &str = "no-cache";
 const SCRIPT: &str = "text/javascript; charset=utf-8";
 
+/// One file: htmx looks at the page as soon as its own has run, and an extension that comes later
+/// is never asked, so the page would not be live.
+const HTMX: &str = concat!(
+    include_str!("../assets/htmx-4.0.1.min.js"),
+    ";\n",
+    include_str!("../assets/hx-sse-4.0.1.min.js")
+);
+
 async fn asset(axum::extract::Path(name): axum::extract::Path<String>) -> Response {
     let (kind, keep, text) = match name.as_str() {
         "outlast.css" => ("text/css; charset=utf-8", ASK, include_str!("../assets/outlast.css")),
         "outlast.svg" => ("image/svg+xml", ASK, include_str!("../assets/outlast.svg")),
         "live.js" => (SCRIPT, ASK, include_str!("../assets/live.js")),
-        "htmx-4.0.1.min.js" => (SCRIPT, FOREVER, include_str!("../assets/htmx-4.0.1.min.js")),
-        "hx-sse-4.0.1.min.js" => (SCRIPT, FOREVER, include_str!("../assets/hx-sse-4.0.1.min.js")),
+        "htmx-sse-4.0.1.min.js" => (SCRIPT, FOREVER, HTMX),
         "LICENSE-htmx" => {
             ("text/plain; charset=utf-8", FOREVER, include_str!("../assets/LICENSE-htmx"))
         }

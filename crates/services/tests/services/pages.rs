@@ -143,6 +143,22 @@ fn every_link_of_every_page_leads_somewhere_and_has_a_twin() {
     assert!(seen.contains("/pool/glance_api.json"), "twins are linked");
 }
 
+/// htmx looks at the page as soon as its own file has run: an extension in a file that comes later
+/// is not asked, and the page is not live.
+#[test]
+fn the_live_stream_does_not_depend_on_which_script_comes_first() {
+    let face = Face::new(status());
+    let page = face.get("/").body;
+    let scripts: Vec<String> = page
+        .split("<script src=\"")
+        .skip(1)
+        .map(|rest| face.get(rest.split('"').next().unwrap()).body)
+        .collect();
+    let with = |text: &str| scripts.iter().position(|script| script.contains(text));
+    let extension = with("registerExtension(\"sse\"").expect("the stream has a script");
+    assert_eq!(with("DOMContentLoaded"), Some(extension), "both are one file");
+}
+
 #[test]
 fn the_twin_says_the_same_to_programs() {
     let face = Face::new(status());

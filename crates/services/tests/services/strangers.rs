@@ -172,7 +172,7 @@ fn who_asks_and_does_not_read_loses_its_place() {
     let face = Face::new(status());
     let mut greedy = TcpStream::connect(face.address).unwrap();
     greedy.set_write_timeout(Some(Duration::from_millis(500))).unwrap();
-    let request = "GET /assets/htmx-4.0.1.min.js HTTP/1.1\r\nHost: localhost\r\n\r\n";
+    let request = "GET /assets/htmx-sse-4.0.1.min.js HTTP/1.1\r\nHost: localhost\r\n\r\n";
     // More than the kernel keeps for both of them; then the server stops to take requests too.
     let many = request.repeat(4000);
     let _ = greedy.write_all(many.as_bytes());
