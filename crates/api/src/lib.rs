@@ -26,7 +26,7 @@ pub use message::{
 };
 pub use state::{
     BalancerState, Cell, Change, Choice, DashboardState, Load, Mode, NodeLine, NodeState,
-    ProcessState, ProxyLine, ServerCheck, ServerState, Standing, Status, VipCause, VipLine,
-    VipRole, VipState,
+    ProcessState, ProxyLine, RefusedPackets, ServerCheck, ServerState, Standing, Status, VipCause,
+    VipLine, VipRole, VipState,
 };
 pub use why::{Evidence, Why};

@@ -215,6 +215,22 @@ pub struct Status {
     pub choices: Vec<Choice>,
     /// Where the dashboard of this node listens, as URLs; empty if it does not.
     pub dashboard: Vec<String>,
+    /// Datagrams that came to the agent and were not believed, since it started.
+    #[serde(default)]
+    pub refused: RefusedPackets,
+}
+
+/// How many datagrams were not believed, and why.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+pub struct RefusedPackets {
+    /// They name a peer as sender, and its key does not open them.
+    pub forged: u64,
+    /// They came before.
+    pub replayed: u64,
+    /// No packet of this version, or under a key that is not known.
+    pub unreadable: u64,
+    /// From or for a node that it cannot be, or over another network than it says.
+    pub astray: u64,
 }
 
 /// A node with what it says of itself in its beats.

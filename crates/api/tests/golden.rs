@@ -174,6 +174,7 @@ fn status() -> Status {
         one_writer: false,
     };
     Status {
+        refused: api::RefusedPackets { forged: 7, replayed: 2, unreadable: 0, astray: 1 },
         at_ms: 1_700_000_000_123,
         version: "0.1.0".to_owned(),
         node: "node01".to_owned(),

@@ -94,7 +94,7 @@ pub enum Input<'a> {
 /// What the agent is to do, in this order.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Action {
-    /// Write one with [`Member::beat`] and send it to every peer on this network.
+    /// Write one with [`Member::beat`] for every peer on this network, and send it.
     Beat { network: u8 },
     /// A standing changed, or stayed `Alive` through a restart.
     Verdict { node: u16, standing: Standing, why: String },
@@ -118,14 +118,30 @@ pub enum Action {
 /// How many datagrams were not believed, and why.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct Refused {
-    /// Not sealed with this cluster's key, or no packet at all.
-    pub seal: u64,
+    /// They say that they are of a peer, and its key does not open them: forged, damaged, or another secret.
+    pub forged: u64,
+    /// No packet of this version, or sealed with a key that is not known here.
+    pub unreadable: u64,
     /// Old packets come again.
     pub replay: u64,
     /// Sent for another network than the one it arrived on.
     pub network: u64,
-    /// From a node that is not in the cluster file, or is not on this network.
+    /// From a node with which no key is shared or which is not on this network, or meant for another node.
     pub stranger: u64,
+}
+
+impl Refused {
+    const fn count(&mut self, error: OpenError) {
+        match error {
+            OpenError::Forged => self.forged += 1,
+            OpenError::Receiver(_) | OpenError::Stranger(_) => self.stranger += 1,
+            OpenError::Length
+            | OpenError::Magic
+            | OpenError::Version(_)
+            | OpenError::Key(_)
+            | OpenError::Kind(_) => self.unreadable += 1,
+        }
+    }
 }
 
 /// This node's view of all others.
@@ -205,17 +221,18 @@ impl Member {
         self.beat_at.min(silent.max(self.judge_from)).min(self.timeline.deadline())
     }
 
-    /// Writes a beat for `network` into `out` and returns its length.
-    pub fn beat(&mut self, network: u8, out: &mut [u8]) -> usize {
+    /// Writes a beat for a node on `network` into `out` and returns its length; 0 if there is nothing to
+    /// send, because no key is shared with that node.
+    pub fn beat(&mut self, to: u16, network: u8, out: &mut [u8]) -> usize {
         let mut body = [0; beat::MAX_LENGTH];
         let length = self.said.encode(&mut body);
-        self.seal.seal(Kind::Beat, network, &body[..length], out)
+        self.seal.seal(Kind::Beat, (to, network), &body[..length], out)
     }
 
     /// Writes the question of [`Action::Question`] and returns its length.
     pub fn question(&mut self, node: u16, network: u8, after: u64, out: &mut [u8]) -> usize {
         let body = Question { to: node, after }.encode();
-        self.seal.seal(Kind::Question, network, &body, out)
+        self.seal.seal(Kind::Question, (node, network), &body, out)
     }
 
     /// Writes one event of this node for another and returns its length; 0 if the text is longer than
@@ -230,7 +247,7 @@ impl Member {
         let mut body = [0; MAX_BODY];
         let told = Told { to: node, previous, number, text };
         let Some(length) = told.encode(&mut body) else { return 0 };
-        self.seal.seal(Kind::Told, network, &body[..length], out)
+        self.seal.seal(Kind::Told, (node, network), &body[..length], out)
     }
 
     /// The number of this node's newest event.
@@ -295,18 +312,10 @@ impl Member {
     }
 
     fn receive(&mut self, now: Time, network: u8, bytes: &[u8], out: &mut Buffer<Action>) {
-        let packet = match self.seal.open(bytes) {
+        let mut body = [0; MAX_BODY];
+        let packet = match self.seal.open(bytes, &mut body) {
             Ok(packet) => packet,
-            Err(
-                OpenError::Length
-                | OpenError::Magic
-                | OpenError::Version(_)
-                | OpenError::Seal
-                | OpenError::Kind(_),
-            ) => {
-                self.refused.seal += 1;
-                return;
-            }
+            Err(error) => return self.refused.count(error),
         };
         let on_network =
             self.peers.get(usize::from(packet.sender)).is_some_and(|peer| peer.is_on(network));

@@ -1,24 +1,33 @@
-//! The one format of datagrams between nodes: sealed, counted, bound to their network.
+//! The one format of datagrams between nodes: encrypted for one receiver, counted, bound to their network.
 //!
 //! ```text
-//!  0     4  5  6     8  9  10         18         26              len-16      len
-//!  "OUTL" v  k  node  n  0  incarnation   seq        body ...       HMAC-SHA256, first 16 bytes
+//!  0     4  5  6     8   10 11 12          20         28            len-16        len
+//!  "OUTL" v  k  from  to  n  e  incarnation   seq       cipher text ...       tag
 //! ```
 //!
-//! Numbers are big-endian. The key is HMAC-SHA256(secret, "outlast packet 1" + cluster name), so that two
-//! clusters with one secret do not hear each other. Sealing says who spoke; [`Replay`] says that it is
-//! news. Nothing here allocates after the start.
+//! Numbers are big-endian. AES-256-GCM-SIV (RFC 8452): a number used twice, after a clock was set back,
+//! shows that two packets are equal and nothing more. Each direction of each pair of nodes has a key
+//! ([`PairSecret`]), so nobody can speak for a third node, and what comes back to its sender does not open.
+//! The head is readable and authenticated; `e` says which of the pair's keys. Opening says who spoke;
+//! [`Replay`] says that it is news. Nothing here allocates after the start.
 
-use hmac::{Hmac, KeyInit, Mac};
-use sha2::Sha256;
+use aes_gcm_siv::aead::{AeadInOut, KeyInit};
+use aes_gcm_siv::{Aes256GcmSiv, Nonce, Tag};
 
+pub use keys::PairSecret;
+pub use replay::Replay;
+
+mod keys;
+mod replay;
 #[cfg(test)]
 mod tests;
 
+use keys::Ring;
+
 const MAGIC: [u8; 4] = *b"OUTL";
 /// The version of the header; bodies have their own.
-const VERSION: u8 = 1;
-const HEADER: usize = 26;
+const VERSION: u8 = 2;
+const HEADER: usize = 28;
 const TAG: usize = 16;
 
 /// No packet is longer, so that none is cut into fragments on a network with an MTU of 1280.
@@ -29,6 +38,8 @@ pub const MAX_BODY: usize = MAX_PACKET - HEADER - TAG;
 pub const MAX_NODES: usize = 64;
 /// Networks of a cluster on which packets are told apart.
 pub const MAX_NETWORKS: usize = 8;
+/// Packets of one sender under one start: 5 bytes of the nonce. At 1,000 a second that is 34 years.
+const MAX_SEQ: u64 = (1 << 40) - 1;
 
 /// What a body is.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -67,9 +78,17 @@ impl Kind {
             Self::Hello | Self::HandOver => 1,
         }
     }
+
+    /// Whether it replaces what was said before: then an older one that comes late says nothing.
+    const fn replaces(self) -> bool {
+        match self {
+            Self::Beat | Self::Hello | Self::HandOver => true,
+            Self::Question | Self::Told => false,
+        }
+    }
 }
 
-/// A packet that some node of this cluster sealed.
+/// A packet that some node of this cluster sealed for this one.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Opened<'a> {
     /// Position in the cluster file.
@@ -79,12 +98,12 @@ pub struct Opened<'a> {
     pub kind: Kind,
     /// Grows with each start of the sender.
     pub incarnation: u64,
-    /// Grows with each packet of one incarnation.
+    /// Grows with each packet of one incarnation to this receiver.
     pub seq: u64,
     pub body: &'a [u8],
 }
 
-/// Why bytes are no packet of this cluster.
+/// Why bytes are no packet for this node.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum OpenError {
     #[error("the packet is too short or too long")]
@@ -93,41 +112,60 @@ pub enum OpenError {
     Magic,
     #[error("the packet has version {0}, this program speaks {VERSION}")]
     Version(u8),
-    #[error("the packet is sealed with another key")]
-    Seal,
+    #[error("the packet is meant for node {0}")]
+    Receiver(u16),
+    #[error("the packet says that it is of node {0}, with which this node shares no key")]
+    Stranger(u16),
+    #[error("the packet is sealed with key {0} of its pair, which is not known here")]
+    Key(u8),
+    #[error("the packet is forged, damaged, or sealed with another secret")]
+    Forged,
     #[error("the packet is of unknown kind {0}")]
     Kind(u8),
 }
 
-/// Seals what this node says, and opens what others said.
+/// Where an opened body is put.
+pub type Body = [u8; MAX_BODY];
+
+/// Seals what this node says, and opens what others said to it.
 #[derive(Clone)]
 pub struct Seal {
-    mac: Hmac<Sha256>,
-    sender: u16,
+    cluster: String,
+    me: u16,
     incarnation: u64,
-    seq: u64,
+    /// By position in the cluster file.
+    rings: Vec<Ring>,
 }
 
 impl std::fmt::Debug for Seal {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        // The key stays out of every log.
+        // The keys stay out of every log.
         f.debug_struct("Seal")
-            .field("sender", &self.sender)
+            .field("sender", &self.me)
             .field("incarnation", &self.incarnation)
-            .field("seq", &self.seq)
             .finish_non_exhaustive()
     }
 }
 
 impl Seal {
+    /// Knows nobody: [`Self::accept`] gives it one pair's secret after the other.
+    ///
     /// `incarnation` must grow from start to start; the wall clock in milliseconds does.
     #[must_use]
-    pub fn new(secret: &[u8], cluster: &str, sender: u16, incarnation: u64) -> Self {
-        let mut key = keyed(secret);
-        key.update(b"outlast packet 1");
-        key.update(cluster.as_bytes());
-        let key = key.finalize().into_bytes();
-        Self { mac: keyed(&key), sender, incarnation, seq: 0 }
+    pub fn new(cluster: &str, me: u16, incarnation: u64) -> Self {
+        Self { cluster: cluster.to_owned(), me, incarnation, rings: vec![] }
+    }
+
+    /// For `nodes` nodes that have one secret between them all. The pairs' keys differ, but whoever has the
+    /// secret can work out each of them.
+    #[must_use]
+    pub fn shared(secret: &[u8], cluster: &str, nodes: usize, me: u16, incarnation: u64) -> Self {
+        let mut seal = Self::new(cluster, me, incarnation);
+        let nodes = u16::try_from(nodes).unwrap_or(u16::MAX);
+        for peer in (0..nodes).filter(|peer| *peer != me) {
+            seal.accept(peer, 0, &PairSecret::shared(secret, cluster, me, peer));
+        }
+        seal
     }
 
     #[must_use]
@@ -135,33 +173,82 @@ impl Seal {
         self.incarnation
     }
 
-    /// Writes a packet into `out` and returns its length; 0 if the body does not fit.
-    pub fn seal(&mut self, kind: Kind, network: u8, body: &[u8], out: &mut [u8]) -> usize {
+    /// From now on opens what `peer` seals with its key number `epoch`. The first key of a pair is spoken at
+    /// once; a later one as soon as [`Self::speak`] says so or the peer is heard under it. The oldest of
+    /// more than four is forgotten.
+    pub fn accept(&mut self, peer: u16, epoch: u8, secret: &PairSecret) {
+        if peer == self.me {
+            return;
+        }
+        let at = usize::from(peer);
+        if self.rings.len() <= at {
+            self.rings.resize_with(at + 1, Ring::default);
+        }
+        self.rings[at].accept(epoch, secret, &self.cluster, self.me, peer);
+    }
+
+    /// Seals what is said to `peer` with this key of the pair; says whether it is known.
+    pub fn speak(&mut self, peer: u16, epoch: u8) -> bool {
+        self.rings.get_mut(usize::from(peer)).is_some_and(|ring| ring.speak(epoch))
+    }
+
+    /// Opens only what is sealed with the key that is spoken to `peer`; all others are wiped.
+    pub fn forget_others(&mut self, peer: u16) {
+        if let Some(ring) = self.rings.get_mut(usize::from(peer)) {
+            ring.forget_others();
+        }
+    }
+
+    /// Neither speaks to `peer` nor hears it any more.
+    pub fn revoke(&mut self, peer: u16) {
+        if let Some(ring) = self.rings.get_mut(usize::from(peer)) {
+            *ring = Ring::default();
+        }
+    }
+
+    /// Writes a packet for `to` into `out` and returns its length; 0 if the body does not fit or no key is
+    /// shared with that node.
+    pub fn seal(
+        &mut self,
+        kind: Kind,
+        (to, network): (u16, u8),
+        body: &[u8],
+        out: &mut [u8],
+    ) -> usize {
         let length = HEADER + body.len() + TAG;
-        if length > MAX_PACKET || length > out.len() {
+        let ring = self.rings.get_mut(usize::from(to));
+        let Some((key, seq)) = ring.and_then(Ring::spoken) else { return 0 };
+        if length > MAX_PACKET || length > out.len() || *seq >= MAX_SEQ {
             return 0;
         }
-        self.seq += 1;
-        let (signed, tag) = out[..length].split_at_mut(HEADER + body.len());
-        signed[..4].copy_from_slice(&MAGIC);
-        signed[4] = VERSION;
-        signed[5] = kind as u8;
-        signed[6..8].copy_from_slice(&self.sender.to_be_bytes());
-        signed[8] = network;
-        signed[9] = 0;
-        signed[10..18].copy_from_slice(&self.incarnation.to_be_bytes());
-        signed[18..HEADER].copy_from_slice(&self.seq.to_be_bytes());
-        signed[HEADER..].copy_from_slice(body);
-        let mac = self.mac.clone().chain_update(&*signed).finalize().into_bytes();
-        tag.copy_from_slice(&mac[..TAG]);
+        *seq += 1;
+        let (head, rest) = out[..length].split_at_mut(HEADER);
+        head[..4].copy_from_slice(&MAGIC);
+        head[4] = VERSION;
+        head[5] = kind as u8;
+        head[6..8].copy_from_slice(&self.me.to_be_bytes());
+        head[8..10].copy_from_slice(&to.to_be_bytes());
+        head[10] = network;
+        head[11] = key.epoch;
+        head[12..20].copy_from_slice(&self.incarnation.to_be_bytes());
+        head[20..HEADER].copy_from_slice(&seq.to_be_bytes());
+        let (text, tag) = rest.split_at_mut(body.len());
+        text.copy_from_slice(body);
+        let cipher = Aes256GcmSiv::new((&*key.out).into());
+        let Ok(made) = cipher.encrypt_inout_detached(&nonce(head), head, text.into()) else {
+            return 0;
+        };
+        tag.copy_from_slice(&made);
         length
     }
 
-    /// Checks the seal before anything inside is believed.
+    /// Checks who sealed it before anything inside is believed; the body is put into `body`.
+    ///
+    /// What is no packet for this node costs a look at its head; what is forged costs one try with one key.
     ///
     /// # Errors
-    /// When the bytes are not a packet that this cluster sealed.
-    pub fn open<'a>(&self, bytes: &'a [u8]) -> Result<Opened<'a>, OpenError> {
+    /// When the bytes are not a packet that a peer sealed for this node.
+    pub fn open<'a>(&mut self, bytes: &[u8], body: &'a mut Body) -> Result<Opened<'a>, OpenError> {
         if !(HEADER + TAG..=MAX_PACKET).contains(&bytes.len()) {
             return Err(OpenError::Length);
         }
@@ -171,78 +258,47 @@ impl Seal {
         if bytes[4] != VERSION {
             return Err(OpenError::Version(bytes[4]));
         }
-        let (signed, tag) = bytes.split_at(bytes.len() - TAG);
-        // Compares in constant time.
-        let mac = self.mac.clone().chain_update(signed);
-        mac.verify_truncated_left(tag).map_err(|_| OpenError::Seal)?;
-        let kind = Kind::from_byte(bytes[5]).ok_or(OpenError::Kind(bytes[5]))?;
+        let (head, rest) = bytes.split_at(HEADER);
+        let (text, tag) = rest.split_at(rest.len() - TAG);
+        let sender = u16::from_be_bytes([head[6], head[7]]);
+        let receiver = u16::from_be_bytes([head[8], head[9]]);
+        if receiver != self.me {
+            return Err(OpenError::Receiver(receiver));
+        }
+        let ring = self.rings.get_mut(usize::from(sender)).filter(|ring| !ring.is_empty());
+        let ring = ring.ok_or(OpenError::Stranger(sender))?;
+        let epoch = head[11];
+        let key = ring.key(epoch).ok_or(OpenError::Key(epoch))?;
+        let body = &mut body[..text.len()];
+        body.copy_from_slice(text);
+        let tag = Tag::try_from(tag).map_err(|_| OpenError::Length)?;
+        let cipher = Aes256GcmSiv::new((&*key.inward).into());
+        // Wipes the body when the tag is wrong, and compares in constant time.
+        cipher
+            .decrypt_inout_detached(&nonce(head), head, (&mut *body).into(), &tag)
+            .map_err(|_| OpenError::Forged)?;
+        ring.heard(epoch);
+        let kind = Kind::from_byte(head[5]).ok_or(OpenError::Kind(head[5]))?;
         Ok(Opened {
-            sender: u16::from_be_bytes([bytes[6], bytes[7]]),
-            network: bytes[8],
+            sender,
+            network: head[10],
             kind,
-            incarnation: number(&bytes[10..18]),
-            seq: number(&bytes[18..HEADER]),
-            body: &signed[HEADER..],
+            incarnation: number(&head[12..20]),
+            seq: number(&head[20..HEADER]),
+            body,
         })
     }
 }
 
-fn keyed(key: &[u8]) -> Hmac<Sha256> {
-    Hmac::new_from_slice(key).expect("HMAC takes keys of any length")
+/// Once per key: agent and vip process of a node may start in the same millisecond, and their kinds differ.
+fn nonce(head: &[u8]) -> Nonce {
+    let mut nonce = Nonce::default();
+    nonce[0] = head[5];
+    nonce[1..7].copy_from_slice(&head[14..20]);
+    nonce[7..].copy_from_slice(&head[23..HEADER]);
+    nonce
 }
 
 fn number(bytes: &[u8]) -> u64 {
     bytes.iter().fold(0, |number, byte| number << 8 | u64::from(*byte))
-}
-
-/// Processes of a node that seal packets, each with its own incarnation.
-const PROCESSES: usize = 2;
-
-/// The newest life of one process of a sender.
-#[derive(Clone, Copy, Debug, Default)]
-struct Life {
-    incarnation: u64,
-    /// The newest packet of this life per network and kind; 0 before the first.
-    newest: [[u64; Kind::COUNT]; MAX_NETWORKS],
-}
-
-/// Remembers the newest life of each sender and, within it, the newest packet per network and kind.
-///
-/// Whatever a process said before its restart is old as soon as its successor was heard, on any network
-/// and about anything: a recorded hand-over is none.
-#[derive(Clone, Debug)]
-pub struct Replay {
-    lives: Box<[[Life; PROCESSES]; MAX_NODES]>,
-}
-
-impl Default for Replay {
-    fn default() -> Self {
-        Self { lives: Box::new([[Life::default(); PROCESSES]; MAX_NODES]) }
-    }
-}
-
-impl Replay {
-    #[must_use]
-    pub fn new() -> Self {
-        Self::default()
-    }
-
-    /// True once per packet, and only in order; senders and networks beyond the limits are never news.
-    pub fn is_news(&mut self, packet: &Opened<'_>) -> bool {
-        let network = usize::from(packet.network);
-        let lives = self.lives.get_mut(usize::from(packet.sender));
-        let Some(life) = lives.map(|lives| &mut lives[packet.kind.process()]) else {
-            return false;
-        };
-        if network >= MAX_NETWORKS || packet.incarnation < life.incarnation {
-            return false;
-        }
-        if packet.incarnation > life.incarnation {
-            *life = Life { incarnation: packet.incarnation, ..Life::default() };
-        }
-        let newest = &mut life.newest[network][packet.kind as usize - 1];
-        let news = packet.seq > *newest;
-        *newest = packet.seq.max(*newest);
-        news
-    }
 }

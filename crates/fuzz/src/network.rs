@@ -51,8 +51,12 @@ fn ip(bytes: &[u8]) {
 
 /// Nobody without the key is believed.
 fn stranger(bytes: &[u8]) {
-    let seal = Seal::new(SECRET, "c", 0, 1);
-    assert!(seal.open(bytes).is_err(), "these bytes were not sealed");
+    let mut seal = Seal::shared(SECRET, "c", 2, 0, 1);
+    let mut body = [0; MAX_BODY];
+    assert!(seal.open(bytes, &mut body).is_err(), "these bytes were not sealed");
+    // With a head that looks good, the rest is tried.
+    let forged = [&b"OUTL\x02\x01\0\x01\0\0"[..], bytes].concat();
+    assert!(seal.open(&forged, &mut body).is_err(), "nor were these");
 }
 
 /// Bytes as body: first the kind, then the network, then a place to damage.
@@ -60,18 +64,23 @@ fn sealed(bytes: &[u8]) {
     let [kind, network, place, damage, body @ ..] = bytes else { return };
     let kinds = [Kind::Beat, Kind::Hello, Kind::HandOver, Kind::Question, Kind::Told];
     let kind = kinds[usize::from(*kind) % kinds.len()];
-    let mut seal = Seal::new(SECRET, "c", 1, 7);
+    let mut seal = Seal::shared(SECRET, "c", 2, 1, 7);
+    let mut to = Seal::shared(SECRET, "c", 2, 0, 1);
     let mut out = [0; MAX_PACKET];
-    let length = seal.seal(kind, *network, body, &mut out);
+    let length = seal.seal(kind, (0, *network), body, &mut out);
     assert_eq!(length == 0, body.len() > MAX_BODY);
     if length == 0 {
         return;
     }
     let packet = &out[..length];
-    let opened = seal.open(packet).expect("what was sealed can be opened");
+    let mut text = [0; MAX_BODY];
+    let opened = to.open(packet, &mut text).expect("what was sealed can be opened");
     assert_eq!((opened.kind, opened.network, opened.body), (kind, *network, body));
     assert_eq!((opened.sender, opened.incarnation, opened.seq), (1, 7, 1));
-    assert!(Seal::new(SECRET, "d", 0, 1).open(packet).is_err(), "another cluster's");
+    let mut other = Seal::shared(SECRET, "d", 2, 0, 1);
+    let mut nothing = [0; MAX_BODY];
+    assert!(other.open(packet, &mut nothing).is_err(), "another cluster's");
+    assert!(seal.open(packet, &mut nothing).is_err(), "back at its sender");
     let mut replay = Replay::new();
     let usual = usize::from(*network) < engine::packet::MAX_NETWORKS;
     assert_eq!(replay.is_news(&opened), usual);
@@ -79,7 +88,7 @@ fn sealed(bytes: &[u8]) {
     heard(*network, packet);
     if *damage != 0 {
         out[usize::from(*place) % length] ^= damage;
-        assert!(seal.open(&out[..length]).is_err(), "one bit is enough");
+        assert!(to.open(&out[..length], &mut nothing).is_err(), "one bit is enough");
     }
 }
 
@@ -94,7 +103,7 @@ fn heard(network: u8, bytes: &[u8]) {
             config::cluster::parse(&source, 0).0.expect("the text above is a cluster")
         });
         let now = Time::from_nanos(1_000_000_000);
-        let mut node = Member::new(cluster, 0, Seal::new(SECRET, "c", 0, 1), now);
+        let mut node = Member::new(cluster, 0, Seal::shared(SECRET, "c", 2, 0, 1), now);
         let mut orders: Buffer<Action> = Buffer::new();
         node.step(now, Input::Packet { network: network % 2, bytes }, &mut orders);
         assert_eq!(orders.lost(), 0);

@@ -299,10 +299,8 @@ impl Agent<'_> {
         for action in out.drain() {
             match action {
                 Action::Beat { network } => {
-                    let mut packet = [0; engine::packet::MAX_PACKET];
                     if let (Some(member), Some(beats)) = (&mut core.member, &mut self.beats) {
-                        let length = member.beat(network, &mut packet);
-                        beats.send(network, &packet[..length]);
+                        beats.send(network, |to, packet| member.beat(to, network, packet));
                     }
                 }
                 Action::Verdict { node, standing, why } => {

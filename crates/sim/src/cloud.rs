@@ -149,9 +149,10 @@ impl Sim {
         node.power = Power::On;
         node.incarnation += 1;
         if self.agents && !node.foreign {
-            let seal = Seal::new(&[7; 32], "cloud", node.number, node.incarnation);
-            let number = node.number;
+            let (number, incarnation) = (node.number, node.incarnation);
             let cluster = self.cluster();
+            let nodes = cluster.nodes.len();
+            let seal = Seal::shared(&[7; 32], "cloud", nodes, number, incarnation);
             self.nodes[index].agent = Some(Member::new(&cluster, number, seal, self.now));
         }
         self.spawn(index);
@@ -337,9 +338,10 @@ impl Sim {
 
     fn beat(&mut self, from: usize, network: u8) {
         let mut bytes = [0; MAX_PACKET];
-        let Some(agent) = &mut self.nodes[from].agent else { return };
-        let length = agent.beat(network, &mut bytes);
         for to in self.peers_of(from) {
+            let number = self.nodes[to].number;
+            let Some(agent) = &mut self.nodes[from].agent else { return };
+            let length = agent.beat(number, network, &mut bytes);
             self.send(from, to, network, Frame::Beat(bytes[..length].into()));
         }
     }

@@ -73,8 +73,9 @@ fn cluster() -> Cluster {
 impl Cloud {
     fn new(seed: u64) -> Self {
         let cluster = cluster();
+        let seal = |me: u16| Seal::shared(&[7; 32], "cloud", usize::from(NODES), me, 1);
         let node = |me: u16| Node {
-            member: Member::new(&cluster, me, Seal::new(&[7; 32], "cloud", me, 1), Time::ZERO),
+            member: Member::new(&cluster, me, seal(me), Time::ZERO),
             writer: Writer::new(3, me),
             sessions: None,
         };
@@ -180,8 +181,9 @@ impl Cloud {
             member.say_choices([Choice { proxy: 1, server, term: writer.term(), by }]);
         }
         let mut packet = [0; MAX_PACKET];
-        let length = member.beat(network, &mut packet);
         for to in (0..self.nodes.len()).filter(|to| *to != from) {
+            let number = u16::try_from(to).expect("few nodes");
+            let length = self.nodes[from].member.beat(number, network, &mut packet);
             if self.now < Time::ZERO + STORM && self.chance.one_in(3) {
                 continue;
             }

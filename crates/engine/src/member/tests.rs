@@ -26,12 +26,21 @@ fn at(millis: u64) -> Time {
 }
 
 fn member(me: u16, incarnation: u64, now: Time) -> Member {
-    Member::new(&cluster(), me, Seal::new(SECRET, "cloud", me, incarnation), now)
+    Member::new(&cluster(), me, seal(SECRET, "cloud", me, incarnation), now)
 }
 
+fn seal(secret: &[u8], cluster: &str, me: u16, incarnation: u64) -> Seal {
+    Seal::shared(secret, cluster, 64, me, incarnation)
+}
+
+/// For node 0.
 fn beat(from: &mut Member, network: u8) -> Vec<u8> {
+    beat_for(0, from, network)
+}
+
+fn beat_for(to: u16, from: &mut Member, network: u8) -> Vec<u8> {
     let mut out = [0; MAX_PACKET];
-    let length = from.beat(network, &mut out);
+    let length = from.beat(to, network, &mut out);
     out[..length].to_vec()
 }
 
@@ -282,15 +291,12 @@ fn what_is_not_a_fresh_beat_of_a_peer_proves_nothing() {
     let old = beat(&mut story.peers[1], 0);
     story.pass(250, &[(1, 0)]);
     let wrong_network = beat(&mut story.peers[1], 1);
-    let own = beat(&mut member(0, 100, at(0)), 0);
-    let stranger =
-        beat(&mut Member::new(&cluster(), 1, Seal::new(SECRET, "cloud", 7, 100), at(0)), 0);
-    let other_key =
-        beat(&mut Member::new(&cluster(), 1, Seal::new(b"x", "cloud", 1, 200), at(0)), 0);
-    let other_cluster =
-        beat(&mut Member::new(&cluster(), 1, Seal::new(SECRET, "c", 1, 200), at(0)), 0);
+    let own = beat_for(1, &mut member(0, 100, at(0)), 0);
+    let stranger = beat(&mut Member::new(&cluster(), 1, seal(SECRET, "cloud", 7, 100), at(0)), 0);
+    let other_key = beat(&mut Member::new(&cluster(), 1, seal(b"x", "cloud", 1, 200), at(0)), 0);
+    let other_cluster = beat(&mut Member::new(&cluster(), 1, seal(SECRET, "c", 1, 200), at(0)), 0);
     let mut hello = [0; MAX_PACKET];
-    let length = Seal::new(SECRET, "cloud", 1, 300).seal(Kind::Hello, 0, b"", &mut hello);
+    let length = seal(SECRET, "cloud", 1, 300).seal(Kind::Hello, (0, 0), b"", &mut hello);
     let forged: [&[u8]; 8] = [
         &old,
         &wrong_network,
@@ -311,7 +317,7 @@ fn what_is_not_a_fresh_beat_of_a_peer_proves_nothing() {
     story.check(expect_test::expect![[r#"
         1750 node 1 Suspect: no beat for 1 s on any network (management: 1.0 s, storage: never heard)
     "#]]);
-    let expected = Refused { seal: 90, replay: 30, network: 30, stranger: 90 };
+    let expected = Refused { forged: 60, unreadable: 30, replay: 30, network: 30, stranger: 90 };
     assert_eq!(story.member.refused(), expected);
     let cells: Vec<_> =
         story.member.cells(1, at(story.now)).map(|c| c.and_then(|c| c.age)).collect();
@@ -339,7 +345,7 @@ fn a_beat_of_the_process_before_does_not_bring_it_back() {
 fn beats_are_due_every_quarter_of_a_second_on_every_own_network() {
     let mut lone = cluster();
     lone.nodes[0].addresses[0] = None;
-    let mut member = Member::new(&lone, 0, Seal::new(SECRET, "cloud", 0, 1), at(0));
+    let mut member = Member::new(&lone, 0, seal(SECRET, "cloud", 0, 1), at(0));
     let mut sent = Vec::new();
     for _ in 0..3 {
         let now = member.deadline();
@@ -440,9 +446,9 @@ fn many_verdicts_at_once_come_in_portions() {
     large.nodes = (0..64)
         .map(|n| config::cluster::Node { name: format!("n{n}"), ..large.nodes[0].clone() })
         .collect();
-    let mut member = Member::new(&large, 0, Seal::new(SECRET, "cloud", 0, 1), at(0));
+    let mut member = Member::new(&large, 0, seal(SECRET, "cloud", 0, 1), at(0));
     for node in 1..64 {
-        let mut peer = Member::new(&large, node, Seal::new(SECRET, "cloud", node, 1), at(0));
+        let mut peer = Member::new(&large, node, seal(SECRET, "cloud", node, 1), at(0));
         let bytes = beat(&mut peer, 0);
         member.step(at(100), Input::Packet { network: 0, bytes: &bytes }, &mut Buffer::new());
     }

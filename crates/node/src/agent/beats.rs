@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use base::Time;
 use config::cluster::Cluster;
+use engine::packet::MAX_PACKET;
 use sys::netlink::{Change, Monitor, Netlink};
 use sys::poll::{Interest, Poller};
 
@@ -29,8 +30,7 @@ struct Network {
     own: Option<IpAddr>,
     /// The device that has `own`.
     device: Option<u32>,
-    peers: Vec<SocketAddr>,
-    /// Of every node, by position.
+    /// Of every other node, by position.
     addresses: Vec<Option<IpAddr>>,
     socket: Option<OwnedFd>,
 }
@@ -41,16 +41,11 @@ impl Beats {
         let network = |network: usize| Network {
             own: cluster.nodes.get(me).and_then(|node| *node.addresses.get(network)?),
             device: None,
-            addresses: cluster
-                .nodes
-                .iter()
-                .map(|node| node.addresses.get(network).copied().flatten())
-                .collect(),
-            peers: (0..)
+            addresses: (0..)
                 .zip(&cluster.nodes)
-                .filter(|(position, _)| *position != me)
-                .filter_map(|(_, node)| *node.addresses.get(network)?)
-                .map(|address| SocketAddr::new(address, cluster.port))
+                .map(|(position, node)| {
+                    node.addresses.get(network).copied().flatten().filter(|_| position != me)
+                })
                 .collect(),
             socket: None,
         };
@@ -117,12 +112,19 @@ impl Beats {
         changed
     }
 
-    pub(crate) fn send(&mut self, network: u8, packet: &[u8]) {
+    /// To every other node on this network, what `write` seals for it.
+    pub(crate) fn send(&mut self, network: u8, mut write: impl FnMut(u16, &mut [u8]) -> usize) {
         let Some(network) = self.networks.get(usize::from(network)) else { return };
         let Some(socket) = &network.socket else { return };
-        for peer in &network.peers {
-            // A beat that cannot leave is silence, which is what it should be.
-            let _ = sys::socket::send_to(socket.as_fd(), packet, *peer);
+        let mut packet = [0; MAX_PACKET];
+        for (node, address) in (0..).zip(&network.addresses) {
+            let Some(address) = *address else { continue };
+            let length = write(node, &mut packet);
+            if length > 0 {
+                let to = SocketAddr::new(address, self.port);
+                // A beat that cannot leave is silence, which is what it should be.
+                let _ = sys::socket::send_to(socket.as_fd(), &packet[..length], to);
+            }
         }
     }
 

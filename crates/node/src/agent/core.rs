@@ -42,7 +42,8 @@ impl Core {
         picture.files = Arc::new(Names::new(texts, cluster.as_ref(), me));
         let member = match (&cluster, me, &texts.secret) {
             (Some(cluster), Some(me), Some(secret)) => {
-                let seal = Seal::new(secret, &cluster.name, me, start.life);
+                let nodes = cluster.nodes.len();
+                let seal = Seal::shared(secret, &cluster.name, nodes, me, start.life);
                 Some(Member::new(cluster, me, seal, sys::clock::now()))
             }
             _ => None,
@@ -73,7 +74,9 @@ impl Core {
             let load = self.member.as_ref().and_then(|member| member.load(node, now));
             NodeLine { state, holds: self.picture.names_of(node, bits), load: load.map(shown) }
         });
-        self.picture.status(nodes.collect())
+        let mut status = self.picture.status(nodes.collect());
+        status.refused = self.member.as_ref().map(refused).unwrap_or_default();
+        status
     }
 
     fn own_load(&self, now: Time) -> Option<api::Load> {
@@ -220,6 +223,11 @@ impl Core {
         self.speak();
         news
     }
+}
+
+fn refused(member: &Member) -> api::RefusedPackets {
+    let member::Refused { forged, unreadable, replay, network, stranger } = member.refused();
+    api::RefusedPackets { forged, replayed: replay, unreadable, astray: network + stranger }
 }
 
 fn shown((load, age): (member::Load, Duration)) -> api::Load {

@@ -197,6 +197,7 @@ impl Picture {
         });
         let vips = vips.collect();
         Status {
+            refused: api::RefusedPackets::default(),
             at_ms: sys::clock::wall_ms(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             node: self.node.clone(),

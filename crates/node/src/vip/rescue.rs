@@ -143,7 +143,8 @@ impl Rescue {
 impl Ours {
     /// One for all messages of a rescue: a second one of the same moment would be a replay.
     fn seal(&self, life: u64) -> Seal {
-        Seal::new(&self.secret, &self.cluster.name, self.node, life)
+        let nodes = self.cluster.nodes.len();
+        Seal::shared(&self.secret, &self.cluster.name, nodes, self.node, life)
     }
 
     fn send(&self, seal: &mut Seal, message: &HandOver) {
@@ -151,8 +152,9 @@ impl Ours {
         for (number, network) in (0..).zip(0..self.cluster.networks.len()) {
             let Some(own) = wire::address(&self.cluster, self.me, network) else { continue };
             let Ok(socket) = sys::socket::udp(SocketAddr::new(own, 0), None) else { continue };
-            let length = seal.seal(Kind::HandOver, number, &message.encode(), &mut bytes);
-            for peer in wire::peers(&self.cluster, self.me, network) {
+            for (to, peer) in wire::peers(&self.cluster, self.me, network) {
+                let text = message.encode();
+                let length = seal.seal(Kind::HandOver, (to, number), &text, &mut bytes);
                 // What cannot leave here may leave on another network.
                 let _unsent = sys::socket::send_to(socket.as_fd(), &bytes[..length], peer);
             }

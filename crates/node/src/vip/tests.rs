@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use api::{Mode, VipCause, VipRole, VipState};
 use config::Source;
-use engine::packet::{Kind, MAX_PACKET, Seal};
+use engine::packet::{Kind, MAX_BODY, MAX_PACKET, Seal};
 use engine::vip::{Group, HandOver, packet};
 use sys::netlink::AddressOptions;
 use sys::{netns, socket, vrrp};
@@ -83,7 +83,7 @@ impl Peer {
             (vrrp::Socket::open("eth0", true).unwrap(), sealed)
         };
         let (adverts, sealed) = netns::within(network.peer.as_fd(), open).unwrap();
-        Self { adverts, sealed, seal: Seal::new(SECRET, "test", 1, 1) }
+        Self { adverts, sealed, seal: Seal::shared(SECRET, "test", 2, 1, 1) }
     }
 
     /// The priority of the next advert.
@@ -95,21 +95,22 @@ impl Peer {
         (advert.priority, IpAddr::V4(received.source))
     }
 
-    fn next_hand_over(&self) -> HandOver {
+    fn next_hand_over(&mut self) -> HandOver {
         HandOver::decode(&self.next_sealed(Kind::HandOver)).unwrap()
     }
 
     /// The node speaks on this network, so it hears there, too.
-    fn wait_for_hello(&self) {
+    fn wait_for_hello(&mut self) {
         self.next_sealed(Kind::Hello);
     }
 
-    fn next_sealed(&self, kind: Kind) -> Vec<u8> {
+    fn next_sealed(&mut self, kind: Kind) -> Vec<u8> {
         let mut buffer = [0; MAX_PACKET];
         loop {
             wait_for(self.sealed.as_fd());
             let (length, _) = socket::receive_from(self.sealed.as_fd(), &mut buffer).unwrap();
-            let opened = self.seal.open(&buffer[..length]).unwrap();
+            let mut body = [0; MAX_BODY];
+            let opened = self.seal.open(&buffer[..length], &mut body).unwrap();
             if opened.kind == kind {
                 return opened.body.to_vec();
             }
@@ -119,7 +120,7 @@ impl Peer {
     fn hand_over(&mut self, term: u64) {
         let message = HandOver { group: Group::of(&vip()), from: 1, to: 0, term };
         let mut buffer = [0; MAX_PACKET];
-        let length = self.seal.seal(Kind::HandOver, 0, &message.encode(), &mut buffer);
+        let length = self.seal.seal(Kind::HandOver, (0, 0), &message.encode(), &mut buffer);
         let to = SocketAddr::new(network::NODE.into(), cluster().port + 1);
         socket::send_to(self.sealed.as_fd(), &buffer[..length], to).unwrap();
     }
@@ -257,7 +258,7 @@ fn an_address_that_the_kernel_keeps_is_told_and_nobody_is_named() {
         return;
     }
     let network = Network::new();
-    let peer = Peer::new(&network);
+    let mut peer = Peer::new(&network);
     let (supervisor, channel) = Channel::pair().unwrap();
     let driven = netns::within(network.node.as_fd(), || {
         let mut driver = Driver::new(&channel, &start(), &texts()).unwrap();
@@ -286,7 +287,8 @@ fn an_address_that_the_kernel_keeps_is_told_and_nobody_is_named() {
     while peer.next_advert() != (0, network::NODE.into()) {}
     let mut buffer = [0; MAX_PACKET];
     while let Ok((length, _)) = socket::receive_from(peer.sealed.as_fd(), &mut buffer) {
-        let opened = peer.seal.open(&buffer[..length]).unwrap();
+        let mut body = [0; MAX_BODY];
+        let opened = peer.seal.open(&buffer[..length], &mut body).unwrap();
         assert_ne!(opened.kind, Kind::HandOver, "a successor would be a second holder");
     }
 }
@@ -346,7 +348,7 @@ fn a_rescue_takes_the_address_down_and_tells_the_successor() {
         return;
     }
     let network = Network::new();
-    let peer = Peer::new(&network);
+    let mut peer = Peer::new(&network);
     network.add(VIP);
     let done = netns::within(network.node.as_fd(), || {
         let mut rescue = Rescue::open(&[vip()], Some(&cluster()), Some(0), Some(SECRET)).unwrap();

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use base::Time;
 use config::cluster::Cluster;
-use engine::packet::{Kind, MAX_PACKET, Replay, Seal};
+use engine::packet::{Kind, MAX_BODY, MAX_PACKET, Replay, Seal};
 use engine::vip::packet::{self, MAX_LENGTH};
 use engine::vip::{Advert, HandOver, Hello, Input};
 use sys::poll::{Interest, Poller};
@@ -44,7 +44,7 @@ struct Sealed {
 
 struct Network {
     own: Option<IpAddr>,
-    peers: Vec<SocketAddr>,
+    peers: Vec<(u16, SocketAddr)>,
     socket: Option<OwnedFd>,
 }
 
@@ -236,7 +236,7 @@ impl Sealed {
     fn new(cluster: &Cluster, me: usize, secret: &[u8], life: u64) -> Option<Self> {
         let node = u16::try_from(me).ok()?;
         Some(Self {
-            seal: Seal::new(secret, &cluster.name, node, life),
+            seal: Seal::shared(secret, &cluster.name, cluster.nodes.len(), node, life),
             replay: Replay::new(),
             me: node,
             port: port(cluster),
@@ -260,7 +260,10 @@ impl Sealed {
                 Err(_) => return None,
             }
         };
-        let Ok(opened) = self.seal.open(&buffer[..length]) else { return Some(Heard::Noise) };
+        let mut body = [0; MAX_BODY];
+        let Ok(opened) = self.seal.open(&buffer[..length], &mut body) else {
+            return Some(Heard::Noise);
+        };
         let here = usize::from(opened.network) == network && opened.sender != self.me;
         if !here || !self.replay.is_news(&opened) {
             return Some(Heard::Noise);
@@ -281,8 +284,8 @@ impl Sealed {
         let mut bytes = [0; MAX_PACKET];
         for (number, network) in (0..).zip(&self.networks) {
             let Some(socket) = &network.socket else { continue };
-            let length = self.seal.seal(kind, number, body, &mut bytes);
-            for peer in &network.peers {
+            for (to, peer) in &network.peers {
+                let length = self.seal.seal(kind, (*to, number), body, &mut bytes);
                 // What cannot leave here may leave on another network.
                 let _unsent = sys::socket::send_to(socket.as_fd(), &bytes[..length], *peer);
             }
@@ -295,10 +298,11 @@ pub(super) fn address(cluster: &Cluster, node: usize, network: usize) -> Option<
 }
 
 /// Where the vip processes of the other nodes listen on a network.
-pub(super) fn peers(cluster: &Cluster, me: usize, network: usize) -> Vec<SocketAddr> {
-    (0..cluster.nodes.len())
-        .filter(|node| *node != me)
-        .filter_map(|node| address(cluster, node, network))
-        .map(|ip| SocketAddr::new(ip, port(cluster)))
+pub(super) fn peers(cluster: &Cluster, me: usize, network: usize) -> Vec<(u16, SocketAddr)> {
+    (0..)
+        .zip(0..cluster.nodes.len())
+        .filter(|(_, node)| *node != me)
+        .filter_map(|(number, node)| Some((number, address(cluster, node, network)?)))
+        .map(|(number, ip)| (number, SocketAddr::new(ip, port(cluster))))
         .collect()
 }

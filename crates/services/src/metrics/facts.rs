@@ -22,6 +22,14 @@ pub(super) fn write(text: &mut Text, host: &str, status: &Status) {
     ];
     text.put("outlast_build_info", &labels, 1.0);
     text.put("outlast_configuration_generation", &[], float(status.generation));
+    for (reason, packets) in [
+        ("forged", status.refused.forged),
+        ("replayed", status.refused.replayed),
+        ("unreadable", status.refused.unreadable),
+        ("astray", status.refused.astray),
+    ] {
+        text.put("outlast_packets_refused_total", &[("reason", reason)], float(packets));
+    }
     nodes(text, status);
     vips(text, status);
     processes(text, status);

@@ -128,6 +128,11 @@ pub const FAMILIES: &[Family] = &[
         &["node", "standing"],
         "Verdict on the node, as seen from here: 1 for the standing it has, 0 for the others.",
     ),
+    counter(
+        "outlast_packets_refused_total",
+        &["reason"],
+        "Datagrams between nodes that the agent did not believe, by why not.",
+    ),
     gauge("outlast_pool_servers", POOL, "Servers of the pool."),
     gauge("outlast_pool_servers_usable", POOL, "Servers of the pool that get new requests."),
     counter(

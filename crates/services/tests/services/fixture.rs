@@ -10,13 +10,12 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use outlast_services as services;
-
 use api::{
     Answer, Ask, BalancerState, Cell, Choice, Event, Evidence, Load, Mode, NodeLine, NodeState,
     ProcessState, ProxyLine, Role, ServerCheck, ServerState, Standing, Status, VipLine, VipRole,
     VipState, Why,
 };
+use outlast_services as services;
 
 #[path = "seats.rs"]
 pub mod seats;
@@ -377,6 +376,7 @@ pub fn status() -> Status {
     };
     let process = |(role, pid)| ProcessState { role, pid, running: true, generation: 1, starts: 1 };
     Status {
+        refused: api::RefusedPackets { forged: 7, replayed: 2, unreadable: 0, astray: 1 },
         at_ms: 0,
         version: "0.1.0".to_owned(),
         node: "node01".to_owned(),

@@ -3,7 +3,7 @@
 use base::Time;
 use engine::Buffer;
 use engine::member::{self, Action, Member, Standing};
-use engine::packet::{MAX_PACKET, Seal};
+use engine::packet::{MAX_PACKET, PairSecret, Seal};
 
 use super::mark::Mark;
 use super::net::{Frame, Packet, Says, Truth};
@@ -25,7 +25,7 @@ impl World {
         let local = self.local(host);
         let node = &mut self.hosts[usize::from(host)];
         let life = node.live(Machine::Agent, self.now);
-        let seal = Seal::new(SECRET, CLUSTER, host, life);
+        let seal = Seal::shared(SECRET, CLUSTER, self.cluster.nodes.len(), host, life);
         node.agent = super::host::Process {
             machine: Some(Member::new(&self.cluster, host, seal, local)),
             turn_at: node.agent.turn_at,
@@ -64,16 +64,18 @@ impl World {
             self.fail("S3 sealed", host, &what);
         }
         if !believed {
-            self.note_refusal(&truth, network);
+            self.note_refusal(host, &truth, network);
         }
         self.nets.drop_copy(letter);
         self.obey_agent(host, &mut out, (truth.sender, news));
         self.plan(host, Machine::Agent);
     }
 
-    fn note_refusal(&mut self, truth: &Truth, network: u8) {
+    fn note_refusal(&mut self, host: u16, truth: &Truth, network: u8) {
         self.marks.note(if truth.forged {
             Mark::RefusedForgery
+        } else if truth.to != host {
+            Mark::RefusedAstray
         } else if truth.network != network {
             Mark::RefusedNetwork
         } else {
@@ -154,22 +156,24 @@ impl World {
         let mut bytes = [0; MAX_PACKET];
         let node = &mut self.hosts[usize::from(host)];
         let says = if node.is_stopped { Says::Goodbye } else { Says::Alive };
-        let Some(agent) = &mut node.agent.machine else { return };
-        let length = agent.beat(network, &mut bytes);
         node.serial += 1;
-        let (life, serial) = (node.lives[0], node.serial);
-        let truth = Truth { sender: host, life, serial, network, says, forged: false };
-        if !self.hosts[usize::from(host)].carrier[usize::from(network)] {
+        let (life, serial, carrier) = (node.lives[0], node.serial, node.carrier);
+        if !carrier[usize::from(network)] {
             return;
         }
-        if serial.is_multiple_of(RECORDED_EVERY) {
-            self.record(&bytes[..length], truth);
-        }
-        let letter = self.nets.write(&bytes[..length], truth);
+        let recorded = (serial / RECORDED_EVERY) % u64::from(self.controllers.max(1));
         for to in (0..self.controllers).filter(|to| *to != host) {
+            let node = &mut self.hosts[usize::from(host)];
+            let Some(agent) = &mut node.agent.machine else { return };
+            let length = agent.beat(to, network, &mut bytes);
+            let truth = Truth { sender: host, to, life, serial, network, says, forged: false };
+            if serial.is_multiple_of(RECORDED_EVERY) && recorded == u64::from(to) {
+                self.record(&bytes[..length], truth);
+            }
+            let letter = self.nets.write(&bytes[..length], truth);
             self.send(Packet { from: host, to, network, frame: Frame::Letter(letter) });
+            self.nets.settle(letter);
         }
-        self.nets.settle(letter);
     }
 
     fn record(&mut self, bytes: &[u8], truth: Truth) {
@@ -200,11 +204,13 @@ impl World {
     pub(super) fn forge(&mut self, host: u16, network: u8) {
         let sender = u16::try_from(self.chance.below(self.hosts.len() as u64)).unwrap_or(0);
         let life = self.hosts[usize::from(sender)].lives[0] + 1;
-        let truth = Truth { sender, life, serial: 1, network, says: Says::Alive, forged: true };
+        let says = Says::Alive;
+        let truth = Truth { sender, to: host, life, serial: 1, network, says, forged: true };
         let mut bytes = [0; MAX_PACKET];
         let kind = engine::packet::Kind::Beat;
-        let length =
-            Seal::new(FORGER, CLUSTER, sender, life).seal(kind, network, &[2; 23], &mut bytes);
+        let mut seal = Seal::new(CLUSTER, sender, life);
+        seal.accept(host, 0, &PairSecret::shared(FORGER, CLUSTER, sender, host));
+        let length = seal.seal(kind, (host, network), &[2; 23], &mut bytes);
         self.inject(host, network, &bytes[..length], truth);
         if let Some((recorded, known)) = self.recorded.first().cloned() {
             let mut changed = recorded;

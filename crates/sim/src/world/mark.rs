@@ -14,6 +14,8 @@ pub enum Mark {
     RefusedForgery,
     /// A letter of another network.
     RefusedNetwork,
+    /// A letter for another host.
+    RefusedAstray,
     /// A host whose numbers went back.
     RefusedOutdated,
     HeardOneWay,
@@ -30,7 +32,7 @@ pub enum Mark {
     MendedAndAgreed,
 }
 
-pub const MARKS: [Mark; 19] = [
+pub const MARKS: [Mark; 20] = [
     Mark::SuspectedItself,
     Mark::Suspected,
     Mark::CameBack,
@@ -38,6 +40,7 @@ pub const MARKS: [Mark; 19] = [
     Mark::RefusedReplay,
     Mark::RefusedForgery,
     Mark::RefusedNetwork,
+    Mark::RefusedAstray,
     Mark::RefusedOutdated,
     Mark::HeardOneWay,
     Mark::ClaimedBySilence,

@@ -39,6 +39,8 @@ pub(crate) struct Letter {
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub(crate) struct Truth {
     pub(crate) sender: u16,
+    /// For whom it was sealed.
+    pub(crate) to: u16,
     /// The incarnation of the sender's agent.
     pub(crate) life: u64,
     /// Grows with each letter of a host.

@@ -109,7 +109,8 @@ impl Oracle {
 
     /// A letter is read.
     pub(crate) fn reads(&mut self, observer: u16, truth: &Truth, network: u8, now: Time) -> News {
-        if truth.forged || truth.network != network || truth.sender == observer {
+        let is_for_it = truth.to == observer && truth.sender != observer;
+        if truth.forged || truth.network != network || !is_for_it {
             return News::None;
         }
         let seen = &mut self.rows[usize::from(observer)].seen[usize::from(truth.sender)];

@@ -1,0 +1,82 @@
+//! Which packets are news.
+
+use super::{Kind, MAX_NETWORKS, MAX_NODES, Opened};
+
+/// Processes of a node that seal packets, each with its own incarnation.
+const PROCESSES: usize = 2;
+
+/// The newest packet of one kind on one network, and which of those just before it came.
+#[derive(Clone, Copy, Debug, Default)]
+struct Window {
+    /// 0 before the first.
+    newest: u64,
+    /// Bit n: the packet `newest - n` came. What is older than 63 packets is old.
+    came: u64,
+}
+
+impl Window {
+    const WIDTH: u64 = 64;
+
+    fn is_news(&mut self, seq: u64, replaces: bool) -> bool {
+        if seq > self.newest {
+            let by = seq - self.newest;
+            self.came = if by < Self::WIDTH { self.came << by | 1 } else { 1 };
+            self.newest = seq;
+            return true;
+        }
+        let age = self.newest - seq;
+        if replaces || age >= Self::WIDTH || seq == 0 {
+            return false;
+        }
+        let news = self.came & 1 << age == 0;
+        self.came |= 1 << age;
+        news
+    }
+}
+
+/// The newest life of one process of a sender.
+#[derive(Clone, Copy, Debug, Default)]
+struct Life {
+    incarnation: u64,
+    windows: [[Window; Kind::COUNT]; MAX_NETWORKS],
+}
+
+/// Remembers the newest life of each sender and, within it, the newest packets per network and kind.
+///
+/// Whatever a process said before its restart is old as soon as its successor was heard, on any network
+/// and about anything: a recorded hand-over is none. Within a life, beats, hellos and hand-overs count only
+/// in order, because each replaces the one before; questions and told events count once, in any order.
+#[derive(Clone, Debug)]
+pub struct Replay {
+    lives: Box<[[Life; PROCESSES]]>,
+}
+
+impl Default for Replay {
+    fn default() -> Self {
+        Self { lives: vec![[Life::default(); PROCESSES]; MAX_NODES].into_boxed_slice() }
+    }
+}
+
+impl Replay {
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// True once per packet; senders and networks beyond the limits are never news.
+    pub fn is_news(&mut self, packet: &Opened<'_>) -> bool {
+        let network = usize::from(packet.network);
+        let lives = self.lives.get_mut(usize::from(packet.sender));
+        let Some(life) = lives.map(|lives| &mut lives[packet.kind.process()]) else {
+            return false;
+        };
+        if network >= MAX_NETWORKS || packet.incarnation < life.incarnation {
+            return false;
+        }
+        if packet.incarnation > life.incarnation {
+            *life = Life { incarnation: packet.incarnation, ..Life::default() };
+        }
+        let window = &mut life.windows[network][packet.kind as usize - 1];
+        window.is_news(packet.seq, packet.kind.replaces())
+    }
+}
