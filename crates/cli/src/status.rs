@@ -3,6 +3,7 @@
 use std::io::{self, Write};
 
 use api::{BalancerState, ServerState, Status, VipLine};
+use engine::quorum;
 
 use crate::reach::{self, Instance, ReachError};
 use crate::{table, words};
@@ -59,6 +60,7 @@ fn print(out: &mut impl Write, status: &Status, all: bool) -> io::Result<()> {
     }
     vips(out, &status.vips)?;
     nodes(out, status)?;
+    majority(out, status)?;
     servers(out, status, all)
 }
 
@@ -113,6 +115,22 @@ fn nodes(out: &mut impl Write, status: &Status) -> io::Result<()> {
         rows.push(row);
     }
     table::print(out, &heading, &rows)
+}
+
+/// What freezes, and what does not, on a node that reaches fewer than a majority.
+fn majority(out: &mut impl Write, status: &Status) -> io::Result<()> {
+    let alive = |line: &&api::NodeLine| line.state.standing == api::Standing::Alive;
+    let (of, reached) = (status.nodes.len(), status.nodes.iter().filter(alive).count());
+    // Without a secret there are no beats, and nobody is reached or missed.
+    let has_beats = !status.limits.iter().any(|limit| limit.contains("no beats"));
+    if quorum::has_majority(reached, of) || !has_beats {
+        return Ok(());
+    }
+    writeln!(out, "\nWITHOUT A MAJORITY: {reached} of {of} nodes reached")?;
+    for row in quorum::TABLE.iter().filter(|row| row.runs) {
+        writeln!(out, "  {:<7} {}: {}", row.conduct.name(), row.layer, row.means)?;
+    }
+    Ok(())
 }
 
 fn servers(out: &mut impl Write, status: &Status, all: bool) -> io::Result<()> {
@@ -192,6 +210,29 @@ mod tests {
         status.balancer = BalancerState::Absent;
         assert_eq!(balancer_of(&status), None);
         assert!(words::is_well(&status));
+    }
+
+    #[test]
+    fn a_node_without_a_majority_says_what_freezes() {
+        let told = |status: &Status| {
+            let mut out = vec![];
+            majority(&mut out, status).unwrap();
+            String::from_utf8(out).unwrap()
+        };
+        let mut status = example::status();
+        assert_eq!(told(&status), "", "two of three");
+        status.nodes[0].state.standing = api::Standing::Suspect;
+        expect![[r#"
+
+            WITHOUT A MAJORITY: 1 of 3 nodes reached
+              serves  virtual IPs: held, announced and taken over as ever; after a heal the stronger holder keeps it
+              serves  balancer: requests go to servers as their own checks say; suspects come last, not never
+              serves  database choice: the database in use stays in use; it changes only when its own checks fail
+              serves  reload of the local files: SIGHUP works as ever
+              serves  status, events, dashboard, metrics: what this node knows, with its age, and that it has no majority
+        "#]].assert_eq(&told(&status));
+        status.limits.push("no secret_file: no beats, no hand-over between nodes".to_owned());
+        assert_eq!(told(&status), "", "nobody is missed where nobody speaks");
     }
 
     #[test]

@@ -40,7 +40,11 @@ pub(crate) fn event_log(bytes: &[u8]) {
 
 /// What lies in the store's log, goes between its nodes, and is restored from a file.
 pub(crate) fn store(bytes: &[u8]) {
+    use engine::intent::Record;
     use engine::kv::{Entry, Kv, Outcome, Transaction, read_snapshot};
+    if let Some(intent) = Record::decode(bytes) {
+        assert_eq!(intent.encode(), bytes, "one meaning has one form");
+    }
     if let Ok(transaction) = Transaction::decode(bytes) {
         assert_eq!(transaction.encode(), bytes, "one meaning has one form");
     }

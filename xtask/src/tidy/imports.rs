@@ -49,7 +49,7 @@ const LAYERS: [Layer; 15] = [
 const ONLY: [(&str, &str, &[&str]); 3] = [
     ("proxy", "engine", &["balance", "health", "writer"]),
     ("proxy", "remote", &["probe"]),
-    ("cli", "engine", &["replay", "matrix"]),
+    ("cli", "engine", &["replay", "matrix", "quorum"]),
 ];
 
 /// What others wrote that `engine` may list: none of it does I/O, reads a clock or rolls dice.

@@ -1,0 +1,348 @@
+//! The one that proposes intents, orders their steps, and writes down what came of them.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
+
+use base::Time;
+
+use super::receiver::Order;
+use super::{INTENTS, LAST, OPEN, Record, State, Step};
+use crate::Buffer;
+use crate::kv::{Answer, Outcome, Token, Transaction};
+
+/// Intents under way at once: more than an operator can follow, fewer than would fill a queue.
+pub const MAX_OPEN: usize = 64;
+/// Requests that wait for their number.
+const MAX_ASKED: usize = 64;
+/// An order that was not answered is sent again after this.
+pub const RESEND: Duration = Duration::from_millis(500);
+/// A step that was not answered for so long has failed: ten minutes move the longest disk image that
+/// one step may wait for.
+pub const STEP_WITHIN: Duration = Duration::from_secs(600);
+/// Orders of one step of the machine; the others are due at once, in the next one.
+const MAX_ORDERS: usize = 8;
+
+/// What happened.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Input {
+    /// Somebody wants this done; `asker` is told the number, or why not.
+    Asked {
+        asker: u64,
+        what: String,
+        object: String,
+        steps: Vec<Step>,
+    },
+    /// The transaction of [`Action::Commit`] of that number was applied. A commit that is lost on the way
+    /// must be committed again by the driver, or the leader gives up its token.
+    Applied {
+        commit: u64,
+        outcome: Outcome,
+    },
+    /// A receiver's word about a step: done, or why not.
+    Answered {
+        number: u64,
+        step: u8,
+        outcome: Result<(), String>,
+    },
+    /// A receiver has seen a greater token.
+    Stale,
+    Timeout,
+}
+
+/// What to do, in this order.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Action {
+    Commit {
+        commit: u64,
+        transaction: Transaction,
+    },
+    /// Send this to the node of the step.
+    Order {
+        node: String,
+        order: Order,
+    },
+    /// Tell who asked: the number of the intent, or why there is none.
+    Tell {
+        asker: u64,
+        outcome: Result<u64, String>,
+    },
+    /// The store knows a later leader: this one must not act any more.
+    StepDown,
+}
+
+#[derive(Clone, Debug)]
+enum Phase {
+    /// Not sent before this process began to lead.
+    Ordering { since: Time, send_at: Time },
+    /// Its commit is on the way.
+    Committing { next: Record },
+}
+
+#[derive(Clone, Debug)]
+struct Open {
+    record: Record,
+    phase: Phase,
+}
+
+/// A commit on the way.
+#[derive(Clone, Debug)]
+enum Commit {
+    Proposal { asker: u64, record: Record },
+    Progress { number: u64 },
+}
+
+/// Leads as long as its token counts; made anew for each time in office.
+#[derive(Clone, Debug)]
+pub struct Leader {
+    token: Token,
+    /// The number of the newest intent.
+    last: u64,
+    open: BTreeMap<u64, Open>,
+    /// Proposals are committed one at a time: each needs the number of the one before.
+    asked: VecDeque<(u64, Record)>,
+    proposing: bool,
+    commits: BTreeMap<u64, Commit>,
+    commit: u64,
+    deposed: bool,
+}
+
+impl Leader {
+    /// With all intents of the store, read after `token` was granted, and the newest number.
+    #[must_use]
+    pub fn new(now: Time, token: Token, last: u64, intents: Vec<(u64, Record)>) -> Self {
+        let phase = Phase::Ordering { since: now, send_at: now };
+        let open = intents.into_iter().filter(|(_, record)| record.state.is_open());
+        Self {
+            token,
+            last,
+            open: open
+                .map(|(number, record)| (number, Open { record, phase: phase.clone() }))
+                .collect(),
+            asked: VecDeque::new(),
+            proposing: false,
+            commits: BTreeMap::new(),
+            commit: 0,
+            deposed: false,
+        }
+    }
+
+    /// When the machine next wants [`Input::Timeout`].
+    #[must_use]
+    pub fn deadline(&self) -> Time {
+        if self.deposed {
+            return Time::NEVER;
+        }
+        let due = self.open.values().map(|open| match open.phase {
+            Phase::Ordering { since, send_at } => send_at.min(since + STEP_WITHIN),
+            Phase::Committing { .. } => Time::NEVER,
+        });
+        due.min().unwrap_or(Time::NEVER)
+    }
+
+    /// The intents that are under way.
+    pub fn open(&self) -> impl Iterator<Item = (u64, &Record)> {
+        self.open.iter().map(|(number, open)| (*number, &open.record))
+    }
+
+    /// The only way in.
+    pub fn step(&mut self, now: Time, input: Input, out: &mut Buffer<Action>) {
+        if self.deposed {
+            return;
+        }
+        match input {
+            Input::Asked { asker, what, object, steps } => {
+                self.asked(asker, what, object, steps, out);
+            }
+            Input::Applied { commit, outcome } => self.applied(now, commit, &outcome, out),
+            Input::Answered { number, step, outcome } => {
+                self.answered(number, step, outcome, out);
+            }
+            Input::Stale => self.depose(out),
+            Input::Timeout => {}
+        }
+        self.propose(out);
+        self.order(now, out);
+    }
+
+    fn asked(
+        &mut self,
+        asker: u64,
+        what: String,
+        object: String,
+        steps: Vec<Step>,
+        out: &mut Buffer<Action>,
+    ) {
+        let why = if steps.is_empty() || steps.len() > super::MAX_STEPS {
+            format!("an intent has 1 to {} steps, this has {}", super::MAX_STEPS, steps.len())
+        } else if self.open.len() + self.asked.len() >= MAX_OPEN {
+            format!("{MAX_OPEN} intents are under way: let one end first")
+        } else {
+            let state = State::Committed { next: 0 };
+            self.asked.push_back((asker, Record { what, object, steps, state }));
+            return;
+        };
+        if self.asked.len() >= MAX_ASKED {
+            out.push(Action::Tell { asker, outcome: Err(why) });
+            return;
+        }
+        // A refusal is an entry, too; its steps are not, or they would be read as plans.
+        let record = Record { what, object, steps: vec![], state: State::Refused(why) };
+        self.asked.push_back((asker, record));
+    }
+
+    fn propose(&mut self, out: &mut Buffer<Action>) {
+        if self.proposing || self.deposed {
+            return;
+        }
+        let Some((asker, record)) = self.asked.pop_front() else { return };
+        self.proposing = true;
+        let transaction = record.propose(self.last, self.token);
+        self.commit(Commit::Proposal { asker, record }, transaction, out);
+    }
+
+    fn commit(&mut self, what: Commit, transaction: Transaction, out: &mut Buffer<Action>) {
+        self.commit += 1;
+        self.commits.insert(self.commit, what);
+        out.push(Action::Commit { commit: self.commit, transaction });
+    }
+
+    fn applied(&mut self, now: Time, commit: u64, outcome: &Outcome, out: &mut Buffer<Action>) {
+        match self.commits.remove(&commit) {
+            Some(Commit::Proposal { asker, record }) => {
+                self.proposing = false;
+                self.proposed(now, asker, record, outcome, out);
+            }
+            Some(Commit::Progress { number }) => self.progressed(now, number, outcome, out),
+            None => {}
+        }
+    }
+
+    fn proposed(
+        &mut self,
+        now: Time,
+        asker: u64,
+        record: Record,
+        outcome: &Outcome,
+        out: &mut Buffer<Action>,
+    ) {
+        let newest = found(outcome, LAST).and_then(as_number);
+        // Only this leader writes numbers: one more than it knows is its own, committed twice on the way.
+        if outcome.held || (self.still_leads(outcome) && newest == Some(self.last + 1)) {
+            self.last += 1;
+            let number = self.last;
+            let told = match &record.state {
+                State::Refused(why) | State::Failed(why) => Err(why.clone()),
+                State::Committed { .. } | State::Done => Ok(number),
+            };
+            if record.state.is_open() {
+                let phase = Phase::Ordering { since: now, send_at: now };
+                self.open.insert(number, Open { record, phase });
+            }
+            out.push(Action::Tell { asker, outcome: told });
+            return;
+        }
+        if !self.still_leads(outcome) {
+            self.depose(out);
+            return;
+        }
+        if let Some(other) = found(outcome, OPEN).and_then(as_number) {
+            let why = format!("intent {other} about {} is under way", record.object);
+            let record = Record { steps: vec![], state: State::Refused(why), ..record };
+            self.asked.push_front((asker, record));
+        } else {
+            // It counts them, so the store was restored.
+            self.last = newest.unwrap_or(0);
+            self.asked.push_front((asker, record));
+        }
+    }
+
+    fn progressed(&mut self, now: Time, number: u64, outcome: &Outcome, out: &mut Buffer<Action>) {
+        let leads = self.still_leads(outcome);
+        let Some(open) = self.open.get_mut(&number) else { return };
+        let Phase::Committing { next } = &open.phase else { return };
+        // Committed twice on the way, it is there already.
+        let is_there = leads && found(outcome, INTENTS) == Some(&next.encode()[..]);
+        if !outcome.held && !is_there {
+            // Nobody but a later leader writes it.
+            self.depose(out);
+            return;
+        }
+        open.record = next.clone();
+        open.phase = Phase::Ordering { since: now, send_at: now };
+        if !open.record.state.is_open() {
+            self.open.remove(&number);
+        }
+    }
+
+    fn answered(
+        &mut self,
+        number: u64,
+        step: u8,
+        outcome: Result<(), String>,
+        out: &mut Buffer<Action>,
+    ) {
+        let Some(open) = self.open.get_mut(&number) else { return };
+        let is_next = open.record.next().is_some_and(|(next, _)| next == step);
+        if !is_next || matches!(open.phase, Phase::Committing { .. }) {
+            return;
+        }
+        let next = open.record.after(outcome);
+        let transaction = next.replace(number, &open.record, self.token);
+        open.phase = Phase::Committing { next };
+        self.commit(Commit::Progress { number }, transaction, out);
+    }
+
+    fn order(&mut self, now: Time, out: &mut Buffer<Action>) {
+        if self.deposed {
+            return;
+        }
+        let mut late = vec![];
+        let mut room = MAX_ORDERS.saturating_sub(out.len());
+        for (number, open) in &mut self.open {
+            let Phase::Ordering { since, send_at } = &mut open.phase else { continue };
+            let Some((step, what)) = open.record.next() else { continue };
+            if now.since(*since) >= STEP_WITHIN {
+                late.push((*number, step, what.node.clone()));
+            } else if now >= *send_at && room > 0 {
+                room -= 1;
+                *send_at = now + RESEND;
+                let order = Order { token: self.token, number: *number, step, what: what.clone() };
+                out.push(Action::Order { node: what.node.clone(), order });
+            }
+        }
+        for (number, step, node) in late.into_iter().take(MAX_ORDERS / 2) {
+            let within = STEP_WITHIN.as_secs();
+            let why = format!("step {step}: no answer of {node} for {within} s, it may be done");
+            self.answered(number, step, Err(why), out);
+        }
+    }
+
+    fn still_leads(&self, outcome: &Outcome) -> bool {
+        outcome.answers.iter().any(|answer| match answer {
+            Answer::Found { items, .. } => items.iter().any(|(key, item)| {
+                key.starts_with(crate::kv::LOCKS) && item.created == self.token.0
+            }),
+            Answer::Put | Answer::Deleted(_) => false,
+        })
+    }
+
+    fn depose(&mut self, out: &mut Buffer<Action>) {
+        self.deposed = true;
+        out.push(Action::StepDown);
+    }
+}
+
+/// The value of the first key that begins so.
+fn found<'a>(outcome: &'a Outcome, prefix: &str) -> Option<&'a [u8]> {
+    outcome.answers.iter().find_map(|answer| match answer {
+        Answer::Found { items, .. } => {
+            let mut items = items.iter();
+            items.find(|(key, _)| key.starts_with(prefix)).map(|(_, item)| &*item.value)
+        }
+        Answer::Put | Answer::Deleted(_) => None,
+    })
+}
+
+fn as_number(bytes: &[u8]) -> Option<u64> {
+    Some(u64::from_be_bytes(bytes.try_into().ok()?))
+}

@@ -1,0 +1,243 @@
+use expect_test::expect;
+
+use super::*;
+use crate::Buffer;
+use crate::kv::{Command, Entry, Kv, Outcome, Token, Transaction, acquire, acquired};
+use base::Time;
+
+fn step(node: &str, verb: &str) -> Step {
+    Step { node: node.to_owned(), verb: verb.to_owned(), object: "vip/internal".to_owned() }
+}
+
+fn record(state: State) -> Record {
+    let steps = vec![step("node01", "hand-over"), step("node02", "confirm")];
+    Record { what: "move".to_owned(), object: "vip/internal".to_owned(), steps, state }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[test]
+fn a_record_keeps_its_bytes() {
+    expect!["010001020004"].assert_eq(&hex(&record(State::Committed { next: 1 }).encode()[..6]));
+    for state in [
+        State::Committed { next: 0 },
+        State::Committed { next: 1 },
+        State::Done,
+        State::Failed("step 1: no route".to_owned()),
+        State::Refused("node03 is down".to_owned()),
+    ] {
+        let bytes = record(state.clone()).encode();
+        assert_eq!(Record::decode(&bytes), Some(record(state)));
+    }
+    let mut golden = record(State::Failed("no".to_owned()));
+    golden.steps.truncate(1);
+    expect!["0102000100046d6f7665000c7669702f696e7465726e616c00026e6f00066e6f6465303100096861"]
+        .assert_eq(&hex(&golden.encode()[..40]));
+}
+
+#[test]
+fn no_cut_or_altered_record_is_read_as_another_version_or_beyond_its_end() {
+    let good = record(State::Committed { next: 1 }).encode();
+    for end in 0..good.len() {
+        assert_eq!(Record::decode(&good[..end]), None, "{end} bytes");
+    }
+    for (at, byte) in [(0, 2), (1, 4), (1, 1), (2, 2), (3, 3), (3, 255), (4, 255)] {
+        let mut other = good.clone();
+        other[at] = byte;
+        assert_eq!(Record::decode(&other), None, "byte {at} is {byte}");
+    }
+    let long = [good, vec![0]].concat();
+    assert_eq!(Record::decode(&long), None);
+}
+
+#[test]
+fn numbers_sort_as_keys_do() {
+    assert!(key(9) < key(10) && key(10) < key(u64::MAX));
+    assert_eq!(number(&key(42)), Some(42));
+    assert_eq!(number("intent-last"), None);
+}
+
+/// One leader with its token, and the store.
+struct World {
+    kv: Kv,
+    leader: Leader,
+    now: Time,
+}
+
+impl World {
+    fn new() -> Self {
+        let mut kv = Kv::new();
+        let token = acquired(&apply(&mut kv, acquire(LEADER, "node01", 60_000))).unwrap();
+        Self { kv, leader: Leader::new(Time::ZERO, token, 0, vec![]), now: Time::ZERO }
+    }
+
+    /// Does what the leader orders with the store; the rest comes back. `twice`: each commit is applied
+    /// two times, and the second answer is the one that arrives.
+    fn step(&mut self, input: Input, twice: bool) -> Vec<Action> {
+        let (mut inputs, mut rest) = (vec![input], vec![]);
+        while let Some(input) = inputs.pop() {
+            let mut out = Buffer::new();
+            self.leader.step(self.now, input, &mut out);
+            for action in out.drain() {
+                let Action::Commit { commit, transaction } = action else {
+                    rest.push(action);
+                    continue;
+                };
+                let mut outcome = apply(&mut self.kv, transaction.clone());
+                if twice {
+                    outcome = apply(&mut self.kv, transaction);
+                }
+                inputs.push(Input::Applied { commit, outcome });
+            }
+        }
+        rest
+    }
+
+    fn ask(&mut self, asker: u64, twice: bool) -> Vec<Action> {
+        let Record { what, object, steps, .. } = record(State::Done);
+        self.step(Input::Asked { asker, what, object, steps }, twice)
+    }
+}
+
+fn apply(kv: &mut Kv, transaction: Transaction) -> Outcome {
+    kv.apply(&Entry { clock: kv.clock(), command: Command::Transact(transaction) }).unwrap()
+}
+
+fn stored(kv: &Kv, number: u64) -> Record {
+    Record::decode(&kv.get(&key(number)).expect("it was proposed").value).expect("it is whole")
+}
+
+#[test]
+fn an_intent_is_ordered_only_after_it_is_committed_and_each_step_after_the_one_before() {
+    for twice in [false, true] {
+        let mut world = World::new();
+        let rest = world.ask(7, twice);
+        let (told, order) = (&rest[0], &rest[1]);
+        assert_eq!(*told, Action::Tell { asker: 7, outcome: Ok(1) }, "twice: {twice}");
+        let Action::Order { node, order } = order else { panic!("{order:?}") };
+        assert_eq!((node.as_str(), order.number, order.step), ("node01", 1, 0));
+        assert_eq!(stored(&world.kv, 1).state, State::Committed { next: 0 });
+        let answer = Input::Answered { number: 1, step: 0, outcome: Ok(()) };
+        let rest = world.step(answer.clone(), twice);
+        let [Action::Order { node, order }] = &rest[..] else { panic!("{rest:?}") };
+        assert_eq!((node.as_str(), order.step), ("node02", 1));
+        assert_eq!(world.step(answer, twice), [], "an old answer changes nothing");
+        let last = Input::Answered { number: 1, step: 1, outcome: Ok(()) };
+        assert_eq!(world.step(last, twice), []);
+        assert_eq!(stored(&world.kv, 1).state, State::Done);
+        assert_eq!(world.leader.deadline(), Time::NEVER);
+    }
+}
+
+#[test]
+fn a_second_intent_about_an_object_is_refused_and_that_is_written_down() {
+    let mut world = World::new();
+    world.ask(1, false);
+    let rest = world.ask(2, false);
+    let why = "intent 1 about vip/internal is under way".to_owned();
+    assert!(rest.contains(&Action::Tell { asker: 2, outcome: Err(why.clone()) }), "{rest:?}");
+    assert_eq!(stored(&world.kv, 2).state, State::Refused(why));
+    // What failed makes room.
+    let failed = Input::Answered { number: 1, step: 0, outcome: Err("no route".to_owned()) };
+    world.step(failed, false);
+    assert_eq!(stored(&world.kv, 1).state, State::Failed("no route".to_owned()));
+    let rest = world.ask(3, false);
+    assert!(rest.contains(&Action::Tell { asker: 3, outcome: Ok(3) }), "{rest:?}");
+}
+
+#[test]
+fn more_than_may_be_under_way_is_refused() {
+    let mut world = World::new();
+    for number in 0..=MAX_OPEN as u64 {
+        let object = format!("vip/{number}");
+        let (what, steps) = ("move".to_owned(), vec![step("node01", "hand-over")]);
+        let rest = world.step(Input::Asked { asker: number, what, object, steps }, false);
+        let told = rest.iter().find_map(|action| match action {
+            Action::Tell { outcome, .. } => Some(outcome.is_ok()),
+            Action::Commit { .. } | Action::Order { .. } | Action::StepDown => None,
+        });
+        assert_eq!(told, Some(number < MAX_OPEN as u64), "{number}");
+    }
+}
+
+#[test]
+fn a_step_that_nobody_answers_is_ordered_again_and_fails_at_last() {
+    let mut world = World::new();
+    world.ask(1, false);
+    let mut orders = 0;
+    while world.leader.deadline() != Time::NEVER {
+        world.now = world.leader.deadline();
+        orders += world.step(Input::Timeout, false).len();
+    }
+    assert_eq!(world.now, Time::ZERO + STEP_WITHIN);
+    assert!(orders > 1000, "{orders}");
+    let State::Failed(why) = stored(&world.kv, 1).state else { panic!("it ends") };
+    assert_eq!(why, "step 0: no answer of node01 for 600 s, it may be done");
+}
+
+#[test]
+fn a_leader_whose_token_is_stale_orders_nothing_more() {
+    let mut world = World::new();
+    world.ask(1, false);
+    assert_eq!(world.step(Input::Stale, false), [Action::StepDown]);
+    assert_eq!(world.ask(2, false), []);
+    assert_eq!(world.leader.deadline(), Time::NEVER);
+}
+
+#[test]
+fn an_ex_leader_learns_from_the_store_that_it_leads_no_more() {
+    let mut world = World::new();
+    world.ask(1, false);
+    let delete = Transaction::delete("lock/leader");
+    apply(&mut world.kv, delete);
+    apply(&mut world.kv, acquire(LEADER, "node02", 60_000));
+    let rest = world.step(Input::Answered { number: 1, step: 0, outcome: Ok(()) }, false);
+    assert_eq!(rest, [Action::StepDown]);
+    assert_eq!(stored(&world.kv, 1).state, State::Committed { next: 0 }, "it wrote nothing");
+}
+
+fn heard(receiver: &mut Receiver, word: Word) -> Vec<Duty> {
+    let mut out = Buffer::new();
+    receiver.step(word, &mut out);
+    out.drain().collect()
+}
+
+fn order(token: u64, step: u8) -> Word {
+    let what = self::step("node01", "hand-over");
+    Word::Ordered(Order { token: Token(token), number: 1, step, what })
+}
+
+#[test]
+fn a_step_is_done_once_however_often_it_is_ordered() {
+    let mut receiver = Receiver::default();
+    let what = step("node01", "hand-over");
+    let first = heard(&mut receiver, order(5, 0));
+    assert_eq!(first, [Duty::Keep, Duty::Do { number: 1, step: 0, what: what.clone() }]);
+    assert_eq!(heard(&mut receiver, order(5, 0)), [], "it is being done");
+    let ended = Word::Ended { number: 1, step: 0, outcome: Ok(()) };
+    let answer = Duty::Answer { number: 1, step: 0, outcome: Ok(()) };
+    assert_eq!(heard(&mut receiver, ended), [Duty::Keep, answer.clone()]);
+    assert_eq!(heard(&mut receiver, order(6, 0)), [answer], "another leader asks");
+    assert_eq!(heard(&mut receiver, order(5, 1)), [Duty::Stale], "the one before asks");
+}
+
+#[test]
+fn a_step_that_was_begun_before_a_death_is_looked_at_before_it_is_done() {
+    for is_done in [false, true] {
+        let mut receiver = Receiver::default();
+        heard(&mut receiver, order(5, 0));
+        let mut receiver = receiver.restarted();
+        let what = step("node01", "hand-over");
+        let look = Duty::Look { number: 1, step: 0, what: what.clone() };
+        assert_eq!(heard(&mut receiver, order(6, 0)), [look]);
+        let duties = heard(&mut receiver, Word::Looked { number: 1, step: 0, is_done });
+        if is_done {
+            let answer = Duty::Answer { number: 1, step: 0, outcome: Ok(()) };
+            assert_eq!(duties, [Duty::Keep, answer]);
+        } else {
+            assert_eq!(duties, [Duty::Do { number: 1, step: 0, what }]);
+        }
+    }
+}

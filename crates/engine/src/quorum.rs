@@ -1,0 +1,134 @@
+//! What each layer does on a node that does not reach a majority: a table, told in advance.
+//!
+//! Rules, in this order: what serves clients goes on serving. What would change the cluster freezes.
+//! What must be in one place only, and is held by a token, is let go before somebody else can get it.
+//! Addresses are the exception that serves: two of them disturb clients, none of them ends service, and
+//! the wire itself (adverts, a named successor) decides who holds, not votes.
+
+#[cfg(test)]
+mod tests;
+
+/// What a layer does without a majority.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Conduct {
+    /// As ever.
+    Serves,
+    /// What is, stays; nothing new is begun.
+    Freezes,
+    /// Given up, in time.
+    Releases,
+}
+
+impl Conduct {
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Serves => "serves",
+            Self::Freezes => "freezes",
+            Self::Releases => "releases",
+        }
+    }
+}
+
+/// One layer.
+#[derive(Clone, Copy, Debug)]
+pub struct Row {
+    pub layer: &'static str,
+    pub conduct: Conduct,
+    /// What that means for it.
+    pub means: &'static str,
+    pub because: &'static str,
+    /// Whether processes do it, or so far only the machine that decides it.
+    pub runs: bool,
+    /// The test of the row: crate and function.
+    pub proof: &'static str,
+}
+
+/// The number of nodes, this one included, that is a majority.
+#[must_use]
+pub const fn majority(nodes: usize) -> usize {
+    nodes / 2 + 1
+}
+
+/// Whether a node that reaches so many, itself included, may speak for the cluster. A cluster of two has
+/// a majority only with both: a tie is no majority.
+#[must_use]
+pub const fn has_majority(reached: usize, nodes: usize) -> bool {
+    reached >= majority(nodes)
+}
+
+/// Every layer.
+pub const TABLE: [Row; 9] = [
+    Row {
+        layer: "virtual IPs",
+        conduct: Conduct::Serves,
+        means: "held, announced and taken over as ever; after a heal the stronger holder keeps it",
+        because: "adverts on the wire decide; votes would take the address from clients that reach it",
+        runs: true,
+        proof: "sim::after_a_split_the_stronger_keeps_the_address_whoever_was_alone",
+    },
+    Row {
+        layer: "balancer",
+        conduct: Conduct::Serves,
+        means: "requests go to servers as their own checks say; suspects come last, not never",
+        because: "a check that passes now is better evidence than a vote",
+        runs: true,
+        proof: "engine::a_suspected_server_gets_no_new_request_while_another_is_up",
+    },
+    Row {
+        layer: "database choice",
+        conduct: Conduct::Serves,
+        means: "the database in use stays in use; it changes only when its own checks fail",
+        because: "both sides of a split keep one database each; the newer choice wins after the heal",
+        runs: true,
+        proof: "sim::however_beats_get_lost_all_nodes_end_with_one_database",
+    },
+    Row {
+        layer: "verdicts",
+        conduct: Conduct::Freezes,
+        means: "in doubt, never unreachable: nobody is accused by a minority",
+        because: "whoever is cut off sees all others die at once",
+        runs: false,
+        proof: "engine::without_a_majority_nobody_becomes_unreachable",
+    },
+    Row {
+        layer: "reload of the local files",
+        conduct: Conduct::Serves,
+        means: "SIGHUP works as ever",
+        because: "the files are the node's own",
+        runs: true,
+        proof: "outlast::a_good_file_at_sighup_takes_over_without_a_refused_request",
+    },
+    Row {
+        layer: "store",
+        conduct: Conduct::Freezes,
+        means: "what is not committed by a majority is not applied and not told",
+        because: "two halves would tell two stories",
+        runs: false,
+        proof: "engine::nothing_is_ordered_before_it_is_committed",
+    },
+    Row {
+        layer: "intents",
+        conduct: Conduct::Freezes,
+        means: "none is begun, none goes a step further; the step under way ends at its receiver",
+        because: "each step follows from a committed entry",
+        runs: false,
+        proof: "engine::nothing_is_ordered_before_it_is_committed",
+    },
+    Row {
+        layer: "roles held by a token",
+        conduct: Conduct::Releases,
+        means: "stopped two seconds before the store may give them to another",
+        because: "nobody renews them here, and receivers will refuse the token",
+        runs: false,
+        proof: "engine::a_holder_that_reaches_no_store_stops_before_another_can_begin",
+    },
+    Row {
+        layer: "status, events, dashboard, metrics",
+        conduct: Conduct::Serves,
+        means: "what this node knows, with its age, and that it has no majority",
+        because: "in a split an operator needs them most",
+        runs: true,
+        proof: "cli::a_node_without_a_majority_says_what_freezes",
+    },
+];

@@ -1,0 +1,64 @@
+//! Intents under kills and pauses: whoever dies, in the middle of whatever, each procedure ends once.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot set itself up fails")]
+
+#[path = "intent/world.rs"]
+mod world;
+
+use engine::intent::State;
+use outlast_sim::Chance;
+use world::{Blow, How, World};
+
+/// Runs the same requests with these blows, checks, and says what the intents came to.
+fn run(blows: &[Blow]) -> World {
+    let mut world = World::new(blows);
+    world.run();
+    world.check();
+    world
+}
+
+#[test]
+fn left_alone_every_procedure_comes_to_its_end() {
+    let world = run(&[]);
+    let states: Vec<&str> = world.records().map(|(_, record)| record.state.name()).collect();
+    assert_eq!(states, ["done", "done", "failed", "refused", "refused"]);
+    assert_eq!(world.effects.len(), 2 + 3 + 1, "{:?}", world.effects);
+}
+
+#[test]
+fn killed_or_paused_at_every_step_each_procedure_ends_exactly_once() {
+    let actions = run(&[]).actions;
+    assert!(actions > 60, "only {actions} steps were taken");
+    let (mut looked, mut stale, mut restarted) = (0, 0, 0);
+    for at in 0..actions {
+        for how in [How::Kill, How::Pause] {
+            let world = run(&[Blow { at, how }]);
+            looked += world.looked;
+            stale += world.stale;
+            restarted += usize::from(world.leaders > 1);
+        }
+    }
+    // The marks: without them this test would prove nothing.
+    assert!(looked > 0, "no step was found done or begun after a death");
+    assert!(stale > 0, "no receiver refused a stale token");
+    assert!(restarted > 20, "only {restarted} times another leader went on");
+}
+
+#[test]
+fn several_blows_at_once_change_nothing_about_that() {
+    let actions = run(&[]).actions;
+    for seed in 0..200 {
+        let mut chance = Chance::new(seed);
+        let blows: Vec<Blow> = (0..=chance.below(3))
+            .map(|_| Blow {
+                at: usize::try_from(chance.below(2 * actions as u64)).unwrap(),
+                how: chance.choose(&[How::Kill, How::Pause]),
+            })
+            .collect();
+        let world = run(&blows);
+        let open = world.records().filter(|(_, record)| record.state.is_open()).count();
+        assert_eq!(open, 0, "seed {seed}: {blows:?}");
+        let known = [State::Done.name(), "failed", "refused"];
+        assert!(world.records().all(|(_, record)| known.contains(&record.state.name())));
+    }
+}

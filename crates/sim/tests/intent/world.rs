@@ -1,0 +1,348 @@
+//! Three controllers that want to lead, three nodes that do steps, one store that never fails.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
+
+use base::Time;
+use engine::Buffer;
+use engine::intent::{
+    Action, Duty, INTENTS, Input, LEADER, Leader, Receiver, Record, State, Step, Word, number,
+};
+use engine::kv::{
+    Command, Entry, Keys, Kv, Outcome, Token, Transaction, acquire, acquired, release, renew,
+};
+use engine::tenure::{self, Tenure};
+
+const CONTROLLERS: usize = 3;
+const NODES: usize = 3;
+const TICK: Duration = Duration::from_millis(100);
+const LIMIT: Duration = Duration::from_secs(10);
+/// Longer than a time in office.
+const PAUSE: Duration = Duration::from_secs(25);
+const RESTART: Duration = Duration::from_secs(1);
+/// Two times in office, a pause, and room.
+const END: Duration = Duration::from_secs(90);
+
+/// Who acts: controllers first, then nodes.
+type Process = usize;
+
+/// The process that is about to take the step of this number dies, or stands still, before it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Blow {
+    pub(crate) at: usize,
+    pub(crate) how: How,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum How {
+    Kill,
+    Pause,
+}
+
+/// Something that one process does next.
+#[derive(Clone, Debug)]
+enum Deed {
+    Tenure(tenure::Action),
+    Lead(Action),
+    Duty(Duty),
+    /// Messages that arrived.
+    ToTenure(tenure::Input),
+    ToLeader(Input),
+    ToNode(Word),
+}
+
+struct Controller {
+    tenure: Tenure,
+    leader: Option<Leader>,
+}
+
+pub(crate) struct World {
+    now: Time,
+    kv: Kv,
+    controllers: Vec<Controller>,
+    receivers: Vec<Receiver>,
+    disks: Vec<Receiver>,
+    queues: Vec<VecDeque<Deed>>,
+    /// Until when a process does nothing; a killed one begins anew then.
+    away: Vec<Option<(Time, How)>>,
+    blows: Vec<Blow>,
+    asked: bool,
+    /// Steps taken so far, by whomever.
+    pub(crate) actions: usize,
+    /// What was done in the world: intent, step.
+    pub(crate) effects: Vec<(u64, u8)>,
+    pub(crate) looked: usize,
+    pub(crate) stale: usize,
+    pub(crate) leaders: usize,
+}
+
+impl World {
+    pub(crate) fn new(blows: &[Blow]) -> Self {
+        let processes = CONTROLLERS + NODES;
+        let mut world = Self {
+            now: Time::ZERO,
+            kv: Kv::new(),
+            controllers: vec![],
+            receivers: vec![Receiver::default(); NODES],
+            disks: vec![Receiver::default(); NODES],
+            queues: vec![VecDeque::new(); processes],
+            away: vec![None; processes],
+            blows: blows.to_vec(),
+            asked: false,
+            actions: 0,
+            effects: vec![],
+            looked: 0,
+            stale: 0,
+            leaders: 0,
+        };
+        for controller in 0..CONTROLLERS {
+            world.controllers.push(Controller { tenure: Tenure::new(LIMIT), leader: None });
+            world.queues[controller].push_back(Deed::ToTenure(tenure::Input::Want(true)));
+        }
+        world
+    }
+
+    pub(crate) fn run(&mut self) {
+        while self.now < Time::ZERO + END {
+            self.now += TICK;
+            self.wake();
+            for controller in 0..CONTROLLERS {
+                if self.away[controller].is_none() {
+                    self.queues[controller].push_back(Deed::ToTenure(tenure::Input::Timeout));
+                    self.queues[controller].push_back(Deed::ToLeader(Input::Timeout));
+                }
+            }
+            self.ask();
+            for process in 0..self.queues.len() {
+                // What is sent in this tick arrives in the next one, or later in this.
+                for _ in 0..self.queues[process].len() {
+                    if self.away[process].is_some() {
+                        break;
+                    }
+                    let Some(deed) = self.queues[process].pop_front() else { break };
+                    self.take(process, deed);
+                }
+            }
+        }
+    }
+
+    /// The requests, once, to whoever leads.
+    fn ask(&mut self) {
+        let leader = self.controllers.iter().position(|c| c.leader.is_some());
+        let Some(leader) = leader.filter(|_| !self.asked) else { return };
+        self.asked = true;
+        let step = |node: usize, verb: &str| Step {
+            node: format!("node{node}"),
+            verb: verb.to_owned(),
+            object: "x".to_owned(),
+        };
+        let requests = [
+            ("vip/a", vec![step(0, "do"), step(1, "do")]),
+            ("node/b", vec![step(2, "do"), step(1, "do"), step(2, "do")]),
+            ("vip/c", vec![step(1, "do"), step(0, "fail"), step(2, "do")]),
+            // Under way already.
+            ("vip/a", vec![step(0, "do")]),
+            ("vip/d", vec![]),
+        ];
+        for (asker, (object, steps)) in (0..).zip(requests) {
+            let (what, object) = ("move".to_owned(), object.to_owned());
+            let input = Input::Asked { asker, what, object, steps };
+            self.queues[leader].push_back(Deed::ToLeader(input));
+        }
+    }
+
+    fn wake(&mut self) {
+        for process in 0..self.away.len() {
+            let Some((_, how)) = self.away[process].filter(|(until, _)| *until <= self.now) else {
+                continue;
+            };
+            self.away[process] = None;
+            if matches!(how, How::Pause) {
+                continue; // it goes on with what it had in its hand
+            }
+            self.queues[process].clear();
+            if process < CONTROLLERS {
+                self.controllers[process] = Controller { tenure: Tenure::new(LIMIT), leader: None };
+                self.queues[process].push_back(Deed::ToTenure(tenure::Input::Want(true)));
+            } else {
+                let node = process - CONTROLLERS;
+                self.receivers[node] = self.disks[node].clone().restarted();
+            }
+        }
+    }
+
+    /// One step of one process, unless it is struck before it.
+    fn take(&mut self, process: Process, deed: Deed) {
+        let is_idle =
+            matches!(deed, Deed::ToTenure(tenure::Input::Timeout) | Deed::ToLeader(Input::Timeout));
+        if !is_idle {
+            if let Some(blow) = self.blows.iter().find(|blow| blow.at == self.actions) {
+                let (span, how) = match blow.how {
+                    How::Kill => (RESTART, How::Kill),
+                    How::Pause => (PAUSE, How::Pause),
+                };
+                self.actions += 1;
+                self.away[process] = Some((self.now + span, how));
+                self.queues[process].push_front(deed);
+                return;
+            }
+            self.actions += 1;
+        }
+        match deed {
+            Deed::ToTenure(input) => {
+                let mut out = Buffer::new();
+                self.controllers[process].tenure.step(self.now, input, &mut out);
+                self.next(process, out.drain().map(Deed::Tenure));
+            }
+            Deed::ToLeader(input) => {
+                let Some(leader) = &mut self.controllers[process].leader else { return };
+                let mut out = Buffer::new();
+                leader.step(self.now, input, &mut out);
+                self.next(process, out.drain().map(Deed::Lead));
+            }
+            Deed::ToNode(word) => {
+                let mut out = Buffer::new();
+                self.receivers[process - CONTROLLERS].step(word, &mut out);
+                self.next(process, out.drain().map(Deed::Duty));
+            }
+            Deed::Tenure(action) => self.hold(process, action),
+            Deed::Lead(action) => self.lead(process, action),
+            Deed::Duty(duty) => self.serve(process, duty),
+        }
+    }
+
+    /// What a machine ordered comes before what arrives later.
+    fn next(&mut self, process: Process, deeds: impl Iterator<Item = Deed>) {
+        let deeds: Vec<Deed> = deeds.collect();
+        for deed in deeds.into_iter().rev() {
+            self.queues[process].push_front(deed);
+        }
+    }
+
+    fn apply(&mut self, transaction: Transaction) -> Outcome {
+        let clock = u64::try_from(self.now.since(Time::ZERO).as_millis()).unwrap();
+        self.kv.apply(&Entry { clock, command: Command::Transact(transaction) }).unwrap()
+    }
+
+    fn hold(&mut self, process: Process, action: tenure::Action) {
+        let id = format!("controller{process}");
+        let limit = self.controllers[process].tenure.limit_ms();
+        let (transaction, question) = match action {
+            tenure::Action::Acquire { question } => (acquire(LEADER, &id, limit), question),
+            tenure::Action::Renew { question, token } => {
+                (renew(LEADER, token, &id, limit), question)
+            }
+            tenure::Action::Release { token } => {
+                self.apply(release(LEADER, token));
+                return;
+            }
+            tenure::Action::Begin { token } => return self.begin(process, token),
+            tenure::Action::Stop { .. } => {
+                self.controllers[process].leader = None;
+                return;
+            }
+        };
+        let outcome = self.apply(transaction);
+        let input = match acquired(&outcome) {
+            Ok(token) => tenure::Input::Granted { question, token },
+            Err(_) => tenure::Input::Refused { question },
+        };
+        self.queues[process].push_back(Deed::ToTenure(input));
+    }
+
+    fn begin(&mut self, process: Process, token: Token) {
+        self.leaders += 1;
+        let last = self.kv.get("intent-last").map_or(0, |item| {
+            u64::from_be_bytes((*item.value).try_into().expect("a number has 8 bytes"))
+        });
+        let intents = self.records().collect();
+        self.controllers[process].leader = Some(Leader::new(self.now, token, last, intents));
+    }
+
+    fn lead(&mut self, process: Process, action: Action) {
+        match action {
+            Action::Commit { commit, transaction } => {
+                let outcome = self.apply(transaction);
+                let input = Input::Applied { commit, outcome };
+                self.queues[process].push_back(Deed::ToLeader(input));
+            }
+            Action::Order { node, order } => {
+                let node: usize = node.strip_prefix("node").unwrap().parse().unwrap();
+                self.queues[CONTROLLERS + node].push_back(Deed::ToNode(Word::Ordered(order)));
+            }
+            Action::Tell { .. } => {}
+            Action::StepDown => self.controllers[process].leader = None,
+        }
+    }
+
+    fn serve(&mut self, process: Process, duty: Duty) {
+        let node = process - CONTROLLERS;
+        match duty {
+            Duty::Keep => self.disks[node] = self.receivers[node].clone(),
+            Duty::Do { number, step, what } => {
+                let outcome = if what.verb == "fail" {
+                    Err("it does not work".to_owned())
+                } else {
+                    self.effects.push((number, step));
+                    Ok(())
+                };
+                let word = Word::Ended { number, step, outcome };
+                self.queues[process].push_back(Deed::ToNode(word));
+            }
+            Duty::Look { number, step, .. } => {
+                self.looked += 1;
+                let is_done = self.effects.contains(&(number, step));
+                let word = Word::Looked { number, step, is_done };
+                self.queues[process].push_back(Deed::ToNode(word));
+            }
+            Duty::Answer { number, step, outcome } => {
+                let input = Input::Answered { number, step, outcome };
+                self.tell_leaders(&input);
+            }
+            Duty::Stale => self.stale += 1,
+        }
+    }
+
+    /// Answers go to everybody who believes to lead; the tokens sort that out.
+    fn tell_leaders(&mut self, input: &Input) {
+        for controller in 0..CONTROLLERS {
+            if self.controllers[controller].leader.is_some() {
+                self.queues[controller].push_back(Deed::ToLeader(input.clone()));
+            }
+        }
+    }
+
+    pub(crate) fn records(&self) -> impl Iterator<Item = (u64, Record)> {
+        let (items, _) = self.kv.range(&Keys::Prefix(INTENTS.to_owned()), usize::MAX);
+        items.into_iter().map(|(key, item)| {
+            (number(&key).unwrap(), Record::decode(&item.value).expect("a whole record"))
+        })
+    }
+
+    /// Each intent ended, once, and its steps were done once, in order, up to where it ended.
+    pub(crate) fn check(&self) {
+        let said = format!("{:?}: {:?}", self.blows, self.effects);
+        let mut ends: BTreeMap<String, Vec<Record>> = BTreeMap::new();
+        for change in self.kv.changes(0, &Keys::Prefix(INTENTS.to_owned())).unwrap() {
+            let value = change.value.as_ref().expect("no intent is ever deleted");
+            ends.entry(change.key.clone()).or_default().push(Record::decode(value).unwrap());
+        }
+        for (key, written) in ends {
+            let number = number(&key).unwrap();
+            let last = written.last().unwrap();
+            assert!(!last.state.is_open(), "{number} is still {:?}; {said}", last.state);
+            for (at, record) in (0_u8..).zip(&written[..written.len() - 1]) {
+                assert_eq!(record.state, State::Committed { next: at }, "{number}; {said}");
+            }
+            let done: Vec<u8> =
+                self.effects.iter().filter(|(of, _)| *of == number).map(|(_, at)| *at).collect();
+            let wanted = match &last.state {
+                State::Done => last.steps.len(),
+                State::Failed(_) => written.len() - 2,
+                State::Refused(_) | State::Committed { .. } => 0,
+            };
+            let wanted: Vec<u8> = (0..u8::try_from(wanted).unwrap()).collect();
+            assert_eq!(done, wanted, "steps of {number}, {:?}; {said}", last.state);
+        }
+    }
+}
