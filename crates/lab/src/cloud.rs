@@ -56,7 +56,7 @@ impl Cloud {
         foreign: Option<Foreign>,
         realtime: bool,
     ) -> io::Result<Self> {
-        network::make_switches()?;
+        network::make_switches(network::DEMO_NETWORKS)?;
         let client = Host::plug("client", &[CLIENT.into()])?;
         let watcher = Host::plug("watch", &[WATCHER.into()])?;
         let watch = Watch::start(watcher.netns(), VIP, realtime)?;

@@ -245,6 +245,39 @@ fn an_address_that_comes_later_serves_who_listened_before() {
 }
 
 #[test]
+fn a_neighbour_at_a_hardware_address_of_nobody_is_cut_off_one_way() {
+    if !may_make_networks("a_neighbour_at_a_hardware_address_of_nobody_is_cut_off_one_way") {
+        return;
+    }
+    let cable = Cable::new();
+    let bind = |ip| std::net::UdpSocket::bind((ip, 7000)).unwrap();
+    let left = inside(&cable.left, || bind(Cable::LEFT));
+    let right = inside(&cable.right, || bind(Cable::RIGHT));
+    let set = |mac: Option<[u8; 6]>| {
+        inside(&cable.left, || {
+            let netlink = Netlink::open().unwrap();
+            let device = netlink.link("eth0").unwrap().unwrap().index;
+            match mac {
+                Some(mac) => netlink.set_neighbour(device, Cable::RIGHT, mac).unwrap(),
+                None => netlink.delete_neighbour(device, Cable::RIGHT).unwrap(),
+            }
+        });
+    };
+    set(Some([2, 0, 0, 0, 0, 0xff]));
+    left.send_to(b"lost", (Cable::RIGHT, 7000)).unwrap();
+    right.send_to(b"heard", (Cable::LEFT, 7000)).unwrap();
+    let mut bytes = [0; 16];
+    wait_for(left.as_fd());
+    assert_eq!(left.recv(&mut bytes).unwrap(), 5);
+    set(None);
+    set(None);
+    left.send_to(b"again", (Cable::RIGHT, 7000)).unwrap();
+    wait_for(right.as_fd());
+    let length = right.recv(&mut bytes).unwrap();
+    assert_eq!(&bytes[..length], b"again", "the first one was lost");
+}
+
+#[test]
 fn a_parameter_is_set_in_one_namespace_only() {
     if !may_make_networks("a_parameter_is_set_in_one_namespace_only") {
         return;

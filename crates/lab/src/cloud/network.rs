@@ -3,6 +3,7 @@
 //! ```text
 //! sw1 10.79.0.0/24 (management): node01..03 .41-.43 eth0, client .100, watch .101
 //! sw2 10.80.0.0/24 (storage):    node01..03 .41-.43 eth1
+//! sw3 10.81.0.0/24 …:            what a cluster of agents has beyond the demo
 //! ```
 //! The switches are bridges in the demo's own namespace. A port is named `sw1-node01`; taking it
 //! down is a lost carrier, taking it out of its bridge a silent loss that the node cannot see.
@@ -18,7 +19,12 @@ use crate::watch::Mac;
 /// The virtual IP of the demo's first instance.
 pub(crate) const VIP: Ipv4Addr = Ipv4Addr::new(10, 79, 0, 40);
 const PREFIX: u8 = 24;
-pub(crate) const SWITCHES: [&str; 2] = ["sw1", "sw2"];
+/// As many as a cluster file may name networks.
+const SWITCHES: [&str; 8] = ["sw1", "sw2", "sw3", "sw4", "sw5", "sw6", "sw7", "sw8"];
+/// Of the demo: management and storage.
+pub(crate) const DEMO_NETWORKS: usize = 2;
+/// A hardware address that no machine has: what is sent there is lost without a word.
+const NOBODY: Mac = [2, 0, 0, 0, 0, 0xff];
 /// What the kernel lets every node do as on a controller: listen on an address that is elsewhere.
 const SYSCTLS: [(&str, &str); 4] = [
     ("net.ipv4.ip_nonlocal_bind", "1"),
@@ -68,24 +74,36 @@ impl Host {
 
     /// Takes the ports out of their switches: the node notices nothing.
     pub(crate) fn cut(&self) -> io::Result<()> {
-        let netlink = Netlink::open()?;
-        for switch in SWITCHES {
-            if let Some(link) = netlink.link(&port(switch, &self.name))? {
-                netlink.set_master(link.index, None)?;
-            }
-        }
-        Ok(())
+        (0..SWITCHES.len()).try_for_each(|network| self.set_joined(network, false))
     }
 
     /// Puts the ports back into their switches.
     pub(crate) fn join(&self) -> io::Result<()> {
+        (0..SWITCHES.len()).try_for_each(|network| self.set_joined(network, true))
+    }
+
+    /// One port in its switch, or out of it; the carrier stays.
+    pub(crate) fn set_joined(&self, network: usize, joined: bool) -> io::Result<()> {
         let netlink = Netlink::open()?;
-        for switch in SWITCHES {
-            if let Some(link) = netlink.link(&port(switch, &self.name))? {
-                netlink.set_master(link.index, Some(existing(&netlink, switch)?))?;
-            }
+        let switch = SWITCHES[network];
+        if let Some(link) = netlink.link(&port(switch, &self.name))? {
+            let master = joined.then(|| existing(&netlink, switch)).transpose()?;
+            netlink.set_master(link.index, master)?;
         }
         Ok(())
+    }
+
+    /// Whether what this machine sends to that address arrives. What that one sends arrives anyway.
+    pub(crate) fn set_heard_by(&self, ip: Ipv4Addr, network: usize, heard: bool) -> io::Result<()> {
+        sys::netns::within(self.netns.as_fd(), || {
+            let netlink = Netlink::open()?;
+            let device = existing(&netlink, &format!("eth{network}"))?;
+            if heard {
+                netlink.delete_neighbour(device, ip)
+            } else {
+                netlink.set_neighbour(device, ip, NOBODY)
+            }
+        })?
     }
 
     /// Pulls the ports out for good; the namespace ends with its last process.
@@ -100,9 +118,9 @@ impl Host {
     }
 }
 
-pub(crate) fn make_switches() -> io::Result<()> {
+pub(crate) fn make_switches(count: usize) -> io::Result<()> {
     let netlink = Netlink::open()?;
-    for switch in SWITCHES {
+    for switch in SWITCHES.into_iter().take(count) {
         netlink.create_bridge(switch)?;
         let link = existing(&netlink, switch)?;
         netlink.set_up(link, true)?;

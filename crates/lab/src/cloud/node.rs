@@ -39,7 +39,7 @@ pub(crate) enum Software {
 }
 
 /// This executable, even after the file was replaced by a newer build.
-const OWN: &str = "/proc/self/exe";
+pub(crate) const OWN: &str = "/proc/self/exe";
 /// How long processes of a node may take to end after SIGKILL, or a stock balancer to start.
 const SOON: Duration = Duration::from_secs(5);
 /// A node says goodbye and ends.
@@ -320,7 +320,7 @@ pub(crate) fn is_installed(name: &str) -> bool {
 }
 
 /// SIGKILL to everything in the namespace until nothing is left.
-fn kill_all_inside(host: &Host) -> io::Result<()> {
+pub(crate) fn kill_all_inside(host: &Host) -> io::Result<()> {
     if wait::until(SOON, || signal_all_inside(host, SIGKILL).is_ok_and(|found| found == 0)) {
         Ok(())
     } else {
@@ -329,7 +329,7 @@ fn kill_all_inside(host: &Host) -> io::Result<()> {
 }
 
 /// Sends a signal to everything in the namespace; how many processes that were.
-fn signal_all_inside(host: &Host, signal: Signal) -> io::Result<usize> {
+pub(crate) fn signal_all_inside(host: &Host, signal: Signal) -> io::Result<usize> {
     let identity = |path: &Path| fs::metadata(path).map(|m| (m.dev(), m.ino())).ok();
     let own = File::from(host.netns().try_clone_to_owned()?).metadata()?;
     let wanted = Some((own.dev(), own.ino()));

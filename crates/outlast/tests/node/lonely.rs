@@ -27,8 +27,16 @@ const INSIDE: &str = "OUTLAST_TEST_INSIDE";
 pub const PATIENCE: Duration = Duration::from_secs(20);
 const LOOK_EVERY: Duration = Duration::from_millis(10);
 
-/// Runs `body` in namespaces of its own; `name` is the test's own name.
+/// Runs `body` in namespaces of its own, as a node with a device; `name` is the test's own name.
 pub fn alone(name: &str, body: fn()) {
+    contained(name, || {
+        plug_in().expect("cannot make the network of the test");
+        body();
+    });
+}
+
+/// Runs `body` in namespaces of its own without a device; `name` is the test's own name.
+pub fn contained(name: &str, body: impl FnOnce()) {
     if env::var_os(INSIDE).is_some() {
         furnish().expect("cannot make the network of the test");
         return body();
@@ -59,8 +67,7 @@ fn furnish() -> io::Result<()> {
         return Err(io::Error::other("cannot mount a file system at /run"));
     }
     sys::netns::loopback_up()?;
-    sys::netns::set_sysctl("net.ipv4.ip_nonlocal_bind", "1")?;
-    plug_in()
+    sys::netns::set_sysctl("net.ipv4.ip_nonlocal_bind", "1")
 }
 
 /// A device with the node's address and a carrier.

@@ -143,6 +143,18 @@ pub(super) fn route(family: c_int, prefix: u8) -> Request {
     request
 }
 
+/// A request about the hardware address of a neighbour that stays as it is told: `ndmsg`.
+pub(super) fn neighbour(kind: u16, flags: c_int, family: c_int, index: u32) -> Request {
+    const PERMANENT: [u8; 2] = 0x80_u16.to_ne_bytes();
+    let mut request = Request::new(kind, flags);
+    let mut header = [0; 12];
+    header[0] = u8::try_from(family).expect("families have 8 bits");
+    header[4..8].copy_from_slice(&index.to_ne_bytes());
+    header[8..10].copy_from_slice(&PERMANENT);
+    request.raw(&header);
+    request
+}
+
 /// Type and value of each attribute; stops at the first that does not fit.
 #[derive(Debug)]
 pub(super) struct Attributes<'a> {

@@ -1,0 +1,411 @@
+//! Agents alone: as many nodes as wanted on several networks, and what can be done to them.
+//!
+//! ```text
+//! sw1 10.79.0.0/24: node k at .41+k eth0      sw2 10.80.0.0/24: eth1      sw3 10.81.0.0/24: eth2
+//! ```
+//! It is made in the namespaces the caller is in, which have to be its own: processes, network, mounts.
+//! A cut takes a node's port out of the switch, so it notices nothing. A way in one direction is lost by
+//! a neighbour entry with a hardware address that nobody has: filters of `tc` and `nft` need modules
+//! that kernels of containers lack, and bridge ports know no pairs.
+
+use std::collections::BTreeSet;
+use std::ffi::{OsStr, OsString};
+use std::fs::{self, File};
+use std::io;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use api::{NodeLine, Role, Standing, Status};
+use sys::process::{Child, SIGCONT, SIGKILL, SIGSTOP, SIGTERM, SpawnOptions, spawn};
+
+use crate::cloud::ask;
+use crate::cloud::network::{Host, address, make_switches};
+use crate::cloud::node::{kill, kill_all_inside, signal_all_inside};
+use crate::wait;
+use ears::Ears;
+
+pub use ears::Heard;
+
+mod ears;
+
+/// What a cluster is made of.
+#[derive(Clone, Debug, Default)]
+pub struct Plan {
+    pub names: Vec<String>,
+    pub networks: Vec<String>,
+    /// More lines of `[cluster]`.
+    pub lines: String,
+}
+
+/// A node says goodbye and ends; a build for tests on a busy machine takes seconds.
+const GRACE: Duration = Duration::from_secs(10);
+const SECRET: &str = "a secret of the nodes of a lab, known to nobody else";
+
+/// All nodes; dropping it ends their processes.
+#[derive(Debug)]
+pub struct Cluster {
+    plan: Plan,
+    program: PathBuf,
+    nodes: Vec<Node>,
+    /// Ways that are lost: from, to, network.
+    lost: BTreeSet<(usize, usize, usize)>,
+    ears: Ears,
+}
+
+#[derive(Debug)]
+struct Node {
+    folder: PathBuf,
+    /// None: powered off.
+    host: Option<Host>,
+    supervisor: Option<Child>,
+}
+
+impl Cluster {
+    /// Makes switches, machines and files below `folder`; starts nothing.
+    ///
+    /// # Errors
+    /// Without the right to make networks.
+    ///
+    /// # Panics
+    /// When the plan has more nodes or networks than a cluster can have.
+    pub fn lay_out(folder: &Path, program: &Path, plan: Plan) -> io::Result<Self> {
+        make_switches(plan.networks.len())?;
+        let mut nodes = vec![];
+        for name in &plan.names {
+            let folder = folder.join(name);
+            fs::create_dir_all(&folder)?;
+            fs::write(folder.join("outlast.toml"), file(&plan))?;
+            fs::write(folder.join("secret"), SECRET)?;
+            fs::set_permissions(folder.join("secret"), fs::Permissions::from_mode(0o600))?;
+            nodes.push(Node { folder, host: None, supervisor: None });
+        }
+        let sockets = nodes.iter().map(|node| node.folder.join("run/control.sock"));
+        let ears = Ears::open(sockets.collect());
+        Ok(Self { plan, program: program.to_owned(), nodes, lost: BTreeSet::new(), ears })
+    }
+
+    #[must_use]
+    pub fn name(&self, node: usize) -> &str {
+        &self.plan.names[node]
+    }
+
+    #[must_use]
+    pub fn networks(&self) -> &[String] {
+        &self.plan.networks
+    }
+
+    pub fn numbers(&self) -> impl Iterator<Item = usize> + use<> {
+        0..self.nodes.len()
+    }
+
+    /// Plugs the machine in where it is off, and starts the program where it does not run.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub fn start(&mut self, node: usize) -> io::Result<()> {
+        let networks = self.plan.networks.len();
+        let (number, name) = (small(node), self.plan.names[node].clone());
+        let (program, place) = (self.program.clone(), &mut self.nodes[node]);
+        let host = match place.host.take() {
+            Some(host) => host,
+            None => {
+                let addresses: Vec<_> = (0..networks).map(|n| address(number, small(n))).collect();
+                Host::plug(&name, &addresses)?
+            }
+        };
+        let host = place.host.insert(host);
+        if let Some(child) = &place.supervisor {
+            if child.reap()?.is_none() {
+                return Ok(());
+            }
+            place.supervisor = None;
+        }
+        let folder = |name: &str| place.folder.join(name).into_os_string();
+        let mut words: Vec<OsString> = vec!["run".into(), "--node".into(), name.into()];
+        words.extend(["--config".into(), folder("outlast.toml")]);
+        words.extend(["--run-dir".into(), folder("run")]);
+        words.extend(["--state-dir".into(), folder("state")]);
+        let words: Vec<&OsStr> = words.iter().map(OsString::as_os_str).collect();
+        let log = File::options().create(true).append(true).open(place.folder.join("log"))?;
+        let options = SpawnOptions {
+            netns: Some(host.netns()),
+            stdout: Some(log.try_clone()?.into()),
+            stderr: Some(log.into()),
+            new_session: true,
+            ..SpawnOptions::default()
+        };
+        place.supervisor = Some(spawn(&program, Some("outlast"), &words, None, options)?);
+        Ok(())
+    }
+
+    /// Starts all that does not run, lets go on what was stopped, mends every cable and way.
+    ///
+    /// # Errors
+    /// When something cannot be started.
+    pub fn mend(&mut self) -> io::Result<()> {
+        for (from, to, network) in std::mem::take(&mut self.lost) {
+            self.set_way((from, to, network), true)?;
+        }
+        for node in self.numbers() {
+            if let Some(host) = &self.nodes[node].host {
+                signal_all_inside(host, SIGCONT)?;
+                host.join()?;
+                (0..self.plan.networks.len())
+                    .try_for_each(|network| host.set_carrier(network, true))?;
+            }
+            self.start(node)?;
+        }
+        Ok(())
+    }
+
+    /// Everything in the machine dies, and its links go down with it.
+    ///
+    /// # Errors
+    /// When processes do not die.
+    pub fn power_off(&mut self, node: usize) -> io::Result<()> {
+        let place = &mut self.nodes[node];
+        let Some(host) = place.host.take() else { return Ok(()) };
+        // The links first: a dying kernel says nothing more.
+        host.cut()?;
+        kill_all_inside(&host)?;
+        if let Some(child) = place.supervisor.take() {
+            child.wait()?;
+        }
+        host.unplug()
+    }
+
+    /// SIGKILL to every process of the node; its kernel lives on.
+    ///
+    /// # Errors
+    /// When processes do not die.
+    pub fn kill_all(&mut self, node: usize) -> io::Result<()> {
+        if let Some(host) = &self.nodes[node].host {
+            kill_all_inside(host)?;
+        }
+        self.bury(node)
+    }
+
+    /// SIGKILL to the supervisor, which takes everything along.
+    ///
+    /// # Errors
+    /// When it does not run.
+    pub fn kill_supervisor(&mut self, node: usize) -> io::Result<()> {
+        let missing = || io::Error::other("there is no supervisor");
+        self.nodes[node].supervisor.as_ref().ok_or_else(missing)?.signal(SIGKILL)?;
+        self.bury(node)
+    }
+
+    fn bury(&mut self, node: usize) -> io::Result<()> {
+        match self.nodes[node].supervisor.take() {
+            Some(child) => child.wait().map(drop),
+            None => Ok(()),
+        }
+    }
+
+    /// SIGKILL to the agent, which the supervisor starts again.
+    ///
+    /// # Errors
+    /// When it does not run.
+    pub fn kill_agent(&self, node: usize) -> io::Result<()> {
+        kill(self.pid(node, Role::Agent)?, SIGKILL);
+        Ok(())
+    }
+
+    /// SIGSTOP to every process of the node: the machine stands still.
+    ///
+    /// # Errors
+    /// When `/proc` does not tell.
+    pub fn pause(&self, node: usize) -> io::Result<()> {
+        self.signal(node, SIGSTOP)
+    }
+
+    /// The opposite of [`Self::pause`].
+    ///
+    /// # Errors
+    /// When `/proc` does not tell.
+    pub fn resume(&self, node: usize) -> io::Result<()> {
+        self.signal(node, SIGCONT)
+    }
+
+    fn signal(&self, node: usize, signal: sys::process::Signal) -> io::Result<()> {
+        let host = self.nodes[node].host.as_ref();
+        host.map_or(Ok(()), |host| signal_all_inside(host, signal).map(drop))
+    }
+
+    /// SIGTERM: the node says goodbye. Returns at once; [`Self::ended`] waits.
+    ///
+    /// # Errors
+    /// When it does not run.
+    pub fn stop(&self, node: usize) -> io::Result<()> {
+        let missing = || io::Error::other("there is no supervisor");
+        self.nodes[node].supervisor.as_ref().ok_or_else(missing)?.signal(SIGTERM)
+    }
+
+    /// Waits for the end of a node that was told to stop.
+    ///
+    /// # Errors
+    /// When it does not end.
+    pub fn ended(&mut self, node: usize) -> io::Result<()> {
+        let Some(child) = self.nodes[node].supervisor.take() else { return Ok(()) };
+        if wait::until(GRACE, || child.reap().map_or(true, |exit| exit.is_some())) {
+            return Ok(());
+        }
+        child.signal(SIGKILL)?;
+        child.wait()?;
+        Err(io::Error::other(format!("{} did not end", self.name(node))))
+    }
+
+    /// Takes a node's port out of a switch, or puts it back: the node sees no difference.
+    ///
+    /// # Errors
+    /// When the switch is gone.
+    pub fn set_joined(&self, node: usize, network: usize, joined: bool) -> io::Result<()> {
+        let host = self.nodes[node].host.as_ref();
+        host.map_or(Ok(()), |host| host.set_joined(network, joined))
+    }
+
+    /// A lost carrier, or one that is back.
+    ///
+    /// # Errors
+    /// When the kernel does not answer.
+    pub fn set_carrier(&self, node: usize, network: usize, up: bool) -> io::Result<()> {
+        let host = self.nodes[node].host.as_ref();
+        host.map_or(Ok(()), |host| host.set_carrier(network, up))
+    }
+
+    /// What `from` says to `to` on that network is lost; the other direction is as it was.
+    ///
+    /// # Errors
+    /// When the device is gone.
+    pub fn lose_way(&mut self, from: usize, to: usize, network: usize) -> io::Result<()> {
+        self.lost.insert((from, to, network));
+        self.set_way((from, to, network), false)
+    }
+
+    /// The opposite of [`Self::lose_way`].
+    ///
+    /// # Errors
+    /// When the device is gone.
+    pub fn find_way(&mut self, from: usize, to: usize, network: usize) -> io::Result<()> {
+        self.lost.remove(&(from, to, network));
+        self.set_way((from, to, network), true)
+    }
+
+    fn set_way(&self, (from, to, network): (usize, usize, usize), heard: bool) -> io::Result<()> {
+        let host = self.nodes[from].host.as_ref();
+        let ip = address(small(to), small(network));
+        host.map_or(Ok(()), |host| host.set_heard_by(ip, network, heard))
+    }
+
+    /// What a node's agent knows now; none if it does not answer.
+    #[must_use]
+    pub fn status(&self, node: usize) -> Option<Status> {
+        ask::status(&self.nodes[node].folder)
+    }
+
+    /// What a node thinks of another.
+    #[must_use]
+    pub fn view(&self, node: usize, of: usize) -> Option<NodeLine> {
+        let status = self.status(node)?;
+        status.nodes.into_iter().find(|line| line.state.node == self.name(of))
+    }
+
+    /// What is missing until every node hears every other one on every network.
+    #[must_use]
+    pub fn illness(&self) -> Option<String> {
+        self.numbers().find_map(|node| {
+            let who = self.name(node);
+            let Some(status) = self.status(node) else {
+                return Some(format!("{who} does not answer"));
+            };
+            if status.nodes.len() != self.nodes.len() {
+                return Some(format!("{who} knows of {} nodes", status.nodes.len()));
+            }
+            let others = status.nodes.iter().filter(|line| line.state.node != who);
+            let ill = |line: &&NodeLine| {
+                let state = &line.state;
+                state.standing != Standing::Alive
+                    || state.cells.len() != self.plan.networks.len()
+                    || state.cells.iter().any(|cell| !cell.alive)
+            };
+            others.into_iter().find(ill).map(|line| format!("{who} says {:?}", line.state))
+        })
+    }
+
+    /// The pid of a process of a node.
+    ///
+    /// # Errors
+    /// When it does not run.
+    pub fn pid(&self, node: usize, role: Role) -> io::Result<i32> {
+        let missing = || io::Error::other(format!("{} has no {role:?}", self.name(node)));
+        let status = self.status(node).ok_or_else(missing)?;
+        let process = status.processes.iter().find(|p| p.role == role && p.running);
+        process.map(|p| p.pid).ok_or_else(missing)
+    }
+
+    /// Events of all nodes' own logs so far, with the moments at which they were told.
+    #[must_use]
+    pub fn heard(&self) -> Vec<Heard> {
+        self.ears.heard()
+    }
+
+    /// The lines that a node wrote last, for messages about failures.
+    #[must_use]
+    pub fn last_words(&self, node: usize) -> String {
+        let text = fs::read_to_string(self.nodes[node].folder.join("log")).unwrap_or_default();
+        let lines: Vec<&str> = text.lines().rev().take(6).collect();
+        lines.into_iter().rev().map(|line| format!("\n  {}: {line}", self.name(node))).collect()
+    }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        self.ears.close();
+        for node in self.numbers() {
+            // Nobody is left to be told; the namespaces end what this leaves.
+            drop(self.power_off(node));
+        }
+    }
+}
+
+/// The cluster file: nodes and networks, no virtual IP, no balancer, no dashboard.
+fn file(plan: &Plan) -> String {
+    let lines = &plan.lines;
+    let mut text = format!("[cluster]\nname = \"lab\"\nsecret_file = \"secret\"\n{lines}\n");
+    for (number, name) in plan.names.iter().enumerate() {
+        let addresses = plan.networks.iter().enumerate().map(|(network, name)| {
+            format!("{name} = \"{}\"", address(small(number), small(network)))
+        });
+        let addresses = addresses.collect::<Vec<_>>().join(", ");
+        text.push_str(&format!("[node.{name}]\nnetworks = {{ {addresses} }}\n"));
+    }
+    text + "[dashboard]\nlisten = \"none\"\n"
+}
+
+/// Nodes and networks are few.
+fn small(number: usize) -> u8 {
+    u8::try_from(number).expect("a cluster has at most 64 nodes on 8 networks")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_file_of_a_cluster_of_agents_is_one_that_is_run() {
+        let words = |words: &[&str]| words.iter().map(|&word| word.to_owned()).collect();
+        let plan = Plan {
+            names: words(&["ctl1", "ctl2", "cmp01"]),
+            networks: words(&["mgmt", "storage"]),
+            lines: String::new(),
+        };
+        let source = config::Source { path: "outlast.toml".to_owned(), text: file(&plan) };
+        let loaded = config::load(vec![source]);
+        assert!(config::refused(&loaded).is_none(), "{:?}", loaded.diagnostics);
+        let cluster = loaded.cluster.expect("it is a cluster file");
+        assert_eq!(cluster.networks, ["mgmt", "storage"]);
+        let last = cluster.nodes.last().expect("it has nodes");
+        assert_eq!(last.addresses[1], Some([10, 80, 0, 43].into()));
+    }
+}
