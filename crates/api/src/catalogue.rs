@@ -106,6 +106,12 @@ pub const EVENTS: &[EventKind] = &[
     ),
     told("node-unknown", "node", "nothing is known of the node; the checks of the file decide"),
     act(
+        "node-verdict",
+        "node",
+        "what all nodes hear together, or other evidence than silence, became a verdict or ended one; the rule is named",
+        "`outlast why NODE` prints the evidence and what would change it",
+    ),
+    act(
         "order-ignored",
         "node",
         "a message of the supervisor was not understood",

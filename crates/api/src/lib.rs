@@ -25,8 +25,8 @@ pub use message::{
     VERSION, decode, encode,
 };
 pub use state::{
-    BalancerState, Cell, Change, Choice, DashboardState, Load, Mode, NodeLine, NodeState,
-    ProcessState, ProxyLine, RefusedPackets, ServerCheck, ServerState, Standing, Status, VipCause,
-    VipLine, VipRole, VipState,
+    BalancerState, Cell, Change, Choice, DashboardState, Load, Mode, NodeLine, NodeState, Opinion,
+    ProcessState, ProxyLine, RefusedPackets, ServerCheck, ServerState, Standing, Status, Verdict,
+    VipCause, VipLine, VipRole, VipState,
 };
-pub use why::{Evidence, Why};
+pub use why::{Evidence, RuleLine, Why};

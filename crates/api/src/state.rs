@@ -66,15 +66,47 @@ pub struct ProcessState {
     pub starts: u32,
 }
 
-/// Verdict on a node, as one node sees it. Opinion, not fact.
+/// A node, as one other sees it. Opinion, not fact, unless the verdict is a proven death.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub struct NodeState {
     pub node: String,
     pub standing: Standing,
     /// Per network, in the order of the cluster file.
     pub cells: Vec<Cell>,
-    /// The rule that applied, in words.
+    /// Why it stands so, in words.
     pub why: String,
+    /// What is concluded from all evidence, and the rule that concluded it.
+    #[serde(default)]
+    pub opinion: Opinion,
+}
+
+/// A verdict with its rule.
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+pub struct Opinion {
+    pub verdict: Verdict,
+    /// Where it is cut off: names of networks.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub networks: Vec<String>,
+    /// The name of the rule, as in `docs/reference/evidence.md`; empty where nothing judges.
+    pub rule: String,
+}
+
+/// What is concluded of a node.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Verdict {
+    #[default]
+    Unknown,
+    Alive,
+    /// In doubt: nothing is concluded yet, or something about it is not well.
+    Suspect,
+    /// It lives, and does not reach all others on some networks.
+    CutOff,
+    /// Nobody of a majority hears it.
+    Unreachable,
+    Leaving,
+    /// By a committed entry: it executes nothing any more.
+    ProvenDead,
 }
 
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]

@@ -15,6 +15,9 @@ pub struct Why {
     pub evidence: Vec<Evidence>,
     /// The rule that made the state out of the evidence.
     pub rule: String,
+    /// The table that rule is from, where there is one.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub rules: Vec<RuleLine>,
     /// What would make it another one, each with what would follow.
     pub would_change: Vec<String>,
     /// Its newest events, oldest first, at most [`Why::EVENTS`].
@@ -24,6 +27,17 @@ pub struct Why {
 impl Why {
     /// Enough to see the last change and what led to it on one screen.
     pub const EVENTS: usize = 5;
+}
+
+/// A row of an ordered table of rules: the first that applies decides.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct RuleLine {
+    pub name: String,
+    pub sentence: String,
+    /// Its numbers at the present setting; empty where it has none.
+    pub numbers: String,
+    /// It is the one that decided.
+    pub applies: bool,
 }
 
 /// Something that was seen.

@@ -8,9 +8,9 @@ use std::path::Path;
 
 use outlast_api::{
     self as api, Answer, Ask, BalancerState, Break, Cell, Change, Choice, DashboardState, Event,
-    Evidence, FileKind, FileName, Load, Mode, NodeLine, NodeState, Order, ProcessState, ProxyLine,
-    ReadError, Report, Role, ServerCheck, ServerState, SocketName, Standing, Start, Status,
-    VipCause, VipLine, VipRole, VipState, Why,
+    Evidence, FileKind, FileName, Load, Mode, NodeLine, NodeState, Opinion, Order, ProcessState,
+    ProxyLine, ReadError, Report, Role, RuleLine, ServerCheck, ServerState, SocketName, Standing,
+    Start, Status, Verdict, VipCause, VipLine, VipRole, VipState, Why,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -76,6 +76,11 @@ fn node() -> NodeState {
         standing: Standing::Alive,
         cells: vec![cell("management", Some(40)), cell("storage", None)],
         why: "heard on management".to_owned(),
+        opinion: Opinion {
+            verdict: Verdict::CutOff,
+            networks: vec!["storage".to_owned()],
+            rule: "cut-off".to_owned(),
+        },
     }
 }
 
@@ -209,6 +214,12 @@ fn why() -> Why {
             Evidence { what: "priority 200".to_owned(), age_ms: None },
         ],
         rule: "the strongest node that hears nobody holds".to_owned(),
+        rules: vec![RuleLine {
+            name: "holds".to_owned(),
+            sentence: "the strongest node that hears nobody holds".to_owned(),
+            numbers: "3.2 s".to_owned(),
+            applies: true,
+        }],
         would_change: vec!["no carrier: node03 is named".to_owned()],
         events: vec![event()],
     }

@@ -1,8 +1,9 @@
 //! A cloud in the middle of a bad minute, for tests: one node silent, one server down.
 
 use api::{
-    BalancerState, Cell, Choice, Event, Load, Mode, NodeLine, NodeState, ProcessState, ProxyLine,
-    Role, ServerCheck, ServerState, Standing, Status, VipCause, VipLine, VipRole, VipState,
+    BalancerState, Cell, Choice, Event, Load, Mode, NodeLine, NodeState, Opinion, ProcessState,
+    ProxyLine, Role, ServerCheck, ServerState, Standing, Status, Verdict, VipCause, VipLine,
+    VipRole, VipState,
 };
 
 fn node(name: &str, standing: Standing, ages: [Option<u64>; 2], why: &str) -> NodeLine {
@@ -15,6 +16,11 @@ fn node(name: &str, standing: Standing, ages: [Option<u64>; 2], why: &str) -> No
             standing,
             cells: vec![cell("management", ages[0]), cell("storage", ages[1])],
             why: why.to_owned(),
+            opinion: match standing {
+                Standing::Suspect => opinion(Verdict::Unreachable, "silent-everywhere"),
+                Standing::Alive => opinion(Verdict::Alive, "alive"),
+                Standing::Unknown | Standing::Left => Opinion::default(),
+            },
         },
         holds: if name == "node02" { vec!["internal".to_owned()] } else { vec![] },
         load: alive.then_some(Load {
@@ -25,6 +31,10 @@ fn node(name: &str, standing: Standing, ages: [Option<u64>; 2], why: &str) -> No
             age_ms: 300,
         }),
     }
+}
+
+fn opinion(verdict: Verdict, rule: &str) -> Opinion {
+    Opinion { verdict, networks: vec![], rule: rule.to_owned() }
 }
 
 fn server(proxy: &str, name: &str, check: ServerCheck, suspect: bool, why: &str) -> ServerState {

@@ -97,13 +97,13 @@ fn nodes(out: &mut impl Write, status: &Status) -> io::Result<()> {
         return Ok(());
     }
     writeln!(out)?;
-    let mut heading = vec!["NODE", "STANDING"];
+    let mut heading = vec!["NODE", "VERDICT"];
     heading.extend(status.networks.iter().map(String::as_str));
     heading.extend(["CPU", "MEMORY", "FIBRE", "HOLDS", "WHY"]);
     let mut rows = vec![];
     for line in &status.nodes {
         let node = &line.state;
-        let mut row = vec![node.node.clone(), words::standing(node.standing).to_owned()];
+        let mut row = vec![node.node.clone(), words::opinion(node)];
         for network in &status.networks {
             let found = node.cells.iter().find(|cell| cell.network == *network);
             row.push(found.map_or_else(|| "-".to_owned(), words::cell));
@@ -111,7 +111,7 @@ fn nodes(out: &mut impl Write, status: &Status) -> io::Result<()> {
         row.extend(words::load(line.load));
         let holds = line.holds.join(" ");
         row.push(if holds.is_empty() { "-".to_owned() } else { holds });
-        row.push(node.why.clone());
+        row.push(words::why(node));
         rows.push(row);
     }
     table::print(out, &heading, &rows)
@@ -179,10 +179,10 @@ mod tests {
             VIP       ADDRESSES   HOLDER  NEXT    HERE           WHY
             internal  10.79.0.40  node02  node01  master, holds  named by the holder
 
-            NODE    STANDING  management    storage      CPU   MEMORY  FIBRE  HOLDS     WHY
-            node01  alive     up 120 ms     up 95 ms     12 %  40 %    2/2    -         its first beat came
-            node02  alive     up 0 ms       up 0 ms      12 %  40 %    2/2    internal  this node
-            node03  SUSPECT   silent 3.2 s  never heard  -     -       -      -         silent on every network for 1000 ms
+            NODE    VERDICT      management    storage      CPU   MEMORY  FIBRE  HOLDS     WHY
+            node01  alive        up 120 ms     up 95 ms     12 %  40 %    2/2    -         its first beat came
+            node02  alive        up 0 ms       up 0 ms      12 %  40 %    2/2    internal  this node
+            node03  UNREACHABLE  silent 3.2 s  never heard  -     -       -      -         silent-everywhere: silent on every network for 1000 ms
 
             balancer serving, 5 of 7 servers up
               mariadb: one writer, node01 (choice 1)

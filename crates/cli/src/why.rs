@@ -67,6 +67,15 @@ pub(crate) fn lines(why: &Why) -> Vec<String> {
     });
     part("evidence", evidence.collect());
     part("rule", vec![why.rule.clone()].into_iter().filter(|rule| !rule.is_empty()).collect());
+    let rules = (1..).zip(&why.rules).map(|(number, rule)| {
+        let mark = if rule.applies { "->" } else { "  " };
+        let numbers = match rule.numbers.as_str() {
+            "" => String::new(),
+            numbers => format!(" ({numbers})"),
+        };
+        format!("{mark} {number:>2} {}: {}{numbers}", rule.name, rule.sentence)
+    });
+    part("all rules, the first that applies decides", rules.collect());
     part("what would change it", why.would_change.clone());
     part(
         "last events",
@@ -77,7 +86,7 @@ pub(crate) fn lines(why: &Why) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
-    use api::Evidence;
+    use api::{Evidence, RuleLine};
     use expect_test::expect;
 
     use super::*;
@@ -93,6 +102,14 @@ mod tests {
                 Evidence { what: "never heard on storage".to_owned(), age_ms: None },
             ],
             rule: "silent on every network for 1000 ms".to_owned(),
+            rules: ["goodbye", "silent"]
+                .map(|name| RuleLine {
+                    name: name.to_owned(),
+                    sentence: "in a sentence".to_owned(),
+                    numbers: if name == "silent" { "1 s" } else { "" }.to_owned(),
+                    applies: name == "silent",
+                })
+                .to_vec(),
             would_change: vec!["one beat on any network: alive".to_owned()],
             events: example::events().into_iter().skip(1).take(1).collect(),
         };
@@ -103,6 +120,9 @@ mod tests {
               never heard on storage
             rule
               silent on every network for 1000 ms
+            all rules, the first that applies decides
+                  1 goodbye: in a sentence
+              ->  2 silent: in a sentence (1 s)
             what would change it
               one beat on any network: alive
             last events

@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
-use api::{BalancerState, Cell, Load, Mode, Role, ServerCheck, ServerState, Standing, Status};
-use api::{VipCause, VipLine, VipRole};
+use api::{
+    BalancerState, Cell, Load, Mode, NodeState, Role, ServerCheck, ServerState, Standing, Status,
+};
+use api::{Verdict, VipCause, VipLine, VipRole};
 
 pub(crate) const fn mode(mode: Mode) -> &'static str {
     match mode {
@@ -19,6 +21,28 @@ pub(crate) const fn standing(standing: Standing) -> &'static str {
         Standing::Alive => "alive",
         Standing::Suspect => "SUSPECT",
         Standing::Left => "left",
+    }
+}
+
+/// The verdict on a node; its standing where nothing judges.
+pub(crate) fn opinion(node: &NodeState) -> String {
+    match node.opinion.verdict {
+        Verdict::Unknown => standing(node.standing).to_owned(),
+        Verdict::Alive if node.standing == Standing::Suspect => "alive, not heard here".to_owned(),
+        Verdict::Alive => "alive".to_owned(),
+        Verdict::Suspect => "SUSPECT".to_owned(),
+        Verdict::CutOff => format!("CUT OFF {}", node.opinion.networks.join(" ")),
+        Verdict::Unreachable => "UNREACHABLE".to_owned(),
+        Verdict::Leaving => "left".to_owned(),
+        Verdict::ProvenDead => "DEAD (proven)".to_owned(),
+    }
+}
+
+/// Why, after the name of the rule that decided if something is not well.
+pub(crate) fn why(node: &NodeState) -> String {
+    match node.opinion.rule.as_str() {
+        "" | "alive" | "goodbye" | "never-heard" => node.why.clone(),
+        rule => format!("{rule}: {}", node.why),
     }
 }
 

@@ -1,6 +1,9 @@
 //! `outlast.toml`: the cluster.
 
-pub use model::{Cluster, Dashboard, Listen, Node, Service, ServiceKind, Vip, VipCheck};
+pub use model::{
+    Cluster, DEFAULT_DETECT, Dashboard, LONGEST_DETECT, Listen, Node, SHORTEST_DETECT, Service,
+    ServiceKind, Vip, VipCheck,
+};
 
 pub(crate) use read::{Field, REQUIRED};
 

@@ -67,7 +67,7 @@ pub const KINDS: [Row; 15] = [
         meaning: "its agent spoke on this network, sealed with the cluster's key",
         freshness: Freshness::Detection,
         layer: "agent of this node",
-        used: "alive, silent-here, silent-but-heard, silent-everywhere",
+        used: "alive, silent-here, heard-elsewhere, silent-everywhere",
     },
     Row {
         kind: Kind::Goodbye,

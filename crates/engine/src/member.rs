@@ -9,8 +9,11 @@
 //!                                   Suspect ---------------------------+ any beat
 //! ```
 //!
-//! A standing is opinion, not fact: it may choose another server, never restart work. A node that is
-//! late itself, or has lost its own carriers, judges nobody.
+//! A standing is what this node itself hears: it may choose another server, never restart work. What all
+//! nodes hear together, and all other evidence, becomes the verdict ([`crate::verdict`]), which is told as
+//! [`Action::Opinion`]. A node that is late itself, or has lost its own carriers, judges nobody.
+//!
+//! All times follow from the detection time of the cluster file ([`Times`]).
 
 use std::time::Duration;
 
@@ -20,29 +23,30 @@ use config::cluster::Cluster;
 
 use crate::packet::{Kind, MAX_BODY, MAX_NETWORKS, MAX_NODES, OpenError, Opened, Replay, Seal};
 use crate::timeline::{self, Timeline};
+use crate::verdict::{self, Proof, Rule, Times, Verdict};
 use crate::{Buffer, CAPACITY};
 use beat::Beat;
 use news::{Question, Told};
 use peer::Peer;
+use watch::{Here, Watch};
 
 pub use beat::{Choice, Load, MAX_CHOICES, print_again};
+pub use known::Sighting;
 pub use news::{MAX_TEXT, print_news_again};
 pub use peer::Cell;
 
 mod beat;
+mod known;
 mod news;
 mod peer;
+mod receive;
+mod say;
 #[cfg(test)]
 mod tests;
+mod watch;
 
-/// How often each node speaks on each network: four times within the shortest time that matters (1 s).
-pub const BEAT_EVERY: Duration = Duration::from_millis(250);
-/// Four beats in a row are lost by death, not by chance.
-pub const SILENT_AFTER: Duration = Duration::from_secs(1);
-/// Woken this late, this node itself was not running: two beats of its own are missing.
-const OWN_STALL: Duration = Duration::from_millis(500);
-/// After a stall of its own each peer has one more interval to speak, and one for the way.
-const PATIENCE: Duration = Duration::from_millis(500);
+/// A goodbye is said so often: nobody hears the next beat.
+const GOODBYES: usize = 3;
 /// A node that was silent and came back so often within [`FLAPS_WITHIN`] ...
 pub const FLAPS: usize = 3;
 pub const FLAPS_WITHIN: Duration = Duration::from_secs(60);
@@ -76,6 +80,11 @@ pub enum Input<'a> {
         network: u8,
         bytes: &'a [u8],
     },
+    /// As [`Input::Packet`], of one whose seal was checked already.
+    Opened {
+        network: u8,
+        packet: Opened<'a>,
+    },
     /// The carrier of this node's own interface on that network.
     Carrier {
         network: u8,
@@ -85,6 +94,20 @@ pub enum Input<'a> {
     Known {
         node: u16,
         standing: Standing,
+    },
+    /// The kernel of that node says that nothing listens for beats there.
+    Refused {
+        node: u16,
+    },
+    /// Whether all servers of that node, two at least, fail checks or requests here.
+    Failing {
+        node: u16,
+        failing: bool,
+    },
+    /// What the replicated store says about that node's death.
+    Proven {
+        node: u16,
+        proof: Option<Proof>,
     },
     /// This node ends in order.
     Leave,
@@ -98,6 +121,8 @@ pub enum Action {
     Beat { network: u8 },
     /// A standing changed, or stayed `Alive` through a restart.
     Verdict { node: u16, standing: Standing, why: String },
+    /// The verdict on a node is another one.
+    Opinion { node: u16, verdict: Verdict, rule: &'static Rule },
     /// [`Member::choices`] has news from a peer.
     Choices,
     /// [`Member::holds`] of this node changed.
@@ -154,12 +179,14 @@ pub struct Member {
     seal: Seal,
     replay: Replay,
     timeline: Timeline,
+    watch: Watch,
     /// What this node's own beats say.
     said: Beat,
     /// The newest choice per proxy that any peer told.
     choices: ArrayVec<Choice, MAX_CHOICES>,
     own_carrier: [bool; MAX_NETWORKS],
     beat_at: Time,
+    beaten_at: Time,
     judge_from: Time,
     refused: Refused,
 }
@@ -170,17 +197,25 @@ impl Member {
     #[must_use]
     pub fn new(cluster: &Cluster, me: u16, seal: Seal, now: Time) -> Self {
         let peer = |node: &config::cluster::Node| Peer::new(&node.addresses);
+        let peers: ArrayVec<Peer, MAX_NODES> =
+            cluster.nodes.iter().take(MAX_NODES).map(peer).collect();
+        let networks: ArrayVec<String, MAX_NETWORKS> =
+            cluster.networks.iter().take(MAX_NETWORKS).cloned().collect();
+        let times = Times::new(cluster.detect);
+        let count = u8::try_from(networks.len()).unwrap_or(0);
         Self {
             me,
-            networks: cluster.networks.iter().take(MAX_NETWORKS).cloned().collect(),
-            peers: cluster.nodes.iter().take(MAX_NODES).map(peer).collect(),
+            watch: Watch::new(me, seal.incarnation(), &peers, networks.len(), times),
+            networks,
+            peers,
             seal,
             replay: Replay::new(),
             timeline: Timeline::new(cluster.nodes.len()),
-            said: Beat::default(),
+            said: Beat { networks: count, ..Beat::default() },
             choices: ArrayVec::new(),
             own_carrier: [true; MAX_NETWORKS],
             beat_at: now,
+            beaten_at: Time::ZERO,
             judge_from: now,
             refused: Refused::default(),
         }
@@ -188,17 +223,35 @@ impl Member {
 
     /// The only way in. Packets come from the network: what makes no sense is counted and dropped.
     pub fn step(&mut self, now: Time, input: Input<'_>, out: &mut Buffer<Action>) {
-        if now.since(self.deadline()) > OWN_STALL {
-            self.judge_from = self.judge_from.max(now + PATIENCE);
+        let times = self.watch.times();
+        let late = now.since(self.deadline());
+        if late > times.confirm() {
+            self.watch.late(now, late);
+        }
+        if late > times.slip() {
+            self.judge_from = self.judge_from.max(now + times.patience());
         }
         match input {
             Input::Packet { network, bytes } => self.receive(now, network, bytes, out),
+            Input::Opened { network, packet } => self.opened(now, network, &packet, out),
             Input::Carrier { network, up } => self.own_carrier_is(now, network, up),
             Input::Known { node, standing } => {
                 if let Some(peer) = self.peer_mut(node) {
                     peer.known(now, standing);
                 }
             }
+            Input::Refused { node } if self.is_peer(node) => {
+                if self.watch.refused(now, node) {
+                    self.beat_at = self.beat_at.min(now + verdict::REFUSED_FOR);
+                }
+            }
+            Input::Failing { node, failing } if self.is_peer(node) => {
+                self.watch.failing(now, node, failing);
+            }
+            Input::Proven { node, proof } if self.is_peer(node) => {
+                self.watch.proven(now, node, proof);
+            }
+            Input::Refused { .. } | Input::Failing { .. } | Input::Proven { .. } => {}
             Input::Leave => {
                 self.said.leaving = true;
                 self.beat_at = now;
@@ -206,8 +259,10 @@ impl Member {
             Input::Timeout => {}
         }
         self.judge(now, out);
+        self.conclude(now, out);
         if now >= self.beat_at {
-            self.beat_at = now + BEAT_EVERY;
+            self.beat_at = now + times.beat_every();
+            self.beaten_at = now;
             self.order_beats(out);
         }
         self.ask(now, out);
@@ -216,9 +271,12 @@ impl Member {
     /// When the machine next wants [`Input::Timeout`].
     #[must_use]
     pub fn deadline(&self) -> Time {
-        let silent = self.others().map(|(_, peer)| peer.silent_at(&self.own_carrier));
-        let silent = silent.min().unwrap_or(Time::NEVER);
-        self.beat_at.min(silent.max(self.judge_from)).min(self.timeline.deadline())
+        let silent_at = |(node, peer): (u16, &Peer)| {
+            peer.silent_at(&self.own_carrier, self.watch.tolerance(usize::from(node)))
+        };
+        let silent = self.others().map(silent_at).min().unwrap_or(Time::NEVER);
+        let silent = silent.max(self.judge_from);
+        self.beat_at.min(silent).min(self.timeline.deadline()).min(self.watch.deadline())
     }
 
     /// Writes a beat for a node on `network` into `out` and returns its length; 0 if there is nothing to
@@ -250,73 +308,16 @@ impl Member {
         self.seal.seal(Kind::Told, (node, network), &body[..length], out)
     }
 
-    /// The number of this node's newest event.
-    pub const fn say_events(&mut self, newest: u64) {
-        self.said.events = newest;
-    }
-
-    /// What this node's beats say about writers; the first [`MAX_CHOICES`].
-    pub fn say_choices(&mut self, choices: impl IntoIterator<Item = Choice>) {
-        self.said.choices = choices.into_iter().take(MAX_CHOICES).collect();
-    }
-
-    /// Which vip instances this node holds, one bit each.
-    pub const fn say_holds(&mut self, holds: u64) {
-        self.said.holds = holds;
-    }
-
-    /// How busy this node's machine is.
-    pub const fn say_load(&mut self, load: Option<Load>) {
-        self.said.load = load;
-    }
-
-    /// How busy a peer said its machine is, and how long ago.
-    #[must_use]
-    pub fn load(&self, node: u16, now: Time) -> Option<(Load, Duration)> {
-        let (load, at) = self.peers.get(usize::from(node))?.load?;
-        Some((load, now.since(at)))
-    }
-
-    /// The newest choice of each proxy that a peer told.
-    #[must_use]
-    pub fn choices(&self) -> &[Choice] {
-        &self.choices
-    }
-
-    /// Which vip instances a peer said it holds, as long as it lives.
-    #[must_use]
-    pub fn holds(&self, node: u16) -> u64 {
-        let peer = self.peers.get(usize::from(node));
-        peer.filter(|peer| peer.standing == Standing::Alive).map_or(0, |peer| peer.holds)
-    }
-
-    /// This node itself is alive.
-    #[must_use]
-    pub fn standing(&self, node: u16) -> Standing {
-        if node == self.me {
-            return Standing::Alive;
-        }
-        self.peers.get(usize::from(node)).map(|peer| peer.standing).unwrap_or_default()
-    }
-
-    /// Liveness of a node on each network of the cluster file, for `status`; none where it has no
-    /// address.
-    pub fn cells(&self, node: u16, now: Time) -> impl Iterator<Item = Option<Cell>> + '_ {
-        let peer = self.peers.get(usize::from(node));
-        (0..self.networks.len()).map(move |network| peer.and_then(|peer| peer.cell(network, now)))
-    }
-
-    #[must_use]
-    pub const fn refused(&self) -> Refused {
-        self.refused
-    }
-
     fn receive(&mut self, now: Time, network: u8, bytes: &[u8], out: &mut Buffer<Action>) {
         let mut body = [0; MAX_BODY];
         let packet = match self.seal.open(bytes, &mut body) {
             Ok(packet) => packet,
             Err(error) => return self.refused.count(error),
         };
+        self.opened(now, network, &packet, out);
+    }
+
+    fn opened(&mut self, now: Time, network: u8, packet: &Opened<'_>, out: &mut Buffer<Action>) {
         let on_network =
             self.peers.get(usize::from(packet.sender)).is_some_and(|peer| peer.is_on(network));
         let is_ours = matches!(packet.kind, Kind::Beat | Kind::Question | Kind::Told);
@@ -324,9 +325,9 @@ impl Member {
             self.refused.stranger += 1;
         } else if packet.network != network {
             self.refused.network += 1;
-        } else if !self.replay.is_news(&packet) {
+        } else if !self.replay.is_news(packet) {
             self.refused.replay += 1;
-            self.outdated(now, &packet, out);
+            self.outdated(now, packet, out);
         } else {
             let (node, incarnation) = (packet.sender, packet.incarnation);
             match packet.kind {
@@ -343,62 +344,6 @@ impl Member {
         }
     }
 
-    fn outdated(&mut self, now: Time, packet: &Opened<'_>, out: &mut Buffer<Action>) {
-        let (node, came) = (packet.sender, packet.incarnation);
-        let peer = self.peers.get_mut(usize::from(node)).filter(|_| packet.kind == Kind::Beat);
-        if let Some(known) = peer.and_then(|peer| peer.outdated(now, came)) {
-            out.push(Action::Outdated { node, came, known });
-        }
-    }
-
-    /// For another node than this one it was meant if it says so.
-    fn asked(&mut self, now: Time, node: u16, network: u8, body: &[u8], out: &mut Buffer<Action>) {
-        let Some(question) = Question::decode(body).filter(|question| question.to == self.me)
-        else {
-            self.refused.stranger += 1;
-            return;
-        };
-        let input = timeline::Input::Asked { node, network, after: question.after };
-        self.news(now, input, &[], out);
-    }
-
-    fn told(&mut self, now: Time, node: u16, body: &[u8], out: &mut Buffer<Action>) {
-        let Some(told) = Told::decode(body).filter(|told| told.to == self.me) else {
-            self.refused.stranger += 1;
-            return;
-        };
-        let Told { previous, number, text, .. } = told;
-        self.news(now, timeline::Input::Told { node, previous, number }, text, out);
-    }
-
-    /// Asks what is missing, as far as there is room for orders; what finds none is asked again.
-    fn ask(&mut self, now: Time, out: &mut Buffer<Action>) {
-        if self.timeline.deadline() <= now {
-            self.news(now, timeline::Input::Timeout, &[], out);
-        }
-    }
-
-    fn news(&mut self, now: Time, input: timeline::Input, text: &[u8], out: &mut Buffer<Action>) {
-        let mut orders = Buffer::new();
-        self.timeline.step(now, input, &mut orders);
-        for order in orders.drain() {
-            if out.len() == CAPACITY {
-                return;
-            }
-            out.push(match order {
-                timeline::Action::Ask { node, network, after } => {
-                    Action::Question { node, network, after }
-                }
-                timeline::Action::Answer { node, network, after } => {
-                    Action::Answer { node, network, after }
-                }
-                timeline::Action::Keep { node, number, skipped } => {
-                    Action::Event { node, number, skipped, text: text.to_vec() }
-                }
-            });
-        }
-    }
-
     fn heard(
         &mut self,
         now: Time,
@@ -409,7 +354,15 @@ impl Member {
         out: &mut Buffer<Action>,
     ) {
         let Some(peer) = self.peers.get_mut(usize::from(node)) else { return };
+        if incarnation >= peer.incarnation() {
+            let is_new_life = incarnation > peer.incarnation();
+            self.watch.heard(now, (node, network), incarnation, is_new_life, beat);
+        }
+        let before = peer.standing;
         if let Some(why) = peer.heard(now, network, incarnation, beat.leaving) {
+            if before == Standing::Suspect && peer.standing == Standing::Alive {
+                self.watch.returned(now, node);
+            }
             out.push(Action::Verdict { node, standing: peer.standing, why });
         }
         if peer.holds != beat.holds {
@@ -432,7 +385,7 @@ impl Member {
     fn own_carrier_is(&mut self, now: Time, network: u8, up: bool) {
         let Some(carrier) = self.own_carrier.get_mut(usize::from(network)) else { return };
         if up && !*carrier {
-            self.judge_from = self.judge_from.max(now + PATIENCE);
+            self.judge_from = self.judge_from.max(now + self.watch.times().patience());
         }
         *carrier = up;
     }
@@ -442,28 +395,54 @@ impl Member {
             return;
         }
         for (node, peer) in (0_u16..).zip(&mut self.peers) {
-            if node == self.me || peer.silent_at(&self.own_carrier) > now {
+            let tolerance = self.watch.tolerance(usize::from(node));
+            if node == self.me || peer.silent_at(&self.own_carrier, tolerance) > now {
                 continue;
             }
             if out.len() >= MAX_ORDERS {
                 return;
             }
-            let why = peer.suspect(now, &self.networks, &self.own_carrier);
+            let why = peer.suspect(now, &self.networks, &self.own_carrier, tolerance);
             out.push(Action::Verdict { node, standing: Standing::Suspect, why });
         }
     }
 
-    fn order_beats(&self, out: &mut Buffer<Action>) {
+    /// The verdicts that changed, as far as there is room for them. What the others have to know for
+    /// theirs is said at once, though not more often than ten times in a beat interval.
+    fn conclude(&mut self, now: Time, out: &mut Buffer<Action>) {
+        let here = Here { now, judge_from: self.judge_from, own_carrier: &self.own_carrier };
+        if self.watch.look(here, &self.peers) {
+            let soonest = self.beaten_at + self.watch.times().beat_every() / 10;
+            self.beat_at = self.beat_at.min(soonest.max(now));
+        }
+        let free = MAX_ORDERS.saturating_sub(out.len());
+        let mut changed: ArrayVec<Action, MAX_ORDERS> = ArrayVec::new();
+        self.watch.judge(here, &self.peers, free, |node, judgement| {
+            let verdict::Judgement { verdict, rule } = judgement;
+            changed.push(Action::Opinion { node, verdict, rule });
+        });
+        changed.into_iter().for_each(|action| out.push(action));
+    }
+
+    fn order_beats(&mut self, out: &mut Buffer<Action>) {
+        self.said.rows = self.watch.rows();
+        self.said.stall = self.watch.stall();
         let Some(own) = self.peers.get(usize::from(self.me)) else { return };
-        for network in (0_u8..).take(self.networks.len()).filter(|network| own.is_on(*network)) {
-            if out.len() < CAPACITY {
-                out.push(Action::Beat { network });
+        for _ in 0..if self.said.leaving { GOODBYES } else { 1 } {
+            for network in (0..self.said.networks).filter(|network| own.is_on(*network)) {
+                if out.len() < CAPACITY {
+                    out.push(Action::Beat { network });
+                }
             }
         }
     }
 
     fn others(&self) -> impl Iterator<Item = (u16, &Peer)> {
         (0_u16..).zip(&self.peers).filter(|(node, _)| *node != self.me)
+    }
+
+    fn is_peer(&self, node: u16) -> bool {
+        node != self.me && usize::from(node) < self.peers.len()
     }
 
     fn peer_mut(&mut self, node: u16) -> Option<&mut Peer> {

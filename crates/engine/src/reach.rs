@@ -45,7 +45,9 @@ pub struct Reach {
     networks: usize,
     /// Who has an address on each network.
     on: [Nodes; MAX_NETWORKS],
-    rows: ArrayVec<Option<Row>, MAX_NODES>,
+    rows: Box<[Option<Row>]>,
+    /// Whose row came from somebody else.
+    second_hand: Nodes,
     /// In how many more beats the row of each node is news.
     news: [u8; MAX_NODES],
     turn: usize,
@@ -70,23 +72,32 @@ impl Reach {
     pub fn new(me: u16, nodes: usize, networks: usize, on: [Nodes; MAX_NETWORKS]) -> Self {
         let rows = (0..nodes.min(MAX_NODES)).map(|_| None).collect();
         let networks = networks.min(MAX_NETWORKS);
-        Self { me, networks, on, rows, news: [0; MAX_NODES], turn: 0 }
+        Self { me, networks, on, rows, second_hand: Nodes::NONE, news: [0; MAX_NODES], turn: 0 }
     }
 
-    /// Takes in what a node says of itself or others passed on; true if it is new.
-    pub fn tell(&mut self, row: Row) -> bool {
+    /// Takes in what a node says of itself, or what another passed on; true if it says something new.
+    /// Who speaks for itself overrules every messenger, even one with higher numbers.
+    pub fn tell(&mut self, row: Row, first_hand: bool) -> bool {
         let at = usize::from(row.node);
         let Some(known) = self.rows.get_mut(at) else { return false };
-        let is_news =
+        let overrules = first_hand && self.second_hand.has(row.node);
+        let is_newer =
             known.is_none_or(|known| (row.life, row.version) > (known.life, known.version));
-        if is_news {
-            let is_change =
-                known.is_none_or(|known| known.known != row.known || known.lost != row.lost);
-            *known = Some(row);
-            self.news[at] = NEWS;
-            return is_change;
+        if !is_newer && !overrules {
+            return false;
         }
-        false
+        let is_change =
+            known.is_none_or(|known| known.known != row.known || known.lost != row.lost);
+        if is_newer {
+            self.news[at] = NEWS;
+        }
+        *known = Some(row);
+        let messenger = Nodes::one(row.node);
+        self.second_hand = match first_hand {
+            true => self.second_hand.without(messenger),
+            false => self.second_hand.and_those(messenger),
+        };
+        is_change
     }
 
     #[must_use]

@@ -35,15 +35,18 @@ mod journal;
 mod load;
 mod names;
 mod news;
+mod opinion;
 mod picture;
 mod seats;
 mod story;
 mod why;
 
-/// Epoll tokens: the channel, the device monitor, then one per network.
+/// Epoll tokens: the channel, the device monitor, one per network, one per node.
 const CHANNEL: u64 = 0;
 const MONITOR: u64 = 1;
 const NETWORKS: u64 = 2;
+/// From here on one per node: errors of the sockets towards it.
+const PEERS: u64 = 1 << 16;
 /// As often as an operator looks, and as `top` shows it.
 const SAMPLE_EVERY: Duration = Duration::from_secs(1);
 /// Datagrams read from one network before the others get their turn: four intervals of 64 nodes.
@@ -146,15 +149,24 @@ type Explainer = Box<dyn Fn(&str) -> Result<Why, Unknown> + Send + Sync>;
 /// the status alone, never while events are looked through.
 fn explainer(core: Arc<Mutex<Core>>, story: Arc<Story>) -> Explainer {
     Box::new(move |object| {
-        let (status, files) = {
+        let (status, files, times) = {
             let core = lock(&core);
-            (core.status(sys::clock::now()), Arc::clone(&core.picture.files))
+            let times = core.member.as_ref().map(engine::member::Member::times).unwrap_or_default();
+            (core.status(sys::clock::now()), Arc::clone(&core.picture.files), times)
         };
+        let seen = |name: &str| lock(&core).seen(name, sys::clock::now());
         let told = |object: &str| lock(&core).picture.told_at(object);
         let about = |object: &str| {
             story.about(|event| why::is_about(event, object, &status.node), Why::EVENTS)
         };
-        let ground = Ground { status: &status, files: &files, told: &told, about: &about };
+        let ground = Ground {
+            status: &status,
+            files: &files,
+            told: &told,
+            about: &about,
+            seen: &seen,
+            times,
+        };
         why::why(&ground, object)
     })
 }
@@ -183,10 +195,12 @@ impl Agent<'_> {
                 match event.token {
                     CHANNEL => self.orders(),
                     MONITOR => self.devices(),
+                    peer if peer >= PEERS => self.refusals(peer - PEERS),
                     network => self.datagrams(network - NETWORKS),
                 }
             }
             self.step(Input::Timeout);
+            self.tell_refused();
         }
         if !self.succeeded {
             self.step(Input::Leave);
@@ -272,6 +286,21 @@ impl Agent<'_> {
         }
     }
 
+    /// What the kernel says about a socket towards a peer.
+    fn refusals(&mut self, node: u64) {
+        if let (Ok(node), Some(beats)) = (u16::try_from(node), &mut self.beats) {
+            beats.look_at(node);
+        }
+        self.tell_refused();
+    }
+
+    fn tell_refused(&mut self) {
+        let refused = self.beats.as_mut().map(Beats::refused).unwrap_or_default();
+        for node in refused {
+            self.step(Input::Refused { node });
+        }
+    }
+
     fn datagrams(&mut self, network: u64) {
         let Ok(network) = u8::try_from(network) else { return };
         let mut buffer = [0; engine::packet::MAX_PACKET];
@@ -308,6 +337,11 @@ impl Agent<'_> {
                     self.journal.add(event);
                     self.tell(&Report::Node(state));
                 }
+                Action::Opinion { node, verdict, rule } => {
+                    if let Some(event) = core.concluded(now, node, verdict, rule) {
+                        self.journal.add(event);
+                    }
+                }
                 Action::Choices => {
                     for choice in core.news() {
                         self.tell(&Report::Choice(choice));
@@ -333,6 +367,7 @@ impl Agent<'_> {
                 }
                 Action::Beat { .. }
                 | Action::Verdict { .. }
+                | Action::Opinion { .. }
                 | Action::Choices
                 | Action::Outdated { .. }
                 | Action::Holds { .. } => {}

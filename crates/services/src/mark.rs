@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use api::{BalancerState, ServerCheck, ServerState, Standing};
+use api::{BalancerState, NodeState, ServerCheck, ServerState, Standing, Verdict};
 use maud::{Markup, html};
 
 /// From best to worst, so that sorting puts the worst last and `max` finds it.
@@ -63,6 +63,27 @@ pub(crate) const fn standing(standing: Standing) -> Mark {
         Standing::Alive => mark(Grade::Well, "✓", "alive"),
         Standing::Suspect => mark(Grade::Bad, "✗", "suspect"),
         Standing::Left => mark(Grade::Aside, "→", "left"),
+    }
+}
+
+/// The verdict on a node; its standing where nothing judges.
+pub(crate) const fn verdict(node: &NodeState) -> Mark {
+    match node.opinion.verdict {
+        Verdict::Unknown => standing(node.standing),
+        Verdict::Alive => match node.standing {
+            Standing::Suspect => mark(Grade::Warning, "!", "alive, not heard here"),
+            Standing::Unknown | Standing::Alive | Standing::Left => mark(Grade::Well, "✓", "alive"),
+        },
+        Verdict::Suspect => match node.standing {
+            Standing::Suspect => mark(Grade::Bad, "✗", "suspect"),
+            Standing::Unknown | Standing::Alive | Standing::Left => {
+                mark(Grade::Warning, "!", "suspect")
+            }
+        },
+        Verdict::CutOff => mark(Grade::Warning, "!", "cut off"),
+        Verdict::Unreachable => mark(Grade::Bad, "✗", "unreachable"),
+        Verdict::Leaving => mark(Grade::Aside, "→", "left"),
+        Verdict::ProvenDead => mark(Grade::Bad, "✗", "proven dead"),
     }
 }
 

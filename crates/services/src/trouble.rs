@@ -1,6 +1,6 @@
 //! What is wrong, in sentences, the worst first.
 
-use api::{BalancerState, NodeLine, Role, Standing, Status, VipLine, VipRole};
+use api::{BalancerState, NodeLine, Role, Standing, Status, Verdict, VipLine, VipRole};
 
 use crate::mark::{self, Grade};
 use crate::pool::{self, Pool};
@@ -93,11 +93,16 @@ fn node(line: &NodeLine) -> Vec<Trouble> {
         }
         Standing::Alive => {
             let silent = state.cells.iter().filter(|cell| !cell.alive);
+            let doubt = (state.opinion.verdict == Verdict::Suspect).then(|| {
+                let sentence = format!("{name} is in doubt: {}", state.opinion.rule);
+                trouble(Grade::Warning, page.clone(), sentence)
+            });
             let mut found: Vec<Trouble> = silent
                 .map(|cell| {
                     let sentence = format!("{name} is silent on the {} network", cell.network);
                     trouble(Grade::Warning, page.clone(), sentence)
                 })
+                .chain(doubt)
                 .collect();
             if let Some(load) = line.load
                 && load.fibre_online < load.fibre_ports

@@ -326,7 +326,8 @@ impl Sim {
                     }
                 }
                 // What is only shown: its machine has a test of its own.
-                member::Action::Choices
+                member::Action::Opinion { .. }
+                | member::Action::Choices
                 | member::Action::Holds { .. }
                 | member::Action::Outdated { .. }
                 | member::Action::Question { .. }

@@ -164,6 +164,7 @@ impl Cloud {
                     }
                 }
                 member::Action::Verdict { .. }
+                | member::Action::Opinion { .. }
                 | member::Action::Holds { .. }
                 | member::Action::Outdated { .. }
                 | member::Action::Question { .. }

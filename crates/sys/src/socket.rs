@@ -235,6 +235,18 @@ pub fn udp(bind: SocketAddr, interface: Option<&str>) -> io::Result<OwnedFd> {
     Ok(socket)
 }
 
+/// A UDP socket that talks to one address only, from any port of its own: the kernel tells it when
+/// that address refuses ([`take_error`]). Nobody is expected to answer to it.
+///
+/// # Errors
+/// When `own` is not ours, or there is no route.
+pub fn udp_towards(own: IpAddr, to: SocketAddr) -> io::Result<OwnedFd> {
+    let socket = open_for(to, SocketType::DGRAM)?;
+    rustix::net::bind(&socket, &SocketAddr::new(own, 0))?;
+    rustix::net::connect(&socket, &to)?;
+    Ok(socket)
+}
+
 /// # Errors
 /// When there is no route.
 pub fn send_to(fd: BorrowedFd<'_>, bytes: &[u8], to: SocketAddr) -> io::Result<usize> {

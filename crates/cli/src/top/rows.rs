@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use api::{
-    BalancerState, Cell as Proof, NodeLine, ServerState, Standing, Status, VipLine, VipRole,
+    BalancerState, Cell as Proof, NodeLine, ServerState, Standing, Status, Verdict, VipLine,
+    VipRole,
 };
 
 use super::known::STALE;
@@ -86,7 +87,7 @@ pub(super) fn objects(status: &Status, filter: &str) -> Vec<String> {
 }
 
 fn nodes(status: &Status, age: Duration) -> Table {
-    let mut columns = columns(&[("NODE", 0), ("STANDING", 0)]);
+    let mut columns = columns(&[("NODE", 0), ("VERDICT", 0)]);
     let network = |name: &String| Column { title: name.clone(), drop: 1 };
     columns.extend(status.networks.iter().map(network));
     columns.extend(self::columns(&[
@@ -102,14 +103,19 @@ fn nodes(status: &Status, age: Duration) -> Table {
 
 fn node(line: &NodeLine, status: &Status, age: Duration) -> Row {
     let node = &line.state;
-    let tone = match node.standing {
+    let mut tone = match node.standing {
         Standing::Alive => Tone::Good,
         Standing::Suspect => Tone::Bad,
         Standing::Unknown => Tone::Watch,
         Standing::Left => Tone::Dim,
     };
-    let mut cells =
-        vec![cell(&node.node, Tone::Strong), cell(words::standing(node.standing), tone)];
+    if matches!(node.opinion.verdict, Verdict::CutOff | Verdict::Suspect) && tone == Tone::Good {
+        tone = Tone::Watch;
+    }
+    let verdict = words::opinion(node);
+    // An old answer says what was concluded, not what is.
+    let verdict = if age > STALE { format!("was {verdict}") } else { verdict };
+    let mut cells = vec![cell(&node.node, Tone::Strong), cell(verdict, tone)];
     for network in &status.networks {
         let found = node.cells.iter().find(|proof| proof.network == *network);
         cells.push(found.map_or_else(|| plain("-"), |found| proof(found, age)));
@@ -117,7 +123,7 @@ fn node(line: &NodeLine, status: &Status, age: Duration) -> Row {
     cells.extend(words::load(line.load).into_iter().map(plain));
     let holds = line.holds.join(" ");
     cells.push(if holds.is_empty() { plain("-") } else { cell(holds, Tone::Strong) });
-    cells.push(cell(&node.why, Tone::Dim));
+    cells.push(cell(words::why(node), Tone::Dim));
     Row { object: format!("node/{}", node.node), tone, cells }
 }
 

@@ -60,10 +60,10 @@ fn a_wide_terminal_shows_everything() {
             |   VIP       ADDRESSES   HOLDER  NEXT    HERE           WHY
             | ● internal  10.79.0.40  node02  node01  master, holds  named by the holder
             |
-            |   NODE    STANDING  management    storage      CPU   MEMORY  FIBRE  HOLDS     WHY
-            | ● node01  alive     up 240 ms     up 215 ms    12 %  40 %    2/2    -         its first beat came
-            | ● node02  alive     up 120 ms     up 120 ms    12 %  40 %    2/2    internal  this node
-            | ✖ node03  SUSPECT   SILENT 3.3 s  never heard  -     -       -      -         silent on every network for 1000 ms
+            |   NODE    VERDICT      management    storage      CPU   MEMORY  FIBRE  HOLDS     WHY
+            | ● node01  alive        up 240 ms     up 215 ms    12 %  40 %    2/2    -         its first beat came
+            | ● node02  alive        up 120 ms     up 120 ms    12 %  40 %    2/2    internal  this node
+            | ✖ node03  UNREACHABLE  SILENT 3.3 s  never heard  -     -       -      -         silent-everywhere: silent on every network for …
             |
             |   POOL, SERVER  STATE        WHY
             | ● balancer      serving      5 of 7 servers up
@@ -102,10 +102,10 @@ fn a_narrow_terminal_drops_columns_and_keeps_what_matters() {
             |   VIP       HOLDER  NEXT    HERE
             | * internal  node02  node01  master, holds
             |
-            |   NODE    STANDING  management    storage
-            | * node01  alive     up 240 ms     up 215 ms
-            | * node02  alive     up 120 ms     up 120 ms
-            | X node03  SUSPECT   SILENT 3.3 s  never heard
+            |   NODE    VERDICT      management    storage
+            | * node01  alive        up 240 ms     up 215 ms
+            | * node02  alive        up 120 ms     up 120 ms
+            | X node03  UNREACHABLE  SILENT 3.3 s  never heard
             |
             |   POOL, SERVER  STATE        WHY
             | * balancer      serving      5 of 7 servers up
@@ -164,10 +164,10 @@ fn a_silent_agent_is_shown_as_stale_with_its_age() {
             |   VIP       ADDRESSES   HOLDER  NEXT    HERE           WHY
             | ? internal  10.79.0.40  node02  node01  master, holds  named by the holder
             |
-            |   NODE    STANDING  management     storage        CPU   MEMORY  FIBRE  HOLDS     WHY
-            | ? node01  alive     was up 12.4 s  was up 12.3 s  12 %  40 %    2/2    -         its first beat ca~
-            | ? node02  alive     was up 12.3 s  was up 12.3 s  12 %  40 %    2/2    internal  this node
-            | ? node03  SUSPECT   SILENT 15.5 s  never heard    -     -       -      -         silent on every n~
+            |   NODE    VERDICT          management     storage        CPU   MEMORY  HOLDS     WHY
+            | ? node01  was alive        was up 12.4 s  was up 12.3 s  12 %  40 %    -         its first beat ca~
+            | ? node02  was alive        was up 12.3 s  was up 12.3 s  12 %  40 %    internal  this node
+            | ? node03  was UNREACHABLE  SILENT 15.5 s  never heard    -     -       -         silent-everywhere~
             | 8 more below
             |   EVENTS
             |   01:33:02.950 node02 node/node03 node-suspect: no beat for 1 s; the rule applies
@@ -211,6 +211,7 @@ fn enter_asks_why_of_the_selected_line() {
         state: "suspect since 2.1 s".to_owned(),
         evidence: vec![],
         rule: "silent on every network".to_owned(),
+        rules: vec![],
         would_change: vec!["a beat".to_owned()],
         events: vec![],
     };
@@ -224,8 +225,8 @@ fn enter_asks_why_of_the_selected_line() {
             |   VIP       ADDRESSES   HOLDER  NEXT    HERE           WHY
             | * internal  10.79.0.40  node02  node01  master, holds  named by the holder
             |
-            |   NODE    STANDING  management    storage      CPU   HOLDS     WHY
-            | * node01  alive     up 120 ms     up 95 ms     12 %  -         its first beat ~
+            |   NODE    VERDICT      management    storage      CPU   HOLDS     WHY
+            | * node01  alive        up 120 ms     up 95 ms     12 %  -         its first be~
             | * n-- why node/node03 -----------------------------------------------------
             |>X n node/node03: suspect since 2.1 s                                       ery~
             |     rule
@@ -296,7 +297,7 @@ fn without_colour_there_is_none_and_signs_say_the_same() {
     assert!(!coloured(PLAIN));
     let text = text(&known, &View::new("outlast top", PLAIN), (100, 24));
     let line = text.lines().find(|line| line.contains("node03")).unwrap();
-    assert!(line.contains("X node03") && line.contains("SUSPECT"), "{line}");
+    assert!(line.contains("X node03") && line.contains("UNREACHABLE"), "{line}");
 }
 
 #[test]

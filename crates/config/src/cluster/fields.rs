@@ -2,12 +2,15 @@
 
 use std::net::IpAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use base::Span;
 use toml::de::DeValue;
 
-use super::ServiceKind;
-use super::read::{Field, REQUIRED, in_order, number, parsed, span, text, texts, unknown, wrong};
+use super::read::{
+    Field, REQUIRED, in_order, number, parsed, span, text, texts, time, unknown, wrong,
+};
+use super::{LONGEST_DETECT, SHORTEST_DETECT, ServiceKind};
 use crate::diagnostic::Diagnostic;
 
 /// A value and where it stands.
@@ -23,6 +26,7 @@ pub(crate) struct ClusterDraft {
     pub(crate) run_dir: Option<PathBuf>,
     pub(crate) state_dir: Option<PathBuf>,
     pub(crate) port: Option<u16>,
+    pub(crate) detect: Option<Duration>,
 }
 
 /// The highest port leaves room for the next one, which hand-over messages use.
@@ -100,6 +104,20 @@ pub(crate) const CLUSTER: &[Field<ClusterDraft>] = &[
         does: "UDP port of the beats; hand-over messages use the next one",
         set: |draft, value, _| {
             draft.port = u16::try_from(number(value, "a port", 1, MAX_PORT)?).ok();
+            Ok(())
+        },
+    },
+    Field {
+        name: "detect",
+        form: "\"1s\"",
+        default: "\"1s\"",
+        does: "from the crash of a node to the verdict on it, 0.3 to 30 s; all times of membership follow from it",
+        set: |draft, value, _| {
+            let detect = time(value)?;
+            if !(SHORTEST_DETECT..=LONGEST_DETECT).contains(&detect) {
+                return Err(wrong(value, "a time from \"300ms\" to \"30s\""));
+            }
+            draft.detect = Some(detect);
             Ok(())
         },
     },

@@ -22,6 +22,8 @@ pub struct Cluster {
     pub state_dir: PathBuf,
     /// UDP: beats on `port`, hand-over messages of the vip process on `port` + 1.
     pub port: u16,
+    /// From the crash of a node to the verdict on it.
+    pub detect: Duration,
     /// Names of networks, in order of first appearance.
     pub networks: Vec<String>,
     pub nodes: Vec<Node>,
@@ -29,6 +31,13 @@ pub struct Cluster {
     pub services: Vec<Service>,
     pub dashboard: Dashboard,
 }
+
+/// A crashed node is known after this if the file does not say otherwise.
+pub const DEFAULT_DETECT: Duration = Duration::from_secs(1);
+/// Ten beats of 30 ms: shorter ones would be the scheduler's noise.
+pub const SHORTEST_DETECT: Duration = Duration::from_millis(300);
+/// Longer, and the checks of the balancer's file are faster.
+pub const LONGEST_DETECT: Duration = Duration::from_secs(30);
 
 /// `[dashboard]`.
 #[derive(Clone, Debug, Eq, PartialEq)]

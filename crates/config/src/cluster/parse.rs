@@ -168,6 +168,7 @@ fn assemble(
         haproxy: head.haproxy,
         keepalived: head.keepalived,
         port: head.port.unwrap_or(PORT),
+        detect: head.detect.unwrap_or(super::DEFAULT_DETECT),
         networks,
         nodes,
         vips,

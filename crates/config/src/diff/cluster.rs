@@ -13,6 +13,7 @@ pub(super) fn lay_out(file: &Cluster, layout: &mut Layout) {
         run_dir,
         state_dir,
         port,
+        detect,
         networks,
         nodes,
         vips,
@@ -29,6 +30,7 @@ pub(super) fn lay_out(file: &Cluster, layout: &mut Layout) {
         .set("run_dir", run_dir.display(), Needs::Node)
         .set("state_dir", state_dir.display(), Needs::Node)
         .set("port", port, Needs::Vip)
+        .set("detect", format!("{detect:?}"), Needs::Vip)
         .list("networks", networks, Needs::Vip)
         .list("nodes", nodes.iter().map(|node| &node.name), Needs::Vip)
         // The vip process exists where there is one.

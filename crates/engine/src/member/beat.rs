@@ -2,23 +2,39 @@
 //!
 //! ```text
 //!  0  1      2      10   11      12     13     14      22     23
-//!  2  flags  holds  cpu  memory  fibre  ports  events  count  count x (proxy u32, server u32, term u64, by u16)
+//!  3  flags  holds  cpu  memory  fibre  ports  events  count  count x (proxy u32, server u32, term u64, by u16)
+//!
+//!  then:  0         1         3         4
+//!         ailments  stall ms  networks  rows    rows x (node u16, life u64, version u32, known u64,
+//!                                                       networks x lost u64)
 //! ```
 //!
-//! What follows is for later versions and ignored.
+//! Version 2 ends before the ailments. What follows is for later versions and ignored.
+
+use std::time::Duration;
 
 use arrayvec::ArrayVec;
 
-const VERSION: u8 = 2;
+use crate::evidence::Ailments;
+use crate::packet::MAX_NETWORKS;
+use crate::reach::{MAX_PASSED_ON, Row};
+
+const VERSION: u8 = 3;
+/// The oldest one that is understood.
+const OLDEST: u8 = 2;
 const HEAD: usize = 23;
 const CHOICE: usize = 18;
+/// What stands between choices and rows.
+const REACH: usize = 5;
+pub(super) const MAX_ROWS: usize = MAX_PASSED_ON + 1;
 const LEAVING: u8 = 1;
 /// The four bytes of the load were measured.
 const LOAD: u8 = 2;
 
 /// Database listeners of a cluster that are told to peers: one is usual, a handful is many.
 pub const MAX_CHOICES: usize = 16;
-pub(crate) const MAX_LENGTH: usize = HEAD + MAX_CHOICES * CHOICE;
+pub(crate) const MAX_LENGTH: usize =
+    HEAD + MAX_CHOICES * CHOICE + REACH + MAX_ROWS * Row::length(MAX_NETWORKS);
 
 /// Which server a listener with one writer uses. Names travel as their [`Choice::hash`].
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -82,6 +98,14 @@ pub(super) struct Beat {
     /// The number of its newest event.
     pub(super) events: u64,
     pub(super) choices: ArrayVec<Choice, MAX_CHOICES>,
+    /// What it says against itself.
+    pub(super) ailments: Ailments,
+    /// How late its timers were of late, in whole milliseconds.
+    pub(super) stall: Duration,
+    /// Networks of the cluster file: how many sets each row has.
+    pub(super) networks: u8,
+    /// Its own row first, then others that it passes on.
+    pub(super) rows: ArrayVec<Row, MAX_ROWS>,
 }
 
 impl Beat {
@@ -108,7 +132,17 @@ impl Beat {
             field[8..16].copy_from_slice(&choice.term.to_be_bytes());
             field[16..].copy_from_slice(&choice.by.to_be_bytes());
         }
-        HEAD + self.choices.len() * CHOICE
+        let mut length = HEAD + self.choices.len() * CHOICE;
+        let stall = u16::try_from(self.stall.as_millis()).unwrap_or(u16::MAX);
+        let [high, low] = stall.to_be_bytes();
+        let rows = u8::try_from(self.rows.len()).unwrap_or(0);
+        let reach = [self.ailments.byte(), high, low, self.networks, rows];
+        out[length..length + REACH].copy_from_slice(&reach);
+        length += REACH;
+        for row in &self.rows {
+            length += row.encode(usize::from(self.networks), &mut out[length..]);
+        }
+        length
     }
 
     /// A sealed body that cannot be read comes from another version of the program: its node lives,
@@ -119,17 +153,36 @@ impl Beat {
 
     fn read(body: &[u8]) -> Option<Self> {
         let (head, rest) = body.split_first_chunk::<HEAD>()?;
-        let (fields, _surplus) = rest.as_chunks::<CHOICE>();
         let count = usize::from(head[22]);
-        if head[0] < VERSION || count > MAX_CHOICES {
+        if head[0] < OLDEST || count > MAX_CHOICES {
             return None;
         }
+        let (fields, rest) = rest.split_at_checked(count * CHOICE)?;
+        let (fields, _) = fields.as_chunks::<CHOICE>();
         let holds = u64::from_be_bytes(*head[2..].first_chunk()?);
         let load = (head[1] & LOAD != 0).then(|| head[10..].first_chunk().copied()).flatten();
         let events = u64::from_be_bytes(*head[14..].first_chunk()?);
-        let choices = fields.get(..count)?.iter().filter_map(choice).collect();
+        let choices = fields.iter().filter_map(choice).collect();
         let leaving = head[1] & LEAVING != 0;
-        Some(Self { leaving, holds, load: load.map(Load::read), events, choices })
+        let load = load.map(Load::read);
+        let beat = Self { leaving, holds, load, events, choices, ..Self::default() };
+        if head[0] == OLDEST { Some(beat) } else { beat.read_reach(rest) }
+    }
+
+    fn read_reach(self, bytes: &[u8]) -> Option<Self> {
+        let (&[ailments, high, low, networks, count], mut bytes) =
+            bytes.split_first_chunk::<REACH>()?;
+        let length = Row::length(usize::from(networks));
+        if usize::from(networks) > MAX_NETWORKS || usize::from(count) > MAX_ROWS {
+            return None;
+        }
+        let mut rows = ArrayVec::new();
+        for _ in 0..count {
+            rows.push(Row::decode(usize::from(networks), bytes)?);
+            bytes = bytes.get(length..)?;
+        }
+        let stall = Duration::from_millis(u16::from_be_bytes([high, low]).into());
+        Some(Self { ailments: Ailments::from_byte(ailments), stall, networks, rows, ..self })
     }
 }
 
@@ -137,7 +190,11 @@ impl Beat {
 #[must_use]
 pub fn print_again(body: &[u8]) -> Option<ArrayVec<u8, MAX_LENGTH>> {
     let mut out = [0; MAX_LENGTH];
-    let length = Beat::read(body)?.encode(&mut out);
+    let beat = Beat::read(body)?;
+    let mut length = beat.encode(&mut out);
+    if body[0] == OLDEST {
+        (out[0], length) = (OLDEST, HEAD + beat.choices.len() * CHOICE);
+    }
     let mut again = ArrayVec::from(out);
     again.truncate(length);
     Some(again)

@@ -6,7 +6,7 @@ use std::time::Duration;
 use base::Time;
 
 use super::beat::Load;
-use super::{OUTDATED_AFTER, OUTDATED_EVERY, SILENT_AFTER, Standing};
+use super::{OUTDATED_AFTER, OUTDATED_EVERY, Standing};
 use crate::packet::MAX_NETWORKS;
 
 #[derive(Clone, Debug)]
@@ -24,6 +24,8 @@ pub(super) struct Peer {
     known_at: Option<Time>,
     on: [bool; MAX_NETWORKS],
     proofs: [Option<Time>; MAX_NETWORKS],
+    /// The newest of the proofs and of `known_at`.
+    last: Option<Time>,
 }
 
 /// Liveness of a node on one network.
@@ -50,6 +52,7 @@ impl Peer {
             known_at: None,
             on,
             proofs: [None; MAX_NETWORKS],
+            last: None,
         }
     }
 
@@ -62,6 +65,7 @@ impl Peer {
         if self.standing == Standing::Unknown {
             self.standing = standing;
             self.known_at = (standing == Standing::Alive).then_some(now);
+            self.last = self.last.max(self.known_at);
         }
     }
 
@@ -81,6 +85,7 @@ impl Peer {
         let is_restart = former != 0 && former != incarnation;
         if let Some(proof) = self.proofs.get_mut(usize::from(network)) {
             *proof = Some(now);
+            self.last = Some(now);
         }
         let (standing, why) = match (self.standing, leaving) {
             (Standing::Left, _) if !is_restart && former != 0 => return None,
@@ -112,12 +117,33 @@ impl Peer {
     }
 
     /// When its silence on all networks that this node can hear will be long enough to suspect it.
-    pub(super) fn silent_at(&self, own_carrier: &[bool; MAX_NETWORKS]) -> Time {
+    pub(super) fn silent_at(
+        &self,
+        own_carrier: &[bool; MAX_NETWORKS],
+        tolerance: Duration,
+    ) -> Time {
         if self.standing != Standing::Alive || !self.shares(own_carrier).any(|shared| shared) {
             return Time::NEVER;
         }
-        let last = self.proofs.iter().flatten().chain(&self.known_at).max();
-        last.map_or(Time::NEVER, |last| *last + SILENT_AFTER)
+        self.quiet_at(tolerance)
+    }
+
+    /// When its silence on all networks is longer than tolerated, whatever its standing.
+    pub(super) fn quiet_at(&self, tolerance: Duration) -> Time {
+        self.last.map_or(Time::NEVER, |last| last + tolerance)
+    }
+
+    /// It was heard, or the process before this one knew it.
+    pub(super) fn is_known(&self) -> bool {
+        self.standing != Standing::Unknown
+    }
+
+    pub(super) const fn incarnation(&self) -> u64 {
+        self.incarnation
+    }
+
+    pub(super) fn proof(&self, network: usize) -> Option<Time> {
+        self.proofs.get(network).copied().flatten()
     }
 
     pub(super) fn suspect(
@@ -125,6 +151,7 @@ impl Peer {
         now: Time,
         names: &[String],
         own_carrier: &[bool; MAX_NETWORKS],
+        tolerance: Duration,
     ) -> String {
         self.standing = Standing::Suspect;
         let shares: Vec<bool> = self.shares(own_carrier).collect();
@@ -138,18 +165,20 @@ impl Peer {
                 None => told.push(format!("{name}: never heard")),
             }
         }
-        format!("no beat for 1 s on any network ({})", told.join(", "))
+        let seconds = tolerance.as_secs_f64();
+        format!("no beat for {seconds} s on any network ({})", told.join(", "))
     }
 
-    pub(super) fn cell(&self, network: usize, now: Time) -> Option<Cell> {
+    pub(super) fn cell(&self, network: usize, now: Time, detect: Duration) -> Option<Cell> {
         let on = self.on.get(network).is_some_and(|on| *on);
         on.then(|| {
             let age = self.proofs[network].map(|at| now.since(at));
-            Cell { alive: age.is_some_and(|age| age < SILENT_AFTER), age }
+            Cell { alive: age.is_some_and(|age| age < detect), age }
         })
     }
 
-    fn shares(&self, own_carrier: &[bool; MAX_NETWORKS]) -> impl Iterator<Item = bool> {
+    /// Per network: both have an address there, and this node's link has a carrier.
+    pub(super) fn shares(&self, own_carrier: &[bool; MAX_NETWORKS]) -> impl Iterator<Item = bool> {
         self.on.iter().zip(own_carrier).map(|(on, carrier)| *on && *carrier)
     }
 }

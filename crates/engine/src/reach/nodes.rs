@@ -41,6 +41,15 @@ impl Nodes {
         self.0 |= Self::one(node).0;
     }
 
+    /// In it from now on, or not.
+    pub const fn put(&mut self, node: u16, is: bool) {
+        if is {
+            self.insert(node);
+        } else {
+            *self = self.without(Self::one(node));
+        }
+    }
+
     #[must_use]
     pub const fn without(self, others: Self) -> Self {
         Self(self.0 & !others.0)

@@ -29,7 +29,7 @@ fn reach(me: u16, nodes: u16) -> Reach {
 fn view(me: u16, rows: &[Row]) -> View {
     let mut reach = reach(me, u16::try_from(rows.len()).unwrap());
     for row in rows {
-        reach.tell(*row);
+        reach.tell(*row, false);
     }
     reach.view()
 }
@@ -144,7 +144,7 @@ fn who_was_never_heard_is_neither_lost_nor_known() {
     let view = view(0, &rows[..2]);
     let three = {
         let mut reach = reach(0, 3);
-        rows[..2].iter().for_each(|row| assert!(reach.tell(*row)));
+        rows[..2].iter().for_each(|row| assert!(reach.tell(*row, false)));
         reach.view()
     };
     assert_eq!(three.part, Nodes::first(2));
@@ -160,19 +160,21 @@ fn the_newest_row_counts_in_whatever_order_they_come() {
         row.lost[0].insert(of);
         row
     };
-    assert!(reach.tell(row(5, 2, 0)));
-    assert!(!reach.tell(row(5, 1, 2)), "an old version");
-    assert!(!reach.tell(row(4, 9, 2)), "an old life");
-    assert!(!reach.tell(row(5, 3, 0)), "a new version that says the same");
-    assert!(reach.tell(row(6, 1, 2)), "a new life");
-    assert!(!reach.tell(Row { node: 7, ..row(9, 9, 0) }), "no such node");
+    assert!(reach.tell(row(5, 2, 0), false));
+    assert!(!reach.tell(row(5, 1, 2), false), "an old version");
+    assert!(!reach.tell(row(4, 9, 2), false), "an old life");
+    assert!(!reach.tell(row(5, 3, 0), false), "a new version that says the same");
+    assert!(reach.tell(row(6, 1, 2), false), "a new life");
+    assert!(reach.tell(row(1, 1, 0), true), "who speaks for itself overrules every messenger");
+    assert!(!reach.tell(row(1, 0, 2), true), "its own old words do not");
+    assert!(!reach.tell(Row { node: 7, ..row(9, 9, 0) }, false), "no such node");
 }
 
 #[test]
 fn news_is_passed_on_first_and_everything_in_turn() {
     let mut reach = reach(0, 12);
     for row in rows(12, &[]) {
-        reach.tell(row);
+        reach.tell(row, false);
     }
     let mut beats = 0;
     let mut told = Nodes::NONE;
@@ -184,7 +186,7 @@ fn news_is_passed_on_first_and_everything_in_turn() {
     for _ in 0..20 {
         reach.rows_to_tell();
     }
-    reach.tell(Row { version: 2, ..rows(12, &[(9, 3, 0)])[9] });
+    reach.tell(Row { version: 2, ..rows(12, &[(9, 3, 0)])[9] }, true);
     let first = reach.rows_to_tell();
     assert_eq!(first.iter().map(|row| row.node).take(2).collect::<Vec<_>>(), [0, 9]);
     for _ in 0..3 {
@@ -250,9 +252,9 @@ proptest! {
         let rows = rows(5, &lost);
         let mut reach = reach(0, 5);
         for at in order.into_iter().chain((0..5).rev()) {
-            reach.tell(Row { version: 0, ..rows[at] });
-            reach.tell(rows[at]);
-            reach.tell(Row { version: 0, known: Nodes::NONE, ..rows[at] });
+            reach.tell(Row { version: 0, ..rows[at] }, false);
+            reach.tell(rows[at], false);
+            reach.tell(Row { version: 0, known: Nodes::NONE, ..rows[at] }, false);
         }
         prop_assert_eq!(reach.view(), view(0, &rows));
     }

@@ -16,6 +16,23 @@ pub struct Rule {
     pub(super) applies: fn(&Case) -> Option<Verdict>,
 }
 
+impl Rule {
+    /// It says no more than the standing of a node that is silent here.
+    #[must_use]
+    pub fn is_mere_silence(&self) -> bool {
+        matches!(self.name, "silent-here" | "own-quorum")
+    }
+}
+
+/// A rule is its name.
+impl PartialEq for Rule {
+    fn eq(&self, other: &Self) -> bool {
+        self.name == other.name
+    }
+}
+
+impl Eq for Rule {}
+
 impl std::fmt::Debug for Rule {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(self.name)
@@ -120,11 +137,11 @@ pub const RULES: [Rule; 15] = [
         },
     },
     Rule {
-        name: "silent-but-heard",
-        sentence: "this node does not hear it and others do: it is in doubt here until the view of all says which of the two is cut off",
+        name: "heard-elsewhere",
+        sentence: "this node does not hear it, others do, and in the view of all it reaches everybody who reaches each other: it is this node that is cut off. Its servers get no new request from here all the same",
         numbers: NONE,
-        changes: "a beat of it, or the view of all",
-        applies: |case| case.is_silent().then_some(Verdict::Suspect),
+        changes: "the view of all",
+        applies: |case| case.is_silent().then_some(Verdict::Alive),
     },
     Rule {
         name: "agent-gone",

@@ -85,7 +85,7 @@ fn each_rule_has_a_case_in_which_it_decides() {
     });
     is("silent-everywhere", Verdict::Unreachable, &|case| SILENT(case));
     is("silent-here", Verdict::Suspect, &|case| case.other.silent_at = at(NOW - 199));
-    is("silent-but-heard", Verdict::Suspect, &|case| case.other.silent_at = at(NOW - 200));
+    is("heard-elsewhere", Verdict::Alive, &|case| case.other.silent_at = at(NOW - 200));
     is("quarantine", Verdict::Suspect, &|case| case.other.quarantined_until = at(NOW + 1));
     is("cut-off", Verdict::CutOff { networks: storage() }, &|case| {
         (case.other.cut, case.other.cut_since) = (storage(), at(NOW - 200));

@@ -2,12 +2,7 @@
 
 use std::time::Duration;
 
-/// A crashed node is known after this if the file does not say otherwise.
-pub const DEFAULT_DETECT: Duration = Duration::from_secs(1);
-/// Ten beats of 30 ms: shorter ones would be the scheduler's noise.
-pub const SHORTEST_DETECT: Duration = Duration::from_millis(300);
-/// Longer, and the balancer's own checks are faster.
-pub const LONGEST_DETECT: Duration = Duration::from_secs(30);
+pub use config::cluster::{DEFAULT_DETECT, LONGEST_DETECT, SHORTEST_DETECT};
 
 /// Ten beats within the detection time: it is met within 10 %, and ten in a row are not lost by chance
 /// (at 10 % loss once in 10^10 on one network).

@@ -11,7 +11,7 @@ use engine::packet::MAX_PACKET;
 use sys::netlink::{Change, Monitor, Netlink};
 use sys::poll::{Interest, Poller};
 
-use super::{MONITOR, NETWORKS};
+use super::{MONITOR, NETWORKS, PEERS};
 
 /// How often a socket whose address is missing is tried again: as fast as an operator looks.
 const RETRY: Duration = Duration::from_secs(1);
@@ -23,6 +23,7 @@ pub(crate) struct Beats {
     port: u16,
     monitor: Option<Monitor>,
     retry_at: Time,
+    refused: Vec<u16>,
 }
 
 #[derive(Debug)]
@@ -30,8 +31,18 @@ struct Network {
     own: Option<IpAddr>,
     /// The device that has `own`.
     device: Option<u32>,
+    peers: Vec<Peer>,
     /// Of every other node, by position.
     addresses: Vec<Option<IpAddr>>,
+    socket: Option<OwnedFd>,
+}
+
+/// Another node on one network.
+#[derive(Debug)]
+struct Peer {
+    node: u16,
+    address: SocketAddr,
+    /// Only for what goes to it, so that its kernel's refusals are known as its.
     socket: Option<OwnedFd>,
 }
 
@@ -47,6 +58,16 @@ impl Beats {
                     node.addresses.get(network).copied().flatten().filter(|_| position != me)
                 })
                 .collect(),
+            peers: (0_u16..)
+                .zip(&cluster.nodes)
+                .filter(|(position, _)| usize::from(*position) != me)
+                .filter_map(|(position, node)| Some((position, (*node.addresses.get(network)?)?)))
+                .map(|(node, address)| Peer {
+                    node,
+                    address: SocketAddr::new(address, cluster.port),
+                    socket: None,
+                })
+                .collect(),
             socket: None,
         };
         let monitor = Monitor::open().ok();
@@ -58,6 +79,7 @@ impl Beats {
             port: cluster.port,
             monitor,
             retry_at: Time::ZERO,
+            refused: vec![],
         })
     }
 
@@ -69,10 +91,16 @@ impl Beats {
         let port = self.port;
         let mut missing = false;
         for (token, network) in (NETWORKS..).zip(&mut self.networks) {
-            let (Some(own), None) = (network.own, &network.socket) else { continue };
-            match open(own, port, token, poller) {
-                Ok(socket) => network.socket = Some(socket),
-                Err(_) => missing = true,
+            let Some(own) = network.own else { continue };
+            if network.socket.is_none() {
+                network.socket = open(own, port, token, poller).ok();
+            }
+            missing |= network.socket.is_none();
+            for peer in &mut network.peers {
+                if peer.socket.is_none() {
+                    peer.socket = towards(own, peer, poller).ok();
+                }
+                missing |= peer.socket.is_none();
             }
         }
         self.find_devices();
@@ -117,15 +145,47 @@ impl Beats {
         let Some(network) = self.networks.get(usize::from(network)) else { return };
         let Some(socket) = &network.socket else { return };
         let mut packet = [0; MAX_PACKET];
-        for (node, address) in (0..).zip(&network.addresses) {
-            let Some(address) = *address else { continue };
-            let length = write(node, &mut packet);
-            if length > 0 {
-                let to = SocketAddr::new(address, self.port);
+        for peer in &network.peers {
+            let length = write(peer.node, &mut packet);
+            if length == 0 {
+                continue;
+            }
+            let packet = &packet[..length];
+            let sent = match &peer.socket {
+                Some(own) => sys::socket::send(own.as_fd(), packet, false),
+                None => sys::socket::send_to(socket.as_fd(), packet, peer.address),
+            };
+            // What the kernel tells here is about an earlier packet; this one has not left.
+            let is_refused = |error: &io::Error| error.kind() == io::ErrorKind::ConnectionRefused;
+            if sent.as_ref().is_err_and(is_refused) {
+                self.refused.push(peer.node);
+            }
+            if sent.is_err() {
                 // A beat that cannot leave is silence, which is what it should be.
-                let _ = sys::socket::send_to(socket.as_fd(), &packet[..length], to);
+                let _ = sys::socket::send_to(socket.as_fd(), packet, peer.address);
             }
         }
+    }
+
+    /// The kernel has an error for a socket towards this node: remembers it if it is a refusal.
+    pub(crate) fn look_at(&mut self, node: u16) {
+        for network in &self.networks {
+            let peers = network.peers.iter().filter(|peer| peer.node == node);
+            for socket in peers.filter_map(|peer| peer.socket.as_ref()) {
+                let error = sys::socket::take_error(socket.as_fd());
+                if error.is_err_and(|error| error.kind() == io::ErrorKind::ConnectionRefused) {
+                    self.refused.push(node);
+                }
+            }
+        }
+    }
+
+    /// Nodes whose kernel refused a beat since the last call.
+    pub(crate) fn refused(&mut self) -> Vec<u16> {
+        let mut nodes = std::mem::take(&mut self.refused);
+        nodes.sort_unstable();
+        nodes.dedup();
+        nodes
     }
 
     /// To one node, position in the cluster file.
@@ -156,5 +216,12 @@ impl Beats {
 fn open(own: IpAddr, port: u16, token: u64, poller: &Poller) -> io::Result<OwnedFd> {
     let socket = sys::socket::udp(SocketAddr::new(own, port), None)?;
     poller.add(socket.as_fd(), token, Interest::READ)?;
+    Ok(socket)
+}
+
+/// Waits for nothing but errors, which epoll always tells.
+fn towards(own: IpAddr, peer: &Peer, poller: &Poller) -> io::Result<OwnedFd> {
+    let socket = sys::socket::udp_towards(own, peer.address)?;
+    poller.add(socket.as_fd(), PEERS + u64::from(peer.node), Interest::NONE)?;
     Ok(socket)
 }

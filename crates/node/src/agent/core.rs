@@ -4,11 +4,12 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use api::{Cell, Event, NodeLine, NodeState, Standing, Start, Status};
+use api::{Cell, Event, NodeLine, NodeState, Opinion, Standing, Start, Status};
 use base::Time;
 use config::cluster::Cluster;
 use engine::member::{self, Member};
 use engine::packet::Seal;
+use engine::verdict::{Rule, Verdict};
 
 use super::names::Names;
 use super::picture::Picture;
@@ -21,6 +22,8 @@ pub(crate) struct Core {
     me: u16,
     /// Why each node stands as it does, by position.
     why: HashMap<u16, String>,
+    /// The last verdict on each node that was an event.
+    pub(super) judged: HashMap<u16, Verdict>,
     /// Of this node.
     load: Option<(member::Load, Time)>,
 }
@@ -49,7 +52,15 @@ impl Core {
             _ => None,
         };
         let me = me.unwrap_or_default();
-        Self { picture, member, cluster, me, why: HashMap::new(), load: None }
+        Self {
+            picture,
+            member,
+            cluster,
+            me,
+            why: HashMap::new(),
+            judged: HashMap::new(),
+            load: None,
+        }
     }
 
     pub(crate) fn status(&self, now: Time) -> Status {
@@ -59,6 +70,7 @@ impl Core {
                 standing: Standing::Alive,
                 cells: vec![],
                 why: "this node".to_owned(),
+                opinion: Opinion::default(),
             };
             let (holds, load) = (self.picture.held_names(), self.own_load(now));
             return self.picture.status(vec![NodeLine { state: alone, holds, load }]);
@@ -115,7 +127,25 @@ impl Core {
             }
             None => (Standing::Unknown, vec![], "no secret_file, so no beats".to_owned()),
         };
-        NodeState { node: name, standing, cells, why }
+        let opinion = self.member.as_ref().map(|member| member.opinion(node));
+        let opinion = opinion.map(|judged| self.shown_opinion(judged.verdict, judged.rule));
+        NodeState { node: name, standing, cells, why, opinion: opinion.unwrap_or_default() }
+    }
+
+    pub(super) fn shown_opinion(&self, verdict: Verdict, rule: &Rule) -> Opinion {
+        let named = |network: u8| self.picture.networks.get(usize::from(network)).cloned();
+        let (verdict, networks) = match verdict {
+            Verdict::Unknown => (api::Verdict::Unknown, vec![]),
+            Verdict::Alive => (api::Verdict::Alive, vec![]),
+            Verdict::Suspect => (api::Verdict::Suspect, vec![]),
+            Verdict::CutOff { networks } => {
+                (api::Verdict::CutOff, networks.iter().filter_map(named).collect())
+            }
+            Verdict::Unreachable => (api::Verdict::Unreachable, vec![]),
+            Verdict::Leaving => (api::Verdict::Leaving, vec![]),
+            Verdict::ProvenDead(_) => (api::Verdict::ProvenDead, vec![]),
+        };
+        Opinion { verdict, networks, rule: rule.name.to_owned() }
     }
 
     /// A node that nobody can believe, as event.

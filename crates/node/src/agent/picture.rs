@@ -228,7 +228,13 @@ mod tests {
 
     fn node(name: &str, standing: Standing, holds: bool) -> NodeLine {
         NodeLine {
-            state: NodeState { node: name.to_owned(), standing, cells: vec![], why: String::new() },
+            state: NodeState {
+                node: name.to_owned(),
+                standing,
+                cells: vec![],
+                why: String::new(),
+                opinion: api::Opinion::default(),
+            },
             holds: if holds { vec!["internal".to_owned()] } else { vec![] },
             load: None,
         }

@@ -4,7 +4,8 @@
 
 use std::time::Duration;
 
-use api::{Event, Evidence, Status, Why};
+use api::{Event, Evidence, RuleLine, Status, Why};
+use engine::verdict::Times;
 
 use super::names::Names;
 
@@ -27,6 +28,9 @@ pub(crate) struct Ground<'a> {
     pub(crate) told: &'a dyn Fn(&str) -> Option<u64>,
     /// The newest events about an object, oldest first.
     pub(crate) about: &'a dyn Fn(&str) -> Vec<Event>,
+    /// All evidence about a node.
+    pub(crate) seen: &'a dyn Fn(&str) -> Vec<Evidence>,
+    pub(crate) times: Times,
 }
 
 /// A name that nothing here has.
@@ -49,6 +53,8 @@ struct Told {
     state: String,
     evidence: Vec<Evidence>,
     rule: String,
+    /// The table it is from.
+    rules: Vec<RuleLine>,
     would_change: Vec<String>,
 }
 
@@ -68,8 +74,8 @@ pub(crate) fn why(ground: &Ground<'_>, object: &str) -> Result<Why, Unknown> {
     };
     let Some(told) = told else { return Err(unknown(ground.status, object)) };
     let events = (ground.about)(&object);
-    let Told { state, evidence, rule, would_change } = told;
-    Ok(Why { object, state, evidence, rule, would_change, events })
+    let Told { state, evidence, rule, rules, would_change } = told;
+    Ok(Why { object, state, evidence, rule, rules, would_change, events })
 }
 
 fn full_name(status: &Status, word: &str) -> String {

@@ -157,6 +157,7 @@ fn a_suspect_node_gets_no_new_request_until_it_is_back() {
             standing,
             cells: Vec::new(),
             why: String::new(),
+            opinion: api::Opinion::default(),
         })
     };
     rig.change(node(Standing::Suspect));
@@ -183,6 +184,7 @@ fn a_silent_node_is_one_event_for_all_its_servers() {
         standing: Standing::Suspect,
         cells: Vec::new(),
         why: String::new(),
+        opinion: api::Opinion::default(),
     }));
     let is_one = |report: &api::Report| matches!(report, api::Report::Event(event) if event.what.starts_with("server"));
     let api::Report::Event(event) = rig.wait_for(is_one) else { panic!("asked for an event") };

@@ -1,6 +1,6 @@
 //! What stands in the status.
 
-use api::{BalancerState, Mode, Role, ServerCheck, Standing, Status, VipRole};
+use api::{BalancerState, Mode, Role, ServerCheck, Standing, Status, Verdict, VipRole};
 
 use super::family::Text;
 use super::{count, flag, float};
@@ -36,6 +36,19 @@ pub(super) fn write(text: &mut Text, host: &str, status: &Status) {
     pools(text, status);
 }
 
+/// None where nothing judges.
+const fn verdict(verdict: Verdict) -> Option<&'static str> {
+    match verdict {
+        Verdict::Unknown => None,
+        Verdict::Alive => Some("alive"),
+        Verdict::Suspect => Some("suspect"),
+        Verdict::CutOff => Some("cut-off"),
+        Verdict::Unreachable => Some("unreachable"),
+        Verdict::Leaving => Some("leaving"),
+        Verdict::ProvenDead => Some("proven-dead"),
+    }
+}
+
 fn nodes(text: &mut Text, status: &Status) {
     for line in &status.nodes {
         let node = line.state.node.as_str();
@@ -47,6 +60,14 @@ fn nodes(text: &mut Text, status: &Status) {
         ] {
             let is = flag(line.state.standing == standing);
             text.put("outlast_node_standing", &[("node", node), ("standing", word)], is);
+        }
+        if let Some(verdict) = verdict(line.state.opinion.verdict) {
+            let rule = line.state.opinion.rule.as_str();
+            text.put(
+                "outlast_node_verdict",
+                &[("node", node), ("verdict", verdict), ("rule", rule)],
+                1.0,
+            );
         }
         for cell in &line.state.cells {
             let labels = [("node", node), ("network", cell.network.as_str())];

@@ -126,7 +126,12 @@ pub const FAMILIES: &[Family] = &[
     gauge(
         "outlast_node_standing",
         &["node", "standing"],
-        "Verdict on the node, as seen from here: 1 for the standing it has, 0 for the others.",
+        "Whether this node hears the node: 1 for the standing it has, 0 for the others.",
+    ),
+    gauge(
+        "outlast_node_verdict",
+        &["node", "verdict", "rule"],
+        "1 for the verdict on the node and the rule that gave it, as seen from here.",
     ),
     counter(
         "outlast_packets_refused_total",

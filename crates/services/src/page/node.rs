@@ -17,7 +17,13 @@ pub(super) fn parts(view: &View, name: &str, parts: &mut Vec<Fragment>) {
     let here = status.node == name;
     let inside = html! {
         @if let Some(line) = line {
-            div.figure { (mark::standing(line.state.standing).shown()) span.next { (line.state.why) } }
+            div.figure {
+                (mark::verdict(&line.state).shown())
+                span.next { (line.state.why) }
+            }
+            @if !line.state.opinion.rule.is_empty() {
+                p.rule { "rule " (line.state.opinion.rule) }
+            }
             dl {
                 @for network in &status.networks {
                     dt { (network) " network" } dd { (nodes::network_cell(view, line, network)) }

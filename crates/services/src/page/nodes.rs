@@ -35,14 +35,14 @@ pub(super) fn fragment(view: &View, status: &Status) -> Fragment {
 
 fn row(view: &View, status: &Status, line: &NodeLine) -> Markup {
     let node = &line.state;
-    let standing = mark::standing(node.standing);
+    let verdict = mark::verdict(node);
     let here = node.node == status.node;
     html! {
-        tr id=(format!("node-{}", node.node)) class=(standing.grade.class()) data-find=(node.node) {
+        tr id=(format!("node-{}", node.node)) class=(verdict.grade.class()) data-find=(node.node) {
             th scope="row" {
-                a.name href=(link("node", &node.node)) title=(node.why) { (standing.only_sign()) " " (node.node) }
+                a.name href=(link("node", &node.node)) title=(node.why) { (verdict.only_sign()) " " (node.node) }
                 span.sub {
-                    @if node.standing != Standing::Alive { span { (standing.word) } }
+                    @if verdict.grade != Grade::Well { span { (verdict.word) } }
                     @if here { span { "this node" } }
                     @for vip in &line.holds { span.holds { "holds " (vip) } }
                 }

@@ -38,6 +38,16 @@ fn explanation(view: &View, why: &api::Why) -> Markup {
             }
         }
         @if !why.rule.is_empty() { h3 { "The rule" } p { (why.rule) } }
+        @if !why.rules.is_empty() {
+            details.rules {
+                summary { "All rules: the first that applies decides" }
+                ol { @for rule in &why.rules { li class=[rule.applies.then_some("applies")] {
+                    @if rule.applies { strong { (rule.name) } } @else { (rule.name) }
+                    ": " (rule.sentence)
+                    @if !rule.numbers.is_empty() { " (" (rule.numbers) ")" }
+                } } }
+            }
+        }
         @if !why.would_change.is_empty() {
             h3 { "What would change it" }
             ul { @for change in &why.would_change { li { (change) } } }

@@ -1,5 +1,4 @@
-//! An agent and a proxy that say what the test wants, over the real sockets' protocols, and the
-//! services process beside them.
+//! An agent and a proxy that say what the test wants over the real sockets; the services process.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -265,8 +264,8 @@ fn why(story: &Story, object: &str) -> Why {
             evidence("beats of node01 arrive on management and storage", Some(120)),
             evidence("`check = \"balancer\"`: the balancer of node01 serves", None),
         ],
-        rule: "the node that holds the address keeps it as long as it can (no preemption)"
-            .to_owned(),
+        rule: "the node that holds the address keeps it (no preemption)".to_owned(),
+        rules: vec![],
         would_change: vec![
             "no advert for 3.6 s: node02 claims it".to_owned(),
             "the balancer of node01 not serving for 100 ms: handed over to node02".to_owned(),
@@ -364,6 +363,7 @@ pub fn status() -> Status {
                 .map(|network| Cell { network: network.clone(), alive: true, age_ms: Some(120) })
                 .collect(),
             why: "beats arrive".to_owned(),
+            opinion: api::Opinion::default(),
         },
         holds: if name == "node01" { vec!["internal".to_owned()] } else { vec![] },
         load: Some(Load {

@@ -119,6 +119,7 @@ impl World {
                 Action::Outdated { .. } => self.marks.note(Mark::RefusedOutdated),
                 // Shown only, or about events, of which hosts in this world have none.
                 Action::Choices
+                | Action::Opinion { .. }
                 | Action::Holds { .. }
                 | Action::Question { .. }
                 | Action::Answer { .. }

@@ -15,7 +15,9 @@ pub(crate) const SILENT: Duration = Duration::from_secs(1);
 /// Who was not running, or had no carrier, listens so long before it judges.
 const PATIENCE: Duration = Duration::from_millis(500);
 /// Away for longer than this, it must have noticed: a beat of its own, and the lateness it allows.
-pub(crate) const GAP: Duration = Duration::from_millis(751);
+pub(crate) const GAP: Duration = Duration::from_millis(601);
+/// Measured stalls, its own and the peer's, may lengthen a silence by as much again.
+const TOLERATED: Duration = SILENT.saturating_mul(2);
 /// Well for so long, it has no excuse to be late.
 const WELL: Duration = Duration::from_secs(2);
 const MARGIN: Duration = Duration::from_millis(1);
@@ -188,7 +190,7 @@ impl Oracle {
             let standing = member.standing(peer);
             self.cells(peer, seen, member, now)?;
             let last = seen.last();
-            let overdue = last.is_some_and(|last| now.since(last) > SILENT + margin);
+            let overdue = last.is_some_and(|last| now.since(last) > TOLERATED + margin);
             let is_well = slow <= SLOW && has_carrier && now.since(row.well_since) > WELL;
             if standing == Standing::Alive && overdue && is_well {
                 return Err(format!("host {peer} is silent and called alive"));

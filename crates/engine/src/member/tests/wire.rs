@@ -1,19 +1,27 @@
 //! Bodies as they travel.
 
 use super::*;
+use crate::evidence::{Ailment, Ailments};
+use crate::reach::{Nodes, Row};
 
 /// The body of the wire format. A change of this text is a change of its version byte.
 #[test]
 fn a_beat_on_the_wire() {
     let load = Load { cpu_percent: 12, memory_percent: 40, fibre_online: 1, fibre_ports: 2 };
     let (load, events) = (Some(load), 700);
-    let mut beat = Beat { leaving: true, holds: 5, load, events, ..Beat::default() };
+    let stall = Duration::from_millis(300);
+    let mut beat = Beat { leaving: true, holds: 5, load, events, stall, ..Beat::default() };
     beat.choices.push(choice(Choice::hash("mariadb"), Choice::hash("node01"), 3, 2));
+    beat.ailments.set(Ailment::Mount, true);
+    beat.networks = 2;
+    let mut row = Row { node: 1, life: 9, version: 4, known: Nodes::first(3), ..Row::default() };
+    row.lost[1].insert(2);
+    beat.rows.push(row);
     let mut out = [0; beat::MAX_LENGTH];
     let length = beat.encode(&mut out);
     let hex: String = out[..length].iter().map(|byte| format!("{byte:02x}")).collect();
     expect_test::expect![
-        "020300000000000000050c28010200000000000002bc010e0e65e3e10c730200000000000000030002"
+        "030300000000000000050c28010200000000000002bc010e0e65e3e10c73020000000000000003000202012c02010001000000000000000900000004000000000000000700000000000000000000000000000004"
     ]
     .assert_eq(&hex);
     assert_eq!(Beat::decode(&out[..length]), beat);
@@ -32,7 +40,22 @@ fn a_beat_that_cannot_be_read_says_nothing() {
     for (count, choices) in [(17, 17), (1, 0), (2, 1)] {
         assert_eq!(body(count, choices), Beat::default(), "{count} {choices}");
     }
-    assert_eq!(Beat::decode(&[1; 41]), Beat::default(), "the version before");
+    assert_eq!(Beat::decode(&[1; 41]), Beat::default(), "a version too old");
+    let with = |reach: &[u8]| {
+        let mut body = vec![0; 23];
+        (body[0], body[1]) = (3, 1);
+        body.extend_from_slice(reach);
+        Beat::decode(&body)
+    };
+    assert_eq!(with(&[0, 0, 0, 0, 0]), readable);
+    for (reach, why) in [
+        (&[][..], "no reach"),
+        (&[0, 0, 0, 9, 0], "more networks than there can be"),
+        (&[0, 0, 0, 1, 6], "more rows than there can be"),
+        (&[0, 0, 0, 1, 1, 7], "a row cut short"),
+    ] {
+        assert_eq!(with(reach), Beat::default(), "{why}");
+    }
     assert_eq!(Beat::decode(&[]), Beat::default());
 }
 
@@ -43,7 +66,7 @@ fn what_a_later_version_adds_behind_a_beat_is_ignored() {
     let length = beat.encode(&mut out);
     let mut longer = out[..length].to_vec();
     longer.extend_from_slice(b"more");
-    longer[0] = 3;
+    longer[0] = 4;
     assert_eq!(Beat::decode(&longer), beat);
 }
 
@@ -78,6 +101,8 @@ proptest! {
         bytes in prop::collection::vec(any::<u8>(), 0..400),
         leaving: bool, holds: u64, events: u64, load in any::<Option<[u8; 4]>>(),
         choices in prop::collection::vec(any::<(u32, u32, u64, u16)>(), 0..=16),
+        ailments in 0..16_u8, stall: u16, networks in 0..=8_u8,
+        rows in prop::collection::vec(any::<(u16, u64, u32, u64, [u64; 8])>(), 0..=5),
     ) {
         Beat::decode(&bytes);
         let choices = choices.into_iter().map(|(proxy, server, term, by)| choice(proxy, server, term, by)).collect();
@@ -87,7 +112,19 @@ proptest! {
             fibre_online: online.min(ports),
             fibre_ports: ports,
         });
-        let beat = Beat { leaving, holds, load, events, choices };
+        let rows = rows.into_iter().map(|(node, life, version, known, lost)| {
+            let mut row = Row { node, life, version, known: Nodes::from_bits(known), ..Row::default() };
+            for (to, bits) in row.lost.iter_mut().zip(lost).take(networks.into()) {
+                *to = Nodes::from_bits(bits);
+            }
+            row
+        });
+        let beat = Beat {
+            leaving, holds, load, events, choices, networks,
+            ailments: Ailments::from_byte(ailments),
+            stall: Duration::from_millis(stall.into()),
+            rows: rows.collect(),
+        };
         let mut out = [0; beat::MAX_LENGTH];
         let length = beat.encode(&mut out);
         prop_assert_eq!(Beat::decode(&out[..length]), beat);

@@ -13,6 +13,7 @@ pub(super) fn why(ground: &Ground<'_>) -> Told {
             state: "this node has no balancer".to_owned(),
             evidence: vec![fact("the files define no proxy")],
             rule: "without a proxy nothing listens".to_owned(),
+            rules: vec![],
             would_change: vec!["a file of proxies and a restart of this node".to_owned()],
         };
     }
@@ -53,6 +54,7 @@ pub(super) fn why(ground: &Ground<'_>) -> Told {
             "a dead or frozen proxy is replaced by the warm spare on the same sockets; only if nothing \
              serves within {served}, or twice in {twice}, do the addresses go"
         ),
+        rules: vec![],
         would_change,
     }
 }
@@ -88,6 +90,7 @@ pub(super) fn process(ground: &Ground<'_>, name: &str) -> Option<Told> {
         state,
         evidence: vec![runs(ground, process)],
         rule,
+        rules: vec![],
         would_change: vec![lost(process.role).to_owned()],
     })
 }

@@ -1,49 +1,50 @@
-//! Why a node is alive, suspect, left or unknown.
+//! Why a node is alive, suspect, cut off, unreachable, left or unknown.
 
 use std::time::Duration;
 
-use api::{NodeLine, Standing};
-use engine::member::{BEAT_EVERY, SILENT_AFTER};
+use api::{NodeLine, NodeState, RuleLine, Standing, Verdict};
+use engine::verdict::{RULES, Rule, Times};
 
 use super::{Ground, Told, fact, seen, span};
 
 pub(super) fn why(ground: &Ground<'_>, name: &str) -> Option<Told> {
     let line = ground.status.nodes.iter().find(|line| line.state.node == name)?;
     if name == ground.status.node {
-        return Some(own(line));
+        return Some(own(ground, line));
     }
-    let standing = line.state.standing;
-    let mut evidence = vec![fact(format!("last conclusion: {}", line.state.why))];
-    for cell in &line.state.cells {
-        let network = &cell.network;
-        evidence.push(match cell.age_ms {
-            Some(_) => seen(format!("{network}: its last beat"), cell.age_ms),
-            None => fact(format!("{network}: no beat since this agent started")),
-        });
+    let state = &line.state;
+    let mut evidence = vec![];
+    if !state.why.is_empty() {
+        evidence.push(fact(format!("last change of its standing: {}", state.why)));
     }
-    if line.state.why.is_empty() {
-        evidence.remove(0);
-    }
+    evidence.extend((ground.seen)(name));
     evidence.extend(said(line));
+    let rule = RULES.iter().find(|rule| rule.name == state.opinion.rule);
     Some(Told {
-        state: format!("{name} is {}", word(standing)),
+        state: format!("{name} is {}", word(state)),
         evidence,
-        rule: rule(ground, standing),
-        would_change: would_change(ground, line),
+        rule: rule.map_or_else(|| without_rule(ground), |rule| sentence(rule, ground.times)),
+        rules: rule.map_or_else(Vec::new, |rule| table(rule, ground.times)),
+        would_change: would_change(ground, line, rule),
     })
 }
 
-fn own(line: &NodeLine) -> Told {
-    let evidence = said(line).chain([fact("it answers this question")]).collect();
+fn own(ground: &Ground<'_>, line: &NodeLine) -> Told {
+    let mut state = format!("{} is this node", line.state.node);
+    if line.state.opinion.verdict == Verdict::CutOff {
+        let networks = line.state.opinion.networks.join(", ");
+        state += &format!(", and in the view of all it is cut off on {networks}");
+    }
     Told {
-        state: format!("{} is this node", line.state.node),
-        evidence,
+        state,
+        evidence: said(line).chain([fact("it answers this question")]).collect(),
         rule: "a node that is late itself, or has lost its own carriers, judges nobody; what the \
                others think of this one is theirs to say"
             .to_owned(),
+        rules: vec![],
         would_change: vec![format!(
             "the others suspect it when none of its beats arrives on any network for {}",
-            span(SILENT_AFTER)
+            span(ground.times.detect())
         )],
     }
 }
@@ -59,60 +60,64 @@ fn said(line: &NodeLine) -> impl Iterator<Item = api::Evidence> + '_ {
     holds.chain(load)
 }
 
-const fn word(standing: Standing) -> &'static str {
-    match standing {
-        Standing::Unknown => "unknown",
-        Standing::Alive => "alive",
-        Standing::Suspect => "suspect",
-        Standing::Left => "gone, and said so",
+fn word(state: &NodeState) -> String {
+    match state.opinion.verdict {
+        Verdict::Unknown => "unknown".to_owned(),
+        Verdict::Alive if state.standing == Standing::Suspect => {
+            "alive, and not heard by this node".to_owned()
+        }
+        Verdict::Alive => "alive".to_owned(),
+        Verdict::Suspect => "suspect".to_owned(),
+        Verdict::CutOff => format!("cut off on {}", state.opinion.networks.join(", ")),
+        Verdict::Unreachable => "unreachable".to_owned(),
+        Verdict::Leaving => "gone, and said so".to_owned(),
+        Verdict::ProvenDead => "dead, and that is proven".to_owned(),
     }
 }
 
-fn rule(ground: &Ground<'_>, standing: Standing) -> String {
-    let (every, silent) = (span(BEAT_EVERY), span(SILENT_AFTER));
-    match standing {
-        Standing::Alive => {
-            format!(
-                "each node beats every {every} on each network; one within {silent} on any is life"
-            )
-        }
-        Standing::Suspect => format!(
-            "no beat on any network for {silent} is suspicion, not proof: no new request goes to its \
-             servers while another is up, and nothing is restarted"
-        ),
-        Standing::Left => "a goodbye is no failure, and only a new start undoes it".to_owned(),
-        Standing::Unknown if ground.status.limits.iter().any(|limit| limit.contains("beats")) => {
-            "without beats nothing is concluded about nodes: the checks of the files decide"
-                .to_owned()
-        }
-        Standing::Unknown => {
-            "a node that was never heard is not suspected: the checks of the files decide"
-                .to_owned()
-        }
-    }
+/// `alive: one beat within ... (a beat every 100ms, one within 1s)`.
+fn sentence(rule: &Rule, times: Times) -> String {
+    let numbers = (rule.numbers)(times);
+    let numbers = if numbers.is_empty() { numbers } else { format!(" ({numbers})") };
+    format!("{}: {}{numbers}", rule.name, rule.sentence)
 }
 
-fn would_change(ground: &Ground<'_>, line: &NodeLine) -> Vec<String> {
+fn table(applied: &Rule, times: Times) -> Vec<RuleLine> {
+    let line = |rule: &Rule| RuleLine {
+        name: rule.name.to_owned(),
+        sentence: rule.sentence.to_owned(),
+        numbers: (rule.numbers)(times),
+        applies: rule == applied,
+    };
+    RULES.iter().map(line).collect()
+}
+
+fn without_rule(ground: &Ground<'_>) -> String {
+    if ground.status.limits.iter().any(|limit| limit.contains("beats")) {
+        return "without beats nothing is concluded about nodes: the checks of the files decide"
+            .to_owned();
+    }
+    "a node that was never heard is not suspected: the checks of the files decide".to_owned()
+}
+
+fn would_change(ground: &Ground<'_>, line: &NodeLine, rule: Option<&Rule>) -> Vec<String> {
     let name = &line.state.node;
-    match line.state.standing {
-        Standing::Alive => {
-            let age = line.state.cells.iter().filter_map(|cell| cell.age_ms).min().unwrap_or(0);
-            let left = SILENT_AFTER.saturating_sub(Duration::from_millis(age));
-            let mut changes = vec![
-                format!("{} more without a beat on any network make it suspect", span(left)),
-                "its goodbye makes it gone at once".to_owned(),
-            ];
-            for vip in &line.holds {
-                changes.extend(successor(ground, name, vip));
-            }
-            changes
-        }
-        Standing::Suspect => {
-            vec![format!("one beat of {name} on any network makes it alive at once")]
-        }
-        Standing::Left => vec![format!("a new start of {name} makes it alive with its first beat")],
-        Standing::Unknown => vec![format!("its first beat makes {name} alive")],
+    let mut changes = vec![];
+    if line.state.standing == Standing::Alive && line.state.opinion.verdict == Verdict::Alive {
+        let age = line.state.cells.iter().filter_map(|cell| cell.age_ms).min().unwrap_or(0);
+        let left = ground.times.detect().saturating_sub(Duration::from_millis(age));
+        changes.push(format!("{} more without a beat on any network make it suspect", span(left)));
+        changes.push("its goodbye makes it gone at once".to_owned());
+    } else {
+        changes.extend(rule.map(|rule| rule.changes.to_owned()));
     }
+    if rule.is_none() {
+        changes.push(format!("its first beat makes {name} alive"));
+    }
+    for vip in &line.holds {
+        changes.extend(successor(ground, name, vip));
+    }
+    changes
 }
 
 /// Who takes an address from it.

@@ -39,6 +39,7 @@ pub(super) fn why(ground: &Ground<'_>, name: &str) -> Option<Told> {
         state,
         evidence,
         rule: rule(line),
+        rules: vec![],
         would_change: would_change(ground, line, &servers),
     })
 }
@@ -52,6 +53,7 @@ fn passes_on(line: &ProxyLine) -> Told {
         },
         evidence: vec![fact(format!("it listens on {}", line.binds.join(", ")))],
         rule: "a frontend has no servers of its own".to_owned(),
+        rules: vec![],
         would_change: to
             .map(|to| format!("what becomes of its requests is said by `why pool/{to}`"))
             .into_iter()

@@ -5,7 +5,6 @@ use std::time::Duration;
 use api::{ServerCheck, ServerState, Standing};
 use config::haproxy::{Check, CheckKind, Server};
 use engine::health::{ANSWER_SILENCE, CONNECT_SILENCE};
-use engine::member::SILENT_AFTER;
 
 use super::{Ground, Told, count, fact, span};
 
@@ -39,8 +38,9 @@ pub(super) fn why(ground: &Ground<'_>, proxy: &str, name: &str) -> Option<Told> 
     Some(Told {
         state: sentence(state, file),
         evidence,
-        rule: rule(state, check),
-        would_change: would_change(state, check),
+        rule: rule(ground.times.detect(), state, check),
+        rules: vec![],
+        would_change: would_change(ground.times.detect(), state, check),
     })
 }
 
@@ -83,7 +83,7 @@ fn sentence(state: &ServerState, file: Option<&Server>) -> String {
     }
 }
 
-fn rule(state: &ServerState, check: Option<&Check>) -> String {
+fn rule(detect: Duration, state: &ServerState, check: Option<&Check>) -> String {
     let counted = match check {
         Some(check) => format!(
             "{} in a row take it down, {} bring it back",
@@ -96,7 +96,7 @@ fn rule(state: &ServerState, check: Option<&Check>) -> String {
         return format!(
             "{counted}; before that its node's silence ({}), a refused connect, a connect without \
              answer ({}) or requests without answer ({}) make it suspect",
-            span(SILENT_AFTER),
+            span(detect),
             span(CONNECT_SILENCE),
             span(ANSWER_SILENCE)
         );
@@ -109,7 +109,7 @@ fn rule(state: &ServerState, check: Option<&Check>) -> String {
     }
 }
 
-fn would_change(state: &ServerState, check: Option<&Check>) -> Vec<String> {
+fn would_change(detect: Duration, state: &ServerState, check: Option<&Check>) -> Vec<String> {
     let mut changes = vec![];
     let counted = u32::from(state.count);
     match (state.check, check) {
@@ -138,7 +138,7 @@ fn would_change(state: &ServerState, check: Option<&Check>) -> Vec<String> {
     } else if matches!(state.check, ServerCheck::Up | ServerCheck::Unchecked) {
         changes.push(format!(
             "{} without a beat of its node, or {} without an answer to a connect, make it suspect",
-            span(SILENT_AFTER),
+            span(detect),
             span(CONNECT_SILENCE)
         ));
     }

@@ -1,6 +1,6 @@
 use api::{
-    BalancerState, Cell, Choice, Load, Mode, NodeLine, NodeState, ProcessState, ProxyLine, Role,
-    ServerCheck, ServerState, Standing, VipCause, VipLine, VipRole, VipState,
+    BalancerState, Cell, Choice, Load, Mode, NodeLine, NodeState, Opinion, ProcessState, ProxyLine,
+    Role, ServerCheck, ServerState, Standing, Verdict, VipCause, VipLine, VipRole, VipState,
 };
 use expect_test::{Expect, expect};
 
@@ -23,10 +23,21 @@ fn node(name: &str, standing: Standing, age_ms: Option<u64>, why: &str) -> NodeL
             standing,
             cells: vec![cell],
             why: why.to_owned(),
+            opinion: opinion(standing),
         },
         holds: if name == "node01" { vec!["internal".to_owned()] } else { vec![] },
         load: alive.then_some(load),
     }
+}
+
+fn opinion(standing: Standing) -> Opinion {
+    let (verdict, rule) = match standing {
+        Standing::Alive => (Verdict::Alive, "alive"),
+        Standing::Suspect => (Verdict::Unreachable, "silent-everywhere"),
+        Standing::Left => (Verdict::Leaving, "goodbye"),
+        Standing::Unknown => (Verdict::Unknown, ""),
+    };
+    Opinion { verdict, networks: vec![], rule: rule.to_owned() }
 }
 
 fn server(proxy: &str, name: &str, check: ServerCheck, suspect: bool, count: u16) -> ServerState {
@@ -142,7 +153,10 @@ fn check_in(status: &Status, object: &str, expected: Expect) {
     let told = |object: &str| (object != "server/api/one").then_some(98_500);
     let about = |_: &str| vec![];
     let files = names();
-    let ground = Ground { status, files: &files, told: &told, about: &about };
+    let of_node = |name: &str| vec![seen(format!("beat: of {name}"), Some(120))];
+    let times = Times::default();
+    let ground =
+        Ground { status, files: &files, told: &told, about: &about, seen: &of_node, times };
     let text = match why(&ground, object) {
         Err(unknown) => unknown.to_string(),
         Ok(why) => {
@@ -152,6 +166,9 @@ fn check_in(status: &Status, object: &str, expected: Expect) {
                 text += &format!("  saw {}{age}\n", evidence.what);
             }
             text += &format!("  rule {}\n", why.rule);
+            for rule in why.rules.iter().filter(|rule| rule.applies) {
+                text += &format!("  of {} rules {}\n", why.rules.len(), rule.name);
+            }
             for change in &why.would_change {
                 text += &format!("  then {change}\n");
             }
@@ -170,24 +187,26 @@ fn a_node_is_explained_by_its_beats() {
     check(
         "node02",
         expect![[r#"
-        node/node02: node02 is alive
-          saw last conclusion: its first beat came
-          saw management: its last beat (120 ms ago)
-          saw its machine: cpu 12 %, memory 40 % (120 ms ago)
-          rule each node beats every 250 ms on each network; one within 1 s on any is life
-          then 880 ms more without a beat on any network make it suspect
-          then its goodbye makes it gone at once
-    "#]],
+            node/node02: node02 is alive
+              saw last change of its standing: its first beat came
+              saw beat: of node02 (120 ms ago)
+              saw its machine: cpu 12 %, memory 40 % (120 ms ago)
+              rule alive: one beat within the detection time on any network is life (a beat every 100ms, one within 1s)
+              of 15 rules alive
+              then 880 ms more without a beat on any network make it suspect
+              then its goodbye makes it gone at once
+        "#]],
     );
     check(
         "node/node03",
         expect![[r#"
-        node/node03: node03 is suspect
-          saw last conclusion: no beat for 1 s on any network
-          saw management: its last beat (3200 ms ago)
-          rule no beat on any network for 1 s is suspicion, not proof: no new request goes to its servers while another is up, and nothing is restarted
-          then one beat of node03 on any network makes it alive at once
-    "#]],
+            node/node03: node03 is unreachable
+              saw last change of its standing: no beat for 1 s on any network
+              saw beat: of node03 (120 ms ago)
+              rule silent-everywhere: no beat on any network for the detection time, here and at everybody whom this node reaches, who are a majority: unreachable, which proves nothing and restarts nothing (1s, longer by measured stalls)
+              of 15 rules silent-everywhere
+              then one beat of it on any network, at any of them
+        "#]],
     );
     check(
         "node01",

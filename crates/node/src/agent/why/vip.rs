@@ -16,6 +16,7 @@ pub(super) fn why(ground: &Ground<'_>, name: &str) -> Option<Told> {
         state: state(ground, line),
         evidence: evidence(ground, line, file),
         rule: rule(ground, line, file),
+        rules: vec![],
         would_change: would_change(ground, line, file),
     })
 }

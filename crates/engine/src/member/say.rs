@@ -1,0 +1,44 @@
+//! What this node's beats say.
+
+use arrayvec::ArrayVec;
+
+use super::Member;
+use super::beat::{Choice, Load, MAX_CHOICES, MAX_LENGTH};
+use crate::evidence::Ailments;
+
+impl Member {
+    /// The body of a beat, for those who seal it themselves or do not seal at all.
+    #[must_use]
+    pub fn body(&self) -> ArrayVec<u8, { MAX_LENGTH }> {
+        let mut bytes = [0; MAX_LENGTH];
+        let length = self.said.encode(&mut bytes);
+        let mut body = ArrayVec::from(bytes);
+        body.truncate(length);
+        body
+    }
+
+    /// The number of this node's newest event.
+    pub const fn say_events(&mut self, newest: u64) {
+        self.said.events = newest;
+    }
+
+    /// What this node's beats say about writers; the first [`MAX_CHOICES`].
+    pub fn say_choices(&mut self, choices: impl IntoIterator<Item = Choice>) {
+        self.said.choices = choices.into_iter().take(MAX_CHOICES).collect();
+    }
+
+    /// Which vip instances this node holds, one bit each.
+    pub const fn say_holds(&mut self, holds: u64) {
+        self.said.holds = holds;
+    }
+
+    /// How busy this node's machine is.
+    pub const fn say_load(&mut self, load: Option<Load>) {
+        self.said.load = load;
+    }
+
+    /// What this node has to say against itself.
+    pub const fn say_ailments(&mut self, ailments: Ailments) {
+        self.said.ailments = ailments;
+    }
+}

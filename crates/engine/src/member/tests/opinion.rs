@@ -1,0 +1,293 @@
+//! Verdicts by what all nodes hear together: three machines that hear each other.
+
+use super::*;
+use crate::evidence::Ailment;
+
+/// Three nodes on two networks. What is cut is one direction of one pair on one network.
+struct Cloud {
+    nodes: [Option<Member>; 3],
+    cut: Vec<(u16, u16, u8)>,
+    now: u64,
+    said: String,
+}
+
+impl Cloud {
+    fn new() -> Self {
+        let nodes = [0, 1, 2].map(|node| Some(member(node, 100, at(0))));
+        Self { nodes, cut: vec![], now: 0, said: String::new() }
+    }
+
+    fn pass(&mut self, millis: u64) {
+        let end = self.now + millis;
+        while self.now < end {
+            self.now += 1;
+            for node in 0..3 {
+                let due = self.nodes[usize::from(node)].as_ref().map(Member::deadline);
+                if due.is_some_and(|due| due <= at(self.now)) {
+                    self.step(node, Input::Timeout);
+                }
+            }
+        }
+    }
+
+    fn step(&mut self, node: u16, input: Input<'_>) {
+        let Some(member) = &mut self.nodes[usize::from(node)] else { return };
+        let mut out = Buffer::new();
+        member.step(at(self.now), input, &mut out);
+        for action in out.drain() {
+            match action {
+                Action::Opinion { node: other, verdict, rule } => {
+                    let (now, word, rule) = (self.now, verdict.word(), rule.name);
+                    let on = if let Verdict::CutOff { networks } = verdict {
+                        format!(" {:?}", networks.iter().collect::<Vec<_>>())
+                    } else {
+                        String::new()
+                    };
+                    self.said += &format!("{now} {node}: {other} {word}{on} ({rule})\n");
+                }
+                Action::Beat { network } => self.beat(node, network),
+                Action::Verdict { .. }
+                | Action::Choices
+                | Action::Holds { .. }
+                | Action::Question { .. }
+                | Action::Answer { .. }
+                | Action::Outdated { .. }
+                | Action::Event { .. } => {}
+            }
+        }
+    }
+
+    fn beat(&mut self, from: u16, network: u8) {
+        for to in (0..3).filter(|to| *to != from) {
+            let mut packet = [0; MAX_PACKET];
+            let member = self.nodes[usize::from(from)].as_mut().unwrap();
+            let length = member.beat(to, network, &mut packet);
+            if !self.cut.contains(&(from, to, network)) {
+                self.step(to, Input::Packet { network, bytes: &packet[..length] });
+            }
+        }
+    }
+
+    fn both_ways(&mut self, a: u16, b: u16, network: u8) {
+        self.cut.extend([(a, b, network), (b, a, network)]);
+    }
+
+    /// What was concluded since the last call.
+    fn check(&mut self, expected: expect_test::Expect) {
+        expected.assert_eq(&std::mem::take(&mut self.said));
+    }
+
+    fn settled() -> Self {
+        let mut cloud = Self::new();
+        cloud.pass(2000);
+        let alive = cloud.said.lines().filter(|line| line.ends_with("alive (alive)")).count();
+        assert_eq!((alive, cloud.said.lines().count()), (6, 6), "{}", cloud.said);
+        cloud.said.clear();
+        cloud
+    }
+}
+
+#[test]
+fn a_crash_is_unreachable_everywhere_within_the_detection_time() {
+    let mut cloud = Cloud::settled();
+    cloud.nodes[2] = None;
+    cloud.pass(3000);
+    cloud.check(expect_test::expect![[r#"
+        2911 0: 2 suspect (silent-here)
+        2911 1: 2 unreachable (silent-everywhere)
+        2911 0: 2 unreachable (silent-everywhere)
+    "#]]);
+}
+
+#[test]
+fn a_goodbye_is_leaving_at_once_and_no_quorum_is_lost_by_it() {
+    let mut cloud = Cloud::settled();
+    cloud.step(2, Input::Leave);
+    cloud.nodes[2] = None;
+    cloud.pass(3000);
+    cloud.check(expect_test::expect![[r#"
+        2000 0: 2 leaving (goodbye)
+        2000 1: 2 leaving (goodbye)
+    "#]]);
+}
+
+#[test]
+fn one_cut_network_is_one_verdict_and_its_end_another() {
+    let mut cloud = Cloud::settled();
+    cloud.both_ways(0, 2, 1);
+    cloud.both_ways(1, 2, 1);
+    cloud.pass(3000);
+    cloud.check(expect_test::expect![[r#"
+        3111 0: 2 cut-off [1] (cut-off)
+        3111 1: 2 cut-off [1] (cut-off)
+    "#]]);
+    cloud.cut.clear();
+    cloud.pass(3000);
+    cloud.check(expect_test::expect![[r#"
+        6021 0: 2 alive (alive)
+        6021 1: 2 alive (alive)
+    "#]]);
+}
+
+#[test]
+fn a_pair_that_does_not_hear_each_other_is_one_verdict_on_all_nodes() {
+    let mut cloud = Cloud::settled();
+    cloud.both_ways(0, 2, 0);
+    cloud.both_ways(0, 2, 1);
+    cloud.pass(5000);
+    cloud.check(expect_test::expect![[r#"
+        2911 0: 2 suspect (silent-here)
+        2911 2: 0 suspect (silent-here)
+        3111 0: 2 cut-off [0, 1] (cut-off)
+        3111 1: 2 cut-off [0, 1] (cut-off)
+        3111 2: 0 alive (heard-elsewhere)
+    "#]]);
+}
+
+#[test]
+fn one_way_is_concluded_as_both_ways() {
+    let mut cloud = Cloud::settled();
+    cloud.cut.push((0, 2, 1));
+    cloud.pass(5000);
+    cloud.check(expect_test::expect![[r#"
+        3111 0: 2 cut-off [1] (cut-off)
+        3111 1: 2 cut-off [1] (cut-off)
+    "#]]);
+}
+
+#[test]
+fn a_node_that_is_cut_off_from_all_accuses_nobody_and_is_accused() {
+    let mut cloud = Cloud::settled();
+    for (other, network) in [(0, 0), (0, 1), (1, 0), (1, 1)] {
+        cloud.both_ways(other, 2, network);
+    }
+    cloud.pass(5000);
+    cloud.check(expect_test::expect![[r#"
+        2911 0: 2 suspect (silent-here)
+        2911 1: 2 unreachable (silent-everywhere)
+        2911 0: 2 unreachable (silent-everywhere)
+        2911 2: 0 suspect (own-quorum)
+        2911 2: 1 suspect (own-quorum)
+    "#]]);
+}
+
+#[test]
+fn a_node_that_stood_still_accuses_nobody() {
+    let mut cloud = Cloud::settled();
+    let frozen = cloud.nodes[0].take();
+    cloud.pass(900);
+    cloud.nodes[0] = frozen;
+    cloud.pass(3000);
+    cloud.check(expect_test::expect![[r#""#]]);
+    let member = cloud.nodes[0].as_ref().unwrap();
+    assert!(member.watch.stall() >= Duration::from_millis(800));
+    assert_eq!(cloud.nodes[1].as_ref().unwrap().watch.tolerance(0), member.watch.tolerance(1));
+}
+
+#[test]
+fn refused_beats_are_doubt_within_a_fifth_of_a_second_and_a_beat_ends_it() {
+    let mut cloud = Cloud::settled();
+    let agent = cloud.nodes[2].take();
+    cloud.step(0, Input::Refused { node: 2 });
+    cloud.pass(20);
+    assert_eq!(cloud.said, "", "one refusal is a restart");
+    cloud.pass(30);
+    cloud.step(0, Input::Refused { node: 2 });
+    cloud.check(expect_test::expect![[r#"
+        2050 0: 2 suspect (agent-gone)
+    "#]]);
+    cloud.nodes[2] = agent;
+    cloud.pass(150);
+    cloud.check(expect_test::expect![[r#"
+        2051 0: 2 alive (alive)
+    "#]]);
+}
+
+#[test]
+fn what_a_node_says_against_itself_is_doubt_everywhere() {
+    let mut cloud = Cloud::settled();
+    let mut ailments = crate::evidence::Ailments::NONE;
+    ailments.set(Ailment::Mount, true);
+    cloud.nodes[2].as_mut().unwrap().say_ailments(ailments);
+    cloud.pass(3000);
+    cloud.nodes[2].as_mut().unwrap().say_ailments(crate::evidence::Ailments::NONE);
+    cloud.pass(1000);
+    cloud.check(expect_test::expect![[r#"
+        4011 0: 2 suspect (ailing)
+        4011 1: 2 suspect (ailing)
+        5011 0: 2 alive (alive)
+        5011 1: 2 alive (alive)
+    "#]]);
+}
+
+#[test]
+fn a_node_whose_servers_all_fail_is_in_doubt_where_that_is_seen() {
+    let mut cloud = Cloud::settled();
+    cloud.step(0, Input::Failing { node: 1, failing: true });
+    cloud.pass(1900);
+    assert_eq!(cloud.said, "");
+    cloud.pass(500);
+    cloud.step(0, Input::Failing { node: 1, failing: false });
+    cloud.check(expect_test::expect![[r#"
+        4000 0: 1 suspect (not-serving)
+        4400 0: 1 alive (alive)
+    "#]]);
+}
+
+#[test]
+fn a_node_that_comes_and_goes_is_quarantined() {
+    let mut cloud = Cloud::settled();
+    for _ in 0..3 {
+        for (other, network) in [(0, 0), (0, 1), (1, 0), (1, 1)] {
+            cloud.both_ways(other, 2, network);
+        }
+        cloud.pass(2000);
+        cloud.cut.clear();
+        cloud.pass(4000);
+    }
+    cloud.pass(10_000);
+    cloud.check(expect_test::expect![[r#"
+        2911 0: 2 suspect (silent-here)
+        2911 1: 2 unreachable (silent-everywhere)
+        2911 0: 2 unreachable (silent-everywhere)
+        2911 2: 0 suspect (own-quorum)
+        2911 2: 1 suspect (own-quorum)
+        4011 2: 1 alive (alive)
+        4011 0: 2 alive (alive)
+        4011 1: 2 alive (alive)
+        4011 2: 0 alive (alive)
+        8921 0: 2 suspect (silent-here)
+        8921 1: 2 unreachable (silent-everywhere)
+        8921 0: 2 unreachable (silent-everywhere)
+        8921 2: 0 suspect (own-quorum)
+        8921 2: 1 suspect (own-quorum)
+        10021 2: 1 alive (alive)
+        10021 0: 2 alive (alive)
+        10021 1: 2 alive (alive)
+        10021 2: 0 alive (alive)
+        14931 0: 2 suspect (silent-here)
+        14931 1: 2 unreachable (silent-everywhere)
+        14931 0: 2 unreachable (silent-everywhere)
+        14931 2: 0 suspect (own-quorum)
+        14931 2: 1 suspect (own-quorum)
+        16031 0: 2 suspect (quarantine)
+        16031 1: 2 suspect (quarantine)
+        26031 0: 2 alive (alive)
+        26031 1: 2 alive (alive)
+        26031 2: 0 alive (alive)
+        26031 2: 1 alive (alive)
+    "#]]);
+}
+
+#[test]
+fn a_committed_proof_is_a_fact_until_the_store_takes_it_back() {
+    let mut cloud = Cloud::settled();
+    let proof = Proof::committed(5.try_into().unwrap(), verdict::Death::Operator);
+    cloud.step(0, Input::Proven { node: 2, proof: Some(proof) });
+    cloud.pass(500);
+    cloud.step(0, Input::Proven { node: 2, proof: None });
+    cloud.check(expect_test::expect![[r#"
+        2000 0: 2 proven-dead (proven-dead)
+        2500 0: 2 alive (alive)
+    "#]]);
+}

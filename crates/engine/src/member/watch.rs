@@ -1,0 +1,447 @@
+//! The verdict on every other node: beats, views and the rest of the evidence come in, [`judge`] decides.
+//!
+//! The link of a node on a network is lost when nothing came for the tolerated silence, and is back when
+//! beats have come without a break for the hold time, or at once with a new start of that node.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use arrayvec::ArrayVec;
+use base::Time;
+
+use super::beat::Beat;
+use super::peer::Peer;
+use super::{FLAPS, FLAPS_WITHIN, STEADY_FOR};
+use crate::evidence::Ailments;
+use crate::packet::MAX_NETWORKS;
+use crate::reach::{Networks, Reach, Row, View};
+use crate::verdict::{
+    self, Case, Judgement, Other, Own, Proof, RULES, Rule, Times, Verdict, judge,
+};
+
+/// How long a measured stall counts: at most twice this.
+const STALL_WINDOW: Duration = Duration::from_secs(5);
+
+/// What this node thinks of all others.
+#[derive(Debug)]
+pub(super) struct Watch {
+    me: u16,
+    times: Times,
+    reach: Reach,
+    view: View,
+    own_row: Row,
+    nodes: Vec<Seen>,
+    stalls: Stalls,
+    /// The view is new: everybody is looked at again.
+    changed: bool,
+}
+
+/// What is known of one node beside its beats.
+#[derive(Debug)]
+struct Seen {
+    verdict: Verdict,
+    rule: &'static Rule,
+    /// When time alone may change the verdict.
+    due: Time,
+    links: [Link; MAX_NETWORKS],
+    /// Heard, or heard of, in its present life.
+    known_since: Option<Time>,
+    goodbye: bool,
+    cut: Networks,
+    cut_since: Time,
+    refused: Option<(Time, Time)>,
+    ailments: Ailments,
+    ailing_since: Time,
+    failing_since: Option<Time>,
+    /// Its own stalls, as it says.
+    stall: Duration,
+    /// When it came back from silence, newest last.
+    returns: VecDeque<Time>,
+    quarantined_until: Time,
+    proof: Option<Proof>,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Link {
+    last: Option<Time>,
+    lost: bool,
+    /// Since when beats come again without a break.
+    back_since: Option<Time>,
+}
+
+/// The longest lateness of this node's own timers of late.
+#[derive(Debug)]
+struct Stalls {
+    now: Duration,
+    before: Duration,
+    turn_at: Time,
+}
+
+/// What a look needs to know of this node.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Here<'a> {
+    pub(super) now: Time,
+    pub(super) judge_from: Time,
+    pub(super) own_carrier: &'a [bool; MAX_NETWORKS],
+}
+
+impl Watch {
+    pub(super) fn new(me: u16, life: u64, peers: &[Peer], networks: usize, times: Times) -> Self {
+        let on = std::array::from_fn(|network| {
+            let network = u8::try_from(network).unwrap_or(u8::MAX);
+            (0..).zip(peers).filter(|(_, peer)| peer.is_on(network)).map(|(node, _)| node).collect()
+        });
+        let mut reach = Reach::new(me, peers.len(), networks, on);
+        let own_row = Row { node: me, life, version: 1, ..Row::default() };
+        let _ = reach.tell(own_row, true);
+        Self {
+            me,
+            times,
+            view: reach.view(),
+            reach,
+            own_row,
+            nodes: peers.iter().map(|_| Seen::new()).collect(),
+            stalls: Stalls { now: Duration::ZERO, before: Duration::ZERO, turn_at: Time::ZERO },
+            changed: false,
+        }
+    }
+
+    pub(super) const fn times(&self) -> Times {
+        self.times
+    }
+
+    /// A timer of this node came so much late.
+    pub(super) fn late(&mut self, now: Time, late: Duration) {
+        if now >= self.stalls.turn_at {
+            self.stalls.before = std::mem::take(&mut self.stalls.now);
+            self.stalls.turn_at = now + STALL_WINDOW;
+        }
+        self.stalls.now = self.stalls.now.max(late);
+    }
+
+    /// The longest lateness of this node of late, which it tells its peers.
+    pub(super) fn stall(&self) -> Duration {
+        self.stalls.now.max(self.stalls.before)
+    }
+
+    /// How long a silence of this node is tolerated.
+    pub(super) fn tolerance(&self, node: usize) -> Duration {
+        let told = self.nodes.get(node).map_or(Duration::ZERO, |seen| seen.stall);
+        self.times.tolerance(self.stall().max(told))
+    }
+
+    /// The rows for the next beat.
+    pub(super) fn rows(&mut self) -> ArrayVec<Row, { crate::reach::MAX_PASSED_ON + 1 }> {
+        self.reach.rows_to_tell()
+    }
+
+    /// A beat came; `is_new_life`: the first one of this incarnation.
+    pub(super) fn heard(
+        &mut self,
+        now: Time,
+        (node, network): (u16, u8),
+        incarnation: u64,
+        is_new_life: bool,
+        beat: &Beat,
+    ) {
+        let tolerance = self.tolerance(usize::from(node));
+        let hold = self.times.hold();
+        let Some(seen) = self.nodes.get_mut(usize::from(node)) else { return };
+        if is_new_life {
+            seen.begin();
+        }
+        if beat.leaving {
+            seen.goodbye = true;
+        }
+        seen.known_since.get_or_insert(now);
+        seen.refused = None;
+        seen.stall = beat.stall;
+        if seen.ailments.is_empty() != beat.ailments.is_empty() {
+            seen.ailing_since = if beat.ailments.is_empty() { Time::NEVER } else { now };
+        }
+        seen.ailments = beat.ailments;
+        if let Some(link) = seen.links.get_mut(usize::from(network)) {
+            link.heard(now, tolerance, hold);
+        }
+        seen.due = now;
+        for row in &beat.rows {
+            let first_hand = row.node == node && row.life == incarnation;
+            // What a node says of itself is taken from itself; who is heard needs no messenger.
+            if row.node != self.me && (first_hand || row.node != node) {
+                self.changed |= self.reach.tell(*row, first_hand);
+            }
+        }
+    }
+
+    /// A node that was silent on every network is heard again.
+    pub(super) fn returned(&mut self, now: Time, node: u16) {
+        let Some(seen) = self.nodes.get_mut(usize::from(node)) else { return };
+        seen.returns.push_back(now);
+        while seen.returns.len() > FLAPS {
+            seen.returns.pop_front();
+        }
+        let first = seen.returns.front().filter(|_| seen.returns.len() == FLAPS);
+        if first.is_some_and(|first| now.since(*first) < FLAPS_WITHIN) {
+            seen.quarantined_until = now + STEADY_FOR;
+        }
+    }
+
+    /// The kernel of that node says that nothing listens there; true if it has to be asked again soon.
+    pub(super) fn refused(&mut self, now: Time, node: u16) -> bool {
+        let Some(seen) = self.nodes.get_mut(usize::from(node)) else { return false };
+        let first = seen.refused.map_or(now, |(first, _)| first);
+        seen.refused = Some((first, now));
+        seen.due = now;
+        now < first + verdict::REFUSED_FOR
+    }
+
+    /// Whether all servers of that node fail, by checks and requests of this node's balancer.
+    pub(super) fn failing(&mut self, now: Time, node: u16, failing: bool) {
+        let Some(seen) = self.nodes.get_mut(usize::from(node)) else { return };
+        seen.failing_since = failing.then(|| seen.failing_since.unwrap_or(now));
+        seen.due = now;
+    }
+
+    /// What the replicated store says about its death.
+    pub(super) fn proven(&mut self, now: Time, node: u16, proof: Option<Proof>) {
+        let Some(seen) = self.nodes.get_mut(usize::from(node)) else { return };
+        (seen.proof, seen.due) = (proof, now);
+    }
+
+    /// Finds links that are lost or back; true if the others have to be told at once.
+    pub(super) fn look(&mut self, me: Here<'_>, peers: &[Peer]) -> bool {
+        let mut row = self.own_row;
+        for (node, peer) in (0_u16..).zip(peers).filter(|(node, _)| *node != self.me) {
+            let at = usize::from(node);
+            if !self.changed && self.nodes.get(at).is_none_or(|seen| seen.due > me.now) {
+                continue;
+            }
+            let tolerance = self.tolerance(at);
+            let is_heard_of = self.view.heard.has(node);
+            let Some(seen) = self.nodes.get_mut(at) else { continue };
+            if is_heard_of && !seen.goodbye {
+                seen.known_since.get_or_insert(me.now);
+            }
+            seen.lose(me, peer, tolerance);
+            let is_known = seen.links.iter().any(|link| link.last.is_some());
+            row.known.put(node, is_known);
+            for (lost, link) in row.lost.iter_mut().zip(&seen.links) {
+                lost.put(node, link.lost);
+            }
+        }
+        let is_news = (row.known, row.lost) != (self.own_row.known, self.own_row.lost);
+        if is_news {
+            row.version += 1;
+            self.own_row = row;
+            self.changed |= self.reach.tell(row, true);
+        }
+        if self.changed {
+            self.view = self.reach.view();
+        }
+        is_news
+    }
+
+    /// Judges those for whom something is new, as long as there is room to tell so many.
+    pub(super) fn judge(
+        &mut self,
+        me: Here<'_>,
+        peers: &[Peer],
+        mut room: usize,
+        mut tell: impl FnMut(u16, Judgement),
+    ) {
+        let quorum = self.view.has_quorum(peers.len());
+        let all = std::mem::take(&mut self.changed);
+        for (node, peer) in (0_u16..).zip(peers).filter(|(node, _)| *node != self.me) {
+            let at = usize::from(node);
+            if !all && self.nodes.get(at).is_none_or(|seen| seen.due > me.now) {
+                continue;
+            }
+            let tolerance = self.tolerance(at);
+            let (view, times) = (self.view, self.times);
+            let Some(seen) = self.nodes.get_mut(at) else { continue };
+            if room == 0 {
+                seen.due = seen.due.min(me.now);
+                continue;
+            }
+            seen.cut(me.now, view.cut[at]);
+            let case = seen.case(me, peer, times, tolerance, quorum, &view, node);
+            let judgement = judge(&case);
+            seen.due = verdict::due(&case).min(seen.next_loss(me, peer, tolerance));
+            let is_news = judgement.verdict != seen.verdict;
+            (seen.verdict, seen.rule) = (judgement.verdict, judgement.rule);
+            if is_news {
+                room -= 1;
+                tell(node, judgement);
+            }
+        }
+    }
+
+    pub(super) fn deadline(&self) -> Time {
+        let others = self.nodes.iter().enumerate().filter(|(at, _)| *at != usize::from(self.me));
+        others.map(|(_, seen)| seen.due).min().unwrap_or(Time::NEVER)
+    }
+
+    /// On this node itself: whether the others reach it.
+    pub(super) fn opinion(&self, node: u16) -> Judgement {
+        let named = |name: &str| RULES.iter().find(|rule| rule.name == name).unwrap_or(&RULES[0]);
+        match self.nodes.get(usize::from(node)) {
+            Some(seen) if node != self.me => Judgement { verdict: seen.verdict, rule: seen.rule },
+            Some(_) if !self.view.cut[usize::from(self.me)].is_empty() => {
+                let networks = self.view.cut[usize::from(self.me)];
+                Judgement { verdict: Verdict::CutOff { networks }, rule: named("cut-off") }
+            }
+            Some(_) | None => Judgement { verdict: Verdict::Alive, rule: named("alive") },
+        }
+    }
+
+    pub(super) const fn view(&self) -> &View {
+        &self.view
+    }
+
+    pub(super) fn row(&self, node: u16) -> Option<&Row> {
+        self.reach.row(node)
+    }
+
+    pub(super) fn refusal(&self, node: u16) -> Option<(Time, Time)> {
+        self.nodes.get(usize::from(node))?.refused
+    }
+
+    pub(super) fn ailments(&self, node: u16) -> Option<(Ailments, Time)> {
+        let seen = self.nodes.get(usize::from(node))?;
+        (!seen.ailments.is_empty()).then_some((seen.ailments, seen.ailing_since))
+    }
+
+    pub(super) fn failing_since(&self, node: u16) -> Option<Time> {
+        self.nodes.get(usize::from(node))?.failing_since
+    }
+
+    pub(super) fn proof(&self, node: u16) -> Option<Proof> {
+        self.nodes.get(usize::from(node))?.proof
+    }
+
+    /// Until when it is quarantined, and how often it came back.
+    pub(super) fn quarantine(&self, node: u16) -> (Time, usize) {
+        let seen = self.nodes.get(usize::from(node));
+        seen.map_or((Time::ZERO, 0), |seen| (seen.quarantined_until, seen.returns.len()))
+    }
+}
+
+impl Seen {
+    fn new() -> Self {
+        Self {
+            verdict: Verdict::Unknown,
+            rule: &RULES[RULES.len() - 1],
+            due: Time::NEVER,
+            links: [Link::default(); MAX_NETWORKS],
+            known_since: None,
+            goodbye: false,
+            cut: Networks::NONE,
+            cut_since: Time::NEVER,
+            refused: None,
+            ailments: Ailments::NONE,
+            ailing_since: Time::NEVER,
+            failing_since: None,
+            stall: Duration::ZERO,
+            returns: VecDeque::new(),
+            quarantined_until: Time::ZERO,
+            proof: None,
+        }
+    }
+
+    /// Its process has started anew: nothing of the one before counts against its links.
+    fn begin(&mut self) {
+        self.links = [Link::default(); MAX_NETWORKS];
+        self.known_since = None;
+        self.goodbye = false;
+    }
+
+    fn lose(&mut self, me: Here<'_>, peer: &Peer, tolerance: Duration) {
+        if self.goodbye {
+            // Who left is missed by nobody.
+            self.links = [Link::default(); MAX_NETWORKS];
+            self.known_since = None;
+            return;
+        }
+        let known_since = self.known_since;
+        for (network, link) in (0_u8..).zip(&mut self.links) {
+            let since = link.last.max(known_since);
+            let is_silent = since.is_some_and(|since| since + tolerance <= me.now);
+            if peer.is_on(network) && is_silent && me.now >= me.judge_from && !link.lost {
+                (link.lost, link.back_since) = (true, None);
+            }
+        }
+    }
+
+    /// When the next of its links will be lost if nothing comes.
+    fn next_loss(&self, me: Here<'_>, peer: &Peer, tolerance: Duration) -> Time {
+        let loss = |(network, link): (u8, &Link)| {
+            let is_up = peer.is_on(network) && !link.lost && !self.goodbye;
+            let since = link.last.max(self.known_since).filter(|_| is_up)?;
+            Some((since + tolerance).max(me.judge_from))
+        };
+        let losses = (0_u8..).zip(&self.links).filter_map(loss);
+        losses.min().unwrap_or(Time::NEVER)
+    }
+
+    fn cut(&mut self, now: Time, cut: Networks) {
+        if cut.is_empty() {
+            self.cut_since = Time::NEVER;
+        } else if self.cut.is_empty() {
+            self.cut_since = now;
+        }
+        self.cut = cut;
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "one place puts a case together")]
+    fn case(
+        &self,
+        me: Here<'_>,
+        peer: &Peer,
+        times: Times,
+        tolerance: Duration,
+        quorum: bool,
+        view: &View,
+        node: u16,
+    ) -> Case {
+        let is_known = view.known.has(node) || peer.is_known();
+        Case {
+            now: me.now,
+            times,
+            before: self.verdict,
+            proof: self.proof,
+            own: Own {
+                judge_from: me.judge_from,
+                linked: peer.shares(me.own_carrier).any(|shared| shared),
+                quorum,
+            },
+            other: Other {
+                goodbye: self.goodbye || peer.standing == super::Standing::Left,
+                known: is_known,
+                silent_at: peer.quiet_at(tolerance),
+                heard: view.heard.has(node),
+                cut: self.cut,
+                cut_since: self.cut_since,
+                refused: self.refused,
+                ailments: self.ailments,
+                ailing_since: self.ailing_since,
+                failing_since: self.failing_since,
+                quarantined_until: self.quarantined_until,
+            },
+        }
+    }
+}
+
+impl Link {
+    fn heard(&mut self, now: Time, tolerance: Duration, hold: Duration) {
+        let gap = self.last.map(|last| now.since(last));
+        self.last = Some(now);
+        if !self.lost {
+            return;
+        }
+        match self.back_since.filter(|_| gap.is_some_and(|gap| gap < tolerance)) {
+            Some(since) if now >= since + hold => (self.lost, self.back_since) = (false, None),
+            Some(_) => {}
+            None => self.back_since = Some(now),
+        }
+    }
+}

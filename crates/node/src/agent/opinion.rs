@@ -1,0 +1,90 @@
+//! Verdicts as events and as evidence for `why`.
+
+use api::{Event, Evidence};
+use base::Time;
+use engine::member::Sighting;
+use engine::verdict::{Rule, Verdict};
+
+use super::core::Core;
+
+impl Core {
+    /// A new verdict as event; none for what a standing says already.
+    pub(super) fn concluded(
+        &mut self,
+        now: Time,
+        node: u16,
+        verdict: Verdict,
+        rule: &Rule,
+    ) -> Option<Event> {
+        let before = self.judged.insert(node, verdict).unwrap_or_default();
+        if !is_worth(before, verdict, rule) {
+            return None;
+        }
+        let name = self.picture.names.get(usize::from(node)).cloned().unwrap_or_default();
+        let opinion = self.shown_opinion(verdict, rule);
+        let on = if opinion.networks.is_empty() { "" } else { " on " };
+        let seen = self.seen(&name, now);
+        let evidence = seen.iter().map(|seen| match seen.age_ms {
+            Some(age) => format!("{} ({age} ms ago)", seen.what),
+            None => seen.what.clone(),
+        });
+        Some(Event {
+            what: "node-verdict".to_owned(),
+            object: format!("node/{name}"),
+            evidence: evidence.collect::<Vec<_>>().join("; "),
+            decision: format!(
+                "{}{on}{}, before {}; rule {}: {}",
+                verdict.word(),
+                opinion.networks.join(", "),
+                before.word(),
+                rule.name,
+                rule.sentence
+            ),
+            not_done: match verdict {
+                Verdict::Unreachable | Verdict::Suspect | Verdict::CutOff { .. } => {
+                    "nothing is restarted: this is opinion, not proof".to_owned()
+                }
+                Verdict::Unknown | Verdict::Alive | Verdict::Leaving | Verdict::ProvenDead(_) => {
+                    String::new()
+                }
+            },
+            ..Event::default()
+        })
+    }
+
+    /// All that is seen of a node, with ages.
+    pub(super) fn seen(&self, name: &str, now: Time) -> Vec<Evidence> {
+        let Some(member) = &self.member else { return vec![] };
+        let position = self.picture.names.iter().position(|known| known == name);
+        let Some(node) = position.and_then(|at| u16::try_from(at).ok()) else { return vec![] };
+        let shown = |seen: Sighting| {
+            let what = format!("{}: {}", seen.kind.row().name, self.named(&seen.what));
+            let age_ms = seen.age.map(|age| u64::try_from(age.as_millis()).unwrap_or(u64::MAX));
+            Evidence { what, age_ms }
+        };
+        member.evidence(node, now).into_iter().map(shown).collect()
+    }
+
+    /// Positions of nodes as names: `node 2 hears it` becomes `node03 hears it`.
+    fn named(&self, what: &str) -> String {
+        let position = what.strip_prefix("node ").and_then(|rest| rest.split_once(' '));
+        let name = position.and_then(|(at, rest)| {
+            let name = self.picture.names.get(at.parse::<usize>().ok()?)?;
+            Some(format!("{name} {rest}"))
+        });
+        name.unwrap_or_else(|| what.to_owned())
+    }
+}
+
+/// Silence, goodbyes and returns are events of the standing already.
+fn is_worth(before: Verdict, verdict: Verdict, rule: &Rule) -> bool {
+    match verdict {
+        Verdict::CutOff { .. } | Verdict::Unreachable | Verdict::ProvenDead(_) => true,
+        Verdict::Suspect => !rule.is_mere_silence(),
+        Verdict::Alive | Verdict::Unknown => match before {
+            Verdict::CutOff { .. } | Verdict::Suspect | Verdict::ProvenDead(_) => true,
+            Verdict::Unknown | Verdict::Alive | Verdict::Unreachable | Verdict::Leaving => false,
+        },
+        Verdict::Leaving => false,
+    }
+}
