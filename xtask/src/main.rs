@@ -1,9 +1,10 @@
-//! Everything the project does to itself: `cargo xtask demo | test | verify | tidy | bench | regtest | fuzz | sweep`.
+//! Everything the project does to itself: `cargo xtask demo | test | verify | tidy | bench | regtest | fuzz | sweep | mutants`.
 #![expect(clippy::print_stdout, reason = "a command line tool talks on its standard output")]
 
 mod bench;
 mod demo;
 mod fuzz;
+mod mutants;
 mod packages;
 mod regtest;
 mod shell;
@@ -54,6 +55,8 @@ enum Task {
     Fuzz(fuzz::Args),
     /// Let the simulator try to break the machines, seed after seed
     Sweep(sweep::Args),
+    /// Put bugs into the machines on purpose: the sweep must find each within a minute
+    Mutants(mutants::Args),
 }
 
 fn main() -> ExitCode {
@@ -66,6 +69,7 @@ fn main() -> ExitCode {
         Task::Regtest(args) => regtest::run(&args),
         Task::Fuzz(args) => fuzz::run(&args),
         Task::Sweep(args) => sweep::run(&args),
+        Task::Mutants(args) => mutants::run(&args),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

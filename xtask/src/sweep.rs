@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use crate::shell::{self, Outcome};
 
+/// Of the simulator: scripts that once failed.
+const REGRESSIONS: &str = "crates/sim/regressions";
 const PROFILE: &str = "sweep";
 
 #[derive(Debug, clap::Args)]
@@ -34,9 +36,20 @@ pub(crate) fn run(args: &Args) -> Outcome {
     if let Some(seed) = args.seed {
         command.args(["--seed", &seed.to_string()]);
     }
+    // Short scripts of violations are kept where a test replays them.
+    command.arg("--out").arg(shell::root().join(REGRESSIONS));
     let options = [(args.mixed, "--mixed"), (args.json, "--json")];
     command.args(options.into_iter().filter(|(wanted, _)| *wanted).map(|(_, option)| option));
     shell::run(&mut command)
+}
+
+/// Part of every test run: a minute, half of it with the cloud of the figures, half with all sizes.
+pub(crate) fn minute() -> Outcome {
+    for mixed in [false, true] {
+        eprintln!("sweep: 30 s, {}", if mixed { "2 to 25 nodes" } else { "25 nodes" });
+        run(&Args { seconds: 30.0, hours: None, first: 0, mixed, seed: None, json: false })?;
+    }
+    Ok(())
 }
 
 /// Builds the program that sweeps, and says where it is.

@@ -14,6 +14,7 @@ use std::{env, fs, io, thread};
 
 use crate::packages;
 use crate::shell::{self, Failure, Outcome};
+use crate::sweep;
 use output::{Output, Runner};
 use skips::Rules;
 
@@ -25,6 +26,11 @@ pub(crate) fn run(arguments: &[String]) -> Outcome {
     if let Err(failure) = packages::provide(&packages::TESTS) {
         eprintln!("{failure}");
         eprintln!("tests that need them will skip");
+    }
+    // A selection of tests is for somebody who waits.
+    let swept = if arguments.is_empty() { sweep::minute() } else { Ok(()) };
+    if let Err(failure) = &swept {
+        eprintln!("{failure}");
     }
     let skipped_to = shell::target().join(format!("skips.{}", std::process::id()));
     shell::write(&skipped_to, "")?;
@@ -43,7 +49,7 @@ pub(crate) fn run(arguments: &[String]) -> Outcome {
         writeln!(out, "{line}").map_err(Failure::trying("printing"))?;
     }
     out.flush().map_err(Failure::trying("printing"))?;
-    if !status.success() || report.broken {
+    if !status.success() || report.broken || swept.is_err() {
         // Said already, and the runner keeps the last word.
         std::process::exit(status.code().filter(|code| *code != 0).unwrap_or(1));
     }

@@ -19,6 +19,7 @@ mod fault;
 mod network;
 mod node;
 mod random;
+pub mod shrink;
 pub mod sweep;
 pub mod world;
 

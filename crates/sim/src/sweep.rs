@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use base::Time;
 
+use crate::shrink::shrink;
 use crate::world::{Marks, Outcome, Script, Shape, Violation, World};
 
 /// What a sweep has come to so far.
@@ -31,6 +32,16 @@ impl Tally {
             self.broken.push((seed, violation));
         }
     }
+}
+
+/// The shortest script found that breaks the same property as this one does.
+#[must_use]
+pub fn shortest(script: &Script, property: &str) -> Script {
+    shrink(script, |script| {
+        let outcome = run(script);
+        let broken = outcome.violation.filter(|broken| broken.property == property);
+        broken.map(|broken| broken.at.since(Time::ZERO))
+    })
 }
 
 /// Runs a script; a machine that panics has broken a property too.

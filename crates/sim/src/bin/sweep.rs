@@ -2,10 +2,11 @@
 //! the machine does not count: everything here is one thread without any I/O.
 #![expect(clippy::print_stdout, reason = "a command line tool talks on its standard output")]
 
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use outlast_sim::sweep::{Tally, run};
+use outlast_sim::sweep::{Tally, run, shortest};
 use outlast_sim::world::{Script, Shape, World};
 
 /// What the words of the command line mean.
@@ -18,7 +19,14 @@ struct Args {
     /// Ends at the first violation.
     hunt: bool,
     seed: Option<u64>,
+    /// Where short scripts of violations go.
+    out: Option<PathBuf>,
 }
+
+/// So many seeds reach every mark; a sweep that does not has lost a part of the world.
+const ENOUGH: u64 = 300;
+/// Violations that are made short; the others look like them.
+const SHORTENED: usize = 3;
 
 fn main() -> ExitCode {
     let args = match args() {
@@ -35,12 +43,34 @@ fn main() -> ExitCode {
     let mut tally = Tally::default();
     while (cpu() - before).as_secs_f64() < args.seconds {
         tally.add(args.first + tally.seeds, args.shape);
-        if args.hunt && !tally.broken.is_empty() {
+        if args.hunt && is_bad(&tally) {
             break;
         }
     }
     report(&args, &tally, cpu() - before);
-    ExitCode::from(u8::from(!tally.broken.is_empty()))
+    if let Some(out) = &args.out {
+        keep(&tally, args.shape, out);
+    }
+    ExitCode::from(u8::from(is_bad(&tally)))
+}
+
+fn is_bad(tally: &Tally) -> bool {
+    let lacks = tally.seeds >= ENOUGH && tally.marks.missing().next().is_some();
+    !tally.broken.is_empty() || lacks
+}
+
+/// Writes short scripts of the first violations.
+fn keep(tally: &Tally, shape: Shape, out: &Path) {
+    for (seed, broken) in tally.broken.iter().take(SHORTENED) {
+        let short = shortest(&Script::roll(*seed, shape), broken.property);
+        let words = broken.property.to_lowercase().replace(' ', "-");
+        let file = out.join(format!("{words}-seed-{seed}.toml"));
+        let text = format!("# {}: {}\n{}", broken.property, broken.what, short.print());
+        match std::fs::write(&file, text) {
+            Ok(()) => eprintln!("{} steps are left in {}", short.steps.len(), file.display()),
+            Err(error) => eprintln!("cannot write {}: {error}", file.display()),
+        }
+    }
 }
 
 fn args() -> Result<Args, String> {
@@ -51,9 +81,14 @@ fn args() -> Result<Args, String> {
         json: false,
         hunt: false,
         seed: None,
+        out: None,
     };
     let mut words = std::env::args().skip(1);
     while let Some(word) = words.next() {
+        if word == "--out" {
+            args.out = words.next().map(PathBuf::from);
+            continue;
+        }
         let mut number = || {
             let value = words.next().ok_or_else(|| format!("{word} needs a number"))?;
             value.parse::<f64>().map_err(|_| format!("`{value}` is no number"))
@@ -92,7 +127,8 @@ fn tell(seed: u64, shape: Shape) -> ExitCode {
             return ExitCode::FAILURE;
         }
     }
-    assert_eq!(run(&script).hash, outcome.hash, "the same script, another run");
+    let again = run(&script).hash;
+    assert_eq!(again, outcome.hash, "the same script, another run");
     ExitCode::SUCCESS
 }
 
@@ -102,7 +138,9 @@ fn report(args: &Args, tally: &Tally, cpu: Duration) {
     let (events, faults) = (tally.events as f64 / seconds, tally.faults as f64 / seconds);
     let speed = tally.simulated.as_secs_f64() / seconds;
     let hours = tally.simulated.as_secs_f64() / 3600.0;
-    let missing: Vec<_> = tally.marks.missing().map(|mark| format!("{mark:?}")).collect();
+    let enough = tally.seeds >= ENOUGH;
+    let missing = tally.marks.missing().filter(|_| enough);
+    let missing: Vec<_> = missing.map(|mark| format!("{mark:?}")).collect();
     if args.json {
         let broken = tally.broken.iter().map(|(seed, broken)| {
             let (property, at) = (broken.property, broken.at.as_nanos() / 1_000_000);

@@ -12,6 +12,8 @@ use super::net::{Frame, Weather};
 use super::queue::{Due, Machine};
 use super::{MANAGEMENT, World};
 
+/// Away for longer, a vip process must notice: a greeting missed, and the lateness it allows.
+const NOTICED: Duration = Duration::from_millis(800);
 const NO_TIME: Duration = Duration::ZERO;
 
 impl World {
@@ -190,7 +192,9 @@ impl World {
 
     /// Orders of the supervisor and the kernel's news wait beside the packets.
     fn wake_vip(&mut self, host: u16) {
-        self.ears[usize::from(host)].woke_at = Some(self.now);
+        let local = self.local(host);
+        let ear = &mut self.ears[usize::from(host)];
+        (ear.woke_at, ear.slept) = (Some(self.now), local.since(ear.stepped_at) > NOTICED);
         let node = &self.hosts[usize::from(host)];
         let (up, balancer) = (node.carrier[0], node.balancer);
         if self.chance.one_in(2) {
@@ -228,8 +232,12 @@ impl World {
     fn slow(&mut self, host: u16, millis: i64) {
         let local = self.local(host);
         self.oracle.is_hindered(host, local);
-        self.hosts[usize::from(host)].slow =
-            Duration::from_millis(u64::try_from(millis).unwrap_or(0));
+        let node = &mut self.hosts[usize::from(host)];
+        node.slow = Duration::from_millis(u64::try_from(millis).unwrap_or(0));
+        node.slowest = node.slowest.max(node.slow);
+        if let Some(ear) = self.ears.get_mut(usize::from(host)) {
+            ear.hindered_at = Some(self.now);
+        }
         self.plan_all(host);
     }
 

@@ -174,24 +174,27 @@ impl World {
     /// Before a claim is done.
     pub(super) fn judge_claim(&mut self, host: u16, cause: Option<Cause>) {
         let ear = &self.ears[usize::from(host)];
-        let slow = self.hosts[usize::from(host)].slow;
+        let slow = self.hosts[usize::from(host)].slowest;
         let woke = ear.woke_at.is_some_and(|at| self.now.since(at) < LISTENS);
         let silence = if woke { SHORT_SILENCE } else { SILENCE };
         let deaf = ear.advert_at.is_none_or(|at| self.now.since(at) >= silence);
-        let listened = self.now.since(ear.started_at) >= LISTENS;
+        let dozed = ear.slept && ear.woke_at.is_some_and(|at| self.now.since(at) < SHORT_SILENCE);
+        // A goodbye makes the wait short, and an old word of the one that said it long again.
+        let parted = ear.goodbye_at.is_some_and(|at| at >= ear.started_at);
+        let listens = if parted { SILENCE } else { LISTENS };
+        let listened = self.now.since(ear.started_at) >= listens;
+        // Who stands still or is slow waits on.
+        let excuses = [ear.woke_at, ear.hindered_at, ear.goodbye_at].into_iter().flatten().max();
+        let parted_lately = ear.goodbye_at.is_some()
+            && excuses.is_some_and(|at| self.now.since(at) <= GOODBYE + slow * 2);
         let (mark, doubt) = match cause {
             Some(Cause::Silence) if !deaf => (None, "claims by silence just after an advert"),
+            Some(Cause::Silence) if dozed => (None, "takes its own deafness for silence"),
             Some(Cause::Silence) if !listened => (None, "claims before it has listened"),
             Some(Cause::Silence) => (Some(Mark::ClaimedBySilence), ""),
             Some(Cause::Named) if ear.named_at == Some(self.now) => (Some(Mark::ClaimedByName), ""),
             Some(Cause::Named) => (None, "claims by a name that nobody called now"),
-            Some(Cause::Goodbye)
-                if ear.goodbye_at.is_some_and(|at| {
-                    self.now.since(at.max(ear.woke_at.unwrap_or(at))) <= GOODBYE + slow * 2
-                }) =>
-            {
-                (Some(Mark::ClaimedByGoodbye), "")
-            }
+            Some(Cause::Goodbye) if parted_lately => (Some(Mark::ClaimedByGoodbye), ""),
             Some(Cause::Goodbye) => (None, "claims by a goodbye that nobody said"),
             Some(
                 Cause::Stronger

@@ -155,6 +155,20 @@ impl Fault {
         Self { host, ..Self::of(verb) }
     }
 
+    /// The highest host that it names.
+    pub(crate) fn highest(&self) -> u16 {
+        let side = u16::try_from(63 - (self.side | 1).leading_zeros()).unwrap_or(0);
+        let row = VERBS.iter().find(|(verb, _, _)| *verb == self.verb);
+        let needs = row.map_or(&[][..], |(_, _, needs)| *needs);
+        let named = needs.iter().map(|need| match need {
+            Host => self.host,
+            Other => self.other,
+            Side => side,
+            Network | Amount => 0,
+        });
+        named.max().unwrap_or(0)
+    }
+
     /// Reads one line of a script.
     ///
     /// # Errors

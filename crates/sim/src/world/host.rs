@@ -78,6 +78,8 @@ pub(crate) struct Host {
     pub(crate) clock: Clock,
     /// Each packet and each turn is late by this.
     pub(crate) slow: Duration,
+    /// Since the last repair: what was planned then may still be late.
+    pub(crate) slowest: Duration,
     pub(crate) carrier: [bool; MAX_NETWORKS],
     pub(crate) agent: Process<Member>,
     pub(crate) vip: Process<Vip>,
@@ -112,6 +114,7 @@ impl Host {
             power: Power::Off,
             clock: Clock::new(Time::ZERO),
             slow: Duration::ZERO,
+            slowest: Duration::ZERO,
             carrier: [true; MAX_NETWORKS],
             agent: Process::default(),
             vip: Process::default(),

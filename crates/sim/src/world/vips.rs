@@ -31,8 +31,12 @@ pub(super) struct Ear {
     pub(super) named_at: Option<Time>,
     pub(super) started_at: Time,
     /// By its own clock.
-    stepped_at: Time,
+    pub(super) stepped_at: Time,
     pub(super) woke_at: Option<Time>,
+    /// When it last became slower or faster.
+    pub(super) hindered_at: Option<Time>,
+    /// It had not run for long enough to notice.
+    pub(super) slept: bool,
 }
 
 #[derive(Clone, Debug, Default)]
