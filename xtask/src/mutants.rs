@@ -126,7 +126,7 @@ impl Scratch {
         let out =
             if keep { shell::root().join("crates/sim/regressions") } else { self.target.clone() };
         self.apply(patch, &[])?;
-        let said = self.sweep(LIMIT, keep.then_some(out.as_path()));
+        let said = self.sweep(LIMIT, keep.then_some((out.as_path(), &name(patch))));
         self.apply(patch, &["--reverse"])?;
         let said = said.map_err(|failure| Failure::new(format!("{}: {failure}", name(patch))))?;
         let violation = said.violations.first();
@@ -145,14 +145,14 @@ impl Scratch {
         shell::run(command.args(options).arg(patch))
     }
 
-    fn sweep(&self, seconds: f64, out: Option<&Path>) -> Outcome<Said> {
+    fn sweep(&self, seconds: f64, keep: Option<(&Path, &str)>) -> Outcome<Said> {
         let mut build = shell::cargo(["build", "--quiet", "--offline", "--package", "outlast-sim"]);
         build.args(["--bin", "outlast-sweep", "--profile", "sweep"]).current_dir(&self.tree);
         shell::run(build.env("CARGO_TARGET_DIR", &self.target))?;
         let mut command = Command::new(self.target.join("sweep/outlast-sweep"));
         command.args(["--hunt", "--mixed", "--json", "--seconds", &seconds.to_string()]);
-        if let Some(out) = out {
-            command.arg("--out").arg(out);
+        if let Some((out, name)) = keep {
+            command.arg("--out").arg(out).args(["--name", name]);
         }
         // A machine that panics says so in the report too.
         let said = command.stderr(Stdio::null()).output();

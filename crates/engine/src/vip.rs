@@ -328,7 +328,6 @@ impl Vip {
         match &mut self.state {
             State::Fault | State::Stopped => {}
             State::Backup { take_over_at, not_before, reason } => {
-                let named = *reason == Cause::Goodbye;
                 if from.priority == 0 {
                     self.obeyed.forget(from.address);
                     if self.obeyed.within(now, living).next().is_some() {
@@ -340,11 +339,12 @@ impl Vip {
                     }
                 } else if !self.config.vip.preempt || from.priority >= self.priority() {
                     self.obey(now, from.address);
-                } else if named && self.peers.have(from.address) {
+                } else if self.peers.have(from.address) {
+                    // Weaker, and ours: it will name us. A claim would make two for a moment.
                     self.wait_as_backup(now);
                 }
-                // A weaker master that we may preempt: the timer runs on (RFC 3768 §6.4.2), but not
-                // the short one of a hand-over: the named node has claimed, and will name us.
+                // A weaker master of somebody else, that we may preempt: the timer runs on (RFC 3768
+                // §6.4.2).
             }
             State::Master { since, heir_of, .. } => {
                 let echo = now.since(*since) < ECHO

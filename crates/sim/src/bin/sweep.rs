@@ -21,6 +21,8 @@ struct Args {
     seed: Option<u64>,
     /// Where short scripts of violations go.
     out: Option<PathBuf>,
+    /// What they are called; the property and the seed otherwise.
+    name: Option<String>,
 }
 
 /// So many seeds reach every mark; a sweep that does not has lost a part of the world.
@@ -49,7 +51,7 @@ fn main() -> ExitCode {
     }
     report(&args, &tally, cpu() - before);
     if let Some(out) = &args.out {
-        keep(&tally, args.shape, out);
+        keep(&tally, &args, out);
     }
     ExitCode::from(u8::from(is_bad(&tally)))
 }
@@ -60,11 +62,12 @@ fn is_bad(tally: &Tally) -> bool {
 }
 
 /// Writes short scripts of the first violations.
-fn keep(tally: &Tally, shape: Shape, out: &Path) {
+fn keep(tally: &Tally, args: &Args, out: &Path) {
     for (seed, broken) in tally.broken.iter().take(SHORTENED) {
-        let short = shortest(&Script::roll(*seed, shape), broken.property);
+        let short = shortest(&Script::roll(*seed, args.shape), broken.property);
         let words = broken.property.to_lowercase().replace(' ', "-");
-        let file = out.join(format!("{words}-seed-{seed}.toml"));
+        let name = args.name.clone().unwrap_or_else(|| format!("{words}-seed-{seed}"));
+        let file = out.join(format!("{name}.toml"));
         let text = format!("# {}: {}\n{}", broken.property, broken.what, short.print());
         match std::fs::write(&file, text) {
             Ok(()) => eprintln!("{} steps are left in {}", short.steps.len(), file.display()),
@@ -82,11 +85,16 @@ fn args() -> Result<Args, String> {
         hunt: false,
         seed: None,
         out: None,
+        name: None,
     };
     let mut words = std::env::args().skip(1);
     while let Some(word) = words.next() {
         if word == "--out" {
             args.out = words.next().map(PathBuf::from);
+            continue;
+        }
+        if word == "--name" {
+            args.name = words.next();
             continue;
         }
         let mut number = || {

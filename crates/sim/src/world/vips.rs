@@ -194,6 +194,10 @@ impl World {
                 }
                 if cause == Some(Cause::Stronger) {
                     self.marks.note(Mark::GaveWayToStronger);
+                    // Priorities fall with the number of the host.
+                    if !self.hosts[..usize::from(host)].iter().any(super::Host::runs) {
+                        self.fail("S9 vip", host, "gives way, and nobody is stronger");
+                    }
                 }
                 (step.let_go, step.must_let_go) = (true, false);
                 self.hosts[usize::from(host)].held = false;
