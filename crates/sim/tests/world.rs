@@ -4,7 +4,7 @@ use outlast_sim::sweep::{Tally, run};
 use outlast_sim::world::{Script, Shape, World};
 
 /// As many as a debug build runs in some seconds.
-const SEEDS: u64 = 24;
+const SEEDS: u64 = 8;
 
 #[test]
 fn seeds_of_the_swarm_keep_every_property() {
