@@ -39,11 +39,12 @@ pub fn shrink(script: &Script, mut fails: impl FnMut(&Script) -> Option<Duration
     for computes in [0, 2] {
         let named = best.steps.iter().map(|(_, fault)| fault.highest()).max().unwrap_or(0);
         let fewer = Script { computes, ..best.clone() };
-        if computes < best.computes && named < best.controllers + computes {
-            if let Some(at) = try_one(&fewer) {
-                best = fewer;
-                end_at(&mut best, at);
-            }
+        if computes < best.computes
+            && named < best.controllers + computes
+            && let Some(at) = try_one(&fewer)
+        {
+            best = fewer;
+            end_at(&mut best, at);
         }
     }
     best
