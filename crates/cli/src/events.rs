@@ -192,7 +192,7 @@ pub(crate) fn time_of_day(at_ms: u64) -> String {
 }
 
 /// Date and time of day, UTC.
-fn clock(at_ms: u64) -> String {
+pub(crate) fn clock(at_ms: u64) -> String {
     let seconds = at_ms / 1000;
     let (year, month, day) = date(seconds / 86_400);
     format!(

@@ -19,5 +19,6 @@ pub mod reach;
 pub mod status;
 mod table;
 pub mod top;
+pub mod trust;
 pub mod why;
 mod words;

@@ -65,6 +65,30 @@ pub(crate) fn store(bytes: &[u8]) {
     }
 }
 
+/// What a machine that may be anybody's sends to join, and what an operator pastes.
+pub(crate) fn trust(bytes: &[u8]) {
+    use trust::wire::{Ask, Reply};
+    let again = |read: &dyn Fn(&[u8]) -> bool, text: serde_json::Result<Vec<u8>>| {
+        assert!(read(&text.expect("it can be written")), "what we write we read");
+    };
+    if let Ok(ask) = Ask::decode(bytes) {
+        again(&|text| Ask::decode(text).is_ok_and(|read| read == ask), serde_json::to_vec(&ask));
+    }
+    if let Ok(reply) = Reply::decode(bytes) {
+        let text = serde_json::to_vec(&reply);
+        again(&|text| Reply::decode(text).is_ok_and(|read| read == reply), text);
+    }
+    let Ok(text) = std::str::from_utf8(bytes) else { return };
+    if let Ok(token) = trust::Token::read(text) {
+        assert_eq!(trust::Token::read(&token.print()), Ok(token));
+    }
+    if let Ok(fingerprint) = text.parse::<trust::Fingerprint>() {
+        assert_eq!(fingerprint.to_string().parse(), Ok(fingerprint));
+    }
+    let name = trust::is_name(text);
+    assert!(!name || (text.len() <= trust::MAX_NAME && text.is_ascii()));
+}
+
 fn events(log: &[u8]) -> Vec<Event> {
     api::events(log).collect()
 }

@@ -10,6 +10,7 @@ use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use cli::object::ObjectError;
 use cli::reach::ReachError;
 use cli::top::TopError;
+use cli::trust::CommandError;
 
 mod as_haproxy;
 mod as_keepalived;
@@ -29,6 +30,12 @@ enum Command {
     /// Look at configuration files without running them
     #[command(subcommand)]
     Config(cli::config::Command),
+    Init(cli::trust::init::Args),
+    Join(cli::trust::join::Args),
+    #[command(subcommand)]
+    Token(cli::trust::token::Command),
+    #[command(subcommand)]
+    Trust(cli::trust::Command),
     Status(cli::status::Args),
     Events(cli::events::Args),
     Why(cli::why::Args),
@@ -65,6 +72,12 @@ fn main() -> ExitCode {
         Command::Config(command) => {
             ExitCode::from(cli::config::run(&command, &mut std::io::stdout().lock()))
         }
+        Command::Init(args) => trusted(cli::trust::init::run(&args, &mut std::io::stdout())),
+        Command::Join(args) => trusted(cli::trust::join::run(&args, &mut std::io::stdout())),
+        Command::Token(command) => {
+            trusted(cli::trust::token::run(&command, &mut std::io::stdout()))
+        }
+        Command::Trust(command) => trusted(cli::trust::run(&command, &mut std::io::stdout())),
         Command::Status(args) => answered(cli::status::run(&args, &mut std::io::stdout().lock())),
         Command::Events(args) => {
             about_object(cli::events::run(&args, &mut std::io::stdout().lock()))
@@ -121,6 +134,16 @@ fn about_object(outcome: Result<(), ObjectError>) -> ExitCode {
         Err(ObjectError::Reach(error)) => answered(Err(error)),
         Err(error @ ObjectError::Unknown(_)) => wrong(&error),
         Ok(()) => ExitCode::SUCCESS,
+    }
+}
+
+fn trusted(outcome: Result<(), CommandError>) -> ExitCode {
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            complain(&error);
+            ExitCode::from(error.exit_code())
+        }
     }
 }
 

@@ -122,6 +122,29 @@ pub fn is_root() -> bool {
     rustix::process::geteuid().is_root()
 }
 
+/// The real user of this process.
+#[must_use]
+pub fn user_id() -> u32 {
+    rustix::process::getuid().as_raw()
+}
+
+/// Keeps this process's memory out of core dumps and away from debuggers of the same user, as far as the
+/// kernel lets us; the children it starts decide for themselves.
+pub fn keep_out_of_core_dumps() {
+    // Both cannot fail for one's own process; where they are forbidden, the secrets are still read.
+    let _ = rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable);
+    let _ = setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) });
+}
+
+/// Whether the kernel writes this process's memory to a file when it crashes.
+///
+/// # Errors
+/// When the kernel does not say.
+pub fn is_dumped() -> io::Result<bool> {
+    use rustix::process::{DumpableBehavior, dumpable_behavior};
+    Ok(dumpable_behavior()? == DumpableBehavior::Dumpable)
+}
+
 /// Whether this thread has the right in its user namespace.
 #[must_use]
 pub fn has_capability(capability: Capability) -> bool {
@@ -218,5 +241,13 @@ mod tests {
     fn the_limit_of_descriptors_never_sinks() {
         let before = raise_open_files(1).unwrap();
         assert!(raise_open_files(before).unwrap() >= before);
+    }
+
+    #[test]
+    fn what_reads_secrets_is_not_dumped() {
+        assert!(is_dumped().unwrap());
+        keep_out_of_core_dumps();
+        assert!(!is_dumped().unwrap());
+        assert_eq!(getrlimit(Resource::Core).maximum, Some(0));
     }
 }

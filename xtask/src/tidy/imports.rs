@@ -21,17 +21,18 @@ const fn layer(name: &'static str, imports: &'static [&'static str]) -> Layer {
     Layer { name, imports, tests_import: &[] }
 }
 
-const LAYERS: [Layer; 15] = [
+const LAYERS: [Layer; 16] = [
     layer("base", &[]),
     layer("config", &["base"]),
     layer("engine", &["base", "config"]),
     layer("sys", &["base"]),
+    layer("trust", &["base", "sys"]),
     layer("remote", &["base"]),
     layer("api", &["base"]),
     layer("proxy", &["base", "config", "engine", "sys", "remote", "api"]),
     layer("services", &["base", "config", "sys", "api"]),
     layer("node", &["base", "config", "engine", "sys", "remote", "api", "proxy", "services"]),
-    layer("cli", &["base", "config", "engine", "sys", "api"]),
+    layer("cli", &["base", "config", "engine", "sys", "api", "trust"]),
     layer("sim", &["base", "config", "engine"]),
     layer("lab", &["base", "config", "sys", "remote", "api", "cli"]),
     Layer {
@@ -41,7 +42,7 @@ const LAYERS: [Layer; 15] = [
         // Tests of whole processes look at the kernel.
         tests_import: &["config", "sys"],
     },
-    layer("fuzz", &["base", "config", "engine", "sys", "remote", "api", "proxy"]),
+    layer("fuzz", &["base", "config", "engine", "sys", "remote", "api", "proxy", "trust"]),
     layer("xtask", &[]),
 ];
 

@@ -1,0 +1,238 @@
+//! `outlast init`, `token`, `join` and `trust`: who is in the cluster.
+
+use std::io::{self, Write};
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+
+use trust::{Entry, Folder, JoinError, Member, State, TrustError};
+
+pub mod desk;
+pub mod init;
+pub mod join;
+pub mod token;
+
+/// Beside the dashboard's 7412.
+const PORT: u16 = 7413;
+
+/// Where this node keeps what it knows of its cluster.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Place {
+    /// Folder of the authority, identity and roster
+    #[arg(long, value_name = "FOLDER", default_value = "/var/lib/outlast/trust")]
+    trust_dir: PathBuf,
+    /// File with the key under which the secrets of the folder are sealed; in the folder by default
+    #[arg(long, value_name = "FILE")]
+    key_file: Option<PathBuf>,
+}
+
+impl Place {
+    fn folder(&self) -> Folder {
+        // What is read from here on must not lie about in a file of a crash.
+        sys::rights::keep_out_of_core_dumps();
+        Folder::new(&self.trust_dir, self.key_file.as_deref())
+    }
+}
+
+/// Why a command of this family did not do what it should.
+#[derive(Debug, thiserror::Error)]
+pub enum CommandError {
+    #[error(transparent)]
+    Trust(#[from] TrustError),
+    #[error(transparent)]
+    Join(#[from] JoinError),
+    #[error(transparent)]
+    Token(#[from] trust::TokenError),
+    #[error("{0}")]
+    Fingerprint(&'static str),
+    #[error("cannot read the token from standard input")]
+    Input(#[source] io::Error),
+    #[error(
+        "this node has said no address to the cluster: give {0} ADDRESS:PORT, as the new node reaches it"
+    )]
+    Address(&'static str),
+    #[error("cannot listen at {address}")]
+    Listen {
+        address: SocketAddr,
+        #[source]
+        source: io::Error,
+    },
+    #[error("cannot read the audit log")]
+    Audit(#[source] io::Error),
+    #[error("cannot write the answer")]
+    Output(#[from] io::Error),
+}
+
+impl CommandError {
+    /// See [`crate::EXIT_CODES`].
+    #[must_use]
+    pub const fn exit_code(&self) -> u8 {
+        match self {
+            Self::Join(JoinError::Connect { .. }) => 3,
+            Self::Join(JoinError::Refused(_) | JoinError::OtherCluster { .. }) => 1,
+            Self::Join(_)
+            | Self::Trust(_)
+            | Self::Token(_)
+            | Self::Fingerprint(_)
+            | Self::Input(_)
+            | Self::Address(_)
+            | Self::Listen { .. }
+            | Self::Audit(_)
+            | Self::Output(_) => 2,
+        }
+    }
+}
+
+/// Notes in the audit log what a command did or why not, and hands that on.
+fn audited<T>(
+    folder: &Folder,
+    (command, object): (&str, &str),
+    outcome: Result<T, TrustError>,
+) -> Result<T, TrustError> {
+    let entry = Entry {
+        at_ms: sys::clock::wall_ms(),
+        by: format!("uid {}", sys::rights::user_id()),
+        command: command.to_owned(),
+        object: object.to_owned(),
+        outcome: match &outcome {
+            Ok(_) => "done".to_owned(),
+            Err(error) => base::Chain(error).to_string(),
+        },
+    };
+    // A folder that is nobody's has no log.
+    if !matches!(&outcome, Err(TrustError::Nobody(_))) {
+        folder.audit(&entry)?;
+    }
+    outcome
+}
+
+/// Where this node answers joins unless it is said otherwise.
+fn own_desk(state: &State, option: &'static str) -> Result<SocketAddr, CommandError> {
+    let address = state.roster.find(&state.node).and_then(|member| member.address);
+    address.map(|ip| SocketAddr::new(ip, PORT)).ok_or(CommandError::Address(option))
+}
+
+/// Look after the cluster's trust: who is in, who answers joins, what was ordered
+#[derive(Debug, clap::Subcommand)]
+pub enum Command {
+    /// Show the cluster, this node and who is in
+    Status(Shown),
+    /// Answer nodes that join, until stopped; on the node that has the authority's key
+    Serve(desk::Args),
+    /// Put a node out: its certificate is refused from now on
+    Revoke(Revoke),
+    /// Ask a controller who is in, and keep the answer
+    Refresh(Refresh),
+    /// Show what was ordered, by whom and what came of it
+    Audit(Shown),
+}
+
+#[derive(Debug, clap::Args)]
+pub struct Shown {
+    /// As JSON
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    place: Place,
+}
+
+#[derive(Debug, clap::Args)]
+pub struct Revoke {
+    /// As `trust status` shows it
+    node: String,
+    #[command(flatten)]
+    place: Place,
+}
+
+#[derive(Debug, clap::Args)]
+pub struct Refresh {
+    /// Where `outlast trust serve` answers
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    from: SocketAddr,
+    #[command(flatten)]
+    place: Place,
+}
+
+/// Runs the subcommand.
+///
+/// # Errors
+/// When it could not be done; nothing is changed then.
+pub fn run(command: &Command, out: &mut (impl Write + Send)) -> Result<(), CommandError> {
+    match command {
+        Command::Status(Shown { json, place }) => {
+            let state = place.folder().load()?;
+            if *json { write_json(&view(&state), out) } else { Ok(status(&state, out)?) }
+        }
+        Command::Serve(args) => desk::run(args, out),
+        Command::Revoke(Revoke { node, place }) => {
+            let folder = place.folder();
+            let outcome = folder.revoke(node);
+            let fingerprint = audited(&folder, ("trust revoke", node), outcome)?;
+            Ok(writeln!(
+                out,
+                "{node} is out; its certificate {fingerprint} is refused from now on"
+            )?)
+        }
+        Command::Refresh(Refresh { from, place }) => {
+            let folder = place.folder();
+            let state = trust::ask_roster(&folder, *from, sys::clock::wall_ms())?;
+            Ok(status(&state, out)?)
+        }
+        Command::Audit(Shown { json, place }) => {
+            let folder = place.folder();
+            folder.load()?;
+            let log = folder.audit_log().map_err(CommandError::Audit)?;
+            if *json {
+                return write_json(&log, out);
+            }
+            for Entry { at_ms, by, command, object, outcome } in log {
+                let at = crate::events::clock(at_ms);
+                writeln!(out, "{at}  {by}  {command} {object}: {outcome}")?;
+            }
+            Ok(())
+        }
+    }
+}
+
+fn write_json(value: &impl serde::Serialize, out: &mut impl Write) -> Result<(), CommandError> {
+    serde_json::to_writer_pretty(&mut *out, value).map_err(io::Error::from)?;
+    Ok(writeln!(out)?)
+}
+
+/// For scripts: no certificate, no digest of a token.
+#[derive(serde::Serialize)]
+struct View<'a> {
+    cluster: &'a str,
+    fingerprint: String,
+    node: &'a str,
+    role: trust::Role,
+    is_authority: bool,
+    node_fingerprint: String,
+    roster: &'a trust::Roster,
+}
+
+fn view(state: &State) -> View<'_> {
+    View {
+        cluster: &state.cluster,
+        fingerprint: state.fingerprint().to_string(),
+        node: &state.node,
+        role: state.role,
+        is_authority: state.is_authority,
+        node_fingerprint: state.own_fingerprint().to_string(),
+        roster: &state.roster,
+    }
+}
+
+fn status(state: &State, out: &mut impl Write) -> io::Result<()> {
+    let authority = if state.is_authority { ", has the authority's key" } else { "" };
+    writeln!(out, "cluster {}, fingerprint {}", state.cluster, state.fingerprint())?;
+    let role = state.role.word();
+    writeln!(out, "this node {} ({role}{authority}), {}", state.node, state.own_fingerprint())?;
+    writeln!(out, "roster of generation {}:", state.roster.generation)?;
+    for member in &state.roster.members {
+        let Member { name, role, address, fingerprint, revoked, .. } = member;
+        let address = address.map_or_else(|| "-".to_owned(), |address: IpAddr| address.to_string());
+        let fate = if *revoked { "  revoked" } else { "" };
+        writeln!(out, "  {name}  {}  {address}  {fingerprint}{fate}", role.word())?;
+    }
+    Ok(())
+}

@@ -1,0 +1,303 @@
+//! Answers nodes that want to join, and nodes that want to know who is in.
+
+use std::io::{self, Read, Write};
+use std::net::{IpAddr, Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use base::Time;
+use rcgen::KeyPair;
+use rustls::{ServerConnection, StreamOwned};
+
+use crate::audit::Entry;
+use crate::authority::{self, fingerprint};
+use crate::folder::{Folder, State, TrustError};
+use crate::keys::{Certified, KeyError, PublicKeys};
+use crate::roster::{Fingerprint, Member, RosterError};
+use crate::token::{self, Fate};
+use crate::wire::{self, Answer, Ask, Join, MAX_ASK, Question, Reply, WireError};
+use crate::{hex, tls};
+
+/// Nodes whose clocks differ by more do not agree on what has expired (milliseconds).
+pub const MAX_SKEW_MS: u64 = 60_000;
+/// A whole conversation takes a tenth of this; who is slower holds one place for so long.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
+/// Conversations at once: each takes one small signature.
+const MAX_GUESTS: usize = 16;
+
+/// Why a question is not answered with what was asked for; the other side's operator reads it.
+#[derive(Debug, thiserror::Error)]
+pub enum Refusal {
+    #[error(
+        "the clocks of the two nodes differ by {0} s, at most {max} s are allowed: set the clock (chrony) and \
+         use the same token again",
+        max = MAX_SKEW_MS / 1000
+    )]
+    Clock(u64),
+    #[error("this cluster knows no such token: it may be of another cluster, or long expired")]
+    NoToken,
+    #[error("the token was used by `{0}`: each node needs its own")]
+    TokenUsed(String),
+    #[error("the token expired {0} s ago: create another one")]
+    TokenExpired(u64),
+    #[error("the token was revoked")]
+    TokenRevoked,
+    #[error("the token is for the node `{0}`")]
+    TokenFor(String),
+    #[error(transparent)]
+    Roster(#[from] RosterError),
+    #[error("only nodes of the cluster may ask that")]
+    Stranger,
+    #[error("this node was revoked")]
+    Revoked,
+    #[error(transparent)]
+    Key(#[from] KeyError),
+    /// Ours, not the guest's: its text stays here.
+    #[error("the controller cannot answer; its operator sees why")]
+    Trust(#[from] TrustError),
+}
+
+/// Why a conversation had no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum DeskError {
+    #[error(transparent)]
+    Trust(#[from] TrustError),
+    #[error("no TLS can be spoken")]
+    Tls(#[from] rustls::Error),
+    #[error(transparent)]
+    Wire(#[from] WireError),
+    #[error("the connection cannot be used")]
+    Connection(#[source] io::Error),
+}
+
+/// Decides on a question. Changes `state` only where the answer is yes.
+pub(crate) fn decide(
+    state: &mut State,
+    key: &KeyPair,
+    ask: &Ask,
+    guest: Option<Fingerprint>,
+    now_ms: u64,
+) -> Result<Answer, Refusal> {
+    match &ask.question {
+        Question::Join(join) => {
+            let skew = now_ms.abs_diff(ask.now_ms);
+            if skew > MAX_SKEW_MS {
+                return Err(Refusal::Clock(skew / 1000));
+            }
+            admit(state, key, join, now_ms)
+        }
+        Question::Roster => {
+            let member = guest.and_then(|guest| state.roster.of(&guest));
+            match member {
+                None => Err(Refusal::Stranger),
+                Some(member) if member.revoked => Err(Refusal::Revoked),
+                Some(_) => Ok(Answer::Roster(state.roster.clone())),
+            }
+        }
+    }
+}
+
+fn admit(state: &mut State, key: &KeyPair, join: &Join, now_ms: u64) -> Result<Answer, Refusal> {
+    let public = PublicKeys { signing: join.signing.clone(), agreement: join.agreement.clone() };
+    let certified = Certified::read(&public)?;
+    let hash = token::hash(&hex::decode(&join.secret).unwrap_or_default());
+    let known = state.tokens.iter().position(|token| token.id == join.token && token.hash == hash);
+    let at = known.ok_or(Refusal::NoToken)?;
+    let token = &state.tokens[at];
+    let role = token.role;
+    let again = match &token.fate {
+        Fate::Revoked => return Err(Refusal::TokenRevoked),
+        // Its first answer was lost on the way: the same keys prove that it is the same node.
+        Fate::Used(by) => {
+            let same = |member: &&Member| member.name == *by && member.agreement == join.agreement;
+            let is_it = *by == join.node && state.roster.valid().any(|member| same(&member));
+            if !is_it {
+                return Err(Refusal::TokenUsed(by.clone()));
+            }
+            true
+        }
+        Fate::Open => false,
+    };
+    if now_ms > token.expires_ms {
+        return Err(Refusal::TokenExpired((now_ms - token.expires_ms).div_ceil(1000)));
+    }
+    if let Some(node) = token.node.as_ref().filter(|node| **node != join.node) {
+        return Err(Refusal::TokenFor(node.clone()));
+    }
+    if !again {
+        state.roster.admits(&join.node, join.address)?;
+    }
+    let signer = (state.cluster.as_str(), key);
+    let certificate = authority::certify(signer, (&join.node, role), &certified, now_ms)?;
+    let member = Member {
+        name: join.node.clone(),
+        role,
+        address: join.address,
+        fingerprint: fingerprint(&certificate),
+        agreement: join.agreement.clone(),
+        joined_ms: now_ms,
+        revoked: false,
+    };
+    if again {
+        state.roster.members.retain(|known| known.revoked || known.name != member.name);
+    }
+    state.roster.add(member)?;
+    state.tokens[at].fate = Fate::Used(join.node.clone());
+    Ok(Answer::Welcome(Box::new(wire::Welcome {
+        cluster: state.cluster.clone(),
+        role,
+        certificate: hex::encode(&certificate),
+        roster: state.roster.clone(),
+    })))
+}
+
+/// A stream that ends when the patience with its other side does.
+pub(crate) struct Hurried {
+    stream: TcpStream,
+    until: Time,
+}
+
+impl Hurried {
+    pub(crate) fn new(stream: TcpStream) -> Self {
+        Self { stream, until: sys::clock::now() + PATIENCE }
+    }
+
+    fn left(&self) -> io::Result<Option<Duration>> {
+        let left = self.until.since(sys::clock::now());
+        if left.is_zero() {
+            return Err(io::ErrorKind::TimedOut.into());
+        }
+        Ok(Some(left))
+    }
+}
+
+impl Read for Hurried {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.stream.set_read_timeout(self.left()?)?;
+        self.stream.read(buffer)
+    }
+}
+
+impl Write for Hurried {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.stream.set_write_timeout(self.left()?)?;
+        self.stream.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.stream.flush()
+    }
+}
+
+/// Has one conversation and says in a line what was done.
+///
+/// # Errors
+/// When there was no question that could be answered.
+pub fn answer_one(
+    folder: &Folder,
+    stream: TcpStream,
+    from: IpAddr,
+    now_ms: u64,
+) -> Result<String, DeskError> {
+    let state = folder.load()?;
+    let config = folder.identity(&state, |identity| tls::server(identity, now_ms))??;
+    let connection = ServerConnection::new(Arc::new(config))?;
+    let mut guest = StreamOwned::new(connection, Hurried::new(stream));
+    let bytes = wire::receive(&mut guest, MAX_ASK)?;
+    let shown = guest.conn.peer_certificates().and_then(|chain| chain.first());
+    let shown = shown.map(|certificate| fingerprint(certificate));
+    let (answer, done) = match Ask::decode(&bytes) {
+        Ok(ask) => decided(folder, &ask, (shown, from), now_ms),
+        Err(error) => (Answer::Refused(error.to_string()), error.to_string()),
+    };
+    wire::send(&mut guest, &Reply { version: wire::VERSION, answer })?;
+    guest.conn.send_close_notify();
+    // What was said has left; the other side may be gone already.
+    let _ = guest.flush();
+    let _ = guest.sock.stream.shutdown(Shutdown::Write);
+    Ok(done)
+}
+
+fn decided(
+    folder: &Folder,
+    ask: &Ask,
+    (guest, from): (Option<Fingerprint>, IpAddr),
+    now_ms: u64,
+) -> (Answer, String) {
+    let outcome = match &ask.question {
+        Question::Join(_) => folder
+            .authority_key()
+            .map_err(Refusal::from)
+            .and_then(|key| folder.change(|state| decide(state, &key, ask, guest, now_ms))),
+        Question::Roster => folder
+            .authority_key()
+            .and_then(|key| Ok((key, folder.load()?)))
+            .map_err(Refusal::from)
+            .and_then(|(key, mut state)| decide(&mut state, &key, ask, guest, now_ms)),
+    };
+    let (answer, outcome) = match outcome {
+        Ok(answer) => (answer, "done".to_owned()),
+        Err(refusal) => {
+            let text = base::Chain(&refusal).to_string();
+            (Answer::Refused(refusal.to_string()), text)
+        }
+    };
+    let Question::Join(join) = &ask.question else {
+        return (answer, format!("roster asked by {from}: {outcome}"));
+    };
+    let object = if crate::roster::is_name(&join.node) { join.node.as_str() } else { "?" };
+    let entry = Entry {
+        at_ms: now_ms,
+        by: from.to_string(),
+        command: "join".to_owned(),
+        object: object.to_owned(),
+        outcome: outcome.clone(),
+    };
+    let audited = match folder.audit(&entry) {
+        Ok(()) => String::new(),
+        Err(error) => format!(" ({})", base::Chain(&error)),
+    };
+    let shown = match &answer {
+        Answer::Welcome(welcome) => {
+            let member = welcome.roster.find(object);
+            member.map(|member| format!(", fingerprint {}", member.fingerprint)).unwrap_or_default()
+        }
+        Answer::Roster(_) | Answer::Refused(_) => String::new(),
+    };
+    (answer, format!("join of {object} from {from}: {outcome}{shown}{audited}"))
+}
+
+/// Answers until the process ends; `tell` hears each conversation in a line.
+pub fn serve(folder: &Folder, listener: &TcpListener, tell: &(dyn Fn(&str) + Sync)) {
+    let guests = AtomicUsize::new(0);
+    std::thread::scope(|scope| {
+        loop {
+            let (stream, from): (TcpStream, SocketAddr) = match listener.accept() {
+                Ok(accepted) => accepted,
+                Err(error) => {
+                    tell(&format!("cannot accept: {error}"));
+                    // Out of descriptors: the guests that have them go within their patience.
+                    std::thread::sleep(Duration::from_millis(100));
+                    continue;
+                }
+            };
+            if guests.fetch_add(1, Ordering::Relaxed) >= MAX_GUESTS {
+                guests.fetch_sub(1, Ordering::Relaxed);
+                continue;
+            }
+            let guests = &guests;
+            let work = move || {
+                let now_ms = sys::clock::wall_ms();
+                match answer_one(folder, stream, from.ip(), now_ms) {
+                    Ok(line) => tell(&line),
+                    Err(error) => tell(&format!("{}: {}", from.ip(), base::Chain(&error))),
+                }
+                guests.fetch_sub(1, Ordering::Relaxed);
+            };
+            if std::thread::Builder::new().spawn_scoped(scope, work).is_err() {
+                guests.fetch_sub(1, Ordering::Relaxed);
+            }
+        }
+    });
+}

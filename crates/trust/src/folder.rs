@@ -1,0 +1,399 @@
+//! The trust folder of a node: `trust.json`, sealed keys, the audit log.
+
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::path::{Path, PathBuf};
+
+use rcgen::KeyPair;
+use serde::{Deserialize, Serialize};
+use zeroize::Zeroizing;
+
+use crate::audit::{self, Entry};
+use crate::authority::{self, fingerprint};
+use crate::files::{self, FileError, Lock};
+use crate::keys::{self, Certified, KeyError, Keys};
+use crate::roster::{Fingerprint, Member, Role, Roster, RosterError};
+use crate::secret::{FileKey, SecretError};
+use crate::tls::Identity;
+use crate::token::{Fate, Kept, Token};
+use crate::{hex, roster};
+
+/// Of `trust.json`.
+const VERSION: u16 = 1;
+const STATE: &str = "trust.json";
+const AUTHORITY_KEY: &str = "authority.key";
+const NODE_KEY: &str = "node.key";
+/// Tokens that are kept, with those that are used up: who is in is in the roster.
+const MAX_TOKENS: usize = 1000;
+/// A token that lies around for longer than a day is a password.
+pub(crate) const MAX_TTL_MS: u64 = 24 * 3600 * 1000;
+
+/// Why something with the trust folder cannot be done.
+#[derive(Debug, thiserror::Error)]
+pub enum TrustError {
+    #[error(transparent)]
+    File(#[from] FileError),
+    #[error(transparent)]
+    Secret(#[from] SecretError),
+    #[error(transparent)]
+    Key(#[from] KeyError),
+    #[error(transparent)]
+    Roster(#[from] RosterError),
+    #[error("{} belongs to the cluster `{cluster}` already (fingerprint {fingerprint})", folder.display())]
+    Taken { folder: PathBuf, cluster: String, fingerprint: Fingerprint },
+    #[error("{} belongs to no cluster: `outlast init` founds one, `outlast join TOKEN` joins one", .0.display())]
+    Nobody(PathBuf),
+    #[error("{} is damaged", path.display())]
+    Damaged {
+        path: PathBuf,
+        #[source]
+        source: serde_json::Error,
+    },
+    #[error("{} has version {version}, this program knows {VERSION}: a newer release wrote it", path.display())]
+    Newer { path: PathBuf, version: u16 },
+    #[error("`{0}` is no name of a cluster: letters, digits, dots and hyphens")]
+    Cluster(String),
+    #[error("this node does not have the authority's key: ask on `{0}`")]
+    NotAuthority(String),
+    #[error("there is no token {0}")]
+    NoToken(String),
+    #[error("the token {0} is used or revoked already")]
+    TokenGone(String),
+    #[error("a token is valid for 1 minute to 24 hours")]
+    Ttl,
+    #[error("`{0}` is this node itself: revoke it from another one, or remove the folder")]
+    Itself(String),
+    #[error("the command was carried out, but the audit log cannot be written")]
+    Audit(#[source] io::Error),
+}
+
+/// What a node knows of its cluster, without secrets.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct State {
+    version: u16,
+    pub cluster: String,
+    pub node: String,
+    pub role: Role,
+    /// Whether this node has the authority's key.
+    pub is_authority: bool,
+    /// DER in hexadecimal digits.
+    authority: String,
+    certificate: String,
+    pub roster: Roster,
+    pub tokens: Vec<Kept>,
+}
+
+impl State {
+    pub(crate) fn joined(welcome: crate::wire::Welcome, node: &str, authority: &[u8]) -> Self {
+        Self {
+            version: VERSION,
+            cluster: welcome.cluster,
+            node: node.to_owned(),
+            role: welcome.role,
+            is_authority: false,
+            authority: hex::encode(authority),
+            certificate: welcome.certificate,
+            roster: welcome.roster,
+            tokens: vec![],
+        }
+    }
+
+    pub(crate) fn authority(&self) -> Vec<u8> {
+        hex::decode(&self.authority).unwrap_or_default()
+    }
+
+    /// Of the cluster: of its authority's certificate.
+    #[must_use]
+    pub fn fingerprint(&self) -> Fingerprint {
+        fingerprint(&self.authority())
+    }
+
+    /// Of this node's certificate.
+    #[must_use]
+    pub fn own_fingerprint(&self) -> Fingerprint {
+        fingerprint(&hex::decode(&self.certificate).unwrap_or_default())
+    }
+}
+
+/// What a new cluster begins with.
+#[derive(Clone, Debug)]
+pub struct Founding {
+    pub cluster: String,
+    /// The first node, which has the authority's key.
+    pub node: String,
+    pub address: Option<IpAddr>,
+}
+
+/// Another node's name, and what this one and that one know and nobody else.
+pub type Pair = (String, Zeroizing<[u8; 32]>);
+
+/// Where a node keeps what it knows.
+#[derive(Clone, Debug)]
+pub struct Folder {
+    path: PathBuf,
+    key_file: PathBuf,
+}
+
+impl Folder {
+    /// `key_file`: the key under which secrets are sealed; in the folder if none is given.
+    #[must_use]
+    pub fn new(path: &Path, key_file: Option<&Path>) -> Self {
+        let key_file = key_file.map_or_else(|| path.join("key"), Path::to_owned);
+        Self { path: path.to_owned(), key_file }
+    }
+
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Founds a cluster with this node as its first.
+    ///
+    /// # Errors
+    /// When the folder belongs to a cluster, or cannot be written.
+    pub fn init(&self, founding: &Founding, now_ms: u64) -> Result<State, TrustError> {
+        if !roster::is_name(&founding.cluster) {
+            return Err(TrustError::Cluster(founding.cluster.clone()));
+        }
+        files::make_folder(&self.path)?;
+        let _lock = Lock::take(&self.path)?;
+        self.must_be_nobodys()?;
+        let key = FileKey::make(&self.key_file)?;
+        let (authority_key, keys) = (keys::signing()?, Keys::make()?);
+        let authority = authority::found(&founding.cluster, &authority_key, now_ms)?;
+        let public = keys.public()?;
+        let certificate = authority::certify(
+            (&founding.cluster, &authority_key),
+            (&founding.node, Role::Controller),
+            &Certified::read(&public)?,
+            now_ms,
+        )?;
+        let mut roster = Roster::default();
+        roster.add(Member {
+            name: founding.node.clone(),
+            role: Role::Controller,
+            address: founding.address,
+            fingerprint: fingerprint(&certificate),
+            agreement: public.agreement,
+            joined_ms: now_ms,
+            revoked: false,
+        })?;
+        self.write_secret(&key, AUTHORITY_KEY, authority_key.serialized_der())?;
+        self.write_secret(&key, NODE_KEY, &keys.bytes()?)?;
+        let state = State {
+            version: VERSION,
+            cluster: founding.cluster.clone(),
+            node: founding.node.clone(),
+            role: Role::Controller,
+            is_authority: true,
+            authority: hex::encode(&authority),
+            certificate: hex::encode(&certificate),
+            roster,
+            tokens: vec![],
+        };
+        self.store(&state)?;
+        Ok(state)
+    }
+
+    /// # Errors
+    /// When the folder belongs to no cluster or cannot be read.
+    pub fn load(&self) -> Result<State, TrustError> {
+        let path = self.path.join(STATE);
+        if !path.exists() {
+            return Err(TrustError::Nobody(self.path.clone()));
+        }
+        let bytes = files::read(&path)?;
+        let damaged = |source| TrustError::Damaged { path: path.clone(), source };
+        #[derive(Deserialize)]
+        struct Versioned {
+            version: u16,
+        }
+        let Versioned { version } = serde_json::from_slice(&bytes).map_err(damaged)?;
+        if version != VERSION {
+            return Err(TrustError::Newer { path, version });
+        }
+        serde_json::from_slice(&bytes).map_err(damaged)
+    }
+
+    /// Makes a token for one node; its secret is in the answer and nowhere else.
+    ///
+    /// # Errors
+    /// When this node is not the authority, or the limits do not allow it.
+    pub fn create_token(
+        &self,
+        wanted: (Role, Option<&str>),
+        address: SocketAddr,
+        ttl_ms: u64,
+        now_ms: u64,
+    ) -> Result<Token, TrustError> {
+        if !(60_000..=MAX_TTL_MS).contains(&ttl_ms) {
+            return Err(TrustError::Ttl);
+        }
+        let (role, node) = wanted;
+        self.change(|state| {
+            if let Some(node) = node {
+                state.roster.admits(node, None)?;
+            }
+            let token = Token::make(state.fingerprint(), address, now_ms + ttl_ms)?;
+            let kept = token.kept(role, node.map(str::to_owned), now_ms);
+            state.tokens.retain(|token| token.expires_ms + MAX_TTL_MS > now_ms);
+            if state.tokens.len() >= MAX_TOKENS {
+                state.tokens.remove(0);
+            }
+            state.tokens.push(kept);
+            Ok(token)
+        })
+    }
+
+    /// # Errors
+    /// When there is no such open token.
+    pub fn revoke_token(&self, id: &str) -> Result<(), TrustError> {
+        self.change(|state| {
+            let token = state.tokens.iter_mut().find(|token| token.id == id);
+            let token = token.ok_or_else(|| TrustError::NoToken(id.to_owned()))?;
+            if token.fate != Fate::Open {
+                return Err(TrustError::TokenGone(id.to_owned()));
+            }
+            token.fate = Fate::Revoked;
+            Ok(())
+        })
+    }
+
+    /// Puts a node out: its certificate is refused from now on.
+    ///
+    /// # Errors
+    /// When it is not in, or is this node.
+    pub fn revoke(&self, node: &str) -> Result<Fingerprint, TrustError> {
+        self.change(|state| {
+            if state.node == node {
+                return Err(TrustError::Itself(node.to_owned()));
+            }
+            Ok(state.roster.revoke(node)?)
+        })
+    }
+
+    /// The secret that this node shares with each other one, by name.
+    ///
+    /// # Errors
+    /// When the keys cannot be read.
+    pub fn pairs(&self) -> Result<Vec<Pair>, TrustError> {
+        let state = self.load()?;
+        let keys = self.keys()?;
+        let others = state.roster.valid().filter(|member| member.name != state.node);
+        others.map(|member| Ok((member.name.clone(), keys.pair(&member.agreement)?))).collect()
+    }
+
+    /// Adds a command to the audit log.
+    ///
+    /// # Errors
+    /// When it cannot be written: then the command should not be done.
+    pub fn audit(&self, entry: &Entry) -> Result<(), TrustError> {
+        audit::add(&self.path, entry).map_err(TrustError::Audit)
+    }
+
+    /// # Errors
+    /// When the log cannot be read.
+    pub fn audit_log(&self) -> io::Result<Vec<Entry>> {
+        audit::read(&self.path)
+    }
+
+    /// Changes what is known, under the folder's lock, if this node is the authority.
+    pub(crate) fn change<T, E: From<TrustError>>(
+        &self,
+        change: impl FnOnce(&mut State) -> Result<T, E>,
+    ) -> Result<T, E> {
+        // Made only for a folder that is there.
+        self.load()?;
+        let _lock = Lock::take(&self.path).map_err(TrustError::from)?;
+        let mut state = self.load()?;
+        if !state.is_authority {
+            let first = state.roster.members.first().map(|member| member.name.clone());
+            return Err(TrustError::NotAuthority(first.unwrap_or_default()).into());
+        }
+        let before = state.clone();
+        let done = change(&mut state)?;
+        if state != before {
+            self.store(&state)?;
+        }
+        Ok(done)
+    }
+
+    /// The keys of a node that joins: made once, so that an answer that was lost can be asked for again.
+    pub(crate) fn pending_keys(&self) -> Result<Keys, TrustError> {
+        files::make_folder(&self.path)?;
+        self.must_be_nobodys()?;
+        let key = FileKey::make(&self.key_file)?;
+        if self.path.join(NODE_KEY).exists() {
+            return self.keys();
+        }
+        let keys = Keys::make()?;
+        self.write_secret(&key, NODE_KEY, &keys.bytes()?)?;
+        Ok(keys)
+    }
+
+    pub(crate) fn take_in(&self, state: &State) -> Result<(), TrustError> {
+        let _lock = Lock::take(&self.path)?;
+        self.must_be_nobodys()?;
+        self.store(state)
+    }
+
+    /// A newer roster of the own cluster.
+    pub(crate) fn learn(&self, roster: Roster) -> Result<State, TrustError> {
+        let _lock = Lock::take(&self.path)?;
+        let mut state = self.load()?;
+        if roster.generation > state.roster.generation {
+            state.roster = roster;
+            self.store(&state)?;
+        }
+        Ok(state)
+    }
+
+    pub(crate) fn keys(&self) -> Result<Keys, TrustError> {
+        Ok(Keys::read(&self.secret(NODE_KEY)?)?)
+    }
+
+    pub(crate) fn authority_key(&self) -> Result<KeyPair, TrustError> {
+        Ok(keys::read_signing(&self.secret(AUTHORITY_KEY)?)?)
+    }
+
+    /// Calls `with` with what this node shows to others.
+    pub(crate) fn identity<T>(
+        &self,
+        state: &State,
+        with: impl FnOnce(&Identity<'_>) -> T,
+    ) -> Result<T, TrustError> {
+        let keys = self.keys()?;
+        let certificate = hex::decode(&state.certificate).unwrap_or_default();
+        let authority = state.authority();
+        let key = keys.signing.serialized_der();
+        Ok(with(&Identity { certificate: &certificate, authority: &authority, key }))
+    }
+
+    fn must_be_nobodys(&self) -> Result<(), TrustError> {
+        match self.load() {
+            Ok(state) => Err(TrustError::Taken {
+                folder: self.path.clone(),
+                fingerprint: state.fingerprint(),
+                cluster: state.cluster,
+            }),
+            Err(TrustError::Nobody(_)) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn store(&self, state: &State) -> Result<(), TrustError> {
+        let path = self.path.join(STATE);
+        let damaged = |source| TrustError::Damaged { path: path.clone(), source };
+        let text = serde_json::to_vec_pretty(state).map_err(damaged)?;
+        Ok(files::write(&path, &text)?)
+    }
+
+    fn write_secret(&self, key: &FileKey, name: &str, secret: &[u8]) -> Result<(), TrustError> {
+        Ok(files::write(&self.path.join(name), &key.seal(name, secret)?)?)
+    }
+
+    fn secret(&self, name: &str) -> Result<Zeroizing<Vec<u8>>, TrustError> {
+        let key = FileKey::read(&self.key_file)?;
+        Ok(key.open(name, &files::read(&self.path.join(name))?)?)
+    }
+}

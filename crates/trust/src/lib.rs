@@ -1,0 +1,34 @@
+//! Who is in the cluster: its authority, identities of nodes, the roster, join tokens, joins over TLS.
+//!
+//! ```text
+//!   first node: found -> authority, own identity -> token -> desk answers joins
+//!   other node: token -> keys of its own -> TLS to the desk, whose authority has the token's fingerprint
+//!               -> certificate and roster -> folder
+//! ```
+//!
+//! A token names the cluster by the fingerprint of its authority, so a name or an address that belongs to
+//! another cluster is noticed before the token's secret is sent.
+
+mod audit;
+mod authority;
+mod desk;
+mod files;
+mod folder;
+pub mod hex;
+mod join;
+mod keys;
+mod roster;
+mod secret;
+mod tls;
+mod token;
+pub mod wire;
+
+pub use audit::Entry;
+pub use desk::{DeskError, MAX_SKEW_MS, Refusal, answer_one, serve};
+pub use files::FileError;
+pub use folder::{Folder, Founding, Pair, State, TrustError};
+pub use join::{JoinError, Joining, ask_roster, join};
+pub use keys::KeyError;
+pub use roster::{Fingerprint, MAX_NAME, MAX_NODES, Member, Role, Roster, RosterError, is_name};
+pub use secret::{FileKey, SecretError};
+pub use token::{Fate, Kept, Token, TokenError};
