@@ -6,6 +6,7 @@ mod page;
 mod scenarios;
 mod shared;
 mod sizes;
+mod store;
 mod table;
 mod vip;
 
@@ -38,22 +39,27 @@ pub(crate) struct Bench {
     scenario: String,
 }
 
-/// Fields with a peer, measured by the scripts of the shared folder; REPS=N sets the rounds
+/// Fields of their own; those with a peer by the scripts of the shared folder, REPS=N sets their rounds
 #[derive(Clone, Copy, Debug, Subcommand)]
 enum Field {
     /// Processor time per request and memory per connection, beside haproxy
     Balance,
+    /// Committed writes of the store and the time to a new leader, three processes on one disk
+    Store,
     /// Outage of a virtual IP after a fault, beside keepalived
     Vip,
 }
 
 pub(crate) fn run(bench: &Bench) -> Outcome {
+    if let Some(Field::Store) = bench.field {
+        return told(bench, "Store", "store", &store::measure()?, "peer");
+    }
     let outlast = match &bench.program {
         Some(program) => program.clone(),
         None => demo::build()?,
     };
     match bench.field {
-        None => scenarios(bench, &outlast),
+        None | Some(Field::Store) => scenarios(bench, &outlast),
         Some(Field::Balance) => {
             let figures = balance::measure(&outlast)?;
             told(bench, "Balancer", "balance", &figures, "haproxy")

@@ -78,8 +78,14 @@ const SCAPY: Package = Package {
     why: "the documents' injector of VRRP adverts is written with it",
 };
 
+const ETCD: Package = Package {
+    name: "etcd-server",
+    program: "etcd",
+    why: "the store's external engine keeps the same promises as the embedded one",
+};
+
 /// What `cargo xtask test` wants to find.
-pub(crate) const TESTS: [Package; 11] = [
+pub(crate) const TESTS: [Package; 12] = [
     KEEPALIVED,
     HAPROXY,
     SOCAT,
@@ -91,6 +97,7 @@ pub(crate) const TESTS: [Package; 11] = [
     TSHARK,
     FAKETIME,
     SCAPY,
+    ETCD,
 ];
 /// What a measurement against stock cannot do without.
 pub(crate) const STOCK: [Package; 3] = [KEEPALIVED, HAPROXY, SOCAT];

@@ -29,7 +29,7 @@ use std::sync::Arc;
 
 pub use command::{
     Answer, Command, Compare, Condition, Entry, Keys, MAX_FOUND, MAX_FOUND_BYTES, MAX_KEY, MAX_OPS,
-    MAX_VALUE, Op, Outcome, Refusal, Transaction,
+    MAX_TRANSACTION, MAX_VALUE, Op, Outcome, Refusal, Transaction,
 };
 pub use history::{Change, Compacted, MAX_CHANGES, MAX_CHANGES_BYTES};
 pub use lock::{
@@ -180,6 +180,26 @@ impl Kv {
                 Condition::Changed(revision) => item.is_some_and(|item| item.changed == *revision),
             }
         })
+    }
+
+    /// What a transaction that [only reads](Transaction::only_reads) answers now; what another would
+    /// write, it does not.
+    ///
+    /// # Errors
+    /// What the limits forbid.
+    pub fn read(&self, transaction: &Transaction) -> Result<Outcome, Refusal> {
+        transaction.check()?;
+        let held = self.holds(&transaction.compares);
+        let ops = if held { &transaction.then } else { &transaction.otherwise };
+        let answers = ops.iter().map(|op| match op {
+            Op::Put { .. } => Answer::Put,
+            Op::Delete { .. } => Answer::Deleted(0),
+            Op::Read { keys, limit } => {
+                let (items, more) = self.range(keys, usize::try_from(*limit).unwrap_or(usize::MAX));
+                Answer::Found { items, more }
+            }
+        });
+        Ok(Outcome { revision: self.revision, held, answers: answers.collect() })
     }
 
     fn transact(&mut self, transaction: &Transaction) -> Result<Outcome, Refusal> {

@@ -28,7 +28,7 @@ const fn target(name: &'static str, reads: &'static str, run: fn(&[u8])) -> Targ
 }
 
 /// Every parser of bytes that others wrote.
-pub const TARGETS: [Target; 14] = [
+pub const TARGETS: [Target; 15] = [
     target("haproxy_cfg", "files in HAProxy's language", config::haproxy),
     target("keepalived_conf", "files in keepalived's language", config::keepalived),
     target("outlast_toml", "the cluster file", config::cluster),
@@ -41,6 +41,7 @@ pub const TARGETS: [Target; 14] = [
     target("stats", "commands on the statistics socket, requests for its page", proxy::fuzz::stats),
     target("api_message", "messages between the processes of a node", messages::api),
     target("event_log", "the event log on disk, torn lines too", messages::event_log),
+    target("store_message", "messages between nodes of the store", store::fuzz::message),
     target("store_entry", "entries, results and snapshots of the store", messages::store),
     target("trust_message", "questions and answers of joins, tokens", messages::trust),
 ];

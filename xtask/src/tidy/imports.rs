@@ -21,7 +21,7 @@ const fn layer(name: &'static str, imports: &'static [&'static str]) -> Layer {
     Layer { name, imports, tests_import: &[] }
 }
 
-const LAYERS: [Layer; 16] = [
+const LAYERS: [Layer; 17] = [
     layer("base", &[]),
     layer("config", &["base"]),
     layer("engine", &["base", "config"]),
@@ -30,8 +30,12 @@ const LAYERS: [Layer; 16] = [
     layer("remote", &["base"]),
     layer("api", &["base"]),
     layer("proxy", &["base", "config", "engine", "sys", "remote", "api"]),
+    layer("store", &["base", "engine", "sys"]),
     layer("services", &["base", "config", "sys", "api"]),
-    layer("node", &["base", "config", "engine", "sys", "remote", "api", "proxy", "services"]),
+    layer(
+        "node",
+        &["base", "config", "engine", "sys", "remote", "api", "proxy", "services", "store"],
+    ),
     layer("cli", &["base", "config", "engine", "sys", "api", "trust"]),
     layer("sim", &["base", "config", "engine"]),
     layer("lab", &["base", "config", "sys", "remote", "api", "cli"]),
@@ -42,14 +46,15 @@ const LAYERS: [Layer; 16] = [
         // Tests of whole processes look at the kernel.
         tests_import: &["config", "sys"],
     },
-    layer("fuzz", &["base", "config", "engine", "sys", "remote", "api", "proxy", "trust"]),
+    layer("fuzz", &["base", "config", "engine", "sys", "remote", "api", "proxy", "store", "trust"]),
     layer("xtask", &[]),
 ];
 
 /// Where a layer may use only some modules of another.
-const ONLY: [(&str, &str, &[&str]); 3] = [
+const ONLY: [(&str, &str, &[&str]); 4] = [
     ("proxy", "engine", &["balance", "health", "writer"]),
     ("proxy", "remote", &["probe"]),
+    ("store", "engine", &["kv"]),
     ("cli", "engine", &["replay", "matrix", "quorum"]),
 ];
 

@@ -8,6 +8,8 @@ use super::Item;
 pub const MAX_KEY: usize = 512;
 /// Bytes of a value: a cluster file of a thousand nodes. More belongs into files.
 pub const MAX_VALUE: usize = 256 << 10;
+/// Bytes of all keys and values of one transaction, so that it fits into one message between nodes.
+pub const MAX_TRANSACTION: usize = 1 << 20;
 /// Compares and operations of one transaction, each; etcd's default is 128.
 pub const MAX_OPS: usize = 128;
 /// Items of one answer; whoever wants more asks again after the last key.
@@ -120,6 +122,8 @@ pub enum Refusal {
     NoTime,
     #[error("a transaction has at most {MAX_OPS} compares and as many operations")]
     TooManyOps,
+    #[error("the transaction has over {MAX_TRANSACTION} bytes, the limit")]
+    LongTransaction,
     #[error("the transaction writes `{0}` twice")]
     Twice(String),
     #[error("the store has {max} keys, the limit", max = super::MAX_KEYS)]
@@ -163,6 +167,9 @@ impl Transaction {
         {
             return Err(Refusal::TooManyOps);
         }
+        if self.bytes() > MAX_TRANSACTION {
+            return Err(Refusal::LongTransaction);
+        }
         for compare in &self.compares {
             check_key(&compare.key)?;
         }
@@ -177,6 +184,23 @@ impl Transaction {
             }
         }
         Ok(())
+    }
+
+    /// Bytes of all its keys and values.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        let compares = self.compares.iter().map(|compare| {
+            let value = match &compare.is {
+                Condition::Value(value) => value.len(),
+                Condition::Missing | Condition::Created(_) | Condition::Changed(_) => 0,
+            };
+            compare.key.len() + value
+        });
+        let ops = self.then.iter().chain(&self.otherwise).map(|op| match op {
+            Op::Put { key, value, .. } => key.len() + value.len(),
+            Op::Delete { keys } | Op::Read { keys, .. } => keys.bytes(),
+        });
+        compares.chain(ops).sum()
     }
 
     /// Whether neither branch writes: it can be answered without being committed.
@@ -236,6 +260,13 @@ impl Keys {
             Self::One(one) => key == one,
             Self::Prefix(prefix) => key.starts_with(prefix.as_str()),
             Self::Span { from, to } => from.as_str() <= key && key < to.as_str(),
+        }
+    }
+
+    fn bytes(&self) -> usize {
+        match self {
+            Self::One(key) | Self::Prefix(key) => key.len(),
+            Self::Span { from, to } => from.len() + to.len(),
         }
     }
 

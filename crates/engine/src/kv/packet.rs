@@ -329,6 +329,7 @@ impl Writer {
             Refusal::TooManyKeys => self.u8(5),
             Refusal::Full => self.u8(6),
             Refusal::NoTime => self.u8(7),
+            Refusal::LongTransaction => self.u8(8),
         }
     }
 }
@@ -477,6 +478,7 @@ impl<'a> Reader<'a> {
             5 => Refusal::TooManyKeys,
             6 => Refusal::Full,
             7 => Refusal::NoTime,
+            8 => Refusal::LongTransaction,
             kind => return Err(Damage::Kind(kind)),
         })
     }

@@ -122,11 +122,15 @@ fn limits_refuse_by_name_and_leave_everything() {
     let long = "k".repeat(MAX_KEY + 1);
     let ops = |count| Transaction { then: vec![Op::read("a"); count], ..Transaction::default() };
     let twice = |one, two| Transaction { then: vec![one, two], ..Transaction::default() };
+    let value = vec![0; MAX_VALUE];
+    let five = ["a", "b", "c", "d", "e"].map(|key| Op::put(key, &value)).to_vec();
+    let five = Transaction { then: five, ..Transaction::default() };
     let all = || Op::Delete { keys: Keys::Prefix(String::new()) };
     let rows = [
         (Transaction::put("", b""), "a key has at least one byte"),
         (Transaction::put(&long, b""), "the key has 513 bytes, the limit is 512"),
         (ops(MAX_OPS + 1), "a transaction has at most 128 compares and as many operations"),
+        (five, "the transaction has over 1048576 bytes, the limit"),
         (put_for("a", b"1", 0), "a time limit has at least one millisecond"),
         (twice(Op::put("a", b"1"), Op::put("a", b"2")), "the transaction writes `a` twice"),
         (twice(Op::put("a", b"1"), all()), "the transaction writes `a` twice"),
@@ -252,6 +256,7 @@ fn samples() -> (Vec<Entry>, Vec<Result<Outcome, Refusal>>) {
         Refusal::TooManyKeys,
         Refusal::Full,
         Refusal::NoTime,
+        Refusal::LongTransaction,
     ];
     let results = std::iter::once(Ok(outcome)).chain(refusals.map(Err)).collect();
     (vec![at(258, transaction), Entry { clock: 1, command: Command::Expire }], results)
@@ -289,6 +294,7 @@ fn entries_results_and_snapshots_have_these_bytes() {
         010105
         010106
         010107
+        010108
         4f5554530100000000000000080000000000000002000000020000000161000000013100000000000000010000000000000001000000000000003900000001620000000132000000000000000200000000000000020000000000000000510698f47f758ae750a85d93f301370c6940045f35e08ff68b660aecff8d148b
     "#]]
     .assert_eq(&text);

@@ -1,0 +1,394 @@
+//! The engine inside: openraft for agreement, redb for the disk.
+//!
+//! ```text
+//!   Store::transact -> leader here? -> batch -> openraft -> disk (fsync) + followers (fsync) -> content
+//!                   -> leader there? -> link ------^
+//! ```
+//!
+//! A start goes: disk, listen, ask the others what they know of this node (`standing`), openraft. Before
+//! that answer nothing is voted, appended or led.
+
+mod batch;
+mod content;
+mod disk;
+mod election;
+mod frame;
+pub(crate) mod fuzz;
+mod link;
+mod log;
+mod message;
+mod network;
+mod serve;
+mod standing;
+mod start;
+mod types;
+mod witness;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Duration;
+
+use engine::kv::{Command, Keys, Outcome, Transaction};
+use openraft::ServerState;
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, timeout_at};
+
+use self::batch::{Clock, Proposal, Question, Reply};
+use crate::transport::Transport;
+use crate::{Error, Store, Watch};
+use content::Content;
+use disk::Disk;
+use election::{Moment, View};
+use link::{CallError, Lane, Links};
+use message::{decode_result, kind};
+use standing::Standing;
+pub use types::NodeId;
+use types::{Members, Raft};
+
+/// How long an operation looks for a leader before it says that there is none.
+const LOOK: Duration = Duration::from_secs(2);
+/// How long a command waits for its answer once it was given to a leader.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// Between two looks for a leader.
+const AGAIN: Duration = Duration::from_millis(10);
+/// Revisions of changes that wait for a watcher.
+const WATCHED: usize = 64;
+
+/// The times of elections. A leader that is silent for `silence` may be replaced; who stands, waits a
+/// random part of `spread` more. A beat is also how long a follower may take for one message.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Timing {
+    pub beat: Duration,
+    pub silence: Duration,
+    pub spread: Duration,
+}
+
+impl Default for Timing {
+    /// A new leader after 0.25 to 0.45 s. The silence is two beats and a half, so that one late beat, or
+    /// one fsync of 100 ms, unseats nobody.
+    fn default() -> Self {
+        let ms = Duration::from_millis;
+        Self { beat: ms(100), silence: ms(250), spread: ms(150) }
+    }
+}
+
+/// What a node of the store is told at its start.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Where its file lies; must exist.
+    pub folder: PathBuf,
+    pub cluster: String,
+    pub me: NodeId,
+    /// The voters that found the store, with their addresses; later the store itself knows.
+    pub founders: BTreeMap<NodeId, String>,
+    pub timing: Timing,
+    /// A file that lives as long as the kernel runs (a tmpfs as `/run`). It proves at a start within the
+    /// same boot that the disk did not go back; without it a majority of the others must say so.
+    pub witness: Option<PathBuf>,
+    /// The operator's word that this disk is whole, for when those who could confirm it are gone.
+    pub trusted: bool,
+    /// Entries between two snapshots; a fifth of that stays behind one for slow followers.
+    pub snapshot_every: u64,
+}
+
+/// With entries of 200 bytes 1 MB of log; reading it at a start takes some 10 ms.
+pub const SNAPSHOT_EVERY: u64 = 5_000;
+
+/// What a node of the store knows of itself.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Status {
+    pub leader: Option<NodeId>,
+    pub term: u64,
+    /// Index of the last entry on this disk, and of the last one that was applied.
+    pub last: u64,
+    pub applied: u64,
+    pub revision: u64,
+    pub keys: usize,
+    pub voters: Vec<NodeId>,
+    /// Index up to which the disk has to be filled before this node stands for election or votes for a
+    /// shorter log: others had more when it started.
+    pub floor: Option<u64>,
+    /// At this start the others, or a witness, remembered more of this node than its disk did.
+    pub went_back: bool,
+    /// How often this node has waited for its disk since the start.
+    pub syncs: u64,
+}
+
+/// A node of the store.
+#[derive(Debug)]
+pub struct Embedded {
+    core: Arc<Core>,
+    tasks: Vec<JoinHandle<()>>,
+}
+
+pub(crate) struct Core {
+    options: Options,
+    disk: Arc<Disk>,
+    content: Content,
+    links: Arc<Links>,
+    /// Not before the disk is known to be whole, or how far it is not.
+    raft: OnceLock<Raft>,
+    floor: Mutex<Standing>,
+    went_back: AtomicBool,
+    /// A leader, last.
+    heard: Moment,
+    /// When this node last gave its vote to another.
+    voted: Moment,
+    clock: Arc<Clock>,
+    proposals: mpsc::Sender<Proposal>,
+    questions: mpsc::Sender<Question>,
+    /// True once this node ends.
+    ends: watch::Sender<bool>,
+}
+
+impl Embedded {
+    /// Starts a node and returns when a majority has said what it knows of its disk: this waits as long
+    /// as there is none.
+    ///
+    /// # Errors
+    /// When the disk cannot be used, or with two founders.
+    pub async fn start(options: Options, transport: Arc<dyn Transport>) -> Result<Self, Error> {
+        start::start(options, transport).await
+    }
+
+    #[must_use]
+    pub fn status(&self) -> Status {
+        let core = &self.core;
+        let (leader, term, voters) = core.raft().map_or((None, 0, vec![]), |raft| {
+            let metrics = raft.metrics();
+            let metrics = metrics.borrow();
+            let voters = metrics.membership_config.voter_ids().collect();
+            (metrics.current_leader, metrics.current_term, voters)
+        });
+        let last = core.disk.position().last;
+        let floor = core.floor().log.filter(|floor| Some(*floor) > last).map(|floor| floor.index);
+        let (revision, keys) = core.content.look(|kv| (kv.revision(), kv.len()));
+        let applied = core.content.applied().map_or(0, |applied| applied.index);
+        let (last, syncs) = (last.map_or(0, |last| last.index), core.disk.syncs());
+        let went_back = core.went_back.load(Ordering::Relaxed);
+        Status { leader, term, last, applied, revision, keys, voters, floor, went_back, syncs }
+    }
+
+    /// Why this node's store has stopped for good, if it has: its disk failed. Start it again.
+    #[must_use]
+    pub fn failure(&self) -> Option<String> {
+        let metrics = self.core.raft()?.metrics();
+        let failed = metrics.borrow().running_state.clone().err();
+        failed.map(|fatal| fatal.to_string())
+    }
+
+    /// Makes these the voters; to be asked on the leader. New ones are brought up to date first.
+    ///
+    /// # Errors
+    /// When two would be left, or this node does not lead.
+    pub async fn change_voters(&self, voters: BTreeMap<NodeId, String>) -> Result<(), Error> {
+        if voters.len() == 2 {
+            return Err(Error::TwoVoters);
+        }
+        let raft = self.core.raft().ok_or(Error::NoLeader(Duration::ZERO))?;
+        let known = raft.metrics().borrow().membership_config.clone();
+        for (id, address) in &voters {
+            let there = known.nodes().any(|(known, node)| known == id && node.addr == *address);
+            if !there {
+                let node = openraft::BasicNode::new(address.clone());
+                let added = raft.add_learner(*id, node, true).await;
+                added.map_err(|error| Error::Members(error.to_string()))?;
+            }
+        }
+        let ids: std::collections::BTreeSet<_> = voters.keys().copied().collect();
+        let changed = raft.change_membership(ids, false).await;
+        changed.map(drop).map_err(|error| Error::Members(error.to_string()))
+    }
+
+    /// All of the content as this node has it, as a snapshot.
+    #[must_use]
+    pub fn snapshot(&self) -> Vec<u8> {
+        self.core.content.look(engine::kv::Kv::snapshot)
+    }
+
+    /// Ends this node; what was acknowledged is on its disk.
+    pub async fn stop(self) {
+        self.core.ends.send_replace(true);
+        if let Some(raft) = self.core.raft() {
+            drop(raft.shutdown().await);
+        }
+        for task in self.tasks {
+            task.abort();
+        }
+        self.core.links.close();
+        // What is lost of it is only asked again.
+        drop(self.core.disk.keep_facts().await);
+        self.core.disk.close().await;
+    }
+}
+
+impl Store for Embedded {
+    async fn transact(&self, transaction: Transaction) -> Result<Outcome, Error> {
+        self.core.transact(transaction).await
+    }
+
+    async fn watch(&self, after: u64, keys: Keys) -> Result<Watch, Error> {
+        let (told, changes) = mpsc::channel(WATCHED);
+        tokio::spawn(tell(self.core.content.clone(), after, keys, told));
+        Ok(Watch::new(changes))
+    }
+}
+
+async fn tell(
+    content: Content,
+    mut after: u64,
+    keys: Keys,
+    told: mpsc::Sender<Result<Vec<engine::kv::Change>, Error>>,
+) {
+    let mut revisions = content.revisions();
+    loop {
+        let newest = *revisions.borrow_and_update();
+        let found = content.look(|kv| {
+            let upto = kv.revision();
+            kv.changes(after, &keys).map(|changes| (upto, changes.cloned().collect::<Vec<_>>()))
+        });
+        match found {
+            Ok((upto, changes)) => {
+                for revision in changes.chunk_by(|one, next| one.revision == next.revision) {
+                    if told.send(Ok(revision.to_vec())).await.is_err() {
+                        return;
+                    }
+                }
+                after = after.max(upto).max(newest.min(upto));
+            }
+            Err(compacted) => {
+                drop(told.send(Err(Error::Compacted(compacted))).await);
+                return;
+            }
+        }
+        tokio::select! {
+            changed = revisions.changed() => if changed.is_err() { return },
+            () = told.closed() => return,
+        }
+    }
+}
+
+impl std::fmt::Debug for Core {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Core").field("options", &self.options).finish_non_exhaustive()
+    }
+}
+
+impl Core {
+    fn me(&self) -> NodeId {
+        self.options.me
+    }
+
+    fn raft(&self) -> Option<&Raft> {
+        self.raft.get()
+    }
+
+    fn floor(&self) -> Standing {
+        *self.floor.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether the disk has all that this node is known to have promised.
+    fn may_stand(&self) -> bool {
+        self.disk.position().last >= self.floor().log
+    }
+
+    fn voters(&self, members: &Members) -> Vec<(NodeId, String)> {
+        let nodes = members.membership();
+        let voters = members.voter_ids();
+        voters.filter_map(|id| Some((id, nodes.get_node(&id)?.addr.clone()))).collect()
+    }
+
+    fn view(&self) -> View {
+        let silence = self.options.timing.silence;
+        let leads = self.raft().is_some_and(|raft| {
+            let metrics = raft.metrics();
+            let metrics = metrics.borrow();
+            let acknowledged = metrics.millis_since_quorum_ack.map(Duration::from_millis);
+            metrics.state == ServerState::Leader && acknowledged.is_some_and(|age| age < silence)
+        });
+        let leader = leads || self.heard.age() < silence;
+        View { leader, own: self.disk.position().last, floor: self.floor().log }
+    }
+
+    /// Where the leader is, as far as this node knows.
+    fn leader(&self) -> Result<Option<(NodeId, String)>, Error> {
+        let Some(raft) = self.raft() else { return Ok(None) };
+        let metrics = raft.metrics();
+        let metrics = metrics.borrow();
+        if let Err(fatal) = &metrics.running_state {
+            return Err(Error::Stopped(fatal.to_string()));
+        }
+        let Some(leader) = metrics.current_leader else { return Ok(None) };
+        let node = metrics.membership_config.membership().get_node(&leader);
+        Ok(node.map(|node| (leader, node.addr.clone())))
+    }
+
+    async fn transact(&self, transaction: Transaction) -> Result<Outcome, Error> {
+        transaction.check().map_err(Error::Refused)?;
+        let reads = transaction.only_reads();
+        let begun = Instant::now();
+        loop {
+            let reply = match self.leader()? {
+                None => Reply::NotLeader,
+                Some((leader, _)) if leader == self.me() => {
+                    if reads {
+                        self.read(transaction.clone()).await
+                    } else {
+                        self.write(transaction.clone()).await
+                    }
+                }
+                Some((leader, address)) => self.ask((leader, &address), &transaction, reads).await,
+            };
+            match reply {
+                Reply::Done(result) => return result.map_err(Error::Refused),
+                // A read that may have been made is simply made again.
+                Reply::Unknown if !reads => return Err(Error::Unknown),
+                Reply::Unknown | Reply::NotLeader => {}
+            }
+            if begun.elapsed() >= LOOK {
+                return Err(Error::NoLeader(begun.elapsed()));
+            }
+            tokio::time::sleep(AGAIN).await;
+        }
+    }
+
+    async fn ask(&self, to: (NodeId, &str), transaction: &Transaction, reads: bool) -> Reply {
+        let kind = if reads { kind::READ } else { kind::WRITE };
+        let patience = if reads { LOOK / 2 } else { PATIENCE };
+        let question = (kind, transaction.encode());
+        match self.links.call(to, Lane::Bulk, question, patience).await {
+            Ok(body) => decode_result(&body).map_or(Reply::Unknown, Reply::Done),
+            Err(CallError::NotSent(_) | CallError::NotLeader | CallError::Refused(_)) => {
+                Reply::NotLeader
+            }
+            Err(CallError::Lost(_) | CallError::Unknown) => Reply::Unknown,
+        }
+    }
+
+    /// Commits on this node, if it leads.
+    async fn write(&self, transaction: Transaction) -> Reply {
+        let (reply, heard) = oneshot::channel();
+        let command = Command::Transact(transaction);
+        self.wait(self.proposals.try_send(Proposal { command, reply }).is_ok(), heard).await
+    }
+
+    /// Answers on this node, if it leads.
+    async fn read(&self, transaction: Transaction) -> Reply {
+        let (reply, heard) = oneshot::channel();
+        self.wait(self.questions.try_send(Question { transaction, reply }).is_ok(), heard).await
+    }
+
+    /// What is not taken because too many wait counts as not done: it is tried again.
+    async fn wait(&self, taken: bool, heard: oneshot::Receiver<Reply>) -> Reply {
+        if !taken {
+            return Reply::NotLeader;
+        }
+        match timeout_at(Instant::now() + PATIENCE, heard).await {
+            Ok(Ok(reply)) => reply,
+            Ok(Err(_)) | Err(_) => Reply::Unknown,
+        }
+    }
+}

@@ -1,0 +1,487 @@
+//! The log, the vote and the snapshot in one redb file; nothing is acknowledged before its fsync.
+//!
+//! One thread writes. Whatever waits for it when it comes round goes into one transaction and one
+//! fsync. The newest entries are kept in memory, where replication and the content read them.
+
+mod write;
+
+use std::collections::BTreeMap;
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
+
+use openraft::storage::LogFlushed;
+use redb::backends::FileBackend;
+use redb::{Database, ReadableDatabase, ReadableTable, StorageBackend, TableDefinition};
+use tokio::sync::oneshot;
+
+use super::Options;
+use super::standing::{Standing, Standings};
+use super::types::{
+    Image, LogEntry, LogId, MAX_MEMBERS, NodeId, SnapshotMeta, Types, VERSION, Vote,
+};
+use super::witness::Witness;
+use crate::Error;
+use crate::bytes::{Reader, Writer};
+
+/// Facts by name; each value begins with its version.
+const FACTS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("facts");
+/// Log entries by index.
+const LOG: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("log");
+const OWNER: &str = "owner";
+const VOTE: &str = "vote";
+const COMMITTED: &str = "committed";
+const PURGED: &str = "purged";
+const STANDINGS: &str = "standings";
+const META: &str = "snapshot meta";
+const IMAGE: &str = "snapshot";
+
+/// Entries that are kept in memory, at most; replication to a slow node reads older ones from disk.
+const CACHED: usize = 2_048;
+/// And their bytes.
+const CACHED_BYTES: usize = 8 << 20;
+/// Of redb, bytes: what is read twice is in our own cache.
+const PAGES: usize = 8 << 20;
+
+/// Where the log stands.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Position {
+    pub(crate) last: Option<LogId>,
+    pub(crate) purged: Option<LogId>,
+}
+
+#[derive(Debug)]
+pub(crate) struct Disk {
+    /// Nothing once it is closed.
+    database: Mutex<Option<Arc<Database>>>,
+    jobs: mpsc::Sender<Job>,
+    /// Of the file; shown, and counted by tests.
+    syncs: Arc<AtomicU64>,
+    state: Arc<Mutex<State>>,
+    /// What the witness saw before this start.
+    witness: Option<Standing>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    position: Position,
+    newest: BTreeMap<u64, LogEntry>,
+    /// Of the entries in `newest`.
+    bytes: usize,
+    vote: Option<Vote>,
+    committed: Option<LogId>,
+    standings: Standings,
+    /// Facts that changed and go along with the next transaction.
+    loose: bool,
+}
+
+/// What the writing thread does, in order.
+enum Job {
+    Append(Vec<(LogId, Vec<u8>)>, LogFlushed<Types>),
+    Vote(Vote, oneshot::Sender<io::Result<()>>),
+    /// From this index; what is the last entry then.
+    Truncate(u64, Option<LogId>, oneshot::Sender<io::Result<()>>),
+    Purge(LogId, oneshot::Sender<io::Result<()>>),
+    Snapshot(Box<(SnapshotMeta, Image)>, oneshot::Sender<io::Result<()>>),
+    /// Nothing but what is loose.
+    Facts(oneshot::Sender<io::Result<()>>),
+    /// The last one.
+    Close(oneshot::Sender<io::Result<()>>),
+}
+
+impl Disk {
+    /// Opens the file `store.redb` in `folder`, or makes it.
+    ///
+    /// # Errors
+    /// When it cannot be read, is damaged, from a newer version, or of another node or cluster.
+    pub(crate) fn open(options: &Options) -> Result<Self, Error> {
+        let path = options.folder.join("store.redb");
+        let failed = |source: io::Error| Error::Disk { path: path.clone(), source };
+        let other = |source: redb::Error| failed(io::Error::other(source));
+        let syncs = Arc::new(AtomicU64::new(0));
+        // redb takes some damage for a mistake of its own and panics.
+        let opened = std::panic::catch_unwind(|| database(&path, &syncs));
+        let damaged = |_| io::Error::new(io::ErrorKind::InvalidData, "its pages are damaged");
+        let database = opened.map_err(damaged).flatten().map_err(failed)?;
+        own(&database, &options.cluster, options.me)
+            .map_err(other)?
+            .map_err(|belongs| Error::OtherOwner { path: path.clone(), belongs })?;
+        let state = load(&database).map_err(other)?.map_err(failed)?;
+        let kept = Standing { vote: state.vote.unwrap_or_default(), log: state.position.last };
+        let (witness, seen) = match &options.witness {
+            Some(path) => {
+                let opened = Witness::open(path);
+                let opened = opened.map_err(|source| Error::Disk { path: path.clone(), source })?;
+                (Some(opened.0), opened.1)
+            }
+            None => (None, None),
+        };
+        let (database, state) = (Arc::new(database), Arc::new(Mutex::new(state)));
+        let (jobs, waiting) = mpsc::channel();
+        let writing = write::Writing {
+            database: Arc::clone(&database),
+            state: Arc::clone(&state),
+            witness,
+            kept,
+        };
+        std::thread::Builder::new()
+            .name("store-disk".to_owned())
+            .spawn(move || writing.run(&waiting))
+            .map_err(failed)?;
+        let database = Mutex::new(Some(database));
+        Ok(Self { database, jobs, syncs, state, witness: seen })
+    }
+
+    /// What the witness saw within this boot before this start.
+    pub(crate) const fn witness(&self) -> Option<Standing> {
+        self.witness
+    }
+
+    fn database(&self) -> io::Result<Arc<Database>> {
+        let database = self.database.lock().unwrap_or_else(PoisonError::into_inner);
+        database.clone().ok_or_else(|| io::Error::other("the store has ended"))
+    }
+
+    /// Lets the file go: another process may open it now.
+    pub(crate) async fn close(&self) {
+        self.database.lock().unwrap_or_else(PoisonError::into_inner).take();
+        // A writer that ended before has let it go before.
+        drop(self.done(Job::Close).await);
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        lock(&self.state)
+    }
+
+    pub(crate) fn syncs(&self) -> u64 {
+        self.syncs.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn position(&self) -> Position {
+        self.state().position
+    }
+
+    pub(crate) fn vote(&self) -> Option<Vote> {
+        self.state().vote
+    }
+
+    pub(crate) fn committed(&self) -> Option<LogId> {
+        self.state().committed
+    }
+
+    /// Goes to disk with the next entry: what is lost with it is only asked again.
+    pub(crate) fn note_committed(&self, committed: Option<LogId>) {
+        let mut state = self.state();
+        state.committed = committed;
+        state.loose = true;
+    }
+
+    /// What this disk promised.
+    pub(crate) fn own(&self) -> Standing {
+        let state = self.state();
+        Standing { vote: state.vote.unwrap_or_default(), log: state.position.last }
+    }
+
+    pub(crate) fn standings(&self) -> Standings {
+        self.state().standings.clone()
+    }
+
+    /// Remembers of another node; goes to disk with the next entry, or by [`Disk::keep_facts`].
+    pub(crate) fn note(&self, node: NodeId, standing: &Standing) {
+        let mut state = self.state();
+        if !state.standings.contains_key(&node) && state.standings.len() >= MAX_MEMBERS {
+            return;
+        }
+        if state.standings.entry(node).or_default().raise(standing) {
+            state.loose = true;
+        }
+    }
+
+    pub(crate) async fn keep_facts(&self) -> io::Result<()> {
+        if !self.state().loose {
+            return Ok(());
+        }
+        self.done(Job::Facts).await
+    }
+
+    /// Takes entries that follow on each other; they can be read when this returns, and `flushed` is
+    /// called when they are on disk.
+    pub(crate) fn append(&self, entries: Vec<LogEntry>, flushed: LogFlushed<Types>) {
+        let mut rows = vec![];
+        {
+            let mut state = self.state();
+            for entry in entries {
+                let mut out = Writer::versioned();
+                out.entry(&entry);
+                rows.push((entry.log_id, out.0));
+                state.position.last = Some(entry.log_id);
+                state.bytes += size(&entry);
+                state.newest.insert(entry.log_id.index, entry);
+            }
+        }
+        // A writer that ended has dropped its jobs: openraft hears that the callback is gone.
+        let _ = self.jobs.send(Job::Append(rows, flushed));
+    }
+
+    pub(crate) async fn save_vote(&self, vote: Vote) -> io::Result<()> {
+        self.done(|done| Job::Vote(vote, done)).await?;
+        self.state().vote = Some(vote);
+        Ok(())
+    }
+
+    /// Takes this index and all later ones away.
+    pub(crate) async fn truncate(&self, from: u64) -> io::Result<()> {
+        let before = from.checked_sub(1);
+        let last = match before {
+            Some(index) => self.entries(index..from)?.pop().map(|entry| entry.log_id),
+            None => None,
+        };
+        let last = {
+            let mut state = self.state();
+            state.newest.split_off(&from);
+            state.count();
+            state.position.last = last.max(state.position.purged);
+            state.position.last
+        };
+        self.done(|done| Job::Truncate(from, last, done)).await
+    }
+
+    /// Takes this index and all earlier ones away: a snapshot has them.
+    pub(crate) async fn purge(&self, upto: LogId) -> io::Result<()> {
+        {
+            let mut state = self.state();
+            state.newest = state.newest.split_off(&(upto.index + 1));
+            state.count();
+            state.position.purged = Some(upto);
+            state.position.last = state.position.last.max(Some(upto));
+        }
+        self.done(|done| Job::Purge(upto, done)).await
+    }
+
+    pub(crate) async fn save_snapshot(&self, meta: SnapshotMeta, image: Image) -> io::Result<()> {
+        self.done(|done| Job::Snapshot(Box::new((meta, image)), done)).await
+    }
+
+    /// The newest snapshot.
+    pub(crate) fn snapshot(&self) -> io::Result<Option<(SnapshotMeta, Image)>> {
+        let database = self.database()?;
+        let read = || -> Result<_, redb::Error> {
+            let facts = database.begin_read()?.open_table(FACTS)?;
+            let (meta, image) = (facts.get(META)?, facts.get(IMAGE)?);
+            Ok(meta.zip(image).map(|(meta, image)| (meta.value().to_vec(), image.value().to_vec())))
+        };
+        let Some((meta, image)) = read().map_err(io::Error::other)? else { return Ok(None) };
+        Ok(Some((Reader::versioned(&meta)?.meta()?, Image(image.into()))))
+    }
+
+    /// The entries of `range` that there are, in order.
+    pub(crate) fn entries(&self, range: std::ops::Range<u64>) -> io::Result<Vec<LogEntry>> {
+        {
+            let state = self.state();
+            let cached =
+                state.newest.first_key_value().is_some_and(|(first, _)| *first <= range.start);
+            if cached || range.is_empty() {
+                return Ok(state.newest.range(range).map(|(_, entry)| entry.clone()).collect());
+            }
+        }
+        let database = self.database()?;
+        let read = || -> Result<Vec<Vec<u8>>, redb::Error> {
+            let log = database.begin_read()?.open_table(LOG)?;
+            log.range(range.clone())?.map(|row| Ok(row?.1.value().to_vec())).collect()
+        };
+        let rows = read().map_err(io::Error::other)?;
+        let mut entries = rows
+            .iter()
+            .map(|row| Reader::versioned(row)?.entry())
+            .collect::<io::Result<Vec<_>>>()?;
+        // The newest may not be on disk yet.
+        let next = entries.last().map_or(range.start, |entry| entry.log_id.index + 1);
+        let state = self.state();
+        entries.extend(state.newest.range(next.min(range.end)..range.end).map(|(_, e)| e.clone()));
+        Ok(entries)
+    }
+
+    async fn done(
+        &self,
+        job: impl FnOnce(oneshot::Sender<io::Result<()>>) -> Job,
+    ) -> io::Result<()> {
+        let (done, heard) = oneshot::channel();
+        let ended = || io::Error::other("the writing thread has ended");
+        self.jobs.send(job(done)).map_err(|_| ended())?;
+        heard.await.map_err(|_| ended())?
+    }
+}
+
+impl State {
+    fn count(&mut self) {
+        self.bytes = self.newest.values().map(size).sum();
+    }
+
+    /// Lets the oldest entries in memory go; they are on disk, those that wait for it are the newest.
+    fn trim(&mut self) {
+        while self.newest.len() > CACHED || self.bytes > CACHED_BYTES {
+            let Some((_, entry)) = self.newest.pop_first() else { return };
+            self.bytes -= size(&entry);
+        }
+    }
+}
+
+/// About how many bytes an entry has.
+pub(crate) fn size(entry: &LogEntry) -> usize {
+    match &entry.payload {
+        openraft::EntryPayload::Normal(batch) => batch.0.iter().map(super::batch::size).sum(),
+        openraft::EntryPayload::Blank | openraft::EntryPayload::Membership(_) => 64,
+    }
+}
+
+fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
+    state.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn database(path: &Path, syncs: &Arc<AtomicU64>) -> io::Result<Database> {
+    let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)?;
+    if let Some(folder) = path.parent() {
+        File::open(folder)?.sync_all()?;
+    }
+    let file = FileBackend::new(file).map_err(io::Error::other)?;
+    let backend = Counted { file, syncs: Arc::clone(syncs) };
+    let mut database = redb::Builder::new()
+        .set_cache_size(PAGES)
+        .create_with_backend(backend)
+        .map_err(io::Error::other)?;
+    // Every page has a checksum, and only this compares them: tens of milliseconds for a full store.
+    match database.check_integrity() {
+        Ok(_) => Ok(database),
+        Err(source) => Err(io::Error::new(io::ErrorKind::InvalidData, source)),
+    }
+}
+
+/// Whose store this is; a new one becomes that of this node.
+fn own(database: &Database, cluster: &str, me: NodeId) -> Result<Result<(), String>, redb::Error> {
+    let mut wanted = Writer::versioned();
+    wanted.bytes(cluster.as_bytes());
+    wanted.u64(me);
+    let transaction = database.begin_write()?;
+    let result = {
+        let mut facts = transaction.open_table(FACTS)?;
+        transaction.open_table(LOG)?;
+        let found = facts.get(OWNER)?.map(|owner| owner.value().to_vec());
+        match found {
+            None => {
+                facts.insert(OWNER, wanted.0.as_slice())?;
+                Ok(())
+            }
+            Some(owner) if owner == wanted.0 => Ok(()),
+            Some(owner) => Err(owner_text(&owner)),
+        }
+    };
+    transaction.commit()?;
+    Ok(result)
+}
+
+fn owner_text(owner: &[u8]) -> String {
+    let read = || -> io::Result<String> {
+        let mut from = Reader(owner);
+        let version = from.u8()?;
+        if version != VERSION {
+            return Ok(format!("is of version {version}, this program reads {VERSION}"));
+        }
+        let (cluster, node) = (from.text()?, from.u64()?);
+        Ok(format!("belongs to node {node} of cluster `{cluster}`"))
+    };
+    read().unwrap_or_else(|error| format!("says nothing readable: {error}"))
+}
+
+fn load(database: &Database) -> Result<io::Result<State>, redb::Error> {
+    let transaction = database.begin_read()?;
+    let (facts, log) = (transaction.open_table(FACTS)?, transaction.open_table(LOG)?);
+    let fact = |name: &str| -> Result<Option<Vec<u8>>, redb::Error> {
+        Ok(facts.get(name)?.map(|fact| fact.value().to_vec()))
+    };
+    let (vote, committed) = (fact(VOTE)?, fact(COMMITTED)?);
+    let (purged, standings) = (fact(PURGED)?, fact(STANDINGS)?);
+    let last = log.last()?.map(|(_, row)| row.value().to_vec());
+    let read = || -> io::Result<State> {
+        let purged = purged.map(|fact| Reader::versioned(&fact)?.log_id()).transpose()?;
+        let last = last.map(|row| Reader::versioned(&row)?.log_id()).transpose()?;
+        let standings = standings.map(|fact| read_standings(&fact)).transpose()?;
+        Ok(State {
+            position: Position { last: last.max(purged), purged },
+            newest: BTreeMap::new(),
+            bytes: 0,
+            vote: vote.map(|fact| Reader::versioned(&fact)?.vote()).transpose()?,
+            committed: committed.map(|fact| Reader::versioned(&fact)?.log_id()).transpose()?,
+            standings: standings.unwrap_or_default(),
+            loose: false,
+        })
+    };
+    Ok(read())
+}
+
+fn read_standings(fact: &[u8]) -> io::Result<Standings> {
+    let mut from = Reader::versioned(fact)?;
+    let standings = from.standings()?;
+    from.end()?;
+    Ok(standings)
+}
+
+impl Writer {
+    pub(crate) fn standing(&mut self, standing: &Standing) {
+        self.vote(standing.vote);
+        self.option(standing.log, Self::log_id);
+    }
+
+    pub(crate) fn standings(&mut self, standings: &Standings) {
+        self.list(standings.iter(), |out, (node, standing)| {
+            out.u64(*node);
+            out.standing(standing);
+        });
+    }
+}
+
+impl Reader<'_> {
+    pub(crate) fn standing(&mut self) -> io::Result<Standing> {
+        Ok(Standing { vote: self.vote()?, log: self.option(Self::log_id)? })
+    }
+
+    pub(crate) fn standings(&mut self) -> io::Result<Standings> {
+        let list = self.list(MAX_MEMBERS, |from| Ok((from.u64()?, from.standing()?)))?;
+        Ok(list.into_iter().collect())
+    }
+}
+
+/// A file whose fsyncs are counted.
+#[derive(Debug)]
+struct Counted {
+    file: FileBackend,
+    syncs: Arc<AtomicU64>,
+}
+
+impl StorageBackend for Counted {
+    fn len(&self) -> io::Result<u64> {
+        self.file.len()
+    }
+
+    fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
+        self.file.read(offset, out)
+    }
+
+    fn set_len(&self, len: u64) -> io::Result<()> {
+        self.file.set_len(len)
+    }
+
+    fn sync_data(&self) -> io::Result<()> {
+        self.syncs.fetch_add(1, Ordering::Relaxed);
+        self.file.sync_data()
+    }
+
+    fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
+        self.file.write(offset, data)
+    }
+
+    fn close(&self) -> io::Result<()> {
+        self.file.close()
+    }
+}

@@ -1,0 +1,151 @@
+//! openraft's questions to other nodes.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use openraft::error::{
+    Fatal, NetworkError, RPCError, RaftError, ReplicationClosed, StreamingError, Unreachable,
+};
+use openraft::network::{Backoff, RPCOption, RaftNetwork, RaftNetworkFactory};
+use openraft::raft::{
+    AppendEntriesRequest, AppendEntriesResponse, SnapshotResponse, VoteRequest, VoteResponse,
+};
+use openraft::{BasicNode, OptionalSend};
+
+use super::disk::Disk;
+use super::link::{CallError, Lane, Links};
+use super::message::{Append, Chunk, decode_appended, decode_voted, encode_vote, kind};
+use super::standing::Standing;
+use super::types::{NodeId, Types, Vote};
+
+type RpcError = RPCError<NodeId, BasicNode, RaftError<NodeId>>;
+
+/// Between two attempts to reach a node that cannot be reached.
+const AGAIN: Duration = Duration::from_millis(100);
+/// For one part of a snapshot.
+const CHUNK_PATIENCE: Duration = Duration::from_secs(5);
+
+#[derive(Clone, Debug)]
+pub(crate) struct Network {
+    pub(crate) links: Arc<Links>,
+    pub(crate) disk: Arc<Disk>,
+}
+
+/// The way to one node.
+#[derive(Debug)]
+pub(crate) struct Way {
+    network: Network,
+    target: NodeId,
+    address: String,
+}
+
+impl RaftNetworkFactory<Types> for Network {
+    type Network = Way;
+
+    async fn new_client(&mut self, target: NodeId, node: &BasicNode) -> Way {
+        Way { network: self.clone(), target, address: node.addr.clone() }
+    }
+}
+
+impl Way {
+    async fn call(
+        &self,
+        lane: Lane,
+        question: (u8, Vec<u8>),
+        patience: Duration,
+    ) -> Result<Vec<u8>, RpcError> {
+        let to = (self.target, self.address.as_str());
+        self.network.links.call(to, lane, question, patience).await.map_err(|error| match error {
+            CallError::NotSent(_) => RPCError::Unreachable(Unreachable::new(&error)),
+            CallError::Lost(_)
+            | CallError::Refused(_)
+            | CallError::NotLeader
+            | CallError::Unknown => RPCError::Network(NetworkError::new(&error)),
+        })
+    }
+}
+
+fn damaged(error: &std::io::Error) -> RpcError {
+    RPCError::Network(NetworkError::new(error))
+}
+
+/// A little less than openraft waits: it drops the question at its own time, and then nobody would see
+/// that the connection is silent.
+fn patience(option: &RPCOption) -> Duration {
+    option.hard_ttl() * 9 / 10
+}
+
+impl RaftNetwork<Types> for Way {
+    async fn append_entries(
+        &mut self,
+        request: AppendEntriesRequest<Types>,
+        option: RPCOption,
+    ) -> Result<AppendEntriesResponse<NodeId>, RpcError> {
+        let append = Append { request, standings: self.network.disk.standings() };
+        let question = (kind::APPEND, append.encode());
+        let answer = self.call(Lane::Raft, question, patience(&option)).await?;
+        let appended = decode_appended(&answer).map_err(|error| damaged(&error))?;
+        let vote = append.request.vote;
+        let log = match &appended {
+            AppendEntriesResponse::Success => append.last(),
+            AppendEntriesResponse::PartialSuccess(upto) => *upto,
+            AppendEntriesResponse::Conflict => None,
+            AppendEntriesResponse::HigherVote(vote) => {
+                self.network.disk.note(self.target, &Standing { vote: *vote, log: None });
+                return Ok(appended);
+            }
+        };
+        self.network.disk.note(self.target, &Standing { vote, log });
+        Ok(appended)
+    }
+
+    async fn vote(
+        &mut self,
+        request: VoteRequest<NodeId>,
+        option: RPCOption,
+    ) -> Result<VoteResponse<NodeId>, RpcError> {
+        let question = (kind::VOTE, encode_vote(&request));
+        let answer = self.call(Lane::Raft, question, patience(&option)).await?;
+        let voted = decode_voted(&answer).map_err(|error| damaged(&error))?;
+        let standing = Standing { vote: voted.vote, log: voted.last_log_id };
+        self.network.disk.note(self.target, &standing);
+        Ok(voted)
+    }
+
+    async fn full_snapshot(
+        &mut self,
+        vote: Vote,
+        snapshot: openraft::Snapshot<Types>,
+        cancel: impl Future<Output = ReplicationClosed> + OptionalSend + 'static,
+        _: RPCOption,
+    ) -> Result<SnapshotResponse<NodeId>, StreamingError<Types, Fatal<NodeId>>> {
+        let sending = async {
+            let mut known = vote;
+            for chunk in Chunk::all(vote, &snapshot.meta, &snapshot.snapshot) {
+                let question = (kind::SNAPSHOT, chunk.encode());
+                let answer = self.call(Lane::Bulk, question, CHUNK_PATIENCE).await?;
+                known = decode_voted(&answer).map_err(|error| damaged(&error))?.vote;
+                if known > vote {
+                    break;
+                }
+            }
+            Ok::<_, RpcError>(known)
+        };
+        let known = tokio::select! {
+            closed = cancel => return Err(StreamingError::Closed(closed)),
+            sent = sending => sent.map_err(|error| {
+                StreamingError::Unreachable(Unreachable::new(&error))
+            })?,
+        };
+        if known == vote {
+            let standing = Standing { vote, log: snapshot.meta.last_log_id };
+            self.network.disk.note(self.target, &standing);
+        }
+        Ok(SnapshotResponse::new(known))
+    }
+
+    fn backoff(&self) -> Backoff {
+        Backoff::new(std::iter::repeat(AGAIN))
+    }
+}

@@ -1,0 +1,234 @@
+//! How a node of the store starts.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, OnceLock};
+use std::time::Duration;
+
+use openraft::{BasicNode, Config, ServerState, SnapshotPolicy};
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
+use tokio::time::{Instant, MissedTickBehavior, interval};
+
+use super::batch::{self, Clock, QUEUE};
+use super::content::Content;
+use super::disk::Disk;
+use super::election::{self, Moment};
+use super::link::{Lane, Links};
+use super::log::Log;
+use super::message::{MAX_ENTRIES, kind};
+use super::network::Network;
+use super::standing::{Confirmed, Standing, Starting, Told, confirm};
+use super::types::{NodeId, Raft, Vote};
+use super::{Core, Embedded, Options, serve};
+use crate::Error;
+use crate::transport::Transport;
+
+/// More than a majority is waited for that long: who promised something knows it best.
+const GRACE: Duration = Duration::from_millis(500);
+/// Between two rounds of questions.
+const AGAIN: Duration = Duration::from_millis(50);
+/// How long one answer may take.
+const ANSWER: Duration = Duration::from_millis(300);
+/// How late a key with a time limit may go.
+const EXPIRY: Duration = Duration::from_millis(50);
+/// How long what others told may stay in memory only.
+const FACTS: Duration = Duration::from_secs(1);
+
+pub(super) async fn start(
+    options: Options,
+    transport: Arc<dyn Transport>,
+) -> Result<Embedded, Error> {
+    if options.founders.len() == 2 {
+        return Err(Error::TwoVoters);
+    }
+    let disk = Arc::new(Disk::open(&options)?);
+    let unreadable = |source| Error::Disk { path: options.folder.clone(), source };
+    let content = Content::load(Arc::clone(&disk)).map_err(unreadable)?;
+    let links = Arc::new(Links::new(options.me, options.cluster.clone(), transport));
+    let (proposals, writes) = mpsc::channel(QUEUE);
+    let (questions, reads) = mpsc::channel(QUEUE);
+    let core = Arc::new(Core {
+        options,
+        disk,
+        content,
+        links,
+        raft: OnceLock::new(),
+        floor: Mutex::default(),
+        went_back: AtomicBool::new(false),
+        heard: Moment::now(),
+        voted: Moment::now(),
+        clock: Arc::new(Clock::default()),
+        proposals,
+        questions,
+        ends: watch::Sender::new(false),
+    });
+    let mut tasks = vec![tokio::spawn(serve::run(Arc::clone(&core)))];
+    let founds = find_out(&core).await?;
+    lead_no_more(&core).await?;
+    let raft = raft(&core).await?;
+    if founds {
+        let founders = core.options.founders.iter();
+        let founders: BTreeMap<_, _> =
+            founders.map(|(id, address)| (*id, BasicNode::new(address.clone()))).collect();
+        // Refused when it has been done, and then it is done.
+        drop(raft.initialize(founders).await);
+    }
+    core.heard.touch();
+    drop(core.raft.set(raft.clone()));
+    let clock = Arc::clone(&core.clock);
+    tasks.push(tokio::spawn(batch::writes(raft.clone(), core.content.clone(), clock, writes)));
+    tasks.push(tokio::spawn(batch::reads(raft, core.content.clone(), reads)));
+    tasks.push(tokio::spawn(election::run(Arc::clone(&core))));
+    tasks.push(tokio::spawn(expiry(Arc::clone(&core))));
+    tasks.push(tokio::spawn(facts(Arc::clone(&core))));
+    Ok(Embedded { core, tasks })
+}
+
+/// Asks the others what they know of this node, until it is decided whether its disk is whole. Whether
+/// this node is to found the store.
+async fn find_out(core: &Arc<Core>) -> Result<bool, Error> {
+    let own = core.disk.own();
+    let witness = core.disk.witness();
+    if let Some(seen) = witness.filter(|seen| seen.exceeds(&own)) {
+        keep_below(core, seen, true).await?;
+        return Ok(false);
+    }
+    let (me, proven) = (core.me(), core.options.trusted || witness.is_some());
+    let voters = voters(core)?;
+    let ids: Vec<_> = voters.iter().map(|(id, _)| *id).collect();
+    let begun = Instant::now();
+    let mut answers = BTreeMap::new();
+    loop {
+        let patient = begun.elapsed() < GRACE;
+        match confirm(&Starting { me, own, proven, patient }, &ids, &answers) {
+            Confirmed::NotYet => {}
+            Confirmed::Whole { fresh } => {
+                let first = core.options.founders.keys().next();
+                return Ok(fresh && first == Some(&core.me()));
+            }
+            Confirmed::Below { floor, went_back } => {
+                keep_below(core, floor, went_back).await?;
+                return Ok(false);
+            }
+        }
+        let mut asked = JoinSet::new();
+        for (id, address) in voters.iter().filter(|(id, _)| *id != core.me()) {
+            let (core, id, address) = (Arc::clone(core), *id, address.clone());
+            asked.spawn(async move {
+                let question = (kind::ASK, vec![]);
+                let answer = core.links.call((id, &address), Lane::Raft, question, ANSWER).await;
+                Some((id, Told::decode(&answer.ok()?).ok()?))
+            });
+        }
+        while let Some(answer) = asked.join_next().await {
+            answers.extend(answer.ok().flatten());
+        }
+        tokio::time::sleep(AGAIN).await;
+    }
+}
+
+/// openraft takes a node that led when it ended for the leader at once, with the commit index that its
+/// disk happens to have: reads would miss what was acknowledged after that. So it stands anew.
+async fn lead_no_more(core: &Core) -> Result<(), Error> {
+    let vote = core.disk.vote().filter(|vote| vote.leader_id.node_id == core.me());
+    let Some(vote) = vote.filter(|vote| vote.committed) else { return Ok(()) };
+    let saved = core.disk.save_vote(Vote { committed: false, ..vote }).await;
+    saved.map_err(|source| Error::Disk { path: core.options.folder.clone(), source })
+}
+
+/// What others have, and this node may have promised, is taken for its own promise.
+async fn keep_below(core: &Core, floor: Standing, went_back: bool) -> Result<(), Error> {
+    core.went_back.store(went_back, Ordering::Relaxed);
+    // Not committed: a leader whose disk went back must not go on leading.
+    let vote = Vote { committed: false, ..floor.vote };
+    let saved = core.disk.save_vote(vote).await;
+    saved.map_err(|source| Error::Disk { path: core.options.folder.clone(), source })?;
+    *core.floor.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = floor;
+    Ok(())
+}
+
+/// Voters as the own disk knows them, else those that found the store.
+fn voters(core: &Core) -> Result<Vec<(NodeId, String)>, Error> {
+    let unreadable = |source| Error::Disk { path: core.options.folder.clone(), source };
+    let mut members = core.content.members();
+    let position = core.disk.position();
+    let from = position.purged.map_or(0, |purged| purged.index + 1);
+    let to = position.last.map_or(0, |last| last.index + 1);
+    for entry in core.disk.entries(from..to.max(from)).map_err(unreadable)? {
+        if let openraft::EntryPayload::Membership(membership) = entry.payload {
+            members = super::Members::new(Some(entry.log_id), membership);
+        }
+    }
+    let known = core.voters(&members);
+    if known.is_empty() {
+        let founders = core.options.founders.iter();
+        return Ok(founders.map(|(id, address)| (*id, address.clone())).collect());
+    }
+    Ok(known)
+}
+
+async fn raft(core: &Arc<Core>) -> Result<Raft, Error> {
+    let timing = core.options.timing;
+    let (every, kept) = (core.options.snapshot_every, core.options.snapshot_every / 5);
+    let millis = |span: Duration| u64::try_from(span.as_millis()).unwrap_or(u64::MAX);
+    let config = Config {
+        cluster_name: core.options.cluster.clone(),
+        heartbeat_interval: millis(timing.beat),
+        // For the larger one no vote is given away from a leader; openraft's own timer is off (`election`).
+        election_timeout_min: millis(timing.silence) - 1,
+        election_timeout_max: millis(timing.silence),
+        enable_elect: false,
+        max_payload_entries: MAX_ENTRIES as u64,
+        snapshot_policy: SnapshotPolicy::LogsSinceLast(every),
+        max_in_snapshot_log_to_keep: kept,
+        purge_batch_size: (kept / 4).max(1),
+        replication_lag_threshold: every + kept,
+        install_snapshot_timeout: 30_000,
+        ..Config::default()
+    };
+    let config = config.validate().map_err(|error| Error::Stopped(error.to_string()))?;
+    let network = Network { links: Arc::clone(&core.links), disk: Arc::clone(&core.disk) };
+    let log = Log(Arc::clone(&core.disk));
+    let made = Raft::new(core.me(), Arc::new(config), network, log, core.content.clone()).await;
+    made.map_err(|fatal| Error::Stopped(fatal.to_string()))
+}
+
+/// While this node leads, lets keys go whose time is up.
+async fn expiry(core: Arc<Core>) {
+    let mut ticks = interval(EXPIRY);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
+    loop {
+        ticks.tick().await;
+        let Some(raft) = core.raft() else { continue };
+        let (state, term) = {
+            let metrics = raft.metrics();
+            let metrics = metrics.borrow();
+            (metrics.state, metrics.current_term)
+        };
+        if state != ServerState::Leader {
+            continue;
+        }
+        let (clock, deadline) = core.content.look(|kv| (kv.clock(), kv.deadline()));
+        let now = core.clock.now(term, clock);
+        if deadline.is_some_and(|deadline| deadline <= now) {
+            let (proposal, heard) = batch::expire();
+            if core.proposals.send(proposal).await.is_err() {
+                return;
+            }
+            // One at a time, whatever becomes of it.
+            drop(tokio::time::timeout(super::PATIENCE, heard).await);
+        }
+    }
+}
+
+/// Keeps what is known of the others on disk, also when nothing is written.
+async fn facts(core: Arc<Core>) {
+    let mut ticks = interval(FACTS);
+    loop {
+        ticks.tick().await;
+        if core.disk.keep_facts().await.is_err() {
+            return;
+        }
+    }
+}

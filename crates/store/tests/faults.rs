@@ -1,0 +1,238 @@
+//! The store as processes under faults: nothing that was acknowledged is lost, and what clients saw has
+//! an explanation.
+#![expect(clippy::unwrap_used, reason = "what fails here fails the test")]
+
+mod process;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use outlast_store::linear::{self, Deed, Operation};
+use process::{Cluster, NODES, Program, ask, node, until};
+
+const CLIENTS: u64 = 5;
+const KEYS: u64 = 8;
+/// Between two operations of a client: some thousand in all are enough, and are judged in a second.
+const PAUSE: Duration = Duration::from_millis(3);
+/// A node answers "unknown" before that, unless it is frozen.
+const PATIENCE: Duration = Duration::from_secs(6);
+
+/// Not a test of its own: what the tests below start as a node.
+#[test]
+fn a_process_that_is_told_to_be_a_node_is_one() {
+    node::run_if_told();
+}
+
+fn program() -> Program {
+    let role = "a_process_that_is_told_to_be_a_node_is_one";
+    let arguments = ["--exact", role, "--nocapture"].map(str::to_owned).to_vec();
+    Program { path: std::env::current_exe().unwrap(), arguments }
+}
+
+fn folder(name: &str) -> PathBuf {
+    std::env::temp_dir().join(format!("outlast-{name}-{}", std::process::id()))
+}
+
+/// Clients that ask any node, and what they saw.
+struct Clients {
+    ports: Arc<Mutex<BTreeMap<u64, u16>>>,
+    stop: Arc<AtomicBool>,
+    threads: Vec<JoinHandle<Vec<Operation>>>,
+}
+
+impl Clients {
+    fn start(cluster: &Cluster) -> Self {
+        let ports = Arc::new(Mutex::new(cluster.client_ports()));
+        let stop = Arc::new(AtomicBool::new(false));
+        let values = Arc::new(AtomicU64::new(1));
+        let threads = (1..=CLIENTS)
+            .map(|seed| {
+                let (ports, stop, values) =
+                    (Arc::clone(&ports), Arc::clone(&stop), Arc::clone(&values));
+                std::thread::spawn(move || {
+                    let mut dice = Dice(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+                    let mut history = vec![];
+                    while !stop.load(Ordering::SeqCst) {
+                        let ports: Vec<_> = ports.lock().unwrap().values().copied().collect();
+                        let port = ports[dice.below(ports.len() as u64)];
+                        history.extend(operate(&mut dice, port, &values));
+                        std::thread::sleep(PAUSE);
+                    }
+                    history
+                })
+            })
+            .collect();
+        Self { ports, stop, threads }
+    }
+
+    /// Nodes have other ports after a restart.
+    fn look_again(&self, cluster: &Cluster) {
+        *self.ports.lock().unwrap() = cluster.client_ports();
+    }
+
+    fn stop(self) -> Vec<Operation> {
+        self.stop.store(true, Ordering::SeqCst);
+        self.threads.into_iter().flat_map(|thread| thread.join().unwrap()).collect()
+    }
+}
+
+struct Dice(u64);
+
+impl Dice {
+    fn below(&mut self, sides: u64) -> usize {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        usize::try_from(self.0 % sides).unwrap()
+    }
+}
+
+fn now() -> u64 {
+    sys::clock::now().as_nanos()
+}
+
+/// One operation; nothing if it was surely not done.
+fn operate(dice: &mut Dice, port: u16, values: &AtomicU64) -> Option<Operation> {
+    let key = dice.below(KEYS) as u64;
+    let new = values.fetch_add(1, Ordering::SeqCst);
+    let (line, deed) = match dice.below(4) {
+        0 | 1 => (format!("r k{key}"), Deed::Read(None)),
+        2 => (format!("w k{key} {new}"), Deed::Write(new)),
+        _ => {
+            // What is there is known well enough to hold now and then.
+            let there = ask(port, &format!("r k{key}"), PATIENCE).ok()?;
+            let from = there.strip_prefix("v ").map(|value| value.parse().unwrap());
+            let old = from.map_or_else(|| "-".to_owned(), |old: u64| old.to_string());
+            (format!("s k{key} {old} {new}"), Deed::Swap { from, to: new, held: None })
+        }
+    };
+    let called = now();
+    let answer = ask(port, &line, PATIENCE);
+    // Nobody listens there: it was never sent.
+    if answer.as_ref().is_err_and(|error| error.kind() == std::io::ErrorKind::ConnectionRefused) {
+        return None;
+    }
+    let answered = Some(now());
+    let lost = Operation { key, called, answered: None, deed };
+    let done = |deed| Some(Operation { key, called, answered, deed });
+    match (answer.as_deref(), deed) {
+        (Ok("none"), Deed::Read(_)) => done(Deed::Read(None)),
+        (Ok("done"), Deed::Write(_)) => done(deed),
+        (Ok("held"), Deed::Swap { from, to, .. }) => {
+            done(Deed::Swap { from, to, held: Some(true) })
+        }
+        (Ok("not"), Deed::Swap { from, to, .. }) => {
+            done(Deed::Swap { from, to, held: Some(false) })
+        }
+        (Ok("no-leader"), _) => None,
+        (Ok(text), Deed::Read(_)) => {
+            done(Deed::Read(Some(text.strip_prefix("v ")?.parse().unwrap())))
+        }
+        (Ok("unknown") | Err(_), _) => Some(lost),
+        (Ok(other), _) => panic!("{line}: {other}"),
+    }
+}
+
+fn millis(begun: u64) -> u64 {
+    (now() - begun) / 1_000_000
+}
+
+#[test]
+fn nothing_is_lost_and_all_is_explained_under_kills_pauses_cuts_and_a_restart_of_all() {
+    let mut cluster = Cluster::start(program(), &folder("faults"));
+    let mut leader = cluster.leader(&NODES, None);
+    let clients = Clients::start(&cluster);
+    let between = || std::thread::sleep(Duration::from_millis(400));
+    let others = |node| NODES.into_iter().filter(|other| *other != node).collect::<Vec<_>>();
+    let mut told = vec![];
+    for fault in ["kill", "pause", "cut", "kill"] {
+        between();
+        let begun = now();
+        match fault {
+            "kill" => cluster.kill(leader),
+            "pause" => cluster.pause(leader),
+            _ => cluster.isolate(leader, true),
+        }
+        cluster.leader(&others(leader), Some(leader));
+        told.push(format!("{fault}: {} ms", millis(begun)));
+        between();
+        match fault {
+            "kill" => cluster.launch(leader, None),
+            "pause" => cluster.resume(leader),
+            _ => cluster.isolate(leader, false),
+        }
+        clients.look_again(&cluster);
+        leader = cluster.leader(&NODES, None);
+    }
+    between();
+    for node in NODES {
+        cluster.kill(node);
+    }
+    for node in NODES {
+        cluster.launch(node, None);
+    }
+    clients.look_again(&cluster);
+    cluster.leader(&NODES, None);
+    between();
+    let mut history = clients.stop();
+    // What is there in the end was acknowledged, or may have been done.
+    let port = cluster.client_ports()[&2];
+    for key in 0..KEYS {
+        let called = now();
+        let answer = ask(port, &format!("r k{key}"), PATIENCE).unwrap();
+        let found = answer.strip_prefix("v ").map(|value| value.parse().unwrap());
+        history.push(Operation { key, called, answered: Some(now()), deed: Deed::Read(found) });
+    }
+    let answered = history.iter().filter(|operation| operation.answered.is_some()).count();
+    eprintln!("new leader after {}; {answered} answers of {}", told.join(", "), history.len());
+    assert!(answered > 300, "too little happened to judge: {answered} answers");
+    linear::check(&history).unwrap();
+}
+
+#[test]
+fn a_full_disk_stops_one_node_and_costs_nothing() {
+    if !rustix::process::geteuid().is_root() {
+        skip(
+            "a_full_disk_stops_one_node_and_costs_nothing",
+            "only root mounts a small file system",
+        );
+        return;
+    }
+    let mut cluster = Cluster::start(program(), &folder("full"));
+    cluster.leader(&NODES, None);
+    // Its disk is lost with its process, which is one more thing to come back from.
+    cluster.kill(3);
+    cluster.launch(3, Some(8));
+    cluster.leader(&NODES, None);
+    let mut acknowledged = 0;
+    let ended = until("the small disk is full", || {
+        let answer = cluster.ask(1, &format!("f k{acknowledged} 200000"));
+        acknowledged += u64::from(answer.as_deref() == Some("done"));
+        cluster.ended(3)
+    });
+    assert_eq!(ended, 3, "it says that its store has stopped");
+    cluster.leader(&[1, 2], Some(3));
+    for _ in 0..3 {
+        assert_eq!(cluster.ask(2, &format!("f k{acknowledged} 200000")).as_deref(), Some("done"));
+        acknowledged += 1;
+    }
+    cluster.launch(3, Some(256));
+    until("the node is back with everything", || {
+        (cluster.status(3).get("keys") >= Some(&acknowledged)).then_some(())
+    });
+    assert!(acknowledged >= 13, "{acknowledged} values fill no 8 MB");
+}
+
+fn skip(test: &str, reason: &str) {
+    let line = format!("SKIP store::{test}: {reason}\n");
+    eprint!("{line}");
+    if let Some(path) = std::env::var_os("OUTLAST_SKIPS") {
+        use std::io::Write;
+        let file = std::fs::OpenOptions::new().append(true).create(true).open(path);
+        file.unwrap().write_all(line.as_bytes()).unwrap();
+    }
+}
