@@ -37,6 +37,10 @@ mod tunnel;
 /// at once would send RST and could destroy the answer on its way.
 const LINGER: std::time::Duration = std::time::Duration::from_secs(1);
 
+/// Or so many bytes: many times what sockets and a network have under way, and a client that never
+/// ends is not read for a whole second.
+const LINGER_BYTES: usize = 8 * 1024 * 1024;
+
 /// Reads of one direction in a row before other sessions have their turn: 16 times 64 KB.
 const ROUNDS: usize = 16;
 
@@ -93,6 +97,8 @@ pub(crate) enum Phase {
     /// Nothing more is sent; the client's rest is thrown away.
     Linger {
         until: Time,
+        /// Bytes.
+        left: usize,
     },
     Dead,
 }
@@ -163,7 +169,7 @@ impl Session {
             Phase::Exchange => self.exchange(core, scratch),
             Phase::Response => self.respond(core, scratch),
             Phase::Tunnel => self.tunnel(core, scratch),
-            Phase::Linger { until } => self.linger(core, scratch, until),
+            Phase::Linger { until, left } => self.linger(core, scratch, until, left),
             Phase::Dead => Step::Wait,
         }
     }
@@ -172,7 +178,7 @@ impl Session {
     fn wake_at(&self, route: &Route) -> Time {
         let limits = &route.limits;
         let Some(txn) = &self.txn else {
-            return if let Phase::Linger { until } = self.phase {
+            return if let Phase::Linger { until, .. } = self.phase {
                 until
             } else {
                 self.head_limit(limits)
@@ -181,7 +187,7 @@ impl Session {
         match self.phase {
             Phase::Head | Phase::Choose | Phase::Dead => Time::NEVER,
             Phase::Queued { since } => after(since, limits.queue),
-            Phase::Pause { until, .. } | Phase::Linger { until } => until,
+            Phase::Pause { until, .. } | Phase::Linger { until, .. } => until,
             Phase::Connecting => after(txn.connect_at, limits.connect).min(txn.hedge_at),
             Phase::Exchange => self.client_limit(limits).min(self.server_limit(limits)),
             Phase::Response => self.client_limit(limits).min(self.server_limit(limits)),

@@ -294,12 +294,21 @@ impl Session {
     }
 
     /// Drains what the client still sends, so that the answer arrives.
-    pub(super) fn linger(&mut self, core: &Core, scratch: &mut [u8], until: Time) -> Step {
+    pub(super) fn linger(
+        &mut self,
+        core: &Core,
+        scratch: &mut [u8],
+        until: Time,
+        mut left: usize,
+    ) -> Step {
         for _ in 0..super::ROUNDS {
             match self.client.receive(scratch) {
-                Got::Bytes(_) => {}
-                Got::Later if core.now < until => return Step::Wait,
-                Got::Later | Got::End | Got::Broken => break,
+                Got::Bytes(count) if count < left => left -= count,
+                Got::Later if core.now < until => {
+                    self.phase = Phase::Linger { until, left };
+                    return Step::Wait;
+                }
+                Got::Bytes(_) | Got::Later | Got::End | Got::Broken => break,
             }
         }
         self.phase = Phase::Dead;
@@ -308,7 +317,8 @@ impl Session {
 
     pub(super) fn start_linger(&mut self, core: &Core) {
         drop(sys::socket::shutdown_write(self.client.as_fd()));
-        self.phase = Phase::Linger { until: after(core.now, Some(super::LINGER)) };
+        let until = after(core.now, Some(super::LINGER));
+        self.phase = Phase::Linger { until, left: super::LINGER_BYTES };
     }
 }
 

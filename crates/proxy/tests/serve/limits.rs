@@ -1,5 +1,7 @@
 //! Limits and queues, exact over all threads.
 
+use std::io::Write;
+
 use crate::rig::{Client, Server, eventually, strict};
 
 const TIMES: &str = " timeout client 5s\n timeout server 5s\n timeout connect 5s\n";
@@ -156,4 +158,20 @@ fn who_closes_while_it_waits_in_a_queue_is_let_go_where_the_file_says_so() {
     assert_eq!(second.answer().status, 503);
     gate.wait();
     assert_eq!((first.answer().status, server.diary().len()), (200, 1));
+}
+
+#[test]
+fn a_client_that_goes_on_after_a_refusal_is_read_for_eight_megabytes_at_most() {
+    let server = Server::named("a");
+    let rig = strict(&web("", &format!(" server a {}\n", server.address)));
+    let mut client = rig.connect("web");
+    client.send("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n");
+    let piece = vec![b'1'; 64 * 1024];
+    let mut taken = 0;
+    // Slowly, so that the proxy has read everything each time.
+    while taken < 32 * 1024 * 1024 && client.stream.write_all(&piece).is_ok() {
+        taken += piece.len();
+        std::thread::sleep(std::time::Duration::from_millis(1));
+    }
+    assert!(taken < 24 * 1024 * 1024, "{taken} bytes were taken");
 }
