@@ -23,6 +23,7 @@ use beats::Beats;
 use core::Core;
 use journal::Journal;
 use load::Sampler;
+use stalls::Stalls;
 use story::Story;
 use why::{Ground, Unknown};
 
@@ -38,6 +39,7 @@ mod news;
 mod opinion;
 mod picture;
 mod seats;
+mod stalls;
 mod story;
 mod why;
 
@@ -72,6 +74,7 @@ struct Agent<'a> {
     story: Arc<Story>,
     /// The number of the newest own event that is part of the story.
     published: u64,
+    stalls: Arc<Stalls>,
     sampler: Sampler,
     sample_at: Time,
     poller: Poller,
@@ -89,9 +92,12 @@ pub(crate) fn run(channel: &Channel, start: Start, texts: Texts) -> Result<(), A
     poller.add(channel.as_fd(), CHANNEL, Interest::READ).map_err(AgentError::Poll)?;
     let asked = Arc::clone(&core);
     let disk = journal.shared();
+    let stalls = Arc::new(Stalls::start(Path::new(&start.state_dir)));
+    let asked_of = Arc::clone(&stalls);
     let status = Box::new(move || {
         let mut status = lock(&asked).status(sys::clock::now());
         status.limits.extend(disk.limit());
+        status.limits.extend(asked_of.words(sys::clock::now()));
         status
     });
     let story = Arc::new(Story::default());
@@ -110,6 +116,7 @@ pub(crate) fn run(channel: &Channel, start: Start, texts: Texts) -> Result<(), A
         core,
         story,
         published: 0,
+        stalls,
         sampler: Sampler::default(),
         sample_at: Time::ZERO,
         poller,
@@ -220,7 +227,9 @@ impl Agent<'_> {
         if now >= self.sample_at {
             self.sample_at = now + SAMPLE_EVERY;
             let load = self.sampler.sample();
-            lock(&self.core).sampled(now, load);
+            let mut core = lock(&self.core);
+            core.sampled(now, load);
+            core.stalled(self.stalls.ailments(now));
         }
     }
 
@@ -261,7 +270,9 @@ impl Agent<'_> {
                 if let Report::Event(event) = *report {
                     self.journal.add(event);
                 } else {
-                    lock(&self.core).picture.report(*report);
+                    let mut core = lock(&self.core);
+                    core.picture.report(*report);
+                    core.speak();
                 }
             }
             Order::Change(Change::Node(state)) => {
@@ -276,6 +287,10 @@ impl Agent<'_> {
                 core.speak();
             }
             Order::Start(_) | Order::Activate | Order::Drain => {}
+        }
+        let failing = lock(&self.core).failing();
+        for (node, failing) in failing {
+            self.step(Input::Failing { node, failing });
         }
     }
 

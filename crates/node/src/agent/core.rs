@@ -1,12 +1,13 @@
 //! What the agent knows: shared between its loop and the threads that answer questions.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
 use api::{Cell, Event, NodeLine, NodeState, Opinion, Standing, Start, Status};
 use base::Time;
 use config::cluster::Cluster;
+use engine::evidence::Ailments;
 use engine::member::{self, Member};
 use engine::packet::Seal;
 use engine::verdict::{Rule, Verdict};
@@ -22,6 +23,10 @@ pub(crate) struct Core {
     me: u16,
     /// Why each node stands as it does, by position.
     why: HashMap<u16, String>,
+    /// Disks and mounts of this node that do not answer.
+    stalled: Ailments,
+    /// Nodes whose servers all fail, as last told to the machine.
+    failing: BTreeSet<usize>,
     /// The last verdict on each node that was an event.
     pub(super) judged: HashMap<u16, Verdict>,
     /// Of this node.
@@ -59,6 +64,8 @@ impl Core {
             me,
             why: HashMap::new(),
             judged: HashMap::new(),
+            stalled: Ailments::NONE,
+            failing: BTreeSet::new(),
             load: None,
         }
     }
@@ -215,6 +222,22 @@ impl Core {
         Some((u16::try_from(position).ok()?, standing))
     }
 
+    /// Disks and mounts that do not answer; said in the next beats.
+    pub(crate) fn stalled(&mut self, stalled: Ailments) {
+        if self.stalled != stalled {
+            self.stalled = stalled;
+            self.speak();
+        }
+    }
+
+    /// Nodes for which it changed whether all of their servers fail.
+    pub(crate) fn failing(&mut self) -> Vec<(u16, bool)> {
+        let now = self.picture.failing();
+        let before = std::mem::replace(&mut self.failing, now.clone());
+        let changed = before.symmetric_difference(&now);
+        changed.filter_map(|at| Some((u16::try_from(*at).ok()?, now.contains(at)))).collect()
+    }
+
     /// Puts this node's choices and addresses into its next beats.
     pub(crate) fn speak(&mut self) {
         let Some(member) = &mut self.member else { return };
@@ -224,6 +247,9 @@ impl Core {
             term: choice.term,
             by: choice.by,
         }));
+        let mut ailments = self.picture.ailments();
+        self.stalled.iter().for_each(|stalled| ailments.set(stalled, true));
+        member.say_ailments(ailments);
         let holds = self.picture.held().filter(|instance| *instance < 64);
         member.say_holds(holds.fold(0, |bits, instance| bits | 1 << instance));
     }

@@ -40,6 +40,8 @@ pub(crate) struct Names {
     pub(crate) proxies: Vec<ProxyLine>,
     /// Names behind the numbers that travel in beats: proxy, then its servers.
     pub(crate) hashed: HashMap<u32, (String, HashMap<u32, String>)>,
+    /// On which node each server's address lives, position in the cluster file: proxy, then server.
+    pub(crate) homes: HashMap<String, HashMap<String, usize>>,
     pub(crate) haproxy: Haproxy,
 }
 
@@ -83,6 +85,7 @@ impl Names {
                 .collect(),
             proxies: haproxy.proxies.iter().map(|proxy| proxy_line(proxy, cluster)).collect(),
             hashed: hashed(&haproxy),
+            homes: homes(&haproxy, nodes),
             haproxy,
         }
     }
@@ -150,6 +153,23 @@ fn shown(address: &BindAddress) -> String {
         BindAddress::Unix(path) => path.display().to_string(),
         BindAddress::Descriptor(number) => format!("fd@{number}"),
     }
+}
+
+fn homes(
+    file: &Haproxy,
+    nodes: &[config::cluster::Node],
+) -> HashMap<String, HashMap<String, usize>> {
+    let home = |address: IpAddr| {
+        nodes.iter().position(|node| node.addresses.iter().flatten().any(|own| *own == address))
+    };
+    file.proxies
+        .iter()
+        .map(|proxy| {
+            let servers = proxy.servers.iter();
+            let at = servers.filter_map(|s| Some((s.name.clone(), home(s.address.ip())?)));
+            (proxy.name.clone(), at.collect())
+        })
+        .collect()
 }
 
 fn hashed(file: &Haproxy) -> HashMap<u32, (String, HashMap<u32, String>)> {

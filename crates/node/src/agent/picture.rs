@@ -1,12 +1,13 @@
 //! All that this node knows, put together for `outlast status`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use api::{
     BalancerState, Change, Choice, DashboardState, Mode, NodeLine, ProcessState, Report, Role,
-    ServerState, Standing, Status, VipLine, VipRole, VipState,
+    ServerCheck, ServerState, Standing, Status, VipLine, VipRole, VipState,
 };
+use engine::evidence::{Ailment, Ailments};
 
 use super::names::{Names, VipName};
 use super::why;
@@ -121,6 +122,37 @@ impl Picture {
     /// When this was last told.
     pub(crate) fn told_at(&self, object: &str) -> Option<u64> {
         self.told.get(object).copied()
+    }
+
+    /// What this node has to say against itself, by its processes.
+    pub(crate) fn ailments(&self) -> Ailments {
+        let mut ailments = Ailments::NONE;
+        let failed = self.balancer == BalancerState::Failed && !self.files.proxies.is_empty();
+        ailments.set(Ailment::Balancer, failed);
+        let vip = self.processes.get(&Role::Vip).is_some_and(|process| !process.running);
+        ailments.set(Ailment::Vip, vip);
+        ailments
+    }
+
+    /// Nodes of which all servers, two at least, are down or suspect here: positions.
+    pub(crate) fn failing(&self) -> BTreeSet<usize> {
+        let mut counted: BTreeMap<usize, (u32, u32)> = BTreeMap::new();
+        for server in &self.servers {
+            let home = self.files.homes.get(&server.proxy).and_then(|at| at.get(&server.server));
+            let counts = match server.check {
+                ServerCheck::Drain | ServerCheck::Maintenance => false,
+                ServerCheck::Unchecked | ServerCheck::Up | ServerCheck::Down => true,
+            };
+            let Some(home) = home.filter(|_| counts) else { continue };
+            let (all, bad) = counted.entry(*home).or_default();
+            *all += 1;
+            *bad += u32::from(server.check == ServerCheck::Down || server.suspect);
+        }
+        counted
+            .into_iter()
+            .filter(|(_, (all, bad))| *all >= 2 && all == bad)
+            .map(|(n, _)| n)
+            .collect()
     }
 
     pub(crate) fn choices(&self) -> impl Iterator<Item = &Choice> {
@@ -263,6 +295,55 @@ mod tests {
         };
         let lines = picture.names.iter().map(line).collect();
         picture.status(lines).vips[0].successor.clone().unwrap_or_else(|| "-".to_owned())
+    }
+
+    #[test]
+    fn a_node_fails_when_all_of_its_servers_do_and_an_operator_took_none_out() {
+        let mut picture = Picture::new("node01", Mode::Adaptive, 1);
+        let homes = [("one", 0), ("two", 1), ("three", 1)];
+        let homes = homes.map(|(server, node)| (server.to_owned(), node)).into_iter().collect();
+        let homes = [("api".to_owned(), homes)].into_iter().collect();
+        picture.files = Arc::new(Names { homes, ..Names::default() });
+        let mut say = |name: &str, check: ServerCheck, suspect: bool| {
+            let (proxy, server) = ("api".to_owned(), name.to_owned());
+            let state = ServerState { proxy, server, check, suspect, why: String::new(), count: 0 };
+            picture.change(Change::Servers(vec![state]));
+            picture.failing().into_iter().collect::<Vec<_>>()
+        };
+        assert!(say("one", ServerCheck::Down, false).is_empty(), "one server is no node");
+        assert!(say("two", ServerCheck::Down, false).is_empty(), "one server is no node");
+        assert!(say("three", ServerCheck::Up, false).is_empty());
+        assert_eq!(say("three", ServerCheck::Up, true), [1]);
+        assert!(say("two", ServerCheck::Maintenance, false).is_empty(), "taken out");
+        assert_eq!(say("two", ServerCheck::Down, false), [1]);
+        assert!(say("three", ServerCheck::Unchecked, false).is_empty());
+    }
+
+    #[test]
+    fn what_does_not_run_is_said_against_this_node() {
+        let mut picture = Picture::new("node01", Mode::Adaptive, 1);
+        let proxies = vec![api::ProxyLine {
+            name: "api".to_owned(),
+            kind: "listen".to_owned(),
+            mode: "http".to_owned(),
+            binds: vec![],
+            balance: String::new(),
+            default_backend: None,
+            one_writer: false,
+        }];
+        picture.files = Arc::new(Names { proxies, ..Names::default() });
+        assert!(picture.ailments().is_empty(), "being replaced is no ailment");
+        picture.change(Change::Balancer(BalancerState::Failed));
+        let vip =
+            ProcessState { role: Role::Vip, pid: 4, running: false, generation: 1, starts: 2 };
+        picture.change(Change::Process(vip.clone()));
+        assert_eq!(
+            picture.ailments().words(),
+            "its balancer does not run; its vip process does not run"
+        );
+        picture.change(Change::Balancer(BalancerState::Serving));
+        picture.change(Change::Process(ProcessState { running: true, ..vip }));
+        assert!(picture.ailments().is_empty());
     }
 
     #[test]

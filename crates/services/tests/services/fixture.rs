@@ -363,7 +363,7 @@ pub fn status() -> Status {
                 .map(|network| Cell { network: network.clone(), alive: true, age_ms: Some(120) })
                 .collect(),
             why: "beats arrive".to_owned(),
-            opinion: api::Opinion::default(),
+            opinion: api::Opinion { verdict: api::Verdict::Alive, ..api::Opinion::default() },
         },
         holds: if name == "node01" { vec!["internal".to_owned()] } else { vec![] },
         load: Some(Load {
