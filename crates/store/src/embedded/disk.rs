@@ -73,7 +73,7 @@ struct State {
     vote: Option<Vote>,
     committed: Option<LogId>,
     standings: Standings,
-    /// Facts that changed and go along with the next transaction.
+    /// Facts that changed and go along with the next transaction that writes facts.
     loose: bool,
 }
 
@@ -171,7 +171,7 @@ impl Disk {
         self.state().committed
     }
 
-    /// Goes to disk with the next entry: what is lost with it is only asked again.
+    /// Goes to disk within a second: what is lost with it is only asked again.
     pub(crate) fn note_committed(&self, committed: Option<LogId>) {
         let mut state = self.state();
         state.committed = committed;
@@ -188,7 +188,7 @@ impl Disk {
         self.state().standings.clone()
     }
 
-    /// Remembers of another node; goes to disk with the next entry, or by [`Disk::keep_facts`].
+    /// Remembers of another node; goes to disk with the next vote, or by [`Disk::keep_facts`].
     pub(crate) fn note(&self, node: NodeId, standing: &Standing) {
         let mut state = self.state();
         if !state.standings.contains_key(&node) && state.standings.len() >= MAX_MEMBERS {

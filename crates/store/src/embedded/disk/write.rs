@@ -90,12 +90,16 @@ impl Writing {
 fn write(database: &Database, state: &Mutex<State>, works: Vec<Work>) -> Result<(), redb::Error> {
     let transaction = database.begin_write()?;
     {
-        let mut facts = transaction.open_table(FACTS)?;
+        // Facts are pages of their own: appending alone does not touch them.
+        let touches = works.iter().any(Work::touches_facts);
+        let mut facts = touches.then(|| transaction.open_table(FACTS)).transpose()?;
         let mut log = transaction.open_table(LOG)?;
         for work in works {
-            work.perform(&mut facts, &mut log)?;
+            work.perform(facts.as_mut(), &mut log)?;
         }
-        loose(state, &mut facts)?;
+        if let Some(facts) = &mut facts {
+            loose(state, facts)?;
+        }
     }
     transaction.commit()?;
     Ok(())
@@ -145,11 +149,23 @@ impl Work {
         }
     }
 
+    const fn touches_facts(&self) -> bool {
+        match self {
+            Self::Append(_) | Self::Truncate(..) => false,
+            Self::Vote(_) | Self::Purge(_) | Self::Snapshot(..) | Self::Nothing => true,
+        }
+    }
+
     fn perform(
         self,
-        facts: &mut Table<'_, &str, &[u8]>,
+        mut facts: Option<&mut Table<'_, &str, &[u8]>>,
         log: &mut Table<'_, u64, &[u8]>,
     ) -> Result<(), redb::Error> {
+        let mut fact = |name: &str, value: &[u8]| -> Result<(), redb::Error> {
+            let facts = facts.as_mut().expect("`touches_facts` names whatever writes one");
+            facts.insert(name, value)?;
+            Ok(())
+        };
         match self {
             Self::Append(rows) => {
                 for (id, row) in rows {
@@ -159,18 +175,18 @@ impl Work {
             Self::Vote(vote) => {
                 let mut out = Writer::versioned();
                 out.vote(vote);
-                facts.insert(VOTE, out.0.as_slice())?;
+                fact(VOTE, &out.0)?;
             }
             Self::Truncate(from, _) => log.retain_in(from.., |_, _| false)?,
             Self::Purge(upto) => {
                 log.retain_in(..=upto.index, |_, _| false)?;
                 let mut out = Writer::versioned();
                 out.log_id(upto);
-                facts.insert(PURGED, out.0.as_slice())?;
+                fact(PURGED, &out.0)?;
             }
             Self::Snapshot(meta, image) => {
-                facts.insert(META, meta.as_slice())?;
-                facts.insert(IMAGE, &*image)?;
+                fact(META, &meta)?;
+                fact(IMAGE, &image)?;
             }
             Self::Nothing => {}
         }
