@@ -14,6 +14,8 @@ pub(crate) struct Texts {
     pub(crate) keepalived: Option<Source>,
     pub(crate) cluster: Option<Source>,
     pub(crate) secret: Option<Vec<u8>>,
+    /// Of the trust folder, if the secret is from there; known to the supervisor only.
+    pub(crate) owner: Option<crate::secret::Owner>,
     /// Of the dashboard.
     pub(crate) token: Option<String>,
 }
@@ -41,6 +43,8 @@ pub enum FileError {
     OpenSecret { path: String, mode: u32 },
     #[error("{path} is larger than {} bytes", config::MAX_FILE)]
     Large { path: String },
+    #[error("cannot take the keys of the trust folder")]
+    Trust(#[from] trust::TrustError),
     #[error("{path} is a folder without a .cfg file")]
     EmptyFolder { path: String },
 }

@@ -9,6 +9,7 @@ use config::diagnostic::{Diagnostic, Severity};
 use config::haproxy::Haproxy;
 
 use crate::files::{self, FileError, Texts};
+use crate::secret::MatchError;
 
 /// What the operator asked for.
 #[derive(Clone, Debug)]
@@ -77,6 +78,8 @@ pub enum Problem {
     Language { path: String, found: config::Kind, wanted: config::Kind },
     #[error("{0}")]
     Vip(String),
+    #[error(transparent)]
+    Trust(#[from] MatchError),
     /// What a proxy would find missing on this machine, with its place in the file.
     #[error("{0}")]
     Ground(String),
@@ -145,6 +148,7 @@ impl Launch {
             (Some(cluster), Some(me)) => cluster.nodes[me].name.clone(),
             _ => self.node.clone().unwrap_or(host),
         };
+        let warnings = warnings + &trusted(&texts, loaded.cluster.as_ref().zip(me))?;
         let (run_dir, state_dir) = self.folders(loaded.cluster.as_ref());
         let dashboard = self.dashboard(loaded.cluster.as_ref(), me);
         let (haproxy, cluster) = (loaded.haproxy, loaded.cluster);
@@ -186,7 +190,10 @@ impl Launch {
                     haproxy.extend(cluster.haproxy.as_deref().map(beside));
                 }
                 keepalived = keepalived.or_else(|| cluster.keepalived.as_deref().map(beside));
-                if let Some(secret) = &cluster.secret_file {
+                if let Some(folder) = &cluster.trust_dir {
+                    let (owner, secret) = crate::secret::read(&beside(folder))?;
+                    (texts.owner, texts.secret) = (Some(owner), Some(secret));
+                } else if let Some(secret) = &cluster.secret_file {
                     texts.secret = Some(files::read_secret(&beside(secret))?);
                 }
                 if let Some(token) = &cluster.dashboard.token_file {
@@ -254,6 +261,26 @@ impl Launch {
         };
         (run, state)
     }
+}
+
+/// Refuses the trust folder of another node, and says who is neither heard nor told.
+fn trusted(texts: &Texts, ours: Option<(&Cluster, usize)>) -> Result<String, LaunchError> {
+    let (Some(owner), Some(secret), Some((cluster, me))) = (&texts.owner, &texts.secret, ours)
+    else {
+        return Ok(String::new());
+    };
+    let node = &cluster.nodes[me].name;
+    let wrong = |error| LaunchError::Problems(vec![Problem::Trust(error)]);
+    owner.is(&cluster.name, node).map_err(wrong)?;
+    let names: Vec<_> = crate::secret::strangers(secret, cluster, me).collect();
+    Ok(match names.is_empty() {
+        true => String::new(),
+        false => format!(
+            "warning: not in this node's roster, so neither heard nor told: {} (`outlast trust \
+             refresh`, then a reload)\n",
+            names.join(", ")
+        ),
+    })
 }
 
 /// Where folders of running instances are: `/run/outlast`, or the user's own.

@@ -238,3 +238,58 @@ fn an_explanation_names_evidence_rule_and_what_would_change_it() {
         assert!(nearest.contains("node/node02"), "{nearest}");
     });
 }
+
+/// A folder of the first node, a token, and the second joins.
+fn founded_and_joined(pair: &Pair) {
+    let outlast = |words: &[&str], node: &str| {
+        let mut command = Command::new(OUTLAST);
+        command.args(words).arg("--trust-dir").arg(pair.files.path(&format!("trust-{node}")));
+        command.stdin(Stdio::null()).stderr(Stdio::null());
+        command
+    };
+    let said = |mut command: Command| {
+        let output = command.output().expect("the tool runs");
+        let text = String::from_utf8(output.stdout).expect("text");
+        output.status.success().then_some(text)
+    };
+    let desk = format!("127.0.0.1:{}", lonely::free_port());
+    said(outlast(&["init", "pair", "--node", "node01"], "node01")).expect("a cluster");
+    let token = said(outlast(&["token", "create", "--address", &desk], "node01")).expect("a token");
+    let mut serves = outlast(&["trust", "serve", "--listen", &desk], "node01");
+    let mut serves = serves.stdout(Stdio::null()).spawn().expect("it serves");
+    let words = ["join", token.trim(), "--node", "node02"];
+    until("node02 joins", || said(outlast(&words, "node02")).is_some());
+    serves.kill().and_then(|()| serves.wait()).expect("it ends");
+}
+
+#[test]
+fn nodes_with_a_key_per_pair_hear_each_other_until_one_is_revoked() {
+    let title = "nodes_with_a_key_per_pair_hear_each_other_until_one_is_revoked";
+    alone(title, || {
+        let mut pair = Pair::new();
+        founded_and_joined(&pair);
+        for node in ["node01", "node02"] {
+            let keys = format!("trust_dir = \"trust-{node}\"");
+            let text = CLUSTER.replace("secret_file = \"secret\"", &keys);
+            pair.files.write("outlast.toml", &text);
+            pair.start(node);
+        }
+        let alive = |asked, of| pair.line(asked, of).state.standing == Standing::Alive;
+        until("each hears the other", || alive("node01", "node02") && alive("node02", "node01"));
+        let mut revoke = Command::new(OUTLAST);
+        revoke.args(["trust", "revoke", "node02", "--trust-dir"]);
+        let status = revoke.arg(pair.files.path("trust-node01")).stdout(Stdio::null()).status();
+        assert!(status.expect("the tool runs").success());
+        let text = CLUSTER.replace("secret_file = \"secret\"", "trust_dir = \"trust-node01\"");
+        pair.files.write("outlast.toml", &text);
+        // The file has the listener of the other node.
+        let proxies = pair.files.haproxy(&[lonely::free_port()]);
+        pair.files.write("haproxy.cfg", &proxies);
+        kill(pair.nodes[0].id().cast_signed(), "HUP");
+        until("node01 hears node02 no longer, nor is heard", || {
+            !alive("node01", "node02") && !alive("node02", "node01")
+        });
+        let refused = pair.status("node01").expect("the agent answers").refused;
+        assert!(refused.astray > 0, "what it says is counted: {refused:?}");
+    });
+}

@@ -34,7 +34,10 @@ const LAYERS: [Layer; 17] = [
     layer("services", &["base", "config", "sys", "api"]),
     layer(
         "node",
-        &["base", "config", "engine", "sys", "remote", "api", "proxy", "services", "store"],
+        &[
+            "base", "config", "engine", "sys", "remote", "api", "proxy", "services", "store",
+            "trust",
+        ],
     ),
     layer("cli", &["base", "config", "engine", "sys", "api", "trust"]),
     layer("sim", &["base", "config", "engine"]),

@@ -21,6 +21,7 @@ pub(crate) type At<T> = (T, Span);
 pub(crate) struct ClusterDraft {
     pub(crate) name: Option<String>,
     pub(crate) secret_file: Option<PathBuf>,
+    pub(crate) trust_dir: Option<PathBuf>,
     pub(crate) haproxy: Option<PathBuf>,
     pub(crate) keepalived: Option<PathBuf>,
     pub(crate) run_dir: Option<PathBuf>,
@@ -54,6 +55,16 @@ pub(crate) const CLUSTER: &[Field<ClusterDraft>] = &[
         does: "file with at least 32 bytes, the same on every node",
         set: |draft, value, _| {
             draft.secret_file = Some(text(value, "a path")?.into());
+            Ok(())
+        },
+    },
+    Field {
+        name: "trust_dir",
+        form: "\"/var/lib/outlast/trust\"",
+        default: "none",
+        does: "folder of `outlast init` and `join`: a key per pair of nodes; `secret_file` is not read then",
+        set: |draft, value, _| {
+            draft.trust_dir = Some(text(value, "a path")?.into());
             Ok(())
         },
     },

@@ -14,6 +14,8 @@ pub struct Cluster {
     pub name: String,
     /// At least 32 bytes, the same on every node; none: no beats, no hand-over messages.
     pub secret_file: Option<PathBuf>,
+    /// Keys of this node's own instead, per pair of nodes; `secret_file` is not read then.
+    pub trust_dir: Option<PathBuf>,
     /// The proxies, in HAProxy's language.
     pub haproxy: Option<PathBuf>,
     /// Virtual IPs in keepalived's language, beside those of this file.

@@ -165,6 +165,7 @@ fn assemble(
             .unwrap_or_else(|| PathBuf::from(format!("/var/lib/outlast/{name}"))),
         name,
         secret_file: head.secret_file,
+        trust_dir: head.trust_dir,
         haproxy: head.haproxy,
         keepalived: head.keepalived,
         port: head.port.unwrap_or(PORT),

@@ -8,6 +8,7 @@ pub(super) fn lay_out(file: &Cluster, layout: &mut Layout) {
     let Cluster {
         name,
         secret_file,
+        trust_dir,
         haproxy,
         keepalived,
         run_dir,
@@ -24,6 +25,7 @@ pub(super) fn lay_out(file: &Cluster, layout: &mut Layout) {
         .add("cluster", Needs::Node)
         .set("name", name, Needs::Vip)
         .maybe("secret_file", secret_file.as_deref().map(std::path::Path::display), Needs::Vip)
+        .maybe("trust_dir", trust_dir.as_deref().map(std::path::Path::display), Needs::Vip)
         // What stands in these files has items of its own; without one, its processes are missing.
         .flag("haproxy", haproxy.is_some(), Needs::Node)
         .flag("keepalived", keepalived.is_some(), Needs::Vip)

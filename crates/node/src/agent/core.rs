@@ -9,7 +9,6 @@ use base::Time;
 use config::cluster::Cluster;
 use engine::evidence::Ailments;
 use engine::member::{self, Member};
-use engine::packet::Seal;
 use engine::verdict::{Rule, Verdict};
 
 use super::names::Names;
@@ -50,8 +49,7 @@ impl Core {
         picture.files = Arc::new(Names::new(texts, cluster.as_ref(), me));
         let member = match (&cluster, me, &texts.secret) {
             (Some(cluster), Some(me), Some(secret)) => {
-                let nodes = cluster.nodes.len();
-                let seal = Seal::shared(secret, &cluster.name, nodes, me, start.life);
+                let seal = crate::secret::seal(secret, cluster, me, start.life);
                 Some(Member::new(cluster, me, seal, sys::clock::now()))
             }
             _ => None,

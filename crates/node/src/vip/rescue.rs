@@ -143,8 +143,7 @@ impl Rescue {
 impl Ours {
     /// One for all messages of a rescue: a second one of the same moment would be a replay.
     fn seal(&self, life: u64) -> Seal {
-        let nodes = self.cluster.nodes.len();
-        Seal::shared(&self.secret, &self.cluster.name, nodes, self.node, life)
+        crate::secret::seal(&self.secret, &self.cluster, self.node, life)
     }
 
     fn send(&self, seal: &mut Seal, message: &HandOver) {

@@ -236,7 +236,7 @@ impl Sealed {
     fn new(cluster: &Cluster, me: usize, secret: &[u8], life: u64) -> Option<Self> {
         let node = u16::try_from(me).ok()?;
         Some(Self {
-            seal: Seal::shared(secret, &cluster.name, cluster.nodes.len(), node, life),
+            seal: crate::secret::seal(secret, cluster, node, life),
             replay: Replay::new(),
             me: node,
             port: port(cluster),

@@ -1,0 +1,148 @@
+//! The keys with which agent and vip process talk to other nodes: from one secret that all nodes share,
+//! or from the trust folder, where each pair of nodes has its own.
+//!
+//! Between the processes of a node they travel as one text: the shared secret as it is, or [`PAIRS`], then
+//! a line per node with its name and the pair's secret in hexadecimal digits.
+
+use std::path::Path;
+
+use config::cluster::Cluster;
+use engine::packet::{PairSecret, Seal};
+use trust::{Folder, TrustError};
+
+/// Nobody's shared secret begins like this.
+const PAIRS: &str = "outlast pairs 1\n";
+
+/// What does not fit together in folder and file.
+#[derive(Debug, thiserror::Error)]
+pub enum MatchError {
+    #[error(
+        "the trust folder is that of the node `{found}`, and this node is `{node}` in the cluster file"
+    )]
+    Node { found: String, node: String },
+    #[error("the trust folder is of the cluster `{found}`, and the cluster file of `{cluster}`")]
+    Cluster { found: String, cluster: String },
+}
+
+/// Whose folder it is.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) struct Owner {
+    cluster: String,
+    node: String,
+}
+
+/// Reads the secrets of this node's pairs.
+pub(crate) fn read(folder: &Path) -> Result<(Owner, Vec<u8>), TrustError> {
+    sys::rights::keep_out_of_core_dumps();
+    let folder = Folder::new(folder, None);
+    let state = folder.load()?;
+    let mut text = PAIRS.to_owned();
+    for (name, secret) in folder.pairs()? {
+        text.push_str(&format!("{name} {}\n", trust::hex::encode(&*secret)));
+    }
+    Ok((Owner { cluster: state.cluster, node: state.node }, text.into_bytes()))
+}
+
+impl Owner {
+    /// Another node's folder would make a node that nobody hears.
+    pub(crate) fn is(&self, cluster: &str, node: &str) -> Result<(), MatchError> {
+        if self.cluster != cluster {
+            let (found, cluster) = (self.cluster.clone(), cluster.to_owned());
+            return Err(MatchError::Cluster { found, cluster });
+        }
+        if self.node != node {
+            return Err(MatchError::Node { found: self.node.clone(), node: node.to_owned() });
+        }
+        Ok(())
+    }
+}
+
+/// Nodes of the file with which this one shares no key: neither heard nor told.
+pub(crate) fn strangers<'a>(
+    secret: &'a [u8],
+    cluster: &'a Cluster,
+    me: usize,
+) -> impl Iterator<Item = &'a str> {
+    let pairs = pairs(secret);
+    let others = cluster.nodes.iter().enumerate().filter(move |(node, _)| *node != me);
+    others
+        .map(|(_, node)| node.name.as_str())
+        .filter(move |name| pairs.is_some_and(|text| of(text, name).is_none()))
+}
+
+/// Seals what node `me` says and opens what it hears, under the number `life`.
+pub(crate) fn seal(secret: &[u8], cluster: &Cluster, me: u16, life: u64) -> Seal {
+    let Some(text) = pairs(secret) else {
+        return Seal::shared(secret, &cluster.name, cluster.nodes.len(), me, life);
+    };
+    let mut seal = Seal::new(&cluster.name, me, life);
+    for (number, node) in (0..).zip(&cluster.nodes) {
+        if let Some(secret) = of(text, &node.name) {
+            seal.accept(number, 0, &secret);
+        }
+    }
+    seal
+}
+
+fn pairs(secret: &[u8]) -> Option<&str> {
+    std::str::from_utf8(secret).ok()?.strip_prefix(PAIRS)
+}
+
+fn of(text: &str, node: &str) -> Option<PairSecret> {
+    let mut lines = text.lines().filter_map(|line| line.split_once(' '));
+    let (_, digits) = lines.find(|(name, _)| *name == node)?;
+    let bytes: [u8; 32] = trust::hex::decode(digits)?.try_into().ok()?;
+    Some(PairSecret::new(bytes))
+}
+
+#[cfg(test)]
+mod tests {
+    use engine::packet::{Kind, MAX_BODY, MAX_PACKET, OpenError};
+
+    use super::*;
+
+    fn cluster() -> Cluster {
+        let text = "[cluster]\nname = \"cloud\"\n\
+                    [node.a]\nnetworks = { m = \"10.0.0.1\" }\n\
+                    [node.b]\nnetworks = { m = \"10.0.0.2\" }\n\
+                    [node.c]\nnetworks = { m = \"10.0.0.3\" }\n";
+        let source = config::Source { path: String::new(), text: text.to_owned() };
+        config::cluster::parse(&source, 0).0.unwrap()
+    }
+
+    /// What node `to` makes of a packet of node `from`.
+    fn hears((to, theirs): (u16, &[u8]), (from, ours): (u16, &[u8])) -> Result<(), OpenError> {
+        let mut packet = [0; MAX_PACKET];
+        let mut sender = seal(ours, &cluster(), from, 1);
+        let length = sender.seal(Kind::Beat, (to, 0), b"", &mut packet);
+        let mut receiver = seal(theirs, &cluster(), to, 1);
+        receiver.open(&packet[..length], &mut [0; MAX_BODY]).map(|_| ())
+    }
+
+    #[test]
+    fn keys_of_pairs_are_those_of_their_two_nodes_only() {
+        let (one, two) = ("01".repeat(32), "02".repeat(32));
+        let of_a = format!("{PAIRS}b {one}\nc {two}\n").into_bytes();
+        let of_b = format!("{PAIRS}a {one}\n").into_bytes();
+        assert_eq!(hears((1, &of_b), (0, &of_a)), Ok(()));
+        assert_eq!(hears((0, &of_a), (1, &of_b)), Ok(()));
+        // c says that it is b, with the key that it has.
+        let of_c = format!("{PAIRS}a {two}\n").into_bytes();
+        assert_eq!(hears((0, &of_a), (1, &of_c)), Err(OpenError::Forged));
+        assert_eq!(hears((1, &of_b), (2, &of_c)), Err(OpenError::Length), "nothing to send");
+        assert_eq!(strangers(&of_b, &cluster(), 1).collect::<Vec<_>>(), ["c"]);
+        assert_eq!(strangers(&of_a, &cluster(), 0).count(), 0);
+        let shared = [7; 32];
+        assert_eq!(hears((1, &shared), (0, &shared)), Ok(()));
+        assert_eq!(hears((1, &of_b), (0, &shared)), Err(OpenError::Forged));
+        assert_eq!(strangers(&shared, &cluster(), 1).count(), 0);
+    }
+
+    #[test]
+    fn a_folder_of_another_node_or_cluster_is_noticed() {
+        let owner = Owner { cluster: "cloud".to_owned(), node: "a".to_owned() };
+        assert!(owner.is("cloud", "a").is_ok());
+        assert!(matches!(owner.is("cloud", "b"), Err(MatchError::Node { .. })));
+        assert!(matches!(owner.is("clouds", "a"), Err(MatchError::Cluster { .. })));
+    }
+}
