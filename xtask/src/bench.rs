@@ -1,6 +1,7 @@
 //! `cargo xtask bench`: what is promised, measured; where there is a peer, beside it in the same run.
 
 mod balance;
+mod cluster;
 mod figure;
 mod page;
 mod scenarios;
@@ -39,7 +40,8 @@ pub(crate) struct Bench {
     scenario: String,
 }
 
-/// Fields of their own; those with a peer by the scripts of the shared folder, REPS=N sets their rounds
+/// Fields of their own; those with a peer are measured by the scripts of the shared folder. REPS=N sets
+/// the rounds
 #[derive(Clone, Copy, Debug, Subcommand)]
 enum Field {
     /// Processor time per request and memory per connection, beside haproxy
@@ -48,6 +50,12 @@ enum Field {
     Store,
     /// Outage of a virtual IP after a fault, beside keepalived
     Vip,
+    /// Time until all nodes know of a crash; memory and processor time of an agent
+    Cluster {
+        /// Count wrong verdicts for so long at load 20 as well
+        #[arg(long, default_value_t = 0)]
+        seconds: u32,
+    },
 }
 
 pub(crate) fn run(bench: &Bench) -> Outcome {
@@ -67,6 +75,14 @@ pub(crate) fn run(bench: &Bench) -> Outcome {
         Some(Field::Vip) => {
             let figures = vip::measure(&outlast)?;
             told(bench, "Virtual IP", "vip", &figures, "keepalived")
+        }
+        Some(Field::Cluster { seconds }) => {
+            let figures = cluster::measure(&outlast, seconds)?;
+            let field = match seconds {
+                0 => "cluster".to_owned(),
+                seconds => format!("cluster --seconds {seconds}"),
+            };
+            told(bench, "Cluster", &field, &figures, "peer")
         }
     }
 }

@@ -1,10 +1,12 @@
-//! Processes of the demo beside those of the program: `outlast lab web|database|logs NODE ADDRESS...`.
+//! Processes of the demo beside those of the program: `outlast lab web|database|logs NODE ADDRESS...`;
+//! and `outlast lab cluster`, which `cargo xtask bench cluster` starts.
 
 use std::ffi::OsString;
 use std::io::Write;
 use std::net::SocketAddr;
 use std::process::ExitCode;
 
+use crate::cluster::measure;
 use crate::stand_in;
 
 /// Becomes a stand-in; ends on SIGTERM.
@@ -12,6 +14,8 @@ use crate::stand_in;
 pub fn main(words: &[OsString]) -> ExitCode {
     let words: Option<Vec<&str>> = words.iter().map(|word| word.to_str()).collect();
     match words.as_deref() {
+        Some(["cluster", words @ ..]) => measure::main(words),
+        Some(["busy"]) => measure::be_busy(),
         Some([kind @ ("web" | "database" | "logs"), node, addresses @ ..]) => {
             let addresses: Result<Vec<SocketAddr>, _> =
                 addresses.iter().map(|text| text.parse()).collect();
@@ -35,7 +39,8 @@ pub fn main(words: &[OsString]) -> ExitCode {
 
 fn usage() -> ExitCode {
     complain(
-        "usage: outlast lab web|database|logs NODE ADDRESS:PORT...  (started by `outlast demo`)",
+        "usage: outlast lab web|database|logs NODE ADDRESS:PORT...  (started by `outlast demo`)\n       \
+         outlast lab cluster DETECT ROUNDS IDLE-SECONDS BUSY-SECONDS  (by `cargo xtask bench cluster`)",
     );
     ExitCode::from(2)
 }

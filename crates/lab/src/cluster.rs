@@ -16,7 +16,8 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use api::{NodeLine, Role, Standing, Status};
+use api::{Event, NodeLine, Role, Standing, Status, Verdict};
+use base::Time;
 use sys::process::{Child, SIGCONT, SIGKILL, SIGSTOP, SIGTERM, SpawnOptions, spawn};
 
 use crate::cloud::ask;
@@ -25,9 +26,10 @@ use crate::cloud::node::{kill, kill_all_inside, signal_all_inside};
 use crate::wait;
 use ears::Ears;
 
-pub use ears::Heard;
+pub use ears::{Heard, accuses};
 
 mod ears;
+pub(crate) mod measure;
 
 /// What a cluster is made of.
 #[derive(Clone, Debug, Default)]
@@ -175,12 +177,14 @@ impl Cluster {
         host.unplug()
     }
 
-    /// SIGKILL to every process of the node; its kernel lives on.
+    /// SIGKILL to every process of the node at once; its kernel lives on.
     ///
     /// # Errors
     /// When processes do not die.
     pub fn kill_all(&mut self, node: usize) -> io::Result<()> {
         if let Some(host) = &self.nodes[node].host {
+            // One after the other, an agent would see its supervisor die and say goodbye.
+            signal_all_inside(host, SIGSTOP)?;
             kill_all_inside(host)?;
         }
         self.bury(node)
@@ -326,6 +330,7 @@ impl Cluster {
             let ill = |line: &&NodeLine| {
                 let state = &line.state;
                 state.standing != Standing::Alive
+                    || state.opinion.verdict != Verdict::Alive
                     || state.cells.len() != self.plan.networks.len()
                     || state.cells.iter().any(|cell| !cell.alive)
             };
@@ -348,6 +353,27 @@ impl Cluster {
     #[must_use]
     pub fn heard(&self) -> Vec<Heard> {
         self.ears.heard()
+    }
+
+    /// How long after `begin` the last of these nodes told an event about `of` that is the awaited
+    /// one; none as long as one of them has not.
+    #[must_use]
+    pub fn known_after(
+        &self,
+        begin: Time,
+        who: &[usize],
+        of: usize,
+        is_it: impl Fn(&Event) -> bool,
+    ) -> Option<Duration> {
+        let object = format!("node/{}", self.name(of));
+        let heard = self.heard();
+        let first = |node: &usize| {
+            let told = heard.iter().filter(|heard| heard.node == *node && heard.at >= begin);
+            let mut told = told.filter(|heard| heard.event.object == object);
+            told.find(|heard| is_it(&heard.event)).map(|heard| heard.at.since(begin))
+        };
+        let known: Option<Vec<Duration>> = who.iter().map(first).collect();
+        known?.into_iter().max()
     }
 
     /// The lines that a node wrote last, for messages about failures.

@@ -61,6 +61,16 @@ impl Ears {
     }
 }
 
+/// Whether an event says something bad of a node.
+#[must_use]
+pub fn accuses(event: &Event) -> bool {
+    match event.what.as_str() {
+        "node-suspect" => true,
+        "node-verdict" => !event.decision.starts_with("alive"),
+        _ => false,
+    }
+}
+
 /// Until the agent ends.
 fn follow(socket: &Path, node: usize, after: &mut u64, shared: &Shared) -> io::Result<()> {
     let mut stream = UnixStream::connect(socket)?;

@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::Duration;
 
-use api::{NodeState, Standing};
+use api::{Event, NodeLine, NodeState, Opinion, Standing};
 use base::Time;
-use lab::cluster::{Cluster, Heard, Plan};
+use lab::cluster::{Cluster, Plan, accuses};
 
 use crate::lonely::{OUTLAST, until};
 
@@ -70,27 +70,65 @@ impl Stage {
         found.expect("it answered").state
     }
 
+    /// What all nodes but `without` think of each node, if all think the same and all answer.
+    pub fn one_view(&self, without: &[usize]) -> Option<Vec<Opinion>> {
+        let judges = || self.cluster.numbers().filter(|node| !without.contains(node));
+        let thinks: Vec<(usize, Vec<NodeLine>)> = judges()
+            .map(|node| Some((node, self.cluster.status(node)?.nodes)))
+            .collect::<Option<_>>()?;
+        let of = |node: usize| {
+            let others = thinks.iter().filter(|(judge, _)| *judge != node);
+            let mut opinions = others.map(|(_, nodes)| &nodes[node].state.opinion);
+            let first = opinions.next()?;
+            let same = |other: &Opinion| {
+                (other.verdict, &other.networks) == (first.verdict, &first.networks)
+            };
+            opinions.all(same).then(|| first.clone())
+        };
+        self.cluster.numbers().map(of).collect()
+    }
+
+    /// Waits for one view of all nodes that is as wanted, and looks that it stays for `span`.
+    pub fn comes_to_one_view(
+        &self,
+        without: &[usize],
+        span: Duration,
+        is_wanted: impl Fn(&[Opinion]) -> bool,
+    ) -> Vec<Opinion> {
+        let mut view = None;
+        until("all nodes have one view, the wanted one", || {
+            view = self.one_view(without).filter(|view| is_wanted(view));
+            view.is_some()
+        });
+        let end = sys::clock::now() + span;
+        while sys::clock::now() < end {
+            let now = self.one_view(without);
+            // A busy agent may not answer in time; what it says when it does must not differ.
+            assert!(now.is_none() || now == view, "{now:?} after {view:?}");
+        }
+        assert_eq!(self.one_view(without), view, "the view did not stay");
+        view.expect("it was waited for")
+    }
+
     /// Whether a node hears another on a network.
     pub fn hears(&self, node: usize, other: usize, network: usize) -> bool {
         self.thinks(node, other).cells[network].alive
     }
 
-    /// How long after `begin` the last of these nodes told an event of these kinds about `of`.
-    pub fn known_after(&self, begin: Time, who: &[usize], of: usize, kinds: &[&str]) -> Duration {
-        let object = format!("node/{}", self.cluster.name(of));
-        let mut last = begin;
+    /// How long after `begin` the last of these nodes told such an event about `of`.
+    pub fn known_after(
+        &self,
+        begin: Time,
+        who: &[usize],
+        of: usize,
+        is_it: impl Fn(&Event) -> bool,
+    ) -> Duration {
+        let mut known = None;
         until("everybody knows", || {
-            let heard = self.cluster.heard();
-            let first = |node: &usize| {
-                let told = heard.iter().filter(|heard| heard.node == *node && heard.at >= begin);
-                let mut told = told.filter(|heard| heard.event.object == object);
-                told.find(|heard| kinds.contains(&&*heard.event.what)).map(|heard| heard.at)
-            };
-            let known: Option<Vec<Time>> = who.iter().map(first).collect();
-            last = known.iter().flatten().copied().max().unwrap_or(begin);
+            known = self.cluster.known_after(begin, who, of, &is_it);
             known.is_some()
         });
-        last.since(begin)
+        known.expect("everybody knows")
     }
 
     /// Since everybody heard everybody, nobody was accused to whom nothing was done.
@@ -102,7 +140,7 @@ impl Stage {
     /// Who said what of whom since the begin, as far as it is of interest.
     pub fn accusations(&self, of_interest: impl Fn(&str, &str) -> bool) -> Vec<String> {
         let heard = self.cluster.heard();
-        let since = heard.iter().filter(|heard| heard.at >= self.begin && accuses(heard));
+        let since = heard.iter().filter(|heard| heard.at >= self.begin && accuses(&heard.event));
         let told = since.filter_map(|heard| {
             let who = self.cluster.name(heard.node);
             let whom = heard.event.object.strip_prefix("node/")?;
@@ -134,15 +172,6 @@ impl Drop for Stage {
                 eprintln!("{}", self.cluster.last_words(node));
             }
         }
-    }
-}
-
-/// Whether an event says something bad of a node.
-fn accuses(heard: &Heard) -> bool {
-    match heard.event.what.as_str() {
-        "node-suspect" => true,
-        "node-verdict" => !heard.event.decision.starts_with("alive"),
-        _ => false,
     }
 }
 

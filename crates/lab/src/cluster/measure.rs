@@ -1,0 +1,251 @@
+//! `outlast lab cluster`: how fast three agents know of a crash, and what they cost. It makes its own
+//! namespaces and prints a JSON object per sample; `cargo xtask bench cluster` reads them.
+
+use std::io::{self, Write};
+use std::path::Path;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use api::{Event, Role};
+use base::Chain;
+use serde::Serialize;
+use sys::netns::{Isolated, isolate};
+use sys::process::{Child, Exit, SIGKILL, SpawnOptions, spawn};
+
+use super::{Cluster, Plan, accuses};
+use crate::cloud::node::OWN;
+use crate::wait;
+
+const FOLDER: &str = "/run/lab";
+const NODES: usize = 3;
+const NETWORKS: [&str; 2] = ["management", "storage"];
+/// A start takes half a second; a machine at load 20 needs more.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// Processes that want a processor all the time, in the measurement under load.
+const BUSY: usize = 20;
+/// After a start, so that what was only needed for it is gone and what grows has grown.
+const SETTLE: Duration = Duration::from_secs(3);
+/// The kernel's unit of processor time: `USER_HZ` is 100 on every architecture we build for.
+const TICK: Duration = Duration::from_millis(10);
+
+/// One measured number.
+#[derive(Debug, Serialize)]
+struct Sample<'a> {
+    name: &'a str,
+    value: f64,
+}
+
+/// What a run does.
+#[derive(Clone, Copy, Debug)]
+struct Order<'a> {
+    /// `detect` of the cluster file.
+    detect: &'a str,
+    /// Of each kind of crash.
+    rounds: u32,
+    /// How long memory and processor time are looked at.
+    idle: Duration,
+    /// How long wrong verdicts are counted at load 20.
+    busy: Duration,
+}
+
+/// Must be called before the first thread is started.
+pub(crate) fn main(words: &[&str]) -> ExitCode {
+    let Some(order) = read(words) else {
+        return complain("DETECT ROUNDS IDLE-SECONDS BUSY-SECONDS");
+    };
+    match isolate("outlast-lab") {
+        Ok(Isolated::Ended(Exit::Code(code))) => {
+            ExitCode::from(u8::try_from(code).unwrap_or(u8::MAX))
+        }
+        Ok(Isolated::Ended(Exit::Signal(_))) => ExitCode::FAILURE,
+        Ok(Isolated::Inside { fresh_proc: false }) => complain("cannot mount /proc"),
+        Ok(Isolated::Inside { fresh_proc: true }) => match run(order) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => complain(&Chain(&error).to_string()),
+        },
+        Err(error) => complain(&format!("cannot make namespaces: {error}")),
+    }
+}
+
+/// Wants a processor all the time.
+pub(crate) fn be_busy() -> ExitCode {
+    loop {
+        std::hint::spin_loop();
+    }
+}
+
+fn read<'a>(words: &[&'a str]) -> Option<Order<'a>> {
+    let [detect, rounds, idle, busy] = words else { return None };
+    let seconds = |word: &str| word.parse().ok().map(Duration::from_secs);
+    let (idle, busy) = (seconds(idle)?, seconds(busy)?);
+    Some(Order { detect, rounds: rounds.parse().ok()?, idle, busy })
+}
+
+fn complain(text: &str) -> ExitCode {
+    // Nobody is left to be told where stderr is closed.
+    drop(writeln!(io::stderr(), "outlast lab cluster: {text}"));
+    ExitCode::FAILURE
+}
+
+fn say(name: &str, value: f64) -> io::Result<()> {
+    let line = serde_json::to_string(&Sample { name, value })?;
+    writeln!(io::stdout(), "{line}")
+}
+
+fn run(order: Order<'_>) -> io::Result<()> {
+    let plan = Plan {
+        names: (1..=NODES).map(|number| format!("node0{number}")).collect(),
+        networks: NETWORKS.map(str::to_owned).to_vec(),
+        lines: format!("detect = \"{}\"", order.detect),
+    };
+    let mut cluster = Cluster::lay_out(Path::new(FOLDER), Path::new(OWN), plan)?;
+    heal(&mut cluster)?;
+    if !order.idle.is_zero() {
+        idle(&cluster, order.idle)?;
+    }
+    for round in 0..order.rounds {
+        let victim = usize::try_from(round).map_or(0, |round| round % NODES);
+        crashes(&mut cluster, victim)?;
+    }
+    if !order.busy.is_zero() {
+        busy(&cluster, order.busy)?;
+    }
+    Ok(())
+}
+
+/// Everything runs, and everybody hears everybody.
+fn heal(cluster: &mut Cluster) -> io::Result<()> {
+    cluster.mend()?;
+    let mut illness = None;
+    let healthy = wait::until(PATIENCE, || {
+        illness = cluster.illness();
+        illness.is_none()
+    });
+    if healthy {
+        return Ok(());
+    }
+    let words: String = cluster.numbers().map(|node| cluster.last_words(node)).collect();
+    Err(io::Error::other(format!("the cluster is not well: {illness:?}{words}")))
+}
+
+/// Each kind of end once, with the time until the last of the others said so.
+fn crashes(cluster: &mut Cluster, victim: usize) -> io::Result<()> {
+    type Kind = (&'static str, fn(&mut Cluster, usize) -> io::Result<()>, fn(&Event) -> bool);
+    let kinds: [Kind; 4] = [
+        ("power off", Cluster::power_off, is_unreachable),
+        ("processes killed", Cluster::kill_all, accuses),
+        ("supervisor killed", Cluster::kill_supervisor, is_known),
+        ("leave", |cluster, node| cluster.stop(node), is_known),
+    ];
+    let others: Vec<usize> = cluster.numbers().filter(|node| *node != victim).collect();
+    for (name, hurt, is_it) in kinds {
+        let begin = sys::clock::now();
+        hurt(cluster, victim)?;
+        let mut known = None;
+        let all_know = wait::until(PATIENCE, || {
+            known = cluster.known_after(begin, &others, victim, is_it);
+            known.is_some()
+        });
+        let Some(known) = known.filter(|_| all_know) else {
+            return Err(io::Error::other(format!("{name}: not everybody knows of it")));
+        };
+        say(name, known.as_secs_f64() * 1000.0)?;
+        cluster.ended(victim)?;
+        heal(cluster)?;
+    }
+    Ok(())
+}
+
+fn is_unreachable(event: &Event) -> bool {
+    event.what == "node-verdict" && event.decision.starts_with("unreachable")
+}
+
+fn is_known(event: &Event) -> bool {
+    event.what == "node-left" || accuses(event)
+}
+
+/// Memory and processor time of each agent while nothing happens.
+fn idle(cluster: &Cluster, span: Duration) -> io::Result<()> {
+    std::thread::sleep(SETTLE);
+    let pids: Vec<i32> =
+        cluster.numbers().map(|node| cluster.pid(node, Role::Agent)).collect::<Result<_, _>>()?;
+    let before: Vec<Duration> = pids.iter().map(|pid| used(*pid)).collect::<Result<_, _>>()?;
+    std::thread::sleep(span);
+    for (pid, before) in pids.iter().zip(before) {
+        let used = used(*pid)?.saturating_sub(before);
+        say("agent cpu", used.as_secs_f64() / span.as_secs_f64() * 100.0)?;
+        say("agent memory", resident(*pid)?)?;
+    }
+    Ok(())
+}
+
+/// Processor time of a process: the 14th and 15th word of `/proc/PID/stat`.
+fn used(pid: i32) -> io::Result<Duration> {
+    let text = std::fs::read_to_string(Path::new("/proc").join(pid.to_string()).join("stat"))?;
+    let words = text.rsplit(')').next().unwrap_or_default().split_whitespace();
+    let ticks: u32 = words.skip(11).take(2).filter_map(|word| word.parse::<u32>().ok()).sum();
+    Ok(TICK * ticks)
+}
+
+/// Resident memory of a process in megabytes.
+fn resident(pid: i32) -> io::Result<f64> {
+    let text = std::fs::read_to_string(Path::new("/proc").join(pid.to_string()).join("status"))?;
+    let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let kilobytes = line.and_then(|line| line.split_whitespace().next()?.parse::<u32>().ok());
+    let kilobytes = kilobytes.ok_or_else(|| io::Error::other("no VmRSS in /proc"))?;
+    Ok(f64::from(kilobytes) / 1024.0)
+}
+
+/// Accusations while [`BUSY`] processes want every processor; nothing is done to the nodes.
+fn busy(cluster: &Cluster, span: Duration) -> io::Result<()> {
+    let begin = sys::clock::now();
+    let start = |_| {
+        // In sessions of their own: a kernel that groups by session counts each as much as a node.
+        let options = SpawnOptions { new_session: true, ..SpawnOptions::default() };
+        let words = ["lab".as_ref(), "busy".as_ref()];
+        spawn(Path::new(OWN), Some("outlast"), &words, None, options)
+    };
+    let busy: Vec<Child> = (0..BUSY).map(start).collect::<io::Result<_>>()?;
+    std::thread::sleep(span);
+    let load = std::fs::read_to_string("/proc/loadavg")?;
+    for child in busy {
+        child.signal(SIGKILL)?;
+        child.wait()?;
+    }
+    let heard = cluster.heard();
+    let wrong: Vec<_> =
+        heard.iter().filter(|heard| heard.at >= begin && accuses(&heard.event)).collect();
+    for heard in &wrong {
+        let event = &heard.event;
+        let who = cluster.name(heard.node);
+        let text = format!("{who} of {}: {} {}", event.object, event.decision, event.evidence);
+        drop(writeln!(io::stderr(), "{text}"));
+    }
+    drop(writeln!(io::stderr(), "load at the end: {}", load.trim()));
+    say("false verdicts", f64::from(u32::try_from(wrong.len()).unwrap_or(u32::MAX)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_order_is_read_word_by_word() {
+        let order = read(&["300ms", "5", "10", "0"]).expect("four words");
+        assert_eq!((order.detect, order.rounds), ("300ms", 5));
+        assert_eq!((order.idle, order.busy), (Duration::from_secs(10), Duration::ZERO));
+        assert!(read(&["1s", "5", "10"]).is_none());
+        assert!(read(&["1s", "five", "10", "0"]).is_none());
+    }
+
+    #[test]
+    fn a_process_uses_memory_and_time() {
+        let own = i32::try_from(std::process::id()).expect("a pid is an i32");
+        assert!(resident(own).expect("the kernel counts") > 0.1);
+        let before = used(own).expect("the kernel counts");
+        assert!(wait::until(PATIENCE, || {
+            let _spent = std::hint::black_box((0..1_000_000_u32).fold(0, u32::wrapping_add));
+            used(own).is_ok_and(|now| now > before)
+        }));
+    }
+}
