@@ -107,3 +107,20 @@ fn the_newest_of_two_udp_sockets_on_a_port_receives() {
     let (count, from) = receive_from(new.as_fd(), &mut [0; 16]).unwrap();
     assert_eq!((count, from.ip()), (4, address.ip()));
 }
+
+#[test]
+fn a_port_where_nobody_listens_is_told_to_the_socket_that_talks_to_it() {
+    let local = IpAddr::V4(Ipv4Addr::LOCALHOST);
+    let closed = udp(SocketAddr::new(local, 0), None).unwrap();
+    let address = rustix::net::getsockname(&closed).unwrap();
+    let address = SocketAddr::try_from(address).unwrap();
+    let towards = udp_towards(local, address).unwrap();
+    send(towards.as_fd(), b"beat", false).unwrap();
+    assert!(take_error(towards.as_fd()).is_ok(), "somebody listens");
+    drop(closed);
+    send(towards.as_fd(), b"beat", false).unwrap();
+    // On loopback the refusal comes back within the call that sends.
+    let refused = take_error(towards.as_fd()).unwrap_err();
+    assert_eq!(refused.kind(), io::ErrorKind::ConnectionRefused);
+    assert!(take_error(towards.as_fd()).is_ok(), "told once");
+}
