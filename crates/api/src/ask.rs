@@ -24,6 +24,21 @@ pub enum Ask {
     Why {
         object: String,
     },
+    /// Changes something, so only root and the user of the daemon may. The answer is the status from
+    /// before; what comes of it is seen by asking again.
+    Command(Command),
+}
+
+/// What an operator may tell a node.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Command {
+    /// Hold nothing until told otherwise, over restarts too.
+    Standby { node: String },
+    /// Hold again what comes.
+    Resume { node: String },
+    /// Hand this virtual IP to that node.
+    Move { vip: String, to: String },
 }
 
 /// One line of the agent's answer.

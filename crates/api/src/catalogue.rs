@@ -90,6 +90,7 @@ pub const EVENTS: &[EventKind] = &[
         "start the log server, or name another one in the balancer's file",
     ),
     told("log-lines-taken", "log", "lines for that target are taken again; how many were lost"),
+    told("move-asked", "vip", "an operator wants another node to hold the address"),
     told("node-alive", "node", "beats of that node arrive on at least one network"),
     told("node-left", "node", "the node said goodbye before it ended"),
     act(
@@ -176,6 +177,8 @@ pub const EVENTS: &[EventKind] = &[
         "report it with the log of that second",
     ),
     act("spare-failed", "node", "the spare balancer said that it cannot go on", RESTARTED),
+    told("standby-began", "node", "an operator put this node on standby: it holds no address"),
+    told("standby-ended", "node", "an operator put this node on duty again"),
     told("started", "node", "the program begins on this node, with this configuration"),
     act(
         "statistics-missing",

@@ -49,6 +49,9 @@ pub enum Order {
     Change(Change),
     /// Agent only: something another child reported.
     Relay(Role, Box<Report>),
+    /// Vip: an operator wants that node (by its position in the cluster file) to hold the addresses
+    /// of this instance.
+    Move { instance: u16, to: u16 },
 }
 
 /// How a child is to run.
@@ -156,6 +159,13 @@ pub enum Report {
     Choice(Choice),
     Node(NodeState),
     Event(Event),
+    /// Agent: an operator put this node on standby, or ended that; it is on the disk.
+    Standby(bool),
+    /// Agent: an operator wants this, and nothing speaks against it.
+    Move {
+        instance: u16,
+        to: u16,
+    },
 }
 
 /// Why bytes are no message.

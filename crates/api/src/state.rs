@@ -31,6 +31,8 @@ pub enum Change {
     Process(ProcessState),
     /// To the agent: where the dashboard answers.
     Dashboard(DashboardState),
+    /// To vip process and agent: an operator put this node on standby, or ended that.
+    Standby(bool),
 }
 
 /// Where the dashboard of a node answers.
@@ -185,6 +187,10 @@ pub enum VipCause {
     Stopping,
     /// Taken over from the process before.
     Adopted,
+    /// An operator put this node on standby.
+    Standby,
+    /// An operator moved it to another node.
+    Moved,
 }
 
 /// State of one server of one proxy.
@@ -250,6 +256,9 @@ pub struct Status {
     /// Datagrams that came to the agent and were not believed, since it started.
     #[serde(default)]
     pub refused: RefusedPackets,
+    /// An operator put this node on standby: it holds no address.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub standby: bool,
 }
 
 /// How many datagrams were not believed, and why.

@@ -7,10 +7,10 @@ use std::fmt::Debug;
 use std::path::Path;
 
 use outlast_api::{
-    self as api, Answer, Ask, BalancerState, Break, Cell, Change, Choice, DashboardState, Event,
-    Evidence, FileKind, FileName, Load, Mode, NodeLine, NodeState, Opinion, Order, ProcessState,
-    ProxyLine, ReadError, Report, Role, RuleLine, ServerCheck, ServerState, SocketName, Standing,
-    Start, Status, Verdict, VipCause, VipLine, VipRole, VipState, Why,
+    self as api, Answer, Ask, BalancerState, Break, Cell, Change, Choice, Command, DashboardState,
+    Event, Evidence, FileKind, FileName, Load, Mode, NodeLine, NodeState, Opinion, Order,
+    ProcessState, ProxyLine, ReadError, Report, Role, RuleLine, ServerCheck, ServerState,
+    SocketName, Standing, Start, Status, Verdict, VipCause, VipLine, VipRole, VipState, Why,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -202,6 +202,7 @@ fn status() -> Status {
         servers: vec![server()],
         choices: vec![choice()],
         dashboard: vec!["http://127.0.0.1:7412/".to_owned()],
+        standby: false,
     }
 }
 
@@ -236,6 +237,7 @@ fn every_order_travels_as_in_its_golden_file() {
         Retire => Retire,
         Change(_) => Change(api::Change::Choice(choice())),
         Relay(..) => Relay(Role::Proxy, Box::new(Report::Event(event()))),
+        Move { .. } => Move { instance: 1, to: 2 },
     });
     golden("order.jsonl", &orders);
     golden("start.jsonl", &[start(), bare_start()]);
@@ -254,6 +256,8 @@ fn every_report_travels_as_in_its_golden_file() {
         Choice(_) => Choice(choice()),
         Node(_) => Node(node()),
         Event(_) => Event(event()),
+        Standby(_) => Standby(true),
+        Move { .. } => Move { instance: 1, to: 2 },
     });
     golden("report.jsonl", &reports);
 }
@@ -271,6 +275,7 @@ fn every_change_travels_as_in_its_golden_file() {
             urls: vec!["http://127.0.0.1:7412/".to_owned()],
             limit: Some("no dashboard on [::1]:80".to_owned()),
         }),
+        Standby(_) => Standby(true),
     });
     golden("change.jsonl", &changes);
 }
@@ -282,8 +287,15 @@ fn every_question_and_answer_travels_as_in_its_golden_file() {
         Events { .. } => Events { after: 17, follow: true },
         Timeline { .. } => Timeline { last: 50, follow: true },
         Why { .. } => Why { object: "vip/internal".to_owned() },
+        Command(_) => Command(api::Command::Move { vip: "internal".to_owned(), to: "node02".to_owned() }),
     });
     golden("ask.jsonl", &asks);
+    let commands = each!(Command {
+        Standby { .. } => Standby { node: "node01".to_owned() },
+        Resume { .. } => Resume { node: "node01".to_owned() },
+        Move { .. } => Move { vip: "internal".to_owned(), to: "node02".to_owned() },
+    });
+    golden("command.jsonl", &commands);
     let answers = each!(Answer {
         Status(_) => Status(Box::new(status())),
         Event(_) => Event(event()),
@@ -291,6 +303,7 @@ fn every_question_and_answer_travels_as_in_its_golden_file() {
         Refused(_) => Refused("unknown question".to_owned()),
     });
     golden("answer.jsonl", &answers);
+    golden("status.jsonl", &[Status { standby: true, ..status() }]);
     golden("event.jsonl", &[event(), Event::default()]);
 }
 
@@ -310,7 +323,7 @@ fn every_word_of_a_message_travels_as_in_its_golden_file() {
     words!("standing.jsonl", Standing: Unknown Alive Suspect Left);
     words!("vip_role.jsonl", VipRole: Backup Master Fault);
     words!("vip_cause.jsonl", VipCause: Silence Goodbye Named Stronger Stalled Script Carrier NoDevice
-        Balancer Refused Stopping Adopted);
+        Balancer Refused Stopping Adopted Standby Moved);
     words!("server_check.jsonl", ServerCheck: Unchecked Up Down Drain Maintenance);
 }
 

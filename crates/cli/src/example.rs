@@ -62,6 +62,7 @@ pub(crate) fn status() -> Status {
     let (up, down) = (ServerCheck::Up, ServerCheck::Down);
     let refused = "Layer4 connection problem, info: \"Connection refused\"";
     Status {
+        standby: false,
         refused: api::RefusedPackets::default(),
         at_ms: 1_795_483_985_120,
         version: "0.1.0".to_owned(),

@@ -10,6 +10,7 @@ Exit codes:
 
 pub mod completion;
 pub mod config;
+pub mod duty;
 pub mod events;
 #[cfg(test)]
 mod example;

@@ -46,6 +46,9 @@ fn print(out: &mut impl Write, status: &Status, all: bool) -> io::Result<()> {
     let cluster = status.cluster.as_ref().map_or_else(String::new, |name| format!(" of {name}"));
     let (node, generation, version) = (&status.node, status.generation, &status.version);
     writeln!(out, "{node}{cluster}, {mode}, configuration {generation}, outlast {version}")?;
+    if status.standby {
+        writeln!(out, "  on standby: holds no address until `outlast node resume {node}`")?;
+    }
     for limit in &status.limits {
         writeln!(out, "  {limit}")?;
     }
@@ -228,6 +231,7 @@ mod tests {
               serves  virtual IPs: held, announced and taken over as ever; after a heal the stronger holder keeps it
               serves  balancer: requests go to servers as their own checks say; suspects come last, not never
               serves  database choice: the database in use stays in use; it changes only when its own checks fail
+              serves  planned moves and standby: a holder hands over to a node that it hears and that could hold
               serves  reload of the local files: SIGHUP works as ever
               serves  status, events, dashboard, metrics: what this node knows, with its age, and that it has no majority
         "#]].assert_eq(&told(&status));

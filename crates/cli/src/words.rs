@@ -69,6 +69,8 @@ pub(crate) const fn cause(cause: VipCause) -> &'static str {
         VipCause::Refused => "the kernel did not take the address",
         VipCause::Stopping => "stopping",
         VipCause::Adopted => "kept over a restart",
+        VipCause::Standby => "on standby, as an operator asked",
+        VipCause::Moved => "moved away by an operator",
     }
 }
 
@@ -131,7 +133,10 @@ pub(crate) fn server_why(server: &ServerState) -> String {
 pub(crate) fn is_well(status: &Status) -> bool {
     let balancer = matches!(status.balancer, BalancerState::Serving | BalancerState::Absent);
     balancer
-        && status.vips.iter().all(|vip| vip.state.role != VipRole::Fault && vip.holders.len() < 2)
+        && status.vips.iter().all(|vip| {
+            let is_meant = vip.state.cause == Some(VipCause::Standby);
+            (vip.state.role != VipRole::Fault || is_meant) && vip.holders.len() < 2
+        })
         && status.nodes.iter().all(|node| node.state.standing != Standing::Suspect)
         && status.servers.iter().all(is_up)
 }

@@ -6,6 +6,7 @@
 
 pub mod balance;
 mod buffer;
+pub mod duty;
 pub mod evidence;
 pub mod health;
 pub mod intent;

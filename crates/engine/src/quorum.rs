@@ -58,7 +58,7 @@ pub const fn has_majority(reached: usize, nodes: usize) -> bool {
 }
 
 /// Every layer.
-pub const TABLE: [Row; 9] = [
+pub const TABLE: [Row; 10] = [
     Row {
         layer: "virtual IPs",
         conduct: Conduct::Serves,
@@ -90,6 +90,14 @@ pub const TABLE: [Row; 9] = [
         because: "whoever is cut off sees all others die at once",
         runs: false,
         proof: "engine::without_a_majority_nobody_becomes_unreachable",
+    },
+    Row {
+        layer: "planned moves and standby",
+        conduct: Conduct::Serves,
+        means: "a holder hands over to a node that it hears and that could hold",
+        because: "both agree, and an operator said so",
+        runs: true,
+        proof: "engine::a_planned_move_names_the_node_that_was_asked_for",
     },
     Row {
         layer: "reload of the local files",

@@ -34,6 +34,7 @@ mod obeyed;
 mod own;
 pub mod packet;
 mod peers;
+mod planned;
 mod publish;
 mod stall;
 #[cfg(test)]
@@ -184,6 +185,8 @@ impl Vip {
             Input::NoDevice { interface } => self.facts.no_device(interface),
             Input::Balancer(balancer) => self.facts.balancer(balancer),
             Input::PeerLost { node } => self.peers.forget(node),
+            Input::Standby(on) => self.facts.standby(on),
+            Input::MoveTo { node } => self.move_to(now, node, out),
             Input::Refused => {
                 if self.holding() {
                     self.facts.refused_until(now + RECLAIM_PAUSE);
@@ -464,9 +467,13 @@ impl Vip {
     /// claims and advertises within a millisecond, and a foreign router that heard the goodbye
     /// after that advert would claim too. The caller chooses the next state.
     fn yield_address(&mut self, now: Time, out: &mut Buffer<Action>) {
+        self.yield_to(self.peers.successor(now), out);
+    }
+
+    fn yield_to(&mut self, successor: Option<u16>, out: &mut Buffer<Action>) {
         out.push(Action::Release);
         out.push(Action::Advertise { priority: 0 });
-        if let Some(to) = self.peers.successor(now) {
+        if let Some(to) = successor {
             self.term = self.term.saturating_add(1);
             let (group, from, term) = (self.group, self.config.node, self.term);
             out.push(Action::HandOver(HandOver { group, from, to, term }));

@@ -232,6 +232,18 @@ impl Cloud {
         self.wait_until_healthy()
     }
 
+    /// The first virtual IP of a node, by its name.
+    pub(crate) fn vip_name(&self, node: usize) -> io::Result<String> {
+        let status = ask::status(&self.nodes[node].folder);
+        let vip = status.and_then(|status| Some(status.vips.first()?.name.clone()));
+        vip.ok_or_else(|| io::Error::other("the node knows no virtual IP"))
+    }
+
+    /// Tells a node what an operator would.
+    pub(crate) fn command(&self, node: usize, command: api::Command) -> io::Result<()> {
+        ask::command(&self.nodes[node].folder, command)
+    }
+
     /// Stops the parts of a node that a graceful stop concerns.
     pub(crate) fn stop_gracefully(&mut self, node: usize) -> io::Result<()> {
         let node = &mut self.nodes[node];

@@ -1,4 +1,4 @@
-//! `outlast demo`: a cloud of three controllers that is hurt in sixteen ways, with a client that
+//! `outlast demo`: a cloud of three controllers that is hurt in eighteen ways, with a client that
 //! measures what each of them costs.
 //!
 //! ```text

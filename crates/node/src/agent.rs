@@ -11,7 +11,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use api::{Change, Event, MAX_MESSAGE, Order, Report, Start, Why};
+use api::{Change, Command, Event, MAX_MESSAGE, Order, Report, Start, Status, Why};
 use base::Time;
 use engine::Buffer;
 use engine::member::{Action, Input};
@@ -30,6 +30,7 @@ use why::{Ground, Unknown};
 pub(crate) use control::SOCKET as CONTROL;
 
 mod beats;
+mod command;
 mod control;
 mod core;
 mod journal;
@@ -49,6 +50,8 @@ const MONITOR: u64 = 1;
 const NETWORKS: u64 = 2;
 /// From here on one per node: errors of the sockets towards it.
 const PEERS: u64 = 1 << 16;
+/// Beyond all networks: what an operator wants.
+const COMMANDS: u64 = 1 << 20;
 /// As often as an operator looks, and as `top` shows it.
 const SAMPLE_EVERY: Duration = Duration::from_secs(1);
 /// Datagrams read from one network before the others get their turn: four intervals of 64 nodes.
@@ -79,6 +82,8 @@ struct Agent<'a> {
     sample_at: Time,
     poller: Poller,
     beats: Option<Beats>,
+    /// What operators want, from the threads that answer them.
+    commands: Channel,
     /// The loop ends.
     ending: bool,
     /// The next agent goes on where this one stops, so nobody is told goodbye.
@@ -103,7 +108,11 @@ pub(crate) fn run(channel: &Channel, start: Start, texts: Texts) -> Result<(), A
     let story = Arc::new(Story::default());
     let why = explainer(Arc::clone(&core), Arc::clone(&story));
     let events = journal.shared();
-    let answers = control::Answers { status, why, events, story: Arc::clone(&story) };
+    let (voice, commands) = Channel::pair().map_err(AgentError::Poll)?;
+    poller.add(commands.as_fd(), COMMANDS, Interest::READ).map_err(AgentError::Poll)?;
+    let voice = command::Voice::new(voice);
+    let command = commander(Arc::clone(&core), start.state_dir.clone(), voice);
+    let answers = control::Answers { status, why, events, story: Arc::clone(&story), command };
     control::serve(Path::new(&start.run_dir), answers)
         .map_err(|source| AgentError::Control { folder: start.run_dir.clone(), source })?;
     let beats = lock(&core)
@@ -121,6 +130,7 @@ pub(crate) fn run(channel: &Channel, start: Start, texts: Texts) -> Result<(), A
         sample_at: Time::ZERO,
         poller,
         beats,
+        commands,
         ending: false,
         succeeded: false,
     };
@@ -148,6 +158,20 @@ fn open_journal(start: &Start, core: &Mutex<Core>) -> Journal {
 
 fn lock(core: &Mutex<Core>) -> MutexGuard<'_, Core> {
     core.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+type Commander = Box<dyn Fn(&Command) -> Result<Status, String> + Send + Sync>;
+
+/// Does what an operator wants, if nothing speaks against it.
+fn commander(core: Arc<Mutex<Core>>, state_dir: String, voice: command::Voice) -> Commander {
+    Box::new(move |wanted| {
+        let (status, files) = {
+            let core = lock(&core);
+            (core.status(sys::clock::now()), Arc::clone(&core.picture.files))
+        };
+        command::obey(wanted, &status, &files, Path::new(&state_dir), &voice)?;
+        Ok(status)
+    })
 }
 
 type Explainer = Box<dyn Fn(&str) -> Result<Why, Unknown> + Send + Sync>;
@@ -202,6 +226,7 @@ impl Agent<'_> {
                 match event.token {
                     CHANNEL => self.orders(),
                     MONITOR => self.devices(),
+                    COMMANDS => self.commands(),
                     peer if peer >= PEERS => self.refusals(peer - PEERS),
                     network => self.datagrams(network - NETWORKS),
                 }
@@ -258,6 +283,15 @@ impl Agent<'_> {
         }
     }
 
+    /// Passes on what operators want, in the order in which it was checked.
+    fn commands(&self) {
+        let mut buffer = [0; 1024];
+        while let Ok(length @ 1..) = self.commands.receive(&mut buffer, &mut vec![]) {
+            // A supervisor that does not read is dead or about to kill us.
+            let _ = self.channel.send(&buffer[..length], &[]);
+        }
+    }
+
     fn order(&mut self, order: Order) {
         match order {
             Order::Ping(number) => self.tell(&Report::Pong(number)),
@@ -286,7 +320,7 @@ impl Agent<'_> {
                 core.picture.change(change);
                 core.speak();
             }
-            Order::Start(_) | Order::Activate | Order::Drain => {}
+            Order::Start(_) | Order::Activate | Order::Drain | Order::Move { .. } => {}
         }
         let failing = lock(&self.core).failing();
         for (node, failing) in failing {

@@ -5,6 +5,7 @@
 
 mod agent;
 mod child;
+mod duty;
 mod files;
 mod launch;
 mod proxy;

@@ -375,6 +375,13 @@ impl<'a> Driver<'a> {
                     self.step_all(Input::PeerLost { node });
                 }
             }
+            Order::Change(Change::Standby(on)) => self.step_all(Input::Standby(*on)),
+            Order::Move { instance, to } => {
+                let number = usize::from(*instance);
+                if number < self.instances.len() {
+                    self.step(number, Input::MoveTo { node: *to });
+                }
+            }
             // Not for this process, or known since the start.
             Order::Change(
                 Change::Servers(_)

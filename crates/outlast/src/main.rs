@@ -7,6 +7,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+use cli::duty::DutyError;
 use cli::object::ObjectError;
 use cli::reach::ReachError;
 use cli::top::TopError;
@@ -40,6 +41,10 @@ enum Command {
     Events(cli::events::Args),
     Why(cli::why::Args),
     Top(cli::top::Args),
+    /// Take a node out of service and back, without its end
+    #[command(subcommand)]
+    Node(cli::duty::NodeCommand),
+    Move(cli::duty::MoveArgs),
     Demo(lab::demo::Args),
     Completion(cli::completion::Args),
     Man(cli::completion::ManArgs),
@@ -88,6 +93,8 @@ fn main() -> ExitCode {
             Err(error @ (TopError::NoTerminal | TopError::Terminal(_))) => wrong(&error),
             Ok(()) => ExitCode::SUCCESS,
         },
+        Command::Node(command) => done(cli::duty::node(&command, &mut std::io::stdout().lock())),
+        Command::Move(args) => done(cli::duty::move_object(&args, &mut std::io::stdout().lock())),
         Command::Completion(args) => {
             let mut out = std::io::stdout().lock();
             written(cli::completion::run(&args, &mut command(), &mut out))
@@ -144,6 +151,19 @@ fn trusted(outcome: Result<(), CommandError>) -> ExitCode {
             complain(&error);
             ExitCode::from(error.exit_code())
         }
+    }
+}
+
+/// The same of a command, which may be refused or come to nothing.
+fn done(outcome: Result<(), DutyError>) -> ExitCode {
+    match outcome {
+        Err(DutyError::Object(error)) => about_object(Err(error)),
+        Err(error @ (DutyError::NotMovable(_) | DutyError::NoNode(_))) => wrong(&error),
+        Err(error @ (DutyError::Refused(_) | DutyError::NotSeen(_))) => {
+            complain(&error);
+            ExitCode::from(1)
+        }
+        Ok(()) => ExitCode::SUCCESS,
     }
 }
 

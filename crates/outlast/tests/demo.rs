@@ -57,6 +57,10 @@ scenarios! {
         |line| line.holder_before != line.holder_after;
     a_graceful_stop_moves_the_address_once: "graceful-stop",
         |line| line.moves == 1 && line.holder_before != line.holder_after;
+    a_planned_move_moves_the_address_once: "planned-move",
+        |line| line.moves == 1 && line.holder_before != line.holder_after;
+    a_holder_on_standby_hands_over_and_takes_nothing_back: "standby",
+        |line| line.moves == 1 && line.holder_before != line.holder_after;
     a_lost_holder_is_succeeded_once: "holder-power-off",
         |line| line.moves == 1 && line.holder_before != line.holder_after;
     a_holder_without_carrier_is_succeeded_once: "holder-link-down",

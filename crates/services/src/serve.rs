@@ -116,7 +116,13 @@ async fn obey(channel: &AsyncFd<Watched>) -> Result<(), ServiceError> {
             Ok(Order::Ping(number)) => say(channel, &Report::Pong(number)),
             Ok(Order::Stop | Order::Retire | Order::Drain) => return Ok(()),
             // Facts come from the agent, who is asked anyway; unknown words are not for us.
-            Ok(Order::Start(_) | Order::Activate | Order::Change(_) | Order::Relay(..))
+            Ok(
+                Order::Start(_)
+                | Order::Activate
+                | Order::Change(_)
+                | Order::Relay(..)
+                | Order::Move { .. },
+            )
             | Err(_) => {}
         }
     }

@@ -122,7 +122,9 @@ impl Sim {
                 | Cause::Balancer
                 | Cause::Refused
                 | Cause::Stopping
-                | Cause::Adopted,
+                | Cause::Adopted
+                | Cause::Standby
+                | Cause::Moved,
             )
             | None => Some("claims without a cause"),
         };

@@ -145,6 +145,12 @@ pub fn is_dumped() -> io::Result<bool> {
     Ok(dumpable_behavior()? == DumpableBehavior::Dumpable)
 }
 
+/// The user as whom this process acts.
+#[must_use]
+pub fn own_user() -> u32 {
+    rustix::process::geteuid().as_raw()
+}
+
 /// Whether this thread has the right in its user namespace.
 #[must_use]
 pub fn has_capability(capability: Capability) -> bool {

@@ -55,6 +55,10 @@ pub enum Cause {
     Stopping,
     /// Taken over from the process before.
     Adopted,
+    /// An operator put this node on standby.
+    Standby,
+    /// An operator moved the address to another node.
+    Moved,
 }
 
 /// Adverts that were not obeyed, by reason.

@@ -62,6 +62,12 @@ pub enum Input<'a> {
     PeerLost {
         node: u16,
     },
+    /// An operator wants this node to hold nothing, or lets it hold again.
+    Standby(bool),
+    /// An operator wants that node to hold the address of this one.
+    MoveTo {
+        node: u16,
+    },
     /// The kernel did not take the addresses.
     Refused,
     /// Somebody removed an address that we hold.

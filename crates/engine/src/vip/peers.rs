@@ -81,17 +81,25 @@ impl Peers {
         last.any(|(at, hello)| now.since(at) <= HELLO_LIFE && hello.role == Role::Master)
     }
 
+    /// Whether it said lately that it could hold.
+    pub(super) fn could_hold(&self, now: Time, node: u16) -> bool {
+        self.candidates(now).any(|hello| hello.node == node)
+    }
+
+    fn candidates(&self, now: Time) -> impl Iterator<Item = Hello> {
+        let last = self.0.iter().filter_map(|known| known.last);
+        last.filter(move |(at, hello)| {
+            now.since(*at) <= HELLO_LIFE && hello.eligible && hello.role != Role::Fault
+        })
+        .map(|(_, hello)| hello)
+    }
+
     /// Whom to name: of those who could hold now and spoke lately, the highest priority, then the
     /// highest address, as an election would end. Equal in both (a mistake in the files): the first
     /// in the cluster file.
     pub(super) fn successor(&self, now: Time) -> Option<u16> {
-        self.0
-            .iter()
-            .filter_map(|known| known.last)
-            .filter(|(at, hello)| {
-                now.since(*at) <= HELLO_LIFE && hello.eligible && hello.role != Role::Fault
-            })
-            .max_by_key(|(_, hello)| (hello.priority, hello.source, Reverse(hello.node)))
-            .map(|(_, hello)| hello.node)
+        self.candidates(now)
+            .max_by_key(|hello| (hello.priority, hello.source, Reverse(hello.node)))
+            .map(|hello| hello.node)
     }
 }

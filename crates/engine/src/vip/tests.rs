@@ -5,6 +5,7 @@ use expect_test::{Expect, expect};
 use super::*;
 
 mod own;
+mod planned;
 
 const ME: Ipv4Addr = Ipv4Addr::new(10, 79, 0, 41);
 const NODE02: Ipv4Addr = Ipv4Addr::new(10, 79, 0, 42);

@@ -15,6 +15,7 @@ pub(super) struct Facts {
     /// Outer none: not tracked.
     balancer: Option<Option<bool>>,
     refused_until: Time,
+    standby: bool,
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -53,7 +54,12 @@ impl Facts {
             scripts: vip.track_scripts.iter().map(Count::new).collect(),
             balancer: vip.track_balancer.then_some(None),
             refused_until: Time::ZERO,
+            standby: false,
         }
+    }
+
+    pub(super) fn standby(&mut self, on: bool) {
+        self.standby = on;
     }
 
     pub(super) fn carrier(&mut self, interface: usize, up: bool) {
@@ -114,7 +120,9 @@ impl Facts {
 
     fn first(&self, now: Time, bad: impl Fn(Option<bool>) -> bool) -> Option<Cause> {
         let mut fatal = self.scripts.iter().filter(|script| script.weight == 0);
-        if let Some(link) = self.links.iter().find(|link| bad(link.is_good())) {
+        if self.standby {
+            Some(Cause::Standby)
+        } else if let Some(link) = self.links.iter().find(|link| bad(link.is_good())) {
             Some(if *link == Link::NoDevice { Cause::NoDevice } else { Cause::Carrier })
         } else if self.balancer.is_some_and(&bad) {
             Some(Cause::Balancer)
@@ -206,6 +214,7 @@ mod tests {
                 scripts: vec![count],
                 balancer: None,
                 refused_until: Time::ZERO,
+                standby: false,
             };
             assert_eq!(facts.weigh(base), expected, "{base} with {weight} after {results:?}");
         }

@@ -7,7 +7,7 @@ use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::Duration;
 
-use api::{Answer, Ask, Status};
+use api::{Answer, Ask, Command, Status};
 
 use crate::stand_in::mysql;
 
@@ -16,17 +16,35 @@ const PATIENCE: Duration = Duration::from_millis(500);
 
 /// What the node's agent knows.
 pub(crate) fn status(folder: &Path) -> Option<Status> {
+    match put(folder, &Ask::Status)? {
+        Answer::Status(status) => Some(*status),
+        Answer::Event(_) | Answer::Why(_) | Answer::Refused(_) => None,
+    }
+}
+
+fn put(folder: &Path, ask: &Ask) -> Option<Answer> {
     let mut stream = UnixStream::connect(folder.join("run/control.sock")).ok()?;
     stream.set_read_timeout(Some(PATIENCE)).ok()?;
     let mut question = Vec::new();
-    api::encode(&Ask::Status, &mut question);
+    api::encode(ask, &mut question);
     question.push(b'\n');
     stream.write_all(&question).ok()?;
     let mut line = String::new();
     BufReader::new(stream).read_line(&mut line).ok()?;
-    match api::decode(line.trim().as_bytes()).ok()? {
-        Answer::Status(status) => Some(*status),
-        Answer::Event(_) | Answer::Why(_) | Answer::Refused(_) => None,
+    api::decode(line.trim().as_bytes()).ok()
+}
+
+/// Tells the node's agent what an operator would.
+///
+/// # Errors
+/// When it does not answer, or refuses.
+pub(crate) fn command(folder: &Path, command: Command) -> std::io::Result<()> {
+    match put(folder, &Ask::Command(command)) {
+        Some(Answer::Status(_)) => Ok(()),
+        Some(Answer::Refused(why)) => Err(std::io::Error::other(why)),
+        Some(Answer::Event(_) | Answer::Why(_)) | None => {
+            Err(std::io::Error::other("the agent does not answer"))
+        }
     }
 }
 

@@ -3,7 +3,7 @@
 use std::io;
 use std::time::Duration;
 
-use api::Role;
+use api::{Command, Role};
 use base::Time;
 use sys::process::{SIGKILL, SIGSTOP, SIGUSR1};
 
@@ -69,6 +69,14 @@ pub(super) fn strike(cloud: &mut Cloud, fault: Fault, victims: Option<Victims>) 
             return cloud.nodes[holder].kill(part);
         }
         Fault::StopNode => return cloud.stop_gracefully(holder),
+        Fault::MoveAway => {
+            let (vip, to) = (cloud.vip_name(holder)?, cloud.nodes[other].name.clone());
+            return cloud.command(holder, Command::Move { vip, to });
+        }
+        Fault::Standby => {
+            let node = cloud.nodes[holder].name.clone();
+            return cloud.command(holder, Command::Standby { node });
+        }
         Fault::PowerOffHolder => return cloud.nodes[holder].power_off(),
         Fault::HolderLinkDown => {
             if let Some(host) = cloud.nodes[holder].host() {
@@ -102,6 +110,10 @@ pub(super) fn second_half(
 ) -> io::Result<()> {
     match (fault, victims) {
         (Fault::KillDatabase, Some(victims)) => cloud.revive_one(victims.database),
+        (Fault::Standby, Some(victims)) => {
+            let node = cloud.nodes[victims.holder].name.clone();
+            cloud.command(victims.holder, Command::Resume { node })
+        }
         _ => Ok(()),
     }
 }
@@ -116,7 +128,8 @@ pub(super) fn until(end: Time, running: impl Fn() -> bool) {
 
 /// Whether the stock pair has the part at all.
 pub(super) fn concerns(software: &Software, fault: Fault) -> bool {
-    *software != Software::Stock || fault != Fault::KillAgent
+    let is_ours = matches!(fault, Fault::KillAgent | Fault::MoveAway | Fault::Standby);
+    *software != Software::Stock || !is_ours
 }
 
 fn supervisor(cloud: &Cloud, node: usize) -> Part {

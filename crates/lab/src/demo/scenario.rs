@@ -14,6 +14,10 @@ pub(crate) enum Fault {
     KillAgent,
     KillSupervisor,
     StopNode,
+    /// An operator moves the address to the other node.
+    MoveAway,
+    /// An operator puts the holder on standby, and half-way on duty again.
+    Standby,
     PowerOffHolder,
     HolderLinkDown,
     KillServer,
@@ -87,10 +91,12 @@ const fn outage(ms: u32) -> Promise {
 /// A node gone without a word: the file's advert interval of 1 s allows no better.
 const POWER_OFF: Promise =
     Promise { outage_ms: Some(3800), moves: Some(1), quick_after_outage: true, ..NOTHING };
+/// New requests find the successor; one that is under way when the address goes has no way back.
+const PLANNED: Promise = Promise { moves: Some(1), ..outage(50) };
 const UNNOTICED: Promise =
     Promise { moves: Some(0), failed: Some(0), database_moves: Some(0), ..NOTHING };
 
-pub(crate) const SCENARIOS: [Scenario; 16] = [
+pub(crate) const SCENARIOS: [Scenario; 18] = [
     row(
         "balancer-killed",
         "SIGKILL of the serving balancer on the holder",
@@ -139,6 +145,22 @@ pub(crate) const SCENARIOS: [Scenario; 16] = [
         BOTH,
         (4, 8),
         Promise { moves: Some(1), ..outage(50) },
+    ),
+    row(
+        "planned-move",
+        "`outlast move` on the holder names another node (stock has no such command)",
+        Fault::MoveAway,
+        BOTH,
+        (4, 4),
+        PLANNED,
+    ),
+    row(
+        "standby",
+        "`outlast node standby` on the holder, `resume` half-way (stock has no such command)",
+        Fault::Standby,
+        BOTH,
+        (6, 6),
+        PLANNED,
     ),
     row(
         "holder-power-off",

@@ -1,8 +1,8 @@
 //! The control socket: answers questions of the operator's tool and of the dashboard.
 //!
 //! Every local user may ask, as the dashboard on loopback answers every local user. What changes
-//! something is for root alone, by the credentials that the kernel attests ([`may`]); there is no
-//! such question yet.
+//! something is for root and the daemon's own user, by the credentials that the kernel attests
+//! ([`may`]).
 
 use std::io::{self, BufRead, BufReader, Write};
 use std::os::fd::{AsFd, OwnedFd};
@@ -35,6 +35,7 @@ pub(crate) struct Answers {
     pub(crate) why: super::Explainer,
     pub(crate) events: Arc<Shared>,
     pub(crate) story: Arc<Story>,
+    pub(crate) command: super::Commander,
 }
 
 /// Answers until the process ends.
@@ -83,9 +84,14 @@ fn answer(mut client: UnixStream, user: Option<u32>, answers: &Answers) -> io::R
     reader.read_until(b'\n', &mut line)?;
     let ask = api::decode::<Ask>(&line);
     if let Ok(ask) = &ask
-        && !may(user, ask)
+        && !may(user, sys::rights::own_user(), ask)
     {
-        return say(&mut client, &Answer::Refused("only root may change something".to_owned()));
+        return say(
+            &mut client,
+            &Answer::Refused(
+                "only root may change something, and the user of the daemon".to_owned(),
+            ),
+        );
     }
     match ask {
         Ok(Ask::Status) => say(&mut client, &Answer::Status(Box::new((answers.status)()))),
@@ -98,17 +104,25 @@ fn answer(mut client: UnixStream, user: Option<u32>, answers: &Answers) -> io::R
             };
             say(&mut client, &answer)
         }
+        Ok(Ask::Command(command)) => {
+            let answer = match (answers.command)(&command) {
+                Ok(status) => Answer::Status(Box::new(status)),
+                Err(why) => Answer::Refused(why),
+            };
+            say(&mut client, &answer)
+        }
         Err(error) => say(&mut client, &Answer::Refused(base::Chain(&error).to_string())),
     }
 }
 
-/// Who may ask what: everybody what something is, root alone what changes something. A question that
-/// is added has to be put on one of the two sides here.
-const fn may(asker: Option<u32>, ask: &Ask) -> bool {
+/// Who may ask what: everybody what something is; root and the user as whom this runs what changes
+/// something. A question that is added has to be put on one of the two sides here.
+fn may(asker: Option<u32>, own: u32, ask: &Ask) -> bool {
     let changes = match ask {
         Ask::Status | Ask::Events { .. } | Ask::Timeline { .. } | Ask::Why { .. } => false,
+        Ask::Command(_) => true,
     };
-    !changes || matches!(asker, Some(0))
+    !changes || asker.is_some_and(|asker| asker == 0 || asker == own)
 }
 
 fn events(
@@ -165,4 +179,22 @@ fn say(client: &mut UnixStream, answer: &Answer) -> io::Result<()> {
     api::encode(answer, &mut line);
     line.push(b'\n');
     client.write_all(&line)
+}
+
+#[cfg(test)]
+mod tests {
+    use api::Command;
+
+    use super::*;
+
+    #[test]
+    fn everybody_may_ask_and_only_root_and_the_own_user_may_command() {
+        let command = Ask::Command(Command::Standby { node: "node01".to_owned() });
+        for (asker, allowed) in
+            [(Some(0), true), (Some(500), true), (Some(501), false), (None, false)]
+        {
+            assert_eq!(may(asker, 500, &command), allowed, "{asker:?}");
+            assert!(may(asker, 500, &Ask::Status));
+        }
+    }
 }

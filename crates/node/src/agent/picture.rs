@@ -33,6 +33,7 @@ pub(crate) struct Picture {
     positions: BTreeMap<(String, String), usize>,
     choices: BTreeMap<String, Choice>,
     dashboard: DashboardState,
+    standby: bool,
     /// When each thing was last told, in milliseconds since 1970 (UTC).
     told: BTreeMap<String, u64>,
 }
@@ -55,6 +56,7 @@ impl Picture {
             positions: BTreeMap::new(),
             choices: BTreeMap::new(),
             dashboard: DashboardState::default(),
+            standby: false,
             told: BTreeMap::new(),
         }
     }
@@ -81,6 +83,7 @@ impl Picture {
                 self.processes.insert(process.role, process);
             }
             Change::Dashboard(dashboard) => self.dashboard = dashboard,
+            Change::Standby(on) => self.standby = on,
             // What this agent itself decided.
             Change::Node(_) => {}
         }
@@ -98,7 +101,9 @@ impl Picture {
             | Report::Busy
             | Report::Failed { .. }
             | Report::Node(_)
-            | Report::Event(_) => {}
+            | Report::Event(_)
+            | Report::Standby(_)
+            | Report::Move { .. } => {}
         }
     }
 
@@ -230,6 +235,7 @@ impl Picture {
         let vips = vips.collect();
         Status {
             refused: api::RefusedPackets::default(),
+            standby: self.standby,
             at_ms: sys::clock::wall_ms(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             node: self.node.clone(),

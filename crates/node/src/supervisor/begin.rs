@@ -113,6 +113,8 @@ impl Supervisor {
             generation: 1,
         };
         say_bound();
+        let mut facts = Facts::default();
+        facts.standby = crate::duty::is_on_standby(&plan.state_dir);
         let roles = Roles::new(config, sys::clock::now());
         let mut supervisor = Self {
             launch,
@@ -129,7 +131,7 @@ impl Supervisor {
             adopt: vec![],
             rescue_is_old: false,
             last_exit: None,
-            facts: Facts::default(),
+            facts,
             lives,
             rescue,
             buffer: vec![0; api::MAX_MESSAGE],
@@ -249,6 +251,8 @@ impl Supervisor {
                 }
             }
             Kind::Vip => {
+                // First of all what keeps it from holding.
+                self.order(slot, &Order::Change(api::Change::Standby(self.facts.standby)));
                 self.order(slot, &Order::Change(api::Change::Balancer(self.facts.balancer)));
             }
             // It asks for what it wants to know.

@@ -23,6 +23,8 @@ pub(crate) struct Facts {
     vips: BTreeMap<u16, VipState>,
     processes: BTreeMap<Role, ProcessState>,
     pub(crate) balancer: BalancerState,
+    /// An operator put this node on standby.
+    pub(crate) standby: bool,
     dashboard: Option<DashboardState>,
     /// What an agent that is not there yet has to hear.
     unheard: VecDeque<Order>,
@@ -38,6 +40,7 @@ impl Default for Facts {
             vips: BTreeMap::new(),
             processes: BTreeMap::new(),
             balancer: BalancerState::Replacing,
+            standby: false,
             dashboard: None,
             unheard: VecDeque::new(),
         }
@@ -62,6 +65,7 @@ impl Facts {
                 self.processes.insert(state.role, state.clone());
             }
             Change::Dashboard(state) => self.dashboard = Some(state.clone()),
+            Change::Standby(on) => self.standby = *on,
         }
     }
 
@@ -121,6 +125,7 @@ impl Facts {
             .chain(self.nodes.values().cloned().map(Change::Node))
             .chain(self.processes.values().cloned().map(Change::Process))
             .chain([Change::Balancer(self.balancer)])
+            .chain(self.standby.then_some(Change::Standby(true)))
             .chain(self.dashboard.clone().map(Change::Dashboard))
             .map(Order::Change)
             .collect();

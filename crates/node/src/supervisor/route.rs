@@ -39,6 +39,10 @@ impl Supervisor {
             Report::Servers(_) => {}
             Report::Choice(choice) => self.spread(slot, Change::Choice(choice)),
             Report::Node(state) => self.spread(slot, Change::Node(state)),
+            Report::Standby(on) if kind == Kind::Agent => self.standby(on),
+            Report::Move { instance, to } if kind == Kind::Agent => self.hand_over(instance, to),
+            // Operators speak through the agent only.
+            Report::Standby(_) | Report::Move { .. } => {}
         }
     }
 
@@ -59,6 +63,44 @@ impl Supervisor {
         for slot in others {
             self.order(slot, &order);
         }
+    }
+
+    /// An operator's word, which the agent has checked and kept.
+    fn standby(&mut self, on: bool) {
+        let change = Change::Standby(on);
+        self.facts.learn(&change);
+        self.order_all(Kind::Vip, &Order::Change(change.clone()));
+        self.inform_agent(Order::Change(change));
+        let (what, decision, action) = if on {
+            let action = "addresses are handed over by name, and none comes back here";
+            ("standby-began", "hold nothing, over restarts too", action)
+        } else {
+            ("standby-ended", "hold again what comes", "nothing is taken back")
+        };
+        self.event(Event {
+            what: what.to_owned(),
+            object: format!("node/{}", self.plan.node),
+            evidence: "an operator said so".to_owned(),
+            decision: decision.to_owned(),
+            action: action.to_owned(),
+            ..Event::default()
+        });
+    }
+
+    fn hand_over(&mut self, instance: u16, to: u16) {
+        let vip = self.plan.vips.get(usize::from(instance)).map(|vip| vip.name.clone());
+        let nodes = self.plan.cluster.as_ref().map(|cluster| &cluster.nodes);
+        let node = nodes.and_then(|nodes| nodes.get(usize::from(to))).map(|node| &node.name);
+        let (Some(vip), Some(node)) = (vip, node) else { return };
+        let event = Event {
+            what: "move-asked".to_owned(),
+            object: format!("vip/{vip}"),
+            evidence: "an operator said so".to_owned(),
+            decision: format!("hand over to {node}, if it says that it could hold"),
+            ..Event::default()
+        };
+        self.order_all(Kind::Vip, &Order::Move { instance, to });
+        self.event(event);
     }
 
     pub(super) fn order_all(&mut self, kind: Kind, order: &Order) {

@@ -38,6 +38,8 @@ fn cause(cause: Cause) -> VipCause {
         Cause::Refused => VipCause::Refused,
         Cause::Stopping => VipCause::Stopping,
         Cause::Adopted => VipCause::Adopted,
+        Cause::Standby => VipCause::Standby,
+        Cause::Moved => VipCause::Moved,
     }
 }
 
@@ -56,6 +58,8 @@ fn evidence(cause: Option<Cause>) -> &'static str {
         Some(Cause::Refused) => "the kernel did not take the address",
         Some(Cause::Stopping) => "the program ends",
         Some(Cause::Adopted) => "taken over from the process before",
+        Some(Cause::Standby) => "an operator put this node on standby",
+        Some(Cause::Moved) => "an operator moved it to another node",
         None => "",
     }
 }

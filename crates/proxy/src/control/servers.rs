@@ -67,7 +67,8 @@ impl Control {
             Change::Servers(_)
             | Change::Balancer(_)
             | Change::Process(_)
-            | Change::Dashboard(_) => {}
+            | Change::Dashboard(_)
+            | Change::Standby(_) => {}
         }
     }
 

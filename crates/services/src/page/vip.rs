@@ -64,5 +64,7 @@ const fn cause(cause: VipCause) -> &'static str {
         VipCause::Refused => "the kernel did not take the address",
         VipCause::Stopping => "stopping",
         VipCause::Adopted => "kept over a restart",
+        VipCause::Standby => "on standby, as an operator asked",
+        VipCause::Moved => "moved away by an operator",
     }
 }

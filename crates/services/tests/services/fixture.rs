@@ -15,7 +15,6 @@ use api::{
     VipState, Why,
 };
 use outlast_services as services;
-
 #[path = "seats.rs"]
 pub mod seats;
 
@@ -227,7 +226,7 @@ fn agent(mut client: UnixStream, story: &Mutex<Story>) {
                 story.seats.sit(&object);
                 answers.push(Answer::Why(Box::new(why(&story, &object))));
             }
-            Ok(Ask::Events { .. }) | Err(_) => {
+            Ok(Ask::Events { .. } | Ask::Command(_)) | Err(_) => {
                 answers.push(Answer::Refused("the stand-in does not know this".to_owned()));
             }
         }
@@ -376,6 +375,7 @@ pub fn status() -> Status {
     };
     let process = |(role, pid)| ProcessState { role, pid, running: true, generation: 1, starts: 1 };
     Status {
+        standby: false,
         refused: api::RefusedPackets { forged: 7, replayed: 2, unreadable: 0, astray: 1 },
         at_ms: 0,
         version: "0.1.0".to_owned(),

@@ -205,7 +205,9 @@ impl World {
                 | Cause::Balancer
                 | Cause::Refused
                 | Cause::Stopping
-                | Cause::Adopted,
+                | Cause::Adopted
+                | Cause::Standby
+                | Cause::Moved,
             )
             | None => (None, "claims without a cause"),
         };

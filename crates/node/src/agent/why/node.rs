@@ -30,14 +30,29 @@ pub(super) fn why(ground: &Ground<'_>, name: &str) -> Option<Told> {
 }
 
 fn own(ground: &Ground<'_>, line: &NodeLine) -> Told {
-    let mut state = format!("{} is this node", line.state.node);
+    let name = &line.state.node;
+    let evidence = said(line).chain([fact("it answers this question")]);
+    if ground.status.standby {
+        let kept = fact("an operator put it on standby; a file in its state folder says so");
+        return Told {
+            state: format!("{name} is this node, on standby"),
+            evidence: evidence.chain([kept]).collect(),
+            rule:
+                "a node on standby holds no address and is named by nobody, over restarts too; its \
+                   balancer and its servers go on"
+                    .to_owned(),
+            rules: vec![],
+            would_change: vec![format!("`outlast node resume {name}`")],
+        };
+    }
+    let mut state = format!("{name} is this node");
     if line.state.opinion.verdict == Verdict::CutOff {
         let networks = line.state.opinion.networks.join(", ");
         state += &format!(", and in the view of all it is cut off on {networks}");
     }
     Told {
         state,
-        evidence: said(line).chain([fact("it answers this question")]).collect(),
+        evidence: evidence.collect(),
         rule: "a node that is late itself, or has lost its own carriers, judges nobody; what the \
                others think of this one is theirs to say"
             .to_owned(),

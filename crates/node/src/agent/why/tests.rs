@@ -65,6 +65,7 @@ fn proxy(name: &str, one_writer: bool, default_backend: Option<&str>) -> ProxyLi
 fn status() -> Status {
     let process = |role, pid| ProcessState { role, pid, running: true, generation: 2, starts: 1 };
     Status {
+        standby: false,
         refused: api::RefusedPackets::default(),
         at_ms: 100_000,
         version: "0.1.0".to_owned(),

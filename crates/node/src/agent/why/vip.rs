@@ -92,6 +92,8 @@ const fn reason(cause: VipCause) -> &'static str {
         VipCause::Refused => "because the kernel did not take the address",
         VipCause::Stopping => "because the program is ending",
         VipCause::Adopted => "taken over from the process before",
+        VipCause::Standby => "because an operator put this node on standby",
+        VipCause::Moved => "because an operator moved the address to another node",
     }
 }
 
@@ -128,6 +130,10 @@ fn rule(ground: &Ground<'_>, line: &VipLine, file: &VipName) -> String {
             "an address without a carrier serves nobody".to_owned()
         }
         Some(VipCause::Refused) => "what the kernel refuses is not announced".to_owned(),
+        Some(VipCause::Standby) => {
+            "a node on standby holds nothing and is named by nobody, over restarts too".to_owned()
+        }
+        Some(VipCause::Moved) => "whom an operator names takes the address at once".to_owned(),
         Some(VipCause::Stopping) => "who ends names its successor first".to_owned(),
         None => format!("a holder advertises every {advert}; without it a backup waits {silence}"),
     };
@@ -156,7 +162,9 @@ fn would_change(ground: &Ground<'_>, line: &VipLine, file: &VipName) -> Vec<Stri
                 VipCause::Script => "the script has passed as often as `rise` says".to_owned(),
                 VipCause::Carrier => format!("{} has a carrier again", line.interface),
                 VipCause::NoDevice => format!("{} is there again", line.interface),
-                VipCause::Silence
+                VipCause::Standby => format!("somebody types `outlast node resume {node}`"),
+                VipCause::Moved
+                | VipCause::Silence
                 | VipCause::Goodbye
                 | VipCause::Named
                 | VipCause::Stronger

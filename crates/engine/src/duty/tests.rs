@@ -1,0 +1,70 @@
+use super::*;
+
+fn names(names: &[&str]) -> Vec<String> {
+    names.iter().map(|name| (*name).to_owned()).collect()
+}
+
+/// node01 asks; it holds `internal`, node02 holds `external`, node03 is silent.
+fn check(change: impl FnOnce(&mut View<'_>), command: Command<'_>, expected: &str) {
+    let (first, second) = (names(&["node01"]), names(&["node02"]));
+    let (all, two) = (names(&["node01", "node02", "node03"]), names(&["node01", "node02"]));
+    let vip = |name, holders, order| Vip {
+        name,
+        holders,
+        order,
+        successor: Some("node02"),
+        preempts: false,
+    };
+    let mut view = View {
+        me: "node01",
+        is_on_standby: false,
+        nodes: vec![("node01", true), ("node02", true), ("node03", false), ("node04", true)],
+        vips: vec![vip("internal", &first, &all), vip("external", &second, &two)],
+    };
+    change(&mut view);
+    let found = match super::check(&view, command) {
+        Ok(todo) => format!("{todo:?}"),
+        Err(refused) => refused.to_string(),
+    };
+    assert_eq!(found, expected, "{command:?}");
+}
+
+#[test]
+fn what_speaks_against_a_command_is_told_by_name_before_anything_is_done() {
+    let moved = |vip, to| Command::Move { vip, to };
+    let as_it_is = |_: &mut View<'_>| {};
+    check(as_it_is, moved("internal", "node02"), "HandOver { instance: 0, to: 1 }");
+    check(as_it_is, moved("internal", "node01"), "node01 holds vip/internal already");
+    let unknown = "there is no node node9; there are node01, node02, node03, node04";
+    check(as_it_is, moved("internal", "node9"), unknown);
+    let silent = "node03 is not alive as far as this node knows";
+    check(as_it_is, moved("internal", "node03"), silent);
+    let never = "node04 is not in the order of vip/internal: it never holds it";
+    check(as_it_is, moved("internal", "node04"), never);
+    let unknown = "there is no vip/intern here; there are internal, external";
+    check(as_it_is, moved("intern", "node02"), unknown);
+    let there = "this is node01: commands do not travel yet, type it on node02";
+    check(as_it_is, moved("external", "node01"), there);
+    let back = "vip/internal preempts: the strongest node would take it back at once";
+    check(|view| view.vips[0].preempts = true, moved("internal", "node02"), back);
+    let nobody = "nobody that is known here holds vip/internal: there is nothing to hand over";
+    check(|view| view.vips[0].holders = &[], moved("internal", "node02"), nobody);
+}
+
+#[test]
+fn a_node_stands_by_unless_it_is_the_last_that_could_hold() {
+    let (standby, resume) =
+        (Command::Standby { node: "node01" }, Command::Resume { node: "node01" });
+    check(|_| {}, standby, "Standby(true)");
+    check(|view| view.is_on_standby = true, standby, "node01 is on standby already");
+    check(|_| {}, resume, "node01 is not on standby");
+    check(|view| view.is_on_standby = true, resume, "Standby(false)");
+    let last = "nobody else could hold vip/internal now: its clients would lose it";
+    check(|view| view.vips[0].successor = None, standby, last);
+    // What others hold is not lost.
+    check(|view| view.vips[1].successor = None, standby, "Standby(true)");
+    let there = "this is node01: commands do not travel yet, type it on node02";
+    check(|_| {}, Command::Standby { node: "node02" }, there);
+    let unknown = "there is no node x; there are node01, node02, node03, node04";
+    check(|_| {}, Command::Standby { node: "x" }, unknown);
+}
