@@ -287,6 +287,15 @@ impl Member {
         self.seal.seal(Kind::Beat, (to, network), &body[..length], out)
     }
 
+    /// Writes what [`Member::beat`] seals and returns its length: for who hands packets over opened
+    /// ([`Input::Opened`]).
+    pub fn beat_body(&self, out: &mut [u8; MAX_BODY]) -> usize {
+        let mut body = [0; beat::MAX_LENGTH];
+        let length = self.said.encode(&mut body);
+        out[..length].copy_from_slice(&body[..length]);
+        length
+    }
+
     /// Writes the question of [`Action::Question`] and returns its length.
     pub fn question(&mut self, node: u16, network: u8, after: u64, out: &mut [u8]) -> usize {
         let body = Question { to: node, after }.encode();

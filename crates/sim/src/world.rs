@@ -123,12 +123,12 @@ impl World {
         }
         let controllers = usize::from(script.controllers);
         Self {
-            cluster: cluster(&names),
+            cluster: cluster(&names, script.detect),
             controllers: script.controllers,
             now: Time::ZERO,
             queue: Queue::default(),
             nets: Nets::new(networks, all),
-            oracle: Oracle::new(all, networks),
+            oracle: Oracle::new(all, networks, script.detect),
             ears: vec![Ear::new(script.controllers, Time::ZERO, Time::ZERO); controllers],
             terms: vec![0; controllers],
             orders: vec![0; hosts.len()],
@@ -341,7 +341,7 @@ fn mix(hash: u64, word: u64) -> u64 {
     (hash.rotate_left(5) ^ word).wrapping_mul(0x517c_c1b7_2722_0a95)
 }
 
-fn cluster(names: &Names) -> Cluster {
+fn cluster(names: &Names, detect: Duration) -> Cluster {
     let mut text =
         "[cluster]\nname = \"cloud\"\nsecret_file = \"/etc/outlast/secret\"\n".to_owned();
     for (number, name) in names.hosts.iter().enumerate() {
@@ -354,5 +354,7 @@ fn cluster(names: &Names) -> Cluster {
     }
     let source = config::Source { path: "outlast.toml".into(), text };
     let (cluster, findings) = config::cluster::parse(&source, 0);
-    cluster.unwrap_or_else(|| panic!("{findings:?}"))
+    let mut cluster = cluster.unwrap_or_else(|| panic!("{findings:?}"));
+    cluster.detect = detect;
+    cluster
 }

@@ -3,10 +3,10 @@
 use base::Time;
 use engine::Buffer;
 use engine::member::{self, Action, Member, Standing};
-use engine::packet::{MAX_PACKET, PairSecret, Seal};
+use engine::packet::{Kind, MAX_BODY, MAX_PACKET, Opened, PairSecret, Seal};
 
 use super::mark::Mark;
-use super::net::{Frame, Packet, Says, Truth};
+use super::net::{EVERYBODY, Frame, Packet, Says, Truth};
 use super::oracle::News;
 use super::queue::Machine;
 use super::{World, mix};
@@ -56,7 +56,16 @@ impl World {
         let before = agent.refused();
         let mut out = Buffer::new();
         let bytes = self.nets.letter(letter).bytes();
-        agent.step(local, member::Input::Packet { network, bytes }, &mut out);
+        let input = if truth.to == EVERYBODY {
+            let Truth { sender, life: incarnation, serial: seq, .. } = truth;
+            let (kind, body) = (Kind::Beat, bytes);
+            let network_of = truth.network;
+            let packet = Opened { sender, network: network_of, kind, incarnation, seq, body };
+            member::Input::Opened { network, packet }
+        } else {
+            member::Input::Packet { network, bytes }
+        };
+        agent.step(local, input, &mut out);
         let after = agent.refused();
         let believed = before == after;
         if believed == (news == News::None) {
@@ -74,7 +83,7 @@ impl World {
     fn note_refusal(&mut self, host: u16, truth: &Truth, network: u8) {
         self.marks.note(if truth.forged {
             Mark::RefusedForgery
-        } else if truth.to != host {
+        } else if truth.to != host && truth.to != EVERYBODY {
             Mark::RefusedAstray
         } else if truth.network != network {
             Mark::RefusedNetwork
@@ -162,6 +171,11 @@ impl World {
         if !carrier[usize::from(network)] {
             return;
         }
+        if !self.script.sealed {
+            let truth =
+                Truth { sender: host, to: EVERYBODY, life, serial, network, says, forged: false };
+            return self.beat_opened(host, truth);
+        }
         let recorded = (serial / RECORDED_EVERY) % u64::from(self.controllers.max(1));
         for to in (0..self.controllers).filter(|to| *to != host) {
             let node = &mut self.hosts[usize::from(host)];
@@ -175,6 +189,22 @@ impl World {
             self.send(Packet { from: host, to, network, frame: Frame::Letter(letter) });
             self.nets.settle(letter);
         }
+    }
+
+    /// One letter for all.
+    fn beat_opened(&mut self, host: u16, truth: Truth) {
+        let mut body = [0; MAX_BODY];
+        let Some(agent) = &self.hosts[usize::from(host)].agent.machine else { return };
+        let length = agent.beat_body(&mut body);
+        if truth.serial.is_multiple_of(RECORDED_EVERY) {
+            self.record(&body[..length], truth);
+        }
+        let letter = self.nets.write(&body[..length], truth);
+        for to in (0..self.controllers).filter(|to| *to != host) {
+            let frame = Frame::Letter(letter);
+            self.send(Packet { from: host, to, network: truth.network, frame });
+        }
+        self.nets.settle(letter);
     }
 
     fn record(&mut self, bytes: &[u8], truth: Truth) {
@@ -208,7 +238,7 @@ impl World {
         let says = Says::Alive;
         let truth = Truth { sender, to: host, life, serial: 1, network, says, forged: true };
         let mut bytes = [0; MAX_PACKET];
-        let kind = engine::packet::Kind::Beat;
+        let kind = Kind::Beat;
         let mut seal = Seal::new(CLUSTER, sender, life);
         seal.accept(host, 0, &PairSecret::shared(FORGER, CLUSTER, sender, host));
         let length = seal.seal(kind, (host, network), &[2; 23], &mut bytes);
@@ -217,7 +247,8 @@ impl World {
             let mut changed = recorded;
             let at = usize::try_from(self.chance.below(changed.len() as u64)).unwrap_or(0);
             changed[at] ^= 1 << self.chance.below(8);
-            self.inject(host, network, &changed, Truth { forged: true, ..known });
+            // What was never sealed is no letter at all.
+            self.inject(host, network, &changed, Truth { forged: true, to: host, ..known });
         }
         let length = usize::try_from(self.chance.below(80)).unwrap_or(0);
         for byte in &mut bytes[..length] {

@@ -212,7 +212,7 @@ impl World {
     fn wake_agent(&mut self, host: u16, gap: Duration) {
         let local = self.local(host);
         self.oracle.wakes(host, local, gap);
-        if gap > super::oracle::GAP && self.oracle.would_accuse(host, local) {
+        if gap > self.oracle.gap && self.oracle.would_accuse(host, local) {
             self.marks.note(super::Mark::SuspectedItself);
         }
         if self.chance.one_in(2) {

@@ -35,11 +35,14 @@ pub(crate) struct Letter {
     pub(crate) truth: Truth,
 }
 
+/// No number of a host.
+pub(crate) const EVERYBODY: u16 = u16::MAX;
+
 /// Who wrote a letter, and when in its life: what a receiver believes is compared with this.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub(crate) struct Truth {
     pub(crate) sender: u16,
-    /// For whom it was sealed.
+    /// For whom it was sealed; [`EVERYBODY`]: not sealed, handed over opened.
     pub(crate) to: u16,
     /// The incarnation of the sender's agent.
     pub(crate) life: u64,

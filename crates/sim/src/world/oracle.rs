@@ -8,21 +8,9 @@ use std::time::Duration;
 use base::Time;
 use engine::member::{Member, Standing};
 
-use super::net::{MAX_NETWORKS, Says, Truth};
+use super::net::{EVERYBODY, MAX_NETWORKS, Says, Truth};
 
-/// Silence on every network for so long makes a suspect.
-pub(crate) const SILENT: Duration = Duration::from_secs(1);
-/// Who was not running, or had no carrier, listens so long before it judges.
-const PATIENCE: Duration = Duration::from_millis(500);
-/// Away for longer than this, it must have noticed: a beat of its own, and the lateness it allows.
-pub(crate) const GAP: Duration = Duration::from_millis(601);
-/// Measured stalls, its own and the peer's, may lengthen a silence by as much again.
-const TOLERATED: Duration = SILENT.saturating_mul(2);
-/// Well for so long, it has no excuse to be late.
-const WELL: Duration = Duration::from_secs(2);
 const MARGIN: Duration = Duration::from_millis(1);
-/// A host that is slower than this is late by its own rules, and judges nobody.
-const SLOW: Duration = Duration::from_millis(400);
 
 /// What one host can know of another.
 #[derive(Clone, Debug, Default)]
@@ -56,6 +44,16 @@ struct Row {
 pub(crate) struct Oracle {
     rows: Vec<Row>,
     networks: usize,
+    /// Silence on every network for so long makes a suspect.
+    silent: Duration,
+    /// Who was not running, or had no carrier, listens so long before it judges.
+    patience: Duration,
+    /// Away for longer than this, it must have noticed: a beat of its own, and the lateness it allows.
+    pub(crate) gap: Duration,
+    /// Well for so long, it has no excuse to be late.
+    well: Duration,
+    /// A host that is slower than this is late by its own rules, and judges nobody.
+    slow: Duration,
 }
 
 /// What a letter is to its reader.
@@ -70,13 +68,21 @@ pub(crate) enum News {
 }
 
 impl Oracle {
-    pub(crate) fn new(hosts: u16, networks: u8) -> Self {
+    pub(crate) fn new(hosts: u16, networks: u8, detect: Duration) -> Self {
         let row = Row {
             seen: vec![Seen::default(); usize::from(hosts)],
             woke: None,
             well_since: Time::ZERO,
         };
-        Self { rows: vec![row; usize::from(hosts)], networks: usize::from(networks) }
+        Self {
+            rows: vec![row; usize::from(hosts)],
+            networks: usize::from(networks),
+            silent: detect,
+            patience: detect / 2,
+            gap: detect * 3 / 5 + MARGIN,
+            well: detect * 2,
+            slow: detect * 2 / 5,
+        }
     }
 
     /// A new process knows nothing but what it is told.
@@ -93,7 +99,7 @@ impl Oracle {
     pub(crate) fn wakes(&mut self, observer: u16, now: Time, gap: Duration) {
         let row = &mut self.rows[usize::from(observer)];
         row.well_since = now;
-        if gap > GAP {
+        if gap > self.gap {
             row.woke = Some(now);
         }
     }
@@ -106,12 +112,13 @@ impl Oracle {
     /// Whether somebody that it must not accuse now has been silent for it.
     pub(crate) fn would_accuse(&self, observer: u16, now: Time) -> bool {
         let row = &self.rows[usize::from(observer)];
-        row.seen.iter().any(|seen| seen.last().is_some_and(|last| now.since(last) > SILENT))
+        row.seen.iter().any(|seen| seen.last().is_some_and(|last| now.since(last) > self.silent))
     }
 
     /// A letter is read.
     pub(crate) fn reads(&mut self, observer: u16, truth: &Truth, network: u8, now: Time) -> News {
-        let is_for_it = truth.to == observer && truth.sender != observer;
+        let is_meant = truth.to == observer || truth.to == EVERYBODY;
+        let is_for_it = is_meant && truth.sender != observer;
         if truth.forged || truth.network != network || !is_for_it {
             return News::None;
         }
@@ -161,10 +168,10 @@ impl Oracle {
             Standing::Unknown => Err("forgets it".to_owned()),
             Standing::Suspect => {
                 let age = seen.last().map(|last| now.since(last));
-                if age.is_none_or(|age| age < SILENT) {
+                if age.is_none_or(|age| age < self.silent) {
                     return Err(format!("suspects it {age:?} after its last beat"));
                 }
-                if row.woke.is_some_and(|woke| now.since(woke) + MARGIN < PATIENCE) {
+                if row.woke.is_some_and(|woke| now.since(woke) + MARGIN < self.patience) {
                     return Err("accuses, and was not running itself".to_owned());
                 }
                 Ok(())
@@ -190,8 +197,9 @@ impl Oracle {
             let standing = member.standing(peer);
             self.cells(peer, seen, member, now)?;
             let last = seen.last();
-            let overdue = last.is_some_and(|last| now.since(last) > TOLERATED + margin);
-            let is_well = slow <= SLOW && has_carrier && now.since(row.well_since) > WELL;
+            // Measured stalls, its own and the peer's, may lengthen a silence by as much again.
+            let overdue = last.is_some_and(|last| now.since(last) > self.silent * 2 + margin);
+            let is_well = slow <= self.slow && has_carrier && now.since(row.well_since) > self.well;
             if standing == Standing::Alive && overdue && is_well {
                 return Err(format!("host {peer} is silent and called alive"));
             }
@@ -201,7 +209,7 @@ impl Oracle {
             if seen.left.is_some_and(|left| left == seen.life) && standing != Standing::Left {
                 return Err(format!("host {peer} left and is called {standing:?}"));
             }
-            let fresh = last.is_some_and(|last| now.since(last) < SILENT);
+            let fresh = last.is_some_and(|last| now.since(last) < self.silent);
             let stands = seen.left.is_none() && fresh;
             if stands && standing != Standing::Alive {
                 return Err(format!("host {peer} was just heard and is called {standing:?}"));
@@ -214,7 +222,7 @@ impl Oracle {
     fn cells(&self, peer: u16, seen: &Seen, member: &Member, now: Time) -> Result<(), String> {
         for (network, cell) in member.cells(peer, now).enumerate().take(self.networks) {
             let age = seen.proof[network].map(|proof| now.since(proof));
-            let alive = age.is_some_and(|age| age < SILENT);
+            let alive = age.is_some_and(|age| age < self.silent);
             if cell.is_none_or(|cell| cell.age != age || cell.alive != alive) {
                 return Err(format!(
                     "host {peer} on network {network}: {cell:?}, and the last beat came {age:?} ago"

@@ -18,6 +18,11 @@ pub struct Script {
     pub networks: Vec<String>,
     /// A stronger node takes the address back.
     pub preempt: bool,
+    /// The detection time of the cluster file: a tenth of it is between two beats, at most 500 ms.
+    pub detect: Duration,
+    /// Beats are sealed and opened as in a daemon. Otherwise they are handed over opened: who spoke, to
+    /// whom and when is certain, and a run is twice as fast.
+    pub sealed: bool,
     pub steps: Vec<(Duration, Fault)>,
     pub length: Duration,
 }
@@ -31,6 +36,8 @@ pub enum Shape {
     Mixed,
 }
 
+/// The detection time with the longest interval between beats, 500 ms (ms).
+const SLOWEST: u64 = 5000;
 /// Until the first faults: everything is up.
 const BOOT: Duration = Duration::from_secs(6);
 /// Storms of one script.
@@ -57,6 +64,10 @@ impl Script {
                 chance.choose(&[1, 2, 3]),
             ),
         };
+        let detect = match shape {
+            Shape::Fixed { .. } => SLOWEST,
+            Shape::Mixed => chance.choose(&[1000, 1000, 3000, SLOWEST]),
+        };
         let names = ["mgmt", "storage", "tenant"].into_iter().take(networks);
         let mut script = Self {
             seed,
@@ -64,6 +75,8 @@ impl Script {
             computes,
             networks: names.map(str::to_owned).collect(),
             preempt: chance.one_in(3),
+            detect: Duration::from_millis(detect),
+            sealed: seed % 8 == 7,
             steps: vec![],
             length: BOOT,
         };
@@ -165,6 +178,8 @@ impl Script {
             computes: hosts("computes")?,
             networks: list("networks")?,
             preempt: table.get("preempt").and_then(toml::Value::as_bool).unwrap_or(false),
+            detect: Duration::from_millis(number("detect_ms").unwrap_or(1000)),
+            sealed: table.get("sealed").and_then(toml::Value::as_bool).unwrap_or(true),
             steps: vec![],
             length: Duration::from_millis(number("length_ms")?),
         };
@@ -187,12 +202,14 @@ impl Script {
         let names = self.names();
         let networks: Vec<_> = self.networks.iter().map(|name| format!("\"{name}\"")).collect();
         let mut text = format!(
-            "seed = {}\ncontrollers = {}\ncomputes = {}\nnetworks = [{}]\npreempt = {}\nlength_ms = {}\nsteps = [\n",
+            "seed = {}\ncontrollers = {}\ncomputes = {}\nnetworks = [{}]\npreempt = {}\ndetect_ms = {}\nsealed = {}\nlength_ms = {}\nsteps = [\n",
             self.seed,
             self.controllers,
             self.computes,
             networks.join(", "),
             self.preempt,
+            self.detect.as_millis(),
+            self.sealed,
             self.length.as_millis(),
         );
         for (at, fault) in &self.steps {
