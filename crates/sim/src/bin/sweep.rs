@@ -13,6 +13,8 @@ use outlast_sim::world::{Script, Shape, World};
 #[derive(Debug)]
 struct Args {
     seconds: f64,
+    /// At most so many seeds.
+    seeds: u64,
     first: u64,
     shape: Shape,
     json: bool,
@@ -43,7 +45,7 @@ fn main() -> ExitCode {
     }
     let before = cpu();
     let mut tally = Tally::default();
-    while (cpu() - before).as_secs_f64() < args.seconds {
+    while tally.seeds < args.seeds && (cpu() - before).as_secs_f64() < args.seconds {
         tally.add(args.first + tally.seeds, args.shape);
         if args.hunt && is_bad(&tally) {
             break;
@@ -79,6 +81,7 @@ fn keep(tally: &Tally, args: &Args, out: &Path) {
 fn args() -> Result<Args, String> {
     let mut args = Args {
         seconds: 10.0,
+        seeds: u64::MAX,
         first: 0,
         shape: Shape::Fixed { controllers: 5, computes: 20 },
         json: false,
@@ -103,6 +106,7 @@ fn args() -> Result<Args, String> {
         };
         match word.as_str() {
             "--seconds" => args.seconds = number()?,
+            "--seeds" => args.seeds = whole(number()?),
             "--first" => args.first = whole(number()?),
             "--seed" => args.seed = Some(whole(number()?)),
             "--mixed" => args.shape = Shape::Mixed,

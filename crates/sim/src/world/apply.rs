@@ -114,6 +114,9 @@ impl World {
     fn power_off(&mut self, host: u16) {
         self.forget_inboxes(host);
         let node = &mut self.hosts[usize::from(host)];
+        if node.runs() {
+            node.ran_until = self.now;
+        }
         node.power = Power::Off;
         node.held = false;
         node.agent = Process { turn_at: node.agent.turn_at, ..Process::default() };
@@ -135,7 +138,7 @@ impl World {
         let node = &mut self.hosts[usize::from(host)];
         if node.power == Power::On {
             node.power = Power::Paused;
-            node.paused_at = self.now;
+            (node.paused_at, node.ran_until) = (self.now, self.now);
         }
     }
 

@@ -100,6 +100,8 @@ pub(crate) struct Host {
     /// The largest there ever was: peers refuse smaller ones.
     pub(crate) largest: [u64; 2],
     pub(crate) paused_at: Time,
+    /// When its power or its turn ended last.
+    pub(crate) ran_until: Time,
     pub(crate) serial: u64,
     /// The last words of the vip process to the supervisor: successor, term.
     pub(crate) reported: (Option<u16>, u64),
@@ -129,10 +131,16 @@ impl Host {
             lives: [0; 2],
             largest: [0; 2],
             paused_at: Time::ZERO,
+            ran_until: Time::ZERO,
             serial: 0,
             reported: (None, 0),
             known: vec![Standing::Unknown; usize::from(hosts)],
         }
+    }
+
+    /// Whether its processes get the processor, or did until `span` ago.
+    pub(crate) fn ran_within(&self, span: Duration, now: Time) -> bool {
+        self.runs() || now.since(self.ran_until) <= span
     }
 
     /// Whether its processes get the processor.
