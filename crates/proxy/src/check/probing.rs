@@ -125,9 +125,10 @@ impl Probing {
     }
 
     /// A reset instead of a refusal means that the connection stood for a moment: enough for a bare
-    /// connect check, as with haproxy.
+    /// connect check, as with haproxy. After the other side's FIN, Linux says of a reset `EPIPE`.
     fn broken_early(&mut self, error: &io::Error) -> Progress {
-        if error.kind() != io::ErrorKind::ConnectionReset {
+        let stood = [io::ErrorKind::ConnectionReset, io::ErrorKind::BrokenPipe];
+        if !stood.contains(&error.kind()) {
             return self.probe.on_refused(error);
         }
         match self.probe.on_connected() {

@@ -202,7 +202,7 @@ impl Control {
     }
 
     /// One cause takes every server of a machine along: the first that becomes suspect is told, and
-    /// the last that is trusted again.
+    /// the last that is trusted again. One that is down does not count: of that its checks told.
     fn tell_once(&mut self, proxy: usize, server: usize) {
         let of = |proxy: usize, server: usize| {
             let known = &self.known[proxy][server];
@@ -212,7 +212,10 @@ impl Control {
         };
         let others = self.every_server().into_iter().filter(|other| *other != (proxy, server));
         let mut alike = others.filter(|other| of(other.0, other.1) == of(proxy, server));
-        let is_told = alike.any(|(proxy, server)| self.view.board()[proxy][server].suspect);
+        let is_told = alike.any(|(proxy, server)| {
+            let status = &self.view.board()[proxy][server];
+            status.up && status.suspect
+        });
         if !is_told {
             self.tell_suspicion(proxy, server);
         }

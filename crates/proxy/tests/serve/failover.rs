@@ -276,6 +276,16 @@ fn told(report: &api::Report, what: &str) -> bool {
     matches!(report, api::Report::Event(event) if event.what == what)
 }
 
+const STATS: &str =
+    "listen stats\n mode http\n bind 127.0.0.1:1\n timeout client 5s\n stats uri /\n";
+
+/// Whether a bare check of a server has ended well, by the statistics. `start`: of its line.
+fn has_passed(rig: &Rig, start: &str) -> bool {
+    let table = rig.get("stats", "/;csv").body;
+    let line = table.lines().find(|line| line.starts_with(start)).unwrap();
+    line.contains(",L4OK,")
+}
+
 #[test]
 fn a_process_that_refuses_connects_is_one_suspicion_for_all_its_servers() {
     let (mortal, other) = (Server::named("mortal"), Server::named("other"));
@@ -287,9 +297,10 @@ fn a_process_that_refuses_connects_is_one_suspicion_for_all_its_servers() {
         text += &format!(" server s{number} {} {check}\n", mortal.address);
         text += &format!(" server t{number} {} {check}\n", other.address);
     }
-    let mut rig = adaptive(&text);
-    // All have the same interval, so after four rounds each was asked.
-    eventually("every server is asked", || mortal.connections() >= 12);
+    let mut rig = adaptive(&(text + STATS));
+    eventually("every server passed a check", || {
+        (0..3).all(|number| has_passed(&rig, &format!("web{number},s{number},")))
+    });
     mortal.kill();
     let first = rig.wait_for(|report| told(report, "server-suspect"));
     let api::Report::Event(event) = first else { panic!("asked for an event") };
@@ -298,6 +309,26 @@ fn a_process_that_refuses_connects_is_one_suspicion_for_all_its_servers() {
     // All three may stand in one report, or each in its own.
     rig.wait_for_servers(&["s0", "s1", "s2"], |state| state.suspect);
     assert!(!rig.has(|report| told(report, "server-suspect")), "told once");
+}
+
+#[test]
+fn a_server_that_is_down_leaves_the_suspicion_of_another_on_its_machine_told() {
+    let (mortal, other) = (Server::named("mortal"), Server::named("other"));
+    let mut text = String::new();
+    // Most of the time the one that goes down is the first to see it.
+    for (number, check) in ["inter 20ms fall 1", "inter 300ms fall 10000"].iter().enumerate() {
+        text += &format!("listen web{number}\n mode http\n bind 127.0.0.1:1\n{TIMES}");
+        text += &format!(" server s{number} {} check {check}\n", mortal.address);
+        text += &format!(" server t{number} {}\n", other.address);
+    }
+    let mut rig = adaptive(&(text + STATS));
+    eventually("both servers passed a check", || {
+        has_passed(&rig, "web0,s0,") && has_passed(&rig, "web1,s1,")
+    });
+    mortal.kill();
+    let first = rig.wait_for(|report| told(report, "server-suspect"));
+    let api::Report::Event(event) = first else { panic!("asked for an event") };
+    assert_eq!(event.object, "server/web1/s1");
 }
 
 #[test]
