@@ -142,6 +142,9 @@ pub struct VipState {
     pub holding: bool,
     /// Who takes over when this node hands over: position in the cluster file.
     pub successor: Option<u16>,
+    /// The vip process there that would be named; none from a process that does not say it yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub successor_life: Option<u64>,
     /// What keeps the instance out of the race, or moved it last.
     pub cause: Option<VipCause>,
     /// Counts holders; grows with each hand-over or election known to this node.

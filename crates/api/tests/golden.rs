@@ -101,6 +101,7 @@ fn vip() -> VipState {
         role: VipRole::Master,
         holding: true,
         successor: Some(2),
+        successor_life: Some(1_700_000_000_000),
         cause: Some(VipCause::Silence),
         term: 9,
         disabled_scripts: vec![],
@@ -108,8 +109,9 @@ fn vip() -> VipState {
 }
 
 fn vip_of_nobody() -> VipState {
-    let (successor, cause) = (None, None);
-    VipState { role: VipRole::Fault, holding: false, successor, cause, ..vip() }
+    let (successor, successor_life, cause) = (None, None, None);
+    let (role, holding) = (VipRole::Fault, false);
+    VipState { role, holding, successor, successor_life, cause, ..vip() }
 }
 
 fn process() -> ProcessState {

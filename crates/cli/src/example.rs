@@ -91,6 +91,7 @@ pub(crate) fn status() -> Status {
                 role: VipRole::Master,
                 holding: true,
                 successor: Some(0),
+                successor_life: None,
                 cause: Some(VipCause::Named),
                 term: 2,
                 disabled_scripts: vec![],

@@ -47,7 +47,7 @@ pub use input::{Balancer, Config, Input, Peer};
 pub use message::{Group, HandOver, Hello};
 use obeyed::Obeyed;
 pub use packet::Advert;
-use peers::{Arrival, Peers};
+use peers::{Arrival, Named, Peers};
 use publish::{Offer, View};
 use track::Facts;
 
@@ -122,7 +122,7 @@ pub struct Vip {
     /// The highest term heard of: the present holder's.
     term: u64,
     cause: Option<Cause>,
-    successor: Option<u16>,
+    successor: Option<Named>,
     /// When this node last noticed that it had not been running.
     awake_at: Time,
     hello_at: Time,
@@ -236,7 +236,7 @@ impl Vip {
     /// Whom a hand-over would name; as of the last step.
     #[must_use]
     pub fn successor(&self) -> Option<u16> {
-        self.successor
+        self.successor.map(|named| named.node)
     }
 
     /// Counts holders: grows with every hand-over and election that this node knows of.
@@ -470,13 +470,13 @@ impl Vip {
         self.yield_to(self.peers.successor(now), out);
     }
 
-    fn yield_to(&mut self, successor: Option<u16>, out: &mut Buffer<Action>) {
+    fn yield_to(&mut self, successor: Option<Named>, out: &mut Buffer<Action>) {
         out.push(Action::Release);
         out.push(Action::Advertise { priority: 0 });
-        if let Some(to) = successor {
+        if let Some(Named { node: to, life: to_life }) = successor {
             self.term = self.term.saturating_add(1);
             let (group, from, term) = (self.group, self.config.node, self.term);
-            out.push(Action::HandOver(HandOver { group, from, to, term }));
+            out.push(Action::HandOver(HandOver { group, from, to, term, to_life }));
         }
     }
 

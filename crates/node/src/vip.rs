@@ -134,6 +134,7 @@ impl<'a> Driver<'a> {
         let context = instance::Context {
             cluster,
             me,
+            life: start.life,
             interfaces: &interfaces,
             ours: ours.is_some(),
             refused: &refused,

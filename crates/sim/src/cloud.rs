@@ -13,7 +13,7 @@ use engine::vip::{Action, Advert, Cause, HandOver, Input, Peer};
 
 use crate::Chance;
 use crate::network::{Frame, MANAGEMENT, NETWORKS, Network, Packet, Word};
-use crate::node::{ADDRESS, Due, INTERVAL, Node, Power, ROUTER_ID, source};
+use crate::node::{ADDRESS, Due, INTERVAL, Node, Power, ROUTER_ID, Reported, source};
 
 /// The cloud. Built by [`Sim::node`] and [`Sim::router`], moved by [`Sim::run_for`].
 #[derive(Debug)]
@@ -261,7 +261,7 @@ impl Sim {
             Action::Report => {
                 let node = &mut self.nodes[index];
                 if let Some(vip) = &node.vip {
-                    node.reported = (vip.successor(), vip.term());
+                    node.reported = Reported::of(vip);
                 }
             }
         }
@@ -358,11 +358,11 @@ impl Sim {
         node.incarnation += 1;
         node.seq = 0;
         if std::mem::take(&mut node.held) {
-            let (successor, term) = node.reported;
-            let from = node.number;
+            let (reported, from) = (node.reported, node.number);
             self.say(index, "releases the address: by its supervisor");
-            if let (Some(to), Some(group)) = (successor, self.group()) {
-                self.hand_over(index, HandOver { group, from, to, term: term + 1 });
+            let word = self.group().and_then(|group| reported.last_word(group, from));
+            if let Some(word) = word {
+                self.hand_over(index, word);
             }
             self.advertise(index, 0);
         }

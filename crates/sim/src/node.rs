@@ -40,6 +40,25 @@ pub(crate) enum Due {
     Kill,
 }
 
+/// The last words of a vip process to its supervisor.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Reported {
+    successor: Option<(u16, u64)>,
+    term: u64,
+}
+
+impl Reported {
+    pub(crate) fn of(vip: &Vip) -> Self {
+        Self { successor: vip.successor().zip(vip.successor_life()), term: vip.term() }
+    }
+
+    /// What the supervisor of `from` says in its place.
+    pub(crate) fn last_word(self, group: vip::Group, from: u16) -> Option<vip::HandOver> {
+        let (to, to_life) = self.successor?;
+        Some(vip::HandOver { group, from, to, term: self.term + 1, to_life })
+    }
+}
+
 #[derive(Debug)]
 pub(crate) struct Node {
     pub name: String,
@@ -63,8 +82,7 @@ pub(crate) struct Node {
     pub replay: Replay,
     pub incarnation: u64,
     pub seq: u64,
-    /// The last words of the vip process to the supervisor: successor, term.
-    pub reported: (Option<u16>, u64),
+    pub reported: Reported,
     /// When an advert came that this node must respect.
     pub heard_at: Option<Time>,
 }
@@ -89,7 +107,7 @@ impl Node {
             replay: Replay::new(),
             incarnation: 0,
             seq: 0,
-            reported: (None, 0),
+            reported: Reported::default(),
             heard_at: None,
         }
     }
@@ -145,10 +163,11 @@ impl Node {
         self.frozen_at = None;
         self.inbox.clear();
         self.replay = Replay::new();
-        self.reported = (None, 0);
+        self.reported = Reported::default();
         let config = vip::Config {
             vip: self.config(),
             node: self.number,
+            life: self.incarnation,
             source: self.source(),
             network: (!self.foreign).then_some(0),
             peers,

@@ -75,4 +75,6 @@ pub struct Counters {
     pub addresses: u64,
     /// Sealed messages of a node or a group that is not ours.
     pub strangers: u64,
+    /// Hand-overs to a process that is no more, or that was not heard of.
+    pub outlived: u64,
 }

@@ -10,6 +10,8 @@ pub struct Config {
     pub vip: config::vip::Vip,
     /// Position of this node in the cluster file; 0 where there is none.
     pub node: u16,
+    /// Number of this process: larger than that of any before on this node.
+    pub life: u64,
     /// Source of this node's adverts.
     pub source: Ipv4Addr,
     /// Position of the network that carries the adverts, as sealed messages name it. None: none of

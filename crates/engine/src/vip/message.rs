@@ -1,8 +1,8 @@
 //! What our own nodes tell each other about a virtual IP, inside a sealed [`crate::packet`].
 //!
 //! ```text
-//! Hello:    |version|router id|key x4|node x2|source x4|priority|flags|term x8|       22 bytes
-//! HandOver: |version|router id|key x4|from x2|to x2|term x8|                          18 bytes
+//! Hello:    |version|router id|key x4|node x2|source x4|priority|flags|term x8|life x8|    30 bytes
+//! HandOver: |version|router id|key x4|from x2|to x2|term x8|to's life x8|                  26 bytes
 //! ```
 //!
 //! Big endian, of fixed length. A change of the layout bumps [`VERSION`]; a receiver of another
@@ -13,7 +13,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use super::Role;
 
 /// First byte of both bodies.
-pub const VERSION: u8 = 1;
+pub const VERSION: u8 = 2;
 
 const ELIGIBLE: u8 = 1;
 const MASTER: u8 = 2;
@@ -64,6 +64,8 @@ pub struct Hello {
     /// Whether the sender could hold the address now.
     pub eligible: bool,
     pub term: u64,
+    /// Number of the sender's vip process: grows with each start, as the incarnation of its seal.
+    pub life: u64,
 }
 
 /// "I have released the address, take it."
@@ -74,10 +76,12 @@ pub struct HandOver {
     pub to: u16,
     /// The term in which `to` holds.
     pub term: u64,
+    /// The process of `to` that is meant, from its hello: a recorded message names none that runs.
+    pub to_life: u64,
 }
 
 impl Hello {
-    pub const LENGTH: usize = 22;
+    pub const LENGTH: usize = 30;
 
     #[must_use]
     pub fn encode(&self) -> [u8; Self::LENGTH] {
@@ -93,6 +97,7 @@ impl Hello {
         out[12] = self.priority;
         out[13] = role | if self.eligible { ELIGIBLE } else { 0 };
         out[14..22].copy_from_slice(&self.term.to_be_bytes());
+        out[22..30].copy_from_slice(&self.life.to_be_bytes());
         out
     }
 
@@ -115,12 +120,13 @@ impl Hello {
             role,
             eligible: bytes[13] & ELIGIBLE != 0,
             term: u64::from_be_bytes(part(bytes, 14)),
+            life: u64::from_be_bytes(part(bytes, 22)),
         })
     }
 }
 
 impl HandOver {
-    pub const LENGTH: usize = 18;
+    pub const LENGTH: usize = 26;
 
     #[must_use]
     pub fn encode(&self) -> [u8; Self::LENGTH] {
@@ -129,6 +135,7 @@ impl HandOver {
         out[6..8].copy_from_slice(&self.from.to_be_bytes());
         out[8..10].copy_from_slice(&self.to.to_be_bytes());
         out[10..18].copy_from_slice(&self.term.to_be_bytes());
+        out[18..26].copy_from_slice(&self.to_life.to_be_bytes());
         out
     }
 
@@ -141,6 +148,7 @@ impl HandOver {
             from: u16::from_be_bytes(part(bytes, 6)),
             to: u16::from_be_bytes(part(bytes, 8)),
             term: u64::from_be_bytes(part(bytes, 10)),
+            to_life: u64::from_be_bytes(part(bytes, 18)),
         })
     }
 }
@@ -179,21 +187,22 @@ mod tests {
             role: Role::Master,
             eligible: true,
             term: 7,
+            life: 0x0102_0304,
         }
     }
 
     #[test]
     fn hello_keeps_its_bytes() {
         let bytes = hello().encode();
-        assert_eq!(hex(&bytes), "0179deadbeef00020a4f002b64030000000000000007");
+        assert_eq!(hex(&bytes), "0279deadbeef00020a4f002b640300000000000000070000000001020304");
         assert_eq!(Hello::decode(&bytes), Some(hello()));
     }
 
     #[test]
     fn hand_over_keeps_its_bytes() {
-        let message = HandOver { group: GROUP, from: 0, to: 1, term: 258 };
+        let message = HandOver { group: GROUP, from: 0, to: 1, term: 258, to_life: 9 };
         let bytes = message.encode();
-        assert_eq!(hex(&bytes), "0179deadbeef000000010000000000000102");
+        assert_eq!(hex(&bytes), "0279deadbeef0000000100000000000001020000000000000009");
         assert_eq!(HandOver::decode(&bytes), Some(message));
     }
 
@@ -211,17 +220,17 @@ mod tests {
     fn other_versions_lengths_and_roles_are_dropped() {
         let good = hello().encode();
         let mut newer = good;
-        newer[0] = 2;
+        newer[0] = 3;
         let mut both_roles = good;
         both_roles[13] = MASTER | FAULT;
         let mut unknown_flag = good;
         unknown_flag[13] |= 0x80;
-        for bytes in [&newer[..], &both_roles, &unknown_flag, &good[..21], &[]] {
+        for bytes in [&newer[..], &both_roles, &unknown_flag, &good[..29], &[]] {
             assert_eq!(Hello::decode(bytes), None, "{}", hex(bytes));
         }
-        let mut newer = HandOver { group: GROUP, from: 0, to: 1, term: 1 }.encode();
+        let mut newer = HandOver { group: GROUP, from: 0, to: 1, term: 1, to_life: 9 }.encode();
         newer[0] = 0;
         assert_eq!(HandOver::decode(&newer), None);
-        assert_eq!(HandOver::decode(&[1; 19]), None);
+        assert_eq!(HandOver::decode(&[2; 27]), None);
     }
 }

@@ -90,6 +90,15 @@ impl Vip {
             self.counters.strangers += 1;
             return;
         }
+        // A process that was just started knows no term and has seen no packet: a recorded message would
+        // be news to it. But it names a process that is no more.
+        let HandOver { to, to_life, .. } = message;
+        let named = to == self.config.node;
+        let lives = if named { to_life == self.config.life } else { self.peers.lives(to, to_life) };
+        if !lives {
+            self.counters.outlived += 1;
+            return;
+        }
         if message.term <= self.term {
             return; // the same message by another network, or one that was overtaken
         }
@@ -100,7 +109,7 @@ impl Vip {
         }
         self.obeyed = Obeyed::default();
         match self.state {
-            State::Backup { .. } if message.to == self.config.node && self.awake(now) => {
+            State::Backup { .. } if named && self.awake(now) => {
                 self.hold(now, Cause::Named, Some(message.from), out);
             }
             State::Backup { .. } => self.wait_for_named(now),

@@ -14,8 +14,17 @@ pub(super) struct Peers(Vec<Known>);
 struct Known {
     peer: Peer,
     last: Option<(Time, Hello)>,
+    /// Its process, by its newest hello; kept when it is lost.
+    life: Option<u64>,
     /// When it was last heard on the network of the address.
     near_at: Option<Time>,
+}
+
+/// Whom a hand-over names: a node, and the process there that could hold.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) struct Named {
+    pub(super) node: u16,
+    pub(super) life: u64,
 }
 
 /// What a hello says by arriving.
@@ -33,7 +42,7 @@ impl Peers {
         Self(
             peers
                 .iter()
-                .map(|peer| Known { peer: peer.clone(), last: None, near_at: None })
+                .map(|peer| Known { peer: peer.clone(), last: None, life: None, near_at: None })
                 .collect(),
         )
     }
@@ -58,7 +67,7 @@ impl Peers {
     pub(super) fn heard(&mut self, now: Time, near: bool, hello: &Hello) -> Arrival {
         let known = self.0.iter_mut().find(|known| known.peer.node == hello.node);
         let Some(known) = known else { return Arrival::Stranger };
-        known.last = Some((now, *hello));
+        (known.last, known.life) = (Some((now, *hello)), Some(hello.life));
         if !near {
             return Arrival::Usual;
         }
@@ -81,9 +90,15 @@ impl Peers {
         last.any(|(at, hello)| now.since(at) <= HELLO_LIFE && hello.role == Role::Master)
     }
 
-    /// Whether it said lately that it could hold.
-    pub(super) fn could_hold(&self, now: Time, node: u16) -> bool {
-        self.candidates(now).any(|hello| hello.node == node)
+    /// Whether that process of the node was heard, and none after it.
+    pub(super) fn lives(&self, node: u16, life: u64) -> bool {
+        self.0.iter().any(|known| known.peer.node == node && known.life == Some(life))
+    }
+
+    /// If it said lately that it could hold.
+    pub(super) fn could_hold(&self, now: Time, node: u16) -> Option<Named> {
+        let found = self.candidates(now).find(|hello| hello.node == node);
+        found.map(|hello| Named { node, life: hello.life })
     }
 
     fn candidates(&self, now: Time) -> impl Iterator<Item = Hello> {
@@ -97,9 +112,9 @@ impl Peers {
     /// Whom to name: of those who could hold now and spoke lately, the highest priority, then the
     /// highest address, as an election would end. Equal in both (a mistake in the files): the first
     /// in the cluster file.
-    pub(super) fn successor(&self, now: Time) -> Option<u16> {
+    pub(super) fn successor(&self, now: Time) -> Option<Named> {
         self.candidates(now)
             .max_by_key(|hello| (hello.priority, hello.source, Reverse(hello.node)))
-            .map(|hello| hello.node)
+            .map(|hello| Named { node: hello.node, life: hello.life })
     }
 }

@@ -2,14 +2,14 @@
 
 use base::Time;
 
-use super::{Action, Cause, HELLO_INTERVAL, Hello, Role, Vip};
+use super::{Action, Cause, HELLO_INTERVAL, Hello, Named, Role, Vip};
 use crate::Buffer;
 
 /// What [`Action::Report`] is about.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) struct View {
     role: Role,
-    successor: Option<u16>,
+    successor: Option<Named>,
     cause: Option<Cause>,
     term: u64,
 }
@@ -23,6 +23,12 @@ pub(super) struct Offer {
 }
 
 impl Vip {
+    /// The process of [`Self::successor`] that a hand-over would name.
+    #[must_use]
+    pub fn successor_life(&self) -> Option<u64> {
+        self.successor.map(|named| named.life)
+    }
+
     /// Tells the peers and the operator what changed.
     pub(super) fn publish(&mut self, now: Time, out: &mut Buffer<Action>) {
         self.successor = self.peers.successor(now);
@@ -56,6 +62,7 @@ impl Vip {
     fn greeting(&self, offer: Offer) -> Hello {
         let Offer { role, eligible, priority } = offer;
         let (group, node, source) = (self.group, self.config.node, self.config.source);
-        Hello { group, node, source, priority, role, eligible, term: self.term }
+        let (term, life) = (self.term, self.config.life);
+        Hello { group, node, source, priority, role, eligible, term, life }
     }
 }

@@ -12,6 +12,8 @@ const NODE02: Ipv4Addr = Ipv4Addr::new(10, 79, 0, 42);
 const NODE03: Ipv4Addr = Ipv4Addr::new(10, 79, 0, 43);
 const FOREIGN: Ipv4Addr = Ipv4Addr::new(10, 79, 0, 99);
 const VIP: [[u8; 4]; 1] = [[10, 79, 0, 40]];
+/// Of all processes, where it is not said.
+const LIFE: u64 = 5;
 const MANAGEMENT: u8 = 0;
 const STORAGE: u8 = 1;
 
@@ -46,6 +48,7 @@ fn config() -> Config {
             track_balancer: false,
         },
         node: 0,
+        life: LIFE,
         source: ME,
         network: Some(MANAGEMENT),
         peers: vec![peer(1, NODE02), peer(2, NODE03)],
@@ -130,13 +133,14 @@ impl Bench {
             role: Role::Backup,
             eligible: true,
             term: 0,
+            life: LIFE,
         };
         change(&mut hello);
         self.tell(ms, Input::Hello { network: STORAGE, hello });
     }
 
     fn named(&mut self, ms: u64, from: u16, to: u16, term: u64) {
-        let message = HandOver { group: self.vip.group(), from, to, term };
+        let message = HandOver { group: self.vip.group(), from, to, term, to_life: LIFE };
         self.tell(ms, Input::HandOver(message));
     }
 
@@ -379,10 +383,18 @@ fn adverts_that_are_not_for_us_are_counted_and_do_not_count() {
         bench.tell(3000, Input::Advert { source: FOREIGN, advert });
         bench.until(4000);
         assert_eq!(bench.vip.role() == Role::Backup, obeyed, "{name}");
-        let Counters { obeyed, router_id, interval, password, source, addresses, strangers } =
-            bench.vip.counters();
+        let Counters {
+            obeyed,
+            router_id,
+            interval,
+            password,
+            source,
+            addresses,
+            strangers,
+            outlived,
+        } = bench.vip.counters();
         assert_eq!(obeyed + router_id + interval + password, 1, "{name}");
-        assert_eq!((source, strangers), (0, 0), "{name}");
+        assert_eq!((source, strangers, outlived), (0, 0, 0), "{name}");
         assert_eq!(addresses, u64::from(name == "other addresses"), "{name}");
     }
 }

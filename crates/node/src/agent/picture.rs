@@ -290,6 +290,7 @@ mod tests {
             role,
             holding: role == VipRole::Master,
             successor: named,
+            successor_life: None,
             cause: None,
             term: 1,
             disabled_scripts: vec![],

@@ -21,6 +21,8 @@ pub(super) struct Kept(pub(super) String);
 pub(super) struct Context<'a> {
     pub(super) cluster: Option<&'a Cluster>,
     pub(super) me: Option<usize>,
+    /// Number of this process.
+    pub(super) life: u64,
     pub(super) interfaces: &'a Interfaces,
     /// There are nodes of our own to talk to.
     pub(super) ours: bool,
@@ -70,6 +72,7 @@ impl Instance {
         let config = Config {
             vip: vip.clone(),
             node,
+            life: context.life,
             source,
             network: network_of(&vip.interface, context),
             peers: if context.ours { peers(context) } else { Vec::new() },

@@ -121,9 +121,9 @@ impl Rescue {
     fn name_successor(&self, number: u16, vip: &Vip, seal: Option<&mut Seal>) -> Option<String> {
         let (ours, seal) = (self.ours.as_ref()?, seal?);
         let state = self.states.get(&number)?;
-        let to = state.successor?;
+        let (to, to_life) = state.successor.zip(state.successor_life)?;
         let (from, term) = (ours.node, state.term.saturating_add(1));
-        let message = HandOver { group: Group::of(vip), from, to, term };
+        let message = HandOver { group: Group::of(vip), from, to, term, to_life };
         ours.send(seal, &message);
         ours.cluster.nodes.get(usize::from(to)).map(|node| node.name.clone())
     }

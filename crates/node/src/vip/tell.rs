@@ -18,6 +18,7 @@ pub(super) fn state(instance: &Instance) -> VipState {
         },
         holding: machine.holding(),
         successor: machine.successor(),
+        successor_life: machine.successor_life(),
         cause: machine.cause().map(cause),
         term: machine.term(),
         disabled_scripts: instance.disabled_scripts.clone(),

@@ -118,7 +118,8 @@ impl Peer {
     }
 
     fn hand_over(&mut self, term: u64) {
-        let message = HandOver { group: Group::of(&vip()), from: 1, to: 0, term };
+        let to_life = start().life;
+        let message = HandOver { group: Group::of(&vip()), from: 1, to: 0, term, to_life };
         let mut buffer = [0; MAX_PACKET];
         let length = self.seal.seal(Kind::HandOver, (0, 0), &message.encode(), &mut buffer);
         let to = SocketAddr::new(network::NODE.into(), cluster().port + 1);
@@ -216,7 +217,8 @@ fn events(reports: &[Report]) -> Vec<(&str, &str)> {
 }
 
 fn named(term: u64) -> Input<'static> {
-    Input::HandOver(HandOver { group: Group::of(&vip()), from: 1, to: 0, term })
+    let to_life = start().life;
+    Input::HandOver(HandOver { group: Group::of(&vip()), from: 1, to: 0, term, to_life })
 }
 
 #[test]
@@ -271,6 +273,7 @@ fn an_address_that_the_kernel_keeps_is_told_and_nobody_is_named() {
             role: engine::vip::Role::Backup,
             eligible: true,
             term: 1,
+            life: 3,
         };
         driver.step(0, named(7));
         driver.step(0, Input::Hello { network: 0, hello });
@@ -357,6 +360,7 @@ fn a_rescue_takes_the_address_down_and_tells_the_successor() {
             role: VipRole::Master,
             holding: true,
             successor: Some(1),
+            successor_life: Some(3),
             cause: None,
             term: 4,
             disabled_scripts: vec![],
@@ -366,7 +370,7 @@ fn a_rescue_takes_the_address_down_and_tells_the_successor() {
     assert_eq!(done.unwrap(), "10.79.0.40 removed, two told to take over");
     assert!(!network.has(VIP));
     let message = peer.next_hand_over();
-    assert_eq!((message.from, message.to, message.term), (0, 1, 5));
+    assert_eq!((message.from, message.to, message.to_life, message.term), (0, 1, 3, 5));
     assert_eq!(message.group, Group::of(&vip()));
     assert_eq!(peer.next_advert(), (0, network::NODE.into()));
 }

@@ -127,10 +127,8 @@ impl Face {
         } else {
             format!("Host: {}\r\n", self.address)
         };
-        ask(
-            self.address,
-            &format!("GET {path} HTTP/1.1\r\n{host}Connection: close\r\n{headers}\r\n"),
-        )
+        let request = format!("GET {path} HTTP/1.1\r\n{host}Connection: close\r\n{headers}\r\n");
+        ask(self.address, &request)
     }
 }
 
@@ -418,6 +416,7 @@ fn vip() -> VipLine {
             role: VipRole::Master,
             holding: true,
             successor: Some(1),
+            successor_life: None,
             cause: None,
             term: 7,
             disabled_scripts: vec![],

@@ -12,6 +12,7 @@ use engine::vip::{self, Balancer, Peer, Vip};
 use super::clock::Clock;
 use super::net::{Frame, MAX_NETWORKS};
 use super::queue::Machine;
+use crate::node::Reported;
 
 pub(crate) const ADDRESS: [[u8; 4]; 1] = [[10, 79, 0, 240]];
 pub(crate) const ROUTER_ID: u8 = 121;
@@ -103,8 +104,7 @@ pub(crate) struct Host {
     /// When its power or its turn ended last.
     pub(crate) ran_until: Time,
     pub(crate) serial: u64,
-    /// The last words of the vip process to the supervisor: successor, term.
-    pub(crate) reported: (Option<u16>, u64),
+    pub(crate) reported: Reported,
     /// The last verdicts of its agent, which the supervisor keeps for the next one.
     pub(crate) known: Vec<Standing>,
 }
@@ -133,7 +133,7 @@ impl Host {
             paused_at: Time::ZERO,
             ran_until: Time::ZERO,
             serial: 0,
-            reported: (None, 0),
+            reported: Reported::default(),
             known: vec![Standing::Unknown; usize::from(hosts)],
         }
     }
@@ -209,12 +209,13 @@ impl Host {
 
     /// A new vip process, as a backup, with empty sockets.
     pub(crate) fn new_vip(&mut self, peers: Vec<Peer>, now: Time) {
-        self.live(Machine::Vip, now);
+        let life = self.live(Machine::Vip, now);
         self.replay = Replay::new();
-        self.reported = (None, 0);
+        self.reported = Reported::default();
         let config = vip::Config {
             vip: self.config(),
             node: self.number,
+            life,
             source: self.source(),
             network: Some(0),
             peers,

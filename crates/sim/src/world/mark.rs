@@ -11,6 +11,8 @@ pub enum Mark {
     SaidGoodbye,
     /// A recorded letter came again.
     RefusedReplay,
+    /// A recorded hand-over to a process that is no more, or that was not heard of.
+    RefusedOutlived,
     RefusedForgery,
     /// A letter of another network.
     RefusedNetwork,
@@ -32,12 +34,13 @@ pub enum Mark {
     MendedAndAgreed,
 }
 
-pub const MARKS: [Mark; 20] = [
+pub const MARKS: [Mark; 21] = [
     Mark::SuspectedItself,
     Mark::Suspected,
     Mark::CameBack,
     Mark::SaidGoodbye,
     Mark::RefusedReplay,
+    Mark::RefusedOutlived,
     Mark::RefusedForgery,
     Mark::RefusedNetwork,
     Mark::RefusedAstray,

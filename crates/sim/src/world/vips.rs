@@ -13,13 +13,12 @@ use super::mark::Mark;
 use super::net::{Frame, MAX_NETWORKS, Packet, Word};
 use super::queue::Machine;
 use super::{MANAGEMENT, World, mix};
+use crate::node::Reported;
 
 /// A hello that is older is no reason to name its sender.
 const HELLO_LIFE: Duration = Duration::from_millis(1001);
 /// A holder that did not run for longer must let go before it speaks.
 const STALL: Duration = Duration::from_millis(3_100);
-/// Until then it has heard every peer that it can hear: four greetings.
-const YOUNG: Duration = Duration::from_secs(1);
 /// A hello counts for a second, and may be late by weather and a slow host.
 const SAID: Duration = Duration::from_secs(3);
 /// Words of a hand-over that are kept by who records them.
@@ -48,6 +47,8 @@ struct Heard {
     life: u64,
     serial: [[u64; 2]; MAX_NETWORKS],
     hello: Option<(Time, bool)>,
+    /// The process that its newest hello was of.
+    named: Option<u64>,
 }
 
 impl Ear {
@@ -100,21 +101,33 @@ impl World {
                     let local = self.local(host);
                     let heard = &mut self.ears[usize::from(host)].peers[usize::from(from)];
                     heard.hello = Some((local, hello.eligible));
+                    heard.named = Some(hello.life);
                     self.vip(host, Input::Hello { network, hello });
                 }
             }
             Word::HandOver { message, life, serial } => {
                 if self.is_news(host, network, Kind::HandOver, (from, life, serial)) {
-                    let ear = &mut self.ears[usize::from(host)];
-                    ear.goodbye_at = Some(self.now);
-                    if message.to == host {
-                        ear.named_at = Some(self.now);
-                    }
+                    self.note_hand_over(host, message);
                     self.vip(host, Input::HandOver(message));
                 }
             }
         }
         self.plan(host, Machine::Vip);
+    }
+
+    /// It counts for the process that it names, and for those who heard of that process last.
+    fn note_hand_over(&mut self, host: u16, message: HandOver) {
+        let HandOver { to, to_life, .. } = message;
+        let is_named = to == host && to_life == self.hosts[usize::from(host)].lives[1];
+        let ear = &mut self.ears[usize::from(host)];
+        if is_named {
+            ear.named_at = Some(self.now);
+        }
+        if is_named || (to != host && ear.peers[usize::from(to)].named == Some(to_life)) {
+            ear.goodbye_at = Some(self.now);
+        } else {
+            self.marks.note(Mark::RefusedOutlived);
+        }
     }
 
     fn read_advert(&mut self, host: u16, from: u16, priority: u8) {
@@ -229,7 +242,7 @@ impl World {
             Action::Report => {
                 let node = &mut self.hosts[usize::from(host)];
                 if let Some(vip) = &node.vip.machine {
-                    node.reported = (vip.successor(), vip.term());
+                    node.reported = Reported::of(vip);
                 }
             }
         }
@@ -297,10 +310,7 @@ impl World {
 
     /// Hand-overs that somebody recorded come again. He cannot say that they are from another.
     pub(super) fn replay_words(&mut self, host: u16, network: u8) {
-        // A vip process that has heard nobody yet believes a recorded hand-over that names it (seeds 211
-        // and 403): a hole of the machine, known and not mended; docs/decisions/0014.
-        let is_young = |ear: &Ear| self.now.since(ear.started_at) < YOUNG;
-        if host >= self.controllers || self.ears.get(usize::from(host)).is_none_or(is_young) {
+        if host >= self.controllers {
             return;
         }
         for place in 0..self.recorded_words.len() {
@@ -322,11 +332,11 @@ impl World {
         // The supervisor speaks under a number of its own.
         node.live(Machine::Vip, self.now);
         if std::mem::take(&mut node.held) {
-            let (successor, term) = node.reported;
+            let reported = node.reported;
             self.say(host, || "releases: its supervisor buries its vip process".to_owned());
             let group = vip.machine.map(|vip| vip.group());
-            if let (Some(to), Some(group)) = (successor, group) {
-                self.hand_over(host, HandOver { group, from: host, to, term: term + 1 });
+            if let Some(word) = group.and_then(|group| reported.last_word(group, host)) {
+                self.hand_over(host, word);
             }
             self.advertise(host, 0);
         }

@@ -73,6 +73,54 @@ fn an_overtaken_hand_over_is_ignored() {
     assert_eq!(bench.vip.role(), Role::Backup);
 }
 
+/// Found by the simulator (seeds 211 and 403): a recorded message was news to a process without a past.
+#[test]
+fn a_hand_over_to_the_process_before_is_obeyed_by_nobody() {
+    let recorded = |bench: &Bench, to, to_life| {
+        Input::HandOver(HandOver { group: bench.vip.group(), from: 1, to, term: 9, to_life })
+    };
+    let mut young = Bench::new(config());
+    young.tell(10, recorded(&young, 0, LIFE - 1));
+    assert_eq!((young.vip.role(), young.vip.term()), (Role::Backup, 0));
+    young.tell(20, recorded(&young, 0, LIFE));
+    assert_eq!((young.vip.role(), young.vip.term()), (Role::Master, 9));
+
+    // Those who are not named know the process by its last hello, also when it was lost since.
+    for (life, waits) in [(LIFE - 1, false), (LIFE, true), (LIFE + 1, false)] {
+        let mut other = Bench::new(config());
+        other.advert(1000, NODE02, 200);
+        other.tell(1100, recorded(&other, 2, LIFE));
+        assert_eq!(other.vip.term(), 0, "node 2 was never heard");
+        other.hello(1200, 2, |hello| hello.life = life);
+        other.tell(1300, Input::PeerLost { node: 2 });
+        other.tell(1400, recorded(&other, 2, LIFE));
+        let (term, refused) = if waits { (9, 1) } else { (0, 2) };
+        assert_eq!((other.vip.term(), other.vip.counters().outlived), (term, refused), "{life}");
+        other.until(2400);
+        assert_eq!(other.vip.holding(), waits, "the named one has a grace, then all stand: {life}");
+    }
+}
+
+#[test]
+fn a_hand_over_names_the_process_that_was_heard_last() {
+    let mut bench = Bench::master(config());
+    bench.hello(9050, 1, |hello| hello.life = 6);
+    bench.hello(9060, 1, |hello| hello.life = 7);
+    assert_eq!((bench.vip.successor(), bench.vip.successor_life()), (Some(1), Some(7)));
+    let mut out = Buffer::new();
+    bench.vip.step(at(9100), Input::Stop, &mut out);
+    let named = out.iter().find_map(|action| match action {
+        Action::HandOver(message) => Some((message.to, message.to_life)),
+        Action::Claim
+        | Action::Release
+        | Action::Announce
+        | Action::Advertise { .. }
+        | Action::Hello(_)
+        | Action::Report => None,
+    });
+    assert_eq!(named, Some((1, 7)));
+}
+
 #[test]
 fn a_named_node_that_may_not_hold_does_not() {
     let mut bench = Bench::new(config());
@@ -86,6 +134,7 @@ fn a_named_node_that_may_not_hold_does_not() {
 fn the_others_wait_for_the_named_one_and_then_stand() {
     let mut bench = Bench::new(config());
     bench.advert(1000, NODE02, 200);
+    bench.hello(1000, 2, |_| {});
     bench.named(1500, 1, 2, 2);
     bench.advert(1501, NODE02, 0);
     bench.log.clear();
@@ -98,6 +147,7 @@ fn the_others_wait_for_the_named_one_and_then_stand() {
     let mut strong = config();
     strong.vip.priority = 250;
     let mut bench = Bench::new(strong);
+    bench.hello(1000, 2, |_| {});
     bench.named(1500, 1, 2, 2);
     bench.advert(1501, NODE02, 0);
     bench.until(1705);
@@ -133,6 +183,7 @@ fn a_hello_of_the_holder_is_as_good_as_an_advert_on_the_network_of_the_address()
             role: Role::Master,
             eligible: true,
             term: 1,
+            life: LIFE,
         };
         bench.until(2900);
         bench.tell(3000, Input::Hello { network, hello });
@@ -153,6 +204,7 @@ fn a_hello_from_before_the_hand_over_speaks_for_nobody() {
         role: Role::Master,
         eligible: true,
         term: 1,
+        life: LIFE,
     };
     bench.tell(900, Input::Hello { network: MANAGEMENT, hello });
     assert!(bench.vip.holding());
@@ -307,7 +359,7 @@ fn hellos_do_not_make_a_backup_wait_longer_than_adverts_do() {
         for ms in hellos {
             let (group, node, source) = (bench.vip.group(), 1, NODE02);
             let (priority, role, eligible, term) = (200, Role::Master, true, 0);
-            let hello = Hello { group, node, source, priority, role, eligible, term };
+            let hello = Hello { group, node, source, priority, role, eligible, term, life: LIFE };
             bench.tell(*ms, Input::Hello { network: MANAGEMENT, hello });
         }
         bench.until(until);

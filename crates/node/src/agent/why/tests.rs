@@ -89,6 +89,7 @@ fn status() -> Status {
                 role: VipRole::Master,
                 holding: true,
                 successor: Some(1),
+                successor_life: None,
                 cause: Some(VipCause::Silence),
                 term: 2,
                 disabled_scripts: vec![],
