@@ -88,7 +88,9 @@ impl Session {
             core.hang_up(link);
         }
         if ended == *b"SC" {
-            // What the kernel holds unread at a close becomes a reset instead of an end.
+            // What the kernel holds unread at a close becomes a reset instead of an end. A connection
+            // that was just accepted has had no event yet that would tell of it.
+            self.client.look_again();
             let _ = self.client.receive(&mut [0; UNREAD]);
         }
         self.close_transaction(core);
