@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::access::{AccessAnswer, AccessAsk, Secret};
 use crate::{Event, Status, Why};
 
 /// What the operator's tool asks the agent.
@@ -24,9 +25,15 @@ pub enum Ask {
     Why {
         object: String,
     },
-    /// Changes something, so only root and the user of the daemon may. The answer is the status from
-    /// before; what comes of it is seen by asking again.
+    /// Changes something. The answer is the status from before; what comes of it is seen by asking again.
     Command(Command),
+    /// About tokens of programs and the audit log.
+    Access(AccessAsk),
+    /// Asked by whoever has this token, whatever its user may.
+    As {
+        token: Secret,
+        ask: Box<Self>,
+    },
 }
 
 /// What an operator may tell a node.
@@ -48,6 +55,7 @@ pub enum Answer {
     Status(Box<Status>),
     Event(Event),
     Why(Box<Why>),
+    Access(AccessAnswer),
     /// The question was not understood, and why.
     Refused(String),
 }

@@ -10,6 +10,7 @@
 //! outlast status, events  -- Ask -->  agent  -- Answer --> (control socket, JSON lines)
 //! ```
 
+pub mod access;
 pub mod catalogue;
 
 mod ask;

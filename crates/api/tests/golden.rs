@@ -6,6 +6,7 @@
 use std::fmt::Debug;
 use std::path::Path;
 
+use outlast_api::access::{AccessAnswer, AccessAsk, Scope, Secret};
 use outlast_api::{
     self as api, Answer, Ask, BalancerState, Break, Cell, Change, Choice, Command, DashboardState,
     Event, Evidence, FileKind, FileName, Load, Mode, NodeLine, NodeState, Opinion, Order,
@@ -282,6 +283,35 @@ fn every_change_travels_as_in_its_golden_file() {
     golden("change.jsonl", &changes);
 }
 
+fn every_word_about_access() {
+    let access = each!(AccessAsk {
+        Show { .. } => Show { token: Secret("outlast_5ec2e7".to_owned()) },
+        List => List,
+        Add { .. } => Add { name: "ci".to_owned(), scopes: Scope::ALL.to_vec(), days: Some(90) },
+        Revoke { .. } => Revoke { name: "ci".to_owned() },
+        Audit { .. } => Audit { last: 100 },
+    });
+    golden("access_ask.jsonl", &access);
+    let access = each!(AccessAnswer {
+        Grant(_) => Grant(api::access::Grant {
+            name: "ci".to_owned(),
+            scopes: vec![Scope::Read],
+            until_ms: Some(1_700_000_000_000),
+        }),
+        Token(_) => Token(Secret("outlast_5ec2e7".to_owned())),
+        Revoked => Revoked,
+        Audited(_) => Audited(api::access::Audited {
+            at_ms: 1_700_000_000_123,
+            by: "uid 1000 (pid 4242)".to_owned(),
+            command: "move".to_owned(),
+            object: "internal".to_owned(),
+            outcome: "done".to_owned(),
+        }),
+    });
+    golden("access_answer.jsonl", &access);
+    golden("access_role.jsonl", &api::access::Role::ALL);
+}
+
 #[test]
 fn every_question_and_answer_travels_as_in_its_golden_file() {
     let asks = each!(Ask {
@@ -290,8 +320,11 @@ fn every_question_and_answer_travels_as_in_its_golden_file() {
         Timeline { .. } => Timeline { last: 50, follow: true },
         Why { .. } => Why { object: "vip/internal".to_owned() },
         Command(_) => Command(api::Command::Move { vip: "internal".to_owned(), to: "node02".to_owned() }),
+        Access(_) => Access(AccessAsk::List),
+        As { .. } => As { token: Secret("outlast_5ec2e7".to_owned()), ask: Box::new(Status) },
     });
     golden("ask.jsonl", &asks);
+    every_word_about_access();
     let commands = each!(Command {
         Standby { .. } => Standby { node: "node01".to_owned() },
         Resume { .. } => Resume { node: "node01".to_owned() },
@@ -302,6 +335,7 @@ fn every_question_and_answer_travels_as_in_its_golden_file() {
         Status(_) => Status(Box::new(status())),
         Event(_) => Event(event()),
         Why(_) => Why(Box::new(why())),
+        Access(_) => Access(AccessAnswer::Revoked),
         Refused(_) => Refused("unknown question".to_owned()),
     });
     golden("answer.jsonl", &answers);

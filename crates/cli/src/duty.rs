@@ -1,13 +1,12 @@
 //! `outlast node standby|resume NODE` and `outlast move vip/NAME NODE`: what an operator tells a node.
 
 use std::io::{self, Write};
-use std::path::Path;
 use std::time::Duration;
 
 use api::{Ask, Command, Status};
 
 use crate::object::{self, ObjectError};
-use crate::reach::{self, Instance, ReachError};
+use crate::reach::{self, Instance, ReachError, Socket};
 
 /// A hand-over takes milliseconds, and a peer's word about it a beat or two; what is not seen after
 /// this did not happen.
@@ -25,7 +24,7 @@ pub enum NodeCommand {
 ///
 /// The node hands over what it holds by name, so that no request is lost, and no other node names it
 /// as successor. Its balancer and its servers go on. Refused where nobody else could hold an address.
-/// To be typed on the node itself, as root or as the user of outlast.
+/// To be typed on the node itself, by an operator.
 #[derive(Debug, clap::Args)]
 pub struct StandbyArgs {
     /// The node's name, as `outlast status` shows it
@@ -47,8 +46,8 @@ pub struct ResumeArgs {
 
 /// Move a virtual IP to another node
 ///
-/// The holder lets go, names that node, and it claims at once. To be typed on the holder, as root or
-/// as the user of outlast. Refused for a node that is down, not in the order of the address, or could
+/// The holder lets go, names that node, and it claims at once. To be typed on the holder, by an
+/// operator. Refused for a node that is down, not in the order of the address, or could
 /// not hold it. Exit code 1 if the node did not take it; then the former holder has it again.
 #[derive(Debug, clap::Args)]
 pub struct MoveArgs {
@@ -163,17 +162,21 @@ fn known_node(word: &str, status: &Status) -> Result<String, DutyError> {
 }
 
 /// Tells the node; what it knew before.
-fn tell(socket: &Path, command: Command) -> Result<Box<Status>, ReachError> {
+fn tell(socket: &Socket, command: Command) -> Result<Box<Status>, ReachError> {
     match reach::one(socket, &Ask::Command(command))? {
         api::Answer::Status(status) => Ok(status),
-        api::Answer::Event(_) | api::Answer::Why(_) | api::Answer::Refused(_) => {
-            Err(ReachError::Other)
-        }
+        api::Answer::Event(_)
+        | api::Answer::Why(_)
+        | api::Answer::Access(_)
+        | api::Answer::Refused(_) => Err(ReachError::Other),
     }
 }
 
 /// Looks until it is so; none if it is not in time.
-fn seen(socket: &Path, is_so: impl Fn(&Status) -> bool) -> Result<Option<Box<Status>>, ReachError> {
+fn seen(
+    socket: &Socket,
+    is_so: impl Fn(&Status) -> bool,
+) -> Result<Option<Box<Status>>, ReachError> {
     let end = sys::clock::now() + SEEN_WITHIN;
     loop {
         let status = reach::status(socket)?;

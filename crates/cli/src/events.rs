@@ -7,7 +7,7 @@ use std::io::{ErrorKind, Write};
 use api::{Answer, Ask, Event};
 
 use crate::object::{self, ObjectError};
-use crate::reach::{self, Instance, ReachError};
+use crate::reach::{self, Instance, ReachError, Socket};
 
 /// Show what happened on this node: evidence, decision, action, how long, what was left out
 #[derive(Debug, clap::Args)]
@@ -58,7 +58,7 @@ pub fn run(args: &Args, out: &mut impl Write) -> Result<(), ObjectError> {
 }
 
 /// Of what is gone from the configuration there may still be events: that is known too.
-fn known(word: &str, of_cluster: bool, socket: &std::path::Path) -> Result<(), ObjectError> {
+fn known(word: &str, of_cluster: bool, socket: &Socket) -> Result<(), ObjectError> {
     let Err(unknown) = object::resolve(word, &*reach::status(socket)?) else { return Ok(()) };
     let question = match of_cluster {
         true => Ask::Timeline { last: LAST_OF_CLUSTER, follow: false },
@@ -80,7 +80,7 @@ struct Show<'a, W> {
 
 impl<W: Write> Show<'_, W> {
     /// The agent has the whole log: what is new can only be told from what was by asking twice.
-    fn of_this_node(&mut self, socket: &std::path::Path) -> Result<(), ReachError> {
+    fn of_this_node(&mut self, socket: &Socket) -> Result<(), ReachError> {
         let (mut after, args) = (self.args.after, self.args);
         if args.last.is_some() {
             let question = Ask::Events { after, follow: false };
@@ -96,7 +96,7 @@ impl<W: Write> Show<'_, W> {
     /// Shows the answers, with `last` only so many of them and at the end; the highest number of any.
     fn ask(
         &mut self,
-        socket: &std::path::Path,
+        socket: &Socket,
         question: &Ask,
         last: Option<u32>,
     ) -> Result<u64, ReachError> {

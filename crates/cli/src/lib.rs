@@ -8,6 +8,7 @@ Exit codes:
   2  wrong arguments, a file that cannot be read, an unknown name, or nothing could be started
   3  no running outlast answered";
 
+pub mod access;
 pub mod completion;
 pub mod config;
 pub mod duty;

@@ -5,6 +5,7 @@ use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use api::access::Secret;
 use api::{Answer, Ask, Status};
 
 /// Where instances have their folders, unless told otherwise.
@@ -18,6 +19,23 @@ pub struct Instance {
     /// Folder of the running instance [default: the only one below /run/outlast]
     #[arg(long, value_name = "DIR")]
     pub run_dir: Option<PathBuf>,
+    /// File with a token of `outlast access add`: asks as that program, not as this user
+    #[arg(long, value_name = "FILE")]
+    pub token_file: Option<PathBuf>,
+}
+
+/// Where to ask, and as whom.
+#[derive(Clone, Debug, Default)]
+pub struct Socket {
+    path: PathBuf,
+    /// Without one: as the user of this process.
+    token: Option<Secret>,
+}
+
+impl From<PathBuf> for Socket {
+    fn from(path: PathBuf) -> Self {
+        Self { path, token: None }
+    }
 }
 
 /// Why no answer came.
@@ -29,6 +47,12 @@ pub enum ReachError {
     Several(Vec<String>),
     #[error("cannot reach the agent at {}", .path.display())]
     Connect {
+        path: PathBuf,
+        #[source]
+        source: io::Error,
+    },
+    #[error("cannot read the token in {}", .path.display())]
+    Token {
         path: PathBuf,
         #[source]
         source: io::Error,
@@ -51,8 +75,17 @@ impl Instance {
     /// The control socket.
     ///
     /// # Errors
-    /// When none or several run here.
-    pub fn socket(&self) -> Result<PathBuf, ReachError> {
+    /// When none or several run here, or the token cannot be read.
+    pub fn socket(&self) -> Result<Socket, ReachError> {
+        let token = self.token_file.as_ref().map(|path| {
+            let text = std::fs::read_to_string(path);
+            let wrong = |source| ReachError::Token { path: path.clone(), source };
+            text.map(|text| Secret(text.trim().to_owned())).map_err(wrong)
+        });
+        Ok(Socket { path: self.path()?, token: token.transpose()? })
+    }
+
+    fn path(&self) -> Result<PathBuf, ReachError> {
         if let Some(folder) = &self.run_dir {
             return Ok(folder.join("control.sock"));
         }
@@ -92,7 +125,7 @@ impl Instance {
 /// # Errors
 /// When the agent cannot be reached, breaks off, or refuses.
 pub fn ask(
-    socket: &Path,
+    socket: &Socket,
     ask: &Ask,
     each: impl FnMut(Answer) -> Result<(), ReachError>,
 ) -> Result<(), ReachError> {
@@ -103,7 +136,7 @@ pub fn ask(
 ///
 /// # Errors
 /// When the agent cannot be reached, breaks off, refuses, or closes without an answer.
-pub fn one(socket: &Path, ask: &Ask) -> Result<Answer, ReachError> {
+pub fn one(socket: &Socket, ask: &Ask) -> Result<Answer, ReachError> {
     let mut found = None;
     self::ask(socket, ask, |answer| {
         found = Some(answer);
@@ -116,22 +149,30 @@ pub fn one(socket: &Path, ask: &Ask) -> Result<Answer, ReachError> {
 ///
 /// # Errors
 /// When the agent cannot be reached, breaks off, or refuses.
-pub fn status(socket: &Path) -> Result<Box<Status>, ReachError> {
+pub fn status(socket: &Socket) -> Result<Box<Status>, ReachError> {
     match one(socket, &Ask::Status)? {
         Answer::Status(status) => Ok(status),
-        Answer::Event(_) | Answer::Why(_) | Answer::Refused(_) => Err(ReachError::Other),
+        Answer::Event(_) | Answer::Why(_) | Answer::Access(_) | Answer::Refused(_) => {
+            Err(ReachError::Other)
+        }
     }
 }
 
 /// Puts a question; the answers can be read from what is returned.
-pub(crate) fn put(socket: &Path, ask: &Ask) -> Result<UnixStream, ReachError> {
-    let connect = |source| ReachError::Connect { path: socket.to_owned(), source };
-    let mut stream = UnixStream::connect(socket).map_err(connect)?;
+pub(crate) fn put(socket: &Socket, ask: &Ask) -> Result<UnixStream, ReachError> {
+    let connect = |source| ReachError::Connect { path: socket.path.clone(), source };
+    let mut stream = UnixStream::connect(&socket.path).map_err(connect)?;
     if !matches!(ask, Ask::Events { follow: true, .. } | Ask::Timeline { follow: true, .. }) {
         stream.set_read_timeout(Some(PATIENCE)).map_err(connect)?;
     }
     let mut line = vec![];
-    api::encode(ask, &mut line);
+    match &socket.token {
+        Some(token) => {
+            let ask = Ask::As { token: token.clone(), ask: Box::new(ask.clone()) };
+            api::encode(&ask, &mut line);
+        }
+        None => api::encode(ask, &mut line),
+    }
     line.push(b'\n');
     stream.write_all(&line).map_err(broken)?;
     Ok(stream)
@@ -155,7 +196,10 @@ pub(crate) fn answers(
         let line = line.map_err(broken)?;
         match api::decode(&line).map_err(ReachError::Answer)? {
             Answer::Refused(why) => return Err(ReachError::Refused(why)),
-            answer @ (Answer::Status(_) | Answer::Event(_) | Answer::Why(_)) => each(answer)?,
+            answer
+            @ (Answer::Status(_) | Answer::Event(_) | Answer::Why(_) | Answer::Access(_)) => {
+                each(answer)?;
+            }
         }
     }
     Ok(())

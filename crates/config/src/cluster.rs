@@ -1,14 +1,16 @@
 //! `outlast.toml`: the cluster.
 
 pub use model::{
-    Cluster, DEFAULT_DETECT, Dashboard, LONGEST_DETECT, Listen, Node, SHORTEST_DETECT, Service,
-    ServiceKind, Vip, VipCheck,
+    Access, Cluster, DEFAULT_DETECT, Dashboard, LONGEST_DETECT, Listen, Node, Person,
+    SHORTEST_DETECT, Service, ServiceKind, Vip, VipCheck,
 };
 
+pub(crate) use access::ACCESS;
 pub(crate) use read::{Field, REQUIRED};
 
 use crate::{Diagnostic, Source, diagnostic};
 
+mod access;
 mod dashboard;
 pub(crate) mod fields;
 mod model;

@@ -102,11 +102,12 @@ pub fn all() -> Vec<Explained> {
     keys(toml, "`check = { ... }` of [vip.NAME]", vips::SCRIPT);
     keys(toml, "[service.NAME]", fields::SERVICE);
     keys(toml, "[dashboard]", fields::DASHBOARD);
+    keys(toml, "[access]", crate::cluster::ACCESS);
     rows
 }
 
 /// Language, name, what follows it, what it is; a section of `outlast.toml` stands in brackets.
-pub(crate) const SECTIONS: [(&str, &str, &str, &str); 13] = [
+pub(crate) const SECTIONS: [(&str, &str, &str, &str); 14] = [
     ("HAProxy", "global", "", "what concerns the whole process: log, limits, statistics socket"),
     (
         "HAProxy",
@@ -135,6 +136,7 @@ pub(crate) const SECTIONS: [(&str, &str, &str, &str); 13] = [
     ("outlast.toml", "vip", "", "a virtual IP that one of the nodes holds: a section [vip.NAME]"),
     ("outlast.toml", "service", "", "what a proxy's servers are: a section [service.NAME]"),
     ("outlast.toml", "dashboard", "", "the page for a browser: the section [dashboard]"),
+    ("outlast.toml", "access", "", "who may look, operate and administer: the section [access]"),
 ];
 
 fn of_sections(rows: &mut Vec<Explained>) {

@@ -100,6 +100,7 @@ pub fn cluster() -> String {
     field_table(&mut text, "check = { ... } of [vip.NAME]", vips::SCRIPT);
     field_table(&mut text, "[service.NAME]", fields::SERVICE);
     field_table(&mut text, "[dashboard]", fields::DASHBOARD);
+    field_table(&mut text, "[access]", crate::cluster::ACCESS);
     text.truncate(text.trim_end().len());
     text.push('\n');
     text

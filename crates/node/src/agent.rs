@@ -29,6 +29,7 @@ use why::{Ground, Unknown};
 
 pub(crate) use control::SOCKET as CONTROL;
 
+mod access;
 mod beats;
 mod command;
 mod control;
@@ -112,7 +113,9 @@ pub(crate) fn run(channel: &Channel, start: Start, texts: Texts) -> Result<(), A
     poller.add(commands.as_fd(), COMMANDS, Interest::READ).map_err(AgentError::Poll)?;
     let voice = command::Voice::new(voice);
     let command = commander(Arc::clone(&core), start.state_dir.clone(), voice);
-    let answers = control::Answers { status, why, events, story: Arc::clone(&story), command };
+    let doors = doors(&start, &core);
+    let story_of = Arc::clone(&story);
+    let answers = control::Answers { status, why, events, story: story_of, command, doors };
     control::serve(Path::new(&start.run_dir), answers)
         .map_err(|source| AgentError::Control { folder: start.run_dir.clone(), source })?;
     let beats = lock(&core)
@@ -154,6 +157,15 @@ fn open_journal(start: &Start, core: &Mutex<Core>) -> Journal {
         });
         journal
     })
+}
+
+/// Who may what; names that nobody has are a limit that the operator sees.
+fn doors(start: &Start, core: &Mutex<Core>) -> access::Doors {
+    let mut core = lock(core);
+    let wanted = core.cluster.as_ref().map(|cluster| cluster.access.clone()).unwrap_or_default();
+    let (doors, unknown) = access::Doors::new(&wanted, Path::new(&start.state_dir));
+    core.picture.limits.extend(unknown);
+    doors
 }
 
 fn lock(core: &Mutex<Core>) -> MutexGuard<'_, Core> {

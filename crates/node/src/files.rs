@@ -139,9 +139,9 @@ fn read_private(path: &Path) -> Result<Vec<u8>, FileError> {
 }
 
 impl Texts {
-    /// Only what the dashboard may know: no secret, no configuration.
+    /// Only what the dashboard may know: no secret, nothing of the balancer.
     pub(crate) fn for_dashboard(&self) -> Self {
-        Self { token: self.token.clone(), ..Self::default() }
+        Self { token: self.token.clone(), cluster: self.cluster.clone(), ..Self::default() }
     }
 
     /// What the proxy may know: it reads foreign bytes, so neither the secret, with which it could

@@ -37,12 +37,15 @@ pub(crate) fn run(
     let _ = sys::rights::raise_open_files(DESCRIPTORS);
     drop_rights()?;
     let run_dir = Path::new(&start.run_dir);
+    let cluster = texts.cluster.as_ref().and_then(|source| config::cluster::parse(source, 0).0);
+    let is_for_all = cluster.is_none_or(|cluster| cluster.access.viewer.is_none());
     let setup = ::services::Setup {
         node: start.node,
         control: run_dir.join(CONTROL),
         stats: run_dir.join(STATS),
         listeners: sockets.into_iter().map(TcpListener::from).collect(),
         token: texts.token,
+        is_for_all,
         generation: start.generation,
     };
     Ok(::services::run(setup, channel)?)

@@ -45,6 +45,9 @@ enum Command {
     #[command(subcommand)]
     Node(cli::duty::NodeCommand),
     Move(cli::duty::MoveArgs),
+    #[command(subcommand)]
+    Access(cli::access::Command),
+    Audit(cli::access::AuditArgs),
     Demo(lab::demo::Args),
     Completion(cli::completion::Args),
     Man(cli::completion::ManArgs),
@@ -95,6 +98,10 @@ fn main() -> ExitCode {
         },
         Command::Node(command) => done(cli::duty::node(&command, &mut std::io::stdout().lock())),
         Command::Move(args) => done(cli::duty::move_object(&args, &mut std::io::stdout().lock())),
+        Command::Access(command) => {
+            obeyed(cli::access::run(&command, &mut std::io::stdout().lock()))
+        }
+        Command::Audit(args) => obeyed(cli::access::audit(&args, &mut std::io::stdout().lock())),
         Command::Completion(args) => {
             let mut out = std::io::stdout().lock();
             written(cli::completion::run(&args, &mut command(), &mut out))
@@ -132,6 +139,17 @@ fn answered(outcome: Result<bool, ReachError>) -> ExitCode {
             complain(&error);
             ExitCode::from(3)
         }
+    }
+}
+
+/// A question that may be refused.
+fn obeyed(outcome: Result<(), ReachError>) -> ExitCode {
+    match outcome {
+        Err(error @ ReachError::Refused(_)) => {
+            complain(&error);
+            ExitCode::from(1)
+        }
+        other => answered(other.map(|()| true)),
     }
 }
 

@@ -4,6 +4,7 @@
 #[path = "node/lonely.rs"]
 mod lonely;
 
+use std::io::{Read, Write};
 use std::process::Command;
 
 use api::{VipCause, VipRole};
@@ -123,5 +124,69 @@ fn commands_that_make_no_sense_are_refused_by_name_and_change_nothing() {
         node.ended();
         let (code, said) = outlast(&node, &["move", "vip/internal", "node02"]);
         assert_eq!(code, Some(3), "{said}");
+    });
+}
+
+/// Whoever has the token of a program may what it says, and all of it is written down.
+#[test]
+fn programs_may_what_their_tokens_say_and_every_command_is_in_the_audit_log() {
+    alone("programs_may_what_their_tokens_say_and_every_command_is_in_the_audit_log", || {
+        let mut node = Lonely::new();
+        let dashboard = "[dashboard]\nlisten = \"127.0.0.1:7412\"\n[access]\nviewer = [\"root\"]\n";
+        node.write("outlast.toml", &format!("{CLUSTER}{dashboard}"));
+        start(&mut node);
+        let add = |name: &str, words: &[&str]| {
+            let (code, said) = outlast(&node, &[&["access", "add", name], words].concat());
+            assert_eq!(code, Some(0), "{said}");
+            node.write(name, &said);
+            (node.path(name).display().to_string(), said.trim().to_owned())
+        };
+        let (ci, _) = add("ci", &["--scope", "read", "--scope", "standby"]);
+        let (_, scraper) = add("scraper", &["--scope", "metrics", "--days", "1"]);
+        for (words, expected, text) in [
+            (&["node", "standby", "node01", "--token-file", &ci][..], 0, "is on standby"),
+            (&["node", "resume", "node01", "--token-file", &ci], 0, "is on duty again"),
+            (&["move", "vip/internal", "node02", "--token-file", &ci], 1, "the role operator"),
+            (&["audit", "--token-file", &ci], 1, "this needs the role admin"),
+            (&["access", "list"], 0, "scraper  metrics  until "),
+        ] {
+            let (code, said) = outlast(&node, words);
+            assert_eq!(code, Some(expected), "{words:?}: {said}");
+            assert!(said.contains(text), "{words:?}: {said}");
+        }
+        let get = |path: &str, token: Option<&str>| {
+            let bearer = token.map(|token| format!("Authorization: Bearer {token}\r\n"));
+            let bearer = bearer.unwrap_or_default();
+            let head = format!(
+                "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n{bearer}\r\n"
+            );
+            let mut answer = String::new();
+            let mut stream = std::net::TcpStream::connect("127.0.0.1:7412").ok()?;
+            stream.write_all(head.as_bytes()).ok()?;
+            stream.read_to_string(&mut answer).ok()?;
+            answer.split(' ').nth(1).map(str::to_owned)
+        };
+        until("the dashboard answers", || get("/metrics", None).is_some());
+        assert_eq!(get("/metrics", None).as_deref(), Some("401"), "not everybody may look");
+        assert_eq!(get("/metrics", Some("outlast_00")).as_deref(), Some("401"));
+        assert_eq!(get("/metrics", Some(&scraper)).as_deref(), Some("200"));
+        assert_eq!(get("/", Some(&scraper)).as_deref(), Some("403"), "another scope");
+        let (code, said) = outlast(&node, &["access", "revoke", "scraper"]);
+        assert_eq!(code, Some(0), "{said}");
+        until("it is known", || get("/metrics", Some(&scraper)).as_deref() == Some("401"));
+
+        let (_, log) = outlast(&node, &["audit"]);
+        for line in [
+            "access add ci: done",
+            ")  node standby node01: done",
+            ")  node resume node01: done",
+            ")  move internal: this needs the role operator",
+            ")  audit: this needs the role admin",
+            "access revoke scraper: done",
+        ] {
+            assert!(log.contains(line), "{line}: {log}");
+        }
+        assert!(log.contains("token ci of uid 0 (pid "), "{log}");
+        assert!(!log.contains(&scraper) && !node.log().contains(&scraper), "no secret is written");
     });
 }

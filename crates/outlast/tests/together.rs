@@ -74,7 +74,7 @@ impl Pair {
     fn status(&self, node: &str) -> Option<Status> {
         match self.ask(node, &Ask::Status).ok()?.pop()? {
             Answer::Status(status) => Some(*status),
-            Answer::Event(_) | Answer::Why(_) | Answer::Refused(_) => None,
+            Answer::Event(_) | Answer::Why(_) | Answer::Access(_) | Answer::Refused(_) => None,
         }
     }
 
@@ -88,7 +88,10 @@ impl Pair {
             self.ask(node, &Ask::Timeline { last: 1000, follow: false }).unwrap_or_default();
         let event = |answer| match answer {
             Answer::Event(event) => event,
-            other @ (Answer::Status(_) | Answer::Why(_) | Answer::Refused(_)) => {
+            other @ (Answer::Status(_)
+            | Answer::Why(_)
+            | Answer::Access(_)
+            | Answer::Refused(_)) => {
                 panic!("{other:?}")
             }
         };

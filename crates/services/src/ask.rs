@@ -4,6 +4,7 @@ use std::io;
 use std::path::Path;
 use std::time::Duration;
 
+use api::access::{AccessAnswer, AccessAsk, Grant, Secret};
 use api::{Answer, Ask, Status, Why};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader, Lines};
 use tokio::net::UnixStream;
@@ -33,14 +34,35 @@ pub(crate) enum AskError {
 pub(crate) async fn status(control: &Path) -> Result<Status, AskError> {
     match one(control, &Ask::Status).await? {
         Answer::Status(status) => Ok(*status),
-        Answer::Event(_) | Answer::Why(_) | Answer::Refused(_) => Err(AskError::Other),
+        Answer::Event(_) | Answer::Why(_) | Answer::Access(_) | Answer::Refused(_) => {
+            Err(AskError::Other)
+        }
     }
 }
 
 pub(crate) async fn why(control: &Path, object: &str) -> Result<Why, AskError> {
     match one(control, &Ask::Why { object: object.to_owned() }).await? {
         Answer::Why(why) => Ok(*why),
-        Answer::Event(_) | Answer::Status(_) | Answer::Refused(_) => Err(AskError::Other),
+        Answer::Event(_) | Answer::Status(_) | Answer::Access(_) | Answer::Refused(_) => {
+            Err(AskError::Other)
+        }
+    }
+}
+
+/// What may who has this token do? None: nobody has it.
+pub(crate) async fn grant(control: &Path, token: &str) -> Result<Option<Grant>, AskError> {
+    let ask = Ask::Access(AccessAsk::Show { token: Secret(token.to_owned()) });
+    match one(control, &ask).await {
+        Ok(Answer::Access(AccessAnswer::Grant(grant))) => Ok(Some(grant)),
+        Ok(
+            Answer::Access(_)
+            | Answer::Event(_)
+            | Answer::Status(_)
+            | Answer::Why(_)
+            | Answer::Refused(_),
+        ) => Err(AskError::Other),
+        Err(AskError::Refused(_)) => Ok(None),
+        Err(error) => Err(error),
     }
 }
 
@@ -64,7 +86,7 @@ impl Timeline {
         match api::decode(line.as_bytes()).map_err(AskError::Answer)? {
             Answer::Event(event) => Ok(event),
             Answer::Refused(why) => Err(AskError::Refused(why)),
-            Answer::Status(_) | Answer::Why(_) => Err(AskError::Other),
+            Answer::Status(_) | Answer::Why(_) | Answer::Access(_) => Err(AskError::Other),
         }
     }
 }
@@ -80,7 +102,10 @@ async fn one(control: &Path, ask: &Ask) -> Result<Answer, AskError> {
         }
         match api::decode(&line).map_err(AskError::Answer)? {
             Answer::Refused(why) => Err(AskError::Refused(why)),
-            answer @ (Answer::Status(_) | Answer::Event(_) | Answer::Why(_)) => Ok(answer),
+            answer
+            @ (Answer::Status(_) | Answer::Event(_) | Answer::Why(_) | Answer::Access(_)) => {
+                Ok(answer)
+            }
         }
     })
     .await

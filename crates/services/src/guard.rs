@@ -3,11 +3,15 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use api::access::{self, Deed, Denied, Role, Who};
 use axum::extract::{Request, State};
 use axum::http::header::{self, HeaderName, HeaderValue};
+use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+
+use crate::grants::Grants;
 
 /// The cookie that stands for the token.
 const COOKIE: &str = "outlast_token";
@@ -23,21 +27,32 @@ pub(crate) enum Door {
     /// On loopback: whoever is on this machine; the name must be one of this machine, so that a
     /// page of another site cannot read it through a name that it controls (DNS rebinding).
     Loopback,
-    Token(Arc<str>),
+    /// The token of the file, which may look, or one of a program, which may what it says.
+    Token(Option<Arc<str>>, Arc<Grants>),
 }
 
 impl Door {
     /// None: it would stand open to the network.
-    pub(crate) fn at(address: SocketAddr, token: Option<Arc<str>>) -> Option<Self> {
-        if address.ip().is_loopback() { Some(Self::Loopback) } else { token.map(Self::Token) }
+    pub(crate) fn at(
+        address: SocketAddr,
+        token: Option<Arc<str>>,
+        (is_for_all, grants): (bool, Arc<Grants>),
+    ) -> Option<Self> {
+        match (address.ip().is_loopback(), token) {
+            (true, _) if is_for_all => Some(Self::Loopback),
+            (false, None) => None,
+            (_, token) => Some(Self::Token(token, grants)),
+        }
     }
 }
 
 /// Lets in or not, and adds to each answer what keeps browsers strict.
 pub(crate) async fn guard(State(door): State<Door>, request: Request, next: Next) -> Response {
-    let mut response = match refusal(&door, &request) {
+    // What is shared while the agent is asked has no body in it.
+    let (parts, body) = request.into_parts();
+    let mut response = match refusal(&door, &parts).await {
         Some(response) => response,
-        None => next.run(request).await,
+        None => next.run(Request::from_parts(parts, body)).await,
     };
     let headers = response.headers_mut();
     let fixed = |name: HeaderName, value: &'static str| (name, HeaderValue::from_static(value));
@@ -53,29 +68,67 @@ pub(crate) async fn guard(State(door): State<Door>, request: Request, next: Next
     response
 }
 
-fn refusal(door: &Door, request: &Request) -> Option<Response> {
+async fn refusal(door: &Door, request: &Parts) -> Option<Response> {
     match door {
         Door::Loopback => {
-            let host = request.headers().get(header::HOST).and_then(|host| host.to_str().ok());
+            let host = request.headers.get(header::HOST).and_then(|host| host.to_str().ok());
             let known = host.is_none_or(is_of_this_machine);
             (!known).then(|| {
                 let text = "this dashboard answers to localhost only\n";
                 (StatusCode::MISDIRECTED_REQUEST, text).into_response()
             })
         }
-        Door::Token(token) => {
-            if let Some(given) = parameter(request.uri(), "token") {
-                return Some(if same(given.as_bytes(), token.as_bytes()) {
-                    welcome(request.uri(), token)
-                } else {
-                    stranger()
+        Door::Token(fixed, grants) => {
+            let (uri, headers) = (&request.uri, &request.headers);
+            let deed = Deed::of_path(uri.path());
+            if let Some(given) = parameter(uri, "token") {
+                return Some(match may(given, fixed.as_deref(), grants, deed).await {
+                    Ok(()) => welcome(uri, given),
+                    Err(refused) => refused.into_response(),
                 });
             }
-            let known = bearer(request.headers())
-                .is_some_and(|given| same(given, token.as_bytes()))
-                || cookie(request.headers())
-                    .is_some_and(|given| same(given.as_bytes(), spelled(token).as_bytes()));
-            (!known).then(stranger)
+            let given = bearer(headers).and_then(|given| std::str::from_utf8(given).ok());
+            let given = given.map(str::to_owned).or_else(|| cookie(headers).and_then(unspelled));
+            let refused = match given {
+                Some(given) => may(&given, fixed.as_deref(), grants, deed).await.err(),
+                None => Some(Refused::Stranger),
+            };
+            refused.map(IntoResponse::into_response)
+        }
+    }
+}
+
+/// The token of the file is a viewer's; all others are known to the agent.
+async fn may(given: &str, fixed: Option<&str>, grants: &Grants, deed: Deed) -> Result<(), Refused> {
+    if fixed.is_some_and(|fixed| same(given.as_bytes(), fixed.as_bytes())) {
+        return access::allows(Who::Person(Role::Viewer), deed).map_err(Refused::Denied);
+    }
+    match grants.of(given).await {
+        Ok(Some(grant)) => {
+            access::allows(Who::Program(&grant.scopes), deed).map_err(Refused::Denied)
+        }
+        Ok(None) => Err(Refused::Stranger),
+        Err(_) => Err(Refused::Silent),
+    }
+}
+
+enum Refused {
+    Stranger,
+    Denied(Denied),
+    /// The agent, who knows the tokens, does not answer.
+    Silent,
+}
+
+impl IntoResponse for Refused {
+    fn into_response(self) -> Response {
+        match self {
+            Self::Stranger => stranger(),
+            Self::Denied(denied) => (StatusCode::FORBIDDEN, format!("{denied}\n")).into_response(),
+            Self::Silent => {
+                let text =
+                    "the agent of this node does not answer, so the token cannot be looked up\n";
+                (StatusCode::SERVICE_UNAVAILABLE, text).into_response()
+            }
         }
     }
 }
@@ -115,6 +168,12 @@ fn inside(path: &str) -> String {
 /// As hexadecimal digits: a cookie has few letters.
 fn spelled(token: &str) -> String {
     token.bytes().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn unspelled(digits: &str) -> Option<String> {
+    let pairs = digits.as_bytes().chunks(2);
+    let byte = |pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok();
+    String::from_utf8(pairs.map(byte).collect::<Option<_>>()?).ok()
 }
 
 fn parameter<'a>(uri: &'a Uri, name: &str) -> Option<&'a str> {
@@ -177,9 +236,22 @@ mod tests {
     #[test]
     fn a_listener_for_the_network_without_a_token_is_refused() {
         let anywhere = SocketAddr::from(([0, 0, 0, 0], 80));
-        assert!(Door::at(anywhere, None).is_none());
-        assert!(matches!(Door::at(anywhere, Some("t".into())), Some(Door::Token(_))));
+        let grants = || Arc::new(Grants::new(std::path::PathBuf::new()));
+        let door = |address, token: Option<&str>, is_for_all| {
+            Door::at(address, token.map(Into::into), (is_for_all, grants()))
+        };
+        assert!(door(anywhere, None, true).is_none() && door(anywhere, None, false).is_none());
+        assert!(matches!(door(anywhere, Some("t"), true), Some(Door::Token(..))));
         let loopback = SocketAddr::from(([127, 0, 0, 1], 80));
-        assert!(matches!(Door::at(loopback, Some("t".into())), Some(Door::Loopback)));
+        assert!(matches!(door(loopback, Some("t"), true), Some(Door::Loopback)));
+        assert!(matches!(door(loopback, None, false), Some(Door::Token(None, _))));
+    }
+
+    #[test]
+    fn a_cookie_is_read_as_it_was_spelled() {
+        assert_eq!(unspelled(&spelled("outlast_0a")).as_deref(), Some("outlast_0a"));
+        assert_eq!(unspelled("0g"), None);
+        assert_eq!(unspelled("0"), Some("\0".to_owned()), "as good as any other wrong one");
+        assert_eq!(unspelled("ff"), None, "no text");
     }
 }

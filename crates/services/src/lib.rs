@@ -10,6 +10,7 @@ use std::path::PathBuf;
 use sys::channel::Channel;
 
 mod ask;
+mod grants;
 mod guard;
 mod heard;
 mod live;
@@ -39,6 +40,8 @@ pub struct Setup {
     pub listeners: Vec<TcpListener>,
     /// What a browser must know to see the dashboard through a listener that is not on loopback.
     pub token: Option<String>,
+    /// Whether everybody on this machine may look; if not, a token is asked for on loopback, too.
+    pub is_for_all: bool,
     /// Configurations in force since the supervisor started.
     pub generation: u64,
 }

@@ -15,6 +15,7 @@ use tokio::io::unix::AsyncFd;
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 
+use crate::grants::Grants;
 use crate::guard::Door;
 use crate::heard::Watch;
 use crate::reasons::Reasons;
@@ -47,6 +48,7 @@ impl AsRawFd for Watched {
 pub(crate) async fn until_told(setup: Setup, channel: Channel) -> Result<(), ServiceError> {
     let generation = setup.generation;
     let token: Option<Arc<str>> = setup.token.map(Into::into);
+    let grants = Arc::new(Grants::new(setup.control.clone()));
     let slots = Arc::new(Semaphore::new(CONNECTIONS));
     let site = Site {
         host: setup.node.into(),
@@ -56,7 +58,9 @@ pub(crate) async fn until_told(setup: Setup, channel: Channel) -> Result<(), Ser
     };
     for listener in setup.listeners {
         let address = listener.local_addr().map_err(ServiceError::Listen)?;
-        let door = Door::at(address, token.clone()).ok_or(ServiceError::NoToken(address))?;
+        let guarded = (setup.is_for_all, Arc::clone(&grants));
+        let door = Door::at(address, token.clone(), guarded);
+        let door = door.ok_or(ServiceError::NoToken(address))?;
         listener.set_nonblocking(true).map_err(ServiceError::Listen)?;
         let listener = TcpListener::from_std(listener).map_err(ServiceError::Listen)?;
         tokio::spawn(accept(listener, site::router(site.clone(), door), Arc::clone(&slots)));

@@ -3,7 +3,7 @@
 use std::ffi::{CStr, CString};
 use std::io;
 use std::mem::MaybeUninit;
-use std::os::fd::BorrowedFd;
+use std::os::fd::{AsRawFd, BorrowedFd};
 use std::path::Path;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -164,12 +164,55 @@ pub fn has_capability(capability: Capability) -> bool {
     rustix::thread::capabilities(None).is_ok_and(|sets| sets.effective.contains(wanted))
 }
 
-/// The user on the other side of a connected unix socket, as the kernel attests.
+/// Who is on the other side of a connected unix socket.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Peer {
+    pub uid: u32,
+    pub pid: i32,
+    /// The first one and the others, as they were when it connected.
+    pub groups: Vec<u32>,
+}
+
+/// Who connected a unix socket, as the kernel attests.
 ///
 /// # Errors
 /// When it is no such socket.
-pub fn peer(socket: BorrowedFd<'_>) -> io::Result<u32> {
-    Ok(rustix::net::sockopt::socket_peercred(socket)?.uid.as_raw())
+pub fn peer(socket: BorrowedFd<'_>) -> io::Result<Peer> {
+    let peer = rustix::net::sockopt::socket_peercred(socket)?;
+    let mut groups = vec![peer.gid.as_raw()];
+    // A kernel before 4.13 does not tell: then only the first group counts.
+    groups.extend(more_groups(socket).unwrap_or_default());
+    Ok(Peer { uid: peer.uid.as_raw(), pid: peer.pid.as_raw_nonzero().get(), groups })
+}
+
+fn more_groups(socket: BorrowedFd<'_>) -> io::Result<Vec<u32>> {
+    // NGROUPS_MAX; who is in so many is rare, and this is asked once per connection.
+    const MOST: usize = 65_536;
+    let mut groups: Vec<u32> = vec![0; 64];
+    loop {
+        let bytes = groups.len() * size_of::<u32>();
+        let mut length = libc::socklen_t::try_from(bytes).map_err(io::Error::other)?;
+        // SAFETY: the buffer has as many bytes as `length` says.
+        let code = unsafe {
+            libc::getsockopt(
+                socket.as_raw_fd(),
+                libc::SOL_SOCKET,
+                libc::SO_PEERGROUPS,
+                groups.as_mut_ptr().cast(),
+                &raw mut length,
+            )
+        };
+        match check(code) {
+            Ok(_) => {
+                groups.truncate(usize::try_from(length).unwrap_or(0) / size_of::<u32>());
+                return Ok(groups);
+            }
+            Err(error) if error.raw_os_error() == Some(libc::ERANGE) && groups.len() < MOST => {
+                groups.resize(MOST, 0);
+            }
+            Err(error) => return Err(error),
+        }
+    }
 }
 
 /// Whether this is a user namespace: its root has the name, but not every number to change to.
@@ -240,7 +283,12 @@ mod tests {
     #[test]
     fn who_asks_over_a_unix_socket_is_known() {
         let (one, _other) = std::os::unix::net::UnixStream::pair().unwrap();
-        assert_eq!(peer(one.as_fd()).unwrap(), rustix::process::geteuid().as_raw());
+        let peer = peer(one.as_fd()).unwrap();
+        assert_eq!(peer.uid, rustix::process::geteuid().as_raw());
+        assert_eq!(peer.pid, rustix::process::getpid().as_raw_nonzero().get());
+        let own = rustix::process::getgroups().unwrap();
+        assert!(own.iter().all(|group| peer.groups.contains(&group.as_raw())), "{peer:?} {own:?}");
+        assert!(peer.groups.contains(&rustix::process::getegid().as_raw()), "{peer:?}");
     }
 
     #[test]

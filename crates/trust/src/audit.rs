@@ -27,8 +27,11 @@ pub struct Entry {
     pub outcome: String,
 }
 
-/// Adds one line.
-pub(crate) fn add(folder: &Path, entry: &Entry) -> io::Result<()> {
+/// Adds one line to the log in that folder.
+///
+/// # Errors
+/// When it cannot be written.
+pub fn add(folder: &Path, entry: &Entry) -> io::Result<()> {
     let path = folder.join("audit.jsonl");
     if fs::metadata(&path).is_ok_and(|facts| facts.len() >= MAX_LOG) {
         fs::rename(&path, older(folder))?;
@@ -53,7 +56,10 @@ fn older(folder: &Path) -> PathBuf {
 }
 
 /// All that is kept, oldest first. A line that a full disk tore is skipped.
-pub(crate) fn read(folder: &Path) -> io::Result<Vec<Entry>> {
+///
+/// # Errors
+/// When a file that is there cannot be read.
+pub fn read(folder: &Path) -> io::Result<Vec<Entry>> {
     let mut entries = vec![];
     for path in [older(folder), folder.join("audit.jsonl")] {
         match fs::read_to_string(&path) {

@@ -9,7 +9,8 @@
 //! A token names the cluster by the fingerprint of its authority, so a name or an address that belongs to
 //! another cluster is noticed before the token's secret is sent.
 
-mod audit;
+pub mod access;
+pub mod audit;
 mod authority;
 mod desk;
 mod files;

@@ -3,7 +3,6 @@
 use std::collections::VecDeque;
 use std::net::Shutdown;
 use std::os::unix::net::UnixStream;
-use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -12,7 +11,7 @@ use api::{Answer, Ask, Event, Status, Why};
 use base::{Chain, Time};
 
 use super::view::View;
-use crate::reach::{self, ReachError};
+use crate::reach::{self, ReachError, Socket};
 
 /// Between two questions for the state: four times a second is as fast as an eye follows.
 const ASK_EVERY: Duration = Duration::from_millis(250);
@@ -50,7 +49,7 @@ impl Known {
 /// Asks one agent all the time, until it is dropped.
 #[derive(Debug)]
 pub struct Source {
-    socket: PathBuf,
+    socket: Socket,
     shared: Arc<Shared>,
 }
 
@@ -71,9 +70,9 @@ impl Source {
     ///
     /// # Errors
     /// When there is no thread to be had.
-    pub fn start(socket: &Path) -> std::io::Result<Self> {
+    pub fn start(socket: &Socket) -> std::io::Result<Self> {
         let shared = Arc::<Shared>::default();
-        let source = Self { socket: socket.to_owned(), shared };
+        let source = Self { socket: socket.clone(), shared };
         source.thread(ask_for_status)?;
         source.thread(follow_events)?;
         Ok(source)
@@ -112,7 +111,7 @@ impl Source {
         })
     }
 
-    fn thread(&self, work: impl FnOnce(&Path, &Shared) + Send + 'static) -> std::io::Result<()> {
+    fn thread(&self, work: impl FnOnce(&Socket, &Shared) + Send + 'static) -> std::io::Result<()> {
         let (socket, shared) = (self.socket.clone(), Arc::clone(&self.shared));
         let thread = std::thread::Builder::new().name("ask".to_owned());
         thread.spawn(move || work(&socket, &shared)).map(drop)
@@ -149,7 +148,7 @@ impl Shared {
     }
 }
 
-fn ask_for_status(socket: &Path, shared: &Shared) {
+fn ask_for_status(socket: &Socket, shared: &Shared) {
     loop {
         let answer = reach::status(socket);
         let mut known = shared.known();
@@ -169,7 +168,7 @@ fn ask_for_status(socket: &Path, shared: &Shared) {
 }
 
 /// Of all nodes together; of this one where the agent cannot tell that.
-fn follow_events(socket: &Path, shared: &Shared) {
+fn follow_events(socket: &Socket, shared: &Shared) {
     let mut question = Ask::Timeline { last: LAST, follow: true };
     loop {
         let mut first = true;
@@ -197,7 +196,7 @@ fn follow_events(socket: &Path, shared: &Shared) {
 }
 
 fn follow(
-    socket: &Path,
+    socket: &Socket,
     shared: &Shared,
     question: &Ask,
     mut each: impl FnMut(Event),

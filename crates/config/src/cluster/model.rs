@@ -32,6 +32,7 @@ pub struct Cluster {
     pub vips: Vec<Vip>,
     pub services: Vec<Service>,
     pub dashboard: Dashboard,
+    pub access: Access,
 }
 
 /// A crashed node is known after this if the file does not say otherwise.
@@ -40,6 +41,35 @@ pub const DEFAULT_DETECT: Duration = Duration::from_secs(1);
 pub const SHORTEST_DETECT: Duration = Duration::from_millis(300);
 /// Longer, and the checks of the balancer's file are faster.
 pub const LONGEST_DETECT: Duration = Duration::from_secs(30);
+
+/// `[access]`: who is what. Root and the user of the daemon may everything, whatever stands here.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Access {
+    pub admin: Vec<Person>,
+    pub operator: Vec<Person>,
+    /// None: everybody on the machine.
+    pub viewer: Option<Vec<Person>>,
+}
+
+/// One user, or all of a group.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Person {
+    User(String),
+    Uid(u32),
+    Group(String),
+    Gid(u32),
+}
+
+impl std::fmt::Display for Person {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::User(name) => f.write_str(name),
+            Self::Uid(number) => write!(f, "{number}"),
+            Self::Group(name) => write!(f, "@{name}"),
+            Self::Gid(number) => write!(f, "@{number}"),
+        }
+    }
+}
 
 /// `[dashboard]`.
 #[derive(Clone, Debug, Eq, PartialEq)]

@@ -8,6 +8,7 @@ use base::Span;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use super::access::ACCESS;
 use super::dashboard;
 use super::fields::{
     At, CLUSTER, ClusterDraft, DASHBOARD, DashboardDraft, NODE, NodeDraft, SERVICE, ServiceDraft,
@@ -15,7 +16,7 @@ use super::fields::{
 };
 use super::read::{Field, Value, fields, in_order, wrong};
 use super::vips::{CheckDraft, VIP, VipDraft};
-use super::{Cluster, Dashboard, Node, Service, ServiceKind, Vip, VipCheck};
+use super::{Access, Cluster, Dashboard, Node, Service, ServiceKind, Vip, VipCheck};
 use crate::diagnostic::{Diagnostic, MAX_FINDINGS};
 use crate::guess;
 
@@ -51,6 +52,7 @@ pub(crate) fn parse(text: &str, findings: &mut Vec<Diagnostic>) -> Option<Cluste
     let mut head: Option<(ClusterDraft, Span)> = None;
     let (mut nodes, mut vips, mut services) = (Vec::new(), Vec::new(), Vec::new());
     let mut dashboard = DashboardDraft::default();
+    let mut access = Access::default();
     for ((key, at), value) in in_order(document.get_ref()) {
         match key {
             "cluster" => {
@@ -66,6 +68,11 @@ pub(crate) fn parse(text: &str, findings: &mut Vec<Diagnostic>) -> Option<Cluste
             "dashboard" => {
                 if let Some(table) = table(value, "[dashboard]", findings) {
                     fields(DASHBOARD, "[dashboard]", at, table, &mut dashboard, findings);
+                }
+            }
+            "access" => {
+                if let Some(table) = table(value, "[access]", findings) {
+                    fields(ACCESS, "[access]", at, table, &mut access, findings);
                 }
             }
             _ => findings.push(unknown_section((key, at))),
@@ -88,6 +95,7 @@ pub(crate) fn parse(text: &str, findings: &mut Vec<Diagnostic>) -> Option<Cluste
     let named = head.name.is_some();
     let mut cluster = assemble(head, nodes, vips, services, findings);
     cluster.dashboard = dashboard::resolve(dashboard, &cluster.networks, findings);
+    cluster.access = access;
     // What stands where the text is broken was made up by the reader.
     findings.retain(|found| found.code == "toml" || !places.contains(&found.span.start));
     named.then_some(cluster)
@@ -175,6 +183,7 @@ fn assemble(
         vips,
         services: services.into_iter().map(service_of).collect(),
         dashboard: Dashboard::default(),
+        access: Access::default(),
     }
 }
 

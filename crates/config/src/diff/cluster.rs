@@ -1,7 +1,9 @@
 //! `outlast.toml` as items.
 
 use super::{Layout, Needs};
-use crate::cluster::{Cluster, Dashboard, Listen, Node, Service, ServiceKind, Vip, VipCheck};
+use crate::cluster::{
+    Access, Cluster, Dashboard, Listen, Node, Service, ServiceKind, Vip, VipCheck,
+};
 use crate::vip::Script;
 
 pub(super) fn lay_out(file: &Cluster, layout: &mut Layout) {
@@ -20,6 +22,7 @@ pub(super) fn lay_out(file: &Cluster, layout: &mut Layout) {
         vips,
         services,
         dashboard,
+        access,
     } = file;
     layout
         .add("cluster", Needs::Node)
@@ -55,6 +58,7 @@ pub(super) fn lay_out(file: &Cluster, layout: &mut Layout) {
         );
     }
     lay_out_dashboard(dashboard, networks, layout);
+    lay_out_access(access, layout);
 }
 
 fn lay_out_node(node: &Node, networks: &[String], layout: &mut Layout) {
@@ -153,4 +157,16 @@ fn lay_out_dashboard(dashboard: &Dashboard, networks: &[String], layout: &mut La
         // A port that is taken is then an error at a start.
         .flag("asked for", *is_asked_for, Needs::Dashboard)
         .maybe("token_file", token_file.as_deref().map(std::path::Path::display), Needs::Dashboard);
+}
+
+fn lay_out_access(access: &Access, layout: &mut Layout) {
+    let Access { admin, operator, viewer } = access;
+    let everybody = viewer.is_none().then(|| "everybody".to_owned());
+    let viewers = viewer.iter().flatten().map(ToString::to_string).chain(everybody);
+    layout
+        .add("access", Needs::Agent)
+        .list("admin", admin, Needs::Agent)
+        .list("operator", operator, Needs::Agent)
+        // The dashboard then asks for a token on loopback, too, or no longer.
+        .list("viewer", viewers, Needs::Dashboard);
 }

@@ -37,6 +37,27 @@ fn the_example_says_what_it_means() {
 }
 
 #[test]
+fn people_and_their_roles_are_read_by_name_and_number() {
+    use outlast_config::cluster::Person::{Gid, Group, Uid, User};
+    let head = "[cluster]\nname = \"c\"\n[node.a]\nnetworks = { m = \"10.0.0.1\" }\n[access]\n";
+    let (cluster, findings) = read(&format!(
+        "{head}admin = \"alice\"\noperator = [\"@ops\", \"1000\", \"@7\"]\nviewer = []\n"
+    ));
+    assert_eq!(findings, "");
+    let access = cluster.unwrap().access;
+    assert_eq!(access.admin, [User("alice".to_owned())]);
+    assert_eq!(access.operator, [Group("ops".to_owned()), Uid(1000), Gid(7)]);
+    assert_eq!(access.viewer, Some(vec![]), "nobody, which is not the same as no list");
+    assert_eq!(read(head).0.unwrap().access.viewer, None);
+    for wrong in ["@", "a b", "99999999999", "a:b", "alice\\n"] {
+        let (_, findings) = read(&format!("{head}operator = [\"{wrong}\"]\n"));
+        assert!(findings.contains("is no name of a user or of a group"), "{wrong}: {findings}");
+    }
+    let (_, findings) = read(&format!("{head}operators = [\"@ops\"]\n"));
+    assert!(findings.contains("`operator`"), "{findings}");
+}
+
+#[test]
 fn a_virtual_ip_with_a_check_takes_at_most_six_lines() {
     let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/three-controllers");
     let text = fs::read_to_string(example.join("outlast.toml")).unwrap();

@@ -76,7 +76,7 @@ struct Eye {
 impl Eye {
     fn open(shared: &Shared, node: usize) -> io::Result<Self> {
         let socket = shared.scene().actors.get(node).map(|actor| actor.socket.clone());
-        let source = Source::start(&socket.unwrap_or_default())?;
+        let source = Source::start(&socket.unwrap_or_default().into())?;
         Ok(Self { node, source, since: sys::clock::now() })
     }
 }

@@ -1,8 +1,7 @@
 //! The control socket: answers questions of the operator's tool and of the dashboard.
 //!
-//! Every local user may ask, as the dashboard on loopback answers every local user. What changes
-//! something is for root and the daemon's own user, by the credentials that the kernel attests
-//! ([`may`]).
+//! Who asks is known by the credentials that the kernel attests, or by the token of a program; what he may
+//! is the table of [`api::access`], asked in [`Doors`].
 
 use std::io::{self, BufRead, BufReader, Write};
 use std::os::fd::{AsFd, OwnedFd};
@@ -12,7 +11,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use api::{Answer, Ask, Status};
+use sys::rights::Peer;
 
+use super::access::Doors;
 use super::journal::Shared;
 use super::seats::Seats;
 use super::story::Story;
@@ -36,6 +37,7 @@ pub(crate) struct Answers {
     pub(crate) events: Arc<Shared>,
     pub(crate) story: Arc<Story>,
     pub(crate) command: super::Commander,
+    pub(crate) doors: Doors,
 }
 
 /// Answers until the process ends.
@@ -52,8 +54,8 @@ pub(crate) fn serve(run_dir: &Path, answers: Answers) -> io::Result<()> {
                 std::thread::sleep(AFTER_REFUSAL);
                 continue;
             };
-            let user = sys::rights::peer(client.as_fd()).ok();
-            let Some(seat) = seats.take(user) else {
+            let peer = sys::rights::peer(client.as_fd()).ok();
+            let Some(seat) = seats.take(peer.as_ref().map(|peer| peer.uid)) else {
                 // Who does not read it has gone away, or was told already.
                 let _ = refuse(client);
                 continue;
@@ -62,8 +64,9 @@ pub(crate) fn serve(run_dir: &Path, answers: Answers) -> io::Result<()> {
             // A thread that cannot be made leaves the client with a closed connection, which the
             // tool reports; the next one may have more luck.
             let _ = std::thread::Builder::new().name("answer".to_owned()).spawn(move || {
+                let _seat = seat;
                 // A client that went away is no error of ours.
-                let _ = answer(client, seat.user, &answers);
+                let _ = answer(client, peer.as_ref(), &answers);
             });
         }
     })?;
@@ -76,53 +79,42 @@ fn refuse(mut client: UnixStream) -> io::Result<()> {
     say(&mut client, &Answer::Refused("too many questions at once".to_owned()))
 }
 
-fn answer(mut client: UnixStream, user: Option<u32>, answers: &Answers) -> io::Result<()> {
+fn answer(mut client: UnixStream, peer: Option<&Peer>, answers: &Answers) -> io::Result<()> {
     client.set_read_timeout(Some(PATIENCE))?;
     client.set_write_timeout(Some(PATIENCE))?;
     let mut line = vec![];
     let mut reader = BufReader::new(io::Read::take(client.try_clone()?, MAX_ASK));
     reader.read_until(b'\n', &mut line)?;
-    let ask = api::decode::<Ask>(&line);
-    if let Ok(ask) = &ask
-        && !may(user, sys::rights::own_user(), ask)
-    {
-        return say(
-            &mut client,
-            &Answer::Refused(
-                "only root may change something, and the user of the daemon".to_owned(),
-            ),
-        );
-    }
-    match ask {
-        Ok(Ask::Status) => say(&mut client, &Answer::Status(Box::new((answers.status)()))),
-        Ok(Ask::Events { after, follow }) => events(&mut client, answers, after, follow),
-        Ok(Ask::Timeline { last, follow }) => timeline(&mut client, answers, last, follow),
-        Ok(Ask::Why { object }) => {
-            let answer = match (answers.why)(&object) {
-                Ok(why) => Answer::Why(Box::new(why)),
-                Err(unknown) => Answer::Refused(unknown.to_string()),
-            };
-            say(&mut client, &answer)
-        }
-        Ok(Ask::Command(command)) => {
-            let answer = match (answers.command)(&command) {
-                Ok(status) => Answer::Status(Box::new(status)),
-                Err(why) => Answer::Refused(why),
-            };
-            say(&mut client, &answer)
-        }
-        Err(error) => say(&mut client, &Answer::Refused(base::Chain(&error).to_string())),
-    }
-}
-
-/// Who may ask what: everybody what something is; root and the user as whom this runs what changes
-/// something. A question that is added has to be put on one of the two sides here.
-fn may(asker: Option<u32>, own: u32, ask: &Ask) -> bool {
-    let changes = match ask {
-        Ask::Status | Ask::Events { .. } | Ask::Timeline { .. } | Ask::Why { .. } => false,
-        Ask::Command(_) => true,
+    let ask = match api::decode::<Ask>(&line) {
+        Ok(ask) => ask,
+        Err(error) => return say(&mut client, &Answer::Refused(base::Chain(&error).to_string())),
     };
-    !changes || asker.is_some_and(|asker| asker == 0 || asker == own)
+    let (guest, ask) = answers.doors.guest(peer, ask);
+    if let Err(why) = answers.doors.allows(&guest, &ask) {
+        return say(&mut client, &Answer::Refused(why));
+    }
+    let said = match &ask {
+        Ask::Status => vec![Answer::Status(Box::new((answers.status)()))],
+        Ask::Events { after, follow } => return events(&mut client, answers, *after, *follow),
+        Ask::Timeline { last, follow } => return timeline(&mut client, answers, *last, *follow),
+        Ask::Why { object } => vec![match (answers.why)(object) {
+            Ok(why) => Answer::Why(Box::new(why)),
+            Err(unknown) => Answer::Refused(unknown.to_string()),
+        }],
+        Ask::Command(command) => vec![match (answers.command)(command) {
+            Ok(status) => Answer::Status(Box::new(status)),
+            Err(why) => Answer::Refused(why),
+        }],
+        Ask::Access(ask) => answers.doors.answer(ask),
+        // Not allowed above.
+        Ask::As { .. } => vec![],
+    };
+    if let Some(first) = said.first()
+        && let Err(why) = answers.doors.wrote(&guest, &ask, first)
+    {
+        return say(&mut client, &Answer::Refused(why));
+    }
+    said.iter().try_for_each(|answer| say(&mut client, answer))
 }
 
 fn events(
@@ -179,22 +171,4 @@ fn say(client: &mut UnixStream, answer: &Answer) -> io::Result<()> {
     api::encode(answer, &mut line);
     line.push(b'\n');
     client.write_all(&line)
-}
-
-#[cfg(test)]
-mod tests {
-    use api::Command;
-
-    use super::*;
-
-    #[test]
-    fn everybody_may_ask_and_only_root_and_the_own_user_may_command() {
-        let command = Ask::Command(Command::Standby { node: "node01".to_owned() });
-        for (asker, allowed) in
-            [(Some(0), true), (Some(500), true), (Some(501), false), (None, false)]
-        {
-            assert_eq!(may(asker, 500, &command), allowed, "{asker:?}");
-            assert!(may(asker, 500, &Ask::Status));
-        }
-    }
 }

@@ -20,7 +20,7 @@ pub(crate) struct Seats {
 #[derive(Debug)]
 pub(crate) struct Seat {
     seats: Arc<Seats>,
-    pub(crate) user: Option<u32>,
+    user: Option<u32>,
 }
 
 impl Seats {

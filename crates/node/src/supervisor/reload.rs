@@ -85,7 +85,8 @@ impl Supervisor {
         let cluster = !is_same_but_dashboard(plan.cluster.as_ref(), self.plan.cluster.as_ref())
             || plan.texts.secret != self.plan.texts.secret;
         let same = sockets.dashboard.is_same(&self.sockets.dashboard)
-            && plan.texts.token == self.plan.texts.token;
+            && plan.texts.token == self.plan.texts.token
+            && access(&plan) == access(&self.plan);
         let dashboard = match (sockets.dashboard.is_empty(), same) {
             (true, _) => Dashboard::None,
             (false, true) => Dashboard::Same,
@@ -143,12 +144,17 @@ impl Supervisor {
     }
 }
 
-/// Another dashboard is no reason to touch addresses.
+fn access(plan: &Plan) -> Option<&config::cluster::Access> {
+    plan.cluster.as_ref().map(|cluster| &cluster.access)
+}
+
+/// Another dashboard, or who may look at it, is no reason to touch addresses.
 fn is_same_but_dashboard(one: Option<&Cluster>, other: Option<&Cluster>) -> bool {
     match (one, other) {
         (Some(one), Some(other)) => {
             let dashboard = other.dashboard.clone();
-            Cluster { dashboard, ..one.clone() } == *other
+            let access = other.access.clone();
+            Cluster { dashboard, access, ..one.clone() } == *other
         }
         (None, None) => true,
         (Some(_), None) | (None, Some(_)) => false,

@@ -84,6 +84,7 @@ impl Face {
         let address = listener.local_addr().unwrap();
         let (ours, theirs) = sys::channel::Channel::pair().unwrap();
         let setup = services::Setup {
+            is_for_all: true,
             node: "node01".to_owned(),
             control: folder.join("control.sock"),
             stats: folder.join("stats.sock"),
@@ -224,7 +225,7 @@ fn agent(mut client: UnixStream, story: &Mutex<Story>) {
                 story.seats.sit(&object);
                 answers.push(Answer::Why(Box::new(why(&story, &object))));
             }
-            Ok(Ask::Events { .. } | Ask::Command(_)) | Err(_) => {
+            Ok(Ask::Events { .. } | Ask::Command(_) | Ask::Access(_) | Ask::As { .. }) | Err(_) => {
                 answers.push(Answer::Refused("the stand-in does not know this".to_owned()));
             }
         }
