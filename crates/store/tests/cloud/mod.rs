@@ -6,8 +6,11 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use engine::kv::{Outcome, Transaction};
 use outlast_store::embedded::{NodeId, SNAPSHOT_EVERY};
-use outlast_store::{Accepted, Duplex, Embedded, Later, Options, Plain, Status, Timing, Transport};
+use outlast_store::{
+    Accepted, Duplex, Embedded, Error, Later, Options, Plain, Status, Store, Timing, Transport,
+};
 use tokio::time::Instant;
 
 /// Longer than anything here takes on a machine that is ten times too slow.
@@ -25,6 +28,7 @@ pub(crate) struct Cloud {
     pub(crate) nodes: BTreeMap<NodeId, Embedded>,
     pub(crate) snapshot_every: u64,
     pub(crate) witness: bool,
+    pub(crate) timing: Timing,
 }
 
 #[derive(Debug)]
@@ -63,6 +67,7 @@ impl Cloud {
             nodes: BTreeMap::new(),
             snapshot_every: SNAPSHOT_EVERY,
             witness: false,
+            timing: Timing::default(),
         }
     }
 
@@ -89,7 +94,7 @@ impl Cloud {
             cluster: "test".to_owned(),
             me: node,
             founders: [1, 2, 3].map(|node| (node, format!("node{node}"))).into(),
-            timing: Timing::default(),
+            timing: self.timing,
             trusted: false,
             snapshot_every: self.snapshot_every,
         }
@@ -126,6 +131,16 @@ impl Cloud {
     pub(crate) async fn stop(&mut self, node: NodeId) {
         self.nodes.remove(&node).unwrap().stop().await;
         self.addresses.lock().unwrap().remove(&node);
+    }
+
+    /// Does what may be done twice: a leader that is gone takes its answer with it.
+    pub(crate) async fn surely(&self, node: NodeId, transaction: Transaction) -> Outcome {
+        loop {
+            match self.nodes[&node].transact(transaction.clone()).await {
+                Err(Error::Unknown) => {}
+                done => return done.unwrap(),
+            }
+        }
     }
 
     pub(crate) fn cut(&self, one: NodeId, other: NodeId) {
