@@ -210,7 +210,9 @@ impl Deed {
             Ask::Status => (Self::Status, ""),
             Ask::Events { .. } | Ask::Timeline { .. } => (Self::Events, ""),
             Ask::Why { object } => (Self::Why, object),
-            Ask::Command(Command::Standby { node }) => (Self::Standby, node),
+            Ask::Command(Command::Standby { node } | Command::Drain { node }) => {
+                (Self::Standby, node)
+            }
             Ask::Command(Command::Resume { node }) => (Self::Resume, node),
             Ask::Command(Command::Move { vip, .. }) => (Self::Move, vip),
             Ask::Access(AccessAsk::Show { .. }) => (Self::WhoAmI, ""),

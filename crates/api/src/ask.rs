@@ -42,6 +42,8 @@ pub enum Ask {
 pub enum Command {
     /// Hold nothing until told otherwise, over restarts too.
     Standby { node: String },
+    /// As standby; what is under way there is watched until it has ended.
+    Drain { node: String },
     /// Hold again what comes.
     Resume { node: String },
     /// Hand this virtual IP to that node.

@@ -46,6 +46,7 @@ pub const EVENTS: &[EventKind] = &[
         "the dashboard's usual port is taken, so it is not shown",
         "say in `[dashboard]` where it is to listen, or `listen = \"none\"`",
     ),
+    told("drain-began", "node", "an operator drains this node: it holds no address, its work ends"),
     act(
         "event-unreadable",
         "node",
@@ -178,7 +179,11 @@ pub const EVENTS: &[EventKind] = &[
     ),
     act("spare-failed", "node", "the spare balancer said that it cannot go on", RESTARTED),
     told("standby-began", "node", "an operator put this node on standby: it holds no address"),
-    told("standby-ended", "node", "an operator put this node on duty again"),
+    told(
+        "standby-ended",
+        "node",
+        "an operator put this node on duty again, after a standby or a drain",
+    ),
     told("started", "node", "the program begins on this node, with this configuration"),
     act(
         "statistics-missing",

@@ -26,8 +26,8 @@ pub use message::{
     VERSION, decode, encode,
 };
 pub use state::{
-    BalancerState, Cell, Change, Choice, DashboardState, Load, Mode, NodeLine, NodeState, Opinion,
-    ProcessState, ProxyLine, RefusedPackets, ServerCheck, ServerState, Standing, Status, Verdict,
-    VipCause, VipLine, VipRole, VipState,
+    BalancerState, Cell, Change, Choice, DashboardState, Duty, Load, Mode, NodeLine, NodeState,
+    Opinion, ProcessState, ProxyLine, RefusedPackets, ServerCheck, ServerState, Standing, Status,
+    Verdict, VipCause, VipLine, VipRole, VipState,
 };
 pub use why::{Evidence, RuleLine, Why};

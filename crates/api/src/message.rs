@@ -3,7 +3,7 @@
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use crate::{Change, Choice, Event, Mode, NodeState, ServerState, VipState};
+use crate::{Change, Choice, Duty, Event, Mode, NodeState, ServerState, VipState};
 
 /// The version of every message of this crate.
 pub const VERSION: u32 = 2;
@@ -159,8 +159,8 @@ pub enum Report {
     Choice(Choice),
     Node(NodeState),
     Event(Event),
-    /// Agent: an operator put this node on standby, or ended that; it is on the disk.
-    Standby(bool),
+    /// Agent: an operator put this node on standby, drains it, or ended that; it is on the disk.
+    Duty(Duty),
     /// Agent: an operator wants this, and nothing speaks against it.
     Move {
         instance: u16,

@@ -31,8 +31,8 @@ pub enum Change {
     Process(ProcessState),
     /// To the agent: where the dashboard answers.
     Dashboard(DashboardState),
-    /// To vip process and agent: an operator put this node on standby, or ended that.
-    Standby(bool),
+    /// To vip process and agent: an operator put this node on standby, drains it, or ended that.
+    Duty(Duty),
 }
 
 /// Where the dashboard of a node answers.
@@ -80,6 +80,28 @@ pub struct NodeState {
     /// What is concluded from all evidence, and the rule that concluded it.
     #[serde(default)]
     pub opinion: Opinion,
+    /// Whether it takes on work, as it last said itself.
+    #[serde(default, skip_serializing_if = "Duty::is_on")]
+    pub duty: Duty,
+}
+
+/// Whether a node takes on work, as an operator wants it.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Duty {
+    #[default]
+    On,
+    /// It holds no address, and its servers come after all others.
+    Standby,
+    /// The same, and somebody waits for what is still under way there.
+    Draining,
+}
+
+impl Duty {
+    #[must_use]
+    pub const fn is_on(&self) -> bool {
+        matches!(self, Self::On)
+    }
 }
 
 /// A verdict with its rule.
@@ -208,6 +230,9 @@ pub struct ServerState {
     pub why: String,
     /// Successes or failures counted towards the next change.
     pub count: u16,
+    /// Adaptive only: its node is on standby or being drained, so that all others come first.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub resting: bool,
 }
 
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
@@ -259,9 +284,9 @@ pub struct Status {
     /// Datagrams that came to the agent and were not believed, since it started.
     #[serde(default)]
     pub refused: RefusedPackets,
-    /// An operator put this node on standby: it holds no address.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub standby: bool,
+    /// Of this node: on standby or drained it holds no address.
+    #[serde(default, skip_serializing_if = "Duty::is_on")]
+    pub duty: Duty,
 }
 
 /// How many datagrams were not believed, and why.

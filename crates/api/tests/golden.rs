@@ -9,7 +9,7 @@ use std::path::Path;
 use outlast_api::access::{AccessAnswer, AccessAsk, Scope, Secret};
 use outlast_api::{
     self as api, Answer, Ask, BalancerState, Break, Cell, Change, Choice, Command, DashboardState,
-    Event, Evidence, FileKind, FileName, Load, Mode, NodeLine, NodeState, Opinion, Order,
+    Duty, Event, Evidence, FileKind, FileName, Load, Mode, NodeLine, NodeState, Opinion, Order,
     ProcessState, ProxyLine, ReadError, Report, Role, RuleLine, ServerCheck, ServerState,
     SocketName, Standing, Start, Status, Verdict, VipCause, VipLine, VipRole, VipState, Why,
 };
@@ -82,6 +82,7 @@ fn node() -> NodeState {
             networks: vec!["storage".to_owned()],
             rule: "cut-off".to_owned(),
         },
+        duty: Duty::Draining,
     }
 }
 
@@ -93,6 +94,7 @@ fn server() -> ServerState {
         suspect: true,
         why: "Layer4 connection problem, info: \"Connection refused\"".to_owned(),
         count: 3,
+        resting: true,
     }
 }
 
@@ -205,7 +207,7 @@ fn status() -> Status {
         servers: vec![server()],
         choices: vec![choice()],
         dashboard: vec!["http://127.0.0.1:7412/".to_owned()],
-        standby: false,
+        duty: Duty::On,
     }
 }
 
@@ -259,7 +261,7 @@ fn every_report_travels_as_in_its_golden_file() {
         Choice(_) => Choice(choice()),
         Node(_) => Node(node()),
         Event(_) => Event(event()),
-        Standby(_) => Standby(true),
+        Duty(_) => Duty(api::Duty::Standby),
         Move { .. } => Move { instance: 1, to: 2 },
     });
     golden("report.jsonl", &reports);
@@ -278,7 +280,7 @@ fn every_change_travels_as_in_its_golden_file() {
             urls: vec!["http://127.0.0.1:7412/".to_owned()],
             limit: Some("no dashboard on [::1]:80".to_owned()),
         }),
-        Standby(_) => Standby(true),
+        Duty(_) => Duty(api::Duty::Standby),
     });
     golden("change.jsonl", &changes);
 }
@@ -327,6 +329,7 @@ fn every_question_and_answer_travels_as_in_its_golden_file() {
     every_word_about_access();
     let commands = each!(Command {
         Standby { .. } => Standby { node: "node01".to_owned() },
+        Drain { .. } => Drain { node: "node01".to_owned() },
         Resume { .. } => Resume { node: "node01".to_owned() },
         Move { .. } => Move { vip: "internal".to_owned(), to: "node02".to_owned() },
     });
@@ -339,7 +342,7 @@ fn every_question_and_answer_travels_as_in_its_golden_file() {
         Refused(_) => Refused("unknown question".to_owned()),
     });
     golden("answer.jsonl", &answers);
-    golden("status.jsonl", &[Status { standby: true, ..status() }]);
+    golden("status.jsonl", &[Status { duty: Duty::Standby, ..status() }]);
     golden("event.jsonl", &[event(), Event::default()]);
 }
 
@@ -357,6 +360,7 @@ fn every_word_of_a_message_travels_as_in_its_golden_file() {
     words!("break.jsonl", Break: Spare ArpBurst Redispatch SecondHolder Successor FailBack);
     words!("balancer_state.jsonl", BalancerState: Serving Replacing Failed Absent);
     words!("standing.jsonl", Standing: Unknown Alive Suspect Left);
+    words!("duty.jsonl", Duty: On Standby Draining);
     words!("vip_role.jsonl", VipRole: Backup Master Fault);
     words!("vip_cause.jsonl", VipCause: Silence Goodbye Named Stronger Stalled Script Carrier NoDevice
         Balancer Refused Stopping Adopted Standby Moved);

@@ -99,7 +99,7 @@ pub fn node(command: &NodeCommand, out: &mut impl Write) -> Result<(), DutyError
         NodeCommand::Standby(_) => {
             let before = tell(&socket, Command::Standby { node: node.clone() })?;
             let is_free = |status: &Status| {
-                status.standby && status.vips.iter().all(|vip| !vip.state.holding)
+                !status.duty.is_on() && status.vips.iter().all(|vip| !vip.state.holding)
             };
             let Some(status) = seen(&socket, is_free)? else {
                 let text = format!("{node} is on standby and still holds: see `outlast status`");
@@ -118,7 +118,7 @@ pub fn node(command: &NodeCommand, out: &mut impl Write) -> Result<(), DutyError
         }
         NodeCommand::Resume(_) => {
             tell(&socket, Command::Resume { node: node.clone() })?;
-            match seen(&socket, |status| !status.standby)? {
+            match seen(&socket, |status| status.duty.is_on())? {
                 Some(_) => say(out, &format!("{node} is on duty again; it takes nothing back")),
                 None => Err(DutyError::NotSeen(format!("{node} still says that it stands by"))),
             }

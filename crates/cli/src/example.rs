@@ -21,6 +21,7 @@ fn node(name: &str, standing: Standing, ages: [Option<u64>; 2], why: &str) -> No
                 Standing::Alive => opinion(Verdict::Alive, "alive"),
                 Standing::Unknown | Standing::Left => Opinion::default(),
             },
+            duty: api::Duty::On,
         },
         holds: if name == "node02" { vec!["internal".to_owned()] } else { vec![] },
         load: alive.then_some(Load {
@@ -39,7 +40,7 @@ fn opinion(verdict: Verdict, rule: &str) -> Opinion {
 
 fn server(proxy: &str, name: &str, check: ServerCheck, suspect: bool, why: &str) -> ServerState {
     let (proxy, server, why) = (proxy.to_owned(), name.to_owned(), why.to_owned());
-    ServerState { proxy, server, check, suspect, why, count: 0 }
+    ServerState { proxy, server, check, suspect, why, count: 0, resting: false }
 }
 
 fn pool(name: &str, one_writer: bool) -> ProxyLine {
@@ -62,7 +63,7 @@ pub(crate) fn status() -> Status {
     let (up, down) = (ServerCheck::Up, ServerCheck::Down);
     let refused = "Layer4 connection problem, info: \"Connection refused\"";
     Status {
-        standby: false,
+        duty: api::Duty::On,
         refused: api::RefusedPackets::default(),
         at_ms: 1_795_483_985_120,
         version: "0.1.0".to_owned(),

@@ -46,8 +46,8 @@ fn print(out: &mut impl Write, status: &Status, all: bool) -> io::Result<()> {
     let cluster = status.cluster.as_ref().map_or_else(String::new, |name| format!(" of {name}"));
     let (node, generation, version) = (&status.node, status.generation, &status.version);
     writeln!(out, "{node}{cluster}, {mode}, configuration {generation}, outlast {version}")?;
-    if status.standby {
-        writeln!(out, "  on standby: holds no address until `outlast node resume {node}`")?;
+    if let Some(duty) = words::duty(status.duty) {
+        writeln!(out, "  {duty}: holds no address until `outlast node resume {node}`")?;
     }
     for limit in &status.limits {
         writeln!(out, "  {limit}")?;

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use api::{
-    BalancerState, Cell, Load, Mode, NodeState, Role, ServerCheck, ServerState, Standing, Status,
+    BalancerState, Cell, Duty, Load, Mode, NodeState, Role, ServerCheck, ServerState, Standing,
+    Status,
 };
 use api::{Verdict, VipCause, VipLine, VipRole};
 
@@ -24,8 +25,26 @@ pub(crate) const fn standing(standing: Standing) -> &'static str {
     }
 }
 
-/// The verdict on a node; its standing where nothing judges.
+/// A node that takes on no work.
+pub(crate) const fn duty(duty: Duty) -> Option<&'static str> {
+    match duty {
+        Duty::On => None,
+        Duty::Standby => Some("on standby"),
+        Duty::Draining => Some("being drained"),
+    }
+}
+
+/// The verdict on a node with its duty.
 pub(crate) fn opinion(node: &NodeState) -> String {
+    let verdict = verdict(node);
+    match duty(node.duty) {
+        Some(duty) => format!("{verdict}, {duty}"),
+        None => verdict,
+    }
+}
+
+/// The verdict on a node; its standing where nothing judges.
+fn verdict(node: &NodeState) -> String {
     match node.opinion.verdict {
         Verdict::Unknown => standing(node.standing).to_owned(),
         Verdict::Alive if node.standing == Standing::Suspect => "alive, not heard here".to_owned(),
@@ -86,6 +105,8 @@ pub(crate) const fn balancer(state: BalancerState) -> &'static str {
 pub(crate) const fn server(server: &ServerState) -> &'static str {
     match server.check {
         ServerCheck::Unchecked if server.suspect => "not checked, suspect",
+        ServerCheck::Unchecked if server.resting => "not checked, its node rests",
+        ServerCheck::Up if server.resting && !server.suspect => "up, its node rests",
         ServerCheck::Unchecked => "not checked",
         ServerCheck::Up if server.suspect => "up, suspect",
         ServerCheck::Up => "up",

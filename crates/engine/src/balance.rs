@@ -42,7 +42,7 @@ pub struct Server {
 }
 
 /// What is known about a server now.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct Condition {
     /// As the file's checks say.
     pub up: bool,
@@ -50,6 +50,8 @@ pub struct Condition {
     pub drain: bool,
     /// Evidence beyond the checks says no; ignored in strict mode.
     pub suspect: bool,
+    /// Its node takes no new work, as an operator asked; ignored in strict mode.
+    pub resting: bool,
 }
 
 /// Figures that all data threads share.
@@ -122,6 +124,15 @@ pub struct Pool {
     home: Schedule,
 }
 
+/// Who is asked before whom.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Place {
+    First,
+    /// Well, and its node is meant to come to rest.
+    Resting,
+    Suspect,
+}
+
 impl Pool {
     /// All servers up, except those the file disables. Takes the first [`MAX_SERVERS`].
     #[must_use]
@@ -129,7 +140,7 @@ impl Pool {
         let servers: Vec<Server> = proxy.servers.iter().take(MAX_SERVERS).map(server).collect();
         let conditions = proxy.servers.iter().take(MAX_SERVERS);
         let conditions = conditions
-            .map(|server| Condition { up: !server.disabled, drain: false, suspect: false })
+            .map(|server| Condition { up: !server.disabled, ..Condition::default() })
             .collect();
         let divisor = servers.iter().map(|server| server.weight).fold(0, divisor).max(1);
         let weights = servers.iter().map(|server| server.weight / divisor).collect();
@@ -215,14 +226,14 @@ impl Pool {
     #[must_use]
     pub fn hedge(&self, first: usize, ask: &Ask<'_>, counters: &impl Counters) -> Option<usize> {
         self.hedge_after()?;
-        if self.balance == Balance::Source && !self.is_suspect(first) {
+        if self.balance == Balance::Source && !self.is_aside(first) {
             return None;
         }
         let mut avoid = *ask.avoid;
         avoid.insert(first);
         let mut group = self.group;
         for server in self.group.iter() {
-            if self.servers[server].backup || self.is_suspect(server) {
+            if self.servers[server].backup || self.is_aside(server) {
                 group.remove(server);
             }
         }
@@ -317,8 +328,17 @@ impl Pool {
         self.servers.get(server).and_then(|server| server.maxconn).filter(|limit| *limit > 0)
     }
 
-    fn is_suspect(&self, server: usize) -> bool {
-        self.adaptive && self.conditions.get(server).is_some_and(|condition| condition.suspect)
+    /// Comes after all others that are up.
+    fn is_aside(&self, server: usize) -> bool {
+        self.place(server) != Place::First
+    }
+
+    fn place(&self, server: usize) -> Place {
+        match self.conditions.get(server).filter(|_| self.adaptive) {
+            Some(Condition { suspect: true, .. }) => Place::Suspect,
+            Some(Condition { resting: true, .. }) => Place::Resting,
+            Some(_) | None => Place::First,
+        }
     }
 
     /// Some position in the file for a turn.
@@ -334,22 +354,23 @@ impl Pool {
             up && !drain && self.weights[*server] > 0
         };
         let usable: ServerSet = (0..self.servers.len()).filter(usable).collect();
-        let side = |backup: bool, suspect: Option<bool>| -> ServerSet {
+        let side = |backup: bool, place: Option<Place>| -> ServerSet {
             let on_side = |server: &usize| {
                 self.servers[*server].backup == backup
-                    && suspect.is_none_or(|suspect| self.is_suspect(*server) == suspect)
+                    && place.is_none_or(|place| self.place(*server) == place)
             };
             let side: ServerSet = usable.iter().filter(on_side).collect();
             if backup && !self.all_backups { side.first().into_iter().collect() } else { side }
         };
-        let first_of = |groups: [ServerSet; 4]| {
-            groups.into_iter().find(|group| !group.is_empty()).unwrap_or_default()
-        };
-        let (active, suspects) = (side(false, None), side(false, Some(true)));
-        let clean = (side(false, Some(false)), side(true, Some(false)));
-        let group = first_of([clean.0, clean.1, suspects, side(true, Some(true))]);
-        let home = first_of([active, side(true, None), ServerSet::EMPTY, ServerSet::EMPTY]);
-        let resort = if group == suspects { ServerSet::EMPTY } else { suspects };
+        let mut places = [Place::First, Place::Resting, Place::Suspect].into_iter();
+        let group = places.find_map(|place| {
+            let both = [side(false, Some(place)), side(true, Some(place))];
+            both.into_iter().find(|group| !group.is_empty())
+        });
+        let (group, active) = (group.unwrap_or_default(), side(false, None));
+        let home = if active.is_empty() { side(true, None) } else { active };
+        let is_left = |server: &usize| self.is_aside(*server) && !group.contains(*server);
+        let resort = active.iter().filter(is_left).collect();
         (self.active, self.group, self.resort) = (active, group, resort);
         self.rota.rotate(&group, &self.weights);
         if self.balance == Balance::Source {

@@ -1,5 +1,7 @@
 //! What an operator may ask of a node: to stand by, to go on duty again, to hand an address to another.
 //!
+//! A node says its [`Duty`] in its beats, so that all others act on it.
+//!
 //! Everything that speaks against a command is found before anything is done, and is told by name. What
 //! can still go wrong on the way (the other node lets go of its carrier that moment) ends as every
 //! hand-over does: the address is taken by somebody, at the latest again by the one that let it go.
@@ -7,11 +9,56 @@
 #[cfg(test)]
 mod tests;
 
+/// Whether a node takes on work.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum Duty {
+    #[default]
+    On,
+    /// It holds no address and gets no new work while another node is there.
+    Standby,
+    /// The same, and somebody waits for what is still under way there.
+    Draining,
+}
+
+impl Duty {
+    pub const ALL: [Self; 3] = [Self::On, Self::Standby, Self::Draining];
+
+    /// As it stands in a beat.
+    #[must_use]
+    pub const fn byte(self) -> u8 {
+        match self {
+            Self::On => 0,
+            Self::Standby => 1,
+            Self::Draining => 2,
+        }
+    }
+
+    /// What a later version may say beside these keeps work away too.
+    #[must_use]
+    pub const fn from_byte(byte: u8) -> Self {
+        match byte {
+            0 => Self::On,
+            2 => Self::Draining,
+            _ => Self::Standby,
+        }
+    }
+
+    #[must_use]
+    pub const fn takes_work(self) -> bool {
+        match self {
+            Self::On => true,
+            Self::Standby | Self::Draining => false,
+        }
+    }
+}
+
 /// What is asked.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Command<'a> {
     /// Hold nothing until told otherwise, over restarts too.
     Standby { node: &'a str },
+    /// As standby, and what is under way there is watched until it has ended.
+    Drain { node: &'a str },
     /// Hold again what comes; nothing is taken back.
     Resume { node: &'a str },
     /// Hand this address to that node.
@@ -32,13 +79,22 @@ pub struct Vip<'a> {
     pub preempts: bool,
 }
 
+/// A node as it stands.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Node<'a> {
+    pub name: &'a str,
+    pub is_alive: bool,
+    pub duty: Duty,
+}
+
 /// What the node knows.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct View<'a> {
     pub me: &'a str,
-    pub is_on_standby: bool,
-    /// By position in the cluster file, and whether it is alive.
-    pub nodes: Vec<(&'a str, bool)>,
+    /// Of this node.
+    pub duty: Duty,
+    /// By position in the cluster file.
+    pub nodes: Vec<Node<'a>>,
     /// By instance.
     pub vips: Vec<Vip<'a>>,
 }
@@ -46,7 +102,7 @@ pub struct View<'a> {
 /// What is to be done.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Todo {
-    Standby(bool),
+    Be(Duty),
     /// Positions of the instance and of the node.
     HandOver {
         instance: usize,
@@ -65,6 +121,10 @@ pub enum Refused {
     Elsewhere { me: String, there: String },
     #[error("{0} is on standby already")]
     StandsBy(String),
+    #[error("{0} is being drained already")]
+    Drains(String),
+    #[error("{0} is on standby: `outlast node resume {0}` makes it hold again")]
+    TakesNothing(String),
     #[error("{0} is not on standby")]
     OnDuty(String),
     #[error("nobody else could hold vip/{0} now: its clients would lose it")]
@@ -87,27 +147,32 @@ pub enum Refused {
 /// The first thing that speaks against it.
 pub fn check(view: &View<'_>, command: Command<'_>) -> Result<Todo, Refused> {
     match command {
-        Command::Standby { node } => {
-            here(view, node)?;
-            if view.is_on_standby {
-                return Err(Refused::StandsBy(node.to_owned()));
-            }
-            let alone = view.vips.iter().find(|vip| {
-                vip.holders.iter().any(|holder| holder == view.me) && vip.successor.is_none()
-            });
-            match alone {
-                Some(vip) => Err(Refused::NobodyElse(vip.name.to_owned())),
-                None => Ok(Todo::Standby(true)),
-            }
-        }
+        Command::Standby { node } => rest(view, node, Duty::Standby),
+        Command::Drain { node } => rest(view, node, Duty::Draining),
         Command::Resume { node } => {
             here(view, node)?;
-            if !view.is_on_standby {
+            if view.duty == Duty::On {
                 return Err(Refused::OnDuty(node.to_owned()));
             }
-            Ok(Todo::Standby(false))
+            Ok(Todo::Be(Duty::On))
         }
         Command::Move { vip, to } => hand_over(view, vip, to),
+    }
+}
+
+fn rest(view: &View<'_>, node: &str, duty: Duty) -> Result<Todo, Refused> {
+    here(view, node)?;
+    match duty {
+        Duty::Standby if view.duty == duty => return Err(Refused::StandsBy(node.to_owned())),
+        Duty::Draining if view.duty == duty => return Err(Refused::Drains(node.to_owned())),
+        Duty::On | Duty::Standby | Duty::Draining => {}
+    }
+    let is_alone = |vip: &&Vip<'_>| {
+        vip.holders.iter().any(|holder| holder == view.me) && vip.successor.is_none()
+    };
+    match view.vips.iter().find(is_alone) {
+        Some(vip) => Err(Refused::NobodyElse(vip.name.to_owned())),
+        None => Ok(Todo::Be(duty)),
     }
 }
 
@@ -129,8 +194,11 @@ fn hand_over(view: &View<'_>, name: &str, to: &str) -> Result<Todo, Refused> {
     if !found.order.iter().any(|known| known == to) {
         return Err(Refused::NotInOrder { node, vip });
     }
-    if !view.nodes[position].1 {
+    if !view.nodes[position].is_alive {
         return Err(Refused::NotAlive(node));
+    }
+    if !view.nodes[position].duty.takes_work() {
+        return Err(Refused::TakesNothing(node));
     }
     if found.preempts {
         return Err(Refused::Preempts(vip));
@@ -147,8 +215,8 @@ fn here(view: &View<'_>, node: &str) -> Result<(), Refused> {
 }
 
 fn position(view: &View<'_>, node: &str) -> Result<usize, Refused> {
-    view.nodes.iter().position(|(name, _)| *name == node).ok_or_else(|| {
-        let known: Vec<&str> = view.nodes.iter().map(|(name, _)| *name).collect();
+    view.nodes.iter().position(|known| known.name == node).ok_or_else(|| {
+        let known: Vec<&str> = view.nodes.iter().map(|known| known.name).collect();
         Refused::UnknownNode { name: node.to_owned(), known: list(&known) }
     })
 }

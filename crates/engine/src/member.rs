@@ -127,6 +127,8 @@ pub enum Action {
     Choices,
     /// [`Member::holds`] of this node changed.
     Holds { node: u16 },
+    /// [`Member::duty`] of this node changed.
+    Duty { node: u16 },
     /// Write it with [`Member::question`] and send it to this node on this network.
     Question { node: u16, network: u8, after: u64 },
     /// Write at most [`timeline::BURST`] events of this node after that number with
@@ -377,6 +379,10 @@ impl Member {
         if peer.holds != beat.holds {
             peer.holds = beat.holds;
             out.push(Action::Holds { node });
+        }
+        if peer.duty != beat.duty {
+            peer.duty = beat.duty;
+            out.push(Action::Duty { node });
         }
         if let Some(load) = beat.load {
             peer.load = Some((load, now));

@@ -328,9 +328,14 @@ impl Agent<'_> {
                 }
             }
             Order::Change(change) => {
+                let is_duty = matches!(change, Change::Duty(_));
                 let mut core = lock(&self.core);
                 core.picture.change(change);
                 core.speak();
+                if is_duty {
+                    // The own balancer sends new work elsewhere like all others.
+                    self.tell(&Report::Node(core.own_state(sys::clock::now())));
+                }
             }
             Order::Start(_) | Order::Activate | Order::Drain | Order::Move { .. } => {}
         }
@@ -411,6 +416,7 @@ impl Agent<'_> {
                 Action::Outdated { node, came, known } => {
                     self.journal.add(core.outdated(node, came, known));
                 }
+                Action::Duty { node } => self.tell(&Report::Node(core.node(now, node))),
                 // Shown by status, which asks the machine.
                 Action::Holds { .. } => {}
                 Action::Question { .. } | Action::Answer { .. } | Action::Event { .. } => {
@@ -431,6 +437,7 @@ impl Agent<'_> {
                 | Action::Opinion { .. }
                 | Action::Choices
                 | Action::Outdated { .. }
+                | Action::Duty { .. }
                 | Action::Holds { .. } => {}
             }
         }

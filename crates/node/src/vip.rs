@@ -376,7 +376,7 @@ impl<'a> Driver<'a> {
                     self.step_all(Input::PeerLost { node });
                 }
             }
-            Order::Change(Change::Standby(on)) => self.step_all(Input::Standby(*on)),
+            Order::Change(Change::Duty(duty)) => self.step_all(Input::Standby(!duty.is_on())),
             Order::Move { instance, to } => {
                 let number = usize::from(*instance);
                 if number < self.instances.len() {

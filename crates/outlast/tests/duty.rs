@@ -68,7 +68,7 @@ fn a_standby_is_kept_over_restarts_and_ends_by_command() {
         let agent = node.process(api::Role::Agent);
         lonely::kill(agent, "KILL");
         until("there is another agent", || node.process(api::Role::Agent) != agent);
-        until("it knows", || node.try_status().is_some_and(|status| status.standby));
+        until("it knows", || node.try_status().is_some_and(|status| !status.duty.is_on()));
         let vip = node.process(api::Role::Vip);
         lonely::kill(vip, "KILL");
         until("there is another vip process", || node.process(api::Role::Vip) != vip);

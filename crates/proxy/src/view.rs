@@ -50,6 +50,8 @@ pub(crate) struct ServerStatus {
     pub(crate) admin: Admin,
     /// Adaptive: evidence beyond the file's checks says no.
     pub(crate) suspect: bool,
+    /// Adaptive: its node takes on no work.
+    pub(crate) resting: bool,
     /// Why up, down or suspect, as `outlast status` prints it.
     pub(crate) why: String,
     /// Successes or failures counted towards the next change.
@@ -205,6 +207,7 @@ impl ServerStatus {
             up: true,
             admin: if server.disabled { Admin::Maintenance } else { Admin::Ready },
             suspect: false,
+            resting: false,
             why: String::new(),
             count: 0,
             report: None,

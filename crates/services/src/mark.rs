@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use api::{BalancerState, NodeState, ServerCheck, ServerState, Standing, Verdict};
+use api::{BalancerState, Duty, NodeState, ServerCheck, ServerState, Standing, Verdict};
 use maud::{Markup, html};
 
 /// From best to worst, so that sorting puts the worst last and `max` finds it.
@@ -66,8 +66,15 @@ pub(crate) const fn standing(standing: Standing) -> Mark {
     }
 }
 
-/// The verdict on a node; its standing where nothing judges.
+/// The verdict on a node; its duty where nothing else is to be said, its standing where nothing judges.
 pub(crate) const fn verdict(node: &NodeState) -> Mark {
+    let is_well = matches!(node.standing, Standing::Alive)
+        && matches!(node.opinion.verdict, Verdict::Unknown | Verdict::Alive);
+    match node.duty {
+        Duty::Standby if is_well => return mark(Grade::Aside, "◐", "on standby"),
+        Duty::Draining if is_well => return mark(Grade::Aside, "◐", "being drained"),
+        Duty::On | Duty::Standby | Duty::Draining => {}
+    }
     match node.opinion.verdict {
         Verdict::Unknown => standing(node.standing),
         Verdict::Alive => match node.standing {
@@ -113,6 +120,9 @@ pub(crate) fn server(server: &ServerState) -> Mark {
         ServerCheck::Up | ServerCheck::Unchecked if server.suspect => {
             mark(Grade::Warning, "!", "suspect")
         }
+        ServerCheck::Up | ServerCheck::Unchecked if server.resting => {
+            mark(Grade::Aside, "◐", "node at rest")
+        }
         ServerCheck::Up => mark(Grade::Well, "✓", "up"),
         ServerCheck::Unchecked => mark(Grade::Well, "·", "not checked"),
     }
@@ -121,6 +131,12 @@ pub(crate) fn server(server: &ServerState) -> Mark {
 /// Whether new requests go there.
 pub(crate) fn is_usable(state: &ServerState) -> bool {
     matches!(server(state).grade, Grade::Well)
+}
+
+/// Well, and the last to be asked.
+pub(crate) const fn rests(server: &ServerState) -> bool {
+    let serves = matches!(server.check, ServerCheck::Up | ServerCheck::Unchecked);
+    serves && server.resting && !server.suspect
 }
 
 /// How old, in as few letters as tell it. Below a second it does not change, so that a page at rest

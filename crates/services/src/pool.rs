@@ -23,7 +23,9 @@ impl Pool<'_> {
     }
 
     pub(crate) fn grade(&self) -> Grade {
-        if self.usable() == 0 {
+        // Servers of a node at rest serve where nobody else does.
+        let serves = |server: &&ServerState| mark::is_usable(server) || mark::rests(server);
+        if !self.servers.iter().any(serves) {
             return Grade::Bad;
         }
         let worst = self.servers.iter().map(|server| mark::server(server).grade).max();

@@ -1,6 +1,8 @@
 //! What is wrong, in sentences, the worst first.
 
-use api::{BalancerState, NodeLine, Role, Standing, Status, Verdict, VipLine, VipRole};
+use api::{
+    BalancerState, Duty, NodeLine, Role, Standing, Status, Verdict, VipCause, VipLine, VipRole,
+};
 
 use crate::mark::{self, Grade};
 use crate::pool::{self, Pool};
@@ -60,7 +62,9 @@ fn address(vip: &VipLine, status: &Status) -> Option<Trouble> {
         // Where not every node is heard, somebody else may hold it.
         [] | [_] if vip.state.role == VipRole::Fault => {
             let sentence = format!("{} cannot hold the address {name}", status.node);
-            Some(trouble(Grade::Warning, page, sentence))
+            let is_meant = vip.state.cause == Some(VipCause::Standby);
+            let grade = if is_meant { Grade::Aside } else { Grade::Warning };
+            Some(trouble(grade, page, sentence))
         }
         [] | [_] => None,
         several => {
@@ -104,6 +108,14 @@ fn node(line: &NodeLine) -> Vec<Trouble> {
                 })
                 .chain(doubt)
                 .collect();
+            let rests = match state.duty {
+                Duty::On => None,
+                Duty::Standby => Some("is on standby"),
+                Duty::Draining => Some("is being drained"),
+            };
+            found.extend(rests.map(|rests| {
+                trouble(Grade::Aside, page.clone(), format!("{name} {rests}, as an operator wants"))
+            }));
             if let Some(load) = line.load
                 && load.fibre_online < load.fibre_ports
             {

@@ -329,6 +329,7 @@ impl Sim {
                 member::Action::Opinion { .. }
                 | member::Action::Choices
                 | member::Action::Holds { .. }
+                | member::Action::Duty { .. }
                 | member::Action::Outdated { .. }
                 | member::Action::Question { .. }
                 | member::Action::Answer { .. }

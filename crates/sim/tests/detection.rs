@@ -160,6 +160,7 @@ impl World {
                 Action::Verdict { .. }
                 | Action::Choices
                 | Action::Holds { .. }
+                | Action::Duty { .. }
                 | Action::Question { .. }
                 | Action::Answer { .. }
                 | Action::Outdated { .. }

@@ -269,7 +269,8 @@ impl World {
 
     fn tell(&mut self, server: usize) {
         let suspect = self.suspicion[server].is_suspect();
-        let condition = Condition { up: self.health[server].is_up(), drain: false, suspect };
+        let condition =
+            Condition { up: self.health[server].is_up(), suspect, ..Condition::default() };
         self.pool.set(server, condition);
     }
 

@@ -166,6 +166,7 @@ impl Cloud {
                 member::Action::Verdict { .. }
                 | member::Action::Opinion { .. }
                 | member::Action::Holds { .. }
+                | member::Action::Duty { .. }
                 | member::Action::Outdated { .. }
                 | member::Action::Question { .. }
                 | member::Action::Answer { .. }

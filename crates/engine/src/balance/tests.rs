@@ -52,10 +52,11 @@ fn adaptive(options: &str, list: &[&str]) -> Pool {
     Pool::new(&servers(options, list), true)
 }
 
-const UP: Condition = Condition { up: true, drain: false, suspect: false };
-const DOWN: Condition = Condition { up: false, drain: false, suspect: false };
-const DRAIN: Condition = Condition { up: true, drain: true, suspect: false };
-const SUSPECT: Condition = Condition { up: true, drain: false, suspect: true };
+const UP: Condition = Condition { up: true, drain: false, suspect: false, resting: false };
+const DOWN: Condition = Condition { up: false, ..UP };
+const DRAIN: Condition = Condition { drain: true, ..UP };
+const SUSPECT: Condition = Condition { suspect: true, ..UP };
+const RESTING: Condition = Condition { resting: true, ..UP };
 
 fn letter(pick: Pick) -> char {
     match pick {
@@ -242,9 +243,25 @@ fn a_suspected_server_gets_no_new_request_while_another_is_up() {
 }
 
 #[test]
+fn a_server_of_a_node_at_rest_comes_after_all_others_and_before_a_suspect() {
+    let mut pool = adaptive("balance roundrobin", &["", "", "backup"]);
+    let figures = Figures::default();
+    pool.set(0, RESTING);
+    assert_eq!(picks(&pool, &figures, 3), "bbb");
+    pool.set(1, SUSPECT);
+    assert_eq!(picks(&pool, &figures, 3), "ccc", "a backup is there for that");
+    pool.set(2, DOWN);
+    assert_eq!(picks(&pool, &figures, 3), "aaa", "it is well, and nobody else is");
+    assert_eq!(ask(&pool, &figures, &[0]), 'b', "a retry tries everybody");
+    pool.set(1, UP);
+    assert_eq!(picks(&pool, &figures, 3), "bbb");
+}
+
+#[test]
 fn suspicion_means_nothing_in_strict_mode() {
     let mut pool = strict("balance roundrobin", &["", ""]);
     pool.set(0, SUSPECT);
+    pool.set(1, RESTING);
     assert_eq!(picks(&pool, &Figures::default(), 4), "abab");
 }
 
@@ -395,10 +412,11 @@ fn weights_beyond_all_measure_still_give_everybody_turns() {
 }
 
 fn condition() -> impl Strategy<Value = Condition> {
-    (any::<bool>(), any::<bool>(), any::<bool>()).prop_map(|(up, drain, suspect)| Condition {
+    any::<[bool; 4]>().prop_map(|[up, drain, suspect, resting]| Condition {
         up,
         drain,
         suspect,
+        resting,
     })
 }
 
@@ -467,12 +485,13 @@ proptest! {
         }
         let avoid = (0..list.len()).filter(|n| list[*n].2).collect();
         let usable = |n: &usize| list[*n].0.up && !list[*n].0.drain;
+        let aside = |n: usize| list[n].0.suspect || list[n].0.resting;
         match pool.pick(&Ask { source: [10, 0, 0, 9].into(), avoid: &avoid }, &figures) {
             Pick::Server(n) => {
                 prop_assert!(usable(&n) && !list[n].1);
-                let other = (0..list.len()).any(|n| usable(&n) && !list[n].0.suspect);
-                let clean_left = (0..list.len()).any(|n| usable(&n) && !list[n].0.suspect && !avoid.contains(n));
-                prop_assert!(!list[n].0.suspect || !other || !clean_left, "a suspect while another was left");
+                let other = (0..list.len()).any(|n| usable(&n) && !aside(n));
+                let clean_left = (0..list.len()).any(|n| usable(&n) && !aside(n) && !avoid.contains(n));
+                prop_assert!(!aside(n) || !other || !clean_left, "a suspect while another was left");
             }
             Pick::Wait => prop_assert!((0..list.len()).any(|n| usable(&n) && list[n].1)),
             Pick::None => prop_assert!(!(0..list.len()).any(|n| usable(&n))),

@@ -17,8 +17,10 @@ fn check(change: impl FnOnce(&mut View<'_>), command: Command<'_>, expected: &st
     };
     let mut view = View {
         me: "node01",
-        is_on_standby: false,
-        nodes: vec![("node01", true), ("node02", true), ("node03", false), ("node04", true)],
+        duty: Duty::On,
+        nodes: [("node01", true), ("node02", true), ("node03", false), ("node04", true)]
+            .map(|(name, is_alive)| Node { name, is_alive, duty: Duty::On })
+            .to_vec(),
         vips: vec![vip("internal", &first, &all), vip("external", &second, &two)],
     };
     change(&mut view);
@@ -47,6 +49,8 @@ fn what_speaks_against_a_command_is_told_by_name_before_anything_is_done() {
     check(as_it_is, moved("external", "node01"), there);
     let back = "vip/internal preempts: the strongest node would take it back at once";
     check(|view| view.vips[0].preempts = true, moved("internal", "node02"), back);
+    let rests = "node02 is on standby: `outlast node resume node02` makes it hold again";
+    check(|view| view.nodes[1].duty = Duty::Standby, moved("internal", "node02"), rests);
     let nobody = "nobody that is known here holds vip/internal: there is nothing to hand over";
     check(|view| view.vips[0].holders = &[], moved("internal", "node02"), nobody);
 }
@@ -55,16 +59,30 @@ fn what_speaks_against_a_command_is_told_by_name_before_anything_is_done() {
 fn a_node_stands_by_unless_it_is_the_last_that_could_hold() {
     let (standby, resume) =
         (Command::Standby { node: "node01" }, Command::Resume { node: "node01" });
-    check(|_| {}, standby, "Standby(true)");
-    check(|view| view.is_on_standby = true, standby, "node01 is on standby already");
+    check(|_| {}, standby, "Be(Standby)");
+    check(|view| view.duty = Duty::Standby, standby, "node01 is on standby already");
     check(|_| {}, resume, "node01 is not on standby");
-    check(|view| view.is_on_standby = true, resume, "Standby(false)");
+    check(|view| view.duty = Duty::Standby, resume, "Be(On)");
     let last = "nobody else could hold vip/internal now: its clients would lose it";
     check(|view| view.vips[0].successor = None, standby, last);
+    let drain = Command::Drain { node: "node01" };
+    check(|_| {}, drain, "Be(Draining)");
+    check(|view| view.vips[0].successor = None, drain, last);
+    check(|view| view.duty = Duty::Draining, drain, "node01 is being drained already");
+    check(|view| view.duty = Duty::Draining, standby, "Be(Standby)");
+    check(|view| view.duty = Duty::Draining, resume, "Be(On)");
     // What others hold is not lost.
-    check(|view| view.vips[1].successor = None, standby, "Standby(true)");
+    check(|view| view.vips[1].successor = None, standby, "Be(Standby)");
     let there = "this is node01: commands do not travel yet, type it on node02";
     check(|_| {}, Command::Standby { node: "node02" }, there);
     let unknown = "there is no node x; there are node01, node02, node03, node04";
     check(|_| {}, Command::Standby { node: "x" }, unknown);
+}
+
+#[test]
+fn what_a_later_version_says_in_a_beat_keeps_work_away_too() {
+    for duty in Duty::ALL {
+        assert_eq!(Duty::from_byte(duty.byte()), duty);
+    }
+    assert!(!Duty::from_byte(9).takes_work());
 }

@@ -2,30 +2,38 @@
 //!
 //! ```text
 //!  0  1      2      10   11      12     13     14      22     23
-//!  3  flags  holds  cpu  memory  fibre  ports  events  count  count x (proxy u32, server u32, term u64, by u16)
+//!  4  flags  holds  cpu  memory  fibre  ports  events  count  count x (proxy u32, server u32, term u64, by u16)
 //!
 //!  then:  0         1         3         4
 //!         ailments  stall ms  networks  rows    rows x (node u16, life u64, version u32, known u64,
 //!                                                       networks x lost u64)
+//!
+//!  then:  duty u8 (0 takes work, 1 on standby, 2 being drained)
 //! ```
 //!
-//! Version 2 ends before the ailments. What follows is for later versions and ignored.
+//! Version 2 ends before the ailments, version 3 before the duty. What follows is for later versions and
+//! ignored.
 
 use std::time::Duration;
 
 use arrayvec::ArrayVec;
 
+use crate::duty::Duty;
 use crate::evidence::Ailments;
 use crate::packet::MAX_NETWORKS;
 use crate::reach::{MAX_PASSED_ON, Row};
 
-const VERSION: u8 = 3;
+const VERSION: u8 = 4;
 /// The oldest one that is understood.
 const OLDEST: u8 = 2;
+/// The last one that says nothing of duties.
+const WITHOUT_DUTY: u8 = 3;
 const HEAD: usize = 23;
 const CHOICE: usize = 18;
 /// What stands between choices and rows.
 const REACH: usize = 5;
+/// What stands behind the rows.
+const TAIL: usize = 1;
 pub(super) const MAX_ROWS: usize = MAX_PASSED_ON + 1;
 const LEAVING: u8 = 1;
 /// The four bytes of the load were measured.
@@ -34,7 +42,7 @@ const LOAD: u8 = 2;
 /// Database listeners of a cluster that are told to peers: one is usual, a handful is many.
 pub const MAX_CHOICES: usize = 16;
 pub(crate) const MAX_LENGTH: usize =
-    HEAD + MAX_CHOICES * CHOICE + REACH + MAX_ROWS * Row::length(MAX_NETWORKS);
+    HEAD + MAX_CHOICES * CHOICE + REACH + MAX_ROWS * Row::length(MAX_NETWORKS) + TAIL;
 
 /// Which server a listener with one writer uses. Names travel as their [`Choice::hash`].
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -106,6 +114,8 @@ pub(super) struct Beat {
     pub(super) networks: u8,
     /// Its own row first, then others that it passes on.
     pub(super) rows: ArrayVec<Row, MAX_ROWS>,
+    /// Whether it takes on work.
+    pub(super) duty: Duty,
 }
 
 impl Beat {
@@ -142,7 +152,8 @@ impl Beat {
         for row in &self.rows {
             length += row.encode(usize::from(self.networks), &mut out[length..]);
         }
-        length
+        out[length] = self.duty.byte();
+        length + TAIL
     }
 
     /// A sealed body that cannot be read comes from another version of the program: its node lives,
@@ -166,10 +177,10 @@ impl Beat {
         let leaving = head[1] & LEAVING != 0;
         let load = load.map(Load::read);
         let beat = Self { leaving, holds, load, events, choices, ..Self::default() };
-        if head[0] == OLDEST { Some(beat) } else { beat.read_reach(rest) }
+        if head[0] == OLDEST { Some(beat) } else { beat.read_reach(head[0], rest) }
     }
 
-    fn read_reach(self, bytes: &[u8]) -> Option<Self> {
+    fn read_reach(self, version: u8, bytes: &[u8]) -> Option<Self> {
         let (&[ailments, high, low, networks, count], mut bytes) =
             bytes.split_first_chunk::<REACH>()?;
         let length = Row::length(usize::from(networks));
@@ -181,8 +192,12 @@ impl Beat {
             rows.push(Row::decode(usize::from(networks), bytes)?);
             bytes = bytes.get(length..)?;
         }
+        let duty = match version {
+            ..=WITHOUT_DUTY => Duty::On,
+            _ => Duty::from_byte(*bytes.first()?),
+        };
         let stall = Duration::from_millis(u16::from_be_bytes([high, low]).into());
-        Some(Self { ailments: Ailments::from_byte(ailments), stall, networks, rows, ..self })
+        Some(Self { ailments: Ailments::from_byte(ailments), stall, networks, rows, duty, ..self })
     }
 }
 
@@ -192,8 +207,10 @@ pub fn print_again(body: &[u8]) -> Option<ArrayVec<u8, MAX_LENGTH>> {
     let mut out = [0; MAX_LENGTH];
     let beat = Beat::read(body)?;
     let mut length = beat.encode(&mut out);
-    if body[0] == OLDEST {
-        (out[0], length) = (OLDEST, HEAD + beat.choices.len() * CHOICE);
+    match body[0] {
+        OLDEST => (out[0], length) = (OLDEST, HEAD + beat.choices.len() * CHOICE),
+        WITHOUT_DUTY => (out[0], length) = (WITHOUT_DUTY, length - TAIL),
+        _ => {}
     }
     let mut again = ArrayVec::from(out);
     again.truncate(length);

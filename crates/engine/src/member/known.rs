@@ -7,6 +7,7 @@ use base::Time;
 use super::beat::{Choice, Load};
 use super::peer::Cell;
 use super::{Member, Refused, Standing};
+use crate::duty::Duty;
 use crate::evidence::Kind;
 use crate::reach::Nodes;
 use crate::verdict::{Judgement, Times};
@@ -39,6 +40,15 @@ impl Member {
     pub fn holds(&self, node: u16) -> u64 {
         let peer = self.peers.get(usize::from(node));
         peer.filter(|peer| peer.standing == Standing::Alive).map_or(0, |peer| peer.holds)
+    }
+
+    /// Whether a node takes on work, as it last said; of this node, what it says.
+    #[must_use]
+    pub fn duty(&self, node: u16) -> Duty {
+        if node == self.me {
+            return self.said.duty;
+        }
+        self.peers.get(usize::from(node)).map_or(Duty::On, |peer| peer.duty)
     }
 
     /// This node itself is alive.

@@ -7,6 +7,7 @@ use base::Time;
 
 use super::beat::Load;
 use super::{OUTDATED_AFTER, OUTDATED_EVERY, Standing};
+use crate::duty::Duty;
 use crate::packet::MAX_NETWORKS;
 
 #[derive(Clone, Debug)]
@@ -14,6 +15,8 @@ pub(super) struct Peer {
     pub(super) standing: Standing,
     /// Vip instances it said it holds.
     pub(super) holds: u64,
+    /// Whether it takes on work.
+    pub(super) duty: Duty,
     /// What it last said about its machine, and when.
     pub(super) load: Option<(Load, Time)>,
     incarnation: u64,
@@ -45,6 +48,7 @@ impl Peer {
         Self {
             standing: Standing::Unknown,
             holds: 0,
+            duty: Duty::On,
             load: None,
             incarnation: 0,
             outdated_since: None,

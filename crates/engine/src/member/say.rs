@@ -4,6 +4,7 @@ use arrayvec::ArrayVec;
 
 use super::Member;
 use super::beat::{Choice, Load, MAX_CHOICES, MAX_LENGTH};
+use crate::duty::Duty;
 use crate::evidence::Ailments;
 
 impl Member {
@@ -30,6 +31,11 @@ impl Member {
     /// Which vip instances this node holds, one bit each.
     pub const fn say_holds(&mut self, holds: u64) {
         self.said.holds = holds;
+    }
+
+    /// Whether this node takes on work.
+    pub const fn say_duty(&mut self, duty: Duty) {
+        self.said.duty = duty;
     }
 
     /// How busy this node's machine is.

@@ -3,6 +3,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::packet::MAX_PACKET;
 
+mod duty;
 mod opinion;
 mod outdated;
 mod wire;
@@ -84,6 +85,10 @@ impl Story {
                 Action::Holds { node } => {
                     self.said +=
                         &format!("{} node {node} holds {:b}\n", self.now, self.member.holds(node));
+                }
+                Action::Duty { node } => {
+                    let duty = self.member.duty(node);
+                    self.said += &format!("{} node {node} is {duty:?}\n", self.now);
                 }
                 Action::Opinion { node, verdict, rule } => {
                     let word = verdict.word();
@@ -389,26 +394,6 @@ fn the_newest_choice_of_each_proxy_wins() {
         20 node 2 Alive: its first beat came
         30 choices [(2, 3, 2), (5, 1, 2)]
         50 choices [(4, 4, 0), (5, 1, 2)]
-    "#]]);
-}
-
-#[test]
-fn what_a_peer_holds_is_known_as_long_as_it_lives() {
-    let mut story = Story::new();
-    story.peers[1].say_holds(0b101);
-    story.pass(250, &ALL);
-    story.peers[1].say_holds(0b1);
-    story.pass(250, &ALL);
-    assert_eq!(story.member.holds(1), 1);
-    story.pass(1500, &[]);
-    assert_eq!(story.member.holds(1), 0);
-    story.check(expect_test::expect![[r#"
-        250 node 1 Alive: its first beat came
-        250 node 1 holds 101
-        250 node 2 Alive: its first beat came
-        500 node 1 holds 1
-        1500 node 1 Suspect: no beat for 1 s on any network (management: 1.0 s, storage: 1.0 s)
-        1500 node 2 Suspect: no beat for 1 s on any network (management: 1.0 s, storage: 1.0 s)
     "#]]);
 }
 

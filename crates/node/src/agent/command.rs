@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use api::{Command, Report, Standing, Status};
 use base::Chain;
-use engine::duty::{self, Todo, View};
+use engine::duty::{self, Duty, Todo, View};
 use sys::channel::Channel;
 
 use super::names::Names;
@@ -40,13 +40,14 @@ pub(crate) fn obey(
 ) -> Result<(), String> {
     let todo = duty::check(&view(status, names), asked(command)).map_err(|why| why.to_string())?;
     match todo {
-        Todo::Standby(on) => {
+        Todo::Be(duty) => {
+            let duty = shown(duty);
             // First the disk: a node that forgets it at its next start would take addresses again.
-            kept::keep(state_dir, on).map_err(|error| {
+            kept::keep(state_dir, duty).map_err(|error| {
                 let folder = state_dir.display();
                 format!("cannot keep that in {folder}, so nothing is done: {}", Chain(&error))
             })?;
-            voice.say(&Report::Standby(on))
+            voice.say(&Report::Duty(duty))
         }
         Todo::HandOver { instance, to } => {
             let (instance, to) = (u16::try_from(instance), u16::try_from(to));
@@ -61,14 +62,33 @@ pub(crate) fn obey(
 fn asked(command: &Command) -> duty::Command<'_> {
     match command {
         Command::Standby { node } => duty::Command::Standby { node },
+        Command::Drain { node } => duty::Command::Drain { node },
         Command::Resume { node } => duty::Command::Resume { node },
         Command::Move { vip, to } => duty::Command::Move { vip, to },
     }
 }
 
+pub(super) const fn shown(duty: Duty) -> api::Duty {
+    match duty {
+        Duty::On => api::Duty::On,
+        Duty::Standby => api::Duty::Standby,
+        Duty::Draining => api::Duty::Draining,
+    }
+}
+
+pub(super) const fn meant(duty: api::Duty) -> Duty {
+    match duty {
+        api::Duty::On => Duty::On,
+        api::Duty::Standby => Duty::Standby,
+        api::Duty::Draining => Duty::Draining,
+    }
+}
+
 fn view<'a>(status: &'a Status, names: &'a Names) -> View<'a> {
-    let node = |line: &'a api::NodeLine| {
-        (line.state.node.as_str(), line.state.standing == Standing::Alive)
+    let node = |line: &'a api::NodeLine| duty::Node {
+        name: &line.state.node,
+        is_alive: line.state.standing == Standing::Alive,
+        duty: meant(line.state.duty),
     };
     let vip = |line: &'a api::VipLine| duty::Vip {
         name: &line.name,
@@ -79,7 +99,7 @@ fn view<'a>(status: &'a Status, names: &'a Names) -> View<'a> {
     };
     View {
         me: &status.node,
-        is_on_standby: status.standby,
+        duty: meant(status.duty),
         nodes: status.nodes.iter().map(node).collect(),
         vips: status.vips.iter().map(vip).collect(),
     }

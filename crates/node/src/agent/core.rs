@@ -11,6 +11,7 @@ use engine::evidence::Ailments;
 use engine::member::{self, Member};
 use engine::verdict::{Rule, Verdict};
 
+use super::command;
 use super::names::Names;
 use super::picture::Picture;
 use crate::files::Texts;
@@ -76,6 +77,7 @@ impl Core {
                 cells: vec![],
                 why: "this node".to_owned(),
                 opinion: Opinion::default(),
+                duty: self.picture.duty(),
             };
             let (holds, load) = (self.picture.held_names(), self.own_load(now));
             return self.picture.status(vec![NodeLine { state: alone, holds, load }]);
@@ -108,7 +110,7 @@ impl Core {
         }
     }
 
-    fn node(&self, now: Time, node: u16) -> NodeState {
+    pub(super) fn node(&self, now: Time, node: u16) -> NodeState {
         let name = self.picture.names.get(usize::from(node)).cloned().unwrap_or_default();
         let networks = self.picture.networks.iter();
         let (standing, cells, why) = match &self.member {
@@ -134,7 +136,19 @@ impl Core {
         };
         let opinion = self.member.as_ref().map(|member| member.opinion(node));
         let opinion = opinion.map(|judged| self.shown_opinion(judged.verdict, judged.rule));
-        NodeState { node: name, standing, cells, why, opinion: opinion.unwrap_or_default() }
+        let duty = self.duty(node);
+        NodeState { node: name, standing, cells, why, opinion: opinion.unwrap_or_default(), duty }
+    }
+
+    fn duty(&self, node: u16) -> api::Duty {
+        if node == self.me {
+            return self.picture.duty();
+        }
+        self.member.as_ref().map_or(api::Duty::On, |member| command::shown(member.duty(node)))
+    }
+
+    pub(super) fn own_state(&self, now: Time) -> NodeState {
+        self.node(now, self.me)
     }
 
     pub(super) fn shown_opinion(&self, verdict: Verdict, rule: &Rule) -> Opinion {
@@ -248,6 +262,7 @@ impl Core {
         let mut ailments = self.picture.ailments();
         self.stalled.iter().for_each(|stalled| ailments.set(stalled, true));
         member.say_ailments(ailments);
+        member.say_duty(command::meant(self.picture.duty()));
         let holds = self.picture.held().filter(|instance| *instance < 64);
         member.say_holds(holds.fold(0, |bits, instance| bits | 1 << instance));
     }

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use api::{
-    BalancerState, Change, Choice, DashboardState, Mode, NodeLine, ProcessState, Report, Role,
-    ServerCheck, ServerState, Standing, Status, VipLine, VipRole, VipState,
+    BalancerState, Change, Choice, DashboardState, Duty, Mode, NodeLine, ProcessState, Report,
+    Role, ServerCheck, ServerState, Standing, Status, VipLine, VipRole, VipState,
 };
 use engine::evidence::{Ailment, Ailments};
 
@@ -33,7 +33,7 @@ pub(crate) struct Picture {
     positions: BTreeMap<(String, String), usize>,
     choices: BTreeMap<String, Choice>,
     dashboard: DashboardState,
-    standby: bool,
+    duty: Duty,
     /// When each thing was last told, in milliseconds since 1970 (UTC).
     told: BTreeMap<String, u64>,
 }
@@ -56,7 +56,7 @@ impl Picture {
             positions: BTreeMap::new(),
             choices: BTreeMap::new(),
             dashboard: DashboardState::default(),
-            standby: false,
+            duty: Duty::On,
             told: BTreeMap::new(),
         }
     }
@@ -83,7 +83,7 @@ impl Picture {
                 self.processes.insert(process.role, process);
             }
             Change::Dashboard(dashboard) => self.dashboard = dashboard,
-            Change::Standby(on) => self.standby = on,
+            Change::Duty(duty) => self.duty = duty,
             // What this agent itself decided.
             Change::Node(_) => {}
         }
@@ -102,7 +102,7 @@ impl Picture {
             | Report::Failed { .. }
             | Report::Node(_)
             | Report::Event(_)
-            | Report::Standby(_)
+            | Report::Duty(_)
             | Report::Move { .. } => {}
         }
     }
@@ -164,6 +164,11 @@ impl Picture {
         self.choices.values()
     }
 
+    /// Of this node.
+    pub(crate) const fn duty(&self) -> Duty {
+        self.duty
+    }
+
     /// Instances whose addresses this node holds.
     pub(crate) fn held(&self) -> impl Iterator<Item = u16> {
         self.vips.values().filter(|vip| vip.holding).map(|vip| vip.instance)
@@ -198,7 +203,9 @@ impl Picture {
         let rank = |name: &String| vip.order.iter().position(|other| other == name);
         let is_alive = |name: &String| {
             let is = |line: &NodeLine| line.state.node == *name;
-            nodes.iter().any(|line| is(line) && line.state.standing == Standing::Alive)
+            let is_fit =
+                |state: &api::NodeState| state.standing == Standing::Alive && state.duty.is_on();
+            nodes.iter().any(|line| is(line) && is_fit(&line.state))
         };
         let can = |name: &&String| match *name {
             name if name == holder => false,
@@ -235,7 +242,7 @@ impl Picture {
         let vips = vips.collect();
         Status {
             refused: api::RefusedPackets::default(),
-            standby: self.standby,
+            duty: self.duty,
             at_ms: sys::clock::wall_ms(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             node: self.node.clone(),
@@ -272,6 +279,7 @@ mod tests {
                 cells: vec![],
                 why: String::new(),
                 opinion: api::Opinion::default(),
+                duty: Duty::On,
             },
             holds: if holds { vec!["internal".to_owned()] } else { vec![] },
             load: None,
@@ -313,7 +321,15 @@ mod tests {
         picture.files = Arc::new(Names { homes, ..Names::default() });
         let mut say = |name: &str, check: ServerCheck, suspect: bool| {
             let (proxy, server) = ("api".to_owned(), name.to_owned());
-            let state = ServerState { proxy, server, check, suspect, why: String::new(), count: 0 };
+            let state = ServerState {
+                proxy,
+                server,
+                check,
+                suspect,
+                why: String::new(),
+                count: 0,
+                resting: false,
+            };
             picture.change(Change::Servers(vec![state]));
             picture.failing().into_iter().collect::<Vec<_>>()
         };

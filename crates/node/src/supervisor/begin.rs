@@ -114,7 +114,7 @@ impl Supervisor {
         };
         say_bound();
         let mut facts = Facts::default();
-        facts.standby = crate::duty::is_on_standby(&plan.state_dir);
+        facts.duty = crate::duty::kept(&plan.state_dir);
         let roles = Roles::new(config, sys::clock::now());
         let mut supervisor = Self {
             launch,
@@ -252,7 +252,7 @@ impl Supervisor {
             }
             Kind::Vip => {
                 // First of all what keeps it from holding.
-                self.order(slot, &Order::Change(api::Change::Standby(self.facts.standby)));
+                self.order(slot, &Order::Change(api::Change::Duty(self.facts.duty)));
                 self.order(slot, &Order::Change(api::Change::Balancer(self.facts.balancer)));
             }
             // It asks for what it wants to know.

@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use api::{
-    BalancerState, Change, Choice, DashboardState, NodeState, Order, ProcessState, Report, Role,
-    ServerState, VipState,
+    BalancerState, Change, Choice, DashboardState, Duty, NodeState, Order, ProcessState, Report,
+    Role, ServerState, VipState,
 };
 use config::haproxy::Haproxy;
 
@@ -23,8 +23,8 @@ pub(crate) struct Facts {
     vips: BTreeMap<u16, VipState>,
     processes: BTreeMap<Role, ProcessState>,
     pub(crate) balancer: BalancerState,
-    /// An operator put this node on standby.
-    pub(crate) standby: bool,
+    /// What an operator wants of this node.
+    pub(crate) duty: Duty,
     dashboard: Option<DashboardState>,
     /// What an agent that is not there yet has to hear.
     unheard: VecDeque<Order>,
@@ -40,7 +40,7 @@ impl Default for Facts {
             vips: BTreeMap::new(),
             processes: BTreeMap::new(),
             balancer: BalancerState::Replacing,
-            standby: false,
+            duty: Duty::On,
             dashboard: None,
             unheard: VecDeque::new(),
         }
@@ -65,7 +65,7 @@ impl Facts {
                 self.processes.insert(state.role, state.clone());
             }
             Change::Dashboard(state) => self.dashboard = Some(state.clone()),
-            Change::Standby(on) => self.standby = *on,
+            Change::Duty(duty) => self.duty = *duty,
         }
     }
 
@@ -125,7 +125,7 @@ impl Facts {
             .chain(self.nodes.values().cloned().map(Change::Node))
             .chain(self.processes.values().cloned().map(Change::Process))
             .chain([Change::Balancer(self.balancer)])
-            .chain(self.standby.then_some(Change::Standby(true)))
+            .chain((!self.duty.is_on()).then_some(Change::Duty(self.duty)))
             .chain(self.dashboard.clone().map(Change::Dashboard))
             .map(Order::Change)
             .collect();
@@ -154,7 +154,15 @@ mod tests {
 
     fn server(name: &str, check: ServerCheck) -> ServerState {
         let (proxy, server) = ("api".to_owned(), name.to_owned());
-        ServerState { proxy, server, check, suspect: false, why: String::new(), count: 0 }
+        ServerState {
+            proxy,
+            server,
+            check,
+            suspect: false,
+            why: String::new(),
+            count: 0,
+            resting: false,
+        }
     }
 
     #[test]

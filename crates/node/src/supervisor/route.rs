@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::children::word;
 use super::{Slot, Supervisor, tell};
-use api::{Change, Event, Order, ProcessState, Report, Role};
+use api::{Change, Duty, Event, Order, ProcessState, Report, Role};
 use engine::role::{ASIDE_FROZEN_AFTER, Input, Kind, Loss, Part};
 
 impl Supervisor {
@@ -39,10 +39,10 @@ impl Supervisor {
             Report::Servers(_) => {}
             Report::Choice(choice) => self.spread(slot, Change::Choice(choice)),
             Report::Node(state) => self.spread(slot, Change::Node(state)),
-            Report::Standby(on) if kind == Kind::Agent => self.standby(on),
+            Report::Duty(duty) if kind == Kind::Agent => self.duty(duty),
             Report::Move { instance, to } if kind == Kind::Agent => self.hand_over(instance, to),
             // Operators speak through the agent only.
-            Report::Standby(_) | Report::Move { .. } => {}
+            Report::Duty(_) | Report::Move { .. } => {}
         }
     }
 
@@ -66,16 +66,16 @@ impl Supervisor {
     }
 
     /// An operator's word, which the agent has checked and kept.
-    fn standby(&mut self, on: bool) {
-        let change = Change::Standby(on);
+    fn duty(&mut self, duty: Duty) {
+        let change = Change::Duty(duty);
         self.facts.learn(&change);
         self.order_all(Kind::Vip, &Order::Change(change.clone()));
         self.inform_agent(Order::Change(change));
-        let (what, decision, action) = if on {
-            let action = "addresses are handed over by name, and none comes back here";
-            ("standby-began", "hold nothing, over restarts too", action)
-        } else {
-            ("standby-ended", "hold again what comes", "nothing is taken back")
+        let leaves = "addresses are handed over by name; its servers come after all others";
+        let (what, decision, action) = match duty {
+            Duty::Standby => ("standby-began", "hold nothing, over restarts too", leaves),
+            Duty::Draining => ("drain-began", "hold nothing; what is under way may end", leaves),
+            Duty::On => ("standby-ended", "take on again what comes", "nothing is taken back"),
         };
         self.event(Event {
             what: what.to_owned(),

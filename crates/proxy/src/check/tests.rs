@@ -242,6 +242,7 @@ fn counting_goes_on_in_the_next_generation() {
         suspect: false,
         why: String::new(),
         count: 1,
+        resting: false,
     };
     run.driver.restore(std::slice::from_ref(&state));
     assert!(!run.driver.is_up(0, 0));

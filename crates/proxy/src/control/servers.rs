@@ -49,7 +49,8 @@ pub(super) fn known(config: &Haproxy, cluster: Option<&Cluster>) -> Vec<Vec<Know
 }
 
 fn condition(status: &ServerStatus) -> Condition {
-    Condition { up: status.serves(), drain: status.admin == Admin::Drain, suspect: status.suspect }
+    let ServerStatus { suspect, resting, .. } = *status;
+    Condition { up: status.serves(), drain: status.admin == Admin::Drain, suspect, resting }
 }
 
 impl Control {
@@ -68,7 +69,7 @@ impl Control {
             | Change::Balancer(_)
             | Change::Process(_)
             | Change::Dashboard(_)
-            | Change::Standby(_) => {}
+            | Change::Duty(_) => {}
         }
     }
 
@@ -231,6 +232,7 @@ impl Control {
             api::Standing::Suspect => Standing::Suspect,
             api::Standing::Left => Standing::Left,
         };
+        self.rest(node, !state.duty.is_on());
         let mut changed = Vec::new();
         for (proxy, server) in self.every_server() {
             if self.known[proxy][server].node == Some(node)
@@ -249,6 +251,20 @@ impl Control {
             [(proxy, server), ..] => {
                 let suspect = self.view.board()[proxy][server].suspect;
                 self.tell_suspicions(&state.node, &changed, suspect);
+            }
+        }
+    }
+
+    /// Whether the servers of a node come after all others. What is under way there goes on.
+    fn rest(&mut self, node: usize, resting: bool) {
+        if !self.view.adaptive() {
+            return;
+        }
+        for (proxy, server) in self.every_server() {
+            let is_there = self.known[proxy][server].node == Some(node);
+            if is_there && self.view.board()[proxy][server].resting != resting {
+                self.view.board()[proxy][server].resting = resting;
+                self.server_changed(proxy, server);
             }
         }
     }
@@ -326,7 +342,7 @@ impl Control {
 
     pub(super) fn is_usable(&self, proxy: usize, server: usize) -> bool {
         let condition = condition(&self.view.board()[proxy][server]);
-        condition.up && !condition.drain && !condition.suspect
+        condition.up && !condition.drain && !condition.suspect && !condition.resting
     }
 
     fn state(&self, proxy: usize, server: usize) -> ServerState {
@@ -345,6 +361,7 @@ impl Control {
             suspect: status.suspect,
             why: status.why.clone(),
             count: status.count,
+            resting: status.resting,
         }
     }
 

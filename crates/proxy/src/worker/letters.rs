@@ -26,7 +26,7 @@ impl Worker {
             Letter::Stop => self.is_stopped = true,
             Letter::Condition { proxy, server, condition } => {
                 self.core.backends[proxy].pool.set(server, condition);
-                if !condition.up || condition.suspect {
+                if !condition.up || condition.suspect || condition.resting {
                     self.core.purge(proxy, server);
                 }
                 self.drive_waiting(proxy);

@@ -139,6 +139,38 @@ fn a_silent_connect_is_raced_by_another_server() {
 }
 
 #[test]
+fn a_node_at_rest_gets_no_new_request_while_another_is_up() {
+    let one = Server::named("one");
+    let cluster = "[cluster]\nname = \"c\"\n[node.node01]\nnetworks = { m = \"127.0.0.1\" }\n\
+                   [node.node02]\nnetworks = { m = \"127.0.0.2\" }\n";
+    let answer = |guest: &mut crate::rig::Guest<'_>| answer_by_name(guest, "two");
+    let second = Server::on("127.0.0.2:0".parse().unwrap(), std::sync::Arc::new(answer));
+    let text = web("", &[&one, &second]);
+    let plan = Plan { cluster: Some(cluster), ..Plan::new(Mode::Adaptive, &text) };
+    let mut rig = Rig::start(plan);
+    let node = |node: &str, duty| {
+        Change::Node(NodeState {
+            node: node.into(),
+            standing: Standing::Alive,
+            cells: Vec::new(),
+            why: String::new(),
+            opinion: api::Opinion::default(),
+            duty,
+        })
+    };
+    rig.change(node("node02", api::Duty::Draining));
+    rig.wait_for_server("s1", |state| state.resting && !state.suspect);
+    assert!((0..6).all(|_| rig.get("web", "/").body == "one"));
+    rig.change(node("node01", api::Duty::Standby));
+    rig.wait_for_server("s0", |state| state.resting);
+    let served: Vec<String> = (0..6).map(|_| rig.get("web", "/").body).collect();
+    assert!(served.contains(&"one".to_owned()) && served.contains(&"two".to_owned()), "{served:?}");
+    rig.change(node("node02", api::Duty::On));
+    rig.wait_for_server("s1", |state| !state.resting);
+    assert!((0..6).all(|_| rig.get("web", "/").body == "two"));
+}
+
+#[test]
 fn a_suspect_node_gets_no_new_request_until_it_is_back() {
     let (one, two) = (Server::named("one"), Server::named("two"));
     let cluster = "[cluster]\nname = \"c\"\n[node.node01]\nnetworks = { m = \"127.0.0.1\" }\n\
@@ -158,6 +190,7 @@ fn a_suspect_node_gets_no_new_request_until_it_is_back() {
             cells: Vec::new(),
             why: String::new(),
             opinion: api::Opinion::default(),
+            duty: api::Duty::On,
         })
     };
     rig.change(node(Standing::Suspect));
@@ -185,6 +218,7 @@ fn a_silent_node_is_one_event_for_all_its_servers() {
         cells: Vec::new(),
         why: String::new(),
         opinion: api::Opinion::default(),
+        duty: api::Duty::On,
     }));
     let is_one = |report: &api::Report| matches!(report, api::Report::Event(event) if event.what.starts_with("server"));
     let api::Report::Event(event) = rig.wait_for(is_one) else { panic!("asked for an event") };

@@ -362,6 +362,7 @@ pub fn status() -> Status {
                 .collect(),
             why: "beats arrive".to_owned(),
             opinion: api::Opinion { verdict: api::Verdict::Alive, ..api::Opinion::default() },
+            duty: api::Duty::On,
         },
         holds: if name == "node01" { vec!["internal".to_owned()] } else { vec![] },
         load: Some(Load {
@@ -374,7 +375,7 @@ pub fn status() -> Status {
     };
     let process = |(role, pid)| ProcessState { role, pid, running: true, generation: 1, starts: 1 };
     Status {
-        standby: false,
+        duty: api::Duty::On,
         refused: api::RefusedPackets { forged: 7, replayed: 2, unreadable: 0, astray: 1 },
         at_ms: 0,
         version: "0.1.0".to_owned(),
@@ -452,6 +453,7 @@ fn servers() -> Vec<ServerState> {
         suspect: false,
         why: "Layer4 check passed".to_owned(),
         count: 0,
+        resting: false,
     };
     POOLS.iter().flat_map(|(name, _)| NODES.map(|node| server(name, node))).collect()
 }
@@ -488,10 +490,8 @@ pub fn darken(status: &mut Status, name: &str) {
     for line in status.nodes.iter_mut().filter(|line| line.state.node == name) {
         line.state.standing = Standing::Suspect;
         line.state.why = "no beat on any network for 1 s".to_owned();
-        for cell in &mut line.state.cells {
-            cell.alive = false;
-            cell.age_ms = Some(1300);
-        }
+        let cells = line.state.cells.iter_mut();
+        cells.for_each(|cell| (cell.alive, cell.age_ms) = (false, Some(1300)));
     }
     for server in status.servers.iter_mut().filter(|server| server.server == name) {
         server.suspect = true;

@@ -130,6 +130,7 @@ impl World {
                 Action::Choices
                 | Action::Opinion { .. }
                 | Action::Holds { .. }
+                | Action::Duty { .. }
                 | Action::Question { .. }
                 | Action::Answer { .. }
                 | Action::Event { .. } => {}

@@ -49,6 +49,7 @@ impl Cloud {
                 Action::Verdict { .. }
                 | Action::Choices
                 | Action::Holds { .. }
+                | Action::Duty { .. }
                 | Action::Question { .. }
                 | Action::Answer { .. }
                 | Action::Outdated { .. }

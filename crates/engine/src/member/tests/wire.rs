@@ -1,6 +1,7 @@
 //! Bodies as they travel.
 
 use super::*;
+use crate::duty::Duty;
 use crate::evidence::{Ailment, Ailments};
 use crate::reach::{Nodes, Row};
 
@@ -14,6 +15,7 @@ fn a_beat_on_the_wire() {
     beat.choices.push(choice(Choice::hash("mariadb"), Choice::hash("node01"), 3, 2));
     beat.ailments.set(Ailment::Mount, true);
     beat.networks = 2;
+    beat.duty = Duty::Draining;
     let mut row = Row { node: 1, life: 9, version: 4, known: Nodes::first(3), ..Row::default() };
     row.lost[1].insert(2);
     beat.rows.push(row);
@@ -21,7 +23,7 @@ fn a_beat_on_the_wire() {
     let length = beat.encode(&mut out);
     let hex: String = out[..length].iter().map(|byte| format!("{byte:02x}")).collect();
     expect_test::expect![
-        "030300000000000000050c28010200000000000002bc010e0e65e3e10c73020000000000000003000202012c02010001000000000000000900000004000000000000000700000000000000000000000000000004"
+        "040300000000000000050c28010200000000000002bc010e0e65e3e10c73020000000000000003000202012c0201000100000000000000090000000400000000000000070000000000000000000000000000000402"
     ]
     .assert_eq(&hex);
     assert_eq!(Beat::decode(&out[..length]), beat);
@@ -66,8 +68,20 @@ fn what_a_later_version_adds_behind_a_beat_is_ignored() {
     let length = beat.encode(&mut out);
     let mut longer = out[..length].to_vec();
     longer.extend_from_slice(b"more");
-    longer[0] = 4;
+    longer[0] = 5;
     assert_eq!(Beat::decode(&longer), beat);
+}
+
+#[test]
+fn a_beat_of_a_version_without_duties_says_that_its_node_is_on_duty() {
+    let beat = Beat { holds: 5, duty: Duty::Standby, ..Beat::default() };
+    let mut out = [0; beat::MAX_LENGTH];
+    let length = beat.encode(&mut out);
+    assert_eq!(Beat::decode(&out[..length]), beat);
+    assert_eq!(Beat::decode(&out[..length - 1]), Beat::default(), "cut short");
+    out[0] = 3;
+    assert_eq!(Beat::decode(&out[..length - 1]), Beat { duty: Duty::On, ..beat });
+    assert_eq!(print_again(&out[..length]).as_deref(), Some(&out[..length - 1]));
 }
 
 #[test]
@@ -101,7 +115,7 @@ proptest! {
         bytes in prop::collection::vec(any::<u8>(), 0..400),
         leaving: bool, holds: u64, events: u64, load in any::<Option<[u8; 4]>>(),
         choices in prop::collection::vec(any::<(u32, u32, u64, u16)>(), 0..=16),
-        ailments in 0..16_u8, stall: u16, networks in 0..=8_u8,
+        ailments in 0..16_u8, duty in 0..3_u8, stall: u16, networks in 0..=8_u8,
         rows in prop::collection::vec(any::<(u16, u64, u32, u64, [u64; 8])>(), 0..=5),
     ) {
         Beat::decode(&bytes);
@@ -122,6 +136,7 @@ proptest! {
         let beat = Beat {
             leaving, holds, load, events, choices, networks,
             ailments: Ailments::from_byte(ailments),
+            duty: Duty::ALL[usize::from(duty)],
             stall: Duration::from_millis(stall.into()),
             rows: rows.collect(),
         };

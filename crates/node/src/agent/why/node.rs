@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use api::{NodeLine, NodeState, RuleLine, Standing, Verdict};
+use api::{Duty, NodeLine, NodeState, RuleLine, Standing, Verdict};
 use engine::verdict::{RULES, Rule, Times};
 
 use super::{Ground, Told, fact, seen, span};
@@ -19,9 +19,16 @@ pub(super) fn why(ground: &Ground<'_>, name: &str) -> Option<Told> {
     }
     evidence.extend((ground.seen)(name));
     evidence.extend(said(line));
+    let duty = duty(state.duty);
+    let heard = state.cells.iter().filter_map(|cell| cell.age_ms).min();
+    evidence
+        .extend(duty.map(|duty| seen(format!("it says that an operator wants it {duty}"), heard)));
     let rule = RULES.iter().find(|rule| rule.name == state.opinion.rule);
     Some(Told {
-        state: format!("{name} is {}", word(state)),
+        state: match duty {
+            Some(duty) => format!("{name} is {}, {duty}", word(state)),
+            None => format!("{name} is {}", word(state)),
+        },
         evidence,
         rule: rule.map_or_else(|| without_rule(ground), |rule| sentence(rule, ground.times)),
         rules: rule.map_or_else(Vec::new, |rule| table(rule, ground.times)),
@@ -32,14 +39,14 @@ pub(super) fn why(ground: &Ground<'_>, name: &str) -> Option<Told> {
 fn own(ground: &Ground<'_>, line: &NodeLine) -> Told {
     let name = &line.state.node;
     let evidence = said(line).chain([fact("it answers this question")]);
-    if ground.status.standby {
-        let kept = fact("an operator put it on standby; a file in its state folder says so");
+    if let Some(duty) = duty(line.state.duty) {
+        let kept = fact(format!("an operator wants it {duty}; a file in its state folder says so"));
         return Told {
-            state: format!("{name} is this node, on standby"),
+            state: format!("{name} is this node, {duty}"),
             evidence: evidence.chain([kept]).collect(),
             rule:
                 "a node on standby holds no address and is named by nobody, over restarts too; its \
-                   balancer and its servers go on"
+                   balancer goes on, and every balancer prefers servers of other nodes"
                     .to_owned(),
             rules: vec![],
             would_change: vec![format!("`outlast node resume {name}`")],
@@ -73,6 +80,14 @@ fn said(line: &NodeLine) -> impl Iterator<Item = api::Evidence> + '_ {
         seen(format!("its machine: cpu {cpu} %, memory {memory} %"), Some(load.age_ms))
     });
     holds.chain(load)
+}
+
+const fn duty(duty: Duty) -> Option<&'static str> {
+    match duty {
+        Duty::On => None,
+        Duty::Standby => Some("on standby"),
+        Duty::Draining => Some("being drained"),
+    }
 }
 
 fn word(state: &NodeState) -> String {
@@ -128,6 +143,9 @@ fn would_change(ground: &Ground<'_>, line: &NodeLine, rule: Option<&Rule>) -> Ve
     }
     if rule.is_none() {
         changes.push(format!("its first beat makes {name} alive"));
+    }
+    if !line.state.duty.is_on() {
+        changes.push(format!("`outlast node resume {name}` gives it new work again"));
     }
     for vip in &line.holds {
         changes.extend(successor(ground, name, vip));

@@ -24,6 +24,7 @@ fn node(name: &str, standing: Standing, age_ms: Option<u64>, why: &str) -> NodeL
             cells: vec![cell],
             why: why.to_owned(),
             opinion: opinion(standing),
+            duty: api::Duty::On,
         },
         holds: if name == "node01" { vec!["internal".to_owned()] } else { vec![] },
         load: alive.then_some(load),
@@ -47,7 +48,7 @@ fn server(proxy: &str, name: &str, check: ServerCheck, suspect: bool, count: u16
         "Layer4 check passed"
     };
     let (proxy, server) = (proxy.to_owned(), name.to_owned());
-    ServerState { proxy, server, check, suspect, why: why.to_owned(), count }
+    ServerState { proxy, server, check, suspect, why: why.to_owned(), count, resting: false }
 }
 
 fn proxy(name: &str, one_writer: bool, default_backend: Option<&str>) -> ProxyLine {
@@ -65,7 +66,7 @@ fn proxy(name: &str, one_writer: bool, default_backend: Option<&str>) -> ProxyLi
 fn status() -> Status {
     let process = |role, pid| ProcessState { role, pid, running: true, generation: 2, starts: 1 };
     Status {
-        standby: false,
+        duty: api::Duty::On,
         refused: api::RefusedPackets::default(),
         at_ms: 100_000,
         version: "0.1.0".to_owned(),

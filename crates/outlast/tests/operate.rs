@@ -1,0 +1,88 @@
+//! What an operator tells a cluster of real nodes, and what every node makes of it.
+
+#[expect(unreachable_pub, dead_code, reason = "shared by test programs, each uses a part")]
+#[path = "node/lonely.rs"]
+mod lonely;
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use api::{Duty, Role};
+use lab::cluster::{Cluster, Plan};
+use lonely::{OUTLAST, contained, until};
+
+const FOLDER: &str = "/run/lab";
+
+/// Three nodes on two networks.
+struct Stage {
+    cluster: Cluster,
+}
+
+impl Stage {
+    fn new() -> Self {
+        let plan = Plan {
+            names: (1..=3).map(|number| format!("node0{number}")).collect(),
+            networks: ["mgmt", "storage"].map(str::to_owned).to_vec(),
+            lines: String::new(),
+        };
+        let cluster = Cluster::lay_out(Path::new(FOLDER), Path::new(OUTLAST), plan);
+        let mut stage = Self { cluster: cluster.expect("namespaces of the test's own") };
+        stage.heals();
+        stage
+    }
+
+    fn heals(&mut self) {
+        self.cluster.mend().expect("everything can be mended");
+        let mut illness = None;
+        until("everybody hears everybody", || {
+            illness = self.cluster.illness();
+            illness.is_none()
+        });
+    }
+
+    fn folder(&self, node: usize) -> PathBuf {
+        Path::new(FOLDER).join(self.cluster.name(node))
+    }
+
+    /// Typed on a node: exit code, and what was printed on both.
+    fn types(&self, node: usize, words: &[&str]) -> (Option<i32>, String) {
+        let mut command = Command::new(OUTLAST);
+        command.args(words).arg("--run-dir").arg(self.folder(node).join("run"));
+        let output = command.output().expect("the tool starts");
+        let said = [output.stdout, output.stderr].concat();
+        (output.status.code(), String::from_utf8_lossy(&said).into_owned())
+    }
+
+    /// Whether every node thinks that `of` has this duty.
+    fn all_know(&self, of: usize, duty: Duty) -> bool {
+        let knows = |node| self.cluster.view(node, of).is_some_and(|l| l.state.duty == duty);
+        self.cluster.numbers().all(knows)
+    }
+}
+
+#[test]
+fn a_standby_is_known_on_every_node_over_restarts_of_their_agents() {
+    contained("a_standby_is_known_on_every_node_over_restarts_of_their_agents", || {
+        let stage = Stage::new();
+        let (code, said) = stage.types(1, &["node", "standby", "node02"]);
+        assert_eq!((code, said.trim()), (Some(0), "node02 is on standby"));
+        until("every node knows", || stage.all_know(1, Duty::Standby));
+        let (_, status) = stage.types(0, &["status"]);
+        assert!(status.contains("alive, on standby"), "{status}");
+        let (_, why) = stage.types(2, &["why", "node/node02"]);
+        assert!(why.contains("node02 is alive, on standby"), "{why}");
+        assert!(why.contains("`outlast node resume node02` gives it new work again"), "{why}");
+
+        for node in [0, 1] {
+            let agent = stage.cluster.pid(node, Role::Agent).expect("it has an agent");
+            stage.cluster.kill_agent(node).expect("it can be killed");
+            let is_new = || stage.cluster.pid(node, Role::Agent).is_ok_and(|pid| pid != agent);
+            until("there is another agent", is_new);
+        }
+        until("every node knows again", || stage.all_know(1, Duty::Standby));
+
+        let (code, said) = stage.types(1, &["node", "resume", "node02"]);
+        assert_eq!(code, Some(0), "{said}");
+        until("every node knows that it is over", || stage.all_know(1, Duty::On));
+    });
+}
