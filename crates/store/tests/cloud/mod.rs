@@ -112,7 +112,7 @@ impl Cloud {
     pub(crate) async fn starting(
         &self,
         node: NodeId,
-    ) -> tokio::task::JoinHandle<Result<Embedded, outlast_store::Error>> {
+    ) -> tokio::task::JoinHandle<Result<Embedded, Error>> {
         let (options, net) = (self.options(node), self.net(node).await);
         tokio::spawn(Embedded::start(options, net))
     }
