@@ -1,4 +1,4 @@
-//! Everything the project does to itself: `cargo xtask demo | test | verify | tidy | bench | regtest | fuzz | sweep | mutants`.
+//! Everything the project does to itself: `cargo xtask demo | test | verify | tidy | bench | regtest | fuzz | sweep | mutants | scenario`.
 #![expect(clippy::print_stdout, reason = "a command line tool talks on its standard output")]
 
 mod bench;
@@ -7,6 +7,7 @@ mod fuzz;
 mod mutants;
 mod packages;
 mod regtest;
+mod scenario;
 mod shell;
 mod sweep;
 mod test;
@@ -55,6 +56,8 @@ enum Task {
     Fuzz(fuzz::Args),
     /// Let the simulator try to break the machines, seed after seed
     Sweep(sweep::Args),
+    /// Run scenario files in the simulator and on real processes in namespaces
+    Scenario(scenario::Args),
     /// Put bugs into the machines on purpose: the sweep must find each within a minute
     Mutants(mutants::Args),
 }
@@ -69,6 +72,7 @@ fn main() -> ExitCode {
         Task::Regtest(args) => regtest::run(&args),
         Task::Fuzz(args) => fuzz::run(&args),
         Task::Sweep(args) => sweep::run(&args),
+        Task::Scenario(args) => scenario::run(&args),
         Task::Mutants(args) => mutants::run(&args),
     };
     match outcome {

@@ -1,12 +1,13 @@
 //! Processes of the demo beside those of the program: `outlast lab web|database|logs NODE ADDRESS...`;
-//! and `outlast lab cluster`, which `cargo xtask bench cluster` starts.
+//! `outlast lab cluster`, which `cargo xtask bench cluster` starts, and `outlast lab scenario`, which `cargo
+//! xtask scenario` starts.
 
 use std::ffi::OsString;
 use std::io::Write;
 use std::net::SocketAddr;
 use std::process::ExitCode;
 
-use crate::cluster::measure;
+use crate::cluster::{measure, scenarios};
 use crate::stand_in;
 
 /// Becomes a stand-in; ends on SIGTERM.
@@ -15,6 +16,7 @@ pub fn main(words: &[OsString]) -> ExitCode {
     let words: Option<Vec<&str>> = words.iter().map(|word| word.to_str()).collect();
     match words.as_deref() {
         Some(["cluster", words @ ..]) => measure::main(words),
+        Some(["scenario", words @ ..]) => scenarios::main(words),
         Some(["busy"]) => measure::be_busy(),
         Some([kind @ ("web" | "database" | "logs"), node, addresses @ ..]) => {
             let addresses: Result<Vec<SocketAddr>, _> =
@@ -40,7 +42,8 @@ pub fn main(words: &[OsString]) -> ExitCode {
 fn usage() -> ExitCode {
     complain(
         "usage: outlast lab web|database|logs NODE ADDRESS:PORT...  (started by `outlast demo`)\n       \
-         outlast lab cluster DETECT ROUNDS IDLE-SECONDS BUSY-SECONDS  (by `cargo xtask bench cluster`)",
+         outlast lab cluster DETECT ROUNDS IDLE-SECONDS BUSY-SECONDS  (by `cargo xtask bench cluster`)\n       \
+         outlast lab scenario PATIENCE-MS FILE...  (by `cargo xtask scenario`)",
     );
     ExitCode::from(2)
 }

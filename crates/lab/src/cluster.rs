@@ -12,12 +12,14 @@ use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
 use std::io;
+use std::net::IpAddr;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use api::{Event, NodeLine, Role, Standing, Status, Verdict};
 use base::Time;
+use sys::netlink::Netlink;
 use sys::process::{Child, SIGCONT, SIGKILL, SIGSTOP, SIGTERM, SpawnOptions, spawn};
 
 use crate::cloud::ask;
@@ -30,6 +32,7 @@ pub use ears::{Heard, accuses};
 
 mod ears;
 pub(crate) mod measure;
+pub mod scenarios;
 
 /// What a cluster is made of.
 #[derive(Clone, Debug, Default)]
@@ -146,9 +149,7 @@ impl Cluster {
     /// # Errors
     /// When something cannot be started.
     pub fn mend(&mut self) -> io::Result<()> {
-        for (from, to, network) in std::mem::take(&mut self.lost) {
-            self.set_way((from, to, network), true)?;
-        }
+        self.find_all_ways()?;
         for node in self.numbers() {
             if let Some(host) = &self.nodes[node].host {
                 signal_all_inside(host, SIGCONT)?;
@@ -283,23 +284,54 @@ impl Cluster {
     /// # Errors
     /// When the device is gone.
     pub fn lose_way(&mut self, from: usize, to: usize, network: usize) -> io::Result<()> {
-        self.lost.insert((from, to, network));
-        self.set_way((from, to, network), false)
+        self.lose_ways(&[(from, to, network)])
     }
 
-    /// The opposite of [`Self::lose_way`].
+    /// As [`Self::lose_way`], as many as wanted at one moment: a network that falls apart does not do so
+    /// machine by machine.
     ///
     /// # Errors
-    /// When the device is gone.
-    pub fn find_way(&mut self, from: usize, to: usize, network: usize) -> io::Result<()> {
-        self.lost.remove(&(from, to, network));
-        self.set_way((from, to, network), true)
+    /// When a device is gone.
+    pub fn lose_ways(&mut self, ways: &[(usize, usize, usize)]) -> io::Result<()> {
+        self.lost.extend(ways);
+        self.set_ways(ways, false)
     }
 
-    fn set_way(&self, (from, to, network): (usize, usize, usize), heard: bool) -> io::Result<()> {
-        let host = self.nodes[from].host.as_ref();
-        let ip = address(small(to), small(network));
-        host.map_or(Ok(()), |host| host.set_heard_by(ip, network, heard))
+    /// The opposite of every [`Self::lose_way`].
+    ///
+    /// # Errors
+    /// When a device is gone.
+    pub fn find_all_ways(&mut self) -> io::Result<()> {
+        let ways: Vec<_> = std::mem::take(&mut self.lost).into_iter().collect();
+        self.set_ways(&ways, true)
+    }
+
+    /// All machines at once.
+    fn set_ways(&self, ways: &[(usize, usize, usize)], heard: bool) -> io::Result<()> {
+        let ways_of = |node: usize| {
+            let of_it = ways.iter().filter(move |(from, _, _)| *from == node);
+            of_it.map(|(_, to, network)| (address(small(*to), small(*network)), *network))
+        };
+        std::thread::scope(|scope| {
+            let started = self.nodes.iter().enumerate().filter_map(|(node, place)| {
+                let (host, ways) = (place.host.as_ref()?, ways_of(node).collect::<Vec<_>>());
+                let has_some = !ways.is_empty();
+                has_some.then(|| scope.spawn(move || host.set_heard_by(&ways, heard)))
+            });
+            let threads: Vec<_> = started.collect();
+            threads.into_iter().try_for_each(|thread| {
+                thread.join().map_err(|_| io::Error::other("a thread of the lab failed"))?
+            })
+        })
+    }
+
+    /// Whether the kernel of a node that is on has this address.
+    #[must_use]
+    pub fn has_address(&self, node: usize, ip: IpAddr) -> bool {
+        let addresses = || Netlink::open().and_then(|netlink| netlink.addresses());
+        let host = self.nodes[node].host.as_ref();
+        let found = host.and_then(|host| sys::netns::within(host.netns(), addresses).ok()?.ok());
+        found.is_some_and(|found| found.iter().any(|address| address.ip == ip))
     }
 
     /// What a node's agent knows now; none if it does not answer.

@@ -11,7 +11,8 @@
 //! Everything random comes from one seed; a failure prints it.
 //!
 //! [`world`] is the second, larger one: clouds of 25 hosts, a thousand times faster than they live,
-//! judged by a second reading of the rules after each event ([`sweep`], `cargo xtask sweep`).
+//! judged by a second reading of the rules after each event ([`sweep`], `cargo xtask sweep`). [`scenarios`]
+//! runs scenario files on it, which the lab runs on real processes.
 
 mod check;
 mod cloud;
@@ -19,6 +20,7 @@ mod fault;
 mod network;
 mod node;
 mod random;
+pub mod scenarios;
 pub mod shrink;
 pub mod sweep;
 pub mod world;

@@ -24,6 +24,7 @@ mod oracle;
 mod queue;
 mod script;
 mod vips;
+mod watched;
 
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -41,6 +42,7 @@ use vips::Ear;
 pub use fault::{Fault, Names, Verb};
 pub use mark::{MARKS, Mark, Marks};
 pub use script::{Script, Shape};
+pub(crate) use watched::Watched;
 
 /// Adverts go here, and the address is on it.
 const MANAGEMENT: u8 = 0;
@@ -106,6 +108,8 @@ pub struct World {
     marks: Marks,
     violation: Option<Violation>,
     story: Option<String>,
+    /// Opinions that agents came to; only of a run that is watched.
+    opinions: Option<Vec<(u16, u16, engine::verdict::Verdict)>>,
 }
 
 impl World {
@@ -148,6 +152,7 @@ impl World {
             marks: Marks::default(),
             violation: None,
             story: None,
+            opinions: None,
             script: script.clone(),
             names,
             hosts,
@@ -166,8 +171,7 @@ impl World {
     #[must_use]
     pub fn run(mut self) -> Outcome {
         let end = Time::ZERO + self.script.length;
-        (0..u16::try_from(self.hosts.len()).unwrap_or(0)).for_each(|host| self.boot(host));
-        self.plan_step();
+        self.begin();
         while self.violation.is_none()
             && let Some((at, due)) = self.queue.pop()
         {
@@ -187,6 +191,11 @@ impl World {
             violation: self.violation,
             story: self.story.unwrap_or_default(),
         }
+    }
+
+    fn begin(&mut self) {
+        (0..u16::try_from(self.hosts.len()).unwrap_or(0)).for_each(|host| self.boot(host));
+        self.plan_step();
     }
 
     fn handle(&mut self, at: Time, due: Due) {
@@ -217,7 +226,11 @@ impl World {
             return;
         }
         let (acts, process) = match frame {
-            Frame::Letter(_) => (node.agent_acts(), Machine::Agent),
+            Frame::Letter(_) if node.refuses => {
+                self.drop_frame(frame);
+                return self.send(Packet { from: to, to: from, network, frame: Frame::Refusal });
+            }
+            Frame::Letter(_) | Frame::Refusal => (node.agent_acts(), Machine::Agent),
             Frame::Word(_) => (node.vip_acts(), Machine::Vip),
         };
         if acts {
@@ -237,6 +250,10 @@ impl World {
         match frame {
             Frame::Letter(letter) => self.read_letter(host, network, letter),
             Frame::Word(word) => self.read_word(host, from, network, word),
+            Frame::Refusal => {
+                self.agent(host, engine::member::Input::Refused { node: from });
+                self.plan(host, Machine::Agent);
+            }
         }
     }
 

@@ -21,7 +21,7 @@ const fn layer(name: &'static str, imports: &'static [&'static str]) -> Layer {
     Layer { name, imports, tests_import: &[] }
 }
 
-const LAYERS: [Layer; 17] = [
+const LAYERS: [Layer; 18] = [
     layer("base", &[]),
     layer("config", &["base"]),
     layer("engine", &["base", "config"]),
@@ -40,14 +40,15 @@ const LAYERS: [Layer; 17] = [
         ],
     ),
     layer("cli", &["base", "config", "engine", "sys", "api", "trust"]),
-    layer("sim", &["base", "config", "engine"]),
-    layer("lab", &["base", "config", "sys", "remote", "api", "cli"]),
+    layer("scenario", &[]),
+    layer("sim", &["base", "config", "engine", "scenario"]),
+    layer("lab", &["base", "config", "sys", "remote", "api", "cli", "scenario"]),
     Layer {
         name: "outlast",
         // The two of them in which an executable says what its arguments mean, and what went wrong.
         imports: &["node", "cli", "lab", "api", "base"],
         // Tests of whole processes look at the kernel.
-        tests_import: &["config", "sys"],
+        tests_import: &["config", "scenario", "sys"],
     },
     layer("fuzz", &["base", "config", "engine", "sys", "remote", "api", "proxy", "store", "trust"]),
     layer("xtask", &[]),

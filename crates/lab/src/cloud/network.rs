@@ -93,16 +93,20 @@ impl Host {
         Ok(())
     }
 
-    /// Whether what this machine sends to that address arrives. What that one sends arrives anyway.
-    pub(crate) fn set_heard_by(&self, ip: Ipv4Addr, network: usize, heard: bool) -> io::Result<()> {
+    /// Whether what this machine sends to these addresses on these networks arrives. What those send
+    /// arrives anyway.
+    pub(crate) fn set_heard_by(&self, ways: &[(Ipv4Addr, usize)], heard: bool) -> io::Result<()> {
         sys::netns::within(self.netns.as_fd(), || {
             let netlink = Netlink::open()?;
-            let device = existing(&netlink, &format!("eth{network}"))?;
-            if heard {
-                netlink.delete_neighbour(device, ip)
-            } else {
-                netlink.set_neighbour(device, ip, NOBODY)
+            for (ip, network) in ways {
+                let device = existing(&netlink, &format!("eth{network}"))?;
+                if heard {
+                    netlink.delete_neighbour(device, *ip)?;
+                } else {
+                    netlink.set_neighbour(device, *ip, NOBODY)?;
+                }
             }
+            Ok(())
         })?
     }
 

@@ -16,7 +16,7 @@ use super::{Cluster, Plan, accuses};
 use crate::cloud::node::OWN;
 use crate::wait;
 
-const FOLDER: &str = "/run/lab";
+pub(super) const FOLDER: &str = "/run/lab";
 const NODES: usize = 3;
 const NETWORKS: [&str; 2] = ["management", "storage"];
 /// A start takes half a second; a machine at load 20 needs more.
@@ -53,13 +53,18 @@ pub(crate) fn main(words: &[&str]) -> ExitCode {
     let Some(order) = read(words) else {
         return complain("DETECT ROUNDS IDLE-SECONDS BUSY-SECONDS");
     };
+    inside(|| run(order))
+}
+
+/// Does it in namespaces of its own.
+pub(super) fn inside(work: impl FnOnce() -> io::Result<()>) -> ExitCode {
     match isolate("outlast-lab") {
         Ok(Isolated::Ended(Exit::Code(code))) => {
             ExitCode::from(u8::try_from(code).unwrap_or(u8::MAX))
         }
         Ok(Isolated::Ended(Exit::Signal(_))) => ExitCode::FAILURE,
         Ok(Isolated::Inside { fresh_proc: false }) => complain("cannot mount /proc"),
-        Ok(Isolated::Inside { fresh_proc: true }) => match run(order) {
+        Ok(Isolated::Inside { fresh_proc: true }) => match work() {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => complain(&Chain(&error).to_string()),
         },
@@ -81,7 +86,7 @@ fn read<'a>(words: &[&'a str]) -> Option<Order<'a>> {
     Some(Order { detect, rounds: rounds.parse().ok()?, idle, busy })
 }
 
-fn complain(text: &str) -> ExitCode {
+pub(super) fn complain(text: &str) -> ExitCode {
     // Nobody is left to be told where stderr is closed.
     drop(writeln!(io::stderr(), "outlast lab cluster: {text}"));
     ExitCode::FAILURE

@@ -126,9 +126,13 @@ impl World {
                 Action::Beat { network } => self.beat(host, network),
                 Action::Verdict { node, standing, .. } => self.verdict(host, node, standing, news),
                 Action::Outdated { .. } => self.marks.note(Mark::RefusedOutdated),
+                Action::Opinion { node, verdict, .. } => {
+                    if let Some(opinions) = &mut self.opinions {
+                        opinions.push((host, node, verdict));
+                    }
+                }
                 // Shown only, or about events, of which hosts in this world have none.
                 Action::Choices
-                | Action::Opinion { .. }
                 | Action::Holds { .. }
                 | Action::Duty { .. }
                 | Action::Question { .. }

@@ -26,6 +26,12 @@ impl World {
     pub(super) fn step(&mut self) {
         let (_, fault) = self.script.steps[self.next_step];
         self.next_step += 1;
+        self.disturb(fault);
+        self.plan_step();
+    }
+
+    /// Does it now.
+    pub(crate) fn disturb(&mut self, fault: Fault) {
         self.faults += 1;
         self.hash = super::mix(self.hash, fault.verb as u64);
         if let Some(story) = &mut self.story {
@@ -36,7 +42,6 @@ impl World {
         for host in 0..self.controllers {
             self.inspect_host(host);
         }
-        self.plan_step();
     }
 
     fn apply(&mut self, fault: Fault) {
@@ -56,6 +61,7 @@ impl World {
             Verb::KillAgent => self.kill_agent(host),
             Verb::FreezeAgent => self.freeze(host, Machine::Agent),
             Verb::ThawAgent => self.thaw(host, Machine::Agent),
+            Verb::KillNode => self.kill_node(host),
             Verb::Stop => self.stop(host),
             Verb::Start => self.start(host),
             Verb::LinkDown => self.link(host, network, false),
@@ -105,6 +111,7 @@ impl World {
     pub(super) fn boot(&mut self, host: u16) {
         self.hosts[usize::from(host)].power = Power::On;
         self.hosts[usize::from(host)].is_stopped = false;
+        self.hosts[usize::from(host)].refuses = false;
         self.start_agent(host);
         if host < self.controllers {
             self.start_vip(host);
@@ -293,6 +300,19 @@ impl World {
         node.known.fill(member::Standing::Unknown);
     }
 
+    /// An address that it holds would stay with the kernel: scripts do this to a backup.
+    fn kill_node(&mut self, host: u16) {
+        if !self.hosts[usize::from(host)].runs() {
+            return;
+        }
+        self.forget_inboxes(host);
+        let node = &mut self.hosts[usize::from(host)];
+        (node.is_stopped, node.refuses) = (true, true);
+        node.agent = Process { turn_at: node.agent.turn_at, ..Process::default() };
+        node.vip = Process { turn_at: node.vip.turn_at, ..Process::default() };
+        node.known.fill(member::Standing::Unknown);
+    }
+
     fn start(&mut self, host: u16) {
         let node = &self.hosts[usize::from(host)];
         if node.runs() && node.is_stopped {
@@ -392,6 +412,7 @@ const fn shakes(verb: Verb) -> bool {
         | Verb::KillAgent
         | Verb::FreezeAgent
         | Verb::ThawAgent
+        | Verb::KillNode
         | Verb::Stop
         | Verb::Start
         | Verb::LinkDown

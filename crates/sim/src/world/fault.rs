@@ -35,6 +35,8 @@ pub enum Verb {
     KillAgent,
     FreezeAgent,
     ThawAgent,
+    /// Every process ends at once, the supervisor too; the kernel lives on and refuses what comes.
+    KillNode,
     /// The program ends in order.
     Stop,
     Start,
@@ -81,7 +83,7 @@ enum Need {
 
 use Need::{Amount, Host, Network, Other, Side};
 
-const VERBS: [(Verb, &str, &[Need]); 30] = [
+const VERBS: [(Verb, &str, &[Need]); 31] = [
     (Verb::PowerOff, "power-off", &[Host]),
     (Verb::PowerOn, "power-on", &[Host]),
     (Verb::Pause, "pause", &[Host]),
@@ -93,6 +95,7 @@ const VERBS: [(Verb, &str, &[Need]); 30] = [
     (Verb::KillAgent, "kill-agent", &[Host]),
     (Verb::FreezeAgent, "freeze-agent", &[Host]),
     (Verb::ThawAgent, "thaw-agent", &[Host]),
+    (Verb::KillNode, "kill-node", &[Host]),
     (Verb::Stop, "stop", &[Host]),
     (Verb::Start, "start", &[Host]),
     (Verb::LinkDown, "link-down", &[Host, Network]),

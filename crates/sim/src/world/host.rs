@@ -86,6 +86,8 @@ pub(crate) struct Host {
     pub(crate) vip: Process<Vip>,
     /// Stopped in order: nobody starts it again but an operator.
     pub(crate) is_stopped: bool,
+    /// Its processes were killed and its kernel says so to who sends.
+    pub(crate) refuses: bool,
     pub(crate) balancer: Balancer,
     pub(crate) priority: u8,
     pub(crate) preempt: bool,
@@ -121,6 +123,7 @@ impl Host {
             agent: Process::default(),
             vip: Process::default(),
             is_stopped: false,
+            refuses: false,
             balancer: Balancer::Serving,
             priority: 100,
             preempt: false,

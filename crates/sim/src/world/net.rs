@@ -83,6 +83,8 @@ pub(crate) enum Word {
 pub(crate) enum Frame {
     Letter(u32),
     Word(Word),
+    /// The kernel of the sender says that nothing listens there.
+    Refusal,
 }
 
 #[derive(Clone, Copy, Debug)]

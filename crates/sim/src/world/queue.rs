@@ -55,6 +55,10 @@ impl Queue {
         self.heap.push(Reverse(Entry { at, number: self.number, due }));
     }
 
+    pub(crate) fn next_at(&self) -> Option<Time> {
+        self.heap.peek().map(|Reverse(entry)| entry.at)
+    }
+
     pub(crate) fn pop(&mut self) -> Option<(Time, Due)> {
         self.heap.pop().map(|Reverse(entry)| (entry.at, entry.due))
     }
