@@ -191,6 +191,13 @@ pub const EVENTS: &[EventKind] = &[
         "the statistics socket is not served",
         "the evidence names the cause: a folder that is missing, or rights",
     ),
+    act("store-failed", "node", "the store's process said that it cannot go on", RESTARTED),
+    act(
+        "store-lost",
+        "process",
+        "the store's process ended or froze; another is started, no address moves",
+        AGAIN,
+    ),
     told("vip-claimed", "vip", "this node holds the address now"),
     act("vip-failed", "node", "the vip process said that it cannot go on", RESTARTED),
     act(

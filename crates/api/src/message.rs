@@ -25,6 +25,8 @@ pub enum Role {
     Spare,
     /// Dashboard and metrics; may crash freely.
     Services,
+    /// A member of the replicated store.
+    Store,
 }
 
 /// Supervisor to child.

@@ -13,8 +13,8 @@ const OTHERS: [&str; 0] = [];
 
 /// `{}` in the name of an event, and what it may stand for.
 const FAMILIES: [(&str, &[&str]); 3] = [
-    ("{}-failed", &["agent", "proxy", "services", "spare", "vip"]),
-    ("{name}-lost", &["agent", "proxy", "services", "vip"]),
+    ("{}-failed", &["agent", "proxy", "services", "spare", "store", "vip"]),
+    ("{name}-lost", &["agent", "proxy", "services", "store", "vip"]),
     ("node-{word}", &["alive", "left", "suspect", "unknown"]),
 ];
 

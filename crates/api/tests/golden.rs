@@ -354,7 +354,7 @@ fn every_word_of_a_message_travels_as_in_its_golden_file() {
             golden($file, &each!($kind { $($word => $word,)+ }));
         };
     }
-    words!("role.jsonl", Role: Supervisor Vip Agent Proxy Spare Services);
+    words!("role.jsonl", Role: Supervisor Vip Agent Proxy Spare Services Store);
     words!("mode.jsonl", Mode: Strict Rfc Adaptive);
     words!("file_kind.jsonl", FileKind: Haproxy Keepalived Cluster Secret Token);
     words!("break.jsonl", Break: Spare ArpBurst Redispatch SecondHolder Successor FailBack);

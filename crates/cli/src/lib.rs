@@ -19,6 +19,7 @@ pub mod manual;
 pub mod object;
 pub mod reach;
 pub mod status;
+pub mod store;
 mod table;
 pub mod top;
 pub mod trust;

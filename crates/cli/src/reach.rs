@@ -120,6 +120,13 @@ impl Instance {
     }
 }
 
+impl Socket {
+    /// The run folder of the instance.
+    pub(crate) fn folder(&self) -> &Path {
+        self.path.parent().unwrap_or_else(|| Path::new("."))
+    }
+}
+
 /// Asks and hands each line of the answer to `each` until it says stop or the answer ends.
 ///
 /// # Errors

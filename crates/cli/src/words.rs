@@ -124,6 +124,7 @@ pub(crate) const fn process(role: Role) -> &'static str {
         Role::Proxy => "proxy",
         Role::Spare => "spare",
         Role::Services => "services",
+        Role::Store => "store",
     }
 }
 

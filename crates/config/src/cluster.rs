@@ -5,6 +5,8 @@ pub use model::{
     SHORTEST_DETECT, Service, ServiceKind, Vip, VipCheck,
 };
 
+pub use store::Store;
+
 pub(crate) use access::ACCESS;
 pub(crate) use read::{Field, REQUIRED};
 
@@ -16,6 +18,7 @@ pub(crate) mod fields;
 mod model;
 mod parse;
 mod read;
+pub(crate) mod store;
 pub(crate) mod vips;
 
 /// 64 nodes and a thousand services have 100 KB; reading TOML takes a hundred times its size (bytes).

@@ -26,6 +26,8 @@ pub enum Needs {
     Agent,
     /// A new process for the dashboard.
     Dashboard,
+    /// A new process for the store: this node is missed for some 100 ms.
+    Store,
     /// A proxy of the next generation; the one before drains. No connection is lost.
     Proxy,
     /// A new vip process; every address stays where it is.
@@ -37,10 +39,11 @@ pub enum Needs {
 }
 
 impl Needs {
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Nothing,
         Self::Agent,
         Self::Dashboard,
+        Self::Store,
         Self::Proxy,
         Self::Vip,
         Self::Move,
@@ -54,6 +57,7 @@ impl Needs {
             Self::Nothing => "nothing",
             Self::Agent => "agent",
             Self::Dashboard => "dashboard",
+            Self::Store => "store",
             Self::Proxy => "proxy",
             Self::Vip => "vip",
             Self::Move => "move",
@@ -68,6 +72,7 @@ impl Needs {
             Self::Nothing => "nothing happens",
             Self::Agent => "a new agent",
             Self::Dashboard => "a new dashboard process",
+            Self::Store => "a new store process",
             Self::Proxy => "a new proxy generation, the old one drains",
             Self::Vip => "a new vip process, addresses stay",
             Self::Move => "addresses come, go or move",

@@ -1,6 +1,6 @@
 //! What a keyword means, in any of the three languages: the rows of the tables, for people.
 
-use crate::cluster::{Field, REQUIRED, fields, vips};
+use crate::cluster::{Field, REQUIRED, fields, store, vips};
 use crate::guess;
 use crate::haproxy;
 use crate::keepalived;
@@ -103,11 +103,12 @@ pub fn all() -> Vec<Explained> {
     keys(toml, "[service.NAME]", fields::SERVICE);
     keys(toml, "[dashboard]", fields::DASHBOARD);
     keys(toml, "[access]", crate::cluster::ACCESS);
+    keys(toml, "[store]", store::STORE);
     rows
 }
 
 /// Language, name, what follows it, what it is; a section of `outlast.toml` stands in brackets.
-pub(crate) const SECTIONS: [(&str, &str, &str, &str); 14] = [
+pub(crate) const SECTIONS: [(&str, &str, &str, &str); 15] = [
     ("HAProxy", "global", "", "what concerns the whole process: log, limits, statistics socket"),
     (
         "HAProxy",
@@ -137,6 +138,7 @@ pub(crate) const SECTIONS: [(&str, &str, &str, &str); 14] = [
     ("outlast.toml", "service", "", "what a proxy's servers are: a section [service.NAME]"),
     ("outlast.toml", "dashboard", "", "the page for a browser: the section [dashboard]"),
     ("outlast.toml", "access", "", "who may look, operate and administer: the section [access]"),
+    ("outlast.toml", "store", "", "what all nodes hold alike: the section [store]"),
 ];
 
 fn of_sections(rows: &mut Vec<Explained>) {

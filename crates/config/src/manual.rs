@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use crate::cluster::{fields, vips};
+use crate::cluster::{fields, store, vips};
 use crate::explain::SECTIONS;
 use crate::haproxy;
 use crate::keepalived;
@@ -101,6 +101,7 @@ pub fn cluster() -> String {
     field_table(&mut text, "[service.NAME]", fields::SERVICE);
     field_table(&mut text, "[dashboard]", fields::DASHBOARD);
     field_table(&mut text, "[access]", crate::cluster::ACCESS);
+    field_table(&mut text, "[store]", store::STORE);
     text.truncate(text.trim_end().len());
     text.push('\n');
     text

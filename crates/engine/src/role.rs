@@ -8,7 +8,7 @@
 //!                                                              Draining ---> gone
 //! ```
 //!
-//! Agent and dashboard, which hold no client and no address, may be silent for 2 s.
+//! Agent, dashboard and store, which hold no client and no address, may be silent for 2 s.
 //!
 //! A dead or frozen proxy is replaced by the warm spare, which holds the same listening sockets. Only
 //! if nothing serves within 100 ms, or a second one is lost within 10 s, is the balancer told failed,
@@ -54,7 +54,7 @@ const BROKEN_SPARE_PAUSE: Duration = Duration::from_secs(3);
 /// Generations that may drain at once; the oldest of more is killed, so that reloads in a loop do not
 /// fill the machine.
 const MAX_DRAINING: usize = 4;
-/// Proxies that drain, serve, wait, start and die, the vip process, the agent and the dashboard: far
+/// Proxies that drain, serve, wait, start and die, the vip process, agent, dashboard, store: far
 /// more at once is a mistake in this machine.
 const MAX_PROCESSES: usize = 24;
 
@@ -67,6 +67,8 @@ pub struct Config {
     pub agent: bool,
     /// There is a dashboard to serve.
     pub services: bool,
+    /// It is a member of the store.
+    pub store: bool,
     /// Keep a warm spare; only tests of the demo's judgement do not.
     pub spare: bool,
     /// Sessions of an old generation get this long to end by themselves.
@@ -86,10 +88,11 @@ pub enum Kind {
     Agent,
     Proxy,
     Services,
+    Store,
 }
 
 impl Kind {
-    const ALL: [Self; 4] = [Self::Proxy, Self::Vip, Self::Agent, Self::Services];
+    const ALL: [Self; 5] = [Self::Proxy, Self::Vip, Self::Agent, Self::Services, Self::Store];
 }
 
 /// What a new configuration means for the dashboard.
@@ -126,15 +129,17 @@ pub enum Input {
     Exited {
         slot: u32,
     },
-    /// A good configuration is to take over. `vip` and `agent`: these processes need it, too.
+    /// A good configuration is to take over. `vip`, `agent`, `store`: these processes
+    /// need it, too.
     Reload {
         generation: u64,
         vip: bool,
         agent: bool,
         dashboard: Dashboard,
+        store: bool,
     },
-    /// End everything: addresses first, then sessions (for at most `drain`), then the agent and
-    /// the dashboard.
+    /// End everything: addresses first, then sessions (for at most `drain`), then the agent, the
+    /// dashboard and the store.
     Stop {
         drain: Duration,
     },
@@ -227,7 +232,7 @@ pub struct Roles {
     next_slot: u32,
     next_ping: u64,
     processes: ArrayVec<Process, MAX_PROCESSES>,
-    restarts: [Restart; 4],
+    restarts: [Restart; 5],
     reload: Option<Reload>,
     /// Nothing serves; if that is still so then, the balancer has failed.
     serve_by: Option<Time>,
@@ -246,6 +251,7 @@ struct Reload {
     vip: bool,
     agent: bool,
     dashboard: Dashboard,
+    store: bool,
 }
 
 impl Roles {
@@ -259,7 +265,7 @@ impl Roles {
             next_slot: 1,
             next_ping: 1,
             processes: ArrayVec::new(),
-            restarts: [Restart::new(now); 4],
+            restarts: [Restart::new(now); 5],
             reload: None,
             last_loss: None,
             failed: false,
@@ -281,8 +287,8 @@ impl Roles {
                 }
             }
             Input::Exited { slot } => self.exited(now, slot, out),
-            Input::Reload { generation, vip, agent, dashboard } => {
-                let reload = Reload { generation, slot: 0, vip, agent, dashboard };
+            Input::Reload { generation, vip, agent, dashboard, store } => {
+                let reload = Reload { generation, slot: 0, vip, agent, dashboard, store };
                 self.start_reload(now, reload, out);
             }
             Input::Stop { drain } => self.start_stop(now, drain, out),
@@ -399,6 +405,7 @@ impl Roles {
             Kind::Vip => runs(self.config.vip),
             Kind::Agent => runs(self.config.agent),
             Kind::Services => runs(self.config.services),
+            Kind::Store => runs(self.config.store),
             Kind::Proxy => self.proxy_vacancy(),
         }
     }

@@ -150,6 +150,11 @@ impl Texts {
         Self { secret: None, ..self.for_node() }
     }
 
+    /// The store's process reads the trust folder itself, and needs to know nothing but the cluster.
+    pub(crate) fn for_store(&self) -> Self {
+        Self { cluster: self.cluster.clone(), ..Self::default() }
+    }
+
     /// What the vip process and the agent need: everything but the dashboard's word.
     pub(crate) fn for_node(&self) -> Self {
         Self { token: None, ..self.clone() }
@@ -263,6 +268,7 @@ mod tests {
         };
         assert_eq!(kinds(all.for_proxy()), []);
         assert_eq!(kinds(all.for_node()), [FileKind::Secret]);
+        assert_eq!(kinds(all.for_store()), []);
         assert_eq!(kinds(all.for_dashboard()), [FileKind::Token]);
     }
 }

@@ -11,6 +11,7 @@ mod launch;
 mod proxy;
 mod secret;
 mod services;
+mod store;
 mod supervisor;
 mod vip;
 

@@ -10,6 +10,7 @@ use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use cli::duty::DutyError;
 use cli::object::ObjectError;
 use cli::reach::ReachError;
+use cli::store::StoreError;
 use cli::top::TopError;
 use cli::trust::CommandError;
 
@@ -48,6 +49,8 @@ enum Command {
     #[command(subcommand)]
     Access(cli::access::Command),
     Audit(cli::access::AuditArgs),
+    #[command(subcommand)]
+    Store(cli::store::Command),
     Demo(lab::demo::Args),
     Completion(cli::completion::Args),
     Man(cli::completion::ManArgs),
@@ -102,6 +105,7 @@ fn main() -> ExitCode {
             obeyed(cli::access::run(&command, &mut std::io::stdout().lock()))
         }
         Command::Audit(args) => obeyed(cli::access::audit(&args, &mut std::io::stdout().lock())),
+        Command::Store(command) => stored(cli::store::run(&command, &mut std::io::stdout().lock())),
         Command::Completion(args) => {
             let mut out = std::io::stdout().lock();
             written(cli::completion::run(&args, &mut command(), &mut out))
@@ -165,6 +169,17 @@ fn about_object(outcome: Result<(), ObjectError>) -> ExitCode {
 fn trusted(outcome: Result<(), CommandError>) -> ExitCode {
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            complain(&error);
+            ExitCode::from(error.exit_code())
+        }
+    }
+}
+
+fn stored(outcome: Result<bool, StoreError>) -> ExitCode {
+    match outcome {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::from(1),
         Err(error) => {
             complain(&error);
             ExitCode::from(error.exit_code())

@@ -182,5 +182,6 @@ pub(crate) const fn role(role: Role) -> &'static str {
         Role::Proxy => "proxy",
         Role::Spare => "spare",
         Role::Services => "services",
+        Role::Store => "store",
     }
 }

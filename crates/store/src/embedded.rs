@@ -42,8 +42,10 @@ use crate::{Error, Store, Watch};
 use content::Content;
 use disk::Disk;
 use election::{Moment, View};
+pub(crate) use frame::{Frame, MAX_FRAME};
 use link::{CallError, Lane, Links};
-use message::{decode_result, kind};
+use message::kind;
+pub(crate) use message::{decode_result, decode_transaction};
 use standing::Standing;
 pub use types::NodeId;
 use types::{Members, Raft};
@@ -107,6 +109,8 @@ pub struct Status {
     pub applied: u64,
     pub revision: u64,
     pub keys: usize,
+    /// Keys and values together.
+    pub bytes: usize,
     pub voters: Vec<NodeId>,
     /// Index up to which the disk has to be filled before this node stands for election or votes for a
     /// shorter log: others had more when it started.
@@ -115,6 +119,20 @@ pub struct Status {
     pub went_back: bool,
     /// How often this node has waited for its disk since the start.
     pub syncs: u64,
+}
+
+/// What a start waits for, for operators.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Progress(Arc<Mutex<Option<String>>>);
+
+impl Progress {
+    fn tell(&self, text: Option<String>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = text;
+    }
+
+    pub(crate) fn text(&self) -> Option<String> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
 }
 
 /// A node of the store.
@@ -151,7 +169,16 @@ impl Embedded {
     /// # Errors
     /// When the disk cannot be used, or with two founders.
     pub async fn start(options: Options, transport: Arc<dyn Transport>) -> Result<Self, Error> {
-        start::start(options, transport).await
+        start::start(options, transport, Progress::default()).await
+    }
+
+    /// The same, and `progress` tells meanwhile what it waits for.
+    pub(crate) async fn start_telling(
+        options: Options,
+        transport: Arc<dyn Transport>,
+        progress: Progress,
+    ) -> Result<Self, Error> {
+        start::start(options, transport, progress).await
     }
 
     #[must_use]
@@ -165,11 +192,44 @@ impl Embedded {
         });
         let last = core.disk.position().last;
         let floor = core.floor().log.filter(|floor| Some(*floor) > last).map(|floor| floor.index);
-        let (revision, keys) = core.content.look(|kv| (kv.revision(), kv.len()));
+        let (revision, keys, bytes) = core.content.look(|kv| (kv.revision(), kv.len(), kv.bytes()));
         let applied = core.content.applied().map_or(0, |applied| applied.index);
         let (last, syncs) = (last.map_or(0, |last| last.index), core.disk.syncs());
         let went_back = core.went_back.load(Ordering::Relaxed);
-        Status { leader, term, last, applied, revision, keys, voters, floor, went_back, syncs }
+        Status {
+            leader,
+            term,
+            last,
+            applied,
+            revision,
+            keys,
+            bytes,
+            voters,
+            floor,
+            went_back,
+            syncs,
+        }
+    }
+
+    /// All nodes of the store with their addresses, as this one knows them.
+    #[must_use]
+    pub fn members(&self) -> Vec<(NodeId, String)> {
+        let Some(raft) = self.core.raft() else { return vec![] };
+        let metrics = raft.metrics();
+        let metrics = metrics.borrow();
+        let nodes = metrics.membership_config.nodes();
+        nodes.map(|(id, node)| (*id, node.addr.clone())).collect()
+    }
+
+    /// The last index that each node is known to have; empty on a node that does not lead.
+    #[must_use]
+    pub fn replicated(&self) -> BTreeMap<NodeId, u64> {
+        let Some(raft) = self.core.raft() else { return BTreeMap::new() };
+        let metrics = raft.metrics();
+        let metrics = metrics.borrow();
+        let followers = metrics.replication.iter().flatten();
+        let index = |last: &Option<types::LogId>| last.map_or(0, |last| last.index);
+        followers.map(|(id, last)| (*id, index(last))).collect()
     }
 
     /// Why this node's store has stopped for good, if it has: its disk failed. Start it again.
@@ -210,12 +270,12 @@ impl Embedded {
     }
 
     /// Ends this node; what was acknowledged is on its disk.
-    pub async fn stop(self) {
+    pub async fn stop(&self) {
         self.core.ends.send_replace(true);
         if let Some(raft) = self.core.raft() {
             drop(raft.shutdown().await);
         }
-        for task in self.tasks {
+        for task in &self.tasks {
             task.abort();
         }
         self.core.links.close();

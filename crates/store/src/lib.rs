@@ -9,7 +9,10 @@ mod bytes;
 pub mod embedded;
 pub mod etcd;
 pub mod fuzz;
+mod host;
 pub mod linear;
+mod local;
+mod net;
 mod transport;
 
 use std::future::Future;
@@ -21,7 +24,12 @@ use engine::kv::{
 };
 use tokio::sync::mpsc;
 
-pub use embedded::{Embedded, Options, Status, Timing};
+pub use embedded::{Embedded, NodeId, Options, Status, Timing};
+pub use host::{Host, Setup};
+pub use local::blocking::Local;
+pub use local::client::Client;
+pub use local::{Report, SOCKET};
+pub use net::Credentials;
 pub use transport::{Accepted, Duplex, Later, Plain, Transport};
 
 /// Why something was not done, or is not known to be.
@@ -52,6 +60,19 @@ pub enum Error {
     Etcd(String),
     #[error("cannot change the members: {0}")]
     Members(String),
+    #[error("nobody can reach the store of this node")]
+    Listen(#[source] std::io::Error),
+    #[error("no store of this node answers at {}", socket.display())]
+    Away { socket: PathBuf, source: std::io::Error },
+}
+
+/// The number of a node in the store: of its name (FNV-1a, 64 bits), so that it stays the same whatever
+/// else changes in the cluster's file.
+#[must_use]
+pub fn node_id(name: &str) -> NodeId {
+    name.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+        (hash ^ NodeId::from(byte)).wrapping_mul(0x0100_0000_01b3)
+    })
 }
 
 /// The newest changes, as they come.

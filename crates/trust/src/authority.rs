@@ -22,6 +22,11 @@ pub(crate) fn fingerprint(certificate: &[u8]) -> Fingerprint {
     Fingerprint(Sha256::digest(certificate).into())
 }
 
+/// What stands in the certificate of a node, and of no other one.
+pub(crate) fn name_of(node: &str) -> String {
+    format!("{node}.node.outlast.internal")
+}
+
 fn params(name: &str, now_ms: u64) -> CertificateParams {
     let mut params = CertificateParams::default();
     let mut whole = DistinguishedName::new();
@@ -56,7 +61,7 @@ pub(crate) fn certify(
     now_ms: u64,
 ) -> Result<Vec<u8>, KeyError> {
     let mut params = params(node, now_ms);
-    let mut names = vec![format!("{node}.node.outlast.internal")];
+    let mut names = vec![name_of(node)];
     if role == Role::Controller {
         names.push(CONTROLLER.to_owned());
     }

@@ -147,6 +147,10 @@ impl Folder {
         &self.path
     }
 
+    pub(crate) fn state_file(&self) -> PathBuf {
+        self.path.join(STATE)
+    }
+
     /// Founds a cluster with this node as its first.
     ///
     /// # Errors

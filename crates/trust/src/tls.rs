@@ -3,8 +3,8 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::client::{Resumption, WebPkiServerVerifier};
 use rustls::crypto::{CryptoProvider, aws_lc_rs, verify_tls13_signature};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, ServerName, UnixTime};
 use rustls::server::WebPkiClientVerifier;
@@ -66,6 +66,40 @@ pub(crate) fn server(identity: &Identity<'_>, now_ms: u64) -> Result<ServerConfi
         .with_protocol_versions(&[&rustls::version::TLS13])?
         .with_client_cert_verifier(clients)
         .with_single_cert(identity.chain(), identity.key())
+}
+
+/// For who answers other controllers: nobody else is let in.
+pub(crate) fn mutual_server(
+    identity: &Identity<'_>,
+    time: Arc<dyn TimeProvider>,
+) -> Result<ServerConfig, Error> {
+    let clients =
+        WebPkiClientVerifier::builder_with_provider(roots(identity.authority)?, provider())
+            .build()
+            .map_err(|error| Error::General(error.to_string()))?;
+    let mut config = ServerConfig::builder_with_details(provider(), time)
+        .with_protocol_versions(&[&rustls::version::TLS13])?
+        .with_client_cert_verifier(clients)
+        .with_single_cert(identity.chain(), identity.key())?;
+    // Each connection proves anew who is there.
+    config.send_tls13_tickets = 0;
+    Ok(config)
+}
+
+/// For who asks another controller.
+pub(crate) fn mutual_client(
+    authority: &Arc<Pinned>,
+    identity: &Identity<'_>,
+    time: Arc<dyn TimeProvider>,
+) -> Result<ClientConfig, Error> {
+    let verifier: Arc<dyn ServerCertVerifier> = Arc::clone(authority) as _;
+    let mut config = ClientConfig::builder_with_details(provider(), time)
+        .with_protocol_versions(&[&rustls::version::TLS13])?
+        .dangerous()
+        .with_custom_certificate_verifier(verifier)
+        .with_client_auth_cert(identity.chain(), identity.key())?;
+    config.resumption = Resumption::disabled();
+    Ok(config)
 }
 
 /// For who asks; with an identity both sides are authenticated.

@@ -39,7 +39,7 @@ const LAYERS: [Layer; 18] = [
             "trust",
         ],
     ),
-    layer("cli", &["base", "config", "engine", "sys", "api", "trust"]),
+    layer("cli", &["base", "config", "engine", "sys", "api", "store", "trust"]),
     layer("scenario", &[]),
     layer("sim", &["base", "config", "engine", "scenario"]),
     layer("lab", &["base", "config", "sys", "remote", "api", "cli", "scenario"]),
@@ -59,7 +59,7 @@ const ONLY: [(&str, &str, &[&str]); 4] = [
     ("proxy", "engine", &["balance", "health", "writer"]),
     ("proxy", "remote", &["probe"]),
     ("store", "engine", &["kv"]),
-    ("cli", "engine", &["replay", "matrix", "quorum"]),
+    ("cli", "engine", &["kv", "replay", "matrix", "quorum"]),
 ];
 
 /// What others wrote that `engine` may list: none of it does I/O, reads a clock or rolls dice.

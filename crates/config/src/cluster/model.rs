@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use base::Span;
 
+use super::Store;
 use crate::haproxy::{Mode, Proxy};
 
 /// The whole file. Every node reads the same one.
@@ -33,6 +34,8 @@ pub struct Cluster {
     pub services: Vec<Service>,
     pub dashboard: Dashboard,
     pub access: Access,
+    /// None: no process of this cluster keeps one.
+    pub store: Option<Store>,
 }
 
 /// A crashed node is known after this if the file does not say otherwise.

@@ -15,6 +15,7 @@ use super::fields::{
     unknown_section,
 };
 use super::read::{Field, Value, fields, in_order, wrong};
+use super::store::{self, STORE, StoreDraft};
 use super::vips::{CheckDraft, VIP, VipDraft};
 use super::{Access, Cluster, Dashboard, Node, Service, ServiceKind, Vip, VipCheck};
 use crate::diagnostic::{Diagnostic, MAX_FINDINGS};
@@ -53,6 +54,7 @@ pub(crate) fn parse(text: &str, findings: &mut Vec<Diagnostic>) -> Option<Cluste
     let (mut nodes, mut vips, mut services) = (Vec::new(), Vec::new(), Vec::new());
     let mut dashboard = DashboardDraft::default();
     let mut access = Access::default();
+    let mut store: Option<(StoreDraft, Span)> = None;
     for ((key, at), value) in in_order(document.get_ref()) {
         match key {
             "cluster" => {
@@ -75,6 +77,13 @@ pub(crate) fn parse(text: &str, findings: &mut Vec<Diagnostic>) -> Option<Cluste
                     fields(ACCESS, "[access]", at, table, &mut access, findings);
                 }
             }
+            "store" => {
+                let mut draft = StoreDraft::default();
+                if let Some(table) = table(value, "[store]", findings) {
+                    fields(STORE, "[store]", at, table, &mut draft, findings);
+                }
+                store = Some((draft, at));
+            }
             _ => findings.push(unknown_section((key, at))),
         }
     }
@@ -96,6 +105,7 @@ pub(crate) fn parse(text: &str, findings: &mut Vec<Diagnostic>) -> Option<Cluste
     let mut cluster = assemble(head, nodes, vips, services, findings);
     cluster.dashboard = dashboard::resolve(dashboard, &cluster.networks, findings);
     cluster.access = access;
+    cluster.store = store.map(|draft| store::resolve(draft, &cluster, findings));
     // What stands where the text is broken was made up by the reader.
     findings.retain(|found| found.code == "toml" || !places.contains(&found.span.start));
     named.then_some(cluster)
@@ -184,6 +194,7 @@ fn assemble(
         services: services.into_iter().map(service_of).collect(),
         dashboard: Dashboard::default(),
         access: Access::default(),
+        store: None,
     }
 }
 
@@ -309,7 +320,11 @@ fn check_of(
     }
 }
 
-fn order_of(names: &[At<String>], nodes: &[Node], findings: &mut Vec<Diagnostic>) -> Vec<usize> {
+pub(super) fn order_of(
+    names: &[At<String>],
+    nodes: &[Node],
+    findings: &mut Vec<Diagnostic>,
+) -> Vec<usize> {
     let mut order = Vec::new();
     for wanted in names {
         let Some(node) =

@@ -2,7 +2,7 @@
 
 use super::{Layout, Needs};
 use crate::cluster::{
-    Access, Cluster, Dashboard, Listen, Node, Service, ServiceKind, Vip, VipCheck,
+    Access, Cluster, Dashboard, Listen, Node, Service, ServiceKind, Store, Vip, VipCheck,
 };
 use crate::vip::Script;
 
@@ -23,6 +23,7 @@ pub(super) fn lay_out(file: &Cluster, layout: &mut Layout) {
         services,
         dashboard,
         access,
+        store,
     } = file;
     layout
         .add("cluster", Needs::Node)
@@ -59,6 +60,9 @@ pub(super) fn lay_out(file: &Cluster, layout: &mut Layout) {
     }
     lay_out_dashboard(dashboard, networks, layout);
     lay_out_access(access, layout);
+    if let Some(store) = store {
+        lay_out_store(store, nodes, layout);
+    }
 }
 
 fn lay_out_node(node: &Node, networks: &[String], layout: &mut Layout) {
@@ -141,6 +145,17 @@ fn script_text(script: &Script) -> String {
         text.extend(value.iter().map(|value| format!(" {name} {value}")));
     }
     text
+}
+
+/// Its process is there or is not; who votes is changed by `outlast store members`.
+fn lay_out_store(store: &Store, nodes: &[Node], layout: &mut Layout) {
+    let Store { members, port, directory } = store;
+    let names = members.iter().filter_map(|member| nodes.get(*member)).map(|node| &node.name);
+    layout
+        .add("store", Needs::Node)
+        .list("members", names, Needs::Store)
+        .set("port", port, Needs::Store)
+        .maybe("directory", directory.as_deref().map(std::path::Path::display), Needs::Store);
 }
 
 fn lay_out_dashboard(dashboard: &Dashboard, networks: &[String], layout: &mut Layout) {

@@ -7,13 +7,13 @@ use expect_test::{Expect, expect};
 use outlast_config::cluster::{Cluster, ServiceKind, VipCheck, parse};
 use outlast_config::{Source, render};
 
-fn read(text: &str) -> (Option<Cluster>, String) {
+pub(crate) fn read(text: &str) -> (Option<Cluster>, String) {
     let source = Source { path: "outlast.toml".to_owned(), text: text.to_owned() };
     let (cluster, findings) = parse(&source, 0);
     (cluster, render(&[source], &findings))
 }
 
-fn check(text: &str, expected: Expect) {
+pub(crate) fn check(text: &str, expected: Expect) {
     expected.assert_eq(&read(text).1);
 }
 

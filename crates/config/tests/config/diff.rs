@@ -53,6 +53,11 @@ track_interfaces = ["eth8"]
 proxy = "mariadb"
 kind = "database"
 
+[store]
+members = ["node01"]
+port = 7415
+directory = "/srv/store"
+
 [dashboard]
 listen = ["management:7413", "127.0.0.1:7413"]
 token_file = "/etc/outlast/token"
@@ -256,6 +261,13 @@ fn each_change_says_the_mildest_thing_that_does() {
         expect![[r#"
         ~ dashboard [dashboard]
             token_file: /etc/outlast/token -> /etc/token [dashboard]"#]],
+    );
+    cluster(
+        "7415",
+        "7416",
+        expect![[r#"
+        ~ store [store]
+            port: 7415 -> 7416 [store]"#]],
     );
     cluster(
         "/run/outlast/other",

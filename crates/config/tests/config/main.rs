@@ -19,3 +19,4 @@ mod random;
 mod registered;
 mod repair;
 mod skip;
+mod store;

@@ -16,7 +16,7 @@ const BUSY_FOR: Duration = Duration::from_secs(6);
 const MAX_GRACE: Duration = Duration::from_secs(10);
 /// How often it is asked: detection takes 0.3 to 0.4 s.
 const PING_EVERY: Duration = Duration::from_millis(100);
-/// Agent and dashboard hold no client and no address: they may be late as long as a loaded machine
+/// Agent, dashboard and store hold no client and no address: they may be late as long as a loaded machine
 /// swaps, and are replaced before an operator gives `status` up (5 s).
 pub const ASIDE_FROZEN_AFTER: Duration = Duration::from_secs(2);
 /// How often these are asked: a quarter of that, so that detection takes 2 to 2.5 s.
@@ -40,7 +40,7 @@ pub(super) struct Process {
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Phase {
-    /// A vip process, agent or dashboard.
+    /// A vip process, agent, dashboard or store.
     Running,
     /// A proxy that is being configured.
     Starting {
@@ -70,6 +70,7 @@ pub enum Part {
     Vip,
     Agent,
     Services,
+    Store,
     /// The proxy that serves, or is about to.
     Proxy,
     /// A proxy that waits.
@@ -81,7 +82,7 @@ pub enum Part {
 impl Process {
     pub(super) fn new(slot: u32, kind: Kind, generation: u64, warm: bool, now: Time) -> Self {
         let phase = match kind {
-            Kind::Vip | Kind::Agent | Kind::Services => Phase::Running,
+            Kind::Vip | Kind::Agent | Kind::Services | Kind::Store => Phase::Running,
             Kind::Proxy => Phase::Starting { until: now + READY_WITHIN, warm },
         };
         let (asked, ping_at, has_answered, busy_until) = (None, now, false, now);
@@ -105,6 +106,7 @@ impl Process {
             (Kind::Vip, _) => Part::Vip,
             (Kind::Agent, _) => Part::Agent,
             (Kind::Services, _) => Part::Services,
+            (Kind::Store, _) => Part::Store,
             (Kind::Proxy, _) if self.is_primary() => Part::Proxy,
             (Kind::Proxy, _) => Part::Spare,
         }
@@ -138,7 +140,7 @@ impl Process {
     const fn patience(&self) -> (Duration, Duration) {
         match self.kind {
             Kind::Vip | Kind::Proxy => (PING_EVERY, FROZEN_AFTER),
-            Kind::Agent | Kind::Services => (ASIDE_PING_EVERY, ASIDE_FROZEN_AFTER),
+            Kind::Agent | Kind::Services | Kind::Store => (ASIDE_PING_EVERY, ASIDE_FROZEN_AFTER),
         }
     }
 

@@ -128,13 +128,19 @@ impl Roles {
                 (Kind::Services, Phase::Running) if reload.dashboard != Dashboard::Same => {
                     (Phase::Ending { until: now + END_WITHIN }, Action::Retire { slot })
                 }
-                (Kind::Proxy | Kind::Vip | Kind::Agent | Kind::Services, _) => continue,
+                (Kind::Store, Phase::Running) if reload.store => {
+                    (Phase::Ending { until: now + END_WITHIN }, Action::Retire { slot })
+                }
+                (Kind::Proxy | Kind::Vip | Kind::Agent | Kind::Services | Kind::Store, _) => {
+                    continue;
+                }
             };
             process.enter(phase, now);
             out.push(order);
         }
         self.restart_mut(Kind::Proxy).at_once(now);
         self.restart_mut(Kind::Services).at_once(now);
+        self.restart_mut(Kind::Store).at_once(now);
         let draining = |p: &&Process| matches!(p.phase, Phase::Draining { .. });
         if self.processes.iter().filter(draining).count() > MAX_DRAINING
             && let Some(oldest) = self.processes.iter().find(draining).map(|p| p.slot)

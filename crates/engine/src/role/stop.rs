@@ -42,7 +42,7 @@ impl Roles {
         let Some(stop) = self.stop else { return };
         let left = |kind: Kind| self.processes.iter().any(|process| process.kind == kind);
         let (vip, proxy) = (left(Kind::Vip), left(Kind::Proxy));
-        let last = left(Kind::Agent) || left(Kind::Services);
+        let last = [Kind::Agent, Kind::Services, Kind::Store].into_iter().any(left);
         if vip {
             return;
         }
@@ -56,6 +56,7 @@ impl Roles {
         } else if last {
             self.end(now, Kind::Agent, out);
             self.end(now, Kind::Services, out);
+            self.end(now, Kind::Store, out);
         } else if !stop.done {
             self.stop = Some(Stop { done: true, ..stop });
             out.push(Action::Done);

@@ -15,6 +15,7 @@ fn config() -> Config {
         vip: true,
         agent: true,
         services: false,
+        store: false,
         spare: true,
         drain_limit: Config::DRAIN_LIMIT,
         generation: 1,
@@ -27,6 +28,7 @@ const fn proxy_only() -> Config {
         vip: false,
         agent: false,
         services: false,
+        store: false,
         spare: true,
         drain_limit: Config::DRAIN_LIMIT,
         generation: 1,
@@ -34,7 +36,7 @@ const fn proxy_only() -> Config {
 }
 
 const fn reload(generation: u64, vip: bool, agent: bool) -> Input {
-    Input::Reload { generation, vip, agent, dashboard: Dashboard::Same }
+    Input::Reload { generation, vip, agent, dashboard: Dashboard::Same, store: false }
 }
 
 fn at(millis: u64) -> Time {

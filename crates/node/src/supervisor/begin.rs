@@ -108,6 +108,7 @@ impl Supervisor {
             vip: !plan.vips.is_empty(),
             agent: true,
             services: !sockets.dashboard.is_empty(),
+            store: crate::store::is_member(plan.cluster.as_ref(), plan.me),
             spare: !launch.breaks.contains(&api::Break::Spare),
             drain_limit: Config::DRAIN_LIMIT,
             generation: 1,
@@ -169,6 +170,7 @@ impl Supervisor {
             Kind::Vip => Role::Vip,
             Kind::Agent => Role::Agent,
             Kind::Services => Role::Services,
+            Kind::Store => Role::Store,
             Kind::Proxy if warm => Role::Spare,
             Kind::Proxy => Role::Proxy,
         };
@@ -191,6 +193,7 @@ impl Supervisor {
         let (files, texts) = match kind {
             Kind::Services => plan.texts.for_dashboard().descriptors()?,
             Kind::Proxy => plan.texts.for_proxy().descriptors()?,
+            Kind::Store => plan.texts.for_store().descriptors()?,
             Kind::Vip | Kind::Agent => plan.texts.for_node().descriptors()?,
         };
         let listening = sockets.of(kind);
@@ -255,8 +258,8 @@ impl Supervisor {
                 self.order(slot, &Order::Change(api::Change::Duty(self.facts.duty)));
                 self.order(slot, &Order::Change(api::Change::Balancer(self.facts.balancer)));
             }
-            // It asks for what it wants to know.
-            Kind::Services => {}
+            // They ask for what they want to know, or need nothing.
+            Kind::Services | Kind::Store => {}
         }
     }
 }

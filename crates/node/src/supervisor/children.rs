@@ -109,5 +109,6 @@ pub(crate) const fn word(kind: engine::role::Kind) -> &'static str {
         engine::role::Kind::Agent => "agent",
         engine::role::Kind::Proxy => "proxy",
         engine::role::Kind::Services => "services",
+        engine::role::Kind::Store => "store",
     }
 }

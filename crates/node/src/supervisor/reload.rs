@@ -54,6 +54,12 @@ impl Supervisor {
                 "a balancer comes where there was none, or goes: restart this node for that",
             );
         }
+        let is_member = |plan: &Plan| crate::store::is_member(plan.cluster.as_ref(), plan.me);
+        if is_member(plan) != is_member(&self.plan) {
+            return Some(
+                "this node becomes a member of the store, or is none any more: restart it",
+            );
+        }
         let place = |plan: &Plan| (plan.node.clone(), plan.run_dir.clone(), plan.state_dir.clone());
         if place(plan) != place(&self.plan) {
             return Some("the node has another name, run or state folder: restart it for that");
@@ -82,7 +88,8 @@ impl Supervisor {
     fn take_over(&mut self, plan: Plan, sockets: Sockets) {
         tell::text(&plan.warnings);
         let generation = self.generation + 1;
-        let cluster = !is_same_but_dashboard(plan.cluster.as_ref(), self.plan.cluster.as_ref())
+        let store = !has_same_store(plan.cluster.as_ref(), self.plan.cluster.as_ref());
+        let cluster = !is_same_but_aside(plan.cluster.as_ref(), self.plan.cluster.as_ref())
             || plan.texts.secret != self.plan.texts.secret;
         let same = sockets.dashboard.is_same(&self.sockets.dashboard)
             && plan.texts.token == self.plan.texts.token
@@ -95,7 +102,7 @@ impl Supervisor {
         let vip = cluster || plan.vips != self.plan.vips;
         self.next = Some((plan, sockets));
         // The agent knows names of every file; a new one costs 10 ms of beats.
-        self.step(Input::Reload { generation, vip, agent: true, dashboard });
+        self.step(Input::Reload { generation, vip, agent: true, dashboard, store });
     }
 
     /// The new proxy serves (or there is none to wait for).
@@ -148,13 +155,22 @@ fn access(plan: &Plan) -> Option<&config::cluster::Access> {
     plan.cluster.as_ref().map(|cluster| &cluster.access)
 }
 
-/// Another dashboard, or who may look at it, is no reason to touch addresses.
-fn is_same_but_dashboard(one: Option<&Cluster>, other: Option<&Cluster>) -> bool {
+/// What the store's process is made of; the trust folder it reads by itself.
+fn has_same_store(one: Option<&Cluster>, other: Option<&Cluster>) -> bool {
+    fn of(cluster: &Cluster) -> impl PartialEq + '_ {
+        let nodes = cluster.nodes.iter().map(|node| (&node.name, &node.addresses));
+        (&cluster.store, &cluster.name, nodes.collect::<Vec<_>>(), &cluster.trust_dir)
+    }
+    one.map(of) == other.map(of)
+}
+
+/// Another dashboard or store, or who may look, is no reason to touch addresses.
+fn is_same_but_aside(one: Option<&Cluster>, other: Option<&Cluster>) -> bool {
     match (one, other) {
         (Some(one), Some(other)) => {
-            let dashboard = other.dashboard.clone();
+            let (dashboard, store) = (other.dashboard.clone(), other.store.clone());
             let access = other.access.clone();
-            Cluster { dashboard, access, ..one.clone() } == *other
+            Cluster { dashboard, store, access, ..one.clone() } == *other
         }
         (None, None) => true,
         (Some(_), None) | (None, Some(_)) => false,

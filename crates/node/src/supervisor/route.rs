@@ -152,7 +152,7 @@ impl Supervisor {
         let evidence = match (loss, exit) {
             (Loss::Exited, Some((_, pid, exit))) => format!("pid {pid}: {}", tell::exit(exit)),
             (Loss::Exited, None) => "it could not be started".to_owned(),
-            (Loss::Frozen, _) if matches!(kind, Kind::Agent | Kind::Services) => {
+            (Loss::Frozen, _) if matches!(kind, Kind::Agent | Kind::Services | Kind::Store) => {
                 format!("frozen: no answer for {:.1} s", ASIDE_FROZEN_AFTER.as_secs_f64())
             }
             (Loss::Frozen, _) => "no answer to a ping within 300 ms".to_owned(),
@@ -172,6 +172,7 @@ impl Supervisor {
             Kind::Vip => "addresses go to the successor, a new process stands as backup",
             Kind::Agent => "start another; addresses and balancer do not need it",
             Kind::Services => "start another; it only shows what others know",
+            Kind::Store => "start another; no address and no connection depends on it",
         };
         self.event(Event {
             what: format!("{name}-lost"),
@@ -187,6 +188,7 @@ impl Supervisor {
             Kind::Vip => Role::Vip,
             Kind::Agent => Role::Agent,
             Kind::Services => Role::Services,
+            Kind::Store => Role::Store,
             Kind::Proxy if self.active() == Some(slot) => Role::Proxy,
             Kind::Proxy => Role::Spare,
         }
@@ -223,8 +225,15 @@ impl Supervisor {
 }
 
 /// In the order in which `status` shows them.
-const ROLES: [Role; 6] =
-    [Role::Supervisor, Role::Vip, Role::Agent, Role::Proxy, Role::Spare, Role::Services];
+const ROLES: [Role; 7] = [
+    Role::Supervisor,
+    Role::Vip,
+    Role::Agent,
+    Role::Proxy,
+    Role::Spare,
+    Role::Services,
+    Role::Store,
+];
 
 const fn role_word(role: Role) -> &'static str {
     match role {
@@ -234,5 +243,6 @@ const fn role_word(role: Role) -> &'static str {
         Role::Proxy => "proxy",
         Role::Spare => "spare",
         Role::Services => "services",
+        Role::Store => "store",
     }
 }

@@ -198,7 +198,7 @@ impl Sockets {
         match kind {
             Kind::Proxy => &self.listed,
             Kind::Services => self.dashboard.sockets(),
-            Kind::Vip | Kind::Agent => &[],
+            Kind::Vip | Kind::Agent | Kind::Store => &[],
         }
     }
 }

@@ -7,7 +7,7 @@ use engine::kv::{Outcome, Refusal, Transaction};
 use openraft::raft::{AppendEntriesRequest, AppendEntriesResponse, VoteRequest, VoteResponse};
 
 use super::standing::{Standings, Told};
-use super::types::{Image, LogId, NodeId, SnapshotMeta, Types, Vote};
+use super::types::{Image, LogId, MAX_MEMBERS, NodeId, SnapshotMeta, Types, Vote};
 use crate::bytes::{Reader, Writer, damaged};
 
 #[cfg(test)]
@@ -170,6 +170,17 @@ pub(crate) fn encode_canvass(last: Option<LogId>) -> Vec<u8> {
 
 pub(crate) fn decode_canvass(bytes: &[u8]) -> io::Result<Option<LogId>> {
     whole(bytes, |from| from.option(Reader::log_id))
+}
+
+/// With the question what is known of the asker: the voters that its file names.
+pub(crate) fn encode_founders(founders: impl ExactSizeIterator<Item = NodeId>) -> Vec<u8> {
+    let mut out = Writer::versioned();
+    out.list(founders, Writer::u64);
+    out.0
+}
+
+pub(crate) fn decode_founders(bytes: &[u8]) -> io::Result<Vec<NodeId>> {
+    whole(bytes, |from| from.list(MAX_MEMBERS, Reader::u64))
 }
 
 pub(crate) fn encode_yes(yes: bool) -> Vec<u8> {

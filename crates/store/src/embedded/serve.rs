@@ -15,8 +15,8 @@ use super::batch::Reply;
 use super::election::{self, View};
 use super::frame::Frame;
 use super::message::{
-    Append, Chunk, Hello, Incoming, decode_canvass, decode_transaction, decode_vote,
-    encode_appended, encode_voted, encode_yes, kind,
+    Append, Chunk, Hello, Incoming, decode_canvass, decode_founders, decode_transaction,
+    decode_vote, encode_appended, encode_voted, encode_yes, kind,
 };
 use super::standing::{Standing, Told};
 use super::types::NodeId;
@@ -117,6 +117,12 @@ type Said = io::Result<(u8, Vec<u8>)>;
 async fn respond(core: &Core, from: NodeId, frame: Frame, incoming: &Mutex<Incoming>) -> Said {
     match frame.kind {
         kind::ASK => {
+            // Two files that name other members could found two stores; who stores something is past that.
+            let founders = core.options.founders.keys();
+            let is_fresh = core.disk.own() == Standing::default();
+            if is_fresh && !founders.copied().eq(decode_founders(&frame.body)?) {
+                return Err(io::Error::other("its file names other members of the store"));
+            }
             let of_you = core.disk.standings().get(&from).copied().unwrap_or_default();
             Ok((kind::DONE, Told { of_you, own: core.disk.own() }.encode()))
         }

@@ -14,13 +14,13 @@ use super::batch::{self, Clock, QUEUE};
 use super::content::Content;
 use super::disk::Disk;
 use super::election::{self, Moment};
-use super::link::{Lane, Links};
+use super::link::{CallError, Lane, Links};
 use super::log::Log;
-use super::message::{MAX_ENTRIES, kind};
+use super::message::{MAX_ENTRIES, encode_founders, kind};
 use super::network::Network;
 use super::standing::{Confirmed, Standing, Starting, Told, confirm};
 use super::types::{NodeId, Raft, Vote};
-use super::{Core, Embedded, Options, serve};
+use super::{Core, Embedded, Options, Progress, serve};
 use crate::Error;
 use crate::transport::Transport;
 
@@ -38,6 +38,7 @@ const FACTS: Duration = Duration::from_secs(1);
 pub(super) async fn start(
     options: Options,
     transport: Arc<dyn Transport>,
+    progress: Progress,
 ) -> Result<Embedded, Error> {
     if options.founders.len() == 2 {
         return Err(Error::TwoVoters);
@@ -64,7 +65,8 @@ pub(super) async fn start(
         ends: watch::Sender::new(false),
     });
     let mut tasks = vec![tokio::spawn(serve::run(Arc::clone(&core)))];
-    let founds = find_out(&core).await?;
+    let founds = find_out(&core, &progress).await?;
+    progress.tell(None);
     lead_no_more(&core).await?;
     let raft = raft(&core).await?;
     if founds {
@@ -87,7 +89,7 @@ pub(super) async fn start(
 
 /// Asks the others what they know of this node, until it is decided whether its disk is whole. Whether
 /// this node is to found the store.
-async fn find_out(core: &Arc<Core>) -> Result<bool, Error> {
+async fn find_out(core: &Arc<Core>, progress: &Progress) -> Result<bool, Error> {
     let own = core.disk.own();
     let witness = core.disk.witness();
     if let Some(seen) = witness.filter(|seen| seen.exceeds(&own)) {
@@ -99,6 +101,8 @@ async fn find_out(core: &Arc<Core>) -> Result<bool, Error> {
     let ids: Vec<_> = voters.iter().map(|(id, _)| *id).collect();
     let begun = Instant::now();
     let mut answers = BTreeMap::new();
+    let mut silent: BTreeMap<NodeId, String> = voters.iter().cloned().collect();
+    let question = encode_founders(core.options.founders.keys().copied());
     loop {
         let patient = begun.elapsed() < GRACE;
         match confirm(&Starting { me, own, proven, patient }, &ids, &answers) {
@@ -115,16 +119,46 @@ async fn find_out(core: &Arc<Core>) -> Result<bool, Error> {
         let mut asked = JoinSet::new();
         for (id, address) in voters.iter().filter(|(id, _)| *id != core.me()) {
             let (core, id, address) = (Arc::clone(core), *id, address.clone());
+            let question = (kind::ASK, question.clone());
             asked.spawn(async move {
-                let question = (kind::ASK, vec![]);
                 let answer = core.links.call((id, &address), Lane::Raft, question, ANSWER).await;
-                Some((id, Told::decode(&answer.ok()?).ok()?))
+                let told = answer.map_err(|error| silence(&error));
+                let told = told.and_then(|told| {
+                    Told::decode(&told).map_err(|error| base::Chain(&error).to_string())
+                });
+                (id, address, told)
             });
         }
         while let Some(answer) = asked.join_next().await {
-            answers.extend(answer.ok().flatten());
+            match answer {
+                Ok((id, _, Ok(told))) => {
+                    silent.remove(&id);
+                    answers.insert(id, told);
+                }
+                Ok((id, address, Err(why))) if !answers.contains_key(&id) => {
+                    silent.insert(id, format!("{address} ({why})"));
+                }
+                Ok((_, _, Err(_))) | Err(_) => {}
+            }
         }
+        silent.remove(&me);
+        let names: Vec<_> = silent.values().cloned().collect();
+        progress.tell((!names.is_empty()).then(|| format!("waits for {}", names.join(", "))));
         tokio::time::sleep(AGAIN).await;
+    }
+}
+
+/// Why a node does not answer, for operators.
+fn silence(error: &CallError) -> String {
+    match error {
+        CallError::NotSent(cause) if cause.kind() == std::io::ErrorKind::UnexpectedEof => {
+            "it closed the connection: it may not know this node, ask it".to_owned()
+        }
+        CallError::NotSent(_)
+        | CallError::Lost(_)
+        | CallError::Refused(_)
+        | CallError::NotLeader
+        | CallError::Unknown => base::Chain(error).to_string(),
     }
 }
 

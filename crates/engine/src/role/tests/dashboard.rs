@@ -7,7 +7,7 @@ fn with_dashboard() -> Config {
 }
 
 fn reload_with(dashboard: Dashboard) -> Input {
-    Input::Reload { generation: 2, vip: false, agent: false, dashboard }
+    Input::Reload { generation: 2, vip: false, agent: false, dashboard, store: false }
 }
 
 #[test]

@@ -80,7 +80,7 @@ pub(super) fn process(ground: &Ground<'_>, name: &str) -> Option<Told> {
             "who does not answer within {} is killed; then the supervisor hands its addresses over",
             span(FROZEN_AFTER)
         ),
-        Role::Agent | Role::Services => format!(
+        Role::Agent | Role::Services | Role::Store => format!(
             "one that ended is started again after {}, doubling up to {} while lives are short",
             span(FIRST_PAUSE),
             span(LAST_PAUSE)
@@ -117,6 +117,7 @@ const fn lost(role: Role) -> &'static str {
         Role::Proxy => "its end makes the spare serve on the same sockets",
         Role::Spare => "its end costs nothing: another one is started",
         Role::Services => "its end costs the dashboard some 10 ms; nobody else notices",
+        Role::Store => "its end costs what waits for this member of the store; addresses stay",
     }
 }
 
@@ -129,5 +130,6 @@ pub(crate) const fn word(role: Role) -> &'static str {
         Role::Proxy => "proxy",
         Role::Spare => "spare",
         Role::Services => "services",
+        Role::Store => "store",
     }
 }

@@ -1,0 +1,179 @@
+//! The store's process: no rights, no client of its own; it may stop without that an address moves.
+//!
+//! Threads and tasks are inside `store::Host`. What happens here: the supervisor's orders, and a look
+//! whether the store has stopped for good, so that the supervisor starts another.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::AsFd;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use ::store::{Credentials, Host, Setup};
+use api::{Order, Report, Start};
+use config::cluster::Cluster;
+use rustix::fs::statfs;
+use sys::channel::Channel;
+use sys::poll::{Interest, Poller};
+use trust::{Folder, Mutual, MutualError};
+
+use crate::files::Texts;
+
+/// How soon a store that has stopped is noticed.
+const GLANCE: Duration = Duration::from_millis(500);
+/// Of the file system that ends with the kernel (`linux/magic.h`).
+const TMPFS: i64 = 0x0102_1994;
+/// The operator's word that this node's disk is whole; it counts once.
+const TRUSTED: &str = "trusted";
+
+/// Why there is no store.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum StoreError {
+    #[error("the cluster file has no store for this node")]
+    None,
+    #[error("cannot give rights up")]
+    Rights(#[source] io::Error),
+    #[error("the store cannot start")]
+    Start(#[from] ::store::Error),
+    #[error("cannot hear the supervisor")]
+    Supervisor(#[source] io::Error),
+    #[error("the store has stopped: {0}")]
+    Stopped(String),
+}
+
+/// Mutual TLS by the trust folder.
+#[derive(Debug)]
+struct Trusted(Mutual);
+
+impl Credentials for Trusted {
+    fn server(&self) -> io::Result<Arc<rustls::ServerConfig>> {
+        self.0.server().map_err(io::Error::other)
+    }
+
+    fn client(&self) -> io::Result<Arc<rustls::ClientConfig>> {
+        self.0.client().map_err(io::Error::other)
+    }
+
+    fn name_of(&self, node: &str) -> io::Result<rustls::pki_types::ServerName<'static>> {
+        Mutual::name_of(node).map_err(io::Error::other)
+    }
+
+    fn who(&self, certificate: &[u8]) -> io::Result<String> {
+        self.0.who(certificate).map_err(|error: MutualError| {
+            io::Error::new(io::ErrorKind::PermissionDenied, error.to_string())
+        })
+    }
+}
+
+/// Whether a process of this node is to run the store.
+pub(crate) fn is_member(cluster: Option<&Cluster>, me: Option<usize>) -> bool {
+    let store = cluster.and_then(|cluster| cluster.store.as_ref());
+    store.zip(me).is_some_and(|(store, me)| store.members.contains(&me))
+}
+
+/// Where the store's file lies.
+pub(crate) fn folder(cluster: &Cluster, state_dir: &Path) -> PathBuf {
+    let directory = cluster.store.as_ref().and_then(|store| store.directory.clone());
+    directory.unwrap_or_else(|| state_dir.join("store"))
+}
+
+pub(crate) fn run(channel: &Channel, start: &Start, texts: &Texts) -> Result<(), StoreError> {
+    sys::rights::keep_out_of_core_dumps();
+    sys::rights::drop_capabilities().map_err(StoreError::Rights)?;
+    let setup = setup(start, texts).ok_or(StoreError::None)?;
+    let word = setup.folder.join(TRUSTED);
+    let host = Host::start(setup)?;
+    let outcome = obey(channel, start.generation, &host, &word);
+    host.stop();
+    outcome
+}
+
+fn setup(start: &Start, texts: &Texts) -> Option<Setup> {
+    let source = texts.cluster.as_ref()?;
+    let cluster = config::cluster::parse(source, 0).0?;
+    let store = cluster.store.as_ref()?;
+    let beside =
+        |path: &Path| Path::new(&source.path).parent().unwrap_or_else(|| Path::new(".")).join(path);
+    let me = cluster.nodes.iter().find(|node| node.name == start.node)?;
+    let named = |member: &usize| cluster.nodes.get(*member).map(|node| node.name.clone());
+    let peers: BTreeMap<String, Vec<SocketAddr>> =
+        cluster.nodes.iter().map(|node| (node.name.clone(), store.addresses(node))).collect();
+    let trusted = |path: &PathBuf| {
+        let folder = Folder::new(&beside(path), None);
+        Arc::new(Trusted(Mutual::new(folder))) as Arc<dyn Credentials>
+    };
+    let (run_dir, folder) =
+        (PathBuf::from(&start.run_dir), folder(&cluster, Path::new(&start.state_dir)));
+    Some(Setup {
+        witness: ends_with_the_kernel(&run_dir).then(|| run_dir.join("store.witness")),
+        trusted: folder.join(TRUSTED).exists(),
+        folder,
+        run_dir,
+        cluster: cluster.name.clone(),
+        me: me.name.clone(),
+        members: store.members.iter().filter_map(named).collect(),
+        own: store.addresses(me),
+        peers,
+        credentials: cluster.trust_dir.as_ref().map(trusted),
+    })
+}
+
+fn ends_with_the_kernel(folder: &Path) -> bool {
+    statfs(folder).is_ok_and(|found| found.f_type == TMPFS)
+}
+
+fn obey(channel: &Channel, generation: u64, host: &Host, word: &Path) -> Result<(), StoreError> {
+    let poller = Poller::new().map_err(StoreError::Supervisor)?;
+    poller.add(channel.as_fd(), 0, Interest::READ).map_err(StoreError::Supervisor)?;
+    say(channel, &Report::Ready { generation });
+    say(channel, &Report::Serving { generation });
+    let (mut buffer, mut ready) = (vec![0; api::MAX_MESSAGE], Vec::with_capacity(1));
+    loop {
+        if let Some(why) = host.failure() {
+            return Err(StoreError::Stopped(why));
+        }
+        if word.exists() && host.report().leader.is_some() {
+            // It was given for this start, and is used up. What cannot be removed counts again.
+            let _ = std::fs::remove_file(word);
+        }
+        poller.wait(&mut ready, Some(GLANCE)).map_err(StoreError::Supervisor)?;
+        loop {
+            let length = match channel.receive(&mut buffer, &mut vec![]) {
+                Ok(0) => return Ok(()),
+                Ok(length) => length,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                Err(error) => return Err(StoreError::Supervisor(error)),
+            };
+            match api::decode::<Order>(&buffer[..length]) {
+                Ok(Order::Ping(number)) => answer(channel, host, number)?,
+                Ok(Order::Stop | Order::Retire | Order::Drain) => return Ok(()),
+                // It asks nobody, and nothing else is for it.
+                Ok(
+                    Order::Start(_)
+                    | Order::Activate
+                    | Order::Change(_)
+                    | Order::Relay(..)
+                    | Order::Move { .. },
+                )
+                | Err(_) => {}
+            }
+        }
+    }
+}
+
+/// The answer comes from where the store's tasks run: if they hang, it does.
+fn answer(channel: &Channel, host: &Host, number: u64) -> Result<(), StoreError> {
+    let own = channel.as_fd().try_clone_to_owned().map_err(StoreError::Supervisor)?;
+    let own = Channel::from_fd(own);
+    host.soon(move || say(&own, &Report::Pong(number)));
+    Ok(())
+}
+
+fn say(channel: &Channel, report: &Report) {
+    let mut bytes = vec![];
+    api::encode(report, &mut bytes);
+    // A supervisor that does not read is gone, which the next order shows, or asks again.
+    let _ = channel.send(&bytes, &[]);
+}

@@ -1,0 +1,228 @@
+//! The process of a node that runs the store: engine, way to the other nodes, socket for its own.
+//!
+//! Threads and tasks are inside; whoever hosts it only asks how it is and ends it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Duration;
+
+use engine::kv::{Keys, Outcome, Transaction};
+use tokio::runtime::{Builder, Runtime};
+
+use crate::embedded::{Progress, SNAPSHOT_EVERY};
+use crate::local::{Report, SOCKET, name, server};
+use crate::net::{Credentials, Net};
+use crate::{Embedded, Error, Options, Store, Timing, Watch, node_id};
+
+/// One waits for the disk's thread, the other for the network; more find nothing to do.
+const WORKERS: usize = 2;
+/// The supervisor kills who takes 2 s to end.
+const END: Duration = Duration::from_millis(1500);
+
+/// What a node of the store needs to know.
+#[derive(Debug)]
+pub struct Setup {
+    /// Where its file lies; made if it is missing.
+    pub folder: PathBuf,
+    /// Of the socket for the own node.
+    pub run_dir: PathBuf,
+    pub cluster: String,
+    /// Name of this node.
+    pub me: String,
+    /// Names of those that vote when the store is founded; later the store itself knows.
+    pub members: Vec<String>,
+    /// Where this node listens for the others.
+    pub own: Vec<SocketAddr>,
+    /// Where the others are.
+    pub peers: BTreeMap<String, Vec<SocketAddr>>,
+    /// Nothing: on loopback only.
+    pub credentials: Option<Arc<dyn Credentials>>,
+    /// A file on a file system that ends with the kernel.
+    pub witness: Option<PathBuf>,
+    /// The operator's word that the disk is whole.
+    pub trusted: bool,
+}
+
+/// One of the two engines.
+#[derive(Debug)]
+pub(crate) enum Engine {
+    Embedded(Embedded),
+}
+
+impl Store for Engine {
+    async fn transact(&self, transaction: Transaction) -> Result<Outcome, Error> {
+        match self {
+            Self::Embedded(store) => store.transact(transaction).await,
+        }
+    }
+
+    async fn watch(&self, after: u64, keys: Keys) -> Result<Watch, Error> {
+        match self {
+            Self::Embedded(store) => store.watch(after, keys).await,
+        }
+    }
+}
+
+/// What the socket serves: the store once it is ready, and what can be said of it before.
+#[derive(Clone, Debug)]
+pub(crate) struct Counter(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    me: String,
+    engine: OnceLock<Engine>,
+    progress: Progress,
+    /// Why the store did not start.
+    failed: Mutex<Option<String>>,
+}
+
+impl Counter {
+    pub(crate) fn engine(&self) -> Option<&Engine> {
+        self.0.engine.get()
+    }
+
+    fn failure(&self) -> Option<String> {
+        let failed = self.0.failed.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        failed.or_else(|| match self.engine()? {
+            Engine::Embedded(store) => store.failure(),
+        })
+    }
+
+    pub(crate) fn report(&self) -> Report {
+        let trouble = self.failure().or_else(|| self.0.progress.text());
+        let start = Report {
+            engine: "embedded".to_owned(),
+            me: self.0.me.clone(),
+            trouble,
+            ..Report::default()
+        };
+        match self.engine() {
+            None => start,
+            Some(Engine::Embedded(store)) => embedded(store, start),
+        }
+    }
+}
+
+fn embedded(store: &Embedded, start: Report) -> Report {
+    let (status, members, has) = (store.status(), store.members(), store.replicated());
+    let voter = |node: &u64| (name(&members, *node), has.get(node).copied());
+    Report {
+        leader: status.leader.map(|node| name(&members, node)),
+        term: status.term,
+        last: status.last,
+        applied: status.applied,
+        revision: status.revision,
+        keys: status.keys as u64,
+        bytes: status.bytes as u64,
+        voters: status.voters.iter().map(voter).collect(),
+        floor: status.floor,
+        went_back: status.went_back,
+        syncs: status.syncs,
+        ..start
+    }
+}
+
+/// A running store.
+#[derive(Debug)]
+pub struct Host {
+    runtime: Runtime,
+    counter: Counter,
+}
+
+impl Host {
+    /// Listens, and starts the store; it serves as soon as a majority has said what it knows of the disk.
+    ///
+    /// # Errors
+    /// When an address, the socket or the folder cannot be used, or with two members.
+    pub fn start(setup: Setup) -> Result<Self, Error> {
+        let ids: BTreeSet<_> = setup.members.iter().map(|member| node_id(member)).collect();
+        if ids.len() == 2 {
+            return Err(Error::TwoVoters);
+        }
+        if ids.len() < setup.members.len() {
+            return Err(Error::Members("two names of members are one number".to_owned()));
+        }
+        let disk = |path: &PathBuf| {
+            let path = path.clone();
+            move |source| Error::Disk { path, source }
+        };
+        std::fs::create_dir_all(&setup.folder).map_err(disk(&setup.folder))?;
+        let runtime = Builder::new_multi_thread()
+            .worker_threads(WORKERS)
+            .thread_name("store")
+            .enable_all()
+            .build()
+            .map_err(|error| Error::Stopped(error.to_string()))?;
+        let progress = Progress::default();
+        let inner = Inner {
+            me: setup.me.clone(),
+            engine: OnceLock::new(),
+            progress: progress.clone(),
+            failed: Mutex::new(None),
+        };
+        let counter = Counter(Arc::new(inner));
+        let socket = setup.run_dir.join(SOCKET);
+        let begun = async {
+            let net = Net::bind(&setup.own, setup.peers, setup.credentials).await;
+            let net = net.map_err(Error::Listen)?;
+            let listener = server::listen(&socket).map_err(disk(&socket))?;
+            tokio::spawn(server::serve(listener, counter.clone()));
+            Ok::<_, Error>(net)
+        };
+        let net = runtime.block_on(begun)?;
+        let options = Options {
+            folder: setup.folder,
+            cluster: setup.cluster,
+            me: node_id(&setup.me),
+            founders: setup.members.into_iter().map(|name| (node_id(&name), name)).collect(),
+            timing: Timing::default(),
+            witness: setup.witness,
+            trusted: setup.trusted,
+            snapshot_every: SNAPSHOT_EVERY,
+        };
+        let starting = counter.clone();
+        runtime.spawn(async move {
+            match Embedded::start_telling(options, Arc::new(net), progress).await {
+                Ok(store) => drop(starting.0.engine.set(Engine::Embedded(store))),
+                Err(error) => {
+                    let why = base::Chain(&error).to_string();
+                    let mut failed =
+                        starting.0.failed.lock().unwrap_or_else(PoisonError::into_inner);
+                    *failed = Some(why);
+                }
+            }
+        });
+        Ok(Self { runtime, counter })
+    }
+
+    /// Does something where the store's tasks run: who hears of it knows that they do.
+    pub fn soon(&self, what: impl FnOnce() + Send + 'static) {
+        self.runtime.spawn(async { what() });
+    }
+
+    #[must_use]
+    pub fn report(&self) -> Report {
+        self.counter.report()
+    }
+
+    /// Why the store has stopped for good, if it has: its disk failed, or it could not start.
+    #[must_use]
+    pub fn failure(&self) -> Option<String> {
+        self.counter.failure()
+    }
+
+    /// Ends it; what was acknowledged is on the disk.
+    pub fn stop(self) {
+        let ending = async {
+            match self.counter.engine() {
+                Some(Engine::Embedded(store)) => store.stop().await,
+                None => {}
+            }
+        };
+        // Whatever it still waits for is waited for after a kill, too.
+        drop(self.runtime.block_on(async { tokio::time::timeout(END, ending).await }));
+        self.runtime.shutdown_background();
+    }
+}

@@ -1,0 +1,281 @@
+//! The store for the other processes of a node: a unix socket, with messages as between nodes.
+//!
+//! ```text
+//!   question                          answers
+//!   TRANSACT  transaction             DONE outcome | NO_LEADER | UNKNOWN | STOPPED text
+//!   WATCH     after, keys             CHANGES* as they come, at last COMPACTED | STOPPED text
+//!   STATUS                            DONE report
+//! ```
+//!
+//! One question after the other on each connection. Who may open the socket, root and the daemon's own
+//! user, may write everything: what is between nodes is proven by TLS, what is inside one by the kernel.
+
+pub(crate) mod blocking;
+pub(crate) mod client;
+pub(crate) mod server;
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use engine::kv::{Change, Compacted, Keys, Op, Outcome, Transaction};
+
+use crate::bytes::{Reader, Writer, damaged};
+use crate::embedded::{decode_result, decode_transaction};
+use crate::{Error, NodeId};
+
+pub(crate) use crate::embedded::Frame;
+
+/// Where the socket is, in the run folder.
+pub const SOCKET: &str = "store.sock";
+
+/// Of questions and answers.
+const VERSION: u8 = 1;
+/// Changes of one revision: as many as a transaction has operations, or as many keys as go at once.
+const MAX_CHANGES: usize = engine::kv::MAX_KEYS;
+/// Nodes of a report.
+const MAX_NODES: usize = 64;
+
+/// Kinds of frames.
+pub(crate) mod kind {
+    pub(crate) const TRANSACT: u8 = 16;
+    pub(crate) const WATCH: u8 = 17;
+    pub(crate) const STATUS: u8 = 18;
+    pub(crate) const DONE: u8 = 64;
+    pub(crate) const STOPPED: u8 = 65;
+    pub(crate) const NO_LEADER: u8 = 66;
+    pub(crate) const UNKNOWN: u8 = 67;
+    pub(crate) const CHANGES: u8 = 68;
+    pub(crate) const COMPACTED: u8 = 69;
+}
+
+/// What a node says of its part of the store.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Report {
+    /// `embedded` or `etcd`.
+    pub engine: String,
+    /// Name of this node.
+    pub me: String,
+    /// What it waits for, or why it has stopped; nothing while it serves.
+    pub trouble: Option<String>,
+    pub leader: Option<String>,
+    pub term: u64,
+    /// Index of the last entry on this disk, and of the last one that was applied.
+    pub last: u64,
+    pub applied: u64,
+    pub revision: u64,
+    pub keys: u64,
+    /// Keys and values together, bytes.
+    pub bytes: u64,
+    /// Those that vote, by name, with the last index they are known to have; only the leader knows.
+    pub voters: Vec<(String, Option<u64>)>,
+    /// Index up to which the disk has to be filled up before this node counts again.
+    pub floor: Option<u64>,
+    /// At the start others remembered more of this node than its disk did.
+    pub went_back: bool,
+    /// Waits for the disk since the start.
+    pub syncs: u64,
+}
+
+impl Report {
+    pub(crate) fn encode(&self) -> Vec<u8> {
+        let mut out = Writer(vec![VERSION]);
+        out.bytes(self.engine.as_bytes());
+        out.bytes(self.me.as_bytes());
+        let text = |out: &mut Writer, text: &String| out.bytes(text.as_bytes());
+        out.option(self.trouble.as_ref(), text);
+        out.option(self.leader.as_ref(), text);
+        for number in
+            [self.term, self.last, self.applied, self.revision, self.keys, self.bytes, self.syncs]
+        {
+            out.u64(number);
+        }
+        out.list(self.voters.iter(), |out, (name, has)| {
+            out.bytes(name.as_bytes());
+            out.option(*has, Writer::u64);
+        });
+        out.option(self.floor, Writer::u64);
+        out.u8(u8::from(self.went_back));
+        out.0
+    }
+
+    pub(crate) fn decode(bytes: &[u8]) -> io::Result<Self> {
+        whole(bytes, |from| {
+            let (engine, me) = (from.text()?, from.text()?);
+            let (trouble, leader) = (from.option(Reader::text)?, from.option(Reader::text)?);
+            let (term, last, applied) = (from.u64()?, from.u64()?, from.u64()?);
+            let (revision, keys, bytes, syncs) =
+                (from.u64()?, from.u64()?, from.u64()?, from.u64()?);
+            let voter = |from: &mut Reader<'_>| Ok((from.text()?, from.option(Reader::u64)?));
+            let voters = from.list(MAX_NODES, voter)?;
+            let (floor, went_back) = (from.option(Reader::u64)?, from.bool()?);
+            let numbers =
+                Self { term, last, applied, revision, keys, bytes, syncs, ..Self::default() };
+            Ok(Self { engine, me, trouble, leader, voters, floor, went_back, ..numbers })
+        })
+    }
+
+    /// Names of the voters that the leader knows to be behind, and by how many entries.
+    pub fn behind(&self) -> impl Iterator<Item = (&str, u64)> {
+        let has = self.voters.iter().filter_map(|(name, has)| Some((name.as_str(), (*has)?)));
+        has.map(|(name, has)| (name, self.last.saturating_sub(has))).filter(|(_, lag)| *lag > 0)
+    }
+}
+
+/// The keys are told as a question for them: one form, one limit, one decoder.
+pub(crate) fn encode_watch(after: u64, keys: &Keys) -> Vec<u8> {
+    let mut out = Writer(vec![VERSION]);
+    out.u64(after);
+    let keys = keys.clone();
+    out.bytes(&Transaction::of(Op::Read { keys, limit: 1 }).encode());
+    out.0
+}
+
+pub(crate) fn decode_watch(bytes: &[u8]) -> io::Result<(u64, Keys)> {
+    whole(bytes, |from| {
+        let after = from.u64()?;
+        let transaction = decode_transaction(from.bytes()?)?;
+        let other = || damaged("a watch of no keys");
+        if !transaction.compares.is_empty() || !transaction.otherwise.is_empty() {
+            return Err(other());
+        }
+        match <[Op; 1]>::try_from(transaction.then) {
+            Ok([Op::Read { keys, limit: 1 }]) => Ok((after, keys)),
+            Ok([Op::Read { .. } | Op::Put { .. } | Op::Delete { .. }]) | Err(_) => Err(other()),
+        }
+    })
+}
+
+pub(crate) fn encode_changes(changes: &[Change]) -> Vec<u8> {
+    let mut out = Writer(vec![VERSION]);
+    out.list(changes.iter(), |out, change| {
+        out.u64(change.revision);
+        out.bytes(change.key.as_bytes());
+        out.option(change.value.as_ref(), |out, value| out.bytes(value));
+        out.u8(u8::from(change.expired));
+    });
+    out.0
+}
+
+pub(crate) fn decode_changes(bytes: &[u8]) -> io::Result<Vec<Change>> {
+    whole(bytes, |from| {
+        from.list(MAX_CHANGES, |from| {
+            let (revision, key) = (from.u64()?, from.text()?);
+            let value = from.option(Reader::bytes)?.map(Arc::from);
+            Ok(Change { revision, key, value, expired: from.bool()? })
+        })
+    })
+}
+
+/// What became of a transaction, as kind and body.
+pub(crate) fn encode_done(done: Result<Outcome, Error>) -> (u8, Vec<u8>) {
+    match done {
+        Ok(outcome) => (kind::DONE, Outcome::encode(&Ok(outcome))),
+        Err(Error::Refused(refusal)) => (kind::DONE, Outcome::encode(&Err(refusal))),
+        Err(Error::NoLeader(span)) => {
+            let millis = u64::try_from(span.as_millis()).unwrap_or(u64::MAX);
+            (kind::NO_LEADER, millis.to_be_bytes().to_vec())
+        }
+        Err(Error::Unknown) => (kind::UNKNOWN, vec![]),
+        Err(Error::Compacted(compacted)) => {
+            (kind::COMPACTED, compacted.upto.to_be_bytes().to_vec())
+        }
+        Err(other) => (kind::STOPPED, base::Chain(&other).to_string().into_bytes()),
+    }
+}
+
+/// The failure that an answer tells; none if it tells something else.
+pub(crate) fn decode_failure(frame: &Frame) -> Option<Error> {
+    let number = || frame.body.as_slice().try_into().map_or(0, u64::from_be_bytes);
+    match frame.kind {
+        kind::NO_LEADER => Some(Error::NoLeader(Duration::from_millis(number()))),
+        kind::UNKNOWN => Some(Error::Unknown),
+        kind::COMPACTED => Some(Error::Compacted(Compacted { upto: number() })),
+        kind::STOPPED => Some(Error::Stopped(String::from_utf8_lossy(&frame.body).into_owned())),
+        _ => None,
+    }
+}
+
+pub(crate) fn decode_done(frame: &Frame) -> Result<Outcome, Error> {
+    if let Some(failure) = decode_failure(frame) {
+        return Err(failure);
+    }
+    // An answer that cannot be read may be one to something that was done.
+    decode_result(&frame.body).map_err(|_| Error::Unknown)?.map_err(Error::Refused)
+}
+
+/// The name of a node by its number, as far as the membership tells.
+pub(crate) fn name(members: &[(NodeId, String)], node: NodeId) -> String {
+    let known = members.iter().find(|(id, _)| *id == node);
+    known.map_or_else(|| format!("{node:x}"), |(_, name)| name.clone())
+}
+
+fn whole<T>(bytes: &[u8], read: impl FnOnce(&mut Reader<'_>) -> io::Result<T>) -> io::Result<T> {
+    let mut from = Reader(bytes);
+    let version = from.u8()?;
+    if version != VERSION {
+        let text = format!("it has version {version}, this program reads {VERSION}");
+        return Err(io::Error::new(io::ErrorKind::InvalidData, text));
+    }
+    let value = read(&mut from)?;
+    from.end()?;
+    Ok(value)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_said_on_the_socket_is_read_as_it_was_written() {
+        let report = Report {
+            engine: "embedded".to_owned(),
+            me: "node02".to_owned(),
+            leader: Some("node01".to_owned()),
+            term: 3,
+            last: 12,
+            applied: 11,
+            voters: vec![("node01".to_owned(), Some(12)), ("node02".to_owned(), Some(9))],
+            floor: Some(12),
+            went_back: true,
+            ..Report::default()
+        };
+        assert_eq!(Report::decode(&report.encode()).unwrap(), report);
+        assert_eq!(report.behind().collect::<Vec<_>>(), [("node02", 3)]);
+        for keys in [Keys::One("a".to_owned()), Keys::Prefix("role/".to_owned())] {
+            assert_eq!(decode_watch(&encode_watch(7, &keys)).unwrap(), (7, keys));
+        }
+        let change = |value: Option<&[u8]>| Change {
+            revision: 4,
+            key: "a".to_owned(),
+            value: value.map(Arc::from),
+            expired: value.is_none(),
+        };
+        let changes = vec![change(Some(b"1")), change(None)];
+        assert_eq!(decode_changes(&encode_changes(&changes)).unwrap(), changes);
+        assert!(decode_changes(&[2, 0, 0, 0, 0]).is_err(), "a newer version");
+    }
+
+    #[test]
+    fn every_failure_comes_out_as_it_went_in() {
+        let through = |error: Error| {
+            let (kind, body) = encode_done(Err(error));
+            decode_done(&Frame { number: 1, kind, body }).unwrap_err()
+        };
+        let span = Duration::from_millis(2001);
+        assert!(matches!(through(Error::NoLeader(span)), Error::NoLeader(same) if same == span));
+        assert!(matches!(through(Error::Unknown), Error::Unknown));
+        let refusal = engine::kv::Refusal::EmptyKey;
+        assert!(
+            matches!(through(Error::Refused(refusal.clone())), Error::Refused(r) if r == refusal)
+        );
+        let compacted = Compacted { upto: 9 };
+        assert!(
+            matches!(through(Error::Compacted(compacted)), Error::Compacted(c) if c == compacted)
+        );
+        let said = through(Error::TwoVoters).to_string();
+        assert!(said.contains("third"), "{said}");
+        let unreadable = Frame { number: 1, kind: kind::DONE, body: vec![9] };
+        assert!(matches!(decode_done(&unreadable), Err(Error::Unknown)));
+    }
+}

@@ -1,0 +1,159 @@
+//! Asks the store's process of the same node.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use engine::kv::{Keys, Outcome, Transaction};
+use tokio::net::UnixStream;
+use tokio::sync::mpsc;
+use tokio::time::{Instant, sleep, timeout};
+
+use super::{
+    Frame, Report, SOCKET, decode_changes, decode_done, decode_failure, encode_watch, kind,
+};
+use crate::{Error, Store, Watch};
+
+/// How long a process that is just being started again is looked for.
+const LOOK: Duration = Duration::from_secs(2);
+/// The store itself gives up sooner, and says so.
+const PATIENCE: Duration = Duration::from_secs(10);
+const AGAIN: Duration = Duration::from_millis(20);
+/// Connections that are kept for the next question.
+const IDLE: usize = 8;
+/// Revisions of changes that wait for a watcher.
+const WATCHED: usize = 64;
+
+/// The store, for a process of the same node. Cheap to make: it connects with its first question.
+///
+/// All that [`Store`] promises holds here too. The process that runs the store may end and be started
+/// again meanwhile: reads are then asked again, a write whose answer is lost is [`Error::Unknown`], and a
+/// watch ends with an error; begin it again after the last revision that it told.
+#[derive(Debug)]
+pub struct Client {
+    socket: PathBuf,
+    idle: Mutex<Vec<UnixStream>>,
+}
+
+/// Why a question has no answer.
+enum Lost {
+    /// It never left.
+    NotSent(io::Error),
+    Sent,
+}
+
+impl Client {
+    /// Of the node with this run folder.
+    #[must_use]
+    pub fn new(run_dir: &Path) -> Self {
+        Self { socket: run_dir.join(SOCKET), idle: Mutex::default() }
+    }
+
+    /// What this node's store says of itself.
+    ///
+    /// # Errors
+    /// When no store answers here.
+    pub async fn report(&self) -> Result<Report, Error> {
+        let answer = self.insist(kind::STATUS, &[], true).await?;
+        let unreadable = |error: io::Error| Error::Stopped(error.to_string());
+        decode_failure(&answer)
+            .map_or_else(|| Report::decode(&answer.body).map_err(unreadable), Err)
+    }
+
+    async fn open(&self) -> io::Result<UnixStream> {
+        let kept = {
+            let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+            // One that can be read is at its end: nothing was asked on it.
+            idle.retain(|stream| {
+                let read = stream.try_read(&mut [0]);
+                read.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
+            });
+            idle.pop()
+        };
+        match kept {
+            Some(stream) => Ok(stream),
+            None => UnixStream::connect(&self.socket).await,
+        }
+    }
+
+    async fn ask(&self, kind: u8, body: &[u8]) -> Result<Frame, Lost> {
+        let mut stream = self.open().await.map_err(Lost::NotSent)?;
+        let question = Frame { number: 1, kind, body: body.to_vec() };
+        let conversation = async {
+            question.write(&mut stream).await?;
+            Frame::read(&mut stream).await
+        };
+        let answer = timeout(PATIENCE, conversation).await;
+        let Ok(Ok(answer)) = answer else { return Err(Lost::Sent) };
+        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        if idle.len() < IDLE {
+            idle.push(stream);
+        }
+        Ok(answer)
+    }
+
+    async fn insist(&self, kind: u8, body: &[u8], reads: bool) -> Result<Frame, Error> {
+        let begun = Instant::now();
+        loop {
+            let error = match self.ask(kind, body).await {
+                Ok(answer) => return Ok(answer),
+                Err(Lost::Sent) if !reads => return Err(Error::Unknown),
+                Err(Lost::Sent) => io::ErrorKind::UnexpectedEof.into(),
+                Err(Lost::NotSent(error)) => error,
+            };
+            let is_forbidden = error.kind() == io::ErrorKind::PermissionDenied;
+            if is_forbidden || begun.elapsed() >= LOOK {
+                return Err(Error::Away { socket: self.socket.clone(), source: error });
+            }
+            sleep(AGAIN).await;
+        }
+    }
+}
+
+impl Store for Client {
+    async fn transact(&self, transaction: Transaction) -> Result<Outcome, Error> {
+        transaction.check().map_err(Error::Refused)?;
+        let reads = transaction.only_reads();
+        decode_done(&self.insist(kind::TRANSACT, &transaction.encode(), reads).await?)
+    }
+
+    async fn watch(&self, after: u64, keys: Keys) -> Result<Watch, Error> {
+        let begun = Instant::now();
+        let question = Frame { number: 1, kind: kind::WATCH, body: encode_watch(after, &keys) };
+        let stream = loop {
+            let connected = async {
+                let mut stream = UnixStream::connect(&self.socket).await?;
+                question.write(&mut stream).await.map(|()| stream)
+            };
+            match connected.await {
+                Ok(stream) => break stream,
+                Err(source) if begun.elapsed() >= LOOK => {
+                    return Err(Error::Away { socket: self.socket.clone(), source });
+                }
+                Err(_) => sleep(AGAIN).await,
+            }
+        };
+        let (told, changes) = mpsc::channel(WATCHED);
+        tokio::spawn(tell(stream, told));
+        Ok(Watch::new(changes))
+    }
+}
+
+async fn tell(mut stream: UnixStream, told: mpsc::Sender<Result<Vec<engine::kv::Change>, Error>>) {
+    loop {
+        let frame = tokio::select! {
+            frame = Frame::read(&mut stream) => frame,
+            () = told.closed() => return,
+        };
+        let stopped = |error: io::Error| Error::Stopped(error.to_string());
+        let next = frame.map_err(stopped).and_then(|frame| match decode_failure(&frame) {
+            Some(failure) => Err(failure),
+            None => decode_changes(&frame.body).map_err(stopped),
+        });
+        let ends = next.is_err();
+        if told.send(next).await.is_err() || ends {
+            return;
+        }
+    }
+}

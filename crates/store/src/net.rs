@@ -1,0 +1,320 @@
+//! The way between nodes of the store: TCP on every network that two nodes share, mutual TLS over it.
+//!
+//! A node is reached by its name. Its addresses are tried one after the other, a little apart, and the
+//! first that answers is taken: one network that is cut costs [`APART`], not the store.
+
+use std::collections::BTreeMap;
+use std::fmt::Debug;
+use std::io;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use rustls::pki_types::ServerName;
+use rustls::{ClientConfig, ServerConfig};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Semaphore, mpsc};
+use tokio::task::{JoinHandle, JoinSet};
+use tokio::time::{sleep, timeout};
+use tokio_rustls::{TlsAcceptor, TlsConnector};
+
+use crate::embedded::NodeId;
+use crate::node_id;
+use crate::transport::{Accepted, Duplex, Later, Transport};
+
+/// Between two addresses of one node; three networks fit into the patience of a connection (500 ms).
+const APART: Duration = Duration::from_millis(100);
+/// A guest has shown who it is by then.
+const HANDSHAKE: Duration = Duration::from_secs(2);
+/// Guests that have not shown yet who they are; each costs one signature.
+const GUESTS: usize = 64;
+/// Accepted connections that wait for the store.
+const WAITING: usize = 64;
+/// Between two tries to accept, or to listen on an address that is not there.
+const AGAIN: Duration = Duration::from_millis(500);
+/// How soon a node that was put out is cut off; what it sends until then is refused by nobody.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// What proves who is who.
+pub trait Credentials: Debug + Send + Sync + 'static {
+    /// For connections that others make: they must show a certificate of the cluster.
+    ///
+    /// # Errors
+    /// When the own keys cannot be read.
+    fn server(&self) -> io::Result<Arc<ServerConfig>>;
+
+    /// For connections to others.
+    ///
+    /// # Errors
+    /// When the own keys cannot be read.
+    fn client(&self) -> io::Result<Arc<ClientConfig>>;
+
+    /// The name in the certificate of a node.
+    ///
+    /// # Errors
+    /// When it cannot stand there.
+    fn name_of(&self, node: &str) -> io::Result<ServerName<'static>>;
+
+    /// The name of the node whose certificate this is.
+    ///
+    /// # Errors
+    /// When that node may have no part in the store: it is none of the cluster, was revoked, or is no
+    /// controller.
+    fn who(&self, certificate: &[u8]) -> io::Result<String>;
+}
+
+/// Streams that stand, with the certificate of their other end.
+type Live = Arc<Mutex<Vec<(Weak<AtomicBool>, Vec<u8>)>>>;
+
+/// The way to all other nodes, and from them.
+#[derive(Debug)]
+pub(crate) struct Net {
+    peers: BTreeMap<String, Vec<SocketAddr>>,
+    credentials: Option<Arc<dyn Credentials>>,
+    accepted: tokio::sync::Mutex<mpsc::Receiver<Accepted>>,
+    live: Live,
+    tasks: Vec<JoinHandle<()>>,
+}
+
+impl Drop for Net {
+    fn drop(&mut self) {
+        for task in &self.tasks {
+            task.abort();
+        }
+    }
+}
+
+impl Net {
+    /// Listens on the own addresses. One that is not there yet is tried again, as long as another is.
+    /// Without credentials nothing is secret and nobody is proven: for loopback only.
+    ///
+    /// # Errors
+    /// When an address is taken, or none can be listened on.
+    pub(crate) async fn bind(
+        own: &[SocketAddr],
+        peers: BTreeMap<String, Vec<SocketAddr>>,
+        credentials: Option<Arc<dyn Credentials>>,
+    ) -> io::Result<Self> {
+        let (give, accepted) = mpsc::channel(WAITING);
+        let live = Live::default();
+        let room = Arc::new(Semaphore::new(GUESTS));
+        let mut net = Self {
+            peers,
+            credentials: credentials.clone(),
+            accepted: tokio::sync::Mutex::new(accepted),
+            live: Arc::clone(&live),
+            tasks: vec![],
+        };
+        let (mut missing, mut refused) = (vec![], None);
+        let desk = Desk { credentials, give, live: Arc::clone(&live), room };
+        for address in own {
+            match TcpListener::bind(address).await {
+                Ok(listener) => net.tasks.push(tokio::spawn(desk.clone().listen(listener))),
+                Err(error) if error.kind() == io::ErrorKind::AddrNotAvailable => {
+                    refused = Some(error);
+                    missing.push(*address);
+                }
+                Err(error) => {
+                    let text = format!("cannot listen on {address}: {error}");
+                    return Err(io::Error::new(error.kind(), text));
+                }
+            }
+        }
+        if net.tasks.is_empty()
+            && let Some(error) = refused
+        {
+            let text = format!("none of the store's addresses is on this machine: {error}");
+            return Err(io::Error::new(error.kind(), text));
+        }
+        for address in missing {
+            net.tasks.push(tokio::spawn(desk.clone().wait_for(address)));
+        }
+        if let Some(credentials) = &net.credentials {
+            net.tasks.push(tokio::spawn(cut_off(Arc::clone(credentials), live)));
+        }
+        Ok(net)
+    }
+
+    async fn reach(&self, name: &str) -> io::Result<TcpStream> {
+        let missing = || {
+            let text = format!("the file of this node names no address of `{name}`");
+            io::Error::new(io::ErrorKind::NotFound, text)
+        };
+        let addresses = self.peers.get(name).ok_or_else(missing)?;
+        let mut tries = JoinSet::new();
+        for (number, address) in (0_u32..).zip(addresses.clone()) {
+            tries.spawn(async move {
+                sleep(APART * number).await;
+                TcpStream::connect(address).await
+            });
+        }
+        let mut last = missing();
+        while let Some(tried) = tries.join_next().await {
+            match tried {
+                Ok(Ok(stream)) => {
+                    stream.set_nodelay(true)?;
+                    return Ok(stream);
+                }
+                Ok(Err(error)) => last = error,
+                Err(error) => last = io::Error::other(error),
+            }
+        }
+        Err(last)
+    }
+}
+
+impl Transport for Net {
+    fn connect<'a>(
+        &'a self,
+        to: NodeId,
+        address: &'a str,
+    ) -> Later<'a, io::Result<Box<dyn Duplex>>> {
+        Box::pin(async move {
+            let stream = self.reach(address).await?;
+            let Some(credentials) = &self.credentials else {
+                return Ok(Box::new(stream) as Box<dyn Duplex>);
+            };
+            let connector = TlsConnector::from(credentials.client()?);
+            let stream = connector.connect(credentials.name_of(address)?, stream).await?;
+            let shown = stream.get_ref().1.peer_certificates().and_then(|chain| chain.first());
+            let shown = shown.map(|shown| shown.to_vec()).unwrap_or_default();
+            if node_id(&credentials.who(&shown)?) != to {
+                return Err(io::Error::other(format!("who answers is not `{address}`")));
+            }
+            Ok(Box::new(watched(stream, &self.live, shown)) as Box<dyn Duplex>)
+        })
+    }
+
+    fn accept(&self) -> Later<'_, io::Result<Accepted>> {
+        Box::pin(async move {
+            let next = self.accepted.lock().await.recv().await;
+            next.ok_or_else(|| io::Error::other("nobody listens any more"))
+        })
+    }
+}
+
+/// Lets guests in.
+#[derive(Clone, Debug)]
+struct Desk {
+    credentials: Option<Arc<dyn Credentials>>,
+    give: mpsc::Sender<Accepted>,
+    live: Live,
+    room: Arc<Semaphore>,
+}
+
+impl Desk {
+    async fn wait_for(self, address: SocketAddr) {
+        loop {
+            sleep(AGAIN).await;
+            if let Ok(listener) = TcpListener::bind(address).await {
+                return self.listen(listener).await;
+            }
+        }
+    }
+
+    async fn listen(self, listener: TcpListener) {
+        loop {
+            let Ok((stream, _)) = listener.accept().await else {
+                sleep(AGAIN).await;
+                continue;
+            };
+            let Ok(permit) = Arc::clone(&self.room).try_acquire_owned() else { continue };
+            let desk = self.clone();
+            tokio::spawn(async move {
+                let welcomed = timeout(HANDSHAKE, desk.welcome(stream)).await;
+                if let Ok(Ok(accepted)) = welcomed {
+                    // The store has ended if nobody takes it.
+                    drop(desk.give.send(accepted).await);
+                }
+                drop(permit);
+            });
+        }
+    }
+
+    async fn welcome(&self, stream: TcpStream) -> io::Result<Accepted> {
+        stream.set_nodelay(true)?;
+        let Some(credentials) = &self.credentials else {
+            return Ok(Accepted { stream: Box::new(stream), proven: None });
+        };
+        let stream = TlsAcceptor::from(credentials.server()?).accept(stream).await?;
+        let shown = stream.get_ref().1.peer_certificates().and_then(|chain| chain.first());
+        let shown = shown.map(|shown| shown.to_vec()).unwrap_or_default();
+        let name = credentials.who(&shown)?;
+        let stream = Box::new(watched(stream, &self.live, shown));
+        Ok(Accepted { stream, proven: Some(node_id(&name)) })
+    }
+}
+
+/// Ends the connections of nodes that were put out since.
+async fn cut_off(credentials: Arc<dyn Credentials>, live: Live) {
+    loop {
+        sleep(LOOK).await;
+        let mut live = live.lock().unwrap_or_else(PoisonError::into_inner);
+        live.retain(|(out, certificate)| {
+            let Some(out) = out.upgrade() else { return false };
+            let is_in = credentials.who(certificate).is_ok();
+            if !is_in {
+                out.store(true, Ordering::Relaxed);
+            }
+            is_in
+        });
+    }
+}
+
+fn watched<S>(stream: S, live: &Live, certificate: Vec<u8>) -> Watched<S> {
+    let out = Arc::new(AtomicBool::new(false));
+    let mut live = live.lock().unwrap_or_else(PoisonError::into_inner);
+    live.push((Arc::downgrade(&out), certificate));
+    Watched { stream, out }
+}
+
+/// A stream that ends when its other side is put out; it is looked at with each message, and those who
+/// take part beat ten times a second.
+#[derive(Debug)]
+struct Watched<S> {
+    stream: S,
+    out: Arc<AtomicBool>,
+}
+
+impl<S> Watched<S> {
+    fn check(&self) -> io::Result<()> {
+        match self.out.load(Ordering::Relaxed) {
+            true => Err(io::Error::new(io::ErrorKind::ConnectionAborted, "that node was put out")),
+            false => Ok(()),
+        }
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        self.check()?;
+        Pin::new(&mut self.stream).poll_read(context, buffer)
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        self.check()?;
+        Pin::new(&mut self.stream).poll_write(context, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(context)
+    }
+}
