@@ -18,8 +18,11 @@ mod check;
 mod clock;
 mod fault;
 mod host;
+mod ledger;
+mod mail;
 mod mark;
 mod net;
+mod office;
 mod oracle;
 mod queue;
 mod script;
@@ -34,7 +37,10 @@ use config::cluster::Cluster;
 
 use crate::Chance;
 use host::{Host, Power, Process};
+use ledger::Ledger;
+use mail::Store;
 use net::{Frame, Nets, Packet, Truth, Word};
+use office::Office;
 use oracle::Oracle;
 use queue::{Due, Machine, Queue};
 use vips::Ear;
@@ -83,6 +89,11 @@ pub struct World {
     nets: Nets,
     hosts: Vec<Host>,
     chance: Chance,
+    /// Of the store and of what acts on it: faults of others fall the same with and without it.
+    dice: Chance,
+    store: Store,
+    offices: Vec<Office>,
+    ledger: Ledger,
     oracle: Oracle,
     ears: Vec<Ear>,
     terms: Vec<u64>,
@@ -135,6 +146,10 @@ impl World {
             oracle: Oracle::new(all, networks, script.detect),
             ears: vec![Ear::new(script.controllers, Time::ZERO, Time::ZERO); controllers],
             terms: vec![0; controllers],
+            dice: Chance::new(script.seed ^ 0x0ff1_ce0f_f1ce),
+            store: Store::default(),
+            offices: hosts.iter().map(|_| Office::new()).collect(),
+            ledger: Ledger::new(hosts.len()),
             orders: vec![0; hosts.len()],
             minute_at: Time::ZERO,
             next_step: 0,
@@ -209,6 +224,12 @@ impl World {
                     return;
                 }
             }
+            Due::Office { host } => {
+                if !self.office_turn(at, host) {
+                    return;
+                }
+            }
+            Due::Mail(place) => self.deliver(place),
             Due::Step => self.step(),
         }
         self.events += 1;

@@ -174,7 +174,7 @@ impl Leader {
     ) {
         let why = if steps.is_empty() || steps.len() > super::MAX_STEPS {
             format!("an intent has 1 to {} steps, this has {}", super::MAX_STEPS, steps.len())
-        } else if self.open.len() + self.asked.len() >= MAX_OPEN {
+        } else if self.open.len() + self.asked.len() + usize::from(self.proposing) >= MAX_OPEN {
             format!("{MAX_OPEN} intents are under way: let one end first")
         } else {
             let state = State::Committed { next: 0 };

@@ -162,6 +162,26 @@ fn more_than_may_be_under_way_is_refused() {
     }
 }
 
+/// Found by the simulator (seeds 192 and 267): the one that is being proposed was not counted.
+#[test]
+fn what_is_being_proposed_counts_as_under_way() {
+    let mut world = World::new();
+    let mut out = Buffer::new();
+    for number in 0..=MAX_OPEN as u64 {
+        let (what, object) = ("move".to_owned(), format!("vip/{number}"));
+        let steps = vec![step("node01", "hand-over")];
+        world.leader.step(world.now, Input::Asked { asker: number, what, object, steps }, &mut out);
+    }
+    let mut actions: Vec<Action> = out.drain().collect();
+    while let Some(action) = actions.pop() {
+        let Action::Commit { commit, transaction } = action else { continue };
+        let outcome = apply(&mut world.kv, transaction);
+        world.leader.step(world.now, Input::Applied { commit, outcome }, &mut out);
+        actions.extend(out.drain());
+    }
+    assert_eq!(world.leader.open().count(), MAX_OPEN);
+}
+
 #[test]
 fn a_step_that_nobody_answers_is_ordered_again_and_fails_at_last() {
     let mut world = World::new();

@@ -40,6 +40,7 @@ impl World {
         for (node, standing) in (0..).zip(known).filter(|(node, _)| *node != host) {
             self.agent(host, member::Input::Known { node, standing });
         }
+        self.open_office(host);
         self.plan(host, Machine::Agent);
     }
 

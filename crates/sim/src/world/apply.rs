@@ -8,6 +8,7 @@ use engine::vip::{Balancer, Input};
 
 use super::fault::{Fault, Verb};
 use super::host::{Power, Process};
+use super::mail::StoreWeather;
 use super::net::{Frame, Weather};
 use super::queue::{Due, Machine};
 use super::{MANAGEMENT, World};
@@ -49,6 +50,10 @@ impl World {
         match verb {
             Verb::Replay => return self.replay(host, network),
             Verb::Forge => return self.forge(host, network),
+            // They touch nothing but the store and what acts on it.
+            Verb::Ask => return self.ask(host, other, amounts[0]),
+            Verb::DeposeStore => return self.depose_store(),
+            Verb::StoreWeather => return self.store_weather(amounts),
             Verb::PowerOff => self.power_off(host),
             Verb::PowerOn if self.hosts[usize::from(host)].power == Power::Off => self.boot(host),
             Verb::PowerOn => {}
@@ -75,9 +80,7 @@ impl World {
             Verb::Split => self.split(network, side),
             Verb::Join => self.nets.heal(),
             Verb::Weather => {
-                let [lost, doubled, late] =
-                    amounts.map(|amount| u64::try_from(amount).unwrap_or(0));
-                let late = Duration::from_millis(late);
+                let ([lost, doubled], late) = weather(amounts);
                 self.nets.weather[usize::from(network)] = Weather { lost, doubled, late };
             }
             Verb::BalancerFails => self.balancer(host, Balancer::Failed),
@@ -97,6 +100,11 @@ impl World {
         }
         self.mended_at = (verb == Verb::Mend).then_some(self.now);
         self.look_around();
+    }
+
+    fn store_weather(&mut self, amounts: [i64; 3]) {
+        let ([refused, unanswered], late) = weather(amounts);
+        self.store.weather = StoreWeather { refused, unanswered, late };
     }
 
     /// What only faults change.
@@ -129,6 +137,7 @@ impl World {
         node.agent = Process { turn_at: node.agent.turn_at, ..Process::default() };
         node.vip = Process { turn_at: node.vip.turn_at, ..Process::default() };
         node.known.fill(member::Standing::Unknown);
+        self.close_office(host);
     }
 
     fn forget_inboxes(&mut self, host: u16) {
@@ -237,6 +246,7 @@ impl World {
             self.read(host, from, network, frame);
         }
         self.agent(host, member::Input::Timeout);
+        self.plan_office(host);
     }
 
     fn slow(&mut self, host: u16, millis: i64) {
@@ -272,6 +282,7 @@ impl World {
             turn_at: node.agent.turn_at,
             ..Process::default()
         };
+        self.close_office(host);
         self.plan(host, Machine::Agent);
     }
 
@@ -279,6 +290,9 @@ impl World {
     fn lose_disk(&mut self, host: u16) {
         let node = &mut self.hosts[usize::from(host)];
         (node.numbered, node.wall) = (0, -3_600_000);
+        let office = &mut self.offices[usize::from(host)];
+        (office.disk, office.receiver) = Default::default();
+        self.ledger.lose_disk(host);
         self.kill_vip(host);
         self.kill_agent(host);
     }
@@ -298,6 +312,7 @@ impl World {
         node.agent = Process { turn_at: node.agent.turn_at, ..Process::default() };
         node.vip = Process { turn_at: node.vip.turn_at, ..Process::default() };
         node.known.fill(member::Standing::Unknown);
+        self.close_office(host);
     }
 
     /// An address that it holds would stay with the kernel: scripts do this to a backup.
@@ -360,6 +375,7 @@ impl World {
     fn mend(&mut self) {
         self.nets.heal();
         self.nets.weather.fill(Weather::default());
+        self.store.weather = StoreWeather::default();
         for host in 0..u16::try_from(self.hosts.len()).unwrap_or(0) {
             let node = &mut self.hosts[usize::from(host)];
             node.wall = 0;
@@ -385,7 +401,14 @@ impl World {
     fn plan_all(&mut self, host: u16) {
         self.plan(host, Machine::Agent);
         self.plan(host, Machine::Vip);
+        self.plan_office(host);
     }
+}
+
+/// Two of a thousand, and a time.
+fn weather(amounts: [i64; 3]) -> ([u64; 2], Duration) {
+    let [first, second, late] = amounts.map(|amount| u64::try_from(amount).unwrap_or(0));
+    ([first, second], Duration::from_millis(late))
 }
 
 /// Whether it makes hosts deaf, or their clocks late.
@@ -421,6 +444,9 @@ const fn shakes(verb: Verb) -> bool {
         | Verb::BalancerIsReplaced
         | Verb::BalancerServes
         | Verb::Replay
-        | Verb::Forge => false,
+        | Verb::Forge
+        | Verb::Ask
+        | Verb::DeposeStore
+        | Verb::StoreWeather => false,
     }
 }

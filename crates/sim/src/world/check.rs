@@ -136,6 +136,7 @@ impl World {
                 self.fail("L1 members", host, &format!("calls host {peer} {standing:?}"));
             }
         }
+        self.inspect_intents();
         self.marks.note(Mark::MendedAndAgreed);
     }
 

@@ -67,6 +67,13 @@ pub enum Verb {
     Replay,
     /// Somebody sends it what he made up.
     Forge,
+    /// Somebody wants something done on these two, in so many steps; less than 0: the last one fails; more than
+    /// 100: so many intents at once.
+    Ask,
+    /// The store has no leader for a while.
+    DeposeStore,
+    /// Proposals refused and committed without an answer (of a thousand), and late by so many milliseconds.
+    StoreWeather,
     /// Everything is mended, and started again.
     Mend,
 }
@@ -83,7 +90,7 @@ enum Need {
 
 use Need::{Amount, Host, Network, Other, Side};
 
-const VERBS: [(Verb, &str, &[Need]); 31] = [
+const VERBS: [(Verb, &str, &[Need]); 34] = [
     (Verb::PowerOff, "power-off", &[Host]),
     (Verb::PowerOn, "power-on", &[Host]),
     (Verb::Pause, "pause", &[Host]),
@@ -114,6 +121,9 @@ const VERBS: [(Verb, &str, &[Need]); 31] = [
     (Verb::LoseDisk, "lose-disk", &[Host]),
     (Verb::Replay, "replay", &[Host, Network]),
     (Verb::Forge, "forge", &[Host, Network]),
+    (Verb::Ask, "ask", &[Host, Other, Amount]),
+    (Verb::DeposeStore, "depose-store", &[]),
+    (Verb::StoreWeather, "store-weather", &[Amount, Amount, Amount]),
     (Verb::Mend, "mend", &[]),
 ];
 

@@ -32,9 +32,24 @@ pub enum Mark {
     BuriedBySupervisor,
     TwoHeldApart,
     MendedAndAgreed,
+    /// A receiver refused an order of somebody who led before.
+    RefusedStaleToken,
+    /// A leader found intents that another one had begun.
+    AnotherLeaderWentOn,
+    /// A step was begun before a death: it was looked at before it was done.
+    LookedAfterDeath,
+    /// One more about an object, or than may be under way.
+    RefusedIntent,
+    EndedIntent,
+    /// Its time was up before the store knew it.
+    StoppedInTime,
+    StoreLostLeader,
+    StoreRefused,
+    /// Committed, and nobody was told.
+    StoreUnanswered,
 }
 
-pub const MARKS: [Mark; 21] = [
+pub const MARKS: [Mark; 30] = [
     Mark::SuspectedItself,
     Mark::Suspected,
     Mark::CameBack,
@@ -56,6 +71,15 @@ pub const MARKS: [Mark; 21] = [
     Mark::BuriedBySupervisor,
     Mark::TwoHeldApart,
     Mark::MendedAndAgreed,
+    Mark::RefusedStaleToken,
+    Mark::AnotherLeaderWentOn,
+    Mark::LookedAfterDeath,
+    Mark::RefusedIntent,
+    Mark::EndedIntent,
+    Mark::StoppedInTime,
+    Mark::StoreLostLeader,
+    Mark::StoreRefused,
+    Mark::StoreUnanswered,
 ];
 
 /// How often each was seen.

@@ -19,6 +19,10 @@ pub(crate) enum Due {
     Packet(u32),
     /// A machine's deadline, or its supervisor's turn.
     Turn { host: u16, machine: Machine },
+    /// What an agent does about intents.
+    Office { host: u16 },
+    /// Something about the store, or an intent, arrives.
+    Mail(u32),
     /// The next step of the script.
     Step,
 }

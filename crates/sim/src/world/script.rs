@@ -38,6 +38,9 @@ pub enum Shape {
 
 /// The detection time with the longest interval between beats, 500 ms (ms).
 const SLOWEST: u64 = 5000;
+/// One request of so many is this one: more intents at once than may be under way.
+const FLOODS: u64 = 150;
+const FLOOD: i64 = 175;
 /// Until the first faults: everything is up.
 const BOOT: Duration = Duration::from_secs(6);
 /// Storms of one script.
@@ -81,9 +84,14 @@ impl Script {
             length: BOOT,
         };
         let mix = Mix::roll(&mut chance);
+        // Dice of its own: what is asked of the store changes nothing else of a seed.
+        let mut dice = Chance::new(seed ^ 0x5707_e570_7e57);
         for _ in 0..STORMS {
+            let begin = script.length;
             script.storm(&mix, &mut chance);
+            script.requests(begin, &mut dice);
         }
+        script.steps.sort_by_key(|(at, _)| *at);
         script
     }
 
@@ -107,6 +115,33 @@ impl Script {
         }
         self.clear(at, chance);
         self.length = at + PEACE;
+    }
+
+    /// What is asked of the store while the storm since `begin` lasts, and what is wrong with it.
+    fn requests(&mut self, begin: Duration, dice: &mut Chance) {
+        let end = self.length.saturating_sub(PEACE);
+        if dice.one_in(2) {
+            let amounts = [dice.below(200), dice.below(200), dice.below(400)];
+            let amounts = amounts.map(|amount| i64::try_from(amount).unwrap_or(0));
+            let weather = Fault { amounts, ..Fault::of(Verb::StoreWeather) };
+            self.steps.push((begin, weather));
+            self.steps.push((end, Fault::of(Verb::StoreWeather)));
+        }
+        // In whole milliseconds, as they are printed.
+        let storm = u64::try_from(end.saturating_sub(begin).as_millis()).unwrap_or(0);
+        let moment = |dice: &mut Chance| begin + Duration::from_millis(dice.below(storm));
+        for _ in 0..dice.below(3) {
+            self.steps.push((moment(dice), Fault::of(Verb::DeposeStore)));
+        }
+        let all = self.controllers + self.computes;
+        for _ in 0..dice.below(10) {
+            let amount = dice.choose(&[1, 2, 2, 3, 3, 4, -1, -2, -3]);
+            let amount = if dice.one_in(FLOODS) { FLOOD } else { amount };
+            // Few objects, so that two ask about one.
+            let (host, other) = (number(dice, all.min(4)), number(dice, all));
+            let ask = Fault { host, other, amounts: [amount, 0, 0], ..Fault::of(Verb::Ask) };
+            self.steps.push((moment(dice), ask));
+        }
     }
 
     /// The end of a storm.

@@ -1,0 +1,263 @@
+//! What is true about tokens and intents, and what must be.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use base::Time;
+use engine::intent::{INTENTS, Input, LAST, LEADER, Record, State, Step, number};
+use engine::kv::{Answer, Keys, LOCKS, Outcome, Token};
+
+use super::World;
+use super::mail::Asker;
+use super::mark::Mark;
+use super::office::Deed;
+
+/// Intents under way at once.
+const MAX_OPEN: usize = 64;
+/// More than this asks for so many intents at once, on objects of their own.
+const FLOOD: u64 = 100;
+/// A leader that has been in office for so long has ordered what is open, and been answered.
+const SETTLED: Duration = Duration::from_secs(3);
+
+/// The world's own memory of what was done.
+#[derive(Debug, Default)]
+pub(super) struct Ledger {
+    /// The greatest token with which somebody began to lead.
+    begun: u64,
+    begun_at: Time,
+    /// Of each host: the greatest token in an order that it read, and how often its disk was lost.
+    seen: Vec<(Token, u32)>,
+    /// Intent, step, host and which disk.
+    done: BTreeSet<(u64, u8, u16, u32)>,
+    /// As written last, and when.
+    records: BTreeMap<u64, (Record, Time)>,
+    open: BTreeSet<u64>,
+    revision: u64,
+    /// The object of each request.
+    asked: Vec<String>,
+}
+
+impl Ledger {
+    pub(super) fn new(hosts: usize) -> Self {
+        Self { seen: vec![(Token(0), 0); hosts], ..Self::default() }
+    }
+
+    pub(super) fn is_done(&self, host: u16, (number, step): (u64, u8)) -> bool {
+        let disk = self.seen[usize::from(host)].1;
+        self.done.contains(&(number, step, host, disk))
+    }
+
+    /// It remembers nothing from here on.
+    pub(super) fn lose_disk(&mut self, host: u16) {
+        let (token, disk) = &mut self.seen[usize::from(host)];
+        (*token, *disk) = (Token(0), *disk + 1);
+    }
+}
+
+/// What a leader that begins reads.
+pub(super) fn read(outcome: &Outcome) -> (u64, Vec<(u64, Record)>) {
+    let (mut last, mut intents) = (0, vec![]);
+    for answer in &outcome.answers {
+        let Answer::Found { items, .. } = answer else { continue };
+        for (key, item) in items {
+            if key == LAST {
+                last = item.value.as_ref().try_into().map_or(0, u64::from_be_bytes);
+            } else if let Some((number, record)) = number(key).zip(Record::decode(&item.value)) {
+                intents.push((number, record));
+            }
+        }
+    }
+    (last, intents)
+}
+
+impl World {
+    /// Somebody asks for an intent, or for very many: whoever leads hears it.
+    pub(super) fn ask(&mut self, host: u16, other: u16, amount: i64) {
+        let leads = |host: &u16| {
+            self.hosts[usize::from(*host)].agent_acts()
+                && self.offices[usize::from(*host)].leader.is_some()
+        };
+        let Some(leader) = (0..self.controllers).find(leads) else { return };
+        let amount_of = amount.unsigned_abs();
+        let many = amount_of.saturating_sub(FLOOD).max(1);
+        let names = [host, other].map(|host| self.names.hosts[usize::from(host)].clone());
+        for n in 0..many {
+            let length = if many > 1 { 1 } else { amount_of };
+            let object = if many > 1 { format!("flood/{n}") } else { format!("node/{}", names[0]) };
+            let steps = (0..length).map(|at| Step {
+                node: names[usize::from(at % 2 == 1)].clone(),
+                // A negative amount: its last step does not work.
+                verb: if amount < 0 && at + 1 == length { "fail" } else { "do" }.to_owned(),
+                object: object.clone(),
+            });
+            let steps = steps.collect();
+            let asker = self.ledger.asked.len() as u64;
+            self.ledger.asked.push(object.clone());
+            let what = "move".to_owned();
+            self.put_on_desk(leader, Deed::ToLeader(Input::Asked { asker, what, object, steps }));
+        }
+    }
+
+    /// S8: a later holder has a greater token.
+    pub(super) fn judge_begin(&mut self, host: u16, token: Token) {
+        if token.0 <= self.ledger.begun {
+            self.fail("S8 token", host, "begins with a token that is no greater than one before");
+        }
+        (self.ledger.begun, self.ledger.begun_at) = (token.0, self.now);
+    }
+
+    /// S4: who may act by its own reckoning is the one of whom the store says so.
+    pub(super) fn judge_office(&mut self, host: u16) {
+        let Some(token) = self.offices[usize::from(host)].token(self.local(host)) else { return };
+        let held = self.store.kv.get(&format!("{LOCKS}{LEADER}")).map(|item| item.created);
+        if held != Some(token.0) {
+            let what = format!("may act with token {}, and the store has {held:?}", token.0);
+            self.fail("S4 tenure", host, &what);
+        }
+    }
+
+    /// S3: an order with a token older than one seen before is refused, also over a death.
+    pub(super) fn judge_order(&mut self, host: u16, token: Token, refused: bool) {
+        let seen = &mut self.ledger.seen[usize::from(host)].0;
+        let is_stale = token < *seen;
+        *seen = token.max(*seen);
+        if is_stale {
+            self.marks.note(Mark::RefusedStaleToken);
+        }
+        if is_stale != refused {
+            let what = format!("refuses {refused} an order with token {}", token.0);
+            self.fail("S3 token", host, &what);
+        }
+    }
+
+    /// S2, S7: what is done is what was committed, at its turn, once.
+    pub(super) fn judge_effect(&mut self, host: u16, (number, step): (u64, u8), what: &Step) {
+        let disk = self.ledger.seen[usize::from(host)].1;
+        let is_first = self.ledger.done.insert((number, step, host, disk));
+        if !is_first {
+            self.fail("S7 once", host, &format!("does step {step} of {number} again"));
+        }
+        // On a lost disk nobody knows what was done.
+        let record = self.ledger.records.get(&number).map(|(record, _)| record);
+        let is_next = record.and_then(Record::next).is_some_and(|next| next == (step, what));
+        if !is_next && disk == 0 {
+            let state = record.map(|record| &record.state);
+            let what = format!("does step {step} of {number}, which is {state:?}");
+            self.fail("S2 committed", host, &what);
+        }
+        self.say(host, || format!("does step {step} of {number}"));
+    }
+
+    /// What was promised is written.
+    pub(super) fn judge_promise(&mut self, host: u16, asker: u64, told: Result<u64, String>) {
+        let object = usize::try_from(asker).ok().and_then(|asker| self.ledger.asked.get(asker));
+        match told {
+            Ok(number) => {
+                let record = self.ledger.records.get(&number);
+                if record.map(|(record, _)| &record.object) != object {
+                    self.fail("S8 promise", host, &format!("promises {number}, of another"));
+                }
+            }
+            Err(_) => self.marks.note(Mark::RefusedIntent),
+        }
+    }
+
+    /// An entry was applied: every intent goes its way once, and nobody writes under an old token.
+    pub(super) fn judge_entry(&mut self, host: u16, asker: Asker, outcome: Option<&Outcome>) {
+        let Some(outcome) = outcome else {
+            return self.fail("S limits", host, "proposes what the store does not take");
+        };
+        let lock = self.store.kv.get(&format!("{LOCKS}{LEADER}")).map(|item| item.created);
+        if let Asker::Commit { token, .. } = asker
+            && outcome.held
+            && lock != Some(token.0)
+        {
+            self.fail("S3 token", host, &format!("writes under token {}, not {lock:?}", token.0));
+        }
+        let keys = Keys::Prefix(INTENTS.to_owned());
+        let Ok(changes) = self.store.kv.changes(self.ledger.revision, &keys) else {
+            return self.fail("S limits", host, "changes of one entry are forgotten at once");
+        };
+        let changed: Vec<_> =
+            changes.map(|change| (change.key.clone(), change.value.clone())).collect();
+        self.ledger.revision = self.store.kv.revision();
+        for (key, value) in changed {
+            let record = value.and_then(|value| Record::decode(&value));
+            let Some((number, record)) = number(&key).zip(record) else {
+                return self.fail("S8 intents", host, &format!("writes {key}, which is no intent"));
+            };
+            self.judge_record(host, number, record);
+        }
+    }
+
+    fn judge_record(&mut self, host: u16, number: u64, record: Record) {
+        let before = self.ledger.records.get(&number).map(|(record, _)| record);
+        if !follows(before, &record) {
+            let before = before.map(|record| &record.state);
+            let what = format!("makes {:?} of {number}, which was {before:?}", record.state);
+            return self.fail("S7 once", host, &what);
+        }
+        self.say(host, || format!("writes that {number} is {:?}", record.state));
+        let is_open = record.state.is_open();
+        let of = |open: &&u64| self.ledger.records.get(open).map(|(record, _)| &record.object);
+        let rival = self
+            .ledger
+            .open
+            .iter()
+            .find(|open| **open != number && of(open) == Some(&record.object));
+        if let (true, Some(rival)) = (is_open, rival) {
+            let what = format!("opens {number} about {}, as {rival} is", record.object);
+            return self.fail("S1 exclusive", host, &what);
+        }
+        if is_open {
+            self.ledger.open.insert(number);
+        } else {
+            self.ledger.open.remove(&number);
+            self.marks.note(Mark::EndedIntent);
+        }
+        self.ledger.records.insert(number, (record, self.now));
+        if self.ledger.open.len() > MAX_OPEN {
+            self.fail("S6 limit", host, "opens one intent more than may be under way");
+        }
+    }
+
+    /// L1: some time after everything was mended somebody leads, and what is open goes on.
+    pub(super) fn inspect_intents(&mut self) {
+        let leads = |host: &u16| {
+            let office = &self.offices[usize::from(*host)];
+            office.token(self.local(*host)).is_some()
+        };
+        if !(0..self.controllers).any(|host| leads(&host)) {
+            return self.fail("L1 leader", 0, "and nobody else leads, though all is mended");
+        }
+        if self.now.since(self.ledger.begun_at) < SETTLED {
+            return;
+        }
+        let late = |number: &&u64| {
+            let written = self.ledger.records.get(number);
+            written.is_none_or(|(_, at)| self.now.since(*at) > SETTLED)
+        };
+        if let Some(number) = self.ledger.open.iter().find(late) {
+            let what = format!("and nobody else goes on with intent {number}");
+            self.fail("L1 intents", 0, &what);
+        }
+    }
+}
+
+/// Whether a record may become this.
+fn follows(before: Option<&Record>, record: &Record) -> bool {
+    let Some(before) = before else {
+        return matches!(record.state, State::Committed { next: 0 } | State::Refused(_));
+    };
+    let State::Committed { next } = before.state else { return false };
+    let same = before.what == record.what
+        && before.object == record.object
+        && before.steps == record.steps;
+    let is_last = usize::from(next) + 1 == before.steps.len();
+    same && match &record.state {
+        State::Committed { next: then } => *then == next + 1 && !is_last,
+        State::Done => is_last && before.steps[usize::from(next)].verb != "fail",
+        State::Failed(_) => before.steps[usize::from(next)].verb == "fail",
+        State::Refused(_) => false,
+    }
+}

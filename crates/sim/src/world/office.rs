@@ -1,0 +1,382 @@
+//! Drives what acts on the store: the tenure and leader of each controller, the receiver of each host.
+//!
+//! A driver does one deed at a time, and its process can die or stand still between any two: what was
+//! in its hand is lost, or is done late.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use base::Time;
+use engine::Buffer;
+use engine::intent::{self, Action, Duty, LEADER, Leader, Receiver, Word};
+use engine::kv::{Outcome, Token, Transaction, acquire, acquired, release, renew};
+use engine::tenure::{self, Tenure};
+
+use super::mail::{Asker, Mail};
+use super::mark::Mark;
+use super::queue::Due;
+use super::{World, mix};
+
+/// The shortest time in office that there is: a dead leader is followed within it.
+const LIMIT: Duration = tenure::SHORTEST;
+/// Between two deeds of a process.
+const BETWEEN: Duration = Duration::from_micros(200);
+/// A commit or a read that was not answered is sent again after this.
+const AGAIN: Duration = Duration::from_secs(1);
+/// The store said that nobody leads it.
+const SOON: Duration = Duration::from_millis(100);
+/// What a process has before it at most; more is not read from its sockets.
+const MAX_DEEDS: usize = 512;
+
+/// Something that a process does next.
+#[derive(Clone, Debug)]
+pub(super) enum Deed {
+    Hold(tenure::Action),
+    Lead(Token, Action),
+    Serve { duty: Duty, from: u16, token: Token },
+    ToTenure(tenure::Input),
+    ToLeader(intent::Input),
+    ToNode { word: Word, from: u16, token: Token },
+    Replied(Asker, Option<Outcome>),
+}
+
+/// What was proposed and must be answered.
+#[derive(Clone, Debug)]
+struct Waiting {
+    asker: Asker,
+    transaction: Transaction,
+    again_at: Time,
+}
+
+/// The part of one agent that this is about.
+#[derive(Debug, Default)]
+pub(super) struct Office {
+    /// Of controllers that run.
+    tenure: Option<Tenure>,
+    pub(super) leader: Option<(Token, Leader)>,
+    reading: Option<Token>,
+    waiting: Vec<Waiting>,
+    pub(super) receiver: Receiver,
+    /// What it kept.
+    pub(super) disk: Receiver,
+    queue: VecDeque<Deed>,
+    /// Counts processes: an answer to the one before is for nobody.
+    pub(super) life: u64,
+    is_open: bool,
+    next_at: Time,
+    turn_at: Time,
+}
+
+impl Office {
+    pub(super) fn new() -> Self {
+        Self { turn_at: Time::NEVER, ..Self::default() }
+    }
+
+    /// The token under which it may act now.
+    pub(super) fn token(&self, now: Time) -> Option<Token> {
+        self.tenure.as_ref().and_then(|tenure| tenure.token(now))
+    }
+
+    fn deadline(&self) -> Time {
+        let tenure = self.tenure.as_ref().map_or(Time::NEVER, Tenure::deadline);
+        let leader = self.leader.as_ref().map_or(Time::NEVER, |(_, leader)| leader.deadline());
+        let again = self.waiting.iter().map(|waiting| waiting.again_at).min();
+        tenure.min(leader).min(again.unwrap_or(Time::NEVER))
+    }
+
+    fn leaves(&mut self) {
+        (self.leader, self.reading) = (None, None);
+        self.waiting.clear();
+    }
+
+    /// What a machine ordered comes before what arrives later.
+    fn first(&mut self, deeds: impl Iterator<Item = Deed>) {
+        let deeds: Vec<Deed> = deeds.collect();
+        for deed in deeds.into_iter().rev() {
+            self.queue.push_front(deed);
+        }
+    }
+}
+
+impl World {
+    /// With the agent's process.
+    pub(super) fn open_office(&mut self, host: u16) {
+        let office = &mut self.offices[usize::from(host)];
+        office.leaves();
+        office.queue.clear();
+        office.life += 1;
+        (office.is_open, office.next_at) = (true, self.now);
+        office.receiver = office.disk.clone().restarted();
+        if host < self.controllers {
+            office.tenure = Some(Tenure::new(LIMIT));
+            office.queue.push_back(Deed::ToTenure(tenure::Input::Want(true)));
+        }
+        self.plan_office(host);
+    }
+
+    pub(super) fn close_office(&mut self, host: u16) {
+        let office = &mut self.offices[usize::from(host)];
+        office.leaves();
+        office.queue.clear();
+        (office.tenure, office.is_open) = (None, false);
+    }
+
+    /// Somebody sent something to the process.
+    pub(super) fn put_on_desk(&mut self, host: u16, deed: Deed) {
+        let office = &mut self.offices[usize::from(host)];
+        if office.is_open && office.queue.len() < MAX_DEEDS {
+            if office.queue.is_empty() {
+                office.next_at = self.now;
+            }
+            office.queue.push_back(deed);
+            self.plan_office(host);
+        }
+    }
+
+    pub(super) fn plan_office(&mut self, host: u16) {
+        let node = &self.hosts[usize::from(host)];
+        let office = &mut self.offices[usize::from(host)];
+        if !node.agent_acts() || !office.is_open {
+            return;
+        }
+        let at = if office.queue.is_empty() {
+            let at = node.clock.truly(office.deadline());
+            if at == Time::NEVER { at } else { at + node.slow }
+        } else {
+            office.next_at
+        };
+        if at < office.turn_at {
+            office.turn_at = at.max(self.now);
+            self.queue.push(office.turn_at, Due::Office { host });
+        }
+    }
+
+    /// False: it was outdated, or came too early.
+    pub(super) fn office_turn(&mut self, at: Time, host: u16) -> bool {
+        let local = self.local(host);
+        let acts = self.hosts[usize::from(host)].agent_acts();
+        let office = &mut self.offices[usize::from(host)];
+        if office.turn_at != at {
+            return false;
+        }
+        office.turn_at = Time::NEVER;
+        let is_due = acts && (!office.queue.is_empty() || office.deadline() <= local);
+        if is_due {
+            self.hash = mix(self.hash, u64::from(host) << 8 | 3);
+            if self.offices[usize::from(host)].queue.is_empty() {
+                self.wind(host, local);
+            }
+            if let Some(deed) = self.offices[usize::from(host)].queue.pop_front() {
+                self.take_deed(host, deed);
+            }
+            let pause = self.dice.span(BETWEEN.max(self.hosts[usize::from(host)].slow));
+            self.offices[usize::from(host)].next_at = self.now + pause;
+            self.judge_office(host);
+        }
+        self.plan_office(host);
+        is_due
+    }
+
+    /// Its clocks.
+    fn wind(&mut self, host: u16, local: Time) {
+        let office = &mut self.offices[usize::from(host)];
+        if office.tenure.as_ref().is_some_and(|tenure| tenure.deadline() <= local) {
+            office.queue.push_back(Deed::ToTenure(tenure::Input::Timeout));
+        }
+        if office.leader.as_ref().is_some_and(|(_, leader)| leader.deadline() <= local) {
+            office.queue.push_back(Deed::ToLeader(intent::Input::Timeout));
+        }
+        let mut again = vec![];
+        for waiting in office.waiting.iter_mut().filter(|waiting| waiting.again_at <= local) {
+            waiting.again_at = local + AGAIN;
+            again.push((waiting.asker, waiting.transaction.clone()));
+        }
+        for (asker, transaction) in again {
+            self.propose(host, asker, transaction);
+        }
+    }
+
+    fn take_deed(&mut self, host: u16, deed: Deed) {
+        let local = self.local(host);
+        let office = &mut self.offices[usize::from(host)];
+        match deed {
+            Deed::ToTenure(input) => {
+                let Some(tenure) = &mut office.tenure else { return };
+                let mut out = Buffer::new();
+                tenure.step(local, input, &mut out);
+                if tenure.deadline() <= local {
+                    self.fail("L3 livelock", host, "its tenure has a deadline that has passed");
+                }
+                self.offices[usize::from(host)].first(out.drain().map(Deed::Hold));
+            }
+            Deed::ToLeader(input) => {
+                let held = office.token(local);
+                let Some((token, leader)) = &mut office.leader else { return };
+                if held != Some(*token) {
+                    // Whatever acts is stopped before anything else is done.
+                    office.leaves();
+                    office.queue.push_front(Deed::ToTenure(tenure::Input::Timeout));
+                    return;
+                }
+                let (mut out, token) = (Buffer::new(), *token);
+                leader.step(local, input, &mut out);
+                if out.lost() > 0 {
+                    self.fail("S limits", host, "its leader ordered more than fits");
+                }
+                let deeds = out.drain().map(|action| Deed::Lead(token, action));
+                self.offices[usize::from(host)].first(deeds);
+            }
+            Deed::ToNode { word, from, token } => self.receive(host, word, (from, token)),
+            Deed::Replied(asker, outcome) => self.replied(host, asker, outcome),
+            Deed::Hold(action) => self.hold_office(host, action),
+            Deed::Lead(token, action) => self.lead(host, token, action),
+            Deed::Serve { duty, from, token } => self.serve(host, duty, (from, token)),
+        }
+    }
+
+    fn hold_office(&mut self, host: u16, action: tenure::Action) {
+        let office = &mut self.offices[usize::from(host)];
+        let limit = office.tenure.as_ref().map_or(0, Tenure::limit_ms);
+        let id = &self.names.hosts[usize::from(host)];
+        let (asker, transaction) = match action {
+            tenure::Action::Acquire { question } => {
+                (Asker::Tenure(question), acquire(LEADER, id, limit))
+            }
+            tenure::Action::Renew { question, token } => {
+                (Asker::Tenure(question), renew(LEADER, token, id, limit))
+            }
+            tenure::Action::Release { token } => (Asker::Nobody, release(LEADER, token)),
+            tenure::Action::Begin { token } => {
+                office.leaves();
+                office.reading = Some(token);
+                self.judge_begin(host, token);
+                return self.ask_store(host, Asker::Read(token), intent::read());
+            }
+            tenure::Action::Stop { why, .. } => {
+                office.leaves();
+                if why == tenure::End::TimeIsUp {
+                    self.marks.note(Mark::StoppedInTime);
+                }
+                self.say(host, || format!("leads no more: {why:?}"));
+                return;
+            }
+        };
+        self.propose(host, asker, transaction);
+    }
+
+    /// Until it is answered.
+    fn ask_store(&mut self, host: u16, asker: Asker, transaction: Transaction) {
+        let again_at = self.local(host) + AGAIN;
+        let waiting = Waiting { asker, transaction: transaction.clone(), again_at };
+        self.offices[usize::from(host)].waiting.push(waiting);
+        self.propose(host, asker, transaction);
+    }
+
+    /// The store answered; none: nobody leads it.
+    fn replied(&mut self, host: u16, asker: Asker, outcome: Option<Outcome>) {
+        let local = self.local(host);
+        let office = &mut self.offices[usize::from(host)];
+        let place = office.waiting.iter().position(|waiting| waiting.asker == asker);
+        let Some(outcome) = outcome else {
+            if let Some(place) = place {
+                office.waiting[place].again_at = local + SOON;
+            }
+            return;
+        };
+        match asker {
+            Asker::Nobody => {}
+            Asker::Tenure(question) => {
+                let input = match acquired(&outcome) {
+                    Ok(token) => tenure::Input::Granted { question, token },
+                    Err(_) => tenure::Input::Refused { question },
+                };
+                office.queue.push_back(Deed::ToTenure(input));
+            }
+            Asker::Read(token) => {
+                let Some(place) = place else { return };
+                office.waiting.swap_remove(place);
+                if office.reading.take() == Some(token) && office.token(local) == Some(token) {
+                    self.begin_to_lead(host, token, &outcome);
+                }
+            }
+            Asker::Commit { commit, .. } => {
+                let Some(place) = place else { return };
+                office.waiting.swap_remove(place);
+                let input = intent::Input::Applied { commit, outcome };
+                office.queue.push_back(Deed::ToLeader(input));
+            }
+        }
+    }
+
+    fn begin_to_lead(&mut self, host: u16, token: Token, outcome: &Outcome) {
+        let (last, intents) = super::ledger::read(outcome);
+        let local = self.local(host);
+        let leader = Leader::new(local, token, last, intents);
+        let open = leader.open().count();
+        if open > 0 {
+            self.marks.note(Mark::AnotherLeaderWentOn);
+        }
+        self.say(host, || format!("leads with token {}, {open} intents are open", token.0));
+        self.offices[usize::from(host)].leader = Some((token, leader));
+        self.offices[usize::from(host)].queue.push_back(Deed::ToLeader(intent::Input::Timeout));
+    }
+
+    fn lead(&mut self, host: u16, token: Token, action: Action) {
+        match action {
+            Action::Commit { commit, transaction } => {
+                self.ask_store(host, Asker::Commit { token, commit }, transaction);
+            }
+            Action::Order { node, order } => {
+                let to = self.names.hosts.iter().position(|name| *name == node);
+                if let Some(to) = to.and_then(|to| u16::try_from(to).ok()) {
+                    self.post(host, to, Mail::Order(order));
+                }
+            }
+            Action::Tell { asker, outcome } => self.judge_promise(host, asker, outcome),
+            Action::StepDown => {
+                let office = &mut self.offices[usize::from(host)];
+                office.leaves();
+                office.queue.push_front(Deed::ToTenure(tenure::Input::Stale { token }));
+            }
+        }
+    }
+
+    fn receive(&mut self, host: u16, word: Word, (from, token): (u16, Token)) {
+        let is_order = matches!(word, Word::Ordered(_));
+        let mut out = Buffer::new();
+        self.offices[usize::from(host)].receiver.step(word, &mut out);
+        if is_order {
+            let refused = out.iter().any(|duty| matches!(duty, Duty::Stale));
+            self.judge_order(host, token, refused);
+        }
+        let deeds = out.drain().map(|duty| Deed::Serve { duty, from, token });
+        self.offices[usize::from(host)].first(deeds);
+    }
+
+    fn serve(&mut self, host: u16, duty: Duty, (from, token): (u16, Token)) {
+        let office = &mut self.offices[usize::from(host)];
+        match duty {
+            Duty::Keep => office.disk = office.receiver.clone(),
+            Duty::Do { number, step, what } => {
+                let outcome = if what.verb == "fail" {
+                    Err("it does not work".to_owned())
+                } else {
+                    self.judge_effect(host, (number, step), &what);
+                    Ok(())
+                };
+                let word = Word::Ended { number, step, outcome };
+                self.post(host, host, Mail::Own { word, from, token });
+            }
+            Duty::Look { number, step, .. } => {
+                self.marks.note(Mark::LookedAfterDeath);
+                let is_done = self.ledger.is_done(host, (number, step));
+                let word = Word::Looked { number, step, is_done };
+                self.post(host, host, Mail::Own { word, from, token });
+            }
+            Duty::Answer { number, step, outcome } => {
+                self.post(host, from, Mail::Answer { number, step, outcome });
+            }
+            Duty::Stale => self.post(host, from, Mail::Stale(token)),
+        }
+    }
+}
