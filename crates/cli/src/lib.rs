@@ -18,6 +18,7 @@ mod example;
 pub mod manual;
 pub mod object;
 pub mod reach;
+pub mod replay;
 pub mod status;
 pub mod store;
 mod table;

@@ -197,6 +197,21 @@ mod tests {
     }
 
     #[test]
+    fn samples_in_the_papers_have_the_columns_of_today() {
+        let mut out = vec![];
+        print(&mut out, &example::status(), false).unwrap();
+        let printed = String::from_utf8(out).unwrap();
+        let begins = |line: &str| line.split_whitespace().take(2).collect::<Vec<_>>().join(" ");
+        let heading = printed.lines().find(|line| line.starts_with("NODE ")).map(begins);
+        for page in ["README.md", "docs/operate/status.md"] {
+            let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(page);
+            let text = std::fs::read_to_string(path).unwrap();
+            let shown = text.lines().find(|line| line.starts_with("NODE ")).map(begins);
+            assert_eq!(shown, heading, "{page}");
+        }
+    }
+
+    #[test]
     fn a_balancer_that_never_served_is_shown_and_not_well() {
         let mut status = example::status();
         status.nodes.truncate(2);

@@ -1,8 +1,8 @@
 //! `outlast.toml`: the cluster.
 
 pub use model::{
-    Access, Cluster, DEFAULT_DETECT, Dashboard, LONGEST_DETECT, Listen, Node, Person,
-    SHORTEST_DETECT, Service, ServiceKind, Vip, VipCheck,
+    Access, Cluster, DEFAULT_DETECT, DEFAULT_RECORD_MB, Dashboard, LONGEST_DETECT, Listen,
+    MOST_RECORD_MB, Node, Person, SHORTEST_DETECT, Service, ServiceKind, Vip, VipCheck,
 };
 
 pub use store::Store;

@@ -20,6 +20,16 @@ pub enum Duty {
     Draining,
 }
 
+impl crate::keep::Keep for Duty {
+    fn keep(&self, out: &mut Vec<u8>) {
+        out.push(self.byte());
+    }
+
+    fn revive(bytes: &mut &[u8]) -> Option<Self> {
+        u8::revive(bytes).map(Self::from_byte)
+    }
+}
+
 impl Duty {
     pub const ALL: [Self; 3] = [Self::On, Self::Standby, Self::Draining];
 

@@ -227,6 +227,16 @@ impl Ailment {
     }
 }
 
+impl crate::keep::Keep for Ailments {
+    fn keep(&self, out: &mut Vec<u8>) {
+        out.push(self.0);
+    }
+
+    fn revive(bytes: &mut &[u8]) -> Option<Self> {
+        u8::revive(bytes).map(Self::from_byte)
+    }
+}
+
 impl Ailments {
     pub const NONE: Self = Self(0);
 

@@ -36,6 +36,7 @@ pub use news::{MAX_TEXT, print_news_again};
 pub use peer::Cell;
 
 mod beat;
+mod kept;
 mod known;
 mod news;
 mod peer;

@@ -59,7 +59,7 @@ pub enum Kind {
 impl Kind {
     const COUNT: usize = 5;
 
-    const fn from_byte(byte: u8) -> Option<Self> {
+    pub(crate) const fn from_byte(byte: u8) -> Option<Self> {
         match byte {
             1 => Some(Self::Beat),
             2 => Some(Self::Hello),

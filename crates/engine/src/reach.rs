@@ -9,6 +9,7 @@
 
 use arrayvec::ArrayVec;
 
+use crate::keep::kept;
 use crate::packet::{MAX_NETWORKS, MAX_NODES};
 
 pub use nodes::{Networks, Nodes};
@@ -65,6 +66,10 @@ pub struct View {
     /// The networks on which each node stands outside of those who all reach each other.
     pub cut: [Networks; MAX_NODES],
 }
+
+kept!(Row { node, life, version, known, lost });
+kept!(Reach { me, networks, on, rows, second_hand, news, turn });
+kept!(View { part, known, heard, cut });
 
 impl Reach {
     /// `on`: who has an address on each network.
@@ -229,6 +234,21 @@ impl View {
     #[must_use]
     pub fn is_gone(&self, node: u16) -> bool {
         self.known.has(node) && !self.heard.has(node)
+    }
+}
+
+impl Reach {
+    /// For one that was read from bytes: whether it is of these nodes, and every row at its place.
+    pub(crate) fn fits(&self, me: u16, nodes: usize) -> bool {
+        let in_place = |(at, row): (usize, &Option<Row>)| {
+            row.is_none_or(|row| usize::from(row.node) == at && row.version < u32::MAX)
+        };
+        self.me == me
+            && self.rows.len() == nodes
+            && nodes <= MAX_NODES
+            && self.networks <= MAX_NETWORKS
+            && self.turn <= nodes
+            && self.rows.iter().enumerate().all(in_place)
     }
 }
 

@@ -15,6 +15,7 @@ use arrayvec::ArrayVec;
 use base::Time;
 
 use crate::Buffer;
+use crate::keep::kept;
 use crate::packet::MAX_NODES;
 
 #[cfg(test)]
@@ -95,7 +96,15 @@ pub struct Timeline {
     peers: Vec<Peer>,
 }
 
+kept!(Timeline { peers });
+kept!(Peer { incarnation, said, newest, have, skipped, heard, asked, expected, answered });
+
 impl Timeline {
+    /// Of how many nodes.
+    pub(crate) const fn nodes(&self) -> usize {
+        self.peers.len()
+    }
+
     /// For that many nodes, at most [`MAX_NODES`].
     #[must_use]
     pub fn new(nodes: usize) -> Self {

@@ -21,6 +21,7 @@ use crate::reach::Networks;
 pub use rules::{RULES, Rule};
 pub use times::{DEFAULT_DETECT, LONGEST_DETECT, SHORTEST_DETECT, Times};
 
+mod kept;
 mod rules;
 #[cfg(test)]
 mod tests;

@@ -28,7 +28,7 @@ const fn target(name: &'static str, reads: &'static str, run: fn(&[u8])) -> Targ
 }
 
 /// Every parser of bytes that others wrote.
-pub const TARGETS: [Target; 15] = [
+pub const TARGETS: [Target; 16] = [
     target("haproxy_cfg", "files in HAProxy's language", config::haproxy),
     target("keepalived_conf", "files in keepalived's language", config::keepalived),
     target("outlast_toml", "the cluster file", config::cluster),
@@ -43,6 +43,7 @@ pub const TARGETS: [Target; 15] = [
     target("event_log", "the event log on disk, torn lines too", messages::event_log),
     target("store_message", "messages between nodes of the store", store::fuzz::message),
     target("store_entry", "entries, results and snapshots of the store", messages::store),
+    target("recording", "recordings of membership, to be played again", messages::recording),
     target("trust_message", "questions and answers of joins, tokens", messages::trust),
 ];
 

@@ -65,6 +65,31 @@ pub(crate) fn store(bytes: &[u8]) {
     }
 }
 
+/// A recorded incident: what was cut off or damaged is left out, and never more is read than there is.
+pub(crate) fn recording(bytes: &[u8]) {
+    use engine::replay::Recording;
+    let Ok(recording) = Recording::open(bytes) else { return };
+    let facts = recording.facts();
+    // An entry has three bytes at least: moment, input, number of decisions.
+    assert!(facts.len() <= bytes.len() / 3);
+    let names = &recording.head.names;
+    let words = |(_, fact, said): &(_, engine::replay::Fact, Vec<engine::replay::Decision>)| {
+        fact.words(names).len() + said.iter().map(|one| one.words(names).len()).sum::<usize>()
+    };
+    let longest = names.nodes.iter().chain(&names.networks).map(String::len).max().unwrap_or(0);
+    assert!(facts.iter().map(words).max().unwrap_or(0) <= bytes.len() + 2 * longest + 256);
+    let torn = Recording::open(&bytes[..bytes.len() - 1]);
+    if let Ok(torn) = torn {
+        assert!(facts.starts_with(&torn.facts()), "what was read before is read the same");
+    }
+    // Any state that is accepted is written the same again.
+    if let Ok(play) = recording.play() {
+        let kept = play.member().kept();
+        let again = engine::member::Member::revived(&kept).expect("what we write we read");
+        assert_eq!(again.kept(), kept);
+    }
+}
+
 /// What a machine that may be anybody's sends to join, and what an operator pastes.
 pub(crate) fn trust(bytes: &[u8]) {
     use trust::wire::{Ask, Reply};

@@ -95,6 +95,12 @@ impl Cluster {
         &self.plan.names[node]
     }
 
+    /// Where the node keeps its event log and its recordings.
+    #[must_use]
+    pub fn state_dir(&self, node: usize) -> PathBuf {
+        self.nodes[node].folder.join("state")
+    }
+
     #[must_use]
     pub fn networks(&self) -> &[String] {
         &self.plan.networks

@@ -15,6 +15,7 @@ use api::{Change, Command, Event, MAX_MESSAGE, Order, Report, Start, Status, Why
 use base::Time;
 use engine::Buffer;
 use engine::member::{Action, Input};
+use engine::packet::MAX_BODY;
 use sys::channel::Channel;
 use sys::poll::{Interest, Poller};
 
@@ -23,6 +24,7 @@ use beats::Beats;
 use core::Core;
 use journal::Journal;
 use load::Sampler;
+use record::{Record, Trouble};
 use stalls::Stalls;
 use story::Story;
 use why::{Ground, Unknown};
@@ -40,6 +42,7 @@ mod names;
 mod news;
 mod opinion;
 mod picture;
+mod record;
 mod seats;
 mod stalls;
 mod story;
@@ -83,6 +86,8 @@ struct Agent<'a> {
     sample_at: Time,
     poller: Poller,
     beats: Option<Beats>,
+    /// What the machine is fed, for `outlast replay`.
+    record: Option<Record>,
     /// What operators want, from the threads that answer them.
     commands: Channel,
     /// The loop ends.
@@ -100,9 +105,12 @@ pub(crate) fn run(channel: &Channel, start: Start, texts: Texts) -> Result<(), A
     let disk = journal.shared();
     let stalls = Arc::new(Stalls::start(Path::new(&start.state_dir)));
     let asked_of = Arc::clone(&stalls);
+    let trouble = Trouble::default();
+    let unrecorded = trouble.clone();
     let status = Box::new(move || {
         let mut status = lock(&asked).status(sys::clock::now());
         status.limits.extend(disk.limit());
+        status.limits.extend(unrecorded.limit());
         status.limits.extend(asked_of.words(sys::clock::now()));
         status
     });
@@ -122,6 +130,9 @@ pub(crate) fn run(channel: &Channel, start: Start, texts: Texts) -> Result<(), A
         .cluster
         .as_ref()
         .and_then(|cluster| Beats::open(cluster, lock_me(&start, cluster)?, &poller));
+    let record = lock(&core).cluster.as_ref().and_then(|cluster| {
+        Record::start(Path::new(&start.state_dir), &start.node, cluster, trouble)
+    });
     let mut agent = Agent {
         channel,
         journal,
@@ -133,6 +144,7 @@ pub(crate) fn run(channel: &Channel, start: Start, texts: Texts) -> Result<(), A
         sample_at: Time::ZERO,
         poller,
         beats,
+        record,
         commands,
         ending: false,
         succeeded: false,
@@ -140,6 +152,9 @@ pub(crate) fn run(channel: &Channel, start: Start, texts: Texts) -> Result<(), A
     agent.tell(&Report::Ready { generation: start.generation });
     agent.serve()?;
     agent.journal.close();
+    if let Some(record) = agent.record {
+        record.close();
+    }
     Ok(())
 }
 
@@ -373,10 +388,18 @@ impl Agent<'_> {
         for _ in 0..BATCH {
             let Some(beats) = &self.beats else { return };
             match beats.receive(network, &mut buffer) {
-                Some(length) => self.step(Input::Packet { network, bytes: &buffer[..length] }),
+                Some(length) => self.packet(network, &buffer[..length]),
                 None => return,
             }
         }
+    }
+
+    /// The machine is fed what was opened, so that a recording needs no keys.
+    fn packet(&mut self, network: u8, bytes: &[u8]) {
+        let mut body = [0; MAX_BODY];
+        let shared = Arc::clone(&self.core);
+        let opened = lock(&shared).member.as_mut().and_then(|member| member.open(bytes, &mut body));
+        self.step(opened.map_or(Input::Timeout, |packet| Input::Opened { network, packet }));
     }
 
     /// Feeds the machine and performs what it orders.
@@ -390,7 +413,13 @@ impl Agent<'_> {
         let mut news = vec![];
         let Some(member) = &mut core.member else { return };
         let mut out = Buffer::new();
+        if let Some(record) = &mut self.record {
+            record.before(now, member);
+        }
         member.step(now, input, &mut out);
+        if let Some(record) = &mut self.record {
+            record.after(now, &input, &out);
+        }
         for action in out.drain() {
             match action {
                 Action::Beat { network } => {

@@ -10,6 +10,7 @@ use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use cli::duty::DutyError;
 use cli::object::ObjectError;
 use cli::reach::ReachError;
+use cli::replay::ReplayError;
 use cli::store::StoreError;
 use cli::top::TopError;
 use cli::trust::CommandError;
@@ -42,6 +43,7 @@ enum Command {
     Events(cli::events::Args),
     Why(cli::why::Args),
     Top(cli::top::Args),
+    Replay(cli::replay::Args),
     /// Take a node out of service and back, without its end
     #[command(subcommand)]
     Node(cli::duty::NodeCommand),
@@ -99,6 +101,10 @@ fn main() -> ExitCode {
             Err(error @ (TopError::NoTerminal | TopError::Terminal(_))) => wrong(&error),
             Ok(()) => ExitCode::SUCCESS,
         },
+        Command::Replay(args) => {
+            let (mut keys, mut out) = (std::io::stdin().lock(), std::io::stdout().lock());
+            replayed(cli::replay::run(&args, &mut keys, &mut out))
+        }
         Command::Node(command) => done(cli::duty::node(&command, &mut std::io::stdout().lock())),
         Command::Move(args) => done(cli::duty::move_object(&args, &mut std::io::stdout().lock())),
         Command::Access(command) => {
@@ -197,6 +203,15 @@ fn done(outcome: Result<(), DutyError>) -> ExitCode {
             ExitCode::from(1)
         }
         Ok(()) => ExitCode::SUCCESS,
+    }
+}
+
+/// Exit code 1: the machine decided otherwise than recorded.
+fn replayed(outcome: Result<bool, ReplayError>) -> ExitCode {
+    match outcome {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::from(1),
+        Err(error) => wrong(&error),
     }
 }
 

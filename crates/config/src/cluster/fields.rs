@@ -10,7 +10,7 @@ use toml::de::DeValue;
 use super::read::{
     Field, REQUIRED, in_order, number, parsed, span, text, texts, time, unknown, wrong,
 };
-use super::{LONGEST_DETECT, SHORTEST_DETECT, ServiceKind};
+use super::{LONGEST_DETECT, MOST_RECORD_MB, SHORTEST_DETECT, ServiceKind};
 use crate::diagnostic::Diagnostic;
 
 /// A value and where it stands.
@@ -28,6 +28,7 @@ pub(crate) struct ClusterDraft {
     pub(crate) state_dir: Option<PathBuf>,
     pub(crate) port: Option<u16>,
     pub(crate) detect: Option<Duration>,
+    pub(crate) record_mb: Option<u64>,
 }
 
 /// The highest port leaves room for the next one, which hand-over messages use.
@@ -129,6 +130,16 @@ pub(crate) const CLUSTER: &[Field<ClusterDraft>] = &[
                 return Err(wrong(value, "a time from \"300ms\" to \"30s\""));
             }
             draft.detect = Some(detect);
+            Ok(())
+        },
+    },
+    Field {
+        name: "record_mb",
+        form: "16",
+        default: "16",
+        does: "megabytes on disk for what membership heard and decided (`outlast replay`); 0: it is not recorded",
+        set: |draft, value, _| {
+            draft.record_mb = Some(number(value, "megabytes", 0, MOST_RECORD_MB)?);
             Ok(())
         },
     },

@@ -27,6 +27,8 @@ pub struct Cluster {
     pub port: u16,
     /// From the crash of a node to the verdict on it.
     pub detect: Duration,
+    /// What recordings may take on disk, in MB; 0: nothing is recorded.
+    pub record_mb: u64,
     /// Names of networks, in order of first appearance.
     pub networks: Vec<String>,
     pub nodes: Vec<Node>,
@@ -44,6 +46,11 @@ pub const DEFAULT_DETECT: Duration = Duration::from_secs(1);
 pub const SHORTEST_DETECT: Duration = Duration::from_millis(300);
 /// Longer, and the checks of the balancer's file are faster.
 pub const LONGEST_DETECT: Duration = Duration::from_secs(30);
+
+/// Some hours of three controllers at rest.
+pub const DEFAULT_RECORD_MB: u64 = 16;
+/// More is an archive, which is somebody else's work.
+pub const MOST_RECORD_MB: u64 = 1024;
 
 /// `[access]`: who is what. Root and the user of the daemon may everything, whatever stands here.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]

@@ -188,6 +188,7 @@ fn assemble(
         keepalived: head.keepalived,
         port: head.port.unwrap_or(PORT),
         detect: head.detect.unwrap_or(super::DEFAULT_DETECT),
+        record_mb: head.record_mb.unwrap_or(super::DEFAULT_RECORD_MB),
         networks,
         nodes,
         vips,

@@ -17,6 +17,7 @@ pub(super) fn lay_out(file: &Cluster, layout: &mut Layout) {
         state_dir,
         port,
         detect,
+        record_mb,
         networks,
         nodes,
         vips,
@@ -37,6 +38,7 @@ pub(super) fn lay_out(file: &Cluster, layout: &mut Layout) {
         .set("state_dir", state_dir.display(), Needs::Node)
         .set("port", port, Needs::Vip)
         .set("detect", format!("{detect:?}"), Needs::Vip)
+        .set("record_mb", record_mb, Needs::Agent)
         .list("networks", networks, Needs::Vip)
         .list("nodes", nodes.iter().map(|node| &node.name), Needs::Vip)
         // The vip process exists where there is one.

@@ -20,6 +20,7 @@ use arrayvec::ArrayVec;
 
 use crate::duty::Duty;
 use crate::evidence::Ailments;
+use crate::keep::kept;
 use crate::packet::MAX_NETWORKS;
 use crate::reach::{MAX_PASSED_ON, Row};
 
@@ -53,6 +54,9 @@ pub struct Choice {
     pub term: u64,
     pub by: u16,
 }
+
+kept!(Choice { proxy, server, term, by });
+kept!(Load { cpu_percent, memory_percent, fibre_online, fibre_ports });
 
 impl Choice {
     /// FNV-1a of a name: enough to tell the names of one file apart, whose lint refuses duplicates.

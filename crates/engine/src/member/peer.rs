@@ -8,6 +8,7 @@ use base::Time;
 use super::beat::Load;
 use super::{OUTDATED_AFTER, OUTDATED_EVERY, Standing};
 use crate::duty::Duty;
+use crate::keep::kept;
 use crate::packet::MAX_NETWORKS;
 
 #[derive(Clone, Debug)]
@@ -38,6 +39,20 @@ pub struct Cell {
     /// Age of the last proof; none before the first.
     pub age: Option<Duration>,
 }
+
+kept!(Peer {
+    standing,
+    holds,
+    load,
+    incarnation,
+    outdated_since,
+    outdated_told,
+    known_at,
+    on,
+    proofs,
+    last,
+    duty,
+});
 
 impl Peer {
     pub(super) fn new(addresses: &[Option<IpAddr>]) -> Self {

@@ -13,6 +13,7 @@ use super::beat::Beat;
 use super::peer::Peer;
 use super::{FLAPS, FLAPS_WITHIN, STEADY_FOR};
 use crate::evidence::Ailments;
+use crate::keep::kept;
 use crate::packet::MAX_NETWORKS;
 use crate::reach::{Networks, Reach, Row, View};
 use crate::verdict::{
@@ -85,7 +86,38 @@ pub(super) struct Here<'a> {
     pub(super) own_carrier: &'a [bool; MAX_NETWORKS],
 }
 
+kept!(Watch { me, times, reach, view, own_row, nodes, stalls, changed });
+kept!(Link { last, lost, back_since });
+kept!(Stalls { now, before, turn_at });
+kept!(Seen {
+    verdict,
+    rule,
+    due,
+    links,
+    known_since,
+    goodbye,
+    cut,
+    cut_since,
+    refused,
+    ailments,
+    ailing_since,
+    failing_since,
+    stall,
+    returns,
+    quarantined_until,
+    proof,
+});
+
 impl Watch {
+    /// For one that was read from bytes: whether it is of these nodes.
+    pub(super) fn fits(&self, me: u16, nodes: usize) -> bool {
+        self.me == me
+            && self.nodes.len() == nodes
+            && self.own_row.node == me
+            && self.own_row.version < u32::MAX
+            && self.reach.fits(me, nodes)
+    }
+
     pub(super) fn new(me: u16, life: u64, peers: &[Peer], networks: usize, times: Times) -> Self {
         let on = std::array::from_fn(|network| {
             let network = u8::try_from(network).unwrap_or(u8::MAX);

@@ -1,6 +1,7 @@
 //! Which packets are news.
 
 use super::{Kind, MAX_NETWORKS, MAX_NODES, Opened};
+use crate::keep::kept;
 
 /// Processes of a node that seal packets, each with its own incarnation.
 const PROCESSES: usize = 2;
@@ -50,6 +51,10 @@ struct Life {
 pub struct Replay {
     lives: Box<[[Life; PROCESSES]]>,
 }
+
+kept!(Window { newest, came });
+kept!(Life { incarnation, windows });
+kept!(Replay { lives });
 
 impl Default for Replay {
     fn default() -> Self {

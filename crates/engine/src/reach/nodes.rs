@@ -1,5 +1,7 @@
 //! Sets of nodes and of networks, by position in the cluster file.
 
+use crate::keep::Keep;
+
 /// At most 64 nodes.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct Nodes(u64);
@@ -78,6 +80,26 @@ impl Nodes {
             left &= left - 1;
             Some(node)
         })
+    }
+}
+
+impl Keep for Nodes {
+    fn keep(&self, out: &mut Vec<u8>) {
+        self.0.keep(out);
+    }
+
+    fn revive(bytes: &mut &[u8]) -> Option<Self> {
+        u64::revive(bytes).map(Self)
+    }
+}
+
+impl Keep for Networks {
+    fn keep(&self, out: &mut Vec<u8>) {
+        self.0.keep(out);
+    }
+
+    fn revive(bytes: &mut &[u8]) -> Option<Self> {
+        u8::revive(bytes).map(Self)
     }
 }
 

@@ -22,6 +22,16 @@ impl Default for Times {
     }
 }
 
+impl crate::keep::Keep for Times {
+    fn keep(&self, out: &mut Vec<u8>) {
+        self.detect.keep(out);
+    }
+
+    fn revive(bytes: &mut &[u8]) -> Option<Self> {
+        Duration::revive(bytes).map(Self::new)
+    }
+}
+
 impl Times {
     /// A time outside of the limits becomes the nearest one inside; the file's parser refuses it.
     #[must_use]
