@@ -1,7 +1,7 @@
 //! `outlast store ...`: the replicated store, by the process of this node.
 
 use std::io::{self, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use ::store::{Error, Local, Report, Store};
 use engine::kv::{Item, Keys};
@@ -17,6 +17,9 @@ pub enum Command {
     List(ListArgs),
     Put(PutArgs),
     Delete(DeleteArgs),
+    Backup(BackupArgs),
+    Restore(RestoreArgs),
+    Check(CheckArgs),
 }
 
 /// Which instance is meant. Only root and the user of outlast may ask the store: no token helps.
@@ -83,6 +86,49 @@ pub struct DeleteArgs {
     here: Here,
 }
 
+/// Write all of the content into a file, with its revisions
+///
+/// It is no older than the command, on any member. The file has a checksum, mode 600, and replaces what
+/// was there only when it is whole. Put it on another machine.
+#[derive(Debug, clap::Args)]
+pub struct BackupArgs {
+    file: PathBuf,
+    #[command(flatten)]
+    here: Here,
+}
+
+/// Put a backup back, on every member, while none of them runs
+///
+/// The store's file of this node is written anew; the one that was there stays beside it as
+/// `store.redb.before-restore`. The revision goes on a thousand million later, so that no token is given
+/// twice. Refused, with nothing changed, for a store that runs and a file that is damaged or from a newer
+/// version.
+#[derive(Debug, clap::Args)]
+pub struct RestoreArgs {
+    file: PathBuf,
+    /// The cluster file of this node
+    #[arg(long, value_name = "FILE")]
+    config: PathBuf,
+    /// This node's name in it
+    #[arg(long, value_name = "NAME")]
+    node: String,
+    /// As `outlast run` has it [default: what the file says]
+    #[arg(long, value_name = "DIR")]
+    state_dir: Option<PathBuf>,
+    /// As `outlast run` has it [default: what the file says]
+    #[arg(long, value_name = "DIR")]
+    run_dir: Option<PathBuf>,
+}
+
+/// Read every page, entry and snapshot of a store that does not run
+///
+/// Exit code 1 where something is damaged or missing.
+#[derive(Debug, clap::Args)]
+pub struct CheckArgs {
+    /// Where `store.redb` lies
+    directory: PathBuf,
+}
+
 /// Why it was not done.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
@@ -92,6 +138,14 @@ pub enum StoreError {
     Store(#[from] Error),
     #[error("cannot read or write here")]
     Here(#[from] io::Error),
+    #[error("cannot use {}", path.display())]
+    File {
+        path: PathBuf,
+        #[source]
+        source: io::Error,
+    },
+    #[error("{}: {why}", path.display())]
+    Config { path: PathBuf, why: &'static str },
 }
 
 impl StoreError {
@@ -100,7 +154,10 @@ impl StoreError {
     pub const fn exit_code(&self) -> u8 {
         match self {
             Self::Reach(_) | Self::Store(Error::Away { .. }) => 3,
-            Self::Store(Error::Refused(_)) | Self::Here(_) => 2,
+            Self::Store(Error::Refused(_))
+            | Self::Here(_)
+            | Self::File { .. }
+            | Self::Config { .. } => 2,
             Self::Store(_) => 1,
         }
     }
@@ -159,7 +216,68 @@ pub fn run(command: &Command, out: &mut impl Write) -> Result<bool, StoreError> 
             let local = local(&args.here)?;
             Ok(local.wait(local.client().delete(&args.key))?)
         }
+        Command::Backup(args) => {
+            let local = local(&args.here)?;
+            let backup = local.wait(local.client().backup())?;
+            let kv = engine::kv::read_snapshot(&backup).map_err(io::Error::other)?;
+            let failed = |source| StoreError::File { path: args.file.clone(), source };
+            keep(&args.file, &backup).map_err(failed)?;
+            writeln!(out, "revision {}, {} keys, {} bytes", kv.revision(), kv.len(), backup.len())?;
+            Ok(true)
+        }
+        Command::Restore(args) => restore(args, out),
+        Command::Check(args) => {
+            let found = ::store::check(&args.directory)?;
+            writeln!(out, "{}", found.owner)?;
+            if let Some((revision, keys)) = found.snapshot {
+                writeln!(out, "snapshot of revision {revision}, {keys} keys")?;
+            }
+            writeln!(out, "{} entries, the last is {}", found.entries, found.last)?;
+            Ok(true)
+        }
     }
+}
+
+/// Whole or not at all, for the owner only.
+fn keep(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    use std::os::unix::fs::OpenOptionsExt;
+    let mut name = path.as_os_str().to_owned();
+    name.push(".part");
+    let mut options = std::fs::OpenOptions::new();
+    let mut file = options.write(true).create(true).truncate(true).mode(0o600).open(&name)?;
+    file.write_all(bytes)?;
+    file.sync_all()?;
+    std::fs::rename(&name, path)
+}
+
+fn restore(args: &RestoreArgs, out: &mut impl Write) -> Result<bool, StoreError> {
+    let read = |path: &PathBuf| {
+        let failed = |source| StoreError::File { path: path.clone(), source };
+        std::fs::read(path).map_err(failed)
+    };
+    let wrong = |why| StoreError::Config { path: args.config.clone(), why };
+    let text = String::from_utf8(read(&args.config)?).map_err(|_| wrong("it is no text"))?;
+    let source = config::Source { path: args.config.display().to_string(), text };
+    let (cluster, _) = config::cluster::parse(&source, 0);
+    let cluster = cluster.ok_or_else(|| wrong("see `outlast config check`"))?;
+    let store = cluster.store.as_ref().ok_or_else(|| wrong("it has no [store]"))?;
+    let member = |member: &usize| cluster.nodes.get(*member).map(|node| node.name.clone());
+    let members: Vec<_> = store.members.iter().filter_map(member).collect();
+    if !members.contains(&args.node) {
+        return Err(wrong("this node is no member of its store"));
+    }
+    let state_dir = args.state_dir.as_ref().unwrap_or(&cluster.state_dir);
+    let run_dir = args.run_dir.as_ref().unwrap_or(&cluster.run_dir);
+    let restoring = ::store::Restoring {
+        folder: store.directory.clone().unwrap_or_else(|| state_dir.join("store")),
+        cluster: cluster.name.clone(),
+        me: args.node.clone(),
+        members,
+        witness: Some(run_dir.join("store.witness")),
+    };
+    let revision = ::store::restore(&restoring, &read(&args.file)?)?;
+    writeln!(out, "{} goes on from revision {revision}", args.node)?;
+    Ok(true)
 }
 
 fn local(here: &Here) -> Result<Local, StoreError> {

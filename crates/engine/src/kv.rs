@@ -94,6 +94,13 @@ impl Kv {
         self.clock
     }
 
+    /// Goes on from a later revision: after a restore no revision that was told before is told again. Those
+    /// who watch read anew.
+    pub fn skip(&mut self, revisions: u64) {
+        self.revision = self.revision.saturating_add(revisions);
+        self.history = History::from(self.revision);
+    }
+
     #[must_use]
     pub fn len(&self) -> usize {
         self.items.len()

@@ -5,7 +5,7 @@
 mod lonely;
 
 use std::fs::File;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 
 use lonely::{Lonely, OUTLAST, alone, kill, until};
@@ -164,6 +164,44 @@ impl Trio {
     }
 }
 
+impl Trio {
+    fn folder(&self, node: &str) -> PathBuf {
+        self.files.path(&format!("state-{node}/store"))
+    }
+
+    fn check(&self, node: &str) -> Output {
+        check(&self.folder(node))
+    }
+
+    fn restore(&self, node: &str, file: &str) -> Output {
+        let config = self.files.path(&format!("{node}.toml"));
+        let mut command = Command::new(OUTLAST);
+        command.args(["store", "restore", file, "--node", node, "--config"]).arg(config);
+        command.arg("--state-dir").arg(self.files.path(&format!("state-{node}")));
+        command.arg("--run-dir").arg(self.run_dir(node)).output().expect("the tool runs")
+    }
+
+    /// All nodes end, and their processes have let the files go, which are whole.
+    fn stop(&mut self) {
+        for (_, node) in &mut self.nodes {
+            node.kill().and_then(|()| node.wait()).expect("it ends");
+        }
+        self.nodes.clear();
+        for node in NODES {
+            until("the file is free and whole", || self.check(node).status.success());
+        }
+    }
+}
+
+fn check(folder: &Path) -> Output {
+    let mut command = Command::new(OUTLAST);
+    command.args(["store", "check"]).arg(folder).output().expect("the tool runs")
+}
+
+fn said(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
 impl Drop for Trio {
     fn drop(&mut self) {
         for (_, node) in &mut self.nodes {
@@ -213,6 +251,60 @@ fn three_nodes_found_one_store_and_its_process_is_replaced() {
             trio.leader(&NODES);
             assert_eq!(trio.get(&leader, "a").as_deref(), Some(value));
         }
+    });
+}
+
+#[test]
+fn a_backup_is_restored_on_all_members_and_no_revision_comes_twice() {
+    alone("a_backup_is_restored_on_all_members_and_no_revision_comes_twice", || {
+        let mut trio = Trio::founded("controller");
+        for node in NODES {
+            trio.start(node);
+        }
+        trio.leader(&NODES);
+        trio.put("node01", "a", "before");
+        let file = trio.files.path("backup");
+        let file = file.to_str().expect("a path of the test");
+        assert!(trio.store("node02", &["backup", file]).status.success());
+        trio.put("node01", "a", "after");
+        trio.put("node01", "b", "after");
+        let revision = trio.report("node01")["revision"].as_u64().expect("a number");
+        for output in [trio.restore("node01", file), trio.check("node01")] {
+            assert_eq!(output.status.code(), Some(1), "{}", said(&output));
+            assert!(said(&output).contains("stop outlast"), "{}", said(&output));
+        }
+        trio.stop();
+        let mut damaged = std::fs::read(file).expect("a file");
+        let middle = damaged.len() / 2;
+        damaged[middle] ^= 1;
+        trio.files.write("damaged", "");
+        let broken = trio.files.path("damaged");
+        std::fs::write(&broken, damaged).expect("a file");
+        let output = trio.restore("node01", broken.to_str().expect("a path of the test"));
+        assert_eq!(output.status.code(), Some(1), "{}", said(&output));
+        assert!(trio.check("node01").status.success(), "nothing was changed");
+        for node in NODES {
+            let output = trio.restore(node, file);
+            assert!(output.status.success(), "{}", said(&output));
+            assert!(trio.folder(node).join("store.redb.before-restore").exists());
+        }
+        // A disk with a flipped bit is found.
+        let old = trio.folder("node01").join("store.redb.before-restore");
+        let bad = trio.files.path("bad");
+        std::fs::create_dir_all(&bad).expect("a folder");
+        let mut bytes = std::fs::read(&old).expect("a file");
+        bytes.iter_mut().skip(4096).step_by(512).for_each(|byte| *byte ^= 0x40);
+        std::fs::write(bad.join("store.redb"), bytes).expect("a file");
+        let output = check(&bad);
+        assert_eq!(output.status.code(), Some(1), "{}", said(&output));
+        for node in NODES {
+            trio.start(node);
+        }
+        trio.leader(&NODES);
+        assert_eq!(trio.get("node03", "a").as_deref(), Some("before"));
+        assert_eq!(trio.get("node03", "b"), None);
+        trio.put("node02", "c", "new");
+        assert!(trio.report("node02")["revision"].as_u64().expect("a number") > revision);
     });
 }
 

@@ -41,6 +41,7 @@ use crate::transport::Transport;
 use crate::{Error, Store, Watch};
 use content::Content;
 use disk::Disk;
+pub use disk::offline::{Checked, Restoring, check, restore};
 use election::{Moment, View};
 pub(crate) use frame::{Frame, MAX_FRAME};
 use link::{CallError, Lane, Links};

@@ -51,6 +51,17 @@ pub(crate) enum Engine {
     Embedded(Embedded),
 }
 
+impl Engine {
+    /// The content as this node has it, if that is not before this revision.
+    pub(crate) fn backup(&self, revision: u64) -> Option<Vec<u8>> {
+        match self {
+            Self::Embedded(store) => {
+                (store.status().revision >= revision).then(|| store.snapshot())
+            }
+        }
+    }
+}
+
 impl Store for Engine {
     async fn transact(&self, transaction: Transaction) -> Result<Outcome, Error> {
         match self {

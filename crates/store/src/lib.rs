@@ -24,6 +24,7 @@ use engine::kv::{
 };
 use tokio::sync::mpsc;
 
+pub use embedded::{Checked, Restoring, check, restore};
 pub use embedded::{Embedded, NodeId, Options, Status, Timing};
 pub use host::{Host, Setup};
 pub use local::blocking::Local;

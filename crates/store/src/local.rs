@@ -5,6 +5,7 @@
 //!   TRANSACT  transaction             DONE outcome | NO_LEADER | UNKNOWN | STOPPED text
 //!   WATCH     after, keys             CHANGES* as they come, at last COMPACTED | STOPPED text
 //!   STATUS                            DONE report
+//!   BACKUP                            PART* of a snapshot, at last DONE | ...
 //! ```
 //!
 //! One question after the other on each connection. Who may open the socket, root and the daemon's own
@@ -33,6 +34,9 @@ pub const SOCKET: &str = "store.sock";
 const VERSION: u8 = 1;
 /// Changes of one revision: as many as a transaction has operations, or as many keys as go at once.
 const MAX_CHANGES: usize = engine::kv::MAX_KEYS;
+/// Bytes of a backup in one message, and of a whole one: keys, values and their numbers, twice.
+const PART: usize = 1 << 20;
+const MAX_BACKUP: usize = 2 * engine::kv::MAX_BYTES;
 /// Nodes of a report.
 const MAX_NODES: usize = 64;
 
@@ -41,12 +45,14 @@ pub(crate) mod kind {
     pub(crate) const TRANSACT: u8 = 16;
     pub(crate) const WATCH: u8 = 17;
     pub(crate) const STATUS: u8 = 18;
+    pub(crate) const BACKUP: u8 = 19;
     pub(crate) const DONE: u8 = 64;
     pub(crate) const STOPPED: u8 = 65;
     pub(crate) const NO_LEADER: u8 = 66;
     pub(crate) const UNKNOWN: u8 = 67;
     pub(crate) const CHANGES: u8 = 68;
     pub(crate) const COMPACTED: u8 = 69;
+    pub(crate) const PART: u8 = 70;
 }
 
 /// What a node says of its part of the store.

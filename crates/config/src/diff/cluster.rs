@@ -149,7 +149,7 @@ fn script_text(script: &Script) -> String {
     text
 }
 
-/// Its process is there or is not; who votes is changed by `outlast store members`.
+/// Its process is there or is not.
 fn lay_out_store(store: &Store, nodes: &[Node], layout: &mut Layout) {
     let Store { members, port, directory } = store;
     let names = members.iter().filter_map(|member| nodes.get(*member)).map(|node| &node.name);

@@ -329,6 +329,18 @@ fn a_damaged_snapshot_is_refused_whichever_byte_it_is() {
 }
 
 #[test]
+fn a_store_that_skips_revisions_sends_watchers_to_read_again() {
+    let mut kv = Kv::new();
+    kv.apply(&at(0, Transaction::put("a", b"1"))).unwrap();
+    kv.skip(1_000);
+    assert_eq!((kv.revision(), kv.get("a").unwrap().changed), (1_001, 1));
+    let all = Keys::Prefix(String::new());
+    assert_eq!(kv.changes(1, &all).err(), Some(Compacted { upto: 1_001 }));
+    assert_eq!(kv.apply(&at(0, Transaction::put("a", b"2"))).unwrap().revision, 1_002);
+    assert_eq!(read_snapshot(&kv.snapshot()).unwrap(), kv);
+}
+
+#[test]
 fn a_restored_store_goes_on_and_sends_watchers_to_read_again() {
     let mut kv = Kv::new();
     kv.apply(&at(7, put_for("a", b"1", 50))).unwrap();

@@ -3,6 +3,7 @@
 //! One thread writes. Whatever waits for it when it comes round goes into one transaction and one
 //! fsync. The newest entries are kept in memory, where replication and the content read them.
 
+pub(crate) mod offline;
 mod write;
 
 use std::collections::BTreeMap;

@@ -11,7 +11,8 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::{
-    Frame, Report, SOCKET, decode_changes, decode_done, decode_failure, encode_watch, kind,
+    Frame, MAX_BACKUP, Report, SOCKET, decode_changes, decode_done, decode_failure, encode_watch,
+    kind,
 };
 use crate::{Error, Store, Watch};
 
@@ -59,6 +60,33 @@ impl Client {
         let unreadable = |error: io::Error| Error::Stopped(error.to_string());
         decode_failure(&answer)
             .map_or_else(|| Report::decode(&answer.body).map_err(unreadable), Err)
+    }
+
+    /// All of the content, no older than the question, as [`crate::restore`] reads it.
+    ///
+    /// # Errors
+    /// When no store answers here, it has no leader, or the answer breaks off.
+    pub async fn backup(&self) -> Result<Vec<u8>, Error> {
+        let away = |source| Error::Away { socket: self.socket.clone(), source };
+        let mut stream = UnixStream::connect(&self.socket).await.map_err(away)?;
+        let question = Frame { number: 1, kind: kind::BACKUP, body: vec![] };
+        question.write(&mut stream).await.map_err(away)?;
+        let mut whole = vec![];
+        loop {
+            let part = timeout(PATIENCE, Frame::read(&mut stream)).await;
+            let part =
+                part.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())).map_err(away)?;
+            if let Some(failure) = decode_failure(&part) {
+                return Err(failure);
+            }
+            if part.kind == kind::DONE {
+                return Ok(whole);
+            }
+            whole.extend(&part.body);
+            if whole.len() > MAX_BACKUP {
+                return Err(away(io::Error::other("more than a store can hold")));
+            }
+        }
     }
 
     async fn open(&self) -> io::Result<UnixStream> {

@@ -5,13 +5,13 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use engine::kv::{Compacted, Outcome};
+use engine::kv::{Compacted, Op, Outcome, Transaction};
 use tokio::io::{AsyncReadExt, BufReader};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, sleep};
 
-use super::{Frame, decode_watch, encode_changes, encode_done, kind};
+use super::{Frame, PART, decode_watch, encode_changes, encode_done, kind};
 use crate::embedded::{MAX_FRAME, decode_transaction};
 use crate::host::{Counter, Engine};
 use crate::{Error, Store};
@@ -61,6 +61,16 @@ async fn converse(stream: UnixStream, counter: &Counter) -> io::Result<()> {
         let (kind, body) = match question.kind {
             kind::TRANSACT => encode_done(transact(counter, &question.body).await),
             kind::STATUS => (kind::DONE, counter.report().encode()),
+            kind::BACKUP => match backup(counter).await {
+                Ok(backup) => {
+                    for part in backup.chunks(PART) {
+                        let (kind, body) = (kind::PART, part.to_vec());
+                        Frame { number, kind, body }.write(&mut writing).await?;
+                    }
+                    (kind::DONE, vec![])
+                }
+                Err(error) => encode_done(Err(error)),
+            },
             kind::WATCH => {
                 return watch(counter, &question, &mut reading, &mut writing).await;
             }
@@ -96,6 +106,22 @@ async fn transact(counter: &Counter, body: &[u8]) -> Result<Outcome, Error> {
     let unreadable = |error: io::Error| Error::Stopped(error.to_string());
     let transaction = decode_transaction(body).map_err(unreadable)?;
     ready(counter).await?.transact(transaction).await
+}
+
+/// All of the content, no older than the question.
+async fn backup(counter: &Counter) -> Result<Vec<u8>, Error> {
+    let engine = ready(counter).await?;
+    let revision = engine.transact(Transaction::of(Op::read("-"))).await?.revision;
+    let begun = Instant::now();
+    loop {
+        if let Some(backup) = engine.backup(revision) {
+            return Ok(backup);
+        }
+        if begun.elapsed() >= LOOK {
+            return Err(Error::NoLeader(begun.elapsed()));
+        }
+        sleep(AGAIN).await;
+    }
 }
 
 /// Tells changes until the client goes; nothing else is said on this connection.
