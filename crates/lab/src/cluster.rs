@@ -12,20 +12,19 @@ use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
 use std::io;
-use std::net::IpAddr;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use api::{Event, NodeLine, Role, Standing, Status, Verdict};
 use base::Time;
-use sys::netlink::Netlink;
 use sys::process::{Child, SIGCONT, SIGKILL, SIGSTOP, SIGTERM, SpawnOptions, spawn};
 
 use crate::cloud::ask;
 use crate::cloud::network::{Host, address, make_switches};
 use crate::cloud::node::{kill, kill_all_inside, signal_all_inside};
 use crate::wait;
+use crate::watch::Mac;
 use ears::Ears;
 
 pub use ears::{Heard, accuses};
@@ -45,6 +44,9 @@ pub struct Plan {
 
 /// A node says goodbye and ends; a build for tests on a busy machine takes seconds.
 const GRACE: Duration = Duration::from_secs(10);
+/// All namespaces of a kernel share one table of neighbours with room for 1,024 that were asked for: so many
+/// nodes on 8 networks fit. Of more each is told where the others are, which does not count.
+const MOST_STRANGERS: usize = 11;
 const SECRET: &str = "a secret of the nodes of a lab, known to nobody else";
 
 /// All nodes; dropping it ends their processes.
@@ -117,6 +119,7 @@ impl Cluster {
     pub fn start(&mut self, node: usize) -> io::Result<()> {
         let networks = self.plan.networks.len();
         let (number, name) = (small(node), self.plan.names[node].clone());
+        let is_new = self.nodes[node].host.is_none();
         let (program, place) = (self.program.clone(), &mut self.nodes[node]);
         let host = match place.host.take() {
             Some(host) => host,
@@ -125,7 +128,12 @@ impl Cluster {
                 Host::plug(&name, &addresses)?
             }
         };
-        let host = place.host.insert(host);
+        place.host = Some(host);
+        if is_new && self.nodes.len() > MOST_STRANGERS {
+            self.introduce(node)?;
+        }
+        let place = &mut self.nodes[node];
+        let Some(host) = &place.host else { return Ok(()) };
         if let Some(child) = &place.supervisor {
             if child.reap()?.is_none() {
                 return Ok(());
@@ -147,6 +155,23 @@ impl Cluster {
             ..SpawnOptions::default()
         };
         place.supervisor = Some(spawn(&program, Some("outlast"), &words, None, options)?);
+        Ok(())
+    }
+
+    /// Tells all machines where a new one is, and it where they are.
+    fn introduce(&self, new: usize) -> io::Result<()> {
+        let networks = self.plan.networks.len();
+        let of = |node: usize, macs: &[Mac]| -> Vec<_> {
+            let ways = macs.iter().enumerate();
+            ways.map(|(n, mac)| (address(small(node), small(n)), n, *mac)).collect()
+        };
+        let Some(host) = &self.nodes[new].host else { return Ok(()) };
+        let own = of(new, &host.macs(networks)?);
+        for (node, place) in self.nodes.iter().enumerate().filter(|(node, _)| *node != new) {
+            let Some(other) = &place.host else { continue };
+            host.introduce(&of(node, &other.macs(networks)?))?;
+            other.introduce(&own)?;
+        }
         Ok(())
     }
 
@@ -329,15 +354,6 @@ impl Cluster {
                 thread.join().map_err(|_| io::Error::other("a thread of the lab failed"))?
             })
         })
-    }
-
-    /// Whether the kernel of a node that is on has this address.
-    #[must_use]
-    pub fn has_address(&self, node: usize, ip: IpAddr) -> bool {
-        let addresses = || Netlink::open().and_then(|netlink| netlink.addresses());
-        let host = self.nodes[node].host.as_ref();
-        let found = host.and_then(|host| sys::netns::within(host.netns(), addresses).ok()?.ok());
-        found.is_some_and(|found| found.iter().any(|address| address.ip == ip))
     }
 
     /// What a node's agent knows now; none if it does not answer.

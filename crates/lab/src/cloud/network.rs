@@ -110,6 +110,29 @@ impl Host {
         })?
     }
 
+    /// Hardware addresses, by network.
+    pub(crate) fn macs(&self, networks: usize) -> io::Result<Vec<Mac>> {
+        sys::netns::within(self.netns.as_fd(), || {
+            let netlink = Netlink::open()?;
+            let mac = |network| {
+                let link = netlink.link(&format!("eth{network}"))?;
+                link.map(|link| link.mac).ok_or_else(|| io::Error::other("a device is missing"))
+            };
+            (0..networks).map(mac).collect()
+        })?
+    }
+
+    /// Tells this machine where others are: address, network, hardware address.
+    pub(crate) fn introduce(&self, others: &[(Ipv4Addr, usize, Mac)]) -> io::Result<()> {
+        sys::netns::within(self.netns.as_fd(), || {
+            let netlink = Netlink::open()?;
+            others.iter().try_for_each(|(ip, network, mac)| {
+                let device = existing(&netlink, &format!("eth{network}"))?;
+                netlink.set_neighbour(device, *ip, *mac)
+            })
+        })?
+    }
+
     /// Pulls the ports out for good; the namespace ends with its last process.
     pub(crate) fn unplug(&self) -> io::Result<()> {
         let netlink = Netlink::open()?;

@@ -1,4 +1,4 @@
-//! `outlast lab cluster`: how fast three agents know of a crash, and what they cost. It makes its own
+//! `outlast lab cluster`: how fast agents know of a crash, and what they cost. It makes its own
 //! namespaces and prints a JSON object per sample; `cargo xtask bench cluster` reads them.
 
 use std::io::{self, Write};
@@ -17,10 +17,11 @@ use crate::cloud::node::OWN;
 use crate::wait;
 
 pub(super) const FOLDER: &str = "/run/lab";
-const NODES: usize = 3;
+/// As many as may be controllers.
+const MOST_NODES: usize = 32;
 const NETWORKS: [&str; 2] = ["management", "storage"];
-/// A start takes half a second; a machine at load 20 needs more.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// A start takes half a second; 32 of them, or a machine at load 20, need more.
+const PATIENCE: Duration = Duration::from_secs(90);
 /// Processes that want a processor all the time, in the measurement under load.
 const BUSY: usize = 20;
 /// After a start, so that what was only needed for it is gone and what grows has grown.
@@ -38,6 +39,7 @@ struct Sample<'a> {
 /// What a run does.
 #[derive(Clone, Copy, Debug)]
 struct Order<'a> {
+    nodes: usize,
     /// `detect` of the cluster file.
     detect: &'a str,
     /// Of each kind of crash.
@@ -51,7 +53,7 @@ struct Order<'a> {
 /// Must be called before the first thread is started.
 pub(crate) fn main(words: &[&str]) -> ExitCode {
     let Some(order) = read(words) else {
-        return complain("DETECT ROUNDS IDLE-SECONDS BUSY-SECONDS");
+        return complain("NODES DETECT ROUNDS IDLE-SECONDS BUSY-SECONDS");
     };
     inside(|| run(order))
 }
@@ -80,10 +82,11 @@ pub(crate) fn be_busy() -> ExitCode {
 }
 
 fn read<'a>(words: &[&'a str]) -> Option<Order<'a>> {
-    let [detect, rounds, idle, busy] = words else { return None };
+    let [nodes, detect, rounds, idle, busy] = words else { return None };
+    let nodes = nodes.parse().ok().filter(|nodes| (2..=MOST_NODES).contains(nodes))?;
     let seconds = |word: &str| word.parse().ok().map(Duration::from_secs);
     let (idle, busy) = (seconds(idle)?, seconds(busy)?);
-    Some(Order { detect, rounds: rounds.parse().ok()?, idle, busy })
+    Some(Order { nodes, detect, rounds: rounds.parse().ok()?, idle, busy })
 }
 
 pub(super) fn complain(text: &str) -> ExitCode {
@@ -99,7 +102,7 @@ fn say(name: &str, value: f64) -> io::Result<()> {
 
 fn run(order: Order<'_>) -> io::Result<()> {
     let plan = Plan {
-        names: (1..=NODES).map(|number| format!("node0{number}")).collect(),
+        names: (1..=order.nodes).map(|number| format!("node{number:02}")).collect(),
         networks: NETWORKS.map(str::to_owned).to_vec(),
         lines: format!("detect = \"{}\"", order.detect),
     };
@@ -109,7 +112,7 @@ fn run(order: Order<'_>) -> io::Result<()> {
         idle(&cluster, order.idle)?;
     }
     for round in 0..order.rounds {
-        let victim = usize::try_from(round).map_or(0, |round| round % NODES);
+        let victim = usize::try_from(round).map_or(0, |round| round % order.nodes);
         crashes(&mut cluster, victim)?;
     }
     if !order.busy.is_zero() {
@@ -136,7 +139,8 @@ fn heal(cluster: &mut Cluster) -> io::Result<()> {
 /// Each kind of end once, with the time until the last of the others said so.
 fn crashes(cluster: &mut Cluster, victim: usize) -> io::Result<()> {
     type Kind = (&'static str, fn(&mut Cluster, usize) -> io::Result<()>, fn(&Event) -> bool);
-    let kinds: [Kind; 4] = [
+    let kinds: [Kind; 5] = [
+        ("agent killed", |cluster, node| cluster.kill_agent(node), is_noticed),
         ("power off", Cluster::power_off, is_unreachable),
         ("processes killed", Cluster::kill_all, accuses),
         ("supervisor killed", Cluster::kill_supervisor, is_known),
@@ -155,7 +159,10 @@ fn crashes(cluster: &mut Cluster, victim: usize) -> io::Result<()> {
             return Err(io::Error::other(format!("{name}: not everybody knows of it")));
         };
         say(name, known.as_secs_f64() * 1000.0)?;
-        cluster.ended(victim)?;
+        // Of a killed agent the supervisor lives on.
+        if name != "agent killed" {
+            cluster.ended(victim)?;
+        }
         heal(cluster)?;
     }
     Ok(())
@@ -169,19 +176,63 @@ fn is_known(event: &Event) -> bool {
     event.what == "node-left" || accuses(event)
 }
 
-/// Memory and processor time of each agent while nothing happens.
+/// In doubt, or heard under another number: its supervisor has started it again.
+fn is_noticed(event: &Event) -> bool {
+    event.what == "node-alive" || accuses(event)
+}
+
+/// Memory, processor time and traffic of each agent while nothing happens.
 fn idle(cluster: &Cluster, span: Duration) -> io::Result<()> {
     std::thread::sleep(SETTLE);
     let pids: Vec<i32> =
         cluster.numbers().map(|node| cluster.pid(node, Role::Agent)).collect::<Result<_, _>>()?;
     let before: Vec<Duration> = pids.iter().map(|pid| used(*pid)).collect::<Result<_, _>>()?;
+    let carried = cluster.numbers().map(|node| traffic(cluster, node));
+    let carried: Vec<Traffic> = carried.collect::<Result<_, _>>()?;
     std::thread::sleep(span);
+    for (node, before) in cluster.numbers().zip(carried) {
+        let now = traffic(cluster, node)?;
+        let per_second = |now: u32, before: u32| f64::from(now - before) / span.as_secs_f64();
+        say("sent", per_second(now.sent, before.sent) / 1000.0)?;
+        say("received", per_second(now.received, before.received) / 1000.0)?;
+        say("packets sent", per_second(now.packets, before.packets))?;
+    }
     for (pid, before) in pids.iter().zip(before) {
         let used = used(*pid)?.saturating_sub(before);
         say("agent cpu", used.as_secs_f64() / span.as_secs_f64() * 100.0)?;
         say("agent memory", resident(*pid)?)?;
     }
     Ok(())
+}
+
+impl Cluster {
+    /// A file as a process of that machine reads it.
+    fn read_inside(&self, node: usize, path: &Path) -> io::Result<String> {
+        let off = || io::Error::other(format!("{} is off", self.name(node)));
+        let host = self.nodes[node].host.as_ref().ok_or_else(off)?;
+        sys::netns::within(host.netns(), || std::fs::read_to_string(path))?
+    }
+}
+
+/// What a machine's device on the first network has carried, headers of Ethernet included.
+struct Traffic {
+    received: u32,
+    sent: u32,
+    packets: u32,
+}
+
+/// The line of `eth0` in `/proc/net/dev`: received bytes first, sent bytes and packets at 8 and 9.
+fn traffic(cluster: &Cluster, node: usize) -> io::Result<Traffic> {
+    let text = cluster.read_inside(node, Path::new("/proc/thread-self/net/dev"))?;
+    let line = text.lines().find_map(|line| line.trim().strip_prefix("eth0:"));
+    let words = line.unwrap_or_default().split_whitespace();
+    let numbers: Vec<u32> = words.map_while(|word| word.parse().ok()).collect();
+    match numbers[..] {
+        [received, _, _, _, _, _, _, _, sent, packets, ..] => {
+            Ok(Traffic { received, sent, packets })
+        }
+        _ => Err(io::Error::other("no eth0 in /proc/net/dev")),
+    }
 }
 
 /// Processor time of a process: the 14th and 15th word of `/proc/PID/stat`.
@@ -236,11 +287,12 @@ mod tests {
 
     #[test]
     fn an_order_is_read_word_by_word() {
-        let order = read(&["300ms", "5", "10", "0"]).expect("four words");
-        assert_eq!((order.detect, order.rounds), ("300ms", 5));
+        let order = read(&["32", "300ms", "5", "10", "0"]).expect("five words");
+        assert_eq!((order.nodes, order.detect, order.rounds), (32, "300ms", 5));
         assert_eq!((order.idle, order.busy), (Duration::from_secs(10), Duration::ZERO));
-        assert!(read(&["1s", "5", "10"]).is_none());
-        assert!(read(&["1s", "five", "10", "0"]).is_none());
+        assert!(read(&["3", "1s", "5", "10"]).is_none());
+        assert!(read(&["33", "1s", "5", "10", "0"]).is_none());
+        assert!(read(&["3", "1s", "five", "10", "0"]).is_none());
     }
 
     #[test]

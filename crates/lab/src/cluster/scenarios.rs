@@ -4,6 +4,7 @@
 //! who holds the virtual IP finds all machines freshly switched on, since nobody takes it back.
 
 use std::io::{self, Write};
+use std::net::IpAddr;
 use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -11,6 +12,7 @@ use std::time::Duration;
 use api::Event;
 use base::Time;
 use scenario::{Cloud, Deed, Failure, Look, Record, Scenario, Sight, Told, Verdict, View};
+use sys::netlink::Netlink;
 
 use super::measure::{FOLDER, complain, inside};
 use super::{Cluster, Plan};
@@ -201,6 +203,16 @@ impl Stage {
             networks.iter().flat_map(move |network| [(one, two, *network), (two, one, *network)])
         });
         self.cluster.lose_ways(&ways.collect::<Vec<_>>())
+    }
+}
+
+impl Cluster {
+    /// Whether the kernel of a node that is on has this address.
+    fn has_address(&self, node: usize, ip: IpAddr) -> bool {
+        let addresses = || Netlink::open().and_then(|netlink| netlink.addresses());
+        let host = self.nodes[node].host.as_ref();
+        let found = host.and_then(|host| sys::netns::within(host.netns(), addresses).ok()?.ok());
+        found.is_some_and(|found| found.iter().any(|address| address.ip == ip))
     }
 }
 
