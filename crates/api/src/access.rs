@@ -40,6 +40,7 @@ pub enum Deed {
     Metrics,
     WhoAmI,
     Standby,
+    Drain,
     Resume,
     Move,
     Audit,
@@ -154,7 +155,7 @@ impl Scope {
 }
 
 impl Deed {
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::Status,
         Self::Events,
         Self::Why,
@@ -162,6 +163,7 @@ impl Deed {
         Self::Metrics,
         Self::WhoAmI,
         Self::Standby,
+        Self::Drain,
         Self::Resume,
         Self::Move,
         Self::Audit,
@@ -185,6 +187,9 @@ impl Deed {
             Self::WhoAmI => look("access show", "the dashboard asks what a token may do"),
             Self::Standby => {
                 row("node standby", "`outlast node standby`", Role::Operator, Scope::Standby, true)
+            }
+            Self::Drain => {
+                row("node drain", "`outlast node drain`", Role::Operator, Scope::Standby, true)
             }
             Self::Resume => {
                 row("node resume", "`outlast node resume`", Role::Operator, Scope::Standby, true)
@@ -210,9 +215,9 @@ impl Deed {
             Ask::Status => (Self::Status, ""),
             Ask::Events { .. } | Ask::Timeline { .. } => (Self::Events, ""),
             Ask::Why { object } => (Self::Why, object),
-            Ask::Command(Command::Standby { node } | Command::Drain { node }) => {
-                (Self::Standby, node)
-            }
+            Ask::Command(Command::Standby { node }) => (Self::Standby, node),
+            Ask::Command(Command::Drain { node }) => (Self::Drain, node),
+            Ask::Under { node } => (Self::Status, node),
             Ask::Command(Command::Resume { node }) => (Self::Resume, node),
             Ask::Command(Command::Move { vip, .. }) => (Self::Move, vip),
             Ask::Access(AccessAsk::Show { .. }) => (Self::WhoAmI, ""),

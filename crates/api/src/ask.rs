@@ -27,6 +27,10 @@ pub enum Ask {
     },
     /// Changes something. The answer is the status from before; what comes of it is seen by asking again.
     Command(Command),
+    /// What is under way with the servers of a node, in every balancer of the cluster.
+    Under {
+        node: String,
+    },
     /// About tokens of programs and the audit log.
     Access(AccessAsk),
     /// Asked by whoever has this token, whatever its user may.
@@ -50,6 +54,28 @@ pub enum Command {
     Move { vip: String, to: String },
 }
 
+/// What one node asks another, sealed for it.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Errand {
+    /// Typed there, for this one.
+    Command(Command),
+    /// What this one's balancer has under way with the servers of that node; answered by an [`Under`].
+    Under { node: String },
+}
+
+/// Sessions of one balancer with the servers of a node.
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+pub struct Under {
+    /// The node of the balancer.
+    pub balancer: String,
+    pub sessions: u64,
+    /// `PROXY/SERVER` of the first of them.
+    pub servers: Vec<String>,
+    /// Why nothing is known.
+    pub unknown: Option<String>,
+}
+
 /// One line of the agent's answer.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 #[serde(rename_all = "kebab-case")]
@@ -57,6 +83,8 @@ pub enum Answer {
     Status(Box<Status>),
     Event(Event),
     Why(Box<Why>),
+    /// One per living node.
+    Under(Vec<Under>),
     Access(AccessAnswer),
     /// The question was not understood, and why.
     Refused(String),

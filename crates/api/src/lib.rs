@@ -19,7 +19,7 @@ mod message;
 mod state;
 mod why;
 
-pub use ask::{Answer, Ask, Command};
+pub use ask::{Answer, Ask, Command, Errand, Under};
 pub use event::{Event, events};
 pub use message::{
     Break, FileKind, FileName, MAX_MESSAGE, Order, ReadError, Report, Role, SocketName, Start,

@@ -9,8 +9,8 @@ use std::path::Path;
 use outlast_api::access::{AccessAnswer, AccessAsk, Scope, Secret};
 use outlast_api::{
     self as api, Answer, Ask, BalancerState, Break, Cell, Change, Choice, Command, DashboardState,
-    Duty, Event, Evidence, FileKind, FileName, Load, Mode, NodeLine, NodeState, Opinion, Order,
-    ProcessState, ProxyLine, ReadError, Report, Role, RuleLine, ServerCheck, ServerState,
+    Duty, Errand, Event, Evidence, FileKind, FileName, Load, Mode, NodeLine, NodeState, Opinion,
+    Order, ProcessState, ProxyLine, ReadError, Report, Role, RuleLine, ServerCheck, ServerState,
     SocketName, Standing, Start, Status, Verdict, VipCause, VipLine, VipRole, VipState, Why,
 };
 use serde::Serialize;
@@ -211,6 +211,11 @@ fn status() -> Status {
     }
 }
 
+fn under() -> api::Under {
+    let (balancer, servers) = ("node03".to_owned(), vec!["api/node01".to_owned()]);
+    api::Under { balancer, sessions: 2, servers, unknown: Some("it is slow".to_owned()) }
+}
+
 fn why() -> Why {
     Why {
         object: "vip/internal".to_owned(),
@@ -321,6 +326,7 @@ fn every_question_and_answer_travels_as_in_its_golden_file() {
         Events { .. } => Events { after: 17, follow: true },
         Timeline { .. } => Timeline { last: 50, follow: true },
         Why { .. } => Why { object: "vip/internal".to_owned() },
+        Under { .. } => Under { node: "node01".to_owned() },
         Command(_) => Command(api::Command::Move { vip: "internal".to_owned(), to: "node02".to_owned() }),
         Access(_) => Access(AccessAsk::List),
         As { .. } => As { token: Secret("outlast_5ec2e7".to_owned()), ask: Box::new(Status) },
@@ -334,10 +340,17 @@ fn every_question_and_answer_travels_as_in_its_golden_file() {
         Move { .. } => Move { vip: "internal".to_owned(), to: "node02".to_owned() },
     });
     golden("command.jsonl", &commands);
+    let errands = each!(Errand {
+        Command(_) => Command(api::Command::Standby { node: "node01".to_owned() }),
+        Under { .. } => Under { node: "node01".to_owned() },
+    });
+    golden("errand.jsonl", &errands);
+    golden("under.jsonl", &[under(), api::Under::default()]);
     let answers = each!(Answer {
         Status(_) => Status(Box::new(status())),
         Event(_) => Event(event()),
         Why(_) => Why(Box::new(why())),
+        Under(_) => Under(vec![under()]),
         Access(_) => Access(AccessAnswer::Revoked),
         Refused(_) => Refused("unknown question".to_owned()),
     });

@@ -170,9 +170,11 @@ fn asked(instance: &Instance, ask: AccessAsk) -> Result<Vec<AccessAnswer>, Reach
             answers.push(answer);
             Ok(())
         }
-        Answer::Status(_) | Answer::Event(_) | Answer::Why(_) | Answer::Refused(_) => {
-            Err(ReachError::Other)
-        }
+        Answer::Status(_)
+        | Answer::Event(_)
+        | Answer::Why(_)
+        | Answer::Under(_)
+        | Answer::Refused(_) => Err(ReachError::Other),
     })?;
     Ok(answers)
 }

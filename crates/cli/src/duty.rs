@@ -1,9 +1,9 @@
-//! `outlast node standby|resume NODE` and `outlast move vip/NAME NODE`: what an operator tells a node.
+//! `outlast node standby|drain|resume NODE` and `outlast move vip/NAME NODE`: what an operator tells a node.
 
 use std::io::{self, Write};
 use std::time::Duration;
 
-use api::{Ask, Command, Status};
+use api::{Ask, Command, Duty, Status, Under};
 
 use crate::object::{self, ObjectError};
 use crate::reach::{self, Instance, ReachError, Socket};
@@ -12,19 +12,22 @@ use crate::reach::{self, Instance, ReachError, Socket};
 /// this did not happen.
 const SEEN_WITHIN: Duration = Duration::from_secs(3);
 const LOOK_EVERY: Duration = Duration::from_millis(100);
+/// Each look is a question to every node.
+const COUNT_EVERY: Duration = Duration::from_millis(500);
 
 /// Take a node out of service and back, without its end
 #[derive(Debug, clap::Subcommand)]
 pub enum NodeCommand {
     Standby(StandbyArgs),
+    Drain(DrainArgs),
     Resume(ResumeArgs),
 }
 
 /// Hold no virtual IP until told otherwise, over restarts too
 ///
 /// The node hands over what it holds by name, so that no request is lost, and no other node names it
-/// as successor. Its balancer and its servers go on. Refused where nobody else could hold an address.
-/// To be typed on the node itself, by an operator.
+/// as successor. Its balancer and its servers go on, and servers of other nodes come first. Refused
+/// where nobody else could hold an address. It may be typed on any node, by an operator.
 #[derive(Debug, clap::Args)]
 pub struct StandbyArgs {
     /// The node's name, as `outlast status` shows it
@@ -33,7 +36,23 @@ pub struct StandbyArgs {
     instance: Instance,
 }
 
-/// End the standby of a node
+/// Take a node out of service and wait for what is under way there
+///
+/// As standby, and then every balancer of the cluster is asked what it still has under way with servers
+/// on the node, until nothing is left or the limit has passed. Nothing is broken off: what is left then is
+/// named, exit code 1, and the node stays out of service until `outlast node resume`.
+#[derive(Debug, clap::Args)]
+pub struct DrainArgs {
+    /// The node's name, as `outlast status` shows it
+    node: String,
+    /// How long to wait, in seconds
+    #[arg(long, value_name = "SECONDS", default_value_t = 60)]
+    limit: u64,
+    #[command(flatten)]
+    instance: Instance,
+}
+
+/// End the standby or the drain of a node
 ///
 /// It may hold virtual IPs again. Nothing is taken back: `outlast move` does that.
 #[derive(Debug, clap::Args)]
@@ -46,8 +65,8 @@ pub struct ResumeArgs {
 
 /// Move a virtual IP to another node
 ///
-/// The holder lets go, names that node, and it claims at once. To be typed on the holder, by an
-/// operator. Refused for a node that is down, not in the order of the address, or could
+/// The holder lets go, names that node, and it claims at once. It may be typed on any node that may
+/// hold the address, by an operator. Refused for a node that is down, not in the order of the address, or could
 /// not hold it. Exit code 1 if the node did not take it; then the former holder has it again.
 #[derive(Debug, clap::Args)]
 pub struct MoveArgs {
@@ -91,39 +110,118 @@ impl From<ReachError> for DutyError {
 pub fn node(command: &NodeCommand, out: &mut impl Write) -> Result<(), DutyError> {
     let (name, instance) = match command {
         NodeCommand::Standby(args) => (&args.node, &args.instance),
+        NodeCommand::Drain(args) => (&args.node, &args.instance),
         NodeCommand::Resume(args) => (&args.node, &args.instance),
     };
     let socket = instance.socket()?;
     let node = known_node(name, &*reach::status(&socket)?)?;
     match command {
-        NodeCommand::Standby(_) => {
-            let before = tell(&socket, Command::Standby { node: node.clone() })?;
-            let is_free = |status: &Status| {
-                !status.duty.is_on() && status.vips.iter().all(|vip| !vip.state.holding)
-            };
-            let Some(status) = seen(&socket, is_free)? else {
-                let text = format!("{node} is on standby and still holds: see `outlast status`");
-                return Err(DutyError::NotSeen(text));
-            };
-            say(out, &format!("{node} is on standby"))?;
-            let held = before.vips.iter().filter(|vip| vip.state.holding);
-            for vip in held {
-                let now = status.vips.iter().find(|line| line.name == vip.name);
-                let holder = now.and_then(|line| line.holders.first());
-                let next = vip.successor.as_ref();
-                let holder = holder.or(next).map_or("another node", String::as_str);
-                say(out, &format!("  vip/{} went to {holder}", vip.name))?;
-            }
-            Ok(())
+        NodeCommand::Standby(_) => rest(&socket, &node, Duty::Standby, out),
+        NodeCommand::Drain(args) => {
+            rest(&socket, &node, Duty::Draining, out)?;
+            drained(&socket, &node, Duration::from_secs(args.limit), out)
         }
         NodeCommand::Resume(_) => {
             tell(&socket, Command::Resume { node: node.clone() })?;
-            match seen(&socket, |status| status.duty.is_on())? {
+            let is_on = |status: &Status| line(status, &node).is_some_and(|l| l.state.duty.is_on());
+            match seen(&socket, is_on)? {
                 Some(_) => say(out, &format!("{node} is on duty again; it takes nothing back")),
                 None => Err(DutyError::NotSeen(format!("{node} still says that it stands by"))),
             }
         }
     }
+}
+
+fn rest(socket: &Socket, node: &str, duty: Duty, out: &mut impl Write) -> Result<(), DutyError> {
+    let name = node.to_owned();
+    let (command, word) = match duty {
+        Duty::Draining => (Command::Drain { node: name }, "is being drained"),
+        Duty::On | Duty::Standby => (Command::Standby { node: name }, "is on standby"),
+    };
+    let before = tell(socket, command)?;
+    let is_free = |status: &Status| {
+        line(status, node).is_some_and(|l| l.state.duty == duty && l.holds.is_empty())
+    };
+    let Some(status) = seen(socket, is_free)? else {
+        let text = format!("{node} {word} and still holds: see `outlast status`");
+        return Err(DutyError::NotSeen(text));
+    };
+    say(out, &format!("{node} {word}"))?;
+    let held = before.vips.iter().filter(|vip| vip.holders.iter().any(|holder| holder == node));
+    for vip in held {
+        let now = status.vips.iter().find(|line| line.name == vip.name);
+        let holder = now.and_then(|line| line.holders.first());
+        let holder = holder.or(vip.successor.as_ref()).map_or("another node", String::as_str);
+        say(out, &format!("  vip/{} went to {holder}", vip.name))?;
+    }
+    Ok(())
+}
+
+/// Waits until nothing is under way with the servers of a node, and shows what is.
+fn drained(
+    socket: &Socket,
+    node: &str,
+    limit: Duration,
+    out: &mut impl Write,
+) -> Result<(), DutyError> {
+    let end = sys::clock::now() + limit;
+    let (mut shown, mut quiet) = (vec![], 0);
+    loop {
+        let left = left(&under(socket, node)?, &*reach::status(socket)?);
+        // Twice: a balancer hears of the drain a beat later.
+        quiet = if left.is_empty() { quiet + 1 } else { 0 };
+        if quiet == 2 {
+            return say(out, &format!("{node} is drained: nothing is under way with its servers"));
+        }
+        if left != shown {
+            left.iter().try_for_each(|text| say(out, &format!("  {text}")))?;
+            shown.clone_from(&left);
+        }
+        if sys::clock::now() >= end && !left.is_empty() {
+            let (left, seconds) = (left.join("; "), limit.as_secs());
+            let text = format!("after {seconds} s: {left}; {node} stays out of service");
+            return Err(DutyError::NotSeen(text));
+        }
+        std::thread::sleep(COUNT_EVERY);
+    }
+}
+
+/// What keeps a node from being drained, in words.
+fn left(under: &[Under], status: &Status) -> Vec<String> {
+    let balancer = |under: &Under| {
+        let name = &under.balancer;
+        match &under.unknown {
+            Some(why) => Some(format!("{name}: {why}")),
+            None if under.sessions == 0 => None,
+            None => {
+                let (sessions, servers) = (under.sessions, under.servers.join(" "));
+                Some(format!("{name} has {sessions} under way with {servers}"))
+            }
+        }
+    };
+    // A writer that could move has moved.
+    let writer = |choice: &api::Choice| {
+        let is_it = |s: &&api::ServerState| s.proxy == choice.proxy && s.server == choice.server;
+        let rests = status.servers.iter().find(is_it).is_some_and(|server| server.resting);
+        rests.then(|| format!("{} still writes to {}", choice.proxy, choice.server))
+    };
+    let writers = status.choices.iter().filter_map(writer);
+    under.iter().filter_map(balancer).chain(writers).collect()
+}
+
+fn under(socket: &Socket, node: &str) -> Result<Vec<Under>, ReachError> {
+    match reach::one(socket, &Ask::Under { node: node.to_owned() })? {
+        api::Answer::Under(under) => Ok(under),
+        api::Answer::Event(_)
+        | api::Answer::Status(_)
+        | api::Answer::Why(_)
+        | api::Answer::Access(_)
+        | api::Answer::Refused(_) => Err(ReachError::Other),
+    }
+}
+
+fn line<'a>(status: &'a Status, node: &str) -> Option<&'a api::NodeLine> {
+    status.nodes.iter().find(|line| line.state.node == node)
 }
 
 /// Runs `outlast move`.
@@ -139,12 +237,12 @@ pub fn move_object(args: &MoveArgs, out: &mut impl Write) -> Result<(), DutyErro
     };
     let to = known_node(&args.node, &status)?;
     tell(&socket, Command::Move { vip: vip.clone(), to: to.clone() })?;
-    let line = |status: &Status| status.vips.iter().find(|line| line.name == vip).cloned();
-    let has_moved = |status: &Status| line(status).is_some_and(|line| line.holders == [to.clone()]);
+    let held = |status: &Status| status.vips.iter().find(|line| line.name == vip).cloned();
+    let has_moved = |status: &Status| held(status).is_some_and(|line| line.holders == [to.clone()]);
     if seen(&socket, has_moved)?.is_some() {
         return say(out, &format!("{object} is held by {to}"));
     }
-    let holders = line(&*reach::status(&socket)?).map(|line| line.holders.join(" and "));
+    let holders = held(&*reach::status(&socket)?).map(|line| line.holders.join(" and "));
     let holders = holders.filter(|names| !names.is_empty()).unwrap_or_else(|| "nobody".to_owned());
     let text = format!(
         "{to} did not take {object}, {holders} holds it: {to} may be on standby, or a check fails \
@@ -167,6 +265,7 @@ fn tell(socket: &Socket, command: Command) -> Result<Box<Status>, ReachError> {
         api::Answer::Status(status) => Ok(status),
         api::Answer::Event(_)
         | api::Answer::Why(_)
+        | api::Answer::Under(_)
         | api::Answer::Access(_)
         | api::Answer::Refused(_) => Err(ReachError::Other),
     }
@@ -197,5 +296,33 @@ fn say(out: &mut impl Write, line: &str) -> Result<(), DutyError> {
             Err(ReachError::Output(error).into())
         }
         _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::example;
+
+    #[test]
+    fn what_keeps_a_node_from_being_drained_is_named() {
+        let mut status = example::status();
+        let under = |balancer: &str, sessions, unknown: Option<&str>| Under {
+            balancer: balancer.to_owned(),
+            sessions,
+            servers: vec!["api/node02".to_owned()],
+            unknown: unknown.map(str::to_owned),
+        };
+        let all =
+            [under("node01", 2, None), under("node02", 0, None), under("node03", 0, Some("no"))];
+        let expected = ["node01 has 2 under way with api/node02", "node03: no"];
+        assert_eq!(left(&all, &status), expected);
+        assert!(left(&all[1..2], &status).is_empty());
+        let (proxy, server) = ("mariadb".to_owned(), "node01".to_owned());
+        let is_it = |s: &&mut api::ServerState| s.proxy == proxy && s.server == server;
+        if let Some(writer) = status.servers.iter_mut().find(is_it) {
+            writer.resting = true;
+            assert_eq!(left(&[], &status), ["mariadb still writes to node01"]);
+        }
     }
 }

@@ -159,9 +159,11 @@ pub fn one(socket: &Socket, ask: &Ask) -> Result<Answer, ReachError> {
 pub fn status(socket: &Socket) -> Result<Box<Status>, ReachError> {
     match one(socket, &Ask::Status)? {
         Answer::Status(status) => Ok(status),
-        Answer::Event(_) | Answer::Why(_) | Answer::Access(_) | Answer::Refused(_) => {
-            Err(ReachError::Other)
-        }
+        Answer::Event(_)
+        | Answer::Why(_)
+        | Answer::Under(_)
+        | Answer::Access(_)
+        | Answer::Refused(_) => Err(ReachError::Other),
     }
 }
 
@@ -203,8 +205,11 @@ pub(crate) fn answers(
         let line = line.map_err(broken)?;
         match api::decode(&line).map_err(ReachError::Answer)? {
             Answer::Refused(why) => return Err(ReachError::Refused(why)),
-            answer
-            @ (Answer::Status(_) | Answer::Event(_) | Answer::Why(_) | Answer::Access(_)) => {
+            answer @ (Answer::Status(_)
+            | Answer::Event(_)
+            | Answer::Why(_)
+            | Answer::Under(_)
+            | Answer::Access(_)) => {
                 each(answer)?;
             }
         }

@@ -127,7 +127,7 @@ pub enum Refused {
     UnknownNode { name: String, known: String },
     #[error("there is no vip/{name} here; there are {known}")]
     UnknownVip { name: String, known: String },
-    #[error("this is {me}: commands do not travel yet, type it on {there}")]
+    #[error("that is for {there}, and this is {me}: it has changed since it was typed")]
     Elsewhere { me: String, there: String },
     #[error("{0} is on standby already")]
     StandsBy(String),
@@ -151,7 +151,41 @@ pub enum Refused {
     Preempts(String),
 }
 
-/// What a command comes to.
+/// Who has to do it.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Place {
+    Here,
+    /// Position in the cluster file.
+    There(usize),
+}
+
+/// Who has to do what is typed on this node: the node that is named, or the holder of the address.
+///
+/// # Errors
+/// When nobody can be told.
+pub fn place(view: &View<'_>, command: Command<'_>) -> Result<Place, Refused> {
+    let who = match command {
+        Command::Standby { node } | Command::Drain { node } | Command::Resume { node } => node,
+        Command::Move { vip, .. } => {
+            let found = view.vips.iter().find(|known| known.name == vip);
+            match found.and_then(|found| found.holders.first()) {
+                Some(holder) => holder,
+                // Checked here, where it is known why.
+                None => return Ok(Place::Here),
+            }
+        }
+    };
+    if who == view.me {
+        return Ok(Place::Here);
+    }
+    let position = position(view, who)?;
+    if !view.nodes[position].is_alive {
+        return Err(Refused::NotAlive(who.to_owned()));
+    }
+    Ok(Place::There(position))
+}
+
+/// What a command comes to on the node that has to do it.
 ///
 /// # Errors
 /// The first thing that speaks against it.

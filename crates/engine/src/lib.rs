@@ -7,6 +7,7 @@
 pub mod balance;
 mod buffer;
 pub mod duty;
+pub mod errand;
 pub mod evidence;
 pub mod health;
 pub mod intent;

@@ -130,6 +130,8 @@ pub enum Action {
     Holds { node: u16 },
     /// [`Member::duty`] of this node changed.
     Duty { node: u16 },
+    /// For [`crate::errand`], of the process of that node with this life.
+    Carried { node: u16, network: u8, life: u64, kind: Kind, body: Vec<u8> },
     /// Write it with [`Member::question`] and send it to this node on this network.
     Question { node: u16, network: u8, after: u64 },
     /// Write at most [`timeline::BURST`] events of this node after that number with
@@ -332,7 +334,7 @@ impl Member {
     fn opened(&mut self, now: Time, network: u8, packet: &Opened<'_>, out: &mut Buffer<Action>) {
         let on_network =
             self.peers.get(usize::from(packet.sender)).is_some_and(|peer| peer.is_on(network));
-        let is_ours = matches!(packet.kind, Kind::Beat | Kind::Question | Kind::Told);
+        let is_ours = !matches!(packet.kind, Kind::Hello | Kind::HandOver);
         if packet.sender == self.me || !on_network || !is_ours {
             self.refused.stranger += 1;
         } else if packet.network != network {
@@ -345,6 +347,10 @@ impl Member {
             match packet.kind {
                 Kind::Question => self.asked(now, node, network, packet.body, out),
                 Kind::Told => self.told(now, node, packet.body, out),
+                Kind::Errand | Kind::Answer => {
+                    let (kind, body) = (packet.kind, packet.body.to_vec());
+                    out.push(Action::Carried { node, network, life: incarnation, kind, body });
+                }
                 Kind::Beat | Kind::Hello | Kind::HandOver => {
                     let beat = Beat::decode(packet.body);
                     self.heard(now, node, network, incarnation, &beat, out);

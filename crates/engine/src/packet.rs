@@ -54,10 +54,14 @@ pub enum Kind {
     Question = 4,
     /// `member`: one event of mine.
     Told = 5,
+    /// `errand`: do this.
+    Errand = 6,
+    /// `errand`: what came of it.
+    Answer = 7,
 }
 
 impl Kind {
-    const COUNT: usize = 5;
+    const COUNT: usize = 7;
 
     pub(crate) const fn from_byte(byte: u8) -> Option<Self> {
         match byte {
@@ -66,6 +70,8 @@ impl Kind {
             3 => Some(Self::HandOver),
             4 => Some(Self::Question),
             5 => Some(Self::Told),
+            6 => Some(Self::Errand),
+            7 => Some(Self::Answer),
             _ => None,
         }
     }
@@ -74,7 +80,7 @@ impl Kind {
     /// incarnation of one says nothing about the other: a beat sent to the vip port must not silence it.
     const fn process(self) -> usize {
         match self {
-            Self::Beat | Self::Question | Self::Told => 0,
+            Self::Beat | Self::Question | Self::Told | Self::Errand | Self::Answer => 0,
             Self::Hello | Self::HandOver => 1,
         }
     }
@@ -83,7 +89,7 @@ impl Kind {
     const fn replaces(self) -> bool {
         match self {
             Self::Beat | Self::Hello | Self::HandOver => true,
-            Self::Question | Self::Told => false,
+            Self::Question | Self::Told | Self::Errand | Self::Answer => false,
         }
     }
 }

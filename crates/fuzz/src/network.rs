@@ -4,11 +4,11 @@ use std::cell::RefCell;
 
 use base::Time;
 use config::cluster::Cluster;
-use engine::Buffer;
 use engine::member::{self, Action, Input, Member};
 use engine::packet::{Kind, MAX_BODY, MAX_PACKET, Replay, Seal};
 use engine::vip::packet::{MAX_LENGTH, TTL};
 use engine::vip::{HandOver, Hello, packet};
+use engine::{Buffer, errand};
 
 const SECRET: &[u8] = b"a secret of at least 32 bytes ....";
 const CLUSTER: &str = "[cluster]\nname = \"c\"\n[node.a]\nnetworks = { m = \"10.0.0.1\", s = \"10.1.0.1\" }\n\
@@ -62,7 +62,15 @@ fn stranger(bytes: &[u8]) {
 /// Bytes as body: first the kind, then the network, then a place to damage.
 fn sealed(bytes: &[u8]) {
     let [kind, network, place, damage, body @ ..] = bytes else { return };
-    let kinds = [Kind::Beat, Kind::Hello, Kind::HandOver, Kind::Question, Kind::Told];
+    let kinds = [
+        Kind::Beat,
+        Kind::Hello,
+        Kind::HandOver,
+        Kind::Question,
+        Kind::Told,
+        Kind::Errand,
+        Kind::Answer,
+    ];
     let kind = kinds[usize::from(*kind) % kinds.len()];
     let mut seal = Seal::shared(SECRET, "c", 2, 1, 7);
     let mut to = Seal::shared(SECRET, "c", 2, 0, 1);
@@ -122,6 +130,12 @@ fn bodies(bytes: &[u8]) {
     if let Some(again) = member::print_again(bytes) {
         assert!(again.len() <= bytes.len());
         assert_eq!(member::print_again(&again), Some(again));
+    }
+    for kind in [Kind::Errand, Kind::Answer] {
+        if let Some(again) = errand::print_again(kind, bytes) {
+            assert!(again.len() <= bytes.len());
+            assert_eq!(errand::print_again(kind, &again), Some(again));
+        }
     }
     if let Some(again) = member::print_news_again(bytes) {
         assert!(again.len() <= bytes.len());

@@ -11,17 +11,19 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use api::{Change, Command, Event, MAX_MESSAGE, Order, Report, Start, Status, Why};
+use api::{Change, Event, MAX_MESSAGE, Order, Report, Start, Why};
 use base::Time;
-use engine::Buffer;
 use engine::member::{Action, Input};
 use engine::packet::MAX_BODY;
+use engine::{Buffer, errand};
 use sys::channel::Channel;
 use sys::poll::{Interest, Poller};
 
 use crate::files::Texts;
 use beats::Beats;
 use core::Core;
+use errands::{Desk, Office};
+use hands::{Commander, Counter, Hands, commander, counter};
 use journal::Journal;
 use load::Sampler;
 use record::{Record, Trouble};
@@ -36,6 +38,8 @@ mod beats;
 mod command;
 mod control;
 mod core;
+mod errands;
+mod hands;
 mod journal;
 mod load;
 mod names;
@@ -46,6 +50,7 @@ mod record;
 mod seats;
 mod stalls;
 mod story;
+mod under;
 mod why;
 
 /// Epoll tokens: the channel, the device monitor, one per network, one per node.
@@ -90,6 +95,7 @@ struct Agent<'a> {
     record: Option<Record>,
     /// What operators want, from the threads that answer them.
     commands: Channel,
+    office: Office,
     /// The loop ends.
     ending: bool,
     /// The next agent goes on where this one stops, so nobody is told goodbye.
@@ -120,10 +126,16 @@ pub(crate) fn run(channel: &Channel, start: Start, texts: Texts) -> Result<(), A
     let (voice, commands) = Channel::pair().map_err(AgentError::Poll)?;
     poller.add(commands.as_fd(), COMMANDS, Interest::READ).map_err(AgentError::Poll)?;
     let voice = command::Voice::new(voice);
-    let command = commander(Arc::clone(&core), start.state_dir.clone(), voice);
+    let (desk, letters) = Desk::new(voice.clone());
+    let hands = Hands::new(&start, &core, voice);
+    let does = Arc::clone(&hands);
+    let office =
+        Office::new(start.life, desk.clone(), letters, Arc::new(move |text| does.errand(text)));
+    let command = commander(Arc::clone(&hands), desk.clone());
+    let under = counter(hands, desk);
     let doors = doors(&start, &core);
     let story_of = Arc::clone(&story);
-    let answers = control::Answers { status, why, events, story: story_of, command, doors };
+    let answers = control::Answers { status, why, events, story: story_of, command, under, doors };
     control::serve(Path::new(&start.run_dir), answers)
         .map_err(|source| AgentError::Control { folder: start.run_dir.clone(), source })?;
     let beats = lock(&core)
@@ -146,6 +158,7 @@ pub(crate) fn run(channel: &Channel, start: Start, texts: Texts) -> Result<(), A
         beats,
         record,
         commands,
+        office,
         ending: false,
         succeeded: false,
     };
@@ -185,20 +198,6 @@ fn doors(start: &Start, core: &Mutex<Core>) -> access::Doors {
 
 fn lock(core: &Mutex<Core>) -> MutexGuard<'_, Core> {
     core.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-type Commander = Box<dyn Fn(&Command) -> Result<Status, String> + Send + Sync>;
-
-/// Does what an operator wants, if nothing speaks against it.
-fn commander(core: Arc<Mutex<Core>>, state_dir: String, voice: command::Voice) -> Commander {
-    Box::new(move |wanted| {
-        let (status, files) = {
-            let core = lock(&core);
-            (core.status(sys::clock::now()), Arc::clone(&core.picture.files))
-        };
-        command::obey(wanted, &status, &files, Path::new(&state_dir), &voice)?;
-        Ok(status)
-    })
 }
 
 type Explainer = Box<dyn Fn(&str) -> Result<Why, Unknown> + Send + Sync>;
@@ -259,6 +258,7 @@ impl Agent<'_> {
                 }
             }
             self.step(Input::Timeout);
+            self.errand(errand::Input::Timeout);
             self.tell_refused();
         }
         if !self.succeeded {
@@ -271,7 +271,7 @@ impl Agent<'_> {
         let core = lock(&self.core);
         let member = core.member.as_ref().map_or(Time::NEVER, engine::member::Member::deadline);
         let retry = self.beats.as_ref().map_or(Time::NEVER, Beats::retry_at);
-        member.min(retry).min(self.sample_at)
+        member.min(retry).min(self.sample_at).min(self.office.deadline())
     }
 
     /// Looks how busy the machine is, once in [`SAMPLE_EVERY`].
@@ -311,12 +311,16 @@ impl Agent<'_> {
     }
 
     /// Passes on what operators want, in the order in which it was checked.
-    fn commands(&self) {
+    fn commands(&mut self) {
         let mut buffer = [0; 1024];
         while let Ok(length @ 1..) = self.commands.receive(&mut buffer, &mut vec![]) {
+            if &buffer[..length] == command::KNOCK {
+                continue;
+            }
             // A supervisor that does not read is dead or about to kill us.
             let _ = self.channel.send(&buffer[..length], &[]);
         }
+        self.letters();
     }
 
     fn order(&mut self, order: Order) {
@@ -448,18 +452,30 @@ impl Agent<'_> {
                 Action::Duty { node } => self.tell(&Report::Node(core.node(now, node))),
                 // Shown by status, which asks the machine.
                 Action::Holds { .. } => {}
-                Action::Question { .. } | Action::Answer { .. } | Action::Event { .. } => {
+                Action::Question { .. }
+                | Action::Answer { .. }
+                | Action::Carried { .. }
+                | Action::Event { .. } => {
                     news.push(action);
                 }
             }
         }
         drop(core);
+        self.tell_and_ask(news);
+    }
+
+    /// What needs no lock, or another machine.
+    fn tell_and_ask(&mut self, news: Vec<Action>) {
         for action in news {
             match action {
                 Action::Question { node, network, after } => self.question(node, network, after),
                 Action::Answer { node, network, after } => self.answer(node, network, after),
                 Action::Event { node, number, skipped, text } => {
                     self.told(node, number, skipped, &text);
+                }
+                Action::Carried { node: from, network, life, kind, body } => {
+                    let body = &body;
+                    self.errand(errand::Input::Packet { from, life, network, kind, body });
                 }
                 Action::Beat { .. }
                 | Action::Verdict { .. }

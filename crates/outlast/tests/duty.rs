@@ -106,7 +106,7 @@ fn commands_that_make_no_sense_are_refused_by_name_and_change_nothing() {
         until("it holds", || has_vip() && cause(&node) == Some(VipCause::Silence));
         let rows: [(&[&str], i32, &str); 8] = [
             (&["node", "standby", "node01"], 1, "nobody else could hold vip/internal now"),
-            (&["node", "standby", "node02"], 1, "commands do not travel yet, type it on node02"),
+            (&["node", "standby", "node02"], 1, "node02 is not alive as far as this node knows"),
             (&["node", "standby", "node9"], 2, "there is no node9 here; did you mean"),
             (&["node", "resume", "node01"], 1, "node01 is not on standby"),
             (&["move", "vip/internal", "node01"], 1, "node01 holds vip/internal already"),

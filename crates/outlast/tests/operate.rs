@@ -86,3 +86,46 @@ fn a_standby_is_known_on_every_node_over_restarts_of_their_agents() {
         until("every node knows that it is over", || stage.all_know(1, Duty::On));
     });
 }
+
+#[test]
+fn a_command_reaches_its_node_over_any_network_and_is_refused_where_nobody_hears_it() {
+    contained(
+        "a_command_reaches_its_node_over_any_network_and_is_refused_where_nobody_hears_it",
+        || {
+            let mut stage = Stage::new();
+            let (code, said) = stage.types(0, &["node", "standby", "node03"]);
+            assert_eq!((code, said.trim()), (Some(0), "node03 is on standby"));
+            until("every node knows", || stage.all_know(2, Duty::Standby));
+            // Its own word against it, told where it was typed.
+            let (code, said) = stage.types(1, &["node", "standby", "node03"]);
+            assert_eq!(code, Some(1), "{said}");
+            assert!(said.contains("node03 is on standby already"), "{said}");
+
+            stage.cluster.set_joined(2, 0, false).expect("a port can be taken out");
+            let (code, said) = stage.types(0, &["node", "resume", "node03"]);
+            assert_eq!(code, Some(0), "{said}");
+            until("every node knows that it is over", || stage.all_know(2, Duty::On));
+            let (code, said) = stage.types(0, &["node", "drain", "node03", "--limit", "20"]);
+            assert_eq!(code, Some(0), "{said}");
+            assert!(said.contains("node03 is being drained"), "{said}");
+            assert!(said.contains("node03 is drained: nothing is under way"), "{said}");
+            stage.heals();
+            let told = |what: &str| {
+                let heard = stage.cluster.heard();
+                heard.iter().filter(|heard| heard.node == 2 && heard.event.what == what).count()
+            };
+            until("its log has been read", || told("drain-began") > 0);
+            assert_eq!((told("standby-began"), told("standby-ended")), (1, 1), "at most once");
+
+            stage.cluster.power_off(2).expect("a node can be switched off");
+            let gone = || {
+                let view = stage.cluster.view(0, 2);
+                view.is_some_and(|line| line.state.standing != api::Standing::Alive)
+            };
+            until("its silence is noticed", gone);
+            let (code, said) = stage.types(0, &["node", "resume", "node03"]);
+            assert_eq!(code, Some(1), "{said}");
+            assert!(said.contains("node03 is not alive as far as this node knows"), "{said}");
+        },
+    );
+}

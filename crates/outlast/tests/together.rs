@@ -74,7 +74,11 @@ impl Pair {
     fn status(&self, node: &str) -> Option<Status> {
         match self.ask(node, &Ask::Status).ok()?.pop()? {
             Answer::Status(status) => Some(*status),
-            Answer::Event(_) | Answer::Why(_) | Answer::Access(_) | Answer::Refused(_) => None,
+            Answer::Event(_)
+            | Answer::Why(_)
+            | Answer::Under(_)
+            | Answer::Access(_)
+            | Answer::Refused(_) => None,
         }
     }
 
@@ -90,6 +94,7 @@ impl Pair {
             Answer::Event(event) => event,
             other @ (Answer::Status(_)
             | Answer::Why(_)
+            | Answer::Under(_)
             | Answer::Access(_)
             | Answer::Refused(_)) => {
                 panic!("{other:?}")

@@ -34,18 +34,22 @@ pub(crate) enum AskError {
 pub(crate) async fn status(control: &Path) -> Result<Status, AskError> {
     match one(control, &Ask::Status).await? {
         Answer::Status(status) => Ok(*status),
-        Answer::Event(_) | Answer::Why(_) | Answer::Access(_) | Answer::Refused(_) => {
-            Err(AskError::Other)
-        }
+        Answer::Event(_)
+        | Answer::Why(_)
+        | Answer::Under(_)
+        | Answer::Access(_)
+        | Answer::Refused(_) => Err(AskError::Other),
     }
 }
 
 pub(crate) async fn why(control: &Path, object: &str) -> Result<Why, AskError> {
     match one(control, &Ask::Why { object: object.to_owned() }).await? {
         Answer::Why(why) => Ok(*why),
-        Answer::Event(_) | Answer::Status(_) | Answer::Access(_) | Answer::Refused(_) => {
-            Err(AskError::Other)
-        }
+        Answer::Event(_)
+        | Answer::Status(_)
+        | Answer::Under(_)
+        | Answer::Access(_)
+        | Answer::Refused(_) => Err(AskError::Other),
     }
 }
 
@@ -59,6 +63,7 @@ pub(crate) async fn grant(control: &Path, token: &str) -> Result<Option<Grant>, 
             | Answer::Event(_)
             | Answer::Status(_)
             | Answer::Why(_)
+            | Answer::Under(_)
             | Answer::Refused(_),
         ) => Err(AskError::Other),
         Err(AskError::Refused(_)) => Ok(None),
@@ -86,7 +91,9 @@ impl Timeline {
         match api::decode(line.as_bytes()).map_err(AskError::Answer)? {
             Answer::Event(event) => Ok(event),
             Answer::Refused(why) => Err(AskError::Refused(why)),
-            Answer::Status(_) | Answer::Why(_) | Answer::Access(_) => Err(AskError::Other),
+            Answer::Status(_) | Answer::Why(_) | Answer::Under(_) | Answer::Access(_) => {
+                Err(AskError::Other)
+            }
         }
     }
 }
@@ -102,10 +109,11 @@ async fn one(control: &Path, ask: &Ask) -> Result<Answer, AskError> {
         }
         match api::decode(&line).map_err(AskError::Answer)? {
             Answer::Refused(why) => Err(AskError::Refused(why)),
-            answer
-            @ (Answer::Status(_) | Answer::Event(_) | Answer::Why(_) | Answer::Access(_)) => {
-                Ok(answer)
-            }
+            answer @ (Answer::Status(_)
+            | Answer::Event(_)
+            | Answer::Why(_)
+            | Answer::Under(_)
+            | Answer::Access(_)) => Ok(answer),
         }
     })
     .await

@@ -330,6 +330,7 @@ impl Sim {
                 | member::Action::Choices
                 | member::Action::Holds { .. }
                 | member::Action::Duty { .. }
+                | member::Action::Carried { .. }
                 | member::Action::Outdated { .. }
                 | member::Action::Question { .. }
                 | member::Action::Answer { .. }

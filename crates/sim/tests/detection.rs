@@ -161,6 +161,7 @@ impl World {
                 | Action::Choices
                 | Action::Holds { .. }
                 | Action::Duty { .. }
+                | Action::Carried { .. }
                 | Action::Question { .. }
                 | Action::Answer { .. }
                 | Action::Outdated { .. }

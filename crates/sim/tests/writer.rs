@@ -167,6 +167,7 @@ impl Cloud {
                 | member::Action::Opinion { .. }
                 | member::Action::Holds { .. }
                 | member::Action::Duty { .. }
+                | member::Action::Carried { .. }
                 | member::Action::Outdated { .. }
                 | member::Action::Question { .. }
                 | member::Action::Answer { .. }

@@ -5,7 +5,7 @@ fn names(names: &[&str]) -> Vec<String> {
 }
 
 /// node01 asks; it holds `internal`, node02 holds `external`, node03 is silent.
-fn check(change: impl FnOnce(&mut View<'_>), command: Command<'_>, expected: &str) {
+fn with(change: impl FnOnce(&mut View<'_>), look: impl FnOnce(&View<'_>) -> String) -> String {
     let (first, second) = (names(&["node01"]), names(&["node02"]));
     let (all, two) = (names(&["node01", "node02", "node03"]), names(&["node01", "node02"]));
     let vip = |name, holders, order| Vip {
@@ -24,11 +24,48 @@ fn check(change: impl FnOnce(&mut View<'_>), command: Command<'_>, expected: &st
         vips: vec![vip("internal", &first, &all), vip("external", &second, &two)],
     };
     change(&mut view);
-    let found = match super::check(&view, command) {
+    look(&view)
+}
+
+fn check(change: impl FnOnce(&mut View<'_>), command: Command<'_>, expected: &str) {
+    let found = with(change, |view| match super::check(view, command) {
         Ok(todo) => format!("{todo:?}"),
         Err(refused) => refused.to_string(),
-    };
+    });
     assert_eq!(found, expected, "{command:?}");
+}
+
+#[test]
+fn a_command_goes_to_the_node_that_is_named_or_holds() {
+    let moved = |vip| Command::Move { vip, to: "node01" };
+    let (rest, drain, resume) = (
+        |node| Command::Standby { node },
+        |node| Command::Drain { node },
+        |node| Command::Resume { node },
+    );
+    for (command, expected) in [
+        (rest("node01"), "Here"),
+        (drain("node02"), "There(1)"),
+        (resume("node04"), "There(3)"),
+        (rest("node03"), "node03 is not alive as far as this node knows"),
+        (rest("x"), "there is no node x; there are node01, node02, node03, node04"),
+        (moved("internal"), "Here"),
+        (moved("external"), "There(1)"),
+        // What speaks against it is said here.
+        (moved("intern"), "Here"),
+    ] {
+        let found = with(
+            |_| {},
+            |view| match place(view, command) {
+                Ok(place) => format!("{place:?}"),
+                Err(refused) => refused.to_string(),
+            },
+        );
+        assert_eq!(found, expected, "{command:?}");
+    }
+    let nobody = |view: &mut View<'_>| view.vips[0].holders = &[];
+    let place = with(nobody, |view| format!("{:?}", place(view, moved("internal"))));
+    assert_eq!(place, "Ok(Here)");
 }
 
 #[test]
@@ -45,7 +82,7 @@ fn what_speaks_against_a_command_is_told_by_name_before_anything_is_done() {
     check(as_it_is, moved("internal", "node04"), never);
     let unknown = "there is no vip/intern here; there are internal, external";
     check(as_it_is, moved("intern", "node02"), unknown);
-    let there = "this is node01: commands do not travel yet, type it on node02";
+    let there = "that is for node02, and this is node01: it has changed since it was typed";
     check(as_it_is, moved("external", "node01"), there);
     let back = "vip/internal preempts: the strongest node would take it back at once";
     check(|view| view.vips[0].preempts = true, moved("internal", "node02"), back);
@@ -73,7 +110,7 @@ fn a_node_stands_by_unless_it_is_the_last_that_could_hold() {
     check(|view| view.duty = Duty::Draining, resume, "Be(On)");
     // What others hold is not lost.
     check(|view| view.vips[1].successor = None, standby, "Be(Standby)");
-    let there = "this is node01: commands do not travel yet, type it on node02";
+    let there = "that is for node02, and this is node01: it has changed since it was typed";
     check(|_| {}, Command::Standby { node: "node02" }, there);
     let unknown = "there is no node x; there are node01, node02, node03, node04";
     check(|_| {}, Command::Standby { node: "x" }, unknown);

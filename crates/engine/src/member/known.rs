@@ -8,6 +8,7 @@ use super::beat::{Choice, Load};
 use super::peer::Cell;
 use super::{Member, Refused, Standing};
 use crate::duty::Duty;
+use crate::errand::Ways;
 use crate::evidence::Kind;
 use crate::reach::Nodes;
 use crate::verdict::{Judgement, Times};
@@ -49,6 +50,28 @@ impl Member {
             return self.said.duty;
         }
         self.peers.get(usize::from(node)).map_or(Duty::On, |peer| peer.duty)
+    }
+
+    /// The newest life of a node's process that was heard; 0 before the first beat.
+    #[must_use]
+    pub fn life(&self, node: u16) -> u64 {
+        self.peers.get(usize::from(node)).map_or(0, super::peer::Peer::incarnation)
+    }
+
+    /// The networks that this node shares with another: those with a carrier here first, among them the
+    /// one on which it was heard last.
+    #[must_use]
+    pub fn ways(&self, node: u16) -> Ways {
+        let (own, peer) = (self.peers.get(usize::from(self.me)), self.peers.get(usize::from(node)));
+        let (Some(own), Some(peer)) = (own, peer) else { return Ways::new() };
+        let all = (0_u8..).take(self.networks.len());
+        let mut ways: Ways = all.filter(|n| own.is_on(*n) && peer.is_on(*n)).collect();
+        let rank = |network: &u8| {
+            let at = usize::from(*network);
+            (self.own_carrier.get(at).copied().unwrap_or(false), peer.proof(at))
+        };
+        ways.sort_by_key(|network| std::cmp::Reverse(rank(network)));
+        ways
     }
 
     /// This node itself is alive.

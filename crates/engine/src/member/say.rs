@@ -6,8 +6,21 @@ use super::Member;
 use super::beat::{Choice, Load, MAX_CHOICES, MAX_LENGTH};
 use crate::duty::Duty;
 use crate::evidence::Ailments;
+use crate::packet::Kind;
 
 impl Member {
+    /// Seals a body of [`crate::errand`] for a node on a network into `out` and returns its length; 0 if it
+    /// does not fit or no key is shared with that node.
+    pub fn carry(
+        &mut self,
+        kind: Kind,
+        (to, network): (u16, u8),
+        body: &[u8],
+        out: &mut [u8],
+    ) -> usize {
+        self.seal.seal(kind, (to, network), body, out)
+    }
+
     /// The body of a beat, for those who seal it themselves or do not seal at all.
     #[must_use]
     pub fn body(&self) -> ArrayVec<u8, { MAX_LENGTH }> {

@@ -94,7 +94,7 @@ impl Story {
                     let word = verdict.word();
                     self.concluded += &format!("{} node {node} {word}: {}\n", self.now, rule.name);
                 }
-                Action::Beat { .. } | Action::Question { .. } => {}
+                Action::Beat { .. } | Action::Question { .. } | Action::Carried { .. } => {}
                 Action::Answer { node, network, after } => {
                     self.said +=
                         &format!("{} answer node {node} on {network} after {after}\n", self.now);

@@ -46,7 +46,8 @@ struct Life {
 ///
 /// Whatever a process said before its restart is old as soon as its successor was heard, on any network
 /// and about anything: a recorded hand-over is none. Within a life, beats, hellos and hand-overs count only
-/// in order, because each replaces the one before; questions and told events count once, in any order.
+/// in order, because each replaces the one before; questions, told events, errands and their answers
+/// count once, in any order.
 #[derive(Clone, Debug)]
 pub struct Replay {
     lives: Box<[[Life; PROCESSES]]>,

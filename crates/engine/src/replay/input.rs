@@ -180,6 +180,8 @@ impl Fact {
                     Kind::HandOver => "a hand-over",
                     Kind::Question => "a question for events",
                     Kind::Told => "an event",
+                    Kind::Errand => "a command",
+                    Kind::Answer => "the answer to a command",
                 };
                 let (node, network) = (names.node(letter.sender), names.network(*network));
                 format!("{what} of {node} on {network}, number {}", letter.seq)

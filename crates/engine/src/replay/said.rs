@@ -45,6 +45,11 @@ impl Decision {
                 let (node, on) = (names.node(*node), on_networks(*verdict, names));
                 format!("{node} is {}{on}; rule {}: {}", verdict.word(), rule.name, rule.sentence)
             }
+            Action::Carried { node, network, life, kind, body } => {
+                let (node, network) = (names.node(*node), names.network(*network));
+                let length = body.len();
+                format!("hand on {kind:?} of {node}, start {life}, on {network} ({length} bytes)")
+            }
             Action::Choices => "a peer knows a newer choice of a database".to_owned(),
             Action::Holds { node } => format!("{} holds other addresses now", names.node(*node)),
             Action::Duty { node } => format!("{} says another duty of itself", names.node(*node)),

@@ -18,7 +18,11 @@ const PATIENCE: Duration = Duration::from_millis(500);
 pub(crate) fn status(folder: &Path) -> Option<Status> {
     match put(folder, &Ask::Status)? {
         Answer::Status(status) => Some(*status),
-        Answer::Event(_) | Answer::Why(_) | Answer::Access(_) | Answer::Refused(_) => None,
+        Answer::Event(_)
+        | Answer::Why(_)
+        | Answer::Under(_)
+        | Answer::Access(_)
+        | Answer::Refused(_) => None,
     }
 }
 
@@ -42,7 +46,7 @@ pub(crate) fn command(folder: &Path, command: Command) -> std::io::Result<()> {
     match put(folder, &Ask::Command(command)) {
         Some(Answer::Status(_)) => Ok(()),
         Some(Answer::Refused(why)) => Err(std::io::Error::other(why)),
-        Some(Answer::Event(_) | Answer::Why(_) | Answer::Access(_)) | None => {
+        Some(Answer::Event(_) | Answer::Why(_) | Answer::Under(_) | Answer::Access(_)) | None => {
             Err(std::io::Error::other("the agent does not answer"))
         }
     }

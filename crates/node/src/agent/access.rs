@@ -156,7 +156,11 @@ impl Doors {
         }
         let outcome = match answer {
             Answer::Refused(why) => why.as_str(),
-            Answer::Status(_) | Answer::Event(_) | Answer::Why(_) | Answer::Access(_) => "done",
+            Answer::Status(_)
+            | Answer::Event(_)
+            | Answer::Why(_)
+            | Answer::Under(_)
+            | Answer::Access(_) => "done",
         };
         self.log.add(&guest.by, (deed, object), outcome).map_err(|error| {
             let folder = self.log.folder.display();

@@ -5,11 +5,14 @@ use std::sync::Arc;
 
 use api::{Command, Report, Standing, Status};
 use base::Chain;
-use engine::duty::{self, Duty, Todo, View};
+use engine::duty::{self, Duty, Place, Todo, View};
 use sys::channel::Channel;
 
 use super::names::Names;
 use crate::duty as kept;
+
+/// No report: look for letters.
+pub(super) const KNOCK: &[u8] = b"!";
 
 /// Gives orders to the loop of the agent, from the thread that answers.
 #[derive(Clone, Debug)]
@@ -18,6 +21,12 @@ pub(crate) struct Voice(Arc<Channel>);
 impl Voice {
     pub(crate) fn new(channel: Channel) -> Self {
         Self(Arc::new(channel))
+    }
+
+    /// There is a letter for the loop ([`super::errands`]).
+    pub(super) fn knock(&self) {
+        // A full channel is being read; a closed one has no reader.
+        let _ = self.0.send(KNOCK, &[]);
     }
 
     fn say(&self, report: &Report) -> Result<(), String> {
@@ -56,6 +65,21 @@ pub(crate) fn obey(
             };
             voice.say(&Report::Move { instance, to })
         }
+    }
+}
+
+/// Who has to do it: none is this node, else the position of another.
+///
+/// # Errors
+/// In words, when nobody can be told.
+pub(crate) fn place(
+    command: &Command,
+    status: &Status,
+    names: &Names,
+) -> Result<Option<u16>, String> {
+    match duty::place(&view(status, names), asked(command)).map_err(|why| why.to_string())? {
+        Place::Here => Ok(None),
+        Place::There(at) => u16::try_from(at).map(Some).map_err(|_| "too many nodes".to_owned()),
     }
 }
 

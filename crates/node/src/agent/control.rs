@@ -37,6 +37,7 @@ pub(crate) struct Answers {
     pub(crate) events: Arc<Shared>,
     pub(crate) story: Arc<Story>,
     pub(crate) command: super::Commander,
+    pub(crate) under: super::Counter,
     pub(crate) doors: Doors,
 }
 
@@ -103,6 +104,10 @@ fn answer(mut client: UnixStream, peer: Option<&Peer>, answers: &Answers) -> io:
         }],
         Ask::Command(command) => vec![match (answers.command)(command) {
             Ok(status) => Answer::Status(Box::new(status)),
+            Err(why) => Answer::Refused(why),
+        }],
+        Ask::Under { node } => vec![match (answers.under)(node) {
+            Ok(under) => Answer::Under(under),
             Err(why) => Answer::Refused(why),
         }],
         Ask::Access(ask) => answers.doors.answer(ask),

@@ -275,7 +275,7 @@ impl Sealed {
             Kind::HandOver => HandOver::decode(opened.body)
                 .filter(|message| message.from == opened.sender)
                 .map(Heard::HandOver),
-            Kind::Beat | Kind::Question | Kind::Told => None,
+            Kind::Beat | Kind::Question | Kind::Told | Kind::Errand | Kind::Answer => None,
         };
         Some(heard.unwrap_or(Heard::Noise))
     }

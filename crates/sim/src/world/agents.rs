@@ -136,6 +136,7 @@ impl World {
                 Action::Choices
                 | Action::Holds { .. }
                 | Action::Duty { .. }
+                | Action::Carried { .. }
                 | Action::Question { .. }
                 | Action::Answer { .. }
                 | Action::Event { .. } => {}

@@ -50,6 +50,7 @@ impl Cloud {
                 | Action::Choices
                 | Action::Holds { .. }
                 | Action::Duty { .. }
+                | Action::Carried { .. }
                 | Action::Question { .. }
                 | Action::Answer { .. }
                 | Action::Outdated { .. }
