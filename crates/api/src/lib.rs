@@ -30,4 +30,4 @@ pub use state::{
     Opinion, ProcessState, ProxyLine, RefusedPackets, ServerCheck, ServerState, Standing, Status,
     Verdict, VipCause, VipLine, VipRole, VipState,
 };
-pub use why::{Evidence, RuleLine, Why};
+pub use why::{Evidence, KindLine, RuleLine, Turn, Why};

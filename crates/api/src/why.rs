@@ -2,10 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::Event;
+use crate::{Event, Verdict};
 
 /// The explanation of one object.
-#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
 pub struct Why {
     /// `KIND/NAME`.
     pub object: String,
@@ -22,11 +22,19 @@ pub struct Why {
     pub would_change: Vec<String>,
     /// Its newest events, oldest first, at most [`Why::EVENTS`].
     pub events: Vec<Event>,
+    /// Kinds of evidence that occur in it; what belongs to one begins with its name and a colon.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub kinds: Vec<KindLine>,
+    /// Verdicts on it, oldest first, at most [`Why::TURNS`], since the agent that answers started.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub history: Vec<Turn>,
 }
 
 impl Why {
     /// Enough to see the last change and what led to it on one screen.
     pub const EVENTS: usize = 5;
+    /// Enough for a bad night of one node.
+    pub const TURNS: usize = 16;
 }
 
 /// A row of an ordered table of rules: the first that applies decides.
@@ -38,6 +46,29 @@ pub struct RuleLine {
     pub numbers: String,
     /// It is the one that decided.
     pub applies: bool,
+}
+
+/// A kind of evidence.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct KindLine {
+    pub name: String,
+    pub meaning: String,
+    /// How long it counts, in words.
+    pub counts: String,
+}
+
+/// A verdict that replaced another one.
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+pub struct Turn {
+    /// Milliseconds since 1970 (UTC).
+    pub at_ms: u64,
+    pub verdict: Verdict,
+    /// Where it is cut off.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub networks: Vec<String>,
+    pub rule: String,
+    /// The evidence of that moment.
+    pub cause: String,
 }
 
 /// Something that was seen.

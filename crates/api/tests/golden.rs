@@ -233,6 +233,18 @@ fn why() -> Why {
         }],
         would_change: vec!["no carrier: node03 is named".to_owned()],
         events: vec![event()],
+        kinds: vec![api::KindLine {
+            name: "beat".to_owned(),
+            meaning: "its agent spoke".to_owned(),
+            counts: "for the detection time".to_owned(),
+        }],
+        history: vec![api::Turn {
+            at_ms: 1_795_484_000_000,
+            verdict: Verdict::CutOff,
+            networks: vec!["storage".to_owned()],
+            rule: "cut-off".to_owned(),
+            cause: "storage: its last beat (1200 ms ago)".to_owned(),
+        }],
     }
 }
 

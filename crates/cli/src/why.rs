@@ -77,11 +77,25 @@ pub(crate) fn lines(why: &Why) -> Vec<String> {
     });
     part("all rules, the first that applies decides", rules.collect());
     part("what would change it", why.would_change.clone());
+    part("verdicts on it, the newest last", why.history.iter().map(turn).collect());
     part(
         "last events",
         why.events.iter().map(|event| events::line_of_node(event).trim_end().to_owned()).collect(),
     );
     lines
+}
+
+/// `2026-11-24 14:03:05.120 cut-off on storage, rule cut-off: EVIDENCE`
+fn turn(turn: &api::Turn) -> String {
+    let on = if turn.networks.is_empty() { "" } else { " on " };
+    format!(
+        "{} {}{on}{}, rule {}: {}",
+        events::clock(turn.at_ms),
+        words::concluded(turn.verdict),
+        turn.networks.join(", "),
+        turn.rule,
+        turn.cause
+    )
 }
 
 #[cfg(test)]
@@ -112,6 +126,14 @@ mod tests {
                 .to_vec(),
             would_change: vec!["one beat on any network: alive".to_owned()],
             events: example::events().into_iter().skip(1).take(1).collect(),
+            history: vec![api::Turn {
+                at_ms: 1_795_483_982_950,
+                verdict: api::Verdict::CutOff,
+                networks: vec!["storage".to_owned()],
+                rule: "cut-off".to_owned(),
+                cause: "view: node02 does not hear it on storage".to_owned(),
+            }],
+            kinds: vec![],
         };
         expect![[r#"
             node/node03: suspect
@@ -125,6 +147,8 @@ mod tests {
               ->  2 silent: in a sentence (1 s)
             what would change it
               one beat on any network: alive
+            verdicts on it, the newest last
+              2026-11-24 01:33:02.950 cut off on storage, rule cut-off: view: node02 does not hear it on storage
             last events
               node02 #12 2026-11-24 01:33:02.950 node/node03 node-suspect: no beat for 1 s; the rule applies"#]].assert_eq(&lines(&why).join("\n"));
     }

@@ -35,6 +35,19 @@ pub(crate) const fn duty(duty: Duty) -> Option<&'static str> {
 }
 
 /// The verdict on a node with its duty.
+/// A verdict by itself, as it was once.
+pub(crate) const fn concluded(verdict: Verdict) -> &'static str {
+    match verdict {
+        Verdict::Unknown => "unknown",
+        Verdict::Alive => "alive",
+        Verdict::Suspect => "suspect",
+        Verdict::CutOff => "cut off",
+        Verdict::Unreachable => "unreachable",
+        Verdict::Leaving => "left",
+        Verdict::ProvenDead => "proven dead",
+    }
+}
+
 pub(crate) fn opinion(node: &NodeState) -> String {
     let verdict = verdict(node);
     match duty(node.duty) {

@@ -39,6 +39,20 @@ pub enum Freshness {
     Committed,
 }
 
+impl Freshness {
+    /// As the page and the dashboard say it.
+    #[must_use]
+    pub fn words(self) -> String {
+        match self {
+            Self::Detection => "for the detection time".to_owned(),
+            Self::For(span) => format!("for {span:?}"),
+            Self::WhileSaid => "while it is said".to_owned(),
+            Self::UntilStart => "until a new start of the node".to_owned(),
+            Self::Committed => "until another committed entry".to_owned(),
+        }
+    }
+}
+
 /// A row of the table of evidence.
 #[derive(Clone, Copy, Debug)]
 pub struct Row {

@@ -7,7 +7,7 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
-use outlast_engine::evidence::{Freshness, KINDS};
+use outlast_engine::evidence::KINDS;
 use outlast_engine::verdict::{RULES, Times};
 
 const HEAD: &str = "# Evidence and verdicts
@@ -29,20 +29,10 @@ The first rule that applies decides; there are no weights. `outlast why NODE` pr
 |---|---|---|---|---|
 ";
 
-fn fresh(freshness: Freshness) -> String {
-    match freshness {
-        Freshness::Detection => "for the detection time".to_owned(),
-        Freshness::For(span) => format!("for {span:?}"),
-        Freshness::WhileSaid => "while it is said".to_owned(),
-        Freshness::UntilStart => "until a new start of the node".to_owned(),
-        Freshness::Committed => "until another committed entry".to_owned(),
-    }
-}
-
 fn page() -> String {
     let mut page = HEAD.to_owned();
     for row in KINDS {
-        let counts = fresh(row.freshness);
+        let counts = row.freshness.words();
         writeln!(
             page,
             "| {} | {} | {counts} | {} | {} |",

@@ -212,6 +212,7 @@ fn explainer(core: Arc<Mutex<Core>>, story: Arc<Story>) -> Explainer {
             (core.status(sys::clock::now()), Arc::clone(&core.picture.files), times)
         };
         let seen = |name: &str| lock(&core).seen(name, sys::clock::now());
+        let turns = |name: &str| lock(&core).turns(name);
         let told = |object: &str| lock(&core).picture.told_at(object);
         let about = |object: &str| {
             story.about(|event| why::is_about(event, object, &status.node), Why::EVENTS)
@@ -222,6 +223,7 @@ fn explainer(core: Arc<Mutex<Core>>, story: Arc<Story>) -> Explainer {
             told: &told,
             about: &about,
             seen: &seen,
+            turns: &turns,
             times,
         };
         why::why(&ground, object)

@@ -84,6 +84,7 @@
       j: () => step(1),
       k: () => step(-1),
       o: () => { location.href = "/"; },
+      c: () => { location.href = "/cluster"; },
       e: () => { location.href = "/events"; },
     };
     if (keys[event.key]) { event.preventDefault(); keys[event.key](); }

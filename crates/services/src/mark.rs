@@ -94,6 +94,19 @@ pub(crate) const fn verdict(node: &NodeState) -> Mark {
     }
 }
 
+/// A verdict by itself, as it was once.
+pub(crate) const fn concluded(verdict: Verdict) -> Mark {
+    match verdict {
+        Verdict::Unknown => mark(Grade::Aside, "?", "never heard"),
+        Verdict::Alive => mark(Grade::Well, "✓", "alive"),
+        Verdict::Suspect => mark(Grade::Warning, "!", "suspect"),
+        Verdict::CutOff => mark(Grade::Warning, "!", "cut off"),
+        Verdict::Unreachable => mark(Grade::Bad, "✗", "unreachable"),
+        Verdict::Leaving => mark(Grade::Aside, "→", "left"),
+        Verdict::ProvenDead => mark(Grade::Bad, "✗", "proven dead"),
+    }
+}
+
 pub(crate) const fn balancer(state: BalancerState) -> Mark {
     match state {
         BalancerState::Serving => mark(Grade::Well, "✓", "serving"),

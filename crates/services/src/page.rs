@@ -11,6 +11,7 @@ use crate::heard::Heard;
 use crate::stats::Table;
 
 mod addresses;
+mod cluster;
 mod events;
 mod node;
 mod nodes;
@@ -25,6 +26,7 @@ mod why;
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) enum Place {
     Overview,
+    Cluster,
     Events,
     Vip(String),
     Pool(String),
@@ -55,6 +57,7 @@ impl Place {
     pub(crate) fn of(path: &str) -> Option<Self> {
         match path {
             "/" => return Some(Self::Overview),
+            "/cluster" => return Some(Self::Cluster),
             "/events" => return Some(Self::Events),
             _ => {}
         }
@@ -71,6 +74,7 @@ impl Place {
     pub(crate) fn path(&self) -> String {
         match self {
             Self::Overview => "/".to_owned(),
+            Self::Cluster => "/cluster".to_owned(),
             Self::Events => "/events".to_owned(),
             Self::Vip(name) => link("vip", name),
             Self::Pool(name) => link("pool", name),
@@ -82,7 +86,7 @@ impl Place {
     pub(crate) fn twin(&self) -> String {
         match self {
             Self::Overview => "/index.json".to_owned(),
-            Self::Events | Self::Vip(_) | Self::Pool(_) | Self::Node(_) => {
+            Self::Cluster | Self::Events | Self::Vip(_) | Self::Pool(_) | Self::Node(_) => {
                 format!("{}.json", self.path())
             }
         }
@@ -91,7 +95,7 @@ impl Place {
     /// As the agent calls it; none: not one object.
     pub(crate) fn object(&self) -> Option<String> {
         match self {
-            Self::Overview | Self::Events => None,
+            Self::Overview | Self::Cluster | Self::Events => None,
             Self::Vip(name) => Some(format!("vip/{name}")),
             Self::Pool(name) => Some(format!("proxy/{name}")),
             Self::Node(name) => Some(format!("node/{name}")),
@@ -105,7 +109,7 @@ impl Place {
     /// Whether there is such an object; before the first status everything may be.
     pub(crate) fn exists(&self, status: &Status) -> bool {
         match self {
-            Self::Overview | Self::Events => true,
+            Self::Overview | Self::Cluster | Self::Events => true,
             Self::Vip(name) => status.vips.iter().any(|vip| vip.name == *name),
             Self::Pool(name) => {
                 status.servers.iter().any(|server| server.proxy == *name)
@@ -120,6 +124,7 @@ impl Place {
     fn title(&self) -> String {
         match self {
             Self::Overview => "overview".to_owned(),
+            Self::Cluster => "cluster".to_owned(),
             Self::Events => "events".to_owned(),
             Self::Vip(name) | Self::Pool(name) | Self::Node(name) => name.clone(),
         }
@@ -152,6 +157,7 @@ pub(crate) fn fragments(place: &Place, view: &View) -> Vec<Fragment> {
     let mut parts = vec![state::fragment(view)];
     match place {
         Place::Overview => overview::parts(view, &mut parts),
+        Place::Cluster => cluster::parts(view, &mut parts),
         Place::Events => parts.push(events::whole(view)),
         Place::Vip(name) => vip::parts(view, name, &mut parts),
         Place::Pool(name) => pool::parts(view, name, &mut parts),
@@ -238,6 +244,7 @@ fn top(place: &Place, view: &View, cluster: Option<&str>) -> Markup {
             }
             nav aria-label="Pages" {
                 a href="/" aria-current=[current(Place::Overview)] { "Overview" }
+                a href="/cluster" aria-current=[current(Place::Cluster)] { "Cluster" }
                 a href="/events" aria-current=[current(Place::Events)] { "Events" }
             }
             input #find type="search" placeholder="Find  /" aria-label="Find a node, address or pool"
@@ -256,7 +263,7 @@ fn bottom(place: &Place, view: &View) -> Markup {
             }
             a href=(place.twin()) { "this page as JSON" }
             a href="/metrics" { "metrics" }
-            span.keys aria-hidden="true" { kbd { "/" } " find " kbd { "j" } kbd { "k" } " next, previous " kbd { "o" } " overview " kbd { "e" } " events" }
+            span.keys aria-hidden="true" { kbd { "/" } " find " kbd { "j" } kbd { "k" } " next, previous " kbd { "o" } " overview " kbd { "c" } " cluster " kbd { "e" } " events" }
         }
     }
 }
@@ -264,6 +271,7 @@ fn bottom(place: &Place, view: &View) -> Markup {
 fn heading(place: &Place) -> Option<Markup> {
     let (kind, name) = match place {
         Place::Overview => return None,
+        Place::Cluster => return Some(html! { "Cluster" }),
         Place::Events => return Some(html! { "Events" }),
         Place::Vip(name) => ("address", name),
         Place::Pool(name) => ("pool", name),
@@ -275,7 +283,7 @@ fn heading(place: &Place) -> Option<Markup> {
 const fn shape(place: &Place) -> &'static str {
     match place {
         Place::Overview => "overview",
-        Place::Events => "long",
+        Place::Cluster | Place::Events => "long",
         Place::Vip(_) | Place::Pool(_) | Place::Node(_) => "object",
     }
 }

@@ -38,6 +38,15 @@ fn body(view: &View, place: &Place) -> Value {
             put("status", json!(**status));
             put("events", json!(heard.events));
         }
+        Place::Cluster => {
+            put("networks", json!(status.networks));
+            put("nodes", json!(status.nodes));
+            put("vips", json!(status.vips));
+            put("choices", json!(status.choices));
+            put("generation", json!(status.generation));
+            let store = status.processes.iter().find(|process| process.role == api::Role::Store);
+            put("store", json!(store));
+        }
         Place::Events => {
             put("events", json!(heard.events));
         }

@@ -213,7 +213,7 @@ fn enter_asks_why_of_the_selected_line() {
         rule: "silent on every network".to_owned(),
         rules: vec![],
         would_change: vec!["a beat".to_owned()],
-        events: vec![],
+        ..api::Why::default()
     };
     known.why = Some(("node/node03".to_owned(), Ok(Box::new(why))));
     check(

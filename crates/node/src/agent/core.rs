@@ -1,10 +1,10 @@
 //! What the agent knows: shared between its loop and the threads that answer questions.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use api::{Cell, Event, NodeLine, NodeState, Opinion, Standing, Start, Status};
+use api::{Cell, Event, NodeLine, NodeState, Opinion, Standing, Start, Status, Turn};
 use base::Time;
 use config::cluster::Cluster;
 use engine::evidence::Ailments;
@@ -29,6 +29,8 @@ pub(crate) struct Core {
     failing: BTreeSet<usize>,
     /// The last verdict on each node that was an event.
     pub(super) judged: HashMap<u16, Verdict>,
+    /// The newest verdicts on each node, oldest first; at most [`api::Why::TURNS`] of each.
+    pub(super) turns: HashMap<u16, VecDeque<Turn>>,
     /// Of this node.
     load: Option<(member::Load, Time)>,
 }
@@ -63,6 +65,7 @@ impl Core {
             me,
             why: HashMap::new(),
             judged: HashMap::new(),
+            turns: HashMap::new(),
             stalled: Ailments::NONE,
             failing: BTreeSet::new(),
             load: None,

@@ -1,6 +1,6 @@
 //! Verdicts as events and as evidence for `why`.
 
-use api::{Event, Evidence};
+use api::{Event, Evidence, Turn, Why};
 use base::Time;
 use engine::member::Sighting;
 use engine::verdict::{Rule, Verdict};
@@ -17,21 +17,31 @@ impl Core {
         rule: &Rule,
     ) -> Option<Event> {
         let before = self.judged.insert(node, verdict).unwrap_or_default();
+        let name = self.picture.names.get(usize::from(node)).cloned().unwrap_or_default();
+        let opinion = self.shown_opinion(verdict, rule);
+        let cause = self.cause(&name, now);
+        let networks = opinion.networks.clone();
+        let (at_ms, rule_name) = (sys::clock::wall_ms(), rule.name.to_owned());
+        let (verdict_told, cause_told) = (opinion.verdict, cause.clone());
+        let turns = self.turns.entry(node).or_default();
+        if turns.len() == Why::TURNS {
+            turns.pop_front();
+        }
+        turns.push_back(Turn {
+            at_ms,
+            verdict: verdict_told,
+            networks,
+            rule: rule_name,
+            cause: cause_told,
+        });
         if !is_worth(before, verdict, rule) {
             return None;
         }
-        let name = self.picture.names.get(usize::from(node)).cloned().unwrap_or_default();
-        let opinion = self.shown_opinion(verdict, rule);
         let on = if opinion.networks.is_empty() { "" } else { " on " };
-        let seen = self.seen(&name, now);
-        let evidence = seen.iter().map(|seen| match seen.age_ms {
-            Some(age) => format!("{} ({age} ms ago)", seen.what),
-            None => seen.what.clone(),
-        });
         Some(Event {
             what: "node-verdict".to_owned(),
             object: format!("node/{name}"),
-            evidence: evidence.collect::<Vec<_>>().join("; "),
+            evidence: cause,
             decision: format!(
                 "{}{on}{}, before {}; rule {}: {}",
                 verdict.word(),
@@ -50,6 +60,23 @@ impl Core {
             },
             ..Event::default()
         })
+    }
+
+    /// The newest verdicts on a node, oldest first.
+    pub(super) fn turns(&self, name: &str) -> Vec<Turn> {
+        let position = self.picture.names.iter().position(|known| known == name);
+        let node = position.and_then(|at| u16::try_from(at).ok());
+        let turns = node.and_then(|node| self.turns.get(&node));
+        turns.map(|turns| turns.iter().cloned().collect()).unwrap_or_default()
+    }
+
+    /// All that is seen of a node, in one line.
+    fn cause(&self, name: &str, now: Time) -> String {
+        let told = self.seen(name, now).into_iter().map(|seen| match seen.age_ms {
+            Some(age) => format!("{} ({age} ms ago)", seen.what),
+            None => seen.what,
+        });
+        told.collect::<Vec<_>>().join("; ")
     }
 
     /// All that is seen of a node, with ages.

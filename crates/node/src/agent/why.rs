@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use api::{Event, Evidence, RuleLine, Status, Why};
+use api::{Event, Evidence, KindLine, RuleLine, Status, Turn, Why};
 use engine::verdict::Times;
 
 use super::names::Names;
@@ -30,6 +30,8 @@ pub(crate) struct Ground<'a> {
     pub(crate) about: &'a dyn Fn(&str) -> Vec<Event>,
     /// All evidence about a node.
     pub(crate) seen: &'a dyn Fn(&str) -> Vec<Evidence>,
+    /// Verdicts on a node, oldest first.
+    pub(crate) turns: &'a dyn Fn(&str) -> Vec<Turn>,
     pub(crate) times: Times,
 }
 
@@ -75,7 +77,23 @@ pub(crate) fn why(ground: &Ground<'_>, object: &str) -> Result<Why, Unknown> {
     let Some(told) = told else { return Err(unknown(ground.status, object)) };
     let events = (ground.about)(&object);
     let Told { state, evidence, rule, rules, would_change } = told;
-    Ok(Why { object, state, evidence, rule, rules, would_change, events })
+    let history = object.strip_prefix("node/").map(ground.turns).unwrap_or_default();
+    let kinds = kinds(&evidence);
+    Ok(Why { object, state, evidence, rule, rules, would_change, events, kinds, history })
+}
+
+/// The rows of the table of evidence that these are of.
+fn kinds(evidence: &[Evidence]) -> Vec<KindLine> {
+    let occurs = |row: &&engine::evidence::Row| {
+        let is_of = |rest: &str| rest.starts_with(": ");
+        evidence.iter().any(|seen| seen.what.strip_prefix(row.name).is_some_and(is_of))
+    };
+    let line = |row: &engine::evidence::Row| KindLine {
+        name: row.name.to_owned(),
+        meaning: row.meaning.to_owned(),
+        counts: row.freshness.words(),
+    };
+    engine::evidence::KINDS.iter().filter(occurs).map(line).collect()
 }
 
 fn full_name(status: &Status, word: &str) -> String {

@@ -11,6 +11,7 @@ pub(super) fn parts(view: &View, name: &str, parts: &mut Vec<Fragment>) {
     let Some(status) = &view.heard.status else {
         parts.push(absent("about"));
         why::fragments(view, parts);
+        parts.push(absent("history"));
         return;
     };
     let line = status.nodes.iter().find(|line| line.state.node == name);
@@ -43,6 +44,8 @@ pub(super) fn parts(view: &View, name: &str, parts: &mut Vec<Fragment>) {
     };
     parts.push(section("about", "about", "Node", &inside));
     why::fragments(view, parts);
+    // What others think of this node is theirs to say.
+    parts.push(if here { absent("history") } else { why::history(view) });
 }
 
 fn processes(status: &Status) -> Markup {

@@ -8,7 +8,8 @@ use crate::fixture::{Face, darken, event, status};
 use crate::webdriver::Browser;
 use crate::{skip, until};
 
-const PAGES: [&str; 5] = ["/", "/events", "/vip/internal", "/pool/mariadb", "/node/node01"];
+const PAGES: [&str; 7] =
+    ["/", "/cluster", "/events", "/vip/internal", "/pool/mariadb", "/node/node01", "/node/node02"];
 
 fn browser(test: &str) -> Option<Browser> {
     let browser = Browser::start();

@@ -15,6 +15,9 @@ use api::{
     VipState, Why,
 };
 use outlast_services as services;
+#[path = "history.rs"]
+mod history;
+pub use history::darken;
 #[path = "seats.rs"]
 pub mod seats;
 
@@ -261,6 +264,8 @@ fn why(story: &Story, object: &str) -> Why {
             evidence("node01 sends adverts with priority 103", Some(400)),
             evidence("beats of node01 arrive on management and storage", Some(120)),
             evidence("`check = \"balancer\"`: the balancer of node01 serves", None),
+            evidence("view: node03 hears it", Some(80)),
+            evidence("view: node01 hears it", Some(60)),
         ],
         rule: "the node that holds the address keeps it (no preemption)".to_owned(),
         rules: vec![],
@@ -269,6 +274,7 @@ fn why(story: &Story, object: &str) -> Why {
             "the balancer of node01 not serving for 100 ms: handed over to node02".to_owned(),
         ],
         events: events.collect(),
+        ..history::of_node(object)
     }
 }
 
@@ -484,17 +490,4 @@ fn statistics() -> String {
     }
     text.push('\n');
     text
-}
-
-pub fn darken(status: &mut Status, name: &str) {
-    for line in status.nodes.iter_mut().filter(|line| line.state.node == name) {
-        line.state.standing = Standing::Suspect;
-        line.state.why = "no beat on any network for 1 s".to_owned();
-        let cells = line.state.cells.iter_mut();
-        cells.for_each(|cell| (cell.alive, cell.age_ms) = (false, Some(1300)));
-    }
-    for server in status.servers.iter_mut().filter(|server| server.server == name) {
-        server.suspect = true;
-        server.why = "its node is silent".to_owned();
-    }
 }

@@ -137,7 +137,9 @@ fn every_link_of_every_page_leads_somewhere_and_has_a_twin() {
             }
         }
     }
-    for path in ["/vip/internal", "/pool/mariadb", "/node/node02", "/events", "/metrics"] {
+    let expected =
+        ["/vip/internal", "/pool/mariadb", "/node/node02", "/cluster", "/events", "/metrics"];
+    for path in expected {
         assert!(seen.contains(path), "nothing leads to {path}: {seen:?}");
     }
     assert!(seen.contains("/pool/glance_api.json"), "twins are linked");
@@ -169,6 +171,11 @@ fn the_twin_says_the_same_to_programs() {
     assert_eq!(index["troubles"], Value::Array(vec![]));
     assert_eq!(twin("/vip/internal.json")["vip"]["holders"][0], "node01");
     assert_eq!(twin("/vip/internal.json")["why"]["object"], "vip/internal");
+    let cluster = twin("/cluster.json");
+    assert_eq!(cluster["nodes"][1]["state"]["opinion"]["verdict"], "alive");
+    assert_eq!(cluster["vips"][0]["state"]["term"], 7);
+    assert_eq!((&cluster["generation"], &cluster["store"]), (&Value::from(2), &Value::Null));
+    assert_eq!(twin("/node/node02.json")["why"]["history"][1]["networks"][0], "storage");
     let pool = twin("/pool/glance_api.json");
     assert_eq!(pool["servers"][1]["server"], "node02");
     assert_eq!(pool["counters"][1]["stot"], 9292);
@@ -190,6 +197,65 @@ fn an_object_tells_why_it_is_as_it_is() {
     ] {
         assert!(page.contains(part), "{part} is missing: {page}");
     }
+}
+
+#[test]
+fn a_nodes_page_has_evidence_by_kind_and_the_verdicts_of_before() {
+    let face = Face::new(status());
+    let page = text(&face.get("/node/node02").body);
+    let evidence = "view node03 hears it < 1 s ago which nodes a node hears on which network, as its beats \
+                    say; counts while it is said view node01 hears it < 1 s ago";
+    for part in [
+        evidence,
+        "When Verdict Rule Evidence of that moment",
+        "! cut off on storage cut-off view: node03 does not hear it on storage; own reach:",
+        "✓ alive alive beat: manager: its last beat",
+    ] {
+        assert!(page.contains(part), "{part} is missing: {page}");
+    }
+    let newest = page.find("cut off on storage").unwrap();
+    assert!(newest < page.find("beat: manager").unwrap(), "the newest stands first");
+    let other = text(&face.get("/node/node03").body);
+    assert!(other.contains("No verdict on it is known since the agent of node01 started."));
+    let own = text(&face.get("/node/node01").body);
+    assert!(!own.contains("Verdicts on it"), "{own}");
+}
+
+#[test]
+fn the_page_of_the_cluster_has_nodes_by_networks_terms_and_says_that_there_is_no_store() {
+    let face = Face::new(status());
+    let page = text(&face.get("/cluster").body);
+    for part in [
+        "Node Verdict Rule manager network storage network business network Holds",
+        "✓ node01 this node alive – none ✓ ok < 1 s ✓ ok < 1 s ✓ ok < 1 s internal",
+        "– no store is configured",
+        "vip/internal node01 7 node02",
+        "pool/mariadb node01 3 node01",
+        "Of this node generation 2 supervisor generation 1",
+    ] {
+        assert!(page.contains(part), "{part} is missing: {page}");
+    }
+    face.tell(|story| {
+        let opinion = &mut story.status.nodes[2].state.opinion;
+        opinion.verdict = api::Verdict::CutOff;
+        opinion.networks = vec!["storage".to_owned()];
+        opinion.rule = "cut-off".to_owned();
+        story.status.vips[0].holders.clear();
+    });
+    until("the verdict and its rule", || {
+        text(&face.get("/cluster").body).contains("! node03 cut off on storage cut-off ✓ ok")
+    });
+    assert!(text(&face.get("/cluster").body).contains("vip/internal nobody 7 node02"));
+    face.tell(|story| {
+        let (role, running, generation, starts) = (api::Role::Store, true, 2, 1);
+        let store = api::ProcessState { role, pid: 1300, running, generation, starts };
+        story.status.processes.push(store);
+    });
+    until("its store", || {
+        let page = text(&face.get("/cluster").body);
+        page.contains("the store's process of this node: ✓ running")
+            && !page.contains("no store is")
+    });
 }
 
 #[test]

@@ -158,8 +158,16 @@ fn check_in(status: &Status, object: &str, expected: Expect) {
     let files = names();
     let of_node = |name: &str| vec![seen(format!("beat: of {name}"), Some(120))];
     let times = Times::default();
-    let ground =
-        Ground { status, files: &files, told: &told, about: &about, seen: &of_node, times };
+    let turns = |_: &str| vec![];
+    let ground = Ground {
+        status,
+        files: &files,
+        told: &told,
+        about: &about,
+        seen: &of_node,
+        turns: &turns,
+        times,
+    };
     let text = match why(&ground, object) {
         Err(unknown) => unknown.to_string(),
         Ok(why) => {
