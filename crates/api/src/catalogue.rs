@@ -72,6 +72,23 @@ pub const EVENTS: &[EventKind] = &[
         "events are kept in memory only",
         "make room, or `state_dir` writable: what waits is written then",
     ),
+    told(
+        "keys-changed",
+        "node",
+        "the trust folder has other keys or another roster; they are in use",
+    ),
+    act(
+        "keys-not-renewed",
+        "node",
+        "new keys of this node could not be certified; those in use go on, and it is tried again",
+        "see that the node with the authority's key runs; `outlast trust status` names it",
+    ),
+    act(
+        "keys-unreadable",
+        "node",
+        "the trust folder changed and cannot be read; the keys in use stay",
+        "make `trust_dir` readable, mode 600; until then revocations are not obeyed here",
+    ),
     act(
         "lives-torn",
         "node",

@@ -51,6 +51,8 @@ pub enum Order {
     Change(Change),
     /// Agent only: something another child reported.
     Relay(Role, Box<Report>),
+    /// Vip and agent: other keys of the node's pairs from now on. The descriptor beside it has the text.
+    Keys,
     /// Vip: an operator wants that node (by its position in the cluster file) to hold the addresses
     /// of this instance.
     Move { instance: u16, to: u16 },
@@ -163,6 +165,8 @@ pub enum Report {
     Event(Event),
     /// Agent: an operator put this node on standby, drains it, or ended that; it is on the disk.
     Duty(Duty),
+    /// Agent: the trust folder has other keys than those it was told last.
+    Keys,
     /// Agent: an operator wants this, and nothing speaks against it.
     Move {
         instance: u16,

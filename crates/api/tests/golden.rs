@@ -257,6 +257,7 @@ fn every_order_travels_as_in_its_golden_file() {
         Ping(_) => Ping(u64::MAX),
         Stop => Stop,
         Retire => Retire,
+        Keys => Keys,
         Change(_) => Change(api::Change::Choice(choice())),
         Relay(..) => Relay(Role::Proxy, Box::new(Report::Event(event()))),
         Move { .. } => Move { instance: 1, to: 2 },
@@ -279,6 +280,7 @@ fn every_report_travels_as_in_its_golden_file() {
         Node(_) => Node(node()),
         Event(_) => Event(event()),
         Duty(_) => Duty(api::Duty::Standby),
+        Keys => Keys,
         Move { .. } => Move { instance: 1, to: 2 },
     });
     golden("report.jsonl", &reports);

@@ -120,6 +120,11 @@ pub enum Command {
     Serve(desk::Args),
     /// Put a node out: its certificate is refused from now on
     Revoke(Revoke),
+    /// Have every node take new keys and a new certificate, without a pause
+    ///
+    /// On the node that has the authority's key. Running nodes hear of it within some ten seconds, make new keys,
+    /// and have them certified; the ones before are accepted for a while longer.
+    Rotate(Rotate),
     /// Ask a controller who is in, and keep the answer
     Refresh(Refresh),
     /// Show what was ordered, by whom and what came of it
@@ -139,6 +144,15 @@ pub struct Shown {
 pub struct Revoke {
     /// As `trust status` shows it
     node: String,
+    #[command(flatten)]
+    place: Place,
+}
+
+#[derive(Debug, clap::Args)]
+pub struct Rotate {
+    /// Accept the former keys for so long, 15 to 86400
+    #[arg(long, value_name = "SECONDS", default_value_t = 3600)]
+    forget_after: u64,
     #[command(flatten)]
     place: Place,
 }
@@ -170,6 +184,16 @@ pub fn run(command: &Command, out: &mut (impl Write + Send)) -> Result<(), Comma
             Ok(writeln!(
                 out,
                 "{node} is out; its certificate {fingerprint} is refused from now on"
+            )?)
+        }
+        Command::Rotate(Rotate { forget_after, place }) => {
+            let folder = place.folder();
+            let ordered = folder.rotate(forget_after.saturating_mul(1000), sys::clock::wall_ms());
+            let state = audited(&folder, ("trust rotate", "every node"), ordered)?;
+            let count = state.roster.valid().count();
+            Ok(writeln!(
+                out,
+                "{count} nodes take new keys as soon as they hear of it; `outlast trust status` shows which have"
             )?)
         }
         Command::Refresh(Refresh { from, place }) => {
@@ -231,7 +255,11 @@ fn status(state: &State, out: &mut impl Write) -> io::Result<()> {
     for member in &state.roster.members {
         let Member { name, role, address, fingerprint, revoked, .. } = member;
         let address = address.map_or_else(|| "-".to_owned(), |address: IpAddr| address.to_string());
-        let fate = if *revoked { "  revoked" } else { "" };
+        let fate = match (revoked, member.keys_ms() < state.roster.renew_ms) {
+            (true, _) => "  revoked",
+            (false, true) => "  has former keys",
+            (false, false) => "",
+        };
         writeln!(out, "  {name}  {}  {address}  {fingerprint}{fate}", role.word())?;
     }
     Ok(())

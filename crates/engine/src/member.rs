@@ -284,6 +284,11 @@ impl Member {
         self.beat_at.min(silent).min(self.timeline.deadline()).min(self.watch.deadline())
     }
 
+    /// The keys of this node's pairs, to change them.
+    pub fn seal_mut(&mut self) -> &mut Seal {
+        &mut self.seal
+    }
+
     /// Writes a beat for a node on `network` into `out` and returns its length; 0 if there is nothing to
     /// send, because no key is shared with that node.
     pub fn beat(&mut self, to: u16, network: u8, out: &mut [u8]) -> usize {

@@ -205,6 +205,20 @@ impl Seal {
         }
     }
 
+    /// Changes all keys of a pair at once, the oldest first: what is not among them opens no longer. `speak` is
+    /// what the peer surely has; a later one is spoken as soon as the peer was heard in it. None: as
+    /// [`Self::revoke`].
+    pub fn renew(&mut self, peer: u16, keys: &[(u8, PairSecret)], speak: u8) {
+        if peer == self.me {
+            return;
+        }
+        let at = usize::from(peer);
+        if self.rings.len() <= at {
+            self.rings.resize_with(at + 1, Ring::default);
+        }
+        self.rings[at].renew(keys, speak, (&self.cluster, self.me, peer));
+    }
+
     /// Neither speaks to `peer` nor hears it any more.
     pub fn revoke(&mut self, peer: u16) {
         if let Some(ring) = self.rings.get_mut(usize::from(peer)) {

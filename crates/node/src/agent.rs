@@ -50,6 +50,7 @@ mod record;
 mod seats;
 mod stalls;
 mod story;
+mod trustee;
 mod under;
 mod why;
 
@@ -96,6 +97,7 @@ struct Agent<'a> {
     /// What operators want, from the threads that answer them.
     commands: Channel,
     office: Office,
+    keys: trustee::Obeyed,
     /// The loop ends.
     ending: bool,
     /// The next agent goes on where this one stops, so nobody is told goodbye.
@@ -126,6 +128,7 @@ pub(crate) fn run(channel: &Channel, start: Start, texts: Texts) -> Result<(), A
     let (voice, commands) = Channel::pair().map_err(AgentError::Poll)?;
     poller.add(commands.as_fd(), COMMANDS, Interest::READ).map_err(AgentError::Poll)?;
     let voice = command::Voice::new(voice);
+    let keys = trustee::begin(&core, &start, &texts, &voice);
     let (desk, letters) = Desk::new(voice.clone());
     let hands = Hands::new(&start, &core, voice);
     let does = Arc::clone(&hands);
@@ -133,7 +136,7 @@ pub(crate) fn run(channel: &Channel, start: Start, texts: Texts) -> Result<(), A
         Office::new(start.life, desk.clone(), letters, Arc::new(move |text| does.errand(text)));
     let command = commander(Arc::clone(&hands), desk.clone());
     let under = counter(hands, desk);
-    let doors = doors(&start, &core);
+    let doors = access::open(&start, &core);
     let story_of = Arc::clone(&story);
     let answers = control::Answers { status, why, events, story: story_of, command, under, doors };
     control::serve(Path::new(&start.run_dir), answers)
@@ -159,6 +162,7 @@ pub(crate) fn run(channel: &Channel, start: Start, texts: Texts) -> Result<(), A
         record,
         commands,
         office,
+        keys,
         ending: false,
         succeeded: false,
     };
@@ -185,15 +189,6 @@ fn open_journal(start: &Start, core: &Mutex<Core>) -> Journal {
         });
         journal
     })
-}
-
-/// Who may what; names that nobody has are a limit that the operator sees.
-fn doors(start: &Start, core: &Mutex<Core>) -> access::Doors {
-    let mut core = lock(core);
-    let wanted = core.cluster.as_ref().map(|cluster| cluster.access.clone()).unwrap_or_default();
-    let (doors, unknown) = access::Doors::new(&wanted, Path::new(&start.state_dir));
-    core.picture.limits.extend(unknown);
-    doors
 }
 
 fn lock(core: &Mutex<Core>) -> MutexGuard<'_, Core> {
@@ -289,13 +284,15 @@ impl Agent<'_> {
 
     fn orders(&mut self) {
         let mut buffer = vec![0; MAX_MESSAGE];
+        let mut fds = vec![];
         loop {
-            match self.channel.receive(&mut buffer, &mut vec![]) {
+            match self.channel.receive(&mut buffer, &mut fds) {
                 Ok(0) => {
                     self.ending = true;
                     return;
                 }
                 Ok(length) => match api::decode::<Order>(&buffer[..length]) {
+                    Ok(Order::Keys) => trustee::take(fds.pop(), &self.core, &self.keys),
                     Ok(order) => self.order(order),
                     Err(error) => self.journal.add(Event {
                         what: "order-unreadable".to_owned(),
@@ -314,7 +311,7 @@ impl Agent<'_> {
 
     /// Passes on what operators want, in the order in which it was checked.
     fn commands(&mut self) {
-        let mut buffer = [0; 1024];
+        let mut buffer = [0; 4096];
         while let Ok(length @ 1..) = self.commands.receive(&mut buffer, &mut vec![]) {
             if &buffer[..length] == command::KNOCK {
                 continue;
@@ -358,7 +355,8 @@ impl Agent<'_> {
                     self.tell(&Report::Node(core.own_state(sys::clock::now())));
                 }
             }
-            Order::Start(_) | Order::Activate | Order::Drain | Order::Move { .. } => {}
+            Order::Start(_) | Order::Activate | Order::Drain | Order::Keys | Order::Move { .. } => {
+            }
         }
         let failing = lock(&self.core).failing();
         for (node, failing) in failing {

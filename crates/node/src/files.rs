@@ -16,6 +16,8 @@ pub(crate) struct Texts {
     pub(crate) secret: Option<Vec<u8>>,
     /// Of the trust folder, if the secret is from there; known to the supervisor only.
     pub(crate) owner: Option<crate::secret::Owner>,
+    /// The folder itself; as above.
+    pub(crate) trust: Option<PathBuf>,
     /// Of the dashboard.
     pub(crate) token: Option<String>,
 }

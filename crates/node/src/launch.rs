@@ -193,6 +193,7 @@ impl Launch {
                 if let Some(folder) = &cluster.trust_dir {
                     let (owner, secret) = crate::secret::read(&beside(folder))?;
                     (texts.owner, texts.secret) = (Some(owner), Some(secret));
+                    texts.trust = Some(beside(folder));
                 } else if let Some(secret) = &cluster.secret_file {
                     texts.secret = Some(files::read_secret(&beside(secret))?);
                 }
@@ -276,8 +277,7 @@ fn trusted(texts: &Texts, ours: Option<(&Cluster, usize)>) -> Result<String, Lau
     Ok(match names.is_empty() {
         true => String::new(),
         false => format!(
-            "warning: not in this node's roster, so neither heard nor told: {} (`outlast trust \
-             refresh`, then a reload)\n",
+            "warning: not in this node's roster, so neither heard nor told until they join: {}\n",
             names.join(", ")
         ),
     })

@@ -2,7 +2,8 @@
 //! or from the trust folder, where each pair of nodes has its own.
 //!
 //! Between the processes of a node they travel as one text: the shared secret as it is, or [`PAIRS`], then
-//! a line per node with its name and the pair's secret in hexadecimal digits.
+//! a line per node: its name, the number of the key that is spoken, and each key as number and secret in
+//! hexadecimal digits, `node02 0 0 0a1b.. 16 2c3d..`.
 
 use std::path::Path;
 
@@ -11,7 +12,7 @@ use engine::packet::{PairSecret, Seal};
 use trust::{Folder, TrustError};
 
 /// Nobody's shared secret begins like this.
-const PAIRS: &str = "outlast pairs 1\n";
+const PAIRS: &str = "outlast pairs 2\n";
 
 /// What does not fit together in folder and file.
 #[derive(Debug, thiserror::Error)]
@@ -37,8 +38,12 @@ pub(crate) fn read(folder: &Path) -> Result<(Owner, Vec<u8>), TrustError> {
     let folder = Folder::new(folder, None);
     let state = folder.load()?;
     let mut text = PAIRS.to_owned();
-    for (name, secret) in folder.pairs()? {
-        text.push_str(&format!("{name} {}\n", trust::hex::encode(&*secret)));
+    for pair in folder.pairs(sys::clock::wall_ms())? {
+        text.push_str(&format!("{} {}", pair.name, pair.speak));
+        for (number, secret) in &pair.keys {
+            text.push_str(&format!(" {number} {}", trust::hex::encode(&**secret)));
+        }
+        text.push('\n');
     }
     Ok((Owner { cluster: state.cluster, node: state.node }, text.into_bytes()))
 }
@@ -76,23 +81,42 @@ pub(crate) fn seal(secret: &[u8], cluster: &Cluster, me: u16, life: u64) -> Seal
         return Seal::shared(secret, &cluster.name, cluster.nodes.len(), me, life);
     };
     let mut seal = Seal::new(&cluster.name, me, life);
+    take(text, cluster, &mut seal);
+    seal
+}
+
+/// Other keys for a seal that is in use: no packet under a key that both have is lost.
+pub(crate) fn renew(secret: &[u8], cluster: &Cluster, seal: &mut Seal) {
+    if let Some(text) = pairs(secret) {
+        take(text, cluster, seal);
+    }
+}
+
+fn take(text: &str, cluster: &Cluster, seal: &mut Seal) {
     for (number, node) in (0..).zip(&cluster.nodes) {
-        if let Some(secret) = of(text, &node.name) {
-            seal.accept(number, 0, &secret);
+        match of(text, &node.name) {
+            Some((speak, keys)) => seal.renew(number, &keys, speak),
+            None => seal.revoke(number),
         }
     }
-    seal
 }
 
 fn pairs(secret: &[u8]) -> Option<&str> {
     std::str::from_utf8(secret).ok()?.strip_prefix(PAIRS)
 }
 
-fn of(text: &str, node: &str) -> Option<PairSecret> {
+/// What is spoken to a node, and all keys of the pair.
+fn of(text: &str, node: &str) -> Option<(u8, Vec<(u8, PairSecret)>)> {
     let mut lines = text.lines().filter_map(|line| line.split_once(' '));
-    let (_, digits) = lines.find(|(name, _)| *name == node)?;
-    let bytes: [u8; 32] = trust::hex::decode(digits)?.try_into().ok()?;
-    Some(PairSecret::new(bytes))
+    let (_, rest) = lines.find(|(name, _)| *name == node)?;
+    let mut words = rest.split(' ');
+    let speak = words.next()?.parse().ok()?;
+    let mut keys = vec![];
+    while let Some(number) = words.next() {
+        let bytes: [u8; 32] = trust::hex::decode(words.next()?)?.try_into().ok()?;
+        keys.push((number.parse().ok()?, PairSecret::new(bytes)));
+    }
+    Some((speak, keys))
 }
 
 #[cfg(test)]
@@ -122,12 +146,12 @@ mod tests {
     #[test]
     fn keys_of_pairs_are_those_of_their_two_nodes_only() {
         let (one, two) = ("01".repeat(32), "02".repeat(32));
-        let of_a = format!("{PAIRS}b {one}\nc {two}\n").into_bytes();
-        let of_b = format!("{PAIRS}a {one}\n").into_bytes();
+        let of_a = format!("{PAIRS}b 0 0 {one}\nc 0 0 {two}\n").into_bytes();
+        let of_b = format!("{PAIRS}a 0 0 {one}\n").into_bytes();
         assert_eq!(hears((1, &of_b), (0, &of_a)), Ok(()));
         assert_eq!(hears((0, &of_a), (1, &of_b)), Ok(()));
         // c says that it is b, with the key that it has.
-        let of_c = format!("{PAIRS}a {two}\n").into_bytes();
+        let of_c = format!("{PAIRS}a 0 0 {two}\n").into_bytes();
         assert_eq!(hears((0, &of_a), (1, &of_c)), Err(OpenError::Forged));
         assert_eq!(hears((1, &of_b), (2, &of_c)), Err(OpenError::Length), "nothing to send");
         assert_eq!(strangers(&of_b, &cluster(), 1).collect::<Vec<_>>(), ["c"]);

@@ -155,6 +155,7 @@ fn obey(channel: &Channel, generation: u64, host: &Host, word: &Path) -> Result<
                     | Order::Activate
                     | Order::Change(_)
                     | Order::Relay(..)
+                    | Order::Keys
                     | Order::Move { .. },
                 )
                 | Err(_) => {}

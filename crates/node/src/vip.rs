@@ -333,17 +333,18 @@ impl<'a> Driver<'a> {
     }
 
     fn orders(&mut self) {
+        let mut fds = Vec::new();
         loop {
-            match self.channel.receive(&mut self.bytes, &mut Vec::new()) {
+            match self.channel.receive(&mut self.bytes, &mut fds) {
                 Ok(0) => {
                     self.end = Some(End::Stop);
                     return;
                 }
-                Ok(length) => {
-                    if let Ok(order) = api::decode::<Order>(&self.bytes[..length]) {
-                        self.order(&order);
-                    }
-                }
+                Ok(length) => match api::decode::<Order>(&self.bytes[..length]) {
+                    Ok(Order::Keys) => self.wire.renew(fds.pop()),
+                    Ok(order) => self.order(&order),
+                    Err(_) => {}
+                },
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
                 Err(_) => {
                     self.end = Some(End::Stop);
@@ -394,6 +395,7 @@ impl<'a> Driver<'a> {
             | Order::Start(_)
             | Order::Activate
             | Order::Drain
+            | Order::Keys
             | Order::Relay(..) => {}
         }
     }

@@ -270,18 +270,120 @@ fn founded_and_joined(pair: &Pair) {
     serves.kill().and_then(|()| serves.wait()).expect("it ends");
 }
 
+/// Both nodes run with trust folders.
+fn trusting() -> Pair {
+    let mut pair = Pair::new();
+    founded_and_joined(&pair);
+    for node in ["node01", "node02"] {
+        // A machine that is busy with other tests is no reason to doubt a node.
+        let keys = format!("trust_dir = \"trust-{node}\"\ndetect = \"5s\"");
+        pair.files.write("outlast.toml", &CLUSTER.replace("secret_file = \"secret\"", &keys));
+        pair.start(node);
+    }
+    pair
+}
+
+/// What a command about a node's trust folder says.
+fn about(pair: &Pair, node: &str, words: &[&str]) -> String {
+    let mut command = Command::new(OUTLAST);
+    command.args(words).arg("--trust-dir").arg(pair.files.path(&format!("trust-{node}")));
+    let output = command.stdin(Stdio::null()).output().expect("the tool runs");
+    let said = [output.stdout, output.stderr].concat();
+    let said = String::from_utf8_lossy(&said).into_owned();
+    assert!(output.status.success(), "{words:?}: {said}");
+    said
+}
+
+/// Arguments and environment of a node's processes, and every file that they wrote.
+fn written(pair: &Pair, node: &str) -> String {
+    let status = pair.status(node).expect("it answers");
+    let mut text = String::new();
+    for process in status.processes.iter().filter(|process| process.running) {
+        for file in ["cmdline", "environ"] {
+            let bytes = std::fs::read(format!("/proc/{}/{file}", process.pid)).unwrap_or_default();
+            text.push_str(&String::from_utf8_lossy(&bytes));
+        }
+    }
+    let folders = [format!("state-{node}"), format!("run-{node}")];
+    let files = folders.iter().flat_map(|folder| std::fs::read_dir(pair.files.path(folder)));
+    let files = files.flatten().flatten().map(|entry| entry.path());
+    for file in files.chain([pair.files.path(&format!("log-{node}"))]) {
+        text.push_str(&String::from_utf8_lossy(&std::fs::read(file).unwrap_or_default()));
+    }
+    text
+}
+
+#[test]
+fn keys_are_changed_and_the_roster_spreads_while_nodes_run_and_no_beat_is_lost() {
+    let title = "keys_are_changed_and_the_roster_spreads_while_nodes_run_and_no_beat_is_lost";
+    alone(title, || {
+        let pair = trusting();
+        let heard = |by: &str, of: &str| {
+            let line = pair.status(by)?.nodes.into_iter().find(|line| line.state.node == of)?;
+            Some(line.state.standing == Standing::Alive)
+        };
+        let both =
+            || heard("node01", "node02") == Some(true) && heard("node02", "node01") == Some(true);
+        until("each hears the other", both);
+        let pids = |node: &str| {
+            let status = pair.status(node).expect("it answers");
+            status.processes.iter().map(|process| (process.role, process.pid)).collect::<Vec<_>>()
+        };
+        let refused = |node: &str| pair.status(node).expect("it answers").refused;
+        let before = ["node01", "node02"].map(|node| (pids(node), refused(node)));
+        let prints = || ["node01", "node02"].map(|node| about(&pair, node, &["trust", "status"]));
+        let own = |status: &str| status.lines().nth(1).map(str::to_owned);
+        let first = prints();
+
+        // The running node answers joins, and the other one hears of it without being asked.
+        let desk = ["token", "create", "--address", "127.0.0.2:7413"];
+        let token = about(&pair, "node01", &desk).trim().to_owned();
+        about(&pair, "node03", &["join", &token, "--node", "node03"]);
+        until("node02 knows node03", || prints()[1].contains("node03"));
+        about(&pair, "node01", &["trust", "revoke", "node03"]);
+        until("node02 knows that it is out", || prints()[1].contains("revoked"));
+
+        let ordered = about(&pair, "node01", &["trust", "rotate", "--forget-after", "15"]);
+        assert!(ordered.contains("2 nodes take new keys"), "{ordered}");
+        until("both have new keys", || {
+            let now = prints();
+            let differ = |at: usize| own(&now[at]) != own(&first[at]);
+            differ(0) && differ(1) && !now.iter().any(|status| status.contains("former"))
+        });
+        let changed = sys::clock::now();
+        until("the former ones are spoken by nobody", || {
+            sys::clock::now().since(changed) > Duration::from_secs(16)
+        });
+        until("each hears the other", both);
+        for (node, (pids_before, refused_before)) in ["node01", "node02"].into_iter().zip(before) {
+            assert_eq!(pids(node), pids_before, "no process was replaced");
+            let now = refused(node);
+            assert_eq!(
+                (now.forged, now.unreadable),
+                (refused_before.forged, refused_before.unreadable)
+            );
+            let asked = pair.ask(node, &Ask::Events { after: 0, follow: false });
+            let suspects = asked.expect("it answers").into_iter().filter(
+                |answer| matches!(answer, Answer::Event(event) if event.what == "node-suspect"),
+            );
+            assert_eq!(suspects.count(), 0);
+        }
+        // What must not be read anywhere: the key of the folder, the secret of the token.
+        let key = std::fs::read_to_string(pair.files.path("trust-node01").join("key"));
+        let key = key.expect("a key").trim().to_owned();
+        for node in ["node01", "node02"] {
+            let written = written(&pair, node);
+            assert!(written.contains("keys-changed"), "the events are among it");
+            assert!(!written.contains(&key) && !written.contains(&token[82..114]));
+        }
+    });
+}
+
 #[test]
 fn nodes_with_a_key_per_pair_hear_each_other_until_one_is_revoked() {
     let title = "nodes_with_a_key_per_pair_hear_each_other_until_one_is_revoked";
     alone(title, || {
-        let mut pair = Pair::new();
-        founded_and_joined(&pair);
-        for node in ["node01", "node02"] {
-            let keys = format!("trust_dir = \"trust-{node}\"");
-            let text = CLUSTER.replace("secret_file = \"secret\"", &keys);
-            pair.files.write("outlast.toml", &text);
-            pair.start(node);
-        }
+        let pair = trusting();
         // None: its agent is just being replaced, as at a reload.
         let alive = |asked: &str, of: &str| {
             let nodes = pair.status(asked)?.nodes;
@@ -296,12 +398,6 @@ fn nodes_with_a_key_per_pair_hear_each_other_until_one_is_revoked() {
         revoke.args(["trust", "revoke", "node02", "--trust-dir"]);
         let status = revoke.arg(pair.files.path("trust-node01")).stdout(Stdio::null()).status();
         assert!(status.expect("the tool runs").success());
-        let text = CLUSTER.replace("secret_file = \"secret\"", "trust_dir = \"trust-node01\"");
-        pair.files.write("outlast.toml", &text);
-        // The file has the listener of the other node.
-        let proxies = pair.files.haproxy(&[lonely::free_port()]);
-        pair.files.write("haproxy.cfg", &proxies);
-        kill(pair.nodes[0].id().cast_signed(), "HUP");
         until("node01 hears node02 no longer, nor is heard", || both(false));
         until("what it says is counted", || {
             pair.status("node01").is_some_and(|status| status.refused.astray > 0)

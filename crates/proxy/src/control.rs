@@ -251,7 +251,11 @@ impl Control {
             Order::Stop => self.is_over = true,
             Order::Change(change) => self.change(change),
             // For other processes, or before this thread was there.
-            Order::Start(_) | Order::Retire | Order::Relay(..) | Order::Move { .. } => {}
+            Order::Start(_)
+            | Order::Retire
+            | Order::Relay(..)
+            | Order::Keys
+            | Order::Move { .. } => {}
         }
     }
 

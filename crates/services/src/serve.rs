@@ -125,6 +125,7 @@ async fn obey(channel: &AsyncFd<Watched>) -> Result<(), ServiceError> {
                 | Order::Activate
                 | Order::Change(_)
                 | Order::Relay(..)
+                | Order::Keys
                 | Order::Move { .. },
             )
             | Err(_) => {}

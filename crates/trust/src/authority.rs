@@ -14,8 +14,11 @@ use crate::roster::{Fingerprint, Role};
 pub(crate) const CONTROLLER: &str = "controller.outlast.internal";
 /// Clocks may differ by this much at the start of a cluster.
 const BEFORE: Duration = Duration::hours(1);
-/// A certificate that ends unattended is an outage: who must go is revoked instead.
+/// The authority's: when it ends, the cluster is founded anew.
 const VALID: Duration = Duration::days(3650);
+/// A node's: `outlast run` renews it when two thirds are over, so that the authority may be away for months.
+/// Beats do not need it.
+pub(crate) const NODE_VALID_MS: u64 = 400 * 24 * 3600 * 1000;
 
 /// SHA-256 over a certificate.
 pub(crate) fn fingerprint(certificate: &[u8]) -> Fingerprint {
@@ -27,7 +30,7 @@ pub(crate) fn name_of(node: &str) -> String {
     format!("{node}.node.outlast.internal")
 }
 
-fn params(name: &str, now_ms: u64) -> CertificateParams {
+fn params(name: &str, valid: Duration, now_ms: u64) -> CertificateParams {
     let mut params = CertificateParams::default();
     let mut whole = DistinguishedName::new();
     whole.push(DnType::CommonName, name);
@@ -35,13 +38,13 @@ fn params(name: &str, now_ms: u64) -> CertificateParams {
     let seconds = i64::try_from(now_ms / 1000).unwrap_or(i64::MAX);
     let now = OffsetDateTime::from_unix_timestamp(seconds).unwrap_or(OffsetDateTime::UNIX_EPOCH);
     params.not_before = now - BEFORE;
-    params.not_after = now + VALID;
+    params.not_after = now + valid;
     params
 }
 
 /// The same whenever the authority signs; only the key says that it is the one.
 fn authority(cluster: &str, now_ms: u64) -> CertificateParams {
-    let mut params = params(&format!("{cluster} (outlast)"), now_ms);
+    let mut params = params(&format!("{cluster} (outlast)"), VALID, now_ms);
     params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
     params.key_usages = vec![KeyUsagePurpose::KeyCertSign];
     params
@@ -60,7 +63,8 @@ pub(crate) fn certify(
     public: &impl PublicKeyData,
     now_ms: u64,
 ) -> Result<Vec<u8>, KeyError> {
-    let mut params = params(node, now_ms);
+    let valid = Duration::milliseconds(i64::try_from(NODE_VALID_MS).unwrap_or(i64::MAX));
+    let mut params = params(node, valid, now_ms);
     let mut names = vec![name_of(node)];
     if role == Role::Controller {
         names.push(CONTROLLER.to_owned());

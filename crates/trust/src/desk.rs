@@ -15,6 +15,7 @@ use crate::authority::{self, fingerprint};
 use crate::folder::{Folder, State, TrustError};
 use crate::keys::{Certified, KeyError, PublicKeys};
 use crate::roster::{Fingerprint, Member, RosterError};
+use crate::signed::Signed;
 use crate::token::{self, Fate};
 use crate::wire::{self, Answer, Ask, Join, MAX_ASK, Question, Reply, WireError};
 use crate::{hex, tls};
@@ -51,6 +52,12 @@ pub enum Refusal {
     Stranger,
     #[error("this node was revoked")]
     Revoked,
+    #[error("this node does not have the authority's key: ask `{0}`")]
+    Elsewhere(String),
+    #[error(
+        "the roster is not signed yet: start `outlast run` or `outlast trust serve` on the authority's node"
+    )]
+    Unsigned,
     #[error(transparent)]
     Key(#[from] KeyError),
     /// Ours, not the guest's: its text stays here.
@@ -80,6 +87,21 @@ pub(crate) fn decide(
     now_ms: u64,
 ) -> Result<Answer, Refusal> {
     match &ask.question {
+        Question::Roster { newer_than } => roster(state, guest, *newer_than, now_ms),
+        Question::Renew(wanted) => {
+            let member = known(state, guest, now_ms)?;
+            let (name, role) = (member.name.clone(), member.role);
+            let public =
+                PublicKeys { signing: wanted.signing.clone(), agreement: wanted.agreement.clone() };
+            let certified = Certified::read(&public)?;
+            let signer = (state.cluster.as_str(), key);
+            let certificate = authority::certify(signer, (&name, role), &certified, now_ms)?;
+            let print = fingerprint(&certificate);
+            state.roster.renew(&name, print, &wanted.agreement, now_ms)?;
+            let roster = signed(state, key)?;
+            let certificate = hex::encode(&certificate);
+            Ok(Answer::Renewed(Box::new(wire::Renewed { certificate, roster })))
+        }
         Question::Join(join) => {
             let skew = now_ms.abs_diff(ask.now_ms);
             if skew > MAX_SKEW_MS {
@@ -87,15 +109,35 @@ pub(crate) fn decide(
             }
             admit(state, key, join, now_ms)
         }
-        Question::Roster => {
-            let member = guest.and_then(|guest| state.roster.of(&guest));
-            match member {
-                None => Err(Refusal::Stranger),
-                Some(member) if member.revoked => Err(Refusal::Revoked),
-                Some(_) => Ok(Answer::Roster(state.roster.clone())),
-            }
-        }
     }
+}
+
+/// A guest that is in.
+fn known(state: &State, guest: Option<Fingerprint>, now_ms: u64) -> Result<&Member, Refusal> {
+    match guest.and_then(|guest| state.roster.of(&guest, now_ms)) {
+        None => Err(Refusal::Stranger),
+        Some(member) if member.revoked => Err(Refusal::Revoked),
+        Some(member) => Ok(member),
+    }
+}
+
+/// What any node tells another: it cannot change what the authority signed.
+fn roster(
+    state: &State,
+    guest: Option<Fingerprint>,
+    newer_than: u64,
+    now_ms: u64,
+) -> Result<Answer, Refusal> {
+    known(state, guest, now_ms)?;
+    if state.roster.generation <= newer_than {
+        return Ok(Answer::Current);
+    }
+    state.signed.clone().map(Answer::Roster).ok_or(Refusal::Unsigned)
+}
+
+fn signed(state: &mut State, key: &KeyPair) -> Result<Signed, Refusal> {
+    state.sign(key)?;
+    state.signed.clone().ok_or(Refusal::Unsigned)
 }
 
 fn admit(state: &mut State, key: &KeyPair, join: &Join, now_ms: u64) -> Result<Answer, Refusal> {
@@ -138,17 +180,21 @@ fn admit(state: &mut State, key: &KeyPair, join: &Join, now_ms: u64) -> Result<A
         agreement: join.agreement.clone(),
         joined_ms: now_ms,
         revoked: false,
+        epoch: 0,
+        renewed_ms: 0,
+        former: None,
     };
     if again {
         state.roster.members.retain(|known| known.revoked || known.name != member.name);
     }
     state.roster.add(member)?;
     state.tokens[at].fate = Fate::Used(join.node.clone());
+    let roster = signed(state, key)?;
     Ok(Answer::Welcome(Box::new(wire::Welcome {
         cluster: state.cluster.clone(),
         role,
         certificate: hex::encode(&certificate),
-        roster: state.roster.clone(),
+        roster,
     })))
 }
 
@@ -225,17 +271,17 @@ fn decided(
     (guest, from): (Option<Fingerprint>, IpAddr),
     now_ms: u64,
 ) -> (Answer, String) {
-    let outcome = match &ask.question {
-        Question::Join(_) => folder
-            .authority_key()
-            .map_err(Refusal::from)
-            .and_then(|key| folder.change(|state| decide(state, &key, ask, guest, now_ms))),
-        Question::Roster => folder
-            .authority_key()
-            .and_then(|key| Ok((key, folder.load()?)))
-            .map_err(Refusal::from)
-            .and_then(|(key, mut state)| decide(&mut state, &key, ask, guest, now_ms)),
-    };
+    let state = folder.load().map_err(Refusal::from);
+    let outcome = state.and_then(|state| match &ask.question {
+        Question::Roster { newer_than } => roster(&state, guest, *newer_than, now_ms),
+        Question::Join(_) | Question::Renew(_) if !state.is_authority => {
+            Err(Refusal::Elsewhere(state.issuer()))
+        }
+        Question::Join(_) | Question::Renew(_) => {
+            let key = folder.authority_key()?;
+            folder.change(|state| decide(state, &key, ask, guest, now_ms))
+        }
+    });
     let (answer, outcome) = match outcome {
         Ok(answer) => (answer, "done".to_owned()),
         Err(refusal) => {
@@ -243,14 +289,19 @@ fn decided(
             (Answer::Refused(refusal.to_string()), text)
         }
     };
-    let Question::Join(join) = &ask.question else {
-        return (answer, format!("roster asked by {from}: {outcome}"));
+    let node = guest.and_then(|guest| {
+        folder.load().ok()?.roster.of(&guest, now_ms).map(|member| member.name.clone())
+    });
+    let (command, object) = match &ask.question {
+        Question::Roster { .. } => return (answer, format!("roster asked by {from}: {outcome}")),
+        Question::Join(join) => ("join", join.node.clone()),
+        Question::Renew(_) => ("trust renew", node.unwrap_or_default()),
     };
-    let object = if crate::roster::is_name(&join.node) { join.node.as_str() } else { "?" };
+    let object = if crate::roster::is_name(&object) { object.as_str() } else { "?" };
     let entry = Entry {
         at_ms: now_ms,
         by: from.to_string(),
-        command: "join".to_owned(),
+        command: command.to_owned(),
         object: object.to_owned(),
         outcome: outcome.clone(),
     };
@@ -260,12 +311,14 @@ fn decided(
     };
     let shown = match &answer {
         Answer::Welcome(welcome) => {
-            let member = welcome.roster.find(object);
-            member.map(|member| format!(", fingerprint {}", member.fingerprint)).unwrap_or_default()
+            let certificate = hex::decode(&welcome.certificate).unwrap_or_default();
+            format!(", fingerprint {}", fingerprint(&certificate))
         }
-        Answer::Roster(_) | Answer::Refused(_) => String::new(),
+        Answer::Renewed(_) | Answer::Roster(_) | Answer::Current | Answer::Refused(_) => {
+            String::new()
+        }
     };
-    (answer, format!("join of {object} from {from}: {outcome}{shown}{audited}"))
+    (answer, format!("{command} of {object} from {from}: {outcome}{shown}{audited}"))
 }
 
 /// Answers until the process ends; `tell` hears each conversation in a line.

@@ -14,15 +14,16 @@ use crate::files::{self, FileError, Lock};
 use crate::keys::{self, Certified, KeyError, Keys};
 use crate::roster::{Fingerprint, Member, Role, Roster, RosterError};
 use crate::secret::{FileKey, SecretError};
+use crate::signed::{Signed, SignedError};
 use crate::tls::Identity;
 use crate::token::{Fate, Kept, Token};
-use crate::{hex, roster};
+use crate::{hex, renewal, roster};
 
 /// Of `trust.json`.
 const VERSION: u16 = 1;
-const STATE: &str = "trust.json";
+pub(crate) const STATE: &str = "trust.json";
 const AUTHORITY_KEY: &str = "authority.key";
-const NODE_KEY: &str = "node.key";
+pub(crate) const NODE_KEY: &str = "node.key";
 /// Tokens that are kept, with those that are used up: who is in is in the roster.
 const MAX_TOKENS: usize = 1000;
 /// A token that lies around for longer than a day is a password.
@@ -39,6 +40,10 @@ pub enum TrustError {
     Key(#[from] KeyError),
     #[error(transparent)]
     Roster(#[from] RosterError),
+    #[error(transparent)]
+    Signed(#[from] SignedError),
+    #[error("former keys are accepted for 15 seconds to 24 hours")]
+    Forget,
     #[error("{} belongs to the cluster `{cluster}` already (fingerprint {fingerprint})", folder.display())]
     Taken { folder: PathBuf, cluster: String, fingerprint: Fingerprint },
     #[error("{} belongs to no cluster: `outlast init` founds one, `outlast join TOKEN` joins one", .0.display())]
@@ -80,11 +85,19 @@ pub struct State {
     authority: String,
     certificate: String,
     pub roster: Roster,
+    /// The same as the authority signed it; none in a folder that an older release wrote.
+    #[serde(default)]
+    pub(crate) signed: Option<Signed>,
     pub tokens: Vec<Kept>,
 }
 
 impl State {
-    pub(crate) fn joined(welcome: crate::wire::Welcome, node: &str, authority: &[u8]) -> Self {
+    pub(crate) fn joined(
+        welcome: crate::wire::Welcome,
+        roster: Roster,
+        node: &str,
+        authority: &[u8],
+    ) -> Self {
         Self {
             version: VERSION,
             cluster: welcome.cluster,
@@ -93,13 +106,44 @@ impl State {
             is_authority: false,
             authority: hex::encode(authority),
             certificate: welcome.certificate,
-            roster: welcome.roster,
+            roster,
+            signed: Some(welcome.roster),
             tokens: vec![],
         }
     }
 
+    pub(crate) fn sign(&mut self, key: &KeyPair) -> Result<(), KeyError> {
+        self.roster.issuer.clone_from(&self.node);
+        self.signed = Some(Signed::make(key, &self.roster)?);
+        Ok(())
+    }
+
+    pub(crate) fn take_certificate(&mut self, certificate: &str) {
+        certificate.clone_into(&mut self.certificate);
+    }
+
+    pub(crate) fn is_certificate_of(&self, member: &Member) -> bool {
+        self.own_fingerprint() == member.fingerprint
+    }
+
+    /// Whether this node's certificate is for the key with this public half.
+    pub(crate) fn is_for(&self, public: &[u8]) -> bool {
+        let certificate = hex::decode(&self.certificate).unwrap_or_default();
+        certificate.windows(public.len()).any(|window| window == public)
+    }
+
     pub(crate) fn authority(&self) -> Vec<u8> {
         hex::decode(&self.authority).unwrap_or_default()
+    }
+
+    /// The node that has the authority's key, as far as it is known here.
+    #[must_use]
+    pub fn issuer(&self) -> String {
+        let first = self.roster.members.first().map(|member| member.name.clone());
+        Some(self.roster.issuer.clone())
+            .filter(|name| !name.is_empty())
+            .or(first)
+            .unwrap_or_default()
     }
 
     /// Of the cluster: of its authority's certificate.
@@ -124,9 +168,6 @@ pub struct Founding {
     pub address: Option<IpAddr>,
 }
 
-/// Another node's name, and what this one and that one know and nobody else.
-pub type Pair = (String, Zeroizing<[u8; 32]>);
-
 /// Where a node keeps what it knows.
 #[derive(Clone, Debug)]
 pub struct Folder {
@@ -149,6 +190,10 @@ impl Folder {
 
     pub(crate) fn state_file(&self) -> PathBuf {
         self.path.join(STATE)
+    }
+
+    pub(crate) fn key_file(&self) -> &Path {
+        &self.key_file
     }
 
     /// Founds a cluster with this node as its first.
@@ -181,10 +226,13 @@ impl Folder {
             agreement: public.agreement,
             joined_ms: now_ms,
             revoked: false,
+            epoch: 0,
+            renewed_ms: 0,
+            former: None,
         })?;
         self.write_secret(&key, AUTHORITY_KEY, authority_key.serialized_der())?;
         self.write_secret(&key, NODE_KEY, &keys.bytes()?)?;
-        let state = State {
+        let mut state = State {
             version: VERSION,
             cluster: founding.cluster.clone(),
             node: founding.node.clone(),
@@ -193,8 +241,10 @@ impl Folder {
             authority: hex::encode(&authority),
             certificate: hex::encode(&certificate),
             roster,
+            signed: None,
             tokens: vec![],
         };
+        state.sign(&authority_key)?;
         self.store(&state)?;
         Ok(state)
     }
@@ -276,15 +326,28 @@ impl Folder {
         })
     }
 
-    /// The secret that this node shares with each other one, by name.
+    /// Orders new keys of every node; the ones before are accepted for `forget_ms`.
     ///
     /// # Errors
-    /// When the keys cannot be read.
-    pub fn pairs(&self) -> Result<Vec<Pair>, TrustError> {
-        let state = self.load()?;
-        let keys = self.keys()?;
-        let others = state.roster.valid().filter(|member| member.name != state.node);
-        others.map(|member| Ok((member.name.clone(), keys.pair(&member.agreement)?))).collect()
+    /// When this node is not the authority, or that time is too short or too long.
+    pub fn rotate(&self, forget_ms: u64, now_ms: u64) -> Result<State, TrustError> {
+        if !(renewal::SHORTEST_FORGET_MS..=renewal::LONGEST_FORGET_MS).contains(&forget_ms) {
+            return Err(TrustError::Forget);
+        }
+        self.change(|state| {
+            (state.roster.renew_ms, state.roster.forget_ms) = (now_ms, forget_ms);
+            state.roster.generation += 1;
+            Ok::<_, TrustError>(())
+        })?;
+        self.load()
+    }
+
+    /// Signs what a folder of an older release has not signed yet.
+    ///
+    /// # Errors
+    /// When this node is not the authority.
+    pub fn sign(&self) -> Result<(), TrustError> {
+        self.change(|_| Ok(()))
     }
 
     /// Adds a command to the audit log.
@@ -311,11 +374,14 @@ impl Folder {
         let _lock = Lock::take(&self.path).map_err(TrustError::from)?;
         let mut state = self.load()?;
         if !state.is_authority {
-            let first = state.roster.members.first().map(|member| member.name.clone());
-            return Err(TrustError::NotAuthority(first.unwrap_or_default()).into());
+            return Err(TrustError::NotAuthority(state.issuer()).into());
         }
         let before = state.clone();
         let done = change(&mut state)?;
+        if state.signed.as_ref().is_none_or(|signed| !signed.is_of(&state.roster)) {
+            let key = self.authority_key()?;
+            state.sign(&key).map_err(TrustError::from)?;
+        }
         if state != before {
             self.store(&state)?;
         }
@@ -341,12 +407,16 @@ impl Folder {
         self.store(state)
     }
 
-    /// A newer roster of the own cluster.
-    pub(crate) fn learn(&self, roster: Roster) -> Result<State, TrustError> {
+    /// A newer roster of the own cluster, from whomever.
+    pub(crate) fn learn(&self, signed: Signed) -> Result<State, TrustError> {
         let _lock = Lock::take(&self.path)?;
         let mut state = self.load()?;
+        let roster = signed.open(&state.authority())?;
         if roster.generation > state.roster.generation {
+            // The authority's key was brought to another node: there must not be two that sign.
+            state.is_authority &= roster.issuer == state.node;
             state.roster = roster;
+            state.signed = Some(signed);
             self.store(&state)?;
         }
         Ok(state)
@@ -366,7 +436,7 @@ impl Folder {
         state: &State,
         with: impl FnOnce(&Identity<'_>) -> T,
     ) -> Result<T, TrustError> {
-        let keys = self.keys()?;
+        let keys = self.keys_of_certificate(state)?;
         let certificate = hex::decode(&state.certificate).unwrap_or_default();
         let authority = state.authority();
         let key = keys.signing.serialized_der();
@@ -385,18 +455,23 @@ impl Folder {
         }
     }
 
-    fn store(&self, state: &State) -> Result<(), TrustError> {
+    pub(crate) fn store(&self, state: &State) -> Result<(), TrustError> {
         let path = self.path.join(STATE);
         let damaged = |source| TrustError::Damaged { path: path.clone(), source };
         let text = serde_json::to_vec_pretty(state).map_err(damaged)?;
         Ok(files::write(&path, &text)?)
     }
 
-    fn write_secret(&self, key: &FileKey, name: &str, secret: &[u8]) -> Result<(), TrustError> {
+    pub(crate) fn write_secret(
+        &self,
+        key: &FileKey,
+        name: &str,
+        secret: &[u8],
+    ) -> Result<(), TrustError> {
         Ok(files::write(&self.path.join(name), &key.seal(name, secret)?)?)
     }
 
-    fn secret(&self, name: &str) -> Result<Zeroizing<Vec<u8>>, TrustError> {
+    pub(crate) fn secret(&self, name: &str) -> Result<Zeroizing<Vec<u8>>, TrustError> {
         let key = FileKey::read(&self.key_file)?;
         Ok(key.open(name, &files::read(&self.path.join(name))?)?)
     }

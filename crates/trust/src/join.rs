@@ -99,15 +99,16 @@ pub fn join(folder: &Folder, joining: &Joining, now_ms: u64) -> Result<State, Jo
     let pinned = Pinned::new(token.fingerprint);
     let config =
         tls::client(&pinned, None, now_ms).map_err(|error| tls_error(token.address, error))?;
-    let answer = converse(token.address, config, &pinned, question, now_ms)?;
+    let answer = converse((token.address, None), config, &pinned, question, now_ms)?;
     let authority = pinned.shown().ok_or(JoinError::Answer)?;
     let Answer::Welcome(welcome) = answer else { return Err(JoinError::Answer) };
     let certificate = hex::decode(&welcome.certificate).ok_or(JoinError::Answer)?;
-    let own = welcome.roster.find(node).ok_or(JoinError::Answer)?;
+    let roster = welcome.roster.open(&authority).map_err(TrustError::from)?;
+    let own = roster.find(node).ok_or(JoinError::Answer)?;
     if own.fingerprint != fingerprint(&certificate) {
         return Err(JoinError::Answer);
     }
-    let state = State::joined(*welcome, node, &authority);
+    let state = State::joined(*welcome, roster, node, &authority);
     folder.take_in(&state)?;
     Ok(state)
 }
@@ -117,14 +118,57 @@ pub fn join(folder: &Folder, joining: &Joining, now_ms: u64) -> Result<State, Jo
 /// # Errors
 /// When the controller cannot be asked or refuses.
 pub fn ask_roster(folder: &Folder, address: SocketAddr, now_ms: u64) -> Result<State, JoinError> {
+    pull(folder, (address, None), now_ms)
+}
+
+/// As [`ask_roster`], but any node may answer: the one of that name.
+///
+/// # Errors
+/// When that node cannot be asked, is another one, or refuses.
+pub fn pull(
+    folder: &Folder,
+    (address, node): (SocketAddr, Option<&str>),
+    now_ms: u64,
+) -> Result<State, JoinError> {
     let state = folder.load()?;
-    let pinned = Pinned::new(state.fingerprint());
-    let config = folder.identity(&state, |own| tls::client(&pinned, Some(own), now_ms))?;
-    let config = config.map_err(|error| tls_error(address, error))?;
-    match converse(address, config, &pinned, Question::Roster, now_ms)? {
+    let question = Question::Roster { newer_than: state.roster.generation };
+    match asked(folder, &state, (address, node), question, now_ms)? {
         Answer::Roster(roster) => Ok(folder.learn(roster)?),
-        Answer::Welcome(_) | Answer::Refused(_) => Err(JoinError::Answer),
+        Answer::Current => Ok(state),
+        Answer::Welcome(_) | Answer::Renewed(_) | Answer::Refused(_) => Err(JoinError::Answer),
     }
+}
+
+/// Has the keys of [`Folder::begin_renewal`] certified by the authority at `address`.
+///
+/// # Errors
+/// When it cannot be asked or refuses; the keys before stay in use.
+pub fn renew(folder: &Folder, address: SocketAddr, now_ms: u64) -> Result<State, JoinError> {
+    let state = folder.load()?;
+    let public = folder.next()?.public().map_err(TrustError::from)?;
+    let question =
+        Question::Renew(wire::Renew { signing: public.signing, agreement: public.agreement });
+    match asked(folder, &state, (address, None), question, now_ms)? {
+        Answer::Renewed(renewed) => {
+            Ok(folder.finish_renewal(&renewed.certificate, &renewed.roster)?)
+        }
+        Answer::Welcome(_) | Answer::Roster(_) | Answer::Current | Answer::Refused(_) => {
+            Err(JoinError::Answer)
+        }
+    }
+}
+
+fn asked(
+    folder: &Folder,
+    state: &State,
+    to: (SocketAddr, Option<&str>),
+    question: Question,
+    now_ms: u64,
+) -> Result<Answer, JoinError> {
+    let pinned = Pinned::new(state.fingerprint());
+    let config = folder.identity(state, |own| tls::client(&pinned, Some(own), now_ms))?;
+    let config = config.map_err(|error| tls_error(to.0, error))?;
+    converse(to, config, &pinned, question, now_ms)
 }
 
 fn tls_error(address: SocketAddr, error: rustls::Error) -> JoinError {
@@ -132,7 +176,7 @@ fn tls_error(address: SocketAddr, error: rustls::Error) -> JoinError {
 }
 
 fn converse(
-    address: SocketAddr,
+    (address, node): (SocketAddr, Option<&str>),
     config: rustls::ClientConfig,
     pinned: &Pinned,
     question: Question,
@@ -140,7 +184,7 @@ fn converse(
 ) -> Result<Answer, JoinError> {
     let connect = TcpStream::connect_timeout(&address, PATIENCE);
     let stream = connect.map_err(|source| JoinError::Connect { address, source })?;
-    let mut connection = ClientConnection::new(Arc::new(config), tls::controller())
+    let mut connection = ClientConnection::new(Arc::new(config), tls::named(node))
         .map_err(|error| tls_error(address, error))?;
     let mut stream = Hurried::new(stream);
     // Nothing is sent before it is known who is there.
@@ -153,7 +197,10 @@ fn converse(
     wire::send(&mut desk, &Ask { version: wire::VERSION, now_ms, question })?;
     match Reply::decode(&wire::receive(&mut desk, MAX_ANSWER)?)?.answer {
         Answer::Refused(why) => Err(JoinError::Refused(why)),
-        answer @ (Answer::Welcome(_) | Answer::Roster(_)) => Ok(answer),
+        answer
+        @ (Answer::Welcome(_) | Answer::Roster(_) | Answer::Current | Answer::Renewed(_)) => {
+            Ok(answer)
+        }
     }
 }
 

@@ -19,8 +19,10 @@ pub mod hex;
 mod join;
 mod keys;
 mod mutual;
+mod renewal;
 mod roster;
 mod secret;
+mod signed;
 mod tls;
 mod token;
 pub mod wire;
@@ -28,10 +30,14 @@ pub mod wire;
 pub use audit::Entry;
 pub use desk::{DeskError, MAX_SKEW_MS, Refusal, answer_one, serve};
 pub use files::FileError;
-pub use folder::{Folder, Founding, Pair, State, TrustError};
-pub use join::{JoinError, Joining, ask_roster, join};
+pub use folder::{Folder, Founding, State, TrustError};
+pub use join::{JoinError, Joining, ask_roster, join, pull, renew};
 pub use keys::KeyError;
 pub use mutual::{Mutual, MutualError};
-pub use roster::{Fingerprint, MAX_NAME, MAX_NODES, Member, Role, Roster, RosterError, is_name};
+pub use renewal::{LONGEST_FORGET_MS, Pair, Renewal, SHORTEST_FORGET_MS};
+pub use roster::{
+    Fingerprint, Former, MAX_NAME, MAX_NODES, Member, Role, Roster, RosterError, is_name,
+};
 pub use secret::{FileKey, SecretError};
+pub use signed::{Signed, SignedError};
 pub use token::{Fate, Kept, Token, TokenError};

@@ -121,7 +121,7 @@ impl Mutual {
     /// When it is no controller of the cluster, or was put out.
     pub fn who(&self, certificate: &[u8]) -> Result<String, MutualError> {
         let known = self.known()?;
-        let member = known.state.roster.of(&fingerprint(certificate));
+        let member = known.state.roster.of(&fingerprint(certificate), sys::clock::wall_ms());
         let member = member.ok_or(MutualError::Stranger)?;
         match (member.revoked, member.role) {
             (true, _) => Err(MutualError::Revoked(member.name.clone())),

@@ -88,13 +88,52 @@ pub struct Member {
     pub agreement: String,
     pub joined_ms: u64,
     pub revoked: bool,
+    /// Counts the keys of this node, modulo 256.
+    #[serde(default)]
+    pub epoch: u8,
+    /// When the present keys were certified; 0: when it joined.
+    #[serde(default)]
+    pub renewed_ms: u64,
+    /// The keys before these, while they are still accepted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub former: Option<Former>,
 }
+
+/// Keys that were followed by others.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct Former {
+    pub epoch: u8,
+    pub agreement: String,
+    pub fingerprint: Fingerprint,
+    /// Milliseconds since 1970; then nobody accepts them any more.
+    pub until_ms: u64,
+}
+
+impl Member {
+    /// When its present keys were certified.
+    #[must_use]
+    pub fn keys_ms(&self) -> u64 {
+        self.renewed_ms.max(self.joined_ms)
+    }
+}
+
+/// Former keys are accepted for an hour: longer than a restart or a short outage of a network takes.
+pub(crate) const DEFAULT_FORGET_MS: u64 = 3600 * 1000;
 
 /// All nodes that were ever let in; the generation grows with every change.
 #[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 pub struct Roster {
     pub generation: u64,
     pub members: Vec<Member>,
+    /// Keys that were certified before this are to be replaced.
+    #[serde(default)]
+    pub renew_ms: u64,
+    /// How long former keys are accepted; 0: an hour.
+    #[serde(default)]
+    pub forget_ms: u64,
+    /// The node that has the authority's key and signed this.
+    #[serde(default)]
+    pub issuer: String,
 }
 
 /// Why a node is not let in, or not put out.
@@ -112,6 +151,8 @@ pub enum RosterError {
     Full,
     #[error("the cluster has no node `{0}`")]
     Unknown(String),
+    #[error("the keys of `{0}` are being changed already: its former ones are still accepted")]
+    Changing(String),
     #[error("`{0}` is revoked already")]
     AlreadyRevoked(String),
 }
@@ -127,9 +168,14 @@ impl Roster {
         self.valid().find(|member| member.name == name)
     }
 
+    /// The member with that certificate, or with that former one while it is accepted.
     #[must_use]
-    pub fn of(&self, fingerprint: &Fingerprint) -> Option<&Member> {
-        self.members.iter().find(|member| member.fingerprint == *fingerprint)
+    pub fn of(&self, fingerprint: &Fingerprint, now_ms: u64) -> Option<&Member> {
+        let was = |former: &Former| former.fingerprint == *fingerprint && now_ms < former.until_ms;
+        let is = |member: &&Member| {
+            member.fingerprint == *fingerprint || member.former.as_ref().is_some_and(was)
+        };
+        self.members.iter().find(is)
     }
 
     /// Whether that name and address could be let in.
@@ -158,6 +204,35 @@ impl Roster {
         self.admits(&member.name, member.address)?;
         // Who was put out and comes back under its old name is a new node.
         self.members.push(member);
+        self.generation += 1;
+        Ok(())
+    }
+
+    /// New keys of a node that is in; the same once more get another certificate: the first answer was lost.
+    pub(crate) fn renew(
+        &mut self,
+        name: &str,
+        fingerprint: Fingerprint,
+        agreement: &str,
+        now_ms: u64,
+    ) -> Result<(), RosterError> {
+        let forget_ms = crate::renewal::forget_ms(self.forget_ms);
+        let member = self.members.iter_mut().find(|m| m.name == name && !m.revoked);
+        let member = member.ok_or_else(|| RosterError::Unknown(name.to_owned()))?;
+        if member.agreement != agreement {
+            if member.former.as_ref().is_some_and(|former| now_ms < former.until_ms) {
+                return Err(RosterError::Changing(name.to_owned()));
+            }
+            member.former = Some(Former {
+                epoch: member.epoch,
+                agreement: std::mem::replace(&mut member.agreement, agreement.to_owned()),
+                fingerprint: member.fingerprint,
+                until_ms: now_ms + forget_ms,
+            });
+            member.epoch = member.epoch.wrapping_add(1);
+            member.renewed_ms = now_ms;
+        }
+        member.fingerprint = fingerprint;
         self.generation += 1;
         Ok(())
     }
@@ -204,6 +279,9 @@ mod tests {
             agreement: String::new(),
             joined_ms: 1,
             revoked: false,
+            epoch: 0,
+            renewed_ms: 0,
+            former: None,
         }
     }
 
@@ -223,7 +301,7 @@ mod tests {
         assert_eq!(roster.revoke("node09"), Err(RosterError::Unknown("node09".to_owned())));
         roster.add(member("node01", Some("10.0.0.1"), 4)).unwrap();
         assert_eq!(roster.generation, 5);
-        assert!(roster.of(&Fingerprint([1; 32])).unwrap().revoked, "the old one stays out");
+        assert!(roster.of(&Fingerprint([1; 32]), 1).unwrap().revoked, "the old one stays out");
         assert_eq!(roster.revoke("node01"), Ok(Fingerprint([4; 32])));
     }
 

@@ -119,9 +119,11 @@ pub(crate) fn client(
     }
 }
 
-/// The name of whoever may answer.
-pub(crate) fn controller() -> ServerName<'static> {
-    ServerName::try_from(CONTROLLER).expect("it is a name of a host")
+/// The name of one node, or of whoever answers for the cluster.
+pub(crate) fn named(node: Option<&str>) -> ServerName<'static> {
+    let name = node.map(crate::authority::name_of);
+    let name = name.and_then(|name| ServerName::try_from(name).ok());
+    name.unwrap_or_else(|| ServerName::try_from(CONTROLLER).expect("it is a name of a host"))
 }
 
 /// Whether a handshake failed for a clock.

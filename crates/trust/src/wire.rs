@@ -11,10 +11,11 @@ use std::net::IpAddr;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use crate::roster::{Role, Roster};
+use crate::roster::Role;
+use crate::signed::Signed;
 
 /// Of the messages; each side refuses others by number.
-pub const VERSION: u16 = 1;
+pub const VERSION: u16 = 2;
 /// A question has two keys, a token and a name.
 pub const MAX_ASK: usize = 4096;
 /// An answer has the roster: [`crate::roster::MAX_NODES`] of at most 500 bytes.
@@ -44,8 +45,20 @@ pub struct Ask {
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub enum Question {
     Join(Join),
-    /// Who is in? Only nodes that are may ask.
-    Roster,
+    /// Who is in, if that is newer than this generation? Only nodes that are in may ask, and any node may
+    /// be asked.
+    Roster {
+        newer_than: u64,
+    },
+    /// Certify these keys of mine.
+    Renew(Renew),
+}
+
+/// New public keys of a node that is in, in hexadecimal digits.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct Renew {
+    pub signing: String,
+    pub agreement: String,
 }
 
 /// A new node's question. The secret makes it one that is never shown.
@@ -75,9 +88,19 @@ pub struct Reply {
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub enum Answer {
     Welcome(Box<Welcome>),
-    Roster(Roster),
+    Roster(Signed),
+    /// What is known there is not newer.
+    Current,
+    Renewed(Box<Renewed>),
     /// In words for the operator of the other side.
     Refused(String),
+}
+
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct Renewed {
+    /// Of the new keys, DER in hexadecimal digits.
+    pub certificate: String,
+    pub roster: Signed,
 }
 
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
@@ -86,7 +109,7 @@ pub struct Welcome {
     pub role: Role,
     /// Of the new node, DER in hexadecimal digits.
     pub certificate: String,
-    pub roster: Roster,
+    pub roster: Signed,
 }
 
 impl Ask {
@@ -160,7 +183,7 @@ mod tests {
         send(&mut bytes, &join()).unwrap();
         assert_eq!(
             String::from_utf8_lossy(&bytes[4..]),
-            "{\"version\":1,\"now_ms\":1700000000000,\"question\":{\"Join\":{\"token\":\"01\",\
+            "{\"version\":2,\"now_ms\":1700000000000,\"question\":{\"Join\":{\"token\":\"01\",\
              \"secret\":\"5ec2e7\",\"node\":\"node02\",\"address\":\"10.0.0.2\",\"signing\":\"04\",\
              \"agreement\":\"05\"}}}"
         );
@@ -169,7 +192,7 @@ mod tests {
         assert!(!format!("{:?}", join()).contains("5ec2e7"), "the secret stays out of logs");
         let refused = Reply { version: VERSION, answer: Answer::Refused("no".to_owned()) };
         let text = serde_json::to_string(&refused).unwrap();
-        assert_eq!(text, "{\"version\":1,\"answer\":{\"Refused\":\"no\"}}");
+        assert_eq!(text, "{\"version\":2,\"answer\":{\"Refused\":\"no\"}}");
     }
 
     #[test]
@@ -178,8 +201,8 @@ mod tests {
         assert!(matches!(receive(&mut &long[..], MAX_ASK), Err(WireError::Long(4097))));
         let huge = [0xff; 4];
         assert!(matches!(receive(&mut &huge[..], MAX_ANSWER), Err(WireError::Long(_))));
-        let later = br#"{"version":2,"question":{"Dance":1}}"#;
-        assert!(matches!(Ask::decode(later), Err(WireError::Version(2))));
+        let later = br#"{"version":3,"question":{"Dance":1}}"#;
+        assert!(matches!(Ask::decode(later), Err(WireError::Version(3))));
         assert!(matches!(Ask::decode(b"{}"), Err(WireError::Form(_))));
         assert!(matches!(receive(&mut &b"\0\0"[..], MAX_ASK), Err(WireError::Broken(_))));
     }

@@ -13,8 +13,8 @@ use std::thread;
 use outlast_trust as trust;
 
 use trust::{
-    DeskError, Fate, Folder, Founding, JoinError, Joining, Role, State, Token, TrustError,
-    answer_one, ask_roster, join,
+    DeskError, Fate, Folder, Founding, JoinError, Joining, Renewal, Role, State, Token, TrustError,
+    answer_one, ask_roster, join, pull, renew,
 };
 
 /// A moment of 2026 by the controllers' clock.
@@ -109,9 +109,9 @@ fn a_node_joins_with_a_token_once() {
     let member = founded.roster.find("node02").unwrap();
     assert_eq!(member.fingerprint, joined.own_fingerprint(), "the same on both sides");
     assert_eq!(founded.tokens[0].fate, Fate::Used("node02".to_owned()));
-    let (pairs, theirs) = (first.folder().pairs().unwrap(), second.folder().pairs().unwrap());
-    assert_eq!((pairs[0].0.as_str(), theirs[0].0.as_str()), ("node02", "node01"));
-    assert_eq!(pairs[0].1, theirs[0].1, "both know the secret of the pair");
+    let (pairs, theirs) = (first.folder().pairs(NOW).unwrap(), second.folder().pairs(NOW).unwrap());
+    assert_eq!((pairs[0].name.as_str(), theirs[0].name.as_str()), ("node02", "node01"));
+    assert_eq!(pairs[0].keys, theirs[0].keys, "both know the secret of the pair");
 
     let (third, outcome) = tries(&token, "node03", NOW + 1000);
     assert_eq!(refused(outcome), "the token was used by `node02`: each node needs its own");
@@ -144,7 +144,7 @@ fn secrets_are_sealed_and_nobody_else_can_read_the_files() {
     }
     let opened = home.0.join("node.key");
     fs::set_permissions(&opened, fs::Permissions::from_mode(0o644)).unwrap();
-    let error = home.folder().pairs().unwrap_err().to_string();
+    let error = home.folder().pairs(NOW).unwrap_err().to_string();
     assert!(error.contains("can be read by others (mode 644)"), "{error}");
 }
 
@@ -235,7 +235,7 @@ fn a_node_of_a_cluster_neither_joins_nor_founds_another() {
         Founding { cluster: "cloud".to_owned(), node: "node01".to_owned(), address: None };
     assert!(taken(&first.folder().init(&founding, NOW).unwrap_err()));
     assert_eq!(first.folder().load().unwrap(), before);
-    assert!(first.folder().pairs().is_ok(), "its keys are the old ones");
+    assert!(first.folder().pairs(NOW).is_ok(), "its keys are the old ones");
 }
 
 #[test]
@@ -322,6 +322,159 @@ fn a_folder_of_a_newer_release_or_a_damaged_one_is_refused_by_name() {
     assert!(matches!(home.folder().load(), Err(TrustError::Damaged { .. })));
     fs::write(&path, whole).unwrap();
     fs::write(home.0.join("key"), "00".repeat(32)).unwrap();
-    let error = home.folder().pairs().unwrap_err().to_string();
+    let error = home.folder().pairs(NOW).unwrap_err().to_string();
     assert!(error.contains("does not open with this key"), "{error}");
+}
+
+/// What each of two nodes speaks to the other, and that the other opens it.
+fn they_understand(one: &Folder, other: &Folder, now: u64) -> (u8, u8) {
+    let pair = |folder: &Folder, of: &Folder| {
+        let name = of.load().unwrap().node;
+        folder.pairs(now).unwrap().into_iter().find(|pair| pair.name == name).unwrap()
+    };
+    let (mine, theirs) = (pair(one, other), pair(other, one));
+    for (from, to) in [(&mine, &theirs), (&theirs, &mine)] {
+        let spoken = from.keys.iter().find(|(number, _)| *number == from.speak).unwrap();
+        assert!(to.keys.contains(spoken), "{} is not opened", from.speak);
+    }
+    (mine.speak, theirs.speak)
+}
+
+#[test]
+fn new_keys_take_over_and_at_every_moment_each_node_opens_what_the_other_speaks() {
+    let first = founded();
+    let (address, answers) = desk(&first, NOW, 4);
+    let (second, outcome) = tries(&token(&first, address), "node02", NOW);
+    outcome.unwrap();
+    let (one, two) = (first.folder(), second.folder());
+    assert_eq!(they_understand(&one, &two, NOW), (0, 0));
+    assert_eq!(two.renewal(NOW).unwrap(), Renewal::Nothing);
+    one.rotate(20_000, NOW + 1).unwrap();
+    assert_eq!(one.renewal(NOW + 1).unwrap(), Renewal::Due);
+    assert_eq!(two.renewal(NOW + 1).unwrap(), Renewal::Nothing, "it has not heard of it");
+    pull(&two, (address, Some("node01")), NOW).unwrap();
+    assert_eq!(two.renewal(NOW + 1).unwrap(), Renewal::Due);
+
+    let before = (one.stamp(NOW).unwrap(), two.load().unwrap().own_fingerprint());
+    one.begin_renewal().unwrap();
+    assert_ne!(one.stamp(NOW).unwrap(), before.0, "processes are told");
+    assert_eq!(one.renewal(NOW + 1).unwrap(), Renewal::Begun);
+    they_understand(&one, &two, NOW);
+    one.renew_here(NOW + 1).unwrap();
+    assert_eq!(one.renewal(NOW + 2).unwrap(), Renewal::Nothing);
+    they_understand(&one, &two, NOW + 1);
+    two.begin_renewal().unwrap();
+    they_understand(&one, &two, NOW + 1);
+    // The authority's side of the desk is at NOW.
+    renew(&two, address, NOW).unwrap();
+    they_understand(&one, &two, NOW + 1);
+    pull(&two, (address, Some("node01")), NOW).unwrap();
+    assert_ne!(two.load().unwrap().own_fingerprint(), before.1, "another certificate");
+    let late = NOW + 20_002;
+    assert_eq!(they_understand(&one, &two, late), (0x11, 0x11), "both speak the new ones");
+    for (from, to) in [(&one, &two), (&two, &one)] {
+        let count = |folder: &Folder, now| folder.pairs(now).unwrap()[0].keys.len();
+        assert_eq!(count(from, late), 4, "the old ones are opened for a while");
+        assert_eq!(count(to, late + MINUTE), 1, "and then by nobody");
+    }
+    assert_eq!(answers.join().unwrap()[3], "roster asked by 127.0.0.1: done");
+    let log: Vec<String> = one
+        .audit_log()
+        .unwrap()
+        .iter()
+        .map(|entry| format!("{} {} {}", entry.command, entry.object, entry.outcome))
+        .collect();
+    assert!(log.contains(&"trust renew node02 done".to_owned()), "{log:?}");
+}
+
+#[test]
+fn a_certificate_is_renewed_long_before_it_ends() {
+    let first = founded();
+    let folder = first.folder();
+    assert_eq!(folder.renewal(NOW + 266 * DAY).unwrap(), Renewal::Nothing);
+    assert_eq!(folder.renewal(NOW + 267 * DAY).unwrap(), Renewal::Due, "of 400 days");
+    folder.begin_renewal().unwrap();
+    folder.renew_here(NOW + 267 * DAY).unwrap();
+    assert_eq!(folder.renewal(NOW + 268 * DAY).unwrap(), Renewal::Nothing);
+    assert_eq!(folder.load().unwrap().roster.members[0].epoch, 1);
+}
+
+#[test]
+fn a_lost_answer_to_new_keys_is_asked_for_again_and_a_crash_between_two_files_loses_no_key() {
+    let first = founded();
+    let (address, answers) = desk(&first, NOW, 4);
+    let (second, outcome) = tries(&token(&first, address), "node02", NOW);
+    outcome.unwrap();
+    let (one, two) = (first.folder(), second.folder());
+    two.begin_renewal().unwrap();
+    let kept: Vec<(PathBuf, Vec<u8>)> = fs::read_dir(&second.0)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .map(|path| (path.clone(), fs::read(path).unwrap()))
+        .collect();
+    renew(&two, address, NOW).unwrap();
+    // As if nothing had come.
+    let put = |path: &Path, bytes: &[u8]| {
+        fs::write(path, bytes).unwrap();
+        fs::set_permissions(path, fs::Permissions::from_mode(0o600)).unwrap();
+    };
+    kept.iter().for_each(|(path, bytes)| put(path, bytes));
+    they_understand(&one, &two, NOW);
+    assert_eq!(two.renewal(NOW).unwrap(), Renewal::Begun);
+    renew(&two, address, NOW).unwrap();
+    assert_eq!(one.load().unwrap().roster.find("node02").unwrap().epoch, 1, "the same keys");
+    they_understand(&one, &two, NOW);
+    // The state is new, the files of the keys are not.
+    for (path, bytes) in
+        kept.iter().filter(|(path, _)| path.extension().is_some_and(|e| e == "key"))
+    {
+        put(path, bytes);
+    }
+    they_understand(&one, &two, NOW);
+    pull(&two, (address, Some("node01")), NOW).unwrap();
+    let late = NOW + 2 * 60 * MINUTE;
+    two.begin_renewal().unwrap();
+    assert_eq!(two.renewal(late).unwrap(), Renewal::Begun);
+    they_understand(&one, &two, late);
+    answers.join().unwrap();
+}
+
+#[test]
+fn a_roster_spreads_through_nodes_that_cannot_change_it() {
+    let first = founded();
+    let (address, answers) = desk(&first, NOW, 2);
+    let (second, outcome) = tries(&token(&first, address), "node02", NOW);
+    outcome.unwrap();
+    let (third, outcome) = tries(&token(&first, address), "node03", NOW);
+    outcome.unwrap();
+    answers.join().unwrap();
+    assert!(second.folder().load().unwrap().roster.find("node03").is_none());
+    // A compute node passes on what it knows, and is nobody else.
+    let (address, answers) = desk(&third, NOW, 4);
+    let learned = pull(&second.folder(), (address, Some("node03")), NOW).unwrap();
+    assert!(learned.roster.find("node03").is_some());
+    assert_eq!(pull(&second.folder(), (address, Some("node03")), NOW).unwrap(), learned);
+    let other = pull(&second.folder(), (address, Some("node01")), NOW).unwrap_err();
+    assert!(matches!(other, JoinError::Tls { .. }), "{other:?}");
+    second.folder().begin_renewal().unwrap();
+    let refused = renew(&second.folder(), address, NOW).unwrap_err();
+    assert!(
+        matches!(refused, JoinError::Tls { .. }),
+        "a compute node certifies nobody: {refused:?}"
+    );
+    answers.join().unwrap();
+    // What it says of others is not believed.
+    let path = third.0.join("trust.json");
+    let text = fs::read_to_string(&path).unwrap().replace("node02", "node09");
+    let text = text
+        .replace("\\\"generation\\\":3", "\\\"generation\\\":9")
+        .replace("\"generation\": 3", "\"generation\": 9");
+    fs::write(&path, text).unwrap();
+    first.folder().revoke("node03").unwrap();
+    let (address, answers) = desk(&third, NOW, 1);
+    let refused = pull(&second.folder(), (address, Some("node03")), NOW).unwrap_err();
+    answers.join().unwrap();
+    let unsigned = TrustError::Signed(trust::SignedError::Signature).to_string();
+    assert_eq!(refused.to_string(), unsigned);
+    assert_eq!(second.folder().load().unwrap(), learned, "nothing changed");
 }

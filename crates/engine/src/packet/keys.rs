@@ -106,6 +106,23 @@ impl Ring {
         self.keys.push(key);
     }
 
+    /// Opens these and no others, the oldest first. Speaks `speak`, or a later one in which the peer was heard.
+    pub(super) fn renew(
+        &mut self,
+        keys: &[(u8, PairSecret)],
+        speak: u8,
+        (cluster, me, peer): (&str, u16, u16),
+    ) {
+        let heard = self.keys.get(self.spoken).map(|key| key.epoch);
+        self.keys.clear();
+        let skipped = keys.len().saturating_sub(MAX_KEYS);
+        for (epoch, secret) in &keys[skipped..] {
+            self.accept(*epoch, secret, cluster, me, peer);
+        }
+        let position = |epoch| self.keys.iter().position(|key| Some(key.epoch) == epoch);
+        self.spoken = position(heard).max(position(Some(speak))).unwrap_or(0);
+    }
+
     pub(super) fn speak(&mut self, epoch: u8) -> bool {
         let position = self.keys.iter().position(|key| key.epoch == epoch);
         self.spoken = position.unwrap_or(self.spoken);

@@ -410,3 +410,49 @@ proptest! {
         }
     }
 }
+
+/// Every pair of keys through a change of both nodes' parts, as the trust folder tells them at its own time.
+#[test]
+fn both_nodes_change_their_part_of_the_keys_and_every_packet_opens() {
+    let secret = |number: u8| (number, PairSecret::new([number; 32]));
+    let set = |numbers: &[u8]| numbers.iter().map(|number| secret(*number)).collect::<Vec<_>>();
+    let [mut a, mut b] = [0, 1].map(|me| Seal::new("cloud", me, 1));
+    let beat = |from: &mut Seal, to: u16| {
+        let mut packet = [0; MAX_PACKET];
+        let length = from.seal(Kind::Beat, (to, 0), b"x", &mut packet);
+        packet[..length].to_vec()
+    };
+    let speaks = |a: &mut Seal, b: &mut Seal, expected: [u8; 2]| {
+        for _ in 0..2 {
+            let packet = beat(a, 1);
+            assert!(b.open(&packet, &mut [0; MAX_BODY]).is_ok(), "{}", packet[11]);
+            let packet = beat(b, 0);
+            assert!(a.open(&packet, &mut [0; MAX_BODY]).is_ok(), "{}", packet[11]);
+        }
+        assert_eq!([beat(a, 1)[11], beat(b, 0)[11]], expected);
+    };
+    a.renew(1, &set(&[0]), 0);
+    b.renew(0, &set(&[0]), 0);
+    speaks(&mut a, &mut b, [0, 0]);
+    // a has a new key and tells nobody yet, then b learns of it and speaks it, so a does.
+    a.renew(1, &set(&[0, 0x10]), 0);
+    speaks(&mut a, &mut b, [0, 0]);
+    b.renew(0, &set(&[0, 0x10]), 0x10);
+    speaks(&mut a, &mut b, [0x10, 0x10]);
+    // Told the same again, it does not go back.
+    a.renew(1, &set(&[0, 0x10]), 0);
+    speaks(&mut a, &mut b, [0x10, 0x10]);
+    // Now b, while the former key of a is still opened.
+    b.renew(0, &set(&[0, 0x10, 0x01, 0x11]), 0x10);
+    speaks(&mut a, &mut b, [0x10, 0x10]);
+    a.renew(1, &set(&[0, 0x10, 0x01, 0x11]), 0x01);
+    speaks(&mut a, &mut b, [0x01, 0x01]);
+    // At its end each forgets at its own time.
+    a.renew(1, &set(&[0x10, 0x11]), 0x11);
+    b.renew(0, &set(&[0x10, 0x01, 0x11]), 0x11);
+    speaks(&mut a, &mut b, [0x11, 0x11]);
+    b.renew(0, &set(&[0x11]), 0x11);
+    speaks(&mut a, &mut b, [0x11, 0x11]);
+    a.renew(1, &set(&[]), 0);
+    assert_eq!(a.seal(Kind::Beat, (1, 0), b"x", &mut [0; MAX_PACKET]), 0, "no key, no word");
+}

@@ -59,6 +59,15 @@ enum Kind {
     Program(Vec<Scope>),
 }
 
+/// Who may what; names that nobody has are a limit that the operator sees.
+pub(crate) fn open(start: &api::Start, core: &Mutex<super::Core>) -> Doors {
+    let mut core = super::lock(core);
+    let wanted = core.cluster.as_ref().map(|cluster| cluster.access.clone()).unwrap_or_default();
+    let (doors, unknown) = Doors::new(&wanted, Path::new(&start.state_dir));
+    core.picture.limits.extend(unknown);
+    doors
+}
+
 impl Doors {
     /// Names that nobody has are told in words.
     pub(crate) fn new(access: &Access, state_dir: &Path) -> (Self, Vec<String>) {

@@ -29,7 +29,7 @@ impl Voice {
         let _ = self.0.send(KNOCK, &[]);
     }
 
-    fn say(&self, report: &Report) -> Result<(), String> {
+    pub(crate) fn say(&self, report: &Report) -> Result<(), String> {
         let mut bytes = vec![];
         api::encode(report, &mut bytes);
         self.0.send(&bytes, &[]).map_err(|error| format!("the agent is too busy: {error}"))

@@ -135,7 +135,11 @@ impl Core {
                 let why = self.why.get(&node).cloned().unwrap_or_default();
                 (told(member.standing(node)), cells.collect(), why)
             }
-            None => (Standing::Unknown, vec![], "no secret_file, so no beats".to_owned()),
+            None => (
+                Standing::Unknown,
+                vec![],
+                "no secret_file and no trust_dir, so no beats".to_owned(),
+            ),
         };
         let opinion = self.member.as_ref().map(|member| member.opinion(node));
         let opinion = opinion.map(|judged| self.shown_opinion(judged.verdict, judged.rule));
@@ -327,7 +331,9 @@ fn limits(start: &Start, texts: &Texts, cluster: bool) -> Vec<String> {
     if !cluster {
         limits.push("no cluster file: VRRP and the checks of the files only, no beats".to_owned());
     } else if texts.secret.is_none() {
-        limits.push("no secret_file: no beats, no hand-over between nodes".to_owned());
+        limits.push(
+            "no secret_file and no trust_dir: no beats, no hand-over between nodes".to_owned(),
+        );
     }
     if !sys::rights::has_capability(sys::rights::Capability::SysNice) {
         limits.push("no real-time scheduling: CAP_SYS_NICE is missing".to_owned());

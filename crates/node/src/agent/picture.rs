@@ -103,6 +103,7 @@ impl Picture {
             | Report::Node(_)
             | Report::Event(_)
             | Report::Duty(_)
+            | Report::Keys
             | Report::Move { .. } => {}
         }
     }

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::ffi::OsStr;
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
 use api::{Order, Report};
@@ -23,7 +23,7 @@ pub(crate) struct Child {
     /// Told to end: its end is no loss.
     pub(crate) leaving: bool,
     channel: Channel,
-    waiting: VecDeque<Vec<u8>>,
+    waiting: VecDeque<(Vec<u8>, Vec<OwnedFd>)>,
     /// Orders that a child that does not read cost.
     pub(crate) lost: u64,
 }
@@ -50,7 +50,7 @@ impl Child {
         })
     }
 
-    /// Sends or keeps for later; descriptors go only with the first order, when there is room.
+    /// Sends or keeps for later.
     pub(crate) fn order(&mut self, order: &Order, fds: &[BorrowedFd<'_>]) -> io::Result<()> {
         let mut bytes = vec![];
         api::encode(order, &mut bytes);
@@ -63,15 +63,17 @@ impl Child {
         if self.waiting.len() == WAITING {
             self.lost += 1;
         } else {
-            self.waiting.push_back(bytes);
+            let fds = fds.iter().map(|fd| fd.try_clone_to_owned()).collect::<io::Result<_>>()?;
+            self.waiting.push_back((bytes, fds));
         }
         Ok(())
     }
 
     /// Sends what waited.
     pub(crate) fn flush(&mut self) -> io::Result<()> {
-        while let Some(bytes) = self.waiting.front() {
-            match self.channel.send(bytes, &[]) {
+        while let Some((bytes, fds)) = self.waiting.front() {
+            let fds: Vec<BorrowedFd<'_>> = fds.iter().map(AsFd::as_fd).collect();
+            match self.channel.send(bytes, &fds) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
                 sent => sent?,
             }

@@ -1,5 +1,6 @@
 //! Who hears what from whom.
 
+use std::os::fd::AsFd;
 use std::time::Duration;
 
 use super::children::word;
@@ -41,8 +42,9 @@ impl Supervisor {
             Report::Node(state) => self.spread(slot, Change::Node(state)),
             Report::Duty(duty) if kind == Kind::Agent => self.duty(duty),
             Report::Move { instance, to } if kind == Kind::Agent => self.hand_over(instance, to),
+            Report::Keys if kind == Kind::Agent => self.keys(),
             // Operators speak through the agent only.
-            Report::Duty(_) | Report::Move { .. } => {}
+            Report::Duty(_) | Report::Move { .. } | Report::Keys => {}
         }
     }
 
@@ -63,6 +65,46 @@ impl Supervisor {
         for slot in others {
             self.order(slot, &order);
         }
+    }
+
+    /// The trust folder changed: vip process and agent get its keys, and so does every later one.
+    fn keys(&mut self) {
+        let Some(folder) = self.plan.texts.trust.clone() else { return };
+        let kept = crate::secret::read(&folder).and_then(|(_, secret)| {
+            let text = sys::memory::file("keys", &secret);
+            text.map(|text| (text, secret)).map_err(trust::TrustError::Audit)
+        });
+        let event = match kept {
+            Ok((text, secret)) => {
+                let is_same = self.plan.texts.secret.as_ref() == Some(&secret);
+                self.plan.texts.secret = Some(secret);
+                // The vip process first: what the agent then says to others is true for both.
+                for kind in [Kind::Vip, Kind::Agent] {
+                    for child in self.children.values_mut().filter(|child| child.kind == kind) {
+                        // One that is gone gets them at its start.
+                        let _ = child.order(&Order::Keys, &[text.as_fd()]);
+                    }
+                }
+                if is_same {
+                    return;
+                }
+                Event {
+                    what: "keys-changed".to_owned(),
+                    evidence: "the trust folder has other keys or another roster".to_owned(),
+                    decision: "open what is sealed with any of them".to_owned(),
+                    action: "told to vip process and agent".to_owned(),
+                    ..Event::default()
+                }
+            }
+            Err(error) => Event {
+                what: "keys-unreadable".to_owned(),
+                evidence: base::Chain(&error).to_string(),
+                decision: "the keys that are in use stay".to_owned(),
+                not_done: "new keys and revocations are not obeyed".to_owned(),
+                ..Event::default()
+            },
+        };
+        self.event(Event { object: format!("node/{}", self.plan.node), ..event });
     }
 
     /// An operator's word, which the agent has checked and kept.

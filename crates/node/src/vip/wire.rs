@@ -36,6 +36,7 @@ struct Interface {
 
 struct Sealed {
     seal: Seal,
+    cluster: Cluster,
     replay: Replay,
     me: u16,
     port: u16,
@@ -187,6 +188,14 @@ impl Wire {
         advertise(socket, &instance.vip, instance.source, priority);
     }
 
+    /// Other keys of the pairs.
+    pub(super) fn renew(&mut self, text: Option<OwnedFd>) {
+        let secret = text.and_then(|text| sys::memory::read(text.as_fd()).ok());
+        if let (Some(secret), Some(Sealed { seal, cluster, .. })) = (secret, &mut self.sealed) {
+            crate::secret::renew(&secret, cluster, seal);
+        }
+    }
+
     pub(super) fn hello(&mut self, message: Hello) {
         if let Some(sealed) = &mut self.sealed {
             sealed.send(Kind::Hello, &message.encode());
@@ -237,6 +246,7 @@ impl Sealed {
         let node = u16::try_from(me).ok()?;
         Some(Self {
             seal: crate::secret::seal(secret, cluster, node, life),
+            cluster: cluster.clone(),
             replay: Replay::new(),
             me: node,
             port: port(cluster),

@@ -1,0 +1,221 @@
+//! Keeps the trust folder as the cluster wants it, on threads of its own: asks others for the roster, tells
+//! them what is known here, has keys renewed, and says when processes need other keys.
+
+use std::net::{IpAddr, SocketAddr, TcpListener};
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use api::{Event, Report};
+use base::{Chain, Time};
+use config::cluster::Cluster;
+use trust::{Folder, Renewal, State};
+
+use super::command::Voice;
+
+/// How often the folder is looked at: an operator's command is obeyed as fast.
+const TICK: Duration = Duration::from_millis(500);
+/// Between two questions for the roster, in a cluster of up to [`SMALL`] nodes.
+const PULL_EVERY: Duration = Duration::from_secs(5);
+/// Larger ones ask more rarely, so that the authority's node has no more than ten conversations a second.
+const SMALL: usize = 50;
+/// Between two tries to have keys certified, and to open a socket whose address is not there yet.
+const AGAIN: Duration = Duration::from_secs(2);
+/// A renewal that fails is told so often: it has months.
+const COMPLAIN_EVERY: Duration = Duration::from_secs(3600);
+
+/// TCP, beside the two UDP ports.
+pub(crate) const fn port(cluster: &Cluster) -> u16 {
+    cluster.port.saturating_add(2)
+}
+
+/// How many orders about keys the agent has obeyed; the vip process did before it.
+pub(crate) type Obeyed = Arc<AtomicU64>;
+
+/// The keeper of the trust folder, where there is one.
+pub(crate) fn begin(
+    core: &Mutex<super::Core>,
+    start: &api::Start,
+    texts: &crate::files::Texts,
+    voice: &Voice,
+) -> Obeyed {
+    let core = super::lock(core);
+    let ours =
+        core.cluster.as_ref().and_then(|cluster| Some((cluster, super::lock_me(start, cluster)?)));
+    let (Some((cluster, me)), Some(file)) = (ours, &texts.cluster) else {
+        return Obeyed::default();
+    };
+    self::start(cluster, me, Path::new(&file.path), voice.clone())
+}
+
+/// Starts it, if this cluster has a trust folder.
+fn start(cluster: &Cluster, me: u16, file: &Path, voice: Voice) -> Obeyed {
+    let obeyed = Obeyed::default();
+    let Some(folder) = &cluster.trust_dir else { return obeyed };
+    sys::rights::keep_out_of_core_dumps();
+    let folder = Folder::new(&Cluster::beside(file, folder), None);
+    let own = cluster.nodes.get(usize::from(me)).map(|node| node.addresses.clone());
+    for address in own.into_iter().flatten().flatten() {
+        let (folder, address) = (folder.clone(), SocketAddr::new(address, port(cluster)));
+        // Without it others ask another node.
+        let _ = std::thread::Builder::new()
+            .name("desk".to_owned())
+            .spawn(move || answer(&folder, address));
+    }
+    let nodes = (0_u16..).zip(&cluster.nodes).filter(|(at, _)| *at != me);
+    let nodes = nodes.map(|(_, node)| Peer {
+        name: node.name.clone(),
+        addresses: node.addresses.iter().flatten().copied().collect(),
+    });
+    let trustee = Trustee {
+        folder,
+        nodes: nodes.collect(),
+        port: port(cluster),
+        voice,
+        obeyed: Arc::clone(&obeyed),
+        said: 0,
+        stamp: vec![],
+        round: usize::from(me),
+        pull_at: Time::ZERO,
+        renew_at: Time::ZERO,
+        complain_at: Time::ZERO,
+    };
+    // Without it the node goes on with what it knows, as it would without the others.
+    let _ = std::thread::Builder::new().name("trust".to_owned()).spawn(move || trustee.run());
+    obeyed
+}
+
+/// Other keys of the pairs, which the supervisor hands over; from now on they are opened.
+pub(crate) fn take(text: Option<OwnedFd>, core: &Mutex<super::Core>, obeyed: &Obeyed) {
+    let secret = text.and_then(|text| sys::memory::read(text.as_fd()).ok());
+    let mut core = super::lock(core);
+    let super::Core { member, cluster, .. } = &mut *core;
+    if let (Some(secret), Some(member), Some(cluster)) = (secret, member, cluster) {
+        crate::secret::renew(&secret, cluster, member.seal_mut());
+        obeyed.fetch_add(1, Ordering::Release);
+    }
+}
+
+fn answer(folder: &Folder, address: SocketAddr) {
+    loop {
+        if let Ok(listener) = TcpListener::bind(address) {
+            trust::serve(folder, &listener, &|_| {});
+        }
+        std::thread::sleep(AGAIN);
+    }
+}
+
+struct Peer {
+    name: String,
+    addresses: Vec<IpAddr>,
+}
+
+struct Trustee {
+    folder: Folder,
+    nodes: Vec<Peer>,
+    port: u16,
+    voice: Voice,
+    obeyed: Obeyed,
+    /// How often other keys were asked for.
+    said: u64,
+    /// Of the keys that were asked for last.
+    stamp: Vec<u8>,
+    round: usize,
+    pull_at: Time,
+    renew_at: Time,
+    complain_at: Time,
+}
+
+impl Trustee {
+    fn run(mut self) {
+        // A folder of an older release has no signature yet; elsewhere there is nothing to sign.
+        let _ = self.folder.sign();
+        loop {
+            let now = sys::clock::now();
+            let wall = sys::clock::wall_ms();
+            self.look(wall);
+            if let Ok(state) = self.folder.load() {
+                if now >= self.renew_at {
+                    self.renew_at = now + AGAIN;
+                    self.renew(&state, now, wall);
+                }
+                if now >= self.pull_at {
+                    let large = u32::try_from(self.nodes.len() / SMALL).unwrap_or(u32::MAX);
+                    self.pull_at = now + PULL_EVERY.saturating_mul(large.saturating_add(1));
+                    self.pull(&state, wall);
+                }
+            }
+            std::thread::sleep(TICK);
+        }
+    }
+
+    /// Has the processes take other keys when the folder has some.
+    fn look(&mut self, wall: u64) {
+        let Ok(stamp) = self.folder.stamp(wall) else { return };
+        if stamp != self.stamp && self.voice.say(&Report::Keys).is_ok() {
+            self.stamp = stamp;
+            self.said += 1;
+        }
+    }
+
+    fn renew(&mut self, state: &State, now: Time, wall: u64) {
+        let outcome = match self.folder.renewal(wall) {
+            Ok(Renewal::Nothing) => return,
+            Ok(Renewal::Due) => {
+                self.folder.begin_renewal().map_err(|error| Chain(&error).to_string())
+            }
+            // Nobody hears of a key that the own processes do not open yet.
+            Ok(Renewal::Begun) if self.obeyed.load(Ordering::Acquire) < self.said => return,
+            Ok(Renewal::Begun) if state.is_authority => {
+                self.folder.renew_here(wall).map(drop).map_err(|error| Chain(&error).to_string())
+            }
+            Ok(Renewal::Begun) => self.ask_authority(state, wall),
+            Err(error) => Err(Chain(&error).to_string()),
+        };
+        if let Err(why) = outcome
+            && now >= self.complain_at
+        {
+            self.complain_at = now + COMPLAIN_EVERY;
+            // It is tried again, and said again.
+            let _ = self.voice.say(&Report::Event(Event {
+                what: "keys-not-renewed".to_owned(),
+                object: format!("node/{}", state.node),
+                evidence: why,
+                decision: "go on with the keys that are in use, and try again".to_owned(),
+                ..Event::default()
+            }));
+        }
+    }
+
+    fn ask_authority(&mut self, state: &State, wall: u64) -> Result<(), String> {
+        let issuer = state.issuer();
+        let Some(address) = self.address(&issuer) else {
+            return Err(format!("{issuer} has the authority's key and is not in outlast.toml"));
+        };
+        let renewed = trust::renew(&self.folder, address, wall);
+        renewed.map(drop).map_err(|error| Chain(&error).to_string())
+    }
+
+    /// The authority's node and another one take turns, so that a node learns while one of them is away.
+    fn pull(&mut self, state: &State, wall: u64) {
+        self.round = self.round.wrapping_add(1);
+        let issuer = state.issuer();
+        let other = self.nodes.get(self.round / 2 % self.nodes.len().max(1));
+        let other = other.map(|peer| peer.name.clone());
+        let is_issuers_turn = self.round.is_multiple_of(2) && issuer != state.node;
+        let Some(name) = (if is_issuers_turn { Some(issuer) } else { other }) else { return };
+        if let Some(address) = self.address(&name) {
+            // Who does not answer is asked again, and others before.
+            let _ = trust::pull(&self.folder, (address, Some(&name)), wall);
+        }
+    }
+
+    /// Over one network after the other.
+    fn address(&self, name: &str) -> Option<SocketAddr> {
+        let peer = self.nodes.iter().find(|peer| peer.name == name)?;
+        let address = peer.addresses.get(self.round / 4 % peer.addresses.len().max(1))?;
+        Some(SocketAddr::new(*address, self.port))
+    }
+}
