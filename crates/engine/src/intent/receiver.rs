@@ -116,11 +116,16 @@ impl Receiver {
 
     fn ordered(&mut self, order: Order, out: &mut Buffer<Duty>) {
         let Order { token, number, step, what } = order;
+        let before = self.fence.newest(LEADER);
         if self.fence.pass(LEADER, token).is_err() {
             out.push(Duty::Stale);
             return;
         }
         let kept = self.kept.get(&number).filter(|kept| kept.step >= step);
+        // Also without a new step: after a restart the older token must not pass.
+        if kept.is_none() || before != Some(token) {
+            out.push(Duty::Keep);
+        }
         match kept {
             // A step before the last one was ended, or the last one would not have been ordered.
             Some(kept) if kept.step > step => {
@@ -141,7 +146,6 @@ impl Receiver {
                     self.kept.pop_first();
                 }
                 self.doing.push((number, step));
-                out.push(Duty::Keep);
                 out.push(Duty::Do { number, step, what });
             }
         }

@@ -239,7 +239,8 @@ fn a_step_is_done_once_however_often_it_is_ordered() {
     let ended = Word::Ended { number: 1, step: 0, outcome: Ok(()) };
     let answer = Duty::Answer { number: 1, step: 0, outcome: Ok(()) };
     assert_eq!(heard(&mut receiver, ended), [Duty::Keep, answer.clone()]);
-    assert_eq!(heard(&mut receiver, order(6, 0)), [answer], "another leader asks");
+    assert_eq!(heard(&mut receiver, order(6, 0)), [Duty::Keep, answer], "another leader asks");
+    let mut receiver = receiver.restarted();
     assert_eq!(heard(&mut receiver, order(5, 1)), [Duty::Stale], "the one before asks");
 }
 
@@ -251,7 +252,7 @@ fn a_step_that_was_begun_before_a_death_is_looked_at_before_it_is_done() {
         let mut receiver = receiver.restarted();
         let what = step("node01", "hand-over");
         let look = Duty::Look { number: 1, step: 0, what: what.clone() };
-        assert_eq!(heard(&mut receiver, order(6, 0)), [look]);
+        assert_eq!(heard(&mut receiver, order(6, 0)), [Duty::Keep, look]);
         let duties = heard(&mut receiver, Word::Looked { number: 1, step: 0, is_done });
         if is_done {
             let answer = Duty::Answer { number: 1, step: 0, outcome: Ok(()) };

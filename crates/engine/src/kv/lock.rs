@@ -108,6 +108,12 @@ pub struct Fence {
 }
 
 impl Fence {
+    /// The greatest token of a name that has passed.
+    #[must_use]
+    pub fn newest(&self, name: &str) -> Option<Token> {
+        self.newest.get(name).copied()
+    }
+
     /// Lets an order pass, and every older token of that name never again.
     ///
     /// # Errors
