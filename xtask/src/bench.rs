@@ -3,6 +3,7 @@
 mod balance;
 mod cluster;
 mod figure;
+mod gossip;
 mod page;
 mod scenarios;
 mod shared;
@@ -56,18 +57,31 @@ enum Field {
         #[arg(long, default_value_t = 0)]
         seconds: u32,
     },
+    /// Gossip of 1,000 nodes on virtual time: crashes, goodbyes, traffic; false verdicts at a tenth lost
+    Gossip {
+        /// How long a tenth of all packets is lost, in virtual time
+        #[arg(long, default_value_t = 60)]
+        seconds: u32,
+        #[arg(long, default_value_t = 1000)]
+        members: u16,
+    },
 }
 
 pub(crate) fn run(bench: &Bench) -> Outcome {
     if let Some(Field::Store) = bench.field {
         return told(bench, "Store", "store", &store::measure()?, "peer");
     }
+    if let Some(Field::Gossip { seconds, members }) = bench.field {
+        let field = format!("gossip --seconds {seconds} --members {members}");
+        let figures = gossip::measure(members, seconds)?;
+        return told(bench, "Gossip", &field, &figures, "peer");
+    }
     let outlast = match &bench.program {
         Some(program) => program.clone(),
         None => demo::build()?,
     };
     match bench.field {
-        None | Some(Field::Store) => scenarios(bench, &outlast),
+        None | Some(Field::Store | Field::Gossip { .. }) => scenarios(bench, &outlast),
         Some(Field::Balance) => {
             let figures = balance::measure(&outlast)?;
             told(bench, "Balancer", "balance", &figures, "haproxy")

@@ -153,7 +153,12 @@ impl Errands {
             Input::Packet { from, life, network, kind, body } => match kind {
                 Kind::Errand => self.requested(now, (from, life), network, body, out),
                 Kind::Answer => self.answered(from, body, out),
-                Kind::Beat | Kind::Hello | Kind::HandOver | Kind::Question | Kind::Told => {}
+                Kind::Beat
+                | Kind::Hello
+                | Kind::HandOver
+                | Kind::Question
+                | Kind::Told
+                | Kind::Gossip => {}
             },
             Input::Did { key, outcome } => self.did(key, &outcome, out),
             Input::Timeout => {}
@@ -300,6 +305,8 @@ pub fn print_again(kind: Kind, body: &[u8]) -> Option<Vec<u8>> {
             [&[VERSION][..], &id.to_be_bytes(), &life.to_be_bytes(), text].concat()
         }),
         Kind::Answer => read_answer(body).map(|(id, outcome)| answer(id, &outcome)),
-        Kind::Beat | Kind::Hello | Kind::HandOver | Kind::Question | Kind::Told => None,
+        Kind::Beat | Kind::Hello | Kind::HandOver | Kind::Question | Kind::Told | Kind::Gossip => {
+            None
+        }
     }
 }

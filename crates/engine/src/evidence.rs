@@ -11,6 +11,8 @@ pub enum Kind {
     Goodbye,
     Refusal,
     View,
+    Gossip,
+    Probe,
     Ailment,
     Requests,
     Checks,
@@ -74,7 +76,7 @@ pub const REFUSAL_FRESH: Duration = Duration::from_secs(2);
 pub const REQUESTS_FRESH: Duration = Duration::from_secs(5);
 
 /// Every kind, in the order in which `outlast why` prints them.
-pub const KINDS: [Row; 15] = [
+pub const KINDS: [Row; 17] = [
     Row {
         kind: Kind::Beat,
         name: "beat",
@@ -107,6 +109,22 @@ pub const KINDS: [Row; 15] = [
         freshness: Freshness::WhileSaid,
         layer: "agents of all nodes",
         used: "silent-everywhere, cut-off, own-quorum",
+    },
+    Row {
+        kind: Kind::Gossip,
+        name: "gossip",
+        meaning: "what the members of a network found by probing each other in turn, directly and over others",
+        freshness: Freshness::WhileSaid,
+        layer: "agents of all nodes",
+        used: "declared, unanswered",
+    },
+    Row {
+        kind: Kind::Probe,
+        name: "probe",
+        meaning: "whether a compute node answers controllers that ask it, on each network",
+        freshness: Freshness::For(crate::gossip::CLAIM_FRESH),
+        layer: "agents of controllers",
+        used: "unanswered, cut-off",
     },
     Row {
         kind: Kind::Ailment,

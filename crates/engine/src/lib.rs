@@ -9,6 +9,7 @@ mod buffer;
 pub mod duty;
 pub mod errand;
 pub mod evidence;
+pub mod gossip;
 pub mod health;
 pub mod intent;
 mod keep;

@@ -161,7 +161,7 @@ pub struct Refused {
 }
 
 impl Refused {
-    const fn count(&mut self, error: OpenError) {
+    pub(crate) const fn count(&mut self, error: OpenError) {
         match error {
             OpenError::Forged => self.forged += 1,
             OpenError::Receiver(_) | OpenError::Stranger(_) => self.stranger += 1,
@@ -356,7 +356,7 @@ impl Member {
                     let (kind, body) = (packet.kind, packet.body.to_vec());
                     out.push(Action::Carried { node, network, life: incarnation, kind, body });
                 }
-                Kind::Beat | Kind::Hello | Kind::HandOver => {
+                Kind::Beat | Kind::Hello | Kind::HandOver | Kind::Gossip => {
                     let beat = Beat::decode(packet.body);
                     self.heard(now, node, network, incarnation, &beat, out);
                     let newest = beat.events;

@@ -58,10 +58,12 @@ pub enum Kind {
     Errand = 6,
     /// `errand`: what came of it.
     Answer = 7,
+    /// `gossip`: who lives, among very many.
+    Gossip = 8,
 }
 
 impl Kind {
-    const COUNT: usize = 7;
+    const COUNT: usize = 8;
 
     pub(crate) const fn from_byte(byte: u8) -> Option<Self> {
         match byte {
@@ -72,6 +74,7 @@ impl Kind {
             5 => Some(Self::Told),
             6 => Some(Self::Errand),
             7 => Some(Self::Answer),
+            8 => Some(Self::Gossip),
             _ => None,
         }
     }
@@ -80,7 +83,12 @@ impl Kind {
     /// incarnation of one says nothing about the other: a beat sent to the vip port must not silence it.
     const fn process(self) -> usize {
         match self {
-            Self::Beat | Self::Question | Self::Told | Self::Errand | Self::Answer => 0,
+            Self::Beat
+            | Self::Question
+            | Self::Told
+            | Self::Errand
+            | Self::Answer
+            | Self::Gossip => 0,
             Self::Hello | Self::HandOver => 1,
         }
     }
@@ -89,7 +97,7 @@ impl Kind {
     const fn replaces(self) -> bool {
         match self {
             Self::Beat | Self::Hello | Self::HandOver => true,
-            Self::Question | Self::Told | Self::Errand | Self::Answer => false,
+            Self::Question | Self::Told | Self::Errand | Self::Answer | Self::Gossip => false,
         }
     }
 }

@@ -113,6 +113,20 @@ pub struct Other {
     pub failing_since: Option<Time>,
     /// It came and went too often: until then it stays in doubt.
     pub quarantined_until: Time,
+    /// Of those that are watched by gossip: what came of it.
+    pub asked: Asked,
+}
+
+/// What gossip, and the questions of controllers, have come to.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum Asked {
+    /// It answers, or is not watched by gossip.
+    #[default]
+    Answered,
+    /// The members of each of its networks declared it gone, and this node asks nobody itself.
+    Declared,
+    /// A majority of the controllers asked it on every network and had no answer.
+    Unanswered,
 }
 
 /// A verdict and the rule that gave it.

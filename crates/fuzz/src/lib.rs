@@ -7,6 +7,7 @@
 //! every input that was ever worth keeping (`fuzz/corpus`).
 
 mod config;
+mod gossip;
 mod messages;
 mod network;
 mod probes;
@@ -28,13 +29,14 @@ const fn target(name: &'static str, reads: &'static str, run: fn(&[u8])) -> Targ
 }
 
 /// Every parser of bytes that others wrote.
-pub const TARGETS: [Target; 16] = [
+pub const TARGETS: [Target; 17] = [
     target("haproxy_cfg", "files in HAProxy's language", config::haproxy),
     target("keepalived_conf", "files in keepalived's language", config::keepalived),
     target("outlast_toml", "the cluster file", config::cluster),
     target("config_files", "all files of one start together", config::files),
     target("config_changes", "files that are repaired and imported", config::changes),
     target("datagram", "adverts, sealed packets and what is in them", network::datagram),
+    target("gossip", "what many nodes tell each other about each other", gossip::body),
     target("http_head", "heads of requests and of answers", proxy::fuzz::http_head),
     target("http_body", "chunked bodies and bodies of a length", proxy::fuzz::http_body),
     target("probe_answer", "answers of HTTP and MySQL servers to probes", probes::answer),

@@ -13,10 +13,13 @@
 //! [`world`] is the second, larger one: clouds of 25 hosts, a thousand times faster than they live,
 //! judged by a second reading of the rules after each event ([`sweep`], `cargo xtask sweep`). [`scenarios`]
 //! runs scenario files on it, which the lab runs on real processes.
+//!
+//! [`gossip`] is a thousand nodes that gossip (`cargo xtask bench gossip`).
 
 mod check;
 mod cloud;
 mod fault;
+pub mod gossip;
 mod network;
 mod node;
 mod random;

@@ -20,8 +20,8 @@ const IDLE: u32 = 10;
 
 /// One measured number of `outlast lab cluster`.
 #[derive(Clone, Debug, Deserialize)]
-struct Sample {
-    name: String,
+pub(super) struct Sample {
+    pub(super) name: String,
     value: f64,
 }
 
@@ -102,7 +102,7 @@ fn run(outlast: &Path, (nodes, detect): (u32, &str), numbers: [u32; 3]) -> Outco
     read(&shared::run(&mut command)?)
 }
 
-fn read(text: &str) -> Outcome<Vec<Sample>> {
+pub(super) fn read(text: &str) -> Outcome<Vec<Sample>> {
     let sample = |line: &str| {
         serde_json::from_str(line)
             .map_err(|error| Failure::new(format!("reading the sample {line}: {error}")))
@@ -122,7 +122,7 @@ fn figures(samples: &[Sample], rows: &[Row], nodes: u32) -> Vec<Figure> {
     rows.iter().map(figure).collect()
 }
 
-fn worst(samples: &[Sample], name: &str) -> Option<f64> {
+pub(super) fn worst(samples: &[Sample], name: &str) -> Option<f64> {
     let mut by_name: BTreeMap<&str, f64> = BTreeMap::new();
     for sample in samples {
         let worst = by_name.entry(&sample.name).or_insert(sample.value);

@@ -458,6 +458,7 @@ impl Seen {
                 ailing_since: self.ailing_since,
                 failing_since: self.failing_since,
                 quarantined_until: self.quarantined_until,
+                asked: verdict::Asked::Answered,
             },
         }
     }

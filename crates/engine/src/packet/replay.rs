@@ -69,6 +69,12 @@ impl Replay {
         Self::default()
     }
 
+    /// For so many nodes, not just [`MAX_NODES`].
+    #[must_use]
+    pub fn of(nodes: usize) -> Self {
+        Self { lives: vec![[Life::default(); PROCESSES]; nodes].into_boxed_slice() }
+    }
+
     /// True once per packet; senders and networks beyond the limits are never news.
     pub fn is_news(&mut self, packet: &Opened<'_>) -> bool {
         let network = usize::from(packet.network);

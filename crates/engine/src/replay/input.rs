@@ -182,6 +182,7 @@ impl Fact {
                     Kind::Told => "an event",
                     Kind::Errand => "a command",
                     Kind::Answer => "the answer to a command",
+                    Kind::Gossip => "gossip",
                 };
                 let (node, network) = (names.node(letter.sender), names.network(*network));
                 format!("{what} of {node} on {network}, number {}", letter.seq)

@@ -1,7 +1,8 @@
 //! The ordered table. The first rule that applies decides.
 
-use super::{AILING_FOR, Case, FAILING_FOR, REFUSED_FOR, Times, Verdict};
+use super::{AILING_FOR, Asked, Case, FAILING_FOR, REFUSED_FOR, Times, Verdict};
 use crate::evidence::REFUSAL_FRESH;
+use crate::gossip::ASKS;
 
 /// One row of the table.
 #[derive(Clone, Copy)]
@@ -42,7 +43,7 @@ impl std::fmt::Debug for Rule {
 const NONE: fn(Times) -> String = |_| String::new();
 
 /// Facts first, then what this node has against itself, then what it sees of the other.
-pub const RULES: [Rule; 15] = [
+pub const RULES: [Rule; 17] = [
     Rule {
         name: "proven-dead",
         sentence: "a committed proof of death counts, whatever is heard: only with it work is restarted elsewhere",
@@ -86,6 +87,25 @@ pub const RULES: [Rule; 15] = [
         numbers: NONE,
         changes: "its first beat",
         applies: |case| (!case.other.known).then_some(Verdict::Unknown),
+    },
+    Rule {
+        name: "unanswered",
+        sentence: "a compute node that a majority of the controllers asked on every network, and that answered none of them: unreachable, which proves nothing and restarts nothing",
+        numbers: |times| {
+            format!("{ASKS} questions within {:?} on each network", times.detect() / 2)
+        },
+        changes: "one packet of it on any network, at any controller",
+        applies: |case| {
+            let unanswered = case.other.asked == Asked::Unanswered && case.own.quorum;
+            unanswered.then_some(Verdict::Unreachable)
+        },
+    },
+    Rule {
+        name: "declared",
+        sentence: "the members of its networks declared it gone, on each of them: doubt, as only controllers conclude more of it",
+        numbers: NONE,
+        changes: "its return, which it tells members itself",
+        applies: |case| (case.other.asked == Asked::Declared).then_some(Verdict::Suspect),
     },
     Rule {
         name: "silent-everywhere",

@@ -31,6 +31,7 @@ fn case() -> Case {
             ailing_since: Time::NEVER,
             failing_since: None,
             quarantined_until: Time::ZERO,
+            asked: Asked::Answered,
         },
     }
 }
@@ -84,6 +85,8 @@ fn each_rule_has_a_case_in_which_it_decides() {
         case.other = Other { known: false, silent_at: Time::NEVER, heard: false, ..case.other };
     });
     is("silent-everywhere", Verdict::Unreachable, &|case| SILENT(case));
+    is("unanswered", Verdict::Unreachable, &|case| case.other.asked = Asked::Unanswered);
+    is("declared", Verdict::Suspect, &|case| case.other.asked = Asked::Declared);
     is("silent-here", Verdict::Suspect, &|case| case.other.silent_at = at(NOW - 199));
     is("heard-elsewhere", Verdict::Alive, &|case| case.other.silent_at = at(NOW - 200));
     is("quarantine", Verdict::Suspect, &|case| case.other.quarantined_until = at(NOW + 1));
@@ -125,8 +128,19 @@ fn a_moment_earlier_no_rule_decides_yet() {
 fn what_this_node_has_against_itself_comes_before_all_that_accuses() {
     let position = |name: &str| RULES.iter().position(|rule| rule.name == name).unwrap();
     let own = ["own-timers", "own-links", "own-quorum"].map(position);
-    let accusing = ["silent-everywhere", "silent-here", "cut-off", "agent-gone"].map(position);
+    let accusing =
+        ["unanswered", "declared", "silent-everywhere", "silent-here", "cut-off", "agent-gone"]
+            .map(position);
     assert!(own.iter().max() < accusing.iter().min());
+}
+
+#[test]
+fn without_a_majority_of_the_controllers_no_question_makes_a_node_unreachable() {
+    let change = |case: &mut Case| {
+        (case.other.asked, case.own.quorum) = (Asked::Unanswered, false);
+        case.other.silent_at = at(NOW);
+    };
+    check(change, Verdict::Suspect, "own-quorum");
 }
 
 #[test]
@@ -210,6 +224,7 @@ fn any_other() -> impl Strategy<Value = Other> {
             ailing_since,
             failing_since,
             quarantined_until: until,
+            asked: Asked::Answered,
         },
     )
 }

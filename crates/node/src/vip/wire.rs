@@ -285,7 +285,12 @@ impl Sealed {
             Kind::HandOver => HandOver::decode(opened.body)
                 .filter(|message| message.from == opened.sender)
                 .map(Heard::HandOver),
-            Kind::Beat | Kind::Question | Kind::Told | Kind::Errand | Kind::Answer => None,
+            Kind::Beat
+            | Kind::Question
+            | Kind::Told
+            | Kind::Errand
+            | Kind::Answer
+            | Kind::Gossip => None,
         };
         Some(heard.unwrap_or(Heard::Noise))
     }

@@ -1,0 +1,466 @@
+//! Who is alive among a thousand and more, at a constant cost per node.
+//!
+//! ```text
+//!   each network:  every node probes one other at a time, over others if need be    (circle, crate foca)
+//!        | missed
+//!        v
+//!   controllers:   ask it on every network, tell each other what they found         (confirm)
+//!        | a majority had no answer on any network
+//!        v
+//!   verdict:       Unreachable, by the table; declared to all nodes by gossip
+//! ```
+//!
+//! Controllers come first in the cluster file and watch each other by beats ([`crate::member`]); this machine
+//! concludes about compute nodes on a controller, and about everybody on a compute node. A compute node
+//! concludes nothing but doubt. Whose own probes fail, or who is late, accuses nobody.
+//!
+//! Packets are [`Kind::Gossip`]; numbers come from a seed that is given.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use arrayvec::ArrayVec;
+use base::Time;
+
+use crate::member::{Refused, Standing};
+use crate::packet::{Kind, MAX_BODY, MAX_NETWORKS, Opened, Replay, Seal};
+use crate::verdict::{Judgement, Proof, RULES, Rule, Times, Verdict};
+use circle::{Circle, Notice, Pace, Seat};
+use confirm::Confirm;
+use dice::Dice;
+use wire::{LIFE, MAX_MISSED, Part};
+
+pub use confirm::{ASKS, CLAIM_FRESH};
+pub use wire::print_again;
+
+mod circle;
+mod conclude;
+mod confirm;
+mod dice;
+#[cfg(test)]
+mod tests;
+mod wire;
+
+/// A goodbye is said so often: nobody hears the next one.
+const GOODBYES: usize = 3;
+/// Probes of gossip within one detection time: a crash is missed within two of them, mostly.
+const PROBES: u32 = 5;
+/// Faster ones would cost more than 4 kB/s on each network.
+const FASTEST_PROBE: Duration = Duration::from_millis(100);
+
+/// Who takes part, by position in the cluster file.
+#[derive(Clone, Debug)]
+pub struct Roster {
+    /// So many of the first nodes are controllers.
+    pub controllers: u16,
+    /// Names of the networks, for the texts.
+    pub networks: Vec<String>,
+    /// Of each node: the networks on which it has an address.
+    pub on: Vec<[bool; MAX_NETWORKS]>,
+    pub detect: Duration,
+}
+
+/// What the agent saw.
+#[derive(Clone, Copy, Debug)]
+pub enum Input<'a> {
+    /// A datagram arrived on the socket of this network.
+    Packet {
+        network: u8,
+        bytes: &'a [u8],
+    },
+    /// As [`Input::Packet`], of one whose seal was checked already.
+    Opened {
+        network: u8,
+        packet: Opened<'a>,
+    },
+    /// The carrier of this node's own interface on that network.
+    Carrier {
+        network: u8,
+        up: bool,
+    },
+    /// Whether this controller reaches a majority of the controllers.
+    Quorum(bool),
+    /// Whether all servers of that node, two at least, fail checks or requests here.
+    Failing {
+        node: u16,
+        failing: bool,
+    },
+    /// What the replicated store says about that node's death.
+    Proven {
+        node: u16,
+        proof: Option<Proof>,
+    },
+    /// This node ends in order.
+    Leave,
+    Timeout,
+}
+
+/// What the agent is to do, in this order.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Action {
+    /// Seal it with [`Gossip::seal`] and send it to this node on this network.
+    Send { to: u16, network: u8, body: Vec<u8> },
+    /// A standing changed.
+    Verdict { node: u16, standing: Standing, why: String },
+    /// The verdict on a node is another one.
+    Opinion { node: u16, verdict: Verdict, rule: &'static Rule },
+}
+
+impl Action {
+    fn part((to, network): (u16, u8), part: &Part<'_>) -> Self {
+        let mut body = vec![];
+        part.encode(&mut body);
+        Self::Send { to, network, body }
+    }
+}
+
+/// This node's view of all that it watches by gossip.
+#[derive(Debug)]
+pub struct Gossip {
+    me: u16,
+    roster: Roster,
+    times: Times,
+    seal: Seal,
+    replay: Replay,
+    /// By network; none where this node has no address.
+    circles: Vec<Option<Circle>>,
+    /// On controllers.
+    confirm: Option<Confirm>,
+    carrier: [bool; MAX_NETWORKS],
+    quorum: bool,
+    judge_from: Time,
+    found: Vec<Notice>,
+    thoughts: Vec<Thought>,
+    /// What few nodes have.
+    more: BTreeMap<u16, More>,
+    /// Nodes that time alone may give another verdict.
+    due: BTreeMap<u16, Time>,
+    refused: Refused,
+}
+
+/// What is thought of one node.
+#[derive(Clone, Copy, Debug)]
+struct Thought {
+    verdict: Verdict,
+    rule: &'static Rule,
+    standing: Standing,
+}
+
+/// What is known of few nodes.
+#[derive(Clone, Debug, Default)]
+struct More {
+    proof: Option<Proof>,
+    failing_since: Option<Time>,
+    cut_since: Option<Time>,
+    /// When it came back, newest last.
+    returns: ArrayVec<Time, { crate::member::FLAPS }>,
+    quarantined_until: Time,
+}
+
+impl Gossip {
+    /// `me` is this node's position in the cluster file, and the sender of `seal`. The same `seed` makes the
+    /// same choices.
+    #[must_use]
+    pub fn new(roster: Roster, me: u16, seal: Seal, seed: u64, now: Time) -> Self {
+        let times = Times::new(roster.detect);
+        let probe_every = (times.detect() / PROBES).max(FASTEST_PROBE);
+        let pace = Pace {
+            probe_every,
+            answer_within: probe_every * 2 / 5,
+            declare_after: times.detect() * 5,
+        };
+        let networks = roster.networks.len().min(MAX_NETWORKS);
+        let life = seal.incarnation() & LIFE;
+        let circle = |network: u8| {
+            let on: Vec<bool> = roster.on.iter().map(|on| on[usize::from(network)]).collect();
+            // Mixed first: seeds of neighbours, which differ in a bit, must not meet each other's numbers.
+            let seed = Dice::new(seed).number() ^ (u64::from(me) << 8 | u64::from(network));
+            let seat = Seat { me, life, network, on: &on, seed };
+            let is_on = on.get(usize::from(me)).is_some_and(|on| *on);
+            is_on.then(|| Circle::new(seat, pace, now))
+        };
+        let networks = u8::try_from(networks).unwrap_or(0);
+        let circles = (0..networks).map(circle).collect();
+        let confirm = (me < roster.controllers)
+            .then(|| Confirm::new(me, roster.controllers, networks, roster.on.clone(), times, now));
+        let stranger = &RULES[RULES.len() - 1];
+        let thought =
+            Thought { verdict: Verdict::Unknown, rule: stranger, standing: Standing::Unknown };
+        Self {
+            me,
+            times,
+            seal,
+            replay: Replay::of(roster.on.len()),
+            circles,
+            confirm,
+            carrier: [true; MAX_NETWORKS],
+            quorum: me >= roster.controllers || roster.controllers == 1,
+            judge_from: now,
+            found: vec![],
+            thoughts: vec![thought; roster.on.len()],
+            more: BTreeMap::new(),
+            due: BTreeMap::new(),
+            refused: Refused::default(),
+            roster,
+        }
+    }
+
+    /// The only way in. Packets come from the network: what makes no sense is counted and dropped.
+    pub fn step(&mut self, now: Time, input: Input<'_>, out: &mut Vec<Action>) {
+        match input {
+            Input::Packet { network, bytes } => self.receive(now, network, bytes, out),
+            Input::Opened { network, packet } => self.opened(now, network, &packet, out),
+            Input::Carrier { network, up } => self.carrier_is(now, network, up),
+            Input::Quorum(quorum) => {
+                self.quorum = quorum;
+                self.look_at_silent(now);
+            }
+            Input::Failing { node, failing } => {
+                let more = self.more.entry(node).or_default();
+                more.failing_since = failing.then(|| more.failing_since.unwrap_or(now));
+                self.due.insert(node, now);
+            }
+            Input::Proven { node, proof } => {
+                self.more.entry(node).or_default().proof = proof;
+                self.due.insert(node, now);
+            }
+            Input::Leave => self.leave(out),
+            Input::Timeout => self.timeout(now, out),
+        }
+        self.notice(now, out);
+        self.conclude(now, out);
+    }
+
+    /// When the machine next wants [`Input::Timeout`].
+    #[must_use]
+    pub fn deadline(&self) -> Time {
+        let circles = self.circles.iter().flatten().map(Circle::deadline);
+        let circles = circles.min().unwrap_or(Time::NEVER);
+        let confirm = self.confirm.as_ref().map_or(Time::NEVER, Confirm::deadline);
+        let due = self.due.values().min().copied().unwrap_or(Time::NEVER);
+        circles.min(confirm).min(due)
+    }
+
+    /// Writes the packet of [`Action::Send`] into `out` and returns its length; 0 if there is nothing to
+    /// send, because no key is shared with that node.
+    pub fn seal(&mut self, to: u16, network: u8, body: &[u8], out: &mut [u8]) -> usize {
+        self.seal.seal(Kind::Gossip, (to, network), body, out)
+    }
+
+    #[must_use]
+    pub const fn refused(&self) -> Refused {
+        self.refused
+    }
+
+    /// Whether this machine concludes about that node: on a controller about compute nodes, on a compute
+    /// node about all others.
+    #[must_use]
+    pub fn watches(&self, node: u16) -> bool {
+        let is_other = node != self.me && usize::from(node) < self.roster.on.len();
+        is_other && (self.confirm.is_none() || node >= self.roster.controllers)
+    }
+
+    /// The verdict on a node and the rule that gave it.
+    #[must_use]
+    pub fn opinion(&self, node: u16) -> Judgement {
+        let thought = self.thoughts.get(usize::from(node));
+        let (verdict, rule) = thought
+            .map_or((Verdict::Unknown, &RULES[RULES.len() - 1]), |found| {
+                (found.verdict, found.rule)
+            });
+        Judgement { verdict, rule }
+    }
+
+    #[must_use]
+    pub fn standing(&self, node: u16) -> Standing {
+        self.thoughts.get(usize::from(node)).map(|thought| thought.standing).unwrap_or_default()
+    }
+
+    #[must_use]
+    pub const fn times(&self) -> Times {
+        self.times
+    }
+
+    fn receive(&mut self, now: Time, network: u8, bytes: &[u8], out: &mut Vec<Action>) {
+        let mut body = [0; MAX_BODY];
+        let packet = match self.seal.open(bytes, &mut body) {
+            Ok(packet) => packet,
+            Err(error) => return self.refused.count(error),
+        };
+        self.opened(now, network, &packet, out);
+    }
+
+    fn opened(&mut self, now: Time, network: u8, packet: &Opened<'_>, out: &mut Vec<Action>) {
+        let from = packet.sender;
+        let on = self.roster.on.get(usize::from(from));
+        let on_network = on.is_some_and(|on| on.get(usize::from(network)).is_some_and(|on| *on));
+        if from == self.me || !on_network || packet.kind != Kind::Gossip {
+            self.refused.stranger += 1;
+        } else if packet.network != network {
+            self.refused.network += 1;
+        } else if !self.replay.is_news(packet) {
+            self.refused.replay += 1;
+        } else {
+            match Part::decode(packet.body) {
+                Some(part) => self.heard(now, network, packet, &part, out),
+                None => self.refused.unreadable += 1,
+            }
+        }
+    }
+
+    fn heard(
+        &mut self,
+        now: Time,
+        network: u8,
+        packet: &Opened<'_>,
+        part: &Part<'_>,
+        out: &mut Vec<Action>,
+    ) {
+        let (from, life) = (packet.sender, packet.incarnation & LIFE);
+        let is_controller = from < self.roster.controllers;
+        if let Some(confirm) = &mut self.confirm {
+            confirm.heard(now, from, network, life);
+        }
+        match part {
+            Part::Rumour(rumour) => {
+                let circle = self.circles.get_mut(usize::from(network)).and_then(Option::as_mut);
+                let Some(circle) = circle else { return };
+                if !circle.receive(now, from, rumour, out, &mut self.found) {
+                    self.refused.unreadable += 1;
+                }
+            }
+            Part::Missed(nodes) => {
+                if let Some(confirm) = &mut self.confirm {
+                    nodes.iter().for_each(|node| confirm.doubt(now, *node, from));
+                }
+            }
+            Part::Probe(number) if is_controller => {
+                out.push(Action::part((from, network), &Part::Answer(*number)));
+            }
+            Part::Claims(claims) if is_controller => {
+                let Some(confirm) = &mut self.confirm else { return };
+                let left = claims.iter().filter(|claim| confirm.claimed(now, from, claim));
+                let left: Vec<u16> = left.map(|claim| claim.node).collect();
+                left.into_iter().for_each(|node| self.declare(now, node, true, out));
+            }
+            // Nobody but controllers asks or claims.
+            Part::Probe(_) | Part::Claims(_) => self.refused.stranger += 1,
+            Part::Answer(_) => {}
+            Part::Goodbye => {
+                let is_news =
+                    self.confirm.as_mut().is_some_and(|confirm| confirm.goodbye(now, from, life));
+                if is_news || is_controller {
+                    self.declare(now, from, true, out);
+                }
+            }
+        }
+    }
+
+    /// A network that this node itself lost says nothing about others, nor does its return at once.
+    fn carrier_is(&mut self, now: Time, network: u8, up: bool) {
+        let Some(carrier) = self.carrier.get_mut(usize::from(network)) else { return };
+        let is_back = up && !*carrier;
+        *carrier = up;
+        if let Some(confirm) = &mut self.confirm {
+            confirm.carrier(network, up);
+        }
+        if is_back {
+            self.be_patient(now);
+        }
+        self.look_at_silent(now);
+    }
+
+    /// Until others have had their chance to be heard, this node accuses nobody.
+    fn be_patient(&mut self, now: Time) {
+        self.judge_from = self.judge_from.max(now + self.times.patience());
+        if let Some(confirm) = &mut self.confirm {
+            confirm.late(now);
+        }
+    }
+
+    fn look_at_silent(&mut self, now: Time) {
+        for (node, thought) in (0_u16..).zip(&self.thoughts) {
+            if !matches!(thought.verdict, Verdict::Alive | Verdict::Unknown) {
+                self.due.insert(node, now);
+            }
+        }
+    }
+
+    fn timeout(&mut self, now: Time, out: &mut Vec<Action>) {
+        let late = now.since(self.deadline());
+        if late > self.times.confirm() {
+            self.circles.iter_mut().flatten().for_each(Circle::slipped);
+            self.be_patient(now);
+        }
+        for circle in self.circles.iter_mut().flatten() {
+            circle.timeout(now, out, &mut self.found);
+        }
+        if let Some(confirm) = &mut self.confirm {
+            confirm.timeout(now, out);
+        }
+    }
+
+    /// Says goodbye to all controllers; they tell the rest.
+    fn leave(&self, out: &mut Vec<Action>) {
+        for _ in 0..GOODBYES {
+            for to in (0..self.roster.controllers).filter(|to| *to != self.me) {
+                self.shared(to)
+                    .for_each(|network| out.push(Action::part((to, network), &Part::Goodbye)));
+            }
+        }
+    }
+
+    /// Networks on which this node reaches another directly, as far as it can tell by itself.
+    fn shared(&self, node: u16) -> impl Iterator<Item = u8> {
+        let circles = (0_u8..).zip(&self.circles).filter(|(_, circle)| circle.is_some());
+        let on = self.roster.on.get(usize::from(node)).copied().unwrap_or_default();
+        circles
+            .map(|(network, _)| network)
+            .filter(move |network| on[usize::from(*network)] && self.carrier[usize::from(*network)])
+    }
+
+    /// What the circles found becomes accusation, round or a look.
+    fn notice(&mut self, now: Time, out: &mut Vec<Action>) {
+        for notice in std::mem::take(&mut self.found) {
+            match notice {
+                Notice::Up(node) => {
+                    self.due.insert(node, now);
+                }
+                Notice::Down(node) | Notice::Missed(node) => {
+                    let is_missed = matches!(notice, Notice::Missed(_));
+                    match &mut self.confirm {
+                        Some(confirm) => confirm.doubt(now, node, self.me),
+                        None if is_missed => self.accuse(now, node, out),
+                        None => {}
+                    }
+                    self.due.insert(node, now);
+                }
+            }
+        }
+        let touched = self.confirm.as_mut().map(|confirm| std::mem::take(&mut confirm.touched));
+        touched.into_iter().flatten().for_each(|node| {
+            self.due.insert(node, now);
+        });
+    }
+
+    /// Tells the controllers that a compute node is missed, unless this node has reasons to doubt itself.
+    fn accuse(&self, now: Time, node: u16, out: &mut Vec<Action>) {
+        let is_sure = self.circles.iter().flatten().any(Circle::is_sure);
+        if node < self.roster.controllers || !is_sure || now < self.judge_from {
+            return;
+        }
+        let nodes: ArrayVec<u16, MAX_MISSED> = [node].into_iter().collect();
+        let part = Part::Missed(nodes);
+        for to in 0..self.roster.controllers {
+            self.shared(to).for_each(|network| out.push(Action::part((to, network), &part)));
+        }
+    }
+
+    fn declare(&mut self, now: Time, node: u16, left: bool, out: &mut Vec<Action>) {
+        let watched = self.confirm.as_ref().and_then(|confirm| confirm.watched(node));
+        let heard = watched.map_or(0, |watched| watched.life);
+        for circle in self.circles.iter_mut().flatten() {
+            circle.declare(now, (node, heard), left, out, &mut self.found);
+        }
+    }
+}

@@ -1,0 +1,473 @@
+//! What controllers do before anything is concluded of a compute node: they ask it themselves, on every
+//! network, and tell each other what they found.
+//!
+//! ```text
+//!  missed by a member, declared by gossip, or its turn comes
+//!      |
+//!      v      an answer on every network                    claims of the others
+//!    round ------------------------------> nothing              |
+//!      |  its time is over                                      v
+//!      +-----------------------> claim: silent on these --> a majority? --> verdict
+//! ```
+//!
+//! Costs do not grow with the cluster: a controller asks one node after the other at a fixed pace, whether
+//! gossip suspects it or not, and has at most [`MAX_ROUNDS`] rounds at a time.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use arrayvec::ArrayVec;
+use base::Time;
+
+use super::Action;
+use super::wire::{Claim, MAX_CLAIMS, MAX_MISSED, Part};
+use crate::packet::MAX_NETWORKS;
+use crate::reach::Networks;
+use crate::verdict::Times;
+
+/// What more are missed at a time waits: each round is over within half of the detection time.
+const MAX_ROUNDS: usize = 256;
+/// Probes of one round on each network: at 10 % loss all are lost once in 20,000 times, on one network.
+pub const ASKS: u32 = 6;
+/// Of those that were never heard: most of them are not there yet.
+const STRANGER_ASKS: u32 = 2;
+/// Every compute node is asked in turn, one of them so often: 1,000 of them within 20 s.
+const AUDIT_EVERY: Duration = Duration::from_millis(20);
+/// The first time round, after a start, ten times as fast.
+const FIRST_AUDIT_EVERY: Duration = Duration::from_millis(2);
+/// A node that did not answer is asked again no sooner.
+const AGAIN_AFTER: Duration = Duration::from_secs(1);
+/// A claim that is not repeated is forgotten.
+pub const CLAIM_FRESH: Duration = Duration::from_secs(30);
+/// Claims that stand are told again so often, as many as fit into a packet.
+const REPEAT_EVERY: Duration = Duration::from_secs(1);
+/// News is told so often: each time on every network.
+const TELLINGS: u8 = 2;
+
+/// A compute node as this controller sees it.
+#[derive(Clone, Debug)]
+pub(super) struct Watched {
+    /// Of its newest process that was heard, or that another controller heard.
+    pub(super) life: u64,
+    pub(super) proofs: [Option<Time>; MAX_NETWORKS],
+    pub(super) left: bool,
+    /// Networks on which it did not answer in its last round.
+    pub(super) silent: Networks,
+    /// Since when it is silent on all of them.
+    pub(super) silent_since: Option<Time>,
+    /// The newest node that missed it, and when.
+    pub(super) missed: Option<(u16, Time)>,
+    round: Option<Round>,
+    rounded_at: Time,
+    /// By controller; nothing of itself.
+    claims: Box<[Heard]>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Round {
+    since: Time,
+    ask_at: Time,
+    asked: u32,
+}
+
+/// A claim of another controller.
+#[derive(Clone, Copy, Debug, Default)]
+struct Heard {
+    at: Option<Time>,
+    silent: Networks,
+    everywhere: bool,
+}
+
+/// What all controllers found together.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(super) struct Agreed {
+    /// A majority had no answer on any network, and nobody had one since.
+    pub(super) unanswered: bool,
+    /// Networks on which a majority had no answer.
+    pub(super) cut: Networks,
+    /// When time alone may change this.
+    pub(super) due: Time,
+}
+
+#[derive(Debug)]
+pub(super) struct Confirm {
+    me: u16,
+    controllers: u16,
+    networks: u8,
+    times: Times,
+    /// By position behind the controllers.
+    watched: Vec<Watched>,
+    /// Who is on which network, of all nodes.
+    on: Vec<[bool; MAX_NETWORKS]>,
+    carrier: [bool; MAX_NETWORKS],
+    open: Vec<u16>,
+    /// Claims to be told, and how often yet.
+    news: BTreeMap<u16, u8>,
+    tell_at: Time,
+    repeat_at: Time,
+    repeat_from: u16,
+    audit_at: Time,
+    audit_next: u16,
+    audited_all: bool,
+    /// Nodes whose case is another one.
+    pub(super) touched: Vec<u16>,
+    number: u32,
+}
+
+impl Confirm {
+    pub(super) fn new(
+        me: u16,
+        controllers: u16,
+        networks: u8,
+        on: Vec<[bool; MAX_NETWORKS]>,
+        times: Times,
+        now: Time,
+    ) -> Self {
+        let watched = Watched {
+            life: 0,
+            proofs: [None; MAX_NETWORKS],
+            left: false,
+            silent: Networks::NONE,
+            silent_since: None,
+            missed: None,
+            round: None,
+            rounded_at: Time::ZERO,
+            claims: vec![Heard::default(); usize::from(controllers)].into_boxed_slice(),
+        };
+        let computes = on.len().saturating_sub(usize::from(controllers));
+        Self {
+            me,
+            controllers,
+            networks,
+            times,
+            watched: vec![watched; computes],
+            on,
+            carrier: [true; MAX_NETWORKS],
+            open: vec![],
+            news: BTreeMap::new(),
+            tell_at: Time::NEVER,
+            repeat_at: now + REPEAT_EVERY,
+            repeat_from: controllers,
+            audit_at: now,
+            audit_next: controllers,
+            audited_all: false,
+            touched: vec![],
+            number: 0,
+        }
+    }
+
+    pub(super) fn watched(&self, node: u16) -> Option<&Watched> {
+        self.watched.get(self.at(node)?)
+    }
+
+    fn at(&self, node: u16) -> Option<usize> {
+        node.checked_sub(self.controllers).map(usize::from)
+    }
+
+    /// The networks that this node and that one share, on which this node's link has a carrier.
+    pub(super) fn shared(&self, node: u16) -> impl Iterator<Item = u8> + '_ {
+        let (mine, other) = (self.on.get(usize::from(self.me)), self.on.get(usize::from(node)));
+        (0..self.networks).filter(move |network| {
+            let at = usize::from(*network);
+            let is_on = |on: Option<&[bool; MAX_NETWORKS]>| on.is_some_and(|on| on[at]);
+            is_on(mine) && is_on(other) && self.carrier[at]
+        })
+    }
+
+    pub(super) const fn carrier(&mut self, network: u8, up: bool) {
+        if (network as usize) < MAX_NETWORKS {
+            self.carrier[network as usize] = up;
+        }
+    }
+
+    /// Somebody misses it: it is asked, unless that is done already or it was never heard.
+    pub(super) fn doubt(&mut self, now: Time, node: u16, by: u16) {
+        let is_full = self.open.len() >= MAX_ROUNDS;
+        let Some(at) = self.at(node) else { return };
+        let Some(watched) = self.watched.get_mut(at) else { return };
+        if watched.life == 0 || watched.left {
+            return;
+        }
+        if by != self.me {
+            watched.missed = Some((by, now));
+        }
+        let is_claimed = !watched.silent.is_empty();
+        let is_soon = is_claimed && now < watched.rounded_at + AGAIN_AFTER;
+        if watched.round.is_none() && !is_full && !is_soon {
+            watched.round = Some(Round { since: now, ask_at: now, asked: 0 });
+            self.open.push(node);
+        }
+    }
+
+    /// A sealed packet of it came.
+    pub(super) fn heard(&mut self, now: Time, node: u16, network: u8, life: u64) {
+        let Some(at) = self.at(node) else { return };
+        let Some(watched) = self.watched.get_mut(at) else { return };
+        if life < watched.life {
+            return;
+        }
+        if life > watched.life {
+            watched.begin(life);
+            self.touched.push(node);
+        }
+        if let Some(proof) = watched.proofs.get_mut(usize::from(network)) {
+            *proof = Some(now);
+        }
+        if watched.silent.has(network) || watched.silent_since.is_some() {
+            watched.silent = watched.silent.iter().filter(|silent| *silent != network).collect();
+            watched.silent_since = None;
+            self.tell(now, node);
+        }
+    }
+
+    /// It said goodbye; false if that is known, or if it has started anew since.
+    pub(super) fn goodbye(&mut self, now: Time, node: u16, life: u64) -> bool {
+        let watched = self.at(node).and_then(|at| self.watched.get_mut(at));
+        let Some(watched) = watched.filter(|watched| life >= watched.life && !watched.left) else {
+            return false;
+        };
+        watched.begin(life);
+        watched.left = true;
+        self.tell(now, node);
+        true
+    }
+
+    /// Another controller says what it found; true if it says that the node left, and that is news.
+    pub(super) fn claimed(&mut self, now: Time, by: u16, claim: &Claim) -> bool {
+        let node = claim.node;
+        let Some(watched) = self.at(node).and_then(|at| self.watched.get_mut(at)) else {
+            return false;
+        };
+        if claim.life == 0 || claim.life < watched.life {
+            return false;
+        }
+        if claim.life > watched.life {
+            watched.begin(claim.life);
+        }
+        let Some(heard) = watched.claims.get_mut(usize::from(by)) else { return false };
+        *heard = Heard { at: Some(now), silent: claim.silent, everywhere: claim.everywhere };
+        let differs = claim.everywhere != watched.silent_since.is_some();
+        self.touched.push(node);
+        if claim.left {
+            return self.goodbye(now, node, claim.life);
+        }
+        if differs {
+            self.doubt(now, node, by);
+        }
+        false
+    }
+
+    /// This node was late: who was being asked has time from now on.
+    pub(super) fn late(&mut self, now: Time) {
+        for node in &self.open {
+            let at = usize::from(node.saturating_sub(self.controllers));
+            if let Some(round) = self.watched.get_mut(at).and_then(|watched| watched.round.as_mut())
+            {
+                *round = Round { since: now, ask_at: now, asked: 0 };
+            }
+        }
+    }
+
+    pub(super) fn deadline(&self) -> Time {
+        let asks = self.open.iter().filter_map(|node| {
+            let round = self.watched(*node)?.round?;
+            Some(round.ask_at)
+        });
+        let asks = asks.min().unwrap_or(Time::NEVER);
+        let audit = if self.watched.is_empty() { Time::NEVER } else { self.audit_at };
+        asks.min(audit).min(self.tell_at).min(self.repeat_at)
+    }
+
+    pub(super) fn timeout(&mut self, now: Time, out: &mut Vec<Action>) {
+        if now >= self.audit_at && !self.watched.is_empty() {
+            self.audit(now);
+        }
+        for node in std::mem::take(&mut self.open) {
+            if self.go_on(now, node, out) {
+                self.open.push(node);
+            }
+        }
+        if now >= self.repeat_at {
+            self.repeat(now);
+        }
+        if now >= self.tell_at {
+            self.tell_news(now, out);
+        }
+    }
+
+    /// One more node is asked, whoever misses it or not; also those that were never heard.
+    fn audit(&mut self, now: Time) {
+        let node = self.audit_next;
+        let last = self.controllers + u16::try_from(self.watched.len()).unwrap_or(u16::MAX) - 1;
+        self.audited_all |= node >= last;
+        self.audit_next = if node >= last { self.controllers } else { node + 1 };
+        self.audit_at = now + if self.audited_all { AUDIT_EVERY } else { FIRST_AUDIT_EVERY };
+        let is_full = self.open.len() >= MAX_ROUNDS;
+        let watched = self.at(node).and_then(|at| self.watched.get_mut(at));
+        if let Some(watched) = watched.filter(|watched| watched.round.is_none() && !is_full) {
+            watched.round = Some(Round { since: now, ask_at: now, asked: 0 });
+            self.open.push(node);
+        }
+    }
+
+    /// Asks once more, or ends the round; true if it goes on.
+    fn go_on(&mut self, now: Time, node: u16, out: &mut Vec<Action>) -> bool {
+        let window = self.times.detect() / 2;
+        let shared: ArrayVec<u8, MAX_NETWORKS> = self.shared(node).collect();
+        let Some(watched) = self.at(node).and_then(|at| self.watched.get_mut(at)) else {
+            return false;
+        };
+        let Some(mut round) = watched.round else { return false };
+        let since = |network: u8| watched.proofs[usize::from(network)] >= Some(round.since);
+        let missing: ArrayVec<u8, MAX_NETWORKS> =
+            shared.iter().copied().filter(|network| !since(*network)).collect();
+        let is_stranger = watched.life == 0 && round.asked >= STRANGER_ASKS;
+        let is_over = now >= round.since + window || is_stranger && now >= round.ask_at;
+        if missing.is_empty() || watched.left || is_over {
+            let was_all = missing.len() == shared.len() && !shared.is_empty();
+            watched.round = None;
+            watched.rounded_at = now;
+            self.end(now, node, missing.into_iter().collect(), was_all);
+            return false;
+        }
+        if now < round.ask_at {
+            return true;
+        }
+        round.ask_at = (now + window / ASKS).min(round.since + window);
+        round.asked += 1;
+        watched.round = Some(round);
+        let is_known = watched.life > 0;
+        for network in missing {
+            self.number = self.number.wrapping_add(1);
+            out.push(Action::part((node, network), &Part::Probe(self.number)));
+        }
+        if round.asked == 3 && is_known {
+            // The others begin theirs now, so that all end at about the same time.
+            let nodes: ArrayVec<u16, MAX_MISSED> = [node].into_iter().collect();
+            self.to_controllers(&Part::Missed(nodes), out);
+        }
+        true
+    }
+
+    fn end(&mut self, now: Time, node: u16, silent: Networks, everywhere: bool) {
+        let Some(watched) = self.at(node).and_then(|at| self.watched.get_mut(at)) else { return };
+        if watched.life == 0 || watched.left {
+            return;
+        }
+        let is_news = watched.silent != silent || watched.silent_since.is_some() != everywhere;
+        watched.silent = silent;
+        watched.silent_since = everywhere.then(|| watched.silent_since.unwrap_or(now));
+        // Who is missed by others and answers here has to be told of.
+        let is_missed = watched.claims.iter().any(|claim| claim.everywhere && claim.is_fresh(now));
+        if is_news || (is_missed && !everywhere) {
+            self.tell(now, node);
+        }
+    }
+
+    fn tell(&mut self, now: Time, node: u16) {
+        self.touched.push(node);
+        self.news.insert(node, TELLINGS);
+        self.tell_at = self.tell_at.min(now);
+    }
+
+    /// Claims that stand are told again: another controller may have started since.
+    fn repeat(&mut self, now: Time) {
+        self.repeat_at = now + REPEAT_EVERY;
+        let computes = u16::try_from(self.watched.len()).unwrap_or(u16::MAX);
+        for _ in 0..computes {
+            if self.news.len() >= MAX_CLAIMS {
+                break;
+            }
+            let node = self.repeat_from;
+            let next = node - self.controllers + 1;
+            self.repeat_from = self.controllers + if next >= computes { 0 } else { next };
+            let stands = |watched: &Watched| watched.left || !watched.silent.is_empty();
+            if self.watched(node).is_some_and(stands) {
+                self.news.entry(node).or_insert(1);
+                self.doubt(now, node, self.me);
+            }
+        }
+        if !self.news.is_empty() {
+            self.tell_at = self.tell_at.min(now);
+        }
+    }
+
+    fn tell_news(&mut self, now: Time, out: &mut Vec<Action>) {
+        let mut claims = vec![];
+        let nodes: Vec<u16> = self.news.keys().copied().take(MAX_CLAIMS).collect();
+        for node in nodes {
+            if let Some(watched) = self.watched(node) {
+                let (silent, left) = (watched.silent, watched.left);
+                let everywhere = watched.silent_since.is_some();
+                let life = watched.life;
+                claims.push(Claim { node, life, silent, left, everywhere });
+            }
+            let left = self.news.get_mut(&node).map_or(0, |left| {
+                *left -= 1;
+                *left
+            });
+            if left == 0 {
+                self.news.remove(&node);
+            }
+        }
+        self.to_controllers(&Part::Claims(claims), out);
+        let again = now + self.times.beat_every() / 2;
+        self.tell_at = if self.news.is_empty() { Time::NEVER } else { again };
+    }
+
+    fn to_controllers(&self, part: &Part<'_>, out: &mut Vec<Action>) {
+        for other in (0..self.controllers).filter(|other| *other != self.me) {
+            for network in self.shared(other) {
+                out.push(Action::part((other, network), part));
+            }
+        }
+    }
+
+    /// What the others found: who, silent everywhere, when told.
+    pub(super) fn claims(&self, node: u16, now: Time) -> impl Iterator<Item = (u16, bool, Time)> {
+        let claims = self.watched(node).map(|watched| watched.claims.iter());
+        let all = (0_u16..).zip(claims.into_iter().flatten());
+        all.filter(move |(_, claim)| claim.is_fresh(now))
+            .filter_map(|(by, claim)| Some((by, claim.everywhere, claim.at?)))
+    }
+
+    /// What this controller and the claims of the others come to.
+    pub(super) fn agreed(&self, now: Time, node: u16) -> Agreed {
+        let Some(watched) = self.watched(node) else { return Agreed::default() };
+        let fresh = || watched.claims.iter().filter(|claim| claim.is_fresh(now));
+        let half = usize::from(self.controllers) / 2;
+        let on = |network: u8| {
+            let others = fresh().filter(|claim| claim.silent.has(network)).count();
+            others + usize::from(watched.silent.has(network)) > half
+        };
+        let cut = (0..self.networks).filter(|network| on(*network)).collect();
+        let own = watched.silent_since;
+        let missing = fresh().filter(|claim| claim.everywhere).count() + usize::from(own.is_some());
+        let hears = |claim: &Heard| !claim.everywhere && claim.at >= own;
+        let nobody = own.is_some() && !fresh().any(hears);
+        let all = missing == usize::from(self.controllers);
+        let spoken_at = own.map_or(Time::NEVER, |own| own + self.times.confirm());
+        let oldest = fresh().filter_map(|claim| claim.at).min();
+        let due = oldest.map_or(Time::NEVER, |oldest| oldest + CLAIM_FRESH);
+        let is_spoken = all || now >= spoken_at;
+        let due = if is_spoken { due } else { due.min(spoken_at) };
+        Agreed { unanswered: nobody && missing > half && is_spoken, cut, due }
+    }
+}
+
+impl Watched {
+    fn begin(&mut self, life: u64) {
+        self.life = life;
+        self.left = false;
+        self.silent = Networks::NONE;
+        self.silent_since = None;
+        self.missed = None;
+        self.claims.fill(Heard::default());
+    }
+}
+
+impl Heard {
+    fn is_fresh(&self, now: Time) -> bool {
+        self.at.is_some_and(|at| now < at + CLAIM_FRESH)
+    }
+}

@@ -1,0 +1,165 @@
+use proptest::prelude::*;
+
+use super::wire::{Claim, Id};
+use super::*;
+use crate::packet::{MAX_PACKET, PairSecret};
+
+const CONTROLLERS: u16 = 3;
+const NODES: u16 = 6;
+const COMPUTE: u16 = 4;
+
+fn at(millis: u64) -> Time {
+    Time::from_nanos(1_000_000_000) + Duration::from_millis(millis)
+}
+
+fn node(me: u16) -> Gossip {
+    let mut on = [false; MAX_NETWORKS];
+    on[..2].fill(true);
+    let roster = Roster {
+        controllers: CONTROLLERS,
+        networks: vec!["mgmt".to_owned(), "storage".to_owned()],
+        on: vec![on; usize::from(NODES)],
+        detect: Duration::from_secs(1),
+    };
+    let mut gossip = Gossip::new(roster, me, seal(me, 1), 7, at(0));
+    if me < CONTROLLERS {
+        gossip.step(at(0), Input::Quorum(true), &mut vec![]);
+    }
+    gossip
+}
+
+fn seal(me: u16, life: u64) -> Seal {
+    let mut seal = Seal::new("cloud", me, life);
+    for peer in (0..NODES).filter(|peer| *peer != me) {
+        seal.accept(peer, 0, &PairSecret::shared(&[7; 32], "cloud", me, peer));
+    }
+    seal
+}
+
+/// What `from` says, sealed, reaches `to` on network 0.
+fn say(now: Time, from: &mut Seal, part: &Part<'_>, (to, me): (&mut Gossip, u16)) -> Vec<Action> {
+    let mut body = vec![];
+    part.encode(&mut body);
+    let mut packet = [0; MAX_PACKET];
+    let length = from.seal(Kind::Gossip, (me, 0), &body, &mut packet);
+    let mut out = vec![];
+    to.step(now, Input::Packet { network: 0, bytes: &packet[..length] }, &mut out);
+    out
+}
+
+fn verdicts(out: &[Action]) -> Vec<(u16, Verdict)> {
+    let verdict = |action: &Action| match action {
+        Action::Opinion { node, verdict, .. } => Some((*node, *verdict)),
+        Action::Send { .. } | Action::Verdict { .. } => None,
+    };
+    out.iter().filter_map(verdict).collect()
+}
+
+/// Time goes on until `until`; nobody answers.
+fn wait(gossip: &mut Gossip, until: Time) -> Vec<Action> {
+    let mut out = vec![];
+    while gossip.deadline() <= until {
+        gossip.step(gossip.deadline(), Input::Timeout, &mut out);
+    }
+    out
+}
+
+fn claim(everywhere: bool) -> Part<'static> {
+    let silent = if everywhere { [0, 1].into_iter().collect() } else { Default::default() };
+    Part::Claims(vec![Claim { node: COMPUTE, life: 1, silent, left: false, everywhere }])
+}
+
+#[test]
+fn a_node_that_answers_nobody_is_unreachable_once_a_majority_of_the_controllers_says_so() {
+    let mut gossip = node(0);
+    let (mut compute, mut second) = (seal(COMPUTE, 1), seal(1, 1));
+    let out = say(at(1), &mut compute, &Part::Answer(0), (&mut gossip, 0));
+    assert_eq!(verdicts(&out), [(COMPUTE, Verdict::Alive)], "heard for the first time");
+    let mut out = wait(&mut gossip, at(5000));
+    out.retain(|action| matches!(action, Action::Opinion { .. }));
+    assert!(!verdicts(&out).contains(&(COMPUTE, Verdict::Unreachable)), "one is no majority");
+    let out = say(at(5001), &mut second, &claim(true), (&mut gossip, 0));
+    assert_eq!(verdicts(&out), [(COMPUTE, Verdict::Unreachable)]);
+    assert_eq!(gossip.opinion(COMPUTE).rule.name, "unanswered");
+    let out = say(at(5002), &mut compute, &Part::Answer(0), (&mut gossip, 0));
+    assert_eq!(verdicts(&out), [(COMPUTE, Verdict::Alive)], "one packet is enough");
+}
+
+#[test]
+fn a_controller_that_has_an_answer_outweighs_those_that_have_none() {
+    let mut gossip = node(0);
+    let (mut compute, mut second, mut third) = (seal(COMPUTE, 1), seal(1, 1), seal(2, 1));
+    say(at(1), &mut compute, &Part::Answer(0), (&mut gossip, 0));
+    wait(&mut gossip, at(5000));
+    say(at(5001), &mut third, &claim(false), (&mut gossip, 0));
+    let out = say(at(5002), &mut second, &claim(true), (&mut gossip, 0));
+    assert!(!verdicts(&out).contains(&(COMPUTE, Verdict::Unreachable)));
+}
+
+#[test]
+fn only_controllers_ask_and_claim() {
+    let mut gossip = node(COMPUTE);
+    let (mut controller, mut other) = (seal(0, 1), seal(5, 1));
+    let out = say(at(1), &mut controller, &Part::Probe(9), (&mut gossip, COMPUTE));
+    let answer = Action::part((0, 0), &Part::Answer(9));
+    assert!(out.contains(&answer), "{out:?}");
+    let out = say(at(2), &mut other, &Part::Probe(9), (&mut gossip, COMPUTE));
+    assert!(!out.iter().any(|action| matches!(action, Action::Send { .. })), "{out:?}");
+    let mut controller = node(0);
+    let out = say(at(3), &mut seal(5, 2), &claim(true), (&mut controller, 0));
+    assert_eq!(verdicts(&out), [(5, Verdict::Alive)], "it lives, and its claim counts nothing");
+    assert_eq!((gossip.refused().stranger, controller.refused().stranger), (1, 1));
+}
+
+#[test]
+fn what_is_recorded_and_sent_again_is_refused() {
+    let mut gossip = node(COMPUTE);
+    let mut body = vec![];
+    Part::Probe(9).encode(&mut body);
+    let mut packet = [0; MAX_PACKET];
+    let length = seal(0, 1).seal(Kind::Gossip, (COMPUTE, 0), &body, &mut packet);
+    for _ in 0..2 {
+        let bytes = &packet[..length];
+        gossip.step(at(1), Input::Packet { network: 0, bytes }, &mut vec![]);
+    }
+    gossip.step(at(2), Input::Packet { network: 1, bytes: &packet[..length] }, &mut vec![]);
+    assert_eq!((gossip.refused().replay, gossip.refused().network), (1, 1));
+}
+
+#[test]
+fn what_many_nodes_are_told_has_a_bound() {
+    let mut body = vec![];
+    let full = Claim { life: LIFE, left: true, everywhere: true, ..Claim::default() };
+    Part::Claims(vec![full; wire::MAX_CLAIMS]).encode(&mut body);
+    assert_eq!(body.len(), 1002);
+    assert_eq!(print_again(&body), Some(body));
+    let rumour = vec![1; wire::MAX_RUMOUR + 1];
+    let too_long = [&[1, 1][..], &rumour].concat();
+    assert_eq!(print_again(&too_long), None);
+    assert!(print_again(&too_long[..too_long.len() - 1]).is_some());
+}
+
+#[test]
+fn a_new_life_wins_over_the_one_before() {
+    use foca::Identity;
+    let (old, new) = (Id { node: 1, life: 5 }, Id { node: 1, life: 6 });
+    assert!(new.win_addr_conflict(&old) && !old.win_addr_conflict(&new));
+    assert_eq!(old.renew(), Some(new));
+}
+
+proptest! {
+    #[test]
+    fn any_body_is_read_without_panic_and_the_same_again(
+        body in prop::collection::vec(any::<u8>(), 0..1156)
+    ) {
+        if let Some(again) = print_again(&body) {
+            prop_assert!(again.len() <= body.len());
+            prop_assert_eq!(print_again(&again), Some(again));
+        }
+        let mut gossip = node(0);
+        let packet = Opened {
+            sender: COMPUTE, network: 0, kind: Kind::Gossip, incarnation: 1, seq: 1, body: &body,
+        };
+        gossip.step(at(1), Input::Opened { network: 0, packet }, &mut vec![]);
+    }
+}

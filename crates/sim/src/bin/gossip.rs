@@ -1,0 +1,109 @@
+//! `cargo xtask bench gossip` runs this, built for speed. Prints one JSON object per measured number.
+#![expect(clippy::print_stdout, reason = "a command line tool talks on its standard output")]
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use engine::verdict::Verdict;
+use outlast_sim::Chance;
+use outlast_sim::gossip::{Crowd, Setup};
+
+const CONTROLLERS: u16 = 5;
+/// All know each other, and answers to newcomers have ended.
+const SETTLED: Duration = Duration::from_secs(90);
+const QUIET: u64 = 20;
+/// Between two crashes.
+const BREATH: Duration = Duration::from_secs(2);
+const LIMIT: Duration = Duration::from_secs(30);
+
+fn main() -> ExitCode {
+    let mut numbers = std::env::args().skip(1).map(|text| text.parse::<u64>());
+    let (Some(Ok(members)), Some(Ok(crashes)), Some(Ok(lossy)), None) =
+        (numbers.next(), numbers.next(), numbers.next(), numbers.next())
+    else {
+        eprintln!("gossip MEMBERS CRASHES SECONDS-AT-A-TENTH-LOST");
+        return ExitCode::from(2);
+    };
+    let Some(computes) = u16::try_from(members).ok().and_then(|all| all.checked_sub(CONTROLLERS))
+    else {
+        eprintln!("gossip: at least {CONTROLLERS} members");
+        return ExitCode::from(2);
+    };
+    let detect = Duration::from_secs(1);
+    let setup = Setup { controllers: CONTROLLERS, computes, networks: 2, detect, loss: 0, seed: 1 };
+    if crashes > 0 {
+        calm(setup, crashes);
+    }
+    if lossy > 0 {
+        storm(Setup { loss: 100, ..setup }, lossy);
+    }
+    ExitCode::SUCCESS
+}
+
+fn tell(name: &str, value: f64) {
+    println!("{{\"name\":\"{name}\",\"value\":{value}}}");
+}
+
+/// The most that any compute node sent on one network (bytes per second).
+fn busiest(crowd: &mut Crowd, seconds: u64) -> f64 {
+    let sent = crowd.take_sent();
+    let of_computes = sent.iter().skip(usize::from(CONTROLLERS));
+    let most = of_computes.map(|sent| sent[0].max(sent[1])).max().unwrap_or(u64::MAX);
+    f64::from(u32::try_from(most / seconds).unwrap_or(u32::MAX))
+}
+
+/// Nothing is lost: what it costs, how fast crashes and goodbyes are known.
+fn calm(setup: Setup, crashes: u64) {
+    let mut crowd = Crowd::new(setup);
+    crowd.run(SETTLED);
+    crowd.take_sent();
+    crowd.run(Duration::from_secs(QUIET));
+    tell("bytes", busiest(&mut crowd, QUIET));
+    let mut chance = Chance::new(setup.seed);
+    let mut somebody =
+        || CONTROLLERS + u16::try_from(chance.below(u64::from(setup.computes))).unwrap_or(0);
+    for _ in 0..crashes {
+        let node = somebody();
+        if crowd.machine(node).is_none() {
+            continue;
+        }
+        let from = crowd.now;
+        crowd.crash(node);
+        crowd.run_until(from + LIMIT, |crowd| crowd.all_say(node, Verdict::Unreachable));
+        tell("crash", (crowd.now - from).as_secs_f64() * 1e3);
+        crowd.run(BREATH);
+    }
+    for _ in 0..crashes {
+        let node = somebody();
+        if crowd.machine(node).is_none() {
+            continue;
+        }
+        let from = crowd.now;
+        crowd.leave(node);
+        let all = CONTROLLERS + setup.computes;
+        crowd.run_until(from + LIMIT, |crowd| {
+            (0..all).all(|by| crowd.says(by, node, Verdict::Leaving))
+        });
+        tell("leave", (crowd.now - from).as_secs_f64() * 1e3);
+        crowd.run(BREATH);
+    }
+}
+
+/// A tenth of all packets is lost: who is wrongly thought ill of, by anybody.
+fn storm(setup: Setup, seconds: u64) {
+    let mut crowd = Crowd::new(setup);
+    crowd.run(SETTLED);
+    crowd.take_sent();
+    crowd.judged.clear();
+    crowd.run(Duration::from_secs(seconds));
+    tell("bytes at loss", busiest(&mut crowd, seconds));
+    let is_wrong = |by_controller: bool| {
+        let judged = crowd.judged.iter().filter(|judged| {
+            let is_ill = !matches!(judged.verdict, Verdict::Alive | Verdict::Unknown);
+            is_ill && (judged.by < CONTROLLERS) == by_controller
+        });
+        f64::from(u32::try_from(judged.count()).unwrap_or(u32::MAX))
+    };
+    tell("false verdicts", is_wrong(true));
+    tell("false doubts", is_wrong(false));
+}

@@ -1,0 +1,175 @@
+//! Many nodes that gossip: the real machine, packets lost, networks cut, nodes crashed.
+
+use std::time::Duration;
+
+use base::Time;
+use engine::gossip::Input;
+use engine::verdict::Verdict;
+use outlast_sim::gossip::{Crowd, Setup};
+
+const CONTROLLERS: u16 = 5;
+const SOMEBODY: u16 = 31;
+
+const fn setup(computes: u16, loss: u64) -> Setup {
+    let detect = Duration::from_secs(1);
+    Setup { controllers: CONTROLLERS, computes, networks: 2, detect, loss, seed: 11 }
+}
+
+/// All alive in the eyes of all controllers, and nothing counted yet.
+fn settled(setup: Setup) -> Crowd {
+    let mut crowd = Crowd::new(setup);
+    crowd.run(Duration::from_secs(20));
+    for node in CONTROLLERS..CONTROLLERS + setup.computes {
+        assert!(crowd.all_say(node, Verdict::Alive), "node {node}");
+    }
+    crowd.judged.clear();
+    crowd.take_sent();
+    crowd
+}
+
+/// How long until `is_so`, at most `limit`.
+fn takes(crowd: &mut Crowd, limit: Duration, is_so: impl Fn(&Crowd) -> bool) -> Duration {
+    let from = crowd.now;
+    assert!(crowd.run_until(from + limit, is_so), "not within {limit:?}");
+    crowd.now - from
+}
+
+/// What controllers said of compute nodes beside this one.
+fn about_others(crowd: &Crowd, node: u16) -> usize {
+    crowd.judged.iter().filter(|judged| judged.by < CONTROLLERS && judged.node != node).count()
+}
+
+#[test]
+fn a_crashed_compute_node_is_unreachable_on_all_controllers_and_missed_by_all_others() {
+    let mut crowd = settled(setup(95, 0));
+    crowd.crash(SOMEBODY);
+    let is_known = |crowd: &Crowd| crowd.all_say(SOMEBODY, Verdict::Unreachable);
+    let took = takes(&mut crowd, Duration::from_secs(3), is_known);
+    assert!(took > Duration::from_millis(500), "{took:?}: nobody had the time to answer");
+    let all = |crowd: &Crowd| {
+        (CONTROLLERS..100).all(|by| by == SOMEBODY || crowd.says(by, SOMEBODY, Verdict::Suspect))
+    };
+    takes(&mut crowd, Duration::from_millis(200), all);
+    crowd.run(Duration::from_secs(20));
+    assert_eq!(about_others(&crowd, SOMEBODY), 0);
+    crowd.start(SOMEBODY);
+    let back = |crowd: &Crowd| {
+        (0..100).all(|by| by == SOMEBODY || crowd.says(by, SOMEBODY, Verdict::Alive))
+    };
+    takes(&mut crowd, Duration::from_secs(10), back);
+}
+
+#[test]
+fn a_tenth_of_all_packets_lost_is_no_false_verdict_among_many() {
+    let mut crowd = settled(setup(45, 100));
+    crowd.run(Duration::from_secs(120));
+    assert_eq!(about_others(&crowd, u16::MAX), 0, "{:?}", crowd.judged);
+    crowd.crash(SOMEBODY);
+    let is_known = |crowd: &Crowd| crowd.all_say(SOMEBODY, Verdict::Unreachable);
+    takes(&mut crowd, Duration::from_secs(3), is_known);
+}
+
+#[test]
+fn one_cut_network_of_a_compute_node_is_one_cell_and_no_doubt() {
+    let mut crowd = settled(setup(45, 0));
+    crowd.cut(SOMEBODY, 1, true);
+    let networks = [1].into_iter().collect();
+    let is_cut = |crowd: &Crowd| crowd.all_say(SOMEBODY, Verdict::CutOff { networks });
+    takes(&mut crowd, Duration::from_secs(4), is_cut);
+    crowd.run(Duration::from_secs(10));
+    let cells = |crowd: &Crowd| -> Vec<bool> {
+        let machine = crowd.machine(0).unwrap();
+        machine.cells(SOMEBODY, crowd.now).map(|cell| cell.unwrap().alive).collect()
+    };
+    assert_eq!(cells(&crowd), [true, false]);
+    assert!(is_cut(&crowd));
+    assert_eq!(about_others(&crowd, SOMEBODY), 0);
+    let all = (CONTROLLERS..50).filter(|by| *by != SOMEBODY);
+    assert!(all.into_iter().all(|by| crowd.says(by, SOMEBODY, Verdict::Alive)));
+    assert!(
+        (0..50)
+            .filter(|node| *node != SOMEBODY)
+            .all(|node| { !crowd.says(SOMEBODY, node, Verdict::Suspect) }),
+        "who is cut off accuses nobody"
+    );
+    crowd.cut(SOMEBODY, 1, false);
+    takes(&mut crowd, Duration::from_secs(5), |crowd| crowd.all_say(SOMEBODY, Verdict::Alive));
+}
+
+#[test]
+fn a_goodbye_of_a_compute_node_is_known_everywhere_within_a_fifth_of_a_second() {
+    let mut crowd = settled(setup(195, 100));
+    crowd.leave(SOMEBODY);
+    let all = |crowd: &Crowd| {
+        (0..200).all(|by| by == SOMEBODY || crowd.says(by, SOMEBODY, Verdict::Leaving))
+    };
+    takes(&mut crowd, Duration::from_millis(200), all);
+    assert_eq!(about_others(&crowd, SOMEBODY), 0);
+}
+
+#[test]
+fn a_compute_node_that_stands_still_for_a_while_accuses_nobody() {
+    let mut crowd = settled(setup(45, 0));
+    for _ in 0..5 {
+        crowd.pause(SOMEBODY, Duration::from_millis(450));
+        crowd.run(Duration::from_secs(5));
+    }
+    assert_eq!(about_others(&crowd, u16::MAX), 0, "nor is it accused: {:?}", crowd.judged);
+    crowd.pause(SOMEBODY, Duration::from_secs(8));
+    crowd.run(Duration::from_secs(20));
+    assert_eq!(about_others(&crowd, SOMEBODY), 0);
+    assert!(crowd.all_say(SOMEBODY, Verdict::Alive));
+    assert!(crowd.judged.iter().all(|judged| judged.by != SOMEBODY), "{:?}", crowd.judged);
+}
+
+#[test]
+fn controllers_without_a_majority_conclude_nothing_of_compute_nodes() {
+    let mut crowd = settled(setup(45, 0));
+    for controller in 0..CONTROLLERS {
+        crowd.tell(controller, Input::Quorum(false));
+    }
+    crowd.crash(SOMEBODY);
+    crowd.run(Duration::from_secs(10));
+    assert!(crowd.judged.iter().all(|judged| judged.verdict != Verdict::Unreachable));
+    assert!(crowd.all_say(SOMEBODY, Verdict::Suspect));
+}
+
+#[test]
+fn two_of_five_controllers_that_hear_nothing_of_a_node_conclude_nothing() {
+    let mut crowd = settled(setup(45, 0));
+    for deaf in [0, 1] {
+        crowd.part(deaf, SOMEBODY, true);
+    }
+    crowd.run(Duration::from_secs(30));
+    let is_wrong = |judged: &&outlast_sim::gossip::Judged| judged.verdict == Verdict::Unreachable;
+    assert_eq!(crowd.judged.iter().find(is_wrong).map(|judged| judged.by), None);
+    assert!((2..CONTROLLERS).all(|by| crowd.says(by, SOMEBODY, Verdict::Alive)));
+}
+
+#[test]
+fn gossip_costs_less_than_four_kilobytes_a_second_on_each_network() {
+    for loss in [0, 100] {
+        let mut crowd = settled(setup(95, loss));
+        // Answers to newcomers end after a minute at the latest.
+        crowd.run(Duration::from_secs(45));
+        crowd.take_sent();
+        crowd.run(Duration::from_secs(20));
+        let sent = crowd.take_sent();
+        let most = sent.iter().skip(usize::from(CONTROLLERS)).map(|sent| sent[0] / 20).max();
+        assert!(most.is_some_and(|most| (500..4000).contains(&most)), "{loss}: {most:?} B/s");
+    }
+}
+
+#[test]
+fn the_same_seed_gossips_the_same() {
+    let story = |seed| {
+        let mut crowd = Crowd::new(Setup { seed, ..setup(25, 50) });
+        crowd.run(Duration::from_secs(5));
+        crowd.crash(20);
+        crowd.run(Duration::from_secs(5));
+        let judged = crowd.judged.iter().map(|judged| (judged.at, judged.by, judged.node));
+        (crowd.events, judged.collect::<Vec<(Time, u16, u16)>>())
+    };
+    assert_eq!(story(1), story(1));
+    assert_ne!(story(1), story(2));
+}
