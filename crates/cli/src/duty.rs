@@ -10,7 +10,7 @@ use crate::reach::{self, Instance, ReachError, Socket};
 
 /// A hand-over takes milliseconds, and a peer's word about it a beat or two; what is not seen after
 /// this did not happen.
-const SEEN_WITHIN: Duration = Duration::from_secs(3);
+const SEEN_WITHIN: Duration = Duration::from_secs(10);
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 /// Each look is a question to every node.
 const COUNT_EVERY: Duration = Duration::from_millis(500);

@@ -18,11 +18,17 @@ use super::measure::{FOLDER, complain, inside};
 use super::{Cluster, Plan};
 use crate::cloud::node::OWN;
 use crate::wait;
+use crate::watch::Idle;
 
 /// Between two looks.
 const LOOK_EVERY: Duration = Duration::from_millis(10);
 /// A start takes half a second; a busy machine needs more.
 const PATIENCE: Duration = Duration::from_secs(60);
+/// A file that is not kept while a thread that only sleeps got no turn for so long is run once more: agents
+/// missed beats then, and what they said was of the machine.
+const STALL: Duration = Duration::from_millis(150);
+/// Files of one call that may be run once more.
+const REPEATS: usize = 2;
 /// The virtual IP: on the first network, held by the first node after a start.
 const VIP: std::net::Ipv4Addr = std::net::Ipv4Addr::new(10, 79, 0, 40);
 
@@ -309,7 +315,8 @@ pub(crate) fn main(words: &[&str]) -> ExitCode {
     })
 }
 
-/// Runs files one after the other, on as few clusters as they allow, and tells each outcome.
+/// Runs files one after the other, on as few clusters as they allow, and tells each outcome; a file that is
+/// not kept once more, and says so, if this machine stood still meanwhile.
 ///
 /// # Errors
 /// Without the right to make networks, or when nobody wants to be told any more.
@@ -321,6 +328,7 @@ pub fn run_all(
     tell: &mut impl FnMut(&str, Result<Record, StageError>) -> io::Result<()>,
 ) -> io::Result<()> {
     let mut stage: Option<Stage> = None;
+    let (idle, mut repeats_left) = (Idle::start(false)?, REPEATS);
     // Who asks for holders needs fresh machines: they are fresh at the begin.
     let mut order: Vec<&(String, Scenario)> = scenarios.iter().collect();
     order.sort_by_key(|(_, scenario)| !scenario.waits_for_holders());
@@ -336,7 +344,18 @@ pub fn run_all(
             }
         }
         if let Some(stage) = &mut stage {
-            tell(file, stage.run(scenario, patience))?;
+            let _ = idle.take_worst();
+            let mut outcome = stage.run(scenario, patience);
+            let stalled = idle.take_worst();
+            if let (Err(StageError::Failure(failure)), true) = (&outcome, stalled > STALL)
+                && repeats_left > 0
+            {
+                repeats_left -= 1;
+                let ms = stalled.as_millis();
+                eprintln!("{file} again: this machine stood still for {ms} ms; {failure}");
+                outcome = stage.run(scenario, patience);
+            }
+            tell(file, outcome)?;
         }
     }
     Ok(())
