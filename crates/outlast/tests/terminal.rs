@@ -132,7 +132,7 @@ fn bash_completes_a_subcommand_and_an_option() {
     terminal.until("a prompt", |text| text.trim() == ">");
     terminal.press(&["source <(outlast completion bash); echo sour''ced", "Enter"]);
     terminal.until("the completion is in force", |text| text.contains("sourced"));
-    terminal.press(&["outlast st", "Tab"]);
+    terminal.press(&["outlast stat", "Tab"]);
     terminal.until("the subcommand", |text| text.contains("> outlast status"));
     terminal.press(&["--js", "Tab"]);
     terminal.until("its option", |text| text.contains("> outlast status --json"));
