@@ -100,9 +100,11 @@ pub struct BackupArgs {
 /// Put a backup back, on every member, while none of them runs
 ///
 /// The store's file of this node is written anew; the one that was there stays beside it as
-/// `store.redb.before-restore`. The revision goes on a thousand million later, so that no token is given
-/// twice. Refused, with nothing changed, for a store that runs and a file that is damaged or from a newer
-/// version.
+/// `store.redb.before-restore`. The store goes on from a later revision than any that it gave, so that no
+/// token is given twice: the first restore chooses it and prints the commands for the other members. Restore
+/// every member before any of them is started, and remove the store's folder of one that you leave out. What
+/// is there is left as it is for a store that runs, one that is as late as `--from`, and a file that is
+/// damaged or from a newer version.
 #[derive(Debug, clap::Args)]
 pub struct RestoreArgs {
     file: PathBuf,
@@ -118,6 +120,9 @@ pub struct RestoreArgs {
     /// As `outlast run` has it [default: what the file says]
     #[arg(long, value_name = "DIR")]
     run_dir: Option<PathBuf>,
+    /// The revision to go on from, as the restore on the first member printed it
+    #[arg(long, value_name = "REVISION")]
+    from: Option<u64>,
 }
 
 /// Read every page, entry and snapshot of a store that does not run
@@ -272,12 +277,44 @@ fn restore(args: &RestoreArgs, out: &mut impl Write) -> Result<bool, StoreError>
         folder: store.directory.clone().unwrap_or_else(|| state_dir.join("store")),
         cluster: cluster.name.clone(),
         me: args.node.clone(),
-        members,
+        members: members.clone(),
         witness: Some(run_dir.join("store.witness")),
+        from: args.from,
+        wall_ms: sys::clock::wall_ms(),
     };
     let revision = ::store::restore(&restoring, &read(&args.file)?)?;
     writeln!(out, "{} goes on from revision {revision}", args.node)?;
+    write!(out, "{}", what_is_left(args, &members, revision))?;
     Ok(true)
+}
+
+/// What is to be done on the other members; they must not begin with another revision.
+fn what_is_left(args: &RestoreArgs, members: &[String], revision: u64) -> String {
+    let mut text = String::new();
+    let others: Vec<_> = members.iter().filter(|name| **name != args.node).collect();
+    if others.is_empty() {
+        return text;
+    }
+    if args.from.is_none() {
+        text.push_str("do this on the others, each with the same file and revision:\n");
+    }
+    for node in others.iter().filter(|_| args.from.is_none()) {
+        let (file, config) = (args.file.display(), args.config.display());
+        text.push_str(&format!(
+            "  outlast store restore {file} --config {config} --node {node} --from {revision}"
+        ));
+        for (option, folder) in [("state", &args.state_dir), ("run", &args.run_dir)] {
+            if let Some(folder) = folder {
+                text.push_str(&format!(" --{option}-dir {}", folder.display()));
+            }
+        }
+        text.push('\n');
+    }
+    text.push_str(
+        "RESTORE EVERY MEMBER BEFORE ANY OF THEM IS STARTED. Remove the store's folder of one that you \
+         leave out:\nwith what it has from before it could lead, and undo the restore\n",
+    );
+    text
 }
 
 fn local(here: &Here) -> Result<Local, StoreError> {
@@ -343,6 +380,30 @@ mod tests {
     use expect_test::expect;
 
     use super::*;
+
+    #[test]
+    fn the_first_restore_prints_the_commands_for_the_other_members() {
+        let mut args = RestoreArgs {
+            file: "/srv/backup".into(),
+            config: "/etc/outlast.toml".into(),
+            node: "a".to_owned(),
+            state_dir: Some("/var/a".into()),
+            run_dir: None,
+            from: None,
+        };
+        let members = ["a", "b", "c"].map(str::to_owned);
+        let first = expect![[r#"
+            do this on the others, each with the same file and revision:
+              outlast store restore /srv/backup --config /etc/outlast.toml --node b --from 7 --state-dir /var/a
+              outlast store restore /srv/backup --config /etc/outlast.toml --node c --from 7 --state-dir /var/a
+            RESTORE EVERY MEMBER BEFORE ANY OF THEM IS STARTED. Remove the store's folder of one that you leave out:
+            with what it has from before it could lead, and undo the restore
+        "#]];
+        first.assert_eq(&what_is_left(&args, &members, 7));
+        args.from = Some(7);
+        assert!(what_is_left(&args, &members, 7).starts_with("RESTORE EVERY MEMBER"));
+        assert_eq!(what_is_left(&args, &members[..1], 7), "");
+    }
 
     #[test]
     fn a_store_that_waits_says_for_whom_and_one_that_serves_who_leads() {

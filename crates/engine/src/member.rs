@@ -156,7 +156,8 @@ pub struct Refused {
     pub replay: u64,
     /// Sent for another network than the one it arrived on.
     pub network: u64,
-    /// From a node with which no key is shared or which is not on this network, or meant for another node.
+    /// From a node with which no key is shared or which is not on this network, or meant for another node,
+    /// or of a kind that is not for this machine.
     pub stranger: u64,
 }
 
@@ -339,7 +340,7 @@ impl Member {
     fn opened(&mut self, now: Time, network: u8, packet: &Opened<'_>, out: &mut Buffer<Action>) {
         let on_network =
             self.peers.get(usize::from(packet.sender)).is_some_and(|peer| peer.is_on(network));
-        let is_ours = !matches!(packet.kind, Kind::Hello | Kind::HandOver);
+        let is_ours = !matches!(packet.kind, Kind::Hello | Kind::HandOver | Kind::Gossip);
         if packet.sender == self.me || !on_network || !is_ours {
             self.refused.stranger += 1;
         } else if packet.network != network {

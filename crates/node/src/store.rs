@@ -1,4 +1,5 @@
-//! The store's process: no rights, no client of its own; it may stop without that an address moves.
+//! The store's process: no capabilities, the daemon's user, no client of its own; it may stop without that
+//! an address moves.
 //!
 //! Threads and tasks are inside `store::Host`. What happens here: the supervisor's orders, and a look
 //! whether the store has stopped for good, so that the supervisor starts another.

@@ -26,7 +26,8 @@ pub(super) const FOLDER: &str = "record";
 const SHARE: u64 = 8;
 /// Agents that end again and again leave short files: so many are kept at most.
 const MOST_FILES: usize = 64;
-/// A file that is being begun; what an agent that was killed then has left is removed by the next.
+/// A file that is being begun, then the number of its process; what an agent that was killed then has
+/// left is removed by the next.
 const NEXT: &str = "next-";
 /// What is written at once (bytes): a page of the disk.
 const BLOCK: usize = 4096;
@@ -239,8 +240,11 @@ impl Files {
         for entry in fs::read_dir(&self.folder)? {
             let entry = entry?;
             let name = entry.file_name().to_string_lossy().into_owned();
-            if name.starts_with(NEXT) {
-                fs::remove_file(entry.path())?;
+            if let Some(process) = name.strip_prefix(NEXT) {
+                // Of two agents that follow each other in a reload both live.
+                if !Path::new("/proc").join(process).exists() {
+                    fs::remove_file(entry.path())?;
+                }
             } else if name.starts_with("member-") && name.ends_with(".rec") {
                 files.push((entry.path(), entry.metadata()?.len()));
             }
@@ -293,15 +297,57 @@ mod tests {
 
     /// A member at rest, its timer so many times.
     fn run(record: &mut Record, cluster: &Cluster, from: u64, steps: u64) {
-        let at = |step: u64| Time::ZERO + Duration::from_millis(100 * step);
+        go_on(record, &mut member(cluster, from), from, steps);
+    }
+
+    fn at(step: u64) -> Time {
+        Time::ZERO + Duration::from_millis(100 * step)
+    }
+
+    fn member(cluster: &Cluster, from: u64) -> Member {
         let seal = Seal::shared(&[7; 32], "cloud", 2, 0, 1);
-        let mut member = Member::new(cluster, 0, seal, at(from));
+        Member::new(cluster, 0, seal, at(from))
+    }
+
+    fn go_on(record: &mut Record, member: &mut Member, from: u64, steps: u64) {
         for step in from..from + steps {
             let mut out = Buffer::new();
-            record.before(at(step), &member);
+            record.before(at(step), member);
             member.step(at(step), Input::Timeout, &mut out);
             record.after(at(step), &Input::Timeout, &out);
         }
+    }
+
+    /// Until the newest file has so many bytes: all that was sent is written.
+    fn wait_for(folder: &Path, size: u64) {
+        let deadline = sys::clock::now() + Duration::from_secs(30);
+        let newest = || {
+            let entries = fs::read_dir(folder.join(FOLDER)).ok()?;
+            let paths = entries.filter_map(|entry| Some(entry.ok()?.path()));
+            let path = paths.filter(|path| path.extension().is_some()).max()?;
+            Some(fs::metadata(path).ok()?.len())
+        };
+        while newest() != Some(size) {
+            assert!(sys::clock::now() < deadline, "it is not written: {:?} of {size}", newest());
+            std::thread::yield_now();
+        }
+    }
+
+    #[test]
+    fn what_a_killed_agent_has_left_is_removed_and_that_of_a_living_one_is_not() {
+        let folder = folder("left");
+        let own = folder.join(FOLDER);
+        fs::create_dir_all(&own).unwrap();
+        // No process has a number beyond 2^22.
+        let (living, killed) = (own.join("next-1"), own.join("next-5000000"));
+        for path in [&living, &killed] {
+            fs::write(path, "begun").unwrap();
+        }
+        let trouble = Trouble::default();
+        let mut files = Files { folder: own, limit: 80_000, file: None, trouble };
+        files.begin(1, b"whole").unwrap();
+        assert!(living.exists() && !killed.exists());
+        fs::remove_dir_all(folder).unwrap();
     }
 
     #[test]
@@ -309,8 +355,13 @@ mod tests {
         let (folder, cluster, trouble) = (folder("ring"), cluster(1), Trouble::default());
         let mut record = Record::start(&folder, "node01", &cluster, trouble.clone()).unwrap();
         record.full = 20_000;
-        for round in 0..4 {
-            run(&mut record, &cluster, round * 1000, 1000);
+        // Blocks that wait are fewer than the queue takes, however slow the disk is.
+        for round in (0..4000).step_by(1000) {
+            let mut member = member(&cluster, round);
+            for part in (round..round + 1000).step_by(100) {
+                go_on(&mut record, &mut member, part, 100);
+                wait_for(&folder, record.size);
+            }
             record.recorder = None;
         }
         record.close();

@@ -70,9 +70,11 @@ impl Supervisor {
     /// The trust folder changed: vip process and agent get its keys, and so does every later one.
     fn keys(&mut self) {
         let Some(folder) = self.plan.texts.trust.clone() else { return };
-        let kept = crate::secret::read(&folder).and_then(|(_, secret)| {
+        let read = crate::secret::read(&folder);
+        let kept = read.map_err(|error| base::Chain(&error).to_string()).and_then(|(_, secret)| {
             let text = sys::memory::file("keys", &secret);
-            text.map(|text| (text, secret)).map_err(trust::TrustError::Audit)
+            text.map(|text| (text, secret))
+                .map_err(|error| format!("the keys cannot be handed on in memory: {error}"))
         });
         let event = match kept {
             Ok((text, secret)) => {
@@ -96,9 +98,9 @@ impl Supervisor {
                     ..Event::default()
                 }
             }
-            Err(error) => Event {
+            Err(evidence) => Event {
                 what: "keys-unreadable".to_owned(),
-                evidence: base::Chain(&error).to_string(),
+                evidence,
                 decision: "the keys that are in use stay".to_owned(),
                 not_done: "new keys and revocations are not obeyed".to_owned(),
                 ..Event::default()

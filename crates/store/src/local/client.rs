@@ -35,6 +35,8 @@ const WATCHED: usize = 64;
 pub struct Client {
     socket: PathBuf,
     idle: Mutex<Vec<UnixStream>>,
+    /// So many of them, at most.
+    keeps: usize,
 }
 
 /// Why a question has no answer.
@@ -48,7 +50,13 @@ impl Client {
     /// Of the node with this run folder.
     #[must_use]
     pub fn new(run_dir: &Path) -> Self {
-        Self { socket: run_dir.join(SOCKET), idle: Mutex::default() }
+        Self { socket: run_dir.join(SOCKET), idle: Mutex::default(), keeps: IDLE }
+    }
+
+    /// For a loop that stands still between questions: it would not see that a kept connection has ended,
+    /// and a write on it would be lost. Connecting costs less than a tenth of a millisecond.
+    pub(super) fn without_idle(run_dir: &Path) -> Self {
+        Self { keeps: 0, ..Self::new(run_dir) }
     }
 
     /// What this node's store says of itself.
@@ -115,7 +123,7 @@ impl Client {
         let answer = timeout(PATIENCE, conversation).await;
         let Ok(Ok(answer)) = answer else { return Err(Lost::Sent) };
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
-        if idle.len() < IDLE {
+        if idle.len() < self.keeps {
             idle.push(stream);
         }
         Ok(answer)

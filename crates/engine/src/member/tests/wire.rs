@@ -30,6 +30,16 @@ fn a_beat_on_the_wire() {
 }
 
 #[test]
+fn gossip_of_a_peer_is_no_beat() {
+    let mut story = Story::new();
+    let mut packet = [0; MAX_PACKET];
+    let length = seal(SECRET, "cloud", 1, 100).seal(Kind::Gossip, (0, 0), b"", &mut packet);
+    story.give(Input::Packet { network: 0, bytes: &packet[..length] });
+    assert_eq!((story.said.as_str(), story.member.refused().stranger), ("", 1));
+    assert_eq!(story.member.standing(1), Standing::Unknown);
+}
+
+#[test]
 fn a_beat_that_cannot_be_read_says_nothing() {
     let body = |count: u8, choices: usize| {
         let mut body = vec![0; 23 + choices * 18];

@@ -1,27 +1,32 @@
 //! A store's file while no process has it: looked at, and written anew from a backup.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File};
+use std::fs::{self, File, TryLockError};
 use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use engine::kv::{Kv, read_snapshot};
-use openraft::{BasicNode, CommittedLeaderId, Membership};
+use openraft::{BasicNode, CommittedLeaderId, EntryPayload, Membership};
 use redb::{Database, ReadableDatabase, ReadableTable};
 
 use super::{FACTS, IMAGE, LOG, META, OWNER, PURGED, database, load, own, owner_text};
 use crate::Error;
 use crate::bytes::{Reader, Writer};
-use crate::embedded::types::{LogId, Members, NodeId, SnapshotMeta};
+use crate::embedded::types::{LogEntry, LogId, Members, NodeId, SnapshotMeta};
 
 const FILE: &str = "store.redb";
-/// Where a restore puts the file that was there.
+/// The name that the file that was there has after a restore.
 const BEFORE: &str = "store.redb.before-restore";
 const NEW: &str = "store.redb.new";
-/// Added to the revision by a restore: no token that was given after the backup is given again. More
-/// than a store writes in a year at 30 a second.
+/// A restore begins at least so much later than the backup and than what is there: no token that was
+/// given after the backup is given again. More than a store writes in a year at 30 a second.
 const SKIP: u64 = 1_000_000_000;
+/// No restore begins later: what reads JSON takes greater numbers for others. The clock in milliseconds
+/// is five thousand times smaller.
+const LATEST: u64 = 1 << 53;
+const RUNS: &str = "a running store has it open: stop outlast on this node first";
 
 /// What a store's file has, all of it readable.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -45,6 +50,11 @@ pub struct Restoring {
     pub members: Vec<String>,
     /// Forgotten: it remembers the store before.
     pub witness: Option<PathBuf>,
+    /// The revision to go on from, the same on all members; none on the first one.
+    pub from: Option<u64>,
+    /// Milliseconds since 1970: what the first member goes on from where that is later than all it knows.
+    /// So a backup that is restored again, by whomever, goes on later than the time before.
+    pub wall_ms: u64,
 }
 
 fn invalid(text: impl Into<String>) -> io::Error {
@@ -66,13 +76,23 @@ fn open(path: &Path) -> io::Result<Database> {
                 .is_some_and(|cause| std::mem::discriminant(cause) == std::mem::discriminant(&open))
         });
         match is_open {
-            true => io::Error::new(
-                io::ErrorKind::ResourceBusy,
-                "a running store has it open: stop outlast on this node first",
-            ),
+            true => io::Error::new(io::ErrorKind::ResourceBusy, RUNS),
             false => error,
         }
     })
+}
+
+/// Keeps every store out of a file until this is dropped, and leaves it as it is; none where there is none.
+fn hold(path: &Path) -> io::Result<Option<File>> {
+    let file = match File::open(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        opened => opened?,
+    };
+    match file.try_lock() {
+        Ok(()) => Ok(Some(file)),
+        Err(TryLockError::WouldBlock) => Err(io::Error::new(io::ErrorKind::ResourceBusy, RUNS)),
+        Err(TryLockError::Error(error)) => Err(error),
+    }
 }
 
 /// Reads everything in the file of a store that does not run: every page, entry and the snapshot.
@@ -120,13 +140,70 @@ pub fn check(folder: &Path) -> Result<Checked, Error> {
     read().map_err(|error| failed(io::Error::other(error)))?.map_err(failed)
 }
 
-/// Writes the file of a member anew from a backup; the one that is there is kept beside it. To be done on
-/// every member with the same backup, while none runs. The revision from which the store goes on.
+/// The last revision in a file that no store has, by all of its entries. Of a copy: opening writes.
+fn revision(path: &Path) -> io::Result<u64> {
+    let database = open(path)?;
+    let read = || -> Result<io::Result<u64>, redb::Error> {
+        let transaction = database.begin_read()?;
+        let (facts, log) = (transaction.open_table(FACTS)?, transaction.open_table(LOG)?);
+        let (about, image) = (facts.get(META)?, facts.get(IMAGE)?);
+        let snapshot = || -> io::Result<(Kv, u64)> {
+            let Some((about, image)) = about.zip(image) else { return Ok((Kv::new(), 0)) };
+            let last = Reader::versioned(about.value())?.meta()?.last_log_id;
+            let damaged = |damage| io::Error::new(io::ErrorKind::InvalidData, damage);
+            let kv = read_snapshot(image.value()).map_err(damaged)?;
+            Ok((kv, last.map_or(0, |last| last.index + 1)))
+        };
+        let (mut kv, next) = match snapshot() {
+            Ok(snapshot) => snapshot,
+            Err(error) => return Ok(Err(error)),
+        };
+        for row in log.range(next..)? {
+            match Reader::versioned(row?.1.value()).and_then(|mut from| from.entry()) {
+                Ok(LogEntry { payload: EntryPayload::Normal(batch), .. }) => {
+                    for entry in batch.0.iter() {
+                        // What the limits forbid was answered, and changed nothing.
+                        let _ = kv.apply(entry);
+                    }
+                }
+                Ok(_) => {}
+                Err(error) => return Ok(Err(error)),
+            }
+        }
+        Ok(Ok(kv.revision()))
+    };
+    read().map_err(io::Error::other)?
+}
+
+/// The revision to go on from.
+fn begin(restoring: &Restoring, backup: u64, present: Option<u64>) -> io::Result<u64> {
+    let least = backup.saturating_add(SKIP);
+    let later = present.map_or(0, |present| present.saturating_add(SKIP));
+    let begin = restoring.from.unwrap_or_else(|| least.max(restoring.wall_ms).max(later));
+    let why = if begin < least {
+        format!("this backup goes on from revision {least} or later")
+    } else if begin > LATEST {
+        format!("no restore goes on from a revision beyond {LATEST}")
+    } else if let Some(present) = present.filter(|present| *present >= begin) {
+        format!(
+            "it is at revision {present}, and a restore from {begin} would give revisions again; if this \
+             is a new restore, its first member goes without --from"
+        )
+    } else {
+        return Ok(begin);
+    };
+    Err(io::Error::new(io::ErrorKind::InvalidInput, why))
+}
+
+/// Writes the file of a member anew from a backup; the one that was there is kept beside it. To be done on
+/// every member with the same backup, while none runs, and on all but the first with [`Restoring::from`]
+/// as the first has returned it: the revision from which the store goes on.
 ///
 /// # Errors
-/// When the backup is damaged or from a newer version, or the store runs. Nothing is changed then.
+/// When the backup is damaged or from a newer version, the store runs, or what is there is as late as the
+/// revision to go on from. The store is as it was then.
 pub fn restore(restoring: &Restoring, backup: &[u8]) -> Result<u64, Error> {
-    let Restoring { folder, cluster, me, members, witness } = restoring;
+    let Restoring { folder, cluster, me, members, witness, .. } = restoring;
     if members.len() == 2 {
         return Err(Error::TwoVoters);
     }
@@ -134,29 +211,39 @@ pub fn restore(restoring: &Restoring, backup: &[u8]) -> Result<u64, Error> {
     let failed = |source| Error::Disk { path: path.clone(), source };
     let damaged = |damage| Error::Members(format!("the backup cannot be used: {damage}"));
     let mut kv = read_snapshot(backup).map_err(damaged)?;
-    kv.skip(SKIP);
     fs::create_dir_all(folder).map_err(failed)?;
-    match open(&path) {
-        Err(error) if error.kind() == io::ErrorKind::ResourceBusy => return Err(failed(error)),
-        // One that is damaged is what restores are for.
-        Ok(_) | Err(_) => {}
-    }
-    let before = folder.join(BEFORE);
-    if path.exists() && before.exists() {
+    // To the end.
+    let old = hold(&path).map_err(failed)?;
+    let (before, new) = (folder.join(BEFORE), folder.join(NEW));
+    // A restore that was interrupted has left it as a second name of the file that is there.
+    let number = |path: &Path| fs::metadata(path).map(|found| (found.dev(), found.ino())).ok();
+    let is_named = old.is_some() && number(&path) == number(&before);
+    if old.is_some() && before.exists() && !is_named {
         let text = format!("{} is there from an earlier restore: move it away", before.display());
         return Err(failed(io::Error::new(io::ErrorKind::AlreadyExists, text)));
     }
-    let new = folder.join(NEW);
+    let present = match &old {
+        None => None,
+        Some(_) => {
+            fs::copy(&path, &new).map_err(failed)?;
+            // One that is damaged is what restores are for.
+            let present = revision(&new).ok();
+            fs::remove_file(&new).map_err(failed)?;
+            present
+        }
+    };
+    let begin = begin(restoring, kv.revision(), present).map_err(failed)?;
+    kv.skip(begin - kv.revision());
     let named = members.iter().map(|name| (crate::node_id(name), name.clone())).collect();
     write(&new, (cluster, crate::node_id(me)), named, &kv).map_err(failed)?;
-    if path.exists() {
-        fs::rename(&path, &before).map_err(failed)?;
+    if old.is_some() && !is_named {
+        fs::hard_link(&path, &before).map_err(failed)?;
     }
     if let Some(witness) = witness.as_ref().filter(|witness| witness.exists()) {
         fs::remove_file(witness).map_err(failed)?;
     }
     fs::rename(&new, &path).and_then(|()| File::open(folder)?.sync_all()).map_err(failed)?;
-    Ok(kv.revision())
+    Ok(begin)
 }
 
 /// A store that has this as the snapshot up to its first entry, on all members alike.
@@ -199,4 +286,105 @@ fn write(
         Ok(owned)
     };
     fill().map_err(io::Error::other)?.map_err(invalid)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use engine::kv::{Command, Entry, Op, Transaction};
+
+    use super::*;
+
+    fn folder(name: &str) -> PathBuf {
+        let name = format!("outlast-restore-{name}-{}", std::process::id());
+        let folder = std::env::temp_dir().join(name);
+        let _ = fs::remove_dir_all(&folder);
+        folder
+    }
+
+    fn restoring(folder: &Path, from: Option<u64>, wall_ms: u64) -> Restoring {
+        Restoring {
+            folder: folder.to_owned(),
+            cluster: "cloud".to_owned(),
+            me: "a".to_owned(),
+            members: ["a", "b", "c"].map(str::to_owned).to_vec(),
+            witness: None,
+            from,
+            wall_ms,
+        }
+    }
+
+    fn backup() -> Vec<u8> {
+        let mut kv = Kv::new();
+        let put = Transaction::of(Op::put("a", b"1"));
+        kv.apply(&Entry { clock: 0, command: Command::Transact(put) }).unwrap();
+        assert_eq!(kv.revision(), 1);
+        kv.snapshot()
+    }
+
+    fn why(error: &Error) -> String {
+        std::error::Error::source(error).unwrap().to_string()
+    }
+
+    #[test]
+    fn a_backup_that_is_restored_again_gives_no_revision_again() {
+        let (folder, backup) = (folder("again"), backup());
+        let (path, before) = (folder.join(FILE), folder.join(BEFORE));
+        // The clock, or all that is known where the clock stands at its beginning or was set back.
+        let mut given = BTreeSet::new();
+        for wall_ms in [1_000, 1_900_000_000_000, 1_800_000_000_000, 2_000_000_000_000] {
+            let begin = restore(&restoring(&folder, None, wall_ms), &backup).unwrap();
+            assert!(begin > SKIP && begin >= wall_ms, "{begin}");
+            assert!(
+                given.last().is_none_or(|last| last + SKIP <= begin),
+                "{begin} after {given:?}"
+            );
+            given.insert(begin);
+            assert_eq!(check(&folder).unwrap().snapshot, Some((begin, 1)));
+            let _ = fs::remove_file(&before);
+        }
+        // Every other member goes on from the same; none twice, and nothing is changed then.
+        let bytes = fs::read(&path).unwrap();
+        let last = *given.last().unwrap();
+        for from in &given {
+            let refused = restore(&restoring(&folder, Some(*from), 0), &backup).unwrap_err();
+            assert!(why(&refused).contains(&format!("it is at revision {last}")), "{refused:?}");
+        }
+        for from in [SKIP, LATEST + 1] {
+            let refused = restore(&restoring(&folder, Some(from), 0), &backup).unwrap_err();
+            assert!(why(&refused).contains("or later") || why(&refused).contains("beyond"));
+        }
+        assert!(fs::read(&path).unwrap() == bytes && !before.exists());
+        assert_eq!(fs::read_dir(&folder).unwrap().count(), 1, "nothing is left beside it");
+        let begin = restore(&restoring(&folder, Some(last + 1), 0), &backup).unwrap();
+        assert_eq!((begin, fs::read(&before).unwrap() == bytes), (last + 1, true));
+        fs::remove_dir_all(folder).unwrap();
+    }
+
+    #[test]
+    fn a_file_in_use_is_not_touched_and_a_restore_that_was_interrupted_goes_on() {
+        let (folder, backup) = (folder("held"), backup());
+        let (path, before) = (folder.join(FILE), folder.join(BEFORE));
+        restore(&restoring(&folder, None, 0), &backup).unwrap();
+        let bytes = fs::read(&path).unwrap();
+        let held = hold(&path).unwrap();
+        let refused = restore(&restoring(&folder, None, 0), &backup).unwrap_err();
+        assert_eq!(why(&refused), RUNS);
+        drop(held);
+        assert!(fs::read(&path).unwrap() == bytes && !before.exists());
+        // It ended before the last step.
+        fs::hard_link(&path, &before).unwrap();
+        restore(&restoring(&folder, None, 0), &backup).unwrap();
+        assert!(fs::read(&before).unwrap() == bytes, "the old one is kept");
+        assert!(fs::read(&path).unwrap() != bytes);
+        let refused = restore(&restoring(&folder, None, 0), &backup).unwrap_err();
+        assert!(why(&refused).contains("move it away"), "{refused:?}");
+        // A damaged one is no hindrance.
+        fs::remove_file(&before).unwrap();
+        fs::write(&path, "damaged").unwrap();
+        restore(&restoring(&folder, None, 0), &backup).unwrap();
+        check(&folder).unwrap();
+        fs::remove_dir_all(folder).unwrap();
+    }
 }
