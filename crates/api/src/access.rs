@@ -280,6 +280,8 @@ pub enum AccessAsk {
 pub enum AccessAnswer {
     /// One token without its secret.
     Grant(Grant),
+    /// Nobody has the token that was shown.
+    NoSuchToken,
     /// The new token; said once, kept nowhere.
     Token(Secret),
     Revoked,
@@ -315,7 +317,8 @@ pub fn page() -> String {
          UPDATE_EXPECT=1 rewrites it -->\n\nPeople have roles, by `[access]` of \
          [outlast.toml](outlast-toml.md); each role may do what the one before may. Programs have tokens \
          with scopes (`outlast access add`), and nothing comes with a scope but its own rows. The \
-         last column says whether it is in the audit log where it was allowed; what was refused is always.\n\n\
+         last column says whether it is in the audit log where it was allowed. What was refused is in it: once in \
+         ten seconds for each user and deed, of at most 64 of them at once.\n\n\
          | what | least role | scope | audited |\n|---|---|---|---|\n",
     );
     for row in Deed::ALL.map(Deed::row) {

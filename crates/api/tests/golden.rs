@@ -319,6 +319,7 @@ fn every_word_about_access() {
             scopes: vec![Scope::Read],
             until_ms: Some(1_700_000_000_000),
         }),
+        NoSuchToken => NoSuchToken,
         Token(_) => Token(Secret("outlast_5ec2e7".to_owned())),
         Revoked => Revoked,
         Audited(_) => Audited(api::access::Audited {

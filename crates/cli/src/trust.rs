@@ -150,7 +150,7 @@ pub struct Revoke {
 
 #[derive(Debug, clap::Args)]
 pub struct Rotate {
-    /// Accept the former keys for so long, 15 to 86400
+    /// Accept the former keys for so long, 120 to 86400
     #[arg(long, value_name = "SECONDS", default_value_t = 3600)]
     forget_after: u64,
     #[command(flatten)]

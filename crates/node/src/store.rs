@@ -62,8 +62,14 @@ impl Credentials for Trusted {
     }
 
     fn who(&self, certificate: &[u8]) -> io::Result<String> {
-        self.0.who(certificate).map_err(|error: MutualError| {
-            io::Error::new(io::ErrorKind::PermissionDenied, error.to_string())
+        self.0.who(certificate).map_err(|error| match error {
+            MutualError::Stranger | MutualError::Revoked(_) | MutualError::Compute(_) => {
+                io::Error::new(io::ErrorKind::PermissionDenied, error.to_string())
+            }
+            MutualError::Trust(_)
+            | MutualError::Tls(_)
+            | MutualError::Look { .. }
+            | MutualError::Name(_) => io::Error::other(error),
         })
     }
 }

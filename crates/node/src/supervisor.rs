@@ -102,6 +102,8 @@ struct Supervisor {
     rescue_is_old: bool,
     /// How the last process ended, for the event about it.
     last_exit: Option<(Slot, i32, sys::process::Exit)>,
+    /// Why keys could not be read when they were asked for last; told once.
+    keys_unreadable: Option<String>,
     facts: Facts,
     lives: Lives,
     rescue: Option<Rescue>,

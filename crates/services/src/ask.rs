@@ -53,11 +53,12 @@ pub(crate) async fn why(control: &Path, object: &str) -> Result<Why, AskError> {
     }
 }
 
-/// What may who has this token do? None: nobody has it.
+/// What may who has this token do? None: nobody has it. A refusal is no answer to that.
 pub(crate) async fn grant(control: &Path, token: &str) -> Result<Option<Grant>, AskError> {
     let ask = Ask::Access(AccessAsk::Show { token: Secret(token.to_owned()) });
     match one(control, &ask).await {
         Ok(Answer::Access(AccessAnswer::Grant(grant))) => Ok(Some(grant)),
+        Ok(Answer::Access(AccessAnswer::NoSuchToken)) => Ok(None),
         Ok(
             Answer::Access(_)
             | Answer::Event(_)
@@ -66,7 +67,6 @@ pub(crate) async fn grant(control: &Path, token: &str) -> Result<Option<Grant>, 
             | Answer::Under(_)
             | Answer::Refused(_),
         ) => Err(AskError::Other),
-        Err(AskError::Refused(_)) => Ok(None),
         Err(error) => Err(error),
     }
 }

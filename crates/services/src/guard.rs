@@ -1,4 +1,4 @@
-//! Who may look: everybody on loopback, elsewhere who knows the token.
+//! Who may look: everybody on loopback unless `[access] viewer` says who, elsewhere who knows the token.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -115,7 +115,7 @@ async fn may(given: &str, fixed: Option<&str>, grants: &Grants, deed: Deed) -> R
 enum Refused {
     Stranger,
     Denied(Denied),
-    /// The agent, who knows the tokens, does not answer.
+    /// The agent, who knows the tokens, does not say.
     Silent,
 }
 
@@ -125,8 +125,7 @@ impl IntoResponse for Refused {
             Self::Stranger => stranger(),
             Self::Denied(denied) => (StatusCode::FORBIDDEN, format!("{denied}\n")).into_response(),
             Self::Silent => {
-                let text =
-                    "the agent of this node does not answer, so the token cannot be looked up\n";
+                let text = "the agent of this node does not say whose token that is; ask again\n";
                 (StatusCode::SERVICE_UNAVAILABLE, text).into_response()
             }
         }

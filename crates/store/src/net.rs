@@ -62,8 +62,8 @@ pub trait Credentials: Debug + Send + Sync + 'static {
     /// The name of the node whose certificate this is.
     ///
     /// # Errors
-    /// When that node may have no part in the store: it is none of the cluster, was revoked, or is no
-    /// controller.
+    /// `PermissionDenied` when that node may have no part in the store: it is none of the cluster, was
+    /// revoked, or is no controller. Another kind when that cannot be said now.
     fn who(&self, certificate: &[u8]) -> io::Result<String>;
 }
 
@@ -253,16 +253,22 @@ impl Desk {
 async fn cut_off(credentials: Arc<dyn Credentials>, live: Live) {
     loop {
         sleep(LOOK).await;
-        let mut live = live.lock().unwrap_or_else(PoisonError::into_inner);
-        live.retain(|(out, certificate)| {
-            let Some(out) = out.upgrade() else { return false };
-            let is_in = credentials.who(certificate).is_ok();
-            if !is_in {
-                out.store(true, Ordering::Relaxed);
-            }
-            is_in
-        });
+        look(&*credentials, &live);
     }
+}
+
+fn look(credentials: &dyn Credentials, live: &Live) {
+    let mut live = live.lock().unwrap_or_else(PoisonError::into_inner);
+    live.retain(|(out, certificate)| {
+        let Some(out) = out.upgrade() else { return false };
+        let error = credentials.who(certificate).err();
+        // Who cannot be looked up now was in before.
+        let is_out = error.is_some_and(|error| error.kind() == io::ErrorKind::PermissionDenied);
+        if is_out {
+            out.store(true, Ordering::Relaxed);
+        }
+        !is_out
+    });
 }
 
 fn watched<S>(stream: S, live: &Live, certificate: Vec<u8>) -> Watched<S> {
@@ -316,5 +322,48 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.stream).poll_shutdown(context)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Says the same of everybody.
+    #[derive(Debug)]
+    struct Says(Option<io::ErrorKind>);
+
+    impl Credentials for Says {
+        fn server(&self) -> io::Result<Arc<ServerConfig>> {
+            Err(io::ErrorKind::Unsupported.into())
+        }
+
+        fn client(&self) -> io::Result<Arc<ClientConfig>> {
+            Err(io::ErrorKind::Unsupported.into())
+        }
+
+        fn name_of(&self, _: &str) -> io::Result<ServerName<'static>> {
+            Err(io::ErrorKind::Unsupported.into())
+        }
+
+        fn who(&self, _: &[u8]) -> io::Result<String> {
+            self.0.map_or_else(|| Ok("node01".to_owned()), |kind| Err(kind.into()))
+        }
+    }
+
+    #[test]
+    fn only_who_is_known_to_be_out_is_cut_off() {
+        let live = Live::default();
+        let stream = watched((), &live, vec![1]);
+        for says in [None, Some(io::ErrorKind::NotFound), Some(io::ErrorKind::Other)] {
+            look(&Says(says), &live);
+            assert!(stream.check().is_ok(), "{says:?}");
+        }
+        look(&Says(Some(io::ErrorKind::PermissionDenied)), &live);
+        assert!(stream.check().is_err());
+        assert!(live.lock().unwrap().is_empty());
+        drop(watched((), &live, vec![2]));
+        look(&Says(None), &live);
+        assert!(live.lock().unwrap().is_empty(), "what has ended is forgotten");
     }
 }

@@ -27,7 +27,8 @@ pub struct Entry {
     pub outcome: String,
 }
 
-/// Adds one line to the log in that folder.
+/// Adds one line to the log in that folder. One caller at a time: two that both find the file full would
+/// both put it aside.
 ///
 /// # Errors
 /// When it cannot be written.

@@ -14,7 +14,7 @@ use crate::audit::Entry;
 use crate::authority::{self, fingerprint};
 use crate::folder::{Folder, State, TrustError};
 use crate::keys::{Certified, KeyError, PublicKeys};
-use crate::roster::{Fingerprint, Member, RosterError};
+use crate::roster::{Fingerprint, Member, RosterError, Wanted};
 use crate::signed::Signed;
 use crate::token::{self, Fate};
 use crate::wire::{self, Answer, Ask, Join, MAX_ASK, Question, Reply, WireError};
@@ -96,8 +96,12 @@ pub(crate) fn decide(
             let certified = Certified::read(&public)?;
             let signer = (state.cluster.as_str(), key);
             let certificate = authority::certify(signer, (&name, role), &certified, now_ms)?;
-            let print = fingerprint(&certificate);
-            state.roster.renew(&name, print, &wanted.agreement, now_ms)?;
+            let wanted = Wanted {
+                fingerprint: fingerprint(&certificate),
+                is_proven: public.is_proven(&wanted.proof),
+                public: &public,
+            };
+            state.roster.renew(&name, &wanted, now_ms)?;
             let roster = signed(state, key)?;
             let certificate = hex::encode(&certificate);
             Ok(Answer::Renewed(Box::new(wire::Renewed { certificate, roster })))
@@ -150,11 +154,10 @@ fn admit(state: &mut State, key: &KeyPair, join: &Join, now_ms: u64) -> Result<A
     let role = token.role;
     let again = match &token.fate {
         Fate::Revoked => return Err(Refusal::TokenRevoked),
-        // Its first answer was lost on the way: the same keys prove that it is the same node.
+        // Its first answer was lost on the way: who has the same keys is the same node.
         Fate::Used(by) => {
-            let same = |member: &&Member| member.name == *by && member.agreement == join.agreement;
-            let is_it = *by == join.node && state.roster.valid().any(|member| same(&member));
-            if !is_it {
+            let is_same = state.roster.find(by).is_some_and(|member| member.has(&public));
+            if *by != join.node || !is_same || !public.is_proven(&join.proof) {
                 return Err(Refusal::TokenUsed(by.clone()));
             }
             true
@@ -178,6 +181,7 @@ fn admit(state: &mut State, key: &KeyPair, join: &Join, now_ms: u64) -> Result<A
         address: join.address,
         fingerprint: fingerprint(&certificate),
         agreement: join.agreement.clone(),
+        signing: Some(public.print()),
         joined_ms: now_ms,
         revoked: false,
         epoch: 0,
@@ -353,4 +357,91 @@ pub fn serve(folder: &Folder, listener: &TcpListener, tell: &(dyn Fn(&str) + Syn
             }
         }
     });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::folder::Founding;
+    use crate::keys::Keys;
+    use crate::roster::Role;
+
+    const NOW: u64 = 1_790_000_000_000;
+
+    fn keys(signing: &Keys, agreement: &Keys, proof: &Keys) -> wire::Renew {
+        let (one, other) = (signing.public().unwrap(), agreement.public().unwrap());
+        let proof = proof.proof().unwrap();
+        wire::Renew { signing: one.signing, agreement: other.agreement, proof }
+    }
+
+    fn of(certificate: &str) -> Fingerprint {
+        fingerprint(&hex::decode(certificate).unwrap())
+    }
+
+    #[test]
+    fn an_old_key_or_a_used_token_brings_nobody_in_and_puts_nobody_out() {
+        let path = std::env::temp_dir().join(format!("outlast-desk-{}", std::process::id()));
+        let folder = Folder::new(&path, None);
+        let (cluster, node) = ("cloud".to_owned(), "node01".to_owned());
+        folder.init(&Founding { cluster, node, address: None }, NOW).unwrap();
+        let desk = "127.0.0.1:1".parse().unwrap();
+        let token = folder.create_token((Role::Controller, None), desk, 600_000, NOW).unwrap();
+        let (mut state, key) = (folder.load().unwrap(), folder.authority_key().unwrap());
+        let [first, second, thief] = [0, 1, 2].map(|_| Keys::make().unwrap());
+        let mut asks = |question, guest| {
+            let ask = Ask { version: wire::VERSION, now_ms: NOW, question };
+            let before = state.clone();
+            let answer = decide(&mut state, &key, &ask, guest, NOW);
+            assert!(answer.is_ok() || state == before, "a refusal changes nothing");
+            answer
+        };
+        let join = |wire::Renew { signing, agreement, proof }| {
+            let (id, secret) = (hex::encode(&token.id), hex::encode(&token.secret));
+            let node = "node02".to_owned();
+            Question::Join(Join {
+                token: id,
+                secret,
+                node,
+                address: None,
+                signing,
+                agreement,
+                proof,
+            })
+        };
+        let came = asks(join(keys(&first, &first, &first)), None).unwrap();
+        assert!(matches!(came, Answer::Welcome(_)), "{came:?}");
+        // The token was read on its way; the public keys are no secret.
+        for stolen in [
+            keys(&thief, &first, &thief),
+            keys(&thief, &thief, &thief),
+            keys(&first, &first, &thief),
+            keys(&first, &thief, &first),
+        ] {
+            let refused = asks(join(stolen), None).unwrap_err();
+            assert!(matches!(refused, Refusal::TokenUsed(_)), "{refused}");
+        }
+        let again = asks(join(keys(&first, &first, &first)), None).unwrap();
+        let Answer::Welcome(welcome) = again else { panic!("{again:?}") };
+
+        let old = Some(of(&welcome.certificate));
+        let renewed = asks(Question::Renew(keys(&second, &second, &second)), old).unwrap();
+        assert!(matches!(renewed, Answer::Renewed(_)), "{renewed:?}");
+        for stolen in [
+            keys(&thief, &second, &thief),
+            keys(&thief, &thief, &thief),
+            keys(&second, &thief, &thief),
+            keys(&first, &first, &first),
+        ] {
+            let refused = asks(Question::Renew(stolen), old).unwrap_err();
+            assert!(matches!(refused, Refusal::Roster(RosterError::Changing(_))), "{refused}");
+        }
+        let stolen = Question::Renew(keys(&second, &second, &thief));
+        let refused = asks(stolen, old).unwrap_err();
+        assert!(matches!(refused, Refusal::Roster(RosterError::Unproven(_))), "{refused}");
+        let again = asks(Question::Renew(keys(&second, &second, &second)), old).unwrap();
+        let Answer::Renewed(again) = again else { panic!("{again:?}") };
+        let member = state.roster.find("node02").unwrap();
+        assert_eq!((member.fingerprint, member.epoch), (of(&again.certificate), 1));
+        std::fs::remove_dir_all(path).unwrap();
+    }
 }

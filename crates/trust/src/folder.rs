@@ -42,7 +42,7 @@ pub enum TrustError {
     Roster(#[from] RosterError),
     #[error(transparent)]
     Signed(#[from] SignedError),
-    #[error("former keys are accepted for 15 seconds to 24 hours")]
+    #[error("former keys are accepted for 2 minutes to 24 hours")]
     Forget,
     #[error("{} belongs to the cluster `{cluster}` already (fingerprint {fingerprint})", folder.display())]
     Taken { folder: PathBuf, cluster: String, fingerprint: Fingerprint },
@@ -223,6 +223,7 @@ impl Folder {
             role: Role::Controller,
             address: founding.address,
             fingerprint: fingerprint(&certificate),
+            signing: Some(public.print()),
             agreement: public.agreement,
             joined_ms: now_ms,
             revoked: false,
@@ -355,6 +356,8 @@ impl Folder {
     /// # Errors
     /// When it cannot be written: then the command should not be done.
     pub fn audit(&self, entry: &Entry) -> Result<(), TrustError> {
+        // What cannot be locked cannot be written either, and that is told.
+        let _lock = Lock::take(&self.path);
         audit::add(&self.path, entry).map_err(TrustError::Audit)
     }
 

@@ -3,6 +3,7 @@
 use std::io;
 use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::sync::Arc;
+use std::time::Duration;
 
 use rustls::{ClientConnection, StreamOwned};
 
@@ -10,10 +11,14 @@ use crate::authority::fingerprint;
 use crate::desk::{Hurried, PATIENCE};
 use crate::folder::{Folder, State, TrustError};
 use crate::hex;
+use crate::keys::PublicKeys;
 use crate::roster::{Fingerprint, RosterError, is_name};
 use crate::tls::{self, Pinned};
 use crate::token::Token;
 use crate::wire::{self, Answer, Ask, Join, MAX_ANSWER, Question, Reply, WireError};
+
+/// Who asks again by itself waits no longer for a connection: that node or network is dead, or others are asked.
+const CONNECT: Duration = Duration::from_secs(1);
 
 /// Why a node did not join. In every case this node and the cluster are as before, except that a
 /// controller that had let it in already lets it in again with the same token.
@@ -88,6 +93,7 @@ pub fn join(folder: &Folder, joining: &Joining, now_ms: u64) -> Result<State, Jo
     }
     let keys = folder.pending_keys()?;
     let public = keys.public().map_err(TrustError::from)?;
+    let proof = keys.proof().map_err(TrustError::from)?;
     let question = Question::Join(Join {
         token: hex::encode(&token.id),
         secret: hex::encode(&token.secret),
@@ -95,6 +101,7 @@ pub fn join(folder: &Folder, joining: &Joining, now_ms: u64) -> Result<State, Jo
         address: *address,
         signing: public.signing,
         agreement: public.agreement,
+        proof,
     });
     let pinned = Pinned::new(token.fingerprint);
     let config =
@@ -145,9 +152,11 @@ pub fn pull(
 /// When it cannot be asked or refuses; the keys before stay in use.
 pub fn renew(folder: &Folder, address: SocketAddr, now_ms: u64) -> Result<State, JoinError> {
     let state = folder.load()?;
-    let public = folder.next()?.public().map_err(TrustError::from)?;
-    let question =
-        Question::Renew(wire::Renew { signing: public.signing, agreement: public.agreement });
+    let next = folder.next()?;
+    let public = next.public().map_err(TrustError::from)?;
+    let proof = next.proof().map_err(TrustError::from)?;
+    let PublicKeys { signing, agreement } = public;
+    let question = Question::Renew(wire::Renew { signing, agreement, proof });
     match asked(folder, &state, (address, None), question, now_ms)? {
         Answer::Renewed(renewed) => {
             Ok(folder.finish_renewal(&renewed.certificate, &renewed.roster)?)
@@ -182,7 +191,11 @@ fn converse(
     question: Question,
     now_ms: u64,
 ) -> Result<Answer, JoinError> {
-    let connect = TcpStream::connect_timeout(&address, PATIENCE);
+    let patience = match (&question, node) {
+        (Question::Join(_), _) | (Question::Roster { .. }, None) => PATIENCE,
+        (Question::Roster { .. }, Some(_)) | (Question::Renew(_), _) => CONNECT,
+    };
+    let connect = TcpStream::connect_timeout(&address, patience);
     let stream = connect.map_err(|source| JoinError::Connect { address, source })?;
     let mut connection = ClientConnection::new(Arc::new(config), tls::named(node))
         .map_err(|error| tls_error(address, error))?;

@@ -2,15 +2,19 @@
 
 use aws_lc_rs::agreement::{self, PrivateKey, UnparsedPublicKey, X25519};
 use aws_lc_rs::encoding::{AsBigEndian, Curve25519SeedBin};
-use rcgen::{KeyPair, PKCS_ECDSA_P256_SHA256, PublicKeyData, SignatureAlgorithm};
+use aws_lc_rs::signature::{self, ECDSA_P256_SHA256_ASN1};
+use rcgen::{KeyPair, PKCS_ECDSA_P256_SHA256, PublicKeyData, SignatureAlgorithm, SigningKey};
 use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
 use crate::hex;
+use crate::roster::Fingerprint;
 
 /// A point of P-256, not compressed (SEC 1).
 const SIGNING: usize = 65;
 const AGREEMENT: usize = 32;
+/// Nothing else that a node signs begins like this: in TLS it is 64 spaces.
+const HEAD: &str = "outlast keys 1\n";
 
 /// Why keys cannot be used.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
@@ -65,6 +69,12 @@ impl Keys {
         })
     }
 
+    /// Its signature over both public keys, in hexadecimal digits: only who has them can make it.
+    pub(crate) fn proof(&self) -> Result<String, KeyError> {
+        let signature = self.signing.sign(&self.public()?.message()).map_err(|_| KeyError::Make)?;
+        Ok(hex::encode(&signature))
+    }
+
     /// What this node and the owner of the other key know, and nobody else.
     pub(crate) fn pair(&self, other: &str) -> Result<Zeroizing<[u8; 32]>, KeyError> {
         let other = hex::decode(other).ok_or(KeyError::Public)?;
@@ -100,6 +110,27 @@ pub(crate) fn read_signing(der: &[u8]) -> Result<KeyPair, KeyError> {
 pub(crate) struct PublicKeys {
     pub(crate) signing: String,
     pub(crate) agreement: String,
+}
+
+impl PublicKeys {
+    fn message(&self) -> Vec<u8> {
+        format!("{HEAD}{}\n{}", self.signing, self.agreement).into_bytes()
+    }
+
+    /// Whether who made that proof has the signing key.
+    pub(crate) fn is_proven(&self, proof: &str) -> bool {
+        let (Some(point), Some(proof)) = (hex::decode(&self.signing), hex::decode(proof)) else {
+            return false;
+        };
+        let key = signature::UnparsedPublicKey::new(&ECDSA_P256_SHA256_ASN1, point);
+        key.verify(&self.message(), &proof).is_ok()
+    }
+
+    /// Of the signing key, as the roster has it.
+    pub(crate) fn print(&self) -> Fingerprint {
+        let key = hex::decode(&self.signing).unwrap_or_default();
+        Fingerprint(Sha256::digest(&key).into())
+    }
 }
 
 /// A public key that somebody sent, to be certified.

@@ -1,8 +1,9 @@
 //! Mutual TLS between controllers: who both sides are is proven before a byte of what they say is read.
 //!
-//! What is shown and believed comes from the trust folder, read again whenever `trust.json` has changed:
+//! What is shown and believed comes from the trust folder, read again whenever `trust.json` is another file:
 //! a node that was revoked there is refused from then on, without a restart.
 
+use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
@@ -43,8 +44,12 @@ pub enum MutualError {
 #[derive(Debug)]
 pub struct Mutual {
     folder: Folder,
-    known: Mutex<Option<(SystemTime, Arc<Known>)>>,
+    known: Mutex<Option<(Written, Arc<Known>)>>,
 }
+
+/// Which file it is: time of the last change, inode, length. The clock of a file system is coarse, and may be
+/// set back.
+type Written = (SystemTime, u64, u64);
 
 #[derive(Debug)]
 struct Known {
@@ -72,7 +77,9 @@ impl Mutual {
     fn known(&self) -> Result<Arc<Known>, MutualError> {
         let path = self.folder.state_file();
         let look = |source| MutualError::Look { path: path.clone(), source };
-        let written = std::fs::metadata(&path).and_then(|file| file.modified()).map_err(look)?;
+        let written = std::fs::metadata(&path)
+            .and_then(|file| Ok((file.modified()?, file.ino(), file.len())))
+            .map_err(look)?;
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((_, known)) = known.as_ref().filter(|(of, _)| *of == written) {
             return Ok(Arc::clone(known));

@@ -18,7 +18,7 @@ use crate::files::{self, Lock};
 use crate::folder::{Folder, NODE_KEY, State, TrustError};
 use crate::hex;
 use crate::keys::{Certified, Keys};
-use crate::roster::{DEFAULT_FORGET_MS, Member, RosterError};
+use crate::roster::{DEFAULT_FORGET_MS, Member, RosterError, Wanted};
 use crate::secret::FileKey;
 use crate::signed::Signed;
 
@@ -27,8 +27,9 @@ const OLD_KEY: &str = "node.old.key";
 /// Clocks of two nodes may differ by this much (the limit at a join): what one no longer speaks the other
 /// still opens for so long (milliseconds).
 const GRACE_MS: u64 = 60_000;
-/// What `outlast trust rotate` takes: at least so long that every node has asked for the roster twice.
-pub const SHORTEST_FORGET_MS: u64 = 15_000;
+/// What `outlast trust rotate` takes: at least so long that every node of a small cluster has asked the
+/// authority's node for the roster, and was answered, while two of three networks and another node are dead.
+pub const SHORTEST_FORGET_MS: u64 = 120_000;
 pub const LONGEST_FORGET_MS: u64 = 24 * 3600 * 1000;
 
 /// Another node's name, and what this one and that one know and nobody else.
@@ -123,7 +124,9 @@ impl Folder {
             let role = state.role;
             let signer = (state.cluster.as_str(), &key);
             let certificate = authority::certify(signer, (&name, role), &certified, now_ms)?;
-            state.roster.renew(&name, fingerprint(&certificate), &next.agreement, now_ms)?;
+            let fingerprint = fingerprint(&certificate);
+            let wanted = Wanted { fingerprint, public: &next, is_proven: true };
+            state.roster.renew(&name, &wanted, now_ms)?;
             state.sign(&key)?;
             let signed = state.signed.clone().ok_or(RosterError::Unknown(name))?;
             Ok::<_, TrustError>((certificate, signed))

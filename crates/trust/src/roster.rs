@@ -6,6 +6,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 use crate::hex;
+use crate::keys::PublicKeys;
 
 /// As many nodes as a cluster is planned for, and some.
 pub const MAX_NODES: usize = 2048;
@@ -86,6 +87,9 @@ pub struct Member {
     pub fingerprint: Fingerprint,
     /// Public half of the key from which the secrets of its pairs come (X25519), in hexadecimal digits.
     pub agreement: String,
+    /// SHA-256 over the public half of the key with which it signs; none where an older release let it in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signing: Option<Fingerprint>,
     pub joined_ms: u64,
     pub revoked: bool,
     /// Counts the keys of this node, modulo 256.
@@ -114,6 +118,11 @@ impl Member {
     #[must_use]
     pub fn keys_ms(&self) -> u64 {
         self.renewed_ms.max(self.joined_ms)
+    }
+
+    /// Whether these are its present keys, both of them.
+    pub(crate) fn has(&self, keys: &PublicKeys) -> bool {
+        self.agreement == keys.agreement && self.signing == Some(keys.print())
     }
 }
 
@@ -153,8 +162,20 @@ pub enum RosterError {
     Unknown(String),
     #[error("the keys of `{0}` are being changed already: its former ones are still accepted")]
     Changing(String),
+    #[error("who asks does not prove that it has the keys of `{0}`")]
+    Unproven(String),
     #[error("`{0}` is revoked already")]
     AlreadyRevoked(String),
+}
+
+/// Public keys of a node, with the certificate that was made for them.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Wanted<'a> {
+    /// Of the certificate.
+    pub(crate) fingerprint: Fingerprint,
+    pub(crate) public: &'a PublicKeys,
+    /// Whether who asks has shown that it has the private halves.
+    pub(crate) is_proven: bool,
 }
 
 impl Roster {
@@ -209,30 +230,38 @@ impl Roster {
     }
 
     /// New keys of a node that is in; the same once more get another certificate: the first answer was lost.
+    /// While former keys are accepted nothing else is: who has one of them may be a thief.
     pub(crate) fn renew(
         &mut self,
         name: &str,
-        fingerprint: Fingerprint,
-        agreement: &str,
+        wanted: &Wanted<'_>,
         now_ms: u64,
     ) -> Result<(), RosterError> {
         let forget_ms = crate::renewal::forget_ms(self.forget_ms);
         let member = self.members.iter_mut().find(|m| m.name == name && !m.revoked);
         let member = member.ok_or_else(|| RosterError::Unknown(name.to_owned()))?;
-        if member.agreement != agreement {
+        if member.has(wanted.public) {
+            if !wanted.is_proven {
+                return Err(RosterError::Unproven(name.to_owned()));
+            }
+        } else {
             if member.former.as_ref().is_some_and(|former| now_ms < former.until_ms) {
                 return Err(RosterError::Changing(name.to_owned()));
             }
             member.former = Some(Former {
                 epoch: member.epoch,
-                agreement: std::mem::replace(&mut member.agreement, agreement.to_owned()),
+                agreement: std::mem::replace(
+                    &mut member.agreement,
+                    wanted.public.agreement.clone(),
+                ),
                 fingerprint: member.fingerprint,
                 until_ms: now_ms + forget_ms,
             });
+            member.signing = Some(wanted.public.print());
             member.epoch = member.epoch.wrapping_add(1);
             member.renewed_ms = now_ms;
         }
-        member.fingerprint = fingerprint;
+        member.fingerprint = wanted.fingerprint;
         self.generation += 1;
         Ok(())
     }
@@ -277,6 +306,7 @@ mod tests {
             address: address.map(|address| address.parse().unwrap()),
             fingerprint: Fingerprint([number; 32]),
             agreement: String::new(),
+            signing: None,
             joined_ms: 1,
             revoked: false,
             epoch: 0,

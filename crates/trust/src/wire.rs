@@ -59,6 +59,9 @@ pub enum Question {
 pub struct Renew {
     pub signing: String,
     pub agreement: String,
+    /// That the asker has these keys; without it the same ones are not certified once more.
+    #[serde(default)]
+    pub proof: String,
 }
 
 /// A new node's question. The secret makes it one that is never shown.
@@ -71,6 +74,9 @@ pub struct Join {
     /// Public keys in hexadecimal digits.
     pub signing: String,
     pub agreement: String,
+    /// As in [`Renew`].
+    #[serde(default)]
+    pub proof: String,
 }
 
 impl std::fmt::Debug for Join {
@@ -173,6 +179,7 @@ mod tests {
             address: Some("10.0.0.2".parse().unwrap()),
             signing: "04".to_owned(),
             agreement: "05".to_owned(),
+            proof: "06".to_owned(),
         };
         Ask { version: VERSION, now_ms: 1_700_000_000_000, question: Question::Join(join) }
     }
@@ -185,7 +192,7 @@ mod tests {
             String::from_utf8_lossy(&bytes[4..]),
             "{\"version\":2,\"now_ms\":1700000000000,\"question\":{\"Join\":{\"token\":\"01\",\
              \"secret\":\"5ec2e7\",\"node\":\"node02\",\"address\":\"10.0.0.2\",\"signing\":\"04\",\
-             \"agreement\":\"05\"}}}"
+             \"agreement\":\"05\",\"proof\":\"06\"}}}"
         );
         let read = receive(&mut &bytes[..], MAX_ASK).unwrap();
         assert_eq!(Ask::decode(&read).unwrap(), join());

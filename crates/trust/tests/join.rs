@@ -349,7 +349,8 @@ fn new_keys_take_over_and_at_every_moment_each_node_opens_what_the_other_speaks(
     let (one, two) = (first.folder(), second.folder());
     assert_eq!(they_understand(&one, &two, NOW), (0, 0));
     assert_eq!(two.renewal(NOW).unwrap(), Renewal::Nothing);
-    one.rotate(20_000, NOW + 1).unwrap();
+    assert!(matches!(one.rotate(2 * MINUTE - 1, NOW + 1), Err(TrustError::Forget)));
+    one.rotate(2 * MINUTE, NOW + 1).unwrap();
     assert_eq!(one.renewal(NOW + 1).unwrap(), Renewal::Due);
     assert_eq!(two.renewal(NOW + 1).unwrap(), Renewal::Nothing, "it has not heard of it");
     pull(&two, (address, Some("node01")), NOW).unwrap();
@@ -370,7 +371,7 @@ fn new_keys_take_over_and_at_every_moment_each_node_opens_what_the_other_speaks(
     they_understand(&one, &two, NOW + 1);
     pull(&two, (address, Some("node01")), NOW).unwrap();
     assert_ne!(two.load().unwrap().own_fingerprint(), before.1, "another certificate");
-    let late = NOW + 20_002;
+    let late = NOW + 2 * MINUTE + 2;
     assert_eq!(they_understand(&one, &two, late), (0x11, 0x11), "both speak the new ones");
     for (from, to) in [(&one, &two), (&two, &one)] {
         let count = |folder: &Folder, now| folder.pairs(now).unwrap()[0].keys.len();

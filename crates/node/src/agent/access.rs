@@ -42,6 +42,8 @@ pub(crate) struct Doors {
 struct Log {
     folder: std::path::PathBuf,
     refused: Mutex<Vec<(String, Deed, Time)>>,
+    /// One thread at a time: two that both find the file full would both put it aside.
+    writing: Mutex<()>,
 }
 
 /// Somebody with a question.
@@ -96,11 +98,16 @@ impl Doors {
         let admins = people(&access.admin);
         let operators = people(&access.operator);
         let viewers = access.viewer.as_deref().map(&mut people).map(|mut viewers| {
-            // The dashboard asks as this user, and asks its own guests for a token then.
+            // The dashboard asks as this user, and asks its own guests for a token then. Whoever else
+            // runs as `nobody` counts as the dashboard (docs/operate/cluster.md).
             viewers.users.extend(sys::rights::user(crate::services::USER).map(|(uid, _)| uid));
             viewers
         });
-        let log = Log { folder: state_dir.to_owned(), refused: Mutex::default() };
+        let log = Log {
+            folder: state_dir.to_owned(),
+            refused: Mutex::default(),
+            writing: Mutex::default(),
+        };
         (Self { admins, operators, viewers, tokens: Tokens::new(state_dir), log }, unknown)
     }
 
@@ -183,7 +190,7 @@ impl Doors {
             AccessAsk::Show { token } => self.grant(token).map(|grant| {
                 vec![match grant {
                     Some(grant) => Answer::Access(AccessAnswer::Grant(grant)),
-                    None => Answer::Refused("this node knows no such token".to_owned()),
+                    None => Answer::Access(AccessAnswer::NoSuchToken),
                 }]
             }),
             AccessAsk::List => {
@@ -238,6 +245,7 @@ impl Log {
             object: object.to_owned(),
             outcome: outcome.to_owned(),
         };
+        let _writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
         audit::add(&self.folder, &entry)
     }
 
@@ -297,6 +305,22 @@ mod tests {
     fn asks(doors: &Doors, peer: Option<&Peer>, ask: Ask) -> Result<(), String> {
         let (guest, ask) = doors.guest(peer, ask);
         doors.allows(&guest, &ask)
+    }
+
+    #[test]
+    fn many_who_order_at_once_lose_no_line_when_the_log_is_full() {
+        let (doors, folder) = doors("many", &Access::default());
+        doors.log.add("uid 0", (Deed::Move, "before"), "done").unwrap();
+        let file = folder.join("audit.jsonl");
+        // As long as a file gets.
+        std::fs::File::options().append(true).open(file).unwrap().set_len(1 << 20).unwrap();
+        std::thread::scope(|scope| {
+            for _ in 0..16 {
+                scope.spawn(|| doors.log.add("uid 0", (Deed::Move, "at once"), "done").unwrap());
+            }
+        });
+        assert_eq!(doors.log.read(100).unwrap().len(), 17);
+        std::fs::remove_dir_all(folder).unwrap();
     }
 
     #[test]

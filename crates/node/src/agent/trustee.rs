@@ -75,7 +75,7 @@ fn start(cluster: &Cluster, me: u16, file: &Path, voice: Voice) -> Obeyed {
         port: port(cluster),
         voice,
         obeyed: Arc::clone(&obeyed),
-        said: 0,
+        said: Said::default(),
         stamp: vec![],
         round: usize::from(me),
         pull_at: Time::ZERO,
@@ -112,14 +112,40 @@ struct Peer {
     addresses: Vec<IpAddr>,
 }
 
+/// Orders about keys: one when the folder changed, and again every [`AGAIN`] while one was not obeyed: it
+/// was lost on the way, or the keys could not be read.
+#[derive(Debug, Default)]
+struct Said {
+    /// As many are obeyed when the last one is.
+    orders: u64,
+    again_at: Time,
+}
+
+impl Said {
+    fn is_obeyed(&self, obeyed: u64) -> bool {
+        self.orders <= obeyed
+    }
+
+    fn is_due(&self, is_changed: bool, obeyed: u64, now: Time) -> bool {
+        is_changed || !self.is_obeyed(obeyed) && now >= self.again_at
+    }
+
+    /// What was due has been said.
+    fn said(&mut self, obeyed: u64, now: Time) {
+        let is_lost = !self.is_obeyed(obeyed) && now >= self.again_at;
+        // One that was lost is waited for no more.
+        self.orders = if is_lost { obeyed } else { self.orders.max(obeyed) } + 1;
+        self.again_at = now + AGAIN;
+    }
+}
+
 struct Trustee {
     folder: Folder,
     nodes: Vec<Peer>,
     port: u16,
     voice: Voice,
     obeyed: Obeyed,
-    /// How often other keys were asked for.
-    said: u64,
+    said: Said,
     /// Of the keys that were asked for last.
     stamp: Vec<u8>,
     round: usize,
@@ -135,7 +161,7 @@ impl Trustee {
         loop {
             let now = sys::clock::now();
             let wall = sys::clock::wall_ms();
-            self.look(wall);
+            self.look(now, wall);
             if let Ok(state) = self.folder.load() {
                 if now >= self.renew_at {
                     self.renew_at = now + AGAIN;
@@ -152,11 +178,14 @@ impl Trustee {
     }
 
     /// Has the processes take other keys when the folder has some.
-    fn look(&mut self, wall: u64) {
+    fn look(&mut self, now: Time, wall: u64) {
         let Ok(stamp) = self.folder.stamp(wall) else { return };
-        if stamp != self.stamp && self.voice.say(&Report::Keys).is_ok() {
+        let obeyed = self.obeyed.load(Ordering::Acquire);
+        if self.said.is_due(stamp != self.stamp, obeyed, now)
+            && self.voice.say(&Report::Keys).is_ok()
+        {
             self.stamp = stamp;
-            self.said += 1;
+            self.said.said(obeyed, now);
         }
     }
 
@@ -167,7 +196,9 @@ impl Trustee {
                 self.folder.begin_renewal().map_err(|error| Chain(&error).to_string())
             }
             // Nobody hears of a key that the own processes do not open yet.
-            Ok(Renewal::Begun) if self.obeyed.load(Ordering::Acquire) < self.said => return,
+            Ok(Renewal::Begun) if !self.said.is_obeyed(self.obeyed.load(Ordering::Acquire)) => {
+                return;
+            }
             Ok(Renewal::Begun) if state.is_authority => {
                 self.folder.renew_here(wall).map(drop).map_err(|error| Chain(&error).to_string())
             }
@@ -217,5 +248,34 @@ impl Trustee {
         let peer = self.nodes.iter().find(|peer| peer.name == name)?;
         let address = peer.addresses.get(self.round / 4 % peer.addresses.len().max(1))?;
         Some(SocketAddr::new(*address, self.port))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_order_about_keys_that_was_lost_is_said_again_until_one_is_obeyed() {
+        let at = |ms: u64| Time::ZERO + Duration::from_millis(ms);
+        let mut said = Said::default();
+        assert!(said.is_obeyed(0) && !said.is_due(false, 0, at(0)));
+        assert!(said.is_due(true, 0, at(0)));
+        said.said(0, at(0));
+        assert!(!said.is_obeyed(0) && said.is_obeyed(1));
+        assert!(!said.is_due(false, 0, at(1999)), "it is on its way");
+        assert!(said.is_due(false, 0, at(2000)));
+        said.said(0, at(2000));
+        assert!(!said.is_due(false, 0, at(2500)) && said.is_due(true, 0, at(2500)));
+        // Two are on their way; both are lost.
+        said.said(0, at(2500));
+        assert!(!said.is_obeyed(1), "the last one counts");
+        assert!(said.is_due(false, 0, at(4500)));
+        said.said(0, at(4500));
+        assert!(said.is_obeyed(1) && !said.is_due(false, 1, at(60_000)));
+        // A late one and the one that was said again are both obeyed: the next is waited for all the same.
+        assert!(said.is_due(true, 2, at(60_000)));
+        said.said(2, at(60_000));
+        assert!(!said.is_obeyed(2) && said.is_obeyed(3));
     }
 }

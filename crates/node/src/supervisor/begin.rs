@@ -132,6 +132,7 @@ impl Supervisor {
             adopt: vec![],
             rescue_is_old: false,
             last_exit: None,
+            keys_unreadable: None,
             facts,
             lives,
             rescue,

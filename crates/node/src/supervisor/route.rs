@@ -78,6 +78,7 @@ impl Supervisor {
         });
         let event = match kept {
             Ok((text, secret)) => {
+                self.keys_unreadable = None;
                 let is_same = self.plan.texts.secret.as_ref() == Some(&secret);
                 self.plan.texts.secret = Some(secret);
                 // The vip process first: what the agent then says to others is true for both.
@@ -98,13 +99,19 @@ impl Supervisor {
                     ..Event::default()
                 }
             }
-            Err(evidence) => Event {
-                what: "keys-unreadable".to_owned(),
-                evidence,
-                decision: "the keys that are in use stay".to_owned(),
-                not_done: "new keys and revocations are not obeyed".to_owned(),
-                ..Event::default()
-            },
+            Err(evidence) => {
+                // The agent asks again.
+                if self.keys_unreadable.replace(evidence.clone()).as_ref() == Some(&evidence) {
+                    return;
+                }
+                Event {
+                    what: "keys-unreadable".to_owned(),
+                    evidence,
+                    decision: "the keys that are in use stay".to_owned(),
+                    not_done: "new keys and revocations are not obeyed".to_owned(),
+                    ..Event::default()
+                }
+            }
         };
         self.event(Event { object: format!("node/{}", self.plan.node), ..event });
     }

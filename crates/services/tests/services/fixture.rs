@@ -27,6 +27,8 @@ pub struct Story {
     pub status: Status,
     pub events: Vec<Event>,
     pub is_answering: bool,
+    /// The token of a program that may read; none: the agent cannot say.
+    pub program: Option<String>,
     pub statistics: String,
     pub seats: seats::Seats,
     followers: Vec<Sender<Event>>,
@@ -73,6 +75,7 @@ impl Face {
             status,
             events: events(),
             is_answering,
+            program: Some("outlast_0".to_owned()),
             statistics: statistics(),
             seats: Default::default(),
             followers: vec![],
@@ -227,6 +230,9 @@ fn agent(mut client: UnixStream, story: &Mutex<Story>) {
             Ok(Ask::Why { object }) => {
                 story.seats.sit(&object);
                 answers.push(Answer::Why(Box::new(why(&story, &object))));
+            }
+            Ok(Ask::Access(api::access::AccessAsk::Show { token })) => {
+                answers.push(history::of_token(story.program.as_deref(), &token.0));
             }
             Ok(_) | Err(_) => {
                 answers.push(Answer::Refused("the stand-in does not know this".to_owned()));

@@ -45,3 +45,15 @@ pub fn darken(status: &mut Status, name: &str) {
         server.why = "its node is silent".to_owned();
     }
 }
+
+/// What the agent says of a token if it knows this one.
+#[must_use]
+pub fn of_token(program: Option<&str>, token: &str) -> api::Answer {
+    use api::access::{AccessAnswer, Grant, Scope};
+    let grant = || Grant { name: "reader".to_owned(), scopes: vec![Scope::Read], until_ms: None };
+    match program {
+        None => api::Answer::Refused("too many questions at once".to_owned()),
+        Some(program) if program == token => api::Answer::Access(AccessAnswer::Grant(grant())),
+        Some(_) => api::Answer::Access(AccessAnswer::NoSuchToken),
+    }
+}

@@ -80,6 +80,20 @@ fn elsewhere_than_on_loopback_the_token_is_asked_for() {
 }
 
 #[test]
+fn an_agent_that_cannot_say_whose_token_it_is_makes_nobody_a_stranger() {
+    let any: SocketAddr = ([0, 0, 0, 0], 0).into();
+    let mut face = Face::at(status(), any, Some("correct-horse"));
+    face.address = (Ipv4Addr::LOCALHOST, face.address.port()).into();
+    face.tell(|story| story.program = None);
+    let asked = |token: &str| {
+        face.ask_for("/index.json", &format!("Authorization: Bearer {token}\r\n")).status
+    };
+    assert_eq!((asked("outlast_1"), asked("outlast_2")), (503, 503));
+    face.tell(|story| story.program = Some("outlast_1".to_owned()));
+    assert_eq!((asked("outlast_1"), asked("outlast_2")), (200, 401), "nothing was remembered");
+}
+
+#[test]
 fn a_listener_without_token_that_is_not_loopback_does_not_begin() {
     let any: SocketAddr = ([0, 0, 0, 0], 0).into();
     let mut face = Face::at(status(), any, None);
