@@ -66,6 +66,17 @@ pub const EVENTS: &[EventKind] = &[
         "make room on the disk that holds `state_dir`; the events named are in no file",
     ),
     told("events-skipped", "node", "so many older events of that node are not known here"),
+    told(
+        "generation-applied",
+        "node",
+        "the newest generation of the configuration serves, and its files are in place",
+    ),
+    act(
+        "generation-refused",
+        "node",
+        "this node does not take the newest generation, and runs what it ran",
+        "the evidence says why; `outlast config status` shows all nodes. It is tried again every 5 minutes",
+    ),
     act(
         "journal-unwritable",
         "node",

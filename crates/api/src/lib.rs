@@ -15,6 +15,7 @@ pub mod catalogue;
 
 mod ask;
 mod event;
+pub mod generation;
 mod message;
 mod state;
 mod why;

@@ -56,6 +56,9 @@ pub enum Order {
     /// Vip: an operator wants that node (by its position in the cluster file) to hold the addresses
     /// of this instance.
     Move { instance: u16, to: u16 },
+    /// Agent: the generation that it asked for is not in force, and why. `at_start`: only a start can do what
+    /// it needs.
+    Refused { generation: u64, why: String, at_start: bool },
 }
 
 /// How a child is to run.
@@ -167,6 +170,11 @@ pub enum Report {
     Duty(Duty),
     /// Agent: the trust folder has other keys than those it was told last.
     Keys,
+    /// Agent: this generation of the configuration lies beside the files that are used. Answered by
+    /// `Order::Refused`, or by a new agent that is started with it.
+    Apply {
+        generation: u64,
+    },
     /// Agent: an operator wants this, and nothing speaks against it.
     Move {
         instance: u16,

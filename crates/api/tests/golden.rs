@@ -3,10 +3,12 @@
 //!
 //! `UPDATE_EXPECT=1` writes the files.
 
+use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::path::Path;
 
 use outlast_api::access::{AccessAnswer, AccessAsk, Scope, Secret};
+use outlast_api::generation::{Applied, Content, Files, Generation, Note};
 use outlast_api::{
     self as api, Answer, Ask, BalancerState, Break, Cell, Change, Choice, Command, DashboardState,
     Duty, Errand, Event, Evidence, FileKind, FileName, Load, Mode, NodeLine, NodeState, Opinion,
@@ -261,6 +263,11 @@ fn every_order_travels_as_in_its_golden_file() {
         Change(_) => Change(api::Change::Choice(choice())),
         Relay(..) => Relay(Role::Proxy, Box::new(Report::Event(event()))),
         Move { .. } => Move { instance: 1, to: 2 },
+        Refused { .. } => Refused {
+            generation: 7,
+            why: "cannot bind 10.79.0.40:3306".to_owned(),
+            at_start: false,
+        },
     });
     golden("order.jsonl", &orders);
     golden("start.jsonl", &[start(), bare_start()]);
@@ -282,8 +289,42 @@ fn every_report_travels_as_in_its_golden_file() {
         Duty(_) => Duty(api::Duty::Standby),
         Keys => Keys,
         Move { .. } => Move { instance: 1, to: 2 },
+        Apply { .. } => Apply { generation: 7 },
     });
     golden("report.jsonl", &reports);
+}
+
+#[test]
+fn what_is_kept_of_generations_is_as_in_its_golden_file() {
+    let files = |text: &str| Files::from([("haproxy.cfg".to_owned(), text.to_owned())]);
+    let nodes = [("node01", "a"), ("node02", "a"), ("node03", "b")];
+    let nodes = nodes.map(|(node, text)| (node.to_owned(), files(text)));
+    let content = Content::new(nodes.into());
+    assert_eq!((content.texts.len(), content.of("node02")), (2, Some(files("a"))));
+    golden("content.jsonl", &[content]);
+    let generation = Generation {
+        number: 7,
+        at_ms: 1_700_000_000_123,
+        who: "alice@node01".to_owned(),
+        why: "one more server".to_owned(),
+        from: Some(5),
+        force: true,
+        digest: "00ff".to_owned(),
+        bytes: 812,
+    };
+    let plain = Generation { from: None, force: false, ..generation.clone() };
+    golden("generation.jsonl", &[generation, plain]);
+    let applied = Applied {
+        seen: 7,
+        runs: Some(6),
+        refused: Some("cannot bind 10.79.0.40:3306".to_owned()),
+        note: Some("haproxy.cfg was changed by hand".to_owned()),
+        at_ms: 1_700_000_000_123,
+    };
+    golden("applied.jsonl", &[applied, Applied { seen: 7, runs: Some(7), ..Applied::default() }]);
+    let digests = BTreeMap::from([("haproxy.cfg".to_owned(), "00ff".to_owned())]);
+    let note = Note { number: 7, files: digests, gone: vec!["old.cfg".to_owned()] };
+    golden("note.jsonl", &[note]);
 }
 
 #[test]

@@ -27,7 +27,7 @@ pub enum Command {
 pub struct Here {
     /// Folder of the running instance [default: the only one below /run/outlast]
     #[arg(long, value_name = "DIR")]
-    run_dir: Option<PathBuf>,
+    pub(crate) run_dir: Option<PathBuf>,
 }
 
 /// Who leads, who votes, how far this node is

@@ -11,7 +11,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use api::{Change, Event, MAX_MESSAGE, Order, Report, Start, Why};
+use api::{Change, Event, MAX_MESSAGE, Order, Report, Start, Status};
 use base::Time;
 use engine::member::{Action, Input};
 use engine::packet::MAX_BODY;
@@ -23,13 +23,12 @@ use crate::files::Texts;
 use beats::Beats;
 use core::Core;
 use errands::{Desk, Office};
-use hands::{Commander, Counter, Hands, commander, counter};
+use hands::{Commander, Counter, Explainer, Hands, commander, counter, explainer};
 use journal::Journal;
 use load::Sampler;
 use record::{Record, Trouble};
 use stalls::Stalls;
 use story::Story;
-use why::{Ground, Unknown};
 
 pub(crate) use control::SOCKET as CONTROL;
 
@@ -39,6 +38,7 @@ mod command;
 mod control;
 mod core;
 mod errands;
+mod generation;
 mod hands;
 mod journal;
 mod load;
@@ -98,6 +98,7 @@ struct Agent<'a> {
     commands: Channel,
     office: Office,
     keys: trustee::Obeyed,
+    generations: generation::Generations,
     /// The loop ends.
     ending: bool,
     /// The next agent goes on where this one stops, so nobody is told goodbye.
@@ -109,19 +110,6 @@ pub(crate) fn run(channel: &Channel, start: Start, texts: Texts) -> Result<(), A
     let journal = open_journal(&start, &core);
     let poller = Poller::new().map_err(AgentError::Poll)?;
     poller.add(channel.as_fd(), CHANNEL, Interest::READ).map_err(AgentError::Poll)?;
-    let asked = Arc::clone(&core);
-    let disk = journal.shared();
-    let stalls = Arc::new(Stalls::start(Path::new(&start.state_dir)));
-    let asked_of = Arc::clone(&stalls);
-    let trouble = Trouble::default();
-    let unrecorded = trouble.clone();
-    let status = Box::new(move || {
-        let mut status = lock(&asked).status(sys::clock::now());
-        status.limits.extend(disk.limit());
-        status.limits.extend(unrecorded.limit());
-        status.limits.extend(asked_of.words(sys::clock::now()));
-        status
-    });
     let story = Arc::new(Story::default());
     let why = explainer(Arc::clone(&core), Arc::clone(&story));
     let events = journal.shared();
@@ -129,6 +117,10 @@ pub(crate) fn run(channel: &Channel, start: Start, texts: Texts) -> Result<(), A
     poller.add(commands.as_fd(), COMMANDS, Interest::READ).map_err(AgentError::Poll)?;
     let voice = command::Voice::new(voice);
     let keys = trustee::begin(&core, &start, &texts, &voice);
+    let generations = generation::begin(&core, &start, &texts, &voice);
+    let stalls = Arc::new(Stalls::start(Path::new(&start.state_dir)));
+    let trouble = Trouble::default();
+    let status = teller(&core, &journal, &trouble, &stalls, &generations);
     let (desk, letters) = Desk::new(voice.clone());
     let hands = Hands::new(&start, &core, voice);
     let does = Arc::clone(&hands);
@@ -163,6 +155,7 @@ pub(crate) fn run(channel: &Channel, start: Start, texts: Texts) -> Result<(), A
         commands,
         office,
         keys,
+        generations,
         ending: false,
         succeeded: false,
     };
@@ -173,6 +166,26 @@ pub(crate) fn run(channel: &Channel, start: Start, texts: Texts) -> Result<(), A
         record.close();
     }
     Ok(())
+}
+
+/// Tells what is known at the moment of the question.
+fn teller(
+    core: &Arc<Mutex<Core>>,
+    journal: &Journal,
+    trouble: &Trouble,
+    stalls: &Arc<Stalls>,
+    generations: &generation::Generations,
+) -> Box<dyn Fn() -> Status + Send + Sync> {
+    let (core, disk, trouble) = (Arc::clone(core), journal.shared(), trouble.clone());
+    let (stalls, generations) = (Arc::clone(stalls), generations.clone());
+    Box::new(move || {
+        let mut status = lock(&core).status(sys::clock::now());
+        status.limits.extend(disk.limit());
+        status.limits.extend(trouble.limit());
+        status.limits.extend(generations.limit());
+        status.limits.extend(stalls.words(sys::clock::now()));
+        status
+    })
 }
 
 /// A log that cannot be written must not silence the node's beats.
@@ -193,36 +206,6 @@ fn open_journal(start: &Start, core: &Mutex<Core>) -> Journal {
 
 fn lock(core: &Mutex<Core>) -> MutexGuard<'_, Core> {
     core.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-type Explainer = Box<dyn Fn(&str) -> Result<Why, Unknown> + Send + Sync>;
-
-/// Answers "why?" by what is known at the moment of the question. The lock that beats need is held for
-/// the status alone, never while events are looked through.
-fn explainer(core: Arc<Mutex<Core>>, story: Arc<Story>) -> Explainer {
-    Box::new(move |object| {
-        let (status, files, times) = {
-            let core = lock(&core);
-            let times = core.member.as_ref().map(engine::member::Member::times).unwrap_or_default();
-            (core.status(sys::clock::now()), Arc::clone(&core.picture.files), times)
-        };
-        let seen = |name: &str| lock(&core).seen(name, sys::clock::now());
-        let turns = |name: &str| lock(&core).turns(name);
-        let told = |object: &str| lock(&core).picture.told_at(object);
-        let about = |object: &str| {
-            story.about(|event| why::is_about(event, object, &status.node), Why::EVENTS)
-        };
-        let ground = Ground {
-            status: &status,
-            files: &files,
-            told: &told,
-            about: &about,
-            seen: &seen,
-            turns: &turns,
-            times,
-        };
-        why::why(&ground, object)
-    })
 }
 
 fn lock_me(start: &Start, cluster: &config::cluster::Cluster) -> Option<u16> {
@@ -354,6 +337,9 @@ impl Agent<'_> {
                     // The own balancer sends new work elsewhere like all others.
                     self.tell(&Report::Node(core.own_state(sys::clock::now())));
                 }
+            }
+            Order::Refused { generation, why, at_start } => {
+                self.generations.refused(generation, why, at_start);
             }
             Order::Start(_) | Order::Activate | Order::Drain | Order::Keys | Order::Move { .. } => {
             }

@@ -9,6 +9,7 @@ use config::diagnostic::{Diagnostic, Severity};
 use config::haproxy::Haproxy;
 
 use crate::files::{self, FileError, Texts};
+use crate::generation::Place;
 use crate::secret::MatchError;
 
 /// What the operator asked for.
@@ -80,6 +81,11 @@ pub enum Problem {
     Vip(String),
     #[error(transparent)]
     Trust(#[from] MatchError),
+    #[error(
+        "this node was started with --haproxy or --keepalived: start it with --config alone, so that its files \
+         are those of the generation"
+    )]
+    Arguments,
     /// What a proxy would find missing on this machine, with its place in the file.
     #[error("{0}")]
     Ground(String),
@@ -108,7 +114,25 @@ pub(crate) struct Plan {
 impl Launch {
     /// Reads and checks everything; changes nothing.
     pub(crate) fn plan(&self) -> Result<Plan, LaunchError> {
-        let texts = self.texts()?;
+        self.plan_of(self.texts(None)?)
+    }
+
+    /// The same of the generation that lies beside the files that are used, as if it lay in their place.
+    pub(crate) fn plan_staged(&self) -> Result<Plan, LaunchError> {
+        let by_arguments =
+            !self.haproxy.is_empty() || self.keepalived.is_some() || !self.more_lines.is_empty();
+        match self.place().filter(|_| !by_arguments) {
+            Some(place) => self.plan_of(self.texts(Some(&place))?),
+            None => Err(LaunchError::Problems(vec![Problem::Arguments])),
+        }
+    }
+
+    /// Where generations are put; none without a cluster file.
+    pub(crate) fn place(&self) -> Option<Place> {
+        self.cluster.as_deref().map(Place::of)
+    }
+
+    fn plan_of(&self, texts: Texts) -> Result<Plan, LaunchError> {
         let wrong = texts.wrong_languages();
         if !wrong.is_empty() {
             let problem = |(path, found, wanted)| Problem::Language { path, found, wanted };
@@ -176,20 +200,26 @@ impl Launch {
         (wanted.addresses(node), wanted.is_asked_for)
     }
 
-    fn texts(&self) -> Result<Texts, FileError> {
+    fn texts(&self, staged: Option<&Place>) -> Result<Texts, FileError> {
         let mut texts = Texts::default();
         let mut haproxy = self.haproxy.clone();
         let mut keepalived = self.keepalived.clone();
         if let Some(path) = &self.cluster {
-            let source = files::read(path)?;
+            let file = staged.map(|place| place.staged().join(api::generation::CLUSTER_FILE));
+            let source = files::read(file.as_deref().unwrap_or(path))?;
+            let source = config::Source { path: path.display().to_string(), ..source };
             // Mistakes in this file are reported later, together with those of the others.
             if let (Some(cluster), _) = config::cluster::parse(&source, 0) {
                 let beside =
                     |file: &Path| path.parent().unwrap_or_else(|| Path::new(".")).join(file);
+                let lies = |file: &Path| match staged {
+                    Some(place) => place.staged().join(file),
+                    None => beside(file),
+                };
                 if haproxy.is_empty() {
-                    haproxy.extend(cluster.haproxy.as_deref().map(beside));
+                    haproxy.extend(cluster.haproxy.as_deref().map(lies));
                 }
-                keepalived = keepalived.or_else(|| cluster.keepalived.as_deref().map(beside));
+                keepalived = keepalived.or_else(|| cluster.keepalived.as_deref().map(lies));
                 if let Some(folder) = &cluster.trust_dir {
                     let (owner, secret) = crate::secret::read(&beside(folder))?;
                     (texts.owner, texts.secret) = (Some(owner), Some(secret));
@@ -211,6 +241,15 @@ impl Launch {
             texts.haproxy.push(config::Source { path: "command line".to_owned(), text });
         }
         texts.keepalived = keepalived.as_deref().map(files::read).transpose()?;
+        if let Some(place) = staged {
+            // Whoever reads a message wants to know the file that it will be.
+            for source in texts.haproxy.iter_mut().chain(&mut texts.keepalived) {
+                let name = Path::new(&source.path).strip_prefix(place.staged());
+                if let Some(name) = name.ok().and_then(Path::to_str) {
+                    source.path = place.used(name).display().to_string();
+                }
+            }
+        }
         Ok(texts)
     }
 

@@ -7,6 +7,7 @@ mod agent;
 mod child;
 mod duty;
 mod files;
+mod generation;
 mod launch;
 mod proxy;
 mod secret;

@@ -163,6 +163,7 @@ fn obey(channel: &Channel, generation: u64, host: &Host, word: &Path) -> Result<
                     | Order::Change(_)
                     | Order::Relay(..)
                     | Order::Keys
+                    | Order::Refused { .. }
                     | Order::Move { .. },
                 )
                 | Err(_) => {}

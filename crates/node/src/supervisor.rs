@@ -71,6 +71,9 @@ pub enum SuperviseError {
         #[source]
         source: io::Error,
     },
+    /// The files may be a mixture of two generations, which nobody wrote.
+    #[error("cannot finish what was begun with a generation of the configuration")]
+    Generation(#[source] io::Error),
     #[error("cannot watch processes and sockets")]
     Poll(#[source] io::Error),
     #[error("cannot prepare to take addresses down when the vip process dies")]
@@ -88,6 +91,8 @@ struct Supervisor {
     sockets: Sockets,
     /// A configuration whose proxy is not ready yet.
     next: Option<(Plan, Sockets)>,
+    /// The generation that `next` is, if the agent asked for it.
+    applying: Option<u64>,
     generation: u64,
     poller: Poller,
     signals: Signals,
@@ -120,7 +125,7 @@ struct Supervisor {
 /// When it cannot start: the configuration, a port, a capability, a second instance. Nothing is left
 /// behind then.
 pub fn supervise(launch: &Launch) -> Result<Option<i32>, SuperviseError> {
-    let plan = launch.plan()?;
+    let plan = first_plan(launch)?;
     tell::text(&plan.warnings);
     if launch.daemon && !begin::in_background(launch)? {
         return Ok(None);
@@ -132,6 +137,20 @@ pub fn supervise(launch: &Launch) -> Result<Option<i32>, SuperviseError> {
         let _ = std::fs::remove_file(path);
     }
     outcome.map(|()| supervisor.ended_by)
+}
+
+/// The files as they lie, after what an agent began with a generation is finished: they are no mixture then.
+fn first_plan(launch: &Launch) -> Result<Plan, SuperviseError> {
+    let Some(place) = launch.place() else { return Ok(launch.plan()?) };
+    if place.before_start().map_err(SuperviseError::Generation)? {
+        match launch.plan_staged() {
+            Ok(_) => place.install(&[]).map_err(SuperviseError::Generation)?,
+            Err(error) => {
+                tell::line(&format!("the next generation stays aside: {}", error.brief()));
+            }
+        }
+    }
+    Ok(launch.plan()?)
 }
 
 /// Checks everything that can be checked without starting; gives the warnings.

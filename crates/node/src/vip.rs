@@ -396,6 +396,7 @@ impl<'a> Driver<'a> {
             | Order::Activate
             | Order::Drain
             | Order::Keys
+            | Order::Refused { .. }
             | Order::Relay(..) => {}
         }
     }

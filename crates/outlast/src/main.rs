@@ -30,7 +30,7 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Run(run::Args),
-    /// Look at configuration files without running them
+    /// Look at configuration files, and change what the cluster runs
     #[command(subcommand)]
     Config(cli::config::Command),
     Init(cli::trust::init::Args),

@@ -255,6 +255,7 @@ impl Control {
             | Order::Retire
             | Order::Relay(..)
             | Order::Keys
+            | Order::Refused { .. }
             | Order::Move { .. } => {}
         }
     }

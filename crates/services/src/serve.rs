@@ -126,6 +126,7 @@ async fn obey(channel: &AsyncFd<Watched>) -> Result<(), ServiceError> {
                 | Order::Change(_)
                 | Order::Relay(..)
                 | Order::Keys
+                | Order::Refused { .. }
                 | Order::Move { .. },
             )
             | Err(_) => {}

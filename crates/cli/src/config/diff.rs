@@ -136,26 +136,33 @@ struct FieldRow<'a> {
 }
 
 fn write_json(out: &mut impl Write, changes: &[Change]) -> io::Result<()> {
-    let row = |change| {
-        let Change { object, how, needs }: &Change = change;
+    serde_json::to_writer_pretty(&mut *out, &report(changes))?;
+    writeln!(out)
+}
+
+/// The same as part of another answer.
+pub(super) fn as_json(changes: &[Change]) -> serde_json::Value {
+    serde_json::to_value(report(changes)).unwrap_or_default()
+}
+
+fn report(changes: &[Change]) -> Report<'_> {
+    fn row(change: &Change) -> Row<'_> {
+        let Change { object, how, needs } = change;
         let (how, fields) = match how {
             How::Added => ("added", &[][..]),
             How::Removed => ("removed", &[][..]),
             How::Altered(fields) => ("altered", fields.as_slice()),
         };
-        let field = |altered| {
-            let Altered { field, old, new, needs }: &Altered = altered;
+        let fields = fields.iter().map(|altered| {
+            let Altered { field, old, new, needs } = altered;
             FieldRow { field, old, new, needs: needs.name() }
-        };
-        let fields = fields.iter().map(field).collect();
-        Row { object, how, needs: needs.name(), fields }
-    };
-    let report = Report {
+        });
+        Row { object, how, needs: needs.name(), fields: fields.collect() }
+    }
+    Report {
         needs: needs(changes).into_iter().map(Needs::name).collect(),
         changes: changes.iter().map(row).collect(),
-    };
-    serde_json::to_writer_pretty(&mut *out, &report)?;
-    writeln!(out)
+    }
 }
 
 #[cfg(test)]

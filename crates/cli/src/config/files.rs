@@ -158,7 +158,8 @@ fn expanded(path: &Path, folder: Folder) -> Result<(Vec<PathBuf>, Vec<PathBuf>),
     Ok((found, left))
 }
 
-fn read(path: &Path) -> Result<Source, String> {
+/// One file as text; in words why not.
+pub(super) fn read(path: &Path) -> Result<Source, String> {
     let bytes = bounded(path).map_err(|error| error.to_string())?;
     let bytes = bytes.ok_or_else(|| format!("it is larger than {MAX_TEXT} bytes"))?;
     let text = String::from_utf8(bytes).map_err(|error| {

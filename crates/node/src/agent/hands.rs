@@ -3,15 +3,18 @@
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
-use api::{Command, Errand, Standing, Start, Status, Under};
+use api::{Command, Errand, Standing, Start, Status, Under, Why};
 
 use super::command::{self, Voice};
 use super::core::Core;
 use super::errands::Desk;
 use super::names::Names;
+use super::story::Story;
+use super::why::{self, Ground, Unknown};
 use super::{lock, under};
 
 pub(crate) type Commander = Box<dyn Fn(&Command) -> Result<Status, String> + Send + Sync>;
+pub(crate) type Explainer = Box<dyn Fn(&str) -> Result<Why, Unknown> + Send + Sync>;
 pub(crate) type Counter = Box<dyn Fn(&str) -> Result<Vec<Under>, String> + Send + Sync>;
 
 /// What this node itself can do and tell.
@@ -95,6 +98,34 @@ pub(crate) fn counter(hands: Arc<Hands>, desk: Desk) -> Counter {
         }
         found.sort_by(|one, other| one.balancer.cmp(&other.balancer));
         Ok(found)
+    })
+}
+
+/// Answers "why?" by what is known at the moment of the question. The lock that beats need is held for
+/// the status alone, never while events are looked through.
+pub(crate) fn explainer(core: Arc<Mutex<Core>>, story: Arc<Story>) -> Explainer {
+    Box::new(move |object| {
+        let (status, files, times) = {
+            let core = lock(&core);
+            let times = core.member.as_ref().map(engine::member::Member::times).unwrap_or_default();
+            (core.status(sys::clock::now()), Arc::clone(&core.picture.files), times)
+        };
+        let seen = |name: &str| lock(&core).seen(name, sys::clock::now());
+        let turns = |name: &str| lock(&core).turns(name);
+        let told = |object: &str| lock(&core).picture.told_at(object);
+        let about = |object: &str| {
+            story.about(|event| why::is_about(event, object, &status.node), Why::EVENTS)
+        };
+        let ground = Ground {
+            status: &status,
+            files: &files,
+            told: &told,
+            about: &about,
+            seen: &seen,
+            turns: &turns,
+            times,
+        };
+        why::why(&ground, object)
     })
 }
 

@@ -104,6 +104,7 @@ impl Picture {
             | Report::Event(_)
             | Report::Duty(_)
             | Report::Keys
+            | Report::Apply { .. }
             | Report::Move { .. } => {}
         }
     }

@@ -122,6 +122,7 @@ impl Supervisor {
             plan,
             sockets,
             next: None,
+            applying: None,
             generation: 1,
             poller,
             signals,

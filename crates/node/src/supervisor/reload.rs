@@ -1,6 +1,7 @@
-//! SIGHUP: a good file takes over through a warm proxy, a broken one changes nothing.
+//! SIGHUP, or a generation of the cluster's configuration: a good file takes over through a warm proxy, a broken
+//! one changes nothing.
 
-use api::Event;
+use api::{Event, Order};
 use base::Chain;
 use config::cluster::Cluster;
 use config::vip::Vip;
@@ -12,22 +13,49 @@ use crate::supervisor::sockets::Sockets;
 
 impl Supervisor {
     pub(super) fn reload(&mut self) {
-        let tried = self.launch.plan().map_err(SuperviseError::from).and_then(|plan| {
+        self.applying = None;
+        // What the agent began with a generation is finished, or the files would be a mixture.
+        let place = self.launch.place();
+        let finished = place.map_or(Ok(()), |place| place.finish());
+        let plan = finished.map_err(SuperviseError::Generation);
+        self.reload_to(plan.and_then(|()| Ok(self.launch.plan()?)));
+    }
+
+    /// The agent has a generation beside the files that are used.
+    pub(super) fn apply(&mut self, generation: u64) {
+        self.applying = Some(generation);
+        self.reload_to(self.launch.plan_staged().map_err(SuperviseError::from));
+    }
+
+    fn reload_to(&mut self, plan: Result<Plan, SuperviseError>) {
+        let tried = plan.and_then(|plan| {
             begin::bind(&plan, self.launch.mode, &self.sockets).map(|sockets| (plan, sockets))
         });
         match tried {
             Ok((plan, sockets)) => match self.needs_restart(&plan) {
                 None => self.take_over(plan, sockets),
-                Some(why) => self.refuse(why.to_owned()),
+                Some(why) => {
+                    self.not_applied(why, true);
+                    self.refuse(why.to_owned());
+                }
             },
             Err(error) => {
                 tell::line(&Chain(&error).to_string());
-                self.refuse(if let SuperviseError::Launch(error) = &error {
+                let why = if let SuperviseError::Launch(error) = &error {
                     error.brief()
                 } else {
                     Chain(&error).to_string()
-                });
+                };
+                self.not_applied(&why, false);
+                self.refuse(why);
             }
+        }
+    }
+
+    /// The agent reports to the cluster why its generation is not in force.
+    fn not_applied(&mut self, why: &str, at_start: bool) {
+        if let Some(generation) = self.applying.take() {
+            self.inform_agent(Order::Refused { generation, why: why.to_owned(), at_start });
         }
     }
 
@@ -117,10 +145,14 @@ impl Supervisor {
         self.sockets = sockets;
         self.generation = generation;
         self.tell_dashboard();
+        let evidence = match self.applying.take() {
+            Some(number) => format!("generation {number} of the cluster's configuration is good"),
+            None => "SIGHUP, the files are good".to_owned(),
+        };
         self.event(Event {
             what: "reloaded".to_owned(),
             object: format!("node/{}", self.plan.node),
-            evidence: "SIGHUP, the files are good".to_owned(),
+            evidence,
             decision: "the new configuration is in force".to_owned(),
             action: format!("configuration {generation} serves; the one before drains"),
             ..Event::default()
@@ -139,6 +171,7 @@ impl Supervisor {
         };
         if loss != Loss::Superseded {
             self.next = None;
+            self.not_applied(evidence, false);
         }
         self.event(Event {
             what: "reload-refused".to_owned(),

@@ -43,8 +43,9 @@ impl Supervisor {
             Report::Duty(duty) if kind == Kind::Agent => self.duty(duty),
             Report::Move { instance, to } if kind == Kind::Agent => self.hand_over(instance, to),
             Report::Keys if kind == Kind::Agent => self.keys(),
+            Report::Apply { generation } if kind == Kind::Agent => self.apply(generation),
             // Operators speak through the agent only.
-            Report::Duty(_) | Report::Move { .. } | Report::Keys => {}
+            Report::Duty(_) | Report::Move { .. } | Report::Keys | Report::Apply { .. } => {}
         }
     }
 

@@ -1,0 +1,274 @@
+//! `outlast config apply | history | rollback | show | status`: generations of the configuration in the store.
+
+use std::io::{self, IsTerminal, Write};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use ::config::diff::Change;
+use api::generation::{Content, Generation};
+use serde_json::json;
+
+use crate::EXIT_CODES;
+use crate::reach::ReachError;
+use crate::store::Here;
+
+mod collect;
+mod shelf;
+mod show;
+
+pub(super) use show::{HistoryArgs, ShowArgs, StatusArgs, history, show, status};
+
+use collect::Group;
+use shelf::Shelf;
+
+/// Commit the files of a folder as the cluster's configuration
+///
+/// The folder has an outlast.toml, the files that it names, and in `nodes/NAME` what only that node has, under
+/// the same names. All of it is checked for every node, what changes is shown, and one generation is committed
+/// to the store; then every member of the store checks it on its own machine, reloads, and says what it runs.
+/// Secrets and what else outlast.toml names stay on each node and are no part of it. Exit code 1 if something
+/// is wrong, or not every member runs it when the wait is over; members that are away take it when they start.
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXIT_CODES, after_long_help = EXIT_CODES)]
+pub struct ApplyArgs {
+    folder: PathBuf,
+    #[command(flatten)]
+    how: How,
+}
+
+/// Commit again what an earlier generation said
+///
+/// It becomes a new generation, so that the history stays as it was. It is checked, shown and waited for as
+/// `apply` does.
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXIT_CODES, after_long_help = EXIT_CODES)]
+pub struct RollbackArgs {
+    /// As `outlast config history` shows it
+    generation: u64,
+    #[command(flatten)]
+    how: How,
+}
+
+#[derive(Debug, clap::Args)]
+struct How {
+    /// Commit without a question
+    #[arg(long)]
+    yes: bool,
+    /// Show what would change, and commit nothing
+    #[arg(long, conflicts_with = "yes")]
+    dry_run: bool,
+    /// Replace files of a node that were changed by hand, too; they are kept beside, in .outlast/kept
+    #[arg(long)]
+    force: bool,
+    /// Why, for the history
+    #[arg(long, value_name = "TEXT", default_value = "")]
+    reason: String,
+    /// How long to wait for the nodes, in seconds
+    #[arg(long, value_name = "SECONDS", default_value_t = 30)]
+    wait: u64,
+    /// One JSON object instead of text
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    here: Here,
+}
+
+/// A reason longer than this belongs into a ticket (bytes).
+const MAX_REASON: usize = 500;
+
+/// Why it was not done.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum GenerationError {
+    #[error(transparent)]
+    Reach(#[from] ReachError),
+    #[error("cannot ask the store")]
+    Store(#[from] ::store::Error),
+    #[error("cannot read or write here")]
+    Here(#[from] io::Error),
+    #[error("cannot use {path}")]
+    File {
+        path: String,
+        #[source]
+        source: io::Error,
+    },
+    /// All of it, rendered.
+    #[error("{0}")]
+    Wrong(String),
+    #[error("{0}")]
+    Usage(String),
+    #[error("there is no generation {0}; `outlast config history` shows those that are kept")]
+    Unknown(u64),
+    #[error("nothing was applied yet")]
+    None,
+    #[error(
+        "generation {0} was committed meanwhile, so nothing was committed now: look at it with `outlast config \
+         show {0}` and apply again"
+    )]
+    Overtaken(u64),
+    #[error(
+        "the configuration has {found} bytes as it is stored, the limit is {} (engine::generation::MAX_CONTENT)",
+        engine::generation::MAX_CONTENT
+    )]
+    Large { found: usize },
+    #[error("generation {0} is damaged in the store: its digest is another one")]
+    Damaged(u64),
+    #[error("cannot read what the store has under {0}")]
+    Read(String, #[source] api::ReadError),
+}
+
+impl GenerationError {
+    /// What a script hears.
+    pub(super) const fn exit_code(&self) -> u8 {
+        match self {
+            Self::Reach(_) | Self::Store(::store::Error::Away { .. }) => 3,
+            Self::Here(_) | Self::File { .. } | Self::Usage(_) | Self::Unknown(_) => 2,
+            Self::Store(_)
+            | Self::Wrong(_)
+            | Self::None
+            | Self::Overtaken(_)
+            | Self::Large { .. }
+            | Self::Damaged(_)
+            | Self::Read(..) => 1,
+        }
+    }
+}
+
+/// Runs the subcommand; whether every member runs it.
+pub(super) fn apply(args: &ApplyArgs, out: &mut impl Write) -> Result<bool, GenerationError> {
+    let collected = collect::folder(&args.folder)?;
+    let shelf = Shelf::open(&args.how.here)?;
+    commit(&shelf, &collected, None, &args.how, out)
+}
+
+/// Runs the subcommand; whether every member runs it.
+pub(super) fn rollback(args: &RollbackArgs, out: &mut impl Write) -> Result<bool, GenerationError> {
+    let shelf = Shelf::open(&args.how.here)?;
+    let (_, content) = shelf.generation(args.generation)?;
+    commit(&shelf, &content, Some(args.generation), &args.how, out)
+}
+
+fn commit(
+    shelf: &Shelf,
+    content: &Content,
+    from: Option<u64>,
+    how: &How,
+    out: &mut impl Write,
+) -> Result<bool, GenerationError> {
+    if how.reason.len() > MAX_REASON {
+        return Err(GenerationError::Usage(format!("a reason has at most {MAX_REASON} bytes")));
+    }
+    let kept = shelf.history()?;
+    let before = match kept.last() {
+        Some(newest) => shelf.generation(newest.number)?.1,
+        None => Content::default(),
+    };
+    let groups = collect::groups(&before, content)?;
+    let is_same = before == *content;
+    let number = kept.last().map_or(1, |newest| newest.number + 1);
+    if !how.json {
+        write_groups(out, &groups, content.nodes.len())?;
+    }
+    if is_same && !how.force {
+        if how.json {
+            writeln!(out, "{}", json!({ "generation": number - 1, "committed": false }))?;
+        } else {
+            writeln!(out, "generation {} has it already", number - 1)?;
+        }
+        return Ok(true);
+    }
+    if how.dry_run {
+        match how.json {
+            true => writeln!(out, "{}", as_json(number, false, &groups, &[]))?,
+            false => writeln!(out, "it would be generation {number}; nothing was committed")?,
+        }
+        return Ok(true);
+    }
+    if !how.yes && !is_wanted(number, out)? {
+        writeln!(out, "nothing was committed")?;
+        return Ok(false);
+    }
+    let generation = Generation {
+        number,
+        at_ms: sys::clock::wall_ms(),
+        who: who(),
+        why: how.reason.clone(),
+        from,
+        force: how.force,
+        ..Generation::default()
+    };
+    shelf.commit(generation, content, &kept)?;
+    if !how.json {
+        writeln!(out, "generation {number} is committed")?;
+    }
+    let limit = Duration::from_secs(how.wait);
+    let lines = shelf.wait_for(number, content, limit, |line| match how.json {
+        true => Ok(()),
+        false => writeln!(out, "  {}", line.text(number)).and_then(|()| out.flush()),
+    })?;
+    if how.json {
+        writeln!(out, "{}", as_json(number, true, &groups, &lines))?;
+    }
+    Ok(lines.iter().all(|line| line.is_well(number)))
+}
+
+/// Asks the operator; without a terminal there is nobody to ask.
+fn is_wanted(number: u64, out: &mut impl Write) -> Result<bool, GenerationError> {
+    if !io::stdin().is_terminal() {
+        let text = "nobody is there to be asked: say --yes to commit, or --dry-run to look";
+        return Err(GenerationError::Usage(text.to_owned()));
+    }
+    write!(out, "commit this as generation {number}? [y/N] ")?;
+    out.flush()?;
+    let mut answer = String::new();
+    io::stdin().read_line(&mut answer)?;
+    Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
+}
+
+/// Who types, as far as the system tells: behind sudo the person, not root.
+pub(crate) fn who() -> String {
+    let name = ["SUDO_USER", "USER", "LOGNAME"].iter().find_map(|name| std::env::var(name).ok());
+    // A name is for people to read; what it may not do, the store's socket decided.
+    let name = name.filter(|name| !name.is_empty() && name.len() < 64);
+    let name = name.unwrap_or_else(|| format!("uid {}", sys::rights::user_id()));
+    format!("{name}@{}", sys::rights::host_name())
+}
+
+fn write_groups(out: &mut impl Write, groups: &[Group], nodes: usize) -> io::Result<()> {
+    for group in groups {
+        match group.nodes.len() == nodes {
+            true => writeln!(out, "on all nodes:")?,
+            false => writeln!(out, "on {}:", group.nodes.join(", "))?,
+        }
+        super::diff::write_text(out, &group.changes)?;
+        if group.changes.is_empty() && group.differs {
+            writeln!(out, "(comments or the order of lines)")?;
+        }
+        writeln!(out)?;
+    }
+    Ok(())
+}
+
+fn as_json(
+    number: u64,
+    committed: bool,
+    groups: &[Group],
+    lines: &[shelf::Line],
+) -> serde_json::Value {
+    let groups = groups.iter().map(|group| {
+        let Group { nodes, changes, differs: _ } = group;
+        json!({ "nodes": nodes, "diff": diff_json(changes) })
+    });
+    json!({
+        "generation": number,
+        "committed": committed,
+        "changes": groups.collect::<Vec<_>>(),
+        "nodes": lines.iter().map(|line| line.json(number)).collect::<Vec<_>>(),
+    })
+}
+
+fn diff_json(changes: &[Change]) -> serde_json::Value {
+    super::diff::as_json(changes)
+}
+
+#[cfg(test)]
+mod tests;

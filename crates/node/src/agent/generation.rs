@@ -1,0 +1,426 @@
+//! Brings the newest generation of the configuration onto this node, on threads of its own, and says in the store
+//! what the node runs.
+//!
+//! What to do next is decided by [`engine::generation`]; the files are written by [`crate::generation`]; whether a
+//! generation is good, and how it takes over, is the supervisor's as for SIGHUP. If it does, this agent is replaced
+//! by one that was started with the new texts, and that one puts the files in place.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use ::store::{Error, Local, Store};
+use api::generation::{Applied, Content, Files, Generation};
+use api::{Event, Report, Start};
+use base::{Chain, Time};
+use engine::generation::{self as keys, Facts, Lying, Next, Tried};
+use engine::kv::{Item, Keys};
+
+use super::command::Voice;
+use crate::files::Texts;
+use crate::generation::{Place, digests};
+
+/// How soon a file that was changed by hand is seen.
+const LOOK_EVERY: Duration = Duration::from_secs(5);
+/// Between two tries to reach the store of this node.
+const AGAIN: Duration = Duration::from_secs(1);
+/// The supervisor decides within seconds; an answer that does not come within this was lost.
+const ANSWER_WITHIN: Duration = Duration::from_secs(60);
+/// Steps at one look: each kind happens once, and a look that goes round finds an end.
+const MOST_STEPS: usize = 8;
+/// What is said of a refusal fits into one message and one line (bytes).
+const MAX_WHY: usize = 400;
+
+/// The threads that look after generations, where this node has a store.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Generations {
+    news: Option<Sender<News>>,
+    limit: Arc<Mutex<Option<String>>>,
+}
+
+enum News {
+    /// The newest generation; 0: there is none.
+    Newest(u64),
+    Refused {
+        generation: u64,
+        why: String,
+        at_start: bool,
+    },
+}
+
+impl Generations {
+    /// The supervisor did not take it.
+    pub(crate) fn refused(&self, generation: u64, why: String, at_start: bool) {
+        if let Some(news) = &self.news {
+            // A thread that ended has nothing to remember.
+            let _ = news.send(News::Refused { generation, why, at_start });
+        }
+    }
+
+    /// What an operator should know when he asks for the status.
+    pub(crate) fn limit(&self) -> Option<String> {
+        self.limit.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+/// Starts them, if this node is a member of the store and has a cluster file.
+pub(crate) fn begin(
+    core: &Mutex<super::Core>,
+    start: &Start,
+    texts: &Texts,
+    voice: &Voice,
+) -> Generations {
+    let is_member = {
+        let core = super::lock(core);
+        let me = core.cluster.as_ref().and_then(|cluster| super::lock_me(start, cluster));
+        crate::store::is_member(core.cluster.as_ref(), me.map(usize::from))
+    };
+    let Some(file) = texts.cluster.as_ref().filter(|_| is_member) else {
+        return Generations::default();
+    };
+    let (news, hears) = mpsc::channel();
+    let generations = Generations { news: Some(news.clone()), limit: Arc::default() };
+    let place = Place::of(Path::new(&file.path));
+    let running = running(&place, texts);
+    let run_dir = start.run_dir.clone();
+    let (me, voice, limit) = (start.node.clone(), voice.clone(), Arc::clone(&generations.limit));
+    let _watches = std::thread::Builder::new().name("generations".to_owned()).spawn({
+        let run_dir = run_dir.clone();
+        move || watch(&run_dir, &news)
+    });
+    let _applies = std::thread::Builder::new().name("generation".to_owned()).spawn(move || {
+        let Ok(local) = Local::new(Path::new(&run_dir)) else { return };
+        let mut applier = Applier {
+            local,
+            me,
+            place,
+            running,
+            voice,
+            limit,
+            wanted: None,
+            newest: 0,
+            tried: (Tried::No, Time::NEVER),
+            refused: None,
+            note: None,
+            said: None,
+        };
+        applier.run(&hears);
+    });
+    generations
+}
+
+/// What the processes of this node were given, under the names of a generation.
+fn running(place: &Place, texts: &Texts) -> Files {
+    let sources = texts.haproxy.iter().chain(&texts.keepalived).chain(&texts.cluster);
+    // A file from elsewhere keeps its whole path, which no generation has.
+    let name = |path: &String| place.name_of(path).unwrap_or_else(|| path.clone());
+    sources.map(|source| (name(&source.path), source.text.clone())).collect()
+}
+
+/// Tells which generation is the newest, for ever.
+fn watch(run_dir: &str, news: &Sender<News>) {
+    let Ok(local) = Local::new(Path::new(run_dir)) else { return };
+    loop {
+        // The store may be starting, without a leader, or behind what it still knows: read anew.
+        if matches!(watched(&local, news), Ok(())) {
+            return;
+        }
+        std::thread::sleep(AGAIN);
+    }
+}
+
+/// Ends well when nobody listens any more.
+fn watched(local: &Local, news: &Sender<News>) -> Result<(), Error> {
+    let number = |value: &[u8]| std::str::from_utf8(value).ok().and_then(|text| text.parse().ok());
+    let keys = Keys::One(keys::NEWEST.to_owned());
+    let (found, revision) = local.wait(local.client().range(keys.clone()))?;
+    let newest = found.first().and_then(|(_, item)| number(&item.value));
+    if news.send(News::Newest(newest.unwrap_or(0))).is_err() {
+        return Ok(());
+    }
+    let mut watch = local.wait(local.client().watch(revision, keys))?;
+    loop {
+        let changes = local.wait(watch.next())?;
+        let newest = changes.iter().filter_map(|change| number(change.value.as_ref()?)).next_back();
+        if newest.is_some_and(|newest| news.send(News::Newest(newest)).is_err()) {
+            return Ok(());
+        }
+    }
+}
+
+struct Wanted {
+    generation: Generation,
+    files: Files,
+}
+
+struct Applier {
+    local: Local,
+    me: String,
+    place: Place,
+    running: Files,
+    voice: Voice,
+    limit: Arc<Mutex<Option<String>>>,
+    newest: u64,
+    /// The newest generation, once it was read.
+    wanted: Option<Wanted>,
+    /// Until when that stands.
+    tried: (Tried, Time),
+    refused: Option<String>,
+    note: Option<String>,
+    /// As it stands in the store.
+    said: Option<Applied>,
+}
+
+impl Applier {
+    fn run(&mut self, hears: &Receiver<News>) {
+        loop {
+            let is_behind =
+                self.wanted.as_ref().map_or(0, |wanted| wanted.generation.number) != self.newest;
+            let wait = if is_behind || self.said.is_none() { AGAIN } else { LOOK_EVERY };
+            match hears.recv_timeout(wait) {
+                Ok(News::Newest(number)) => self.newest = number,
+                Ok(News::Refused { generation, why, at_start }) => {
+                    self.was_refused(generation, &why, at_start);
+                }
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => return,
+            }
+            if self.newest == 0 {
+                continue;
+            }
+            self.fetch();
+            if self.wanted.is_some() {
+                self.work();
+                self.say();
+            }
+        }
+    }
+
+    fn was_refused(&mut self, number: u64, why: &str, at_start: bool) {
+        if self.wanted.as_ref().is_none_or(|wanted| wanted.generation.number != number) {
+            return;
+        }
+        let mut why = cut(why);
+        if at_start {
+            why = match self.place.want_at_start() {
+                Ok(()) => format!("{why}; it is taken on at its next start"),
+                Err(error) => format!("{why}; and that cannot be written down: {error}"),
+            };
+        }
+        self.refuse(why);
+    }
+
+    fn refuse(&mut self, why: String) {
+        self.tried = (Tried::Refused, sys::clock::now() + keys::TRY_AGAIN);
+        let is_news = self.refused.as_ref() != Some(&why);
+        self.refused = Some(why.clone());
+        if is_news {
+            self.event("generation-refused", &why, String::new());
+        }
+    }
+
+    /// Reads the newest generation, unless it is here; on failure the next look tries again.
+    fn fetch(&mut self) {
+        let number = self.newest;
+        if self.wanted.as_ref().is_some_and(|wanted| wanted.generation.number == number) {
+            return;
+        }
+        let client = self.local.client();
+        let Ok(Some(item)) = self.local.wait(client.get(&keys::generation_key(number))) else {
+            return;
+        };
+        let parts = self.local.wait(client.range(Keys::Prefix(keys::content_prefix(number))));
+        let Ok((parts, _)) = parts else { return };
+        let Some((generation, content)) = opened(&item, &parts) else { return };
+        (self.tried, self.refused, self.note) = ((Tried::No, Time::NEVER), None, None);
+        let files = content.of(&self.me);
+        if files.is_none() {
+            self.refused = Some("it has no files for this node".to_owned());
+        }
+        self.wanted = Some(Wanted { generation, files: files.unwrap_or_default() });
+    }
+
+    /// Does what is to be done, until something is waited for.
+    fn work(&mut self) {
+        for _ in 0..MOST_STEPS {
+            if sys::clock::now() >= self.tried.1 {
+                self.tried = (Tried::No, Time::NEVER);
+            }
+            let Some(wanted) = &self.wanted else { return };
+            if wanted.files.is_empty() {
+                return;
+            }
+            let (number, files) = (wanted.generation.number, wanted.files.clone());
+            let facts = match self.facts(number, &files, wanted.generation.force) {
+                Ok(facts) => facts,
+                Err(error) => {
+                    self.note = Some(format!("its files cannot be looked at: {error}"));
+                    return;
+                }
+            };
+            if !self.take(&facts, number, &files) {
+                return;
+            }
+        }
+    }
+
+    fn facts(&self, number: u64, files: &Files, force: bool) -> std::io::Result<Facts> {
+        let note = self.place.note();
+        Ok(Facts {
+            runs: self.running == *files,
+            lying: self.place.lying(files)?,
+            staged: self.place.has_staged(number, files),
+            noted: note.is_some_and(|n| n.number == number && n.files == digests(files)),
+            force,
+            tried: self.tried.0,
+        })
+    }
+
+    /// One step; whether there is another at once.
+    fn take(&mut self, facts: &Facts, number: u64, files: &Files) -> bool {
+        if facts.runs {
+            self.refused = None;
+        }
+        let next = keys::next(facts);
+        if !matches!(next, Next::Changed(_)) {
+            self.note = None;
+        }
+        let done = match next {
+            Next::Stage => self.place.stage(number, files),
+            Next::Ask => {
+                self.tried = (Tried::Asked, sys::clock::now() + ANSWER_WITHIN);
+                let asked = self.voice.say(&Report::Apply { generation: number });
+                asked.map_err(std::io::Error::other)
+            }
+            Next::Install => self.install(facts, number),
+            Next::Note => self.place.note_down(number, files),
+            Next::Refuse(foreign) => {
+                self.refuse(format!(
+                    "changed by hand, and of no generation: {}; `outlast config apply --force` replaces what was \
+                     changed and keeps it beside",
+                    cut(&foreign.join(", "))
+                ));
+                return false;
+            }
+            Next::Changed(foreign) => {
+                let files = cut(&foreign.join(", "));
+                self.note =
+                    Some(format!("changed by hand since, and read by the next start: {files}"));
+                return false;
+            }
+            Next::Wait | Next::Done => return false,
+        };
+        let Err(error) = done else { return true };
+        let why = cut(&Chain(&error).to_string());
+        match facts.runs {
+            true => self.note = Some(format!("its files could not be put in place: {why}")),
+            false => self.refuse(format!("its files cannot be written: {why}")),
+        }
+        false
+    }
+
+    fn install(&mut self, facts: &Facts, number: u64) -> std::io::Result<()> {
+        let foreign = match &facts.lying {
+            Lying::Foreign(files) => files.as_slice(),
+            Lying::Same | Lying::Known => &[],
+        };
+        self.place.install(foreign)?;
+        let kept = match foreign.is_empty() {
+            true => String::new(),
+            false => format!("; kept in .outlast/kept: {}", cut(&foreign.join(", "))),
+        };
+        let action =
+            format!("its files are in place: a restart runs generation {number}, too{kept}");
+        self.event("generation-applied", "it serves", action);
+        Ok(())
+    }
+
+    fn event(&self, what: &str, evidence: &str, action: String) {
+        let Some(Wanted { generation, .. }) = &self.wanted else { return };
+        let by = format!("generation {} by {}", generation.number, generation.who);
+        let why = if generation.why.is_empty() { "no reason given" } else { &generation.why };
+        // The supervisor, which passes it on, may be gone: then this process is about to end.
+        let _ = self.voice.say(&Report::Event(Event {
+            at_ms: sys::clock::wall_ms(),
+            node: self.me.clone(),
+            what: what.to_owned(),
+            object: format!("node/{}", self.me),
+            evidence: format!("{by} ({}): {evidence}", cut(why)),
+            decision: "the newest generation is for every member of the store".to_owned(),
+            action,
+            ..Event::default()
+        }));
+    }
+
+    /// The generation that this node runs: the newest, or the one that its files are of.
+    fn runs(&self) -> Option<u64> {
+        let wanted = self.wanted.as_ref()?;
+        if self.running == wanted.files {
+            return Some(wanted.generation.number);
+        }
+        let note = self.place.note()?;
+        (note.files == digests(&self.running)).then_some(note.number)
+    }
+
+    /// Tells the cluster, if that changed.
+    fn say(&mut self) {
+        let runs = self.runs();
+        self.tell_status(runs);
+        let asked = self.tried.0 == Tried::Asked && runs != Some(self.newest);
+        if asked {
+            // Nothing is settled yet.
+            return;
+        }
+        let (refused, note) = (self.refused.clone(), self.note.clone());
+        let said = self.said.as_ref();
+        let is_same = |said: &Applied| {
+            (said.seen, said.runs, &said.refused, &said.note)
+                == (self.newest, runs, &refused, &note)
+        };
+        if said.is_some_and(is_same) {
+            return;
+        }
+        let (seen, at_ms) = (self.newest, sys::clock::wall_ms());
+        let applied = Applied { seen, runs, refused, note, at_ms };
+        let mut value = vec![];
+        api::encode(&applied, &mut value);
+        let key = keys::node_key(&self.me);
+        let put = self.local.client().put(&key, &value, None);
+        // Without a leader: the next look says it again.
+        self.said = self.local.wait(put).ok().map(|_| applied);
+    }
+
+    fn tell_status(&self, runs: Option<u64>) {
+        let newest = self.newest;
+        let mine =
+            runs.map_or_else(|| "its own files".to_owned(), |runs| format!("generation {runs}"));
+        let text = match (&self.refused, &self.note) {
+            (Some(why), _) if runs != Some(newest) => {
+                Some(format!("generation {newest} is committed, this node runs {mine}: {why}"))
+            }
+            (_, Some(note)) => Some(format!("configuration: {note}")),
+            (Some(_) | None, None) => None,
+        };
+        *self.limit.lock().unwrap_or_else(PoisonError::into_inner) = text;
+    }
+}
+
+/// What was read, if it is whole.
+fn opened(item: &Item, parts: &[(String, Item)]) -> Option<(Generation, Content)> {
+    let generation: Generation = api::decode(&item.value).ok()?;
+    let parts: BTreeMap<_, _> = parts.iter().map(|(key, item)| (key, &item.value)).collect();
+    let whole: Vec<u8> = parts.values().flat_map(|value| value.iter().copied()).collect();
+    let content = api::decode(&whole).ok()?;
+    (keys::digest(&whole) == generation.digest).then_some((generation, content))
+}
+
+/// The beginning of a text, where it is long.
+fn cut(text: &str) -> String {
+    let text = text.replace('\n', " | ");
+    match text.char_indices().find(|(at, _)| *at > MAX_WHY) {
+        Some((end, _)) => format!("{}...", text.get(..end).unwrap_or_default()),
+        None => text,
+    }
+}
