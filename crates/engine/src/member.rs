@@ -379,6 +379,9 @@ impl Member {
     ) {
         let Some(peer) = self.peers.get_mut(usize::from(node)) else { return };
         if incarnation >= peer.incarnation() {
+            if peer.quiet_at(self.watch.times().detect()) <= now {
+                self.watch.is_not_silent_any_more();
+            }
             let is_new_life = incarnation > peer.incarnation();
             self.watch.heard(now, (node, network), incarnation, is_new_life, beat);
         }

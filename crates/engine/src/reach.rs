@@ -139,7 +139,7 @@ impl Reach {
     /// The one view of all who have these rows and are in the same part.
     #[must_use]
     pub fn view(&self) -> View {
-        let part = self.part();
+        let part = self.part(Nodes::NONE);
         let mut view = View {
             part,
             known: Nodes::one(self.me),
@@ -184,8 +184,9 @@ impl Reach {
                 .any(|(network, on)| on.has(a) && on.has(b) && self.joined(network, a, b))
     }
 
-    fn part(&self) -> Nodes {
-        let all = Nodes::first(self.rows.len());
+    /// Who reaches this node and is reached by it, not counting and not over `silent` ones.
+    fn part(&self, silent: Nodes) -> Nodes {
+        let all = Nodes::first(self.rows.len()).without(silent);
         let mut part = Nodes::one(self.me);
         let mut edge = part;
         while let Some(node) = edge.iter().next() {
@@ -228,6 +229,14 @@ impl View {
     #[must_use]
     pub fn has_quorum(&self, nodes: usize) -> bool {
         2 * self.part.count() > nodes
+    }
+
+    /// The same, if these nodes of it are not counted and nobody is reached over them.
+    pub(crate) fn has_quorum_without(&self, reach: &Reach, silent: Nodes, nodes: usize) -> bool {
+        if self.part.both(silent) == Nodes::NONE {
+            return self.has_quorum(nodes);
+        }
+        2 * reach.part(silent).count() > nodes
     }
 
     /// The node is known to this part and nobody of it hears it.

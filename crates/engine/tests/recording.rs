@@ -193,6 +193,7 @@ fn what_is_told_names_nodes_networks_and_rules() {
         5.11 node03 counts as alive: it is back after a restart
         5.11 node03 is alive; rule alive: one beat within the detection time on any network is life
         6.21 node02 is cut-off on storage; rule cut-off: the largest part of the nodes all reach each o
+        8.10 node02 is suspect; rule not-serving: it beats, and all of its servers (two at least) fail 
     "#]].assert_eq(&told);
 }
 

@@ -13,7 +13,7 @@ fn folder() -> PathBuf {
 fn every_scenario_file_is_kept_in_the_simulator() {
     let files: Vec<_> =
         std::fs::read_dir(folder()).unwrap().map(|file| file.unwrap().path()).collect();
-    assert!(files.len() >= 13, "{files:?}");
+    assert!(files.len() >= 14, "{files:?}");
     for (seed, file) in (1..).zip(files) {
         let file_name = file.display();
         let scenario = Scenario::parse(&std::fs::read_to_string(&file).unwrap());

@@ -19,9 +19,9 @@ use crate::reach::{Networks, Reach, Row, View};
 use crate::verdict::{
     self, Case, Judgement, Other, Own, Proof, RULES, Rule, Times, Verdict, judge,
 };
+use patience::{Stalls, open};
 
-/// How long a measured stall counts: at most twice this.
-const STALL_WINDOW: Duration = Duration::from_secs(5);
+mod patience;
 
 /// What this node thinks of all others.
 #[derive(Debug)]
@@ -70,14 +70,6 @@ struct Link {
     back_since: Option<Time>,
 }
 
-/// The longest lateness of this node's own timers of late.
-#[derive(Debug)]
-struct Stalls {
-    now: Duration,
-    before: Duration,
-    turn_at: Time,
-}
-
 /// What a look needs to know of this node.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Here<'a> {
@@ -88,7 +80,6 @@ pub(super) struct Here<'a> {
 
 kept!(Watch { me, times, reach, view, own_row, nodes, stalls, changed });
 kept!(Link { last, lost, back_since });
-kept!(Stalls { now, before, turn_at });
 kept!(Seen {
     verdict,
     rule,
@@ -133,7 +124,7 @@ impl Watch {
             reach,
             own_row,
             nodes: peers.iter().map(|_| Seen::new()).collect(),
-            stalls: Stalls { now: Duration::ZERO, before: Duration::ZERO, turn_at: Time::ZERO },
+            stalls: Stalls::default(),
             changed: false,
         }
     }
@@ -142,29 +133,14 @@ impl Watch {
         self.times
     }
 
-    /// A timer of this node came so much late.
-    pub(super) fn late(&mut self, now: Time, late: Duration) {
-        if now >= self.stalls.turn_at {
-            self.stalls.before = std::mem::take(&mut self.stalls.now);
-            self.stalls.turn_at = now + STALL_WINDOW;
-        }
-        self.stalls.now = self.stalls.now.max(late);
-    }
-
-    /// The longest lateness of this node of late, which it tells its peers.
-    pub(super) fn stall(&self) -> Duration {
-        self.stalls.now.max(self.stalls.before)
-    }
-
-    /// How long a silence of this node is tolerated.
-    pub(super) fn tolerance(&self, node: usize) -> Duration {
-        let told = self.nodes.get(node).map_or(Duration::ZERO, |seen| seen.stall);
-        self.times.tolerance(self.stall().max(told))
-    }
-
     /// The rows for the next beat.
     pub(super) fn rows(&mut self) -> ArrayVec<Row, { crate::reach::MAX_PASSED_ON + 1 }> {
         self.reach.rows_to_tell()
+    }
+
+    /// A node that was silent towards this one is heard: whom this node reaches may be another majority.
+    pub(super) const fn is_not_silent_any_more(&mut self) {
+        self.changed = true;
     }
 
     /// A beat came; `is_new_life`: the first one of this incarnation.
@@ -250,6 +226,8 @@ impl Watch {
             }
             let tolerance = self.tolerance(at);
             let is_heard_of = self.view.heard.has(node);
+            // Whom this node reaches may be another majority.
+            self.changed |= peer.quiet_at(self.times.detect()) <= me.now;
             let Some(seen) = self.nodes.get_mut(at) else { continue };
             if is_heard_of && !seen.goodbye {
                 seen.known_since.get_or_insert(me.now);
@@ -281,8 +259,9 @@ impl Watch {
         mut room: usize,
         mut tell: impl FnMut(u16, Judgement),
     ) {
-        let quorum = self.view.has_quorum(peers.len());
         let all = std::mem::take(&mut self.changed);
+        let settle = self.settle();
+        let quorum = self.has_quorum(me, settle, peers);
         for (node, peer) in (0_u16..).zip(peers).filter(|(node, _)| *node != self.me) {
             let at = usize::from(node);
             if !all && self.nodes.get(at).is_none_or(|seen| seen.due > me.now) {
@@ -298,7 +277,9 @@ impl Watch {
             seen.cut(me.now, view.cut[at]);
             let case = seen.case(me, peer, times, tolerance, quorum, &view, node);
             let judgement = judge(&case);
-            seen.due = verdict::due(&case).min(seen.next_loss(me, peer, tolerance));
+            let open = open(peer, times, settle).into_iter().filter(|at| *at > me.now);
+            let due = verdict::due(&case).min(seen.next_loss(me, peer, tolerance));
+            seen.due = open.fold(due, Time::min);
             let is_news = judgement.verdict != seen.verdict;
             (seen.verdict, seen.rule) = (judgement.verdict, judgement.rule);
             if is_news {

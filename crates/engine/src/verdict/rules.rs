@@ -147,13 +147,21 @@ pub const RULES: [Rule; 17] = [
     },
     Rule {
         name: "cut-off",
-        sentence: "the largest part of the nodes all reach each other on a network, and it is not among them: one way is no way, and all nodes conclude the same",
+        sentence: "the largest part of the nodes all reach each other on a network, and it is not among them: one way is no way, and all nodes of a majority conclude the same. Without one, or just woken late, this node may be the one that is cut off",
         numbers: |times| format!("for {:?} after the detection time", times.confirm()),
         changes: "beats in both directions between it and all others on that network",
         applies: |case| {
             let networks = case.other.cut;
             let is_old = case.since(case.other.cut_since, case.times.confirm());
-            (!networks.is_empty() && is_old).then_some(Verdict::CutOff { networks })
+            if networks.is_empty() || !is_old || !case.own.quorum {
+                return None;
+            }
+            let is_cut = Verdict::CutOff { networks };
+            if case.now >= case.own.judge_from {
+                return Some(is_cut);
+            }
+            // It was late itself: what it concluded before stays.
+            matches!(case.before, Verdict::CutOff { .. }).then_some(case.before)
         },
     },
     Rule {

@@ -265,6 +265,24 @@ proptest! {
         prop_assert_ne!(judge(&case).verdict, Verdict::Unreachable);
     }
 
+    /// Without a majority nobody is cut off.
+    #[test]
+    fn without_a_majority_nobody_is_called_cut_off(mut case in any_case()) {
+        case.own.quorum = false;
+        case.before = Verdict::Alive;
+        let is_cut_off = matches!(judge(&case).verdict, Verdict::CutOff { .. });
+        prop_assert!(!is_cut_off);
+    }
+
+    /// Late, a node calls nobody cut off who was not before.
+    #[test]
+    fn who_was_late_calls_nobody_cut_off_anew(mut case in any_case()) {
+        case.own.judge_from = at(NOW + 1);
+        let is_new = judge(&case).verdict != case.before;
+        let is_cut_off = matches!(judge(&case).verdict, Verdict::CutOff { .. });
+        prop_assert!(!(is_new && is_cut_off));
+    }
+
     /// Between now and the moment that `due` tells, time alone changes nothing.
     #[test]
     fn nothing_changes_before_it_is_due(case in any_case(), share in 0..1000_u64) {
