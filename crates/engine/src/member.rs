@@ -195,6 +195,8 @@ pub struct Member {
     beaten_at: Time,
     judge_from: Time,
     refused: Refused,
+    /// Its deadline since the last step.
+    due: Time,
 }
 
 impl Member {
@@ -224,15 +226,18 @@ impl Member {
             beaten_at: Time::ZERO,
             judge_from: now,
             refused: Refused::default(),
+            due: now,
         }
     }
 
     /// The only way in. Packets come from the network: what makes no sense is counted and dropped.
     pub fn step(&mut self, now: Time, input: Input<'_>, out: &mut Buffer<Action>) {
         let times = self.watch.times();
-        let late = now.since(self.deadline());
+        self.watch.age(now);
+        // Of all timers the one that is never far: what else is due may have been so before, as patience ends.
+        let late = now.since(self.beat_at);
         if late > times.confirm() {
-            self.watch.late(now, late);
+            self.watch.late(late);
         }
         if late > times.slip() {
             self.judge_from = self.judge_from.max(now + times.patience());
@@ -272,11 +277,16 @@ impl Member {
             self.order_beats(out);
         }
         self.ask(now, out);
+        self.due = self.next_due();
     }
 
     /// When the machine next wants [`Input::Timeout`].
     #[must_use]
-    pub fn deadline(&self) -> Time {
+    pub const fn deadline(&self) -> Time {
+        self.due
+    }
+
+    fn next_due(&self) -> Time {
         let silent_at = |(node, peer): (u16, &Peer)| {
             peer.silent_at(&self.own_carrier, self.watch.tolerance(usize::from(node)))
         };
@@ -379,7 +389,7 @@ impl Member {
     ) {
         let Some(peer) = self.peers.get_mut(usize::from(node)) else { return };
         if incarnation >= peer.incarnation() {
-            if peer.quiet_at(self.watch.times().detect()) <= now {
+            if !peer.is_heard_within(now, self.watch.times().speaks()) {
                 self.watch.is_not_silent_any_more();
             }
             let is_new_life = incarnation > peer.incarnation();

@@ -139,7 +139,7 @@ impl Reach {
     /// The one view of all who have these rows and are in the same part.
     #[must_use]
     pub fn view(&self) -> View {
-        let part = self.part(Nodes::NONE);
+        let part = self.part((Nodes::NONE, Nodes::NONE));
         let mut view = View {
             part,
             known: Nodes::one(self.me),
@@ -184,8 +184,8 @@ impl Reach {
                 .any(|(network, on)| on.has(a) && on.has(b) && self.joined(network, a, b))
     }
 
-    /// Who reaches this node and is reached by it, not counting and not over `silent` ones.
-    fn part(&self, silent: Nodes) -> Nodes {
+    /// Who reaches this node and is reached by it; not over mute ones, and silent ones are not in it.
+    fn part(&self, (silent, mute): (Nodes, Nodes)) -> Nodes {
         let all = Nodes::first(self.rows.len()).without(silent);
         let mut part = Nodes::one(self.me);
         let mut edge = part;
@@ -194,7 +194,7 @@ impl Reach {
             for other in all.without(part).iter() {
                 if self.reach(node, other) {
                     part.insert(other);
-                    edge.insert(other);
+                    edge.put(other, !mute.has(other));
                 }
             }
         }
@@ -231,12 +231,17 @@ impl View {
         2 * self.part.count() > nodes
     }
 
-    /// The same, if these nodes of it are not counted and nobody is reached over them.
-    pub(crate) fn has_quorum_without(&self, reach: &Reach, silent: Nodes, nodes: usize) -> bool {
-        if self.part.both(silent) == Nodes::NONE {
+    /// The same without silent nodes, and without those who are reached over mute ones only.
+    pub(crate) fn has_quorum_without(
+        &self,
+        reach: &Reach,
+        (silent, mute): (Nodes, Nodes),
+        nodes: usize,
+    ) -> bool {
+        if self.part.both(silent.and_those(mute)) == Nodes::NONE {
             return self.has_quorum(nodes);
         }
-        2 * reach.part(silent).count() > nodes
+        2 * reach.part((silent, mute)).count() > nodes
     }
 
     /// The node is known to this part and nobody of it hears it.

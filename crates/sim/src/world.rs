@@ -23,6 +23,7 @@ mod mail;
 mod mark;
 mod net;
 mod office;
+mod opinion;
 mod oracle;
 mod queue;
 mod script;
@@ -41,6 +42,7 @@ use ledger::Ledger;
 use mail::Store;
 use net::{Frame, Nets, Packet, Truth, Word};
 use office::Office;
+use opinion::Sight;
 use oracle::Oracle;
 use queue::{Due, Machine, Queue};
 use vips::Ear;
@@ -95,6 +97,7 @@ pub struct World {
     offices: Vec<Office>,
     ledger: Ledger,
     oracle: Oracle,
+    sight: Sight,
     ears: Vec<Ear>,
     terms: Vec<u64>,
     /// Orders of each host in this minute.
@@ -109,6 +112,9 @@ pub struct World {
     disturbed_at: Time,
     /// When that was last something that makes hosts deaf, or their clocks late.
     shaken_at: Time,
+    /// A conflict of two holders ended, or a holder named its successor; until that was judged.
+    settled_at: Option<Time>,
+    handed: Option<(Time, u16, u64)>,
     /// When everything was mended, until that was judged.
     mended_at: Option<Time>,
     is_calm: bool,
@@ -144,6 +150,7 @@ impl World {
             queue: Queue::default(),
             nets: Nets::new(networks, all),
             oracle: Oracle::new(all, networks, script.detect),
+            sight: Sight::new(script.controllers, hosts.len()),
             ears: vec![Ear::new(script.controllers, Time::ZERO, Time::ZERO); controllers],
             terms: vec![0; controllers],
             dice: Chance::new(script.seed ^ 0x0ff1_ce0f_f1ce),
@@ -158,6 +165,8 @@ impl World {
             recorded_words: vec![],
             disturbed_at: Time::ZERO,
             shaken_at: Time::ZERO,
+            settled_at: None,
+            handed: None,
             mended_at: None,
             is_calm: true,
             is_torn: false,
@@ -210,6 +219,7 @@ impl World {
 
     fn begin(&mut self) {
         (0..u16::try_from(self.hosts.len()).unwrap_or(0)).for_each(|host| self.boot(host));
+        self.count_majorities();
         self.plan_step();
     }
 

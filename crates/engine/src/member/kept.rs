@@ -47,12 +47,13 @@ impl Member {
     /// None: these bytes are not whole, or of another version of the program.
     #[must_use]
     pub fn revived(mut bytes: &[u8]) -> Option<Self> {
-        let member = Self::revive(&mut bytes)?;
+        let mut member = Self::revive(&mut bytes)?;
         let nodes = member.peers.len();
         let fits = bytes.is_empty()
             && usize::from(member.me) < nodes
             && member.timeline.nodes() == nodes
             && member.watch.fits(member.me, nodes);
+        member.due = member.next_due();
         fits.then_some(member)
     }
 }
@@ -74,6 +75,7 @@ impl Keep for Member {
             beaten_at,
             judge_from,
             refused,
+            due: _,
         } = self;
         me.keep(out);
         networks.keep(out);
@@ -110,6 +112,7 @@ impl Keep for Member {
             beaten_at: Keep::revive(bytes)?,
             judge_from: Keep::revive(bytes)?,
             refused: Keep::revive(bytes)?,
+            due: base::Time::NEVER,
         })
     }
 }

@@ -152,6 +152,15 @@ impl Peer {
         self.last.map_or(Time::NEVER, |last| last + tolerance)
     }
 
+    /// When it was heard last, on any network.
+    pub(super) const fn last(&self) -> Option<Time> {
+        self.last
+    }
+
+    pub(super) fn is_heard_within(&self, now: Time, span: Duration) -> bool {
+        self.last.is_some_and(|last| now < last + span)
+    }
+
     /// It was heard, or the process before this one knew it.
     pub(super) fn is_known(&self) -> bool {
         self.standing != Standing::Unknown

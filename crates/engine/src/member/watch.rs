@@ -19,7 +19,7 @@ use crate::reach::{Networks, Reach, Row, View};
 use crate::verdict::{
     self, Case, Judgement, Other, Own, Proof, RULES, Rule, Times, Verdict, judge,
 };
-use patience::{Stalls, open};
+use patience::{Silence, Stalls};
 
 mod patience;
 
@@ -138,7 +138,7 @@ impl Watch {
         self.reach.rows_to_tell()
     }
 
-    /// A node that was silent towards this one is heard: whom this node reaches may be another majority.
+    /// A node is heard that said nothing for a while: whom this node reaches may be another majority.
     pub(super) const fn is_not_silent_any_more(&mut self) {
         self.changed = true;
     }
@@ -227,7 +227,7 @@ impl Watch {
             let tolerance = self.tolerance(at);
             let is_heard_of = self.view.heard.has(node);
             // Whom this node reaches may be another majority.
-            self.changed |= peer.quiet_at(self.times.detect()) <= me.now;
+            self.changed |= !peer.is_heard_within(me.now, self.times.speaks());
             let Some(seen) = self.nodes.get_mut(at) else { continue };
             if is_heard_of && !seen.goodbye {
                 seen.known_since.get_or_insert(me.now);
@@ -260,8 +260,7 @@ impl Watch {
         mut tell: impl FnMut(u16, Judgement),
     ) {
         let all = std::mem::take(&mut self.changed);
-        let settle = self.settle();
-        let quorum = self.has_quorum(me, settle, peers);
+        let mut found = None;
         for (node, peer) in (0_u16..).zip(peers).filter(|(node, _)| *node != self.me) {
             let at = usize::from(node);
             if !all && self.nodes.get(at).is_none_or(|seen| seen.due > me.now) {
@@ -269,6 +268,18 @@ impl Watch {
             }
             let tolerance = self.tolerance(at);
             let (view, times) = (self.view, self.times);
+            let is_cut = |seen: &Seen| !seen.cut.is_empty() || !view.cut[at].is_empty();
+            let is_usual = peer.is_heard_within(me.now, times.detect())
+                && self.nodes.get(at).is_some_and(|seen| !is_cut(seen));
+            // Of no interest for one that is heard, which most are.
+            let (quorum, settle) = match (is_usual, found) {
+                (true, _) => (true, Duration::ZERO),
+                (false, Some(found)) => found,
+                (false, None) => {
+                    let settle = self.settle();
+                    *found.insert((self.has_quorum(me, settle, peers), settle))
+                }
+            };
             let Some(seen) = self.nodes.get_mut(at) else { continue };
             if room == 0 {
                 seen.due = seen.due.min(me.now);
@@ -277,9 +288,11 @@ impl Watch {
             seen.cut(me.now, view.cut[at]);
             let case = seen.case(me, peer, times, tolerance, quorum, &view, node);
             let judgement = judge(&case);
-            let open = open(peer, times, settle).into_iter().filter(|at| *at > me.now);
+            let Silence { mute, silent, settled } =
+                Silence::of(peer, seen.known_since, times, settle);
+            let moments = [mute, silent, settled].into_iter().filter(|at| *at > me.now);
             let due = verdict::due(&case).min(seen.next_loss(me, peer, tolerance));
-            seen.due = open.fold(due, Time::min);
+            seen.due = moments.fold(due, Time::min);
             let is_news = judgement.verdict != seen.verdict;
             (seen.verdict, seen.rule) = (judgement.verdict, judgement.rule);
             if is_news {

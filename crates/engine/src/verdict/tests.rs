@@ -161,9 +161,9 @@ fn times_follow_from_the_setting() {
     assert_eq!(told(1000), "1s 100ms 200ms");
     assert_eq!(told(300), "300ms 30ms 60ms");
     assert_eq!(told(3000), "3s 300ms 600ms");
-    assert_eq!(told(10_000), "10s 500ms 1s");
+    assert_eq!(told(10_000), "10s 1s 2s");
     assert_eq!(told(1), told(300), "no shorter");
-    assert_eq!(told(99_000), "30s 500ms 1s", "no longer");
+    assert_eq!(told(99_000), "30s 1s 2s", "no longer");
 }
 
 #[test]

@@ -7,18 +7,19 @@ pub use config::cluster::{DEFAULT_DETECT, LONGEST_DETECT, SHORTEST_DETECT};
 /// Ten beats within the detection time: it is met within 10 %, and ten in a row are not lost by chance
 /// (at 10 % loss once in 10^10 on one network).
 const BEATS: u32 = 10;
-/// More seldom would make `status` show old ages.
-const SLOWEST_BEAT: Duration = Duration::from_millis(500);
+/// More seldom would make `status` show old ages, and save little: at a detection time of 10 s.
+const SLOWEST_BEAT: Duration = Duration::from_secs(1);
 
 /// All times of detection.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Times {
     detect: Duration,
+    beat_every: Duration,
 }
 
 impl Default for Times {
     fn default() -> Self {
-        Self { detect: DEFAULT_DETECT }
+        Self::new(DEFAULT_DETECT)
     }
 }
 
@@ -36,7 +37,8 @@ impl Times {
     /// A time outside of the limits becomes the nearest one inside; the file's parser refuses it.
     #[must_use]
     pub fn new(detect: Duration) -> Self {
-        Self { detect: detect.clamp(SHORTEST_DETECT, LONGEST_DETECT) }
+        let detect = detect.clamp(SHORTEST_DETECT, LONGEST_DETECT);
+        Self { detect, beat_every: (detect / BEATS).min(SLOWEST_BEAT) }
     }
 
     /// From a crash to its verdict: at least nine tenths of it, at most eleven.
@@ -47,8 +49,8 @@ impl Times {
 
     /// How often each node speaks on each network.
     #[must_use]
-    pub fn beat_every(self) -> Duration {
-        (self.detect / BEATS).min(SLOWEST_BEAT)
+    pub const fn beat_every(self) -> Duration {
+        self.beat_every
     }
 
     /// How long others have to say what they hear before a silence here, or a cut, is spoken about:
@@ -56,6 +58,13 @@ impl Times {
     #[must_use]
     pub fn confirm(self) -> Duration {
         self.beat_every() * 2
+    }
+
+    /// What a node said of others counts for so long after its last beat: one or two in a row are lost by
+    /// chance on one network, four hardly ever.
+    #[must_use]
+    pub fn speaks(self) -> Duration {
+        self.beat_every * 4
     }
 
     /// Woken this late, this node itself was not running.
@@ -72,10 +81,10 @@ impl Times {
 
     /// How much longer than the detection time a silence may last because of measured stalls: no more
     /// than as long again, or a node that lies about its stalls would never be missed.
+    #[inline]
     #[must_use]
     pub fn tolerance(self, stall: Duration) -> Duration {
-        self.detect
-            + if stall > self.beat_every() { stall.min(self.detect) } else { Duration::ZERO }
+        self.detect + if stall > self.beat_every { stall.min(self.detect) } else { Duration::ZERO }
     }
 
     /// A link that was lost is told to be back after being steady for this long.

@@ -47,7 +47,7 @@ fn main() -> ExitCode {
     let mut tally = Tally::default();
     while tally.seeds < args.seeds && (cpu() - before).as_secs_f64() < args.seconds {
         tally.add(args.first + tally.seeds, args.shape);
-        if args.hunt && is_bad(&tally) {
+        if args.hunt && is_bad(&tally, args.shape) {
             break;
         }
     }
@@ -55,11 +55,11 @@ fn main() -> ExitCode {
     if let Some(out) = &args.out {
         keep(&tally, &args, out);
     }
-    ExitCode::from(u8::from(is_bad(&tally)))
+    ExitCode::from(u8::from(is_bad(&tally, args.shape)))
 }
 
-fn is_bad(tally: &Tally) -> bool {
-    let lacks = tally.seeds >= ENOUGH && tally.marks.missing().next().is_some();
+fn is_bad(tally: &Tally, shape: Shape) -> bool {
+    let lacks = tally.seeds >= ENOUGH && tally.marks.missing(shape).next().is_some();
     !tally.broken.is_empty() || lacks
 }
 
@@ -151,7 +151,7 @@ fn report(args: &Args, tally: &Tally, cpu: Duration) {
     let speed = tally.simulated.as_secs_f64() / seconds;
     let hours = tally.simulated.as_secs_f64() / 3600.0;
     let enough = tally.seeds >= ENOUGH;
-    let missing = tally.marks.missing().filter(|_| enough);
+    let missing = tally.marks.missing(args.shape).filter(|_| enough);
     let missing: Vec<_> = missing.map(|mark| format!("{mark:?}")).collect();
     if args.json {
         let broken = tally.broken.iter().map(|(seed, broken)| {

@@ -40,6 +40,8 @@ impl World {
         for (node, standing) in (0..).zip(known).filter(|(node, _)| *node != host) {
             self.agent(host, member::Input::Known { node, standing });
         }
+        self.reads_store(host);
+        self.count_majorities();
         self.open_office(host);
         self.plan(host, Machine::Agent);
     }
@@ -127,11 +129,7 @@ impl World {
                 Action::Beat { network } => self.beat(host, network),
                 Action::Verdict { node, standing, .. } => self.verdict(host, node, standing, news),
                 Action::Outdated { .. } => self.marks.note(Mark::RefusedOutdated),
-                Action::Opinion { node, verdict, .. } => {
-                    if let Some(opinions) = &mut self.opinions {
-                        opinions.push((host, node, verdict));
-                    }
-                }
+                Action::Opinion { node, verdict, rule } => self.opine(host, node, verdict, rule),
                 // Shown only, or about events, of which hosts in this world have none.
                 Action::Choices
                 | Action::Holds { .. }
@@ -231,7 +229,11 @@ impl World {
     pub(super) fn replay(&mut self, host: u16, network: u8) {
         let first = usize::try_from(self.chance.below(RECORDS as u64)).unwrap_or(0);
         let records = self.recorded.len();
-        for place in (first..first + 8).map(|place| place % RECORDS).filter(|at| *at < records) {
+        self.reads_old_letters();
+        // Compute nodes hear nobody here: what controllers said would be news to them, and no replay.
+        let is_reader = host < self.controllers;
+        let places = first..first + if is_reader { 8 } else { 0 };
+        for place in places.map(|place| place % RECORDS).filter(|at| *at < records) {
             let (bytes, truth) = self.recorded[place].clone();
             self.inject(host, network, &bytes, truth);
         }

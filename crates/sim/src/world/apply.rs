@@ -54,6 +54,8 @@ impl World {
             Verb::Ask => return self.ask(host, other, amounts[0]),
             Verb::DeposeStore => return self.depose_store(),
             Verb::StoreWeather => return self.store_weather(amounts),
+            Verb::Prove => return self.prove(host, true),
+            Verb::TakeBack => return self.prove(host, false),
             Verb::PowerOff => self.power_off(host),
             Verb::PowerOn if self.hosts[usize::from(host)].power == Power::Off => self.boot(host),
             Verb::PowerOn => {}
@@ -111,6 +113,7 @@ impl World {
     fn look_around(&mut self) {
         let hindered = |host: &super::Host| host.slow > NO_TIME || host.is_outdated();
         self.is_calm = self.nets.is_calm() && !self.hosts.iter().any(hindered);
+        self.count_majorities();
         let whole = |host: &u16| !self.nets.is_cut(MANAGEMENT, *host);
         let all = || (0..self.controllers).filter(whole);
         self.is_torn = all().any(|a| all().any(|b| a != b && !self.nets.carries(MANAGEMENT, a, b)));
@@ -237,6 +240,7 @@ impl World {
         if self.chance.one_in(2) {
             self.agent(host, member::Input::Timeout);
         }
+        self.reads_store(host);
         let carrier = self.hosts[usize::from(host)].carrier;
         for (network, up) in (0..self.nets.count).zip(carrier) {
             self.agent(host, member::Input::Carrier { network, up });
@@ -376,6 +380,7 @@ impl World {
         self.nets.heal();
         self.nets.weather.fill(Weather::default());
         self.store.weather = StoreWeather::default();
+        self.take_proofs_back();
         for host in 0..u16::try_from(self.hosts.len()).unwrap_or(0) {
             let node = &mut self.hosts[usize::from(host)];
             node.wall = 0;
@@ -447,6 +452,8 @@ const fn shakes(verb: Verb) -> bool {
         | Verb::Forge
         | Verb::Ask
         | Verb::DeposeStore
-        | Verb::StoreWeather => false,
+        | Verb::StoreWeather
+        | Verb::Prove
+        | Verb::TakeBack => false,
     }
 }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use base::Time;
 use engine::vip::Cause;
 
 use super::host::Power;
@@ -11,7 +12,7 @@ use super::{MANAGEMENT, World};
 /// Without news for so long, the cloud has settled: three adverts missed, the largest skew, a host
 /// that doubts itself first, and the way; and all of it once more for a host that heard only the
 /// one that gave way meanwhile (seed 2403).
-const SETTLED: Duration = Duration::from_secs(7);
+pub(super) const SETTLED: Duration = Duration::from_secs(7);
 /// Two masters that hear each other again: one advert, and its answer.
 const AGREED: Duration = Duration::from_secs(4);
 /// Everything is mended: by now all agree.
@@ -27,6 +28,9 @@ const LISTENS: Duration = Duration::from_millis(2_900);
 const GOODBYE: Duration = Duration::from_secs(2);
 /// Orders of one host in a minute: the beats of four networks, greetings, verdicts on all others.
 const MAX_ORDERS: u32 = 4000;
+/// A packet each way, and the answer to it.
+const TOLD: Duration = Duration::from_millis(200);
+const HANDED: Duration = Duration::from_millis(50);
 const MINUTE: Duration = Duration::from_secs(60);
 
 impl World {
@@ -62,6 +66,9 @@ impl World {
             }
             self.inspect_clients(holders);
         }
+        self.inspect_settled(holders);
+        self.inspect_handed(holders);
+        self.inspect_views(quiet);
         if self.mended_at == Some(self.disturbed_at) && quiet > MENDED {
             self.mended_at = None;
             self.inspect_mended(holders);
@@ -119,6 +126,27 @@ impl World {
         let holder = u16::try_from(holders.trailing_zeros()).unwrap_or(0);
         if linked >= 2 && self.believed != Some(holder) {
             self.fail("S9 clients", holder, "holds, and clients look elsewhere");
+        }
+    }
+
+    /// S9: a conflict ends with the winner's gratuitous ARP, not with the next one that is due.
+    fn inspect_settled(&mut self, holders: u64) {
+        let Some(at) = self.settled_at.filter(|at| self.now.since(*at) > TOLD) else { return };
+        self.settled_at = None;
+        if at >= self.disturbed_at {
+            self.inspect_clients(holders);
+        }
+    }
+
+    /// L1: a successor that is named claims when it hears its name, not when its patience ends.
+    fn inspect_handed(&mut self, holders: u64) {
+        let is_over = |at: Time| self.now.since(at) > HANDED;
+        let Some((at, to, life)) = self.handed.filter(|(at, ..)| is_over(*at)) else { return };
+        self.handed = None;
+        let node = &self.hosts[usize::from(to)];
+        let is_fit = node.eligible() && node.lives[1] == life;
+        if holders == 0 && is_fit && at >= self.disturbed_at {
+            self.fail("L1 successor", to, "was named, could hold, and nobody does");
         }
     }
 

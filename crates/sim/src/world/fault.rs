@@ -74,6 +74,9 @@ pub enum Verb {
     DeposeStore,
     /// Proposals refused and committed without an answer (of a thousand), and late by so many milliseconds.
     StoreWeather,
+    /// Somebody has the store hold that the host is dead, whatever is true.
+    Prove,
+    TakeBack,
     /// Everything is mended, and started again.
     Mend,
 }
@@ -90,7 +93,7 @@ enum Need {
 
 use Need::{Amount, Host, Network, Other, Side};
 
-const VERBS: [(Verb, &str, &[Need]); 34] = [
+const VERBS: [(Verb, &str, &[Need]); 36] = [
     (Verb::PowerOff, "power-off", &[Host]),
     (Verb::PowerOn, "power-on", &[Host]),
     (Verb::Pause, "pause", &[Host]),
@@ -124,6 +127,8 @@ const VERBS: [(Verb, &str, &[Need]); 34] = [
     (Verb::Ask, "ask", &[Host, Other, Amount]),
     (Verb::DeposeStore, "depose-store", &[]),
     (Verb::StoreWeather, "store-weather", &[Amount, Amount, Amount]),
+    (Verb::Prove, "prove", &[Host]),
+    (Verb::TakeBack, "take-back", &[Host]),
     (Verb::Mend, "mend", &[]),
 ];
 

@@ -1,6 +1,8 @@
 //! Things that must have happened at least once in a sweep: a check that was never asked proves
 //! nothing.
 
+use super::script::Shape;
+
 /// One thing that was seen to happen.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Mark {
@@ -47,9 +49,20 @@ pub enum Mark {
     StoreRefused,
     /// Committed, and nobody was told.
     StoreUnanswered,
+    CalledProvenDead,
+    /// Came and went too often.
+    Quarantined,
+    /// Called suspect by a host that reaches no majority.
+    DoubtedWithoutMajority,
+    CalledUnreachable,
+    CalledCutOff,
+    /// Cut off though one direction was left.
+    SawOneWay,
+    /// All of a majority thought the same of each controller, after faults that were not mended.
+    SawOneView,
 }
 
-pub const MARKS: [Mark; 30] = [
+pub const MARKS: [Mark; 37] = [
     Mark::SuspectedItself,
     Mark::Suspected,
     Mark::CameBack,
@@ -80,11 +93,34 @@ pub const MARKS: [Mark; 30] = [
     Mark::StoreLostLeader,
     Mark::StoreRefused,
     Mark::StoreUnanswered,
+    Mark::CalledProvenDead,
+    Mark::Quarantined,
+    Mark::DoubtedWithoutMajority,
+    Mark::CalledUnreachable,
+    Mark::CalledCutOff,
+    Mark::SawOneWay,
+    Mark::SawOneView,
+];
+
+/// What only a majority concludes, or who is silent thrice in a minute: never in the cloud of the figures,
+/// where most hosts are compute nodes, and silence takes ten seconds.
+const OF_SMALL_CLOUDS: [Mark; 5] = [
+    Mark::Quarantined,
+    Mark::CalledUnreachable,
+    Mark::CalledCutOff,
+    Mark::SawOneWay,
+    Mark::SawOneView,
 ];
 
 /// How often each was seen.
-#[derive(Clone, Debug, Default, Eq, PartialEq)]
+#[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Marks([u64; MARKS.len()]);
+
+impl Default for Marks {
+    fn default() -> Self {
+        Self([0; MARKS.len()])
+    }
+}
 
 impl Marks {
     pub(crate) fn note(&mut self, mark: Mark) {
@@ -102,8 +138,10 @@ impl Marks {
         }
     }
 
-    /// Those that were never seen.
-    pub fn missing(&self) -> impl Iterator<Item = Mark> + '_ {
-        MARKS.into_iter().filter(|mark| self.count(*mark) == 0)
+    /// Those that were never seen, of those that clouds of this shape reach.
+    pub fn missing(&self, shape: Shape) -> impl Iterator<Item = Mark> + '_ {
+        let is_mixed = shape == Shape::Mixed;
+        let reached = MARKS.into_iter().filter(move |m| is_mixed || !OF_SMALL_CLOUDS.contains(m));
+        reached.filter(|mark| self.count(*mark) == 0)
     }
 }

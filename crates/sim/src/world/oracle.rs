@@ -115,6 +115,13 @@ impl Oracle {
         row.seen.iter().any(|seen| seen.last().is_some_and(|last| now.since(last) > self.silent))
     }
 
+    /// Whether it must not accuse a host that it has heard: it was not running itself just now.
+    pub(crate) fn must_be_patient(&self, observer: u16, of: u16, now: Time) -> bool {
+        let row = &self.rows[usize::from(observer)];
+        let was_away = row.woke.is_some_and(|woke| now.since(woke) + MARGIN < self.patience);
+        was_away && row.seen[usize::from(of)].last().is_some()
+    }
+
     /// A letter is read.
     pub(crate) fn reads(&mut self, observer: u16, truth: &Truth, network: u8, now: Time) -> News {
         let is_meant = truth.to == observer || truth.to == EVERYBODY;
@@ -171,7 +178,7 @@ impl Oracle {
                 if age.is_none_or(|age| age < self.silent) {
                     return Err(format!("suspects it {age:?} after its last beat"));
                 }
-                if row.woke.is_some_and(|woke| now.since(woke) + MARGIN < self.patience) {
+                if self.must_be_patient(observer, peer, now) {
                     return Err("accuses, and was not running itself".to_owned());
                 }
                 Ok(())

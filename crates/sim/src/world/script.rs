@@ -18,7 +18,7 @@ pub struct Script {
     pub networks: Vec<String>,
     /// A stronger node takes the address back.
     pub preempt: bool,
-    /// The detection time of the cluster file: a tenth of it is between two beats, at most 500 ms.
+    /// The detection time of the cluster file: a tenth of it is between two beats, at most 1 s.
     pub detect: Duration,
     /// Beats are sealed and opened as in a daemon. Otherwise they are handed over opened: who spoke, to
     /// whom and when is certain, and a run is twice as fast.
@@ -36,8 +36,10 @@ pub enum Shape {
     Mixed,
 }
 
-/// The detection time with the longest interval between beats, 500 ms (ms).
-const SLOWEST: u64 = 5000;
+/// The detection time with the longest interval between beats, 1 s (ms).
+const SLOWEST: u64 = 10_000;
+/// Detection times of the swarm (ms): with longer ones, nothing is found out before the next storm.
+const DETECT: [u64; 4] = [1000, 1000, 3000, 5000];
 /// One request of so many is this one: more intents at once than may be under way.
 const FLOODS: u64 = 150;
 const FLOOD: i64 = 175;
@@ -69,7 +71,7 @@ impl Script {
         };
         let detect = match shape {
             Shape::Fixed { .. } => SLOWEST,
-            Shape::Mixed => chance.choose(&[1000, 1000, 3000, SLOWEST]),
+            Shape::Mixed => chance.choose(&DETECT),
         };
         let names = ["mgmt", "storage", "tenant"].into_iter().take(networks);
         let mut script = Self {
@@ -141,6 +143,11 @@ impl Script {
             let (host, other) = (number(dice, all.min(4)), number(dice, all));
             let ask = Fault { host, other, amounts: [amount, 0, 0], ..Fault::of(Verb::Ask) };
             self.steps.push((moment(dice), ask));
+        }
+        if dice.one_in(4) {
+            let (host, from) = (number(dice, all), moment(dice));
+            self.steps.push((from, Fault::at(Verb::Prove, host)));
+            self.steps.push((end.max(from), Fault::at(Verb::TakeBack, host)));
         }
     }
 

@@ -211,6 +211,7 @@ impl World {
                 }
                 if cause == Some(Cause::Stronger) {
                     self.marks.note(Mark::GaveWayToStronger);
+                    self.settled_at = Some(self.now);
                     // Priorities fall with the number of the host. What one that is gone said
                     // last may still be under way, and is believed for as long as a hello.
                     let lately = |node: &super::Host| node.ran_within(SAID, self.now);
@@ -269,6 +270,9 @@ impl World {
 
     pub(super) fn hand_over(&mut self, host: u16, message: HandOver) {
         self.say(host, || format!("names host {} in term {}", message.to, message.term));
+        if self.is_heard_by(host, message) {
+            self.handed = Some((self.now, message.to, message.to_life));
+        }
         let mut kept = None;
         self.tell_peers(host, |life, serial| {
             kept = Some((host, Word::HandOver { message, life, serial }));
@@ -280,6 +284,24 @@ impl World {
             }
             self.recorded_words.push(word);
         }
+    }
+
+    /// Whether nothing keeps a successor from hearing its name, and from claiming at once.
+    fn is_heard_by(&self, from: u16, message: HandOver) -> bool {
+        let (own, node) = (&self.hosts[usize::from(from)], &self.hosts[usize::from(message.to)]);
+        let mut ways = (0..self.nets.count).filter(|network| {
+            let at = usize::from(*network);
+            own.carrier[at] && node.carrier[at] && self.nets.carries(*network, from, message.to)
+        });
+        let woke = self.ears[usize::from(message.to)].woke_at;
+        let is_settled = |at: Time| self.now.since(at) > super::check::SETTLED;
+        self.is_calm
+            && self.nets.is_whole(MANAGEMENT)
+            && is_settled(self.shaken_at)
+            && woke.is_none_or(is_settled)
+            && node.eligible()
+            && node.lives[1] == message.to_life
+            && ways.next().is_some()
     }
 
     /// Clients hear every host that is not cut off, whatever the hosts hear of each other.

@@ -293,3 +293,18 @@ fn a_committed_proof_is_a_fact_until_the_store_takes_it_back() {
         2500 0: 2 alive (alive)
     "#]]);
 }
+
+/// Or a node that stood still once would be slow to find out for the rest of its life.
+#[test]
+fn a_stall_is_forgotten_within_ten_seconds() {
+    let mut member = member(0, 100, at(0));
+    let step = |member: &mut Member, now| member.step(now, Input::Timeout, &mut Buffer::new());
+    step(&mut member, at(0));
+    step(&mut member, at(600));
+    assert_eq!(member.watch.stall(), Duration::from_millis(500));
+    while member.deadline() < at(10_600) {
+        let due = member.deadline();
+        step(&mut member, due);
+    }
+    assert_eq!(member.watch.stall(), Duration::ZERO);
+}

@@ -8,6 +8,7 @@ use base::Time;
 use super::super::peer::Peer;
 use super::{Here, Watch};
 use crate::keep::kept;
+use crate::reach::Nodes;
 use crate::verdict::Times;
 
 /// How long a measured stall counts: at most twice this.
@@ -25,20 +26,26 @@ kept!(Stalls { now, before, turn_at });
 
 impl Watch {
     /// A timer of this node came so much late.
-    pub(in crate::member) fn late(&mut self, now: Time, late: Duration) {
+    pub(in crate::member) fn late(&mut self, late: Duration) {
+        self.stalls.now = self.stalls.now.max(late);
+    }
+
+    /// Forgets what was long ago.
+    pub(in crate::member) fn age(&mut self, now: Time) {
         if now >= self.stalls.turn_at {
             self.stalls.before = std::mem::take(&mut self.stalls.now);
             self.stalls.turn_at = now + STALL_WINDOW;
         }
-        self.stalls.now = self.stalls.now.max(late);
     }
 
     /// The longest lateness of this node of late, which it tells its peers.
+    #[inline]
     pub(in crate::member) fn stall(&self) -> Duration {
         self.stalls.now.max(self.stalls.before)
     }
 
     /// How long a silence of this node is tolerated.
+    #[inline]
     pub(in crate::member) fn tolerance(&self, node: usize) -> Duration {
         let told = self.nodes.get(node).map_or(Duration::ZERO, |seen| seen.stall);
         self.times.tolerance(self.stall().max(told))
@@ -51,23 +58,47 @@ impl Watch {
         times.tolerance(self.stall().max(told)).saturating_sub(times.detect()) + times.confirm()
     }
 
-    /// Whether a majority can reach each other and this node. A node that has been silent for the
-    /// detection time is neither counted nor passed through as long as somebody may merely be patient
-    /// with it, or this node be late: of halves of a cluster, no node takes the other half for reachable
-    /// meanwhile.
+    /// Whether a majority can reach each other and this node. Of halves of a cluster, no node takes the other
+    /// half for reachable because somebody is merely patient with it, or says nothing any more.
     pub(super) fn has_quorum(&self, me: Here<'_>, settle: Duration, peers: &[Peer]) -> bool {
-        let is_open = |peer: &Peer| {
-            let [from, to] = open(peer, self.times, settle);
-            from <= me.now && me.now < to.max(me.judge_from)
-        };
-        let others = (0_u16..).zip(peers).filter(|(node, _)| *node != self.me);
-        let open = others.filter(|(_, peer)| is_open(peer)).map(|(node, _)| node).collect();
-        self.view.has_quorum_without(&self.reach, open, peers.len())
+        let (mut silent, mut mute) = (Nodes::NONE, Nodes::NONE);
+        for ((node, peer), seen) in (0_u16..).zip(peers).zip(&self.nodes) {
+            let silence = Silence::of(peer, seen.known_since, self.times, settle);
+            if node == self.me || me.now < silence.mute {
+                continue;
+            } else if me.now < silence.silent {
+                mute.insert(node);
+            } else if me.now < silence.settled.max(me.judge_from) {
+                silent.insert(node);
+            }
+        }
+        self.view.has_quorum_without(&self.reach, (silent, mute), peers.len())
     }
 }
 
-/// Between which moments it is open whether a node, if it stays silent, is reached over others.
-pub(super) fn open(peer: &Peer, times: Times, settle: Duration) -> [Time; 2] {
-    let from = peer.quiet_at(times.detect());
-    [from, from + settle]
+/// What becomes of a node that says nothing from now on. Never heard, it is silent since ever.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Silence {
+    /// From then on nobody is reached over it: what it said of others is old.
+    pub(super) mute: Time,
+    /// From then on it is not counted itself ...
+    pub(super) silent: Time,
+    /// ... until everybody who hears no more of it has said so: who still hears it reaches it.
+    pub(super) settled: Time,
+}
+
+impl Silence {
+    pub(super) fn of(
+        peer: &Peer,
+        known_since: Option<Time>,
+        times: Times,
+        settle: Duration,
+    ) -> Self {
+        let Some(last) = peer.last() else {
+            let settled = known_since.map_or(Time::ZERO, |since| since + times.detect() + settle);
+            return Self { mute: Time::ZERO, silent: Time::ZERO, settled };
+        };
+        let silent = last + times.detect();
+        Self { mute: last + times.speaks(), silent, settled: silent + settle }
+    }
 }

@@ -1,0 +1,325 @@
+//! What agents conclude of each other ([`engine::verdict`]), held against what the world knows.
+//!
+//! An accusation is judged when it is made. Views are compared once nothing was done for long enough: by then
+//! all hosts of a part of the cloud that has a majority must think the same of each controller, and it must be
+//! true. Without a majority nobody is accused; that is so in every cloud with more compute nodes than
+//! controllers, because compute nodes hear nobody here.
+
+use std::time::Duration;
+
+use base::Time;
+use engine::member::Input;
+use engine::verdict::{Death, Proof, Rule, Verdict};
+
+use super::mark::Mark;
+use super::queue::Machine;
+use super::{World, mix};
+
+/// So long after the detection time a host without a majority knows that it has none: packets and
+/// turns that are late, beside those of slow hosts.
+const LATE: Duration = Duration::from_millis(500);
+/// Beside three detection times, one of which is the longest patience and one the hold time: beats, and
+/// rows that are passed on.
+const PASSED_ON: Duration = Duration::from_millis(1500);
+
+/// The world's own memory of who could know what.
+#[derive(Debug)]
+pub(super) struct Sight {
+    /// When each controller last reached a majority of all hosts; [`Time::NEVER`]: it does now.
+    majority_until: Vec<Time>,
+    /// Deaths that the store holds.
+    proofs: Vec<Option<Proof>>,
+    entries: u64,
+    /// The disturbance after which views were compared last.
+    viewed: Option<Time>,
+}
+
+impl Sight {
+    pub(super) fn new(controllers: u16, hosts: usize) -> Self {
+        Self {
+            majority_until: vec![Time::NEVER; usize::from(controllers)],
+            proofs: vec![None; hosts],
+            entries: 0,
+            viewed: None,
+        }
+    }
+}
+
+impl World {
+    /// An agent has another verdict on a host.
+    pub(super) fn opine(&mut self, host: u16, of: u16, verdict: Verdict, rule: &'static Rule) {
+        if let Some(opinions) = &mut self.opinions {
+            opinions.push((host, of, verdict));
+        }
+        let word = verdict.word().bytes().fold(0, |sum, byte| sum * 31 + u64::from(byte));
+        self.hash =
+            mix(self.hash, u64::from(host) << 48 | u64::from(of) << 32 | word & 0xffff_ffff);
+        self.say(host, || format!("calls host {of} {} ({})", verdict.word(), rule.name));
+        match verdict {
+            Verdict::ProvenDead(proof) => {
+                self.marks.note(Mark::CalledProvenDead);
+                if self.sight.proofs[usize::from(of)] != Some(proof) {
+                    self.fail("S4 proof", host, &format!("calls host {of} dead without a proof"));
+                }
+            }
+            Verdict::Unreachable => {
+                self.marks.note(Mark::CalledUnreachable);
+                self.judge_accusation(host, of, verdict);
+            }
+            Verdict::CutOff { networks } => {
+                self.marks.note(Mark::CalledCutOff);
+                let one_way = |network: u8| {
+                    let hears = |other| self.nets.carries(network, other, of);
+                    let all = (0..self.controllers).filter(|other| *other != of);
+                    all.into_iter()
+                        .any(|other| hears(other) != self.nets.carries(network, of, other))
+                };
+                if networks.iter().any(one_way) {
+                    self.marks.note(Mark::SawOneWay);
+                }
+                self.judge_accusation(host, of, verdict);
+            }
+            Verdict::Suspect if rule.name == "quarantine" => self.marks.note(Mark::Quarantined),
+            Verdict::Suspect => {
+                if rule.name == "own-quorum" {
+                    self.marks.note(Mark::DoubtedWithoutMajority);
+                }
+                if rule.is_mere_silence() {
+                    self.judge_patience(host, of);
+                }
+            }
+            Verdict::Unknown | Verdict::Alive | Verdict::Leaving => {}
+        }
+    }
+
+    /// Who has no majority accuses nobody, nor does who was not running itself.
+    fn judge_accusation(&mut self, host: u16, of: u16, verdict: Verdict) {
+        // Nobody asks a compute node.
+        let Some(until) = self.sight.majority_until.get(usize::from(host)).copied() else { return };
+        let controllers = &self.hosts[..usize::from(self.controllers)];
+        let slowest = controllers.iter().map(|node| node.slowest).max().unwrap_or_default();
+        // What a slow host heard late it says it hears, for as long as it is patient.
+        let patience =
+            if slowest.is_zero() { LATE } else { self.script.detect + slowest * 2 + LATE };
+        if self.now.since(until) > self.script.detect + patience {
+            let agent = self.hosts[usize::from(host)].agent.machine.as_ref();
+            let seen = agent.map(|agent| agent.evidence(of, self.local(host))).unwrap_or_default();
+            let seen: Vec<_> = seen.into_iter().map(|sighting| sighting.what).collect();
+            let (word, seen) = (verdict.word(), seen.join("; "));
+            let what = format!("calls host {of} {word}, and has no majority ({seen})");
+            self.fail("S5 majority", host, &what);
+        }
+        self.judge_patience(host, of);
+    }
+
+    fn judge_patience(&mut self, host: u16, of: u16) {
+        if self.oracle.must_be_patient(host, of, self.local(host)) {
+            self.fail("S5 itself", host, &format!("accuses host {of}, and was not running itself"));
+        }
+    }
+
+    /// The store holds a proof of a host's death, or takes it back; agents are told.
+    pub(super) fn prove(&mut self, of: u16, is_dead: bool) {
+        self.sight.entries += 1;
+        let entry = self.sight.entries.try_into().expect("counted from one");
+        let proof = is_dead.then(|| Proof::committed(entry, Death::Operator));
+        self.sight.proofs[usize::from(of)] = proof;
+        for host in 0..u16::try_from(self.hosts.len()).unwrap_or(0) {
+            if host != of && self.hosts[usize::from(host)].agent_acts() {
+                self.agent(host, Input::Proven { node: of, proof });
+                self.plan(host, Machine::Agent);
+            }
+        }
+    }
+
+    /// After a mistake of people: they take back what they said.
+    pub(super) fn take_proofs_back(&mut self) {
+        for of in 0..u16::try_from(self.hosts.len()).unwrap_or(0) {
+            if self.sight.proofs[usize::from(of)].is_some() {
+                self.prove(of, false);
+            }
+        }
+    }
+
+    /// Somebody reads old packets as if they were sent now, and tells others: they may be taken for those of a
+    /// majority.
+    pub(super) fn reads_old_letters(&mut self) {
+        for until in &mut self.sight.majority_until {
+            if *until != Time::NEVER {
+                *until = self.now;
+            }
+        }
+    }
+
+    /// An agent that begins, or goes on, reads what the store holds.
+    pub(super) fn reads_store(&mut self, host: u16) {
+        self.reads_old_letters();
+        if self.sight.entries == 0 {
+            return;
+        }
+        for (node, proof) in (0..).zip(self.sight.proofs.clone()).filter(|(node, _)| *node != host)
+        {
+            self.agent(host, Input::Proven { node, proof });
+        }
+    }
+
+    /// After something was done: who may still believe that it has a majority.
+    pub(super) fn count_majorities(&mut self) {
+        for host in 0..self.controllers {
+            // One way is enough to be mistaken.
+            let part = self.part_of(host, |world, a, b, network| {
+                world.nets.carries(network, a, b) || world.nets.carries(network, b, a)
+            });
+            let has = self.is_majority(part);
+            let until = &mut self.sight.majority_until[usize::from(host)];
+            match (has, *until == Time::NEVER) {
+                (true, _) => *until = Time::NEVER,
+                (false, true) => *until = self.now,
+                (false, false) => {}
+            }
+        }
+    }
+
+    fn is_majority(&self, part: u64) -> bool {
+        2 * part.count_ones() as usize > self.hosts.len()
+    }
+
+    /// The controllers with an agent that runs and that reach this one, over others if need be.
+    fn part_of(&self, host: u16, reach: impl Fn(&Self, u16, u16, u8) -> bool) -> u64 {
+        let linked = |at: u16, network: u8| {
+            let node = &self.hosts[usize::from(at)];
+            node.agent_acts() && node.carrier[usize::from(network)]
+        };
+        let among = (1_u64 << self.controllers) - 1;
+        let mut part = 1_u64 << host;
+        let mut fresh = part;
+        while fresh != 0 {
+            let at = u16::try_from(fresh.trailing_zeros()).unwrap_or(0);
+            fresh &= fresh - 1;
+            let mut left = among & !part;
+            while left != 0 {
+                let to = u16::try_from(left.trailing_zeros()).unwrap_or(0);
+                left &= left - 1;
+                let reaches = (0..self.nets.count).any(|network| {
+                    linked(at, network) && linked(to, network) && reach(self, at, to, network)
+                });
+                if reaches {
+                    (part, fresh) = (part | 1 << to, fresh | 1 << to);
+                }
+            }
+        }
+        part
+    }
+
+    /// After so long without anything new, all have found out and told each other.
+    pub(super) fn inspect_views(&mut self, quiet: Duration) {
+        let is_early = quiet <= self.script.detect * 3 + PASSED_ON;
+        if is_early || self.sight.viewed == Some(self.disturbed_at) {
+            return;
+        }
+        self.sight.viewed = Some(self.disturbed_at);
+        let mut judged = 0;
+        for host in 0..self.controllers {
+            if judged & 1 << host != 0 || !self.hosts[usize::from(host)].agent_acts() {
+                continue;
+            }
+            let part = self.part_of(host, |world, a, b, network| world.nets.joins(network, a, b));
+            judged |= part;
+            if !self.is_majority(part) {
+                continue;
+            }
+            self.marks.note(Mark::SawOneView);
+            for of in 0..self.controllers {
+                if let Err((who, what)) = self.judge_view(part, of) {
+                    self.fail("L verdict", who, &what);
+                }
+            }
+            if let Err((who, what)) = self.judge_cuts(part) {
+                self.fail("L verdict", who, &what);
+            }
+        }
+    }
+
+    fn opinions_of(
+        &self,
+        part: u64,
+        of: u16,
+    ) -> impl Iterator<Item = (u16, Verdict, &'static str)> {
+        let all = (0..self.controllers).filter(move |host| part & 1 << host != 0);
+        all.filter_map(move |host| {
+            let agent = self.hosts[usize::from(host)].agent.machine.as_ref()?;
+            let judgement = agent.opinion(of);
+            Some((host, judgement.verdict, judgement.rule.name))
+        })
+    }
+
+    /// Whether all of a part think the same of a host, and what is true. Quarantine is counted by each
+    /// for itself.
+    fn judge_view(&self, part: u64, of: u16) -> Result<(), (u16, String)> {
+        let acts = self.hosts[usize::from(of)].agent_acts();
+        let is_in = part & 1 << of != 0;
+        let is_whole = is_in && self.is_whole(part, of);
+        let mut first = None;
+        let others = self.opinions_of(part, of).filter(|(host, _, _)| *host != of);
+        for (host, verdict, rule) in others.filter(|(_, _, rule)| *rule != "quarantine") {
+            let is_true = match verdict {
+                Verdict::ProvenDead(proof) => self.sight.proofs[usize::from(of)] == Some(proof),
+                _ if self.sight.proofs[usize::from(of)].is_some() => false,
+                Verdict::Alive => is_in,
+                Verdict::CutOff { .. } => acts && !is_whole,
+                Verdict::Unreachable => !is_in,
+                Verdict::Suspect => false,
+                Verdict::Leaving | Verdict::Unknown => !is_in,
+            };
+            if !is_true {
+                return Err((host, format!("calls host {of} {verdict:?} ({rule})")));
+            }
+            // Who began later never heard its goodbye, or it.
+            if !matches!(verdict, Verdict::Leaving | Verdict::Unknown) {
+                let (who, known) = *first.get_or_insert((host, verdict));
+                if known != verdict {
+                    let what = format!("calls host {of} {verdict:?}, and host {who} {known:?}");
+                    return Err((host, what));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether nothing is wrong between this host and a part that has nothing wrong with its own links.
+    fn is_whole(&self, part: u64, of: u16) -> bool {
+        (0..self.controllers).filter(|host| part & 1 << host != 0).all(|host| {
+            (0..self.nets.count).all(|network| {
+                self.hosts[usize::from(host)].carrier[usize::from(network)]
+                    && (host == of || self.nets.joins(network, host, of))
+            })
+        })
+    }
+
+    /// Where two of a part do not hear each other on a network, both ways, one host at least is cut off there.
+    fn judge_cuts(&self, part: u64) -> Result<(), (u16, String)> {
+        let all = || (0..self.controllers).filter(|host| part & 1 << host != 0);
+        let is_masked = |host: u16| {
+            self.sight.proofs[usize::from(host)].is_some()
+                || self.opinions_of(part, host).any(|(_, _, rule)| rule == "quarantine")
+        };
+        if all().any(is_masked) {
+            return Ok(());
+        }
+        for network in 0..self.nets.count {
+            let torn = all().any(|a| all().any(|b| a != b && !self.nets.joins(network, a, b)));
+            for host in all().filter(|_| torn) {
+                let agent = self.hosts[usize::from(host)].agent.machine.as_ref();
+                let is_cut = |of| {
+                    let verdict = agent.map(|agent| agent.opinion(of).verdict);
+                    matches!(verdict, Some(Verdict::CutOff { networks }) if networks.has(network))
+                };
+                if !(0..self.controllers).any(is_cut) {
+                    let what = format!("calls nobody cut off on network {network}, which is torn");
+                    return Err((host, what));
+                }
+            }
+        }
+        Ok(())
+    }
+}
