@@ -8,9 +8,14 @@ use crate::shell::{self, Failure, Outcome};
 
 const PROFILE: &str = "demo";
 
+const SERIAL: &str = "writes, serial, ms each";
+/// Its peer: as many files, one fsync each at the same time, on the same disk in turns with it.
+const BARE: &str = "three writers without a store, ms each";
+
 /// What is printed, its unit, and what it is held to. 1 ms each is 1,000 writes a second.
-const FIGURES: [(&str, &str, Bound, bool); 10] = [
-    ("writes, serial, ms each", "ms", Bound::Absolute(1.0), true),
+const FIGURES: [(&str, &str, Bound, bool); 11] = [
+    (SERIAL, "ms", Bound::Absolute(1.0), true),
+    ("writes, serial, p50", "ms", Bound::None, false),
     ("writes, serial, p99", "ms", Bound::None, false),
     ("fsyncs per write on a majority, serial", "", Bound::None, false),
     ("writes, 64 clients, ms each", "ms", Bound::Absolute(0.25), false),
@@ -41,7 +46,8 @@ pub(super) fn measure() -> Outcome<Vec<Figure>> {
     let figure = |(name, unit, bound, must): (&'static str, &'static str, Bound, bool)| {
         let figure = Figure::new(name, unit, bound);
         let figure = if must { figure.must() } else { figure };
-        figure.measured(None, numbers.get(name).copied(), 1)
+        let peer = (name == SERIAL).then(|| numbers.get(BARE).copied()).flatten();
+        figure.measured(peer, numbers.get(name).copied(), 1)
     };
     Ok(FIGURES.map(figure).into())
 }

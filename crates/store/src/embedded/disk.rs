@@ -2,21 +2,24 @@
 //!
 //! One thread writes. Whatever waits for it when it comes round goes into one transaction and one
 //! fsync. The newest entries are kept in memory, where replication and the content read them.
+//!
+//! A leader's own entries go to its disk while they go to the others ([`Disk::append`]): openraft 0.9 sends
+//! them only when its own disk has answered, which would be two fsyncs after each other in every write.
+//! Nothing leaves this node that says they are committed before they are on its disk
+//! ([`Disk::on_disk`]): not to clients, not to the content, not to the others.
 
+mod file;
 pub(crate) mod offline;
 mod write;
 
 use std::collections::BTreeMap;
-use std::fs::{File, OpenOptions};
 use std::io;
-use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
 
 use openraft::storage::LogFlushed;
-use redb::backends::FileBackend;
-use redb::{Database, ReadableDatabase, ReadableTable, StorageBackend, TableDefinition};
-use tokio::sync::oneshot;
+use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition};
+use tokio::sync::{oneshot, watch};
 
 use super::Options;
 use super::standing::{Standing, Standings};
@@ -26,6 +29,7 @@ use super::types::{
 use super::witness::Witness;
 use crate::Error;
 use crate::bytes::{Reader, Writer};
+use file::database;
 
 /// Facts by name; each value begins with its version.
 const FACTS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("facts");
@@ -43,8 +47,6 @@ const IMAGE: &str = "snapshot";
 const CACHED: usize = 2_048;
 /// And their bytes.
 const CACHED_BYTES: usize = 8 << 20;
-/// Of redb, bytes: what is read twice is in our own cache.
-const PAGES: usize = 8 << 20;
 
 /// Where the log stands.
 #[derive(Clone, Copy, Debug, Default)]
@@ -61,6 +63,9 @@ pub(crate) struct Disk {
     /// Of the file; shown, and counted by tests.
     syncs: Arc<AtomicU64>,
     state: Arc<Mutex<State>>,
+    /// The last entry that is on disk; nobody tells it once the writing thread has ended.
+    flushed: watch::Receiver<Option<LogId>>,
+    me: NodeId,
     /// What the witness saw before this start.
     witness: Option<Standing>,
 }
@@ -74,13 +79,16 @@ struct State {
     vote: Option<Vote>,
     committed: Option<LogId>,
     standings: Standings,
+    /// The last entry of this node as leader, which openraft was told of before it was on disk.
+    ahead: Option<LogId>,
     /// Facts that changed and go along with the next transaction that writes facts.
     loose: bool,
 }
 
 /// What the writing thread does, in order.
 enum Job {
-    Append(Vec<(LogId, Vec<u8>)>, LogFlushed<Types>),
+    /// Who waits for it, unless that is [`Disk::on_disk`].
+    Append(Vec<(LogId, Vec<u8>)>, Option<LogFlushed<Types>>),
     Vote(Vote, oneshot::Sender<io::Result<()>>),
     /// From this index; what is the last entry then.
     Truncate(u64, Option<LogId>, oneshot::Sender<io::Result<()>>),
@@ -121,7 +129,9 @@ impl Disk {
         };
         let (database, state) = (Arc::new(database), Arc::new(Mutex::new(state)));
         let (jobs, waiting) = mpsc::channel();
+        let (flushed, told) = watch::channel(kept.log);
         let writing = write::Writing {
+            flushed,
             database: Arc::clone(&database),
             state: Arc::clone(&state),
             witness,
@@ -132,7 +142,7 @@ impl Disk {
             .spawn(move || writing.run(&waiting))
             .map_err(failed)?;
         let database = Mutex::new(Some(database));
-        Ok(Self { database, jobs, syncs, state, witness: seen })
+        Ok(Self { database, jobs, syncs, state, flushed: told, me: options.me, witness: seen })
     }
 
     /// What the witness saw within this boot before this start.
@@ -207,12 +217,16 @@ impl Disk {
         self.done(Job::Facts).await
     }
 
-    /// Takes entries that follow on each other; they can be read when this returns, and `flushed` is
-    /// called when they are on disk.
+    /// Takes entries that follow on each other; they can be read when this returns. `flushed` is called
+    /// when they are on disk; at once for entries that this node proposes as leader: openraft sends them to
+    /// the others meanwhile, and [`Disk::on_disk`] is asked before anything follows from them. Whatever this
+    /// node promises later (a vote, other entries) is written after them.
     pub(crate) fn append(&self, entries: Vec<LogEntry>, flushed: LogFlushed<Types>) {
         let mut rows = vec![];
-        {
+        let leads = {
             let mut state = self.state();
+            let leader = state.vote.map(|vote| vote.leader_id).filter(|id| id.node_id == self.me);
+            let leads = entries.iter().all(|entry| Some(entry.log_id.leader_id) == leader);
             for entry in entries {
                 let mut out = Writer::versioned();
                 out.entry(&entry);
@@ -221,9 +235,33 @@ impl Disk {
                 state.bytes += size(&entry);
                 state.newest.insert(entry.log_id.index, entry);
             }
-        }
+            if leads {
+                state.ahead = state.position.last;
+            }
+            leads
+        };
+        let (waits, at_once) = if leads { (None, Some(flushed)) } else { (Some(flushed), None) };
         // A writer that ended has dropped its jobs: openraft hears that the callback is gone.
-        let _ = self.jobs.send(Job::Append(rows, flushed));
+        if self.jobs.send(Job::Append(rows, waits)).is_ok()
+            && let Some(flushed) = at_once
+        {
+            flushed.log_io_completed(Ok(()));
+        }
+    }
+
+    /// Waits until an entry that openraft holds for committed is on this disk.
+    ///
+    /// # Errors
+    /// When it will never be: the writing thread has ended.
+    pub(crate) async fn on_disk(&self, committed: Option<LogId>) -> io::Result<()> {
+        let needed = committed.min(self.state().ahead);
+        let ended = |_| io::Error::other("the writing thread has ended");
+        self.flushed.clone().wait_for(|last| *last >= needed).await.map(drop).map_err(ended)
+    }
+
+    /// The last entry up to which others may hold this one's log for committed.
+    pub(crate) fn flushed(&self) -> Option<LogId> {
+        *self.flushed.borrow()
     }
 
     pub(crate) async fn save_vote(&self, vote: Vote) -> io::Result<()> {
@@ -341,24 +379,6 @@ fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
     state.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn database(path: &Path, syncs: &Arc<AtomicU64>) -> io::Result<Database> {
-    let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)?;
-    if let Some(folder) = path.parent() {
-        File::open(folder)?.sync_all()?;
-    }
-    let file = FileBackend::new(file).map_err(io::Error::other)?;
-    let backend = Counted { file, syncs: Arc::clone(syncs) };
-    let mut database = redb::Builder::new()
-        .set_cache_size(PAGES)
-        .create_with_backend(backend)
-        .map_err(io::Error::other)?;
-    // Every page has a checksum, and only this compares them: tens of milliseconds for a full store.
-    match database.check_integrity() {
-        Ok(_) => Ok(database),
-        Err(source) => Err(io::Error::new(io::ErrorKind::InvalidData, source)),
-    }
-}
-
 /// Whose store this is; a new one becomes that of this node.
 fn own(database: &Database, cluster: &str, me: NodeId) -> Result<Result<(), String>, redb::Error> {
     let mut wanted = Writer::versioned();
@@ -415,6 +435,7 @@ fn load(database: &Database) -> Result<io::Result<State>, redb::Error> {
             vote: vote.map(|fact| Reader::versioned(&fact)?.vote()).transpose()?,
             committed: committed.map(|fact| Reader::versioned(&fact)?.log_id()).transpose()?,
             standings: standings.unwrap_or_default(),
+            ahead: None,
             loose: false,
         })
     };
@@ -450,39 +471,5 @@ impl Reader<'_> {
     pub(crate) fn standings(&mut self) -> io::Result<Standings> {
         let list = self.list(MAX_MEMBERS, |from| Ok((from.u64()?, from.standing()?)))?;
         Ok(list.into_iter().collect())
-    }
-}
-
-/// A file whose fsyncs are counted.
-#[derive(Debug)]
-struct Counted {
-    file: FileBackend,
-    syncs: Arc<AtomicU64>,
-}
-
-impl StorageBackend for Counted {
-    fn len(&self) -> io::Result<u64> {
-        self.file.len()
-    }
-
-    fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
-        self.file.read(offset, out)
-    }
-
-    fn set_len(&self, len: u64) -> io::Result<()> {
-        self.file.set_len(len)
-    }
-
-    fn sync_data(&self) -> io::Result<()> {
-        self.syncs.fetch_add(1, Ordering::Relaxed);
-        self.file.sync_data()
-    }
-
-    fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
-        self.file.write(offset, data)
-    }
-
-    fn close(&self) -> io::Result<()> {
-        self.file.close()
     }
 }

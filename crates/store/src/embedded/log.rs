@@ -84,6 +84,8 @@ impl RaftLogStorage<Types> for Log {
     }
 
     async fn save_committed(&mut self, committed: Option<LogId>) -> Result<(), StorageError> {
+        // Called before anything committed is applied or answered.
+        self.0.on_disk(committed).await.map_err(writing)?;
         self.0.note_committed(committed);
         Ok(())
     }

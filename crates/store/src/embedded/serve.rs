@@ -182,8 +182,9 @@ async fn vote(core: &Core, from: NodeId, body: &[u8]) -> Said {
 async fn append(core: &Core, from: NodeId, body: &[u8]) -> Said {
     let append = Append::decode(body)?;
     let raft = core.raft().ok_or_else(not_ready)?;
-    // A leader has what it sends.
-    core.disk.note(from, &Standing { vote: append.request.vote, log: append.last() });
+    // A leader has on disk what it calls committed; the rest may be on its way there.
+    let log = append.last().min(append.request.leader_commit);
+    core.disk.note(from, &Standing { vote: append.request.vote, log });
     for (node, standing) in &append.standings {
         if *node != core.me() {
             core.disk.note(*node, standing);

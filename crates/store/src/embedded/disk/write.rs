@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, mpsc};
 
 use openraft::storage::LogFlushed;
 use redb::{Database, Table};
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 
 use super::{COMMITTED, FACTS, IMAGE, Job, LOG, META, PURGED, STANDINGS, State, VOTE, lock};
 use crate::bytes::Writer;
@@ -18,6 +18,7 @@ const MAX_JOBS: usize = 256;
 
 /// Who is told when the transaction is on disk.
 enum Waiting {
+    Nobody,
     Log(LogFlushed<Types>),
     Other(oneshot::Sender<io::Result<()>>),
 }
@@ -29,6 +30,8 @@ pub(super) struct Writing {
     pub(super) witness: Option<Witness>,
     /// What the disk promises as it is.
     pub(super) kept: Standing,
+    /// Hears of the last entry on disk.
+    pub(super) flushed: watch::Sender<Option<LogId>>,
 }
 
 impl Writing {
@@ -61,6 +64,7 @@ impl Writing {
                     Err(error) => Err(io::Error::new(error.kind(), error.to_string())),
                 };
                 match waiting {
+                    Waiting::Nobody => {}
                     Waiting::Log(flushed) => flushed.log_io_completed(result),
                     // Who no longer waits need not know.
                     Waiting::Other(done) => drop(done.send(result)),
@@ -83,7 +87,9 @@ impl Writing {
             work.promise(&mut self.kept);
         }
         write(&self.database, &self.state, works).map_err(io::Error::other)?;
-        self.witness.as_ref().map_or(Ok(()), |witness| witness.note(&self.kept))
+        self.witness.as_ref().map_or(Ok(()), |witness| witness.note(&self.kept))?;
+        self.flushed.send_replace(self.kept.log);
+        Ok(())
     }
 }
 
@@ -122,7 +128,9 @@ enum Split {
 
 fn split(job: Job) -> Split {
     let (work, waiting) = match job {
-        Job::Append(rows, flushed) => (Work::Append(rows), Waiting::Log(flushed)),
+        Job::Append(rows, flushed) => {
+            (Work::Append(rows), flushed.map_or(Waiting::Nobody, Waiting::Log))
+        }
         Job::Vote(vote, done) => (Work::Vote(vote), Waiting::Other(done)),
         Job::Truncate(from, last, done) => (Work::Truncate(from, last), Waiting::Other(done)),
         Job::Purge(upto, done) => (Work::Purge(upto), Waiting::Other(done)),
