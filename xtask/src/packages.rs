@@ -84,8 +84,19 @@ const ETCD: Package = Package {
     why: "the store's external engine keeps the same promises as the embedded one",
 };
 
+const OPENSSL: Package = Package {
+    name: "openssl",
+    program: "openssl",
+    why: "makes the certificates with which that engine is tried",
+};
+const STRACE: Package = Package {
+    name: "strace",
+    program: "strace",
+    why: "makes the disk of one process slow: the store is judged on it",
+};
+
 /// What `cargo xtask test` wants to find.
-pub(crate) const TESTS: [Package; 12] = [
+pub(crate) const TESTS: [Package; 14] = [
     KEEPALIVED,
     HAPROXY,
     SOCAT,
@@ -98,6 +109,8 @@ pub(crate) const TESTS: [Package; 12] = [
     FAKETIME,
     SCAPY,
     ETCD,
+    OPENSSL,
+    STRACE,
 ];
 /// What a measurement against stock cannot do without.
 pub(crate) const STOCK: [Package; 3] = [KEEPALIVED, HAPROXY, SOCAT];

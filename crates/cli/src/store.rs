@@ -266,6 +266,9 @@ fn restore(args: &RestoreArgs, out: &mut impl Write) -> Result<bool, StoreError>
     let (cluster, _) = config::cluster::parse(&source, 0);
     let cluster = cluster.ok_or_else(|| wrong("see `outlast config check`"))?;
     let store = cluster.store.as_ref().ok_or_else(|| wrong("it has no [store]"))?;
+    if store.etcd.is_some() {
+        return Err(wrong("its store is etcd: put that back with `etcdctl snapshot restore`"));
+    }
     let member = |member: &usize| cluster.nodes.get(*member).map(|node| node.name.clone());
     let members: Vec<_> = store.members.iter().filter_map(member).collect();
     if !members.contains(&args.node) {

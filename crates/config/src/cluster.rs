@@ -5,7 +5,7 @@ pub use model::{
     MOST_RECORD_MB, Node, Person, SHORTEST_DETECT, Service, ServiceKind, Vip, VipCheck,
 };
 
-pub use store::Store;
+pub use store::{Etcd, Store};
 
 pub(crate) use access::ACCESS;
 pub(crate) use read::{Field, REQUIRED};

@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use ::store::etcd::Account;
 use ::store::{Credentials, Host, Setup};
 use api::{Order, Report, Start};
 use config::cluster::Cluster;
@@ -124,7 +125,20 @@ fn setup(start: &Start, texts: &Texts) -> Option<Setup> {
         own: store.addresses(me),
         peers,
         credentials: cluster.trust_dir.as_ref().map(trusted),
+        etcd: store.etcd.as_ref().map(|etcd| account(etcd, &beside)),
     })
+}
+
+/// The etcd of the site; its files are relative to the cluster file.
+fn account(etcd: &config::cluster::Etcd, beside: &dyn Fn(&Path) -> PathBuf) -> Account {
+    let pair = etcd.pair.as_ref().map(|(certificate, key)| (beside(certificate), beside(key)));
+    Account {
+        members: etcd.endpoints.clone(),
+        ca_file: etcd.ca_file.as_deref().map(beside),
+        pair,
+        user: etcd.user.as_ref().map(|(name, file)| (name.clone(), beside(file))),
+        prefix: etcd.prefix.clone(),
+    }
 }
 
 fn ends_with_the_kernel(folder: &Path) -> bool {

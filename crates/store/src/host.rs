@@ -12,6 +12,7 @@ use engine::kv::{Keys, Outcome, Transaction};
 use tokio::runtime::{Builder, Runtime};
 
 use crate::embedded::{Progress, SNAPSHOT_EVERY};
+use crate::etcd::{Account, Gateway};
 use crate::local::{Report, SOCKET, name, server};
 use crate::net::{Credentials, Net};
 use crate::{Embedded, Error, Options, Store, Timing, Watch, node_id};
@@ -43,21 +44,28 @@ pub struct Setup {
     pub witness: Option<PathBuf>,
     /// The operator's word that the disk is whole.
     pub trusted: bool,
+    /// An etcd instead of the store inside: of the rest counts `run_dir`, `cluster` and `me`.
+    pub etcd: Option<Account>,
 }
 
 /// One of the two engines.
 #[derive(Debug)]
 pub(crate) enum Engine {
     Embedded(Embedded),
+    Etcd(Gateway),
 }
 
 impl Engine {
     /// The content as this node has it, if that is not before this revision.
-    pub(crate) fn backup(&self, revision: u64) -> Option<Vec<u8>> {
+    ///
+    /// # Errors
+    /// From etcd: it has its own.
+    pub(crate) fn backup(&self, revision: u64) -> Result<Option<Vec<u8>>, Error> {
         match self {
             Self::Embedded(store) => {
-                (store.status().revision >= revision).then(|| store.snapshot())
+                Ok((store.status().revision >= revision).then(|| store.snapshot()))
             }
+            Self::Etcd(_) => Err(Gateway::backup()),
         }
     }
 }
@@ -66,12 +74,14 @@ impl Store for Engine {
     async fn transact(&self, transaction: Transaction) -> Result<Outcome, Error> {
         match self {
             Self::Embedded(store) => store.transact(transaction).await,
+            Self::Etcd(store) => store.transact(transaction).await,
         }
     }
 
     async fn watch(&self, after: u64, keys: Keys) -> Result<Watch, Error> {
         match self {
             Self::Embedded(store) => store.watch(after, keys).await,
+            Self::Etcd(store) => store.watch(after, keys).await,
         }
     }
 }
@@ -98,6 +108,8 @@ impl Counter {
         let failed = self.0.failed.lock().unwrap_or_else(PoisonError::into_inner).clone();
         failed.or_else(|| match self.engine()? {
             Engine::Embedded(store) => store.failure(),
+            // What fails there is for the next question to find out.
+            Engine::Etcd(_) => None,
         })
     }
 
@@ -112,6 +124,7 @@ impl Counter {
         match self.engine() {
             None => start,
             Some(Engine::Embedded(store)) => embedded(store, start),
+            Some(Engine::Etcd(store)) => store.report(start),
         }
     }
 }
@@ -135,6 +148,48 @@ fn embedded(store: &Embedded, start: Report) -> Report {
     }
 }
 
+fn disk(path: &std::path::Path) -> impl FnOnce(std::io::Error) -> Error {
+    let path = path.to_owned();
+    move |source| Error::Disk { path, source }
+}
+
+/// Answers the other processes of the node from now on.
+fn listen(run_dir: &std::path::Path, counter: &Counter) -> Result<(), Error> {
+    let socket = run_dir.join(SOCKET);
+    let listener = server::listen(&socket).map_err(disk(&socket))?;
+    tokio::spawn(server::serve(listener, counter.clone()));
+    Ok(())
+}
+
+/// Starts the store inside; it is ready when the others have said what they know of its disk.
+async fn inside(setup: Setup, counter: &Counter, progress: Progress) -> Result<(), Error> {
+    let net = Net::bind(&setup.own, setup.peers, setup.credentials).await;
+    let net = net.map_err(Error::Listen)?;
+    listen(&setup.run_dir, counter)?;
+    let options = Options {
+        folder: setup.folder,
+        cluster: setup.cluster,
+        me: node_id(&setup.me),
+        founders: setup.members.into_iter().map(|name| (node_id(&name), name)).collect(),
+        timing: Timing::default(),
+        witness: setup.witness,
+        trusted: setup.trusted,
+        snapshot_every: SNAPSHOT_EVERY,
+    };
+    let starting = counter.clone();
+    tokio::spawn(async move {
+        match Embedded::start_telling(options, Arc::new(net), progress).await {
+            Ok(store) => drop(starting.0.engine.set(Engine::Embedded(store))),
+            Err(error) => {
+                let why = base::Chain(&error).to_string();
+                let mut failed = starting.0.failed.lock().unwrap_or_else(PoisonError::into_inner);
+                *failed = Some(why);
+            }
+        }
+    });
+    Ok(())
+}
+
 /// A running store.
 #[derive(Debug)]
 pub struct Host {
@@ -147,19 +202,18 @@ impl Host {
     ///
     /// # Errors
     /// When an address, the socket or the folder cannot be used, or with two members.
-    pub fn start(setup: Setup) -> Result<Self, Error> {
+    pub fn start(mut setup: Setup) -> Result<Self, Error> {
+        let account = setup.etcd.take();
         let ids: BTreeSet<_> = setup.members.iter().map(|member| node_id(member)).collect();
-        if ids.len() == 2 {
-            return Err(Error::TwoVoters);
+        if account.is_none() {
+            if ids.len() == 2 {
+                return Err(Error::TwoVoters);
+            }
+            if ids.len() < setup.members.len() {
+                return Err(Error::Members("two names of members are one number".to_owned()));
+            }
+            std::fs::create_dir_all(&setup.folder).map_err(disk(&setup.folder))?;
         }
-        if ids.len() < setup.members.len() {
-            return Err(Error::Members("two names of members are one number".to_owned()));
-        }
-        let disk = |path: &PathBuf| {
-            let path = path.clone();
-            move |source| Error::Disk { path, source }
-        };
-        std::fs::create_dir_all(&setup.folder).map_err(disk(&setup.folder))?;
         let runtime = Builder::new_multi_thread()
             .worker_threads(WORKERS)
             .thread_name("store")
@@ -174,37 +228,15 @@ impl Host {
             failed: Mutex::new(None),
         };
         let counter = Counter(Arc::new(inner));
-        let socket = setup.run_dir.join(SOCKET);
-        let begun = async {
-            let net = Net::bind(&setup.own, setup.peers, setup.credentials).await;
-            let net = net.map_err(Error::Listen)?;
-            let listener = server::listen(&socket).map_err(disk(&socket))?;
-            tokio::spawn(server::serve(listener, counter.clone()));
-            Ok::<_, Error>(net)
-        };
-        let net = runtime.block_on(begun)?;
-        let options = Options {
-            folder: setup.folder,
-            cluster: setup.cluster,
-            me: node_id(&setup.me),
-            founders: setup.members.into_iter().map(|name| (node_id(&name), name)).collect(),
-            timing: Timing::default(),
-            witness: setup.witness,
-            trusted: setup.trusted,
-            snapshot_every: SNAPSHOT_EVERY,
-        };
-        let starting = counter.clone();
-        runtime.spawn(async move {
-            match Embedded::start_telling(options, Arc::new(net), progress).await {
-                Ok(store) => drop(starting.0.engine.set(Engine::Embedded(store))),
-                Err(error) => {
-                    let why = base::Chain(&error).to_string();
-                    let mut failed =
-                        starting.0.failed.lock().unwrap_or_else(PoisonError::into_inner);
-                    *failed = Some(why);
+        runtime.block_on(async {
+            match account {
+                Some(account) => {
+                    drop(counter.0.engine.set(Engine::Etcd(Gateway::start(account))));
+                    listen(&setup.run_dir, &counter)
                 }
+                None => inside(setup, &counter, progress).await,
             }
-        });
+        })?;
         Ok(Self { runtime, counter })
     }
 
@@ -229,7 +261,7 @@ impl Host {
         let ending = async {
             match self.counter.engine() {
                 Some(Engine::Embedded(store)) => store.stop().await,
-                None => {}
+                Some(Engine::Etcd(_)) | None => {}
             }
         };
         // Whatever it still waits for is waited for after a kill, too.

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!   question                          answers
-//!   TRANSACT  transaction             DONE outcome | NO_LEADER | UNKNOWN | STOPPED text
+//!   TRANSACT  transaction             DONE outcome | NO_LEADER | UNKNOWN | STOPPED text | ETCD text
 //!   WATCH     after, keys             CHANGES* as they come, at last COMPACTED | STOPPED text
 //!   STATUS                            DONE report
 //!   BACKUP                            PART* of a snapshot, at last DONE | ...
@@ -53,6 +53,7 @@ pub(crate) mod kind {
     pub(crate) const CHANGES: u8 = 68;
     pub(crate) const COMPACTED: u8 = 69;
     pub(crate) const PART: u8 = 70;
+    pub(crate) const ETCD: u8 = 71;
 }
 
 /// What a node says of its part of the store.
@@ -186,6 +187,7 @@ pub(crate) fn encode_done(done: Result<Outcome, Error>) -> (u8, Vec<u8>) {
         Err(Error::Compacted(compacted)) => {
             (kind::COMPACTED, compacted.upto.to_be_bytes().to_vec())
         }
+        Err(Error::Etcd(text)) => (kind::ETCD, text.into_bytes()),
         Err(other) => (kind::STOPPED, base::Chain(&other).to_string().into_bytes()),
     }
 }
@@ -198,6 +200,7 @@ pub(crate) fn decode_failure(frame: &Frame) -> Option<Error> {
         kind::UNKNOWN => Some(Error::Unknown),
         kind::COMPACTED => Some(Error::Compacted(Compacted { upto: number() })),
         kind::STOPPED => Some(Error::Stopped(String::from_utf8_lossy(&frame.body).into_owned())),
+        kind::ETCD => Some(Error::Etcd(String::from_utf8_lossy(&frame.body).into_owned())),
         _ => None,
     }
 }
@@ -279,6 +282,7 @@ mod tests {
         assert!(
             matches!(through(Error::Compacted(compacted)), Error::Compacted(c) if c == compacted)
         );
+        assert!(matches!(through(Error::Etcd("no".to_owned())), Error::Etcd(said) if said == "no"));
         let said = through(Error::TwoVoters).to_string();
         assert!(said.contains("third"), "{said}");
         let unreadable = Frame { number: 1, kind: kind::DONE, body: vec![9] };

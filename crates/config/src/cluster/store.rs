@@ -1,24 +1,30 @@
 //! `[store]`: which nodes hold the replicated store, and where.
 
+mod etcd;
+
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
 use base::Span;
 
 use super::fields::At;
-use super::read::{Field, number, span, text, texts};
+use super::read::{Field, number, span, text, texts, wrong};
 use super::{Cluster, Node};
 use crate::diagnostic::Diagnostic;
+pub use etcd::Etcd;
+use etcd::EtcdDraft;
 
 /// `[store]`.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Store {
-    /// Positions of the nodes that vote.
+    /// Positions of the nodes that vote; with etcd of those that ask it.
     pub members: Vec<usize>,
     /// TCP, on each address of a member.
     pub port: u16,
     /// Where its file lies; `state_dir`/store if the file does not say.
     pub directory: Option<PathBuf>,
+    /// Nothing: the store is the one inside.
+    pub etcd: Option<Etcd>,
 }
 
 impl Store {
@@ -38,17 +44,41 @@ impl Store {
 /// What the section says.
 #[derive(Debug, Default)]
 pub(crate) struct StoreDraft {
+    engine: Option<Engine>,
     members: Option<(Vec<At<String>>, Span)>,
     port: Option<u16>,
     directory: Option<PathBuf>,
+    /// The first key that is only of the store inside.
+    inside: Option<(&'static str, Span)>,
+    etcd: EtcdDraft,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Engine {
+    Embedded,
+    Etcd,
 }
 
 pub(crate) const STORE: &[Field<StoreDraft>] = &[
     Field {
+        name: "engine",
+        form: "\"etcd\"",
+        default: "\"embedded\"",
+        does: "\"embedded\": the store inside, nothing to install; \"etcd\": one of the site",
+        set: |draft, value, _| {
+            draft.engine = Some(match value.get_ref().as_str() {
+                Some("embedded") => Engine::Embedded,
+                Some("etcd") => Engine::Etcd,
+                _ => return Err(wrong(value, "\"embedded\" or \"etcd\"")),
+            });
+            Ok(())
+        },
+    },
+    Field {
         name: "members",
         form: "[\"node01\", \"node02\", \"node03\"]",
         default: "all nodes of the file",
-        does: "the nodes that hold the store and vote: 1, 3, 5 or 7; two could not lose any",
+        does: "the nodes that hold the store and vote: 1, 3, 5 or 7; two could not lose any; with etcd those that ask it",
         set: |draft, value, _| {
             draft.members = Some((texts(value, "names of nodes")?, span(value)));
             Ok(())
@@ -60,6 +90,7 @@ pub(crate) const STORE: &[Field<StoreDraft>] = &[
         default: "7414",
         does: "TCP port between members, on each of their networks",
         set: |draft, value, _| {
+            draft.inside.get_or_insert(("port", span(value)));
             draft.port = u16::try_from(number(value, "a port", 1_024, 65_535)?).ok();
             Ok(())
         },
@@ -70,10 +101,18 @@ pub(crate) const STORE: &[Field<StoreDraft>] = &[
         default: "`store` in state_dir",
         does: "folder of its file; a disk with fast fsync makes fast writes",
         set: |draft, value, _| {
+            draft.inside.get_or_insert(("directory", span(value)));
             draft.directory = Some(text(value, "a path")?.into());
             Ok(())
         },
     },
+    etcd::ENDPOINTS,
+    etcd::CA_FILE,
+    etcd::CERT_FILE,
+    etcd::KEY_FILE,
+    etcd::USER,
+    etcd::PASSWORD_FILE,
+    etcd::PREFIX,
 ];
 
 /// In a cluster of which everything else is known.
@@ -84,20 +123,30 @@ pub(super) fn resolve(
 ) -> Store {
     // With certificates members prove who they are.
     let (nodes, trusted) = (cluster.nodes.as_slice(), cluster.trust_dir.is_some());
+    let whole = at;
     let (members, at) = match draft.members {
         Some((names, at)) => {
             let members = super::parse::order_of(&names, nodes, findings);
             if members.len() < names.len() {
                 // How many they are is not known before the names are right.
                 let (port, directory) = (draft.port.unwrap_or(Store::PORT), draft.directory);
-                return Store { members, port, directory };
+                return Store { members, port, directory, etcd: None };
             }
             (members, at)
         }
         None => ((0..nodes.len()).collect(), at),
     };
     let port = draft.port.unwrap_or(Store::PORT);
-    let store = Store { members, port, directory: draft.directory };
+    if let Some(Engine::Etcd) = draft.engine {
+        if let Some((name, at)) = draft.inside {
+            let message = format!("`{name}` is of the store inside, and this one is etcd");
+            findings.push(Diagnostic::error(at, "unused-key", message).help("remove it"));
+        }
+        let etcd = Some(etcd::resolve(draft.etcd, whole, &cluster.name, findings));
+        return Store { members, port, directory: None, etcd };
+    }
+    etcd::unused(&draft.etcd, findings);
+    let store = Store { members, port, directory: draft.directory, etcd: None };
     let wrong = |code, message: &str, help| Diagnostic::error(at, code, message).help(help);
     findings.extend(count(store.members.len(), at));
     let of_members = || store.members.iter().filter_map(|member| nodes.get(*member));

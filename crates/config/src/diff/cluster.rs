@@ -2,7 +2,7 @@
 
 use super::{Layout, Needs};
 use crate::cluster::{
-    Access, Cluster, Dashboard, Listen, Node, Service, ServiceKind, Store, Vip, VipCheck,
+    Access, Cluster, Dashboard, Etcd, Listen, Node, Service, ServiceKind, Store, Vip, VipCheck,
 };
 use crate::vip::Script;
 
@@ -151,13 +151,31 @@ fn script_text(script: &Script) -> String {
 
 /// Its process is there or is not.
 fn lay_out_store(store: &Store, nodes: &[Node], layout: &mut Layout) {
-    let Store { members, port, directory } = store;
+    let Store { members, port, directory, etcd } = store;
     let names = members.iter().filter_map(|member| nodes.get(*member)).map(|node| &node.name);
     layout
         .add("store", Needs::Node)
         .list("members", names, Needs::Store)
         .set("port", port, Needs::Store)
         .maybe("directory", directory.as_deref().map(std::path::Path::display), Needs::Store);
+    if let Some(etcd) = etcd {
+        lay_out_etcd(etcd, layout);
+    }
+}
+
+fn lay_out_etcd(etcd: &Etcd, layout: &mut Layout) {
+    let Etcd { endpoints, ca_file, pair, user, prefix } = etcd;
+    let (cert, key) = pair.as_ref().map(|(cert, key)| (cert.display(), key.display())).unzip();
+    let (user, password) = user.as_ref().map(|(user, file)| (user, file.display())).unzip();
+    layout
+        .add("store etcd", Needs::Store)
+        .list("endpoints", endpoints, Needs::Store)
+        .maybe("ca_file", ca_file.as_deref().map(std::path::Path::display), Needs::Store)
+        .maybe("cert_file", cert, Needs::Store)
+        .maybe("key_file", key, Needs::Store)
+        .maybe("user", user, Needs::Store)
+        .maybe("password_file", password, Needs::Store)
+        .set("prefix", prefix, Needs::Store);
 }
 
 fn lay_out_dashboard(dashboard: &Dashboard, networks: &[String], layout: &mut Layout) {

@@ -1,10 +1,15 @@
 //! As much of HTTP/1.1 as etcd's gateway needs: one question per connection, bounded answers.
 
 use std::io;
+use std::sync::Arc;
 
 use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+
+use super::account::Member;
+use crate::transport::Duplex;
 
 /// Of an answer's head.
 const MAX_HEAD: usize = 16 << 10;
@@ -19,16 +24,25 @@ pub(super) struct Answer {
 }
 
 /// Why there is none.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 pub(super) enum Broken {
     NotSent,
+    /// TLS does not come about, and why; nothing was done.
+    Refused(String),
     Lost,
 }
 
+/// Whom to ask, and how: `tls` where the member has a name.
+#[derive(Clone, Debug)]
+pub(super) struct To<'a> {
+    pub(super) member: &'a Member,
+    pub(super) tls: Option<Arc<rustls::ClientConfig>>,
+    pub(super) token: Option<&'a str>,
+}
+
 /// The body of an answer, as it comes.
-#[derive(Debug)]
 pub(super) struct Stream {
-    socket: TcpStream,
+    socket: Box<dyn Duplex>,
     /// Came and was not taken yet.
     raw: Vec<u8>,
     length: Length,
@@ -41,46 +55,69 @@ enum Length {
     Chunked,
 }
 
-pub(super) async fn post(
-    member: &str,
-    path: &str,
-    body: &Value,
-    token: Option<&str>,
-) -> Result<Answer, Broken> {
-    let socket = TcpStream::connect(member).await.map_err(|_| Broken::NotSent)?;
-    let (status, mut stream) =
-        ask(socket, member, path, body, token).await.map_err(|_| Broken::Lost)?;
-    while stream.more().await.map_err(|_| Broken::Lost)? {}
+pub(super) async fn post(to: To<'_>, path: &str, body: &Value) -> Result<Answer, Broken> {
+    let (status, mut stream) = stream(to, path, body).await?;
+    while stream.more().await.map_err(lost)? {}
     Ok(Answer { status, body: stream.body })
 }
 
-pub(super) async fn stream(
-    member: &str,
-    path: &str,
-    body: &Value,
-    token: Option<&str>,
-) -> io::Result<Stream> {
-    let socket = TcpStream::connect(member).await?;
-    let (status, stream) = ask(socket, member, path, body, token).await?;
-    if status == 200 { Ok(stream) } else { Err(io::Error::other(format!("status {status}"))) }
+/// The status of an answer; its body comes as it is read.
+pub(super) async fn stream(to: To<'_>, path: &str, body: &Value) -> Result<(u16, Stream), Broken> {
+    let socket = connect(&to).await?;
+    ask(socket, &to, path, body).await.map_err(lost)
+}
+
+async fn connect(to: &To<'_>) -> Result<Box<dyn Duplex>, Broken> {
+    let not_sent = |_| Broken::NotSent;
+    let socket = TcpStream::connect(&to.member.address).await.map_err(not_sent)?;
+    socket.set_nodelay(true).map_err(not_sent)?;
+    match (&to.member.name, &to.tls) {
+        (Some(name), Some(tls)) => {
+            let connector = TlsConnector::from(Arc::clone(tls));
+            let stream = connector.connect(name.clone(), socket).await;
+            let refused = |error| refusal(&error).map_or(Broken::NotSent, Broken::Refused);
+            Ok(Box::new(stream.map_err(refused)?))
+        }
+        (None, _) => Ok(Box::new(socket)),
+        (Some(_), None) => Err(Broken::Refused("`https` needs ca_file".to_owned())),
+    }
+}
+
+/// A client's certificate is judged after the handshake, when the question has left; who refuses it does
+/// not read the question.
+fn lost(error: io::Error) -> Broken {
+    refusal(&error).map_or(Broken::Lost, Broken::Refused)
+}
+
+fn refusal(error: &io::Error) -> Option<String> {
+    let error = error.get_ref()?.downcast_ref::<rustls::Error>()?;
+    Some(match error {
+        rustls::Error::AlertReceived(alert) => {
+            format!("it refuses the certificate of this client ({alert:?}): see cert_file")
+        }
+        rustls::Error::InvalidCertificate(why) => {
+            format!("its certificate is not believed ({why}): see ca_file")
+        }
+        other => format!("TLS fails: {other}"),
+    })
 }
 
 async fn ask(
-    mut socket: TcpStream,
-    member: &str,
+    mut socket: Box<dyn Duplex>,
+    to: &To<'_>,
     path: &str,
     body: &Value,
-    token: Option<&str>,
 ) -> io::Result<(u16, Stream)> {
-    socket.set_nodelay(true)?;
     let body = body.to_string();
-    let token = token.map_or_else(String::new, |token| format!("Authorization: {token}\r\n"));
+    let token = to.token.map_or_else(String::new, |token| format!("Authorization: {token}\r\n"));
     let head = format!(
-        "POST {path} HTTP/1.1\r\nHost: {member}\r\nContent-Type: application/json\r\n{token}\
+        "POST {path} HTTP/1.1\r\nHost: {}\r\nContent-Type: application/json\r\n{token}\
          Content-Length: {}\r\nConnection: close\r\n\r\n",
+        to.member.address,
         body.len()
     );
     socket.write_all(&[head.as_bytes(), body.as_bytes()].concat()).await?;
+    socket.flush().await?;
     let mut raw = vec![];
     loop {
         let mut headers = [httparse::EMPTY_HEADER; HEADERS];
@@ -113,7 +150,19 @@ fn length(headers: &[httparse::Header<'_>]) -> io::Result<Length> {
     }
 }
 
+impl std::fmt::Debug for Stream {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Stream").field("length", &self.length).finish_non_exhaustive()
+    }
+}
+
 impl Stream {
+    /// As if this line had not been taken yet.
+    pub(super) fn again(mut self, line: String) -> Self {
+        self.body.splice(..0, line.into_bytes().into_iter().chain([b'\n']));
+        self
+    }
+
     /// Takes the next part of the body; false at its end.
     async fn more(&mut self) -> io::Result<bool> {
         match self.length {

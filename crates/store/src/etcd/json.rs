@@ -1,4 +1,5 @@
-//! Transactions and their answers in the words of etcd's JSON gateway: base64, numbers as texts.
+//! Transactions and their answers in the words of etcd's JSON gateway: base64, numbers as texts, and the
+//! site's prefix before every key.
 
 use std::sync::Arc;
 
@@ -6,22 +7,27 @@ use engine::kv::{Answer, Change, Compare, Condition, Item, Keys, Op, Outcome, Tr
 use serde_json::{Map, Value, json};
 
 pub(super) fn transaction(
+    prefix: &str,
     transaction: &Transaction,
     then: &[Option<String>],
     otherwise: &[Option<String>],
 ) -> Value {
     let branch = |ops: &[Op], grants: &[Option<String>]| -> Vec<Value> {
-        ops.iter().zip(grants).map(|(op, grant)| operation(op, grant.as_deref())).collect()
+        ops.iter().zip(grants).map(|(op, grant)| operation(prefix, op, grant.as_deref())).collect()
     };
     json!({
-        "compare": transaction.compares.iter().map(compare).collect::<Vec<_>>(),
+        "compare": transaction.compares.iter().map(|is| compare(prefix, is)).collect::<Vec<_>>(),
         "success": branch(&transaction.then, then),
         "failure": branch(&transaction.otherwise, otherwise),
     })
 }
 
-fn compare(compare: &Compare) -> Value {
-    let key = base64(compare.key.as_bytes());
+fn whole(prefix: &str, key: &str) -> Vec<u8> {
+    [prefix.as_bytes(), key.as_bytes()].concat()
+}
+
+fn compare(prefix: &str, compare: &Compare) -> Value {
+    let key = base64(&whole(prefix, &compare.key));
     match &compare.is {
         Condition::Missing => {
             json!({ "key": key, "target": "CREATE", "result": "EQUAL", "create_revision": "0" })
@@ -40,15 +46,15 @@ fn compare(compare: &Compare) -> Value {
     }
 }
 
-fn operation(op: &Op, grant: Option<&str>) -> Value {
+fn operation(prefix: &str, op: &Op, grant: Option<&str>) -> Value {
     match op {
         Op::Put { key, value, .. } => {
-            let (key, value) = (base64(key.as_bytes()), base64(value));
+            let (key, value) = (base64(&whole(prefix, key)), base64(value));
             json!({ "request_put": { "key": key, "value": value, "lease": grant.unwrap_or("0") } })
         }
-        Op::Delete { keys } => json!({ "request_delete_range": range(keys) }),
+        Op::Delete { keys } => json!({ "request_delete_range": range(prefix, keys) }),
         Op::Read { keys, limit } => {
-            let mut range = range(keys);
+            let mut range = range(prefix, keys);
             let most = usize::try_from(*limit).unwrap_or(usize::MAX).min(engine::kv::MAX_FOUND);
             range.insert("limit".to_owned(), most.to_string().into());
             json!({ "request_range": range })
@@ -56,18 +62,25 @@ fn operation(op: &Op, grant: Option<&str>) -> Value {
     }
 }
 
-pub(super) fn watch(after: u64, keys: &Keys) -> Value {
-    let mut range = range(keys);
+pub(super) fn watch(prefix: &str, after: u64, keys: &Keys) -> Value {
+    let mut range = range(prefix, keys);
     range.insert("start_revision".to_owned(), (after + 1).to_string().into());
     json!({ "create_request": range })
 }
 
+/// How many keys there are.
+pub(super) fn count(prefix: &str) -> Value {
+    let mut range = range(prefix, &Keys::Prefix(String::new()));
+    range.insert("count_only".to_owned(), true.into());
+    range.into()
+}
+
 /// etcd's half-open range of bytes; `\0` stands for the first key and for the end of all.
-fn range(keys: &Keys) -> Map<String, Value> {
+fn range(prefix: &str, keys: &Keys) -> Map<String, Value> {
     let (from, to) = match keys {
-        Keys::One(key) => (key.as_bytes().to_vec(), None),
-        Keys::Prefix(prefix) => {
-            let mut end = prefix.as_bytes().to_vec();
+        Keys::One(key) => (whole(prefix, key), None),
+        Keys::Prefix(begin) => {
+            let mut end = whole(prefix, begin);
             while end.last() == Some(&u8::MAX) {
                 end.pop();
             }
@@ -75,11 +88,15 @@ fn range(keys: &Keys) -> Map<String, Value> {
                 Some(last) => *last += 1,
                 None => end = vec![0],
             }
-            (prefix.as_bytes().to_vec(), Some(end))
+            (whole(prefix, begin), Some(end))
         }
-        // Its end is excluded, and an empty one excludes everything.
-        Keys::Span { from, to } if to.is_empty() => (from.as_bytes().to_vec(), Some(vec![1])),
-        Keys::Span { from, to } => (from.as_bytes().to_vec(), Some(to.as_bytes().to_vec())),
+        // Its end is excluded, and an empty one excludes everything. Neither etcd nor the rights of an
+        // account know a range that ends before it begins: the empty range begins where it ends.
+        Keys::Span { from, to } if to <= from => {
+            let nothing = [whole(prefix, from), vec![0]].concat();
+            (nothing.clone(), Some(nothing))
+        }
+        Keys::Span { from, to } => (whole(prefix, from), Some(whole(prefix, to))),
     };
     let from = if from.is_empty() { vec![0] } else { from };
     let mut range = Map::new();
@@ -91,7 +108,7 @@ fn range(keys: &Keys) -> Map<String, Value> {
 }
 
 /// Nothing if the answer is not one to this transaction.
-pub(super) fn outcome(transaction: &Transaction, answer: &Value) -> Option<Outcome> {
+pub(super) fn outcome(prefix: &str, transaction: &Transaction, answer: &Value) -> Option<Outcome> {
     // The gateway leaves out what is false, nought or empty.
     let held = answer["succeeded"].as_bool().unwrap_or(false);
     let ops = if held { &transaction.then } else { &transaction.otherwise };
@@ -110,7 +127,7 @@ pub(super) fn outcome(transaction: &Transaction, answer: &Value) -> Option<Outco
             let range = &response["response_range"];
             let items = range["kvs"]
                 .as_array()
-                .map_or(Some(vec![]), |items| items.iter().map(item).collect())?;
+                .map_or(Some(vec![]), |items| items.iter().map(|kv| item(prefix, kv)).collect())?;
             Some(Answer::Found { items, more: range["more"].as_bool().unwrap_or(false) })
         }
     });
@@ -118,17 +135,22 @@ pub(super) fn outcome(transaction: &Transaction, answer: &Value) -> Option<Outco
     Some(Outcome { revision, held, answers: answers.collect::<Option<_>>()? })
 }
 
-fn item(value: &Value) -> Option<(String, Item)> {
+fn key(prefix: &str, value: &Value) -> Option<String> {
+    let key = String::from_utf8(bytes(value)?).ok()?;
+    key.strip_prefix(prefix).map(str::to_owned)
+}
+
+fn item(prefix: &str, value: &Value) -> Option<(String, Item)> {
     let item = Item {
         value: bytes(&value["value"])?.into(),
         created: number(&value["create_revision"])?,
         changed: number(&value["mod_revision"])?,
         until: None,
     };
-    Some((String::from_utf8(bytes(&value["key"])?).ok()?, item))
+    Some((key(prefix, &value["key"])?, item))
 }
 
-pub(super) fn changes(result: &Value) -> Option<Vec<Change>> {
+pub(super) fn changes(prefix: &str, result: &Value) -> Option<Vec<Change>> {
     let Some(events) = result["events"].as_array() else { return Some(vec![]) };
     let change = |event: &Value| {
         let kv = &event["kv"];
@@ -136,7 +158,7 @@ pub(super) fn changes(result: &Value) -> Option<Vec<Change>> {
             Some("DELETE") => None,
             Some(_) | None => Some(Arc::from(bytes(&kv["value"])?)),
         };
-        let key = String::from_utf8(bytes(&kv["key"])?).ok()?;
+        let key = key(prefix, &kv["key"])?;
         Some(Change { revision: number(&kv["mod_revision"])?, key, value, expired: false })
     };
     events.iter().map(change).collect()
@@ -210,17 +232,21 @@ mod tests {
     #[test]
     fn ranges_end_where_etcd_ends_them() {
         let rows = [
-            (Keys::One("a".into()), "a", None),
-            (Keys::Prefix("a/".into()), "a/", Some("a0")),
-            (Keys::Prefix(String::new()), "\0", Some("\0")),
-            (Keys::Span { from: String::new(), to: "b".into() }, "\0", Some("b")),
-            (Keys::Span { from: "a".into(), to: String::new() }, "a", Some("\u{1}")),
+            (Keys::One("a".into()), "", "a", None),
+            (Keys::Prefix("a/".into()), "", "a/", Some("a0")),
+            (Keys::Prefix(String::new()), "", "\0", Some("\0")),
+            (Keys::Prefix(String::new()), "o/", "o/", Some("o0")),
+            (Keys::Span { from: String::new(), to: "b".into() }, "", "\0", Some("b")),
+            (Keys::Span { from: String::new(), to: "b".into() }, "o/", "o/", Some("o/b")),
+            (Keys::Span { from: "a".into(), to: String::new() }, "o/", "o/a\0", Some("o/a\0")),
         ];
-        for (keys, from, to) in rows {
-            let range = range(&keys);
+        for (keys, prefix, from, to) in rows {
+            let range = range(prefix, &keys);
             assert_eq!(range["key"], base64(from.as_bytes()), "{keys:?}");
             let to = to.map(|to| Value::from(base64(to.as_bytes())));
             assert_eq!(range.get("range_end"), to.as_ref(), "{keys:?}");
         }
+        assert_eq!(key("o/", &base64(b"o/a").into()).unwrap(), "a");
+        assert_eq!(key("o/", &base64(b"p/a").into()), None);
     }
 }

@@ -111,10 +111,11 @@ async fn transact(counter: &Counter, body: &[u8]) -> Result<Outcome, Error> {
 /// All of the content, no older than the question.
 async fn backup(counter: &Counter) -> Result<Vec<u8>, Error> {
     let engine = ready(counter).await?;
+    engine.backup(u64::MAX)?;
     let revision = engine.transact(Transaction::of(Op::read("-"))).await?.revision;
     let begun = Instant::now();
     loop {
-        if let Some(backup) = engine.backup(revision) {
+        if let Some(backup) = engine.backup(revision)? {
             return Ok(backup);
         }
         if begun.elapsed() >= LOOK {

@@ -1,0 +1,147 @@
+//! Nodes whose store is an etcd of the site.
+
+#[expect(unreachable_pub, dead_code, reason = "shared by test programs, each uses a part")]
+#[path = "node/lonely.rs"]
+mod lonely;
+
+use std::fs::File;
+use std::process::{Child, Command, Output, Stdio};
+
+use lonely::{Lonely, OUTLAST, alone, until};
+use serde_json::Value;
+
+const NODES: [&str; 2] = ["node01", "node02"];
+
+const CLUSTER: &str = r#"[cluster]
+name = "pair"
+[node.node01]
+networks = { management = "127.0.0.2" }
+[node.node02]
+networks = { management = "127.0.0.3" }
+[dashboard]
+listen = "none"
+[store]
+engine = "etcd"
+endpoints = ["http://127.0.0.1:PORT"]
+"#;
+
+struct Pair {
+    files: Lonely,
+    port: u16,
+    peer: u16,
+    children: Vec<Child>,
+}
+
+impl Pair {
+    fn start() -> Self {
+        let files = Lonely::new();
+        let (port, peer) = (lonely::free_port(), lonely::free_port());
+        files.write("outlast.toml", &CLUSTER.replace("PORT", &port.to_string()));
+        let mut pair = Self { files, port, peer, children: vec![] };
+        for node in NODES {
+            let mut command = Command::new(OUTLAST);
+            command.arg("run").arg("--config").arg(pair.files.path("outlast.toml"));
+            command.args(["--node", node]).arg("--run-dir").arg(pair.run_dir(node));
+            command.arg("--state-dir").arg(pair.files.path(&format!("state-{node}")));
+            let log = File::create(pair.files.path(&format!("log-{node}"))).expect("a log");
+            command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
+            pair.children.push(command.spawn().expect("the node starts"));
+        }
+        pair
+    }
+
+    fn etcd(&self) -> Child {
+        let (client, peer) =
+            (format!("http://127.0.0.1:{}", self.port), format!("http://127.0.0.1:{}", self.peer));
+        let mut etcd = Command::new("etcd");
+        etcd.args(["--name", "site", "--log-level", "error", "--data-dir"]);
+        etcd.arg(self.files.path("etcd"));
+        etcd.args(["--listen-client-urls", &client, "--advertise-client-urls", &client]);
+        etcd.args(["--listen-peer-urls", &peer, "--initial-advertise-peer-urls", &peer]);
+        etcd.args(["--initial-cluster", &format!("site={peer}")]);
+        etcd.stderr(Stdio::null()).stdin(Stdio::null()).spawn().expect("etcd starts")
+    }
+
+    fn run_dir(&self, node: &str) -> std::path::PathBuf {
+        self.files.path(&format!("run-{node}"))
+    }
+
+    fn store(&self, node: &str, words: &[&str]) -> Output {
+        let mut command = Command::new(OUTLAST);
+        command.arg("store").args(words).arg("--run-dir").arg(self.run_dir(node));
+        command.stdin(Stdio::null()).output().expect("the tool runs")
+    }
+
+    fn report(&self, node: &str) -> Value {
+        let output = self.store(node, &["status", "--json"]);
+        serde_json::from_slice(&output.stdout).unwrap_or(Value::Null)
+    }
+}
+
+impl Drop for Pair {
+    fn drop(&mut self) {
+        for child in &mut self.children {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+        if std::thread::panicking() {
+            for node in NODES {
+                let log = std::fs::read_to_string(self.files.path(&format!("log-{node}")));
+                eprintln!("{node} said:\n{}{}", log.unwrap_or_default(), self.report(node));
+            }
+        }
+    }
+}
+
+fn said(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+#[test]
+fn two_nodes_share_an_etcd_of_the_site_and_say_when_it_is_away() {
+    let test = "two_nodes_share_an_etcd_of_the_site_and_say_when_it_is_away";
+    if Command::new("etcd").arg("--version").stdout(Stdio::null()).status().is_err() {
+        return lab::skip::note(&format!("outlast::{test}"), "no etcd");
+    }
+    alone(test, || {
+        let pair = Pair::start();
+        let says = |node: &str, wanted: &str| {
+            until("the node says what is wrong", || {
+                let trouble = pair.report(node)["trouble"].clone();
+                trouble.as_str().is_some_and(|text| text.contains(wanted))
+            });
+        };
+        says("node01", "no leader");
+        assert!(!pair.store("node01", &["status"]).status.success());
+        let mut etcd = pair.etcd();
+        for node in NODES {
+            until("the node's etcd has a leader", || pair.report(node)["leader"] == "site");
+        }
+        assert!(pair.store("node01", &["put", "a", "1"]).status.success());
+        let output = pair.store("node02", &["get", "a"]);
+        assert_eq!(String::from_utf8_lossy(&output.stdout), "1\n", "{}", said(&output));
+        until("the node counts its keys", || pair.report("node02")["keys"] == 1);
+        assert_eq!(pair.report("node02")["engine"], "etcd");
+        // Others see it below the cluster's own prefix.
+        let listed = pair.store("node02", &["list"]);
+        assert!(String::from_utf8_lossy(&listed.stdout).trim_end().ends_with("  a"));
+        let file = pair.files.path("backup");
+        let file = file.to_str().expect("a path of the test");
+        let refused = pair.store("node01", &["backup", file]);
+        assert!(!refused.status.success() && said(&refused).contains("etcdctl snapshot save"));
+        let config = pair.files.path("outlast.toml");
+        let config = config.to_str().expect("a path of the test");
+        let words = ["store", "restore", config, "--node", "node01", "--config", config];
+        let refused = Command::new(OUTLAST).args(words).output().expect("the tool runs");
+        assert!(!refused.status.success() && said(&refused).contains("etcdctl snapshot restore"));
+        // It is away, and back.
+        etcd.kill().and_then(|()| etcd.wait()).expect("it ends");
+        says("node01", "no leader");
+        let away = pair.store("node02", &["put", "a", "2"]);
+        assert_eq!(away.status.code(), Some(1), "{}", said(&away));
+        let mut etcd = pair.etcd();
+        until("it goes on", || pair.store("node02", &["put", "a", "3"]).status.success());
+        assert_eq!(String::from_utf8_lossy(&pair.store("node01", &["get", "a"]).stdout), "3\n");
+        etcd.kill().and_then(|()| etcd.wait()).expect("it ends");
+    });
+}
