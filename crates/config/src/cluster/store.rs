@@ -90,7 +90,7 @@ pub(crate) const STORE: &[Field<StoreDraft>] = &[
         default: "7414",
         does: "TCP port between members, on each of their networks",
         set: |draft, value, _| {
-            draft.inside.get_or_insert(("port", span(value)));
+            draft.inside.get_or_insert_with(|| ("port", span(value)));
             draft.port = u16::try_from(number(value, "a port", 1_024, 65_535)?).ok();
             Ok(())
         },
@@ -101,7 +101,7 @@ pub(crate) const STORE: &[Field<StoreDraft>] = &[
         default: "`store` in state_dir",
         does: "folder of its file; a disk with fast fsync makes fast writes",
         set: |draft, value, _| {
-            draft.inside.get_or_insert(("directory", span(value)));
+            draft.inside.get_or_insert_with(|| ("directory", span(value)));
             draft.directory = Some(text(value, "a path")?.into());
             Ok(())
         },

@@ -51,7 +51,7 @@ macro_rules! path {
             default: $default,
             does: $does,
             set: |draft, value, _| {
-                draft.etcd.first.get_or_insert((stringify!($name), span(value)));
+                draft.etcd.first.get_or_insert_with(|| (stringify!($name), span(value)));
                 draft.etcd.$name = Some(text(value, "a path")?.into());
                 Ok(())
             },
@@ -65,7 +65,7 @@ pub(super) const ENDPOINTS: Field<StoreDraft> = Field {
     default: "none; with `engine = \"etcd\"` at least one",
     does: "where clients reach the members of etcd; `http` on loopback only",
     set: |draft, value, _| {
-        draft.etcd.first.get_or_insert(("endpoints", span(value)));
+        draft.etcd.first.get_or_insert_with(|| ("endpoints", span(value)));
         draft.etcd.endpoints = Some((texts(value, "addresses of etcd")?, span(value)));
         Ok(())
     },
@@ -94,7 +94,7 @@ pub(super) const USER: Field<StoreDraft> = Field {
     default: "none",
     does: "name of the account, where etcd asks for one (`etcdctl auth enable`)",
     set: |draft, value, _| {
-        draft.etcd.first.get_or_insert(("user", span(value)));
+        draft.etcd.first.get_or_insert_with(|| ("user", span(value)));
         draft.etcd.user = Some(text(value, "a name")?);
         Ok(())
     },
@@ -113,7 +113,7 @@ pub(super) const PREFIX: Field<StoreDraft> = Field {
     default: "outlast/NAME/",
     does: "begins every key in etcd, so that clusters and others can share one",
     set: |draft, value, _| {
-        draft.etcd.first.get_or_insert(("prefix", span(value)));
+        draft.etcd.first.get_or_insert_with(|| ("prefix", span(value)));
         let prefix = text(value, "a text")?;
         if prefix.len() > MAX_PREFIX {
             return Err(wrong(value, "at most 256 bytes"));
