@@ -138,9 +138,8 @@ pub(super) fn resolve(
     cluster: &str,
     findings: &mut Vec<Diagnostic>,
 ) -> Etcd {
-    let missing = |findings: &mut Vec<Diagnostic>, message: &str, help: &str| {
-        findings.push(Diagnostic::error(at, "missing-key", message.to_owned()).help(help));
-    };
+    let missing =
+        |findings: &mut Vec<Diagnostic>, message, help| lacks(at, message, help, findings);
     let (endpoints, at_endpoints) = draft.endpoints.unwrap_or((vec![], at));
     if endpoints.is_empty() {
         let help = "add `endpoints = [\"https://10.79.0.51:2379\"]`";
@@ -172,31 +171,16 @@ pub(super) fn resolve(
         let help = "add `ca_file = \"/etc/outlast/etcd-ca.pem\"`";
         missing(findings, "nobody says which authority signed the certificates of etcd", help);
     }
-    let pair = match (draft.cert_file, draft.key_file) {
-        (Some(cert), Some(key)) => Some((cert, key)),
-        (None, None) => None,
-        (Some(_), None) => {
-            missing(findings, "a certificate without its key proves nothing", "add `key_file`");
-            None
-        }
-        (None, Some(_)) => {
-            missing(findings, "a key without its certificate proves nothing", "add `cert_file`");
-            None
-        }
-    };
-    let user = match (draft.user, draft.password_file) {
-        (Some(user), Some(file)) => Some((user, file)),
-        (None, None) => None,
-        (Some(_), None) => {
-            let help = "add `password_file = \"/etc/outlast/etcd-password\"`";
-            missing(findings, "an account needs its password", help);
-            None
-        }
-        (None, Some(_)) => {
-            missing(findings, "a password needs its account", "add `user = \"outlast\"`");
-            None
-        }
-    };
+    let rows = [
+        ("a certificate without its key proves nothing", "add `key_file`"),
+        ("a key without its certificate proves nothing", "add `cert_file`"),
+    ];
+    let pair = both(at, draft.cert_file, draft.key_file, rows, findings);
+    let rows = [
+        ("an account needs its password", "add `password_file = \"/etc/outlast/etcd-password\"`"),
+        ("a password needs its account", "add `user = \"outlast\"`"),
+    ];
+    let user = both(at, draft.user, draft.password_file, rows, findings);
     Etcd {
         endpoints: endpoints.into_iter().map(|(endpoint, _)| endpoint).collect(),
         ca_file: draft.ca_file,
@@ -204,6 +188,28 @@ pub(super) fn resolve(
         user,
         prefix: draft.prefix.unwrap_or_else(|| format!("outlast/{cluster}/")),
     }
+}
+
+fn lacks(at: Span, message: &'static str, help: &'static str, findings: &mut Vec<Diagnostic>) {
+    findings.push(Diagnostic::error(at, "missing-key", message).help(help));
+}
+
+/// Two keys that mean nothing without each other; what is said where the second is missing, and the first.
+fn both<T, U>(
+    at: Span,
+    one: Option<T>,
+    other: Option<U>,
+    [no_other, no_one]: [(&'static str, &'static str); 2],
+    findings: &mut Vec<Diagnostic>,
+) -> Option<(T, U)> {
+    let (message, help) = match (one, other) {
+        (Some(one), Some(other)) => return Some((one, other)),
+        (None, None) => return None,
+        (Some(_), None) => no_other,
+        (None, Some(_)) => no_one,
+    };
+    lacks(at, message, help, findings);
+    None
 }
 
 /// `https://host:port`.
