@@ -121,7 +121,7 @@ impl Etcd {
         };
         answered.inspect_err(|failed| self.learn(at, failed)).map_err(|failed| match failed {
             Failed::Wrong(why) => Failed::Wrong(format!("{}: {why}", self.account.members[at])),
-            other => other,
+            Failed::NotDone | Failed::Token | Failed::Unknown | Failed::Said(_) => failed,
         })
     }
 
@@ -150,8 +150,8 @@ impl Etcd {
             let answer = self.post("/v3/auth/authenticate", &question, None).await;
             let answer = answer.map_err(|failed| match failed {
                 // Nothing of the caller's was asked yet.
-                Failed::Unknown => Failed::NotDone,
-                other => other,
+                Failed::Unknown | Failed::NotDone => Failed::NotDone,
+                Failed::Wrong(_) | Failed::Token | Failed::Said(_) => failed,
             })?;
             *token = answer["token"].as_str().map(str::to_owned);
         }

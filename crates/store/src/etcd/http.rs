@@ -91,14 +91,12 @@ fn lost(error: io::Error) -> Broken {
 
 fn refusal(error: &io::Error) -> Option<String> {
     let error = error.get_ref()?.downcast_ref::<rustls::Error>()?;
-    Some(match error {
-        rustls::Error::AlertReceived(alert) => {
-            format!("it refuses the certificate of this client ({alert:?}): see cert_file")
-        }
-        rustls::Error::InvalidCertificate(why) => {
-            format!("its certificate is not believed ({why}): see ca_file")
-        }
-        other => format!("TLS fails: {other}"),
+    Some(if let rustls::Error::AlertReceived(alert) = error {
+        format!("it refuses the certificate of this client ({alert:?}): see cert_file")
+    } else if let rustls::Error::InvalidCertificate(why) = error {
+        format!("its certificate is not believed ({why}): see ca_file")
+    } else {
+        format!("TLS fails: {error}")
     })
 }
 
