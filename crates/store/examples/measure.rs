@@ -99,8 +99,10 @@ fn serial(cluster: &Cluster, folder: &Path) {
 /// As many writers as there are nodes, each with a file that has its size already; each writes as many
 /// pages as a commit does at other places, and waits for its disk. Milliseconds of one round.
 fn disk(folder: &Path) -> f64 {
+    /// Bytes of the file, and of a page.
+    const WHOLE: usize = 1 << 20;
     const PAGE: usize = 4096;
-    const PAGES: u64 = 256;
+    const PAGES: usize = WHOLE / PAGE;
     let threads: Vec<_> = NODES
         .iter()
         .map(|node| {
@@ -108,18 +110,19 @@ fn disk(folder: &Path) -> f64 {
             std::thread::spawn(move || {
                 let mut options = std::fs::OpenOptions::new();
                 let file = options.write(true).create(true).truncate(true).open(path).unwrap();
-                file.write_all_at(&vec![1; PAGE * PAGES as usize], 0).unwrap();
+                file.write_all_at(&vec![1; WHOLE], 0).unwrap();
                 file.sync_all().unwrap();
-                let (begun, mut rounds) = (sys::clock::now(), 0);
+                let (begun, mut rounds) = (sys::clock::now(), 0_u32);
+                let places = (0..PAGES).map(|page| page * 7 % PAGES * PAGE);
+                let mut places = places.map(|at| u64::try_from(at).unwrap()).cycle();
                 while sys::clock::now().since(begun) < TURN / 3 {
-                    for page in 0..5 {
-                        let at = (rounds * 5 + page) * 7 % PAGES * PAGE as u64;
+                    for at in places.by_ref().take(5) {
                         file.write_all_at(&[2; PAGE], at).unwrap();
                     }
                     file.sync_data().unwrap();
                     rounds += 1;
                 }
-                seconds(begun) * 1000.0 / rounds as f64
+                seconds(begun) * 1000.0 / f64::from(rounds)
             })
         })
         .collect();
