@@ -18,6 +18,7 @@ mod event;
 pub mod generation;
 mod message;
 mod state;
+mod store;
 mod why;
 
 pub use ask::{Answer, Ask, Command, Errand, Under};
@@ -31,4 +32,5 @@ pub use state::{
     Opinion, ProcessState, ProxyLine, RefusedPackets, ServerCheck, ServerState, Standing, Status,
     Verdict, VipCause, VipLine, VipRole, VipState,
 };
+pub use store::{StoreDisk, StoreMember, StoreSnapshot, StoreState};
 pub use why::{Evidence, KindLine, RuleLine, Turn, Why};

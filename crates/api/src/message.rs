@@ -3,7 +3,7 @@
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use crate::{Change, Choice, Duty, Event, Mode, NodeState, ServerState, VipState};
+use crate::{Change, Choice, Duty, Event, Mode, NodeState, ServerState, StoreState, VipState};
 
 /// The version of every message of this crate.
 pub const VERSION: u32 = 2;
@@ -180,6 +180,8 @@ pub enum Report {
         instance: u16,
         to: u16,
     },
+    /// Store: its part of the store, whenever that changed; at most twice a second.
+    Store(Box<StoreState>),
 }
 
 /// Why bytes are no message.

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::Role;
+use crate::{Role, StoreState};
 
 /// How the program was started, and so what it may do beyond its files.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
@@ -33,6 +33,8 @@ pub enum Change {
     Dashboard(DashboardState),
     /// To vip process and agent: an operator put this node on standby, drains it, or ended that.
     Duty(Duty),
+    /// To the agent: this node's part of the store.
+    Store(Box<StoreState>),
 }
 
 /// Where the dashboard of a node answers.
@@ -287,6 +289,9 @@ pub struct Status {
     /// Of this node: on standby or drained it holds no address.
     #[serde(default, skip_serializing_if = "Duty::is_on")]
     pub duty: Duty,
+    /// This node's part of the store; none where it runs none, or its process said nothing yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub store: Option<Box<StoreState>>,
 }
 
 /// How many datagrams were not believed, and why.

@@ -4,6 +4,9 @@
 //! `UPDATE_EXPECT=1` writes the files.
 
 use std::collections::BTreeMap;
+#[path = "samples/store.rs"]
+mod sample;
+
 use std::fmt::Debug;
 use std::path::Path;
 
@@ -13,8 +16,10 @@ use outlast_api::{
     self as api, Answer, Ask, BalancerState, Break, Cell, Change, Choice, Command, DashboardState,
     Duty, Errand, Event, Evidence, FileKind, FileName, Load, Mode, NodeLine, NodeState, Opinion,
     Order, ProcessState, ProxyLine, ReadError, Report, Role, RuleLine, ServerCheck, ServerState,
-    SocketName, Standing, Start, Status, Verdict, VipCause, VipLine, VipRole, VipState, Why,
+    SocketName, Standing, Start, Status, StoreDisk, Verdict, VipCause, VipLine, VipRole, VipState,
+    Why,
 };
+use sample::store;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -210,6 +215,7 @@ fn status() -> Status {
         choices: vec![choice()],
         dashboard: vec!["http://127.0.0.1:7412/".to_owned()],
         duty: Duty::On,
+        store: None,
     }
 }
 
@@ -290,6 +296,7 @@ fn every_report_travels_as_in_its_golden_file() {
         Keys => Keys,
         Move { .. } => Move { instance: 1, to: 2 },
         Apply { .. } => Apply { generation: 7 },
+        Store(_) => Store(Box::new(store())),
     });
     golden("report.jsonl", &reports);
 }
@@ -341,6 +348,7 @@ fn every_change_travels_as_in_its_golden_file() {
             limit: Some("no dashboard on [::1]:80".to_owned()),
         }),
         Duty(_) => Duty(api::Duty::Standby),
+        Store(_) => Store(Box::new(store())),
     });
     golden("change.jsonl", &changes);
 }
@@ -411,7 +419,14 @@ fn every_question_and_answer_travels_as_in_its_golden_file() {
         Refused(_) => Refused("unknown question".to_owned()),
     });
     golden("answer.jsonl", &answers);
-    golden("status.jsonl", &[Status { duty: Duty::Standby, ..status() }]);
+    let with_store = Status { duty: Duty::Standby, store: Some(Box::new(store())), ..status() };
+    golden("status.jsonl", &[with_store]);
+    let disks = each!(StoreDisk {
+        Whole => Whole,
+        FillsUp { .. } => FillsUp { upto: 9 },
+        WentBack { .. } => WentBack { upto: None },
+    });
+    golden("store_disk.jsonl", &disks);
     golden("event.jsonl", &[event(), Event::default()]);
 }
 

@@ -64,6 +64,7 @@ pub(crate) fn status() -> Status {
     let refused = "Layer4 connection problem, info: \"Connection refused\"";
     Status {
         duty: api::Duty::On,
+        store: None,
         refused: api::RefusedPackets::default(),
         at_ms: 1_795_483_985_120,
         version: "0.1.0".to_owned(),

@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use api::{BalancerState, ServerState, Status, VipLine};
+use api::{BalancerState, ServerState, Status, StoreDisk, VipLine};
 use engine::quorum;
 
 use crate::reach::{self, Instance, ReachError};
@@ -64,6 +64,7 @@ fn print(out: &mut impl Write, status: &Status, all: bool) -> io::Result<()> {
     vips(out, &status.vips)?;
     nodes(out, status)?;
     majority(out, status)?;
+    store(out, status)?;
     servers(out, status, all)
 }
 
@@ -134,6 +135,32 @@ fn majority(out: &mut impl Write, status: &Status) -> io::Result<()> {
         writeln!(out, "  {:<7} {}: {}", row.conduct.name(), row.layer, row.means)?;
     }
     Ok(())
+}
+
+/// Leader and voters, and what is not as it should be.
+fn store(out: &mut impl Write, status: &Status) -> io::Result<()> {
+    let Some(store) = &status.store else { return Ok(()) };
+    let list = |names: Vec<&str>| if names.is_empty() { "-".to_owned() } else { names.join(" ") };
+    let leader = match &store.leader {
+        Some(leader) => format!("leader {leader}, term {}", store.term),
+        None => "NO LEADER".to_owned(),
+    };
+    let voters = list(store.voters().collect());
+    writeln!(out, "\nstore ({}) {leader}, entry {}, voters {voters}", store.engine, store.applied)?;
+    let learners: Vec<_> = store.learners().collect();
+    if !learners.is_empty() {
+        writeln!(out, "  without a vote yet: {}", list(learners))?;
+    }
+    for (node, lag) in store.lags(&status.node).filter(|(_, lag)| *lag > 0) {
+        writeln!(out, "  {node} is {lag} entries behind")?;
+    }
+    match store.disk {
+        StoreDisk::Whole | StoreDisk::WentBack { upto: None } => {}
+        StoreDisk::FillsUp { upto } | StoreDisk::WentBack { upto: Some(upto) } => {
+            writeln!(out, "  its disk does not count until it is filled up to entry {upto}")?;
+        }
+    }
+    store.trouble.iter().try_for_each(|trouble| writeln!(out, "  {trouble}"))
 }
 
 fn servers(out: &mut impl Write, status: &Status, all: bool) -> io::Result<()> {
@@ -252,6 +279,58 @@ mod tests {
         "#]].assert_eq(&told(&status));
         status.limits.push("no secret_file: no beats, no hand-over between nodes".to_owned());
         assert_eq!(told(&status), "", "nobody is missed where nobody speaks");
+    }
+
+    #[test]
+    fn a_store_says_whom_it_follows_and_who_votes_and_without_a_leader_nobody_sleeps() {
+        let mut status = example::status();
+        let member = |node: &str, votes, has| {
+            let node = node.to_owned();
+            api::StoreMember { node, votes, has }
+        };
+        status.store = Some(Box::new(api::StoreState {
+            engine: "embedded".to_owned(),
+            leader: Some("node02".to_owned()),
+            term: 4,
+            last: 812,
+            committed: 812,
+            applied: 812,
+            members: vec![
+                member("node01", true, Some(812)),
+                member("node02", true, None),
+                member("node04", false, Some(40)),
+            ],
+            ..api::StoreState::default()
+        }));
+        let told = |status: &Status| {
+            let mut out = vec![];
+            store(&mut out, status).unwrap();
+            String::from_utf8(out).unwrap()
+        };
+        expect![[r#"
+
+            store (embedded) leader node02, term 4, entry 812, voters node01 node02
+              without a vote yet: node04
+              node04 is 772 entries behind
+        "#]]
+        .assert_eq(&told(&status));
+        status.nodes.truncate(2);
+        status.servers.retain(words::is_up);
+        assert!(words::is_well(&status));
+        let state = status.store.as_mut().unwrap();
+        state.leader = None;
+        state.trouble = Some("waits for node01 (no answer)".to_owned());
+        state.disk = StoreDisk::WentBack { upto: Some(900) };
+        expect![[r#"
+
+            store (embedded) NO LEADER, entry 812, voters node01 node02
+              without a vote yet: node04
+              node04 is 772 entries behind
+              its disk does not count until it is filled up to entry 900
+              waits for node01 (no answer)
+        "#]]
+        .assert_eq(&told(&status));
+        assert!(!words::is_well(&status));
     }
 
     #[test]

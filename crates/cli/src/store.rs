@@ -326,8 +326,9 @@ fn local(here: &Here) -> Result<Local, StoreError> {
 }
 
 fn as_json(report: &Report) -> String {
-    let voters = report.voters.iter();
-    let voters = voters.map(|(name, has)| json!({ "name": name, "has": has }));
+    let members = |members: &[(String, Option<u64>)]| -> Vec<_> {
+        members.iter().map(|(name, has)| json!({ "name": name, "has": has })).collect()
+    };
     json!({
         "engine": report.engine,
         "node": report.me,
@@ -335,14 +336,19 @@ fn as_json(report: &Report) -> String {
         "leader": report.leader,
         "term": report.term,
         "last": report.last,
+        "committed": report.committed,
         "applied": report.applied,
         "revision": report.revision,
         "keys": report.keys,
         "bytes": report.bytes,
-        "voters": voters.collect::<Vec<_>>(),
+        "voters": members(&report.voters),
+        "learners": members(&report.learners),
         "floor": report.floor,
         "went_back": report.went_back,
         "syncs": report.syncs,
+        "file_bytes": report.file_bytes,
+        "snapshot": report.snapshot,
+        "snapshot_at_ms": report.snapshot_at_ms,
     })
     .to_string()
 }
@@ -356,11 +362,21 @@ fn as_text(report: &Report) -> String {
         "  voters    {}",
         if names.is_empty() { "-".into() } else { names.join(", ") }
     ));
+    if !report.learners.is_empty() {
+        let names: Vec<_> = report.learners.iter().map(|(name, _)| name.as_str()).collect();
+        lines.push(format!("  no vote   {} (being filled up)", names.join(", ")));
+    }
     lines.push(format!(
-        "  content   revision {}, {} keys, {} bytes",
-        report.revision, report.keys, report.bytes
+        "  content   revision {}, {} keys, {} bytes; {} bytes on disk",
+        report.revision, report.keys, report.bytes, report.file_bytes
     ));
-    lines.push(format!("  log       {} entries, {} applied here", report.last, report.applied));
+    lines.push(format!(
+        "  log       {} entries, {} committed, {} applied here",
+        report.last, report.committed, report.applied
+    ));
+    if let Some(index) = report.snapshot {
+        lines.push(format!("  snapshot  of entry {index}, {}", age(report.snapshot_at_ms)));
+    }
     for (name, lag) in report.behind() {
         lines.push(format!("  behind    {name} by {lag} entries"));
     }
@@ -376,6 +392,13 @@ fn as_text(report: &Report) -> String {
         lines.push(format!("  trouble   {trouble}"));
     }
     lines.join("\n")
+}
+
+/// How long ago something was made here.
+fn age(at_ms: Option<u64>) -> String {
+    let Some(at_ms) = at_ms else { return "made before this process started".to_owned() };
+    let seconds = sys::clock::wall_ms().saturating_sub(at_ms) / 1000;
+    format!("{seconds} s old")
 }
 
 #[cfg(test)]
@@ -420,8 +443,8 @@ mod tests {
             store of node02 (embedded)
               leader    nobody, term 0
               voters    -
-              content   revision 0, 0 keys, 0 bytes
-              log       0 entries, 0 applied here
+              content   revision 0, 0 keys, 0 bytes; 0 bytes on disk
+              log       0 entries, 0 committed, 0 applied here
               trouble   waits for node03 (not sent: refused)"#]]
         .assert_eq(&as_text(&start));
         let serves = Report {
@@ -442,8 +465,8 @@ mod tests {
             store of node02 (embedded)
               leader    node02, term 3
               voters    node02, node03
-              content   revision 90, 7 keys, 512 bytes
-              log       120 entries, 120 applied here
+              content   revision 90, 7 keys, 512 bytes; 0 bytes on disk
+              log       120 entries, 0 committed, 120 applied here
               behind    node03 by 20 entries
               disk      it went back in time: others remembered more of this node
               disk      does not count until it is filled up to entry 130"#]]

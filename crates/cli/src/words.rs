@@ -174,6 +174,7 @@ pub(crate) fn is_well(status: &Status) -> bool {
         })
         && status.nodes.iter().all(|node| node.state.standing != Standing::Suspect)
         && status.servers.iter().all(is_up)
+        && status.store.as_ref().is_none_or(|store| store.is_well())
 }
 
 /// `5 of 7 servers up`

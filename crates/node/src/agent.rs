@@ -52,6 +52,7 @@ mod stalls;
 mod story;
 mod trustee;
 mod under;
+mod voters;
 mod why;
 
 /// Epoll tokens: the channel, the device monitor, one per network, one per node.
@@ -331,12 +332,13 @@ impl Agent<'_> {
             Order::Change(change) => {
                 let is_duty = matches!(change, Change::Duty(_));
                 let mut core = lock(&self.core);
-                core.picture.change(change);
-                core.speak();
+                let news = core.change(sys::clock::now(), change);
                 if is_duty {
                     // The own balancer sends new work elsewhere like all others.
                     self.tell(&Report::Node(core.own_state(sys::clock::now())));
                 }
+                drop(core);
+                news.into_iter().for_each(|event| self.journal.add(event));
             }
             Order::Refused { generation, why, at_start } => {
                 self.generations.refused(generation, why, at_start);

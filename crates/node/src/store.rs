@@ -14,7 +14,8 @@ use std::time::Duration;
 
 use ::store::etcd::Account;
 use ::store::{Credentials, Host, Setup};
-use api::{Order, Report, Start};
+use api::{Order, Report, Start, StoreDisk, StoreMember, StoreSnapshot, StoreState};
+use base::Time;
 use config::cluster::Cluster;
 use rustix::fs::statfs;
 use sys::channel::Channel;
@@ -151,7 +152,9 @@ fn obey(channel: &Channel, generation: u64, host: &Host, word: &Path) -> Result<
     say(channel, &Report::Ready { generation });
     say(channel, &Report::Serving { generation });
     let (mut buffer, mut ready) = (vec![0; api::MAX_MESSAGE], Vec::with_capacity(1));
+    let mut told = None;
     loop {
+        tell(channel, host, &mut told);
         if let Some(why) = host.failure() {
             return Err(StoreError::Stopped(why));
         }
@@ -183,6 +186,50 @@ fn obey(channel: &Channel, generation: u64, host: &Host, word: &Path) -> Result<
                 | Err(_) => {}
             }
         }
+    }
+}
+
+/// Says what changed since it was last `told`, numbers no sooner than a glance later. Without a leader it
+/// is said again: how long that lasts is for others to judge.
+fn tell(channel: &Channel, host: &Host, told: &mut Option<(StoreState, Time)>) {
+    let (state, now) = (state(host.report()), sys::clock::now());
+    if let Some((before, at)) = told {
+        let of = |state: &StoreState| (state.leader.clone(), state.trouble.clone());
+        let is_same = before == &state && state.leader.is_some();
+        if is_same || (of(before) == of(&state) && now.since(*at) < GLANCE) {
+            return;
+        }
+    }
+    say(channel, &Report::Store(Box::new(state.clone())));
+    *told = Some((state, now));
+}
+
+fn state(report: ::store::Report) -> StoreState {
+    let member = |votes| move |(node, has): (String, Option<u64>)| StoreMember { node, votes, has };
+    let voters = report.voters.into_iter().map(member(true));
+    let snapshot = report.snapshot.map(|index| {
+        let at_ms = report.snapshot_at_ms;
+        StoreSnapshot { index, at_ms }
+    });
+    StoreState {
+        engine: report.engine,
+        trouble: report.trouble,
+        leader: report.leader,
+        term: report.term,
+        last: report.last,
+        committed: report.committed,
+        applied: report.applied,
+        revision: report.revision,
+        keys: report.keys,
+        bytes: report.bytes,
+        file_bytes: report.file_bytes,
+        members: voters.chain(report.learners.into_iter().map(member(false))).collect(),
+        disk: match (report.went_back, report.floor) {
+            (true, upto) => StoreDisk::WentBack { upto },
+            (false, Some(upto)) => StoreDisk::FillsUp { upto },
+            (false, None) => StoreDisk::Whole,
+        },
+        snapshot,
     }
 }
 

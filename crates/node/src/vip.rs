@@ -390,7 +390,8 @@ impl<'a> Driver<'a> {
                 | Change::Choice(_)
                 | Change::Vip(_)
                 | Change::Process(_)
-                | Change::Dashboard(_),
+                | Change::Dashboard(_)
+                | Change::Store(_),
             )
             | Order::Start(_)
             | Order::Activate

@@ -149,12 +149,7 @@ impl Trio {
     fn process(&self, node: &str) -> i32 {
         let mut found = None;
         until("the store's process runs", || {
-            let output = Command::new(OUTLAST)
-                .args(["status", "--json", "--run-dir"])
-                .arg(self.run_dir(node))
-                .output()
-                .expect("the tool runs");
-            let status: Value = serde_json::from_slice(&output.stdout).unwrap_or(Value::Null);
+            let status = self.status(node);
             let processes = status["processes"].as_array().cloned().unwrap_or_default();
             let store = processes.iter().find(|p| p["role"] == "store" && p["running"] == true);
             found = store.and_then(|process| process["pid"].as_i64());
@@ -165,6 +160,37 @@ impl Trio {
 }
 
 impl Trio {
+    fn ask(&self, node: &str, words: &[&str]) -> Output {
+        let mut command = Command::new(OUTLAST);
+        command.args(words).arg("--run-dir").arg(self.run_dir(node));
+        command.stdin(Stdio::null()).output().expect("the tool runs")
+    }
+
+    fn status(&self, node: &str) -> Value {
+        let output = self.ask(node, &["status", "--json"]);
+        serde_json::from_slice(&output.stdout).unwrap_or(Value::Null)
+    }
+
+    /// Status and events of a node have what its store says.
+    fn tells_its_facts(&self, node: &str, leader: &str) {
+        until("the status has the store's facts", || {
+            let store = self.status(node)["store"].clone();
+            let voters = store["members"].as_array().map_or(0, |members| {
+                members.iter().filter(|member| member["votes"] == true).count()
+            });
+            let sizes = [&store["applied"], &store["file_bytes"]];
+            store["leader"] == leader
+                && voters == NODES.len()
+                && store["disk"] == "whole"
+                && sizes.iter().all(|size| size.as_u64() > Some(0))
+        });
+        until("an event says who leads", || {
+            let events = self.ask(node, &["events"]);
+            let events = String::from_utf8_lossy(&events.stdout).into_owned();
+            events.contains("store-led") && events.contains(&format!("{leader} leads the store"))
+        });
+    }
+
     fn folder(&self, node: &str) -> PathBuf {
         self.files.path(&format!("state-{node}/store"))
     }
@@ -280,6 +306,7 @@ fn three_nodes_found_one_store_and_its_process_is_replaced() {
             assert_eq!(trio.get(node, "a").as_deref(), Some("1"), "{node}");
             assert_eq!(trio.get(node, "b"), None);
         }
+        trio.tells_its_facts("node02", &leader);
         // A process that is killed or hangs is replaced; the others go on meanwhile.
         let other = NODES.into_iter().find(|node| *node != leader).expect("there are three");
         for (signal, value) in [("KILL", "2"), ("STOP", "3")] {

@@ -1,7 +1,8 @@
 //! What is wrong, in sentences, the worst first.
 
 use api::{
-    BalancerState, Duty, NodeLine, Role, Standing, Status, Verdict, VipCause, VipLine, VipRole,
+    BalancerState, Duty, NodeLine, Role, Standing, Status, StoreState, Verdict, VipCause, VipLine,
+    VipRole,
 };
 
 use crate::mark::{self, Grade};
@@ -47,8 +48,23 @@ pub(crate) fn all(status: &Status) -> Vec<Trouble> {
         let sentence = format!("the {name} process of {} is not running", status.node);
         trouble(Grade::Warning, here.clone(), sentence)
     }));
+    found.extend(status.store.as_ref().and_then(|store| stores(store, status)));
     found.sort_by_key(|trouble| std::cmp::Reverse(trouble.grade));
     found
+}
+
+fn stores(store: &StoreState, status: &Status) -> Option<Trouble> {
+    // Its process not running is a sentence already.
+    let runs = |process: &api::ProcessState| process.role == Role::Store && process.running;
+    if store.is_well() || !status.processes.iter().any(runs) {
+        return None;
+    }
+    let page = "/cluster".to_owned();
+    let (grade, sentence) = match &store.leader {
+        None => (Grade::Bad, format!("the store has no leader as seen from {}", status.node)),
+        Some(_) => (Grade::Warning, format!("the store of {} is being filled up", status.node)),
+    };
+    Some(trouble(grade, page, sentence))
 }
 
 fn address(vip: &VipLine, status: &Status) -> Option<Trouble> {

@@ -46,6 +46,7 @@ fn body(view: &View, place: &Place) -> Value {
             put("generation", json!(status.generation));
             let store = status.processes.iter().find(|process| process.role == api::Role::Store);
             put("store", json!(store));
+            put("store_state", json!(status.store));
         }
         Place::Events => {
             put("events", json!(heard.events));

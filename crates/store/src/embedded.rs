@@ -101,18 +101,22 @@ pub struct Options {
 pub const SNAPSHOT_EVERY: u64 = 5_000;
 
 /// What a node of the store knows of itself.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Status {
     pub leader: Option<NodeId>,
     pub term: u64,
-    /// Index of the last entry on this disk, and of the last one that was applied.
+    /// Index of the last entry on this disk, of the last one known to be committed, and of the last one
+    /// that was applied.
     pub last: u64,
+    pub committed: u64,
     pub applied: u64,
     pub revision: u64,
     pub keys: usize,
     /// Keys and values together.
     pub bytes: usize,
     pub voters: Vec<NodeId>,
+    /// Nodes that are filled up and do not vote.
+    pub learners: Vec<NodeId>,
     /// Index up to which the disk has to be filled before this node stands for election or votes for a
     /// shorter log: others had more when it started.
     pub floor: Option<u64>,
@@ -120,6 +124,12 @@ pub struct Status {
     pub went_back: bool,
     /// How often this node has waited for its disk since the start.
     pub syncs: u64,
+    /// The last entry of the newest snapshot.
+    pub snapshot: Option<u64>,
+    /// When that was made, milliseconds since 1970 (UTC), if since the start.
+    pub snapshot_at_ms: Option<u64>,
+    /// Of the file on disk.
+    pub file_bytes: u64,
 }
 
 /// What a start waits for, for operators.
@@ -185,31 +195,35 @@ impl Embedded {
     #[must_use]
     pub fn status(&self) -> Status {
         let core = &self.core;
-        let (leader, term, voters) = core.raft().map_or((None, 0, vec![]), |raft| {
+        let mut status = core.raft().map_or_else(Status::default, |raft| {
             let metrics = raft.metrics();
             let metrics = metrics.borrow();
-            let voters = metrics.membership_config.voter_ids().collect();
-            (metrics.current_leader, metrics.current_term, voters)
+            let members = &metrics.membership_config;
+            Status {
+                leader: metrics.current_leader,
+                term: metrics.current_term,
+                voters: members.voter_ids().collect(),
+                learners: members.membership().learner_ids().collect(),
+                snapshot: metrics.snapshot.map(|last| last.index),
+                ..Status::default()
+            }
         });
         let last = core.disk.position().last;
-        let floor = core.floor().log.filter(|floor| Some(*floor) > last).map(|floor| floor.index);
-        let (revision, keys, bytes) = core.content.look(|kv| (kv.revision(), kv.len(), kv.bytes()));
-        let applied = core.content.applied().map_or(0, |applied| applied.index);
-        let (last, syncs) = (last.map_or(0, |last| last.index), core.disk.syncs());
-        let went_back = core.went_back.load(Ordering::Relaxed);
-        Status {
-            leader,
-            term,
-            last,
-            applied,
-            revision,
-            keys,
-            bytes,
-            voters,
-            floor,
-            went_back,
-            syncs,
-        }
+        let index = |id: Option<types::LogId>| id.map_or(0, |id| id.index);
+        let floor = core.floor().log.filter(|floor| Some(*floor) > last);
+        status.floor = floor.map(|floor| floor.index);
+        core.content.look(|kv| {
+            (status.revision, status.keys, status.bytes) = (kv.revision(), kv.len(), kv.bytes());
+        });
+        status.last = index(last);
+        status.applied = index(core.content.applied());
+        // What is applied is committed; the note of it comes later.
+        status.committed = index(core.disk.committed()).max(status.applied);
+        status.syncs = core.disk.syncs();
+        status.went_back = core.went_back.load(Ordering::Relaxed);
+        status.snapshot_at_ms = core.disk.snapshot_at_ms();
+        status.file_bytes = core.disk.file_bytes();
+        status
     }
 
     /// All nodes of the store with their addresses, as this one knows them.

@@ -131,19 +131,24 @@ impl Counter {
 
 fn embedded(store: &Embedded, start: Report) -> Report {
     let (status, members, has) = (store.status(), store.members(), store.replicated());
-    let voter = |node: &u64| (name(&members, *node), has.get(node).copied());
+    let member = |node: &u64| (name(&members, *node), has.get(node).copied());
     Report {
         leader: status.leader.map(|node| name(&members, node)),
         term: status.term,
         last: status.last,
+        committed: status.committed,
         applied: status.applied,
         revision: status.revision,
         keys: status.keys as u64,
         bytes: status.bytes as u64,
-        voters: status.voters.iter().map(voter).collect(),
+        voters: status.voters.iter().map(member).collect(),
+        learners: status.learners.iter().map(member).collect(),
         floor: status.floor,
         went_back: status.went_back,
         syncs: status.syncs,
+        file_bytes: status.file_bytes,
+        snapshot: status.snapshot,
+        snapshot_at_ms: status.snapshot_at_ms,
         ..start
     }
 }

@@ -32,6 +32,8 @@ pub const SOCKET: &str = "store.sock";
 
 /// Of questions and answers.
 const VERSION: u8 = 1;
+/// Of reports; 2 has learners, what is committed, snapshot and size of the file.
+const REPORT: u8 = 2;
 /// Changes of one revision: as many as a transaction has operations, or as many keys as go at once.
 const MAX_CHANGES: usize = engine::kv::MAX_KEYS;
 /// Bytes of a backup in one message, and of a whole one: keys, values and their numbers, twice.
@@ -67,8 +69,10 @@ pub struct Report {
     pub trouble: Option<String>,
     pub leader: Option<String>,
     pub term: u64,
-    /// Index of the last entry on this disk, and of the last one that was applied.
+    /// Index of the last entry on this disk, of the last one known to be committed, and of the last one
+    /// that was applied.
     pub last: u64,
+    pub committed: u64,
     pub applied: u64,
     pub revision: u64,
     pub keys: u64,
@@ -76,49 +80,71 @@ pub struct Report {
     pub bytes: u64,
     /// Those that vote, by name, with the last index they are known to have; only the leader knows.
     pub voters: Vec<(String, Option<u64>)>,
+    /// The same of those that are filled up and do not vote.
+    pub learners: Vec<(String, Option<u64>)>,
     /// Index up to which the disk has to be filled up before this node counts again.
     pub floor: Option<u64>,
     /// At the start others remembered more of this node than its disk did.
     pub went_back: bool,
     /// Waits for the disk since the start.
     pub syncs: u64,
+    /// Bytes of the file on disk.
+    pub file_bytes: u64,
+    /// The last entry of the newest snapshot; when it was made, in milliseconds since 1970 (UTC), if
+    /// since the start.
+    pub snapshot: Option<u64>,
+    pub snapshot_at_ms: Option<u64>,
 }
 
 impl Report {
     pub(crate) fn encode(&self) -> Vec<u8> {
-        let mut out = Writer(vec![VERSION]);
+        let mut out = Writer(vec![REPORT]);
         out.bytes(self.engine.as_bytes());
         out.bytes(self.me.as_bytes());
         let text = |out: &mut Writer, text: &String| out.bytes(text.as_bytes());
         out.option(self.trouble.as_ref(), text);
         out.option(self.leader.as_ref(), text);
-        for number in
-            [self.term, self.last, self.applied, self.revision, self.keys, self.bytes, self.syncs]
-        {
+        for number in self.numbers() {
             out.u64(number);
         }
-        out.list(self.voters.iter(), |out, (name, has)| {
-            out.bytes(name.as_bytes());
-            out.option(*has, Writer::u64);
-        });
-        out.option(self.floor, Writer::u64);
+        for members in [&self.voters, &self.learners] {
+            out.list(members.iter(), |out, (name, has)| {
+                out.bytes(name.as_bytes());
+                out.option(*has, Writer::u64);
+            });
+        }
+        for number in [self.floor, self.snapshot, self.snapshot_at_ms] {
+            out.option(number, Writer::u64);
+        }
         out.u8(u8::from(self.went_back));
         out.0
     }
 
+    const fn numbers(&self) -> [u64; 9] {
+        let Self {
+            term, last, committed, applied, revision, keys, bytes, syncs, file_bytes, ..
+        } = *self;
+        [term, last, committed, applied, revision, keys, bytes, syncs, file_bytes]
+    }
+
     pub(crate) fn decode(bytes: &[u8]) -> io::Result<Self> {
-        whole(bytes, |from| {
+        whole_of(REPORT, bytes, |from| {
             let (engine, me) = (from.text()?, from.text()?);
             let (trouble, leader) = (from.option(Reader::text)?, from.option(Reader::text)?);
-            let (term, last, applied) = (from.u64()?, from.u64()?, from.u64()?);
-            let (revision, keys, bytes, syncs) =
-                (from.u64()?, from.u64()?, from.u64()?, from.u64()?);
-            let voter = |from: &mut Reader<'_>| Ok((from.text()?, from.option(Reader::u64)?));
-            let voters = from.list(MAX_NODES, voter)?;
-            let (floor, went_back) = (from.option(Reader::u64)?, from.bool()?);
-            let numbers =
-                Self { term, last, applied, revision, keys, bytes, syncs, ..Self::default() };
-            Ok(Self { engine, me, trouble, leader, voters, floor, went_back, ..numbers })
+            let mut numbers = [0; 9];
+            for number in &mut numbers {
+                *number = from.u64()?;
+            }
+            let [term, last, committed, applied, revision, keys, bytes, syncs, file_bytes] =
+                numbers;
+            let member = |from: &mut Reader<'_>| Ok((from.text()?, from.option(Reader::u64)?));
+            let (voters, learners) = (from.list(MAX_NODES, member)?, from.list(MAX_NODES, member)?);
+            let (floor, snapshot) = (from.option(Reader::u64)?, from.option(Reader::u64)?);
+            let (snapshot_at_ms, went_back) = (from.option(Reader::u64)?, from.bool()?);
+            let names = Self { engine, me, trouble, leader, voters, learners, ..Self::default() };
+            let numbers = Self { term, last, committed, applied, revision, ..names };
+            let sizes = Self { keys, bytes, syncs, file_bytes, ..numbers };
+            Ok(Self { floor, went_back, snapshot, snapshot_at_ms, ..sizes })
         })
     }
 
@@ -220,10 +246,18 @@ pub(crate) fn name(members: &[(NodeId, String)], node: NodeId) -> String {
 }
 
 fn whole<T>(bytes: &[u8], read: impl FnOnce(&mut Reader<'_>) -> io::Result<T>) -> io::Result<T> {
+    whole_of(VERSION, bytes, read)
+}
+
+fn whole_of<T>(
+    known: u8,
+    bytes: &[u8],
+    read: impl FnOnce(&mut Reader<'_>) -> io::Result<T>,
+) -> io::Result<T> {
     let mut from = Reader(bytes);
     let version = from.u8()?;
-    if version != VERSION {
-        let text = format!("it has version {version}, this program reads {VERSION}");
+    if version != known {
+        let text = format!("it has version {version}, this program reads {known}");
         return Err(io::Error::new(io::ErrorKind::InvalidData, text));
     }
     let value = read(&mut from)?;
@@ -245,8 +279,13 @@ mod tests {
             last: 12,
             applied: 11,
             voters: vec![("node01".to_owned(), Some(12)), ("node02".to_owned(), Some(9))],
+            learners: vec![("node04".to_owned(), None)],
             floor: Some(12),
             went_back: true,
+            committed: 11,
+            snapshot: Some(5),
+            snapshot_at_ms: Some(1_700_000_000_000),
+            file_bytes: 1 << 20,
             ..Report::default()
         };
         assert_eq!(Report::decode(&report.encode()).unwrap(), report);

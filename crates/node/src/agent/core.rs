@@ -14,6 +14,7 @@ use engine::verdict::{Rule, Verdict};
 use super::command;
 use super::names::Names;
 use super::picture::Picture;
+use super::voters::Voters;
 use crate::files::Texts;
 
 pub(crate) struct Core {
@@ -27,6 +28,8 @@ pub(crate) struct Core {
     stalled: Ailments,
     /// Nodes whose servers all fail, as last told to the machine.
     failing: BTreeSet<usize>,
+    /// The last word of the store.
+    voters: Voters,
     /// The last verdict on each node that was an event.
     pub(super) judged: HashMap<u16, Verdict>,
     /// The newest verdicts on each node, oldest first; at most [`api::Why::TURNS`] of each.
@@ -68,6 +71,7 @@ impl Core {
             turns: HashMap::new(),
             stalled: Ailments::NONE,
             failing: BTreeSet::new(),
+            voters: Voters::default(),
             load: None,
         }
     }
@@ -239,6 +243,17 @@ impl Core {
             Standing::Left => member::Standing::Left,
         };
         Some((u16::try_from(position).ok()?, standing))
+    }
+
+    /// A fact of another process; what of it is worth an event.
+    pub(crate) fn change(&mut self, now: Time, change: api::Change) -> Vec<Event> {
+        let mut news = vec![];
+        if let api::Change::Store(state) = &change {
+            news = self.voters.step(now, state);
+        }
+        self.picture.change(change);
+        self.speak();
+        news
     }
 
     /// Disks and mounts that do not answer; said in the next beats.

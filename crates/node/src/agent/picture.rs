@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use api::{
     BalancerState, Change, Choice, DashboardState, Duty, Mode, NodeLine, ProcessState, Report,
-    Role, ServerCheck, ServerState, Standing, Status, VipLine, VipRole, VipState,
+    Role, ServerCheck, ServerState, Standing, Status, StoreState, VipLine, VipRole, VipState,
 };
 use engine::evidence::{Ailment, Ailments};
 
@@ -34,6 +34,7 @@ pub(crate) struct Picture {
     choices: BTreeMap<String, Choice>,
     dashboard: DashboardState,
     duty: Duty,
+    store: Option<Box<StoreState>>,
     /// When each thing was last told, in milliseconds since 1970 (UTC).
     told: BTreeMap<String, u64>,
 }
@@ -57,6 +58,7 @@ impl Picture {
             choices: BTreeMap::new(),
             dashboard: DashboardState::default(),
             duty: Duty::On,
+            store: None,
             told: BTreeMap::new(),
         }
     }
@@ -84,6 +86,10 @@ impl Picture {
             }
             Change::Dashboard(dashboard) => self.dashboard = dashboard,
             Change::Duty(duty) => self.duty = duty,
+            Change::Store(state) => {
+                self.note("store".to_owned());
+                self.store = Some(state);
+            }
             // What this agent itself decided.
             Change::Node(_) => {}
         }
@@ -105,6 +111,7 @@ impl Picture {
             | Report::Duty(_)
             | Report::Keys
             | Report::Apply { .. }
+            | Report::Store(_)
             | Report::Move { .. } => {}
         }
     }
@@ -164,6 +171,17 @@ impl Picture {
 
     pub(crate) fn choices(&self) -> impl Iterator<Item = &Choice> {
         self.choices.values()
+    }
+
+    /// What the store's process last said; a process that is gone leads and follows nobody.
+    fn store(&self) -> Option<Box<StoreState>> {
+        let state = self.store.clone()?;
+        let runs = self.processes.get(&Role::Store).is_some_and(|process| process.running);
+        let gone = || {
+            let trouble = Some("its process does not run".to_owned());
+            Box::new(StoreState { leader: None, trouble, ..(*state).clone() })
+        };
+        Some(if runs { state } else { gone() })
     }
 
     /// Of this node.
@@ -264,6 +282,7 @@ impl Picture {
             dashboard: self.dashboard.urls.clone(),
             servers: self.servers.clone(),
             choices: self.choices.values().cloned().collect(),
+            store: self.store(),
         }
     }
 }

@@ -13,6 +13,7 @@ pub(super) mod balancer;
 mod node;
 mod pool;
 mod server;
+mod store;
 #[cfg(test)]
 mod tests;
 mod vip;
@@ -103,6 +104,9 @@ fn full_name(status: &Status, word: &str) -> String {
     let is_bare = !word.contains('/') && word != "balancer";
     if is_bare && (word == status.node || status.nodes.iter().any(|node| node.state.node == word)) {
         return format!("node/{word}");
+    }
+    if word == "store" {
+        return "process/store".to_owned();
     }
     word.to_owned()
 }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use api::{
     BalancerState, Change, Choice, DashboardState, Duty, NodeState, Order, ProcessState, Report,
-    Role, ServerState, VipState,
+    Role, ServerState, StoreState, VipState,
 };
 use config::haproxy::Haproxy;
 
@@ -26,6 +26,7 @@ pub(crate) struct Facts {
     /// What an operator wants of this node.
     pub(crate) duty: Duty,
     dashboard: Option<DashboardState>,
+    store: Option<Box<StoreState>>,
     /// What an agent that is not there yet has to hear.
     unheard: VecDeque<Order>,
 }
@@ -42,6 +43,7 @@ impl Default for Facts {
             balancer: BalancerState::Replacing,
             duty: Duty::On,
             dashboard: None,
+            store: None,
             unheard: VecDeque::new(),
         }
     }
@@ -66,6 +68,7 @@ impl Facts {
             }
             Change::Dashboard(state) => self.dashboard = Some(state.clone()),
             Change::Duty(duty) => self.duty = *duty,
+            Change::Store(state) => self.store = Some(state.clone()),
         }
     }
 
@@ -127,6 +130,7 @@ impl Facts {
             .chain([Change::Balancer(self.balancer)])
             .chain((!self.duty.is_on()).then_some(Change::Duty(self.duty)))
             .chain(self.dashboard.clone().map(Change::Dashboard))
+            .chain(self.store.clone().map(Change::Store))
             .map(Order::Change)
             .collect();
         orders.extend(self.unheard.drain(..));

@@ -44,8 +44,17 @@ impl Supervisor {
             Report::Move { instance, to } if kind == Kind::Agent => self.hand_over(instance, to),
             Report::Keys if kind == Kind::Agent => self.keys(),
             Report::Apply { generation } if kind == Kind::Agent => self.apply(generation),
-            // Operators speak through the agent only.
-            Report::Duty(_) | Report::Move { .. } | Report::Keys | Report::Apply { .. } => {}
+            Report::Store(state) if kind == Kind::Store => {
+                let change = Change::Store(state);
+                self.facts.learn(&change);
+                self.inform_agent(Order::Change(change));
+            }
+            // Operators speak through the agent only, and of the store its process.
+            Report::Duty(_)
+            | Report::Move { .. }
+            | Report::Keys
+            | Report::Apply { .. }
+            | Report::Store(_) => {}
         }
     }
 

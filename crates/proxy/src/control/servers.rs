@@ -69,7 +69,8 @@ impl Control {
             | Change::Balancer(_)
             | Change::Process(_)
             | Change::Dashboard(_)
-            | Change::Duty(_) => {}
+            | Change::Duty(_)
+            | Change::Store(_) => {}
         }
     }
 

@@ -1,6 +1,6 @@
 //! What stands in the status.
 
-use api::{BalancerState, Mode, Role, ServerCheck, Standing, Status, Verdict, VipRole};
+use api::{BalancerState, Mode, Role, ServerCheck, Standing, Status, StoreDisk, Verdict, VipRole};
 
 use super::family::Text;
 use super::{count, flag, float};
@@ -34,6 +34,7 @@ pub(super) fn write(text: &mut Text, host: &str, status: &Status) {
     vips(text, status);
     processes(text, status);
     pools(text, status);
+    store(text, status);
 }
 
 /// None where nothing judges.
@@ -120,6 +121,39 @@ fn processes(text: &mut Text, status: &Status) {
             let is = flag(status.balancer == state);
             text.put("outlast_balancer_state", &[("state", word)], is);
         }
+    }
+}
+
+fn store(text: &mut Text, status: &Status) {
+    let Some(store) = &status.store else { return };
+    let leads = |node: &str| store.leader.as_deref() == Some(node);
+    text.put("outlast_store_has_leader", &[], flag(store.leader.is_some()));
+    text.put("outlast_store_term", &[], float(store.term));
+    for (what, entry) in
+        [("last", store.last), ("committed", store.committed), ("applied", store.applied)]
+    {
+        text.put("outlast_store_entry", &[("what", what)], float(entry));
+    }
+    text.put("outlast_store_revision", &[], float(store.revision));
+    text.put("outlast_store_keys", &[], float(store.keys));
+    text.put("outlast_store_content_bytes", &[], float(store.bytes));
+    text.put("outlast_store_file_bytes", &[], float(store.file_bytes));
+    for member in &store.members {
+        let labels = [("node", member.node.as_str())];
+        text.put("outlast_store_leads", &labels, flag(leads(&member.node)));
+        text.put("outlast_store_votes", &labels, flag(member.votes));
+    }
+    for (node, lag) in store.lags(&status.node) {
+        text.put("outlast_store_lag_entries", &[("node", node)], float(lag));
+    }
+    let counts = match store.disk {
+        StoreDisk::Whole | StoreDisk::WentBack { upto: None } => true,
+        StoreDisk::FillsUp { .. } | StoreDisk::WentBack { upto: Some(_) } => false,
+    };
+    text.put("outlast_store_disk_counts", &[], flag(counts));
+    if let Some(at_ms) = store.snapshot.and_then(|snapshot| snapshot.at_ms) {
+        let age = status.at_ms.saturating_sub(at_ms);
+        text.put("outlast_store_snapshot_age_seconds", &[], float(age) / 1000.0);
     }
 }
 

@@ -192,6 +192,42 @@ pub const FAMILIES: &[Family] = &[
         &[],
         "Age of what this node knows; all else is left out when it is older than two seconds.",
     ),
+    gauge("outlast_store_content_bytes", &[], "Keys and values in the store, as this node has it."),
+    gauge(
+        "outlast_store_disk_counts",
+        &[],
+        "Whether the disk of this node's store counts (1), or must be filled up first (0).",
+    ),
+    gauge(
+        "outlast_store_entry",
+        &["what"],
+        "Index of the last entry on this node's disk, of the last committed and of the last applied one.",
+    ),
+    gauge("outlast_store_file_bytes", &[], "Size of the store's file on this node."),
+    gauge(
+        "outlast_store_has_leader",
+        &[],
+        "Whether this node's store knows of a leader (1); without one reads and writes wait.",
+    ),
+    gauge("outlast_store_keys", &[], "Keys in the store, as this node has it."),
+    gauge(
+        "outlast_store_lag_entries",
+        NODE,
+        "Entries that a member lacks: of every member where this node leads, else of this one.",
+    ),
+    gauge("outlast_store_leads", NODE, "Whether this node follows the member as leader."),
+    gauge("outlast_store_revision", &[], "Revision of the store's content, as this node has it."),
+    gauge(
+        "outlast_store_snapshot_age_seconds",
+        &[],
+        "Age of the newest snapshot on this node, if it was made since its process started.",
+    ),
+    gauge("outlast_store_term", &[], "Counts elections of the store's leader."),
+    gauge(
+        "outlast_store_votes",
+        NODE,
+        "Whether the member of the store votes (1) or is filled up only (0).",
+    ),
     gauge(
         "outlast_vip_holders",
         VIP,

@@ -1,6 +1,6 @@
 //! The cluster as this node sees it: who reaches whom, what is concluded, and what orders decisions.
 
-use api::{NodeLine, Role, Status};
+use api::{NodeLine, Role, Status, StoreDisk, StoreState};
 use maud::{Markup, html};
 
 use super::{Fragment, View, absent, link, nodes, section};
@@ -58,19 +58,78 @@ fn row(view: &View, status: &Status, line: &NodeLine) -> Markup {
     }
 }
 
-/// Whether its process runs is known here; leader and lag are asked of the store itself.
+/// What the store's process of this node says.
 fn store(status: &Status) -> Markup {
     let process = status.processes.iter().find(|process| process.role == Role::Store);
     html! {
         @if let Some(process) = process {
             p { "the store's process of this node: " (mark::process(process.running).shown()) }
-            p.none { "Leader, term and lag: " code { "outlast store status" } " on this node." }
         } @else {
             p { (mark::NONE.only_sign()) " no store is configured" }
             p.none {
                 "So there is no leader, no lag, and nothing is committed: verdicts are opinion, and what is \
                  below is ordered by terms that nodes tell each other."
             }
+        }
+        @if let Some(store) = &status.store { (facts(status, store)) (members(status, store)) }
+    }
+}
+
+fn facts(status: &Status, store: &StoreState) -> Markup {
+    let disk = match store.disk {
+        StoreDisk::Whole => "whole".to_owned(),
+        StoreDisk::FillsUp { upto } | StoreDisk::WentBack { upto: Some(upto) } => {
+            format!("does not count until it is filled up to entry {upto}")
+        }
+        StoreDisk::WentBack { upto: None } => "went back in time, was filled up since".to_owned(),
+    };
+    let snapshot = store.snapshot.map(|snapshot| {
+        let made = snapshot.at_ms.map_or_else(
+            || "before its process started".to_owned(),
+            |at_ms| format!("{} s ago", status.at_ms.saturating_sub(at_ms) / 1000),
+        );
+        format!("of entry {}, made {made}", snapshot.index)
+    });
+    html! {
+        dl {
+            dt { "Engine" } dd { (store.engine) }
+            dt { "Leader" } dd {
+                @if let Some(leader) = &store.leader { (leader) ", term " (store.term) }
+                @else { "nobody: reads and writes wait" }
+            }
+            @if let Some(trouble) = &store.trouble { dt { "It says" } dd { (trouble) } }
+            dt { "Log" } dd {
+                "entry " (store.last) ", committed " (store.committed) ", applied here " (store.applied)
+            }
+            dt { "Content" } dd {
+                "revision " (store.revision) ", keys " (store.keys) ", bytes " (store.bytes)
+            }
+            dt { "Disk" } dd { (disk) ", bytes " (store.file_bytes) }
+            dt { "Snapshot" } dd { (snapshot.as_deref().unwrap_or("none yet")) }
+        }
+    }
+}
+
+fn members(status: &Status, store: &StoreState) -> Markup {
+    let lag = |node: &str| store.lags(&status.node).find(|(name, _)| *name == node);
+    html! {
+        @if !store.members.is_empty() { div.scroll { table {
+            thead { tr {
+                th scope="col" { "Member" } th scope="col" { "Part" } th.right scope="col" { "Entries behind" }
+            } }
+            tbody { @for member in &store.members {
+                tr id=(format!("store-{}", member.node)) data-find=(member.node) {
+                    th scope="row" { a href=(link("node", &member.node)) { (member.node) } }
+                    td {
+                        @if store.leader.as_deref() == Some(&member.node) { "leads" }
+                        @else if member.votes { "votes" }
+                        @else { "is filled up, no vote yet" }
+                    }
+                    td.right { @if let Some((_, lag)) = lag(&member.node) { (lag) } @else { "–" } }
+                }
+            } }
+        } }
+        p.none { "Only the leader knows how far the others are; any other node knows its own part." }
         }
     }
 }

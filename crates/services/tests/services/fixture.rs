@@ -388,6 +388,7 @@ pub fn status() -> Status {
     let process = |(role, pid)| ProcessState { role, pid, running: true, generation: 1, starts: 1 };
     Status {
         duty: api::Duty::On,
+        store: None,
         refused: api::RefusedPackets { forged: 7, replayed: 2, unreadable: 0, astray: 1 },
         at_ms: 0,
         version: "0.1.0".to_owned(),

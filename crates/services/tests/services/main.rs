@@ -8,6 +8,7 @@ mod fixture;
 mod metrics;
 mod pages;
 mod prometheus;
+mod stored;
 mod strangers;
 mod stream;
 mod webdriver;

@@ -2,11 +2,14 @@ use std::io::Write;
 use std::process::{Command, Stdio};
 
 use crate::fixture::{Face, darken, status};
+use crate::stored::store;
 use crate::until;
 
 #[test]
 fn every_metric_of_the_table_is_there_and_promtool_has_no_complaint() {
-    let face = Face::new(status());
+    let mut with_store = status();
+    with_store.store = Some(Box::new(store()));
+    let face = Face::new(with_store);
     until("events are known", || face.get("/metrics").body.contains("outlast_events_total"));
     let text = face.get("/metrics").body;
     for family in outlast_services::FAMILIES {
@@ -25,6 +28,8 @@ fn every_metric_of_the_table_is_there_and_promtool_has_no_complaint() {
             assert!(text.contains(&line), "{line}");
         }
     }
+    assert!(text.contains("outlast_store_lag_entries{node=\"node03\"} 2\n"), "{text}");
+    assert!(text.contains("outlast_store_votes{node=\"node04\"} 0\n"));
     let promtool = Command::new("promtool")
         .args(["check", "metrics"])
         .stdin(Stdio::piped())

@@ -2,6 +2,7 @@ use api::{ServerCheck, Standing};
 use serde_json::Value;
 
 use crate::fixture::{Face, darken, event, status};
+use crate::stored::store;
 use crate::until;
 
 /// Text of a page without tags, blanks in a row as one.
@@ -255,6 +256,26 @@ fn the_page_of_the_cluster_has_nodes_by_networks_terms_and_says_that_there_is_no
         let page = text(&face.get("/cluster").body);
         page.contains("the store's process of this node: ✓ running")
             && !page.contains("no store is")
+    });
+    face.tell(|story| story.status.store = Some(Box::new(store())));
+    until("its facts", || {
+        let page = text(&face.get("/cluster").body);
+        [
+            "Leader node01, term 4",
+            "entry 812, committed 811, applied here 811",
+            "node01 leads 0 node03 votes 2 node04 is filled up, no vote yet 772",
+        ]
+        .iter()
+        .all(|part| page.contains(part))
+    });
+    assert!(!text(&face.get("/").body).contains("store has no leader"));
+    face.tell(|story| {
+        let store = story.status.store.as_mut().expect("it was told");
+        (store.leader, store.trouble) = (None, Some("waits for node02".to_owned()));
+    });
+    until("that it has no leader", || {
+        text(&face.get("/cluster").body).contains("nobody: reads and writes wait It says waits for")
+            && text(&face.get("/").body).contains("store has no leader as seen from node01")
     });
 }
 

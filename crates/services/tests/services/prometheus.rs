@@ -9,6 +9,7 @@ use std::process::{Child, Command, Stdio};
 use serde_json::Value;
 
 use crate::fixture::{Face, ask, event, status};
+use crate::stored::store;
 use crate::{skip, until};
 
 fn share() -> PathBuf {
@@ -154,7 +155,9 @@ impl Prometheus {
 
 #[test]
 fn the_real_prometheus_reads_the_metrics_answers_every_query_of_grafana_and_fires() {
-    let face = Face::new(status());
+    let mut with_store = status();
+    with_store.store = Some(Box::new(store()));
+    let face = Face::new(with_store);
     let Some(prometheus) = Prometheus::scraping(face.address) else {
         let name = "the_real_prometheus_reads_the_metrics_answers_every_query_of_grafana_and_fires";
         skip(name, "no prometheus");

@@ -10,10 +10,12 @@
 
 mod file;
 pub(crate) mod offline;
+mod owner;
 mod write;
 
 use std::collections::BTreeMap;
 use std::io;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
 
@@ -23,9 +25,7 @@ use tokio::sync::{oneshot, watch};
 
 use super::Options;
 use super::standing::{Standing, Standings};
-use super::types::{
-    Image, LogEntry, LogId, MAX_MEMBERS, NodeId, SnapshotMeta, Types, VERSION, Vote,
-};
+use super::types::{Image, LogEntry, LogId, MAX_MEMBERS, NodeId, SnapshotMeta, Types, Vote};
 use super::witness::Witness;
 use crate::Error;
 use crate::bytes::{Reader, Writer};
@@ -35,7 +35,6 @@ use file::database;
 const FACTS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("facts");
 /// Log entries by index.
 const LOG: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("log");
-const OWNER: &str = "owner";
 const VOTE: &str = "vote";
 const COMMITTED: &str = "committed";
 const PURGED: &str = "purged";
@@ -68,6 +67,9 @@ pub(crate) struct Disk {
     me: NodeId,
     /// What the witness saw before this start.
     witness: Option<Standing>,
+    path: PathBuf,
+    /// When the newest snapshot was made, milliseconds since 1970 (UTC); 0: before this start.
+    snapshot_at_ms: AtomicU64,
 }
 
 #[derive(Debug, Default)]
@@ -114,7 +116,7 @@ impl Disk {
         let opened = std::panic::catch_unwind(|| database(&path, &syncs));
         let damaged = |_| io::Error::new(io::ErrorKind::InvalidData, "its pages are damaged");
         let database = opened.map_err(damaged).flatten().map_err(failed)?;
-        own(&database, &options.cluster, options.me)
+        owner::own(&database, &options.cluster, options.me)
             .map_err(other)?
             .map_err(|belongs| Error::OtherOwner { path: path.clone(), belongs })?;
         let state = load(&database).map_err(other)?.map_err(failed)?;
@@ -142,7 +144,9 @@ impl Disk {
             .spawn(move || writing.run(&waiting))
             .map_err(failed)?;
         let database = Mutex::new(Some(database));
-        Ok(Self { database, jobs, syncs, state, flushed: told, me: options.me, witness: seen })
+        let snapshot_at_ms = AtomicU64::new(0);
+        let (flushed, me, witness) = (told, options.me, seen);
+        Ok(Self { database, jobs, syncs, state, flushed, me, witness, path, snapshot_at_ms })
     }
 
     /// What the witness saw within this boot before this start.
@@ -300,7 +304,19 @@ impl Disk {
     }
 
     pub(crate) async fn save_snapshot(&self, meta: SnapshotMeta, image: Image) -> io::Result<()> {
-        self.done(|done| Job::Snapshot(Box::new((meta, image)), done)).await
+        self.done(|done| Job::Snapshot(Box::new((meta, image)), done)).await?;
+        self.snapshot_at_ms.store(sys::clock::wall_ms(), Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// When the newest snapshot was made, if since this start.
+    pub(crate) fn snapshot_at_ms(&self) -> Option<u64> {
+        Some(self.snapshot_at_ms.load(Ordering::Relaxed)).filter(|at| *at > 0)
+    }
+
+    /// 0 where nobody can say.
+    pub(crate) fn file_bytes(&self) -> u64 {
+        std::fs::metadata(&self.path).map_or(0, |found| found.len())
     }
 
     /// The newest snapshot.
@@ -377,42 +393,6 @@ pub(crate) fn size(entry: &LogEntry) -> usize {
 
 fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
     state.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// Whose store this is; a new one becomes that of this node.
-fn own(database: &Database, cluster: &str, me: NodeId) -> Result<Result<(), String>, redb::Error> {
-    let mut wanted = Writer::versioned();
-    wanted.bytes(cluster.as_bytes());
-    wanted.u64(me);
-    let transaction = database.begin_write()?;
-    let result = {
-        let mut facts = transaction.open_table(FACTS)?;
-        transaction.open_table(LOG)?;
-        let found = facts.get(OWNER)?.map(|owner| owner.value().to_vec());
-        match found {
-            None => {
-                facts.insert(OWNER, wanted.0.as_slice())?;
-                Ok(())
-            }
-            Some(owner) if owner == wanted.0 => Ok(()),
-            Some(owner) => Err(owner_text(&owner)),
-        }
-    };
-    transaction.commit()?;
-    Ok(result)
-}
-
-fn owner_text(owner: &[u8]) -> String {
-    let read = || -> io::Result<String> {
-        let mut from = Reader(owner);
-        let version = from.u8()?;
-        if version != VERSION {
-            return Ok(format!("is of version {version}, this program reads {VERSION}"));
-        }
-        let (cluster, node) = (from.text()?, from.u64()?);
-        Ok(format!("belongs to node {node} of cluster `{cluster}`"))
-    };
-    read().unwrap_or_else(|error| format!("says nothing readable: {error}"))
 }
 
 fn load(database: &Database) -> Result<io::Result<State>, redb::Error> {

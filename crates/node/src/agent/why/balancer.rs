@@ -86,9 +86,13 @@ pub(super) fn process(ground: &Ground<'_>, name: &str) -> Option<Told> {
             span(LAST_PAUSE)
         ),
     };
+    let mut evidence = vec![runs(ground, process)];
+    if process.role == Role::Store {
+        evidence.extend(super::store::evidence(ground));
+    }
     Some(Told {
         state,
-        evidence: vec![runs(ground, process)],
+        evidence,
         rule,
         rules: vec![],
         would_change: vec![lost(process.role).to_owned()],

@@ -19,6 +19,7 @@ pub(super) fn why(ground: &Ground<'_>, name: &str) -> Option<Told> {
     }
     evidence.extend((ground.seen)(name));
     evidence.extend(said(line));
+    evidence.extend(super::store::member(ground, name));
     let duty = duty(state.duty);
     let heard = state.cells.iter().filter_map(|cell| cell.age_ms).min();
     evidence
@@ -39,6 +40,7 @@ pub(super) fn why(ground: &Ground<'_>, name: &str) -> Option<Told> {
 fn own(ground: &Ground<'_>, line: &NodeLine) -> Told {
     let name = &line.state.node;
     let evidence = said(line).chain([fact("it answers this question")]);
+    let evidence = evidence.chain(super::store::trouble(ground));
     if let Some(duty) = duty(line.state.duty) {
         let kept = fact(format!("an operator wants it {duty}; a file in its state folder says so"));
         return Told {

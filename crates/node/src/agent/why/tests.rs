@@ -7,6 +7,8 @@ use expect_test::{Expect, expect};
 use super::*;
 use crate::agent::names::VipName;
 
+mod store;
+
 fn node(name: &str, standing: Standing, age_ms: Option<u64>, why: &str) -> NodeLine {
     let alive = standing == Standing::Alive;
     let cell = Cell { network: "management".to_owned(), alive, age_ms };
@@ -67,6 +69,7 @@ fn status() -> Status {
     let process = |role, pid| ProcessState { role, pid, running: true, generation: 2, starts: 1 };
     Status {
         duty: api::Duty::On,
+        store: None,
         refused: api::RefusedPackets::default(),
         at_ms: 100_000,
         version: "0.1.0".to_owned(),

@@ -11,7 +11,8 @@ use engine::kv::{Kv, read_snapshot};
 use openraft::{BasicNode, CommittedLeaderId, EntryPayload, Membership};
 use redb::{Database, ReadableDatabase, ReadableTable};
 
-use super::{FACTS, IMAGE, LOG, META, OWNER, PURGED, database, load, own, owner_text};
+use super::owner::{OWNER, own, owner_text};
+use super::{FACTS, IMAGE, LOG, META, PURGED, database, load};
 use crate::Error;
 use crate::bytes::{Reader, Writer};
 use crate::embedded::types::{LogEntry, LogId, Members, NodeId, SnapshotMeta};
