@@ -95,16 +95,3 @@ pub struct Note {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub gone: Vec<String>,
 }
-
-/// A time in which what happens to a node is planned, under `maintenance/NAME` in the store.
-#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
-pub struct Window {
-    /// None: the whole cluster.
-    pub node: Option<String>,
-    /// Milliseconds since 1970 (UTC) by the clock of the node it was typed on.
-    pub begin_ms: u64,
-    pub end_ms: u64,
-    /// `USER@HOST`.
-    pub who: String,
-    pub why: String,
-}

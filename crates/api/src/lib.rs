@@ -16,6 +16,7 @@ pub mod catalogue;
 mod ask;
 mod event;
 pub mod generation;
+pub mod maintenance;
 mod message;
 mod state;
 mod store;

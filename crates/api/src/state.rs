@@ -292,6 +292,9 @@ pub struct Status {
     /// This node's part of the store; none where it runs none, or its process said nothing yet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub store: Option<Box<StoreState>>,
+    /// Maintenance windows that are open, as far as this node's store tells.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub planned: Vec<crate::maintenance::Planned>,
 }
 
 /// How many datagrams were not believed, and why.

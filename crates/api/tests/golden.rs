@@ -3,7 +3,6 @@
 //!
 //! `UPDATE_EXPECT=1` writes the files.
 
-use std::collections::BTreeMap;
 #[path = "samples/store.rs"]
 mod sample;
 
@@ -11,7 +10,7 @@ use std::fmt::Debug;
 use std::path::Path;
 
 use outlast_api::access::{AccessAnswer, AccessAsk, Scope, Secret};
-use outlast_api::generation::{Applied, Content, Files, Generation, Note};
+use outlast_api::maintenance::{Planned, Window};
 use outlast_api::{
     self as api, Answer, Ask, BalancerState, Break, Cell, Change, Choice, Command, DashboardState,
     Duty, Errand, Event, Evidence, FileKind, FileName, Load, Mode, NodeLine, NodeState, Opinion,
@@ -213,6 +212,7 @@ fn status() -> Status {
         proxies: vec![proxy],
         servers: vec![server()],
         choices: vec![choice()],
+        planned: vec![],
         dashboard: vec!["http://127.0.0.1:7412/".to_owned()],
         duty: Duty::On,
         store: None,
@@ -302,36 +302,21 @@ fn every_report_travels_as_in_its_golden_file() {
 }
 
 #[test]
-fn what_is_kept_of_generations_is_as_in_its_golden_file() {
-    let files = |text: &str| Files::from([("haproxy.cfg".to_owned(), text.to_owned())]);
-    let nodes = [("node01", "a"), ("node02", "a"), ("node03", "b")];
-    let nodes = nodes.map(|(node, text)| (node.to_owned(), files(text)));
-    let content = Content::new(nodes.into());
-    assert_eq!((content.texts.len(), content.of("node02")), (2, Some(files("a"))));
-    golden("content.jsonl", &[content]);
-    let generation = Generation {
-        number: 7,
-        at_ms: 1_700_000_000_123,
+fn a_window_is_kept_and_shown_as_in_its_golden_file() {
+    let window = Window {
+        node: Some("node02".to_owned()),
+        begin_ms: 1_700_000_000_123,
+        end_ms: 1_700_007_200_123,
         who: "alice@node01".to_owned(),
-        why: "one more server".to_owned(),
-        from: Some(5),
-        force: true,
-        digest: "00ff".to_owned(),
-        bytes: 812,
+        why: "new memory".to_owned(),
     };
-    let plain = Generation { from: None, force: false, ..generation.clone() };
-    golden("generation.jsonl", &[generation, plain]);
-    let applied = Applied {
-        seen: 7,
-        runs: Some(6),
-        refused: Some("cannot bind 10.79.0.40:3306".to_owned()),
-        note: Some("haproxy.cfg was changed by hand".to_owned()),
-        at_ms: 1_700_000_000_123,
-    };
-    golden("applied.jsonl", &[applied, Applied { seen: 7, runs: Some(7), ..Applied::default() }]);
-    let digests = BTreeMap::from([("haproxy.cfg".to_owned(), "00ff".to_owned())]);
-    let note = Note { number: 7, files: digests, gone: vec!["old.cfg".to_owned()] };
-    golden("note.jsonl", &[note]);
+    golden("window.jsonl", &[window.clone(), Window { node: None, ..window.clone() }]);
+    let servers = vec!["keystone_internal/node01".to_owned()];
+    let planned = Planned { window, nodes: vec!["node02".to_owned()], servers };
+    let status = Status { planned: vec![planned], ..status() };
+    assert!(status.plan_of("node02").is_some() && status.plan_of("node01").is_none());
+    assert!(status.is_planned(&server()));
+    golden("status-planned.jsonl", &[status]);
 }
 
 #[test]

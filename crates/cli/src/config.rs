@@ -4,6 +4,8 @@ use std::io::Write;
 
 use generation::GenerationError;
 
+pub(crate) use generation::who;
+
 mod check;
 mod diff;
 mod explain;

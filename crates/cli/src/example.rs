@@ -122,6 +122,7 @@ pub(crate) fn status() -> Status {
             term: 1,
             by: 0,
         }],
+        planned: vec![],
         dashboard: vec!["http://127.0.0.1:7412/".to_owned()],
     }
 }

@@ -52,6 +52,9 @@ fn print(out: &mut impl Write, status: &Status, all: bool) -> io::Result<()> {
     for limit in &status.limits {
         writeln!(out, "  {limit}")?;
     }
+    for planned in &status.planned {
+        writeln!(out, "  {}", crate::maintenance::text(&planned.window))?;
+    }
     for url in &status.dashboard {
         writeln!(out, "  dashboard at {url}")?;
     }
@@ -115,7 +118,8 @@ fn nodes(out: &mut impl Write, status: &Status) -> io::Result<()> {
         row.extend(words::load(line.load));
         let holds = line.holds.join(" ");
         row.push(if holds.is_empty() { "-".to_owned() } else { holds });
-        row.push(words::why(node));
+        let planned = status.plan_of(&node.node).map_or("", |_| "planned; ");
+        row.push(format!("{planned}{}", words::why(node)));
         rows.push(row);
     }
     table::print(out, &heading, &rows)

@@ -172,8 +172,10 @@ pub(crate) fn is_well(status: &Status) -> bool {
             let is_meant = vip.state.cause == Some(VipCause::Standby);
             (vip.state.role != VipRole::Fault || is_meant) && vip.holders.len() < 2
         })
-        && status.nodes.iter().all(|node| node.state.standing != Standing::Suspect)
-        && status.servers.iter().all(is_up)
+        && status.nodes.iter().all(|node| {
+            node.state.standing != Standing::Suspect || status.plan_of(&node.state.node).is_some()
+        })
+        && status.servers.iter().all(|server| is_up(server) || status.is_planned(server))
         && status.store.as_ref().is_none_or(|store| store.is_well())
 }
 

@@ -105,6 +105,11 @@ pub enum Input<'a> {
         node: u16,
         failing: bool,
     },
+    /// Whether what happens to that node is planned: coming and going is no flapping then.
+    Planned {
+        node: u16,
+        planned: bool,
+    },
     /// What the replicated store says about that node's death.
     Proven {
         node: u16,
@@ -262,6 +267,7 @@ impl Member {
             Input::Proven { node, proof } if self.is_peer(node) => {
                 self.watch.proven(now, node, proof);
             }
+            Input::Planned { node, planned } => self.watch.planned(now, node, planned),
             Input::Refused { .. } | Input::Failing { .. } | Input::Proven { .. } => {}
             Input::Leave => {
                 self.said.leaving = true;

@@ -42,6 +42,7 @@ mod generation;
 mod hands;
 mod journal;
 mod load;
+mod maintenance;
 mod names;
 mod news;
 mod opinion;
@@ -119,6 +120,7 @@ pub(crate) fn run(channel: &Channel, start: Start, texts: Texts) -> Result<(), A
     let voice = command::Voice::new(voice);
     let keys = trustee::begin(&core, &start, &texts, &voice);
     let generations = generation::begin(&core, &start, &texts, &voice);
+    maintenance::begin(&core, &start);
     let stalls = Arc::new(Stalls::start(Path::new(&start.state_dir)));
     let trouble = Trouble::default();
     let status = teller(&core, &journal, &trouble, &stalls, &generations);
@@ -260,9 +262,15 @@ impl Agent<'_> {
         if now >= self.sample_at {
             self.sample_at = now + SAMPLE_EVERY;
             let load = self.sampler.sample();
-            let mut core = lock(&self.core);
-            core.sampled(now, load);
-            core.stalled(self.stalls.ailments(now));
+            let planned = {
+                let mut core = lock(&self.core);
+                core.sampled(now, load);
+                core.stalled(self.stalls.ailments(now));
+                core.newly_planned(sys::clock::wall_ms())
+            };
+            for (node, planned) in planned {
+                self.step(Input::Planned { node, planned });
+            }
         }
     }
 
@@ -316,6 +324,7 @@ impl Agent<'_> {
             }
             Order::Relay(_, report) => {
                 if let Report::Event(event) = *report {
+                    let event = lock(&self.core).tagged(event);
                     self.journal.add(event);
                 } else {
                     let mut core = lock(&self.core);
@@ -421,12 +430,12 @@ impl Agent<'_> {
                 }
                 Action::Verdict { node, standing, why } => {
                     let (state, event) = core.verdict(now, node, standing, why);
-                    self.journal.add(event);
+                    self.journal.add(core.tagged(event));
                     self.tell(&Report::Node(state));
                 }
                 Action::Opinion { node, verdict, rule } => {
                     if let Some(event) = core.concluded(now, node, verdict, rule) {
-                        self.journal.add(event);
+                        self.journal.add(core.tagged(event));
                     }
                 }
                 Action::Choices => {

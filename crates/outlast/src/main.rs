@@ -53,6 +53,8 @@ enum Command {
     Audit(cli::access::AuditArgs),
     #[command(subcommand)]
     Store(cli::store::Command),
+    #[command(subcommand)]
+    Maintenance(cli::maintenance::Command),
     Demo(lab::demo::Args),
     Completion(cli::completion::Args),
     Man(cli::completion::ManArgs),
@@ -112,6 +114,15 @@ fn main() -> ExitCode {
         }
         Command::Audit(args) => obeyed(cli::access::audit(&args, &mut std::io::stdout().lock())),
         Command::Store(command) => stored(cli::store::run(&command, &mut std::io::stdout().lock())),
+        Command::Maintenance(command) => {
+            match cli::maintenance::run(&command, &mut std::io::stdout().lock()) {
+                Ok(well) => ExitCode::from(u8::from(!well)),
+                Err(error) => {
+                    complain(&error);
+                    ExitCode::from(error.exit_code())
+                }
+            }
+        }
         Command::Completion(args) => {
             let mut out = std::io::stdout().lock();
             written(cli::completion::run(&args, &mut command(), &mut out))

@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
 use std::time::Duration;
 
-use lonely::{Lonely, OUTLAST, alone, until};
+use lonely::{Lonely, OUTLAST, alone, kill, until};
 use serde_json::Value;
 
 const NODES: [&str; 3] = ["node01", "node02", "node03"];
@@ -128,6 +128,29 @@ impl Trio {
         let at = self.nodes.iter().position(|(name, _)| *name == node).expect("it runs");
         let (_, mut child) = self.nodes.remove(at);
         child.kill().and_then(|()| child.wait()).expect("it ends");
+    }
+
+    /// As if its power went: no process says anything any more.
+    fn power_off(&mut self, node: &str) {
+        let at = self.nodes.iter().position(|(name, _)| *name == node).expect("it runs");
+        let (_, mut child) = self.nodes.remove(at);
+        kill(i32::try_from(child.id()).expect("a pid"), "STOP");
+        let processes = self.status(node)["processes"].as_array().cloned().expect("a list");
+        for process in processes.iter().filter(|process| process["running"] == true) {
+            let pid = process["pid"].as_i64().and_then(|pid| i32::try_from(pid).ok());
+            kill(pid.expect("a pid"), "KILL");
+        }
+        child.kill().and_then(|()| child.wait()).expect("it ends");
+    }
+
+    fn status(&self, node: &str) -> Value {
+        let mut found = Value::Null;
+        until("the agent answers", || {
+            let output = self.ask(node, &["status", "--json"]);
+            found = serde_json::from_slice(&output.stdout).unwrap_or(Value::Null);
+            !found.is_null()
+        });
+        found
     }
 
     fn ask(&self, node: &str, words: &[&str]) -> Output {
@@ -248,6 +271,7 @@ fn a_generation_is_applied_on_every_node_or_it_says_what_it_still_runs() {
         away(&mut trio, one);
         taken(&trio, one);
         by_hand(&trio, two);
+        planned(&mut trio);
     });
 }
 
@@ -330,4 +354,49 @@ fn by_hand(trio: &Trio, two: SocketAddr) {
         sets.filter_map(|set| fs::read_to_string(set.path().join("haproxy.cfg")).ok())
             .any(|text| text == mine)
     });
+}
+
+/// A node that is lost in its maintenance window is told as planned, on every node, and its verdict is true.
+fn planned(trio: &mut Trio) {
+    let start = |what: &str, length: &str| {
+        let words = ["maintenance", "start", what, "--for", length, "--reason", "new memory"];
+        trio.ask("node01", &words)
+    };
+    assert_eq!(start("node09", "2h").status.code(), Some(2), "there is no such node");
+    assert_eq!(start("node03", "8d").status.code(), Some(2), "that is too long");
+    until("the window is begun", || start("node03", "2h").status.success());
+    let is_planned = |trio: &Trio, node: &str| {
+        let status = trio.status(node);
+        let planned = status["planned"].as_array().cloned().unwrap_or_default();
+        planned.iter().any(|planned| planned["nodes"] == serde_json::json!(["node03"]))
+    };
+    for node in &NODES[..2] {
+        until("all know of it", || is_planned(trio, node));
+    }
+    trio.power_off("node03");
+    for node in &NODES[..2] {
+        until("it is missed", || {
+            let status = trio.status(node);
+            let lines = status["nodes"].as_array().cloned().unwrap_or_default();
+            lines.iter().any(|line| {
+                line["state"]["node"] == "node03" && line["state"]["standing"] == "suspect"
+            })
+        });
+        until("that is well", || trio.ask(node, &["status"]).status.success());
+        let events = trio.ask(node, &["events", "--json"]).stdout;
+        let events = String::from_utf8(events).expect("text");
+        let tag = "planned: maintenance of node03";
+        let is_it = |line: &str| line.contains("node/node03") && line.contains(tag);
+        assert!(events.lines().any(is_it), "{events}");
+        let why = String::from_utf8(trio.ask(node, &["why", "node03"]).stdout).expect("text");
+        assert!(why.contains("as planned: maintenance"), "{why}");
+    }
+    until("the window is ended", || {
+        trio.ask("node02", &["maintenance", "end", "node03"]).status.success()
+    });
+    for node in &NODES[..2] {
+        until("that is not well any more", || {
+            !is_planned(trio, node) && trio.ask(node, &["status"]).status.code() == Some(1)
+        });
+    }
 }

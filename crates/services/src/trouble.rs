@@ -40,8 +40,11 @@ pub(crate) fn all(status: &Status) -> Vec<Trouble> {
         )),
         BalancerState::Serving | BalancerState::Absent => {}
     }
-    found.extend(status.nodes.iter().flat_map(node));
-    found.extend(pools(&pool::all(status)));
+    found.extend(status.nodes.iter().flat_map(|line| match status.plan_of(&line.state.node) {
+        None => node(line),
+        Some(window) => node(line).into_iter().map(|it| planned(it, &window.why)).collect(),
+    }));
+    found.extend(pools(&pool::all(status), status));
     let processes = status.processes.iter().filter(|process| !process.running);
     found.extend(processes.filter(|process| process.role != Role::Services).map(|process| {
         let name = role(process.role);
@@ -65,6 +68,12 @@ fn stores(store: &StoreState, status: &Status) -> Option<Trouble> {
         Some(_) => (Grade::Warning, format!("the store of {} is being filled up", status.node)),
     };
     Some(trouble(grade, page, sentence))
+}
+
+/// It is told, and nobody has to do anything.
+fn planned(trouble: Trouble, why: &str) -> Trouble {
+    let sentence = format!("{}, as planned: {why}", trouble.sentence);
+    Trouble { grade: Grade::Aside, sentence, ..trouble }
 }
 
 fn address(vip: &VipLine, status: &Status) -> Option<Trouble> {
@@ -145,7 +154,7 @@ fn node(line: &NodeLine) -> Vec<Trouble> {
 }
 
 /// A node that takes its server out of sixteen pools is one sentence, not sixteen.
-fn pools(pools: &[Pool<'_>]) -> Vec<Trouble> {
+fn pools(pools: &[Pool<'_>], status: &Status) -> Vec<Trouble> {
     let mut found = vec![];
     let mut lacking: Vec<&Pool<'_>> = vec![];
     for pool in pools {
@@ -155,6 +164,8 @@ fn pools(pools: &[Pool<'_>]) -> Vec<Trouble> {
                 format!("/pool/{}", pool.name),
                 format!("{} has no server left", pool.name),
             )),
+            // What is lost with a node in a maintenance window is said of the node.
+            Grade::Warning if is_planned(pool, status) => {}
             Grade::Warning => lacking.push(pool),
             Grade::Aside | Grade::Well => {}
         }
@@ -187,6 +198,12 @@ fn pools(pools: &[Pool<'_>]) -> Vec<Trouble> {
         }
     }
     found
+}
+
+/// Whether all servers that it lacks are lost as planned.
+fn is_planned(pool: &Pool<'_>, status: &Status) -> bool {
+    let mut lost = pool.servers.iter().filter(|server| !mark::is_usable(server));
+    lost.all(|server| status.is_planned(server))
 }
 
 /// A process in the operator's words.

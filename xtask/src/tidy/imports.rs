@@ -59,7 +59,7 @@ const ONLY: [(&str, &str, &[&str]); 4] = [
     ("proxy", "engine", &["balance", "health", "writer"]),
     ("proxy", "remote", &["probe"]),
     ("store", "engine", &["kv"]),
-    ("cli", "engine", &["generation", "kv", "replay", "matrix", "quorum"]),
+    ("cli", "engine", &["generation", "kv", "maintenance", "replay", "matrix", "quorum"]),
 ];
 
 /// What others wrote that `engine` may list: none of it does I/O, reads a clock or rolls dice.

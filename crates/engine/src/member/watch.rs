@@ -59,6 +59,8 @@ struct Seen {
     /// When it came back from silence, newest last.
     returns: VecDeque<Time>,
     quarantined_until: Time,
+    /// It is in a maintenance window.
+    planned: bool,
     proof: Option<Proof>,
 }
 
@@ -96,6 +98,7 @@ kept!(Seen {
     stall,
     returns,
     quarantined_until,
+    planned,
     proof,
 });
 
@@ -184,6 +187,9 @@ impl Watch {
     /// A node that was silent on every network is heard again.
     pub(super) fn returned(&mut self, now: Time, node: u16) {
         let Some(seen) = self.nodes.get_mut(usize::from(node)) else { return };
+        if seen.planned {
+            return;
+        }
         seen.returns.push_back(now);
         while seen.returns.len() > FLAPS {
             seen.returns.pop_front();
@@ -208,6 +214,16 @@ impl Watch {
         let Some(seen) = self.nodes.get_mut(usize::from(node)) else { return };
         seen.failing_since = failing.then(|| seen.failing_since.unwrap_or(now));
         seen.due = now;
+    }
+
+    /// It is in a maintenance window from now on, or no more: what came before is forgiven.
+    pub(super) fn planned(&mut self, now: Time, node: u16, planned: bool) {
+        let Some(seen) = self.nodes.get_mut(usize::from(node)) else { return };
+        (seen.planned, seen.due) = (planned, now);
+        if planned {
+            seen.returns.clear();
+            seen.quarantined_until = Time::ZERO;
+        }
     }
 
     /// What the replicated store says about its death.
@@ -370,6 +386,7 @@ impl Seen {
             stall: Duration::ZERO,
             returns: VecDeque::new(),
             quarantined_until: Time::ZERO,
+            planned: false,
             proof: None,
         }
     }

@@ -39,6 +39,10 @@ pub enum Fact {
         node: u16,
         proof: Option<Proof>,
     },
+    Planned {
+        node: u16,
+        planned: bool,
+    },
     Leave,
 }
 
@@ -66,6 +70,7 @@ const REFUSED: u8 = 5;
 const FAILING: u8 = 6;
 const PROVEN: u8 = 7;
 const LEAVE: u8 = 8;
+const PLANNED: u8 = 9;
 
 /// Writes an input.
 pub(super) fn keep(input: &Input<'_>, bodies: &mut Bodies, out: &mut Vec<u8>) {
@@ -91,6 +96,10 @@ pub(super) fn keep(input: &Input<'_>, bodies: &mut Bodies, out: &mut Vec<u8>) {
         Input::Proven { node, proof } => {
             out.push(PROVEN);
             (*node, *proof).keep(out);
+        }
+        Input::Planned { node, planned } => {
+            out.push(PLANNED);
+            (*node, *planned).keep(out);
         }
         Input::Leave => out.push(LEAVE),
     }
@@ -120,6 +129,7 @@ pub(super) fn revive(bodies: &mut Bodies, bytes: &mut &[u8]) -> Option<Fact> {
         REFUSED => u16::revive(bytes).map(|node| Fact::Refused { node }),
         FAILING => Keep::revive(bytes).map(|(node, failing)| Fact::Failing { node, failing }),
         PROVEN => Keep::revive(bytes).map(|(node, proof)| Fact::Proven { node, proof }),
+        PLANNED => Keep::revive(bytes).map(|(node, planned)| Fact::Planned { node, planned }),
         LEAVE => Some(Fact::Leave),
         _ => None,
     }
@@ -164,6 +174,7 @@ impl Fact {
             Self::Refused { node } => Input::Refused { node: *node },
             Self::Failing { node, failing } => Input::Failing { node: *node, failing: *failing },
             Self::Proven { node, proof } => Input::Proven { node: *node, proof: *proof },
+            Self::Planned { node, planned } => Input::Planned { node: *node, planned: *planned },
             Self::Leave => Input::Leave,
         }
     }
@@ -206,6 +217,10 @@ impl Fact {
                     Some(proof) => format!("entry {} proves that {node} is dead", proof.entry()),
                     None => format!("no proof of death of {node} counts any more"),
                 }
+            }
+            Self::Planned { node, planned } => {
+                let how = if *planned { "is in a" } else { "is in no" };
+                format!("{} {how} maintenance window", names.node(*node))
             }
             Self::Leave => "this node was told to end".to_owned(),
         }

@@ -4,6 +4,7 @@ use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
+use api::maintenance::Window;
 use api::{Cell, Event, NodeLine, NodeState, Opinion, Standing, Start, Status, Turn};
 use base::Time;
 use config::cluster::Cluster;
@@ -36,6 +37,10 @@ pub(crate) struct Core {
     pub(super) turns: HashMap<u16, VecDeque<Turn>>,
     /// Of this node.
     load: Option<(member::Load, Time)>,
+    /// As the store has them, open or not.
+    pub(super) windows: Vec<Window>,
+    /// Nodes in an open window, as last told to the machine.
+    pub(super) planned: BTreeSet<usize>,
 }
 
 impl Core {
@@ -73,6 +78,8 @@ impl Core {
             failing: BTreeSet::new(),
             voters: Voters::default(),
             load: None,
+            windows: vec![],
+            planned: BTreeSet::new(),
         }
     }
 
@@ -102,6 +109,7 @@ impl Core {
         });
         let mut status = self.picture.status(nodes.collect());
         status.refused = self.member.as_ref().map(refused).unwrap_or_default();
+        status.planned = self.open_windows(sys::clock::wall_ms());
         status
     }
 

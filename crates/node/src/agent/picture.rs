@@ -279,6 +279,7 @@ impl Picture {
                 false => self.balancer,
             },
             proxies: self.files.proxies.clone(),
+            planned: vec![],
             dashboard: self.dashboard.urls.clone(),
             servers: self.servers.clone(),
             choices: self.choices.values().cloned().collect(),

@@ -44,6 +44,7 @@ fn row(view: &View, status: &Status, line: &NodeLine) -> Markup {
             td data-label="Verdict" {
                 (mark.word)
                 @if !node.opinion.networks.is_empty() { " on " (node.opinion.networks.join(", ")) }
+                @if status.plan_of(&node.node).is_some() { ", planned" }
             }
             td data-label="Rule" {
                 @if node.opinion.rule.is_empty() { (mark::NONE.shown()) } @else { (node.opinion.rule) }

@@ -25,6 +25,9 @@ pub(super) fn parts(view: &View, name: &str, parts: &mut Vec<Fragment>) {
             @if !line.state.opinion.rule.is_empty() {
                 p.rule { "rule " (line.state.opinion.rule) }
             }
+            @if let Some(window) = status.plan_of(name) {
+                p.rule { "in maintenance: " (window.why) " (" (window.who) ")" }
+            }
             dl {
                 @for network in &status.networks {
                     dt { (network) " network" } dd { (nodes::network_cell(view, line, network)) }

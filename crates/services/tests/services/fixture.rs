@@ -386,6 +386,7 @@ pub fn status() -> Status {
         }),
     };
     let process = |(role, pid)| ProcessState { role, pid, running: true, generation: 1, starts: 1 };
+    let (proxy, server) = ("mariadb".to_owned(), "node01".to_owned());
     Status {
         duty: api::Duty::On,
         store: None,
@@ -412,12 +413,8 @@ pub fn status() -> Status {
         balancer: BalancerState::Serving,
         proxies: proxies(),
         servers: servers(),
-        choices: vec![Choice {
-            proxy: "mariadb".to_owned(),
-            server: "node01".to_owned(),
-            term: 3,
-            by: 0,
-        }],
+        choices: vec![Choice { proxy, server, term: 3, by: 0 }],
+        planned: vec![],
         dashboard: vec![],
     }
 }

@@ -282,6 +282,49 @@ fn a_node_that_comes_and_goes_is_quarantined() {
 }
 
 #[test]
+fn a_node_in_a_maintenance_window_comes_and_goes_without_quarantine_and_is_judged_truly() {
+    let mut cloud = Cloud::settled();
+    for observer in [0, 1] {
+        cloud.step(observer, Input::Planned { node: 2, planned: true });
+    }
+    for _ in 0..3 {
+        for (other, network) in [(0, 0), (0, 1), (1, 0), (1, 1)] {
+            cloud.both_ways(other, 2, network);
+        }
+        cloud.pass(2000);
+        cloud.cut.clear();
+        cloud.pass(4000);
+    }
+    cloud.check(expect_test::expect![[r#"
+        2911 0: 2 suspect (silent-here)
+        2911 1: 2 unreachable (silent-everywhere)
+        2911 0: 2 unreachable (silent-everywhere)
+        2911 2: 0 suspect (own-quorum)
+        2911 2: 1 suspect (own-quorum)
+        4011 2: 1 alive (alive)
+        4011 0: 2 alive (alive)
+        4011 1: 2 alive (alive)
+        4011 2: 0 alive (alive)
+        8921 0: 2 suspect (silent-here)
+        8921 1: 2 unreachable (silent-everywhere)
+        8921 0: 2 unreachable (silent-everywhere)
+        8921 2: 0 suspect (own-quorum)
+        8921 2: 1 suspect (own-quorum)
+        10021 2: 1 alive (alive)
+        10021 0: 2 alive (alive)
+        10021 1: 2 alive (alive)
+        10021 2: 0 alive (alive)
+        14931 0: 2 suspect (silent-here)
+        14931 1: 2 unreachable (silent-everywhere)
+        14931 0: 2 unreachable (silent-everywhere)
+        14931 2: 0 suspect (own-quorum)
+        14931 2: 1 suspect (own-quorum)
+        16031 0: 2 alive (alive)
+        16031 1: 2 alive (alive)
+    "#]]);
+}
+
+#[test]
 fn a_committed_proof_is_a_fact_until_the_store_takes_it_back() {
     let mut cloud = Cloud::settled();
     let proof = Proof::committed(5.try_into().unwrap(), verdict::Death::Operator);

@@ -24,11 +24,16 @@ pub(super) fn why(ground: &Ground<'_>, name: &str) -> Option<Told> {
     let heard = state.cells.iter().filter_map(|cell| cell.age_ms).min();
     evidence
         .extend(duty.map(|duty| seen(format!("it says that an operator wants it {duty}"), heard)));
+    let plan = ground.status.plan_of(name);
+    evidence.extend(plan.map(|window| {
+        fact(format!("it is in a maintenance window of {}: {}", window.who, window.why))
+    }));
     let rule = RULES.iter().find(|rule| rule.name == state.opinion.rule);
     Some(Told {
-        state: match duty {
-            Some(duty) => format!("{name} is {}, {duty}", word(state)),
-            None => format!("{name} is {}", word(state)),
+        state: match (duty, plan) {
+            (Some(duty), _) => format!("{name} is {}, {duty}", word(state)),
+            (None, Some(_)) => format!("{name} is {}, as planned: maintenance", word(state)),
+            (None, None) => format!("{name} is {}", word(state)),
         },
         evidence,
         rule: rule.map_or_else(|| without_rule(ground), |rule| sentence(rule, ground.times)),

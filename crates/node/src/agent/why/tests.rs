@@ -123,6 +123,7 @@ fn status() -> Status {
             term: 4,
             by: 1,
         }],
+        planned: vec![],
         dashboard: vec![],
     }
 }

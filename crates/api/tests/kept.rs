@@ -1,0 +1,56 @@
+//! What is kept of generations, in the store and beside a node's files, one file per type in `tests/golden`.
+
+use std::collections::BTreeMap;
+use std::fmt::Debug;
+use std::path::Path;
+
+use outlast_api::generation::{Applied, Content, Files, Generation, Note};
+use outlast_api::{decode, encode};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+/// Compares with the file, and reads every line back.
+fn golden<T: Serialize + DeserializeOwned + PartialEq + Debug>(file: &str, kept: &[T]) {
+    let mut text = String::new();
+    for one in kept {
+        let mut bytes = vec![];
+        encode(one, &mut bytes);
+        assert_eq!(&decode::<T>(&bytes).expect("it was written so"), one);
+        text += &(String::from_utf8(bytes).expect("JSON is UTF-8") + "\n");
+    }
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(file);
+    expect_test::expect_file![&path].assert_eq(&text);
+}
+
+#[test]
+fn what_is_kept_of_generations_is_as_in_its_golden_file() {
+    let files = |text: &str| Files::from([("haproxy.cfg".to_owned(), text.to_owned())]);
+    let nodes = [("node01", "a"), ("node02", "a"), ("node03", "b")];
+    let nodes = nodes.map(|(node, text)| (node.to_owned(), files(text)));
+    let content = Content::new(nodes.into());
+    assert_eq!((content.texts.len(), content.of("node02")), (2, Some(files("a"))));
+    golden("content.jsonl", &[content]);
+    let generation = Generation {
+        number: 7,
+        at_ms: 1_700_000_000_123,
+        who: "alice@node01".to_owned(),
+        why: "one more server".to_owned(),
+        from: Some(5),
+        force: true,
+        digest: "00ff".to_owned(),
+        bytes: 812,
+    };
+    let plain = Generation { from: None, force: false, ..generation.clone() };
+    golden("generation.jsonl", &[generation, plain]);
+    let applied = Applied {
+        seen: 7,
+        runs: Some(6),
+        refused: Some("cannot bind 10.79.0.40:3306".to_owned()),
+        note: Some("haproxy.cfg was changed by hand".to_owned()),
+        at_ms: 1_700_000_000_123,
+    };
+    golden("applied.jsonl", &[applied, Applied { seen: 7, runs: Some(7), ..Applied::default() }]);
+    let digests = BTreeMap::from([("haproxy.cfg".to_owned(), "00ff".to_owned())]);
+    let note = Note { number: 7, files: digests, gone: vec!["old.cfg".to_owned()] };
+    golden("note.jsonl", &[note]);
+}
