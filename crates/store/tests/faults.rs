@@ -12,6 +12,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use outlast_store::linear::{self, Deed, Operation};
+use process::slow::Slow;
 use process::{Cluster, NODES, Program, ask, node, until};
 
 const CLIENTS: u64 = 5;
@@ -225,6 +226,48 @@ fn a_full_disk_stops_one_node_and_costs_nothing() {
         (cluster.status(3).get("keys") >= Some(&acknowledged)).then_some(())
     });
     assert!(acknowledged >= 13, "{acknowledged} values fill no 8 MB");
+}
+
+#[test]
+fn a_slow_disk_loses_nothing_and_one_of_three_holds_nobody_up() {
+    if let Some(why) = Slow::is_missing() {
+        skip("a_slow_disk_loses_nothing_and_one_of_three_holds_nobody_up", why);
+        return;
+    }
+    let mut cluster = Cluster::start(program(), &folder("slow"));
+    let leader = cluster.leader(&NODES, None);
+    // A follower that takes half a second for each write: the leader and the other are a majority.
+    let (by, writes) = (Duration::from_millis(500), 20);
+    let follower = NODES.into_iter().find(|node| *node != leader).unwrap();
+    let slow = cluster.slow(follower, by);
+    let begun = now();
+    for write in 0..writes {
+        assert_eq!(cluster.ask(leader, &format!("w before {write}")).as_deref(), Some("done"));
+    }
+    let took = millis(begun);
+    drop(slow);
+    assert!(
+        took < 500 * writes / 2,
+        "{writes} writes took {took} ms: they waited for the slow disk"
+    );
+    // A leader whose disk is slower than the network: others have on disk what it has not, and what it
+    // loses then was promised to nobody.
+    let clients = Clients::start(&cluster);
+    for _ in 0..3 {
+        let leader = cluster.leader(&NODES, None);
+        let slow = cluster.slow(leader, Duration::from_millis(60));
+        std::thread::sleep(Duration::from_millis(900));
+        cluster.kill(leader);
+        drop(slow);
+        cluster.launch(leader, None);
+        clients.look_again(&cluster);
+        cluster.leader(&NODES, None);
+    }
+    let history = clients.stop();
+    let answered = history.iter().filter(|operation| operation.answered.is_some()).count();
+    eprintln!("{writes} writes in {took} ms; {answered} answers of {}", history.len());
+    assert!(answered > 40, "too little happened to judge: {answered} answers");
+    linear::check(&history).unwrap();
 }
 
 fn skip(test: &str, reason: &str) {

@@ -1,11 +1,15 @@
 //! The external engine: the same promises of three members of Debian's etcd, and what clients saw while
-//! its leader was killed has an explanation.
+//! members were killed, paused or slow has an explanation.
 #![expect(clippy::unwrap_used, reason = "what fails here fails the test")]
 
 #[path = "../conformance/mod.rs"]
 mod conformance;
 mod members;
+#[path = "../process/proxy.rs"]
+mod proxy;
 mod secure;
+#[path = "../process/slow.rs"]
+mod slow;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -16,6 +20,9 @@ use members::Members;
 use outlast_store::etcd::Etcd;
 use outlast_store::linear::{self, Deed, Operation};
 use outlast_store::{Error, Store};
+use rustix::process::Signal;
+use slow::Slow;
+use tokio::task::JoinHandle;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_external_etcd_keeps_the_same_promises() {
@@ -25,33 +32,113 @@ async fn an_external_etcd_keeps_the_same_promises() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn nothing_is_lost_and_all_is_explained_while_members_of_etcd_are_killed() {
-    let test = "nothing_is_lost_and_all_is_explained_while_members_of_etcd_are_killed";
+async fn nothing_is_lost_of_etcd_and_all_is_explained_under_kills_pauses_slow_disks_and_a_restart_of_all()
+ {
+    let test = "nothing_is_lost_of_etcd_and_all_is_explained_under_kills_pauses_slow_disks_and_a_restart_of_all";
+    if let Some(why) = Slow::is_missing() {
+        return members::skip(test, why);
+    }
     let Some(mut members) = Members::start(test) else { return };
     members.ready().await;
-    let (stop, values) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(1)));
-    let clients: Vec<_> = (0..4)
-        .map(|client| {
-            let store = Etcd::new(members.account(client));
-            tokio::spawn(work(store, client as u64, Arc::clone(&stop), Arc::clone(&values)))
-        })
-        .collect();
+    let clients = Clients::start(&members);
+    let between = || tokio::time::sleep(Duration::from_millis(700));
+    for (member, fault) in ["kill", "pause", "slow"].into_iter().enumerate() {
+        between().await;
+        let slow = match fault {
+            "kill" => {
+                members.kill(member);
+                None
+            }
+            "pause" => {
+                members.signal(member, Signal::STOP);
+                None
+            }
+            _ => Some(Slow::disk_of(members.pid(member), Duration::from_millis(60))),
+        };
+        between().await;
+        drop(slow);
+        match fault {
+            "kill" => members.launch_again(member),
+            "pause" => members.signal(member, Signal::CONT),
+            _ => {}
+        }
+    }
+    between().await;
     for member in 0..3 {
-        tokio::time::sleep(Duration::from_millis(700)).await;
         members.kill(member);
-        tokio::time::sleep(Duration::from_millis(900)).await;
+    }
+    for member in 0..3 {
         members.launch_again(member);
     }
-    tokio::time::sleep(Duration::from_millis(700)).await;
-    stop.store(true, Ordering::SeqCst);
-    let mut history = vec![];
-    for client in clients {
-        history.extend(client.await.unwrap());
+    members.ready().await;
+    between().await;
+    clients.judge().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_member_of_etcd_that_is_cut_off_or_full_costs_nothing() {
+    let test = "a_member_of_etcd_that_is_cut_off_or_full_costs_nothing";
+    if members::is_missing(test) {
+        return;
     }
-    let answered = history.iter().filter(|operation| operation.answered.is_some()).count();
-    eprintln!("{answered} answers of {}", history.len());
-    assert!(answered > 100, "too little happened to judge: {answered} answers");
-    linear::check(&history).unwrap();
+    if !rustix::process::geteuid().is_root() {
+        return members::skip(test, "only root mounts a small file system");
+    }
+    // Its log alone takes 64 MB at the start.
+    let mut members = Members::apart(members::folder("apart"), 80);
+    members.ready().await;
+    let clients = Clients::start(&members);
+    for member in 0..2 {
+        tokio::time::sleep(Duration::from_millis(400)).await;
+        members.network().isolate(member, true);
+        tokio::time::sleep(Duration::from_millis(1500)).await;
+        members.network().isolate(member, false);
+    }
+    members.ready().await;
+    clients.judge().await;
+    let (store, begun) = (Etcd::new(members.account(0)), now());
+    let (value, mut acknowledged) = (vec![b'x'; 200_000], vec![]);
+    while members.ended(2).is_none() {
+        assert!(now() - begun < 120_000_000_000, "the small disk is never full");
+        let key = format!("full/{}", acknowledged.len() % 200);
+        if store.put(&key, &value, None).await.is_ok() {
+            acknowledged.push(key);
+        }
+    }
+    assert!(store.put("after", b"1", None).await.is_ok());
+    for key in acknowledged {
+        assert!(store.get(&key).await.unwrap().is_some(), "{key} is lost");
+    }
+}
+
+/// Clients that ask members in different orders, and what they saw.
+struct Clients {
+    stop: Arc<AtomicBool>,
+    tasks: Vec<JoinHandle<Vec<Operation>>>,
+}
+
+impl Clients {
+    fn start(members: &Members) -> Self {
+        let (stop, values) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(1)));
+        let task = |client: usize| {
+            let store = Etcd::new(members.account(client));
+            tokio::spawn(work(store, client as u64, Arc::clone(&stop), Arc::clone(&values)))
+        };
+        let tasks = (0..4).map(task).collect();
+        Self { stop, tasks }
+    }
+
+    async fn judge(self) {
+        self.stop.store(true, Ordering::SeqCst);
+        let mut history = vec![];
+        for task in self.tasks {
+            history.extend(task.await.unwrap());
+        }
+        let answered = history.iter().filter(|operation| operation.answered.is_some()).count();
+        eprintln!("{answered} answers of {}", history.len());
+        assert!(answered > 40, "too little happened to judge: {answered} answers");
+        linear::check(&history).unwrap();
+    }
 }
 
 fn now() -> u64 {

@@ -14,16 +14,18 @@
 
 pub(crate) mod node;
 pub(crate) mod proxy;
+pub(crate) mod slow;
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Write};
-use std::net::TcpStream;
+use std::net::{Ipv4Addr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use proxy::Proxy;
 use rustix::process::{Pid, Signal, kill_process};
+use slow::Slow;
 
 pub(crate) const NODES: [u64; 3] = [1, 2, 3];
 /// Longer than anything here takes on a machine that is ten times too slow.
@@ -53,7 +55,7 @@ impl Cluster {
         let mut proxies = BTreeMap::new();
         for from in NODES {
             for to in NODES.into_iter().filter(|to| *to != from) {
-                proxies.insert((from, to), Proxy::start());
+                proxies.insert((from, to), Proxy::at((Ipv4Addr::LOCALHOST, 0)));
             }
         }
         let mut cluster =
@@ -112,6 +114,10 @@ impl Cluster {
 
     pub(crate) fn pause(&self, node: u64) {
         self.signal(node, Signal::STOP);
+    }
+
+    pub(crate) fn slow(&self, node: u64, by: Duration) -> Slow {
+        Slow::disk_of(self.nodes[&node].child.id(), by)
     }
 
     pub(crate) fn resume(&self, node: u64) {

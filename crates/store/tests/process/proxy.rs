@@ -1,7 +1,7 @@
 //! One direction between two nodes that can be cut: bytes vanish, connections stay.
 
 use std::io::{ErrorKind, Read, Write};
-use std::net::{Shutdown, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, Shutdown, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU16, Ordering};
 use std::time::Duration;
@@ -16,8 +16,9 @@ pub(crate) struct Proxy {
 }
 
 impl Proxy {
-    pub(crate) fn start() -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    /// There; port 0 is any.
+    pub(crate) fn at(address: (Ipv4Addr, u16)) -> Self {
+        let listener = TcpListener::bind(address).unwrap();
         let port = listener.local_addr().unwrap().port();
         let (leads, cut) = (Arc::new(AtomicU16::new(0)), Arc::new(AtomicBool::new(false)));
         let (to, severed) = (Arc::clone(&leads), Arc::clone(&cut));
