@@ -28,7 +28,7 @@ struct Args {
 }
 
 /// So many seeds reach every mark; a sweep that does not has lost a part of the world.
-const ENOUGH: u64 = 300;
+const ENOUGH: u64 = 500;
 /// Violations that are made short; the others look like them.
 const SHORTENED: usize = 3;
 
