@@ -37,7 +37,8 @@ struct Facts {
     applied: u64,
     revision: u64,
     keys: u64,
-    bytes: u64,
+    /// Of the whole etcd, not only of this prefix.
+    file_bytes: u64,
 }
 
 impl Drop for Gateway {
@@ -68,10 +69,12 @@ impl Gateway {
             leader: facts.leader.clone(),
             term: facts.term,
             last: facts.last,
+            // It tells of no other.
+            committed: facts.applied,
             applied: facts.applied,
             revision: facts.revision,
             keys: facts.keys,
-            bytes: facts.bytes,
+            file_bytes: facts.file_bytes,
             voters: facts.members.iter().map(|member| (member.clone(), None)).collect(),
             ..start
         }
@@ -110,7 +113,7 @@ impl Etcd {
             applied: of(&status, "raftAppliedIndex"),
             revision: of(&content["header"], "revision"),
             keys: of(&content, "count"),
-            bytes: of(&status, "dbSize"),
+            file_bytes: of(&status, "dbSize"),
         })
     }
 }
