@@ -177,8 +177,15 @@ impl Shelf {
         let end = sys::clock::now() + limit;
         let mut told = vec![];
         loop {
-            let lines = self.lines(content)?;
             let is_over = sys::clock::now() >= end;
+            let lines = match self.lines(content) {
+                // It is committed: a change of leader meanwhile only makes the answers late.
+                Err(_) if !is_over => {
+                    std::thread::sleep(LOOK_EVERY);
+                    continue;
+                }
+                lines => lines?,
+            };
             for line in &lines {
                 if (line.is_settled(number) || is_over) && !told.contains(&line.node) {
                     told.push(line.node.clone());
