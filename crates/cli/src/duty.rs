@@ -21,6 +21,7 @@ pub enum NodeCommand {
     Standby(StandbyArgs),
     Drain(DrainArgs),
     Resume(ResumeArgs),
+    Replace(Box<crate::replace::Args>),
 }
 
 /// Hold no virtual IP until told otherwise, over restarts too
@@ -92,6 +93,8 @@ pub enum DutyError {
     Refused(String),
     #[error("{0}")]
     NotSeen(String),
+    #[error(transparent)]
+    Replace(#[from] crate::replace::ReplaceError),
 }
 
 impl From<ReachError> for DutyError {
@@ -112,6 +115,7 @@ pub fn node(command: &NodeCommand, out: &mut impl Write) -> Result<(), DutyError
         NodeCommand::Standby(args) => (&args.node, &args.instance),
         NodeCommand::Drain(args) => (&args.node, &args.instance),
         NodeCommand::Resume(args) => (&args.node, &args.instance),
+        NodeCommand::Replace(args) => return Ok(crate::replace::run(args, out)?),
     };
     let socket = instance.socket()?;
     let node = known_node(name, &*reach::status(&socket)?)?;
@@ -121,6 +125,7 @@ pub fn node(command: &NodeCommand, out: &mut impl Write) -> Result<(), DutyError
             rest(&socket, &node, Duty::Draining, out)?;
             drained(&socket, &node, Duration::from_secs(args.limit), out)
         }
+        NodeCommand::Replace(_) => Ok(()),
         NodeCommand::Resume(_) => {
             tell(&socket, Command::Resume { node: node.clone() })?;
             let is_on = |status: &Status| line(status, &node).is_some_and(|l| l.state.duty.is_on());

@@ -19,6 +19,7 @@ pub mod maintenance;
 pub mod manual;
 pub mod object;
 pub mod reach;
+pub mod replace;
 pub mod replay;
 pub mod status;
 pub mod store;

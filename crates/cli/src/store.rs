@@ -9,7 +9,9 @@ use serde_json::json;
 
 use crate::reach::{Instance, ReachError};
 
-/// Look into the replicated store, write to it, save it and put it back
+pub(crate) mod members;
+
+/// Look into the replicated store, write to it, save it, put it back and change its members
 #[derive(Debug, clap::Subcommand)]
 pub enum Command {
     Status(StatusArgs),
@@ -20,6 +22,7 @@ pub enum Command {
     Backup(BackupArgs),
     Restore(RestoreArgs),
     Check(CheckArgs),
+    Members(members::Args),
 }
 
 /// Which instance is meant. Only root and the user of outlast may ask the store: no token helps.
@@ -151,6 +154,11 @@ pub enum StoreError {
     },
     #[error("{}: {why}", path.display())]
     Config { path: PathBuf, why: &'static str },
+    /// The leader's word.
+    #[error("{0}")]
+    Refused(String),
+    #[error("the cluster file of this node has no node {0}")]
+    Unknown(String),
 }
 
 impl StoreError {
@@ -162,8 +170,9 @@ impl StoreError {
             Self::Store(Error::Refused(_))
             | Self::Here(_)
             | Self::File { .. }
+            | Self::Unknown(_)
             | Self::Config { .. } => 2,
-            Self::Store(_) => 1,
+            Self::Store(_) | Self::Refused(_) => 1,
         }
     }
 }
@@ -231,6 +240,7 @@ pub fn run(command: &Command, out: &mut impl Write) -> Result<bool, StoreError> 
             Ok(true)
         }
         Command::Restore(args) => restore(args, out),
+        Command::Members(args) => members::run(args, out),
         Command::Check(args) => {
             let found = ::store::check(&args.directory)?;
             writeln!(out, "{}", found.owner)?;
@@ -320,7 +330,7 @@ fn what_is_left(args: &RestoreArgs, members: &[String], revision: u64) -> String
     text
 }
 
-fn local(here: &Here) -> Result<Local, StoreError> {
+pub(crate) fn local(here: &Here) -> Result<Local, StoreError> {
     let instance = Instance { run_dir: here.run_dir.clone(), ..Instance::default() };
     Ok(Local::new(instance.socket()?.folder())?)
 }
@@ -344,6 +354,7 @@ fn as_json(report: &Report) -> String {
         "voters": members(&report.voters),
         "learners": members(&report.learners),
         "floor": report.floor,
+        "incarnation": report.incarnation,
         "went_back": report.went_back,
         "syncs": report.syncs,
         "file_bytes": report.file_bytes,
@@ -362,6 +373,9 @@ fn as_text(report: &Report) -> String {
         "  voters    {}",
         if names.is_empty() { "-".into() } else { names.join(", ") }
     ));
+    if let Some(incarnation) = report.incarnation {
+        lines.push(format!("  store     incarnation {incarnation}"));
+    }
     if !report.learners.is_empty() {
         let names: Vec<_> = report.learners.iter().map(|(name, _)| name.as_str()).collect();
         lines.push(format!("  no vote   {} (being filled up)", names.join(", ")));

@@ -26,7 +26,7 @@ pub struct Place {
 }
 
 impl Place {
-    fn folder(&self) -> Folder {
+    pub(crate) fn folder(&self) -> Folder {
         // What is read from here on must not lie about in a file of a crash.
         sys::rights::keep_out_of_core_dumps();
         Folder::new(&self.trust_dir, self.key_file.as_deref())
@@ -83,7 +83,7 @@ impl CommandError {
 }
 
 /// Notes in the audit log what a command did or why not, and hands that on.
-fn audited<T>(
+pub(crate) fn audited<T>(
     folder: &Folder,
     (command, object): (&str, &str),
     outcome: Result<T, TrustError>,
@@ -106,7 +106,7 @@ fn audited<T>(
 }
 
 /// Where this node answers joins unless it is said otherwise.
-fn own_desk(state: &State, option: &'static str) -> Result<SocketAddr, CommandError> {
+pub(crate) fn own_desk(state: &State, option: &'static str) -> Result<SocketAddr, CommandError> {
     let address = state.roster.find(&state.node).and_then(|member| member.address);
     address.map(|ip| SocketAddr::new(ip, PORT)).ok_or(CommandError::Address(option))
 }

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ::store::etcd::Account;
-use ::store::{Credentials, Host, Setup};
+use ::store::{Credentials, Host, Setup, TRUSTED};
 use api::{Order, Report, Start, StoreDisk, StoreMember, StoreSnapshot, StoreState};
 use base::Time;
 use config::cluster::Cluster;
@@ -28,8 +28,6 @@ use crate::files::Texts;
 const GLANCE: Duration = Duration::from_millis(500);
 /// Of the file system that ends with the kernel (`linux/magic.h`).
 const TMPFS: i64 = 0x0102_1994;
-/// The operator's word that this node's disk is whole; it counts once.
-const TRUSTED: &str = "trusted";
 
 /// Why there is no store.
 #[derive(Debug, thiserror::Error)]

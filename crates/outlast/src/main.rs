@@ -209,6 +209,10 @@ fn done(outcome: Result<(), DutyError>) -> ExitCode {
     match outcome {
         Err(DutyError::Object(error)) => about_object(Err(error)),
         Err(error @ (DutyError::NotMovable(_) | DutyError::NoNode(_))) => wrong(&error),
+        Err(DutyError::Replace(error)) => {
+            complain(&error);
+            ExitCode::from(error.exit_code())
+        }
         Err(error @ (DutyError::Refused(_) | DutyError::NotSeen(_))) => {
             complain(&error);
             ExitCode::from(1)

@@ -4,283 +4,15 @@
 #[path = "node/lonely.rs"]
 mod lonely;
 
+#[expect(unreachable_pub, reason = "so that the test programs can share it")]
+#[path = "store/trio.rs"]
+mod trio;
+
 use std::fs::File;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
 
-use lonely::{Lonely, OUTLAST, alone, kill, until};
+use lonely::{alone, kill, until};
 use serde_json::Value;
-
-const NODES: [&str; 3] = ["node01", "node02", "node03"];
-
-const CLUSTER: &str = r#"[cluster]
-name = "trio"
-trust_dir = "trust-NODE"
-[node.node01]
-networks = { management = "127.0.0.2", storage = "127.0.1.2" }
-[node.node02]
-networks = { management = "127.0.0.3", storage = "127.0.1.3" }
-[node.node03]
-networks = { management = "127.0.0.4", storage = "127.0.1.4" }
-[dashboard]
-listen = "none"
-[store]
-"#;
-
-/// Nodes with files and folders of their own below one folder.
-struct Trio {
-    files: Lonely,
-    nodes: Vec<(String, Child)>,
-}
-
-impl Trio {
-    /// A cluster of controllers, by tokens; the last may be something else.
-    fn founded(last: &str) -> Self {
-        let files = Lonely::new();
-        let trio = Self { files, nodes: vec![] };
-        let desk = format!("127.0.0.1:{}", lonely::free_port());
-        trio.said(&["init", "trio", "--node", "node01"], "node01");
-        let mut serves = trio.trusting(&["trust", "serve", "--listen", &desk], "node01");
-        let mut serves = serves.stdout(Stdio::null()).spawn().expect("it serves");
-        for (node, role) in [(NODES[1], "controller"), (NODES[2], last)] {
-            let words = ["token", "create", "--role", role, "--address", &desk];
-            let token = trio.said(&words, "node01");
-            let words = ["join", token.trim(), "--node", node];
-            until("a node joins", || {
-                trio.trusting(&words, node).output().expect("the tool runs").status.success()
-            });
-        }
-        serves.kill().and_then(|()| serves.wait()).expect("it ends");
-        // The second has to hear of the third.
-        trio.refresh("node02");
-        for node in NODES {
-            trio.write(node, "");
-        }
-        trio
-    }
-
-    fn write(&self, node: &str, store: &str) {
-        let text = CLUSTER.replace("trust-NODE", &format!("trust-{node}")) + store;
-        self.files.write(&format!("{node}.toml"), &text);
-    }
-
-    /// Who is in, as the authority knows it.
-    fn refresh(&self, node: &str) {
-        let desk = format!("127.0.0.1:{}", lonely::free_port());
-        let mut serves = self.trusting(&["trust", "serve", "--listen", &desk], "node01");
-        let mut serves = serves.stdout(Stdio::null()).spawn().expect("it serves");
-        until("a roster is refreshed", || {
-            let words = ["trust", "refresh", "--from", &desk];
-            self.trusting(&words, node).output().expect("the tool runs").status.success()
-        });
-        serves.kill().and_then(|()| serves.wait()).expect("it ends");
-    }
-
-    fn trusting(&self, words: &[&str], node: &str) -> Command {
-        let mut command = Command::new(OUTLAST);
-        command.args(words).arg("--trust-dir").arg(self.files.path(&format!("trust-{node}")));
-        command.stdin(Stdio::null()).stderr(Stdio::null());
-        command
-    }
-
-    fn said(&self, words: &[&str], node: &str) -> String {
-        let output = self.trusting(words, node).output().expect("the tool runs");
-        assert!(output.status.success(), "{words:?} of {node}");
-        String::from_utf8(output.stdout).expect("text")
-    }
-
-    fn run_dir(&self, node: &str) -> PathBuf {
-        self.files.path(&format!("run-{node}"))
-    }
-
-    fn start(&mut self, node: &str) {
-        let mut command = Command::new(OUTLAST);
-        command.arg("run").arg("--config").arg(self.files.path(&format!("{node}.toml")));
-        command.args(["--node", node]).arg("--run-dir").arg(self.run_dir(node));
-        command.arg("--state-dir").arg(self.files.path(&format!("state-{node}")));
-        let log = self.files.path(&format!("log-{node}"));
-        let log = File::options().create(true).append(true).open(log).expect("a log");
-        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
-        self.nodes.push((node.to_owned(), command.spawn().expect("the node starts")));
-    }
-
-    fn store(&self, node: &str, words: &[&str]) -> Output {
-        let mut command = Command::new(OUTLAST);
-        command.arg("store").args(words).arg("--run-dir").arg(self.run_dir(node));
-        command.stdin(Stdio::null()).output().expect("the tool runs")
-    }
-
-    fn report(&self, node: &str) -> Value {
-        let output = self.store(node, &["status", "--json"]);
-        serde_json::from_slice(&output.stdout).unwrap_or(Value::Null)
-    }
-
-    /// The leader that all of these follow; waits for it.
-    fn leader(&self, among: &[&str]) -> String {
-        let mut found = None;
-        until("all follow one leader", || {
-            let leaders: Vec<_> =
-                among.iter().map(|node| self.report(node)["leader"].clone()).collect();
-            let same = leaders.iter().all(|leader| *leader == leaders[0]);
-            found = leaders[0].as_str().filter(|_| same).map(str::to_owned);
-            found.as_deref().is_some_and(|leader| among.contains(&leader))
-        });
-        found.expect("it was waited for")
-    }
-
-    fn put(&self, node: &str, key: &str, value: &str) {
-        until("a write is acknowledged", || {
-            self.store(node, &["put", key, value]).status.success()
-        });
-    }
-
-    fn get(&self, node: &str, key: &str) -> Option<String> {
-        let mut found = None;
-        until("a read is answered", || {
-            let output = self.store(node, &["get", key]);
-            found = Some(String::from_utf8(output.stdout).expect("text"));
-            // 1 without a word: there is no such key.
-            output.status.success() || (output.status.code() == Some(1) && output.stderr.is_empty())
-        });
-        found.map(|text| text.trim_end().to_owned()).filter(|text| !text.is_empty())
-    }
-
-    /// The process of the store of a node.
-    fn process(&self, node: &str) -> i32 {
-        let mut found = None;
-        until("the store's process runs", || {
-            let status = self.status(node);
-            let processes = status["processes"].as_array().cloned().unwrap_or_default();
-            let store = processes.iter().find(|p| p["role"] == "store" && p["running"] == true);
-            found = store.and_then(|process| process["pid"].as_i64());
-            found.is_some()
-        });
-        i32::try_from(found.expect("it runs")).expect("a pid")
-    }
-}
-
-impl Trio {
-    fn ask(&self, node: &str, words: &[&str]) -> Output {
-        let mut command = Command::new(OUTLAST);
-        command.args(words).arg("--run-dir").arg(self.run_dir(node));
-        command.stdin(Stdio::null()).output().expect("the tool runs")
-    }
-
-    fn status(&self, node: &str) -> Value {
-        let output = self.ask(node, &["status", "--json"]);
-        serde_json::from_slice(&output.stdout).unwrap_or(Value::Null)
-    }
-
-    /// Status and events of a node have what its store says.
-    fn tells_its_facts(&self, node: &str, leader: &str) {
-        until("the status has the store's facts", || {
-            let store = self.status(node)["store"].clone();
-            let voters = store["members"].as_array().map_or(0, |members| {
-                members.iter().filter(|member| member["votes"] == true).count()
-            });
-            let sizes = [&store["applied"], &store["file_bytes"]];
-            store["leader"] == leader
-                && voters == NODES.len()
-                && store["disk"] == "whole"
-                && sizes.iter().all(|size| size.as_u64() > Some(0))
-        });
-        until("an event says who leads", || {
-            let events = self.ask(node, &["events"]);
-            let events = String::from_utf8_lossy(&events.stdout).into_owned();
-            events.contains("store-led") && events.contains(&format!("{leader} leads the store"))
-        });
-    }
-
-    fn folder(&self, node: &str) -> PathBuf {
-        self.files.path(&format!("state-{node}/store"))
-    }
-
-    fn check(&self, node: &str) -> Output {
-        check(&self.folder(node))
-    }
-
-    fn restore(&self, node: &str, file: &str, more: &[&str]) -> Output {
-        let config = self.files.path(&format!("{node}.toml"));
-        let mut command = Command::new(OUTLAST);
-        command.args(["store", "restore", file, "--node", node, "--config"]).arg(config).args(more);
-        command.arg("--state-dir").arg(self.files.path(&format!("state-{node}")));
-        command.arg("--run-dir").arg(self.run_dir(node)).output().expect("the tool runs")
-    }
-
-    /// A copy of a file with one bit flipped.
-    fn damaged(&self, file: &str) -> String {
-        let mut damaged = std::fs::read(file).expect("a file");
-        let middle = damaged.len() / 2;
-        damaged[middle] ^= 1;
-        let broken = self.files.path("damaged");
-        std::fs::write(&broken, damaged).expect("a file");
-        broken.to_str().expect("a path of the test").to_owned()
-    }
-
-    /// What a node is at as soon as it is later than this one.
-    fn revision_after(&self, node: &str, before: u64) -> u64 {
-        let mut found = 0;
-        until("the node has what was written", || {
-            found = self.report(node)["revision"].as_u64().unwrap_or(0);
-            found > before
-        });
-        found
-    }
-
-    /// On all members, as the first one says; the revision from which they go on.
-    fn restored(&self, file: &str) -> u64 {
-        let output = self.restore(NODES[0], file, &[]);
-        assert!(output.status.success(), "{}", said(&output));
-        let text = String::from_utf8(output.stdout).expect("text");
-        let from = text.split_once("--from ").and_then(|(_, rest)| rest.split_whitespace().next());
-        let from = from.expect("a command for the others").to_owned();
-        for node in &NODES[1..] {
-            let output = self.restore(node, file, &["--from", &from]);
-            assert!(output.status.success(), "{}", said(&output));
-            let text = String::from_utf8(output.stdout).expect("text");
-            assert!(text.contains(&format!("goes on from revision {from}")), "{text}");
-        }
-        for node in NODES {
-            assert!(self.folder(node).join("store.redb.before-restore").exists());
-        }
-        from.parse().expect("a number")
-    }
-
-    /// All nodes end, and their processes have let the files go, which are whole.
-    fn stop(&mut self) {
-        for (_, node) in &mut self.nodes {
-            node.kill().and_then(|()| node.wait()).expect("it ends");
-        }
-        self.nodes.clear();
-        for node in NODES {
-            until("the file is free and whole", || self.check(node).status.success());
-        }
-    }
-}
-
-fn check(folder: &Path) -> Output {
-    let mut command = Command::new(OUTLAST);
-    command.args(["store", "check"]).arg(folder).output().expect("the tool runs")
-}
-
-fn said(output: &Output) -> String {
-    String::from_utf8_lossy(&output.stderr).into_owned()
-}
-
-impl Drop for Trio {
-    fn drop(&mut self) {
-        for (_, node) in &mut self.nodes {
-            let _ = node.kill();
-            let _ = node.wait();
-        }
-        if std::thread::panicking() {
-            for node in NODES {
-                let log = std::fs::read_to_string(self.files.path(&format!("log-{node}")));
-                eprintln!("{node} said:\n{}{}", log.unwrap_or_default(), self.report(node));
-            }
-        }
-    }
-}
+use trio::{NODES, Trio, check, said};
 
 #[test]
 fn three_nodes_found_one_store_and_its_process_is_replaced() {
@@ -391,6 +123,56 @@ fn a_backup_is_restored_on_all_members_and_no_revision_comes_twice() {
             assert_eq!(trio.get(node, "d").as_deref(), Some("new"), "{node}");
         }
         trio.revision_after("node03", second);
+    });
+}
+
+#[test]
+fn a_member_that_was_left_out_of_a_restore_is_refused_by_name() {
+    alone("a_member_that_was_left_out_of_a_restore_is_refused_by_name", || {
+        let mut trio = Trio::founded("controller");
+        for node in NODES {
+            trio.start(node);
+        }
+        trio.leader(&NODES);
+        trio.put("node01", "a", "before");
+        let file = trio.files.path("backup");
+        let file = file.to_str().expect("a path of the test");
+        assert!(trio.store("node02", &["backup", file]).status.success());
+        trio.put("node01", "a", "after");
+        until("all have it", || NODES.iter().all(|node| trio.get(node, "a").is_some()));
+        trio.stop();
+        let output = trio.restore("node01", file, &[]);
+        let text = String::from_utf8(output.stdout).expect("text");
+        let from = text.split_once("--from ").and_then(|(_, rest)| rest.split_whitespace().next());
+        let from: u64 = from.expect("a command for the others").parse().expect("a number");
+        assert!(trio.restore("node02", file, &["--from", &from.to_string()]).status.success());
+        // The third has a longer log and a higher term than what was restored.
+        for node in NODES {
+            trio.start(node);
+        }
+        trio.leader(&["node01", "node02"]);
+        trio.says("node03", "this node was left out of a restore");
+        trio.says("node01", "node03 was left out of a restore");
+        assert_eq!(trio.report("node03")["leader"], Value::Null);
+        assert_eq!(trio.get("node02", "a").as_deref(), Some("before"));
+        // Another revision is another store.
+        trio.stop_one("node03");
+        let other = (from + 5).to_string();
+        assert!(trio.restore("node03", file, &["--from", &other]).status.success());
+        trio.start("node03");
+        trio.says("node03", &format!("this node has store {other}"));
+        trio.says("node02", "restored from another revision");
+        // With an empty disk it is filled up, and nobody complains any more.
+        trio.stop_one("node03");
+        std::fs::remove_dir_all(trio.folder("node03")).expect("it is there");
+        trio.start("node03");
+        trio.leader(&NODES);
+        assert_eq!(trio.get("node03", "a").as_deref(), Some("before"));
+        let same = |node: &str| trio.report(node)["incarnation"].as_u64() == Some(from);
+        until("all are one store", || {
+            let silent = |node: &str| trio.report(node)["trouble"].is_null();
+            NODES.into_iter().all(|node| same(node) && silent(node))
+        });
     });
 }
 

@@ -16,11 +16,13 @@ mod frame;
 pub(crate) mod fuzz;
 mod link;
 mod log;
+pub(crate) mod members;
 mod message;
 mod network;
 mod serve;
 mod standing;
 mod start;
+mod strangers;
 mod types;
 mod witness;
 
@@ -41,13 +43,14 @@ use crate::transport::Transport;
 use crate::{Error, Store, Watch};
 use content::Content;
 use disk::Disk;
-pub use disk::offline::{Checked, Restoring, check, restore};
+pub use disk::offline::{Checked, Restoring, TRUSTED, check, restore};
 use election::{Moment, View};
 pub(crate) use frame::{Frame, MAX_FRAME};
 use link::{CallError, Lane, Links};
 use message::kind;
 pub(crate) use message::{decode_result, decode_transaction};
 use standing::Standing;
+use strangers::Strangers;
 pub use types::NodeId;
 use types::{Members, Raft};
 
@@ -132,17 +135,23 @@ pub struct Status {
     pub file_bytes: u64,
 }
 
-/// What a start waits for, for operators.
+/// What a start waits for, and who has another store, for operators.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Progress(Arc<Mutex<Option<String>>>);
+pub(crate) struct Progress {
+    waits: Arc<Mutex<Option<String>>>,
+    strangers: Strangers,
+}
 
 impl Progress {
     fn tell(&self, text: Option<String>) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = text;
+        *self.waits.lock().unwrap_or_else(PoisonError::into_inner) = text;
     }
 
-    pub(crate) fn text(&self) -> Option<String> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    /// `name`: of a node by its number.
+    pub(crate) fn text(&self, name: impl Fn(NodeId) -> String) -> Option<String> {
+        let waits = self.waits.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let words: Vec<_> = self.strangers.text(name).into_iter().chain(waits).collect();
+        (!words.is_empty()).then(|| words.join("; "))
     }
 }
 
@@ -162,6 +171,10 @@ pub(crate) struct Core {
     raft: OnceLock<Raft>,
     floor: Mutex<Standing>,
     went_back: AtomicBool,
+    /// Nodes that have another store.
+    strangers: Strangers,
+    /// One at a time decides of which store an empty disk becomes a part.
+    joining: tokio::sync::Mutex<()>,
     /// A leader, last.
     heard: Moment,
     /// When this node last gave its vote to another.
@@ -247,6 +260,12 @@ impl Embedded {
         followers.map(|(id, last)| (*id, index(last))).collect()
     }
 
+    /// Of which store this node is a part; none while it holds nothing.
+    #[must_use]
+    pub fn incarnation(&self) -> Option<u64> {
+        self.core.disk.incarnation()
+    }
+
     /// Why this node's store has stopped for good, if it has: its disk failed. Start it again.
     #[must_use]
     pub fn failure(&self) -> Option<String> {
@@ -260,22 +279,7 @@ impl Embedded {
     /// # Errors
     /// When two would be left, or this node does not lead.
     pub async fn change_voters(&self, voters: BTreeMap<NodeId, String>) -> Result<(), Error> {
-        if voters.len() == 2 {
-            return Err(Error::TwoVoters);
-        }
-        let raft = self.core.raft().ok_or(Error::NoLeader(Duration::ZERO))?;
-        let known = raft.metrics().borrow().membership_config.clone();
-        for (id, address) in &voters {
-            let there = known.nodes().any(|(known, node)| known == id && node.addr == *address);
-            if !there {
-                let node = openraft::BasicNode::new(address.clone());
-                let added = raft.add_learner(*id, node, true).await;
-                added.map_err(|error| Error::Members(error.to_string()))?;
-            }
-        }
-        let ids: std::collections::BTreeSet<_> = voters.keys().copied().collect();
-        let changed = raft.change_membership(ids, false).await;
-        changed.map(drop).map_err(|error| Error::Members(error.to_string()))
+        self.core.change_voters(voters).await
     }
 
     /// All of the content as this node has it, as a snapshot.
@@ -353,6 +357,13 @@ impl std::fmt::Debug for Core {
 }
 
 impl Core {
+    /// What this node stores from now on is of that store.
+    async fn become_part(&self, incarnation: disk::owner::Incarnation) -> std::io::Result<()> {
+        self.disk.become_part(incarnation).await?;
+        self.links.become_part(incarnation);
+        Ok(())
+    }
+
     fn me(&self) -> NodeId {
         self.options.me
     }
@@ -374,6 +385,26 @@ impl Core {
         let nodes = members.membership();
         let voters = members.voter_ids();
         voters.filter_map(|id| Some((id, nodes.get_node(&id)?.addr.clone()))).collect()
+    }
+
+    /// Makes these the voters, if this node leads.
+    async fn change_voters(&self, voters: BTreeMap<NodeId, String>) -> Result<(), Error> {
+        if voters.len() == 2 {
+            return Err(Error::TwoVoters);
+        }
+        let raft = self.raft().ok_or(Error::NoLeader(Duration::ZERO))?;
+        let known = raft.metrics().borrow().membership_config.clone();
+        for (id, address) in &voters {
+            let there = known.nodes().any(|(known, node)| known == id && node.addr == *address);
+            if !there {
+                let node = openraft::BasicNode::new(address.clone());
+                let added = raft.add_learner(*id, node, true).await;
+                added.map_err(|error| Error::Members(error.to_string()))?;
+            }
+        }
+        let ids: std::collections::BTreeSet<_> = voters.keys().copied().collect();
+        let changed = raft.change_membership(ids, false).await;
+        changed.map(drop).map_err(|error| Error::Members(error.to_string()))
     }
 
     fn view(&self) -> View {

@@ -15,7 +15,7 @@ use crate::embedded::{Progress, SNAPSHOT_EVERY};
 use crate::etcd::{Account, Gateway};
 use crate::local::{Report, SOCKET, name, server};
 use crate::net::{Credentials, Net};
-use crate::{Embedded, Error, Options, Store, Timing, Watch, node_id};
+use crate::{Embedded, Error, NodeId, Options, Store, Timing, Watch, node_id};
 
 /// One waits for the disk's thread, the other for the network; more find nothing to do.
 const WORKERS: usize = 2;
@@ -93,6 +93,8 @@ pub(crate) struct Counter(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     me: String,
+    /// Of nodes, by number.
+    names: BTreeMap<NodeId, String>,
     engine: OnceLock<Engine>,
     progress: Progress,
     /// Why the store did not start.
@@ -114,7 +116,8 @@ impl Counter {
     }
 
     pub(crate) fn report(&self) -> Report {
-        let trouble = self.failure().or_else(|| self.0.progress.text());
+        let named = |node| self.0.names.get(&node).cloned().unwrap_or_else(|| format!("{node:x}"));
+        let trouble = self.failure().or_else(|| self.0.progress.text(named));
         let start = Report {
             engine: "embedded".to_owned(),
             me: self.0.me.clone(),
@@ -144,6 +147,7 @@ fn embedded(store: &Embedded, start: Report) -> Report {
         voters: status.voters.iter().map(member).collect(),
         learners: status.learners.iter().map(member).collect(),
         floor: status.floor,
+        incarnation: store.incarnation(),
         went_back: status.went_back,
         syncs: status.syncs,
         file_bytes: status.file_bytes,
@@ -228,6 +232,7 @@ impl Host {
         let progress = Progress::default();
         let inner = Inner {
             me: setup.me.clone(),
+            names: setup.peers.keys().map(|name| (node_id(name), name.clone())).collect(),
             engine: OnceLock::new(),
             progress: progress.clone(),
             failed: Mutex::new(None),

@@ -24,7 +24,8 @@ use engine::kv::{
 };
 use tokio::sync::mpsc;
 
-pub use embedded::{Checked, Restoring, check, restore};
+pub use embedded::members::{Outlook, WISHES, Wish};
+pub use embedded::{Checked, Restoring, TRUSTED, check, restore};
 pub use embedded::{Embedded, NodeId, Options, Status, Timing};
 pub use host::{Host, Setup};
 pub use local::blocking::Local;

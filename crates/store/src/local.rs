@@ -32,7 +32,7 @@ pub const SOCKET: &str = "store.sock";
 
 /// Of questions and answers.
 const VERSION: u8 = 1;
-/// Of reports; 2 has learners, what is committed, snapshot and size of the file.
+/// Of reports; 2 has learners, what is committed, snapshot, size of the file and incarnation.
 const REPORT: u8 = 2;
 /// Changes of one revision: as many as a transaction has operations, or as many keys as go at once.
 const MAX_CHANGES: usize = engine::kv::MAX_KEYS;
@@ -94,6 +94,8 @@ pub struct Report {
     /// since the start.
     pub snapshot: Option<u64>,
     pub snapshot_at_ms: Option<u64>,
+    /// Which store this is: another one after each founding and restore. None while the disk holds nothing.
+    pub incarnation: Option<u64>,
 }
 
 impl Report {
@@ -113,7 +115,7 @@ impl Report {
                 out.option(*has, Writer::u64);
             });
         }
-        for number in [self.floor, self.snapshot, self.snapshot_at_ms] {
+        for number in [self.floor, self.snapshot, self.snapshot_at_ms, self.incarnation] {
             out.option(number, Writer::u64);
         }
         out.u8(u8::from(self.went_back));
@@ -140,11 +142,13 @@ impl Report {
             let member = |from: &mut Reader<'_>| Ok((from.text()?, from.option(Reader::u64)?));
             let (voters, learners) = (from.list(MAX_NODES, member)?, from.list(MAX_NODES, member)?);
             let (floor, snapshot) = (from.option(Reader::u64)?, from.option(Reader::u64)?);
-            let (snapshot_at_ms, went_back) = (from.option(Reader::u64)?, from.bool()?);
+            let (snapshot_at_ms, incarnation) =
+                (from.option(Reader::u64)?, from.option(Reader::u64)?);
+            let went_back = from.bool()?;
             let names = Self { engine, me, trouble, leader, voters, learners, ..Self::default() };
             let numbers = Self { term, last, committed, applied, revision, ..names };
             let sizes = Self { keys, bytes, syncs, file_bytes, ..numbers };
-            Ok(Self { floor, went_back, snapshot, snapshot_at_ms, ..sizes })
+            Ok(Self { floor, went_back, snapshot, snapshot_at_ms, incarnation, ..sizes })
         })
     }
 
@@ -286,6 +290,7 @@ mod tests {
             snapshot: Some(5),
             snapshot_at_ms: Some(1_700_000_000_000),
             file_bytes: 1 << 20,
+            incarnation: Some(7),
             ..Report::default()
         };
         assert_eq!(Report::decode(&report.encode()).unwrap(), report);

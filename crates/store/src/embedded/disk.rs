@@ -10,7 +10,7 @@
 
 mod file;
 pub(crate) mod offline;
-mod owner;
+pub(crate) mod owner;
 mod write;
 
 use std::collections::BTreeMap;
@@ -30,6 +30,7 @@ use super::witness::Witness;
 use crate::Error;
 use crate::bytes::{Reader, Writer};
 use file::database;
+use owner::Incarnation;
 
 /// Facts by name; each value begins with its version.
 const FACTS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("facts");
@@ -68,6 +69,7 @@ pub(crate) struct Disk {
     /// What the witness saw before this start.
     witness: Option<Standing>,
     path: PathBuf,
+    cluster: String,
     /// When the newest snapshot was made, milliseconds since 1970 (UTC); 0: before this start.
     snapshot_at_ms: AtomicU64,
 }
@@ -83,6 +85,8 @@ struct State {
     standings: Standings,
     /// The last entry of this node as leader, which openraft was told of before it was on disk.
     ahead: Option<LogId>,
+    /// None while it holds nothing.
+    incarnation: Option<Incarnation>,
     /// Facts that changed and go along with the next transaction that writes facts.
     loose: bool,
 }
@@ -116,10 +120,11 @@ impl Disk {
         let opened = std::panic::catch_unwind(|| database(&path, &syncs));
         let damaged = |_| io::Error::new(io::ErrorKind::InvalidData, "its pages are damaged");
         let database = opened.map_err(damaged).flatten().map_err(failed)?;
-        owner::own(&database, &options.cluster, options.me)
+        let incarnation = owner::own(&database, &options.cluster, options.me, None)
             .map_err(other)?
             .map_err(|belongs| Error::OtherOwner { path: path.clone(), belongs })?;
-        let state = load(&database).map_err(other)?.map_err(failed)?;
+        let mut state = load(&database).map_err(other)?.map_err(failed)?;
+        state.incarnation = incarnation;
         let kept = Standing { vote: state.vote.unwrap_or_default(), log: state.position.last };
         let (witness, seen) = match &options.witness {
             Some(path) => {
@@ -146,12 +151,40 @@ impl Disk {
         let database = Mutex::new(Some(database));
         let snapshot_at_ms = AtomicU64::new(0);
         let (flushed, me, witness) = (told, options.me, seen);
-        Ok(Self { database, jobs, syncs, state, flushed, me, witness, path, snapshot_at_ms })
+        let cluster = options.cluster.clone();
+        Ok(Self {
+            database,
+            jobs,
+            syncs,
+            state,
+            flushed,
+            me,
+            witness,
+            path,
+            cluster,
+            snapshot_at_ms,
+        })
     }
 
     /// What the witness saw within this boot before this start.
     pub(crate) const fn witness(&self) -> Option<Standing> {
         self.witness
+    }
+
+    /// Of the store that this is a part of; none before the first entry.
+    pub(crate) fn incarnation(&self) -> Option<Incarnation> {
+        self.state().incarnation
+    }
+
+    /// Becomes a part of this store, before anything of it is kept.
+    pub(crate) async fn become_part(&self, incarnation: Incarnation) -> io::Result<()> {
+        let (database, cluster, me) = (self.database()?, self.cluster.clone(), self.me);
+        let kept = tokio::task::spawn_blocking(move || {
+            owner::become_part(&database, &cluster, me, incarnation)
+        });
+        kept.await.map_err(io::Error::other)?.map_err(io::Error::other)?;
+        self.state().incarnation = Some(incarnation);
+        Ok(())
     }
 
     fn database(&self) -> io::Result<Arc<Database>> {
@@ -416,6 +449,7 @@ fn load(database: &Database) -> Result<io::Result<State>, redb::Error> {
             committed: committed.map(|fact| Reader::versioned(&fact)?.log_id()).transpose()?,
             standings: standings.unwrap_or_default(),
             ahead: None,
+            incarnation: None,
             loose: false,
         })
     };

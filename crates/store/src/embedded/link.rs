@@ -11,6 +11,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout};
 
+use super::disk::owner::Incarnation;
 use super::frame::Frame;
 use super::message::{Hello, kind};
 use super::types::NodeId;
@@ -53,6 +54,8 @@ pub(crate) struct Links {
     me: NodeId,
     cluster: String,
     transport: Arc<dyn Transport>,
+    /// Of the store that the own disk is a part of.
+    incarnation: Mutex<Option<Incarnation>>,
     links: Mutex<BTreeMap<(NodeId, Lane), Arc<Link>>>,
 }
 
@@ -82,8 +85,20 @@ impl Drop for Connection {
 type Pending = Arc<Mutex<HashMap<u64, oneshot::Sender<Frame>>>>;
 
 impl Links {
-    pub(crate) fn new(me: NodeId, cluster: String, transport: Arc<dyn Transport>) -> Self {
-        Self { me, cluster, transport, links: Mutex::default() }
+    pub(crate) fn new(
+        me: NodeId,
+        cluster: String,
+        transport: Arc<dyn Transport>,
+        incarnation: Option<Incarnation>,
+    ) -> Self {
+        let incarnation = Mutex::new(incarnation);
+        Self { me, cluster, transport, incarnation, links: Mutex::default() }
+    }
+
+    /// From now on this node is a part of that store; connections that said otherwise end.
+    pub(crate) fn become_part(&self, incarnation: Incarnation) {
+        *self.incarnation.lock().unwrap_or_else(PoisonError::into_inner) = Some(incarnation);
+        self.close();
     }
 
     pub(crate) fn transport(&self) -> &Arc<dyn Transport> {
@@ -162,7 +177,8 @@ impl Links {
 
     async fn open(&self, to: NodeId, address: &str) -> io::Result<Connection> {
         let mut stream = self.transport.connect(to, address).await?;
-        let hello = Hello { cluster: self.cluster.clone(), from: self.me, to };
+        let incarnation = *self.incarnation.lock().unwrap_or_else(PoisonError::into_inner);
+        let hello = Hello { cluster: self.cluster.clone(), from: self.me, to, incarnation };
         Frame { number: 0, kind: kind::HELLO, body: hello.encode() }.write(&mut stream).await?;
         stream.flush().await?;
         let welcome = Frame::read(&mut stream).await?;

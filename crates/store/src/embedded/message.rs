@@ -6,6 +6,7 @@ use std::sync::Arc;
 use engine::kv::{Outcome, Refusal, Transaction};
 use openraft::raft::{AppendEntriesRequest, AppendEntriesResponse, VoteRequest, VoteResponse};
 
+use super::disk::owner::Incarnation;
 use super::standing::{Standings, Told};
 use super::types::{Image, LogId, MAX_MEMBERS, NodeId, SnapshotMeta, Types, Vote};
 use crate::bytes::{Reader, Writer, damaged};
@@ -44,7 +45,12 @@ pub(crate) struct Hello {
     pub(crate) cluster: String,
     pub(crate) from: NodeId,
     pub(crate) to: NodeId,
+    /// Of the store that the speaker is a part of; none while its disk holds nothing.
+    pub(crate) incarnation: Option<Incarnation>,
 }
+
+/// Of a hello; 2 has the incarnation.
+const HELLO: u8 = 2;
 
 /// Part of a snapshot.
 #[derive(Clone, Debug)]
@@ -65,15 +71,26 @@ pub(crate) struct Append {
 
 impl Hello {
     pub(crate) fn encode(&self) -> Vec<u8> {
-        let mut out = Writer::versioned();
+        let mut out = Writer(vec![HELLO]);
         out.bytes(self.cluster.as_bytes());
         out.u64(self.from);
         out.u64(self.to);
+        out.option(self.incarnation, Writer::u64);
         out.0
     }
 
     pub(crate) fn decode(bytes: &[u8]) -> io::Result<Self> {
-        whole(bytes, |from| Ok(Self { cluster: from.text()?, from: from.u64()?, to: from.u64()? }))
+        let mut rest = Reader(bytes);
+        let version = rest.u8()?;
+        if version != HELLO {
+            let text =
+                format!("its messages begin with version {version}, this program reads {HELLO}");
+            return Err(io::Error::new(io::ErrorKind::InvalidData, text));
+        }
+        let (cluster, from, to) = (rest.text()?, rest.u64()?, rest.u64()?);
+        let incarnation = rest.option(Reader::u64)?;
+        rest.end()?;
+        Ok(Self { cluster, from, to, incarnation })
     }
 }
 

@@ -12,6 +12,7 @@ use tokio::time::timeout;
 
 use super::Core;
 use super::batch::Reply;
+use super::disk::owner::Incarnation;
 use super::election::{self, View};
 use super::frame::Frame;
 use super::message::{
@@ -59,7 +60,7 @@ async fn converse(core: Arc<Core>, accepted: Accepted) -> io::Result<()> {
     };
     answer.write(&mut stream).await?;
     stream.flush().await?;
-    let from = hello?;
+    let Hello { from, incarnation: theirs, .. } = hello?;
     let (reading, mut writing) = split::<Box<dyn Duplex>>(stream);
     let mut reading = BufReader::new(reading);
     let (answers, mut waiting) = mpsc::channel::<Frame>(AT_ONCE);
@@ -82,7 +83,14 @@ async fn converse(core: Arc<Core>, accepted: Accepted) -> io::Result<()> {
         let (core, answers, incoming) = (Arc::clone(&core), answers.clone(), Arc::clone(&incoming));
         tokio::spawn(async move {
             let number = frame.number;
-            let (kind, body) = match respond(&core, from, frame, &incoming).await {
+            // Only a leader fills a disk, and a majority made it one.
+            let fills = matches!(frame.kind, kind::APPEND | kind::SNAPSHOT);
+            let part = if fills { take_part(&core, theirs).await } else { Ok(()) };
+            let response = match part {
+                Ok(()) => respond(&core, from, frame, &incoming).await,
+                Err(error) => Err(error),
+            };
+            let (kind, body) = match response {
                 Ok(response) => response,
                 Err(error) => (kind::REFUSED, error.to_string().into_bytes()),
             };
@@ -94,8 +102,20 @@ async fn converse(core: Arc<Core>, accepted: Accepted) -> io::Result<()> {
     Ok(())
 }
 
+/// Before a disk that holds nothing is filled up: by whose store. It is never another one after that.
+async fn take_part(core: &Core, theirs: Option<Incarnation>) -> io::Result<()> {
+    let _one = core.joining.lock().await;
+    match (core.disk.incarnation(), theirs) {
+        (Some(own), Some(theirs)) if own == theirs => Ok(()),
+        (None, Some(theirs)) => core.become_part(theirs).await,
+        (Some(_) | None, Some(_) | None) => {
+            Err(io::Error::other("it leads another store than this node is a part of"))
+        }
+    }
+}
+
 /// Who speaks.
-fn welcome(core: &Core, proven: Option<NodeId>, frame: &Frame) -> io::Result<NodeId> {
+fn welcome(core: &Core, proven: Option<NodeId>, frame: &Frame) -> io::Result<Hello> {
     if frame.kind != kind::HELLO {
         return Err(io::Error::other("the first message says who speaks"));
     }
@@ -106,8 +126,12 @@ fn welcome(core: &Core, proven: Option<NodeId>, frame: &Frame) -> io::Result<Nod
         format!("this is node {}, not {}", core.me(), hello.to)
     } else if hello.from == core.me() || proven.is_some_and(|proven| proven != hello.from) {
         format!("node {} is somebody else", hello.from)
+    } else if let Err(text) =
+        core.strangers.admit(hello.from, core.disk.incarnation(), hello.incarnation)
+    {
+        text
     } else {
-        return Ok(hello.from);
+        return Ok(hello);
     };
     Err(io::Error::other(text))
 }

@@ -20,7 +20,7 @@ use super::message::{MAX_ENTRIES, encode_founders, kind};
 use super::network::Network;
 use super::standing::{Confirmed, Standing, Starting, Told, confirm};
 use super::types::{NodeId, Raft, Vote};
-use super::{Core, Embedded, Options, Progress, serve};
+use super::{Core, Embedded, Options, Progress, members, serve};
 use crate::Error;
 use crate::transport::Transport;
 
@@ -46,7 +46,9 @@ pub(super) async fn start(
     let disk = Arc::new(Disk::open(&options)?);
     let unreadable = |source| Error::Disk { path: options.folder.clone(), source };
     let content = Content::load(Arc::clone(&disk)).map_err(unreadable)?;
-    let links = Arc::new(Links::new(options.me, options.cluster.clone(), transport));
+    let incarnation = disk.incarnation();
+    let links = Links::new(options.me, options.cluster.clone(), transport, incarnation);
+    let links = Arc::new(links);
     let (proposals, writes) = mpsc::channel(QUEUE);
     let (questions, reads) = mpsc::channel(QUEUE);
     let core = Arc::new(Core {
@@ -57,6 +59,8 @@ pub(super) async fn start(
         raft: OnceLock::new(),
         floor: Mutex::default(),
         went_back: AtomicBool::new(false),
+        strangers: progress.strangers.clone(),
+        joining: tokio::sync::Mutex::default(),
         heard: Moment::now(),
         voted: Moment::now(),
         clock: Arc::new(Clock::default()),
@@ -70,6 +74,10 @@ pub(super) async fn start(
     lead_no_more(&core).await?;
     let raft = raft(&core).await?;
     if founds {
+        // One that ended between this and the next step has it already.
+        let incarnation = core.disk.incarnation().unwrap_or_else(sys::clock::wall_ms);
+        let kept = core.become_part(incarnation).await;
+        kept.map_err(|source| Error::Disk { path: core.options.folder.clone(), source })?;
         let founders = core.options.founders.iter();
         let founders: BTreeMap<_, _> =
             founders.map(|(id, address)| (*id, BasicNode::new(address.clone()))).collect();
@@ -84,6 +92,7 @@ pub(super) async fn start(
     tasks.push(tokio::spawn(election::run(Arc::clone(&core))));
     tasks.push(tokio::spawn(expiry(Arc::clone(&core))));
     tasks.push(tokio::spawn(facts(Arc::clone(&core))));
+    tasks.push(tokio::spawn(members::run(Arc::clone(&core))));
     Ok(Embedded { core, tasks })
 }
 

@@ -11,7 +11,7 @@ use engine::kv::{Kv, read_snapshot};
 use openraft::{BasicNode, CommittedLeaderId, EntryPayload, Membership};
 use redb::{Database, ReadableDatabase, ReadableTable};
 
-use super::owner::{OWNER, own, owner_text};
+use super::owner::{Incarnation, OWNER, own, owner_text};
 use super::{FACTS, IMAGE, LOG, META, PURGED, database, load};
 use crate::Error;
 use crate::bytes::{Reader, Writer};
@@ -21,6 +21,8 @@ const FILE: &str = "store.redb";
 /// The name that the file that was there has after a restore.
 const BEFORE: &str = "store.redb.before-restore";
 const NEW: &str = "store.redb.new";
+/// Somebody's word that the disk is whole; it counts for one start.
+pub const TRUSTED: &str = "trusted";
 /// A restore begins at least so much later than the backup and than what is there: no token that was
 /// given after the backup is given again. More than a store writes in a year at 30 a second.
 const SKIP: u64 = 1_000_000_000;
@@ -236,23 +238,26 @@ pub fn restore(restoring: &Restoring, backup: &[u8]) -> Result<u64, Error> {
     let begin = begin(restoring, kv.revision(), present).map_err(failed)?;
     kv.skip(begin - kv.revision());
     let named = members.iter().map(|name| (crate::node_id(name), name.clone())).collect();
-    write(&new, (cluster, crate::node_id(me)), named, &kv).map_err(failed)?;
+    write(&new, (cluster, crate::node_id(me)), named, (&kv, begin)).map_err(failed)?;
     if old.is_some() && !is_named {
         fs::hard_link(&path, &before).map_err(failed)?;
     }
     if let Some(witness) = witness.as_ref().filter(|witness| witness.exists()) {
         fs::remove_file(witness).map_err(failed)?;
     }
+    // It was written just now, as a new store: nobody can remember more of it.
+    fs::write(folder.join(TRUSTED), []).map_err(failed)?;
     fs::rename(&new, &path).and_then(|()| File::open(folder)?.sync_all()).map_err(failed)?;
     Ok(begin)
 }
 
-/// A store that has this as the snapshot up to its first entry, on all members alike.
+/// A store that has this as the snapshot up to its first entry, on all members alike. Its revision is its
+/// incarnation: no other restore goes on from there.
 fn write(
     path: &Path,
     (cluster, me): (&str, NodeId),
     members: BTreeMap<NodeId, String>,
-    kv: &Kv,
+    (kv, incarnation): (&Kv, Incarnation),
 ) -> io::Result<()> {
     if path.exists() {
         // Left by a restore that was interrupted.
@@ -274,8 +279,8 @@ fn write(
     purged.log_id(upto);
     let image = kv.snapshot();
     let database = database(path, &Arc::default())?;
-    let fill = || -> Result<Result<(), String>, redb::Error> {
-        let owned = own(&database, cluster, me)?;
+    let fill = || -> Result<Result<_, String>, redb::Error> {
+        let owned = own(&database, cluster, me, Some(incarnation))?;
         let transaction = database.begin_write()?;
         {
             let mut facts = transaction.open_table(FACTS)?;
@@ -286,7 +291,7 @@ fn write(
         transaction.commit()?;
         Ok(owned)
     };
-    fill().map_err(io::Error::other)?.map_err(invalid)
+    fill().map_err(io::Error::other)?.map_err(invalid).map(drop)
 }
 
 #[cfg(test)]
@@ -357,7 +362,8 @@ mod tests {
             assert!(why(&refused).contains("or later") || why(&refused).contains("beyond"));
         }
         assert!(fs::read(&path).unwrap() == bytes && !before.exists());
-        assert_eq!(fs::read_dir(&folder).unwrap().count(), 1, "nothing is left beside it");
+        let left = fs::read_dir(&folder).unwrap().count();
+        assert_eq!(left, 2, "the store, and the word for one start");
         let begin = restore(&restoring(&folder, Some(last + 1), 0), &backup).unwrap();
         assert_eq!((begin, fs::read(&before).unwrap() == bytes), (last + 1, true));
         fs::remove_dir_all(folder).unwrap();

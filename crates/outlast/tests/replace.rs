@@ -1,0 +1,166 @@
+//! A dead controller is replaced by a new machine, with one command.
+
+#[expect(unreachable_pub, dead_code, reason = "shared by test programs, each uses a part")]
+#[path = "node/lonely.rs"]
+mod lonely;
+
+#[expect(unreachable_pub, dead_code, reason = "shared by test programs, each uses a part")]
+#[path = "store/trio.rs"]
+mod trio;
+
+use std::process::Output;
+
+use lonely::{alone, until};
+use trio::{NODES, Trio, said};
+
+/// Where the running node of the authority answers joins.
+const DESK: &str = "127.0.0.2:7413";
+
+impl Trio {
+    fn replace(&self, old: &str, more: &[&str]) -> Output {
+        let folder = self.files.path("trust-node01");
+        let folder = folder.to_str().expect("a path of the test");
+        let words = ["node", "replace", old, "--trust-dir", folder, "--address", DESK];
+        self.ask("node01", &[&words[..], more].concat())
+    }
+
+    /// node03 loses power and disks; a copy of what it could prove itself with is kept by somebody.
+    fn lose_the_third(&mut self) {
+        self.stop_one("node03");
+        for folder in ["state-node03", "run-node03"] {
+            std::fs::remove_dir_all(self.files.path(folder)).expect("it is there");
+        }
+        let (trust, stolen) = (self.files.path("trust-node03"), self.files.path("trust-stolen"));
+        std::fs::rename(trust, stolen).expect("it is there");
+        until("nobody hears it", || {
+            let status = self.status("node01");
+            let nodes = status["nodes"].as_array().cloned().unwrap_or_default();
+            let third = nodes.iter().find(|line| line["state"]["node"] == "node03");
+            third.is_some_and(|line| {
+                line["state"]["standing"] == "suspect" || line["state"]["standing"] == "left"
+            })
+        });
+    }
+
+    /// What the command prints for the new machine is typed there.
+    fn join_as_printed(&self, printed: &Output, new: &str) {
+        assert!(printed.status.success(), "{}", said(printed));
+        let text = String::from_utf8_lossy(&printed.stdout).into_owned();
+        let line = text.lines().find(|line| line.contains("outlast join ")).expect("a command");
+        let words: Vec<&str> = line.split_whitespace().skip(1).collect();
+        until("the new machine joins", || {
+            self.trusting(&words, new).output().expect("the tool runs").status.success()
+        });
+    }
+
+    fn voters(&self, node: &str) -> Vec<String> {
+        let report = self.report(node);
+        let voters = report["voters"].as_array().cloned().unwrap_or_default();
+        let mut names: Vec<_> =
+            voters.iter().filter_map(|voter| voter["name"].as_str().map(str::to_owned)).collect();
+        names.sort();
+        names
+    }
+
+    fn refused(&self, output: &Output, words: &str) {
+        assert_eq!(output.status.code(), Some(1), "{}", said(output));
+        assert!(said(output).contains(words), "{}", said(output));
+    }
+
+    /// Whoever has the old keys hears that they are refused.
+    fn old_keys_are_refused(&self) {
+        let words = ["trust", "refresh", "--from", DESK];
+        let mut command = self.trusting(&words, "stolen");
+        let output = command.stderr(std::process::Stdio::piped()).output().expect("the tool runs");
+        assert!(!output.status.success());
+        assert!(said(&output).contains("revoked"), "{}", said(&output));
+    }
+}
+
+#[test]
+fn a_dead_controller_is_replaced_by_one_command_under_its_own_name() {
+    alone("a_dead_controller_is_replaced_by_one_command_under_its_own_name", || {
+        let mut trio = Trio::founded("controller");
+        for node in NODES {
+            trio.start(node);
+        }
+        trio.leader(&NODES);
+        trio.put("node01", "a", "1");
+        until("it is heard", || {
+            let output = trio.replace("node03", &["--i-know-it-is-off"]);
+            output.status.code() == Some(1) && said(&output).contains("node03 is heard")
+        });
+        trio.refused(&trio.replace("node01", &["--i-know-it-is-off"]), "is this node");
+        trio.lose_the_third();
+        trio.refused(&trio.replace("node03", &[]), "nobody has proven that node03 is off");
+        trio.put("node02", "a", "2");
+        let printed = trio.replace("node03", &["--i-know-it-is-off"]);
+        trio.join_as_printed(&printed, "node03");
+        // Typed again it puts nobody out.
+        let again = trio.replace("node03", &["--i-know-it-is-off"]);
+        let text = String::from_utf8_lossy(&again.stdout).into_owned();
+        assert!(text.contains("node03 has joined: start outlast there"), "{text}{}", said(&again));
+        trio.start("node03");
+        trio.leader(&NODES);
+        assert_eq!(trio.get("node03", "a").as_deref(), Some("2"));
+        trio.put("node03", "a", "3");
+        assert_eq!(trio.voters("node01"), NODES);
+        until("its disk counts", || trio.report("node03")["floor"].is_null());
+        trio.old_keys_are_refused();
+        let audit = trio.said(&["trust", "audit"], "node01");
+        assert!(audit.contains("node replace node03 with node03: done"), "{audit}");
+    });
+}
+
+#[test]
+fn a_dead_controller_is_replaced_by_a_machine_of_another_name() {
+    alone("a_dead_controller_is_replaced_by_a_machine_of_another_name", || {
+        let mut trio = Trio::founded("controller");
+        let fourth =
+            "[node.node04]\nnetworks = { management = \"127.0.0.5\", storage = \"127.0.1.5\" }\n";
+        for node in NODES {
+            let members = "members = [\"node01\", \"node02\", \"node03\"]\n";
+            trio.write(node, &format!("{members}{fourth}"));
+            trio.start(node);
+        }
+        trio.leader(&NODES);
+        trio.put("node01", "a", "1");
+        let members = |words: &[&str]| trio.store("node02", &[&["members"], words].concat());
+        // What is not safe, or not known, is refused and changes nothing.
+        trio.refused(&members(&["remove", "node03"]), "name a third node");
+        trio.refused(&members(&["remove", "node01", "node02", "node03"]), "nobody would vote");
+        assert_eq!(members(&["add", "node09"]).status.code(), Some(2));
+        let waits = members(&["add", "node04", "--limit", "1"]);
+        assert_eq!(waits.status.code(), Some(1));
+        assert!(String::from_utf8_lossy(&waits.stdout).contains("node04"), "{}", said(&waits));
+        assert_eq!(trio.voters("node01"), NODES);
+        trio.lose_the_third();
+        let printed = trio.replace("node03", &["--with", "node04", "--i-know-it-is-off"]);
+        trio.join_as_printed(&printed, "node04");
+        let members = "members = [\"node01\", \"node02\", \"node04\"]\n";
+        trio.write("node04", &format!("{members}{fourth}"));
+        trio.start("node04");
+        let now = ["node01", "node02", "node04"];
+        // Wanted again it is the same wish; a loaded machine takes its time to fill a node up.
+        let again = ["members", "add", "node04", "--instead-of", "node03", "--limit", "90"];
+        let granted = trio.store("node01", &again);
+        let text = String::from_utf8_lossy(&granted.stdout).into_owned();
+        assert!(granted.status.success(), "{text}{}", said(&granted));
+        until("the new one votes and the old one does not", || trio.voters("node01") == now);
+        trio.leader(&now);
+        assert_eq!(trio.get("node04", "a").as_deref(), Some("1"));
+        trio.put("node04", "a", "2");
+        assert_eq!(trio.get("node02", "a").as_deref(), Some("2"));
+        trio.old_keys_are_refused();
+        // A member whose file still names the old one is none the worse for it.
+        trio.stop_one("node02");
+        trio.put("node01", "a", "3");
+        trio.start("node02");
+        trio.leader(&now);
+        assert_eq!(trio.voters("node02"), now);
+        until("an event says who came and went", || {
+            let events = trio.ask("node01", &["events"]);
+            String::from_utf8_lossy(&events.stdout).contains("store-members")
+        });
+    });
+}
