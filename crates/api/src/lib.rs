@@ -29,9 +29,9 @@ pub use message::{
     VERSION, decode, encode,
 };
 pub use state::{
-    BalancerState, Cell, Change, Choice, DashboardState, Duty, Load, Mode, NodeLine, NodeState,
-    Opinion, ProcessState, ProxyLine, RefusedPackets, ServerCheck, ServerState, Standing, Status,
-    Verdict, VipCause, VipLine, VipRole, VipState,
+    BalancerState, Cell, Change, Choice, DashboardState, Duty, Listed, Load, Mode, NodeLine,
+    NodeState, Opinion, ProcessState, ProxyLine, RefusedPackets, ServerCheck, ServerState,
+    Standing, Status, Verdict, VipCause, VipLine, VipRole, VipState,
 };
 pub use store::{StoreDisk, StoreMember, StoreSnapshot, StoreState};
 pub use why::{Evidence, KindLine, RuleLine, Turn, Why};

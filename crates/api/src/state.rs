@@ -318,6 +318,67 @@ pub struct NodeLine {
     pub holds: Vec<String>,
     /// None where it was never heard.
     pub load: Option<Load>,
+    /// It runs guests; controllers watch it by gossip.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub compute: bool,
+}
+
+/// The nodes of a status that are worth a line each: all controllers, and of many compute nodes those that
+/// are not well.
+#[derive(Debug)]
+pub struct Listed<'a> {
+    pub lines: Vec<&'a NodeLine>,
+    /// Compute nodes that have no line; 0: every node has one.
+    pub hidden: usize,
+    pub computes: usize,
+    /// Compute nodes that live, whatever else is the matter with them.
+    pub alive: usize,
+}
+
+impl Listed<'_> {
+    /// Up to so many compute nodes each have a line; of more so many that are not well.
+    pub const MOST: usize = 20;
+
+    /// `997 of 1000 compute nodes alive, 980 not listed`; none where every node has a line.
+    #[must_use]
+    pub fn words(&self) -> Option<String> {
+        let Self { hidden, computes, alive, .. } = self;
+        let text = || format!("{alive} of {computes} compute nodes alive, {hidden} not listed");
+        (*hidden > 0).then(text)
+    }
+}
+
+impl Status {
+    /// What a page has room for; `all`: every node.
+    #[must_use]
+    pub fn listed(&self, all: bool) -> Listed<'_> {
+        let computes = self.nodes.iter().filter(|line| line.compute).count();
+        let is_alive = |line: &&NodeLine| line.compute && line.state.standing == Standing::Alive;
+        let alive = self.nodes.iter().filter(is_alive).count();
+        let mut room = Listed::MOST;
+        let mut has_line = |line: &&NodeLine| {
+            if all || !line.compute || computes <= Listed::MOST {
+                return true;
+            }
+            let is_shown = !line.is_well() && room > 0;
+            room -= usize::from(is_shown);
+            is_shown
+        };
+        let lines: Vec<_> = self.nodes.iter().filter(|line| has_line(line)).collect();
+        Listed { hidden: self.nodes.len() - lines.len(), lines, computes, alive }
+    }
+}
+
+impl NodeLine {
+    /// Alive, on duty, and up on each of its networks.
+    #[must_use]
+    pub fn is_well(&self) -> bool {
+        let state = &self.state;
+        state.opinion.verdict == Verdict::Alive
+            && state.standing == Standing::Alive
+            && state.duty.is_on()
+            && state.cells.iter().all(|cell| cell.alive)
+    }
 }
 
 /// How busy a machine is, as its own agent measured it (row S2-065 of the requirements).
@@ -368,4 +429,65 @@ pub struct ProxyLine {
     pub default_backend: Option<String>,
     /// A database: one server is used at a time.
     pub one_writer: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn line(name: &str, compute: bool, verdict: Verdict) -> NodeLine {
+        let is_alive = verdict == Verdict::Alive;
+        NodeLine {
+            state: NodeState {
+                node: name.to_owned(),
+                standing: if is_alive { Standing::Alive } else { Standing::Suspect },
+                cells: vec![],
+                why: String::new(),
+                opinion: Opinion { verdict, ..Opinion::default() },
+                duty: Duty::On,
+            },
+            holds: vec![],
+            load: None,
+            compute,
+        }
+    }
+
+    #[test]
+    fn of_a_thousand_compute_nodes_those_that_are_not_well_have_a_line() {
+        let many = |count: usize, verdict| {
+            (0..count).map(move |number| line(&number.to_string(), true, verdict))
+        };
+        let mut status = Status {
+            at_ms: 0,
+            version: String::new(),
+            node: String::new(),
+            cluster: None,
+            mode: Mode::Adaptive,
+            generation: 1,
+            limits: vec![],
+            processes: vec![],
+            networks: vec![],
+            nodes: vec![line("ctl", false, Verdict::Alive)],
+            vips: vec![],
+            balancer: BalancerState::Absent,
+            proxies: vec![],
+            servers: vec![],
+            choices: vec![],
+            dashboard: vec![],
+            refused: RefusedPackets::default(),
+            duty: Duty::On,
+            store: None,
+            planned: vec![],
+        };
+        status.nodes.extend(many(20, Verdict::Alive));
+        assert_eq!((status.listed(false).lines.len(), status.listed(false).words()), (21, None));
+        status.nodes.extend(many(978, Verdict::Alive).chain(many(2, Verdict::Unreachable)));
+        let listed = status.listed(false);
+        assert_eq!(listed.lines.len(), 3, "the controller and two");
+        let words = "998 of 1000 compute nodes alive, 998 not listed";
+        assert_eq!(listed.words().as_deref(), Some(words));
+        assert_eq!(status.listed(true).lines.len(), 1001);
+        status.nodes.extend(many(500, Verdict::Suspect));
+        assert_eq!(status.listed(false).lines.len(), 1 + Listed::MOST);
+    }
 }

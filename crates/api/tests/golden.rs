@@ -201,8 +201,13 @@ fn status() -> Status {
         processes: vec![process()],
         networks: vec!["management".to_owned(), "storage".to_owned()],
         nodes: vec![
-            NodeLine { state: node(), holds: vec!["internal".to_owned()], load: Some(load) },
-            NodeLine { state: node(), holds: vec![], load: None },
+            NodeLine {
+                state: node(),
+                holds: vec!["internal".to_owned()],
+                load: Some(load),
+                compute: false,
+            },
+            NodeLine { state: node(), holds: vec![], load: None, compute: true },
         ],
         vips: vec![
             line("internal", vip(), Some("node03".to_owned())),

@@ -31,6 +31,7 @@ fn node(name: &str, standing: Standing, ages: [Option<u64>; 2], why: &str) -> No
             fibre_ports: 2,
             age_ms: 300,
         }),
+        compute: false,
     }
 }
 

@@ -14,7 +14,7 @@ pub struct Args {
     /// The same as one JSON object
     #[arg(long)]
     json: bool,
-    /// List every server, not only those that are not up
+    /// List every server, not only those that are not up, and every compute node
     #[arg(long)]
     all: bool,
     #[command(flatten)]
@@ -65,7 +65,7 @@ fn print(out: &mut impl Write, status: &Status, all: bool) -> io::Result<()> {
         writeln!(out, "  {role:<10} {state}, pid {pid}, started {starts} time(s)")?;
     }
     vips(out, &status.vips)?;
-    nodes(out, status)?;
+    nodes(out, status, all)?;
     majority(out, status)?;
     store(out, status)?;
     servers(out, status, all)
@@ -99,7 +99,7 @@ fn why(state: &api::VipState) -> String {
     cause.into_iter().chain(disabled).collect::<Vec<_>>().join("; ")
 }
 
-fn nodes(out: &mut impl Write, status: &Status) -> io::Result<()> {
+fn nodes(out: &mut impl Write, status: &Status, all: bool) -> io::Result<()> {
     if status.nodes.is_empty() {
         return Ok(());
     }
@@ -108,7 +108,8 @@ fn nodes(out: &mut impl Write, status: &Status) -> io::Result<()> {
     heading.extend(status.networks.iter().map(String::as_str));
     heading.extend(["CPU", "MEMORY", "FIBRE", "HOLDS", "WHY"]);
     let mut rows = vec![];
-    for line in &status.nodes {
+    let listed = status.listed(all);
+    for line in &listed.lines {
         let node = &line.state;
         let mut row = vec![node.node.clone(), words::opinion(node)];
         for network in &status.networks {
@@ -122,16 +123,22 @@ fn nodes(out: &mut impl Write, status: &Status) -> io::Result<()> {
         row.push(format!("{planned}{}", words::why(node)));
         rows.push(row);
     }
-    table::print(out, &heading, &rows)
+    table::print(out, &heading, &rows)?;
+    match listed.words() {
+        Some(words) => writeln!(out, "{words}; `outlast status --all` lists them"),
+        None => Ok(()),
+    }
 }
 
 /// What freezes, and what does not, on a node that reaches fewer than a majority.
 fn majority(out: &mut impl Write, status: &Status) -> io::Result<()> {
     let alive = |line: &&api::NodeLine| line.state.standing == api::Standing::Alive;
-    let (of, reached) = (status.nodes.len(), status.nodes.iter().filter(alive).count());
-    // Without a secret there are no beats, and nobody is reached or missed.
+    let controllers = || status.nodes.iter().filter(|line| !line.compute);
+    let (of, reached) = (controllers().count(), controllers().filter(alive).count());
+    // A compute node is no part of any majority. Without a secret there are no beats, and nobody is reached or missed.
     let has_beats = !status.limits.iter().any(|limit| limit.contains("no beats"));
-    if quorum::has_majority(reached, of) || !has_beats {
+    let is_compute = status.nodes.iter().any(|line| line.compute && line.state.node == status.node);
+    if quorum::has_majority(reached, of) || !has_beats || is_compute {
         return Ok(());
     }
     writeln!(out, "\nWITHOUT A MAJORITY: {reached} of {of} nodes reached")?;

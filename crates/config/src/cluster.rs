@@ -2,7 +2,7 @@
 
 pub use model::{
     Access, Cluster, DEFAULT_DETECT, DEFAULT_RECORD_MB, Dashboard, LONGEST_DETECT, Listen,
-    MOST_RECORD_MB, Node, Person, SHORTEST_DETECT, Service, ServiceKind, Vip, VipCheck,
+    MOST_RECORD_MB, Node, NodeRole, Person, SHORTEST_DETECT, Service, ServiceKind, Vip, VipCheck,
 };
 
 pub use store::{Etcd, Store};
@@ -21,7 +21,7 @@ mod read;
 pub(crate) mod store;
 pub(crate) mod vips;
 
-/// 64 nodes and a thousand services have 100 KB; reading TOML takes a hundred times its size (bytes).
+/// 2,000 nodes of two networks and a thousand services have 300 KB; reading TOML takes a hundred times its size (bytes).
 const MAX_FILE: usize = 1 << 20;
 
 /// Reads the file with number `file` in findings. No cluster if it is too broken to be one.

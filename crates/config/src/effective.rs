@@ -28,6 +28,11 @@ pub fn effective_vips(
     interface_of: &dyn Fn(IpAddr) -> Option<String>,
 ) -> Result<Vec<Vip>, Vec<String>> {
     let (mut vips, mut wrong) = (Vec::new(), Vec::new());
+    if let (Some(cluster), Some(node)) = (cluster, node)
+        && cluster.is_compute(node)
+    {
+        return Ok(vips);
+    }
     if let (Some(cluster), Some(node)) = (cluster, node) {
         for vip in &cluster.vips {
             match from_cluster(cluster, vip, node, interface_of) {
@@ -126,7 +131,7 @@ pub(crate) fn priority_of(rank: usize, of: usize) -> u8 {
 pub(crate) fn file_priority(cluster: &Cluster, node: usize, written: u8) -> u8 {
     match cluster.nodes.get(node).and_then(|node| node.priority) {
         Some(priority) => priority,
-        None if cluster.nodes.len() > 1 => priority_of(node, cluster.nodes.len()),
+        None if cluster.controllers().len() > 1 => priority_of(node, cluster.controllers().len()),
         None => written,
     }
 }

@@ -109,7 +109,8 @@ fn room<'a>(text: &'a str, instance: &Instance) -> Option<(usize, &'a str)> {
 fn order(instance: &Instance, loaded: &Loaded, found: &mut Vec<Diagnostic>) {
     let at = instance.priority_span.unwrap_or(instance.span);
     let written = instance.priority;
-    let Some(cluster) = loaded.cluster.as_ref().filter(|cluster| cluster.nodes.len() > 1) else {
+    let Some(cluster) = loaded.cluster.as_ref().filter(|cluster| cluster.controllers().len() > 1)
+    else {
         if written == 1 {
             let message = "priority 1 is the lowest there is, and the larger number wins";
             let finding = Diagnostic::note(at, "vip-order", message);
@@ -120,7 +121,7 @@ fn order(instance: &Instance, loaded: &Loaded, found: &mut Vec<Diagnostic>) {
         return;
     };
     let mut ranks: Vec<(u8, &str)> = cluster
-        .nodes
+        .controllers()
         .iter()
         .enumerate()
         .map(|(node, known)| {

@@ -24,11 +24,13 @@ use base::Time;
 
 use crate::member::{Refused, Standing};
 use crate::packet::{Kind, MAX_BODY, MAX_NETWORKS, Opened, Replay, Seal};
-use crate::verdict::{Judgement, Proof, RULES, Rule, Times, Verdict};
+use crate::verdict::{Proof, RULES, Rule, Times, Verdict};
 use circle::{Circle, Notice, Pace, Seat};
 use confirm::Confirm;
 use dice::Dice;
 use wire::{LIFE, MAX_MISSED, Part};
+
+pub use said::Said;
 
 pub use confirm::{ASKS, CLAIM_FRESH};
 pub use wire::print_again;
@@ -37,6 +39,8 @@ mod circle;
 mod conclude;
 mod confirm;
 mod dice;
+mod know;
+mod said;
 #[cfg(test)]
 mod tests;
 mod wire;
@@ -90,6 +94,8 @@ pub enum Input<'a> {
         node: u16,
         proof: Option<Proof>,
     },
+    /// What this node says of itself.
+    Say(Said),
     /// This node ends in order.
     Leave,
     Timeout,
@@ -104,6 +110,10 @@ pub enum Action {
     Verdict { node: u16, standing: Standing, why: String },
     /// The verdict on a node is another one.
     Opinion { node: u16, verdict: Verdict, rule: &'static Rule },
+    /// [`Gossip::duty`] of this node changed.
+    Duty { node: u16 },
+    /// For [`crate::errand`], of the process of that node with this life.
+    Carried { node: u16, network: u8, life: u64, kind: Kind, body: Vec<u8> },
 }
 
 impl Action {
@@ -136,6 +146,7 @@ pub struct Gossip {
     /// Nodes that time alone may give another verdict.
     due: BTreeMap<u16, Time>,
     refused: Refused,
+    said: Said,
 }
 
 /// What is thought of one node.
@@ -201,6 +212,7 @@ impl Gossip {
             more: BTreeMap::new(),
             due: BTreeMap::new(),
             refused: Refused::default(),
+            said: Said::default(),
             roster,
         }
     }
@@ -224,6 +236,7 @@ impl Gossip {
                 self.more.entry(node).or_default().proof = proof;
                 self.due.insert(node, now);
             }
+            Input::Say(said) => self.say(said, out),
             Input::Leave => self.leave(out),
             Input::Timeout => self.timeout(now, out),
         }
@@ -247,40 +260,6 @@ impl Gossip {
         self.seal.seal(Kind::Gossip, (to, network), body, out)
     }
 
-    #[must_use]
-    pub const fn refused(&self) -> Refused {
-        self.refused
-    }
-
-    /// Whether this machine concludes about that node: on a controller about compute nodes, on a compute
-    /// node about all others.
-    #[must_use]
-    pub fn watches(&self, node: u16) -> bool {
-        let is_other = node != self.me && usize::from(node) < self.roster.on.len();
-        is_other && (self.confirm.is_none() || node >= self.roster.controllers)
-    }
-
-    /// The verdict on a node and the rule that gave it.
-    #[must_use]
-    pub fn opinion(&self, node: u16) -> Judgement {
-        let thought = self.thoughts.get(usize::from(node));
-        let (verdict, rule) = thought
-            .map_or((Verdict::Unknown, &RULES[RULES.len() - 1]), |found| {
-                (found.verdict, found.rule)
-            });
-        Judgement { verdict, rule }
-    }
-
-    #[must_use]
-    pub fn standing(&self, node: u16) -> Standing {
-        self.thoughts.get(usize::from(node)).map(|thought| thought.standing).unwrap_or_default()
-    }
-
-    #[must_use]
-    pub const fn times(&self) -> Times {
-        self.times
-    }
-
     fn receive(&mut self, now: Time, network: u8, bytes: &[u8], out: &mut Vec<Action>) {
         let mut body = [0; MAX_BODY];
         let packet = match self.seal.open(bytes, &mut body) {
@@ -294,12 +273,22 @@ impl Gossip {
         let from = packet.sender;
         let on = self.roster.on.get(usize::from(from));
         let on_network = on.is_some_and(|on| on.get(usize::from(network)).is_some_and(|on| *on));
-        if from == self.me || !on_network || packet.kind != Kind::Gossip {
+        // Controllers give orders and compute nodes answer, never the other way.
+        let is_ours = match packet.kind {
+            Kind::Gossip => true,
+            Kind::Errand => from < self.roster.controllers,
+            Kind::Answer => from >= self.roster.controllers,
+            Kind::Beat | Kind::Hello | Kind::HandOver | Kind::Question | Kind::Told => false,
+        };
+        if from == self.me || !on_network || !is_ours {
             self.refused.stranger += 1;
         } else if packet.network != network {
             self.refused.network += 1;
         } else if !self.replay.is_news(packet) {
             self.refused.replay += 1;
+        } else if packet.kind != Kind::Gossip {
+            let (life, kind, body) = (packet.incarnation, packet.kind, packet.body.to_vec());
+            out.push(Action::Carried { node: from, network, life, kind, body });
         } else {
             match Part::decode(packet.body) {
                 Some(part) => self.heard(now, network, packet, &part, out),
@@ -335,7 +324,7 @@ impl Gossip {
                 }
             }
             Part::Probe(number) if is_controller => {
-                out.push(Action::part((from, network), &Part::Answer(*number)));
+                out.push(Action::part((from, network), &Part::Answer(*number, Some(self.said))));
             }
             Part::Claims(claims) if is_controller => {
                 let Some(confirm) = &mut self.confirm else { return };
@@ -345,7 +334,8 @@ impl Gossip {
             }
             // Nobody but controllers asks or claims.
             Part::Probe(_) | Part::Claims(_) => self.refused.stranger += 1,
-            Part::Answer(_) => {}
+            Part::Answer(_, None) => {}
+            Part::Answer(_, Some(said)) | Part::Said(said) => self.told(now, from, *said, out),
             Part::Goodbye => {
                 let is_news =
                     self.confirm.as_mut().is_some_and(|confirm| confirm.goodbye(now, from, life));

@@ -205,13 +205,13 @@ pub struct Member {
 }
 
 impl Member {
-    /// `me` is this node's position in the cluster file, and the sender of `seal`. Nodes beyond
-    /// [`MAX_NODES`] and networks beyond [`MAX_NETWORKS`] take no part.
+    /// `me` is this node's position among the controllers, and the sender of `seal`. Compute nodes
+    /// ([`crate::gossip`]), nodes beyond [`MAX_NODES`] and networks beyond [`MAX_NETWORKS`] take no part.
     #[must_use]
     pub fn new(cluster: &Cluster, me: u16, seal: Seal, now: Time) -> Self {
         let peer = |node: &config::cluster::Node| Peer::new(&node.addresses);
         let peers: ArrayVec<Peer, MAX_NODES> =
-            cluster.nodes.iter().take(MAX_NODES).map(peer).collect();
+            cluster.controllers().iter().take(MAX_NODES).map(peer).collect();
         let networks: ArrayVec<String, MAX_NETWORKS> =
             cluster.networks.iter().take(MAX_NETWORKS).cloned().collect();
         let times = Times::new(cluster.detect);
@@ -223,7 +223,7 @@ impl Member {
             peers,
             seal,
             replay: Replay::new(),
-            timeline: Timeline::new(cluster.nodes.len()),
+            timeline: Timeline::new(cluster.controllers().len()),
             said: Beat { networks: count, ..Beat::default() },
             choices: ArrayVec::new(),
             own_carrier: [true; MAX_NETWORKS],

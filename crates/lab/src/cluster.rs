@@ -40,6 +40,8 @@ pub struct Plan {
     pub networks: Vec<String>,
     /// More lines of `[cluster]`.
     pub lines: String,
+    /// So many of the last nodes are compute nodes.
+    pub computes: usize,
 }
 
 /// A node says goodbye and ends; a build for tests on a busy machine takes seconds.
@@ -458,7 +460,9 @@ fn file(plan: &Plan) -> String {
             format!("{name} = \"{}\"", address(small(number), small(network)))
         });
         let addresses = addresses.collect::<Vec<_>>().join(", ");
-        text.push_str(&format!("[node.{name}]\nnetworks = {{ {addresses} }}\n"));
+        let is_compute = number + plan.computes >= plan.names.len();
+        let role = if is_compute { "role = \"compute\"\n" } else { "" };
+        text.push_str(&format!("[node.{name}]\n{role}networks = {{ {addresses} }}\n"));
     }
     text + "[dashboard]\nlisten = \"none\"\n"
 }
@@ -479,6 +483,7 @@ mod tests {
             names: words(&["ctl1", "ctl2", "cmp01"]),
             networks: words(&["mgmt", "storage"]),
             lines: String::new(),
+            computes: 1,
         };
         let source = config::Source { path: "outlast.toml".to_owned(), text: file(&plan) };
         let loaded = config::load(vec![source]);
@@ -487,5 +492,6 @@ mod tests {
         assert_eq!(cluster.networks, ["mgmt", "storage"]);
         let last = cluster.nodes.last().expect("it has nodes");
         assert_eq!(last.addresses[1], Some([10, 80, 0, 43].into()));
+        assert!(cluster.is_compute(2) && !cluster.is_compute(1));
     }
 }

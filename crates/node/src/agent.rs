@@ -14,8 +14,7 @@ use std::time::Duration;
 use api::{Change, Event, MAX_MESSAGE, Order, Report, Start, Status};
 use base::Time;
 use engine::member::{Action, Input};
-use engine::packet::MAX_BODY;
-use engine::{Buffer, errand};
+use engine::{Buffer, errand, gossip};
 use sys::channel::Channel;
 use sys::poll::{Interest, Poller};
 
@@ -37,6 +36,8 @@ mod beats;
 mod command;
 mod control;
 mod core;
+mod crowd;
+mod ears;
 mod errands;
 mod generation;
 mod hands;
@@ -66,9 +67,6 @@ const PEERS: u64 = 1 << 16;
 const COMMANDS: u64 = 1 << 20;
 /// As often as an operator looks, and as `top` shows it.
 const SAMPLE_EVERY: Duration = Duration::from_secs(1);
-/// Datagrams read from one network before the others get their turn: four intervals of 64 nodes.
-const BATCH: usize = 256;
-
 /// Why the agent cannot work.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum AgentError {
@@ -241,11 +239,13 @@ impl Agent<'_> {
                 }
             }
             self.step(Input::Timeout);
+            self.crowd();
             self.errand(errand::Input::Timeout);
             self.tell_refused();
         }
         if !self.succeeded {
             self.step(Input::Leave);
+            self.gossip(gossip::Input::Leave);
         }
         Ok(())
     }
@@ -253,8 +253,9 @@ impl Agent<'_> {
     fn deadline(&self) -> Time {
         let core = lock(&self.core);
         let member = core.member.as_ref().map_or(Time::NEVER, engine::member::Member::deadline);
+        let gossip = core.gossip.as_ref().map_or(Time::NEVER, gossip::Gossip::deadline);
         let retry = self.beats.as_ref().map_or(Time::NEVER, Beats::retry_at);
-        member.min(retry).min(self.sample_at).min(self.office.deadline())
+        member.min(gossip).min(retry).min(self.sample_at).min(self.office.deadline())
     }
 
     /// Looks how busy the machine is, once in [`SAMPLE_EVERY`].
@@ -358,49 +359,8 @@ impl Agent<'_> {
         let failing = lock(&self.core).failing();
         for (node, failing) in failing {
             self.step(Input::Failing { node, failing });
+            self.gossip(gossip::Input::Failing { node, failing });
         }
-    }
-
-    fn devices(&mut self) {
-        let Some(beats) = &mut self.beats else { return };
-        for (network, up) in beats.devices() {
-            self.step(Input::Carrier { network, up });
-        }
-    }
-
-    /// What the kernel says about a socket towards a peer.
-    fn refusals(&mut self, node: u64) {
-        if let (Ok(node), Some(beats)) = (u16::try_from(node), &mut self.beats) {
-            beats.look_at(node);
-        }
-        self.tell_refused();
-    }
-
-    fn tell_refused(&mut self) {
-        let refused = self.beats.as_mut().map(Beats::refused).unwrap_or_default();
-        for node in refused {
-            self.step(Input::Refused { node });
-        }
-    }
-
-    fn datagrams(&mut self, network: u64) {
-        let Ok(network) = u8::try_from(network) else { return };
-        let mut buffer = [0; engine::packet::MAX_PACKET];
-        for _ in 0..BATCH {
-            let Some(beats) = &self.beats else { return };
-            match beats.receive(network, &mut buffer) {
-                Some(length) => self.packet(network, &buffer[..length]),
-                None => return,
-            }
-        }
-    }
-
-    /// The machine is fed what was opened, so that a recording needs no keys.
-    fn packet(&mut self, network: u8, bytes: &[u8]) {
-        let mut body = [0; MAX_BODY];
-        let shared = Arc::clone(&self.core);
-        let opened = lock(&shared).member.as_mut().and_then(|member| member.open(bytes, &mut body));
-        self.step(opened.map_or(Input::Timeout, |packet| Input::Opened { network, packet }));
     }
 
     /// Feeds the machine and performs what it orders.

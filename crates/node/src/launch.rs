@@ -132,13 +132,13 @@ impl Launch {
         self.cluster.as_deref().map(Place::of)
     }
 
-    fn plan_of(&self, texts: Texts) -> Result<Plan, LaunchError> {
+    fn plan_of(&self, mut texts: Texts) -> Result<Plan, LaunchError> {
         let wrong = texts.wrong_languages();
         if !wrong.is_empty() {
             let problem = |(path, found, wanted)| Problem::Language { path, found, wanted };
             return Err(LaunchError::Problems(wrong.into_iter().map(problem).collect()));
         }
-        let loaded = config::load(texts.sources());
+        let mut loaded = config::load(texts.sources());
         if let Some(refused) = config::refused(&loaded) {
             return Err(LaunchError::Config(refused));
         }
@@ -154,6 +154,11 @@ impl Launch {
             None => None,
             Some(cluster) => Some(self.which(cluster, &interfaces, &host)?),
         };
+        if loaded.cluster.as_ref().zip(me).is_some_and(|(cluster, me)| cluster.is_compute(me)) {
+            // It runs guests: no balancer, no addresses.
+            (loaded.haproxy, loaded.keepalived) = (None, None);
+            (texts.haproxy, texts.keepalived) = (vec![], None);
+        }
         let vips = config::effective_vips(
             loaded.cluster.as_ref(),
             loaded.keepalived.as_ref(),

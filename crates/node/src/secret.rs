@@ -5,6 +5,7 @@
 //! a line per node: its name, the number of the key that is spoken, and each key as number and secret in
 //! hexadecimal digits, `node02 0 0 0a1b.. 16 2c3d..`.
 
+use std::collections::HashMap;
 use std::path::Path;
 
 use config::cluster::Cluster;
@@ -68,11 +69,11 @@ pub(crate) fn strangers<'a>(
     cluster: &'a Cluster,
     me: usize,
 ) -> impl Iterator<Item = &'a str> {
-    let pairs = pairs(secret);
+    let lines = pairs(secret).map(lines);
     let others = cluster.nodes.iter().enumerate().filter(move |(node, _)| *node != me);
     others
         .map(|(_, node)| node.name.as_str())
-        .filter(move |name| pairs.is_some_and(|text| of(text, name).is_none()))
+        .filter(move |name| lines.as_ref().is_some_and(|lines| of(lines, name).is_none()))
 }
 
 /// Seals what node `me` says and opens what it hears, under the number `life`.
@@ -93,8 +94,9 @@ pub(crate) fn renew(secret: &[u8], cluster: &Cluster, seal: &mut Seal) {
 }
 
 fn take(text: &str, cluster: &Cluster, seal: &mut Seal) {
+    let lines = lines(text);
     for (number, node) in (0..).zip(&cluster.nodes) {
-        match of(text, &node.name) {
+        match of(&lines, &node.name) {
             Some((speak, keys)) => seal.renew(number, &keys, speak),
             None => seal.revoke(number),
         }
@@ -105,11 +107,14 @@ fn pairs(secret: &[u8]) -> Option<&str> {
     std::str::from_utf8(secret).ok()?.strip_prefix(PAIRS)
 }
 
+/// By node: a thousand of them are looked up.
+fn lines(text: &str) -> HashMap<&str, &str> {
+    text.lines().filter_map(|line| line.split_once(' ')).collect()
+}
+
 /// What is spoken to a node, and all keys of the pair.
-fn of(text: &str, node: &str) -> Option<(u8, Vec<(u8, PairSecret)>)> {
-    let mut lines = text.lines().filter_map(|line| line.split_once(' '));
-    let (_, rest) = lines.find(|(name, _)| *name == node)?;
-    let mut words = rest.split(' ');
+fn of(lines: &HashMap<&str, &str>, node: &str) -> Option<(u8, Vec<(u8, PairSecret)>)> {
+    let mut words = lines.get(node)?.split(' ');
     let speak = words.next()?.parse().ok()?;
     let mut keys = vec![];
     while let Some(number) = words.next() {

@@ -25,6 +25,7 @@ impl Stage {
             networks: ["mgmt", "storage"].map(str::to_owned).to_vec(),
             // A busy machine makes nobody suspect.
             lines: "detect = \"5s\"".to_owned(),
+            computes: 0,
         };
         let cluster = Cluster::lay_out(Path::new(FOLDER), Path::new(OUTLAST), plan);
         let mut stage = Self { cluster: cluster.expect("namespaces of the test's own") };

@@ -17,6 +17,7 @@ fn cluster() -> Cluster {
         names: (1..=3).map(|number| format!("node0{number}")).collect(),
         networks: ["mgmt", "storage"].map(str::to_owned).to_vec(),
         lines: String::new(),
+        computes: 0,
     };
     let cluster = Cluster::lay_out(Path::new("/run/lab"), Path::new(OUTLAST), plan);
     let mut cluster = cluster.expect("namespaces of the test's own");

@@ -279,7 +279,7 @@ impl Crowd {
                 Action::Opinion { node: about, verdict, .. } => {
                     self.judged.push(Judged { at: self.now, by: node, node: about, verdict });
                 }
-                Action::Verdict { .. } => {}
+                Action::Verdict { .. } | Action::Duty { .. } | Action::Carried { .. } => {}
             }
         }
         self.out = out;

@@ -97,7 +97,13 @@ fn nodes(status: &Status, age: Duration) -> Table {
         ("HOLDS", 2),
         ("WHY", 4),
     ]));
-    let rows = status.nodes.iter().map(|line| node(line, status, age)).collect();
+    let listed = status.listed(false);
+    let mut rows: Vec<Row> = listed.lines.iter().map(|line| node(line, status, age)).collect();
+    rows.extend(listed.words().map(|words| Row {
+        object: format!("node/{}", status.node),
+        tone: Tone::Dim,
+        cells: vec![cell(words, Tone::Dim)],
+    }));
     Table { columns, rows }
 }
 

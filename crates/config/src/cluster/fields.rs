@@ -10,7 +10,7 @@ use toml::de::DeValue;
 use super::read::{
     Field, REQUIRED, in_order, number, parsed, span, text, texts, time, unknown, wrong,
 };
-use super::{LONGEST_DETECT, MOST_RECORD_MB, SHORTEST_DETECT, ServiceKind};
+use super::{LONGEST_DETECT, MOST_RECORD_MB, NodeRole, SHORTEST_DETECT, ServiceKind};
 use crate::diagnostic::Diagnostic;
 
 /// A value and where it stands.
@@ -151,6 +151,7 @@ pub(crate) struct NodeDraft {
     /// Network, address.
     pub(crate) networks: Vec<(At<String>, At<IpAddr>)>,
     pub(crate) priority: Option<u8>,
+    pub(crate) role: NodeRole,
 }
 
 pub(crate) const NODE: &[Field<NodeDraft>] = &[
@@ -181,6 +182,22 @@ pub(crate) const NODE: &[Field<NodeDraft>] = &[
         does: "VRRP priority in virtual IPs of keepalived's file, if all nodes share that file",
         set: |draft, value, _| {
             draft.priority = u8::try_from(number(value, "a priority", 1, 254)?).ok();
+            Ok(())
+        },
+    },
+    Field {
+        name: "role",
+        form: "\"compute\"",
+        default: "\"controller\"",
+        does: "\"controller\" (at most 32): decides, may hold virtual IPs and the store; \"compute\" (up to 2,000): \
+               gossips and is watched, runs no balancer and holds no virtual IP. A line is enough for one: \
+               `[node]`, then `cmp-001 = { role = \"compute\", networks = { ... } }`",
+        set: |draft, value, _| {
+            draft.role = match value.get_ref().as_str() {
+                Some("controller") => NodeRole::Controller,
+                Some("compute") => NodeRole::Compute,
+                _ => return Err(wrong(value, "\"controller\" or \"compute\"")),
+            };
             Ok(())
         },
     },

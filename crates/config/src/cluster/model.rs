@@ -31,6 +31,7 @@ pub struct Cluster {
     pub record_mb: u64,
     /// Names of networks, in order of first appearance.
     pub networks: Vec<String>,
+    /// Controllers first, then compute nodes; each in the order of the file. Positions count from here.
     pub nodes: Vec<Node>,
     pub vips: Vec<Vip>,
     pub services: Vec<Service>,
@@ -135,7 +136,18 @@ pub struct Node {
     pub addresses: Vec<Option<IpAddr>>,
     /// VRRP priority for files in keepalived's language that give every node the same.
     pub priority: Option<u8>,
+    pub role: NodeRole,
     pub span: Span,
+}
+
+/// What a node is for.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum NodeRole {
+    /// Beats to every other controller, decides, may hold addresses and a member of the store.
+    #[default]
+    Controller,
+    /// Runs guests: gossips, and is watched by the controllers.
+    Compute,
 }
 
 /// `[vip.NAME]`.
@@ -195,6 +207,24 @@ pub enum ServiceKind {
 }
 
 impl Cluster {
+    /// Each of them hears every other one by beats: with more, beats would be most of what they do.
+    pub const MAX_CONTROLLERS: usize = 32;
+    /// As many as a roster of the trust folder has room for.
+    pub const MAX_NODES: usize = 2_048;
+
+    /// The nodes that decide; their positions are the first ones.
+    #[must_use]
+    pub fn controllers(&self) -> &[Node] {
+        let is_controller = |node: &Node| node.role == NodeRole::Controller;
+        &self.nodes[..self.nodes.partition_point(is_controller)]
+    }
+
+    /// Whether this position is a compute node's.
+    #[must_use]
+    pub fn is_compute(&self, node: usize) -> bool {
+        self.nodes.get(node).is_some_and(|node| node.role == NodeRole::Compute)
+    }
+
     /// Whether only one server of `proxy` may serve at a time: by `[service]`, else by the shape
     /// of the proxy, as files from HAProxy say it with `mode tcp` and `backup`.
     #[must_use]

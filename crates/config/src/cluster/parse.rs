@@ -1,5 +1,6 @@
 //! `outlast.toml` to a cluster: tables of keys first, then what refers to something else.
 
+use std::collections::HashMap;
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -17,12 +18,9 @@ use super::fields::{
 use super::read::{Field, Value, fields, in_order, wrong};
 use super::store::{self, STORE, StoreDraft};
 use super::vips::{CheckDraft, VIP, VipDraft};
-use super::{Access, Cluster, Dashboard, Node, Service, ServiceKind, Vip, VipCheck};
+use super::{Access, Cluster, Dashboard, Node, NodeRole, Service, ServiceKind, Vip, VipCheck};
 use crate::diagnostic::{Diagnostic, MAX_FINDINGS};
 use crate::guess;
-
-/// Nodes are counted in 16 bits on the wire; more than this many would not see each other's beats.
-const MAX_NODES: usize = 64;
 
 /// keepalived's own default.
 const ADVERT_INTERVAL: Duration = Duration::from_secs(1);
@@ -102,7 +100,7 @@ pub(crate) fn parse(text: &str, findings: &mut Vec<Diagnostic>) -> Option<Cluste
     }
     // Without a name the rest is looked at all the same.
     let named = head.name.is_some();
-    let mut cluster = assemble(head, nodes, vips, services, findings);
+    let mut cluster = assemble((head, at), nodes, vips, services, findings);
     cluster.dashboard = dashboard::resolve(dashboard, &cluster.networks, findings);
     cluster.access = access;
     cluster.store = store.map(|draft| store::resolve(draft, &cluster, findings));
@@ -151,8 +149,8 @@ fn named<T: Default>(
 }
 
 fn assemble(
-    head: ClusterDraft,
-    nodes: Vec<Named<NodeDraft>>,
+    (head, at): (ClusterDraft, Span),
+    mut nodes: Vec<Named<NodeDraft>>,
     vips: Vec<Named<VipDraft>>,
     services: Vec<Named<ServiceDraft>>,
     findings: &mut Vec<Diagnostic>,
@@ -163,10 +161,8 @@ fn assemble(
             networks.push(network.clone());
         }
     }
-    if let Some(node) = nodes.get(MAX_NODES) {
-        let message = format!("a cluster has at most {MAX_NODES} nodes");
-        findings.push(Diagnostic::error(node.at, "too-many-nodes", message));
-    }
+    count(&nodes, at, findings);
+    nodes.sort_by_key(|node| node.draft.role == NodeRole::Compute);
     same_addresses(&nodes, &vips, findings);
     let nodes: Vec<Node> = nodes.into_iter().map(|node| node_of(node, &networks)).collect();
     let has_balancer = head.haproxy.is_some();
@@ -199,6 +195,27 @@ fn assemble(
     }
 }
 
+/// How many nodes of each role there may be.
+fn count(nodes: &[Named<NodeDraft>], at: Span, findings: &mut Vec<Diagnostic>) {
+    let (most, all) = (Cluster::MAX_CONTROLLERS, Cluster::MAX_NODES);
+    if let Some(node) = nodes.get(all) {
+        let message = format!("a cluster has at most {all} nodes");
+        findings.push(Diagnostic::error(node.at, "too-many-nodes", message));
+    }
+    let mut controllers = nodes.iter().filter(|node| node.draft.role == NodeRole::Controller);
+    if let Some(node) = controllers.clone().nth(most) {
+        let message = format!("a cluster has at most {most} controllers");
+        let finding = Diagnostic::error(node.at, "too-many-controllers", message);
+        findings
+            .push(finding.help("write `role = \"compute\"` in sections of nodes that run guests"));
+    }
+    if !nodes.is_empty() && controllers.next().is_none() {
+        let message = "all nodes are compute nodes: nobody decides";
+        let finding = Diagnostic::error(at, "no-controller", message);
+        findings.push(finding.help("leave `role` out in the sections of three nodes"));
+    }
+}
+
 fn node_of(node: Named<NodeDraft>, networks: &[String]) -> Node {
     let address = |network: &String| {
         let found = node.draft.networks.iter().find(|((name, _), _)| name == network);
@@ -208,6 +225,7 @@ fn node_of(node: Named<NodeDraft>, networks: &[String]) -> Node {
         addresses: networks.iter().map(address).collect(),
         name: node.name,
         priority: node.draft.priority,
+        role: node.draft.role,
         span: node.at,
     }
 }
@@ -241,7 +259,7 @@ fn vip_of(
         None => nearest_network(&addresses, nodes, networks.len()),
     };
     let order = match &draft.order {
-        None => (0..nodes.len()).collect(),
+        None => deciders(nodes),
         Some(names) => order_of(names, nodes, findings),
     };
     let v6 = addresses.first().is_some_and(IpAddr::is_ipv6);
@@ -321,6 +339,12 @@ fn check_of(
     }
 }
 
+/// Positions of the controllers.
+pub(super) fn deciders(nodes: &[Node]) -> Vec<usize> {
+    (0..nodes.len()).filter(|node| nodes[*node].role == NodeRole::Controller).collect()
+}
+
+/// Positions of controllers by their names.
 pub(super) fn order_of(
     names: &[At<String>],
     nodes: &[Node],
@@ -336,6 +360,11 @@ pub(super) fn order_of(
         if order.contains(&node) {
             let message = format!("node {} stands here twice", wanted.0);
             findings.push(Diagnostic::error(wanted.1, "duplicate-name", message));
+        } else if nodes[node].role == NodeRole::Compute {
+            let message =
+                format!("{} is a compute node: it neither holds this nor votes", wanted.0);
+            let finding = Diagnostic::error(wanted.1, "compute-node", message);
+            findings.push(finding.help("name controllers here"));
         } else {
             order.push(node);
         }
@@ -385,7 +414,7 @@ fn same_addresses(
     vips: &[Named<VipDraft>],
     findings: &mut Vec<Diagnostic>,
 ) {
-    let mut seen: Vec<(IpAddr, String)> = Vec::new();
+    let mut seen: HashMap<IpAddr, String> = HashMap::new();
     let of_nodes = nodes.iter().flat_map(|node| {
         let owner = format!("node {}", node.name);
         node.draft.networks.iter().map(move |(_, (ip, at))| (*ip, *at, owner.clone()))
@@ -396,12 +425,12 @@ fn same_addresses(
         ips.filter_map(move |(text, at)| Some((text.parse().ok()?, *at, owner.clone())))
     });
     for (ip, at, owner) in of_nodes.chain(of_vips) {
-        if let Some((_, other)) = seen.iter().find(|(known, _)| *known == ip) {
+        if let Some(other) = seen.get(&ip) {
             let message = format!("{ip} is the address of {other} already");
             let finding = Diagnostic::error(at, "duplicate-address", message);
             findings.push(finding.help(format!("give {owner} an address of its own")));
         } else {
-            seen.push((ip, owner));
+            seen.insert(ip, owner);
         }
     }
 }

@@ -77,7 +77,7 @@ pub(crate) const STORE: &[Field<StoreDraft>] = &[
     Field {
         name: "members",
         form: "[\"node01\", \"node02\", \"node03\"]",
-        default: "all nodes of the file",
+        default: "all controllers of the file",
         does: "the nodes that hold the store and vote: 1, 3, 5 or 7; two could not lose any; with etcd those that ask it",
         set: |draft, value, _| {
             draft.members = Some((texts(value, "names of nodes")?, span(value)));
@@ -134,7 +134,7 @@ pub(super) fn resolve(
             }
             (members, at)
         }
-        None => ((0..nodes.len()).collect(), at),
+        None => (super::parse::deciders(nodes), at),
     };
     let port = draft.port.unwrap_or(Store::PORT);
     if let Some(Engine::Etcd) = draft.engine {

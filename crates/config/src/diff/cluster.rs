@@ -2,7 +2,8 @@
 
 use super::{Layout, Needs};
 use crate::cluster::{
-    Access, Cluster, Dashboard, Etcd, Listen, Node, Service, ServiceKind, Store, Vip, VipCheck,
+    Access, Cluster, Dashboard, Etcd, Listen, Node, NodeRole, Service, ServiceKind, Store, Vip,
+    VipCheck,
 };
 use crate::vip::Script;
 
@@ -68,14 +69,15 @@ pub(super) fn lay_out(file: &Cluster, layout: &mut Layout) {
 }
 
 fn lay_out_node(node: &Node, networks: &[String], layout: &mut Layout) {
-    let Node { name, addresses, priority, span: _ } = node;
+    let Node { name, addresses, priority, role, span: _ } = node;
     let on = networks.iter().zip(addresses);
     let on = on.filter_map(|(network, address)| Some(format!("{network} {}", (*address)?)));
-    layout.add(&format!("node/{name}"), Needs::Vip).list("networks", on, Needs::Vip).maybe(
-        "priority",
-        *priority,
-        Needs::Vip,
-    );
+    layout
+        .add(&format!("node/{name}"), Needs::Vip)
+        .list("networks", on, Needs::Vip)
+        .maybe("priority", *priority, Needs::Vip)
+        // Its processes change, and the positions of others.
+        .flag("compute", *role == NodeRole::Compute, Needs::Node);
 }
 
 fn lay_out_vip(vip: &Vip, file: &Cluster, layout: &mut Layout) {

@@ -16,7 +16,7 @@ pub(super) fn nodes(loaded: &Loaded, found: &mut Vec<Diagnostic>) {
         let [only] = vip.order.as_slice() else { continue };
         let name = cluster.nodes.get(*only).map_or("?", |node| node.name.as_str());
         let message = format!("only {name} may hold `{}`: nobody takes it over", vip.name);
-        let help = match cluster.nodes.len() {
+        let help = match cluster.controllers().len() {
             0 | 1 => "add a second [node.NAME]",
             _ => "name a second node in `order`, or leave `order` out",
         };

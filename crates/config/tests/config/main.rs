@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot set itself up fails")]
 
 mod cluster;
+mod computes;
 mod diff;
 mod documents;
 mod effective;

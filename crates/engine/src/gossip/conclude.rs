@@ -103,8 +103,8 @@ impl Gossip {
                 cut: if rare.cut_since.is_some() { found.agreed.cut } else { Networks::NONE },
                 cut_since: rare.cut_since.unwrap_or(Time::NEVER),
                 refused: None,
-                ailments: Ailments::NONE,
-                ailing_since: Time::NEVER,
+                ailments: found.ailments,
+                ailing_since: found.ailing_since,
                 failing_since: rare.failing_since,
                 quarantined_until: rare.quarantined_until,
                 asked: found.asked,
@@ -125,6 +125,8 @@ impl Gossip {
             silent_since: watched.silent_since,
             asked: if agreed.unanswered { Asked::Unanswered } else { Asked::Answered },
             quorum: self.quorum,
+            ailments: watched.word.map_or(Ailments::NONE, |word| word.said.ailments),
+            ailing_since: watched.word.map_or(Time::NEVER, |word| word.ailing_since),
             agreed: Agreed { due: agreed.due.min(self.again(now, node)), ..agreed },
         }
     }
@@ -152,6 +154,8 @@ impl Gossip {
             silent_since: is_gone.then_some(Time::ZERO),
             asked: if is_gone { Asked::Declared } else { Asked::Answered },
             quorum: networks().any(super::Circle::is_sure),
+            ailments: Ailments::NONE,
+            ailing_since: Time::NEVER,
             agreed: Agreed { due: Time::NEVER, ..Agreed::default() },
         }
     }
@@ -207,6 +211,9 @@ impl Gossip {
                     see(Kind::Probe, format!("{name}: {what}"), Some(proof));
                 }
             }
+            if let Some(word) = watched.word.filter(|word| !word.said.ailments.is_empty()) {
+                see(Kind::Ailment, word.said.ailments.words(), Some(word.ailing_since));
+            }
             let claims = self.confirm.iter().flat_map(|confirm| confirm.claims(node, now));
             for (by, everywhere, at) in claims {
                 let what = if everywhere { "has no answer of it" } else { "hears it" };
@@ -259,5 +266,7 @@ struct Found {
     silent_since: Option<Time>,
     asked: Asked,
     quorum: bool,
+    ailments: Ailments,
+    ailing_since: Time,
     agreed: Agreed,
 }

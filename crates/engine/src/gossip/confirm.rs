@@ -20,6 +20,7 @@ use arrayvec::ArrayVec;
 use base::Time;
 
 use super::Action;
+use super::said::{Said, Word};
 use super::wire::{Claim, MAX_CLAIMS, MAX_MISSED, Part};
 use crate::packet::MAX_NETWORKS;
 use crate::reach::Networks;
@@ -57,6 +58,8 @@ pub(super) struct Watched {
     pub(super) silent_since: Option<Time>,
     /// The newest node that missed it, and when.
     pub(super) missed: Option<(u16, Time)>,
+    /// What it said of itself in this life.
+    pub(super) word: Option<Word>,
     round: Option<Round>,
     rounded_at: Time,
     /// By controller; nothing of itself.
@@ -130,6 +133,7 @@ impl Confirm {
             silent: Networks::NONE,
             silent_since: None,
             missed: None,
+            word: None,
             round: None,
             rounded_at: Time::ZERO,
             claims: vec![Heard::default(); usize::from(controllers)].into_boxed_slice(),
@@ -218,6 +222,13 @@ impl Confirm {
             watched.silent_since = None;
             self.tell(now, node);
         }
+    }
+
+    /// Where the node's own word is kept; none: it is not watched.
+    pub(super) fn word(&mut self, now: Time, node: u16) -> Option<&mut Word> {
+        let watched = self.at(node).and_then(|at| self.watched.get_mut(at))?;
+        let first = Word { said: Said::default(), at: now, ailing_since: Time::NEVER };
+        Some(watched.word.get_or_insert(first))
     }
 
     /// It said goodbye; false if that is known, or if it has started anew since.
@@ -462,6 +473,7 @@ impl Watched {
         self.silent = Networks::NONE;
         self.silent_since = None;
         self.missed = None;
+        self.word = None;
         self.claims.fill(Heard::default());
     }
 }

@@ -50,7 +50,10 @@ fn say(now: Time, from: &mut Seal, part: &Part<'_>, (to, me): (&mut Gossip, u16)
 fn verdicts(out: &[Action]) -> Vec<(u16, Verdict)> {
     let verdict = |action: &Action| match action {
         Action::Opinion { node, verdict, .. } => Some((*node, *verdict)),
-        Action::Send { .. } | Action::Verdict { .. } => None,
+        Action::Send { .. }
+        | Action::Verdict { .. }
+        | Action::Duty { .. }
+        | Action::Carried { .. } => None,
     };
     out.iter().filter_map(verdict).collect()
 }
@@ -73,7 +76,7 @@ fn claim(everywhere: bool) -> Part<'static> {
 fn a_node_that_answers_nobody_is_unreachable_once_a_majority_of_the_controllers_says_so() {
     let mut gossip = node(0);
     let (mut compute, mut second) = (seal(COMPUTE, 1), seal(1, 1));
-    let out = say(at(1), &mut compute, &Part::Answer(0), (&mut gossip, 0));
+    let out = say(at(1), &mut compute, &Part::Answer(0, None), (&mut gossip, 0));
     assert_eq!(verdicts(&out), [(COMPUTE, Verdict::Alive)], "heard for the first time");
     let mut out = wait(&mut gossip, at(5000));
     out.retain(|action| matches!(action, Action::Opinion { .. }));
@@ -81,7 +84,7 @@ fn a_node_that_answers_nobody_is_unreachable_once_a_majority_of_the_controllers_
     let out = say(at(5001), &mut second, &claim(true), (&mut gossip, 0));
     assert_eq!(verdicts(&out), [(COMPUTE, Verdict::Unreachable)]);
     assert_eq!(gossip.opinion(COMPUTE).rule.name, "unanswered");
-    let out = say(at(5002), &mut compute, &Part::Answer(0), (&mut gossip, 0));
+    let out = say(at(5002), &mut compute, &Part::Answer(0, None), (&mut gossip, 0));
     assert_eq!(verdicts(&out), [(COMPUTE, Verdict::Alive)], "one packet is enough");
 }
 
@@ -89,7 +92,7 @@ fn a_node_that_answers_nobody_is_unreachable_once_a_majority_of_the_controllers_
 fn a_controller_that_has_an_answer_outweighs_those_that_have_none() {
     let mut gossip = node(0);
     let (mut compute, mut second, mut third) = (seal(COMPUTE, 1), seal(1, 1), seal(2, 1));
-    say(at(1), &mut compute, &Part::Answer(0), (&mut gossip, 0));
+    say(at(1), &mut compute, &Part::Answer(0, None), (&mut gossip, 0));
     wait(&mut gossip, at(5000));
     say(at(5001), &mut third, &claim(false), (&mut gossip, 0));
     let out = say(at(5002), &mut second, &claim(true), (&mut gossip, 0));
@@ -101,7 +104,7 @@ fn only_controllers_ask_and_claim() {
     let mut gossip = node(COMPUTE);
     let (mut controller, mut other) = (seal(0, 1), seal(5, 1));
     let out = say(at(1), &mut controller, &Part::Probe(9), (&mut gossip, COMPUTE));
-    let answer = Action::part((0, 0), &Part::Answer(9));
+    let answer = Action::part((0, 0), &Part::Answer(9, Some(Said::default())));
     assert!(out.contains(&answer), "{out:?}");
     let out = say(at(2), &mut other, &Part::Probe(9), (&mut gossip, COMPUTE));
     assert!(!out.iter().any(|action| matches!(action, Action::Send { .. })), "{out:?}");
@@ -109,6 +112,54 @@ fn only_controllers_ask_and_claim() {
     let out = say(at(3), &mut seal(5, 2), &claim(true), (&mut controller, 0));
     assert_eq!(verdicts(&out), [(5, Verdict::Alive)], "it lives, and its claim counts nothing");
     assert_eq!((gossip.refused().stranger, controller.refused().stranger), (1, 1));
+}
+
+#[test]
+fn what_a_compute_node_says_against_itself_is_doubt_and_its_duty_is_told() {
+    use crate::evidence::Ailment;
+    let mut compute = node(COMPUTE);
+    let mut said = Said { duty: crate::duty::Duty::Standby, ..Said::default() };
+    said.ailments.set(Ailment::Mount, true);
+    let mut out = vec![];
+    compute.step(at(1), Input::Say(said), &mut out);
+    let sent = |to: u16| Action::part((to, 0), &Part::Said(said));
+    assert!((0..CONTROLLERS).all(|to| out.contains(&sent(to))), "all controllers hear it at once");
+    out.clear();
+    let load =
+        crate::member::Load { cpu_percent: 9, memory_percent: 9, fibre_online: 0, fibre_ports: 0 };
+    compute.step(at(2), Input::Say(Said { load: Some(load), ..said }), &mut out);
+    let is_sent = |action: &Action| matches!(action, Action::Send { .. });
+    assert!(!out.iter().any(is_sent), "another load waits for the next answer: {out:?}");
+
+    let mut controller = node(0);
+    let mut keys = seal(COMPUTE, 1);
+    let out = say(at(1), &mut keys, &Part::Said(said), (&mut controller, 0));
+    assert!(out.contains(&Action::Duty { node: COMPUTE }), "{out:?}");
+    assert_eq!(controller.duty(COMPUTE), said.duty);
+    for moment in 1..100 {
+        let now = at(moment * 100);
+        controller.step(now, Input::Timeout, &mut vec![]);
+        say(now, &mut keys, &Part::Answer(0, Some(said)), (&mut controller, 0));
+    }
+    let judged = controller.opinion(COMPUTE);
+    assert_eq!((judged.verdict, judged.rule.name), (Verdict::Suspect, "ailing"));
+}
+
+#[test]
+fn controllers_give_orders_and_compute_nodes_answer_never_the_other_way() {
+    let carried = |me: u16, sender: u16, kind: Kind| {
+        let mut gossip = node(me);
+        let packet = Opened { sender, network: 0, kind, incarnation: 1, seq: 1, body: b"do" };
+        let mut out = vec![];
+        gossip.step(at(1), Input::Opened { network: 0, packet }, &mut out);
+        let is_carried = out.iter().any(|action| matches!(action, Action::Carried { .. }));
+        assert_eq!(gossip.refused().stranger, u64::from(!is_carried));
+        is_carried
+    };
+    assert!(carried(COMPUTE, 0, Kind::Errand) && carried(0, COMPUTE, Kind::Answer));
+    assert!(!carried(0, COMPUTE, Kind::Errand), "a stolen compute node orders nothing");
+    assert!(!carried(5, COMPUTE, Kind::Errand) && !carried(COMPUTE, 0, Kind::Answer));
+    assert!(!carried(0, COMPUTE, Kind::Beat));
 }
 
 #[test]

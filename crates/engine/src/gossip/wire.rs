@@ -7,9 +7,11 @@
 //!  rumour   life u48, incarnation u16, message u8, [other: node u16, life u48], [number u8],
 //!           [count u16, count x (node u16, life u48, incarnation u16, state u8)]
 //!  missed   count x node u16
-//!  probe, answer   number u32
+//!  probe    number u32
+//!  answer   number u32, [said]
 //!  claims   count x (node u16, life u48, silent u8, flags u8)
 //!  goodbye
+//!  said     flags u8, ailments u8, duty u8, load 4 x u8
 //! ```
 //!
 //! A rumour is what the crate foca says, without what the sealed packet says already: sender, receiver.
@@ -20,6 +22,7 @@ use arrayvec::ArrayVec;
 use bytes::{Buf, BufMut};
 use foca::{Codec, Header, Identity, Member, Message, State};
 
+use super::Said;
 use crate::packet::MAX_BODY;
 use crate::reach::Networks;
 
@@ -86,10 +89,11 @@ pub(super) enum Part<'a> {
     /// These answered neither the sender nor those whom it asked to try.
     Missed(ArrayVec<u16, MAX_MISSED>),
     Probe(u32),
-    Answer(u32),
+    Answer(u32, Option<Said>),
     /// At most [`MAX_CLAIMS`].
     Claims(Vec<Claim>),
     Goodbye,
+    Said(Said),
 }
 
 impl<'a> Part<'a> {
@@ -98,17 +102,23 @@ impl<'a> Part<'a> {
             Self::Rumour(_) => 1,
             Self::Missed(_) => 2,
             Self::Probe(_) => 3,
-            Self::Answer(_) => 4,
+            Self::Answer(..) => 4,
             Self::Claims(_) => 5,
             Self::Goodbye => 6,
+            Self::Said(_) => 7,
         };
         out.extend_from_slice(&[VERSION, part]);
         match self {
             Self::Rumour(text) => out.extend_from_slice(text),
             Self::Missed(nodes) => nodes.iter().for_each(|node| out.put_u16(*node)),
-            Self::Probe(number) | Self::Answer(number) => out.put_u32(*number),
+            Self::Probe(number) => out.put_u32(*number),
+            Self::Answer(number, said) => {
+                out.put_u32(*number);
+                said.iter().for_each(|said| said.encode(out));
+            }
             Self::Claims(claims) => claims.iter().for_each(|claim| claim.encode(out)),
             Self::Goodbye => {}
+            Self::Said(said) => said.encode(out),
         }
         debug_assert!(out.len() <= MAX_BODY, "it would not fit into a packet");
     }
@@ -124,12 +134,13 @@ impl<'a> Part<'a> {
                 Some(Self::Missed(nodes.map(|node| u16::from_be_bytes(*node)).collect()))
             }
             (VERSION, 3) => number().map(Self::Probe),
-            (VERSION, 4) => number().map(Self::Answer),
+            (VERSION, 4) => Some(Self::Answer(number()?, Said::decode(rest.get(4..)?))),
             (VERSION, 5) => {
                 let claims = rest.as_chunks::<CLAIM>().0.iter().take(MAX_CLAIMS);
                 Some(Self::Claims(claims.map(Claim::decode).collect()))
             }
             (VERSION, 6) => Some(Self::Goodbye),
+            (VERSION, 7) => Said::decode(rest).map(Self::Said),
             (_, _) => None,
         }
     }

@@ -92,7 +92,7 @@ pub struct Load {
 }
 
 impl Load {
-    fn read([cpu, memory, online, ports]: [u8; 4]) -> Self {
+    pub(crate) fn read([cpu, memory, online, ports]: [u8; 4]) -> Self {
         Self {
             cpu_percent: cpu.min(100),
             memory_percent: memory.min(100),

@@ -92,6 +92,12 @@ impl Member {
         (0..self.networks.len()).map(cell)
     }
 
+    /// Whether a majority of the controllers reach each other, this node among them.
+    #[must_use]
+    pub fn has_quorum(&self) -> bool {
+        self.watch.view().has_quorum(self.peers.len())
+    }
+
     #[must_use]
     pub const fn refused(&self) -> Refused {
         self.refused

@@ -105,6 +105,7 @@ fn run(order: Order<'_>) -> io::Result<()> {
         names: (1..=order.nodes).map(|number| format!("node{number:02}")).collect(),
         networks: NETWORKS.map(str::to_owned).to_vec(),
         lines: format!("detect = \"{}\"", order.detect),
+        computes: 0,
     };
     let mut cluster = Cluster::lay_out(Path::new(FOLDER), Path::new(OWN), plan)?;
     heal(&mut cluster)?;

@@ -73,6 +73,7 @@ impl Stage {
             names: scenario.nodes.clone(),
             networks: scenario.networks.clone(),
             lines: format!("{detect}\n{vip}"),
+            computes: 0,
         };
         let cluster = Cluster::lay_out(folder, program, plan)?;
         let still = vec![true; scenario.nodes.len()];

@@ -49,6 +49,8 @@ struct Peer {
 impl Beats {
     pub(crate) fn open(cluster: &Cluster, me: u16, poller: &Poller) -> Option<Self> {
         let me = usize::from(me);
+        // Only who beats is told when a kernel refuses: a socket for each of a thousand nodes is too many.
+        let beaten = if cluster.is_compute(me) { &[] } else { cluster.controllers() };
         let network = |network: usize| Network {
             own: cluster.nodes.get(me).and_then(|node| *node.addresses.get(network)?),
             device: None,
@@ -59,7 +61,7 @@ impl Beats {
                 })
                 .collect(),
             peers: (0_u16..)
-                .zip(&cluster.nodes)
+                .zip(beaten)
                 .filter(|(position, _)| usize::from(*position) != me)
                 .filter_map(|(position, node)| Some((position, (*node.addresses.get(network)?)?)))
                 .map(|(node, address)| Peer {

@@ -9,24 +9,28 @@ use api::{Cell, Event, NodeLine, NodeState, Opinion, Standing, Start, Status, Tu
 use base::Time;
 use config::cluster::Cluster;
 use engine::evidence::Ailments;
+use engine::gossip::{Gossip, Said};
 use engine::member::{self, Member};
 use engine::verdict::{Rule, Verdict};
 
-use super::command;
 use super::names::Names;
 use super::picture::Picture;
 use super::voters::Voters;
+use super::{command, crowd};
 use crate::files::Texts;
 
 pub(crate) struct Core {
     pub(crate) picture: Picture,
+    /// On a controller: who beats.
     pub(crate) member: Option<Member>,
+    /// Where the cluster has compute nodes: who gossips.
+    pub(crate) gossip: Option<Gossip>,
     pub(crate) cluster: Option<Cluster>,
     me: u16,
     /// Why each node stands as it does, by position.
     why: HashMap<u16, String>,
     /// Disks and mounts of this node that do not answer.
-    stalled: Ailments,
+    pub(super) stalled: Ailments,
     /// Nodes whose servers all fail, as last told to the machine.
     failing: BTreeSet<usize>,
     /// The last word of the store.
@@ -36,7 +40,12 @@ pub(crate) struct Core {
     /// The newest verdicts on each node, oldest first; at most [`api::Why::TURNS`] of each.
     pub(super) turns: HashMap<u16, VecDeque<Turn>>,
     /// Of this node.
-    load: Option<(member::Load, Time)>,
+    pub(super) load: Option<(member::Load, Time)>,
+    /// What the gossip was told last: majority, and this node's own word.
+    pub(super) quorum: Option<bool>,
+    pub(super) said: Option<Said>,
+    /// Nodes of the gossip that were told as suspect or gone.
+    pub(super) ill: BTreeSet<u16>,
     /// As the store has them, open or not.
     pub(super) windows: Vec<Window>,
     /// Nodes in an open window, as last told to the machine.
@@ -58,17 +67,22 @@ impl Core {
             picture.names = cluster.nodes.iter().map(|node| node.name.clone()).collect();
         }
         picture.files = Arc::new(Names::new(texts, cluster.as_ref(), me));
-        let member = match (&cluster, me, &texts.secret) {
-            (Some(cluster), Some(me), Some(secret)) => {
-                let seal = crate::secret::seal(secret, cluster, me, start.life);
-                Some(Member::new(cluster, me, seal, sys::clock::now()))
+        let (mut member, mut gossip) = (None, None);
+        if let (Some(cluster), Some(me), Some(secret)) = (&cluster, me, &texts.secret) {
+            let seal = crate::secret::seal(secret, cluster, me, start.life);
+            let has_computes = cluster.controllers().len() < cluster.nodes.len();
+            if cluster.is_compute(me.into()) {
+                gossip = Some(crowd::machine(cluster, me, Some(seal), start.life));
+            } else {
+                member = Some(Member::new(cluster, me, seal, sys::clock::now()));
+                gossip = has_computes.then(|| crowd::machine(cluster, me, None, start.life));
             }
-            _ => None,
-        };
+        }
         let me = me.unwrap_or_default();
         Self {
             picture,
             member,
+            gossip,
             cluster,
             me,
             why: HashMap::new(),
@@ -80,6 +94,9 @@ impl Core {
             load: None,
             windows: vec![],
             planned: BTreeSet::new(),
+            quorum: None,
+            said: None,
+            ill: BTreeSet::new(),
         }
     }
 
@@ -94,23 +111,47 @@ impl Core {
                 duty: self.picture.duty(),
             };
             let (holds, load) = (self.picture.held_names(), self.own_load(now));
-            return self.picture.status(vec![NodeLine { state: alone, holds, load }]);
+            return self.picture.status(vec![NodeLine {
+                state: alone,
+                holds,
+                load,
+                compute: false,
+            }]);
         };
         let count = u16::try_from(cluster.nodes.len()).unwrap_or(u16::MAX);
         let nodes = (0..count).map(|node| {
             let state = self.node(now, node);
+            let compute = cluster.is_compute(node.into());
             if node == self.me {
                 let (holds, load) = (self.picture.held_names(), self.own_load(now));
-                return NodeLine { state, holds, load };
+                return NodeLine { state, holds, load, compute };
             }
             let bits = self.member.as_ref().map_or(0, |member| member.holds(node));
-            let load = self.member.as_ref().and_then(|member| member.load(node, now));
-            NodeLine { state, holds: self.picture.names_of(node, bits), load: load.map(shown) }
+            let load = match self.crowd(node) {
+                Some(gossip) => gossip.load(node, now),
+                None => self.member.as_ref().and_then(|member| member.load(node, now)),
+            };
+            let holds = self.picture.names_of(node, bits);
+            NodeLine { state, holds, load: load.map(shown), compute }
         });
         let mut status = self.picture.status(nodes.collect());
-        status.refused = self.member.as_ref().map(refused).unwrap_or_default();
+        status.refused = self.refused();
         status.planned = self.open_windows(sys::clock::wall_ms());
         status
+    }
+
+    /// What neither machine believed.
+    fn refused(&self) -> api::RefusedPackets {
+        let mut all = api::RefusedPackets::default();
+        let beats = self.member.as_ref().map(Member::refused);
+        for refused in beats.into_iter().chain(self.gossip.as_ref().map(Gossip::refused)) {
+            let member::Refused { forged, unreadable, replay, network, stranger } = refused;
+            all.forged += forged;
+            all.replayed += replay;
+            all.unreadable += unreadable;
+            all.astray += network + stranger;
+        }
+        all
     }
 
     fn own_load(&self, now: Time) -> Option<api::Load> {
@@ -128,32 +169,26 @@ impl Core {
     pub(super) fn node(&self, now: Time, node: u16) -> NodeState {
         let name = self.picture.names.get(usize::from(node)).cloned().unwrap_or_default();
         let networks = self.picture.networks.iter();
-        let (standing, cells, why) = match &self.member {
-            Some(_) if node == self.me => {
-                let cells = networks.map(|network| Cell {
-                    network: network.clone(),
-                    alive: true,
-                    age_ms: Some(0),
-                });
-                (Standing::Alive, cells.collect(), "this node".to_owned())
+        let why = || self.why.get(&node).cloned().unwrap_or_default();
+        let (standing, cells, why) = match (&self.member, self.crowd(node)) {
+            (Some(_), None) if node == self.me => own(networks),
+            (None, None) if self.gossip.is_some() => own(networks),
+            (_, Some(gossip)) => {
+                (told(gossip.standing(node)), cells(networks, gossip.cells(node, now)), why())
             }
-            Some(member) => {
-                let cells = networks.zip(member.cells(node, now)).filter_map(|(network, cell)| {
-                    let cell = cell?;
-                    let age =
-                        cell.age.map(|age| u64::try_from(age.as_millis()).unwrap_or(u64::MAX));
-                    Some(Cell { network: network.clone(), alive: cell.alive, age_ms: age })
-                });
-                let why = self.why.get(&node).cloned().unwrap_or_default();
-                (told(member.standing(node)), cells.collect(), why)
+            (Some(member), None) => {
+                (told(member.standing(node)), cells(networks, member.cells(node, now)), why())
             }
-            None => (
+            (None, None) => (
                 Standing::Unknown,
                 vec![],
                 "no secret_file and no trust_dir, so no beats".to_owned(),
             ),
         };
-        let opinion = self.member.as_ref().map(|member| member.opinion(node));
+        let opinion = match self.crowd(node) {
+            Some(gossip) => Some(gossip.opinion(node)),
+            None => self.member.as_ref().map(|member| member.opinion(node)),
+        };
         let opinion = opinion.map(|judged| self.shown_opinion(judged.verdict, judged.rule));
         let duty = self.duty(node);
         NodeState { node: name, standing, cells, why, opinion: opinion.unwrap_or_default(), duty }
@@ -163,7 +198,11 @@ impl Core {
         if node == self.me {
             return self.picture.duty();
         }
-        self.member.as_ref().map_or(api::Duty::On, |member| command::shown(member.duty(node)))
+        let duty = match self.crowd(node) {
+            Some(gossip) => Some(gossip.duty(node)),
+            None => self.member.as_ref().map(|member| member.duty(node)),
+        };
+        duty.map_or(api::Duty::On, command::shown)
     }
 
     pub(super) fn own_state(&self, now: Time) -> NodeState {
@@ -242,15 +281,19 @@ impl Core {
     }
 
     /// What the process before this one knew.
-    pub(crate) fn known(&self, state: &NodeState) -> Option<(u16, member::Standing)> {
+    pub(crate) fn known(&mut self, state: &NodeState) -> Option<(u16, member::Standing)> {
         let position = self.picture.names.iter().position(|name| *name == state.node)?;
+        let node = u16::try_from(position).ok()?;
+        if self.crowd(node).is_some() && state.standing != Standing::Alive {
+            self.ill.insert(node);
+        }
         let standing = match state.standing {
             Standing::Unknown => member::Standing::Unknown,
             Standing::Alive => member::Standing::Alive,
             Standing::Suspect => member::Standing::Suspect,
             Standing::Left => member::Standing::Left,
         };
-        Some((u16::try_from(position).ok()?, standing))
+        Some((node, standing))
     }
 
     /// A fact of another process; what of it is worth an event.
@@ -282,6 +325,7 @@ impl Core {
 
     /// Puts this node's choices and addresses into its next beats.
     pub(crate) fn speak(&mut self) {
+        let ailments = self.own_ailments();
         let Some(member) = &mut self.member else { return };
         member.say_choices(self.picture.choices().map(|choice| member::Choice {
             proxy: member::Choice::hash(&choice.proxy),
@@ -289,8 +333,6 @@ impl Core {
             term: choice.term,
             by: choice.by,
         }));
-        let mut ailments = self.picture.ailments();
-        self.stalled.iter().for_each(|stalled| ailments.set(stalled, true));
         member.say_ailments(ailments);
         member.say_duty(command::meant(self.picture.duty()));
         let holds = self.picture.held().filter(|instance| *instance < 64);
@@ -324,9 +366,24 @@ impl Core {
     }
 }
 
-fn refused(member: &Member) -> api::RefusedPackets {
-    let member::Refused { forged, unreadable, replay, network, stranger } = member.refused();
-    api::RefusedPackets { forged, replayed: replay, unreadable, astray: network + stranger }
+type Shown = (Standing, Vec<Cell>, String);
+
+/// This node itself.
+fn own<'a>(networks: impl Iterator<Item = &'a String>) -> Shown {
+    let cell = |network: &String| Cell { network: network.clone(), alive: true, age_ms: Some(0) };
+    (Standing::Alive, networks.map(cell).collect(), "this node".to_owned())
+}
+
+fn cells<'a>(
+    networks: impl Iterator<Item = &'a String>,
+    known: impl Iterator<Item = Option<member::Cell>>,
+) -> Vec<Cell> {
+    let cell = |(network, cell): (&String, Option<member::Cell>)| {
+        let cell = cell?;
+        let age_ms = cell.age.map(|age| u64::try_from(age.as_millis()).unwrap_or(u64::MAX));
+        Some(Cell { network: network.clone(), alive: cell.alive, age_ms })
+    };
+    networks.zip(known).filter_map(cell).collect()
 }
 
 fn shown((load, age): (member::Load, Duration)) -> api::Load {

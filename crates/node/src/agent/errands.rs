@@ -119,8 +119,11 @@ impl Agent<'_> {
                 Letter::Ask { to, text, tell } => {
                     let (life, ways) = {
                         let core = lock(&self.core);
-                        let member = core.member.as_ref();
-                        member.map(|member| (member.life(to), member.ways(to))).unwrap_or_default()
+                        match (core.crowd(to), &core.member) {
+                            (Some(gossip), _) => (gossip.life(to), gossip.ways(to)),
+                            (None, Some(member)) => (member.life(to), member.ways(to)),
+                            (None, None) => Default::default(),
+                        }
                     };
                     let id = self.office.next;
                     self.office.next += 1;
@@ -154,8 +157,8 @@ impl Agent<'_> {
         let mut packet = [0; MAX_PACKET];
         let length = {
             let mut core = lock(&self.core);
-            let Some(member) = &mut core.member else { return };
-            member.carry(kind, (to, network), body, &mut packet)
+            let Some(seal) = core.seal_mut() else { return };
+            seal.seal(kind, (to, network), body, &mut packet)
         };
         if let Some(beats) = self.beats.as_mut().filter(|_| length > 0) {
             beats.send_to(to, network, &packet[..length]);

@@ -66,6 +66,12 @@ pub(crate) fn commander(hands: Arc<Hands>, desk: Desk) -> Commander {
         let (status, names) = hands.looks();
         match command::place(wanted, &status, &names)? {
             None => command::obey(wanted, &status, &names, &hands.state_dir, &hands.voice)?,
+            Some(_) if is_compute(&status) => {
+                return Err(format!(
+                    "{} is a compute node and commands no other: ask a controller",
+                    status.node
+                ));
+            }
             Some(to) => {
                 let name = status.nodes.get(usize::from(to)).map(|line| line.state.node.as_str());
                 let text = put(&Errand::Command(wanted.clone()));
@@ -84,7 +90,8 @@ pub(crate) fn counter(hands: Arc<Hands>, desk: Desk) -> Counter {
         let mut promises = vec![];
         for (to, line) in (0_u16..).zip(&status.nodes) {
             let name = &line.state.node;
-            if *name != status.node && line.state.standing == Standing::Alive {
+            // Compute nodes have no balancer.
+            if *name != status.node && line.state.standing == Standing::Alive && !line.compute {
                 let text = put(&Errand::Under { node: node.to_owned() });
                 promises.push((name.clone(), desk.ask(to, name, text)));
             }
@@ -107,8 +114,7 @@ pub(crate) fn explainer(core: Arc<Mutex<Core>>, story: Arc<Story>) -> Explainer 
     Box::new(move |object| {
         let (status, files, times) = {
             let core = lock(&core);
-            let times = core.member.as_ref().map(engine::member::Member::times).unwrap_or_default();
-            (core.status(sys::clock::now()), Arc::clone(&core.picture.files), times)
+            (core.status(sys::clock::now()), Arc::clone(&core.picture.files), core.times())
         };
         let seen = |name: &str| lock(&core).seen(name, sys::clock::now());
         let turns = |name: &str| lock(&core).turns(name);
@@ -127,6 +133,10 @@ pub(crate) fn explainer(core: Arc<Mutex<Core>>, story: Arc<Story>) -> Explainer 
         };
         why::why(&ground, object)
     })
+}
+
+fn is_compute(status: &Status) -> bool {
+    status.nodes.iter().any(|line| line.compute && line.state.node == status.node)
 }
 
 fn put(errand: &Errand) -> Vec<u8> {

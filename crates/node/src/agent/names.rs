@@ -57,13 +57,16 @@ impl Names {
                 .unwrap_or_default()
         };
         let nodes = cluster.map_or(&[][..], |cluster| &cluster.nodes);
-        let everybody: Vec<Vec<Vip>> = (0..nodes.len()).map(|node| of(Some(node))).collect();
+        let everybody: Vec<Vec<Vip>> = (0..cluster
+            .map_or(0, |cluster| cluster.controllers().len()))
+            .map(|node| of(Some(node)))
+            .collect();
         let order = |name: &str| {
             let rank = |node: usize| {
                 let vip = everybody[node].iter().find(|vip| vip.name == name)?;
                 Some((std::cmp::Reverse(vip.priority), node))
             };
-            let mut ranks: Vec<_> = (0..nodes.len()).filter_map(rank).collect();
+            let mut ranks: Vec<_> = (0..everybody.len()).filter_map(rank).collect();
             ranks.sort_unstable();
             ranks.into_iter().map(|(_, node)| nodes[node].name.clone()).collect()
         };

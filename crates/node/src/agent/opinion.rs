@@ -81,7 +81,6 @@ impl Core {
 
     /// All that is seen of a node, with ages.
     pub(super) fn seen(&self, name: &str, now: Time) -> Vec<Evidence> {
-        let Some(member) = &self.member else { return vec![] };
         let position = self.picture.names.iter().position(|known| known == name);
         let Some(node) = position.and_then(|at| u16::try_from(at).ok()) else { return vec![] };
         let shown = |seen: Sighting| {
@@ -89,12 +88,18 @@ impl Core {
             let age_ms = seen.age.map(|age| u64::try_from(age.as_millis()).unwrap_or(u64::MAX));
             Evidence { what, age_ms }
         };
-        member.evidence(node, now).into_iter().map(shown).collect()
+        let seen = match (self.crowd(node), &self.member) {
+            (Some(gossip), _) => gossip.evidence(node, now),
+            (None, Some(member)) => member.evidence(node, now),
+            (None, None) => vec![],
+        };
+        seen.into_iter().map(shown).collect()
     }
 
     /// Positions of nodes as names: `node 2 hears it` becomes `node03 hears it`.
     fn named(&self, what: &str) -> String {
-        let position = what.strip_prefix("node ").and_then(|rest| rest.split_once(' '));
+        let rest = what.strip_prefix("node ").or_else(|| what.strip_prefix("controller "));
+        let position = rest.and_then(|rest| rest.split_once(' '));
         let name = position.and_then(|(at, rest)| {
             let name = self.picture.names.get(at.parse::<usize>().ok()?)?;
             Some(format!("{name} {rest}"))

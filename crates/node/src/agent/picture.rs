@@ -305,6 +305,7 @@ mod tests {
             },
             holds: if holds { vec!["internal".to_owned()] } else { vec![] },
             load: None,
+            compute: false,
         }
     }
 

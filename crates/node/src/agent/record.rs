@@ -104,7 +104,7 @@ impl Record {
         let writer = thread.spawn(move || files.run(&pieces));
         let writer = writer.map_err(|error| *trouble.text() = Some(error.to_string())).ok()?;
         let names = Names {
-            nodes: cluster.nodes.iter().map(|node| node.name.clone()).collect(),
+            nodes: cluster.controllers().iter().map(|node| node.name.clone()).collect(),
             networks: cluster.networks.clone(),
         };
         Some(Self {

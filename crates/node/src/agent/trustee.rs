@@ -91,9 +91,9 @@ fn start(cluster: &Cluster, me: u16, file: &Path, voice: Voice) -> Obeyed {
 pub(crate) fn take(text: Option<OwnedFd>, core: &Mutex<super::Core>, obeyed: &Obeyed) {
     let secret = text.and_then(|text| sys::memory::read(text.as_fd()).ok());
     let mut core = super::lock(core);
-    let super::Core { member, cluster, .. } = &mut *core;
-    if let (Some(secret), Some(member), Some(cluster)) = (secret, member, cluster) {
-        crate::secret::renew(&secret, cluster, member.seal_mut());
+    let cluster = core.cluster.clone();
+    if let (Some(secret), Some(seal), Some(cluster)) = (secret, core.seal_mut(), cluster) {
+        crate::secret::renew(&secret, &cluster, seal);
         obeyed.fetch_add(1, Ordering::Release);
     }
 }

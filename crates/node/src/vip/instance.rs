@@ -222,7 +222,7 @@ fn network_of(interface: &str, context: &Context<'_>) -> Option<u8> {
 fn peers(context: &Context<'_>) -> Vec<Peer> {
     let Some(cluster) = context.cluster else { return Vec::new() };
     let others =
-        (0..).zip(&cluster.nodes).filter(|(node, _)| Some(usize::from(*node)) != context.me);
+        (0..).zip(cluster.controllers()).filter(|(node, _)| Some(usize::from(*node)) != context.me);
     others
         .map(|(node, other): (u16, _)| Peer {
             node,

@@ -315,7 +315,7 @@ pub(super) fn address(cluster: &Cluster, node: usize, network: usize) -> Option<
 /// Where the vip processes of the other nodes listen on a network.
 pub(super) fn peers(cluster: &Cluster, me: usize, network: usize) -> Vec<(u16, SocketAddr)> {
     (0..)
-        .zip(0..cluster.nodes.len())
+        .zip(0..cluster.controllers().len())
         .filter(|(_, node)| *node != me)
         .filter_map(|(number, node)| Some((number, address(cluster, node, network)?)))
         .map(|(number, ip)| (number, SocketAddr::new(ip, port(cluster))))

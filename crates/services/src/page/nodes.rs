@@ -13,6 +13,7 @@ const HIGH: u8 = 90;
 const OLD: std::time::Duration = std::time::Duration::from_secs(3);
 
 pub(super) fn fragment(view: &View, status: &Status) -> Fragment {
+    let listed = status.listed(false);
     let inside = html! {
         div.scroll { table {
             thead { tr {
@@ -26,9 +27,10 @@ pub(super) fn fragment(view: &View, status: &Status) -> Fragment {
                 th scope="col" { "Server SAN" }
             } }
             tbody {
-                @for line in &status.nodes { (row(view, status, line)) }
+                @for line in &listed.lines { (row(view, status, line)) }
             }
         } }
+        @if let Some(words) = listed.words() { p.none { (words) } }
     };
     section("nodes", "nodes", "Nodes", &inside)
 }

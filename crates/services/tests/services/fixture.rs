@@ -364,14 +364,12 @@ const NODES: [&str; 3] = ["node01", "node02", "node03"];
 #[must_use]
 pub fn status() -> Status {
     let networks = ["manager", "storage", "business"].map(str::to_owned).to_vec();
+    let cell = |name: &String| Cell { network: name.clone(), alive: true, age_ms: Some(120) };
     let node = |(name, cpu, memory): (&str, u8, u8)| NodeLine {
         state: NodeState {
             node: name.to_owned(),
             standing: Standing::Alive,
-            cells: networks
-                .iter()
-                .map(|network| Cell { network: network.clone(), alive: true, age_ms: Some(120) })
-                .collect(),
+            cells: networks.iter().map(cell).collect(),
             why: "beats arrive".to_owned(),
             opinion: api::Opinion { verdict: api::Verdict::Alive, ..api::Opinion::default() },
             duty: api::Duty::On,
@@ -384,6 +382,7 @@ pub fn status() -> Status {
             fibre_ports: 2,
             age_ms: 300,
         }),
+        compute: false,
     };
     let process = |(role, pid)| ProcessState { role, pid, running: true, generation: 1, starts: 1 };
     let (proxy, server) = ("mariadb".to_owned(), "node01".to_owned());

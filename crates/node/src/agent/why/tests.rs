@@ -30,6 +30,7 @@ fn node(name: &str, standing: Standing, age_ms: Option<u64>, why: &str) -> NodeL
         },
         holds: if name == "node01" { vec!["internal".to_owned()] } else { vec![] },
         load: alive.then_some(load),
+        compute: false,
     }
 }
 
