@@ -30,6 +30,7 @@ pub use embedded::{Embedded, NodeId, Options, Status, Timing};
 pub use host::{Host, Setup};
 pub use local::blocking::Local;
 pub use local::client::Client;
+pub use local::link::{Link, News, Range};
 pub use local::{Report, SOCKET};
 pub use net::Credentials;
 pub use transport::{Accepted, Duplex, Later, Plain, Transport};

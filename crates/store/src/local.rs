@@ -13,6 +13,7 @@
 
 pub(crate) mod blocking;
 pub(crate) mod client;
+pub(crate) mod link;
 pub(crate) mod server;
 
 use std::io;
