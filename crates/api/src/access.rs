@@ -177,7 +177,7 @@ impl Deed {
     pub fn row(self) -> Row {
         let row = |word, how, role, scope, changes| Row { word, how, role, scope, changes };
         match self {
-            Self::Status => look("status", "`outlast status`, `top`"),
+            Self::Status => look("status", "`outlast status`, `top`, `intents`"),
             Self::Events => look("events", "`outlast events`"),
             Self::Why => look("why", "`outlast why`"),
             Self::Pages => look("pages", "dashboard: every page, its `.json`, `/live`, `/assets`"),
@@ -215,17 +215,26 @@ impl Deed {
             Ask::Status => (Self::Status, ""),
             Ask::Events { .. } | Ask::Timeline { .. } => (Self::Events, ""),
             Ask::Why { object } => (Self::Why, object),
-            Ask::Command(Command::Standby { node }) => (Self::Standby, node),
-            Ask::Command(Command::Drain { node }) => (Self::Drain, node),
+            Ask::Command(command) | Ask::Alone(command) => Self::of_command(command),
+            Ask::Intents { .. } => (Self::Status, ""),
             Ask::Under { node } => (Self::Status, node),
-            Ask::Command(Command::Resume { node }) => (Self::Resume, node),
-            Ask::Command(Command::Move { vip, .. }) => (Self::Move, vip),
             Ask::Access(AccessAsk::Show { .. }) => (Self::WhoAmI, ""),
             Ask::Access(AccessAsk::List) => (Self::TokenList, ""),
             Ask::Access(AccessAsk::Add { name, .. }) => (Self::TokenAdd, name),
             Ask::Access(AccessAsk::Revoke { name }) => (Self::TokenRevoke, name),
             Ask::Access(AccessAsk::Audit { .. }) => (Self::Audit, ""),
             Ask::As { ask, .. } => Self::of(ask),
+        }
+    }
+
+    /// What a command is, and about what.
+    #[must_use]
+    pub fn of_command(command: &Command) -> (Self, &str) {
+        match command {
+            Command::Standby { node } => (Self::Standby, node),
+            Command::Drain { node, .. } => (Self::Drain, node),
+            Command::Resume { node } => (Self::Resume, node),
+            Command::Move { vip, .. } => (Self::Move, vip),
         }
     }
 

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::access::{AccessAnswer, AccessAsk, Secret};
-use crate::{Event, Status, Why};
+use crate::{Event, Intent, Status, StepOrder, Why};
 
 /// What the operator's tool asks the agent.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
@@ -27,6 +27,13 @@ pub enum Ask {
     },
     /// Changes something. The answer is the status from before; what comes of it is seen by asking again.
     Command(Command),
+    /// The same by this node alone, without the cluster's store: for its own standby where no majority can
+    /// be had.
+    Alone(Command),
+    /// The newest `last` intents of the cluster's store, oldest first.
+    Intents {
+        last: u32,
+    },
     /// What is under way with the servers of a node, in every balancer of the cluster.
     Under {
         node: String,
@@ -46,20 +53,40 @@ pub enum Ask {
 pub enum Command {
     /// Hold nothing until told otherwise, over restarts too.
     Standby { node: String },
-    /// As standby; what is under way there is watched until it has ended.
-    Drain { node: String },
+    /// As standby; what is under way there is watched until it has ended, or for this many seconds.
+    Drain {
+        node: String,
+        #[serde(default = "drain_limit")]
+        limit: u32,
+    },
     /// Hold again what comes.
     Resume { node: String },
     /// Hand this virtual IP to that node.
     Move { vip: String, to: String },
 }
 
-/// What one node asks another, sealed for it.
+/// Of those who do not say one (seconds).
+const fn drain_limit() -> u32 {
+    60
+}
+
+/// What one node asks another, sealed for it. A version that does not know one of these refuses it, and
+/// says which word it does not know.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Errand {
-    /// Typed there, for this one.
+    /// Typed there, for this one, as versions said it that did not name who typed it.
     Command(Command),
+    /// Typed there by somebody, for this one.
+    Typed { command: Command, by: String },
+    /// Typed there by somebody, to become an intent by this one, which coordinates; answered by its number.
+    Intend { command: Command, by: String },
+    /// A step of an intent, for this one; answered by a [`crate::Carried`].
+    Step(StepOrder),
+    /// Which node coordinates, as the store says; answered by its name.
+    Coordinator,
+    /// Intents of a smaller number, newest first, as many as there is room for; answered by [`Intent`]s.
+    Intents { before: u64 },
     /// What this one's balancer has under way with the servers of that node; answered by an [`Under`].
     Under { node: String },
 }
@@ -76,6 +103,30 @@ pub struct Under {
     pub unknown: Option<String>,
 }
 
+/// What keeps a node from being drained, in words.
+#[must_use]
+pub fn left(under: &[Under], status: &Status) -> Vec<String> {
+    let balancer = |under: &Under| {
+        let name = &under.balancer;
+        match &under.unknown {
+            Some(why) => Some(format!("{name}: {why}")),
+            None if under.sessions == 0 => None,
+            None => {
+                let (sessions, servers) = (under.sessions, under.servers.join(" "));
+                Some(format!("{name} has {sessions} under way with {servers}"))
+            }
+        }
+    };
+    // A writer that could move has moved.
+    let writer = |choice: &crate::Choice| {
+        let is_it = |s: &&crate::ServerState| s.proxy == choice.proxy && s.server == choice.server;
+        let rests = status.servers.iter().find(is_it).is_some_and(|server| server.resting);
+        rests.then(|| format!("{} still writes to {}", choice.proxy, choice.server))
+    };
+    let writers = status.choices.iter().filter_map(writer);
+    under.iter().filter_map(balancer).chain(writers).collect()
+}
+
 /// One line of the agent's answer.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 #[serde(rename_all = "kebab-case")]
@@ -85,6 +136,7 @@ pub enum Answer {
     Why(Box<Why>),
     /// One per living node.
     Under(Vec<Under>),
+    Intents(Vec<Intent>),
     Access(AccessAnswer),
     /// The question was not understood, and why.
     Refused(String),

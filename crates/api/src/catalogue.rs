@@ -40,6 +40,16 @@ pub const EVENTS: &[EventKind] = &[
         "node",
         "the clock of this machine was set: times of events before and after do not compare, numbers do",
     ),
+    told(
+        "coordinator-began",
+        "node",
+        "this node orders the steps of what the cluster has decided, under this token",
+    ),
+    told(
+        "coordinator-ended",
+        "node",
+        "it orders nothing more under that token; another node goes on with what is open",
+    ),
     act(
         "dashboard-missing",
         "process",
@@ -206,6 +216,12 @@ pub const EVENTS: &[EventKind] = &[
         "report it with the log of that second",
     ),
     act("spare-failed", "node", "the spare balancer said that it cannot go on", RESTARTED),
+    act(
+        "stale-order-refused",
+        "node",
+        "a step of an intent was ordered under an older token than one that is known here",
+        "a former coordinator was paused or cut off and went on; nothing was done: look why it stood still",
+    ),
     told("standby-began", "node", "an operator put this node on standby: it holds no address"),
     told(
         "standby-ended",
@@ -218,6 +234,12 @@ pub const EVENTS: &[EventKind] = &[
         "node",
         "the statistics socket is not served",
         "the evidence names the cause: a folder that is missing, or rights",
+    ),
+    act(
+        "steps-unreadable",
+        "node",
+        "what this node did for intents cannot be read from its state folder",
+        "look after that disk; steps that are ordered again are looked at before they are done",
     ),
     act("store-failed", "node", "the store's process said that it cannot go on", RESTARTED),
     act(

@@ -16,14 +16,16 @@ pub mod catalogue;
 mod ask;
 mod event;
 pub mod generation;
+mod intent;
 pub mod maintenance;
 mod message;
 mod state;
 mod store;
 mod why;
 
-pub use ask::{Answer, Ask, Command, Errand, Under};
+pub use ask::{Answer, Ask, Command, Errand, Under, left};
 pub use event::{Event, events};
+pub use intent::{Carried, Intent, IntentState, IntentStep, StepOrder};
 pub use message::{
     Break, FileKind, FileName, MAX_MESSAGE, Order, ReadError, Report, Role, SocketName, Start,
     VERSION, decode, encode,

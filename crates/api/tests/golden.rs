@@ -12,11 +12,11 @@ use std::path::Path;
 use outlast_api::access::{AccessAnswer, AccessAsk, Scope, Secret};
 use outlast_api::maintenance::{Planned, Window};
 use outlast_api::{
-    self as api, Answer, Ask, BalancerState, Break, Cell, Change, Choice, Command, DashboardState,
-    Duty, Errand, Event, Evidence, FileKind, FileName, Load, Mode, NodeLine, NodeState, Opinion,
-    Order, ProcessState, ProxyLine, ReadError, Report, Role, RuleLine, ServerCheck, ServerState,
-    SocketName, Standing, Start, Status, StoreDisk, Verdict, VipCause, VipLine, VipRole, VipState,
-    Why,
+    self as api, Answer, Ask, BalancerState, Break, Carried, Cell, Change, Choice, Command,
+    DashboardState, Duty, Errand, Event, Evidence, FileKind, FileName, IntentState, Load, Mode,
+    NodeLine, NodeState, Opinion, Order, ProcessState, ProxyLine, ReadError, Report, Role,
+    RuleLine, ServerCheck, ServerState, SocketName, Standing, Start, Status, StoreDisk, Verdict, VipCause,
+    VipLine, VipRole, VipState, Why,
 };
 use sample::store;
 use serde::Serialize;
@@ -224,6 +224,24 @@ fn status() -> Status {
     }
 }
 
+fn intent() -> api::Intent {
+    api::Intent {
+        number: 7,
+        what: "move".to_owned(),
+        object: "vip/internal".to_owned(),
+        by: "uid 0 (pid 7) on node02".to_owned(),
+        at_ms: 1_764_000_000_000,
+        state: api::IntentState::Failed,
+        why: "node02 did not take it".to_owned(),
+        next: None,
+        steps: vec![api::IntentStep {
+            node: "node01".to_owned(),
+            verb: "hand-over".to_owned(),
+            object: "vip/internal node02".to_owned(),
+        }],
+    }
+}
+
 fn under() -> api::Under {
     let (balancer, servers) = ("node03".to_owned(), vec!["api/node01".to_owned()]);
     api::Under { balancer, sessions: 2, servers, unknown: Some("it is slow".to_owned()) }
@@ -382,6 +400,8 @@ fn every_question_and_answer_travels_as_in_its_golden_file() {
         Why { .. } => Why { object: "vip/internal".to_owned() },
         Under { .. } => Under { node: "node01".to_owned() },
         Command(_) => Command(api::Command::Move { vip: "internal".to_owned(), to: "node02".to_owned() }),
+        Alone(_) => Alone(api::Command::Standby { node: "node01".to_owned() }),
+        Intents { .. } => Intents { last: 20 },
         Access(_) => Access(AccessAsk::List),
         As { .. } => As { token: Secret("outlast_5ec2e7".to_owned()), ask: Box::new(Status) },
     });
@@ -389,22 +409,48 @@ fn every_question_and_answer_travels_as_in_its_golden_file() {
     every_word_about_access();
     let commands = each!(Command {
         Standby { .. } => Standby { node: "node01".to_owned() },
-        Drain { .. } => Drain { node: "node01".to_owned() },
+        Drain { .. } => Drain { node: "node01".to_owned(), limit: 60 },
         Resume { .. } => Resume { node: "node01".to_owned() },
         Move { .. } => Move { vip: "internal".to_owned(), to: "node02".to_owned() },
     });
     golden("command.jsonl", &commands);
     let errands = each!(Errand {
         Command(_) => Command(api::Command::Standby { node: "node01".to_owned() }),
+        Typed { .. } => Typed {
+            command: api::Command::Standby { node: "node01".to_owned() },
+            by: "uid 0 (pid 7)".to_owned(),
+        },
+        Intend { .. } => Intend {
+            command: api::Command::Drain { node: "node01".to_owned(), limit: 60 },
+            by: "uid 0 (pid 7)".to_owned(),
+        },
+        Step(_) => Step(api::StepOrder {
+            token: 31,
+            number: 7,
+            step: 1,
+            what: intent().steps.remove(0),
+            by: intent().by,
+        }),
+        Coordinator => Coordinator,
+        Intents { .. } => Intents { before: 8 },
         Under { .. } => Under { node: "node01".to_owned() },
     });
     golden("errand.jsonl", &errands);
+    let carried = each!(Carried {
+        Begun => Begun,
+        Done => Done,
+        Failed(_) => Failed("nobody else could hold vip/internal".to_owned()),
+        Stale(_) => Stale(32),
+    });
+    golden("carried.jsonl", &carried);
+    golden("intent.jsonl", &[intent(), api::Intent::default()]);
     golden("under.jsonl", &[under(), api::Under::default()]);
     let answers = each!(Answer {
         Status(_) => Status(Box::new(status())),
         Event(_) => Event(event()),
         Why(_) => Why(Box::new(why())),
         Under(_) => Under(vec![under()]),
+        Intents(_) => Intents(vec![intent()]),
         Access(_) => Access(AccessAnswer::Revoked),
         Refused(_) => Refused("unknown question".to_owned()),
     });
@@ -435,6 +481,7 @@ fn every_word_of_a_message_travels_as_in_its_golden_file() {
     words!("balancer_state.jsonl", BalancerState: Serving Replacing Failed Absent);
     words!("standing.jsonl", Standing: Unknown Alive Suspect Left);
     words!("duty.jsonl", Duty: On Standby Draining);
+    words!("intent_state.jsonl", IntentState: Committed Done Failed Refused);
     words!("vip_role.jsonl", VipRole: Backup Master Fault);
     words!("vip_cause.jsonl", VipCause: Silence Goodbye Named Stronger Stalled Script Carrier NoDevice
         Balancer Refused Stopping Adopted Standby Moved);

@@ -174,6 +174,7 @@ fn asked(instance: &Instance, ask: AccessAsk) -> Result<Vec<AccessAnswer>, Reach
         | Answer::Event(_)
         | Answer::Why(_)
         | Answer::Under(_)
+        | Answer::Intents(_)
         | Answer::Refused(_) => Err(ReachError::Other),
     })?;
     Ok(answers)

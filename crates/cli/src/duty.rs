@@ -28,11 +28,15 @@ pub enum NodeCommand {
 ///
 /// The node hands over what it holds by name, so that no request is lost, and no other node names it
 /// as successor. Its balancer and its servers go on, and servers of other nodes come first. Refused
-/// where nobody else could hold an address. It may be typed on any node, by an operator.
+/// where nobody else could hold an address. It may be typed on any node, by an operator. Where the cluster
+/// has a store it is an intent (`outlast intents`) and needs a majority.
 #[derive(Debug, clap::Args)]
 pub struct StandbyArgs {
     /// The node's name, as `outlast status` shows it
     node: String,
+    /// Without the store and the other nodes: for this node itself, where no majority can be had
+    #[arg(long)]
+    local: bool,
     #[command(flatten)]
     instance: Instance,
 }
@@ -48,7 +52,7 @@ pub struct DrainArgs {
     node: String,
     /// How long to wait, in seconds
     #[arg(long, value_name = "SECONDS", default_value_t = 60)]
-    limit: u64,
+    limit: u32,
     #[command(flatten)]
     instance: Instance,
 }
@@ -60,6 +64,9 @@ pub struct DrainArgs {
 pub struct ResumeArgs {
     /// The node's name, as `outlast status` shows it
     node: String,
+    /// Without the store and the other nodes: for this node itself, where no majority can be had
+    #[arg(long)]
+    local: bool,
     #[command(flatten)]
     instance: Instance,
 }
@@ -120,14 +127,18 @@ pub fn node(command: &NodeCommand, out: &mut impl Write) -> Result<(), DutyError
     let socket = instance.socket()?;
     let node = known_node(name, &*reach::status(&socket)?)?;
     match command {
-        NodeCommand::Standby(_) => rest(&socket, &node, Duty::Standby, out),
-        NodeCommand::Drain(args) => {
-            rest(&socket, &node, Duty::Draining, out)?;
-            drained(&socket, &node, Duration::from_secs(args.limit), out)
+        NodeCommand::Standby(args) => {
+            let ask = way(args.local)(Command::Standby { node: node.clone() });
+            rest(&socket, &node, Duty::Standby, &ask, out)
         }
         NodeCommand::Replace(_) => Ok(()),
-        NodeCommand::Resume(_) => {
-            tell(&socket, Command::Resume { node: node.clone() })?;
+        NodeCommand::Drain(args) => {
+            let ask = Ask::Command(Command::Drain { node: node.clone(), limit: args.limit });
+            rest(&socket, &node, Duty::Draining, &ask, out)?;
+            drained(&socket, &node, Duration::from_secs(args.limit.into()), out)
+        }
+        NodeCommand::Resume(args) => {
+            tell(&socket, &way(args.local)(Command::Resume { node: node.clone() }))?;
             let is_on = |status: &Status| line(status, &node).is_some_and(|l| l.state.duty.is_on());
             match seen(&socket, is_on)? {
                 Some(_) => say(out, &format!("{node} is on duty again; it takes nothing back")),
@@ -137,13 +148,23 @@ pub fn node(command: &NodeCommand, out: &mut impl Write) -> Result<(), DutyError
     }
 }
 
-fn rest(socket: &Socket, node: &str, duty: Duty, out: &mut impl Write) -> Result<(), DutyError> {
-    let name = node.to_owned();
-    let (command, word) = match duty {
-        Duty::Draining => (Command::Drain { node: name }, "is being drained"),
-        Duty::On | Duty::Standby => (Command::Standby { node: name }, "is on standby"),
+/// By the whole cluster, or by the own node alone.
+const fn way(local: bool) -> fn(Command) -> Ask {
+    if local { Ask::Alone } else { Ask::Command }
+}
+
+fn rest(
+    socket: &Socket,
+    node: &str,
+    duty: Duty,
+    ask: &Ask,
+    out: &mut impl Write,
+) -> Result<(), DutyError> {
+    let word = match duty {
+        Duty::Draining => "is being drained",
+        Duty::On | Duty::Standby => "is on standby",
     };
-    let before = tell(socket, command)?;
+    let before = tell(socket, ask)?;
     let is_free = |status: &Status| {
         line(status, node).is_some_and(|l| l.state.duty == duty && l.holds.is_empty())
     };
@@ -172,7 +193,7 @@ fn drained(
     let end = sys::clock::now() + limit;
     let (mut shown, mut quiet) = (vec![], 0);
     loop {
-        let left = left(&under(socket, node)?, &*reach::status(socket)?);
+        let left = api::left(&under(socket, node)?, &*reach::status(socket)?);
         // Twice: a balancer hears of the drain a beat later.
         quiet = if left.is_empty() { quiet + 1 } else { 0 };
         if quiet == 2 {
@@ -191,33 +212,11 @@ fn drained(
     }
 }
 
-/// What keeps a node from being drained, in words.
-fn left(under: &[Under], status: &Status) -> Vec<String> {
-    let balancer = |under: &Under| {
-        let name = &under.balancer;
-        match &under.unknown {
-            Some(why) => Some(format!("{name}: {why}")),
-            None if under.sessions == 0 => None,
-            None => {
-                let (sessions, servers) = (under.sessions, under.servers.join(" "));
-                Some(format!("{name} has {sessions} under way with {servers}"))
-            }
-        }
-    };
-    // A writer that could move has moved.
-    let writer = |choice: &api::Choice| {
-        let is_it = |s: &&api::ServerState| s.proxy == choice.proxy && s.server == choice.server;
-        let rests = status.servers.iter().find(is_it).is_some_and(|server| server.resting);
-        rests.then(|| format!("{} still writes to {}", choice.proxy, choice.server))
-    };
-    let writers = status.choices.iter().filter_map(writer);
-    under.iter().filter_map(balancer).chain(writers).collect()
-}
-
 fn under(socket: &Socket, node: &str) -> Result<Vec<Under>, ReachError> {
     match reach::one(socket, &Ask::Under { node: node.to_owned() })? {
         api::Answer::Under(under) => Ok(under),
         api::Answer::Event(_)
+        | api::Answer::Intents(_)
         | api::Answer::Status(_)
         | api::Answer::Why(_)
         | api::Answer::Access(_)
@@ -241,7 +240,7 @@ pub fn move_object(args: &MoveArgs, out: &mut impl Write) -> Result<(), DutyErro
         return Err(DutyError::NotMovable(object));
     };
     let to = known_node(&args.node, &status)?;
-    tell(&socket, Command::Move { vip: vip.clone(), to: to.clone() })?;
+    tell(&socket, &Ask::Command(Command::Move { vip: vip.clone(), to: to.clone() }))?;
     let held = |status: &Status| status.vips.iter().find(|line| line.name == vip).cloned();
     let has_moved = |status: &Status| held(status).is_some_and(|line| line.holders == [to.clone()]);
     if seen(&socket, has_moved)?.is_some() {
@@ -265,12 +264,13 @@ fn known_node(word: &str, status: &Status) -> Result<String, DutyError> {
 }
 
 /// Tells the node; what it knew before.
-fn tell(socket: &Socket, command: Command) -> Result<Box<Status>, ReachError> {
-    match reach::one(socket, &Ask::Command(command))? {
+fn tell(socket: &Socket, ask: &Ask) -> Result<Box<Status>, ReachError> {
+    match reach::one(socket, ask)? {
         api::Answer::Status(status) => Ok(status),
         api::Answer::Event(_)
         | api::Answer::Why(_)
         | api::Answer::Under(_)
+        | api::Answer::Intents(_)
         | api::Answer::Access(_)
         | api::Answer::Refused(_) => Err(ReachError::Other),
     }
@@ -321,13 +321,13 @@ mod tests {
         let all =
             [under("node01", 2, None), under("node02", 0, None), under("node03", 0, Some("no"))];
         let expected = ["node01 has 2 under way with api/node02", "node03: no"];
-        assert_eq!(left(&all, &status), expected);
-        assert!(left(&all[1..2], &status).is_empty());
+        assert_eq!(api::left(&all, &status), expected);
+        assert!(api::left(&all[1..2], &status).is_empty());
         let (proxy, server) = ("mariadb".to_owned(), "node01".to_owned());
         let is_it = |s: &&mut api::ServerState| s.proxy == proxy && s.server == server;
         if let Some(writer) = status.servers.iter_mut().find(is_it) {
             writer.resting = true;
-            assert_eq!(left(&[], &status), ["mariadb still writes to node01"]);
+            assert_eq!(api::left(&[], &status), ["mariadb still writes to node01"]);
         }
     }
 }

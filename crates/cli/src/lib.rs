@@ -15,6 +15,7 @@ pub mod duty;
 pub mod events;
 #[cfg(test)]
 mod example;
+pub mod intents;
 pub mod maintenance;
 pub mod manual;
 pub mod object;

@@ -12,6 +12,9 @@ use api::{Answer, Ask, Status};
 const RUN: &str = "/run/outlast";
 /// An agent that does not answer within this is not well (`status` never takes longer).
 const PATIENCE: Duration = Duration::from_secs(5);
+/// A command waits for the cluster: until a coordinator that died is followed by another (12 s), its intent
+/// is committed (4 s), and what was ordered can be seen (12 s).
+const COMMAND_PATIENCE: Duration = Duration::from_secs(30);
 
 /// Which instance is meant.
 #[derive(Clone, Debug, Default, clap::Args)]
@@ -162,6 +165,7 @@ pub fn status(socket: &Socket) -> Result<Box<Status>, ReachError> {
         Answer::Event(_)
         | Answer::Why(_)
         | Answer::Under(_)
+        | Answer::Intents(_)
         | Answer::Access(_)
         | Answer::Refused(_) => Err(ReachError::Other),
     }
@@ -172,7 +176,9 @@ pub(crate) fn put(socket: &Socket, ask: &Ask) -> Result<UnixStream, ReachError> 
     let connect = |source| ReachError::Connect { path: socket.path.clone(), source };
     let mut stream = UnixStream::connect(&socket.path).map_err(connect)?;
     if !matches!(ask, Ask::Events { follow: true, .. } | Ask::Timeline { follow: true, .. }) {
-        stream.set_read_timeout(Some(PATIENCE)).map_err(connect)?;
+        let waits = matches!(ask, Ask::Command(_) | Ask::Intents { .. });
+        let patience = if waits { COMMAND_PATIENCE } else { PATIENCE };
+        stream.set_read_timeout(Some(patience)).map_err(connect)?;
     }
     let mut line = vec![];
     match &socket.token {
@@ -209,6 +215,7 @@ pub(crate) fn answers(
             | Answer::Event(_)
             | Answer::Why(_)
             | Answer::Under(_)
+            | Answer::Intents(_)
             | Answer::Access(_)) => {
                 each(answer)?;
             }

@@ -284,8 +284,12 @@ mod tests {
               serves  virtual IPs: held, announced and taken over as ever; after a heal the stronger holder keeps it
               serves  balancer: requests go to servers as their own checks say; suspects come last, not never
               serves  database choice: the database in use stays in use; it changes only when its own checks fail
-              serves  planned moves and standby: a holder hands over to a node that it hears and that could hold
+              freezes verdicts: in doubt, never unreachable: nobody is accused by a minority
+              freezes planned moves and standby: refused, and nothing is done; `--local` puts a node itself on standby. Without [store]: as ever
               serves  reload of the local files: SIGHUP works as ever
+              freezes store: what is not committed by a majority is not applied and not told
+              freezes intents: none is begun, none goes a step further; the step under way ends at its receiver
+              releases roles held by a token: stopped two seconds before the store may give them to another
               serves  status, events, dashboard, metrics: what this node knows, with its age, and that it has no majority
         "#]].assert_eq(&told(&status));
         status.limits.push("no secret_file: no beats, no hand-over between nodes".to_owned());

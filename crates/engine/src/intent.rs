@@ -9,14 +9,15 @@
 //! An intent is an entry of the replicated store ([`record`]). The [`Leader`] proposes it under its
 //! token, orders its steps one at a time, and commits each before it orders the next. Where it dies its
 //! successor reads the store and orders the same step again; the [`Receiver`] knows which steps it began
-//! and which it ended, so that each is done once. Refusals are entries too: they are output.
+//! and which it ended, so that each is done once. Refusals are entries too: they are output. What ended is
+//! kept for a while ([`MAX_HISTORY`]).
 
-use crate::kv::{Op, Transaction};
-
-pub use leader::{Action, Input, Leader, MAX_OPEN, RESEND, STEP_WITHIN};
+pub use history::{MAX_HISTORY, found, opened, read, read_each};
+pub use leader::{Action, Input, Leader, MAX_OPEN, RESEND, STEP_WITHIN, Wish};
 pub use receiver::{Duty, MAX_KEPT, Order, Receiver, Word};
 pub use record::{LEADER, MAX_STEPS, MAX_WORDS, Record, Step, VERSION};
 
+mod history;
 mod leader;
 mod receiver;
 mod record;
@@ -72,14 +73,4 @@ pub fn key(number: u64) -> String {
 #[must_use]
 pub fn number(key: &str) -> Option<u64> {
     key.strip_prefix(INTENTS)?.parse().ok()
-}
-
-/// What a leader that begins has to read: every intent, and the newest number.
-#[must_use]
-pub fn read() -> Transaction {
-    let prefix = crate::kv::Keys::Prefix(INTENTS.to_owned());
-    Transaction {
-        then: vec![Op::Read { keys: prefix, limit: u32::MAX }, Op::read(LAST)],
-        ..Transaction::default()
-    }
 }

@@ -40,10 +40,15 @@ pub(crate) fn event_log(bytes: &[u8]) {
 
 /// What lies in the store's log, goes between its nodes, and is restored from a file.
 pub(crate) fn store(bytes: &[u8]) {
-    use engine::intent::Record;
+    use engine::intent::{Receiver, Record};
     use engine::kv::{Entry, Kv, Outcome, Transaction, read_snapshot};
     if let Some(intent) = Record::decode(bytes) {
         assert_eq!(intent.encode(), bytes, "one meaning has one form");
+    }
+    // What a node keeps of the steps that it did.
+    if let Some(receiver) = Receiver::decode(bytes) {
+        let again = Receiver::decode(&receiver.encode()).map(|again| again.encode());
+        assert_eq!(again, Some(receiver.encode()), "what we write we read");
     }
     if let Ok(transaction) = Transaction::decode(bytes) {
         assert_eq!(transaction.encode(), bytes, "one meaning has one form");

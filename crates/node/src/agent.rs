@@ -22,12 +22,13 @@ use crate::files::Texts;
 use beats::Beats;
 use core::Core;
 use errands::{Desk, Office};
-use hands::{Commander, Counter, Explainer, Hands, commander, counter, explainer};
+use hands::Hands;
 use journal::Journal;
 use load::Sampler;
 use record::{Record, Trouble};
 use stalls::Stalls;
 use story::Story;
+use why::explainer;
 
 pub(crate) use control::SOCKET as CONTROL;
 
@@ -35,6 +36,7 @@ mod access;
 mod beats;
 mod command;
 mod control;
+mod coordinate;
 mod core;
 mod crowd;
 mod ears;
@@ -123,15 +125,14 @@ pub(crate) fn run(channel: &Channel, start: Start, texts: Texts) -> Result<(), A
     let trouble = Trouble::default();
     let status = teller(&core, &journal, &trouble, &stalls, &generations);
     let (desk, letters) = Desk::new(voice.clone());
-    let hands = Hands::new(&start, &core, voice);
-    let does = Arc::clone(&hands);
-    let office =
-        Office::new(start.life, desk.clone(), letters, Arc::new(move |text| does.errand(text)));
-    let command = commander(Arc::clone(&hands), desk.clone());
-    let under = counter(hands, desk);
-    let doors = access::open(&start, &core);
+    let doors = Arc::new(access::open(&start, &core));
+    let hands = Hands::new((&start, &texts), &core, voice, Arc::clone(&doors));
+    let cluster = coordinate::begin(&start, &hands, &desk);
+    let does = hands::clerk(Arc::clone(&hands), cluster.clone());
+    let office = Office::new(start.life, desk.clone(), letters, does);
+    let orders = hands::orders(&hands, &desk, cluster);
     let story_of = Arc::clone(&story);
-    let answers = control::Answers { status, why, events, story: story_of, command, under, doors };
+    let answers = control::Answers { status, why, events, story: story_of, orders, doors };
     control::serve(Path::new(&start.run_dir), answers)
         .map_err(|source| AgentError::Control { folder: start.run_dir.clone(), source })?;
     let beats = lock(&core)

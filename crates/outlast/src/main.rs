@@ -48,6 +48,7 @@ enum Command {
     #[command(subcommand)]
     Node(cli::duty::NodeCommand),
     Move(cli::duty::MoveArgs),
+    Intents(cli::intents::Args),
     #[command(subcommand)]
     Access(cli::access::Command),
     Audit(cli::access::AuditArgs),
@@ -109,6 +110,7 @@ fn main() -> ExitCode {
         }
         Command::Node(command) => done(cli::duty::node(&command, &mut std::io::stdout().lock())),
         Command::Move(args) => done(cli::duty::move_object(&args, &mut std::io::stdout().lock())),
+        Command::Intents(args) => obeyed(cli::intents::run(&args, &mut std::io::stdout().lock())),
         Command::Access(command) => {
             obeyed(cli::access::run(&command, &mut std::io::stdout().lock()))
         }

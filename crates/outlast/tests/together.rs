@@ -77,6 +77,7 @@ impl Pair {
             Answer::Event(_)
             | Answer::Why(_)
             | Answer::Under(_)
+            | Answer::Intents(_)
             | Answer::Access(_)
             | Answer::Refused(_) => None,
         }
@@ -95,6 +96,7 @@ impl Pair {
             other @ (Answer::Status(_)
             | Answer::Why(_)
             | Answer::Under(_)
+            | Answer::Intents(_)
             | Answer::Access(_)
             | Answer::Refused(_)) => {
                 panic!("{other:?}")

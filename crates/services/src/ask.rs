@@ -37,6 +37,7 @@ pub(crate) async fn status(control: &Path) -> Result<Status, AskError> {
         Answer::Event(_)
         | Answer::Why(_)
         | Answer::Under(_)
+        | Answer::Intents(_)
         | Answer::Access(_)
         | Answer::Refused(_) => Err(AskError::Other),
     }
@@ -48,6 +49,7 @@ pub(crate) async fn why(control: &Path, object: &str) -> Result<Why, AskError> {
         Answer::Event(_)
         | Answer::Status(_)
         | Answer::Under(_)
+        | Answer::Intents(_)
         | Answer::Access(_)
         | Answer::Refused(_) => Err(AskError::Other),
     }
@@ -65,6 +67,7 @@ pub(crate) async fn grant(control: &Path, token: &str) -> Result<Option<Grant>, 
             | Answer::Status(_)
             | Answer::Why(_)
             | Answer::Under(_)
+            | Answer::Intents(_)
             | Answer::Refused(_),
         ) => Err(AskError::Other),
         Err(error) => Err(error),
@@ -91,9 +94,11 @@ impl Timeline {
         match api::decode(line.as_bytes()).map_err(AskError::Answer)? {
             Answer::Event(event) => Ok(event),
             Answer::Refused(why) => Err(AskError::Refused(why)),
-            Answer::Status(_) | Answer::Why(_) | Answer::Under(_) | Answer::Access(_) => {
-                Err(AskError::Other)
-            }
+            Answer::Status(_)
+            | Answer::Why(_)
+            | Answer::Under(_)
+            | Answer::Intents(_)
+            | Answer::Access(_) => Err(AskError::Other),
         }
     }
 }
@@ -113,6 +118,7 @@ async fn one(control: &Path, ask: &Ask) -> Result<Answer, AskError> {
             | Answer::Event(_)
             | Answer::Why(_)
             | Answer::Under(_)
+            | Answer::Intents(_)
             | Answer::Access(_)) => Ok(answer),
         }
     })

@@ -22,15 +22,27 @@ pub const STEP_WITHIN: Duration = Duration::from_secs(600);
 /// Orders of one step of the machine; the others are due at once, in the next one.
 const MAX_ORDERS: usize = 8;
 
+/// What somebody wants done.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Wish {
+    pub what: String,
+    pub object: String,
+    /// Who asked, and on which node.
+    pub by: String,
+    /// Milliseconds since 1970 (UTC).
+    pub at_ms: u64,
+    pub steps: Vec<Step>,
+    /// What speaks against it already: it is refused, and that is written down.
+    pub objection: Option<String>,
+}
+
 /// What happened.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Input {
     /// Somebody wants this done; `asker` is told the number, or why not.
     Asked {
         asker: u64,
-        what: String,
-        object: String,
-        steps: Vec<Step>,
+        wish: Wish,
     },
     /// The transaction of [`Action::Commit`] of that number was applied. A commit that is lost on the way
     /// must be committed again by the driver, or the leader gives up its token.
@@ -107,7 +119,7 @@ pub struct Leader {
 }
 
 impl Leader {
-    /// With all intents of the store, read after `token` was granted, and the newest number.
+    /// With the open intents of the store ([`super::read_each`]), read after `token` was granted, and the newest number.
     #[must_use]
     pub fn new(now: Time, token: Token, last: u64, intents: Vec<(u64, Record)>) -> Self {
         let phase = Phase::Ordering { since: now, send_at: now };
@@ -150,9 +162,7 @@ impl Leader {
             return;
         }
         match input {
-            Input::Asked { asker, what, object, steps } => {
-                self.asked(asker, what, object, steps, out);
-            }
+            Input::Asked { asker, wish } => self.asked(asker, wish, out),
             Input::Applied { commit, outcome } => self.applied(now, commit, &outcome, out),
             Input::Answered { number, step, outcome } => {
                 self.answered(number, step, outcome, out);
@@ -164,21 +174,17 @@ impl Leader {
         self.order(now, out);
     }
 
-    fn asked(
-        &mut self,
-        asker: u64,
-        what: String,
-        object: String,
-        steps: Vec<Step>,
-        out: &mut Buffer<Action>,
-    ) {
-        let why = if steps.is_empty() || steps.len() > super::MAX_STEPS {
+    fn asked(&mut self, asker: u64, wish: Wish, out: &mut Buffer<Action>) {
+        let Wish { what, object, by, at_ms, steps, objection } = wish;
+        let why = if let Some(why) = objection {
+            why
+        } else if steps.is_empty() || steps.len() > super::MAX_STEPS {
             format!("an intent has 1 to {} steps, this has {}", super::MAX_STEPS, steps.len())
         } else if self.open.len() + self.asked.len() + usize::from(self.proposing) >= MAX_OPEN {
             format!("{MAX_OPEN} intents are under way: let one end first")
         } else {
             let state = State::Committed { next: 0 };
-            self.asked.push_back((asker, Record { what, object, steps, state }));
+            self.asked.push_back((asker, Record { what, object, by, at_ms, steps, state }));
             return;
         };
         if self.asked.len() >= MAX_ASKED {
@@ -186,8 +192,8 @@ impl Leader {
             return;
         }
         // A refusal is an entry, too; its steps are not, or they would be read as plans.
-        let record = Record { what, object, steps: vec![], state: State::Refused(why) };
-        self.asked.push_back((asker, record));
+        let state = State::Refused(why);
+        self.asked.push_back((asker, Record { what, object, by, at_ms, steps: vec![], state }));
     }
 
     fn propose(&mut self, out: &mut Buffer<Action>) {
@@ -196,7 +202,8 @@ impl Leader {
         }
         let Some((asker, record)) = self.asked.pop_front() else { return };
         self.proposing = true;
-        let transaction = record.propose(self.last, self.token);
+        let oldest = self.open.keys().next().copied();
+        let transaction = record.propose(self.last, self.token, oldest);
         self.commit(Commit::Proposal { asker, record }, transaction, out);
     }
 

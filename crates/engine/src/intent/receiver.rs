@@ -11,6 +11,7 @@ use std::collections::BTreeMap;
 
 use super::{LEADER, Step};
 use crate::Buffer;
+use crate::keep::{Keep, kept};
 use crate::kv::{Fence, Token};
 
 /// Intents whose steps are remembered: many times [`super::MAX_OPEN`]. A leader orders steps of open
@@ -68,6 +69,9 @@ pub enum Duty {
     Stale,
 }
 
+/// First byte of [`Receiver::encode`].
+const VERSION: u8 = 1;
+
 #[derive(Clone, Debug, Eq, PartialEq)]
 struct Kept {
     step: u8,
@@ -86,7 +90,60 @@ pub struct Receiver {
     doing: Vec<(u64, u8)>,
 }
 
+kept!(Step { node, verb, object });
+kept!(Kept { step, what, outcome });
+
+impl Keep for Result<(), String> {
+    fn keep(&self, out: &mut Vec<u8>) {
+        self.clone().err().keep(out);
+    }
+
+    fn revive(bytes: &mut &[u8]) -> Option<Self> {
+        Some(Option::revive(bytes)?.map_or(Ok(()), Err))
+    }
+}
+
 impl Receiver {
+    /// What [`Duty::Keep`] writes: the greatest token, and the last step of each intent.
+    #[must_use]
+    pub fn encode(&self) -> Vec<u8> {
+        let mut out = vec![VERSION];
+        self.fence.newest(LEADER).map(|token| token.0).keep(&mut out);
+        let kept: Vec<_> = self.kept.iter().map(|(at, kept)| (*at, kept.clone())).collect();
+        kept.keep(&mut out);
+        out
+    }
+
+    /// None: it is damaged, or of another version.
+    #[must_use]
+    pub fn decode(bytes: &[u8]) -> Option<Self> {
+        let (version, mut rest) = bytes.split_first()?;
+        let token = Option::<u64>::revive(&mut rest)?;
+        let kept = Vec::<(u64, Kept)>::revive(&mut rest)?;
+        if *version != VERSION || !rest.is_empty() || kept.len() > MAX_KEPT {
+            return None;
+        }
+        let mut fence = Fence::default();
+        if let Some(token) = token {
+            fence.pass(LEADER, Token(token)).ok()?;
+        }
+        Some(Self { fence, kept: kept.into_iter().collect(), doing: vec![] })
+    }
+
+    /// What a step that was ended came to.
+    #[must_use]
+    pub fn outcome(&self, number: u64, step: u8) -> Option<Result<(), String>> {
+        let kept = self.kept.get(&number)?;
+        // A step before the last one was ended well, or the last one would not have been ordered.
+        if kept.step > step { Some(Ok(())) } else { kept.outcome.clone() }
+    }
+
+    /// The greatest token that was seen.
+    #[must_use]
+    pub fn newest(&self) -> Option<Token> {
+        self.fence.newest(LEADER)
+    }
+
     /// As it was kept, in a new process.
     #[must_use]
     pub fn restarted(self) -> Self {

@@ -1,16 +1,17 @@
 //! An intent as an entry of the store.
 //!
 //! ```text
-//! |version|state|next|steps n|what|object|why|n x (node|verb|object)|      words: |length x2|bytes|
+//! |version|state|next|steps n|at x8|what|object|by|why|n x (node|verb|object)|      words: |length x2|bytes|
 //! ```
 //!
-//! Numbers are big-endian. A change of the layout bumps [`VERSION`].
+//! Numbers are big-endian. A change of the layout bumps [`VERSION`]. Version 1 had no `at` and no `by`; no
+//! release wrote it.
 
-use super::{LAST, OPEN, State, key};
+use super::{LAST, OPEN, State, history, key};
 use crate::kv::{Compare, Condition, Keys, LOCKS, Op, Token, Transaction};
 
 /// First byte of a record.
-pub const VERSION: u8 = 1;
+pub const VERSION: u8 = 2;
 /// Steps of one intent: an evacuation is one intent per guest, not one for all.
 pub const MAX_STEPS: usize = 32;
 /// Bytes of one text.
@@ -35,6 +36,10 @@ pub struct Record {
     /// As the operator said it: `move`, `drain`.
     pub what: String,
     pub object: String,
+    /// Who asked, and on which node: `uid 0 (pid 812) on node02`.
+    pub by: String,
+    /// When, by the clock of the node that led: milliseconds since 1970 (UTC).
+    pub at_ms: u64,
     pub steps: Vec<Step>,
     pub state: State,
 }
@@ -64,8 +69,8 @@ impl Record {
     }
 
     /// Writes it as the one after `last`, if that is the newest, nothing is open about the object, and
-    /// the token still leads. Otherwise reads what speaks against it.
-    pub(super) fn propose(&self, last: u64, token: Token) -> Transaction {
+    /// the token still leads. Otherwise reads what speaks against it. Makes room for it as well.
+    pub(super) fn propose(&self, last: u64, token: Token, oldest: Option<u64>) -> Transaction {
         let number = last + 1;
         let open = format!("{OPEN}{}", self.object);
         let newest = match last {
@@ -79,6 +84,7 @@ impl Record {
             compares.push(Compare { key: open.clone(), is: Condition::Missing });
             then.push(Op::put(&open, &number.to_be_bytes()));
         }
+        then.extend(history::prune(number, oldest));
         let otherwise = vec![Op::read(LAST), Op::read(&open), Op::read(&lock())];
         Transaction { compares, then, otherwise }
     }
@@ -105,7 +111,8 @@ impl Record {
         let steps = self.steps.get(..MAX_STEPS).unwrap_or(&self.steps);
         let count = u8::try_from(steps.len()).unwrap_or(u8::MAX);
         let mut out = vec![VERSION, state, next, count];
-        for text in [&self.what, &self.object, why] {
+        out.extend(self.at_ms.to_be_bytes());
+        for text in [&self.what, &self.object, &self.by, why] {
             words(text, &mut out);
         }
         for Step { node, verb, object } in steps {
@@ -119,13 +126,14 @@ impl Record {
     /// None: no record of this version.
     #[must_use]
     pub fn decode(bytes: &[u8]) -> Option<Self> {
-        let (head, mut rest) = bytes.split_first_chunk::<4>()?;
-        let [version, state, next, count] = *head;
+        let (head, rest) = bytes.split_first_chunk::<4>()?;
+        let (at_ms, mut rest) = rest.split_first_chunk::<8>()?;
+        let (at_ms, [version, state, next, count]) = (u64::from_be_bytes(*at_ms), *head);
         if version != VERSION || usize::from(count) > MAX_STEPS {
             return None;
         }
         let mut text = || read(&mut rest);
-        let (what, object, why) = (text()?, text()?, text()?);
+        let (what, object, by, why) = (text()?, text()?, text()?, text()?);
         let mut steps = Vec::with_capacity(usize::from(count));
         for _ in 0..count {
             steps.push(Step { node: text()?, verb: text()?, object: text()? });
@@ -137,7 +145,7 @@ impl Record {
             (3, 0, _) => State::Refused(why),
             _ => return None,
         };
-        rest.is_empty().then_some(Self { what, object, steps, state })
+        rest.is_empty().then_some(Self { what, object, by, at_ms, steps, state })
     }
 }
 

@@ -11,7 +11,14 @@ fn step(node: &str, verb: &str) -> Step {
 
 fn record(state: State) -> Record {
     let steps = vec![step("node01", "hand-over"), step("node02", "confirm")];
-    Record { what: "move".to_owned(), object: "vip/internal".to_owned(), steps, state }
+    let Wish { what, object, by, at_ms, steps, .. } = wish("vip/internal", steps);
+    Record { what, object, by, at_ms, steps, state }
+}
+
+fn wish(object: &str, steps: Vec<Step>) -> Wish {
+    let (what, object) = ("move".to_owned(), object.to_owned());
+    let by = "uid 0 on node03".to_owned();
+    Wish { what, object, by, at_ms: 1_000, steps, objection: None }
 }
 
 fn hex(bytes: &[u8]) -> String {
@@ -20,7 +27,7 @@ fn hex(bytes: &[u8]) -> String {
 
 #[test]
 fn a_record_keeps_its_bytes() {
-    expect!["010001020004"].assert_eq(&hex(&record(State::Committed { next: 1 }).encode()[..6]));
+    expect!["020001020000"].assert_eq(&hex(&record(State::Committed { next: 1 }).encode()[..6]));
     for state in [
         State::Committed { next: 0 },
         State::Committed { next: 1 },
@@ -33,7 +40,7 @@ fn a_record_keeps_its_bytes() {
     }
     let mut golden = record(State::Failed("no".to_owned()));
     golden.steps.truncate(1);
-    expect!["0102000100046d6f7665000c7669702f696e7465726e616c00026e6f00066e6f6465303100096861"]
+    expect!["0202000100000000000003e800046d6f7665000c7669702f696e7465726e616c000f756964203020"]
         .assert_eq(&hex(&golden.encode()[..40]));
 }
 
@@ -43,7 +50,7 @@ fn no_cut_or_altered_record_is_read_as_another_version_or_beyond_its_end() {
     for end in 0..good.len() {
         assert_eq!(Record::decode(&good[..end]), None, "{end} bytes");
     }
-    for (at, byte) in [(0, 2), (1, 4), (1, 1), (2, 2), (3, 3), (3, 255), (4, 255)] {
+    for (at, byte) in [(0, 1), (1, 4), (1, 1), (2, 2), (3, 3), (3, 255), (12, 255)] {
         let mut other = good.clone();
         other[at] = byte;
         assert_eq!(Record::decode(&other), None, "byte {at} is {byte}");
@@ -95,9 +102,13 @@ impl World {
         rest
     }
 
+    fn leader_token(&self) -> Token {
+        Token(self.kv.get("lock/leader").expect("it leads").created)
+    }
+
     fn ask(&mut self, asker: u64, twice: bool) -> Vec<Action> {
-        let Record { what, object, steps, .. } = record(State::Done);
-        self.step(Input::Asked { asker, what, object, steps }, twice)
+        let wish = wish("vip/internal", record(State::Done).steps);
+        self.step(Input::Asked { asker, wish }, twice)
     }
 }
 
@@ -151,9 +162,8 @@ fn a_second_intent_about_an_object_is_refused_and_that_is_written_down() {
 fn more_than_may_be_under_way_is_refused() {
     let mut world = World::new();
     for number in 0..=MAX_OPEN as u64 {
-        let object = format!("vip/{number}");
-        let (what, steps) = ("move".to_owned(), vec![step("node01", "hand-over")]);
-        let rest = world.step(Input::Asked { asker: number, what, object, steps }, false);
+        let wish = wish(&format!("vip/{number}"), vec![step("node01", "hand-over")]);
+        let rest = world.step(Input::Asked { asker: number, wish }, false);
         let told = rest.iter().find_map(|action| match action {
             Action::Tell { outcome, .. } => Some(outcome.is_ok()),
             Action::Commit { .. } | Action::Order { .. } | Action::StepDown => None,
@@ -168,9 +178,8 @@ fn what_is_being_proposed_counts_as_under_way() {
     let mut world = World::new();
     let mut out = Buffer::new();
     for number in 0..=MAX_OPEN as u64 {
-        let (what, object) = ("move".to_owned(), format!("vip/{number}"));
-        let steps = vec![step("node01", "hand-over")];
-        world.leader.step(world.now, Input::Asked { asker: number, what, object, steps }, &mut out);
+        let wish = wish(&format!("vip/{number}"), vec![step("node01", "hand-over")]);
+        world.leader.step(world.now, Input::Asked { asker: number, wish }, &mut out);
     }
     let mut actions: Vec<Action> = out.drain().collect();
     while let Some(action) = actions.pop() {
@@ -261,4 +270,65 @@ fn a_step_that_was_begun_before_a_death_is_looked_at_before_it_is_done() {
             assert_eq!(duties, [Duty::Do { number: 1, step: 0, what }]);
         }
     }
+}
+
+#[test]
+fn what_speaks_against_a_wish_is_an_entry_and_no_order() {
+    let mut world = World::new();
+    let why = "node01 is on standby already".to_owned();
+    let refused = Wish { objection: Some(why.clone()), ..wish("node/node01", vec![]) };
+    let rest = world.step(Input::Asked { asker: 1, wish: refused }, false);
+    assert_eq!(rest, [Action::Tell { asker: 1, outcome: Err(why.clone()) }]);
+    let kept = stored(&world.kv, 1);
+    assert_eq!((kept.state, kept.by.as_str()), (State::Refused(why), "uid 0 on node03"));
+}
+
+#[test]
+fn a_leader_that_begins_reads_what_is_open_however_many_intents_there_were() {
+    let mut world = World::new();
+    // The first stays open; the others fail at once.
+    let ask = |world: &mut World, number: u64| {
+        let wish = wish(&format!("vip/{number}"), vec![step("node01", "hand-over")]);
+        world.step(Input::Asked { asker: number, wish }, false);
+    };
+    ask(&mut world, 1);
+    for number in 2..=1_200 {
+        ask(&mut world, number);
+        let outcome = Err("no route".to_owned());
+        world.step(Input::Answered { number, step: 0, outcome }, false);
+    }
+    ask(&mut world, 1_201);
+    let (last, open) = opened(&apply(&mut world.kv, read()));
+    assert_eq!((last, open.as_slice()), (1_201, &[1, 1_201][..]));
+    let intents = found(&apply(&mut world.kv, read_each(&open)));
+    assert_eq!(intents, [(1, stored(&world.kv, 1)), (1_201, stored(&world.kv, 1_201))]);
+    let token = world.leader_token();
+    let leader = Leader::new(Time::ZERO, token, last, intents);
+    assert_eq!(leader.open().count(), 2);
+    // As soon as the oldest has ended, what is older than the limit goes.
+    let done = Input::Answered { number: 1, step: 0, outcome: Ok(()) };
+    world.step(done, false);
+    ask(&mut world, 1_202);
+    let kept = world.kv.range(&crate::kv::Keys::Prefix(INTENTS.to_owned()), usize::MAX).0;
+    assert_eq!(kept.len() as u64, MAX_HISTORY + 1);
+    assert_eq!(kept[0].0, key(1_202 - MAX_HISTORY));
+}
+
+#[test]
+fn a_receiver_is_read_as_it_was_kept_and_damaged_bytes_are_no_receiver() {
+    let mut receiver = Receiver::default();
+    assert_eq!(Receiver::decode(&receiver.encode()).map(|r| r.encode()), Some(receiver.encode()));
+    heard(&mut receiver, order(5, 0));
+    heard(&mut receiver, Word::Ended { number: 1, step: 0, outcome: Err("no".to_owned()) });
+    let bytes = receiver.encode();
+    expect!["010105010100066e6f646530310968616e642d6f7665720c7669702f696e7465726e616c0101026e6f"]
+        .assert_eq(&hex(&bytes));
+    let mut again = Receiver::decode(&bytes).expect("it is whole");
+    assert_eq!((again.newest(), again.outcome(1, 0)), (Some(Token(5)), Some(Err("no".to_owned()))));
+    assert_eq!(heard(&mut again, order(4, 1)), [Duty::Stale], "the token is remembered");
+    for end in 0..bytes.len() {
+        assert!(Receiver::decode(&bytes[..end]).is_none(), "{end} bytes");
+    }
+    assert!(Receiver::decode(&[bytes.clone(), vec![0]].concat()).is_none());
+    assert!(Receiver::decode(&[&[2], &bytes[1..]].concat()).is_none(), "another version");
 }

@@ -4,7 +4,7 @@ use base::Time;
 
 use super::*;
 use crate::Buffer;
-use crate::intent::{Action, Input, Leader, Step};
+use crate::intent::{Action, Input, Leader, Step, Wish};
 use crate::kv::Token;
 use crate::tenure::{self, End, MARGIN, Tenure};
 
@@ -33,7 +33,8 @@ fn nothing_is_ordered_before_it_is_committed() {
     let mut leader = Leader::new(Time::ZERO, Token(1), 0, vec![]);
     let step = Step { node: "a".to_owned(), verb: "do".to_owned(), object: "x".to_owned() };
     let (what, object) = ("move".to_owned(), "vip/x".to_owned());
-    let asked = Input::Asked { asker: 1, what, object, steps: vec![step] };
+    let wish = Wish { what, object, steps: vec![step], ..Wish::default() };
+    let asked = Input::Asked { asker: 1, wish };
     let mut now = Time::ZERO;
     let mut out = Buffer::new();
     leader.step(now, asked, &mut out);

@@ -21,6 +21,7 @@ pub(crate) fn status(folder: &Path) -> Option<Status> {
         Answer::Event(_)
         | Answer::Why(_)
         | Answer::Under(_)
+        | Answer::Intents(_)
         | Answer::Access(_)
         | Answer::Refused(_) => None,
     }
@@ -46,9 +47,14 @@ pub(crate) fn command(folder: &Path, command: Command) -> std::io::Result<()> {
     match put(folder, &Ask::Command(command)) {
         Some(Answer::Status(_)) => Ok(()),
         Some(Answer::Refused(why)) => Err(std::io::Error::other(why)),
-        Some(Answer::Event(_) | Answer::Why(_) | Answer::Under(_) | Answer::Access(_)) | None => {
-            Err(std::io::Error::other("the agent does not answer"))
-        }
+        Some(
+            Answer::Event(_)
+            | Answer::Why(_)
+            | Answer::Under(_)
+            | Answer::Intents(_)
+            | Answer::Access(_),
+        )
+        | None => Err(std::io::Error::other("the agent does not answer")),
     }
 }
 

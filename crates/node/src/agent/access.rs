@@ -50,7 +50,7 @@ struct Log {
 #[derive(Debug)]
 pub(crate) struct Guest {
     /// For the log.
-    by: String,
+    pub(crate) by: String,
     kind: Kind,
 }
 
@@ -176,12 +176,32 @@ impl Doors {
             | Answer::Event(_)
             | Answer::Why(_)
             | Answer::Under(_)
+            | Answer::Intents(_)
             | Answer::Access(_) => "done",
         };
         self.log.add(&guest.by, (deed, object), outcome).map_err(|error| {
             let folder = self.log.folder.display();
             format!("it was {outcome}, but the audit log in {folder} cannot be written: {error}")
         })
+    }
+
+    /// Writes down what came of what somebody on another node wanted of this one.
+    pub(crate) fn did(
+        &self,
+        by: &str,
+        what: (Deed, &str),
+        outcome: &Result<(), String>,
+    ) -> Result<(), String> {
+        let word = outcome.as_ref().err().map_or("done", String::as_str);
+        self.log.add(by, what, word).map_err(|error| {
+            let folder = self.log.folder.display();
+            format!("it was {word}, but the audit log in {folder} cannot be written: {error}")
+        })
+    }
+
+    /// Writes down that somebody on another node was refused.
+    pub(crate) fn denied(&self, by: &str, what: (Deed, &str), why: &str) {
+        self.log.refusal(by, what, why);
     }
 
     /// Answers questions about access itself, line by line.

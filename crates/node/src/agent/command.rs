@@ -83,10 +83,33 @@ pub(crate) fn place(
     }
 }
 
+/// What speaks against a command on the node that has to do it, and is known on every node: files and who is
+/// alive. Whether a node rests, and who could follow a holder, is heard from beats, and so may be old here: that
+/// is checked where it is done.
+pub(crate) fn objection(
+    command: &Command,
+    status: &Status,
+    names: &Names,
+    node: &str,
+) -> Option<String> {
+    let mut view = view(status, names);
+    let wanted = asked(command);
+    view.me = node;
+    view.duty = match wanted {
+        duty::Command::Resume { .. } => Duty::Standby,
+        duty::Command::Standby { .. }
+        | duty::Command::Drain { .. }
+        | duty::Command::Move { .. } => Duty::On,
+    };
+    view.nodes.iter_mut().for_each(|known| known.duty = Duty::On);
+    view.vips.iter_mut().for_each(|vip| vip.successor = vip.successor.or(Some("")));
+    duty::check(&view, wanted).err().map(|why| why.to_string())
+}
+
 fn asked(command: &Command) -> duty::Command<'_> {
     match command {
         Command::Standby { node } => duty::Command::Standby { node },
-        Command::Drain { node } => duty::Command::Drain { node },
+        Command::Drain { node, .. } => duty::Command::Drain { node },
         Command::Resume { node } => duty::Command::Resume { node },
         Command::Move { vip, to } => duty::Command::Move { vip, to },
     }

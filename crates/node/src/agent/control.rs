@@ -14,6 +14,7 @@ use api::{Answer, Ask, Status};
 use sys::rights::Peer;
 
 use super::access::Doors;
+use super::hands::Orders;
 use super::journal::Shared;
 use super::seats::Seats;
 use super::story::Story;
@@ -33,12 +34,11 @@ const MAX_ASK: u64 = 4096;
 pub(crate) struct Answers {
     /// What is known at the moment of the question, so that ages are true.
     pub(crate) status: Box<dyn Fn() -> Status + Send + Sync>,
-    pub(crate) why: super::Explainer,
+    pub(crate) why: super::why::Explainer,
     pub(crate) events: Arc<Shared>,
     pub(crate) story: Arc<Story>,
-    pub(crate) command: super::Commander,
-    pub(crate) under: super::Counter,
-    pub(crate) doors: Doors,
+    pub(crate) orders: Orders,
+    pub(crate) doors: Arc<Doors>,
 }
 
 /// Answers until the process ends.
@@ -102,11 +102,13 @@ fn answer(mut client: UnixStream, peer: Option<&Peer>, answers: &Answers) -> io:
             Ok(why) => Answer::Why(Box::new(why)),
             Err(unknown) => Answer::Refused(unknown.to_string()),
         }],
-        Ask::Command(command) => vec![match (answers.command)(command) {
-            Ok(status) => Answer::Status(Box::new(status)),
+        Ask::Command(command) => vec![done((answers.orders.command)(command, &guest.by))],
+        Ask::Alone(command) => vec![done((answers.orders.alone)(command, &guest.by))],
+        Ask::Intents { last } => vec![match (answers.orders.intents)(*last) {
+            Ok(intents) => Answer::Intents(intents),
             Err(why) => Answer::Refused(why),
         }],
-        Ask::Under { node } => vec![match (answers.under)(node) {
+        Ask::Under { node } => vec![match (answers.orders.under)(node) {
             Ok(under) => Answer::Under(under),
             Err(why) => Answer::Refused(why),
         }],
@@ -120,6 +122,13 @@ fn answer(mut client: UnixStream, peer: Option<&Peer>, answers: &Answers) -> io:
         return say(&mut client, &Answer::Refused(why));
     }
     said.iter().try_for_each(|answer| say(&mut client, answer))
+}
+
+fn done(outcome: Result<Status, String>) -> Answer {
+    match outcome {
+        Ok(status) => Answer::Status(Box::new(status)),
+        Err(why) => Answer::Refused(why),
+    }
 }
 
 fn events(

@@ -19,12 +19,15 @@ use super::{Agent, lock};
 /// What a thread waits beyond the machine's patience, before it thinks that the loop is gone.
 const GRACE: Duration = Duration::from_millis(500);
 
-/// Does what another node asks; a text and a text.
-pub(crate) type Doer = Arc<dyn Fn(&[u8]) -> Result<Vec<u8>, String> + Send + Sync>;
+/// Does what another node asks, by its position; a text and a text.
+pub(crate) type Doer = Arc<dyn Fn(u16, &[u8]) -> Result<Vec<u8>, String> + Send + Sync>;
+
+/// Is told what a request came to, on the agent's loop: it puts a message somewhere and returns.
+type Tell = Box<dyn FnOnce(Outcome) + Send>;
 
 /// From threads to the loop.
 enum Letter {
-    Ask { to: u16, text: Vec<u8>, tell: Sender<Outcome> },
+    Ask { to: u16, text: Vec<u8>, tell: Tell },
     Did { key: Key, outcome: Outcome },
 }
 
@@ -46,7 +49,7 @@ pub(crate) struct Office {
     machine: Errands,
     letters: Receiver<Letter>,
     desk: Desk,
-    waiting: HashMap<u64, Sender<Outcome>>,
+    waiting: HashMap<u64, Tell>,
     next: u64,
     does: Doer,
 }
@@ -60,8 +63,21 @@ impl Desk {
     /// Asks a node, by its position and name.
     pub(crate) fn ask(&self, to: u16, name: &str, text: Vec<u8>) -> Promise {
         let (tell, told) = mpsc::channel();
-        self.put(Letter::Ask { to, text, tell });
+        self.ask_then(to, text, move |outcome| {
+            // Who asked may have gone away.
+            let _ = tell.send(outcome);
+        });
         Promise { name: name.to_owned(), told }
+    }
+
+    /// The same for who does not wait.
+    pub(crate) fn ask_then(
+        &self,
+        to: u16,
+        text: Vec<u8>,
+        then: impl FnOnce(Outcome) + Send + 'static,
+    ) {
+        self.put(Letter::Ask { to, text, tell: Box::new(then) });
     }
 
     /// A letter that cannot be left is one that nobody answers.
@@ -145,8 +161,7 @@ impl Agent<'_> {
                 Action::Do { key, text } => self.does(key, text),
                 Action::Ended { id, outcome } => {
                     if let Some(tell) = self.office.waiting.remove(&id) {
-                        // Who asked may have gone away.
-                        let _ = tell.send(outcome);
+                        tell(outcome);
                     }
                 }
             }
@@ -169,7 +184,7 @@ impl Agent<'_> {
     fn does(&self, key: Key, text: Vec<u8>) {
         let (does, desk) = (Arc::clone(&self.office.does), self.office.desk.clone());
         let work = move || {
-            let outcome = match does(&text) {
+            let outcome = match does(key.asker, &text) {
                 Ok(text) => Outcome::Done(text),
                 Err(why) => Outcome::Refused(why.into_bytes()),
             };

@@ -3,70 +3,190 @@
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
-use api::{Command, Errand, Standing, Start, Status, Under, Why};
+use api::access::Deed;
+use api::{Command, Errand, Standing, Start, Status, Under};
+use trust::Folder;
 
+use super::access::Doors;
 use super::command::{self, Voice};
+use super::coordinate::{Coordination, Teller, teller};
 use super::core::Core;
 use super::errands::Desk;
 use super::names::Names;
-use super::story::Story;
-use super::why::{self, Ground, Unknown};
 use super::{lock, under};
+use crate::files::Texts;
 
-pub(crate) type Commander = Box<dyn Fn(&Command) -> Result<Status, String> + Send + Sync>;
-pub(crate) type Explainer = Box<dyn Fn(&str) -> Result<Why, Unknown> + Send + Sync>;
+type Commander = Box<dyn Fn(&Command, &str) -> Result<Status, String> + Send + Sync>;
 pub(crate) type Counter = Box<dyn Fn(&str) -> Result<Vec<Under>, String> + Send + Sync>;
 
 /// What this node itself can do and tell.
 pub(crate) struct Hands {
     core: Arc<Mutex<Core>>,
-    run_dir: PathBuf,
-    state_dir: PathBuf,
+    pub(super) run_dir: PathBuf,
+    pub(super) state_dir: PathBuf,
     voice: Voice,
+    doors: Arc<Doors>,
+    /// Who is in, and as what.
+    roster: Option<Folder>,
 }
 
 impl Hands {
-    pub(crate) fn new(start: &Start, core: &Arc<Mutex<Core>>, voice: Voice) -> Arc<Self> {
+    pub(crate) fn new(
+        (start, texts): (&Start, &Texts),
+        core: &Arc<Mutex<Core>>,
+        voice: Voice,
+        doors: Arc<Doors>,
+    ) -> Arc<Self> {
         let (run_dir, state_dir) = (start.run_dir.clone().into(), start.state_dir.clone().into());
-        Arc::new(Self { core: Arc::clone(core), run_dir, state_dir, voice })
+        let trust_dir = lock(core).cluster.as_ref().and_then(|cluster| cluster.trust_dir.clone());
+        let roster = texts.cluster.as_ref().zip(trust_dir).map(|(file, folder)| {
+            let file = std::path::Path::new(&file.path);
+            Folder::new(&config::cluster::Cluster::beside(file, &folder), None)
+        });
+        Arc::new(Self { core: Arc::clone(core), run_dir, state_dir, voice, doors, roster })
     }
 
-    fn looks(&self) -> (Status, Arc<Names>) {
+    pub(super) fn looks(&self) -> (Status, Arc<Names>) {
         let core = lock(&self.core);
         (core.status(sys::clock::now()), Arc::clone(&core.picture.files))
     }
 
-    /// Does what another node asks; never asks a third one.
-    pub(crate) fn errand(&self, text: &[u8]) -> Result<Vec<u8>, String> {
-        let errand =
-            api::decode::<Errand>(text).map_err(|error| base::Chain(&error).to_string())?;
-        let (status, names) = self.looks();
-        match errand {
-            Errand::Command(command) => {
-                command::obey(&command, &status, &names, &self.state_dir, &self.voice)?;
-                Ok(vec![])
-            }
-            Errand::Under { node } => {
-                let mut text = vec![];
-                api::encode(&self.count(&status, &names, &node)?, &mut text);
-                Ok(text)
-            }
-        }
+    pub(super) const fn core(&self) -> &Arc<Mutex<Core>> {
+        &self.core
     }
 
-    fn count(&self, status: &Status, names: &Names, node: &str) -> Result<Under, String> {
-        let position = position(status, node)?;
-        Ok(under::count(&status.node, &self.run_dir, names, position))
+    pub(super) const fn voice(&self) -> &Voice {
+        &self.voice
+    }
+
+    /// Does it on this node, if nothing speaks against it.
+    pub(super) fn obey(&self, command: &Command) -> Result<(), String> {
+        let (status, names) = self.looks();
+        command::obey(command, &status, &names, &self.state_dir, &self.voice)
+    }
+
+    /// The same for somebody on another node; it is in the audit log here.
+    pub(super) fn obey_for(&self, command: &Command, by: &str) -> Result<(), String> {
+        let outcome = self.obey(command);
+        self.doors.did(by, Deed::of_command(command), &outcome)?;
+        outcome
+    }
+
+    /// What another node wants and may not have: compute nodes look after guests and order nothing.
+    fn may_order(&self, from: &str) -> Result<(), String> {
+        let Some(folder) = &self.roster else { return Ok(()) };
+        let state = folder.load().map_err(|error| {
+            format!(
+                "nothing is done for {from}: the roster cannot be read: {}",
+                base::Chain(&error)
+            )
+        })?;
+        may_order(from, state.roster.find(from).map(|member| member.role))
+    }
+
+    pub(super) fn count(&self, node: &str) -> Result<Under, String> {
+        let (status, names) = self.looks();
+        let position = position(&status, node)?;
+        Ok(under::count(&status.node, &self.run_dir, &names, position))
+    }
+}
+
+/// # Errors
+/// When a node with this role in the roster orders nothing of others.
+fn may_order(from: &str, role: Option<trust::Role>) -> Result<(), String> {
+    match role {
+        Some(trust::Role::Controller) => Ok(()),
+        Some(trust::Role::Compute) => {
+            Err(format!("{from} is a compute node: it has nothing to order here"))
+        }
+        None => Err(format!("{from} is not in the roster: it has nothing to order here")),
+    }
+}
+
+/// Does what another node asks, by its position; never asks a third one.
+pub(crate) fn clerk(hands: Arc<Hands>, cluster: Option<Arc<Coordination>>) -> super::errands::Doer {
+    Arc::new(move |asker, text| {
+        let errand =
+            api::decode::<Errand>(text).map_err(|error| base::Chain(&error).to_string())?;
+        let from = lock(&hands.core).picture.names.get(usize::from(asker)).cloned();
+        let from = from.ok_or("who asks is not in this node's outlast.toml")?;
+        let ours = || cluster.as_ref().ok_or("there is no [store] in this node's outlast.toml");
+        match errand {
+            Errand::Command(_) | Errand::Typed { .. } | Errand::Intend { .. } | Errand::Step(_) => {
+                let may = hands.may_order(&from);
+                if let (Err(why), Some((by, command))) = (&may, ordered(&errand, &from)) {
+                    hands.doors.denied(&by, Deed::of_command(command), why);
+                }
+                may?;
+            }
+            Errand::Under { .. } | Errand::Coordinator | Errand::Intents { .. } => {}
+        }
+        match errand {
+            Errand::Command(command) => {
+                let by = format!("somebody on {from}, whose version does not say who");
+                hands.obey_for(&command, &by).map(|()| vec![])
+            }
+            Errand::Typed { command, by } => {
+                hands.obey_for(&command, &format!("{by} on {from}")).map(|()| vec![])
+            }
+            Errand::Intend { command, by } => {
+                ours()?.intend_here(&command, &format!("{by} on {from}")).map(|number| put(&number))
+            }
+            Errand::Step(order) => Ok(put(&ours()?.steps.order(order)?)),
+            Errand::Coordinator => Ok(put(&ours()?.coordinator()?)),
+            Errand::Intents { before } => Ok(put(&ours()?.page(before)?)),
+            Errand::Under { node } => Ok(put(&hands.count(&node)?)),
+        }
+    })
+}
+
+/// Who is named in an errand, and what he wants.
+fn ordered<'a>(errand: &'a Errand, from: &str) -> Option<(String, &'a Command)> {
+    match errand {
+        Errand::Command(command) => Some((format!("somebody on {from}"), command)),
+        Errand::Typed { command, by } | Errand::Intend { command, by } => {
+            Some((format!("{by} on {from}"), command))
+        }
+        Errand::Step(_) | Errand::Under { .. } | Errand::Coordinator | Errand::Intents { .. } => {
+            None
+        }
+    }
+}
+
+/// What operators of this node may want.
+pub(crate) struct Orders {
+    pub(crate) command: Commander,
+    /// The same without the store.
+    pub(crate) alone: Commander,
+    pub(crate) intents: Teller,
+    pub(crate) under: Counter,
+}
+
+pub(crate) fn orders(
+    hands: &Arc<Hands>,
+    desk: &Desk,
+    cluster: Option<Arc<Coordination>>,
+) -> Orders {
+    Orders {
+        command: commander(Arc::clone(hands), desk.clone(), cluster.clone()),
+        alone: alone(Arc::clone(hands)),
+        intents: teller(cluster),
+        under: counter(Arc::clone(hands), desk.clone()),
     }
 }
 
 /// Does what an operator wants, here or where it has to be done, if nothing speaks against it.
-pub(crate) fn commander(hands: Arc<Hands>, desk: Desk) -> Commander {
-    Box::new(move |wanted| {
+fn commander(hands: Arc<Hands>, desk: Desk, cluster: Option<Arc<Coordination>>) -> Commander {
+    Box::new(move |wanted, by| {
         let (status, names) = hands.looks();
-        match command::place(wanted, &status, &names)? {
-            None => command::obey(wanted, &status, &names, &hands.state_dir, &hands.voice)?,
-            Some(_) if is_compute(&status) => {
+        let place = command::place(wanted, &status, &names)?;
+        let is_compute = is_compute(&status);
+        if let Some(cluster) = cluster.as_ref().filter(|_| !is_compute) {
+            return cluster.intend(wanted, by).map(|()| status);
+        }
+        match place {
+            None => hands.obey(wanted)?,
+            Some(_) if is_compute => {
                 return Err(format!(
                     "{} is a compute node and commands no other: ask a controller",
                     status.node
@@ -74,8 +194,25 @@ pub(crate) fn commander(hands: Arc<Hands>, desk: Desk) -> Commander {
             }
             Some(to) => {
                 let name = status.nodes.get(usize::from(to)).map(|line| line.state.node.as_str());
-                let text = put(&Errand::Command(wanted.clone()));
-                desk.ask(to, name.unwrap_or_default(), text).kept()?;
+                let typed = Errand::Typed { command: wanted.clone(), by: by.to_owned() };
+                desk.ask(to, name.unwrap_or_default(), put(&typed)).kept()?;
+            }
+        }
+        Ok(status)
+    })
+}
+
+/// Does it on this node without the store, where nothing but this node is meant.
+fn alone(hands: Arc<Hands>) -> Commander {
+    Box::new(move |wanted, _| {
+        let (status, names) = hands.looks();
+        match command::place(wanted, &status, &names)? {
+            None => hands.obey(wanted)?,
+            Some(_) => {
+                let me = &status.node;
+                return Err(format!(
+                    "without the store {me} does what is for {me} only: type it there"
+                ));
             }
         }
         Ok(status)
@@ -83,10 +220,10 @@ pub(crate) fn commander(hands: Arc<Hands>, desk: Desk) -> Commander {
 }
 
 /// Asks every living node what its balancer has under way with the servers of one.
-pub(crate) fn counter(hands: Arc<Hands>, desk: Desk) -> Counter {
+pub(super) fn counter(hands: Arc<Hands>, desk: Desk) -> Counter {
     Box::new(move |node| {
-        let (status, names) = hands.looks();
-        let mut found = vec![hands.count(&status, &names, node)?];
+        let status = hands.looks().0;
+        let mut found = vec![hands.count(node)?];
         let mut promises = vec![];
         for (to, line) in (0_u16..).zip(&status.nodes) {
             let name = &line.state.node;
@@ -108,44 +245,33 @@ pub(crate) fn counter(hands: Arc<Hands>, desk: Desk) -> Counter {
     })
 }
 
-/// Answers "why?" by what is known at the moment of the question. The lock that beats need is held for
-/// the status alone, never while events are looked through.
-pub(crate) fn explainer(core: Arc<Mutex<Core>>, story: Arc<Story>) -> Explainer {
-    Box::new(move |object| {
-        let (status, files, times) = {
-            let core = lock(&core);
-            (core.status(sys::clock::now()), Arc::clone(&core.picture.files), core.times())
-        };
-        let seen = |name: &str| lock(&core).seen(name, sys::clock::now());
-        let turns = |name: &str| lock(&core).turns(name);
-        let told = |object: &str| lock(&core).picture.told_at(object);
-        let about = |object: &str| {
-            story.about(|event| why::is_about(event, object, &status.node), Why::EVENTS)
-        };
-        let ground = Ground {
-            status: &status,
-            files: &files,
-            told: &told,
-            about: &about,
-            seen: &seen,
-            turns: &turns,
-            times,
-        };
-        why::why(&ground, object)
-    })
-}
-
 fn is_compute(status: &Status) -> bool {
     status.nodes.iter().any(|line| line.compute && line.state.node == status.node)
 }
 
-fn put(errand: &Errand) -> Vec<u8> {
+pub(super) fn put<T: serde::Serialize>(message: &T) -> Vec<u8> {
     let mut text = vec![];
-    api::encode(errand, &mut text);
+    api::encode(message, &mut text);
     text
 }
 
-fn position(status: &Status, node: &str) -> Result<usize, String> {
+pub(super) fn position(status: &Status, node: &str) -> Result<usize, String> {
     let is_it = |line: &api::NodeLine| line.state.node == node;
     status.nodes.iter().position(is_it).ok_or_else(|| format!("there is no node {node} here"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_is_no_controller_in_the_roster_orders_nothing() {
+        assert_eq!(may_order("node01", Some(trust::Role::Controller)), Ok(()));
+        for (role, why) in
+            [(Some(trust::Role::Compute), "a compute node"), (None, "not in the roster")]
+        {
+            let said = may_order("c17", role).unwrap_err();
+            assert!(said.contains(why) && said.contains("it has nothing to order here"), "{said}");
+        }
+    }
 }

@@ -2,12 +2,16 @@
 //!
 //! Numbers come from the machines that decide and from the files, never from here.
 
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use api::{Event, Evidence, KindLine, RuleLine, Status, Turn, Why};
 use engine::verdict::Times;
 
+use super::core::Core;
+use super::lock;
 use super::names::Names;
+use super::story::Story;
 
 pub(super) mod balancer;
 mod node;
@@ -20,6 +24,34 @@ mod vip;
 
 /// Names shown for one that is unknown: enough to recognise a slip.
 const MOST_NEAR: usize = 3;
+
+pub(crate) type Explainer = Box<dyn Fn(&str) -> Result<Why, Unknown> + Send + Sync>;
+
+/// Answers "why?" by what is known at the moment of the question. The lock that beats need is held for
+/// the status alone, never while events are looked through.
+pub(crate) fn explainer(core: Arc<Mutex<Core>>, story: Arc<Story>) -> Explainer {
+    Box::new(move |object| {
+        let (status, files, times) = {
+            let core = lock(&core);
+            (core.status(sys::clock::now()), Arc::clone(&core.picture.files), core.times())
+        };
+        let seen = |name: &str| lock(&core).seen(name, sys::clock::now());
+        let turns = |name: &str| lock(&core).turns(name);
+        let told = |object: &str| lock(&core).picture.told_at(object);
+        let about =
+            |object: &str| story.about(|event| is_about(event, object, &status.node), Why::EVENTS);
+        let ground = Ground {
+            status: &status,
+            files: &files,
+            told: &told,
+            about: &about,
+            seen: &seen,
+            turns: &turns,
+            times,
+        };
+        why(&ground, object)
+    })
+}
 
 /// What an explanation is made of.
 pub(crate) struct Ground<'a> {

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use base::Time;
-use engine::intent::{INTENTS, Input, LAST, LEADER, Record, State, Step, number};
-use engine::kv::{Answer, Keys, LOCKS, Outcome, Token};
+use engine::intent::{INTENTS, Input, LEADER, MAX_HISTORY, Record, State, Step, Wish, number};
+use engine::kv::{Keys, LOCKS, Outcome, Token};
 
 use super::World;
 use super::mail::Asker;
@@ -54,22 +54,6 @@ impl Ledger {
     }
 }
 
-/// What a leader that begins reads.
-pub(super) fn read(outcome: &Outcome) -> (u64, Vec<(u64, Record)>) {
-    let (mut last, mut intents) = (0, vec![]);
-    for answer in &outcome.answers {
-        let Answer::Found { items, .. } = answer else { continue };
-        for (key, item) in items {
-            if key == LAST {
-                last = item.value.as_ref().try_into().map_or(0, u64::from_be_bytes);
-            } else if let Some((number, record)) = number(key).zip(Record::decode(&item.value)) {
-                intents.push((number, record));
-            }
-        }
-    }
-    (last, intents)
-}
-
 impl World {
     /// Somebody asks for an intent, or for very many: whoever leads hears it.
     pub(super) fn ask(&mut self, host: u16, other: u16, amount: i64) {
@@ -94,7 +78,8 @@ impl World {
             let asker = self.ledger.asked.len() as u64;
             self.ledger.asked.push(object.clone());
             let what = "move".to_owned();
-            self.put_on_desk(leader, Deed::ToLeader(Input::Asked { asker, what, object, steps }));
+            let wish = Wish { what, object, steps, ..Wish::default() };
+            self.put_on_desk(leader, Deed::ToLeader(Input::Asked { asker, wish }));
         }
     }
 
@@ -182,11 +167,23 @@ impl World {
             changes.map(|change| (change.key.clone(), change.value.clone())).collect();
         self.ledger.revision = self.store.kv.revision();
         for (key, value) in changed {
+            if let (None, Some(number)) = (&value, number(&key)) {
+                self.judge_pruned(host, number);
+                continue;
+            }
             let record = value.and_then(|value| Record::decode(&value));
             let Some((number, record)) = number(&key).zip(record) else {
                 return self.fail("S8 intents", host, &format!("writes {key}, which is no intent"));
             };
             self.judge_record(host, number, record);
+        }
+    }
+
+    /// Only what ended long ago is taken away.
+    fn judge_pruned(&mut self, host: u16, number: u64) {
+        let newest = self.ledger.records.keys().next_back().copied().unwrap_or_default();
+        if self.ledger.open.contains(&number) || number + MAX_HISTORY > newest + 1 {
+            self.fail("S8 intents", host, &format!("takes intent {number} away, of {newest}"));
         }
     }
 

@@ -54,7 +54,8 @@ pub(super) struct Office {
     /// Of controllers that run.
     tenure: Option<Tenure>,
     pub(super) leader: Option<(Token, Leader)>,
-    reading: Option<Token>,
+    /// With the newest number, once it is known which intents are open.
+    reading: Option<(Token, Option<u64>)>,
     waiting: Vec<Waiting>,
     pub(super) receiver: Receiver,
     /// What it kept.
@@ -248,7 +249,7 @@ impl World {
             tenure::Action::Release { token } => (Asker::Nobody, release(LEADER, token)),
             tenure::Action::Begin { token } => {
                 office.leaves();
-                office.reading = Some(token);
+                office.reading = Some((token, None));
                 self.judge_begin(host, token);
                 return self.ask_store(host, Asker::Read(token), intent::read());
             }
@@ -295,8 +296,17 @@ impl World {
             Asker::Read(token) => {
                 let Some(place) = place else { return };
                 office.waiting.swap_remove(place);
-                if office.reading.take() == Some(token) && office.token(local) == Some(token) {
-                    self.begin_to_lead(host, token, &outcome);
+                let leads = office.token(local) == Some(token);
+                match office.reading.take() {
+                    Some((reading, None)) if reading == token && leads => {
+                        let (last, open) = intent::opened(&outcome);
+                        office.reading = Some((token, Some(last)));
+                        self.ask_store(host, Asker::Read(token), intent::read_each(&open));
+                    }
+                    Some((reading, Some(last))) if reading == token && leads => {
+                        self.begin_to_lead(host, token, last, &outcome);
+                    }
+                    Some(_) | None => {}
                 }
             }
             Asker::Commit { commit, .. } => {
@@ -308,8 +318,8 @@ impl World {
         }
     }
 
-    fn begin_to_lead(&mut self, host: u16, token: Token, outcome: &Outcome) {
-        let (last, intents) = super::ledger::read(outcome);
+    fn begin_to_lead(&mut self, host: u16, token: Token, last: u64, outcome: &Outcome) {
+        let intents = intent::found(outcome);
         let local = self.local(host);
         let leader = Leader::new(local, token, last, intents);
         let open = leader.open().count();

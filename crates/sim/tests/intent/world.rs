@@ -6,7 +6,7 @@ use std::time::Duration;
 use base::Time;
 use engine::Buffer;
 use engine::intent::{
-    Action, Duty, INTENTS, Input, LEADER, Leader, Receiver, Record, State, Step, Word, number,
+    Action, Duty, INTENTS, Input, LEADER, Leader, Receiver, Record, State, Step, Wish, Word, number,
 };
 use engine::kv::{
     Command, Entry, Keys, Kv, Outcome, Token, Transaction, acquire, acquired, release, renew,
@@ -146,7 +146,8 @@ impl World {
         ];
         for (asker, (object, steps)) in (0..).zip(requests) {
             let (what, object) = ("move".to_owned(), object.to_owned());
-            let input = Input::Asked { asker, what, object, steps };
+            let wish = Wish { what, object, steps, ..Wish::default() };
+            let input = Input::Asked { asker, wish };
             self.queues[leader].push_back(Deed::ToLeader(input));
         }
     }

@@ -1,0 +1,419 @@
+//! The role `leader`: one agent at a time proposes intents, orders their steps, and writes down what came of
+//! them. On a thread of its own, beside the agent's loop.
+//!
+//! ```text
+//!   lock/leader, watched --> Tenure --> Begin --> read what is open --> Leader --> orders, commits
+//!                              |                                          ^           |
+//!                              +--> Stop: nothing more is ordered          +-- answers +
+//! ```
+//!
+//! Whoever holds the name acts under its token, for as long as [`Tenure`] says. The others wait until the
+//! store says that nobody holds it.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
+use std::time::Duration;
+
+use api::{Carried, Event, IntentStep, StepOrder};
+use base::Time;
+use engine::Buffer;
+use engine::errand;
+use engine::intent::{self, Action, LEADER, Leader, Wish};
+use engine::kv::{self, LOCKS, Outcome, Token, Transaction, acquired};
+use engine::tenure::{self, End, Tenure};
+use store::{Link, News};
+
+use super::NOTHING_DONE;
+use super::steps::Steps;
+use crate::agent::errands::Desk;
+use crate::agent::hands::put;
+
+/// How long the store keeps the name of one that is gone: so long nothing is ordered. Half as long would
+/// double what an idle cluster writes, one entry in two seconds.
+const LIMIT: Duration = Duration::from_secs(8);
+/// What the store did not answer is asked again after this.
+const AGAIN: Duration = Duration::from_millis(500);
+/// Longer than the loop ever waits: it looks whether it is to end.
+const GLANCE: Duration = Duration::from_secs(5);
+
+/// What is told whoever asked for an intent: its number, or why there is none.
+pub(super) type Told = Result<u64, String>;
+
+/// What comes to the coordinator.
+pub(super) enum Mail {
+    /// Somebody wants an intent.
+    Wish {
+        wish: Wish,
+        tell: Sender<Told>,
+    },
+    /// Of the key of the name.
+    Name(News),
+    /// The store's answer to a question of the tenure.
+    Tenure {
+        question: u64,
+        answer: Result<Outcome, store::Error>,
+    },
+    /// What the store has, for one that begins.
+    Read {
+        token: Token,
+        answer: Result<Outcome, store::Error>,
+    },
+    Applied {
+        token: Token,
+        commit: u64,
+        asked: Transaction,
+        answer: Result<Outcome, store::Error>,
+    },
+    /// What came of an order; nothing: no answer, it is ordered again.
+    Carried {
+        token: Token,
+        number: u64,
+        step: u8,
+        what: Option<Carried>,
+    },
+}
+
+/// What waits to be asked again.
+enum Question {
+    Read(Transaction),
+    Commit(u64, Transaction),
+}
+
+/// A time in office.
+struct Office {
+    token: Token,
+    /// The newest number, once it is known which intents are open.
+    last: Option<u64>,
+    leader: Option<Leader>,
+    again: Vec<(Time, Question)>,
+    /// Orders that are on their way.
+    ordered: BTreeSet<(u64, u8)>,
+    asked: HashMap<u64, Sender<Told>>,
+}
+
+/// What a coordinator needs.
+pub(super) struct Place {
+    pub(super) me: String,
+    /// Of all nodes, by position.
+    pub(super) names: Vec<String>,
+    pub(super) link: Link,
+    pub(super) desk: Desk,
+    pub(super) steps: Arc<Steps>,
+}
+
+struct Coordinator {
+    place: Place,
+    letters: Receiver<Mail>,
+    /// For answers to itself.
+    box_of: Sender<Mail>,
+    tenure: Tenure,
+    office: Option<Office>,
+    /// Counts those who asked.
+    askers: u64,
+}
+
+/// Starts it; nothing: the system has no thread left.
+pub(super) fn start(place: Place) -> Option<Sender<Mail>> {
+    let (box_of, letters) = mpsc::channel();
+    let (tenure, tell) = (Tenure::new(LIMIT), box_of.clone());
+    let coordinator = Coordinator { place, letters, box_of, tenure, office: None, askers: 0 };
+    let work = move || coordinator.run();
+    std::thread::Builder::new().name("coordinator".to_owned()).spawn(work).ok()?;
+    Some(tell)
+}
+
+impl Coordinator {
+    /// Until the process ends.
+    fn run(mut self) {
+        let tell = self.box_of.clone();
+        self.place.link.watch(kv::Keys::One(format!("{LOCKS}{LEADER}")), move |news| {
+            // The coordinator ends with the process.
+            let _ = tell.send(Mail::Name(news));
+        });
+        loop {
+            let (now, deadline) = (sys::clock::now(), self.deadline());
+            let wait =
+                if deadline == Time::NEVER { GLANCE } else { deadline.since(now).min(GLANCE) };
+            match self.letters.recv_timeout(wait) {
+                // Whatever came, time has passed: what must stop is stopped first.
+                Ok(mail) => {
+                    self.wind();
+                    self.take(mail);
+                }
+                Err(RecvTimeoutError::Timeout) => self.wind(),
+                Err(RecvTimeoutError::Disconnected) => return,
+            }
+        }
+    }
+
+    fn deadline(&self) -> Time {
+        let office = self.office.as_ref();
+        let leader = office.and_then(|office| office.leader.as_ref()).map(Leader::deadline);
+        let again = office.and_then(|office| office.again.iter().map(|(at, _)| *at).min());
+        let never = Time::NEVER;
+        self.tenure.deadline().min(leader.unwrap_or(never)).min(again.unwrap_or(never))
+    }
+
+    /// Its clocks.
+    fn wind(&mut self) {
+        let now = sys::clock::now();
+        if self.tenure.deadline() <= now {
+            self.hold(tenure::Input::Timeout);
+        }
+        let Some(office) = self.office.as_mut() else { return };
+        let (due, later) = office.again.drain(..).partition(|(at, _)| *at <= now);
+        office.again = later;
+        let due: Vec<(Time, Question)> = due;
+        let leads = office.leader.as_ref().is_some_and(|leader| leader.deadline() <= now);
+        for (_, question) in due {
+            self.ask(question);
+        }
+        if leads {
+            self.lead(intent::Input::Timeout);
+        }
+    }
+
+    fn take(&mut self, mail: Mail) {
+        match mail {
+            Mail::Wish { wish, tell } => self.wished(wish, tell),
+            Mail::Name(news) => self.named(news),
+            Mail::Tenure { question, answer } => {
+                // Without an answer it asks again.
+                let Ok(outcome) = answer else { return };
+                self.hold(match acquired(&outcome) {
+                    Ok(token) => tenure::Input::Granted { question, token },
+                    Err(_) => tenure::Input::Refused { question },
+                });
+            }
+            Mail::Read { token, answer } => self.has_read(token, answer),
+            Mail::Applied { token, commit, asked, answer } => {
+                let Some(office) = self.office.as_mut().filter(|office| office.token == token)
+                else {
+                    return;
+                };
+                match answer {
+                    Ok(outcome) => self.lead(intent::Input::Applied { commit, outcome }),
+                    // It may have been applied: the same again is answered as the first time.
+                    Err(_) => {
+                        let at = sys::clock::now() + AGAIN;
+                        office.again.push((at, Question::Commit(commit, asked)));
+                    }
+                }
+            }
+            Mail::Carried { token, number, step, what } => {
+                self.carried(token, (number, step), what);
+            }
+        }
+    }
+
+    fn wished(&mut self, wish: Wish, tell: Sender<Told>) {
+        self.askers += 1;
+        let (asker, me) = (self.askers, &self.place.me);
+        let Some(office) = self.office.as_mut().filter(|office| office.leader.is_some()) else {
+            // Who asked may have gone away.
+            let _ = tell.send(Err(format!("{me} does not coordinate now: {NOTHING_DONE}")));
+            return;
+        };
+        office.asked.insert(asker, tell);
+        self.lead(intent::Input::Asked { asker, wish });
+    }
+
+    /// Others wait until nobody holds the name. Who is named as this node may be its process of before: then
+    /// this one asks until that one's time is up.
+    fn named(&mut self, news: News) {
+        let name = |value: &[u8]| String::from_utf8_lossy(value).into_owned();
+        let holder = match news {
+            News::All { items, .. } => items.first().map(|(_, item)| name(&item.value)),
+            News::Changes(changes) => {
+                changes.last().and_then(|change| change.value.as_deref().map(name))
+            }
+            // What was known last is all that is known.
+            News::Away(_) => return,
+        };
+        let is_free = holder.is_none_or(|holder| holder == self.place.me);
+        self.hold(tenure::Input::Want(is_free));
+    }
+
+    fn hold(&mut self, input: tenure::Input) {
+        let mut out = Buffer::new();
+        self.tenure.step(sys::clock::now(), input, &mut out);
+        for action in out.drain() {
+            let limit = self.tenure.limit_ms();
+            match action {
+                tenure::Action::Acquire { question } => {
+                    self.tenure_asks(question, kv::acquire(LEADER, &self.place.me, limit));
+                }
+                tenure::Action::Renew { question, token } => {
+                    self.tenure_asks(question, kv::renew(LEADER, token, &self.place.me, limit));
+                }
+                // If it is lost the name goes by itself.
+                tenure::Action::Release { token } => {
+                    self.place.link.transact(kv::release(LEADER, token), drop);
+                }
+                tenure::Action::Begin { token } => {
+                    let again = vec![(sys::clock::now(), Question::Read(intent::read()))];
+                    let (ordered, asked) = (BTreeSet::new(), HashMap::new());
+                    let office = Office { token, last: None, leader: None, again, ordered, asked };
+                    self.office = Some(office);
+                }
+                tenure::Action::Stop { token, why } => self.stop(token, why),
+            }
+        }
+    }
+
+    fn tenure_asks(&self, question: u64, transaction: Transaction) {
+        let tell = self.box_of.clone();
+        self.place.link.transact(transaction, move |answer| {
+            let _ = tell.send(Mail::Tenure { question, answer });
+        });
+    }
+
+    /// Who waits is told by the end of his channel.
+    fn stop(&mut self, token: Token, why: End) {
+        let began = self.office.take().is_some_and(|office| office.leader.is_some());
+        if !began {
+            return;
+        }
+        let (evidence, next) = match why {
+            End::TimeIsUp => (
+                "nobody renewed it in time: the store had no majority, or this process was not run",
+                "whoever reaches a majority goes on",
+            ),
+            End::Replaced => ("the store or a receiver knows a later one", "the later one goes on"),
+            End::GivenBack => ("another node holds the name", "the other one goes on"),
+        };
+        self.tell("coordinator-ended", format!("token {}: {evidence}", token.0), next);
+    }
+
+    fn tell(&self, what: &str, evidence: String, decision: &str) {
+        self.place.steps.tell(Event {
+            what: what.to_owned(),
+            object: format!("node/{}", self.place.me),
+            evidence,
+            decision: decision.to_owned(),
+            ..Event::default()
+        });
+    }
+
+    fn ask(&mut self, question: Question) {
+        let Some(office) = self.office.as_mut() else { return };
+        let (token, tell) = (office.token, self.box_of.clone());
+        match question {
+            Question::Read(transaction) => self.place.link.transact(transaction, move |answer| {
+                let _ = tell.send(Mail::Read { token, answer });
+            }),
+            Question::Commit(commit, asked) => {
+                self.place.link.transact(asked.clone(), move |answer| {
+                    let _ = tell.send(Mail::Applied { token, commit, asked, answer });
+                });
+            }
+        }
+    }
+
+    /// First which are open, then those.
+    fn has_read(&mut self, token: Token, answer: Result<Outcome, store::Error>) {
+        let now = sys::clock::now();
+        let Some(office) = self.office.as_mut().filter(|office| office.token == token) else {
+            return;
+        };
+        let Ok(outcome) = answer else {
+            office.last = None;
+            office.again.push((now + AGAIN, Question::Read(intent::read())));
+            return;
+        };
+        let Some(last) = office.last else {
+            let (last, open) = intent::opened(&outcome);
+            office.last = Some(last);
+            return self.ask(Question::Read(intent::read_each(&open)));
+        };
+        let leader = Leader::new(now, token, last, intent::found(&outcome));
+        let open = leader.open().count();
+        office.leader = Some(leader);
+        let goes_on = format!("goes on with {open} open intents");
+        self.tell("coordinator-began", format!("the store gave it token {}", token.0), &goes_on);
+        self.lead(intent::Input::Timeout);
+    }
+
+    fn lead(&mut self, input: intent::Input) {
+        let now = sys::clock::now();
+        let held = self.tenure.token(now);
+        let Some(office) = self.office.as_mut() else { return };
+        if held != Some(office.token) {
+            // Whatever acts is stopped before anything else is done.
+            return self.hold(tenure::Input::Timeout);
+        }
+        let token = office.token;
+        let Some(leader) = &mut office.leader else { return };
+        let mut out = Buffer::new();
+        leader.step(now, input, &mut out);
+        for action in out.drain() {
+            match action {
+                Action::Commit { commit, transaction } => {
+                    self.ask(Question::Commit(commit, transaction));
+                }
+                Action::Order { node, order } => self.order(&node, order),
+                Action::Tell { asker, outcome } => {
+                    let tell = self.office.as_mut().and_then(|office| office.asked.remove(&asker));
+                    // Who asked may have gone away.
+                    let _ = tell.map(|tell| tell.send(outcome));
+                }
+                Action::StepDown => return self.hold(tenure::Input::Stale { token }),
+            }
+        }
+    }
+
+    fn order(&mut self, node: &str, order: intent::Order) {
+        let (token, number, step) = (order.token, order.number, order.step);
+        let Some(office) = self.office.as_mut() else { return };
+        if !office.ordered.insert((number, step)) {
+            return;
+        }
+        let by = office.leader.as_ref().and_then(|leader| {
+            leader.open().find(|(open, _)| *open == number).map(|(_, record)| record.by.clone())
+        });
+        let intent::Step { node: who, verb, object } = order.what;
+        let what = IntentStep { node: who, verb, object };
+        let order = StepOrder { token: token.0, number, step, what, by: by.unwrap_or_default() };
+        let tell = self.box_of.clone();
+        let told = move |what| {
+            let _ = tell.send(Mail::Carried { token, number, step, what });
+        };
+        if node == self.place.me {
+            let steps = Arc::clone(&self.place.steps);
+            let work = move || told(steps.order(order).ok());
+            if std::thread::Builder::new().name("order".to_owned()).spawn(work).is_err() {
+                self.carried(token, (number, step), None);
+            }
+            return;
+        }
+        let to = self.place.names.iter().position(|name| name == node);
+        let Some(to) = to.and_then(|to| u16::try_from(to).ok()) else {
+            let why = format!("there is no node {node} here");
+            return self.carried(token, (number, step), Some(Carried::Failed(why)));
+        };
+        self.place.desk.ask_then(to, put(&api::Errand::Step(order)), move |outcome| {
+            told(match outcome {
+                errand::Outcome::Done(text) => api::decode::<Carried>(&text).ok(),
+                // Nothing was done, or nobody knows: it is ordered again.
+                errand::Outcome::Refused(_)
+                | errand::Outcome::Restarted
+                | errand::Outcome::Silence => None,
+            });
+        });
+    }
+
+    fn carried(&mut self, token: Token, (number, step): (u64, u8), what: Option<Carried>) {
+        let Some(office) = self.office.as_mut().filter(|office| office.token == token) else {
+            return;
+        };
+        office.ordered.remove(&(number, step));
+        let outcome = match what {
+            None | Some(Carried::Begun) => return,
+            Some(Carried::Done) => Ok(()),
+            Some(Carried::Failed(why)) => Err(why),
+            Some(Carried::Stale(_)) => return self.lead(intent::Input::Stale),
+        };
+        self.lead(intent::Input::Answered { number, step, outcome });
+    }
+}

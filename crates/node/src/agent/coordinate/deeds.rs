@@ -1,0 +1,238 @@
+//! What a step is on this node: the words of [`engine::intent::Step`] and what is behind them.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use api::{Command, Duty, Event, Report, Status};
+use engine::intent::Step;
+
+use super::steps::Does;
+use crate::agent::hands::{Counter, Hands};
+
+/// A hand-over takes milliseconds, and a peer's word about it a beat or two; what is not seen after this did
+/// not happen.
+const SEEN_WITHIN: Duration = Duration::from_secs(10);
+const LOOK_EVERY: Duration = Duration::from_millis(50);
+/// Each look is a question to every node.
+const COUNT_EVERY: Duration = Duration::from_millis(500);
+
+/// Verbs of steps.
+const STANDBY: &str = "standby";
+const DRAIN: &str = "drain";
+const RESUME: &str = "resume";
+const HAND_OVER: &str = "hand-over";
+const EMPTY: &str = "wait-until-empty";
+
+/// What this node can do for the cluster.
+pub(crate) struct Deeds {
+    pub(super) hands: Arc<Hands>,
+    pub(super) counter: Counter,
+    pub(super) me: String,
+}
+
+/// The steps of a command, by the node that has to begin it.
+pub(super) fn plan(command: &Command, node: &str) -> (&'static str, String, Vec<Step>) {
+    let step =
+        |verb: &str, object: String| Step { node: node.to_owned(), verb: verb.to_owned(), object };
+    match command {
+        Command::Standby { node } => {
+            let object = format!("node/{node}");
+            ("standby", object.clone(), vec![step(STANDBY, object)])
+        }
+        Command::Resume { node } => {
+            let object = format!("node/{node}");
+            ("resume", object.clone(), vec![step(RESUME, object)])
+        }
+        Command::Drain { node, limit } => {
+            let object = format!("node/{node}");
+            let wait = step(EMPTY, format!("{object} {limit}"));
+            ("drain", object.clone(), vec![step(DRAIN, object), wait])
+        }
+        Command::Move { vip, to } => {
+            let object = format!("vip/{vip}");
+            ("move", object.clone(), vec![step(HAND_OVER, format!("{object} {to}"))])
+        }
+    }
+}
+
+/// What a step says.
+enum Deed {
+    Command(Command),
+    /// Wait until nothing is under way with servers on this node, so many seconds.
+    Empty {
+        node: String,
+        limit: u32,
+    },
+}
+
+fn read(what: &Step) -> Result<Deed, String> {
+    let unknown = || {
+        let Step { verb, object, .. } = what;
+        format!("this version of outlast does not know the step `{verb} {object}`")
+    };
+    let node = || what.object.strip_prefix("node/").map(str::to_owned).ok_or_else(unknown);
+    Ok(match what.verb.as_str() {
+        STANDBY => Deed::Command(Command::Standby { node: node()? }),
+        DRAIN => Deed::Command(Command::Drain { node: node()?, limit: 0 }),
+        RESUME => Deed::Command(Command::Resume { node: node()? }),
+        HAND_OVER => {
+            let object = what.object.strip_prefix("vip/").and_then(|rest| rest.split_once(' '));
+            let (vip, to) = object.ok_or_else(unknown)?;
+            Deed::Command(Command::Move { vip: vip.to_owned(), to: to.to_owned() })
+        }
+        EMPTY => {
+            let object = node()?;
+            let (node, limit) = object.split_once(' ').ok_or_else(unknown)?;
+            let limit = limit.parse().map_err(|_| unknown())?;
+            Deed::Empty { node: node.to_owned(), limit }
+        }
+        _ => return Err(unknown()),
+    })
+}
+
+impl Does for Deeds {
+    fn me(&self) -> &str {
+        &self.me
+    }
+
+    fn is_done(&self, what: &Step) -> bool {
+        match read(what) {
+            // What was begun is seen in its own time.
+            Ok(Deed::Command(command)) => self.is_begun(&command) && self.seen(&command).is_ok(),
+            // It is waited for anew.
+            Ok(Deed::Empty { .. }) | Err(_) => false,
+        }
+    }
+
+    fn perform(&self, what: &Step, by: &str) -> Result<(), String> {
+        match read(what)? {
+            Deed::Command(command) => self.command(&command, by),
+            Deed::Empty { node, limit } => self.empty(&node, Duration::from_secs(limit.into())),
+        }
+    }
+
+    fn tell(&self, event: Event) {
+        // A loop that is too busy to hear it has the machine's log; what it tells of was decided already.
+        let _ = self.hands.voice().say(&Report::Event(event));
+    }
+}
+
+impl Deeds {
+    fn command(&self, command: &Command, by: &str) -> Result<(), String> {
+        self.hands.obey_for(command, by)?;
+        self.seen(command)
+    }
+
+    /// Whether it may have been obeyed by a process that died before it saw what came of it.
+    fn is_begun(&self, command: &Command) -> bool {
+        let kept = crate::duty::kept(&self.hands.state_dir);
+        match command {
+            Command::Standby { .. } => kept == Duty::Standby,
+            Command::Drain { .. } => kept == Duty::Draining,
+            Command::Resume { .. } => kept == Duty::On,
+            // Only by what comes of it.
+            Command::Move { .. } => true,
+        }
+    }
+
+    /// Waits until what a command wants is so.
+    fn seen(&self, command: &Command) -> Result<(), String> {
+        let end = sys::clock::now() + SEEN_WITHIN;
+        while !is_so(&self.hands.looks().0, command) {
+            if sys::clock::now() >= end {
+                return Err(not_seen(&self.hands.looks().0, command));
+            }
+            std::thread::sleep(LOOK_EVERY);
+        }
+        Ok(())
+    }
+
+    fn empty(&self, node: &str, limit: Duration) -> Result<(), String> {
+        let end = sys::clock::now() + limit;
+        let mut quiet = 0;
+        loop {
+            let left = api::left(&(self.counter)(node)?, &self.hands.looks().0);
+            // Twice: a balancer hears of the drain a beat later.
+            quiet = if left.is_empty() { quiet + 1 } else { 0 };
+            if quiet == 2 {
+                return Ok(());
+            }
+            if sys::clock::now() >= end && !left.is_empty() {
+                let (left, seconds) = (left.join("; "), limit.as_secs());
+                return Err(format!("after {seconds} s: {left}; {node} stays out of service"));
+            }
+            std::thread::sleep(COUNT_EVERY);
+        }
+    }
+}
+
+/// Whether what a command wants is so.
+fn is_so(status: &Status, command: &Command) -> bool {
+    let rests = |duty: Duty| {
+        let own = status.nodes.iter().find(|line| line.state.node == status.node);
+        status.duty == duty && own.is_some_and(|line| line.holds.is_empty())
+    };
+    match command {
+        Command::Standby { .. } => rests(Duty::Standby),
+        Command::Drain { .. } => rests(Duty::Draining),
+        Command::Resume { .. } => status.duty == Duty::On,
+        Command::Move { vip, to } => {
+            let line = status.vips.iter().find(|line| line.name == *vip);
+            line.is_some_and(|line| line.holders == [to.clone()])
+        }
+    }
+}
+
+fn not_seen(status: &Status, command: &Command) -> String {
+    let me = &status.node;
+    match command {
+        Command::Standby { .. } | Command::Drain { .. } => {
+            format!("{me} is out of service and still holds an address")
+        }
+        Command::Resume { .. } => format!("{me} still says that it stands by"),
+        Command::Move { vip, to } => {
+            let line = status.vips.iter().find(|line| line.name == *vip);
+            let holders = line.map(|line| line.holders.join(" and ")).unwrap_or_default();
+            let holders = if holders.is_empty() { "nobody" } else { &holders };
+            format!(
+                "{to} did not take vip/{vip}, {holders} holds it: {to} may be on standby, or a check \
+                 fails there (`outlast why vip/{vip}` on {to})"
+            )
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_step_of_a_plan_is_understood_where_it_arrives() {
+        let node = "node02".to_owned();
+        for command in [
+            Command::Standby { node: node.clone() },
+            Command::Drain { node: node.clone(), limit: 90 },
+            Command::Resume { node: node.clone() },
+            Command::Move { vip: "internal".to_owned(), to: "node03".to_owned() },
+        ] {
+            let (_, object, steps) = plan(&command, &node);
+            assert!(object == "node/node02" || object == "vip/internal");
+            let first = read(&steps[0]).expect("the first step is the command");
+            match (first, &command) {
+                (Deed::Command(Command::Drain { node, .. }), Command::Drain { limit, .. }) => {
+                    assert_eq!(node, "node02");
+                    let wait = read(&steps[1]).expect("the second step waits");
+                    let Deed::Empty { node, limit: read } = wait else { panic!("{steps:?}") };
+                    assert_eq!((node.as_str(), read), ("node02", *limit));
+                }
+                (Deed::Command(read), _) => assert_eq!(read, command),
+                (Deed::Empty { .. }, _) => panic!("{steps:?}"),
+            }
+        }
+        for (verb, object) in [("dance", "node/a"), ("standby", "vip/a"), ("hand-over", "vip/a")] {
+            let (node, verb, object) = (node.clone(), verb.to_owned(), object.to_owned());
+            let why = read(&Step { node, verb, object }).err().expect("it is not known");
+            assert!(why.contains("does not know the step"), "{why}");
+        }
+    }
+}

@@ -1,0 +1,318 @@
+//! Steps of intents that are for this node: what [`engine::intent::Receiver`] decides, carried out.
+//!
+//! ```text
+//!   order --> Receiver --> kept on disk --> done by a thread --> kept --> the answer, when it is asked again
+//! ```
+//!
+//! The coordinator orders a step again and again until it hears that it has ended, so an order waits here
+//! a moment for that, and says that it goes on otherwise.
+
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use api::{Carried, Event, StepOrder};
+use base::Chain;
+use engine::Buffer;
+use engine::intent::{Duty, Order, Receiver, Step, Word};
+use engine::kv::Token;
+
+/// In the state folder.
+const FILE: &str = "steps";
+/// How long an order waits for the end of its step: shorter than [`engine::errand::PATIENCE`].
+const WAIT: Duration = Duration::from_secs(2);
+
+/// Between two tries to write to a disk that does not take it.
+const KEEP_AGAIN: Duration = Duration::from_secs(1);
+
+/// What a node can do for the cluster.
+pub(crate) trait Does: Send + Sync {
+    fn me(&self) -> &str;
+    /// Does a step; returns when it can be seen that it is done.
+    ///
+    /// # Errors
+    /// In words, why it is not.
+    fn perform(&self, what: &Step, by: &str) -> Result<(), String>;
+    /// Whether a step that was begun is done already.
+    fn is_done(&self, what: &Step) -> bool;
+    fn tell(&self, event: Event);
+}
+
+/// What this node knows of the steps that it did.
+pub(crate) struct Steps {
+    deeds: Box<dyn Does>,
+    folder: PathBuf,
+    receiver: Mutex<Receiver>,
+    ended: Condvar,
+}
+
+impl Steps {
+    /// As the process before this one kept it.
+    pub(crate) fn open(deeds: Box<dyn Does>, folder: &Path) -> Arc<Self> {
+        let kept = match fs::read(folder.join(FILE)) {
+            Ok(bytes) => Receiver::decode(&bytes).ok_or_else(|| "it is damaged".to_owned()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Receiver::default()),
+            Err(error) => Err(error.to_string()),
+        };
+        let receiver = kept.unwrap_or_else(|why| {
+            deeds.tell(Event {
+                what: "steps-unreadable".to_owned(),
+                object: format!("node/{}", deeds.me()),
+                evidence: format!("{}: {why}", folder.join(FILE).display()),
+                decision: "go on as if no step of an intent had been done here".to_owned(),
+                not_done:
+                    "an order of a former coordinator is not recognised until a later one orders"
+                        .to_owned(),
+                ..Event::default()
+            });
+            Receiver::default()
+        });
+        let receiver = Mutex::new(receiver.restarted());
+        Arc::new(Self { deeds, folder: folder.to_owned(), receiver, ended: Condvar::new() })
+    }
+
+    /// Does a step, once, whoever orders it how often.
+    ///
+    /// # Errors
+    /// In words, when it is for another node or cannot be kept: nothing was begun.
+    pub(crate) fn order(self: &Arc<Self>, order: StepOrder) -> Result<Carried, String> {
+        let StepOrder { token, number, step, what, by } = order;
+        if what.node != self.deeds.me() {
+            return Err(format!("that is for {}, and this is {}", what.node, self.deeds.me()));
+        }
+        let what = Step { node: what.node, verb: what.verb, object: what.object };
+        let ordered = Order { token: Token(token), number, step, what };
+        let mut receiver = self.lock();
+        if self.feed(&mut receiver, Word::Ordered(ordered), &by)? {
+            let newest = receiver.newest().map_or(0, |token| token.0);
+            drop(receiver);
+            self.refused(token, newest, number);
+            return Ok(Carried::Stale(newest));
+        }
+        let is_open = |receiver: &mut Receiver| receiver.outcome(number, step).is_none();
+        let waited = self.ended.wait_timeout_while(receiver, WAIT, is_open);
+        let receiver = waited.unwrap_or_else(PoisonError::into_inner).0;
+        Ok(match receiver.outcome(number, step) {
+            None => Carried::Begun,
+            Some(Ok(())) => Carried::Done,
+            Some(Err(why)) => Carried::Failed(why),
+        })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Receiver> {
+        self.receiver.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Feeds the machine and performs what it orders; whether the token is too old.
+    fn feed(
+        self: &Arc<Self>,
+        receiver: &mut Receiver,
+        word: Word,
+        by: &str,
+    ) -> Result<bool, String> {
+        let before = receiver.clone();
+        let mut out = Buffer::new();
+        receiver.step(word, &mut out);
+        let mut is_stale = false;
+        for duty in out.drain() {
+            match duty {
+                Duty::Keep => {
+                    if let Err(error) = write(&self.folder, &receiver.encode()) {
+                        // What is not on the disk has not happened.
+                        *receiver = before;
+                        let folder = self.folder.display();
+                        return Err(format!(
+                            "cannot keep that in {folder}, so nothing is done: {}",
+                            Chain(&error)
+                        ));
+                    }
+                }
+                Duty::Do { number, step, what } => {
+                    if !self.begin((number, step), what, by, false) {
+                        self.feed(receiver, no_thread(number, step), by)?;
+                    }
+                }
+                Duty::Look { number, step, what } => {
+                    if !self.begin((number, step), what, by, true) {
+                        self.feed(receiver, no_thread(number, step), by)?;
+                    }
+                }
+                // Whoever ordered it waits for the outcome, or asks again.
+                Duty::Answer { .. } => self.ended.notify_all(),
+                Duty::Stale => is_stale = true,
+            }
+        }
+        Ok(is_stale)
+    }
+
+    /// Beside whoever orders: it takes as long as it takes. False: there is no thread to do it.
+    fn begin(
+        self: &Arc<Self>,
+        (number, step): (u64, u8),
+        what: Step,
+        by: &str,
+        looks: bool,
+    ) -> bool {
+        let (steps, by) = (Arc::clone(self), by.to_owned());
+        let work = move || {
+            let word = if looks {
+                Word::Looked { number, step, is_done: steps.deeds.is_done(&what) }
+            } else {
+                Word::Ended { number, step, outcome: steps.deeds.perform(&what, &by) }
+            };
+            // What cannot be kept is not answered: this process would forget it.
+            while steps.feed(&mut steps.lock(), word.clone(), &by).is_err() {
+                std::thread::sleep(KEEP_AGAIN);
+            }
+        };
+        std::thread::Builder::new().name("step".to_owned()).spawn(work).is_ok()
+    }
+
+    fn refused(&self, token: u64, newest: u64, number: u64) {
+        self.deeds.tell(Event {
+            what: "stale-order-refused".to_owned(),
+            object: format!("node/{}", self.deeds.me()),
+            evidence: format!(
+                "a step of intent {number} came under token {token}, and {newest} is known here"
+            ),
+            decision: "refuse it: whoever ordered it coordinates no more".to_owned(),
+            not_done: format!("nothing of intent {number} was done for that order"),
+            ..Event::default()
+        });
+    }
+}
+
+fn no_thread(number: u64, step: u8) -> Word {
+    Word::Ended { number, step, outcome: Err("its agent has no thread to spare".to_owned()) }
+}
+
+/// On the disk before it returns; the one before, or this one, never half of it.
+fn write(folder: &Path, bytes: &[u8]) -> io::Result<()> {
+    let (path, new) = (folder.join(FILE), folder.join(format!("{FILE}.new")));
+    let mut file = File::create(&new)?;
+    file.write_all(bytes)?;
+    file.sync_all()?;
+    fs::rename(new, path)?;
+    File::open(folder)?.sync_all()
+}
+
+impl Steps {
+    pub(super) fn tell(&self, event: Event) {
+        self.deeds.tell(event);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use api::IntentStep;
+
+    use super::*;
+
+    /// Counts what it does; a step of the verb `hang` ends with the test.
+    #[derive(Default)]
+    struct Doer {
+        done: AtomicUsize,
+        told: Mutex<Vec<String>>,
+    }
+
+    struct Shared(Arc<Doer>);
+
+    impl Does for Shared {
+        fn me(&self) -> &'static str {
+            "node02"
+        }
+
+        fn perform(&self, what: &Step, _: &str) -> Result<(), String> {
+            if what.verb == "hang" {
+                loop {
+                    std::thread::park();
+                }
+            }
+            self.0.done.fetch_add(1, Ordering::SeqCst);
+            if what.verb == "fail" { Err("no route".to_owned()) } else { Ok(()) }
+        }
+
+        fn is_done(&self, _: &Step) -> bool {
+            self.0.done.load(Ordering::SeqCst) > 0
+        }
+
+        fn tell(&self, event: Event) {
+            self.0.told.lock().unwrap().push(event.what);
+        }
+    }
+
+    fn order(token: u64, number: u64, verb: &str) -> StepOrder {
+        let what = IntentStep {
+            node: "node02".to_owned(),
+            verb: verb.to_owned(),
+            object: "node/node02".to_owned(),
+        };
+        StepOrder { token, number, step: 0, what, by: "uid 0 on node01".to_owned() }
+    }
+
+    fn folder(name: &str) -> PathBuf {
+        let name = format!("outlast-steps-{name}-{}", std::process::id());
+        let folder = std::env::temp_dir().join(name);
+        let _ = fs::remove_dir_all(&folder);
+        fs::create_dir_all(&folder).unwrap();
+        folder
+    }
+
+    #[test]
+    fn a_step_is_done_once_over_a_restart_and_an_older_token_is_refused() {
+        let folder = folder("once");
+        let doer = Arc::new(Doer::default());
+        let open = || Steps::open(Box::new(Shared(Arc::clone(&doer))), &folder);
+        let ended = |steps: &Arc<Steps>, order: &StepOrder| loop {
+            match steps.order(order.clone()).unwrap() {
+                Carried::Begun => {}
+                other @ (Carried::Done | Carried::Failed(_) | Carried::Stale(_)) => return other,
+            }
+        };
+        let steps = open();
+        assert_eq!(ended(&steps, &order(5, 1, "do")), Carried::Done);
+        assert_eq!(ended(&steps, &order(5, 2, "fail")), Carried::Failed("no route".to_owned()));
+        // It hangs, and its process dies. Another coordinator orders it of the next one.
+        assert_eq!(steps.order(order(5, 3, "hang")).unwrap(), Carried::Begun);
+        assert_eq!(doer.done.load(Ordering::SeqCst), 2);
+        let steps = open();
+        assert_eq!(ended(&steps, &order(6, 3, "hang")), Carried::Done, "it looks first");
+        assert_eq!(ended(&steps, &order(6, 1, "do")), Carried::Done);
+        assert_eq!(ended(&steps, &order(6, 2, "fail")), Carried::Failed("no route".to_owned()));
+        assert_eq!(doer.done.load(Ordering::SeqCst), 2, "nothing was done again");
+        // The one before wakes up.
+        let steps = open();
+        assert_eq!(steps.order(order(5, 4, "do")).unwrap(), Carried::Stale(6));
+        assert_eq!(*doer.told.lock().unwrap(), ["stale-order-refused"]);
+        assert_eq!(doer.done.load(Ordering::SeqCst), 2);
+        let elsewhere = StepOrder {
+            what: IntentStep { node: "node03".to_owned(), ..order(6, 5, "do").what },
+            ..order(6, 5, "do")
+        };
+        assert!(steps.order(elsewhere).unwrap_err().contains("is for node03"));
+        fs::remove_dir_all(folder).unwrap();
+    }
+
+    #[test]
+    fn what_cannot_be_kept_is_not_begun_and_can_be_ordered_again() {
+        let folder = folder("unkept");
+        let doer = Arc::new(Doer::default());
+        let steps = Steps::open(Box::new(Shared(Arc::clone(&doer))), &folder);
+        fs::remove_dir_all(&folder).unwrap();
+        let why = steps.order(order(5, 1, "do")).unwrap_err();
+        assert!(why.contains("so nothing is done"), "{why}");
+        assert_eq!(doer.done.load(Ordering::SeqCst), 0);
+        fs::create_dir_all(&folder).unwrap();
+        while steps.order(order(5, 1, "do")).unwrap() == Carried::Begun {}
+        assert_eq!(doer.done.load(Ordering::SeqCst), 1);
+        // A damaged file is told, and nothing else stands still.
+        fs::write(folder.join(FILE), [9, 9]).unwrap();
+        Steps::open(Box::new(Shared(Arc::clone(&doer))), &folder);
+        assert_eq!(*doer.told.lock().unwrap(), ["steps-unreadable"]);
+        fs::remove_dir_all(folder).unwrap();
+    }
+}
