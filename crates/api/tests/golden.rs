@@ -231,7 +231,7 @@ fn intent() -> api::Intent {
         object: "vip/internal".to_owned(),
         by: "uid 0 (pid 7) on node02".to_owned(),
         at_ms: 1_764_000_000_000,
-        state: api::IntentState::Failed,
+        state: IntentState::Failed,
         why: "node02 did not take it".to_owned(),
         next: None,
         steps: vec![api::IntentStep {
