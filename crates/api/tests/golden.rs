@@ -22,6 +22,11 @@ use sample::store;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+#[path = "golden/examples.rs"]
+mod examples;
+
+use examples::{event, intent};
+
 /// A value per variant; a variant without one does not compile.
 macro_rules! each {
     ($kind:ident { $($variant:pat => $value:expr,)+ }) => {{
@@ -51,21 +56,6 @@ fn golden<T: Serialize + DeserializeOwned + PartialEq + Debug>(file: &str, messa
         .map(|line| api::decode(line.as_bytes()).expect("a line of the file"))
         .collect();
     assert_eq!(read, messages, "{file}");
-}
-
-fn event() -> Event {
-    Event {
-        seq: 17,
-        at_ms: 1_700_000_000_123,
-        node: "node01".to_owned(),
-        what: "vip-claimed".to_owned(),
-        object: "vip/internal".to_owned(),
-        evidence: "no advert for 3.6 s".to_owned(),
-        decision: "the holder is gone (\"silence\")".to_owned(),
-        action: "10.79.0.40 added".to_owned(),
-        took_us: 812,
-        not_done: "no hand-over".to_owned(),
-    }
 }
 
 fn choice() -> Choice {
@@ -221,24 +211,6 @@ fn status() -> Status {
         dashboard: vec!["http://127.0.0.1:7412/".to_owned()],
         duty: Duty::On,
         store: None,
-    }
-}
-
-fn intent() -> api::Intent {
-    api::Intent {
-        number: 7,
-        what: "move".to_owned(),
-        object: "vip/internal".to_owned(),
-        by: "uid 0 (pid 7) on node02".to_owned(),
-        at_ms: 1_764_000_000_000,
-        state: IntentState::Failed,
-        why: "node02 did not take it".to_owned(),
-        next: None,
-        steps: vec![api::IntentStep {
-            node: "node01".to_owned(),
-            verb: "hand-over".to_owned(),
-            object: "vip/internal node02".to_owned(),
-        }],
     }
 }
 

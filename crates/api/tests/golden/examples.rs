@@ -1,0 +1,36 @@
+//! Values that stand in several messages.
+
+use outlast_api::{Event, Intent, IntentState, IntentStep};
+
+pub(crate) fn event() -> Event {
+    Event {
+        seq: 17,
+        at_ms: 1_700_000_000_123,
+        node: "node01".to_owned(),
+        what: "vip-claimed".to_owned(),
+        object: "vip/internal".to_owned(),
+        evidence: "no advert for 3.6 s".to_owned(),
+        decision: "the holder is gone (\"silence\")".to_owned(),
+        action: "10.79.0.40 added".to_owned(),
+        took_us: 812,
+        not_done: "no hand-over".to_owned(),
+    }
+}
+
+pub(crate) fn intent() -> Intent {
+    Intent {
+        number: 7,
+        what: "move".to_owned(),
+        object: "vip/internal".to_owned(),
+        by: "uid 0 (pid 7) on node02".to_owned(),
+        at_ms: 1_764_000_000_000,
+        state: IntentState::Failed,
+        why: "node02 did not take it".to_owned(),
+        next: None,
+        steps: vec![IntentStep {
+            node: "node01".to_owned(),
+            verb: "hand-over".to_owned(),
+            object: "vip/internal node02".to_owned(),
+        }],
+    }
+}
