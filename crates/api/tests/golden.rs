@@ -15,8 +15,8 @@ use outlast_api::{
     self as api, Answer, Ask, BalancerState, Break, Carried, Cell, Change, Choice, Command,
     DashboardState, Duty, Errand, Event, Evidence, FileKind, FileName, IntentState, Load, Mode,
     NodeLine, NodeState, Opinion, Order, ProcessState, ProxyLine, ReadError, Report, Role,
-    RuleLine, ServerCheck, ServerState, SocketName, Standing, Start, Status, StoreDisk, Verdict, VipCause,
-    VipLine, VipRole, VipState, Why,
+    RuleLine, ServerCheck, ServerState, SocketName, Standing, Start, Status, StoreDisk, Verdict,
+    VipCause, VipLine, VipRole, VipState, Why,
 };
 use sample::store;
 use serde::Serialize;
@@ -25,7 +25,7 @@ use serde::de::DeserializeOwned;
 #[path = "golden/examples.rs"]
 mod examples;
 
-use examples::{event, intent};
+use examples::{event, intent, under};
 
 /// A value per variant; a variant without one does not compile.
 macro_rules! each {
@@ -214,11 +214,6 @@ fn status() -> Status {
     }
 }
 
-fn under() -> api::Under {
-    let (balancer, servers) = ("node03".to_owned(), vec!["api/node01".to_owned()]);
-    api::Under { balancer, sessions: 2, servers, unknown: Some("it is slow".to_owned()) }
-}
-
 fn why() -> Why {
     Why {
         object: "vip/internal".to_owned(),
@@ -396,13 +391,7 @@ fn every_question_and_answer_travels_as_in_its_golden_file() {
             command: api::Command::Drain { node: "node01".to_owned(), limit: 60 },
             by: "uid 0 (pid 7)".to_owned(),
         },
-        Step(_) => Step(api::StepOrder {
-            token: 31,
-            number: 7,
-            step: 1,
-            what: intent().steps.remove(0),
-            by: intent().by,
-        }),
+        Step(_) => Step(examples::order()),
         Coordinator => Coordinator,
         Intents { .. } => Intents { before: 8 },
         Under { .. } => Under { node: "node01".to_owned() },

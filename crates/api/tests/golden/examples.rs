@@ -1,6 +1,6 @@
 //! Values that stand in several messages.
 
-use outlast_api::{Event, Intent, IntentState, IntentStep};
+use outlast_api::{Event, Intent, IntentState, IntentStep, StepOrder, Under};
 
 pub(crate) fn event() -> Event {
     Event {
@@ -33,4 +33,14 @@ pub(crate) fn intent() -> Intent {
             object: "vip/internal node02".to_owned(),
         }],
     }
+}
+
+pub(crate) fn under() -> Under {
+    let (balancer, servers) = ("node03".to_owned(), vec!["api/node01".to_owned()]);
+    Under { balancer, sessions: 2, servers, unknown: Some("it is slow".to_owned()) }
+}
+
+pub(crate) fn order() -> StepOrder {
+    let Intent { mut steps, by, .. } = intent();
+    StepOrder { token: 31, number: 7, step: 1, what: steps.remove(0), by }
 }
