@@ -134,13 +134,18 @@ fn main() -> ExitCode {
         }
         Command::Demo(args) => lab::demo::main(&args),
         Command::Lab { words } => lab::child::main(&words),
-        Command::Role { name } => match node::role(&name) {
-            Ok(()) => ExitCode::SUCCESS,
-            Err(error) => {
-                complain(&error);
-                ExitCode::FAILURE
-            }
-        },
+        Command::Role { name } => part(&name),
+    }
+}
+
+/// One of the daemon's processes, until it ends.
+fn part(name: &str) -> ExitCode {
+    match node::role(name) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            complain(&error);
+            ExitCode::FAILURE
+        }
     }
 }
 
