@@ -240,6 +240,7 @@ mod tests {
             credentials: None,
             witness: None,
             trusted: false,
+            etcd: None,
         };
         Host::start(setup).expect("a store of one")
     }
