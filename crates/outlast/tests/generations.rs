@@ -136,7 +136,9 @@ impl Trio {
         let (_, mut child) = self.nodes.remove(at);
         kill(i32::try_from(child.id()).expect("a pid"), "STOP");
         let processes = self.status(node)["processes"].as_array().cloned().expect("a list");
-        for process in processes.iter().filter(|process| process["running"] == true) {
+        // The supervisor last: an agent that misses it says goodbye.
+        let others = processes.iter().filter(|process| process["role"] != "supervisor");
+        for process in others.filter(|process| process["running"] == true) {
             let pid = process["pid"].as_i64().and_then(|pid| i32::try_from(pid).ok());
             kill(pid.expect("a pid"), "KILL");
         }
