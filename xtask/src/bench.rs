@@ -3,6 +3,7 @@
 mod balance;
 mod cluster;
 mod figure;
+mod forged;
 mod gossip;
 mod page;
 mod scenarios;
@@ -57,6 +58,12 @@ enum Field {
         #[arg(long, default_value_t = 0)]
         seconds: u32,
     },
+    /// A flood of forged datagrams: what one costs an agent, and that it accuses nobody because of them
+    Forged {
+        /// How long each flood is
+        #[arg(long, default_value_t = 10)]
+        seconds: u32,
+    },
     /// Gossip of 1,000 nodes on virtual time: crashes, goodbyes, traffic; false verdicts at a tenth lost
     Gossip {
         /// How long a tenth of all packets is lost, in virtual time
@@ -90,13 +97,17 @@ pub(crate) fn run(bench: &Bench) -> Outcome {
             let figures = vip::measure(&outlast)?;
             told(bench, "Virtual IP", "vip", &figures, "keepalived")
         }
+        Some(Field::Forged { seconds }) => {
+            let figures = forged::measure(&outlast, seconds)?;
+            told(bench, "Forged", &format!("forged --seconds {seconds}"), &figures, "peer")
+        }
         Some(Field::Cluster { seconds }) => {
             let figures = cluster::measure(&outlast, seconds)?;
             let field = match seconds {
                 0 => "cluster".to_owned(),
                 seconds => format!("cluster --seconds {seconds}"),
             };
-            told(bench, "Cluster", &field, &figures, "peer")
+            told(bench, "Cluster", &field, &figures, "corosync")
         }
     }
 }

@@ -19,6 +19,7 @@ pub mod generation;
 mod intent;
 pub mod maintenance;
 mod message;
+mod refused;
 mod state;
 mod store;
 mod why;
@@ -30,10 +31,11 @@ pub use message::{
     Break, FileKind, FileName, MAX_MESSAGE, Order, ReadError, Report, Role, SocketName, Start,
     VERSION, decode, encode,
 };
+pub use refused::RefusedPackets;
 pub use state::{
     BalancerState, Cell, Change, Choice, DashboardState, Duty, Listed, Load, Mode, NodeLine,
-    NodeState, Opinion, ProcessState, ProxyLine, RefusedPackets, ServerCheck, ServerState,
-    Standing, Status, Verdict, VipCause, VipLine, VipRole, VipState,
+    NodeState, Opinion, ProcessState, ProxyLine, ServerCheck, ServerState, Standing, Status,
+    Verdict, VipCause, VipLine, VipRole, VipState,
 };
 pub use store::{StoreDisk, StoreMember, StoreSnapshot, StoreState};
 pub use why::{Evidence, KindLine, RuleLine, Turn, Why};

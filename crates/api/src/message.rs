@@ -3,7 +3,9 @@
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use crate::{Change, Choice, Duty, Event, Mode, NodeState, ServerState, StoreState, VipState};
+use crate::{
+    Change, Choice, Duty, Event, Mode, NodeState, RefusedPackets, ServerState, StoreState, VipState,
+};
 
 /// The version of every message of this crate.
 pub const VERSION: u32 = 2;
@@ -165,6 +167,8 @@ pub enum Report {
     Servers(Vec<ServerState>),
     Choice(Choice),
     Node(NodeState),
+    /// Vip: datagrams that were not believed, since it started; once a second at most.
+    Refused(RefusedPackets),
     Event(Event),
     /// Agent: an operator put this node on standby, drains it, or ended that; it is on the disk.
     Duty(Duty),

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Role, StoreState};
+use crate::{RefusedPackets, Role, StoreState};
 
 /// How the program was started, and so what it may do beyond its files.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
@@ -35,6 +35,8 @@ pub enum Change {
     Duty(Duty),
     /// To the agent: this node's part of the store.
     Store(Box<StoreState>),
+    /// To the agent: what came to the vip process and was not believed.
+    Refused(RefusedPackets),
 }
 
 /// Where the dashboard of a node answers.
@@ -286,6 +288,9 @@ pub struct Status {
     /// Datagrams that came to the agent and were not believed, since it started.
     #[serde(default)]
     pub refused: RefusedPackets,
+    /// The same of the vip process.
+    #[serde(default)]
+    pub vip_refused: RefusedPackets,
     /// Of this node: on standby or drained it holds no address.
     #[serde(default, skip_serializing_if = "Duty::is_on")]
     pub duty: Duty,
@@ -295,19 +300,6 @@ pub struct Status {
     /// Maintenance windows that are open, as far as this node's store tells.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub planned: Vec<crate::maintenance::Planned>,
-}
-
-/// How many datagrams were not believed, and why.
-#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
-pub struct RefusedPackets {
-    /// They name a peer as sender, and its key does not open them.
-    pub forged: u64,
-    /// They came before.
-    pub replayed: u64,
-    /// No packet of this version, or under a key that is not known.
-    pub unreadable: u64,
-    /// From or for a node that it cannot be, or over another network than it says.
-    pub astray: u64,
 }
 
 /// A node with what it says of itself in its beats.
@@ -475,6 +467,7 @@ mod tests {
             choices: vec![],
             dashboard: vec![],
             refused: RefusedPackets::default(),
+            vip_refused: RefusedPackets::default(),
             duty: Duty::On,
             store: None,
             planned: vec![],

@@ -156,6 +156,10 @@ fn bare_start() -> Start {
     }
 }
 
+fn refused() -> api::RefusedPackets {
+    api::RefusedPackets { forged: 7, replayed: 2, unreadable: 0, astray: 1, unread: 300 }
+}
+
 fn status() -> Status {
     let line = |name: &str, state, successor| VipLine {
         name: name.to_owned(),
@@ -180,7 +184,8 @@ fn status() -> Status {
         one_writer: false,
     };
     Status {
-        refused: api::RefusedPackets { forged: 7, replayed: 2, unreadable: 0, astray: 1 },
+        refused: refused(),
+        vip_refused: api::RefusedPackets { forged: 1, ..refused() },
         at_ms: 1_700_000_000_123,
         version: "0.1.0".to_owned(),
         node: "node01".to_owned(),
@@ -282,6 +287,7 @@ fn every_report_travels_as_in_its_golden_file() {
         Choice(_) => Choice(choice()),
         Node(_) => Node(node()),
         Event(_) => Event(event()),
+        Refused(_) => Refused(refused()),
         Duty(_) => Duty(api::Duty::Standby),
         Keys => Keys,
         Move { .. } => Move { instance: 1, to: 2 },
@@ -324,6 +330,7 @@ fn every_change_travels_as_in_its_golden_file() {
         }),
         Duty(_) => Duty(api::Duty::Standby),
         Store(_) => Store(Box::new(store())),
+        Refused(_) => Refused(refused()),
     });
     golden("change.jsonl", &changes);
 }

@@ -67,6 +67,7 @@ pub(crate) fn status() -> Status {
         duty: api::Duty::On,
         store: None,
         refused: api::RefusedPackets::default(),
+        vip_refused: api::RefusedPackets::default(),
         at_ms: 1_795_483_985_120,
         version: "0.1.0".to_owned(),
         node: "node02".to_owned(),

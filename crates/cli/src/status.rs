@@ -64,11 +64,31 @@ fn print(out: &mut impl Write, status: &Status, all: bool) -> io::Result<()> {
         let (pid, starts) = (process.pid, process.starts);
         writeln!(out, "  {role:<10} {state}, pid {pid}, started {starts} time(s)")?;
     }
+    refused(out, "agent", status.refused)?;
+    refused(out, "vip", status.vip_refused)?;
     vips(out, &status.vips)?;
     nodes(out, status, all)?;
     majority(out, status)?;
     store(out, status)?;
     servers(out, status, all)
+}
+
+/// Silence where all that came was believed.
+fn refused(out: &mut impl Write, who: &str, packets: api::RefusedPackets) -> io::Result<()> {
+    let api::RefusedPackets { forged, replayed, unreadable, astray, unread } = packets;
+    let counts = [
+        (forged, "forged"),
+        (replayed, "replayed"),
+        (unreadable, "unreadable"),
+        (astray, "astray"),
+        (unread, "unread"),
+    ];
+    let some = counts.iter().filter(|(count, _)| *count > 0);
+    let some: Vec<String> = some.map(|(count, word)| format!("{count} {word}")).collect();
+    if some.is_empty() {
+        return Ok(());
+    }
+    writeln!(out, "  datagrams to the {who} that were not believed: {}", some.join(", "))
 }
 
 fn vips(out: &mut impl Write, vips: &[VipLine]) -> io::Result<()> {

@@ -9,6 +9,7 @@ use trust::{Entry, Folder, JoinError, Member, State, TrustError};
 pub mod desk;
 pub mod init;
 pub mod join;
+pub mod spare;
 pub mod token;
 
 /// Beside the dashboard's 7412.
@@ -56,6 +57,20 @@ pub enum CommandError {
         #[source]
         source: io::Error,
     },
+    #[error("cannot ask for the passphrase; without a terminal: --passphrase-file")]
+    Passphrase(#[source] io::Error),
+    #[error("the two passphrases differ")]
+    Differ,
+    #[error("cannot read the exported key")]
+    Exported(#[source] io::Error),
+    #[error(
+        "`{before}`, which signs now, does not say what it signed last; if it is gone for good: --lost"
+    )]
+    Unheard {
+        before: String,
+        #[source]
+        source: JoinError,
+    },
     #[error("cannot read the audit log")]
     Audit(#[source] io::Error),
     #[error("cannot write the answer")]
@@ -67,7 +82,8 @@ impl CommandError {
     #[must_use]
     pub const fn exit_code(&self) -> u8 {
         match self {
-            Self::Join(JoinError::Connect { .. }) => 3,
+            Self::Join(JoinError::Connect { .. })
+            | Self::Unheard { source: JoinError::Connect { .. }, .. } => 3,
             Self::Join(JoinError::Refused(_) | JoinError::OtherCluster { .. }) => 1,
             Self::Join(_)
             | Self::Trust(_)
@@ -76,6 +92,10 @@ impl CommandError {
             | Self::Input(_)
             | Self::Address(_)
             | Self::Listen { .. }
+            | Self::Passphrase(_)
+            | Self::Differ
+            | Self::Exported(_)
+            | Self::Unheard { .. }
             | Self::Audit(_)
             | Self::Output(_) => 2,
         }
@@ -125,6 +145,14 @@ pub enum Command {
     /// On the node that has the authority's key. Running nodes hear of it within some ten seconds, make new keys,
     /// and have them certified; the ones before are accepted for a while longer.
     Rotate(Rotate),
+    /// Write the authority's key to a file, sealed under a passphrase, for a second controller
+    ExportAuthority(spare::Moved),
+    /// Keep a copy of the authority's key that another controller has exported; it is not used yet
+    ImportAuthority(spare::Moved),
+    /// Sign for the cluster from now on, with the copy that this controller keeps
+    ///
+    /// The node that did so before is asked first for what it signed last, and stops when it hears of this one.
+    TakeAuthority(spare::Take),
     /// Ask a controller who is in, and keep the answer
     Refresh(Refresh),
     /// Show what was ordered, by whom and what came of it
@@ -173,8 +201,14 @@ pub struct Refresh {
 pub fn run(command: &Command, out: &mut (impl Write + Send)) -> Result<(), CommandError> {
     match command {
         Command::Status(Shown { json, place }) => {
-            let state = place.folder().load()?;
-            if *json { write_json(&view(&state), out) } else { Ok(status(&state, out)?) }
+            let folder = place.folder();
+            let state = folder.load()?;
+            let has_copy = !state.is_authority && folder.has_authority_key();
+            if *json {
+                write_json(&view(&state, has_copy), out)
+            } else {
+                Ok(status(&state, has_copy, out)?)
+            }
         }
         Command::Serve(args) => desk::run(args, out),
         Command::Revoke(Revoke { node, place }) => {
@@ -196,10 +230,14 @@ pub fn run(command: &Command, out: &mut (impl Write + Send)) -> Result<(), Comma
                 "{count} nodes take new keys as soon as they hear of it; `outlast trust status` shows which have"
             )?)
         }
+        Command::ExportAuthority(args) => spare::export(args, out),
+        Command::ImportAuthority(args) => spare::import(args, out),
+        Command::TakeAuthority(args) => spare::take(args, out),
         Command::Refresh(Refresh { from, place }) => {
             let folder = place.folder();
             let state = trust::ask_roster(&folder, *from, sys::clock::wall_ms())?;
-            Ok(status(&state, out)?)
+            let has_copy = !state.is_authority && folder.has_authority_key();
+            Ok(status(&state, has_copy, out)?)
         }
         Command::Audit(Shown { json, place }) => {
             let folder = place.folder();
@@ -230,24 +268,31 @@ struct View<'a> {
     node: &'a str,
     role: trust::Role,
     is_authority: bool,
+    /// Of the authority's key, which another node uses.
+    has_copy: bool,
     node_fingerprint: String,
     roster: &'a trust::Roster,
 }
 
-fn view(state: &State) -> View<'_> {
+fn view(state: &State, has_copy: bool) -> View<'_> {
     View {
         cluster: &state.cluster,
         fingerprint: state.fingerprint().to_string(),
         node: &state.node,
         role: state.role,
         is_authority: state.is_authority,
+        has_copy,
         node_fingerprint: state.own_fingerprint().to_string(),
         roster: &state.roster,
     }
 }
 
-fn status(state: &State, out: &mut impl Write) -> io::Result<()> {
-    let authority = if state.is_authority { ", has the authority's key" } else { "" };
+fn status(state: &State, has_copy: bool, out: &mut impl Write) -> io::Result<()> {
+    let authority = match (state.is_authority, has_copy) {
+        (true, _) => ", has the authority's key",
+        (false, true) => ", keeps a copy of the authority's key",
+        (false, false) => "",
+    };
     writeln!(out, "cluster {}, fingerprint {}", state.cluster, state.fingerprint())?;
     let role = state.role.word();
     writeln!(out, "this node {} ({role}{authority}), {}", state.node, state.own_fingerprint())?;

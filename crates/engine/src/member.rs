@@ -167,7 +167,8 @@ pub struct Refused {
 }
 
 impl Refused {
-    pub(crate) const fn count(&mut self, error: OpenError) {
+    /// Why it did not open.
+    pub const fn count(&mut self, error: OpenError) {
         match error {
             OpenError::Forged => self.forged += 1,
             OpenError::Receiver(_) | OpenError::Stranger(_) => self.stranger += 1,

@@ -108,6 +108,10 @@ pub(crate) fn trust(bytes: &[u8]) {
         let text = serde_json::to_vec(&reply);
         again(&|text| Reply::decode(text).is_ok_and(|read| read == reply), text);
     }
+    if let Ok(exported) = trust::Exported::read(bytes) {
+        let fingerprint = exported.fingerprint;
+        assert!(bytes[28..].starts_with(&fingerprint.0), "it is the one that the file names");
+    }
     let Ok(text) = std::str::from_utf8(bytes) else { return };
     if let Ok(token) = trust::Token::read(text) {
         assert_eq!(trust::Token::read(&token.print()), Ok(token));

@@ -7,7 +7,7 @@ use std::io::Write;
 use std::net::SocketAddr;
 use std::process::ExitCode;
 
-use crate::cluster::{measure, scenarios};
+use crate::cluster::{corosync, forged, measure, scenarios};
 use crate::stand_in;
 
 /// Becomes a stand-in; ends on SIGTERM.
@@ -16,6 +16,8 @@ pub fn main(words: &[OsString]) -> ExitCode {
     let words: Option<Vec<&str>> = words.iter().map(|word| word.to_str()).collect();
     match words.as_deref() {
         Some(["cluster", words @ ..]) => measure::main(words),
+        Some(["corosync", words @ ..]) => corosync::main(words),
+        Some(["forged", words @ ..]) => forged::main(words),
         Some(["scenario", words @ ..]) => scenarios::main(words),
         Some(["busy"]) => measure::be_busy(),
         Some([kind @ ("web" | "database" | "logs"), node, addresses @ ..]) => {
@@ -43,6 +45,8 @@ fn usage() -> ExitCode {
     complain(
         "usage: outlast lab web|database|logs NODE ADDRESS:PORT...  (started by `outlast demo`)\n       \
          outlast lab cluster NODES DETECT ROUNDS IDLE-SECONDS BUSY-SECONDS  (by `cargo xtask bench cluster`)\n       \
+         outlast lab corosync NODES ROUNDS  (by `cargo xtask bench cluster`)\n       \
+         outlast lab forged SECONDS  (by `cargo xtask bench forged`)\n       \
          outlast lab scenario PATIENCE-MS FILE...  (by `cargo xtask scenario`)",
     );
     ExitCode::from(2)

@@ -29,7 +29,9 @@ use ears::Ears;
 
 pub use ears::{Heard, accuses};
 
+pub(crate) mod corosync;
 mod ears;
+pub(crate) mod forged;
 pub(crate) mod measure;
 pub mod scenarios;
 

@@ -268,6 +268,7 @@ impl Agent<'_> {
                 let mut core = lock(&self.core);
                 core.sampled(now, load);
                 core.stalled(self.stalls.ailments(now));
+                core.unread = self.beats.as_ref().map_or(0, Beats::unread);
                 core.newly_planned(sys::clock::wall_ms())
             };
             for (node, planned) in planned {

@@ -226,7 +226,7 @@ impl<'a> Driver<'a> {
     fn deadline(&self) -> Time {
         let machines = self.instances.iter().map(|instance| instance.machine.deadline()).min();
         let machines = machines.unwrap_or(Time::NEVER);
-        machines.min(self.scripts.deadline()).min(self.wire.retry_at())
+        machines.min(self.scripts.deadline()).min(self.wire.retry_at()).min(self.wire.tell_at())
     }
 
     fn pass_time(&mut self) {
@@ -240,6 +240,9 @@ impl<'a> Driver<'a> {
             self.tell(&Report::Busy);
         }
         self.wire.open_missing(&self.poller, now);
+        if let Some(refused) = self.wire.news_of_refused(now) {
+            self.tell(&Report::Refused(refused));
+        }
         while let Some(result) = self.scripts.next_result(&self.poller, now) {
             let input = Input::Script { index: result.index, passed: result.passed };
             self.step(result.instance, input);
@@ -384,14 +387,14 @@ impl<'a> Driver<'a> {
                     self.step(number, Input::MoveTo { node: *to });
                 }
             }
-            // Not for this process, or known since the start.
             Order::Change(
                 Change::Servers(_)
                 | Change::Choice(_)
                 | Change::Vip(_)
                 | Change::Process(_)
                 | Change::Dashboard(_)
-                | Change::Store(_),
+                | Change::Store(_)
+                | Change::Refused(_),
             )
             | Order::Start(_)
             | Order::Activate

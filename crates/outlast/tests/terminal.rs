@@ -51,6 +51,28 @@ fn top_shows_the_node_and_says_when_nobody_answers() {
 }
 
 #[test]
+fn a_passphrase_is_asked_for_twice_and_never_shown() {
+    const TEST: &str = "a_passphrase_is_asked_for_twice_and_never_shown";
+    let folder =
+        PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("asked-{}", std::process::id()));
+    let trust = folder.join("trust").display().to_string();
+    let founded = outlast(&["init", "cloud", "--node", "node01", "--trust-dir", &trust]);
+    assert!(founded.status.success(), "{}", text(&founded.stderr));
+    let file = folder.join("spare");
+    let line = format!("{OUTLAST} trust export-authority {} --trust-dir {trust}", file.display());
+    if let Some(terminal) = Terminal::start(TEST, (160, 30), &line) {
+        terminal.until("a question", |text| text.contains("of the exported key:"));
+        terminal.press(&["correcthorse", "Enter"]);
+        terminal.until("the second one", |text| text.contains("the same once more:"));
+        terminal.press(&["correcthorse", "Enter"]);
+        let seen = terminal.until("the end", |text| text.contains("ended with 0"));
+        assert!(!seen.contains("correct"), "the passphrase is on the screen:\n{seen}");
+        assert!(file.exists());
+    }
+    let _ = std::fs::remove_dir_all(folder);
+}
+
+#[test]
 fn why_explains_and_an_unknown_name_gets_the_nearest() {
     alone("why_explains_and_an_unknown_name_gets_the_nearest", || {
         let mut node = Lonely::new();

@@ -151,6 +151,40 @@ impl Drop for Pair {
     }
 }
 
+/// Two thousand a second from the other node's own address, each with a head that costs a try with its key.
+#[test]
+fn a_flood_of_forged_packets_makes_nobody_suspect() {
+    alone("a_flood_of_forged_packets_makes_nobody_suspect", || {
+        let mut pair = Pair::new();
+        // Twice as long as a loaded machine stands still, and half as long as the flood.
+        let patient = CLUSTER.replace("name = \"pair\"", "name = \"pair\"\ndetect = \"3s\"");
+        pair.files.write("outlast.toml", &patient);
+        for node in ["node01", "node02"] {
+            pair.start(node);
+        }
+        let is_alive = |asked, of| pair.line(asked, of).state.standing == Standing::Alive;
+        until("both are well", || is_alive("node01", "node02") && is_alive("node02", "node01"));
+        let socket = std::net::UdpSocket::bind("127.0.0.3:0").expect("it is on loopback");
+        let mut forged = b"OUTL\x02\x01".to_vec();
+        forged.extend([0, 1, 0, 0, 0, 0]);
+        forged.resize(140, 0xff);
+        // 12,000 of them; the sender rests after each ten, as only a loaded machine makes it rest longer.
+        for _ in 0..1200 {
+            for _ in 0..10 {
+                socket.send_to(&forged, "127.0.0.2:7411").expect("the agent listens");
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        until("they are counted", || {
+            pair.status("node01").is_some_and(|status| status.refused.forged > 1000)
+        });
+        assert!(is_alive("node01", "node02") && is_alive("node02", "node01"));
+        let events = pair.timeline("node01");
+        let suspect = events.iter().find(|event| event.what == "node-suspect");
+        assert!(suspect.is_none(), "{suspect:?}");
+    });
+}
+
 #[test]
 fn what_happens_on_one_node_is_known_on_the_other() {
     alone("what_happens_on_one_node_is_known_on_the_other", || {

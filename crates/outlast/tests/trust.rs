@@ -4,6 +4,7 @@
 
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -223,4 +224,84 @@ fn tokens_that_expired_or_were_revoked_let_nobody_in() {
     let error =
         first.refused(&["token", "create", "--minutes", "1441", "--address", "127.0.0.1:1"], 2);
     assert!(error.contains("1 minute to 24 hours"), "{error}");
+}
+
+/// A file in the folder of a node that only its owner may read.
+fn secret_file(node: &Node, name: &str, text: &str) -> String {
+    let path = node.0.join(name);
+    fs::write(&path, text).unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+    path.to_str().unwrap().to_owned()
+}
+
+#[test]
+fn the_authoritys_key_lives_on_on_a_second_node_when_the_first_one_is_lost() {
+    let (first, fingerprint) = Node::founded();
+    let desk = Desk::new(&first);
+    let [second, third, compute] = [(); 3].map(|()| Node::new());
+    let join = |node: &Node, name: &str, desk: &Desk, from: &Node, role: &str| {
+        node.well(&["join", &from.token(desk, &["--role", role]), "--node", name]);
+    };
+    join(&second, "node02", &desk, &first, "controller");
+    join(&third, "node03", &desk, &first, "compute");
+    join(&compute, "node04", &desk, &first, "compute");
+
+    let file = first.0.join("spare").to_str().unwrap().to_owned();
+    let words = ["correct horse battery", "another passphrase", "short"];
+    let [right, wrong, short] = words.map(|text| secret_file(&second, &text[..5], text));
+    let moved = |command: &str, file: &str, passphrase: &str| {
+        ["trust", command, file, "--passphrase-file", passphrase].map(str::to_owned)
+    };
+    let refused = |node: &Node, words: &[String]| {
+        node.refused(&words.iter().map(String::as_str).collect::<Vec<_>>(), 2)
+    };
+    let well = |node: &Node, words: &[String]| {
+        node.well(&words.iter().map(String::as_str).collect::<Vec<_>>())
+    };
+    let error = refused(&second, &moved("export-authority", &file, &right));
+    assert!(error.contains("does not have the authority's key: ask on `node01`"), "{error}");
+    let error = refused(&first, &moved("export-authority", &file, &short));
+    assert!(error.contains("a passphrase has 12 to 1024 bytes"), "{error}");
+    let said = well(&first, &moved("export-authority", &file, &right));
+    assert!(said.contains(&fingerprint), "{said}");
+    assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
+    let error = refused(&first, &moved("export-authority", &file, &right));
+    assert!(error.contains("is there already"), "{error}");
+
+    let error = refused(&second, &moved("import-authority", &file, &wrong));
+    assert!(error.contains("the passphrase is another one"), "{error}");
+    let error = refused(&compute, &moved("import-authority", &file, &right));
+    assert!(error.contains("`node04` is a compute node"), "{error}");
+    let (other, _) = Node::founded();
+    fs::remove_file(other.0.join("authority.key")).unwrap();
+    let error = refused(&other, &moved("import-authority", &file, &right));
+    assert!(error.contains(&format!("the key is that of the cluster {fingerprint}")), "{error}");
+    let said = well(&second, &moved("import-authority", &file, &right));
+    assert!(said.contains("keeps a copy of the authority's key; node01 signs on"), "{said}");
+    assert!(second.roster().contains("keeps a copy of the authority's key"));
+    second.refused(&["token", "create", "--address", "127.0.0.1:7413"], 2);
+
+    // As running nodes do every few seconds: who was let in is known on the second one, too.
+    second.well(&["trust", "refresh", "--from", &desk.address]);
+    // The first one is lost with its disk.
+    drop(desk);
+    drop(first);
+    let gone = ["trust", "take-authority", "--from", "127.0.0.1:1"];
+    let error = second.refused(&gone, 3);
+    assert!(error.contains("if it is gone for good: --lost"), "{error}");
+    second.well(&["trust", "take-authority", "--lost"]);
+    let desk = Desk::new(&second);
+    let fifth = Node::new();
+    join(&fifth, "node05", &desk, &second, "controller");
+    assert!(fifth.roster().contains(&fingerprint), "it is the same cluster");
+    second.well(&["trust", "revoke", "node01"]);
+    let roster = third.well(&["trust", "refresh", "--from", &desk.address]);
+    assert!(roster.contains("node05") && roster.contains("revoked"), "{roster}");
+    let log = second.well(&["trust", "audit"]);
+    for words in
+        ["import-authority", "the passphrase is another one", "take-authority node01: done"]
+    {
+        assert!(log.contains(words), "{words} is not in:\n{log}");
+    }
+    assert!(!log.contains("correct horse"), "the passphrase is in the log");
 }

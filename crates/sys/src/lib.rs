@@ -20,4 +20,5 @@ pub mod schedule;
 pub mod signal;
 pub mod silence;
 pub mod socket;
+pub mod terminal;
 pub mod vrrp;

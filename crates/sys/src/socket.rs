@@ -15,6 +15,10 @@ use rustix::net::{
 
 use crate::raw::bind_to_device;
 
+pub use filter::{dropped, hear_only};
+
+mod filter;
+
 /// How to listen.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Listen {

@@ -15,6 +15,7 @@ use crate::keys::{self, Certified, KeyError, Keys};
 use crate::roster::{Fingerprint, Member, Role, Roster, RosterError};
 use crate::secret::{FileKey, SecretError};
 use crate::signed::{Signed, SignedError};
+use crate::spare::SpareError;
 use crate::tls::Identity;
 use crate::token::{Fate, Kept, Token};
 use crate::{hex, renewal, roster};
@@ -22,7 +23,7 @@ use crate::{hex, renewal, roster};
 /// Of `trust.json`.
 const VERSION: u16 = 1;
 pub(crate) const STATE: &str = "trust.json";
-const AUTHORITY_KEY: &str = "authority.key";
+pub(crate) const AUTHORITY_KEY: &str = "authority.key";
 pub(crate) const NODE_KEY: &str = "node.key";
 /// Tokens that are kept, with those that are used up: who is in is in the roster.
 const MAX_TOKENS: usize = 1000;
@@ -42,6 +43,8 @@ pub enum TrustError {
     Roster(#[from] RosterError),
     #[error(transparent)]
     Signed(#[from] SignedError),
+    #[error(transparent)]
+    Spare(#[from] SpareError),
     #[error("former keys are accepted for 2 minutes to 24 hours")]
     Forget,
     #[error("{} belongs to the cluster `{cluster}` already (fingerprint {fingerprint})", folder.display())]
@@ -79,7 +82,7 @@ pub struct State {
     pub cluster: String,
     pub node: String,
     pub role: Role,
-    /// Whether this node has the authority's key.
+    /// Whether this node signs with the authority's key; others may keep a copy.
     pub is_authority: bool,
     /// DER in hexadecimal digits.
     authority: String,

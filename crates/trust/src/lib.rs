@@ -23,6 +23,7 @@ mod renewal;
 mod roster;
 mod secret;
 mod signed;
+mod spare;
 mod tls;
 mod token;
 pub mod wire;
@@ -40,4 +41,5 @@ pub use roster::{
 };
 pub use secret::{FileKey, SecretError};
 pub use signed::{Signed, SignedError};
+pub use spare::{Exported, Passphrase, SpareError};
 pub use token::{Fate, Kept, Token, TokenError};

@@ -57,6 +57,11 @@ impl std::fmt::Debug for FileKey {
 }
 
 impl FileKey {
+    /// One that came from elsewhere than a file.
+    pub(crate) const fn of(key: Zeroizing<[u8; 32]>) -> Self {
+        Self(key)
+    }
+
     /// Makes a key and keeps it in a file, unless that is there: then it is read.
     pub(crate) fn make(path: &Path) -> Result<Self, SecretError> {
         if path.exists() {

@@ -18,6 +18,9 @@ const MOST_ROUNDS_OF_MANY: u32 = 3;
 /// Long enough that one hundredth of a second, the kernel's unit, is a tenth of a percent.
 const IDLE: u32 = 10;
 
+/// Debian's; measured beside ours where it is.
+const COROSYNC: &str = "/usr/sbin/corosync";
+
 /// One measured number of `outlast lab cluster`.
 #[derive(Clone, Debug, Deserialize)]
 pub(super) struct Sample {
@@ -81,10 +84,36 @@ pub(super) fn measure(outlast: &Path, seconds: u32) -> Outcome<Vec<Figure>> {
     let few = reps.min(MOST_ROUNDS_OF_MANY);
     figures.extend(self::figures(&run(outlast, (32, "1s"), [few, IDLE, 0])?, &MANY, 32));
     figures.extend(self::figures(&run(outlast, (32, "300ms"), [few, 0, 0])?, &FAST, 32));
+    figures.extend(beside(outlast, (3, reps))?);
+    figures.extend(beside(outlast, (32, 1))?);
     if seconds > 0 {
         figures.push(false_verdicts(outlast, seconds)?);
     }
     Ok(figures)
+}
+
+/// Corosync and ours one after the other, in the same namespaces and each by its own defaults.
+fn beside(outlast: &Path, (nodes, rounds): (u32, u32)) -> Outcome<Option<Figure>> {
+    if !Path::new(COROSYNC).exists() {
+        eprintln!(
+            "no peer: there is no {COROSYNC} (`apt-get install --no-install-recommends corosync`)"
+        );
+        return Ok(None);
+    }
+    let mut command = Command::new(outlast);
+    command.args(["lab", "corosync", &nodes.to_string(), &rounds.to_string()]);
+    let theirs = read(&shared::run(&mut command)?)?;
+    let ours = run(outlast, (nodes, "1s"), [rounds, 0, 0])?;
+    let name = format!("power off -> known on all others, defaults, median, {nodes} nodes");
+    let figure = Figure::new(&name, "ms", Bound::Ratio(1.0)).must();
+    Ok(Some(figure.measured(median(&theirs, "power off"), median(&ours, "power off"), rounds)))
+}
+
+fn median(samples: &[Sample], name: &str) -> Option<f64> {
+    let of_it = samples.iter().filter(|sample| sample.name == name).map(|sample| sample.value);
+    let mut values: Vec<f64> = of_it.collect();
+    values.sort_by(f64::total_cmp);
+    values.get(values.len() / 2).copied()
 }
 
 /// Nothing is done to three nodes for so long while 20 processes want every processor.

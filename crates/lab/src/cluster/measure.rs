@@ -18,8 +18,8 @@ use crate::wait;
 
 pub(super) const FOLDER: &str = "/run/lab";
 /// As many as may be controllers.
-const MOST_NODES: usize = 32;
-const NETWORKS: [&str; 2] = ["management", "storage"];
+pub(super) const MOST_NODES: usize = 32;
+pub(super) const NETWORKS: [&str; 2] = ["management", "storage"];
 /// A start takes half a second; 32 of them, or a machine at load 20, need more.
 const PATIENCE: Duration = Duration::from_secs(90);
 /// Processes that want a processor all the time, in the measurement under load.
@@ -95,7 +95,7 @@ pub(super) fn complain(text: &str) -> ExitCode {
     ExitCode::FAILURE
 }
 
-fn say(name: &str, value: f64) -> io::Result<()> {
+pub(super) fn say(name: &str, value: f64) -> io::Result<()> {
     let line = serde_json::to_string(&Sample { name, value })?;
     writeln!(io::stdout(), "{line}")
 }
@@ -123,7 +123,7 @@ fn run(order: Order<'_>) -> io::Result<()> {
 }
 
 /// Everything runs, and everybody hears everybody.
-fn heal(cluster: &mut Cluster) -> io::Result<()> {
+pub(super) fn heal(cluster: &mut Cluster) -> io::Result<()> {
     cluster.mend()?;
     let mut illness = None;
     let healthy = wait::until(PATIENCE, || {
@@ -237,7 +237,7 @@ fn traffic(cluster: &Cluster, node: usize) -> io::Result<Traffic> {
 }
 
 /// Processor time of a process: the 14th and 15th word of `/proc/PID/stat`.
-fn used(pid: i32) -> io::Result<Duration> {
+pub(super) fn used(pid: i32) -> io::Result<Duration> {
     let text = std::fs::read_to_string(Path::new("/proc").join(pid.to_string()).join("stat"))?;
     let words = text.rsplit(')').next().unwrap_or_default().split_whitespace();
     let ticks: u32 = words.skip(11).take(2).filter_map(|word| word.parse::<u32>().ok()).sum();

@@ -96,6 +96,12 @@ impl Beats {
             let Some(own) = network.own else { continue };
             if network.socket.is_none() {
                 network.socket = open(own, port, token, poller).ok();
+                if let Some(socket) = &network.socket {
+                    crate::refused::hear_only(
+                        socket.as_fd(),
+                        network.addresses.iter().flatten().copied(),
+                    );
+                }
             }
             missing |= network.socket.is_none();
             for peer in &mut network.peers {
@@ -107,6 +113,12 @@ impl Beats {
         }
         self.find_devices();
         self.retry_at = if missing { now + RETRY } else { Time::NEVER };
+    }
+
+    /// Datagrams that the kernel threw away since the sockets were opened.
+    pub(crate) fn unread(&self) -> u64 {
+        let sockets = self.networks.iter().filter_map(|network| network.socket.as_ref());
+        sockets.map(|socket| u64::from(sys::socket::dropped(socket.as_fd()).unwrap_or(0))).sum()
     }
 
     pub(crate) fn retry_at(&self) -> Time {

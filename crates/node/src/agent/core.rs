@@ -39,6 +39,8 @@ pub(crate) struct Core {
     pub(super) judged: HashMap<u16, Verdict>,
     /// The newest verdicts on each node, oldest first; at most [`api::Why::TURNS`] of each.
     pub(super) turns: HashMap<u16, VecDeque<Turn>>,
+    /// Datagrams that the kernel threw away.
+    pub(super) unread: u64,
     /// Of this node.
     pub(super) load: Option<(member::Load, Time)>,
     /// What the gossip was told last: majority, and this node's own word.
@@ -97,6 +99,7 @@ impl Core {
             quorum: None,
             said: None,
             ill: BTreeSet::new(),
+            unread: 0,
         }
     }
 
@@ -142,7 +145,7 @@ impl Core {
 
     /// What neither machine believed.
     fn refused(&self) -> api::RefusedPackets {
-        let mut all = api::RefusedPackets::default();
+        let mut all = api::RefusedPackets { unread: self.unread, ..Default::default() };
         let beats = self.member.as_ref().map(Member::refused);
         for refused in beats.into_iter().chain(self.gossip.as_ref().map(Gossip::refused)) {
             let member::Refused { forged, unreadable, replay, network, stranger } = refused;

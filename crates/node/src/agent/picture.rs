@@ -35,6 +35,8 @@ pub(crate) struct Picture {
     dashboard: DashboardState,
     duty: Duty,
     store: Option<Box<StoreState>>,
+    /// Of the vip process.
+    vip_refused: api::RefusedPackets,
     /// When each thing was last told, in milliseconds since 1970 (UTC).
     told: BTreeMap<String, u64>,
 }
@@ -59,6 +61,7 @@ impl Picture {
             dashboard: DashboardState::default(),
             duty: Duty::On,
             store: None,
+            vip_refused: api::RefusedPackets::default(),
             told: BTreeMap::new(),
         }
     }
@@ -90,6 +93,7 @@ impl Picture {
                 self.note("store".to_owned());
                 self.store = Some(state);
             }
+            Change::Refused(refused) => self.vip_refused = refused,
             // What this agent itself decided.
             Change::Node(_) => {}
         }
@@ -108,6 +112,7 @@ impl Picture {
             | Report::Failed { .. }
             | Report::Node(_)
             | Report::Event(_)
+            | Report::Refused(_)
             | Report::Duty(_)
             | Report::Keys
             | Report::Apply { .. }
@@ -262,6 +267,7 @@ impl Picture {
         let vips = vips.collect();
         Status {
             refused: api::RefusedPackets::default(),
+            vip_refused: self.vip_refused,
             duty: self.duty,
             at_ms: sys::clock::wall_ms(),
             version: env!("CARGO_PKG_VERSION").to_owned(),

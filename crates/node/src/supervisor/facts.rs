@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use api::{
-    BalancerState, Change, Choice, DashboardState, Duty, NodeState, Order, ProcessState, Report,
-    Role, ServerState, StoreState, VipState,
+    BalancerState, Change, Choice, DashboardState, Duty, NodeState, Order, ProcessState,
+    RefusedPackets, Report, Role, ServerState, StoreState, VipState,
 };
 use config::haproxy::Haproxy;
 
@@ -27,6 +27,8 @@ pub(crate) struct Facts {
     pub(crate) duty: Duty,
     dashboard: Option<DashboardState>,
     store: Option<Box<StoreState>>,
+    /// Of the vip process.
+    refused: RefusedPackets,
     /// What an agent that is not there yet has to hear.
     unheard: VecDeque<Order>,
 }
@@ -44,6 +46,7 @@ impl Default for Facts {
             duty: Duty::On,
             dashboard: None,
             store: None,
+            refused: RefusedPackets::default(),
             unheard: VecDeque::new(),
         }
     }
@@ -69,6 +72,7 @@ impl Facts {
             Change::Dashboard(state) => self.dashboard = Some(state.clone()),
             Change::Duty(duty) => self.duty = *duty,
             Change::Store(state) => self.store = Some(state.clone()),
+            Change::Refused(refused) => self.refused = *refused,
         }
     }
 
@@ -131,6 +135,10 @@ impl Facts {
             .chain((!self.duty.is_on()).then_some(Change::Duty(self.duty)))
             .chain(self.dashboard.clone().map(Change::Dashboard))
             .chain(self.store.clone().map(Change::Store))
+            .chain(
+                (self.refused != RefusedPackets::default())
+                    .then_some(Change::Refused(self.refused)),
+            )
             .map(Order::Change)
             .collect();
         orders.extend(self.unheard.drain(..));

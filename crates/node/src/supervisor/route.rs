@@ -33,6 +33,11 @@ impl Supervisor {
                 self.order_all(Kind::Proxy, &Order::Change(change.clone()));
                 self.inform_agent(Order::Change(change));
             }
+            Report::Refused(refused) => {
+                let change = Change::Refused(refused);
+                self.facts.learn(&change);
+                self.inform_agent(Order::Change(change));
+            }
             // Only the one that serves checks; a draining one's last word is old.
             Report::Servers(servers) if self.active() == Some(slot) => {
                 self.spread(slot, Change::Servers(servers));

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use base::Time;
 use config::cluster::Cluster;
+use engine::member::Refused;
 use engine::packet::{Kind, MAX_BODY, MAX_PACKET, Replay, Seal};
 use engine::vip::packet::{self, MAX_LENGTH};
 use engine::vip::{Advert, HandOver, Hello, Input};
@@ -19,6 +20,8 @@ use super::instance::Instance;
 pub(super) const LONGEST: usize = 2048;
 /// How often a socket whose device or address is missing is tried again.
 const RETRY: Duration = Duration::from_secs(1);
+/// How often at most it is told what was refused: a flood costs one message a second.
+const TELL_EVERY: Duration = Duration::from_secs(1);
 
 pub(super) struct Wire {
     interfaces: Vec<Interface>,
@@ -41,6 +44,10 @@ struct Sealed {
     me: u16,
     port: u16,
     networks: Vec<Network>,
+    refused: Refused,
+    /// As they were told last.
+    told: api::RefusedPackets,
+    tell_at: Time,
 }
 
 struct Network {
@@ -85,6 +92,14 @@ impl<'a> Heard<'a> {
     }
 }
 
+impl Network {
+    /// What the kernel threw away.
+    fn unread(&self) -> u64 {
+        let socket = self.socket.as_ref();
+        u64::from(socket.map_or(0, |socket| sys::socket::dropped(socket.as_fd()).unwrap_or(0)))
+    }
+}
+
 impl Wire {
     /// `ours`: the cluster, this node's position and the secret.
     pub(super) fn new(
@@ -111,6 +126,25 @@ impl Wire {
 
     pub(super) fn retry_at(&self) -> Time {
         self.retry_at
+    }
+
+    /// When it is to be told what was refused. What the kernel threw away alone wakes nobody: it is told when
+    /// something else does, an advert at the latest.
+    pub(super) fn tell_at(&self) -> Time {
+        let sealed = self.sealed.as_ref();
+        sealed.filter(|sealed| sealed.is_new()).map_or(Time::NEVER, |sealed| sealed.tell_at)
+    }
+
+    /// What was refused so far, if that is to be told now.
+    pub(super) fn news_of_refused(&mut self, now: Time) -> Option<api::RefusedPackets> {
+        let sealed = self.sealed.as_mut()?;
+        if now < sealed.tell_at {
+            return None;
+        }
+        sealed.tell_at = now + TELL_EVERY;
+        let unread = sealed.networks.iter().map(Network::unread).sum();
+        let refused = crate::refused::shown(sealed.refused, unread);
+        (std::mem::replace(&mut sealed.told, refused) != refused).then_some(refused)
     }
 
     pub(super) fn try_soon(&mut self) {
@@ -143,6 +177,12 @@ impl Wire {
             let opened = sys::socket::udp(SocketAddr::new(own, port), None).and_then(|socket| {
                 poller.add(socket.as_fd(), token, Interest::READ).map(|()| socket)
             });
+            if let Ok(socket) = &opened {
+                crate::refused::hear_only(
+                    socket.as_fd(),
+                    network.peers.iter().map(|(_, to)| to.ip()),
+                );
+            }
             network.socket = opened.ok();
             missing |= network.socket.is_none();
         }
@@ -250,6 +290,9 @@ impl Sealed {
             replay: Replay::new(),
             me: node,
             port: port(cluster),
+            refused: Refused::default(),
+            told: api::RefusedPackets::default(),
+            tell_at: Time::ZERO,
             networks: (0..cluster.networks.len())
                 .map(|network| Network {
                     own: address(cluster, me, network),
@@ -271,11 +314,19 @@ impl Sealed {
             }
         };
         let mut body = [0; MAX_BODY];
-        let Ok(opened) = self.seal.open(&buffer[..length], &mut body) else {
-            return Some(Heard::Noise);
+        let opened = match self.seal.open(&buffer[..length], &mut body) {
+            Ok(opened) => opened,
+            Err(error) => {
+                self.refused.count(error);
+                return Some(Heard::Noise);
+            }
         };
-        let here = usize::from(opened.network) == network && opened.sender != self.me;
-        if !here || !self.replay.is_news(&opened) {
+        if usize::from(opened.network) != network || opened.sender == self.me {
+            self.refused.network += 1;
+            return Some(Heard::Noise);
+        }
+        if !self.replay.is_news(&opened) {
+            self.refused.replay += 1;
             return Some(Heard::Noise);
         }
         let heard = match opened.kind {
@@ -293,6 +344,11 @@ impl Sealed {
             | Kind::Gossip => None,
         };
         Some(heard.unwrap_or(Heard::Noise))
+    }
+
+    fn is_new(&self) -> bool {
+        let shown = crate::refused::shown(self.refused, self.told.unread);
+        shown != self.told
     }
 
     fn send(&mut self, kind: Kind, body: &[u8]) {

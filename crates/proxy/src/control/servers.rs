@@ -70,7 +70,8 @@ impl Control {
             | Change::Process(_)
             | Change::Dashboard(_)
             | Change::Duty(_)
-            | Change::Store(_) => {}
+            | Change::Store(_)
+            | Change::Refused(_) => {}
         }
     }
 

@@ -1,6 +1,9 @@
 //! What stands in the status.
 
-use api::{BalancerState, Mode, Role, ServerCheck, Standing, Status, StoreDisk, Verdict, VipRole};
+use api::{
+    BalancerState, Mode, RefusedPackets, Role, ServerCheck, Standing, Status, StoreDisk, Verdict,
+    VipRole,
+};
 
 use super::family::Text;
 use super::{count, flag, float};
@@ -22,19 +25,26 @@ pub(super) fn write(text: &mut Text, host: &str, status: &Status) {
     ];
     text.put("outlast_build_info", &labels, 1.0);
     text.put("outlast_configuration_generation", &[], float(status.generation));
-    for (reason, packets) in [
-        ("forged", status.refused.forged),
-        ("replayed", status.refused.replayed),
-        ("unreadable", status.refused.unreadable),
-        ("astray", status.refused.astray),
-    ] {
-        text.put("outlast_packets_refused_total", &[("reason", reason)], float(packets));
-    }
+    refused(text, "outlast_packets_refused_total", status.refused);
+    refused(text, "outlast_vip_packets_refused_total", status.vip_refused);
     nodes(text, status);
     vips(text, status);
     processes(text, status);
     pools(text, status);
     store(text, status);
+}
+
+fn refused(text: &mut Text, family: &str, refused: RefusedPackets) {
+    let RefusedPackets { forged, replayed, unreadable, astray, unread } = refused;
+    for (reason, packets) in [
+        ("forged", forged),
+        ("replayed", replayed),
+        ("unreadable", unreadable),
+        ("astray", astray),
+        ("unread", unread),
+    ] {
+        text.put(family, &[("reason", reason)], float(packets));
+    }
 }
 
 /// None where nothing judges.

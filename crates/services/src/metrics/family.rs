@@ -136,7 +136,7 @@ pub const FAMILIES: &[Family] = &[
     counter(
         "outlast_packets_refused_total",
         &["reason"],
-        "Datagrams between nodes that the agent did not believe, by why not.",
+        "Datagrams between nodes that the agent did not believe, by why not; unread: thrown away by the kernel.",
     ),
     gauge("outlast_pool_servers", POOL, "Servers of the pool."),
     gauge("outlast_pool_servers_usable", POOL, "Servers of the pool that get new requests."),
@@ -234,6 +234,11 @@ pub const FAMILIES: &[Family] = &[
         "Nodes that say that they hold the virtual IP, as known here. More than one is a fault.",
     ),
     gauge("outlast_vip_holding", VIP, "Whether this node holds the virtual IP."),
+    counter(
+        "outlast_vip_packets_refused_total",
+        &["reason"],
+        "As outlast_packets_refused_total, of the vip process.",
+    ),
     gauge(
         "outlast_vip_role",
         &["vip", "role"],

@@ -45,7 +45,6 @@ pub struct Face {
     folder: PathBuf,
 }
 
-/// Tests of one process have folders of their own.
 static COUNT: AtomicU32 = AtomicU32::new(0);
 static SEQUENCE: AtomicU64 = AtomicU64::new(100);
 
@@ -389,7 +388,8 @@ pub fn status() -> Status {
     Status {
         duty: api::Duty::On,
         store: None,
-        refused: api::RefusedPackets { forged: 7, replayed: 2, unreadable: 0, astray: 1 },
+        refused: api::RefusedPackets { forged: 7, replayed: 2, astray: 1, ..Default::default() },
+        vip_refused: api::RefusedPackets::default(),
         at_ms: 0,
         version: "0.1.0".to_owned(),
         node: "node01".to_owned(),

@@ -72,6 +72,7 @@ fn status() -> Status {
         duty: api::Duty::On,
         store: None,
         refused: api::RefusedPackets::default(),
+        vip_refused: api::RefusedPackets::default(),
         at_ms: 100_000,
         version: "0.1.0".to_owned(),
         node: "node01".to_owned(),

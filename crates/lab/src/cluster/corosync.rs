@@ -1,0 +1,168 @@
+//! `outlast lab corosync NODES ROUNDS`: how long Debian's Corosync takes from the power loss of a node to the
+//! new membership on all others, in the same namespaces and networks as `outlast lab cluster`, with its own
+//! defaults. A JSON object per sample.
+
+use std::ffi::OsStr;
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use sys::process::{Child, SpawnOptions, spawn};
+
+use super::measure::{FOLDER, MOST_NODES, NETWORKS, complain, inside, say};
+use super::small;
+use crate::cloud::network::{Host, address, make_switches};
+use crate::cloud::node::kill_all_inside;
+use crate::wait;
+
+/// Of Debian's package.
+const PROGRAM: &str = "/usr/sbin/corosync";
+/// 32 nodes take minutes to find each other on two processors, and one to miss one.
+const PATIENCE: Duration = Duration::from_secs(240);
+/// Its lock, its sockets' memory and its state are those of one machine; so it gets each of its own.
+const SCRIPT: &str = "for d in /dev/shm /var/lib/corosync; do mount -t tmpfs tmpfs $d || exit 1; done
+cp \"$0\" /var/lib/corosync/lab.conf && mount -t tmpfs tmpfs /run && exec /usr/sbin/corosync -f -c /var/lib/corosync/lab.conf";
+
+/// Must be called before the first thread is started.
+pub(crate) fn main(words: &[&str]) -> ExitCode {
+    let [nodes, rounds] = words else { return complain("outlast lab corosync NODES ROUNDS") };
+    let nodes = nodes.parse().ok().filter(|nodes| (3..=MOST_NODES).contains(nodes));
+    let (Some(nodes), Ok(rounds)) = (nodes, rounds.parse::<usize>()) else {
+        return complain("outlast lab corosync NODES ROUNDS");
+    };
+    if !Path::new(PROGRAM).exists() {
+        return complain(
+            "there is no corosync: `apt-get install --no-install-recommends corosync`",
+        );
+    }
+    inside(|| run(nodes, rounds))
+}
+
+/// A machine with its Corosync.
+struct Machine {
+    log: PathBuf,
+    host: Host,
+    process: Child,
+}
+
+impl Machine {
+    fn start(number: usize, folder: &Path, config: &Path) -> io::Result<Self> {
+        let addresses: Vec<_> =
+            (0..NETWORKS.len()).map(|network| address(small(number), small(network))).collect();
+        let host = Host::plug(&format!("node{number:02}"), &addresses)?;
+        let log = folder.join(format!("corosync{number:02}.log"));
+        let out = File::create(&log)?;
+        let words: [&OsStr; 5] = [
+            "--mount".as_ref(),
+            "/bin/sh".as_ref(),
+            "-c".as_ref(),
+            SCRIPT.as_ref(),
+            config.as_os_str(),
+        ];
+        let options = SpawnOptions {
+            netns: Some(host.netns()),
+            stdout: Some(out.try_clone()?.into()),
+            stderr: Some(out.into()),
+            new_session: true,
+            ..SpawnOptions::default()
+        };
+        let process = spawn(Path::new("/usr/bin/unshare"), None, &words, None, options)?;
+        Ok(Self { log, host, process })
+    }
+
+    /// How many members it says that there are.
+    fn members(&self) -> Option<usize> {
+        members(&fs::read_to_string(&self.log).ok()?)
+    }
+
+    /// Links first, as `outlast lab cluster` does.
+    fn power_off(self) -> io::Result<()> {
+        self.host.cut()?;
+        kill_all_inside(&self.host)?;
+        self.process.wait()?;
+        self.host.unplug()
+    }
+}
+
+/// The newest of the lines `[QUORUM] Members[3]: 1 2 3`.
+fn members(log: &str) -> Option<usize> {
+    let (_, rest) = log.rsplit_once("[QUORUM] Members[")?;
+    rest.split(']').next()?.parse().ok()
+}
+
+fn config(nodes: usize) -> String {
+    let mut text = "totem {\n  version: 2\n  cluster_name: lab\n  transport: knet\n  \
+                    crypto_cipher: none\n  crypto_hash: none\n}\n\
+                    quorum {\n  provider: corosync_votequorum\n}\n\
+                    logging {\n  to_stderr: yes\n  to_syslog: no\n}\nnodelist {\n"
+        .to_owned();
+    for node in 0..nodes {
+        let ring = |network| address(small(node), network);
+        text.push_str(&format!(
+            "  node {{\n    ring0_addr: {}\n    ring1_addr: {}\n    name: node{node:02}\n    nodeid: {}\n  }}\n",
+            ring(0),
+            ring(1),
+            node + 1
+        ));
+    }
+    text + "}\n"
+}
+
+fn run(nodes: usize, rounds: usize) -> io::Result<()> {
+    make_switches(NETWORKS.len())?;
+    let folder = Path::new(FOLDER);
+    fs::create_dir_all(folder)?;
+    let file = folder.join("corosync.conf");
+    fs::write(&file, config(nodes))?;
+    let start = |number| Machine::start(number, folder, &file);
+    let mut machines: Vec<Machine> = (0..nodes).map(start).collect::<io::Result<_>>()?;
+    for round in 0..rounds {
+        all_say(&machines, nodes)?;
+        let victim = round % nodes;
+        let begin = sys::clock::now();
+        machines.remove(victim).power_off()?;
+        all_say(&machines, nodes - 1)?;
+        say("power off", sys::clock::now().since(begin).as_secs_f64() * 1000.0)?;
+        if round + 1 < rounds {
+            machines.insert(victim, start(victim)?);
+        }
+    }
+    machines.into_iter().try_for_each(Machine::power_off)
+}
+
+/// Waits until every machine says that there are so many members.
+fn all_say(machines: &[Machine], count: usize) -> io::Result<()> {
+    let agreed = |machine: &Machine| machine.members() == Some(count);
+    if wait::until(PATIENCE, || machines.iter().all(agreed)) {
+        return Ok(());
+    }
+    let says = machines.iter().map(|machine| format!("{:?}", machine.members()));
+    let last = machines.first().and_then(|machine| fs::read_to_string(&machine.log).ok());
+    let last: String = last.unwrap_or_default().lines().rev().take(3).collect();
+    Err(io::Error::other(format!(
+        "not {count} members on all: {}; {last}",
+        says.collect::<Vec<_>>().join(" ")
+    )))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_newest_membership_of_a_log_counts() {
+        let log = "[QUORUM] Members[1]: 1\n[TOTEM ] x\n[QUORUM] Members[3]: 1 2 3\n[MAIN  ] y\n";
+        assert_eq!(members(log), Some(3));
+        assert_eq!(members("[QUORUM] Members[3"), Some(3));
+        assert_eq!(members("[TOTEM ] x"), None);
+    }
+
+    #[test]
+    fn every_node_is_in_its_file_with_both_networks() {
+        let text = config(3);
+        assert_eq!(text.matches("ring1_addr: 10.80.0.4").count(), 3);
+        assert!(text.contains("name: node02\n    nodeid: 3\n"), "{text}");
+    }
+}

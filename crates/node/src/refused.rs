@@ -1,0 +1,22 @@
+//! What comes from others and is not believed: who may speak at all, and how the rest is told.
+
+use std::net::IpAddr;
+use std::os::fd::BorrowedFd;
+
+use engine::member::Refused;
+
+/// Lets only the addresses of nodes through to a socket: a stranger's flood costs this process nothing. It is
+/// no proof of who speaks, which only the seal gives.
+pub(crate) fn hear_only(socket: BorrowedFd<'_>, nodes: impl Iterator<Item = IpAddr>) {
+    let nodes: Vec<IpAddr> = nodes.collect();
+    if !nodes.is_empty() {
+        // A kernel that takes no filter, or a cluster that is too large for one: the seal is enough.
+        let _ = sys::socket::hear_only(socket, &nodes);
+    }
+}
+
+/// For `status` and metrics.
+pub(crate) const fn shown(refused: Refused, unread: u64) -> api::RefusedPackets {
+    let Refused { forged, unreadable, replay, network, stranger } = refused;
+    api::RefusedPackets { forged, replayed: replay, unreadable, astray: network + stranger, unread }
+}
