@@ -47,8 +47,8 @@ pub struct Reach {
     /// Who has an address on each network.
     on: [Nodes; MAX_NETWORKS],
     rows: Box<[Option<Row>]>,
-    /// Whose row came from somebody else.
-    second_hand: Nodes,
+    /// Who brought the row of each node: itself, or a messenger.
+    from: [u16; MAX_NODES],
     /// In how many more beats the row of each node is news.
     news: [u8; MAX_NODES],
     turn: usize,
@@ -68,7 +68,7 @@ pub struct View {
 }
 
 kept!(Row { node, life, version, known, lost });
-kept!(Reach { me, networks, on, rows, second_hand, news, turn });
+kept!(Reach { me, networks, on, rows, from, news, turn });
 kept!(View { part, known, heard, cut });
 
 impl Reach {
@@ -77,32 +77,50 @@ impl Reach {
     pub fn new(me: u16, nodes: usize, networks: usize, on: [Nodes; MAX_NETWORKS]) -> Self {
         let rows = (0..nodes.min(MAX_NODES)).map(|_| None).collect();
         let networks = networks.min(MAX_NETWORKS);
-        Self { me, networks, on, rows, second_hand: Nodes::NONE, news: [0; MAX_NODES], turn: 0 }
+        Self { me, networks, on, rows, from: [me; MAX_NODES], news: [0; MAX_NODES], turn: 0 }
     }
 
-    /// Takes in what a node says of itself, or what another passed on; true if it says something new.
-    /// Who speaks for itself overrules every messenger, even one with higher numbers.
-    pub fn tell(&mut self, row: Row, first_hand: bool) -> bool {
+    /// Takes in a row that a node brought, its own or one that it passes on; true if it says something new.
+    ///
+    /// Who speaks for itself overrules every messenger. In one life the newest version counts. Between two lives
+    /// of a node the word of who hears it counts above that of who does not, and only then the later life: a
+    /// node whose disk was lost may come back with an earlier one, and its former row, which others still
+    /// have, would tell for ever whom it heard.
+    pub fn tell(&mut self, row: Row, from: u16) -> bool {
         let at = usize::from(row.node);
-        let Some(known) = self.rows.get_mut(at) else { return false };
-        let overrules = first_hand && self.second_hand.has(row.node);
-        let is_newer =
-            known.is_none_or(|known| (row.life, row.version) > (known.life, known.version));
+        let Some(known) = self.rows.get(at).copied() else { return false };
+        let first_hand = from == row.node;
+        let is_newer = known.is_none_or(|known| {
+            let (hears, is_attested) =
+                (first_hand || self.hears(from, row.node), self.is_attested(row.node));
+            if row.life != known.life && hears != is_attested {
+                return hears;
+            }
+            (row.life, row.version) > (known.life, known.version)
+        });
+        let overrules = first_hand && self.from[at] != row.node;
         if !is_newer && !overrules {
             return false;
         }
-        let is_change =
-            known.is_none_or(|known| known.known != row.known || known.lost != row.lost);
         if is_newer {
             self.news[at] = NEWS;
         }
-        *known = Some(row);
-        let messenger = Nodes::one(row.node);
-        self.second_hand = match first_hand {
-            true => self.second_hand.without(messenger),
-            false => self.second_hand.and_those(messenger),
-        };
-        is_change
+        self.rows[at] = Some(row);
+        self.from[at] = from;
+        known.is_none_or(|known| known.known != row.known || known.lost != row.lost)
+    }
+
+    /// Whether this node hears who brought this row, who hears the node that it is of.
+    fn is_attested(&self, node: u16) -> bool {
+        let Some(from) = self.from.get(usize::from(node)).copied() else { return false };
+        self.hears(self.me, from) && (from == node || self.hears(from, node))
+    }
+
+    /// By its own row: `from` hears `of` on any network.
+    fn hears(&self, from: u16, of: u16) -> bool {
+        let Some(row) = self.row(from).filter(|row| row.known.has(of)) else { return false };
+        let mut networks = self.on.iter().zip(&row.lost).take(self.networks);
+        networks.any(|(on, lost)| on.has(from) && on.has(of) && !lost.has(of))
     }
 
     #[must_use]

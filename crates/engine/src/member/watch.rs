@@ -119,7 +119,7 @@ impl Watch {
         });
         let mut reach = Reach::new(me, peers.len(), networks, on);
         let own_row = Row { node: me, life, version: 1, ..Row::default() };
-        let _ = reach.tell(own_row, true);
+        let _ = reach.tell(own_row, me);
         Self {
             me,
             times,
@@ -177,9 +177,9 @@ impl Watch {
         seen.due = now;
         for row in &beat.rows {
             let first_hand = row.node == node && row.life == incarnation;
-            // What a node says of itself is taken from itself; who is heard needs no messenger.
+            // What a node says of itself is taken from itself, in its present life.
             if row.node != self.me && (first_hand || row.node != node) {
-                self.changed |= self.reach.tell(*row, first_hand);
+                self.changed |= self.reach.tell(*row, node);
             }
         }
     }
@@ -259,7 +259,7 @@ impl Watch {
         if is_news {
             row.version += 1;
             self.own_row = row;
-            self.changed |= self.reach.tell(row, true);
+            self.changed |= self.reach.tell(row, self.me);
         }
         if self.changed {
             self.view = self.reach.view();

@@ -2,6 +2,9 @@ use proptest::prelude::*;
 
 use super::*;
 
+/// Brings rows, and says nothing of itself.
+const MESSENGER: u16 = 63;
+
 /// Nodes that all know each other on two networks, and who has lost whom: (from, of, network).
 fn rows(nodes: u16, lost: &[(u16, u16, u8)]) -> Vec<Row> {
     let row = |node| {
@@ -29,7 +32,7 @@ fn reach(me: u16, nodes: u16) -> Reach {
 fn view(me: u16, rows: &[Row]) -> View {
     let mut reach = reach(me, u16::try_from(rows.len()).unwrap());
     for row in rows {
-        reach.tell(*row, false);
+        reach.tell(*row, MESSENGER);
     }
     reach.view()
 }
@@ -144,7 +147,7 @@ fn who_was_never_heard_is_neither_lost_nor_known() {
     let view = view(0, &rows[..2]);
     let three = {
         let mut reach = reach(0, 3);
-        rows[..2].iter().for_each(|row| assert!(reach.tell(*row, false)));
+        rows[..2].iter().for_each(|row| assert!(reach.tell(*row, MESSENGER)));
         reach.view()
     };
     assert_eq!(three.part, Nodes::first(2));
@@ -160,21 +163,41 @@ fn the_newest_row_counts_in_whatever_order_they_come() {
         row.lost[0].insert(of);
         row
     };
-    assert!(reach.tell(row(5, 2, 0), false));
-    assert!(!reach.tell(row(5, 1, 2), false), "an old version");
-    assert!(!reach.tell(row(4, 9, 2), false), "an old life");
-    assert!(!reach.tell(row(5, 3, 0), false), "a new version that says the same");
-    assert!(reach.tell(row(6, 1, 2), false), "a new life");
-    assert!(reach.tell(row(1, 1, 0), true), "who speaks for itself overrules every messenger");
-    assert!(!reach.tell(row(1, 0, 2), true), "its own old words do not");
-    assert!(!reach.tell(Row { node: 7, ..row(9, 9, 0) }, false), "no such node");
+    assert!(reach.tell(row(5, 2, 0), MESSENGER));
+    assert!(!reach.tell(row(5, 1, 2), MESSENGER), "an old version");
+    assert!(!reach.tell(row(4, 9, 2), MESSENGER), "an old life");
+    assert!(!reach.tell(row(5, 3, 0), MESSENGER), "a new version that says the same");
+    assert!(reach.tell(row(6, 1, 2), MESSENGER), "a new life");
+    assert!(reach.tell(row(1, 1, 0), 1), "who speaks for itself overrules every messenger");
+    assert!(!reach.tell(row(1, 0, 2), 1), "its own old words do not");
+    assert!(!reach.tell(Row { node: 7, ..row(9, 9, 0) }, MESSENGER), "no such node");
+}
+
+#[test]
+fn between_two_lives_who_hears_the_node_is_believed() {
+    let mut reach = reach(0, 4);
+    let rows = rows(4, &[(0, 3, 0), (0, 3, 1), (1, 3, 0), (1, 3, 1)]);
+    let of_3 = |life, version| Row { life, version, known: Nodes::one(2), ..rows[3] };
+    // Before its disk was lost node 3 was heard by all, and heard all.
+    let former = Row { life: 9, version: 5, ..rows[3] };
+    assert!(reach.tell(former, 3));
+    rows[..3].iter().for_each(|row| assert!(reach.tell(*row, row.node)));
+    assert!(!reach.tell(of_3(2, 1), 1), "node 1 does not hear it");
+    assert!(reach.tell(of_3(2, 1), 2), "only node 2 hears its present life, an earlier one");
+    assert!(!reach.tell(former, 1), "the former row is in many heads");
+    assert!(!reach.tell(of_3(10, 1), 1), "nor is a later life believed of who does not hear it");
+    assert!(!reach.tell(of_3(2, 1), 2) && reach.row(3) == Some(&of_3(2, 1)));
+    // Node 2 is lost as well: of two who do not hear it, the later life is the better guess.
+    let lost = [Nodes::one(2).and_those(Nodes::one(3)); MAX_NETWORKS];
+    assert!(reach.tell(Row { version: 2, lost, ..rows[0] }, 0));
+    assert!(reach.tell(former, 1));
 }
 
 #[test]
 fn news_is_passed_on_first_and_everything_in_turn() {
     let mut reach = reach(0, 12);
     for row in rows(12, &[]) {
-        reach.tell(row, false);
+        reach.tell(row, MESSENGER);
     }
     let mut beats = 0;
     let mut told = Nodes::NONE;
@@ -186,7 +209,7 @@ fn news_is_passed_on_first_and_everything_in_turn() {
     for _ in 0..20 {
         reach.rows_to_tell();
     }
-    reach.tell(Row { version: 2, ..rows(12, &[(9, 3, 0)])[9] }, true);
+    reach.tell(Row { version: 2, ..rows(12, &[(9, 3, 0)])[9] }, 9);
     let first = reach.rows_to_tell();
     assert_eq!(first.iter().map(|row| row.node).take(2).collect::<Vec<_>>(), [0, 9]);
     for _ in 0..3 {
@@ -252,9 +275,9 @@ proptest! {
         let rows = rows(5, &lost);
         let mut reach = reach(0, 5);
         for at in order.into_iter().chain((0..5).rev()) {
-            reach.tell(Row { version: 0, ..rows[at] }, false);
-            reach.tell(rows[at], false);
-            reach.tell(Row { version: 0, known: Nodes::NONE, ..rows[at] }, false);
+            reach.tell(Row { version: 0, ..rows[at] }, MESSENGER);
+            reach.tell(rows[at], MESSENGER);
+            reach.tell(Row { version: 0, known: Nodes::NONE, ..rows[at] }, MESSENGER);
         }
         prop_assert_eq!(reach.view(), view(0, &rows));
     }
