@@ -15,7 +15,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use engine::kv::{Condition, Keys, Op, Transaction};
+use engine::kv::{Compare, Condition, Keys, Op, Transaction};
 use openraft::{ChangeMembers, ServerState};
 use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval, timeout};
@@ -177,7 +177,12 @@ impl Core {
         let voters: Names = self.voters(&members).into_iter().map(|(_, name)| name).collect();
         let wanted = wanted(&voters, wishes);
         let silent = self.silent(&wanted).await;
-        match plan(&voters, &wanted, &silent) {
+        let mut plan = plan(&voters, &wanted, &silent);
+        if plan == Plan::Done && members.membership().get_joint_config().len() > 1 {
+            // A change that was broken off half way through is ended first.
+            plan = Plan::Change(wanted);
+        }
+        match plan {
             Plan::Done => {
                 // One that was filled up and is not to vote after all is let go.
                 let gone = wishes.iter().filter(|(_, wish)| **wish == Wish::Leave);
@@ -192,8 +197,16 @@ impl Core {
                         return;
                     }
                 }
-                let ops = wishes.keys().map(|node| Op::Delete { keys: Keys::One(key(node)) });
-                drop(self.transact(Transaction { then: ops.collect(), ..none() }).await);
+                // The members may be those of a leader that was, and never be committed: only on a node that
+                // leads now, with the same members, does what is committed next come after them.
+                let is_same = {
+                    let metrics = raft.metrics();
+                    let metrics = metrics.borrow();
+                    metrics.state == ServerState::Leader && *metrics.membership_config == *members
+                };
+                if is_same {
+                    self.fulfil(wishes).await;
+                }
             }
             Plan::Refuse(why) => self.note(wishes, &format!("refused: {why}"), Some(REFUSED)).await,
             Plan::Wait(why) => self.note(wishes, &format!("waits: {why}"), None).await,
@@ -228,6 +241,21 @@ impl Core {
             .iter()
             .find(|node| has(node).is_some_and(|has| last.saturating_sub(has) > CLOSE))
             .cloned()
+    }
+
+    /// Takes away what is so; not what was changed meanwhile, and only as leader.
+    async fn fulfil(&self, wishes: &BTreeMap<String, Wish>) {
+        for (node, wish) in wishes {
+            let key = key(node);
+            let Some(found) = self.content.look(|kv| kv.get(&key).cloned()) else { continue };
+            let read = std::str::from_utf8(&found.value).ok().and_then(Wish::read);
+            if read.is_some_and(|(read, _)| read == *wish) {
+                let compares =
+                    vec![Compare { key: key.clone(), is: Condition::Changed(found.changed) }];
+                let then = vec![Op::Delete { keys: Keys::One(key) }];
+                drop(self.write(Transaction { compares, then, ..none() }).await);
+            }
+        }
     }
 
     /// Who of these does not answer, and why.
@@ -266,7 +294,7 @@ impl Core {
             };
             let is = Condition::Changed(found.changed);
             let put = Op::Put { key: key.clone(), value: value.as_bytes().into(), limit };
-            let compares = vec![engine::kv::Compare { key, is }];
+            let compares = vec![Compare { key, is }];
             drop(self.transact(Transaction { compares, then: vec![put], ..none() }).await);
         }
     }
