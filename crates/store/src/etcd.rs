@@ -8,33 +8,33 @@ mod account;
 mod gateway;
 mod http;
 mod json;
+mod said;
+mod watching;
 
-use std::io;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use engine::kv::{Change, Compacted, Keys, Op, Outcome, Transaction};
+use engine::kv::{Keys, Op, Outcome, Transaction};
 use serde_json::{Value, json};
-use tokio::sync::mpsc;
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, timeout_at};
 
 use crate::{Error, Store, Watch};
 pub use account::Account;
 use account::Member;
 pub(crate) use gateway::Gateway;
-use http::{Answer, Broken, Stream, To};
+use http::{Answer, Broken, To};
+use said::judge;
 
-/// How long an operation looks for a member that answers.
+/// How long an operation looks for a member that answers; longer, if not every member was asked by then.
 const LOOK: Duration = Duration::from_secs(2);
-/// How long one question waits for its answer; etcd itself gives a proposal up after 7 s.
+/// How long an operation takes at most; etcd itself gives a proposal up after 7 s.
 const PATIENCE: Duration = Duration::from_secs(8);
+/// By then the answer to a question that may be asked again begins, or another member is asked.
+const ANSWER: Duration = Duration::from_secs(1);
 const AGAIN: Duration = Duration::from_millis(50);
-/// Revisions of changes that wait for a watcher.
-const WATCHED: usize = 64;
 
 /// An external etcd, 3.4 or later.
-#[derive(Debug)]
 pub struct Etcd {
     account: Account,
     /// Nothing where an address says none.
@@ -45,8 +45,26 @@ pub struct Etcd {
     token: tokio::sync::Mutex<Option<String>>,
 }
 
+impl std::fmt::Debug for Etcd {
+    /// Without the token, which is a secret.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Etcd").field("account", &self.account).finish_non_exhaustive()
+    }
+}
+
+/// A question to one member.
+#[derive(Clone, Copy)]
+struct Question<'a> {
+    path: &'a str,
+    body: &'a Value,
+    /// Asked twice it does no harm.
+    reads: bool,
+    /// Of the whole operation.
+    until: Instant,
+}
+
 /// Why a question has no answer.
-#[derive(Debug)]
+#[derive(Debug, Eq, PartialEq)]
 enum Failed {
     /// It never left, or etcd says that it was not done.
     NotDone,
@@ -106,19 +124,24 @@ impl Etcd {
     }
 
     /// Asks the current member once.
-    async fn ask(&self, path: &str, question: &Value) -> Result<Value, Failed> {
-        let token = self.token().await?;
-        self.post(path, question, token.as_deref()).await
+    async fn ask(&self, question: Question<'_>) -> Result<Value, Failed> {
+        let token = self.token(question.until).await?;
+        self.post(question, token.as_deref()).await
     }
 
-    async fn post(&self, path: &str, body: &Value, token: Option<&str>) -> Result<Value, Failed> {
+    async fn post(&self, question: Question<'_>, token: Option<&str>) -> Result<Value, Failed> {
+        let Question { path, body, reads, until } = question;
         let (at, member) = self.member()?;
         let to = To { member, tls: self.tls(member)?, token };
-        let asked = timeout(PATIENCE, http::post(to, path, body)).await;
-        let answered = match asked {
-            Ok(answer) => answer.map_err(Failed::from).and_then(judge),
-            Err(_) => Err(Failed::Unknown),
+        let begins = if reads { until.min(Instant::now() + ANSWER) } else { until };
+        let asked = async {
+            let silent = |_| Broken::Lost;
+            let begun = timeout_at(begins, http::stream(&to, path, body)).await;
+            let (status, stream) = begun.map_err(silent)??;
+            let body = timeout_at(until, stream.rest()).await.map_err(silent)??;
+            Ok::<_, Broken>(Answer { status, body })
         };
+        let answered = asked.await.map_err(Failed::from).and_then(|answer| judge(answer, reads));
         answered.inspect_err(|failed| self.learn(at, failed)).map_err(|failed| match failed {
             Failed::Wrong(why) => Failed::Wrong(format!("{}: {why}", self.account.members[at])),
             Failed::NotDone | Failed::Token | Failed::Unknown | Failed::Said(_) => failed,
@@ -138,7 +161,7 @@ impl Etcd {
         }
     }
 
-    async fn token(&self) -> Result<Option<String>, Failed> {
+    async fn token(&self, until: Instant) -> Result<Option<String>, Failed> {
         if self.account.user.is_none() {
             return Ok(None);
         }
@@ -146,8 +169,10 @@ impl Etcd {
         if token.is_none()
             && let Some((name, password)) = self.account.password().map_err(Failed::Wrong)?
         {
-            let question = json!({ "name": name, "password": password.as_str() });
-            let answer = self.post("/v3/auth/authenticate", &question, None).await;
+            let body = json!({ "name": name, "password": password.as_str() });
+            let path = "/v3/auth/authenticate";
+            let question = Question { path, body: &body, reads: true, until };
+            let answer = self.post(question, None).await;
             let answer = answer.map_err(|failed| match failed {
                 // Nothing of the caller's was asked yet.
                 Failed::Unknown | Failed::NotDone => Failed::NotDone,
@@ -167,22 +192,23 @@ impl Etcd {
     }
 
     /// Asks until there is an answer, as far as asking again does no harm.
-    async fn insist(&self, path: &str, question: &Value, reads: bool) -> Result<Value, Error> {
-        let (begun, mut wrong) = (Instant::now(), None);
+    async fn insist(&self, question: Question<'_>) -> Result<Value, Error> {
+        let (begun, mut tried, mut wrong) = (Instant::now(), 0, None);
         loop {
             let token = self.token.lock().await.clone();
-            match self.ask(path, question).await {
+            match self.ask(question).await {
                 Ok(value) => return Ok(value),
-                Err(Failed::Said(text)) => return Err(Error::Etcd(self.explain(text))),
-                Err(Failed::Unknown) if !reads => return Err(Error::Unknown),
+                Err(Failed::Said(text)) => return Err(Error::Etcd(self.explain(&text))),
+                Err(Failed::Unknown) if !question.reads => return Err(Error::Unknown),
                 Err(Failed::Token) if self.account.user.is_none() => {
-                    return Err(Error::Etcd(self.explain("user name is empty".to_owned())));
+                    return Err(Error::Etcd(self.explain("user name is empty")));
                 }
                 Err(Failed::Token) => self.forget(token.as_deref()).await,
                 Err(Failed::Wrong(why)) => wrong = Some(why),
                 Err(Failed::NotDone | Failed::Unknown) => {}
             }
-            if begun.elapsed() >= LOOK {
+            tried += 1;
+            if self.gives_up(begun, tried, question.until) {
                 let nobody = || Error::NoLeader(begun.elapsed());
                 return Err(wrong.map_or_else(nobody, Error::Etcd));
             }
@@ -190,9 +216,14 @@ impl Etcd {
         }
     }
 
+    /// Whether it was long enough and each member had its turn.
+    fn gives_up(&self, begun: Instant, tried: usize, until: Instant) -> bool {
+        (begun.elapsed() >= LOOK && tried >= self.members.len()) || Instant::now() >= until
+    }
+
     /// What etcd says, and what is to be done about it.
-    fn explain(&self, text: String) -> String {
-        let text = text.trim_start_matches("etcdserver: ");
+    fn explain(&self, text: &str) -> String {
+        let text = text.trim_start_matches("etcdserver: ").trim_start_matches("mvcc: ");
         let prefix = &self.account.prefix;
         let account = "it wants an account: set user and password_file".to_owned();
         let (denied, wrong) = match &self.account.user {
@@ -207,13 +238,14 @@ impl Etcd {
             ("invalid user ID or password", wrong),
             ("user name is empty", account),
             ("authentication is not enabled", "remove user and password_file".to_owned()),
+            ("space exceeded", said::NO_SPACE.to_owned()),
         ];
         let hint = rows.into_iter().find(|(said, _)| text.contains(said));
         hint.map_or_else(|| text.to_owned(), |(_, hint)| format!("{text}: {hint}"))
     }
 
     /// What etcd grants for every time limit of the transaction, by operation.
-    async fn grants(&self, ops: &[Op]) -> Result<Vec<Option<String>>, Error> {
+    async fn grants(&self, ops: &[Op], until: Instant) -> Result<Vec<Option<String>>, Error> {
         let mut grants = vec![];
         for op in ops {
             let limit = match op {
@@ -223,75 +255,16 @@ impl Etcd {
             grants.push(match limit {
                 None => None,
                 Some(limit) => {
-                    let question = json!({ "TTL": limit.div_ceil(1000).to_string() });
+                    let body = json!({ "TTL": limit.div_ceil(1000).to_string() });
+                    let path = "/v3/lease/grant";
                     // One that is granted and not used ends by itself.
-                    let granted = self.insist("/v3/lease/grant", &question, true).await?;
+                    let question = Question { path, body: &body, reads: true, until };
+                    let granted = self.insist(question).await?;
                     Some(granted["ID"].as_str().unwrap_or_default().to_owned())
                 }
             });
         }
         Ok(grants)
-    }
-
-    /// Begins a watch on the current member: its first line says whether there is one.
-    async fn watching(&self, question: &Value) -> Result<Stream, Failed> {
-        let token = self.token().await?;
-        let (at, member) = self.member()?;
-        let to = To { member, tls: self.tls(member)?, token: token.as_deref() };
-        let begun = async {
-            let (status, mut stream) = http::stream(to, "/v3/watch", question).await?;
-            let line = stream.line().await.map_err(|_| Broken::Lost)?;
-            Ok::<_, Broken>((status, line, stream))
-        };
-        let begun = match timeout(PATIENCE, begun).await {
-            Ok(begun) => begun.map_err(Failed::from),
-            Err(_) => Err(Failed::NotDone),
-        };
-        let (status, line, stream) = begun.inspect_err(|failed| self.learn(at, failed))?;
-        let answer = judge(Answer { status, body: line })?;
-        match &answer["result"] {
-            // Rights and tokens are judged alike.
-            result if result["canceled"] == true => {
-                let why = result["cancel_reason"].as_str().filter(|why| !why.is_empty());
-                match (why, json::number(&result["compact_revision"])) {
-                    (_, Some(1..)) => Ok(stream.again(answer.to_string())),
-                    (Some(why), _) => Err(Failed::Said(why.to_owned())),
-                    (None, _) => Err(Failed::Token),
-                }
-            }
-            result if result.is_null() => Err(Failed::Unknown),
-            _ => Ok(stream),
-        }
-    }
-}
-
-fn judge(answer: Answer) -> Result<Value, Failed> {
-    let parsed = serde_json::from_slice::<Value>(&answer.body);
-    let value = match (answer.status, parsed) {
-        (200, Ok(value)) => return Ok(value),
-        // Refused before etcd itself saw it.
-        (status @ 400..=499, Err(_)) => {
-            let text: String = String::from_utf8_lossy(&answer.body).chars().take(200).collect();
-            let why = match status {
-                404 => "it has no JSON gateway: start it with --enable-grpc-gateway".to_owned(),
-                status => format!("it answers with HTTP status {status}: {}", text.trim_end()),
-            };
-            return Err(Failed::Wrong(why));
-        }
-        (_, Err(_)) => return Err(Failed::Unknown),
-        (_, Ok(value)) => value,
-    };
-    let text = value["error"].as_str().or_else(|| value["message"].as_str()).unwrap_or("no reason");
-    if ["invalid auth token", "user name is empty", "auth store is old"]
-        .iter()
-        .any(|said| text.contains(said))
-    {
-        return Err(Failed::Token);
-    }
-    // gRPC's INVALID_ARGUMENT, NOT_FOUND, PERMISSION_DENIED, FAILED_PRECONDITION, UNAUTHENTICATED.
-    match value["code"].as_u64() {
-        Some(3 | 5 | 7 | 9 | 16) => Err(Failed::Said(text.to_owned())),
-        _ => Err(Failed::Unknown),
     }
 }
 
@@ -299,88 +272,17 @@ impl Store for Etcd {
     async fn transact(&self, transaction: Transaction) -> Result<Outcome, Error> {
         transaction.check().map_err(Error::Refused)?;
         let reads = transaction.only_reads();
-        let then = self.grants(&transaction.then).await?;
-        let otherwise = self.grants(&transaction.otherwise).await?;
+        let until = Instant::now() + PATIENCE;
+        let then = self.grants(&transaction.then, until).await?;
+        let otherwise = self.grants(&transaction.otherwise, until).await?;
         let prefix = self.account.prefix.as_str();
-        let question = json::transaction(prefix, &transaction, &then, &otherwise);
-        let answer = self.insist("/v3/kv/txn", &question, reads).await?;
+        let body = json::transaction(prefix, &transaction, &then, &otherwise);
+        let question = Question { path: "/v3/kv/txn", body: &body, reads, until };
+        let answer = self.insist(question).await?;
         json::outcome(prefix, &transaction, &answer).ok_or(Error::Unknown)
     }
 
     async fn watch(&self, after: u64, keys: Keys) -> Result<Watch, Error> {
-        let (told, changes) = mpsc::channel(WATCHED);
-        let (begun, mut wrong) = (Instant::now(), None);
-        let question = json::watch(&self.account.prefix, after, &keys);
-        loop {
-            let token = self.token.lock().await.clone();
-            match self.watching(&question).await {
-                Ok(stream) => {
-                    let prefix = self.account.prefix.clone();
-                    tokio::spawn(tell(stream, prefix, keys, told));
-                    return Ok(Watch::new(changes));
-                }
-                Err(Failed::Said(text)) => return Err(Error::Etcd(self.explain(text))),
-                // A watch without the right to it ends like one with an old token.
-                Err(Failed::Token) => {
-                    self.forget(token.as_deref()).await;
-                    wrong = Some(self.explain("permission denied".to_owned()));
-                }
-                Err(Failed::Wrong(why)) => wrong = Some(why),
-                Err(Failed::NotDone | Failed::Unknown) => {}
-            }
-            if begun.elapsed() >= LOOK {
-                let nobody = || Error::NoLeader(begun.elapsed());
-                return Err(wrong.map_or_else(nobody, Error::Etcd));
-            }
-            tokio::time::sleep(AGAIN).await;
-        }
+        self.begin_watch(after, keys).await
     }
-}
-
-async fn tell(
-    mut stream: Stream,
-    prefix: String,
-    keys: Keys,
-    told: mpsc::Sender<Result<Vec<Change>, Error>>,
-) {
-    loop {
-        let line = tokio::select! {
-            line = stream.line() => line,
-            () = told.closed() => return,
-        };
-        let ended = match line.and_then(|line| changes(&prefix, &line)) {
-            Ok(Told::Changes(changes)) => {
-                let wanted: Vec<_> = changes.into_iter().filter(|c| keys.has(&c.key)).collect();
-                for revision in wanted.chunk_by(|one, next| one.revision == next.revision) {
-                    if told.send(Ok(revision.to_vec())).await.is_err() {
-                        return;
-                    }
-                }
-                continue;
-            }
-            Ok(Told::Compacted(compacted)) => Error::Compacted(compacted),
-            Err(error) => Error::Stopped(error.to_string()),
-        };
-        drop(told.send(Err(ended)).await);
-        return;
-    }
-}
-
-enum Told {
-    Changes(Vec<Change>),
-    Compacted(Compacted),
-}
-
-fn changes(prefix: &str, line: &[u8]) -> io::Result<Told> {
-    let value: Value = serde_json::from_slice(line)?;
-    let result = &value["result"];
-    if let Some(compacted) = json::number(&result["compact_revision"]).filter(|upto| *upto > 0) {
-        return Ok(Told::Compacted(Compacted { upto: compacted - 1 }));
-    }
-    if result["canceled"] == true || result.is_null() {
-        return Err(io::Error::other(format!("etcd ended the watch: {value}")));
-    }
-    json::changes(prefix, result)
-        .map(Told::Changes)
-        .ok_or_else(|| io::Error::other("unreadable changes"))
 }

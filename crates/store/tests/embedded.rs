@@ -84,23 +84,21 @@ async fn after_a_restart_of_all_nobody_reads_what_was_there_before_the_last_writ
 async fn a_write_is_acknowledged_after_fsync_on_a_majority_and_many_share_one() {
     let cloud = Cloud::of_three("fsync").await;
     let leader = cloud.leader().await;
-    let syncs = || {
-        let all = [1, 2, 3].map(|node| cloud.status(node).syncs);
-        (cloud.status(leader).syncs, all.iter().sum::<u64>() - cloud.status(leader).syncs)
-    };
-    let before = syncs();
+    let syncs = || [1, 2, 3].map(|node| cloud.status(node).syncs);
     for round in 0..40_u64 {
+        let before = syncs();
         cloud.nodes[&leader].put("key", &round.to_be_bytes(), None).await.unwrap();
-        let (own, others) = syncs();
-        // By the time of the answer, one for each write here and one on one of the others.
-        assert!(own - before.0 > round && others - before.1 > round, "{round}: {own} {others}");
+        let after = syncs();
+        // By the time of the answer at least two of three disks have done one since the question.
+        let done = before.iter().zip(after).filter(|(before, after)| after > *before).count();
+        assert!(done >= 2, "{round}: {before:?} {after:?}");
     }
-    let before = syncs();
+    let before = cloud.status(leader).syncs;
     let store = &cloud.nodes[&leader];
     let keys: Vec<_> = (0..200).map(|key| format!("k{key}")).collect();
     all(keys.iter().map(|key| store.put(key, b"", None))).await;
-    let (own, _) = syncs();
-    assert!(own - before.0 < 100, "200 writes at once took {} fsyncs", own - before.0);
+    let took = cloud.status(leader).syncs - before;
+    assert!(took < 100, "200 writes at once took {took} fsyncs");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use outlast_store::linear::{self, Deed, Operation};
 use process::slow::Slow;
-use process::{Cluster, NODES, Program, ask, node, until};
+use process::{Cluster, NODES, Program, ask, mount, node, until};
 
 const CLIENTS: u64 = 5;
 const KEYS: u64 = 8;
@@ -42,6 +42,8 @@ fn folder(name: &str) -> PathBuf {
 struct Clients {
     ports: Arc<Mutex<BTreeMap<u64, u16>>>,
     stop: Arc<AtomicBool>,
+    /// How many operations were answered so far.
+    answered: Arc<AtomicU64>,
     threads: Vec<JoinHandle<Vec<Operation>>>,
 }
 
@@ -50,24 +52,28 @@ impl Clients {
         let ports = Arc::new(Mutex::new(cluster.client_ports()));
         let stop = Arc::new(AtomicBool::new(false));
         let values = Arc::new(AtomicU64::new(1));
+        let answered = Arc::new(AtomicU64::new(0));
         let threads = (1..=CLIENTS)
             .map(|seed| {
-                let (ports, stop, values) =
-                    (Arc::clone(&ports), Arc::clone(&stop), Arc::clone(&values));
+                let (ports, stop) = (Arc::clone(&ports), Arc::clone(&stop));
+                let (values, answered) = (Arc::clone(&values), Arc::clone(&answered));
                 std::thread::spawn(move || {
                     let mut dice = Dice(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15));
                     let mut history = vec![];
                     while !stop.load(Ordering::SeqCst) {
                         let ports: Vec<_> = ports.lock().unwrap().values().copied().collect();
                         let port = ports[dice.below(ports.len() as u64)];
-                        history.extend(operate(&mut dice, port, &values));
+                        let seen = operate(&mut dice, port, &values);
+                        let answers = seen.as_ref().is_some_and(|seen| seen.answered.is_some());
+                        answered.fetch_add(u64::from(answers), Ordering::SeqCst);
+                        history.extend(seen);
                         std::thread::sleep(PAUSE);
                     }
                     history
                 })
             })
             .collect();
-        Self { ports, stop, threads }
+        Self { ports, stop, answered, threads }
     }
 
     /// Nodes have other ports after a restart.
@@ -75,7 +81,11 @@ impl Clients {
         *self.ports.lock().unwrap() = cluster.client_ports();
     }
 
-    fn stop(self) -> Vec<Operation> {
+    /// What they saw, when enough happened to judge.
+    fn stop(self, enough: u64) -> Vec<Operation> {
+        until("enough answers to judge", || {
+            (self.answered.load(Ordering::SeqCst) > enough).then_some(())
+        });
         self.stop.store(true, Ordering::SeqCst);
         self.threads.into_iter().flat_map(|thread| thread.join().unwrap()).collect()
     }
@@ -179,7 +189,7 @@ fn nothing_is_lost_and_all_is_explained_under_kills_pauses_cuts_and_a_restart_of
     clients.look_again(&cluster);
     cluster.leader(&NODES, None);
     between();
-    let mut history = clients.stop();
+    let mut history = clients.stop(300);
     // What is there in the end was acknowledged, or may have been done.
     let port = cluster.client_ports()[&2];
     for key in 0..KEYS {
@@ -190,17 +200,13 @@ fn nothing_is_lost_and_all_is_explained_under_kills_pauses_cuts_and_a_restart_of
     }
     let answered = history.iter().filter(|operation| operation.answered.is_some()).count();
     eprintln!("new leader after {}; {answered} answers of {}", told.join(", "), history.len());
-    assert!(answered > 300, "too little happened to judge: {answered} answers");
     linear::check(&history).unwrap();
 }
 
 #[test]
 fn a_full_disk_stops_one_node_and_costs_nothing() {
-    if !rustix::process::geteuid().is_root() {
-        skip(
-            "a_full_disk_stops_one_node_and_costs_nothing",
-            "only root mounts a small file system",
-        );
+    if let Some(why) = mount::is_missing() {
+        skip("a_full_disk_stops_one_node_and_costs_nothing", why);
         return;
     }
     let mut cluster = Cluster::start(program(), &folder("full"));
@@ -235,21 +241,13 @@ fn a_slow_disk_loses_nothing_and_one_of_three_holds_nobody_up() {
         return;
     }
     let mut cluster = Cluster::start(program(), &folder("slow"));
-    let leader = cluster.leader(&NODES, None);
-    // A follower that takes half a second for each write: the leader and the other are a majority.
-    let (by, writes) = (Duration::from_millis(500), 20);
-    let follower = NODES.into_iter().find(|node| *node != leader).unwrap();
-    let slow = cluster.slow(follower, by);
-    let begun = now();
-    for write in 0..writes {
-        assert_eq!(cluster.ask(leader, &format!("w before {write}")).as_deref(), Some("done"));
-    }
-    let took = millis(begun);
-    drop(slow);
-    assert!(
-        took < 500 * writes / 2,
-        "{writes} writes took {took} ms: they waited for the slow disk"
-    );
+    // A follower that takes 3 s for each write: the leader and the other are a majority. Where another
+    // came to lead meanwhile it says nothing, and is done once more.
+    let (by, writes) = (Duration::from_secs(3), 20);
+    let took = (0..5).find_map(|_| beside_a_slow_follower(&cluster, by, writes));
+    let took = took.expect("one leader for some seconds");
+    let most = 3000 * writes / 2;
+    assert!(took < most, "{writes} writes took {took} ms: they waited for the slow disk");
     // A leader whose disk is slower than the network: others have on disk what it has not, and what it
     // loses then was promised to nobody.
     let clients = Clients::start(&cluster);
@@ -263,11 +261,34 @@ fn a_slow_disk_loses_nothing_and_one_of_three_holds_nobody_up() {
         clients.look_again(&cluster);
         cluster.leader(&NODES, None);
     }
-    let history = clients.stop();
+    let history = clients.stop(40);
     let answered = history.iter().filter(|operation| operation.answered.is_some()).count();
     eprintln!("{writes} writes in {took} ms; {answered} answers of {}", history.len());
-    assert!(answered > 40, "too little happened to judge: {answered} answers");
     linear::check(&history).unwrap();
+}
+
+/// How long that many writes took together, milliseconds, while one follower took `by` longer for each.
+/// Nothing if the leader did not stay the same.
+fn beside_a_slow_follower(cluster: &Cluster, by: Duration, writes: u64) -> Option<u64> {
+    let leader = cluster.leader(&NODES, None);
+    let leads = || {
+        let mut status = cluster.status(leader);
+        Some((status.remove("leader")?, status.remove("term")?))
+    };
+    let before = leads();
+    let follower = NODES.into_iter().find(|node| *node != leader)?;
+    let slow = cluster.slow(follower, by);
+    let begun = now();
+    for write in 0..writes {
+        until("it is written", || {
+            let answer = cluster.ask(leader, &format!("w before {write}"));
+            (answer.as_deref() == Some("done")).then_some(())
+        });
+    }
+    let took = millis(begun);
+    let after = leads();
+    drop(slow);
+    (before.is_some() && before == after).then_some(took)
 }
 
 fn skip(test: &str, reason: &str) {

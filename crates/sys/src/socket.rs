@@ -163,6 +163,17 @@ pub fn keep_alive(fd: BorrowedFd<'_>) -> io::Result<()> {
     Ok(sockopt::set_socket_keepalive(fd, true)?)
 }
 
+/// A peer that sends nothing for so long is asked for a sign of life, and again as often; with
+/// [`give_up_after`] one that does not answer is gone after that span. Whole seconds.
+///
+/// # Errors
+/// When it is no TCP socket.
+pub fn keep_alive_every(fd: BorrowedFd<'_>, span: Duration) -> io::Result<()> {
+    sockopt::set_tcp_keepidle(fd, span)?;
+    sockopt::set_tcp_keepintvl(fd, span)?;
+    keep_alive(fd)
+}
+
 /// A peer that takes nothing for so long is gone, also one that lives and does not read.
 ///
 /// # Errors

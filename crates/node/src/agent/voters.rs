@@ -107,7 +107,8 @@ impl Voters {
 
     fn disk(&mut self, state: &StoreState) -> Option<Event> {
         let before = std::mem::replace(&mut self.disk, state.disk);
-        let went = |disk| matches!(disk, StoreDisk::WentBack { .. });
+        // One that was filled up long ago is no news to an agent that has just started.
+        let went = |disk| matches!(disk, StoreDisk::WentBack { upto: Some(_) });
         (went(state.disk) && !went(before)).then(|| Event {
             what: "store-went-back".to_owned(),
             evidence: "others remember more of this node's store than its disk does".to_owned(),
@@ -197,5 +198,6 @@ mod tests {
         );
         went.disk = StoreDisk::WentBack { upto: None };
         assert_eq!(told(&mut voters, at, &went), [""; 0]);
+        assert_eq!(told(&mut Voters::default(), at, &went)[1..], [""; 0], "only its leader is new");
     }
 }

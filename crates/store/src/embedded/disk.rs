@@ -11,11 +11,14 @@
 mod file;
 pub(crate) mod offline;
 pub(crate) mod owner;
+#[cfg(test)]
+mod tests;
 mod write;
 
 use std::collections::BTreeMap;
 use std::io;
-use std::path::PathBuf;
+use std::panic::UnwindSafe;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
 
@@ -112,6 +115,13 @@ impl Disk {
     /// # Errors
     /// When it cannot be read, is damaged, from a newer version, or of another node or cluster.
     pub(crate) fn open(options: &Options) -> Result<Self, Error> {
+        Self::open_with(options, database)
+    }
+
+    fn open_with(
+        options: &Options,
+        database: impl FnOnce(&Path, &Arc<AtomicU64>) -> io::Result<Database> + UnwindSafe,
+    ) -> Result<Self, Error> {
         let path = options.folder.join("store.redb");
         let failed = |source: io::Error| Error::Disk { path: path.clone(), source };
         let other = |source: redb::Error| failed(io::Error::other(source));
@@ -228,8 +238,9 @@ impl Disk {
 
     /// What this disk promised.
     pub(crate) fn own(&self) -> Standing {
-        let state = self.state();
-        Standing { vote: state.vote.unwrap_or_default(), log: state.position.last }
+        let (state, flushed) = (self.state(), self.flushed());
+        let log = state.position.last.min(flushed);
+        Standing { vote: state.vote.unwrap_or_default(), log }
     }
 
     pub(crate) fn standings(&self) -> Standings {

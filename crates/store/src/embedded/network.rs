@@ -12,7 +12,7 @@ use openraft::raft::{
     AppendEntriesRequest, AppendEntriesResponse, SnapshotResponse, VoteRequest, VoteResponse,
 };
 use openraft::{BasicNode, OptionalSend};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use super::disk::Disk;
 use super::link::{CallError, Lane, Links};
@@ -83,6 +83,7 @@ impl RaftNetwork<Types> for Way {
         mut request: AppendEntriesRequest<Types>,
         option: RPCOption,
     ) -> Result<AppendEntriesResponse<NodeId>, RpcError> {
+        let until = Instant::now() + patience(&option);
         // The others may not apply what this node could still lose. Mostly its disk is as fast as theirs;
         // where it is not, they hear a beat without the news.
         let on_disk = self.network.disk.on_disk(request.leader_commit);
@@ -90,7 +91,8 @@ impl RaftNetwork<Types> for Way {
         request.leader_commit = request.leader_commit.min(self.network.disk.flushed());
         let append = Append { request, standings: self.network.disk.standings() };
         let question = (kind::APPEND, append.encode());
-        let answer = self.call(Lane::Raft, question, patience(&option)).await?;
+        let rest = until.saturating_duration_since(Instant::now());
+        let answer = self.call(Lane::Raft, question, rest).await?;
         let appended = decode_appended(&answer).map_err(|error| damaged(&error))?;
         let vote = append.request.vote;
         let log = match &appended {

@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use serde_json::{Value, json as value};
 use tokio::task::JoinHandle;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
 use super::json::{self, number};
-use super::{Account, Etcd};
+use super::{Account, Etcd, PATIENCE, Question, said};
 use crate::local::Report;
 use crate::{Error, Store};
 
@@ -96,16 +96,19 @@ impl Etcd {
     /// What it says of itself, with a read by a majority: that its keys may be read is a part of it.
     async fn facts(&self) -> Result<Facts, Error> {
         let count = json::count(&self.account.prefix);
-        let content = self.insist("/v3/kv/range", &count, true).await?;
-        let status = self.insist("/v3/maintenance/status", &value!({}), true).await?;
-        let members = self.insist("/v3/cluster/member/list", &value!({}), true).await?;
+        let (until, empty) = (Instant::now() + PATIENCE, value!({}));
+        let ask = |path, body| self.insist(Question { path, body, reads: true, until });
+        let content = ask("/v3/kv/range", &count).await?;
+        let status = ask("/v3/maintenance/status", &empty).await?;
+        let members = ask("/v3/cluster/member/list", &empty).await?;
         let of = |object: &Value, key: &str| number(&object[key]).unwrap_or_default();
         let none = vec![];
         let members = members["members"].as_array().unwrap_or(&none);
         let named = |member: &Value| member["name"].as_str().unwrap_or_default().to_owned();
         let leads = |member: &&Value| member["ID"] == status["leader"];
         Ok(Facts {
-            trouble: None,
+            // It answers, and an alarm may still stop writes.
+            trouble: said::trouble(&status),
             leader: members.iter().find(leads).map(named),
             members: members.iter().map(named).collect(),
             term: of(&status, "raftTerm"),

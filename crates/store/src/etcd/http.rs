@@ -1,21 +1,31 @@
 //! As much of HTTP/1.1 as etcd's gateway needs: one question per connection, bounded answers.
 
 use std::io;
+use std::os::fd::AsFd;
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
 use super::account::Member;
+use super::watching::SILENT;
 use crate::transport::Duplex;
+
+pub(super) const WATCH: &str = "/v3/watch";
 
 /// Of an answer's head.
 const MAX_HEAD: usize = 16 << 10;
 /// Of an answer, or of one line of a watch: a transaction's answer in base64, and room.
 const MAX_BODY: usize = 64 << 20;
 const HEADERS: usize = 32;
+/// Of the line before a chunk: its length, and what else may stand there.
+const MAX_CHUNK_LINE: usize = 1 << 10;
+/// By then there is a connection and its handshake is over, or another member is asked.
+const CONNECT: Duration = Duration::from_secs(1);
 
 #[derive(Debug)]
 pub(super) struct Answer {
@@ -33,11 +43,18 @@ pub(super) enum Broken {
 }
 
 /// Whom to ask, and how: `tls` where the member has a name.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(super) struct To<'a> {
     pub(super) member: &'a Member,
     pub(super) tls: Option<Arc<rustls::ClientConfig>>,
     pub(super) token: Option<&'a str>,
+}
+
+impl std::fmt::Debug for To<'_> {
+    /// Without the token, which is a secret.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("To").field("member", &self.member).finish_non_exhaustive()
+    }
 }
 
 /// The body of an answer, as it comes.
@@ -55,22 +72,20 @@ enum Length {
     Chunked,
 }
 
-pub(super) async fn post(to: To<'_>, path: &str, body: &Value) -> Result<Answer, Broken> {
-    let (status, mut stream) = stream(to, path, body).await?;
-    while stream.more().await.map_err(lost)? {}
-    Ok(Answer { status, body: stream.body })
-}
-
 /// The status of an answer; its body comes as it is read.
-pub(super) async fn stream(to: To<'_>, path: &str, body: &Value) -> Result<(u16, Stream), Broken> {
-    let socket = connect(&to).await?;
-    ask(socket, &to, path, body).await.map_err(lost)
+pub(super) async fn stream(to: &To<'_>, path: &str, body: &Value) -> Result<(u16, Stream), Broken> {
+    let connected = timeout(CONNECT, connect(to)).await;
+    let socket = connected.map_err(|_| Broken::NotSent)??;
+    ask(socket, to, path, body).await.map_err(lost)
 }
 
 async fn connect(to: &To<'_>) -> Result<Box<dyn Duplex>, Broken> {
     let not_sent = |_| Broken::NotSent;
     let socket = TcpStream::connect(&to.member.address).await.map_err(not_sent)?;
     socket.set_nodelay(true).map_err(not_sent)?;
+    // Silence is no end of a connection that waits; this makes it one.
+    sys::socket::keep_alive_every(socket.as_fd(), SILENT).map_err(not_sent)?;
+    sys::socket::give_up_after(socket.as_fd(), SILENT).map_err(not_sent)?;
     match (&to.member.name, &to.tls) {
         (Some(name), Some(tls)) => {
             let connector = TlsConnector::from(Arc::clone(tls));
@@ -83,10 +98,29 @@ async fn connect(to: &To<'_>) -> Result<Box<dyn Duplex>, Broken> {
     }
 }
 
-/// A client's certificate is judged after the handshake, when the question has left; who refuses it does
-/// not read the question.
+/// After the question has left. A client's certificate is judged then, too, and who refuses it does not
+/// read the question; whatever else goes wrong, it may have been read and done.
 fn lost(error: io::Error) -> Broken {
+    if !is_about_the_certificate(&error) {
+        return Broken::Lost;
+    }
     refusal(&error).map_or(Broken::Lost, Broken::Refused)
+}
+
+fn is_about_the_certificate(error: &io::Error) -> bool {
+    use rustls::AlertDescription as Alert;
+    let error = error.get_ref().and_then(|error| error.downcast_ref());
+    let Some(rustls::Error::AlertReceived(alert)) = error else { return false };
+    [
+        Alert::BadCertificate,
+        Alert::UnsupportedCertificate,
+        Alert::CertificateRevoked,
+        Alert::CertificateExpired,
+        Alert::CertificateUnknown,
+        Alert::CertificateRequired,
+        Alert::UnknownCA,
+    ]
+    .contains(alert)
 }
 
 fn refusal(error: &io::Error) -> Option<String> {
@@ -108,9 +142,11 @@ async fn ask(
 ) -> io::Result<(u16, Stream)> {
     let body = body.to_string();
     let token = to.token.map_or_else(String::new, |token| format!("Authorization: {token}\r\n"));
+    // Else a member that is cut off from the others would let a watch stand and tell nothing.
+    let leader = if path == WATCH { "Grpc-Metadata-hasleader: true\r\n" } else { "" };
     let head = format!(
         "POST {path} HTTP/1.1\r\nHost: {}\r\nContent-Type: application/json\r\n{token}\
-         Content-Length: {}\r\nConnection: close\r\n\r\n",
+         {leader}Content-Length: {}\r\nConnection: close\r\n\r\n",
         to.member.address,
         body.len()
     );
@@ -161,6 +197,12 @@ impl Stream {
         self
     }
 
+    /// All of it.
+    pub(super) async fn rest(mut self) -> Result<Vec<u8>, Broken> {
+        while self.more().await.map_err(lost)? {}
+        Ok(self.body)
+    }
+
     /// Takes the next part of the body; false at its end.
     async fn more(&mut self) -> io::Result<bool> {
         match self.length {
@@ -174,8 +216,12 @@ impl Stream {
             }
             Length::Chunked => {
                 let end = loop {
-                    if let Some(end) = self.raw.windows(2).position(|two| two == b"\r\n") {
+                    let line = &self.raw[..self.raw.len().min(MAX_CHUNK_LINE)];
+                    if let Some(end) = line.windows(2).position(|two| two == b"\r\n") {
                         break end;
+                    }
+                    if line.len() == MAX_CHUNK_LINE {
+                        return Err(io::Error::other("a chunk without a length"));
                     }
                     self.fill(self.raw.len() + 1).await?;
                 };

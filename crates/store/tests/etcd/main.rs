@@ -5,6 +5,9 @@
 #[path = "../conformance/mod.rs"]
 mod conformance;
 mod members;
+#[path = "../process/mount.rs"]
+mod mount;
+mod patient;
 #[path = "../process/proxy.rs"]
 mod proxy;
 mod secure;
@@ -15,20 +18,22 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use engine::kv::Condition;
-use members::Members;
+use engine::kv::{Condition, Keys};
+use members::{Elections, Members, PATIENCE};
 use outlast_store::etcd::Etcd;
 use outlast_store::linear::{self, Deed, Operation};
 use outlast_store::{Error, Store};
+use patient::Patient;
 use rustix::process::Signal;
 use slow::Slow;
 use tokio::task::JoinHandle;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_external_etcd_keeps_the_same_promises() {
-    let Some(members) = Members::start("an_external_etcd_keeps_the_same_promises") else { return };
+    let test = "an_external_etcd_keeps_the_same_promises";
+    let Some(mut members) = Members::start(test, Elections::Late) else { return };
     members.ready().await;
-    conformance::conforms(&Etcd::new(members.account(0)), &Etcd::new(members.account(1))).await;
+    conformance::conforms(&members.store(0), &members.store(1)).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -38,7 +43,7 @@ async fn nothing_is_lost_of_etcd_and_all_is_explained_under_kills_pauses_slow_di
     if let Some(why) = Slow::is_missing() {
         return members::skip(test, why);
     }
-    let Some(mut members) = Members::start(test) else { return };
+    let Some(mut members) = Members::start(test, Elections::Soon) else { return };
     members.ready().await;
     let clients = Clients::start(&members);
     let between = || tokio::time::sleep(Duration::from_millis(700));
@@ -81,8 +86,8 @@ async fn a_member_of_etcd_that_is_cut_off_or_full_costs_nothing() {
     if members::is_missing(test) {
         return;
     }
-    if !rustix::process::geteuid().is_root() {
-        return members::skip(test, "only root mounts a small file system");
+    if let Some(why) = mount::is_missing() {
+        return members::skip(test, why);
     }
     // Its log alone takes 64 MB at the start.
     let mut members = Members::apart(members::folder("apart"), 80);
@@ -105,30 +110,92 @@ async fn a_member_of_etcd_that_is_cut_off_or_full_costs_nothing() {
             acknowledged.push(key);
         }
     }
-    assert!(store.put("after", b"1", None).await.is_ok());
+    // Two go on; an election may be in between.
+    let store = members.store(0);
+    until_written(&store, "after").await;
     for key in acknowledged {
         assert!(store.get(&key).await.unwrap().is_some(), "{key} is lost");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_watch_of_etcd_ends_when_its_member_goes_silent_and_goes_on_at_another() {
+    let test = "a_watch_of_etcd_ends_when_its_member_goes_silent_and_goes_on_at_another";
+    let Some(mut members) = Members::start(test, Elections::Soon) else { return };
+    members.ready().await;
+    let mut one = members.account(0);
+    one.members.truncate(1);
+    let keys = || Keys::One("a".to_owned());
+    let mut watch = Patient(Etcd::new(one)).watch(0, keys()).await.unwrap();
+    // It takes connections still, as the kernel does for it, and its end of the watch stays open.
+    members.signal(0, Signal::STOP);
+    let ended = tokio::time::timeout(PATIENCE, watch.next()).await;
+    let ended = ended.expect("a watch does not hang").unwrap_err().to_string();
+    assert!(ended.contains("does not answer any more"), "{ended}");
+    let store = members.store(0);
+    let mut watch = store.watch(0, keys()).await.unwrap();
+    until_written(&store, "a").await;
+    let told = tokio::time::timeout(PATIENCE, watch.next()).await.expect("another member tells it");
+    assert_eq!(told.unwrap()[0].key, "a");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_etcd_that_reached_its_quota_says_so_and_what_to_do() {
+    let test = "an_etcd_that_reached_its_quota_says_so_and_what_to_do";
+    if members::is_missing(test) {
+        return;
+    }
+    let quota = ["--quota-backend-bytes", "1048576"].map(str::to_owned).to_vec();
+    let mut members = Members::of(members::folder("quota"), 1, Elections::Late, quota);
+    members.ready().await;
+    let (store, value, begun) = (members.store(0), vec![b'x'; 100_000], sys::clock::now());
+    let said = loop {
+        match store.put("full", &value, None).await {
+            Err(Error::Etcd(text)) => break text,
+            Ok(_) | Err(Error::Unknown) => {}
+            Err(other) => panic!("{other:?}"),
+        }
+        assert!(sys::clock::now().since(begun) < PATIENCE, "the quota is never reached");
+    };
+    assert!(said.contains("space exceeded") && said.contains("etcdctl alarm disarm"), "{said}");
+}
+
+/// Writes it although members fail.
+async fn until_written(store: &impl Store, key: &str) {
+    let begun = sys::clock::now();
+    while let Err(error) = store.put(key, b"1", None).await {
+        let late = sys::clock::now().since(begun) >= PATIENCE;
+        assert!(!late && matches!(error, Error::Unknown | Error::NoLeader(_)), "{error}");
     }
 }
 
 /// Clients that ask members in different orders, and what they saw.
 struct Clients {
     stop: Arc<AtomicBool>,
+    /// How many operations were answered so far.
+    answered: Arc<AtomicU64>,
     tasks: Vec<JoinHandle<Vec<Operation>>>,
 }
 
 impl Clients {
     fn start(members: &Members) -> Self {
         let (stop, values) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(1)));
+        let answered = Arc::new(AtomicU64::new(0));
         let task = |client: usize| {
             let store = Etcd::new(members.account(client));
-            tokio::spawn(work(store, client as u64, Arc::clone(&stop), Arc::clone(&values)))
+            let counts = (Arc::clone(&values), Arc::clone(&answered));
+            tokio::spawn(work(store, client as u64, Arc::clone(&stop), counts))
         };
         let tasks = (0..4).map(task).collect();
-        Self { stop, tasks }
+        Self { stop, answered, tasks }
     }
 
     async fn judge(self) {
+        let begun = sys::clock::now();
+        while self.answered.load(Ordering::SeqCst) <= 40 {
+            assert!(sys::clock::now().since(begun) < PATIENCE, "too little happens to judge");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
         self.stop.store(true, Ordering::SeqCst);
         let mut history = vec![];
         for task in self.tasks {
@@ -136,7 +203,6 @@ impl Clients {
         }
         let answered = history.iter().filter(|operation| operation.answered.is_some()).count();
         eprintln!("{answered} answers of {}", history.len());
-        assert!(answered > 40, "too little happened to judge: {answered} answers");
         linear::check(&history).unwrap();
     }
 }
@@ -149,7 +215,7 @@ async fn work(
     store: Etcd,
     client: u64,
     stop: Arc<AtomicBool>,
-    values: Arc<AtomicU64>,
+    (values, answers): (Arc<AtomicU64>, Arc<AtomicU64>),
 ) -> Vec<Operation> {
     let (mut history, mut known, mut round) = (vec![], None, client);
     while !stop.load(Ordering::SeqCst) {
@@ -175,7 +241,10 @@ async fn work(
         };
         let answered = Some(now());
         match deed {
-            Ok(deed) => history.push(Operation { key, called, answered, deed }),
+            Ok(deed) => {
+                history.push(Operation { key, called, answered, deed });
+                answers.fetch_add(1, Ordering::SeqCst);
+            }
             Err(Error::NoLeader(_)) => {}
             Err(Error::Unknown) => {
                 let deed = match round % 5 {

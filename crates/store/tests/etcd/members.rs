@@ -10,19 +10,46 @@ use outlast_store::Store;
 use outlast_store::etcd::{Account, Etcd};
 use rustix::process::{Pid, Signal, kill_process};
 
+use crate::mount;
+use crate::patient::Patient;
 use crate::proxy::Proxy;
 
 /// Longer than anything here takes on a machine that is ten times too slow.
-const PATIENCE: Duration = Duration::from_secs(30);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+
+/// How soon a member stands for election, milliseconds.
+#[derive(Clone, Copy)]
+pub(crate) enum Elections {
+    /// Where no member fails: a busy machine must not unseat a leader.
+    Late,
+    /// Where members fail on purpose, and everything that is asked is asked again.
+    Soon,
+}
+
+impl Elections {
+    const fn arguments(self) -> [&'static str; 4] {
+        match self {
+            Self::Late => ["--heartbeat-interval", "100", "--election-timeout", "3000"],
+            Self::Soon => ["--heartbeat-interval", "50", "--election-timeout", "500"],
+        }
+    }
+}
 
 pub(crate) struct Members {
     pub(crate) folder: PathBuf,
     pub(crate) clients: Vec<u16>,
+    /// Where the first one listens for clients with TLS, if its arguments say so.
+    pub(crate) secure: u16,
     peers: Vec<u16>,
     children: Vec<Option<Child>>,
+    elections: Elections,
     /// More for each of them.
     arguments: Vec<String>,
     network: Option<Network>,
+    /// Size of the last one's disk, where they have a network.
+    megabytes: Option<u32>,
+    /// They answered once: from then on they keep their ports.
+    answered: bool,
 }
 
 /// A network between members that can be cut. A member reaches each other one by a name, and what that
@@ -91,34 +118,48 @@ pub(crate) fn free_ports(many: usize) -> Vec<u16> {
 
 impl Members {
     /// Nothing where there is no etcd.
-    pub(crate) fn start(test: &str) -> Option<Self> {
-        (!is_missing(test)).then(|| Self::of(folder(test), 3, vec![]))
+    pub(crate) fn start(test: &str, elections: Elections) -> Option<Self> {
+        (!is_missing(test)).then(|| Self::of(folder(test), 3, elections, vec![]))
     }
 
     /// That many, started with more arguments.
-    pub(crate) fn of(folder: PathBuf, many: usize, arguments: Vec<String>) -> Self {
-        let ports = free_ports(2 * many);
-        let (clients, peers) = (ports[..many].to_vec(), ports[many..].to_vec());
-        let mut members =
-            Self { folder, clients, peers, children: vec![], arguments, network: None };
+    pub(crate) fn of(
+        folder: PathBuf,
+        many: usize,
+        elections: Elections,
+        arguments: Vec<String>,
+    ) -> Self {
+        let mut members = Self {
+            folder,
+            clients: vec![0; many],
+            secure: 0,
+            peers: vec![],
+            children: vec![],
+            elections,
+            arguments,
+            network: None,
+            megabytes: None,
+            answered: false,
+        };
         members.launch_all();
         members
     }
 
-    /// Three with a network that can be cut; the last one has a disk of that many megabytes. Only root
-    /// can have them.
+    /// Three with a network that can be cut; the last one has a disk of that many megabytes, as long as
+    /// it runs. Only who may mount can have them.
     pub(crate) fn apart(folder: PathBuf, megabytes: u32) -> Self {
-        let ports = free_ports(6);
-        let (clients, peers) = (ports[..3].to_vec(), ports[3..].to_vec());
-        let network = Some(Network::between(&folder, &peers));
-        let arguments = vec![];
-        let mut members = Self { folder, clients, peers, children: vec![], arguments, network };
-        let small = members.folder.join("2");
-        std::fs::create_dir_all(&small).unwrap();
-        let size = format!("size={megabytes}m");
-        let mut mount = Command::new("mount");
-        let mount = mount.args(["-t", "tmpfs", "-o", &size, "none"]).arg(small).status();
-        assert!(mount.unwrap().success());
+        let mut members = Self {
+            folder,
+            clients: vec![0; 3],
+            secure: 0,
+            peers: vec![],
+            children: vec![],
+            elections: Elections::Soon,
+            arguments: vec![],
+            network: None,
+            megabytes: Some(megabytes),
+            answered: false,
+        };
         members.launch_all();
         members
     }
@@ -127,8 +168,32 @@ impl Members {
         self.network.as_ref().unwrap()
     }
 
+    /// As new ones, with ports of their own.
     fn launch_all(&mut self) {
-        self.children = (0..self.clients.len()).map(|member| Some(self.launch(member))).collect();
+        let many = self.clients.len();
+        let ports = free_ports(2 * many + 1);
+        self.clients = ports[..many].to_vec();
+        self.peers = ports[many..2 * many].to_vec();
+        self.secure = ports[2 * many];
+        self.network = self.megabytes.map(|_| Network::between(&self.folder, &self.peers));
+        for member in 0..many {
+            let data = self.folder.join(member.to_string());
+            drop(std::fs::remove_dir_all(&data));
+            std::fs::create_dir_all(&data).unwrap();
+            // etcd complains otherwise.
+            let private = std::os::unix::fs::PermissionsExt::from_mode(0o700);
+            std::fs::set_permissions(&data, private).unwrap();
+        }
+        self.children = (0..many).map(|member| Some(self.launch(member))).collect();
+    }
+
+    /// What a member said before it ended, or since it started.
+    fn said(&self) -> String {
+        let read = |member: usize| {
+            let log = std::fs::read_to_string(self.folder.join(format!("log{member}")));
+            format!("m{member} said:\n{}\n", log.unwrap_or_default())
+        };
+        (0..self.clients.len()).map(read).collect()
     }
 
     /// The exit of a member that ended by itself.
@@ -145,32 +210,38 @@ impl Members {
         let all = (0..self.peers.len()).map(|member| format!("m{member}={}", told(member)));
         let all: Vec<_> = all.collect();
         let (client, peer) = (url(self.clients[member]), url(self.peers[member]));
-        let more = self.arguments.iter().map(|text| text.replace("CLIENT", &client));
-        let mut command = match &self.network {
-            Some(_) => {
-                let mut command = Command::new("unshare");
-                command.args([
-                    "--mount",
-                    "sh",
-                    "-c",
-                    "mount --bind \"$0\" /etc/hosts && exec \"$@\"",
-                ]);
-                command.arg(self.folder.join(format!("hosts{member}"))).arg("etcd");
+        let secure = self.secure.to_string();
+        let filled = |text: &String| text.replace("CLIENT", &client).replace("SECURE", &secure);
+        let more = self.arguments.iter().map(filled);
+        let data = self.folder.join(member.to_string());
+        let mut command = match self.megabytes {
+            Some(megabytes) => {
+                let mut mounts = "mount --bind \"$0\" /etc/hosts".to_owned();
+                if member + 1 == self.clients.len() {
+                    let small = data.display();
+                    mounts
+                        .push_str(&format!(" && mount -t tmpfs -o size={megabytes}m none {small}"));
+                }
+                let hosts = self.folder.join(format!("hosts{member}"));
+                let mut command = mount::unshare(&mounts, &hosts);
+                command.arg("etcd");
                 command
             }
             None => Command::new("etcd"),
         };
+        let log = self.folder.join(format!("log{member}"));
+        let log = std::fs::OpenOptions::new().append(true).create(true).open(log);
         command
             .args(["--name", &format!("m{member}"), "--log-level", "error"])
             .arg("--data-dir")
-            .arg(self.folder.join(member.to_string()))
+            .arg(data)
             .args(["--listen-client-urls", &client, "--advertise-client-urls", &client])
             .args(["--listen-peer-urls", &peer])
             .args(["--initial-advertise-peer-urls", &told(member)])
             .args(["--initial-cluster", &all.join(",")])
-            .args(["--heartbeat-interval", "50", "--election-timeout", "500"])
+            .args(self.elections.arguments())
             .args(more)
-            .stderr(Stdio::null())
+            .stderr(log.unwrap())
             .spawn()
             .unwrap()
     }
@@ -207,12 +278,38 @@ impl Members {
         }
     }
 
-    pub(crate) async fn ready(&self) {
+    /// Waits until it can be written to. A port that was free a moment ago may be taken: new members
+    /// whose start fails are started again with other ports, old ones with the same.
+    pub(crate) async fn ready(&mut self) {
         let begun = sys::clock::now();
         while Etcd::new(self.account(0)).put("ready", b"", None).await.is_err() {
-            assert!(sys::clock::now().since(begun) < PATIENCE, "etcd never answered");
+            let late = sys::clock::now().since(begun) >= PATIENCE;
+            assert!(!late, "etcd never answered; {}", self.said());
+            let has_ended = |child: &mut Child| child.try_wait().unwrap().is_some();
+            for member in 0..self.children.len() {
+                let ended = self.children[member].as_mut().is_some_and(has_ended);
+                if ended && self.answered {
+                    self.launch_again(member);
+                } else if ended {
+                    self.kill_all();
+                    self.launch_all();
+                    break;
+                }
+            }
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
+        self.answered = true;
+    }
+
+    fn kill_all(&mut self) {
+        for child in self.children.iter_mut().flatten() {
+            drop((child.kill(), child.wait()));
+        }
+    }
+
+    /// A store that asks again where that does no harm.
+    pub(crate) fn store(&self, first: usize) -> Patient<Etcd> {
+        Patient(Etcd::new(self.account(first)))
     }
 
     /// Asks the first member's gateway; status and body.
@@ -231,12 +328,9 @@ impl Members {
 
 impl Drop for Members {
     fn drop(&mut self) {
-        for child in self.children.iter_mut().flatten() {
-            drop(child.kill());
-            drop(child.wait());
-        }
-        if self.network.is_some() {
-            drop(Command::new("umount").arg(self.folder.join("2")).status());
+        self.kill_all();
+        if std::thread::panicking() {
+            eprintln!("{}", self.said());
         }
         drop(std::fs::remove_dir_all(&self.folder));
     }

@@ -10,7 +10,8 @@ use outlast_store::{Error, Store};
 use serde_json::Value;
 
 use crate::conformance;
-use crate::members::{self, Members, free_ports, openssl, skip};
+use crate::members::{self, Elections, Members, PATIENCE, openssl, skip};
+use crate::patient::Patient;
 
 const TEST: &str =
     "etcd_with_certificates_and_accounts_keeps_the_same_promises_and_says_what_is_wrong";
@@ -18,7 +19,6 @@ const TEST: &str =
 /// One member that also listens with TLS and wants certificates and accounts.
 struct Site {
     members: Members,
-    secure: u16,
 }
 
 impl Site {
@@ -45,11 +45,10 @@ impl Site {
             let sign = "x509 -req -CA ca.pem -CAkey ca.key -CAcreateserial -days 2 -extfile names";
             openssl(&folder, &format!("{sign} -in {who}.csr -out {who}.pem"));
         }
-        let secure = free_ports(1)[0];
         let file = |name: &str| folder.join(name).display().to_string();
         let arguments = [
             "--listen-client-urls",
-            &format!("CLIENT,https://127.0.0.1:{secure}"),
+            "CLIENT,https://127.0.0.1:SECURE",
             "--cert-file",
             &file("server.pem"),
             "--key-file",
@@ -60,8 +59,8 @@ impl Site {
             "--auth-token-ttl",
             "2",
         ];
-        let members = Members::of(folder.clone(), 1, arguments.map(str::to_owned).to_vec());
-        Some(Self { members, secure })
+        let arguments = arguments.map(str::to_owned).to_vec();
+        Some(Self { members: Members::of(folder.clone(), 1, Elections::Late, arguments) })
     }
 
     /// Root, `outlast` with rights on `o/` only, and one with none.
@@ -92,7 +91,7 @@ impl Site {
         let file = self.path(&format!("password-{user}-{password}"));
         std::fs::write(&file, format!("{password}\n")).unwrap();
         Account {
-            members: vec![format!("https://127.0.0.1:{}", self.secure)],
+            members: vec![format!("https://127.0.0.1:{}", self.members.secure)],
             ca_file: Some(self.path("ca.pem")),
             pair: Some((self.path("client.pem"), self.path("client.key"))),
             user: Some((user.to_owned(), file)),
@@ -110,7 +109,7 @@ impl Site {
 
 /// What is said where a key cannot be read.
 async fn said(account: Account) -> String {
-    match Etcd::new(account.clone()).get("a").await {
+    match Patient(Etcd::new(account.clone())).get("a").await {
         Err(Error::Etcd(text)) => text,
         other => panic!("{other:?} of {account:?}"),
     }
@@ -118,12 +117,12 @@ async fn said(account: Account) -> String {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn etcd_with_certificates_and_accounts_keeps_the_same_promises_and_says_what_is_wrong() {
-    let Some(site) = Site::start() else { return };
+    let Some(mut site) = Site::start() else { return };
     site.members.ready().await;
     site.accounts();
     let right = || site.account("outlast", "right");
-    let store = Etcd::new(right());
-    conformance::conforms(&store, &Etcd::new(right())).await;
+    let store = Patient(Etcd::new(right()));
+    conformance::conforms(&store, &Patient(Etcd::new(right()))).await;
     what_is_wrong_is_said(&site).await;
 
     // Its token is of the time before this one, which ends.
@@ -131,7 +130,7 @@ async fn etcd_with_certificates_and_accounts_keeps_the_same_promises_and_says_wh
     let old = || site.members.ask("/v3/kv/range", r#"{"key":"by8="}"#, Some(&token)).0 != 200;
     let begun = sys::clock::now();
     while !old() {
-        assert!(sys::clock::now().since(begun) < Duration::from_secs(60), "a token never ended");
+        assert!(sys::clock::now().since(begun) < PATIENCE, "a token never ended");
         // Each use gives it a new time.
         tokio::time::sleep(Duration::from_secs(3)).await;
     }
@@ -176,7 +175,7 @@ async fn what_is_wrong_is_said(site: &Site) {
         let text = said.await.unwrap();
         assert!(parts.iter().all(|part| text.contains(part)), "{text} / {parts:?}");
     }
-    let watched = Etcd::new(elsewhere).watch(0, Keys::Prefix(String::new())).await;
+    let watched = Patient(Etcd::new(elsewhere)).watch(0, Keys::Prefix(String::new())).await;
     let text = watched.unwrap_err().to_string();
     assert!(text.contains("permission denied"), "{text}");
 }

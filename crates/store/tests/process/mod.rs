@@ -12,6 +12,7 @@
 //!   any of them      no-leader | unknown | refused ...
 //! ```
 
+pub(crate) mod mount;
 pub(crate) mod node;
 pub(crate) mod proxy;
 pub(crate) mod slow;
@@ -73,10 +74,9 @@ impl Cluster {
         let mut command = match megabytes {
             None => Command::new(&self.program.path),
             Some(megabytes) => {
-                let mut command = Command::new("unshare");
-                let mount =
-                    format!("mount -t tmpfs -o size={megabytes}m none \"$0\" && exec \"$@\"");
-                command.args(["--mount", "sh", "-c", &mount]).arg(&folder).arg(&self.program.path);
+                let mount = format!("mount -t tmpfs -o size={megabytes}m none \"$0\"");
+                let mut command = mount::unshare(&mount, &folder);
+                command.arg(&self.program.path);
                 command
             }
         };

@@ -13,12 +13,19 @@ use redb::{Database, StorageBackend};
 const PAGES: usize = 8 << 20;
 
 pub(super) fn database(path: &Path, syncs: &Arc<AtomicU64>) -> io::Result<Database> {
+    database_in(counted(path, syncs)?)
+}
+
+pub(super) fn counted(path: &Path, syncs: &Arc<AtomicU64>) -> io::Result<Counted> {
     let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)?;
     if let Some(folder) = path.parent() {
         File::open(folder)?.sync_all()?;
     }
     let file = FileBackend::new(file).map_err(io::Error::other)?;
-    let backend = Counted { file, syncs: Arc::clone(syncs) };
+    Ok(Counted { file, syncs: Arc::clone(syncs) })
+}
+
+pub(super) fn database_in(backend: impl StorageBackend) -> io::Result<Database> {
     let mut database = redb::Builder::new()
         .set_cache_size(PAGES)
         .create_with_backend(backend)
@@ -30,9 +37,9 @@ pub(super) fn database(path: &Path, syncs: &Arc<AtomicU64>) -> io::Result<Databa
     }
 }
 
-/// A file whose fsyncs are counted.
+/// A file whose fsyncs are counted when they are done.
 #[derive(Debug)]
-struct Counted {
+pub(super) struct Counted {
     file: FileBackend,
     syncs: Arc<AtomicU64>,
 }
@@ -51,8 +58,9 @@ impl StorageBackend for Counted {
     }
 
     fn sync_data(&self) -> io::Result<()> {
+        self.file.sync_data()?;
         self.syncs.fetch_add(1, Ordering::Relaxed);
-        self.file.sync_data()
+        Ok(())
     }
 
     fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
