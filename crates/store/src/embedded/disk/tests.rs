@@ -125,6 +125,5 @@ async fn what_is_not_on_the_disk_is_promised_to_nobody() {
     committed.await.unwrap_err();
     voted.await.unwrap_err();
     assert_eq!((disk.flushed(), disk.own().log, disk.syncs()), (before, before, syncs));
-    drop(disk);
     std::fs::remove_dir_all(&folder).unwrap();
 }
