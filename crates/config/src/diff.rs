@@ -6,6 +6,7 @@
 //! the order of lines without meaning, and the file in which something stands are no fields.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use crate::Loaded;
 
@@ -132,6 +133,43 @@ pub fn diff(old: &Loaded, new: &Loaded) -> Vec<Change> {
     changes
 }
 
+/// What the changes do not show: what goes wrong between nodes while some have the new configuration and some the old
+/// one, or what happens on all of them at once. One sentence each.
+#[must_use]
+pub fn cautions(old: &Loaded, new: &Loaded) -> Vec<String> {
+    let (Some(old), Some(new)) = (&old.cluster, &new.cluster) else { return vec![] };
+    let mut found = vec![];
+    let (short, long) = (old.detect.min(new.detect), old.detect.max(new.detect));
+    if short < ANY_STEP && long > short * MOST_AT_ONCE {
+        found.push(format!(
+            "detect changes too far for a running cluster: while nodes change one after the other, those with \
+             {short:?} miss those with {long:?}, which beat too seldom for them. Change it in steps of at most \
+             {MOST_AT_ONCE} times, each once all nodes have the one before; from {ANY_STEP:?} to anything longer is \
+             one step"
+        ));
+    }
+    let at = |cluster: &crate::cluster::Cluster| {
+        cluster
+            .nodes
+            .iter()
+            .map(|node| (node.name.clone(), node.addresses.clone()))
+            .collect::<Vec<_>>()
+    };
+    if old.store.is_some() && new.store.is_some() && at(old) != at(new) {
+        found.push(
+            "nodes or their addresses change: every member starts its store process anew as it takes that, so by \
+             one generation all do within about a second, and the store decides nothing until it has a leader again"
+                .to_owned(),
+        );
+    }
+    found
+}
+
+/// Beats are a tenth of the detection time apart, at most 1 s: with these, at least two more come within the
+/// shorter time when one is lost.
+const MOST_AT_ONCE: u32 = 3;
+const ANY_STEP: Duration = Duration::from_secs(3);
+
 fn whole(object: &str, how: How, item: &Item) -> Change {
     Change { object: object.to_owned(), how, needs: item.comes_and_goes }
 }
@@ -243,12 +281,7 @@ impl Fields<'_> {
         self.maybe(name, on.then_some("on"), needs)
     }
 
-    fn time(
-        &mut self,
-        name: &'static str,
-        value: Option<std::time::Duration>,
-        needs: Needs,
-    ) -> &mut Self {
+    fn time(&mut self, name: &'static str, value: Option<Duration>, needs: Needs) -> &mut Self {
         self.maybe(name, value.map(|value| format!("{value:?}")), needs)
     }
 

@@ -153,7 +153,7 @@ pub enum Tried {
     No,
     /// The supervisor checks it and warms its processes.
     Asked,
-    /// Still refused, until [`TRY_AGAIN`] is over.
+    /// Still refused, or its files could not be put in place, until [`TRY_AGAIN`] is over.
     Refused,
 }
 
@@ -202,7 +202,10 @@ pub fn next(facts: &Facts) -> Next {
         (Lying::Same, true) => Next::Note,
         (Lying::Foreign(files), true) if !force => Next::Changed(files.clone()),
         (Lying::Foreign(files), false) if !force => Next::Refuse(files.clone()),
-        (Lying::Known | Lying::Foreign(_), true) => step(Next::Install),
+        (Lying::Known | Lying::Foreign(_), true) => match facts.tried {
+            Tried::No | Tried::Asked => step(Next::Install),
+            Tried::Refused => Next::Wait,
+        },
         (Lying::Same | Lying::Known | Lying::Foreign(_), false) => match facts.tried {
             Tried::No => step(Next::Ask),
             Tried::Asked | Tried::Refused => Next::Wait,

@@ -2,35 +2,47 @@
 //!
 //! ```text
 //!   .outlast/staged/FILE ...        written and synced; staged.json after them: they are whole
+//!   .outlast/before/FILE ...        copies of what is used, synced; before.json after them
 //!   staged.json -> journal.json     one rename: from here on it is finished, whoever comes
 //!     each staged FILE over the one that is used; files that the generation has not are removed
 //!   journal.json -> note.json       done: the files are of this generation
 //! ```
 //!
 //! A node that dies before that rename has the files it had. One that dies after it finishes at its next start
-//! before it reads any of them, so it never runs a mixture. The folder `.outlast` lies beside the cluster file,
-//! as a rename works within one file system only.
+//! before it reads any of them, so it never runs a mixture. Where a file cannot be replaced, all are put back as
+//! they were before. The folder `.outlast` lies beside the cluster file, as a rename works within one file system
+//! only. Whoever changes something in it holds its lock.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
 use api::generation::{CLUSTER_FILE, Files, Note};
 use engine::generation::{Lying, digest, is_beside};
+
+use crate::files::Texts;
+
+mod mounts;
+mod undo;
+mod waits;
+
+use waits::AT_START;
 
 const FOLDER: &str = ".outlast";
 const STAGED: &str = "staged.json";
 const JOURNAL: &str = "journal.json";
 const NOTE: &str = "note.json";
-/// The staged files are wanted at the next start, as only a start can do what they need.
-const AT_START: &str = "at-start";
 /// Sets of files that were changed by hand and replaced; older ones go (each is what one node had).
 const MAX_KEPT: usize = 20;
 
+/// For another process of this node, which writes a few files; the agent and a start may wait so long.
+const WAIT: Duration = Duration::from_secs(10);
+const LOOK_EVERY: Duration = Duration::from_millis(5);
 /// Where the files of this node are.
 #[derive(Clone, Debug)]
 pub(crate) struct Place {
@@ -48,6 +60,19 @@ impl Steps {
         let less = |left: u32| left.checked_sub(1);
         let taken = left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less);
         taken.map(|_| ()).map_err(|_| io::Error::other("died"))
+    }
+}
+
+/// No other process of this node changes anything in `.outlast` while this is there.
+#[derive(Debug)]
+pub(crate) struct Held(Option<File>);
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        if let Some(folder) = &self.0 {
+            // The lock goes with the file, which is closed next.
+            let _ = folder.unlock();
+        }
     }
 }
 
@@ -70,7 +95,8 @@ impl Place {
     /// The file that is used.
     pub(crate) fn used(&self, path: &str) -> PathBuf {
         match path {
-            CLUSTER_FILE => self.cluster_file.clone(),
+            // With a folder also where that was not named: it is synced.
+            CLUSTER_FILE => self.base().join(self.cluster_file.file_name().unwrap_or_default()),
             other => self.base().join(other),
         }
     }
@@ -85,8 +111,22 @@ impl Place {
         if Path::new(used) == self.cluster_file {
             return Some(CLUSTER_FILE.to_owned());
         }
-        let name = Path::new(used).strip_prefix(self.base()).ok()?.to_str()?;
+        let path = Path::new(used);
+        let name = match path.strip_prefix(self.base()) {
+            Ok(name) => name,
+            Err(_) if self.base() == Path::new(".") && path.is_relative() => path,
+            Err(_) => return None,
+        };
+        let name = name.to_str()?;
         Some(name.to_owned()).filter(|name| is_beside(name))
+    }
+
+    /// What was read from the used files, or as if from them, under the names of a generation.
+    pub(crate) fn named(&self, texts: &Texts) -> Files {
+        let sources = texts.haproxy.iter().chain(&texts.keepalived).chain(&texts.cluster);
+        // A file from elsewhere keeps its whole path, which no generation has.
+        let name = |path: &String| self.name_of(path).unwrap_or_else(|| path.clone());
+        sources.map(|source| (name(&source.path), source.text.clone())).collect()
     }
 
     /// The generation that the files are of, as far as one was ever put here.
@@ -177,11 +217,50 @@ impl Place {
         }
     }
 
+    /// The folder of its own, for nobody else.
+    fn make_own(&self) -> io::Result<()> {
+        let folder = self.own("");
+        make_private(&folder)?;
+        // Who looks after the folder may have made it for others to read: there are passwords in it.
+        match fs::metadata(&folder)?.permissions().mode() & 0o777 {
+            0o700 => Ok(()),
+            _ => fs::set_permissions(&folder, fs::Permissions::from_mode(0o700)),
+        }
+    }
+
+    /// Waits for whoever changes something in the folder; nothing to wait for where there is none.
+    fn hold(&self, patience: Duration) -> io::Result<Held> {
+        let folder = match File::open(self.own("")) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Held(None)),
+            other => other?,
+        };
+        let end = sys::clock::now() + patience;
+        loop {
+            match folder.try_lock() {
+                Ok(()) => return Ok(Held(Some(folder))),
+                Err(TryLockError::Error(error)) => return Err(error),
+                Err(TryLockError::WouldBlock) if sys::clock::now() < end => {
+                    std::thread::sleep(LOOK_EVERY);
+                }
+                Err(TryLockError::WouldBlock) => {
+                    let text = "another process of this node is writing the files of a generation";
+                    return Err(io::Error::other(text));
+                }
+            }
+        }
+    }
+
     /// Writes the files beside those that are used.
     pub(crate) fn stage(&self, number: u64, wanted: &Files) -> io::Result<()> {
-        let folder = self.own("");
-        // Who looks after the folder may have made it for others to read: there are passwords in it.
-        make_private(&folder)?;
+        self.make_own()?;
+        let _held = self.hold(WAIT)?;
+        // What an agent before this one began needs what it staged.
+        self.settle()?;
+        let note = self.note().unwrap_or_default();
+        let gone = self.superfluous(wanted, &note)?;
+        for path in wanted.keys().chain(&gone) {
+            mounts::refuse_apart(&self.used(path), &self.own(""))?;
+        }
         remove(&self.own(STAGED))?;
         remove(&self.own(AT_START))?;
         if self.staged().exists() {
@@ -190,78 +269,86 @@ impl Place {
         }
         for (path, text) in wanted.iter().filter(|(path, _)| is_beside(path)) {
             let staged = self.staged().join(path);
-            make_private(staged.parent().unwrap_or(&folder))?;
-            let mode =
-                fs::metadata(self.used(path)).map_or(0o600, |found| found.permissions().mode());
-            self.write(&staged, text.as_bytes(), mode & 0o777)?;
+            make_private(staged.parent().unwrap_or_else(|| self.base()))?;
+            self.write_as(&self.used(path), &staged, text.as_bytes())?;
         }
-        let note = self.note().unwrap_or_default();
-        let gone = self.superfluous(wanted, &note)?;
         self.put(STAGED, &Note { number, files: digests(wanted), gone })
     }
 
-    /// The staged files are put in place at the next start.
-    pub(crate) fn want_at_start(&self) -> io::Result<()> {
-        self.write(&self.own(AT_START), b"", 0o600)
-    }
-
-    /// Puts the staged files in the place of those that are used; of these, what was changed by hand is kept.
-    pub(crate) fn install(&self, foreign: &[String]) -> io::Result<()> {
+    /// Puts the staged files in the place of those that are used; of these, what was changed by hand is kept. After
+    /// an error all is as before, unless the disk does not let that be either.
+    pub(crate) fn install(&self, number: u64, foreign: &[String]) -> io::Result<()> {
+        let _held = self.hold(WAIT)?;
+        let Some(staged) = self.read(STAGED).filter(|staged| staged.number == number) else {
+            return Err(io::Error::other("another generation is staged"));
+        };
         self.keep(foreign)?;
+        self.copy_used(&staged)?;
         self.steps.take()?;
         fs::rename(self.own(STAGED), self.own(JOURNAL))?;
         sync(&self.own(""))?;
-        self.finish()
+        self.finish().map_err(|error| match self.undo(&error) {
+            Ok(()) => error,
+            Err(worse) => io::Error::other(format!("{error}; and what was there before: {worse}")),
+        })
+    }
+
+    /// What an [`Place::install`] began is finished, or undone, before the used files are read; they do not change
+    /// while what is given back is there.
+    pub(crate) fn settled(&self, patience: Duration) -> io::Result<Held> {
+        let held = self.hold(patience)?;
+        self.settle()?;
+        Ok(held)
+    }
+
+    fn settle(&self) -> io::Result<()> {
+        self.finish().or_else(|error| self.undo(&error))
     }
 
     /// Goes on with what an [`Place::install`] began; nothing if none did.
-    pub(crate) fn finish(&self) -> io::Result<()> {
+    fn finish(&self) -> io::Result<()> {
         let Some(journal) = self.read(JOURNAL) else { return Ok(()) };
         for (path, wanted) in journal.files.iter().filter(|(path, _)| is_beside(path)) {
             let (staged, used) = (self.staged().join(path), self.used(path));
-            if staged.exists() {
-                fs::create_dir_all(used.parent().unwrap_or_else(|| self.base()))?;
-                self.steps.take()?;
-                fs::rename(&staged, &used)?;
-                sync(used.parent().unwrap_or_else(|| self.base()))?;
-            } else if digest(&fs::read(&used)?) != *wanted {
-                let text = format!("{} is neither the old nor the new file", used.display());
-                return Err(io::Error::other(text));
+            match content(&staged)? {
+                Some(found) if found == *wanted => {
+                    fs::create_dir_all(used.parent().unwrap_or_else(|| self.base()))?;
+                    self.steps.take()?;
+                    fs::rename(&staged, &used).map_err(|error| named(&used, &error))?;
+                    sync(used.parent().unwrap_or_else(|| self.base()))?;
+                }
+                None if content(&used)?.as_ref() == Some(wanted) => {}
+                Some(_) | None => {
+                    let text = format!("what was staged for {} is damaged", used.display());
+                    return Err(io::Error::other(text));
+                }
             }
         }
         for path in journal.gone.iter().filter(|path| is_beside(path)) {
             self.steps.take()?;
-            remove(&self.used(path))?;
+            remove(&self.used(path)).map_err(|error| named(&self.used(path), &error))?;
         }
         self.steps.take()?;
         remove(&self.own(AT_START))?;
-        match fs::rename(self.own(JOURNAL), self.own(NOTE)) {
-            // Another process of this node was as fast.
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-            other => other,
-        }?;
+        remove(&self.own(undo::UNDONE))?;
+        fs::rename(self.own(JOURNAL), self.own(NOTE))?;
         sync(&self.own(""))
     }
 
-    /// Notes that the used files, which are these, are of this generation.
+    /// Notes that the used files, which are these, are of this generation; what waited for the next start does not
+    /// any more.
     pub(crate) fn note_down(&self, number: u64, wanted: &Files) -> io::Result<()> {
-        make_private(&self.own(""))?;
-        self.put(NOTE, &Note { number, files: digests(wanted), gone: vec![] })
-    }
-
-    /// Before a start reads any file: what was begun is finished. Whether other files are wanted now, which only a
-    /// start can take on; [`Place::install`] them once they are good.
-    pub(crate) fn before_start(&self) -> io::Result<bool> {
-        self.finish()?;
-        let Some(staged) = self.read(STAGED).filter(|_| self.own(AT_START).exists()) else {
-            return Ok(false);
-        };
-        let mut wanted = Files::new();
-        for path in staged.files.keys().filter(|path| is_beside(path)) {
-            wanted.insert(path.clone(), fs::read_to_string(self.staged().join(path))?);
+        self.make_own()?;
+        let _held = self.hold(WAIT)?;
+        if self.read(JOURNAL).is_some() {
+            // That may change them: whoever asked looks again.
+            return self.settle();
         }
-        // Whoever changed a file by hand meanwhile wants that.
-        Ok(digests(&wanted) == staged.files && self.lying(&wanted)? == Lying::Known)
+        for name in [AT_START, STAGED, undo::UNDONE] {
+            self.steps.take()?;
+            remove(&self.own(name))?;
+        }
+        self.put(NOTE, &Note { number, files: digests(wanted), gone: vec![] })
     }
 
     /// Copies what was changed by hand, before it is replaced.
@@ -302,6 +389,21 @@ impl Place {
         file.write_all(bytes)?;
         file.sync_all()
     }
+
+    /// The same with owner, group and mode of another file, if that is there.
+    fn write_as(&self, like: &Path, path: &Path, bytes: &[u8]) -> io::Result<()> {
+        let Ok(like) = fs::metadata(like) else { return self.write(path, bytes, 0o600) };
+        self.write(path, bytes, 0o600)?;
+        let file = File::open(path)?;
+        let mine = file.metadata()?;
+        if (mine.uid(), mine.gid()) != (like.uid(), like.gid()) {
+            fchown(&file, Some(like.uid()), Some(like.gid()))
+                .map_err(|error| named(path, &error))?;
+        }
+        // After the owner, whom this may let read.
+        file.set_permissions(fs::Permissions::from_mode(like.permissions().mode() & 0o777))?;
+        file.sync_all()
+    }
 }
 
 /// What lies where a file should.
@@ -314,6 +416,18 @@ enum Found {
 
 pub(crate) fn digests(files: &Files) -> BTreeMap<String, String> {
     files.iter().map(|(path, text)| (path.clone(), digest(text.as_bytes()))).collect()
+}
+
+/// The digest of a file; none where there is no file.
+fn content(path: &Path) -> io::Result<Option<String>> {
+    match path.is_file() {
+        true => Ok(Some(digest(&fs::read(path)?))),
+        false => Ok(None),
+    }
+}
+
+fn named(path: &Path, error: &io::Error) -> io::Error {
+    io::Error::new(error.kind(), format!("{}: {error}", path.display()))
 }
 
 fn make_private(folder: &Path) -> io::Result<()> {

@@ -86,6 +86,8 @@ pub enum Problem {
          are those of the generation"
     )]
     Arguments,
+    #[error("the files of generation {0} are superseded: another one is written in their place")]
+    Superseded(u64),
     /// What a proxy would find missing on this machine, with its place in the file.
     #[error("{0}")]
     Ground(String),
@@ -117,13 +119,18 @@ impl Launch {
         self.plan_of(self.texts(None)?)
     }
 
-    /// The same of the generation that lies beside the files that are used, as if it lay in their place.
-    pub(crate) fn plan_staged(&self) -> Result<Plan, LaunchError> {
+    /// The same of the generation that lies beside the files that are used, as if it lay in their place. What was read
+    /// is whole and of that one, or it is refused: another process may write the next one there meanwhile.
+    pub(crate) fn plan_staged(&self, number: u64) -> Result<Plan, LaunchError> {
         let by_arguments =
             !self.haproxy.is_empty() || self.keepalived.is_some() || !self.more_lines.is_empty();
-        match self.place().filter(|_| !by_arguments) {
-            Some(place) => self.plan_of(self.texts(Some(&place))?),
-            None => Err(LaunchError::Problems(vec![Problem::Arguments])),
+        let Some(place) = self.place().filter(|_| !by_arguments) else {
+            return Err(LaunchError::Problems(vec![Problem::Arguments]));
+        };
+        let texts = self.texts(Some(&place))?;
+        match place.has_staged(number, &place.named(&texts)) {
+            true => self.plan_of(texts),
+            false => Err(LaunchError::Problems(vec![Problem::Superseded(number)])),
         }
     }
 

@@ -84,15 +84,21 @@ pub enum SuperviseError {
     Background,
 }
 
+/// A configuration that is good, as far as that is known before it serves.
+struct Next {
+    plan: Plan,
+    sockets: Sockets,
+    /// The generation that it is, if the agent asked for it.
+    number: Option<u64>,
+}
+
 /// Everything the supervisor holds.
 struct Supervisor {
     launch: Launch,
     plan: Plan,
     sockets: Sockets,
     /// A configuration whose proxy is not ready yet.
-    next: Option<(Plan, Sockets)>,
-    /// The generation that `next` is, if the agent asked for it.
-    applying: Option<u64>,
+    next: Option<Next>,
     generation: u64,
     poller: Poller,
     signals: Signals,
@@ -142,13 +148,19 @@ pub fn supervise(launch: &Launch) -> Result<Option<i32>, SuperviseError> {
 /// The files as they lie, after what an agent began with a generation is finished: they are no mixture then.
 fn first_plan(launch: &Launch) -> Result<Plan, SuperviseError> {
     let Some(place) = launch.place() else { return Ok(launch.plan()?) };
-    if place.before_start().map_err(SuperviseError::Generation)? {
-        match launch.plan_staged() {
-            Ok(_) => place.install(&[]).map_err(SuperviseError::Generation)?,
-            Err(error) => {
-                tell::line(&format!("the next generation stays aside: {}", error.brief()));
-            }
+    if let Some(next) = place.before_start().map_err(SuperviseError::Generation)? {
+        let installed = match launch.plan_staged(next.number) {
+            Ok(_) => place.install(next.number, &next.foreign).map_err(|error| error.to_string()),
+            Err(error) => Err(error.brief()),
+        };
+        if let Err(why) = installed {
+            tell::line(&format!("generation {} stays aside: {why}", next.number));
+            // If that left a mixture, it is said here.
+            place.before_start().map_err(SuperviseError::Generation)?;
         }
+    }
+    if let Some(undone) = place.undone() {
+        tell::line(&undone);
     }
     Ok(launch.plan()?)
 }

@@ -267,6 +267,7 @@ fn a_generation_is_applied_on_every_node_or_it_says_what_it_still_runs() {
         away(&mut trio, one);
         taken(&trio, one);
         by_hand(&trio, two);
+        mounted(&trio, one);
         planned(&mut trio);
     });
 }
@@ -361,6 +362,23 @@ fn by_hand(trio: &Trio, two: SocketAddr) {
         sets.filter_map(|set| fs::read_to_string(set.path().join("haproxy.cfg")).ok())
             .any(|text| text == mine)
     });
+}
+
+/// A file that no rename can replace: the node says so before anything is asked, and takes it once it can.
+fn mounted(trio: &Trio, one: SocketAddr) {
+    let used = trio.used("node02");
+    let bound = Command::new("mount").arg("--bind").args([&used, &used]).status();
+    assert!(bound.expect("mount runs").success());
+    let folder = trio.folder(one, "");
+    let (code, said) = trio.apply("node01", &folder, &[]);
+    let (state, _, why) = line(&said, "node02");
+    assert_eq!((code, state), (1, "refused"), "{said}");
+    assert!(why.contains("haproxy.cfg is a mount point"), "{why}");
+    trio.all_answer(&["node02"], "two");
+    assert!(Command::new("umount").arg(&used).status().expect("umount runs").success());
+    let (code, said) = trio.apply("node01", &folder, &["--force"]);
+    assert_eq!((code, line(&said, "node02").0), (0, "applied"), "{said}");
+    trio.all_answer(&NODES, "one");
 }
 
 /// A node that is lost in its maintenance window is told as planned, on every node, and its verdict is true.

@@ -49,10 +49,12 @@ pub(super) fn compared(
     let sides = [side(old, complaints)?, side(new, complaints)?];
     let [Some(old), Some(new)] = sides else { return Ok(2) };
     let changes = ::config::diff::diff(&old, &new);
+    let cautions = ::config::diff::cautions(&old, &new);
     if *json {
-        write_json(out, &changes)?;
+        write_json(out, &changes, &cautions)?;
     } else {
         write_text(out, &changes)?;
+        write_cautions(out, &cautions)?;
     }
     Ok(u8::from(!changes.is_empty()))
 }
@@ -117,6 +119,8 @@ pub(crate) fn write_text(out: &mut impl Write, changes: &[Change]) -> io::Result
 struct Report<'a> {
     needs: Vec<&'static str>,
     changes: Vec<Row<'a>>,
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    cautions: &'a [String],
 }
 
 #[derive(Serialize)]
@@ -135,17 +139,22 @@ struct FieldRow<'a> {
     needs: &'static str,
 }
 
-fn write_json(out: &mut impl Write, changes: &[Change]) -> io::Result<()> {
-    serde_json::to_writer_pretty(&mut *out, &report(changes))?;
+/// What the changes do not show.
+pub(super) fn write_cautions(out: &mut impl Write, cautions: &[String]) -> io::Result<()> {
+    cautions.iter().try_for_each(|caution| writeln!(out, "caution: {caution}"))
+}
+
+fn write_json(out: &mut impl Write, changes: &[Change], cautions: &[String]) -> io::Result<()> {
+    serde_json::to_writer_pretty(&mut *out, &report(changes, cautions))?;
     writeln!(out)
 }
 
 /// The same as part of another answer.
-pub(super) fn as_json(changes: &[Change]) -> serde_json::Value {
-    serde_json::to_value(report(changes)).unwrap_or_default()
+pub(super) fn as_json(changes: &[Change], cautions: &[String]) -> serde_json::Value {
+    serde_json::to_value(report(changes, cautions)).unwrap_or_default()
 }
 
-fn report(changes: &[Change]) -> Report<'_> {
+fn report<'a>(changes: &'a [Change], cautions: &'a [String]) -> Report<'a> {
     fn row(change: &Change) -> Row<'_> {
         let Change { object, how, needs } = change;
         let (how, fields) = match how {
@@ -162,6 +171,7 @@ fn report(changes: &[Change]) -> Report<'_> {
     Report {
         needs: needs(changes).into_iter().map(Needs::name).collect(),
         changes: changes.iter().map(row).collect(),
+        cautions,
     }
 }
 

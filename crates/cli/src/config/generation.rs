@@ -4,7 +4,6 @@ use std::io::{self, IsTerminal, Write};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use ::config::diff::Change;
 use api::generation::{Content, Generation};
 use serde_json::json;
 
@@ -264,6 +263,7 @@ fn write_groups(out: &mut impl Write, groups: &[Group], nodes: usize) -> io::Res
             false => writeln!(out, "on {}:", group.nodes.join(", "))?,
         }
         super::diff::write_text(out, &group.changes)?;
+        super::diff::write_cautions(out, &group.cautions)?;
         if group.changes.is_empty() && group.differs {
             writeln!(out, "(comments or the order of lines)")?;
         }
@@ -279,8 +279,8 @@ fn as_json(
     lines: &[shelf::Line],
 ) -> serde_json::Value {
     let groups = groups.iter().map(|group| {
-        let Group { nodes, changes, differs: _ } = group;
-        json!({ "nodes": nodes, "diff": diff_json(changes) })
+        let Group { nodes, changes, cautions, differs: _ } = group;
+        json!({ "nodes": nodes, "diff": super::diff::as_json(changes, cautions) })
     });
     json!({
         "generation": number,
@@ -288,10 +288,6 @@ fn as_json(
         "changes": groups.collect::<Vec<_>>(),
         "nodes": lines.iter().map(|line| line.json(number)).collect::<Vec<_>>(),
     })
-}
-
-fn diff_json(changes: &[Change]) -> serde_json::Value {
-    super::diff::as_json(changes)
 }
 
 #[cfg(test)]

@@ -85,6 +85,10 @@ fn files_that_were_changed_by_hand_are_replaced_only_by_force_and_once() {
     // The generation was here already: what differs now was changed after the word was said.
     assert_eq!(next(&facts(false, true, true)), Next::Refuse(files.clone()));
     assert_eq!(next(&facts(true, true, true)), Next::Changed(files));
+    // A disk that does not take the files is not asked again and again.
+    assert_eq!(next(&facts(true, false, true)), Next::Install);
+    let failed = Facts { tried: Tried::Refused, ..facts(true, false, true) };
+    assert_eq!(next(&failed), Next::Wait);
 }
 
 /// A node with two generations: 0 is installed, 1 is wanted.

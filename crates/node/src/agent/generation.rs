@@ -81,9 +81,10 @@ pub(crate) fn begin(
         return Generations::default();
     };
     let (news, hears) = mpsc::channel();
-    let generations = Generations { news: Some(news.clone()), limit: Arc::default() };
     let place = Place::of(Path::new(&file.path));
-    let running = running(&place, texts);
+    let limit = Arc::new(Mutex::new(place.undone()));
+    let generations = Generations { news: Some(news.clone()), limit };
+    let running = place.named(texts);
     let run_dir = start.run_dir.clone();
     let (me, voice, limit) = (start.node.clone(), voice.clone(), Arc::clone(&generations.limit));
     let _watches = std::thread::Builder::new().name("generations".to_owned()).spawn({
@@ -102,6 +103,7 @@ pub(crate) fn begin(
             wanted: None,
             newest: 0,
             tried: (Tried::No, Time::NEVER),
+            read_again: Time::NEVER,
             refused: None,
             note: None,
             said: None,
@@ -109,14 +111,6 @@ pub(crate) fn begin(
         applier.run(&hears);
     });
     generations
-}
-
-/// What the processes of this node were given, under the names of a generation.
-fn running(place: &Place, texts: &Texts) -> Files {
-    let sources = texts.haproxy.iter().chain(&texts.keepalived).chain(&texts.cluster);
-    // A file from elsewhere keeps its whole path, which no generation has.
-    let name = |path: &String| place.name_of(path).unwrap_or_else(|| path.clone());
-    sources.map(|source| (name(&source.path), source.text.clone())).collect()
 }
 
 /// Tells which generation is the newest, for ever.
@@ -167,6 +161,8 @@ struct Applier {
     wanted: Option<Wanted>,
     /// Until when that stands.
     tried: (Tried, Time),
+    /// When a generation that could not be read is read again.
+    read_again: Time,
     refused: Option<String>,
     note: Option<String>,
     /// As it stands in the store.
@@ -204,12 +200,23 @@ impl Applier {
         }
         let mut why = cut(why);
         if at_start {
-            why = match self.place.want_at_start() {
+            why = match self.want_at_start(number) {
                 Ok(()) => format!("{why}; it is taken on at its next start"),
                 Err(error) => format!("{why}; and that cannot be written down: {error}"),
             };
         }
         self.refuse(why);
+    }
+
+    /// What is replaced now by force, is replaced then.
+    fn want_at_start(&self, number: u64) -> std::io::Result<()> {
+        let Some(wanted) = &self.wanted else { return Ok(()) };
+        let foreign = match self.place.lying(&wanted.files)? {
+            Lying::Foreign(foreign) if wanted.generation.force => foreign,
+            Lying::Foreign(_) | Lying::Same | Lying::Known => vec![],
+        };
+        let is_forced = foreign.is_empty() || self.place.is_forced(number, &foreign)?;
+        self.place.want_at_start(number, if is_forced { &foreign } else { &[] })
     }
 
     fn refuse(&mut self, why: String) {
@@ -221,10 +228,12 @@ impl Applier {
         }
     }
 
-    /// Reads the newest generation, unless it is here; on failure the next look tries again.
+    /// Reads the newest generation, unless it is here; on failure the next look tries again. One that was read and
+    /// is not understood is refused, and read again later.
     fn fetch(&mut self) {
         let number = self.newest;
-        if self.wanted.as_ref().is_some_and(|wanted| wanted.generation.number == number) {
+        let is_known = self.wanted.as_ref().is_some_and(|it| it.generation.number == number);
+        if is_known && sys::clock::now() < self.read_again {
             return;
         }
         let client = self.local.client();
@@ -233,13 +242,29 @@ impl Applier {
         };
         let parts = self.local.wait(client.range(Keys::Prefix(keys::content_prefix(number))));
         let Ok((parts, _)) = parts else { return };
-        let Some((generation, content)) = opened(&item, &parts) else { return };
-        (self.tried, self.refused, self.note) = ((Tried::No, Time::NEVER), None, None);
-        let files = content.of(&self.me);
-        if files.is_none() {
-            self.refused = Some("it has no files for this node".to_owned());
+        (self.tried, self.note) = ((Tried::No, Time::NEVER), None);
+        if !is_known {
+            self.refused = None;
         }
-        self.wanted = Some(Wanted { generation, files: files.unwrap_or_default() });
+        // What waits for the next start is of a generation before; if it stays, a start takes that one first.
+        let _ = self.place.forget_start(number);
+        match opened(&item, &parts) {
+            Ok((generation, content)) => {
+                (self.read_again, self.refused) = (Time::NEVER, None);
+                let files = content.of(&self.me);
+                if files.is_none() {
+                    self.refused = Some("it has no files for this node".to_owned());
+                }
+                self.wanted = Some(Wanted { generation, files: files.unwrap_or_default() });
+            }
+            Err(why) => {
+                self.read_again = sys::clock::now() + keys::TRY_AGAIN;
+                let who = "somebody".to_owned();
+                let generation = Generation { number, who, ..Generation::default() };
+                self.wanted = Some(Wanted { generation, files: Files::new() });
+                self.refuse(cut(&format!("this node cannot read it: {why}")));
+            }
+        }
     }
 
     /// Does what is to be done, until something is waited for.
@@ -268,9 +293,15 @@ impl Applier {
 
     fn facts(&self, number: u64, files: &Files, force: bool) -> std::io::Result<Facts> {
         let note = self.place.note();
+        let lying = self.place.lying(files)?;
+        let foreign = match &lying {
+            Lying::Foreign(foreign) => foreign.as_slice(),
+            Lying::Same | Lying::Known => &[],
+        };
+        let force = force && self.place.is_forced(number, foreign)?;
         Ok(Facts {
             runs: self.running == *files,
-            lying: self.place.lying(files)?,
+            lying,
             staged: self.place.has_staged(number, files),
             noted: note.is_some_and(|n| n.number == number && n.files == digests(files)),
             force,
@@ -284,7 +315,9 @@ impl Applier {
             self.refused = None;
         }
         let next = keys::next(facts);
-        if !matches!(next, Next::Changed(_)) {
+        // A node that runs it and waits could not put its files in place.
+        let stays = matches!(next, Next::Changed(_)) || (facts.runs && next == Next::Wait);
+        if !stays {
             self.note = None;
         }
         let done = match next {
@@ -315,7 +348,10 @@ impl Applier {
         let Err(error) = done else { return true };
         let why = cut(&Chain(&error).to_string());
         match facts.runs {
-            true => self.note = Some(format!("its files could not be put in place: {why}")),
+            true => {
+                self.tried = (Tried::Refused, sys::clock::now() + keys::TRY_AGAIN);
+                self.note = Some(format!("its files could not be put in place: {why}"));
+            }
             false => self.refuse(format!("its files cannot be written: {why}")),
         }
         false
@@ -326,7 +362,7 @@ impl Applier {
             Lying::Foreign(files) => files.as_slice(),
             Lying::Same | Lying::Known => &[],
         };
-        self.place.install(foreign)?;
+        self.place.install(number, foreign)?;
         let kept = match foreign.is_empty() {
             true => String::new(),
             false => format!("; kept in .outlast/kept: {}", cut(&foreign.join(", "))),
@@ -368,7 +404,11 @@ impl Applier {
     fn say(&mut self) {
         let runs = self.runs();
         self.tell_status(runs);
-        let asked = self.tried.0 == Tried::Asked && runs != Some(self.newest);
+        // A newer one may be there that was not read yet.
+        let Some(seen) = self.wanted.as_ref().map(|wanted| wanted.generation.number) else {
+            return;
+        };
+        let asked = self.tried.0 == Tried::Asked && runs != Some(seen);
         if asked {
             // Nothing is settled yet.
             return;
@@ -376,13 +416,12 @@ impl Applier {
         let (refused, note) = (self.refused.clone(), self.note.clone());
         let said = self.said.as_ref();
         let is_same = |said: &Applied| {
-            (said.seen, said.runs, &said.refused, &said.note)
-                == (self.newest, runs, &refused, &note)
+            (said.seen, said.runs, &said.refused, &said.note) == (seen, runs, &refused, &note)
         };
         if said.is_some_and(is_same) {
             return;
         }
-        let (seen, at_ms) = (self.newest, sys::clock::wall_ms());
+        let at_ms = sys::clock::wall_ms();
         let applied = Applied { seen, runs, refused, note, at_ms };
         let mut value = vec![];
         api::encode(&applied, &mut value);
@@ -393,7 +432,9 @@ impl Applier {
     }
 
     fn tell_status(&self, runs: Option<u64>) {
-        let newest = self.newest;
+        let Some(newest) = self.wanted.as_ref().map(|wanted| wanted.generation.number) else {
+            return;
+        };
         let mine =
             runs.map_or_else(|| "its own files".to_owned(), |runs| format!("generation {runs}"));
         let text = match (&self.refused, &self.note) {
@@ -401,19 +442,23 @@ impl Applier {
                 Some(format!("generation {newest} is committed, this node runs {mine}: {why}"))
             }
             (_, Some(note)) => Some(format!("configuration: {note}")),
-            (Some(_) | None, None) => None,
+            (Some(_) | None, None) => self.place.undone(),
         };
         *self.limit.lock().unwrap_or_else(PoisonError::into_inner) = text;
     }
 }
 
-/// What was read, if it is whole.
-fn opened(item: &Item, parts: &[(String, Item)]) -> Option<(Generation, Content)> {
-    let generation: Generation = api::decode(&item.value).ok()?;
+/// What was read, or what is wrong with it: it is damaged, or of a release that says more than this one knows.
+fn opened(item: &Item, parts: &[(String, Item)]) -> Result<(Generation, Content), String> {
+    let wrong = |error: api::ReadError| Chain(&error).to_string();
+    let generation: Generation = api::decode(&item.value).map_err(wrong)?;
     let parts: BTreeMap<_, _> = parts.iter().map(|(key, item)| (key, &item.value)).collect();
     let whole: Vec<u8> = parts.values().flat_map(|value| value.iter().copied()).collect();
-    let content = api::decode(&whole).ok()?;
-    (keys::digest(&whole) == generation.digest).then_some((generation, content))
+    if keys::digest(&whole) != generation.digest {
+        return Err("its digest is another one".to_owned());
+    }
+    let content = api::decode(&whole).map_err(wrong)?;
+    Ok((generation, content))
 }
 
 /// The beginning of a text, where it is long.

@@ -1,3 +1,4 @@
+use super::waits::Waiting;
 use super::*;
 
 /// A folder of this test alone, gone at its end.
@@ -58,7 +59,7 @@ fn new() -> Files {
 fn installed(folder: &Folder) {
     let place = folder.place();
     place.stage(1, &old()).unwrap();
-    place.install(&[]).unwrap();
+    place.install(1, &[]).unwrap();
     assert_eq!((folder.lies(), place.note().unwrap().number), (old(), 1));
     assert_eq!(place.lying(&old()).unwrap(), Lying::Same);
 }
@@ -70,10 +71,10 @@ fn a_node_that_dies_at_any_change_of_the_disk_starts_with_all_old_files_or_all_n
         let folder = Folder::new("dies");
         installed(&folder);
         let mortal = folder.mortal(steps);
-        let outcome = mortal.stage(2, &new()).and_then(|()| mortal.install(&[]));
+        let outcome = mortal.stage(2, &new()).and_then(|()| mortal.install(2, &[]));
         // The next start.
         let place = folder.place();
-        assert!(!place.before_start().unwrap());
+        assert_eq!(place.before_start().unwrap(), None);
         let lies = folder.lies();
         let number = place.note().unwrap().number;
         match number {
@@ -85,7 +86,7 @@ fn a_node_that_dies_at_any_change_of_the_disk_starts_with_all_old_files_or_all_n
         // And the agent goes on.
         if place.lying(&new()).unwrap() != Lying::Same {
             place.stage(2, &new()).unwrap();
-            place.install(&[]).unwrap();
+            place.install(2, &[]).unwrap();
         }
         assert_eq!((folder.lies(), place.note().unwrap().number), (new(), 2));
         if outcome.is_ok() {
@@ -121,7 +122,7 @@ fn files_changed_by_hand_are_told_and_what_was_there_is_kept() {
     fs::write(place.used("conf.d/1.cfg"), "by hand").unwrap();
     assert_eq!(place.lying(&old()).unwrap(), foreign(&["conf.d/1.cfg"]));
     place.stage(1, &old()).unwrap();
-    place.install(&["conf.d/1.cfg".to_owned()]).unwrap();
+    place.install(1, &["conf.d/1.cfg".to_owned()]).unwrap();
     assert_eq!(folder.lies(), old());
     let kept = fs::read_dir(place.own("kept")).unwrap().next().unwrap().unwrap().path();
     assert_eq!(fs::read_to_string(kept.join("conf.d/1.cfg")).unwrap(), "by hand");
@@ -148,8 +149,17 @@ fn staged_files_are_private_and_keep_the_mode_of_those_that_are_used() {
     fs::set_permissions(place.used("conf.d/1.cfg"), fs::Permissions::from_mode(0o640)).unwrap();
     place.stage(2, &new()).unwrap();
     assert!(place.has_staged(2, &new()) && !place.has_staged(2, &old()));
-    place.install(&[]).unwrap();
+    place.install(2, &[]).unwrap();
     assert_eq!(mode(place.used("conf.d/1.cfg")), 0o640);
+    // Made for others to read by somebody else.
+    fs::set_permissions(place.own(""), fs::Permissions::from_mode(0o755)).unwrap();
+    let owner = |path: PathBuf| fs::metadata(path).map(|found| (found.uid(), found.gid())).unwrap();
+    let given = std::os::unix::fs::chown(place.used("conf.d/1.cfg"), Some(1), Some(1)).is_ok();
+    place.stage(3, &old()).unwrap();
+    place.install(3, &[]).unwrap();
+    assert_eq!(mode(place.own("")), 0o700);
+    // Only root may give files away.
+    assert_eq!(given, owner(place.used("conf.d/1.cfg")) == (1, 1) && sys::rights::is_root());
 }
 
 #[test]
@@ -158,14 +168,23 @@ fn what_only_a_start_can_take_on_waits_for_it_unless_somebody_changed_a_file() {
     installed(&folder);
     let place = folder.place();
     place.stage(2, &new()).unwrap();
-    assert!(!place.before_start().unwrap(), "nobody said so");
-    place.want_at_start().unwrap();
+    assert_eq!(place.before_start().unwrap(), None, "nobody said so");
+    place.want_at_start(2, &[]).unwrap();
     fs::write(place.used("conf.d/1.cfg"), "by hand").unwrap();
-    assert!(!place.before_start().unwrap());
+    assert_eq!(place.before_start().unwrap(), None);
     fs::write(place.used("conf.d/1.cfg"), "old").unwrap();
-    assert!(place.before_start().unwrap());
-    place.install(&[]).unwrap();
-    assert!(!place.before_start().unwrap());
+    let waits = |foreign| Some(Waiting { number: 2, foreign });
+    assert_eq!(place.before_start().unwrap(), waits(vec![]));
+    // By force, what was changed by hand is replaced, too: as it was when that was said.
+    let mine = ["conf.d/1.cfg".to_owned()];
+    fs::write(place.used("conf.d/1.cfg"), "by hand").unwrap();
+    place.want_at_start(2, &mine).unwrap();
+    assert_eq!(place.before_start().unwrap(), waits(mine.to_vec()));
+    fs::write(place.used("conf.d/1.cfg"), "by hand, again").unwrap();
+    assert_eq!(place.before_start().unwrap(), None);
+    fs::write(place.used("conf.d/1.cfg"), "by hand").unwrap();
+    place.install(2, &mine).unwrap();
+    assert_eq!(place.before_start().unwrap(), None);
     assert_eq!(folder.lies(), new());
 }
 
@@ -176,4 +195,138 @@ fn a_used_file_has_its_name_in_a_generation_and_one_from_elsewhere_has_none() {
     assert_eq!(place.name_of("/etc/outlast/conf.d/1.cfg").as_deref(), Some("conf.d/1.cfg"));
     assert_eq!(place.name_of("/etc/haproxy/haproxy.cfg"), None);
     assert_eq!(place.name_of("command line"), None);
+    // Started in the folder itself.
+    let place = Place::of(Path::new("node01.toml"));
+    assert_eq!(place.used(CLUSTER_FILE), Path::new("./node01.toml"));
+    for used in ["conf.d/1.cfg", "./conf.d/1.cfg"] {
+        assert_eq!(place.name_of(used).as_deref(), Some("conf.d/1.cfg"));
+    }
+}
+
+/// As an agent leaves it that died after the one rename.
+fn begun(folder: &Folder) {
+    let place = folder.place();
+    place.stage(2, &new()).unwrap();
+    place.copy_used(&place.read(STAGED).unwrap()).unwrap();
+    fs::rename(place.own(STAGED), place.own(JOURNAL)).unwrap();
+}
+
+#[test]
+fn a_file_that_cannot_be_replaced_leaves_all_as_they_were_and_the_node_starts_with_them() {
+    // At once, and at the next start of a node that died.
+    for dies in [false, true] {
+        let folder = Folder::new("cannot-replace");
+        installed(&folder);
+        let place = folder.place();
+        // No rename of a file replaces a folder; the file before it in the order is replaced then.
+        if dies {
+            begun(&folder);
+            fs::create_dir(place.used("conf.d/3.cfg")).unwrap();
+            assert_ne!(place.finish().unwrap_err().kind(), io::ErrorKind::NotFound);
+            assert_eq!(folder.lies()["conf.d/1.cfg"], "new");
+        } else {
+            place.stage(2, &new()).unwrap();
+            fs::create_dir(place.used("conf.d/3.cfg")).unwrap();
+            let error = place.install(2, &[]).unwrap_err();
+            assert!(error.to_string().contains("conf.d/3.cfg"), "{error}");
+        }
+        assert_eq!(place.before_start().unwrap(), None);
+        assert_eq!((folder.lies(), place.note().unwrap().number), (old(), 1));
+        let said = place.undone().unwrap();
+        assert!(said.contains("generation 2") && said.contains("conf.d/3.cfg"), "{said}");
+        // What was in the way is gone.
+        fs::remove_dir(place.used("conf.d/3.cfg")).unwrap();
+        place.stage(2, &new()).unwrap();
+        place.install(2, &[]).unwrap();
+        assert_eq!((folder.lies(), place.undone()), (new(), None));
+    }
+}
+
+#[test]
+fn a_way_back_that_is_interrupted_goes_on_at_the_next_start() {
+    for steps in 0..20 {
+        let folder = Folder::new("back");
+        installed(&folder);
+        begun(&folder);
+        fs::create_dir(folder.place().used("conf.d/3.cfg")).unwrap();
+        let is_back = folder.mortal(steps).before_start().is_ok();
+        assert_eq!(folder.place().before_start().unwrap(), None);
+        assert_eq!(folder.lies(), old(), "after {steps}");
+        if is_back {
+            return;
+        }
+    }
+    panic!("it needs more than 20 changes of the disk");
+}
+
+#[test]
+fn a_generation_that_was_rolled_back_does_not_come_back_at_the_next_start() {
+    let folder = Folder::new("rolled-back");
+    installed(&folder);
+    let place = folder.place();
+    place.stage(2, &new()).unwrap();
+    place.want_at_start(2, &[]).unwrap();
+    assert!(place.before_start().unwrap().is_some(), "it waits");
+    // Generation 3 says what 1 did, which runs.
+    place.note_down(3, &old()).unwrap();
+    assert_eq!(place.before_start().unwrap(), None);
+    // Nor does one that is older than what lies there, whoever left it.
+    place.stage(2, &new()).unwrap();
+    place.want_at_start(2, &[]).unwrap();
+    assert_eq!(place.before_start().unwrap(), None);
+    // Nor one that is not the newest any more.
+    place.stage(4, &new()).unwrap();
+    place.want_at_start(4, &[]).unwrap();
+    place.forget_start(4).unwrap();
+    assert!(place.before_start().unwrap().is_some(), "it waits");
+    place.forget_start(5).unwrap();
+    assert_eq!((place.before_start().unwrap(), folder.lies()), (None, old()));
+}
+
+#[test]
+fn what_a_dead_agent_began_is_finished_before_the_next_one_stages() {
+    let folder = Folder::new("stages-again");
+    installed(&folder);
+    begun(&folder);
+    let place = folder.place();
+    place.stage(3, &old()).unwrap();
+    assert_eq!((folder.lies(), place.note().unwrap().number), (new(), 2));
+    assert!(place.has_staged(3, &old()));
+    // What was written over what the journal tells is not put in place.
+    place.install(3, &[]).unwrap();
+    begun(&folder);
+    fs::write(place.staged().join("conf.d/1.cfg"), "of another generation").unwrap();
+    assert_eq!(place.before_start().unwrap(), None);
+    assert_eq!((folder.lies(), place.note().unwrap().number), (old(), 3));
+    assert!(place.undone().unwrap().contains("damaged"));
+}
+
+#[test]
+fn who_changes_the_folder_is_alone_there() {
+    let folder = Folder::new("alone");
+    let place = folder.place();
+    drop(place.settled(Duration::ZERO).unwrap());
+    installed(&folder);
+    let held = place.settled(Duration::ZERO).unwrap();
+    let error = folder.place().settled(Duration::ZERO).unwrap_err();
+    assert!(error.to_string().contains("another process"), "{error}");
+    drop(held);
+    drop(folder.place().settled(Duration::ZERO).unwrap());
+}
+
+#[test]
+fn force_is_about_files_as_they_were_when_the_generation_was_first_seen() {
+    let folder = Folder::new("forced");
+    installed(&folder);
+    let mine = ["conf.d/1.cfg".to_owned()];
+    let write = |text| fs::write(folder.place().used("conf.d/1.cfg"), text).unwrap();
+    let is_forced = |number| folder.place().is_forced(number, &mine).unwrap();
+    write("by hand");
+    assert!(is_forced(2) && is_forced(2));
+    write("later");
+    assert!(!is_forced(2));
+    assert!(!folder.place().is_forced(2, &["conf.d/9.cfg".to_owned()]).unwrap());
+    assert!(is_forced(3), "it was said again");
+    // Nothing was changed when it was seen.
+    assert!(folder.place().is_forced(4, &[]).unwrap() && !is_forced(4));
 }

@@ -17,7 +17,7 @@ use super::ground;
 use super::lives::{Lives, Trouble};
 use super::lock::{self, Lock};
 use super::sockets::Sockets;
-use super::{CHANNEL, PIDFD, SIGNALS, Slot, SuperviseError, Supervisor, tell, token};
+use super::{CHANNEL, Next, PIDFD, SIGNALS, Slot, SuperviseError, Supervisor, tell, token};
 use crate::launch::{Launch, Plan};
 use crate::services::STATS;
 use crate::vip::rescue::Rescue;
@@ -122,7 +122,6 @@ impl Supervisor {
             plan,
             sockets,
             next: None,
-            applying: None,
             generation: 1,
             poller,
             signals,
@@ -188,7 +187,7 @@ impl Supervisor {
         life: u64,
     ) -> std::io::Result<Child> {
         let (plan, sockets) = match &self.next {
-            Some((plan, sockets)) if generation > self.generation => (plan, sockets),
+            Some(Next { plan, sockets, .. }) if generation > self.generation => (plan, sockets),
             _ => (&self.plan, &self.sockets),
         };
         let mut child = Child::spawn(kind, generation)?;

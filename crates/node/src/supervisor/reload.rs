@@ -1,41 +1,51 @@
 //! SIGHUP, or a generation of the cluster's configuration: a good file takes over through a warm proxy, a broken
 //! one changes nothing.
 
+use std::time::Duration;
+
 use api::{Event, Order};
 use base::Chain;
 use config::cluster::Cluster;
 use config::vip::Vip;
 use engine::role::{Dashboard, Input, Loss};
 
-use super::{SuperviseError, Supervisor, begin, tell};
+use super::{Next, SuperviseError, Supervisor, begin, tell};
 use crate::launch::Plan;
-use crate::supervisor::sockets::Sockets;
+
+/// The agent writes a few files at a time; the supervisor has children to look after.
+const PATIENCE: Duration = Duration::from_millis(300);
 
 impl Supervisor {
     pub(super) fn reload(&mut self) {
-        self.applying = None;
-        // What the agent began with a generation is finished, or the files would be a mixture.
+        let plan = self.plan_used();
+        self.reload_to(plan, None);
+    }
+
+    /// What the agent began with a generation is finished, and it begins nothing meanwhile, or the files would be a
+    /// mixture.
+    fn plan_used(&self) -> Result<Plan, SuperviseError> {
         let place = self.launch.place();
-        let finished = place.map_or(Ok(()), |place| place.finish());
-        let plan = finished.map_err(SuperviseError::Generation);
-        self.reload_to(plan.and_then(|()| Ok(self.launch.plan()?)));
+        let held = place.map(|place| place.settled(PATIENCE)).transpose();
+        let _held = held.map_err(SuperviseError::Generation)?;
+        Ok(self.launch.plan()?)
     }
 
     /// The agent has a generation beside the files that are used.
     pub(super) fn apply(&mut self, generation: u64) {
-        self.applying = Some(generation);
-        self.reload_to(self.launch.plan_staged().map_err(SuperviseError::from));
+        let plan = self.launch.plan_staged(generation).map_err(SuperviseError::from);
+        self.reload_to(plan, Some(generation));
     }
 
-    fn reload_to(&mut self, plan: Result<Plan, SuperviseError>) {
+    fn reload_to(&mut self, plan: Result<Plan, SuperviseError>, number: Option<u64>) {
         let tried = plan.and_then(|plan| {
-            begin::bind(&plan, self.launch.mode, &self.sockets).map(|sockets| (plan, sockets))
+            let sockets = begin::bind(&plan, self.launch.mode, &self.sockets)?;
+            Ok(Next { plan, sockets, number })
         });
         match tried {
-            Ok((plan, sockets)) => match self.needs_restart(&plan) {
-                None => self.take_over(plan, sockets),
+            Ok(next) => match self.needs_restart(&next.plan) {
+                None => self.take_over(next),
                 Some(why) => {
-                    self.not_applied(why, true);
+                    self.not_applied(number, why, true);
                     self.refuse(why.to_owned());
                 }
             },
@@ -46,15 +56,15 @@ impl Supervisor {
                 } else {
                     Chain(&error).to_string()
                 };
-                self.not_applied(&why, false);
+                self.not_applied(number, &why, false);
                 self.refuse(why);
             }
         }
     }
 
     /// The agent reports to the cluster why its generation is not in force.
-    fn not_applied(&mut self, why: &str, at_start: bool) {
-        if let Some(generation) = self.applying.take() {
+    fn not_applied(&mut self, number: Option<u64>, why: &str, at_start: bool) {
+        if let Some(generation) = number {
             self.inform_agent(Order::Refused { generation, why: why.to_owned(), at_start });
         }
     }
@@ -113,7 +123,8 @@ impl Supervisor {
             .collect()
     }
 
-    fn take_over(&mut self, plan: Plan, sockets: Sockets) {
+    fn take_over(&mut self, next: Next) {
+        let (plan, sockets) = (&next.plan, &next.sockets);
         tell::text(&plan.warnings);
         let generation = self.generation + 1;
         let store = !has_same_store(plan.cluster.as_ref(), self.plan.cluster.as_ref());
@@ -121,21 +132,21 @@ impl Supervisor {
             || plan.texts.secret != self.plan.texts.secret;
         let same = sockets.dashboard.is_same(&self.sockets.dashboard)
             && plan.texts.token == self.plan.texts.token
-            && access(&plan) == access(&self.plan);
+            && access(plan) == access(&self.plan);
         let dashboard = match (sockets.dashboard.is_empty(), same) {
             (true, _) => Dashboard::None,
             (false, true) => Dashboard::Same,
             (false, false) => Dashboard::New,
         };
         let vip = cluster || plan.vips != self.plan.vips;
-        self.next = Some((plan, sockets));
+        self.next = Some(next);
         // The agent knows names of every file; a new one costs 10 ms of beats.
         self.step(Input::Reload { generation, vip, agent: true, dashboard, store });
     }
 
     /// The new proxy serves (or there is none to wait for).
     pub(super) fn reloaded(&mut self, generation: u64) {
-        let Some((plan, sockets)) = self.next.take() else { return };
+        let Some(Next { plan, sockets, number }) = self.next.take() else { return };
         self.kept = self.kept_by(&plan);
         // The retiring process may still need the rescue that knows its addresses.
         self.rescue_is_old = true;
@@ -145,7 +156,7 @@ impl Supervisor {
         self.sockets = sockets;
         self.generation = generation;
         self.tell_dashboard();
-        let evidence = match self.applying.take() {
+        let evidence = match number {
             Some(number) => format!("generation {number} of the cluster's configuration is good"),
             None => "SIGHUP, the files are good".to_owned(),
         };
@@ -170,8 +181,8 @@ impl Supervisor {
             Loss::Superseded => "a newer configuration came before it served",
         };
         if loss != Loss::Superseded {
-            self.next = None;
-            self.not_applied(evidence, false);
+            let number = self.next.take().and_then(|next| next.number);
+            self.not_applied(number, evidence, false);
         }
         self.event(Event {
             what: "reload-refused".to_owned(),

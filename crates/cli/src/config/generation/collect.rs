@@ -20,6 +20,8 @@ const NODES: &str = "nodes";
 pub(super) struct Group {
     pub(super) nodes: Vec<String>,
     pub(super) changes: Vec<Change>,
+    /// What they do not show.
+    pub(super) cautions: Vec<String>,
     /// The texts are not the same, whatever they say.
     pub(super) differs: bool,
 }
@@ -169,8 +171,10 @@ pub(super) fn groups(before: &Content, after: &Content) -> Result<Vec<Group>, Ge
     let mut groups = vec![];
     for ((old, new), nodes) in sides {
         let differs = old != new;
-        let changes = ::config::diff::diff(&loaded(old), &loaded(new));
-        groups.push(Group { nodes, changes, differs });
+        let (old, new) = (loaded(old), loaded(new));
+        let changes = ::config::diff::diff(&old, &new);
+        let cautions = ::config::diff::cautions(&old, &new);
+        groups.push(Group { nodes, changes, cautions, differs });
     }
     same_cluster(before, after)?;
     Ok(groups)

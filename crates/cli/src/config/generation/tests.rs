@@ -148,7 +148,7 @@ fn a_store_that_pauses_after_the_commit_makes_what_is_known_late_and_not_an_erro
         let applied = Applied { seen: 7, runs, ..Applied::default() };
         Line { node: "a".to_owned(), is_member: true, applied: runs.map(|_| applied) }
     };
-    let away = || Err(GenerationError::Store(::store::Error::NoLeader));
+    let away = || Err(GenerationError::Store(::store::Error::NoLeader(Duration::ZERO)));
     let told = |looks: &mut dyn FnMut() -> Result<Vec<Line>, GenerationError>, ends| {
         let (mut told, looked) = (vec![], std::cell::Cell::new(0));
         let look = || {
@@ -169,4 +169,41 @@ fn a_store_that_pauses_after_the_commit_makes_what_is_known_late_and_not_an_erro
     // It does not come back within the wait: nobody said anything, and that is told.
     let text = vec!["a: has not said anything yet: away, or it has no store yet".to_owned()];
     assert_eq!(told(&mut || away(), 3), (false, text, true));
+}
+
+#[test]
+fn a_change_that_is_dangerous_while_nodes_have_it_one_after_the_other_is_told() {
+    let with = |name: &str, text: String| {
+        let folder = Folder::new(name);
+        folder.write("outlast.toml", &text);
+        collect::folder(&folder.0).unwrap()
+    };
+    let detect = |time: &str| {
+        let text =
+            cluster("haproxy.cfg").replace("[node.a]", &format!("detect = \"{time}\"\n[node.a]"));
+        with(&format!("detect-{time}"), text)
+    };
+    let told = |before: &Content, after: &Content| {
+        let groups = collect::groups(before, after).unwrap();
+        let mut out = vec![];
+        write_groups(&mut out, &groups, 3).unwrap();
+        let text = String::from_utf8(out).unwrap();
+        text.lines()
+            .filter(|line| line.starts_with("caution: "))
+            .map(str::to_owned)
+            .collect::<Vec<_>>()
+    };
+    for (old, new, is_told) in
+        [("1s", "10s", true), ("10s", "1s", true), ("1s", "3s", false), ("3s", "30s", false)]
+    {
+        let cautions = told(&detect(old), &detect(new));
+        assert_eq!(
+            cautions.iter().any(|text| text.contains("in steps")),
+            is_told,
+            "{old} {new} {cautions:?}"
+        );
+    }
+    let moved = with("moved", cluster("haproxy.cfg").replace("127.0.0.4", "127.0.0.5"));
+    let cautions = told(&with("still", cluster("haproxy.cfg")), &moved);
+    assert!(cautions[0].contains("store process"), "{cautions:?}");
 }
