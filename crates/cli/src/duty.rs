@@ -193,7 +193,21 @@ fn drained(
     let end = sys::clock::now() + limit;
     let (mut shown, mut quiet) = (vec![], 0);
     loop {
-        let left = api::left(&under(socket, node)?, &*reach::status(socket)?);
+        let left = match left(socket, node) {
+            Ok(left) => left,
+            // An agent that died is started anew, and the drain goes on without this tool.
+            Err(
+                ReachError::Connect { .. }
+                | ReachError::Broken(_)
+                | ReachError::Answer(_)
+                | ReachError::Silent(_),
+            ) if sys::clock::now() < end => {
+                quiet = 0;
+                std::thread::sleep(COUNT_EVERY);
+                continue;
+            }
+            Err(error) => return Err(error.into()),
+        };
         // Twice: a balancer hears of the drain a beat later.
         quiet = if left.is_empty() { quiet + 1 } else { 0 };
         if quiet == 2 {
@@ -210,6 +224,11 @@ fn drained(
         }
         std::thread::sleep(COUNT_EVERY);
     }
+}
+
+/// What is under way with the servers of a node, in words.
+fn left(socket: &Socket, node: &str) -> Result<Vec<String>, ReachError> {
+    Ok(api::left(&under(socket, node)?, &*reach::status(socket)?))
 }
 
 fn under(socket: &Socket, node: &str) -> Result<Vec<Under>, ReachError> {

@@ -12,9 +12,10 @@ use api::{Answer, Ask, Status};
 const RUN: &str = "/run/outlast";
 /// An agent that does not answer within this is not well (`status` never takes longer).
 const PATIENCE: Duration = Duration::from_secs(5);
-/// A command waits for the cluster: until a coordinator that died is followed by another (12 s), its intent
-/// is committed (4 s), and what was ordered can be seen (12 s).
-const COMMAND_PATIENCE: Duration = Duration::from_secs(30);
+/// A command waits for the cluster: until a coordinator that died is followed by another (12 s, and the last
+/// question to one that is silent), its intent is committed (4 s), and what was ordered can be seen (12 s, and
+/// the last question).
+const COMMAND_PATIENCE: Duration = Duration::from_secs(40);
 
 /// Which instance is meant.
 #[derive(Clone, Debug, Default, clap::Args)]
@@ -60,8 +61,8 @@ pub enum ReachError {
         #[source]
         source: io::Error,
     },
-    #[error("the agent does not answer (waited {} s)", PATIENCE.as_secs())]
-    Silent,
+    #[error("the agent does not answer (waited {} s)", .0.as_secs())]
+    Silent(Duration),
     #[error("the agent's answer broke off")]
     Broken(#[source] io::Error),
     #[error("cannot read the agent's answer")]
@@ -189,14 +190,15 @@ pub(crate) fn put(socket: &Socket, ask: &Ask) -> Result<UnixStream, ReachError> 
         None => api::encode(ask, &mut line),
     }
     line.push(b'\n');
-    stream.write_all(&line).map_err(broken)?;
+    stream.write_all(&line).map_err(|error| broken(error, &stream))?;
     Ok(stream)
 }
 
 /// The kernel's word for a read that took longer than its limit is no help to anybody.
-fn broken(error: io::Error) -> ReachError {
+fn broken(error: io::Error, stream: &UnixStream) -> ReachError {
     if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) {
-        ReachError::Silent
+        let limit = stream.read_timeout().ok().flatten();
+        ReachError::Silent(limit.unwrap_or(PATIENCE))
     } else {
         ReachError::Broken(error)
     }
@@ -208,7 +210,7 @@ pub(crate) fn answers(
     mut each: impl FnMut(Answer) -> Result<(), ReachError>,
 ) -> Result<(), ReachError> {
     for line in BufReader::new(stream).split(b'\n') {
-        let line = line.map_err(broken)?;
+        let line = line.map_err(|error| broken(error, stream))?;
         match api::decode(&line).map_err(ReachError::Answer)? {
             Answer::Refused(why) => return Err(ReachError::Refused(why)),
             answer @ (Answer::Status(_)

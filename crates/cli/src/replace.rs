@@ -2,8 +2,10 @@
 
 use std::io::Write;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use api::{Standing, Status, Verdict};
+use config::cluster::LONGEST_DETECT;
 use store::{Store, Wish};
 
 use crate::reach::{self, Instance};
@@ -13,6 +15,7 @@ use crate::trust::{CommandError, Place, audited, own_desk};
 /// How long it is known that a node was put out for its successor, so that typing it again does not put that
 /// one out (milliseconds).
 const REMEMBERED: u32 = 24 * 3_600_000;
+const LOOK_EVERY: Duration = Duration::from_millis(200);
 
 /// Put a dead controller out and let a new machine take its place
 ///
@@ -76,7 +79,7 @@ impl ReplaceError {
 /// # Errors
 /// When something speaks against it, or a step could not be done; typed again it goes on there.
 pub(crate) fn run(args: &Args, out: &mut impl Write) -> Result<(), ReplaceError> {
-    let status = reach::status(&args.instance.socket()?)?;
+    let status = after_listening(&args.instance.socket()?, &args.old)?;
     let new = args.with.as_ref().unwrap_or(&args.old);
     speaks_against(&status, args, new)?;
     let folder = args.place.folder();
@@ -136,6 +139,21 @@ pub(crate) fn run(args: &Args, out: &mut impl Write) -> Result<(), ReplaceError>
     say("then give it the cluster's outlast.toml and the files that it names, and start outlast"
         .to_owned())?;
     Ok(())
+}
+
+/// What this node knows of the other once it had time to hear it: an agent that has just started has heard
+/// nobody yet, and that is no silence.
+fn after_listening(socket: &reach::Socket, old: &str) -> Result<Box<Status>, reach::ReachError> {
+    let end = sys::clock::now() + LONGEST_DETECT;
+    loop {
+        let status = reach::status(socket)?;
+        let line = status.nodes.iter().find(|line| line.state.node == old);
+        let is_unheard = line.is_some_and(|line| line.state.standing == Standing::Unknown);
+        if !is_unheard || sys::clock::now() >= end {
+            return Ok(status);
+        }
+        std::thread::sleep(LOOK_EVERY);
+    }
 }
 
 /// A node that is heard is no dead one, and silence is no proof.

@@ -63,7 +63,7 @@ impl Trio {
             trio.start(node);
         }
         until("everybody hears everybody", || NODES.iter().all(|node| trio.hears_all(node)));
-        until("somebody coordinates", || trio.coordinator().is_some());
+        trio.leads();
         trio
     }
 
@@ -105,20 +105,27 @@ impl Trio {
         nodes.len() == 3 && nodes.iter().all(|line| line.state.standing == Standing::Alive)
     }
 
-    /// What a question prints, line by line.
-    fn lines(&self, node: &str, words: &[&str]) -> Vec<Vec<u8>> {
+    /// What a question prints, line by line; none: it was not answered.
+    fn lines(&self, node: &str, words: &[&str]) -> Option<Vec<Vec<u8>>> {
         let output = self.typed(node, words).output().expect("the tool runs");
         let lines = output.stdout.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
-        lines.map(<[u8]>::to_vec).collect()
+        output.status.success().then(|| lines.map(<[u8]>::to_vec).collect())
     }
 
+    /// Asked again until the store answers.
     fn intents(&self, node: &str) -> Vec<Intent> {
-        let lines = self.lines(node, &["intents", "--json"]);
+        let mut found = None;
+        until("the intents are told", || {
+            found = self.lines(node, &["intents", "--json"]);
+            found.is_some()
+        });
+        let lines = found.expect("it was waited for");
         lines.iter().map(|line| serde_json::from_slice(line).expect("an intent")).collect()
     }
 
-    fn intent(&self, number: u64) -> Option<Intent> {
-        self.intents("node02").into_iter().find(|intent| intent.number == number)
+    /// As this node tells it.
+    fn intent(&self, node: &str, number: u64) -> Option<Intent> {
+        self.intents(node).into_iter().find(|intent| intent.number == number)
     }
 
     /// The name of the node that holds the name of the leader, as the store says.
@@ -129,15 +136,27 @@ impl Trio {
         NODES.into_iter().find(|node| output.status.success() && *node == name)
     }
 
-    /// Tokens under which nodes began to coordinate, as their events say.
-    fn tokens(&self) -> Vec<u64> {
-        let events = NODES.iter().flat_map(|node| self.events(node, "coordinator-began"));
-        let token = |event: Event| event.evidence.rsplit(' ').next().and_then(|t| t.parse().ok());
-        events.map(|event| token(event).expect("a token")).collect()
+    /// The newest time in office that one of these nodes began: its token, and who.
+    fn newest(&self, among: &[&'static str]) -> Option<(u64, &'static str)> {
+        let began = among.iter().flat_map(|node| {
+            let events = self.events(node, "coordinator-began");
+            events.into_iter().map(|event| (token(&event), *node))
+        });
+        began.max()
+    }
+
+    /// Who coordinates, by its own word and by the store's, and under which token.
+    fn leads(&self) -> (u64, &'static str) {
+        let mut found = None;
+        until("somebody coordinates", || {
+            found = self.newest(&NODES);
+            found.map(|(_, node)| node) == self.coordinator() && found.is_some()
+        });
+        found.expect("it was waited for")
     }
 
     fn events(&self, node: &str, what: &str) -> Vec<Event> {
-        let lines = self.lines(node, &["events", "--json"]);
+        let lines = self.lines(node, &["events", "--json"]).unwrap_or_default();
         let events = lines.iter().map(|line| serde_json::from_slice(line).expect("an event"));
         events.filter(|event: &Event| event.what == what).collect()
     }
@@ -164,6 +183,10 @@ impl Trio {
     fn duty(&self, node: &str) -> Option<Duty> {
         self.status(node).map(|status| status.duty)
     }
+}
+
+fn token(event: &Event) -> u64 {
+    event.evidence.rsplit(' ').next().and_then(|text| text.parse().ok()).expect("a token")
 }
 
 impl Drop for Trio {
@@ -200,7 +223,7 @@ fn what_is_typed_on_any_node_is_decided_by_all_and_done_once_whoever_is_killed()
         let (code, said) = trio.types("node01", &["node", "standby", "node02"]);
         assert_eq!(code, Some(1), "{said}");
         assert!(said.contains("node02 is on standby already"), "{said}");
-        let failed = trio.intent(2).expect("it is written down");
+        let failed = trio.intent("node02", 2).expect("it is written down");
         assert_eq!(failed.state, IntentState::Failed);
         let (code, said) = trio.types("node02", &["node", "resume", "node02"]);
         assert_eq!(code, Some(0), "{said}");
@@ -209,41 +232,53 @@ fn what_is_typed_on_any_node_is_decided_by_all_and_done_once_whoever_is_killed()
         let server = TcpListener::bind((Ipv4Addr::new(127, 0, 0, 4), 9000)).expect("a port");
         let client = TcpStream::connect((Ipv4Addr::new(127, 0, 0, 2), 8080)).expect("it listens");
         let session = server.accept().expect("the balancer connects");
-        let mut drain = trio.typed("node01", &["node", "drain", "node03", "--limit", "500"]);
+        // On a node that nobody kills.
+        let (before, leads) = trio.leads();
+        let lives = |node: &&str| *node != leads && *node != "node03";
+        let here = NODES.into_iter().find(lives).expect("one of three");
+        let mut drain = trio.typed(here, &["node", "drain", "node03", "--limit", "500"]);
         let mut drain = drain.stdout(Stdio::null()).spawn().expect("the tool runs");
         let waits = |intent: &Intent| intent.what == "drain" && intent.next == Some(1);
-        until("the drain waits", || trio.intents("node02").iter().any(waits));
-        let number = trio.intents("node02").iter().find(|i| waits(i)).expect("it waits").number;
+        let mut number = None;
+        until("the drain waits", || {
+            number = trio.intents(here).iter().find(|intent| waits(intent)).map(|i| i.number);
+            number.is_some()
+        });
+        let number = number.expect("it was waited for");
 
         // One about an object at a time; that it was refused is an entry, too.
-        let (code, said) = trio.types("node02", &["node", "standby", "node03"]);
+        let (code, said) = trio.types(here, &["node", "standby", "node03"]);
         assert_eq!(code, Some(1), "{said}");
         let why = format!("intent {number} about node/node03 is under way");
         assert!(said.contains(&why), "{said}");
-        let refused = trio.intent(number + 1).expect("it is written down");
+        let refused = trio.intent(here, number + 1).expect("it is written down");
         assert_eq!((refused.state, refused.why), (IntentState::Refused, why));
 
         // The coordinator dies, and the node that does the step.
-        let leads = trio.coordinator().expect("somebody coordinates");
-        let before = trio.tokens().into_iter().max().expect("somebody began");
         kill(trio.agent(leads), "KILL");
         if leads != "node03" {
             kill(trio.agent("node03"), "KILL");
         }
-        until("another goes on", || trio.tokens().into_iter().any(|token| token > before));
-        assert!(waits(&trio.intent(number).expect("it is kept")), "nobody closed the session");
+        until("another goes on", || trio.newest(&NODES).is_some_and(|(token, _)| token > before));
+        let kept = trio.intent(here, number).expect("it is kept");
+        assert!(waits(&kept), "nobody closed the session: {kept:?}");
         drop((session, client));
         until("the intent ends", || {
-            trio.intent(number).is_some_and(|intent| intent.state == IntentState::Done)
+            trio.intent(here, number).is_some_and(|intent| intent.state == IntentState::Done)
         });
         assert_eq!(drain.wait().expect("it ends").code(), Some(0));
-        let intents = trio.intents("node01");
+        let intents = trio.intents(here);
         let drains = intents.iter().filter(|intent| intent.what == "drain").count();
         assert_eq!(drains, 1, "{intents:?}");
-        assert_eq!(trio.duty("node03"), Some(Duty::Draining));
+        until("it says so", || trio.duty("node03") == Some(Duty::Draining));
         let (_, log) = trio.types("node03", &["audit"]);
         assert_eq!(log.matches("node drain node03: done").count(), 1, "{log}");
-        assert_eq!(trio.events("node03", "drain-began").len(), 1);
+        let mut began = vec![];
+        until("an event says so", || {
+            began = trio.events("node03", "drain-began");
+            !began.is_empty()
+        });
+        assert_eq!(began.len(), 1, "{began:?}");
     });
 }
 
@@ -251,17 +286,13 @@ fn what_is_typed_on_any_node_is_decided_by_all_and_done_once_whoever_is_killed()
 fn a_coordinator_that_stood_still_is_followed_and_orders_nothing_when_it_wakes() {
     alone("a_coordinator_that_stood_still_is_followed_and_orders_nothing_when_it_wakes", || {
         let trio = Trio::new("");
-        let sleeper = trio.coordinator().expect("somebody coordinates");
-        let before = trio.tokens().into_iter().max().expect("somebody began");
+        let (before, sleeper) = trio.leads();
         let (agent, supervisor) = (trio.agent(sleeper), trio.supervisor(sleeper));
         // With its supervisor, which would replace it.
         kill(supervisor, "STOP");
         kill(agent, "STOP");
         let others: Vec<_> = NODES.into_iter().filter(|node| *node != sleeper).collect();
-        let follower = || {
-            let began = |node: &&&str| !trio.events(node, "coordinator-began").is_empty();
-            others.iter().find(began).copied()
-        };
+        let follower = || trio.newest(&others).filter(|(token, _)| *token > before);
         until("another coordinates", || follower().is_some());
         kill(agent, "CONT");
         kill(supervisor, "CONT");
@@ -269,9 +300,12 @@ fn a_coordinator_that_stood_still_is_followed_and_orders_nothing_when_it_wakes()
             let ended = trio.events(sleeper, "coordinator-ended");
             ended.iter().any(|event| event.evidence.starts_with(&format!("token {before}: ")))
         });
-        let now = follower().expect("it was waited for");
-        assert_eq!(trio.coordinator(), Some(now));
-        assert!(trio.tokens().into_iter().any(|token| token > before));
+        let mut now = None;
+        until("the one that follows has the name", || {
+            now = follower().map(|(_, node)| node);
+            now == trio.coordinator()
+        });
+        let now = now.expect("it was waited for");
         // The one that follows goes on, also for what is typed on the one that woke.
         until("everybody hears everybody", || NODES.iter().all(|node| trio.hears_all(node)));
         let (code, said) = trio.types(sleeper, &["node", "standby", sleeper]);
@@ -305,7 +339,11 @@ fn a_node_that_is_no_member_of_the_store_commands_and_shows_as_the_others_do() {
             assert_eq!(trio.intents(node), known, "{node}");
         }
         kill(trio.supervisor("node01"), "KILL");
-        until("node01 is missed", || !trio.hears_all("node03"));
+        until("node01 is missed", || {
+            let nodes = trio.status("node03").map(|status| status.nodes).unwrap_or_default();
+            let line = nodes.iter().find(|line| line.state.node == "node01");
+            line.is_some_and(|line| line.state.standing != Standing::Alive)
+        });
         let (code, said) = trio.types("node03", &["node", "standby", "node02"]);
         assert_eq!(code, Some(1), "{said}");
         assert!(said.contains("no majority: "), "{said}");
@@ -316,14 +354,15 @@ fn a_node_that_is_no_member_of_the_store_commands_and_shows_as_the_others_do() {
 fn without_a_majority_nothing_is_decided_and_a_node_can_still_stand_by_itself() {
     alone("without_a_majority_nothing_is_decided_and_a_node_can_still_stand_by_itself", || {
         let trio = Trio::new("");
-        let last = trio.coordinator().expect("somebody coordinates");
+        let (before, last) = trio.leads();
         let others = NODES.into_iter().filter(|node| *node != last);
         for node in others.clone() {
             kill(trio.supervisor(node), "KILL");
         }
         // Roles held by a token are let go.
         until("the last one coordinates no more", || {
-            !trio.events(last, "coordinator-ended").is_empty()
+            let ended = trio.events(last, "coordinator-ended");
+            ended.iter().any(|event| event.evidence.starts_with(&format!("token {before}: ")))
         });
         // Verdicts: in doubt, never unreachable.
         until("the others are in doubt", || {
@@ -338,14 +377,14 @@ fn without_a_majority_nothing_is_decided_and_a_node_can_still_stand_by_itself() 
         assert_eq!(code, Some(1), "{said}");
         assert!(said.contains("no majority: "), "{said}");
         assert!(said.contains("nothing was done") && said.contains("--local"), "{said}");
-        assert_eq!(trio.duty(last), Some(Duty::On));
+        until("it is on duty", || trio.duty(last) == Some(Duty::On));
         let (code, said) = trio.types(last, &["intents"]);
         assert_eq!(code, Some(1), "{said}");
         assert!(said.contains("no majority: "), "{said}");
         // The emergency way, for the node itself.
         let (code, said) = trio.types(last, &["node", "standby", last, "--local"]);
         assert_eq!(code, Some(0), "{said}");
-        assert_eq!(trio.duty(last), Some(Duty::Standby));
+        until("it stands by", || trio.duty(last) == Some(Duty::Standby));
         let (code, said) = trio.types(last, &["node", "resume", last, "--local"]);
         assert_eq!(code, Some(0), "{said}");
     });
