@@ -50,8 +50,8 @@ pub struct StandbyArgs {
 pub struct DrainArgs {
     /// The node's name, as `outlast status` shows it
     node: String,
-    /// How long to wait, in seconds
-    #[arg(long, value_name = "SECONDS", default_value_t = 60)]
+    /// How long to wait, in seconds, up to 570
+    #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u32).range(..=570))]
     limit: u32,
     #[command(flatten)]
     instance: Instance,

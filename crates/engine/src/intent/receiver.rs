@@ -178,7 +178,9 @@ impl Receiver {
             out.push(Duty::Stale);
             return;
         }
-        let kept = self.kept.get(&number).filter(|kept| kept.step >= step);
+        // The same step of the same number with other words is of another store: this one was restored.
+        let is_it = |kept: &&Kept| kept.step > step || (kept.step == step && kept.what == what);
+        let kept = self.kept.get(&number).filter(is_it);
         // Also without a new step: after a restart the older token must not pass.
         if kept.is_none() || before != Some(token) {
             out.push(Duty::Keep);

@@ -254,6 +254,17 @@ fn a_step_is_done_once_however_often_it_is_ordered() {
 }
 
 #[test]
+fn a_number_that_a_restored_store_gives_again_is_another_step() {
+    let mut receiver = Receiver::default();
+    heard(&mut receiver, order(5, 0));
+    heard(&mut receiver, Word::Ended { number: 1, step: 0, outcome: Ok(()) });
+    let what = step("node01", "standby");
+    let again = Order { token: Token(6), number: 1, step: 0, what: what.clone() };
+    let duties = heard(&mut receiver, Word::Ordered(again));
+    assert_eq!(duties, [Duty::Keep, Duty::Do { number: 1, step: 0, what }]);
+}
+
+#[test]
 fn a_step_that_was_begun_before_a_death_is_looked_at_before_it_is_done() {
     for is_done in [false, true] {
         let mut receiver = Receiver::default();

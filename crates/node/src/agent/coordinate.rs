@@ -112,6 +112,9 @@ impl Coordination {
                 self.intend_here(command, &format!("{by} on {}", self.me))
             } else if leader.is_empty() {
                 Err(format!("nobody coordinates now: {NOTHING_DONE}"))
+            } else if !is_alive(&self.hands.looks().0, &leader) {
+                // Its machine may be gone: the store keeps its name until its time is up.
+                Err(format!("{leader} coordinates and is not heard: {NOTHING_DONE}"))
             } else {
                 let intend = Errand::Intend { command: command.clone(), by: by.to_owned() };
                 self.asks(&leader, &intend)

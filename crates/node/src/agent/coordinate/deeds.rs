@@ -12,7 +12,8 @@ use crate::agent::hands::{Counter, Hands};
 /// A hand-over takes milliseconds, and a peer's word about it a beat or two; what is not seen after this did
 /// not happen.
 const SEEN_WITHIN: Duration = Duration::from_secs(10);
-const LOOK_EVERY: Duration = Duration::from_millis(50);
+/// Each look takes the agent's whole status.
+const LOOK_EVERY: Duration = Duration::from_millis(200);
 /// Each look is a question to every node.
 const COUNT_EVERY: Duration = Duration::from_millis(500);
 
