@@ -303,7 +303,7 @@ fn a_coordinator_that_stood_still_is_followed_and_orders_nothing_when_it_wakes()
         let mut now = None;
         until("the one that follows has the name", || {
             now = follower().map(|(_, node)| node);
-            now == trio.coordinator()
+            now.is_some() && now == trio.coordinator()
         });
         let now = now.expect("it was waited for");
         // The one that follows goes on, also for what is typed on the one that woke.

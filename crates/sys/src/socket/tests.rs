@@ -26,7 +26,7 @@ fn a_connection_is_made_and_closed_without_blocking() {
     no_delay(server.as_fd()).unwrap();
     keep_alive(server.as_fd()).unwrap();
     keep_alive_every(server.as_fd(), Duration::from_secs(5)).unwrap();
-    let idle = rustix::net::sockopt::tcp_keepidle(&server).unwrap();
+    let idle = sockopt::tcp_keepidle(&server).unwrap();
     assert_eq!(idle, Duration::from_secs(5));
     assert_eq!(send(server.as_fd(), b"hello", false).unwrap(), 5);
     shutdown_write(server.as_fd()).unwrap();
