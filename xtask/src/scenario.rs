@@ -61,7 +61,8 @@ fn simulate(files: &[PathBuf]) -> Outcome {
 fn files_of(folder: &Path) -> Outcome<Vec<PathBuf>> {
     let unreadable = |error| Failure::new(format!("reading {}: {error}", folder.display()));
     let entries = std::fs::read_dir(folder).map_err(unreadable)?;
-    let mut files: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
+    let files = entries.flatten().map(|entry| entry.path());
+    let mut files: Vec<PathBuf> = files.filter(|path| path.is_file()).collect();
     files.sort();
     Ok(files)
 }

@@ -1,4 +1,5 @@
-//! Scenario files in the simulator. The same files run on real processes in `crates/outlast/tests/cluster`.
+//! Scenario files in the simulator. Those of `tests/scenarios` run on real processes too, in
+//! `crates/outlast/tests/cluster`; those of its folder `simulated` do not yet.
 
 use std::path::PathBuf;
 
@@ -11,8 +12,10 @@ fn folder() -> PathBuf {
 
 #[test]
 fn every_scenario_file_is_kept_in_the_simulator() {
+    let files_of = |folder: PathBuf| std::fs::read_dir(folder).unwrap();
+    let files = files_of(folder()).chain(files_of(folder().join("simulated")));
     let files: Vec<_> =
-        std::fs::read_dir(folder()).unwrap().map(|file| file.unwrap().path()).collect();
+        files.map(|file| file.unwrap().path()).filter(|path| path.is_file()).collect();
     assert!(files.len() >= 14, "{files:?}");
     for (seed, file) in (1..).zip(files) {
         let file_name = file.display();
