@@ -113,3 +113,59 @@ fn a_dead_controller_is_replaced_by_one_command_under_its_own_name() {
         assert!(audit.contains("node replace node03 with node03: done"), "{audit}");
     });
 }
+
+#[test]
+fn a_dead_controller_is_replaced_by_a_machine_of_another_name() {
+    alone("a_dead_controller_is_replaced_by_a_machine_of_another_name", || {
+        let mut trio = Trio::founded("controller");
+        let fourth =
+            "[node.node04]\nnetworks = { management = \"127.0.0.5\", storage = \"127.0.1.5\" }\n";
+        for node in NODES {
+            let members = "members = [\"node01\", \"node02\", \"node03\"]\n";
+            trio.write(node, &format!("{members}{fourth}"));
+            trio.start(node);
+        }
+        trio.leader(&NODES);
+        trio.put("node01", "a", "1");
+        let members = |words: &[&str]| trio.store("node02", &[&["members"], words].concat());
+        // What is not safe, or not known, is refused and changes nothing.
+        trio.refused(&members(&["remove", "node03"]), "name a third node");
+        trio.refused(&members(&["remove", "node01", "node02", "node03"]), "nobody would vote");
+        assert_eq!(members(&["add", "node09"]).status.code(), Some(2));
+        let waits = members(&["add", "node04", "--limit", "1"]);
+        assert_eq!(waits.status.code(), Some(1));
+        assert!(String::from_utf8_lossy(&waits.stdout).contains("node04"), "{}", said(&waits));
+        until("all vote", || trio.voters("node01") == NODES);
+        until("it is heard", || trio.standing("node03") == "alive");
+        trio.lose_the_third();
+        // It may have led the store.
+        trio.put("node01", "b", "1");
+        let printed = trio.replace("node03", &["--with", "node04", "--i-know-it-is-off"]);
+        trio.join_as_printed(&printed, "node04");
+        let members = "members = [\"node01\", \"node02\", \"node04\"]\n";
+        trio.write("node04", &format!("{members}{fourth}"));
+        trio.start("node04");
+        let now = ["node01", "node02", "node04"];
+        // Wanted again it is the same wish; a loaded machine takes its time to fill a node up.
+        let again = ["members", "add", "node04", "--instead-of", "node03", "--limit", "90"];
+        let granted = trio.store("node01", &again);
+        let text = String::from_utf8_lossy(&granted.stdout).into_owned();
+        assert!(granted.status.success(), "{text}{}", said(&granted));
+        until("the new one votes and the old one does not", || trio.voters("node01") == now);
+        trio.leader(&now);
+        assert_eq!(trio.get("node04", "a").as_deref(), Some("1"));
+        trio.put("node04", "a", "2");
+        assert_eq!(trio.get("node02", "a").as_deref(), Some("2"));
+        trio.old_keys_are_refused();
+        // A member whose file still names the old one is none the worse for it.
+        trio.stop_one("node02");
+        trio.put("node01", "a", "3");
+        trio.start("node02");
+        trio.leader(&now);
+        until("its store knows them", || trio.voters("node02") == now);
+        until("an event says who came and went", || {
+            let events = trio.ask("node01", &["events"]);
+            String::from_utf8_lossy(&events.stdout).contains("store-members")
+        });
+    });
+}

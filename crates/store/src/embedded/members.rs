@@ -15,7 +15,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use engine::kv::{Compare, Condition, Keys, Op, Transaction};
+use engine::kv::{Compare, Condition, Item, Keys, Op, Transaction};
 use openraft::{ChangeMembers, ServerState};
 use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval, timeout};
@@ -163,7 +163,7 @@ impl Core {
     fn wishes(&self) -> BTreeMap<String, Wish> {
         let keys = Keys::Prefix(WISHES.to_owned());
         let (items, _) = self.content.look(|kv| kv.range(&keys, usize::MAX));
-        let read = |(key, item): (String, engine::kv::Item)| {
+        let read = |(key, item): (String, Item)| {
             let node = key.strip_prefix(WISHES)?.to_owned();
             let (wish, outlook) = Wish::read(std::str::from_utf8(&item.value).ok()?)?;
             (!matches!(outlook, Outlook::Refused(_))).then_some((node, wish))
@@ -246,16 +246,20 @@ impl Core {
     /// Takes away what is so; not what was changed meanwhile, and only as leader.
     async fn fulfil(&self, wishes: &BTreeMap<String, Wish>) {
         for (node, wish) in wishes {
-            let key = key(node);
-            let Some(found) = self.content.look(|kv| kv.get(&key).cloned()) else { continue };
-            let read = std::str::from_utf8(&found.value).ok().and_then(Wish::read);
-            if read.is_some_and(|(read, _)| read == *wish) {
-                let compares =
-                    vec![Compare { key: key.clone(), is: Condition::Changed(found.changed) }];
-                let then = vec![Op::Delete { keys: Keys::One(key) }];
-                drop(self.write(Transaction { compares, then, ..none() }).await);
-            }
+            let Some((key, found)) = self.still_wished(node, wish) else { continue };
+            let is = Condition::Changed(found.changed);
+            let compares = vec![Compare { key: key.clone(), is }];
+            let then = vec![Op::Delete { keys: Keys::One(key) }];
+            drop(self.write(Transaction { compares, then, ..none() }).await);
         }
+    }
+
+    /// The key of a wish with what lies there, if that is still this wish: asking who answers takes a
+    /// second, and another may have been written meanwhile.
+    fn still_wished(&self, node: &str, wish: &Wish) -> Option<(String, Item)> {
+        let key = key(node);
+        let found = self.content.look(|kv| kv.get(&key).cloned())?;
+        is_of(wish, &found.value).then_some((key, found))
     }
 
     /// Who of these does not answer, and why.
@@ -287,11 +291,11 @@ impl Core {
     /// Writes down what became of all wishes, if it is something new; not where one was changed meanwhile.
     async fn note(&self, wishes: &BTreeMap<String, Wish>, outlook: &str, limit: Option<u32>) {
         for (node, wish) in wishes {
-            let (key, value) = (key(node), format!("{}; {outlook}", wish.text()));
-            let found = self.content.look(|kv| kv.get(&key).cloned());
-            let Some(found) = found.filter(|item| *item.value != *value.as_bytes()) else {
+            let value = format!("{}; {outlook}", wish.text());
+            let Some((key, found)) = self.still_wished(node, wish) else { continue };
+            if *found.value == *value.as_bytes() {
                 continue;
-            };
+            }
             let is = Condition::Changed(found.changed);
             let put = Op::Put { key: key.clone(), value: value.as_bytes().into(), limit };
             let compares = vec![Compare { key, is }];
@@ -302,6 +306,12 @@ impl Core {
 
 fn key(node: &str) -> String {
     format!("{WISHES}{node}")
+}
+
+/// Whether a value says this wish, whatever became of it.
+fn is_of(wish: &Wish, value: &[u8]) -> bool {
+    let read = std::str::from_utf8(value).ok().and_then(Wish::read);
+    read.is_some_and(|(read, _)| read == *wish)
 }
 
 const fn none() -> Transaction {
@@ -324,6 +334,15 @@ mod tests {
         let wanted = wanted(&voters, &wishes.collect());
         let silent = names(silent).into_iter().map(|name| (name, "no route".to_owned())).collect();
         plan(&voters, &wanted, &silent)
+    }
+
+    /// Else what a leader writes of the former wish would take the place of the new one.
+    #[test]
+    fn a_wish_that_was_changed_meanwhile_is_another_one() {
+        let (former, new) = (Wish::read("join").unwrap().0, "join instead of c");
+        assert!(is_of(&former, b"join; waits: d does not answer"));
+        assert!(!is_of(&former, new.as_bytes()));
+        assert!(!is_of(&former, b"leave") && !is_of(&former, &[0xff]));
     }
 
     #[test]
