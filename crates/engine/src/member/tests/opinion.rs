@@ -186,6 +186,31 @@ fn a_node_that_stood_still_accuses_nobody() {
     assert_eq!(cloud.nodes[1].as_ref().unwrap().watch.tolerance(0), member.watch.tolerance(1));
 }
 
+/// Node 0 comes back on a network, first to node 1 and then to node 2: for a moment the part without
+/// node 2 is the chosen one. Who stands still in that moment has not seen it last.
+#[test]
+fn the_time_that_a_node_stood_still_confirms_no_cut() {
+    let mut cloud = Cloud::settled();
+    cloud.both_ways(0, 1, 1);
+    cloud.both_ways(0, 2, 1);
+    cloud.pass(3000);
+    cloud.cut.retain(|(from, to, _)| from.max(to) != &1);
+    cloud.pass(100);
+    cloud.cut.clear();
+    let is_cut = |cloud: &Cloud| !cloud.nodes[1].as_ref().unwrap().watch.view().cut[2].is_empty();
+    while !is_cut(&cloud) {
+        cloud.pass(1);
+        assert!(cloud.now < 9000, "node 2 is never the odd one out");
+    }
+    cloud.said.clear();
+    let frozen = cloud.nodes[1].take();
+    cloud.pass(450);
+    cloud.nodes[1] = frozen;
+    cloud.pass(2000);
+    let said = cloud.said.lines().filter(|line| line.contains(" 1: 2 ")).collect::<Vec<_>>();
+    assert!(said.is_empty(), "{}", cloud.said);
+}
+
 #[test]
 fn refused_beats_are_doubt_within_a_fifth_of_a_second_and_a_beat_ends_it() {
     let mut cloud = Cloud::settled();

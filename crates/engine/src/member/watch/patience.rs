@@ -25,9 +25,12 @@ pub(super) struct Stalls {
 kept!(Stalls { now, before, turn_at });
 
 impl Watch {
-    /// A timer of this node came so much late.
+    /// A timer of this node came so much late. What it has not seen meanwhile was confirmed by no time.
     pub(in crate::member) fn late(&mut self, late: Duration) {
         self.stalls.now = self.stalls.now.max(late);
+        for seen in &mut self.nodes {
+            seen.cut_since += late;
+        }
     }
 
     /// Forgets what was long ago.
