@@ -121,7 +121,7 @@ pub(crate) fn run(channel: &Channel, start: Start, texts: Texts) -> Result<(), A
     let keys = trustee::begin(&core, &start, &texts, &voice);
     let generations = generation::begin(&core, &start, &texts, &voice);
     maintenance::begin(&core, &start);
-    let stalls = Arc::new(Stalls::start(Path::new(&start.state_dir)));
+    let stalls = Stalls::start(Path::new(&start.state_dir));
     let trouble = Trouble::default();
     let status = teller(&core, &journal, &trouble, &stalls, &generations);
     let (desk, letters) = Desk::new(voice.clone());

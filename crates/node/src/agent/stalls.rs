@@ -1,13 +1,14 @@
 //! Disks and mounts that do not answer, seen from threads of their own: what hangs there hangs nobody else.
 //!
 //! One thread for the folder of this node's state and one per network mount asks the kernel again and
-//! again, and notes when it began to. Whoever looks at that note never waits.
+//! again, and notes when it began to. Whoever looks at that note never waits. The list of mounts is read
+//! again and again too: file systems come and go while a node runs. Reading it asks no file system.
 
 use std::fs::{self, OpenOptions};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
@@ -32,7 +33,7 @@ const REMOTE: [&str; 8] = ["nfs", "nfs4", "cifs", "smb3", "ceph", "9p", "afs", "
 
 /// All that is watched.
 #[derive(Debug, Default)]
-pub(crate) struct Stalls(Vec<Arc<Watched>>);
+pub(crate) struct Stalls(Mutex<Vec<Arc<Watched>>>);
 
 #[derive(Debug)]
 struct Watched {
@@ -41,39 +42,76 @@ struct Watched {
     hung_after: Duration,
     /// When the question that has no answer was asked, in nanoseconds; 0: there is none.
     asked: AtomicU64,
+    /// It is no mount any more: its thread ends with the answer it waits for.
+    is_gone: AtomicBool,
 }
 
 impl Stalls {
-    /// Watches the state folder and the network mounts that there are now.
-    pub(crate) fn start(state_dir: &Path) -> Self {
-        let mut stalls = Self::default();
+    /// Watches the state folder, and the network mounts that there are at any time.
+    pub(crate) fn start(state_dir: &Path) -> Arc<Self> {
+        let stalls = Arc::new(Self::default());
         let pulse = state_dir.join(PULSE);
         // An error is an answer: a full disk is told by the event log.
         stalls.watch(Ailment::Disk, state_dir, DISK_HUNG, move || drop(write(&pulse)));
-        let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
-        for mount in remote_mounts(&mounts).into_iter().take(MOST_MOUNTS) {
-            let path = mount.clone();
-            stalls.watch(Ailment::Mount, &mount, MOUNT_HUNG, move || {
-                drop(fs::metadata(&path));
-                drop(fs::read_dir(&path).map(|mut entries| entries.next()));
-            });
-        }
+        let list = Arc::clone(&stalls);
+        let listing = move || {
+            loop {
+                let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
+                list.follow(&remote_mounts(&mounts));
+                thread::sleep(EVERY);
+            }
+        };
+        let thread = thread::Builder::new().name("mounts".to_owned()).stack_size(STACK);
+        // Without this thread mounts are not watched, and the disk is.
+        let _runs = thread.spawn(listing);
         stalls
+    }
+
+    /// Watches mounts that came, and forgets those that went; both by their place.
+    fn follow(&self, mounts: &[PathBuf]) {
+        self.all().retain(|watched| {
+            let stays = watched.ailment != Ailment::Mount || mounts.contains(&watched.path);
+            watched.is_gone.store(!stays, Ordering::Relaxed);
+            stays
+        });
+        for mount in mounts {
+            let (is_known, count) = {
+                let all = self.all();
+                let mut watched = all.iter().filter(|it| it.ailment == Ailment::Mount);
+                (watched.clone().any(|it| it.path == *mount), watched.by_ref().count())
+            };
+            if !is_known && count < MOST_MOUNTS {
+                let path = mount.clone();
+                self.watch(Ailment::Mount, mount, MOUNT_HUNG, move || {
+                    drop(fs::metadata(&path));
+                    drop(fs::read_dir(&path).map(|mut entries| entries.next()));
+                });
+            }
+        }
+    }
+
+    fn all(&self) -> std::sync::MutexGuard<'_, Vec<Arc<Watched>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A thread that cannot be had leaves that place unwatched.
     fn watch(
-        &mut self,
+        &self,
         ailment: Ailment,
         path: &Path,
         hung_after: Duration,
         mut ask: impl FnMut() + Send + 'static,
     ) {
-        let path = path.to_owned();
-        let watched = Arc::new(Watched { ailment, path, hung_after, asked: AtomicU64::new(0) });
+        let watched = Arc::new(Watched {
+            ailment,
+            path: path.to_owned(),
+            hung_after,
+            asked: AtomicU64::new(0),
+            is_gone: AtomicBool::new(false),
+        });
         let note = Arc::clone(&watched);
         let asking = move || {
-            loop {
+            while !note.is_gone.load(Ordering::Relaxed) {
                 note.asked.store(sys::clock::now().as_nanos().max(1), Ordering::Relaxed);
                 ask();
                 note.asked.store(0, Ordering::Relaxed);
@@ -82,7 +120,7 @@ impl Stalls {
         };
         let thread = thread::Builder::new().name("stall".to_owned()).stack_size(STACK);
         if thread.spawn(asking).is_ok() {
-            self.0.push(watched);
+            self.all().push(watched);
         }
     }
 
@@ -97,18 +135,20 @@ impl Stalls {
 
     /// The same in words, for `status`.
     pub(crate) fn words(&self, now: Time) -> impl Iterator<Item = String> {
-        self.hung(now).map(move |watched| {
+        self.hung(now).into_iter().map(move |watched| {
             let asked = Time::from_nanos(watched.asked.load(Ordering::Relaxed));
             let seconds = now.since(asked).as_secs();
             format!("{} has not answered for {seconds} s", watched.path.display())
         })
     }
 
-    fn hung(&self, now: Time) -> impl Iterator<Item = &Watched> {
-        self.0.iter().map(Arc::as_ref).filter(move |watched| {
+    fn hung(&self, now: Time) -> Vec<Arc<Watched>> {
+        let mut hung = self.all().clone();
+        hung.retain(|watched| {
             let asked = watched.asked.load(Ordering::Relaxed);
             asked != 0 && now.since(Time::from_nanos(asked)) > watched.hung_after
-        })
+        });
+        hung
     }
 }
 
@@ -163,14 +203,14 @@ mod tests {
     fn what_hangs_is_told_and_hangs_nobody() {
         let (answer, wait) = mpsc::channel::<()>();
         let (begun, begins) = mpsc::channel();
-        let mut stalls = Stalls::default();
+        let stalls = Stalls::default();
         stalls.watch(Ailment::Mount, Path::new("/mnt/nfs"), MOUNT_HUNG, move || {
             begun.send(()).unwrap();
             // Until the test drops its end: as a mount whose server is gone.
             let _ = wait.recv();
         });
         begins.recv().unwrap();
-        let asked = Time::from_nanos(stalls.0[0].asked.load(Ordering::Relaxed));
+        let asked = Time::from_nanos(stalls.all()[0].asked.load(Ordering::Relaxed));
         assert!(stalls.ailments(asked + MOUNT_HUNG).is_empty(), "not yet");
         let later = asked + Duration::from_millis(2001);
         assert_eq!(stalls.ailments(later).iter().collect::<Vec<_>>(), [Ailment::Mount]);
@@ -181,6 +221,26 @@ mod tests {
             assert!(sys::clock::now() < deadline, "it answered and is still called hung");
             thread::yield_now();
         }
+    }
+
+    #[test]
+    fn a_mount_that_comes_later_is_watched_and_one_that_went_is_not() {
+        let stalls = Stalls::default();
+        let places = |stalls: &Stalls| -> Vec<PathBuf> {
+            stalls.all().iter().map(|watched| watched.path.clone()).collect()
+        };
+        let [one, two] = ["/nowhere/one", "/nowhere/two"].map(PathBuf::from);
+        stalls.watch(Ailment::Disk, Path::new("/nowhere"), DISK_HUNG, || {});
+        stalls.follow(std::slice::from_ref(&one));
+        stalls.follow(&[one.clone(), two.clone()]);
+        assert_eq!(places(&stalls), [Path::new("/nowhere"), &one, &two]);
+        let gone = Arc::clone(&stalls.all()[1]);
+        stalls.follow(std::slice::from_ref(&two));
+        assert_eq!(places(&stalls), [Path::new("/nowhere"), &two]);
+        assert!(gone.is_gone.load(Ordering::Relaxed), "its thread ends");
+        let many: Vec<PathBuf> = (0..100).map(|n| PathBuf::from(format!("/nowhere/{n}"))).collect();
+        stalls.follow(&many);
+        assert_eq!(places(&stalls).len(), 1 + MOST_MOUNTS, "bounded");
     }
 
     #[test]
