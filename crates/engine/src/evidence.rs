@@ -108,7 +108,7 @@ pub const KINDS: [Row; 17] = [
         meaning: "which nodes a node hears on which network, as its beats say; passed on by the others",
         freshness: Freshness::WhileSaid,
         layer: "agents of all nodes",
-        used: "silent-everywhere, cut-off, own-quorum",
+        used: "silent-everywhere, heard-outside, cut-off, own-quorum",
     },
     Row {
         kind: Kind::Gossip,
@@ -124,7 +124,7 @@ pub const KINDS: [Row; 17] = [
         meaning: "whether a compute node answers controllers that ask it, on each network",
         freshness: Freshness::For(crate::gossip::CLAIM_FRESH),
         layer: "agents of controllers",
-        used: "unanswered, cut-off",
+        used: "unanswered, heard-outside, cut-off",
     },
     Row {
         kind: Kind::Ailment,
@@ -156,7 +156,7 @@ pub const KINDS: [Row; 17] = [
         meaning: "its own links without carrier, as its beats on another network say by their view",
         freshness: Freshness::WhileSaid,
         layer: "kernel of that node",
-        used: "cut-off",
+        used: "heard-outside, cut-off",
     },
     Row {
         kind: Kind::OwnTimers,

@@ -139,6 +139,8 @@ pub struct Gossip {
     carrier: [bool; MAX_NETWORKS],
     quorum: bool,
     judge_from: Time,
+    /// When it was last seen to run.
+    ran_at: Time,
     found: Vec<Notice>,
     thoughts: Vec<Thought>,
     /// What few nodes have.
@@ -207,6 +209,7 @@ impl Gossip {
             carrier: [true; MAX_NETWORKS],
             quorum: me >= roster.controllers || roster.controllers == 1,
             judge_from: now,
+            ran_at: now,
             found: vec![],
             thoughts: vec![thought; roster.on.len()],
             more: BTreeMap::new(),
@@ -219,6 +222,7 @@ impl Gossip {
 
     /// The only way in. Packets come from the network: what makes no sense is counted and dropped.
     pub fn step(&mut self, now: Time, input: Input<'_>, out: &mut Vec<Action>) {
+        self.wake(now);
         match input {
             Input::Packet { network, bytes } => self.receive(now, network, bytes, out),
             Input::Opened { network, packet } => self.opened(now, network, &packet, out),
@@ -376,12 +380,22 @@ impl Gossip {
         }
     }
 
-    fn timeout(&mut self, now: Time, out: &mut Vec<Action>) {
-        let late = now.since(self.deadline());
-        if late > self.times.confirm() {
-            self.circles.iter_mut().flatten().for_each(Circle::slipped);
-            self.be_patient(now);
+    /// Whatever comes first after this node stood still: what it has not seen meanwhile was confirmed by no time.
+    fn wake(&mut self, now: Time) {
+        let late = now.since(self.deadline().max(self.ran_at));
+        self.ran_at = now;
+        if late <= self.times.confirm() {
+            return;
         }
+        self.circles.iter_mut().flatten().for_each(Circle::slipped);
+        self.more
+            .values_mut()
+            .filter_map(|more| more.cut_since.as_mut())
+            .for_each(|at| *at += late);
+        self.be_patient(now);
+    }
+
+    fn timeout(&mut self, now: Time, out: &mut Vec<Action>) {
         for circle in self.circles.iter_mut().flatten() {
             circle.timeout(now, out, &mut self.found);
         }

@@ -107,7 +107,9 @@ impl Reach {
         }
         self.rows[at] = Some(row);
         self.from[at] = from;
-        known.is_none_or(|known| known.known != row.known || known.lost != row.lost)
+        known.is_none_or(|known| {
+            (known.life, known.known, known.lost) != (row.life, row.known, row.lost)
+        })
     }
 
     /// Whether this node hears who brought this row, who hears the node that it is of.
@@ -121,6 +123,13 @@ impl Reach {
         let Some(row) = self.row(from).filter(|row| row.known.has(of)) else { return false };
         let mut networks = self.on.iter().zip(&row.lost).take(self.networks);
         networks.any(|(on, lost)| on.has(from) && on.has(of) && !lost.has(of))
+    }
+
+    /// Where a node has an address.
+    #[must_use]
+    pub fn networks_of(&self, node: u16) -> Networks {
+        let on = (0_u8..).zip(&self.on).take(self.networks).filter(|(_, on)| on.has(node));
+        on.map(|(network, _)| network).collect()
     }
 
     #[must_use]
@@ -154,9 +163,10 @@ impl Reach {
         told
     }
 
-    /// The one view of all who have these rows and are in the same part.
+    /// The one view of all who have these rows and are in the same part. Between young nodes, which have just
+    /// started, and others nothing is torn yet: rows of their former lives may be on their way.
     #[must_use]
-    pub fn view(&self) -> View {
+    pub fn view(&self, young: Nodes) -> View {
         let part = self.part((Nodes::NONE, Nodes::NONE));
         let mut view = View {
             part,
@@ -174,7 +184,8 @@ impl Reach {
         }
         for (network, on) in (0..).zip(self.on).take(self.networks) {
             let present = on.both(view.heard);
-            let core = self.core(network, present);
+            let core = self.core(network, present.without(young));
+            let core = core.and_those(present.both(young));
             for node in present.without(core).iter() {
                 view.cut[usize::from(node)].insert(network);
             }

@@ -104,6 +104,8 @@ pub struct Other {
     /// Where it stands outside of those who all reach each other, and since when.
     pub cut: Networks,
     pub cut_since: Time,
+    /// These are all networks that it has.
+    pub cut_everywhere: bool,
     /// Its kernel has refused beats since then, none of its beats came after it, and the newest refusal.
     pub refused: Option<(Time, Time)>,
     /// What it says against itself, and since when.
@@ -215,5 +217,20 @@ impl Case {
 
     fn since(&self, moment: Time, span: Duration) -> bool {
         self.now >= moment + span
+    }
+
+    /// What it is called, as it stands outside somewhere for long enough, and this node may say so.
+    fn outside(&self, is_called: Verdict) -> Option<Verdict> {
+        let is_old = self.since(self.other.cut_since, self.times.confirm());
+        if self.other.cut.is_empty() || !is_old || !self.own.quorum {
+            return None;
+        }
+        // It was late itself: what it concluded before stays.
+        let is_same = std::mem::discriminant(&self.before) == std::mem::discriminant(&is_called);
+        if self.now >= self.own.judge_from {
+            Some(is_called)
+        } else {
+            is_same.then_some(self.before)
+        }
     }
 }

@@ -102,6 +102,7 @@ impl Gossip {
                 heard: true,
                 cut: if rare.cut_since.is_some() { found.agreed.cut } else { Networks::NONE },
                 cut_since: rare.cut_since.unwrap_or(Time::NEVER),
+                cut_everywhere: found.agreed.cut == self.networks_of(node),
                 refused: None,
                 ailments: found.ailments,
                 ailing_since: found.ailing_since,
@@ -111,6 +112,16 @@ impl Gossip {
             },
         };
         (case, found.agreed.due)
+    }
+
+    /// Where a node has an address.
+    fn networks_of(&self, node: u16) -> Networks {
+        let on = self.roster.on.get(usize::from(node)).copied().unwrap_or_default();
+        (0_u8..)
+            .zip(&self.circles)
+            .filter(|(at, _)| on[usize::from(*at)])
+            .map(|(at, _)| at)
+            .collect()
     }
 
     /// On a controller.

@@ -99,6 +99,37 @@ fn a_controller_that_has_an_answer_outweighs_those_that_have_none() {
     assert!(!verdicts(&out).contains(&(COMPUTE, Verdict::Unreachable)));
 }
 
+/// Two of three controllers say that it does not answer on network 1; that this node was standing still since
+/// then confirms nothing, whatever it hears first.
+#[test]
+fn the_time_that_a_controller_stood_still_confirms_no_cut() {
+    let mut gossip = node(0);
+    let (mut compute, mut second, mut third) = (seal(COMPUTE, 1), seal(1, 1), seal(2, 1));
+    say(at(1), &mut compute, &Part::Answer(0, None), (&mut gossip, 0));
+    let claim = |silent: &[u8]| {
+        let silent = silent.iter().copied().collect();
+        Part::Claims(vec![Claim { node: COMPUTE, life: 1, silent, ..Claim::default() }])
+    };
+    say(at(10), &mut second, &claim(&[1]), (&mut gossip, 0));
+    say(at(12), &mut third, &claim(&[1]), (&mut gossip, 0));
+    let agreed = gossip.confirm.as_ref().unwrap().agreed(at(12), COMPUTE);
+    assert!(agreed.cut.has(1), "two of three say so");
+    let mut said = say(at(900), &mut second, &claim(&[1]), (&mut gossip, 0));
+    said.extend(say(at(901), &mut third, &claim(&[]), (&mut gossip, 0)));
+    assert_eq!(verdicts(&said), []);
+    // Seen running, the same is a cut after the usual time.
+    let mut gossip = node(0);
+    say(at(1), &mut compute, &Part::Answer(1, None), (&mut gossip, 0));
+    say(at(10), &mut second, &claim(&[1]), (&mut gossip, 0));
+    say(at(12), &mut third, &claim(&[1]), (&mut gossip, 0));
+    let mut said = vec![];
+    for moment in (20..300).step_by(10) {
+        said.extend(say(at(moment), &mut compute, &Part::Answer(1, None), (&mut gossip, 0)));
+    }
+    let cut_off = Verdict::CutOff { networks: [1].into_iter().collect() };
+    assert_eq!(verdicts(&said), [(COMPUTE, cut_off)]);
+}
+
 #[test]
 fn only_controllers_ask_and_claim() {
     let mut gossip = node(COMPUTE);

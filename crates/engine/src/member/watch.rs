@@ -15,20 +15,21 @@ use super::{FLAPS, FLAPS_WITHIN, STEADY_FOR};
 use crate::evidence::Ailments;
 use crate::keep::kept;
 use crate::packet::MAX_NETWORKS;
-use crate::reach::{Networks, Reach, Row, View};
+use crate::reach::{Networks, Nodes, Reach, Row, View};
 use crate::verdict::{
     self, Case, Judgement, Other, Own, Proof, RULES, Rule, Times, Verdict, judge,
 };
 use patience::{Silence, Stalls};
 
 mod patience;
+mod told;
 
 /// What this node thinks of all others.
 #[derive(Debug)]
 pub(super) struct Watch {
     me: u16,
     times: Times,
-    reach: Reach,
+    pub(super) reach: Reach,
     view: View,
     own_row: Row,
     nodes: Vec<Seen>,
@@ -45,6 +46,9 @@ struct Seen {
     /// When time alone may change the verdict.
     due: Time,
     links: [Link; MAX_NETWORKS],
+    /// Of the row that is known, and until when it has just started.
+    life: u64,
+    young_until: Time,
     /// Heard, or heard of, in its present life.
     known_since: Option<Time>,
     goodbye: bool,
@@ -87,6 +91,8 @@ kept!(Seen {
     rule,
     due,
     links,
+    life,
+    young_until,
     known_since,
     goodbye,
     cut,
@@ -123,7 +129,7 @@ impl Watch {
         Self {
             me,
             times,
-            view: reach.view(),
+            view: reach.view(Nodes::NONE),
             reach,
             own_row,
             nodes: peers.iter().map(|_| Seen::new()).collect(),
@@ -234,6 +240,7 @@ impl Watch {
 
     /// Finds links that are lost or back; true if the others have to be told at once.
     pub(super) fn look(&mut self, me: Here<'_>, peers: &[Peer]) -> bool {
+        self.grow(me.now);
         let mut row = self.own_row;
         for (node, peer) in (0_u16..).zip(peers).filter(|(node, _)| *node != self.me) {
             let at = usize::from(node);
@@ -262,7 +269,7 @@ impl Watch {
             self.changed |= self.reach.tell(row, self.me);
         }
         if self.changed {
-            self.view = self.reach.view();
+            self.view = self.reach.view(self.young(me.now));
         }
         is_news
     }
@@ -302,11 +309,13 @@ impl Watch {
                 continue;
             }
             seen.cut(me.now, view.cut[at]);
-            let case = seen.case(me, peer, times, tolerance, quorum, &view, node);
+            let everywhere = self.reach.networks_of(node);
+            let case = seen.case(me, peer, times, tolerance, quorum, (&view, everywhere), node);
             let judgement = judge(&case);
             let Silence { mute, silent, settled } =
                 Silence::of(peer, seen.known_since, times, settle);
-            let moments = [mute, silent, settled].into_iter().filter(|at| *at > me.now);
+            let moments = [mute, silent, settled, seen.young_until];
+            let moments = moments.into_iter().filter(|at| *at > me.now);
             let due = verdict::due(&case).min(seen.next_loss(me, peer, tolerance));
             seen.due = moments.fold(due, Time::min);
             let is_news = judgement.verdict != seen.verdict;
@@ -322,50 +331,6 @@ impl Watch {
         let others = self.nodes.iter().enumerate().filter(|(at, _)| *at != usize::from(self.me));
         others.map(|(_, seen)| seen.due).min().unwrap_or(Time::NEVER)
     }
-
-    /// On this node itself: whether the others reach it.
-    pub(super) fn opinion(&self, node: u16) -> Judgement {
-        let named = |name: &str| RULES.iter().find(|rule| rule.name == name).unwrap_or(&RULES[0]);
-        match self.nodes.get(usize::from(node)) {
-            Some(seen) if node != self.me => Judgement { verdict: seen.verdict, rule: seen.rule },
-            Some(_) if !self.view.cut[usize::from(self.me)].is_empty() => {
-                let networks = self.view.cut[usize::from(self.me)];
-                Judgement { verdict: Verdict::CutOff { networks }, rule: named("cut-off") }
-            }
-            Some(_) | None => Judgement { verdict: Verdict::Alive, rule: named("alive") },
-        }
-    }
-
-    pub(super) const fn view(&self) -> &View {
-        &self.view
-    }
-
-    pub(super) fn row(&self, node: u16) -> Option<&Row> {
-        self.reach.row(node)
-    }
-
-    pub(super) fn refusal(&self, node: u16) -> Option<(Time, Time)> {
-        self.nodes.get(usize::from(node))?.refused
-    }
-
-    pub(super) fn ailments(&self, node: u16) -> Option<(Ailments, Time)> {
-        let seen = self.nodes.get(usize::from(node))?;
-        (!seen.ailments.is_empty()).then_some((seen.ailments, seen.ailing_since))
-    }
-
-    pub(super) fn failing_since(&self, node: u16) -> Option<Time> {
-        self.nodes.get(usize::from(node))?.failing_since
-    }
-
-    pub(super) fn proof(&self, node: u16) -> Option<Proof> {
-        self.nodes.get(usize::from(node))?.proof
-    }
-
-    /// Until when it is quarantined, and how often it came back.
-    pub(super) fn quarantine(&self, node: u16) -> (Time, usize) {
-        let seen = self.nodes.get(usize::from(node));
-        seen.map_or((Time::ZERO, 0), |seen| (seen.quarantined_until, seen.returns.len()))
-    }
 }
 
 impl Seen {
@@ -375,6 +340,8 @@ impl Seen {
             rule: &RULES[RULES.len() - 1],
             due: Time::NEVER,
             links: [Link::default(); MAX_NETWORKS],
+            life: 0,
+            young_until: Time::ZERO,
             known_since: None,
             goodbye: false,
             cut: Networks::NONE,
@@ -443,7 +410,7 @@ impl Seen {
         times: Times,
         tolerance: Duration,
         quorum: bool,
-        view: &View,
+        (view, everywhere): (&View, Networks),
         node: u16,
     ) -> Case {
         let is_known = view.known.has(node) || peer.is_known();
@@ -464,6 +431,7 @@ impl Seen {
                 heard: view.heard.has(node),
                 cut: self.cut,
                 cut_since: self.cut_since,
+                cut_everywhere: self.cut == everywhere,
                 refused: self.refused,
                 ailments: self.ailments,
                 ailing_since: self.ailing_since,

@@ -34,7 +34,7 @@ fn view(me: u16, rows: &[Row]) -> View {
     for row in rows {
         reach.tell(*row, MESSENGER);
     }
-    reach.view()
+    reach.view(Nodes::NONE)
 }
 
 /// One line per node: `0 part 012 heard 012 gone - cut 2:1`.
@@ -148,7 +148,7 @@ fn who_was_never_heard_is_neither_lost_nor_known() {
     let three = {
         let mut reach = reach(0, 3);
         rows[..2].iter().for_each(|row| assert!(reach.tell(*row, MESSENGER)));
-        reach.view()
+        reach.view(Nodes::NONE)
     };
     assert_eq!(three.part, Nodes::first(2));
     assert!(!three.known.has(2) && !three.is_gone(2));
@@ -279,7 +279,7 @@ proptest! {
             reach.tell(rows[at], MESSENGER);
             reach.tell(Row { version: 0, known: Nodes::NONE, ..rows[at] }, MESSENGER);
         }
-        prop_assert_eq!(reach.view(), view(0, &rows));
+        prop_assert_eq!(reach.view(Nodes::NONE), view(0, &rows));
     }
 
     /// Any bytes are read without a panic, and what was read is written the same.

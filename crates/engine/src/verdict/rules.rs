@@ -43,7 +43,7 @@ impl std::fmt::Debug for Rule {
 const NONE: fn(Times) -> String = |_| String::new();
 
 /// Facts first, then what this node has against itself, then what it sees of the other.
-pub const RULES: [Rule; 17] = [
+pub const RULES: [Rule; 18] = [
     Rule {
         name: "proven-dead",
         sentence: "a committed proof of death counts, whatever is heard: only with it work is restarted elsewhere",
@@ -146,22 +146,20 @@ pub const RULES: [Rule; 17] = [
         },
     },
     Rule {
+        name: "heard-outside",
+        sentence: "it is heard, and on each of its networks it stands outside of those who all reach each other: who is heard is not cut off from all, so this is doubt and never more",
+        numbers: |times| format!("for {:?} after the detection time", times.confirm()),
+        changes: "beats in both directions between it and all others on one network",
+        applies: |case| case.outside(Verdict::Suspect).filter(|_| case.other.cut_everywhere),
+    },
+    Rule {
         name: "cut-off",
-        sentence: "the largest part of the nodes all reach each other on a network, and it is not among them: one way is no way, and all nodes of a majority conclude the same. Without one, or just woken late, this node may be the one that is cut off",
+        sentence: "the largest part of the nodes all reach each other on a network, and it is not among them: one way is no way, and all nodes of a majority conclude the same. Who has just started is given the detection time before its word, or another's of it, counts. Without a majority, or just woken late, this node may be the one that is cut off",
         numbers: |times| format!("for {:?} after the detection time", times.confirm()),
         changes: "beats in both directions between it and all others on that network",
         applies: |case| {
             let networks = case.other.cut;
-            let is_old = case.since(case.other.cut_since, case.times.confirm());
-            if networks.is_empty() || !is_old || !case.own.quorum {
-                return None;
-            }
-            let is_cut = Verdict::CutOff { networks };
-            if case.now >= case.own.judge_from {
-                return Some(is_cut);
-            }
-            // It was late itself: what it concluded before stays.
-            matches!(case.before, Verdict::CutOff { .. }).then_some(case.before)
+            case.outside(Verdict::CutOff { networks }).filter(|_| !case.other.cut_everywhere)
         },
     },
     Rule {

@@ -26,6 +26,7 @@ fn case() -> Case {
             heard: true,
             cut: Networks::NONE,
             cut_since: Time::NEVER,
+            cut_everywhere: false,
             refused: None,
             ailments: Ailments::NONE,
             ailing_since: Time::NEVER,
@@ -92,6 +93,10 @@ fn each_rule_has_a_case_in_which_it_decides() {
     is("quarantine", Verdict::Suspect, &|case| case.other.quarantined_until = at(NOW + 1));
     is("cut-off", Verdict::CutOff { networks: storage() }, &|case| {
         (case.other.cut, case.other.cut_since) = (storage(), at(NOW - 200));
+    });
+    is("heard-outside", Verdict::Suspect, &|case| {
+        (case.other.cut, case.other.cut_since) = (storage(), at(NOW - 200));
+        case.other.cut_everywhere = true;
     });
     is("agent-gone", Verdict::Suspect, &|case| {
         case.other.refused = Some((at(NOW - 50), at(NOW)));
@@ -204,10 +209,10 @@ fn any_own() -> impl Strategy<Value = Own> {
 fn any_other() -> impl Strategy<Value = Other> {
     let moments = (any_time(), any_time(), any_time(), any_time());
     let refused = prop::option::of((any_time(), any_time()));
-    let flags = (any::<bool>(), any::<bool>(), any::<bool>(), any::<bool>());
+    let flags = (any::<bool>(), any::<bool>(), any::<bool>(), any::<bool>(), any::<bool>());
     (flags, moments, refused, prop::option::of(any_time()), any::<u8>()).prop_map(
         |(
-            (goodbye, known, heard, cut),
+            (goodbye, known, heard, cut, everywhere),
             (silent_at, cut_since, ailing_since, until),
             refused,
             failing_since,
@@ -219,6 +224,7 @@ fn any_other() -> impl Strategy<Value = Other> {
             heard,
             cut: if cut { storage() } else { Networks::NONE },
             cut_since,
+            cut_everywhere: everywhere,
             refused,
             ailments: Ailments::from_byte(ailments),
             ailing_since,
@@ -269,6 +275,15 @@ proptest! {
     #[test]
     fn without_a_majority_nobody_is_called_cut_off(mut case in any_case()) {
         case.own.quorum = false;
+        case.before = Verdict::Alive;
+        let is_cut_off = matches!(judge(&case).verdict, Verdict::CutOff { .. });
+        prop_assert!(!is_cut_off);
+    }
+
+    /// Who is outside everywhere, and heard, is called cut off by nobody who did not before.
+    #[test]
+    fn who_is_heard_is_not_cut_off_from_all(mut case in any_case()) {
+        case.other.cut_everywhere = true;
         case.before = Verdict::Alive;
         let is_cut_off = matches!(judge(&case).verdict, Verdict::CutOff { .. });
         prop_assert!(!is_cut_off);

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use base::Time;
 use engine::member::Input;
-use engine::verdict::{Death, Proof, Rule, Verdict};
+use engine::verdict::{Death, Judgement, Proof, Rule, Verdict};
 
 use super::mark::Mark;
 use super::queue::Machine;
@@ -21,6 +21,8 @@ const LATE: Duration = Duration::from_millis(500);
 /// Beside three detection times, one of which is the longest patience and one the hold time: beats, and
 /// rows that are passed on.
 const PASSED_ON: Duration = Duration::from_millis(1500);
+/// The rule of those who are heard, and cut off on all of their networks.
+const OUTSIDE: &str = "heard-outside";
 
 /// The world's own memory of who could know what.
 #[derive(Debug)]
@@ -268,7 +270,8 @@ impl World {
                 Verdict::Alive => is_in,
                 Verdict::CutOff { .. } => acts && !is_whole,
                 Verdict::Unreachable => !is_in,
-                Verdict::Suspect => false,
+                // Heard, and outside on all of its networks.
+                Verdict::Suspect => acts && !is_whole && rule == OUTSIDE,
                 Verdict::Leaving | Verdict::Unknown => !is_in,
             };
             if !is_true {
@@ -311,8 +314,12 @@ impl World {
             for host in all().filter(|_| torn) {
                 let agent = self.hosts[usize::from(host)].agent.machine.as_ref();
                 let is_cut = |of| {
-                    let verdict = agent.map(|agent| agent.opinion(of).verdict);
-                    matches!(verdict, Some(Verdict::CutOff { networks }) if networks.has(network))
+                    agent.is_some_and(|agent| match agent.opinion(of) {
+                        Judgement { verdict: Verdict::CutOff { networks }, .. } => {
+                            networks.has(network)
+                        }
+                        Judgement { rule, .. } => rule.name == OUTSIDE,
+                    })
                 };
                 if !(0..self.controllers).any(is_cut) {
                     let what = format!("calls nobody cut off on network {network}, which is torn");

@@ -140,8 +140,7 @@ fn a_pair_that_does_not_hear_each_other_is_one_verdict_on_all_nodes() {
     cloud.check(expect_test::expect![[r#"
         2911 0: 2 suspect (silent-here)
         2911 2: 0 suspect (silent-here)
-        3111 0: 2 cut-off [0, 1] (cut-off)
-        3111 1: 2 cut-off [0, 1] (cut-off)
+        3111 1: 2 suspect (heard-outside)
         3111 2: 0 alive (heard-elsewhere)
     "#]]);
 }
@@ -375,4 +374,49 @@ fn a_stall_is_forgotten_within_ten_seconds() {
         step(&mut member, due);
     }
     assert_eq!(member.watch.stall(), Duration::ZERO);
+}
+
+/// Node 1 has lost node 2 when its agent starts again, and does not hear the new one for a while: what node 1
+/// says is about the former life.
+#[test]
+fn a_new_life_has_the_detection_time_before_rows_count_against_it() {
+    let mut cloud = Cloud::settled();
+    cloud.nodes[2] = None;
+    cloud.pass(1100);
+    cloud.said.clear();
+    cloud.nodes[2] = Some(member(2, 101, at(cloud.now)));
+    cloud.cut = vec![(2, 1, 0), (2, 1, 1)];
+    cloud.pass(600);
+    let cut = cloud.nodes[0].as_ref().unwrap().watch.reach.view(crate::reach::Nodes::NONE).cut[2];
+    assert_eq!(
+        cut.iter().collect::<Vec<_>>(),
+        [0, 1],
+        "the row of node 1 is about the former life"
+    );
+    cloud.cut.clear();
+    cloud.pass(3000);
+    let accusing = ["cut-off", "heard-outside", "unreachable"];
+    let is_accused = accusing.iter().any(|word| cloud.said.contains(word));
+    assert!(!is_accused, "{}", cloud.said);
+    assert_eq!(cloud.nodes[0].as_ref().unwrap().opinion(2).verdict, Verdict::Alive);
+}
+
+/// Youth ends: who is not heard by another all the time is told apart then.
+#[test]
+fn who_is_heard_by_some_and_outside_everywhere_is_doubt_and_no_cut() {
+    let mut cloud = Cloud::settled();
+    cloud.nodes[2] = None;
+    cloud.pass(1100);
+    cloud.nodes[2] = Some(member(2, 101, at(cloud.now)));
+    cloud.cut = vec![(2, 1, 0), (2, 1, 1)];
+    cloud.said.clear();
+    cloud.pass(4000);
+    let said = cloud.said.lines().filter(|line| line.contains(": 2 ")).collect::<Vec<_>>();
+    expect_test::expect![[r#"
+        3101 0: 2 alive (alive)
+        3101 1: 2 suspect (silent-here)
+        3111 1: 2 alive (heard-elsewhere)
+        4501 0: 2 suspect (heard-outside)
+        4501 1: 2 suspect (heard-outside)"#]]
+    .assert_eq(&said.join("\n"));
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use base::Time;
 
 use super::super::peer::Peer;
-use super::{Here, Watch};
+use super::{Here, Seen, Watch};
 use crate::keep::kept;
 use crate::reach::Nodes;
 use crate::verdict::Times;
@@ -59,6 +59,35 @@ impl Watch {
         let told = self.nodes.iter().map(|seen| seen.stall).max().unwrap_or_default();
         let times = self.times;
         times.tolerance(self.stall().max(told)).saturating_sub(times.detect()) + times.confirm()
+    }
+
+    /// Finds who has begun another life, and who is no longer young in it: has had the time to hear all others, and
+    /// to be heard by them.
+    pub(super) fn grow(&mut self, now: Time) {
+        let is_another = |(node, seen): (u16, &Seen)| {
+            self.reach.row(node).is_some_and(|row| row.life != seen.life)
+                || seen.young_until != Time::ZERO && seen.young_until <= now
+        };
+        let others = || (0_u16..).zip(&self.nodes).filter(|(node, _)| *node != self.me);
+        if !others().any(is_another) {
+            return;
+        }
+        self.changed = true;
+        let youth = self.times.detect() + self.settle();
+        for (node, seen) in (0_u16..).zip(&mut self.nodes) {
+            let life = self.reach.row(node).map_or(0, |row| row.life);
+            if life != seen.life && node != self.me {
+                (seen.life, seen.young_until) = (life, now + youth);
+            } else if seen.young_until <= now {
+                seen.young_until = Time::ZERO;
+            }
+        }
+    }
+
+    /// Who has just started.
+    pub(super) fn young(&self, now: Time) -> Nodes {
+        let young = (0_u16..).zip(&self.nodes).filter(|(_, seen)| now < seen.young_until);
+        young.map(|(node, _)| node).collect()
     }
 
     /// Whether a majority can reach each other and this node. Of halves of a cluster, no node takes the other
