@@ -28,6 +28,9 @@ pub(crate) struct Args {
     /// Tell the story of one seed
     #[arg(long)]
     seed: Option<u64>,
+    /// Tell the story of a script, as those in `crates/sim/regressions`
+    #[arg(long, value_name = "FILE", conflicts_with = "seed")]
+    script: Option<PathBuf>,
     #[arg(long)]
     json: bool,
 }
@@ -41,6 +44,9 @@ pub(crate) fn run(args: &Args) -> Outcome {
     }
     if let Some(seed) = args.seed {
         command.args(["--seed", &seed.to_string()]);
+    }
+    if let Some(script) = &args.script {
+        command.arg("--script").arg(script);
     }
     // Short scripts of violations are kept where a test replays them.
     command.arg("--out").arg(shell::root().join(REGRESSIONS));
@@ -61,7 +67,16 @@ pub(crate) fn minute() -> Outcome {
         let seeds = Some(seeds);
         // The seeds end it, on a machine that is ten times slower, too.
         let seconds = 300.0;
-        run(&Args { seconds, hours: None, seeds, first: 0, mixed, seed: None, json: false })?;
+        run(&Args {
+            seconds,
+            hours: None,
+            seeds,
+            first: 0,
+            mixed,
+            seed: None,
+            script: None,
+            json: false,
+        })?;
     }
     Ok(())
 }

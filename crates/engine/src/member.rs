@@ -474,7 +474,7 @@ impl Member {
 
     fn order_beats(&mut self, out: &mut Buffer<Action>) {
         self.said.rows = self.watch.rows();
-        self.said.stall = self.watch.stall();
+        self.said.stall = self.watch.stall_to_tell(self.beaten_at < self.judge_from);
         let Some(own) = self.peers.get(usize::from(self.me)) else { return };
         for _ in 0..if self.said.leaving { GOODBYES } else { 1 } {
             for network in (0..self.said.networks).filter(|network| own.is_on(*network)) {

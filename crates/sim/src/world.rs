@@ -112,6 +112,8 @@ pub struct World {
     disturbed_at: Time,
     /// When that was last something that makes hosts deaf, or their clocks late.
     shaken_at: Time,
+    /// When an agent last told its vip process that a peer is gone: the detection time after it was.
+    missed_at: Time,
     /// A conflict of two holders ended, or a holder named its successor; until that was judged.
     settled_at: Option<Time>,
     handed: Option<(Time, u16, u64)>,
@@ -165,6 +167,7 @@ impl World {
             recorded_words: vec![],
             disturbed_at: Time::ZERO,
             shaken_at: Time::ZERO,
+            missed_at: Time::ZERO,
             settled_at: None,
             handed: None,
             mended_at: None,

@@ -166,6 +166,11 @@ impl Peer {
         self.standing != Standing::Unknown
     }
 
+    /// It had left before this process began, which has heard nothing of it.
+    pub(super) fn has_left_unheard(&self) -> bool {
+        self.standing == Standing::Left && self.incarnation == 0
+    }
+
     pub(super) const fn incarnation(&self) -> u64 {
         self.incarnation
     }

@@ -252,6 +252,12 @@ impl Watch {
             // Whom this node reaches may be another majority.
             self.changed |= !peer.is_heard_within(me.now, self.times.speaks());
             let Some(seen) = self.nodes.get_mut(at) else { continue };
+            // Others hear a new start of it, which this node cannot hear.
+            let is_restarted =
+                self.reach.row(node).is_some_and(|row| row.life > peer.incarnation());
+            if seen.goodbye && is_heard_of && is_restarted {
+                seen.begin();
+            }
             if is_heard_of && !seen.goodbye {
                 seen.known_since.get_or_insert(me.now);
             }
@@ -425,7 +431,8 @@ impl Seen {
                 quorum,
             },
             other: Other {
-                goodbye: self.goodbye || peer.standing == super::Standing::Left,
+                // Of one that the process before this one knew, others know more than it did.
+                goodbye: self.goodbye || (peer.has_left_unheard() && !view.heard.has(node)),
                 known: is_known,
                 silent_at: peer.quiet_at(tolerance),
                 heard: view.heard.has(node),

@@ -21,6 +21,8 @@ struct Args {
     /// Ends at the first violation.
     hunt: bool,
     seed: Option<u64>,
+    /// A script to tell the story of.
+    script: Option<PathBuf>,
     /// Where short scripts of violations go.
     out: Option<PathBuf>,
     /// What they are called; the property and the seed otherwise.
@@ -41,7 +43,17 @@ fn main() -> ExitCode {
         }
     };
     if let Some(seed) = args.seed {
-        return tell(seed, args.shape);
+        return tell(&Script::roll(seed, args.shape));
+    }
+    if let Some(file) = &args.script {
+        let text = std::fs::read_to_string(file).map_err(|error| error.to_string());
+        return match text.and_then(|text| Script::parse(&text)) {
+            Ok(script) => tell(&script),
+            Err(what) => {
+                eprintln!("sweep: {}: {what}", file.display());
+                ExitCode::from(2)
+            }
+        };
     }
     let before = cpu();
     let mut tally = Tally::default();
@@ -87,6 +99,7 @@ fn args() -> Result<Args, String> {
         json: false,
         hunt: false,
         seed: None,
+        script: None,
         out: None,
         name: None,
     };
@@ -94,6 +107,10 @@ fn args() -> Result<Args, String> {
     while let Some(word) = words.next() {
         if word == "--out" {
             args.out = words.next().map(PathBuf::from);
+            continue;
+        }
+        if word == "--script" {
+            args.script = words.next().map(PathBuf::from);
             continue;
         }
         if word == "--name" {
@@ -127,10 +144,10 @@ const fn whole(number: f64) -> u64 {
     number as u64
 }
 
-fn tell(seed: u64, shape: Shape) -> ExitCode {
-    let script = Script::roll(seed, shape);
+fn tell(script: &Script) -> ExitCode {
+    let seed = script.seed;
     println!("{}", script.print());
-    let outcome = World::new(&script).telling().run();
+    let outcome = World::new(script).telling().run();
     println!("{}", outcome.story);
     match outcome.violation {
         None => println!("seed {seed}: no violation, hash {:016x}", outcome.hash),
@@ -139,7 +156,7 @@ fn tell(seed: u64, shape: Shape) -> ExitCode {
             return ExitCode::FAILURE;
         }
     }
-    let again = run(&script).hash;
+    let again = run(script).hash;
     assert_eq!(again, outcome.hash, "the same script, another run");
     ExitCode::SUCCESS
 }

@@ -162,6 +162,7 @@ impl World {
         if matches!(standing, Standing::Suspect | Standing::Left)
             && self.hosts[usize::from(host)].vip_acts()
         {
+            self.missed_at = self.now;
             self.vip(host, engine::vip::Input::PeerLost { node: peer });
         }
     }

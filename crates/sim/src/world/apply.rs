@@ -39,7 +39,12 @@ impl World {
             let (at, told) = (self.now.to_string(), fault.tell(&self.names));
             story.push_str(&format!("{at:<9} -- {told}\n"));
         }
+        let handed = self.handed.take();
         self.apply(fault);
+        // What else is done at the same moment comes after the name was called.
+        if self.disturbed_at < self.now {
+            self.handed = self.handed.or(handed);
+        }
         for host in 0..self.controllers {
             self.inspect_host(host);
         }
@@ -234,6 +239,7 @@ impl World {
     fn wake_agent(&mut self, host: u16, gap: Duration) {
         let local = self.local(host);
         self.oracle.wakes(host, local, gap);
+        self.stood_still(host, gap);
         if gap > self.oracle.gap && self.oracle.would_accuse(host, local) {
             self.marks.note(super::Mark::SuspectedItself);
         }
@@ -297,6 +303,10 @@ impl World {
         let office = &mut self.offices[usize::from(host)];
         (office.disk, office.receiver) = Default::default();
         self.ledger.lose_disk(host);
+        if self.hosts[usize::from(host)].power == Power::Paused {
+            // Nothing of what it had in hand goes on beside an empty disk.
+            return self.power_off(host);
+        }
         self.kill_vip(host);
         self.kill_agent(host);
     }
@@ -350,7 +360,8 @@ impl World {
             self.plan(host, Machine::Vip);
         }
         let local = self.local(host);
-        self.oracle.wakes(host, local, if up { Duration::MAX } else { NO_TIME });
+        // Who does not run reads it later, and may do something else before.
+        self.oracle.wakes(host, local, if up && agent { Duration::MAX } else { NO_TIME });
         if agent {
             self.agent(host, member::Input::Carrier { network, up });
             self.plan(host, Machine::Agent);

@@ -244,7 +244,8 @@ impl World {
             Some(mark) => self.marks.note(mark),
             None => self.fail("S2 claim", host, doubt),
         }
-        if self.is_calm && self.now.since(self.disturbed_at) > SETTLED {
+        let news_at = self.disturbed_at.max(self.missed_at);
+        if self.is_calm && self.now.since(news_at) > SETTLED {
             self.fail("L3 flapping", host, &format!("claims ({cause:?}) though nothing happened"));
         }
     }

@@ -93,6 +93,8 @@ pub(crate) struct Host {
     pub(crate) preempt: bool,
     /// The kernel has the address: only the driver's orders change it, not the process's end.
     pub(crate) held: bool,
+    /// Its last advert of the address.
+    pub(crate) spoke_at: Option<Time>,
     pub(crate) replay: Replay,
     /// Its wall clock differs from true time by so many milliseconds.
     pub(crate) wall: i64,
@@ -128,6 +130,7 @@ impl Host {
             priority: 100,
             preempt: false,
             held: false,
+            spoke_at: None,
             replay: Replay::new(),
             wall: 0,
             numbered: 0,

@@ -24,6 +24,9 @@ const PASSED_ON: Duration = Duration::from_millis(1500);
 /// The rule of those who are heard, and cut off on all of their networks.
 const OUTSIDE: &str = "heard-outside";
 
+/// So long others are told of a stall at most.
+const TOLD: Duration = Duration::from_secs(10);
+
 /// The world's own memory of who could know what.
 #[derive(Debug)]
 pub(super) struct Sight {
@@ -34,6 +37,8 @@ pub(super) struct Sight {
     entries: u64,
     /// The disturbance after which views were compared last.
     viewed: Option<Time>,
+    /// When each controller's agent went on, and how long it had stood still.
+    woke: Vec<(Time, Duration)>,
 }
 
 impl Sight {
@@ -43,6 +48,7 @@ impl Sight {
             proofs: vec![None; hosts],
             entries: 0,
             viewed: None,
+            woke: vec![(Time::ZERO, Duration::ZERO); usize::from(controllers)],
         }
     }
 }
@@ -153,6 +159,19 @@ impl World {
         }
     }
 
+    /// An agent goes on. Those whom it tells doubt for longer than else.
+    pub(super) fn stood_still(&mut self, host: u16, gap: Duration) {
+        if let Some(woke) = self.sight.woke.get_mut(usize::from(host)) {
+            *woke = (self.now, gap);
+        }
+    }
+
+    /// The longest that somebody stood still, of which others still know.
+    fn longest_stall(&self) -> Duration {
+        let known = self.sight.woke.iter().filter(|(at, _)| self.disturbed_at.since(*at) < TOLD);
+        known.map(|(_, gap)| *gap).max().unwrap_or_default().min(TOLD)
+    }
+
     /// An agent that begins, or goes on, reads what the store holds.
     pub(super) fn reads_store(&mut self, host: u16) {
         self.reads_old_letters();
@@ -216,7 +235,10 @@ impl World {
     /// After so long without anything new, all have found out and told each other.
     pub(super) fn inspect_views(&mut self, quiet: Duration) {
         let is_early = quiet <= self.script.detect * 3 + PASSED_ON;
-        if is_early || self.sight.viewed == Some(self.disturbed_at) {
+        if is_early
+            || self.sight.viewed == Some(self.disturbed_at)
+            || quiet <= self.script.detect * 3 + PASSED_ON + self.longest_stall()
+        {
             return;
         }
         self.sight.viewed = Some(self.disturbed_at);

@@ -294,6 +294,12 @@ impl World {
             own.carrier[at] && node.carrier[at] && self.nets.carries(*network, from, message.to)
         });
         let woke = self.ears[usize::from(message.to)].woke_at;
+        // Another holder may still be there: whoever is named by one that cannot know waits.
+        let mut others = (0..self.controllers).filter(|host| *host != from && *host != message.to);
+        let has_rival = others.any(|host| {
+            let spoke_at = self.hosts[usize::from(host)].spoke_at;
+            spoke_at.is_some_and(|at| self.now.since(at) <= INTERVAL * 2)
+        });
         let is_settled = |at: Time| self.now.since(at) > super::check::SETTLED;
         self.is_calm
             && self.nets.is_whole(MANAGEMENT)
@@ -302,6 +308,7 @@ impl World {
             && node.eligible()
             && node.lives[1] == message.to_life
             && ways.next().is_some()
+            && !has_rival
     }
 
     /// Clients hear every host that is not cut off, whatever the hosts hear of each other.
@@ -313,6 +320,9 @@ impl World {
     }
 
     pub(super) fn advertise(&mut self, host: u16, priority: u8) {
+        if priority > 0 {
+            self.hosts[usize::from(host)].spoke_at = Some(self.now);
+        }
         let frame = Frame::Word(Word::Advert { priority });
         for to in (0..self.controllers).filter(|to| *to != host) {
             self.send(Packet { from: host, to, network: MANAGEMENT, frame });

@@ -36,12 +36,20 @@ impl Watch {
     /// Forgets what was long ago.
     pub(in crate::member) fn age(&mut self, now: Time) {
         if now >= self.stalls.turn_at {
+            let former = self.stall();
             self.stalls.before = std::mem::take(&mut self.stalls.now);
             self.stalls.turn_at = now + STALL_WINDOW;
+            // Who was tolerated until later is lost from here on.
+            self.changed |= self.stall() < former;
         }
     }
 
-    /// The longest lateness of this node of late, which it tells its peers.
+    /// What this node tells its peers: who is patient with others has lost none of them yet.
+    pub(in crate::member) fn stall_to_tell(&self, is_patient: bool) -> Duration {
+        self.stall().max(if is_patient { self.times.patience() } else { Duration::ZERO })
+    }
+
+    /// The longest lateness of this node of late.
     #[inline]
     pub(in crate::member) fn stall(&self) -> Duration {
         self.stalls.now.max(self.stalls.before)
@@ -54,11 +62,13 @@ impl Watch {
         self.times.tolerance(self.stall().max(told))
     }
 
-    /// How long after the detection time everybody, however late of late, has said whom it lost too.
+    /// How long after the detection time everybody, however late of late, has said whom it lost too: who stood
+    /// still reads so much later what came before, and is patient for as long again.
     pub(super) fn settle(&self) -> Duration {
         let told = self.nodes.iter().map(|seen| seen.stall).max().unwrap_or_default();
-        let times = self.times;
-        times.tolerance(self.stall().max(told)).saturating_sub(times.detect()) + times.confirm()
+        let (times, stall) = (self.times, self.stall().max(told));
+        let late = if stall > times.beat_every() { stall } else { Duration::ZERO };
+        late + times.tolerance(stall).saturating_sub(times.detect()) + times.confirm()
     }
 
     /// Finds who has begun another life, and who is no longer young in it: has had the time to hear all others, and
@@ -127,6 +137,8 @@ impl Silence {
         settle: Duration,
     ) -> Self {
         let Some(last) = peer.last() else {
+            // Nor were the stalls heard that it told others.
+            let settle = settle.max(times.detect() + times.confirm());
             let settled = known_since.map_or(Time::ZERO, |since| since + times.detect() + settle);
             return Self { mute: Time::ZERO, silent: Time::ZERO, settled };
         };
