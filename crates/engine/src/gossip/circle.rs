@@ -32,6 +32,9 @@ const JOIN_FOR: Duration = Duration::from_secs(60);
 /// Marks a death as a goodbye.
 const GOODBYE: u16 = u16::MAX;
 
+#[cfg(test)]
+mod tests;
+
 type Gossip = Foca<Id, Words, Dice, NoCustomBroadcast>;
 
 /// What a circle found.

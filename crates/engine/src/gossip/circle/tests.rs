@@ -1,0 +1,121 @@
+use super::*;
+
+const EVERY: Duration = Duration::from_millis(200);
+const NODES: u16 = 8;
+
+/// All nodes of one network, and what reaches whom: packets come at once or never.
+struct Ring {
+    now: Time,
+    circles: Vec<Circle>,
+    /// Both ways: these two do not reach each other.
+    parted: Vec<(u16, u16)>,
+    dead: Vec<u16>,
+    found: Vec<(Time, u16, Notice)>,
+}
+
+impl Ring {
+    fn new() -> Self {
+        let pace = Pace {
+            probe_every: EVERY,
+            answer_within: EVERY / 4,
+            declare_after: Duration::from_secs(1),
+        };
+        let on = [true; NODES as usize];
+        let circle = |me: u16| {
+            let seat = Seat { me, life: 1, network: 0, on: &on, seed: 7 + u64::from(me) };
+            Circle::new(seat, pace, Time::ZERO)
+        };
+        let circles = (0..NODES).map(circle).collect();
+        Self { now: Time::ZERO, circles, parted: vec![], dead: vec![], found: vec![] }
+    }
+
+    fn passes(&self, from: u16, to: u16) -> bool {
+        let is_parted = self.parted.iter().any(|pair| *pair == (from, to) || *pair == (to, from));
+        !is_parted && !self.dead.contains(&from) && !self.dead.contains(&to)
+    }
+
+    fn run(&mut self, span: Duration) {
+        let end = self.now + span;
+        loop {
+            let alive = (0..NODES).filter(|node| !self.dead.contains(node));
+            let due = |node: u16| (self.circles[usize::from(node)].deadline(), node);
+            let Some((at, node)) = alive.map(due).min().filter(|(at, _)| *at <= end) else { break };
+            self.now = at.max(self.now);
+            let mut packets = vec![];
+            let mut found = vec![];
+            self.circles[usize::from(node)].timeout(self.now, &mut packets, &mut found);
+            self.note(node, found);
+            let mut packets: Vec<_> = packets.into_iter().map(|packet| (node, packet)).collect();
+            while let Some((from, packet)) = packets.pop() {
+                let Action::Send { to, body, .. } = packet else { continue };
+                if !self.passes(from, to) {
+                    continue;
+                }
+                let Some(Part::Rumour(rumour)) = Part::decode(&body) else { panic!("no rumour") };
+                let (mut more, mut found) = (vec![], vec![]);
+                let circle = &mut self.circles[usize::from(to)];
+                assert!(circle.receive(self.now, from, rumour, &mut more, &mut found));
+                self.note(to, found);
+                packets.extend(more.into_iter().map(|packet| (to, packet)));
+            }
+        }
+        self.now = end;
+    }
+
+    fn note(&mut self, by: u16, found: Vec<Notice>) {
+        self.found.extend(found.into_iter().map(|notice| (self.now, by, notice)));
+    }
+
+    fn missed(&self, by: u16) -> Vec<Time> {
+        let missed = |(at, who, notice): &(Time, u16, Notice)| {
+            (*who == by && matches!(notice, Notice::Missed(_))).then_some(*at)
+        };
+        self.found.iter().filter_map(missed).collect()
+    }
+}
+
+/// Without the others, the first of them would be missed each time it is its turn.
+#[test]
+fn who_does_not_answer_here_is_asked_by_others_before_it_is_missed() {
+    let mut ring = Ring::new();
+    ring.run(Duration::from_secs(20));
+    ring.found.clear();
+    ring.parted.push((0, 1));
+    ring.run(Duration::from_secs(60));
+    assert_eq!(ring.found, [], "a lost way between two is nobody's death");
+    assert_eq!(ring.circles[0].health, 0);
+
+    ring.dead.push(1);
+    ring.run(Duration::from_secs(10));
+    assert!(!ring.missed(0).is_empty(), "one that is dead answers nobody");
+    assert!(ring.circles[0].fellow(1).down);
+}
+
+/// Dadgar et al. 2018, 4.1: Local Health Multiplier.
+#[test]
+fn whose_own_probes_fail_takes_more_time_for_each_and_declares_nobody() {
+    let mut ring = Ring::new();
+    ring.run(Duration::from_secs(20));
+    ring.found.clear();
+    ring.parted = (1..NODES).map(|other| (0, other)).collect();
+    let begin = ring.now;
+    ring.run(Duration::from_secs(60));
+    let missed = ring.missed(0);
+    let since = |from: Time, to: Time| missed.iter().filter(|at| (from..to).contains(*at)).count();
+    let (second, minute) = (Duration::from_secs(1), Duration::from_secs(60));
+    let first = since(begin, begin + second * 2);
+    let last = since(begin + minute - second * 2, begin + minute);
+    assert!(first > last, "it probes more slowly: {missed:?}");
+    assert_eq!(ring.circles[0].health, WORST);
+    assert!(!ring.circles[0].is_sure());
+    let declared =
+        ring.found.iter().filter(|(_, by, notice)| *by == 0 && matches!(notice, Notice::Down(_)));
+    assert_eq!(declared.count(), 0, "it may be the one that is cut off");
+    assert!(ring.circles[1].fellow(0).down, "the others declare it");
+
+    // Its way back: nine good probes make it as fast as before.
+    ring.parted.clear();
+    ring.run(Duration::from_secs(60));
+    assert_eq!(ring.circles[0].health, 0);
+    assert!(ring.circles[0].is_sure());
+}
