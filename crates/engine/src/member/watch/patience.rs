@@ -66,9 +66,14 @@ impl Watch {
     /// still reads so much later what came before, and is patient for as long again.
     pub(super) fn settle(&self) -> Duration {
         let told = self.nodes.iter().map(|seen| seen.stall).max().unwrap_or_default();
-        let (times, stall) = (self.times, self.stall().max(told));
-        let late = if stall > times.beat_every() { stall } else { Duration::ZERO };
-        late + times.tolerance(stall).saturating_sub(times.detect()) + times.confirm()
+        let stall = self.stall().max(told);
+        let late = if stall > self.times.beat_every() { stall } else { Duration::ZERO };
+        late + self.patience_after(stall)
+    }
+
+    fn patience_after(&self, stall: Duration) -> Duration {
+        let times = self.times;
+        times.tolerance(stall).saturating_sub(times.detect()) + times.confirm()
     }
 
     /// Finds who has begun another life, and who is no longer young in it: has had the time to hear all others, and
@@ -83,7 +88,8 @@ impl Watch {
             return;
         }
         self.changed = true;
-        let youth = self.times.detect() + self.settle();
+        let told = self.nodes.iter().map(|seen| seen.stall).max().unwrap_or_default();
+        let youth = self.times.detect() + self.patience_after(self.stall().max(told));
         for (node, seen) in (0_u16..).zip(&mut self.nodes) {
             let life = self.reach.row(node).map_or(0, |row| row.life);
             if life != seen.life && node != self.me {
