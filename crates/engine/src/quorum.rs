@@ -73,7 +73,7 @@ pub const TABLE: [Row; 10] = [
         means: "requests go to servers as their own checks say; suspects come last, not never",
         because: "a check that passes now is better evidence than a vote",
         runs: true,
-        proof: "engine::a_suspected_server_gets_no_new_request_while_another_is_up",
+        proof: "outlast::while_a_majority_stands_still_the_last_node_serves_says_so_and_accuses_nobody",
     },
     Row {
         layer: "database choice",
@@ -81,7 +81,7 @@ pub const TABLE: [Row; 10] = [
         means: "the database in use stays in use; it changes only when its own checks fail",
         because: "both sides of a split keep one database each; the newer choice wins after the heal",
         runs: true,
-        proof: "sim::however_beats_get_lost_all_nodes_end_with_one_database",
+        proof: "outlast::while_a_majority_stands_still_the_last_node_serves_says_so_and_accuses_nobody",
     },
     Row {
         layer: "verdicts",
@@ -89,7 +89,7 @@ pub const TABLE: [Row; 10] = [
         means: "in doubt, never unreachable: nobody is accused by a minority",
         because: "whoever is cut off sees all others die at once",
         runs: true,
-        proof: "outlast::without_a_majority_nothing_is_decided_and_a_node_can_still_stand_by_itself",
+        proof: "outlast::while_a_majority_stands_still_the_last_node_serves_says_so_and_accuses_nobody",
     },
     Row {
         layer: "planned moves and standby",
@@ -105,7 +105,7 @@ pub const TABLE: [Row; 10] = [
         means: "SIGHUP works as ever",
         because: "the files are the node's own",
         runs: true,
-        proof: "outlast::a_good_file_at_sighup_takes_over_without_a_refused_request",
+        proof: "outlast::while_a_majority_stands_still_the_last_node_serves_says_so_and_accuses_nobody",
     },
     Row {
         layer: "store",
@@ -113,7 +113,7 @@ pub const TABLE: [Row; 10] = [
         means: "what is not committed by a majority is not applied and not told",
         because: "two halves would tell two stories",
         runs: true,
-        proof: "outlast::without_a_majority_nothing_is_decided_and_a_node_can_still_stand_by_itself",
+        proof: "outlast::while_a_majority_stands_still_the_last_node_serves_says_so_and_accuses_nobody",
     },
     Row {
         layer: "intents",
@@ -137,6 +137,6 @@ pub const TABLE: [Row; 10] = [
         means: "what this node knows, with its age, and that it has no majority",
         because: "in a split an operator needs them most",
         runs: true,
-        proof: "cli::a_node_without_a_majority_says_what_freezes",
+        proof: "outlast::while_a_majority_stands_still_the_last_node_serves_says_so_and_accuses_nobody",
     },
 ];

@@ -38,6 +38,7 @@ fn three_nodes_found_one_store_and_its_process_is_replaced() {
             assert_eq!(trio.get(node, "a").as_deref(), Some("1"), "{node}");
             assert_eq!(trio.get(node, "b"), None);
         }
+        refused_for_its_length(&trio);
         trio.tells_its_facts("node02", &leader);
         // A process that is killed or hangs is replaced; the others go on meanwhile.
         let other = NODES.into_iter().find(|node| *node != leader).expect("there are three");
@@ -50,6 +51,19 @@ fn three_nodes_found_one_store_and_its_process_is_replaced() {
             assert_eq!(trio.get(&leader, "a").as_deref(), Some(value));
         }
     });
+}
+
+/// One byte over the limit is refused with both numbers, and what was there stays.
+fn refused_for_its_length(trio: &Trio) {
+    const MOST: usize = 256 << 10;
+    let fits = trio.put_from_input("node02", "large", &[b'x'; MOST]);
+    assert_eq!(fits.status.code(), Some(0), "{}", said(&fits));
+    let refused = trio.put_from_input("node02", "large", &[b'y'; MOST + 1]);
+    assert_eq!(refused.status.code(), Some(2), "{}", said(&refused));
+    let words = "the value of `large` has 262145 bytes, the limit is 262144";
+    assert!(said(&refused).contains(words), "{}", said(&refused));
+    let there = trio.get("node03", "large").expect("it is there");
+    assert_eq!((there.len(), there.contains('y')), (MOST, false));
 }
 
 #[test]
@@ -123,6 +137,67 @@ fn a_backup_is_restored_on_all_members_and_no_revision_comes_twice() {
             assert_eq!(trio.get(node, "d").as_deref(), Some("new"), "{node}");
         }
         trio.revision_after("node03", second);
+    });
+}
+
+/// The record that says whose file it is, with the number of the next version.
+fn make_newer(file: &std::path::Path) {
+    use redb::ReadableTable;
+    const FACTS: redb::TableDefinition<'_, &str, &[u8]> = redb::TableDefinition::new("facts");
+    let database = redb::Database::open(file).expect("no store has it");
+    let transaction = database.begin_write().expect("it can be written");
+    {
+        let mut facts = transaction.open_table(FACTS).expect("a store has facts");
+        let owner = facts.get("owner").expect("it can be read").map(|owner| owner.value().to_vec());
+        let mut owner = owner.expect("somebody owns it");
+        assert_eq!(owner[0], 2, "the version of this program");
+        owner[0] += 1;
+        facts.insert("owner", owner.as_slice()).expect("it can be written");
+    }
+    transaction.commit().expect("it can be written");
+}
+
+#[test]
+fn a_store_of_a_newer_version_is_refused_by_name_and_stays_as_it_is() {
+    alone("a_store_of_a_newer_version_is_refused_by_name_and_stays_as_it_is", || {
+        let mut trio = Trio::founded("controller");
+        for node in NODES {
+            trio.start(node);
+        }
+        trio.leader(&NODES);
+        trio.put("node01", "a", "1");
+        let backup = trio.files.path("backup");
+        let backup = backup.to_str().expect("a path of the test");
+        assert!(trio.store("node01", &["backup", backup]).status.success());
+        trio.stop_one("node03");
+        let file = trio.folder("node03").join("store.redb");
+        make_newer(&file);
+        let words = "it is of version 3, this program reads up to 2";
+        let names = |text: &str| text.contains(words) && text.contains("store.redb");
+        let output = trio.check("node03");
+        assert_eq!(output.status.code(), Some(1), "{}", said(&output));
+        assert!(names(&said(&output)), "{}", said(&output));
+        let before = std::fs::read(&file).expect("a file");
+        let output = trio.restore("node03", backup, &[]);
+        assert_eq!(output.status.code(), Some(1), "{}", said(&output));
+        assert!(names(&said(&output)), "{}", said(&output));
+        assert!(std::fs::read(&file).expect("a file") == before, "nothing was changed");
+        assert!(!trio.folder("node03").join("store.redb.before-restore").exists());
+        // The node runs, without its store, and says why; the others go on.
+        trio.start("node03");
+        until("its log says why", || {
+            let log = std::fs::read_to_string(trio.files.path("log-node03")).unwrap_or_default();
+            log.lines().any(names)
+        });
+        until("it says so while it is asked", || {
+            let output = trio.ask("node03", &["status"]);
+            let text = String::from_utf8_lossy(&output.stdout);
+            output.status.code() == Some(1) && names(&text)
+        });
+        trio.put("node02", "a", "2");
+        assert_eq!(trio.get("node01", "a").as_deref(), Some("2"));
+        trio.stop_node("node03");
+        assert_eq!(trio.check("node03").status.code(), Some(1), "it is as it was");
     });
 }
 

@@ -208,12 +208,15 @@ impl Embedded {
     #[must_use]
     pub fn status(&self) -> Status {
         let core = &self.core;
+        // openraft names the last leader for ever where no other can be elected.
+        let is_led = core.is_led(2 * core.options.timing.silence);
         let mut status = core.raft().map_or_else(Status::default, |raft| {
             let metrics = raft.metrics();
             let metrics = metrics.borrow();
             let members = &metrics.membership_config;
+            let is_alone = members.voter_ids().count() == 1;
             Status {
-                leader: metrics.current_leader,
+                leader: metrics.current_leader.filter(|_| is_led || is_alone),
                 term: metrics.current_term,
                 voters: members.voter_ids().collect(),
                 learners: members.membership().learner_ids().collect(),
@@ -270,8 +273,8 @@ impl Embedded {
     #[must_use]
     pub fn failure(&self) -> Option<String> {
         let metrics = self.core.raft()?.metrics();
-        let failed = metrics.borrow().running_state.clone().err();
-        failed.map(|fatal| fatal.to_string())
+        let failed = metrics.borrow().running_state.clone().err()?;
+        Some(self.core.disk.failed().unwrap_or_else(|| failed.to_string()))
     }
 
     /// Makes these the voters; to be asked on the leader. New ones are brought up to date first.
@@ -387,36 +390,20 @@ impl Core {
         voters.filter_map(|id| Some((id, nodes.get_node(&id)?.addr.clone()))).collect()
     }
 
-    /// Makes these the voters, if this node leads.
-    async fn change_voters(&self, voters: BTreeMap<NodeId, String>) -> Result<(), Error> {
-        if voters.len() == 2 {
-            return Err(Error::TwoVoters);
-        }
-        let raft = self.raft().ok_or(Error::NoLeader(Duration::ZERO))?;
-        let known = raft.metrics().borrow().membership_config.clone();
-        for (id, address) in &voters {
-            let there = known.nodes().any(|(known, node)| known == id && node.addr == *address);
-            if !there {
-                let node = openraft::BasicNode::new(address.clone());
-                let added = raft.add_learner(*id, node, true).await;
-                added.map_err(|error| Error::Members(error.to_string()))?;
-            }
-        }
-        let ids: std::collections::BTreeSet<_> = voters.keys().copied().collect();
-        let changed = raft.change_membership(ids, false).await;
-        changed.map(drop).map_err(|error| Error::Members(error.to_string()))
+    fn view(&self) -> View {
+        let leader = self.is_led(self.options.timing.silence);
+        View { leader, own: self.disk.position().last, floor: self.floor().log }
     }
 
-    fn view(&self) -> View {
-        let silence = self.options.timing.silence;
+    /// Whether a leader was heard within this time, or this node is one and had its majority within it.
+    fn is_led(&self, within: Duration) -> bool {
         let leads = self.raft().is_some_and(|raft| {
             let metrics = raft.metrics();
             let metrics = metrics.borrow();
             let acknowledged = metrics.millis_since_quorum_ack.map(Duration::from_millis);
-            metrics.state == ServerState::Leader && acknowledged.is_some_and(|age| age < silence)
+            metrics.state == ServerState::Leader && acknowledged.is_some_and(|age| age < within)
         });
-        let leader = leads || self.heard.age() < silence;
-        View { leader, own: self.disk.position().last, floor: self.floor().log }
+        leads || self.heard.age() < within
     }
 
     /// Where the leader is, as far as this node knows.

@@ -1,6 +1,7 @@
 //! Three nodes with a store, as processes on one loopback.
 
 use std::fs::File;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 
@@ -130,6 +131,16 @@ impl Trio {
         });
     }
 
+    /// Asked once; the value comes on the standard input.
+    pub fn put_from_input(&self, node: &str, key: &str, value: &[u8]) -> Output {
+        let mut command = Command::new(OUTLAST);
+        command.args(["store", "put", key, "-", "--run-dir"]).arg(self.run_dir(node));
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut tool = command.spawn().expect("the tool runs");
+        tool.stdin.take().expect("its input").write_all(value).expect("it reads all");
+        tool.wait_with_output().expect("it ends")
+    }
+
     pub fn get(&self, node: &str, key: &str) -> Option<String> {
         let mut found = None;
         until("a read is answered", || {
@@ -242,11 +253,16 @@ impl Trio {
         from.parse().expect("a number")
     }
 
-    /// One node ends, and its process has let its file go.
-    pub fn stop_one(&mut self, name: &str) {
+    /// One node ends.
+    pub fn stop_node(&mut self, name: &str) {
         let at = self.nodes.iter().position(|(node, _)| node == name).expect("it runs");
         let (_, mut node) = self.nodes.remove(at);
         node.kill().and_then(|()| node.wait()).expect("it ends");
+    }
+
+    /// One node ends, and its process has let its file go.
+    pub fn stop_one(&mut self, name: &str) {
+        self.stop_node(name);
         until("the file is free and whole", || self.check(name).status.success());
     }
 

@@ -92,6 +92,8 @@ struct State {
     incarnation: Option<Incarnation>,
     /// Facts that changed and go along with the next transaction that writes facts.
     loose: bool,
+    /// Why the writing thread has ended.
+    failed: Option<String>,
 }
 
 /// What the writing thread does, in order.
@@ -353,6 +355,11 @@ impl Disk {
         Ok(())
     }
 
+    /// Why nothing is written any more; of a leader openraft says only that nobody answers it.
+    pub(crate) fn failed(&self) -> Option<String> {
+        self.state().failed.clone()
+    }
+
     /// When the newest snapshot was made, if since this start.
     pub(crate) fn snapshot_at_ms(&self) -> Option<u64> {
         Some(self.snapshot_at_ms.load(Ordering::Relaxed)).filter(|at| *at > 0)
@@ -462,6 +469,7 @@ fn load(database: &Database) -> Result<io::Result<State>, redb::Error> {
             ahead: None,
             incarnation: None,
             loose: false,
+            failed: None,
         })
     };
     Ok(read())
@@ -472,29 +480,4 @@ fn read_standings(fact: &[u8]) -> io::Result<Standings> {
     let standings = from.standings()?;
     from.end()?;
     Ok(standings)
-}
-
-impl Writer {
-    pub(crate) fn standing(&mut self, standing: &Standing) {
-        self.vote(standing.vote);
-        self.option(standing.log, Self::log_id);
-    }
-
-    pub(crate) fn standings(&mut self, standings: &Standings) {
-        self.list(standings.iter(), |out, (node, standing)| {
-            out.u64(*node);
-            out.standing(standing);
-        });
-    }
-}
-
-impl Reader<'_> {
-    pub(crate) fn standing(&mut self) -> io::Result<Standing> {
-        Ok(Standing { vote: self.vote()?, log: self.option(Self::log_id)? })
-    }
-
-    pub(crate) fn standings(&mut self) -> io::Result<Standings> {
-        let list = self.list(MAX_MEMBERS, |from| Ok((from.u64()?, from.standing()?)))?;
-        Ok(list.into_iter().collect())
-    }
 }

@@ -16,13 +16,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use engine::kv::{Compare, Condition, Item, Keys, Op, Transaction};
-use openraft::{ChangeMembers, ServerState};
+use openraft::{BasicNode, ChangeMembers, ServerState};
 use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
 use super::Core;
 use super::link::{CallError, Lane};
 use super::message::{encode_founders, kind};
+use super::types::NodeId;
 use crate::{Error, node_id};
 
 /// Where wishes are.
@@ -316,6 +317,31 @@ fn is_of(wish: &Wish, value: &[u8]) -> bool {
 
 const fn none() -> Transaction {
     Transaction { compares: vec![], then: vec![], otherwise: vec![] }
+}
+
+impl Core {
+    /// Makes these the voters, if this node leads.
+    pub(super) async fn change_voters(
+        &self,
+        voters: BTreeMap<NodeId, String>,
+    ) -> Result<(), Error> {
+        if voters.len() == 2 {
+            return Err(Error::TwoVoters);
+        }
+        let raft = self.raft().ok_or(Error::NoLeader(Duration::ZERO))?;
+        let known = raft.metrics().borrow().membership_config.clone();
+        for (id, address) in &voters {
+            let there = known.nodes().any(|(known, node)| known == id && node.addr == *address);
+            if !there {
+                let node = BasicNode::new(address.clone());
+                let added = raft.add_learner(*id, node, true).await;
+                added.map_err(|error| Error::Members(error.to_string()))?;
+            }
+        }
+        let ids: BTreeSet<_> = voters.keys().copied().collect();
+        let changed = raft.change_membership(ids, false).await;
+        changed.map(drop).map_err(|error| Error::Members(error.to_string()))
+    }
 }
 
 #[cfg(test)]

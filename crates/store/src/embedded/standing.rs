@@ -22,8 +22,10 @@
 //! his word. What others *remember* of this node says besides that its disk went back: operators are told.
 
 use std::collections::BTreeMap;
+use std::io;
 
-use super::types::{LogId, NodeId, Vote};
+use super::types::{LogId, MAX_MEMBERS, NodeId, Vote};
+use crate::bytes::{Reader, Writer};
 
 /// The greatest promises that are known of a node.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -114,6 +116,31 @@ pub(crate) fn confirm(
     let nothing = Standing::default();
     let fresh = all && own == nothing && answers.values().all(|told| told.own == nothing);
     Confirmed::Whole { fresh }
+}
+
+impl Writer {
+    pub(crate) fn standing(&mut self, standing: &Standing) {
+        self.vote(standing.vote);
+        self.option(standing.log, Self::log_id);
+    }
+
+    pub(crate) fn standings(&mut self, standings: &Standings) {
+        self.list(standings.iter(), |out, (node, standing)| {
+            out.u64(*node);
+            out.standing(standing);
+        });
+    }
+}
+
+impl Reader<'_> {
+    pub(crate) fn standing(&mut self) -> io::Result<Standing> {
+        Ok(Standing { vote: self.vote()?, log: self.option(Self::log_id)? })
+    }
+
+    pub(crate) fn standings(&mut self) -> io::Result<Standings> {
+        let list = self.list(MAX_MEMBERS, |from| Ok((from.u64()?, from.standing()?)))?;
+        Ok(list.into_iter().collect())
+    }
 }
 
 #[cfg(test)]

@@ -1,7 +1,8 @@
 //! What every engine of the store promises, asked of one; `other` is the same store by another way.
 
 use engine::kv::{
-    Answer, Compare, Condition, Keys, Op, Refusal, Transaction, acquire, acquired, release, renew,
+    Answer, Compare, Condition, Keys, MAX_VALUE, Op, Refusal, Transaction, acquire, acquired,
+    release, renew,
 };
 use outlast_store::{Error, Store};
 
@@ -9,6 +10,7 @@ pub(crate) async fn conforms<S: Store>(store: &S, other: &S) {
     keys_and_revisions(store, other).await;
     conditions(store, other).await;
     transactions(store).await;
+    limits(store, other).await;
     ranges(store, other).await;
     watches(store, other).await;
     locks(store, other).await;
@@ -70,6 +72,23 @@ async fn transactions<S: Store>(store: &S) {
     transaction.then.push(Op::put("t/2", b"z"));
     let refused = store.transact(transaction).await;
     assert!(matches!(refused, Err(Error::Refused(Refusal::Twice(_)))), "{refused:?}");
+}
+
+async fn limits<S: Store>(store: &S, other: &S) {
+    let most = vec![b'x'; MAX_VALUE];
+    let changed = store.put("large", &most, None).await.unwrap();
+    let more = [&most[..], b"x"].concat();
+    let length = u32::try_from(more.len()).unwrap();
+    let expected = Refusal::LongValue { key: "large".into(), length };
+    for refused in [
+        other.put("large", &more, None).await.map(drop),
+        other.swap("large", Condition::Changed(changed), &more).await.map(drop),
+        other.transact(Transaction::of(Op::put("large", &more))).await.map(drop),
+    ] {
+        assert!(matches!(&refused, Err(Error::Refused(why)) if *why == expected), "{refused:?}");
+    }
+    let item = other.get("large").await.unwrap().unwrap();
+    assert_eq!((item.changed, &*item.value), (changed, &most[..]), "nothing was written");
 }
 
 async fn ranges<S: Store>(store: &S, other: &S) {

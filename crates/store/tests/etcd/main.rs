@@ -20,6 +20,7 @@ use std::time::Duration;
 
 use engine::kv::{Condition, Keys};
 use members::{Elections, Members, PATIENCE};
+use mount::Disk;
 use outlast_store::etcd::Etcd;
 use outlast_store::linear::{self, Deed, Operation};
 use outlast_store::{Error, Store};
@@ -27,6 +28,12 @@ use patient::Patient;
 use rustix::process::Signal;
 use slow::Slow;
 use tokio::task::JoinHandle;
+
+const ALL: [usize; 3] = [0, 1, 2];
+
+fn but(member: usize) -> Vec<usize> {
+    ALL.into_iter().filter(|other| *other != member).collect()
+}
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_external_etcd_keeps_the_same_promises() {
@@ -47,24 +54,29 @@ async fn nothing_is_lost_of_etcd_and_all_is_explained_under_kills_pauses_slow_di
     members.ready().await;
     let clients = Clients::start(&members);
     let between = || tokio::time::sleep(Duration::from_millis(700));
-    for (member, fault) in ["kill", "pause", "slow"].into_iter().enumerate() {
+    // Each strikes the one that leads.
+    for fault in ["kill", "pause", "slow"] {
         between().await;
+        let leader = members.leader(&ALL);
         let slow = match fault {
             "kill" => {
-                members.kill(member);
+                members.kill(leader);
                 None
             }
             "pause" => {
-                members.signal(member, Signal::STOP);
+                members.signal(leader, Signal::STOP);
                 None
             }
-            _ => Some(Slow::disk_of(members.pid(member), Duration::from_millis(60))),
+            _ => Some(Slow::disk_of(members.pid(leader), Duration::from_millis(60))),
         };
+        if slow.is_none() {
+            members.leader(&but(leader));
+        }
         between().await;
         drop(slow);
         match fault {
-            "kill" => members.launch_again(member),
-            "pause" => members.signal(member, Signal::CONT),
+            "kill" => members.launch_again(leader),
+            "pause" => members.signal(leader, Signal::CONT),
             _ => {}
         }
     }
@@ -83,38 +95,75 @@ async fn nothing_is_lost_of_etcd_and_all_is_explained_under_kills_pauses_slow_di
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_member_of_etcd_that_is_cut_off_or_full_costs_nothing() {
     let test = "a_member_of_etcd_that_is_cut_off_or_full_costs_nothing";
-    if members::is_missing(test) {
-        return;
-    }
-    if let Some(why) = mount::is_missing() {
-        return members::skip(test, why);
-    }
-    // Its log alone takes 64 MB at the start.
-    let mut members = Members::apart(members::folder("apart"), 80);
+    let Some(mut members) = apart(test, Disk::Small(MEGABYTES)) else { return };
     members.ready().await;
     let clients = Clients::start(&members);
-    for member in 0..2 {
+    for _ in 0..2 {
         tokio::time::sleep(Duration::from_millis(400)).await;
-        members.network().isolate(member, true);
-        tokio::time::sleep(Duration::from_millis(1500)).await;
-        members.network().isolate(member, false);
+        let leader = members.leader(&ALL);
+        members.network().isolate(leader, true);
+        members.leader(&but(leader));
+        clients.more(40).await;
+        members.network().isolate(leader, false);
     }
     members.ready().await;
-    clients.judge().await;
-    let (store, begun) = (Etcd::new(members.account(0)), now());
-    let (value, mut acknowledged) = (vec![b'x'; 200_000], vec![]);
-    while members.ended(2).is_none() {
-        assert!(now() - begun < 120_000_000_000, "the small disk is never full");
-        let key = format!("full/{}", acknowledged.len() % 200);
-        if store.put(&key, &value, None).await.is_ok() {
-            acknowledged.push(key);
+    lose_the_leaders_disk(&mut members, clients, mount::fill).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_member_of_etcd_whose_disk_turns_read_only_costs_nothing() {
+    let test = "a_member_of_etcd_whose_disk_turns_read_only_costs_nothing";
+    let Some(mut members) = apart(test, Disk::Fragile(MEGABYTES)) else { return };
+    members.ready().await;
+    let clients = Clients::start(&members);
+    clients.more(40).await;
+    lose_the_leaders_disk(&mut members, clients, mount::turn_read_only).await;
+}
+
+/// Of a disk: 64 for its log, as much for the next one, which are taken at the start.
+const MEGABYTES: u32 = 200;
+
+/// Nothing where they cannot be; that is told.
+fn apart(test: &str, disk: Disk) -> Option<Members> {
+    if members::is_missing(test) {
+        return None;
+    }
+    if let Some(why) = mount::is_missing(disk) {
+        members::skip(test, why);
+        return None;
+    }
+    Some(Members::apart(members::folder(test), disk))
+}
+
+/// Under clients; it ends, the others go on, and what was acknowledged is there.
+async fn lose_the_leaders_disk(
+    members: &mut Members,
+    clients: Clients,
+    fail: fn(u32, &std::path::Path),
+) {
+    let leader = members.leader(&ALL);
+    let store = Etcd::new(members.account(leader));
+    fail(members.pid(leader), &members.data(leader));
+    let (begun, mut acknowledged) = (sys::clock::now(), vec![]);
+    for number in 0_u64.. {
+        if members.ended(leader).is_some() {
+            break;
+        }
+        assert!(sys::clock::now().since(begun) < PATIENCE, "it goes on without a disk");
+        // Large ones: its log has room for the small ones of the clients.
+        let (key, value) = (format!("large/{number}"), number.to_string() + &" ".repeat(200_000));
+        if store.put(&key, value.as_bytes(), None).await.is_ok() {
+            acknowledged.push((key, value));
         }
     }
-    // Two go on; an election may be in between.
-    let store = members.store(0);
+    members.leader(&but(leader));
+    clients.more(40).await;
+    clients.judge().await;
+    let store = members.store(but(leader)[0]);
     until_written(&store, "after").await;
-    for key in acknowledged {
-        assert!(store.get(&key).await.unwrap().is_some(), "{key} is lost");
+    for (key, value) in acknowledged {
+        let there = store.get(&key).await.unwrap().expect("it was acknowledged");
+        assert!(*there.value == *value.as_bytes(), "{key} is another");
     }
 }
 
@@ -190,12 +239,17 @@ impl Clients {
         Self { stop, answered, tasks }
     }
 
-    async fn judge(self) {
-        let begun = sys::clock::now();
-        while self.answered.load(Ordering::SeqCst) <= 40 {
+    /// Waits until so many more were answered.
+    async fn more(&self, answers: u64) {
+        let (begun, before) = (sys::clock::now(), self.answered.load(Ordering::SeqCst));
+        while self.answered.load(Ordering::SeqCst) <= before + answers {
             assert!(sys::clock::now().since(begun) < PATIENCE, "too little happens to judge");
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
+    }
+
+    async fn judge(self) {
+        self.more(10).await;
         self.stop.store(true, Ordering::SeqCst);
         let mut history = vec![];
         for task in self.tasks {

@@ -10,7 +10,7 @@ use outlast_store::Store;
 use outlast_store::etcd::{Account, Etcd};
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::mount;
+use crate::mount::{self, Disk};
 use crate::patient::Patient;
 use crate::proxy::Proxy;
 
@@ -46,8 +46,8 @@ pub(crate) struct Members {
     /// More for each of them.
     arguments: Vec<String>,
     network: Option<Network>,
-    /// Size of the last one's disk, where they have a network.
-    megabytes: Option<u32>,
+    /// Of each, where they have a network.
+    disk: Option<Disk>,
     /// They answered once: from then on they keep their ports.
     answered: bool,
 }
@@ -87,7 +87,7 @@ impl Network {
         for (from, row) in self.proxies.iter().enumerate() {
             for (to, proxy) in row.iter().enumerate() {
                 if let Some(proxy) = proxy.as_ref().filter(|_| from == member || to == member) {
-                    proxy.cut(cut);
+                    proxy.cut(cut, cut);
                 }
             }
         }
@@ -138,16 +138,15 @@ impl Members {
             elections,
             arguments,
             network: None,
-            megabytes: None,
+            disk: None,
             answered: false,
         };
         members.launch_all();
         members
     }
 
-    /// Three with a network that can be cut; the last one has a disk of that many megabytes, as long as
-    /// it runs. Only who may mount can have them.
-    pub(crate) fn apart(folder: PathBuf, megabytes: u32) -> Self {
+    /// Three with a network that can be cut, each with such a disk. Only who may mount can have them.
+    pub(crate) fn apart(folder: PathBuf, disk: Disk) -> Self {
         let mut members = Self {
             folder,
             clients: vec![0; 3],
@@ -157,7 +156,7 @@ impl Members {
             elections: Elections::Soon,
             arguments: vec![],
             network: None,
-            megabytes: Some(megabytes),
+            disk: Some(disk),
             answered: false,
         };
         members.launch_all();
@@ -175,9 +174,9 @@ impl Members {
         self.clients = ports[..many].to_vec();
         self.peers = ports[many..2 * many].to_vec();
         self.secure = ports[2 * many];
-        self.network = self.megabytes.map(|_| Network::between(&self.folder, &self.peers));
+        self.network = self.disk.map(|_| Network::between(&self.folder, &self.peers));
         for member in 0..many {
-            let data = self.folder.join(member.to_string());
+            let data = self.data(member);
             drop(std::fs::remove_dir_all(&data));
             std::fs::create_dir_all(&data).unwrap();
             // etcd complains otherwise.
@@ -213,15 +212,10 @@ impl Members {
         let secure = self.secure.to_string();
         let filled = |text: &String| text.replace("CLIENT", &client).replace("SECURE", &secure);
         let more = self.arguments.iter().map(filled);
-        let data = self.folder.join(member.to_string());
-        let mut command = match self.megabytes {
-            Some(megabytes) => {
-                let mut mounts = "mount --bind \"$0\" /etc/hosts".to_owned();
-                if member + 1 == self.clients.len() {
-                    let small = data.display();
-                    mounts
-                        .push_str(&format!(" && mount -t tmpfs -o size={megabytes}m none {small}"));
-                }
+        let data = self.data(member);
+        let mut command = match self.disk {
+            Some(disk) => {
+                let mounts = format!("mount --bind \"$0\" /etc/hosts && {}", disk.mounts(&data));
                 let hosts = self.folder.join(format!("hosts{member}"));
                 let mut command = mount::unshare(&mounts, &hosts);
                 command.arg("etcd");
@@ -254,6 +248,10 @@ impl Members {
 
     pub(crate) fn pid(&self, member: usize) -> u32 {
         self.children[member].as_ref().unwrap().id()
+    }
+
+    pub(crate) fn data(&self, member: usize) -> PathBuf {
+        self.folder.join(member.to_string())
     }
 
     pub(crate) fn signal(&self, member: usize, signal: Signal) {
@@ -314,16 +312,50 @@ impl Members {
 
     /// Asks the first member's gateway; status and body.
     pub(crate) fn ask(&self, path: &str, body: &str, token: Option<&str>) -> (u16, String) {
-        let mut stream = TcpStream::connect(("127.0.0.1", self.clients[0])).unwrap();
-        let token = token.map_or_else(String::new, |token| format!("Authorization: {token}\r\n"));
-        let head =
-            format!("POST {path} HTTP/1.0\r\n{token}Content-Length: {}\r\n\r\n{body}", body.len());
-        stream.write_all(head.as_bytes()).unwrap();
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).unwrap();
-        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
-        (head.split(' ').nth(1).unwrap().parse().unwrap(), body.to_owned())
+        ask(self.clients[0], path, body, token).unwrap()
     }
+
+    /// The member that leads as a majority of these says, and is one of them; waits for it.
+    pub(crate) fn leader(&self, among: &[usize]) -> usize {
+        let begun = sys::clock::now();
+        loop {
+            let said: Vec<_> = among.iter().filter_map(|member| self.says(*member)).collect();
+            let follow = |id: &str| said.iter().filter(|(_, leader)| leader == id).count();
+            let leads = |(id, leader): &&(String, String)| id == leader && follow(id) >= 2;
+            if let Some((id, _)) = said.iter().find(leads) {
+                let is = |member: &&usize| self.says(**member).is_some_and(|(own, _)| own == *id);
+                if let Some(leader) = among.iter().find(is) {
+                    return *leader;
+                }
+            }
+            let late = sys::clock::now().since(begun) >= PATIENCE;
+            assert!(!late, "{among:?} have no leader: {said:?}; {}", self.said());
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+
+    /// Its own number, and that of the member that it follows.
+    fn says(&self, member: usize) -> Option<(String, String)> {
+        let (_, body) = ask(self.clients[member], "/v3/maintenance/status", "{}", None).ok()?;
+        let body: serde_json::Value = serde_json::from_str(&body).ok()?;
+        let number = |value: &serde_json::Value| value.as_str().map(str::to_owned);
+        Some((number(&body["header"]["member_id"])?, number(&body["leader"])?))
+    }
+}
+
+fn ask(port: u16, path: &str, body: &str, token: Option<&str>) -> std::io::Result<(u16, String)> {
+    let mut stream = TcpStream::connect(("127.0.0.1", port))?;
+    stream.set_read_timeout(Some(Duration::from_secs(5)))?;
+    let token = token.map_or_else(String::new, |token| format!("Authorization: {token}\r\n"));
+    let head =
+        format!("POST {path} HTTP/1.0\r\n{token}Content-Length: {}\r\n\r\n{body}", body.len());
+    stream.write_all(head.as_bytes())?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer)?;
+    let cut = || std::io::Error::from(std::io::ErrorKind::UnexpectedEof);
+    let (head, body) = answer.split_once("\r\n\r\n").ok_or_else(cut)?;
+    let status = head.split(' ').nth(1).and_then(|status| status.parse().ok());
+    Ok((status.ok_or_else(cut)?, body.to_owned()))
 }
 
 impl Drop for Members {

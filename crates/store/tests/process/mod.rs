@@ -7,7 +7,7 @@
 //!   r KEY            none | v NUMBER
 //!   w KEY NUMBER     done
 //!   s KEY OLD NEW    held | not          OLD is a number or -
-//!   f KEY BYTES      done                a value of that length
+//!   f KEY NUMBER BYTES  done             zeros before the number, so many bytes in all
 //!   status           leader=1 term=2 keys=3 syncs=4 last=5
 //!   any of them      no-leader | unknown | refused ...
 //! ```
@@ -18,12 +18,14 @@ pub(crate) mod proxy;
 pub(crate) mod slow;
 
 use std::collections::BTreeMap;
+use std::fs::File;
 use std::io::{BufRead, BufReader, Write};
 use std::net::{Ipv4Addr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
+use mount::Disk;
 use proxy::Proxy;
 use rustix::process::{Pid, Signal, kill_process};
 use slow::Slow;
@@ -45,6 +47,13 @@ pub(crate) struct Cluster {
     nodes: BTreeMap<u64, Node>,
 }
 
+/// What of one node is lost.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Way {
+    FromIt,
+    ToIt,
+}
+
 struct Node {
     child: Child,
     client: u16,
@@ -52,6 +61,11 @@ struct Node {
 
 impl Cluster {
     pub(crate) fn start(program: Program, folder: &Path) -> Self {
+        Self::start_on(None, program, folder)
+    }
+
+    /// Every node has such a disk, if told.
+    pub(crate) fn start_on(disk: Option<Disk>, program: Program, folder: &Path) -> Self {
         std::fs::create_dir_all(folder).unwrap();
         let mut proxies = BTreeMap::new();
         for from in NODES {
@@ -62,20 +76,19 @@ impl Cluster {
         let mut cluster =
             Self { program, folder: folder.to_owned(), proxies, nodes: BTreeMap::new() };
         for node in NODES {
-            cluster.launch(node, None);
+            cluster.launch(node, disk);
         }
         cluster
     }
 
-    /// Starts a node; on a file system of its own with that many megabytes, if told.
-    pub(crate) fn launch(&mut self, node: u64, megabytes: Option<u32>) {
-        let folder = self.folder.join(node.to_string());
+    /// Starts a node; on an empty disk of its own, if told.
+    pub(crate) fn launch(&mut self, node: u64, disk: Option<Disk>) {
+        let folder = self.folder_of(node);
         std::fs::create_dir_all(&folder).unwrap();
-        let mut command = match megabytes {
+        let mut command = match disk {
             None => Command::new(&self.program.path),
-            Some(megabytes) => {
-                let mount = format!("mount -t tmpfs -o size={megabytes}m none \"$0\"");
-                let mut command = mount::unshare(&mount, &folder);
+            Some(disk) => {
+                let mut command = mount::unshare(&disk.mounts(&folder), &folder);
                 command.arg(&self.program.path);
                 command
             }
@@ -84,6 +97,7 @@ impl Cluster {
             .iter()
             .filter_map(|to| Some(format!("{to}={}", self.proxies.get(&(node, *to))?.port)))
             .collect();
+        let said = File::options().create(true).append(true).open(self.said(node)).unwrap();
         let mut child = command
             .args(&self.program.arguments)
             .env(node::ROLE, format!("{node} {}", peers.join(" ")))
@@ -91,6 +105,7 @@ impl Cluster {
             .env(node::WITNESS, self.folder.join(format!("{node}.witness")))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
+            .stderr(said)
             .spawn()
             .unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
@@ -103,6 +118,11 @@ impl Cluster {
         self.nodes.insert(node, Node { child, client: client.parse().unwrap() });
     }
 
+    /// The file of what a node said before it ended.
+    pub(crate) fn said(&self, node: u64) -> PathBuf {
+        self.folder.join(format!("{node}.said"))
+    }
+
     pub(crate) fn client_ports(&self) -> BTreeMap<u64, u16> {
         self.nodes.iter().map(|(node, there)| (*node, there.client)).collect()
     }
@@ -112,12 +132,20 @@ impl Cluster {
         kill_process(pid, signal).unwrap();
     }
 
+    pub(crate) fn pid(&self, node: u64) -> u32 {
+        self.nodes[&node].child.id()
+    }
+
+    pub(crate) fn folder_of(&self, node: u64) -> PathBuf {
+        self.folder.join(node.to_string())
+    }
+
     pub(crate) fn pause(&self, node: u64) {
         self.signal(node, Signal::STOP);
     }
 
     pub(crate) fn slow(&self, node: u64, by: Duration) -> Slow {
-        Slow::disk_of(self.nodes[&node].child.id(), by)
+        Slow::disk_of(self.pid(node), by)
     }
 
     pub(crate) fn resume(&self, node: u64) {
@@ -141,7 +169,19 @@ impl Cluster {
     /// Cuts a node off from all others, or heals that.
     pub(crate) fn isolate(&self, node: u64, cut: bool) {
         for (_, proxy) in self.proxies.iter().filter(|((a, b), _)| *a == node || *b == node) {
-            proxy.cut(cut);
+            proxy.cut(cut, cut);
+        }
+    }
+
+    /// Loses what a node says to all others, or what they say to it; or heals that.
+    pub(crate) fn lose_way(&self, node: u64, what: Way, lost: bool) {
+        for ((from, to), proxy) in &self.proxies {
+            let (there, back) = (what == Way::FromIt, what == Way::ToIt);
+            if *from == node {
+                proxy.cut(there && lost, back && lost);
+            } else if *to == node {
+                proxy.cut(back && lost, there && lost);
+            }
         }
     }
 
@@ -173,6 +213,10 @@ impl Drop for Cluster {
         for node in self.nodes.values_mut() {
             drop(node.child.kill());
             drop(node.child.wait());
+        }
+        for node in NODES.into_iter().filter(|_| std::thread::panicking()) {
+            let said = std::fs::read_to_string(self.said(node));
+            eprintln!("{node} said:\n{}", said.unwrap_or_default());
         }
         drop(std::fs::remove_dir_all(&self.folder));
     }

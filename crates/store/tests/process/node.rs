@@ -140,8 +140,9 @@ async fn answer(store: &Embedded, words: &[&str]) -> Result<String, Error> {
             let held = store.swap(key, is, new.as_bytes()).await?;
             (if held { "held" } else { "not" }).to_owned()
         }
-        ["f", key, length] => {
-            store.put(key, &vec![b'x'; length.parse().unwrap_or(0)], None).await?;
+        ["f", key, number, length] => {
+            let zeros = length.parse::<usize>().unwrap_or(0).saturating_sub(number.len());
+            store.put(key, ("0".repeat(zeros) + number).as_bytes(), None).await?;
             "done".to_owned()
         }
         ["status"] => {

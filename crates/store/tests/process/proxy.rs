@@ -1,4 +1,5 @@
-//! One direction between two nodes that can be cut: bytes vanish, connections stay.
+//! The connections from one node to another, which can be cut, also one way: bytes vanish, connections stay.
+//! Nobody comes through anew where either way is cut, as no handshake does.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, Shutdown, TcpListener, TcpStream};
@@ -12,7 +13,14 @@ const LOOK: Duration = Duration::from_millis(20);
 pub(crate) struct Proxy {
     pub(crate) port: u16,
     leads: Arc<AtomicU16>,
-    cut: Arc<AtomicBool>,
+    cut: Arc<Cut>,
+}
+
+/// What goes there, and what comes back.
+#[derive(Default)]
+struct Cut {
+    there: AtomicBool,
+    back: AtomicBool,
 }
 
 impl Proxy {
@@ -20,22 +28,26 @@ impl Proxy {
     pub(crate) fn at(address: (Ipv4Addr, u16)) -> Self {
         let listener = TcpListener::bind(address).unwrap();
         let port = listener.local_addr().unwrap().port();
-        let (leads, cut) = (Arc::new(AtomicU16::new(0)), Arc::new(AtomicBool::new(false)));
+        let (leads, cut) = (Arc::new(AtomicU16::new(0)), Arc::<Cut>::default());
         let (to, severed) = (Arc::clone(&leads), Arc::clone(&cut));
         std::thread::spawn(move || {
             for near in listener.incoming().flatten() {
                 let port = to.load(Ordering::SeqCst);
-                if port == 0 || severed.load(Ordering::SeqCst) {
+                let is_cut =
+                    severed.there.load(Ordering::SeqCst) || severed.back.load(Ordering::SeqCst);
+                if port == 0 || is_cut {
                     continue;
                 }
                 let Ok(far) = TcpStream::connect(("127.0.0.1", port)) else { continue };
                 drop((near.set_nodelay(true), far.set_nodelay(true)));
-                for (from, into) in [(&near, &far), (&far, &near)] {
+                for (from, into, back) in [(&near, &far, false), (&far, &near, true)] {
                     let (Ok(from), Ok(into)) = (from.try_clone(), into.try_clone()) else {
                         continue;
                     };
                     let severed = Arc::clone(&severed);
-                    std::thread::spawn(move || pump(from, into, &severed));
+                    std::thread::spawn(move || {
+                        pump(from, into, if back { &severed.back } else { &severed.there });
+                    });
                 }
             }
         });
@@ -46,8 +58,10 @@ impl Proxy {
         self.leads.store(port, Ordering::SeqCst);
     }
 
-    pub(crate) fn cut(&self, cut: bool) {
-        self.cut.store(cut, Ordering::SeqCst);
+    /// What goes there, and what comes back.
+    pub(crate) fn cut(&self, there: bool, back: bool) {
+        self.cut.there.store(there, Ordering::SeqCst);
+        self.cut.back.store(back, Ordering::SeqCst);
     }
 }
 

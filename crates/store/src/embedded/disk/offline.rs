@@ -101,7 +101,7 @@ fn hold(path: &Path) -> io::Result<Option<File>> {
 /// Reads everything in the file of a store that does not run: every page, entry and the snapshot.
 ///
 /// # Errors
-/// When something is damaged, missing, or in use.
+/// When something is damaged, missing, in use, or of a newer version.
 pub fn check(folder: &Path) -> Result<Checked, Error> {
     let path = folder.join(FILE);
     let failed = |source| Error::Disk { path: path.clone(), source };
@@ -111,7 +111,10 @@ pub fn check(folder: &Path) -> Result<Checked, Error> {
     let read = || -> Result<io::Result<Checked>, redb::Error> {
         let transaction = database.begin_read()?;
         let (facts, log) = (transaction.open_table(FACTS)?, transaction.open_table(LOG)?);
-        let owner = facts.get(OWNER)?.map_or_else(String::new, |owner| owner_text(owner.value()));
+        let owner = match facts.get(OWNER)?.map(|owner| owner_text(owner.value())).transpose() {
+            Ok(owner) => owner.unwrap_or_default(),
+            Err(error) => return Ok(Err(error)),
+        };
         let mut entries = 0;
         let mut next = position.purged.map_or(0, |purged| purged.index + 1);
         for row in log.iter()? {
@@ -141,6 +144,15 @@ pub fn check(folder: &Path) -> Result<Checked, Error> {
         Ok(Ok(Checked { owner, entries, last, snapshot }))
     };
     read().map_err(|error| failed(io::Error::other(error)))?.map_err(failed)
+}
+
+/// Why a file that no store has is not this program's to replace: its owner's record is of a newer version,
+/// so nothing here can say which revisions it gave. Of a copy: opening writes.
+fn newer(path: &Path) -> Option<io::Error> {
+    let database = open(path).ok()?;
+    let facts = database.begin_read().ok()?.open_table(FACTS).ok()?;
+    let refused = owner_text(facts.get(OWNER).ok()??.value()).err()?;
+    (refused.kind() == io::ErrorKind::Unsupported).then_some(refused)
 }
 
 /// The last revision in a file that no store has, by all of its entries. Of a copy: opening writes.
@@ -203,8 +215,8 @@ fn begin(restoring: &Restoring, backup: u64, present: Option<u64>) -> io::Result
 /// as the first has returned it: the revision from which the store goes on.
 ///
 /// # Errors
-/// When the backup is damaged or from a newer version, the store runs, or what is there is as late as the
-/// revision to go on from. The store is as it was then.
+/// When the backup or what is there is from a newer version, the backup is damaged, the store runs, or what
+/// is there is as late as the revision to go on from. The store is as it was then.
 pub fn restore(restoring: &Restoring, backup: &[u8]) -> Result<u64, Error> {
     let Restoring { folder, cluster, me, members, witness, .. } = restoring;
     if members.len() == 2 {
@@ -230,8 +242,11 @@ pub fn restore(restoring: &Restoring, backup: &[u8]) -> Result<u64, Error> {
         Some(_) => {
             fs::copy(&path, &new).map_err(failed)?;
             // One that is damaged is what restores are for.
-            let present = revision(&new).ok();
+            let (newer, present) = (newer(&new), revision(&new).ok());
             fs::remove_file(&new).map_err(failed)?;
+            if let Some(newer) = newer {
+                return Err(failed(newer));
+            }
             present
         }
     };

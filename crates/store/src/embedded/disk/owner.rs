@@ -40,12 +40,16 @@ impl Owner {
         out.0
     }
 
+    /// # Errors
+    /// `Unsupported` for a later version, `InvalidData` or `UnexpectedEof` for what is no record.
     pub(super) fn decode(bytes: &[u8]) -> io::Result<Self> {
         let mut from = Reader(bytes);
         let version = from.u8()?;
         if !(1..=VERSION).contains(&version) {
-            let text = format!("it is of version {version}, this program reads {VERSION}");
-            return Err(io::Error::new(io::ErrorKind::InvalidData, text));
+            let text = format!(
+                "it is of version {version}, this program reads up to {VERSION}: a newer outlast wrote it"
+            );
+            return Err(io::Error::new(io::ErrorKind::Unsupported, text));
         }
         let (cluster, node) = (from.text()?, from.u64()?);
         let incarnation = if version > 1 { from.option(Reader::u64)? } else { None };
@@ -76,7 +80,8 @@ pub(super) fn own(
             Some(Ok(owner)) if owner.cluster == cluster && owner.node == me => {
                 Ok(owner.incarnation.or_else(|| (owner.version == 1 && holds).then_some(0)))
             }
-            Some(_) => Err(owner_text(&found.unwrap_or_default())),
+            Some(_) => Err(owner_text(&found.unwrap_or_default())
+                .unwrap_or_else(|error| format!("cannot be used: {error}"))),
         }
     };
     transaction.commit()?;
@@ -100,14 +105,14 @@ fn record(cluster: &str, node: NodeId, incarnation: Option<Incarnation>) -> Vec<
     Owner { cluster: cluster.to_owned(), node, incarnation, version: VERSION }.encode()
 }
 
-pub(super) fn owner_text(owner: &[u8]) -> String {
-    match Owner::decode(owner) {
-        Ok(Owner { cluster, node, incarnation, .. }) => {
-            let part = incarnation.map_or_else(String::new, |id| format!(", incarnation {id}"));
-            format!("belongs to node {node} of cluster `{cluster}`{part}")
-        }
-        Err(error) => format!("says nothing readable: {error}"),
-    }
+/// For operators.
+///
+/// # Errors
+/// As [`Owner::decode`].
+pub(super) fn owner_text(owner: &[u8]) -> io::Result<String> {
+    let Owner { cluster, node, incarnation, .. } = Owner::decode(owner)?;
+    let part = incarnation.map_or_else(String::new, |id| format!(", incarnation {id}"));
+    Ok(format!("belongs to node {node} of cluster `{cluster}`{part}"))
 }
 
 #[cfg(test)]
@@ -125,7 +130,8 @@ mod tests {
         let old = Owner { incarnation: None, version: 1, ..owner };
         assert_eq!(Owner::decode(&first).unwrap(), old);
         assert_eq!(old.encode(), first);
-        assert!(Owner::decode(&[&[3], &bytes[1..]].concat()).is_err(), "a newer version");
+        let newer = Owner::decode(&[&[3], &bytes[1..]].concat()).unwrap_err();
+        assert_eq!(newer.kind(), io::ErrorKind::Unsupported);
         assert!(Owner::decode(&bytes[..bytes.len() - 1]).is_err(), "its end is missing");
     }
 }

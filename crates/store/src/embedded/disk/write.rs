@@ -57,6 +57,9 @@ impl Writing {
                 }
             }
             let result = if batch.is_empty() { Ok(()) } else { self.write(batch) };
+            if let Err(error) = &result {
+                lock(&self.state).failed = Some(base::Chain(error).to_string());
+            }
             for waiting in waiting {
                 // An error has no copy; its text is what operators read.
                 let result = match &result {
