@@ -282,6 +282,7 @@ pub const EVENTS: &[EventKind] = &[
         "the vip process runs without real-time scheduling or locked memory",
         "give CAP_SYS_NICE and CAP_IPC_LOCK: on a busy machine adverts may come late",
     ),
+    told("vip-recorded", "node", "what the vip process is told and decides is recorded again"),
     act(
         "vip-release-failed",
         "vip",
@@ -297,6 +298,12 @@ pub const EVENTS: &[EventKind] = &[
         "give what the evidence names to root alone, or name a plain `script_user`; then reload",
     ),
     told("vip-standby", "vip", "what kept this node from holding the address is gone"),
+    act(
+        "vip-unrecorded",
+        "node",
+        "the disk does not take the recording of the vip process; addresses go on as ever",
+        "make room on the disk that holds `state_dir`",
+    ),
     told("writer-chosen", "proxy", "another server is the one that is written to"),
     told("writer-used", "proxy", "all sessions with the former writer are closed"),
 ];

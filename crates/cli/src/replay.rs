@@ -12,14 +12,15 @@ use crate::events::{clock, time_of_day};
 
 /// Play a recorded incident again: each input, the decision and the rule that applied
 ///
-/// The agent of each node records what its membership machine was fed and what it decided, in the
-/// folder `record` of its state folder (`record_mb` in outlast.toml says how much). Copy a file, or the
-/// folder, from the node; no key and no running outlast is needed to play it. The machine is fed the same
-/// inputs again, and what it decides is compared with what was recorded. Exit code 1: it decided
+/// On each node the agent records what its membership machine was fed and what it decided (member-*.rec),
+/// and the vip process the same of its virtual IPs (vip-*.rec), in the folder `record` of the state folder
+/// (`record_mb` in outlast.toml says how much). Copy a file, or the folder, from the node; no key and no
+/// running outlast is needed to play it. The machine is fed the same inputs again, and what it decides is compared with what was recorded. Exit code 1: it decided
 /// otherwise; then the first such step is shown with both decisions.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// A file of the folder `record`, or that folder: then all of its files in their order
+    /// A file of the folder `record`, or that folder: then all of its files, membership first, each in
+    /// their order
     file: PathBuf,
     /// Stop there: seconds after the beginning of a file, or a time of day (UTC) as it is shown
     #[arg(long, value_name = "TIME", value_parser = until)]
@@ -27,7 +28,7 @@ pub struct Args {
     /// Wait for Enter before each step; q and Enter ends
     #[arg(long)]
     step: bool,
-    /// Show every input, also those after which nothing but a beat was due
+    /// Show every input, also those after which nothing but a beat, hello or advert was due
     #[arg(long)]
     all: bool,
     /// One JSON object per line: the steps, then the result of each file
@@ -53,7 +54,7 @@ pub enum ReplayError {
         #[source]
         source: io::Error,
     },
-    #[error("{} holds no recording: none of its files is named member-*.rec", .0.display())]
+    #[error("{} holds no recording: none of its files is named member-*.rec or vip-*.rec", .0.display())]
     Empty(PathBuf),
     #[error("cannot play {}", .path.display())]
     Record {
@@ -71,6 +72,7 @@ struct Played {
     inputs: u64,
     /// Beats are not counted.
     decisions: u64,
+    /// Of vips: hellos, adverts and announcements.
     beats: u64,
     differing: u64,
     first_difference: Option<u64>,
@@ -111,7 +113,8 @@ fn files(path: &Path) -> Result<Vec<PathBuf>, ReplayError> {
     for entry in fs::read_dir(path).map_err(wrap)? {
         let file = entry.map_err(wrap)?.path();
         let name = file.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-        if name.starts_with("member-") && name.ends_with(".rec") {
+        let is_ours = name.starts_with("member-") || name.starts_with("vip-");
+        if is_ours && name.ends_with(".rec") {
             files.push(file);
         }
     }
@@ -146,9 +149,14 @@ impl<K: BufRead, W: Write> Show<'_, K, W> {
         let head = &recording.head;
         let stop = self.args.until.map(|until| until.after(head.wall_ms));
         if !self.args.json {
-            let (nodes, networks) = (head.names.nodes.join(", "), head.names.networks.join(", "));
+            let Names { nodes, networks, instances } = &head.names;
+            let (nodes, networks) = (nodes.join(", "), networks.join(", "));
+            let vips = match head.is_of_vips() {
+                true => format!("; virtual IPs {}", instances.join(", ")),
+                false => String::new(),
+            };
             let text = format!(
-                "{}: recorded on {} by outlast {} from {} UTC\nnodes {nodes}; networks {networks}\n",
+                "{}: recorded on {} by outlast {} from {} UTC\nnodes {nodes}; networks {networks}{vips}\n",
                 path.display(),
                 head.node,
                 head.program,
@@ -177,7 +185,8 @@ impl<K: BufRead, W: Write> Show<'_, K, W> {
         {
             result.torn_bytes = bytes;
         }
-        let text = if self.args.json { json(&result) } else { result.words() };
+        let beats = if head.is_of_vips() { "hellos and adverts" } else { "beats" };
+        let text = if self.args.json { json(&result) } else { result.words(beats) };
         self.write(&text)?;
         Ok(result)
     }
@@ -265,7 +274,8 @@ impl Played {
         }
     }
 
-    fn words(&self) -> String {
+    /// `quiet`: what goes on all the time.
+    fn words(&self, quiet: &str) -> String {
         let Self { inputs, decisions, beats, differing, first_difference, torn_bytes } = self;
         let torn = match torn_bytes {
             0 => String::new(),
@@ -275,7 +285,7 @@ impl Played {
             None => "decided as recorded".to_owned(),
             Some(number) => format!("{differing} decided otherwise, the first is #{number}"),
         };
-        format!("{torn}{inputs} inputs, {decisions} decisions, {beats} beats: {end}\n")
+        format!("{torn}{inputs} inputs, {decisions} decisions, {beats} {quiet}: {end}\n")
     }
 }
 

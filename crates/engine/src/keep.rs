@@ -5,6 +5,7 @@
 //! Bytes from outside never panic here and never make more than they have elements for.
 
 use std::collections::VecDeque;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::num::NonZeroU64;
 use std::time::Duration;
 
@@ -36,7 +37,25 @@ macro_rules! kept {
     };
 }
 
-pub(crate) use kept;
+/// Writes a variant without fields as its place in the list; one that is forgotten does not compile.
+macro_rules! kept_variants {
+    ($type:ident { $($variant:ident = $byte:literal),* $(,)? }) => {
+        impl $crate::keep::Keep for $type {
+            fn keep(&self, out: &mut Vec<u8>) {
+                out.push(match self { $(Self::$variant => $byte),* });
+            }
+
+            fn revive(bytes: &mut &[u8]) -> Option<Self> {
+                match <u8 as $crate::keep::Keep>::revive(bytes)? {
+                    $($byte => Some(Self::$variant),)*
+                    _ => None,
+                }
+            }
+        }
+    };
+}
+
+pub(crate) use {kept, kept_variants};
 
 impl Keep for u64 {
     fn keep(&self, out: &mut Vec<u8>) {
@@ -103,6 +122,44 @@ impl Keep for bool {
             0 => Some(false),
             1 => Some(true),
             _ => None,
+        }
+    }
+}
+
+impl Keep for i16 {
+    fn keep(&self, out: &mut Vec<u8>) {
+        u16::from_be_bytes(self.to_be_bytes()).keep(out);
+    }
+
+    fn revive(bytes: &mut &[u8]) -> Option<Self> {
+        u16::revive(bytes).map(|bits| Self::from_be_bytes(bits.to_be_bytes()))
+    }
+}
+
+impl Keep for Ipv4Addr {
+    fn keep(&self, out: &mut Vec<u8>) {
+        self.octets().keep(out);
+    }
+
+    fn revive(bytes: &mut &[u8]) -> Option<Self> {
+        <[u8; 4]>::revive(bytes).map(Self::from)
+    }
+}
+
+impl Keep for IpAddr {
+    fn keep(&self, out: &mut Vec<u8>) {
+        self.is_ipv6().keep(out);
+        match self {
+            Self::V4(v4) => v4.octets().keep(out),
+            Self::V6(v6) => v6.octets().keep(out),
+        }
+    }
+
+    fn revive(bytes: &mut &[u8]) -> Option<Self> {
+        if bool::revive(bytes)? {
+            <[u8; 16]>::revive(bytes).map(|octets| Self::V6(Ipv6Addr::from(octets)))
+        } else {
+            Ipv4Addr::revive(bytes).map(Self::V4)
         }
     }
 }
@@ -279,6 +336,9 @@ mod tests {
         [0, 1, 127, 128, 16_383, 16_384, u64::MAX].into_iter().for_each(again);
         again(u16::MAX);
         again(true);
+        [0, -1, i16::MIN, i16::MAX].into_iter().for_each(again);
+        again(IpAddr::from([10, 79, 0, 40]));
+        again(IpAddr::from(Ipv6Addr::LOCALHOST));
         again(Time::NEVER);
         again(Duration::from_millis(1500));
         again("größe".to_owned());

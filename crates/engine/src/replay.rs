@@ -1,16 +1,17 @@
-//! What a node's membership machine was fed, and what it decided: recorded, and played again.
+//! What a node's machines were fed, and what they decided: recorded, and played again. One file has the
+//! membership machine of an agent, or all instances of a vip process.
 //!
 //! ```text
 //!  "OUTLREC" version | block | block | ...          block:  length  sum  entries
 //!                      head                                 u32     8    at least one
 //!
-//!  head:   machine  program  node  names  wall clock  moment  state of the machine
-//!  entry:  nanoseconds since the one before  input  decisions
+//!  head:   machine  program  node  names  wall clock  moment  [names of instances]  state of the machine
+//!  entry:  nanoseconds since the one before  [instance]  input  decisions
 //! ```
 //!
-//! A recording begins with the whole state ([`Member::kept`]), so it may begin at any moment. From there
+//! A recording begins with the whole state ([`Machine::kept`]), so it may begin at any moment. From there
 //! the machine is a pure function of its inputs: played again it decides the same, or one of the two is
-//! wrong. Packets are recorded opened, so no key is needed and none is in the file; a body that says the
+//! wrong. Packets are recorded opened, so no key is needed and none is in the file, nor is a password; a body that says the
 //! same as the one before it is not written again. `sum` is the start of a SHA-256: a file that was cut
 //! off, or copied while it was written, is played up to its last whole block.
 
@@ -19,24 +20,29 @@ use std::time::Duration;
 use base::Time;
 use sha2::{Digest, Sha256};
 
-use crate::keep::{Keep, kept};
-use crate::member::Member;
+use crate::keep::Keep;
 
-pub use input::Fact;
+pub use machine::Machine;
+pub use member::MemberFact;
 pub use play::{End, Play, Step};
 pub use recorder::Recorder;
 pub use said::{Decision, Names};
+pub use vips::VipFact;
 
-mod input;
+mod machine;
+mod member;
 mod play;
 mod recorder;
 mod said;
+mod vips;
 
 const MAGIC: &[u8; 7] = b"OUTLREC";
 /// Of everything after the first 8 bytes.
 const VERSION: u8 = 1;
-/// The machine that this version records: [`Member`], with the verdicts in it.
+/// [`crate::member::Member`], with the verdicts in it.
 const MEMBER: u8 = 1;
+/// All [`crate::vip::Vip`] of a vip process.
+const VIPS: u8 = 2;
 const SUM: usize = 8;
 /// Length and sum of a block.
 const FRAME: usize = 4 + SUM;
@@ -62,6 +68,27 @@ pub enum RecordError {
     State(String),
 }
 
+/// One input, as it was recorded.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Fact {
+    Member(MemberFact),
+    /// Of the instance at that position.
+    Vip(u16, VipFact),
+}
+
+impl Fact {
+    /// For people.
+    #[must_use]
+    pub fn words(&self, names: &Names) -> String {
+        match self {
+            Self::Member(fact) => fact.words(names),
+            Self::Vip(instance, fact) => {
+                format!("{}: {}", names.instance(*instance), fact.words(names))
+            }
+        }
+    }
+}
+
 /// What a recording says about itself.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Head {
@@ -77,14 +104,45 @@ pub struct Head {
     pub at: Time,
 }
 
-kept!(Head { machine, program, node, names, wall_ms, at });
+impl Keep for Head {
+    fn keep(&self, out: &mut Vec<u8>) {
+        let Self { machine, program, node, names, wall_ms, at } = self;
+        let Names { nodes, networks, instances } = names;
+        machine.keep(out);
+        program.keep(out);
+        node.keep(out);
+        nodes.keep(out);
+        networks.keep(out);
+        wall_ms.keep(out);
+        at.keep(out);
+        if *machine == VIPS {
+            instances.keep(out);
+        }
+    }
+
+    fn revive(bytes: &mut &[u8]) -> Option<Self> {
+        let machine = Keep::revive(bytes)?;
+        let (program, node) = Keep::revive(bytes)?;
+        let (nodes, networks) = Keep::revive(bytes)?;
+        let (wall_ms, at) = Keep::revive(bytes)?;
+        let instances = if machine == VIPS { Keep::revive(bytes)? } else { vec![] };
+        let names = Names { nodes, networks, instances };
+        Some(Self { machine, program, node, names, wall_ms, at })
+    }
+}
 
 impl Head {
-    /// Of a recording that begins now.
+    /// Of a recording that begins now; whose machine it has is said by who begins it.
     #[must_use]
     pub fn new(program: &str, node: &str, names: Names, wall_ms: u64, at: Time) -> Self {
         let (program, node) = (program.to_owned(), node.to_owned());
         Self { machine: MEMBER, program, node, names, wall_ms, at }
+    }
+
+    /// Whether it has instances of a vip process.
+    #[must_use]
+    pub const fn is_of_vips(&self) -> bool {
+        self.machine == VIPS
     }
 
     /// The wall clock at a moment of this recording, in milliseconds since 1970.
@@ -122,7 +180,7 @@ impl<'a> Recording<'a> {
         }
         let mut block = block(&mut rest).ok_or(RecordError::Head)?;
         let machine = *block.first().ok_or(RecordError::Head)?;
-        if machine != MEMBER {
+        if !matches!(machine, MEMBER | VIPS) {
             return Err(RecordError::Machine(machine));
         }
         let head = Head::revive(&mut block).ok_or(RecordError::Head)?;
@@ -135,14 +193,14 @@ impl<'a> Recording<'a> {
     /// When the state it begins with is one of another version.
     pub fn play(&self) -> Result<Play<'_>, RecordError> {
         let state = || RecordError::State(self.head.program.clone());
-        let member = Member::revived(self.state).ok_or_else(state)?;
-        Ok(Play::new(&self.head, member, self.rest))
+        let machine = Machine::revived(self.head.machine, self.state).ok_or_else(state)?;
+        Ok(Play::new(&self.head, machine, self.rest))
     }
 
     /// All that is recorded, without the machine: for who wants to read rather than judge.
     #[must_use]
     pub fn facts(&self) -> Vec<(Time, Fact, Vec<Decision>)> {
-        play::facts(self.head.at, self.rest)
+        play::facts(&self.head, self.rest)
     }
 }
 

@@ -38,6 +38,7 @@ fn names() -> Names {
     Names {
         nodes: cluster.nodes.into_iter().map(|node| node.name).collect(),
         networks: cluster.networks,
+        instances: vec![],
     }
 }
 
@@ -164,7 +165,7 @@ fn whatever_a_node_went_through_it_decides_the_same_again_from_any_moment_on() {
         assert_eq!(play.end(), End::Whole);
         assert!(number > 100, "{number} steps");
         assert!(usize::try_from(number).unwrap() <= steps);
-        assert_eq!(play.member().kept(), cloud.members[0].kept(), "and ends as the same");
+        assert_eq!(play.machine().kept(), cloud.members[0].kept(), "and ends as the same");
     }
 }
 

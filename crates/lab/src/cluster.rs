@@ -31,6 +31,7 @@ pub use ears::{Heard, accuses};
 
 pub(crate) mod corosync;
 mod ears;
+mod file;
 pub(crate) mod forged;
 pub(crate) mod measure;
 pub mod scenarios;
@@ -40,7 +41,7 @@ pub mod scenarios;
 pub struct Plan {
     pub names: Vec<String>,
     pub networks: Vec<String>,
-    /// More lines of `[cluster]`.
+    /// More lines of `[cluster]`, and sections; without one there is no dashboard.
     pub lines: String,
     /// So many of the last nodes are compute nodes.
     pub computes: usize,
@@ -86,7 +87,7 @@ impl Cluster {
         for name in &plan.names {
             let folder = folder.join(name);
             fs::create_dir_all(&folder)?;
-            fs::write(folder.join("outlast.toml"), file(&plan))?;
+            fs::write(folder.join("outlast.toml"), file::of(&plan))?;
             fs::write(folder.join("secret"), SECRET)?;
             fs::set_permissions(folder.join("secret"), fs::Permissions::from_mode(0o600))?;
             nodes.push(Node { folder, host: None, supervisor: None });
@@ -105,6 +106,11 @@ impl Cluster {
     #[must_use]
     pub fn state_dir(&self, node: usize) -> PathBuf {
         self.nodes[node].folder.join("state")
+    }
+
+    /// Does something as if on that machine: in its namespace of the network. None: it is off.
+    pub fn within<T: Send>(&self, node: usize, work: impl FnOnce() -> T + Send) -> Option<T> {
+        sys::netns::within(self.nodes[node].host.as_ref()?.netns(), work).ok()
     }
 
     #[must_use]
@@ -162,21 +168,10 @@ impl Cluster {
         Ok(())
     }
 
-    /// Tells all machines where a new one is, and it where they are.
     fn introduce(&self, new: usize) -> io::Result<()> {
-        let networks = self.plan.networks.len();
-        let of = |node: usize, macs: &[Mac]| -> Vec<_> {
-            let ways = macs.iter().enumerate();
-            ways.map(|(n, mac)| (address(small(node), small(n)), n, *mac)).collect()
-        };
-        let Some(host) = &self.nodes[new].host else { return Ok(()) };
-        let own = of(new, &host.macs(networks)?);
-        for (node, place) in self.nodes.iter().enumerate().filter(|(node, _)| *node != new) {
-            let Some(other) = &place.host else { continue };
-            host.introduce(&of(node, &other.macs(networks)?))?;
-            other.introduce(&own)?;
-        }
-        Ok(())
+        let hosts = self.nodes.iter().enumerate();
+        let others = hosts.filter_map(|(node, place)| Some((node, place.host.as_ref()?)));
+        introduce(new, &others.collect::<Vec<_>>(), self.plan.networks.len())
     }
 
     /// Starts all that does not run, lets go on what was stopped, mends every cable and way.
@@ -453,47 +448,23 @@ impl Drop for Cluster {
     }
 }
 
-/// The cluster file: nodes and networks, no virtual IP, no balancer, no dashboard.
-fn file(plan: &Plan) -> String {
-    let lines = &plan.lines;
-    let mut text = format!("[cluster]\nname = \"lab\"\nsecret_file = \"secret\"\n{lines}\n");
-    for (number, name) in plan.names.iter().enumerate() {
-        let addresses = plan.networks.iter().enumerate().map(|(network, name)| {
-            format!("{name} = \"{}\"", address(small(number), small(network)))
-        });
-        let addresses = addresses.collect::<Vec<_>>().join(", ");
-        let is_compute = number + plan.computes >= plan.names.len();
-        let role = if is_compute { "role = \"compute\"\n" } else { "" };
-        text.push_str(&format!("[node.{name}]\n{role}networks = {{ {addresses} }}\n"));
+/// Tells all machines where a new one is, and it where they are: of more than [`MOST_STRANGERS`] none finds
+/// the others by itself.
+fn introduce(new: usize, hosts: &[(usize, &Host)], networks: usize) -> io::Result<()> {
+    let of = |node: usize, macs: &[Mac]| -> Vec<_> {
+        let ways = macs.iter().enumerate();
+        ways.map(|(n, mac)| (address(small(node), small(n)), n, *mac)).collect()
+    };
+    let Some((_, host)) = hosts.iter().find(|(node, _)| *node == new) else { return Ok(()) };
+    let own = of(new, &host.macs(networks)?);
+    for (node, other) in hosts.iter().filter(|(node, _)| *node != new) {
+        host.introduce(&of(*node, &other.macs(networks)?))?;
+        other.introduce(&own)?;
     }
-    text + "[dashboard]\nlisten = \"none\"\n"
+    Ok(())
 }
 
 /// Nodes and networks are few.
 fn small(number: usize) -> u8 {
     u8::try_from(number).expect("a cluster has at most 64 nodes on 8 networks")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_file_of_a_cluster_of_agents_is_one_that_is_run() {
-        let words = |words: &[&str]| words.iter().map(|&word| word.to_owned()).collect();
-        let plan = Plan {
-            names: words(&["ctl1", "ctl2", "cmp01"]),
-            networks: words(&["mgmt", "storage"]),
-            lines: String::new(),
-            computes: 1,
-        };
-        let source = config::Source { path: "outlast.toml".to_owned(), text: file(&plan) };
-        let loaded = config::load(vec![source]);
-        assert!(config::refused(&loaded).is_none(), "{:?}", loaded.diagnostics);
-        let cluster = loaded.cluster.expect("it is a cluster file");
-        assert_eq!(cluster.networks, ["mgmt", "storage"]);
-        let last = cluster.nodes.last().expect("it has nodes");
-        assert_eq!(last.addresses[1], Some([10, 80, 0, 43].into()));
-        assert!(cluster.is_compute(2) && !cluster.is_compute(1));
-    }
 }

@@ -14,18 +14,19 @@ use std::time::Duration;
 use api::{Change, Event, MAX_MESSAGE, Order, Report, Start, Status};
 use base::Time;
 use engine::member::{Action, Input};
+use engine::replay::Recorder;
 use engine::{Buffer, errand, gossip};
 use sys::channel::Channel;
 use sys::poll::{Interest, Poller};
 
 use crate::files::Texts;
+use crate::record::{Record, Trouble, Whose};
 use beats::Beats;
 use core::Core;
 use errands::{Desk, Office};
 use hands::Hands;
 use journal::Journal;
 use load::Sampler;
-use record::{Record, Trouble};
 use stalls::Stalls;
 use story::Story;
 use why::explainer;
@@ -50,7 +51,6 @@ mod names;
 mod news;
 mod opinion;
 mod picture;
-mod record;
 mod seats;
 mod stalls;
 mod story;
@@ -140,7 +140,8 @@ pub(crate) fn run(channel: &Channel, start: Start, texts: Texts) -> Result<(), A
         .as_ref()
         .and_then(|cluster| Beats::open(cluster, lock_me(&start, cluster)?, &poller));
     let record = lock(&core).cluster.as_ref().and_then(|cluster| {
-        Record::start(Path::new(&start.state_dir), &start.node, cluster, trouble)
+        let state_dir = Path::new(&start.state_dir);
+        Record::start(Whose::Member, state_dir, &start.node, cluster, vec![], trouble)
     });
     let mut agent = Agent {
         channel,
@@ -377,11 +378,11 @@ impl Agent<'_> {
         let Some(member) = &mut core.member else { return };
         let mut out = Buffer::new();
         if let Some(record) = &mut self.record {
-            record.before(now, member);
+            record.before(now, |head| Recorder::begin(head, member));
         }
         member.step(now, input, &mut out);
         if let Some(record) = &mut self.record {
-            record.after(now, &input, &out);
+            record.after(now, |recorder| recorder.note(now, &input, &out));
         }
         for action in out.drain() {
             match action {

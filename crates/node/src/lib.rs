@@ -10,6 +10,7 @@ mod files;
 mod generation;
 mod launch;
 mod proxy;
+mod record;
 mod refused;
 mod secret;
 mod services;

@@ -12,11 +12,11 @@
 use std::io;
 use std::os::fd::AsFd;
 
-use api::{Change, MAX_MESSAGE, Order, Report, Standing, Start};
+use api::{MAX_MESSAGE, Report, Start};
 use base::Time;
 use config::cluster::Cluster;
 use engine::Buffer;
-use engine::vip::{Action, Balancer, Input};
+use engine::vip::{Action, Input};
 use sys::channel::Channel;
 use sys::netlink::{Change as Device, Monitor, Netlink};
 use sys::poll::{Interest, Poller};
@@ -24,13 +24,16 @@ use sys::poll::{Interest, Poller};
 use self::instance::{Instance, Kept};
 use self::scripts::Scripts;
 use self::scripts::guard::Refused;
+use self::tape::Tape;
 use self::wire::Wire;
 use crate::files::Texts;
 use crate::launch::Interfaces;
 
 mod instance;
+mod orders;
 pub(crate) mod rescue;
 mod scripts;
+mod tape;
 mod tell;
 #[cfg(test)]
 mod tests;
@@ -71,7 +74,9 @@ pub(crate) fn run(channel: &Channel, start: Start, texts: Texts) -> Result<(), V
         driver.tell(&Report::Event(event));
     }
     driver.begin(&start);
-    driver.serve()
+    let ended = driver.serve();
+    driver.tape.close();
+    ended
 }
 
 struct Driver<'a> {
@@ -82,6 +87,7 @@ struct Driver<'a> {
     instances: Vec<Instance>,
     wire: Wire,
     scripts: Scripts,
+    tape: Tape,
     /// Names of nodes by position.
     nodes: Vec<String>,
     node: String,
@@ -140,13 +146,14 @@ impl<'a> Driver<'a> {
             refused: &refused,
         };
         let now = sys::clock::now();
-        let instances = (0..)
+        let instances: Vec<Instance> = (0..)
             .zip(vips)
             .map(|(number, vip)| {
                 let adopted = start.adopt.contains(&number);
                 Instance::new(number, vip, &context, &netlink, adopted, now)
             })
             .collect();
+        let tape = Tape::start(start, cluster, &instances);
         let nodes = cluster.map(|c| c.nodes.iter().map(|node| node.name.clone()).collect());
         Ok(Self {
             channel,
@@ -156,6 +163,7 @@ impl<'a> Driver<'a> {
             instances,
             wire,
             scripts,
+            tape,
             nodes: nodes.unwrap_or_default(),
             node: start.node.clone(),
             breaks: start.breaks.clone(),
@@ -243,6 +251,9 @@ impl<'a> Driver<'a> {
         if let Some(refused) = self.wire.news_of_refused(now) {
             self.tell(&Report::Refused(refused));
         }
+        if let Some(event) = self.tape.news(&self.node) {
+            self.tell(&Report::Event(event));
+        }
         while let Some(result) = self.scripts.next_result(&self.poller, now) {
             let input = Input::Script { index: result.index, passed: result.passed };
             self.step(result.instance, input);
@@ -250,8 +261,13 @@ impl<'a> Driver<'a> {
     }
 
     fn step(&mut self, number: usize, input: Input<'_>) {
-        let now = sys::clock::now();
+        self.step_at(number, sys::clock::now(), input);
+    }
+
+    fn step_at(&mut self, number: usize, now: Time, input: Input<'_>) {
+        self.tape.before(now, &self.instances);
         self.instances[number].machine.step(now, input, &mut self.actions);
+        self.tape.after(now, &self.instances[number], &input, &self.actions);
         self.perform(number, now);
     }
 
@@ -293,8 +309,7 @@ impl<'a> Driver<'a> {
             self.tell(&Report::Event(tell::fault(instance, &self.node, fault)));
         }
         if refused {
-            self.instances[number].machine.step(began, Input::Refused, &mut self.actions);
-            self.perform(number, began);
+            self.step_at(number, began, Input::Refused);
         }
     }
 
@@ -333,76 +348,6 @@ impl<'a> Driver<'a> {
             }
         }
         Ok(())
-    }
-
-    fn orders(&mut self) {
-        let mut fds = Vec::new();
-        loop {
-            match self.channel.receive(&mut self.bytes, &mut fds) {
-                Ok(0) => {
-                    self.end = Some(End::Stop);
-                    return;
-                }
-                Ok(length) => match api::decode::<Order>(&self.bytes[..length]) {
-                    Ok(Order::Keys) => self.wire.renew(fds.pop()),
-                    Ok(order) => self.order(&order),
-                    Err(_) => {}
-                },
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
-                Err(_) => {
-                    self.end = Some(End::Stop);
-                    return;
-                }
-            }
-        }
-    }
-
-    fn order(&mut self, order: &Order) {
-        match order {
-            Order::Ping(number) => self.tell(&Report::Pong(*number)),
-            Order::Stop => self.end = Some(End::Stop),
-            Order::Retire => self.end = Some(End::Retire),
-            Order::Change(Change::Balancer(state)) => {
-                let balancer = match state {
-                    api::BalancerState::Serving => Balancer::Serving,
-                    api::BalancerState::Replacing | api::BalancerState::Absent => {
-                        Balancer::Replacing
-                    }
-                    api::BalancerState::Failed => Balancer::Failed,
-                };
-                self.step_all(Input::Balancer(balancer));
-            }
-            Order::Change(Change::Node(state)) => {
-                let gone = matches!(state.standing, Standing::Suspect | Standing::Left);
-                let position = self.nodes.iter().position(|name| *name == state.node);
-                let node = position.filter(|_| gone).and_then(|p| u16::try_from(p).ok());
-                if let Some(node) = node {
-                    self.step_all(Input::PeerLost { node });
-                }
-            }
-            Order::Change(Change::Duty(duty)) => self.step_all(Input::Standby(!duty.is_on())),
-            Order::Move { instance, to } => {
-                let number = usize::from(*instance);
-                if number < self.instances.len() {
-                    self.step(number, Input::MoveTo { node: *to });
-                }
-            }
-            Order::Change(
-                Change::Servers(_)
-                | Change::Choice(_)
-                | Change::Vip(_)
-                | Change::Process(_)
-                | Change::Dashboard(_)
-                | Change::Store(_)
-                | Change::Refused(_),
-            )
-            | Order::Start(_)
-            | Order::Activate
-            | Order::Drain
-            | Order::Keys
-            | Order::Refused { .. }
-            | Order::Relay(..) => {}
-        }
     }
 
     fn step_all(&mut self, input: Input<'_>) {

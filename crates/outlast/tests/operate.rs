@@ -4,6 +4,8 @@
 #[path = "node/lonely.rs"]
 mod lonely;
 
+use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -12,6 +14,9 @@ use lab::cluster::{Cluster, Plan};
 use lonely::{OUTLAST, contained, until};
 
 const FOLDER: &str = "/run/lab";
+
+/// One that is there when it is asked for; each node has its own 127.0.0.1.
+const DASHBOARD: &str = "127.0.0.1:7412";
 
 /// Three nodes on two networks.
 struct Stage {
@@ -24,7 +29,7 @@ impl Stage {
             names: (1..=3).map(|number| format!("node0{number}")).collect(),
             networks: ["mgmt", "storage"].map(str::to_owned).to_vec(),
             // A busy machine makes nobody suspect.
-            lines: "detect = \"5s\"".to_owned(),
+            lines: format!("detect = \"5s\"\n[dashboard]\nlisten = \"{DASHBOARD}\""),
             computes: 0,
         };
         let cluster = Cluster::lay_out(Path::new(FOLDER), Path::new(OUTLAST), plan);
@@ -53,6 +58,19 @@ impl Stage {
         let output = command.output().expect("the tool starts");
         let said = [output.stdout, output.stderr].concat();
         (output.status.code(), String::from_utf8_lossy(&said).into_owned())
+    }
+
+    /// What the dashboard of a node answers to its own machine.
+    fn page(&self, node: usize, path: &str) -> String {
+        let head = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+        let get = move || -> std::io::Result<String> {
+            let mut stream = TcpStream::connect(DASHBOARD)?;
+            stream.write_all(head.as_bytes())?;
+            let mut answer = String::new();
+            stream.read_to_string(&mut answer)?;
+            Ok(answer)
+        };
+        self.cluster.within(node, get).and_then(Result::ok).unwrap_or_default()
     }
 
     /// Whether every node thinks that `of` has this duty.
@@ -130,4 +148,54 @@ fn a_command_reaches_its_node_over_any_network_and_is_refused_where_nobody_hears
             assert!(said.contains("node03 is not alive as far as this node knows"), "{said}");
         },
     );
+}
+
+#[test]
+fn a_controller_without_its_management_network_is_commanded_and_seen_over_another() {
+    contained(
+        "a_controller_without_its_management_network_is_commanded_and_seen_over_another",
+        without_management,
+    );
+}
+
+/// The third node of three is cut off from the network that comes first.
+fn without_management() {
+    let stage = Stage::new();
+    stage.cluster.set_joined(2, 0, false).expect("a port can be taken out");
+    let cells = |of| stage.cluster.view(0, of).map(|line| line.state.cells);
+    let alive = |of| cells(of).map(|cells| cells.iter().map(|cell| cell.alive).collect::<Vec<_>>());
+    until("one cell is dead", || alive(2).is_some_and(|cells| cells == [false, true]));
+    assert_eq!(alive(1), Some(vec![true, true]));
+
+    // From elsewhere to it, and from it to elsewhere.
+    for (on, of) in [(0, "node03"), (1, "node03"), (2, "node01")] {
+        for (word, said) in [("standby", "is on standby"), ("resume", "is on duty again")] {
+            let (code, answer) = stage.types(on, &["node", word, of]);
+            assert_eq!(code, Some(0), "{word} {of}, typed on {on}: {answer}");
+            assert!(answer.contains(&format!("{of} {said}")), "{answer}");
+        }
+    }
+
+    // What it says of itself is known on another, and is of now.
+    let (code, status) = stage.types(0, &["status"]);
+    assert_eq!(code, Some(1), "a network that is cut is not well: {status}");
+    let events = || stage.types(0, &["events", "--cluster", "--object", "node/node03"]).1;
+    until("its events are known", || events().matches("standby-ended").count() == 2);
+    let metrics = || stage.page(0, "/metrics");
+    let has = |text: &str, line: &str| text.lines().any(|one| one.starts_with(line));
+    until("its metrics are those of now", || {
+        let text = metrics();
+        has(&text, "outlast_network_alive{node=\"node03\",network=\"mgmt\"} 0")
+            && has(&text, "outlast_network_alive{node=\"node03\",network=\"storage\"} 1")
+            && has(&text, "outlast_node_cpu_ratio{node=\"node03\"}")
+            && has(&text, "outlast_node_memory_ratio{node=\"node03\"}")
+    });
+    let page = stage.page(0, "/node/node03.json");
+    assert!(page.contains("200 OK"), "{page}");
+    // The load is told with each beat: it is not that of before the cut.
+    let load = |node| stage.cluster.view(node, 2).and_then(|line| line.load);
+    assert!(load(0).is_some() && load(1).is_some());
+    // And it sees the others.
+    let seen = |of| stage.cluster.view(2, of).and_then(|line| line.load);
+    assert!(seen(0).is_some() && seen(1).is_some());
 }

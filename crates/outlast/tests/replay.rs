@@ -11,12 +11,14 @@ mod lonely;
 use lab::cluster::{Cluster, Plan, accuses};
 use lonely::{OUTLAST, contained, until};
 
-/// Three nodes on two networks; returns when each hears each.
+const VIP: &str = "[vip.internal]\naddress = \"10.79.0.200\"\nnetwork = \"mgmt\"\nrouter_id = 121\ncheck = \"none\"";
+
+/// Three nodes on two networks with one virtual IP; returns when each hears each.
 fn cluster() -> Cluster {
     let plan = Plan {
         names: (1..=3).map(|number| format!("node0{number}")).collect(),
         networks: ["mgmt", "storage"].map(str::to_owned).to_vec(),
-        lines: String::new(),
+        lines: VIP.to_owned(),
         computes: 0,
     };
     let cluster = Cluster::lay_out(Path::new("/run/lab"), Path::new(OUTLAST), plan);
@@ -65,6 +67,31 @@ fn incident() {
     let copied = recordings(Path::new("/run/lab/killed"));
     assert!(copied > before, "{played}");
     assert_eq!(played.matches(": recorded on node01").count(), copied, "{played}");
+
+    addresses(&mut cluster);
+}
+
+/// Who holds the virtual IP ends in order, and the next one is switched off.
+fn addresses(cluster: &mut Cluster) {
+    let holds = |cluster: &Cluster, node: usize| {
+        let status = cluster.status(node);
+        status.is_some_and(|status| status.vips.iter().any(|vip| vip.state.holding))
+    };
+    until("one holds", || holds(cluster, 0) || holds(cluster, 1));
+    let holder = usize::from(holds(cluster, 1));
+    let next = 1 - holder;
+    cluster.stop(holder).expect("it can be told to end");
+    until("the next one holds", || holds(cluster, next));
+    let copy = PathBuf::from("/run/lab/addresses");
+    let mut played = String::new();
+    until("the recording has it", || {
+        played = play(&cluster.state_dir(next), &copy);
+        played.contains("now holder: the holder named this node")
+    });
+    assert!(played.contains("virtual IPs internal"), "{played}");
+    assert!(played.contains("a hand-over of node0"), "{played}");
+    assert!(played.contains("  -> claim the addresses"), "{played}");
+    assert!(played.contains(" hellos and adverts: decided as recorded"), "{played}");
 }
 
 fn is_silence(event: &api::Event) -> bool {

@@ -50,6 +50,28 @@ fn inputs_with_decisions_are_shown_with_the_rule_that_applied() {
 }
 
 #[test]
+fn a_move_of_an_address_is_shown_with_its_causes() {
+    let (outcome, text) = shown(&args(golden("vip-1.rec")), "");
+    assert_eq!(outcome, Ok(true));
+    expect_test::expect![[r#"
+        nodes node01, node02, node03; networks management; virtual IPs internal
+        00:16:40.520     0.520 s #7 vip/internal: time went on
+          -> claim the addresses
+          -> tell the neighbours (gratuitous ARP)
+          -> advertise with priority 150
+          -> tell the other nodes: holder, could hold, priority 150, term 1
+          -> now holder: nobody advertised for the master-down interval; term 1, node02 would be named
+        00:16:41.500     1.500 s #21 vip/internal: an operator moves the address to node02
+          -> let go of the addresses
+          -> say goodbye: an advert with priority 0
+          -> name node02 as the next holder, in term 2
+          -> tell the other nodes: backup, could hold, priority 150, term 2
+          -> now backup: an operator moved it to another node; term 2, node02 would be named
+        26 inputs, 6 decisions, 12 hellos and adverts: decided as recorded
+    "#]].assert_eq(&text);
+}
+
+#[test]
 fn everything_is_shown_when_asked_for_and_until_a_moment_when_told() {
     let mut args = Args { all: true, ..args(golden("member-1.rec")) };
     let (_, whole) = shown(&args, "");

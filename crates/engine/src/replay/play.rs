@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use base::Time;
 
-use super::input::{self, Bodies};
-use super::{Decision, Fact, Head, block, into, later};
+use super::member::{self, Bodies};
+use super::vips::{self, Last};
+use super::{Decision, Fact, Head, Machine, block, into, later};
+use crate::CAPACITY;
 use crate::keep::Keep;
-use crate::member::Member;
-use crate::{Buffer, CAPACITY};
 
 /// One input with both decisions.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -49,14 +49,14 @@ pub enum End {
 #[derive(Debug)]
 pub struct Play<'a> {
     head: &'a Head,
-    member: Member,
+    machine: Machine,
     entries: Entries<'a>,
     number: u64,
 }
 
 impl<'a> Play<'a> {
-    pub(super) fn new(head: &'a Head, member: Member, rest: &'a [u8]) -> Self {
-        Self { head, member, entries: Entries::new(head.at, rest), number: 0 }
+    pub(super) fn new(head: &'a Head, machine: Machine, rest: &'a [u8]) -> Self {
+        Self { head, machine, entries: Entries::new(head, rest), number: 0 }
     }
 
     /// Where it stopped; of interest when there are no more steps.
@@ -70,8 +70,8 @@ impl<'a> Play<'a> {
 
     /// The machine as it is now.
     #[must_use]
-    pub const fn member(&self) -> &Member {
-        &self.member
+    pub const fn machine(&self) -> &Machine {
+        &self.machine
     }
 }
 
@@ -80,10 +80,7 @@ impl Iterator for Play<'_> {
 
     fn next(&mut self) -> Option<Step> {
         let (at, fact, recorded) = self.entries.next()?;
-        let mut out = Buffer::new();
-        self.member.step(at, fact.input(), &mut out);
-        let names = &self.head.names;
-        let replayed = out.iter().map(|action| Decision::of(action, names)).collect();
+        let replayed = self.machine.step(at, &fact, &self.head.names);
         self.number += 1;
         let since = into(self.head, at);
         Some(Step { number: self.number, at, since, fact, recorded, replayed })
@@ -91,15 +88,15 @@ impl Iterator for Play<'_> {
 }
 
 /// Everything that can be read.
-pub(super) fn facts(at: Time, rest: &[u8]) -> Vec<(Time, Fact, Vec<Decision>)> {
-    Entries::new(at, rest).collect()
+pub(super) fn facts(head: &Head, rest: &[u8]) -> Vec<(Time, Fact, Vec<Decision>)> {
+    Entries::new(head, rest).collect()
 }
 
 /// What is read of the blocks.
 #[derive(Debug)]
 struct Entries<'a> {
     at: Time,
-    bodies: Bodies,
+    last: Before,
     /// Of the present block.
     block: &'a [u8],
     /// Blocks behind it.
@@ -108,9 +105,31 @@ struct Entries<'a> {
     is_torn: bool,
 }
 
+/// What an input may refer to.
+#[derive(Debug)]
+enum Before {
+    Member(Bodies),
+    Vips(Last),
+}
+
+impl Before {
+    fn fact(&mut self, bytes: &mut &[u8]) -> Option<Fact> {
+        match self {
+            Self::Member(bodies) => member::revive(bodies, bytes).map(Fact::Member),
+            Self::Vips(last) => {
+                vips::revive(last, bytes).map(|(instance, fact)| Fact::Vip(instance, fact))
+            }
+        }
+    }
+}
+
 impl<'a> Entries<'a> {
-    const fn new(at: Time, rest: &'a [u8]) -> Self {
-        Self { at, bodies: Bodies::new(), block: &[], rest, is_torn: false }
+    fn new(head: &Head, rest: &'a [u8]) -> Self {
+        let last = match head.is_of_vips() {
+            true => Before::Vips(Last::default()),
+            false => Before::Member(Bodies::new()),
+        };
+        Self { at: head.at, last, block: &[], rest, is_torn: false }
     }
 
     const fn left(&self) -> usize {
@@ -120,7 +139,7 @@ impl<'a> Entries<'a> {
     fn entry(&mut self) -> Option<(Time, Fact, Vec<Decision>)> {
         let bytes = &mut self.block;
         let at = later(self.at, u64::revive(bytes)?);
-        let fact = input::revive(&mut self.bodies, bytes)?;
+        let fact = self.last.fact(bytes)?;
         let decisions: Vec<Decision> = Keep::revive(bytes)?;
         (decisions.len() <= CAPACITY).then_some((at, fact, decisions))
     }

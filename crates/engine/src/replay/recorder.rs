@@ -2,17 +2,20 @@
 
 use base::Time;
 
-use super::input::{self, Bodies};
-use super::{Decision, FRAME, Head, MAGIC, VERSION, apart, framed};
+use super::member::{self, Bodies};
+use super::vips::{self, Last};
+use super::{Decision, FRAME, Head, MAGIC, VERSION, VIPS, apart, framed};
 use crate::Buffer;
 use crate::keep::Keep;
 use crate::member::{Action, Input, Member};
+use crate::vip::{self, Vip};
 
 /// One recording, from its head on.
 #[derive(Debug)]
 pub struct Recorder {
     head: Head,
     bodies: Bodies,
+    heard: Last,
     last: Time,
     /// Entries that are in no block yet.
     entries: Vec<u8>,
@@ -22,25 +25,63 @@ impl Recorder {
     /// Begins with the machine as it is before the next step; the first bytes of the file.
     #[must_use]
     pub fn begin(head: Head, member: &Member) -> (Self, Vec<u8>) {
+        Self::new(head, &member.kept())
+    }
+
+    /// As [`Self::begin`], of all instances of a vip process, in their order.
+    #[must_use]
+    pub fn begin_vips<'a>(
+        mut head: Head,
+        vips: impl ExactSizeIterator<Item = &'a Vip>,
+    ) -> (Self, Vec<u8>) {
+        head.machine = VIPS;
+        let mut state = vec![];
+        vips.len().keep(&mut state);
+        vips.for_each(|vip| vip.keep(&mut state));
+        Self::new(head, &state)
+    }
+
+    fn new(head: Head, state: &[u8]) -> (Self, Vec<u8>) {
         let mut body = vec![];
         head.keep(&mut body);
-        body.extend_from_slice(&member.kept());
+        body.extend_from_slice(state);
         let mut bytes = MAGIC.to_vec();
         bytes.push(VERSION);
         framed(&body, &mut bytes);
         let last = head.at;
-        (Self { head, bodies: Bodies::new(), last, entries: vec![] }, bytes)
+        let (bodies, heard) = (Bodies::new(), Last::default());
+        (Self { head, bodies, heard, last, entries: vec![] }, bytes)
     }
 
     /// One step. A packet must have been opened by [`Member::open`]: sealed ones are not kept.
     pub fn note(&mut self, now: Time, input: &Input<'_>, out: &Buffer<Action>) {
-        apart(self.last, now).keep(&mut self.entries);
-        self.last = now;
-        input::keep(input, &mut self.bodies, &mut self.entries);
+        self.entry(now);
+        member::keep(input, &mut self.bodies, &mut self.entries);
         out.len().keep(&mut self.entries);
         for action in out {
             Decision::of(action, &self.head.names).keep(&mut self.entries);
         }
+    }
+
+    /// One step of the instance at that position, which is as it is after it.
+    pub fn note_vip(
+        &mut self,
+        now: Time,
+        (instance, vip): (u16, &Vip),
+        input: &vip::Input<'_>,
+        out: &Buffer<vip::Action>,
+    ) {
+        self.entry(now);
+        vips::keep((instance, vip), input, &mut self.heard, &mut self.entries);
+        out.len().keep(&mut self.entries);
+        for action in out {
+            Decision::of_vip(action, vip, &self.head.names).keep(&mut self.entries);
+        }
+    }
+
+    fn entry(&mut self, now: Time) {
+        apart(self.last, now).keep(&mut self.entries);
+        self.last = now;
     }
 
     /// How many bytes the next block has.

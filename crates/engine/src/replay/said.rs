@@ -1,22 +1,28 @@
 //! Decisions of the machine as they are recorded, compared and shown.
 
-use crate::keep::{Keep, kept};
+use crate::keep::Keep;
 use crate::member::{Action, Standing};
 use crate::verdict::Verdict;
+use crate::vip::Role;
 
 /// Names of the cluster file by position.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Names {
     pub nodes: Vec<String>,
     pub networks: Vec<String>,
+    /// Of virtual IPs, by position on this node; none in a recording of membership.
+    pub instances: Vec<String>,
 }
-
-kept!(Names { nodes, networks });
 
 impl Names {
     pub(super) fn node(&self, node: u16) -> String {
         let name = self.nodes.get(usize::from(node));
         name.cloned().unwrap_or_else(|| format!("node {node}"))
+    }
+
+    pub(super) fn instance(&self, instance: u16) -> String {
+        let name = self.instances.get(usize::from(instance));
+        name.map_or_else(|| format!("vip {instance}"), |name| format!("vip/{name}"))
     }
 
     pub(super) fn network(&self, network: u8) -> String {
@@ -30,6 +36,12 @@ impl Names {
 pub enum Decision {
     /// To every peer on this network: ten a second.
     Beat(u8),
+    /// To the other nodes on every network: four a second.
+    Hello { priority: u8, role: Role, eligible: bool, term: u64 },
+    /// With that priority; never the goodbye.
+    Advert(u8),
+    /// Gratuitous ARP.
+    Announce,
     /// Anything else, in words that say all of it.
     Said(String),
 }
@@ -73,10 +85,10 @@ impl Decision {
         })
     }
 
-    /// Shown unless everything is asked for: beats and their bookkeeping go on all the time.
+    /// Shown only when everything is asked for: these go on all the time.
     #[must_use]
     pub const fn is_quiet(&self) -> bool {
-        matches!(self, Self::Beat(_))
+        !matches!(self, Self::Said(_))
     }
 
     /// For people.
@@ -84,6 +96,13 @@ impl Decision {
     pub fn words(&self, names: &Names) -> String {
         match self {
             Self::Beat(network) => format!("beat on {}", names.network(*network)),
+            Self::Hello { priority, role, eligible, term } => {
+                let could = if *eligible { "could hold" } else { "could not hold" };
+                let role = role.word();
+                format!("tell the other nodes: {role}, {could}, priority {priority}, term {term}")
+            }
+            Self::Advert(priority) => format!("advertise with priority {priority}"),
+            Self::Announce => "tell the neighbours (gratuitous ARP)".to_owned(),
             Self::Said(words) => words.clone(),
         }
     }
@@ -97,6 +116,13 @@ impl Keep for Decision {
                 out.push(1);
                 words.keep(out);
             }
+            Self::Hello { priority, role, eligible, term } => {
+                out.push(2);
+                (*priority, *role).keep(out);
+                (*eligible, *term).keep(out);
+            }
+            Self::Advert(priority) => out.extend_from_slice(&[3, *priority]),
+            Self::Announce => out.push(4),
         }
     }
 
@@ -104,6 +130,12 @@ impl Keep for Decision {
         match u8::revive(bytes)? {
             0 => u8::revive(bytes).map(Self::Beat),
             1 => String::revive(bytes).map(Self::Said),
+            2 => {
+                let ((priority, role), (eligible, term)) = Keep::revive(bytes)?;
+                Some(Self::Hello { priority, role, eligible, term })
+            }
+            3 => u8::revive(bytes).map(Self::Advert),
+            4 => Some(Self::Announce),
             _ => None,
         }
     }

@@ -61,6 +61,29 @@ pub enum Cause {
     Moved,
 }
 
+impl Cause {
+    /// What was seen.
+    #[must_use]
+    pub const fn words(self) -> &'static str {
+        match self {
+            Self::Silence => "nobody advertised for the master-down interval",
+            Self::Goodbye => "the holder said goodbye",
+            Self::Named => "the holder named this node",
+            Self::Stronger => "a stronger node stands for the address",
+            Self::Stalled => "this process did not run for as long as others wait",
+            Self::Script => "a check script failed",
+            Self::Carrier => "a tracked interface has no carrier",
+            Self::NoDevice => "an interface that it needs is not there",
+            Self::Balancer => "the balancer of this node does not serve",
+            Self::Refused => "the kernel did not take the address",
+            Self::Stopping => "the program ends",
+            Self::Adopted => "taken over from the process before",
+            Self::Standby => "an operator put this node on standby",
+            Self::Moved => "an operator moved it to another node",
+        }
+    }
+}
+
 /// Adverts that were not obeyed, by reason.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct Counters {

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use base::Time;
 
+use crate::keep::kept;
+
 /// After the first at once: soon enough that a loser's last answer is corrected before a client
 /// retries (10, 100 ms), late enough to pass a switch port that is just opening (1, 5 s).
 const OFFSETS: [Duration; 4] = [
@@ -26,6 +28,8 @@ pub(super) struct Burst {
     /// Repetitions done, or left out because they came due together.
     done: usize,
 }
+
+kept!(Burst { started, done });
 
 impl Burst {
     /// No burst: the next announcement is a slow one.

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use base::Time;
 
+use crate::keep::Keep;
+
 /// Holders remembered: in a torn network two that do not hear each other; with a third one there
 /// is nothing left to decide well.
 const KEPT: usize = 2;
@@ -12,6 +14,16 @@ const KEPT: usize = 2;
 /// The last adverts that this node gave way to, one per sender, the newest first.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Obeyed([Option<(Time, Ipv4Addr)>; KEPT]);
+
+impl Keep for Obeyed {
+    fn keep(&self, out: &mut Vec<u8>) {
+        self.0.keep(out);
+    }
+
+    fn revive(bytes: &mut &[u8]) -> Option<Self> {
+        Keep::revive(bytes).map(Self)
+    }
+}
 
 impl Obeyed {
     pub(super) fn heard(&mut self, now: Time, source: Ipv4Addr) {

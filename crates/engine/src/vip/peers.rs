@@ -6,6 +6,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use base::Time;
 
 use super::{HELLO_LIFE, Hello, Peer, Role};
+use crate::keep::{Keep, kept};
 
 #[derive(Clone, Debug)]
 pub(super) struct Peers(Vec<Known>);
@@ -18,6 +19,19 @@ struct Known {
     life: Option<u64>,
     /// When it was last heard on the network of the address.
     near_at: Option<Time>,
+}
+
+kept!(Known { peer, last, life, near_at });
+kept!(Named { node, life });
+
+impl Keep for Peers {
+    fn keep(&self, out: &mut Vec<u8>) {
+        self.0.keep(out);
+    }
+
+    fn revive(bytes: &mut &[u8]) -> Option<Self> {
+        Keep::revive(bytes).map(Self)
+    }
 }
 
 /// Whom a hand-over names: a node, and the process there that could hold.

@@ -4,6 +4,7 @@ use base::Time;
 
 use super::{Action, Cause, HELLO_INTERVAL, Hello, Named, Role, Vip};
 use crate::Buffer;
+use crate::keep::kept;
 
 /// What [`Action::Report`] is about.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -21,6 +22,9 @@ pub(super) struct Offer {
     eligible: bool,
     priority: u8,
 }
+
+kept!(View { role, successor, cause, term });
+kept!(Offer { role, eligible, priority });
 
 impl Vip {
     /// The process of [`Self::successor`] that a hand-over would name.

@@ -4,6 +4,7 @@ use base::Time;
 use config::vip::Script;
 
 use super::{Balancer, Cause};
+use crate::keep::{kept, kept_variants};
 
 /// Everything that is tracked. What was never told is unknown: it keeps a node from standing for
 /// the address, but takes it from nobody.
@@ -46,6 +47,10 @@ struct Count {
     /// Results in a row that contradict `up`.
     against: u32,
 }
+
+kept!(Facts { links, scripts, balancer, refused_until, standby });
+kept_variants!(Link { Unknown = 0, Up = 1, NoCarrier = 2, NoDevice = 3 });
+kept!(Count { fall, rise, weight, up, against });
 
 impl Facts {
     pub(super) fn new(vip: &config::vip::Vip) -> Self {

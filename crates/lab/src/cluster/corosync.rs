@@ -12,7 +12,7 @@ use std::time::Duration;
 use sys::process::{Child, SpawnOptions, spawn};
 
 use super::measure::{FOLDER, MOST_NODES, NETWORKS, complain, inside, say};
-use super::small;
+use super::{MOST_STRANGERS, introduce, small};
 use crate::cloud::network::{Host, address, make_switches};
 use crate::cloud::node::kill_all_inside;
 use crate::wait;
@@ -42,16 +42,20 @@ pub(crate) fn main(words: &[&str]) -> ExitCode {
 
 /// A machine with its Corosync.
 struct Machine {
+    number: usize,
     log: PathBuf,
     host: Host,
     process: Child,
 }
 
 impl Machine {
-    fn start(number: usize, folder: &Path, config: &Path) -> io::Result<Self> {
+    fn plug(number: usize) -> io::Result<Host> {
         let addresses: Vec<_> =
             (0..NETWORKS.len()).map(|network| address(small(number), small(network))).collect();
-        let host = Host::plug(&format!("node{number:02}"), &addresses)?;
+        Host::plug(&format!("node{number:02}"), &addresses)
+    }
+
+    fn start(number: usize, host: Host, folder: &Path, config: &Path) -> io::Result<Self> {
         let log = folder.join(format!("corosync{number:02}.log"));
         let out = File::create(&log)?;
         let words: [&OsStr; 5] = [
@@ -69,7 +73,7 @@ impl Machine {
             ..SpawnOptions::default()
         };
         let process = spawn(Path::new("/usr/bin/unshare"), None, &words, None, options)?;
-        Ok(Self { log, host, process })
+        Ok(Self { number, log, host, process })
     }
 
     /// How many members it says that there are.
@@ -116,8 +120,14 @@ fn run(nodes: usize, rounds: usize) -> io::Result<()> {
     fs::create_dir_all(folder)?;
     let file = folder.join("corosync.conf");
     fs::write(&file, config(nodes))?;
-    let start = |number| Machine::start(number, folder, &file);
-    let mut machines: Vec<Machine> = (0..nodes).map(start).collect::<io::Result<_>>()?;
+    let hosts: Vec<Host> = (0..nodes).map(Machine::plug).collect::<io::Result<_>>()?;
+    let all: Vec<_> = hosts.iter().enumerate().collect();
+    for number in (0..nodes).filter(|_| nodes > MOST_STRANGERS) {
+        introduce(number, &all[..=number], NETWORKS.len())?;
+    }
+    let start = |(number, host)| Machine::start(number, host, folder, &file);
+    let machines: io::Result<Vec<Machine>> = hosts.into_iter().enumerate().map(start).collect();
+    let mut machines = machines?;
     for round in 0..rounds {
         all_say(&machines, nodes)?;
         let victim = round % nodes;
@@ -126,7 +136,13 @@ fn run(nodes: usize, rounds: usize) -> io::Result<()> {
         all_say(&machines, nodes - 1)?;
         say("power off", sys::clock::now().since(begin).as_secs_f64() * 1000.0)?;
         if round + 1 < rounds {
-            machines.insert(victim, start(victim)?);
+            let host = Machine::plug(victim)?;
+            if nodes > MOST_STRANGERS {
+                let others = machines.iter().map(|machine| (machine.number, &machine.host));
+                let all: Vec<_> = others.chain([(victim, &host)]).collect();
+                introduce(victim, &all, NETWORKS.len())?;
+            }
+            machines.insert(victim, start((victim, host))?);
         }
     }
     machines.into_iter().try_for_each(Machine::power_off)

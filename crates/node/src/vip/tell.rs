@@ -46,23 +46,7 @@ fn cause(cause: Cause) -> VipCause {
 
 /// What was seen, in words.
 fn evidence(cause: Option<Cause>) -> &'static str {
-    match cause {
-        Some(Cause::Silence) => "nobody advertised for the master-down interval",
-        Some(Cause::Goodbye) => "the holder said goodbye",
-        Some(Cause::Named) => "the holder named this node",
-        Some(Cause::Stronger) => "a stronger node stands for the address",
-        Some(Cause::Stalled) => "this process did not run for as long as others wait",
-        Some(Cause::Script) => "a check script failed",
-        Some(Cause::Carrier) => "a tracked interface has no carrier",
-        Some(Cause::NoDevice) => "an interface that it needs is not there",
-        Some(Cause::Balancer) => "the balancer of this node does not serve",
-        Some(Cause::Refused) => "the kernel did not take the address",
-        Some(Cause::Stopping) => "the program ends",
-        Some(Cause::Adopted) => "taken over from the process before",
-        Some(Cause::Standby) => "an operator put this node on standby",
-        Some(Cause::Moved) => "an operator moved it to another node",
-        None => "",
-    }
+    cause.map_or("", Cause::words)
 }
 
 /// The addresses came or went.

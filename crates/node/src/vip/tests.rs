@@ -24,6 +24,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 const CLUSTER: &str = r#"
 [cluster]
 name = "test"
+record_mb = 0
 [node.one]
 networks = { lan = "10.79.0.41" }
 [node.two]

@@ -1,4 +1,4 @@
-//! Inputs of the machine as they are recorded.
+//! Inputs of a membership machine as they are recorded.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +11,7 @@ use super::Names;
 
 /// An input that owns what it says.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub enum Fact {
+pub enum MemberFact {
     /// Also a packet that could not be opened: nothing of it reached the machine.
     Timeout,
     Packet {
@@ -120,22 +120,22 @@ fn keep_packet(network: u8, packet: &Opened<'_>, bodies: &mut Bodies, out: &mut 
 }
 
 /// Reads an input; none: it cannot be read.
-pub(super) fn revive(bodies: &mut Bodies, bytes: &mut &[u8]) -> Option<Fact> {
+pub(super) fn revive(bodies: &mut Bodies, bytes: &mut &[u8]) -> Option<MemberFact> {
     match u8::revive(bytes)? {
-        TIMEOUT => Some(Fact::Timeout),
+        TIMEOUT => Some(MemberFact::Timeout),
         tag @ (PACKET | SAME) => revive_packet(tag == SAME, bodies, bytes),
-        CARRIER => <(u8, bool)>::revive(bytes).map(|(network, up)| Fact::Carrier { network, up }),
-        KNOWN => Keep::revive(bytes).map(|(node, standing)| Fact::Known { node, standing }),
-        REFUSED => u16::revive(bytes).map(|node| Fact::Refused { node }),
-        FAILING => Keep::revive(bytes).map(|(node, failing)| Fact::Failing { node, failing }),
-        PROVEN => Keep::revive(bytes).map(|(node, proof)| Fact::Proven { node, proof }),
-        PLANNED => Keep::revive(bytes).map(|(node, planned)| Fact::Planned { node, planned }),
-        LEAVE => Some(Fact::Leave),
+        CARRIER => <(u8, bool)>::revive(bytes).map(|(network, up)| MemberFact::Carrier { network, up }),
+        KNOWN => Keep::revive(bytes).map(|(node, standing)| MemberFact::Known { node, standing }),
+        REFUSED => u16::revive(bytes).map(|node| MemberFact::Refused { node }),
+        FAILING => Keep::revive(bytes).map(|(node, failing)| MemberFact::Failing { node, failing }),
+        PROVEN => Keep::revive(bytes).map(|(node, proof)| MemberFact::Proven { node, proof }),
+        PLANNED => Keep::revive(bytes).map(|(node, planned)| MemberFact::Planned { node, planned }),
+        LEAVE => Some(MemberFact::Leave),
         _ => None,
     }
 }
 
-fn revive_packet(is_same: bool, bodies: &mut Bodies, bytes: &mut &[u8]) -> Option<Fact> {
+fn revive_packet(is_same: bool, bodies: &mut Bodies, bytes: &mut &[u8]) -> Option<MemberFact> {
     let network = u8::revive(bytes)?;
     let byte = u8::revive(bytes)?;
     let letter = Letter {
@@ -156,10 +156,10 @@ fn revive_packet(is_same: bool, bodies: &mut Bodies, bytes: &mut &[u8]) -> Optio
         bodies.insert(key, body.to_vec());
         body.to_vec()
     };
-    Some(Fact::Packet { network, letter, body })
+    Some(MemberFact::Packet { network, letter, body })
 }
 
-impl Fact {
+impl MemberFact {
     /// As the machine is fed.
     pub(super) fn input(&self) -> Input<'_> {
         match self {

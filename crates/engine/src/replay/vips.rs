@@ -1,0 +1,306 @@
+//! Inputs of a vip process as they are recorded, and its decisions.
+
+use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
+
+use super::{Decision, Names};
+use crate::keep::{Keep, kept};
+use crate::vip::{Action, Advert, Balancer, HandOver, Hello, Input, OWN_PASSWORD, Role, Vip, packet};
+
+/// An input that owns what it says.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum VipFact {
+    Timeout,
+    Advert { source: Ipv4Addr, heard: Heard },
+    Hello { network: u8, hello: Hello },
+    HandOver(HandOver),
+    Script { index: usize, passed: bool },
+    Carrier { interface: usize, up: bool },
+    NoDevice { interface: usize },
+    Balancer(Balancer),
+    PeerLost { node: u16 },
+    Standby(bool),
+    MoveTo { node: u16 },
+    Refused,
+    AddressLost,
+    Stop,
+}
+
+/// What an advert says. Of its password only whether it is the own one: none is in a file.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Heard {
+    router_id: u8,
+    priority: u8,
+    interval: u8,
+    /// Outer none: no password; else whether it is the own one.
+    password: Option<bool>,
+    addresses: Vec<[u8; 4]>,
+}
+
+kept!(Heard { router_id, priority, interval, password, addresses });
+
+/// The last of each sender, to each instance: both repeat themselves.
+#[derive(Debug, Default)]
+pub(super) struct Last {
+    adverts: BTreeMap<(u16, Ipv4Addr), Heard>,
+    hellos: BTreeMap<(u16, u16, u8), Hello>,
+}
+
+/// Senders remembered: anybody on the link may send adverts from any address.
+const MOST_SENDERS: usize = 1024;
+
+const TIMEOUT: u8 = 0;
+const ADVERT: u8 = 1;
+/// As the one before from there.
+const SAME_ADVERT: u8 = 2;
+const HELLO: u8 = 3;
+const SAME_HELLO: u8 = 4;
+const HAND_OVER: u8 = 5;
+const SCRIPT: u8 = 6;
+const CARRIER: u8 = 7;
+const NO_DEVICE: u8 = 8;
+const BALANCER: u8 = 9;
+const PEER_LOST: u8 = 10;
+const STANDBY: u8 = 11;
+const MOVE_TO: u8 = 12;
+const REFUSED: u8 = 13;
+const ADDRESS_LOST: u8 = 14;
+const STOP: u8 = 15;
+
+/// Whether it is news; remembered in the same way by who writes and by who reads.
+fn remember<K: Ord, V: PartialEq>(last: &mut BTreeMap<K, V>, key: K, value: V) -> bool {
+    if last.get(&key) == Some(&value) {
+        return false;
+    }
+    if last.len() >= MOST_SENDERS {
+        last.clear();
+    }
+    last.insert(key, value);
+    true
+}
+
+impl Heard {
+    fn of(advert: &Advert<'_>, vip: &Vip) -> Self {
+        Self {
+            router_id: advert.router_id,
+            priority: advert.priority,
+            interval: advert.interval,
+            password: advert.password.map(|password| vip.password() == Some(password)),
+            addresses: advert.addresses.iter().map(|address| address.octets()).collect(),
+        }
+    }
+
+    fn advert(&self) -> Advert<'_> {
+        // Not the same as the own one, whatever that is.
+        let other = [0; 8];
+        Advert {
+            router_id: self.router_id,
+            priority: self.priority,
+            interval: self.interval,
+            password: self.password.map(|own| if own { OWN_PASSWORD } else { other }),
+            addresses: packet::Addresses::new(&self.addresses),
+        }
+    }
+}
+
+/// Writes an input of that instance.
+pub(super) fn keep(
+    (instance, vip): (u16, &Vip),
+    input: &Input<'_>,
+    last: &mut Last,
+    out: &mut Vec<u8>,
+) {
+    instance.keep(out);
+    let mut tagged = |tag: u8, write: &dyn Fn(&mut Vec<u8>)| {
+        out.push(tag);
+        write(out);
+    };
+    match *input {
+        Input::Timeout => tagged(TIMEOUT, &|_| {}),
+        Input::Advert { source, advert } => {
+            let heard = Heard::of(&advert, vip);
+            let is_news = remember(&mut last.adverts, (instance, source), heard.clone());
+            let tag = if is_news { ADVERT } else { SAME_ADVERT };
+            tagged(tag, &|out| {
+                source.keep(out);
+                if is_news {
+                    heard.keep(out);
+                }
+            });
+        }
+        Input::Hello { network, hello } => {
+            let is_news = remember(&mut last.hellos, (instance, hello.node, network), hello);
+            let tag = if is_news { HELLO } else { SAME_HELLO };
+            tagged(tag, &|out| {
+                network.keep(out);
+                if is_news { hello.keep(out) } else { hello.node.keep(out) }
+            });
+        }
+        Input::HandOver(message) => tagged(HAND_OVER, &|out| message.keep(out)),
+        Input::Script { index, passed } => tagged(SCRIPT, &|out| (index, passed).keep(out)),
+        Input::Carrier { interface, up } => tagged(CARRIER, &|out| (interface, up).keep(out)),
+        Input::NoDevice { interface } => tagged(NO_DEVICE, &|out| interface.keep(out)),
+        Input::Balancer(balancer) => tagged(BALANCER, &|out| balancer.keep(out)),
+        Input::PeerLost { node } => tagged(PEER_LOST, &|out| node.keep(out)),
+        Input::Standby(on) => tagged(STANDBY, &|out| on.keep(out)),
+        Input::MoveTo { node } => tagged(MOVE_TO, &|out| node.keep(out)),
+        Input::Refused => tagged(REFUSED, &|_| {}),
+        Input::AddressLost => tagged(ADDRESS_LOST, &|_| {}),
+        Input::Stop => tagged(STOP, &|_| {}),
+    }
+}
+
+/// Reads an instance and an input of it; none: it cannot be read.
+pub(super) fn revive(last: &mut Last, bytes: &mut &[u8]) -> Option<(u16, VipFact)> {
+    let instance = u16::revive(bytes)?;
+    let fact = match u8::revive(bytes)? {
+        TIMEOUT => VipFact::Timeout,
+        ADVERT => {
+            let (source, heard): (_, Heard) = Keep::revive(bytes)?;
+            let _news = remember(&mut last.adverts, (instance, source), heard.clone());
+            VipFact::Advert { source, heard }
+        }
+        SAME_ADVERT => {
+            let source = Keep::revive(bytes)?;
+            let heard = last.adverts.get(&(instance, source))?.clone();
+            VipFact::Advert { source, heard }
+        }
+        HELLO => {
+            let (network, hello): (_, Hello) = Keep::revive(bytes)?;
+            let _news = remember(&mut last.hellos, (instance, hello.node, network), hello);
+            VipFact::Hello { network, hello }
+        }
+        SAME_HELLO => {
+            let (network, node) = Keep::revive(bytes)?;
+            VipFact::Hello { network, hello: *last.hellos.get(&(instance, node, network))? }
+        }
+        HAND_OVER => VipFact::HandOver(Keep::revive(bytes)?),
+        SCRIPT => {
+            let (index, passed) = Keep::revive(bytes)?;
+            VipFact::Script { index, passed }
+        }
+        CARRIER => {
+            let (interface, up) = Keep::revive(bytes)?;
+            VipFact::Carrier { interface, up }
+        }
+        NO_DEVICE => VipFact::NoDevice { interface: Keep::revive(bytes)? },
+        BALANCER => VipFact::Balancer(Keep::revive(bytes)?),
+        PEER_LOST => VipFact::PeerLost { node: Keep::revive(bytes)? },
+        STANDBY => VipFact::Standby(Keep::revive(bytes)?),
+        MOVE_TO => VipFact::MoveTo { node: Keep::revive(bytes)? },
+        REFUSED => VipFact::Refused,
+        ADDRESS_LOST => VipFact::AddressLost,
+        STOP => VipFact::Stop,
+        _ => return None,
+    };
+    Some((instance, fact))
+}
+
+impl VipFact {
+    /// As the machine is fed.
+    pub(super) fn input(&self) -> Input<'_> {
+        match self {
+            Self::Timeout => Input::Timeout,
+            Self::Advert { source, heard } => {
+                Input::Advert { source: *source, advert: heard.advert() }
+            }
+            Self::Hello { network, hello } => Input::Hello { network: *network, hello: *hello },
+            Self::HandOver(message) => Input::HandOver(*message),
+            Self::Script { index, passed } => Input::Script { index: *index, passed: *passed },
+            Self::Carrier { interface, up } => Input::Carrier { interface: *interface, up: *up },
+            Self::NoDevice { interface } => Input::NoDevice { interface: *interface },
+            Self::Balancer(balancer) => Input::Balancer(*balancer),
+            Self::PeerLost { node } => Input::PeerLost { node: *node },
+            Self::Standby(on) => Input::Standby(*on),
+            Self::MoveTo { node } => Input::MoveTo { node: *node },
+            Self::Refused => Input::Refused,
+            Self::AddressLost => Input::AddressLost,
+            Self::Stop => Input::Stop,
+        }
+    }
+
+    /// For people.
+    pub(super) fn words(&self, names: &Names) -> String {
+        match self {
+            Self::Timeout => "time went on".to_owned(),
+            Self::Advert { source, heard } => match heard.priority {
+                0 => format!("a goodbye of {source} (an advert with priority 0)"),
+                priority => format!("an advert of {source} with priority {priority}"),
+            },
+            Self::Hello { network, hello } => {
+                let (node, network) = (names.node(hello.node), names.network(*network));
+                let could = if hello.eligible { "could hold" } else { "could not hold" };
+                let (role, term) = (hello.role.word(), hello.term);
+                format!("a hello of {node} on {network}: {role}, {could}, term {term}")
+            }
+            Self::HandOver(HandOver { from, to, term, .. }) => {
+                let (from, to) = (names.node(*from), names.node(*to));
+                format!("a hand-over of {from} that names {to} in term {term}")
+            }
+            Self::Script { index, passed } => {
+                let how = if *passed { "passed" } else { "failed" };
+                format!("check script {} {how}", index + 1)
+            }
+            Self::Carrier { interface: 0, up } => {
+                format!("the device of the address {}", if *up { "is up" } else { "is down" })
+            }
+            Self::Carrier { interface, up } => {
+                format!("tracked device {interface} {}", if *up { "is up" } else { "is down" })
+            }
+            Self::NoDevice { interface: 0 } => "the device of the address is not there".to_owned(),
+            Self::NoDevice { interface } => format!("tracked device {interface} is not there"),
+            Self::Balancer(balancer) => match balancer {
+                Balancer::Serving => "the balancer serves".to_owned(),
+                Balancer::Replacing => "the balancer is being replaced in place".to_owned(),
+                Balancer::Failed => "the balancer does not serve".to_owned(),
+            },
+            Self::PeerLost { node } => format!("{} is silent, or has left", names.node(*node)),
+            Self::Standby(true) => "an operator puts this node on standby".to_owned(),
+            Self::Standby(false) => "an operator ends the standby".to_owned(),
+            Self::MoveTo { node } => {
+                format!("an operator moves the address to {}", names.node(*node))
+            }
+            Self::Refused => "the kernel did not take the addresses".to_owned(),
+            Self::AddressLost => "somebody removed an address that is held".to_owned(),
+            Self::Stop => "the program was told to end".to_owned(),
+        }
+    }
+}
+
+impl Decision {
+    /// `vip` is as it is after the step.
+    pub(super) fn of_vip(action: &Action, vip: &Vip, names: &Names) -> Self {
+        Self::Said(match action {
+            Action::Hello(hello) => {
+                let Hello { priority, role, eligible, term, .. } = *hello;
+                return Self::Hello { priority, role, eligible, term };
+            }
+            Action::Announce => return Self::Announce,
+            Action::Advertise { priority: 0 } => "say goodbye: an advert with priority 0".to_owned(),
+            Action::Advertise { priority } => return Self::Advert(*priority),
+            Action::Claim => "claim the addresses".to_owned(),
+            Action::Release => "let go of the addresses".to_owned(),
+            Action::HandOver(HandOver { to, term, .. }) => {
+                format!("name {} as the next holder, in term {term}", names.node(*to))
+            }
+            Action::Report => {
+                let why = vip.cause().map_or(String::new(), |cause| format!(": {}", cause.words()));
+                let next = match vip.successor() {
+                    Some(node) => format!("{} would be named", names.node(node)),
+                    None => "nobody could be named".to_owned(),
+                };
+                format!("now {}{why}; term {}, {next}", vip.role().word(), vip.term())
+            }
+        })
+    }
+}
+
+impl Role {
+    pub(super) const fn word(self) -> &'static str {
+        match self {
+            Self::Backup => "backup",
+            Self::Master => "holder",
+            Self::Fault => "out of the race",
+        }
+    }
+}

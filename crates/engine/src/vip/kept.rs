@@ -1,0 +1,199 @@
+//! An instance as bytes: where a recording of the vip process begins. The password and the commands of
+//! check scripts are not in it: nothing is decided by more than whether a password is the same.
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::time::Duration;
+
+use super::{Balancer, Cause, Config, Counters, Group, HandOver, Hello, Peer, Planned, Role, State, Vip};
+use crate::keep::{Keep, kept, kept_variants};
+
+/// Stands for the own password in what is recorded.
+pub(crate) const OWN_PASSWORD: [u8; 8] = *b"the own ";
+/// The field of an advert is one byte (seconds).
+const LONGEST_INTERVAL: Duration = Duration::from_secs(255);
+
+kept!(Peer { node, addresses });
+kept!(Counters { obeyed, router_id, interval, password, source, addresses, strangers, outlived });
+kept_variants!(Planned { Possible = 0, Asked = 1, Refused = 2 });
+kept_variants!(Role { Backup = 0, Master = 1, Fault = 2 });
+kept_variants!(Balancer { Serving = 0, Replacing = 1, Failed = 2 });
+kept_variants!(Cause {
+    Silence = 0,
+    Goodbye = 1,
+    Named = 2,
+    Stronger = 3,
+    Stalled = 4,
+    Script = 5,
+    Carrier = 6,
+    NoDevice = 7,
+    Balancer = 8,
+    Refused = 9,
+    Stopping = 10,
+    Adopted = 11,
+    Standby = 12,
+    Moved = 13,
+});
+
+/// As it goes over the wire.
+impl Keep for Hello {
+    fn keep(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&self.encode());
+    }
+
+    fn revive(bytes: &mut &[u8]) -> Option<Self> {
+        let (body, rest) = bytes.split_at_checked(Self::LENGTH)?;
+        *bytes = rest;
+        Self::decode(body)
+    }
+}
+
+impl Keep for HandOver {
+    fn keep(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&self.encode());
+    }
+
+    fn revive(bytes: &mut &[u8]) -> Option<Self> {
+        let (body, rest) = bytes.split_at_checked(Self::LENGTH)?;
+        *bytes = rest;
+        Self::decode(body)
+    }
+}
+
+impl Keep for State {
+    fn keep(&self, out: &mut Vec<u8>) {
+        match self {
+            Self::Backup { take_over_at, not_before, reason } => {
+                out.push(0);
+                (*take_over_at, *not_before).keep(out);
+                reason.keep(out);
+            }
+            Self::Master { advertise_at, since, burst, heir_of } => {
+                out.push(1);
+                (*advertise_at, *since).keep(out);
+                burst.keep(out);
+                heir_of.keep(out);
+            }
+            Self::Fault => out.push(2),
+            Self::Stopped => out.push(3),
+        }
+    }
+
+    fn revive(bytes: &mut &[u8]) -> Option<Self> {
+        match u8::revive(bytes)? {
+            0 => {
+                let (take_over_at, not_before) = Keep::revive(bytes)?;
+                Some(Self::Backup { take_over_at, not_before, reason: Keep::revive(bytes)? })
+            }
+            1 => {
+                let (advertise_at, since) = Keep::revive(bytes)?;
+                let (burst, heir_of) = (Keep::revive(bytes)?, Keep::revive(bytes)?);
+                Some(Self::Master { advertise_at, since, burst, heir_of })
+            }
+            2 => Some(Self::Fault),
+            3 => Some(Self::Stopped),
+            _ => None,
+        }
+    }
+}
+
+/// Of the file only what decides after the start.
+impl Keep for config::vip::Vip {
+    fn keep(&self, out: &mut Vec<u8>) {
+        (self.router_id, self.priority).keep(out);
+        self.advert_interval.keep(out);
+        (self.preempt, self.password.is_some()).keep(out);
+        let addresses: Vec<IpAddr> = self.addresses.iter().map(|address| address.ip).collect();
+        addresses.keep(out);
+        self.unicast_peers.keep(out);
+    }
+
+    fn revive(bytes: &mut &[u8]) -> Option<Self> {
+        let (router_id, priority) = Keep::revive(bytes)?;
+        let advert_interval = Duration::revive(bytes).filter(|span| *span <= LONGEST_INTERVAL)?;
+        let (preempt, has_password) = Keep::revive(bytes)?;
+        let addresses = Vec::<IpAddr>::revive(bytes)?.into_iter().map(|ip| {
+            config::vip::Address { ip, prefix: 0, device: None, label: None, broadcast: None }
+        });
+        Some(Self {
+            name: String::new(),
+            interface: String::new(),
+            router_id,
+            priority,
+            advert_interval,
+            starts_as_master: false,
+            preempt,
+            password: if has_password { Some(OWN_PASSWORD) } else { None },
+            addresses: addresses.collect(),
+            source: None,
+            unicast_peers: Vec::<Ipv4Addr>::revive(bytes)?,
+            track_interfaces: vec![],
+            track_scripts: vec![],
+            track_balancer: false,
+        })
+    }
+}
+
+kept!(Config { vip, node, life, source, network, peers, adopted });
+
+impl Vip {
+    /// The password of its adverts.
+    pub(crate) const fn password(&self) -> Option<[u8; 8]> {
+        self.config.vip.password
+    }
+}
+
+impl Keep for Vip {
+    fn keep(&self, out: &mut Vec<u8>) {
+        let Self {
+            config,
+            group: _,
+            state,
+            facts,
+            peers,
+            obeyed,
+            planned,
+            term,
+            cause,
+            successor,
+            awake_at,
+            hello_at,
+            offered,
+            reported,
+            counters,
+        } = self;
+        config.keep(out);
+        state.keep(out);
+        facts.keep(out);
+        peers.keep(out);
+        obeyed.keep(out);
+        planned.keep(out);
+        term.keep(out);
+        cause.keep(out);
+        successor.keep(out);
+        (*awake_at, *hello_at).keep(out);
+        offered.keep(out);
+        reported.keep(out);
+        counters.keep(out);
+    }
+
+    fn revive(bytes: &mut &[u8]) -> Option<Self> {
+        let config: Config = Keep::revive(bytes)?;
+        Some(Self {
+            group: Group::of(&config.vip),
+            config,
+            state: Keep::revive(bytes)?,
+            facts: Keep::revive(bytes)?,
+            peers: Keep::revive(bytes)?,
+            obeyed: Keep::revive(bytes)?,
+            planned: Keep::revive(bytes)?,
+            term: Keep::revive(bytes)?,
+            cause: Keep::revive(bytes)?,
+            successor: Keep::revive(bytes)?,
+            awake_at: Keep::revive(bytes)?,
+            hello_at: Keep::revive(bytes)?,
+            offered: Keep::revive(bytes)?,
+            reported: Keep::revive(bytes)?,
+            counters: Keep::revive(bytes)?,
+        })
+    }
+}

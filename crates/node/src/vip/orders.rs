@@ -1,0 +1,80 @@
+//! What the supervisor orders.
+
+use std::io;
+
+use api::{Change, Order, Report, Standing};
+use engine::vip::{Balancer, Input};
+
+use super::{Driver, End};
+
+impl Driver<'_> {
+    pub(super) fn orders(&mut self) {
+        let mut fds = Vec::new();
+        loop {
+            match self.channel.receive(&mut self.bytes, &mut fds) {
+                Ok(0) => {
+                    self.end = Some(End::Stop);
+                    return;
+                }
+                Ok(length) => match api::decode::<Order>(&self.bytes[..length]) {
+                    Ok(Order::Keys) => self.wire.renew(fds.pop()),
+                    Ok(order) => self.order(&order),
+                    Err(_) => {}
+                },
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
+                Err(_) => {
+                    self.end = Some(End::Stop);
+                    return;
+                }
+            }
+        }
+    }
+
+    fn order(&mut self, order: &Order) {
+        match order {
+            Order::Ping(number) => self.tell(&Report::Pong(*number)),
+            Order::Stop => self.end = Some(End::Stop),
+            Order::Retire => self.end = Some(End::Retire),
+            Order::Change(Change::Balancer(state)) => {
+                let balancer = match state {
+                    api::BalancerState::Serving => Balancer::Serving,
+                    api::BalancerState::Replacing | api::BalancerState::Absent => {
+                        Balancer::Replacing
+                    }
+                    api::BalancerState::Failed => Balancer::Failed,
+                };
+                self.step_all(Input::Balancer(balancer));
+            }
+            Order::Change(Change::Node(state)) => {
+                let gone = matches!(state.standing, Standing::Suspect | Standing::Left);
+                let position = self.nodes.iter().position(|name| *name == state.node);
+                let node = position.filter(|_| gone).and_then(|p| u16::try_from(p).ok());
+                if let Some(node) = node {
+                    self.step_all(Input::PeerLost { node });
+                }
+            }
+            Order::Change(Change::Duty(duty)) => self.step_all(Input::Standby(!duty.is_on())),
+            Order::Move { instance, to } => {
+                let number = usize::from(*instance);
+                if number < self.instances.len() {
+                    self.step(number, Input::MoveTo { node: *to });
+                }
+            }
+            Order::Change(
+                Change::Servers(_)
+                | Change::Choice(_)
+                | Change::Vip(_)
+                | Change::Process(_)
+                | Change::Dashboard(_)
+                | Change::Store(_)
+                | Change::Refused(_),
+            )
+            | Order::Start(_)
+            | Order::Activate
+            | Order::Drain
+            | Order::Keys
+            | Order::Refused { .. }
+            | Order::Relay(..) => {}
+        }
+    }
+}
