@@ -60,7 +60,15 @@ fn vip(node: u16, now: Time) -> Vip {
     };
     let (life, source) = (5, own(node));
     Vip::new(
-        Config { vip, node, life, source, network: Some(0), peers: peers.collect(), adopted: false },
+        Config {
+            vip,
+            node,
+            life,
+            source,
+            network: Some(0),
+            peers: peers.collect(),
+            adopted: false,
+        },
         now,
     )
 }

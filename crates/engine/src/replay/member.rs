@@ -124,7 +124,9 @@ pub(super) fn revive(bodies: &mut Bodies, bytes: &mut &[u8]) -> Option<MemberFac
     match u8::revive(bytes)? {
         TIMEOUT => Some(MemberFact::Timeout),
         tag @ (PACKET | SAME) => revive_packet(tag == SAME, bodies, bytes),
-        CARRIER => <(u8, bool)>::revive(bytes).map(|(network, up)| MemberFact::Carrier { network, up }),
+        CARRIER => {
+            <(u8, bool)>::revive(bytes).map(|(network, up)| MemberFact::Carrier { network, up })
+        }
         KNOWN => Keep::revive(bytes).map(|(node, standing)| MemberFact::Known { node, standing }),
         REFUSED => u16::revive(bytes).map(|node| MemberFact::Refused { node }),
         FAILING => Keep::revive(bytes).map(|(node, failing)| MemberFact::Failing { node, failing }),

@@ -5,7 +5,9 @@ use std::net::Ipv4Addr;
 
 use super::{Decision, Names};
 use crate::keep::{Keep, kept};
-use crate::vip::{Action, Advert, Balancer, HandOver, Hello, Input, OWN_PASSWORD, Role, Vip, packet};
+use crate::vip::{
+    Action, Advert, Balancer, HandOver, Hello, Input, OWN_PASSWORD, Role, Vip, packet,
+};
 
 /// An input that owns what it says.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -276,7 +278,9 @@ impl Decision {
                 return Self::Hello { priority, role, eligible, term };
             }
             Action::Announce => return Self::Announce,
-            Action::Advertise { priority: 0 } => "say goodbye: an advert with priority 0".to_owned(),
+            Action::Advertise { priority: 0 } => {
+                "say goodbye: an advert with priority 0".to_owned()
+            }
             Action::Advertise { priority } => return Self::Advert(*priority),
             Action::Claim => "claim the addresses".to_owned(),
             Action::Release => "let go of the addresses".to_owned(),

@@ -4,7 +4,9 @@
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
-use super::{Balancer, Cause, Config, Counters, Group, HandOver, Hello, Peer, Planned, Role, State, Vip};
+use super::{
+    Balancer, Cause, Config, Counters, Group, HandOver, Hello, Peer, Planned, Role, State, Vip,
+};
 use crate::keep::{Keep, kept, kept_variants};
 
 /// Stands for the own password in what is recorded.
@@ -111,8 +113,12 @@ impl Keep for config::vip::Vip {
         let (router_id, priority) = Keep::revive(bytes)?;
         let advert_interval = Duration::revive(bytes).filter(|span| *span <= LONGEST_INTERVAL)?;
         let (preempt, has_password) = Keep::revive(bytes)?;
-        let addresses = Vec::<IpAddr>::revive(bytes)?.into_iter().map(|ip| {
-            config::vip::Address { ip, prefix: 0, device: None, label: None, broadcast: None }
+        let addresses = Vec::<IpAddr>::revive(bytes)?.into_iter().map(|ip| config::vip::Address {
+            ip,
+            prefix: 0,
+            device: None,
+            label: None,
+            broadcast: None,
         });
         Some(Self {
             name: String::new(),
