@@ -185,7 +185,7 @@ fn without_management() {
         let row = row();
         row.contains("cut-off") && row.matches(" %").count() == 2
     });
-    let events = || stage.types(0, &["events", "--cluster", "--object", "node/node03"]).1;
+    let events = || stage.types(0, &["events", "node03", "--cluster"]).1;
     until("its events are known", || events().matches("standby-ended").count() == 2);
     let metrics = || stage.page(0, "/metrics");
     let has = |text: &str, line: &str| text.lines().any(|one| one.starts_with(line));
