@@ -152,6 +152,12 @@ pub const EVENTS: &[EventKind] = &[
         "`outlast why NODE` prints the evidence and what would change it",
     ),
     act(
+        "nodes-many",
+        "node",
+        "so many more compute nodes than ten had the same event within five seconds; those had a line each",
+        "`outlast status` lists the compute nodes that are not well; look for what they have in common: a rack, a switch",
+    ),
+    act(
         "order-ignored",
         "node",
         "a message of the supervisor was not understood",

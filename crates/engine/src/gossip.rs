@@ -47,8 +47,9 @@ mod wire;
 
 /// A goodbye is said so often: nobody hears the next one.
 const GOODBYES: usize = 3;
-/// Probes of gossip within one detection time: a crash is missed within two of them, mostly.
-const PROBES: u32 = 5;
+/// Probes of gossip within one detection time: a crash is missed within two of them, mostly. Five would cost
+/// 4.1 kB/s on each network when a tenth of all packets is lost (1,000 members), and find out no sooner.
+const PROBES: u32 = 4;
 /// Faster ones would cost more than 4 kB/s on each network.
 const FASTEST_PROBE: Duration = Duration::from_millis(100);
 

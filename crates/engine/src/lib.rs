@@ -22,6 +22,7 @@ pub mod quorum;
 pub mod reach;
 pub mod replay;
 pub mod role;
+pub mod tally;
 pub mod tenure;
 pub mod timeline;
 pub mod verdict;

@@ -1,4 +1,5 @@
-//! What one real agent costs that is one of very many: `cargo xtask bench gossip` runs it, built for speed.
+//! What one real agent costs that is one of very many. No command runs it; built for speed, by hand:
+//! `cargo run --profile demo -p outlast-node --example one_of_many -- MEMBERS SECONDS OUTLAST`.
 //!
 //! ```text
 //! outlast run (a compute node) <--- UDP on lo ---> this process: the real machine, once for each other node

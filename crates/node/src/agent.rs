@@ -256,6 +256,7 @@ impl Agent<'_> {
         let core = lock(&self.core);
         let member = core.member.as_ref().map_or(Time::NEVER, engine::member::Member::deadline);
         let gossip = core.gossip.as_ref().map_or(Time::NEVER, gossip::Gossip::deadline);
+        let gossip = gossip.min(core.tally.deadline());
         let retry = self.beats.as_ref().map_or(Time::NEVER, Beats::retry_at);
         member.min(gossip).min(retry).min(self.sample_at).min(self.office.deadline())
     }

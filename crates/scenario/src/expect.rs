@@ -149,8 +149,9 @@ impl Eye<'_> {
         self.scenario.name(node)
     }
 
+    /// Controllers: a compute node concludes doubt at most, and is asked by name.
     fn judges(&self) -> impl Iterator<Item = usize> + '_ {
-        (0..self.running.len()).filter(|node| self.running[*node])
+        (0..self.running.len() - self.scenario.computes).filter(|node| self.running[*node])
     }
 
     fn view(&self, of: usize) -> Result<&View, Answer> {

@@ -44,6 +44,8 @@ pub struct Scenario {
     /// The first comment of the file: what it is about.
     pub title: String,
     pub nodes: Vec<String>,
+    /// So many of the last nodes are compute nodes.
+    pub computes: usize,
     pub networks: Vec<String>,
     /// The detection time of the cluster.
     pub detect: Duration,

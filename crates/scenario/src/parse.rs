@@ -33,15 +33,18 @@ pub(crate) fn parse(text: &str) -> Result<Scenario, Vec<Mistake>> {
     if !mistakes.is_empty() {
         return Err(mistakes);
     }
-    let Reader { title, nodes, networks, detect, lines, .. } = reader;
+    let Reader { title, nodes, computes, networks, detect, lines, .. } = reader;
     let detect = detect.unwrap_or(Duration::from_secs(1));
-    Ok(Scenario { title: title.unwrap_or_default(), nodes, networks, detect, lines })
+    let title = title.unwrap_or_default();
+    Ok(Scenario { title, nodes, computes, networks, detect, lines })
 }
 
 #[derive(Debug, Default)]
 struct Reader {
     title: Option<String>,
     nodes: Vec<String>,
+    /// So many of the last nodes are compute nodes.
+    computes: usize,
     networks: Vec<String>,
     detect: Option<Duration>,
     lines: Vec<Line>,
@@ -79,6 +82,7 @@ impl Reader {
         let Some(first) = words.left.next() else { return Ok(()) };
         let statement = match first {
             "nodes" => return self.names(words, true),
+            "computes" => return self.computes(words),
             "networks" => return self.names(words, false),
             "detect" => return self.detection(words),
             "at" => self.deed_at(&mut words)?,
@@ -86,13 +90,33 @@ impl Reader {
             "never" => Statement::Never(self.never(&mut words)?),
             _ => {
                 return Err(format!(
-                    "no `{first}`; there are nodes, networks, detect, at, by, never"
+                    "no `{first}`; there are nodes, computes, networks, detect, at, by, never"
                 ));
             }
         };
         words.end()?;
         self.lines.push(Line { number, text: line.to_owned(), statement });
         Ok(())
+    }
+
+    /// They come after the controllers.
+    fn computes(&mut self, words: Words<'_>) -> Read<()> {
+        let controllers = std::mem::take(&mut self.nodes);
+        let (is_early, is_twice) = (controllers.is_empty(), self.computes > 0);
+        let outcome = self.names(words, true);
+        self.computes = self.nodes.len();
+        let known = self.nodes.iter().find(|name| controllers.contains(name)).cloned();
+        self.nodes.splice(..0, controllers);
+        outcome?;
+        match known {
+            _ if is_early => {
+                Err("a `nodes` line, which names the controllers, comes first".to_owned())
+            }
+            _ if is_twice => Err("they are named already".to_owned()),
+            _ if self.nodes.len() > MAX_NODES => Err(format!("more than {MAX_NODES} nodes")),
+            Some(name) => Err(format!("`{name}` is named twice")),
+            None => Ok(()),
+        }
     }
 
     fn names(&mut self, words: Words<'_>, nodes: bool) -> Read<()> {
@@ -142,6 +166,15 @@ impl Reader {
             return Err(format!("{at:?} is before {before:?} of the deed above"));
         }
         let deed = self.deed(words)?;
+        let controllers = self.nodes.len() - self.computes;
+        let harmed = deed.hurts(self.nodes.len()).into_iter().find(|node| *node < controllers);
+        if let (true, Some(node)) = (self.computes > 0, harmed) {
+            let name = &self.nodes[node];
+            return Err(format!("{name}: with a `computes` line nothing is done to controllers"));
+        }
+        if self.computes > 0 && matches!(deed, Deed::OneWay(..) | Deed::Part(..)) {
+            return Err("no two compute nodes are parted: they do not judge each other".to_owned());
+        }
         self.at = Some(at);
         Ok(Statement::At(at, deed))
     }

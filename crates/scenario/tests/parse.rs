@@ -37,7 +37,10 @@ fn a_file_is_read_word_by_word() {
 #[test]
 fn what_is_not_known_is_refused_with_its_line_and_what_there_is() {
     let rows = [
-        ("on 1s stop a", "line 4: no `on`; there are nodes, networks, detect, at, by, never"),
+        (
+            "on 1s stop a",
+            "line 4: no `on`; there are nodes, computes, networks, detect, at, by, never",
+        ),
         ("at 1s explode a", "line 4: no deed `explode`; there are power-off, power-on,"),
         ("at 1s stop d", "line 4: no node `d`; there are a, b, c"),
         ("at 1s cut a z", "line 4: no network `z`; there are x, y"),
@@ -87,4 +90,26 @@ fn all_mistakes_of_a_file_are_told() {
             "nothing is expected: no `by` and no `never` line",
         ]
     );
+}
+
+#[test]
+fn compute_nodes_come_after_controllers_and_are_harmed_alone() {
+    let read = |lines: &str| {
+        let text = format!("{lines}\nby +1s all well\n");
+        Scenario::parse(&text).map_err(|mistakes| mistakes[0].to_string())
+    };
+    let head = "nodes a b\ncomputes c d\nnetworks x\n";
+    let scenario = read(&format!("{head}at 0s stop d")).unwrap();
+    assert_eq!((scenario.nodes.join(" "), scenario.computes), ("a b c d".to_owned(), 2));
+    for (lines, mistake) in [
+        ("computes c d\nnodes a b\nnetworks x\nat 0s stop d", "line 1: a `nodes` line"),
+        ("nodes a b\ncomputes c\ncomputes d\nnetworks x\nat 0s stop c", "line 3: they are named"),
+        ("nodes a b\ncomputes c b\nnetworks x\nat 0s stop c", "line 2: `b` is named twice"),
+        (&format!("{head}at 0s stop a"), "line 4: a: with a `computes` line nothing is done"),
+        (&format!("{head}at 0s part c d x"), "line 4: no two compute nodes are parted"),
+        (&format!("{head}at 0s split c x"), "line 4: a: with a `computes` line"),
+    ] {
+        let refused = read(lines).unwrap_err();
+        assert!(refused.starts_with(mistake), "{lines}: {refused}");
+    }
 }

@@ -9,6 +9,8 @@ use scenario::{Cloud, Deed, Failure, Look, Record, Scenario, Sight, Told};
 
 use crate::world::{Fault, Script, Verb, Violation, Watched};
 
+mod many;
+
 /// Between two looks.
 const LOOK_EVERY: Duration = Duration::from_millis(5);
 /// Until everybody hears everybody and the first node holds the virtual IP.
@@ -19,6 +21,9 @@ const BOOT: Duration = Duration::from_secs(6);
 /// # Errors
 /// The line that was not kept, or the property of the world that did not hold while it was read.
 pub fn run(scenario: &Scenario, seed: u64) -> Result<Record, Failure> {
+    if scenario.computes > 0 {
+        return many::run(scenario, seed);
+    }
     let script = Script {
         seed,
         controllers: small(scenario.nodes.len()),

@@ -73,7 +73,7 @@ impl Stage {
             names: scenario.nodes.clone(),
             networks: scenario.networks.clone(),
             lines: format!("{detect}\n{vip}"),
-            computes: 0,
+            computes: scenario.computes,
         };
         let cluster = Cluster::lay_out(folder, program, plan)?;
         let still = vec![true; scenario.nodes.len()];
@@ -86,6 +86,7 @@ impl Stage {
         let plan = &self.cluster.plan;
         let detect = format!("detect = \"{}ms\"\n", scenario.detect.as_millis());
         (&plan.names, &plan.networks) == (&scenario.nodes, &scenario.networks)
+            && plan.computes == scenario.computes
             && plan.lines.starts_with(&detect)
     }
 

@@ -11,6 +11,7 @@ use config::cluster::Cluster;
 use engine::evidence::Ailments;
 use engine::gossip::{Gossip, Said};
 use engine::member::{self, Member};
+use engine::tally::Tally;
 use engine::verdict::{Rule, Verdict};
 
 use super::names::Names;
@@ -48,6 +49,8 @@ pub(crate) struct Core {
     pub(super) said: Option<Said>,
     /// Nodes of the gossip that were told as suspect or gone.
     pub(super) ill: BTreeSet<u16>,
+    /// Lines about compute nodes: hundreds go at once.
+    pub(super) tally: Tally,
     /// As the store has them, open or not.
     pub(super) windows: Vec<Window>,
     /// Nodes in an open window, as last told to the machine.
@@ -99,6 +102,7 @@ impl Core {
             quorum: None,
             said: None,
             ill: BTreeSet::new(),
+            tally: Tally::default(),
             unread: 0,
         }
     }

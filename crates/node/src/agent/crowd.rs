@@ -12,6 +12,7 @@ use engine::evidence::Ailments;
 use engine::gossip::{Action, Gossip, Input, Roster, Said};
 use engine::member::{self, Member};
 use engine::packet::{Body, Kind, MAX_NETWORKS, MAX_PACKET, Opened, Seal};
+use engine::tally::{Rest, WINDOW};
 use engine::verdict::Verdict;
 use engine::{errand, verdict};
 
@@ -111,6 +112,33 @@ impl Core {
         (standing != member::Standing::Alive || was_ill).then_some(told)
     }
 
+    /// Of many at once the first have a line each, the rest one together; none: it is counted for that one.
+    fn counted(&mut self, now: Time, kind: &'static str, node: u16, event: Event) -> Option<Event> {
+        self.tally.is_told(now, kind, node).then_some(event)
+    }
+
+    /// One line of each kind for those that had none of their own.
+    fn rest(&mut self, now: Time) -> Vec<Event> {
+        let line = |rest: Rest| {
+            let names = rest
+                .nodes
+                .iter()
+                .filter_map(|node| self.picture.names.get(usize::from(*node)).map(String::as_str));
+            let names = names.collect::<Vec<_>>().join(", ");
+            Event {
+                what: "nodes-many".to_owned(),
+                object: "node/compute".to_owned(),
+                evidence: format!("{} more within {:?}, among them {names}", rest.count, WINDOW),
+                decision: format!("{} compute nodes more: {}", rest.count, rest.kind),
+                not_done:
+                    "no line for each of them; `outlast status` lists those that are not well"
+                        .to_owned(),
+                ..Event::default()
+            }
+        };
+        self.tally.rest(now).into_iter().map(line).collect()
+    }
+
     /// As [`Self::concluded`], with the same exception.
     fn crowd_concluded(
         &mut self,
@@ -137,6 +165,8 @@ impl Agent<'_> {
         quorum.into_iter().for_each(|quorum| self.gossip(Input::Quorum(quorum)));
         said.into_iter().for_each(|said| self.gossip(Input::Say(said)));
         self.gossip(Input::Timeout);
+        let rest = lock(&self.core).rest(sys::clock::now());
+        rest.into_iter().for_each(|event| self.journal.add(event));
     }
 
     /// Feeds the machine and performs what it orders.
@@ -162,14 +192,22 @@ impl Agent<'_> {
                 }
                 Action::Verdict { node, standing, why } => {
                     if let Some((state, event)) = core.crowd_verdict(now, node, standing, why) {
-                        self.journal.add(event);
+                        let kind = match standing {
+                            member::Standing::Unknown => "unknown",
+                            member::Standing::Alive => "back",
+                            member::Standing::Suspect => "in doubt",
+                            member::Standing::Left => "left",
+                        };
+                        let line = core.counted(now, kind, node, event);
+                        line.into_iter().for_each(|event| self.journal.add(event));
                         self.tell(&Report::Node(state));
                     }
                 }
                 Action::Opinion { node, verdict, rule } => {
-                    if let Some(event) = core.crowd_concluded(now, node, verdict, rule) {
-                        self.journal.add(event);
-                    }
+                    let event = core.crowd_concluded(now, node, verdict, rule);
+                    let line =
+                        event.and_then(|event| core.counted(now, verdict.word(), node, event));
+                    line.into_iter().for_each(|event| self.journal.add(event));
                 }
                 Action::Duty { node } => self.tell(&Report::Node(core.node(now, node))),
                 Action::Carried { .. } => carried.push(action),
