@@ -15,7 +15,7 @@ pub struct Intent {
     /// When, milliseconds since 1970 (UTC), by the clock of the node that coordinated.
     pub at_ms: u64,
     pub state: IntentState,
-    /// Why it failed or was refused.
+    /// Why it failed or was refused; of one that is carried out, why its step is not done yet.
     pub why: String,
     /// The step that is next, from 0; nothing where it has ended.
     pub next: Option<u8>,
@@ -48,6 +48,20 @@ impl IntentState {
     }
 }
 
+/// Who decides for the cluster, and what came here from others that did once.
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+pub struct Coordinator {
+    /// Who holds the name, as this node's store tells; empty: nobody, or this node has no part of the store.
+    pub node: String,
+    /// Under which it acts.
+    pub token: u64,
+    /// When this node first saw that, milliseconds since 1970 (UTC).
+    pub since_ms: u64,
+    /// Orders of others that were refused here since this agent started: of a former coordinator, or of a
+    /// former store.
+    pub stale_orders: u64,
+}
+
 /// What one node does of an intent.
 #[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 pub struct IntentStep {
@@ -59,8 +73,11 @@ pub struct IntentStep {
 /// A step, from the node that coordinates to the one that does it.
 #[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 pub struct StepOrder {
-    /// Under which it coordinates; grows with every coordinator.
+    /// Under which it coordinates; grows with every coordinator of one store.
     pub token: u64,
+    /// Of the store that gave the token; grows with every founding and restore. 0: it does not tell.
+    #[serde(default)]
+    pub incarnation: u64,
     /// Of the intent.
     pub number: u64,
     pub step: u8,
@@ -77,6 +94,6 @@ pub enum Carried {
     Done,
     /// It was not, or not all of it.
     Failed(String),
-    /// Refused: a later coordinator, with this token, has ordered something here.
+    /// Refused: a later coordinator, with this token, has ordered something here, or one of a later store.
     Stale(u64),
 }

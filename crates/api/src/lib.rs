@@ -26,7 +26,7 @@ mod why;
 
 pub use ask::{Answer, Ask, Command, Errand, Under, left};
 pub use event::{Event, events};
-pub use intent::{Carried, Intent, IntentState, IntentStep, StepOrder};
+pub use intent::{Carried, Coordinator, Intent, IntentState, IntentStep, StepOrder};
 pub use message::{
     Break, FileKind, FileName, MAX_MESSAGE, Order, ReadError, Report, Role, SocketName, Start,
     VERSION, decode, encode,

@@ -297,6 +297,9 @@ pub struct Status {
     /// This node's part of the store; none where it runs none, or its process said nothing yet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub store: Option<Box<StoreState>>,
+    /// Who decides for the cluster; none without a `[store]`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub coordinator: Option<Box<crate::Coordinator>>,
     /// Maintenance windows that are open, as far as this node's store tells.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub planned: Vec<crate::maintenance::Planned>,
@@ -471,6 +474,7 @@ mod tests {
             duty: Duty::On,
             store: None,
             planned: vec![],
+            coordinator: None,
         };
         status.nodes.extend(many(20, Verdict::Alive));
         assert_eq!((status.listed(false).lines.len(), status.listed(false).words()), (21, None));

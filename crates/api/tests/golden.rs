@@ -213,6 +213,7 @@ fn status() -> Status {
         servers: vec![server()],
         choices: vec![choice()],
         planned: vec![],
+        coordinator: None,
         dashboard: vec!["http://127.0.0.1:7412/".to_owned()],
         duty: Duty::On,
         store: None,
@@ -423,7 +424,9 @@ fn every_question_and_answer_travels_as_in_its_golden_file() {
         Refused(_) => Refused("unknown question".to_owned()),
     });
     golden("answer.jsonl", &answers);
-    let with_store = Status { duty: Duty::Standby, store: Some(Box::new(store())), ..status() };
+    let coordinator = Some(Box::new(examples::coordinator()));
+    let store = Some(Box::new(store()));
+    let with_store = Status { duty: Duty::Standby, store, coordinator, ..status() };
     golden("status.jsonl", &[with_store]);
     let disks = each!(StoreDisk {
         Whole => Whole,

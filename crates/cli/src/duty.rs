@@ -59,7 +59,8 @@ pub struct DrainArgs {
 
 /// End the standby or the drain of a node
 ///
-/// It may hold virtual IPs again. Nothing is taken back: `outlast move` does that.
+/// It may hold virtual IPs again. Nothing is taken back: `outlast move` does that. A drain or a standby that
+/// is still under way is called off by it.
 #[derive(Debug, clap::Args)]
 pub struct ResumeArgs {
     /// The node's name, as `outlast status` shows it
@@ -194,7 +195,11 @@ fn drained(
     let (mut shown, mut quiet) = (vec![], 0);
     loop {
         let left = match left(socket, node) {
-            Ok(left) => left,
+            Ok(Some(left)) => left,
+            Ok(None) => {
+                let text = format!("{node} is on duty again: its drain was called off");
+                return Err(DutyError::NotSeen(text));
+            }
             // An agent that died is started anew, and the drain goes on without this tool.
             Err(
                 ReachError::Connect { .. }
@@ -226,9 +231,11 @@ fn drained(
     }
 }
 
-/// What is under way with the servers of a node, in words.
-fn left(socket: &Socket, node: &str) -> Result<Vec<String>, ReachError> {
-    Ok(api::left(&under(socket, node)?, &*reach::status(socket)?))
+/// What is under way with the servers of a node, in words; none: it is on duty.
+fn left(socket: &Socket, node: &str) -> Result<Option<Vec<String>>, ReachError> {
+    let (under, status) = (under(socket, node)?, reach::status(socket)?);
+    let is_on = line(&status, node).is_some_and(|line| line.state.duty.is_on());
+    Ok((!is_on).then(|| api::left(&under, &status)))
 }
 
 fn under(socket: &Socket, node: &str) -> Result<Vec<Under>, ReachError> {

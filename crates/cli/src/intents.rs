@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use api::{Answer, Ask, Intent, IntentState};
+use api::{Answer, Ask, Intent, IntentState, IntentStep};
 
 use crate::reach::{self, Instance, ReachError};
 
@@ -73,7 +73,12 @@ fn state(intent: &Intent) -> String {
     let word = intent.state.word();
     let next = intent.next.and_then(|next| intent.steps.get(usize::from(next)));
     match next {
-        Some(step) => format!("{word}, {} does {} {}", step.node, step.verb, step.object),
+        Some(IntentStep { node, verb, object }) if intent.why.is_empty() => {
+            format!("{word}, {node} does {verb} {object}")
+        }
+        Some(IntentStep { node, verb, object }) => {
+            format!("{word}, {node} is to do {verb} {object}: {}", intent.why)
+        }
         None if intent.why.is_empty() => word.to_owned(),
         None => format!("{word}: {}", intent.why),
     }
@@ -85,7 +90,7 @@ mod tests {
 
     #[test]
     fn an_intent_is_shown_with_who_asked_and_what_became_of_it() {
-        let step = api::IntentStep {
+        let step = IntentStep {
             node: "node02".to_owned(),
             verb: "wait-until-empty".to_owned(),
             object: "node/node02 60".to_owned(),
@@ -107,11 +112,17 @@ mod tests {
             steps: vec![],
             ..open.clone()
         };
+        let waits = Intent {
+            number: 9,
+            why: "node02 does not answer on any network".to_owned(),
+            ..open.clone()
+        };
         let mut out = vec![];
-        table(&[open, refused], &mut out).unwrap();
+        table(&[open, refused, waits], &mut out).unwrap();
         let text = String::from_utf8(out).unwrap();
         for part in [
             "drain  node/node02  committed, node02 does wait-until-empty node/node02 60  ",
+            "committed, node02 is to do wait-until-empty node/node02 60: node02 does not answer on any network",
             "refused: intent 7 about node/node02 is under way",
             "uid 0 (pid 9) on node01",
         ] {

@@ -170,7 +170,7 @@ fn majority(out: &mut impl Write, status: &Status) -> io::Result<()> {
 
 /// Leader and voters, and what is not as it should be.
 fn store(out: &mut impl Write, status: &Status) -> io::Result<()> {
-    let Some(store) = &status.store else { return Ok(()) };
+    let Some(store) = &status.store else { return coordinator(out, status) };
     let list = |names: Vec<&str>| if names.is_empty() { "-".to_owned() } else { names.join(" ") };
     let leader = match &store.leader {
         Some(leader) => format!("leader {leader}, term {}", store.term),
@@ -191,7 +191,26 @@ fn store(out: &mut impl Write, status: &Status) -> io::Result<()> {
             writeln!(out, "  its disk does not count until it is filled up to entry {upto}")?;
         }
     }
-    store.trouble.iter().try_for_each(|trouble| writeln!(out, "  {trouble}"))
+    store.trouble.iter().try_for_each(|trouble| writeln!(out, "  {trouble}"))?;
+    coordinator(out, status)
+}
+
+/// Who decides for the cluster.
+fn coordinator(out: &mut impl Write, status: &Status) -> io::Result<()> {
+    let Some(coordinator) = &status.coordinator else { return Ok(()) };
+    let api::Coordinator { node, token, since_ms, stale_orders } = &**coordinator;
+    if node.is_empty() && status.store.is_none() {
+        // It has no part of the store, and asks a member when something is typed here.
+    } else if node.is_empty() {
+        writeln!(out, "  nobody coordinates now: commands wait")?;
+    } else {
+        let since = crate::events::clock(*since_ms);
+        writeln!(out, "  {node} coordinates under token {token}, seen here since {since}")?;
+    }
+    if *stale_orders > 0 {
+        writeln!(out, "  orders of former coordinators that were refused here: {stale_orders}")?;
+    }
+    Ok(())
 }
 
 fn servers(out: &mut impl Write, status: &Status, all: bool) -> io::Result<()> {
@@ -337,6 +356,12 @@ mod tests {
             ],
             ..api::StoreState::default()
         }));
+        status.coordinator = Some(Box::new(api::Coordinator {
+            node: "node02".to_owned(),
+            token: 31,
+            since_ms: 1_700_000_000_000,
+            stale_orders: 1,
+        }));
         let told = |status: &Status| {
             let mut out = vec![];
             store(&mut out, status).unwrap();
@@ -347,6 +372,8 @@ mod tests {
             store (embedded) leader node02, term 4, entry 812, voters node01 node02
               without a vote yet: node04
               node04 is 772 entries behind
+              node02 coordinates under token 31, seen here since 2023-11-14 22:13:20.000
+              orders of former coordinators that were refused here: 1
         "#]]
         .assert_eq(&told(&status));
         status.nodes.truncate(2);
@@ -354,6 +381,7 @@ mod tests {
         assert!(words::is_well(&status));
         let state = status.store.as_mut().unwrap();
         state.leader = None;
+        status.coordinator = Some(Box::default());
         state.trouble = Some("waits for node01 (no answer)".to_owned());
         state.disk = StoreDisk::WentBack { upto: Some(900) };
         expect![[r#"
@@ -363,6 +391,7 @@ mod tests {
               node04 is 772 entries behind
               its disk does not count until it is filled up to entry 900
               waits for node01 (no answer)
+              nobody coordinates now: commands wait
         "#]]
         .assert_eq(&told(&status));
         assert!(!words::is_well(&status));

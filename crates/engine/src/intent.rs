@@ -12,9 +12,9 @@
 //! and which it ended, so that each is done once. Refusals are entries too: they are output. What ended is
 //! kept for a while ([`MAX_HISTORY`]).
 
-pub use history::{MAX_HISTORY, found, opened, read, read_each};
-pub use leader::{Action, Input, Leader, MAX_OPEN, RESEND, STEP_WITHIN, Wish};
-pub use receiver::{Duty, MAX_KEPT, Order, Receiver, Word};
+pub use history::{MAX_HISTORY, begins, found, opened, read, read_each};
+pub use leader::{Action, GONE_FOR, Input, Leader, MAX_OPEN, RESEND, STEP_WITHIN, Wish};
+pub use receiver::{At, Duty, MAX_KEPT, Order, Receiver, Word};
 pub use record::{LEADER, MAX_STEPS, MAX_WORDS, Record, Step, VERSION};
 
 mod history;

@@ -62,3 +62,20 @@ fn several_blows_at_once_change_nothing_about_that() {
         assert!(world.records().all(|(_, record)| known.contains(&record.state.name())));
     }
 }
+
+#[test]
+fn a_store_that_is_founded_anew_does_its_intents_whatever_the_former_one_had_done() {
+    let actions = run(&[]).actions;
+    let (mut former, mut ended) = (0, 0);
+    for at in 0..actions {
+        let world = run(&[Blow { at, how: How::Found }]);
+        let states: Vec<&str> = world.records().map(|(_, record)| record.state.name()).collect();
+        assert_eq!(states, ["done", "done", "failed", "refused", "refused"], "founded at {at}");
+        ended += usize::from(world.effects.len() > 6);
+        // The one that was about to act stood still meanwhile, and wakes up in another store.
+        let blows = [Blow { at: at / 2, how: How::Pause }, Blow { at, how: How::Found }];
+        former += world.former + run(&blows).former;
+    }
+    assert!(former > 0, "no order of a former store was refused");
+    assert!(ended > 20, "only {ended} times the former store had done something");
+}

@@ -1,7 +1,7 @@
 //! What lies in the store about intents: what a leader that begins reads, and how much of it is kept.
 
-use super::{LAST, OPEN, Record, key, number};
-use crate::kv::{Answer, Item, Keys, Op, Outcome, Transaction};
+use super::{LAST, LEADER, OPEN, Record, key, number};
+use crate::kv::{Answer, Item, Keys, LOCKS, Op, Outcome, Token, Transaction};
 
 /// Intents that are kept at least: some weeks of an operator's work, a hundred kilobytes.
 pub const MAX_HISTORY: u64 = 256;
@@ -27,12 +27,13 @@ pub fn opened(outcome: &Outcome) -> (u64, Vec<u64>) {
     (last.unwrap_or_default(), open.filter_map(|(_, item)| value(item)).collect())
 }
 
-/// What it reads then: those that are open. Nobody but it writes them any more.
+/// What it reads then: those that are open, and whether it still leads ([`begins`]). Nobody but it writes them
+/// any more.
 #[must_use]
 pub fn read_each(numbers: &[u64]) -> Transaction {
     let first = numbers.get(..AT_ONCE).unwrap_or(numbers);
     let mut then: Vec<Op> = first.iter().map(|number| Op::read(&key(*number))).collect();
-    then.push(Op::read(LAST));
+    then.extend([Op::read(LAST), Op::read(&format!("{LOCKS}{LEADER}"))]);
     Transaction { then, ..Transaction::default() }
 }
 
@@ -41,6 +42,20 @@ pub fn read_each(numbers: &[u64]) -> Transaction {
 pub fn found(outcome: &Outcome) -> Vec<(u64, Record)> {
     let intent = |(key, item): &(String, Item)| Some((number(key)?, Record::decode(&item.value)?));
     items(outcome).filter_map(intent).collect()
+}
+
+/// Whether the answer to [`read_each`] is of a store in which this token leads, and this holder has it: another
+/// store may have given the same token to another one.
+#[must_use]
+pub fn begins(outcome: &Outcome, token: Token, holder: &str) -> bool {
+    items(outcome).any(|(key, item)| {
+        key.starts_with(LOCKS) && item.created == token.0 && &*item.value == holder.as_bytes()
+    })
+}
+
+/// Whether this token leads, by the lock in an answer.
+pub(super) fn leads(outcome: &Outcome, token: Token) -> bool {
+    items(outcome).any(|(key, item)| key.starts_with(LOCKS) && item.created == token.0)
 }
 
 /// Takes away what is older than [`MAX_HISTORY`] before `newest`, up to the oldest that is open.

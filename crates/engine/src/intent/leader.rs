@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use base::Time;
 
-use super::receiver::Order;
+use super::receiver::{At, Order};
 use super::{INTENTS, LAST, OPEN, Record, State, Step};
 use crate::Buffer;
 use crate::kv::{Answer, Outcome, Token, Transaction};
@@ -19,6 +19,9 @@ pub const RESEND: Duration = Duration::from_millis(500);
 /// A step that was not answered for so long has failed: ten minutes move the longest disk image that
 /// one step may wait for.
 pub const STEP_WITHIN: Duration = Duration::from_secs(600);
+/// A node of which nobody hears any more for so long, and that is said to be gone, does nothing more: longer
+/// than its agent takes to be started again.
+pub const GONE_FOR: Duration = Duration::from_secs(3);
 /// Orders of one step of the machine; the others are due at once, in the next one.
 const MAX_ORDERS: usize = 8;
 
@@ -34,6 +37,8 @@ pub struct Wish {
     pub steps: Vec<Step>,
     /// What speaks against it already: it is refused, and that is written down.
     pub objection: Option<String>,
+    /// It ends what is under way about the same object, instead of being refused for it.
+    pub calls_off: bool,
 }
 
 /// What happened.
@@ -55,6 +60,19 @@ pub enum Input {
         number: u64,
         step: u8,
         outcome: Result<(), String>,
+    },
+    /// A step is not done yet, and why: its node refused the order, or was not heard. Empty: it is being
+    /// done.
+    Hindered {
+        number: u64,
+        step: u8,
+        why: String,
+    },
+    /// The node of a step was not ordered to do it, as it is known to be gone, and why that is said.
+    Gone {
+        number: u64,
+        step: u8,
+        why: String,
     },
     /// A receiver has seen a greater token.
     Stale,
@@ -85,15 +103,36 @@ pub enum Action {
 #[derive(Clone, Debug)]
 enum Phase {
     /// Not sent before this process began to lead.
-    Ordering { since: Time, send_at: Time },
-    /// Its commit is on the way.
-    Committing { next: Record },
+    Ordering { since: Time, send_at: Time, gone: Option<Gone> },
+    /// Its commit is on the way; `since`: of the step, where that stays the same.
+    Committing { next: Record, since: Option<Time> },
+}
+
+/// Since when the node of a step is said to be gone, and when that was said last.
+#[derive(Clone, Copy, Debug)]
+struct Gone {
+    first: Time,
+    last: Time,
+}
+
+impl Phase {
+    const fn ordering(now: Time) -> Self {
+        Self::Ordering { since: now, send_at: now, gone: None }
+    }
 }
 
 #[derive(Clone, Debug)]
 struct Open {
     record: Record,
     phase: Phase,
+}
+
+/// Who asked for what.
+#[derive(Clone, Debug)]
+struct Asked {
+    asker: u64,
+    record: Record,
+    calls_off: bool,
 }
 
 /// A commit on the way.
@@ -107,11 +146,13 @@ enum Commit {
 #[derive(Clone, Debug)]
 pub struct Leader {
     token: Token,
+    /// Of the store that gave the token.
+    incarnation: u64,
     /// The number of the newest intent.
     last: u64,
     open: BTreeMap<u64, Open>,
     /// Proposals are committed one at a time: each needs the number of the one before.
-    asked: VecDeque<(u64, Record)>,
+    asked: VecDeque<Asked>,
     proposing: bool,
     commits: BTreeMap<u64, Commit>,
     commit: u64,
@@ -119,13 +160,20 @@ pub struct Leader {
 }
 
 impl Leader {
-    /// With the open intents of the store ([`super::read_each`]), read after `token` was granted, and the newest number.
+    /// With the open intents of the store ([`super::read_each`]), read after `token` was granted by the store of
+    /// this incarnation ([`At::incarnation`]), and the newest number.
     #[must_use]
-    pub fn new(now: Time, token: Token, last: u64, intents: Vec<(u64, Record)>) -> Self {
-        let phase = Phase::Ordering { since: now, send_at: now };
+    pub fn new(
+        now: Time,
+        (incarnation, token): (u64, Token),
+        last: u64,
+        intents: Vec<(u64, Record)>,
+    ) -> Self {
+        let phase = Phase::ordering(now);
         let open = intents.into_iter().filter(|(_, record)| record.state.is_open());
         Self {
             token,
+            incarnation,
             last,
             open: open
                 .map(|(number, record)| (number, Open { record, phase: phase.clone() }))
@@ -145,7 +193,7 @@ impl Leader {
             return Time::NEVER;
         }
         let due = self.open.values().map(|open| match open.phase {
-            Phase::Ordering { since, send_at } => send_at.min(since + STEP_WITHIN),
+            Phase::Ordering { since, send_at, .. } => send_at.min(since + STEP_WITHIN),
             Phase::Committing { .. } => Time::NEVER,
         });
         due.min().unwrap_or(Time::NEVER)
@@ -167,6 +215,8 @@ impl Leader {
             Input::Answered { number, step, outcome } => {
                 self.answered(number, step, outcome, out);
             }
+            Input::Hindered { number, step, why } => self.hindered((number, step), why, out),
+            Input::Gone { number, step, why } => self.gone(now, (number, step), &why, out),
             Input::Stale => self.depose(out),
             Input::Timeout => {}
         }
@@ -175,7 +225,8 @@ impl Leader {
     }
 
     fn asked(&mut self, asker: u64, wish: Wish, out: &mut Buffer<Action>) {
-        let Wish { what, object, by, at_ms, steps, objection } = wish;
+        let Wish { what, object, by, at_ms, steps, objection, calls_off } = wish;
+        let note = String::new();
         let why = if let Some(why) = objection {
             why
         } else if steps.is_empty() || steps.len() > super::MAX_STEPS {
@@ -184,7 +235,8 @@ impl Leader {
             format!("{MAX_OPEN} intents are under way: let one end first")
         } else {
             let state = State::Committed { next: 0 };
-            self.asked.push_back((asker, Record { what, object, by, at_ms, steps, state }));
+            let record = Record { what, object, by, at_ms, steps, state, note };
+            self.asked.push_back(Asked { asker, record, calls_off });
             return;
         };
         if self.asked.len() >= MAX_ASKED {
@@ -193,18 +245,43 @@ impl Leader {
         }
         // A refusal is an entry, too; its steps are not, or they would be read as plans.
         let state = State::Refused(why);
-        self.asked.push_back((asker, Record { what, object, by, at_ms, steps: vec![], state }));
+        let record = Record { what, object, by, at_ms, steps: vec![], state, note };
+        self.asked.push_back(Asked { asker, record, calls_off: false });
     }
 
     fn propose(&mut self, out: &mut Buffer<Action>) {
         if self.proposing || self.deposed {
             return;
         }
-        let Some((asker, record)) = self.asked.pop_front() else { return };
+        if self.calls_off(out) {
+            return;
+        }
+        let Some(Asked { asker, record, .. }) = self.asked.pop_front() else { return };
         self.proposing = true;
         let oldest = self.open.keys().next().copied();
         let transaction = record.propose(self.last, self.token, oldest);
         self.commit(Commit::Proposal { asker, record }, transaction, out);
+    }
+
+    /// Ends what is under way about the object of the first that waits, if that calls it off; whether it has
+    /// to wait for that.
+    fn calls_off(&mut self, out: &mut Buffer<Action>) -> bool {
+        let Some(first) = self.asked.front().filter(|first| first.calls_off) else { return false };
+        let is_it = |record: &Record| {
+            record.object == first.record.object && record.what != first.record.what
+        };
+        let Some((number, open)) = self.open.iter_mut().find(|(_, open)| is_it(&open.record))
+        else {
+            return false;
+        };
+        if matches!(open.phase, Phase::Ordering { .. }) {
+            let why = format!("called off by {}", first.record.by);
+            let (number, next) = (*number, open.record.in_state(State::Failed(why)));
+            let transaction = next.replace(number, &open.record, self.token);
+            open.phase = Phase::Committing { next, since: None };
+            self.commit(Commit::Progress { number }, transaction, out);
+        }
+        true
     }
 
     fn commit(&mut self, what: Commit, transaction: Transaction, out: &mut Buffer<Action>) {
@@ -242,7 +319,7 @@ impl Leader {
                 State::Committed { .. } | State::Done => Ok(number),
             };
             if record.state.is_open() {
-                let phase = Phase::Ordering { since: now, send_at: now };
+                let phase = Phase::ordering(now);
                 self.open.insert(number, Open { record, phase });
             }
             out.push(Action::Tell { asker, outcome: told });
@@ -255,18 +332,18 @@ impl Leader {
         if let Some(other) = found(outcome, OPEN).and_then(as_number) {
             let why = format!("intent {other} about {} is under way", record.object);
             let record = Record { steps: vec![], state: State::Refused(why), ..record };
-            self.asked.push_front((asker, record));
+            self.asked.push_front(Asked { asker, record, calls_off: false });
         } else {
             // It counts them, so the store was restored.
             self.last = newest.unwrap_or(0);
-            self.asked.push_front((asker, record));
+            self.asked.push_front(Asked { asker, record, calls_off: false });
         }
     }
 
     fn progressed(&mut self, now: Time, number: u64, outcome: &Outcome, out: &mut Buffer<Action>) {
         let leads = self.still_leads(outcome);
         let Some(open) = self.open.get_mut(&number) else { return };
-        let Phase::Committing { next } = &open.phase else { return };
+        let Phase::Committing { next, since } = &open.phase else { return };
         // Committed twice on the way, it is there already.
         let is_there = leads && found(outcome, INTENTS) == Some(&next.encode()[..]);
         if !outcome.held && !is_there {
@@ -275,7 +352,10 @@ impl Leader {
             return;
         }
         open.record = next.clone();
-        open.phase = Phase::Ordering { since: now, send_at: now };
+        open.phase = match *since {
+            Some(since) => Phase::Ordering { since, send_at: now + RESEND, gone: None },
+            None => Phase::ordering(now),
+        };
         if !open.record.state.is_open() {
             self.open.remove(&number);
         }
@@ -295,8 +375,34 @@ impl Leader {
         }
         let next = open.record.after(outcome);
         let transaction = next.replace(number, &open.record, self.token);
-        open.phase = Phase::Committing { next };
+        open.phase = Phase::Committing { next, since: None };
         self.commit(Commit::Progress { number }, transaction, out);
+    }
+
+    /// That is written down: who looks must see why nothing goes on.
+    fn hindered(&mut self, (number, step): (u64, u8), why: String, out: &mut Buffer<Action>) {
+        let Some(open) = self.open.get_mut(&number) else { return };
+        let Phase::Ordering { since, .. } = open.phase else { return };
+        if open.record.next().is_none_or(|(next, _)| next != step) || open.record.note == why {
+            return;
+        }
+        let next = Record { note: why, ..open.record.clone() };
+        let transaction = next.replace(number, &open.record, self.token);
+        open.phase = Phase::Committing { next, since: Some(since) };
+        self.commit(Commit::Progress { number }, transaction, out);
+    }
+
+    /// Ends a step whose node stays away. It was said again and again, or it begins anew.
+    fn gone(&mut self, now: Time, at: (u64, u8), why: &str, out: &mut Buffer<Action>) {
+        let Some(open) = self.open.get_mut(&at.0) else { return };
+        let Phase::Ordering { gone, .. } = &mut open.phase else { return };
+        let before = gone.filter(|gone| now.since(gone.last) <= GONE_FOR / 2);
+        let first = before.map_or(now, |gone| gone.first);
+        *gone = Some(Gone { first, last: now });
+        if now.since(first) >= GONE_FOR {
+            let why = format!("step {}: {why}; it may be done", at.1);
+            self.answered(at.0, at.1, Err(why), out);
+        }
     }
 
     fn order(&mut self, now: Time, out: &mut Buffer<Action>) {
@@ -306,31 +412,29 @@ impl Leader {
         let mut late = vec![];
         let mut room = MAX_ORDERS.saturating_sub(out.len());
         for (number, open) in &mut self.open {
-            let Phase::Ordering { since, send_at } = &mut open.phase else { continue };
+            let Phase::Ordering { since, send_at, .. } = &mut open.phase else { continue };
             let Some((step, what)) = open.record.next() else { continue };
             if now.since(*since) >= STEP_WITHIN {
-                late.push((*number, step, what.node.clone()));
+                late.push((*number, step, what.node.clone(), open.record.note.clone()));
             } else if now >= *send_at && room > 0 {
                 room -= 1;
                 *send_at = now + RESEND;
-                let order = Order { token: self.token, number: *number, step, what: what.clone() };
+                let at = At { incarnation: self.incarnation, number: *number, step };
+                let order = Order { token: self.token, at, what: what.clone() };
                 out.push(Action::Order { node: what.node.clone(), order });
             }
         }
-        for (number, step, node) in late.into_iter().take(MAX_ORDERS / 2) {
+        for (number, step, node, note) in late.into_iter().take(MAX_ORDERS / 2) {
             let within = STEP_WITHIN.as_secs();
-            let why = format!("step {step}: no answer of {node} for {within} s, it may be done");
+            let said = if note.is_empty() { note } else { format!(": {note}") };
+            let why =
+                format!("step {step}: no answer of {node} for {within} s, it may be done{said}");
             self.answered(number, step, Err(why), out);
         }
     }
 
     fn still_leads(&self, outcome: &Outcome) -> bool {
-        outcome.answers.iter().any(|answer| match answer {
-            Answer::Found { items, .. } => items.iter().any(|(key, item)| {
-                key.starts_with(crate::kv::LOCKS) && item.created == self.token.0
-            }),
-            Answer::Put | Answer::Deleted(_) => false,
-        })
+        super::history::leads(outcome, self.token)
     }
 
     fn depose(&mut self, out: &mut Buffer<Action>) {

@@ -1,7 +1,8 @@
 //! The one that does a step: once, whoever orders it how often, over its own death.
 //!
 //! ```text
-//!   order --- older token ---> refused
+//!   order --- of a former store, or older token ---> refused
+//!     |------ of a later store: all that is remembered is of the former one, and is forgotten
 //!     |------ ended ---------> the same answer again
 //!     |------ begun ---------> it died in the middle: look whether it is done, before doing it
 //!     +------ new -----------> kept (begun), done, kept (ended), answered
@@ -18,12 +19,23 @@ use crate::kv::{Fence, Token};
 /// intents only, and their numbers are the newest.
 pub const MAX_KEPT: usize = 1024;
 
+/// Which step is meant: the numbers of intents begin again with each store.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub struct At {
+    /// Of the store, in the order in which stores were founded or restored; 0: it does not tell (etcd).
+    pub incarnation: u64,
+    /// Of the intent.
+    pub number: u64,
+    /// From 0.
+    pub step: u8,
+}
+
 /// A step of an intent, as it travels.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Order {
+    /// Of the coordinator, in the store of this incarnation: another store counts tokens anew.
     pub token: Token,
-    pub number: u64,
-    pub step: u8,
+    pub at: At,
     pub what: Step,
 }
 
@@ -33,14 +45,12 @@ pub enum Word {
     Ordered(Order),
     /// What [`Duty::Do`] came to.
     Ended {
-        number: u64,
-        step: u8,
+        at: At,
         outcome: Result<(), String>,
     },
     /// What [`Duty::Look`] found: it is done already, or it is not.
     Looked {
-        number: u64,
-        step: u8,
+        at: At,
         is_done: bool,
     },
 }
@@ -51,26 +61,23 @@ pub enum Duty {
     /// Write the receiver to disk before anything that follows.
     Keep,
     Do {
-        number: u64,
-        step: u8,
+        at: At,
         what: Step,
     },
     Look {
-        number: u64,
-        step: u8,
+        at: At,
         what: Step,
     },
     Answer {
-        number: u64,
-        step: u8,
+        at: At,
         outcome: Result<(), String>,
     },
-    /// To whoever ordered it: a greater token is known.
+    /// To whoever ordered it: a greater token is known, or a later store.
     Stale,
 }
 
-/// First byte of [`Receiver::encode`].
-const VERSION: u8 = 1;
+/// First byte of [`Receiver::encode`]; 2 has the incarnation.
+const VERSION: u8 = 2;
 
 #[derive(Clone, Debug, Eq, PartialEq)]
 struct Kept {
@@ -83,11 +90,13 @@ struct Kept {
 /// What one node knows of the steps that it did.
 #[derive(Clone, Debug, Default)]
 pub struct Receiver {
+    /// Of the store whose tokens and intents are remembered; none: no store has told it yet.
+    incarnation: Option<u64>,
     fence: Fence,
     /// The last step of each intent.
     kept: BTreeMap<u64, Kept>,
     /// Begun by this process, so no need to look.
-    doing: Vec<(u64, u8)>,
+    doing: Vec<At>,
 }
 
 kept!(Step { node, verb, object });
@@ -104,44 +113,57 @@ impl Keep for Result<(), String> {
 }
 
 impl Receiver {
-    /// What [`Duty::Keep`] writes: the greatest token, and the last step of each intent.
+    /// What [`Duty::Keep`] writes: of which store, the greatest token, and the last step of each intent.
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
         let mut out = vec![VERSION];
+        self.incarnation.keep(&mut out);
         self.fence.newest(LEADER).map(|token| token.0).keep(&mut out);
         let kept: Vec<_> = self.kept.iter().map(|(at, kept)| (*at, kept.clone())).collect();
         kept.keep(&mut out);
         out
     }
 
-    /// None: it is damaged, or of another version.
+    /// None: it is damaged, or of another version. Version 1 did not say of which store: it is taken to be
+    /// the one that orders next.
     #[must_use]
     pub fn decode(bytes: &[u8]) -> Option<Self> {
         let (version, mut rest) = bytes.split_first()?;
+        let incarnation = match version {
+            1 => None,
+            &VERSION => Option::<u64>::revive(&mut rest)?,
+            _ => return None,
+        };
         let token = Option::<u64>::revive(&mut rest)?;
         let kept = Vec::<(u64, Kept)>::revive(&mut rest)?;
-        if *version != VERSION || !rest.is_empty() || kept.len() > MAX_KEPT {
+        if !rest.is_empty() || kept.len() > MAX_KEPT {
             return None;
         }
         let mut fence = Fence::default();
         if let Some(token) = token {
             fence.pass(LEADER, Token(token)).ok()?;
         }
-        Some(Self { fence, kept: kept.into_iter().collect(), doing: vec![] })
+        Some(Self { incarnation, fence, kept: kept.into_iter().collect(), doing: vec![] })
     }
 
     /// What a step that was ended came to.
     #[must_use]
-    pub fn outcome(&self, number: u64, step: u8) -> Option<Result<(), String>> {
-        let kept = self.kept.get(&number)?;
+    pub fn outcome(&self, at: At) -> Option<Result<(), String>> {
+        let kept = self.kept(at)?;
         // A step before the last one was ended well, or the last one would not have been ordered.
-        if kept.step > step { Some(Ok(())) } else { kept.outcome.clone() }
+        if kept.step > at.step { Some(Ok(())) } else { kept.outcome.clone() }
     }
 
     /// The greatest token that was seen.
     #[must_use]
     pub fn newest(&self) -> Option<Token> {
         self.fence.newest(LEADER)
+    }
+
+    /// Of the store whose intents are remembered.
+    #[must_use]
+    pub const fn incarnation(&self) -> Option<u64> {
+        self.incarnation
     }
 
     /// As it was kept, in a new process.
@@ -154,27 +176,49 @@ impl Receiver {
     pub fn step(&mut self, word: Word, out: &mut Buffer<Duty>) {
         match word {
             Word::Ordered(order) => self.ordered(order, out),
-            Word::Ended { number, step, outcome } => self.ended(number, step, outcome, out),
-            Word::Looked { number, step, is_done } => {
-                let Some(kept) = self.kept.get(&number).filter(|kept| kept.step == step) else {
-                    return;
-                };
-                if kept.outcome.is_some() || !self.doing.contains(&(number, step)) {
+            Word::Ended { at, outcome } => self.ended(at, outcome, out),
+            Word::Looked { at, is_done } => {
+                let Some(kept) = self.kept(at).filter(|kept| kept.step == at.step) else { return };
+                if kept.outcome.is_some() || !self.doing.contains(&at) {
                     return;
                 }
                 if is_done {
-                    self.ended(number, step, Ok(()), out);
+                    self.ended(at, Ok(()), out);
                 } else {
-                    out.push(Duty::Do { number, step, what: kept.what.clone() });
+                    out.push(Duty::Do { at, what: kept.what.clone() });
                 }
             }
         }
     }
 
+    /// What is remembered of an intent, if it is of the same store.
+    fn kept(&self, at: At) -> Option<&Kept> {
+        let is_known = self.incarnation.is_none_or(|known| known == at.incarnation);
+        self.kept.get(&at.number).filter(|_| is_known || at.incarnation == 0)
+    }
+
+    /// False: the order is of a store that was there before the one that is known.
+    fn meets(&mut self, incarnation: u64) -> bool {
+        match self.incarnation {
+            _ if incarnation == 0 => true,
+            Some(known) if incarnation < known => false,
+            Some(known) if incarnation == known => true,
+            Some(_) => {
+                *self = Self { incarnation: Some(incarnation), ..Self::default() };
+                true
+            }
+            None => {
+                self.incarnation = Some(incarnation);
+                true
+            }
+        }
+    }
+
     fn ordered(&mut self, order: Order, out: &mut Buffer<Duty>) {
-        let Order { token, number, step, what } = order;
-        let before = self.fence.newest(LEADER);
-        if self.fence.pass(LEADER, token).is_err() {
+        let Order { token, at, what } = order;
+        let At { number, step, .. } = at;
+        let before = (self.incarnation, self.fence.newest(LEADER));
+        if !self.meets(at.incarnation) || self.fence.pass(LEADER, token).is_err() {
             out.push(Duty::Stale);
             return;
         }
@@ -182,21 +226,21 @@ impl Receiver {
         let is_it = |kept: &&Kept| kept.step > step || (kept.step == step && kept.what == what);
         let kept = self.kept.get(&number).filter(is_it);
         // Also without a new step: after a restart the older token must not pass.
-        if kept.is_none() || before != Some(token) {
+        if kept.is_none() || before != (self.incarnation, Some(token)) {
             out.push(Duty::Keep);
         }
         match kept {
             // A step before the last one was ended, or the last one would not have been ordered.
             Some(kept) if kept.step > step => {
-                out.push(Duty::Answer { number, step, outcome: Ok(()) });
+                out.push(Duty::Answer { at, outcome: Ok(()) });
             }
             Some(Kept { outcome: Some(outcome), .. }) => {
-                out.push(Duty::Answer { number, step, outcome: outcome.clone() });
+                out.push(Duty::Answer { at, outcome: outcome.clone() });
             }
             Some(Kept { outcome: None, .. }) => {
-                if !self.doing.contains(&(number, step)) {
-                    self.doing.push((number, step));
-                    out.push(Duty::Look { number, step, what });
+                if !self.doing.contains(&at) {
+                    self.doing.push(at);
+                    out.push(Duty::Look { at, what });
                 }
             }
             None => {
@@ -204,24 +248,22 @@ impl Receiver {
                 while self.kept.len() > MAX_KEPT {
                     self.kept.pop_first();
                 }
-                self.doing.push((number, step));
-                out.push(Duty::Do { number, step, what });
+                self.doing.push(at);
+                out.push(Duty::Do { at, what });
             }
         }
     }
 
-    fn ended(
-        &mut self,
-        number: u64,
-        step: u8,
-        outcome: Result<(), String>,
-        out: &mut Buffer<Duty>,
-    ) {
-        self.doing.retain(|doing| *doing != (number, step));
-        let kept = self.kept.get_mut(&number).filter(|kept| kept.step == step);
+    fn ended(&mut self, at: At, outcome: Result<(), String>, out: &mut Buffer<Duty>) {
+        self.doing.retain(|doing| *doing != at);
+        if self.kept(at).is_none() {
+            // It was begun for a store that is no more.
+            return;
+        }
+        let kept = self.kept.get_mut(&at.number).filter(|kept| kept.step == at.step);
         let Some(kept) = kept.filter(|kept| kept.outcome.is_none()) else { return };
         kept.outcome = Some(outcome.clone());
         out.push(Duty::Keep);
-        out.push(Duty::Answer { number, step, outcome });
+        out.push(Duty::Answer { at, outcome });
     }
 }

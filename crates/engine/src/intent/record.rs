@@ -5,13 +5,13 @@
 //! ```
 //!
 //! Numbers are big-endian. A change of the layout bumps [`VERSION`]. Version 1 had no `at` and no `by`; no
-//! release wrote it.
+//! release wrote it. In version 2 nothing open had a `why`; it is still read.
 
 use super::{LAST, OPEN, State, history, key};
 use crate::kv::{Compare, Condition, Keys, LOCKS, Op, Token, Transaction};
 
 /// First byte of a record.
-pub const VERSION: u8 = 2;
+pub const VERSION: u8 = 3;
 /// Steps of one intent: an evacuation is one intent per guest, not one for all.
 pub const MAX_STEPS: usize = 32;
 /// Bytes of one text.
@@ -42,6 +42,8 @@ pub struct Record {
     pub at_ms: u64,
     pub steps: Vec<Step>,
     pub state: State,
+    /// Of an open one: why the step that is next is not done yet, as far as its node was heard; else empty.
+    pub note: String,
 }
 
 impl Record {
@@ -65,7 +67,13 @@ impl Record {
             (State::Committed { .. }, Err(why)) => State::Failed(why),
             (ended, _) => ended.clone(),
         };
-        Self { state, ..self.clone() }
+        self.in_state(state)
+    }
+
+    /// In another state, of which nothing is known yet.
+    #[must_use]
+    pub(super) fn in_state(&self, state: State) -> Self {
+        Self { state, note: String::new(), ..self.clone() }
     }
 
     /// Writes it as the one after `last`, if that is the newest, nothing is open about the object, and
@@ -103,7 +111,7 @@ impl Record {
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
         let (state, next, why) = match &self.state {
-            State::Committed { next } => (0, *next, ""),
+            State::Committed { next } => (0, *next, self.note.as_str()),
             State::Done => (1, 0, ""),
             State::Failed(why) => (2, 0, why.as_str()),
             State::Refused(why) => (3, 0, why.as_str()),
@@ -129,7 +137,7 @@ impl Record {
         let (head, rest) = bytes.split_first_chunk::<4>()?;
         let (at_ms, mut rest) = rest.split_first_chunk::<8>()?;
         let (at_ms, [version, state, next, count]) = (u64::from_be_bytes(*at_ms), *head);
-        if version != VERSION || usize::from(count) > MAX_STEPS {
+        if !(2..=VERSION).contains(&version) || usize::from(count) > MAX_STEPS {
             return None;
         }
         let mut text = || read(&mut rest);
@@ -138,14 +146,18 @@ impl Record {
         for _ in 0..count {
             steps.push(Step { node: text()?, verb: text()?, object: text()? });
         }
+        let mut note = String::new();
         let state = match (state, next, why.is_empty()) {
-            (0, next, true) if next < count => State::Committed { next },
+            (0, next, is_empty) if next < count && (is_empty || version > 2) => {
+                note = why;
+                State::Committed { next }
+            }
             (1, 0, true) => State::Done,
             (2, 0, _) => State::Failed(why),
             (3, 0, _) => State::Refused(why),
             _ => return None,
         };
-        rest.is_empty().then_some(Self { what, object, by, at_ms, steps, state })
+        rest.is_empty().then_some(Self { what, object, by, at_ms, steps, state, note })
     }
 }
 

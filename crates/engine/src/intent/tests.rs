@@ -5,6 +5,9 @@ use crate::Buffer;
 use crate::kv::{Command, Entry, Kv, Outcome, Token, Transaction, acquire, acquired};
 use base::Time;
 
+/// The incarnation of the store of these tests.
+const STORE: u64 = 3;
+
 fn step(node: &str, verb: &str) -> Step {
     Step { node: node.to_owned(), verb: verb.to_owned(), object: "vip/internal".to_owned() }
 }
@@ -12,13 +15,13 @@ fn step(node: &str, verb: &str) -> Step {
 fn record(state: State) -> Record {
     let steps = vec![step("node01", "hand-over"), step("node02", "confirm")];
     let Wish { what, object, by, at_ms, steps, .. } = wish("vip/internal", steps);
-    Record { what, object, by, at_ms, steps, state }
+    Record { what, object, by, at_ms, steps, state, note: String::new() }
 }
 
 fn wish(object: &str, steps: Vec<Step>) -> Wish {
     let (what, object) = ("move".to_owned(), object.to_owned());
     let by = "uid 0 on node03".to_owned();
-    Wish { what, object, by, at_ms: 1_000, steps, objection: None }
+    Wish { what, object, by, at_ms: 1_000, steps, ..Wish::default() }
 }
 
 fn hex(bytes: &[u8]) -> String {
@@ -27,7 +30,7 @@ fn hex(bytes: &[u8]) -> String {
 
 #[test]
 fn a_record_keeps_its_bytes() {
-    expect!["020001020000"].assert_eq(&hex(&record(State::Committed { next: 1 }).encode()[..6]));
+    expect!["030001020000"].assert_eq(&hex(&record(State::Committed { next: 1 }).encode()[..6]));
     for state in [
         State::Committed { next: 0 },
         State::Committed { next: 1 },
@@ -40,7 +43,7 @@ fn a_record_keeps_its_bytes() {
     }
     let mut golden = record(State::Failed("no".to_owned()));
     golden.steps.truncate(1);
-    expect!["0202000100000000000003e800046d6f7665000c7669702f696e7465726e616c000f756964203020"]
+    expect!["0302000100000000000003e800046d6f7665000c7669702f696e7465726e616c000f756964203020"]
         .assert_eq(&hex(&golden.encode()[..40]));
 }
 
@@ -77,7 +80,7 @@ impl World {
     fn new() -> Self {
         let mut kv = Kv::new();
         let token = acquired(&apply(&mut kv, acquire(LEADER, "node01", 60_000))).unwrap();
-        Self { kv, leader: Leader::new(Time::ZERO, token, 0, vec![]), now: Time::ZERO }
+        Self { kv, leader: Leader::new(Time::ZERO, (STORE, token), 0, vec![]), now: Time::ZERO }
     }
 
     /// Does what the leader orders with the store; the rest comes back. `twice`: each commit is applied
@@ -128,12 +131,12 @@ fn an_intent_is_ordered_only_after_it_is_committed_and_each_step_after_the_one_b
         let (told, order) = (&rest[0], &rest[1]);
         assert_eq!(*told, Action::Tell { asker: 7, outcome: Ok(1) }, "twice: {twice}");
         let Action::Order { node, order } = order else { panic!("{order:?}") };
-        assert_eq!((node.as_str(), order.number, order.step), ("node01", 1, 0));
+        assert_eq!((node.as_str(), order.at.number, order.at.step), ("node01", 1, 0));
         assert_eq!(stored(&world.kv, 1).state, State::Committed { next: 0 });
         let answer = Input::Answered { number: 1, step: 0, outcome: Ok(()) };
         let rest = world.step(answer.clone(), twice);
         let [Action::Order { node, order }] = &rest[..] else { panic!("{rest:?}") };
-        assert_eq!((node.as_str(), order.step), ("node02", 1));
+        assert_eq!((node.as_str(), order.at.step), ("node02", 1));
         assert_eq!(world.step(answer, twice), [], "an old answer changes nothing");
         let last = Input::Answered { number: 1, step: 1, outcome: Ok(()) };
         assert_eq!(world.step(last, twice), []);
@@ -227,6 +230,98 @@ fn an_ex_leader_learns_from_the_store_that_it_leads_no_more() {
     assert_eq!(stored(&world.kv, 1).state, State::Committed { next: 0 }, "it wrote nothing");
 }
 
+#[test]
+fn why_a_step_is_not_done_is_written_down_and_told_at_its_end() {
+    let mut world = World::new();
+    world.ask(1, false);
+    let why = "cannot keep that in /var, so nothing is done: full".to_owned();
+    let hindered = |why: &str| Input::Hindered { number: 1, step: 0, why: why.to_owned() };
+    assert_eq!(world.step(hindered(&why), false), [], "it is ordered again in its own time");
+    let kept = stored(&world.kv, 1);
+    assert_eq!((kept.state.clone(), &kept.note), (State::Committed { next: 0 }, &why));
+    assert_eq!(Record::decode(&kept.encode()), Some(kept));
+    let revision = world.kv.revision();
+    world.step(hindered(&why), false);
+    assert_eq!(world.kv.revision(), revision, "the same again is not written again");
+    world.step(hindered("it does not answer"), false);
+    // The time of the step is not begun anew by that.
+    world.now = Time::ZERO + STEP_WITHIN;
+    world.step(Input::Timeout, false);
+    let expected = "step 0: no answer of node01 for 600 s, it may be done: it does not answer";
+    assert_eq!(stored(&world.kv, 1).state, State::Failed(expected.to_owned()));
+
+    // What goes on is no longer hindered, and the next step has not been.
+    for input in [hindered(""), Input::Answered { number: 1, step: 0, outcome: Ok(()) }] {
+        let mut world = World::new();
+        world.ask(1, false);
+        world.step(hindered(&why), false);
+        world.step(input, false);
+        assert_eq!(stored(&world.kv, 1).note, "");
+    }
+}
+
+#[test]
+fn a_step_ends_in_seconds_when_its_node_stays_away() {
+    let mut world = World::new();
+    world.ask(1, false);
+    let gone = || Input::Gone { number: 1, step: 0, why: "node01 is unreachable".to_owned() };
+    let say = |world: &mut World, ms: u64| {
+        world.now = Time::ZERO + std::time::Duration::from_millis(ms);
+        world.step(gone(), false);
+        stored(&world.kv, 1).state.is_open()
+    };
+    // It was there again in between, so it is not away for long.
+    for (ms, is_open) in
+        [(0, true), (1_000, true), (2_900, true), (3_900, true), (4_900, true), (5_900, false)]
+    {
+        assert_eq!(say(&mut world, ms), is_open, "after {ms} ms");
+    }
+    let why = "step 0: node01 is unreachable; it may be done".to_owned();
+    assert_eq!(stored(&world.kv, 1).state, State::Failed(why));
+    assert!(world.kv.get("intent-open/vip/internal").is_none(), "another may be asked for");
+}
+
+#[test]
+fn what_is_under_way_is_called_off_by_the_wish_that_may_and_by_no_other() {
+    for busy in [false, true] {
+        let mut world = World::new();
+        world.ask(1, false);
+        let mut out = Buffer::new();
+        let mut waits = vec![];
+        if busy {
+            // Its next step is being written down when the other one asks.
+            let done = Input::Answered { number: 1, step: 0, outcome: Ok(()) };
+            world.leader.step(world.now, done, &mut out);
+            waits.extend(out.drain());
+        }
+        let back = Wish {
+            what: "resume".to_owned(),
+            calls_off: true,
+            ..wish("vip/internal", vec![step("node01", "resume")])
+        };
+        let mut told = world.step(Input::Asked { asker: 2, wish: back.clone() }, false);
+        for action in waits {
+            let Action::Commit { commit, transaction } = action else { panic!("{action:?}") };
+            assert_eq!(told, [], "it waits");
+            let outcome = apply(&mut world.kv, transaction);
+            told = world.step(Input::Applied { commit, outcome }, false);
+        }
+        let is_told = told.contains(&Action::Tell { asker: 2, outcome: Ok(2) });
+        assert!(is_told, "busy: {busy}: {told:?}");
+        let off = "called off by uid 0 on node03".to_owned();
+        assert_eq!(stored(&world.kv, 1).state, State::Failed(off), "busy: {busy}");
+        assert_eq!(stored(&world.kv, 2).state, State::Committed { next: 0 });
+        // Not one of its own kind, and not by any other.
+        world.step(Input::Asked { asker: 3, wish: back }, false);
+        world.ask(4, false);
+        assert_eq!(stored(&world.kv, 2).state, State::Committed { next: 0 });
+        let why = "intent 2 about vip/internal is under way".to_owned();
+        for number in [3, 4] {
+            assert_eq!(stored(&world.kv, number).state, State::Refused(why.clone()));
+        }
+    }
+}
+
 fn heard(receiver: &mut Receiver, word: Word) -> Vec<Duty> {
     let mut out = Buffer::new();
     receiver.step(word, &mut out);
@@ -235,7 +330,11 @@ fn heard(receiver: &mut Receiver, word: Word) -> Vec<Duty> {
 
 fn order(token: u64, step: u8) -> Word {
     let what = self::step("node01", "hand-over");
-    Word::Ordered(Order { token: Token(token), number: 1, step, what })
+    Word::Ordered(Order { token: Token(token), at: at(step), what })
+}
+
+const fn at(step: u8) -> At {
+    At { incarnation: STORE, number: 1, step }
 }
 
 #[test]
@@ -243,10 +342,10 @@ fn a_step_is_done_once_however_often_it_is_ordered() {
     let mut receiver = Receiver::default();
     let what = step("node01", "hand-over");
     let first = heard(&mut receiver, order(5, 0));
-    assert_eq!(first, [Duty::Keep, Duty::Do { number: 1, step: 0, what: what.clone() }]);
+    assert_eq!(first, [Duty::Keep, Duty::Do { at: at(0), what: what.clone() }]);
     assert_eq!(heard(&mut receiver, order(5, 0)), [], "it is being done");
-    let ended = Word::Ended { number: 1, step: 0, outcome: Ok(()) };
-    let answer = Duty::Answer { number: 1, step: 0, outcome: Ok(()) };
+    let ended = Word::Ended { at: at(0), outcome: Ok(()) };
+    let answer = Duty::Answer { at: at(0), outcome: Ok(()) };
     assert_eq!(heard(&mut receiver, ended), [Duty::Keep, answer.clone()]);
     assert_eq!(heard(&mut receiver, order(6, 0)), [Duty::Keep, answer], "another leader asks");
     let mut receiver = receiver.restarted();
@@ -254,14 +353,50 @@ fn a_step_is_done_once_however_often_it_is_ordered() {
 }
 
 #[test]
-fn a_number_that_a_restored_store_gives_again_is_another_step() {
+fn another_store_begins_anew_and_orders_of_the_former_one_are_refused_over_a_restart() {
+    let in_store = |incarnation, token, step| {
+        let what = self::step("node01", "hand-over");
+        let at = At { incarnation, ..at(step) };
+        Word::Ordered(Order { token: Token(token), at, what })
+    };
     let mut receiver = Receiver::default();
-    heard(&mut receiver, order(5, 0));
-    heard(&mut receiver, Word::Ended { number: 1, step: 0, outcome: Ok(()) });
-    let what = step("node01", "standby");
-    let again = Order { token: Token(6), number: 1, step: 0, what: what.clone() };
-    let duties = heard(&mut receiver, Word::Ordered(again));
-    assert_eq!(duties, [Duty::Keep, Duty::Do { number: 1, step: 0, what }]);
+    heard(&mut receiver, order(500, 0));
+    heard(&mut receiver, Word::Ended { at: at(0), outcome: Ok(()) });
+    heard(&mut receiver, order(500, 1));
+    // Restored or founded anew: numbers and tokens begin again, and the same words mean another step.
+    let (new, what) = (At { incarnation: STORE + 1, ..at(0) }, step("node01", "hand-over"));
+    let duties = heard(&mut receiver, in_store(STORE + 1, 2, 0));
+    assert_eq!(duties, [Duty::Keep, Duty::Do { at: new, what: what.clone() }]);
+    // What the former store had begun ends, and is no answer to the new one.
+    assert_eq!(heard(&mut receiver, Word::Ended { at: at(1), outcome: Ok(()) }), []);
+    assert_eq!(heard(&mut receiver, Word::Ended { at: at(0), outcome: Ok(()) }), []);
+    assert_eq!((receiver.outcome(new), receiver.outcome(at(0))), (None, None));
+    // A coordinator of the former store wakes up, with the greater token.
+    assert_eq!(heard(&mut receiver, order(501, 1)), [Duty::Stale]);
+    let mut receiver = Receiver::decode(&receiver.encode()).expect("it is whole").restarted();
+    assert_eq!(heard(&mut receiver, order(501, 1)), [Duty::Stale]);
+    assert_eq!(heard(&mut receiver, in_store(STORE + 1, 1, 0)), [Duty::Stale], "its own older one");
+    assert_eq!((receiver.incarnation(), receiver.newest()), (Some(STORE + 1), Some(Token(2))));
+    let duties = heard(&mut receiver, in_store(STORE + 1, 2, 0));
+    assert_eq!(duties, [Duty::Look { at: new, what }]);
+}
+
+#[test]
+fn a_receiver_of_a_version_that_knew_no_incarnation_takes_the_next_store_for_its_own() {
+    let mut kept = vec![1];
+    // As version 1 kept it: the greatest token, and one step that has ended.
+    kept.extend([1, 5, 1, 1, 0, 6]);
+    kept.extend(b"node01");
+    kept.push(9);
+    kept.extend(b"hand-over");
+    kept.push(12);
+    kept.extend(b"vip/internal");
+    kept.extend([1, 0]);
+    let mut receiver = Receiver::decode(&kept).expect("it is whole");
+    assert_eq!((receiver.incarnation(), receiver.newest()), (None, Some(Token(5))));
+    let answer = Duty::Answer { at: at(0), outcome: Ok(()) };
+    assert_eq!(heard(&mut receiver, order(6, 0)), [Duty::Keep, answer]);
+    assert_eq!(receiver.incarnation(), Some(STORE));
 }
 
 #[test]
@@ -271,14 +406,14 @@ fn a_step_that_was_begun_before_a_death_is_looked_at_before_it_is_done() {
         heard(&mut receiver, order(5, 0));
         let mut receiver = receiver.restarted();
         let what = step("node01", "hand-over");
-        let look = Duty::Look { number: 1, step: 0, what: what.clone() };
+        let look = Duty::Look { at: at(0), what: what.clone() };
         assert_eq!(heard(&mut receiver, order(6, 0)), [Duty::Keep, look]);
-        let duties = heard(&mut receiver, Word::Looked { number: 1, step: 0, is_done });
+        let duties = heard(&mut receiver, Word::Looked { at: at(0), is_done });
         if is_done {
-            let answer = Duty::Answer { number: 1, step: 0, outcome: Ok(()) };
+            let answer = Duty::Answer { at: at(0), outcome: Ok(()) };
             assert_eq!(duties, [Duty::Keep, answer]);
         } else {
-            assert_eq!(duties, [Duty::Do { number: 1, step: 0, what }]);
+            assert_eq!(duties, [Duty::Do { at: at(0), what }]);
         }
     }
 }
@@ -314,7 +449,7 @@ fn a_leader_that_begins_reads_what_is_open_however_many_intents_there_were() {
     let intents = found(&apply(&mut world.kv, read_each(&open)));
     assert_eq!(intents, [(1, stored(&world.kv, 1)), (1_201, stored(&world.kv, 1_201))]);
     let token = world.leader_token();
-    let leader = Leader::new(Time::ZERO, token, last, intents);
+    let leader = Leader::new(Time::ZERO, (STORE, token), last, intents);
     assert_eq!(leader.open().count(), 2);
     // As soon as the oldest has ended, what is older than the limit goes.
     let done = Input::Answered { number: 1, step: 0, outcome: Ok(()) };
@@ -330,16 +465,21 @@ fn a_receiver_is_read_as_it_was_kept_and_damaged_bytes_are_no_receiver() {
     let mut receiver = Receiver::default();
     assert_eq!(Receiver::decode(&receiver.encode()).map(|r| r.encode()), Some(receiver.encode()));
     heard(&mut receiver, order(5, 0));
-    heard(&mut receiver, Word::Ended { number: 1, step: 0, outcome: Err("no".to_owned()) });
+    heard(&mut receiver, Word::Ended { at: at(0), outcome: Err("no".to_owned()) });
     let bytes = receiver.encode();
-    expect!["010105010100066e6f646530310968616e642d6f7665720c7669702f696e7465726e616c0101026e6f"]
-        .assert_eq(&hex(&bytes));
+    expect![
+        "0201030105010100066e6f646530310968616e642d6f7665720c7669702f696e7465726e616c0101026e6f"
+    ]
+    .assert_eq(&hex(&bytes));
     let mut again = Receiver::decode(&bytes).expect("it is whole");
-    assert_eq!((again.newest(), again.outcome(1, 0)), (Some(Token(5)), Some(Err("no".to_owned()))));
+    assert_eq!(
+        (again.newest(), again.outcome(at(0))),
+        (Some(Token(5)), Some(Err("no".to_owned())))
+    );
     assert_eq!(heard(&mut again, order(4, 1)), [Duty::Stale], "the token is remembered");
     for end in 0..bytes.len() {
         assert!(Receiver::decode(&bytes[..end]).is_none(), "{end} bytes");
     }
     assert!(Receiver::decode(&[bytes.clone(), vec![0]].concat()).is_none());
-    assert!(Receiver::decode(&[&[2], &bytes[1..]].concat()).is_none(), "another version");
+    assert!(Receiver::decode(&[&[3], &bytes[1..]].concat()).is_none(), "another version");
 }

@@ -49,12 +49,14 @@ pub fn acquire(name: &str, holder: &str, limit: u32) -> Transaction {
     }
 }
 
-/// Holds the name for `limit` milliseconds from now, if this token still holds it; [`acquired`].
+/// Holds the name for `limit` milliseconds from now, if this holder still has it by this token;
+/// [`acquired`]. By name too: a store that was founded anew may have given the same token to another.
 #[must_use]
 pub fn renew(name: &str, token: Token, holder: &str, limit: u32) -> Transaction {
     let key = key(name);
+    let is_held = [Condition::Created(token.0), Condition::Value(holder.as_bytes().into())];
     Transaction {
-        compares: vec![Compare { key: key.clone(), is: Condition::Created(token.0) }],
+        compares: is_held.map(|is| Compare { key: key.clone(), is }).to_vec(),
         then: vec![held(&key, holder, limit), Op::read(&key)],
         otherwise: vec![Op::read(&key)],
     }

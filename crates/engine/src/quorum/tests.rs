@@ -30,7 +30,7 @@ fn every_layer_has_one_row_with_a_reason_and_a_proof() {
 
 #[test]
 fn nothing_is_ordered_before_it_is_committed() {
-    let mut leader = Leader::new(Time::ZERO, Token(1), 0, vec![]);
+    let mut leader = Leader::new(Time::ZERO, (1, Token(1)), 0, vec![]);
     let step = Step { node: "a".to_owned(), verb: "do".to_owned(), object: "x".to_owned() };
     let (what, object) = ("move".to_owned(), "vip/x".to_owned());
     let wish = Wish { what, object, steps: vec![step], ..Wish::default() };

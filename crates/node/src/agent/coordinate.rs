@@ -9,10 +9,10 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::mpsc::{self, Sender};
+use std::sync::mpsc::{self, RecvTimeoutError, Sender};
 use std::time::Duration;
 
-use api::{Command, Errand, Intent, IntentState, IntentStep, Standing, Start, Status};
+use api::{Command, Errand, Intent, IntentState, IntentStep, Standing, Start, Status, Verdict};
 use engine::intent::{self, INTENTS, LAST, LEADER, Record, State, Wish, key};
 use engine::kv::{Answer, Item, Keys, LOCKS, Op, Outcome, Transaction};
 use store::Link;
@@ -64,12 +64,14 @@ struct Member {
 /// The cluster's part of this agent, where the file has a `[store]`.
 pub(crate) fn begin(start: &Start, hands: &Arc<Hands>, desk: &Desk) -> Option<Arc<Coordination>> {
     let (names, members) = {
-        let core = lock(hands.core());
+        let mut core = lock(hands.core());
         let cluster = core.cluster.as_ref()?;
         let named = |at: &usize| cluster.nodes.get(*at).map(|node| node.name.clone());
         let members: Vec<String> =
             cluster.store.as_ref()?.members.iter().filter_map(named).collect();
-        (core.picture.names.clone(), members)
+        let names = core.picture.names.clone();
+        core.coordinator = Some(Box::default());
+        (names, members)
     };
     let me = start.node.clone();
     let counter = counter(Arc::clone(hands), desk.clone());
@@ -80,7 +82,11 @@ pub(crate) fn begin(start: &Start, hands: &Arc<Hands>, desk: &Desk) -> Option<Ar
     let link = if members.contains(&me) { Link::start(&hands.run_dir).ok() } else { None };
     let member = link.and_then(|link| {
         let (me, steps) = (me.clone(), Arc::clone(&steps));
-        let place = Place { me, names, link: link.clone(), desk: desk.clone(), steps };
+        let looks = Arc::clone(&hands);
+        let is_gone = Box::new(move |node: &str| gone(&looks.looks().0, node));
+        let here = Arc::clone(hands.core());
+        let place =
+            Place { me, names, link: link.clone(), desk: desk.clone(), steps, is_gone, here };
         Some(Member { link, coordinator: coordinator::start(place)? })
     });
     Some(Arc::new(Coordination { me, hands, desk, steps, member, members }))
@@ -140,10 +146,14 @@ impl Coordination {
         let (tell, told) = mpsc::channel();
         let gone = |_| "the coordinator of this node has ended".to_owned();
         member.coordinator.send(Mail::Wish { wish, tell }).map_err(gone)?;
-        told.recv_timeout(COMMITTED_WITHIN).unwrap_or_else(|_| {
-            Err("no majority of the store has agreed yet: it may still be done, and `outlast intents` \
-                 shows whether it is"
-                .to_owned())
+        told.recv_timeout(COMMITTED_WITHIN).unwrap_or_else(|error| {
+            let why = match error {
+                RecvTimeoutError::Timeout => "no majority of the store has agreed yet".to_owned(),
+                RecvTimeoutError::Disconnected => {
+                    format!("{} has ceased to coordinate meanwhile", self.me)
+                }
+            };
+            Err(format!("{why}: it may still be done, and `outlast intents` shows whether it is"))
         })
     }
 
@@ -153,9 +163,13 @@ impl Coordination {
         let line = at.and_then(|at| status.nodes.get(usize::from(at)));
         let node = line.map_or_else(|| self.me.clone(), |line| line.state.node.clone());
         let objection = command::objection(command, &status, &names, &node);
-        let (what, object, steps) = plan(command, &node);
+        // A compute node asks no balancers: that is counted here.
+        let counts = if line.is_some_and(|line| line.compute) { &self.me } else { &node };
+        let (what, object, steps) = plan(command, &node, counts);
         let at_ms = sys::clock::wall_ms();
-        Ok(Wish { what: what.to_owned(), object, by: by.to_owned(), at_ms, steps, objection })
+        let calls_off = matches!(command, Command::Resume { .. });
+        let (what, by) = (what.to_owned(), by.to_owned());
+        Ok(Wish { what, object, by, at_ms, steps, objection, calls_off })
     }
 
     /// Which node holds the name; empty: none. Asks the store, so it is not outdated.
@@ -184,9 +198,11 @@ impl Coordination {
                 IntentState::Committed if intent.next > Some(0) => return Ok(()),
                 IntentState::Failed | IntentState::Refused => return Err(intent.why),
                 IntentState::Committed if sys::clock::now() >= end => {
+                    let why = intent.why;
+                    let said = if why.is_empty() { why } else { format!(" ({why})") };
                     return Err(format!(
-                        "intent {number} is committed and not yet carried out: `outlast intents` shows \
-                         what becomes of it"
+                        "intent {number} is committed and not yet carried out{said}: `outlast intents` \
+                         shows what becomes of it"
                     ));
                 }
                 IntentState::Committed => std::thread::sleep(LOOK_EVERY),
@@ -266,6 +282,18 @@ impl Coordination {
     }
 }
 
+/// Why nothing more can be ordered of a node: not that it is late, but that it is known to be away.
+fn gone(status: &Status, name: &str) -> Option<String> {
+    let line = status.nodes.iter().find(|line| line.state.node == name)?;
+    let word = match line.state.opinion.verdict {
+        Verdict::Unreachable => "is unreachable",
+        Verdict::ProvenDead => "is proven dead",
+        Verdict::Leaving => "has left",
+        Verdict::Unknown | Verdict::Alive | Verdict::Suspect | Verdict::CutOff => return None,
+    };
+    Some(format!("{name} {word}"))
+}
+
 /// As much of a text as an errand has room for beside others.
 fn short(text: &str) -> String {
     text.chars().take(MOST_LETTERS).collect()
@@ -297,7 +325,7 @@ fn shown((key, item): &(String, Item)) -> Option<Intent> {
     };
     let next = record.next().map(|(next, _)| next);
     let (state, why) = match record.state {
-        State::Committed { .. } => (IntentState::Committed, String::new()),
+        State::Committed { .. } => (IntentState::Committed, record.note),
         State::Done => (IntentState::Done, String::new()),
         State::Failed(why) => (IntentState::Failed, why),
         State::Refused(why) => (IntentState::Refused, why),

@@ -51,6 +51,8 @@ pub(crate) struct Core {
     pub(super) ill: BTreeSet<u16>,
     /// Lines about compute nodes: hundreds go at once.
     pub(super) tally: Tally,
+    /// Where there is a `[store]`.
+    pub(super) coordinator: Option<Box<api::Coordinator>>,
     /// As the store has them, open or not.
     pub(super) windows: Vec<Window>,
     /// Nodes in an open window, as last told to the machine.
@@ -97,6 +99,7 @@ impl Core {
             failing: BTreeSet::new(),
             voters: Voters::default(),
             load: None,
+            coordinator: None,
             windows: vec![],
             planned: BTreeSet::new(),
             quorum: None,
@@ -143,6 +146,7 @@ impl Core {
         });
         let mut status = self.picture.status(nodes.collect());
         status.refused = self.refused();
+        status.coordinator.clone_from(&self.coordinator);
         status.planned = self.open_windows(sys::clock::wall_ms());
         status
     }

@@ -87,6 +87,10 @@ impl Hands {
     pub(super) fn count(&self, node: &str) -> Result<Under, String> {
         let (status, names) = self.looks();
         let position = position(&status, node)?;
+        if is_compute(&status) {
+            // It has no balancer, whatever the file says that it shares with those that have one.
+            return Ok(Under { balancer: status.node, ..Under::default() });
+        }
         Ok(under::count(&status.node, &self.run_dir, &names, position))
     }
 }

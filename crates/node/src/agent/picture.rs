@@ -286,6 +286,7 @@ impl Picture {
             },
             proxies: self.files.proxies.clone(),
             planned: vec![],
+            coordinator: None,
             dashboard: self.dashboard.urls.clone(),
             servers: self.servers.clone(),
             choices: self.choices.values().cloned().collect(),

@@ -32,6 +32,23 @@ pub(super) fn write(text: &mut Text, host: &str, status: &Status) {
     processes(text, status);
     pools(text, status);
     store(text, status);
+    coordinator(text, status);
+}
+
+/// Of each node whether it is the one that coordinates.
+fn coordinator(text: &mut Text, status: &Status) {
+    let Some(coordinator) = &status.coordinator else { return };
+    // A node without a part of the store does not know.
+    let knows = status.store.is_some();
+    for line in status.nodes.iter().filter(|line| knows && !line.compute) {
+        let is_it = line.state.node == coordinator.node;
+        text.put("outlast_coordinator", &[("node", &line.state.node)], flag(is_it));
+    }
+    if !coordinator.node.is_empty() {
+        text.put("outlast_coordinator_token", &[], float(coordinator.token));
+        text.put("outlast_coordinator_since_seconds", &[], float(coordinator.since_ms) / 1000.0);
+    }
+    text.put("outlast_stale_orders_refused_total", &[], float(coordinator.stale_orders));
 }
 
 fn refused(text: &mut Text, family: &str, refused: RefusedPackets) {

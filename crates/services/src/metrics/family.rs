@@ -76,6 +76,21 @@ pub const FAMILIES: &[Family] = &[
         &[],
         "Counts configurations in force since the supervisor started.",
     ),
+    gauge(
+        "outlast_coordinator",
+        NODE,
+        "Whether the node decides for the cluster (1) or not (0), as this node's store tells; no node: commands wait.",
+    ),
+    gauge(
+        "outlast_coordinator_since_seconds",
+        &[],
+        "When this node first saw the present coordinator, in seconds since 1970.",
+    ),
+    gauge(
+        "outlast_coordinator_token",
+        &[],
+        "Token of the coordinator: each later one of the same store has a greater one.",
+    ),
     gauge("outlast_dashboard_followers", &[], "Pages of the dashboard that are live now."),
     counter(
         "outlast_events_total",
@@ -187,6 +202,11 @@ pub const FAMILIES: &[Family] = &[
         "Whether evidence beyond the checks speaks against the server.",
     ),
     gauge("outlast_server_writer", SERVER, "Whether the server is the one that is written to."),
+    counter(
+        "outlast_stale_orders_refused_total",
+        &[],
+        "Orders of former coordinators, or of a former store, that this agent refused.",
+    ),
     gauge(
         "outlast_status_age_seconds",
         &[],

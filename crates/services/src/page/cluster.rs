@@ -1,6 +1,6 @@
 //! The cluster as this node sees it: who reaches whom, what is concluded, and what orders decisions.
 
-use api::{NodeLine, Role, Status, StoreDisk, StoreState};
+use api::{Coordinator, NodeLine, Role, Status, StoreDisk, StoreState};
 use maud::{Markup, html};
 
 use super::{Fragment, View, absent, link, nodes, section};
@@ -72,7 +72,23 @@ fn store(status: &Status) -> Markup {
                  below is ordered by terms that nodes tell each other."
             }
         }
+        @if let Some(coordinator) = &status.coordinator { p { (decides(status, coordinator)) } }
         @if let Some(store) = &status.store { (facts(status, store)) (members(status, store)) }
+    }
+}
+
+/// Who decides for the cluster.
+fn decides(status: &Status, coordinator: &Coordinator) -> String {
+    let Coordinator { node, token, since_ms, stale_orders } = coordinator;
+    let who = if node.is_empty() {
+        "nobody coordinates as far as this node knows: commands wait".to_owned()
+    } else {
+        let seconds = status.at_ms.saturating_sub(*since_ms) / 1000;
+        format!("{node} coordinates under token {token}, seen here for {seconds} s")
+    };
+    match stale_orders {
+        0 => who,
+        refused => format!("{who}; orders of former coordinators refused here: {refused}"),
     }
 }
 

@@ -2,13 +2,14 @@ use std::io::Write;
 use std::process::{Command, Stdio};
 
 use crate::fixture::{Face, darken, status};
-use crate::stored::store;
+use crate::stored::{coordinator, store};
 use crate::until;
 
 #[test]
 fn every_metric_of_the_table_is_there_and_promtool_has_no_complaint() {
     let mut with_store = status();
     with_store.store = Some(Box::new(store()));
+    with_store.coordinator = coordinator();
     let face = Face::new(with_store);
     until("events are known", || face.get("/metrics").body.contains("outlast_events_total"));
     let text = face.get("/metrics").body;

@@ -2,7 +2,7 @@ use api::{ServerCheck, Standing};
 use serde_json::Value;
 
 use crate::fixture::{Face, darken, event, status};
-use crate::stored::store;
+use crate::stored::{coordinator, store};
 use crate::until;
 
 /// Text of a page without tags, blanks in a row as one.
@@ -257,12 +257,17 @@ fn the_page_of_the_cluster_has_nodes_by_networks_terms_and_says_that_there_is_no
         page.contains("the store's process of this node: ✓ running")
             && !page.contains("no store is")
     });
-    face.tell(|story| story.status.store = Some(Box::new(store())));
+    face.tell(|story| {
+        story.status.store = Some(Box::new(store()));
+        story.status.coordinator = coordinator();
+    });
     until("its facts", || {
         let page = text(&face.get("/cluster").body);
         [
             "Leader node01, term 4",
             "entry 812, committed 811, applied here 811",
+            "node03 coordinates under token 31, seen here for",
+            "orders of former coordinators refused here: 2",
             "node01 leads 0 node03 votes 2 node04 is filled up, no vote yet 772",
         ]
         .iter()

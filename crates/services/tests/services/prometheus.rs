@@ -9,7 +9,7 @@ use std::process::{Child, Command, Stdio};
 use serde_json::Value;
 
 use crate::fixture::{Face, ask, event, status};
-use crate::stored::store;
+use crate::stored::{coordinator, store};
 use crate::{skip, until};
 
 fn share() -> PathBuf {
@@ -157,6 +157,7 @@ impl Prometheus {
 fn the_real_prometheus_reads_the_metrics_answers_every_query_of_grafana_and_fires() {
     let mut with_store = status();
     with_store.store = Some(Box::new(store()));
+    with_store.coordinator = coordinator();
     let face = Face::new(with_store);
     let Some(prometheus) = Prometheus::scraping(face.address) else {
         let name = "the_real_prometheus_reads_the_metrics_answers_every_query_of_grafana_and_fires";

@@ -26,3 +26,11 @@ pub fn store() -> api::StoreState {
         ..api::StoreState::default()
     }
 }
+
+/// Who decides, as node01 sees it.
+#[must_use]
+pub fn coordinator() -> Option<Box<api::Coordinator>> {
+    let coordinator =
+        api::Coordinator { node: "node03".to_owned(), token: 31, since_ms: 0, stale_orders: 2 };
+    Some(Box::new(coordinator))
+}

@@ -25,6 +25,8 @@ const BETWEEN: Duration = Duration::from_micros(200);
 const AGAIN: Duration = Duration::from_secs(1);
 /// The store said that nobody leads it.
 const SOON: Duration = Duration::from_millis(100);
+/// The incarnation of the store: in this world it is founded once.
+const STORE: u64 = 1;
 /// What a process has before it at most; more is not read from its sockets.
 const MAX_DEEDS: usize = 512;
 
@@ -321,7 +323,7 @@ impl World {
     fn begin_to_lead(&mut self, host: u16, token: Token, last: u64, outcome: &Outcome) {
         let intents = intent::found(outcome);
         let local = self.local(host);
-        let leader = Leader::new(local, token, last, intents);
+        let leader = Leader::new(local, (STORE, token), last, intents);
         let open = leader.open().count();
         if open > 0 {
             self.marks.note(Mark::AnotherLeaderWentOn);
@@ -367,23 +369,24 @@ impl World {
         let office = &mut self.offices[usize::from(host)];
         match duty {
             Duty::Keep => office.disk = office.receiver.clone(),
-            Duty::Do { number, step, what } => {
+            Duty::Do { at, what } => {
                 let outcome = if what.verb == "fail" {
                     Err("it does not work".to_owned())
                 } else {
-                    self.judge_effect(host, (number, step), &what);
+                    self.judge_effect(host, (at.number, at.step), &what);
                     Ok(())
                 };
-                let word = Word::Ended { number, step, outcome };
+                let word = Word::Ended { at, outcome };
                 self.post(host, host, Mail::Own { word, from, token });
             }
-            Duty::Look { number, step, .. } => {
+            Duty::Look { at, .. } => {
                 self.marks.note(Mark::LookedAfterDeath);
-                let is_done = self.ledger.is_done(host, (number, step));
-                let word = Word::Looked { number, step, is_done };
+                let is_done = self.ledger.is_done(host, (at.number, at.step));
+                let word = Word::Looked { at, is_done };
                 self.post(host, host, Mail::Own { word, from, token });
             }
-            Duty::Answer { number, step, outcome } => {
+            Duty::Answer { at, outcome } => {
+                let (number, step) = (at.number, at.step);
                 self.post(host, from, Mail::Answer { number, step, outcome });
             }
             Duty::Stale => self.post(host, from, Mail::Stale(token)),

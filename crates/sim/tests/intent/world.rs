@@ -1,12 +1,13 @@
 //! Three controllers that want to lead, three nodes that do steps, one store that never fails.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use base::Time;
 use engine::Buffer;
 use engine::intent::{
-    Action, Duty, INTENTS, Input, LEADER, Leader, Receiver, Record, State, Step, Wish, Word, number,
+    Action, At, Duty, INTENTS, Input, LEADER, Leader, Receiver, Record, State, Step, Wish, Word,
+    number,
 };
 use engine::kv::{
     Command, Entry, Keys, Kv, Outcome, Token, Transaction, acquire, acquired, release, renew,
@@ -37,6 +38,8 @@ pub(crate) struct Blow {
 pub(crate) enum How {
     Kill,
     Pause,
+    /// Nobody is struck: the store is founded anew, empty, while everybody goes on.
+    Found,
 }
 
 /// Something that one process does next.
@@ -54,11 +57,15 @@ enum Deed {
 struct Controller {
     tenure: Tenure,
     leader: Option<Leader>,
+    /// Of the store in which it leads.
+    store: u64,
 }
 
 pub(crate) struct World {
     now: Time,
     kv: Kv,
+    /// Of the store: one more with each founding.
+    incarnation: u64,
     controllers: Vec<Controller>,
     receivers: Vec<Receiver>,
     disks: Vec<Receiver>,
@@ -69,10 +76,12 @@ pub(crate) struct World {
     asked: bool,
     /// Steps taken so far, by whomever.
     pub(crate) actions: usize,
-    /// What was done in the world: intent, step.
-    pub(crate) effects: Vec<(u64, u8)>,
+    /// What was done in the world.
+    pub(crate) effects: Vec<At>,
     pub(crate) looked: usize,
     pub(crate) stale: usize,
+    /// Orders of a former store that were refused.
+    pub(crate) former: usize,
     pub(crate) leaders: usize,
 }
 
@@ -82,6 +91,7 @@ impl World {
         let mut world = Self {
             now: Time::ZERO,
             kv: Kv::new(),
+            incarnation: 1,
             controllers: vec![],
             receivers: vec![Receiver::default(); NODES],
             disks: vec![Receiver::default(); NODES],
@@ -93,10 +103,15 @@ impl World {
             effects: vec![],
             looked: 0,
             stale: 0,
+            former: 0,
             leaders: 0,
         };
         for controller in 0..CONTROLLERS {
-            world.controllers.push(Controller { tenure: Tenure::new(LIMIT), leader: None });
+            world.controllers.push(Controller {
+                tenure: Tenure::new(LIMIT),
+                leader: None,
+                store: 0,
+            });
             world.queues[controller].push_back(Deed::ToTenure(tenure::Input::Want(true)));
         }
         world
@@ -128,7 +143,8 @@ impl World {
 
     /// The requests, once, to whoever leads.
     fn ask(&mut self) {
-        let leader = self.controllers.iter().position(|c| c.leader.is_some());
+        let leads = |c: &Controller| c.leader.is_some() && c.store == self.incarnation;
+        let leader = self.controllers.iter().position(leads);
         let Some(leader) = leader.filter(|_| !self.asked) else { return };
         self.asked = true;
         let step = |node: usize, verb: &str| Step {
@@ -163,7 +179,8 @@ impl World {
             }
             self.queues[process].clear();
             if process < CONTROLLERS {
-                self.controllers[process] = Controller { tenure: Tenure::new(LIMIT), leader: None };
+                self.controllers[process] =
+                    Controller { tenure: Tenure::new(LIMIT), leader: None, store: 0 };
                 self.queues[process].push_back(Deed::ToTenure(tenure::Input::Want(true)));
             } else {
                 let node = process - CONTROLLERS;
@@ -178,11 +195,16 @@ impl World {
             matches!(deed, Deed::ToTenure(tenure::Input::Timeout) | Deed::ToLeader(Input::Timeout));
         if !is_idle {
             if let Some(blow) = self.blows.iter().find(|blow| blow.at == self.actions) {
+                self.actions += 1;
                 let (span, how) = match blow.how {
                     How::Kill => (RESTART, How::Kill),
                     How::Pause => (PAUSE, How::Pause),
+                    How::Found => {
+                        (self.kv, self.incarnation, self.asked) =
+                            (Kv::new(), self.incarnation + 1, false);
+                        return self.queues[process].push_front(deed);
+                    }
                 };
-                self.actions += 1;
                 self.away[process] = Some((self.now + span, how));
                 self.queues[process].push_front(deed);
                 return;
@@ -202,8 +224,11 @@ impl World {
                 self.next(process, out.drain().map(Deed::Lead));
             }
             Deed::ToNode(word) => {
+                let is_former = matches!(&word, Word::Ordered(order) if order.at.incarnation < self.incarnation);
                 let mut out = Buffer::new();
                 self.receivers[process - CONTROLLERS].step(word, &mut out);
+                let is_refused = out.iter().any(|duty| matches!(duty, Duty::Stale));
+                self.former += usize::from(is_former && is_refused);
                 self.next(process, out.drain().map(Deed::Duty));
             }
             Deed::Tenure(action) => self.hold(process, action),
@@ -252,12 +277,19 @@ impl World {
     }
 
     fn begin(&mut self, process: Process, token: Token) {
+        let read = self.apply(read_each(&[]));
+        if !begins(&read, token, &format!("controller{process}")) {
+            let stale = Deed::ToTenure(tenure::Input::Stale { token });
+            return self.queues[process].push_front(stale);
+        }
         self.leaders += 1;
         let last = self.kv.get("intent-last").map_or(0, |item| {
             u64::from_be_bytes((*item.value).try_into().expect("a number has 8 bytes"))
         });
         let intents = self.records().collect();
-        self.controllers[process].leader = Some(Leader::new(self.now, token, last, intents));
+        self.controllers[process].store = self.incarnation;
+        self.controllers[process].leader =
+            Some(Leader::new(self.now, (self.incarnation, token), last, intents));
     }
 
     fn lead(&mut self, process: Process, action: Action) {
@@ -280,23 +312,23 @@ impl World {
         let node = process - CONTROLLERS;
         match duty {
             Duty::Keep => self.disks[node] = self.receivers[node].clone(),
-            Duty::Do { number, step, what } => {
+            Duty::Do { at, what } => {
                 let outcome = if what.verb == "fail" {
                     Err("it does not work".to_owned())
                 } else {
-                    self.effects.push((number, step));
+                    self.effects.push(at);
                     Ok(())
                 };
-                let word = Word::Ended { number, step, outcome };
+                let word = Word::Ended { at, outcome };
                 self.queues[process].push_back(Deed::ToNode(word));
             }
-            Duty::Look { number, step, .. } => {
+            Duty::Look { at, .. } => {
                 self.looked += 1;
-                let is_done = self.effects.contains(&(number, step));
-                let word = Word::Looked { number, step, is_done };
+                let is_done = self.effects.contains(&at);
+                let word = Word::Looked { at, is_done };
                 self.queues[process].push_back(Deed::ToNode(word));
             }
-            Duty::Answer { number, step, outcome } => {
+            Duty::Answer { at: At { number, step, .. }, outcome } => {
                 let input = Input::Answered { number, step, outcome };
                 self.tell_leaders(&input);
             }
@@ -323,6 +355,8 @@ impl World {
     /// Each intent ended, once, and its steps were done once, in order, up to where it ended.
     pub(crate) fn check(&self) {
         let said = format!("{:?}: {:?}", self.blows, self.effects);
+        let once: BTreeSet<At> = self.effects.iter().copied().collect();
+        assert_eq!(once.len(), self.effects.len(), "a step was done twice; {said}");
         let mut ends: BTreeMap<String, Vec<Record>> = BTreeMap::new();
         for change in self.kv.changes(0, &Keys::Prefix(INTENTS.to_owned())).unwrap() {
             let value = change.value.as_ref().expect("no intent is ever deleted");
@@ -335,8 +369,8 @@ impl World {
             for (at, record) in (0_u8..).zip(&written[..written.len() - 1]) {
                 assert_eq!(record.state, State::Committed { next: at }, "{number}; {said}");
             }
-            let done: Vec<u8> =
-                self.effects.iter().filter(|(of, _)| *of == number).map(|(_, at)| *at).collect();
+            let is_it = |at: &&At| (at.incarnation, at.number) == (self.incarnation, number);
+            let done: Vec<u8> = self.effects.iter().filter(is_it).map(|at| at.step).collect();
             let wanted = match &last.state {
                 State::Done => last.steps.len(),
                 State::Failed(_) => written.len() - 2,

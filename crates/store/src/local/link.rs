@@ -18,6 +18,7 @@ use engine::kv::{Change, Item, Keys, Outcome, Transaction};
 use tokio::runtime::Builder;
 use tokio::sync::mpsc;
 
+use super::Report;
 use super::client::Client;
 use crate::{Error, Store};
 
@@ -36,6 +37,7 @@ enum Question {
     Transact(Transaction, Then<Outcome>),
     Range(Keys, Then<Range>),
     Watch(Keys, Tell),
+    Report(Then<Report>),
 }
 
 /// What is told of keys that are watched.
@@ -94,6 +96,11 @@ impl Link {
     /// All keys of a range.
     pub fn range(&self, keys: Keys, then: impl FnOnce(Result<Range, Error>) + Send + 'static) {
         self.ask(Box::new(then), |then| Question::Range(keys, then));
+    }
+
+    /// What this node's store says of itself.
+    pub fn report(&self, then: impl FnOnce(Result<Report, Error>) + Send + 'static) {
+        self.ask(Box::new(then), Question::Report);
     }
 
     /// The value of one key.
@@ -175,6 +182,7 @@ async fn serve(
             Question::Range(keys, then) => {
                 tokio::spawn(async move { then(client.range(keys).await) })
             }
+            Question::Report(then) => tokio::spawn(async move { then(client.report().await) }),
             Question::Watch(keys, tell) => tokio::spawn(watch(client, keys, tell)),
         });
     }

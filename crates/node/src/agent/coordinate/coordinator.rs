@@ -11,8 +11,8 @@
 //! store says that nobody holds it.
 
 use std::collections::{BTreeSet, HashMap};
-use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use api::{Carried, Event, IntentStep, StepOrder};
@@ -26,16 +26,20 @@ use store::{Link, News};
 
 use super::NOTHING_DONE;
 use super::steps::Steps;
+use crate::agent::core::Core;
 use crate::agent::errands::Desk;
 use crate::agent::hands::put;
+use name::Name;
+
+mod name;
 
 /// How long the store keeps the name of one that is gone: so long nothing is ordered. Half as long would
 /// double what an idle cluster writes, one entry in two seconds.
 const LIMIT: Duration = Duration::from_secs(8);
 /// What the store did not answer is asked again after this.
 const AGAIN: Duration = Duration::from_millis(500);
-/// Longer than the loop ever waits: it looks whether it is to end.
-const GLANCE: Duration = Duration::from_secs(5);
+/// The loop waits no longer: it looks whether its node is at rest.
+const GLANCE: Duration = Duration::from_secs(1);
 
 /// What is told whoever asked for an intent: its number, or why there is none.
 pub(super) type Told = Result<u64, String>;
@@ -54,6 +58,11 @@ pub(super) enum Mail {
         question: u64,
         answer: Result<Outcome, store::Error>,
     },
+    /// Which store it is that gave the name, for one that begins.
+    Store {
+        token: Token,
+        answer: Result<store::Report, store::Error>,
+    },
     /// What the store has, for one that begins.
     Read {
         token: Token,
@@ -65,17 +74,18 @@ pub(super) enum Mail {
         asked: Transaction,
         answer: Result<Outcome, store::Error>,
     },
-    /// What came of an order; nothing: no answer, it is ordered again.
+    /// What came of an order, or why nothing did: then it is ordered again.
     Carried {
         token: Token,
         number: u64,
         step: u8,
-        what: Option<Carried>,
+        what: Result<Carried, String>,
     },
 }
 
 /// What waits to be asked again.
 enum Question {
+    Store,
     Read(Transaction),
     Commit(u64, Transaction),
 }
@@ -83,6 +93,8 @@ enum Question {
 /// A time in office.
 struct Office {
     token: Token,
+    /// Of the store that gave it; 0: it does not tell.
+    incarnation: u64,
     /// The newest number, once it is known which intents are open.
     last: Option<u64>,
     leader: Option<Leader>,
@@ -90,6 +102,20 @@ struct Office {
     /// Orders that are on their way.
     ordered: BTreeSet<(u64, u8)>,
     asked: HashMap<u64, Sender<Told>>,
+}
+
+impl Office {
+    fn new(token: Token) -> Self {
+        Self {
+            token,
+            incarnation: 0,
+            last: None,
+            leader: None,
+            again: vec![(sys::clock::now(), Question::Store)],
+            ordered: BTreeSet::new(),
+            asked: HashMap::new(),
+        }
+    }
 }
 
 /// What a coordinator needs.
@@ -100,6 +126,10 @@ pub(super) struct Place {
     pub(super) link: Link,
     pub(super) desk: Desk,
     pub(super) steps: Arc<Steps>,
+    /// Why nothing is ordered of a node: it is known to be gone.
+    pub(super) is_gone: Box<dyn Fn(&str) -> Option<String> + Send>,
+    /// What the agent knows, and shows.
+    pub(super) here: Arc<Mutex<Core>>,
 }
 
 struct Coordinator {
@@ -108,6 +138,9 @@ struct Coordinator {
     /// For answers to itself.
     box_of: Sender<Mail>,
     tenure: Tenure,
+    name: Name,
+    /// Its node was at rest when it was looked at last.
+    rests: bool,
     office: Option<Office>,
     /// Counts those who asked.
     askers: u64,
@@ -117,7 +150,9 @@ struct Coordinator {
 pub(super) fn start(place: Place) -> Option<Sender<Mail>> {
     let (box_of, letters) = mpsc::channel();
     let (tenure, tell) = (Tenure::new(LIMIT), box_of.clone());
-    let coordinator = Coordinator { place, letters, box_of, tenure, office: None, askers: 0 };
+    let name = Name::default();
+    let (office, askers, rests) = (None, 0, false);
+    let coordinator = Coordinator { place, letters, box_of, tenure, name, rests, office, askers };
     let work = move || coordinator.run();
     std::thread::Builder::new().name("coordinator".to_owned()).spawn(work).ok()?;
     Some(tell)
@@ -157,6 +192,7 @@ impl Coordinator {
 
     /// Its clocks.
     fn wind(&mut self) {
+        self.want();
         let now = sys::clock::now();
         if self.tenure.deadline() <= now {
             self.hold(tenure::Input::Timeout);
@@ -186,6 +222,7 @@ impl Coordinator {
                     Err(_) => tenure::Input::Refused { question },
                 });
             }
+            Mail::Store { token, answer } => self.knows_store(token, answer),
             Mail::Read { token, answer } => self.has_read(token, answer),
             Mail::Applied { token, commit, asked, answer } => {
                 let Some(office) = self.office.as_mut().filter(|office| office.token == token)
@@ -219,22 +256,6 @@ impl Coordinator {
         self.lead(intent::Input::Asked { asker, wish });
     }
 
-    /// Others wait until nobody holds the name. Who is named as this node may be its process of before: then
-    /// this one asks until that one's time is up.
-    fn named(&mut self, news: News) {
-        let name = |value: &[u8]| String::from_utf8_lossy(value).into_owned();
-        let holder = match news {
-            News::All { items, .. } => items.first().map(|(_, item)| name(&item.value)),
-            News::Changes(changes) => {
-                changes.last().and_then(|change| change.value.as_deref().map(name))
-            }
-            // What was known last is all that is known.
-            News::Away(_) => return,
-        };
-        let is_free = holder.is_none_or(|holder| holder == self.place.me);
-        self.hold(tenure::Input::Want(is_free));
-    }
-
     fn hold(&mut self, input: tenure::Input) {
         let mut out = Buffer::new();
         self.tenure.step(sys::clock::now(), input, &mut out);
@@ -252,10 +273,7 @@ impl Coordinator {
                     self.place.link.transact(kv::release(LEADER, token), drop);
                 }
                 tenure::Action::Begin { token } => {
-                    let again = vec![(sys::clock::now(), Question::Read(intent::read()))];
-                    let (ordered, asked) = (BTreeSet::new(), HashMap::new());
-                    let office = Office { token, last: None, leader: None, again, ordered, asked };
-                    self.office = Some(office);
+                    self.office = Some(Office::new(token));
                 }
                 tenure::Action::Stop { token, why } => self.stop(token, why),
             }
@@ -281,7 +299,10 @@ impl Coordinator {
                 "whoever reaches a majority goes on",
             ),
             End::Replaced => ("the store or a receiver knows a later one", "the later one goes on"),
-            End::GivenBack => ("another node holds the name", "the other one goes on"),
+            End::GivenBack => (
+                "it was given back: this node is at rest, or another one has it",
+                "another one goes on",
+            ),
         };
         self.tell("coordinator-ended", format!("token {}: {evidence}", token.0), next);
     }
@@ -300,6 +321,9 @@ impl Coordinator {
         let Some(office) = self.office.as_mut() else { return };
         let (token, tell) = (office.token, self.box_of.clone());
         match question {
+            Question::Store => self.place.link.report(move |answer| {
+                let _ = tell.send(Mail::Store { token, answer });
+            }),
             Question::Read(transaction) => self.place.link.transact(transaction, move |answer| {
                 let _ = tell.send(Mail::Read { token, answer });
             }),
@@ -309,6 +333,19 @@ impl Coordinator {
                 });
             }
         }
+    }
+
+    /// Before anything is read under the token: what is read then is of this store, or the token is not there.
+    fn knows_store(&mut self, token: Token, answer: Result<store::Report, store::Error>) {
+        let Some(office) = self.office.as_mut().filter(|office| office.token == token) else {
+            return;
+        };
+        let known = answer.ok().filter(|report| report.incarnation.is_some() || is_outside(report));
+        let Some(report) = known else {
+            return office.again.push((sys::clock::now() + AGAIN, Question::Store));
+        };
+        office.incarnation = report.incarnation.unwrap_or_default();
+        self.ask(Question::Read(intent::read()));
     }
 
     /// First which are open, then those.
@@ -327,7 +364,12 @@ impl Coordinator {
             office.last = Some(last);
             return self.ask(Question::Read(intent::read_each(&open)));
         };
-        let leader = Leader::new(now, token, last, intent::found(&outcome));
+        if !intent::begins(&outcome, token, &self.place.me) {
+            // Another one holds the name, or it is another store that was read.
+            return self.hold(tenure::Input::Stale { token });
+        }
+        let store = office.incarnation;
+        let leader = Leader::new(now, (store, token), last, intent::found(&outcome));
         let open = leader.open().count();
         office.leader = Some(leader);
         let goes_on = format!("goes on with {open} open intents");
@@ -364,7 +406,10 @@ impl Coordinator {
     }
 
     fn order(&mut self, node: &str, order: intent::Order) {
-        let (token, number, step) = (order.token, order.number, order.step);
+        let (token, intent::At { incarnation, number, step }) = (order.token, order.at);
+        if let Some(why) = (self.place.is_gone)(node) {
+            return self.lead(intent::Input::Gone { number, step, why });
+        }
         let Some(office) = self.office.as_mut() else { return };
         if !office.ordered.insert((number, step)) {
             return;
@@ -374,46 +419,62 @@ impl Coordinator {
         });
         let intent::Step { node: who, verb, object } = order.what;
         let what = IntentStep { node: who, verb, object };
-        let order = StepOrder { token: token.0, number, step, what, by: by.unwrap_or_default() };
+        let by = by.unwrap_or_default();
+        let order = StepOrder { token: token.0, incarnation, number, step, what, by };
         let tell = self.box_of.clone();
         let told = move |what| {
             let _ = tell.send(Mail::Carried { token, number, step, what });
         };
         if node == self.place.me {
             let steps = Arc::clone(&self.place.steps);
-            let work = move || told(steps.order(order).ok());
+            let work = move || told(steps.order(order));
             if std::thread::Builder::new().name("order".to_owned()).spawn(work).is_err() {
-                self.carried(token, (number, step), None);
+                let why = "its agent has no thread to spare".to_owned();
+                self.carried(token, (number, step), Err(why));
             }
             return;
         }
         let to = self.place.names.iter().position(|name| name == node);
         let Some(to) = to.and_then(|to| u16::try_from(to).ok()) else {
             let why = format!("there is no node {node} here");
-            return self.carried(token, (number, step), Some(Carried::Failed(why)));
+            return self.carried(token, (number, step), Ok(Carried::Failed(why)));
         };
+        let name = node.to_owned();
         self.place.desk.ask_then(to, put(&api::Errand::Step(order)), move |outcome| {
             told(match outcome {
-                errand::Outcome::Done(text) => api::decode::<Carried>(&text).ok(),
+                errand::Outcome::Done(text) => api::decode::<Carried>(&text)
+                    .map_err(|error| format!("{name}: {}", base::Chain(&error))),
                 // Nothing was done, or nobody knows: it is ordered again.
-                errand::Outcome::Refused(_)
-                | errand::Outcome::Restarted
-                | errand::Outcome::Silence => None,
+                errand::Outcome::Refused(why) => {
+                    Err(format!("{name}: {}", String::from_utf8_lossy(&why)))
+                }
+                errand::Outcome::Restarted => {
+                    Err(format!("the agent of {name} has just been started again"))
+                }
+                errand::Outcome::Silence => Err(format!("{name} does not answer on any network")),
             });
         });
     }
 
-    fn carried(&mut self, token: Token, (number, step): (u64, u8), what: Option<Carried>) {
+    fn carried(&mut self, token: Token, (number, step): (u64, u8), what: Result<Carried, String>) {
         let Some(office) = self.office.as_mut().filter(|office| office.token == token) else {
             return;
         };
         office.ordered.remove(&(number, step));
         let outcome = match what {
-            None | Some(Carried::Begun) => return,
-            Some(Carried::Done) => Ok(()),
-            Some(Carried::Failed(why)) => Err(why),
-            Some(Carried::Stale(_)) => return self.lead(intent::Input::Stale),
+            Err(why) => return self.lead(intent::Input::Hindered { number, step, why }),
+            Ok(Carried::Begun) => {
+                return self.lead(intent::Input::Hindered { number, step, why: String::new() });
+            }
+            Ok(Carried::Done) => Ok(()),
+            Ok(Carried::Failed(why)) => Err(why),
+            Ok(Carried::Stale(_)) => return self.lead(intent::Input::Stale),
         };
         self.lead(intent::Input::Answered { number, step, outcome });
     }
+}
+
+/// Of an etcd: it knows no incarnation.
+fn is_outside(report: &store::Report) -> bool {
+    report.engine == "etcd"
 }

@@ -8,6 +8,7 @@ use engine::intent::Step;
 
 use super::steps::Does;
 use crate::agent::hands::{Counter, Hands};
+use crate::agent::lock;
 
 /// A hand-over takes milliseconds, and a peer's word about it a beat or two; what is not seen after this did
 /// not happen.
@@ -31,8 +32,12 @@ pub(crate) struct Deeds {
     pub(super) me: String,
 }
 
-/// The steps of a command, by the node that has to begin it.
-pub(super) fn plan(command: &Command, node: &str) -> (&'static str, String, Vec<Step>) {
+/// The steps of a command, by the node that has to begin it, and the one that counts what is under way there.
+pub(super) fn plan(
+    command: &Command,
+    node: &str,
+    counts: &str,
+) -> (&'static str, String, Vec<Step>) {
     let step =
         |verb: &str, object: String| Step { node: node.to_owned(), verb: verb.to_owned(), object };
     match command {
@@ -47,6 +52,7 @@ pub(super) fn plan(command: &Command, node: &str) -> (&'static str, String, Vec<
         Command::Drain { node, limit } => {
             let object = format!("node/{node}");
             let wait = step(EMPTY, format!("{object} {limit}"));
+            let wait = Step { node: counts.to_owned(), ..wait };
             ("drain", object.clone(), vec![step(DRAIN, object), wait])
         }
         Command::Move { vip, to } => {
@@ -116,6 +122,10 @@ impl Does for Deeds {
         // A loop that is too busy to hear it has the machine's log; what it tells of was decided already.
         let _ = self.hands.voice().say(&Report::Event(event));
     }
+
+    fn count_stale(&self) {
+        lock(self.hands.core()).coordinator.get_or_insert_default().stale_orders += 1;
+    }
 }
 
 impl Deeds {
@@ -150,11 +160,20 @@ impl Deeds {
 
     fn empty(&self, node: &str, limit: Duration) -> Result<(), String> {
         let end = sys::clock::now() + limit;
-        let mut quiet = 0;
+        // Of a compute node it is heard a moment later than the node itself knows it.
+        let (mut quiet, mut rested) = (0, false);
         loop {
-            let left = api::left(&(self.counter)(node)?, &self.hands.looks().0);
+            let left = (self.counter)(node)?;
+            let status = self.hands.looks().0;
+            let left = api::left(&left, &status);
+            let is_it = |line: &&api::NodeLine| line.state.node == node;
+            let is_on = status.nodes.iter().find(is_it).is_some_and(|line| line.state.duty.is_on());
+            if is_on && (rested || sys::clock::now() >= end) {
+                return Err(format!("{node} is on duty again: its drain was called off"));
+            }
+            rested |= !is_on;
             // Twice: a balancer hears of the drain a beat later.
-            quiet = if left.is_empty() { quiet + 1 } else { 0 };
+            quiet = if rested && left.is_empty() { quiet + 1 } else { 0 };
             if quiet == 2 {
                 return Ok(());
             }
@@ -216,7 +235,7 @@ mod tests {
             Command::Resume { node: node.clone() },
             Command::Move { vip: "internal".to_owned(), to: "node03".to_owned() },
         ] {
-            let (_, object, steps) = plan(&command, &node);
+            let (_, object, steps) = plan(&command, &node, &node);
             assert!(object == "node/node02" || object == "vip/internal");
             let first = read(&steps[0]).expect("the first step is the command");
             match (first, &command) {

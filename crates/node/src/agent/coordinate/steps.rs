@@ -16,7 +16,7 @@ use std::time::Duration;
 use api::{Carried, Event, StepOrder};
 use base::Chain;
 use engine::Buffer;
-use engine::intent::{Duty, Order, Receiver, Step, Word};
+use engine::intent::{At, Duty, Order, Receiver, Step, Word};
 use engine::kv::Token;
 
 /// In the state folder.
@@ -38,6 +38,8 @@ pub(crate) trait Does: Send + Sync {
     /// Whether a step that was begun is done already.
     fn is_done(&self, what: &Step) -> bool;
     fn tell(&self, event: Event);
+    /// An order was refused as stale.
+    fn count_stale(&self);
 }
 
 /// What this node knows of the steps that it did.
@@ -78,23 +80,25 @@ impl Steps {
     /// # Errors
     /// In words, when it is for another node or cannot be kept: nothing was begun.
     pub(crate) fn order(self: &Arc<Self>, order: StepOrder) -> Result<Carried, String> {
-        let StepOrder { token, number, step, what, by } = order;
+        let StepOrder { token, incarnation, number, step, what, by } = order;
         if what.node != self.deeds.me() {
             return Err(format!("that is for {}, and this is {}", what.node, self.deeds.me()));
         }
         let what = Step { node: what.node, verb: what.verb, object: what.object };
-        let ordered = Order { token: Token(token), number, step, what };
+        let at = At { incarnation, number, step };
+        let ordered = Order { token: Token(token), at, what };
         let mut receiver = self.lock();
         if self.feed(&mut receiver, Word::Ordered(ordered), &by)? {
             let newest = receiver.newest().map_or(0, |token| token.0);
+            let known = receiver.incarnation().filter(|known| *known > incarnation);
             drop(receiver);
-            self.refused(token, newest, number);
+            self.refused(token, newest, (at, known));
             return Ok(Carried::Stale(newest));
         }
-        let is_open = |receiver: &mut Receiver| receiver.outcome(number, step).is_none();
+        let is_open = |receiver: &mut Receiver| receiver.outcome(at).is_none();
         let waited = self.ended.wait_timeout_while(receiver, WAIT, is_open);
         let receiver = waited.unwrap_or_else(PoisonError::into_inner).0;
-        Ok(match receiver.outcome(number, step) {
+        Ok(match receiver.outcome(at) {
             None => Carried::Begun,
             Some(Ok(())) => Carried::Done,
             Some(Err(why)) => Carried::Failed(why),
@@ -129,14 +133,14 @@ impl Steps {
                         ));
                     }
                 }
-                Duty::Do { number, step, what } => {
-                    if !self.begin((number, step), what, by, false) {
-                        self.feed(receiver, no_thread(number, step), by)?;
+                Duty::Do { at, what } => {
+                    if !self.begin(at, what, by, false) {
+                        self.feed(receiver, no_thread(at), by)?;
                     }
                 }
-                Duty::Look { number, step, what } => {
-                    if !self.begin((number, step), what, by, true) {
-                        self.feed(receiver, no_thread(number, step), by)?;
+                Duty::Look { at, what } => {
+                    if !self.begin(at, what, by, true) {
+                        self.feed(receiver, no_thread(at), by)?;
                     }
                 }
                 // Whoever ordered it waits for the outcome, or asks again.
@@ -148,19 +152,13 @@ impl Steps {
     }
 
     /// Beside whoever orders: it takes as long as it takes. False: there is no thread to do it.
-    fn begin(
-        self: &Arc<Self>,
-        (number, step): (u64, u8),
-        what: Step,
-        by: &str,
-        looks: bool,
-    ) -> bool {
+    fn begin(self: &Arc<Self>, at: At, what: Step, by: &str, looks: bool) -> bool {
         let (steps, by) = (Arc::clone(self), by.to_owned());
         let work = move || {
             let word = if looks {
-                Word::Looked { number, step, is_done: steps.deeds.is_done(&what) }
+                Word::Looked { at, is_done: steps.deeds.is_done(&what) }
             } else {
-                Word::Ended { number, step, outcome: steps.deeds.perform(&what, &by) }
+                Word::Ended { at, outcome: steps.deeds.perform(&what, &by) }
             };
             // What cannot be kept is not answered: this process would forget it.
             while steps.feed(&mut steps.lock(), word.clone(), &by).is_err() {
@@ -170,13 +168,22 @@ impl Steps {
         std::thread::Builder::new().name("step".to_owned()).spawn(work).is_ok()
     }
 
-    fn refused(&self, token: u64, newest: u64, number: u64) {
+    fn refused(&self, token: u64, newest: u64, (at, known): (At, Option<u64>)) {
+        let At { incarnation, number, .. } = at;
+        self.deeds.count_stale();
+        let evidence = match known {
+            Some(known) => format!(
+                "a step of intent {number} came under token {token} of a former store (incarnation \
+                 {incarnation}), and incarnation {known} is known here"
+            ),
+            None => format!(
+                "a step of intent {number} came under token {token}, and {newest} is known here"
+            ),
+        };
         self.deeds.tell(Event {
             what: "stale-order-refused".to_owned(),
             object: format!("node/{}", self.deeds.me()),
-            evidence: format!(
-                "a step of intent {number} came under token {token}, and {newest} is known here"
-            ),
+            evidence,
             decision: "refuse it: whoever ordered it coordinates no more".to_owned(),
             not_done: format!("nothing of intent {number} was done for that order"),
             ..Event::default()
@@ -184,8 +191,8 @@ impl Steps {
     }
 }
 
-fn no_thread(number: u64, step: u8) -> Word {
-    Word::Ended { number, step, outcome: Err("its agent has no thread to spare".to_owned()) }
+fn no_thread(at: At) -> Word {
+    Word::Ended { at, outcome: Err("its agent has no thread to spare".to_owned()) }
 }
 
 /// On the disk before it returns; the one before, or this one, never half of it.
@@ -216,6 +223,7 @@ mod tests {
     #[derive(Default)]
     struct Doer {
         done: AtomicUsize,
+        stale: AtomicUsize,
         told: Mutex<Vec<String>>,
     }
 
@@ -243,6 +251,10 @@ mod tests {
         fn tell(&self, event: Event) {
             self.0.told.lock().unwrap().push(event.what);
         }
+
+        fn count_stale(&self) {
+            self.0.stale.fetch_add(1, Ordering::SeqCst);
+        }
     }
 
     fn order(token: u64, number: u64, verb: &str) -> StepOrder {
@@ -251,7 +263,7 @@ mod tests {
             verb: verb.to_owned(),
             object: "node/node02".to_owned(),
         };
-        StepOrder { token, number, step: 0, what, by: "uid 0 on node01".to_owned() }
+        StepOrder { token, incarnation: 7, number, step: 0, what, by: "uid 0 on node01".to_owned() }
     }
 
     fn folder(name: &str) -> PathBuf {
@@ -289,6 +301,15 @@ mod tests {
         assert_eq!(steps.order(order(5, 4, "do")).unwrap(), Carried::Stale(6));
         assert_eq!(*doer.told.lock().unwrap(), ["stale-order-refused"]);
         assert_eq!(doer.done.load(Ordering::SeqCst), 2);
+        // Another store: the same number and words, and smaller tokens. The former one is told no.
+        let anew = StepOrder { incarnation: 8, ..order(1, 1, "do") };
+        assert_eq!(ended(&steps, &anew), Carried::Done);
+        assert_eq!(doer.done.load(Ordering::SeqCst), 3, "it is another step");
+        let steps = open();
+        assert_eq!(steps.order(order(6, 4, "do")).unwrap(), Carried::Stale(1));
+        assert_eq!(ended(&steps, &anew), Carried::Done);
+        assert_eq!(doer.done.load(Ordering::SeqCst), 3);
+        assert_eq!(doer.stale.load(Ordering::SeqCst), 2, "both are counted");
         let elsewhere = StepOrder {
             what: IntentStep { node: "node03".to_owned(), ..order(6, 5, "do").what },
             ..order(6, 5, "do")

@@ -126,6 +126,7 @@ fn status() -> Status {
             by: 1,
         }],
         planned: vec![],
+        coordinator: None,
         dashboard: vec![],
     }
 }

@@ -1,0 +1,94 @@
+//! Nodes of a founded trust, as processes: what controllers of the roster command is decided, what one that
+//! was put out commands is not.
+
+#[expect(unreachable_pub, dead_code, reason = "shared by test programs, each uses a part")]
+#[path = "node/lonely.rs"]
+mod lonely;
+
+#[expect(unreachable_pub, dead_code, reason = "shared by test programs, each uses a part")]
+#[path = "store/trio.rs"]
+mod trio;
+
+use std::process::{Command, Stdio};
+
+use api::{Duty, Intent, IntentState, Standing, Status};
+use lonely::{OUTLAST, alone, until};
+use trio::{NODES, Trio};
+
+fn types(trio: &Trio, node: &str, words: &[&str]) -> (Option<i32>, String) {
+    let mut command = Command::new(OUTLAST);
+    command.args(words).arg("--run-dir").arg(trio.run_dir(node)).stdin(Stdio::null());
+    let output = command.output().expect("the tool runs");
+    let said = [output.stdout, output.stderr].concat();
+    (output.status.code(), String::from_utf8_lossy(&said).into_owned())
+}
+
+fn status(trio: &Trio, node: &str) -> Option<Status> {
+    serde_json::from_str(&types(trio, node, &["status", "--json"]).1).ok()
+}
+
+/// Of these, each hears all of these.
+fn hear(trio: &Trio, among: &[&str]) -> bool {
+    among.iter().all(|node| {
+        let nodes = status(trio, node).map(|status| status.nodes).unwrap_or_default();
+        let heard = nodes.iter().filter(|line| line.state.standing == Standing::Alive);
+        heard.filter(|line| among.contains(&line.state.node.as_str())).count() == among.len()
+    })
+}
+
+fn intents(trio: &Trio, node: &str) -> Vec<Intent> {
+    let mut found = None;
+    until("the intents are told", || {
+        let (code, said) = types(trio, node, &["intents", "--json"]);
+        let intent = |line| serde_json::from_str(line).expect("an intent");
+        found = (code == Some(0)).then(|| said.lines().map(intent).collect());
+        found.is_some()
+    });
+    found.expect("it was waited for")
+}
+
+#[test]
+fn a_controller_of_the_roster_commands_and_one_that_was_put_out_does_not() {
+    alone("a_controller_of_the_roster_commands_and_one_that_was_put_out_does_not", || {
+        let mut trio = Trio::founded("controller");
+        for node in NODES {
+            trio.start(node);
+        }
+        until("everybody hears everybody", || hear(&trio, &NODES));
+        trio.leader(&NODES);
+        let (code, said) = types(&trio, "node03", &["node", "standby", "node02"]);
+        assert_eq!(code, Some(0), "{said}");
+        let (code, said) = types(&trio, "node02", &["node", "resume", "node02"]);
+        assert_eq!(code, Some(0), "{said}");
+        for node in NODES {
+            let all = intents(&trio, node);
+            let shown: Vec<_> =
+                all.iter().map(|intent| (intent.what.as_str(), intent.state)).collect();
+            let done = IntentState::Done;
+            assert_eq!(shown, [("standby", done), ("resume", done)], "{node}: {all:?}");
+            assert!(all[0].by.ends_with(" on node03"), "{}", all[0].by);
+        }
+
+        trio.said(&["trust", "revoke", "node03"], "node01");
+        let left = ["node01", "node02"];
+        until("it is out", || {
+            left.iter().all(|node| {
+                let nodes = status(&trio, node).map(|status| status.nodes).unwrap_or_default();
+                let it = nodes.into_iter().find(|line| line.state.node == "node03");
+                it.is_some_and(|line| line.state.standing != Standing::Alive)
+            })
+        });
+        trio.leader(&left);
+        let (code, said) = types(&trio, "node03", &["node", "standby", "node02"]);
+        assert_eq!(code, Some(1), "{said}");
+        let is_told = said.contains("nothing was done") || said.contains("is not alive as far as");
+        assert!(is_told, "{said}");
+        // The others decide without it.
+        let (code, said) = types(&trio, "node02", &["node", "standby", "node01"]);
+        assert_eq!(code, Some(0), "{said}");
+        let all = intents(&trio, "node01");
+        assert!(all[2..].iter().all(|intent| !intent.by.contains("on node03")), "{all:?}");
+        let duty = status(&trio, "node02").map(|status| status.duty);
+        assert_eq!(duty, Some(Duty::On), "as it was before node03 asked");
+    });
+}
