@@ -6,6 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Ask, Command};
 
+mod books;
+
 /// What a person is; each may do what the one before may.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, Ord, PartialEq, PartialOrd, Serialize)]
 #[serde(rename_all = "kebab-case")]
@@ -26,6 +28,9 @@ pub enum Scope {
     Metrics,
     Standby,
     Move,
+    Maintenance,
+    Config,
+    Members,
     Audit,
     Access,
 }
@@ -43,6 +48,15 @@ pub enum Deed {
     Drain,
     Resume,
     Move,
+    MaintenanceStart,
+    MaintenanceEnd,
+    ConfigShow,
+    ConfigApply,
+    ConfigForce,
+    ConfigRollback,
+    MembersAdd,
+    MembersRemove,
+    Replace,
     Audit,
     TokenList,
     TokenAdd,
@@ -133,8 +147,17 @@ impl Role {
 }
 
 impl Scope {
-    pub const ALL: [Self; 6] =
-        [Self::Read, Self::Metrics, Self::Standby, Self::Move, Self::Audit, Self::Access];
+    pub const ALL: [Self; 9] = [
+        Self::Read,
+        Self::Metrics,
+        Self::Standby,
+        Self::Move,
+        Self::Maintenance,
+        Self::Config,
+        Self::Members,
+        Self::Audit,
+        Self::Access,
+    ];
 
     #[must_use]
     pub const fn word(self) -> &'static str {
@@ -143,6 +166,9 @@ impl Scope {
             Self::Metrics => "metrics",
             Self::Standby => "standby",
             Self::Move => "move",
+            Self::Maintenance => "maintenance",
+            Self::Config => "config",
+            Self::Members => "members",
             Self::Audit => "audit",
             Self::Access => "access",
         }
@@ -155,7 +181,7 @@ impl Scope {
 }
 
 impl Deed {
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 23] = [
         Self::Status,
         Self::Events,
         Self::Why,
@@ -166,6 +192,15 @@ impl Deed {
         Self::Drain,
         Self::Resume,
         Self::Move,
+        Self::MaintenanceStart,
+        Self::MaintenanceEnd,
+        Self::ConfigShow,
+        Self::ConfigApply,
+        Self::ConfigForce,
+        Self::ConfigRollback,
+        Self::MembersAdd,
+        Self::MembersRemove,
+        Self::Replace,
         Self::Audit,
         Self::TokenList,
         Self::TokenAdd,
@@ -177,7 +212,10 @@ impl Deed {
     pub fn row(self) -> Row {
         let row = |word, how, role, scope, changes| Row { word, how, role, scope, changes };
         match self {
-            Self::Status => look("status", "`outlast status`, `top`, `intents`"),
+            Self::Status => look(
+                "status",
+                "`outlast status`, `top`, `intents`, `config history`, `config status`, `maintenance list`",
+            ),
             Self::Events => look("events", "`outlast events`"),
             Self::Why => look("why", "`outlast why`"),
             Self::Pages => look("pages", "dashboard: every page, its `.json`, `/live`, `/assets`"),
@@ -195,6 +233,15 @@ impl Deed {
                 row("node resume", "`outlast node resume`", Role::Operator, Scope::Standby, true)
             }
             Self::Move => row("move", "`outlast move`", Role::Operator, Scope::Move, true),
+            Self::MaintenanceStart
+            | Self::MaintenanceEnd
+            | Self::ConfigShow
+            | Self::ConfigApply
+            | Self::ConfigForce
+            | Self::ConfigRollback
+            | Self::MembersAdd
+            | Self::MembersRemove
+            | Self::Replace => self.row_of_books(),
             Self::Audit => row("audit", "`outlast audit`", Role::Admin, Scope::Audit, false),
             Self::TokenList => {
                 row("access list", "`outlast access list`", Role::Admin, Scope::Access, false)
@@ -218,6 +265,7 @@ impl Deed {
             Ask::Command(command) | Ask::Alone(command) => Self::of_command(command),
             Ask::Intents { .. } => (Self::Status, ""),
             Ask::Under { node } => (Self::Status, node),
+            Ask::Book(ask) => Self::of_book(ask),
             Ask::Access(AccessAsk::Show { .. }) => (Self::WhoAmI, ""),
             Ask::Access(AccessAsk::List) => (Self::TokenList, ""),
             Ask::Access(AccessAsk::Add { name, .. }) => (Self::TokenAdd, name),
@@ -375,7 +423,7 @@ mod tests {
     #[test]
     fn a_token_of_a_role_has_its_scopes_and_words_are_read_as_they_are_shown() {
         assert_eq!(Role::Viewer.scopes(), [Scope::Read, Scope::Metrics]);
-        assert_eq!(Role::Operator.scopes().len(), 4);
+        assert_eq!(Role::Operator.scopes().len(), 5);
         assert_eq!(Role::Admin.scopes(), Scope::ALL);
         assert!(Scope::ALL.into_iter().all(|scope| Scope::of(scope.word()) == Some(scope)));
         let mut words: Vec<_> = Deed::ALL.iter().map(|deed| deed.row().word).collect();

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::access::{AccessAnswer, AccessAsk, Secret};
+use crate::books::{BookAnswer, BookAsk};
 use crate::{Event, Intent, Status, StepOrder, Why};
 
 /// What the operator's tool asks the agent.
@@ -38,6 +39,8 @@ pub enum Ask {
     Under {
         node: String,
     },
+    /// About what operators keep in the cluster's store.
+    Book(BookAsk),
     /// About tokens of programs and the audit log.
     Access(AccessAsk),
     /// Asked by whoever has this token, whatever its user may.
@@ -72,7 +75,7 @@ const fn drain_limit() -> u32 {
 
 /// What one node asks another, sealed for it. A version that does not know one of these refuses it, and
 /// says which word it does not know.
-#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Errand {
     /// Typed there, for this one, as versions said it that did not name who typed it.
@@ -89,6 +92,40 @@ pub enum Errand {
     Intents { before: u64 },
     /// What this one's balancer has under way with the servers of that node; answered by an [`Under`].
     Under { node: String },
+    /// Asked there by somebody, of a member of the store; answered by a [`crate::books::BookPart`], from that
+    /// byte of the answer on.
+    Book { ask: BookAsk, by: String, at: u64 },
+    /// What a member of the store has for this one, which has none; answered by a [`Has`].
+    Offer { generation: Mark, windows: Mark },
+    /// A piece of one of them; answered by a [`Has`].
+    Piece { of: Parcel, digest: String, at: u64, text: String },
+}
+
+/// What is brought to a node without a store.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Parcel {
+    /// A [`crate::generation::Brought`].
+    Generation,
+    /// A list of [`crate::maintenance::Window`]s.
+    Windows,
+}
+
+/// A text that is offered.
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+pub struct Mark {
+    /// SHA-256, hexadecimal.
+    pub digest: String,
+    pub bytes: u64,
+}
+
+/// How much of what was offered is there, in bytes, and what the node makes of its configuration.
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+pub struct Has {
+    pub generation: u64,
+    pub windows: u64,
+    /// None: it has not looked at any generation yet.
+    pub applied: Option<crate::generation::Applied>,
 }
 
 /// Sessions of one balancer with the servers of a node.
@@ -137,6 +174,7 @@ pub enum Answer {
     /// One per living node.
     Under(Vec<Under>),
     Intents(Vec<Intent>),
+    Book(BookAnswer),
     Access(AccessAnswer),
     /// The question was not understood, and why.
     Refused(String),

@@ -85,6 +85,14 @@ pub struct Applied {
     pub at_ms: u64,
 }
 
+/// The newest generation, as it is brought to one node that has no store.
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+pub struct Brought {
+    pub generation: Generation,
+    /// None: it has no files for that node.
+    pub files: Option<Files>,
+}
+
 /// Which generation the files beside it are of; lies in `.outlast` beside a node's cluster file.
 #[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 pub struct Note {

@@ -14,6 +14,7 @@ pub mod access;
 pub mod catalogue;
 
 mod ask;
+pub mod books;
 mod event;
 pub mod generation;
 mod intent;
@@ -24,7 +25,7 @@ mod state;
 mod store;
 mod why;
 
-pub use ask::{Answer, Ask, Command, Errand, Under, left};
+pub use ask::{Answer, Ask, Command, Errand, Has, Mark, Parcel, Under, left};
 pub use event::{Event, events};
 pub use intent::{Carried, Coordinator, Intent, IntentState, IntentStep, StepOrder};
 pub use message::{

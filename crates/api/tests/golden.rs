@@ -10,13 +10,14 @@ use std::fmt::Debug;
 use std::path::Path;
 
 use outlast_api::access::{AccessAnswer, AccessAsk, Scope, Secret};
+use outlast_api::books::{BookAnswer, BookAsk};
 use outlast_api::maintenance::{Planned, Window};
 use outlast_api::{
     self as api, Answer, Ask, BalancerState, Break, Carried, Cell, Change, Choice, Command,
-    DashboardState, Duty, Errand, Event, Evidence, FileKind, FileName, IntentState, Load, Mode,
-    NodeLine, NodeState, Opinion, Order, ProcessState, ProxyLine, ReadError, Report, Role,
-    RuleLine, ServerCheck, ServerState, SocketName, Standing, Start, Status, StoreDisk, Verdict,
-    VipCause, VipLine, VipRole, VipState, Why,
+    DashboardState, Duty, Event, Evidence, FileKind, FileName, IntentState, Load, Mode, NodeLine,
+    NodeState, Opinion, Order, ProcessState, ProxyLine, ReadError, Report, Role, RuleLine,
+    ServerCheck, ServerState, SocketName, Standing, Start, Status, StoreDisk, Verdict, VipCause,
+    VipLine, VipRole, VipState, Why,
 };
 use sample::store;
 use serde::Serialize;
@@ -377,6 +378,7 @@ fn every_question_and_answer_travels_as_in_its_golden_file() {
         Command(_) => Command(api::Command::Move { vip: "internal".to_owned(), to: "node02".to_owned() }),
         Alone(_) => Alone(api::Command::Standby { node: "node01".to_owned() }),
         Intents { .. } => Intents { last: 20 },
+        Book(_) => Book(BookAsk::History),
         Access(_) => Access(AccessAsk::List),
         As { .. } => As { token: Secret("outlast_5ec2e7".to_owned()), ask: Box::new(Status) },
     });
@@ -389,22 +391,6 @@ fn every_question_and_answer_travels_as_in_its_golden_file() {
         Move { .. } => Move { vip: "internal".to_owned(), to: "node02".to_owned() },
     });
     golden("command.jsonl", &commands);
-    let errands = each!(Errand {
-        Command(_) => Command(api::Command::Standby { node: "node01".to_owned() }),
-        Typed { .. } => Typed {
-            command: api::Command::Standby { node: "node01".to_owned() },
-            by: "uid 0 (pid 7)".to_owned(),
-        },
-        Intend { .. } => Intend {
-            command: api::Command::Drain { node: "node01".to_owned(), limit: 60 },
-            by: "uid 0 (pid 7)".to_owned(),
-        },
-        Step(_) => Step(examples::order()),
-        Coordinator => Coordinator,
-        Intents { .. } => Intents { before: 8 },
-        Under { .. } => Under { node: "node01".to_owned() },
-    });
-    golden("errand.jsonl", &errands);
     let carried = each!(Carried {
         Begun => Begun,
         Done => Done,
@@ -420,6 +406,7 @@ fn every_question_and_answer_travels_as_in_its_golden_file() {
         Why(_) => Why(Box::new(why())),
         Under(_) => Under(vec![under()]),
         Intents(_) => Intents(vec![intent()]),
+        Book(_) => Book(BookAnswer::Done(true)),
         Access(_) => Access(AccessAnswer::Revoked),
         Refused(_) => Refused("unknown question".to_owned()),
     });

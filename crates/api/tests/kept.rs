@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::path::Path;
 
-use outlast_api::generation::{Applied, Content, Files, Generation, Note};
-use outlast_api::{decode, encode};
+use outlast_api::generation::{Applied, Brought, Content, Files, Generation, Note};
+use outlast_api::{Has, Parcel, decode, encode};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -41,6 +41,8 @@ fn what_is_kept_of_generations_is_as_in_its_golden_file() {
         bytes: 812,
     };
     let plain = Generation { from: None, force: false, ..generation.clone() };
+    let files = Some(files("a"));
+    golden("brought.jsonl", &[Brought { generation: plain.clone(), files }, Brought::default()]);
     golden("generation.jsonl", &[generation, plain]);
     let applied = Applied {
         seen: 7,
@@ -49,6 +51,9 @@ fn what_is_kept_of_generations_is_as_in_its_golden_file() {
         note: Some("haproxy.cfg was changed by hand".to_owned()),
         at_ms: 1_700_000_000_123,
     };
+    let whole = Has { generation: 7, windows: 2, applied: Some(applied.clone()) };
+    golden("has.jsonl", &[whole, Has::default()]);
+    golden("parcel.jsonl", &[Parcel::Generation, Parcel::Windows]);
     golden("applied.jsonl", &[applied, Applied { seen: 7, runs: Some(7), ..Applied::default() }]);
     let digests = BTreeMap::from([("haproxy.cfg".to_owned(), "00ff".to_owned())]);
     let note = Note { number: 7, files: digests, gone: vec!["old.cfg".to_owned()] };

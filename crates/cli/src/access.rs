@@ -82,6 +82,12 @@ enum ScopeWord {
     Standby,
     /// move
     Move,
+    /// maintenance start and end
+    Maintenance,
+    /// config apply, rollback and show: as good as an admin, since [access] is in it
+    Config,
+    /// store members add and remove, node replace
+    Members,
     /// The audit log
     Audit,
     /// Tokens, also new ones with more scopes: as good as an admin
@@ -102,6 +108,9 @@ impl ScopeWord {
             Self::Metrics => Scope::Metrics,
             Self::Standby => Scope::Standby,
             Self::Move => Scope::Move,
+            Self::Maintenance => Scope::Maintenance,
+            Self::Config => Scope::Config,
+            Self::Members => Scope::Members,
             Self::Audit => Scope::Audit,
             Self::Access => Scope::Access,
         }
@@ -175,6 +184,7 @@ fn asked(instance: &Instance, ask: AccessAsk) -> Result<Vec<AccessAnswer>, Reach
         | Answer::Why(_)
         | Answer::Under(_)
         | Answer::Intents(_)
+        | Answer::Book(_)
         | Answer::Refused(_) => Err(ReachError::Other),
     })?;
     Ok(answers)

@@ -1,17 +1,15 @@
 //! `outlast maintenance start | end | list`: a time in which what happens to a node is planned.
 
-use std::io::Write;
+use std::io::{self, Write};
 use std::time::Duration;
 
-use ::store::{Local, Store};
+use api::books::{BookAnswer, BookAsk};
 use api::maintenance::Window;
-use engine::kv::Keys;
-use engine::maintenance::{ALL, MAX_LENGTH, MIN_LENGTH, SLACK, WINDOWS, key};
+use engine::maintenance::{ALL, MAX_LENGTH, MIN_LENGTH};
 
 use crate::config::who;
 use crate::events::clock;
-use crate::reach::{self, Instance};
-use crate::store::{Here, StoreError};
+use crate::reach::{self, Instance, ReachError};
 
 /// Say that what happens to a node is planned, for a time
 ///
@@ -37,7 +35,7 @@ pub struct StartArgs {
     #[arg(long, value_name = "TEXT")]
     reason: String,
     #[command(flatten)]
-    here: Here,
+    instance: Instance,
 }
 
 /// End a window before its time
@@ -48,7 +46,7 @@ pub struct EndArgs {
     /// A node, or `cluster` for that of all
     what: String,
     #[command(flatten)]
-    here: Here,
+    instance: Instance,
 }
 
 /// List the windows, with who began them and why
@@ -58,7 +56,7 @@ pub struct ListArgs {
     #[arg(long)]
     json: bool,
     #[command(flatten)]
-    here: Here,
+    instance: Instance,
 }
 
 /// A reason longer than this belongs into a ticket (bytes).
@@ -68,7 +66,9 @@ const MAX_REASON: usize = 200;
 #[derive(Debug, thiserror::Error)]
 pub enum MaintenanceError {
     #[error(transparent)]
-    Store(#[from] StoreError),
+    Reach(#[from] ReachError),
+    #[error("cannot write the answer")]
+    Output(#[from] io::Error),
     #[error("{0} is no node of this cluster, and not `{ALL}`")]
     NoNode(String),
     #[error("a reason has at least one byte and at most {MAX_REASON}")]
@@ -80,48 +80,39 @@ impl MaintenanceError {
     #[must_use]
     pub const fn exit_code(&self) -> u8 {
         match self {
-            Self::Store(error) => error.exit_code(),
-            Self::NoNode(_) | Self::Reason => 2,
+            Self::Reach(ReachError::Refused(_)) => 1,
+            Self::Reach(_) => 3,
+            Self::Output(_) | Self::NoNode(_) | Self::Reason => 2,
         }
-    }
-}
-
-impl From<::store::Error> for MaintenanceError {
-    fn from(error: ::store::Error) -> Self {
-        Self::Store(error.into())
-    }
-}
-
-impl From<reach::ReachError> for MaintenanceError {
-    fn from(error: reach::ReachError) -> Self {
-        Self::Store(error.into())
     }
 }
 
 /// Runs `outlast maintenance ...`; whether the answer is a yes.
 ///
 /// # Errors
-/// When no store answers, there is no such node, or the window would be too long.
+/// When no agent answers, who asks may not, there is no such node, or the window would be too long.
 pub fn run(command: &Command, out: &mut impl Write) -> Result<bool, MaintenanceError> {
     match command {
         Command::Start(args) => start(args, out),
         Command::End(args) => {
-            let local = open(&args.here)?;
-            let was = local.wait(local.client().delete(&key(node(&args.what))))?;
+            let node = node(&args.what).map(str::to_owned);
+            let ended = reach::book(&args.instance.socket()?, BookAsk::End { node }, &[])?;
+            let was = matches!(ended, BookAnswer::Done(true));
             let text = if was { "the maintenance of {} has ended" } else { "{} is in no window" };
-            writeln!(out, "{}", text.replace("{}", &args.what)).map_err(StoreError::Here)?;
+            writeln!(out, "{}", text.replace("{}", &args.what))?;
             Ok(was)
         }
         Command::List(args) => {
-            let local = open(&args.here)?;
-            let (found, _) = local.wait(local.client().range(Keys::Prefix(WINDOWS.to_owned())))?;
-            for (key, item) in &found {
-                let line = match api::decode::<Window>(&item.value) {
-                    Ok(window) if args.json => serde_json::to_string(&window).unwrap_or_default(),
-                    Ok(window) => text(&window),
-                    Err(error) => format!("{key}: {}", base::Chain(&error)),
-                };
-                writeln!(out, "{line}").map_err(StoreError::Here)?;
+            let found = reach::book(&args.instance.socket()?, BookAsk::Windows, &[])?;
+            let BookAnswer::Windows(windows) = found else { return Err(ReachError::Other.into()) };
+            for window in &windows {
+                match args.json {
+                    true => {
+                        let line = serde_json::to_string(window).map_err(io::Error::from)?;
+                        writeln!(out, "{line}")?;
+                    }
+                    false => writeln!(out, "{}", text(window))?,
+                }
             }
             Ok(true)
         }
@@ -132,35 +123,25 @@ fn start(args: &StartArgs, out: &mut impl Write) -> Result<bool, MaintenanceErro
     if args.reason.is_empty() || args.reason.len() > MAX_REASON {
         return Err(MaintenanceError::Reason);
     }
-    let instance = Instance { run_dir: args.here.run_dir.clone(), ..Instance::default() };
-    let status = reach::status(&instance.socket()?)?;
+    let socket = args.instance.socket()?;
+    let status = reach::status(&socket)?;
     let node = node(&args.what);
     let is_known = |name: &str| status.nodes.iter().any(|line| line.state.node == name);
     if node.is_some_and(|name| !is_known(name)) {
         return Err(MaintenanceError::NoNode(args.what.clone()));
     }
     let begin_ms = sys::clock::wall_ms();
-    let millis = |span: Duration| u64::try_from(span.as_millis()).unwrap_or(u64::MAX);
+    let millis = u64::try_from(args.length.as_millis()).unwrap_or(u64::MAX);
     let window = Window {
         node: node.map(str::to_owned),
         begin_ms,
-        end_ms: begin_ms.saturating_add(millis(args.length)),
+        end_ms: begin_ms.saturating_add(millis),
         who: who(),
         why: args.reason.clone(),
     };
-    let mut value = vec![];
-    api::encode(&window, &mut value);
-    // The clocks of nodes differ: the key outlives the window on each of them, and goes then.
-    let limit = u32::try_from((args.length + SLACK).as_millis()).unwrap_or(u32::MAX);
-    let local = open(&args.here)?;
-    local.wait(local.client().put(&key(node), &value, Some(limit)))?;
-    writeln!(out, "{}", text(&window)).map_err(StoreError::Here)?;
+    reach::book(&socket, BookAsk::Begin { window: window.clone(), millis }, &[])?;
+    writeln!(out, "{}", text(&window))?;
     Ok(true)
-}
-
-fn open(here: &Here) -> Result<Local, MaintenanceError> {
-    let instance = Instance { run_dir: here.run_dir.clone(), ..Instance::default() };
-    Ok(Local::new(instance.socket()?.folder()).map_err(StoreError::Here)?)
 }
 
 fn node(what: &str) -> Option<&str> {

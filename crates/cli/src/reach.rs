@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use api::access::Secret;
+use api::books::{BookAnswer, BookAsk};
 use api::{Answer, Ask, Status};
 
 /// Where instances have their folders, unless told otherwise.
@@ -156,6 +157,32 @@ pub fn one(socket: &Socket, ask: &Ask) -> Result<Answer, ReachError> {
     found.ok_or_else(|| ReachError::Broken(io::ErrorKind::UnexpectedEof.into()))
 }
 
+/// What the books of the cluster say, or what came of a word written there; a commit has its content behind it.
+///
+/// # Errors
+/// When the agent cannot be reached, breaks off, or refuses.
+pub(crate) fn book(
+    socket: &Socket,
+    ask: BookAsk,
+    content: &[u8],
+) -> Result<BookAnswer, ReachError> {
+    let mut stream = put(socket, &Ask::Book(ask))?;
+    // Who refuses reads none of it: what matters is the answer.
+    let written = stream.write_all(content);
+    let mut found = None;
+    answers(&stream, |answer| {
+        found = Some(answer);
+        Ok(())
+    })?;
+    match found {
+        Some(Answer::Book(answer)) => Ok(answer),
+        Some(_) => Err(ReachError::Other),
+        None => Err(ReachError::Broken(
+            written.err().unwrap_or_else(|| io::ErrorKind::UnexpectedEof.into()),
+        )),
+    }
+}
+
 /// What a node knows.
 ///
 /// # Errors
@@ -167,6 +194,7 @@ pub fn status(socket: &Socket) -> Result<Box<Status>, ReachError> {
         | Answer::Why(_)
         | Answer::Under(_)
         | Answer::Intents(_)
+        | Answer::Book(_)
         | Answer::Access(_)
         | Answer::Refused(_) => Err(ReachError::Other),
     }
@@ -177,7 +205,7 @@ pub(crate) fn put(socket: &Socket, ask: &Ask) -> Result<UnixStream, ReachError> 
     let connect = |source| ReachError::Connect { path: socket.path.clone(), source };
     let mut stream = UnixStream::connect(&socket.path).map_err(connect)?;
     if !matches!(ask, Ask::Events { follow: true, .. } | Ask::Timeline { follow: true, .. }) {
-        let waits = matches!(ask, Ask::Command(_) | Ask::Intents { .. });
+        let waits = matches!(ask, Ask::Command(_) | Ask::Intents { .. } | Ask::Book(_));
         let patience = if waits { COMMAND_PATIENCE } else { PATIENCE };
         stream.set_read_timeout(Some(patience)).map_err(connect)?;
     }
@@ -218,6 +246,7 @@ pub(crate) fn answers(
             | Answer::Why(_)
             | Answer::Under(_)
             | Answer::Intents(_)
+            | Answer::Book(_)
             | Answer::Access(_)) => {
                 each(answer)?;
             }

@@ -4,24 +4,23 @@ use std::io::Write;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use api::books::{BookAnswer, BookAsk};
 use api::{Standing, Status, Verdict};
 use config::cluster::LONGEST_DETECT;
-use store::{Store, Wish};
 
 use crate::reach::{self, Instance};
-use crate::store::{Here, StoreError, local, members};
 use crate::trust::{CommandError, Place, audited, own_desk};
 
 /// How long it is known that a node was put out for its successor, so that typing it again does not put that
 /// one out (milliseconds).
-const REMEMBERED: u32 = 24 * 3_600_000;
+const REMEMBERED: u64 = 24 * 3_600_000;
 const LOOK_EVERY: Duration = Duration::from_millis(200);
 
 /// Put a dead controller out and let a new machine take its place
 ///
 /// On the node that has the authority's key. The certificate of the old machine is refused from now on, the
 /// store is told who votes instead, and the one command for the new machine is printed. Refused while the node
-/// is heard. Silence proves no death: where nobody has proven it, you do. It may be typed again at any time,
+/// is heard, by nodes or by the store. Silence proves no death: where nobody has proven it, you do. It may be typed again at any time,
 /// also after it was broken off: what was done is not done twice.
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -52,8 +51,6 @@ pub enum ReplaceError {
     Reach(#[from] reach::ReachError),
     #[error(transparent)]
     Trust(#[from] CommandError),
-    #[error(transparent)]
-    Store(#[from] StoreError),
     #[error("the cluster file of this node has no node {0}")]
     Unknown(String),
     #[error("{0}")]
@@ -65,9 +62,9 @@ impl ReplaceError {
     #[must_use]
     pub const fn exit_code(&self) -> u8 {
         match self {
+            Self::Reach(reach::ReachError::Refused(_)) => 1,
             Self::Reach(_) => 3,
             Self::Trust(error) => error.exit_code(),
-            Self::Store(error) => error.exit_code(),
             Self::Unknown(_) => 2,
             Self::Refused(_) => 1,
         }
@@ -79,9 +76,14 @@ impl ReplaceError {
 /// # Errors
 /// When something speaks against it, or a step could not be done; typed again it goes on there.
 pub(crate) fn run(args: &Args, out: &mut impl Write) -> Result<(), ReplaceError> {
-    let status = after_listening(&args.instance.socket()?, &args.old)?;
+    let socket = args.instance.socket()?;
+    let status = after_listening(&socket, &args.old)?;
     let new = args.with.as_ref().unwrap_or(&args.old);
     speaks_against(&status, args, new)?;
+    // May who types this, and does the store hear that node? A node whose agent alone is gone still votes.
+    let ask = BookAsk::Replace { old: args.old.clone(), new: new.clone() };
+    let allowed = reach::book(&socket, ask, &[])?;
+    let has_store = matches!(allowed, BookAnswer::Done(true));
     let folder = args.place.folder();
     let state = folder.load().map_err(CommandError::from)?;
     if !state.is_authority {
@@ -89,33 +91,16 @@ pub(crate) fn run(args: &Args, out: &mut impl Write) -> Result<(), ReplaceError>
         return Err(ReplaceError::Refused(text));
     }
     let address = args.address.map_or_else(|| own_desk(&state, "--address"), Ok)?;
-    let here = Here { run_dir: args.instance.run_dir.clone() };
-    // A cluster without a store has nothing to tell it.
-    let local = status.store.is_some().then(|| local(&here)).transpose()?;
-    let certificate = state.roster.find(&args.old).filter(|member| !member.revoked);
-    let certificate = certificate.map(|member| member.fingerprint.to_string());
-    let put_out = match &local {
-        None => certificate.clone(),
-        Some(local) => to_put_out(local, &args.old, certificate.as_deref())?,
-    };
     let mut say = |line: String| writeln!(out, "{line}").map_err(CommandError::Output);
-    match put_out {
-        Some(fingerprint) => {
-            let outcome = folder.revoke(&args.old);
-            audited(&folder, ("node replace", &format!("{} with {new}", args.old)), outcome)
-                .map_err(CommandError::from)?;
-            say(format!("{}: its certificate {fingerprint} is refused from now on", args.old))?;
-        }
-        None => say(format!("{}: the old machine is out already", args.old))?,
-    }
-    if let Some(local) = &local {
-        let voted = status
-            .store
-            .as_ref()
-            .is_some_and(|store| store.voters().any(|voter| voter == args.old) && new != &args.old);
-        if voted {
+    put_out(&folder, &state, (&args.old, new), &mut say)?;
+    if has_store {
+        let store = status.store.as_ref();
+        // Who is no member does not know: the store does.
+        let votes = store.is_none_or(|store| store.voters().any(|voter| voter == args.old));
+        if new != &args.old && votes {
             let instead_of = Some(args.old.clone());
-            members::want(local, std::slice::from_ref(new), &Wish::Join { instead_of })?;
+            let ask = BookAsk::Join { nodes: vec![new.clone()], instead_of };
+            reach::book(&socket, ask, &[])?;
             say(format!("store: {new} votes instead of {} once it is filled up", args.old))?;
         } else if new == &args.old {
             say(format!("store: {new} votes as before, and counts once it is filled up"))?;
@@ -180,23 +165,46 @@ fn speaks_against(status: &Status, args: &Args, new: &str) -> Result<(), Replace
     Ok(())
 }
 
-/// The certificate to refuse: not that of a machine that has joined in its place since. Which one it was is
-/// written down before it is refused.
-fn to_put_out(
-    local: &::store::Local,
-    old: &str,
-    present: Option<&str>,
-) -> Result<Option<String>, ReplaceError> {
-    let key = format!("replaced/{old}");
-    let asked = local.wait(local.client().get(&key)).map_err(StoreError::from)?;
-    let before = asked.map(|item| String::from_utf8_lossy(&item.value).into_owned());
-    let Some(present) = present else { return Ok(None) };
-    if before.is_some_and(|before| before != present) {
-        return Ok(None);
+/// The certificate of the old machine is refused, unless that is so; what was done is said and written down.
+fn put_out(
+    folder: &trust::Folder,
+    state: &trust::State,
+    (old, new): (&str, &str),
+    say: &mut impl FnMut(String) -> Result<(), CommandError>,
+) -> Result<(), CommandError> {
+    let deed = ("node replace", &format!("{old} with {new}")[..]);
+    let certificate = state.roster.find(old).filter(|member| !member.revoked);
+    match (certificate, was_put_out(folder, old)) {
+        (Some(member), false) => {
+            audited(folder, deed, folder.revoke(old))?;
+            say(format!("{old}: its certificate {} is refused from now on", member.fingerprint))
+        }
+        (Some(_), true) => {
+            say(format!(
+                "{old}: the old machine is out already, and a new one has joined as {old}"
+            ))?;
+            say(format!("if that is lost, too: `outlast trust revoke {old}`, then type this again"))
+        }
+        (None, is_known) => {
+            // It may have been broken off before that was written down.
+            if !is_known {
+                audited(folder, deed, Ok(()))?;
+            }
+            say(format!("{old}: the old machine is out already"))
+        }
     }
-    let kept = local.wait(local.client().put(&key, present.as_bytes(), Some(REMEMBERED)));
-    kept.map_err(StoreError::from)?;
-    Ok(Some(present.to_owned()))
+}
+
+/// Whether it was put out lately, by the log of the trust folder: a certificate that it has now is that of a machine
+/// that has joined in its place since. Without a log nothing is known, and the operator's word counts.
+fn was_put_out(folder: &trust::Folder, old: &str) -> bool {
+    let since = sys::clock::wall_ms().saturating_sub(REMEMBERED);
+    let log = folder.audit_log().unwrap_or_default();
+    let begins = format!("{old} with ");
+    let is_it = |entry: &trust::audit::Entry| {
+        entry.command == "node replace" && entry.object.starts_with(&begins)
+    };
+    log.iter().any(|entry| entry.at_ms >= since && is_it(entry) && entry.outcome == "done")
 }
 
 fn certificate_of_new(folder: &trust::Folder, new: &str) -> Result<bool, ReplaceError> {

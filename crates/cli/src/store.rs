@@ -166,6 +166,7 @@ impl StoreError {
     #[must_use]
     pub const fn exit_code(&self) -> u8 {
         match self {
+            Self::Reach(ReachError::Refused(_)) => 1,
             Self::Reach(_) | Self::Store(Error::Away { .. }) => 3,
             Self::Store(Error::Refused(_))
             | Self::Here(_)

@@ -140,7 +140,7 @@ pub fn cautions(old: &Loaded, new: &Loaded) -> Vec<String> {
     let (Some(old), Some(new)) = (&old.cluster, &new.cluster) else { return vec![] };
     let mut found = vec![];
     let (short, long) = (old.detect.min(new.detect), old.detect.max(new.detect));
-    if short < ANY_STEP && long > short * MOST_AT_ONCE {
+    if !between(short, long).is_empty() {
         found.push(format!(
             "detect changes too far for a running cluster: while nodes change one after the other, those with \
              {short:?} miss those with {long:?}, which beat too seldom for them. Change it in steps of at most \
@@ -157,12 +157,34 @@ pub fn cautions(old: &Loaded, new: &Loaded) -> Vec<String> {
     };
     if old.store.is_some() && new.store.is_some() && at(old) != at(new) {
         found.push(
-            "nodes or their addresses change: every member starts its store process anew as it takes that, so by \
-             one generation all do within about a second, and the store decides nothing until it has a leader again"
+            "nodes or their addresses change: every member starts its store process anew as it takes that, by a \
+             generation one after the other; where files are copied by hand, reload one member at a time"
                 .to_owned(),
         );
     }
     found
+}
+
+/// What `detect` has to be in between, one generation each, where it changes too far for one; in the order in which
+/// they are applied.
+#[must_use]
+pub fn steps_of_detect(old: &Loaded, new: &Loaded) -> Vec<Duration> {
+    let (Some(old), Some(new)) = (&old.cluster, &new.cluster) else { return vec![] };
+    let mut steps = between(old.detect.min(new.detect), old.detect.max(new.detect));
+    if old.detect > new.detect {
+        steps.reverse();
+    }
+    steps
+}
+
+fn between(short: Duration, long: Duration) -> Vec<Duration> {
+    let mut steps = vec![];
+    let mut at = short;
+    while at < ANY_STEP && long > at * MOST_AT_ONCE {
+        at *= MOST_AT_ONCE;
+        steps.push(at);
+    }
+    steps
 }
 
 /// Beats are a tenth of the detection time apart, at most 1 s: with these, at least two more come within the

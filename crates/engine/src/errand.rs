@@ -42,7 +42,7 @@ pub const KEPT_FOR: Duration = Duration::from_secs(60);
 /// Requests of this node that wait for an answer; people type them.
 pub const MAX_ASKED: usize = 64;
 /// Requests of others that are under way or kept. What is more is not taken on, rather than one forgotten.
-pub const MAX_KEPT: usize = 256;
+pub const MAX_KEPT: usize = 1024;
 /// Trials of one step, so that its orders fit; the rest is due at once.
 const AT_ONCE: usize = 8;
 

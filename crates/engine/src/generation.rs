@@ -213,5 +213,32 @@ pub fn next(facts: &Facts) -> Next {
     }
 }
 
+/// A member of the store, as another one sees it.
+#[derive(Clone, Copy, Debug)]
+pub struct Peer<'a> {
+    pub name: &'a str,
+    pub is_alive: bool,
+    /// The newest generation that it has made up its mind about.
+    pub seen: u64,
+}
+
+/// For which member `me` waits before it starts its store process anew: those before it in the file are first, and
+/// all others that live must have answered the leader (`is_heard`), so that there is a majority without `me`. A member
+/// that is away is not waited for: it takes the generation when it starts.
+#[must_use]
+pub fn waits_for<'a>(
+    members: &[Peer<'a>],
+    me: &str,
+    number: u64,
+    is_heard: impl Fn(&str) -> bool,
+) -> Option<&'a str> {
+    let living = || members.iter().filter(|member| member.is_alive && member.name != me);
+    let place = members.iter().position(|member| member.name == me).unwrap_or(members.len());
+    let before = members.get(..place).unwrap_or_default().iter();
+    let first = before.filter(|member| member.is_alive).find(|member| member.seen < number);
+    let waits = first.or_else(|| living().find(|member| !is_heard(member.name)));
+    waits.map(|member| member.name)
+}
+
 #[cfg(test)]
 mod tests;

@@ -6,6 +6,7 @@
 
 pub mod balance;
 mod buffer;
+pub mod carry;
 pub mod duty;
 pub mod errand;
 pub mod evidence;

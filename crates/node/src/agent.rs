@@ -35,6 +35,8 @@ pub(crate) use control::SOCKET as CONTROL;
 
 mod access;
 mod beats;
+mod books;
+mod carry;
 mod command;
 mod control;
 mod coordinate;
@@ -54,7 +56,9 @@ mod picture;
 mod seats;
 mod stalls;
 mod story;
+mod told;
 mod trustee;
+mod turn;
 mod under;
 mod voters;
 mod why;
@@ -128,9 +132,14 @@ pub(crate) fn run(channel: &Channel, start: Start, texts: Texts) -> Result<(), A
     let doors = Arc::new(access::open(&start, &core));
     let hands = Hands::new((&start, &texts), &core, voice, Arc::clone(&doors));
     let cluster = coordinate::begin(&start, &hands, &desk);
-    let does = hands::clerk(Arc::clone(&hands), cluster.clone());
+    carry::begin(&start, &hands, &desk);
+    let books = books::Books::new(&start.node, &hands, &desk);
+    // It is the first.
+    let _ = generations.books.set(Arc::clone(&books));
+    let (told, own) = (generations.told.clone(), Arc::clone(&books));
+    let does = hands::clerk(Arc::clone(&hands), cluster.clone(), told, own);
     let office = Office::new(start.life, desk.clone(), letters, does);
-    let orders = hands::orders(&hands, &desk, cluster);
+    let orders = hands::orders(&hands, &desk, cluster, books);
     let story_of = Arc::clone(&story);
     let answers = control::Answers { status, why, events, story: story_of, orders, doors };
     control::serve(Path::new(&start.run_dir), answers)

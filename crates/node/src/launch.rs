@@ -228,10 +228,13 @@ impl Launch {
                     Some(place) => place.staged().join(file),
                     None => beside(file),
                 };
+                // A compute node runs guests: it has no use for these, nor for the passwords in them.
+                let serves = !self.is_compute(&cluster);
                 if haproxy.is_empty() {
-                    haproxy.extend(cluster.haproxy.as_deref().map(lies));
+                    haproxy.extend(cluster.haproxy.as_deref().filter(|_| serves).map(lies));
                 }
-                keepalived = keepalived.or_else(|| cluster.keepalived.as_deref().map(lies));
+                let named = cluster.keepalived.as_deref().filter(|_| serves);
+                keepalived = keepalived.or_else(|| named.map(lies));
                 if let Some(folder) = &cluster.trust_dir {
                     let (owner, secret) = crate::secret::read(&beside(folder))?;
                     (texts.owner, texts.secret) = (Some(owner), Some(secret));
@@ -263,6 +266,12 @@ impl Launch {
             }
         }
         Ok(texts)
+    }
+
+    fn is_compute(&self, cluster: &Cluster) -> bool {
+        let has_computes = (0..cluster.nodes.len()).any(|node| cluster.is_compute(node));
+        let me = || self.which(cluster, &Interfaces::read(), &sys::rights::host_name());
+        has_computes && me().is_ok_and(|me| cluster.is_compute(me))
     }
 
     fn which(

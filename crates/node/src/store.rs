@@ -80,6 +80,15 @@ pub(crate) fn is_member(cluster: Option<&Cluster>, me: Option<usize>) -> bool {
     store.zip(me).is_some_and(|(store, me)| store.members.contains(&me))
 }
 
+/// Whether the store's process is made of the same; the trust folder it reads by itself.
+pub(crate) fn is_same(one: Option<&Cluster>, other: Option<&Cluster>) -> bool {
+    fn of(cluster: &Cluster) -> impl PartialEq + '_ {
+        let nodes = cluster.nodes.iter().map(|node| (&node.name, &node.addresses));
+        (&cluster.store, &cluster.name, nodes.collect::<Vec<_>>(), &cluster.trust_dir)
+    }
+    one.map(of) == other.map(of)
+}
+
 /// Where the store's file lies.
 pub(crate) fn folder(cluster: &Cluster, state_dir: &Path) -> PathBuf {
     let directory = cluster.store.as_ref().and_then(|store| store.directory.clone());

@@ -4,6 +4,9 @@
 #[path = "node/lonely.rs"]
 mod lonely;
 
+#[path = "generations/anew.rs"]
+mod anew;
+
 use std::fs::{self, File};
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};

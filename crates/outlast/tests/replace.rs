@@ -96,6 +96,11 @@ fn a_dead_controller_is_replaced_by_one_command_under_its_own_name() {
         trio.lose_the_third();
         trio.refused(&trio.replace("node03", &[]), "nobody has proven that node03 is off");
         trio.put("node02", "a", "2");
+        let token = trio.ask("node01", &["access", "add", "reader", "--scope", "read"]);
+        trio.files.write("reader", &String::from_utf8_lossy(&token.stdout));
+        let token = trio.files.path("reader").display().to_string();
+        let asked = trio.replace("node03", &["--i-know-it-is-off", "--token-file", &token]);
+        trio.refused(&asked, "needs the role admin");
         let printed = trio.replace("node03", &["--i-know-it-is-off"]);
         trio.join_as_printed(&printed, "node03");
         // Typed again it puts nobody out.
@@ -111,6 +116,130 @@ fn a_dead_controller_is_replaced_by_one_command_under_its_own_name() {
         trio.old_keys_are_refused();
         let audit = trio.said(&["trust", "audit"], "node01");
         assert!(audit.contains("node replace node03 with node03: done"), "{audit}");
+        let audit = trio.ask("node01", &["audit"]).stdout;
+        let audit = String::from_utf8_lossy(&audit).into_owned();
+        for (by, outcome) in [("token reader", "needs the role admin"), ("uid 0", "done")] {
+            let is_it = |line: &str| line.contains("node replace") && line.contains(by);
+            let told = |line: &str| is_it(line) && line.contains(outcome);
+            assert!(audit.lines().any(told), "{audit}");
+        }
+    });
+}
+
+/// The process of that role; waits for it.
+fn process(trio: &Trio, node: &str, role: &str) -> i32 {
+    let mut found = None;
+    until("it runs", || {
+        let processes = trio.status(node)["processes"].as_array().cloned().unwrap_or_default();
+        let process = processes.iter().find(|p| p["role"] == role && p["running"] == true);
+        found = process.and_then(|process| process["pid"].as_i64());
+        found.is_some()
+    });
+    i32::try_from(found.expect("it runs")).expect("a pid")
+}
+
+#[test]
+fn a_controller_that_votes_in_the_store_is_not_replaced_however_silent_it_is() {
+    alone("a_controller_that_votes_in_the_store_is_not_replaced_however_silent_it_is", || {
+        let mut trio = Trio::founded("controller");
+        for node in NODES {
+            trio.start(node);
+        }
+        trio.leader(&NODES);
+        until("it is heard", || trio.standing("node03") == "alive");
+        // Who would start another agent stands still, too.
+        let silent = [process(&trio, "node03", "supervisor"), process(&trio, "node03", "agent")];
+        silent.iter().for_each(|pid| lonely::kill(*pid, "STOP"));
+        until("nobody hears it", || trio.standing("node03") == "suspect");
+        let words = "it votes in the store and answers there";
+        trio.refused(&trio.replace("node03", &["--i-know-it-is-off"]), words);
+        let certificates = trio.said(&["trust", "status"], "node01");
+        assert!(!certificates.contains("revoked"), "{certificates}");
+        silent.iter().for_each(|pid| lonely::kill(*pid, "CONT"));
+    });
+}
+
+#[test]
+fn without_a_store_a_replacement_that_is_typed_again_puts_nobody_out() {
+    alone("without_a_store_a_replacement_that_is_typed_again_puts_nobody_out", || {
+        let mut trio = Trio::founded("controller");
+        for node in NODES {
+            let file = format!("{node}.toml");
+            let text = std::fs::read_to_string(trio.files.path(&file)).expect("a file");
+            trio.files.write(&file, text.trim_end().trim_end_matches("[store]"));
+            trio.start(node);
+        }
+        until("it is heard", || trio.standing("node03") == "alive");
+        let (_, mut third) = trio.nodes.pop().expect("it runs");
+        third.kill().and_then(|()| third.wait()).expect("it ends");
+        let (trust, stolen) = (trio.files.path("trust-node03"), trio.files.path("trust-stolen"));
+        std::fs::rename(trust, stolen).expect("it is there");
+        until("nobody hears it", || {
+            ["suspect", "left"].contains(&trio.standing("node03").as_str())
+        });
+        let printed = trio.replace("node03", &["--i-know-it-is-off"]);
+        trio.join_as_printed(&printed, "node03");
+        let again = trio.replace("node03", &["--i-know-it-is-off"]);
+        let text = String::from_utf8_lossy(&again.stdout).into_owned();
+        assert!(text.contains("a new one has joined as node03"), "{text}{}", said(&again));
+        assert!(text.contains("node03 has joined: start outlast there"), "{text}");
+        trio.old_keys_are_refused();
+        let words = ["trust", "refresh", "--from", DESK];
+        until("the new machine is in", || {
+            trio.trusting(&words, "node03").output().expect("the tool runs").status.success()
+        });
+    });
+}
+
+/// Changes of the disk that a command makes, at each of which it is killed once.
+const CHANGES: &str = "fsync,fdatasync,rename";
+
+#[test]
+fn a_replacement_that_is_killed_at_any_change_of_the_disk_and_typed_again_ends_well() {
+    let name = "a_replacement_that_is_killed_at_any_change_of_the_disk_and_typed_again_ends_well";
+    let traces = std::process::Command::new("strace").args(["-o", "/dev/null", "true"]).output();
+    if !traces.is_ok_and(|output| output.status.success()) {
+        return lab::skip::note(&format!("outlast::{name}"), "strace cannot trace here");
+    }
+    alone(name, || {
+        let mut trio = Trio::founded("controller");
+        for node in NODES {
+            trio.start(node);
+        }
+        trio.leader(&NODES);
+        trio.put("node01", "a", "1");
+        until("it is heard", || trio.standing("node03") == "alive");
+        trio.lose_the_third();
+        trio.put("node01", "a", "2");
+        let mut killed = 0;
+        let printed = loop {
+            // What was done is not done again, so each try gets further.
+            let at = killed + 1;
+            let kill = format!("inject={CHANGES}:signal=KILL:when={at}");
+            let mut command = std::process::Command::new("strace");
+            command.args(["-f", "-qq", "-o", "/dev/null", "-e", &format!("trace={CHANGES}"), "-e"]);
+            command.arg(kill).arg(lonely::OUTLAST).args(["node", "replace", "node03"]);
+            command.args(["--i-know-it-is-off", "--address", DESK, "--trust-dir"]);
+            command.arg(trio.files.path("trust-node01")).arg("--run-dir");
+            let output = command.arg(trio.run_dir("node01")).output().expect("strace runs");
+            if output.status.success() {
+                break output;
+            }
+            assert!(output.status.code().is_none(), "{}", said(&output));
+            killed += 1;
+            assert!(killed < 40, "it comes to an end");
+        };
+        assert!(killed >= 4, "it was killed {killed} times");
+        trio.join_as_printed(&printed, "node03");
+        let again = trio.replace("node03", &["--i-know-it-is-off"]);
+        let text = String::from_utf8_lossy(&again.stdout).into_owned();
+        assert!(text.contains("node03 has joined: start outlast there"), "{text}{}", said(&again));
+        trio.start("node03");
+        trio.leader(&NODES);
+        until("all vote", || trio.voters("node01") == NODES);
+        until("its disk counts", || trio.report("node03")["floor"].is_null());
+        assert_eq!(trio.get("node03", "a").as_deref(), Some("2"));
+        trio.old_keys_are_refused();
     });
 }
 

@@ -78,6 +78,7 @@ impl Pair {
             | Answer::Why(_)
             | Answer::Under(_)
             | Answer::Intents(_)
+            | Answer::Book(_)
             | Answer::Access(_)
             | Answer::Refused(_) => None,
         }
@@ -97,6 +98,7 @@ impl Pair {
             | Answer::Why(_)
             | Answer::Under(_)
             | Answer::Intents(_)
+            | Answer::Book(_)
             | Answer::Access(_)
             | Answer::Refused(_)) => {
                 panic!("{other:?}")

@@ -38,6 +38,7 @@ pub(crate) async fn status(control: &Path) -> Result<Status, AskError> {
         | Answer::Why(_)
         | Answer::Under(_)
         | Answer::Intents(_)
+        | Answer::Book(_)
         | Answer::Access(_)
         | Answer::Refused(_) => Err(AskError::Other),
     }
@@ -50,6 +51,7 @@ pub(crate) async fn why(control: &Path, object: &str) -> Result<Why, AskError> {
         | Answer::Status(_)
         | Answer::Under(_)
         | Answer::Intents(_)
+        | Answer::Book(_)
         | Answer::Access(_)
         | Answer::Refused(_) => Err(AskError::Other),
     }
@@ -68,6 +70,7 @@ pub(crate) async fn grant(control: &Path, token: &str) -> Result<Option<Grant>, 
             | Answer::Why(_)
             | Answer::Under(_)
             | Answer::Intents(_)
+            | Answer::Book(_)
             | Answer::Refused(_),
         ) => Err(AskError::Other),
         Err(error) => Err(error),
@@ -98,6 +101,7 @@ impl Timeline {
             | Answer::Why(_)
             | Answer::Under(_)
             | Answer::Intents(_)
+            | Answer::Book(_)
             | Answer::Access(_) => Err(AskError::Other),
         }
     }
@@ -119,6 +123,7 @@ async fn one(control: &Path, ask: &Ask) -> Result<Answer, AskError> {
             | Answer::Why(_)
             | Answer::Under(_)
             | Answer::Intents(_)
+            | Answer::Book(_)
             | Answer::Access(_)) => Ok(answer),
         }
     })

@@ -8,8 +8,7 @@ use api::generation::{Content, Generation};
 use serde_json::json;
 
 use crate::EXIT_CODES;
-use crate::reach::ReachError;
-use crate::store::Here;
+use crate::reach::{Instance, ReachError};
 
 mod collect;
 mod shelf;
@@ -24,9 +23,9 @@ use shelf::Shelf;
 ///
 /// The folder has an outlast.toml, the files that it names, and in `nodes/NAME` what only that node has, under
 /// the same names. All of it is checked for every node, what changes is shown, and one generation is committed
-/// to the store; then every member of the store checks it on its own machine, reloads, and says what it runs.
+/// to the store; then every node checks it on its own machine, reloads, and says what it runs.
 /// Secrets and what else outlast.toml names stay on each node and are no part of it. Exit code 1 if something
-/// is wrong, or not every member runs it when the wait is over; members that are away take it when they start.
+/// is wrong, or not every node runs it when the wait is over; nodes that are away take it when they start.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXIT_CODES, after_long_help = EXIT_CODES)]
 pub struct ApplyArgs {
@@ -69,7 +68,7 @@ struct How {
     #[arg(long)]
     json: bool,
     #[command(flatten)]
-    here: Here,
+    instance: Instance,
 }
 
 /// A reason longer than this belongs into a ticket (bytes).
@@ -80,8 +79,6 @@ const MAX_REASON: usize = 500;
 pub(super) enum GenerationError {
     #[error(transparent)]
     Reach(#[from] ReachError),
-    #[error("cannot ask the store")]
-    Store(#[from] ::store::Error),
     #[error("cannot read or write here")]
     Here(#[from] io::Error),
     #[error("cannot use {path}")]
@@ -109,39 +106,30 @@ pub(super) enum GenerationError {
         engine::generation::MAX_CONTENT
     )]
     Large { found: usize },
-    #[error("generation {0} is damaged in the store: its digest is another one")]
-    Damaged(u64),
-    #[error("cannot read what the store has under {0}")]
-    Read(String, #[source] api::ReadError),
 }
 
 impl GenerationError {
     /// What a script hears.
     pub(super) const fn exit_code(&self) -> u8 {
         match self {
-            Self::Reach(_) | Self::Store(::store::Error::Away { .. }) => 3,
+            Self::Reach(ReachError::Refused(_)) => 1,
+            Self::Reach(_) => 3,
             Self::Here(_) | Self::File { .. } | Self::Usage(_) | Self::Unknown(_) => 2,
-            Self::Store(_)
-            | Self::Wrong(_)
-            | Self::None
-            | Self::Overtaken(_)
-            | Self::Large { .. }
-            | Self::Damaged(_)
-            | Self::Read(..) => 1,
+            Self::Wrong(_) | Self::None | Self::Overtaken(_) | Self::Large { .. } => 1,
         }
     }
 }
 
-/// Runs the subcommand; whether every member runs it.
+/// Runs the subcommand; whether every node runs it.
 pub(super) fn apply(args: &ApplyArgs, out: &mut impl Write) -> Result<bool, GenerationError> {
     let collected = collect::folder(&args.folder)?;
-    let shelf = Shelf::open(&args.how.here)?;
+    let shelf = Shelf::open(&args.how.instance)?;
     commit(&shelf, &collected, None, &args.how, out)
 }
 
-/// Runs the subcommand; whether every member runs it.
+/// Runs the subcommand; whether every node runs it.
 pub(super) fn rollback(args: &RollbackArgs, out: &mut impl Write) -> Result<bool, GenerationError> {
-    let shelf = Shelf::open(&args.how.here)?;
+    let shelf = Shelf::open(&args.how.instance)?;
     let (_, content) = shelf.generation(args.generation)?;
     commit(&shelf, &content, Some(args.generation), &args.how, out)
 }
@@ -166,6 +154,9 @@ fn commit(
     let number = kept.last().map_or(1, |newest| newest.number + 1);
     if !how.json {
         write_groups(out, &groups, content.nodes.len())?;
+    }
+    if let Some(why) = groups.iter().find_map(too_far) {
+        return Err(GenerationError::Wrong(why));
     }
     if is_same && !how.force {
         let number = number.saturating_sub(1);
@@ -201,14 +192,14 @@ fn commit(
         force: how.force,
         ..Generation::default()
     };
-    shelf.commit(generation, content, &kept)?;
+    shelf.commit(generation, content)?;
     if !how.json {
         writeln!(out, "generation {number} is committed")?;
     }
     wait_for(shelf, (number, true), content, &groups, how, out)
 }
 
-/// What the nodes make of a generation, and whether it was committed now; whether every member runs it.
+/// What the nodes make of a generation, and whether it was committed now; whether every node runs it.
 fn wait_for(
     shelf: &Shelf,
     (number, committed): (u64, bool),
@@ -256,6 +247,18 @@ pub(crate) fn who() -> String {
     format!("{name}@{}", sys::rights::host_name())
 }
 
+/// Why one generation is not enough: nodes that have the shorter `detect` already would miss the others.
+fn too_far(group: &Group) -> Option<String> {
+    let steps: Vec<String> =
+        group.steps.iter().map(|step| format!("\"{}ms\"", step.as_millis())).collect();
+    let first = steps.first()?;
+    Some(format!(
+        "detect changes too far for one generation, nothing was committed: apply it as {} before (first detect = \
+         {first}), each once all nodes run the one before",
+        steps.join(", then ")
+    ))
+}
+
 fn write_groups(out: &mut impl Write, groups: &[Group], nodes: usize) -> io::Result<()> {
     for group in groups {
         match group.nodes.len() == nodes {
@@ -279,7 +282,7 @@ fn as_json(
     lines: &[shelf::Line],
 ) -> serde_json::Value {
     let groups = groups.iter().map(|group| {
-        let Group { nodes, changes, cautions, differs: _ } = group;
+        let Group { nodes, changes, cautions, steps: _, differs: _ } = group;
         json!({ "nodes": nodes, "diff": super::diff::as_json(changes, cautions) })
     });
     json!({

@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 use std::io::Write;
 use std::time::Duration;
 
-use ::store::{Local, Outlook, Report, Store, WISHES, Wish};
+use ::store::{Local, Outlook, Store, WISHES, Wish};
+use api::books::{BookAnswer, BookAsk};
 use base::Time;
-use engine::kv::{Keys, Op, Transaction};
+use engine::kv::Keys;
 
 use super::{Here, StoreError};
-use crate::reach::{self, Instance};
+use crate::reach::{self, Instance, ReachError, Socket};
 
 const LOOK_EVERY: Duration = Duration::from_millis(200);
 
@@ -64,7 +65,7 @@ struct Wait {
     #[arg(long, value_name = "SECONDS", default_value_t = 60)]
     limit: u64,
     #[command(flatten)]
-    here: Here,
+    instance: Instance,
 }
 
 pub(super) fn run(args: &Args, out: &mut impl Write) -> Result<bool, StoreError> {
@@ -75,17 +76,22 @@ pub(super) fn run(args: &Args, out: &mut impl Write) -> Result<bool, StoreError>
             if instead_of.is_some() && add.nodes.len() > 1 {
                 return Err(StoreError::Refused("one node takes the place of one".to_owned()));
             }
-            known(&add.wait.here, add.nodes.iter().chain(&instead_of))?;
-            let wish = Wish::Join { instead_of };
-            change(&add.wait, &add.nodes, &wish, out)
+            known(&add.wait.instance, add.nodes.iter().chain(&instead_of))?;
+            let ask = BookAsk::Join { nodes: add.nodes.clone(), instead_of };
+            change(&add.wait, &add.nodes, ask, out)
         }
-        Some(Command::Remove(remove)) => change(&remove.wait, &remove.nodes, &Wish::Leave, out),
+        Some(Command::Remove(remove)) => {
+            let ask = BookAsk::Leave { nodes: remove.nodes.clone() };
+            change(&remove.wait, &remove.nodes, ask, out)
+        }
     }
 }
 
 /// Whether the cluster file of this node has them.
-fn known<'a>(here: &Here, nodes: impl Iterator<Item = &'a String>) -> Result<(), StoreError> {
-    let instance = Instance { run_dir: here.run_dir.clone(), ..Instance::default() };
+fn known<'a>(
+    instance: &Instance,
+    nodes: impl Iterator<Item = &'a String>,
+) -> Result<(), StoreError> {
     let status = reach::status(&instance.socket()?)?;
     for name in nodes {
         if !status.nodes.iter().any(|line| line.state.node == *name) {
@@ -105,7 +111,12 @@ fn list(local: &Local, out: &mut impl Write) -> Result<bool, StoreError> {
             writeln!(out, "{name}  {part}  {has}")?;
         }
     }
-    for (node, (wish, outlook)) in wishes(local)? {
+    let (items, _) = local.wait(local.client().range(Keys::Prefix(WISHES.to_owned())))?;
+    let items = items.iter().map(|(key, item)| {
+        let name = key.strip_prefix(WISHES).unwrap_or(key).to_owned();
+        (name, String::from_utf8_lossy(&item.value).into_owned())
+    });
+    for (node, (wish, outlook)) in read(items) {
         let outlook = match outlook {
             Outlook::Open => String::new(),
             Outlook::Waits(why) => format!(", waits: {why}"),
@@ -116,62 +127,47 @@ fn list(local: &Local, out: &mut impl Write) -> Result<bool, StoreError> {
     Ok(report.leader.is_some())
 }
 
-/// What is wanted and not yet so.
-fn wishes(local: &Local) -> Result<BTreeMap<String, (Wish, Outlook)>, StoreError> {
-    let (items, _) = local.wait(local.client().range(Keys::Prefix(WISHES.to_owned())))?;
-    let read = |(key, item): (String, engine::kv::Item)| {
-        let wish = Wish::read(std::str::from_utf8(&item.value).ok()?)?;
-        Some((key.strip_prefix(WISHES)?.to_owned(), wish))
-    };
-    Ok(items.into_iter().filter_map(read).collect())
+/// What is wanted and not yet so; what a later version wrote is left out.
+fn read(items: impl Iterator<Item = (String, String)>) -> BTreeMap<String, (Wish, Outlook)> {
+    items.filter_map(|(node, text)| Some((node, Wish::read(&text)?))).collect()
 }
 
-/// Writes down what is wanted of these nodes, all at once.
-pub(crate) fn want(local: &Local, nodes: &[String], wish: &Wish) -> Result<(), StoreError> {
-    let put = |node: &String| Op::Put {
-        key: format!("{WISHES}{node}"),
-        value: wish.text().as_bytes().into(),
-        limit: None,
-    };
-    let then = nodes.iter().map(put).collect();
-    let transaction = Transaction { compares: vec![], then, otherwise: vec![] };
-    local.wait(local.client().transact(transaction))?;
-    Ok(())
+fn wishes(socket: &Socket) -> Result<BTreeMap<String, (Wish, Outlook)>, StoreError> {
+    let answer = reach::book(socket, BookAsk::Wishes, &[])?;
+    let BookAnswer::Wishes(wishes) = answer else { return Err(ReachError::Other.into()) };
+    Ok(read(wishes.into_iter()))
 }
 
 fn change(
     wait: &Wait,
     nodes: &[String],
-    wish: &Wish,
+    ask: BookAsk,
     out: &mut impl Write,
 ) -> Result<bool, StoreError> {
-    let local = super::local(&wait.here)?;
-    if local.wait(local.client().report())?.engine == "etcd" {
-        let text = "the members of an etcd are changed with etcdctl";
-        return Err(StoreError::Refused(text.to_owned()));
-    }
-    want(&local, nodes, wish)?;
+    let socket = wait.instance.socket()?;
+    reach::book(&socket, ask, &[])?;
     let until = sys::clock::now() + Duration::from_secs(wait.limit);
-    let left = granted(&local, nodes, until)?;
+    let left = granted(&socket, nodes, until)?;
     if let Some(why) = left {
         writeln!(out, "not yet: {why}; it goes on, `outlast store members` shows how far it is")?;
         return Ok(false);
     }
-    let report = local.wait(local.client().report())?;
-    writeln!(out, "{}", voters(&report))?;
+    let status = reach::status(&socket)?;
+    let members = status.store.iter().flat_map(|store| &store.members);
+    let names: Vec<_> =
+        members.filter(|member| member.votes).map(|member| member.node.as_str()).collect();
+    match names.is_empty() {
+        true => writeln!(out, "it is so")?,
+        false => writeln!(out, "votes now: {}", names.join(", "))?,
+    }
     Ok(true)
-}
-
-fn voters(report: &Report) -> String {
-    let names: Vec<_> = report.voters.iter().map(|(name, _)| name.as_str()).collect();
-    format!("votes now: {}", names.join(", "))
 }
 
 /// Waits until none of these is wished for any more; what the first of them waits for if that is not so in
 /// time.
-fn granted(local: &Local, nodes: &[String], until: Time) -> Result<Option<String>, StoreError> {
+fn granted(socket: &Socket, nodes: &[String], until: Time) -> Result<Option<String>, StoreError> {
     loop {
-        let open = wishes(local)?;
+        let open = wishes(socket)?;
         let mut open = nodes.iter().filter_map(|node| Some((node, open.get(node)?)));
         let why = match open.next() {
             None => return Ok(None),

@@ -162,3 +162,19 @@ proptest! {
         prop_assert_eq!(end, if is_good { (1, 1, 1) } else { (0, 0, 0) });
     }
 }
+
+#[test]
+fn members_start_their_store_anew_one_after_the_other_and_wait_for_nobody_who_is_away() {
+    let peer = |name, seen| Peer { name, is_alive: true, seen };
+    let all = [peer("a", 6), peer("b", 6), peer("c", 6)];
+    let waits = |members: &[Peer<'static>], me| waits_for(members, me, 7, |_| true);
+    assert_eq!(["a", "b", "c"].map(|me| waits(&all, me)), [None, Some("a"), Some("a")]);
+    let next = [peer("a", 7), peer("b", 6), peer("c", 6)];
+    assert_eq!(["b", "c"].map(|me| waits(&next, me)), [None, Some("b")]);
+    let away = [Peer { is_alive: false, ..peer("a", 6) }, peer("b", 6), peer("c", 6)];
+    assert_eq!(["b", "c"].map(|me| waits(&away, me)), [None, Some("b")]);
+    // It is its turn, but another one is not back yet: with two of them gone nothing could be decided.
+    assert_eq!(waits_for(&next, "b", 7, |name| name != "a"), Some("a"));
+    assert_eq!(waits_for(&next, "b", 7, |name| name != "c"), Some("c"));
+    assert_eq!(waits_for(&away, "b", 7, |name| name != "a"), None);
+}

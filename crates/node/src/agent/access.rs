@@ -5,6 +5,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use api::access::{AccessAnswer, AccessAsk, Audited, Deed, Grant, Role, Scope, Secret, Who};
+use api::books::BookAnswer;
 use api::{Answer, Ask};
 use base::{Chain, Time};
 use config::cluster::{Access, Person};
@@ -172,11 +173,16 @@ impl Doors {
         }
         let outcome = match answer {
             Answer::Refused(why) => why.as_str(),
+            Answer::Book(BookAnswer::Overtaken(_)) => "another one was committed meanwhile",
+            Answer::Book(BookAnswer::Done(false)) if !matches!(deed, Deed::Replace) => {
+                "there was nothing to do"
+            }
             Answer::Status(_)
             | Answer::Event(_)
             | Answer::Why(_)
             | Answer::Under(_)
             | Answer::Intents(_)
+            | Answer::Book(_)
             | Answer::Access(_) => "done",
         };
         self.log.add(&guest.by, (deed, object), outcome).map_err(|error| {

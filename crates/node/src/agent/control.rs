@@ -3,14 +3,16 @@
 //! Who asks is known by the credentials that the kernel attests, or by the token of a program; what he may
 //! is the table of [`api::access`], asked in [`Doors`].
 
-use std::io::{self, BufRead, BufReader, Write};
+use std::io::{self, BufRead, BufReader, Read, Write};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use api::books::BookAsk;
 use api::{Answer, Ask, Status};
+use engine::generation::MAX_CONTENT;
 use sys::rights::Peer;
 
 use super::access::Doors;
@@ -84,7 +86,7 @@ fn answer(mut client: UnixStream, peer: Option<&Peer>, answers: &Answers) -> io:
     client.set_read_timeout(Some(PATIENCE))?;
     client.set_write_timeout(Some(PATIENCE))?;
     let mut line = vec![];
-    let mut reader = BufReader::new(io::Read::take(client.try_clone()?, MAX_ASK));
+    let mut reader = BufReader::new(Read::take(client.try_clone()?, MAX_ASK));
     reader.read_until(b'\n', &mut line)?;
     let ask = match api::decode::<Ask>(&line) {
         Ok(ask) => ask,
@@ -108,6 +110,26 @@ fn answer(mut client: UnixStream, peer: Option<&Peer>, answers: &Answers) -> io:
             Ok(intents) => Answer::Intents(intents),
             Err(why) => Answer::Refused(why),
         }],
+        Ask::Book(book) => {
+            let content = match book {
+                BookAsk::Commit(generation) => content(&mut reader, generation.bytes)?,
+                BookAsk::History
+                | BookAsk::Standing
+                | BookAsk::Generation { .. }
+                | BookAsk::Windows
+                | BookAsk::Begin { .. }
+                | BookAsk::End { .. }
+                | BookAsk::Join { .. }
+                | BookAsk::Leave { .. }
+                | BookAsk::Wishes
+                | BookAsk::Hears { .. }
+                | BookAsk::Replace { .. } => vec![],
+            };
+            vec![match answers.orders.books.does(book, &guest.by, &content) {
+                Ok(answer) => Answer::Book(answer),
+                Err(why) => Answer::Refused(why),
+            }]
+        }
         Ask::Under { node } => vec![match (answers.orders.under)(node) {
             Ok(under) => Answer::Under(under),
             Err(why) => Answer::Refused(why),
@@ -122,6 +144,15 @@ fn answer(mut client: UnixStream, peer: Option<&Peer>, answers: &Answers) -> io:
         return say(&mut client, &Answer::Refused(why));
     }
     said.iter().try_for_each(|answer| say(&mut client, answer))
+}
+
+/// What follows a question that was allowed.
+fn content(reader: &mut BufReader<io::Take<UnixStream>>, bytes: u64) -> io::Result<Vec<u8>> {
+    let bytes = bytes.min(MAX_CONTENT as u64);
+    reader.get_mut().set_limit(bytes);
+    let mut content = vec![];
+    Read::take(reader, bytes).read_to_end(&mut content)?;
+    Ok(content)
 }
 
 fn done(outcome: Result<Status, String>) -> Answer {
@@ -172,7 +203,7 @@ fn timeline(client: &mut UnixStream, answers: &Answers, last: u32, follow: bool)
 /// A follower says nothing, so all there can be to read is the end.
 fn gone(client: &mut UnixStream) -> io::Result<bool> {
     client.set_nonblocking(true)?;
-    let end = match io::Read::read(client, &mut [0; 16]) {
+    let end = match Read::read(client, &mut [0; 16]) {
         Ok(length) => length == 0,
         Err(error) => error.kind() != io::ErrorKind::WouldBlock,
     };

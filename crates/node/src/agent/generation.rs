@@ -1,26 +1,31 @@
 //! Brings the newest generation of the configuration onto this node, on threads of its own, and says in the store
-//! what the node runs.
+//! what the node runs; a node that has no store is brought it by members, and answers them ([`super::carry`]).
 //!
 //! What to do next is decided by [`engine::generation`]; the files are written by [`crate::generation`]; whether a
 //! generation is good, and how it takes over, is the supervisor's as for SIGHUP. If it does, this agent is replaced
 //! by one that was started with the new texts, and that one puts the files in place.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
-use ::store::{Error, Local, Store};
-use api::generation::{Applied, Content, Files, Generation};
+use ::store::{Local, Store};
+use api::generation::{Applied, Brought, Files, Generation};
 use api::{Event, Report, Start};
 use base::{Chain, Time};
 use engine::generation::{self as keys, Facts, Lying, Next, Tried};
-use engine::kv::{Item, Keys};
+use engine::kv::Keys;
 
+use super::books::Books;
+use super::carry::opened;
 use super::command::Voice;
+use super::told::Told;
+use super::turn::Turn;
 use crate::files::Texts;
 use crate::generation::{Place, digests};
+
+mod watch;
 
 /// How soon a file that was changed by hand is seen.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
@@ -33,16 +38,23 @@ const MOST_STEPS: usize = 8;
 /// What is said of a refusal fits into one message and one line (bytes).
 const MAX_WHY: usize = 400;
 
-/// The threads that look after generations, where this node has a store.
-#[derive(Clone, Debug, Default)]
+/// The threads that look after generations, where this node has a cluster file.
+#[derive(Clone, Default)]
 pub(crate) struct Generations {
     news: Option<Sender<News>>,
     limit: Arc<Mutex<Option<String>>>,
+    /// Where members of the store bring it.
+    pub(super) told: Option<Arc<Told>>,
+    /// Set once there are any.
+    pub(super) books: Arc<OnceLock<Arc<Books>>>,
 }
 
-enum News {
-    /// The newest generation; 0: there is none.
+#[derive(Debug)]
+pub(super) enum News {
+    /// The newest generation in the store; 0: there is none.
     Newest(u64),
+    /// The newest generation, by a member of the store.
+    Brought(Box<Brought>),
     Refused {
         generation: u64,
         why: String,
@@ -65,9 +77,9 @@ impl Generations {
     }
 }
 
-/// Starts them, if this node is a member of the store and has a cluster file.
+/// Starts them, if this node has a cluster file.
 pub(crate) fn begin(
-    core: &Mutex<super::Core>,
+    core: &Arc<Mutex<super::Core>>,
     start: &Start,
     texts: &Texts,
     voice: &Voice,
@@ -77,29 +89,40 @@ pub(crate) fn begin(
         let me = core.cluster.as_ref().and_then(|cluster| super::lock_me(start, cluster));
         crate::store::is_member(core.cluster.as_ref(), me.map(usize::from))
     };
-    let Some(file) = texts.cluster.as_ref().filter(|_| is_member) else {
-        return Generations::default();
-    };
+    let Some(file) = &texts.cluster else { return Generations::default() };
     let (news, hears) = mpsc::channel();
     let place = Place::of(Path::new(&file.path));
     let limit = Arc::new(Mutex::new(place.undone()));
-    let generations = Generations { news: Some(news.clone()), limit };
+    let told = (!is_member).then(|| Arc::new(Told::new(core, news.clone())));
     let running = place.named(texts);
     let run_dir = start.run_dir.clone();
-    let (me, voice, limit) = (start.node.clone(), voice.clone(), Arc::clone(&generations.limit));
-    let _watches = std::thread::Builder::new().name("generations".to_owned()).spawn({
-        let run_dir = run_dir.clone();
-        move || watch(&run_dir, &news)
-    });
+    let (me, voice) = (start.node.clone(), voice.clone());
+    let books = Arc::<OnceLock<Arc<Books>>>::default();
+    let turn = Turn { me: me.clone(), core: Arc::clone(core), books: Arc::clone(&books) };
+    let (limits, source) = (Arc::clone(&limit), told.clone());
+    if is_member {
+        let (run_dir, news) = (run_dir.clone(), news.clone());
+        let watches = move || watch::forever(&run_dir, &news);
+        // Both end with the process.
+        let _watches = std::thread::Builder::new().name("generations".to_owned()).spawn(watches);
+    }
     let _applies = std::thread::Builder::new().name("generation".to_owned()).spawn(move || {
-        let Ok(local) = Local::new(Path::new(&run_dir)) else { return };
+        let shelf = match source {
+            Some(told) => Shelf::Told(told),
+            None => match Local::new(Path::new(&run_dir)) {
+                Ok(local) => Shelf::Store(local),
+                Err(_) => return,
+            },
+        };
         let mut applier = Applier {
-            local,
+            shelf,
+            turn,
+            waits: None,
             me,
             place,
             running,
             voice,
-            limit,
+            limit: limits,
             wanted: None,
             newest: 0,
             tried: (Tried::No, Time::NEVER),
@@ -110,38 +133,7 @@ pub(crate) fn begin(
         };
         applier.run(&hears);
     });
-    generations
-}
-
-/// Tells which generation is the newest, for ever.
-fn watch(run_dir: &str, news: &Sender<News>) {
-    let Ok(local) = Local::new(Path::new(run_dir)) else { return };
-    loop {
-        // The store may be starting, without a leader, or behind what it still knows: read anew.
-        if matches!(watched(&local, news), Ok(())) {
-            return;
-        }
-        std::thread::sleep(AGAIN);
-    }
-}
-
-/// Ends well when nobody listens any more.
-fn watched(local: &Local, news: &Sender<News>) -> Result<(), Error> {
-    let number = |value: &[u8]| std::str::from_utf8(value).ok().and_then(|text| text.parse().ok());
-    let keys = Keys::One(keys::NEWEST.to_owned());
-    let (found, revision) = local.wait(local.client().range(keys.clone()))?;
-    let newest = found.first().and_then(|(_, item)| number(&item.value));
-    if news.send(News::Newest(newest.unwrap_or(0))).is_err() {
-        return Ok(());
-    }
-    let mut watch = local.wait(local.client().watch(revision, keys))?;
-    loop {
-        let changes = local.wait(watch.next())?;
-        let newest = changes.iter().filter_map(|change| number(change.value.as_ref()?)).next_back();
-        if newest.is_some_and(|newest| news.send(News::Newest(newest)).is_err()) {
-            return Ok(());
-        }
-    }
+    Generations { news: Some(news), limit, told, books }
 }
 
 struct Wanted {
@@ -149,8 +141,17 @@ struct Wanted {
     files: Files,
 }
 
+/// Where the newest generation comes from, and where it is said what this node runs.
+enum Shelf {
+    Store(Local),
+    Told(Arc<Told>),
+}
+
 struct Applier {
-    local: Local,
+    shelf: Shelf,
+    turn: Turn,
+    /// What has to be so before it is taken on.
+    waits: Option<String>,
     me: String,
     place: Place,
     running: Files,
@@ -174,9 +175,15 @@ impl Applier {
         loop {
             let is_behind =
                 self.wanted.as_ref().map_or(0, |wanted| wanted.generation.number) != self.newest;
-            let wait = if is_behind || self.said.is_none() { AGAIN } else { LOOK_EVERY };
+            let is_soon = is_behind || self.said.is_none() || self.waits.is_some();
+            let wait = if is_soon { AGAIN } else { LOOK_EVERY };
             match hears.recv_timeout(wait) {
                 Ok(News::Newest(number)) => self.newest = number,
+                Ok(News::Brought(brought)) => {
+                    let Brought { generation, files } = *brought;
+                    self.newest = generation.number;
+                    self.want(generation, files);
+                }
                 Ok(News::Refused { generation, why, at_start }) => {
                     self.was_refused(generation, &why, at_start);
                 }
@@ -233,38 +240,42 @@ impl Applier {
     fn fetch(&mut self) {
         let number = self.newest;
         let is_known = self.wanted.as_ref().is_some_and(|it| it.generation.number == number);
+        let Shelf::Store(local) = &self.shelf else { return };
         if is_known && sys::clock::now() < self.read_again {
             return;
         }
-        let client = self.local.client();
-        let Ok(Some(item)) = self.local.wait(client.get(&keys::generation_key(number))) else {
+        let client = local.client();
+        let Ok(Some(item)) = local.wait(client.get(&keys::generation_key(number))) else {
             return;
         };
-        let parts = self.local.wait(client.range(Keys::Prefix(keys::content_prefix(number))));
+        let parts = local.wait(client.range(Keys::Prefix(keys::content_prefix(number))));
         let Ok((parts, _)) = parts else { return };
-        (self.tried, self.note) = ((Tried::No, Time::NEVER), None);
-        if !is_known {
-            self.refused = None;
-        }
-        // What waits for the next start is of a generation before; if it stays, a start takes that one first.
-        let _ = self.place.forget_start(number);
         match opened(&item, &parts) {
             Ok((generation, content)) => {
-                (self.read_again, self.refused) = (Time::NEVER, None);
                 let files = content.of(&self.me);
-                if files.is_none() {
-                    self.refused = Some("it has no files for this node".to_owned());
-                }
-                self.wanted = Some(Wanted { generation, files: files.unwrap_or_default() });
+                self.want(generation, files);
             }
             Err(why) => {
-                self.read_again = sys::clock::now() + keys::TRY_AGAIN;
+                let before = self.refused.take().filter(|_| is_known);
                 let who = "somebody".to_owned();
-                let generation = Generation { number, who, ..Generation::default() };
-                self.wanted = Some(Wanted { generation, files: Files::new() });
+                self.want(Generation { number, who, ..Generation::default() }, None);
+                self.refused = before;
+                self.read_again = sys::clock::now() + keys::TRY_AGAIN;
                 self.refuse(cut(&format!("this node cannot read it: {why}")));
             }
         }
+    }
+
+    /// This one is the newest from now on.
+    fn want(&mut self, generation: Generation, files: Option<Files>) {
+        (self.tried, self.note, self.waits) = ((Tried::No, Time::NEVER), None, None);
+        // What waits for the next start is of a generation before; if it stays, a start takes that one first.
+        let _ = self.place.forget_start(generation.number);
+        (self.read_again, self.refused) = (Time::NEVER, None);
+        if files.is_none() {
+            self.refused = Some("it has no files for this node".to_owned());
+        }
+        self.wanted = Some(Wanted { generation, files: files.unwrap_or_default() });
     }
 
     /// Does what is to be done, until something is waited for.
@@ -311,6 +322,7 @@ impl Applier {
 
     /// One step; whether there is another at once.
     fn take(&mut self, facts: &Facts, number: u64, files: &Files) -> bool {
+        self.waits = None;
         if facts.runs {
             self.refused = None;
         }
@@ -322,6 +334,7 @@ impl Applier {
         }
         let done = match next {
             Next::Stage => self.place.stage(number, files),
+            Next::Ask if self.has_to_wait(number, files) => return false,
             Next::Ask => {
                 self.tried = (Tried::Asked, sys::clock::now() + ANSWER_WITHIN);
                 let asked = self.voice.say(&Report::Apply { generation: number });
@@ -357,6 +370,14 @@ impl Applier {
         false
     }
 
+    fn has_to_wait(&mut self, number: u64, files: &Files) -> bool {
+        self.waits = match &self.shelf {
+            Shelf::Store(local) => self.turn.waits(local, (&self.running, files), number),
+            Shelf::Told(_) => None,
+        };
+        self.waits.is_some()
+    }
+
     fn install(&mut self, facts: &Facts, number: u64) -> std::io::Result<()> {
         let foreign = match &facts.lying {
             Lying::Foreign(files) => files.as_slice(),
@@ -384,7 +405,7 @@ impl Applier {
             what: what.to_owned(),
             object: format!("node/{}", self.me),
             evidence: format!("{by} ({}): {evidence}", cut(why)),
-            decision: "the newest generation is for every member of the store".to_owned(),
+            decision: "the newest generation is for every node".to_owned(),
             action,
             ..Event::default()
         }));
@@ -409,7 +430,7 @@ impl Applier {
             return;
         };
         let asked = self.tried.0 == Tried::Asked && runs != Some(seen);
-        if asked {
+        if asked || self.waits.is_some() {
             // Nothing is settled yet.
             return;
         }
@@ -423,12 +444,20 @@ impl Applier {
         }
         let at_ms = sys::clock::wall_ms();
         let applied = Applied { seen, runs, refused, note, at_ms };
-        let mut value = vec![];
-        api::encode(&applied, &mut value);
-        let key = keys::node_key(&self.me);
-        let put = self.local.client().put(&key, &value, None);
         // Without a leader: the next look says it again.
-        self.said = self.local.wait(put).ok().map(|_| applied);
+        let is_said = match &self.shelf {
+            Shelf::Told(told) => {
+                told.say(applied.clone());
+                true
+            }
+            Shelf::Store(local) => {
+                let mut value = vec![];
+                api::encode(&applied, &mut value);
+                let key = keys::node_key(&self.me);
+                local.wait(local.client().put(&key, &value, None)).is_ok()
+            }
+        };
+        self.said = is_said.then_some(applied);
     }
 
     fn tell_status(&self, runs: Option<u64>) {
@@ -438,6 +467,12 @@ impl Applier {
         let mine =
             runs.map_or_else(|| "its own files".to_owned(), |runs| format!("generation {runs}"));
         let text = match (&self.refused, &self.note) {
+            _ if self.waits.is_some() && runs != Some(newest) => self.waits.as_ref().map(|waits| {
+                format!(
+                    "generation {newest} is committed and taken on when {waits}: store processes start anew one \
+                     after the other"
+                )
+            }),
             (Some(why), _) if runs != Some(newest) => {
                 Some(format!("generation {newest} is committed, this node runs {mine}: {why}"))
             }
@@ -446,19 +481,6 @@ impl Applier {
         };
         *self.limit.lock().unwrap_or_else(PoisonError::into_inner) = text;
     }
-}
-
-/// What was read, or what is wrong with it: it is damaged, or of a release that says more than this one knows.
-fn opened(item: &Item, parts: &[(String, Item)]) -> Result<(Generation, Content), String> {
-    let wrong = |error: api::ReadError| Chain(&error).to_string();
-    let generation: Generation = api::decode(&item.value).map_err(wrong)?;
-    let parts: BTreeMap<_, _> = parts.iter().map(|(key, item)| (key, &item.value)).collect();
-    let whole: Vec<u8> = parts.values().flat_map(|value| value.iter().copied()).collect();
-    if keys::digest(&whole) != generation.digest {
-        return Err("its digest is another one".to_owned());
-    }
-    let content = api::decode(&whole).map_err(wrong)?;
-    Ok((generation, content))
 }
 
 /// The beginning of a text, where it is long.

@@ -8,11 +8,13 @@ use api::{Command, Errand, Standing, Start, Status, Under};
 use trust::Folder;
 
 use super::access::Doors;
+use super::books::Books;
 use super::command::{self, Voice};
 use super::coordinate::{Coordination, Teller, teller};
 use super::core::Core;
 use super::errands::Desk;
 use super::names::Names;
+use super::told::Told;
 use super::{lock, under};
 use crate::files::Texts;
 
@@ -108,14 +110,19 @@ fn may_order(from: &str, role: Option<trust::Role>) -> Result<(), String> {
 }
 
 /// Does what another node asks, by its position; never asks a third one.
-pub(crate) fn clerk(hands: Arc<Hands>, cluster: Option<Arc<Coordination>>) -> super::errands::Doer {
+pub(crate) fn clerk(
+    hands: Arc<Hands>,
+    cluster: Option<Arc<Coordination>>,
+    told: Option<Arc<Told>>,
+    books: Arc<Books>,
+) -> super::errands::Doer {
     Arc::new(move |asker, text| {
         let errand =
             api::decode::<Errand>(text).map_err(|error| base::Chain(&error).to_string())?;
         let from = lock(&hands.core).picture.names.get(usize::from(asker)).cloned();
         let from = from.ok_or("who asks is not in this node's outlast.toml")?;
         let ours = || cluster.as_ref().ok_or("there is no [store] in this node's outlast.toml");
-        match errand {
+        match &errand {
             Errand::Command(_) | Errand::Typed { .. } | Errand::Intend { .. } | Errand::Step(_) => {
                 let may = hands.may_order(&from);
                 if let (Err(why), Some((by, command))) = (&may, ordered(&errand, &from)) {
@@ -123,8 +130,17 @@ pub(crate) fn clerk(hands: Arc<Hands>, cluster: Option<Arc<Coordination>>) -> su
                 }
                 may?;
             }
+            Errand::Offer { .. } | Errand::Piece { .. } => hands.may_order(&from)?,
+            Errand::Book { ask, by, .. } => {
+                let may = hands.may_order(&from);
+                if let Err(why) = &may {
+                    hands.doors.denied(&format!("{by} on {from}"), Deed::of_book(ask), why);
+                }
+                may?;
+            }
             Errand::Under { .. } | Errand::Coordinator | Errand::Intents { .. } => {}
         }
+        let told = || told.as_ref().ok_or("this node has a store of its own");
         match errand {
             Errand::Command(command) => {
                 let by = format!("somebody on {from}, whose version does not say who");
@@ -140,6 +156,21 @@ pub(crate) fn clerk(hands: Arc<Hands>, cluster: Option<Arc<Coordination>>) -> su
             Errand::Coordinator => Ok(put(&ours()?.coordinator()?)),
             Errand::Intents { before } => Ok(put(&ours()?.page(before)?)),
             Errand::Under { node } => Ok(put(&hands.count(&node)?)),
+            Errand::Book { ask, by, at } => {
+                let part = books.part(&ask, at);
+                let deed = Deed::of_book(&ask);
+                if deed.0.row().changes {
+                    let outcome = part.as_ref().map(|_| ()).map_err(Clone::clone);
+                    hands.doors.did(&format!("{by} on {from}"), deed, &outcome)?;
+                }
+                Ok(put(&part?))
+            }
+            Errand::Offer { generation, windows } => {
+                Ok(put(&told()?.offered(&generation, &windows)?))
+            }
+            Errand::Piece { of, digest, at, text } => {
+                Ok(put(&told()?.piece(of, &digest, at, &text)?))
+            }
         }
     })
 }
@@ -151,9 +182,13 @@ fn ordered<'a>(errand: &'a Errand, from: &str) -> Option<(String, &'a Command)> 
         Errand::Typed { command, by } | Errand::Intend { command, by } => {
             Some((format!("{by} on {from}"), command))
         }
-        Errand::Step(_) | Errand::Under { .. } | Errand::Coordinator | Errand::Intents { .. } => {
-            None
-        }
+        Errand::Step(_)
+        | Errand::Under { .. }
+        | Errand::Coordinator
+        | Errand::Intents { .. }
+        | Errand::Book { .. }
+        | Errand::Offer { .. }
+        | Errand::Piece { .. } => None,
     }
 }
 
@@ -164,18 +199,21 @@ pub(crate) struct Orders {
     pub(crate) alone: Commander,
     pub(crate) intents: Teller,
     pub(crate) under: Counter,
+    pub(crate) books: Arc<Books>,
 }
 
 pub(crate) fn orders(
     hands: &Arc<Hands>,
     desk: &Desk,
     cluster: Option<Arc<Coordination>>,
+    books: Arc<Books>,
 ) -> Orders {
     Orders {
         command: commander(Arc::clone(hands), desk.clone(), cluster.clone()),
         alone: alone(Arc::clone(hands)),
         intents: teller(cluster),
         under: counter(Arc::clone(hands), desk.clone()),
+        books,
     }
 }
 

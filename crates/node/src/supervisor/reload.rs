@@ -127,7 +127,7 @@ impl Supervisor {
         let (plan, sockets) = (&next.plan, &next.sockets);
         tell::text(&plan.warnings);
         let generation = self.generation + 1;
-        let store = !has_same_store(plan.cluster.as_ref(), self.plan.cluster.as_ref());
+        let store = !crate::store::is_same(plan.cluster.as_ref(), self.plan.cluster.as_ref());
         let cluster = !is_same_but_aside(plan.cluster.as_ref(), self.plan.cluster.as_ref())
             || plan.texts.secret != self.plan.texts.secret;
         let same = sockets.dashboard.is_same(&self.sockets.dashboard)
@@ -197,15 +197,6 @@ impl Supervisor {
 
 fn access(plan: &Plan) -> Option<&config::cluster::Access> {
     plan.cluster.as_ref().map(|cluster| &cluster.access)
-}
-
-/// What the store's process is made of; the trust folder it reads by itself.
-fn has_same_store(one: Option<&Cluster>, other: Option<&Cluster>) -> bool {
-    fn of(cluster: &Cluster) -> impl PartialEq + '_ {
-        let nodes = cluster.nodes.iter().map(|node| (&node.name, &node.addresses));
-        (&cluster.store, &cluster.name, nodes.collect::<Vec<_>>(), &cluster.trust_dir)
-    }
-    one.map(of) == other.map(of)
 }
 
 /// Another dashboard or store, or who may look, is no reason to touch addresses.

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use ::config::cluster::Cluster;
 use ::config::diff::Change;
@@ -22,6 +23,8 @@ pub(super) struct Group {
     pub(super) changes: Vec<Change>,
     /// What they do not show.
     pub(super) cautions: Vec<String>,
+    /// What `detect` has to be in between.
+    pub(super) steps: Vec<Duration>,
     /// The texts are not the same, whatever they say.
     pub(super) differs: bool,
 }
@@ -174,7 +177,8 @@ pub(super) fn groups(before: &Content, after: &Content) -> Result<Vec<Group>, Ge
         let (old, new) = (loaded(old), loaded(new));
         let changes = ::config::diff::diff(&old, &new);
         let cautions = ::config::diff::cautions(&old, &new);
-        groups.push(Group { nodes, changes, cautions, differs });
+        let steps = ::config::diff::steps_of_detect(&old, &new);
+        groups.push(Group { nodes, changes, cautions, steps, differs });
     }
     same_cluster(before, after)?;
     Ok(groups)

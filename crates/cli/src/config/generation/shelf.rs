@@ -1,48 +1,45 @@
 //! The generations in the store.
 
-use std::collections::BTreeMap;
 use std::io;
 use std::time::Duration;
 
-use ::store::{Local, Store};
+use api::books::{BookAnswer, BookAsk, BookLine};
 use api::generation::{Applied, Content, Generation};
-use engine::generation::{self as keys, Draft};
-use engine::kv::{Item, Keys};
+use engine::generation as keys;
 use serde_json::json;
 
 use super::{GenerationError, collect};
-use crate::reach::Instance;
-use crate::store::Here;
+use crate::reach::{self, Instance, ReachError, Socket};
 
 const LOOK_EVERY: Duration = Duration::from_millis(200);
 
-/// The store of this node, as a shelf of generations.
-pub(super) struct Shelf(Local);
+/// The store of the cluster, as a shelf of generations.
+pub(super) struct Shelf(Socket);
 
 /// What is known of one node.
 #[derive(Clone, Debug)]
 pub(super) struct Line {
     pub(super) node: String,
-    /// Without a store there is nobody who could take a generation from it.
+    /// Others are brought generations by members.
     pub(super) is_member: bool,
     pub(super) applied: Option<Applied>,
 }
 
 impl Line {
     pub(super) fn is_well(&self, number: u64) -> bool {
-        !self.is_member || self.applied.as_ref().is_some_and(|it| it.runs == Some(number))
+        self.applied.as_ref().is_some_and(|it| it.runs == Some(number))
     }
 
     /// It has made up its mind, or cannot.
     fn is_settled(&self, number: u64) -> bool {
-        !self.is_member || self.applied.as_ref().is_some_and(|applied| applied.seen >= number)
+        self.applied.as_ref().is_some_and(|applied| applied.seen >= number)
     }
 
     fn state(&self, number: u64) -> (&'static str, String) {
-        let Some(applied) = self.applied.as_ref().filter(|_| self.is_member) else {
+        let Some(applied) = &self.applied else {
             let text = match self.is_member {
                 true => "has not said anything yet: away, or it has no store yet",
-                false => "has no store: copy its files there and reload, nothing does that yet",
+                false => "has not said anything yet: away, or no member of the store reaches it",
             };
             return ("unknown", text.to_owned());
         };
@@ -82,42 +79,32 @@ impl Line {
 }
 
 impl Shelf {
-    pub(super) fn open(here: &Here) -> Result<Self, GenerationError> {
-        let instance = Instance { run_dir: here.run_dir.clone(), ..Instance::default() };
-        Ok(Self(Local::new(instance.socket()?.folder())?))
+    pub(super) fn open(instance: &Instance) -> Result<Self, GenerationError> {
+        Ok(Self(instance.socket()?))
     }
 
-    fn range(&self, keys: Keys) -> Result<Vec<(String, Item)>, GenerationError> {
-        Ok(self.0.wait(self.0.client().range(keys))?.0)
+    fn ask(&self, ask: BookAsk, content: &[u8]) -> Result<BookAnswer, GenerationError> {
+        Ok(reach::book(&self.0, ask, content)?)
     }
 
     /// Those that are kept, the oldest first.
     pub(super) fn history(&self) -> Result<Vec<Generation>, GenerationError> {
-        let found = self.range(Keys::Prefix(keys::GENERATIONS.to_owned()))?;
-        found.iter().map(|(key, item)| read(key, &item.value)).collect()
+        let answer = self.ask(BookAsk::History, &[])?;
+        let BookAnswer::History(kept) = answer else { return Err(ReachError::Other.into()) };
+        Ok(kept)
     }
 
     pub(super) fn generation(&self, number: u64) -> Result<(Generation, Content), GenerationError> {
-        let key = keys::generation_key(number);
-        let item = self.0.wait(self.0.client().get(&key))?;
-        let item = item.ok_or(GenerationError::Unknown(number))?;
-        let generation: Generation = read(&key, &item.value)?;
-        let prefix = keys::content_prefix(number);
-        let parts = self.range(Keys::Prefix(prefix.clone()))?;
-        let whole: Vec<u8> =
-            parts.iter().flat_map(|(_, item)| item.value.iter().copied()).collect();
-        if keys::digest(&whole) != generation.digest {
-            return Err(GenerationError::Damaged(number));
-        }
-        Ok((generation, read(&prefix, &whole)?))
+        let answer = self.ask(BookAsk::Generation { number }, &[])?;
+        let BookAnswer::Generation(found) = answer else { return Err(ReachError::Other.into()) };
+        found.map(|found| *found).ok_or(GenerationError::Unknown(number))
     }
 
-    /// Commits it after the newest of those that are kept, or says that somebody else did.
+    /// Commits it after the one before it, or says that somebody else did.
     pub(super) fn commit(
         &self,
         mut generation: Generation,
         content: &Content,
-        kept: &[Generation],
     ) -> Result<(), GenerationError> {
         let mut whole = vec![];
         api::encode(content, &mut whole);
@@ -126,37 +113,25 @@ impl Shelf {
         }
         generation.digest = keys::digest(&whole);
         generation.bytes = u64::try_from(whole.len()).unwrap_or(u64::MAX);
-        let mut line = vec![];
-        api::encode(&generation, &mut line);
-        let kept: Vec<_> = kept.iter().map(|one| (one.number, one.bytes)).collect();
-        let after = kept.last().map(|(number, _)| *number);
-        let draft = Draft { after, generation: &line, content: &whole, kept: &kept };
-        let number = draft.number();
-        match self.0.wait(self.0.client().transact(draft.transaction())) {
-            Ok(outcome) if outcome.held => Ok(()),
-            Ok(_) => Err(GenerationError::Overtaken(number)),
-            // Whose it is, is what is there: no two are the same in who, when and what.
-            Err(::store::Error::Unknown) => match self.generation(number) {
-                Ok((there, _)) if there == generation => Ok(()),
-                Ok(_) => Err(GenerationError::Overtaken(number)),
-                Err(_) => Err(::store::Error::Unknown.into()),
-            },
-            Err(error) => Err(error.into()),
+        let answer = self.ask(BookAsk::Commit(generation), &whole)?;
+        if let BookAnswer::Overtaken(number) = answer {
+            return Err(GenerationError::Overtaken(number));
         }
+        Ok(())
     }
 
-    /// What every node of a generation says.
-    pub(super) fn lines(&self, content: &Content) -> Result<Vec<Line>, GenerationError> {
-        let found = self.range(Keys::Prefix(keys::NODES.to_owned()))?;
-        let mut said = BTreeMap::new();
-        for (key, item) in &found {
-            let name = key.strip_prefix(keys::NODES).unwrap_or(key).to_owned();
-            said.insert(name, read::<Applied>(key, &item.value)?);
-        }
-        Ok(lines(content, said))
+    /// The newest generation, and what every node of it says.
+    pub(super) fn standing(&self) -> Result<(Option<Generation>, Vec<Line>), GenerationError> {
+        let answer = self.ask(BookAsk::Standing, &[])?;
+        let BookAnswer::Standing(standing) = answer else { return Err(ReachError::Other.into()) };
+        let line = |line: BookLine| {
+            let BookLine { node, is_member, applied } = line;
+            Line { node, is_member, applied }
+        };
+        Ok((standing.newest, standing.nodes.into_iter().map(line).collect()))
     }
 
-    /// Waits until every member has made up its mind about a generation; each is told once. It is committed: what
+    /// Waits until every node has made up its mind about a generation; each is told once. It is committed: what
     /// the store answers meanwhile, or does not, makes what is known of the nodes late and old, not wrong. Why the
     /// store did not answer when the wait was over comes with the lines.
     pub(super) fn wait_for(
@@ -166,15 +141,15 @@ impl Shelf {
         limit: Duration,
         tell: impl FnMut(&Line) -> io::Result<()>,
     ) -> Result<(Vec<Line>, Option<GenerationError>), GenerationError> {
-        let unheard = lines(content, BTreeMap::new());
+        let unheard = lines(content);
         let end = sys::clock::now() + limit;
         let is_over = || sys::clock::now() >= end;
-        settled(number, unheard, is_over, || self.lines(content), tell)
+        settled(number, unheard, is_over, || Ok(self.standing()?.1), tell)
     }
 }
 
-/// One per node of a generation, with what it said.
-fn lines(content: &Content, mut said: BTreeMap<String, Applied>) -> Vec<Line> {
+/// One per node of a generation that has said nothing yet.
+fn lines(content: &Content) -> Vec<Line> {
     let cluster = collect::cluster(content);
     let members: Vec<String> = cluster.map_or_else(Vec::new, |cluster| {
         let store = cluster.store.iter().flat_map(|store| &store.members);
@@ -183,7 +158,7 @@ fn lines(content: &Content, mut said: BTreeMap<String, Applied>) -> Vec<Line> {
     let line = |node: &String| Line {
         node: node.clone(),
         is_member: members.contains(node),
-        applied: said.remove(node),
+        applied: None,
     };
     content.nodes.keys().map(line).collect()
 }
@@ -217,8 +192,4 @@ pub(super) fn settled(
         }
         std::thread::sleep(LOOK_EVERY);
     }
-}
-
-fn read<T: serde::de::DeserializeOwned>(key: &str, value: &[u8]) -> Result<T, GenerationError> {
-    api::decode(value).map_err(|error| GenerationError::Read(key.to_owned(), error))
 }

@@ -12,7 +12,7 @@ use super::GenerationError;
 use super::shelf::Shelf;
 use crate::EXIT_CODES;
 use crate::events::clock;
-use crate::store::Here;
+use crate::reach::Instance;
 
 /// List the generations of the configuration, the oldest first
 #[derive(Debug, clap::Args)]
@@ -22,7 +22,7 @@ pub struct HistoryArgs {
     #[arg(long)]
     json: bool,
     #[command(flatten)]
-    here: Here,
+    instance: Instance,
 }
 
 /// Show who committed a generation, when and why, and which files it has
@@ -44,12 +44,12 @@ pub struct ShowArgs {
     #[arg(long)]
     json: bool,
     #[command(flatten)]
-    here: Here,
+    instance: Instance,
 }
 
 /// Show which generation every node runs, and why another one than the newest
 ///
-/// Exit code 1 where a member of the store does not run the newest one.
+/// Exit code 1 where a node does not run the newest one.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXIT_CODES, after_long_help = EXIT_CODES)]
 pub struct StatusArgs {
@@ -57,14 +57,14 @@ pub struct StatusArgs {
     #[arg(long)]
     json: bool,
     #[command(flatten)]
-    here: Here,
+    instance: Instance,
 }
 
 pub(in crate::config) fn history(
     args: &HistoryArgs,
     out: &mut impl Write,
 ) -> Result<bool, GenerationError> {
-    let kept = Shelf::open(&args.here)?.history()?;
+    let kept = Shelf::open(&args.instance)?.history()?;
     for generation in &kept {
         match args.json {
             true => writeln!(out, "{}", as_json(generation))?,
@@ -81,7 +81,7 @@ pub(in crate::config) fn show(
     args: &ShowArgs,
     out: &mut impl Write,
 ) -> Result<bool, GenerationError> {
-    let shelf = Shelf::open(&args.here)?;
+    let shelf = Shelf::open(&args.instance)?;
     let number = match args.generation {
         Some(number) => number,
         None => shelf.history()?.last().ok_or(GenerationError::None)?.number,
@@ -111,10 +111,10 @@ pub(in crate::config) fn status(
     args: &StatusArgs,
     out: &mut impl Write,
 ) -> Result<bool, GenerationError> {
-    let shelf = Shelf::open(&args.here)?;
-    let number = shelf.history()?.last().ok_or(GenerationError::None)?.number;
-    let (generation, content) = shelf.generation(number)?;
-    let lines = shelf.lines(&content)?;
+    let shelf = Shelf::open(&args.instance)?;
+    let (newest, lines) = shelf.standing()?;
+    let generation = newest.ok_or(GenerationError::None)?;
+    let number = generation.number;
     if args.json {
         let lines: Vec<_> = lines.iter().map(|line| line.json(number)).collect();
         writeln!(out, "{}", json!({ "generation": as_json(&generation), "nodes": lines }))?;

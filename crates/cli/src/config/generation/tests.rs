@@ -6,6 +6,7 @@ use expect_test::expect;
 
 use super::shelf::{Line, settled};
 use super::*;
+use crate::reach::ReachError;
 
 /// A folder of this test alone, gone at its end.
 struct Folder(PathBuf);
@@ -137,9 +138,10 @@ fn each_node_says_what_it_runs_and_why() {
         .assert_eq(&text(true, applied(5, Some(5), None)));
     expect!["a: has not said anything yet: away, or it has no store yet"]
         .assert_eq(&text(true, None));
-    expect!["a: has no store: copy its files there and reload, nothing does that yet"]
+    expect!["a: has not said anything yet: away, or no member of the store reaches it"]
         .assert_eq(&text(false, None));
-    assert!(line(false, None).is_well(7) && !line(true, applied(7, Some(6), None)).is_well(7));
+    expect!["a: runs generation 7"].assert_eq(&text(false, applied(7, Some(7), None)));
+    assert!(!line(false, None).is_well(7) && !line(true, applied(7, Some(6), None)).is_well(7));
 }
 
 #[test]
@@ -148,7 +150,7 @@ fn a_store_that_pauses_after_the_commit_makes_what_is_known_late_and_not_an_erro
         let applied = Applied { seen: 7, runs, ..Applied::default() };
         Line { node: "a".to_owned(), is_member: true, applied: runs.map(|_| applied) }
     };
-    let away = || Err(GenerationError::Store(::store::Error::NoLeader(Duration::ZERO)));
+    let away = || Err(GenerationError::Reach(ReachError::Refused("no majority".to_owned())));
     let told = |looks: &mut dyn FnMut() -> Result<Vec<Line>, GenerationError>, ends| {
         let (mut told, looked) = (vec![], std::cell::Cell::new(0));
         let look = || {
@@ -203,6 +205,16 @@ fn a_change_that_is_dangerous_while_nodes_have_it_one_after_the_other_is_told() 
             "{old} {new} {cautions:?}"
         );
     }
+    let refused = |old, new| {
+        let groups = collect::groups(&detect(old), &detect(new)).unwrap();
+        groups.iter().find_map(too_far)
+    };
+    assert_eq!(refused("1s", "3s"), None);
+    let text = refused("10s", "300ms").unwrap();
+    let steps =
+        r#"apply it as "8100ms", then "2700ms", then "900ms" before (first detect = "8100ms")"#;
+    assert!(text.contains(steps) && text.contains("nothing was committed"), "{text}");
+    assert!(refused("300ms", "10s").unwrap().contains(r#""900ms", then "2700ms", then "8100ms""#));
     let moved = with("moved", cluster("haproxy.cfg").replace("127.0.0.4", "127.0.0.5"));
     let cautions = told(&with("still", cluster("haproxy.cfg")), &moved);
     assert!(cautions[0].contains("store process"), "{cautions:?}");

@@ -1,0 +1,87 @@
+//! The rows of the table about what operators keep in the store.
+
+use super::{Deed, Role, Row, Scope};
+use crate::books::BookAsk;
+
+impl Deed {
+    /// What is kept in the store. Whoever writes the configuration writes `[access]`, so that is for admins.
+    pub(super) fn row_of_books(self) -> Row {
+        use Role::{Admin, Operator};
+        let row = |word, how, role, scope| Row { word, how, role, scope, changes: true };
+        let (start, end) = ("maintenance start", "maintenance end");
+        let (apply, force) = ("config apply", "config apply --force");
+        match self {
+            Self::MaintenanceStart => {
+                row(start, "`outlast maintenance start`", Operator, Scope::Maintenance)
+            }
+            Self::MaintenanceEnd => {
+                row(end, "`outlast maintenance end`", Operator, Scope::Maintenance)
+            }
+            Self::ConfigApply => row(apply, "`outlast config apply`", Admin, Scope::Config),
+            Self::ConfigForce => row(
+                force,
+                "`outlast config apply` or `rollback` with `--force`",
+                Admin,
+                Scope::Config,
+            ),
+            Self::ConfigRollback => {
+                row("config rollback", "`outlast config rollback`", Admin, Scope::Config)
+            }
+            Self::MembersAdd => {
+                row("store members add", "`outlast store members add`", Admin, Scope::Members)
+            }
+            Self::MembersRemove => {
+                row("store members remove", "`outlast store members remove`", Admin, Scope::Members)
+            }
+            Self::Replace => row("node replace", "`outlast node replace`", Admin, Scope::Members),
+            // Who may read it may read the passwords in it.
+            Self::ConfigShow => Row {
+                changes: false,
+                ..row("config show", "`outlast config show`", Admin, Scope::Config)
+            },
+            Self::Status
+            | Self::Events
+            | Self::Why
+            | Self::Pages
+            | Self::Metrics
+            | Self::WhoAmI
+            | Self::Standby
+            | Self::Drain
+            | Self::Resume
+            | Self::Move
+            | Self::Audit
+            | Self::TokenList
+            | Self::TokenAdd
+            | Self::TokenRevoke => self.row(),
+        }
+    }
+
+    /// What a question about the books is, and about what.
+    #[must_use]
+    pub fn of_book(ask: &BookAsk) -> (Self, &str) {
+        match ask {
+            BookAsk::History | BookAsk::Standing | BookAsk::Windows | BookAsk::Wishes => {
+                (Self::Status, "")
+            }
+            BookAsk::Generation { .. } => (Self::ConfigShow, ""),
+            BookAsk::Commit(generation) if generation.force => {
+                (Self::ConfigForce, &generation.digest)
+            }
+            BookAsk::Commit(generation) if generation.from.is_some() => {
+                (Self::ConfigRollback, &generation.digest)
+            }
+            BookAsk::Commit(generation) => (Self::ConfigApply, &generation.digest),
+            BookAsk::Begin { window, .. } => {
+                (Self::MaintenanceStart, window.node.as_deref().unwrap_or("cluster"))
+            }
+            BookAsk::End { node } => (Self::MaintenanceEnd, node.as_deref().unwrap_or("cluster")),
+            BookAsk::Join { nodes, .. } => {
+                (Self::MembersAdd, nodes.first().map_or("", String::as_str))
+            }
+            BookAsk::Leave { nodes } => {
+                (Self::MembersRemove, nodes.first().map_or("", String::as_str))
+            }
+            BookAsk::Hears { node: old } | BookAsk::Replace { old, .. } => (Self::Replace, old),
+        }
+    }
+}

@@ -1,0 +1,372 @@
+//! What operators keep in the store: generations, windows, who votes. Done here on a member; a controller that is
+//! none asks one, by errands.
+//!
+//! ```text
+//!   control socket --> role, audit log --> member:    the store of this node
+//!                                          another:   Errand::Book --> a member that lives, piece by piece
+//! ```
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use ::store::{Error, Local, Store, WISHES, Wish};
+use api::access::Deed;
+use api::books::{BookAnswer, BookAsk, BookLine, BookPart, BookStanding};
+use api::generation::{Applied, CLUSTER_FILE, Content, Generation};
+use api::maintenance::Window;
+use api::{Errand, Mark, Standing};
+use engine::carry::{self, Arrival};
+use engine::generation::{self as keys, Draft};
+use engine::kv::{Keys, Op, Transaction};
+use engine::maintenance::{MAX_LENGTH, MIN_LENGTH, SLACK, WINDOWS, key};
+
+use super::carry::opened;
+use super::errands::Desk;
+use super::hands::{Hands, position, put};
+
+/// What to write where there is no store.
+const NO_STORE: &str = "this cluster has no store: write `[store]` into the outlast.toml of all nodes, with \
+                        `members = [...]` where not every controller is to have it, and restart them \
+                        (docs/operate/store.md)";
+/// A reason in a window (bytes).
+const MAX_REASON: usize = 200;
+/// A voter that lives has an entry in milliseconds; a busy one in this.
+const HEARD_WITHIN: Duration = Duration::from_secs(2);
+const LOOK_EVERY: Duration = Duration::from_millis(50);
+/// What nodes that are replaced are remembered under.
+const REPLACED: &str = "replaced/";
+/// An answer of so many pieces is no list.
+const MOST_PIECES: usize = 512;
+
+/// The books of the cluster, as this node has them.
+pub(crate) struct Books {
+    hands: Arc<Hands>,
+    desk: Desk,
+    me: String,
+    /// Members of the store, by name; none without a store.
+    members: Option<Vec<String>>,
+}
+
+impl Books {
+    pub(crate) fn new(me: &str, hands: &Arc<Hands>, desk: &Desk) -> Arc<Self> {
+        let members = {
+            let core = super::lock(hands.core());
+            core.cluster.as_ref().and_then(|cluster| {
+                let named = |at: &usize| cluster.nodes.get(*at).map(|node| node.name.clone());
+                Some(cluster.store.as_ref()?.members.iter().filter_map(named).collect())
+            })
+        };
+        let (hands, desk, me) = (Arc::clone(hands), desk.clone(), me.to_owned());
+        Arc::new(Self { hands, desk, me, members })
+    }
+
+    /// Does what is asked on the control socket; a commit comes with its content.
+    ///
+    /// # Errors
+    /// In words for the operator: nothing was done, or what it depends on.
+    pub(crate) fn does(
+        &self,
+        ask: &BookAsk,
+        by: &str,
+        content: &[u8],
+    ) -> Result<BookAnswer, String> {
+        if let BookAsk::Replace { old, .. } = ask {
+            return self.may_replace(old, by);
+        }
+        let members = self.members.as_ref().ok_or(NO_STORE)?;
+        if members.contains(&self.me) {
+            return self.here(ask, content);
+        }
+        let status = self.hands.looks().0;
+        if status.nodes.iter().any(|line| line.compute && line.state.node == self.me) {
+            return Err(format!("{} is a compute node: ask a controller", self.me));
+        }
+        if matches!(ask, BookAsk::Generation { .. } | BookAsk::Commit(_)) {
+            let (me, members) = (&self.me, members.join(", "));
+            return Err(format!("{me} is no member of the store: type it on one of {members}"));
+        }
+        let is_alive = |name: &&String| {
+            let is_it = |line: &&api::NodeLine| line.state.node == **name;
+            let line = status.nodes.iter().find(is_it);
+            line.is_some_and(|line| line.state.standing == Standing::Alive)
+        };
+        let mut why = "no member of the store is alive as far as this node knows".to_owned();
+        for name in members.iter().filter(is_alive) {
+            match self.asks(name, ask, by) {
+                Ok(answer) => return Ok(answer),
+                Err(other) => why = other,
+            }
+            // What changes something may have been done there.
+            if Deed::of_book(ask).0.row().changes {
+                break;
+            }
+        }
+        Err(why)
+    }
+
+    /// What the tool does then is in the log of the trust folder.
+    fn may_replace(&self, old: &str, by: &str) -> Result<BookAnswer, String> {
+        if self.members.is_none() {
+            return Ok(BookAnswer::Done(false));
+        }
+        match self.does(&BookAsk::Hears { node: old.to_owned() }, by, &[])? {
+            BookAnswer::Done(true) => Err(format!(
+                "{old} is no lost machine: it votes in the store and answers there; stop it first"
+            )),
+            BookAnswer::Done(false)
+            | BookAnswer::History(_)
+            | BookAnswer::Standing(_)
+            | BookAnswer::Generation(_)
+            | BookAnswer::Overtaken(_)
+            | BookAnswer::Windows(_)
+            | BookAnswer::Wishes(_) => Ok(BookAnswer::Done(true)),
+        }
+    }
+
+    /// Answers another node, from that byte of the answer on.
+    ///
+    /// # Errors
+    /// As [`Self::does`].
+    pub(super) fn part(&self, ask: &BookAsk, at: u64) -> Result<BookPart, String> {
+        let is_member = self.members.as_ref().is_some_and(|members| members.contains(&self.me));
+        if !is_member {
+            return Err(format!("{} is no member of the store", self.me));
+        }
+        if at > 0 && Deed::of_book(ask).0.row().changes {
+            return Err("that is answered by one piece".to_owned());
+        }
+        let answer = self.here(ask, &[])?;
+        let text = String::from_utf8(put(&answer)).unwrap_or_default();
+        let carry::Mark { digest, bytes } = carry::Mark::of(&text);
+        let text = carry::piece(&text, at).to_owned();
+        Ok(BookPart { whole: Mark { digest, bytes }, text })
+    }
+
+    fn asks(&self, name: &str, ask: &BookAsk, by: &str) -> Result<BookAnswer, String> {
+        let at = u16::try_from(position(&self.hands.looks().0, name)?);
+        let to = at.map_err(|_| "too many nodes".to_owned())?;
+        let mut arrival = Arrival::default();
+        let mut has = 0;
+        for _ in 0..MOST_PIECES {
+            let errand = Errand::Book { ask: ask.clone(), by: by.to_owned(), at: has };
+            let said = self.desk.ask(to, name, put(&errand)).kept()?;
+            let read = |error: api::ReadError| base::Chain(&error).to_string();
+            let part: BookPart = api::decode(&said).map_err(read)?;
+            let Mark { digest, bytes } = part.whole;
+            let mark = carry::Mark { digest, bytes };
+            // It is another answer than that of the piece before, where the store changed meanwhile.
+            if arrival.offered(&mark) != has {
+                has = 0;
+                continue;
+            }
+            let (now, whole) = arrival.piece(&mark.digest, has, &part.text);
+            if let Some(whole) = whole {
+                return api::decode(whole.as_bytes()).map_err(read);
+            }
+            has = now;
+        }
+        Err(format!("the answer of {name} does not come to an end"))
+    }
+
+    /// On a member.
+    fn here(&self, ask: &BookAsk, content: &[u8]) -> Result<BookAnswer, String> {
+        let local = Local::new(&self.hands.run_dir).map_err(|error| error.to_string())?;
+        let store = Shelf { local };
+        match ask {
+            BookAsk::History => store.history().map(BookAnswer::History),
+            BookAsk::Standing => store.standing().map(Box::new).map(BookAnswer::Standing),
+            BookAsk::Generation { number } => {
+                store.generation(*number).map(|found| BookAnswer::Generation(found.map(Box::new)))
+            }
+            BookAsk::Commit(generation) => store.commit(generation, content),
+            BookAsk::Windows => store.windows().map(BookAnswer::Windows),
+            BookAsk::Wishes => store.wishes().map(BookAnswer::Wishes),
+            BookAsk::Begin { window, millis } => {
+                if let Some(node) = &window.node {
+                    position(&self.hands.looks().0, node)?;
+                }
+                store.begin(window, *millis)
+            }
+            BookAsk::End { node } => {
+                let ended = store.wait(store.local.client().delete(&key(node.as_deref())))?;
+                Ok(BookAnswer::Done(ended))
+            }
+            BookAsk::Join { nodes, instead_of } => {
+                store.wish(nodes, &Wish::Join { instead_of: instead_of.clone() })
+            }
+            BookAsk::Leave { nodes } => store.wish(nodes, &Wish::Leave),
+            BookAsk::Hears { node } => self.hears(&store, ask, node),
+            BookAsk::Replace { old, .. } => self.may_replace(old, ""),
+        }
+    }
+
+    /// Only the leader knows what its voters have: a new entry that comes there is a sign of life.
+    fn hears(&self, store: &Shelf, ask: &BookAsk, node: &str) -> Result<BookAnswer, String> {
+        let client = store.local.client();
+        let report = store.wait(client.report())?;
+        if !report.voters.iter().any(|(name, _)| name == node) || report.engine == "etcd" {
+            return Ok(BookAnswer::Done(false));
+        }
+        let leader = report.leader.clone().ok_or("no majority: the store has no leader")?;
+        if leader != self.me {
+            return self.asks(&leader, ask, "");
+        }
+        let has = |report: &::store::Report| {
+            report.voters.iter().find(|(name, _)| name == node).and_then(|(_, has)| *has)
+        };
+        store.wait(client.put(&format!("{REPLACED}asked"), node.as_bytes(), Some(60_000)))?;
+        let entry = store.wait(client.report())?.last;
+        let end = sys::clock::now() + HEARD_WITHIN;
+        loop {
+            if has(&store.wait(client.report())?).is_some_and(|has| has >= entry) {
+                return Ok(BookAnswer::Done(true));
+            }
+            if sys::clock::now() >= end {
+                return Ok(BookAnswer::Done(false));
+            }
+            std::thread::sleep(LOOK_EVERY);
+        }
+    }
+}
+
+/// The store of this node, for one question.
+struct Shelf {
+    local: Local,
+}
+
+impl Shelf {
+    fn wait<T>(&self, asked: impl Future<Output = Result<T, Error>>) -> Result<T, String> {
+        self.local.wait(asked).map_err(|error| match error {
+            Error::NoLeader(_) | Error::Away { .. } => {
+                format!("no majority: {}", base::Chain(&error))
+            }
+            other => base::Chain(&other).to_string(),
+        })
+    }
+
+    fn range(&self, keys: Keys) -> Result<Vec<(String, engine::kv::Item)>, String> {
+        Ok(self.wait(self.local.client().range(keys))?.0)
+    }
+
+    fn history(&self) -> Result<Vec<Generation>, String> {
+        let found = self.range(Keys::Prefix(keys::GENERATIONS.to_owned()))?;
+        found.iter().map(|(key, item)| read(key, &item.value)).collect()
+    }
+
+    fn generation(&self, number: u64) -> Result<Option<(Generation, Content)>, String> {
+        let key = keys::generation_key(number);
+        let Some(item) = self.wait(self.local.client().get(&key))? else { return Ok(None) };
+        let parts = self.range(Keys::Prefix(keys::content_prefix(number)))?;
+        let wrong = |why| format!("generation {number} is damaged in the store: {why}");
+        opened(&item, &parts).map(Some).map_err(wrong)
+    }
+
+    fn standing(&self) -> Result<BookStanding, String> {
+        let Some(last) = self.history()?.pop() else { return Ok(BookStanding::default()) };
+        let Some((generation, content)) = self.generation(last.number)? else {
+            return Ok(BookStanding::default());
+        };
+        let mut said = std::collections::BTreeMap::new();
+        for (key, item) in self.range(Keys::Prefix(keys::NODES.to_owned()))? {
+            let name = key.strip_prefix(keys::NODES).unwrap_or(&key).to_owned();
+            said.insert(name, read::<Applied>(&key, &item.value)?);
+        }
+        let members = members(&content);
+        let line = |node: &String| BookLine {
+            node: node.clone(),
+            is_member: members.contains(node),
+            applied: said.remove(node),
+        };
+        let nodes = content.nodes.keys().map(line).collect();
+        Ok(BookStanding { newest: Some(generation), nodes })
+    }
+
+    fn commit(&self, wanted: &Generation, whole: &[u8]) -> Result<BookAnswer, String> {
+        if whole.len() > keys::MAX_CONTENT || keys::digest(whole) != wanted.digest {
+            return Err("what came is not what was announced".to_owned());
+        }
+        let kept = self.history()?;
+        let after = kept.last().map(|newest| newest.number);
+        if after.map_or(1, |after| after + 1) != wanted.number {
+            return Ok(BookAnswer::Overtaken(after.unwrap_or(0)));
+        }
+        let line = put(wanted);
+        let kept: Vec<_> = kept.iter().map(|one| (one.number, one.bytes)).collect();
+        let draft = Draft { after, generation: &line, content: whole, kept: &kept };
+        let done = self.local.wait(self.local.client().transact(draft.transaction()));
+        match done {
+            Ok(outcome) if outcome.held => Ok(BookAnswer::Done(true)),
+            Ok(_) => Ok(BookAnswer::Overtaken(wanted.number)),
+            // Whose it is, is what is there: no two are the same in who, when and what.
+            Err(Error::Unknown) => match self.generation(wanted.number)? {
+                Some((there, _)) if there == *wanted => Ok(BookAnswer::Done(true)),
+                Some(_) => Ok(BookAnswer::Overtaken(wanted.number)),
+                None => Err(base::Chain(&Error::Unknown).to_string()),
+            },
+            Err(error) => self.wait(async { Err(error) }),
+        }
+    }
+
+    fn windows(&self) -> Result<Vec<Window>, String> {
+        let found = self.range(Keys::Prefix(WINDOWS.to_owned()))?;
+        found.iter().map(|(key, item)| read(key, &item.value)).collect()
+    }
+
+    /// It begins by the clock of the node where it was typed, and its key goes by the store's.
+    fn begin(&self, window: &Window, millis: u64) -> Result<BookAnswer, String> {
+        let length = Duration::from_millis(millis);
+        if !(MIN_LENGTH..=MAX_LENGTH).contains(&length)
+            || window.why.is_empty()
+            || window.why.len() > MAX_REASON
+        {
+            return Err(
+                "a window has a reason, a minute at least and seven days at most".to_owned()
+            );
+        }
+        // The clocks of nodes differ: the key outlives the window on each of them, and goes then.
+        let limit = u32::try_from((length + SLACK).as_millis()).unwrap_or(u32::MAX);
+        let key = key(window.node.as_deref());
+        self.wait(self.local.client().put(&key, &put(window), Some(limit)))?;
+        Ok(BookAnswer::Done(true))
+    }
+
+    fn wishes(&self) -> Result<Vec<(String, String)>, String> {
+        let found = self.range(Keys::Prefix(WISHES.to_owned()))?;
+        let name = |key: &str| key.strip_prefix(WISHES).unwrap_or(key).to_owned();
+        let text = |value: &[u8]| String::from_utf8_lossy(value).into_owned();
+        Ok(found.iter().map(|(key, item)| (name(key), text(&item.value))).collect())
+    }
+
+    /// Writes down what is wanted of these nodes, all at once.
+    fn wish(&self, nodes: &[String], wish: &Wish) -> Result<BookAnswer, String> {
+        let put = |node: &String| Op::Put {
+            key: format!("{WISHES}{node}"),
+            value: wish.text().as_bytes().into(),
+            limit: None,
+        };
+        if self.wait(self.local.client().report())?.engine == "etcd" {
+            return Err("the members of an etcd are changed with etcdctl".to_owned());
+        }
+        let then = nodes.iter().map(put).collect();
+        let transaction = Transaction { compares: vec![], then, otherwise: vec![] };
+        self.wait(self.local.client().transact(transaction))?;
+        Ok(BookAnswer::Done(true))
+    }
+}
+
+/// Members of the store, as a generation says.
+fn members(content: &Content) -> Vec<String> {
+    let first = content.nodes.keys().next().and_then(|node| content.of(node));
+    let text = first.and_then(|mut files| files.remove(CLUSTER_FILE)).unwrap_or_default();
+    let source = config::Source { path: CLUSTER_FILE.to_owned(), text };
+    let Some(cluster) = config::cluster::parse(&source, 0).0 else { return vec![] };
+    let store = cluster.store.iter().flat_map(|store| &store.members);
+    store.filter_map(|at| Some(cluster.nodes.get(*at)?.name.clone())).collect()
+}
+
+fn read<T: serde::de::DeserializeOwned>(key: &str, value: &[u8]) -> Result<T, String> {
+    let wrong = |error: api::ReadError| {
+        format!("cannot read what the store has under {key}: {}", base::Chain(&error))
+    };
+    api::decode(value).map_err(wrong)
+}

@@ -1,0 +1,418 @@
+//! One member of the store, a controller that is none, and a compute node, as processes on one loopback: what the
+//! store has for all of them reaches all of them.
+
+#[expect(unreachable_pub, dead_code, reason = "shared by test programs, each uses a part")]
+#[path = "node/lonely.rs"]
+mod lonely;
+
+use std::fs::{self, File};
+use std::net::TcpListener;
+use std::process::{Child, Command, Output, Stdio};
+
+use api::{Standing, Status};
+use lonely::{Lonely, OUTLAST, alone, until};
+use serde_json::Value;
+
+const NODES: [&str; 3] = ["node01", "node02", "cmp1"];
+const DOORS: [&str; 2] = ["127.0.0.2", "127.0.0.3"];
+
+/// A busy machine makes nobody suspect.
+const CLUSTER: &str = r#"[cluster]
+name = "mixed"
+secret_file = "secret"
+haproxy = "haproxy.cfg"
+detect = "3s"
+[node.node01]
+networks = { management = "127.0.0.2", storage = "127.0.1.2" }
+[node.node02]
+networks = { management = "127.0.0.3", storage = "127.0.1.3" }
+[node.cmp1]
+role = "compute"
+networks = { management = "127.0.0.4", storage = "127.0.1.4" }
+[dashboard]
+listen = "none"
+[store]
+members = ["node01"]
+"#;
+
+struct Mixed {
+    files: Lonely,
+    nodes: Vec<(&'static str, Child)>,
+}
+
+impl Mixed {
+    fn new(cluster: &str) -> Self {
+        let mixed = Self { files: Lonely::new(), nodes: vec![] };
+        let secret = mixed.files.path("secret");
+        for node in NODES {
+            fs::create_dir_all(mixed.files.path(node)).expect("a folder");
+            fs::copy(&secret, mixed.files.path(&format!("{node}/secret"))).expect("a secret");
+            fs::write(mixed.files.path(&format!("{node}/outlast.toml")), cluster).expect("a file");
+        }
+        for (node, door) in NODES.iter().zip(DOORS) {
+            let file = mixed.files.path(&format!("{node}/haproxy.cfg"));
+            fs::write(file, haproxy(door, 8080)).expect("a file");
+        }
+        mixed
+    }
+
+    fn start(&mut self, node: &'static str) {
+        let mut command = Command::new(OUTLAST);
+        command.arg("run").arg("--config").arg(self.files.path(&format!("{node}/outlast.toml")));
+        command.args(["--node", node]).arg("--run-dir").arg(self.run_dir(node));
+        command.arg("--state-dir").arg(self.files.path(&format!("state-{node}")));
+        let log = self.files.path(&format!("log-{node}"));
+        let log = File::options().create(true).append(true).open(log).expect("a log");
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
+        self.nodes.push((node, command.spawn().expect("the node starts")));
+    }
+
+    fn start_all(&mut self) {
+        for node in NODES {
+            self.start(node);
+        }
+        until("everybody hears everybody", || {
+            NODES.iter().all(|node| {
+                let status = self.status(node);
+                status.is_some_and(|status| {
+                    status.nodes.iter().all(|line| line.state.standing == Standing::Alive)
+                })
+            })
+        });
+    }
+
+    fn run_dir(&self, node: &str) -> std::path::PathBuf {
+        self.files.path(&format!("run-{node}"))
+    }
+
+    fn types(&self, node: &str, words: &[&str]) -> Output {
+        let mut command = Command::new(OUTLAST);
+        command.args(words).arg("--run-dir").arg(self.run_dir(node));
+        command.stdin(Stdio::null()).output().expect("the tool runs")
+    }
+
+    /// Exit code, and what was printed on both.
+    fn says(&self, node: &str, words: &[&str]) -> (Option<i32>, String) {
+        let output = self.types(node, words);
+        let text = [output.stdout, output.stderr].concat();
+        (output.status.code(), String::from_utf8_lossy(&text).into_owned())
+    }
+
+    fn status(&self, node: &str) -> Option<Status> {
+        serde_json::from_slice(&self.types(node, &["status", "--json"]).stdout).ok()
+    }
+
+    /// A folder as an operator keeps it.
+    fn folder(&self, port: u16, more: &str) -> String {
+        let folder = self.files.path("wanted");
+        fs::create_dir_all(&folder).expect("a folder");
+        fs::write(folder.join("outlast.toml"), CLUSTER.to_owned() + more).expect("a file");
+        for (node, door) in NODES.iter().zip(DOORS) {
+            let own = folder.join("nodes").join(node);
+            fs::create_dir_all(&own).expect("a folder");
+            fs::write(own.join("haproxy.cfg"), haproxy(door, port)).expect("a file");
+        }
+        // It has to be there for whoever reads the folder; the compute node gets none.
+        fs::write(folder.join("haproxy.cfg"), haproxy("127.0.0.4", port)).expect("a file");
+        folder.to_str().expect("a path of the test").to_owned()
+    }
+
+    /// What `config ... --json` says, asked again until the store answers.
+    fn config(&self, words: &[&str]) -> (i32, Value) {
+        let words: Vec<_> = ["config"].iter().chain(words).chain(&["--json"]).copied().collect();
+        let mut found = None;
+        until("the store answers", || {
+            let output = self.types("node01", &words);
+            let said = serde_json::from_slice(&output.stdout).ok();
+            found = output.status.code().zip(said);
+            found.is_some()
+        });
+        found.expect("it was waited for")
+    }
+
+    fn used(&self, node: &str, file: &str) -> String {
+        fs::read_to_string(self.files.path(&format!("{node}/{file}"))).unwrap_or_default()
+    }
+}
+
+impl Drop for Mixed {
+    fn drop(&mut self) {
+        let failed = std::thread::panicking();
+        for node in NODES.iter().filter(|_| failed) {
+            eprintln!("{node} said:\n{}", self.used(".", &format!("log-{node}")));
+            eprintln!("{}", String::from_utf8_lossy(&self.types(node, &["status"]).stdout));
+        }
+        for (_, node) in &mut self.nodes {
+            let _ = node.kill();
+            let _ = node.wait();
+        }
+    }
+}
+
+fn haproxy(door: &str, port: u16) -> String {
+    format!(
+        "defaults\n  mode tcp\n  timeout connect 5s\n  timeout client 10m\n  timeout server 10m\n\
+         listen api\n  bind {door}:{port}\n  server three 127.0.0.4:9000\n"
+    )
+}
+
+/// State, generation that runs, and why not, of one node.
+fn line<'a>(said: &'a Value, node: &str) -> (&'a str, Option<u64>, &'a str) {
+    let lines = said["nodes"].as_array().expect("a line per node");
+    let line = lines.iter().find(|line| line["node"] == node).expect("its line");
+    let text = |name: &str| line[name].as_str().unwrap_or_default();
+    (text("state"), line["runs"].as_u64(), text("refused"))
+}
+
+#[test]
+fn a_generation_reaches_nodes_that_are_no_members_of_the_store() {
+    alone("a_generation_reaches_nodes_that_are_no_members_of_the_store", || {
+        let mut mixed = Mixed::new(CLUSTER);
+        mixed.start_all();
+        // Long enough for many pieces.
+        let long = format!("# {}\n", "as installed, \"quoted\" ".repeat(400));
+        let first = mixed.folder(8080, "");
+        let (code, said) = mixed.config(&["apply", &first, "--yes", "--reason", "as installed"]);
+        assert_eq!(code, 0, "{said}");
+        for node in NODES {
+            assert_eq!(line(&said, node), ("applied", Some(1), ""), "{said}");
+        }
+        let second = mixed.folder(8081, &long);
+        let (code, said) = mixed.config(&["apply", &second, "--yes"]);
+        assert_eq!(code, 0, "{said}");
+        for node in NODES {
+            assert_eq!(line(&said, node), ("applied", Some(2), ""), "{said}");
+            until("its files are those of the generation", || {
+                mixed.used(node, "outlast.toml") == CLUSTER.to_owned() + &long
+            });
+        }
+        until("the other controller has its own, too", || {
+            mixed.used("node02", "haproxy.cfg") == haproxy(DOORS[1], 8081)
+        });
+        assert_eq!(mixed.used("cmp1", "haproxy.cfg"), "", "a compute node gets none");
+        // The other controller shows the same; a member has to commit.
+        let (code, text) = mixed.says("node02", &["config", "status"]);
+        assert!(code == Some(0) && text.contains("cmp1: runs generation 2"), "{text}");
+        let (code, text) = mixed.says("node02", &["config", "history"]);
+        assert!(code == Some(0) && text.contains("as installed"), "{text}");
+        let (code, text) = mixed.says("node02", &["config", "apply", &first, "--yes"]);
+        assert_eq!(code, Some(1), "{text}");
+        assert!(text.contains("no member of the store: type it on one of node01"), "{text}");
+        refused_there(&mixed);
+        away(&mut mixed);
+    });
+}
+
+/// What is wrong on the node without a store only, it says by the member, and goes on with what it ran.
+fn refused_there(mixed: &Mixed) {
+    let holder = TcpListener::bind((DOORS[1], 8082)).expect("an address of the second");
+    let folder = mixed.folder(8082, "");
+    let (code, said) = mixed.config(&["apply", &folder, "--yes"]);
+    let (state, runs, why) = line(&said, "node02");
+    assert_eq!((code, state, runs), (1, "refused", Some(2)), "{said}");
+    assert!(why.contains("8082"), "{why}");
+    assert_eq!(line(&said, "cmp1").0, "applied", "{said}");
+    drop(holder);
+    let (code, said) = mixed.config(&["rollback", "2", "--yes"]);
+    assert_eq!(code, 0, "{said}");
+}
+
+/// Who is away meanwhile is told, and takes it when it is back.
+fn away(mixed: &mut Mixed) {
+    for at in 1..3 {
+        let (_, mut node) = mixed.nodes.pop().expect("it runs");
+        node.kill().and_then(|()| node.wait()).expect("it ends");
+        let name = NODES[3 - at];
+        until("it is missed", || {
+            let nodes = mixed.status("node01").map(|status| status.nodes).unwrap_or_default();
+            let line = nodes.iter().find(|line| line.state.node == name);
+            line.is_some_and(|line| line.state.standing != Standing::Alive)
+        });
+    }
+    let folder = mixed.folder(8083, "");
+    let (code, said) = mixed.config(&["apply", &folder, "--yes", "--wait", "1"]);
+    assert_eq!((code, line(&said, "cmp1").0), (1, "away"), "{said}");
+    mixed.start("node02");
+    mixed.start("cmp1");
+    until("both have it", || mixed.config(&["status"]).0 == 0);
+    until("it serves there", || {
+        std::net::TcpStream::connect((DOORS[1], 8083)).is_ok()
+            && mixed.used("node02", "haproxy.cfg") == haproxy(DOORS[1], 8083)
+    });
+}
+
+#[test]
+fn a_window_is_known_on_nodes_that_are_no_members_of_the_store() {
+    alone("a_window_is_known_on_nodes_that_are_no_members_of_the_store", || {
+        let mut mixed = Mixed::new(CLUSTER);
+        mixed.start_all();
+        // Typed on one that has no store; a compute node orders nothing.
+        let words = ["maintenance", "start", "cmp1", "--for", "2h", "--reason", "new memory"];
+        until("the window is begun", || mixed.types("node02", &words).status.success());
+        let (code, text) = mixed.says("cmp1", &words);
+        assert_eq!(code, Some(1), "{text}");
+        assert!(text.contains("cmp1 is a compute node: ask a controller"), "{text}");
+        let is_planned = |node: &str| {
+            let planned = mixed.status(node).map(|status| status.planned).unwrap_or_default();
+            planned.iter().any(|planned| planned.nodes == ["cmp1"])
+        };
+        for node in NODES {
+            until("all know of it", || is_planned(node));
+        }
+        for node in &NODES[..2] {
+            let (code, text) = mixed.says(node, &["maintenance", "list"]);
+            assert!(code == Some(0) && text.contains("maintenance of cmp1 until"), "{text}");
+        }
+        // Where it was done, and where it was typed.
+        for (node, by) in [("node01", ") on node02"), ("node02", ")")] {
+            let (_, log) = mixed.says(node, &["audit"]);
+            let line = log.lines().find(|line| line.contains("maintenance start"));
+            let line = line.unwrap_or_default();
+            assert!(line.contains("uid 0 (pid ") && line.contains(by), "{log}");
+            assert!(line.contains("cmp1") && line.ends_with("done"), "{log}");
+        }
+        until("it is ended", || {
+            mixed.types("node02", &["maintenance", "end", "cmp1"]).status.success()
+        });
+        for node in NODES {
+            until("all know that it is over", || !is_planned(node));
+        }
+    });
+}
+
+#[test]
+fn without_a_store_these_commands_are_refused_with_what_to_write() {
+    alone("without_a_store_these_commands_are_refused_with_what_to_write", || {
+        let (without, _) = CLUSTER.split_once("[store]").expect("it has one");
+        let mut mixed = Mixed::new(without);
+        mixed.start_all();
+        let folder = mixed.folder(8080, "");
+        for words in [
+            &["config", "apply", &folder, "--yes"][..],
+            &["config", "history"],
+            &["config", "status"],
+            &["config", "rollback", "1", "--yes"],
+            &["maintenance", "start", "node02", "--for", "2h", "--reason", "new memory"],
+            &["maintenance", "end", "node02"],
+            &["maintenance", "list"],
+            &["store", "members", "add", "node02"],
+            &["store", "members", "remove", "node02"],
+        ] {
+            let (code, text) = mixed.says("node01", words);
+            assert_eq!(code, Some(1), "{words:?}: {text}");
+            assert!(text.contains("write `[store]` into the outlast.toml of all nodes"), "{text}");
+        }
+    });
+}
+
+#[test]
+fn what_is_kept_in_the_store_needs_its_role_and_is_in_the_audit_log() {
+    alone("what_is_kept_in_the_store_needs_its_role_and_is_in_the_audit_log", || {
+        let mut mixed = Mixed::new(CLUSTER);
+        mixed.start_all();
+        let token = |name: &str, scope: &str| {
+            let (code, said) = mixed.says("node01", &["access", "add", name, "--scope", scope]);
+            assert_eq!(code, Some(0), "{said}");
+            mixed.files.write(name, &said);
+            mixed.files.path(name).display().to_string()
+        };
+        let (reader, planner) = (token("reader", "read"), token("planner", "maintenance"));
+        let folder = mixed.folder(8080, "");
+        let begin = ["maintenance", "start", "node02", "--for", "2h", "--reason", "new memory"];
+        for (deed, words, role, scope) in [
+            ("config show", &["config", "show", "1"][..], "admin", "config"),
+            ("config apply", &["config", "apply", &folder, "--yes"], "admin", "config"),
+            ("maintenance start", &begin, "operator", "maintenance"),
+            ("maintenance end", &["maintenance", "end", "node02"], "operator", "maintenance"),
+            ("store members add", &["store", "members", "add", "node02"], "admin", "members"),
+            ("store members remove", &["store", "members", "remove", "node02"], "admin", "members"),
+        ] {
+            let words = [words, &["--token-file", &reader]].concat();
+            let (code, text) = mixed.says("node01", &words);
+            assert_eq!(code, Some(1), "{deed}: {text}");
+            let needs = format!("needs the role {role}");
+            let may = format!("a token with the scope {scope}");
+            assert!(text.contains(&needs) && text.contains(&may), "{text}");
+            let (_, log) = mixed.says("node01", &["audit"]);
+            let refused = |line: &str| {
+                line.contains("token reader") && line.contains(deed) && line.contains(&needs)
+            };
+            assert!(log.lines().any(refused), "{deed}: {log}");
+        }
+        let mut begins = vec![];
+        begins.extend(begin);
+        begins.extend(["--token-file", &planner]);
+        until("the window is begun", || mixed.types("node01", &begins).status.success());
+        let (code, said) = mixed.config(&["apply", &folder, "--yes", "--force"]);
+        assert_eq!(code, 0, "{said}");
+        let (code, said) = mixed.config(&["apply", &mixed.folder(8081, ""), "--yes"]);
+        assert_eq!(code, 0, "{said}");
+        let (code, said) = mixed.config(&["rollback", "1", "--yes"]);
+        assert_eq!(code, 0, "{said}");
+        let (_, log) = mixed.says("node01", &["audit"]);
+        for (by, deed) in [
+            ("token planner", "maintenance start"),
+            ("uid 0", "config apply --force"),
+            ("uid 0", "config apply"),
+            ("uid 0", "config rollback"),
+        ] {
+            let done =
+                |line: &str| line.contains(by) && line.contains(deed) && line.ends_with("done");
+            assert!(log.lines().any(done), "{deed}: {log}");
+        }
+    });
+}
+
+/// On a terminal, as `script` makes one, with this typed.
+fn typed_on_a_terminal(mixed: &Mixed, words: &str, answer: &str) -> (Option<i32>, String) {
+    use std::io::Write;
+    let line = format!("{OUTLAST} {words} --run-dir {}", mixed.run_dir("node01").display());
+    let mut command = Command::new("script");
+    command.args(["--quiet", "--return", "--command", &line, "/dev/null"]);
+    command.stdin(Stdio::piped()).stdout(Stdio::piped());
+    let mut child = command.spawn().expect("script runs");
+    let mut keys = child.stdin.take().expect("a pipe");
+    keys.write_all(answer.as_bytes()).expect("it reads");
+    let output = child.wait_with_output().expect("it ends");
+    (output.status.code(), String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+#[test]
+fn an_operator_is_asked_and_a_generation_of_a_later_version_is_refused_by_name() {
+    let name = "an_operator_is_asked_and_a_generation_of_a_later_version_is_refused_by_name";
+    alone(name, || {
+        let mut mixed = Mixed::new(CLUSTER);
+        mixed.start_all();
+        let apply = format!("config apply {}", mixed.folder(8080, ""));
+        until("the store has a leader", || {
+            mixed.types("node01", &["store", "status"]).status.success()
+        });
+        let (code, text) = typed_on_a_terminal(&mixed, &apply, "n\n");
+        assert!(text.contains("commit this as generation 1? [y/N]"), "{text}");
+        assert!(text.contains("nothing was committed") && code == Some(1), "{code:?} {text}");
+        let (code, text) = typed_on_a_terminal(&mixed, &apply, "y\n");
+        assert!(text.contains("generation 1 is committed") && code == Some(0), "{code:?} {text}");
+
+        let put = |key: &str, value: &str| {
+            until("it is written", || {
+                mixed.types("node01", &["store", "put", key, value]).status.success()
+            });
+        };
+        put("config/generation/0000000002", "{\"v\":99,\"msg\":{}}");
+        put("config/newest", "2");
+        until("the member says so", || {
+            let (_, text) = mixed.says("node01", &["status"]);
+            text.contains("generation 2 is committed, this node runs generation 1")
+                && text.contains("this node cannot read it")
+        });
+        let (code, text) = mixed.says("node01", &["config", "status"]);
+        assert_eq!(code, Some(1), "{text}");
+        assert!(text.contains("config/generation/0000000002"), "{text}");
+        put("config/newest", "1");
+        until("it is taken away", || {
+            let words = ["store", "delete", "config/generation/0000000002"];
+            mixed.types("node01", &words).status.success()
+        });
+        until("all is well again", || mixed.config(&["status"]).0 == 0);
+    });
+}
