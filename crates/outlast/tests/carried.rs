@@ -310,13 +310,14 @@ fn what_is_kept_in_the_store_needs_its_role_and_is_in_the_audit_log() {
     alone("what_is_kept_in_the_store_needs_its_role_and_is_in_the_audit_log", || {
         let mut mixed = Mixed::new(CLUSTER);
         mixed.start_all();
-        let token = |name: &str, scope: &str| {
-            let (code, said) = mixed.says("node01", &["access", "add", name, "--scope", scope]);
+        let token = |name: &str, scopes: &[&str]| {
+            let (code, said) = mixed.says("node01", &[&["access", "add", name], scopes].concat());
             assert_eq!(code, Some(0), "{said}");
             mixed.files.write(name, &said);
             mixed.files.path(name).display().to_string()
         };
-        let (reader, planner) = (token("reader", "read"), token("planner", "maintenance"));
+        let reader = token("reader", &["--scope", "read"]);
+        let planner = token("planner", &["--scope", "read", "--scope", "maintenance"]);
         let folder = mixed.folder(8080, "");
         let begin = ["maintenance", "start", "node02", "--for", "2h", "--reason", "new memory"];
         for (deed, words, role, scope) in [

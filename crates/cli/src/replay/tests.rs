@@ -35,17 +35,17 @@ fn inputs_with_decisions_are_shown_with_the_rule_that_applied() {
     assert_eq!(outcome, Ok(true));
     expect_test::expect![[r#"
         nodes node01, node02, node03; networks management, storage
-        00:16:41.120     1.120 s #38 time went on
+        00:16:41.120     1.120 s #39 time went on
           -> node03 counts as suspect: no beat for 1 s on any network (management: 1.0 s, storage: 1.0 s)
           -> node03 is suspect; rule silent-here: no beat on any network for the detection time; the others have two beat intervals to say whether they hear it
           -> beat on management
           -> beat on storage
-        00:16:41.120     1.120 s #39 a beat of node02 on management, number 31
+        00:16:41.120     1.120 s #40 a beat of node02 on management, number 31
           -> node03 is unreachable; rule silent-everywhere: no beat on any network for the detection time, here and at everybody whom this node reaches, who are a majority: unreachable, which proves nothing and restarts nothing
-        00:16:41.520     1.520 s #52 a beat of node03 on management, number 13
+        00:16:41.520     1.520 s #53 a beat of node03 on management, number 13
           -> node03 counts as alive: its beats are back
           -> node03 is alive; rule alive: one beat within the detection time on any network is life
-        59 inputs, 5 decisions, 34 beats: decided as recorded
+        60 inputs, 5 decisions, 34 beats: decided as recorded
     "#]].assert_eq(&text);
 }
 

@@ -167,16 +167,16 @@ fn the_same_number_of_another_life_is_another_request() {
 #[test]
 fn answers_are_kept_for_a_minute_and_none_is_forgotten_for_a_new_request() {
     let mut story = Story::new();
-    for id in 0..256 {
+    for id in 0..1024 {
         story.ask(id, 200);
     }
-    assert_eq!(story.done.len(), 256);
-    story.ask(256, 200);
+    assert_eq!(story.done.len(), 1024);
+    story.ask(1024, 200);
     let (_, last) = story.ended.last().expect("it was refused");
     assert_eq!(*last, Outcome::Refused(b"too many commands of other nodes at once".to_vec()));
     story.now = 60_000;
-    story.ask(257, 200);
-    assert_eq!(story.done.len(), 257);
+    story.ask(1025, 200);
+    assert_eq!(story.done.len(), 1025);
 }
 
 #[test]
