@@ -132,6 +132,7 @@ impl RoleWord {
 /// # Errors
 /// When no instance answers, or it refuses.
 pub fn run(command: &Command, out: &mut impl Write) -> Result<(), ReachError> {
+    sys::rights::keep_out_of_core_dumps();
     match command {
         Command::Add(args) => {
             let mut scopes: Vec<Scope> = args.scope.iter().map(|word| word.scope()).collect();

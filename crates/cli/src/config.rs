@@ -30,6 +30,8 @@ pub enum Command {
 
 /// Runs the subcommand; the exit code: 0 well, 1 not well, 2 wrong arguments, 3 no store answered.
 pub fn run(command: &Command, out: &mut impl Write) -> u8 {
+    // Files of configuration have passwords.
+    sys::rights::keep_out_of_core_dumps();
     match command {
         Command::Check(args) => check::run(args, out),
         Command::Diff(args) => diff::run(args, out),

@@ -27,9 +27,10 @@ pub enum NodeCommand {
 /// Hold no virtual IP until told otherwise, over restarts too
 ///
 /// The node hands over what it holds by name, so that no request is lost, and no other node names it
-/// as successor. Its balancer and its servers go on, and servers of other nodes come first. Refused
-/// where nobody else could hold an address. It may be typed on any node, by an operator. Where the cluster
-/// has a store it is an intent (`outlast intents`) and needs a majority.
+/// as successor. Its balancer and its servers go on; in adaptive mode servers of other nodes come first.
+/// Refused where nobody else could hold an address. It is typed on any controller (a compute node commands no
+/// other), by root, the user of outlast, an operator or an admin, or with a token of the scope `standby`. Where
+/// the cluster has a store it is an intent (`outlast intents`) and needs a majority, but for `--local`.
 #[derive(Debug, clap::Args)]
 pub struct StandbyArgs {
     /// The node's name, as `outlast status` shows it

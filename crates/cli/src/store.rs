@@ -68,8 +68,8 @@ pub struct ListArgs {
 
 /// Write a key; it is on the disks of a majority when this returns
 ///
-/// The keys below `role/`, `intent/` and `lock/` are the cluster's own: what is written there by hand
-/// is acted upon.
+/// The keys below `intent/`, `intent-open/`, `lock/`, `config/`, `maintenance/`, `member/` and `replaced/`, and
+/// the key `intent-last`, are the cluster's own: what is written there by hand is acted upon.
 #[derive(Debug, clap::Args)]
 pub struct PutArgs {
     key: String,
@@ -186,6 +186,7 @@ const MAX_INPUT: u64 = 1 << 20;
 /// # Errors
 /// When no store answers, or it refuses.
 pub fn run(command: &Command, out: &mut impl Write) -> Result<bool, StoreError> {
+    sys::rights::keep_out_of_core_dumps();
     match command {
         Command::Status(args) => {
             let local = local(&args.here)?;

@@ -33,6 +33,8 @@ pub enum RoleError {
 /// # Errors
 /// When the role could not start or had to give up; the supervisor was told before.
 pub fn role(name: &str) -> Result<(), RoleError> {
+    // Each is sent configuration or keys next, all of which may be secret.
+    sys::rights::keep_out_of_core_dumps();
     let channel = Channel::inherited(CHANNEL).map_err(RoleError::Channel)?;
     // The supervisor alone answers to the terminal and to init.
     sys::signal::ignore(&[sys::signal::SIGTERM, sys::signal::SIGINT, sys::signal::SIGHUP])

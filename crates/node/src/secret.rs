@@ -35,7 +35,6 @@ pub(crate) struct Owner {
 
 /// Reads the secrets of this node's pairs.
 pub(crate) fn read(folder: &Path) -> Result<(Owner, Vec<u8>), TrustError> {
-    sys::rights::keep_out_of_core_dumps();
     let folder = Folder::new(folder, None);
     let state = folder.load()?;
     let mut text = PAIRS.to_owned();

@@ -96,7 +96,6 @@ pub(crate) fn folder(cluster: &Cluster, state_dir: &Path) -> PathBuf {
 }
 
 pub(crate) fn run(channel: &Channel, start: &Start, texts: &Texts) -> Result<(), StoreError> {
-    sys::rights::keep_out_of_core_dumps();
     sys::rights::drop_capabilities().map_err(StoreError::Rights)?;
     let setup = setup(start, texts).ok_or(StoreError::None)?;
     let word = setup.folder.join(TRUSTED);

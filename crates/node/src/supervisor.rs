@@ -131,6 +131,7 @@ struct Supervisor {
 /// When it cannot start: the configuration, a port, a capability, a second instance. Nothing is left
 /// behind then.
 pub fn supervise(launch: &Launch) -> Result<Option<i32>, SuperviseError> {
+    sys::rights::keep_out_of_core_dumps();
     let plan = first_plan(launch)?;
     tell::text(&plan.warnings);
     if launch.daemon && !begin::in_background(launch)? {

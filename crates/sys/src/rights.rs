@@ -91,17 +91,23 @@ pub fn chroot(path: &Path) -> io::Result<()> {
     Ok(rustix::process::chdir(c"/")?)
 }
 
-/// Gives up every right but those of a user: the whole process, for good.
+/// Gives up every right but those of a user: the whole process, for good. What was kept out of core dumps
+/// before stays out, whatever `fs.suid_dumpable` says of processes that change their user.
 ///
 /// # Errors
 /// Without the right to change.
 pub fn drop_to(uid: u32, gid: u32) -> io::Result<()> {
+    let was_dumped = is_dumped().unwrap_or(true);
     // SAFETY: the list has the one entry that is announced. glibc changes all threads.
     check(unsafe { libc::setgroups(1, &raw const gid) })?;
     // SAFETY: numbers only.
     check(unsafe { libc::setresgid(gid, gid, gid) })?;
     // SAFETY: numbers only.
-    check(unsafe { libc::setresuid(uid, uid, uid) }).map(drop)
+    check(unsafe { libc::setresuid(uid, uid, uid) })?;
+    if !was_dumped {
+        keep_out_of_core_dumps();
+    }
+    Ok(())
 }
 
 /// Gives up every capability of this thread and those it will start, whoever the user is: also those
@@ -129,7 +135,8 @@ pub fn user_id() -> u32 {
 }
 
 /// Keeps this process's memory out of core dumps and away from debuggers of the same user, as far as the
-/// kernel lets us; the children it starts decide for themselves.
+/// kernel lets us. Neither outlives an `execve` for sure: each program asks for itself, also because a limit of
+/// 0 bytes stops no dump that goes to a program (`core_pattern`, core(5)).
 pub fn keep_out_of_core_dumps() {
     // Both cannot fail for one's own process; where they are forbidden, the secrets are still read.
     let _ = rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable);

@@ -54,7 +54,6 @@ pub(crate) fn begin(
 fn start(cluster: &Cluster, me: u16, file: &Path, voice: Voice) -> Obeyed {
     let obeyed = Obeyed::default();
     let Some(folder) = &cluster.trust_dir else { return obeyed };
-    sys::rights::keep_out_of_core_dumps();
     let folder = Folder::new(&Cluster::beside(file, folder), None);
     let own = cluster.nodes.get(usize::from(me)).map(|node| node.addresses.clone());
     for address in own.into_iter().flatten().flatten() {
