@@ -87,6 +87,7 @@ impl World {
                 }
                 self.judge_accusation(host, of, verdict);
             }
+            Verdict::Suspect if rule.name == OUTSIDE => self.judge_accusation(host, of, verdict),
             Verdict::Suspect if rule.name == "quarantine" => self.marks.note(Mark::Quarantined),
             Verdict::Suspect => {
                 if rule.name == "own-quorum" {
