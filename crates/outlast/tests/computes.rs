@@ -139,7 +139,13 @@ fn real_compute_nodes_that_crash_leave_stand_still_or_lose_a_network_are_judged_
         let has_left = |line: &NodeLine| line.state.opinion.verdict == Verdict::Leaving;
         until("all know", || stage.all_see(but(leaving), leaving, has_left));
 
-        // What a controller tells of them, as `outlast events` shows it.
+        stage.controller_told_all();
+    });
+}
+
+impl Stage {
+    /// What a controller tells of them, as `outlast events` shows it.
+    fn controller_told_all(&self) {
         for (what, node, decision) in [
             ("node-verdict", "node/cmp1", "unreachable"),
             ("node-alive", "node/cmp1", ""),
@@ -147,12 +153,12 @@ fn real_compute_nodes_that_crash_leave_stand_still_or_lose_a_network_are_judged_
             ("node-left", "node/cmp4", ""),
         ] {
             until("a controller tells it", || {
-                stage.cluster.heard().iter().any(|heard| {
+                self.cluster.heard().iter().any(|heard| {
                     let event = &heard.event;
                     (heard.node, event.what.as_str(), event.object.as_str()) == (0, what, node)
                         && event.decision.starts_with(decision)
                 })
             });
         }
-    });
+    }
 }

@@ -246,7 +246,17 @@ impl Shelf {
             Error::NoLeader(_) | Error::Away { .. } => {
                 format!("no majority: {}", base::Chain(&error))
             }
-            other => base::Chain(&other).to_string(),
+            other @ (Error::Refused(_)
+            | Error::Unknown
+            | Error::Compacted(_)
+            | Error::Stopped(_)
+            | Error::Disk { .. }
+            | Error::OtherOwner { .. }
+            | Error::TwoVoters
+            | Error::NoAddress(_)
+            | Error::Etcd(_)
+            | Error::Members(_)
+            | Error::Listen(_)) => base::Chain(&other).to_string(),
         })
     }
 

@@ -109,7 +109,7 @@ impl Trio {
             let line = nodes.iter().find(|line| line.state.node == **name);
             line.is_some_and(|line| line.state.standing == Standing::Alive)
         };
-        NODES.iter().all(|name| is_heard(&name))
+        NODES.iter().all(|name| is_heard(name))
     }
 
     /// What a question prints, line by line; none: it was not answered.

@@ -7,7 +7,7 @@ use base::Time;
 use engine::Buffer;
 use engine::intent::{
     Action, At, Duty, INTENTS, Input, LEADER, Leader, Receiver, Record, State, Step, Wish, Word,
-    number,
+    begins, number, read_each,
 };
 use engine::kv::{
     Command, Entry, Keys, Kv, Outcome, Token, Transaction, acquire, acquired, release, renew,

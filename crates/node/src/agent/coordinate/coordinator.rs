@@ -118,6 +118,9 @@ impl Office {
     }
 }
 
+/// Why nothing is ordered of a node: it is known to be gone.
+pub(super) type Gone = Box<dyn Fn(&str) -> Option<String> + Send>;
+
 /// What a coordinator needs.
 pub(super) struct Place {
     pub(super) me: String,
@@ -126,8 +129,7 @@ pub(super) struct Place {
     pub(super) link: Link,
     pub(super) desk: Desk,
     pub(super) steps: Arc<Steps>,
-    /// Why nothing is ordered of a node: it is known to be gone.
-    pub(super) is_gone: Box<dyn Fn(&str) -> Option<String> + Send>,
+    pub(super) is_gone: Gone,
     /// What the agent knows, and shows.
     pub(super) here: Arc<Mutex<Core>>,
 }
