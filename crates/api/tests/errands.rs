@@ -48,7 +48,14 @@ fn order() -> StepOrder {
         verb: "hand-over".to_owned(),
         object: "vip/internal node02".to_owned(),
     };
-    StepOrder { token: 31, number: 7, step: 1, what, by: "uid 0 (pid 7) on node02".to_owned() }
+    StepOrder {
+        token: 31,
+        incarnation: 1_764_000_000_000,
+        number: 7,
+        step: 1,
+        what,
+        by: "uid 0 (pid 7) on node02".to_owned(),
+    }
 }
 
 #[test]

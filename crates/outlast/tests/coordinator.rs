@@ -36,8 +36,10 @@ struct Relays {
     /// Whose orders are held back, by the last byte of its address.
     silenced: Mutex<Option<u8>>,
     /// Packets and the sockets by which they go on.
-    held: Mutex<Vec<(Arc<UdpSocket>, SocketAddr, Vec<u8>)>>,
+    held: Mutex<Vec<Held>>,
 }
+
+type Held = (Arc<UdpSocket>, SocketAddr, Vec<u8>);
 
 impl Relays {
     /// The fourth node is `.5` and is seen at `.9`; `.2` to `.4` are seen there at `.12` to `.14`.
@@ -56,7 +58,7 @@ impl Relays {
             }
             let relays = Arc::clone(&relays);
             std::thread::spawn(move || {
-                relays.there(&far, &near, (address(network, 5), PORT).into())
+                relays.there(&far, &near, (address(network, 5), PORT).into());
             });
         }
         relays

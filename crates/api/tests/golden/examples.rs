@@ -1,6 +1,6 @@
 //! Values that stand in several messages.
 
-use outlast_api::{Coordinator, Event, Intent, IntentState, IntentStep, StepOrder, Under};
+use outlast_api::{Coordinator, Event, Intent, IntentState, IntentStep, Under};
 
 pub(crate) fn event() -> Event {
     Event {
@@ -43,16 +43,4 @@ pub(crate) fn under() -> Under {
 pub(crate) fn coordinator() -> Coordinator {
     let since_ms = 1_700_000_000_123;
     Coordinator { node: "node02".to_owned(), token: 31, since_ms, stale_orders: 1 }
-}
-
-pub(crate) fn order() -> StepOrder {
-    let Intent { mut steps, by, .. } = intent();
-    StepOrder {
-        token: 31,
-        incarnation: 1_764_000_000_000,
-        number: 7,
-        step: 1,
-        what: steps.remove(0),
-        by,
-    }
 }

@@ -105,11 +105,11 @@ impl Trio {
 
     pub fn hears_all(&self, node: &str) -> bool {
         let nodes = self.status(node).map(|status| status.nodes).unwrap_or_default();
-        let is_heard = |name: &&str| {
-            let line = nodes.iter().find(|line| line.state.node == **name);
+        let is_heard = |name: &str| {
+            let line = nodes.iter().find(|line| line.state.node == name);
             line.is_some_and(|line| line.state.standing == Standing::Alive)
         };
-        NODES.iter().all(|name| is_heard(name))
+        NODES.into_iter().all(is_heard)
     }
 
     /// What a question prints, line by line; none: it was not answered.
