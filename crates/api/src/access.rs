@@ -57,6 +57,7 @@ pub enum Deed {
     MembersAdd,
     MembersRemove,
     Replace,
+    ConfirmOff,
     Audit,
     TokenList,
     TokenAdd,
@@ -181,7 +182,7 @@ impl Scope {
 }
 
 impl Deed {
-    pub const ALL: [Self; 23] = [
+    pub const ALL: [Self; 24] = [
         Self::Status,
         Self::Events,
         Self::Why,
@@ -201,6 +202,7 @@ impl Deed {
         Self::MembersAdd,
         Self::MembersRemove,
         Self::Replace,
+        Self::ConfirmOff,
         Self::Audit,
         Self::TokenList,
         Self::TokenAdd,
@@ -241,7 +243,8 @@ impl Deed {
             | Self::ConfigRollback
             | Self::MembersAdd
             | Self::MembersRemove
-            | Self::Replace => self.row_of_books(),
+            | Self::Replace
+            | Self::ConfirmOff => self.row_of_books(),
             Self::Audit => row("audit", "`outlast audit`", Role::Admin, Scope::Audit, false),
             Self::TokenList => {
                 row("access list", "`outlast access list`", Role::Admin, Scope::Access, false)

@@ -107,7 +107,7 @@ pub enum Errand {
 pub enum Parcel {
     /// A [`crate::generation::Brought`].
     Generation,
-    /// A list of [`crate::maintenance::Window`]s.
+    /// What is [`crate::proof::Posted`]: maintenance windows, and proofs of death.
     Windows,
 }
 

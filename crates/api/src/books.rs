@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::generation::{Applied, Content, Generation};
 use crate::maintenance::Window;
+use crate::proof::Proof;
 
 /// What is asked of the books, or to be written in them.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
@@ -23,6 +24,10 @@ pub enum BookAsk {
     Begin { window: Window, millis: u64 },
     /// Ends the window of a node, or of all.
     End { node: Option<String> },
+    /// Commits that a node is off. Refused while it is heard.
+    Prove(Proof),
+    /// Takes that back.
+    TakeBack { node: String },
     /// Lets nodes vote, once they are filled up; the other one votes no more, in the same step.
     Join { nodes: Vec<String>, instead_of: Option<String> },
     /// Lets nodes vote no more.

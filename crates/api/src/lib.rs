@@ -20,6 +20,7 @@ pub mod generation;
 mod intent;
 pub mod maintenance;
 mod message;
+pub mod proof;
 mod refused;
 mod state;
 mod store;

@@ -6,6 +6,7 @@ use std::path::Path;
 use api::books::{BookAnswer, BookAsk, BookLine, BookPart, BookStanding};
 use api::generation::{Applied, Content, Generation};
 use api::maintenance::Window;
+use api::proof::Proof;
 use api::{Errand, IntentStep, Mark, StepOrder};
 use outlast_api as api;
 use serde::Serialize;
@@ -95,6 +96,7 @@ fn every_word_about_the_books_travels_as_in_its_golden_file() {
     let (node, nodes) = ("node03".to_owned(), vec!["node04".to_owned()]);
     let generation = Generation { number: 7, digest: "00ff".to_owned(), ..Generation::default() };
     let window = Window { node: Some(node.clone()), why: "memory".to_owned(), ..Window::default() };
+    let proof = Proof { node: node.clone(), why: "no power".to_owned(), ..Proof::default() };
     let asks = each!(BookAsk {
         History => History,
         Standing => Standing,
@@ -103,6 +105,8 @@ fn every_word_about_the_books_travels_as_in_its_golden_file() {
         Windows => Windows,
         Begin { .. } => Begin { window: window.clone(), millis: 7_200_000 },
         End { .. } => End { node: Some(node.clone()) },
+        Prove(_) => Prove(proof.clone()),
+        TakeBack { .. } => TakeBack { node: node.clone() },
         Join { .. } => Join { nodes: nodes.clone(), instead_of: Some(node.clone()) },
         Leave { .. } => Leave { nodes: nodes.clone() },
         Wishes => Wishes,

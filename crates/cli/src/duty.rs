@@ -22,12 +22,13 @@ pub enum NodeCommand {
     Drain(DrainArgs),
     Resume(ResumeArgs),
     Replace(Box<crate::replace::Args>),
+    ConfirmOff(crate::confirm::Args),
 }
 
 /// Hold no virtual IP until told otherwise, over restarts too
 ///
-/// The node hands over what it holds by name, so that no request is lost, and no other node names it
-/// as successor. Its balancer and its servers go on; in adaptive mode servers of other nodes come first.
+/// The node hands over what it holds by name, which takes milliseconds (a request that is under way in them may
+/// fail), and no other node names it as successor. Its balancer and its servers go on; in adaptive mode servers of other nodes come first.
 /// Refused where nobody else could hold an address. It is typed on any controller (a compute node commands no
 /// other), by root, the user of outlast, an operator or an admin, or with a token of the scope `standby`. Where
 /// the cluster has a store it is an intent (`outlast intents`) and needs a majority, but for `--local`.
@@ -125,6 +126,7 @@ pub fn node(command: &NodeCommand, out: &mut impl Write) -> Result<(), DutyError
         NodeCommand::Drain(args) => (&args.node, &args.instance),
         NodeCommand::Resume(args) => (&args.node, &args.instance),
         NodeCommand::Replace(args) => return Ok(crate::replace::run(args, out)?),
+        NodeCommand::ConfirmOff(args) => return crate::confirm::run(args, out),
     };
     let socket = instance.socket()?;
     let node = known_node(name, &*reach::status(&socket)?)?;
@@ -133,7 +135,7 @@ pub fn node(command: &NodeCommand, out: &mut impl Write) -> Result<(), DutyError
             let ask = way(args.local)(Command::Standby { node: node.clone() });
             rest(&socket, &node, Duty::Standby, &ask, out)
         }
-        NodeCommand::Replace(_) => Ok(()),
+        NodeCommand::Replace(_) | NodeCommand::ConfirmOff(_) => Ok(()),
         NodeCommand::Drain(args) => {
             let ask = Ask::Command(Command::Drain { node: node.clone(), limit: args.limit });
             rest(&socket, &node, Duty::Draining, &ask, out)?;
@@ -283,7 +285,7 @@ pub fn move_object(args: &MoveArgs, out: &mut impl Write) -> Result<(), DutyErro
     Err(DutyError::NotSeen(text))
 }
 
-fn known_node(word: &str, status: &Status) -> Result<String, DutyError> {
+pub(crate) fn known_node(word: &str, status: &Status) -> Result<String, DutyError> {
     let object = object::resolve(word, status).map_err(ObjectError::from)?;
     match object.strip_prefix("node/") {
         Some(node) => Ok(node.to_owned()),
@@ -323,7 +325,7 @@ fn seen(
     }
 }
 
-fn say(out: &mut impl Write, line: &str) -> Result<(), DutyError> {
+pub(crate) fn say(out: &mut impl Write, line: &str) -> Result<(), DutyError> {
     match writeln!(out, "{line}") {
         // Whoever reads our output may have gone; what was asked for is done.
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {

@@ -11,6 +11,7 @@ Exit codes:
 pub mod access;
 pub mod completion;
 pub mod config;
+mod confirm;
 pub mod duty;
 pub mod events;
 #[cfg(test)]

@@ -27,6 +27,9 @@ mod rules;
 mod tests;
 mod times;
 
+/// Keys of proofs of death in the store, one per node.
+pub const PROOFS: &str = "proof/";
+
 /// What is concluded of a node.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub enum Verdict {

@@ -53,6 +53,7 @@ mod names;
 mod news;
 mod opinion;
 mod picture;
+mod proof;
 mod seats;
 mod stalls;
 mod story;
@@ -275,13 +276,17 @@ impl Agent<'_> {
         if now >= self.sample_at {
             self.sample_at = now + SAMPLE_EVERY;
             let load = self.sampler.sample();
-            let planned = {
+            let (planned, proven) = {
                 let mut core = lock(&self.core);
                 core.sampled(now, load);
                 core.stalled(self.stalls.ailments(now));
                 core.unread = self.beats.as_ref().map_or(0, Beats::unread);
-                core.newly_planned(sys::clock::wall_ms())
+                (core.newly_planned(sys::clock::wall_ms()), core.newly_proven())
             };
+            for (node, proof) in proven {
+                self.step(Input::Proven { node, proof });
+                self.gossip(gossip::Input::Proven { node, proof });
+            }
             for (node, planned) in planned {
                 self.step(Input::Planned { node, planned });
             }

@@ -9,7 +9,7 @@ use std::fs::{self, File};
 use std::net::TcpListener;
 use std::process::{Child, Command, Output, Stdio};
 
-use api::{Standing, Status};
+use api::{Standing, Status, Verdict};
 use lonely::{Lonely, OUTLAST, alone, until};
 use serde_json::Value;
 
@@ -79,6 +79,15 @@ impl Mixed {
                 })
             })
         });
+    }
+
+    /// Ends a node in order.
+    fn stop(&mut self, node: &str) {
+        let at = self.nodes.iter().position(|(name, _)| *name == node).expect("it runs");
+        let (_, mut child) = self.nodes.remove(at);
+        lonely::kill(i32::try_from(child.id()).expect("a pid"), "TERM");
+        let ended = child.wait().expect("it was started here");
+        assert!(ended.success(), "{ended}");
     }
 
     fn run_dir(&self, node: &str) -> std::path::PathBuf {
@@ -276,6 +285,61 @@ fn a_window_is_known_on_nodes_that_are_no_members_of_the_store() {
         });
         for node in NODES {
             until("all know that it is over", || !is_planned(node));
+        }
+    });
+}
+
+/// The verdict of `node` on `of`.
+fn verdict(mixed: &Mixed, node: &str, of: &str) -> Option<Verdict> {
+    let status = mixed.status(node)?;
+    let line = status.nodes.into_iter().find(|line| line.state.node == of)?;
+    Some(line.state.opinion.verdict)
+}
+
+#[test]
+fn a_confirmed_death_is_a_fact_on_every_node_until_it_is_taken_back() {
+    alone("a_confirmed_death_is_a_fact_on_every_node_until_it_is_taken_back", || {
+        let mut mixed = Mixed::new(CLUSTER);
+        mixed.start_all();
+        let words = ["node", "confirm-off", "node02"];
+        let sure = ["--i-know-it-is-off", "--reason", "pulled the plug"];
+        let all = [&words[..], &sure].concat();
+        let (code, text) = mixed.says("node01", &words);
+        assert_eq!(code, Some(2), "somebody has to know it: {text}");
+        let mut said = (None, String::new());
+        until("the store answers, and it is refused", || {
+            said = mixed.says("node01", &all);
+            said.1.contains("node01 hears node02: it is not off")
+        });
+        assert_eq!(said.0, Some(1), "{}", said.1);
+        let (code, text) = mixed.says("node01", &[&words[..], &["--undo"]].concat());
+        assert!(code == Some(1) && text.contains("nobody confirmed that node02 is off"), "{text}");
+
+        mixed.stop("node02");
+        until("it is not heard", || verdict(&mixed, "node01", "node02") == Some(Verdict::Leaving));
+        let (code, text) = mixed.says("node01", &all);
+        assert_eq!((code, text.trim()), (Some(0), "node02 is proven dead, by your word"));
+        for node in ["node01", "cmp1"] {
+            until("it is a fact", || verdict(&mixed, node, "node02") == Some(Verdict::ProvenDead));
+        }
+        let (_, text) = mixed.says("node01", &["why", "node/node02"]);
+        assert!(text.contains("confirmed that it is off: pulled the plug"), "{text}");
+        assert!(text.contains("proven-dead"), "{text}");
+        let (_, log) = mixed.says("node01", &["audit"]);
+        assert!(log.lines().any(|line| line.contains("node confirm-off")), "{log}");
+
+        // It was not true, or somebody started it: a fact does not go by what is heard.
+        mixed.start("node02");
+        until("it is told, and says so", || {
+            let limits = mixed.status("node02").map(|status| status.limits).unwrap_or_default();
+            limits.iter().any(|line| line.contains("confirmed that this node is off"))
+        });
+        assert_eq!(verdict(&mixed, "node01", "node02"), Some(Verdict::ProvenDead));
+        until("it is taken back there", || {
+            mixed.types("node02", &[&words[..], &["--undo"]].concat()).status.success()
+        });
+        for node in ["node01", "cmp1"] {
+            until("it lives", || verdict(&mixed, node, "node02") == Some(Verdict::Alive));
         }
     });
 }

@@ -33,6 +33,9 @@ impl Deed {
             Self::MembersRemove => {
                 row("store members remove", "`outlast store members remove`", Admin, Scope::Members)
             }
+            Self::ConfirmOff => {
+                row("node confirm-off", "`outlast node confirm-off`", Admin, Scope::Members)
+            }
             Self::Replace => row("node replace", "`outlast node replace`", Admin, Scope::Members),
             // Who may read it may read the passwords in it.
             Self::ConfigShow => Row {
@@ -75,6 +78,8 @@ impl Deed {
                 (Self::MaintenanceStart, window.node.as_deref().unwrap_or("cluster"))
             }
             BookAsk::End { node } => (Self::MaintenanceEnd, node.as_deref().unwrap_or("cluster")),
+            BookAsk::Prove(proof) => (Self::ConfirmOff, &proof.node),
+            BookAsk::TakeBack { node } => (Self::ConfirmOff, node),
             BookAsk::Join { nodes, .. } => {
                 (Self::MembersAdd, nodes.first().map_or("", String::as_str))
             }

@@ -189,7 +189,7 @@ pub(crate) const NODE: &[Field<NodeDraft>] = &[
         name: "role",
         form: "\"compute\"",
         default: "\"controller\"",
-        does: "\"controller\" (at most 32): decides, may hold virtual IPs and the store; \"compute\" (up to 2,000): \
+        does: "\"controller\" (at most 32): decides, may hold virtual IPs and the store; \"compute\" (2,048 nodes in all): \
                gossips and is watched, runs no balancer and holds no virtual IP. A line is enough for one: \
                `[node]`, then `cmp-001 = { role = \"compute\", networks = { ... } }`",
         set: |draft, value, _| {

@@ -14,11 +14,13 @@ use api::access::Deed;
 use api::books::{BookAnswer, BookAsk, BookLine, BookPart, BookStanding};
 use api::generation::{Applied, CLUSTER_FILE, Content, Generation};
 use api::maintenance::Window;
+use api::proof::Proof;
 use api::{Errand, Mark, Standing};
 use engine::carry::{self, Arrival};
 use engine::generation::{self as keys, Draft};
 use engine::kv::{Keys, Op, Transaction};
 use engine::maintenance::{MAX_LENGTH, MIN_LENGTH, SLACK, WINDOWS, key};
+use engine::verdict::PROOFS;
 
 use super::carry::opened;
 use super::errands::Desk;
@@ -191,6 +193,14 @@ impl Books {
                 let ended = store.wait(store.local.client().delete(&key(node.as_deref())))?;
                 Ok(BookAnswer::Done(ended))
             }
+            BookAsk::Prove(proof) => {
+                self.speaks_against(&proof.node)?;
+                store.prove(proof)
+            }
+            BookAsk::TakeBack { node } => {
+                let key = format!("{PROOFS}{node}");
+                Ok(BookAnswer::Done(store.wait(store.local.client().delete(&key))?))
+            }
             BookAsk::Join { nodes, instead_of } => {
                 store.wish(nodes, &Wish::Join { instead_of: instead_of.clone() })
             }
@@ -198,6 +208,16 @@ impl Books {
             BookAsk::Hears { node } => self.hears(&store, ask, node),
             BookAsk::Replace { old, .. } => self.may_replace(old, ""),
         }
+    }
+
+    /// Whoever is heard is not off, whatever somebody says.
+    fn speaks_against(&self, node: &str) -> Result<(), String> {
+        let status = self.hands.looks().0;
+        let line = &status.nodes[position(&status, node)?];
+        if line.state.standing == Standing::Alive {
+            return Err(format!("{} hears {node}: it is not off", self.me));
+        }
+        Ok(())
     }
 
     /// Only the leader knows what its voters have: a new entry that comes there is a sign of life.
@@ -343,6 +363,15 @@ impl Shelf {
         let limit = u32::try_from((length + SLACK).as_millis()).unwrap_or(u32::MAX);
         let key = key(window.node.as_deref());
         self.wait(self.local.client().put(&key, &put(window), Some(limit)))?;
+        Ok(BookAnswer::Done(true))
+    }
+
+    fn prove(&self, proof: &Proof) -> Result<BookAnswer, String> {
+        if proof.why.is_empty() || proof.why.len() > MAX_REASON {
+            return Err(format!("a reason has at least one byte and at most {MAX_REASON}"));
+        }
+        let key = format!("{PROOFS}{}", proof.node);
+        self.wait(self.local.client().put(&key, &put(proof), None))?;
         Ok(BookAnswer::Done(true))
     }
 

@@ -1,4 +1,4 @@
-//! Brings the newest generation and the windows from the store to nodes that have none, and writes down in the
+//! Brings the newest generation, windows and proofs of death from the store to nodes that have none, and writes down in the
 //! store what they make of it. On a thread of its own, on every member; each serves its share of the nodes.
 //!
 //! ```text
@@ -15,13 +15,14 @@ use std::time::Duration;
 
 use ::store::{Error, Local, Store};
 use api::generation::{Applied, Brought, CLUSTER_FILE, Content, Generation};
-use api::maintenance::Window;
+use api::proof::Posted;
 use api::{Errand, Has, Parcel, Standing, Start, Status};
 use base::{Chain, Time};
 use engine::carry::{self, Mark, serves};
 use engine::generation as keys;
 use engine::kv::{Answer, Item, Keys, Op, Transaction};
 use engine::maintenance::WINDOWS;
+use engine::verdict::PROOFS;
 
 use super::errands::Desk;
 use super::hands::{Hands, put};
@@ -41,7 +42,7 @@ const PAUSE: Duration = Duration::from_secs(30);
 #[derive(Debug, Default)]
 struct Found {
     newest: Option<(Generation, Content)>,
-    /// Encoded.
+    /// What is posted, encoded.
     windows: String,
 }
 
@@ -173,7 +174,12 @@ impl Carrier {
     fn read(&mut self) -> Result<Found, Error> {
         let windows = Keys::Prefix(WINDOWS.to_owned());
         let limit = u32::try_from(engine::kv::MAX_KEYS).unwrap_or(u32::MAX);
-        let reads = vec![Op::read(keys::NEWEST), Op::Read { keys: windows, limit }];
+        let proofs = Keys::Prefix(PROOFS.to_owned());
+        let reads = vec![
+            Op::read(keys::NEWEST),
+            Op::Read { keys: windows, limit },
+            Op::Read { keys: proofs, limit },
+        ];
         let asked = Transaction { then: reads, ..Transaction::default() };
         let outcome = self.local.wait(self.local.client().transact(asked))?;
         let mut found = outcome.answers.into_iter().map(|answer| match answer {
@@ -184,8 +190,9 @@ impl Carrier {
         let newest = newest.first().and_then(|(_, item)| number(&item.value));
         let windows = found.next().unwrap_or_default();
         // One that cannot be read is of a newer version, and no window here.
-        let windows: Vec<Window> =
-            windows.iter().filter_map(|(_, item)| api::decode(&item.value).ok()).collect();
+        let windows = windows.iter().filter_map(|(_, item)| api::decode(&item.value).ok());
+        let proofs = super::proof::read(&found.next().unwrap_or_default());
+        let posted = Posted { windows: windows.collect(), proofs };
         if self.newest.as_ref().map(|(number, ..)| *number) != newest {
             self.newest = match newest {
                 None => None,
@@ -193,7 +200,7 @@ impl Carrier {
             };
         }
         let newest = self.newest.as_ref().map(|(_, one, content)| (one.clone(), content.clone()));
-        Ok(Found { newest, windows: text(&windows) })
+        Ok(Found { newest, windows: text(&posted) })
     }
 
     /// None: this version cannot read it, so a newer member has to bring it.

@@ -119,6 +119,8 @@ fn answer(mut client: UnixStream, peer: Option<&Peer>, answers: &Answers) -> io:
                 | BookAsk::Windows
                 | BookAsk::Begin { .. }
                 | BookAsk::End { .. }
+                | BookAsk::Prove(_)
+                | BookAsk::TakeBack { .. }
                 | BookAsk::Join { .. }
                 | BookAsk::Leave { .. }
                 | BookAsk::Wishes

@@ -1,6 +1,7 @@
 //! What the agent knows: shared between its loop and the threads that answer questions.
 
-use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::num::NonZeroU64;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -27,7 +28,7 @@ pub(crate) struct Core {
     /// Where the cluster has compute nodes: who gossips.
     pub(crate) gossip: Option<Gossip>,
     pub(crate) cluster: Option<Cluster>,
-    me: u16,
+    pub(super) me: u16,
     /// Why each node stands as it does, by position.
     why: HashMap<u16, String>,
     /// Disks and mounts of this node that do not answer.
@@ -55,6 +56,10 @@ pub(crate) struct Core {
     pub(super) coordinator: Option<Box<api::Coordinator>>,
     /// As the store has them, open or not.
     pub(super) windows: Vec<Window>,
+    /// As the store has them.
+    pub(super) proofs: Vec<api::proof::Proof>,
+    /// Entries of proofs, as last told to the machines.
+    pub(super) proven: BTreeMap<u16, NonZeroU64>,
     /// Nodes in an open window, as last told to the machine.
     pub(super) planned: BTreeSet<usize>,
 }
@@ -101,6 +106,8 @@ impl Core {
             load: None,
             coordinator: None,
             windows: vec![],
+            proofs: vec![],
+            proven: BTreeMap::new(),
             planned: BTreeSet::new(),
             quorum: None,
             said: None,
@@ -148,6 +155,7 @@ impl Core {
         status.refused = self.refused();
         status.coordinator.clone_from(&self.coordinator);
         status.planned = self.open_windows(sys::clock::wall_ms());
+        status.limits.extend(self.is_said_to_be_dead());
         status
     }
 

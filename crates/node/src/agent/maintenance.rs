@@ -1,4 +1,5 @@
-//! Maintenance windows: read from the store on a thread of its own, and what they mean for what is told.
+//! What the store has posted, windows and proofs of death, read on threads of their own; and what windows mean for
+//! what is told.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -8,15 +9,19 @@ use std::time::Duration;
 use ::store::{Error, Local, Store};
 use api::maintenance::{Planned, Window};
 use api::{Event, Start};
-use engine::kv::Keys;
+use engine::kv::{Item, Keys};
 use engine::maintenance::{self as windows, WINDOWS};
+use engine::verdict::PROOFS;
 
 use super::core::Core;
 
 /// Between two tries to reach the store of this node.
 const AGAIN: Duration = Duration::from_secs(1);
 
-/// Starts the thread, if this node is a member of the store; others know of no window.
+/// What is made of the keys below a prefix, whenever they change.
+type Take = fn(&mut Core, &[(String, Item)]);
+
+/// Starts the threads, if this node is a member of the store; to others it is brought.
 pub(crate) fn begin(core: &Arc<Mutex<Core>>, start: &Start) {
     let is_member = {
         let core = super::lock(core);
@@ -26,26 +31,34 @@ pub(crate) fn begin(core: &Arc<Mutex<Core>>, start: &Start) {
     if !is_member {
         return;
     }
-    let (core, run_dir) = (Arc::clone(core), start.run_dir.clone());
-    let _ends_with_us = std::thread::Builder::new().name("windows".to_owned()).spawn(move || {
-        let Ok(local) = Local::new(Path::new(&run_dir)) else { return };
-        loop {
-            // Without a store what is known stays until its own end.
-            let _failed = watched(&local, &core);
-            std::thread::sleep(AGAIN);
-        }
-    });
+    let posted: [(&str, &str, Take); 2] = [
+        // One that cannot be read is of a newer version, and no window here.
+        ("windows", WINDOWS, |core, items| {
+            let windows = items.iter().filter_map(|(_, item)| api::decode(&item.value).ok());
+            core.windows = windows.collect();
+        }),
+        ("proofs", PROOFS, |core, items| core.proofs = super::proof::read(items)),
+    ];
+    for (name, prefix, take) in posted {
+        let (core, run_dir) = (Arc::clone(core), start.run_dir.clone());
+        let _ends_with_us = std::thread::Builder::new().name(name.to_owned()).spawn(move || {
+            let Ok(local) = Local::new(Path::new(&run_dir)) else { return };
+            loop {
+                // Without a store what is known stays: a window until its own end.
+                let _failed = watched(&local, &core, prefix, take);
+                std::thread::sleep(AGAIN);
+            }
+        });
+    }
 }
 
-fn watched(local: &Local, core: &Mutex<Core>) -> Result<(), Error> {
-    let keys = Keys::Prefix(WINDOWS.to_owned());
+fn watched(local: &Local, core: &Mutex<Core>, prefix: &str, take: Take) -> Result<(), Error> {
+    let keys = Keys::Prefix(prefix.to_owned());
     let read = || local.wait(local.client().range(keys.clone()));
     let (mut found, revision) = read()?;
     let mut watch = local.wait(local.client().watch(revision, keys.clone()))?;
     loop {
-        // One that cannot be read is of a newer version, and no window here.
-        let windows = found.iter().filter_map(|(_, item)| api::decode(&item.value).ok());
-        super::lock(core).windows = windows.collect();
+        take(&mut super::lock(core), &found);
         let _changes = local.wait(watch.next())?;
         found = read()?.0;
     }

@@ -93,7 +93,7 @@ impl Core {
             (None, Some(member)) => member.evidence(node, now),
             (None, None) => vec![],
         };
-        seen.into_iter().map(shown).collect()
+        seen.into_iter().map(shown).chain(self.word_of_proof(name)).collect()
     }
 
     /// Positions of nodes as names: `node 2 hears it` becomes `node03 hears it`.

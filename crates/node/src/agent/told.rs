@@ -1,10 +1,10 @@
-//! What members of the store bring to this node, which has none: the newest generation, and windows.
+//! What members of the store bring to this node, which has none: the newest generation, windows, and proofs of death.
 
 use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use api::generation::{Applied, Brought};
-use api::maintenance::Window;
+use api::proof::Posted;
 use api::{Has, Mark, Parcel};
 use engine::carry::{self, Arrival, MAX_BYTES};
 
@@ -85,8 +85,9 @@ impl Told {
                 let _ = self.news.send(News::Brought(Box::new(brought)));
             }
             Parcel::Windows => {
-                let windows: Vec<Window> = api::decode(whole.as_bytes()).map_err(wrong)?;
-                super::lock(&self.core).windows = windows;
+                let posted: Posted = api::decode(whole.as_bytes()).map_err(wrong)?;
+                let mut core = super::lock(&self.core);
+                (core.windows, core.proofs) = (posted.windows, posted.proofs);
             }
         }
         Ok(())
