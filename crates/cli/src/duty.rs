@@ -15,6 +15,9 @@ const LOOK_EVERY: Duration = Duration::from_millis(100);
 /// Each look is a question to every node.
 const COUNT_EVERY: Duration = Duration::from_millis(500);
 
+/// So many looks that find the node on duty, one after the other: its drain was called off.
+const AWAKE: u32 = 4;
+
 /// Take a node out of service and back, without its end
 #[derive(Debug, clap::Subcommand)]
 pub enum NodeCommand {
@@ -195,10 +198,19 @@ fn drained(
     out: &mut impl Write,
 ) -> Result<(), DutyError> {
     let end = sys::clock::now() + limit;
-    let (mut shown, mut quiet) = (vec![], 0);
+    let (mut shown, mut quiet, mut awake) = (vec![], 0, 0);
     loop {
         let left = match left(socket, node) {
-            Ok(Some(left)) => left,
+            Ok(Some(left)) => {
+                awake = 0;
+                left
+            }
+            // Not by one look: who was just started again has said nothing yet.
+            Ok(None) if awake < AWAKE => {
+                awake += 1;
+                std::thread::sleep(COUNT_EVERY);
+                continue;
+            }
             Ok(None) => {
                 let text = format!("{node} is on duty again: its drain was called off");
                 return Err(DutyError::NotSeen(text));

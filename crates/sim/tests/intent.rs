@@ -67,14 +67,18 @@ fn several_blows_at_once_change_nothing_about_that() {
 fn a_store_that_is_founded_anew_does_its_intents_whatever_the_former_one_had_done() {
     let actions = run(&[]).actions;
     let (mut former, mut ended) = (0, 0);
-    for at in 0..actions {
+    // What is founded later has no time to end before the world does.
+    for at in 0..actions * 3 / 4 {
         let world = run(&[Blow { at, how: How::Found }]);
         let states: Vec<&str> = world.records().map(|(_, record)| record.state.name()).collect();
         assert_eq!(states, ["done", "done", "failed", "refused", "refused"], "founded at {at}");
         ended += usize::from(world.effects.len() > 6);
         // The one that was about to act stood still meanwhile, and wakes up in another store.
-        let blows = [Blow { at: at / 2, how: How::Pause }, Blow { at, how: How::Found }];
-        former += world.former + run(&blows).former;
+        former += world.former;
+        if at < actions / 2 {
+            let blows = [Blow { at: at / 2, how: How::Pause }, Blow { at, how: How::Found }];
+            former += run(&blows).former;
+        }
     }
     assert!(former > 0, "no order of a former store was refused");
     assert!(ended > 20, "only {ended} times the former store had done something");

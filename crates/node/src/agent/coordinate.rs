@@ -12,7 +12,9 @@ use std::sync::Arc;
 use std::sync::mpsc::{self, RecvTimeoutError, Sender};
 use std::time::Duration;
 
-use api::{Command, Errand, Intent, IntentState, IntentStep, Standing, Start, Status, Verdict};
+use api::{
+    Command, Errand, Intent, IntentState, IntentStep, NodeState, Standing, Start, Status, Verdict,
+};
 use engine::intent::{self, INTENTS, LAST, LEADER, Record, State, Wish, key};
 use engine::kv::{Answer, Item, Keys, LOCKS, Op, Outcome, Transaction};
 use store::Link;
@@ -85,9 +87,20 @@ pub(crate) fn begin(start: &Start, hands: &Arc<Hands>, desk: &Desk) -> Option<Ar
         let looks = Arc::clone(&hands);
         let is_gone = Box::new(move |node: &str| gone(&looks.looks().0, node));
         let here = Arc::clone(hands.core());
-        let place =
-            Place { me, names, link: link.clone(), desk: desk.clone(), steps, is_gone, here };
-        Some(Member { link, coordinator: coordinator::start(place)? })
+        let (looks, voters, own) = (Arc::clone(&hands), members.clone(), me.clone());
+        let has_heir = Box::new(move || {
+            let is_on = |line: &api::NodeLine| {
+                let NodeState { node, standing, duty, .. } = &line.state;
+                *node != own
+                    && *standing == Standing::Alive
+                    && duty.is_on()
+                    && voters.contains(node)
+            };
+            looks.looks().0.nodes.iter().any(is_on)
+        });
+        let (own_link, desk) = (link.clone(), desk.clone());
+        let place = Place { me, names, link, desk, steps, is_gone, has_heir, here };
+        Some(Member { link: own_link, coordinator: coordinator::start(place)? })
     });
     Some(Arc::new(Coordination { me, hands, desk, steps, member, members }))
 }

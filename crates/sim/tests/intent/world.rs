@@ -24,6 +24,9 @@ const RESTART: Duration = Duration::from_secs(1);
 /// Two times in office, a pause, and room.
 const END: Duration = Duration::from_secs(90);
 
+/// Revisions before the first of the store that is there at the beginning.
+const SKIPPED: u64 = 1_000;
+
 /// Who acts: controllers first, then nodes.
 type Process = usize;
 
@@ -46,11 +49,13 @@ pub(crate) enum How {
 #[derive(Clone, Debug)]
 enum Deed {
     Tenure(tenure::Action),
-    Lead(Action),
+    /// Of the leader that ordered it, by its number.
+    Lead(u64, Action),
     Duty(Duty),
     /// Messages that arrived.
     ToTenure(tenure::Input),
-    ToLeader(Input),
+    /// To the leader of this number, or to whichever there is.
+    ToLeader(Option<u64>, Input),
     ToNode(Word),
 }
 
@@ -59,6 +64,8 @@ struct Controller {
     leader: Option<Leader>,
     /// Of the store in which it leads.
     store: u64,
+    /// Which of all leaders it is.
+    number: u64,
 }
 
 pub(crate) struct World {
@@ -106,11 +113,14 @@ impl World {
             former: 0,
             leaders: 0,
         };
+        // It is old: what is founded after it gives smaller tokens.
+        world.kv.skip(SKIPPED);
         for controller in 0..CONTROLLERS {
             world.controllers.push(Controller {
                 tenure: Tenure::new(LIMIT),
                 leader: None,
                 store: 0,
+                number: 0,
             });
             world.queues[controller].push_back(Deed::ToTenure(tenure::Input::Want(true)));
         }
@@ -124,7 +134,7 @@ impl World {
             for controller in 0..CONTROLLERS {
                 if self.away[controller].is_none() {
                     self.queues[controller].push_back(Deed::ToTenure(tenure::Input::Timeout));
-                    self.queues[controller].push_back(Deed::ToLeader(Input::Timeout));
+                    self.queues[controller].push_back(Deed::ToLeader(None, Input::Timeout));
                 }
             }
             self.ask();
@@ -147,6 +157,7 @@ impl World {
         let leader = self.controllers.iter().position(leads);
         let Some(leader) = leader.filter(|_| !self.asked) else { return };
         self.asked = true;
+        let number = Some(self.controllers[leader].number);
         let step = |node: usize, verb: &str| Step {
             node: format!("node{node}"),
             verb: verb.to_owned(),
@@ -164,7 +175,7 @@ impl World {
             let (what, object) = ("move".to_owned(), object.to_owned());
             let wish = Wish { what, object, steps, ..Wish::default() };
             let input = Input::Asked { asker, wish };
-            self.queues[leader].push_back(Deed::ToLeader(input));
+            self.queues[leader].push_back(Deed::ToLeader(number, input));
         }
     }
 
@@ -180,7 +191,7 @@ impl World {
             self.queues[process].clear();
             if process < CONTROLLERS {
                 self.controllers[process] =
-                    Controller { tenure: Tenure::new(LIMIT), leader: None, store: 0 };
+                    Controller { tenure: Tenure::new(LIMIT), leader: None, store: 0, number: 0 };
                 self.queues[process].push_back(Deed::ToTenure(tenure::Input::Want(true)));
             } else {
                 let node = process - CONTROLLERS;
@@ -191,8 +202,10 @@ impl World {
 
     /// One step of one process, unless it is struck before it.
     fn take(&mut self, process: Process, deed: Deed) {
-        let is_idle =
-            matches!(deed, Deed::ToTenure(tenure::Input::Timeout) | Deed::ToLeader(Input::Timeout));
+        let is_idle = matches!(
+            deed,
+            Deed::ToTenure(tenure::Input::Timeout) | Deed::ToLeader(None, Input::Timeout)
+        );
         if !is_idle {
             if let Some(blow) = self.blows.iter().find(|blow| blow.at == self.actions) {
                 self.actions += 1;
@@ -217,11 +230,15 @@ impl World {
                 self.controllers[process].tenure.step(self.now, input, &mut out);
                 self.next(process, out.drain().map(Deed::Tenure));
             }
-            Deed::ToLeader(input) => {
-                let Some(leader) = &mut self.controllers[process].leader else { return };
-                let mut out = Buffer::new();
+            Deed::ToLeader(meant, input) => {
+                let Controller { leader, number, .. } = &mut self.controllers[process];
+                let Some(leader) = leader.as_mut().filter(|_| meant.is_none_or(|n| n == *number))
+                else {
+                    return;
+                };
+                let (mut out, number) = (Buffer::new(), *number);
                 leader.step(self.now, input, &mut out);
-                self.next(process, out.drain().map(Deed::Lead));
+                self.next(process, out.drain().map(|action| Deed::Lead(number, action)));
             }
             Deed::ToNode(word) => {
                 let is_former = matches!(&word, Word::Ordered(order) if order.at.incarnation < self.incarnation);
@@ -232,7 +249,7 @@ impl World {
                 self.next(process, out.drain().map(Deed::Duty));
             }
             Deed::Tenure(action) => self.hold(process, action),
-            Deed::Lead(action) => self.lead(process, action),
+            Deed::Lead(number, action) => self.lead(process, number, action),
             Deed::Duty(duty) => self.serve(process, duty),
         }
     }
@@ -288,23 +305,27 @@ impl World {
         });
         let intents = self.records().collect();
         self.controllers[process].store = self.incarnation;
+        self.controllers[process].number = self.leaders as u64;
         self.controllers[process].leader =
             Some(Leader::new(self.now, (self.incarnation, token), last, intents));
     }
 
-    fn lead(&mut self, process: Process, action: Action) {
+    fn lead(&mut self, process: Process, number: u64, action: Action) {
         match action {
             Action::Commit { commit, transaction } => {
                 let outcome = self.apply(transaction);
                 let input = Input::Applied { commit, outcome };
-                self.queues[process].push_back(Deed::ToLeader(input));
+                self.queues[process].push_back(Deed::ToLeader(Some(number), input));
             }
             Action::Order { node, order } => {
                 let node: usize = node.strip_prefix("node").unwrap().parse().unwrap();
                 self.queues[CONTROLLERS + node].push_back(Deed::ToNode(Word::Ordered(order)));
             }
             Action::Tell { .. } => {}
-            Action::StepDown => self.controllers[process].leader = None,
+            Action::StepDown if self.controllers[process].number == number => {
+                self.controllers[process].leader = None;
+            }
+            Action::StepDown => {}
         }
     }
 
@@ -328,19 +349,21 @@ impl World {
                 let word = Word::Looked { at, is_done };
                 self.queues[process].push_back(Deed::ToNode(word));
             }
-            Duty::Answer { at: At { number, step, .. }, outcome } => {
+            Duty::Answer { at: At { incarnation, number, step }, outcome } => {
                 let input = Input::Answered { number, step, outcome };
-                self.tell_leaders(&input);
+                self.tell_leaders(incarnation, &input);
             }
             Duty::Stale => self.stale += 1,
         }
     }
 
     /// Answers go to everybody who believes to lead; the tokens sort that out.
-    fn tell_leaders(&mut self, input: &Input) {
+    fn tell_leaders(&mut self, store: u64, input: &Input) {
         for controller in 0..CONTROLLERS {
-            if self.controllers[controller].leader.is_some() {
-                self.queues[controller].push_back(Deed::ToLeader(input.clone()));
+            // Who ordered it knows in which store; an order waits for no leader after that one.
+            let Controller { leader, store: own, .. } = &self.controllers[controller];
+            if leader.is_some() && *own == store {
+                self.queues[controller].push_back(Deed::ToLeader(None, input.clone()));
             }
         }
     }
@@ -357,8 +380,9 @@ impl World {
         let said = format!("{:?}: {:?}", self.blows, self.effects);
         let once: BTreeSet<At> = self.effects.iter().copied().collect();
         assert_eq!(once.len(), self.effects.len(), "a step was done twice; {said}");
+        let first = if self.incarnation == 1 { SKIPPED } else { 0 };
         let mut ends: BTreeMap<String, Vec<Record>> = BTreeMap::new();
-        for change in self.kv.changes(0, &Keys::Prefix(INTENTS.to_owned())).unwrap() {
+        for change in self.kv.changes(first, &Keys::Prefix(INTENTS.to_owned())).unwrap() {
             let value = change.value.as_ref().expect("no intent is ever deleted");
             ends.entry(change.key.clone()).or_default().push(Record::decode(value).unwrap());
         }

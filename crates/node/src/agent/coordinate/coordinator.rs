@@ -60,23 +60,23 @@ pub(super) enum Mail {
     },
     /// Which store it is that gave the name, for one that begins.
     Store {
-        token: Token,
+        office: u64,
         answer: Result<store::Report, store::Error>,
     },
     /// What the store has, for one that begins.
     Read {
-        token: Token,
+        office: u64,
         answer: Result<Outcome, store::Error>,
     },
     Applied {
-        token: Token,
+        office: u64,
         commit: u64,
         asked: Transaction,
         answer: Result<Outcome, store::Error>,
     },
     /// What came of an order, or why nothing did: then it is ordered again.
     Carried {
-        token: Token,
+        office: u64,
         number: u64,
         step: u8,
         what: Result<Carried, String>,
@@ -92,6 +92,8 @@ enum Question {
 
 /// A time in office.
 struct Office {
+    /// Which one of this process: another store may give the same token again.
+    number: u64,
     token: Token,
     /// Of the store that gave it; 0: it does not tell.
     incarnation: u64,
@@ -105,8 +107,9 @@ struct Office {
 }
 
 impl Office {
-    fn new(token: Token) -> Self {
+    fn new(number: u64, token: Token) -> Self {
         Self {
+            number,
             token,
             incarnation: 0,
             last: None,
@@ -130,6 +133,8 @@ pub(super) struct Place {
     pub(super) desk: Desk,
     pub(super) steps: Arc<Steps>,
     pub(super) is_gone: Gone,
+    /// Whether another member of the store is heard and on duty.
+    pub(super) has_heir: Box<dyn Fn() -> bool + Send>,
     /// What the agent knows, and shows.
     pub(super) here: Arc<Mutex<Core>>,
 }
@@ -144,7 +149,8 @@ struct Coordinator {
     /// Its node was at rest when it was looked at last.
     rests: bool,
     office: Option<Office>,
-    /// Counts those who asked.
+    /// Counts times in office, and those who asked.
+    offices: u64,
     askers: u64,
 }
 
@@ -153,8 +159,9 @@ pub(super) fn start(place: Place) -> Option<Sender<Mail>> {
     let (box_of, letters) = mpsc::channel();
     let (tenure, tell) = (Tenure::new(LIMIT), box_of.clone());
     let name = Name::default();
-    let (office, askers, rests) = (None, 0, false);
-    let coordinator = Coordinator { place, letters, box_of, tenure, name, rests, office, askers };
+    let (office, offices, askers, rests) = (None, 0, 0, false);
+    let coordinator =
+        Coordinator { place, letters, box_of, tenure, name, rests, office, offices, askers };
     let work = move || coordinator.run();
     std::thread::Builder::new().name("coordinator".to_owned()).spawn(work).ok()?;
     Some(tell)
@@ -224,11 +231,10 @@ impl Coordinator {
                     Err(_) => tenure::Input::Refused { question },
                 });
             }
-            Mail::Store { token, answer } => self.knows_store(token, answer),
-            Mail::Read { token, answer } => self.has_read(token, answer),
-            Mail::Applied { token, commit, asked, answer } => {
-                let Some(office) = self.office.as_mut().filter(|office| office.token == token)
-                else {
+            Mail::Store { office, answer } => self.knows_store(office, answer),
+            Mail::Read { office, answer } => self.has_read(office, answer),
+            Mail::Applied { office, commit, asked, answer } => {
+                let Some(office) = self.office.as_mut().filter(|own| own.number == office) else {
                     return;
                 };
                 match answer {
@@ -240,8 +246,8 @@ impl Coordinator {
                     }
                 }
             }
-            Mail::Carried { token, number, step, what } => {
-                self.carried(token, (number, step), what);
+            Mail::Carried { office, number, step, what } => {
+                self.carried(office, (number, step), what);
             }
         }
     }
@@ -275,7 +281,8 @@ impl Coordinator {
                     self.place.link.transact(kv::release(LEADER, token), drop);
                 }
                 tenure::Action::Begin { token } => {
-                    self.office = Some(Office::new(token));
+                    self.offices += 1;
+                    self.office = Some(Office::new(self.offices, token));
                 }
                 tenure::Action::Stop { token, why } => self.stop(token, why),
             }
@@ -321,25 +328,25 @@ impl Coordinator {
 
     fn ask(&mut self, question: Question) {
         let Some(office) = self.office.as_mut() else { return };
-        let (token, tell) = (office.token, self.box_of.clone());
+        let (office, tell) = (office.number, self.box_of.clone());
         match question {
             Question::Store => self.place.link.report(move |answer| {
-                let _ = tell.send(Mail::Store { token, answer });
+                let _ = tell.send(Mail::Store { office, answer });
             }),
             Question::Read(transaction) => self.place.link.transact(transaction, move |answer| {
-                let _ = tell.send(Mail::Read { token, answer });
+                let _ = tell.send(Mail::Read { office, answer });
             }),
             Question::Commit(commit, asked) => {
                 self.place.link.transact(asked.clone(), move |answer| {
-                    let _ = tell.send(Mail::Applied { token, commit, asked, answer });
+                    let _ = tell.send(Mail::Applied { office, commit, asked, answer });
                 });
             }
         }
     }
 
     /// Before anything is read under the token: what is read then is of this store, or the token is not there.
-    fn knows_store(&mut self, token: Token, answer: Result<store::Report, store::Error>) {
-        let Some(office) = self.office.as_mut().filter(|office| office.token == token) else {
+    fn knows_store(&mut self, office: u64, answer: Result<store::Report, store::Error>) {
+        let Some(office) = self.office.as_mut().filter(|own| own.number == office) else {
             return;
         };
         let known = answer.ok().filter(|report| report.incarnation.is_some() || is_outside(report));
@@ -351,9 +358,9 @@ impl Coordinator {
     }
 
     /// First which are open, then those.
-    fn has_read(&mut self, token: Token, answer: Result<Outcome, store::Error>) {
+    fn has_read(&mut self, office: u64, answer: Result<Outcome, store::Error>) {
         let now = sys::clock::now();
-        let Some(office) = self.office.as_mut().filter(|office| office.token == token) else {
+        let Some(office) = self.office.as_mut().filter(|own| own.number == office) else {
             return;
         };
         let Ok(outcome) = answer else {
@@ -366,6 +373,7 @@ impl Coordinator {
             office.last = Some(last);
             return self.ask(Question::Read(intent::read_each(&open)));
         };
+        let token = office.token;
         if !intent::begins(&outcome, token, &self.place.me) {
             // Another one holds the name, or it is another store that was read.
             return self.hold(tenure::Input::Stale { token });
@@ -416,6 +424,7 @@ impl Coordinator {
         if !office.ordered.insert((number, step)) {
             return;
         }
+        let from = office.number;
         let by = office.leader.as_ref().and_then(|leader| {
             leader.open().find(|(open, _)| *open == number).map(|(_, record)| record.by.clone())
         });
@@ -425,21 +434,21 @@ impl Coordinator {
         let order = StepOrder { token: token.0, incarnation, number, step, what, by };
         let tell = self.box_of.clone();
         let told = move |what| {
-            let _ = tell.send(Mail::Carried { token, number, step, what });
+            let _ = tell.send(Mail::Carried { office: from, number, step, what });
         };
         if node == self.place.me {
             let steps = Arc::clone(&self.place.steps);
             let work = move || told(steps.order(order));
             if std::thread::Builder::new().name("order".to_owned()).spawn(work).is_err() {
                 let why = "its agent has no thread to spare".to_owned();
-                self.carried(token, (number, step), Err(why));
+                self.carried(from, (number, step), Err(why));
             }
             return;
         }
         let to = self.place.names.iter().position(|name| name == node);
         let Some(to) = to.and_then(|to| u16::try_from(to).ok()) else {
             let why = format!("there is no node {node} here");
-            return self.carried(token, (number, step), Ok(Carried::Failed(why)));
+            return self.carried(from, (number, step), Ok(Carried::Failed(why)));
         };
         let name = node.to_owned();
         self.place.desk.ask_then(to, put(&api::Errand::Step(order)), move |outcome| {
@@ -458,8 +467,8 @@ impl Coordinator {
         });
     }
 
-    fn carried(&mut self, token: Token, (number, step): (u64, u8), what: Result<Carried, String>) {
-        let Some(office) = self.office.as_mut().filter(|office| office.token == token) else {
+    fn carried(&mut self, office: u64, (number, step): (u64, u8), what: Result<Carried, String>) {
+        let Some(office) = self.office.as_mut().filter(|own| own.number == office) else {
             return;
         };
         office.ordered.remove(&(number, step));

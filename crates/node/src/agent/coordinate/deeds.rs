@@ -18,6 +18,9 @@ const LOOK_EVERY: Duration = Duration::from_millis(200);
 /// Each look is a question to every node.
 const COUNT_EVERY: Duration = Duration::from_millis(500);
 
+/// So many looks that find the node on duty, one after the other: its drain was called off.
+const AWAKE: u32 = 4;
+
 /// Verbs of steps.
 const STANDBY: &str = "standby";
 const DRAIN: &str = "drain";
@@ -161,14 +164,16 @@ impl Deeds {
     fn empty(&self, node: &str, limit: Duration) -> Result<(), String> {
         let end = sys::clock::now() + limit;
         // Of a compute node it is heard a moment later than the node itself knows it.
-        let (mut quiet, mut rested) = (0, false);
+        let (mut quiet, mut rested, mut awake) = (0, false, 0);
         loop {
             let left = (self.counter)(node)?;
             let status = self.hands.looks().0;
             let left = api::left(&left, &status);
             let is_it = |line: &&api::NodeLine| line.state.node == node;
             let is_on = status.nodes.iter().find(is_it).is_some_and(|line| line.state.duty.is_on());
-            if is_on && (rested || sys::clock::now() >= end) {
+            // Not by one look: who was just started again has said nothing yet.
+            awake = if is_on { awake + 1 } else { 0 };
+            if awake >= AWAKE && (rested || sys::clock::now() >= end) {
                 return Err(format!("{node} is on duty again: its drain was called off"));
             }
             rested |= !is_on;

@@ -58,14 +58,14 @@ impl Coordinator {
     }
 
     /// Others wait until nobody holds the name. Who is named as this node may be its process of before: then
-    /// this one asks until that one's time is up. A node that is put at rest gives it away, and takes it again
-    /// only if nobody else does.
+    /// this one asks until that one's time is up. A node that is put at rest gives it away if
+    /// another member is on duty, and takes it again only if nobody else does.
     pub(super) fn want(&mut self) {
         let now = sys::clock::now();
         // Who asked is told first what became of it: a commit takes milliseconds, and the time in office ends.
         let is_asked = self.office.as_ref().is_some_and(|office| !office.asked.is_empty());
         let at_rest = !lock(&self.place.here).picture.duty().is_on();
-        let begins = at_rest && !self.rests && !is_asked;
+        let begins = at_rest && !self.rests && !is_asked && (self.place.has_heir)();
         self.rests = at_rest && (self.rests || begins);
         let rests = self.rests;
         let is_others = self.name.holder.as_ref().is_some_and(|(name, _)| *name != self.place.me);
