@@ -48,7 +48,7 @@ pub(crate) struct Bench {
 enum Field {
     /// Processor time per request and memory per connection, beside haproxy
     Balance,
-    /// Committed writes of the store and the time to a new leader, three processes on one disk
+    /// Committed writes of the store and the time to a new leader: three nodes on one disk, mutual TLS
     Store,
     /// Outage of a virtual IP after a fault, beside keepalived
     Vip,
@@ -75,9 +75,6 @@ enum Field {
 }
 
 pub(crate) fn run(bench: &Bench) -> Outcome {
-    if let Some(Field::Store) = bench.field {
-        return told(bench, "Store", "store", &store::measure()?, "peer");
-    }
     if let Some(Field::Gossip { seconds, members }) = bench.field {
         let field = format!("gossip --seconds {seconds} --members {members}");
         let figures = gossip::measure(members, seconds)?;
@@ -88,7 +85,8 @@ pub(crate) fn run(bench: &Bench) -> Outcome {
         None => demo::build()?,
     };
     match bench.field {
-        None | Some(Field::Store | Field::Gossip { .. }) => scenarios(bench, &outlast),
+        None | Some(Field::Gossip { .. }) => scenarios(bench, &outlast),
+        Some(Field::Store) => told(bench, "Store", "store", &store::measure(&outlast)?, "peer"),
         Some(Field::Balance) => {
             let figures = balance::measure(&outlast)?;
             told(bench, "Balancer", "balance", &figures, "haproxy")

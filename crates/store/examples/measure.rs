@@ -1,48 +1,58 @@
-//! Measures a store of three processes on one disk: `cargo xtask bench store` runs it and judges.
+//! Measures a store of three real nodes on one disk, over mutual TLS: `cargo xtask bench store` runs it in
+//! namespaces of its own and judges.
 //!
-//! Prints one line per figure: name, tab, number. Every node is this program again.
+//! ```text
+//!   measure OUTLAST FOLDER      the executable, and where files of the nodes may lie
+//! ```
+//!
+//! Clients ask as every process of a node does, by the socket of its store. Prints one line per figure:
+//! name, tab, number.
 #![expect(clippy::unwrap_used, reason = "what cannot be measured ends the measurement")]
 #![expect(clippy::print_stdout, reason = "what was measured is printed")]
-#![expect(dead_code, reason = "the tests use more of the processes than this does")]
 
-#[path = "../tests/process/mod.rs"]
-mod process;
+#[path = "measure/nodes.rs"]
+mod nodes;
 
-use std::io::{BufRead, BufReader, Write};
-use std::net::TcpStream;
 use std::os::unix::fs::FileExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use process::{Cluster, NODES, Program, node};
+use nodes::{NODES, Nodes};
+use outlast_store::Store;
+use rustix::process::Signal;
 
-/// Of each rate.
+/// Of the rate of many.
 const SPAN: Duration = Duration::from_secs(4);
 /// Serial writes and the bare disk take turns: both have the same neighbours on this machine.
 const TURNS: usize = 6;
 const TURN: Duration = Duration::from_millis(1500);
 /// Leaders that are killed, and stopped.
-const ROUNDS: usize = 9;
+const ROUNDS: u64 = 9;
 
 fn main() {
-    node::run_if_told();
-    let folder = std::env::args_os().nth(1).map(std::path::PathBuf::from);
-    let folder = folder.unwrap_or_else(std::env::temp_dir);
+    let mut words = std::env::args_os().skip(1).map(PathBuf::from);
+    let (program, folder) = words.next().zip(words.next()).unwrap();
     let folder = folder.join(format!("outlast-measure-{}", std::process::id()));
-    let program = Program { path: std::env::current_exe().unwrap(), arguments: vec![] };
-    let mut cluster = Cluster::start(program, &folder);
-    cluster.leader(&NODES, None);
-    serial(&cluster, &folder);
-    let many = rate(&cluster, 64, SPAN);
-    many.print("64 clients");
-    for fault in ["killed", "stopped"] {
-        let mut times: Vec<_> = (0..ROUNDS).map(|_| lose(&mut cluster, fault)).collect();
-        times.sort_by(f64::total_cmp);
-        println!("leader {fault}, new leader, median\t{}", times[ROUNDS / 2]);
-        println!("leader {fault}, new leader, worst\t{}", times[ROUNDS - 1]);
-    }
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    runtime.unwrap().block_on(async {
+        let mut nodes = Nodes::found(&program, &folder).await;
+        nodes.leader(&NODES, None).await;
+        serial(&nodes, &folder).await;
+        let many = rate(&nodes, 64, SPAN).await;
+        many.print("64 clients");
+        for fault in ["killed", "stopped"] {
+            let mut times = vec![];
+            for round in 0..ROUNDS {
+                times.push(lose(&mut nodes, fault, round).await);
+            }
+            times.sort_by(f64::total_cmp);
+            println!("leader {fault}, new leader, median\t{}", times[times.len() / 2]);
+            println!("leader {fault}, new leader, worst\t{}", times[times.len() - 1]);
+        }
+    });
 }
 
 fn seconds(begun: base::Time) -> f64 {
@@ -81,11 +91,11 @@ fn median(mut of: Vec<f64>) -> f64 {
 }
 
 /// One client, and beside it what the disk does without a store.
-fn serial(cluster: &Cluster, folder: &Path) {
+async fn serial(nodes: &Nodes, folder: &Path) {
     let (mut bare, mut rates) = (vec![], vec![]);
     for _ in 0..TURNS {
         bare.push(disk(folder));
-        rates.push(rate(cluster, 1, TURN));
+        rates.push(rate(nodes, 1, TURN).await);
     }
     let median_of = |of: fn(&Rate) -> f64| median(rates.iter().map(of).collect());
     println!("three writers without a store, ms each\t{}", median(bare));
@@ -106,7 +116,7 @@ fn disk(folder: &Path) -> f64 {
     let threads: Vec<_> = NODES
         .iter()
         .map(|node| {
-            let path = folder.join(format!("bare{node}"));
+            let path = folder.join(format!("bare-{node}"));
             std::thread::spawn(move || {
                 let mut options = std::fs::OpenOptions::new();
                 let file = options.write(true).create(true).truncate(true).open(path).unwrap();
@@ -129,47 +139,40 @@ fn disk(folder: &Path) -> f64 {
     median(threads.into_iter().map(|thread| thread.join().unwrap()).collect())
 }
 
-/// Writes of that many clients that each wait for their answer, on the leader.
-fn rate(cluster: &Cluster, clients: usize, span: Duration) -> Rate {
-    let leader = cluster.leader(&NODES, None);
-    let port = cluster.client_ports()[&leader];
-    let before = NODES.map(|node| cluster.status(node)["syncs"]);
+/// Writes of that many clients that each wait for their answer, on the leader's node.
+async fn rate(nodes: &Nodes, clients: usize, span: Duration) -> Rate {
+    let leader = nodes.leader(&NODES, None).await;
+    let before = nodes.syncs().await;
     let stop = Arc::new(AtomicBool::new(false));
     let begun = sys::clock::now();
-    let threads: Vec<_> = (0..clients)
-        .map(|client| {
-            let stop = Arc::clone(&stop);
-            std::thread::spawn(move || write(port, client, &stop))
-        })
-        .collect();
-    std::thread::sleep(span);
+    let task = |client| {
+        let (store, stop) = (nodes.client(leader), Arc::clone(&stop));
+        tokio::spawn(async move { write(&store, client, &stop).await })
+    };
+    let tasks: Vec<_> = (0..clients).map(task).collect();
+    tokio::time::sleep(span).await;
     stop.store(true, Ordering::SeqCst);
-    let mut times: Vec<f64> = threads.into_iter().flat_map(|t| t.join().unwrap()).collect();
+    let mut times = vec![];
+    for task in tasks {
+        times.extend(task.await.unwrap());
+    }
     let took = seconds(begun);
-    let mut syncs: Vec<_> = NODES
-        .iter()
-        .zip(before)
-        .map(|(node, before)| (cluster.status(*node)["syncs"] - before) as f64)
-        .collect();
-    syncs.sort_by(f64::total_cmp);
+    let after = nodes.syncs().await;
+    let mut syncs: Vec<_> = after.iter().zip(before).map(|(a, b)| a.saturating_sub(b)).collect();
+    syncs.sort_unstable();
     times.sort_by(f64::total_cmp);
     // The second busiest disk is the one that completes a majority.
-    Rate { times, took, syncs: syncs[1] }
+    Rate { times, took, syncs: syncs[1] as f64 }
 }
 
-fn write(port: u16, client: usize, stop: &AtomicBool) -> Vec<f64> {
-    let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
-    stream.set_nodelay(true).unwrap();
-    let mut answers = BufReader::new(stream.try_clone().unwrap());
-    let (mut times, mut answer) = (vec![], String::new());
+async fn write(store: &impl Store, client: usize, stop: &AtomicBool) -> Vec<f64> {
+    let mut times = vec![];
     while !stop.load(Ordering::Relaxed) {
         let begun = sys::clock::now();
-        let line = format!("w c{client}/{} {:0100}\n", times.len() % 100, times.len());
-        stream.write_all(line.as_bytes()).unwrap();
-        answer.clear();
-        answers.read_line(&mut answer).unwrap();
+        let key = format!("c{client}/{}", times.len() % 100);
+        let value = format!("{:0100}", times.len());
         // A leader that was lost on the way: that write is none, and its time counts all the same.
-        if answer == "done\n" {
+        if store.put(&key, value.as_bytes(), None).await.is_ok() {
             times.push(seconds(begun));
         }
     }
@@ -177,23 +180,19 @@ fn write(port: u16, client: usize, stop: &AtomicBool) -> Vec<f64> {
 }
 
 /// Seconds until both others follow a new leader.
-fn lose(cluster: &mut Cluster, fault: &str) -> f64 {
-    let leader = cluster.leader(&NODES, None);
-    // At any moment between two beats.
-    std::thread::sleep(Duration::from_millis(500 + u64::from(std::process::id() % 97)));
+async fn lose(nodes: &mut Nodes, fault: &str, round: u64) -> f64 {
+    let leader = nodes.leader(&NODES, None).await;
+    // At another moment between two beats each time.
+    tokio::time::sleep(Duration::from_millis(1500 + 37 * round)).await;
     let others: Vec<_> = NODES.into_iter().filter(|node| *node != leader).collect();
-    let begun = sys::clock::now();
-    if fault == "killed" {
-        cluster.kill(leader);
-    } else {
-        cluster.pause(leader);
-    }
-    cluster.leader(&others, Some(leader));
+    let killed = fault == "killed";
+    let begun = nodes.strike(leader, if killed { Signal::KILL } else { Signal::STOP });
+    nodes.leader(&others, Some(leader)).await;
     let took = seconds(begun);
-    if fault == "killed" {
-        cluster.launch(leader, None);
+    if killed {
+        nodes.launch(leader);
     } else {
-        cluster.resume(leader);
+        nodes.resume(leader);
     }
     took
 }

@@ -1,9 +1,11 @@
-//! The store: committed writes and the time to a new leader, three processes on one disk.
+//! The store: committed writes and the time to a new leader, three real nodes on one disk, over mutual TLS.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::process::Command;
 
 use super::figure::{Bound, Figure};
+use super::shared;
 use crate::shell::{self, Failure, Outcome};
 
 const PROFILE: &str = "demo";
@@ -27,12 +29,16 @@ const FIGURES: [(&str, &str, Bound, bool); 11] = [
     ("leader stopped, new leader, worst", "s", Bound::None, false),
 ];
 
-pub(super) fn measure() -> Outcome<Vec<Figure>> {
+pub(super) fn measure(outlast: &Path) -> Outcome<Vec<Figure>> {
+    shared::need_root("store")?;
     let package = ["build", "--quiet", "--package", "outlast-store", "--example", "measure"];
     shell::run(shell::cargo(package).args(["--profile", PROFILE]))?;
     let program = shell::target().join(PROFILE).join("examples/measure");
     // On the disk of the build, not on a tmpfs: fsync is what is measured.
-    let output = Command::new(program)
+    let output = Command::new("unshare")
+        .args(["--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"])
+        .arg(program)
+        .arg(outlast)
         .arg(shell::target())
         .stderr(std::process::Stdio::inherit())
         .output()
