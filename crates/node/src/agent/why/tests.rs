@@ -210,7 +210,7 @@ fn a_node_is_explained_by_its_beats() {
               saw beat: of node02 (120 ms ago)
               saw its machine: cpu 12 %, memory 40 % (120 ms ago)
               rule alive: one beat within the detection time on any network is life (a beat every 100ms, one within 1s)
-              of 17 rules alive
+              of 18 rules alive
               then 880 ms more without a beat on any network make it suspect
               then its goodbye makes it gone at once
         "#]],
@@ -222,7 +222,7 @@ fn a_node_is_explained_by_its_beats() {
               saw last change of its standing: no beat for 1 s on any network
               saw beat: of node03 (120 ms ago)
               rule silent-everywhere: no beat on any network for the detection time, here and at everybody whom this node reaches, who are a majority: unreachable, which proves nothing and restarts nothing (1s, longer by measured stalls)
-              of 17 rules silent-everywhere
+              of 18 rules silent-everywhere
               then one beat of it on any network, at any of them
         "#]],
     );

@@ -45,16 +45,16 @@ fn the_store_is_explained_by_leader_majority_lag_and_disk() {
         &status,
         "node02",
         expect![[r#"
-        node/node02: node02 is alive
-          saw last change of its standing: its first beat came
-          saw beat: of node02 (120 ms ago)
-          saw its machine: cpu 12 %, memory 40 % (120 ms ago)
-          saw it votes in the store, 2 entries behind (1500 ms ago)
-          rule alive: one beat within the detection time on any network is life (a beat every 100ms, one within 1s)
-          of 17 rules alive
-          then 880 ms more without a beat on any network make it suspect
-          then its goodbye makes it gone at once
-    "#]],
+            node/node02: node02 is alive
+              saw last change of its standing: its first beat came
+              saw beat: of node02 (120 ms ago)
+              saw its machine: cpu 12 %, memory 40 % (120 ms ago)
+              saw it votes in the store, 2 entries behind (1500 ms ago)
+              rule alive: one beat within the detection time on any network is life (a beat every 100ms, one within 1s)
+              of 18 rules alive
+              then 880 ms more without a beat on any network make it suspect
+              then its goodbye makes it gone at once
+        "#]],
     );
     let store = status.store.as_mut().unwrap();
     (store.leader, store.trouble) = (None, Some("waits for node02 (no answer)".to_owned()));
