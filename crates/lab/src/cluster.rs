@@ -21,7 +21,7 @@ use base::Time;
 use sys::process::{Child, SIGCONT, SIGKILL, SIGSTOP, SIGTERM, SpawnOptions, spawn};
 
 use crate::cloud::ask;
-use crate::cloud::network::{Host, address, make_switches};
+use crate::cloud::network::{Host, address, make_switches, remove_switches};
 use crate::cloud::node::{kill, kill_all_inside, signal_all_inside};
 use crate::wait;
 use crate::watch::Mac;
@@ -86,6 +86,11 @@ impl Cluster {
         let mut nodes = vec![];
         for name in &plan.names {
             let folder = folder.join(name);
+            // A cluster that was here before had other nodes of that name.
+            match fs::remove_dir_all(&folder) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                Ok(()) | Err(_) => {}
+            }
             fs::create_dir_all(&folder)?;
             fs::write(folder.join("outlast.toml"), file::of(&plan))?;
             fs::write(folder.join("secret"), SECRET)?;
@@ -445,6 +450,7 @@ impl Drop for Cluster {
             // Nobody is left to be told; the namespaces end what this leaves.
             drop(self.power_off(node));
         }
+        drop(remove_switches(self.plan.networks.len()));
     }
 }
 

@@ -155,6 +155,17 @@ pub(crate) fn make_switches(count: usize) -> io::Result<()> {
     Ok(())
 }
 
+/// Takes them away again, for others that are made here later.
+pub(crate) fn remove_switches(count: usize) -> io::Result<()> {
+    let netlink = Netlink::open()?;
+    for switch in SWITCHES.into_iter().take(count) {
+        if let Some(link) = netlink.link(switch)? {
+            netlink.delete_link(link.index)?;
+        }
+    }
+    Ok(())
+}
+
 fn port(switch: &str, host: &str) -> String {
     format!("{switch}-{host}")
 }

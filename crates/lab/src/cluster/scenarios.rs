@@ -95,9 +95,9 @@ impl Stage {
     /// # Errors
     /// The line that was not kept, or why there was no order to begin with.
     pub fn run(&mut self, scenario: &Scenario, patience: Duration) -> Result<Record, StageError> {
-        if scenario.waits_for_holders() {
-            self.cluster.numbers().try_for_each(|node| self.cluster.power_off(node))?;
-        }
+        // Of the files before each agent remembers who came and went, and puts who did so three times in a minute
+        // into quarantine.
+        self.cluster.numbers().try_for_each(|node| self.cluster.power_off(node))?;
         self.cluster.mend()?;
         self.still.fill(false);
         let mut ill = None;
@@ -331,10 +331,7 @@ pub fn run_all(
 ) -> io::Result<()> {
     let mut stage: Option<Stage> = None;
     let (idle, mut repeats_left) = (Idle::start(false)?, REPEATS);
-    // Who asks for holders needs fresh machines: they are fresh at the begin.
-    let mut order: Vec<&(String, Scenario)> = scenarios.iter().collect();
-    order.sort_by_key(|(_, scenario)| !scenario.waits_for_holders());
-    for (file, scenario) in order {
+    for (file, scenario) in scenarios {
         if !stage.as_ref().is_some_and(|stage| stage.suits(scenario)) {
             drop(stage.take());
             match Stage::lay_out(folder, program, scenario) {
