@@ -29,7 +29,7 @@ const fn target(name: &'static str, reads: &'static str, run: fn(&[u8])) -> Targ
 }
 
 /// Every parser of bytes that others wrote.
-pub const TARGETS: [Target; 17] = [
+pub const TARGETS: [Target; 18] = [
     target("haproxy_cfg", "files in HAProxy's language", config::haproxy),
     target("keepalived_conf", "files in keepalived's language", config::keepalived),
     target("outlast_toml", "the cluster file", config::cluster),
@@ -45,6 +45,11 @@ pub const TARGETS: [Target; 17] = [
     target("event_log", "the event log on disk, torn lines too", messages::event_log),
     target("store_message", "messages between nodes of the store", store::fuzz::message),
     target("store_entry", "entries, results and snapshots of the store", messages::store),
+    target(
+        "etcd_answer",
+        "answers of an etcd: HTTP, chunks, lines, JSON, base64",
+        store::fuzz::etcd,
+    ),
     target("recording", "recordings of membership, to be played again", messages::recording),
     target("trust_message", "questions and answers of joins, tokens", messages::trust),
 ];

@@ -61,6 +61,7 @@ targets! {
     kept_inputs_for_the_event_log_hold: "event_log",
     kept_inputs_for_messages_of_the_store_hold: "store_message",
     kept_inputs_for_the_store_hold: "store_entry",
+    kept_inputs_for_answers_of_etcd_hold: "etcd_answer",
     kept_inputs_for_recordings_hold: "recording",
     kept_inputs_for_joins_hold: "trust_message",
 }

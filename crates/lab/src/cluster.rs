@@ -33,6 +33,7 @@ pub(crate) mod corosync;
 mod ears;
 mod file;
 pub(crate) mod forged;
+mod founded;
 pub(crate) mod measure;
 pub mod scenarios;
 
@@ -52,6 +53,8 @@ const GRACE: Duration = Duration::from_secs(10);
 /// All namespaces of a kernel share one table of neighbours with room for 1,024 that were asked for: so many
 /// nodes on 8 networks fit. Of more each is told where the others are, which does not count.
 const MOST_STRANGERS: usize = 11;
+/// Beside a node's cluster file.
+const TRUST: &str = "trust";
 const SECRET: &str = "a secret of the nodes of a lab, known to nobody else";
 
 /// All nodes; dropping it ends their processes.
@@ -74,10 +77,11 @@ struct Node {
 }
 
 impl Cluster {
-    /// Makes switches, machines and files below `folder`; starts nothing.
+    /// Makes switches, machines and files below `folder`; starts nothing. With compute nodes a trust is
+    /// founded that all of them join, over loopback.
     ///
     /// # Errors
-    /// Without the right to make networks.
+    /// Without the right to make networks, or when a node cannot join.
     ///
     /// # Panics
     /// When the plan has more nodes or networks than a cluster can have.
@@ -97,6 +101,8 @@ impl Cluster {
             fs::set_permissions(folder.join("secret"), fs::Permissions::from_mode(0o600))?;
             nodes.push(Node { folder, host: None, supervisor: None });
         }
+        let folders: Vec<_> = nodes.iter().map(|node| node.folder.join(TRUST)).collect();
+        founded::found(program, &plan, &folders)?;
         let sockets = nodes.iter().map(|node| node.folder.join("run/control.sock"));
         let ears = Ears::open(sockets.collect());
         Ok(Self { plan, program: program.to_owned(), nodes, lost: BTreeSet::new(), ears })

@@ -5,6 +5,7 @@
 //! went by its limit, and etcd has its own quota instead of our limits of keys and bytes.
 
 mod account;
+pub(crate) mod fuzz;
 mod gateway;
 mod http;
 mod json;

@@ -28,6 +28,14 @@ pub fn message(bytes: &[u8]) {
     }
 }
 
+/// What an etcd answers: heads, chunks, lines of a watch, JSON and base64.
+///
+/// # Panics
+/// When a promise is broken.
+pub fn etcd(bytes: &[u8]) {
+    crate::etcd::fuzz::answer(bytes);
+}
+
 /// The next whole frame; a slice is always ready.
 fn frame(from: &mut &[u8]) -> Option<Frame> {
     match pin!(Frame::read(from)).poll(&mut Context::from_waker(Waker::noop())) {

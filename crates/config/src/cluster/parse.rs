@@ -165,6 +165,7 @@ fn assemble(
     nodes.sort_by_key(|node| node.draft.role == NodeRole::Compute);
     same_addresses(&nodes, &vips, findings);
     let nodes: Vec<Node> = nodes.into_iter().map(|node| node_of(node, &networks)).collect();
+    findings.extend(shared_with_computes(&head, &nodes));
     let has_balancer = head.haproxy.is_some();
     let name = head.name.unwrap_or_default();
     let vips: Vec<Vip> = vips
@@ -193,6 +194,26 @@ fn assemble(
         access: Access::default(),
         store: None,
     }
+}
+
+/// With one secret for all, whoever takes a compute node over can speak for a controller. Nodes on loopback are
+/// all of one machine, and have no secrets from each other.
+fn shared_with_computes(head: &ClusterDraft, nodes: &[Node]) -> Option<Diagnostic> {
+    if head.secret_file.is_none() || head.trust_dir.is_some() {
+        return None;
+    }
+    let is_elsewhere = |node: &&Node| {
+        node.role == NodeRole::Compute && !node.addresses.iter().flatten().all(IpAddr::is_loopback)
+    };
+    let compute = nodes.iter().find(is_elsewhere)?;
+    let message = format!(
+        "with a secret that all nodes share, {} could speak for a controller",
+        compute.name
+    );
+    let finding = Diagnostic::error(compute.span, "shared-secret", message);
+    Some(finding.help(
+        "write `trust_dir = \"/var/lib/outlast/trust\"` in place of `secret_file`, after `outlast init` and `join`",
+    ))
 }
 
 /// How many nodes of each role there may be.

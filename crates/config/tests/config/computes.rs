@@ -86,3 +86,30 @@ fn too_many_controllers_and_compute_nodes_in_their_place_are_refused_by_name() {
     "#]],
     );
 }
+
+#[test]
+fn compute_nodes_share_no_secret_with_controllers_but_on_loopback() {
+    let keys =
+        |keys: &str| crowd(1, 1).replace("name = \"c\"\n", &format!("name = \"c\"\n{keys}\n"));
+    check(
+        &keys("secret_file = \"s\""),
+        expect![[r#"
+            error[shared-secret]: with a secret that all nodes share, n1 could speak for a controller
+             --> outlast.toml:5:1
+              |
+            5 | n1 = { role = "compute", networks = { m = "10.0.0.2" } }
+              | ^^
+              = help: write `trust_dir = "/var/lib/outlast/trust"` in place of `secret_file`, after `outlast init` and `join`
+
+            1 error
+        "#]],
+    );
+    let told = |text: &str| read(text).1;
+    assert!(!told(&keys("secret_file = \"s\"\ntrust_dir = \"t\"")).contains("shared-secret"));
+    assert!(!told(&keys("trust_dir = \"t\"")).contains("shared-secret"));
+    assert!(
+        !told(&crowd(3, 0).replace("name = ", "secret_file = \"s\"\nname = ")).contains("error")
+    );
+    let local = keys("secret_file = \"s\"").replace("10.0.", "127.0.");
+    assert!(!told(&local).contains("shared-secret"), "{}", told(&local));
+}

@@ -1,11 +1,16 @@
 //! The file that all nodes of a cluster have.
 
-use super::{Plan, address, small};
+use super::{Plan, TRUST, address, small};
 
-/// The cluster file: nodes and networks, no balancer, and nothing that `lines` does not say.
+/// The cluster file: nodes and networks, no balancer, and nothing that `lines` does not say. Compute
+/// nodes share no secret with controllers.
 pub(super) fn of(plan: &Plan) -> String {
     let lines = &plan.lines;
-    let mut text = format!("[cluster]\nname = \"lab\"\nsecret_file = \"secret\"\n{lines}\n");
+    let keys = match plan.computes {
+        0 => "secret_file = \"secret\"".to_owned(),
+        _ => format!("trust_dir = \"{TRUST}\""),
+    };
+    let mut text = format!("[cluster]\nname = \"lab\"\n{keys}\n{lines}\n");
     for (number, name) in plan.names.iter().enumerate() {
         let addresses = plan.networks.iter().enumerate().map(|(network, name)| {
             format!("{name} = \"{}\"", address(small(number), small(network)))

@@ -152,12 +152,19 @@ async fn ask(
     );
     socket.write_all(&[head.as_bytes(), body.as_bytes()].concat()).await?;
     socket.flush().await?;
+    answer(socket).await
+}
+
+/// The status of what comes, and the rest of it.
+pub(super) async fn answer(mut socket: Box<dyn Duplex>) -> io::Result<(u16, Stream)> {
     let mut raw = vec![];
     loop {
         let mut headers = [httparse::EMPTY_HEADER; HEADERS];
         let mut response = httparse::Response::new(&mut headers);
         let parsed = response.parse(&raw).map_err(io::Error::other)?;
-        if let httparse::Status::Complete(end) = parsed {
+        if let httparse::Status::Complete(end) = parsed
+            && end <= MAX_HEAD
+        {
             let status = response.code.unwrap_or(0);
             let length = length(response.headers)?;
             raw.drain(..end);

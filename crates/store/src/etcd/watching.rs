@@ -151,12 +151,12 @@ async fn tell(
     }
 }
 
-enum Told {
+pub(super) enum Told {
     Changes(Vec<Change>),
     Compacted(Compacted),
 }
 
-fn changes(prefix: &str, line: &[u8]) -> io::Result<Told> {
+pub(super) fn changes(prefix: &str, line: &[u8]) -> io::Result<Told> {
     let value: Value = serde_json::from_slice(line)?;
     let result = &value["result"];
     if let Some(compacted) = json::number(&result["compact_revision"]).filter(|upto| *upto > 0) {
