@@ -57,6 +57,7 @@ pub enum Deed {
     MembersAdd,
     MembersRemove,
     Replace,
+    Hears,
     ConfirmOff,
     Audit,
     TokenList,
@@ -182,7 +183,7 @@ impl Scope {
 }
 
 impl Deed {
-    pub const ALL: [Self; 24] = [
+    pub const ALL: [Self; 25] = [
         Self::Status,
         Self::Events,
         Self::Why,
@@ -202,6 +203,7 @@ impl Deed {
         Self::MembersAdd,
         Self::MembersRemove,
         Self::Replace,
+        Self::Hears,
         Self::ConfirmOff,
         Self::Audit,
         Self::TokenList,
@@ -244,6 +246,7 @@ impl Deed {
             | Self::MembersAdd
             | Self::MembersRemove
             | Self::Replace
+            | Self::Hears
             | Self::ConfirmOff => self.row_of_books(),
             Self::Audit => row("audit", "`outlast audit`", Role::Admin, Scope::Audit, false),
             Self::TokenList => {

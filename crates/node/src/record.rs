@@ -306,10 +306,14 @@ impl Files {
             if let Some(process) = name.strip_prefix(NEXT) {
                 // Of two processes that follow each other in a reload both live.
                 if !Path::new("/proc").join(process).exists() {
-                    fs::remove_file(entry.path())?;
+                    removed(&entry.path())?;
                 }
             } else if name.starts_with(self.whose.name()) && name.ends_with(".rec") {
-                files.push((entry.path(), entry.metadata()?.len()));
+                match entry.metadata() {
+                    Ok(known) => files.push((entry.path(), known.len())),
+                    Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                    Err(error) => return Err(error),
+                }
             }
         }
         files.sort();
@@ -320,10 +324,18 @@ impl Files {
             if size <= room && left < MOST_FILES {
                 break;
             }
-            fs::remove_file(path)?;
+            removed(&path)?;
             (size, left) = (size - bytes, left - 1);
         }
         Ok(())
+    }
+}
+
+/// Another recorder of this folder may have been faster.
+fn removed(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        Ok(()) | Err(_) => Ok(()),
     }
 }
 

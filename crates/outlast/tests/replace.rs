@@ -153,6 +153,9 @@ fn a_controller_that_votes_in_the_store_is_not_replaced_however_silent_it_is() {
         until("nobody hears it", || trio.standing("node03") == "suspect");
         let words = "it votes in the store and answers there";
         trio.refused(&trio.replace("node03", &["--i-know-it-is-off"]), words);
+        // Nor is it off because somebody says so.
+        let words = ["node", "confirm-off", "node03", "--i-know-it-is-off", "--reason", "dark"];
+        trio.refused(&trio.ask("node01", &words), "node03 is not off: it votes in the store");
         let certificates = trio.said(&["trust", "status"], "node01");
         assert!(!certificates.contains("revoked"), "{certificates}");
         silent.iter().for_each(|pid| lonely::kill(*pid, "CONT"));

@@ -37,6 +37,15 @@ impl Deed {
                 row("node confirm-off", "`outlast node confirm-off`", Admin, Scope::Members)
             }
             Self::Replace => row("node replace", "`outlast node replace`", Admin, Scope::Members),
+            Self::Hears => Row {
+                changes: false,
+                ..row(
+                    "hears",
+                    "`outlast node replace` asks whether the store hears a voter",
+                    Admin,
+                    Scope::Members,
+                )
+            },
             // Who may read it may read the passwords in it.
             Self::ConfigShow => Row {
                 changes: false,
@@ -86,7 +95,8 @@ impl Deed {
             BookAsk::Leave { nodes } => {
                 (Self::MembersRemove, nodes.first().map_or("", String::as_str))
             }
-            BookAsk::Hears { node: old } | BookAsk::Replace { old, .. } => (Self::Replace, old),
+            BookAsk::Hears { node } => (Self::Hears, node),
+            BookAsk::Replace { old, .. } => (Self::Replace, old),
         }
     }
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use base::Time;
 
 use super::receiver::{At, Order};
+use super::record::VERSION;
 use super::{INTENTS, LAST, OPEN, Record, State, Step};
 use crate::Buffer;
 use crate::kv::{Answer, Outcome, Token, Transaction};
@@ -235,7 +236,7 @@ impl Leader {
             format!("{MAX_OPEN} intents are under way: let one end first")
         } else {
             let state = State::Committed { next: 0 };
-            let record = Record { what, object, by, at_ms, steps, state, note };
+            let record = Record { what, object, by, at_ms, steps, state, note, version: VERSION };
             self.asked.push_back(Asked { asker, record, calls_off });
             return;
         };
@@ -245,7 +246,8 @@ impl Leader {
         }
         // A refusal is an entry, too; its steps are not, or they would be read as plans.
         let state = State::Refused(why);
-        let record = Record { what, object, by, at_ms, steps: vec![], state, note };
+        let record =
+            Record { what, object, by, at_ms, steps: vec![], state, note, version: VERSION };
         self.asked.push_back(Asked { asker, record, calls_off: false });
     }
 
@@ -386,7 +388,7 @@ impl Leader {
         if open.record.next().is_none_or(|(next, _)| next != step) || open.record.note == why {
             return;
         }
-        let next = Record { note: why, ..open.record.clone() };
+        let next = Record { note: why, version: VERSION, ..open.record.clone() };
         let transaction = next.replace(number, &open.record, self.token);
         open.phase = Phase::Committing { next, since: Some(since) };
         self.commit(Commit::Progress { number }, transaction, out);

@@ -243,6 +243,10 @@ impl Receiver {
                     out.push(Duty::Look { at, what });
                 }
             }
+            None if self.is_over(at, &what) => {
+                let why = "what was decided later about it has been carried out".to_owned();
+                out.push(Duty::Answer { at, outcome: Err(why) });
+            }
             None => {
                 self.kept.insert(number, Kept { step, what: what.clone(), outcome: None });
                 while self.kept.len() > MAX_KEPT {
@@ -252,6 +256,13 @@ impl Receiver {
                 out.push(Duty::Do { at, what });
             }
         }
+    }
+
+    /// Whether a later intent about the same object was ordered: one is open at a time, so this one has ended, and
+    /// was called off before its order came. Numbers of a store without incarnations may go back.
+    fn is_over(&self, at: At, what: &Step) -> bool {
+        let mut later = self.kept.range(at.number.saturating_add(1)..);
+        at.incarnation != 0 && later.any(|(_, kept)| kept.what.subject() == what.subject())
     }
 
     fn ended(&mut self, at: At, outcome: Result<(), String>, out: &mut Buffer<Duty>) {

@@ -30,6 +30,13 @@ pub struct Step {
     pub object: String,
 }
 
+impl Step {
+    /// What it is about: `vip/internal` of `vip/internal node02`.
+    pub(super) fn subject(&self) -> &str {
+        self.object.split(' ').next().unwrap_or_default()
+    }
+}
+
 /// What was decided, and what it has come to.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Record {
@@ -44,6 +51,8 @@ pub struct Record {
     pub state: State,
     /// Of an open one: why the step that is next is not done yet, as far as its node was heard; else empty.
     pub note: String,
+    /// Of the form in which the store has it; what is written next has [`VERSION`].
+    pub version: u8,
 }
 
 impl Record {
@@ -73,7 +82,7 @@ impl Record {
     /// In another state, of which nothing is known yet.
     #[must_use]
     pub(super) fn in_state(&self, state: State) -> Self {
-        Self { state, note: String::new(), ..self.clone() }
+        Self { state, note: String::new(), version: VERSION, ..self.clone() }
     }
 
     /// Writes it as the one after `last`, if that is the newest, nothing is open about the object, and
@@ -99,7 +108,7 @@ impl Record {
 
     /// Writes what it has come to, if it is still as `before` and the token still leads.
     pub(super) fn replace(&self, number: u64, before: &Self, token: Token) -> Transaction {
-        let is = Condition::Value(before.encode().into());
+        let is = Condition::Value(before.encode_as(before.version).into());
         let compares = vec![leads(token), Compare { key: key(number), is }];
         let mut then = vec![Op::put(&key(number), &self.encode())];
         if !self.state.is_open() {
@@ -110,6 +119,11 @@ impl Record {
 
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
+        self.encode_as(VERSION)
+    }
+
+    /// An older form differs by its number alone: it has no note of an open one.
+    fn encode_as(&self, version: u8) -> Vec<u8> {
         let (state, next, why) = match &self.state {
             State::Committed { next } => (0, *next, self.note.as_str()),
             State::Done => (1, 0, ""),
@@ -118,7 +132,7 @@ impl Record {
         };
         let steps = self.steps.get(..MAX_STEPS).unwrap_or(&self.steps);
         let count = u8::try_from(steps.len()).unwrap_or(u8::MAX);
-        let mut out = vec![VERSION, state, next, count];
+        let mut out = vec![version, state, next, count];
         out.extend(self.at_ms.to_be_bytes());
         for text in [&self.what, &self.object, &self.by, why] {
             words(text, &mut out);
@@ -157,7 +171,7 @@ impl Record {
             (3, 0, _) => State::Refused(why),
             _ => return None,
         };
-        rest.is_empty().then_some(Self { what, object, by, at_ms, steps, state, note })
+        rest.is_empty().then_some(Self { what, object, by, at_ms, steps, state, note, version })
     }
 }
 

@@ -15,7 +15,7 @@ use api::books::{BookAnswer, BookAsk, BookLine, BookPart, BookStanding};
 use api::generation::{Applied, CLUSTER_FILE, Content, Generation};
 use api::maintenance::Window;
 use api::proof::Proof;
-use api::{Errand, Mark, Standing};
+use api::{Errand, Mark, Standing, Verdict};
 use engine::carry::{self, Arrival};
 use engine::generation::{self as keys, Draft};
 use engine::kv::{Keys, Op, Transaction};
@@ -34,6 +34,8 @@ const NO_STORE: &str = "this cluster has no store: write `[store]` into the outl
 const MAX_REASON: usize = 200;
 /// A voter that lives has an entry in milliseconds; a busy one in this.
 const HEARD_WITHIN: Duration = Duration::from_secs(2);
+/// Rules of doubt about a node that somebody hears.
+const HEARD_BY_OTHERS: [&str; 2] = ["heard-elsewhere", "heard-outside"];
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 /// What nodes that are replaced are remembered under.
 const REPLACED: &str = "replaced/";
@@ -195,6 +197,11 @@ impl Books {
             }
             BookAsk::Prove(proof) => {
                 self.speaks_against(&proof.node)?;
+                // Its agent may be gone alone.
+                let asked = BookAsk::Hears { node: proof.node.clone() };
+                if self.hears(&store, &asked, &proof.node)? == BookAnswer::Done(true) {
+                    return Err(format!("{} is not off: it votes in the store", proof.node));
+                }
                 store.prove(proof)
             }
             BookAsk::TakeBack { node } => {
@@ -213,9 +220,19 @@ impl Books {
     /// Whoever is heard is not off, whatever somebody says.
     fn speaks_against(&self, node: &str) -> Result<(), String> {
         let status = self.hands.looks().0;
-        let line = &status.nodes[position(&status, node)?];
-        if line.state.standing == Standing::Alive {
+        let state = &status.nodes[position(&status, node)?].state;
+        if state.standing == Standing::Alive {
             return Err(format!("{} hears {node}: it is not off", self.me));
+        }
+        let is_heard = match state.opinion.verdict {
+            Verdict::Alive | Verdict::CutOff => true,
+            Verdict::Suspect => HEARD_BY_OTHERS.contains(&state.opinion.rule.as_str()),
+            Verdict::Unknown | Verdict::Unreachable | Verdict::Leaving | Verdict::ProvenDead => {
+                false
+            }
+        };
+        if is_heard {
+            return Err(format!("other nodes hear {node}: it is not off"));
         }
         Ok(())
     }

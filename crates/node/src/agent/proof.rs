@@ -42,8 +42,9 @@ impl Core {
     /// Whose word it is, for `why`.
     pub(super) fn word_of_proof(&self, name: &str) -> Option<Evidence> {
         let Proof { who, why, at_ms, .. } = self.proof_of(name)?;
-        let age = sys::clock::wall_ms().saturating_sub(*at_ms);
-        Some(Evidence { what: format!("{who} confirmed that it is off: {why}"), age_ms: Some(age) })
+        let said = format!("{who} confirmed that it is off: {why}");
+        let age_ms = Some(sys::clock::wall_ms().saturating_sub(*at_ms));
+        Some(Evidence { what: said, age_ms })
     }
 
     /// What this node has to say about a proof of its own death.
