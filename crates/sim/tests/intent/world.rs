@@ -161,7 +161,7 @@ impl World {
         let step = |node: usize, verb: &str| Step {
             node: format!("node{node}"),
             verb: verb.to_owned(),
-            object: "x".to_owned(),
+            object: String::new(),
         };
         let requests = [
             ("vip/a", vec![step(0, "do"), step(1, "do")]),
@@ -173,6 +173,8 @@ impl World {
         ];
         for (asker, (object, steps)) in (0..).zip(requests) {
             let (what, object) = ("move".to_owned(), object.to_owned());
+            let of = |step| Step { object: object.clone(), ..step };
+            let steps = steps.into_iter().map(of).collect();
             let wish = Wish { what, object, steps, ..Wish::default() };
             let input = Input::Asked { asker, wish };
             self.queues[leader].push_back(Deed::ToLeader(number, input));
