@@ -141,6 +141,23 @@ pub struct Judgement {
     pub rule: &'static Rule,
 }
 
+impl Judgement {
+    /// Whether it rests on a sign of life, so that a word that the machine is off cannot be true: beats, what others
+    /// hear, or a refusal of its kernel. Silence, however seen, is none.
+    #[must_use]
+    pub fn tells_of_life(&self) -> bool {
+        match self.verdict {
+            Verdict::Alive | Verdict::CutOff { .. } => true,
+            Verdict::Suspect => {
+                !matches!(self.rule.name, "silent-here" | "own-quorum" | "declared")
+            }
+            Verdict::Unknown | Verdict::Unreachable | Verdict::Leaving | Verdict::ProvenDead(_) => {
+                false
+            }
+        }
+    }
+}
+
 /// The verdict on a node: the first of [`RULES`] that applies.
 #[must_use]
 pub fn judge(case: &Case) -> Judgement {

@@ -25,6 +25,8 @@ const BEAT: Duration = Duration::from_millis(100);
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 /// Nodes ask each other every five seconds, on a machine that is busy with other tests.
 const PATIENCE: Duration = Duration::from_secs(60);
+/// It is looked so long after all have new keys.
+const AFTERWARDS: Duration = Duration::from_secs(3);
 /// A machine that is busy may be so late; a pause of a second is none of its lateness.
 const MOST_LATE: Duration = Duration::from_millis(600);
 
@@ -88,6 +90,15 @@ impl Seen {
     }
 }
 
+/// Tells a thread when it is dropped, also by a panic.
+struct Told<'a>(&'a AtomicBool);
+
+impl Drop for Told<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
 /// Writes one key after the other until told to end; those that were acknowledged, and what failed.
 fn writer(trio: &Trio, ends: &AtomicBool) -> (Vec<String>, Vec<String>) {
     let (mut acknowledged, mut failed) = (vec![], vec![]);
@@ -138,23 +149,30 @@ fn all_keys_are_changed_without_a_pause_of_beats_or_of_the_store() {
         let (ends, done) = (AtomicBool::new(false), AtomicBool::new(false));
         let mut seen = Seen::default();
         let (acknowledged, failed) = thread::scope(|scope| {
+            // Whatever fails here, the writer ends.
+            let told = Told(&ends);
             let writes = scope.spawn(|| writer(&trio, &ends));
             let ordered = trio.said(&["trust", "rotate", "--forget-after", "120"], "node01");
             assert!(ordered.contains("3 nodes take new keys"), "{ordered}");
             let changed = scope.spawn(|| {
+                let _told = Told(&done);
                 let end = sys::clock::now() + PATIENCE;
-                while !have_new_keys(&trio, &before) && sys::clock::now() < end {
+                while !have_new_keys(&trio, &before) {
+                    assert!(sys::clock::now() < end, "not all have new keys after {PATIENCE:?}");
+                    // Each question is six processes.
                     thread::sleep(Duration::from_millis(500));
                 }
-                // Connections that were opened with former keys have time to end.
-                thread::sleep(Duration::from_secs(3));
-                done.store(true, Ordering::Relaxed);
             });
             while !done.load(Ordering::Relaxed) {
                 seen.look(&folders);
             }
-            changed.join().expect("it waits");
-            ends.store(true, Ordering::Relaxed);
+            changed.join().expect("they are changed");
+            // Connections that were opened with former keys end meanwhile.
+            let end = sys::clock::now() + AFTERWARDS;
+            while sys::clock::now() < end {
+                seen.look(&folders);
+            }
+            drop(told);
             writes.join().expect("it writes")
         });
         assert!(have_new_keys(&trio, &before), "they were changed meanwhile");

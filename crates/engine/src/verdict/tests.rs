@@ -312,3 +312,22 @@ proptest! {
         }
     }
 }
+
+/// A machine whose kernel refuses, or whom another hears, is on; silence tells of neither.
+#[test]
+fn who_gives_a_sign_of_life_is_not_off() {
+    let judged = |verdict, name: &str| {
+        let rule = RULES.iter().find(|rule| rule.name == name).unwrap();
+        Judgement { verdict, rule }.tells_of_life()
+    };
+    for rule in ["heard-outside", "agent-gone", "ailing", "not-serving", "quarantine"] {
+        assert!(judged(Verdict::Suspect, rule), "{rule}");
+    }
+    for rule in ["silent-here", "own-quorum", "declared"] {
+        assert!(!judged(Verdict::Suspect, rule), "{rule}");
+    }
+    assert!(judged(Verdict::Alive, "heard-elsewhere"));
+    assert!(judged(Verdict::CutOff { networks: storage() }, "cut-off"));
+    assert!(!judged(Verdict::Unreachable, "silent-everywhere"));
+    assert!(!judged(Verdict::Leaving, "goodbye"));
+}

@@ -15,12 +15,12 @@ use api::books::{BookAnswer, BookAsk, BookLine, BookPart, BookStanding};
 use api::generation::{Applied, CLUSTER_FILE, Content, Generation};
 use api::maintenance::Window;
 use api::proof::Proof;
-use api::{Errand, Mark, Standing, Verdict};
+use api::{Errand, Mark, Standing};
 use engine::carry::{self, Arrival};
 use engine::generation::{self as keys, Draft};
 use engine::kv::{Keys, Op, Transaction};
 use engine::maintenance::{MAX_LENGTH, MIN_LENGTH, SLACK, WINDOWS, key};
-use engine::verdict::PROOFS;
+use engine::verdict::{Judgement, PROOFS};
 
 use super::carry::opened;
 use super::errands::Desk;
@@ -34,8 +34,6 @@ const NO_STORE: &str = "this cluster has no store: write `[store]` into the outl
 const MAX_REASON: usize = 200;
 /// A voter that lives has an entry in milliseconds; a busy one in this.
 const HEARD_WITHIN: Duration = Duration::from_secs(2);
-/// Rules of doubt about a node that somebody hears.
-const HEARD_BY_OTHERS: [&str; 2] = ["heard-elsewhere", "heard-outside"];
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 /// What nodes that are replaced are remembered under.
 const REPLACED: &str = "replaced/";
@@ -217,24 +215,21 @@ impl Books {
         }
     }
 
-    /// Whoever is heard is not off, whatever somebody says.
+    /// Whoever gives a sign of life is not off, whatever somebody says.
     fn speaks_against(&self, node: &str) -> Result<(), String> {
         let status = self.hands.looks().0;
-        let state = &status.nodes[position(&status, node)?].state;
-        if state.standing == Standing::Alive {
+        let at = position(&status, node)?;
+        if status.nodes[at].state.standing == Standing::Alive {
             return Err(format!("{} hears {node}: it is not off", self.me));
         }
-        let is_heard = match state.opinion.verdict {
-            Verdict::Alive | Verdict::CutOff => true,
-            Verdict::Suspect => HEARD_BY_OTHERS.contains(&state.opinion.rule.as_str()),
-            Verdict::Unknown | Verdict::Unreachable | Verdict::Leaving | Verdict::ProvenDead => {
-                false
+        let core = super::lock(self.hands.core());
+        let judged = u16::try_from(at).ok().and_then(|at| core.judgement(at));
+        match judged.filter(Judgement::tells_of_life) {
+            Some(Judgement { rule, .. }) => {
+                Err(format!("{node} is not off: rule {}: {}", rule.name, rule.sentence))
             }
-        };
-        if is_heard {
-            return Err(format!("other nodes hear {node}: it is not off"));
+            None => Ok(()),
         }
-        Ok(())
     }
 
     /// Only the leader knows what its voters have: a new entry that comes there is a sign of life.

@@ -13,7 +13,7 @@ use engine::evidence::Ailments;
 use engine::gossip::{Gossip, Said};
 use engine::member::{self, Member};
 use engine::tally::Tally;
-use engine::verdict::{Rule, Verdict};
+use engine::verdict::{Judgement, Rule, Verdict};
 
 use super::names::Names;
 use super::picture::Picture;
@@ -204,13 +204,18 @@ impl Core {
                 "no secret_file and no trust_dir, so no beats".to_owned(),
             ),
         };
-        let opinion = match self.crowd(node) {
-            Some(gossip) => Some(gossip.opinion(node)),
-            None => self.member.as_ref().map(|member| member.opinion(node)),
-        };
-        let opinion = opinion.map(|judged| self.shown_opinion(judged.verdict, judged.rule));
+        let opinion =
+            self.judgement(node).map(|judged| self.shown_opinion(judged.verdict, judged.rule));
         let duty = self.duty(node);
         NodeState { node: name, standing, cells, why, opinion: opinion.unwrap_or_default(), duty }
+    }
+
+    /// What is concluded of a node; none where nobody judges.
+    pub(super) fn judgement(&self, node: u16) -> Option<Judgement> {
+        match self.crowd(node) {
+            Some(gossip) => Some(gossip.opinion(node)),
+            None => self.member.as_ref().map(|member| member.opinion(node)),
+        }
     }
 
     fn duty(&self, node: u16) -> api::Duty {

@@ -22,6 +22,15 @@ fn stores() -> Vec<i32> {
     found
 }
 
+/// Tells threads when it is dropped, also by a panic.
+struct Told<'a>(&'a AtomicBool);
+
+impl Drop for Told<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
 /// Another node in the cluster file makes every member start its store process anew.
 #[test]
 fn store_processes_start_anew_one_after_the_other_while_writes_go_on() {
@@ -47,6 +56,8 @@ fn store_processes_start_anew_one_after_the_other_while_writes_go_on() {
         fs::write(shared, trio.haproxy("127.0.0.5", one)).expect("a file");
         let over = AtomicBool::new(false);
         let (written, fewest) = std::thread::scope(|scope| {
+            // Whatever fails here, both threads end.
+            let told = Told(&over);
             let writes = scope.spawn(|| {
                 let mut written = 0_u64;
                 while !over.load(Ordering::Relaxed) {
@@ -71,7 +82,7 @@ fn store_processes_start_anew_one_after_the_other_while_writes_go_on() {
                 let (_, said) = trio.config("node02", &["status"]);
                 NODES.iter().all(|node| line(&said, node) == ("applied", Some(2), ""))
             });
-            over.store(true, Ordering::Relaxed);
+            drop(told);
             (writes.join().expect("it writes"), counts.join().expect("it counts"))
         });
         let after = stores();
