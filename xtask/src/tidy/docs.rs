@@ -19,11 +19,18 @@ const NOTES: [&str; 3] = [concat!("TO", "DO"), concat!("FIX", "ME"), concat!("XX
 /// Each sense has its own name (docs/glossary.md).
 const SENSES: [&str; 3] = ["vip", "leader", "watchdog"];
 
+/// What `git` leaves where two sides do not fit; the file is read, so it is spelt apart.
+const CONFLICT: [&str; 2] = [concat!("<<<<", "<<< "), concat!(">>>>", ">>> ")];
+
 pub(super) fn check(file: &File) -> Vec<Finding> {
     let mut findings = vec![];
     for (line, text) in file.lines() {
         for found in MACHINE.iter().filter(|path| text.contains(**path)) {
             let message = format!("`{found}` is a place on one machine");
+            findings.push(Finding::new(&file.path, line, message));
+        }
+        if CONFLICT.iter().any(|mark| text.starts_with(mark)) {
+            let message = "a merge was not finished here";
             findings.push(Finding::new(&file.path, line, message));
         }
         for found in NOTES.iter().filter(|note| text.contains(**note)) {
@@ -114,6 +121,12 @@ mod tests {
         let text = format!("ok\ncd {}main\n", concat!("/wo", "rk/"));
         assert_eq!(lines("README.md", &text), [2]);
         assert_eq!(lines("crates/a/tests/b.rs", &text), [2]);
+    }
+
+    #[test]
+    fn a_merge_that_was_not_finished_is_found() {
+        let text = format!("a\n{}HEAD\nb\n=======\nc\n{}x\n", CONFLICT[0], CONFLICT[1]);
+        assert_eq!(lines("docs/a.md", &text), [2, 6]);
     }
 
     #[test]

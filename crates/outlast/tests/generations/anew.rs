@@ -1,6 +1,7 @@
 //! What every member takes on one after the other.
 
 use std::fs;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -22,6 +23,23 @@ fn stores() -> Vec<i32> {
     found
 }
 
+/// Three nodes that run the first generation; the address of their server, and the folder it came from.
+fn begun() -> (Trio, SocketAddr, String) {
+    let mut trio = Trio::founded();
+    let one = serve("one");
+    for (node, door) in NODES.iter().zip(DOORS) {
+        fs::write(trio.files.path(&format!("{node}/outlast.toml")), CLUSTER).expect("a file");
+        fs::write(trio.used(node), trio.haproxy(door, one)).expect("a file");
+    }
+    for node in NODES {
+        trio.start(node);
+    }
+    let folder = trio.folder(one, "");
+    let (code, said) = trio.apply("node01", &folder, &[]);
+    assert_eq!(code, 0, "{said}");
+    (trio, one, folder)
+}
+
 /// Tells threads when it is dropped, also by a panic.
 struct Told<'a>(&'a AtomicBool);
 
@@ -35,18 +53,7 @@ impl Drop for Told<'_> {
 #[test]
 fn store_processes_start_anew_one_after_the_other_while_writes_go_on() {
     alone("anew::store_processes_start_anew_one_after_the_other_while_writes_go_on", || {
-        let mut trio = Trio::founded();
-        let one = serve("one");
-        for (node, door) in NODES.iter().zip(DOORS) {
-            fs::write(trio.files.path(&format!("{node}/outlast.toml")), CLUSTER).expect("a file");
-            fs::write(trio.used(node), trio.haproxy(door, one)).expect("a file");
-        }
-        for node in NODES {
-            trio.start(node);
-        }
-        let folder = trio.folder(one, "");
-        let (code, said) = trio.apply("node01", &folder, &[]);
-        assert_eq!(code, 0, "{said}");
+        let (trio, one, folder) = begun();
         let before = stores();
         assert_eq!(before.len(), NODES.len());
         let more = "[node.node04]\nnetworks = { management = \"127.0.0.5\" }\n[dashboard]";
@@ -101,18 +108,7 @@ fn store_processes_start_anew_one_after_the_other_while_writes_go_on() {
 #[test]
 fn a_node_that_starts_takes_the_generation_that_waited_for_it() {
     alone("anew::a_node_that_starts_takes_the_generation_that_waited_for_it", || {
-        let mut trio = Trio::founded();
-        let one = serve("one");
-        for (node, door) in NODES.iter().zip(DOORS) {
-            fs::write(trio.files.path(&format!("{node}/outlast.toml")), CLUSTER).expect("a file");
-            fs::write(trio.used(node), trio.haproxy(door, one)).expect("a file");
-        }
-        for node in NODES {
-            trio.start(node);
-        }
-        let folder = trio.folder(one, "");
-        let (code, said) = trio.apply("node01", &folder, &[]);
-        assert_eq!(code, 0, "{said}");
+        let (mut trio, _, folder) = begun();
         let without = CLUSTER.replace("haproxy = \"haproxy.cfg\"\n", "");
         let own = PathBuf::from(&folder).join("nodes/node03/outlast.toml");
         fs::write(own, &without).expect("a file");
