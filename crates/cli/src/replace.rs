@@ -19,7 +19,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(200);
 /// Put a dead controller out and let a new machine take its place
 ///
 /// On the node that has the authority's key. The certificate of the old machine is refused from now on, the
-/// store is told who votes instead, and the one command for the new machine is printed. Refused while the node
+/// store is told who votes instead, and the one command for the new machine is printed, with its token. Refused while the node
 /// is heard, by nodes or by the store. Silence proves no death: where nobody has proven it, you do. It may be typed again at any time,
 /// also after it was broken off: what was done is not done twice.
 #[derive(Debug, clap::Args)]
@@ -120,7 +120,9 @@ pub(crate) fn run(args: &Args, out: &mut impl Write) -> Result<(), ReplaceError>
     let object = token.as_ref().map(|token| trust::hex::encode(&token.id)).unwrap_or_default();
     let token = audited(&folder, ("token create", &object), token).map_err(CommandError::from)?;
     say(format!("on the new machine, within {} minutes:", args.minutes))?;
-    say(format!("  outlast join {} --node {new}", token.print()))?;
+    say(format!("  outlast join - --node {new}"))?;
+    say("and paste this line there, its token, which no argument shows to others:".to_owned())?;
+    say(format!("  {}", token.print()))?;
     say("then give it the cluster's outlast.toml and the files that it names, and start outlast"
         .to_owned())?;
     Ok(())

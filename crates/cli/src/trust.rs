@@ -47,6 +47,8 @@ pub enum CommandError {
     Fingerprint(&'static str),
     #[error("cannot read the token from standard input")]
     Input(#[source] io::Error),
+    #[error("cannot take the token out of the list of processes: give it to `outlast join -`")]
+    Hide(#[source] io::Error),
     #[error(
         "this node has said no address to the cluster: give {0} ADDRESS:PORT, as the new node reaches it"
     )]
@@ -90,6 +92,7 @@ impl CommandError {
             | Self::Token(_)
             | Self::Fingerprint(_)
             | Self::Input(_)
+            | Self::Hide(_)
             | Self::Address(_)
             | Self::Listen { .. }
             | Self::Passphrase(_)

@@ -8,7 +8,8 @@ mod lonely;
 #[path = "store/trio.rs"]
 mod trio;
 
-use std::process::Output;
+use std::io::Write;
+use std::process::{Output, Stdio};
 
 use lonely::{alone, until};
 use trio::{NODES, Trio, said};
@@ -50,10 +51,14 @@ impl Trio {
     fn join_as_printed(&self, printed: &Output, new: &str) {
         assert!(printed.status.success(), "{}", said(printed));
         let text = String::from_utf8_lossy(&printed.stdout).into_owned();
-        let line = text.lines().find(|line| line.contains("outlast join ")).expect("a command");
-        let words: Vec<&str> = line.split_whitespace().skip(1).collect();
+        let mut lines = text.lines().skip_while(|line| !line.contains("outlast join - "));
+        let words: Vec<&str> = lines.next().expect("a command").split_whitespace().skip(1).collect();
+        let token = lines.nth(1).expect("a token in a line of its own").trim();
         until("the new machine joins", || {
-            self.trusting(&words, new).output().expect("the tool runs").status.success()
+            let mut join = self.trusting(&words, new);
+            let mut join = join.stdin(Stdio::piped()).spawn().expect("the tool runs");
+            let typed = writeln!(join.stdin.take().expect("its input"), "{token}");
+            join.wait().expect("it ends").success() && typed.is_ok()
         });
     }
 
@@ -75,7 +80,7 @@ impl Trio {
     fn old_keys_are_refused(&self) {
         let words = ["trust", "refresh", "--from", DESK];
         let mut command = self.trusting(&words, "stolen");
-        let output = command.stderr(std::process::Stdio::piped()).output().expect("the tool runs");
+        let output = command.stderr(Stdio::piped()).output().expect("the tool runs");
         assert!(!output.status.success());
         assert!(said(&output).contains("revoked"), "{}", said(&output));
     }

@@ -137,6 +137,46 @@ fn a_node_joins_by_a_token_and_both_sides_show_the_same_fingerprints() {
     assert!(!log.contains(&token[82..114]), "the secret of a token is in the log");
 }
 
+/// What every user of the machine reads about a process.
+fn arguments(pid: u32) -> Vec<u8> {
+    fs::read(format!("/proc/{pid}/cmdline")).unwrap()
+}
+
+/// A join that runs, ended with the test.
+struct Waiting(Child);
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[test]
+fn while_a_join_waits_its_token_is_in_no_list_of_processes() {
+    let (first, _) = Node::founded();
+    // Who answers joins there takes the connection and says nothing.
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = silent.local_addr().unwrap().to_string();
+    let token = first.well(&["token", "create", "--address", &address]);
+    let token = token.trim();
+    for word in [token, "-"] {
+        let second = Node::new();
+        let mut command = second.command(&["join", word, "--node", "node02"]);
+        let mut join = Waiting(command.stdin(Stdio::piped()).spawn().unwrap());
+        let typed = if word == "-" { format!("{token}\n") } else { String::new() };
+        // It stays open: a line is enough.
+        let mut input = join.0.stdin.take().unwrap();
+        input.write_all(typed.as_bytes()).unwrap();
+        let (_asked, _) = silent.accept().unwrap();
+        let words = arguments(join.0.id());
+        let expected = ["join", "-", "--node", "node02"].join("\0");
+        let words = String::from_utf8_lossy(&words).into_owned();
+        assert!(words.contains(&expected) && !words.contains(token), "{words:?}");
+        assert!(join.0.try_wait().unwrap().is_none(), "it waits for an answer");
+    }
+}
+
 #[test]
 fn a_revoked_node_is_told_so_and_its_name_is_free_again() {
     let (first, _) = Node::founded();

@@ -49,7 +49,7 @@ pub enum TrustError {
     Forget,
     #[error("{} belongs to the cluster `{cluster}` already (fingerprint {fingerprint})", folder.display())]
     Taken { folder: PathBuf, cluster: String, fingerprint: Fingerprint },
-    #[error("{} belongs to no cluster: `outlast init` founds one, `outlast join TOKEN` joins one", .0.display())]
+    #[error("{} belongs to no cluster: `outlast init` founds one, `outlast join -` joins one", .0.display())]
     Nobody(PathBuf),
     #[error("{} is damaged", path.display())]
     Damaged {

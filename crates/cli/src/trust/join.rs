@@ -1,7 +1,10 @@
 //! `outlast join`: this node becomes one of a cluster.
 
-use std::io::{self, Read, Write};
+use std::ffi::OsString;
+use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::IpAddr;
+use std::os::unix::process::CommandExt;
+use std::process::{Command, Stdio};
 
 use trust::{Joining, Token};
 
@@ -16,7 +19,7 @@ const MAX_INPUT: u64 = 1024;
 /// fingerprint of this node, which `outlast trust serve` shows on the other side, too.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// As `outlast token create` printed it; `-` reads it from standard input, so that no other user of
+    /// As `outlast token create` printed it; `-` reads a line of standard input, so that no other user of
     /// this machine sees it
     token: String,
     /// Name of this node [default: its host name]
@@ -39,12 +42,14 @@ pub struct Args {
 pub fn run(args: &Args, out: &mut impl Write) -> Result<(), CommandError> {
     let folder = args.place.folder();
     let token = if args.token == "-" {
-        let mut text = String::new();
-        let read = io::stdin().take(MAX_INPUT).read_to_string(&mut text);
+        let mut line = String::new();
+        let read = BufReader::new(io::stdin().take(MAX_INPUT)).read_line(&mut line);
         read.map_err(CommandError::Input)?;
-        Token::read(&text)?
+        Token::read(&line)?
     } else {
-        Token::read(&args.token)?
+        let token = Token::read(&args.token)?;
+        again_without_token(&args.token).map_err(CommandError::Hide)?;
+        token
     };
     let expected = args.fingerprint.as_deref().map(str::parse).transpose();
     let joining = Joining {
@@ -59,4 +64,22 @@ pub fn run(args: &Args, out: &mut impl Write) -> Result<(), CommandError> {
     writeln!(out, "  fingerprint of the cluster  {}", state.fingerprint())?;
     writeln!(out, "  fingerprint of this node    {}", state.own_fingerprint())?;
     Ok(())
+}
+
+/// Becomes `outlast join -` with the token on its standard input: other users of this machine read the arguments of
+/// a process for as long as it runs, and a join may wait. Returns only what went wrong, or where the token is in no
+/// argument of this process.
+fn again_without_token(token: &str) -> io::Result<()> {
+    let mut words: Vec<OsString> = std::env::args_os().collect();
+    let Some(at) = words.iter().position(|word| word == token) else {
+        return Ok(());
+    };
+    words[at] = "-".into();
+    let (reader, mut writer) = io::pipe()?;
+    // Less than a page: a pipe takes it whole, nobody has to read yet.
+    writer.write_all(token.as_bytes())?;
+    drop(writer);
+    let mut command = Command::new("/proc/self/exe");
+    command.arg0(&words[0]).args(&words[1..]).stdin(Stdio::from(reader));
+    Err(command.exec())
 }
