@@ -52,7 +52,8 @@ impl Trio {
         assert!(printed.status.success(), "{}", said(printed));
         let text = String::from_utf8_lossy(&printed.stdout).into_owned();
         let mut lines = text.lines().skip_while(|line| !line.contains("outlast join - "));
-        let words: Vec<&str> = lines.next().expect("a command").split_whitespace().skip(1).collect();
+        let words: Vec<&str> =
+            lines.next().expect("a command").split_whitespace().skip(1).collect();
         let token = lines.nth(1).expect("a token in a line of its own").trim();
         until("the new machine joins", || {
             let mut join = self.trusting(&words, new);
