@@ -268,6 +268,17 @@ pub const EVENTS: &[EventKind] = &[
         "the disk of this node's store is older than what others remember of it; it is filled up",
         "find out what put an old disk there: a copy, a snapshot of the machine, a lost write",
     ),
+    act(
+        "suspects-itself",
+        "node",
+        "this node has something against itself and accuses nobody: late timers, no carrier, no majority",
+        "look at what the evidence names: this machine, its links, or the switch above it",
+    ),
+    told(
+        "trusts-itself",
+        "node",
+        "nothing speaks against this node any more: it judges the others again",
+    ),
     told("vip-claimed", "vip", "this node holds the address now"),
     act("vip-failed", "node", "the vip process said that it cannot go on", RESTARTED),
     act(

@@ -20,6 +20,7 @@ pub mod generation;
 mod intent;
 pub mod maintenance;
 mod message;
+mod own;
 pub mod proof;
 mod refused;
 mod state;
@@ -33,6 +34,7 @@ pub use message::{
     Break, FileKind, FileName, MAX_MESSAGE, Order, ReadError, Report, Role, SocketName, Start,
     VERSION, decode, encode,
 };
+pub use own::OwnDoubt;
 pub use refused::RefusedPackets;
 pub use state::{
     BalancerState, Cell, Change, Choice, DashboardState, Duty, Listed, Load, Mode, NodeLine,

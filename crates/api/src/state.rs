@@ -303,6 +303,9 @@ pub struct Status {
     /// Maintenance windows that are open, as far as this node's store tells.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub planned: Vec<crate::maintenance::Planned>,
+    /// What this node has against itself: while it is not empty, it accuses nobody anew.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub own_doubts: Vec<crate::OwnDoubt>,
 }
 
 /// A node with what it says of itself in its beats.
@@ -474,6 +477,7 @@ mod tests {
             duty: Duty::On,
             store: None,
             planned: vec![],
+            own_doubts: vec![],
             coordinator: None,
         };
         status.nodes.extend(many(20, Verdict::Alive));

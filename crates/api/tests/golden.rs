@@ -15,9 +15,9 @@ use outlast_api::maintenance::{Planned, Window};
 use outlast_api::{
     self as api, Answer, Ask, BalancerState, Break, Carried, Cell, Change, Choice, Command,
     DashboardState, Duty, Event, Evidence, FileKind, FileName, IntentState, Load, Mode, NodeLine,
-    NodeState, Opinion, Order, ProcessState, ProxyLine, ReadError, Report, Role, RuleLine,
-    ServerCheck, ServerState, SocketName, Standing, Start, Status, StoreDisk, Verdict, VipCause,
-    VipLine, VipRole, VipState, Why,
+    NodeState, Opinion, Order, OwnDoubt, ProcessState, ProxyLine, ReadError, Report, Role,
+    RuleLine, ServerCheck, ServerState, SocketName, Standing, Start, Status, StoreDisk, Verdict,
+    VipCause, VipLine, VipRole, VipState, Why,
 };
 use sample::store;
 use serde::Serialize;
@@ -214,6 +214,7 @@ fn status() -> Status {
         servers: vec![server()],
         choices: vec![choice()],
         planned: vec![],
+        own_doubts: vec![],
         coordinator: None,
         dashboard: vec!["http://127.0.0.1:7412/".to_owned()],
         duty: Duty::On,
@@ -315,6 +316,14 @@ fn a_window_is_kept_and_shown_as_in_its_golden_file() {
     assert!(status.plan_of("node02").is_some() && status.plan_of("node01").is_none());
     assert!(status.is_planned(&server()));
     golden("status-planned.jsonl", &[status]);
+}
+
+#[test]
+fn what_a_node_has_against_itself_travels_as_in_its_golden_file() {
+    let status = Status { own_doubts: OwnDoubt::ALL.to_vec(), ..status() };
+    let words = status.suspects_itself().unwrap();
+    assert!(OwnDoubt::ALL.iter().all(|doubt| words.contains(doubt.words())), "{words}");
+    golden("status-doubts.jsonl", &[status]);
 }
 
 #[test]

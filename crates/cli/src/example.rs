@@ -125,6 +125,7 @@ pub(crate) fn status() -> Status {
             by: 0,
         }],
         planned: vec![],
+        own_doubts: vec![],
         coordinator: None,
         dashboard: vec!["http://127.0.0.1:7412/".to_owned()],
     }

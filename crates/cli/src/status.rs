@@ -49,6 +49,9 @@ fn print(out: &mut impl Write, status: &Status, all: bool) -> io::Result<()> {
     if let Some(duty) = words::duty(status.duty) {
         writeln!(out, "  {duty}: holds no address until `outlast node resume {node}`")?;
     }
+    if let Some(doubt) = status.suspects_itself() {
+        writeln!(out, "  {doubt}")?;
+    }
     for limit in &status.limits {
         writeln!(out, "  {limit}")?;
     }

@@ -18,6 +18,7 @@ mod keep;
 pub mod kv;
 pub mod maintenance;
 pub mod member;
+pub mod own;
 pub mod packet;
 pub mod quorum;
 pub mod reach;

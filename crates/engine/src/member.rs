@@ -39,6 +39,7 @@ mod beat;
 mod kept;
 mod known;
 mod news;
+mod own;
 mod peer;
 mod receive;
 mod say;
@@ -427,15 +428,6 @@ impl Member {
         if news {
             out.push(Action::Choices);
         }
-    }
-
-    /// A network that this node itself lost says nothing about others, nor does its return at once.
-    fn own_carrier_is(&mut self, now: Time, network: u8, up: bool) {
-        let Some(carrier) = self.own_carrier.get_mut(usize::from(network)) else { return };
-        if up && !*carrier {
-            self.judge_from = self.judge_from.max(now + self.watch.times().patience());
-        }
-        *carrier = up;
     }
 
     fn judge(&mut self, now: Time, out: &mut Buffer<Action>) {

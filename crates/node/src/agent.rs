@@ -46,6 +46,7 @@ mod ears;
 mod errands;
 mod generation;
 mod hands;
+mod itself;
 mod journal;
 mod load;
 mod maintenance;
@@ -252,6 +253,7 @@ impl Agent<'_> {
             }
             self.step(Input::Timeout);
             self.crowd();
+            self.look_at_itself();
             self.errand(errand::Input::Timeout);
             self.tell_refused();
         }
@@ -266,7 +268,8 @@ impl Agent<'_> {
         let core = lock(&self.core);
         let member = core.member.as_ref().map_or(Time::NEVER, engine::member::Member::deadline);
         let gossip = core.gossip.as_ref().map_or(Time::NEVER, gossip::Gossip::deadline);
-        let gossip = gossip.min(core.tally.deadline());
+        let own = core.own.map_or(Time::NEVER, |own| own.deadline());
+        let gossip = gossip.min(core.tally.deadline()).min(own);
         let retry = self.beats.as_ref().map_or(Time::NEVER, Beats::retry_at);
         member.min(gossip).min(retry).min(self.sample_at).min(self.office.deadline())
     }

@@ -44,6 +44,11 @@ pub(crate) fn all(status: &Status) -> Vec<Trouble> {
         None => node(line),
         Some(window) => node(line).into_iter().map(|it| planned(it, &window.why)).collect(),
     }));
+    found.extend(
+        status
+            .suspects_itself()
+            .map(|doubt| trouble(Grade::Warning, here.clone(), format!("{} {doubt}", status.node))),
+    );
     found.extend(pools(&pool::all(status), status));
     let processes = status.processes.iter().filter(|process| !process.running);
     found.extend(processes.filter(|process| process.role != Role::Services).map(|process| {

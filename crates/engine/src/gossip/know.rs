@@ -8,6 +8,7 @@ use super::{Gossip, MAX_NETWORKS};
 use crate::duty::Duty;
 use crate::errand::Ways;
 use crate::member::{Load, Refused, Standing};
+use crate::own::{Reason, Reasons};
 use crate::packet::{Body, Opened, Seal};
 use crate::verdict::{Judgement, RULES, Times, Verdict};
 
@@ -27,6 +28,20 @@ impl Gossip {
     #[must_use]
     pub const fn refused(&self) -> Refused {
         self.refused
+    }
+
+    /// Why this node accuses nobody at this moment; none: it trusts itself. On a compute node a majority is that
+    /// its own probes succeed on one network at least.
+    #[must_use]
+    pub fn against_itself(&self, now: Time) -> Reasons {
+        let mut reasons = Reasons::NONE;
+        let own = || (0_usize..).zip(&self.circles).filter_map(|(at, on)| Some((at, on.as_ref()?)));
+        reasons.put(Reason::Timers, now < self.judge_from);
+        reasons.put(Reason::Links, !own().any(|(network, _)| self.carrier[network]));
+        let is_sure = own().any(|(_, circle)| circle.is_sure());
+        let reaches = if self.confirm.is_some() { self.quorum } else { is_sure };
+        reasons.put(Reason::Majority, !reaches);
+        reasons
     }
 
     /// Whether this machine concludes about that node: on a controller about compute nodes, on a compute

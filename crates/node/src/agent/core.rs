@@ -12,6 +12,7 @@ use config::cluster::Cluster;
 use engine::evidence::Ailments;
 use engine::gossip::{Gossip, Said};
 use engine::member::{self, Member};
+use engine::own::Own;
 use engine::tally::Tally;
 use engine::verdict::{Judgement, Rule, Verdict};
 
@@ -62,6 +63,8 @@ pub(crate) struct Core {
     pub(super) proven: BTreeMap<u16, NonZeroU64>,
     /// Nodes in an open window, as last told to the machine.
     pub(super) planned: BTreeSet<usize>,
+    /// Whether this node suspects itself; none without a cluster.
+    pub(super) own: Option<Own>,
 }
 
 impl Core {
@@ -91,7 +94,7 @@ impl Core {
             }
         }
         let me = me.unwrap_or_default();
-        Self {
+        let mut core = Self {
             picture,
             member,
             gossip,
@@ -114,7 +117,10 @@ impl Core {
             ill: BTreeSet::new(),
             tally: Tally::default(),
             unread: 0,
-        }
+            own: None,
+        };
+        core.trusting();
+        core
     }
 
     pub(crate) fn status(&self, now: Time) -> Status {
@@ -156,6 +162,7 @@ impl Core {
         status.coordinator.clone_from(&self.coordinator);
         status.planned = self.open_windows(sys::clock::wall_ms());
         status.limits.extend(self.is_said_to_be_dead());
+        status.own_doubts = self.own_doubts();
         status
     }
 

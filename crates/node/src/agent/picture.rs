@@ -286,6 +286,7 @@ impl Picture {
             },
             proxies: self.files.proxies.clone(),
             planned: vec![],
+            own_doubts: vec![],
             coordinator: None,
             dashboard: self.dashboard.urls.clone(),
             servers: self.servers.clone(),

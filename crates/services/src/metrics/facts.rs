@@ -1,7 +1,7 @@
 //! What stands in the status.
 
 use api::{
-    BalancerState, Mode, RefusedPackets, Role, ServerCheck, Standing, Status, StoreDisk, Verdict,
+    BalancerState, Mode, OwnDoubt, RefusedPackets, Role, ServerCheck, Standing, Status, StoreDisk, Verdict,
     VipRole,
 };
 
@@ -27,6 +27,10 @@ pub(super) fn write(text: &mut Text, host: &str, status: &Status) {
     text.put("outlast_configuration_generation", &[], float(status.generation));
     refused(text, "outlast_packets_refused_total", status.refused);
     refused(text, "outlast_vip_packets_refused_total", status.vip_refused);
+    for doubt in OwnDoubt::ALL {
+        let is = flag(status.own_doubts.contains(&doubt));
+        text.put("outlast_suspects_itself", &[("reason", doubt.name())], is);
+    }
     nodes(text, status);
     vips(text, status);
     processes(text, status);

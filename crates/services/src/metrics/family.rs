@@ -249,6 +249,11 @@ pub const FAMILIES: &[Family] = &[
         "Whether the member of the store votes (1) or is filled up only (0).",
     ),
     gauge(
+        "outlast_suspects_itself",
+        &["reason"],
+        "Whether this node has that against itself (1), so that it accuses nobody; reasons are rules of the table of verdicts.",
+    ),
+    gauge(
         "outlast_vip_holders",
         VIP,
         "Nodes that say that they hold the virtual IP, as known here. More than one is a fault.",

@@ -53,6 +53,7 @@ pub(super) fn parts(view: &View, name: &str, parts: &mut Vec<Fragment>) {
 
 fn processes(status: &Status) -> Markup {
     html! {
+        @if let Some(doubt) = status.suspects_itself() { p.rule { "This node " (doubt) "." } }
         h3 { "Balancer" }
         p { (mark::balancer(status.balancer).shown()) }
         h3 { "Processes" }

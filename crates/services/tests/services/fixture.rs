@@ -414,6 +414,7 @@ pub fn status() -> Status {
         servers: servers(),
         choices: vec![Choice { proxy, server, term: 3, by: 0 }],
         planned: vec![],
+        own_doubts: vec![],
         coordinator: None,
         dashboard: vec![],
     }

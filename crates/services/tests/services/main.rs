@@ -12,6 +12,7 @@ mod stored;
 mod strangers;
 mod stream;
 mod webdriver;
+mod window;
 
 /// Long enough for a loaded machine.
 const PATIENCE: std::time::Duration = std::time::Duration::from_secs(20);

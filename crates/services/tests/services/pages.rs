@@ -6,7 +6,7 @@ use crate::stored::{coordinator, store};
 use crate::until;
 
 /// Text of a page without tags, blanks in a row as one.
-fn text(html: &str) -> String {
+pub(crate) fn text(html: &str) -> String {
     let mut out = String::new();
     let mut inside = false;
     for c in html.chars() {

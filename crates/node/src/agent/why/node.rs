@@ -46,6 +46,9 @@ fn own(ground: &Ground<'_>, line: &NodeLine) -> Told {
     let name = &line.state.node;
     let evidence = said(line).chain([fact("it answers this question")]);
     let evidence = evidence.chain(super::store::trouble(ground));
+    let doubts = ground.status.own_doubts.iter();
+    let evidence =
+        evidence.chain(doubts.map(|doubt| fact(format!("{}: {}", doubt.name(), doubt.words()))));
     if let Some(duty) = duty(line.state.duty) {
         let kept = fact(format!("an operator wants it {duty}; a file in its state folder says so"));
         return Told {
@@ -60,6 +63,9 @@ fn own(ground: &Ground<'_>, line: &NodeLine) -> Told {
         };
     }
     let mut state = format!("{name} is this node");
+    if !ground.status.own_doubts.is_empty() {
+        state += ", and suspects itself: it accuses nobody";
+    }
     if line.state.opinion.verdict == Verdict::CutOff {
         let networks = line.state.opinion.networks.join(", ");
         state += &format!(", and in the view of all it is cut off on {networks}");
@@ -67,9 +73,10 @@ fn own(ground: &Ground<'_>, line: &NodeLine) -> Told {
     Told {
         state,
         evidence: evidence.collect(),
-        rule: "a node that is late itself, or has lost its own carriers, judges nobody; what the \
-               others think of this one is theirs to say"
-            .to_owned(),
+        rule:
+            "a node that is late itself, has lost its own carriers, or reaches no majority accuses \
+               nobody; what the others think of this one is theirs to say"
+                .to_owned(),
         rules: vec![],
         would_change: vec![format!(
             "the others suspect it when none of its beats arrives on any network for {}",

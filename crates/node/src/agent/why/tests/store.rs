@@ -79,13 +79,13 @@ fn the_store_is_explained_by_leader_majority_lag_and_disk() {
         &status,
         "node01",
         expect![[r#"
-        node/node01: node01 is this node
-          saw it holds vip/internal (0 ms ago)
-          saw its machine: cpu 12 %, memory 40 % (0 ms ago)
-          saw it answers this question
-          saw its store: waits for node02 (no answer) (1500 ms ago)
-          rule a node that is late itself, or has lost its own carriers, judges nobody; what the others think of this one is theirs to say
-          then the others suspect it when none of its beats arrives on any network for 1 s
-    "#]],
+            node/node01: node01 is this node
+              saw it holds vip/internal (0 ms ago)
+              saw its machine: cpu 12 %, memory 40 % (0 ms ago)
+              saw it answers this question
+              saw its store: waits for node02 (no answer) (1500 ms ago)
+              rule a node that is late itself, has lost its own carriers, or reaches no majority accuses nobody; what the others think of this one is theirs to say
+              then the others suspect it when none of its beats arrives on any network for 1 s
+        "#]],
     );
 }
