@@ -1,8 +1,8 @@
 //! What stands in the status.
 
 use api::{
-    BalancerState, Mode, OwnDoubt, RefusedPackets, Role, ServerCheck, Standing, Status, StoreDisk, Verdict,
-    VipRole,
+    BalancerState, Mode, OwnDoubt, RefusedPackets, Role, ServerCheck, Standing, Status, StoreDisk,
+    Verdict, VipRole,
 };
 
 use super::family::Text;
