@@ -244,7 +244,7 @@ pub const EVENTS: &[EventKind] = &[
     act(
         "steps-unreadable",
         "node",
-        "what this node did for intents cannot be read from its state folder",
+        "what this node did for intents is damaged in its state folder: one of two copies, or both",
         "look after that disk; steps that are ordered again are looked at before they are done",
     ),
     act("store-failed", "node", "the store's process said that it cannot go on", RESTARTED),

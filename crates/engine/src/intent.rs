@@ -14,7 +14,7 @@
 
 pub use history::{MAX_HISTORY, begins, found, opened, read, read_each};
 pub use leader::{Action, GONE_FOR, Input, Leader, MAX_OPEN, RESEND, STEP_WITHIN, Wish};
-pub use receiver::{At, Duty, MAX_KEPT, Order, Receiver, Word};
+pub use receiver::{At, Damage, Duty, MAX_KEPT, Order, Receiver, Word};
 pub use record::{LEADER, MAX_STEPS, MAX_WORDS, Record, Step, VERSION};
 
 mod history;

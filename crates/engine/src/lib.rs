@@ -16,6 +16,7 @@ pub mod health;
 pub mod intent;
 mod keep;
 pub mod kv;
+pub mod lives;
 pub mod maintenance;
 pub mod member;
 pub mod own;
@@ -29,6 +30,7 @@ pub mod tenure;
 pub mod timeline;
 pub mod verdict;
 pub mod vip;
+pub mod whole;
 pub mod writer;
 
 pub use buffer::{Buffer, CAPACITY};

@@ -16,6 +16,7 @@ mod agents;
 mod apply;
 mod check;
 mod clock;
+mod disk;
 mod fault;
 mod host;
 mod ledger;

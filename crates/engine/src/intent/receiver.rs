@@ -7,6 +7,9 @@
 //!     |------ begun ---------> it died in the middle: look whether it is done, before doing it
 //!     +------ new -----------> kept (begun), done, kept (ended), answered
 //! ```
+//!
+//! What is kept has a checksum and is kept twice. Where neither copy is whole, it may have done what it does not
+//! know: it looks before it does anything.
 
 use std::collections::BTreeMap;
 
@@ -14,6 +17,7 @@ use super::{LEADER, Step};
 use crate::Buffer;
 use crate::keep::{Keep, kept};
 use crate::kv::{Fence, Token};
+use crate::whole;
 
 /// Intents whose steps are remembered: many times [`super::MAX_OPEN`]. A leader orders steps of open
 /// intents only, and their numbers are the newest.
@@ -76,8 +80,20 @@ pub enum Duty {
     Stale,
 }
 
-/// First byte of [`Receiver::encode`]; 2 has the incarnation.
-const VERSION: u8 = 2;
+/// First byte of [`Receiver::encode`]. Version 2 has the incarnation, 4 what was lost and a checksum; its number
+/// differs from those without one in two bits, so that one that turns does not take it for theirs.
+const VERSION: u8 = 4;
+/// Of [`Receiver::doubts_below`]: what was kept is lost, and nothing was ordered since.
+const EVERYTHING: u64 = u64::MAX;
+
+/// What was wrong with the two copies of what a receiver kept.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Damage {
+    /// One of them is whole: nothing was lost.
+    One,
+    /// Nothing is known of what was done before.
+    All,
+}
 
 #[derive(Clone, Debug, Eq, PartialEq)]
 struct Kept {
@@ -97,6 +113,8 @@ pub struct Receiver {
     kept: BTreeMap<u64, Kept>,
     /// Begun by this process, so no need to look.
     doing: Vec<At>,
+    /// Intents of smaller numbers may have been carried out by one whose memory was lost; 0: nothing was lost.
+    doubts_below: u64,
 }
 
 kept!(Step { node, verb, object });
@@ -113,28 +131,32 @@ impl Keep for Result<(), String> {
 }
 
 impl Receiver {
-    /// What [`Duty::Keep`] writes: of which store, the greatest token, and the last step of each intent.
+    /// What [`Duty::Keep`] writes, twice: of which store, the greatest token, what may have been lost, and the last
+    /// step of each intent.
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
         let mut out = vec![VERSION];
         self.incarnation.keep(&mut out);
         self.fence.newest(LEADER).map(|token| token.0).keep(&mut out);
+        self.doubts_below.keep(&mut out);
         let kept: Vec<_> = self.kept.iter().map(|(at, kept)| (*at, kept.clone())).collect();
         kept.keep(&mut out);
-        out
+        whole::marked(out)
     }
 
     /// None: it is damaged, or of another version. Version 1 did not say of which store: it is taken to be
     /// the one that orders next.
     #[must_use]
     pub fn decode(bytes: &[u8]) -> Option<Self> {
-        let (version, mut rest) = bytes.split_first()?;
+        let is_new = bytes.first() == Some(&VERSION);
+        let (version, mut rest) = if is_new { whole::read(bytes)? } else { bytes }.split_first()?;
         let incarnation = match version {
             1 => None,
-            &VERSION => Option::<u64>::revive(&mut rest)?,
+            2 | &VERSION => Option::<u64>::revive(&mut rest)?,
             _ => return None,
         };
         let token = Option::<u64>::revive(&mut rest)?;
+        let doubts_below = if is_new { u64::revive(&mut rest)? } else { 0 };
         let kept = Vec::<(u64, Kept)>::revive(&mut rest)?;
         if !rest.is_empty() || kept.len() > MAX_KEPT {
             return None;
@@ -143,7 +165,23 @@ impl Receiver {
         if let Some(token) = token {
             fence.pass(LEADER, Token(token)).ok()?;
         }
-        Some(Self { incarnation, fence, kept: kept.into_iter().collect(), doing: vec![] })
+        let kept = kept.into_iter().collect();
+        Some(Self { incarnation, fence, kept, doing: vec![], doubts_below })
+    }
+
+    /// From its two copies, in the order in which they are written; none: there is no such file.
+    #[must_use]
+    pub fn revive(copies: [Option<&[u8]>; 2]) -> (Self, Option<Damage>) {
+        let read = copies.map(|copy| copy.map(Self::decode));
+        let is_damaged = read.iter().any(|copy| matches!(copy, Some(None)));
+        // The first one is the newer one where a death came between the two.
+        match read.into_iter().flatten().flatten().next() {
+            Some(whole) => (whole, is_damaged.then_some(Damage::One)),
+            None if is_damaged => {
+                (Self { doubts_below: EVERYTHING, ..Self::default() }, Some(Damage::All))
+            }
+            None => (Self::default(), None),
+        }
     }
 
     /// What a step that was ended came to.
@@ -253,9 +291,23 @@ impl Receiver {
                     self.kept.pop_first();
                 }
                 self.doing.push(at);
-                out.push(Duty::Do { at, what });
+                let duty = if self.may_be_done(number) {
+                    Duty::Look { at, what }
+                } else {
+                    Duty::Do { at, what }
+                };
+                out.push(duty);
             }
         }
+    }
+
+    /// Whether a step that nobody knows here may have been done before what was kept was lost: of intents that a
+    /// whole memory would have had, beginning with the first that is ordered anew.
+    fn may_be_done(&mut self, number: u64) -> bool {
+        if self.doubts_below == EVERYTHING {
+            self.doubts_below = number.saturating_add(MAX_KEPT as u64);
+        }
+        number < self.doubts_below
     }
 
     /// Whether a later intent about the same object was ordered: one is open at a time, so this one has ended, and

@@ -12,9 +12,6 @@ const FILE: &str = "lives";
 /// So many numbers are reserved at once, each time that they are used up: 10 s of the clock. A file that
 /// is lost costs so much, as the clock alone is then ahead of what was used.
 const BLOCK: u64 = 10_000;
-/// Digits of the largest number: a record of one length is overwritten in place, which a full disk
-/// allows.
-const DIGITS: usize = 20;
 
 #[derive(Debug)]
 pub(crate) struct Lives {
@@ -33,7 +30,7 @@ pub(crate) enum Trouble {
     #[error("{0}: {1}")]
     Unkept(String, String),
     /// A power loss, or a stranger's hand.
-    #[error("{0} held {1:?}, which is no number of {DIGITS} digits")]
+    #[error("{0} held {1:?}, which is no number with its checksum")]
     Torn(String, String),
 }
 
@@ -95,11 +92,9 @@ fn read(file: &Path) -> io::Result<Option<Kept>> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(error),
     };
-    let text = String::from_utf8_lossy(&bytes).into_owned();
-    let whole = text.strip_suffix('\n').filter(|digits| digits.len() == DIGITS);
-    Ok(Some(match whole.and_then(|digits| digits.parse().ok()) {
+    Ok(Some(match engine::lives::read(&bytes) {
         Some(number) => Kept::Number(number),
-        None => Kept::Torn(text),
+        None => Kept::Torn(String::from_utf8_lossy(&bytes).into_owned()),
     }))
 }
 
@@ -109,9 +104,10 @@ fn write(file: &Path, end: u64) -> io::Result<()> {
     }
     let mut options = OpenOptions::new();
     let mut file = options.create(true).write(true).truncate(false).open(file)?;
-    let record = format!("{end:0DIGITS$}\n");
-    file.write_all(record.as_bytes())?;
-    file.set_len(record.len() as u64)?;
+    // Of one length, so it is overwritten in place, which a full disk allows.
+    let line = engine::lives::line(end);
+    file.write_all(line.as_bytes())?;
+    file.set_len(line.len() as u64)?;
     file.sync_data()
 }
 
@@ -164,7 +160,9 @@ mod tests {
         let mut lives = Lives::open(&folder, NOON + 1000);
         assert!(lives.next() > used);
         assert_eq!(lives.trouble, None, "as at the first start");
-        for torn in [&b""[..], b"0000000170", b"00000001700000010000", b"\xff\0", &[b'9'; 64]] {
+        let turned = engine::lives::line(NOON).replacen('0', "8", 1);
+        let torn = [&b""[..], b"0000000170", b"00000001700000010000", b"\xff\0", &[b'9'; 64]];
+        for torn in torn.into_iter().chain([turned.as_bytes()]) {
             std::fs::write(folder.join(FILE), torn).unwrap();
             let mut lives = Lives::open(&folder, NOON + 2000);
             let next = lives.next();
@@ -182,7 +180,7 @@ mod tests {
         for now in [0, NOON, u64::MAX] {
             Lives::open(&folder, now);
             let length = std::fs::metadata(folder.join(FILE)).unwrap().len();
-            assert_eq!(length, DIGITS as u64 + 1);
+            assert_eq!(length, engine::lives::line(0).len() as u64);
         }
         std::fs::remove_dir_all(&folder).unwrap();
     }

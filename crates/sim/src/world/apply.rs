@@ -61,6 +61,9 @@ impl World {
             Verb::StoreWeather => return self.store_weather(amounts),
             Verb::Prove => return self.prove(host, true),
             Verb::TakeBack => return self.prove(host, false),
+            Verb::DiskLies | Verb::DiskTears | Verb::DiskFull | Verb::SlowDisk | Verb::FlipDisk => {
+                return self.harm_disk(fault);
+            }
             Verb::PowerOff => self.power_off(host),
             Verb::PowerOn if self.hosts[usize::from(host)].power == Power::Off => self.boot(host),
             Verb::PowerOn => {}
@@ -128,6 +131,7 @@ impl World {
         self.hosts[usize::from(host)].power = Power::On;
         self.hosts[usize::from(host)].is_stopped = false;
         self.hosts[usize::from(host)].refuses = false;
+        self.read_lives(host);
         self.start_agent(host);
         if host < self.controllers {
             self.start_vip(host);
@@ -146,6 +150,7 @@ impl World {
         node.vip = Process { turn_at: node.vip.turn_at, ..Process::default() };
         node.known.fill(member::Standing::Unknown);
         self.close_office(host);
+        self.disk_loses_power(host);
     }
 
     fn forget_inboxes(&mut self, host: u16) {
@@ -300,8 +305,8 @@ impl World {
     fn lose_disk(&mut self, host: u16) {
         let node = &mut self.hosts[usize::from(host)];
         (node.numbered, node.wall) = (0, -3_600_000);
-        let office = &mut self.offices[usize::from(host)];
-        (office.disk, office.receiver) = Default::default();
+        node.disk.is_replaced();
+        self.offices[usize::from(host)].receiver = Default::default();
         self.ledger.lose_disk(host);
         if self.hosts[usize::from(host)].power == Power::Paused {
             // Nothing of what it had in hand goes on beside an empty disk.
@@ -396,7 +401,9 @@ impl World {
             let node = &mut self.hosts[usize::from(host)];
             node.wall = 0;
             node.numbered = node.largest.into_iter().fold(node.numbered, u64::max);
+            node.keep_lives();
             let is_outdated = node.is_outdated();
+            self.mend_disk(host);
             self.slow(host, 0);
             if self.hosts[usize::from(host)].power == Power::Off {
                 self.boot(host);
@@ -465,6 +472,11 @@ const fn shakes(verb: Verb) -> bool {
         | Verb::DeposeStore
         | Verb::StoreWeather
         | Verb::Prove
-        | Verb::TakeBack => false,
+        | Verb::TakeBack
+        | Verb::DiskLies
+        | Verb::DiskTears
+        | Verb::DiskFull
+        | Verb::SlowDisk
+        | Verb::FlipDisk => false,
     }
 }

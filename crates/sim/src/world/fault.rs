@@ -77,6 +77,16 @@ pub enum Verb {
     /// Somebody has the store hold that the host is dead, whatever is true.
     Prove,
     TakeBack,
+    /// What its disk says is written is gone with the power, until this is said with 0.
+    DiskLies,
+    /// And a part of it is there; 0 ends it.
+    DiskTears,
+    /// It takes nothing more; 0 ends it.
+    DiskFull,
+    /// Each write takes so many milliseconds.
+    SlowDisk,
+    /// A bit turns in what it keeps: of its steps (1), of their copy (2), of its numbers (3), of both copies (else).
+    FlipDisk,
     /// Everything is mended, and started again.
     Mend,
 }
@@ -93,7 +103,7 @@ enum Need {
 
 use Need::{Amount, Host, Network, Other, Side};
 
-const VERBS: [(Verb, &str, &[Need]); 36] = [
+const VERBS: [(Verb, &str, &[Need]); 41] = [
     (Verb::PowerOff, "power-off", &[Host]),
     (Verb::PowerOn, "power-on", &[Host]),
     (Verb::Pause, "pause", &[Host]),
@@ -129,6 +139,11 @@ const VERBS: [(Verb, &str, &[Need]); 36] = [
     (Verb::StoreWeather, "store-weather", &[Amount, Amount, Amount]),
     (Verb::Prove, "prove", &[Host]),
     (Verb::TakeBack, "take-back", &[Host]),
+    (Verb::DiskLies, "disk-lies", &[Host, Amount]),
+    (Verb::DiskTears, "disk-tears", &[Host, Amount]),
+    (Verb::DiskFull, "disk-full", &[Host, Amount]),
+    (Verb::SlowDisk, "slow-disk", &[Host, Amount]),
+    (Verb::FlipDisk, "flip-disk", &[Host, Amount]),
     (Verb::Mend, "mend", &[]),
 ];
 

@@ -10,6 +10,7 @@ use engine::packet::Replay;
 use engine::vip::{self, Balancer, Peer, Vip};
 
 use super::clock::Clock;
+use super::disk::Disk;
 use super::net::{Frame, MAX_NETWORKS};
 use super::queue::Machine;
 use crate::node::Reported;
@@ -98,7 +99,8 @@ pub(crate) struct Host {
     pub(crate) replay: Replay,
     /// Its wall clock differs from true time by so many milliseconds.
     pub(crate) wall: i64,
-    /// On its disk: the largest incarnation that it ever took.
+    pub(crate) disk: Disk,
+    /// The largest incarnation that it ever took, as its supervisor knows it.
     pub(crate) numbered: u64,
     /// The incarnation of its agent, and of its vip process.
     pub(crate) lives: [u64; 2],
@@ -133,6 +135,7 @@ impl Host {
             spoke_at: None,
             replay: Replay::new(),
             wall: 0,
+            disk: Disk::default(),
             numbered: 0,
             lives: [0; 2],
             largest: [0; 2],
@@ -201,8 +204,12 @@ impl Host {
     /// them or the wall clock goes on.
     pub(crate) fn live(&mut self, machine: Machine, now: Time) -> u64 {
         let wall = i64::try_from(now.as_nanos() / 1_000_000).unwrap_or(0) + self.wall + WALL;
-        let life = u64::try_from(wall).unwrap_or(0).max(self.numbered + 1);
+        let mut life = u64::try_from(wall).unwrap_or(0).max(self.numbered + 1);
+        // A supervisor reserves thousands at once: with a memory that went back it begins below or above all that
+        // were used, and hardly ever with the same one.
+        life += u64::from(self.largest.contains(&life));
         self.numbered = life;
+        self.keep_lives();
         let process = machine as usize;
         self.lives[process] = life;
         self.largest[process] = life.max(self.largest[process]);

@@ -19,14 +19,32 @@ const FLOOD: u64 = 100;
 /// A leader that has been in office for so long has ordered what is open, and been answered.
 const SETTLED: Duration = Duration::from_secs(3);
 
+/// What one host must know of what it did.
+#[derive(Clone, Copy, Debug)]
+struct Known {
+    /// The greatest token in an order that it read, and that it kept.
+    read: Token,
+    kept: Token,
+    /// How often its disk was lost, and with it what was done.
+    disk: u32,
+    /// It may not know what was decided before, of intents up to this number: what it kept is damaged or gone.
+    forgot: u64,
+    /// Nor that it did them: an earlier memory came back, which nothing there can know.
+    again: u64,
+}
+
+impl Known {
+    const NOTHING: Self = Self { read: Token(0), kept: Token(0), disk: 0, forgot: 0, again: 0 };
+}
+
 /// The world's own memory of what was done.
 #[derive(Debug, Default)]
 pub(super) struct Ledger {
     /// The greatest token with which somebody began to lead.
     begun: u64,
     begun_at: Time,
-    /// Of each host: the greatest token in an order that it read, and how often its disk was lost.
-    seen: Vec<(Token, u32)>,
+    /// Of each host.
+    known: Vec<Known>,
     /// Intent, step, host and which disk.
     done: BTreeSet<(u64, u8, u16, u32)>,
     /// As written last, and when.
@@ -39,18 +57,49 @@ pub(super) struct Ledger {
 
 impl Ledger {
     pub(super) fn new(hosts: usize) -> Self {
-        Self { seen: vec![(Token(0), 0); hosts], ..Self::default() }
+        Self { known: vec![Known::NOTHING; hosts], ..Self::default() }
     }
 
     pub(super) fn is_done(&self, host: u16, (number, step): (u64, u8)) -> bool {
-        let disk = self.seen[usize::from(host)].1;
+        let disk = self.known[usize::from(host)].disk;
         self.done.contains(&(number, step, host, disk))
     }
 
     /// It remembers nothing from here on.
     pub(super) fn lose_disk(&mut self, host: u16) {
-        let (token, disk) = &mut self.seen[usize::from(host)];
-        (*token, *disk) = (Token(0), *disk + 1);
+        self.forgets(host);
+        self.known[usize::from(host)].disk += 1;
+    }
+
+    /// What it kept is damaged: it knows that, and nothing else.
+    pub(super) fn forgets(&mut self, host: u16) {
+        let newest = self.newest();
+        let known = &mut self.known[usize::from(host)];
+        (known.read, known.kept, known.forgot) = (Token(0), Token(0), newest);
+    }
+
+    /// What it kept is as it was before, and it cannot know that.
+    pub(super) fn goes_back(&mut self, host: u16, token: Token) {
+        let newest = self.newest();
+        let known = &mut self.known[usize::from(host)];
+        (known.read, known.kept) = (token, token);
+        (known.forgot, known.again) = (newest, newest);
+    }
+
+    pub(super) fn keeps(&mut self, host: u16) {
+        let known = &mut self.known[usize::from(host)];
+        known.kept = known.read;
+    }
+
+    /// What was not kept has not happened. The token that it must know.
+    pub(super) fn restarts(&mut self, host: u16) -> Token {
+        let known = &mut self.known[usize::from(host)];
+        known.read = known.kept;
+        known.kept
+    }
+
+    fn newest(&self) -> u64 {
+        self.records.keys().next_back().copied().unwrap_or_default()
     }
 }
 
@@ -103,7 +152,7 @@ impl World {
 
     /// S3: an order with a token older than one seen before is refused, also over a death.
     pub(super) fn judge_order(&mut self, host: u16, token: Token, refused: bool) {
-        let seen = &mut self.ledger.seen[usize::from(host)].0;
+        let seen = &mut self.ledger.known[usize::from(host)].read;
         let is_stale = token < *seen;
         *seen = token.max(*seen);
         if is_stale {
@@ -117,15 +166,16 @@ impl World {
 
     /// S2, S7: what is done is what was committed, at its turn, once.
     pub(super) fn judge_effect(&mut self, host: u16, (number, step): (u64, u8), what: &Step) {
-        let disk = self.ledger.seen[usize::from(host)].1;
+        let Known { disk, forgot, again, .. } = self.ledger.known[usize::from(host)];
         let is_first = self.ledger.done.insert((number, step, host, disk));
-        if !is_first {
+        if !is_first && number <= again {
+            self.marks.note(Mark::DidAgainAfterLie);
+        } else if !is_first {
             self.fail("S7 once", host, &format!("does step {step} of {number} again"));
         }
-        // On a lost disk nobody knows what was done.
         let record = self.ledger.records.get(&number).map(|(record, _)| record);
         let is_next = record.and_then(Record::next).is_some_and(|next| next == (step, what));
-        if !is_next && disk == 0 {
+        if !is_next && number > forgot {
             let state = record.map(|record| &record.state);
             let what = format!("does step {step} of {number}, which is {state:?}");
             self.fail("S2 committed", host, &what);
@@ -181,7 +231,7 @@ impl World {
 
     /// Only what ended long ago is taken away.
     fn judge_pruned(&mut self, host: u16, number: u64) {
-        let newest = self.ledger.records.keys().next_back().copied().unwrap_or_default();
+        let newest = self.ledger.newest();
         if self.ledger.open.contains(&number) || number + MAX_HISTORY > newest + 1 {
             self.fail("S8 intents", host, &format!("takes intent {number} away, of {newest}"));
         }
@@ -252,6 +302,8 @@ fn follows(before: Option<&Record>, record: &Record) -> bool {
         && before.steps == record.steps;
     let is_last = usize::from(next) + 1 == before.steps.len();
     same && match &record.state {
+        // Only why it is not done yet.
+        State::Committed { next: then } if *then == next => before.note != record.note,
         State::Committed { next: then } => *then == next + 1 && !is_last,
         State::Done => is_last && before.steps[usize::from(next)].verb != "fail",
         State::Failed(_) => before.steps[usize::from(next)].verb == "fail",

@@ -54,6 +54,11 @@ pub(super) enum Mail {
         step: u8,
         outcome: Result<(), String>,
     },
+    /// The disk of the node that has to do it takes nothing.
+    Hindered {
+        number: u64,
+        step: u8,
+    },
     Stale(Token),
     /// What a step came to, to the process that does it.
     Own {
@@ -126,9 +131,8 @@ impl World {
     /// To a process, over any network that carries both ways; to itself, when it is done.
     pub(super) fn post(&mut self, from: u16, to: u16, mail: Mail) {
         if from == to && matches!(mail, Mail::Own { .. }) {
-            let life = Some(self.offices[usize::from(to)].life);
-            let at = self.now + self.dice.span(WORK);
-            return self.launch(at, Sent { from, to, life, tries: 0, mail });
+            let work = self.dice.span(WORK);
+            return self.post_later(to, work, mail);
         }
         // Without a way the kernel tries again.
         let network = if from == to { None } else { self.way(from, to) };
@@ -140,6 +144,12 @@ impl World {
                 self.launch(at, Sent { from, to, life: None, tries: 0, mail: mail.clone() });
             }
         }
+    }
+
+    /// From a process to itself.
+    pub(super) fn post_later(&mut self, host: u16, delay: Duration, mail: Mail) {
+        let life = Some(self.offices[usize::from(host)].life);
+        self.launch(self.now + delay, Sent { from: host, to: host, life, tries: 0, mail });
     }
 
     fn launch(&mut self, at: Time, sent: Sent) {
@@ -183,6 +193,10 @@ impl World {
             }
             Mail::Answer { number, step, outcome } => {
                 Deed::ToLeader(intent::Input::Answered { number, step, outcome })
+            }
+            Mail::Hindered { number, step } => {
+                let why = "its disk is full".to_owned();
+                Deed::ToLeader(intent::Input::Hindered { number, step, why })
             }
             Mail::Stale(token) => {
                 let leads = self.offices[usize::from(to)].leader.as_ref();

@@ -60,9 +60,21 @@ pub enum Mark {
     SawOneWay,
     /// All of a majority thought the same of each controller, after faults that were not mended.
     SawOneView,
+    /// What a disk had said it wrote was gone after a loss of power.
+    DiskLied,
+    DiskTore,
+    DiskWasFull,
+    DiskWasSlow,
+    /// One of the two copies was damaged.
+    ReadOtherCopy,
+    /// Both were: it looked before it did anything.
+    NoCopyWhole,
+    LivesTorn,
+    /// Its memory had gone back behind what it had done.
+    DidAgainAfterLie,
 }
 
-pub const MARKS: [Mark; 37] = [
+pub const MARKS: [Mark; 45] = [
     Mark::SuspectedItself,
     Mark::Suspected,
     Mark::CameBack,
@@ -100,6 +112,14 @@ pub const MARKS: [Mark; 37] = [
     Mark::CalledCutOff,
     Mark::SawOneWay,
     Mark::SawOneView,
+    Mark::DiskLied,
+    Mark::DiskTore,
+    Mark::DiskWasFull,
+    Mark::DiskWasSlow,
+    Mark::ReadOtherCopy,
+    Mark::NoCopyWhole,
+    Mark::LivesTorn,
+    Mark::DidAgainAfterLie,
 ];
 
 /// What only a majority concludes, or who is silent thrice in a minute: never in the cloud of the figures,

@@ -35,10 +35,20 @@ const MAX_DEEDS: usize = 512;
 pub(super) enum Deed {
     Hold(tenure::Action),
     Lead(Token, Action),
-    Serve { duty: Duty, from: u16, token: Token },
+    Serve {
+        duty: Duty,
+        from: u16,
+        token: Token,
+    },
+    /// Its disk took what it was given.
+    Keep,
     ToTenure(tenure::Input),
     ToLeader(intent::Input),
-    ToNode { word: Word, from: u16, token: Token },
+    ToNode {
+        word: Word,
+        from: u16,
+        token: Token,
+    },
     Replied(Asker, Option<Outcome>),
 }
 
@@ -60,8 +70,10 @@ pub(super) struct Office {
     reading: Option<(Token, Option<u64>)>,
     waiting: Vec<Waiting>,
     pub(super) receiver: Receiver,
-    /// What it kept.
-    pub(super) disk: Receiver,
+    /// What it was told last, and what it knew before, until that is kept.
+    pub(super) in_hand: Option<(Receiver, Word, u16, Token)>,
+    /// It waits so long for its disk.
+    pub(super) late: Duration,
     queue: VecDeque<Deed>,
     /// Counts processes: an answer to the one before is for nobody.
     pub(super) life: u64,
@@ -92,6 +104,17 @@ impl Office {
         self.waiting.clear();
     }
 
+    /// What came of the word in hand, and was not done yet.
+    pub(super) fn drop_duties(&mut self) {
+        while let Some(Deed::Serve { .. }) = self.queue.front() {
+            self.queue.pop_front();
+        }
+    }
+
+    pub(super) fn put_first(&mut self, deed: Deed) {
+        self.queue.push_front(deed);
+    }
+
     /// What a machine ordered comes before what arrives later.
     fn first(&mut self, deeds: impl Iterator<Item = Deed>) {
         let deeds: Vec<Deed> = deeds.collect();
@@ -104,12 +127,13 @@ impl Office {
 impl World {
     /// With the agent's process.
     pub(super) fn open_office(&mut self, host: u16) {
+        let receiver = self.revive_receiver(host);
         let office = &mut self.offices[usize::from(host)];
         office.leaves();
         office.queue.clear();
         office.life += 1;
         (office.is_open, office.next_at) = (true, self.now);
-        office.receiver = office.disk.clone().restarted();
+        (office.receiver, office.in_hand) = (receiver, None);
         if host < self.controllers {
             office.tenure = Some(Tenure::new(LIMIT));
             office.queue.push_back(Deed::ToTenure(tenure::Input::Want(true)));
@@ -173,7 +197,8 @@ impl World {
                 self.take_deed(host, deed);
             }
             let pause = self.dice.span(BETWEEN.max(self.hosts[usize::from(host)].slow));
-            self.offices[usize::from(host)].next_at = self.now + pause;
+            let office = &mut self.offices[usize::from(host)];
+            office.next_at = self.now + pause + std::mem::take(&mut office.late);
             self.judge_office(host);
         }
         self.plan_office(host);
@@ -234,6 +259,7 @@ impl World {
             Deed::Hold(action) => self.hold_office(host, action),
             Deed::Lead(token, action) => self.lead(host, token, action),
             Deed::Serve { duty, from, token } => self.serve(host, duty, (from, token)),
+            Deed::Keep => self.keep_receiver(host),
         }
     }
 
@@ -356,7 +382,9 @@ impl World {
     fn receive(&mut self, host: u16, word: Word, (from, token): (u16, Token)) {
         let is_order = matches!(word, Word::Ordered(_));
         let mut out = Buffer::new();
-        self.offices[usize::from(host)].receiver.step(word, &mut out);
+        let office = &mut self.offices[usize::from(host)];
+        office.in_hand = Some((office.receiver.clone(), word.clone(), from, token));
+        office.receiver.step(word, &mut out);
         if is_order {
             let refused = out.iter().any(|duty| matches!(duty, Duty::Stale));
             self.judge_order(host, token, refused);
@@ -366,9 +394,8 @@ impl World {
     }
 
     fn serve(&mut self, host: u16, duty: Duty, (from, token): (u16, Token)) {
-        let office = &mut self.offices[usize::from(host)];
         match duty {
-            Duty::Keep => office.disk = office.receiver.clone(),
+            Duty::Keep => self.begins_to_keep(host),
             Duty::Do { at, what } => {
                 let outcome = if what.verb == "fail" {
                     Err("it does not work".to_owned())

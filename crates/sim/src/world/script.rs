@@ -88,10 +88,12 @@ impl Script {
         let mix = Mix::roll(&mut chance);
         // Dice of its own: what is asked of the store changes nothing else of a seed.
         let mut dice = Chance::new(seed ^ 0x5707_e570_7e57);
+        let mut grit = Chance::new(seed ^ 0xd15c_0d15_cd15);
         for _ in 0..STORMS {
             let begin = script.length;
             script.storm(&mix, &mut chance);
             script.requests(begin, &mut dice);
+            script.disks(begin, &mut grit);
         }
         script.steps.sort_by_key(|(at, _)| *at);
         script
@@ -149,6 +151,49 @@ impl Script {
             self.steps.push((from, Fault::at(Verb::Prove, host)));
             self.steps.push((end.max(from), Fault::at(Verb::TakeBack, host)));
         }
+    }
+
+    /// What is wrong with the disk of one host that much is asked of: it fails while it works, or with its power.
+    fn disks(&mut self, begin: Duration, grit: &mut Chance) {
+        if !grit.one_in(3) {
+            return;
+        }
+        let end = self.length.saturating_sub(PEACE);
+        let storm = u64::try_from(end.saturating_sub(begin).as_millis()).unwrap_or(0);
+        let host = number(grit, (self.controllers + self.computes).min(4));
+        let mut at = begin;
+        let mut does = |at: Duration, verb: Verb, amount: i64| {
+            let fault = Fault { amounts: [amount, 0, 0], ..Fault::at(verb, host) };
+            self.steps.push((at, fault));
+        };
+        let harm = grit.below(4);
+        match harm {
+            0 => does(at, Verb::SlowDisk, grit.choose(&[5, 80, 600])),
+            1 => does(at, Verb::DiskFull, 1),
+            _ => does(at, Verb::DiskLies, 1),
+        }
+        if harm == 3 {
+            does(at, Verb::DiskTears, 1);
+        }
+        for _ in 0..=grit.below(3) {
+            at += Duration::from_millis(grit.below(storm / 2 + 1));
+            if grit.one_in(2) {
+                does(at, Verb::FlipDisk, grit.choose(&[1, 1, 2, 2, 3, 4]));
+            }
+            // As short as work takes, so that it is told of its steps again.
+            let (down, up) = if harm > 1 || grit.one_in(2) {
+                (Verb::PowerOff, Verb::PowerOn)
+            } else {
+                (Verb::KillAgent, Verb::KillAgent)
+            };
+            does(at, down, 0);
+            at += Duration::from_millis(grit.below(1000));
+            does(at, up, 0);
+        }
+        for verb in [Verb::DiskLies, Verb::DiskTears, Verb::DiskFull, Verb::SlowDisk] {
+            does(end.max(at), verb, 0);
+        }
+        self.length = self.length.max(at + PEACE);
     }
 
     /// The end of a storm.

@@ -124,7 +124,7 @@ fn a_receiver_is_read_as_it_was_kept_and_damaged_bytes_are_no_receiver() {
     heard(&mut receiver, Word::Ended { at: at(0), outcome: Err("no".to_owned()) });
     let bytes = receiver.encode();
     expect![
-        "0201030105010100066e6f646530310968616e642d6f7665720c7669702f696e7465726e616c0101026e6f"
+        "040103010500010100066e6f646530310968616e642d6f7665720c7669702f696e7465726e616c0101026e6fe9b7a421"
     ]
     .assert_eq(&hex(&bytes));
     let mut again = Receiver::decode(&bytes).expect("it is whole");
@@ -137,5 +137,70 @@ fn a_receiver_is_read_as_it_was_kept_and_damaged_bytes_are_no_receiver() {
         assert!(Receiver::decode(&bytes[..end]).is_none(), "{end} bytes");
     }
     assert!(Receiver::decode(&[bytes.clone(), vec![0]].concat()).is_none());
-    assert!(Receiver::decode(&[&[3], &bytes[1..]].concat()).is_none(), "another version");
+    for version in [1, 2, 3, 5] {
+        assert!(
+            Receiver::decode(&[&[version], &bytes[1..]].concat()).is_none(),
+            "version {version}"
+        );
+    }
+    for bit in 0..bytes.len() * 8 {
+        let mut turned = bytes.clone();
+        turned[bit / 8] ^= 1 << (bit % 8);
+        assert!(Receiver::decode(&turned).is_none(), "bit {bit} has turned");
+    }
+}
+
+#[test]
+fn a_receiver_of_the_version_before_the_checksum_is_read() {
+    let mut kept = vec![2, 1, 3, 1, 5, 1, 1, 0, 6];
+    kept.extend(b"node01");
+    kept.push(9);
+    kept.extend(b"hand-over");
+    kept.push(12);
+    kept.extend(b"vip/internal");
+    kept.extend([1, 0]);
+    let receiver = Receiver::decode(&kept).expect("it is whole");
+    assert_eq!((receiver.incarnation(), receiver.newest()), (Some(3), Some(Token(5))));
+}
+
+#[test]
+fn one_whole_copy_is_enough_and_where_there_is_none_it_looks_before_it_does_anything() {
+    let mut receiver = Receiver::default();
+    heard(&mut receiver, order(5, 0));
+    heard(&mut receiver, Word::Ended { at: at(0), outcome: Ok(()) });
+    let (whole, torn) = (receiver.encode(), &receiver.encode()[..9]);
+    for copies in [[Some(&whole[..]), Some(torn)], [Some(torn), Some(&whole)]] {
+        let (mut again, damage) = Receiver::revive(copies);
+        assert_eq!(damage, Some(Damage::One));
+        assert_eq!(heard(&mut again, order(4, 1)), [Duty::Stale], "nothing was lost");
+    }
+    for copies in [[Some(&whole[..]), None], [None, Some(&whole)], [Some(&whole), Some(&whole)]] {
+        assert_eq!(Receiver::revive(copies).1, None);
+    }
+    let what = step("node01", "hand-over");
+    for copies in [[Some(torn), Some(torn)], [Some(torn), None]] {
+        let (mut again, damage) = Receiver::revive(copies);
+        assert_eq!(damage, Some(Damage::All));
+        let look = Duty::Look { at: at(0), what: what.clone() };
+        assert_eq!(heard(&mut again, order(5, 0)), [Duty::Keep, look]);
+        let answer = Duty::Answer { at: at(0), outcome: Ok(()) };
+        let looked = Word::Looked { at: at(0), is_done: true };
+        assert_eq!(heard(&mut again, looked), [Duty::Keep, answer]);
+        // That is kept with what it learns now.
+        let mut again = Receiver::revive([Some(&again.encode()), None]).0.restarted();
+        let later = At { number: 900, ..at(0) };
+        let ordered = |at| Word::Ordered(Order { token: Token(5), at, what: what.clone() });
+        let look = Duty::Look { at: later, what: what.clone() };
+        assert_eq!(heard(&mut again, ordered(later)), [Duty::Keep, look]);
+        let last = At { number: 1 + MAX_KEPT as u64, ..at(0) };
+        let act = Duty::Do { at: last, what: what.clone() };
+        assert_eq!(
+            heard(&mut again, ordered(last)),
+            [Duty::Keep, act],
+            "it was never ordered before"
+        );
+    }
+    let (mut new, damage) = Receiver::revive([None, None]);
+    assert_eq!(damage, None);
+    assert_eq!(heard(&mut new, order(5, 0)), [Duty::Keep, Duty::Do { at: at(0), what }]);
 }

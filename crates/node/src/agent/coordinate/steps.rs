@@ -16,11 +16,11 @@ use std::time::Duration;
 use api::{Carried, Event, StepOrder};
 use base::Chain;
 use engine::Buffer;
-use engine::intent::{At, Duty, Order, Receiver, Step, Word};
+use engine::intent::{At, Damage, Duty, Order, Receiver, Step, Word};
 use engine::kv::Token;
 
-/// In the state folder.
-const FILE: &str = "steps";
+/// In the state folder, in the order in which they are written: a disk that damages one of them leaves the other.
+const FILES: [&str; 2] = ["steps", "steps.copy"];
 /// How long an order waits for the end of its step: shorter than [`engine::errand::PATIENCE`].
 const WAIT: Duration = Duration::from_secs(2);
 
@@ -53,24 +53,15 @@ pub(crate) struct Steps {
 impl Steps {
     /// As the process before this one kept it.
     pub(crate) fn open(deeds: Box<dyn Does>, folder: &Path) -> Arc<Self> {
-        let kept = match fs::read(folder.join(FILE)) {
-            Ok(bytes) => Receiver::decode(&bytes).ok_or_else(|| "it is damaged".to_owned()),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Receiver::default()),
-            Err(error) => Err(error.to_string()),
-        };
-        let receiver = kept.unwrap_or_else(|why| {
-            deeds.tell(Event {
-                what: "steps-unreadable".to_owned(),
-                object: format!("node/{}", deeds.me()),
-                evidence: format!("{}: {why}", folder.join(FILE).display()),
-                decision: "go on as if no step of an intent had been done here".to_owned(),
-                not_done:
-                    "an order of a former coordinator is not recognised until a later one orders"
-                        .to_owned(),
-                ..Event::default()
-            });
-            Receiver::default()
+        let copies = FILES.map(|name| match fs::read(folder.join(name)) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+            // What cannot be read is as good as damaged.
+            read => Some(read.unwrap_or_default()),
         });
+        let (receiver, damage) = Receiver::revive(copies.each_ref().map(|copy| copy.as_deref()));
+        if let Some(damage) = damage {
+            deeds.tell(unreadable(deeds.me(), folder, damage));
+        }
         let receiver = Mutex::new(receiver.restarted());
         Arc::new(Self { deeds, folder: folder.to_owned(), receiver, ended: Condvar::new() })
     }
@@ -195,13 +186,35 @@ fn no_thread(at: At) -> Word {
     Word::Ended { at, outcome: Err("its agent has no thread to spare".to_owned()) }
 }
 
-/// On the disk before it returns; the one before, or this one, never half of it.
+fn unreadable(me: &str, folder: &Path, damage: Damage) -> Event {
+    let [first, second] = FILES;
+    let (what, decision, not_done) = match damage {
+        Damage::One => ("one of them is damaged", "go on with the other one", ""),
+        Damage::All => (
+            "none of them is whole",
+            "look at each step that is ordered, before it is done: it may have been done before",
+            "an order of a former coordinator is not recognised until a later one orders",
+        ),
+    };
+    Event {
+        what: "steps-unreadable".to_owned(),
+        object: format!("node/{me}"),
+        evidence: format!("{first} and {second} in {}: {what}", folder.display()),
+        decision: decision.to_owned(),
+        not_done: not_done.to_owned(),
+        ..Event::default()
+    }
+}
+
+/// On the disk before it returns, twice; of each the one before, or this one, never half of it.
 fn write(folder: &Path, bytes: &[u8]) -> io::Result<()> {
-    let (path, new) = (folder.join(FILE), folder.join(format!("{FILE}.new")));
-    let mut file = File::create(&new)?;
-    file.write_all(bytes)?;
-    file.sync_all()?;
-    fs::rename(new, path)?;
+    for name in FILES {
+        let (path, new) = (folder.join(name), folder.join(format!("{name}.new")));
+        let mut file = File::create(&new)?;
+        file.write_all(bytes)?;
+        file.sync_all()?;
+        fs::rename(new, path)?;
+    }
     File::open(folder)?.sync_all()
 }
 
@@ -330,10 +343,32 @@ mod tests {
         fs::create_dir_all(&folder).unwrap();
         while steps.order(order(5, 1, "do")).unwrap() == Carried::Begun {}
         assert_eq!(doer.done.load(Ordering::SeqCst), 1);
-        // A damaged file is told, and nothing else stands still.
-        fs::write(folder.join(FILE), [9, 9]).unwrap();
-        Steps::open(Box::new(Shared(Arc::clone(&doer))), &folder);
-        assert_eq!(*doer.told.lock().unwrap(), ["steps-unreadable"]);
+        fs::remove_dir_all(folder).unwrap();
+    }
+    #[test]
+    fn what_a_disk_damages_is_told_and_nothing_is_done_twice_for_it() {
+        let folder = folder("damaged");
+        let doer = Arc::new(Doer::default());
+        let open = || Steps::open(Box::new(Shared(Arc::clone(&doer))), &folder);
+        let steps = open();
+        while steps.order(order(5, 1, "do")).unwrap() == Carried::Begun {}
+        for (damaged, stale) in [(&FILES[..1], true), (&FILES[1..], true), (&FILES[..], false)] {
+            for name in damaged {
+                let mut bytes = fs::read(folder.join(name)).unwrap();
+                bytes[2] ^= 4;
+                fs::write(folder.join(name), bytes).unwrap();
+            }
+            let steps = open();
+            assert_eq!(doer.told.lock().unwrap().pop().as_deref(), Some("steps-unreadable"));
+            if stale {
+                assert_eq!(steps.order(order(4, 2, "do")).unwrap(), Carried::Stale(5));
+                doer.told.lock().unwrap().clear();
+            }
+            while steps.order(order(5, 1, "do")).unwrap() == Carried::Begun {}
+            assert_eq!(doer.done.load(Ordering::SeqCst), 1, "{damaged:?}: it was done before");
+            write(&folder, &steps.lock().encode()).unwrap();
+        }
+        assert_eq!(*doer.told.lock().unwrap(), [""; 0], "each is told once");
         fs::remove_dir_all(folder).unwrap();
     }
 }
