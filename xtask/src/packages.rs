@@ -89,6 +89,11 @@ const OPENSSL: Package = Package {
     program: "openssl",
     why: "makes the certificates with which that engine is tried",
 };
+const CURL: Package = Package {
+    name: "curl",
+    program: "curl",
+    why: "a client of its own for the dashboard over TLS",
+};
 const STRACE: Package = Package {
     name: "strace",
     program: "strace",
@@ -96,7 +101,7 @@ const STRACE: Package = Package {
 };
 
 /// What `cargo xtask test` wants to find.
-pub(crate) const TESTS: [Package; 14] = [
+pub(crate) const TESTS: [Package; 15] = [
     KEEPALIVED,
     HAPROXY,
     SOCAT,
@@ -110,6 +115,7 @@ pub(crate) const TESTS: [Package; 14] = [
     SCAPY,
     ETCD,
     OPENSSL,
+    CURL,
     STRACE,
 ];
 /// What a measurement against stock cannot do without.

@@ -18,6 +18,7 @@ pub mod books;
 mod event;
 pub mod generation;
 mod intent;
+pub mod keeper;
 pub mod maintenance;
 mod message;
 mod own;

@@ -139,6 +139,8 @@ pub(crate) fn own_desk(state: &State, option: &'static str) -> Result<SocketAddr
 pub enum Command {
     /// Show the cluster, this node and who is in
     Status(Shown),
+    /// Print the certificate of the cluster's authority (PEM), which browsers and scrapers are to believe; no secret
+    Certificate(Certificate),
     /// Answer nodes that join, until stopped; on the node that has the authority's key
     Serve(desk::Args),
     /// Put a node out: its certificate is refused from now on
@@ -167,6 +169,12 @@ pub struct Shown {
     /// As JSON
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    place: Place,
+}
+
+#[derive(Debug, clap::Args)]
+pub struct Certificate {
     #[command(flatten)]
     place: Place,
 }
@@ -212,6 +220,10 @@ pub fn run(command: &Command, out: &mut (impl Write + Send)) -> Result<(), Comma
             } else {
                 Ok(status(&state, has_copy, out)?)
             }
+        }
+        Command::Certificate(Certificate { place }) => {
+            let authority = place.folder().load()?.authority();
+            Ok(out.write_all(trust::pem::write("CERTIFICATE", &authority).as_bytes())?)
         }
         Command::Serve(args) => desk::run(args, out),
         Command::Revoke(Revoke { node, place }) => {

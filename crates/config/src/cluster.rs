@@ -1,8 +1,9 @@
 //! `outlast.toml`: the cluster.
 
 pub use model::{
-    Access, Cluster, DEFAULT_DETECT, DEFAULT_RECORD_MB, Dashboard, LONGEST_DETECT, Listen,
-    MOST_RECORD_MB, Node, NodeRole, Person, SHORTEST_DETECT, Service, ServiceKind, Vip, VipCheck,
+    Access, Cluster, DEFAULT_DETECT, DEFAULT_RECORD_MB, Dashboard, DashboardTls, LONGEST_DETECT,
+    Listen, MOST_RECORD_MB, Node, NodeRole, Person, SHORTEST_DETECT, Service, ServiceKind, Vip,
+    VipCheck,
 };
 
 pub use store::{Etcd, Store};

@@ -1,5 +1,6 @@
 //! Messages between processes, and the log of events.
 
+use api::keeper::{KeeperAnswer, KeeperAsk};
 use api::{Answer, Ask, Event, Order, Report};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -9,6 +10,8 @@ pub(crate) fn api(bytes: &[u8]) {
     same_again::<Report>(bytes);
     same_again::<Ask>(bytes);
     same_again::<Answer>(bytes);
+    same_again::<KeeperAsk>(bytes);
+    same_again::<KeeperAnswer>(bytes);
 }
 
 fn same_again<T>(bytes: &[u8])

@@ -47,6 +47,8 @@ pub enum FileError {
     Large { path: String },
     #[error("cannot take the keys of the trust folder")]
     Trust(#[from] trust::TrustError),
+    #[error("the dashboard cannot speak TLS")]
+    Front(#[from] trust::FrontError),
     #[error("{path} is a folder without a .cfg file")]
     EmptyFolder { path: String },
 }

@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use api::{Break, Mode};
-use config::cluster::Cluster;
+use config::cluster::{Cluster, DashboardTls};
 use config::diagnostic::{Diagnostic, Severity};
 use config::haproxy::Haproxy;
 
@@ -111,6 +111,13 @@ pub(crate) struct Plan {
     pub(crate) state_dir: PathBuf,
     /// Warnings, rendered.
     pub(crate) warnings: String,
+}
+
+impl Plan {
+    /// With what the dashboard speaks TLS.
+    pub(crate) fn tls(&self) -> Option<&DashboardTls> {
+        self.cluster.as_ref().map(|cluster| &cluster.dashboard.tls)
+    }
 }
 
 impl Launch {
@@ -244,6 +251,12 @@ impl Launch {
                 }
                 if let Some(token) = &cluster.dashboard.token_file {
                     texts.token = Some(files::read_token(&beside(token))?);
+                }
+                if let DashboardTls::Files { .. } = cluster.dashboard.tls {
+                    // The keeper reads them itself; what it could not use is told at once.
+                    crate::keeper::sources(&cluster, &source.path)
+                        .map(|sources| sources.read())
+                        .transpose()?;
                 }
             }
             texts.cluster = Some(source);

@@ -8,6 +8,7 @@ mod child;
 mod duty;
 mod files;
 mod generation;
+mod keeper;
 mod launch;
 mod proxy;
 mod record;

@@ -6,10 +6,12 @@ use std::os::fd::OwnedFd;
 use std::path::Path;
 
 use api::Start;
+use config::cluster::DashboardTls;
 use sys::channel::Channel;
 
 use crate::agent::CONTROL;
 use crate::files::Texts;
+use crate::keeper;
 
 /// Who the process is from then on, and who may ask the proxy for its numbers.
 pub(crate) const USER: &str = "nobody";
@@ -23,6 +25,8 @@ const DESCRIPTORS: u64 = 1024;
 pub(crate) enum ServicesError {
     #[error("cannot give rights up")]
     Rights(#[source] io::Error),
+    #[error("cannot start the keeper of the dashboard's key")]
+    Keeper(#[source] io::Error),
     #[error(transparent)]
     Services(#[from] ::services::ServiceError),
 }
@@ -35,9 +39,13 @@ pub(crate) fn run(
 ) -> Result<(), ServicesError> {
     // What cannot be raised is a limit on the number of browsers, no fault.
     let _ = sys::rights::raise_open_files(DESCRIPTORS);
+    let cluster = texts.cluster.as_ref().and_then(|source| config::cluster::parse(source, 0).0);
+    let tls = cluster.as_ref().map(|cluster| cluster.dashboard.tls != DashboardTls::None);
+    // The key is for who has rights.
+    let keeper = tls.unwrap_or_default().then(|| keeper::begin(&start, &texts)).transpose();
+    let keeper = keeper.map_err(ServicesError::Keeper)?;
     drop_rights()?;
     let run_dir = Path::new(&start.run_dir);
-    let cluster = texts.cluster.as_ref().and_then(|source| config::cluster::parse(source, 0).0);
     let is_for_all = cluster.is_none_or(|cluster| cluster.access.viewer.is_none());
     let setup = ::services::Setup {
         node: start.node,
@@ -45,6 +53,7 @@ pub(crate) fn run(
         stats: run_dir.join(STATS),
         listeners: sockets.into_iter().map(TcpListener::from).collect(),
         token: texts.token,
+        keeper,
         is_for_all,
         generation: start.generation,
     };

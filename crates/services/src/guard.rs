@@ -11,7 +11,9 @@ use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
+use crate::gate::Peer;
 use crate::grants::Grants;
+use crate::keeper;
 
 /// The cookie that stands for the token.
 const COOKIE: &str = "outlast_token";
@@ -27,7 +29,8 @@ pub(crate) enum Door {
     /// On loopback: whoever is on this machine; the name must be one of this machine, so that a
     /// page of another site cannot read it through a name that it controls (DNS rebinding).
     Loopback,
-    /// The token of the file, which may look, or one of a program, which may what it says.
+    /// The token of the file, which may look, or one of a program, which may what it says; over TLS also a
+    /// certificate of the cluster.
     Token(Option<Arc<str>>, Arc<Grants>),
 }
 
@@ -37,10 +40,11 @@ impl Door {
         address: SocketAddr,
         token: Option<Arc<str>>,
         (is_for_all, grants): (bool, Arc<Grants>),
+        is_sealed: bool,
     ) -> Option<Self> {
         match (address.ip().is_loopback(), token) {
             (true, _) if is_for_all => Some(Self::Loopback),
-            (false, None) => None,
+            (false, None) if !is_sealed => None,
             (_, token) => Some(Self::Token(token, grants)),
         }
     }
@@ -81,9 +85,10 @@ async fn refusal(door: &Door, request: &Parts) -> Option<Response> {
         Door::Token(fixed, grants) => {
             let (uri, headers) = (&request.uri, &request.headers);
             let deed = Deed::of_path(uri.path());
+            let peer = request.extensions.get::<Peer>();
             if let Some(given) = parameter(uri, "token") {
                 return Some(match may(given, fixed.as_deref(), grants, deed).await {
-                    Ok(()) => welcome(uri, given),
+                    Ok(()) => welcome(uri, given, peer.is_some()),
                     Err(refused) => refused.into_response(),
                 });
             }
@@ -91,7 +96,7 @@ async fn refusal(door: &Door, request: &Parts) -> Option<Response> {
             let given = given.map(str::to_owned).or_else(|| cookie(headers).and_then(unspelled));
             let refused = match given {
                 Some(given) => may(&given, fixed.as_deref(), grants, deed).await.err(),
-                None => Some(Refused::Stranger),
+                None => shown(peer, deed).err(),
             };
             refused.map(IntoResponse::into_response)
         }
@@ -112,8 +117,24 @@ async fn may(given: &str, fixed: Option<&str>, grants: &Grants, deed: Deed) -> R
     }
 }
 
+/// What who showed a certificate of the cluster may.
+fn shown(peer: Option<&Peer>, deed: Deed) -> Result<(), Refused> {
+    let Some(peer) = peer.filter(|peer| peer.has_certificate()) else {
+        return Err(Refused::Stranger);
+    };
+    match peer.grant() {
+        Ok(Some(grant)) => {
+            access::allows(Who::Program(&grant.scopes), deed).map_err(Refused::Denied)
+        }
+        Ok(None) => Err(Refused::PutOut),
+        Err(_) => Err(Refused::Silent),
+    }
+}
+
 enum Refused {
     Stranger,
+    /// The certificate is of the cluster's authority, and nobody's of its roster.
+    PutOut,
     Denied(Denied),
     /// The agent, who knows the tokens, does not say.
     Silent,
@@ -123,6 +144,11 @@ impl IntoResponse for Refused {
     fn into_response(self) -> Response {
         match self {
             Self::Stranger => stranger(),
+            Self::PutOut => {
+                let text =
+                    "nobody in the cluster has the certificate that was shown, or not any more\n";
+                (StatusCode::FORBIDDEN, text).into_response()
+            }
             Self::Denied(denied) => (StatusCode::FORBIDDEN, format!("{denied}\n")).into_response(),
             Self::Silent => {
                 let text = "the agent of this node does not say whose token that is; ask again\n";
@@ -144,7 +170,7 @@ fn is_of_this_machine(host: &str) -> bool {
 }
 
 fn stranger() -> Response {
-    let text = "The dashboard of this node asks for its token.\n\n\
+    let text = "The dashboard of this node asks for its token, or a certificate of its cluster.\n\n\
                 Browser: open the address once with ?token=TOKEN at its end.\n\
                 Program: send the header Authorization: Bearer TOKEN.\n";
     let challenge = [(header::WWW_AUTHENTICATE, "Bearer")];
@@ -152,8 +178,10 @@ fn stranger() -> Response {
 }
 
 /// Keeps the token as a cookie and takes it out of the address.
-fn welcome(uri: &Uri, token: &str) -> Response {
-    let cookie = format!("{COOKIE}={}; Path=/; HttpOnly; SameSite=Strict", spelled(token));
+fn welcome(uri: &Uri, token: &str, is_sealed: bool) -> Response {
+    // Then no browser sends it in the clear.
+    let only = if is_sealed { "; Secure" } else { "" };
+    let cookie = format!("{COOKIE}={}; Path=/; HttpOnly; SameSite=Strict{only}", spelled(token));
     let headers = [(header::SET_COOKIE, cookie), (header::LOCATION, inside(uri.path()))];
     (StatusCode::SEE_OTHER, headers).into_response()
 }
@@ -166,13 +194,11 @@ fn inside(path: &str) -> String {
 
 /// As hexadecimal digits: a cookie has few letters.
 fn spelled(token: &str) -> String {
-    token.bytes().map(|byte| format!("{byte:02x}")).collect()
+    keeper::digits(token.as_bytes())
 }
 
 fn unspelled(digits: &str) -> Option<String> {
-    let pairs = digits.as_bytes().chunks(2);
-    let byte = |pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok();
-    String::from_utf8(pairs.map(byte).collect::<Option<_>>()?).ok()
+    String::from_utf8(keeper::bytes(digits)?).ok()
 }
 
 fn parameter<'a>(uri: &'a Uri, name: &str) -> Option<&'a str> {
@@ -237,8 +263,10 @@ mod tests {
         let anywhere = SocketAddr::from(([0, 0, 0, 0], 80));
         let grants = || Arc::new(Grants::new(std::path::PathBuf::new()));
         let door = |address, token: Option<&str>, is_for_all| {
-            Door::at(address, token.map(Into::into), (is_for_all, grants()))
+            Door::at(address, token.map(Into::into), (is_for_all, grants()), false)
         };
+        let sealed = Door::at(anywhere, None, (true, grants()), true);
+        assert!(matches!(sealed, Some(Door::Token(None, _))), "certificates and programs' tokens");
         assert!(door(anywhere, None, true).is_none() && door(anywhere, None, false).is_none());
         assert!(matches!(door(anywhere, Some("t"), true), Some(Door::Token(..))));
         let loopback = SocketAddr::from(([127, 0, 0, 1], 80));

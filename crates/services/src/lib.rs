@@ -10,9 +10,11 @@ use std::path::PathBuf;
 use sys::channel::Channel;
 
 mod ask;
+mod gate;
 mod grants;
 mod guard;
 mod heard;
+mod keeper;
 mod live;
 mod mark;
 mod metrics;
@@ -40,6 +42,9 @@ pub struct Setup {
     pub listeners: Vec<TcpListener>,
     /// What a browser must know to see the dashboard through a listener that is not on loopback.
     pub token: Option<String>,
+    /// The way to the keeper of the key with which TLS is spoken elsewhere than on loopback; none: it is not, by the
+    /// operator's own word.
+    pub keeper: Option<Channel>,
     /// Whether everybody on this machine may look; if not, a token is asked for on loopback, too.
     pub is_for_all: bool,
     /// Configurations in force since the supervisor started.
@@ -55,6 +60,8 @@ pub enum ServiceError {
     Listen(#[source] io::Error),
     #[error("cannot hear the supervisor")]
     Supervisor(#[source] io::Error),
+    #[error("the keeper of the dashboard's key is gone")]
+    Keeper,
     #[error("the dashboard listens on {0}, which is not loopback, and has no token")]
     NoToken(std::net::SocketAddr),
 }

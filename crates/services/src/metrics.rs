@@ -43,6 +43,10 @@ pub(crate) async fn scrape(State(site): State<Site>) -> Response {
         &[],
         count(site.watch.followers().min(live::FOLLOWERS)),
     );
+    for (outcome, handshakes) in site.handshakes.all() {
+        let labels = [("outcome", outcome)];
+        text.put("outlast_dashboard_handshakes_total", &labels, float(handshakes));
+    }
     write(&mut text, &site.host, &heard, &table, sys::clock::now());
     ([(header::CONTENT_TYPE, TEXT)], text.finish()).into_response()
 }

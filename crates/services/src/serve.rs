@@ -6,18 +6,21 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use api::{Order, Report};
-use axum::Router;
+use axum::{Extension, Router};
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use sys::channel::Channel;
 use tokio::io::unix::AsyncFd;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 
+use crate::gate::{Counts, Gate};
 use crate::grants::Grants;
 use crate::guard::Door;
 use crate::heard::Watch;
+use crate::keeper::Keeper;
 use crate::reasons::Reasons;
 use crate::site::{self, Site};
 use crate::stats::Counters;
@@ -55,46 +58,85 @@ pub(crate) async fn until_told(setup: Setup, channel: Channel) -> Result<(), Ser
         watch: Watch::begin(setup.control),
         counters: Arc::new(Counters::new(setup.stats)),
         reasons: Arc::new(Reasons::new()),
+        handshakes: Arc::new(Counts::default()),
     };
+    let keeper = setup.keeper.map(|channel| Arc::new(Keeper::new(channel)));
+    let gate = |keeper: &Arc<Keeper>| {
+        Arc::new(Gate::new(Arc::clone(keeper), Arc::clone(&site.handshakes)))
+    };
+    let gate = keeper.as_ref().map(gate);
     for listener in setup.listeners {
         let address = listener.local_addr().map_err(ServiceError::Listen)?;
+        let gate = gate.clone().filter(|_| !address.ip().is_loopback());
         let guarded = (setup.is_for_all, Arc::clone(&grants));
-        let door = Door::at(address, token.clone(), guarded);
+        let door = Door::at(address, token.clone(), guarded, gate.is_some());
         let door = door.ok_or(ServiceError::NoToken(address))?;
         listener.set_nonblocking(true).map_err(ServiceError::Listen)?;
         let listener = TcpListener::from_std(listener).map_err(ServiceError::Listen)?;
-        tokio::spawn(accept(listener, site::router(site.clone(), door), Arc::clone(&slots)));
+        let router = site::router(site.clone(), door);
+        tokio::spawn(accept(listener, gate, router, Arc::clone(&slots)));
     }
     #[expect(deprecated, reason = "the other way is unsafe; the channel keeps its one descriptor")]
     let channel = AsyncFd::new(Watched(channel)).map_err(ServiceError::Supervisor)?;
     say(&channel, &Report::Ready { generation });
     say(&channel, &Report::Serving { generation });
-    obey(&channel).await
+    let (end, mut ended) = tokio::sync::mpsc::channel(1);
+    if let Some(keeper) = keeper {
+        let end = end.clone();
+        tokio::spawn(async move {
+            keeper.until_gone().await;
+            // Whoever is first says why.
+            let _ = end.try_send(Err(ServiceError::Keeper));
+        });
+    }
+    tokio::spawn(async move {
+        let _ = end.try_send(obey(&channel).await);
+    });
+    ended.recv().await.unwrap_or(Ok(()))
 }
 
-async fn accept(listener: TcpListener, router: Router, slots: Arc<Semaphore>) {
-    // The semaphore is never closed.
-    while let Ok(slot) = Arc::clone(&slots).acquire_owned().await {
+async fn accept(
+    listener: TcpListener,
+    gate: Option<Arc<Gate>>,
+    router: Router,
+    slots: Arc<Semaphore>,
+) {
+    loop {
+        // Neither semaphore is ever closed.
+        let handshake = match &gate {
+            Some(gate) => Arc::clone(&gate.free).acquire_owned().await.ok(),
+            None => None,
+        };
+        let Ok(slot) = Arc::clone(&slots).acquire_owned().await else { return };
         let Ok((stream, _)) = listener.accept().await else {
             tokio::time::sleep(AFTER_REFUSAL).await;
             continue;
         };
-        let router = router.clone();
+        let (router, gate) = (router.clone(), gate.clone());
         tokio::spawn(async move {
             let _slot = slot;
             // Small answers are whole ones; nothing is gained by waiting for more.
             let _ = stream.set_nodelay(true);
             // Without it such a one keeps its place for an hour.
             let _ = sys::socket::give_up_after(stream.as_fd(), UNREAD);
-            let connection = http1::Builder::new()
-                .timer(TokioTimer::new())
-                .header_read_timeout(HEAD)
-                .max_buf_size(BUFFER)
-                .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
-            // A browser that went away is no error of ours.
-            let _ = tokio::time::timeout(AGE, connection).await;
+            let Some(gate) = gate else { return speak(stream, router).await };
+            let greeted = gate.greet(stream).await;
+            drop(handshake);
+            if let Some((stream, peer)) = greeted {
+                speak(stream, router.layer(Extension(peer))).await;
+            }
         });
     }
+}
+
+async fn speak(stream: impl AsyncRead + AsyncWrite + Unpin, router: Router) {
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD)
+        .max_buf_size(BUFFER)
+        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
+    // A browser that went away is no error of ours.
+    let _ = tokio::time::timeout(AGE, connection).await;
 }
 
 fn say(channel: &AsyncFd<Watched>, report: &Report) {

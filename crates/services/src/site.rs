@@ -9,6 +9,7 @@ use axum::middleware;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 
+use crate::gate::Counts;
 use crate::guard::{self, Door};
 use crate::heard::{Heard, Watch};
 use crate::page::{self, Place, View};
@@ -23,6 +24,7 @@ pub(crate) struct Site {
     pub(crate) watch: Watch,
     pub(crate) counters: Arc<Counters>,
     pub(crate) reasons: Arc<Reasons>,
+    pub(crate) handshakes: Arc<Counts>,
 }
 
 pub(crate) fn router(site: Site, door: Door) -> Router {

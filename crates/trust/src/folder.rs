@@ -135,7 +135,9 @@ impl State {
         certificate.windows(public.len()).any(|window| window == public)
     }
 
-    pub(crate) fn authority(&self) -> Vec<u8> {
+    /// The certificate of the cluster's authority (DER): no secret.
+    #[must_use]
+    pub fn authority(&self) -> Vec<u8> {
         hex::decode(&self.authority).unwrap_or_default()
     }
 

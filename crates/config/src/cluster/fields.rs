@@ -8,7 +8,7 @@ use base::Span;
 use toml::de::DeValue;
 
 use super::read::{
-    Field, REQUIRED, in_order, number, parsed, span, text, texts, time, unknown, wrong,
+    Field, REQUIRED, boolean, in_order, number, parsed, span, text, texts, time, unknown, wrong,
 };
 use super::{LONGEST_DETECT, MOST_RECORD_MB, NodeRole, SHORTEST_DETECT, ServiceKind};
 use crate::diagnostic::Diagnostic;
@@ -243,6 +243,9 @@ pub(crate) struct DashboardDraft {
     /// Empty: nowhere.
     pub(crate) listen: Option<Vec<At<String>>>,
     pub(crate) token_file: Option<PathBuf>,
+    pub(crate) tls_cert: Option<At<PathBuf>>,
+    pub(crate) tls_key: Option<At<PathBuf>>,
+    pub(crate) insecure: Option<At<bool>>,
 }
 
 pub(crate) const DASHBOARD: &[Field<DashboardDraft>] = &[
@@ -272,6 +275,36 @@ pub(crate) const DASHBOARD: &[Field<DashboardDraft>] = &[
         does: "file with at least 16 characters that a browser must know to see it from elsewhere",
         set: |draft, value, _| {
             draft.token_file = Some(text(value, "a path")?.into());
+            Ok(())
+        },
+    },
+    Field {
+        name: "tls_cert",
+        form: "\"/etc/outlast/dashboard.crt\"",
+        default: "the node's own, of `trust_dir`",
+        does: "certificates (PEM) that are shown elsewhere than on loopback, the server's own first; with `tls_key`",
+        set: |draft, value, _| {
+            draft.tls_cert = Some((text(value, "a path")?.into(), span(value)));
+            Ok(())
+        },
+    },
+    Field {
+        name: "tls_key",
+        form: "\"/etc/outlast/dashboard.key\"",
+        default: "the node's own, of `trust_dir`",
+        does: "the key of `tls_cert` (PEM, mode 600); another file in its place is used without a restart",
+        set: |draft, value, _| {
+            draft.tls_key = Some((text(value, "a path")?.into(), span(value)));
+            Ok(())
+        },
+    },
+    Field {
+        name: "insecure",
+        form: "true",
+        default: "false",
+        does: "show it elsewhere than on loopback without TLS: whoever hears the network reads pages and token",
+        set: |draft, value, _| {
+            draft.insecure = Some((boolean(value)?, span(value)));
             Ok(())
         },
     },

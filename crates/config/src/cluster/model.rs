@@ -91,6 +91,19 @@ pub struct Dashboard {
     pub is_asked_for: bool,
     /// What a browser must know to see it from elsewhere: at least 16 characters.
     pub token_file: Option<PathBuf>,
+    /// What is shown elsewhere than on loopback.
+    pub tls: DashboardTls,
+}
+
+/// With what the dashboard speaks TLS elsewhere than on loopback.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum DashboardTls {
+    /// With nothing: loopback only, or in the clear where the operator wrote `insecure = true`.
+    None,
+    /// The node's certificate of the cluster's authority, from the trust folder.
+    Node,
+    /// The operator's own, PEM; paths as the file has them.
+    Files { certificate: PathBuf, key: PathBuf },
 }
 
 /// A place where the dashboard answers.
@@ -124,7 +137,7 @@ impl Dashboard {
 impl Default for Dashboard {
     fn default() -> Self {
         let local = Listen::Address(SocketAddr::from((Ipv4Addr::LOCALHOST, Self::PORT)));
-        Self { listen: vec![local], is_asked_for: false, token_file: None }
+        Self { listen: vec![local], is_asked_for: false, token_file: None, tls: DashboardTls::None }
     }
 }
 

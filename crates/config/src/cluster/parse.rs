@@ -101,7 +101,7 @@ pub(crate) fn parse(text: &str, findings: &mut Vec<Diagnostic>) -> Option<Cluste
     // Without a name the rest is looked at all the same.
     let named = head.name.is_some();
     let mut cluster = assemble((head, at), nodes, vips, services, findings);
-    cluster.dashboard = dashboard::resolve(dashboard, &cluster.networks, findings);
+    cluster.dashboard = dashboard::resolve(dashboard, &cluster, findings);
     cluster.access = access;
     cluster.store = store.map(|draft| store::resolve(draft, &cluster, findings));
     // What stands where the text is broken was made up by the reader.

@@ -2,8 +2,8 @@
 
 use super::{Layout, Needs};
 use crate::cluster::{
-    Access, Cluster, Dashboard, Etcd, Listen, Node, NodeRole, Service, ServiceKind, Store, Vip,
-    VipCheck,
+    Access, Cluster, Dashboard, DashboardTls, Etcd, Listen, Node, NodeRole, Service, ServiceKind,
+    Store, Vip, VipCheck,
 };
 use crate::vip::Script;
 
@@ -181,7 +181,14 @@ fn lay_out_etcd(etcd: &Etcd, layout: &mut Layout) {
 }
 
 fn lay_out_dashboard(dashboard: &Dashboard, networks: &[String], layout: &mut Layout) {
-    let Dashboard { listen, is_asked_for, token_file } = dashboard;
+    let Dashboard { listen, is_asked_for, token_file, tls } = dashboard;
+    let (shown, key) = match tls {
+        DashboardTls::None => ("none".to_owned(), None),
+        DashboardTls::Node => ("the node's".to_owned(), None),
+        DashboardTls::Files { certificate, key } => {
+            (certificate.display().to_string(), Some(key.display()))
+        }
+    };
     let places = listen.iter().map(|listen| match listen {
         Listen::Address(address) => address.to_string(),
         Listen::Network { network, port } => {
@@ -193,7 +200,9 @@ fn lay_out_dashboard(dashboard: &Dashboard, networks: &[String], layout: &mut La
         .list("listen", places, Needs::Dashboard)
         // A port that is taken is then an error at a start.
         .flag("asked for", *is_asked_for, Needs::Dashboard)
-        .maybe("token_file", token_file.as_deref().map(std::path::Path::display), Needs::Dashboard);
+        .maybe("token_file", token_file.as_deref().map(std::path::Path::display), Needs::Dashboard)
+        .set("tls_cert", shown, Needs::Dashboard)
+        .maybe("tls_key", key, Needs::Dashboard);
 }
 
 fn lay_out_access(access: &Access, layout: &mut Layout) {

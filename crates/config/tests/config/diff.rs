@@ -61,6 +61,8 @@ directory = "/srv/store"
 [dashboard]
 listen = ["management:7413", "127.0.0.1:7413"]
 token_file = "/etc/outlast/token"
+tls_cert = "/etc/outlast/dashboard.crt"
+tls_key = "/etc/outlast/dashboard.key"
 "#;
 
 /// Every kind of line of a file in keepalived's language, once.

@@ -4,6 +4,7 @@
 
 mod cluster;
 mod computes;
+mod dashboard;
 mod diff;
 mod documents;
 mod effective;

@@ -5,6 +5,7 @@ use std::ffi::{OsStr, OsString};
 use std::os::fd::{AsFd, BorrowedFd};
 
 use api::{Event, Mode, Order, Report, Role, Start};
+use config::cluster::DashboardTls;
 use engine::role::{Config, Kind, Roles};
 use sys::channel::Channel;
 use sys::poll::{Interest, Poller};
@@ -274,7 +275,9 @@ pub(super) fn bind(plan: &Plan, mode: Mode, before: &Sockets) -> Result<Sockets,
         None => Sockets::default(),
     };
     let (wanted, is_asked_for) = &plan.dashboard;
-    sockets.dashboard = Dashboard::bind(wanted, *is_asked_for, &before.dashboard)?;
+    let speaks_tls = plan.tls().is_some_and(|tls| *tls != DashboardTls::None);
+    let how = (*is_asked_for, speaks_tls);
+    sockets.dashboard = Dashboard::bind(wanted, how, &before.dashboard)?;
     Ok(sockets)
 }
 

@@ -17,6 +17,8 @@ const BACKLOG: u32 = 128;
 pub(crate) struct Dashboard {
     addresses: Vec<SocketAddr>,
     sockets: Vec<(SocketName, Arc<OwnedFd>)>,
+    /// Elsewhere than on loopback.
+    speaks_tls: bool,
     /// Why there is none though nobody said so.
     limit: Option<String>,
 }
@@ -26,10 +28,10 @@ impl Dashboard {
     /// taken: several nodes of a laptop share it.
     pub(crate) fn bind(
         wanted: &[SocketAddr],
-        is_asked_for: bool,
+        (is_asked_for, speaks_tls): (bool, bool),
         before: &Self,
     ) -> Result<Self, SocketError> {
-        let mut dashboard = Self::default();
+        let mut dashboard = Self { speaks_tls, ..Self::default() };
         for (index, address) in (0_u16..).zip(wanted) {
             let listen = sys::socket::Listen { backlog: BACKLOG, ..Default::default() };
             let bound = match before.held(*address) {
@@ -73,7 +75,9 @@ impl Dashboard {
 
     fn state(&self) -> DashboardState {
         let local = |(_, socket): &(SocketName, Arc<OwnedFd>)| {
-            sys::socket::local(socket.as_fd()).ok().map(|address| format!("http://{address}/"))
+            let address = sys::socket::local(socket.as_fd()).ok()?;
+            let is_sealed = self.speaks_tls && !address.ip().is_loopback();
+            Some(format!("{}://{address}/", if is_sealed { "https" } else { "http" }))
         };
         DashboardState {
             urls: self.sockets.iter().filter_map(local).collect(),

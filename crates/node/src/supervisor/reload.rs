@@ -132,6 +132,7 @@ impl Supervisor {
             || plan.texts.secret != self.plan.texts.secret;
         let same = sockets.dashboard.is_same(&self.sockets.dashboard)
             && plan.texts.token == self.plan.texts.token
+            && plan.tls() == self.plan.tls()
             && access(plan) == access(&self.plan);
         let dashboard = match (sockets.dashboard.is_empty(), same) {
             (true, _) => Dashboard::None,

@@ -93,6 +93,11 @@ pub const FAMILIES: &[Family] = &[
     ),
     gauge("outlast_dashboard_followers", &[], "Pages of the dashboard that are live now."),
     counter(
+        "outlast_dashboard_handshakes_total",
+        &["outcome"],
+        "Connections to the dashboard elsewhere than on loopback: completed, failed, late (5 s), plain (no TLS).",
+    ),
+    counter(
         "outlast_events_total",
         &["node", "kind"],
         "Events known here, by the node that told them; counted since ten minutes before the dashboard started. Kinds that alert rules name begin with 0.",

@@ -14,8 +14,15 @@ const BEFORE: &str = "# Metrics
 scrape_configs:
   - job_name: outlast
     static_configs: [{ targets: ['node01:7412', 'node02:7412', 'node03:7412'] }]
-    authorization: { credentials: TOKEN }   # where the dashboard is not on loopback
+    # Elsewhere than on loopback:
+    scheme: https
+    authorization: { credentials_file: /etc/prometheus/outlast.token } # outlast access add prometheus --scope metrics
+    tls_config:
+      ca_file: /etc/prometheus/outlast.pem                             # outlast trust certificate
+      server_name: controller.outlast.internal                         # in the certificate of every controller
 ```
+
+A compute node's certificate has its own name only: `NAME.node.outlast.internal`, which a job of its own says as `server_name`.
 
 Each node tells what it sees itself. Facts of the cluster (who holds a virtual IP, who is suspect) come
 from several nodes at once, so take them together: `max by (vip) (outlast_vip_holders)`. What stands on

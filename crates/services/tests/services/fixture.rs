@@ -95,6 +95,7 @@ impl Face {
             stats: folder.join("stats.sock"),
             listeners: vec![listener],
             token: token.map(str::to_owned),
+            keeper: None,
             generation: 1,
         };
         let thread = std::thread::spawn(move || services::run(setup, theirs));
