@@ -7,6 +7,9 @@ use serde::{Deserialize, Serialize};
 use crate::{Ask, Command};
 
 mod books;
+mod by_hand;
+
+pub use by_hand::ByHand;
 
 /// What a person is; each may do what the one before may.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, Ord, PartialEq, PartialOrd, Serialize)]
@@ -59,6 +62,9 @@ pub enum Deed {
     Replace,
     Hears,
     ConfirmOff,
+    StorePut,
+    StoreDelete,
+    StoreBackup,
     Audit,
     TokenList,
     TokenAdd,
@@ -183,7 +189,7 @@ impl Scope {
 }
 
 impl Deed {
-    pub const ALL: [Self; 25] = [
+    pub const ALL: [Self; 28] = [
         Self::Status,
         Self::Events,
         Self::Why,
@@ -205,6 +211,9 @@ impl Deed {
         Self::Replace,
         Self::Hears,
         Self::ConfirmOff,
+        Self::StorePut,
+        Self::StoreDelete,
+        Self::StoreBackup,
         Self::Audit,
         Self::TokenList,
         Self::TokenAdd,
@@ -248,6 +257,9 @@ impl Deed {
             | Self::Replace
             | Self::Hears
             | Self::ConfirmOff => self.row_of_books(),
+            Self::StorePut => ByHand::Put.row(),
+            Self::StoreDelete => ByHand::Delete.row(),
+            Self::StoreBackup => ByHand::Backup.row(),
             Self::Audit => row("audit", "`outlast audit`", Role::Admin, Scope::Audit, false),
             Self::TokenList => {
                 row("access list", "`outlast access list`", Role::Admin, Scope::Access, false)
@@ -277,6 +289,7 @@ impl Deed {
             Ask::Access(AccessAsk::Add { name, .. }) => (Self::TokenAdd, name),
             Ask::Access(AccessAsk::Revoke { name }) => (Self::TokenRevoke, name),
             Ask::Access(AccessAsk::Audit { .. }) => (Self::Audit, ""),
+            Ask::Access(AccessAsk::Log { deed, object, .. }) => (deed.deed(), object),
             Ask::As { ask, .. } => Self::of(ask),
         }
     }
@@ -336,6 +349,13 @@ pub enum AccessAsk {
     Audit {
         last: u32,
     },
+    /// Write down what is done to the store by hand: before it, and with what came of it after it.
+    Log {
+        deed: ByHand,
+        /// A key or a file.
+        object: String,
+        came_to: Option<String>,
+    },
 }
 
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
@@ -349,6 +369,7 @@ pub enum AccessAnswer {
     Token(Secret),
     Revoked,
     Audited(Audited),
+    Logged,
 }
 
 /// A token as it is kept: no secret, and no digest.

@@ -9,7 +9,7 @@ mod sample;
 use std::fmt::Debug;
 use std::path::Path;
 
-use outlast_api::access::{AccessAnswer, AccessAsk, Scope, Secret};
+use outlast_api::access::{AccessAnswer, AccessAsk, ByHand, Scope, Secret};
 use outlast_api::books::{BookAnswer, BookAsk};
 use outlast_api::maintenance::{Planned, Window};
 use outlast_api::{
@@ -353,6 +353,11 @@ fn every_word_about_access() {
         Add { .. } => Add { name: "ci".to_owned(), scopes: Scope::ALL.to_vec(), days: Some(90) },
         Revoke { .. } => Revoke { name: "ci".to_owned() },
         Audit { .. } => Audit { last: 100 },
+        Log { .. } => Log {
+            deed: ByHand::Put,
+            object: "site/motd".to_owned(),
+            came_to: Some("done".to_owned()),
+        },
     });
     golden("access_ask.jsonl", &access);
     let access = each!(AccessAnswer {
@@ -371,6 +376,7 @@ fn every_word_about_access() {
             object: "internal".to_owned(),
             outcome: "done".to_owned(),
         }),
+        Logged => Logged,
     });
     golden("access_answer.jsonl", &access);
     golden("access_role.jsonl", &api::access::Role::ALL);

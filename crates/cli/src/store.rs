@@ -4,11 +4,13 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use ::store::{Error, Local, Report, Store};
+use api::access::ByHand;
 use engine::kv::{Item, Keys};
 use serde_json::json;
 
 use crate::reach::{Instance, ReachError};
 
+mod by_hand;
 pub(crate) mod members;
 
 /// Look into the replicated store, write to it, save it, put it back and change its members
@@ -68,23 +70,31 @@ pub struct ListArgs {
 
 /// Write a key; it is on the disks of a majority when this returns
 ///
-/// The keys below `intent/`, `intent-open/`, `lock/`, `config/`, `maintenance/`, `member/` and `replaced/`, and
-/// the key `intent-last`, are the cluster's own: what is written there by hand is acted upon.
+/// The keys below `intent/`, `intent-open/`, `lock/`, `config/`, `maintenance/`, `proof/`, `member/` and
+/// `replaced/`, and the key `intent-last`, are the cluster's own: what is written there by hand is acted upon.
+/// They are refused without `--force`. The audit log of this node has who wrote which key, and what came of it.
 #[derive(Debug, clap::Args)]
 pub struct PutArgs {
     key: String,
     /// `-`: what comes on the standard input
     value: String,
+    /// Also a key of the cluster's own
+    #[arg(long)]
+    force: bool,
     #[command(flatten)]
     here: Here,
 }
 
 /// Take a key away
 ///
-/// Exit code 1 where there was none.
+/// Exit code 1 where there was none. Keys of the cluster's own (see `outlast store put --help`) are refused
+/// without `--force`; it is in the audit log.
 #[derive(Debug, clap::Args)]
 pub struct DeleteArgs {
     key: String,
+    /// Also a key of the cluster's own
+    #[arg(long)]
+    force: bool,
     #[command(flatten)]
     here: Here,
 }
@@ -159,6 +169,17 @@ pub enum StoreError {
     Refused(String),
     #[error("the cluster file of this node has no node {0}")]
     Unknown(String),
+    #[error(
+        "{0} is a key of the cluster's own, and nodes act upon what it says: --force writes it all the same"
+    )]
+    Own(String),
+    /// It was done.
+    #[error("it was done, and the audit log in {} cannot be written", folder.display())]
+    Audit {
+        folder: PathBuf,
+        #[source]
+        source: io::Error,
+    },
 }
 
 impl StoreError {
@@ -172,8 +193,9 @@ impl StoreError {
             | Self::Here(_)
             | Self::File { .. }
             | Self::Unknown(_)
+            | Self::Own(_)
             | Self::Config { .. } => 2,
-            Self::Store(_) | Self::Refused(_) => 1,
+            Self::Store(_) | Self::Refused(_) | Self::Audit { .. } => 1,
         }
     }
 }
@@ -215,6 +237,7 @@ pub fn run(command: &Command, out: &mut impl Write) -> Result<bool, StoreError> 
             Ok(true)
         }
         Command::Put(args) => {
+            by_hand::is_free(&args.key, args.force)?;
             let local = local(&args.here)?;
             let value = match args.value.as_str() {
                 "-" => {
@@ -224,21 +247,30 @@ pub fn run(command: &Command, out: &mut impl Write) -> Result<bool, StoreError> 
                 }
                 text => text.as_bytes().to_vec(),
             };
-            let revision = local.wait(local.client().put(&args.key, &value, None))?;
+            let revision = by_hand::logged(&args.here, ByHand::Put, &args.key, || {
+                Ok(local.wait(local.client().put(&args.key, &value, None))?)
+            })?;
             writeln!(out, "revision {revision}")?;
             Ok(true)
         }
         Command::Delete(args) => {
+            by_hand::is_free(&args.key, args.force)?;
             let local = local(&args.here)?;
-            Ok(local.wait(local.client().delete(&args.key))?)
+            by_hand::logged(&args.here, ByHand::Delete, &args.key, || {
+                Ok(local.wait(local.client().delete(&args.key))?)
+            })
         }
         Command::Backup(args) => {
             let local = local(&args.here)?;
-            let backup = local.wait(local.client().backup())?;
-            let kv = engine::kv::read_snapshot(&backup).map_err(io::Error::other)?;
-            let failed = |source| StoreError::File { path: args.file.clone(), source };
-            keep(&args.file, &backup).map_err(failed)?;
-            writeln!(out, "revision {}, {} keys, {} bytes", kv.revision(), kv.len(), backup.len())?;
+            let file = args.file.display().to_string();
+            let (kv, bytes) = by_hand::logged(&args.here, ByHand::Backup, &file, || {
+                let backup = local.wait(local.client().backup())?;
+                let kv = engine::kv::read_snapshot(&backup).map_err(io::Error::other)?;
+                let failed = |source| StoreError::File { path: args.file.clone(), source };
+                keep(&args.file, &backup).map_err(failed)?;
+                Ok((kv, backup.len()))
+            })?;
+            writeln!(out, "revision {}, {} keys, {bytes} bytes", kv.revision(), kv.len())?;
             Ok(true)
         }
         Command::Restore(args) => restore(args, out),
@@ -300,6 +332,15 @@ fn restore(args: &RestoreArgs, out: &mut impl Write) -> Result<bool, StoreError>
     let revision = ::store::restore(&restoring, &read(&args.file)?)?;
     writeln!(out, "{} goes on from revision {revision}", args.node)?;
     write!(out, "{}", what_is_left(args, &members, revision))?;
+    let entry = trust::audit::Entry {
+        at_ms: sys::clock::wall_ms(),
+        by: format!("uid {} (pid {})", sys::rights::own_user(), std::process::id()),
+        command: "store restore".to_owned(),
+        object: args.file.display().to_string(),
+        outcome: format!("done: it goes on from revision {revision}"),
+    };
+    let failed = |source| StoreError::Audit { folder: state_dir.clone(), source };
+    trust::audit::add(state_dir, &entry).map_err(failed)?;
     Ok(true)
 }
 

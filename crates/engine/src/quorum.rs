@@ -58,7 +58,7 @@ pub const fn has_majority(reached: usize, nodes: usize) -> bool {
 }
 
 /// Every layer.
-pub const TABLE: [Row; 10] = [
+pub const TABLE: [Row; 15] = [
     Row {
         layer: "virtual IPs",
         conduct: Conduct::Serves,
@@ -88,6 +88,14 @@ pub const TABLE: [Row; 10] = [
         conduct: Conduct::Freezes,
         means: "in doubt, never unreachable: nobody is accused by a minority",
         because: "whoever is cut off sees all others die at once",
+        runs: true,
+        proof: "outlast::while_a_majority_stands_still_the_last_node_serves_says_so_and_accuses_nobody",
+    },
+    Row {
+        layer: "compute nodes",
+        conduct: Conduct::Freezes,
+        means: "in doubt, never unreachable: what gossip says of them is confirmed by nobody",
+        because: "a controller that reaches no other may be the one that is cut off",
         runs: true,
         proof: "outlast::while_a_majority_stands_still_the_last_node_serves_says_so_and_accuses_nobody",
     },
@@ -124,12 +132,44 @@ pub const TABLE: [Row; 10] = [
         proof: "engine::nothing_is_ordered_before_it_is_committed",
     },
     Row {
+        layer: "generations of the configuration",
+        conduct: Conduct::Freezes,
+        means: "`config apply` and `rollback` are refused; what each node runs, it goes on running",
+        because: "a generation is what all nodes agree on, and a minority agrees on nothing",
+        runs: true,
+        proof: "outlast::while_a_majority_stands_still_the_last_node_serves_says_so_and_accuses_nobody",
+    },
+    Row {
+        layer: "maintenance windows",
+        conduct: Conduct::Freezes,
+        means: "none is begun or ended by command; what is known ends by its own time",
+        because: "a window is a fact for all nodes, and clocks need no votes",
+        runs: true,
+        proof: "outlast::while_a_majority_stands_still_the_last_node_serves_says_so_and_accuses_nobody",
+    },
+    Row {
+        layer: "proofs of death, members of the store",
+        conduct: Conduct::Freezes,
+        means: "`confirm-off`, `node replace` and `store members` are refused",
+        because: "who is alone cannot know who is off, and would shrink the cluster to itself",
+        runs: true,
+        proof: "outlast::while_a_majority_stands_still_the_last_node_serves_says_so_and_accuses_nobody",
+    },
+    Row {
         layer: "roles held by a token",
         conduct: Conduct::Releases,
         means: "stopped two seconds before the store may give them to another",
         because: "nobody renews them here, and receivers will refuse the token",
         runs: true,
         proof: "outlast::without_a_majority_nothing_is_decided_and_a_node_can_still_stand_by_itself",
+    },
+    Row {
+        layer: "joins, revocations, certificates",
+        conduct: Conduct::Serves,
+        means: "the node with the authority lets in, shuts out and renews as ever",
+        because: "trust is signed, not voted: a stolen node must be shut out in a split too",
+        runs: true,
+        proof: "outlast::a_revoked_node_is_told_so_and_its_name_is_free_again",
     },
     Row {
         layer: "status, events, dashboard, metrics",

@@ -428,6 +428,43 @@ fn what_is_kept_in_the_store_needs_its_role_and_is_in_the_audit_log() {
     });
 }
 
+#[test]
+fn what_is_done_to_the_store_by_hand_is_in_the_audit_log() {
+    alone("what_is_done_to_the_store_by_hand_is_in_the_audit_log", || {
+        let mut mixed = Mixed::new(CLUSTER);
+        mixed.start("node01");
+        until("the store has a leader", || {
+            mixed.types("node01", &["store", "status"]).status.success()
+        });
+        let copy = mixed.files.path("copy").display().to_string();
+        for (deed, words) in [
+            ("store put", &["store", "put", "site/motd", "hello"][..]),
+            ("store backup", &["store", "backup", &copy]),
+            ("store delete", &["store", "delete", "site/motd"]),
+        ] {
+            let (code, text) = mixed.says("node01", words);
+            assert_eq!(code, Some(0), "{deed}: {text}");
+            let (_, log) = mixed.says("node01", &["audit"]);
+            let lines: Vec<_> = log.lines().filter(|line| line.contains(deed)).collect();
+            let [begun, done] = lines[..] else { panic!("{deed}: {log}") };
+            assert!(begun.contains("uid 0 (pid ") && begun.contains(words[2]), "{begun}");
+            assert!(begun.ends_with("begun") && done.ends_with("done"), "{begun}\n{done}");
+            assert!(!log.contains("hello"), "no value is in the log: {log}");
+        }
+        // What nodes act upon is not written by mistake.
+        for words in
+            [&["store", "put", "proof/node02", "x"][..], &["store", "delete", "intent-last"]]
+        {
+            let (code, text) = mixed.says("node01", words);
+            assert_eq!(code, Some(2), "{text}");
+            assert!(
+                text.contains("is a key of the cluster's own") && text.contains("--force"),
+                "{text}"
+            );
+        }
+    });
+}
+
 /// On a terminal, as `script` makes one, with this typed.
 fn typed_on_a_terminal(mixed: &Mixed, words: &str, answer: &str) -> (Option<i32>, String) {
     use std::io::Write;
@@ -460,7 +497,7 @@ fn an_operator_is_asked_and_a_generation_of_a_later_version_is_refused_by_name()
 
         let put = |key: &str, value: &str| {
             until("it is written", || {
-                mixed.types("node01", &["store", "put", key, value]).status.success()
+                mixed.types("node01", &["store", "put", key, value, "--force"]).status.success()
             });
         };
         put("config/generation/0000000002", "{\"v\":99,\"msg\":{}}");
@@ -475,7 +512,7 @@ fn an_operator_is_asked_and_a_generation_of_a_later_version_is_refused_by_name()
         assert!(text.contains("config/generation/0000000002"), "{text}");
         put("config/newest", "1");
         until("it is taken away", || {
-            let words = ["store", "delete", "config/generation/0000000002"];
+            let words = ["store", "delete", "config/generation/0000000002", "--force"];
             mixed.types("node01", &words).status.success()
         });
         until("all is well again", || mixed.config(&["status"]).0 == 0);

@@ -97,6 +97,12 @@ fn a_backup_is_restored_on_all_members_and_no_revision_comes_twice() {
         assert_eq!(output.status.code(), Some(1), "{}", said(&output));
         assert!(trio.check("node01").status.success(), "nothing was changed");
         let first = trio.restored(file);
+        let log =
+            std::fs::read_to_string(trio.files.path("state-node01/audit.jsonl")).expect("a log");
+        assert!(
+            log.lines().any(|line| line.contains("store restore") && line.contains("done")),
+            "{log}"
+        );
         assert!(first > revision);
         // A disk with a flipped bit is found.
         let old = trio.folder("node01").join("store.redb.before-restore");

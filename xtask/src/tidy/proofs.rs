@@ -8,6 +8,8 @@ use super::tree::Tree;
 
 const STATUS: &str = "docs/status.md";
 const MAP: &str = "ARCHITECTURE.md";
+/// The table of what each layer does without a majority: its last column is a test.
+const QUORUM: &str = "docs/reference/without-quorum.md";
 /// Where the demo's table is.
 const SCENARIOS: &str = "crates/lab/src/demo/scenario.rs";
 
@@ -35,6 +37,7 @@ pub(super) fn check(tree: &Tree) -> Vec<Finding> {
         }
     }
     findings.extend(lost_files(tree));
+    findings.extend(unproved_layers(tree));
     for (file, line, name) in &scenarios {
         if !status.text.contains(&format!("`demo: {name}`")) {
             let message = format!("scenario {name} has no row in {STATUS}");
@@ -57,6 +60,19 @@ fn lost_files(tree: &Tree) -> Vec<Finding> {
         }
     }
     findings
+}
+
+/// Every layer's row has a test that exists.
+fn unproved_layers(tree: &Tree) -> Vec<Finding> {
+    let Some(page) = tree.file(QUORUM) else { return vec![] };
+    let rows =
+        page.lines().filter(|(_, line)| line.starts_with("| ") && !line.starts_with("| layer"));
+    let unproved = rows.filter_map(|(at, row)| {
+        let proof = row.rsplit('`').nth(1).unwrap_or_default();
+        let message = format!("there is no test `{proof}`");
+        (!test_exists(tree, proof)).then(|| Finding::new(QUORUM, at, message))
+    });
+    unproved.collect()
 }
 
 /// Rows of the tables, without their heads.
@@ -140,6 +156,16 @@ mod tests {
         ];
         let messages: Vec<_> = lost_files(&Tree { files }).into_iter().map(|f| f.message).collect();
         assert_eq!(messages, ["there is no file a/src/c.rs"]);
+    }
+
+    #[test]
+    fn a_layer_without_a_majority_needs_a_test_that_exists() {
+        let page = "| layer | test |\n|---|---|\n| a | `a::it_moves` |\n| b | `a::it_stays` |\n";
+        let files =
+            vec![File::new(QUORUM, page), File::new("crates/a/src/b.rs", "fn it_moves() {}\n")];
+        let findings = unproved_layers(&Tree { files });
+        let messages: Vec<_> = findings.into_iter().map(|f| f.message).collect();
+        assert_eq!(messages, ["there is no test `a::it_stays`"]);
     }
 
     #[test]

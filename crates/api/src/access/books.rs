@@ -61,6 +61,9 @@ impl Deed {
             | Self::Drain
             | Self::Resume
             | Self::Move
+            | Self::StorePut
+            | Self::StoreDelete
+            | Self::StoreBackup
             | Self::Audit
             | Self::TokenList
             | Self::TokenAdd

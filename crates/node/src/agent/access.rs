@@ -173,6 +173,10 @@ impl Doors {
         }
         let outcome = match answer {
             Answer::Refused(why) => why.as_str(),
+            Answer::Access(AccessAnswer::Logged) => match ask {
+                Ask::Access(AccessAsk::Log { came_to: Some(outcome), .. }) => outcome,
+                _ => "begun",
+            },
             Answer::Book(BookAnswer::Overtaken(_)) => "another one was committed meanwhile",
             Answer::Book(BookAnswer::Done(false)) if !matches!(deed, Deed::Replace) => {
                 "there was nothing to do"
@@ -236,6 +240,8 @@ impl Doors {
                 revoked.map(|()| vec![Answer::Access(AccessAnswer::Revoked)])
             }
             AccessAsk::Audit { last } => self.log.read(*last),
+            // Written down with what was asked, by `wrote`.
+            AccessAsk::Log { .. } => Ok(vec![Answer::Access(AccessAnswer::Logged)]),
         };
         answers.unwrap_or_else(|why| vec![Answer::Refused(why)])
     }

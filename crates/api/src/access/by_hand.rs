@@ -1,0 +1,40 @@
+//! What is done to the store by hand, past the agent: the agent writes it down before it is done, and
+//! what came of it.
+
+use serde::{Deserialize, Serialize};
+
+use super::{Deed, Role, Row, Scope};
+
+/// A command of `outlast store` that goes to the store's own socket.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ByHand {
+    Put,
+    Delete,
+    /// All that is in the store, so what is secret there too.
+    Backup,
+}
+
+impl ByHand {
+    pub(super) const fn deed(self) -> Deed {
+        match self {
+            Self::Put => Deed::StorePut,
+            Self::Delete => Deed::StoreDelete,
+            Self::Backup => Deed::StoreBackup,
+        }
+    }
+
+    /// Only root and the daemon's own user can open that socket, whatever else they may.
+    pub(super) const fn row(self) -> Row {
+        let (word, how) = match self {
+            Self::Put => ("store put", "`outlast store put` (root and the daemon's user only)"),
+            Self::Delete => {
+                ("store delete", "`outlast store delete` (root and the daemon's user only)")
+            }
+            Self::Backup => {
+                ("store backup", "`outlast store backup` (root and the daemon's user only)")
+            }
+        };
+        Row { word, how, role: Role::Admin, scope: Scope::Members, changes: true }
+    }
+}
