@@ -327,11 +327,16 @@ mod tests {
               serves  balancer: requests go to servers as their own checks say; suspects come last, not never
               serves  database choice: the database in use stays in use; it changes only when its own checks fail
               freezes verdicts: in doubt, never unreachable: nobody is accused by a minority
+              freezes compute nodes: in doubt, never unreachable: what gossip says of them is confirmed by nobody
               freezes planned moves and standby: refused, and nothing is done; `--local` puts a node itself on standby. Without [store]: as ever
               serves  reload of the local files: SIGHUP works as ever
               freezes store: what is not committed by a majority is not applied and not told
               freezes intents: none is begun, none goes a step further; the step under way ends at its receiver
+              freezes generations of the configuration: `config apply` and `rollback` are refused; what each node runs, it goes on running
+              freezes maintenance windows: none is begun or ended by command; what is known ends by its own time
+              freezes proofs of death, members of the store: `confirm-off`, `node replace` and `store members` are refused
               releases roles held by a token: stopped two seconds before the store may give them to another
+              serves  joins, revocations, certificates: the node with the authority lets in, shuts out and renews as ever
               serves  status, events, dashboard, metrics: what this node knows, with its age, and that it has no majority
         "#]].assert_eq(&told(&status));
         status.limits.push("no secret_file: no beats, no hand-over between nodes".to_owned());

@@ -3,7 +3,7 @@
 
 use api::access::{AccessAnswer, AccessAsk, ByHand};
 use api::{Answer, Ask};
-use engine::{generation, intent, kv::lock, maintenance, verdict};
+use engine::{generation, intent, kv, maintenance, verdict};
 
 use super::{Here, StoreError};
 use crate::reach::{self, Instance, ReachError};
@@ -14,7 +14,7 @@ const OWN: [&str; 9] = [
     intent::INTENTS,
     intent::OPEN,
     intent::LAST,
-    lock::LOCKS,
+    kv::LOCKS,
     maintenance::WINDOWS,
     verdict::PROOFS,
     ::store::WISHES,
