@@ -10,6 +10,7 @@ mod scenarios;
 mod shared;
 mod sizes;
 mod store;
+mod sweep;
 mod table;
 mod vip;
 
@@ -72,6 +73,12 @@ enum Field {
         #[arg(long, default_value_t = 1000)]
         members: u16,
     },
+    /// The simulator on one core: processor time of an event, a fault, an hour; violations of new seeds
+    Sweep {
+        /// How long, in seconds of one core
+        #[arg(long, default_value_t = 60)]
+        seconds: u32,
+    },
 }
 
 pub(crate) fn run(bench: &Bench) -> Outcome {
@@ -80,12 +87,16 @@ pub(crate) fn run(bench: &Bench) -> Outcome {
         let figures = gossip::measure(members, seconds)?;
         return told(bench, "Gossip", &field, &figures, "peer");
     }
+    if let Some(Field::Sweep { seconds }) = bench.field {
+        let field = format!("sweep --seconds {seconds}");
+        return told(bench, "Sweep", &field, &sweep::measure(seconds)?, "peer");
+    }
     let outlast = match &bench.program {
         Some(program) => program.clone(),
         None => demo::build()?,
     };
     match bench.field {
-        None | Some(Field::Gossip { .. }) => scenarios(bench, &outlast),
+        None | Some(Field::Gossip { .. } | Field::Sweep { .. }) => scenarios(bench, &outlast),
         Some(Field::Store) => told(bench, "Store", "store", &store::measure(&outlast)?, "peer"),
         Some(Field::Balance) => {
             let figures = balance::measure(&outlast)?;

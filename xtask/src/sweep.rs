@@ -82,7 +82,7 @@ pub(crate) fn minute() -> Outcome {
 }
 
 /// Builds the program that sweeps, and says where it is.
-fn build() -> Outcome<PathBuf> {
+pub(crate) fn build() -> Outcome<PathBuf> {
     let package = ["build", "--quiet", "--package", "outlast-sim", "--bin", "outlast-sweep"];
     shell::run(shell::cargo(package).args(["--profile", PROFILE]))?;
     Ok(shell::target().join(PROFILE).join("outlast-sweep"))

@@ -8,6 +8,9 @@ use base::Time;
 use crate::shrink::shrink;
 use crate::world::{Marks, Outcome, Script, Shape, Violation, World};
 
+/// Every so many seeds one is run twice: the same seed is the same run (S12).
+const TWICE_EVERY: u64 = 50;
+
 /// What a sweep has come to so far.
 #[derive(Clone, Debug, Default)]
 pub struct Tally {
@@ -17,20 +20,37 @@ pub struct Tally {
     pub simulated: Duration,
     pub marks: Marks,
     pub broken: Vec<(u64, Violation)>,
+    /// Over the traces of all seeds, in their order: two machines with one program have the same.
+    pub trace: u64,
 }
 
 impl Tally {
     /// Runs one more seed.
     pub fn add(&mut self, seed: u64, shape: Shape) {
-        let outcome = run(&Script::roll(seed, shape));
+        let script = Script::roll(seed, shape);
+        let outcome = run(&script);
+        if self.seeds.is_multiple_of(TWICE_EVERY) {
+            let again = run(&script);
+            self.count(&again);
+            if again.hash != outcome.hash {
+                let what = format!("hash {:016x}, and then {:016x}", outcome.hash, again.hash);
+                let violation = Violation { property: "S12 same seed", at: Time::ZERO, what };
+                self.broken.push((seed, violation));
+            }
+        }
         self.seeds += 1;
-        self.events += outcome.events;
-        self.faults += outcome.faults;
-        self.simulated += outcome.simulated;
+        self.trace = self.trace.rotate_left(7) ^ outcome.hash;
+        self.count(&outcome);
         self.marks.add(&outcome.marks);
         if let Some(violation) = outcome.violation {
             self.broken.push((seed, violation));
         }
+    }
+
+    const fn count(&mut self, outcome: &Outcome) {
+        self.events += outcome.events;
+        self.faults += outcome.faults;
+        self.simulated = self.simulated.saturating_add(outcome.simulated);
     }
 }
 

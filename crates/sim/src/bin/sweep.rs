@@ -180,15 +180,19 @@ fn report(args: &Args, tally: &Tally, cpu: Duration) {
         });
         println!(
             "{{\"events_per_second\":{events:.0},\"faults_per_second\":{faults:.0},\"speed\":{speed:.0},\
-             \"hours\":{hours:.2},\"seeds\":{},\"cpu_s\":{seconds:.1},\"never\":[{}],\"violations\":[{}]}}",
+             \"hours\":{hours:.2},\"seeds\":{},\"trace\":\"{:016x}\",\"cpu_s\":{seconds:.1},\"never\":[{}],\"violations\":[{}]}}",
             tally.seeds,
+            tally.trace,
             missing.iter().map(|mark| format!("\"{mark}\"")).collect::<Vec<_>>().join(","),
             broken.collect::<Vec<_>>().join(","),
         );
         return;
     }
     println!("{events:.0} events/s, {faults:.0} faults/s, {speed:.0} x real time");
-    println!("{hours:.2} hours of {} seeds in {seconds:.1} s of one core", tally.seeds);
+    println!(
+        "{hours:.2} hours of {} seeds in {seconds:.1} s of one core, trace {:016x}",
+        tally.seeds, tally.trace
+    );
     if !missing.is_empty() {
         println!("never reached: {}", missing.join(", "));
     }
