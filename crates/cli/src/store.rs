@@ -1,10 +1,9 @@
 //! `outlast store ...`: the replicated store, by the process of this node.
 
 use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use ::store::{Error, Local, Report, Store};
-use api::access::ByHand;
 use engine::kv::{Item, Keys};
 use serde_json::json;
 
@@ -12,6 +11,7 @@ use crate::reach::{Instance, ReachError};
 
 mod by_hand;
 pub(crate) mod members;
+mod restore;
 
 /// Look into the replicated store, write to it, save it, put it back and change its members
 #[derive(Debug, clap::Subcommand)]
@@ -200,9 +200,6 @@ impl StoreError {
     }
 }
 
-/// Values that are longer are refused anyway (bytes).
-const MAX_INPUT: u64 = 1 << 20;
-
 /// Runs `outlast store ...`; whether the answer is a yes.
 ///
 /// # Errors
@@ -236,44 +233,10 @@ pub fn run(command: &Command, out: &mut impl Write) -> Result<bool, StoreError> 
             }
             Ok(true)
         }
-        Command::Put(args) => {
-            by_hand::is_free(&args.key, args.force)?;
-            let local = local(&args.here)?;
-            let value = match args.value.as_str() {
-                "-" => {
-                    let mut value = vec![];
-                    io::Read::read_to_end(&mut io::Read::take(io::stdin(), MAX_INPUT), &mut value)?;
-                    value
-                }
-                text => text.as_bytes().to_vec(),
-            };
-            let revision = by_hand::logged(&args.here, ByHand::Put, &args.key, || {
-                Ok(local.wait(local.client().put(&args.key, &value, None))?)
-            })?;
-            writeln!(out, "revision {revision}")?;
-            Ok(true)
-        }
-        Command::Delete(args) => {
-            by_hand::is_free(&args.key, args.force)?;
-            let local = local(&args.here)?;
-            by_hand::logged(&args.here, ByHand::Delete, &args.key, || {
-                Ok(local.wait(local.client().delete(&args.key))?)
-            })
-        }
-        Command::Backup(args) => {
-            let local = local(&args.here)?;
-            let file = args.file.display().to_string();
-            let (kv, bytes) = by_hand::logged(&args.here, ByHand::Backup, &file, || {
-                let backup = local.wait(local.client().backup())?;
-                let kv = engine::kv::read_snapshot(&backup).map_err(io::Error::other)?;
-                let failed = |source| StoreError::File { path: args.file.clone(), source };
-                keep(&args.file, &backup).map_err(failed)?;
-                Ok((kv, backup.len()))
-            })?;
-            writeln!(out, "revision {}, {} keys, {bytes} bytes", kv.revision(), kv.len())?;
-            Ok(true)
-        }
-        Command::Restore(args) => restore(args, out),
+        Command::Put(args) => by_hand::put(args, out),
+        Command::Delete(args) => by_hand::delete(args),
+        Command::Backup(args) => by_hand::backup(args, out),
+        Command::Restore(args) => restore::run(args, out),
         Command::Members(args) => members::run(args, out),
         Command::Check(args) => {
             let found = ::store::check(&args.directory)?;
@@ -285,92 +248,6 @@ pub fn run(command: &Command, out: &mut impl Write) -> Result<bool, StoreError> 
             Ok(true)
         }
     }
-}
-
-/// Whole or not at all, for the owner only.
-fn keep(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    use std::os::unix::fs::OpenOptionsExt;
-    let mut name = path.as_os_str().to_owned();
-    name.push(".part");
-    let mut options = std::fs::OpenOptions::new();
-    let mut file = options.write(true).create(true).truncate(true).mode(0o600).open(&name)?;
-    file.write_all(bytes)?;
-    file.sync_all()?;
-    std::fs::rename(&name, path)
-}
-
-fn restore(args: &RestoreArgs, out: &mut impl Write) -> Result<bool, StoreError> {
-    let read = |path: &PathBuf| {
-        let failed = |source| StoreError::File { path: path.clone(), source };
-        std::fs::read(path).map_err(failed)
-    };
-    let wrong = |why| StoreError::Config { path: args.config.clone(), why };
-    let text = String::from_utf8(read(&args.config)?).map_err(|_| wrong("it is no text"))?;
-    let source = config::Source { path: args.config.display().to_string(), text };
-    let (cluster, _) = config::cluster::parse(&source, 0);
-    let cluster = cluster.ok_or_else(|| wrong("see `outlast config check`"))?;
-    let store = cluster.store.as_ref().ok_or_else(|| wrong("it has no [store]"))?;
-    if store.etcd.is_some() {
-        return Err(wrong("its store is etcd: put that back with `etcdctl snapshot restore`"));
-    }
-    let member = |member: &usize| cluster.nodes.get(*member).map(|node| node.name.clone());
-    let members: Vec<_> = store.members.iter().filter_map(member).collect();
-    if !members.contains(&args.node) {
-        return Err(wrong("this node is no member of its store"));
-    }
-    let state_dir = args.state_dir.as_ref().unwrap_or(&cluster.state_dir);
-    let run_dir = args.run_dir.as_ref().unwrap_or(&cluster.run_dir);
-    let restoring = ::store::Restoring {
-        folder: store.directory.clone().unwrap_or_else(|| state_dir.join("store")),
-        cluster: cluster.name.clone(),
-        me: args.node.clone(),
-        members: members.clone(),
-        witness: Some(run_dir.join("store.witness")),
-        from: args.from,
-        wall_ms: sys::clock::wall_ms(),
-    };
-    let revision = ::store::restore(&restoring, &read(&args.file)?)?;
-    writeln!(out, "{} goes on from revision {revision}", args.node)?;
-    write!(out, "{}", what_is_left(args, &members, revision))?;
-    let entry = trust::audit::Entry {
-        at_ms: sys::clock::wall_ms(),
-        by: format!("uid {} (pid {})", sys::rights::own_user(), std::process::id()),
-        command: "store restore".to_owned(),
-        object: args.file.display().to_string(),
-        outcome: format!("done: it goes on from revision {revision}"),
-    };
-    let failed = |source| StoreError::Audit { folder: state_dir.clone(), source };
-    trust::audit::add(state_dir, &entry).map_err(failed)?;
-    Ok(true)
-}
-
-/// What is to be done on the other members; they must not begin with another revision.
-fn what_is_left(args: &RestoreArgs, members: &[String], revision: u64) -> String {
-    let mut text = String::new();
-    let others: Vec<_> = members.iter().filter(|name| **name != args.node).collect();
-    if others.is_empty() {
-        return text;
-    }
-    if args.from.is_none() {
-        text.push_str("do this on the others, each with the same file and revision:\n");
-    }
-    for node in others.iter().filter(|_| args.from.is_none()) {
-        let (file, config) = (args.file.display(), args.config.display());
-        text.push_str(&format!(
-            "  outlast store restore {file} --config {config} --node {node} --from {revision}"
-        ));
-        for (option, folder) in [("state", &args.state_dir), ("run", &args.run_dir)] {
-            if let Some(folder) = folder {
-                text.push_str(&format!(" --{option}-dir {}", folder.display()));
-            }
-        }
-        text.push('\n');
-    }
-    text.push_str(
-        "RESTORE EVERY MEMBER BEFORE ANY OF THEM IS STARTED. Remove the store's folder of one that you \
-         leave out:\nwith what it has from before it could lead, and undo the restore\n",
-    );
-    text
 }
 
 pub(crate) fn local(here: &Here) -> Result<Local, StoreError> {
@@ -462,6 +339,7 @@ fn age(at_ms: Option<u64>) -> String {
 mod tests {
     use expect_test::expect;
 
+    use super::restore::what_is_left;
     use super::*;
 
     #[test]

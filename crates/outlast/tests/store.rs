@@ -97,12 +97,7 @@ fn a_backup_is_restored_on_all_members_and_no_revision_comes_twice() {
         assert_eq!(output.status.code(), Some(1), "{}", said(&output));
         assert!(trio.check("node01").status.success(), "nothing was changed");
         let first = trio.restored(file);
-        let log =
-            std::fs::read_to_string(trio.files.path("state-node01/audit.jsonl")).expect("a log");
-        assert!(
-            log.lines().any(|line| line.contains("store restore") && line.contains("done")),
-            "{log}"
-        );
+        is_logged(&trio, "store restore");
         assert!(first > revision);
         // A disk with a flipped bit is found.
         let old = trio.folder("node01").join("store.redb.before-restore");
@@ -298,4 +293,10 @@ fn a_compute_node_is_no_member_whatever_its_file_says() {
             report["trouble"].as_str().is_some_and(|why| why.contains("it may not know this node"))
         });
     });
+}
+
+/// It is in the first node's audit log, with what came of it.
+fn is_logged(trio: &Trio, deed: &str) {
+    let log = std::fs::read_to_string(trio.files.path("state-node01/audit.jsonl")).expect("a log");
+    assert!(log.lines().any(|line| line.contains(deed) && line.contains("done")), "{log}");
 }

@@ -3,7 +3,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Deed, Role, Row, Scope};
+use super::{AccessAsk, Deed, Role, Row, Scope};
+use crate::Ask;
 
 /// A command of `outlast store` that goes to the store's own socket.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
@@ -36,5 +37,17 @@ impl ByHand {
             }
         };
         Row { word, how, role: Role::Admin, scope: Scope::Members, changes: true }
+    }
+}
+
+impl Ask {
+    /// What came of what was done by hand, where it says so.
+    #[must_use]
+    pub fn came_to(&self) -> Option<&str> {
+        if let Self::Access(AccessAsk::Log { came_to, .. }) = self {
+            came_to.as_deref()
+        } else {
+            None
+        }
     }
 }

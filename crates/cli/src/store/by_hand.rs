@@ -1,12 +1,19 @@
 //! What is done to the store by hand: written down by the agent before and after, and kept off the
 //! cluster's own keys.
 
+use std::io::{self, Read, Write};
+use std::path::Path;
+
+use ::store::Store;
 use api::access::{AccessAnswer, AccessAsk, ByHand};
 use api::{Answer, Ask};
 use engine::{generation, intent, kv, maintenance, verdict};
 
-use super::{Here, StoreError};
+use super::{BackupArgs, DeleteArgs, Here, PutArgs, StoreError, local};
 use crate::reach::{self, Instance, ReachError};
+
+/// Values that are longer are refused anyway (bytes).
+const MAX_INPUT: u64 = 1 << 20;
 
 /// How the keys begin that nodes act upon. All of `config/` is one of [`generation`]'s.
 const OWN: [&str; 9] = [
@@ -25,9 +32,61 @@ const _: () = assert!(matches!(
     [b'c', b'o', b'n', b'f', b'i', b'g', b'/', ..]
 ));
 
+pub(super) fn put(args: &PutArgs, out: &mut impl Write) -> Result<bool, StoreError> {
+    is_free(&args.key, args.force)?;
+    let local = local(&args.here)?;
+    let value = match args.value.as_str() {
+        "-" => {
+            let mut value = vec![];
+            io::stdin().take(MAX_INPUT).read_to_end(&mut value)?;
+            value
+        }
+        text => text.as_bytes().to_vec(),
+    };
+    let revision = logged(&args.here, ByHand::Put, &args.key, || {
+        Ok(local.wait(local.client().put(&args.key, &value, None))?)
+    })?;
+    writeln!(out, "revision {revision}")?;
+    Ok(true)
+}
+
+pub(super) fn delete(args: &DeleteArgs) -> Result<bool, StoreError> {
+    is_free(&args.key, args.force)?;
+    let local = local(&args.here)?;
+    logged(&args.here, ByHand::Delete, &args.key, || {
+        Ok(local.wait(local.client().delete(&args.key))?)
+    })
+}
+
+pub(super) fn backup(args: &BackupArgs, out: &mut impl Write) -> Result<bool, StoreError> {
+    let local = local(&args.here)?;
+    let file = args.file.display().to_string();
+    let (kv, bytes) = logged(&args.here, ByHand::Backup, &file, || {
+        let backup = local.wait(local.client().backup())?;
+        let kv = kv::read_snapshot(&backup).map_err(io::Error::other)?;
+        let failed = |source| StoreError::File { path: args.file.clone(), source };
+        keep(&args.file, &backup).map_err(failed)?;
+        Ok((kv, backup.len()))
+    })?;
+    writeln!(out, "revision {}, {} keys, {bytes} bytes", kv.revision(), kv.len())?;
+    Ok(true)
+}
+
+/// Whole or not at all, for the owner only.
+fn keep(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    use std::os::unix::fs::OpenOptionsExt;
+    let mut name = path.as_os_str().to_owned();
+    name.push(".part");
+    let mut options = std::fs::OpenOptions::new();
+    let mut file = options.write(true).create(true).truncate(true).mode(0o600).open(&name)?;
+    file.write_all(bytes)?;
+    file.sync_all()?;
+    std::fs::rename(&name, path)
+}
+
 /// # Errors
 /// When it is a key of the cluster's own and nobody insists.
-pub(super) fn is_free(key: &str, force: bool) -> Result<(), StoreError> {
+fn is_free(key: &str, force: bool) -> Result<(), StoreError> {
     if !force && OWN.iter().any(|own| key.starts_with(own)) {
         return Err(StoreError::Own(key.to_owned()));
     }
@@ -38,7 +97,7 @@ pub(super) fn is_free(key: &str, force: bool) -> Result<(), StoreError> {
 ///
 /// # Errors
 /// Its own, and when the agent writes nothing down.
-pub(super) fn logged<T>(
+fn logged<T>(
     here: &Here,
     deed: ByHand,
     object: &str,
@@ -48,10 +107,9 @@ pub(super) fn logged<T>(
     let socket = instance.socket()?;
     let log = |came_to: Option<String>| {
         let ask = AccessAsk::Log { deed, object: object.to_owned(), came_to };
-        match reach::one(&socket, &Ask::Access(ask))? {
-            Answer::Access(AccessAnswer::Logged) => Ok(()),
-            _ => Err(ReachError::Other),
-        }
+        let answer = reach::one(&socket, &Ask::Access(ask))?;
+        let is_logged = matches!(answer, Answer::Access(AccessAnswer::Logged));
+        is_logged.then_some(()).ok_or(ReachError::Other)
     };
     log(None)?;
     let done = act();

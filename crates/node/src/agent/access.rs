@@ -173,10 +173,7 @@ impl Doors {
         }
         let outcome = match answer {
             Answer::Refused(why) => why.as_str(),
-            Answer::Access(AccessAnswer::Logged) => match ask {
-                Ask::Access(AccessAsk::Log { came_to: Some(outcome), .. }) => outcome,
-                _ => "begun",
-            },
+            Answer::Access(AccessAnswer::Logged) => ask.came_to().unwrap_or("begun"),
             Answer::Book(BookAnswer::Overtaken(_)) => "another one was committed meanwhile",
             Answer::Book(BookAnswer::Done(false)) if !matches!(deed, Deed::Replace) => {
                 "there was nothing to do"
