@@ -302,6 +302,9 @@ impl Deed {
             Command::Drain { node, .. } => (Self::Drain, node),
             Command::Resume { node } => (Self::Resume, node),
             Command::Move { vip, .. } => (Self::Move, vip),
+            Command::Use { pool, .. } => (Self::Move, pool),
+            Command::Coordinate { .. } => (Self::Move, "coordinator"),
+            Command::Lead { .. } => (Self::Move, "store"),
         }
     }
 

@@ -66,6 +66,28 @@ pub enum Command {
     Resume { node: String },
     /// Hand this virtual IP to that node.
     Move { vip: String, to: String },
+    /// Let the listener of this name, which has one writer, use its server on that node.
+    Use { pool: String, to: String },
+    /// Let that node coordinate.
+    Coordinate { to: String },
+    /// Let that voter lead the store.
+    Lead { to: String },
+}
+
+impl Command {
+    /// What it is about, as `outlast intents` and the audit log call it where it is no node.
+    #[must_use]
+    pub fn object(&self) -> String {
+        match self {
+            Self::Standby { node } | Self::Drain { node, .. } | Self::Resume { node } => {
+                format!("node/{node}")
+            }
+            Self::Move { vip, .. } => format!("vip/{vip}"),
+            Self::Use { pool, .. } => format!("pool/{pool}"),
+            Self::Coordinate { .. } => "coordinator".to_owned(),
+            Self::Lead { .. } => "store".to_owned(),
+        }
+    }
 }
 
 /// Of those who do not say one (seconds).

@@ -321,6 +321,11 @@ pub const EVENTS: &[EventKind] = &[
         "the disk does not take the recording of the vip process; addresses go on as ever",
         "make room on the disk that holds `state_dir`",
     ),
+    told(
+        "writer-asked",
+        "proxy",
+        "an operator wants another server to be the one that is written to",
+    ),
     told("writer-chosen", "proxy", "another server is the one that is written to"),
     told("writer-used", "proxy", "all sessions with the former writer are closed"),
 ];

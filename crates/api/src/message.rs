@@ -58,6 +58,8 @@ pub enum Order {
     /// Vip: an operator wants that node (by its position in the cluster file) to hold the addresses
     /// of this instance.
     Move { instance: u16, to: u16 },
+    /// Proxy: an operator wants this server of a listener with one writer to be used.
+    Use { proxy: String, server: String },
     /// Agent: the generation that it asked for is not in force, and why. `at_start`: only a start can do what
     /// it needs.
     Refused { generation: u64, why: String, at_start: bool },
@@ -183,6 +185,11 @@ pub enum Report {
     Move {
         instance: u16,
         to: u16,
+    },
+    /// Agent: an operator wants this server to be used, and nothing speaks against it.
+    Use {
+        proxy: String,
+        server: String,
     },
     /// Store: its part of the store, whenever that changed; at most twice a second.
     Store(Box<StoreState>),

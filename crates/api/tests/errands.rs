@@ -7,7 +7,7 @@ use api::books::{BookAnswer, BookAsk, BookLine, BookPart, BookStanding};
 use api::generation::{Applied, Content, Generation};
 use api::maintenance::Window;
 use api::proof::Proof;
-use api::{Errand, IntentStep, Mark, StepOrder};
+use api::{Command, Errand, IntentStep, Mark, StepOrder};
 use outlast_api as api;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -130,4 +130,18 @@ fn every_word_about_the_books_travels_as_in_its_golden_file() {
     golden("book_answer.jsonl", &answers);
     let part = BookPart { whole: mark(2000), text: "{\"v\":2".to_owned() };
     golden("book_part.jsonl", &[part, BookPart::default()]);
+}
+
+#[test]
+fn every_command_travels_as_in_its_golden_file() {
+    let commands = each!(Command {
+        Standby { .. } => Standby { node: "node01".to_owned() },
+        Drain { .. } => Drain { node: "node01".to_owned(), limit: 60 },
+        Resume { .. } => Resume { node: "node01".to_owned() },
+        Move { .. } => Move { vip: "internal".to_owned(), to: "node02".to_owned() },
+        Use { .. } => Use { pool: "mariadb".to_owned(), to: "node02".to_owned() },
+        Coordinate { .. } => Coordinate { to: "node02".to_owned() },
+        Lead { .. } => Lead { to: "node02".to_owned() },
+    });
+    golden("command.jsonl", &commands);
 }

@@ -13,11 +13,11 @@ use outlast_api::access::{AccessAnswer, AccessAsk, ByHand, Scope, Secret};
 use outlast_api::books::{BookAnswer, BookAsk};
 use outlast_api::maintenance::{Planned, Window};
 use outlast_api::{
-    self as api, Answer, Ask, BalancerState, Break, Carried, Cell, Change, Choice, Command,
-    DashboardState, Duty, Event, Evidence, FileKind, FileName, IntentState, Load, Mode, NodeLine,
-    NodeState, Opinion, Order, OwnDoubt, ProcessState, ProxyLine, ReadError, Report, Role,
-    RuleLine, ServerCheck, ServerState, SocketName, Standing, Start, Status, StoreDisk, Verdict,
-    VipCause, VipLine, VipRole, VipState, Why,
+    self as api, Answer, Ask, BalancerState, Break, Carried, Cell, Change, Choice, DashboardState,
+    Duty, Event, Evidence, FileKind, FileName, IntentState, Load, Mode, NodeLine, NodeState,
+    Opinion, Order, OwnDoubt, ProcessState, ProxyLine, ReadError, Report, Role, RuleLine,
+    ServerCheck, ServerState, SocketName, Standing, Start, Status, StoreDisk, Verdict, VipCause,
+    VipLine, VipRole, VipState, Why,
 };
 use sample::store;
 use serde::Serialize;
@@ -267,6 +267,7 @@ fn every_order_travels_as_in_its_golden_file() {
         Change(_) => Change(api::Change::Choice(choice())),
         Relay(..) => Relay(Role::Proxy, Box::new(Report::Event(event()))),
         Move { .. } => Move { instance: 1, to: 2 },
+        Use { .. } => Use { proxy: "mariadb".to_owned(), server: "node02".to_owned() },
         Refused { .. } => Refused {
             generation: 7,
             why: "cannot bind 10.79.0.40:3306".to_owned(),
@@ -294,6 +295,7 @@ fn every_report_travels_as_in_its_golden_file() {
         Duty(_) => Duty(api::Duty::Standby),
         Keys => Keys,
         Move { .. } => Move { instance: 1, to: 2 },
+        Use { .. } => Use { proxy: "mariadb".to_owned(), server: "node02".to_owned() },
         Apply { .. } => Apply { generation: 7 },
         Store(_) => Store(Box::new(store())),
     });
@@ -395,13 +397,6 @@ fn every_question_and_answer_travels_as_in_its_golden_file() {
     });
     golden("ask.jsonl", &asks);
     every_word_about_access();
-    let commands = each!(Command {
-        Standby { .. } => Standby { node: "node01".to_owned() },
-        Drain { .. } => Drain { node: "node01".to_owned(), limit: 60 },
-        Resume { .. } => Resume { node: "node01".to_owned() },
-        Move { .. } => Move { vip: "internal".to_owned(), to: "node02".to_owned() },
-    });
-    golden("command.jsonl", &commands);
     let carried = each!(Carried {
         Begun => Begun,
         Done => Done,

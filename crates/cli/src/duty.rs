@@ -1,4 +1,4 @@
-//! `outlast node standby|drain|resume NODE` and `outlast move vip/NAME NODE`: what an operator tells a node.
+//! `outlast node standby|drain|resume NODE` and `outlast move OBJECT NODE`: what an operator tells a node.
 
 use std::io::{self, Write};
 use std::time::Duration;
@@ -77,16 +77,20 @@ pub struct ResumeArgs {
     instance: Instance,
 }
 
-/// Move a virtual IP to another node
+/// Move a virtual IP, the database in use, the coordinator or the store's leader to another node
 ///
-/// The holder lets go, names that node, and it claims at once. It may be typed on any node that may
-/// hold the address, by an operator. Refused for a node that is down, not in the order of the address, or could
-/// not hold it. Exit code 1 if the node did not take it; then the former holder has it again.
+/// `vip/NAME`: the holder lets go, names that node, and it claims at once. `pool/NAME`, of a database or a
+/// listener with `backup` servers: every balancer uses the server on that node, after all sessions with the
+/// former one are closed; it stays the one in use until it fails. `coordinator`: that node takes the name and
+/// goes on with what is open. `store`: that voter leads the store; writes wait for it, a second at most. The
+/// last two need a `[store]`. It may be typed on any controller, by an operator. Refused for a node that is down,
+/// at rest, or could not have it, and by name of the reason. Exit code 1 if the node did not take it; then it
+/// stays, or is again, where it was.
 #[derive(Debug, clap::Args)]
 pub struct MoveArgs {
-    /// vip/NAME
+    /// vip/NAME, pool/NAME, coordinator or store
     object: String,
-    /// The node that is to hold it
+    /// The node that is to have it
     node: String,
     #[command(flatten)]
     instance: Instance,
@@ -97,7 +101,7 @@ pub struct MoveArgs {
 pub enum DutyError {
     #[error(transparent)]
     Object(#[from] ObjectError),
-    #[error("{0} cannot be moved: write vip/NAME")]
+    #[error("{0} cannot be moved: write vip/NAME, pool/NAME, coordinator or store")]
     NotMovable(String),
     #[error("{0} is no node")]
     NoNode(String),
@@ -273,28 +277,77 @@ fn line<'a>(status: &'a Status, node: &str) -> Option<&'a api::NodeLine> {
 /// Runs `outlast move`.
 ///
 /// # Errors
-/// As [`node`], and when the other node did not take the address.
+/// As [`node`], and when the other node did not take it.
 pub fn move_object(args: &MoveArgs, out: &mut impl Write) -> Result<(), DutyError> {
     let socket = args.instance.socket()?;
     let status = reach::status(&socket)?;
-    let object = object::resolve(&args.object, &status).map_err(ObjectError::from)?;
-    let Some(vip) = object.strip_prefix("vip/").map(ToOwned::to_owned) else {
-        return Err(DutyError::NotMovable(object));
-    };
-    let to = known_node(&args.node, &status)?;
-    tell(&socket, &Ask::Command(Command::Move { vip: vip.clone(), to: to.clone() }))?;
+    let to = || known_node(&args.node, &status);
+    match args.object.as_str() {
+        "coordinator" => {
+            let to = to()?;
+            tell(&socket, &Ask::Command(Command::Coordinate { to: to.clone() }))?;
+            return say(out, &format!("{to} coordinates"));
+        }
+        "store" | "process/store" => {
+            let to = to()?;
+            tell(&socket, &Ask::Command(Command::Lead { to: to.clone() }))?;
+            return say(out, &format!("{to} leads the store"));
+        }
+        _ => {}
+    }
+    let word = args.object.strip_prefix("proxy/").map(|name| format!("pool/{name}"));
+    let word = word.as_deref().unwrap_or(&args.object);
+    let object = object::resolve(word, &status).map_err(ObjectError::from)?;
+    match object.split_once('/') {
+        Some(("vip", name)) => move_vip(&socket, name, to()?, out),
+        Some(("pool", name)) => move_writer(&socket, name, to()?, out),
+        Some(_) | None => Err(DutyError::NotMovable(object)),
+    }
+}
+
+fn move_vip(socket: &Socket, vip: &str, to: String, out: &mut impl Write) -> Result<(), DutyError> {
+    tell(socket, &Ask::Command(Command::Move { vip: vip.to_owned(), to: to.clone() }))?;
     let held = |status: &Status| status.vips.iter().find(|line| line.name == vip).cloned();
     let has_moved = |status: &Status| held(status).is_some_and(|line| line.holders == [to.clone()]);
-    if seen(&socket, has_moved)?.is_some() {
-        return say(out, &format!("{object} is held by {to}"));
+    if seen(socket, has_moved)?.is_some() {
+        return say(out, &format!("vip/{vip} is held by {to}"));
     }
-    let holders = held(&*reach::status(&socket)?).map(|line| line.holders.join(" and "));
+    let holders = held(&*reach::status(socket)?).map(|line| line.holders.join(" and "));
     let holders = holders.filter(|names| !names.is_empty()).unwrap_or_else(|| "nobody".to_owned());
     let text = format!(
-        "{to} did not take {object}, {holders} holds it: {to} may be on standby, or a check fails \
-         there (`outlast why {object}` on {to})"
+        "{to} did not take vip/{vip}, {holders} holds it: {to} may be on standby, or a check fails \
+         there (`outlast why vip/{vip}` on {to})"
     );
     Err(DutyError::NotSeen(text))
+}
+
+fn move_writer(
+    socket: &Socket,
+    pool: &str,
+    to: String,
+    out: &mut impl Write,
+) -> Result<(), DutyError> {
+    let used = |status: &Status| {
+        status
+            .choices
+            .iter()
+            .find(|choice| choice.proxy == pool)
+            .map(|choice| choice.server.clone())
+    };
+    let before = tell(socket, &Ask::Command(Command::Use { pool: pool.to_owned(), to }))?;
+    let before = used(&before);
+    let has_moved = |status: &Status| used(status) != before;
+    match seen(socket, has_moved)?.and_then(|status| used(&status)) {
+        Some(server) => say(out, &format!("pool/{pool} uses {server}")),
+        None => {
+            let server = before.unwrap_or_else(|| "none of its servers".to_owned());
+            let text = format!(
+                "pool/{pool} still uses {server}: the other one may not work from where clients come to \
+                 (`outlast why pool/{pool}`)"
+            );
+            Err(DutyError::NotSeen(text))
+        }
+    }
 }
 
 pub(crate) fn known_node(word: &str, status: &Status) -> Result<String, DutyError> {

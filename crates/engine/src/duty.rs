@@ -1,4 +1,4 @@
-//! What an operator may ask of a node: to stand by, to go on duty again, to hand an address to another.
+//! What an operator may ask of a node: to stand by, to go on duty again, to hand a role to another.
 //!
 //! A node says its [`Duty`] in its beats, so that all others act on it.
 //!
@@ -6,6 +6,7 @@
 //! can still go wrong on the way (the other node lets go of its carrier that moment) ends as every
 //! hand-over does: the address is taken by somebody, at the latest again by the one that let it go.
 
+mod role;
 #[cfg(test)]
 mod tests;
 
@@ -73,6 +74,12 @@ pub enum Command<'a> {
     Resume { node: &'a str },
     /// Hand this address to that node.
     Move { vip: &'a str, to: &'a str },
+    /// Let this listener, which has one writer, use its server on that node.
+    Use { pool: &'a str, to: &'a str },
+    /// Let that node coordinate.
+    Coordinate { to: &'a str },
+    /// Let that voter lead the store.
+    Lead { to: &'a str },
 }
 
 /// An address as it stands.
@@ -97,6 +104,41 @@ pub struct Node<'a> {
     pub duty: Duty,
 }
 
+/// A listener of the balancer as it stands.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Pool<'a> {
+    pub name: &'a str,
+    pub has_one_writer: bool,
+    /// The server in use.
+    pub used: Option<&'a str>,
+    /// Who holds an address that its clients come to; empty: none that is known.
+    pub holders: Vec<&'a str>,
+    /// In the order of the file.
+    pub servers: Vec<Server<'a>>,
+}
+
+/// A server as the balancer of this node sees it.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Server<'a> {
+    pub name: &'a str,
+    /// Where its address lives.
+    pub node: Option<&'a str>,
+    pub is_usable: bool,
+}
+
+/// Who decides, where there is a `[store]`.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Office<'a> {
+    /// Empty: nobody, or it is not known here.
+    pub coordinator: &'a str,
+    /// Of the store.
+    pub leader: Option<&'a str>,
+    /// Those that vote; empty: not known here.
+    pub voters: Vec<&'a str>,
+    /// An etcd of the site.
+    pub is_outside: bool,
+}
+
 /// What the node knows.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct View<'a> {
@@ -107,6 +149,10 @@ pub struct View<'a> {
     pub nodes: Vec<Node<'a>>,
     /// By instance.
     pub vips: Vec<Vip<'a>>,
+    /// As in the balancer's file.
+    pub pools: Vec<Pool<'a>>,
+    /// None: there is no `[store]`.
+    pub office: Option<Office<'a>>,
 }
 
 /// What is to be done.
@@ -116,6 +162,17 @@ pub enum Todo {
     /// Positions of the instance and of the node.
     HandOver {
         instance: usize,
+        to: usize,
+    },
+    /// Positions of the listener and of its server.
+    Use {
+        pool: usize,
+        server: usize,
+    },
+    /// This node takes the name of the coordinator.
+    Coordinate,
+    /// This node, which leads the store, gives that away; position of the node.
+    Lead {
         to: usize,
     },
 }
@@ -149,6 +206,30 @@ pub enum Refused {
     NotAlive(String),
     #[error("vip/{0} preempts: the strongest node would take it back at once")]
     Preempts(String),
+    #[error("there is no pool/{name} here; there are {known}")]
+    UnknownPool { name: String, known: String },
+    #[error("pool/{0} uses all of its servers at once: there is none to move")]
+    UsesAll(String),
+    #[error("pool/{pool} has no server on {node}")]
+    NoServer { pool: String, node: String },
+    #[error("pool/{pool} uses {server} already")]
+    Uses { pool: String, server: String },
+    #[error(
+        "{server} of pool/{pool} is down, suspect or out of service: `outlast why pool/{pool}`"
+    )]
+    Unusable { pool: String, server: String },
+    #[error("there is no [store] in this node's outlast.toml, so no {0} to move")]
+    NoStore(&'static str),
+    #[error("{node} does not vote in the store; these do: {voters}")]
+    NoVoter { node: String, voters: String },
+    #[error("{0} coordinates already")]
+    Coordinates(String),
+    #[error("{0} leads the store already")]
+    Leads(String),
+    #[error("nobody leads the store as far as this node knows: there is nothing to give away")]
+    LedByNobody,
+    #[error("the store is an etcd of this site: `etcdctl move-leader` moves its leader")]
+    Outside,
 }
 
 /// Who has to do it.
@@ -173,6 +254,18 @@ pub fn place(view: &View<'_>, command: Command<'_>) -> Result<Place, Refused> {
                 // Checked here, where it is known why.
                 None => return Ok(Place::Here),
             }
+        }
+        Command::Use { pool, .. } => {
+            let found = view.pools.iter().find(|known| known.name == pool);
+            // Where its clients come to it is known best which servers work. Without an address of its own
+            // every balancer follows the newest choice, wherever it was made.
+            found.and_then(|found| found.holders.first()).copied().unwrap_or(view.me)
+        }
+        Command::Coordinate { to } => to,
+        Command::Lead { .. } => {
+            // Members of an etcd are no nodes; what speaks against it is said here.
+            let office = view.office.as_ref().filter(|office| !office.is_outside);
+            office.and_then(|office| office.leader).unwrap_or(view.me)
         }
     };
     if who == view.me {
@@ -201,6 +294,9 @@ pub fn check(view: &View<'_>, command: Command<'_>) -> Result<Todo, Refused> {
             Ok(Todo::Be(Duty::On))
         }
         Command::Move { vip, to } => hand_over(view, vip, to),
+        Command::Use { pool, to } => role::server(view, pool, to),
+        Command::Coordinate { to } => role::coordinator(view, to),
+        Command::Lead { to } => role::leader(view, to),
     }
 }
 

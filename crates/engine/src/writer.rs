@@ -19,6 +19,8 @@ pub enum Input {
     Server { index: usize, usable: bool },
     /// A peer, or the process before, chose.
     Told { server: usize, term: u64, by: u16 },
+    /// An operator wants this one to be used. One that does not work from here is not.
+    Asked { server: usize },
     /// Whether this node holds an address that the listener binds.
     Holding(bool),
 }
@@ -86,6 +88,7 @@ impl Writer {
             Input::Server { index, usable: true } => self.usable.insert(index),
             Input::Server { index, usable: false } => self.usable.remove(index),
             Input::Told { server, term, by } => self.told(Present { server, term, by }, out),
+            Input::Asked { server } => self.asked(server, out),
             Input::Holding(holding) => self.holding = holding,
         }
         self.choose(out);
@@ -122,6 +125,14 @@ impl Writer {
                 self.follow(Present { term: told.term.saturating_add(1), by: self.me, ..now }, out);
             }
             Some(_) | None => self.follow(told, out),
+        }
+    }
+
+    /// A choice like any other: peers follow its term, and it stays until it fails.
+    fn asked(&mut self, server: usize, out: &mut Buffer<Action>) {
+        if self.usable.contains(server) && self.server() != Some(server) {
+            let term = self.term().saturating_add(1);
+            self.follow(Present { server, term, by: self.me }, out);
         }
     }
 

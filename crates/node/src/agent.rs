@@ -374,8 +374,12 @@ impl Agent<'_> {
             Order::Refused { generation, why, at_start } => {
                 self.generations.refused(generation, why, at_start);
             }
-            Order::Start(_) | Order::Activate | Order::Drain | Order::Keys | Order::Move { .. } => {
-            }
+            Order::Start(_)
+            | Order::Activate
+            | Order::Drain
+            | Order::Keys
+            | Order::Move { .. }
+            | Order::Use { .. } => {}
         }
         let failing = lock(&self.core).failing();
         for (node, failing) in failing {

@@ -187,7 +187,8 @@ fn obey(channel: &Channel, generation: u64, host: &Host, word: &Path) -> Result<
                     | Order::Relay(..)
                     | Order::Keys
                     | Order::Refused { .. }
-                    | Order::Move { .. },
+                    | Order::Move { .. }
+                    | Order::Use { .. },
                 )
                 | Err(_) => {}
             }

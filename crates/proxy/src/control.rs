@@ -257,6 +257,7 @@ impl Control {
             | Order::Keys
             | Order::Refused { .. }
             | Order::Move { .. } => {}
+            Order::Use { proxy, server } => self.writer_asked(&proxy, &server),
         }
     }
 

@@ -169,7 +169,8 @@ async fn obey(channel: &AsyncFd<Watched>) -> Result<(), ServiceError> {
                 | Order::Relay(..)
                 | Order::Keys
                 | Order::Refused { .. }
-                | Order::Move { .. },
+                | Order::Move { .. }
+                | Order::Use { .. },
             )
             | Err(_) => {}
         }

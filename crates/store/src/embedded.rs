@@ -14,6 +14,7 @@ mod disk;
 mod election;
 mod frame;
 pub(crate) mod fuzz;
+mod lead;
 mod link;
 mod log;
 pub(crate) mod members;
@@ -179,6 +180,10 @@ pub(crate) struct Core {
     heard: Moment,
     /// When this node last gave its vote to another.
     voted: Moment,
+    /// This node gives the lead away: what is asked waits.
+    gives: AtomicBool,
+    /// Until then it does not stand for election: another one does.
+    yields: Mutex<Option<Instant>>,
     clock: Arc<Clock>,
     proposals: mpsc::Sender<Proposal>,
     questions: mpsc::Sender<Question>,
@@ -463,6 +468,9 @@ impl Core {
 
     /// Commits on this node, if it leads.
     async fn write(&self, transaction: Transaction) -> Reply {
+        if self.gives.load(Ordering::SeqCst) {
+            return Reply::NotLeader;
+        }
         let (reply, heard) = oneshot::channel();
         let command = Command::Transact(transaction);
         self.wait(self.proposals.try_send(Proposal { command, reply }).is_ok(), heard).await
@@ -470,6 +478,10 @@ impl Core {
 
     /// Answers on this node, if it leads.
     async fn read(&self, transaction: Transaction) -> Reply {
+        // Who confirms that it leads, beats.
+        if self.gives.load(Ordering::SeqCst) {
+            return Reply::NotLeader;
+        }
         let (reply, heard) = oneshot::channel();
         self.wait(self.questions.try_send(Question { transaction, reply }).is_ok(), heard).await
     }

@@ -56,6 +56,17 @@ pub(crate) enum Engine {
 }
 
 impl Engine {
+    /// Gives the lead to the node of that name.
+    ///
+    /// # Errors
+    /// When it leads on, and why; of an etcd always.
+    pub(crate) async fn lead(&self, to: &str) -> Result<(), Error> {
+        match self {
+            Self::Embedded(store) => store.lead(node_id(to)).await,
+            Self::Etcd(_) => Err(Error::Lead("`etcdctl move-leader` does that".to_owned())),
+        }
+    }
+
     /// The content as this node has it, if that is not before this revision.
     ///
     /// # Errors

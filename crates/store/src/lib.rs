@@ -63,6 +63,8 @@ pub enum Error {
     Etcd(String),
     #[error("cannot change the members: {0}")]
     Members(String),
+    #[error("the lead of the store is not given away: {0}")]
+    Lead(String),
     #[error("nobody can reach the store of this node")]
     Listen(#[source] std::io::Error),
     #[error("no store of this node answers at {}", socket.display())]

@@ -5,6 +5,7 @@
 //!   TRANSACT  transaction             DONE outcome | NO_LEADER | UNKNOWN | STOPPED text | ETCD text
 //!   WATCH     after, keys             CHANGES* as they come, at last COMPACTED | STOPPED text
 //!   STATUS                            DONE report
+//!   LEAD      name                    DONE | LEADS text | NO_LEADER | ETCD text
 //!   BACKUP                            PART* of a snapshot, at last DONE | ...
 //! ```
 //!
@@ -49,6 +50,7 @@ pub(crate) mod kind {
     pub(crate) const WATCH: u8 = 17;
     pub(crate) const STATUS: u8 = 18;
     pub(crate) const BACKUP: u8 = 19;
+    pub(crate) const LEAD: u8 = 20;
     pub(crate) const DONE: u8 = 64;
     pub(crate) const STOPPED: u8 = 65;
     pub(crate) const NO_LEADER: u8 = 66;
@@ -57,6 +59,7 @@ pub(crate) mod kind {
     pub(crate) const COMPACTED: u8 = 69;
     pub(crate) const PART: u8 = 70;
     pub(crate) const ETCD: u8 = 71;
+    pub(crate) const LEADS: u8 = 72;
 }
 
 /// What a node says of its part of the store.
@@ -219,19 +222,22 @@ pub(crate) fn encode_done(done: Result<Outcome, Error>) -> (u8, Vec<u8>) {
             (kind::COMPACTED, compacted.upto.to_be_bytes().to_vec())
         }
         Err(Error::Etcd(text)) => (kind::ETCD, text.into_bytes()),
+        Err(Error::Lead(text)) => (kind::LEADS, text.into_bytes()),
         Err(other) => (kind::STOPPED, base::Chain(&other).to_string().into_bytes()),
     }
 }
 
 /// The failure that an answer tells; none if it tells something else.
 pub(crate) fn decode_failure(frame: &Frame) -> Option<Error> {
+    let text = || String::from_utf8_lossy(&frame.body).into_owned();
     let number = || frame.body.as_slice().try_into().map_or(0, u64::from_be_bytes);
     match frame.kind {
         kind::NO_LEADER => Some(Error::NoLeader(Duration::from_millis(number()))),
         kind::UNKNOWN => Some(Error::Unknown),
         kind::COMPACTED => Some(Error::Compacted(Compacted { upto: number() })),
-        kind::STOPPED => Some(Error::Stopped(String::from_utf8_lossy(&frame.body).into_owned())),
-        kind::ETCD => Some(Error::Etcd(String::from_utf8_lossy(&frame.body).into_owned())),
+        kind::STOPPED => Some(Error::Stopped(text())),
+        kind::ETCD => Some(Error::Etcd(text())),
+        kind::LEADS => Some(Error::Lead(text())),
         _ => None,
     }
 }
@@ -328,6 +334,7 @@ mod tests {
             matches!(through(Error::Compacted(compacted)), Error::Compacted(c) if c == compacted)
         );
         assert!(matches!(through(Error::Etcd("no".to_owned())), Error::Etcd(said) if said == "no"));
+        assert!(matches!(through(Error::Lead("no".to_owned())), Error::Lead(said) if said == "no"));
         let said = through(Error::TwoVoters).to_string();
         assert!(said.contains("third"), "{said}");
         let unreadable = Frame { number: 1, kind: kind::DONE, body: vec![9] };

@@ -22,6 +22,28 @@ fn with(change: impl FnOnce(&mut View<'_>), look: impl FnOnce(&View<'_>) -> Stri
             .map(|(name, is_alive)| Node { name, is_alive, duty: Duty::On })
             .to_vec(),
         vips: vec![vip("internal", &first, &all), vip("external", &second, &two)],
+        pools: vec![
+            Pool {
+                name: "db",
+                has_one_writer: true,
+                used: Some("one"),
+                holders: vec!["node02"],
+                servers: [("one", 1), ("two", 2), ("spare", 2), ("four", 4), ("site", 0)]
+                    .map(|(name, at)| Server {
+                        name,
+                        node: ["", "node01", "node02", "node03", "node04"].get(at).copied(),
+                        is_usable: !matches!(name, "two" | "four"),
+                    })
+                    .to_vec(),
+            },
+            Pool { name: "api", ..Pool::default() },
+        ],
+        office: Some(Office {
+            coordinator: "node02",
+            leader: Some("node01"),
+            voters: vec!["node01", "node02", "node03"],
+            is_outside: false,
+        }),
     };
     change(&mut view);
     look(&view)
@@ -90,6 +112,71 @@ fn what_speaks_against_a_command_is_told_by_name_before_anything_is_done() {
     check(|view| view.nodes[1].duty = Duty::Standby, moved("internal", "node02"), rests);
     let nobody = "nobody that is known here holds vip/internal: there is nothing to hand over";
     check(|view| view.vips[0].holders = &[], moved("internal", "node02"), nobody);
+}
+
+#[test]
+fn the_server_in_use_moves_to_one_that_works_on_the_node_that_is_named() {
+    let uses = |pool, to| Command::Use { pool, to };
+    let as_it_is = |_: &mut View<'_>| {};
+    // Of two servers there, the one that works.
+    check(as_it_is, uses("db", "node02"), "Use { pool: 0, server: 2 }");
+    check(as_it_is, uses("db", "node01"), "pool/db uses one already");
+    let silent = "node03 is not alive as far as this node knows";
+    check(as_it_is, uses("db", "node03"), silent);
+    check(
+        |view| view.nodes[2].is_alive = true,
+        uses("db", "node03"),
+        "pool/db has no server on node03",
+    );
+    let down = "four of pool/db is down, suspect or out of service: `outlast why pool/db`";
+    check(as_it_is, uses("db", "node04"), down);
+    let rests = "node02 is on standby: `outlast node resume node02` makes it hold again";
+    check(|view| view.nodes[1].duty = Duty::Standby, uses("db", "node02"), rests);
+    let all = "pool/api uses all of its servers at once: there is none to move";
+    check(as_it_is, uses("api", "node02"), all);
+    check(as_it_is, uses("d", "node02"), "there is no pool/d here; there are db, api");
+    // Where its clients come to it is decided; without such an address, anywhere.
+    let at = |change: fn(&mut View<'_>)| {
+        with(change, |view| format!("{:?}", place(view, uses("db", "node01"))))
+    };
+    assert_eq!(at(|_| {}), "Ok(There(1))");
+    assert_eq!(at(|view| view.pools[0].holders.clear()), "Ok(Here)");
+}
+
+#[test]
+fn the_roles_of_a_cluster_move_to_voters_that_are_on_duty() {
+    let (coordinate, lead) = (|to| Command::Coordinate { to }, |to| Command::Lead { to });
+    let as_it_is = |_: &mut View<'_>| {};
+    check(as_it_is, coordinate("node01"), "Coordinate");
+    check(as_it_is, coordinate("node02"), "node02 coordinates already");
+    check(as_it_is, lead("node02"), "Lead { to: 1 }");
+    check(as_it_is, lead("node01"), "node01 leads the store already");
+    let silent = "node03 is not alive as far as this node knows";
+    let stranger = "node04 does not vote in the store; these do: node01, node02, node03";
+    let rests = "node02 is on standby: `outlast node resume node02` makes it hold again";
+    for command in [coordinate, lead] {
+        check(as_it_is, command("node03"), silent);
+        check(as_it_is, command("node04"), stranger);
+    }
+    check(|view| view.nodes[1].duty = Duty::Standby, lead("node02"), rests);
+    let elsewhere = "that is for node02, and this is node01: it has changed since it was typed";
+    let led = |view: &mut View<'_>| {
+        let office = view.office.as_mut().expect("there is a store");
+        office.leader = Some("node02");
+    };
+    check(led, lead("node01"), elsewhere);
+    let nobody = "nobody leads the store as far as this node knows: there is nothing to give away";
+    check(|view| view.office.as_mut().expect("a store").leader = None, lead("node02"), nobody);
+    let none = "there is no [store] in this node's outlast.toml, so no coordinator to move";
+    check(|view| view.office = None, coordinate("node01"), none);
+    let etcd = |view: &mut View<'_>| view.office.as_mut().expect("a store").is_outside = true;
+    let outside = "the store is an etcd of this site: `etcdctl move-leader` moves its leader";
+    check(etcd, coordinate("node01"), "Coordinate");
+    check(etcd, lead("node02"), outside);
+    let places =
+        |command: Command<'_>| with(as_it_is, |view| format!("{:?}", place(view, command)));
+    assert_eq!(places(coordinate("node02")), "Ok(There(1))");
+    assert_eq!(places(lead("node02")), "Ok(Here)");
 }
 
 #[test]

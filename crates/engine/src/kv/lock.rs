@@ -11,6 +11,8 @@ use super::{Answer, Compare, Condition, Keys, Kv, Op, Outcome, Transaction};
 
 /// Where held names lie.
 pub const LOCKS: &str = "lock/";
+/// Who alone may take a name next, for a moment.
+const HEIRS: &str = "heir/";
 /// Names whose tokens one receiver remembers.
 pub const MAX_NAMES: usize = 4_096;
 
@@ -37,13 +39,14 @@ pub enum Stale {
     TooManyNames,
 }
 
-/// Takes the name for `limit` milliseconds if nobody holds it, not even the same holder: one that
+/// Takes the name for `limit` milliseconds if nobody holds it, nor is its heir ([`bequeath`]), not even the same holder: one that
 /// restarted must not share a token with its former self. Read the answer with [`acquired`].
 #[must_use]
 pub fn acquire(name: &str, holder: &str, limit: u32) -> Transaction {
     let key = key(name);
+    let is_missing = |key: String| Compare { key, is: Condition::Missing };
     Transaction {
-        compares: vec![Compare { key: key.clone(), is: Condition::Missing }],
+        compares: vec![is_missing(key.clone()), is_missing(heir_key(name))],
         then: vec![held(&key, holder, limit), Op::read(&key)],
         otherwise: vec![Op::read(&key)],
     }
@@ -62,6 +65,34 @@ pub fn renew(name: &str, token: Token, holder: &str, limit: u32) -> Transaction 
     }
 }
 
+/// Takes the name from the holder that has it by this token and keeps it for that heir, `limit` milliseconds long:
+/// so long nobody else [acquires](acquire) it. It held if the name is free for the heir now.
+#[must_use]
+pub fn bequeath(name: &str, from: Token, heir: &str, limit: u32) -> Transaction {
+    let key = key(name);
+    let put = Op::Put { key: heir_key(name), value: heir.as_bytes().into(), limit: Some(limit) };
+    Transaction {
+        compares: vec![Compare { key: key.clone(), is: Condition::Created(from.0) }],
+        then: vec![Op::Delete { keys: Keys::One(key) }, put],
+        otherwise: vec![],
+    }
+}
+
+/// Takes a name that was [bequeathed](bequeath) to this holder; [`acquired`].
+#[must_use]
+pub fn inherit(name: &str, holder: &str, limit: u32) -> Transaction {
+    let (key, heir) = (key(name), heir_key(name));
+    let is_heir = Condition::Value(holder.as_bytes().into());
+    Transaction {
+        compares: vec![
+            Compare { key: key.clone(), is: Condition::Missing },
+            Compare { key: heir.clone(), is: is_heir },
+        ],
+        then: vec![held(&key, holder, limit), Op::Delete { keys: Keys::One(heir) }, Op::read(&key)],
+        otherwise: vec![Op::read(&key)],
+    }
+}
+
 /// Lets the name go, if this token still holds it.
 #[must_use]
 pub fn release(name: &str, token: Token) -> Transaction {
@@ -73,7 +104,7 @@ pub fn release(name: &str, token: Token) -> Transaction {
     }
 }
 
-/// What [`acquire`] or [`renew`] brought.
+/// What [`acquire`], [`renew`] or [`inherit`] brought.
 ///
 /// # Errors
 /// Who holds the name; nothing if a renewed name is held by nobody any more.
@@ -138,6 +169,10 @@ impl Fence {
 
 fn key(name: &str) -> String {
     format!("{LOCKS}{name}")
+}
+
+fn heir_key(name: &str) -> String {
+    format!("{HEIRS}{name}")
 }
 
 fn held(key: &str, holder: &str, limit: u32) -> Op {

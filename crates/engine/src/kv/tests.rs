@@ -209,6 +209,28 @@ fn a_token_grows_with_every_holder_and_a_restarted_holder_is_a_new_one() {
 }
 
 #[test]
+fn a_name_that_is_bequeathed_goes_to_its_heir_or_after_a_moment_to_anybody() {
+    let mut kv = Kv::new();
+    let mut run = |clock, transaction| kv.apply(&at(clock, transaction)).unwrap();
+    let first = acquired(&run(0, acquire("writer", "node1", 9000))).unwrap();
+    assert!(!run(1, bequeath("writer", Token(first.0 + 1), "node2", 500)).held, "another token");
+    assert!(run(2, bequeath("writer", first, "node2", 500)).held);
+    // Neither the former holder nor a third one.
+    assert_eq!(acquired(&run(3, renew("writer", first, "node1", 9000))), Err(None));
+    assert_eq!(acquired(&run(3, acquire("writer", "node1", 9000))), Err(None));
+    assert_eq!(acquired(&run(3, inherit("writer", "node3", 9000))), Err(None));
+    let second = acquired(&run(4, inherit("writer", "node2", 9000))).unwrap();
+    assert!(second > first);
+    // An heir that died: its moment passes.
+    assert!(run(5, bequeath("writer", second, "node3", 500)).held);
+    assert_eq!(acquired(&run(504, acquire("writer", "node1", 9000))), Err(None));
+    let third = acquired(&run(505, acquire("writer", "node1", 9000))).unwrap();
+    assert!(third > second);
+    let held = Held { holder: "node1".into(), token: third };
+    assert_eq!(acquired(&run(506, inherit("writer", "node3", 9000))), Err(Some(held)));
+}
+
+#[test]
 fn a_receiver_refuses_an_older_token_for_ever() {
     let mut fence = Fence::default();
     let (old, new) = (Token(3), Token(7));

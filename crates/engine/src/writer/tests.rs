@@ -2,13 +2,15 @@ use proptest::prelude::*;
 
 use super::*;
 
-/// `+n` and `-n`: server n is usable, is not; `hold`, `drop`: the address came, went; `n@t/by`: told.
+/// `+n` and `-n`: server n is usable, is not; `hold`, `drop`: the address came, went; `n@t/by`: told;
+/// `?n`: an operator wants it.
 fn run(writer: &mut Writer, story: &str) -> String {
     let mut said = Vec::new();
     for word in story.split_whitespace() {
         let input = match word.split_at(1) {
             ("+", index) => Input::Server { index: index.parse().unwrap(), usable: true },
             ("-", index) => Input::Server { index: index.parse().unwrap(), usable: false },
+            ("?", index) => Input::Asked { server: index.parse().unwrap() },
             _ if word == "hold" => Input::Holding(true),
             _ if word == "drop" => Input::Holding(false),
             _ => {
@@ -49,6 +51,16 @@ fn the_server_in_use_stays_until_it_fails_and_then_does_not_come_back() {
     check("+0 +1 +2 -1 +1", "use 0@1/1");
     check("+0 +1 +2 -0 +0", "use 0@1/1; close 0, use 1@2/1");
     check("+0 +1 +2 -0 +0 -1 +1", "use 0@1/1; close 0, use 1@2/1; close 1, use 0@3/1");
+}
+
+#[test]
+fn a_server_that_an_operator_wants_is_used_from_then_on_if_it_works_from_here() {
+    check("hold +0 +1 +2 ?2 -0 +0", "use 0@1/1; close 0, use 2@2/1");
+    check("hold +0 +1 +2 ?2 -2 +2", "use 0@1/1; close 0, use 2@2/1; close 2, use 0@3/1");
+    // In use already, down, or none of the file.
+    check("hold +0 +1 ?0 ?2 ?7", "use 0@1/1");
+    // Its term is greater than every one that was told.
+    check("hold +0 +1 1@8/2 ?0", "use 0@1/1; close 0, use 1@8/2; close 1, use 0@9/1");
 }
 
 #[test]

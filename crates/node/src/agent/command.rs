@@ -1,13 +1,15 @@
 //! Commands of an operator: checked here, kept on disk, carried out by supervisor and vip process.
 
+use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 use std::sync::Arc;
 
-use api::{Command, Report, Standing, Status};
+use api::{Command, Report, ServerCheck, ServerState, Standing, Status};
 use base::Chain;
-use engine::duty::{self, Duty, Place, Todo, View};
+use engine::duty::{self, Duty, Office, Place, Pool, Todo, View};
 use sys::channel::Channel;
 
+use super::coordinate::Roles;
 use super::names::Names;
 use crate::duty as kept;
 
@@ -45,9 +47,11 @@ pub(crate) fn obey(
     status: &Status,
     names: &Names,
     state_dir: &Path,
-    voice: &Voice,
+    (voice, roles): (&Voice, Option<&Roles>),
 ) -> Result<(), String> {
-    let todo = duty::check(&view(status, names), asked(command)).map_err(|why| why.to_string())?;
+    let view = view(status, names);
+    let todo = duty::check(&view, asked(command)).map_err(|why| why.to_string())?;
+    let roles = || roles.ok_or("this node is no member of the store");
     match todo {
         Todo::Be(duty) => {
             let duty = shown(duty);
@@ -65,6 +69,12 @@ pub(crate) fn obey(
             };
             voice.say(&Report::Move { instance, to })
         }
+        Todo::Use { pool, server } => {
+            let (proxy, server) = (view.pools[pool].name, view.pools[pool].servers[server].name);
+            voice.say(&Report::Use { proxy: proxy.to_owned(), server: server.to_owned() })
+        }
+        Todo::Coordinate => roles()?.coordinate(),
+        Todo::Lead { to } => roles()?.lead(view.nodes[to].name),
     }
 }
 
@@ -99,9 +109,13 @@ pub(crate) fn objection(
         duty::Command::Resume { .. } => Duty::Standby,
         duty::Command::Standby { .. }
         | duty::Command::Drain { .. }
-        | duty::Command::Move { .. } => Duty::On,
+        | duty::Command::Move { .. }
+        | duty::Command::Use { .. }
+        | duty::Command::Coordinate { .. }
+        | duty::Command::Lead { .. } => Duty::On,
     };
     view.nodes.iter_mut().for_each(|known| known.duty = Duty::On);
+    view.pools.iter_mut().flat_map(|pool| &mut pool.servers).for_each(|s| s.is_usable = true);
     view.vips.iter_mut().for_each(|vip| vip.successor = vip.successor.or(Some("")));
     duty::check(&view, wanted).err().map(|why| why.to_string())
 }
@@ -112,6 +126,9 @@ fn asked(command: &Command) -> duty::Command<'_> {
         Command::Drain { node, .. } => duty::Command::Drain { node },
         Command::Resume { node } => duty::Command::Resume { node },
         Command::Move { vip, to } => duty::Command::Move { vip, to },
+        Command::Use { pool, to } => duty::Command::Use { pool, to },
+        Command::Coordinate { to } => duty::Command::Coordinate { to },
+        Command::Lead { to } => duty::Command::Lead { to },
     }
 }
 
@@ -149,5 +166,60 @@ fn view<'a>(status: &'a Status, names: &'a Names) -> View<'a> {
         duty: meant(status.duty),
         nodes: status.nodes.iter().map(node).collect(),
         vips: status.vips.iter().map(vip).collect(),
+        pools: status.proxies.iter().map(|line| pool(status, names, line)).collect(),
+        office: status.coordinator.as_deref().map(|shown| office(status, &shown.node)),
+    }
+}
+
+fn pool<'a>(status: &'a Status, names: &'a Names, line: &'a api::ProxyLine) -> Pool<'a> {
+    let name = line.name.as_str();
+    let used = status.choices.iter().find(|choice| choice.proxy == name);
+    let homes = names.homes.get(name);
+    let node = |server: &str| {
+        let at = homes.and_then(|homes| homes.get(server))?;
+        status.nodes.get(*at).map(|line| line.state.node.as_str())
+    };
+    let server = |state: &'a ServerState| duty::Server {
+        name: &state.server,
+        node: node(&state.server),
+        is_usable: matches!(state.check, ServerCheck::Up | ServerCheck::Unchecked)
+            && !state.suspect
+            && !state.resting,
+    };
+    let servers = status.servers.iter().filter(|server| server.proxy == name);
+    Pool {
+        name,
+        has_one_writer: line.one_writer,
+        used: used.map(|choice| choice.server.as_str()),
+        holders: holders(status, line),
+        servers: servers.map(server).collect(),
+    }
+}
+
+/// Nodes that hold an address which clients of this listener come to.
+fn holders<'a>(status: &'a Status, line: &api::ProxyLine) -> Vec<&'a str> {
+    let passes_on = |front: &&api::ProxyLine| front.default_backend.as_ref() == Some(&line.name);
+    let fronts = status.proxies.iter().filter(passes_on).chain([line]);
+    let bound: Vec<IpAddr> = fronts
+        .flat_map(|front| &front.binds)
+        .filter_map(|bind| bind.parse::<SocketAddr>().ok().map(|address| address.ip()))
+        .collect();
+    let comes = |vip: &&api::VipLine| {
+        let mut addresses = vip.addresses.iter().filter_map(|at| at.parse::<IpAddr>().ok());
+        bound.iter().any(|ip| ip.is_unspecified()) || addresses.any(|ip| bound.contains(&ip))
+    };
+    let vips = status.vips.iter().filter(comes);
+    vips.flat_map(|vip| &vip.holders).map(String::as_str).collect()
+}
+
+fn office<'a>(status: &'a Status, coordinator: &'a str) -> Office<'a> {
+    let store = status.store.as_deref();
+    let members = store.map_or(&[][..], |store| &store.members);
+    let voters = members.iter().filter(|member| member.votes);
+    Office {
+        coordinator,
+        leader: store.and_then(|store| store.leader.as_deref()),
+        voters: voters.map(|member| member.node.as_str()).collect(),
+        is_outside: store.is_some_and(|store| store.engine == "etcd"),
     }
 }

@@ -24,10 +24,12 @@ use super::hands::{Hands, counter, position, put};
 use super::{command, lock};
 use coordinator::{Mail, Place, Told};
 use deeds::{Deeds, plan};
+pub(super) use roles::Roles;
 use steps::Steps;
 
 mod coordinator;
 mod deeds;
+mod roles;
 pub(super) mod steps;
 
 /// Who asks waits so long for a coordinator: until the time of one that died is up, and another has begun.
@@ -98,9 +100,13 @@ pub(crate) fn begin(start: &Start, hands: &Arc<Hands>, desk: &Desk) -> Option<Ar
             };
             looks.looks().0.nodes.iter().any(is_on)
         });
-        let (own_link, desk) = (link.clone(), desk.clone());
+        let (own_link, desk, has_roles) = (link.clone(), desk.clone(), Arc::clone(&hands));
         let place = Place { me, names, link, desk, steps, is_gone, has_heir, here };
-        Some(Member { link: own_link, coordinator: coordinator::start(place)? })
+        let coordinator = coordinator::start(place)?;
+        let roles = Roles { coordinator: coordinator.clone(), link: own_link.clone() };
+        // Begun once.
+        let _ = has_roles.roles.set(roles);
+        Some(Member { link: own_link, coordinator })
     });
     Some(Arc::new(Coordination { me, hands, desk, steps, member, members }))
 }

@@ -1,7 +1,7 @@
 //! What threads do for operators, of this node and of others.
 
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use api::access::Deed;
 use api::{Command, Errand, Standing, Start, Status, Under};
@@ -10,7 +10,7 @@ use trust::Folder;
 use super::access::Doors;
 use super::books::Books;
 use super::command::{self, Voice};
-use super::coordinate::{Coordination, Teller, teller};
+use super::coordinate::{Coordination, Roles, Teller, teller};
 use super::core::Core;
 use super::errands::Desk;
 use super::names::Names;
@@ -30,6 +30,8 @@ pub(crate) struct Hands {
     doors: Arc<Doors>,
     /// Who is in, and as what.
     roster: Option<Folder>,
+    /// Of the cluster, that this node may take or give away; of members of the store.
+    pub(super) roles: OnceLock<Roles>,
 }
 
 impl Hands {
@@ -45,7 +47,8 @@ impl Hands {
             let file = std::path::Path::new(&file.path);
             Folder::new(&config::cluster::Cluster::beside(file, &folder), None)
         });
-        Arc::new(Self { core: Arc::clone(core), run_dir, state_dir, voice, doors, roster })
+        let (core, roles) = (Arc::clone(core), OnceLock::new());
+        Arc::new(Self { core, run_dir, state_dir, voice, doors, roster, roles })
     }
 
     pub(super) fn looks(&self) -> (Status, Arc<Names>) {
@@ -64,7 +67,8 @@ impl Hands {
     /// Does it on this node, if nothing speaks against it.
     pub(super) fn obey(&self, command: &Command) -> Result<(), String> {
         let (status, names) = self.looks();
-        command::obey(command, &status, &names, &self.state_dir, &self.voice)
+        let means = (&self.voice, self.roles.get());
+        command::obey(command, &status, &names, &self.state_dir, means)
     }
 
     /// The same for somebody on another node; it is in the audit log here.

@@ -117,7 +117,8 @@ impl Picture {
             | Report::Keys
             | Report::Apply { .. }
             | Report::Store(_)
-            | Report::Move { .. } => {}
+            | Report::Move { .. }
+            | Report::Use { .. } => {}
         }
     }
 

@@ -47,6 +47,7 @@ impl Supervisor {
             Report::Node(state) => self.spread(slot, Change::Node(state)),
             Report::Duty(duty) if kind == Kind::Agent => self.duty(duty),
             Report::Move { instance, to } if kind == Kind::Agent => self.hand_over(instance, to),
+            Report::Use { proxy, server } if kind == Kind::Agent => self.use_server(proxy, server),
             Report::Keys if kind == Kind::Agent => self.keys(),
             Report::Apply { generation } if kind == Kind::Agent => self.apply(generation),
             Report::Store(state) if kind == Kind::Store => {
@@ -57,6 +58,7 @@ impl Supervisor {
             // Operators speak through the agent only, and of the store its process.
             Report::Duty(_)
             | Report::Move { .. }
+            | Report::Use { .. }
             | Report::Keys
             | Report::Apply { .. }
             | Report::Store(_) => {}
@@ -167,6 +169,20 @@ impl Supervisor {
         };
         self.order_all(Kind::Vip, &Order::Move { instance, to });
         self.event(event);
+    }
+
+    /// An operator's word, for the proxy that serves: the choice is its own, and goes on from there.
+    fn use_server(&mut self, proxy: String, server: String) {
+        self.event(Event {
+            what: "writer-asked".to_owned(),
+            object: format!("proxy/{proxy}"),
+            evidence: "an operator said so".to_owned(),
+            decision: format!("use {server}, if it works from here"),
+            ..Event::default()
+        });
+        if let Some(serves) = self.active() {
+            self.order(serves, &Order::Use { proxy, server });
+        }
     }
 
     pub(super) fn order_all(&mut self, kind: Kind, order: &Order) {

@@ -74,6 +74,7 @@ impl Driver<'_> {
             | Order::Drain
             | Order::Keys
             | Order::Refused { .. }
+            | Order::Use { .. }
             | Order::Relay(..) => {}
         }
     }

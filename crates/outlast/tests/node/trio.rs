@@ -26,8 +26,6 @@ networks = { management = "127.0.0.3", storage = "127.0.1.3" }
 networks = { management = "127.0.0.4", storage = "127.0.1.4" }
 [dashboard]
 listen = "none"
-[store]
-STORE
 "#;
 
 /// The balancer of a node, in front of a server on node03.
@@ -54,19 +52,28 @@ impl Trio {
 
     /// With more lines after it; there may be a compute node [`COMPUTE`] in them, which is not started.
     pub fn with(store: &str, more: &str) -> Self {
+        let trio = Self::of(Some(store), more, "");
+        trio.leads();
+        trio
+    }
+
+    /// With more of the balancer's file, `ADDRESS` in it is that of the node; without lines of a store there is
+    /// none.
+    pub fn of(store: Option<&str>, more: &str, proxies: &str) -> Self {
         let files = Lonely::new();
         for (at, node) in NODES.iter().chain([&COMPUTE]).enumerate() {
-            let text = CLUSTER.replace("NODE", node).replace("STORE", store) + more;
+            let section = store.map(|lines| format!("[store]\n{lines}\n")).unwrap_or_default();
+            let text = CLUSTER.replace("NODE", node) + &section + more;
             files.write(&format!("{node}.toml"), &text);
             let address = format!("127.0.0.{}", at + 2);
-            files.write(&format!("haproxy-{node}.cfg"), &HAPROXY.replace("ADDRESS", &address));
+            let balancer = format!("{HAPROXY}{proxies}").replace("ADDRESS", &address);
+            files.write(&format!("haproxy-{node}.cfg"), &balancer);
         }
         let mut trio = Self { files, nodes: vec![] };
         for node in NODES {
             trio.start(node);
         }
         until("everybody hears everybody", || NODES.iter().all(|node| trio.hears_all(node)));
-        trio.leads();
         trio
     }
 

@@ -141,13 +141,16 @@ impl Control {
         &mut self,
         proxy: usize,
         former: Option<usize>,
-        server: usize,
-        term: u64,
+        (server, term): (usize, u64),
+        is_asked: bool,
     ) {
         let names = &self.view.config.proxies[proxy];
         let object = format!("proxy/{}", names.name);
         let name = |server: usize| names.servers[server].name.as_str();
         let evidence = match former {
+            Some(former) if is_asked => {
+                format!("{} was in use; an operator wants {}", name(former), name(server))
+            }
             Some(former) => match self.view.board()[proxy][former].why.as_str() {
                 "" => format!("{} was in use; a newer choice was told", name(former)),
                 why => format!("{}: {why}", name(former)),

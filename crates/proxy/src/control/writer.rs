@@ -24,6 +24,8 @@ pub(super) struct Seat {
     instances: Vec<usize>,
     /// Sessions that the present change has closed.
     closed: usize,
+    /// The present step is an operator's word.
+    asked: bool,
 }
 
 /// Which proxies have one writer: in adaptive mode those the cluster file calls databases, and TCP
@@ -49,7 +51,7 @@ pub(super) fn seats(
                 writer.break_fail_back();
             }
             let instances = instances(view, index, cluster, usize::from(me));
-            Seat { proxy: index, writer, instances, closed: 0 }
+            Seat { proxy: index, writer, instances, closed: 0, asked: false }
         })
         .collect()
 }
@@ -135,6 +137,23 @@ impl Control {
         }
     }
 
+    /// An operator's word; only the proxy that serves chooses.
+    pub(super) fn writer_asked(&mut self, proxy: &str, server: &str) {
+        if !self.is_active {
+            return;
+        }
+        let proxies = &self.view.config.proxies;
+        let Some(seat) = self.writers.iter().position(|s| proxies[s.proxy].name == proxy) else {
+            return;
+        };
+        let servers = &proxies[self.writers[seat].proxy].servers;
+        if let Some(server) = servers.iter().position(|known| known.name == server) {
+            self.writers[seat].asked = true;
+            self.step_writer(seat, Input::Asked { server });
+            self.writers[seat].asked = false;
+        }
+    }
+
     pub(super) fn vip_changed(&mut self, state: &VipState) {
         let instance = usize::from(state.instance);
         if self.holding.len() <= instance {
@@ -182,7 +201,8 @@ impl Control {
         if former == Some(server) {
             return;
         }
-        self.tell_choice(proxy, former, server, term);
+        let is_asked = self.writers[seat].asked;
+        self.tell_choice(proxy, former, (server, term), is_asked);
         self.writers[seat].closed = 0;
         self.ask(&Letter::Choose { proxy, choice: Chosen::Changing }, Await::Closed { seat });
     }

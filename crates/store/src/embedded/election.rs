@@ -28,7 +28,7 @@ use super::message::{decode_yes, encode_canvass, kind};
 use super::types::{LogId, NodeId};
 
 /// How exactly the moment is met.
-const TICK: Duration = Duration::from_millis(10);
+pub(super) const TICK: Duration = Duration::from_millis(10);
 
 /// A moment that several tasks note.
 #[derive(Debug)]
@@ -94,7 +94,7 @@ pub(crate) async fn run(core: Arc<Core>) {
         let alone = voters.len() == 1;
         let silent =
             core.heard.age() >= timing.silence + wait && core.voted.age() >= timing.silence / 2;
-        if tried.age() < pause || !(alone || silent) {
+        if tried.age() < pause || core.is_yielding() || !(alone || silent) {
             continue;
         }
         if (alone || canvass(&core, &voters).await) && raft.trigger().elect().await.is_err() {
@@ -106,7 +106,7 @@ pub(crate) async fn run(core: Arc<Core>) {
 }
 
 /// Whether a majority would vote for this node.
-async fn canvass(core: &Arc<Core>, voters: &[(NodeId, String)]) -> bool {
+pub(super) async fn canvass(core: &Arc<Core>, voters: &[(NodeId, String)]) -> bool {
     let mut asked = JoinSet::new();
     for (id, address) in voters.iter().filter(|(id, _)| *id != core.me()) {
         let (core, id, address) = (Arc::clone(core), *id, address.clone());

@@ -29,6 +29,10 @@ pub(crate) mod kind {
     pub(crate) const SNAPSHOT: u8 = 5;
     pub(crate) const WRITE: u8 = 6;
     pub(crate) const READ: u8 = 7;
+    /// From the leader: stand for election, as soon as it is silent.
+    pub(crate) const STAND: u8 = 8;
+    /// From the leader: another voter stands, do not.
+    pub(crate) const YIELD: u8 = 9;
     /// The answer that was asked for.
     pub(crate) const DONE: u8 = 64;
     /// Not done, and the text says why.
@@ -198,6 +202,15 @@ pub(crate) fn encode_founders(founders: impl ExactSizeIterator<Item = NodeId>) -
 
 pub(crate) fn decode_founders(bytes: &[u8]) -> io::Result<Vec<NodeId>> {
     whole(bytes, |from| from.list(MAX_MEMBERS, Reader::u64))
+}
+
+/// It says nothing but itself.
+pub(crate) fn encode_yield() -> Vec<u8> {
+    Writer::versioned().0
+}
+
+pub(crate) fn decode_yield(bytes: &[u8]) -> io::Result<()> {
+    whole(bytes, |_| Ok(()))
 }
 
 pub(crate) fn encode_yes(yes: bool) -> Vec<u8> {

@@ -17,7 +17,7 @@ use super::election::{self, View};
 use super::frame::Frame;
 use super::message::{
     Append, Chunk, Hello, Incoming, decode_canvass, decode_founders, decode_transaction,
-    decode_vote, encode_appended, encode_voted, encode_yes, kind,
+    decode_vote, decode_yield, encode_appended, encode_voted, encode_yes, kind,
 };
 use super::standing::{Standing, Told};
 use super::types::NodeId;
@@ -138,7 +138,7 @@ fn welcome(core: &Core, proven: Option<NodeId>, frame: &Frame) -> io::Result<Hel
 
 type Said = io::Result<(u8, Vec<u8>)>;
 
-async fn respond(core: &Core, from: NodeId, frame: Frame, incoming: &Mutex<Incoming>) -> Said {
+async fn respond(core: &Arc<Core>, from: NodeId, frame: Frame, incoming: &Mutex<Incoming>) -> Said {
     match frame.kind {
         kind::ASK => {
             // Two files that name other members could found two stores; who stores something is past that.
@@ -154,6 +154,15 @@ async fn respond(core: &Core, from: NodeId, frame: Frame, incoming: &Mutex<Incom
             let last = decode_canvass(&frame.body)?;
             let yes = core.raft().is_some() && election::would_vote(&core.view(), last);
             Ok((kind::DONE, encode_yes(yes)))
+        }
+        kind::STAND => {
+            let last = decode_canvass(&frame.body)?;
+            Ok((kind::DONE, encode_yes(core.stand(last).await)))
+        }
+        kind::YIELD => {
+            decode_yield(&frame.body)?;
+            core.yields();
+            Ok((kind::DONE, encode_yes(true)))
         }
         kind::VOTE => vote(core, from, &frame.body).await,
         kind::APPEND => append(core, from, &frame.body).await,

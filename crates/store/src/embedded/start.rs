@@ -63,6 +63,8 @@ pub(super) async fn start(
         joining: tokio::sync::Mutex::default(),
         heard: Moment::now(),
         voted: Moment::now(),
+        gives: AtomicBool::new(false),
+        yields: Mutex::default(),
         clock: Arc::new(Clock::default()),
         proposals,
         questions,
@@ -249,7 +251,7 @@ async fn expiry(core: Arc<Core>) {
             let metrics = metrics.borrow();
             (metrics.state, metrics.current_term)
         };
-        if state != ServerState::Leader {
+        if state != ServerState::Leader || core.gives.load(Ordering::SeqCst) {
             continue;
         }
         let (clock, deadline) = core.content.look(|kv| (kv.clock(), kv.deadline()));

@@ -70,6 +70,15 @@ impl Client {
             .map_or_else(|| Report::decode(&answer.body).map_err(unreadable), Err)
     }
 
+    /// Gives the lead of the store to that node, by its name; to be asked on the leader.
+    ///
+    /// # Errors
+    /// When it leads on, and why, or nobody knows.
+    pub async fn lead(&self, to: &str) -> Result<(), Error> {
+        let answer = self.insist(kind::LEAD, to.as_bytes(), false).await?;
+        decode_failure(&answer).map_or(Ok(()), Err)
+    }
+
     /// All of the content, no older than the question, as [`crate::restore`] reads it.
     ///
     /// # Errors

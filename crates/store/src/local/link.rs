@@ -38,6 +38,7 @@ enum Question {
     Range(Keys, Then<Range>),
     Watch(Keys, Tell),
     Report(Then<Report>),
+    Lead(String, Then<()>),
 }
 
 /// What is told of keys that are watched.
@@ -101,6 +102,11 @@ impl Link {
     /// What this node's store says of itself.
     pub fn report(&self, then: impl FnOnce(Result<Report, Error>) + Send + 'static) {
         self.ask(Box::new(then), Question::Report);
+    }
+
+    /// Gives the lead of the store to that node; to be asked on the leader.
+    pub fn lead(&self, to: &str, then: impl FnOnce(Result<(), Error>) + Send + 'static) {
+        self.ask(Box::new(then), |then| Question::Lead(to.to_owned(), then));
     }
 
     /// The value of one key.
@@ -183,6 +189,7 @@ async fn serve(
                 tokio::spawn(async move { then(client.range(keys).await) })
             }
             Question::Report(then) => tokio::spawn(async move { then(client.report().await) }),
+            Question::Lead(to, then) => tokio::spawn(async move { then(client.lead(&to).await) }),
             Question::Watch(keys, tell) => tokio::spawn(watch(client, keys, tell)),
         });
     }

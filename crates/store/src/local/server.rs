@@ -60,6 +60,10 @@ async fn converse(stream: UnixStream, counter: &Counter) -> io::Result<()> {
         let number = question.number;
         let (kind, body) = match question.kind {
             kind::TRANSACT => encode_done(transact(counter, &question.body).await),
+            kind::LEAD => match lead(counter, &question.body).await {
+                Ok(()) => (kind::DONE, vec![]),
+                Err(error) => encode_done(Err(error)),
+            },
             kind::STATUS => (kind::DONE, counter.report().encode()),
             kind::BACKUP => match backup(counter).await {
                 Ok(backup) => {
@@ -106,6 +110,10 @@ async fn transact(counter: &Counter, body: &[u8]) -> Result<Outcome, Error> {
     let unreadable = |error: io::Error| Error::Stopped(error.to_string());
     let transaction = decode_transaction(body).map_err(unreadable)?;
     ready(counter).await?.transact(transaction).await
+}
+
+async fn lead(counter: &Counter, body: &[u8]) -> Result<(), Error> {
+    ready(counter).await?.lead(&String::from_utf8_lossy(body)).await
 }
 
 /// All of the content, no older than the question.

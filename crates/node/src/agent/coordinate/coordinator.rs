@@ -15,10 +15,9 @@ use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use api::{Carried, Event, IntentStep, StepOrder};
+use api::{Carried, Event};
 use base::Time;
 use engine::Buffer;
-use engine::errand;
 use engine::intent::{self, Action, LEADER, Leader, Wish};
 use engine::kv::{self, LOCKS, Outcome, Token, Transaction, acquired};
 use engine::tenure::{self, End, Tenure};
@@ -28,10 +27,10 @@ use super::NOTHING_DONE;
 use super::steps::Steps;
 use crate::agent::core::Core;
 use crate::agent::errands::Desk;
-use crate::agent::hands::put;
-use name::Name;
+use name::{Name, Taking};
 
 mod name;
+mod orders;
 
 /// How long the store keeps the name of one that is gone: so long nothing is ordered. Half as long would
 /// double what an idle cluster writes, one entry in two seconds.
@@ -51,6 +50,12 @@ pub(super) enum Mail {
         wish: Wish,
         tell: Sender<Told>,
     },
+    /// An operator wants this node to coordinate: told when it has the name, or why not.
+    Take {
+        tell: Sender<Result<(), String>>,
+    },
+    /// Whether the name is free for this node now; none: the store did not say.
+    Free(Option<bool>),
     /// Of the key of the name.
     Name(News),
     /// The store's answer to a question of the tenure.
@@ -146,6 +151,8 @@ struct Coordinator {
     box_of: Sender<Mail>,
     tenure: Tenure,
     name: Name,
+    /// The name is being taken from whoever has it.
+    taking: Option<Taking>,
     /// Its node was at rest when it was looked at last.
     rests: bool,
     office: Option<Office>,
@@ -158,10 +165,18 @@ struct Coordinator {
 pub(super) fn start(place: Place) -> Option<Sender<Mail>> {
     let (box_of, letters) = mpsc::channel();
     let (tenure, tell) = (Tenure::new(LIMIT), box_of.clone());
-    let name = Name::default();
-    let (office, offices, askers, rests) = (None, 0, 0, false);
-    let coordinator =
-        Coordinator { place, letters, box_of, tenure, name, rests, office, offices, askers };
+    let coordinator = Coordinator {
+        place,
+        letters,
+        box_of,
+        tenure,
+        name: Name::default(),
+        taking: None,
+        rests: false,
+        office: None,
+        offices: 0,
+        askers: 0,
+    };
     let work = move || coordinator.run();
     std::thread::Builder::new().name("coordinator".to_owned()).spawn(work).ok()?;
     Some(tell)
@@ -196,11 +211,13 @@ impl Coordinator {
         let leader = office.and_then(|office| office.leader.as_ref()).map(Leader::deadline);
         let again = office.and_then(|office| office.again.iter().map(|(at, _)| *at).min());
         let never = Time::NEVER;
-        self.tenure.deadline().min(leader.unwrap_or(never)).min(again.unwrap_or(never))
+        let taking = self.taking.as_ref().map_or(never, |taking| taking.until);
+        self.tenure.deadline().min(taking).min(leader.unwrap_or(never)).min(again.unwrap_or(never))
     }
 
     /// Its clocks.
     fn wind(&mut self) {
+        self.take_no_longer();
         self.want();
         let now = sys::clock::now();
         if self.tenure.deadline() <= now {
@@ -222,14 +239,19 @@ impl Coordinator {
     fn take(&mut self, mail: Mail) {
         match mail {
             Mail::Wish { wish, tell } => self.wished(wish, tell),
+            Mail::Take { tell } => self.take_name(tell),
+            Mail::Free(is_free) => self.inherits(is_free),
             Mail::Name(news) => self.named(news),
             Mail::Tenure { question, answer } => {
                 // Without an answer it asks again.
                 let Ok(outcome) = answer else { return };
-                self.hold(match acquired(&outcome) {
-                    Ok(token) => tenure::Input::Granted { question, token },
-                    Err(_) => tenure::Input::Refused { question },
-                });
+                match acquired(&outcome) {
+                    Ok(token) => self.hold(tenure::Input::Granted { question, token }),
+                    Err(held) => {
+                        self.took(Err(held));
+                        self.hold(tenure::Input::Refused { question });
+                    }
+                }
             }
             Mail::Store { office, answer } => self.knows_store(office, answer),
             Mail::Read { office, answer } => self.has_read(office, answer),
@@ -271,7 +293,13 @@ impl Coordinator {
             let limit = self.tenure.limit_ms();
             match action {
                 tenure::Action::Acquire { question } => {
-                    self.tenure_asks(question, kv::acquire(LEADER, &self.place.me, limit));
+                    let me = &self.place.me;
+                    let asked = if self.taking.is_some() {
+                        kv::inherit(LEADER, me, limit)
+                    } else {
+                        kv::acquire(LEADER, me, limit)
+                    };
+                    self.tenure_asks(question, asked);
                 }
                 tenure::Action::Renew { question, token } => {
                     self.tenure_asks(question, kv::renew(LEADER, token, &self.place.me, limit));
@@ -283,6 +311,7 @@ impl Coordinator {
                 tenure::Action::Begin { token } => {
                     self.offices += 1;
                     self.office = Some(Office::new(self.offices, token));
+                    self.took(Ok(()));
                 }
                 tenure::Action::Stop { token, why } => self.stop(token, why),
             }
@@ -413,75 +442,6 @@ impl Coordinator {
                 Action::StepDown => return self.hold(tenure::Input::Stale { token }),
             }
         }
-    }
-
-    fn order(&mut self, node: &str, order: intent::Order) {
-        let (token, intent::At { incarnation, number, step }) = (order.token, order.at);
-        if let Some(why) = (self.place.is_gone)(node) {
-            return self.lead(intent::Input::Gone { number, step, why });
-        }
-        let Some(office) = self.office.as_mut() else { return };
-        if !office.ordered.insert((number, step)) {
-            return;
-        }
-        let from = office.number;
-        let by = office.leader.as_ref().and_then(|leader| {
-            leader.open().find(|(open, _)| *open == number).map(|(_, record)| record.by.clone())
-        });
-        let intent::Step { node: who, verb, object } = order.what;
-        let what = IntentStep { node: who, verb, object };
-        let by = by.unwrap_or_default();
-        let order = StepOrder { token: token.0, incarnation, number, step, what, by };
-        let tell = self.box_of.clone();
-        let told = move |what| {
-            let _ = tell.send(Mail::Carried { office: from, number, step, what });
-        };
-        if node == self.place.me {
-            let steps = Arc::clone(&self.place.steps);
-            let work = move || told(steps.order(order));
-            if std::thread::Builder::new().name("order".to_owned()).spawn(work).is_err() {
-                let why = "its agent has no thread to spare".to_owned();
-                self.carried(from, (number, step), Err(why));
-            }
-            return;
-        }
-        let to = self.place.names.iter().position(|name| name == node);
-        let Some(to) = to.and_then(|to| u16::try_from(to).ok()) else {
-            let why = format!("there is no node {node} here");
-            return self.carried(from, (number, step), Ok(Carried::Failed(why)));
-        };
-        let name = node.to_owned();
-        self.place.desk.ask_then(to, put(&api::Errand::Step(order)), move |outcome| {
-            told(match outcome {
-                errand::Outcome::Done(text) => api::decode::<Carried>(&text)
-                    .map_err(|error| format!("{name}: {}", base::Chain(&error))),
-                // Nothing was done, or nobody knows: it is ordered again.
-                errand::Outcome::Refused(why) => {
-                    Err(format!("{name}: {}", String::from_utf8_lossy(&why)))
-                }
-                errand::Outcome::Restarted => {
-                    Err(format!("the agent of {name} has just been started again"))
-                }
-                errand::Outcome::Silence => Err(format!("{name} does not answer on any network")),
-            });
-        });
-    }
-
-    fn carried(&mut self, office: u64, (number, step): (u64, u8), what: Result<Carried, String>) {
-        let Some(office) = self.office.as_mut().filter(|own| own.number == office) else {
-            return;
-        };
-        office.ordered.remove(&(number, step));
-        let outcome = match what {
-            Err(why) => return self.lead(intent::Input::Hindered { number, step, why }),
-            Ok(Carried::Begun) => {
-                return self.lead(intent::Input::Hindered { number, step, why: String::new() });
-            }
-            Ok(Carried::Done) => Ok(()),
-            Ok(Carried::Failed(why)) => Err(why),
-            Ok(Carried::Stale(_)) => return self.lead(intent::Input::Stale),
-        };
-        self.lead(intent::Input::Answered { number, step, outcome });
     }
 }
 

@@ -9,6 +9,7 @@ use engine::intent::Step;
 use super::steps::Does;
 use crate::agent::hands::{Counter, Hands};
 use crate::agent::lock;
+use crate::agent::names::Names;
 
 /// A hand-over takes milliseconds, and a peer's word about it a beat or two; what is not seen after this did
 /// not happen.
@@ -27,6 +28,9 @@ const DRAIN: &str = "drain";
 const RESUME: &str = "resume";
 const HAND_OVER: &str = "hand-over";
 const EMPTY: &str = "wait-until-empty";
+const USE: &str = "use-server";
+const COORDINATE: &str = "coordinate";
+const LEAD: &str = "give-lead";
 
 /// What this node can do for the cluster.
 pub(crate) struct Deeds {
@@ -62,6 +66,18 @@ pub(super) fn plan(
             let object = format!("vip/{vip}");
             ("move", object.clone(), vec![step(HAND_OVER, format!("{object} {to}"))])
         }
+        Command::Use { pool, to } => {
+            let object = format!("pool/{pool}");
+            ("move", object.clone(), vec![step(USE, format!("{object} {to}"))])
+        }
+        Command::Coordinate { to } => {
+            let object = "coordinator".to_owned();
+            ("move", object.clone(), vec![step(COORDINATE, format!("{object} {to}"))])
+        }
+        Command::Lead { to } => {
+            let object = "store".to_owned();
+            ("move", object.clone(), vec![step(LEAD, format!("{object} {to}"))])
+        }
     }
 }
 
@@ -89,6 +105,19 @@ fn read(what: &Step) -> Result<Deed, String> {
             let object = what.object.strip_prefix("vip/").and_then(|rest| rest.split_once(' '));
             let (vip, to) = object.ok_or_else(unknown)?;
             Deed::Command(Command::Move { vip: vip.to_owned(), to: to.to_owned() })
+        }
+        USE => {
+            let object = what.object.strip_prefix("pool/").and_then(|rest| rest.split_once(' '));
+            let (pool, to) = object.ok_or_else(unknown)?;
+            Deed::Command(Command::Use { pool: pool.to_owned(), to: to.to_owned() })
+        }
+        COORDINATE => {
+            let to = what.object.strip_prefix("coordinator ").ok_or_else(unknown)?;
+            Deed::Command(Command::Coordinate { to: to.to_owned() })
+        }
+        LEAD => {
+            let to = what.object.strip_prefix("store ").ok_or_else(unknown)?;
+            Deed::Command(Command::Lead { to: to.to_owned() })
         }
         EMPTY => {
             let object = node()?;
@@ -145,16 +174,23 @@ impl Deeds {
             Command::Drain { .. } => kept == Duty::Draining,
             Command::Resume { .. } => kept == Duty::On,
             // Only by what comes of it.
-            Command::Move { .. } => true,
+            Command::Move { .. }
+            | Command::Use { .. }
+            | Command::Coordinate { .. }
+            | Command::Lead { .. } => true,
         }
     }
 
     /// Waits until what a command wants is so.
     fn seen(&self, command: &Command) -> Result<(), String> {
         let end = sys::clock::now() + SEEN_WITHIN;
-        while !is_so(&self.hands.looks().0, command) {
+        loop {
+            let (status, names) = self.hands.looks();
+            if is_so(&status, &names, command) {
+                break;
+            }
             if sys::clock::now() >= end {
-                return Err(not_seen(&self.hands.looks().0, command));
+                return Err(not_seen(&status, command));
             }
             std::thread::sleep(LOOK_EVERY);
         }
@@ -192,7 +228,7 @@ impl Deeds {
 }
 
 /// Whether what a command wants is so.
-fn is_so(status: &Status, command: &Command) -> bool {
+fn is_so(status: &Status, names: &Names, command: &Command) -> bool {
     let rests = |duty: Duty| {
         let own = status.nodes.iter().find(|line| line.state.node == status.node);
         status.duty == duty && own.is_some_and(|line| line.holds.is_empty())
@@ -204,6 +240,18 @@ fn is_so(status: &Status, command: &Command) -> bool {
         Command::Move { vip, to } => {
             let line = status.vips.iter().find(|line| line.name == *vip);
             line.is_some_and(|line| line.holders == [to.clone()])
+        }
+        Command::Use { pool, to } => {
+            let used = status.choices.iter().find(|choice| choice.proxy == *pool);
+            let home = used.and_then(|used| names.homes.get(pool)?.get(&used.server));
+            let node = home.and_then(|at| status.nodes.get(*at));
+            node.is_some_and(|line| line.state.node == *to)
+        }
+        Command::Coordinate { to } => {
+            status.coordinator.as_ref().is_some_and(|shown| shown.node == *to)
+        }
+        Command::Lead { to } => {
+            status.store.as_ref().is_some_and(|store| store.leader.as_ref() == Some(to))
         }
     }
 }
@@ -224,6 +272,16 @@ fn not_seen(status: &Status, command: &Command) -> String {
                  fails there (`outlast why vip/{vip}` on {to})"
             )
         }
+        Command::Use { pool, to } => {
+            let used = status.choices.iter().find(|choice| choice.proxy == *pool);
+            let used = used.map_or("none", |choice| choice.server.as_str());
+            format!(
+                "{used} of pool/{pool} is used, not the one on {to}: it may not work from where clients \
+                 come to (`outlast why pool/{pool}`)"
+            )
+        }
+        Command::Coordinate { to } => format!("{to} did not take the name of the coordinator"),
+        Command::Lead { to } => format!("{to} did not take the lead of the store"),
     }
 }
 
@@ -239,9 +297,12 @@ mod tests {
             Command::Drain { node: node.clone(), limit: 90 },
             Command::Resume { node: node.clone() },
             Command::Move { vip: "internal".to_owned(), to: "node03".to_owned() },
+            Command::Use { pool: "mariadb".to_owned(), to: "node03".to_owned() },
+            Command::Coordinate { to: node.clone() },
+            Command::Lead { to: "node03".to_owned() },
         ] {
             let (_, object, steps) = plan(&command, &node, &node);
-            assert!(object == "node/node02" || object == "vip/internal");
+            assert_eq!(object, command.object());
             let first = read(&steps[0]).expect("the first step is the command");
             match (first, &command) {
                 (Deed::Command(Command::Drain { node, .. }), Command::Drain { limit, .. }) => {

@@ -49,6 +49,7 @@ fn samples() -> Vec<Vec<u8>> {
         encode_voted(&VoteResponse { vote, vote_granted: true, last_log_id: None }),
         encode_canvass(Some(log_id(7))),
         encode_yes(true),
+        encode_yield(),
         super::super::frame::Frame { number: 3, kind: kind::CANVASS, body: encode_canvass(None) }
             .encode(),
     ]
@@ -75,6 +76,7 @@ fn messages_between_nodes_of_the_store_have_these_bytes() {
         0100000000000000070000000000000002010100
         0101000000000000000700000000000000020000000000000007
         0101
+        01
         0000000b0000000000000003020100
     "#]].assert_eq(&text);
 }
