@@ -3,11 +3,13 @@
 //! This crate has no dependency at all and does no I/O.
 
 mod chain;
+mod doors;
 mod report;
 mod span;
 mod time;
 
 pub use chain::Chain;
+pub use doors::{Doors, Guest};
 pub use report::{Layer, Report};
 pub use span::Span;
 pub use time::Time;

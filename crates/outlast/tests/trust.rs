@@ -137,6 +137,27 @@ fn a_node_joins_by_a_token_and_both_sides_show_the_same_fingerprints() {
     assert!(!log.contains(&token[82..114]), "the secret of a token is in the log");
 }
 
+#[test]
+fn a_stranger_who_holds_the_door_keeps_nobody_out() {
+    let (first, _) = Node::founded();
+    let desk = Desk::new(&first);
+    let token = first.token(&desk, &["--role", "controller"]);
+    // A hundred connections of one address that never say a word.
+    let (to, from) = (desk.address.parse().unwrap(), "127.0.0.9:0".parse().unwrap());
+    let idle: Vec<_> =
+        (0..100).map(|_| sys::socket::connect_tcp_from(to, Some(from)).unwrap()).collect();
+    let begun = std::time::Instant::now();
+    let second = Node::new();
+    assert!(second.well(&["join", &token, "--node", "node02"]).contains("this node is node02"));
+    // They would have held the room for ten seconds.
+    assert!(begun.elapsed() < std::time::Duration::from_secs(9), "{:?}", begun.elapsed());
+    let log = first.well(&["trust", "audit"]);
+    let line =
+        log.lines().find(|line| line.contains("connections turned away")).unwrap_or_default();
+    assert!(line.contains("127.0.0.9"), "{log}");
+    drop(idle);
+}
+
 /// What every user of the machine reads about a process.
 fn arguments(pid: u32) -> Vec<u8> {
     fs::read(format!("/proc/{pid}/cmdline")).unwrap()

@@ -13,11 +13,12 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use base::Doors;
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ServerConfig};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::mpsc;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{sleep, timeout};
 use tokio_rustls::{TlsAcceptor, TlsConnector};
@@ -30,7 +31,7 @@ use crate::transport::{Accepted, Duplex, Later, Transport};
 const APART: Duration = Duration::from_millis(100);
 /// A guest has shown who it is by then.
 const HANDSHAKE: Duration = Duration::from_secs(2);
-/// Guests that have not shown yet who they are; each costs one signature.
+/// Guests that have not shown yet who they are, a quarter of them from one address; each costs one signature.
 const GUESTS: usize = 64;
 /// Accepted connections that wait for the store.
 const WAITING: usize = 64;
@@ -101,7 +102,7 @@ impl Net {
     ) -> io::Result<Self> {
         let (give, accepted) = mpsc::channel(WAITING);
         let live = Live::default();
-        let room = Arc::new(Semaphore::new(GUESTS));
+        let room = Doors::new(GUESTS);
         let mut net = Self {
             peers,
             credentials: credentials.clone(),
@@ -203,7 +204,7 @@ struct Desk {
     credentials: Option<Arc<dyn Credentials>>,
     give: mpsc::Sender<Accepted>,
     live: Live,
-    room: Arc<Semaphore>,
+    room: Arc<Doors>,
 }
 
 impl Desk {
@@ -218,11 +219,11 @@ impl Desk {
 
     async fn listen(self, listener: TcpListener) {
         loop {
-            let Ok((stream, _)) = listener.accept().await else {
+            let Ok((stream, from)) = listener.accept().await else {
                 sleep(AGAIN).await;
                 continue;
             };
-            let Ok(permit) = Arc::clone(&self.room).try_acquire_owned() else { continue };
+            let Some(guest) = self.room.enter(from.ip()) else { continue };
             let desk = self.clone();
             tokio::spawn(async move {
                 let welcomed = timeout(HANDSHAKE, desk.welcome(stream)).await;
@@ -230,7 +231,7 @@ impl Desk {
                     // The store has ended if nobody takes it.
                     drop(desk.give.send(accepted).await);
                 }
-                drop(permit);
+                drop(guest);
             });
         }
     }

@@ -3,10 +3,9 @@
 use std::io::{self, Read, Write};
 use std::net::{IpAddr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use base::Time;
+use base::{Doors, Time};
 use rcgen::KeyPair;
 use rustls::{ServerConnection, StreamOwned};
 
@@ -24,8 +23,10 @@ use crate::{hex, tls};
 pub const MAX_SKEW_MS: u64 = 60_000;
 /// A whole conversation takes a tenth of this; who is slower holds one place for so long.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
-/// Conversations at once: each takes one small signature.
+/// Conversations at once, a quarter of them from one address: each takes one small signature.
 const MAX_GUESTS: usize = 16;
+/// How often it is written down that guests were turned away.
+const TURNED_AWAY_EVERY: Duration = Duration::from_secs(10);
 
 /// Why a question is not answered with what was asked for; the other side's operator reads it.
 #[derive(Debug, thiserror::Error)]
@@ -325,9 +326,11 @@ fn decided(
     (answer, format!("{command} of {object} from {from}: {outcome}{shown}{audited}"))
 }
 
-/// Answers until the process ends; `tell` hears each conversation in a line.
+/// Answers until the process ends; `tell` hears each conversation in a line. Whoever comes while too many
+/// are there, or too many of one address, is turned away, and the audit log has how many were.
 pub fn serve(folder: &Folder, listener: &TcpListener, tell: &(dyn Fn(&str) + Sync)) {
-    let guests = AtomicUsize::new(0);
+    let doors = Doors::new(MAX_GUESTS);
+    let mut tell_at = sys::clock::now();
     std::thread::scope(|scope| {
         loop {
             let (stream, from): (TcpStream, SocketAddr) = match listener.accept() {
@@ -339,24 +342,45 @@ pub fn serve(folder: &Folder, listener: &TcpListener, tell: &(dyn Fn(&str) + Syn
                     continue;
                 }
             };
-            if guests.fetch_add(1, Ordering::Relaxed) >= MAX_GUESTS {
-                guests.fetch_sub(1, Ordering::Relaxed);
-                continue;
+            let guest = doors.enter(from.ip());
+            if tell_at <= sys::clock::now()
+                && let refused @ 1.. = doors.take_refused()
+            {
+                tell_at = sys::clock::now() + TURNED_AWAY_EVERY;
+                tell(&turned_away(folder, from.ip(), refused));
             }
-            let guests = &guests;
+            let Some(guest) = guest else { continue };
             let work = move || {
                 let now_ms = sys::clock::wall_ms();
                 match answer_one(folder, stream, from.ip(), now_ms) {
                     Ok(line) => tell(&line),
                     Err(error) => tell(&format!("{}: {}", from.ip(), base::Chain(&error))),
                 }
-                guests.fetch_sub(1, Ordering::Relaxed);
+                drop(guest);
             };
-            if std::thread::Builder::new().spawn_scoped(scope, work).is_err() {
-                guests.fetch_sub(1, Ordering::Relaxed);
-            }
+            // Without a thread the guest leaves at once.
+            drop(std::thread::Builder::new().spawn_scoped(scope, work));
         }
     });
+}
+
+/// Writes down how many there was no room for since the last time, the newest of them from `from`.
+fn turned_away(folder: &Folder, from: IpAddr, refused: u64) -> String {
+    let entry = Entry {
+        at_ms: sys::clock::wall_ms(),
+        by: from.to_string(),
+        command: "connect".to_owned(),
+        object: "join desk".to_owned(),
+        outcome: format!(
+            "{refused} connections turned away: {MAX_GUESTS} at once, {} of one address",
+            MAX_GUESTS / 4
+        ),
+    };
+    let audited = match folder.audit(&entry) {
+        Ok(()) => String::new(),
+        Err(error) => format!(" ({})", base::Chain(&error)),
+    };
+    format!("{from}: {}{audited}", entry.outcome)
 }
 
 #[cfg(test)]
