@@ -198,6 +198,12 @@ fn a_broken_file_at_sighup_changes_nothing_and_says_so() {
         assert!(event.evidence.contains("haproxy.cfg:8:"), "{}", event.evidence);
         assert!(event.decision.contains("stays in force"), "{}", event.decision);
         assert!(node.log().contains("sever"), "{}", node.log());
+        // As the checker says, which needs no node that runs.
+        let mut check = Command::new(OUTLAST);
+        let said = check.args(["config", "check"]).arg(node.path("outlast.toml")).output().unwrap();
+        let text = String::from_utf8_lossy(&[said.stdout, said.stderr].concat()).into_owned();
+        assert_eq!(said.status.code(), Some(1), "{text}");
+        assert!(text.contains("haproxy.cfg:8:"), "{text}");
         assert_eq!(node.status().generation, 1);
         assert!(has_vip() && node.serves(node.port));
     });

@@ -5,8 +5,11 @@
 mod lonely;
 
 use std::fs::{self, File};
+use std::io::Read;
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use api::{Role, Verdict};
@@ -15,6 +18,8 @@ use lonely::{OUTLAST, contained, until};
 use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
 
 const FOLDER: &str = "/run/lab";
+/// A client waits no longer for its answer: five seconds of evidence are many requests.
+const PATIENT: Duration = Duration::from_millis(200);
 /// What a look at the status of a node may take while a mount hangs.
 const PROMPT: Duration = Duration::from_secs(5);
 
@@ -162,13 +167,67 @@ fn a_node_whose_servers_all_fail_their_checks_is_doubted_where_that_is_seen() {
         let elsewhere = opinion(&cluster, 2, 1);
         assert_eq!(elsewhere, Some((Verdict::Alive, "alive".to_owned())), "opinion is local");
 
-        // One server that answers is enough: node02 listens there itself from now on.
-        let file = "defaults\n mode tcp\n timeout connect 1s\n timeout client 5s\n timeout server 5s\n\
-                    listen one\n bind 10.79.0.42:9001\n server one 127.0.0.1:9101\n";
-        let folder = Path::new(FOLDER).join("node02");
-        fs::write(folder.join("haproxy.cfg"), file).expect("a file can be written");
-        let supervisor = cluster.pid(1, Role::Supervisor).expect("it runs");
-        lonely::kill(supervisor, "HUP");
+        one_serves(&cluster);
         until("node02 is believed again", || all_are_well(&cluster));
     });
+}
+
+/// One server that answers is enough: node02 listens there itself from now on.
+fn one_serves(cluster: &Cluster) {
+    let file = "defaults\n mode tcp\n timeout connect 1s\n timeout client 5s\n timeout server 5s\n\
+                listen one\n bind 10.79.0.42:9001\n server one 127.0.0.1:9101\n";
+    let folder = Path::new(FOLDER).join("node02");
+    fs::write(folder.join("haproxy.cfg"), file).expect("a file can be written");
+    let supervisor = cluster.pid(1, Role::Supervisor).expect("it runs");
+    lonely::kill(supervisor, "HUP");
+}
+
+/// Clients of the balancer of node01, one after the other, until `ends`; how many there were.
+fn clients(cluster: &Cluster, ends: &AtomicBool) -> Option<u32> {
+    cluster.within(0, || {
+        let mut count = 0;
+        while !ends.load(Ordering::Relaxed) {
+            let balancer = SocketAddr::from((Ipv4Addr::LOCALHOST, 9000));
+            let mut client = TcpStream::connect(balancer).expect("the balancer listens");
+            client.set_read_timeout(Some(PATIENT)).expect("not zero");
+            // Closed without a byte, or nothing for as long: then the next one comes.
+            let _ = client.read(&mut [0]);
+            count += 1;
+        }
+        count
+    })
+}
+
+#[test]
+fn a_node_whose_servers_refuse_all_requests_is_doubted_without_any_check() {
+    contained("a_node_whose_servers_refuse_all_requests_is_doubted_without_any_check", || {
+        let unchecked = |node| if node == 0 { two_servers("") } else { idle(node) };
+        let cluster = stage(unchecked);
+        let ends = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            // Ended even where something is not as it should be.
+            let _end = End(&ends);
+            let clients = scope.spawn(|| clients(&cluster, &ends));
+            until("node01 doubts node02", || all_doubt(&cluster, &[0], 1, "not-serving"));
+            let text = why(&cluster, 0, "node/node02");
+            assert!(text.contains("all of its servers fail checks or requests"), "{text}");
+            let elsewhere = opinion(&cluster, 2, 1);
+            assert_eq!(elsewhere, Some((Verdict::Alive, "alive".to_owned())), "opinion is local");
+            // Nobody stops asking: the one that answers ends it, the other still refuses.
+            one_serves(&cluster);
+            until("node02 is believed again", || all_are_well(&cluster));
+            ends.store(true, Ordering::Relaxed);
+            let asked = clients.join().expect("no client panics");
+            assert!(asked.is_some_and(|asked| asked > 2), "{asked:?}");
+        });
+    });
+}
+
+/// Ends those who look at it.
+struct End<'a>(&'a AtomicBool);
+
+impl Drop for End<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
 }

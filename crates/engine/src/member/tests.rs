@@ -11,8 +11,13 @@ mod wire;
 const SECRET: &[u8] = b"0123456789abcdef0123456789abcdef";
 
 fn cluster() -> Cluster {
+    cluster_with("")
+}
+
+/// With a line of its own.
+fn cluster_with(line: &str) -> Cluster {
     let mut text =
-        "[cluster]\nname = \"cloud\"\nsecret_file = \"/etc/outlast/secret\"\n".to_owned();
+        format!("[cluster]\nname = \"cloud\"\nsecret_file = \"/etc/outlast/secret\"\n{line}\n");
     for node in 1..=3 {
         text += &format!(
             "[node.node0{node}]\nnetworks = {{ management = \"10.79.0.4{node}\", storage = \"10.80.0.4{node}\" }}\n"

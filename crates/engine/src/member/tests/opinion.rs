@@ -13,7 +13,14 @@ struct Cloud {
 
 impl Cloud {
     fn new() -> Self {
-        let nodes = [0, 1, 2].map(|node| Some(member(node, 100, at(0))));
+        Self::of("")
+    }
+
+    /// With a line of the cluster file.
+    fn of(line: &str) -> Self {
+        let cluster = cluster_with(line);
+        let seal = |node| seal(SECRET, "cloud", node, 100);
+        let nodes = [0, 1, 2].map(|node| Some(Member::new(&cluster, node, seal(node), at(0))));
         Self { nodes, cut: vec![], now: 0, said: String::new() }
     }
 
@@ -129,6 +136,40 @@ fn one_cut_network_is_one_verdict_and_its_end_another() {
         6021 0: 2 alive (alive)
         6021 1: 2 alive (alive)
     "#]]);
+}
+
+#[test]
+fn a_network_that_is_back_is_held_for_the_detection_time_without_a_break_whatever_that_is() {
+    for detect in [300, 1_000, 3_000, 10_000] {
+        let mut cloud = Cloud::of(&format!("detect = \"{detect}ms\""));
+        cloud.pass(4 * detect);
+        cloud.said.clear();
+        let tear = |cloud: &mut Cloud, millis| {
+            cloud.both_ways(0, 2, 1);
+            cloud.both_ways(1, 2, 1);
+            cloud.pass(millis);
+        };
+        tear(&mut cloud, 3 * detect);
+        assert_eq!(cloud.said.matches(": 2 cut-off [1]").count(), 2, "{detect}: {}", cloud.said);
+        cloud.said.clear();
+        // Not long enough, and once more.
+        cloud.cut.clear();
+        cloud.pass(detect * 3 / 4);
+        tear(&mut cloud, 2 * detect);
+        cloud.cut.clear();
+        let back = cloud.now;
+        cloud.pass(3 * detect);
+        let held: Vec<u64> = cloud
+            .said
+            .lines()
+            .filter(|line| line.ends_with(": 2 alive (alive)"))
+            .map(|line| line.split(' ').next().unwrap().parse::<u64>().unwrap() - back)
+            .collect();
+        assert_eq!((held.len(), cloud.said.lines().count()), (2, 2), "{detect}: {}", cloud.said);
+        // And until its next beats, and those that say what it hears.
+        let most = detect + 3 * (detect / 10);
+        assert!(held.iter().all(|held| (detect..=most).contains(held)), "{detect}: {held:?}");
+    }
 }
 
 #[test]

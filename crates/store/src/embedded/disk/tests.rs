@@ -10,6 +10,8 @@ use super::file::{Counted, counted, database_in};
 use super::*;
 use crate::embedded::{SNAPSHOT_EVERY, Timing};
 
+mod flipped;
+
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 enum Sync {
     #[default]
