@@ -87,7 +87,7 @@ pub(super) fn measure(outlast: &Path, seconds: u32) -> Outcome<Vec<Figure>> {
     figures.extend(beside(outlast, (3, reps))?);
     figures.extend(beside(outlast, (32, 1))?);
     if seconds > 0 {
-        figures.push(false_verdicts(outlast, seconds)?);
+        figures.extend(false_verdicts(outlast, seconds)?);
     }
     Ok(figures)
 }
@@ -116,12 +116,17 @@ fn median(samples: &[Sample], name: &str) -> Option<f64> {
     values.get(values.len() / 2).copied()
 }
 
-/// Nothing is done to three nodes for so long while 20 processes want every processor.
-fn false_verdicts(outlast: &Path, seconds: u32) -> Outcome<Figure> {
-    let name = format!("false verdicts, {seconds} s at load 20, detect 1 s, 3 nodes");
+/// Nothing is done to three nodes for so long while 20 processes want every processor; then one loses its power. Below
+/// a load of 15 there is no count, and the promise is not kept: a busy machine was promised.
+fn false_verdicts(outlast: &Path, seconds: u32) -> Outcome<Vec<Figure>> {
     let samples = run(outlast, (3, "1s"), [0, 0, seconds])?;
-    let figure = Figure::new(&name, "verdicts", Bound::Absolute(0.0)).must();
-    Ok(figure.measured(None, worst(&samples, "false verdicts"), 1))
+    let name = |what: &str| format!("{what}, {seconds} s at load 20, detect 1 s, 3 nodes");
+    let wrong = Figure::new(&name("false verdicts"), "verdicts", Bound::Absolute(0.0)).must();
+    let load = Figure::new(&name("load at the end of"), "", Bound::None);
+    let found = "power off -> unreachable on all others, after";
+    let found = Figure::new(&name(found), "ms", Bound::None);
+    let rows = [(wrong, "false verdicts"), (load, "load"), (found, "power off at load")];
+    Ok(rows.map(|(figure, sample)| figure.measured(None, worst(&samples, sample), 1)).into())
 }
 
 fn run(outlast: &Path, (nodes, detect): (u32, &str), numbers: [u32; 3]) -> Outcome<Vec<Sample>> {

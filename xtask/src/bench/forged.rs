@@ -18,7 +18,7 @@ const ROWS: [(&str, &str, &str, Option<f64>); 9] = [
     ("peer: sent", "from the address of another node: sent", "1/s", None),
     ("peer: read", "of these read and found forged", "1/s", None),
     ("peer: time of one", "processor time for one of these", "us", Some(20.0)),
-    ("peer: agent cpu", "processor time of the agent meanwhile", "% of a core", Some(101.0)),
+    ("peer: agent cpu", "processor time of the agent meanwhile", "% of a core", None),
     ("peer: false verdicts", "false verdicts meanwhile", "verdicts", Some(0.0)),
 ];
 

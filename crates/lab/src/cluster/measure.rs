@@ -12,7 +12,7 @@ use serde::Serialize;
 use sys::netns::{Isolated, isolate};
 use sys::process::{Child, Exit, SIGKILL, SpawnOptions, spawn};
 
-use super::{Cluster, Plan, accuses};
+use super::{Cluster, Heard, Plan, accuses};
 use crate::cloud::node::OWN;
 use crate::wait;
 
@@ -24,6 +24,8 @@ pub(super) const NETWORKS: [&str; 2] = ["management", "storage"];
 const PATIENCE: Duration = Duration::from_secs(90);
 /// Processes that want a processor all the time, in the measurement under load.
 const BUSY: usize = 20;
+/// Less is no busy machine: that many processes are this much in the mean of a minute after a minute and a half.
+const LOAD: f64 = 15.0;
 /// After a start, so that what was only needed for it is gone and what grows has grown.
 const SETTLE: Duration = Duration::from_secs(3);
 /// The kernel's unit of processor time: `USER_HZ` is 100 on every architecture we build for.
@@ -117,7 +119,7 @@ fn run(order: Order<'_>) -> io::Result<()> {
         crashes(&mut cluster, victim)?;
     }
     if !order.busy.is_zero() {
-        busy(&cluster, order.busy)?;
+        busy(&mut cluster, order.busy)?;
     }
     Ok(())
 }
@@ -125,21 +127,30 @@ fn run(order: Order<'_>) -> io::Result<()> {
 /// Everything runs, and everybody hears everybody.
 pub(super) fn heal(cluster: &mut Cluster) -> io::Result<()> {
     cluster.mend()?;
+    let Some(illness) = lasting_illness(cluster) else { return Ok(()) };
+    let words: String = cluster.numbers().map(|node| cluster.last_words(node)).collect();
+    Err(io::Error::other(format!("the cluster is not well: {illness}{words}")))
+}
+
+/// What is still wrong with it after a while.
+fn lasting_illness(cluster: &Cluster) -> Option<String> {
     let mut illness = None;
-    let healthy = wait::until(PATIENCE, || {
+    wait::until(PATIENCE, || {
         illness = cluster.illness();
         illness.is_none()
     });
-    if healthy {
-        return Ok(());
-    }
-    let words: String = cluster.numbers().map(|node| cluster.last_words(node)).collect();
-    Err(io::Error::other(format!("the cluster is not well: {illness:?}{words}")))
+    illness
 }
+
+fn agents(cluster: &Cluster) -> io::Result<Vec<i32>> {
+    cluster.numbers().map(|node| cluster.pid(node, Role::Agent)).collect()
+}
+
+/// An end: its name, how it is made, and what says so.
+type Kind = (&'static str, fn(&mut Cluster, usize) -> io::Result<()>, fn(&Event) -> bool);
 
 /// Each kind of end once, with the time until the last of the others said so.
 fn crashes(cluster: &mut Cluster, victim: usize) -> io::Result<()> {
-    type Kind = (&'static str, fn(&mut Cluster, usize) -> io::Result<()>, fn(&Event) -> bool);
     let kinds: [Kind; 5] = [
         ("agent killed", |cluster, node| cluster.kill_agent(node), is_noticed),
         ("power off", Cluster::power_off, is_unreachable),
@@ -147,19 +158,9 @@ fn crashes(cluster: &mut Cluster, victim: usize) -> io::Result<()> {
         ("supervisor killed", Cluster::kill_supervisor, is_known),
         ("leave", |cluster, node| cluster.stop(node), is_known),
     ];
-    let others: Vec<usize> = cluster.numbers().filter(|node| *node != victim).collect();
-    for (name, hurt, is_it) in kinds {
-        let begin = sys::clock::now();
-        hurt(cluster, victim)?;
-        let mut known = None;
-        let all_know = wait::until(PATIENCE, || {
-            known = cluster.known_after(begin, &others, victim, is_it);
-            known.is_some()
-        });
-        let Some(known) = known.filter(|_| all_know) else {
-            return Err(io::Error::other(format!("{name}: not everybody knows of it")));
-        };
-        say(name, known.as_secs_f64() * 1000.0)?;
+    for kind in kinds {
+        finds(cluster, kind, victim)?;
+        let (name, ..) = kind;
         // Of a killed agent the supervisor lives on.
         if name != "agent killed" {
             cluster.ended(victim)?;
@@ -167,6 +168,22 @@ fn crashes(cluster: &mut Cluster, victim: usize) -> io::Result<()> {
         heal(cluster)?;
     }
     Ok(())
+}
+
+/// One end, and the time until the last of the others said so.
+fn finds(cluster: &mut Cluster, (name, hurt, is_it): Kind, victim: usize) -> io::Result<()> {
+    let others: Vec<usize> = cluster.numbers().filter(|node| *node != victim).collect();
+    let begin = sys::clock::now();
+    hurt(cluster, victim)?;
+    let mut known = None;
+    let all_know = wait::until(PATIENCE, || {
+        known = cluster.known_after(begin, &others, victim, is_it);
+        known.is_some()
+    });
+    let Some(known) = known.filter(|_| all_know) else {
+        return Err(io::Error::other(format!("{name}: not everybody knows of it")));
+    };
+    say(name, known.as_secs_f64() * 1000.0)
 }
 
 fn is_unreachable(event: &Event) -> bool {
@@ -185,8 +202,7 @@ fn is_noticed(event: &Event) -> bool {
 /// Memory, processor time and traffic of each agent while nothing happens.
 fn idle(cluster: &Cluster, span: Duration) -> io::Result<()> {
     std::thread::sleep(SETTLE);
-    let pids: Vec<i32> =
-        cluster.numbers().map(|node| cluster.pid(node, Role::Agent)).collect::<Result<_, _>>()?;
+    let pids = agents(cluster)?;
     let before: Vec<Duration> = pids.iter().map(|pid| used(*pid)).collect::<Result<_, _>>()?;
     let carried = cluster.numbers().map(|node| traffic(cluster, node));
     let carried: Vec<Traffic> = carried.collect::<Result<_, _>>()?;
@@ -253,9 +269,11 @@ fn resident(pid: i32) -> io::Result<f64> {
     Ok(f64::from(kilobytes) / 1024.0)
 }
 
-/// Accusations while [`BUSY`] processes want every processor; nothing is done to the nodes.
-fn busy(cluster: &Cluster, span: Duration) -> io::Result<()> {
-    let begin = sys::clock::now();
+/// Accusations while [`BUSY`] processes want every processor; nothing is done to the nodes. Where the machine was not
+/// busy there is no number; and as dead agents accuse nobody, all must have lived through it, hear each other at the end, and
+/// find the one that loses its power then.
+fn busy(cluster: &mut Cluster, span: Duration) -> io::Result<()> {
+    let (begin, before) = (sys::clock::now(), agents(cluster)?);
     let start = |_| {
         // In sessions of their own: a kernel that groups by session counts each as much as a node.
         let options = SpawnOptions { new_session: true, ..SpawnOptions::default() };
@@ -264,22 +282,40 @@ fn busy(cluster: &Cluster, span: Duration) -> io::Result<()> {
     };
     let busy: Vec<Child> = (0..BUSY).map(start).collect::<io::Result<_>>()?;
     std::thread::sleep(span);
-    let load = std::fs::read_to_string("/proc/loadavg")?;
-    for child in busy {
-        child.signal(SIGKILL)?;
-        child.wait()?;
-    }
+    let (end, text) = (sys::clock::now(), std::fs::read_to_string("/proc/loadavg")?);
     let heard = cluster.heard();
-    let wrong: Vec<_> =
-        heard.iter().filter(|heard| heard.at >= begin && accuses(&heard.event)).collect();
+    let within = |heard: &&Heard| heard.at >= begin && heard.at < end;
+    let wrong: Vec<_> = heard.iter().filter(within).filter(|it| accuses(&it.event)).collect();
     for heard in &wrong {
         let event = &heard.event;
         let who = cluster.name(heard.node);
         let text = format!("{who} of {}: {} {}", event.object, event.decision, event.evidence);
         drop(writeln!(io::stderr(), "{text}"));
     }
-    drop(writeln!(io::stderr(), "load at the end: {}", load.trim()));
+    drop(writeln!(io::stderr(), "load at the end: {}", text.trim()));
+    if let Some(illness) = lasting_illness(cluster) {
+        return Err(io::Error::other(format!("under load not all hear each other: {illness}")));
+    }
+    if agents(cluster)? != before {
+        return Err(io::Error::other("an agent did not live through it"));
+    }
+    finds(cluster, ("power off at load", Cluster::power_off, is_unreachable), 0)?;
+    for child in busy {
+        child.signal(SIGKILL)?;
+        child.wait()?;
+    }
+    let load = load(&text).ok_or_else(|| io::Error::other("no load in /proc/loadavg"))?;
+    say("load", load)?;
+    if load < LOAD {
+        drop(writeln!(io::stderr(), "a load below {LOAD} is none: nothing is said of verdicts"));
+        return Ok(());
+    }
     say("false verdicts", f64::from(u32::try_from(wrong.len()).unwrap_or(u32::MAX)))
+}
+
+/// Of the last minute, the first word of `/proc/loadavg`.
+fn load(text: &str) -> Option<f64> {
+    text.split_whitespace().next()?.parse().ok()
 }
 
 #[cfg(test)]
@@ -294,6 +330,12 @@ mod tests {
         assert!(read(&["3", "1s", "5", "10"]).is_none());
         assert!(read(&["33", "1s", "5", "10", "0"]).is_none());
         assert!(read(&["3", "1s", "five", "10", "0"]).is_none());
+    }
+
+    #[test]
+    fn the_load_is_that_of_the_last_minute() {
+        assert_eq!(load("21.93 20.00 12.41 3/200 1"), Some(21.93));
+        assert_eq!(load(""), None);
     }
 
     #[test]
