@@ -10,7 +10,7 @@ use crate::{Embedded, Plain, Store};
 const FLIPS: usize = 100;
 /// Bytes of redb's header, where it says which of two commits is the newest.
 const HEADER: usize = 320;
-const KEYS: u64 = 60;
+const KEYS: usize = 60;
 
 fn options(folder: &Path, founders: BTreeMap<NodeId, String>) -> Options {
     fs::create_dir_all(folder).unwrap();
@@ -124,7 +124,7 @@ async fn a_file_with_one_flipped_bit_is_refused_or_says_nothing_else() {
     let alone = BTreeMap::from([(1, "node1".to_owned())]);
     let store = Embedded::start(options(&own, alone), plain).await.unwrap();
     for key in 0..KEYS {
-        store.put(&format!("key/{key}"), &vec![b'a'; 100 + 40 * key as usize], None).await.unwrap();
+        store.put(&format!("key/{key}"), &vec![b'a'; 100 + 40 * key], None).await.unwrap();
     }
     // As of a machine that lost its power, and as of a store that was ended.
     let file = own.join("store.redb");
