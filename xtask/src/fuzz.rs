@@ -1,4 +1,7 @@
 //! `cargo xtask fuzz`: looks for bytes that break a promise of a parser (crate `fuzz`), target by target.
+//!
+//! libFuzzer sees which edges an input reaches through LLVM's coverage counters, which the stable compiler puts in
+//! when asked to by flags; C++ is needed for libFuzzer itself.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -7,6 +10,15 @@ use std::process::{Command, Stdio};
 use crate::shell::{self, Failure, Outcome};
 
 const FOLDER: &str = "fuzz";
+
+/// Builds with these flags are apart from all others.
+const BUILD: &str = "target/fuzz";
+
+/// Counters per edge and where they are, and what is compared with what: libFuzzer's eyes.
+const FLAGS: &str = "-Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 \
+                     -Cllvm-args=-sanitizer-coverage-inline-8bit-counters \
+                     -Cllvm-args=-sanitizer-coverage-pc-table \
+                     -Cllvm-args=-sanitizer-coverage-trace-compares --cfg fuzzing";
 
 /// No parser needs more; what does has read without a limit (MB).
 const MEMORY: u32 = 2048;
@@ -35,16 +47,18 @@ pub(crate) fn run(args: &Args) -> Outcome {
             return Err(Failure::new(format!("no target {name}; there are {}", all.join(", "))));
         }
     };
-    present()?;
+    let programs = build(&wanted)?;
     let mut broken = vec![];
     for target in wanted {
-        let result = one(&target, args.seconds)?;
+        let program = programs.join(&target);
+        let result = one(&program, &target, args.seconds)?;
         println!("{}", result.line(&target));
         if result.clean {
             if args.keep {
-                shrink(&target)?;
+                shrink(&program, &target)?;
             }
         } else {
+            keep_breaking(&target)?;
             broken.push(target);
         }
     }
@@ -57,24 +71,32 @@ fn targets(manifest: &str) -> Vec<String> {
     paths.filter_map(|rest| rest.strip_suffix(".rs\"")).map(str::to_owned).collect()
 }
 
-/// What is needed beyond the stable toolchain, by name.
-fn present() -> Outcome {
-    let nightly = quiet(Command::new("rustc").args(["+nightly", "--version"]));
-    let mut missing = vec![];
-    if !nightly {
-        missing.push("the nightly toolchain: rustup toolchain install nightly --profile minimal");
+/// Builds the programs, and says where they are.
+fn build(wanted: &[String]) -> Outcome<PathBuf> {
+    if shell::find_program("c++").is_none() {
+        let advice = "as root: apt-get install --no-install-recommends g++";
+        return Err(Failure::new(format!("libFuzzer needs a C++ compiler; {advice}")));
     }
-    if !shell::has_cargo("fuzz") {
-        missing.push("cargo-fuzz: cargo install cargo-fuzz");
+    let host = host()?;
+    let folder = shell::root().join(BUILD);
+    let mut command = Command::new("cargo");
+    // With a target of its own, build scripts and macros are built without the flags.
+    command.args(["build", "--quiet", "--release", "--target", &host, "--target-dir"]);
+    command.arg(&folder).current_dir(shell::root().join(FOLDER)).env("RUSTFLAGS", FLAGS);
+    for target in wanted {
+        command.args(["--bin", target]);
     }
-    if missing.is_empty() {
-        return Ok(());
-    }
-    Err(Failure::new(format!("fuzzing needs what is not here:\n  {}", missing.join("\n  "))))
+    shell::run(&mut command)?;
+    Ok(folder.join(host).join("release"))
 }
 
-fn quiet(command: &mut Command) -> bool {
-    command.stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok_and(|s| s.success())
+/// The name of this machine's kind, as the compiler calls it.
+fn host() -> Outcome<String> {
+    let said = Command::new("rustc").arg("-vV").output();
+    let said = said.map_err(Failure::trying("asking the compiler for its host"))?.stdout;
+    let said = String::from_utf8_lossy(&said).into_owned();
+    let line = said.lines().find_map(|line| line.strip_prefix("host: "));
+    line.map(str::to_owned).ok_or_else(|| Failure::new("the compiler names no host".to_owned()))
 }
 
 /// What one run came to.
@@ -99,25 +121,26 @@ impl Run {
     }
 }
 
-fn fuzz(subcommand: &str, target: &str) -> Command {
-    let mut command = Command::new("cargo");
-    // No address sanitizer: there is no unsafe code in these parsers, and without it twice as much is tried.
-    command.args(["+nightly", "fuzz", subcommand, "--sanitizer", "none", target]);
-    command.current_dir(shell::root());
-    // Set by `cargo run` for xtask; the other toolchain must not believe it is its own.
-    for name in ["CARGO", "CARGO_MANIFEST_DIR", "RUSTUP_TOOLCHAIN"] {
-        command.env_remove(name);
-    }
+/// The lowest priority: whoever else works here goes first.
+fn niced(program: &Path) -> Command {
+    let mut command = Command::new("nice");
+    command.args(["-n", "19"]).arg(program).current_dir(shell::root());
     command
 }
 
-fn one(target: &str, seconds: u64) -> Outcome<Run> {
+/// Where inputs that broke a promise are written first.
+fn artifacts(target: &str) -> PathBuf {
+    shell::root().join(FOLDER).join("artifacts").join(target)
+}
+
+fn one(program: &Path, target: &str, seconds: u64) -> Outcome<Run> {
     let root = shell::root().join(FOLDER);
-    let found = root.join("artifacts").join(target).join("found");
+    let found = artifacts(target).join("found");
     fs::create_dir_all(&found).map_err(Failure::trying("making a folder for new inputs"))?;
-    let mut command = fuzz("run", target);
+    let mut command = niced(program);
     // New inputs go into the first folder: the corpus in the repository stays as it is.
-    command.arg(&found).arg(root.join("corpus").join(target)).arg("--");
+    command.arg(&found).arg(root.join("corpus").join(target));
+    command.arg(format!("-artifact_prefix={}/", artifacts(target).display()));
     command.arg(format!("-max_total_time={seconds}")).arg(format!("-rss_limit_mb={MEMORY}"));
     command.arg(format!("-timeout={PATIENCE}")).arg("-print_final_stats=1");
     if let Some(words) = dictionary(&root, target) {
@@ -128,7 +151,7 @@ fn one(target: &str, seconds: u64) -> Outcome<Run> {
     let same = file.try_clone().map_err(Failure::trying("making a log"))?;
     let start = shell::now();
     let status = command.stdin(Stdio::null()).stdout(same).stderr(file).status();
-    let status = status.map_err(Failure::trying("starting cargo fuzz"))?;
+    let status = status.map_err(Failure::trying("starting the fuzzer"))?;
     let said = String::from_utf8_lossy(
         &fs::read(&log).map_err(Failure::trying("reading what the fuzzer said"))?,
     )
@@ -173,21 +196,33 @@ fn tail(said: &str) -> String {
 }
 
 /// Takes what was found into the corpus of the repository, as few inputs as reach as much.
-fn shrink(target: &str) -> Outcome {
-    let root = shell::root().join(FOLDER);
-    let corpus = root.join("corpus").join(target);
-    let found = root.join("artifacts").join(target).join("found");
-    let mut command = fuzz("run", target);
-    command.arg(&corpus).arg(&found).args(["--", "-merge=1", "-max_len=4096"]);
+fn shrink(program: &Path, target: &str) -> Outcome {
+    let corpus = shell::root().join(FOLDER).join("corpus").join(target);
+    let mut command = niced(program);
+    command.args(["-merge=1", "-max_len=4096"]).arg(corpus).arg(artifacts(target).join("found"));
     shell::run(command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()))
+}
+
+/// What broke a promise is an input for the tests from now on.
+fn keep_breaking(target: &str) -> Outcome {
+    let trying = || Failure::trying("keeping what broke a promise");
+    let kept = shell::root().join(FOLDER).join("corpus").join(target);
+    for entry in fs::read_dir(artifacts(target)).map_err(trying())? {
+        let path = entry.map_err(trying())?.path();
+        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        if ["crash-", "timeout-", "oom-"].iter().any(|kind| name.starts_with(kind)) {
+            fs::rename(&path, kept.join(name)).map_err(trying())?;
+            println!("kept: {}", kept.join(name).display());
+        }
+    }
+    Ok(())
 }
 
 fn advice(broken: &[String]) -> String {
     let target = &broken[0];
     format!(
-        "promises are broken: {}\nmake the input smaller: cargo +nightly fuzz tmin -s none {target} \
-         fuzz/artifacts/{target}/crash-…\nfix the parser, put the input into fuzz/corpus/{target}, \
-         run: cargo test -p outlast-fuzz",
+        "promises are broken: {}\nthe inputs are in fuzz/corpus/{target}, and fail there: cargo test -p \
+         outlast-fuzz; fix the parser, and give each a name that says what it was",
         broken.join(", ")
     )
 }

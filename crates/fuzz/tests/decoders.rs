@@ -7,7 +7,7 @@ use outlast_fuzz::TARGETS;
 
 /// Every file that reads bytes of others, and the target that reaches it: a function `decode` (by the rule of the
 /// house parsers of packets and messages are called so), or one of [`SIGNS`] outside of tests.
-const READERS: [(&str, &str); 28] = [
+const READERS: [(&str, &str); 29] = [
     ("api/src/message.rs", "api_message"),
     ("engine/src/errand.rs", "datagram"),
     ("engine/src/gossip/said.rs", "gossip"),
@@ -23,6 +23,7 @@ const READERS: [(&str, &str); 28] = [
     ("engine/src/replay.rs", "recording"),
     ("engine/src/vip/message.rs", "datagram"),
     ("engine/src/vip/packet.rs", "datagram"),
+    ("engine/src/whole.rs", "store_entry"),
     ("proxy/src/http/head.rs", "http_head"),
     ("remote/src/probe/mysql.rs", "probe_answer"),
     ("store/src/bytes.rs", "store_message"),

@@ -20,6 +20,9 @@ use trust::{Folder, Front, Sources, Written, hex};
 
 use crate::files::Texts;
 
+#[cfg(test)]
+mod tests;
+
 /// Why there is no keeper.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum KeeperError {

@@ -339,8 +339,9 @@ impl Circle {
 
     /// Passes on what foca wants.
     fn settle(&mut self, now: Time, out: &mut Vec<Action>, found: &mut Vec<Notice>) {
-        let network = self.network;
-        for (to, body) in self.wishes.packets.drain(..) {
+        let (me, network) = (self.me, self.network);
+        // Who is asked to try itself, by a fellow that makes no sense, sends nothing: there is no key for that.
+        for (to, body) in self.wishes.packets.drain(..).filter(|(to, _)| *to != me) {
             out.push(Action::Send { to, network, body });
         }
         for (after, timer) in std::mem::take(&mut self.wishes.timers) {

@@ -241,6 +241,9 @@ impl Stream {
                 self.fill(end + 2 + size + 2).await?;
                 self.body.extend(&self.raw[end + 2..end + 2 + size]);
                 self.raw.drain(..end + 2 + size + 2);
+                if size == 0 {
+                    self.length = Length::Known(0);
+                }
                 Ok(size > 0)
             }
         }
@@ -258,13 +261,16 @@ impl Stream {
 
     /// The next line of a body that does not end.
     pub(super) async fn line(&mut self) -> io::Result<Vec<u8>> {
+        let mut is_over = false;
         loop {
             if let Some(end) = self.body.iter().position(|byte| *byte == b'\n') {
                 return Ok(self.body.drain(..=end).collect());
             }
-            if !self.more().await? {
+            if is_over {
                 return Err(io::ErrorKind::UnexpectedEof.into());
             }
+            // The last part of a body that ends may have lines, too.
+            is_over = !self.more().await?;
         }
     }
 }
