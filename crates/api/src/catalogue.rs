@@ -35,6 +35,12 @@ const RESTARTED: &str = "look for what the evidence names; it is started again a
 pub const EVENTS: &[EventKind] = &[
     act("agent-failed", "node", "the agent process said that it cannot go on", RESTARTED),
     act("agent-lost", "process", "the agent process ended or froze; another is started", AGAIN),
+    act(
+        "authority-ends",
+        "node",
+        "the certificate of the cluster's authority ends within a year, and nobody renews it",
+        "plan to found the cluster anew before then: `docs/operate/trust.md`",
+    ),
     told(
         "clock-jumped",
         "node",

@@ -4,7 +4,7 @@ use std::io::{self, Write};
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
-use trust::{Entry, Folder, JoinError, Member, State, TrustError};
+use trust::{ENDS_SOON_MS, Entry, Folder, JoinError, Member, State, TrustError};
 
 pub mod desk;
 pub mod init;
@@ -309,6 +309,11 @@ fn status(state: &State, has_copy: bool, out: &mut impl Write) -> io::Result<()>
         (false, false) => "",
     };
     writeln!(out, "cluster {}, fingerprint {}", state.cluster, state.fingerprint())?;
+    let left = state.authority_ends_ms().map(|ends| ends.saturating_sub(sys::clock::wall_ms()));
+    if let Some(left) = left.filter(|left| *left < ENDS_SOON_MS) {
+        let days = left / (24 * 3600 * 1000);
+        writeln!(out, "the authority's certificate ends in {days} days, and nobody renews it")?;
+    }
     let role = state.role.word();
     writeln!(out, "this node {} ({role}{authority}), {}", state.node, state.own_fingerprint())?;
     writeln!(out, "roster of generation {}:", state.roster.generation)?;

@@ -157,6 +157,12 @@ impl State {
         fingerprint(&self.authority())
     }
 
+    /// When the authority's certificate ends, milliseconds since 1970; none: it cannot be read.
+    #[must_use]
+    pub fn authority_ends_ms(&self) -> Option<u64> {
+        authority::ends_ms(&self.authority())
+    }
+
     /// Of this node's certificate.
     #[must_use]
     pub fn own_fingerprint(&self) -> Fingerprint {

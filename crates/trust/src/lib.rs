@@ -31,6 +31,7 @@ mod token;
 pub mod wire;
 
 pub use audit::Entry;
+pub use authority::ENDS_SOON_MS;
 pub use desk::{DeskError, MAX_SKEW_MS, Refusal, answer_one, serve};
 pub use files::FileError;
 pub use folder::{Folder, Founding, State, TrustError};

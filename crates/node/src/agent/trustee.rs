@@ -25,6 +25,9 @@ const SMALL: usize = 50;
 const AGAIN: Duration = Duration::from_secs(2);
 /// A renewal that fails is told so often: it has months.
 const COMPLAIN_EVERY: Duration = Duration::from_secs(3600);
+/// That the authority ends within a year is told so often: who plans has months.
+const REMIND_EVERY: Duration = Duration::from_secs(7 * 24 * 3600);
+const DAY_MS: u64 = 24 * 3600 * 1000;
 
 /// TCP, beside the two UDP ports.
 pub(crate) const fn port(cluster: &Cluster) -> u16 {
@@ -80,6 +83,7 @@ fn start(cluster: &Cluster, me: u16, file: &Path, voice: Voice) -> Obeyed {
         pull_at: Time::ZERO,
         renew_at: Time::ZERO,
         complain_at: Time::ZERO,
+        remind_at: Time::ZERO,
     };
     // Without it the node goes on with what it knows, as it would without the others.
     let _ = std::thread::Builder::new().name("trust".to_owned()).spawn(move || trustee.run());
@@ -151,6 +155,7 @@ struct Trustee {
     pull_at: Time,
     renew_at: Time,
     complain_at: Time,
+    remind_at: Time,
 }
 
 impl Trustee {
@@ -162,6 +167,12 @@ impl Trustee {
             let wall = sys::clock::wall_ms();
             self.look(now, wall);
             if let Ok(state) = self.folder.load() {
+                if now >= self.remind_at {
+                    self.remind_at = now + REMIND_EVERY;
+                    // It is said again.
+                    let _ = ending(&state.node, state.authority_ends_ms(), wall)
+                        .map(|event| self.voice.say(&Report::Event(event)));
+                }
                 if now >= self.renew_at {
                     self.renew_at = now + AGAIN;
                     self.renew(&state, now, wall);
@@ -250,9 +261,35 @@ impl Trustee {
     }
 }
 
+/// What is told in the last year of the authority's certificate: nobody renews it.
+fn ending(node: &str, ends_ms: Option<u64>, wall: u64) -> Option<Event> {
+    let left = ends_ms?.saturating_sub(wall);
+    (left < trust::ENDS_SOON_MS).then(|| Event {
+        what: "authority-ends".to_owned(),
+        object: format!("node/{node}"),
+        evidence: format!(
+            "the certificate of the cluster's authority ends in {} days",
+            left / DAY_MS
+        ),
+        decision: "go on until then".to_owned(),
+        not_done: "nobody renews it".to_owned(),
+        ..Event::default()
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_end_of_the_authority_is_told_in_its_last_year_only() {
+        let ends = 2_000_000_000_000;
+        assert_eq!(ending("node01", Some(ends), ends - 366 * DAY_MS), None);
+        assert_eq!(ending("node01", None, ends), None);
+        let text = |wall| ending("node01", Some(ends), wall).unwrap().evidence;
+        assert!(text(ends - 364 * DAY_MS).ends_with(" ends in 364 days"));
+        assert!(text(ends + DAY_MS).ends_with(" ends in 0 days"));
+    }
 
     #[test]
     fn an_order_about_keys_that_was_lost_is_said_again_until_one_is_obeyed() {
