@@ -14,6 +14,7 @@
 
 mod agents;
 mod apply;
+mod bmc;
 mod check;
 mod clock;
 mod disk;
@@ -96,6 +97,9 @@ pub struct World {
     dice: Chance,
     store: Store,
     offices: Vec<Office>,
+    bmcs: Vec<bmc::Bmc>,
+    /// What operators are about to do.
+    tasks: Vec<Option<bmc::Task>>,
     ledger: Ledger,
     oracle: Oracle,
     sight: Sight,
@@ -159,6 +163,8 @@ impl World {
             dice: Chance::new(script.seed ^ 0x0ff1_ce0f_f1ce),
             store: Store::default(),
             offices: hosts.iter().map(|_| Office::new()).collect(),
+            bmcs: vec![bmc::Bmc::default(); hosts.len()],
+            tasks: vec![],
             ledger: Ledger::new(hosts.len()),
             orders: vec![0; hosts.len()],
             minute_at: Time::ZERO,
@@ -244,6 +250,7 @@ impl World {
                 }
             }
             Due::Mail(place) => self.deliver(place),
+            Due::Operator(place) => self.operate(place),
             Due::Step => self.step(),
         }
         self.events += 1;

@@ -64,6 +64,12 @@ impl World {
             Verb::DiskLies | Verb::DiskTears | Verb::DiskFull | Verb::SlowDisk | Verb::FlipDisk => {
                 return self.harm_disk(fault);
             }
+            Verb::BmcPower
+            | Verb::BmcLink
+            | Verb::BmcLies
+            | Verb::BmcLate
+            | Verb::Fence
+            | Verb::ConfirmOff => return self.touch_bmc(fault),
             Verb::PowerOff => self.power_off(host),
             Verb::PowerOn if self.hosts[usize::from(host)].power == Power::Off => self.boot(host),
             Verb::PowerOn => {}
@@ -131,6 +137,7 @@ impl World {
         self.hosts[usize::from(host)].power = Power::On;
         self.hosts[usize::from(host)].is_stopped = false;
         self.hosts[usize::from(host)].refuses = false;
+        self.is_switched_on(host);
         self.read_lives(host);
         self.start_agent(host);
         if host < self.controllers {
@@ -404,6 +411,7 @@ impl World {
             node.keep_lives();
             let is_outdated = node.is_outdated();
             self.mend_disk(host);
+            self.mend_bmc(host);
             self.slow(host, 0);
             if self.hosts[usize::from(host)].power == Power::Off {
                 self.boot(host);
@@ -477,6 +485,12 @@ const fn shakes(verb: Verb) -> bool {
         | Verb::DiskTears
         | Verb::DiskFull
         | Verb::SlowDisk
-        | Verb::FlipDisk => false,
+        | Verb::FlipDisk
+        | Verb::BmcPower
+        | Verb::BmcLink
+        | Verb::BmcLies
+        | Verb::BmcLate
+        | Verb::Fence
+        | Verb::ConfirmOff => false,
     }
 }

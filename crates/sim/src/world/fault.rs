@@ -87,6 +87,18 @@ pub enum Verb {
     SlowDisk,
     /// A bit turns in what it keeps: of its steps (1), of their copy (2), of its numbers (3), of both copies (else).
     FlipDisk,
+    /// The power of its management controller: 0: off.
+    BmcPower,
+    /// And its network: 0: cut.
+    BmcLink,
+    /// It says `ok` and does nothing (1), and says that the host is off (2), until this is said with 0.
+    BmcLies,
+    /// Its answers take so many milliseconds.
+    BmcLate,
+    /// An operator switches the host off by it, looks, and confirms that it is off (0), or off and on again (1).
+    Fence,
+    /// An operator looks and confirms that it is off (0), or does not look (1).
+    ConfirmOff,
     /// Everything is mended, and started again.
     Mend,
 }
@@ -103,7 +115,7 @@ enum Need {
 
 use Need::{Amount, Host, Network, Other, Side};
 
-const VERBS: [(Verb, &str, &[Need]); 41] = [
+const VERBS: [(Verb, &str, &[Need]); 47] = [
     (Verb::PowerOff, "power-off", &[Host]),
     (Verb::PowerOn, "power-on", &[Host]),
     (Verb::Pause, "pause", &[Host]),
@@ -144,6 +156,12 @@ const VERBS: [(Verb, &str, &[Need]); 41] = [
     (Verb::DiskFull, "disk-full", &[Host, Amount]),
     (Verb::SlowDisk, "slow-disk", &[Host, Amount]),
     (Verb::FlipDisk, "flip-disk", &[Host, Amount]),
+    (Verb::BmcPower, "bmc-power", &[Host, Amount]),
+    (Verb::BmcLink, "bmc-link", &[Host, Amount]),
+    (Verb::BmcLies, "bmc-lies", &[Host, Amount]),
+    (Verb::BmcLate, "bmc-late", &[Host, Amount]),
+    (Verb::Fence, "fence", &[Host, Amount]),
+    (Verb::ConfirmOff, "confirm-off", &[Host, Amount]),
     (Verb::Mend, "mend", &[]),
 ];
 

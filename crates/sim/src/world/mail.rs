@@ -275,7 +275,7 @@ impl World {
         self.store.elect_at = self.now + ELECTION + self.dice.span(LONGER);
     }
 
-    fn could_lead_store(&self, host: u16) -> bool {
+    pub(super) fn could_lead_store(&self, host: u16) -> bool {
         let acts = |host: u16| self.hosts[usize::from(host)].agent_acts();
         let voters = (0..self.controllers)
             .filter(|other| acts(*other) && (*other == host || self.way(host, *other).is_some()));

@@ -72,9 +72,21 @@ pub enum Mark {
     LivesTorn,
     /// Its memory had gone back behind what it had done.
     DidAgainAfterLie,
+    /// A management controller gave no answer.
+    BmcSilent,
+    /// It said `ok`, and the host ran on, which somebody saw.
+    BmcDidNothing,
+    /// Proven dead, and running: its controller had said that it is off.
+    BmcLied,
+    /// The same, as an operator had not looked, or too early.
+    OperatorErred,
+    ConfirmedOff,
+    /// A word that a host is off, which was heard.
+    RefusedProof,
+    CycledByBmc,
 }
 
-pub const MARKS: [Mark; 45] = [
+pub const MARKS: [Mark; 52] = [
     Mark::SuspectedItself,
     Mark::Suspected,
     Mark::CameBack,
@@ -120,6 +132,13 @@ pub const MARKS: [Mark; 45] = [
     Mark::NoCopyWhole,
     Mark::LivesTorn,
     Mark::DidAgainAfterLie,
+    Mark::BmcSilent,
+    Mark::BmcDidNothing,
+    Mark::BmcLied,
+    Mark::OperatorErred,
+    Mark::ConfirmedOff,
+    Mark::RefusedProof,
+    Mark::CycledByBmc,
 ];
 
 /// What only a majority concludes, or who is silent thrice in a minute: never in the cloud of the figures,

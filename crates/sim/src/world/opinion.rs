@@ -189,14 +189,17 @@ impl World {
     pub(super) fn count_majorities(&mut self) {
         for host in 0..self.controllers {
             // One way is enough to be mistaken.
-            let part = self.part_of(host, |world, a, b, network| {
+            let reach = |world: &Self, a: u16, b: u16, network: u8| {
                 world.nets.carries(network, a, b) || world.nets.carries(network, b, a)
-            });
-            let has = self.is_majority(part);
+            };
+            let has = self.is_majority(self.part_of(host, Duration::ZERO, reach));
+            // Others say that they hear who is gone only now (seed 417).
+            let told = self.is_majority(self.part_of(host, self.script.detect, reach));
             let until = &mut self.sight.majority_until[usize::from(host)];
             match (has, *until == Time::NEVER) {
                 (true, _) => *until = Time::NEVER,
                 (false, true) => *until = self.now,
+                (false, false) if told => *until = self.now,
                 (false, false) => {}
             }
         }
@@ -206,11 +209,18 @@ impl World {
         2 * part.count_ones() as usize > self.hosts.len()
     }
 
-    /// The controllers with an agent that runs and that reach this one, over others if need be.
-    fn part_of(&self, host: u16, reach: impl Fn(&Self, u16, u16, u8) -> bool) -> u64 {
+    /// The controllers with an agent that runs, or whose machine did so lately, and that reach this one, over others
+    /// if need be.
+    fn part_of(
+        &self,
+        host: u16,
+        lately: Duration,
+        reach: impl Fn(&Self, u16, u16, u8) -> bool,
+    ) -> u64 {
         let linked = |at: u16, network: u8| {
             let node = &self.hosts[usize::from(at)];
-            node.agent_acts() && node.carrier[usize::from(network)]
+            let ran = !node.runs() && self.now.since(node.ran_until) < lately;
+            (node.agent_acts() || ran) && node.carrier[usize::from(network)]
         };
         let among = (1_u64 << self.controllers) - 1;
         let mut part = 1_u64 << host;
@@ -248,7 +258,8 @@ impl World {
             if judged & 1 << host != 0 || !self.hosts[usize::from(host)].agent_acts() {
                 continue;
             }
-            let part = self.part_of(host, |world, a, b, network| world.nets.joins(network, a, b));
+            let joins = |world: &Self, a: u16, b: u16, network: u8| world.nets.joins(network, a, b);
+            let part = self.part_of(host, Duration::ZERO, joins);
             judged |= part;
             if !self.is_majority(part) {
                 continue;

@@ -23,6 +23,8 @@ pub(crate) enum Due {
     Office { host: u16 },
     /// Something about the store, or an intent, arrives.
     Mail(u32),
+    /// An operator has his answer.
+    Operator(u32),
     /// The next step of the script.
     Step,
 }

@@ -89,11 +89,13 @@ impl Script {
         // Dice of its own: what is asked of the store changes nothing else of a seed.
         let mut dice = Chance::new(seed ^ 0x5707_e570_7e57);
         let mut grit = Chance::new(seed ^ 0xd15c_0d15_cd15);
+        let mut hands = Chance::new(seed ^ 0x0b3c_00b3_c0b3);
         for _ in 0..STORMS {
             let begin = script.length;
             script.storm(&mix, &mut chance);
             script.requests(begin, &mut dice);
             script.disks(begin, &mut grit);
+            script.controllers_of_power(begin, &mut hands);
         }
         script.steps.sort_by_key(|(at, _)| *at);
         script
@@ -194,6 +196,63 @@ impl Script {
             does(end.max(at), verb, 0);
         }
         self.length = self.length.max(at + PEACE);
+    }
+
+    /// What an operator does with a host by its management controller, which may be as broken as its host.
+    fn controllers_of_power(&mut self, begin: Duration, dice: &mut Chance) {
+        if !dice.one_in(3) {
+            return;
+        }
+        let end = self.length.saturating_sub(PEACE);
+        let storm = u64::try_from(end.saturating_sub(begin).as_millis()).unwrap_or(0);
+        let host = number(dice, self.controllers + self.computes);
+        let at = begin + Duration::from_millis(dice.below(storm));
+        let mut does = |at: Duration, verb: Verb, amount: i64| {
+            let fault = Fault { amounts: [amount, 0, 0], ..Fault::at(verb, host) };
+            self.steps.push((at, fault));
+        };
+        does(at, Verb::BmcLate, dice.choose(&[0, 0, 50, 1500]));
+        let hinders: &[(Verb, i64)] = &[
+            // It may be one that is heard by nobody.
+            (dice.choose(&[Verb::Pause, Verb::Resume]), 0),
+            (Verb::PowerOff, 0),
+            // The same power for both.
+            (Verb::BmcPower, 0),
+            (Verb::BmcLink, 0),
+            (Verb::BmcLies, 1),
+            (Verb::BmcLies, 2),
+        ];
+        for hinder in
+            dice.choose(&[&[][..], &[0], &[1], &[1, 2], &[0, 3], &[4], &[0, 4], &[0, 5], &[0, 5]])
+        {
+            let (verb, amount) = hinders[*hinder];
+            does(at, verb, amount);
+        }
+        let act = [
+            (Verb::Fence, 0),
+            (Verb::Fence, 0),
+            (Verb::Fence, 1),
+            (Verb::ConfirmOff, 0),
+            (Verb::ConfirmOff, 1),
+        ];
+        let (verb, amount) = dice.choose(&act);
+        does(at, verb, amount);
+        // He has typed what he saw by then, or is about to.
+        let again = end.max(at) + Duration::from_millis(dice.below(9_000));
+        let ends = [
+            (Verb::TakeBack, 0),
+            (Verb::BmcPower, 1),
+            (Verb::BmcLink, 1),
+            (Verb::BmcLies, 0),
+            (Verb::BmcLate, 0),
+        ];
+        for (verb, amount) in ends {
+            does(again, verb, amount);
+        }
+        if dice.one_in(2) {
+            does(again, dice.choose(&[Verb::PowerOn, Verb::Resume]), 0);
+        }
+        self.length = self.length.max(again + PEACE);
     }
 
     /// The end of a storm.
