@@ -36,6 +36,7 @@ pub(crate) mod forged;
 mod founded;
 pub(crate) mod measure;
 pub mod scenarios;
+mod stored;
 
 /// What a cluster is made of.
 #[derive(Clone, Debug, Default)]
@@ -46,6 +47,14 @@ pub struct Plan {
     pub lines: String,
     /// So many of the last nodes are compute nodes.
     pub computes: usize,
+}
+
+impl Plan {
+    /// Each node proves itself by a certificate: compute nodes share no secret with controllers, and a store
+    /// takes nobody's word.
+    fn has_trust(&self) -> bool {
+        self.computes > 0 || self.lines.contains("[store]")
+    }
 }
 
 /// A node says goodbye and ends; a build for tests on a busy machine takes seconds.

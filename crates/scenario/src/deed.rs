@@ -29,10 +29,35 @@ pub enum Deed {
     Part(usize, usize, Vec<usize>),
     /// The networks fall into these nodes and all others.
     Split(Vec<usize>, Vec<usize>),
+    /// To whoever leads the store at that moment.
+    Leader(Strike),
     /// All cuts and lost ways are mended.
     Join,
     /// Everything is mended and started again.
     Mend,
+}
+
+/// What can be done to the leader of the store.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Strike {
+    PowerOff,
+    KillNode,
+    Pause,
+    Stop,
+    Cut(Vec<usize>),
+}
+
+impl Strike {
+    /// The same, done to this node.
+    pub(crate) fn on(&self, node: usize) -> Deed {
+        match self {
+            Self::PowerOff => Deed::PowerOff(node),
+            Self::KillNode => Deed::KillNode(node),
+            Self::Pause => Deed::Pause(node),
+            Self::Stop => Deed::Stop(node),
+            Self::Cut(networks) => Deed::Cut(node, networks.clone()),
+        }
+    }
 }
 
 /// Whether a node runs after a deed.
@@ -61,6 +86,7 @@ impl Deed {
             | Self::OneWay(..)
             | Self::Part(..)
             | Self::Split(..)
+            | Self::Leader(_)
             | Self::Join => Runs::AsBefore,
         }
     }
@@ -82,7 +108,7 @@ impl Deed {
             | Self::Cut(node, _) => vec![*node],
             Self::OneWay(from, to, _) | Self::Part(from, to, _) => vec![*from, *to],
             Self::Split(..) => (0..all).collect(),
-            Self::Join | Self::Mend => vec![],
+            Self::Leader(_) | Self::Join | Self::Mend => vec![],
         }
     }
 }

@@ -1,6 +1,8 @@
 //! What must come of a deed, and whether a look shows it.
 
-use crate::sight::{Look, Sight, Told, Verdict};
+use std::time::Duration;
+
+use crate::sight::{Look, Sight, StoreSight, Told, Verdict};
 use crate::{Scenario, sight::View};
 
 /// What a `by` line waits for.
@@ -20,6 +22,21 @@ pub enum Expectation {
     Well,
     Holds(usize),
     OneHolds,
+    /// A majority of the members of the store follow one leader, which runs.
+    StoreLed,
+    /// A write that was begun after the deed is acknowledged.
+    WritesGoOn,
+    /// Whatever was acknowledged is read as it was written.
+    NothingLost,
+    /// A majority of the members of the store name one coordinator, which runs.
+    OneCoordinates,
+}
+
+impl Expectation {
+    /// Whether it is about the store.
+    pub(crate) const fn is_of_store(&self) -> bool {
+        matches!(self, Self::StoreLed | Self::WritesGoOn | Self::NothingLost | Self::OneCoordinates)
+    }
 }
 
 /// Who must think so.
@@ -112,6 +129,17 @@ pub(crate) struct Eye<'a> {
     pub(crate) look: &'a Look,
     /// Who runs, by what was done so far.
     pub(crate) running: &'a [bool],
+    pub(crate) store: &'a Stored,
+}
+
+/// What is known of the store at that moment.
+#[derive(Debug, Default)]
+pub(crate) struct Stored {
+    pub(crate) sight: StoreSight,
+    /// Of the last deed.
+    pub(crate) deed_at: Duration,
+    /// As [`crate::Cloud::lost`] says.
+    pub(crate) lost: Option<Vec<String>>,
 }
 
 impl Eye<'_> {
@@ -129,7 +157,40 @@ impl Eye<'_> {
                 let is_one = self.holders().len() == 1;
                 if is_one { Answer::Yes } else { Answer::No(self.who_holds()) }
             }
+            Expectation::StoreLed => self.agreed(&self.store.sight.leaders, "leads the store"),
+            Expectation::OneCoordinates => {
+                self.agreed(&self.store.sight.coordinators, "coordinates")
+            }
+            Expectation::WritesGoOn => {
+                let is_new = self.store.sight.written.is_some_and(|at| at > self.store.deed_at);
+                let what = "no write that was begun since is acknowledged".to_owned();
+                if is_new { Answer::Yes } else { Answer::No(what) }
+            }
+            Expectation::NothingLost => match self.store.lost.as_deref() {
+                Some([]) => Answer::Yes,
+                Some(lost) => Answer::No(format!("acknowledged and lost: {}", lost.join(", "))),
+                None => Answer::Unknown("the store does not answer".to_owned()),
+            },
         }
+    }
+
+    /// Whom a majority of the store's members name, if it runs.
+    pub(crate) fn named(&self, by: &[Option<usize>]) -> Option<usize> {
+        let members = &self.scenario.store;
+        let names = |node: &usize| {
+            let it = |member: &&usize| by.get(**member).copied().flatten() == Some(*node);
+            members.iter().filter(it).count() * 2 > members.len()
+        };
+        (0..self.running.len()).find(names).filter(|node| self.running[*node])
+    }
+
+    fn agreed(&self, by: &[Option<usize>], what: &str) -> Answer {
+        if self.named(by).is_some() {
+            return Answer::Yes;
+        }
+        let name = |node: &Option<usize>| node.map_or("nobody", |node| self.name(node));
+        let names: Vec<_> = by.iter().map(name).collect();
+        Answer::No(format!("no majority names one that runs; who {what}: {}", names.join(", ")))
     }
 
     pub(crate) fn holders(&self) -> Vec<usize> {

@@ -28,10 +28,10 @@ mod sight;
 use std::fmt;
 use std::time::Duration;
 
-pub use deed::Deed;
+pub use deed::{Deed, Strike};
 pub use expect::{Cell, Expectation, Never, Who, Word};
 pub use run::{Cloud, Failure, Kept, Record, run};
-pub use sight::{Look, Sight, Told, Verdict, View};
+pub use sight::{Look, Sight, StoreSight, Told, Verdict, View};
 
 /// As many nodes as a cluster file may have.
 pub const MAX_NODES: usize = 64;
@@ -47,6 +47,8 @@ pub struct Scenario {
     /// So many of the last nodes are compute nodes.
     pub computes: usize,
     pub networks: Vec<String>,
+    /// Nodes that are members of the store; none: there is none.
+    pub store: Vec<usize>,
     /// The detection time of the cluster.
     pub detect: Duration,
     pub lines: Vec<Line>,

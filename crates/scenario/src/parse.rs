@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::deed::Deed;
+use crate::deed::{Deed, Strike};
 use crate::expect::{Cell, Degree, Expectation, Never, Who, Word};
 use crate::{Line, MAX_NETWORKS, MAX_NODES, Mistake, Scenario, Statement};
 
@@ -33,10 +33,10 @@ pub(crate) fn parse(text: &str) -> Result<Scenario, Vec<Mistake>> {
     if !mistakes.is_empty() {
         return Err(mistakes);
     }
-    let Reader { title, nodes, computes, networks, detect, lines, .. } = reader;
+    let Reader { title, nodes, computes, networks, store, detect, lines, .. } = reader;
     let detect = detect.unwrap_or(Duration::from_secs(1));
     let title = title.unwrap_or_default();
-    Ok(Scenario { title, nodes, computes, networks, detect, lines })
+    Ok(Scenario { title, nodes, computes, networks, store, detect, lines })
 }
 
 #[derive(Debug, Default)]
@@ -46,6 +46,7 @@ struct Reader {
     /// So many of the last nodes are compute nodes.
     computes: usize,
     networks: Vec<String>,
+    store: Vec<usize>,
     detect: Option<Duration>,
     lines: Vec<Line>,
     /// Of the last deed.
@@ -60,6 +61,16 @@ struct Words<'a> {
 impl<'a> Words<'a> {
     fn next(&mut self, what: &str) -> Read<&'a str> {
         self.left.next().ok_or_else(|| format!("lacks {what} at its end"))
+    }
+
+    /// Whether that is the next word, which is read then.
+    fn skip_over(&mut self, word: &str) -> bool {
+        let mut after = self.left.clone();
+        let is_it = after.next() == Some(word);
+        if is_it {
+            self.left = after;
+        }
+        is_it
     }
 
     fn word(&mut self, expected: &str) -> Read<()> {
@@ -84,13 +95,14 @@ impl Reader {
             "nodes" => return self.names(words, true),
             "computes" => return self.computes(words),
             "networks" => return self.names(words, false),
+            "store" => return self.members(words),
             "detect" => return self.detection(words),
             "at" => self.deed_at(&mut words)?,
             "by" => self.by(&mut words)?,
             "never" => Statement::Never(self.never(&mut words)?),
             _ => {
                 return Err(format!(
-                    "no `{first}`; there are nodes, computes, networks, detect, at, by, never"
+                    "no `{first}`; there are nodes, computes, networks, store, detect, at, by, never"
                 ));
             }
         };
@@ -131,7 +143,7 @@ impl Reader {
         }
         let is_name = |name: &String| {
             let of_a_name = |c: char| c.is_ascii_alphanumeric() || c == '-';
-            name.len() <= 8 && name.chars().all(of_a_name)
+            name != LEADER && name.len() <= 8 && name.chars().all(of_a_name)
         };
         if let Some(name) = names.iter().find(|name| !is_name(name)) {
             return Err(format!("`{name}` is no name of at most 8 letters, digits and `-`"));
@@ -142,6 +154,42 @@ impl Reader {
         }
         *list = names;
         Ok(())
+    }
+
+    /// Who has the store.
+    fn members(&mut self, words: Words<'_>) -> Read<()> {
+        if self.computes > 0 {
+            return Err("there is no store in a file with a `computes` line".to_owned());
+        }
+        if !self.store.is_empty() {
+            return Err("they are named already".to_owned());
+        }
+        let mut members = words.left.map(|word| self.node(word)).collect::<Read<Vec<_>>>()?;
+        members.sort_unstable();
+        members.dedup();
+        if members.len() < 3 {
+            return Err("a store that outlives a member has three different ones".to_owned());
+        }
+        self.store = members;
+        Ok(())
+    }
+
+    fn needs_store(&self) -> Read<()> {
+        let missing = || "a `store` line comes before it".to_owned();
+        if self.store.is_empty() { Err(missing()) } else { Ok(()) }
+    }
+
+    /// A deed that is done to whoever leads the store then.
+    fn strike(&self, verb: &str, words: &mut Words<'_>) -> Read<Deed> {
+        self.needs_store()?;
+        Ok(Deed::Leader(match verb {
+            "power-off" => Strike::PowerOff,
+            "kill-node" => Strike::KillNode,
+            "pause" => Strike::Pause,
+            "stop" => Strike::Stop,
+            "cut" => Strike::Cut(self.list(words)?),
+            _ => return Err(format!("`{verb}` is not for the leader; {STRIKES} are")),
+        }))
     }
 
     fn detection(&mut self, mut words: Words<'_>) -> Read<()> {
@@ -181,6 +229,9 @@ impl Reader {
 
     fn deed(&self, words: &mut Words<'_>) -> Read<Deed> {
         let verb = words.next("a deed")?;
+        if words.skip_over(LEADER) {
+            return self.strike(verb, words);
+        }
         let mut node = || self.node(words.next("a node")?);
         Ok(match verb {
             "power-off" => Deed::PowerOff(node()?),
@@ -240,11 +291,25 @@ impl Reader {
                 return Ok(Expectation::Well);
             }
             "one" => {
-                return match words.next("`view` or `holds`")? {
+                return match words.next("`view`, `holds` or `coordinates`")? {
                     "view" => Ok(Expectation::OneView),
                     "holds" => Ok(Expectation::OneHolds),
-                    word => Err(format!("`{word}` where `view` or `holds` belongs")),
+                    "coordinates" => self.needs_store().map(|()| Expectation::OneCoordinates),
+                    word => Err(format!("`{word}` where `view`, `holds` or `coordinates` belongs")),
                 };
+            }
+            "store" => {
+                words.word("led")?;
+                return self.needs_store().map(|()| Expectation::StoreLed);
+            }
+            "writes" => {
+                words.word("go")?;
+                words.word("on")?;
+                return self.needs_store().map(|()| Expectation::WritesGoOn);
+            }
+            "nothing" => {
+                words.word("lost")?;
+                return self.needs_store().map(|()| Expectation::NothingLost);
             }
             "only" => {
                 let cells = self.cells(words.next("cells, or `nothing`")?)?;
@@ -255,9 +320,10 @@ impl Reader {
         }
         let who = match first {
             "others" => Who::Others,
-            _ => Who::These(self.several(first).map_err(|what| {
-                format!("{what}; an expectation begins with all, one, only, others or nodes")
-            })?),
+            _ => Who::These(
+                self.several(first)
+                    .map_err(|what| format!("{what}; an expectation begins with {EXPECTATIONS}"))?,
+            ),
         };
         match (words.next("`call` or `holds`")?, &who) {
             ("call" | "calls", _) => {
@@ -368,6 +434,10 @@ impl Reader {
     }
 }
 
+/// Stands for whoever leads the store when a deed is done.
+const LEADER: &str = "leader";
+const STRIKES: &str = "power-off, kill-node, pause, stop, cut";
+const EXPECTATIONS: &str = "all, one, only, others, store, writes, nothing or nodes";
 const DEEDS: &str = "power-off, power-on, kill-node, kill-supervisor, kill-agent, pause, resume, stop, \
                      start, link-down, link-up, cut, one-way, part, split, join, mend";
 

@@ -4,8 +4,8 @@ use std::fmt::{self, Write as _};
 use std::time::Duration;
 
 use crate::deed::{Deed, Runs};
-use crate::expect::{Answer, Eye, Never};
-use crate::sight::{Look, Told};
+use crate::expect::{Answer, Eye, Never, Stored};
+use crate::sight::{Look, StoreSight, Told};
 use crate::{Expectation, Line, Scenario, Statement};
 
 /// What a scenario runs on. It begins well: everybody hears everybody everywhere, and where the file asks for
@@ -28,6 +28,16 @@ pub trait Cloud {
 
     /// Verdicts since the last question.
     fn told(&mut self) -> Vec<Told>;
+
+    /// Of a cloud with a store, where a client writes all along.
+    fn store(&mut self) -> StoreSight {
+        StoreSight::default()
+    }
+
+    /// Names of acknowledged writes that are not read as they were written; none: nobody can be asked now.
+    fn lost(&mut self) -> Option<Vec<String>> {
+        None
+    }
 }
 
 /// What was expected and came.
@@ -178,6 +188,13 @@ impl<'a, C: Cloud> Judge<'a, C> {
     }
 
     fn act(&mut self, line: &Line, deed: &Deed) -> Result<(), Failure> {
+        let aimed = if let Deed::Leader(strike) = deed {
+            self.leader().map(|leader| strike.on(leader))
+        } else {
+            Some(deed.clone())
+        };
+        let nobody = || self.fail(line, "nobody leads the store".to_owned());
+        let deed = &aimed.ok_or_else(nobody)?;
         self.deed_at = self.now();
         match deed.runs() {
             Runs::No(node) => self.running[node] = false,
@@ -193,6 +210,25 @@ impl<'a, C: Cloud> Judge<'a, C> {
             Runs::No(_) | Runs::AsBefore => {}
         }
         Ok(())
+    }
+
+    fn leader(&mut self) -> Option<usize> {
+        let (look, store) = (Look::default(), Stored::default());
+        let sight = self.cloud.store();
+        let running = &self.running;
+        Eye { scenario: self.scenario, look: &look, running, store: &store }.named(&sight.leaders)
+    }
+
+    /// What is known of the store, where something about it is awaited.
+    fn stored(&mut self) -> Stored {
+        let awaits = |is_it: fn(&Expectation) -> bool| {
+            self.waits.iter().any(|wait| !wait.is_over && is_it(wait.what))
+        };
+        let sees = awaits(Expectation::is_of_store);
+        let reads = awaits(|what| *what == Expectation::NothingLost);
+        let sight = if sees { self.cloud.store() } else { StoreSight::default() };
+        let lost = if reads { self.cloud.lost() } else { None };
+        Stored { sight, deed_at: self.deed_at, lost }
     }
 
     /// Until all that is awaited has come and stayed.
@@ -231,7 +267,9 @@ impl<'a, C: Cloud> Judge<'a, C> {
     fn observe(&mut self) -> Result<Look, Failure> {
         let look = self.cloud.look();
         let told = self.cloud.told();
-        let eye = Eye { scenario: self.scenario, look: &look, running: &self.running };
+        let store = Stored::default();
+        let running = &self.running;
+        let eye = Eye { scenario: self.scenario, look: &look, running, store: &store };
         for (line, never) in &self.nevers {
             if **never == Never::TwoHold && eye.holders().len() > 1 {
                 return Err(self.fail(line, eye.who_holds()));
@@ -259,9 +297,11 @@ impl<'a, C: Cloud> Judge<'a, C> {
     }
 
     fn compare(&mut self, look: &Look) -> Result<(), Failure> {
+        let store = self.stored();
         let now = self.cloud.now();
         let mut failed = None;
-        let eye = Eye { scenario: self.scenario, look, running: &self.running };
+        let running = &self.running;
+        let eye = Eye { scenario: self.scenario, look, running, store: &store };
         for wait in &mut self.waits {
             let due = self.deed_at + wait.within;
             let (is_late, is_told) = (now > due + self.patience, now >= wait.end(due));

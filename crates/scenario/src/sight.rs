@@ -1,5 +1,7 @@
 //! What is seen of a cluster: what each node thinks of each other one, and who holds the virtual IP.
 
+use std::time::Duration;
+
 /// What is concluded of a node, as `engine::verdict` and `api` have it.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub enum Verdict {
@@ -52,6 +54,17 @@ pub struct Look {
     pub views: Vec<Option<View>>,
     /// Whether a client that asks for the virtual IP would get this node's answer.
     pub holds: Vec<bool>,
+}
+
+/// What is seen of the cluster's store; nobody asks where a file has no `store` line.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct StoreSight {
+    /// Who leads it, as each node says; none: it does not answer, or knows of nobody.
+    pub leaders: Vec<Option<usize>>,
+    /// Who coordinates, the same way.
+    pub coordinators: Vec<Option<usize>>,
+    /// When the newest write that was acknowledged had begun, by the cloud's clock.
+    pub written: Option<Duration>,
 }
 
 /// A verdict that a node came to.

@@ -39,8 +39,12 @@ fn what_is_not_known_is_refused_with_its_line_and_what_there_is() {
     let rows = [
         (
             "on 1s stop a",
-            "line 4: no `on`; there are nodes, computes, networks, detect, at, by, never",
+            "line 4: no `on`; there are nodes, computes, networks, store, detect, at, by, never",
         ),
+        ("at 1s kill-node leader", "line 4: a `store` line comes before it"),
+        ("store a b", "line 4: a store that outlives a member has three different ones"),
+        ("store a b c\nat 1s start leader", "line 5: `start` is not for the leader; power-off,"),
+        ("at 0s stop a\nby +1s store led", "line 5: a `store` line comes before it"),
         ("at 1s explode a", "line 4: no deed `explode`; there are power-off, power-on,"),
         ("at 1s stop d", "line 4: no node `d`; there are a, b, c"),
         ("at 1s cut a z", "line 4: no network `z`; there are x, y"),

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use base::Time;
 use engine::verdict::Verdict;
-use scenario::{Cloud, Deed, Failure, Look, Record, Scenario, Sight, Told};
+use scenario::{Cloud, Deed, Failure, Look, Record, Scenario, Sight, StoreSight, Told};
 
 use crate::world::{Fault, Script, Verb, Violation, Watched};
 
@@ -13,6 +13,8 @@ mod many;
 
 /// Between two looks.
 const LOOK_EVERY: Duration = Duration::from_millis(5);
+/// Between two writes of the client.
+const WRITE_EVERY: Duration = Duration::from_millis(50);
 /// Until everybody hears everybody and the first node holds the virtual IP.
 const BOOT: Duration = Duration::from_secs(6);
 
@@ -36,7 +38,9 @@ pub fn run(scenario: &Scenario, seed: u64) -> Result<Record, Failure> {
         steps: vec![],
         length: BOOT,
     };
-    let mut cloud = Simulated { world: Watched::begin(&script) };
+    let members = scenario.store.iter().map(|node| small(*node)).collect();
+    let (world, written_at) = (Watched::begin(&script), Time::ZERO);
+    let mut cloud = Simulated { world, members, written_at };
     if let Err(violation) = cloud.world.pass(BOOT) {
         let (line, text) = (0, "everything is switched on".to_owned());
         return Err(Failure { line, text, at: Duration::ZERO, what: words(&violation) });
@@ -56,6 +60,10 @@ fn words(violation: &Violation) -> String {
 #[derive(Debug)]
 struct Simulated {
     world: Watched,
+    /// Of the store, whose processes a client asks in turn.
+    members: Vec<u16>,
+    /// When it last did.
+    written_at: Time,
 }
 
 impl Simulated {
@@ -70,6 +78,14 @@ impl Cloud for Simulated {
     }
 
     fn pass(&mut self, at_most: Duration) -> Result<(), String> {
+        let now = self.world.now();
+        if now.since(self.written_at) >= WRITE_EVERY
+            && let Some(first) = self.members.first().copied()
+        {
+            self.written_at = now;
+            self.members.rotate_left(1);
+            self.world.write(first);
+        }
         self.world.pass(at_most.min(LOOK_EVERY)).map_err(|violation| words(&violation))
     }
 
@@ -90,6 +106,18 @@ impl Cloud for Simulated {
         };
         let holds = self.hosts().map(|host| self.world.holds(host)).collect();
         Look { views: self.hosts().map(view).collect(), holds }
+    }
+
+    fn store(&mut self) -> StoreSight {
+        let node = |host: Option<u16>| host.map(usize::from);
+        let seen = self.world.leaders().into_iter();
+        let (leaders, coordinators) = seen.map(|(one, two)| (node(one), node(two))).unzip();
+        let written = self.world.written().map(|at| at.since(Time::ZERO));
+        StoreSight { leaders, coordinators, written }
+    }
+
+    fn lost(&mut self) -> Option<Vec<String>> {
+        Some(self.world.lost_writes())
     }
 
     fn told(&mut self) -> Vec<Told> {
@@ -151,6 +179,8 @@ fn faults(deed: &Deed, hosts: u16) -> Vec<Fault> {
             let fault = |network| Fault { side, ..of(Verb::Split, &0, network) };
             networks.iter().map(fault).collect()
         }
+        // The judge names the node.
+        Deed::Leader(_) => vec![],
         Deed::Join => vec![Fault::of(Verb::Join)],
         Deed::Mend => vec![Fault::of(Verb::Mend)],
     }

@@ -16,6 +16,7 @@ mod agents;
 mod apply;
 mod bmc;
 mod check;
+mod client;
 mod clock;
 mod disk;
 mod fault;
@@ -134,6 +135,8 @@ pub struct World {
     story: Option<String>,
     /// Opinions that agents came to; only of a run that is watched.
     opinions: Option<Vec<(u16, u16, engine::verdict::Verdict)>>,
+    /// Of the same; nobody else writes.
+    writes: client::Writes,
 }
 
 impl World {
@@ -187,6 +190,7 @@ impl World {
             violation: None,
             story: None,
             opinions: None,
+            writes: client::Writes::default(),
             script: script.clone(),
             names,
             hosts,

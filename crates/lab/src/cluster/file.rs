@@ -6,9 +6,9 @@ use super::{Plan, TRUST, address, small};
 /// nodes share no secret with controllers.
 pub(super) fn of(plan: &Plan) -> String {
     let lines = &plan.lines;
-    let keys = match plan.computes {
-        0 => "secret_file = \"secret\"".to_owned(),
-        _ => format!("trust_dir = \"{TRUST}\""),
+    let keys = match plan.has_trust() {
+        false => "secret_file = \"secret\"".to_owned(),
+        true => format!("trust_dir = \"{TRUST}\""),
     };
     let mut text = format!("[cluster]\nname = \"lab\"\n{keys}\n{lines}\n");
     for (number, name) in plan.names.iter().enumerate() {

@@ -50,7 +50,7 @@ fn said(mut command: Command, input: &str) -> io::Result<String> {
     String::from_utf8(output.stdout).map_err(io::Error::other)
 }
 
-/// Where there are compute nodes: founds a trust on the first node; all others join by a token each, and know of
+/// Where nodes prove themselves: founds a trust on the first node; all others join by a token each, and know of
 /// each other afterwards.
 ///
 /// # Errors
@@ -62,7 +62,7 @@ pub(super) fn found(program: &Path, plan: &Plan, folders: &[PathBuf]) -> io::Res
         is_compute: node + plan.computes >= plan.names.len(),
     });
     let members: Vec<_> = members.collect();
-    let Some((first, others)) = members.split_first().filter(|_| plan.computes > 0) else {
+    let Some((first, others)) = members.split_first().filter(|_| plan.has_trust()) else {
         return Ok(());
     };
     sys::netns::loopback_up()?;

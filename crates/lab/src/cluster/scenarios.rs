@@ -11,10 +11,13 @@ use std::time::Duration;
 
 use api::Event;
 use base::Time;
-use scenario::{Cloud, Deed, Failure, Look, Record, Scenario, Sight, Told, Verdict, View};
+use scenario::{
+    Cloud, Deed, Failure, Look, Record, Scenario, Sight, StoreSight, Told, Verdict, View,
+};
 use sys::netlink::Netlink;
 
 use super::measure::{FOLDER, complain, inside};
+use super::stored::Client;
 use super::{Cluster, Plan};
 use crate::cloud::node::OWN;
 use crate::wait;
@@ -43,6 +46,8 @@ pub struct Stage {
     begin_ms: u64,
     /// Who is off or stands still: it answers no client, whatever its kernel holds.
     still: Vec<bool>,
+    /// Of the store, where the file has one.
+    client: Option<Client>,
 }
 
 /// Why a file was not kept.
@@ -72,12 +77,12 @@ impl Stage {
         let plan = Plan {
             names: scenario.nodes.clone(),
             networks: scenario.networks.clone(),
-            lines: format!("{detect}\n{vip}"),
+            lines: format!("{detect}\n{vip}{}", store(scenario)),
             computes: scenario.computes,
         };
         let cluster = Cluster::lay_out(folder, program, plan)?;
         let still = vec![true; scenario.nodes.len()];
-        Ok(Self { cluster, heard: 0, begin_ms: 0, still })
+        Ok(Self { cluster, heard: 0, begin_ms: 0, still, client: None })
     }
 
     /// Whether a file runs on this cluster.
@@ -88,6 +93,7 @@ impl Stage {
         (&plan.names, &plan.networks) == (&scenario.nodes, &scenario.networks)
             && plan.computes == scenario.computes
             && plan.lines.starts_with(&detect)
+            && plan.lines.ends_with(&format!("unicast = true{}", store(scenario)))
     }
 
     /// Brings everything into order and runs a file.
@@ -103,6 +109,7 @@ impl Stage {
         let mut ill = None;
         let is_well = wait::until(PATIENCE, || {
             ill = self.cluster.illness().or_else(|| self.lacks_a_holder(scenario));
+            ill = ill.take().or_else(|| self.lacks_a_leader(scenario));
             ill.is_none()
         });
         if !is_well {
@@ -111,7 +118,30 @@ impl Stage {
             return Err(StageError::Illness(ill.unwrap_or_default() + &words));
         }
         self.begin_ms = sys::clock::wall_ms();
-        scenario::run(scenario, self, patience).map_err(StageError::Failure)
+        if !scenario.store.is_empty() {
+            let run_dir = |node: &usize| self.cluster.nodes[*node].folder.join("run");
+            let run_dirs = scenario.store.iter().map(run_dir).collect();
+            let prefix = format!("scenario/{}/", self.begin_ms);
+            self.client = Some(Client::begin(&self.cluster.program, run_dirs, prefix));
+        }
+        let outcome = scenario::run(scenario, self, patience).map_err(StageError::Failure);
+        self.client = None;
+        outcome
+    }
+
+    fn lacks_a_leader(&self, scenario: &Scenario) -> Option<String> {
+        let lacks = |node: &usize| {
+            let status = self.cluster.status(*node);
+            let coordinator = status.as_ref().and_then(|status| status.coordinator.as_ref());
+            let is_coordinated = coordinator.is_some_and(|found| !found.node.is_empty());
+            let store = status.and_then(|status| status.store);
+            !is_coordinated || store.is_none_or(|store| !store.is_well())
+        };
+        let node = scenario.store.iter().find(|node| lacks(node))?;
+        Some(format!(
+            "the store of {} has no leader, or nobody coordinates",
+            self.cluster.name(*node)
+        ))
     }
 
     fn lacks_a_holder(&self, scenario: &Scenario) -> Option<String> {
@@ -191,6 +221,8 @@ impl Stage {
                     self.cluster.numbers().filter(|node| !side.contains(node)).collect();
                 self.part(side, &rest, networks)
             }
+            // The judge names the node.
+            Deed::Leader(_) => Ok(()),
             Deed::Join => {
                 let networks = all();
                 self.cluster.find_all_ways()?;
@@ -212,6 +244,12 @@ impl Stage {
         });
         self.cluster.lose_ways(&ways.collect::<Vec<_>>())
     }
+}
+
+/// The last lines of the cluster file.
+fn store(scenario: &Scenario) -> String {
+    let names: Vec<_> = scenario.store.iter().map(|node| &scenario.nodes[*node]).collect();
+    if names.is_empty() { String::new() } else { format!("\n[store]\nmembers = {names:?}") }
 }
 
 impl Cluster {
@@ -239,7 +277,8 @@ impl Cloud for Stage {
             Deed::PowerOff(node) | Deed::Pause(node) => self.still[*node] = true,
             Deed::PowerOn(node) | Deed::Resume(node) => self.still[*node] = false,
             Deed::Mend => self.still.fill(false),
-            Deed::KillNode(_)
+            Deed::Leader(_)
+            | Deed::KillNode(_)
             | Deed::KillSupervisor(_)
             | Deed::KillAgent(_)
             | Deed::Stop(_)
@@ -262,6 +301,23 @@ impl Cloud for Stage {
             views: self.cluster.numbers().map(view).collect(),
             holds: self.cluster.numbers().map(|node| self.holds(node)).collect(),
         }
+    }
+
+    fn store(&mut self) -> StoreSight {
+        let place = |name: &str| self.cluster.plan.names.iter().position(|node| node == name);
+        let seen = |node| {
+            let status = if self.still[node] { None } else { self.cluster.status(node) };
+            let Some(status) = status else { return (None, None) };
+            let leader = status.store.and_then(|store| place(&store.leader?));
+            (leader, status.coordinator.and_then(|coordinator| place(&coordinator.node)))
+        };
+        let (leaders, coordinators) = self.cluster.numbers().map(seen).unzip();
+        let written = self.client.as_ref().and_then(Client::written);
+        StoreSight { leaders, coordinators, written }
+    }
+
+    fn lost(&mut self) -> Option<Vec<String>> {
+        self.client.as_ref()?.lost()
     }
 
     fn told(&mut self) -> Vec<Told> {

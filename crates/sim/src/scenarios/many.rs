@@ -122,7 +122,7 @@ impl Cloud for Many {
                 (usize::from(self.controllers)..usize::from(self.all))
                     .for_each(|node| self.start(node));
             }
-            Deed::OneWay(..) | Deed::Part(..) | Deed::Split(..) => {
+            Deed::OneWay(..) | Deed::Part(..) | Deed::Split(..) | Deed::Leader(_) => {
                 return Err("is not done to compute nodes".to_owned());
             }
         }

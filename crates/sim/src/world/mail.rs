@@ -32,7 +32,12 @@ pub(super) enum Asker {
     Nobody,
     Tenure(u64),
     Read(Token),
-    Commit { token: Token, commit: u64 },
+    Commit {
+        token: Token,
+        commit: u64,
+    },
+    /// Somebody who looks at this world, by the number of the write.
+    Client(usize),
 }
 
 /// Something on its way.
@@ -167,6 +172,10 @@ impl World {
             .find(|network| up(a, *network) && up(b, *network) && self.nets.joins(*network, a, b))
     }
 
+    pub(super) fn is_reached(&self, one: u16, other: u16) -> bool {
+        one == other || self.way(one, other).is_some()
+    }
+
     pub(super) fn deliver(&mut self, place: u32) {
         let Some(sent) = self.store.take(place) else { return };
         let Sent { from, to, life, tries, .. } = sent;
@@ -246,7 +255,7 @@ impl World {
     }
 
     /// The leader of the store: a controller that runs and reaches a majority.
-    fn lead_store(&mut self) -> Option<u16> {
+    pub(super) fn lead_store(&mut self) -> Option<u16> {
         if let Some(leader) = self.store.leader {
             if self.could_lead_store(leader) {
                 return Some(leader);

@@ -314,6 +314,7 @@ impl World {
         };
         match asker {
             Asker::Nobody => {}
+            Asker::Client(write) => self.acknowledge(write),
             Asker::Tenure(question) => {
                 let input = match acquired(&outcome) {
                     Ok(token) => tenure::Input::Granted { question, token },

@@ -79,6 +79,29 @@ impl Watched {
         self.0.hosts[usize::from(host)].answers()
     }
 
+    /// Whom each controller takes for the leader of the store, and for the coordinator.
+    #[must_use]
+    pub(crate) fn leaders(&mut self) -> Vec<(Option<u16>, Option<u16>)> {
+        (0..self.0.controllers).map(|host| self.0.leaders_seen(host)).collect()
+    }
+
+    /// A write by the store's process of that host begins.
+    pub(crate) fn write(&mut self, host: u16) {
+        self.0.write_as_client(host);
+    }
+
+    /// When the newest of the acknowledged writes had begun.
+    #[must_use]
+    pub(crate) fn written(&self) -> Option<Time> {
+        self.0.written()
+    }
+
+    /// Keys of acknowledged writes that are not there as they were written.
+    #[must_use]
+    pub(crate) fn lost_writes(&self) -> Vec<String> {
+        self.0.lost_writes()
+    }
+
     /// Opinions since the last question: who, of whom, what.
     pub(crate) fn take_opinions(&mut self) -> Vec<(u16, u16, Verdict)> {
         self.0.opinions.replace(vec![]).unwrap_or_default()
