@@ -118,9 +118,31 @@ pub enum Errand {
     /// byte of the answer on.
     Book { ask: BookAsk, by: String, at: u64 },
     /// What a member of the store has for this one, which has none; answered by a [`Has`].
-    Offer { generation: Mark, windows: Mark },
+    Offer {
+        generation: Mark,
+        windows: Mark,
+        /// None: an etcd, or a version that does not say.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        look: Option<Look>,
+    },
     /// A piece of one of them; answered by a [`Has`].
     Piece { of: Parcel, digest: String, at: u64, text: String },
+}
+
+impl Errand {
+    /// Whether it may be done twice: it changes nothing, or not the second time.
+    #[must_use]
+    pub fn repeats(&self) -> bool {
+        match self {
+            Self::Command(_) | Self::Typed { .. } | Self::Intend { .. } | Self::Step(_) => false,
+            Self::Coordinator
+            | Self::Intents { .. }
+            | Self::Under { .. }
+            | Self::Offer { .. }
+            | Self::Piece { .. } => true,
+            Self::Book { ask, .. } => !crate::access::Deed::of_book(ask).0.row().changes,
+        }
+    }
 }
 
 /// What is brought to a node without a store.
@@ -131,6 +153,13 @@ pub enum Parcel {
     Generation,
     /// What is [`crate::proof::Posted`]: maintenance windows, and proofs of death.
     Windows,
+}
+
+/// When a member looked at the store: [`Self::revision`] of the one with this incarnation.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+pub struct Look {
+    pub incarnation: u64,
+    pub revision: u64,
 }
 
 /// A text that is offered.

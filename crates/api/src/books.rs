@@ -34,8 +34,13 @@ pub enum BookAsk {
     Leave { nodes: Vec<String> },
     /// What is wanted of nodes and not yet so.
     Wishes,
-    /// Whether the store hears this voter now: the leader finds that out.
-    Hears { node: String },
+    /// Whether the store hears this voter now: the leader finds that out. Whoever was asked by a member that took
+    /// it for the leader asks no third one.
+    Hears {
+        node: String,
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        passed_on: bool,
+    },
     /// May this node be replaced by that one? Not while the store hears it. A yes: there is a store. What is in
     /// the trust folder is changed by the tool.
     Replace { old: String, new: String },

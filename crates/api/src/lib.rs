@@ -20,6 +20,7 @@ pub mod generation;
 mod intent;
 pub mod keeper;
 pub mod maintenance;
+mod majority;
 mod message;
 mod own;
 pub mod proof;
@@ -28,7 +29,7 @@ mod state;
 mod store;
 mod why;
 
-pub use ask::{Answer, Ask, Command, Errand, Has, Mark, Parcel, Under, left};
+pub use ask::{Answer, Ask, Command, Errand, Has, Look, Mark, Parcel, Under, left};
 pub use event::{Event, events};
 pub use intent::{Carried, Coordinator, Intent, IntentState, IntentStep, StepOrder};
 pub use message::{

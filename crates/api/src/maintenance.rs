@@ -12,9 +12,25 @@ pub struct Window {
     /// Milliseconds since 1970 (UTC) by the clock of the node it was typed on.
     pub begin_ms: u64,
     pub end_ms: u64,
-    /// `USER@HOST`.
+    /// `USER@HOST`, by the tool's own word.
     pub who: String,
     pub why: String,
+    /// Who it was by the kernel's word or a token, and on which node: as in the audit log. Empty: a node of an
+    /// older version wrote it.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub by: String,
+}
+
+impl Window {
+    /// Whose it is, for people.
+    #[must_use]
+    pub fn whose(&self) -> String {
+        whose(&self.who, &self.by)
+    }
+}
+
+pub(crate) fn whose(who: &str, by: &str) -> String {
+    if by.is_empty() { who.to_owned() } else { format!("{who}, {by}") }
 }
 
 /// A window that is open, with what it is about.

@@ -80,7 +80,11 @@ fn every_errand_travels_as_in_its_golden_file() {
             at: 880,
         },
         Under { .. } => Under { node: "node01".to_owned() },
-        Offer { .. } => Offer { generation: mark(7), windows: mark(2) },
+        Offer { .. } => Offer {
+            generation: mark(7),
+            windows: mark(2),
+            look: Some(api::Look { incarnation: 3, revision: 9 }),
+        },
         Piece { .. } => Piece {
             of: api::Parcel::Generation,
             digest: "6a".repeat(32),
@@ -110,7 +114,7 @@ fn every_word_about_the_books_travels_as_in_its_golden_file() {
         Join { .. } => Join { nodes: nodes.clone(), instead_of: Some(node.clone()) },
         Leave { .. } => Leave { nodes: nodes.clone() },
         Wishes => Wishes,
-        Hears { .. } => Hears { node: node.clone() },
+        Hears { .. } => Hears { node: node.clone(), passed_on: true },
         Replace { .. } => Replace { old: node.clone(), new: "node04".to_owned() },
     });
     golden("book_ask.jsonl", &asks);

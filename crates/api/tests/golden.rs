@@ -310,8 +310,11 @@ fn a_window_is_kept_and_shown_as_in_its_golden_file() {
         end_ms: 1_700_007_200_123,
         who: "alice@node01".to_owned(),
         why: "new memory".to_owned(),
+        by: String::new(),
     };
-    golden("window.jsonl", &[window.clone(), Window { node: None, ..window.clone() }]);
+    let by = "uid 1000 (pid 812) on node01".to_owned();
+    let of_today = Window { by, ..window.clone() };
+    golden("window.jsonl", &[window.clone(), Window { node: None, ..window.clone() }, of_today]);
     let servers = vec!["keystone_internal/node01".to_owned()];
     let planned = Planned { window, nodes: vec!["node02".to_owned()], servers };
     let status = Status { planned: vec![planned], ..status() };

@@ -52,6 +52,7 @@ pub(crate) fn run(args: &Args, out: &mut impl Write) -> Result<(), DutyError> {
         who: who(),
         why: args.reason.clone().unwrap_or_default(),
         at_ms: sys::clock::wall_ms(),
+        by: String::new(),
         entry: 0,
     };
     reach::book(&socket, BookAsk::Prove(proof), &[])?;

@@ -138,6 +138,7 @@ fn start(args: &StartArgs, out: &mut impl Write) -> Result<bool, MaintenanceErro
         end_ms: begin_ms.saturating_add(millis),
         who: who(),
         why: args.reason.clone(),
+        by: String::new(),
     };
     reach::book(&socket, BookAsk::Begin { window: window.clone(), millis }, &[])?;
     writeln!(out, "{}", text(&window))?;
@@ -150,7 +151,7 @@ fn node(what: &str) -> Option<&str> {
 
 /// One window in one line.
 pub(crate) fn text(window: &Window) -> String {
-    let Window { node, begin_ms: _, end_ms, who, why } = window;
+    let (who, Window { node, end_ms, why, .. }) = (window.whose(), window);
     let what = node.as_deref().unwrap_or("all nodes");
     format!("maintenance of {what} until {} UTC, by {who}: {why}", clock(*end_ms))
 }

@@ -155,15 +155,7 @@ fn nodes(out: &mut impl Write, status: &Status, all: bool) -> io::Result<()> {
 
 /// What freezes, and what does not, on a node that reaches fewer than a majority.
 fn majority(out: &mut impl Write, status: &Status) -> io::Result<()> {
-    let alive = |line: &&api::NodeLine| line.state.standing == api::Standing::Alive;
-    let controllers = || status.nodes.iter().filter(|line| !line.compute);
-    let (of, reached) = (controllers().count(), controllers().filter(alive).count());
-    // A compute node is no part of any majority. Without a secret there are no beats, and nobody is reached or missed.
-    let has_beats = !status.limits.iter().any(|limit| limit.contains("no beats"));
-    let is_compute = status.nodes.iter().any(|line| line.compute && line.state.node == status.node);
-    if quorum::has_majority(reached, of) || !has_beats || is_compute {
-        return Ok(());
-    }
+    let Some((reached, of)) = status.minority() else { return Ok(()) };
     writeln!(out, "\nWITHOUT A MAJORITY: {reached} of {of} nodes reached")?;
     for row in quorum::TABLE.iter().filter(|row| row.runs) {
         writeln!(out, "  {:<7} {}: {}", row.conduct.name(), row.layer, row.means)?;
@@ -319,6 +311,7 @@ mod tests {
         };
         let mut status = example::status();
         assert_eq!(told(&status), "", "two of three");
+        assert!(quorum::has_majority(2, 3) && !quorum::has_majority(1, 3));
         status.nodes[0].state.standing = api::Standing::Suspect;
         expect![[r#"
 

@@ -33,6 +33,39 @@ impl Mark {
     }
 }
 
+/// How new a member's look at the store was: at which store, the later one greater, and at which revision of it.
+#[derive(Clone, Copy, Debug, Default, Eq, Ord, PartialEq, PartialOrd)]
+pub struct Look {
+    pub incarnation: u64,
+    pub revision: u64,
+}
+
+/// The newest look of which something was brought here.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Newest(Look);
+
+impl Newest {
+    #[must_use]
+    pub const fn new(look: Look) -> Self {
+        Self(look)
+    }
+
+    /// Whether this offer is taken, which it is not if a newer one was: members look every few seconds, and one
+    /// that looked before another brings what was undone meanwhile. A look that does not say when (an etcd, or a
+    /// member of an older version) is taken as ever.
+    pub fn admits(&mut self, look: Option<Look>) -> bool {
+        let Some(look) = look else { return true };
+        let is_new = look >= self.0;
+        self.0 = self.0.max(look);
+        is_new
+    }
+
+    #[must_use]
+    pub const fn look(&self) -> Look {
+        self.0
+    }
+}
+
 /// A text that comes in pieces.
 #[derive(Debug, Default)]
 pub struct Arrival {
@@ -138,6 +171,20 @@ mod tests {
         assert_eq!(arrival.piece(&mark.digest, 0, &text[..10]), (10, None), "it came twice");
         assert_eq!(arrival.piece(&mark.digest, 10, &"x".repeat(2991)), (10, None), "too long");
         assert_eq!(arrival.offered(&Mark::of("another")), 0, "another one begins anew");
+    }
+
+    #[test]
+    fn what_an_older_look_brings_is_not_taken_after_that_of_a_newer_one() {
+        let look = |incarnation, revision| Some(Look { incarnation, revision });
+        let mut newest = Newest::default();
+        assert!(newest.admits(look(1, 9)));
+        assert!(newest.admits(look(1, 9)), "the same again");
+        assert!(!newest.admits(look(1, 8)));
+        assert!(newest.admits(look(2, 3)), "another store, founded or restored since");
+        assert!(!newest.admits(look(1, 10)));
+        assert!(newest.admits(None), "it does not say");
+        let mut restarted = Newest::new(newest.look());
+        assert!(!restarted.admits(look(2, 2)), "it is kept");
     }
 
     #[test]

@@ -41,8 +41,11 @@ pub const PATIENCE: Duration = Duration::from_secs(4);
 pub const KEPT_FOR: Duration = Duration::from_secs(60);
 /// Requests of this node that wait for an answer; people type them.
 pub const MAX_ASKED: usize = 64;
-/// Requests of others that are under way or kept. What is more is not taken on, rather than one forgotten.
+/// Requests of others that are under way or kept. What is more is not taken on, rather than one forgotten that
+/// may not be done twice.
 pub const MAX_KEPT: usize = 1024;
+/// Of them those of one node that may not be done twice: the others' have room beside them.
+pub const MAX_OF_ONE: usize = MAX_KEPT / 2;
 /// Trials of one step, so that its orders fit; the rest is due at once.
 const AT_ONCE: usize = 8;
 
@@ -89,10 +92,12 @@ pub enum Input<'a> {
         kind: Kind,
         body: &'a [u8],
     },
-    /// What [`Action::Do`] came to.
+    /// What [`Action::Do`] came to. A question `repeats`: answered twice it changes nothing, so its answer is kept
+    /// as long as nothing else needs the room.
     Did {
         key: Key,
         outcome: Outcome,
+        repeats: bool,
     },
     Timeout,
 }
@@ -134,6 +139,7 @@ struct Taken {
     since: Time,
     /// None as long as it is under way.
     answer: Option<Vec<u8>>,
+    repeats: bool,
     /// By which it came last.
     network: u8,
 }
@@ -160,7 +166,7 @@ impl Errands {
                 | Kind::Told
                 | Kind::Gossip => {}
             },
-            Input::Did { key, outcome } => self.did(key, &outcome, out),
+            Input::Did { key, outcome, repeats } => self.did(key, &outcome, repeats, out),
             Input::Timeout => {}
         }
         self.keep_time(now, out);
@@ -216,7 +222,7 @@ impl Errands {
         self.taken.retain(|taken| taken.answer.is_none() || now.since(taken.since) < KEPT_FOR);
         let refusal = if meant != self.life {
             Some(Outcome::Restarted)
-        } else if self.taken.len() >= MAX_KEPT {
+        } else if !self.has_room(asker) {
             Some(Outcome::Refused(b"too many commands of other nodes at once".to_vec()))
         } else {
             None
@@ -225,12 +231,27 @@ impl Errands {
             let body = answer(id, &outcome);
             return out.push(Action::Send { kind: Kind::Answer, to: asker, network, body });
         }
-        self.taken.push_back(Taken { key, since: now, answer: None, network });
+        self.taken.push_back(Taken { key, since: now, answer: None, repeats: false, network });
         out.push(Action::Do { key, text: text.to_vec() });
     }
 
-    fn did(&mut self, key: Key, outcome: &Outcome, out: &mut Buffer<Action>) {
+    /// Whether one more of this node is taken on; the oldest answer to a question makes room.
+    fn has_room(&mut self, asker: u16) -> bool {
+        let of_it = self.taken.iter().filter(|taken| taken.key.asker == asker && !taken.repeats);
+        if of_it.count() >= MAX_OF_ONE {
+            return false;
+        }
+        if self.taken.len() >= MAX_KEPT
+            && let Some(oldest) = self.taken.iter().position(|taken| taken.repeats)
+        {
+            self.taken.remove(oldest);
+        }
+        self.taken.len() < MAX_KEPT
+    }
+
+    fn did(&mut self, key: Key, outcome: &Outcome, repeats: bool, out: &mut Buffer<Action>) {
         let Some(taken) = self.taken.iter_mut().find(|taken| taken.key == key) else { return };
+        taken.repeats = repeats;
         let body = taken.answer.get_or_insert_with(|| answer(key.id, outcome)).clone();
         let network = taken.network;
         out.push(Action::Send { kind: Kind::Answer, to: key.asker, network, body });

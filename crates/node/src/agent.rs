@@ -113,6 +113,13 @@ struct Agent<'a> {
     succeeded: bool,
 }
 
+/// The greatest incarnation of a store for which this node did a step.
+pub(crate) fn incarnation_of_steps(state_dir: &Path) -> Option<u64> {
+    let copies = coordinate::steps::FILES.map(|name| std::fs::read(state_dir.join(name)).ok());
+    let copies = copies.each_ref().map(|copy| copy.as_deref());
+    engine::intent::Receiver::revive(copies).0.incarnation()
+}
+
 pub(crate) fn run(channel: &Channel, start: Start, texts: Texts) -> Result<(), AgentError> {
     let core = Arc::new(Mutex::new(Core::new(&start, &texts)));
     let journal = open_journal(&start, &core);

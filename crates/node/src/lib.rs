@@ -5,6 +5,7 @@
 
 mod agent;
 mod child;
+mod durable;
 mod duty;
 mod files;
 mod generation;

@@ -26,6 +26,9 @@ use crate::files::Texts;
 
 /// How soon a store that has stopped is noticed.
 const GLANCE: Duration = Duration::from_millis(500);
+/// Of all its threads. A write is a dozen short turns of threads after each other on two nodes: beside programs
+/// that compute, each of them would wait for the end of somebody's slice.
+const NICE: i32 = -10;
 /// Of the file system that ends with the kernel (`linux/magic.h`).
 const TMPFS: i64 = 0x0102_1994;
 
@@ -96,16 +99,19 @@ pub(crate) fn folder(cluster: &Cluster, state_dir: &Path) -> PathBuf {
 }
 
 pub(crate) fn run(channel: &Channel, start: &Start, texts: &Texts) -> Result<(), StoreError> {
+    // Where that right is missing it is as slow as its machine is busy; the agent says so.
+    let _ = sys::schedule::nice(NICE);
     sys::rights::drop_capabilities().map_err(StoreError::Rights)?;
-    let setup = setup(start, texts).ok_or(StoreError::None)?;
+    let mut known = Known::open(Path::new(&start.state_dir));
+    let setup = setup(start, texts, known.greatest).ok_or(StoreError::None)?;
     let word = setup.folder.join(TRUSTED);
     let host = Host::start(setup)?;
-    let outcome = obey(channel, start.generation, &host, &word);
+    let outcome = obey(channel, start.generation, &host, (&word, &mut known));
     host.stop();
     outcome
 }
 
-fn setup(start: &Start, texts: &Texts) -> Option<Setup> {
+fn setup(start: &Start, texts: &Texts, known: u64) -> Option<Setup> {
     let source = texts.cluster.as_ref()?;
     let cluster = config::cluster::parse(source, 0).0?;
     let store = cluster.store.as_ref()?;
@@ -124,6 +130,7 @@ fn setup(start: &Start, texts: &Texts) -> Option<Setup> {
     Some(Setup {
         witness: ends_with_the_kernel(&run_dir).then(|| run_dir.join("store.witness")),
         trusted: folder.join(TRUSTED).exists(),
+        known,
         folder,
         run_dir,
         cluster: cluster.name.clone(),
@@ -152,7 +159,41 @@ fn ends_with_the_kernel(folder: &Path) -> bool {
     statfs(folder).is_ok_and(|found| found.f_type == TMPFS)
 }
 
-fn obey(channel: &Channel, generation: u64, host: &Host, word: &Path) -> Result<(), StoreError> {
+/// The greatest incarnation of a store that this node was part of, or did a step for: it outlives the store's
+/// folder, so that one that is founded anew is a later one, whatever the clock says.
+struct Known {
+    folder: PathBuf,
+    greatest: u64,
+}
+
+impl Known {
+    /// In the state folder.
+    const FILE: &str = "store.incarnation";
+
+    fn open(state_dir: &Path) -> Self {
+        let kept = std::fs::read_to_string(state_dir.join(Self::FILE)).ok();
+        let kept: Option<u64> = kept.and_then(|text| text.trim().parse().ok());
+        let steps = crate::agent::incarnation_of_steps(state_dir);
+        let folder = state_dir.to_owned();
+        Self { folder, greatest: kept.unwrap_or(0).max(steps.unwrap_or(0)) }
+    }
+
+    /// One that cannot be kept now is kept at a later glance.
+    fn note(&mut self, incarnation: Option<u64>) {
+        let Some(later) = incarnation.filter(|now| *now > self.greatest) else { return };
+        let text = format!("{later}\n");
+        if crate::durable::write(&self.folder, Self::FILE, text.as_bytes()).is_ok() {
+            self.greatest = later;
+        }
+    }
+}
+
+fn obey(
+    channel: &Channel,
+    generation: u64,
+    host: &Host,
+    (word, known): (&Path, &mut Known),
+) -> Result<(), StoreError> {
     let poller = Poller::new().map_err(StoreError::Supervisor)?;
     poller.add(channel.as_fd(), 0, Interest::READ).map_err(StoreError::Supervisor)?;
     say(channel, &Report::Ready { generation });
@@ -161,6 +202,7 @@ fn obey(channel: &Channel, generation: u64, host: &Host, word: &Path) -> Result<
     let mut told = None;
     loop {
         tell(channel, host, &mut told);
+        known.note(host.report().incarnation);
         if let Some(why) = host.failure() {
             return Err(StoreError::Stopped(why));
         }

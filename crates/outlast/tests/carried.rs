@@ -274,6 +274,8 @@ fn a_window_is_known_on_nodes_that_are_no_members_of_the_store() {
         for node in &NODES[..2] {
             let (code, text) = mixed.says(node, &["maintenance", "list"]);
             assert!(code == Some(0) && text.contains("maintenance of cmp1 until"), "{text}");
+            // Not by the word of the tool alone.
+            assert!(text.contains(", uid 0 (pid ") && text.contains(") on node02: "), "{text}");
         }
         // Where it was done, and where it was typed.
         for (node, by) in [("node01", ") on node02"), ("node02", ")")] {
@@ -327,9 +329,17 @@ fn a_confirmed_death_is_a_fact_on_every_node_until_it_is_taken_back() {
         }
         let (_, text) = mixed.says("node01", &["why", "node/node02"]);
         assert!(text.contains("confirmed that it is off: pulled the plug"), "{text}");
-        assert!(text.contains("proven-dead"), "{text}");
+        assert!(text.contains("proven-dead") && text.contains(") on node01 confirmed"), "{text}");
         let (_, log) = mixed.says("node01", &["audit"]);
         assert!(log.lines().any(|line| line.contains("node confirm-off")), "{log}");
+
+        // What was brought outlives the agent, also where no member is there to bring it again.
+        mixed.stop("node01");
+        mixed.stop("cmp1");
+        mixed.start("cmp1");
+        until("it is known", || verdict(&mixed, "cmp1", "node02") == Some(Verdict::ProvenDead));
+        mixed.start("node01");
+        until("it is back", || verdict(&mixed, "cmp1", "node01") == Some(Verdict::Alive));
 
         // It was not true, or somebody started it: a fact does not go by what is heard.
         mixed.start("node02");

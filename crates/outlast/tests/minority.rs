@@ -324,12 +324,20 @@ fn says_so(trio: &Trio) {
     for row in table {
         assert!(status.lines().any(|line| line == row), "{row:?} is not in {status}");
     }
-    for (path, words) in [("/cluster", "own-quorum"), ("/metrics", "outlast_node")] {
+    let pages = [
+        ("/", "no majority: node01 reaches 1 of 3 controllers"),
+        ("/cluster", "no majority: 1 of 3 controllers are reached"),
+        ("/cluster", "own-quorum"),
+        ("/metrics", "outlast_node"),
+    ];
+    for (path, words) in pages {
         let question =
             format!("GET {path} HTTP/1.1\r\nHost: 127.0.0.2:7412\r\nConnection: close\r\n\r\n");
-        let answer = asked(7412, &question).expect("the dashboard answers");
-        assert!(answer.starts_with("HTTP/1.1 200"), "{path}: {answer}");
-        assert!(answer.contains(words), "{path} says nothing of {words}: {answer}");
+        until(&format!("{path} says {words}"), || {
+            let answer = asked(7412, &question).expect("the dashboard answers");
+            assert!(answer.starts_with("HTTP/1.1 200"), "{path}: {answer}");
+            answer.contains(words)
+        });
     }
 }
 

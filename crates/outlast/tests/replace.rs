@@ -8,10 +8,11 @@ mod lonely;
 #[path = "store/trio.rs"]
 mod trio;
 
-use std::io::Write;
+use std::io::{BufRead, BufReader, Write};
 use std::process::{Output, Stdio};
 
 use lonely::{alone, until};
+use serde_json::Value;
 use trio::{NODES, Trio, said};
 
 /// Where the running node of the authority answers joins.
@@ -144,19 +145,80 @@ fn process(trio: &Trio, node: &str, role: &str) -> i32 {
     i32::try_from(found.expect("it runs")).expect("a pid")
 }
 
+/// node03 votes, and nobody hears its agent; who would start another one stands still, too. Its store, and those.
+fn silent_third() -> (Trio, i32, [i32; 2]) {
+    let mut trio = Trio::founded("controller");
+    for node in NODES {
+        trio.start(node);
+    }
+    trio.leader(&NODES);
+    until("it is heard", || trio.standing("node03") == "alive");
+    let store = process(&trio, "node03", "store");
+    let silent = [process(&trio, "node03", "supervisor"), process(&trio, "node03", "agent")];
+    silent.iter().for_each(|pid| lonely::kill(*pid, "STOP"));
+    until("nobody hears it", || trio.standing("node03") == "suspect");
+    (trio, store, silent)
+}
+
+/// Every write of this process takes its disk so many seconds longer, as long as this lives.
+struct Slow(std::process::Child);
+
+impl Slow {
+    fn disk_of(pid: i32, seconds: u32) -> Self {
+        let mut strace = std::process::Command::new("strace");
+        let delay = format!("inject=fdatasync:delay_enter={seconds}000000");
+        strace.args(["-f", "-e", "trace=fdatasync", "-e", &delay, "-o", "/dev/null", "-p"]);
+        strace.arg(pid.to_string()).stderr(Stdio::piped());
+        let mut child = strace.spawn().expect("strace runs");
+        let mut lines = BufReader::new(child.stderr.take().expect("its words")).lines();
+        let attached = lines.any(|line| line.is_ok_and(|line| line.contains("attached")));
+        assert!(attached, "strace takes hold of a process");
+        // It goes on telling about threads that come and go.
+        std::thread::spawn(move || lines.for_each(drop));
+        Self(child)
+    }
+}
+
+impl Drop for Slow {
+    fn drop(&mut self) {
+        // It lets the process go on as before.
+        lonely::kill(i32::try_from(self.0.id()).expect("a pid"), "TERM");
+        drop(self.0.wait());
+    }
+}
+
+#[test]
+fn a_voter_whose_disk_is_seconds_behind_is_heard_and_not_replaced() {
+    let name = "a_voter_whose_disk_is_seconds_behind_is_heard_and_not_replaced";
+    let traces = std::process::Command::new("strace").args(["-o", "/dev/null", "true"]).output();
+    if !traces.is_ok_and(|output| output.status.success()) {
+        return lab::skip::note(&format!("outlast::{name}"), "strace cannot trace here");
+    }
+    alone(name, || {
+        let (trio, store, silent) = silent_third();
+        let slow = Slow::disk_of(store, 10);
+        let behind = |report: &Value| {
+            let voters = report["voters"].as_array().cloned().unwrap_or_default();
+            let has = voters.iter().find(|voter| voter["name"] == "node03");
+            let has = has.and_then(|voter| voter["has"].as_u64());
+            has.is_some_and(|has| report["last"].as_u64() > Some(has + 2))
+        };
+        // Where it led, another one does now: its own writes wait for its disk.
+        until("the others go on without it", || {
+            trio.store("node01", &["put", "a", "1"]);
+            ["node01", "node02"].iter().any(|node| behind(&trio.report(node)))
+        });
+        let words = "it votes in the store and answers there";
+        trio.refused(&trio.replace("node03", &["--i-know-it-is-off"]), words);
+        drop(slow);
+        silent.iter().for_each(|pid| lonely::kill(*pid, "CONT"));
+    });
+}
+
 #[test]
 fn a_controller_that_votes_in_the_store_is_not_replaced_however_silent_it_is() {
     alone("a_controller_that_votes_in_the_store_is_not_replaced_however_silent_it_is", || {
-        let mut trio = Trio::founded("controller");
-        for node in NODES {
-            trio.start(node);
-        }
-        trio.leader(&NODES);
-        until("it is heard", || trio.standing("node03") == "alive");
-        // Who would start another agent stands still, too.
-        let silent = [process(&trio, "node03", "supervisor"), process(&trio, "node03", "agent")];
-        silent.iter().for_each(|pid| lonely::kill(*pid, "STOP"));
-        until("nobody hears it", || trio.standing("node03") == "suspect");
+        let (trio, _, silent) = silent_third();
         let words = "it votes in the store and answers there";
         trio.refused(&trio.replace("node03", &["--i-know-it-is-off"]), words);
         // Nor is it off because somebody says so.

@@ -56,6 +56,7 @@ pub(crate) const SILENT: Mark = mark(Grade::Bad, "✗", "silent");
 pub(crate) const NEVER: Mark = mark(Grade::Aside, "?", "never heard");
 pub(crate) const NOT_WATCHED: Mark = mark(Grade::Aside, "–", "not watched");
 pub(crate) const NONE: Mark = mark(Grade::Aside, "–", "none");
+pub(crate) const MINORITY: Mark = mark(Grade::Bad, "✗", "no majority");
 
 pub(crate) const fn standing(standing: Standing) -> Mark {
     match standing {

@@ -56,9 +56,20 @@ pub(crate) fn all(status: &Status) -> Vec<Trouble> {
         let sentence = format!("the {name} process of {} is not running", status.node);
         trouble(Grade::Warning, here.clone(), sentence)
     }));
+    found.extend(minority(status));
     found.extend(status.store.as_ref().and_then(|store| stores(store, status)));
     found.sort_by_key(|trouble| std::cmp::Reverse(trouble.grade));
     found
+}
+
+/// What a node that was cut off has to say before anything else that it sees.
+fn minority(status: &Status) -> Option<Trouble> {
+    let (reached, of) = status.minority()?;
+    let (me, page) = (&status.node, "/cluster".to_owned());
+    let sentence = format!(
+        "no majority: {me} reaches {reached} of {of} controllers, nothing is decided and nobody accused"
+    );
+    Some(trouble(Grade::Bad, page, sentence))
 }
 
 fn stores(store: &StoreState, status: &Status) -> Option<Trouble> {
@@ -69,7 +80,10 @@ fn stores(store: &StoreState, status: &Status) -> Option<Trouble> {
     }
     let page = "/cluster".to_owned();
     let (grade, sentence) = match &store.leader {
-        None => (Grade::Bad, format!("the store has no leader as seen from {}", status.node)),
+        None => (
+            Grade::Bad,
+            format!("the store has no leader as seen from {}: no majority", status.node),
+        ),
         Some(_) => (Grade::Warning, format!("the store of {} is being filled up", status.node)),
     };
     Some(trouble(grade, page, sentence))

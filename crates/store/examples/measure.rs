@@ -28,6 +28,8 @@ const SPAN: Duration = Duration::from_secs(4);
 /// Serial writes and the bare disk take turns: both have the same neighbours on this machine.
 const TURNS: usize = 6;
 const TURN: Duration = Duration::from_millis(1500);
+/// Of the clients' threads; nodes are started by another one, and have their own.
+const CLIENTS_NICE: i32 = -10;
 /// Leaders that are killed, and stopped.
 const ROUNDS: u64 = 9;
 
@@ -35,8 +37,13 @@ fn main() {
     let mut words = std::env::args_os().skip(1).map(PathBuf::from);
     let (program, folder) = words.next().zip(words.next()).unwrap();
     let folder = folder.join(format!("outlast-measure-{}", std::process::id()));
-    let runtime =
-        tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    // Whoever asks is no part of what is measured: he gets his turn as soon as the store does.
+    let prompt = || drop(sys::schedule::nice(CLIENTS_NICE));
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .on_thread_start(prompt)
+        .enable_all()
+        .build();
     runtime.unwrap().block_on(async {
         let mut nodes = Nodes::found(&program, &folder).await;
         nodes.leader(&NODES, None).await;

@@ -20,6 +20,7 @@ mod log;
 pub(crate) mod members;
 mod message;
 mod network;
+mod options;
 mod serve;
 mod standing;
 mod start;
@@ -28,7 +29,6 @@ mod types;
 mod witness;
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
@@ -50,6 +50,7 @@ pub(crate) use frame::{Frame, MAX_FRAME};
 use link::{CallError, Lane, Links};
 use message::kind;
 pub(crate) use message::{decode_result, decode_transaction};
+pub use options::{Options, Timing};
 use standing::Standing;
 use strangers::Strangers;
 pub use types::NodeId;
@@ -63,43 +64,6 @@ const PATIENCE: Duration = Duration::from_secs(5);
 const AGAIN: Duration = Duration::from_millis(10);
 /// Revisions of changes that wait for a watcher.
 const WATCHED: usize = 64;
-
-/// The times of elections. A leader that is silent for `silence` may be replaced; who stands, waits a
-/// random part of `spread` more. A beat is also how long a follower may take for one message.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct Timing {
-    pub beat: Duration,
-    pub silence: Duration,
-    pub spread: Duration,
-}
-
-impl Default for Timing {
-    /// A new leader after 0.25 to 0.45 s. The silence is two beats and a half, so that one late beat, or
-    /// one fsync of 100 ms, unseats nobody.
-    fn default() -> Self {
-        let ms = Duration::from_millis;
-        Self { beat: ms(100), silence: ms(250), spread: ms(150) }
-    }
-}
-
-/// What a node of the store is told at its start.
-#[derive(Clone, Debug)]
-pub struct Options {
-    /// Where its file lies; must exist.
-    pub folder: PathBuf,
-    pub cluster: String,
-    pub me: NodeId,
-    /// The voters that found the store, with their addresses; later the store itself knows.
-    pub founders: BTreeMap<NodeId, String>,
-    pub timing: Timing,
-    /// A file that lives as long as the kernel runs (a tmpfs as `/run`). It proves at a start within the
-    /// same boot that the disk did not go back; without it a majority of the others must say so.
-    pub witness: Option<PathBuf>,
-    /// The operator's word that this disk is whole, for when those who could confirm it are gone.
-    pub trusted: bool,
-    /// Entries between two snapshots; a fifth of that stays behind one for slow followers.
-    pub snapshot_every: u64,
-}
 
 /// With entries of 200 bytes 1 MB of log; reading it at a start takes some 10 ms.
 pub const SNAPSHOT_EVERY: u64 = 5_000;
@@ -255,6 +219,13 @@ impl Embedded {
         let metrics = metrics.borrow();
         let nodes = metrics.membership_config.nodes();
         nodes.map(|(id, node)| (*id, node.addr.clone())).collect()
+    }
+
+    /// How long ago each other node last said something, be it late; only of those that this one asks, as a
+    /// leader does ten times a second.
+    #[must_use]
+    pub fn heard(&self) -> BTreeMap<NodeId, Duration> {
+        self.core.links.heard()
     }
 
     /// The last index that each node is known to have; empty on a node that does not lead.

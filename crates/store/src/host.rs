@@ -17,8 +17,9 @@ use crate::local::{Report, SOCKET, name, server};
 use crate::net::{Credentials, Net};
 use crate::{Embedded, Error, NodeId, Options, Store, Timing, Watch, node_id};
 
-/// One waits for the disk's thread, the other for the network; more find nothing to do.
-const WORKERS: usize = 2;
+/// A write is some twenty hand-overs between tasks: within one thread each costs nothing, between two a turn of
+/// the scheduler, which is long on a busy machine.
+const WORKERS: usize = 1;
 /// The supervisor kills who takes 2 s to end.
 const END: Duration = Duration::from_millis(1500);
 
@@ -44,6 +45,8 @@ pub struct Setup {
     pub witness: Option<PathBuf>,
     /// The operator's word that the disk is whole.
     pub trusted: bool,
+    /// As [`Options::known`].
+    pub known: u64,
     /// An etcd instead of the store inside: of the rest counts `run_dir`, `cluster` and `me`.
     pub etcd: Option<Account>,
 }
@@ -146,6 +149,8 @@ impl Counter {
 fn embedded(store: &Embedded, start: Report) -> Report {
     let (status, members, has) = (store.status(), store.members(), store.replicated());
     let member = |node: &u64| (name(&members, *node), has.get(node).copied());
+    let millis = |span: Duration| u64::try_from(span.as_millis()).unwrap_or(u64::MAX);
+    let heard = store.heard().into_iter().map(|(node, ago)| (name(&members, node), millis(ago)));
     Report {
         leader: status.leader.map(|node| name(&members, node)),
         term: status.term,
@@ -157,6 +162,7 @@ fn embedded(store: &Embedded, start: Report) -> Report {
         bytes: status.bytes as u64,
         voters: status.voters.iter().map(member).collect(),
         learners: status.learners.iter().map(member).collect(),
+        heard: heard.collect(),
         floor: status.floor,
         incarnation: store.incarnation(),
         went_back: status.went_back,
@@ -194,6 +200,7 @@ async fn inside(setup: Setup, counter: &Counter, progress: Progress) -> Result<(
         timing: Timing::default(),
         witness: setup.witness,
         trusted: setup.trusted,
+        known: setup.known,
         snapshot_every: SNAPSHOT_EVERY,
     };
     let starting = counter.clone();

@@ -34,8 +34,8 @@ pub const SOCKET: &str = "store.sock";
 
 /// Of questions and answers.
 const VERSION: u8 = 1;
-/// Of reports; 2 has learners, what is committed, snapshot, size of the file and incarnation.
-const REPORT: u8 = 2;
+/// Of reports; 2 has learners, what is committed, snapshot, size of the file and incarnation; 3 who is heard.
+const REPORT: u8 = 3;
 /// Changes of one revision: as many as a transaction has operations, or as many keys as go at once.
 const MAX_CHANGES: usize = engine::kv::MAX_KEYS;
 /// Bytes of a backup in one message, and of a whole one: keys, values and their numbers, twice.
@@ -86,6 +86,9 @@ pub struct Report {
     pub voters: Vec<(String, Option<u64>)>,
     /// The same of those that are filled up and do not vote.
     pub learners: Vec<(String, Option<u64>)>,
+    /// Other nodes that this one asks, as a leader does all the time, and how long ago (ms) they last said
+    /// something, be it late.
+    pub heard: Vec<(String, u64)>,
     /// Index up to which the disk has to be filled up before this node counts again.
     pub floor: Option<u64>,
     /// At the start others remembered more of this node than its disk did.
@@ -119,6 +122,10 @@ impl Report {
                 out.option(*has, Writer::u64);
             });
         }
+        out.list(self.heard.iter(), |out, (name, ago)| {
+            out.bytes(name.as_bytes());
+            out.u64(*ago);
+        });
         for number in [self.floor, self.snapshot, self.snapshot_at_ms, self.incarnation] {
             out.option(number, Writer::u64);
         }
@@ -145,6 +152,7 @@ impl Report {
                 numbers;
             let member = |from: &mut Reader<'_>| Ok((from.text()?, from.option(Reader::u64)?));
             let (voters, learners) = (from.list(MAX_NODES, member)?, from.list(MAX_NODES, member)?);
+            let heard = from.list(MAX_NODES, |from| Ok((from.text()?, from.u64()?)))?;
             let (floor, snapshot) = (from.option(Reader::u64)?, from.option(Reader::u64)?);
             let (snapshot_at_ms, incarnation) =
                 (from.option(Reader::u64)?, from.option(Reader::u64)?);
@@ -152,6 +160,7 @@ impl Report {
             let names = Self { engine, me, trouble, leader, voters, learners, ..Self::default() };
             let numbers = Self { term, last, committed, applied, revision, ..names };
             let sizes = Self { keys, bytes, syncs, file_bytes, ..numbers };
+            let sizes = Self { heard, ..sizes };
             Ok(Self { floor, went_back, snapshot, snapshot_at_ms, incarnation, ..sizes })
         })
     }
@@ -291,6 +300,7 @@ mod tests {
             applied: 11,
             voters: vec![("node01".to_owned(), Some(12)), ("node02".to_owned(), Some(9))],
             learners: vec![("node04".to_owned(), None)],
+            heard: vec![("node01".to_owned(), 40)],
             floor: Some(12),
             went_back: true,
             committed: 11,

@@ -278,6 +278,27 @@ async fn a_folder_of_another_node_or_with_a_damaged_file_is_refused() {
     assert!(refused.starts_with("cannot use ") && refused.ends_with("store.redb"), "{refused}");
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_store_that_is_founded_while_the_clock_is_behind_is_a_later_one_all_the_same() {
+    let mut cloud = Cloud::new("behind");
+    // One of its founders was part of a store that was founded in a year from now.
+    let former = sys::clock::wall_ms() + 365 * 24 * 3_600_000;
+    cloud.known.insert(2, former);
+    cloud.start_all(&[1, 2, 3]).await;
+    let leader = cloud.leader().await;
+    cloud.nodes[&leader].put("a", b"1", None).await.unwrap();
+    for node in [1, 2, 3] {
+        let store = &cloud.nodes[&node];
+        let joined = async {
+            while store.incarnation().is_none() {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(20), joined).await.unwrap();
+        assert_eq!(store.incarnation(), Some(former + 1), "node {node}");
+    }
+}
+
 fn put(key: &str, value: &[u8]) -> Transaction {
     Transaction { then: vec![Op::put(key, value)], ..Transaction::default() }
 }

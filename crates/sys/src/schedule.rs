@@ -3,7 +3,7 @@
 use std::ffi::c_int;
 use std::io;
 
-use rustix::process::set_parent_process_death_signal;
+use rustix::process::{set_parent_process_death_signal, setpriority_process};
 use rustix::thread::{CpuSet, sched_setaffinity};
 
 use crate::raw::check;
@@ -23,6 +23,15 @@ pub fn realtime(priority: u8) -> io::Result<()> {
 /// As [`realtime`].
 pub fn realtime_round_robin(priority: u8) -> io::Result<()> {
     set_policy(libc::SCHED_RR, priority)
+}
+
+/// Gives this thread, and threads and children that it starts from now on, a larger share of the
+/// processors: -20 (most) to 19, 0 is the ordinary one (`setpriority(2)`).
+///
+/// # Errors
+/// Below the present one without the right to it (`CAP_SYS_NICE`, or `RLIMIT_NICE`).
+pub fn nice(level: i32) -> io::Result<()> {
+    Ok(setpriority_process(None, level)?)
 }
 
 /// Keeps this thread on one processor.

@@ -98,7 +98,7 @@ impl Deed {
             BookAsk::Leave { nodes } => {
                 (Self::MembersRemove, nodes.first().map_or("", String::as_str))
             }
-            BookAsk::Hears { node } => (Self::Hears, node),
+            BookAsk::Hears { node, .. } => (Self::Hears, node),
             BookAsk::Replace { old, .. } => (Self::Replace, old),
         }
     }

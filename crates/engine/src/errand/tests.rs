@@ -23,6 +23,8 @@ struct Story {
     ended: Vec<(u64, Outcome)>,
     /// Node 1 answers at once.
     prompt: bool,
+    /// What is asked are questions.
+    repeats: bool,
 }
 
 impl Story {
@@ -30,7 +32,8 @@ impl Story {
         let (asker, doer) = (Errands::new(100), Errands::new(200));
         let (lost_there, lost_back) = (vec![], vec![]);
         let (done, keys, ended) = (vec![], vec![], vec![]);
-        Self { asker, doer, now: 0, lost_there, lost_back, done, keys, ended, prompt: true }
+        let (prompt, repeats) = (true, false);
+        Self { asker, doer, now: 0, lost_there, lost_back, done, keys, ended, prompt, repeats }
     }
 
     fn ask(&mut self, id: u64, life: u64) {
@@ -68,7 +71,8 @@ impl Story {
                     self.done.push(text);
                     self.keys.push(key);
                     if self.prompt {
-                        self.doer_does(Input::Did { key, outcome: Outcome::Done(b"ok".to_vec()) });
+                        let (outcome, repeats) = (Outcome::Done(b"ok".to_vec()), self.repeats);
+                        self.doer_does(Input::Did { key, outcome, repeats });
                     }
                 }
                 Action::Ended { .. } => panic!("node 1 asks nobody"),
@@ -122,9 +126,10 @@ fn what_takes_long_is_asked_for_again_and_done_once() {
     story.pass(1000);
     assert_eq!((story.done.len(), story.ended.len()), (1, 0));
     let key = story.keys[0];
-    story.doer_does(Input::Did { key, outcome: Outcome::Refused(b"no".to_vec()) });
+    let outcome = Outcome::Refused(b"no".to_vec());
+    story.doer_does(Input::Did { key, outcome, repeats: false });
     assert_eq!(story.ended, [(1000, Outcome::Refused(b"no".to_vec()))]);
-    story.doer_does(Input::Did { key, outcome: ok() });
+    story.doer_does(Input::Did { key, outcome: ok(), repeats: false });
     assert_eq!(story.ended.len(), 1, "the first word counts");
 }
 
@@ -164,19 +169,38 @@ fn the_same_number_of_another_life_is_another_request() {
     assert_eq!(story.done.len(), 2);
 }
 
+/// What another node orders comes in; whether it is taken on.
+fn is_taken_on(story: &mut Story, from: u16, id: u64) -> bool {
+    let body = [&[1][..], &id.to_be_bytes(), &200_u64.to_be_bytes()].concat();
+    let before = story.done.len();
+    story.doer_does(Input::Packet { from, life: 7, network: 0, kind: Kind::Errand, body: &body });
+    story.done.len() > before
+}
+
 #[test]
-fn answers_are_kept_for_a_minute_and_none_is_forgotten_for_a_new_request() {
+fn answers_to_commands_are_kept_for_a_minute_and_none_is_forgotten_for_a_new_one() {
     let mut story = Story::new();
-    for id in 0..1024 {
-        story.ask(id, 200);
-    }
-    assert_eq!(story.done.len(), 1024);
-    story.ask(1024, 200);
+    assert!((0..512).all(|id| is_taken_on(&mut story, 0, id)));
+    assert!(!is_taken_on(&mut story, 0, 512), "more of one node");
+    assert!((0..512).all(|id| is_taken_on(&mut story, 2, id)), "another node has its own room");
+    assert!(!is_taken_on(&mut story, 3, 0), "there is none left at all");
+    story.ask(513, 200);
     let (_, last) = story.ended.last().expect("it was refused");
     assert_eq!(*last, Outcome::Refused(b"too many commands of other nodes at once".to_vec()));
     story.now = 60_000;
-    story.ask(1025, 200);
-    assert_eq!(story.done.len(), 1025);
+    assert!(is_taken_on(&mut story, 0, 514));
+}
+
+#[test]
+fn however_much_is_asked_a_command_has_room_and_is_done_once() {
+    let mut story = Story::new();
+    assert!(is_taken_on(&mut story, 2, 7), "a command");
+    story.repeats = true;
+    assert!((0..5000).all(|id| is_taken_on(&mut story, 0, id)), "questions of one node");
+    story.repeats = false;
+    assert!(is_taken_on(&mut story, 0, 5000), "a command of the same node");
+    assert!(!is_taken_on(&mut story, 2, 7), "the first command is not done again");
+    assert!(!is_taken_on(&mut story, 0, 5000));
 }
 
 #[test]

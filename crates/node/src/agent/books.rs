@@ -32,7 +32,7 @@ const NO_STORE: &str = "this cluster has no store: write `[store]` into the outl
                         (docs/operate/store.md)";
 /// A reason in a window (bytes).
 const MAX_REASON: usize = 200;
-/// A voter that lives has an entry in milliseconds; a busy one in this.
+/// A voter that lives is asked ten times a second, and says at least who it is, also while its disk stands still.
 const HEARD_WITHIN: Duration = Duration::from_secs(2);
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 /// What nodes that are replaced are remembered under.
@@ -77,7 +77,7 @@ impl Books {
         }
         let members = self.members.as_ref().ok_or(NO_STORE)?;
         if members.contains(&self.me) {
-            return self.here(ask, content);
+            return self.here(ask, &format!("{by} on {}", self.me), content);
         }
         let status = self.hands.looks().0;
         if status.nodes.iter().any(|line| line.compute && line.state.node == self.me) {
@@ -111,7 +111,7 @@ impl Books {
         if self.members.is_none() {
             return Ok(BookAnswer::Done(false));
         }
-        match self.does(&BookAsk::Hears { node: old.to_owned() }, by, &[])? {
+        match self.does(&hears(old), by, &[])? {
             BookAnswer::Done(true) => Err(format!(
                 "{old} is no lost machine: it votes in the store and answers there; stop it first"
             )),
@@ -125,11 +125,11 @@ impl Books {
         }
     }
 
-    /// Answers another node, from that byte of the answer on.
+    /// Answers somebody on another node, from that byte of the answer on.
     ///
     /// # Errors
     /// As [`Self::does`].
-    pub(super) fn part(&self, ask: &BookAsk, at: u64) -> Result<BookPart, String> {
+    pub(super) fn part(&self, ask: &BookAsk, by: &str, at: u64) -> Result<BookPart, String> {
         let is_member = self.members.as_ref().is_some_and(|members| members.contains(&self.me));
         if !is_member {
             return Err(format!("{} is no member of the store", self.me));
@@ -137,7 +137,7 @@ impl Books {
         if at > 0 && Deed::of_book(ask).0.row().changes {
             return Err("that is answered by one piece".to_owned());
         }
-        let answer = self.here(ask, &[])?;
+        let answer = self.here(ask, by, &[])?;
         let text = String::from_utf8(put(&answer)).unwrap_or_default();
         let carry::Mark { digest, bytes } = carry::Mark::of(&text);
         let text = carry::piece(&text, at).to_owned();
@@ -170,8 +170,8 @@ impl Books {
         Err(format!("the answer of {name} does not come to an end"))
     }
 
-    /// On a member.
-    fn here(&self, ask: &BookAsk, content: &[u8]) -> Result<BookAnswer, String> {
+    /// On a member. What is written down has the word of the node that knows who asks, beside that of his tool.
+    fn here(&self, ask: &BookAsk, by: &str, content: &[u8]) -> Result<BookAnswer, String> {
         let local = Local::new(&self.hands.run_dir).map_err(|error| error.to_string())?;
         let store = Shelf { local };
         match ask {
@@ -187,7 +187,7 @@ impl Books {
                 if let Some(node) = &window.node {
                     position(&self.hands.looks().0, node)?;
                 }
-                store.begin(window, *millis)
+                store.begin(&Window { by: by.to_owned(), ..window.clone() }, *millis)
             }
             BookAsk::End { node } => {
                 let ended = store.wait(store.local.client().delete(&key(node.as_deref())))?;
@@ -196,11 +196,10 @@ impl Books {
             BookAsk::Prove(proof) => {
                 self.speaks_against(&proof.node)?;
                 // Its agent may be gone alone.
-                let asked = BookAsk::Hears { node: proof.node.clone() };
-                if self.hears(&store, &asked, &proof.node)? == BookAnswer::Done(true) {
+                if self.hears(&store, &proof.node, false)? == BookAnswer::Done(true) {
                     return Err(format!("{} is not off: it votes in the store", proof.node));
                 }
-                store.prove(proof)
+                store.prove(&Proof { by: by.to_owned(), ..proof.clone() })
             }
             BookAsk::TakeBack { node } => {
                 let key = format!("{PROOFS}{node}");
@@ -210,7 +209,7 @@ impl Books {
                 store.wish(nodes, &Wish::Join { instead_of: instead_of.clone() })
             }
             BookAsk::Leave { nodes } => store.wish(nodes, &Wish::Leave),
-            BookAsk::Hears { node } => self.hears(&store, ask, node),
+            BookAsk::Hears { node, passed_on } => self.hears(&store, node, *passed_on),
             BookAsk::Replace { old, .. } => self.may_replace(old, ""),
         }
     }
@@ -232,8 +231,9 @@ impl Books {
         }
     }
 
-    /// Only the leader knows what its voters have: a new entry that comes there is a sign of life.
-    fn hears(&self, store: &Shelf, ask: &BookAsk, node: &str) -> Result<BookAnswer, String> {
+    /// Only the leader knows what its voters say: a word that comes there from now on is a sign of life, however
+    /// far the disk behind it lags.
+    fn hears(&self, store: &Shelf, node: &str, passed_on: bool) -> Result<BookAnswer, String> {
         let client = store.local.client();
         let report = store.wait(client.report())?;
         if !report.voters.iter().any(|(name, _)| name == node) || report.engine == "etcd" {
@@ -247,24 +247,32 @@ impl Books {
             return Ok(BookAnswer::Done(leads));
         }
         if leader != self.me {
-            return self.asks(&leader, ask, "");
+            if passed_on {
+                return Err("the store elects another leader just now: ask again".to_owned());
+            }
+            let ask = BookAsk::Hears { node: node.to_owned(), passed_on: true };
+            return self.asks(&leader, &ask, "");
         }
-        let has = |report: &::store::Report| {
-            report.voters.iter().find(|(name, _)| name == node).and_then(|(_, has)| *has)
-        };
+        // Who lost the majority meanwhile hears nobody, and that says nothing about them.
         store.wait(client.put(&format!("{REPLACED}asked"), node.as_bytes(), Some(60_000)))?;
-        let entry = store.wait(client.report())?.last;
-        let end = sys::clock::now() + HEARD_WITHIN;
+        let begun = sys::clock::now();
         loop {
-            if has(&store.wait(client.report())?).is_some_and(|has| has >= entry) {
+            let report = store.wait(client.report())?;
+            let waited = sys::clock::now().since(begun);
+            let ago = report.heard.iter().find(|(name, _)| name == node).map(|(_, ago)| *ago);
+            if ago.is_some_and(|ago| Duration::from_millis(ago) < waited) {
                 return Ok(BookAnswer::Done(true));
             }
-            if sys::clock::now() >= end {
+            if waited >= HEARD_WITHIN {
                 return Ok(BookAnswer::Done(false));
             }
             std::thread::sleep(LOOK_EVERY);
         }
     }
+}
+
+fn hears(node: &str) -> BookAsk {
+    BookAsk::Hears { node: node.to_owned(), passed_on: false }
 }
 
 /// The store of this node, for one question.

@@ -16,7 +16,7 @@ use std::time::Duration;
 use ::store::{Error, Local, Store};
 use api::generation::{Applied, Brought, CLUSTER_FILE, Content, Generation};
 use api::proof::Posted;
-use api::{Errand, Has, Parcel, Standing, Start, Status};
+use api::{Errand, Has, Look, Parcel, Standing, Start, Status};
 use base::{Chain, Time};
 use engine::carry::{self, Mark, serves};
 use engine::generation as keys;
@@ -44,6 +44,7 @@ struct Found {
     newest: Option<(Generation, Content)>,
     /// What is posted, encoded.
     windows: String,
+    look: Option<Look>,
 }
 
 /// What is known of a node that is served.
@@ -61,6 +62,7 @@ struct Visit {
     at: u16,
     name: String,
     texts: [(Parcel, String, Mark); 2],
+    look: Option<Look>,
     has: Option<Has>,
     pieces: usize,
 }
@@ -134,7 +136,8 @@ impl Carrier {
                 (Parcel::Generation, generation, of),
                 (Parcel::Windows, found.windows.clone(), with),
             ];
-            visits.push(Visit { at, name, texts, has: None, pieces: 0 });
+            let look = found.look;
+            visits.push(Visit { at, name, texts, look, has: None, pieces: 0 });
         }
         let newest = found.newest.as_ref().map(|(generation, _)| generation.number);
         while !visits.is_empty() {
@@ -182,6 +185,9 @@ impl Carrier {
         ];
         let asked = Transaction { then: reads, ..Transaction::default() };
         let outcome = self.local.wait(self.local.client().transact(asked))?;
+        let incarnation = self.local.wait(self.local.client().report())?.incarnation;
+        let revision = outcome.revision;
+        let look = incarnation.map(|incarnation| Look { incarnation, revision });
         let mut found = outcome.answers.into_iter().map(|answer| match answer {
             Answer::Found { items, .. } => items,
             Answer::Put | Answer::Deleted(_) => vec![],
@@ -200,7 +206,7 @@ impl Carrier {
             };
         }
         let newest = self.newest.as_ref().map(|(_, one, content)| (one.clone(), content.clone()));
-        Ok(Found { newest, windows: text(&posted) })
+        Ok(Found { newest, windows: text(&posted), look })
     }
 
     /// None: this version cannot read it, so a newer member has to bring it.
@@ -275,7 +281,7 @@ impl Visit {
             let Mark { digest, bytes } = mark.clone();
             api::Mark { digest, bytes }
         });
-        Errand::Offer { generation, windows }
+        Errand::Offer { generation, windows, look: self.look }
     }
 
     /// Windows first: they are short.

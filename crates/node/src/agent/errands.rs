@@ -19,8 +19,14 @@ use super::{Agent, lock};
 /// What a thread waits beyond the machine's patience, before it thinks that the loop is gone.
 const GRACE: Duration = Duration::from_millis(500);
 
-/// Does what another node asks, by its position; a text and a text.
-pub(crate) type Doer = Arc<dyn Fn(u16, &[u8]) -> Result<Vec<u8>, String> + Send + Sync>;
+/// Does what another node asks, by its position; a text and a text, and whether it may be done twice.
+pub(crate) type Doer = Arc<dyn Fn(u16, &[u8]) -> Did + Send + Sync>;
+
+/// What a [`Doer`] came to.
+pub(crate) struct Did {
+    pub(crate) outcome: Result<Vec<u8>, String>,
+    pub(crate) repeats: bool,
+}
 
 /// Is told what a request came to, on the agent's loop: it puts a message somewhere and returns.
 type Tell = Box<dyn FnOnce(Outcome) + Send>;
@@ -28,7 +34,7 @@ type Tell = Box<dyn FnOnce(Outcome) + Send>;
 /// From threads to the loop.
 enum Letter {
     Ask { to: u16, text: Vec<u8>, tell: Tell },
-    Did { key: Key, outcome: Outcome },
+    Did { key: Key, outcome: Outcome, repeats: bool },
 }
 
 /// Where threads leave what they want of other nodes.
@@ -146,7 +152,9 @@ impl Agent<'_> {
                     self.office.waiting.insert(id, tell);
                     self.errand(Input::Ask { id, to, life, ways, text: &text });
                 }
-                Letter::Did { key, outcome } => self.errand(Input::Did { key, outcome }),
+                Letter::Did { key, outcome, repeats } => {
+                    self.errand(Input::Did { key, outcome, repeats });
+                }
             }
         }
     }
@@ -184,15 +192,16 @@ impl Agent<'_> {
     fn does(&self, key: Key, text: Vec<u8>) {
         let (does, desk) = (Arc::clone(&self.office.does), self.office.desk.clone());
         let work = move || {
-            let outcome = match does(key.asker, &text) {
+            let Did { outcome, repeats } = does(key.asker, &text);
+            let outcome = match outcome {
                 Ok(text) => Outcome::Done(text),
                 Err(why) => Outcome::Refused(why.into_bytes()),
             };
-            desk.put(Letter::Did { key, outcome });
+            desk.put(Letter::Did { key, outcome, repeats });
         };
         if std::thread::Builder::new().name("errand".to_owned()).spawn(work).is_err() {
             let outcome = Outcome::Refused(b"its agent has no thread to spare".to_vec());
-            self.office.desk.put(Letter::Did { key, outcome });
+            self.office.desk.put(Letter::Did { key, outcome, repeats: false });
         }
     }
 }

@@ -93,7 +93,8 @@ pub(crate) fn begin(
     let (news, hears) = mpsc::channel();
     let place = Place::of(Path::new(&file.path));
     let limit = Arc::new(Mutex::new(place.undone()));
-    let told = (!is_member).then(|| Arc::new(Told::new(core, news.clone())));
+    let told =
+        (!is_member).then(|| Arc::new(Told::new(core, news.clone(), Path::new(&start.state_dir))));
     let running = place.named(texts);
     let run_dir = start.run_dir.clone();
     let (me, voice) = (start.node.clone(), voice.clone());

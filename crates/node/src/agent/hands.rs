@@ -12,7 +12,7 @@ use super::books::Books;
 use super::command::{self, Voice};
 use super::coordinate::{Coordination, Roles, Teller, teller};
 use super::core::Core;
-use super::errands::Desk;
+use super::errands::{Desk, Did};
 use super::names::Names;
 use super::told::Told;
 use super::{lock, under};
@@ -120,9 +120,7 @@ pub(crate) fn clerk(
     told: Option<Arc<Told>>,
     books: Arc<Books>,
 ) -> super::errands::Doer {
-    Arc::new(move |asker, text| {
-        let errand =
-            api::decode::<Errand>(text).map_err(|error| base::Chain(&error).to_string())?;
+    let does = move |asker: u16, errand: Errand| -> Result<Vec<u8>, String> {
         let from = lock(&hands.core).picture.names.get(usize::from(asker)).cloned();
         let from = from.ok_or("who asks is not in this node's outlast.toml")?;
         let ours = || cluster.as_ref().ok_or("there is no [store] in this node's outlast.toml");
@@ -161,7 +159,7 @@ pub(crate) fn clerk(
             Errand::Intents { before } => Ok(put(&ours()?.page(before)?)),
             Errand::Under { node } => Ok(put(&hands.count(&node)?)),
             Errand::Book { ask, by, at } => {
-                let part = books.part(&ask, at);
+                let part = books.part(&ask, &format!("{by} on {from}"), at);
                 let deed = Deed::of_book(&ask);
                 if deed.0.row().changes {
                     let outcome = part.as_ref().map(|_| ()).map_err(Clone::clone);
@@ -169,13 +167,17 @@ pub(crate) fn clerk(
                 }
                 Ok(put(&part?))
             }
-            Errand::Offer { generation, windows } => {
-                Ok(put(&told()?.offered(&generation, &windows)?))
+            Errand::Offer { generation, windows, look } => {
+                Ok(put(&told()?.offered(&generation, &windows, look)?))
             }
             Errand::Piece { of, digest, at, text } => {
                 Ok(put(&told()?.piece(of, &digest, at, &text)?))
             }
         }
+    };
+    Arc::new(move |asker, text| match api::decode::<Errand>(text) {
+        Ok(errand) => Did { repeats: errand.repeats(), outcome: does(asker, errand) },
+        Err(error) => Did { repeats: true, outcome: Err(base::Chain(&error).to_string()) },
     })
 }
 

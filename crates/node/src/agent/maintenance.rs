@@ -108,7 +108,7 @@ impl Core {
         let now_ms = sys::clock::wall_ms();
         if let Some(window) = self.windows.iter().find(|window| covers(window, node, now_ms)) {
             let between = if event.decision.is_empty() { "" } else { "; " };
-            let Window { who, why, .. } = window;
+            let (who, why) = (window.whose(), &window.why);
             event.decision += &format!("{between}planned: maintenance of {node} by {who} ({why})");
         }
         event

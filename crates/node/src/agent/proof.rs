@@ -41,7 +41,8 @@ impl Core {
 
     /// Whose word it is, for `why`.
     pub(super) fn word_of_proof(&self, name: &str) -> Option<Evidence> {
-        let Proof { who, why, at_ms, .. } = self.proof_of(name)?;
+        let proof = self.proof_of(name)?;
+        let (who, Proof { why, at_ms, .. }) = (proof.whose(), proof);
         let said = format!("{who} confirmed that it is off: {why}");
         let age_ms = Some(sys::clock::wall_ms().saturating_sub(*at_ms));
         Some(Evidence { what: said, age_ms })
@@ -50,7 +51,8 @@ impl Core {
     /// What this node has to say about a proof of its own death.
     pub(super) fn is_said_to_be_dead(&self) -> Option<String> {
         let name = self.picture.names.get(usize::from(self.me))?;
-        let Proof { who, why, .. } = self.proof_of(name)?;
+        let proof = self.proof_of(name)?;
+        let (who, why) = (proof.whose(), &proof.why);
         Some(format!(
             "{who} confirmed that this node is off ({why}), and it runs: nobody counts on it until \
              `outlast node confirm-off {name} --undo`"

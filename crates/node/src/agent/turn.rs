@@ -67,7 +67,8 @@ impl Turn {
     /// Whether the leader of the store has an answer of that member.
     fn hears(&self, name: &str) -> bool {
         let Some(books) = self.books.get() else { return false };
-        let asked = books.does(&BookAsk::Hears { node: name.to_owned() }, "", &[]);
+        let asked =
+            books.does(&BookAsk::Hears { node: name.to_owned(), passed_on: false }, "", &[]);
         matches!(asked, Ok(BookAnswer::Done(true)))
     }
 }

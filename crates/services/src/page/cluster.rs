@@ -72,6 +72,12 @@ fn store(status: &Status) -> Markup {
                  below is ordered by terms that nodes tell each other."
             }
         }
+        @if let Some((reached, of)) = status.minority() {
+            p {
+                (mark::MINORITY.only_sign()) " " (mark::MINORITY.word) ": " (reached) " of " (of) " controllers are \
+                 reached. Nothing is decided here and nobody is accused; addresses and the balancer go on."
+            }
+        }
         @if let Some(coordinator) = &status.coordinator { p { (decides(status, coordinator)) } }
         @if let Some(store) = &status.store { (facts(status, store)) (members(status, store)) }
     }
@@ -112,7 +118,7 @@ fn facts(status: &Status, store: &StoreState) -> Markup {
             dt { "Engine" } dd { (store.engine) }
             dt { "Leader" } dd {
                 @if let Some(leader) = &store.leader { (leader) ", term " (store.term) }
-                @else { "nobody: reads and writes wait" }
+                @else { "nobody: no majority, reads and writes wait" }
             }
             @if let Some(trouble) = &store.trouble { dt { "It says" } dd { (trouble) } }
             dt { "Log" } dd {

@@ -26,7 +26,7 @@ pub(super) fn parts(view: &View, name: &str, parts: &mut Vec<Fragment>) {
                 p.rule { "rule " (line.state.opinion.rule) }
             }
             @if let Some(window) = status.plan_of(name) {
-                p.rule { "in maintenance: " (window.why) " (" (window.who) ")" }
+                p.rule { "in maintenance: " (window.why) " (" (window.whose()) ")" }
             }
             dl {
                 @for network in &status.networks {

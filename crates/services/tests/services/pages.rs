@@ -279,8 +279,25 @@ fn the_page_of_the_cluster_has_nodes_by_networks_terms_and_says_that_there_is_no
         (store.leader, store.trouble) = (None, Some("waits for node02".to_owned()));
     });
     until("that it has no leader", || {
-        text(&face.get("/cluster").body).contains("nobody: reads and writes wait It says waits for")
-            && text(&face.get("/").body).contains("store has no leader as seen from node01")
+        text(&face.get("/cluster").body)
+            .contains("nobody: no majority, reads and writes wait It says waits for")
+            && text(&face.get("/").body)
+                .contains("store has no leader as seen from node01: no majority")
+    });
+}
+
+#[test]
+fn a_node_that_reaches_no_majority_says_so_on_the_first_page_and_on_that_of_the_cluster() {
+    let face = Face::new(status());
+    assert!(!text(&face.get("/").body).contains("no majority"));
+    face.tell(|story| {
+        let others = story.status.nodes.iter_mut().filter(|line| line.state.node != "node01");
+        others.for_each(|line| line.state.standing = Standing::Suspect);
+    });
+    until("it says so", || {
+        let (first, cluster) = (face.get("/").body, face.get("/cluster").body);
+        text(&first).contains("no majority: node01 reaches 1 of 3 controllers")
+            && text(&cluster).contains("no majority: 1 of 3 controllers are reached")
     });
 }
 

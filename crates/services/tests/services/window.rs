@@ -28,6 +28,7 @@ fn window(status: &Status) -> Planned {
             end_ms: u64::MAX,
             who: "ann@desk".to_owned(),
             why: "new memory".to_owned(),
+            by: String::new(),
         },
         nodes: vec!["node03".to_owned()],
         servers: vec![format!("{}/{}", server.proxy, server.server)],

@@ -57,7 +57,11 @@ pub(crate) struct Links {
     /// Of the store that the own disk is a part of.
     incarnation: Mutex<Option<Incarnation>>,
     links: Mutex<BTreeMap<(NodeId, Lane), Arc<Link>>>,
+    lives: Lives,
 }
+
+/// When each node last said something, be it late, or no more than who it is.
+type Lives = Arc<Mutex<BTreeMap<NodeId, Instant>>>;
 
 #[derive(Debug, Default)]
 struct Link {
@@ -92,7 +96,14 @@ impl Links {
         incarnation: Option<Incarnation>,
     ) -> Self {
         let incarnation = Mutex::new(incarnation);
-        Self { me, cluster, transport, incarnation, links: Mutex::default() }
+        let (links, lives) = (Mutex::default(), Lives::default());
+        Self { me, cluster, transport, incarnation, links, lives }
+    }
+
+    /// How long ago each node last said something to this one, of those that were ever asked.
+    pub(crate) fn heard(&self) -> BTreeMap<NodeId, Duration> {
+        let lives = self.lives.lock().unwrap_or_else(PoisonError::into_inner);
+        lives.iter().map(|(node, at)| (*node, at.elapsed())).collect()
     }
 
     /// From now on this node is a part of that store; connections that said otherwise end.
@@ -189,7 +200,17 @@ impl Links {
         let (questions, waiting) = mpsc::channel(QUEUE);
         let pending = Pending::default();
         let (heard, since) = (Arc::new(AtomicU64::new(0)), Instant::now());
-        let reader = read(BufReader::new(reading), Arc::clone(&pending), Arc::clone(&heard), since);
+        note_life(&self.lives, to);
+        let lives = Arc::clone(&self.lives);
+        let tell = {
+            let heard = Arc::clone(&heard);
+            move || {
+                let now = u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX);
+                heard.store(now, Ordering::Relaxed);
+                note_life(&lives, to);
+            }
+        };
+        let reader = read(BufReader::new(reading), Arc::clone(&pending), tell);
         let tasks = [tokio::spawn(reader), tokio::spawn(write(writing, waiting, pending))];
         Ok(Connection { address: address.to_owned(), questions, tasks, heard, since })
     }
@@ -222,15 +243,13 @@ fn answered(frame: Frame) -> Result<Vec<u8>, CallError> {
     }
 }
 
-async fn read(
-    mut from: BufReader<ReadHalf<Box<dyn Duplex>>>,
-    pending: Pending,
-    heard: Arc<AtomicU64>,
-    since: Instant,
-) {
+fn note_life(lives: &Lives, node: NodeId) {
+    lives.lock().unwrap_or_else(PoisonError::into_inner).insert(node, Instant::now());
+}
+
+async fn read(mut from: BufReader<ReadHalf<Box<dyn Duplex>>>, pending: Pending, tell: impl Fn()) {
     while let Ok(frame) = Frame::read(&mut from).await {
-        let now = u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX);
-        heard.store(now, Ordering::Relaxed);
+        tell();
         let asked = pending.lock().unwrap_or_else(PoisonError::into_inner).remove(&frame.number);
         if let Some(asked) = asked {
             // Who no longer waits need not know.

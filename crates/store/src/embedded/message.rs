@@ -228,11 +228,24 @@ impl Told {
         let mut out = Writer::versioned();
         out.standing(&self.of_you);
         out.standing(&self.own);
+        // A version without it reads what comes from a disk that holds something.
+        if self.known > 0 {
+            out.u64(self.known);
+        }
         out.0
     }
 
     pub(crate) fn decode(bytes: &[u8]) -> io::Result<Self> {
-        whole(bytes, |from| Ok(Self { of_you: from.standing()?, own: from.standing()? }))
+        whole(bytes, |from| {
+            let (of_you, own) = (from.standing()?, from.standing()?);
+            if from.end().is_ok() {
+                return Ok(Self { of_you, own, known: 0 });
+            }
+            match from.u64()? {
+                0 => Err(damaged("it knows of no store, and says of which")),
+                known => Ok(Self { of_you, own, known }),
+            }
+        })
     }
 }
 

@@ -148,7 +148,8 @@ async fn respond(core: &Arc<Core>, from: NodeId, frame: Frame, incoming: &Mutex<
                 return Err(io::Error::other("its file names other members of the store"));
             }
             let of_you = core.disk.standings().get(&from).copied().unwrap_or_default();
-            Ok((kind::DONE, Told { of_you, own: core.disk.own() }.encode()))
+            let known = if is_fresh { core.options.known } else { 0 };
+            Ok((kind::DONE, Told { of_you, own: core.disk.own(), known }.encode()))
         }
         kind::CANVASS => {
             let last = decode_canvass(&frame.body)?;

@@ -24,6 +24,7 @@
 use std::collections::BTreeMap;
 use std::io;
 
+use super::disk::owner::Incarnation;
 use super::types::{LogId, MAX_MEMBERS, NodeId, Vote};
 use crate::bytes::{Reader, Writer};
 
@@ -61,6 +62,8 @@ pub(crate) struct Told {
     pub(crate) of_you: Standing,
     /// Of the one that answers; the default if it never was part of a store.
     pub(crate) own: Standing,
+    /// The greatest incarnation of a store that it knows of, while it is part of none; 0: of none.
+    pub(crate) known: Incarnation,
 }
 
 /// What follows from the answers so far.
@@ -155,7 +158,7 @@ mod tests {
     }
 
     fn told(of_you: Standing) -> Told {
-        Told { of_you, own: standing(1, 1) }
+        Told { of_you, own: standing(1, 1), known: 0 }
     }
 
     const NOBODY: openraft::LeaderId<NodeId> = openraft::LeaderId { term: 0, node_id: 0 };
@@ -207,7 +210,7 @@ mod tests {
         check(standing(2, 12), &answers, true, below(floor));
         // The one who knew that it acknowledged more has forgotten it, but has it itself.
         let floor = standing(2, 13);
-        let answers = [(2, told(NOTHING)), (3, Told { of_you: NOTHING, own: floor })];
+        let answers = [(2, told(NOTHING)), (3, Told { of_you: NOTHING, own: floor, known: 0 })];
         check(standing(2, 12), &answers, true, Confirmed::Below { floor, went_back: false });
     }
 
@@ -219,7 +222,7 @@ mod tests {
 
     #[test]
     fn a_store_is_founded_only_when_all_voters_are_empty() {
-        let empty = Told { of_you: NOTHING, own: NOTHING };
+        let empty = Told { of_you: NOTHING, own: NOTHING, known: 0 };
         check(NOTHING, &[(2, empty), (3, empty)], true, Confirmed::Whole { fresh: true });
         check(NOTHING, &[(2, empty)], false, Confirmed::NotYet);
         let (floor, went_back) = (standing(1, 1), false);

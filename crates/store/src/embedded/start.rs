@@ -13,6 +13,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval};
 use super::batch::{self, Clock, QUEUE};
 use super::content::Content;
 use super::disk::Disk;
+use super::disk::owner::Incarnation;
 use super::election::{self, Moment};
 use super::link::{CallError, Lane, Links};
 use super::log::Log;
@@ -75,9 +76,10 @@ pub(super) async fn start(
     progress.tell(None);
     lead_no_more(&core).await?;
     let raft = raft(&core).await?;
-    if founds {
+    if let Some(known) = founds {
         // One that ended between this and the next step has it already.
-        let incarnation = core.disk.incarnation().unwrap_or_else(sys::clock::wall_ms);
+        let later = || sys::clock::wall_ms().max(known.saturating_add(1));
+        let incarnation = core.disk.incarnation().unwrap_or_else(later);
         let kept = core.become_part(incarnation).await;
         kept.map_err(|source| Error::Disk { path: core.options.folder.clone(), source })?;
         let founders = core.options.founders.iter();
@@ -98,14 +100,14 @@ pub(super) async fn start(
     Ok(Embedded { core, tasks })
 }
 
-/// Asks the others what they know of this node, until it is decided whether its disk is whole. Whether
-/// this node is to found the store.
-async fn find_out(core: &Arc<Core>, progress: &Progress) -> Result<bool, Error> {
+/// Asks the others what they know of this node, until it is decided whether its disk is whole. Where this
+/// node is to found the store, the greatest incarnation of a former one that any founder knows.
+async fn find_out(core: &Arc<Core>, progress: &Progress) -> Result<Option<Incarnation>, Error> {
     let own = core.disk.own();
     let witness = core.disk.witness();
     if let Some(seen) = witness.filter(|seen| seen.exceeds(&own)) {
         keep_below(core, seen, true).await?;
-        return Ok(false);
+        return Ok(None);
     }
     let (me, proven) = (core.me(), core.options.trusted || witness.is_some());
     let voters = voters(core)?;
@@ -120,11 +122,13 @@ async fn find_out(core: &Arc<Core>, progress: &Progress) -> Result<bool, Error> 
             Confirmed::NotYet => {}
             Confirmed::Whole { fresh } => {
                 let first = core.options.founders.keys().next();
-                return Ok(fresh && first == Some(&core.me()));
+                let known =
+                    answers.values().map(|told| told.known).fold(core.options.known, u64::max);
+                return Ok((fresh && first == Some(&core.me())).then_some(known));
             }
             Confirmed::Below { floor, went_back } => {
                 keep_below(core, floor, went_back).await?;
-                return Ok(false);
+                return Ok(None);
             }
         }
         let mut asked = JoinSet::new();

@@ -255,6 +255,7 @@ mod tests {
             credentials: None,
             witness: None,
             trusted: false,
+            known: 0,
             etcd: None,
         };
         Host::start(setup).expect("a store of one")

@@ -27,6 +27,8 @@ pub(crate) struct Cloud {
     cuts: Cuts,
     pub(crate) nodes: BTreeMap<NodeId, Embedded>,
     pub(crate) snapshot_every: u64,
+    /// Incarnations of former stores, by who knows of them.
+    pub(crate) known: BTreeMap<NodeId, u64>,
     pub(crate) witness: bool,
     pub(crate) timing: Timing,
 }
@@ -67,6 +69,7 @@ impl Cloud {
             nodes: BTreeMap::new(),
             snapshot_every: SNAPSHOT_EVERY,
             witness: false,
+            known: BTreeMap::new(),
             timing: Timing::default(),
         }
     }
@@ -96,6 +99,7 @@ impl Cloud {
             founders: [1, 2, 3].map(|node| (node, format!("node{node}"))).into(),
             timing: self.timing,
             trusted: false,
+            known: self.known.get(&node).copied().unwrap_or(0),
             snapshot_every: self.snapshot_every,
         }
     }

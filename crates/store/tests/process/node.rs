@@ -72,6 +72,7 @@ async fn run(role: &str) {
         timing: Timing::default(),
         witness: std::env::var_os(WITNESS).map(PathBuf::from),
         trusted: false,
+        known: 0,
         snapshot_every: SNAPSHOT_EVERY,
     };
     let store = match Embedded::start(options, Arc::new(Proxied { plain, ports })).await {

@@ -20,7 +20,7 @@ use engine::intent::{At, Damage, Duty, Order, Receiver, Step, Word};
 use engine::kv::Token;
 
 /// In the state folder, in the order in which they are written: a disk that damages one of them leaves the other.
-const FILES: [&str; 2] = ["steps", "steps.copy"];
+pub(in crate::agent) const FILES: [&str; 2] = ["steps", "steps.copy"];
 /// How long an order waits for the end of its step: shorter than [`engine::errand::PATIENCE`].
 const WAIT: Duration = Duration::from_secs(2);
 

@@ -26,7 +26,7 @@ pub(super) fn why(ground: &Ground<'_>, name: &str) -> Option<Told> {
         .extend(duty.map(|duty| seen(format!("it says that an operator wants it {duty}"), heard)));
     let plan = ground.status.plan_of(name);
     evidence.extend(plan.map(|window| {
-        fact(format!("it is in a maintenance window of {}: {}", window.who, window.why))
+        fact(format!("it is in a maintenance window of {}: {}", window.whose(), window.why))
     }));
     let rule = RULES.iter().find(|rule| rule.name == state.opinion.rule);
     Some(Told {

@@ -93,6 +93,7 @@ async fn what_is_not_on_the_disk_is_promised_to_nobody() {
         timing: Timing::default(),
         witness: None,
         trusted: false,
+        known: 0,
         snapshot_every: SNAPSHOT_EVERY,
     };
     let gate = Arc::<Gate>::default();

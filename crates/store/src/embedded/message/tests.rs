@@ -40,7 +40,7 @@ fn samples() -> Vec<Vec<u8>> {
         Hello { cluster: "test".into(), from: 1, to: 2, incarnation: Some(3) }.encode(),
         Append { request, standings: [(3, standing)].into() }.encode(),
         Chunk::all(vote, &meta, &image)[0].encode(),
-        Told { of_you: standing, own: Standing::default() }.encode(),
+        Told { of_you: standing, own: Standing::default(), known: 0 }.encode(),
         encode_appended(&AppendEntriesResponse::Success),
         encode_appended(&AppendEntriesResponse::PartialSuccess(Some(log_id(7)))),
         encode_appended(&AppendEntriesResponse::Conflict),

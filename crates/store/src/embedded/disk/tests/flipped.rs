@@ -22,6 +22,7 @@ fn options(folder: &Path, founders: BTreeMap<NodeId, String>) -> Options {
         timing: Timing::default(),
         witness: None,
         trusted: false,
+        known: 0,
         // A snapshot, and entries behind it.
         snapshot_every: 25,
     }
