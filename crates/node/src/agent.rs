@@ -59,7 +59,7 @@ mod seats;
 mod stalls;
 mod story;
 mod told;
-mod trustee;
+pub(crate) mod trustee;
 mod turn;
 mod under;
 mod voters;

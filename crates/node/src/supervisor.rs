@@ -27,6 +27,7 @@ use children::Child;
 use facts::Facts;
 use lives::Lives;
 use lock::{Lock, LockError};
+use ports::PortError;
 use sockets::{SocketError, Sockets};
 
 mod begin;
@@ -36,6 +37,7 @@ mod facts;
 mod ground;
 mod lives;
 mod lock;
+mod ports;
 mod reload;
 mod route;
 mod sockets;
@@ -65,6 +67,8 @@ pub enum SuperviseError {
     Lock(#[from] LockError),
     #[error("cannot start")]
     Sockets(#[from] SocketError),
+    #[error("cannot start")]
+    Ports(#[from] PortError),
     #[error("cannot write the pid file {}", .path.display())]
     PidFile {
         path: PathBuf,

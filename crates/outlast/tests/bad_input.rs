@@ -4,13 +4,14 @@
 #[path = "node/lonely.rs"]
 mod lonely;
 
+use std::any::Any;
 use std::fs;
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 
 use api::VipRole;
-use lonely::{Lonely, OUTLAST, VIP, alone, has_vip, run_to_end, until};
+use lonely::{Lonely, OUTLAST, OWN, VIP, alone, has_vip, run_to_end, until};
 
 /// Starts the node as its files are now and expects it to refuse, naming each of `expected`.
 fn check_refused(node: &Lonely, expected: &[&str]) {
@@ -141,6 +142,91 @@ fn a_port_in_use_is_named_and_nothing_stays() {
         assert!(!has_vip());
         drop(other);
         node.start();
+    });
+}
+
+/// A member of a store with a virtual IP and a trust: it has all the ports that a node can have.
+fn with_all_ports() -> Lonely {
+    let node = Lonely::new();
+    let mut command = Command::new(OUTLAST);
+    command.args(["init", "test", "--node", "node01", "--trust-dir"]).arg(node.path("trust"));
+    assert!(command.output().expect("the tool runs").status.success());
+    let text = lonely::CLUSTER.replace("secret_file = \"secret\"", "trust_dir = \"trust\"");
+    node.write("outlast.toml", &(text + "[dashboard]\nlisten = \"none\"\n[store]\n"));
+    node
+}
+
+/// Keeps a port until it is dropped.
+type Other = Box<dyn Any>;
+
+#[test]
+fn every_port_of_a_node_that_another_program_has_is_named_with_what_it_is_for() {
+    alone("every_port_of_a_node_that_another_program_has_is_named_with_what_it_is_for", || {
+        let mut node = with_all_ports();
+        let at = |port: u16| SocketAddr::from((OWN, port));
+        let udp = |port| -> Other { Box::new(UdpSocket::bind(at(port)).expect("nobody has it")) };
+        let tcp = |port| -> Other { Box::new(TcpListener::bind(at(port)).expect("nobody has it")) };
+        let mut others = vec![
+            ("UDP 10.79.0.41:7411 for the beats", "`port` in [cluster]", udp(7411)),
+            ("UDP 10.79.0.41:7412 for hand-overs", "`port` in [cluster]", udp(7412)),
+            ("TCP 10.79.0.41:7413 for joins", "`outlast trust serve` may be", tcp(7413)),
+            ("TCP 10.79.0.41:7414 for the store", "`port` in [store]", tcp(7414)),
+        ];
+        while !others.is_empty() {
+            let (code, said) = run_to_end(&mut node.command());
+            assert_eq!(code, Some(2), "{said}");
+            for (what, remedy, _) in &others {
+                assert!(
+                    said.contains(what) && said.contains(remedy),
+                    "`{what}` is not in:\n{said}"
+                );
+            }
+            assert_eq!(
+                said.matches("another program has it (`ss -l").count(),
+                others.len(),
+                "{said}"
+            );
+            assert!(!has_vip() && !node.listens(), "something stayed");
+            others.pop();
+        }
+        node.start();
+        let at = at(7411);
+        assert!(UdpSocket::bind(at).is_err(), "the node has its port");
+    });
+}
+
+#[test]
+fn a_port_that_a_former_start_still_has_is_waited_for() {
+    alone("a_port_that_a_former_start_still_has_is_waited_for", || {
+        let mut node = with_all_ports();
+        let former = TcpListener::bind((OWN, 7414)).expect("nobody has it");
+        let command = node.command();
+        node.start_with(command);
+        until("it has begun", || node.path("run/lock").exists());
+        drop(former);
+        until("the node serves behind its virtual IP", || node.serves(node.port));
+    });
+}
+
+#[test]
+fn a_store_whose_addresses_are_on_another_machine_is_refused_with_its_addresses() {
+    alone("a_store_whose_addresses_are_on_another_machine_is_refused_with_its_addresses", || {
+        let node = with_all_ports();
+        sys::netns::set_sysctl("net.ipv4.ip_nonlocal_bind", "0").expect("it is ours");
+        let text = fs::read_to_string(node.path("outlast.toml")).expect("a file");
+        let text = text.replace("10.79.0.41", "10.79.0.49");
+        let (nodes, rest) = text.split_once("[vip.internal]").expect("there is one");
+        let (_, store) = rest.split_once("[dashboard]").expect("there is one");
+        node.write("outlast.toml", &format!("{nodes}[dashboard]{store}"));
+        let expected = [
+            "none of the addresses of node01 is on this machine, where its store would listen (10.79.0.49:7414)",
+            "--node",
+        ];
+        let (code, said) = run_to_end(node.command().args(["--node", "node01"]));
+        assert_eq!(code, Some(2), "{said}");
+        for words in expected {
+            assert!(said.contains(words), "`{words}` is not in:\n{said}");
+        }
     });
 }
 

@@ -250,6 +250,25 @@ pub fn udp(bind: SocketAddr, interface: Option<&str>) -> io::Result<OwnedFd> {
     Ok(socket)
 }
 
+/// Whether this program could have a UDP port for itself: nobody has it, nobody shares it.
+///
+/// # Errors
+/// `AddrInUse` when another socket has it, `AddrNotAvailable` when the address is not ours.
+pub fn try_udp(address: SocketAddr) -> io::Result<()> {
+    let socket = open_for(address, SocketType::DGRAM)?;
+    Ok(rustix::net::bind(&socket, &address)?)
+}
+
+/// Whether this program could listen on a TCP port; connections that are over are in nobody's way.
+///
+/// # Errors
+/// `AddrInUse` when another program listens there, `AddrNotAvailable` when the address is not ours.
+pub fn try_tcp(address: SocketAddr) -> io::Result<()> {
+    let socket = open_for(address, SocketType::STREAM)?;
+    sockopt::set_socket_reuseaddr(&socket, true)?;
+    Ok(rustix::net::bind(&socket, &address)?)
+}
+
 /// A UDP socket that talks to one address only, from any port of its own: the kernel tells it when
 /// that address refuses ([`take_error`]). Nobody is expected to answer to it.
 ///

@@ -17,6 +17,7 @@ use super::facts::Facts;
 use super::ground;
 use super::lives::{Lives, Trouble};
 use super::lock::{self, Lock};
+use super::ports;
 use super::sockets::Sockets;
 use super::{CHANNEL, Next, PIDFD, SIGNALS, Slot, SuperviseError, Supervisor, tell, token};
 use crate::launch::{Launch, Plan};
@@ -94,6 +95,7 @@ impl Supervisor {
         raise_limits(&plan);
         let shared = launch.mode == Mode::Strict;
         let sockets = bind(&plan, launch.mode, &Sockets::none(shared))?;
+        ports::check(&plan)?;
         let rescue = open_rescue(&plan)?;
         let lives = match &plan.texts.secret {
             Some(_) => Lives::open(&plan.state_dir, sys::clock::wall_ms()),

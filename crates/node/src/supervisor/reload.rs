@@ -9,7 +9,7 @@ use config::cluster::Cluster;
 use config::vip::Vip;
 use engine::role::{Dashboard, Input, Loss};
 
-use super::{Next, SuperviseError, Supervisor, begin, tell};
+use super::{Next, SuperviseError, Supervisor, begin, ports, tell};
 use crate::launch::Plan;
 
 /// The agent writes a few files at a time; the supervisor has children to look after.
@@ -39,6 +39,7 @@ impl Supervisor {
     fn reload_to(&mut self, plan: Result<Plan, SuperviseError>, number: Option<u64>) {
         let tried = plan.and_then(|plan| {
             let sockets = begin::bind(&plan, self.launch.mode, &self.sockets)?;
+            ports::check_new(&plan, &self.plan)?;
             Ok(Next { plan, sockets, number })
         });
         match tried {
