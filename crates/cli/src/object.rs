@@ -1,5 +1,5 @@
 //! What can be asked about: `node/NAME`, `vip/NAME`, `pool/NAME`, `server/POOL/NAME`, `balancer`,
-//! `process/ROLE`. A bare name is a node.
+//! `process/ROLE`. A bare name is a node, `store` this node's part of the store.
 
 use api::Status;
 
@@ -66,7 +66,12 @@ pub(crate) fn resolve(word: &str, status: &Status) -> Result<String, Unknown> {
     if word == status.node || node == format!("node/{}", status.node) {
         return Ok(node);
     }
-    if let Some(found) = all.iter().find(|object| **object == word || **object == node) {
+    // A node may have that name.
+    let process = if word == "store" { "process/store" } else { word };
+    let names = [node.as_str(), word, process];
+    if let Some(found) =
+        names.iter().find_map(|name| all.iter().find(|object| object.as_str() == *name))
+    {
         return Ok(found.clone());
     }
     Err(Unknown { word: word.to_owned(), near: near(word, &all) })
@@ -133,6 +138,12 @@ mod tests {
         check("server/keystone/node03", Ok("server/keystone/node03"));
         check("balancer", Ok("balancer"));
         check("process/proxy", Ok("process/proxy"));
+        let mut status = example::status();
+        assert!(resolve("store", &status).is_err(), "there is none");
+        let mut store = status.processes[0].clone();
+        store.role = api::Role::Store;
+        status.processes.push(store);
+        assert_eq!(resolve("store", &status), Ok("process/store".to_owned()));
     }
 
     #[test]

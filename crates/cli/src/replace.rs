@@ -18,7 +18,8 @@ const LOOK_EVERY: Duration = Duration::from_millis(200);
 
 /// Put a dead controller out and let a new machine take its place
 ///
-/// On the node that has the authority's key. The certificate of the old machine is refused from now on, the
+/// On the node that has the authority's key (if that is the one that is gone: `outlast trust take-authority --lost` first, on
+/// a controller that keeps a copy of it). The certificate of the old machine is refused from now on, the
 /// store is told who votes instead, and the one command for the new machine is printed, with its token. Refused while the node
 /// is heard, by nodes or by the store. Silence proves no death: where nobody has proven it, you do. It may be typed again at any time,
 /// also after it was broken off: what was done is not done twice.
@@ -87,8 +88,8 @@ pub(crate) fn run(args: &Args, out: &mut impl Write) -> Result<(), ReplaceError>
     let folder = args.place.folder();
     let state = folder.load().map_err(CommandError::from)?;
     if !state.is_authority {
-        let text = format!("{} does not have the authority's key", state.node);
-        return Err(ReplaceError::Refused(text));
+        let has_copy = folder.has_authority_key();
+        return Err(ReplaceError::Refused(elsewhere(&state, &args.old, has_copy)));
     }
     let address = args.address.map_or_else(|| own_desk(&state, "--address"), Ok)?;
     let mut say = |line: String| writeln!(out, "{line}").map_err(CommandError::Output);
@@ -126,6 +127,23 @@ pub(crate) fn run(args: &Args, out: &mut impl Write) -> Result<(), ReplaceError>
     say("then give it the cluster's outlast.toml and the files that it names, and start outlast"
         .to_owned())?;
     Ok(())
+}
+
+/// Where this has to be typed, as only the node that signs can.
+fn elsewhere(state: &trust::State, old: &str, has_copy: bool) -> String {
+    let (here, issuer) = (&state.node, state.issuer());
+    match (issuer == old, has_copy) {
+        (false, _) => format!("{here} does not sign for the cluster: type this on {issuer}"),
+        (true, true) => format!(
+            "{old} signed for the cluster, and {here} keeps a copy of that key: `outlast trust take-authority --lost` \
+             here, then type this again"
+        ),
+        (true, false) => format!(
+            "{old} signed for the cluster, and {here} has no copy of that key: on a controller that has one (`outlast \
+             trust status`) `outlast trust take-authority --lost`, then this; if none has, bring the trust folder of \
+             {old} back from its backup"
+        ),
+    }
 }
 
 /// What this node knows of the other once it had time to hear it: an agent that has just started has heard

@@ -163,6 +163,10 @@ fn majority(out: &mut impl Write, status: &Status) -> io::Result<()> {
     Ok(())
 }
 
+/// What a store without a leader is to the layers, in the words of `quorum::TABLE`.
+const LEADERLESS: &str = "without one: commands, intents, generations and windows are refused, roles held by a token are \
+                          released; addresses, balancer and verdicts go on";
+
 /// Leader and voters, and what is not as it should be.
 fn store(out: &mut impl Write, status: &Status) -> io::Result<()> {
     let Some(store) = &status.store else { return coordinator(out, status) };
@@ -173,6 +177,9 @@ fn store(out: &mut impl Write, status: &Status) -> io::Result<()> {
     };
     let voters = list(store.voters().collect());
     writeln!(out, "\nstore ({}) {leader}, entry {}, voters {voters}", store.engine, store.applied)?;
+    if store.leader.is_none() {
+        writeln!(out, "  {LEADERLESS}")?;
+    }
     let learners: Vec<_> = store.learners().collect();
     if !learners.is_empty() {
         writeln!(out, "  without a vote yet: {}", list(learners))?;
@@ -388,6 +395,7 @@ mod tests {
         expect![[r#"
 
             store (embedded) NO LEADER, entry 812, voters node01 node02
+              without one: commands, intents, generations and windows are refused, roles held by a token are released; addresses, balancer and verdicts go on
               without a vote yet: node04
               node04 is 772 entries behind
               its disk does not count until it is filled up to entry 900

@@ -43,8 +43,8 @@ pub(crate) enum StoreError {
     Start(#[from] ::store::Error),
     #[error("cannot hear the supervisor")]
     Supervisor(#[source] io::Error),
-    #[error("the store has stopped: {0}")]
-    Stopped(String),
+    #[error("the store in {} has stopped: {why}", .folder.display())]
+    Stopped { folder: PathBuf, why: String },
 }
 
 /// Mutual TLS by the trust folder.
@@ -81,6 +81,12 @@ impl Credentials for Trusted {
 pub(crate) fn is_member(cluster: Option<&Cluster>, me: Option<usize>) -> bool {
     let store = cluster.and_then(|cluster| cluster.store.as_ref());
     store.zip(me).is_some_and(|(store, me)| store.members.contains(&me))
+}
+
+/// As the cluster file and `status` name it.
+pub(crate) fn engine(cluster: Option<&Cluster>) -> &'static str {
+    let store = cluster.and_then(|cluster| cluster.store.as_ref());
+    if store.is_some_and(|store| store.etcd.is_some()) { "etcd" } else { "embedded" }
 }
 
 /// Whether the store's process is made of the same; the trust folder it reads by itself.
@@ -204,7 +210,8 @@ fn obey(
         tell(channel, host, &mut told);
         known.note(host.report().incarnation);
         if let Some(why) = host.failure() {
-            return Err(StoreError::Stopped(why));
+            let folder = word.parent().unwrap_or(word).to_owned();
+            return Err(StoreError::Stopped { folder, why });
         }
         if word.exists() && host.report().leader.is_some() {
             // It was given for this start, and is used up. What cannot be removed counts again.

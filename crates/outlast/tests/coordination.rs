@@ -46,7 +46,7 @@ fn restore(trio: &Trio, file: &str) {
     for node in NODES {
         let mut command = Command::new(OUTLAST);
         command.args(["store", "restore", file, "--config"]);
-        command.arg(trio.files.path(&format!("{node}.toml"))).args(["--node", node]);
+        command.arg(trio.config_file(node)).args(["--node", node]);
         command.arg("--run-dir").arg(trio.run_dir(node)).arg("--state-dir");
         command.arg(trio.files.path(&format!("state-{node}")));
         command.args(from.iter().flat_map(|from: &String| ["--from", from.as_str()]));

@@ -118,16 +118,17 @@ fn four() -> (Trio, Arc<Relays>) {
     };
     let members = "members = [\"node01\", \"node02\", \"node03\"]";
     let mut trio = Trio::with(members, &far(9));
-    let path = trio.files.path("node01.toml");
-    let mut text = std::fs::read_to_string(path).expect("it was written");
+    let mut text = std::fs::read_to_string(trio.config_file("node01")).expect("it was written");
     for host in [2, 3, 4] {
         for network in [0, 1] {
             let (real, shown) = (address(network, host), address(network, host + 10));
             text = text.replace(&format!("\"{real}\""), &format!("\"{shown}\""));
         }
     }
-    let text = text.replace(&far(9), &far(5)).replace("haproxy-node01", "haproxy-cmp1");
-    trio.files.write(&format!("{FAR}.toml"), &text);
+    // Its folder is the one that was made for a compute node: it has that one's address.
+    let folder = |node: &str| trio.files.path(node);
+    std::fs::rename(folder(trio::COMPUTE), folder(FAR)).expect("it was made");
+    trio.files.write(&format!("{FAR}/outlast.toml"), &text.replace(&far(9), &far(5)));
     trio.start(FAR);
     until("everybody hears the fourth", || {
         NODES.into_iter().chain([FAR]).all(|node| {

@@ -20,28 +20,41 @@ const DESK: &str = "127.0.0.2:7413";
 
 impl Trio {
     fn replace(&self, old: &str, more: &[&str]) -> Output {
-        let folder = self.files.path("trust-node01");
-        let folder = folder.to_str().expect("a path of the test");
-        let words = ["node", "replace", old, "--trust-dir", folder, "--address", DESK];
-        self.ask("node01", &[&words[..], more].concat())
+        self.replace_on(("node01", DESK), old, more)
     }
 
-    /// node03 loses power and disks; a copy of what it could prove itself with is kept by somebody.
+    fn replace_on(&self, (by, desk): (&str, &str), old: &str, more: &[&str]) -> Output {
+        let folder = self.files.path(&format!("trust-{by}"));
+        let folder = folder.to_str().expect("a path of the test");
+        let words = ["node", "replace", old, "--trust-dir", folder, "--address", desk];
+        self.ask(by, &[&words[..], more].concat())
+    }
+
     fn lose_the_third(&mut self) {
-        self.stop_one("node03");
-        for folder in ["state-node03", "run-node03"] {
-            std::fs::remove_dir_all(self.files.path(folder)).expect("it is there");
+        self.lose("node03", "node01");
+    }
+
+    /// A node loses power and disks; a copy of what it could prove itself with is kept by somebody.
+    fn lose(&mut self, node: &str, witness: &str) {
+        self.stop_one(node);
+        for folder in ["state", "run"] {
+            let folder = self.files.path(&format!("{folder}-{node}"));
+            std::fs::remove_dir_all(folder).expect("it is there");
         }
-        let (trust, stolen) = (self.files.path("trust-node03"), self.files.path("trust-stolen"));
-        std::fs::rename(trust, stolen).expect("it is there");
+        let trust = self.files.path(&format!("trust-{node}"));
+        std::fs::rename(trust, self.files.path("trust-stolen")).expect("it is there");
         until("nobody hears it", || {
-            ["suspect", "left"].contains(&self.standing("node03").as_str())
+            ["suspect", "left"].contains(&self.standing_at(witness, node).as_str())
         });
     }
 
     /// As the node of the authority sees it; empty: that cannot be read.
     fn standing(&self, node: &str) -> String {
-        let status = self.status("node01");
+        self.standing_at("node01", node)
+    }
+
+    fn standing_at(&self, by: &str, node: &str) -> String {
+        let status = self.status(by);
         let nodes = status["nodes"].as_array().cloned().unwrap_or_default();
         let line = nodes.iter().find(|line| line["state"]["node"] == node);
         let standing = line.and_then(|line| line["state"]["standing"].as_str());
@@ -130,6 +143,52 @@ fn a_dead_controller_is_replaced_by_one_command_under_its_own_name() {
             let told = |line: &str| is_it(line) && line.contains(outcome);
             assert!(audit.lines().any(told), "{audit}");
         }
+    });
+}
+
+#[test]
+fn the_controller_that_signs_is_replaced_where_a_copy_of_its_key_is_kept() {
+    alone("the_controller_that_signs_is_replaced_where_a_copy_of_its_key_is_kept", || {
+        let mut trio = Trio::founded("controller");
+        let file = |name: &str| trio.files.path(name).display().to_string();
+        let (exported, secret) = (file("exported"), file("passphrase"));
+        trio.files.write("passphrase", "correct horse battery\n");
+        let mode = std::os::unix::fs::PermissionsExt::from_mode(0o600);
+        std::fs::set_permissions(&secret, mode).expect("a mode can be set");
+        for (words, node) in [("export-authority", "node01"), ("import-authority", "node02")] {
+            trio.said(&["trust", words, &exported, "--passphrase-file", &secret], node);
+        }
+        for node in NODES {
+            trio.start(node);
+        }
+        trio.leader(&NODES);
+        trio.put("node01", "a", "1");
+        let here = ("node02", "127.0.0.3:7413");
+        let off = ["--i-know-it-is-off"];
+        until("it is heard", || trio.standing_at("node02", "node03") == "alive");
+        let elsewhere = trio.replace_on(here, "node03", &off);
+        trio.refused(&elsewhere, "node03 is heard: stop it first");
+        trio.lose("node01", "node02");
+        trio.leader(&NODES[1..]);
+        let typed = trio.replace_on(("node03", "127.0.0.4:7413"), "node01", &off);
+        trio.refused(&typed, "node03 has no copy of that key");
+        let typed = trio.replace_on(here, "node01", &off);
+        trio.refused(&typed, "`outlast trust take-authority --lost` here, then type this again");
+        trio.said(&["trust", "take-authority", "--lost"], "node02");
+        let printed = trio.replace_on(here, "node01", &off);
+        trio.join_as_printed(&printed, "node01");
+        let again = trio.replace_on(here, "node01", &off);
+        let text = String::from_utf8_lossy(&again.stdout).into_owned();
+        assert!(text.contains("node01 has joined: start outlast there"), "{text}{}", said(&again));
+        trio.start("node01");
+        trio.leader(&NODES);
+        assert_eq!(trio.get("node01", "a").as_deref(), Some("1"));
+        trio.put("node01", "a", "2");
+        until("all vote", || trio.voters("node02") == NODES);
+        until("its disk counts", || trio.report("node01")["floor"].is_null());
+        until("it is heard", || trio.standing_at("node03", "node01") == "alive");
+        let roster = trio.said(&["trust", "status"], "node02");
+        assert!(roster.contains("revoked"), "the old machine is out: {roster}");
     });
 }
 

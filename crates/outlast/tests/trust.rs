@@ -10,6 +10,8 @@ use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 const OUTLAST: &str = env!("CARGO_BIN_EXE_outlast");
+/// Changes what one program reads as the date; the clock of the machine is not touched.
+const PRELOAD: &str = "/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1";
 
 /// The trust folder of one node; gone at the end.
 struct Node(PathBuf);
@@ -365,4 +367,34 @@ fn the_authoritys_key_lives_on_on_a_second_node_when_the_first_one_is_lost() {
         assert!(log.contains(words), "{words} is not in:\n{log}");
     }
     assert!(!log.contains("correct horse"), "the passphrase is in the log");
+}
+
+#[test]
+fn a_clock_that_is_wrong_at_a_join_is_told_and_costs_no_token() {
+    if !Path::new(PRELOAD).exists() {
+        let test = "outlast::a_clock_that_is_wrong_at_a_join_is_told_and_costs_no_token";
+        return lab::skip::note(test, "faketime is not installed");
+    }
+    let (first, _) = Node::founded();
+    let desk = Desk::new(&first);
+    let token = first.token(&desk, &["--role", "controller"]);
+    let second = Node::new();
+    let words = ["join", &token, "--node", "node02"];
+    let not_valid = "is not valid at the time of this machine's clock: set the clock";
+    let expired = "by this machine's clock: create another one, or set the clock";
+    for (shift, expected) in
+        [("+2h", expired), ("-2h", not_valid), ("-400d", not_valid), ("+4000d", expired)]
+    {
+        let mut command = second.command(&words);
+        command.env("LD_PRELOAD", PRELOAD).env("FAKETIME", shift);
+        let output = command.env("FAKETIME_DONT_FAKE_MONOTONIC", "1").output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!((output.status.code(), output.stdout.len()), (Some(2), 0), "{shift}: {said}");
+        assert!(said.contains(expected), "{shift}: {said}");
+        second.refused(&["trust", "status"], 2);
+    }
+    assert!(!first.roster().contains("node02"), "nobody was let in");
+    // With the clock put right.
+    second.well(&words);
+    assert!(first.roster().contains("node02  controller"));
 }

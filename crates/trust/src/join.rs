@@ -26,6 +26,14 @@ const CONNECT: Duration = Duration::from_secs(1);
 pub enum JoinError {
     #[error(transparent)]
     Trust(#[from] TrustError),
+    #[error("nothing was asked of the cluster, the token is as good as before")]
+    Unprepared(#[source] TrustError),
+    /// Its keys are in the folder, and with them it is let in again.
+    #[error(
+        "the cluster has let this node in, which this machine cannot keep: mend that and type the same again, with the \
+         same folder; the token is still good for it"
+    )]
+    Unkept(#[source] TrustError),
     #[error(
         "the token expired {0} s ago by this machine's clock: create another one, or set the clock"
     )]
@@ -91,7 +99,10 @@ pub fn join(folder: &Folder, joining: &Joining, now_ms: u64) -> Result<State, Jo
     if now_ms > token.expires_ms {
         return Err(JoinError::Expired((now_ms - token.expires_ms).div_ceil(1000)));
     }
-    let keys = folder.pending_keys()?;
+    let keys = folder.pending_keys().map_err(|error| {
+        let is_disk = matches!(error, TrustError::File(_) | TrustError::Secret(_));
+        if is_disk { JoinError::Unprepared(error) } else { error.into() }
+    })?;
     let public = keys.public().map_err(TrustError::from)?;
     let proof = keys.proof().map_err(TrustError::from)?;
     let question = Question::Join(Join {
@@ -116,7 +127,10 @@ pub fn join(folder: &Folder, joining: &Joining, now_ms: u64) -> Result<State, Jo
         return Err(JoinError::Answer);
     }
     let state = State::joined(*welcome, roster, node, &authority);
-    folder.take_in(&state)?;
+    folder.take_in(&state).map_err(|error| {
+        let is_disk = matches!(error, TrustError::File(_));
+        if is_disk { JoinError::Unkept(error) } else { error.into() }
+    })?;
     Ok(state)
 }
 

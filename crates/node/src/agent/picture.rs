@@ -184,7 +184,8 @@ impl Picture {
         let state = self.store.clone()?;
         let runs = self.processes.get(&Role::Store).is_some_and(|process| process.running);
         let gone = || {
-            let trouble = Some("its process does not run".to_owned());
+            let said = state.trouble.as_ref().map(|why| format!(": {why}")).unwrap_or_default();
+            let trouble = Some(format!("its process does not run{said}"));
             Box::new(StoreState { leader: None, trouble, ..(*state).clone() })
         };
         Some(if runs { state } else { gone() })

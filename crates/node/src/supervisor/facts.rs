@@ -76,6 +76,14 @@ impl Facts {
         }
     }
 
+    /// What the store's process said before it ended: it leads and follows nobody, and why.
+    pub(crate) fn failed_store(&self, engine: &str, why: String) -> Change {
+        let last = self.store.as_deref().cloned();
+        let last = last
+            .unwrap_or_else(|| StoreState { engine: engine.to_owned(), ..StoreState::default() });
+        Change::Store(Box::new(StoreState { leader: None, trouble: Some(why), ..last }))
+    }
+
     fn server(&mut self, server: &ServerState) {
         let key = (server.proxy.clone(), server.server.clone());
         if let Some(position) = self.positions.get(&key) {

@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 
 use sys::rights::Capability;
 
+use super::tell;
+
 /// Kept open, and so locked, for the life of the supervisor.
 #[derive(Debug)]
 pub(crate) struct Lock {
@@ -14,6 +16,9 @@ pub(crate) struct Lock {
     /// Made by us and removed at the end, where its name carries our pid.
     folder: Option<PathBuf>,
 }
+
+/// What a node cannot do while its state folder takes nothing.
+const WITHOUT: &str = "events are in memory only, and a store does not start here until it does";
 
 /// Why this process may not be the supervisor here.
 #[derive(Debug, thiserror::Error)]
@@ -48,8 +53,14 @@ impl Lock {
         let state = match lock(state, "state.lock") {
             Ok(file) => Some(file),
             Err(second @ LockError::Second { .. }) => return Err(second),
-            // A disk that takes nothing must not keep a node from serving; the event log tells it.
-            Err(_) => None,
+            // A disk that takes nothing must not keep a node from serving; event log and store tell it, too.
+            Err(error) => {
+                let why = base::Chain(&error);
+                tell::line(&format!(
+                    "the state folder takes nothing: {why}; addresses and balancer go on, {WITHOUT}"
+                ));
+                None
+            }
         };
         Ok(Self { _run: held, _state: state, folder: temporary.then(|| run.to_owned()) })
     }

@@ -217,6 +217,12 @@ impl Supervisor {
     }
 
     fn failed(&mut self, role: Role, why: String) {
+        if role == Role::Store {
+            let engine = crate::store::engine(self.plan.cluster.as_ref());
+            let change = self.facts.failed_store(engine, why.clone());
+            self.facts.learn(&change);
+            self.inform_agent(Order::Change(change));
+        }
         let decision = "start it again after a pause".to_owned();
         self.event(Event {
             what: format!("{}-failed", role_word(role)),

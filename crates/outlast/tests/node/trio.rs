@@ -1,11 +1,12 @@
-//! Three nodes as processes on one loopback, which decide together.
+//! Three nodes as processes on one loopback, which decide together. Each has a folder of its own for its files, as on
+//! a machine of its own.
 
 use std::fs::File;
 use std::process::{Child, Command, Stdio};
 
 use api::{Duty, Event, Intent, Role, Standing, Status};
 
-use super::lonely::{Lonely, OUTLAST, until};
+use super::lonely::{self, Lonely, OUTLAST, until};
 
 pub const NODES: [&str; 3] = ["node01", "node02", "node03"];
 
@@ -16,7 +17,7 @@ pub const COMPUTE: &str = "cmp1";
 const CLUSTER: &str = r#"[cluster]
 name = "trio"
 secret_file = "secret"
-haproxy = "haproxy-NODE.cfg"
+haproxy = "haproxy.cfg"
 detect = "3s"
 [node.node01]
 networks = { management = "127.0.0.2", storage = "127.0.1.2" }
@@ -39,6 +40,11 @@ listen api
   server three 127.0.0.4:9000
 ";
 
+/// The balancer of the node at this place in the file, at this port.
+pub fn haproxy(at: usize, port: u16) -> String {
+    HAPROXY.replace("ADDRESS:8080", &format!("127.0.0.{}:{port}", at + 2))
+}
+
 pub struct Trio {
     pub files: Lonely,
     pub nodes: Vec<(&'static str, Child)>,
@@ -52,40 +58,65 @@ impl Trio {
 
     /// With more lines after it; there may be a compute node [`COMPUTE`] in them, which is not started.
     pub fn with(store: &str, more: &str) -> Self {
-        let trio = Self::of(Some(store), more, "");
-        trio.leads();
+        let mut trio = Self::laid(store, more);
+        trio.start_all();
         trio
+    }
+
+    /// Their files only.
+    pub fn laid(store: &str, more: &str) -> Self {
+        Self::files(Some(store), more, "")
     }
 
     /// With more of the balancer's file, `ADDRESS` in it is that of the node; without lines of a store there is
     /// none.
     pub fn of(store: Option<&str>, more: &str, proxies: &str) -> Self {
+        let mut trio = Self::files(store, more, proxies);
+        trio.start_nodes();
+        trio
+    }
+
+    fn files(store: Option<&str>, more: &str, proxies: &str) -> Self {
         let files = Lonely::new();
         for (at, node) in NODES.iter().chain([&COMPUTE]).enumerate() {
             let section = store.map(|lines| format!("[store]\n{lines}\n")).unwrap_or_default();
-            let text = CLUSTER.replace("NODE", node) + &section + more;
-            files.write(&format!("{node}.toml"), &text);
-            let address = format!("127.0.0.{}", at + 2);
-            let balancer = format!("{HAPROXY}{proxies}").replace("ADDRESS", &address);
-            files.write(&format!("haproxy-{node}.cfg"), &balancer);
+            std::fs::create_dir_all(files.path(node)).expect("a folder");
+            let own = files.path(&format!("{node}/secret"));
+            std::fs::copy(files.path("secret"), own).expect("a secret");
+            files.write(&format!("{node}/outlast.toml"), &(CLUSTER.to_owned() + &section + more));
+            let proxies = proxies.replace("ADDRESS", &format!("127.0.0.{}", at + 2));
+            files.write(&format!("{node}/haproxy.cfg"), &(haproxy(at, 8080) + &proxies));
         }
-        let mut trio = Self { files, nodes: vec![] };
+        Self { files, nodes: vec![] }
+    }
+
+    /// Starts them, and waits until they hear each other and decide.
+    pub fn start_all(&mut self) {
+        self.start_nodes();
+        self.leads();
+    }
+
+    fn start_nodes(&mut self) {
         for node in NODES {
-            trio.start(node);
+            self.start(node);
         }
-        until("everybody hears everybody", || NODES.iter().all(|node| trio.hears_all(node)));
-        trio
+        until("everybody hears everybody", || NODES.iter().all(|node| self.hears_all(node)));
     }
 
     pub fn start(&mut self, node: &'static str) {
         let mut command = Command::new(OUTLAST);
-        command.arg("run").arg("--config").arg(self.files.path(&format!("{node}.toml")));
+        command.arg("run").arg("--config").arg(self.config_file(node));
         command.args(["--node", node]).arg("--run-dir").arg(self.run_dir(node));
         command.arg("--state-dir").arg(self.files.path(&format!("state-{node}")));
         let log = self.files.path(&format!("log-{node}"));
         let log = File::options().create(true).append(true).open(log).expect("a log");
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
         self.nodes.push((node, command.spawn().expect("the node starts")));
+    }
+
+    /// The cluster file of a node.
+    pub fn config_file(&self, node: &str) -> std::path::PathBuf {
+        self.files.path(&format!("{node}/outlast.toml"))
     }
 
     pub fn run_dir(&self, node: &str) -> std::path::PathBuf {
@@ -173,6 +204,33 @@ impl Trio {
         let lines = self.lines(node, &["events", "--json"]).unwrap_or_default();
         let events = lines.iter().map(|line| serde_json::from_slice(line).expect("an event"));
         events.filter(|event: &Event| event.what == what).collect()
+    }
+
+    /// As if its power went: no process says anything any more.
+    pub fn power_off(&mut self, node: &str) {
+        let supervisor = self.supervisor(node);
+        lonely::kill(supervisor, "STOP");
+        let processes = self.status(node).expect("its agent runs").processes;
+        // The supervisor last: an agent that misses it says goodbye.
+        for process in processes.iter().filter(|p| p.running && p.pid != supervisor) {
+            lonely::kill(process.pid, "KILL");
+        }
+        let at = self.nodes.iter().position(|(name, _)| *name == node).expect("it runs");
+        let (_, mut child) = self.nodes.remove(at);
+        child.kill().and_then(|()| child.wait()).expect("it ends");
+    }
+
+    /// A folder as an operator keeps it: the balancer of each node at this port.
+    pub fn folder(&self, port: u16) -> String {
+        let folder = self.files.path("wanted");
+        for (at, node) in NODES.into_iter().enumerate() {
+            let own = folder.join("nodes").join(node);
+            std::fs::create_dir_all(&own).expect("a folder");
+            std::fs::write(own.join("haproxy.cfg"), haproxy(at, port)).expect("a file");
+        }
+        let file = self.config_file(NODES[0]);
+        std::fs::copy(file, folder.join("outlast.toml")).expect("a file");
+        folder.to_str().expect("a path of the test").to_owned()
     }
 
     pub fn pid(&self, node: &str, role: Role) -> Option<i32> {
