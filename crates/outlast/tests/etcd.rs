@@ -4,6 +4,13 @@
 #[path = "node/lonely.rs"]
 mod lonely;
 
+#[expect(unreachable_pub, dead_code, reason = "shared by test programs, each uses a part")]
+#[path = "node/trio.rs"]
+mod trio;
+
+#[path = "etcd/decides.rs"]
+mod decides;
+
 use std::fs::File;
 use std::process::{Child, Command, Output, Stdio};
 
@@ -24,6 +31,25 @@ listen = "none"
 engine = "etcd"
 endpoints = ["http://127.0.0.1:PORT"]
 "#;
+
+/// The etcd of the site, for clients at one port; it goes on with what it had.
+fn etcd(port: u16, peer: u16) -> Child {
+    let (client, peer) = (format!("http://127.0.0.1:{port}"), format!("http://127.0.0.1:{peer}"));
+    let mut etcd = Command::new("etcd");
+    etcd.args(["--name", "site", "--log-level", "error", "--data-dir", "/run/etcd"]);
+    etcd.args(["--listen-client-urls", &client, "--advertise-client-urls", &client]);
+    etcd.args(["--listen-peer-urls", &peer, "--initial-advertise-peer-urls", &peer]);
+    etcd.args(["--initial-cluster", &format!("site={peer}")]);
+    etcd.stderr(Stdio::null()).stdin(Stdio::null()).spawn().expect("etcd starts")
+}
+
+fn has_etcd(test: &str) -> bool {
+    let found = Command::new("etcd").arg("--version").stdout(Stdio::null()).status().is_ok();
+    if !found {
+        lab::skip::note(&format!("outlast::{test}"), "no etcd");
+    }
+    found
+}
 
 struct Pair {
     files: Lonely,
@@ -51,15 +77,7 @@ impl Pair {
     }
 
     fn etcd(&self) -> Child {
-        let (client, peer) =
-            (format!("http://127.0.0.1:{}", self.port), format!("http://127.0.0.1:{}", self.peer));
-        let mut etcd = Command::new("etcd");
-        etcd.args(["--name", "site", "--log-level", "error", "--data-dir"]);
-        etcd.arg(self.files.path("etcd"));
-        etcd.args(["--listen-client-urls", &client, "--advertise-client-urls", &client]);
-        etcd.args(["--listen-peer-urls", &peer, "--initial-advertise-peer-urls", &peer]);
-        etcd.args(["--initial-cluster", &format!("site={peer}")]);
-        etcd.stderr(Stdio::null()).stdin(Stdio::null()).spawn().expect("etcd starts")
+        etcd(self.port, self.peer)
     }
 
     fn run_dir(&self, node: &str) -> std::path::PathBuf {
@@ -67,8 +85,12 @@ impl Pair {
     }
 
     fn store(&self, node: &str, words: &[&str]) -> Output {
+        self.typed(node, &[&["store"], words].concat())
+    }
+
+    fn typed(&self, node: &str, words: &[&str]) -> Output {
         let mut command = Command::new(OUTLAST);
-        command.arg("store").args(words).arg("--run-dir").arg(self.run_dir(node));
+        command.args(words).arg("--run-dir").arg(self.run_dir(node));
         command.stdin(Stdio::null()).output().expect("the tool runs")
     }
 
@@ -100,8 +122,8 @@ fn said(output: &Output) -> String {
 #[test]
 fn two_nodes_share_an_etcd_of_the_site_and_say_when_it_is_away() {
     let test = "two_nodes_share_an_etcd_of_the_site_and_say_when_it_is_away";
-    if Command::new("etcd").arg("--version").stdout(Stdio::null()).status().is_err() {
-        return lab::skip::note(&format!("outlast::{test}"), "no etcd");
+    if !has_etcd(test) {
+        return;
     }
     alone(test, || {
         let pair = Pair::start();
@@ -137,6 +159,10 @@ fn two_nodes_share_an_etcd_of_the_site_and_say_when_it_is_away() {
         // It is away, and back.
         etcd.kill().and_then(|()| etcd.wait()).expect("it ends");
         says("node01", "no leader");
+        until("it is explained", || {
+            let why = pair.typed("node01", &["why", "store"]);
+            String::from_utf8_lossy(&why.stdout).contains("the store has no leader")
+        });
         let away = pair.store("node02", &["put", "a", "2"]);
         assert_eq!(away.status.code(), Some(1), "{}", said(&away));
         let mut etcd = pair.etcd();
