@@ -26,6 +26,7 @@ mod mail;
 mod mark;
 mod net;
 mod office;
+mod operator;
 mod opinion;
 mod oracle;
 mod queue;

@@ -99,6 +99,9 @@ impl World {
                 let ([lost, doubled], late) = weather(amounts);
                 self.nets.weather[usize::from(network)] = Weather { lost, doubled, late };
             }
+            Verb::Rest => self.rest(host, true),
+            Verb::Duty => self.rest(host, false),
+            Verb::Move => self.move_to(host),
             Verb::BalancerFails => self.balancer(host, Balancer::Failed),
             Verb::BalancerIsReplaced => self.balancer(host, Balancer::Replacing),
             Verb::BalancerServes => self.balancer(host, Balancer::Serving),
@@ -313,6 +316,7 @@ impl World {
         let node = &mut self.hosts[usize::from(host)];
         (node.numbered, node.wall) = (0, -3_600_000);
         node.disk.is_replaced();
+        node.rests = false;
         self.offices[usize::from(host)].receiver = Default::default();
         self.ledger.lose_disk(host);
         if self.hosts[usize::from(host)].power == Power::Paused {
@@ -422,6 +426,7 @@ impl World {
             self.start(host);
             (0..self.nets.count).for_each(|network| self.link(host, network, true));
             self.balancer(host, Balancer::Serving);
+            self.rest(host, false);
             if is_outdated {
                 self.kill_agent(host);
                 self.kill_vip(host);
@@ -491,6 +496,9 @@ const fn shakes(verb: Verb) -> bool {
         | Verb::BmcLies
         | Verb::BmcLate
         | Verb::Fence
-        | Verb::ConfirmOff => false,
+        | Verb::ConfirmOff
+        | Verb::Rest
+        | Verb::Duty
+        | Verb::Move => false,
     }
 }

@@ -194,6 +194,8 @@ impl World {
             "holds without a carrier"
         } else if node.vip_acts() && node.balancer == engine::vip::Balancer::Failed {
             "holds with a failed balancer"
+        } else if node.vip_acts() && node.rests {
+            "holds on standby"
         } else {
             return;
         };
@@ -240,6 +242,9 @@ impl World {
             )
             | None => (None, "claims without a cause"),
         };
+        if self.hosts[usize::from(host)].rests {
+            self.fail("S9 standby", host, "claims on standby");
+        }
         match mark {
             Some(mark) => self.marks.note(mark),
             None => self.fail("S2 claim", host, doubt),

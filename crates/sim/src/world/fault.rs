@@ -77,6 +77,11 @@ pub enum Verb {
     /// Somebody has the store hold that the host is dead, whatever is true.
     Prove,
     TakeBack,
+    /// An operator puts a controller at rest, and back on duty.
+    Rest,
+    Duty,
+    /// An operator wants the address there.
+    Move,
     /// What its disk says is written is gone with the power, until this is said with 0.
     DiskLies,
     /// And a part of it is there; 0 ends it.
@@ -115,7 +120,7 @@ enum Need {
 
 use Need::{Amount, Host, Network, Other, Side};
 
-const VERBS: [(Verb, &str, &[Need]); 47] = [
+const VERBS: [(Verb, &str, &[Need]); 50] = [
     (Verb::PowerOff, "power-off", &[Host]),
     (Verb::PowerOn, "power-on", &[Host]),
     (Verb::Pause, "pause", &[Host]),
@@ -151,6 +156,9 @@ const VERBS: [(Verb, &str, &[Need]); 47] = [
     (Verb::StoreWeather, "store-weather", &[Amount, Amount, Amount]),
     (Verb::Prove, "prove", &[Host]),
     (Verb::TakeBack, "take-back", &[Host]),
+    (Verb::Rest, "standby", &[Host]),
+    (Verb::Duty, "duty", &[Host]),
+    (Verb::Move, "move", &[Host]),
     (Verb::DiskLies, "disk-lies", &[Host, Amount]),
     (Verb::DiskTears, "disk-tears", &[Host, Amount]),
     (Verb::DiskFull, "disk-full", &[Host, Amount]),

@@ -90,6 +90,8 @@ pub(crate) struct Host {
     /// Its processes were killed and its kernel says so to who sends.
     pub(crate) refuses: bool,
     pub(crate) balancer: Balancer,
+    /// An operator put it on standby; the file of that outlives everything but the disk.
+    pub(crate) rests: bool,
     pub(crate) priority: u8,
     pub(crate) preempt: bool,
     /// The kernel has the address: only the driver's orders change it, not the process's end.
@@ -129,6 +131,7 @@ impl Host {
             is_stopped: false,
             refuses: false,
             balancer: Balancer::Serving,
+            rests: false,
             priority: 100,
             preempt: false,
             held: false,
@@ -167,7 +170,8 @@ impl Host {
 
     /// A balancer that is being replaced takes the address from nobody, and gives it to nobody.
     pub(crate) fn eligible(&self) -> bool {
-        self.vip_acts() && self.carrier[0] && self.balancer == Balancer::Serving
+        let may = !self.rests && self.balancer == Balancer::Serving;
+        may && self.vip_acts() && self.carrier[0]
     }
 
     /// Whether a client that asks for the address gets this host's answer.

@@ -31,6 +31,7 @@ pub enum Mark {
     LetGoAfterStall,
     HandedOver,
     MovedByPlan,
+    RestedAndHandedOver,
     BuriedBySupervisor,
     TwoHeldApart,
     MendedAndAgreed,
@@ -86,7 +87,7 @@ pub enum Mark {
     CycledByBmc,
 }
 
-pub const MARKS: [Mark; 52] = [
+pub const MARKS: [Mark; 53] = [
     Mark::SuspectedItself,
     Mark::Suspected,
     Mark::CameBack,
@@ -105,6 +106,7 @@ pub const MARKS: [Mark; 52] = [
     Mark::LetGoAfterStall,
     Mark::HandedOver,
     Mark::MovedByPlan,
+    Mark::RestedAndHandedOver,
     Mark::BuriedBySupervisor,
     Mark::TwoHeldApart,
     Mark::MendedAndAgreed,

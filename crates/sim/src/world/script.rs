@@ -90,12 +90,14 @@ impl Script {
         let mut dice = Chance::new(seed ^ 0x5707_e570_7e57);
         let mut grit = Chance::new(seed ^ 0xd15c_0d15_cd15);
         let mut hands = Chance::new(seed ^ 0x0b3c_00b3_c0b3);
+        let mut orders = Chance::new(seed ^ 0x09e2_a709_e2a7);
         for _ in 0..STORMS {
             let begin = script.length;
             script.storm(&mix, &mut chance);
             script.requests(begin, &mut dice);
             script.disks(begin, &mut grit);
             script.controllers_of_power(begin, &mut hands);
+            script.operators(begin, &mut orders);
         }
         script.steps.sort_by_key(|(at, _)| *at);
         script
@@ -152,6 +154,20 @@ impl Script {
             let (host, from) = (number(dice, all), moment(dice));
             self.steps.push((from, Fault::at(Verb::Prove, host)));
             self.steps.push((end.max(from), Fault::at(Verb::TakeBack, host)));
+        }
+    }
+
+    /// What operators order while the storm lasts; a controller at rest may stay so for the storms after it.
+    fn operators(&mut self, begin: Duration, hands: &mut Chance) {
+        if !hands.one_in(3) {
+            return;
+        }
+        let end = self.length.saturating_sub(PEACE);
+        let storm = u64::try_from(end.saturating_sub(begin).as_millis()).unwrap_or(0);
+        for _ in 0..=hands.below(5) {
+            let verb = hands.choose(&[Verb::Move, Verb::Move, Verb::Rest, Verb::Duty]);
+            let at = begin + Duration::from_millis(hands.below(storm + 1));
+            self.steps.push((at, Fault::at(verb, number(hands, self.controllers))));
         }
     }
 

@@ -84,11 +84,14 @@ impl World {
         let local = self.local(host);
         let node = &mut self.hosts[usize::from(host)];
         node.new_vip(peers, self.now);
-        let (up, balancer) = (node.carrier[0], node.balancer);
+        let (up, balancer, rests) = (node.carrier[0], node.balancer, node.rests);
         self.ears[usize::from(host)] = Ear::new(self.controllers, self.now, local);
         self.terms[usize::from(host)] = 0;
         self.vip(host, Input::Carrier { interface: 0, up });
         self.vip(host, Input::Balancer(balancer));
+        if rests {
+            self.vip(host, Input::Standby(true));
+        }
         self.plan(host, Machine::Vip);
     }
 
@@ -253,19 +256,26 @@ impl World {
         if self.hosts[usize::from(host)].held {
             self.fail("S1 exclusive", host, "names a successor before it lets go");
         }
-        let local = self.local(host);
-        let heard = self.ears[usize::from(host)].peers.get(usize::from(message.to));
-        let hello = heard.and_then(|heard| heard.hello);
-        let is_known = hello.is_some_and(|(at, able)| able && local.since(at) <= HELLO_LIFE);
-        if !is_known {
-            let what = format!("names host {}, which could not hold: {hello:?}", message.to);
+        if !self.has_heard_able(host, message.to) {
+            let what = format!("names host {}, which could not hold", message.to);
             self.fail("L1 successor", host, &what);
         }
         // It waits for the named one as everybody does.
         self.ears[usize::from(host)].goodbye_at = Some(self.now);
-        let is_planned = cause == Some(Cause::Stronger);
-        self.marks.note(if is_planned { Mark::MovedByPlan } else { Mark::HandedOver });
+        self.marks.note(match cause {
+            Some(Cause::Moved) => Mark::MovedByPlan,
+            Some(Cause::Standby) => Mark::RestedAndHandedOver,
+            _ => Mark::HandedOver,
+        });
         self.hand_over(host, message);
+    }
+
+    /// Whether the process on `host` heard lately that `other` could hold.
+    pub(super) fn has_heard_able(&self, host: u16, other: u16) -> bool {
+        let heard = self.ears[usize::from(host)].peers.get(usize::from(other));
+        let hello = heard.and_then(|heard| heard.hello);
+        let local = self.local(host);
+        hello.is_some_and(|(at, able)| able && local.since(at) <= HELLO_LIFE)
     }
 
     pub(super) fn hand_over(&mut self, host: u16, message: HandOver) {
