@@ -45,6 +45,7 @@ use crate::{Error, Store, Watch};
 use content::Content;
 use disk::Disk;
 pub use disk::offline::{Checked, Restoring, TRUSTED, check, restore};
+pub(crate) use disk::own_folder;
 use election::{Moment, View};
 pub(crate) use frame::{Frame, MAX_FRAME};
 use link::{CallError, Lane, Links};

@@ -11,7 +11,7 @@ use std::time::Duration;
 use engine::kv::{Keys, Outcome, Transaction};
 use tokio::runtime::{Builder, Runtime};
 
-use crate::embedded::{Progress, SNAPSHOT_EVERY};
+use crate::embedded::{Progress, SNAPSHOT_EVERY, own_folder};
 use crate::etcd::{Account, Gateway};
 use crate::local::{Report, SOCKET, name, server};
 use crate::net::{Credentials, Net};
@@ -239,7 +239,7 @@ impl Host {
             if ids.len() < setup.members.len() {
                 return Err(Error::Members("two names of members are one number".to_owned()));
             }
-            std::fs::create_dir_all(&setup.folder).map_err(disk(&setup.folder))?;
+            own_folder(&setup.folder).map_err(disk(&setup.folder))?;
         }
         let runtime = Builder::new_multi_thread()
             .worker_threads(WORKERS)

@@ -33,6 +33,7 @@ use super::witness::Witness;
 use crate::Error;
 use crate::bytes::{Reader, Writer};
 use file::database;
+pub(crate) use file::own_folder;
 use owner::Incarnation;
 
 /// Facts by name; each value begins with its version.

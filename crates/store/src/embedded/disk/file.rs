@@ -1,7 +1,8 @@
 //! The file of redb: opened, checked, and its fsyncs counted.
 
-use std::fs::{File, OpenOptions};
+use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io;
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -11,6 +12,20 @@ use redb::{Database, StorageBackend};
 
 /// Of redb, bytes: what is read twice is in our own cache.
 const PAGES: usize = 8 << 20;
+
+/// Makes the folder of a store, for its owner alone: what is kept there may hold passwords. One that a former release
+/// made for everybody is closed, too.
+pub(crate) fn own_folder(path: &Path) -> io::Result<()> {
+    DirBuilder::new().recursive(true).mode(0o700).create(path)?;
+    if path.metadata()?.permissions().mode() & 0o077 == 0 {
+        return Ok(());
+    }
+    match fs::set_permissions(path, fs::Permissions::from_mode(0o700)) {
+        // What cannot be written is told when it is to be.
+        Err(error) if error.kind() == io::ErrorKind::ReadOnlyFilesystem => Ok(()),
+        done => done,
+    }
+}
 
 pub(super) fn database(path: &Path, syncs: &Arc<AtomicU64>) -> io::Result<Database> {
     database_in(counted(path, syncs)?)
@@ -69,5 +84,22 @@ impl StorageBackend for Counted {
 
     fn close(&self) -> io::Result<()> {
         self.file.close()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_folder_of_a_store_is_its_owners_alone_also_one_that_a_former_release_made() {
+        let path = std::env::temp_dir().join(format!("outlast-store-{}", std::process::id()));
+        let mode = || path.metadata().unwrap().permissions().mode() & 0o777;
+        own_folder(&path).unwrap();
+        assert_eq!(mode(), 0o700);
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+        own_folder(&path).unwrap();
+        assert_eq!(mode(), 0o700);
+        fs::remove_dir(&path).unwrap();
     }
 }

@@ -11,6 +11,7 @@ use engine::kv::{Kv, read_snapshot};
 use openraft::{BasicNode, CommittedLeaderId, EntryPayload, Membership};
 use redb::{Database, ReadableDatabase, ReadableTable};
 
+use super::file::own_folder;
 use super::owner::{Incarnation, OWNER, own, owner_text};
 use super::{FACTS, IMAGE, LOG, META, PURGED, database, load};
 use crate::Error;
@@ -226,7 +227,7 @@ pub fn restore(restoring: &Restoring, backup: &[u8]) -> Result<u64, Error> {
     let failed = |source| Error::Disk { path: path.clone(), source };
     let damaged = |damage| Error::Members(format!("the backup cannot be used: {damage}"));
     let mut kv = read_snapshot(backup).map_err(damaged)?;
-    fs::create_dir_all(folder).map_err(failed)?;
+    own_folder(folder).map_err(failed)?;
     // To the end.
     let old = hold(&path).map_err(failed)?;
     let (before, new) = (folder.join(BEFORE), folder.join(NEW));
