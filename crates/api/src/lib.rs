@@ -36,7 +36,7 @@ pub use message::{
     Break, FileKind, FileName, MAX_MESSAGE, Order, ReadError, Report, Role, SocketName, Start,
     VERSION, decode, encode,
 };
-pub use own::OwnDoubt;
+pub use own::{OwnDoubt, ReferenceLine, whose_fault};
 pub use refused::RefusedPackets;
 pub use state::{
     BalancerState, Cell, Change, Choice, DashboardState, Duty, Listed, Load, Mode, NodeLine,

@@ -306,6 +306,9 @@ pub struct Status {
     /// What this node has against itself: while it is not empty, it accuses nobody anew.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub own_doubts: Vec<crate::OwnDoubt>,
+    /// Reference points of the cluster file that this node pings.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub reference: Vec<crate::ReferenceLine>,
 }
 
 /// A node with what it says of itself in its beats.
@@ -478,6 +481,7 @@ mod tests {
             store: None,
             planned: vec![],
             own_doubts: vec![],
+            reference: vec![],
             coordinator: None,
         };
         status.nodes.extend(many(20, Verdict::Alive));

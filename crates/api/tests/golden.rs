@@ -215,6 +215,7 @@ fn status() -> Status {
         choices: vec![choice()],
         planned: vec![],
         own_doubts: vec![],
+        reference: vec![],
         coordinator: None,
         dashboard: vec!["http://127.0.0.1:7412/".to_owned()],
         duty: Duty::On,
@@ -325,7 +326,8 @@ fn a_window_is_kept_and_shown_as_in_its_golden_file() {
 
 #[test]
 fn what_a_node_has_against_itself_travels_as_in_its_golden_file() {
-    let status = Status { own_doubts: OwnDoubt::ALL.to_vec(), ..status() };
+    let reference = examples::references();
+    let status = Status { own_doubts: OwnDoubt::ALL.to_vec(), reference, ..status() };
     let words = status.suspects_itself().unwrap();
     assert!(OwnDoubt::ALL.iter().all(|doubt| words.contains(doubt.words())), "{words}");
     golden("status-doubts.jsonl", &[status]);

@@ -60,6 +60,10 @@ fn process(role: Role, pid: i32) -> ProcessState {
     ProcessState { role, pid, running: true, generation: 1, starts: 1 }
 }
 
+fn choice() -> Choice {
+    Choice { proxy: "mariadb".to_owned(), server: "node01".to_owned(), term: 1, by: 0 }
+}
+
 pub(crate) fn status() -> Status {
     let (up, down) = (ServerCheck::Up, ServerCheck::Down);
     let refused = "Layer4 connection problem, info: \"Connection refused\"";
@@ -118,14 +122,10 @@ pub(crate) fn status() -> Status {
             server("mariadb", "node01", up, false, ""),
             server("mariadb", "node03", up, true, "its node is silent"),
         ],
-        choices: vec![Choice {
-            proxy: "mariadb".to_owned(),
-            server: "node01".to_owned(),
-            term: 1,
-            by: 0,
-        }],
+        choices: vec![choice()],
         planned: vec![],
         own_doubts: vec![],
+        reference: vec![],
         coordinator: None,
         dashboard: vec!["http://127.0.0.1:7412/".to_owned()],
     }

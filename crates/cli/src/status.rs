@@ -52,6 +52,10 @@ fn print(out: &mut impl Write, status: &Status, all: bool) -> io::Result<()> {
     if let Some(doubt) = status.suspects_itself() {
         writeln!(out, "  {doubt}")?;
     }
+    let is_alone = !status.own_doubts.is_empty();
+    for point in status.reference.iter().filter(|point| is_alone || !point.answers) {
+        writeln!(out, "  reference point {}", point.words())?;
+    }
     for limit in &status.limits {
         writeln!(out, "  {limit}")?;
     }

@@ -2,8 +2,8 @@
 
 pub use model::{
     Access, Cluster, DEFAULT_DETECT, DEFAULT_RECORD_MB, Dashboard, DashboardTls, LONGEST_DETECT,
-    Listen, MOST_RECORD_MB, Node, NodeRole, Person, SHORTEST_DETECT, Service, ServiceKind, Vip,
-    VipCheck,
+    Listen, MOST_RECORD_MB, MOST_REFERENCES, Node, NodeRole, Person, Reference, SHORTEST_DETECT,
+    Service, ServiceKind, Vip, VipCheck,
 };
 
 pub use store::{Etcd, Store};
@@ -19,6 +19,7 @@ pub(crate) mod fields;
 mod model;
 mod parse;
 mod read;
+mod reference;
 pub(crate) mod store;
 pub(crate) mod vips;
 

@@ -20,6 +20,7 @@ pub enum Kind {
     OwnTimers,
     OwnLinks,
     OwnReach,
+    OwnReference,
     Proof,
     Controller,
     Hypervisor,
@@ -76,7 +77,7 @@ pub const REFUSAL_FRESH: Duration = Duration::from_secs(2);
 pub const REQUESTS_FRESH: Duration = Duration::from_secs(5);
 
 /// Every kind, in the order in which `outlast why` prints them.
-pub const KINDS: [Row; 17] = [
+pub const KINDS: [Row; 18] = [
     Row {
         kind: Kind::Beat,
         name: "beat",
@@ -169,7 +170,7 @@ pub const KINDS: [Row; 17] = [
     Row {
         kind: Kind::OwnLinks,
         name: "own links",
-        meaning: "this node's own links have no carrier: its points of reference are gone",
+        meaning: "this node's own links have no carrier",
         freshness: Freshness::WhileSaid,
         layer: "kernel of this node",
         used: "own-links",
@@ -180,7 +181,15 @@ pub const KINDS: [Row; 17] = [
         meaning: "how many nodes this one reaches both ways, of how many there are",
         freshness: Freshness::Detection,
         layer: "agent of this node",
-        used: "own-quorum",
+        used: "own-quorum, own-reference",
+    },
+    Row {
+        kind: Kind::OwnReference,
+        name: "own reference",
+        meaning: "whether reference points of the cluster file answer this node's pings, by network; points that never answered say nothing",
+        freshness: Freshness::Detection,
+        layer: "agent of this node",
+        used: "own-reference",
     },
     Row {
         kind: Kind::Proof,

@@ -85,6 +85,8 @@ pub enum Input<'a> {
     },
     /// Whether this controller reaches a majority of the controllers.
     Quorum(bool),
+    /// Whether a reference point answers this node; until told, one does.
+    Reference(bool),
     /// Whether all servers of that node, two at least, fail checks or requests here.
     Failing {
         node: u16,
@@ -139,6 +141,8 @@ pub struct Gossip {
     confirm: Option<Confirm>,
     carrier: [bool; MAX_NETWORKS],
     quorum: bool,
+    /// A reference point answers, or none ever did.
+    reference: bool,
     judge_from: Time,
     /// When it was last seen to run.
     ran_at: Time,
@@ -209,6 +213,7 @@ impl Gossip {
             confirm,
             carrier: [true; MAX_NETWORKS],
             quorum: me >= roster.controllers || roster.controllers == 1,
+            reference: true,
             judge_from: now,
             ran_at: now,
             found: vec![],
@@ -232,6 +237,7 @@ impl Gossip {
                 self.quorum = quorum;
                 self.look_at_silent(now);
             }
+            Input::Reference(answers) => self.reference_is(now, answers),
             Input::Failing { node, failing } => {
                 let more = self.more.entry(node).or_default();
                 more.failing_since = failing.then(|| more.failing_since.unwrap_or(now));

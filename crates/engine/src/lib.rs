@@ -23,6 +23,7 @@ pub mod own;
 pub mod packet;
 pub mod quorum;
 pub mod reach;
+pub mod reference;
 pub mod replay;
 pub mod role;
 pub mod tally;

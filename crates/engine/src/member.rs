@@ -27,8 +27,9 @@ use crate::verdict::{self, Proof, Rule, Times, Verdict};
 use crate::{Buffer, CAPACITY};
 use beat::Beat;
 use news::{Question, Told};
+use own::Ground;
 use peer::Peer;
-use watch::{Here, Watch};
+use watch::Watch;
 
 pub use beat::{Choice, Load, MAX_CHOICES, print_again};
 pub use known::Sighting;
@@ -100,6 +101,10 @@ pub enum Input<'a> {
     /// The kernel of that node says that nothing listens for beats there.
     Refused {
         node: u16,
+    },
+    /// Whether a reference point answers this node ([`crate::reference`]); until told, one does.
+    Reference {
+        answers: bool,
     },
     /// Whether all servers of that node, two at least, fail checks or requests here.
     Failing {
@@ -198,6 +203,7 @@ pub struct Member {
     /// The newest choice per proxy that any peer told.
     choices: ArrayVec<Choice, MAX_CHOICES>,
     own_carrier: [bool; MAX_NETWORKS],
+    own: Ground,
     beat_at: Time,
     beaten_at: Time,
     judge_from: Time,
@@ -229,6 +235,7 @@ impl Member {
             said: Beat { networks: count, ..Beat::default() },
             choices: ArrayVec::new(),
             own_carrier: [true; MAX_NETWORKS],
+            own: Ground::default(),
             beat_at: now,
             beaten_at: Time::ZERO,
             judge_from: now,
@@ -253,6 +260,7 @@ impl Member {
             Input::Packet { network, bytes } => self.receive(now, network, bytes, out),
             Input::Opened { network, packet } => self.opened(now, network, &packet, out),
             Input::Carrier { network, up } => self.own_carrier_is(now, network, up),
+            Input::Reference { answers } => self.reference_is(now, answers),
             Input::Known { node, standing } => {
                 if let Some(peer) = self.peer_mut(node) {
                     peer.known(now, standing);
@@ -277,6 +285,7 @@ impl Member {
             }
             Input::Timeout => {}
         }
+        self.look_at_ground(now);
         self.judge(now, out);
         self.conclude(now, out);
         if now >= self.beat_at {
@@ -299,7 +308,7 @@ impl Member {
             peer.silent_at(&self.own_carrier, self.watch.tolerance(usize::from(node)))
         };
         let silent = self.others().map(silent_at).min().unwrap_or(Time::NEVER);
-        let silent = silent.max(self.judge_from);
+        let silent = if self.own.is_lost { Time::NEVER } else { silent.max(self.judge_from) };
         self.beat_at.min(silent).min(self.timeline.deadline()).min(self.watch.deadline())
     }
 
@@ -398,7 +407,7 @@ impl Member {
         let Some(peer) = self.peers.get_mut(usize::from(node)) else { return };
         if incarnation >= peer.incarnation() {
             if !peer.is_heard_within(now, self.watch.times().speaks()) {
-                self.watch.is_not_silent_any_more();
+                self.watch.is_judged_anew();
             }
             let is_new_life = incarnation > peer.incarnation();
             self.watch.heard(now, (node, network), incarnation, is_new_life, beat);
@@ -431,7 +440,7 @@ impl Member {
     }
 
     fn judge(&mut self, now: Time, out: &mut Buffer<Action>) {
-        if now < self.judge_from {
+        if now < self.judge_from || self.own.is_lost {
             return;
         }
         for (node, peer) in (0_u16..).zip(&mut self.peers) {
@@ -450,7 +459,7 @@ impl Member {
     /// The verdicts that changed, as far as there is room for them. What the others have to know for
     /// theirs is said at once, though not more often than ten times in a beat interval.
     fn conclude(&mut self, now: Time, out: &mut Buffer<Action>) {
-        let here = Here { now, judge_from: self.judge_from, own_carrier: &self.own_carrier };
+        let here = self.own.here(now, self.judge_from, &self.own_carrier);
         if self.watch.look(here, &self.peers) {
             let soonest = self.beaten_at + self.watch.times().beat_every() / 10;
             self.beat_at = self.beat_at.min(soonest.max(now));

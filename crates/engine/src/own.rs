@@ -24,10 +24,12 @@ pub enum Reason {
     Timers,
     Links,
     Majority,
+    /// Beside a majority.
+    Reference,
 }
 
 impl Reason {
-    pub const ALL: [Self; 3] = [Self::Timers, Self::Links, Self::Majority];
+    pub const ALL: [Self; 4] = [Self::Timers, Self::Links, Self::Majority, Self::Reference];
 
     /// The rule of [`crate::verdict::RULES`] by which it accuses nobody.
     #[must_use]
@@ -36,6 +38,7 @@ impl Reason {
             Self::Timers => "own-timers",
             Self::Links => "own-links",
             Self::Majority => "own-quorum",
+            Self::Reference => "own-reference",
         }
     }
 
@@ -45,6 +48,7 @@ impl Reason {
             Self::Timers => "its timers were late, or a link of it has just come back",
             Self::Links => "none of its own links has a carrier",
             Self::Majority => "it reaches no majority of the nodes",
+            Self::Reference => "no reference point answers it, on any network",
         }
     }
 
@@ -124,6 +128,7 @@ impl Own {
     pub fn step(&mut self, now: Time, mut reasons: Reasons) -> Option<News> {
         if now < self.from {
             reasons.put(Reason::Majority, false);
+            reasons.put(Reason::Reference, false);
         }
         self.now = reasons;
         if !reasons.is_empty() {

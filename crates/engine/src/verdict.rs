@@ -91,6 +91,8 @@ pub struct Own {
     pub linked: bool,
     /// It reaches a majority of the nodes both ways.
     pub quorum: bool,
+    /// A reference point answers it, or none ever did, or there is none.
+    pub reference: bool,
 }
 
 /// Evidence about the other node.
@@ -146,6 +148,10 @@ impl Judgement {
     /// hear, or a refusal of its kernel. Silence, however seen, is none.
     #[must_use]
     pub fn tells_of_life(&self) -> bool {
+        if matches!(self.rule.name, "own-timers" | "own-links" | "own-reference") {
+            // What was concluded before stays, and nothing is heard.
+            return false;
+        }
         match self.verdict {
             Verdict::Alive | Verdict::CutOff { .. } => true,
             Verdict::Suspect => {

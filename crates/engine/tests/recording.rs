@@ -129,6 +129,7 @@ impl Cloud {
         cloud.record();
         cloud.give(0, Input::Carrier { network: 1, up: false });
         cloud.give(0, Input::Failing { node: 1, failing: true });
+        cloud.give(0, Input::Reference { answers: false });
         cloud.pass(2500);
         let proof = Proof::committed(7.try_into().unwrap(), Death::Operator);
         cloud.give(0, Input::Proven { node: 2, proof: Some(proof) });
@@ -136,6 +137,7 @@ impl Cloud {
         cloud.cut = vec![(1, 1)];
         cloud.give(0, Input::Proven { node: 2, proof: None });
         cloud.give(0, Input::Carrier { network: 1, up: true });
+        cloud.give(0, Input::Reference { answers: true });
         cloud.pass(3000);
         cloud.give(0, Input::Leave);
         cloud

@@ -55,6 +55,7 @@ mod news;
 mod opinion;
 mod picture;
 mod proof;
+mod reference;
 mod seats;
 mod stalls;
 mod story;
@@ -71,6 +72,8 @@ const MONITOR: u64 = 1;
 const NETWORKS: u64 = 2;
 /// From here on one per node: errors of the sockets towards it.
 const PEERS: u64 = 1 << 16;
+/// From here on one per reference point.
+const REFERENCES: u64 = 1 << 18;
 /// Beyond all networks: what an operator wants.
 const COMMANDS: u64 = 1 << 20;
 /// As often as an operator looks, and as `top` shows it.
@@ -105,6 +108,7 @@ struct Agent<'a> {
     /// What operators want, from the threads that answer them.
     commands: Channel,
     office: Office,
+    pings: reference::Pings,
     keys: trustee::Obeyed,
     generations: generation::Generations,
     /// The loop ends.
@@ -161,6 +165,8 @@ pub(crate) fn run(channel: &Channel, start: Start, texts: Texts) -> Result<(), A
         let state_dir = Path::new(&start.state_dir);
         Record::start(Whose::Member, state_dir, &start.node, cluster, vec![], trouble)
     });
+    let points = lock(&core).cluster.as_ref().map_or(0, |cluster| cluster.reference.len());
+    let pings = reference::Pings::new(points, start.life);
     let mut agent = Agent {
         channel,
         journal,
@@ -175,6 +181,7 @@ pub(crate) fn run(channel: &Channel, start: Start, texts: Texts) -> Result<(), A
         record,
         commands,
         office,
+        pings,
         keys,
         generations,
         ending: false,
@@ -254,10 +261,15 @@ impl Agent<'_> {
                     CHANNEL => self.orders(),
                     MONITOR => self.devices(),
                     COMMANDS => self.commands(),
+                    point if point >= REFERENCES => {
+                        self.reference_answers(usize::try_from(point - REFERENCES).unwrap_or(0));
+                    }
                     peer if peer >= PEERS => self.refusals(peer - PEERS),
                     network => self.datagrams(network - NETWORKS),
                 }
             }
+            // Before anybody is missed.
+            self.references();
             self.step(Input::Timeout);
             self.crowd();
             self.look_at_itself();
@@ -277,6 +289,7 @@ impl Agent<'_> {
         let gossip = core.gossip.as_ref().map_or(Time::NEVER, gossip::Gossip::deadline);
         let own = core.own.map_or(Time::NEVER, |own| own.deadline());
         let gossip = gossip.min(core.tally.deadline()).min(own);
+        let gossip = gossip.min(Self::reference_deadline(&core));
         let retry = self.beats.as_ref().map_or(Time::NEVER, Beats::retry_at);
         member.min(gossip).min(retry).min(self.sample_at).min(self.office.deadline())
     }

@@ -35,6 +35,7 @@ pub fn run(scenario: &Scenario, seed: u64) -> Result<Record, Failure> {
         detect: scenario.detect,
         // `engine::packet` tests seals, and sweeps open them: without, a run is twice as fast.
         sealed: false,
+        references: false,
         steps: vec![],
         length: BOOT,
     };

@@ -30,6 +30,7 @@ mod operator;
 mod opinion;
 mod oracle;
 mod queue;
+mod reference;
 mod script;
 mod vips;
 mod watched;
@@ -58,6 +59,7 @@ pub(crate) use watched::Watched;
 
 /// Adverts go here, and the address is on it.
 const MANAGEMENT: u8 = 0;
+const NO_TIME: Duration = Duration::ZERO;
 /// Steps of one machine at one moment: all verdicts on 64 nodes, in portions.
 const MAX_STEPS: u32 = 200;
 
@@ -97,6 +99,8 @@ pub struct World {
     chance: Chance,
     /// Of the store and of what acts on it: faults of others fall the same with and without it.
     dice: Chance,
+    /// Of pings.
+    pings: Chance,
     store: Store,
     offices: Vec<Office>,
     bmcs: Vec<bmc::Bmc>,
@@ -165,6 +169,7 @@ impl World {
             ears: vec![Ear::new(script.controllers, Time::ZERO, Time::ZERO); controllers],
             terms: vec![0; controllers],
             dice: Chance::new(script.seed ^ 0x0ff1_ce0f_f1ce),
+            pings: Chance::new(script.seed ^ 0x000a_dd2e_55ed),
             store: Store::default(),
             offices: hosts.iter().map(|_| Office::new()).collect(),
             bmcs: vec![bmc::Bmc::default(); hosts.len()],

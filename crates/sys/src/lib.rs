@@ -12,6 +12,7 @@ pub mod clock;
 pub mod memory;
 pub mod netlink;
 pub mod netns;
+pub mod ping;
 pub mod poll;
 pub mod process;
 mod raw;

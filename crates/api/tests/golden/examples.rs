@@ -1,6 +1,6 @@
 //! Values that stand in several messages.
 
-use outlast_api::{Coordinator, Event, Intent, IntentState, IntentStep, Under};
+use outlast_api::{Coordinator, Event, Intent, IntentState, IntentStep, ReferenceLine, Under};
 
 pub(crate) fn event() -> Event {
     Event {
@@ -43,4 +43,23 @@ pub(crate) fn under() -> Under {
 pub(crate) fn coordinator() -> Coordinator {
     let since_ms = 1_700_000_000_123;
     Coordinator { node: "node02".to_owned(), token: 31, since_ms, stale_orders: 1 }
+}
+
+/// One that answers, one that did, one that never has.
+pub(crate) fn references() -> Vec<ReferenceLine> {
+    let line = |answers, age_ms| ReferenceLine {
+        address: "10.79.0.1".to_owned(),
+        network: "management".to_owned(),
+        answers,
+        age_ms,
+    };
+    let lines = vec![line(true, Some(120)), line(false, Some(60_000)), line(false, None)];
+    let words: Vec<_> = lines.iter().map(ReferenceLine::words).collect();
+    let expected = [
+        "10.79.0.1 on management answers",
+        "10.79.0.1 on management has not answered for 60.0 s",
+        "10.79.0.1 on management has never answered",
+    ];
+    assert_eq!(words, expected);
+    lines
 }

@@ -29,6 +29,7 @@ pub(crate) struct ClusterDraft {
     pub(crate) port: Option<u16>,
     pub(crate) detect: Option<Duration>,
     pub(crate) record_mb: Option<u64>,
+    pub(crate) reference: Vec<At<String>>,
 }
 
 /// The highest port leaves room for the next one, which hand-over messages use.
@@ -140,6 +141,16 @@ pub(crate) const CLUSTER: &[Field<ClusterDraft>] = &[
         does: "megabytes on disk for what membership and virtual IPs heard and decided (`outlast replay`); 0: it is not recorded",
         set: |draft, value, _| {
             draft.record_mb = Some(number(value, "megabytes", 0, MOST_RECORD_MB)?);
+            Ok(())
+        },
+    },
+    Field {
+        name: "reference",
+        form: "[\"10.0.0.1\", \"10.0.1.1\"]",
+        default: "none",
+        does: "addresses of machines beside the cluster that each node pings, best a gateway on each network; a node that reaches neither any of them nor a majority accuses nobody",
+        set: |draft, value, _| {
+            draft.reference = texts(value, "an address, or a list of them")?;
             Ok(())
         },
     },

@@ -29,6 +29,8 @@ pub struct Cluster {
     pub detect: Duration,
     /// What recordings may take on disk, in MB; 0: nothing is recorded.
     pub record_mb: u64,
+    /// Addresses beside the cluster that each node pings, in the order of the file.
+    pub reference: Vec<Reference>,
     /// Names of networks, in order of first appearance.
     pub networks: Vec<String>,
     /// Controllers first, then compute nodes; each in the order of the file. Positions count from here.
@@ -40,6 +42,17 @@ pub struct Cluster {
     /// None: no process of this cluster keeps one.
     pub store: Option<Store>,
 }
+
+/// An address that is no node's, mostly a gateway's: who does not reach it may be the one that is cut off.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Reference {
+    pub address: IpAddr,
+    /// Position in [`Cluster::networks`]: it is asked from the node's address there.
+    pub network: usize,
+}
+
+/// Two on each of eight networks: more questions find out no more.
+pub const MOST_REFERENCES: usize = 16;
 
 /// A crashed node is known after this if the file does not say otherwise.
 pub const DEFAULT_DETECT: Duration = Duration::from_secs(1);

@@ -16,6 +16,7 @@ use super::fields::{
     unknown_section,
 };
 use super::read::{Field, Value, fields, in_order, wrong};
+use super::reference;
 use super::store::{self, STORE, StoreDraft};
 use super::vips::{CheckDraft, VIP, VipDraft};
 use super::{Access, Cluster, Dashboard, Node, NodeRole, Service, ServiceKind, Vip, VipCheck};
@@ -173,7 +174,9 @@ fn assemble(
         .map(|vip| vip_of(vip, &nodes, &networks, has_balancer, findings))
         .collect();
     same_groups(&vips, findings);
+    let reference = reference::resolve(head.reference, (&nodes, networks.len()), &vips, findings);
     Cluster {
+        reference,
         run_dir: head.run_dir.unwrap_or_else(|| PathBuf::from(format!("/run/outlast/{name}"))),
         state_dir: head
             .state_dir
@@ -422,7 +425,7 @@ fn nearest_network(addresses: &[IpAddr], nodes: &[Node], networks: usize) -> Opt
     (0..networks).rev().max_by_key(|network| shared(network))
 }
 
-fn shared_bits(a: &IpAddr, b: &IpAddr) -> u32 {
+pub(super) fn shared_bits(a: &IpAddr, b: &IpAddr) -> u32 {
     match (a, b) {
         (IpAddr::V4(a), IpAddr::V4(b)) => (u32::from(*a) ^ u32::from(*b)).leading_zeros(),
         (IpAddr::V6(a), IpAddr::V6(b)) => (u128::from(*a) ^ u128::from(*b)).leading_zeros(),

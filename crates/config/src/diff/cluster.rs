@@ -19,6 +19,7 @@ pub(super) fn lay_out(file: &Cluster, layout: &mut Layout) {
         port,
         detect,
         record_mb,
+        reference,
         networks,
         nodes,
         vips,
@@ -40,6 +41,7 @@ pub(super) fn lay_out(file: &Cluster, layout: &mut Layout) {
         .set("port", port, Needs::Vip)
         .set("detect", format!("{detect:?}"), Needs::Vip)
         .set("record_mb", record_mb, Needs::Agent)
+        .list("reference", reference.iter().map(|point| point.address), Needs::Agent)
         .list("networks", networks, Needs::Vip)
         .list("nodes", nodes.iter().map(|node| &node.name), Needs::Vip)
         // The vip process exists where there is one.

@@ -27,7 +27,10 @@ impl Gossip {
     fn judge(&mut self, now: Time, node: u16, out: &mut Vec<Action>) {
         let (case, again) = self.case(now, node);
         let judgement = judge(&case);
-        let due = verdict::due(&case).min(again);
+        // Nothing new about it ends this: a majority does, or a reference point.
+        let is_held = judgement.rule.name == "own-reference";
+        let look_again = if is_held { now + self.times.confirm() } else { Time::NEVER };
+        let due = verdict::due(&case).min(again).min(look_again);
         if due != Time::NEVER {
             self.due.insert(node, due.max(now + std::time::Duration::from_millis(1)));
         }
@@ -94,7 +97,12 @@ impl Gossip {
             times: self.times,
             before,
             proof: rare.proof,
-            own: Own { judge_from: self.judge_from, linked, quorum: found.quorum },
+            own: Own {
+                judge_from: self.judge_from,
+                linked,
+                quorum: found.quorum,
+                reference: self.reference,
+            },
             other: Other {
                 goodbye: found.left,
                 known: found.known,
@@ -265,6 +273,9 @@ impl Gossip {
         if self.confirm.is_some() {
             let quorum = if self.quorum { "a majority" } else { "no majority" };
             see(Kind::OwnReach, &format!("this controller reaches {quorum} of the controllers"));
+        }
+        if !self.reference {
+            see(Kind::OwnReference, "no reference point answers this node");
         }
     }
 }

@@ -41,7 +41,17 @@ impl Gossip {
         let is_sure = own().any(|(_, circle)| circle.is_sure());
         let reaches = if self.confirm.is_some() { self.quorum } else { is_sure };
         reasons.put(Reason::Majority, !reaches);
+        reasons.put(Reason::Reference, !reaches && !self.reference);
         reasons
+    }
+
+    /// As with a link: its return says nothing about others at once.
+    pub(super) fn reference_is(&mut self, now: Time, answers: bool) {
+        if answers && !self.reference {
+            self.be_patient(now);
+        }
+        self.reference = answers;
+        self.look_at_silent(now);
     }
 
     /// Whether this machine concludes about that node: on a controller about compute nodes, on a compute

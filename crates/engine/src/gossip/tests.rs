@@ -89,6 +89,26 @@ fn a_node_that_answers_nobody_is_unreachable_once_a_majority_of_the_controllers_
 }
 
 #[test]
+fn a_controller_without_majority_and_reference_points_doubts_no_compute_node_until_one_answers() {
+    let mut gossip = node(0);
+    let mut compute = seal(COMPUTE, 1);
+    say(at(1), &mut compute, &Part::Answer(0, None), (&mut gossip, 0));
+    let mut out = vec![];
+    gossip.step(at(2), Input::Reference(false), &mut out);
+    gossip.step(at(2), Input::Quorum(false), &mut out);
+    out.extend(wait(&mut gossip, at(5000)));
+    assert!(verdicts(&out).is_empty(), "{:?}", verdicts(&out));
+    assert_eq!(gossip.opinion(COMPUTE).rule.name, "own-reference");
+    assert_eq!(gossip.standing(COMPUTE), Standing::Alive);
+    assert!(gossip.against_itself(at(5000)).has(crate::own::Reason::Reference));
+    out.clear();
+    gossip.step(at(5000), Input::Reference(true), &mut out);
+    out.extend(wait(&mut gossip, at(8000)));
+    assert_eq!(verdicts(&out), [(COMPUTE, Verdict::Suspect)]);
+    assert_eq!(gossip.opinion(COMPUTE).rule.name, "own-quorum");
+}
+
+#[test]
 fn a_controller_that_has_an_answer_outweighs_those_that_have_none() {
     let mut gossip = node(0);
     let (mut compute, mut second, mut third) = (seal(COMPUTE, 1), seal(1, 1), seal(2, 1));

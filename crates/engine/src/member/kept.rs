@@ -71,6 +71,7 @@ impl Keep for Member {
             said,
             choices,
             own_carrier,
+            own,
             beat_at,
             beaten_at,
             judge_from,
@@ -87,6 +88,7 @@ impl Keep for Member {
         said.leaving.keep(out);
         choices.keep(out);
         own_carrier.keep(out);
+        own.keep(out);
         beat_at.keep(out);
         beaten_at.keep(out);
         judge_from.keep(out);
@@ -108,6 +110,7 @@ impl Keep for Member {
             said: Beat { leaving: Keep::revive(bytes)?, networks: count, ..Beat::default() },
             choices: Keep::revive(bytes)?,
             own_carrier: Keep::revive(bytes)?,
+            own: Keep::revive(bytes)?,
             beat_at: Keep::revive(bytes)?,
             beaten_at: Keep::revive(bytes)?,
             judge_from: Keep::revive(bytes)?,

@@ -95,7 +95,7 @@ impl Member {
     /// Whether a majority of the controllers reach each other, this node among them.
     #[must_use]
     pub fn has_quorum(&self) -> bool {
-        self.watch.view().has_quorum(self.peers.len())
+        !self.is_lost() && self.watch.view().has_quorum(self.peers.len())
     }
 
     #[must_use]
@@ -182,6 +182,9 @@ impl Member {
         let (reached, all) = (self.watch.view().part.count(), self.peers.len());
         let quorum = if self.watch.view().has_quorum(all) { "a majority" } else { "no majority" };
         see(Kind::OwnReach, format!("this node reaches {reached} of {all} nodes: {quorum}"));
+        if !self.reference_answers() {
+            see(Kind::OwnReference, "no reference point answers this node".to_owned());
+        }
     }
 
     /// Who of the others hears it, and who has lost it where.

@@ -3,7 +3,39 @@
 use base::Time;
 
 use super::Member;
+use super::watch::Here;
+use crate::keep::kept;
 use crate::own::{Reason, Reasons};
+use crate::packet::MAX_NETWORKS;
+
+/// What this node stands on beside its links.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Ground {
+    /// A reference point answers, or none ever did.
+    reference: bool,
+    /// None does, and there is no majority either: nobody is accused anew.
+    pub(super) is_lost: bool,
+}
+
+kept!(Ground { reference, is_lost });
+
+impl Default for Ground {
+    fn default() -> Self {
+        Self { reference: true, is_lost: false }
+    }
+}
+
+impl Ground {
+    /// What a look at the others needs to know of this node.
+    pub(super) const fn here(
+        self,
+        now: Time,
+        judge_from: Time,
+        own_carrier: &[bool; MAX_NETWORKS],
+    ) -> Here<'_> {
+        Here { now, judge_from, own_carrier, reference: self.reference }
+    }
+}
 
 impl Member {
     /// Why this node accuses nobody at this moment; none: it trusts itself.
@@ -15,7 +47,33 @@ impl Member {
         let is_alone = self.peers.len() < 2;
         reasons.put(Reason::Links, !own.shares(&self.own_carrier).any(|up| up) && !is_alone);
         reasons.put(Reason::Majority, !self.has_quorum());
+        reasons.put(Reason::Reference, self.own.is_lost);
         reasons
+    }
+
+    /// Without reference points it is known earlier that there is no majority: before anybody is missed.
+    pub(super) const fn is_lost(&self) -> bool {
+        self.own.is_lost
+    }
+
+    pub(super) const fn reference_answers(&self) -> bool {
+        self.own.reference
+    }
+
+    /// As with a link: its return says nothing about others at once.
+    pub(super) fn reference_is(&mut self, now: Time, answers: bool) {
+        if answers && !self.own.reference {
+            self.judge_from = self.judge_from.max(now + self.watch.times().patience());
+        }
+        self.own.reference = answers;
+        self.watch.is_judged_anew();
+    }
+
+    /// Whether there is anything by which this node may judge.
+    pub(super) fn look_at_ground(&mut self, now: Time) {
+        let here = self.own.here(now, self.judge_from, &self.own_carrier);
+        let (watch, peers) = (&self.watch, &self.peers);
+        self.own.is_lost = !self.own.reference && !watch.has_quorum(here, watch.settle(), peers);
     }
 
     /// A network that this node itself lost says nothing about others, nor does its return at once.

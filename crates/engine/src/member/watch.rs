@@ -82,6 +82,7 @@ pub(super) struct Here<'a> {
     pub(super) now: Time,
     pub(super) judge_from: Time,
     pub(super) own_carrier: &'a [bool; MAX_NETWORKS],
+    pub(super) reference: bool,
 }
 
 kept!(Watch { me, times, reach, view, own_row, nodes, stalls, changed });
@@ -147,8 +148,9 @@ impl Watch {
         self.reach.rows_to_tell()
     }
 
-    /// A node is heard that said nothing for a while: whom this node reaches may be another majority.
-    pub(super) const fn is_not_silent_any_more(&mut self) {
+    /// A node is heard that said nothing for a while, so that whom this node reaches may be another majority, or a
+    /// reference point: everybody is looked at again.
+    pub(super) const fn is_judged_anew(&mut self) {
         self.changed = true;
     }
 
@@ -429,6 +431,7 @@ impl Seen {
                 judge_from: me.judge_from,
                 linked: peer.shares(me.own_carrier).any(|shared| shared),
                 quorum,
+                reference: me.reference,
             },
             other: Other {
                 // Of one that the process before this one knew, others know more than it did.

@@ -43,6 +43,9 @@ pub enum MemberFact {
         node: u16,
         planned: bool,
     },
+    Reference {
+        answers: bool,
+    },
     Leave,
 }
 
@@ -71,6 +74,7 @@ const FAILING: u8 = 6;
 const PROVEN: u8 = 7;
 const LEAVE: u8 = 8;
 const PLANNED: u8 = 9;
+const REFERENCE: u8 = 10;
 
 /// Writes an input.
 pub(super) fn keep(input: &Input<'_>, bodies: &mut Bodies, out: &mut Vec<u8>) {
@@ -100,6 +104,10 @@ pub(super) fn keep(input: &Input<'_>, bodies: &mut Bodies, out: &mut Vec<u8>) {
         Input::Planned { node, planned } => {
             out.push(PLANNED);
             (*node, *planned).keep(out);
+        }
+        Input::Reference { answers } => {
+            out.push(REFERENCE);
+            answers.keep(out);
         }
         Input::Leave => out.push(LEAVE),
     }
@@ -132,6 +140,7 @@ pub(super) fn revive(bodies: &mut Bodies, bytes: &mut &[u8]) -> Option<MemberFac
         FAILING => Keep::revive(bytes).map(|(node, failing)| MemberFact::Failing { node, failing }),
         PROVEN => Keep::revive(bytes).map(|(node, proof)| MemberFact::Proven { node, proof }),
         PLANNED => Keep::revive(bytes).map(|(node, planned)| MemberFact::Planned { node, planned }),
+        REFERENCE => bool::revive(bytes).map(|answers| MemberFact::Reference { answers }),
         LEAVE => Some(MemberFact::Leave),
         _ => None,
     }
@@ -177,6 +186,7 @@ impl MemberFact {
             Self::Failing { node, failing } => Input::Failing { node: *node, failing: *failing },
             Self::Proven { node, proof } => Input::Proven { node: *node, proof: *proof },
             Self::Planned { node, planned } => Input::Planned { node: *node, planned: *planned },
+            Self::Reference { answers } => Input::Reference { answers: *answers },
             Self::Leave => Input::Leave,
         }
     }
@@ -224,6 +234,8 @@ impl MemberFact {
                 let how = if *planned { "is in a" } else { "is in no" };
                 format!("{} {how} maintenance window", names.node(*node))
             }
+            Self::Reference { answers: true } => "a reference point answers again".to_owned(),
+            Self::Reference { answers: false } => "no reference point answers any more".to_owned(),
             Self::Leave => "this node was told to end".to_owned(),
         }
     }

@@ -1,6 +1,6 @@
 //! The ordered table. The first rule that applies decides.
 
-use super::{AILING_FOR, Asked, Case, FAILING_FOR, REFUSED_FOR, Times, Verdict};
+use super::{AILING_FOR, Asked, Case, FAILING_FOR, Own, REFUSED_FOR, Times, Verdict};
 use crate::evidence::REFUSAL_FRESH;
 use crate::gossip::ASKS;
 
@@ -43,7 +43,7 @@ impl std::fmt::Debug for Rule {
 const NONE: fn(Times) -> String = |_| String::new();
 
 /// Facts first, then what this node has against itself, then what it sees of the other.
-pub const RULES: [Rule; 18] = [
+pub const RULES: [Rule; 19] = [
     Rule {
         name: "proven-dead",
         sentence: "a committed proof of death counts, whatever is heard: only with it work is restarted elsewhere",
@@ -73,6 +73,22 @@ pub const RULES: [Rule; 18] = [
         numbers: NONE,
         changes: "a carrier on one of this node's own links",
         applies: |case| (!case.own.linked && case.other.known).then_some(case.before),
+    },
+    Rule {
+        name: "own-reference",
+        sentence: "a node that no reference point answers, on any network, and that reaches no majority either, accuses nobody and doubts nobody anew: what it concluded before stays. A majority that hears each other outweighs every address that is pinged, so one that is down silences nobody",
+        numbers: |times| {
+            format!(
+                "no answer for {:?}: known before a silence of {:?} is",
+                times.unanswered(),
+                times.detect()
+            )
+        },
+        changes: "an answer of one reference point; a majority that this node reaches",
+        applies: |case| {
+            let Own { quorum, reference, .. } = case.own;
+            (case.is_silent() && !quorum && !reference).then_some(case.before)
+        },
     },
     Rule {
         name: "own-quorum",

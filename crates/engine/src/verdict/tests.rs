@@ -18,7 +18,7 @@ fn case() -> Case {
         times: Times::default(),
         before: Verdict::Alive,
         proof: None,
-        own: Own { judge_from: Time::ZERO, linked: true, quorum: true },
+        own: Own { judge_from: Time::ZERO, linked: true, quorum: true, reference: true },
         other: Other {
             goodbye: false,
             known: true,
@@ -81,6 +81,10 @@ fn each_rule_has_a_case_in_which_it_decides() {
     is("own-quorum", Verdict::Suspect, &|case| {
         SILENT(case);
         case.own.quorum = false;
+    });
+    is("own-reference", Verdict::Alive, &|case| {
+        SILENT(case);
+        (case.own.quorum, case.own.reference) = (false, false);
     });
     is("never-heard", Verdict::Unknown, &|case| {
         case.other = Other { known: false, silent_at: Time::NEVER, heard: false, ..case.other };
@@ -199,10 +203,11 @@ fn any_verdict() -> impl Strategy<Value = Verdict> {
 }
 
 fn any_own() -> impl Strategy<Value = Own> {
-    (any_time(), any::<bool>(), any::<bool>()).prop_map(|(judge_from, linked, quorum)| Own {
+    (any_time(), any::<[bool; 3]>()).prop_map(|(judge_from, [linked, quorum, reference])| Own {
         judge_from,
         linked,
         quorum,
+        reference,
     })
 }
 
@@ -324,6 +329,10 @@ fn who_gives_a_sign_of_life_is_not_off() {
         assert!(judged(Verdict::Suspect, rule), "{rule}");
     }
     for rule in ["silent-here", "own-quorum", "declared"] {
+        assert!(!judged(Verdict::Suspect, rule), "{rule}");
+    }
+    for rule in ["own-timers", "own-links", "own-reference"] {
+        assert!(!judged(Verdict::Alive, rule), "{rule}: what was concluded before");
         assert!(!judged(Verdict::Suspect, rule), "{rule}");
     }
     assert!(judged(Verdict::Alive, "heard-elsewhere"));

@@ -67,6 +67,13 @@ impl Times {
         self.beat_every * 4
     }
 
+    /// So long after a question that no reference point answers they are gone: two beats before a peer can be missed,
+    /// as questions are two beats apart.
+    #[must_use]
+    pub fn unanswered(self) -> Duration {
+        self.detect.saturating_sub(self.beat_every * 4)
+    }
+
     /// Woken this late, this node itself was not running.
     #[must_use]
     pub fn slip(self) -> Duration {

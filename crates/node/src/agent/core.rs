@@ -13,6 +13,7 @@ use engine::evidence::Ailments;
 use engine::gossip::{Gossip, Said};
 use engine::member::{self, Member};
 use engine::own::Own;
+use engine::reference::Reference;
 use engine::tally::Tally;
 use engine::verdict::{Judgement, Rule, Verdict};
 
@@ -65,6 +66,8 @@ pub(crate) struct Core {
     pub(super) planned: BTreeSet<usize>,
     /// Whether this node suspects itself; none without a cluster.
     pub(super) own: Option<Own>,
+    /// Where the cluster file has reference points and this node takes part.
+    pub(super) reference: Option<Reference>,
 }
 
 impl Core {
@@ -118,6 +121,7 @@ impl Core {
             tally: Tally::default(),
             unread: 0,
             own: None,
+            reference: None,
         };
         core.trusting();
         core
@@ -163,6 +167,7 @@ impl Core {
         status.planned = self.open_windows(sys::clock::wall_ms());
         status.limits.extend(self.is_said_to_be_dead());
         status.own_doubts = self.own_doubts();
+        status.reference = self.reference_lines(now);
         status
     }
 

@@ -289,6 +289,7 @@ impl Picture {
             proxies: self.files.proxies.clone(),
             planned: vec![],
             own_doubts: vec![],
+            reference: vec![],
             coordinator: None,
             dashboard: self.dashboard.urls.clone(),
             servers: self.servers.clone(),

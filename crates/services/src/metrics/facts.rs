@@ -31,6 +31,10 @@ pub(super) fn write(text: &mut Text, host: &str, status: &Status) {
         let is = flag(status.own_doubts.contains(&doubt));
         text.put("outlast_suspects_itself", &[("reason", doubt.name())], is);
     }
+    for point in &status.reference {
+        let labels = [("address", point.address.as_str()), ("network", point.network.as_str())];
+        text.put("outlast_reference_answers", &labels, flag(point.answers));
+    }
     nodes(text, status);
     vips(text, status);
     processes(text, status);

@@ -171,6 +171,11 @@ pub const FAMILIES: &[Family] = &[
         &[],
         "Whether the statistics socket of the proxy answers (1) or not (0).",
     ),
+    gauge(
+        "outlast_reference_answers",
+        &["address", "network"],
+        "Whether a reference point of the cluster file answers this node's pings.",
+    ),
     counter(
         "outlast_server_connection_errors_total",
         SERVER,

@@ -54,6 +54,10 @@ pub(super) fn parts(view: &View, name: &str, parts: &mut Vec<Fragment>) {
 fn processes(status: &Status) -> Markup {
     html! {
         @if let Some(doubt) = status.suspects_itself() { p.rule { "This node " (doubt) "." } }
+        @if !status.reference.is_empty() {
+            h3 { "Reference points" }
+            ul { @for point in &status.reference { li { (point.words()) } } }
+        }
         h3 { "Balancer" }
         p { (mark::balancer(status.balancer).shown()) }
         h3 { "Processes" }

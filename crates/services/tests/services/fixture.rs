@@ -416,6 +416,7 @@ pub fn status() -> Status {
         choices: vec![Choice { proxy, server, term: 3, by: 0 }],
         planned: vec![],
         own_doubts: vec![],
+        reference: vec![],
         coordinator: None,
         dashboard: vec![],
     }

@@ -10,6 +10,12 @@ fn every_metric_of_the_table_is_there_and_promtool_has_no_complaint() {
     let mut with_store = status();
     with_store.store = Some(Box::new(store()));
     with_store.coordinator = coordinator();
+    with_store.reference = vec![api::ReferenceLine {
+        address: "10.79.0.1".to_owned(),
+        network: "management".to_owned(),
+        answers: true,
+        age_ms: Some(120),
+    }];
     let face = Face::new(with_store);
     until("events are known", || face.get("/metrics").body.contains("outlast_events_total"));
     let text = face.get("/metrics").body;

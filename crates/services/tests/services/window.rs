@@ -1,7 +1,7 @@
 //! What the pages say in a maintenance window, and of a node that suspects itself.
 
 use api::maintenance::{Planned, Window};
-use api::{OwnDoubt, ServerCheck, Standing, Status, Verdict};
+use api::{OwnDoubt, ReferenceLine, ServerCheck, Standing, Status, Verdict};
 
 use crate::fixture::{Face, status};
 use crate::pages::text;
@@ -84,5 +84,33 @@ fn a_node_that_suspects_itself_says_so_on_its_pages_and_in_its_metrics() {
     let metrics = face.get("/metrics").body;
     for (reason, is) in [("own-timers", 0), ("own-links", 0), ("own-quorum", 1)] {
         assert!(metrics.contains(&metric(reason, is)), "{reason}: {metrics}");
+    }
+}
+
+#[test]
+fn reference_points_are_on_the_page_of_this_node_and_in_its_metrics() {
+    let face = Face::new(status());
+    assert!(!face.get("/metrics").body.contains("outlast_reference_answers{"));
+    let line = |address: &str, answers| ReferenceLine {
+        address: address.to_owned(),
+        network: "management".to_owned(),
+        answers,
+        age_ms: Some(7000),
+    };
+    face.tell(|story| {
+        story.status.reference = vec![line("10.79.0.1", true), line("10.79.0.2", false)];
+        story.status.own_doubts = vec![OwnDoubt::OwnQuorum];
+    });
+    let words = "10.79.0.1 on management answers: its network works, rather the others are gone";
+    until("the front page says so", || text(&face.get("/").body).contains(words));
+    let page = text(&face.get("/node/node01").body);
+    assert!(page.contains("10.79.0.2 on management has not answered for 7.0 s"), "{page}");
+    assert!(!text(&face.get("/node/node02").body).contains("10.79.0.2"));
+    let metrics = face.get("/metrics").body;
+    for (address, is) in [("10.79.0.1", 1), ("10.79.0.2", 0)] {
+        let metric = format!(
+            "outlast_reference_answers{{address=\"{address}\",network=\"management\"}} {is}"
+        );
+        assert!(metrics.contains(&metric), "{metrics}");
     }
 }

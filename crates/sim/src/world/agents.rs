@@ -31,6 +31,8 @@ impl World {
             turn_at: node.agent.turn_at,
             ..Default::default()
         };
+        self.start_reference(host);
+        let node = &self.hosts[usize::from(host)];
         let known = node.known.clone();
         let carrier = node.carrier;
         self.oracle.starts(host, local, &known);
@@ -109,10 +111,14 @@ impl World {
 
     /// The turn of an agent, and the comparison of all that it thinks.
     pub(super) fn agent_turn(&mut self, host: u16) {
+        self.ask_reference(host);
         self.agent(host, member::Input::Timeout);
+        self.judge_reasons(host);
         let local = self.local(host);
+        let lacks_reference = self.lacks_reference(host);
         let node = &self.hosts[usize::from(host)];
-        let has_carrier = node.carrier.iter().take(usize::from(self.nets.count)).any(|up| *up);
+        let has_carrier = !lacks_reference
+            && node.carrier.iter().take(usize::from(self.nets.count)).any(|up| *up);
         if let Some(agent) = &node.agent.machine
             && let Err(what) = self.oracle.agrees(host, agent, local, (node.slow, has_carrier))
         {
@@ -152,6 +158,9 @@ impl World {
         self.say(host, || format!("thinks of host {peer}: {standing:?}"));
         let known = &mut self.hosts[usize::from(host)].known[usize::from(peer)];
         let before = std::mem::replace(known, standing);
+        if standing == Standing::Suspect {
+            self.judge_silence(host, peer, None);
+        }
         match standing {
             Standing::Suspect => self.marks.note(Mark::Suspected),
             Standing::Left => self.marks.note(Mark::SaidGoodbye),

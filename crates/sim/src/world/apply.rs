@@ -11,11 +11,10 @@ use super::host::{Power, Process};
 use super::mail::StoreWeather;
 use super::net::{Frame, Weather};
 use super::queue::{Due, Machine};
-use super::{MANAGEMENT, World};
+use super::{MANAGEMENT, NO_TIME, World};
 
 /// Away for longer, a vip process must notice: a greeting missed, and the lateness it allows.
 const NOTICED: Duration = Duration::from_millis(800);
-const NO_TIME: Duration = Duration::ZERO;
 
 impl World {
     pub(super) fn plan_step(&mut self) {
@@ -95,6 +94,8 @@ impl World {
             Verb::Part => self.nets.part(network, host, other),
             Verb::Split => self.split(network, side),
             Verb::Join => self.nets.heal(),
+            Verb::ReferenceDown => self.nets.reference_down[usize::from(network)] = true,
+            Verb::ReferenceUp => self.nets.reference_down[usize::from(network)] = false,
             Verb::Weather => {
                 let ([lost, doubled], late) = weather(amounts);
                 self.nets.weather[usize::from(network)] = Weather { lost, doubled, late };
@@ -476,6 +477,8 @@ const fn shakes(verb: Verb) -> bool {
         | Verb::Start
         | Verb::LinkDown
         | Verb::LinkUp
+        | Verb::ReferenceDown
+        | Verb::ReferenceUp
         | Verb::BalancerFails
         | Verb::BalancerIsReplaced
         | Verb::BalancerServes

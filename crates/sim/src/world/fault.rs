@@ -52,6 +52,9 @@ pub enum Verb {
     Split,
     /// All cuts are mended.
     Join,
+    /// The reference point of the network answers nobody.
+    ReferenceDown,
+    ReferenceUp,
     /// Packets lost and doubled (of a thousand), and late by up to so many milliseconds.
     Weather,
     BalancerFails,
@@ -120,7 +123,7 @@ enum Need {
 
 use Need::{Amount, Host, Network, Other, Side};
 
-const VERBS: [(Verb, &str, &[Need]); 50] = [
+const VERBS: [(Verb, &str, &[Need]); 52] = [
     (Verb::PowerOff, "power-off", &[Host]),
     (Verb::PowerOn, "power-on", &[Host]),
     (Verb::Pause, "pause", &[Host]),
@@ -142,6 +145,8 @@ const VERBS: [(Verb, &str, &[Need]); 50] = [
     (Verb::Part, "part", &[Host, Other, Network]),
     (Verb::Split, "split", &[Side, Network]),
     (Verb::Join, "join", &[]),
+    (Verb::ReferenceDown, "reference-down", &[Network]),
+    (Verb::ReferenceUp, "reference-up", &[Network]),
     (Verb::Weather, "weather", &[Network, Amount, Amount, Amount]),
     (Verb::BalancerFails, "balancer-fails", &[Host]),
     (Verb::BalancerIsReplaced, "balancer-is-replaced", &[Host]),

@@ -7,6 +7,7 @@ use std::time::Duration;
 use base::Time;
 use engine::member::{Member, Standing};
 use engine::packet::Replay;
+use engine::reference::Reference;
 use engine::vip::{self, Balancer, Peer, Vip};
 
 use super::clock::Clock;
@@ -113,6 +114,10 @@ pub(crate) struct Host {
     pub(crate) ran_until: Time,
     pub(crate) serial: u64,
     pub(crate) reported: Reported,
+    /// Where the cluster has reference points: who asks them.
+    pub(crate) reference: Option<Reference>,
+    /// When one of them last answered this agent.
+    pub(crate) referred_at: Option<Time>,
     /// The last verdicts of its agent, which the supervisor keeps for the next one.
     pub(crate) known: Vec<Standing>,
 }
@@ -146,6 +151,8 @@ impl Host {
             ran_until: Time::ZERO,
             serial: 0,
             reported: Reported::default(),
+            reference: None,
+            referred_at: None,
             known: vec![Standing::Unknown; usize::from(hosts)],
         }
     }
@@ -187,7 +194,10 @@ impl Host {
         let local = match machine {
             Machine::Agent => match (&self.agent.machine, self.agent.frozen_at) {
                 (Some(_), Some(_)) => return Time::NEVER,
-                (Some(agent), None) => agent.deadline(),
+                (Some(agent), None) => {
+                    let asks = self.reference.as_ref().map_or(Time::NEVER, Reference::deadline);
+                    agent.deadline().min(asks)
+                }
                 (None, _) => return self.agent.spawn_at,
             },
             Machine::Vip => match (&self.vip.machine, self.vip.frozen_at) {

@@ -8,6 +8,10 @@ use super::script::Shape;
 pub enum Mark {
     /// An agent that had not been running found peers silent and accused nobody.
     SuspectedItself,
+    /// The same, for want of a carrier.
+    SuspectedItselfWithoutLinks,
+    /// The same, for want of reference points and of a majority.
+    SuspectedItselfWithoutReference,
     Suspected,
     CameBack,
     SaidGoodbye,
@@ -87,8 +91,10 @@ pub enum Mark {
     CycledByBmc,
 }
 
-pub const MARKS: [Mark; 53] = [
+pub const MARKS: [Mark; 55] = [
     Mark::SuspectedItself,
+    Mark::SuspectedItselfWithoutLinks,
+    Mark::SuspectedItselfWithoutReference,
     Mark::Suspected,
     Mark::CameBack,
     Mark::SaidGoodbye,

@@ -134,6 +134,8 @@ pub(crate) struct Nets {
     hosts: u16,
     /// One bit per receiver that does not hear this sender.
     deaf: [[u64; MAX_HOSTS]; MAX_NETWORKS],
+    /// Of each network: its reference point answers nobody.
+    pub(crate) reference_down: [bool; MAX_NETWORKS],
     pub(crate) weather: [Weather; MAX_NETWORKS],
     packets: Places<Packet>,
     letters: Places<Letter>,
@@ -145,6 +147,7 @@ impl Nets {
             count,
             hosts,
             deaf: [[0; MAX_HOSTS]; MAX_NETWORKS],
+            reference_down: [false; MAX_NETWORKS],
             weather: [Weather::default(); MAX_NETWORKS],
             packets: Places::default(),
             letters: Places::default(),
@@ -262,6 +265,7 @@ impl Nets {
 
     pub(crate) fn heal(&mut self) {
         self.deaf = [[0; MAX_HOSTS]; MAX_NETWORKS];
+        self.reference_down = [false; MAX_NETWORKS];
     }
 
     pub(crate) fn is_whole(&self, network: u8) -> bool {

@@ -17,7 +17,7 @@ use super::{World, mix};
 
 /// So long after the detection time a host without a majority knows that it has none: packets and
 /// turns that are late, beside those of slow hosts.
-const LATE: Duration = Duration::from_millis(500);
+pub(super) const LATE: Duration = Duration::from_millis(500);
 /// Beside three detection times, one of which is the longest patience and one the hold time: beats, and
 /// rows that are passed on.
 const PASSED_ON: Duration = Duration::from_millis(1500);
@@ -63,6 +63,9 @@ impl World {
         self.hash =
             mix(self.hash, u64::from(host) << 48 | u64::from(of) << 32 | word & 0xffff_ffff);
         self.say(host, || format!("calls host {of} {} ({})", verdict.word(), rule.name));
+        if matches!(verdict, Verdict::Suspect | Verdict::Unreachable) {
+            self.judge_silence(host, of, Some(rule));
+        }
         match verdict {
             Verdict::ProvenDead(proof) => {
                 self.marks.note(Mark::CalledProvenDead);
@@ -99,6 +102,12 @@ impl World {
             }
             Verdict::Unknown | Verdict::Alive | Verdict::Leaving => {}
         }
+    }
+
+    /// For how long a host cannot have had a majority; none: it may have one, or nobody knows.
+    pub(super) fn without_majority_for(&self, host: u16) -> Option<Duration> {
+        let until = self.sight.majority_until.get(usize::from(host)).copied()?;
+        (until != Time::NEVER).then(|| self.now.since(until))
     }
 
     /// Who has no majority accuses nobody, nor does who was not running itself.

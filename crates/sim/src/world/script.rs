@@ -23,6 +23,8 @@ pub struct Script {
     /// Beats are sealed and opened as in a daemon. Otherwise they are handed over opened: who spoke, to
     /// whom and when is certain, and a run is twice as fast.
     pub sealed: bool,
+    /// There is a reference point on each network, which controllers ask.
+    pub references: bool,
     pub steps: Vec<(Duration, Fault)>,
     pub length: Duration,
 }
@@ -82,6 +84,7 @@ impl Script {
             preempt: chance.one_in(3),
             detect: Duration::from_millis(detect),
             sealed: seed % 8 == 7,
+            references: seed % 2 == 1,
             steps: vec![],
             length: BOOT,
         };
@@ -91,10 +94,12 @@ impl Script {
         let mut grit = Chance::new(seed ^ 0xd15c_0d15_cd15);
         let mut hands = Chance::new(seed ^ 0x0b3c_00b3_c0b3);
         let mut orders = Chance::new(seed ^ 0x09e2_a709_e2a7);
+        let mut pings = Chance::new(seed ^ 0x9a7e_3a75);
         for _ in 0..STORMS {
             let begin = script.length;
             script.storm(&mix, &mut chance);
             script.requests(begin, &mut dice);
+            script.gateways(begin, &mut pings);
             script.disks(begin, &mut grit);
             script.controllers_of_power(begin, &mut hands);
             script.operators(begin, &mut orders);
@@ -271,6 +276,20 @@ impl Script {
         self.length = self.length.max(again + PEACE);
     }
 
+    /// Reference points that are down for a while, one by one or all of them.
+    fn gateways(&mut self, begin: Duration, dice: &mut Chance) {
+        let networks = u8::try_from(self.networks.len()).unwrap_or(1);
+        let end = self.length.saturating_sub(PEACE);
+        let storm = u64::try_from(end.saturating_sub(begin).as_millis()).unwrap_or(0);
+        for network in (0..networks).filter(|_| self.references) {
+            if dice.one_in(3) {
+                let at = begin + Duration::from_millis(dice.below(storm));
+                self.steps.push((at, Fault { network, ..Fault::of(Verb::ReferenceDown) }));
+                self.steps.push((end.max(at), Fault { network, ..Fault::of(Verb::ReferenceUp) }));
+            }
+        }
+    }
+
     /// The end of a storm.
     fn clear(&mut self, at: Duration, chance: &mut Chance) {
         if chance.one_in(2) {
@@ -342,6 +361,7 @@ impl Script {
             preempt: table.get("preempt").and_then(toml::Value::as_bool).unwrap_or(false),
             detect: Duration::from_millis(number("detect_ms").unwrap_or(1000)),
             sealed: table.get("sealed").and_then(toml::Value::as_bool).unwrap_or(true),
+            references: table.get("references").and_then(toml::Value::as_bool).unwrap_or(false),
             steps: vec![],
             length: Duration::from_millis(number("length_ms")?),
         };
@@ -364,7 +384,7 @@ impl Script {
         let names = self.names();
         let networks: Vec<_> = self.networks.iter().map(|name| format!("\"{name}\"")).collect();
         let mut text = format!(
-            "seed = {}\ncontrollers = {}\ncomputes = {}\nnetworks = [{}]\npreempt = {}\ndetect_ms = {}\nsealed = {}\nlength_ms = {}\nsteps = [\n",
+            "seed = {}\ncontrollers = {}\ncomputes = {}\nnetworks = [{}]\npreempt = {}\ndetect_ms = {}\nsealed = {}\nreferences = {}\nlength_ms = {}\nsteps = [\n",
             self.seed,
             self.controllers,
             self.computes,
@@ -372,6 +392,7 @@ impl Script {
             self.preempt,
             self.detect.as_millis(),
             self.sealed,
+            self.references,
             self.length.as_millis(),
         );
         for (at, fault) in &self.steps {

@@ -3,6 +3,8 @@
 use super::*;
 use crate::evidence::Ailment;
 
+mod own;
+
 /// Three nodes on two networks. What is cut is one direction of one pair on one network.
 struct Cloud {
     nodes: [Option<Member>; 3],

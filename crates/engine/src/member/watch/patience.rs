@@ -64,7 +64,7 @@ impl Watch {
 
     /// How long after the detection time everybody, however late of late, has said whom it lost too: who stood
     /// still reads so much later what came before, and is patient for as long again.
-    pub(super) fn settle(&self) -> Duration {
+    pub(in crate::member) fn settle(&self) -> Duration {
         let told = self.nodes.iter().map(|seen| seen.stall).max().unwrap_or_default();
         let stall = self.stall().max(told);
         let late = if stall > self.times.beat_every() { stall } else { Duration::ZERO };
@@ -107,14 +107,20 @@ impl Watch {
     }
 
     /// Whether a majority can reach each other and this node. Of halves of a cluster, no node takes the other
-    /// half for reachable because somebody is merely patient with it, or says nothing any more.
-    pub(super) fn has_quorum(&self, me: Here<'_>, settle: Duration, peers: &[Peer]) -> bool {
+    /// half for reachable because somebody is merely patient with it, or says nothing any more. Where
+    /// no reference point answers, who says nothing is not counted itself: that is known before anybody is missed.
+    pub(in crate::member) fn has_quorum(
+        &self,
+        me: Here<'_>,
+        settle: Duration,
+        peers: &[Peer],
+    ) -> bool {
         let (mut silent, mut mute) = (Nodes::NONE, Nodes::NONE);
         for ((node, peer), seen) in (0_u16..).zip(peers).zip(&self.nodes) {
             let silence = Silence::of(peer, seen.known_since, self.times, settle);
             if node == self.me || me.now < silence.mute {
                 continue;
-            } else if me.now < silence.silent {
+            } else if me.now < silence.silent && me.reference {
                 mute.insert(node);
             } else if me.now < silence.settled.max(me.judge_from) {
                 silent.insert(node);

@@ -28,6 +28,9 @@ pub(super) fn why(ground: &Ground<'_>, name: &str) -> Option<Told> {
     evidence.extend(plan.map(|window| {
         fact(format!("it is in a maintenance window of {}: {}", window.whose(), window.why))
     }));
+    if !ground.status.own_doubts.is_empty() {
+        evidence.extend(references(ground));
+    }
     let rule = RULES.iter().find(|rule| rule.name == state.opinion.rule);
     Some(Told {
         state: match (duty, plan) {
@@ -49,6 +52,7 @@ fn own(ground: &Ground<'_>, line: &NodeLine) -> Told {
     let doubts = ground.status.own_doubts.iter();
     let evidence =
         evidence.chain(doubts.map(|doubt| fact(format!("{}: {}", doubt.name(), doubt.words()))));
+    let evidence = evidence.chain(references(ground));
     if let Some(duty) = duty(line.state.duty) {
         let kept = fact(format!("an operator wants it {duty}; a file in its state folder says so"));
         return Told {
@@ -75,7 +79,7 @@ fn own(ground: &Ground<'_>, line: &NodeLine) -> Told {
         evidence: evidence.collect(),
         rule:
             "a node that is late itself, has lost its own carriers, or reaches no majority accuses \
-               nobody; what the others think of this one is theirs to say"
+               nobody, and doubts nobody anew where no reference point answers it either; what the others think of this one is theirs to say"
                 .to_owned(),
         rules: vec![],
         would_change: vec![format!(
@@ -83,6 +87,12 @@ fn own(ground: &Ground<'_>, line: &NodeLine) -> Told {
             span(ground.times.detect())
         )],
     }
+}
+
+/// What this node's pings of reference points come to.
+fn references<'a>(ground: &'a Ground<'_>) -> impl Iterator<Item = api::Evidence> + 'a {
+    let points = ground.status.reference.iter();
+    points.map(|point| fact(format!("own reference: {}", point.words())))
 }
 
 /// What its beats say.

@@ -127,6 +127,7 @@ fn status() -> Status {
         }],
         planned: vec![],
         own_doubts: vec![],
+        reference: vec![],
         coordinator: None,
         dashboard: vec![],
     }
@@ -211,7 +212,7 @@ fn a_node_is_explained_by_its_beats() {
               saw beat: of node02 (120 ms ago)
               saw its machine: cpu 12 %, memory 40 % (120 ms ago)
               rule alive: one beat within the detection time on any network is life (a beat every 100ms, one within 1s)
-              of 18 rules alive
+              of 19 rules alive
               then 880 ms more without a beat on any network make it suspect
               then its goodbye makes it gone at once
         "#]],
@@ -223,7 +224,7 @@ fn a_node_is_explained_by_its_beats() {
               saw last change of its standing: no beat for 1 s on any network
               saw beat: of node03 (120 ms ago)
               rule silent-everywhere: no beat on any network for the detection time, here and at everybody whom this node reaches, who are a majority: unreachable, which proves nothing and restarts nothing (1s, longer by measured stalls)
-              of 18 rules silent-everywhere
+              of 19 rules silent-everywhere
               then one beat of it on any network, at any of them
         "#]],
     );
@@ -234,7 +235,7 @@ fn a_node_is_explained_by_its_beats() {
               saw it holds vip/internal (0 ms ago)
               saw its machine: cpu 12 %, memory 40 % (0 ms ago)
               saw it answers this question
-              rule a node that is late itself, has lost its own carriers, or reaches no majority accuses nobody; what the others think of this one is theirs to say
+              rule a node that is late itself, has lost its own carriers, or reaches no majority accuses nobody, and doubts nobody anew where no reference point answers it either; what the others think of this one is theirs to say
               then the others suspect it when none of its beats arrives on any network for 1 s
         "#]],
     );

@@ -51,7 +51,7 @@ fn the_store_is_explained_by_leader_majority_lag_and_disk() {
               saw its machine: cpu 12 %, memory 40 % (120 ms ago)
               saw it votes in the store, 2 entries behind (1500 ms ago)
               rule alive: one beat within the detection time on any network is life (a beat every 100ms, one within 1s)
-              of 18 rules alive
+              of 19 rules alive
               then 880 ms more without a beat on any network make it suspect
               then its goodbye makes it gone at once
         "#]],
@@ -84,7 +84,7 @@ fn the_store_is_explained_by_leader_majority_lag_and_disk() {
               saw its machine: cpu 12 %, memory 40 % (0 ms ago)
               saw it answers this question
               saw its store: waits for node02 (no answer) (1500 ms ago)
-              rule a node that is late itself, has lost its own carriers, or reaches no majority accuses nobody; what the others think of this one is theirs to say
+              rule a node that is late itself, has lost its own carriers, or reaches no majority accuses nobody, and doubts nobody anew where no reference point answers it either; what the others think of this one is theirs to say
               then the others suspect it when none of its beats arrives on any network for 1 s
         "#]],
     );
