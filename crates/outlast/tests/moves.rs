@@ -305,3 +305,67 @@ fn the_lead_of_the_store_moves_under_writes_and_none_is_lost_or_refused() {
         assert_eq!(code, Some(0), "{said}");
     });
 }
+
+/// A server that takes as many seconds for a request as its first byte says.
+fn slow_server() {
+    let listener = TcpListener::bind((Ipv4Addr::new(127, 0, 0, 4), 9000)).expect("a port");
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            std::thread::spawn(move || {
+                let mut seconds = [0];
+                if stream.read_exact(&mut seconds).is_ok() {
+                    std::thread::sleep(Duration::from_secs(seconds[0].into()));
+                    // A client that has gone is counted by its test.
+                    let _ = stream.write_all(b"done");
+                }
+            });
+        }
+    });
+}
+
+#[test]
+fn a_node_at_rest_loses_the_database_and_a_drained_one_no_request_that_takes_seconds() {
+    alone(
+        "a_node_at_rest_loses_the_database_and_a_drained_one_no_request_that_takes_seconds",
+        || {
+            let _one = database(2, "one");
+            let _two = database(3, "two");
+            slow_server();
+            let trio = Trio::of(Some(""), "", DATABASE);
+            trio.leads();
+            until("all use the first", || NODES.iter().all(|node| answers(node, "one")));
+            until("the second is up", || NODES.iter().all(|node| is_up(&trio, node, "two", true)));
+            says(&trio, "node02", &["node", "standby", "node01"], (0, "node01 is on standby"));
+            until("all use the second", || all_use(&trio, "two"));
+            until("it answers", || NODES.iter().all(|node| answers(node, "two")));
+            says(&trio, "node02", &["node", "resume", "node01"], (0, "on duty again"));
+            until("the first is up", || NODES.iter().all(|node| is_up(&trio, node, "one", true)));
+            assert!(all_use(&trio, "two"), "nothing goes back");
+
+            // Requests of 2, 3 and 5 seconds, one through each balancer.
+            let clients: Vec<_> = [(2, 2_u8), (3, 3), (4, 5)]
+                .into_iter()
+                .map(|(host, seconds)| {
+                    let address = (Ipv4Addr::new(127, 0, 0, host), 8080);
+                    let mut stream = TcpStream::connect(address).expect("it listens");
+                    stream.write_all(&[seconds]).expect("it is taken");
+                    std::thread::spawn(move || {
+                        let mut answer = String::new();
+                        let _ = stream.read_to_string(&mut answer);
+                        answer
+                    })
+                })
+                .collect();
+            let begun = sys::clock::now();
+            let (code, said) = trio.types("node01", &["node", "drain", "node03", "--limit", "60"]);
+            let took = sys::clock::now().since(begun);
+            assert_eq!(code, Some(0), "{said}");
+            assert!(said.contains("under way with api/three"), "counted while it waits: {said}");
+            assert!(said.contains("node03 is drained: nothing is under way"), "{said}");
+            assert!(took >= Duration::from_secs(3), "it waited for the longest one: {took:?}");
+            for client in clients {
+                assert_eq!(client.join().expect("it ends"), "done", "no request is lost");
+            }
+        },
+    );
+}
