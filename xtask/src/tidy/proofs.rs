@@ -3,8 +3,10 @@
 //! A proof is written `test: crate::words_of_its_name`, `demo: scenario`, `run: command` or
 //! `file: path`, in backquotes; a row without any says `not done` in its last column.
 
+use std::collections::BTreeSet;
+
 use super::Finding;
-use super::tree::Tree;
+use super::tree::{File, Tree};
 
 const STATUS: &str = "docs/status.md";
 const MAP: &str = "ARCHITECTURE.md";
@@ -18,7 +20,7 @@ pub(super) fn check(tree: &Tree) -> Vec<Finding> {
         return vec![Finding::new(STATUS, 1, "is missing")];
     };
     let scenarios = scenarios(tree);
-    let mut findings = vec![];
+    let mut findings = doubles(status);
     for (line, row) in status.lines().filter(|(_, line)| is_row(line)) {
         let proofs: Vec<_> = proofs(row).collect();
         if proofs.is_empty() && !row.contains("not done") {
@@ -75,6 +77,21 @@ fn unproved_layers(tree: &Tree) -> Vec<Finding> {
     unproved.collect()
 }
 
+/// Rows that have the number of another: two changes that were merged.
+fn doubles(status: &File) -> Vec<Finding> {
+    let mut seen = BTreeSet::new();
+    let rows = status.lines().filter(|(_, line)| is_row(line));
+    let numbered = rows.filter_map(|(at, row)| {
+        let number = row.split('|').nth(1)?.trim();
+        let is_number = number.len() > 1 && number.ends_with(|last: char| last.is_ascii_digit());
+        is_number.then_some((at, number))
+    });
+    let doubles = numbered.filter(|(_, number)| !seen.insert(*number));
+    doubles
+        .map(|(at, number)| Finding::new(STATUS, at, format!("there are two rows {number}")))
+        .collect()
+}
+
 /// Rows of the tables, without their heads.
 fn is_row(line: &str) -> bool {
     line.starts_with("| ") && !line.starts_with("| #")
@@ -120,7 +137,6 @@ fn scenarios(tree: &Tree) -> Vec<(String, usize, String)> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::tree::File;
     use super::*;
 
     fn check_status(text: &str, expected: &[&str]) {
@@ -146,6 +162,13 @@ mod tests {
         check_status(&format!("{ROW}| a | surely |\n"), &[nothing]);
         let missing = "there is no test `engine::it_stays`";
         check_status(&format!("{ROW}| a | `test: engine::it_stays` |\n"), &[missing]);
+    }
+
+    #[test]
+    fn two_rows_of_one_number_are_found() {
+        let row = "| B1 | a | `test: engine::it_moves` |\n";
+        check_status(&format!("{ROW}{row}"), &[]);
+        check_status(&format!("{ROW}{row}{row}"), &["there are two rows B1"]);
     }
 
     #[test]

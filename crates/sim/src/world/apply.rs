@@ -100,8 +100,7 @@ impl World {
                 let ([lost, doubled], late) = weather(amounts);
                 self.nets.weather[usize::from(network)] = Weather { lost, doubled, late };
             }
-            Verb::Rest => self.rest(host, true),
-            Verb::Duty => self.rest(host, false),
+            Verb::Rest | Verb::Duty => self.rest(host, verb == Verb::Rest),
             Verb::Move => self.move_to(host),
             Verb::BalancerFails => self.balancer(host, Balancer::Failed),
             Verb::BalancerIsReplaced => self.balancer(host, Balancer::Replacing),
@@ -115,7 +114,7 @@ impl World {
             Verb::Mend => self.mend(),
         }
         self.disturbed_at = self.now;
-        if shakes(verb) {
+        if verb.shakes() {
             self.shaken_at = self.now;
         }
         self.mended_at = (verb == Verb::Mend).then_some(self.now);
@@ -446,62 +445,4 @@ impl World {
 fn weather(amounts: [i64; 3]) -> ([u64; 2], Duration) {
     let [first, second, late] = amounts.map(|amount| u64::try_from(amount).unwrap_or(0));
     ([first, second], Duration::from_millis(late))
-}
-
-/// Whether it makes hosts deaf, or their clocks late.
-const fn shakes(verb: Verb) -> bool {
-    match verb {
-        Verb::Pause
-        | Verb::Resume
-        | Verb::Slow
-        | Verb::Cut
-        | Verb::OneWay
-        | Verb::Part
-        | Verb::Split
-        | Verb::Join
-        | Verb::Weather
-        | Verb::Drift
-        | Verb::SetClock
-        | Verb::LoseDisk
-        | Verb::Mend => true,
-        Verb::PowerOff
-        | Verb::PowerOn
-        | Verb::KillVip
-        | Verb::FreezeVip
-        | Verb::ThawVip
-        | Verb::KillAgent
-        | Verb::FreezeAgent
-        | Verb::ThawAgent
-        | Verb::KillNode
-        | Verb::Stop
-        | Verb::Start
-        | Verb::LinkDown
-        | Verb::LinkUp
-        | Verb::ReferenceDown
-        | Verb::ReferenceUp
-        | Verb::BalancerFails
-        | Verb::BalancerIsReplaced
-        | Verb::BalancerServes
-        | Verb::Replay
-        | Verb::Forge
-        | Verb::Ask
-        | Verb::DeposeStore
-        | Verb::StoreWeather
-        | Verb::Prove
-        | Verb::TakeBack
-        | Verb::DiskLies
-        | Verb::DiskTears
-        | Verb::DiskFull
-        | Verb::SlowDisk
-        | Verb::FlipDisk
-        | Verb::BmcPower
-        | Verb::BmcLink
-        | Verb::BmcLies
-        | Verb::BmcLate
-        | Verb::Fence
-        | Verb::ConfirmOff
-        | Verb::Rest
-        | Verb::Duty
-        | Verb::Move => false,
-    }
 }

@@ -111,6 +111,66 @@ pub enum Verb {
     Mend,
 }
 
+impl Verb {
+    /// Whether it makes hosts deaf, or their clocks late.
+    pub(super) const fn shakes(self) -> bool {
+        match self {
+            Self::Pause
+            | Self::Resume
+            | Self::Slow
+            | Self::Cut
+            | Self::OneWay
+            | Self::Part
+            | Self::Split
+            | Self::Join
+            | Self::Weather
+            | Self::Drift
+            | Self::SetClock
+            | Self::LoseDisk
+            | Self::Mend => true,
+            Self::PowerOff
+            | Self::PowerOn
+            | Self::KillVip
+            | Self::FreezeVip
+            | Self::ThawVip
+            | Self::KillAgent
+            | Self::FreezeAgent
+            | Self::ThawAgent
+            | Self::KillNode
+            | Self::Stop
+            | Self::Start
+            | Self::LinkDown
+            | Self::LinkUp
+            | Self::ReferenceDown
+            | Self::ReferenceUp
+            | Self::BalancerFails
+            | Self::BalancerIsReplaced
+            | Self::BalancerServes
+            | Self::Replay
+            | Self::Forge
+            | Self::Ask
+            | Self::DeposeStore
+            | Self::StoreWeather
+            | Self::Prove
+            | Self::TakeBack
+            | Self::DiskLies
+            | Self::DiskTears
+            | Self::DiskFull
+            | Self::SlowDisk
+            | Self::FlipDisk
+            | Self::BmcPower
+            | Self::BmcLink
+            | Self::BmcLies
+            | Self::BmcLate
+            | Self::Fence
+            | Self::ConfirmOff
+            | Self::Rest
+            | Self::Duty
+            | Self::Move => false,
+        }
+    }
+}
+
 /// What a verb needs.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Need {
