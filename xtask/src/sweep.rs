@@ -25,6 +25,9 @@ pub(crate) struct Args {
     /// Clouds of 2 to 25 nodes instead of 5 controllers and 20 compute nodes
     #[arg(long)]
     mixed: bool,
+    /// The detection time of all clouds (ms); a tenth of it, at most 1 s, is between two beats
+    #[arg(long, value_name = "MS", value_parser = clap::value_parser!(u32).range(300..=60_000))]
+    detect_ms: Option<u32>,
     /// Tell the story of one seed
     #[arg(long)]
     seed: Option<u64>,
@@ -41,6 +44,9 @@ pub(crate) fn run(args: &Args) -> Outcome {
     command.args(["--seconds", &seconds.to_string(), "--first", &args.first.to_string()]);
     if let Some(seeds) = args.seeds {
         command.args(["--seeds", &seeds.to_string()]);
+    }
+    if let Some(detect) = args.detect_ms {
+        command.args(["--detect-ms", &detect.to_string()]);
     }
     if let Some(seed) = args.seed {
         command.args(["--seed", &seed.to_string()]);
@@ -73,6 +79,7 @@ pub(crate) fn minute() -> Outcome {
             seeds,
             first: 0,
             mixed,
+            detect_ms: None,
             seed: None,
             script: None,
             json: false,

@@ -20,6 +20,8 @@ pub struct Tally {
     pub simulated: Duration,
     pub marks: Marks,
     pub broken: Vec<(u64, Violation)>,
+    /// The detection time of all scripts; rolled without.
+    pub detect: Option<Duration>,
     /// Over the traces of all seeds, in their order: two machines with one program have the same.
     pub trace: u64,
 }
@@ -27,7 +29,8 @@ pub struct Tally {
 impl Tally {
     /// Runs one more seed.
     pub fn add(&mut self, seed: u64, shape: Shape) {
-        let script = Script::roll(seed, shape);
+        let mut script = Script::roll(seed, shape);
+        script.detect = self.detect.unwrap_or(script.detect);
         let outcome = run(&script);
         if self.seeds.is_multiple_of(TWICE_EVERY) {
             let again = run(&script);

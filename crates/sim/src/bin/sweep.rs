@@ -17,6 +17,8 @@ struct Args {
     seeds: u64,
     first: u64,
     shape: Shape,
+    /// The detection time of all scripts.
+    detect: Option<Duration>,
     json: bool,
     /// Ends at the first violation.
     hunt: bool,
@@ -56,7 +58,7 @@ fn main() -> ExitCode {
         };
     }
     let before = cpu();
-    let mut tally = Tally::default();
+    let mut tally = Tally { detect: args.detect, ..Tally::default() };
     while tally.seeds < args.seeds && (cpu() - before).as_secs_f64() < args.seconds {
         tally.add(args.first + tally.seeds, args.shape);
         if args.hunt && is_bad(&tally, args.shape) {
@@ -96,6 +98,7 @@ fn args() -> Result<Args, String> {
         seeds: u64::MAX,
         first: 0,
         shape: Shape::Fixed { controllers: 5, computes: 20 },
+        detect: None,
         json: false,
         hunt: false,
         seed: None,
@@ -126,6 +129,7 @@ fn args() -> Result<Args, String> {
             "--seeds" => args.seeds = whole(number()?),
             "--first" => args.first = whole(number()?),
             "--seed" => args.seed = Some(whole(number()?)),
+            "--detect-ms" => args.detect = Some(Duration::from_millis(whole(number()?))),
             "--mixed" => args.shape = Shape::Mixed,
             "--json" => args.json = true,
             "--hunt" => args.hunt = true,
