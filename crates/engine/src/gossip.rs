@@ -154,6 +154,7 @@ pub struct Gossip {
     due: BTreeMap<u16, Time>,
     refused: Refused,
     said: Said,
+    has_said: bool,
 }
 
 /// What is thought of one node.
@@ -222,6 +223,7 @@ impl Gossip {
             due: BTreeMap::new(),
             refused: Refused::default(),
             said: Said::default(),
+            has_said: false,
             roster,
         }
     }
@@ -437,11 +439,12 @@ impl Gossip {
                 Notice::Up(node) => {
                     self.due.insert(node, now);
                 }
-                Notice::Down(node) | Notice::Missed(node) => {
-                    let is_missed = matches!(notice, Notice::Missed(_));
+                Notice::Down(node) | Notice::Missed { node, .. } => {
+                    // Of the network where it is missed: to be sure of another one says nothing about it.
+                    let may_accuse = matches!(notice, Notice::Missed { is_sure: true, .. });
                     match &mut self.confirm {
                         Some(confirm) => confirm.doubt(now, node, self.me),
-                        None if is_missed => self.accuse(now, node, out),
+                        None if may_accuse => self.accuse(now, node, out),
                         None => {}
                     }
                     self.due.insert(node, now);
@@ -456,8 +459,7 @@ impl Gossip {
 
     /// Tells the controllers that a compute node is missed, unless this node has reasons to doubt itself.
     fn accuse(&self, now: Time, node: u16, out: &mut Vec<Action>) {
-        let is_sure = self.circles.iter().flatten().any(Circle::is_sure);
-        if node < self.roster.controllers || !is_sure || now < self.judge_from {
+        if node < self.roster.controllers || now < self.judge_from {
             return;
         }
         let nodes: ArrayVec<u16, MAX_MISSED> = [node].into_iter().collect();

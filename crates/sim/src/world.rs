@@ -8,8 +8,8 @@
 //!                     Oracle and checks after each event -> Violation
 //! ```
 //!
-//! Controllers have an agent and a vip process, compute nodes an agent whose beats go to the
-//! controllers. Each host has a clock of its own. Everything random comes from the script's seed;
+//! Controllers have an agent and a vip process, compute nodes an agent that gossips, with controllers too.
+//! Each host has a clock of its own. Everything random comes from the script's seed;
 //! the hash over all that happened is the same for the same script.
 
 mod agents;
@@ -18,12 +18,15 @@ mod bmc;
 mod check;
 mod client;
 mod clock;
+mod crowd;
 mod disk;
 mod fault;
+mod hearing;
 mod host;
 mod ledger;
 mod mail;
 mod mark;
+mod mind;
 mod net;
 mod office;
 mod operator;
@@ -39,9 +42,11 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use base::Time;
-use config::cluster::Cluster;
+use config::cluster::{Cluster, NodeRole};
+use engine::gossip;
 
 use crate::Chance;
+use hearing::Hearing;
 use host::{Host, Power, Process};
 use ledger::Ledger;
 use mail::Store;
@@ -108,6 +113,7 @@ pub struct World {
     tasks: Vec<Option<bmc::Task>>,
     ledger: Ledger,
     oracle: Oracle,
+    hearing: Hearing,
     sight: Sight,
     ears: Vec<Ear>,
     terms: Vec<u64>,
@@ -119,6 +125,10 @@ pub struct World {
     believed: Option<u16>,
     recorded: Vec<(Vec<u8>, Truth)>,
     recorded_words: Vec<(u16, Word)>,
+    recorded_gossip: Vec<(Vec<u8>, Truth)>,
+    /// Of the gossip: who takes part, and what is ordered in one step.
+    roster: gossip::Roster,
+    rumours: Vec<gossip::Action>,
     /// When somebody last did something to the cloud.
     disturbed_at: Time,
     /// When that was last something that makes hosts deaf, or their clocks late.
@@ -158,13 +168,17 @@ impl World {
             host.priority = 200_u8.saturating_sub(u8::try_from(host.number).unwrap_or(0) * 10);
         }
         let controllers = usize::from(script.controllers);
+        let cluster = cluster(&names, script);
         Self {
-            cluster: cluster(&names, script.detect),
+            roster: crowd::roster(&cluster),
+            rumours: vec![],
+            cluster,
             controllers: script.controllers,
             now: Time::ZERO,
             queue: Queue::default(),
             nets: Nets::new(networks, all),
-            oracle: Oracle::new(all, networks, script.detect),
+            oracle: Oracle::new(script.controllers, networks, script.detect),
+            hearing: Hearing::new(script),
             sight: Sight::new(script.controllers, hosts.len()),
             ears: vec![Ear::new(script.controllers, Time::ZERO, Time::ZERO); controllers],
             terms: vec![0; controllers],
@@ -181,6 +195,7 @@ impl World {
             believed: None,
             recorded: vec![],
             recorded_words: vec![],
+            recorded_gossip: vec![],
             disturbed_at: Time::ZERO,
             shaken_at: Time::ZERO,
             missed_at: Time::ZERO,
@@ -410,7 +425,7 @@ fn mix(hash: u64, word: u64) -> u64 {
     (hash.rotate_left(5) ^ word).wrapping_mul(0x517c_c1b7_2722_0a95)
 }
 
-fn cluster(names: &Names, detect: Duration) -> Cluster {
+fn cluster(names: &Names, script: &Script) -> Cluster {
     let mut text =
         "[cluster]\nname = \"cloud\"\nsecret_file = \"/etc/outlast/secret\"\n".to_owned();
     for (number, name) in names.hosts.iter().enumerate() {
@@ -424,6 +439,9 @@ fn cluster(names: &Names, detect: Duration) -> Cluster {
     let source = config::Source { path: "outlast.toml".into(), text };
     let (cluster, findings) = config::cluster::parse(&source, 0);
     let mut cluster = cluster.unwrap_or_else(|| panic!("{findings:?}"));
-    cluster.detect = detect;
+    cluster.detect = script.detect;
+    // The parser wants keys of their own for compute nodes, which are not modelled here.
+    let computes = cluster.nodes.iter_mut().skip(usize::from(script.controllers));
+    computes.for_each(|node| node.role = NodeRole::Compute);
     cluster
 }

@@ -44,7 +44,11 @@ pub(super) enum Notice {
     Up(u16),
     Down(u16),
     /// It answered neither this node nor those who tried for it.
-    Missed(u16),
+    Missed {
+        node: u16,
+        /// Whether what this circle says about others may be believed.
+        is_sure: bool,
+    },
 }
 
 /// What is known of one node on this network.
@@ -81,6 +85,8 @@ pub(super) struct Circle {
     failures: u8,
     health: u32,
     is_probing: bool,
+    /// No sooner is it believed again that this life is over.
+    renew_at: Time,
     rushes: u8,
     rush_at: Time,
     join_at: Time,
@@ -189,6 +195,7 @@ impl Circle {
             failures: 0,
             health: 0,
             is_probing: false,
+            renew_at: Time::ZERO,
             rushes: 0,
             rush_at: Time::NEVER,
             join_at: now + first,
@@ -207,9 +214,14 @@ impl Circle {
         self.fellows.get(usize::from(node)).copied().unwrap_or_default()
     }
 
-    /// Its own probes succeed, so what it says about others may be believed.
-    pub(super) const fn is_sure(&self) -> bool {
-        self.failures.count_ones() <= SURE
+    /// Its own probes succeed, so what it says about others may be believed. Who has nobody left to probe is not
+    /// sure of anything.
+    pub(super) fn is_sure(&self) -> bool {
+        self.failures.count_ones() <= SURE && self.foca.num_members() > 0
+    }
+
+    pub(super) const fn is_damped(&self) -> bool {
+        self.health > 0
     }
 
     /// Something of this node itself was late.
@@ -234,6 +246,14 @@ impl Circle {
         let mut bytes = [0; BEFORE + MAX_RUMOUR];
         let length = BEFORE + rumour.len();
         let Some(text) = bytes.get_mut(BEFORE..length) else { return false };
+        // Whose clock was set back is told of each life that it is over: one after the other would be tried, as
+        // fast as the network is, until the former one is reached.
+        if wire::ends_a_life(rumour) {
+            if now < self.renew_at {
+                return true;
+            }
+            self.renew_at = now + self.pace.probe_every;
+        }
         text.copy_from_slice(rumour);
         let Id { node, life } = *self.foca.identity();
         bytes[..2].copy_from_slice(&node.to_be_bytes());
@@ -321,11 +341,11 @@ impl Circle {
         // Who answers for the first time answers under a life that was not asked for.
         let is_current = |id: &Id| self.fellow(id.node).life == id.life;
         if let Some(id) = missed.filter(is_current) {
-            found.push(Notice::Missed(id.node));
             if id.life != 0 {
                 self.failures = self.failures << 1 | 1;
                 self.health = (self.health + 1).min(WORST);
             }
+            found.push(Notice::Missed { node: id.node, is_sure: self.is_sure() });
         } else if was_probing && missed.is_none() {
             self.failures <<= 1;
             self.health = self.health.saturating_sub(1);

@@ -137,9 +137,9 @@ impl Gossip {
         let Some(confirm) = &self.confirm else { return Found::default() };
         let Some(watched) = confirm.watched(node) else { return Found::default() };
         let agreed = confirm.agreed(now, node);
-        let told = self.circles.iter().flatten().map(|circle| circle.fellow(node));
         Found {
-            known: watched.life > 0 || told.clone().any(|fellow| fellow.life > 0),
+            // What members tell is hearsay: they may not have missed it yet.
+            known: watched.life > 0,
             left: watched.left,
             silent_since: watched.silent_since,
             asked: if agreed.unanswered { Asked::Unanswered } else { Asked::Answered },

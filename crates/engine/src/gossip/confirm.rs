@@ -26,20 +26,22 @@ use crate::packet::MAX_NETWORKS;
 use crate::reach::Networks;
 use crate::verdict::Times;
 
+mod audit;
+
 /// What more are missed at a time waits: each round is over within half of the detection time.
 const MAX_ROUNDS: usize = 256;
 /// Probes of one round on each network: at 10 % loss all are lost once in 20,000 times, on one network.
 pub const ASKS: u32 = 6;
-/// Of those that were never heard: most of them are not there yet.
+/// Of those that were never heard, or that left: most of them are not there.
 const STRANGER_ASKS: u32 = 2;
-/// Every compute node is asked in turn, one of them so often: 1,000 of them within 20 s.
-const AUDIT_EVERY: Duration = Duration::from_millis(20);
-/// The first time round, after a start, ten times as fast.
-const FIRST_AUDIT_EVERY: Duration = Duration::from_millis(2);
 /// A node that did not answer is asked again no sooner.
 const AGAIN_AFTER: Duration = Duration::from_secs(1);
-/// A claim that is not repeated is forgotten.
+/// A claim that is not repeated is forgotten, at the latest after this: a retraction may be lost, and who claimed
+/// may be gone.
 pub const CLAIM_FRESH: Duration = Duration::from_secs(30);
+/// Few claims are repeated so often within the time that they count: at 30 % loss on a single network all of them
+/// are lost once in 15,000 times.
+const REPEATS: u32 = 8;
 /// Claims that stand are told again so often, as many as fit into a packet.
 const REPEAT_EVERY: Duration = Duration::from_secs(1);
 /// News is told so often: each time on every network.
@@ -106,6 +108,8 @@ pub(super) struct Confirm {
     open: Vec<u16>,
     /// Claims to be told, and how often yet.
     news: BTreeMap<u16, u8>,
+    /// So long a claim counts that is not told again.
+    fresh: Duration,
     tell_at: Time,
     repeat_at: Time,
     repeat_from: u16,
@@ -149,6 +153,7 @@ impl Confirm {
             carrier: [true; MAX_NETWORKS],
             open: vec![],
             news: BTreeMap::new(),
+            fresh: fresh(computes),
             tell_at: Time::NEVER,
             repeat_at: now + REPEAT_EVERY,
             repeat_from: controllers,
@@ -306,21 +311,6 @@ impl Confirm {
         }
     }
 
-    /// One more node is asked, whoever misses it or not; also those that were never heard.
-    fn audit(&mut self, now: Time) {
-        let node = self.audit_next;
-        let last = self.controllers + u16::try_from(self.watched.len()).unwrap_or(u16::MAX) - 1;
-        self.audited_all |= node >= last;
-        self.audit_next = if node >= last { self.controllers } else { node + 1 };
-        self.audit_at = now + if self.audited_all { AUDIT_EVERY } else { FIRST_AUDIT_EVERY };
-        let is_full = self.open.len() >= MAX_ROUNDS;
-        let watched = self.at(node).and_then(|at| self.watched.get_mut(at));
-        if let Some(watched) = watched.filter(|watched| watched.round.is_none() && !is_full) {
-            watched.round = Some(Round { since: now, ask_at: now, asked: 0 });
-            self.open.push(node);
-        }
-    }
-
     /// Asks once more, or ends the round; true if it goes on.
     fn go_on(&mut self, now: Time, node: u16, out: &mut Vec<Action>) -> bool {
         let window = self.times.detect() / 2;
@@ -332,9 +322,10 @@ impl Confirm {
         let since = |network: u8| watched.proofs[usize::from(network)] >= Some(round.since);
         let missing: ArrayVec<u8, MAX_NETWORKS> =
             shared.iter().copied().filter(|network| !since(*network)).collect();
-        let is_stranger = watched.life == 0 && round.asked >= STRANGER_ASKS;
-        let is_over = now >= round.since + window || is_stranger && now >= round.ask_at;
-        if missing.is_empty() || watched.left || is_over {
+        // Who left is asked as well: it may be back, and say nothing to this controller for long.
+        let is_strange = (watched.life == 0 || watched.left) && round.asked >= STRANGER_ASKS;
+        let is_over = now >= round.since + window || is_strange && now >= round.ask_at;
+        if missing.is_empty() || is_over {
             let was_all = missing.len() == shared.len() && !shared.is_empty();
             watched.round = None;
             watched.rounded_at = now;
@@ -347,7 +338,7 @@ impl Confirm {
         round.ask_at = (now + window / ASKS).min(round.since + window);
         round.asked += 1;
         watched.round = Some(round);
-        let is_known = watched.life > 0;
+        let is_known = watched.life > 0 && !watched.left;
         for network in missing {
             self.number = self.number.wrapping_add(1);
             out.push(Action::part((node, network), &Part::Probe(self.number)));
@@ -361,6 +352,7 @@ impl Confirm {
     }
 
     fn end(&mut self, now: Time, node: u16, silent: Networks, everywhere: bool) {
+        let fresh = self.fresh;
         let Some(watched) = self.at(node).and_then(|at| self.watched.get_mut(at)) else { return };
         if watched.life == 0 || watched.left {
             return;
@@ -369,7 +361,8 @@ impl Confirm {
         watched.silent = silent;
         watched.silent_since = everywhere.then(|| watched.silent_since.unwrap_or(now));
         // Who is missed by others and answers here has to be told of.
-        let is_missed = watched.claims.iter().any(|claim| claim.everywhere && claim.is_fresh(now));
+        let is_missed =
+            watched.claims.iter().any(|claim| claim.everywhere && claim.is_fresh(now, fresh));
         if is_news || (is_missed && !everywhere) {
             self.tell(now, node);
         }
@@ -438,14 +431,14 @@ impl Confirm {
     pub(super) fn claims(&self, node: u16, now: Time) -> impl Iterator<Item = (u16, bool, Time)> {
         let claims = self.watched(node).map(|watched| watched.claims.iter());
         let all = (0_u16..).zip(claims.into_iter().flatten());
-        all.filter(move |(_, claim)| claim.is_fresh(now))
+        all.filter(move |(_, claim)| claim.is_fresh(now, self.fresh))
             .filter_map(|(by, claim)| Some((by, claim.everywhere, claim.at?)))
     }
 
     /// What this controller and the claims of the others come to.
     pub(super) fn agreed(&self, now: Time, node: u16) -> Agreed {
         let Some(watched) = self.watched(node) else { return Agreed::default() };
-        let fresh = || watched.claims.iter().filter(|claim| claim.is_fresh(now));
+        let fresh = || watched.claims.iter().filter(|claim| claim.is_fresh(now, self.fresh));
         let half = usize::from(self.controllers) / 2;
         let on = |network: u8| {
             let others = fresh().filter(|claim| claim.silent.has(network)).count();
@@ -459,7 +452,7 @@ impl Confirm {
         let all = missing == usize::from(self.controllers);
         let spoken_at = own.map_or(Time::NEVER, |own| own + self.times.confirm());
         let oldest = fresh().filter_map(|claim| claim.at).min();
-        let due = oldest.map_or(Time::NEVER, |oldest| oldest + CLAIM_FRESH);
+        let due = oldest.map_or(Time::NEVER, |oldest| oldest + self.fresh);
         let is_spoken = all || now >= spoken_at;
         let due = if is_spoken { due } else { due.min(spoken_at) };
         Agreed { unanswered: nobody && missing > half && is_spoken, cut, due }
@@ -479,7 +472,14 @@ impl Watched {
 }
 
 impl Heard {
-    fn is_fresh(&self, now: Time) -> bool {
-        self.at.is_some_and(|at| now < at + CLAIM_FRESH)
+    fn is_fresh(&self, now: Time, fresh: Duration) -> bool {
+        self.at.is_some_and(|at| now < at + fresh)
     }
+}
+
+/// So many compute nodes, of which all may be silent at once: then some are told of in this second, some in the
+/// next.
+fn fresh(computes: usize) -> Duration {
+    let seconds = u32::try_from(computes.div_ceil(MAX_CLAIMS)).unwrap_or(u32::MAX).max(1);
+    REPEAT_EVERY.saturating_mul(seconds.saturating_mul(REPEATS)).min(CLAIM_FRESH)
 }

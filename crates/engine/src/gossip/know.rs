@@ -54,6 +54,12 @@ impl Gossip {
         self.look_at_silent(now);
     }
 
+    /// Whether some of its own probes failed of late, so that it takes more time for each.
+    #[must_use]
+    pub fn is_damped(&self) -> bool {
+        self.circles.iter().flatten().any(super::Circle::is_damped)
+    }
+
     /// Whether this machine concludes about that node: on a controller about compute nodes, on a compute
     /// node about all others.
     #[must_use]

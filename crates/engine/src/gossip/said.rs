@@ -53,11 +53,13 @@ pub(super) struct Word {
 }
 
 impl Gossip {
-    /// Controllers hear of it at once if it is more than another load.
+    /// Controllers hear of it at once if it is more than another load. The first word of a process says that
+    /// it is there: else each controller would learn that when it asks, or is asked by it, at last.
     pub(super) fn say(&mut self, said: Said, out: &mut Vec<Action>) {
+        let is_first = !std::mem::replace(&mut self.has_said, true);
         let is_news = (said.ailments, said.duty) != (self.said.ailments, self.said.duty);
         self.said = said;
-        if is_news && self.confirm.is_none() {
+        if (is_news || is_first) && self.confirm.is_none() {
             for to in 0..self.roster.controllers {
                 self.shared(to)
                     .for_each(|network| out.push(Action::part((to, network), &Part::Said(said))));

@@ -41,6 +41,8 @@ pub(super) const MAX_CLAIMS: usize = 100;
 const MEMBER: usize = 11;
 /// A life has 48 bits: milliseconds of the wall clock until the year 10889.
 pub(super) const LIFE: u64 = (1 << 48) - 1;
+/// The message of a rumour that ends a life.
+const OVER: u8 = 10;
 const LEFT: u8 = 1;
 const EVERYWHERE: u8 = 2;
 
@@ -238,7 +240,7 @@ impl Codec<Id> for Words {
             Message::Feed => (8, None, None),
             Message::Gossip => (9, None, None),
             // It says that this life is over, and must not end the next one.
-            Message::TurnUndead => (10, Some(header.dst), None),
+            Message::TurnUndead => (OVER, Some(header.dst), None),
             Message::Broadcast => return Err(Unreadable::Message(11)),
         };
         out.put_u8(tag);
@@ -252,7 +254,7 @@ impl Codec<Id> for Words {
         let src = self.id(&mut bytes)?;
         let src_incarnation = bytes.try_get_u16().map_err(|_| Unreadable::Short)?;
         let tag = bytes.try_get_u8().map_err(|_| Unreadable::Short)?;
-        let other = if matches!(tag, 3..=6 | 10) { self.id(&mut bytes)? } else { src };
+        let other = if matches!(tag, 3..=6 | OVER) { self.id(&mut bytes)? } else { src };
         let probe_number = match tag {
             1..=6 => bytes.try_get_u8().map_err(|_| Unreadable::Short)?,
             _ => 0,
@@ -267,10 +269,10 @@ impl Codec<Id> for Words {
             7 => Message::Announce,
             8 => Message::Feed,
             9 => Message::Gossip,
-            10 => Message::TurnUndead,
+            OVER => Message::TurnUndead,
             unknown => return Err(Unreadable::Message(unknown)),
         };
-        let dst = if tag == 10 { other } else { dst };
+        let dst = if tag == OVER { other } else { dst };
         Ok(Header { src, src_incarnation, dst, message })
     }
 
@@ -303,6 +305,11 @@ impl Codec<Id> for Words {
         };
         Ok(Member::new(id, incarnation, state))
     }
+}
+
+/// Whether a rumour says that its receiver's life is over.
+pub(super) fn ends_a_life(rumour: &[u8]) -> bool {
+    rumour.get(8) == Some(&OVER)
 }
 
 /// The sender of a rumour as foca reads it, and whom else it lists if it answers a newcomer.

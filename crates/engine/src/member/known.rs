@@ -92,10 +92,12 @@ impl Member {
         (0..self.networks.len()).map(cell)
     }
 
-    /// Whether a majority of the controllers reach each other, this node among them.
+    /// Whether a majority of the controllers reach each other, this node among them: as its own verdicts count
+    /// it, without those with whom it is merely patient.
     #[must_use]
-    pub fn has_quorum(&self) -> bool {
-        !self.is_lost() && self.watch.view().has_quorum(self.peers.len())
+    pub fn has_quorum(&self, now: Time) -> bool {
+        let here = self.own.here(now, self.judge_from, &self.own_carrier);
+        !self.is_lost() && self.watch.has_quorum(here, self.watch.settle(), &self.peers)
     }
 
     #[must_use]

@@ -46,7 +46,7 @@ impl Member {
         reasons.put(Reason::Timers, now < self.judge_from);
         let is_alone = self.peers.len() < 2;
         reasons.put(Reason::Links, !own.shares(&self.own_carrier).any(|up| up) && !is_alone);
-        reasons.put(Reason::Majority, !self.has_quorum());
+        reasons.put(Reason::Majority, !self.has_quorum(now));
         reasons.put(Reason::Reference, self.own.is_lost);
         reasons
     }

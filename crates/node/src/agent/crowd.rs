@@ -72,8 +72,8 @@ impl Core {
     }
 
     /// Whether this controller reaches a majority, if that is another answer than the last one.
-    fn quorum_news(&mut self) -> Option<bool> {
-        let quorum = self.member.as_ref()?.has_quorum();
+    fn quorum_news(&mut self, now: Time) -> Option<bool> {
+        let quorum = self.member.as_ref()?.has_quorum(now);
         self.gossip.as_ref()?;
         (self.quorum.replace(quorum) != Some(quorum)).then_some(quorum)
     }
@@ -160,7 +160,7 @@ impl Agent<'_> {
     pub(super) fn crowd(&mut self) {
         let (quorum, said) = {
             let mut core = lock(&self.core);
-            (core.quorum_news(), core.said_news())
+            (core.quorum_news(sys::clock::now()), core.said_news())
         };
         quorum.into_iter().for_each(|quorum| self.gossip(Input::Quorum(quorum)));
         said.into_iter().for_each(|said| self.gossip(Input::Say(said)));

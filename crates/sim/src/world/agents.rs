@@ -2,10 +2,12 @@
 
 use base::Time;
 use engine::Buffer;
+use engine::gossip::Gossip;
 use engine::member::{self, Action, Member, Standing};
 use engine::packet::{Kind, MAX_BODY, MAX_PACKET, Opened, PairSecret, Seal};
 
 use super::mark::Mark;
+use super::mind::Mind;
 use super::net::{EVERYBODY, Frame, Packet, Says, Truth};
 use super::oracle::News;
 use super::queue::Machine;
@@ -16,7 +18,7 @@ const SECRET: &[u8] = &[7; 32];
 const FORGER: &[u8] = &[9; 32];
 const CLUSTER: &str = "cloud";
 /// Of so many letters one is recorded by who sends them again.
-const RECORDED_EVERY: u64 = 64;
+pub(super) const RECORDED_EVERY: u64 = 64;
 /// What he keeps.
 pub(super) const RECORDS: usize = 32;
 
@@ -25,9 +27,21 @@ impl World {
         let local = self.local(host);
         let node = &mut self.hosts[usize::from(host)];
         let life = node.live(Machine::Agent, self.now);
+        node.sealed.fill(0);
         let seal = Seal::shared(SECRET, CLUSTER, self.cluster.nodes.len(), host, life);
+        let has_computes = usize::from(self.controllers) < self.cluster.nodes.len();
+        let (member, seal) = if host < self.controllers {
+            let member = Member::new(&self.cluster, host, seal, local);
+            // Its beats have the keys.
+            (Some(member), Seal::new(CLUSTER, host, life))
+        } else {
+            (None, seal)
+        };
+        let seed = self.script.seed ^ life.rotate_left(32);
+        let crowd = || Gossip::new(self.roster.clone(), host, seal, seed, local);
+        let crowd = has_computes.then(crowd);
         node.agent = super::host::Process {
-            machine: Some(Member::new(&self.cluster, host, seal, local)),
+            machine: Some(Mind { member, crowd, quorum: None }),
             turn_at: node.agent.turn_at,
             ..Default::default()
         };
@@ -36,11 +50,15 @@ impl World {
         let known = node.known.clone();
         let carrier = node.carrier;
         self.oracle.starts(host, local, &known);
+        self.hearing.starts(host, self.now);
         for (network, up) in (0..self.nets.count).zip(carrier) {
             self.agent(host, member::Input::Carrier { network, up });
         }
         for (node, standing) in (0..).zip(known).filter(|(node, _)| *node != host) {
             self.agent(host, member::Input::Known { node, standing });
+        }
+        if host >= self.controllers {
+            self.crowd(host, engine::gossip::Input::Say(engine::gossip::Said::default()));
         }
         self.reads_store(host);
         self.count_majorities();
@@ -52,11 +70,14 @@ impl World {
     pub(super) fn read_letter(&mut self, host: u16, network: u8, letter: u32) {
         let local = self.local(host);
         let node = &mut self.hosts[usize::from(host)];
-        let Some(agent) = &mut node.agent.machine else {
+        let Some(mind) = &mut node.agent.machine else {
             self.nets.drop_copy(letter);
             return;
         };
         let truth = self.nets.letter(letter).truth;
+        let Some(agent) = mind.member.as_mut().filter(|_| !truth.says.is_gossip()) else {
+            return self.read_gossip(host, network, letter);
+        };
         let news = self.oracle.reads(host, &truth, network, local);
         let before = agent.refused();
         let mut out = Buffer::new();
@@ -85,7 +106,7 @@ impl World {
         self.plan(host, Machine::Agent);
     }
 
-    fn note_refusal(&mut self, host: u16, truth: &Truth, network: u8) {
+    pub(super) fn note_refusal(&mut self, host: u16, truth: &Truth, network: u8) {
         self.marks.note(if truth.forged {
             Mark::RefusedForgery
         } else if truth.to != host && truth.to != EVERYBODY {
@@ -98,9 +119,16 @@ impl World {
     }
 
     pub(super) fn agent(&mut self, host: u16, input: member::Input<'_>) {
+        self.member(host, input);
+        self.tell_crowd(host, input);
+    }
+
+    /// Its beats, where it has them.
+    fn member(&mut self, host: u16, input: member::Input<'_>) {
         let local = self.local(host);
         let node = &mut self.hosts[usize::from(host)];
-        let Some(agent) = &mut node.agent.machine else { return };
+        let mind = node.agent.machine.as_mut();
+        let Some(agent) = mind.and_then(|mind| mind.member.as_mut()) else { return };
         let mut out = Buffer::new();
         agent.step(local, input, &mut out);
         if node.agent.spins(self.now) {
@@ -112,14 +140,30 @@ impl World {
     /// The turn of an agent, and the comparison of all that it thinks.
     pub(super) fn agent_turn(&mut self, host: u16) {
         self.ask_reference(host);
-        self.agent(host, member::Input::Timeout);
-        self.judge_reasons(host);
         let local = self.local(host);
+        let mind = self.hosts[usize::from(host)].agent.machine.as_ref();
+        let Some((member_due, crowd_due)) = mind.map(|mind| (mind.member_due(), mind.crowd_due()))
+        else {
+            return;
+        };
+        if member_due <= local {
+            self.member_turn(host, local);
+            self.tell_quorum(host);
+        }
+        if crowd_due <= local {
+            self.crowd(host, engine::gossip::Input::Timeout);
+            self.note_health(host);
+        }
+        self.judge_reasons(host);
+    }
+
+    fn member_turn(&mut self, host: u16, local: Time) {
+        self.member(host, member::Input::Timeout);
         let lacks_reference = self.lacks_reference(host);
         let node = &self.hosts[usize::from(host)];
         let has_carrier = !lacks_reference
             && node.carrier.iter().take(usize::from(self.nets.count)).any(|up| *up);
-        if let Some(agent) = &node.agent.machine
+        if let Some(agent) = node.agent.machine.as_ref().and_then(|mind| mind.member.as_ref())
             && let Err(what) = self.oracle.agrees(host, agent, local, (node.slow, has_carrier))
         {
             self.fail("S detection", host, &what);
@@ -176,7 +220,7 @@ impl World {
         }
     }
 
-    /// To all controllers: they confirm what is concluded. Nobody else counts a compute node's beats.
+    /// To all controllers: nobody else beats.
     fn beat(&mut self, host: u16, network: u8) {
         let mut bytes = [0; MAX_PACKET];
         let node = &mut self.hosts[usize::from(host)];
@@ -187,16 +231,25 @@ impl World {
             return;
         }
         if !self.script.sealed {
-            let truth =
-                Truth { sender: host, to: EVERYBODY, life, serial, network, says, forged: false };
+            let truth = Truth {
+                sender: host,
+                to: EVERYBODY,
+                life,
+                serial,
+                network,
+                says,
+                ..Truth::default()
+            };
             return self.beat_opened(host, truth);
         }
         let recorded = (serial / RECORDED_EVERY) % u64::from(self.controllers.max(1));
         for to in (0..self.controllers).filter(|to| *to != host) {
             let node = &mut self.hosts[usize::from(host)];
-            let Some(agent) = &mut node.agent.machine else { return };
+            let mind = node.agent.machine.as_mut();
+            let Some(agent) = mind.and_then(|mind| mind.member.as_mut()) else { return };
             let length = agent.beat(to, network, &mut bytes);
-            let truth = Truth { sender: host, to, life, serial, network, says, forged: false };
+            node.sealed[usize::from(to)] += 1;
+            let truth = Truth { sender: host, to, life, serial, network, says, ..Truth::default() };
             if serial.is_multiple_of(RECORDED_EVERY) && recorded == u64::from(to) {
                 self.record(&bytes[..length], truth);
             }
@@ -209,7 +262,8 @@ impl World {
     /// One letter for all.
     fn beat_opened(&mut self, host: u16, truth: Truth) {
         let mut body = [0; MAX_BODY];
-        let Some(agent) = &self.hosts[usize::from(host)].agent.machine else { return };
+        let mind = self.hosts[usize::from(host)].agent.machine.as_ref();
+        let Some(agent) = mind.and_then(|mind| mind.member.as_ref()) else { return };
         let length = agent.beat_body(&mut body);
         if truth.serial.is_multiple_of(RECORDED_EVERY) {
             self.record(&body[..length], truth);
@@ -240,13 +294,11 @@ impl World {
         let first = usize::try_from(self.chance.below(RECORDS as u64)).unwrap_or(0);
         let records = self.recorded.len();
         self.reads_old_letters();
-        // Compute nodes hear nobody here: what controllers said would be news to them, and no replay.
-        let is_reader = host < self.controllers;
-        let places = first..first + if is_reader { 8 } else { 0 };
-        for place in places.map(|place| place % RECORDS).filter(|at| *at < records) {
+        for place in (first..first + 8).map(|place| place % RECORDS).filter(|at| *at < records) {
             let (bytes, truth) = self.recorded[place].clone();
             self.inject(host, network, &bytes, truth);
         }
+        self.replay_gossip(host, network);
         self.replay_words(host, network);
     }
 
@@ -255,7 +307,16 @@ impl World {
         let sender = u16::try_from(self.chance.below(self.hosts.len() as u64)).unwrap_or(0);
         let life = self.hosts[usize::from(sender)].lives[0] + 1;
         let says = Says::Alive;
-        let truth = Truth { sender, to: host, life, serial: 1, network, says, forged: true };
+        let truth = Truth {
+            sender,
+            to: host,
+            life,
+            serial: 1,
+            network,
+            says,
+            forged: true,
+            is_open: false,
+        };
         let mut bytes = [0; MAX_PACKET];
         let kind = Kind::Beat;
         let mut seal = Seal::new(CLUSTER, sender, life);
@@ -277,7 +338,7 @@ impl World {
     }
 
     /// From the switch itself: no cut helps.
-    fn inject(&mut self, host: u16, network: u8, bytes: &[u8], truth: Truth) {
+    pub(super) fn inject(&mut self, host: u16, network: u8, bytes: &[u8], truth: Truth) {
         let letter = self.nets.write(bytes, truth);
         self.send(Packet { from: host, to: host, network, frame: Frame::Letter(letter) });
         self.nets.settle(letter);

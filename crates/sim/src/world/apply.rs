@@ -131,6 +131,7 @@ impl World {
         let hindered = |host: &super::Host| host.slow > NO_TIME || host.is_outdated();
         self.is_calm = self.nets.is_calm() && !self.hosts.iter().any(hindered);
         self.count_majorities();
+        self.count_alone();
         let whole = |host: &u16| !self.nets.is_cut(MANAGEMENT, *host);
         let all = || (0..self.controllers).filter(whole);
         self.is_torn = all().any(|a| all().any(|b| a != b && !self.nets.carries(MANAGEMENT, a, b)));
@@ -254,6 +255,7 @@ impl World {
     fn wake_agent(&mut self, host: u16, gap: Duration) {
         let local = self.local(host);
         self.oracle.wakes(host, local, gap);
+        self.hearing.wakes(host, self.now, gap);
         self.stood_still(host, gap);
         if gap > self.oracle.gap && self.oracle.would_accuse(host, local) {
             self.marks.note(super::Mark::SuspectedItself);
@@ -336,6 +338,7 @@ impl World {
         if host < self.controllers {
             self.vip(host, Input::Stop);
         }
+        self.hearing.parts(host);
         self.agent(host, member::Input::Leave);
         self.forget_inboxes(host);
         let node = &mut self.hosts[usize::from(host)];
@@ -377,7 +380,9 @@ impl World {
         }
         let local = self.local(host);
         // Who does not run reads it later, and may do something else before.
-        self.oracle.wakes(host, local, if up && agent { Duration::MAX } else { NO_TIME });
+        let gap = if up && agent { Duration::MAX } else { NO_TIME };
+        self.oracle.wakes(host, local, gap);
+        self.hearing.wakes(host, self.now, gap);
         if agent {
             self.agent(host, member::Input::Carrier { network, up });
             self.plan(host, Machine::Agent);

@@ -167,7 +167,9 @@ impl World {
         let node = &self.hosts[usize::from(at)];
         let agent = node.agent.machine.as_ref();
         let is_heard = node.known[usize::from(of)] == Standing::Alive
-            || agent.is_some_and(|agent| agent.opinion(of).tells_of_life());
+            || agent
+                .and_then(|agent| agent.opinion(of))
+                .is_some_and(|judgement| judgement.tells_of_life());
         if is_heard {
             self.marks.note(Mark::RefusedProof);
             if tries < TRIES {

@@ -80,6 +80,7 @@ impl World {
         self.inspect_settled(holders);
         self.inspect_handed(holders);
         self.inspect_views(quiet);
+        self.inspect_crowd(quiet);
         if self.mended_at == Some(self.disturbed_at) && quiet > MENDED {
             self.mended_at = None;
             self.inspect_mended(holders);
@@ -167,12 +168,19 @@ impl World {
             self.fail("L1 holder", 0, &format!("{} hold", holders.count_ones()));
         }
         for host in 0..self.controllers {
-            let Some(agent) = &self.hosts[usize::from(host)].agent.machine else { continue };
-            let standings = (0..self.hosts.len()).filter_map(|peer| u16::try_from(peer).ok());
-            let mut others = standings.map(|peer| (peer, agent.standing(peer)));
+            let Some(mind) = &self.hosts[usize::from(host)].agent.machine else { continue };
+            let peers = (0..self.hosts.len()).filter_map(|peer| u16::try_from(peer).ok());
+            // Of compute nodes the standing follows the verdict.
+            let is_quarantined = |peer: &u16| {
+                *peer >= self.controllers
+                    && mind.opinion(*peer).is_some_and(|told| told.rule.name == "quarantine")
+            };
+            let peers = peers.filter(|peer| !is_quarantined(peer));
+            let mut others = peers.map(|peer| (peer, mind.standing(peer)));
             let bad = others.find(|(_, standing)| *standing != engine::member::Standing::Alive);
             if let Some((peer, standing)) = bad {
-                self.fail("L1 members", host, &format!("calls host {peer} {standing:?}"));
+                let seen = self.evidence_of(host, peer);
+                self.fail("L1 members", host, &format!("calls host {peer} {standing:?} ({seen})"));
             }
         }
         self.inspect_intents();
@@ -181,6 +189,7 @@ impl World {
 
     /// L3: what a host orders is bounded.
     fn inspect_minute(&mut self) {
+        self.inspect_traffic();
         self.minute_at = self.now;
         for host in 0..self.hosts.len() {
             let orders = std::mem::take(&mut self.orders[host]);

@@ -5,13 +5,14 @@ use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use base::Time;
-use engine::member::{Member, Standing};
+use engine::member::Standing;
 use engine::packet::Replay;
 use engine::reference::Reference;
 use engine::vip::{self, Balancer, Peer, Vip};
 
 use super::clock::Clock;
 use super::disk::Disk;
+use super::mind::Mind;
 use super::net::{Frame, MAX_NETWORKS};
 use super::queue::Machine;
 use crate::node::Reported;
@@ -84,7 +85,7 @@ pub(crate) struct Host {
     /// Since the last repair: what was planned then may still be late.
     pub(crate) slowest: Duration,
     pub(crate) carrier: [bool; MAX_NETWORKS],
-    pub(crate) agent: Process<Member>,
+    pub(crate) agent: Process<Mind>,
     pub(crate) vip: Process<Vip>,
     /// Stopped in order: nobody starts it again but an operator.
     pub(crate) is_stopped: bool,
@@ -113,6 +114,8 @@ pub(crate) struct Host {
     /// When its power or its turn ended last.
     pub(crate) ran_until: Time,
     pub(crate) serial: u64,
+    /// By receiver: how often its agent sealed something for it.
+    pub(crate) sealed: Vec<u64>,
     pub(crate) reported: Reported,
     /// Where the cluster has reference points: who asks them.
     pub(crate) reference: Option<Reference>,
@@ -150,6 +153,7 @@ impl Host {
             paused_at: Time::ZERO,
             ran_until: Time::ZERO,
             serial: 0,
+            sealed: vec![0; usize::from(hosts)],
             reported: Reported::default(),
             reference: None,
             referred_at: None,

@@ -89,9 +89,22 @@ pub enum Mark {
     /// A word that a host is off, which was heard.
     RefusedProof,
     CycledByBmc,
+    /// Of gossip: one that answered nobody here answered over a third node.
+    ProbedOverOthers,
+    /// It heard that it is doubted, and said that it lives.
+    RefutedSuspicion,
+    /// Its own probes failed: it takes more time for each.
+    Damped,
+    /// A compute node whose probes fail doubts others, and accuses nobody.
+    DoubtedItself,
+    /// Controllers found a compute node gone that was.
+    ConfirmedByControllers,
+    CutOffCompute,
+    /// All controllers of a majority thought the same of each compute node, and it was true.
+    AgreedOnCrowd,
 }
 
-pub const MARKS: [Mark; 55] = [
+pub const MARKS: [Mark; 62] = [
     Mark::SuspectedItself,
     Mark::SuspectedItselfWithoutLinks,
     Mark::SuspectedItselfWithoutReference,
@@ -147,6 +160,13 @@ pub const MARKS: [Mark; 55] = [
     Mark::ConfirmedOff,
     Mark::RefusedProof,
     Mark::CycledByBmc,
+    Mark::ProbedOverOthers,
+    Mark::RefutedSuspicion,
+    Mark::Damped,
+    Mark::DoubtedItself,
+    Mark::ConfirmedByControllers,
+    Mark::CutOffCompute,
+    Mark::AgreedOnCrowd,
 ];
 
 /// What only a majority concludes, or who is silent thrice in a minute: never in the cloud of the figures,

@@ -53,6 +53,8 @@ pub(crate) struct Truth {
     pub(crate) says: Says,
     /// Not of this cluster, or changed on the way.
     pub(crate) forged: bool,
+    /// Of gossip: its seal is not in it, and checked already.
+    pub(crate) is_open: bool,
 }
 
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -62,6 +64,39 @@ pub(crate) enum Says {
     Goodbye,
     /// Nothing about its sender's life.
     Else,
+    /// Something of gossip.
+    Gossip(Part),
+}
+
+/// What of gossip the world looks at: `engine::gossip` prints its format.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Part {
+    /// Answers that came over a third node.
+    Forwarded,
+    Rumour,
+    Missed,
+    Claims,
+    Goodbye,
+    Else,
+}
+
+impl Part {
+    pub(crate) fn of(body: &[u8]) -> Self {
+        match (body.get(1), body.get(10)) {
+            (Some(1), Some(6)) => Self::Forwarded,
+            (Some(1), _) => Self::Rumour,
+            (Some(2), _) => Self::Missed,
+            (Some(5), _) => Self::Claims,
+            (Some(6), _) => Self::Goodbye,
+            (_, _) => Self::Else,
+        }
+    }
+}
+
+impl Says {
+    pub(crate) const fn is_gossip(self) -> bool {
+        matches!(self, Self::Gossip(_))
+    }
 }
 
 impl Letter {

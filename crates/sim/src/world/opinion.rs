@@ -2,8 +2,8 @@
 //!
 //! An accusation is judged when it is made. Views are compared once nothing was done for long enough: by then
 //! all hosts of a part of the cloud that has a majority must think the same of each controller, and it must be
-//! true. Without a majority nobody is accused; that is so in every cloud with more compute nodes than
-//! controllers, because compute nodes hear nobody here.
+//! true. Without a majority of the controllers nobody is accused. What is concluded of compute nodes:
+//! [`super::hearing`].
 
 use std::time::Duration;
 
@@ -30,10 +30,10 @@ const TOLD: Duration = Duration::from_secs(10);
 /// The world's own memory of who could know what.
 #[derive(Debug)]
 pub(super) struct Sight {
-    /// When each controller last reached a majority of all hosts; [`Time::NEVER`]: it does now.
+    /// When each controller last reached a majority of the controllers; [`Time::NEVER`]: it does now.
     majority_until: Vec<Time>,
     /// Deaths that the store holds.
-    proofs: Vec<Option<Proof>>,
+    pub(super) proofs: Vec<Option<Proof>>,
     entries: u64,
     /// The disturbance after which views were compared last.
     viewed: Option<Time>,
@@ -56,13 +56,7 @@ impl Sight {
 impl World {
     /// An agent has another verdict on a host.
     pub(super) fn opine(&mut self, host: u16, of: u16, verdict: Verdict, rule: &'static Rule) {
-        if let Some(opinions) = &mut self.opinions {
-            opinions.push((host, of, verdict));
-        }
-        let word = verdict.word().bytes().fold(0, |sum, byte| sum * 31 + u64::from(byte));
-        self.hash =
-            mix(self.hash, u64::from(host) << 48 | u64::from(of) << 32 | word & 0xffff_ffff);
-        self.say(host, || format!("calls host {of} {} ({})", verdict.word(), rule.name));
+        self.tell_opinion(host, of, verdict, rule);
         if matches!(verdict, Verdict::Suspect | Verdict::Unreachable) {
             self.judge_silence(host, of, Some(rule));
         }
@@ -110,9 +104,30 @@ impl World {
         (until != Time::NEVER).then(|| self.now.since(until))
     }
 
+    /// Whoever came to it.
+    pub(super) fn tell_opinion(
+        &mut self,
+        host: u16,
+        of: u16,
+        verdict: Verdict,
+        rule: &'static Rule,
+    ) {
+        if let Some(opinions) = &mut self.opinions {
+            opinions.push((host, of, verdict));
+        }
+        let word = verdict.word().bytes().fold(0, |sum, byte| sum * 31 + u64::from(byte));
+        self.hash =
+            mix(self.hash, u64::from(host) << 48 | u64::from(of) << 32 | word & 0xffff_ffff);
+        self.say(host, || format!("calls host {of} {} ({})", verdict.word(), rule.name));
+    }
+
     /// Who has no majority accuses nobody, nor does who was not running itself.
     fn judge_accusation(&mut self, host: u16, of: u16, verdict: Verdict) {
-        // Nobody asks a compute node.
+        self.judge_majority(host, of, verdict);
+        self.judge_patience(host, of);
+    }
+
+    pub(super) fn judge_majority(&mut self, host: u16, of: u16, verdict: Verdict) {
         let Some(until) = self.sight.majority_until.get(usize::from(host)).copied() else { return };
         let controllers = &self.hosts[..usize::from(self.controllers)];
         let slowest = controllers.iter().map(|node| node.slowest).max().unwrap_or_default();
@@ -120,20 +135,27 @@ impl World {
         let patience =
             if slowest.is_zero() { LATE } else { self.script.detect + slowest * 2 + LATE };
         if self.now.since(until) > self.script.detect + patience {
-            let agent = self.hosts[usize::from(host)].agent.machine.as_ref();
-            let seen = agent.map(|agent| agent.evidence(of, self.local(host))).unwrap_or_default();
-            let seen: Vec<_> = seen.into_iter().map(|sighting| sighting.what).collect();
-            let (word, seen) = (verdict.word(), seen.join("; "));
+            let (word, seen) = (verdict.word(), self.evidence_of(host, of));
             let what = format!("calls host {of} {word}, and has no majority ({seen})");
             self.fail("S5 majority", host, &what);
         }
-        self.judge_patience(host, of);
     }
 
     fn judge_patience(&mut self, host: u16, of: u16) {
         if self.oracle.must_be_patient(host, of, self.local(host)) {
             self.fail("S5 itself", host, &format!("accuses host {of}, and was not running itself"));
         }
+    }
+
+    /// In words, for people.
+    pub(super) fn evidence_of(&self, host: u16, of: u16) -> String {
+        let mind = self.hosts[usize::from(host)].agent.machine.as_ref();
+        let seen = mind.map(|mind| mind.evidence(of, self.local(host))).unwrap_or_default();
+        let seen = seen.into_iter().map(|sighting| match sighting.age {
+            Some(age) => format!("{} {age:?} ago", sighting.what),
+            None => sighting.what,
+        });
+        seen.collect::<Vec<_>>().join("; ")
     }
 
     /// The store holds a proof of a host's death, or takes it back; agents are told.
@@ -177,7 +199,7 @@ impl World {
     }
 
     /// The longest that somebody stood still, of which others still know.
-    fn longest_stall(&self) -> Duration {
+    pub(super) fn longest_stall(&self) -> Duration {
         let known = self.sight.woke.iter().filter(|(at, _)| self.disturbed_at.since(*at) < TOLD);
         known.map(|(_, gap)| *gap).max().unwrap_or_default().min(TOLD)
     }
@@ -214,13 +236,13 @@ impl World {
         }
     }
 
-    fn is_majority(&self, part: u64) -> bool {
-        2 * part.count_ones() as usize > self.hosts.len()
+    pub(super) fn is_majority(&self, part: u64) -> bool {
+        2 * part.count_ones() as usize > usize::from(self.controllers)
     }
 
     /// The controllers with an agent that runs, or whose machine did so lately, and that reach this one, over others
     /// if need be.
-    fn part_of(
+    pub(super) fn part_of(
         &self,
         host: u16,
         lately: Duration,
@@ -285,15 +307,14 @@ impl World {
         }
     }
 
-    fn opinions_of(
+    pub(super) fn opinions_of(
         &self,
         part: u64,
         of: u16,
     ) -> impl Iterator<Item = (u16, Verdict, &'static str)> {
         let all = (0..self.controllers).filter(move |host| part & 1 << host != 0);
         all.filter_map(move |host| {
-            let agent = self.hosts[usize::from(host)].agent.machine.as_ref()?;
-            let judgement = agent.opinion(of);
+            let judgement = self.hosts[usize::from(host)].agent.machine.as_ref()?.opinion(of)?;
             Some((host, judgement.verdict, judgement.rule.name))
         })
     }
@@ -333,7 +354,7 @@ impl World {
     }
 
     /// Whether nothing is wrong between this host and a part that has nothing wrong with its own links.
-    fn is_whole(&self, part: u64, of: u16) -> bool {
+    pub(super) fn is_whole(&self, part: u64, of: u16) -> bool {
         (0..self.controllers).filter(|host| part & 1 << host != 0).all(|host| {
             (0..self.nets.count).all(|network| {
                 self.hosts[usize::from(host)].carrier[usize::from(network)]
@@ -357,7 +378,7 @@ impl World {
             for host in all().filter(|_| torn) {
                 let agent = self.hosts[usize::from(host)].agent.machine.as_ref();
                 let is_cut = |of| {
-                    agent.is_some_and(|agent| match agent.opinion(of) {
+                    agent.and_then(|agent| agent.opinion(of)).is_some_and(|told| match told {
                         Judgement { verdict: Verdict::CutOff { networks }, .. } => {
                             networks.has(network)
                         }

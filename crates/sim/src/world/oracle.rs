@@ -39,7 +39,7 @@ struct Row {
     well_since: Time,
 }
 
-/// What every host can know. Moments are those of the observer's own clock.
+/// What every controller can know of the others. Moments are those of the observer's own clock.
 #[derive(Debug)]
 pub(crate) struct Oracle {
     rows: Vec<Row>,
@@ -87,7 +87,7 @@ impl Oracle {
 
     /// A new process knows nothing but what it is told.
     pub(crate) fn starts(&mut self, observer: u16, now: Time, known: &[Standing]) {
-        let row = &mut self.rows[usize::from(observer)];
+        let Some(row) = self.rows.get_mut(usize::from(observer)) else { return };
         (row.woke, row.well_since) = (None, now);
         for (seen, standing) in row.seen.iter_mut().zip(known) {
             *seen = Seen::default();
@@ -97,7 +97,7 @@ impl Oracle {
 
     /// It did not run for `gap`, or got a carrier back.
     pub(crate) fn wakes(&mut self, observer: u16, now: Time, gap: Duration) {
-        let row = &mut self.rows[usize::from(observer)];
+        let Some(row) = self.rows.get_mut(usize::from(observer)) else { return };
         row.well_since = now;
         if gap > self.gap {
             row.woke = Some(now);
@@ -106,13 +106,17 @@ impl Oracle {
 
     /// Something slows it down, or does so no longer.
     pub(crate) fn is_hindered(&mut self, observer: u16, now: Time) {
-        self.rows[usize::from(observer)].well_since = now;
+        if let Some(row) = self.rows.get_mut(usize::from(observer)) {
+            row.well_since = now;
+        }
     }
 
     /// Whether somebody that it must not accuse now has been silent for it.
     pub(crate) fn would_accuse(&self, observer: u16, now: Time) -> bool {
-        let row = &self.rows[usize::from(observer)];
-        row.seen.iter().any(|seen| seen.last().is_some_and(|last| now.since(last) > self.silent))
+        let row = self.rows.get(usize::from(observer));
+        row.into_iter()
+            .flat_map(|row| &row.seen)
+            .any(|seen| seen.last().is_some_and(|last| now.since(last) > self.silent))
     }
 
     /// Whether it must not accuse a host that it has heard: it was not running itself just now.
@@ -129,7 +133,8 @@ impl Oracle {
         if truth.forged || truth.network != network || !is_for_it {
             return News::None;
         }
-        let seen = &mut self.rows[usize::from(observer)].seen[usize::from(truth.sender)];
+        let row = &mut self.rows[usize::from(observer)];
+        let Some(seen) = row.seen.get_mut(usize::from(truth.sender)) else { return News::None };
         if truth.life < seen.life {
             return News::None;
         }

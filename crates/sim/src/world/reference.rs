@@ -1,4 +1,4 @@
-//! Reference points: one on each network, beside all hosts, which controllers ask by the real machine.
+//! Reference points: one on each network, beside all hosts, which agents ask by the real machine.
 //!
 //! A ping that arrives is answered in the same moment. Who loses all of them and its majority accuses nobody anew:
 //! that is judged by what the world knows, and by what the agent says of itself.
@@ -20,8 +20,7 @@ impl World {
         let times = Times::new(self.script.detect);
         let node = &mut self.hosts[usize::from(host)];
         node.referred_at = None;
-        node.reference =
-            (points > 0 && host < self.controllers).then(|| Reference::new(points, times, local));
+        node.reference = (points > 0).then(|| Reference::new(points, times, local));
     }
 
     /// Its turn, if it has one now.
@@ -117,7 +116,7 @@ impl World {
 
     /// By what the world knows: all reference points are gone for so long that it was told so before any peer was
     /// missed, and its majority for long enough that it knows.
-    fn must_doubt_itself(&self, host: u16) -> bool {
+    pub(super) fn must_doubt_itself(&self, host: u16) -> bool {
         let detect = self.script.detect;
         let node = &self.hosts[usize::from(host)];
         let is_quick =

@@ -23,7 +23,7 @@ pub struct Script {
     /// Beats are sealed and opened as in a daemon. Otherwise they are handed over opened: who spoke, to
     /// whom and when is certain, and a run is twice as fast.
     pub sealed: bool,
-    /// There is a reference point on each network, which controllers ask.
+    /// There is a reference point on each network, which agents ask.
     pub references: bool,
     pub steps: Vec<(Duration, Fault)>,
     pub length: Duration,
@@ -104,6 +104,8 @@ impl Script {
             script.controllers_of_power(begin, &mut hands);
             script.operators(begin, &mut orders);
         }
+        // What is found out within three detection times is judged at the end at least.
+        script.length += script.detect * 3 + PEACE;
         script.steps.sort_by_key(|(at, _)| *at);
         script
     }

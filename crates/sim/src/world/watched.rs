@@ -63,12 +63,13 @@ impl Watched {
     #[must_use]
     pub(crate) fn thoughts(&self, host: u16) -> Option<Vec<Thought>> {
         let node = &self.0.hosts[usize::from(host)];
-        let agent = node.agent.machine.as_ref().filter(|_| node.agent_acts())?;
+        let mind = node.agent.machine.as_ref().filter(|_| node.agent_acts())?;
         let now = self.0.local(host);
         let hosts = 0..u16::try_from(self.0.hosts.len()).unwrap_or(0);
         let thought = |of: u16| {
-            let cells = agent.cells(of, now).map(|cell| cell.is_some_and(|cell| cell.alive));
-            (agent.opinion(of).verdict, cells.collect())
+            let cells = mind.cells(of, now).into_iter();
+            let cells = cells.map(|cell| cell.is_some_and(|cell| cell.alive)).collect();
+            (mind.opinion(of).map_or(Verdict::Unknown, |told| told.verdict), cells)
         };
         Some(hosts.map(thought).collect())
     }

@@ -68,7 +68,7 @@ impl Ring {
 
     fn missed(&self, by: u16) -> Vec<Time> {
         let missed = |(at, who, notice): &(Time, u16, Notice)| {
-            (*who == by && matches!(notice, Notice::Missed(_))).then_some(*at)
+            (*who == by && matches!(notice, Notice::Missed { .. })).then_some(*at)
         };
         self.found.iter().filter_map(missed).collect()
     }
