@@ -169,15 +169,8 @@ pub const MARKS: [Mark; 62] = [
     Mark::AgreedOnCrowd,
 ];
 
-/// What only a majority concludes, or who is silent thrice in a minute: never in the cloud of the figures,
-/// where most hosts are compute nodes, and silence takes ten seconds.
-const OF_SMALL_CLOUDS: [Mark; 5] = [
-    Mark::Quarantined,
-    Mark::CalledUnreachable,
-    Mark::CalledCutOff,
-    Mark::SawOneWay,
-    Mark::SawOneView,
-];
+/// Who is silent thrice in a minute: never in the cloud of the figures, where silence takes ten seconds.
+const OF_SMALL_CLOUDS: [Mark; 1] = [Mark::Quarantined];
 
 /// How often each was seen.
 #[derive(Clone, Debug, Eq, PartialEq)]
