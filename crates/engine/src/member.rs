@@ -285,6 +285,7 @@ impl Member {
             }
             Input::Timeout => {}
         }
+        self.look(now);
         self.look_at_ground(now);
         self.judge(now, out);
         self.conclude(now, out);
@@ -456,14 +457,9 @@ impl Member {
         }
     }
 
-    /// The verdicts that changed, as far as there is room for them. What the others have to know for
-    /// theirs is said at once, though not more often than ten times in a beat interval.
+    /// The verdicts that changed, as far as there is room for them.
     fn conclude(&mut self, now: Time, out: &mut Buffer<Action>) {
         let here = self.own.here(now, self.judge_from, &self.own_carrier);
-        if self.watch.look(here, &self.peers) {
-            let soonest = self.beaten_at + self.watch.times().beat_every() / 10;
-            self.beat_at = self.beat_at.min(soonest.max(now));
-        }
         let free = MAX_ORDERS.saturating_sub(out.len());
         let mut changed: ArrayVec<Action, MAX_ORDERS> = ArrayVec::new();
         self.watch.judge(here, &self.peers, free, |node, judgement| {

@@ -69,6 +69,16 @@ impl Member {
         self.watch.is_judged_anew();
     }
 
+    /// Who is reached by whom now, before anything is concluded from it. What the others have to know for
+    /// their verdicts is said at once, though not more often than ten times in a beat interval.
+    pub(super) fn look(&mut self, now: Time) {
+        let here = self.own.here(now, self.judge_from, &self.own_carrier);
+        if self.watch.look(here, &self.peers) {
+            let soonest = self.beaten_at + self.watch.times().beat_every() / 10;
+            self.beat_at = self.beat_at.min(soonest.max(now));
+        }
+    }
+
     /// Whether there is anything by which this node may judge.
     pub(super) fn look_at_ground(&mut self, now: Time) {
         let here = self.own.here(now, self.judge_from, &self.own_carrier);
