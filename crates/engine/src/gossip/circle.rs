@@ -23,6 +23,9 @@ const OTHERS_ASKED: usize = 5;
 const WORST: u32 = 8;
 /// Of the last eight own probes at most so many failed: this node may speak about others.
 const SURE: u32 = 3;
+/// In the time of so many probes somebody is heard who answers or asks: else this node may be the one that is cut
+/// off, also where it never heard those that it asks.
+const QUIET: u32 = 8;
 /// News of a death is passed on at once and again after [`RUSH_EVERY`], each time to [`OTHERS_ASKED`] members:
 /// so few of 1,000 are missed that the probes of a second reach them.
 const RUSHES: u8 = 3;
@@ -84,6 +87,8 @@ pub(super) struct Circle {
     /// Bit set: that probe failed; the newest is the lowest.
     failures: u8,
     health: u32,
+    /// When anybody was last heard here; none: never.
+    heard_at: Option<Time>,
     is_probing: bool,
     /// No sooner is it believed again that this life is over.
     renew_at: Time,
@@ -194,6 +199,7 @@ impl Circle {
             known: 0,
             failures: 0,
             health: 0,
+            heard_at: None,
             is_probing: false,
             renew_at: Time::ZERO,
             rushes: 0,
@@ -214,10 +220,12 @@ impl Circle {
         self.fellows.get(usize::from(node)).copied().unwrap_or_default()
     }
 
-    /// Its own probes succeed, so what it says about others may be believed. Who has nobody left to probe is not
-    /// sure of anything.
-    pub(super) fn is_sure(&self) -> bool {
-        self.failures.count_ones() <= SURE && self.foca.num_members() > 0
+    /// Its own probes succeed, so what it says about others may be believed. Who has nobody left to probe, or heard
+    /// nobody of late, is not sure of anything.
+    pub(super) fn is_sure(&self, now: Time) -> bool {
+        let quiet = self.pace.probe_every * QUIET;
+        let hears = self.heard_at.is_some_and(|at| now.since(at) <= quiet);
+        hears && self.failures.count_ones() <= SURE && self.foca.num_members() > 0
     }
 
     pub(super) const fn is_damped(&self) -> bool {
@@ -246,6 +254,7 @@ impl Circle {
         let mut bytes = [0; BEFORE + MAX_RUMOUR];
         let length = BEFORE + rumour.len();
         let Some(text) = bytes.get_mut(BEFORE..length) else { return false };
+        self.heard_at = Some(now);
         // Whose clock was set back is told of each life that it is over: one after the other would be tried, as
         // fast as the network is, until the former one is reached.
         if wire::ends_a_life(rumour) {
@@ -320,7 +329,7 @@ impl Circle {
 
     fn expired(&mut self, now: Time, timer: Timer<Id>, found: &mut Vec<Notice>) {
         let is_declaration = matches!(timer, Timer::ChangeSuspectToDown { .. });
-        if is_declaration && !self.is_sure() {
+        if is_declaration && !self.is_sure(now) {
             // This node may be the one that is cut off.
             let again = self.pace.declare_after;
             return self.later(now + again, timer);
@@ -345,7 +354,7 @@ impl Circle {
                 self.failures = self.failures << 1 | 1;
                 self.health = (self.health + 1).min(WORST);
             }
-            found.push(Notice::Missed { node: id.node, is_sure: self.is_sure() });
+            found.push(Notice::Missed { node: id.node, is_sure: self.is_sure(now) });
         } else if was_probing && missed.is_none() {
             self.failures <<= 1;
             self.health = self.health.saturating_sub(1);

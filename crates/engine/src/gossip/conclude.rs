@@ -78,7 +78,7 @@ impl Gossip {
     fn case(&mut self, now: Time, node: u16) -> (Case, Time) {
         let found = match &self.confirm {
             Some(_) => self.found_by_asking(now, node),
-            None => self.found_by_gossip(node),
+            None => self.found_by_gossip(now, node),
         };
         let is_quick = self.more.contains_key(&node) || !found.agreed.cut.is_empty();
         let mut rare = More::default();
@@ -157,7 +157,7 @@ impl Gossip {
     }
 
     /// On a compute node.
-    fn found_by_gossip(&self, node: u16) -> Found {
+    fn found_by_gossip(&self, now: Time, node: u16) -> Found {
         let networks =
             || self.shared(node).filter_map(|network| self.circles[usize::from(network)].as_ref());
         let known = networks().any(|circle| circle.fellow(node).life > 0);
@@ -172,7 +172,7 @@ impl Gossip {
             left,
             silent_since: is_gone.then_some(Time::ZERO),
             asked: if is_gone { Asked::Declared } else { Asked::Answered },
-            quorum: networks().any(super::Circle::is_sure),
+            quorum: networks().any(|circle| circle.is_sure(now)),
             ailments: Ailments::NONE,
             ailing_since: Time::NEVER,
             agreed: Agreed { due: Time::NEVER, ..Agreed::default() },
@@ -265,8 +265,10 @@ impl Gossip {
             see(Kind::OwnLinks, "this node has no carrier on a link that both have");
         }
         for (name, circle) in self.roster.networks.iter().zip(&self.circles) {
-            if circle.as_ref().is_some_and(|circle| !circle.is_sure()) {
-                let what = format!("{name}: this node's own probes fail: it accuses nobody there");
+            if circle.as_ref().is_some_and(|circle| !circle.is_sure(now)) {
+                let what = format!(
+                    "{name}: this node's own probes fail, or it hears nobody: it accuses nobody there"
+                );
                 see(Kind::OwnReach, &what);
             }
         }

@@ -38,7 +38,7 @@ impl Gossip {
         let own = || (0_usize..).zip(&self.circles).filter_map(|(at, on)| Some((at, on.as_ref()?)));
         reasons.put(Reason::Timers, now < self.judge_from);
         reasons.put(Reason::Links, !own().any(|(network, _)| self.carrier[network]));
-        let is_sure = own().any(|(_, circle)| circle.is_sure());
+        let is_sure = own().any(|(_, circle)| circle.is_sure(now));
         let reaches = if self.confirm.is_some() { self.quorum } else { is_sure };
         reasons.put(Reason::Majority, !reaches);
         reasons.put(Reason::Reference, !reaches && !self.reference);

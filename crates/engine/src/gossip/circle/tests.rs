@@ -91,6 +91,22 @@ fn who_does_not_answer_here_is_asked_by_others_before_it_is_missed() {
     assert!(ring.circles[0].fellow(1).down);
 }
 
+/// Probes of those whom it never heard do not count as failed, as they may not be there yet.
+#[test]
+fn who_heard_nobody_is_sure_of_nobody_and_accuses_nobody() {
+    let mut ring = Ring::new();
+    ring.parted = (1..NODES).map(|other| (0, other)).collect();
+    ring.run(Duration::from_secs(20));
+    assert!(!ring.missed(0).is_empty(), "it asked");
+    let is_sure = |(_, by, notice): &(Time, u16, Notice)| {
+        *by == 0 && matches!(notice, Notice::Missed { is_sure: true, .. })
+    };
+    assert!(!ring.found.iter().any(is_sure), "{:?}", ring.found);
+    ring.parted.clear();
+    ring.run(Duration::from_secs(2));
+    assert!(ring.circles[0].is_sure(ring.now), "one that answers is enough");
+}
+
 /// Dadgar et al. 2018, 4.1: Local Health Multiplier.
 #[test]
 fn whose_own_probes_fail_takes_more_time_for_each_and_declares_nobody() {
@@ -107,7 +123,7 @@ fn whose_own_probes_fail_takes_more_time_for_each_and_declares_nobody() {
     let last = since(begin + minute - second * 2, begin + minute);
     assert!(first > last, "it probes more slowly: {missed:?}");
     assert_eq!(ring.circles[0].health, WORST);
-    assert!(!ring.circles[0].is_sure());
+    assert!(!ring.circles[0].is_sure(ring.now));
     let declared =
         ring.found.iter().filter(|(_, by, notice)| *by == 0 && matches!(notice, Notice::Down(_)));
     assert_eq!(declared.count(), 0, "it may be the one that is cut off");
@@ -117,5 +133,5 @@ fn whose_own_probes_fail_takes_more_time_for_each_and_declares_nobody() {
     ring.parted.clear();
     ring.run(Duration::from_secs(60));
     assert_eq!(ring.circles[0].health, 0);
-    assert!(ring.circles[0].is_sure());
+    assert!(ring.circles[0].is_sure(ring.now));
 }
