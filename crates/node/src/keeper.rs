@@ -16,7 +16,7 @@ use config::cluster::{Cluster, DashboardTls};
 use sys::channel::Channel;
 use sys::poll::{Interest, Poller};
 use sys::process::SpawnOptions;
-use trust::{Folder, Front, Sources, Written, hex};
+use trust::{Folder, Front, Guests, Sources, Written, hex};
 
 use crate::files::Texts;
 
@@ -72,7 +72,7 @@ pub(crate) fn run(channel: &Channel, texts: &Texts) -> Result<(), KeeperError> {
     let source = texts.cluster.as_ref().ok_or(KeeperError::None)?;
     let cluster = config::cluster::parse(source, 0).0.ok_or(KeeperError::None)?;
     let sources = sources(&cluster, &source.path).ok_or(KeeperError::None)?;
-    let mut keeper = Keeper { sources, shown: vec![], next: 1 };
+    let mut keeper = Keeper { sources, guests: Guests::default(), shown: vec![], next: 1 };
     let poller = Poller::new().map_err(KeeperError::Channel)?;
     poller.add(channel.as_fd(), 0, Interest::READ).map_err(KeeperError::Channel)?;
     let (mut ready, mut buffer) = (vec![], vec![0; MAX_MESSAGE]);
@@ -102,6 +102,7 @@ const KEPT: usize = 2;
 #[derive(Debug)]
 struct Keeper {
     sources: Sources,
+    guests: Guests,
     /// The newest last, each under its number.
     shown: Vec<(u64, Written, Front)>,
     next: u64,
@@ -122,13 +123,12 @@ impl Keeper {
                 }
             }
             KeeperAsk::Who { certificate } => {
-                // Who was put out a moment ago is in a file that is newer than what is shown.
-                self.look();
                 let certificate = hex::decode(certificate).unwrap_or_default();
-                let front = self.shown.last().map(|(.., front)| front);
-                match front.and_then(|front| front.who(&certificate, sys::clock::wall_ms())) {
-                    Some((node, role)) => KeeperAnswer::Known(grant(node, role)),
-                    None => KeeperAnswer::Stranger,
+                let shown = (&certificate[..], sys::clock::wall_ms());
+                match self.guests.who(&self.sources, shown) {
+                    Ok(Some((node, role))) => KeeperAnswer::Known(grant(node, role)),
+                    Ok(None) => KeeperAnswer::Stranger,
+                    Err(error) => failed(&error),
                 }
             }
         }

@@ -20,7 +20,8 @@ use tokio_rustls::server::TlsStream;
 
 use crate::keeper::{Keeper, KeeperError, Remote, bytes, certificates};
 
-/// Handshakes at once, each of which takes a place of a connection; the rest is for who is on loopback.
+/// Connections over TLS at once, from the handshake on, each of which takes a place of all; the rest is for who is on
+/// loopback.
 pub(crate) const HANDSHAKES: usize = 32;
 /// From the connection to the end of its handshake.
 const HANDSHAKE: Duration = Duration::from_secs(5);

@@ -31,13 +31,14 @@ pub(crate) enum KeeperError {
 /// The way to it.
 #[derive(Debug)]
 pub(crate) struct Keeper {
-    channel: Mutex<Channel>,
+    /// None after it failed once: an answer that comes late must not answer another question.
+    channel: Mutex<Option<Channel>>,
     gone: Notify,
 }
 
 impl Keeper {
     pub(crate) fn new(channel: Channel) -> Self {
-        Self { channel: Mutex::new(channel), gone: Notify::new() }
+        Self { channel: Mutex::new(Some(channel)), gone: Notify::new() }
     }
 
     /// Ends when the keeper did.
@@ -77,8 +78,10 @@ impl Keeper {
     }
 
     fn ask(&self, ask: &KeeperAsk) -> Result<KeeperAnswer, KeeperError> {
-        let channel = self.channel.lock().unwrap_or_else(PoisonError::into_inner);
-        answer(&channel, ask).map_err(|error| {
+        let mut channel = self.channel.lock().unwrap_or_else(PoisonError::into_inner);
+        let gone = || Err(io::ErrorKind::NotConnected.into());
+        channel.as_ref().map_or_else(gone, |channel| answer(channel, ask)).map_err(|error| {
+            *channel = None;
             self.gone.notify_one();
             KeeperError::Gone(error)
         })

@@ -103,7 +103,7 @@ async fn accept(
 ) {
     loop {
         // Neither semaphore is ever closed.
-        let handshake = match &gate {
+        let place = match &gate {
             Some(gate) => Arc::clone(&gate.free).acquire_owned().await.ok(),
             None => None,
         };
@@ -114,15 +114,14 @@ async fn accept(
         };
         let (router, gate) = (router.clone(), gate.clone());
         tokio::spawn(async move {
-            let _slot = slot;
+            // To its end: who spoke TLS and then says nothing takes no place of who is on loopback.
+            let _places = (slot, place);
             // Small answers are whole ones; nothing is gained by waiting for more.
             let _ = stream.set_nodelay(true);
             // Without it such a one keeps its place for an hour.
             let _ = sys::socket::give_up_after(stream.as_fd(), UNREAD);
             let Some(gate) = gate else { return speak(stream, router).await };
-            let greeted = gate.greet(stream).await;
-            drop(handshake);
-            if let Some((stream, peer)) = greeted {
+            if let Some((stream, peer)) = gate.greet(stream).await {
                 speak(stream, router.layer(Extension(peer))).await;
             }
         });

@@ -184,14 +184,35 @@ impl Front {
         let signer = self.key.choose_scheme(&[scheme.into()]).ok_or(FrontError::Scheme)?;
         signer.sign(message).map_err(|_| FrontError::Scheme)
     }
+}
 
+/// Who is in, by the newest roster; it does not depend on what is shown.
+#[derive(Debug, Default)]
+pub struct Guests {
+    read: Option<(Written, State)>,
+}
+
+impl Guests {
     /// Name and role of the node that showed this certificate, after a handshake in which it proved to have its
     /// key. None: nobody's, or that of a node that was put out.
-    #[must_use]
-    pub fn who(&self, certificate: &[u8], now_ms: u64) -> Option<(String, Role)> {
-        let roster = &self.state.as_ref()?.roster;
-        let member = roster.of(&fingerprint(certificate), now_ms)?;
-        (!member.revoked).then(|| (member.name.clone(), member.role))
+    ///
+    /// # Errors
+    /// When the roster cannot be read: an older one lets nobody in.
+    pub fn who(
+        &mut self,
+        sources: &Sources,
+        (certificate, now_ms): (&[u8], u64),
+    ) -> Result<Option<(String, Role)>, FrontError> {
+        let Some(folder) = &sources.folder else { return Ok(None) };
+        let written = Sources { folder: Some(folder.clone()), files: None }.written()?;
+        if self.read.as_ref().is_none_or(|(of, _)| *of != written) {
+            self.read = None;
+            self.read = Some((written, folder.load()?));
+        }
+        let roster = self.read.as_ref().map(|(_, state)| &state.roster);
+        let member = roster.and_then(|roster| roster.of(&fingerprint(certificate), now_ms));
+        let member = member.filter(|member| !member.revoked);
+        Ok(member.map(|member| (member.name.clone(), member.role)))
     }
 }
 
@@ -224,8 +245,30 @@ mod tests {
         long.extend([0; 64]);
         assert!(matches!(front.sign(p256, &long), Err(FrontError::NotOurs)));
         assert!(matches!(front.sign(1, &message(SERVER)), Err(FrontError::Scheme)));
-        assert_eq!(front.who(&front.chain[0], now_ms), Some(("a".to_owned(), Role::Controller)));
-        assert_eq!(front.who(&front.chain[1], now_ms), None, "the authority is no node");
+        std::fs::remove_dir_all(&path).unwrap();
+    }
+
+    #[test]
+    fn who_is_in_does_not_depend_on_what_is_shown_and_an_old_roster_lets_nobody_in() {
+        let path = std::env::temp_dir().join(format!("outlast-guests-{}", std::process::id()));
+        let folder = Folder::new(&path, None);
+        let founding = Founding { cluster: "c".to_owned(), node: "a".to_owned(), address: None };
+        let now_ms = sys::clock::wall_ms();
+        folder.init(&founding, now_ms).unwrap();
+        let own = Sources { folder: Some(folder.clone()), files: None }.read().unwrap().chain;
+        // The operator's pair is being replaced: one of the two is not there.
+        let files = Some((path.join("no-cert.pem"), path.join("no-key.pem")));
+        let sources = Sources { folder: Some(folder.clone()), files };
+        assert!(sources.read().is_err());
+        let mut guests = Guests::default();
+        let mut who = |certificate: &[u8]| guests.who(&sources, (certificate, now_ms));
+        assert_eq!(who(&own[0]).unwrap(), Some(("a".to_owned(), Role::Controller)));
+        assert_eq!(who(&own[1]).unwrap(), None, "the authority is no node");
+        let state = folder.state_file();
+        std::fs::write(&state, "half a file").unwrap();
+        assert!(who(&own[0]).is_err(), "not by what was read before");
+        std::fs::remove_file(&state).unwrap();
+        assert!(who(&own[0]).is_err());
         std::fs::remove_dir_all(&path).unwrap();
     }
 }

@@ -35,7 +35,7 @@ pub use authority::ENDS_SOON_MS;
 pub use desk::{DeskError, MAX_SKEW_MS, Refusal, answer_one, serve};
 pub use files::FileError;
 pub use folder::{Folder, Founding, State, TrustError};
-pub use front::{Front, FrontError, Sources, Written};
+pub use front::{Front, FrontError, Guests, Sources, Written};
 pub use join::{JoinError, Joining, ask_roster, join, pull, renew};
 pub use keys::KeyError;
 pub use mutual::{Mutual, MutualError};
