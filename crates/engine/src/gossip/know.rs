@@ -38,16 +38,22 @@ impl Gossip {
         let own = || (0_usize..).zip(&self.circles).filter_map(|(at, on)| Some((at, on.as_ref()?)));
         reasons.put(Reason::Timers, now < self.judge_from);
         reasons.put(Reason::Links, !own().any(|(network, _)| self.carrier[network]));
-        let is_sure = own().any(|(_, circle)| circle.is_sure(now));
-        let reaches = if self.confirm.is_some() { self.quorum } else { is_sure };
+        let reaches = self.reaches(now);
         reasons.put(Reason::Majority, !reaches);
         reasons.put(Reason::Reference, !reaches && !self.reference);
         reasons
     }
 
-    /// As with a link: its return says nothing about others at once.
+    /// A majority on a controller; on a compute node its own probes succeed on one network at least.
+    fn reaches(&self, now: Time) -> bool {
+        let is_sure = || self.circles.iter().flatten().any(|circle| circle.is_sure(now));
+        if self.confirm.is_some() { self.quorum } else { is_sure() }
+    }
+
+    /// As with a link, for a node that was lost without it: its return says nothing about others at once. Who
+    /// reaches others judges on, however often a reference point comes and goes.
     pub(super) fn reference_is(&mut self, now: Time, answers: bool) {
-        if answers && !self.reference {
+        if answers && !self.reference && !self.reaches(now) {
             self.be_patient(now);
         }
         self.reference = answers;

@@ -60,9 +60,10 @@ impl Member {
         self.own.reference
     }
 
-    /// As with a link: its return says nothing about others at once.
+    /// As with a link, for a node that was lost without it: its return says nothing about others at once. Who has a
+    /// majority judges on, however often a reference point comes and goes.
     pub(super) fn reference_is(&mut self, now: Time, answers: bool) {
-        if answers && !self.own.reference {
+        if answers && self.own.is_lost {
             self.judge_from = self.judge_from.max(now + self.watch.times().patience());
         }
         self.own.reference = answers;

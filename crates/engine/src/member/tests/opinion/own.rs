@@ -52,3 +52,24 @@ fn a_majority_outweighs_reference_points_that_are_gone() {
     assert!(cloud.said.contains(" 0: 2 unreachable (silent-everywhere)"), "{}", cloud.said);
     assert!(cloud.said.contains(" 1: 2 unreachable (silent-everywhere)"), "{}", cloud.said);
 }
+
+#[test]
+fn a_point_that_comes_and_goes_delays_no_verdict_of_who_has_a_majority() {
+    let run = |flaps: bool| {
+        let mut cloud = Cloud::settled();
+        cloud.nodes[2] = None;
+        for round in 0..12 {
+            if flaps {
+                (0..2).for_each(|node| {
+                    cloud.step(node, Input::Reference { answers: round % 2 == 1 })
+                });
+            }
+            cloud.pass(250);
+            let node = cloud.nodes[0].as_ref().unwrap();
+            assert!(node.against_itself(at(cloud.now)).is_empty(), "round {round}");
+        }
+        cloud.said
+    };
+    assert!(run(false).contains("2 unreachable"));
+    assert_eq!(run(true), run(false));
+}
