@@ -70,7 +70,7 @@ pub struct ListArgs {
 
 /// Write a key; it is on the disks of a majority when this returns
 ///
-/// The keys below `intent/`, `intent-open/`, `lock/`, `config/`, `maintenance/`, `proof/`, `member/` and
+/// The keys below `intent/`, `intent-open/`, `lock/`, `heir/`, `config/`, `maintenance/`, `proof/`, `member/` and
 /// `replaced/`, and the key `intent-last`, are the cluster's own: what is written there by hand is acted upon.
 /// They are refused without `--force`. The audit log of this node has who wrote which key, and what came of it.
 #[derive(Debug, clap::Args)]
@@ -234,7 +234,7 @@ pub fn run(command: &Command, out: &mut impl Write) -> Result<bool, StoreError> 
             Ok(true)
         }
         Command::Put(args) => by_hand::put(args, out),
-        Command::Delete(args) => by_hand::delete(args),
+        Command::Delete(args) => by_hand::delete(args, out),
         Command::Backup(args) => by_hand::backup(args, out),
         Command::Restore(args) => restore::run(args, out),
         Command::Members(args) => members::run(args, out),

@@ -33,8 +33,8 @@ pub use command::{
 };
 pub use history::{Change, Compacted, MAX_CHANGES, MAX_CHANGES_BYTES};
 pub use lock::{
-    Fence, Held, LOCKS, MAX_NAMES, Stale, Token, acquire, acquired, bequeath, check, inherit,
-    release, renew,
+    Fence, HEIRS, Held, LOCKS, MAX_NAMES, Stale, Token, acquire, acquired, bequeath, check,
+    inherit, release, renew,
 };
 pub use packet::{Damage, VERSION, read_snapshot};
 

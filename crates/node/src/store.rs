@@ -173,11 +173,8 @@ struct Known {
 }
 
 impl Known {
-    /// In the state folder.
-    const FILE: &str = "store.incarnation";
-
     fn open(state_dir: &Path) -> Self {
-        let kept = std::fs::read_to_string(state_dir.join(Self::FILE)).ok();
+        let kept = std::fs::read_to_string(state_dir.join(::store::INCARNATION)).ok();
         let kept: Option<u64> = kept.and_then(|text| text.trim().parse().ok());
         let steps = crate::agent::incarnation_of_steps(state_dir);
         let folder = state_dir.to_owned();
@@ -188,7 +185,7 @@ impl Known {
     fn note(&mut self, incarnation: Option<u64>) {
         let Some(later) = incarnation.filter(|now| *now > self.greatest) else { return };
         let text = format!("{later}\n");
-        if crate::durable::write(&self.folder, Self::FILE, text.as_bytes()).is_ok() {
+        if crate::durable::write(&self.folder, ::store::INCARNATION, text.as_bytes()).is_ok() {
             self.greatest = later;
         }
     }

@@ -24,6 +24,9 @@ use engine::kv::{
 };
 use tokio::sync::mpsc;
 
+/// In the state folder of a node: the greatest incarnation of a store that it was part of, in digits.
+pub const INCARNATION: &str = "store.incarnation";
+
 pub use embedded::members::{Outlook, WISHES, Wish};
 pub use embedded::{Checked, Restoring, TRUSTED, check, restore};
 pub use embedded::{Embedded, NodeId, Options, Status, Timing};

@@ -1,7 +1,7 @@
 //! `outlast store restore`: a backup becomes the store of this node while it does not run.
 
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::{RestoreArgs, StoreError};
 
@@ -35,6 +35,7 @@ pub(super) fn run(args: &RestoreArgs, out: &mut impl Write) -> Result<bool, Stor
         witness: Some(run_dir.join("store.witness")),
         from: args.from,
         wall_ms: sys::clock::wall_ms(),
+        known: known(state_dir),
     };
     let revision = ::store::restore(&restoring, &read(&args.file)?)?;
     writeln!(out, "{} goes on from revision {revision}", args.node)?;
@@ -78,4 +79,10 @@ pub(super) fn what_is_left(args: &RestoreArgs, members: &[String], revision: u64
          leave out:\nwith what it has from before it could lead, and undo the restore\n",
     );
     text
+}
+
+/// The greatest incarnation of a store that this node was part of; 0: it remembers none.
+fn known(state_dir: &Path) -> u64 {
+    let kept = std::fs::read_to_string(state_dir.join(::store::INCARNATION)).unwrap_or_default();
+    kept.trim().parse().unwrap_or(0)
 }

@@ -12,7 +12,7 @@ use super::{Answer, Compare, Condition, Keys, Kv, Op, Outcome, Transaction};
 /// Where held names lie.
 pub const LOCKS: &str = "lock/";
 /// Who alone may take a name next, for a moment.
-const HEIRS: &str = "heir/";
+pub const HEIRS: &str = "heir/";
 /// Names whose tokens one receiver remembers.
 pub const MAX_NAMES: usize = 4_096;
 

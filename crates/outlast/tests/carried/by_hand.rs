@@ -5,7 +5,7 @@ use super::{CLUSTER, Mixed};
 
 #[test]
 fn what_is_done_to_the_store_by_hand_is_in_the_audit_log() {
-    alone("what_is_done_to_the_store_by_hand_is_in_the_audit_log", || {
+    alone("by_hand::what_is_done_to_the_store_by_hand_is_in_the_audit_log", || {
         let mut mixed = Mixed::new(CLUSTER);
         mixed.start("node01");
         until("the store has a leader", || {

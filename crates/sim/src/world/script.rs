@@ -92,9 +92,8 @@ impl Script {
         // Dice of its own: what is asked of the store changes nothing else of a seed.
         let mut dice = Chance::new(seed ^ 0x5707_e570_7e57);
         let mut grit = Chance::new(seed ^ 0xd15c_0d15_cd15);
-        let mut hands = Chance::new(seed ^ 0x0b3c_00b3_c0b3);
-        let mut orders = Chance::new(seed ^ 0x09e2_a709_e2a7);
-        let mut pings = Chance::new(seed ^ 0x9a7e_3a75);
+        let [mut hands, mut orders, mut pings] =
+            [0x0b3c_00b3_c0b3, 0x09e2_a709_e2a7, 0x9a7e_3a75].map(|salt| Chance::new(seed ^ salt));
         for _ in 0..STORMS {
             let begin = script.length;
             script.storm(&mix, &mut chance);

@@ -12,7 +12,7 @@ use openraft::{BasicNode, CommittedLeaderId, EntryPayload, Membership};
 use redb::{Database, ReadableDatabase, ReadableTable};
 
 use super::file::own_folder;
-use super::owner::{Incarnation, OWNER, own, owner_text};
+use super::owner::{Incarnation, OWNER, Owner, own, owner_text};
 use super::{FACTS, IMAGE, LOG, META, PURGED, database, load};
 use crate::Error;
 use crate::bytes::{Reader, Writer};
@@ -59,6 +59,9 @@ pub struct Restoring {
     /// Milliseconds since 1970: what the first member goes on from where that is later than all it knows.
     /// So a backup that is restored again, by whomever, goes on later than the time before.
     pub wall_ms: u64,
+    /// The greatest incarnation of a store that this node knows of; 0: none. Receivers refuse what an older store
+    /// orders, so the restored one is a later one.
+    pub known: u64,
 }
 
 fn invalid(text: impl Into<String>) -> io::Error {
@@ -156,6 +159,13 @@ fn newer(path: &Path) -> Option<io::Error> {
     (refused.kind() == io::ErrorKind::Unsupported).then_some(refused)
 }
 
+/// Which store a file that no store has is of. Of a copy: opening writes.
+fn incarnation(path: &Path) -> Option<Incarnation> {
+    let database = open(path).ok()?;
+    let facts = database.begin_read().ok()?.open_table(FACTS).ok()?;
+    Owner::decode(facts.get(OWNER).ok()??.value()).ok()?.incarnation
+}
+
 /// The last revision in a file that no store has, by all of its entries. Of a copy: opening writes.
 fn revision(path: &Path) -> io::Result<u64> {
     let database = open(path)?;
@@ -192,10 +202,16 @@ fn revision(path: &Path) -> io::Result<u64> {
 }
 
 /// The revision to go on from.
-fn begin(restoring: &Restoring, backup: u64, present: Option<u64>) -> io::Result<u64> {
+fn begin(
+    restoring: &Restoring,
+    backup: u64,
+    (present, known): (Option<u64>, Incarnation),
+) -> io::Result<u64> {
     let least = backup.saturating_add(SKIP);
     let later = present.map_or(0, |present| present.saturating_add(SKIP));
-    let begin = restoring.from.unwrap_or_else(|| least.max(restoring.wall_ms).max(later));
+    let newer = known.saturating_add(1);
+    let begin =
+        restoring.from.unwrap_or_else(|| least.max(restoring.wall_ms).max(later).max(newer));
     let why = if begin < least {
         format!("this backup goes on from revision {least} or later")
     } else if begin > LATEST {
@@ -204,6 +220,11 @@ fn begin(restoring: &Restoring, backup: u64, present: Option<u64>) -> io::Result
         format!(
             "it is at revision {present}, and a restore from {begin} would give revisions again; if this \
              is a new restore, its first member goes without --from"
+        )
+    } else if begin <= known {
+        format!(
+            "this node knows the store {known}, and a restore from {begin} would be an older one, whose orders \
+             nodes refuse: restore here first, without --from"
         )
     } else {
         return Ok(begin);
@@ -238,20 +259,22 @@ pub fn restore(restoring: &Restoring, backup: &[u8]) -> Result<u64, Error> {
         let text = format!("{} is there from an earlier restore: move it away", before.display());
         return Err(failed(io::Error::new(io::ErrorKind::AlreadyExists, text)));
     }
-    let present = match &old {
-        None => None,
+    let (present, before_it) = match &old {
+        None => (None, None),
         Some(_) => {
             fs::copy(&path, &new).map_err(failed)?;
             // One that is damaged is what restores are for.
             let (newer, present) = (newer(&new), revision(&new).ok());
+            let incarnation = incarnation(&new);
             fs::remove_file(&new).map_err(failed)?;
             if let Some(newer) = newer {
                 return Err(failed(newer));
             }
-            present
+            (present, incarnation)
         }
     };
-    let begin = begin(restoring, kv.revision(), present).map_err(failed)?;
+    let known = restoring.known.max(before_it.unwrap_or(0));
+    let begin = begin(restoring, kv.revision(), (present, known)).map_err(failed)?;
     kv.skip(begin - kv.revision());
     let named = members.iter().map(|name| (crate::node_id(name), name.clone())).collect();
     write(&new, (cluster, crate::node_id(me)), named, (&kv, begin)).map_err(failed)?;
@@ -334,7 +357,26 @@ mod tests {
             witness: None,
             from,
             wall_ms,
+            known: 0,
         }
+    }
+
+    #[test]
+    fn a_restored_store_is_later_than_any_that_its_node_knows_whatever_the_clock_says() {
+        let (folder, backup) = (folder("later"), backup());
+        let knows = |known: u64, from| Restoring { known, ..restoring(&folder, from, 1_000) };
+        let first = restore(&knows(1_900_000_000_000, None), &backup).unwrap();
+        assert_eq!(first, 1_900_000_000_001);
+        fs::remove_file(folder.join(BEFORE)).unwrap_or_default();
+        // What the file says counts too, also where nothing else remembers.
+        let second = restore(&knows(0, None), &backup).unwrap();
+        assert!(second > first, "{second} after {first}");
+        fs::remove_file(folder.join(BEFORE)).unwrap();
+        let known = second + 10 * SKIP;
+        let refused = restore(&knows(known, Some(known)), &backup).unwrap_err();
+        assert!(why(&refused).contains(&format!("knows the store {known}")), "{refused:?}");
+        assert_eq!(restore(&knows(known, Some(known + 1)), &backup).unwrap(), known + 1);
+        fs::remove_dir_all(folder).unwrap();
     }
 
     fn backup() -> Vec<u8> {
