@@ -17,8 +17,10 @@ use super::{World, mix};
 
 /// What a packet has beside its body: ours, UDP's and IPv4's heads (bytes).
 const AROUND: u64 = 44 + 8 + 20;
-/// What a compute node may say on one network, whatever happens (bytes in a second).
+/// What a compute node may say on one network, whatever happens (bytes in a second), at a detection time of
+/// [`USUAL`] or more; who has to know sooner probes more often.
 const MOST_SAID: u64 = 4_000;
+const USUAL: Duration = Duration::from_secs(1);
 /// Of detection times: by then four of the last eight probes of a node that reaches nobody have failed,
 /// though it takes more time for each.
 const ALONE: u32 = 12;
@@ -356,7 +358,8 @@ impl World {
             }
         }
         let (bytes, host) = worst;
-        if bytes > MOST_SAID * seconds {
+        let often = USUAL.as_millis().div_ceil(self.script.detect.as_millis().max(1));
+        if bytes > MOST_SAID * seconds * u64::try_from(often).unwrap_or(1) {
             let parts = self.hearing.parts[usize::from(host)];
             let what = format!("says {} bytes a second on a network: {parts:?}", bytes / seconds);
             self.fail("L3 traffic", host, &what);
