@@ -60,9 +60,9 @@ fn a_point_that_comes_and_goes_delays_no_verdict_of_who_has_a_majority() {
         cloud.nodes[2] = None;
         for round in 0..12 {
             if flaps {
-                (0..2).for_each(|node| {
-                    cloud.step(node, Input::Reference { answers: round % 2 == 1 })
-                });
+                for node in 0..2 {
+                    cloud.step(node, Input::Reference { answers: round % 2 == 1 });
+                }
             }
             cloud.pass(250);
             let node = cloud.nodes[0].as_ref().unwrap();
