@@ -40,6 +40,12 @@ struct Wanted {
 }
 
 impl Wanted {
+    /// Whether one socket could be both: what is ours already is no other program's.
+    fn is_port_of(&self, other: &Self) -> bool {
+        let is_udp = |kind: Kind| matches!(kind, Kind::Beats | Kind::HandOver);
+        self.address == other.address && is_udp(self.kind) == is_udp(other.kind)
+    }
+
     fn try_now(&self) -> io::Result<()> {
         match self.kind {
             Kind::Beats | Kind::HandOver => sys::socket::try_udp(self.address),
@@ -88,7 +94,8 @@ pub(super) fn check(plan: &Plan) -> Result<(), PortError> {
 /// At a change: what `before` has is held by its children.
 pub(super) fn check_new(plan: &Plan, before: &Plan) -> Result<(), PortError> {
     let held = wanted(before);
-    let new: Vec<_> = wanted(plan).into_iter().filter(|wanted| !held.contains(wanted)).collect();
+    let is_ours = |one: &Wanted| held.iter().any(|held| held.is_port_of(one));
+    let new: Vec<_> = wanted(plan).into_iter().filter(|one| !is_ours(one)).collect();
     look(&new, plan)
 }
 
@@ -137,4 +144,22 @@ fn wanted(plan: &Plan) -> Vec<Wanted> {
         wanted.extend(addresses.into_iter().map(|address| Wanted { kind: Kind::Store, address }));
     }
     wanted
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_port_of_ours_that_gets_another_use_is_no_other_programs() {
+        let at = |kind: Kind, port: u16| Wanted {
+            kind,
+            address: SocketAddr::from(([10, 0, 0, 1], port)),
+        };
+        // `port` in [cluster] becomes the next one: beats go where hand-overs were.
+        assert!(at(Kind::Beats, 7413).is_port_of(&at(Kind::HandOver, 7413)));
+        assert!(at(Kind::Store, 7414).is_port_of(&at(Kind::Joins, 7414)));
+        assert!(!at(Kind::Beats, 7413).is_port_of(&at(Kind::HandOver, 7414)));
+        assert!(!at(Kind::Beats, 7414).is_port_of(&at(Kind::Joins, 7414)), "UDP and TCP");
+    }
 }
