@@ -17,6 +17,7 @@ const CLUSTER: &str = "[cluster]\nname = \"c\"\n[node.a]\nnetworks = { m = \"10.
 pub(crate) fn datagram(bytes: &[u8]) {
     advert(bytes);
     ip(bytes);
+    echo(bytes);
     stranger(bytes);
     sealed(bytes);
     bodies(bytes);
@@ -47,6 +48,17 @@ fn ip(bytes: &[u8]) {
     assert!(read.payload.start >= 20 && read.payload.end <= bytes.len(), "{read:?}");
     // Whatever is there, looking at it is safe.
     let _ = packet::decode(&bytes[read.payload], read.ttl);
+}
+
+/// An answer of a reference point: it says what was asked, and nothing shorter or longer does.
+fn echo(bytes: &[u8]) {
+    const NONCE: u64 = 0x0102_0304_0506_0708;
+    for socket in [(true, true), (true, false), (false, true), (false, false)] {
+        let Some(number) = sys::ping::number(bytes, socket, NONCE) else { continue };
+        assert!(bytes.ends_with(&[NONCE.to_be_bytes(), number.to_be_bytes()].concat()));
+        let longer = [bytes, &[0]].concat();
+        assert_eq!(sys::ping::number(&longer, socket, NONCE), None);
+    }
 }
 
 /// Nobody without the key is believed.

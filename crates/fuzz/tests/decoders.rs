@@ -7,7 +7,7 @@ use outlast_fuzz::TARGETS;
 
 /// Every file that reads bytes of others, and the target that reaches it: a function `decode` (by the rule of the
 /// house parsers of packets and messages are called so), or one of [`SIGNS`] outside of tests.
-const READERS: [(&str, &str); 29] = [
+const READERS: [(&str, &str); 30] = [
     ("api/src/message.rs", "api_message"),
     ("engine/src/errand.rs", "datagram"),
     ("engine/src/gossip/said.rs", "gossip"),
@@ -32,6 +32,7 @@ const READERS: [(&str, &str); 29] = [
     ("store/src/etcd/said.rs", "etcd_answer"),
     ("store/src/etcd/watching.rs", "etcd_answer"),
     ("store/src/local.rs", "store_message"),
+    ("sys/src/ping.rs", "datagram"),
     ("sys/src/vrrp.rs", "datagram"),
     ("trust/src/hex.rs", "trust_message"),
     ("trust/src/spare.rs", "trust_message"),

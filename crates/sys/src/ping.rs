@@ -105,15 +105,11 @@ impl Ping {
     }
 
     const fn types(&self) -> (u8, u8) {
-        if self.is_v4 { ECHO_V4 } else { ECHO_V6 }
+        types(self.is_v4)
     }
 
     fn read(&self, bytes: &[u8]) -> Option<u64> {
-        let skipped = match bytes.first() {
-            Some(first) if self.is_raw && self.is_v4 => usize::from(first & 0x0f) * 4,
-            Some(_) | None => 0,
-        };
-        number_of(bytes.get(skipped..)?, self.types().1, self.nonce)
+        number(bytes, (self.is_v4, self.is_raw), self.nonce)
     }
 }
 
@@ -126,6 +122,21 @@ impl AsFd for Ping {
 fn socket(family: AddressFamily, kind: SocketType, protocol: Protocol) -> io::Result<OwnedFd> {
     let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
     Ok(rustix::net::socket_with(family, kind, flags, Some(protocol))?)
+}
+
+const fn types(is_v4: bool) -> (u8, u8) {
+    if is_v4 { ECHO_V4 } else { ECHO_V6 }
+}
+
+/// The number in an answer with this nonce, as a socket of that family hands it over; none: it is no such answer.
+/// `is_raw`: behind the head of IPv4.
+#[must_use]
+pub fn number(bytes: &[u8], (is_v4, is_raw): (bool, bool), nonce: u64) -> Option<u64> {
+    let skipped = match bytes.first() {
+        Some(first) if is_raw && is_v4 => usize::from(first & 0x0f) * 4,
+        Some(_) | None => 0,
+    };
+    number_of(bytes.get(skipped..)?, types(is_v4).1, nonce)
 }
 
 /// The number in an answer with this nonce.
