@@ -1,7 +1,7 @@
 //! What one node asks another, and what operators keep in the store, one file per type in `tests/golden`.
 
-use std::fmt::Debug;
-use std::path::Path;
+#[path = "samples/golden.rs"]
+mod samples;
 
 use api::books::{BookAnswer, BookAsk, BookLine, BookPart, BookStanding};
 use api::generation::{Applied, Content, Generation};
@@ -9,8 +9,7 @@ use api::maintenance::Window;
 use api::proof::Proof;
 use api::{Command, Errand, IntentStep, Mark, StepOrder};
 use outlast_api as api;
-use serde::Serialize;
-use serde::de::DeserializeOwned;
+use samples::golden;
 
 /// A value per variant; a variant without one does not compile.
 macro_rules! each {
@@ -24,19 +23,6 @@ macro_rules! each {
         }
         all
     }};
-}
-
-/// Compares with the file, and reads every line back.
-fn golden<T: Serialize + DeserializeOwned + PartialEq + Debug>(file: &str, messages: &[T]) {
-    let mut text = String::new();
-    for one in messages {
-        let mut bytes = vec![];
-        api::encode(one, &mut bytes);
-        assert_eq!(&api::decode::<T>(&bytes).expect("it was written so"), one);
-        text += &(String::from_utf8(bytes).expect("JSON is UTF-8") + "\n");
-    }
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(file);
-    expect_test::expect_file![&path].assert_eq(&text);
 }
 
 fn mark(bytes: u64) -> Mark {

@@ -3,11 +3,11 @@
 //!
 //! `UPDATE_EXPECT=1` writes the files.
 
+#[path = "samples/golden.rs"]
+mod samples;
+
 #[path = "samples/store.rs"]
 mod sample;
-
-use std::fmt::Debug;
-use std::path::Path;
 
 use outlast_api::access::{AccessAnswer, AccessAsk, ByHand, Scope, Secret};
 use outlast_api::books::{BookAnswer, BookAsk};
@@ -20,8 +20,7 @@ use outlast_api::{
     VipLine, VipRole, VipState, Why,
 };
 use sample::store;
-use serde::Serialize;
-use serde::de::DeserializeOwned;
+use samples::golden;
 
 #[path = "golden/examples.rs"]
 mod examples;
@@ -40,23 +39,6 @@ macro_rules! each {
         }
         all
     }};
-}
-
-/// Compares with the file, and reads every line of the file back.
-fn golden<T: Serialize + DeserializeOwned + PartialEq + Debug>(file: &str, messages: &[T]) {
-    let mut bytes = Vec::new();
-    for message in messages {
-        api::encode(message, &mut bytes);
-        bytes.push(b'\n');
-    }
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(file);
-    expect_test::expect_file![&path].assert_eq(std::str::from_utf8(&bytes).expect("JSON is UTF-8"));
-    let committed = std::fs::read_to_string(&path).expect("a golden file");
-    let read: Vec<T> = committed
-        .lines()
-        .map(|line| api::decode(line.as_bytes()).expect("a line of the file"))
-        .collect();
-    assert_eq!(read, messages, "{file}");
 }
 
 fn choice() -> Choice {

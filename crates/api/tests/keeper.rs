@@ -1,25 +1,12 @@
 //! What the dashboard's process and the keeper of its key say to each other, one file per type in `tests/golden`.
 
-use std::fmt::Debug;
-use std::path::Path;
+#[path = "samples/golden.rs"]
+mod samples;
 
 use api::access::{Grant, Scope};
 use api::keeper::{KeeperAnswer, KeeperAsk, Shown};
 use outlast_api as api;
-use serde::Serialize;
-use serde::de::DeserializeOwned;
-
-fn golden<T: Serialize + DeserializeOwned + PartialEq + Debug>(file: &str, messages: &[T]) {
-    let mut text = String::new();
-    for one in messages {
-        let mut bytes = vec![];
-        api::encode(one, &mut bytes);
-        assert_eq!(&api::decode::<T>(&bytes).expect("it was written so"), one);
-        text += &(String::from_utf8(bytes).expect("JSON is UTF-8") + "\n");
-    }
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(file);
-    expect_test::expect_file![&path].assert_eq(&text);
-}
+use samples::golden;
 
 #[test]
 fn the_keepers_conversation_is_as_in_its_golden_files() {

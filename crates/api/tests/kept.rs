@@ -1,26 +1,13 @@
 //! What is kept of generations, in the store and beside a node's files, one file per type in `tests/golden`.
 
+#[path = "samples/golden.rs"]
+mod samples;
+
 use std::collections::BTreeMap;
-use std::fmt::Debug;
-use std::path::Path;
 
 use outlast_api::generation::{Applied, Brought, Content, Files, Generation, Note};
-use outlast_api::{Has, Parcel, decode, encode};
-use serde::Serialize;
-use serde::de::DeserializeOwned;
-
-/// Compares with the file, and reads every line back.
-fn golden<T: Serialize + DeserializeOwned + PartialEq + Debug>(file: &str, kept: &[T]) {
-    let mut text = String::new();
-    for one in kept {
-        let mut bytes = vec![];
-        encode(one, &mut bytes);
-        assert_eq!(&decode::<T>(&bytes).expect("it was written so"), one);
-        text += &(String::from_utf8(bytes).expect("JSON is UTF-8") + "\n");
-    }
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(file);
-    expect_test::expect_file![&path].assert_eq(&text);
-}
+use outlast_api::{Has, Parcel};
+use samples::golden;
 
 #[test]
 fn what_is_kept_of_generations_is_as_in_its_golden_file() {

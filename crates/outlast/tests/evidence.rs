@@ -161,15 +161,20 @@ fn a_node_whose_servers_all_fail_their_checks_is_doubted_where_that_is_seen() {
             _ => idle(node),
         };
         let cluster = stage(checked);
-        until("node01 doubts node02", || all_doubt(&cluster, &[0], 1, "not-serving"));
-        let text = why(&cluster, 0, "node/node02");
-        assert!(text.contains("all of its servers fail checks or requests"), "{text}");
-        let elsewhere = opinion(&cluster, 2, 1);
-        assert_eq!(elsewhere, Some((Verdict::Alive, "alive".to_owned())), "opinion is local");
+        is_doubted_there_alone(&cluster);
 
         one_serves(&cluster);
         until("node02 is believed again", || all_are_well(&cluster));
     });
+}
+
+/// By node01, whose balancer has no answer of node02's servers, and by nobody else.
+fn is_doubted_there_alone(cluster: &Cluster) {
+    until("node01 doubts node02", || all_doubt(cluster, &[0], 1, "not-serving"));
+    let text = why(cluster, 0, "node/node02");
+    assert!(text.contains("all of its servers fail checks or requests"), "{text}");
+    let elsewhere = opinion(cluster, 2, 1);
+    assert_eq!(elsewhere, Some((Verdict::Alive, "alive".to_owned())), "opinion is local");
 }
 
 /// One server that answers is enough: node02 listens there itself from now on.
@@ -208,11 +213,7 @@ fn a_node_whose_servers_refuse_all_requests_is_doubted_without_any_check() {
             // Ended even where something is not as it should be.
             let _end = End(&ends);
             let clients = scope.spawn(|| clients(&cluster, &ends));
-            until("node01 doubts node02", || all_doubt(&cluster, &[0], 1, "not-serving"));
-            let text = why(&cluster, 0, "node/node02");
-            assert!(text.contains("all of its servers fail checks or requests"), "{text}");
-            let elsewhere = opinion(&cluster, 2, 1);
-            assert_eq!(elsewhere, Some((Verdict::Alive, "alive".to_owned())), "opinion is local");
+            is_doubted_there_alone(&cluster);
             // Nobody stops asking: the one that answers ends it, the other still refuses.
             one_serves(&cluster);
             until("node02 is believed again", || all_are_well(&cluster));

@@ -12,8 +12,8 @@ mod trio;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::process::Stdio;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
 use api::{IntentState, Role};
@@ -306,66 +306,93 @@ fn the_lead_of_the_store_moves_under_writes_and_none_is_lost_or_refused() {
     });
 }
 
-/// A server that takes as many seconds for a request as its first byte says.
-fn slow_server() {
-    let listener = TcpListener::bind((Ipv4Addr::new(127, 0, 0, 4), 9000)).expect("a port");
-    std::thread::spawn(move || {
-        for mut stream in listener.incoming().flatten() {
-            std::thread::spawn(move || {
-                let mut seconds = [0];
-                if stream.read_exact(&mut seconds).is_ok() {
-                    std::thread::sleep(Duration::from_secs(seconds[0].into()));
-                    // A client that has gone is counted by its test.
-                    let _ = stream.write_all(b"done");
-                }
-            });
-        }
+/// A server that holds every request until its letter, the first byte, is called.
+struct Patient(Arc<(Mutex<Vec<u8>>, Condvar)>);
+
+impl Patient {
+    fn new() -> Self {
+        let listener = TcpListener::bind((Ipv4Addr::new(127, 0, 0, 4), 9000)).expect("a port");
+        let called = Arc::new((Mutex::default(), Condvar::new()));
+        let patient = Self(Arc::clone(&called));
+        std::thread::spawn(move || {
+            for mut stream in listener.incoming().flatten() {
+                let called = Arc::clone(&called);
+                std::thread::spawn(move || {
+                    let mut letter = [0];
+                    if stream.read_exact(&mut letter).is_ok() {
+                        let (called, more) = &*called;
+                        let called = called.lock().expect("nobody panics with it");
+                        let held = |called: &mut Vec<u8>| !called.contains(&letter[0]);
+                        let limit = Duration::from_secs(120);
+                        drop(more.wait_timeout_while(called, limit, held).expect("nor here"));
+                        // A client that has gone is counted by its test.
+                        let _ = stream.write_all(b"done");
+                    }
+                });
+            }
+        });
+        patient
+    }
+
+    /// Its request is answered, and nothing of it is lost on the way.
+    fn answers(&self, (letter, mut client): (u8, TcpStream)) {
+        let (called, more) = &*self.0;
+        called.lock().expect("nobody panics with it").push(letter);
+        more.notify_all();
+        let mut answer = String::new();
+        client.read_to_string(&mut answer).expect("the connection ends in order");
+        assert_eq!(answer, "done", "no request is lost");
+    }
+}
+
+/// Reads what the drain says until its last lines are that these balancers have something under way.
+fn shows(drain: &mut impl Iterator<Item = String>, balancers: &[&str]) {
+    let wanted: Vec<_> =
+        balancers.iter().map(|node| format!("  {node} has 1 under way with api/three")).collect();
+    let mut said = vec![];
+    while !said.ends_with(&wanted) {
+        let line = drain.next();
+        said.push(line.unwrap_or_else(|| panic!("it ended without {wanted:?}: {said:?}")));
+    }
+}
+
+fn drains(trio: &Trio, server: &Patient) {
+    let clients = [(b'a', 2), (b'b', 3), (b'c', 4)].map(|(letter, host)| {
+        let address = (Ipv4Addr::new(127, 0, 0, host), 8080);
+        let mut stream = TcpStream::connect(address).expect("it listens");
+        stream.write_all(&[letter]).expect("it is taken");
+        (letter, stream)
     });
+    let mut drain = trio.typed("node01", &["node", "drain", "node03", "--limit", "60"]);
+    let mut drain = drain.stdout(Stdio::piped()).spawn().expect("the tool runs");
+    let out = BufReader::new(drain.stdout.take().expect("it was asked for"));
+    let mut said = out.lines().map_while(Result::ok);
+    // It waits for the last one, whatever else has ended.
+    for (at, client) in clients.into_iter().enumerate() {
+        shows(&mut said, &NODES[at..]);
+        server.answers(client);
+    }
+    let last = said.last();
+    assert_eq!(last.as_deref(), Some("node03 is drained: nothing is under way with its servers"));
+    assert!(drain.wait().expect("it ends").success());
 }
 
 #[test]
-fn a_node_at_rest_loses_the_database_and_a_drained_one_no_request_that_takes_seconds() {
-    alone(
-        "a_node_at_rest_loses_the_database_and_a_drained_one_no_request_that_takes_seconds",
-        || {
-            let _one = database(2, "one");
-            let _two = database(3, "two");
-            slow_server();
-            let trio = Trio::of(Some(""), "", DATABASE);
-            trio.leads();
-            until("all use the first", || NODES.iter().all(|node| answers(node, "one")));
-            until("the second is up", || NODES.iter().all(|node| is_up(&trio, node, "two", true)));
-            says(&trio, "node02", &["node", "standby", "node01"], (0, "node01 is on standby"));
-            until("all use the second", || all_use(&trio, "two"));
-            until("it answers", || NODES.iter().all(|node| answers(node, "two")));
-            says(&trio, "node02", &["node", "resume", "node01"], (0, "on duty again"));
-            until("the first is up", || NODES.iter().all(|node| is_up(&trio, node, "one", true)));
-            assert!(all_use(&trio, "two"), "nothing goes back");
-
-            // Requests of 2, 3 and 5 seconds, one through each balancer.
-            let clients: Vec<_> = [(2, 2_u8), (3, 3), (4, 5)]
-                .into_iter()
-                .map(|(host, seconds)| {
-                    let address = (Ipv4Addr::new(127, 0, 0, host), 8080);
-                    let mut stream = TcpStream::connect(address).expect("it listens");
-                    stream.write_all(&[seconds]).expect("it is taken");
-                    std::thread::spawn(move || {
-                        let mut answer = String::new();
-                        let _ = stream.read_to_string(&mut answer);
-                        answer
-                    })
-                })
-                .collect();
-            let begun = sys::clock::now();
-            let (code, said) = trio.types("node01", &["node", "drain", "node03", "--limit", "60"]);
-            let took = sys::clock::now().since(begun);
-            assert_eq!(code, Some(0), "{said}");
-            assert!(said.contains("under way with api/three"), "counted while it waits: {said}");
-            assert!(said.contains("node03 is drained: nothing is under way"), "{said}");
-            assert!(took >= Duration::from_secs(3), "it waited for the longest one: {took:?}");
-            for client in clients {
-                assert_eq!(client.join().expect("it ends"), "done", "no request is lost");
-            }
-        },
-    );
+fn a_node_at_rest_loses_the_database_and_a_drained_one_no_request_under_way() {
+    alone("a_node_at_rest_loses_the_database_and_a_drained_one_no_request_under_way", || {
+        let _one = database(2, "one");
+        let _two = database(3, "two");
+        let server = Patient::new();
+        let trio = Trio::of(Some(""), "", DATABASE);
+        trio.leads();
+        until("all use the first", || NODES.iter().all(|node| answers(node, "one")));
+        until("the second is up", || NODES.iter().all(|node| is_up(&trio, node, "two", true)));
+        says(&trio, "node02", &["node", "standby", "node01"], (0, "node01 is on standby"));
+        until("all use the second", || all_use(&trio, "two"));
+        until("it answers", || NODES.iter().all(|node| answers(node, "two")));
+        says(&trio, "node02", &["node", "resume", "node01"], (0, "on duty again"));
+        until("the first is up", || NODES.iter().all(|node| is_up(&trio, node, "one", true)));
+        assert!(all_use(&trio, "two"), "nothing goes back");
+        drains(&trio, &server);
+    });
 }

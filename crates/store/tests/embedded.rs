@@ -288,14 +288,9 @@ async fn a_store_that_is_founded_while_the_clock_is_behind_is_a_later_one_all_th
     let leader = cloud.leader().await;
     cloud.nodes[&leader].put("a", b"1", None).await.unwrap();
     for node in [1, 2, 3] {
-        let store = &cloud.nodes[&node];
-        let joined = async {
-            while store.incarnation().is_none() {
-                tokio::time::sleep(Duration::from_millis(5)).await;
-            }
-        };
-        tokio::time::timeout(Duration::from_secs(20), joined).await.unwrap();
-        assert_eq!(store.incarnation(), Some(former + 1), "node {node}");
+        let joined = |cloud: &Cloud| cloud.nodes[&node].incarnation();
+        let incarnation = cloud.until("it is part of a store", joined).await;
+        assert_eq!(incarnation, former + 1, "node {node}");
     }
 }
 

@@ -1,6 +1,8 @@
 //! What is typed at the store itself.
 
-use super::lonely::{alone, until};
+use api::Role;
+
+use super::lonely::{alone, kill, until};
 use super::{CLUSTER, Mixed};
 
 #[test]
@@ -26,6 +28,23 @@ fn what_is_done_to_the_store_by_hand_is_in_the_audit_log() {
             assert!(begun.ends_with("begun") && done.ends_with("done"), "{begun}\n{done}");
             assert!(!log.contains("hello"), "no value is in the log: {log}");
         }
+        // An agent that stands still, until it is replaced, writes nothing down: a backup is made all the same.
+        let without_agent = |words: &[&str]| {
+            let mut agent = None;
+            until("an agent runs", || {
+                let processes = mixed.status("node01").map(|status| status.processes);
+                let mut running = processes.into_iter().flatten().filter(|one| one.running);
+                agent = running.find(|one| one.role == Role::Agent).map(|one| one.pid);
+                agent.is_some()
+            });
+            kill(agent.expect("it was waited for"), "STOP");
+            mixed.says("node01", words)
+        };
+        let (code, text) = without_agent(&["store", "backup", &copy]);
+        assert_eq!(code, Some(0), "{text}");
+        assert!(text.contains("this is in no audit log: "), "{text}");
+        let (code, text) = without_agent(&["store", "put", "site/motd", "again"]);
+        assert!(code.is_some_and(|code| code > 0), "a put is not begun: {text}");
         // What nodes act upon is not written by mistake.
         for words in
             [&["store", "put", "proof/node02", "x"][..], &["store", "delete", "intent-last"]]

@@ -7,8 +7,8 @@
 //! The coordinator orders a step again and again until it hears that it has ended, so an order waits here
 //! a moment for that, and says that it goes on otherwise.
 
-use std::fs::{self, File};
-use std::io::{self, Write};
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -206,16 +206,9 @@ fn unreadable(me: &str, folder: &Path, damage: Damage) -> Event {
     }
 }
 
-/// On the disk before it returns, twice; of each the one before, or this one, never half of it.
+/// On the disk before it returns, twice.
 fn write(folder: &Path, bytes: &[u8]) -> io::Result<()> {
-    for name in FILES {
-        let (path, new) = (folder.join(name), folder.join(format!("{name}.new")));
-        let mut file = File::create(&new)?;
-        file.write_all(bytes)?;
-        file.sync_all()?;
-        fs::rename(new, path)?;
-    }
-    File::open(folder)?.sync_all()
+    FILES.iter().try_for_each(|name| crate::durable::write(folder, name, bytes))
 }
 
 impl Steps {
