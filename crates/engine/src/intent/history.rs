@@ -33,14 +33,27 @@ pub fn opened(outcome: &Outcome) -> (u64, Vec<u64>) {
 pub fn read_each(numbers: &[u64]) -> Transaction {
     let first = numbers.get(..AT_ONCE).unwrap_or(numbers);
     let mut then: Vec<Op> = first.iter().map(|number| Op::read(&key(*number))).collect();
+    // Again: what they are about is in no record that a later version wrote.
+    let keys = Keys::Prefix(OPEN.to_owned());
+    then.push(Op::Read { keys, limit: u32::MAX });
     then.extend([Op::read(LAST), Op::read(&format!("{LOCKS}{LEADER}"))]);
     Transaction { then, ..Transaction::default() }
 }
 
-/// The intents of an answer. What a later version wrote is left out: it is not for this one.
+/// The intents of an answer. Of an open one that a later version wrote nothing is known but what it is about
+/// ([`Record::is_unread`]); others of later versions are left out.
 #[must_use]
 pub fn found(outcome: &Outcome) -> Vec<(u64, Record)> {
-    let intent = |(key, item): &(String, Item)| Some((number(key)?, Record::decode(&item.value)?));
+    let object = |number: u64| {
+        let mut open =
+            items(outcome).filter_map(|(key, item)| Some((key.strip_prefix(OPEN)?, item)));
+        open.find(|(_, item)| *item.value == number.to_be_bytes()).map(|(object, _)| object)
+    };
+    let intent = |(key, item): &(String, Item)| {
+        let number = number(key)?;
+        let unread = || Record::unread(object(number)?, *item.value.first()?);
+        Some((number, Record::decode(&item.value).or_else(unread)?))
+    };
     items(outcome).filter_map(intent).collect()
 }
 

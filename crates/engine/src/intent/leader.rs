@@ -221,8 +221,29 @@ impl Leader {
             Input::Stale => self.depose(out),
             Input::Timeout => {}
         }
+        self.end_unread(out);
         self.propose(out);
         self.order(now, out);
+    }
+
+    /// What a later version began, nobody here can go on with; a step of it may be under way.
+    fn end_unread(&mut self, out: &mut Buffer<Action>) {
+        let is_due =
+            |open: &Open| open.record.is_unread() && matches!(open.phase, Phase::Ordering { .. });
+        let due = self.open.iter().filter(|(_, open)| is_due(open) && !self.deposed);
+        let due: Vec<u64> = due.map(|(number, _)| *number).take(MAX_ORDERS / 2).collect();
+        for number in due {
+            let Some(open) = self.open.get_mut(&number) else { continue };
+            let version = open.record.version;
+            let why = format!(
+                "it has form {version}, of a later version of outlast, and {VERSION} is the last one that is \
+                 understood here: nothing more of it is ordered, and a step may be done"
+            );
+            let next = open.record.in_state(State::Failed(why));
+            let transaction = next.replace(number, &open.record, self.token);
+            open.phase = Phase::Committing { next, since: None };
+            self.commit(Commit::Progress { number }, transaction, out);
+        }
     }
 
     fn asked(&mut self, asker: u64, wish: Wish, out: &mut Buffer<Action>) {

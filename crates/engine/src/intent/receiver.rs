@@ -9,7 +9,7 @@
 //! ```
 //!
 //! What is kept has a checksum and is kept twice. Where neither copy is whole, it may have done what it does not
-//! know: it looks before it does anything.
+//! know: it looks before it does anything. So it does with what a later version kept.
 
 use std::collections::BTreeMap;
 
@@ -93,6 +93,8 @@ pub enum Damage {
     One,
     /// Nothing is known of what was done before.
     All,
+    /// The same, as a later version wrote it in this form.
+    Later(u8),
 }
 
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -115,6 +117,11 @@ pub struct Receiver {
     doing: Vec<At>,
     /// Intents of smaller numbers may have been carried out by one whose memory was lost; 0: nothing was lost.
     doubts_below: u64,
+}
+
+/// The form of what a later version kept, if it is whole.
+fn later(copy: &[u8]) -> Option<u8> {
+    whole::read(copy)?.first().copied().filter(|version| *version > VERSION)
 }
 
 kept!(Step { node, verb, object });
@@ -178,7 +185,9 @@ impl Receiver {
         match read.into_iter().flatten().flatten().next() {
             Some(whole) => (whole, is_damaged.then_some(Damage::One)),
             None if is_damaged => {
-                (Self { doubts_below: EVERYTHING, ..Self::default() }, Some(Damage::All))
+                let later = copies.into_iter().flatten().find_map(later);
+                let damage = later.map_or(Damage::All, Damage::Later);
+                (Self { doubts_below: EVERYTHING, ..Self::default() }, Some(damage))
             }
             None => (Self::default(), None),
         }

@@ -5,7 +5,8 @@
 //! ```
 //!
 //! Numbers are big-endian. A change of the layout bumps [`VERSION`]. Version 1 had no `at` and no `by`; no
-//! release wrote it. In version 2 nothing open had a `why`; it is still read.
+//! release wrote it. In version 2 nothing open had a `why`; it is still read. What a later version wrote is not
+//! read: a leader ends it and says so, as nobody else would, and its object would stay taken.
 
 use super::{LAST, OPEN, State, history, key};
 use crate::kv::{Compare, Condition, Keys, LOCKS, Op, Token, Transaction};
@@ -65,6 +66,20 @@ impl Record {
         }
     }
 
+    /// An open one about this, of which nothing else is known; none: this version could read one of that form.
+    pub(super) fn unread(object: &str, version: u8) -> Option<Self> {
+        let (object, what, by) = (object.to_owned(), "unknown".to_owned(), String::new());
+        let (steps, state, note) = (vec![], State::Committed { next: 0 }, String::new());
+        let record = Self { what, object, by, at_ms: 0, steps, state, note, version };
+        record.is_unread().then_some(record)
+    }
+
+    /// Whether a later version wrote it, so that nothing is known of it but what it is about.
+    #[must_use]
+    pub const fn is_unread(&self) -> bool {
+        self.version > VERSION
+    }
+
     /// After the step that was next.
     #[must_use]
     pub(super) fn after(&self, outcome: Result<(), String>) -> Self {
@@ -108,8 +123,14 @@ impl Record {
 
     /// Writes what it has come to, if it is still as `before` and the token still leads.
     pub(super) fn replace(&self, number: u64, before: &Self, token: Token) -> Transaction {
-        let is = Condition::Value(before.encode_as(before.version).into());
-        let compares = vec![leads(token), Compare { key: key(number), is }];
+        let compare = if before.is_unread() {
+            let is = Condition::Value(number.to_be_bytes().as_slice().into());
+            Compare { key: format!("{OPEN}{}", before.object), is }
+        } else {
+            let is = Condition::Value(before.encode_as(before.version).into());
+            Compare { key: key(number), is }
+        };
+        let compares = vec![leads(token), compare];
         let mut then = vec![Op::put(&key(number), &self.encode())];
         if !self.state.is_open() {
             then.push(Op::Delete { keys: Keys::One(format!("{OPEN}{}", self.object)) });

@@ -337,6 +337,34 @@ fn an_open_record_of_an_earlier_version_goes_on_and_is_written_anew() {
 }
 
 #[test]
+fn an_open_record_of_a_later_version_is_ended_by_name_and_its_object_is_free_again() {
+    let mut world = World::new();
+    world.ask(1, false);
+    let mut later = stored(&world.kv, 1).encode();
+    later[0] = VERSION + 1;
+    later.push(1);
+    apply(&mut world.kv, Transaction::put(&key(1), &later));
+    let (last, open) = opened(&apply(&mut world.kv, read()));
+    let intents = found(&apply(&mut world.kv, read_each(&open)));
+    let [(1, unread)] = intents.as_slice() else { panic!("{intents:?}") };
+    assert_eq!((unread.object.as_str(), unread.is_unread()), ("vip/internal", true));
+    let token = world.leader_token();
+    world.leader = Leader::new(Time::ZERO, (STORE, token), last, intents);
+    let ordered = world.step(Input::Timeout, true);
+    assert_eq!(ordered, [], "nothing of it is ordered");
+    let ended = stored(&world.kv, 1);
+    let State::Failed(why) = &ended.state else { panic!("{ended:?}") };
+    assert!(why.contains("has form 4, of a later version of outlast, and 3 is the last"), "{why}");
+    assert_eq!((ended.object.as_str(), world.leader.deadline()), ("vip/internal", Time::NEVER));
+    world.ask(2, false);
+    assert_eq!(stored(&world.kv, 2).state, State::Committed { next: 0 });
+    // What had ended is no business of this one.
+    apply(&mut world.kv, Transaction::put(&key(1), &later));
+    let (_, open) = opened(&apply(&mut world.kv, read()));
+    assert_eq!(found(&apply(&mut world.kv, read_each(&[1, open[0]]))).len(), 1);
+}
+
+#[test]
 fn what_speaks_against_a_wish_is_an_entry_and_no_order() {
     let mut world = World::new();
     let why = "node01 is on standby already".to_owned();

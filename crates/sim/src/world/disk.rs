@@ -179,7 +179,7 @@ impl World {
         let (receiver, damage) = self.steps_on_disk(host);
         match damage {
             Some(Damage::One) => self.marks.note(Mark::ReadOtherCopy),
-            Some(Damage::All) => self.marks.note(Mark::NoCopyWhole),
+            Some(Damage::All | Damage::Later(_)) => self.marks.note(Mark::NoCopyWhole),
             None => {}
         }
         if self.hosts[usize::from(host)].disk.has_no_whole_copy() {

@@ -164,6 +164,22 @@ fn a_receiver_of_the_version_before_the_checksum_is_read() {
 }
 
 #[test]
+fn what_a_later_version_kept_is_told_by_its_form_and_it_looks_before_it_does_anything() {
+    let mut receiver = Receiver::default();
+    heard(&mut receiver, order(5, 0));
+    let mut kept = receiver.encode();
+    kept.truncate(kept.len() - 4);
+    kept[0] += 1;
+    let kept = crate::whole::marked(kept);
+    let (mut again, damage) = Receiver::revive([Some(&kept), Some(&kept)]);
+    assert_eq!(damage, Some(Damage::Later(5)));
+    let duties = heard(&mut again, order(5, 0));
+    assert!(matches!(duties.last(), Some(Duty::Look { .. })), "{duties:?}");
+    let torn = &kept[..9];
+    assert_eq!(Receiver::revive([Some(torn), Some(torn)]).1, Some(Damage::All));
+}
+
+#[test]
 fn one_whole_copy_is_enough_and_where_there_is_none_it_looks_before_it_does_anything() {
     let mut receiver = Receiver::default();
     heard(&mut receiver, order(5, 0));

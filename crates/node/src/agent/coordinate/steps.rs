@@ -188,13 +188,15 @@ fn no_thread(at: At) -> Word {
 
 fn unreadable(me: &str, folder: &Path, damage: Damage) -> Event {
     let [first, second] = FILES;
+    let looks =
+        "look at each step that is ordered, before it is done: it may have been done before";
+    let unknown = "an order of a former coordinator is not recognised until a later one orders";
     let (what, decision, not_done) = match damage {
-        Damage::One => ("one of them is damaged", "go on with the other one", ""),
-        Damage::All => (
-            "none of them is whole",
-            "look at each step that is ordered, before it is done: it may have been done before",
-            "an order of a former coordinator is not recognised until a later one orders",
-        ),
+        Damage::One => ("one of them is damaged".to_owned(), "go on with the other one", ""),
+        Damage::All => ("none of them is whole".to_owned(), looks, unknown),
+        Damage::Later(form) => {
+            (format!("a later version of outlast wrote them, in form {form}"), looks, unknown)
+        }
     };
     Event {
         what: "steps-unreadable".to_owned(),
