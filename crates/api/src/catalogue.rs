@@ -36,6 +36,12 @@ pub const EVENTS: &[EventKind] = &[
     act("agent-failed", "node", "the agent process said that it cannot go on", RESTARTED),
     act("agent-lost", "process", "the agent process ended or froze; another is started", AGAIN),
     act(
+        "another-cluster",
+        "node",
+        "a machine of another cluster answers in the place of that node; nothing that it says is believed",
+        "`outlast join` there with a token of this cluster, or give it other addresses",
+    ),
+    act(
         "authority-ends",
         "node",
         "the certificate of the cluster's authority ends within a year, and nobody renews it",
@@ -175,6 +181,12 @@ pub const EVENTS: &[EventKind] = &[
         "the agent got a message that it does not understand",
         "processes of two versions run: restart outlast on this node",
     ),
+    act(
+        "other-keys",
+        "node",
+        "somebody at an address of the cluster speaks for it with other keys; nothing of it is believed",
+        "look at the machine that has the address: one of another cluster or with an old secret, or a forger",
+    ),
     act("proxy-failed", "node", "the balancer said that it cannot go on", RESTARTED),
     act("proxy-lost", "process", "a balancer process ended or froze; the spare takes over", AGAIN),
     act(
@@ -284,6 +296,12 @@ pub const EVENTS: &[EventKind] = &[
         "trusts-itself",
         "node",
         "nothing speaks against this node any more: it judges the others again",
+    ),
+    act(
+        "two-machines",
+        "node",
+        "two machines speak with the keys of that node; the one that was started later is believed",
+        "end one of them and restart outlast on the one that stays; if somebody copied its folders: revoke and join anew",
     ),
     told("vip-claimed", "vip", "this node holds the address now"),
     act("vip-failed", "node", "the vip process said that it cannot go on", RESTARTED),

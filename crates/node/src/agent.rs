@@ -59,6 +59,7 @@ mod reference;
 mod seats;
 mod stalls;
 mod story;
+mod strange;
 mod told;
 pub(crate) mod trustee;
 mod turn;

@@ -213,11 +213,12 @@ impl Beats {
         }
     }
 
-    pub(crate) fn receive(&self, network: u8, buffer: &mut [u8]) -> Option<usize> {
+    /// Its length, and from where it came.
+    pub(crate) fn receive(&self, network: u8, buffer: &mut [u8]) -> Option<(usize, IpAddr)> {
         let socket = self.networks.get(usize::from(network))?.socket.as_ref()?;
         loop {
             match sys::socket::receive_from(socket.as_fd(), buffer) {
-                Ok((length, _)) => return Some(length),
+                Ok((length, from)) => return Some((length, from.ip())),
                 // Answers of nodes whose agent is down ("port unreachable") come as errors.
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return None,
                 Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {}

@@ -19,6 +19,7 @@ use engine::verdict::{Judgement, Rule, Verdict};
 
 use super::names::Names;
 use super::picture::Picture;
+use super::strange::Strange;
 use super::voters::Voters;
 use super::{command, crowd};
 use crate::files::Texts;
@@ -68,6 +69,8 @@ pub(crate) struct Core {
     pub(super) own: Option<Own>,
     /// Where the cluster file has reference points and this node takes part.
     pub(super) reference: Option<Reference>,
+    /// Who speaks in the name of others.
+    pub(super) strange: Strange,
 }
 
 impl Core {
@@ -122,6 +125,7 @@ impl Core {
             unread: 0,
             own: None,
             reference: None,
+            strange: Strange::default(),
         };
         core.trusting();
         core
@@ -166,13 +170,14 @@ impl Core {
         status.coordinator.clone_from(&self.coordinator);
         status.planned = self.open_windows(sys::clock::wall_ms());
         status.limits.extend(self.is_said_to_be_dead());
+        status.limits.extend(self.strange(now));
         status.own_doubts = self.own_doubts();
         status.reference = self.reference_lines(now);
         status
     }
 
     /// What neither machine believed.
-    fn refused(&self) -> api::RefusedPackets {
+    pub(super) fn refused(&self) -> api::RefusedPackets {
         let mut all = api::RefusedPackets { unread: self.unread, ..Default::default() };
         let beats = self.member.as_ref().map(Member::refused);
         for refused in beats.into_iter().chain(self.gossip.as_ref().map(Gossip::refused)) {

@@ -1,5 +1,6 @@
 //! What comes from sockets and devices, for the machine it is meant for.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use engine::gossip;
@@ -42,17 +43,18 @@ impl Agent<'_> {
         for _ in 0..BATCH {
             let Some(beats) = &self.beats else { return };
             match beats.receive(network, &mut buffer) {
-                Some(length) => self.packet(network, &buffer[..length]),
+                Some((length, from)) => self.packet(network, (from, &buffer[..length])),
                 None => return,
             }
         }
     }
 
     /// The machines are fed what was opened, so that a recording needs no keys.
-    fn packet(&mut self, network: u8, bytes: &[u8]) {
+    fn packet(&mut self, network: u8, packet: (IpAddr, &[u8])) {
         let mut body = [0; MAX_BODY];
         let shared = Arc::clone(&self.core);
-        let opened = lock(&shared).open(bytes, &mut body);
+        let (opened, event) = lock(&shared).hear(sys::clock::now(), packet, &mut body);
+        event.into_iter().for_each(|event| self.journal.add(event));
         match opened {
             Some((packet, true)) => self.gossip(gossip::Input::Opened { network, packet }),
             Some((packet, false)) => self.step(Input::Opened { network, packet }),

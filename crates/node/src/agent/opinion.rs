@@ -93,7 +93,8 @@ impl Core {
             (None, Some(member)) => member.evidence(node, now),
             (None, None) => vec![],
         };
-        seen.into_iter().map(shown).chain(self.word_of_proof(name)).collect()
+        let strange = self.strange_about(now, node);
+        seen.into_iter().map(shown).chain(self.word_of_proof(name)).chain(strange).collect()
     }
 
     /// Positions of nodes as names: `node 2 hears it` becomes `node03 hears it`.

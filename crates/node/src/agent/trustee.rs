@@ -39,22 +39,28 @@ pub(crate) type Obeyed = Arc<AtomicU64>;
 
 /// The keeper of the trust folder, where there is one.
 pub(crate) fn begin(
-    core: &Mutex<super::Core>,
+    core: &Arc<Mutex<super::Core>>,
     start: &api::Start,
     texts: &crate::files::Texts,
     voice: &Voice,
 ) -> Obeyed {
+    let shared = Arc::clone(core);
     let core = super::lock(core);
     let ours =
         core.cluster.as_ref().and_then(|cluster| Some((cluster, super::lock_me(start, cluster)?)));
     let (Some((cluster, me)), Some(file)) = (ours, &texts.cluster) else {
         return Obeyed::default();
     };
-    self::start(cluster, me, Path::new(&file.path), voice.clone())
+    self::start(cluster, me, Path::new(&file.path), (shared, voice.clone()))
 }
 
 /// Starts it, if this cluster has a trust folder.
-fn start(cluster: &Cluster, me: u16, file: &Path, voice: Voice) -> Obeyed {
+fn start(
+    cluster: &Cluster,
+    me: u16,
+    file: &Path,
+    (core, voice): (Arc<Mutex<super::Core>>, Voice),
+) -> Obeyed {
     let obeyed = Obeyed::default();
     let Some(folder) = &cluster.trust_dir else { return obeyed };
     let folder = Folder::new(&Cluster::beside(file, folder), None);
@@ -75,6 +81,7 @@ fn start(cluster: &Cluster, me: u16, file: &Path, voice: Voice) -> Obeyed {
         folder,
         nodes: nodes.collect(),
         port: port(cluster),
+        core,
         voice,
         obeyed: Arc::clone(&obeyed),
         said: Said::default(),
@@ -146,6 +153,7 @@ struct Trustee {
     folder: Folder,
     nodes: Vec<Peer>,
     port: u16,
+    core: Arc<Mutex<super::Core>>,
     voice: Voice,
     obeyed: Obeyed,
     said: Said,
@@ -248,9 +256,23 @@ impl Trustee {
         let is_issuers_turn = self.round.is_multiple_of(2) && issuer != state.node;
         let Some(name) = (if is_issuers_turn { Some(issuer) } else { other }) else { return };
         if let Some(address) = self.address(&name) {
-            // Who does not answer is asked again, and others before.
-            let _ = trust::pull(&self.folder, (address, Some(&name)), wall);
+            self.ask(&name, address, wall);
         }
+        // Where another cluster answered is asked once more in each round: that it is over is told as soon.
+        let again = super::lock(&self.core).another(self.round);
+        if let Some((name, address)) = again {
+            self.ask(&name, address, wall);
+        }
+    }
+
+    /// Who does not answer is asked again, and others before.
+    fn ask(&self, name: &str, address: SocketAddr, wall: u64) {
+        let asked = trust::pull(&self.folder, (address, Some(name)), wall);
+        let mut core = super::lock(&self.core);
+        let event = core.asked(sys::clock::now(), (name, address), asked.err().as_ref());
+        drop(core);
+        // An agent that has ended tells nothing more.
+        let _ = event.map(|event| self.voice.say(&Report::Event(event)));
     }
 
     /// Over one network after the other.

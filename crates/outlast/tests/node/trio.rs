@@ -114,6 +114,14 @@ impl Trio {
         self.nodes.push((node, command.spawn().expect("the node starts")));
     }
 
+    /// Ends as an operator ends it: all that it has is let go.
+    pub fn end(&mut self, node: &str) {
+        lonely::kill(self.supervisor(node), "TERM");
+        let at = self.nodes.iter().position(|(name, _)| *name == node).expect("it runs");
+        let (_, mut child) = self.nodes.remove(at);
+        child.wait().expect("it ends");
+    }
+
     /// The cluster file of a node.
     pub fn config_file(&self, node: &str) -> std::path::PathBuf {
         self.files.path(&format!("{node}/outlast.toml"))
