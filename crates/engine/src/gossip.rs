@@ -322,6 +322,7 @@ impl Gossip {
         let is_controller = from < self.roster.controllers;
         if let Some(confirm) = &mut self.confirm {
             confirm.heard(now, from, network, life);
+            confirm.spoke(now, from);
         }
         match part {
             Part::Rumour(rumour) => {
@@ -339,14 +340,21 @@ impl Gossip {
             Part::Probe(number) if is_controller => {
                 out.push(Action::part((from, network), &Part::Answer(*number, Some(self.said))));
             }
-            Part::Claims(claims) if is_controller => {
+            Part::Claims { claims, heard } if is_controller => {
                 let Some(confirm) = &mut self.confirm else { return };
                 let left = claims.iter().filter(|claim| confirm.claimed(now, from, claim));
                 let left: Vec<u16> = left.map(|claim| claim.node).collect();
+                if let Some(heard) = *heard {
+                    confirm.pass_on(now, (from, network), (claims, heard), out);
+                }
                 left.into_iter().for_each(|node| self.declare(now, node, true, out));
             }
-            // Nobody but controllers asks or claims.
-            Part::Probe(_) | Part::Claims(_) => self.refused.stranger += 1,
+            Part::Passed(passed) if is_controller => {
+                let Some(confirm) = &mut self.confirm else { return };
+                passed.iter().for_each(|passed| confirm.passed(now, from, passed));
+            }
+            // Nobody but controllers asks, claims or passes on.
+            Part::Probe(_) | Part::Claims { .. } | Part::Passed(_) => self.refused.stranger += 1,
             Part::Answer(_, None) => {}
             Part::Answer(_, Some(said)) | Part::Said(said) => self.told(now, from, *said, out),
             Part::Goodbye => {

@@ -234,10 +234,7 @@ impl Gossip {
                 see(Kind::Ailment, word.said.ailments.words(), Some(word.ailing_since));
             }
             let claims = self.confirm.iter().flat_map(|confirm| confirm.claims(node, now));
-            for (by, everywhere, at) in claims {
-                let what = if everywhere { "has no answer of it" } else { "hears it" };
-                see(Kind::Probe, format!("controller {by} {what}"), Some(at));
-            }
+            claims.for_each(|(what, at)| see(Kind::Probe, what, Some(at)));
         }
         if let Some(more) = self.more.get(&node) {
             if let Some(since) = more.failing_since {

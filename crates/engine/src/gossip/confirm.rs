@@ -26,7 +26,12 @@ use crate::packet::MAX_NETWORKS;
 use crate::reach::Networks;
 use crate::verdict::Times;
 
+pub(super) use agree::Agreed;
+use agree::Heard;
+
+mod agree;
 mod audit;
+mod pass;
 
 /// What more are missed at a time waits: each round is over within half of the detection time.
 const MAX_ROUNDS: usize = 256;
@@ -39,9 +44,6 @@ const AGAIN_AFTER: Duration = Duration::from_secs(1);
 /// A claim that is not repeated is forgotten, at the latest after this: a retraction may be lost, and who claimed
 /// may be gone.
 pub const CLAIM_FRESH: Duration = Duration::from_secs(30);
-/// Few claims are repeated so often within the time that they count: at 30 % loss on a single network all of them
-/// are lost once in 15,000 times.
-const REPEATS: u32 = 8;
 /// Claims that stand are told again so often, as many as fit into a packet.
 const REPEAT_EVERY: Duration = Duration::from_secs(1);
 /// News is told so often: each time on every network.
@@ -75,25 +77,6 @@ struct Round {
     asked: u32,
 }
 
-/// A claim of another controller.
-#[derive(Clone, Copy, Debug, Default)]
-struct Heard {
-    at: Option<Time>,
-    silent: Networks,
-    everywhere: bool,
-}
-
-/// What all controllers found together.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub(super) struct Agreed {
-    /// A majority had no answer on any network, and nobody had one since.
-    pub(super) unanswered: bool,
-    /// Networks on which a majority had no answer.
-    pub(super) cut: Networks,
-    /// When time alone may change this.
-    pub(super) due: Time,
-}
-
 #[derive(Debug)]
 pub(super) struct Confirm {
     me: u16,
@@ -110,6 +93,10 @@ pub(super) struct Confirm {
     news: BTreeMap<u16, u8>,
     /// So long a claim counts that is not told again.
     fresh: Duration,
+    /// By controller: when a packet of it came.
+    spoke_at: Vec<Option<Time>>,
+    /// Where it goes on to pass on what does not fit.
+    passed: usize,
     tell_at: Time,
     repeat_at: Time,
     repeat_from: u16,
@@ -153,7 +140,9 @@ impl Confirm {
             carrier: [true; MAX_NETWORKS],
             open: vec![],
             news: BTreeMap::new(),
-            fresh: fresh(computes),
+            fresh: agree::fresh(computes),
+            spoke_at: vec![None; usize::from(controllers)],
+            passed: 0,
             tell_at: Time::NEVER,
             repeat_at: now + REPEAT_EVERY,
             repeat_from: controllers,
@@ -250,27 +239,10 @@ impl Confirm {
 
     /// Another controller says what it found; true if it says that the node left, and that is news.
     pub(super) fn claimed(&mut self, now: Time, by: u16, claim: &Claim) -> bool {
-        let node = claim.node;
-        let Some(watched) = self.at(node).and_then(|at| self.watched.get_mut(at)) else {
-            return false;
-        };
-        if claim.life == 0 || claim.life < watched.life {
-            return false;
-        }
-        if claim.life > watched.life {
-            watched.begin(claim.life);
-        }
-        let Some(heard) = watched.claims.get_mut(usize::from(by)) else { return false };
-        *heard = Heard { at: Some(now), silent: claim.silent, everywhere: claim.everywhere };
-        let differs = claim.everywhere != watched.silent_since.is_some();
-        self.touched.push(node);
-        if claim.left {
-            return self.goodbye(now, node, claim.life);
-        }
-        if differs {
-            self.doubt(now, node, by);
-        }
-        false
+        let Claim { silent, everywhere, .. } = *claim;
+        let heard = Heard { at: Some(now), silent, everywhere, hops: 0 };
+        let is_taken = self.take(now, by, claim, heard);
+        is_taken && claim.left && self.goodbye(now, claim.node, claim.life)
     }
 
     /// This node was late: who was being asked has time from now on.
@@ -414,7 +386,7 @@ impl Confirm {
                 self.news.remove(&node);
             }
         }
-        self.to_controllers(&Part::Claims(claims), out);
+        self.to_controllers(&Part::Claims { claims, heard: Some(self.hears(now)) }, out);
         let again = now + self.times.beat_every() / 2;
         self.tell_at = if self.news.is_empty() { Time::NEVER } else { again };
     }
@@ -425,37 +397,6 @@ impl Confirm {
                 out.push(Action::part((other, network), part));
             }
         }
-    }
-
-    /// What the others found: who, silent everywhere, when told.
-    pub(super) fn claims(&self, node: u16, now: Time) -> impl Iterator<Item = (u16, bool, Time)> {
-        let claims = self.watched(node).map(|watched| watched.claims.iter());
-        let all = (0_u16..).zip(claims.into_iter().flatten());
-        all.filter(move |(_, claim)| claim.is_fresh(now, self.fresh))
-            .filter_map(|(by, claim)| Some((by, claim.everywhere, claim.at?)))
-    }
-
-    /// What this controller and the claims of the others come to.
-    pub(super) fn agreed(&self, now: Time, node: u16) -> Agreed {
-        let Some(watched) = self.watched(node) else { return Agreed::default() };
-        let fresh = || watched.claims.iter().filter(|claim| claim.is_fresh(now, self.fresh));
-        let half = usize::from(self.controllers) / 2;
-        let on = |network: u8| {
-            let others = fresh().filter(|claim| claim.silent.has(network)).count();
-            others + usize::from(watched.silent.has(network)) > half
-        };
-        let cut = (0..self.networks).filter(|network| on(*network)).collect();
-        let own = watched.silent_since;
-        let missing = fresh().filter(|claim| claim.everywhere).count() + usize::from(own.is_some());
-        let hears = |claim: &Heard| !claim.everywhere && claim.at >= own;
-        let nobody = own.is_some() && !fresh().any(hears);
-        let all = missing == usize::from(self.controllers);
-        let spoken_at = own.map_or(Time::NEVER, |own| own + self.times.confirm());
-        let oldest = fresh().filter_map(|claim| claim.at).min();
-        let due = oldest.map_or(Time::NEVER, |oldest| oldest + self.fresh);
-        let is_spoken = all || now >= spoken_at;
-        let due = if is_spoken { due } else { due.min(spoken_at) };
-        Agreed { unanswered: nobody && missing > half && is_spoken, cut, due }
     }
 }
 
@@ -469,17 +410,4 @@ impl Watched {
         self.word = None;
         self.claims.fill(Heard::default());
     }
-}
-
-impl Heard {
-    fn is_fresh(&self, now: Time, fresh: Duration) -> bool {
-        self.at.is_some_and(|at| now < at + fresh)
-    }
-}
-
-/// So many compute nodes, of which all may be silent at once: then some are told of in this second, some in the
-/// next.
-fn fresh(computes: usize) -> Duration {
-    let seconds = u32::try_from(computes.div_ceil(MAX_CLAIMS)).unwrap_or(u32::MAX).max(1);
-    REPEAT_EVERY.saturating_mul(seconds.saturating_mul(REPEATS)).min(CLAIM_FRESH)
 }

@@ -69,7 +69,8 @@ fn wait(gossip: &mut Gossip, until: Time) -> Vec<Action> {
 
 fn claim(everywhere: bool) -> Part<'static> {
     let silent = if everywhere { [0, 1].into_iter().collect() } else { Default::default() };
-    Part::Claims(vec![Claim { node: COMPUTE, life: 1, silent, left: false, everywhere }])
+    let claims = vec![Claim { node: COMPUTE, life: 1, silent, left: false, everywhere }];
+    Part::Claims { claims, heard: None }
 }
 
 #[test]
@@ -128,7 +129,8 @@ fn the_time_that_a_controller_stood_still_confirms_no_cut() {
     say(at(1), &mut compute, &Part::Answer(0, None), (&mut gossip, 0));
     let claim = |silent: &[u8]| {
         let silent = silent.iter().copied().collect();
-        Part::Claims(vec![Claim { node: COMPUTE, life: 1, silent, ..Claim::default() }])
+        let claims = vec![Claim { node: COMPUTE, life: 1, silent, ..Claim::default() }];
+        Part::Claims { claims, heard: None }
     };
     say(at(10), &mut second, &claim(&[1]), (&mut gossip, 0));
     say(at(12), &mut third, &claim(&[1]), (&mut gossip, 0));
@@ -232,8 +234,9 @@ fn what_is_recorded_and_sent_again_is_refused() {
 fn what_many_nodes_are_told_has_a_bound() {
     let mut body = vec![];
     let full = Claim { life: LIFE, left: true, everywhere: true, ..Claim::default() };
-    Part::Claims(vec![full; wire::MAX_CLAIMS]).encode(&mut body);
-    assert_eq!(body.len(), 1002);
+    let heard = Some(crate::reach::Nodes::first(32));
+    Part::Claims { claims: vec![full; wire::MAX_CLAIMS], heard }.encode(&mut body);
+    assert_eq!(body.len(), 1006);
     assert_eq!(print_again(&body), Some(body));
     let rumour = vec![1; wire::MAX_RUMOUR + 1];
     let too_long = [&[1, 1][..], &rumour].concat();
@@ -248,6 +251,8 @@ fn a_new_life_wins_over_the_one_before() {
     assert!(new.win_addr_conflict(&old) && !old.win_addr_conflict(&new));
     assert_eq!(old.renew(), Some(new));
 }
+
+mod passed;
 
 proptest! {
     #[test]

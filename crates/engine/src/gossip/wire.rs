@@ -9,14 +9,18 @@
 //!  missed   count x node u16
 //!  probe    number u32
 //!  answer   number u32, [said]
-//!  claims   count x (node u16, life u48, silent u8, flags u8)
+//!  claims   count x (node u16, life u48, silent u8, flags u8), [heard u32]
 //!  goodbye
 //!  said     flags u8, ailments u8, duty u8, load 4 x u8
+//!  passed   count x (by u8, hops u8, age u8, claim as above)
 //! ```
 //!
 //! A rumour is what the crate foca says, without what the sealed packet says already: sender, receiver.
-//! Numbers are big-endian. Parts of later versions are refused; bytes after the last whole entry are
-//! ignored.
+//! Numbers are big-endian, ages in eighths of a second, rounded up. Parts of later versions are refused; bytes
+//! after the last whole entry are ignored, as who does not know of `heard`, the controllers that the sender hears,
+//! ignores that. Passed is told to those alone who told theirs.
+
+use std::time::Duration;
 
 use arrayvec::ArrayVec;
 use bytes::{Buf, BufMut};
@@ -24,7 +28,7 @@ use foca::{Codec, Header, Identity, Member, Message, State};
 
 use super::Said;
 use crate::packet::MAX_BODY;
-use crate::reach::Networks;
+use crate::reach::{Networks, Nodes};
 
 const VERSION: u8 = 1;
 const HEAD: usize = 2;
@@ -38,6 +42,11 @@ pub(super) const MAX_MISSED: usize = 16;
 const CLAIM: usize = 10;
 /// Claims in one packet.
 pub(super) const MAX_CLAIMS: usize = 100;
+const PASSED: usize = 3 + CLAIM;
+/// Claims of others in one packet.
+pub(super) const MAX_PASSED: usize = 80;
+/// Of this an age has so many.
+pub(super) const AGE: Duration = Duration::from_millis(125);
 const MEMBER: usize = 11;
 /// A life has 48 bits: milliseconds of the wall clock until the year 10889.
 pub(super) const LIFE: u64 = (1 << 48) - 1;
@@ -45,6 +54,8 @@ pub(super) const LIFE: u64 = (1 << 48) - 1;
 const OVER: u8 = 10;
 const LEFT: u8 = 1;
 const EVERYWHERE: u8 = 2;
+/// Of controllers there are at most 32.
+const HEARD: u64 = u32::MAX as u64;
 
 /// Who somebody is in the gossip of one network.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -84,6 +95,17 @@ pub(super) struct Claim {
     pub(super) everywhere: bool,
 }
 
+/// What another controller found, as a third one tells it.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) struct Passed {
+    pub(super) by: u16,
+    /// So many controllers passed it on, who tells it among them.
+    pub(super) hops: u8,
+    /// Since it was told by who found it.
+    pub(super) age: Duration,
+    pub(super) claim: Claim,
+}
+
 /// One body.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(super) enum Part<'a> {
@@ -92,10 +114,15 @@ pub(super) enum Part<'a> {
     Missed(ArrayVec<u16, MAX_MISSED>),
     Probe(u32),
     Answer(u32, Option<Said>),
-    /// At most [`MAX_CLAIMS`].
-    Claims(Vec<Claim>),
+    /// At most [`MAX_CLAIMS`], and which controllers the sender hears; none: it is of an earlier version.
+    Claims {
+        claims: Vec<Claim>,
+        heard: Option<Nodes>,
+    },
     Goodbye,
     Said(Said),
+    /// At most [`MAX_PASSED`].
+    Passed(Vec<Passed>),
 }
 
 impl<'a> Part<'a> {
@@ -105,9 +132,10 @@ impl<'a> Part<'a> {
             Self::Missed(_) => 2,
             Self::Probe(_) => 3,
             Self::Answer(..) => 4,
-            Self::Claims(_) => 5,
+            Self::Claims { .. } => 5,
             Self::Goodbye => 6,
             Self::Said(_) => 7,
+            Self::Passed(_) => 8,
         };
         out.extend_from_slice(&[VERSION, part]);
         match self {
@@ -118,9 +146,13 @@ impl<'a> Part<'a> {
                 out.put_u32(*number);
                 said.iter().for_each(|said| said.encode(out));
             }
-            Self::Claims(claims) => claims.iter().for_each(|claim| claim.encode(out)),
+            Self::Claims { claims, heard } => {
+                claims.iter().for_each(|claim| claim.encode(out));
+                heard.iter().for_each(|heard| out.put_uint(heard.bits() & HEARD, 4));
+            }
             Self::Goodbye => {}
             Self::Said(said) => said.encode(out),
+            Self::Passed(passed) => passed.iter().for_each(|passed| passed.encode(out)),
         }
         debug_assert!(out.len() <= MAX_BODY, "it would not fit into a packet");
     }
@@ -138,11 +170,18 @@ impl<'a> Part<'a> {
             (VERSION, 3) => number().map(Self::Probe),
             (VERSION, 4) => Some(Self::Answer(number()?, Said::decode(rest.get(4..)?))),
             (VERSION, 5) => {
-                let claims = rest.as_chunks::<CLAIM>().0.iter().take(MAX_CLAIMS);
-                Some(Self::Claims(claims.map(Claim::decode).collect()))
+                let (claims, rest) = rest.as_chunks::<CLAIM>();
+                let claims = claims.iter().take(MAX_CLAIMS).map(Claim::decode).collect();
+                let heard = rest.first_chunk().map(|heard| u32::from_be_bytes(*heard));
+                let heard = heard.map(|heard| Nodes::from_bits(heard.into()));
+                Some(Self::Claims { claims, heard })
             }
             (VERSION, 6) => Some(Self::Goodbye),
             (VERSION, 7) => Said::decode(rest).map(Self::Said),
+            (VERSION, 8) => {
+                let passed = rest.as_chunks::<PASSED>().0.iter().take(MAX_PASSED);
+                Some(Self::Passed(passed.map(Passed::decode).collect()))
+            }
             (_, _) => None,
         }
     }
@@ -166,6 +205,26 @@ impl Claim {
             silent: (0..8).filter(|network| silent >> network & 1 != 0).collect(),
             left: flags & LEFT != 0,
             everywhere: flags & EVERYWHERE != 0,
+        }
+    }
+}
+
+impl Passed {
+    fn encode(&self, out: &mut Vec<u8>) {
+        let age = self.age.as_millis().div_ceil(AGE.as_millis());
+        out.put_u8(u8::try_from(self.by).unwrap_or(u8::MAX));
+        out.put_u8(self.hops);
+        out.put_u8(u8::try_from(age).unwrap_or(u8::MAX));
+        self.claim.encode(out);
+    }
+
+    fn decode(bytes: &[u8; PASSED]) -> Self {
+        let [by, hops, age, claim @ ..] = bytes;
+        Self {
+            by: u16::from(*by),
+            hops: *hops,
+            age: AGE * u32::from(*age),
+            claim: Claim::decode(claim),
         }
     }
 }

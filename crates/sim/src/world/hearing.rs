@@ -29,7 +29,7 @@ const FORGOTTEN: Duration = Duration::from_secs(8);
 /// Packets and turns that are late, and what is told again.
 const SETTLED: Duration = Duration::from_millis(1500);
 /// Bodies of gossip have numbers from 1 on.
-const PARTS: usize = 8;
+const PARTS: usize = 9;
 /// Packets of the same sender that may come in any order.
 const WINDOW: u64 = 64;
 
@@ -318,6 +318,9 @@ impl World {
     pub(super) fn note_gossip(&mut self, truth: &Truth) {
         if truth.says == Says::Gossip(Part::Forwarded) {
             self.marks.note(Mark::ProbedOverOthers);
+        }
+        if truth.says == Says::Gossip(Part::Passed) {
+            self.marks.note(Mark::PassedOnClaim);
         }
         self.hash = mix(self.hash, truth.serial);
     }

@@ -100,11 +100,13 @@ pub enum Mark {
     /// Controllers found a compute node gone that was.
     ConfirmedByControllers,
     CutOffCompute,
+    /// What a controller found was passed on to one that does not hear it.
+    PassedOnClaim,
     /// All controllers of a majority thought the same of each compute node, and it was true.
     AgreedOnCrowd,
 }
 
-pub const MARKS: [Mark; 62] = [
+pub const MARKS: [Mark; 63] = [
     Mark::SuspectedItself,
     Mark::SuspectedItselfWithoutLinks,
     Mark::SuspectedItselfWithoutReference,
@@ -166,6 +168,7 @@ pub const MARKS: [Mark; 62] = [
     Mark::DoubtedItself,
     Mark::ConfirmedByControllers,
     Mark::CutOffCompute,
+    Mark::PassedOnClaim,
     Mark::AgreedOnCrowd,
 ];
 

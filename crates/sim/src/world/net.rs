@@ -77,6 +77,8 @@ pub(crate) enum Part {
     Missed,
     Claims,
     Goodbye,
+    /// Claims of a third controller.
+    Passed,
     Else,
 }
 
@@ -88,6 +90,7 @@ impl Part {
             (Some(2), _) => Self::Missed,
             (Some(5), _) => Self::Claims,
             (Some(6), _) => Self::Goodbye,
+            (Some(8), _) => Self::Passed,
             (_, _) => Self::Else,
         }
     }
