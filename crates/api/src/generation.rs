@@ -23,10 +23,13 @@ pub struct Generation {
     /// Files of a node that no generation knows are replaced, too; once, and what was there is kept.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub force: bool,
-    /// SHA-256 of the content as it is stored, hexadecimal.
+    /// SHA-256 of the content before it is sealed, hexadecimal.
     pub digest: String,
-    /// Of the content as it is stored.
+    /// Of the content before it is sealed.
     pub bytes: u64,
+    /// The key of the cluster under which the content is sealed; none: it lies in the store as it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
 }
 
 /// The files of a generation. A text that several nodes have is there once.

@@ -26,8 +26,9 @@ fn what_is_kept_of_generations_is_as_in_its_golden_file() {
         force: true,
         digest: "00ff".to_owned(),
         bytes: 812,
+        key: Some("3f2a90b1c4d5e6f7".to_owned()),
     };
-    let plain = Generation { from: None, force: false, ..generation.clone() };
+    let plain = Generation { from: None, force: false, key: None, ..generation.clone() };
     let files = Some(files("a"));
     golden("brought.jsonl", &[Brought { generation: plain.clone(), files }, Brought::default()]);
     golden("generation.jsonl", &[generation, plain]);

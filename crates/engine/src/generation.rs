@@ -14,6 +14,8 @@
 //! for it; nothing else is remembered. Its files are replaced only once their content serves: a refusal has
 //! nothing to undo, and a node that dies before starts with what it ran.
 
+pub mod sealed;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 

@@ -67,6 +67,7 @@ pub(crate) fn store(bytes: &[u8]) {
     if !kv.is_empty() {
         assert_eq!(kv.snapshot(), bytes, "one meaning has one form");
     }
+    content(bytes);
     if let Ok(entry) = Entry::decode(bytes) {
         assert_eq!(entry.encode(), bytes, "one meaning has one form");
         let before = kv.clone();
@@ -75,6 +76,23 @@ pub(crate) fn store(bytes: &[u8]) {
         }
         assert_eq!(read_snapshot(&kv.snapshot()).expect("what we write we read"), kv);
     }
+}
+
+/// The content of a generation, which is sealed or not.
+fn content(bytes: &[u8]) {
+    use engine::generation::sealed::{Key, NONCE, OVERHEAD, key_of, open, seal};
+    let key = Key::new([1; 8], &[1; 32]);
+    let Ok(clear) = open(std::slice::from_ref(&key), 7, bytes) else { return };
+    let Some(nonce) = bytes.get(16..16 + NONCE).filter(|_| key_of(bytes).is_some()) else {
+        return assert_eq!(**clear, *bytes, "what is not sealed is as it is");
+    };
+    assert_eq!(clear.len() + OVERHEAD, bytes.len());
+    let nonce = nonce.try_into().expect("so many bytes");
+    assert_eq!(
+        seal(&key, 7, nonce, &clear).expect("it is short"),
+        bytes,
+        "one meaning has one form"
+    );
 }
 
 /// A recorded incident: what was cut off or damaged is left out, and never more is read than there is.

@@ -6,6 +6,8 @@ mod lonely;
 
 #[path = "generations/anew.rs"]
 mod anew;
+#[path = "generations/at_rest.rs"]
+mod at_rest;
 
 use std::fs::{self, File};
 use std::io::{Read, Write};

@@ -53,6 +53,12 @@ pub enum Refusal {
     Stranger,
     #[error("this node was revoked")]
     Revoked,
+    #[error(
+        "only controllers are given the keys of the cluster, and only for their present certificate"
+    )]
+    NoController,
+    #[error("this node has no key of the cluster itself")]
+    NoKeys,
     #[error("this node does not have the authority's key: ask `{0}`")]
     Elsewhere(String),
     #[error(
@@ -107,6 +113,8 @@ pub(crate) fn decide(
             let certificate = hex::encode(&certificate);
             Ok(Answer::Renewed(Box::new(wire::Renewed { certificate, roster })))
         }
+        // They are in a file of their own.
+        Question::ClusterKeys => Err(Refusal::NoKeys),
         Question::Join(join) => {
             let skew = now_ms.abs_diff(ask.now_ms);
             if skew > MAX_SKEW_MS {
@@ -279,6 +287,8 @@ fn decided(
     let state = folder.load().map_err(Refusal::from);
     let outcome = state.and_then(|state| match &ask.question {
         Question::Roster { newer_than } => roster(&state, guest, *newer_than, now_ms),
+        Question::ClusterKeys => known(&state, guest, now_ms)
+            .and_then(|member| folder.hand_keys(&state, (member, guest), now_ms)),
         Question::Join(_) | Question::Renew(_) if !state.is_authority => {
             Err(Refusal::Elsewhere(state.issuer()))
         }
@@ -299,6 +309,10 @@ fn decided(
     });
     let (command, object) = match &ask.question {
         Question::Roster { .. } => return (answer, format!("roster asked by {from}: {outcome}")),
+        Question::ClusterKeys if matches!(answer, Answer::Refused(_)) && node.is_none() => {
+            return (answer, format!("keys of the cluster asked by {from}: {outcome}"));
+        }
+        Question::ClusterKeys => ("trust give-keys", node.unwrap_or_default()),
         Question::Join(join) => ("join", join.node.clone()),
         Question::Renew(_) => ("trust renew", node.unwrap_or_default()),
     };
@@ -319,9 +333,11 @@ fn decided(
             let certificate = hex::decode(&welcome.certificate).unwrap_or_default();
             format!(", fingerprint {}", fingerprint(&certificate))
         }
-        Answer::Renewed(_) | Answer::Roster(_) | Answer::Current | Answer::Refused(_) => {
-            String::new()
-        }
+        Answer::Renewed(_)
+        | Answer::Roster(_)
+        | Answer::ClusterKeys(_)
+        | Answer::Current
+        | Answer::Refused(_) => String::new(),
     };
     (answer, format!("{command} of {object} from {from}: {outcome}{shown}{audited}"))
 }

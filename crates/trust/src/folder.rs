@@ -45,6 +45,8 @@ pub enum TrustError {
     Signed(#[from] SignedError),
     #[error(transparent)]
     Spare(#[from] SpareError),
+    #[error("there are {} keys of the cluster, more are not possible", crate::ring::MAX_KEYS)]
+    Keys,
     #[error("former keys are accepted for 2 minutes to 24 hours")]
     Forget,
     #[error("{} belongs to the cluster `{cluster}` already (fingerprint {fingerprint})", folder.display())]
@@ -256,6 +258,7 @@ impl Folder {
             signed: None,
             tokens: vec![],
         };
+        self.make_key(&mut state, now_ms)?;
         state.sign(&authority_key)?;
         self.store(&state)?;
         Ok(state)

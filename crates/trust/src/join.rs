@@ -131,6 +131,10 @@ pub fn join(folder: &Folder, joining: &Joining, now_ms: u64) -> Result<State, Jo
         let is_disk = matches!(error, TrustError::File(_));
         if is_disk { JoinError::Unkept(error) } else { error.into() }
     })?;
+    if folder.lacks_keys(&state) {
+        // Without them it is in all the same: `outlast run` asks for them again, here and elsewhere.
+        let _ = ask_keys(folder, (token.address, None), now_ms);
+    }
     Ok(state)
 }
 
@@ -156,7 +160,30 @@ pub fn pull(
     match asked(folder, &state, (address, node), question, now_ms)? {
         Answer::Roster(roster) => Ok(folder.learn(roster)?),
         Answer::Current => Ok(state),
-        Answer::Welcome(_) | Answer::Renewed(_) | Answer::Refused(_) => Err(JoinError::Answer),
+        Answer::Welcome(_) | Answer::Renewed(_) | Answer::ClusterKeys(_) | Answer::Refused(_) => {
+            Err(JoinError::Answer)
+        }
+    }
+}
+
+/// Asks the controller at `address`, the one of that name where one is given, for the keys of the cluster; keeps those
+/// that the roster names. Whether one is new here.
+///
+/// # Errors
+/// When it cannot be asked or refuses, or they cannot be kept.
+pub fn ask_keys(
+    folder: &Folder,
+    (address, node): (SocketAddr, Option<&str>),
+    now_ms: u64,
+) -> Result<bool, JoinError> {
+    let state = folder.load()?;
+    match asked(folder, &state, (address, node), Question::ClusterKeys, now_ms)? {
+        Answer::ClusterKeys(handed) => Ok(folder.keep_keys(&handed)?),
+        Answer::Welcome(_)
+        | Answer::Renewed(_)
+        | Answer::Roster(_)
+        | Answer::Current
+        | Answer::Refused(_) => Err(JoinError::Answer),
     }
 }
 
@@ -175,9 +202,11 @@ pub fn renew(folder: &Folder, address: SocketAddr, now_ms: u64) -> Result<State,
         Answer::Renewed(renewed) => {
             Ok(folder.finish_renewal(&renewed.certificate, &renewed.roster)?)
         }
-        Answer::Welcome(_) | Answer::Roster(_) | Answer::Current | Answer::Refused(_) => {
-            Err(JoinError::Answer)
-        }
+        Answer::Welcome(_)
+        | Answer::Roster(_)
+        | Answer::ClusterKeys(_)
+        | Answer::Current
+        | Answer::Refused(_) => Err(JoinError::Answer),
     }
 }
 
@@ -206,8 +235,12 @@ fn converse(
     now_ms: u64,
 ) -> Result<Answer, JoinError> {
     let patience = match (&question, node) {
-        (Question::Join(_), _) | (Question::Roster { .. }, None) => PATIENCE,
-        (Question::Roster { .. }, Some(_)) | (Question::Renew(_), _) => CONNECT,
+        (Question::Join(_), _) | (Question::Roster { .. } | Question::ClusterKeys, None) => {
+            PATIENCE
+        }
+        (Question::Roster { .. } | Question::ClusterKeys, Some(_)) | (Question::Renew(_), _) => {
+            CONNECT
+        }
     };
     let connect = TcpStream::connect_timeout(&address, patience);
     let stream = connect.map_err(|source| JoinError::Connect { address, source })?;
@@ -224,10 +257,11 @@ fn converse(
     wire::send(&mut desk, &Ask { version: wire::VERSION, now_ms, question })?;
     match Reply::decode(&wire::receive(&mut desk, MAX_ANSWER)?)?.answer {
         Answer::Refused(why) => Err(JoinError::Refused(why)),
-        answer
-        @ (Answer::Welcome(_) | Answer::Roster(_) | Answer::Current | Answer::Renewed(_)) => {
-            Ok(answer)
-        }
+        answer @ (Answer::Welcome(_)
+        | Answer::Roster(_)
+        | Answer::ClusterKeys(_)
+        | Answer::Current
+        | Answer::Renewed(_)) => Ok(answer),
     }
 }
 

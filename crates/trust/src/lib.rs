@@ -22,6 +22,7 @@ mod keys;
 mod mutual;
 pub mod pem;
 mod renewal;
+mod ring;
 mod roster;
 mod secret;
 mod signed;
@@ -36,14 +37,15 @@ pub use desk::{DeskError, MAX_SKEW_MS, Refusal, answer_one, serve};
 pub use files::FileError;
 pub use folder::{Folder, Founding, State, TrustError};
 pub use front::{Front, FrontError, Guests, Sources, Written};
-pub use join::{JoinError, Joining, ask_roster, join, pull, renew};
+pub use join::{JoinError, Joining, ask_keys, ask_roster, join, pull, renew};
 pub use keys::KeyError;
 pub use mutual::{Mutual, MutualError};
 pub use renewal::{LONGEST_FORGET_MS, Pair, Renewal, SHORTEST_FORGET_MS};
+pub use ring::{ClusterKey, Handed, KeyId, Made, Ring};
 pub use roster::{
     Fingerprint, Former, MAX_NAME, MAX_NODES, Member, Role, Roster, RosterError, is_name,
 };
-pub use secret::{FileKey, SecretError};
+pub use secret::{FileKey, SecretError, random};
 pub use signed::{Signed, SignedError};
 pub use spare::{Exported, Passphrase, SpareError};
 pub use token::{Fate, Kept, Token, TokenError};

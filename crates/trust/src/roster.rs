@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::hex;
 use crate::keys::PublicKeys;
+use crate::ring::Made;
 
 /// As many nodes as a cluster is planned for, and some.
 pub const MAX_NODES: usize = 2048;
@@ -143,6 +144,9 @@ pub struct Roster {
     /// The node that has the authority's key and signed this.
     #[serde(default)]
     pub issuer: String,
+    /// Keys of the cluster, the oldest first; the last one seals.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub sealing: Vec<Made>,
 }
 
 /// Why a node is not let in, or not put out.

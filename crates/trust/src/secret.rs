@@ -40,7 +40,7 @@ pub enum SecretError {
 ///
 /// # Errors
 /// When the kernel has none.
-pub(crate) fn random<const N: usize>() -> Result<Zeroizing<[u8; N]>, SecretError> {
+pub fn random<const N: usize>() -> Result<Zeroizing<[u8; N]>, SecretError> {
     let mut bytes = Zeroizing::new([0; N]);
     aws_lc_rs::rand::fill(&mut *bytes).map_err(|_| SecretError::Random)?;
     Ok(bytes)

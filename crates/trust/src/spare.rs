@@ -229,6 +229,7 @@ impl Folder {
         let key = self.authority_key()?;
         state.is_authority = true;
         state.roster.generation += AHEAD;
+        self.name_keys(&mut state, sys::clock::wall_ms())?;
         state.sign(&key)?;
         self.store(&state)?;
         Ok(state)

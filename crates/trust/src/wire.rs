@@ -10,7 +10,9 @@ use std::net::IpAddr;
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use zeroize::Zeroizing;
 
+use crate::ring::Handed;
 use crate::roster::Role;
 use crate::signed::Signed;
 
@@ -52,6 +54,8 @@ pub enum Question {
     },
     /// Certify these keys of mine.
     Renew(Renew),
+    /// The keys of the cluster. Only controllers may ask, and any of them may be asked.
+    ClusterKeys,
 }
 
 /// New public keys of a node that is in, in hexadecimal digits.
@@ -98,6 +102,7 @@ pub enum Answer {
     /// What is known there is not newer.
     Current,
     Renewed(Box<Renewed>),
+    ClusterKeys(Handed),
     /// In words for the operator of the other side.
     Refused(String),
 }
@@ -148,22 +153,22 @@ fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, WireError> {
 }
 
 /// Reads one message of at most `limit` bytes.
-pub(crate) fn receive(from: &mut impl Read, limit: usize) -> Result<Vec<u8>, WireError> {
+pub(crate) fn receive(from: &mut impl Read, limit: usize) -> Result<Zeroizing<Vec<u8>>, WireError> {
     let mut length = [0; 4];
     from.read_exact(&mut length).map_err(WireError::Broken)?;
     let length = usize::try_from(u32::from_be_bytes(length)).unwrap_or(usize::MAX);
     if length > limit {
         return Err(WireError::Long(length));
     }
-    let mut bytes = vec![0; length];
+    let mut bytes = Zeroizing::new(vec![0; length]);
     from.read_exact(&mut bytes).map_err(WireError::Broken)?;
     Ok(bytes)
 }
 
 pub(crate) fn send(to: &mut impl Write, message: &impl Serialize) -> Result<(), WireError> {
-    let text = serde_json::to_vec(message).map_err(WireError::Form)?;
+    let text = Zeroizing::new(serde_json::to_vec(message).map_err(WireError::Form)?);
     let length = u32::try_from(text.len()).map_err(|_| WireError::Long(text.len()))?;
-    let whole = [&length.to_be_bytes(), &text[..]].concat();
+    let whole = Zeroizing::new([&length.to_be_bytes(), &text[..]].concat());
     to.write_all(&whole).and_then(|()| to.flush()).map_err(WireError::Broken)
 }
 
@@ -200,6 +205,13 @@ mod tests {
         let refused = Reply { version: VERSION, answer: Answer::Refused("no".to_owned()) };
         let text = serde_json::to_string(&refused).unwrap();
         assert_eq!(text, "{\"version\":2,\"answer\":{\"Refused\":\"no\"}}");
+        let keys = Ask { version: VERSION, now_ms: 7, question: Question::ClusterKeys };
+        let text = serde_json::to_string(&keys).unwrap();
+        assert_eq!(text, "{\"version\":2,\"now_ms\":7,\"question\":\"ClusterKeys\"}");
+        let text = "{\"version\":2,\"answer\":{\"ClusterKeys\":{\"keys\":[\"5ec2e7\"]}}}";
+        let handed = Reply::decode(text.as_bytes()).unwrap();
+        assert_eq!(serde_json::to_string(&handed).unwrap(), text);
+        assert!(!format!("{handed:?}").contains("5ec2e7"), "keys stay out of logs");
     }
 
     #[test]

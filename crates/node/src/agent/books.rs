@@ -22,9 +22,11 @@ use engine::kv::{Keys, Op, Transaction};
 use engine::maintenance::{MAX_LENGTH, MIN_LENGTH, SLACK, WINDOWS, key};
 use engine::verdict::{Judgement, PROOFS};
 
-use super::carry::opened;
 use super::errands::Desk;
 use super::hands::{Hands, position, put};
+use ring::{Ring, Unread};
+
+pub(super) mod ring;
 
 /// What to write where there is no store.
 const NO_STORE: &str = "this cluster has no store: write `[store]` into the outlast.toml of all nodes, with \
@@ -173,7 +175,7 @@ impl Books {
     /// On a member. What is written down has the word of the node that knows who asks, beside that of his tool.
     fn here(&self, ask: &BookAsk, by: &str, content: &[u8]) -> Result<BookAnswer, String> {
         let local = Local::new(&self.hands.run_dir).map_err(|error| error.to_string())?;
-        let store = Shelf { local };
+        let store = Shelf { local, ring: self.hands.ring() };
         match ask {
             BookAsk::History => store.history().map(BookAnswer::History),
             BookAsk::Standing => store.standing().map(Box::new).map(BookAnswer::Standing),
@@ -278,6 +280,7 @@ fn hears(node: &str) -> BookAsk {
 /// The store of this node, for one question.
 struct Shelf {
     local: Local,
+    ring: Ring,
 }
 
 impl Shelf {
@@ -314,8 +317,10 @@ impl Shelf {
         let key = keys::generation_key(number);
         let Some(item) = self.wait(self.local.client().get(&key))? else { return Ok(None) };
         let parts = self.range(Keys::Prefix(keys::content_prefix(number)))?;
-        let wrong = |why| format!("generation {number} is damaged in the store: {why}");
-        opened(&item, &parts).map(Some).map_err(wrong)
+        self.ring.opened(&item, &parts).map(Some).map_err(|unread| match unread {
+            Unread::Lacks(why) => format!("generation {number} cannot be read here: {why}"),
+            Unread::Wrong(why) => format!("generation {number} is damaged in the store: {why}"),
+        })
     }
 
     fn standing(&self) -> Result<BookStanding, String> {
@@ -347,9 +352,11 @@ impl Shelf {
         if after.map_or(1, |after| after + 1) != wanted.number {
             return Ok(BookAnswer::Overtaken(after.unwrap_or(0)));
         }
+        let (key, stored) = self.ring.seal(wanted.number, whole)?;
+        let wanted = &Generation { key, ..wanted.clone() };
         let line = put(wanted);
         let kept: Vec<_> = kept.iter().map(|one| (one.number, one.bytes)).collect();
-        let draft = Draft { after, generation: &line, content: whole, kept: &kept };
+        let draft = Draft { after, generation: &line, content: &stored, kept: &kept };
         let done = self.local.wait(self.local.client().transact(draft.transaction()));
         match done {
             Ok(outcome) if outcome.held => Ok(BookAnswer::Done(true)),

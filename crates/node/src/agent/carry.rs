@@ -9,7 +9,7 @@
 //!
 //! Members ask and the others answer, so that a compute node has nothing to ask of a controller.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,13 +17,14 @@ use ::store::{Error, Local, Store};
 use api::generation::{Applied, Brought, CLUSTER_FILE, Content, Generation};
 use api::proof::Posted;
 use api::{Errand, Has, Look, Parcel, Standing, Start, Status};
-use base::{Chain, Time};
+use base::Time;
 use engine::carry::{self, Mark, serves};
 use engine::generation as keys;
-use engine::kv::{Answer, Item, Keys, Op, Transaction};
+use engine::kv::{Answer, Keys, Op, Transaction};
 use engine::maintenance::WINDOWS;
 use engine::verdict::PROOFS;
 
+use super::books::ring::Ring;
 use super::errands::Desk;
 use super::hands::{Hands, put};
 
@@ -71,6 +72,7 @@ struct Carrier {
     local: Local,
     hands: Arc<Hands>,
     desk: Desk,
+    ring: Ring,
     me: String,
     members: Vec<String>,
     newest: Option<(u64, Generation, Content)>,
@@ -95,7 +97,8 @@ pub(crate) fn begin(start: &Start, hands: &Arc<Hands>, desk: &Desk) {
     let _carries = std::thread::Builder::new().name("carrier".to_owned()).spawn(move || {
         let Ok(local) = Local::new(&hands.run_dir) else { return };
         let (newest, served) = (None, HashMap::new());
-        let mut carrier = Carrier { local, hands, desk, me, members, newest, served };
+        let ring = hands.ring();
+        let mut carrier = Carrier { local, hands, desk, ring, me, members, newest, served };
         loop {
             // Without a majority nothing is known to be the newest.
             let _failed = carrier.round();
@@ -209,13 +212,13 @@ impl Carrier {
         Ok(Found { newest, windows: text(&posted), look })
     }
 
-    /// None: this version cannot read it, so a newer member has to bring it.
+    /// None: this version cannot read it, so a newer member has to bring it; or this node waits for its key.
     fn generation(&self, number: u64) -> Result<Option<(u64, Generation, Content)>, Error> {
         let client = self.local.client();
         let item = self.local.wait(client.get(&keys::generation_key(number)))?;
         let (parts, _) =
             self.local.wait(client.range(Keys::Prefix(keys::content_prefix(number))))?;
-        let opened = item.and_then(|item| opened(&item, &parts).ok());
+        let opened = item.and_then(|item| self.ring.opened(&item, &parts).ok());
         Ok(opened.map(|(generation, content)| (number, generation, content)))
     }
 
@@ -333,20 +336,4 @@ fn text<T: serde::Serialize>(message: &T) -> String {
 
 pub(super) fn number(value: &[u8]) -> Option<u64> {
     std::str::from_utf8(value).ok().and_then(|text| text.parse().ok())
-}
-
-/// What was read, or what is wrong with it: it is damaged, or of a release that says more than this one knows.
-pub(super) fn opened(
-    item: &Item,
-    parts: &[(String, Item)],
-) -> Result<(Generation, Content), String> {
-    let wrong = |error: api::ReadError| Chain(&error).to_string();
-    let generation: Generation = api::decode(&item.value).map_err(wrong)?;
-    let parts: BTreeMap<_, _> = parts.iter().map(|(key, item)| (key, &item.value)).collect();
-    let whole: Vec<u8> = parts.values().flat_map(|value| value.iter().copied()).collect();
-    if keys::digest(&whole) != generation.digest {
-        return Err("its digest is another one".to_owned());
-    }
-    let content = api::decode(&whole).map_err(wrong)?;
-    Ok((generation, content))
 }

@@ -18,7 +18,7 @@ use engine::generation::{self as keys, Facts, Lying, Next, Tried};
 use engine::kv::Keys;
 
 use super::books::Books;
-use super::carry::opened;
+use super::books::ring::Ring;
 use super::command::Voice;
 use super::told::Told;
 use super::turn::Turn;
@@ -84,10 +84,12 @@ pub(crate) fn begin(
     texts: &Texts,
     voice: &Voice,
 ) -> Generations {
-    let is_member = {
+    let path = texts.cluster.as_ref().map(|file| file.path.as_str());
+    let (is_member, ring) = {
         let core = super::lock(core);
         let me = core.cluster.as_ref().and_then(|cluster| super::lock_me(start, cluster));
-        crate::store::is_member(core.cluster.as_ref(), me.map(usize::from))
+        let cluster = core.cluster.as_ref();
+        (crate::store::is_member(cluster, me.map(usize::from)), Ring::new(cluster, path))
     };
     let Some(file) = &texts.cluster else { return Generations::default() };
     let (news, hears) = mpsc::channel();
@@ -117,6 +119,7 @@ pub(crate) fn begin(
         };
         let mut applier = Applier {
             shelf,
+            ring,
             turn,
             waits: None,
             me,
@@ -150,6 +153,7 @@ enum Shelf {
 
 struct Applier {
     shelf: Shelf,
+    ring: Ring,
     turn: Turn,
     /// What has to be so before it is taken on.
     waits: Option<String>,
@@ -251,18 +255,18 @@ impl Applier {
         };
         let parts = local.wait(client.range(Keys::Prefix(keys::content_prefix(number))));
         let Ok((parts, _)) = parts else { return };
-        match opened(&item, &parts) {
+        match self.ring.opened(&item, &parts) {
             Ok((generation, content)) => {
                 let files = content.of(&self.me);
                 self.want(generation, files);
             }
-            Err(why) => {
+            Err(unread) => {
                 let before = self.refused.take().filter(|_| is_known);
                 let who = "somebody".to_owned();
                 self.want(Generation { number, who, ..Generation::default() }, None);
                 self.refused = before;
-                self.read_again = sys::clock::now() + keys::TRY_AGAIN;
-                self.refuse(cut(&format!("this node cannot read it: {why}")));
+                self.read_again = sys::clock::now() + unread.again();
+                self.refuse(cut(&format!("this node cannot read it: {}", unread.why())));
             }
         }
     }

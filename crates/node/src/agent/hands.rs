@@ -9,6 +9,7 @@ use trust::Folder;
 
 use super::access::Doors;
 use super::books::Books;
+use super::books::ring::Ring;
 use super::command::{self, Voice};
 use super::coordinate::{Coordination, Roles, Teller, teller};
 use super::core::Core;
@@ -58,6 +59,10 @@ impl Hands {
 
     pub(super) const fn core(&self) -> &Arc<Mutex<Core>> {
         &self.core
+    }
+
+    pub(super) fn ring(&self) -> Ring {
+        Ring::of(self.roster.clone())
     }
 
     pub(super) const fn voice(&self) -> &Voice {

@@ -181,6 +181,10 @@ impl Trustee {
                     let _ = ending(&state.node, state.authority_ends_ms(), wall)
                         .map(|event| self.voice.say(&Report::Event(event)));
                 }
+                if state.is_authority && state.roster.sealing.is_empty() {
+                    // It is tried again. A cluster that an older release founded has none.
+                    let _ = self.folder.first_key(wall);
+                }
                 if now >= self.renew_at {
                     self.renew_at = now + AGAIN;
                     self.renew(&state, now, wall);
@@ -189,6 +193,9 @@ impl Trustee {
                     let large = u32::try_from(self.nodes.len() / SMALL).unwrap_or(u32::MAX);
                     self.pull_at = now + PULL_EVERY.saturating_mul(large.saturating_add(1));
                     self.pull(&state, wall);
+                    if self.folder.load().is_ok_and(|state| self.folder.lacks_keys(&state)) {
+                        self.pull_at = now + AGAIN;
+                    }
                 }
             }
             std::thread::sleep(TICK);
@@ -268,6 +275,10 @@ impl Trustee {
     /// Who does not answer is asked again, and others before.
     fn ask(&self, name: &str, address: SocketAddr, wall: u64) {
         let asked = trust::pull(&self.folder, (address, Some(name)), wall);
+        if asked.as_ref().is_ok_and(|state| self.folder.lacks_keys(state)) {
+            // The next one is asked soon.
+            let _ = trust::ask_keys(&self.folder, (address, Some(name)), wall);
+        }
         let mut core = super::lock(&self.core);
         let event = core.asked(sys::clock::now(), (name, address), asked.err().as_ref());
         drop(core);

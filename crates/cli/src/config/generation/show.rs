@@ -139,7 +139,7 @@ fn keep(path: &Path, text: &str) -> Result<(), GenerationError> {
 }
 
 fn as_text(generation: &Generation) -> String {
-    let Generation { number, at_ms, who, why, from, force, digest, bytes } = generation;
+    let Generation { number, at_ms, who, why, from, force, digest, bytes, key } = generation;
     let mut text = format!("generation {number}  {}  {who}", clock(*at_ms));
     if let Some(from) = from {
         text.push_str(&format!("  as generation {from}"));
@@ -148,6 +148,10 @@ fn as_text(generation: &Generation) -> String {
         text.push_str("  forced");
     }
     text.push_str(&format!("  {bytes} bytes {}", digest.get(..12).unwrap_or(digest)));
+    match key {
+        Some(key) => text.push_str(&format!("  sealed {key}")),
+        None => text.push_str("  in clear"),
+    }
     if !why.is_empty() {
         text.push_str(&format!("  {why}"));
     }
@@ -155,7 +159,7 @@ fn as_text(generation: &Generation) -> String {
 }
 
 fn as_json(generation: &Generation) -> serde_json::Value {
-    let Generation { number, at_ms, who, why, from, force, digest, bytes } = generation;
+    let Generation { number, at_ms, who, why, from, force, digest, bytes, key } = generation;
     json!({
         "number": number,
         "at_ms": at_ms,
@@ -165,6 +169,7 @@ fn as_json(generation: &Generation) -> serde_json::Value {
         "force": force,
         "digest": digest,
         "bytes": bytes,
+        "key": key,
     })
 }
 

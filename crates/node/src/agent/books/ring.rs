@@ -1,0 +1,118 @@
+//! Contents of generations on their way into the store and out of it: sealed under the keys of the cluster, which the
+//! trust folder of a controller has. A cluster without a trust folder has none; there they lie in the store as they are.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::Duration;
+
+use api::generation::{Content, Generation};
+use base::Chain;
+use config::cluster::Cluster;
+use engine::generation as keys;
+use engine::generation::sealed::{self, Key, NONCE, SealedError};
+use engine::kv::Item;
+use trust::Folder;
+
+/// The keeper of the trust folder asks others for a key that lacks as often.
+const KEY_WITHIN: Duration = Duration::from_secs(2);
+
+/// The keys of the cluster, as the trust folder has them at the moment of a question.
+#[derive(Clone, Debug)]
+pub(crate) struct Ring(Option<Folder>);
+
+/// Why a generation is not read.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(in crate::agent) enum Unread {
+    /// This node has not got the key, and asks for it.
+    Lacks(String),
+    /// It is damaged, or of a release that says more than this one knows.
+    Wrong(String),
+}
+
+impl Unread {
+    pub(in crate::agent) fn why(&self) -> &str {
+        match self {
+            Self::Lacks(why) | Self::Wrong(why) => why,
+        }
+    }
+
+    /// After which time it is read again.
+    pub(in crate::agent) const fn again(&self) -> Duration {
+        match self {
+            Self::Lacks(_) => KEY_WITHIN,
+            Self::Wrong(_) => keys::TRY_AGAIN,
+        }
+    }
+}
+
+impl Ring {
+    pub(crate) fn new(cluster: Option<&Cluster>, file: Option<&str>) -> Self {
+        let folder = cluster.and_then(|cluster| cluster.trust_dir.as_ref()).zip(file);
+        Self(
+            folder
+                .map(|(folder, file)| Folder::new(&Cluster::beside(Path::new(file), folder), None)),
+        )
+    }
+
+    pub(crate) const fn of(folder: Option<Folder>) -> Self {
+        Self(folder)
+    }
+
+    /// The content of the generation with that number as it is to lie in the store, and the id of the key.
+    ///
+    /// # Errors
+    /// In words for the operator: this node has not got the key.
+    pub(in crate::agent) fn seal(
+        &self,
+        number: u64,
+        clear: &[u8],
+    ) -> Result<(Option<String>, Vec<u8>), String> {
+        let Some(folder) = &self.0 else { return Ok((None, clear.to_vec())) };
+        let ring = folder.ring().map_err(|error| Chain(&error).to_string())?;
+        // Before the holder of the authority has made one.
+        let Some(id) = ring.current else { return Ok((None, clear.to_vec())) };
+        let key = ring.keys.iter().find(|key| key.id == id).ok_or_else(|| {
+            format!(
+                "nothing was committed: this node has not got the cluster's key {id}, under which generations are \
+                 sealed; it asks the other controllers for it: try again, or type it on another one"
+            )
+        })?;
+        let nonce = trust::random::<NONCE>().map_err(|error| Chain(&error).to_string())?;
+        let key = Key::new(id.0, key.secret());
+        let sealed =
+            sealed::seal(&key, number, *nonce, clear).map_err(|error| error.to_string())?;
+        Ok((Some(id.to_string()), sealed))
+    }
+
+    /// What was read from the store.
+    pub(in crate::agent) fn opened(
+        &self,
+        item: &Item,
+        parts: &[(String, Item)],
+    ) -> Result<(Generation, Content), Unread> {
+        let wrong = |error: api::ReadError| Unread::Wrong(Chain(&error).to_string());
+        let generation: Generation = api::decode(&item.value).map_err(wrong)?;
+        let parts: BTreeMap<_, _> = parts.iter().map(|(key, item)| (key, &item.value)).collect();
+        let stored: Vec<u8> = parts.values().flat_map(|value| value.iter().copied()).collect();
+        let known = match (sealed::key_of(&stored), &self.0) {
+            (None, _) | (_, None) => vec![],
+            (Some(_), Some(folder)) => {
+                let ring = folder.ring();
+                let ring = ring.map_err(|error| Unread::Lacks(Chain(&error).to_string()))?;
+                ring.keys.iter().map(|key| Key::new(key.id.0, key.secret())).collect()
+            }
+        };
+        let whole =
+            sealed::open(&known, generation.number, &stored).map_err(|error| match error {
+                SealedError::Key(_) => Unread::Lacks(error.to_string()),
+                SealedError::Length | SealedError::Forged(_) | SealedError::Long => {
+                    Unread::Wrong(error.to_string())
+                }
+            })?;
+        if keys::digest(&whole) != generation.digest {
+            return Err(Unread::Wrong("its digest is another one".to_owned()));
+        }
+        let content = api::decode(&whole).map_err(wrong)?;
+        Ok((generation, content))
+    }
+}

@@ -1,0 +1,126 @@
+//! What lies on the disks of the members: passwords in generations are sealed there, and in backups.
+
+use std::fs;
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::lonely::{alone, free_port, until};
+use super::{CLUSTER, DOORS, NODES, Trio, serve};
+
+/// Passwords of two generations, each with what a browser sends for it.
+const FIRST: [&str; 2] = ["walnut-Orchard-5107", "YWRtaW46d2FsbnV0LU9yY2hhcmQtNTEwNw=="];
+/// Put into the store as it is.
+const SEEN: &str = "plain-Sight-8834";
+
+/// Files below a folder in which these bytes lie.
+fn files_with(folder: &Path, bytes: &str) -> Vec<PathBuf> {
+    let (mut found, mut folders) = (vec![], vec![folder.to_owned()]);
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).expect("a folder").flatten() {
+            let path = entry.path();
+            let Ok(kind) = entry.file_type() else { continue };
+            if kind.is_dir() {
+                folders.push(path);
+            } else if kind.is_file() && has(&path, bytes) {
+                found.push(path);
+            }
+        }
+    }
+    found
+}
+
+/// A file that goes meanwhile has none.
+fn has(file: &Path, bytes: &str) -> bool {
+    let content = fs::read(file).unwrap_or_default();
+    content.windows(bytes.len()).any(|window| window == bytes.as_bytes())
+}
+
+impl Trio {
+    /// Statistics behind a password, on each node's own address.
+    fn guarded(&self, server: SocketAddr, port: u16, password: &str) -> String {
+        let more = format!(
+            "listen figures\n  bind DOOR:{port}\n  stats enable\n  stats uri /\n  stats auth admin:{password}\n"
+        );
+        self.folder(server, &more)
+    }
+
+    /// Whether the page opens there with what a browser sends.
+    fn opens(&self, door: &str, port: u16, sent: &str) -> bool {
+        let ask = || -> std::io::Result<String> {
+            let mut stream = TcpStream::connect(format!("{door}:{port}"))?;
+            stream.set_read_timeout(Some(Duration::from_secs(5)))?;
+            let head = format!("GET / HTTP/1.0\r\nAuthorization: Basic {sent}\r\n\r\n");
+            stream.write_all(head.as_bytes())?;
+            let mut answer = String::new();
+            stream.read_to_string(&mut answer)?;
+            Ok(answer)
+        };
+        ask().is_ok_and(|answer| {
+            answer.starts_with("HTTP/1.0 200") || answer.starts_with("HTTP/1.1 200")
+        })
+    }
+
+    fn backup(&self, name: &str) -> PathBuf {
+        let file = self.files.path(name);
+        let path = file.to_str().expect("a path of the test");
+        until("a backup is written", || {
+            self.ask("node01", &["store", "backup", path]).status.success()
+        });
+        file
+    }
+
+    /// It is found in no folder of a store, nor in a backup; what was put there as it is, is found in each.
+    fn is_nowhere(&self, marker: &str, name: &str) {
+        until("the marker that is not sealed is acknowledged", || {
+            self.ask("node01", &["store", "put", "seen", SEEN]).status.success()
+        });
+        let backup = self.backup(name);
+        assert!(has(&backup, SEEN), "the test sees what lies in a backup");
+        assert!(!has(&backup, marker), "{marker} lies in a backup");
+        for node in NODES {
+            let state = self.files.path(&format!("state-{node}"));
+            until("the node has what was put", || !files_with(&state, SEEN).is_empty());
+            assert_eq!(files_with(&state, marker), Vec::<PathBuf>::new(), "{node}");
+        }
+    }
+
+    /// The key under which this generation is sealed.
+    fn key_of(&self, number: u64) -> String {
+        let number = number.to_string();
+        let (_, said) = self.config("node01", &["show", &number]);
+        said["generation"]["key"].as_str().unwrap_or_default().to_owned()
+    }
+}
+
+#[test]
+fn passwords_of_a_generation_are_sealed_on_every_disk_and_every_node_serves_by_them() {
+    alone(
+        "at_rest::passwords_of_a_generation_are_sealed_on_every_disk_and_every_node_serves_by_them",
+        || {
+            let mut trio = Trio::founded();
+            let (server, port) = (serve("one"), free_port());
+            for (node, door) in NODES.iter().zip(DOORS) {
+                fs::write(trio.files.path(&format!("{node}/outlast.toml")), CLUSTER)
+                    .expect("a file");
+                fs::write(trio.used(node), trio.haproxy(door, server)).expect("a file");
+            }
+            for node in NODES {
+                trio.start(node);
+            }
+            let (code, said) = trio.apply("node01", &trio.folder(server, ""), &[]);
+            assert_eq!(code, 0, "{said}");
+            let [password, sent] = FIRST;
+            let (code, said) = trio.apply("node01", &trio.guarded(server, port, password), &[]);
+            assert_eq!(code, 0, "{said}");
+            for door in DOORS {
+                until("it serves by the password", || trio.opens(door, port, sent));
+                assert!(!trio.opens(door, port, "YWRtaW46d3Jvbmc="), "by another one it does not");
+            }
+            trio.is_nowhere(password, "backup");
+            let key = trio.key_of(2);
+            assert_eq!(key.len(), 16, "{key}");
+        },
+    );
+}
