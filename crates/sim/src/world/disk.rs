@@ -34,9 +34,15 @@ pub(crate) enum File {
 #[derive(Clone, Debug, Default)]
 struct Kept {
     /// As processes read it.
-    bytes: Option<Vec<u8>>,
+    read: Content,
     /// What is on the plate, where that is something else.
-    plate: Option<Option<Vec<u8>>>,
+    plate: Option<Content>,
+}
+
+#[derive(Clone, Debug, Default)]
+struct Content {
+    /// None: there is no file.
+    bytes: Option<Vec<u8>>,
     /// It was torn, or a bit of it has turned, since it was written.
     is_damaged: bool,
 }
@@ -60,8 +66,8 @@ impl Disk {
             return false;
         }
         let kept = &mut self.files[file as usize];
-        let before = kept.bytes.replace(bytes);
-        kept.is_damaged = false;
+        let written = Content { bytes: Some(bytes), is_damaged: false };
+        let before = std::mem::replace(&mut kept.read, written);
         if self.lies {
             kept.plate.get_or_insert(before);
         } else {
@@ -71,7 +77,7 @@ impl Disk {
     }
 
     pub(crate) fn read(&self, file: File) -> Option<&[u8]> {
-        self.files[file as usize].bytes.as_deref()
+        self.files[file as usize].read.bytes.as_deref()
     }
 
     /// The machine loses its power. Whether something is as it was before, and whether something is torn.
@@ -79,11 +85,12 @@ impl Disk {
         let (mut is_back, mut is_torn) = (false, false);
         for kept in &mut self.files {
             let Some(plate) = kept.plate.take() else { continue };
-            let written = std::mem::replace(&mut kept.bytes, plate);
+            let written = std::mem::replace(&mut kept.read, plate);
             is_back = true;
-            if let Some(mut written) = written.filter(|_| self.tears) {
+            if let Some(mut written) = written.bytes.filter(|_| self.tears) {
                 written.truncate(usize::try_from(dice.below(written.len() as u64)).unwrap_or(0));
-                (kept.bytes, kept.is_damaged, is_torn) = (Some(written), true, true);
+                kept.read = Content { bytes: Some(written), is_damaged: true };
+                is_torn = true;
             }
         }
         (is_back, is_torn)
@@ -91,19 +98,16 @@ impl Disk {
 
     fn turn_a_bit(&mut self, file: File, dice: &mut Chance) {
         let kept = &mut self.files[file as usize];
-        let turn = |bytes: &mut Vec<u8>, at: u64| {
+        let at = dice.number();
+        for Content { bytes, is_damaged } in
+            [Some(&mut kept.read), kept.plate.as_mut()].into_iter().flatten()
+        {
+            let Some(bytes) = bytes else { continue };
             let bit = usize::try_from(at % (bytes.len() as u64 * 8).max(1)).unwrap_or(0);
             if let Some(byte) = bytes.get_mut(bit / 8) {
                 *byte ^= 1 << (bit % 8);
             }
-        };
-        let at = dice.number();
-        if let Some(bytes) = &mut kept.bytes {
-            turn(bytes, at);
-            kept.is_damaged = true;
-        }
-        if let Some(Some(bytes)) = &mut kept.plate {
-            turn(bytes, at);
+            *is_damaged = true;
         }
     }
 
@@ -121,8 +125,9 @@ impl Disk {
     /// What is true: none of the two copies of its steps is whole.
     fn has_no_whole_copy(&self) -> bool {
         let [steps, copy, _] = &self.files;
-        let is_whole = |kept: &Kept| kept.bytes.is_some() && !kept.is_damaged;
-        !is_whole(steps) && !is_whole(copy) && (steps.bytes.is_some() || copy.bytes.is_some())
+        let is_there = |kept: &Kept| kept.read.bytes.is_some();
+        let is_whole = |kept: &Kept| is_there(kept) && !kept.read.is_damaged;
+        !is_whole(steps) && !is_whole(copy) && (is_there(steps) || is_there(copy))
     }
 }
 
@@ -272,6 +277,25 @@ mod tests {
         assert!(written(&mut disk, "four"));
         assert_eq!(disk.loses_power(&mut dice), (true, true));
         assert!(b"four".starts_with(disk.read(File::Steps).unwrap()) && disk.has_no_whole_copy());
+    }
+
+    /// Seed 2679 of `--mixed`: the judge took what came back from the plate for whole.
+    #[test]
+    fn a_bit_that_turned_before_a_disk_lied_is_turned_when_the_power_is_gone() {
+        let mut disk = Disk::default();
+        let mut dice = Chance::new(1);
+        assert!(written(&mut disk, "one"));
+        disk.turn_a_bit(File::Steps, &mut dice);
+        disk.lies = true;
+        assert!(written(&mut disk, "two"));
+        assert!(!disk.has_no_whole_copy(), "a process reads what was written last");
+        assert_eq!(disk.loses_power(&mut dice), (true, false));
+        assert!(disk.has_no_whole_copy());
+        assert!(written(&mut disk, "three"));
+        disk.turn_a_bit(File::Steps, &mut dice);
+        assert!(written(&mut disk, "four") && !disk.has_no_whole_copy());
+        assert_eq!(disk.loses_power(&mut dice), (true, false));
+        assert!(disk.has_no_whole_copy(), "and so is what was on the plate meanwhile");
     }
 
     #[test]
