@@ -38,6 +38,8 @@ pub struct Diagnostic {
     pub code: &'static str,
     /// A change that is surely meant, so that a machine may make it.
     pub fix: Option<Box<Fix>>,
+    /// Its place is a password, or has one: neither the place nor the change is shown.
+    pub is_secret: bool,
 }
 
 /// Text in place of other text.
@@ -71,6 +73,7 @@ impl Diagnostic {
             help: None,
             code,
             fix: None,
+            is_secret: false,
         }
     }
 

@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::Loaded;
+pub use crate::secret::HIDDEN;
 
 mod cluster;
 mod keepalived;
@@ -108,9 +109,6 @@ pub struct Altered {
     pub new: String,
     pub needs: Needs,
 }
-
-/// What a password looks like in a [`Change`].
-pub const HIDDEN: &str = "(secret)";
 
 /// What stands for a value that is not there.
 pub const NONE: &str = "-";
@@ -325,6 +323,7 @@ impl Fields<'_> {
         value: Option<impl ToString>,
         needs: Needs,
     ) -> &mut Self {
+        debug_assert!(crate::secret::KEYWORDS.contains(&name), "{name} is shown by findings");
         match value {
             Some(value) => self.add(name, value.to_string(), needs, true),
             None => self,

@@ -28,7 +28,7 @@ pub(crate) fn nearest<'a>(
 const LONG_WORD: usize = 7;
 
 /// The nearest known word, if no other is as near and only one or two letters are wrong.
-fn sure<'a>(typed: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+pub(crate) fn sure<'a>(typed: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let mut found: Vec<(usize, &str)> =
         known.into_iter().map(|word| (distance(typed, word), word)).collect();
     found.sort_unstable();

@@ -23,6 +23,7 @@ mod line;
 mod load;
 mod render;
 mod repair;
+mod secret;
 mod verdict;
 
 pub use diagnostic::{Diagnostic, Fix, NOT_RUN_YET, Severity};
@@ -30,6 +31,7 @@ pub use effective::effective_vips;
 pub use load::{Kind, Loaded, load, load_with, load_without, recognise, refusals};
 pub use render::{Place, place, render};
 pub use repair::{Change, Repair, repair};
+pub use secret::{HIDDEN, masked};
 pub use verdict::{Refused, once, refusal, refused};
 
 /// A configuration of ten thousand servers has about 1 MiB; what is larger than this is none (bytes).

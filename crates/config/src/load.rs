@@ -3,7 +3,7 @@
 use crate::cluster::{self, Cluster};
 use crate::haproxy::{self, Haproxy};
 use crate::keepalived::{self, Keepalived};
-use crate::{Diagnostic, NOT_RUN_YET, Severity, Source, diagnostic, lint};
+use crate::{Diagnostic, NOT_RUN_YET, Severity, Source, diagnostic, lint, secret};
 
 /// The language of a file.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -153,6 +153,7 @@ pub fn load_without(
     loaded.diagnostics.extend(found);
     loaded.diagnostics.sort_by_key(|finding| (finding.file, finding.span.start));
     diagnostic::limit(&mut loaded.diagnostics);
+    secret::hide(&loaded.sources, &mut loaded.diagnostics);
     loaded
 }
 

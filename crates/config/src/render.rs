@@ -1,7 +1,10 @@
 //! Findings as the operator reads them: place, line, the word underlined, what to write instead.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::ops::Range;
 
+use crate::secret::{self, HIDDEN};
 use crate::{Diagnostic, Severity, Source};
 
 /// A place in a file, counted from 1 as editors do.
@@ -23,13 +26,15 @@ pub fn place(text: &str, offset: usize) -> Place {
     }
 }
 
-/// All findings, one after the other, with a line that counts them.
+/// All findings, one after the other, with a line that counts them. Passwords are not shown: this goes to logs, too.
 #[must_use]
 pub fn render(sources: &[Source], findings: &[Diagnostic]) -> String {
     let mut out = String::new();
+    let mut secrets: BTreeMap<usize, Vec<Range<usize>>> = BTreeMap::new();
     for finding in findings {
         let Some(source) = sources.get(finding.file) else { continue };
-        one(&mut out, source, finding);
+        let secrets = secrets.entry(finding.file).or_insert_with(|| secret::places(&source.text));
+        one(&mut out, source, secrets, finding);
     }
     let count = |severity| findings.iter().filter(|finding| finding.severity == severity).count();
     let counts = [Severity::Error, Severity::Warning, Severity::Note].map(|severity| {
@@ -44,7 +49,7 @@ pub fn render(sources: &[Source], findings: &[Diagnostic]) -> String {
     out
 }
 
-fn one(out: &mut String, source: &Source, finding: &Diagnostic) {
+fn one(out: &mut String, source: &Source, secrets: &[Range<usize>], finding: &Diagnostic) {
     let text = &source.text;
     let start = floor(text, finding.span.start);
     let end = floor(text, finding.span.end.max(finding.span.start));
@@ -54,11 +59,14 @@ fn one(out: &mut String, source: &Source, finding: &Diagnostic) {
     // Of a line longer than a screen, what is around the mistake.
     let shown_start = line_start.max(floor(text, start.saturating_sub(MAX_SHOWN)));
     let shown_end = line_end.min(floor(text, start + MAX_SHOWN));
-    let line = text[shown_start..shown_end].trim_end_matches('\r');
+    let end = end.min(shown_end).max(start);
+    let shown = Shown::of(text, secrets, shown_start..shown_end);
+    let line = shown.text.trim_end_matches('\r');
     let number = at.line.to_string();
     let margin = " ".repeat(number.len());
-    let before = width(&text[shown_start..start]);
-    let marked = width(&text[start..end.min(shown_end).max(start)]).max(1);
+    let (from, to) = (shown.at(start, false), shown.at(end, true));
+    let before = width(&shown.text[..from]);
+    let marked = width(&shown.text[from..to.max(from)]).max(1);
     let (severity, code) = (finding.severity.name(), finding.code);
     let _ = writeln!(out, "{severity}[{code}]: {}", finding.message);
     let _ = writeln!(out, "{margin}--> {}:{}:{}", printable(&source.path), at.line, at.column);
@@ -69,6 +77,43 @@ fn one(out: &mut String, source: &Source, finding: &Diagnostic) {
         let _ = writeln!(out, "{margin} = help: {help}");
     }
     out.push('\n');
+}
+
+/// A part of a line as it is shown, without the secret in it.
+struct Shown {
+    text: String,
+    /// Where that part begins in the file.
+    start: usize,
+    /// The secret's place in the part; at most one stands in a line.
+    hidden: Option<Range<usize>>,
+}
+
+impl Shown {
+    fn of(text: &str, secrets: &[Range<usize>], part: Range<usize>) -> Self {
+        let cut = |secret: &Range<usize>| {
+            let (start, end) = (secret.start.max(part.start), secret.end.min(part.end));
+            (start < end).then(|| start - part.start..end - part.start)
+        };
+        let from = secrets.partition_point(|secret| secret.end <= part.start);
+        let hidden = secrets.get(from).and_then(cut);
+        let mut shown = text[part.clone()].to_owned();
+        if let Some(hidden) = hidden.clone() {
+            shown.replace_range(hidden, HIDDEN);
+        }
+        Self { text: shown, start: part.start, hidden }
+    }
+
+    /// Where byte `offset` of the file is in what is shown; within the secret its begin, or its end.
+    fn at(&self, offset: usize, is_end: bool) -> usize {
+        let offset = offset - self.start;
+        match &self.hidden {
+            Some(hidden) if offset >= hidden.end => offset - hidden.len() + HIDDEN.len(),
+            Some(hidden) if offset > hidden.start => {
+                hidden.start + if is_end { HIDDEN.len() } else { 0 }
+            }
+            _ => offset,
+        }
+    }
 }
 
 /// The character boundary at or before `offset`.
@@ -165,6 +210,25 @@ mod tests {
         let column = lines[3].chars().position(|c| c == 'h').unwrap();
         assert_eq!(lines[4].chars().position(|c| c == '^'), Some(column), "{shown}");
         assert!(lines[1].ends_with(":1:100002"), "{shown}");
+    }
+
+    #[test]
+    fn a_password_is_underlined_and_not_shown() {
+        let text = "vrrp_instance a {\n auth_pass \"Hunter2 Hunter2\"\n}\n".to_owned();
+        let (start, end) = (text.find('"').unwrap(), text.rfind('"').unwrap() + 1);
+        let source = Source { path: "vip.conf".to_owned(), text };
+        let finding = crate::vip::cut_password(base::Span::new(start, end), "Hunter2 Hunter2");
+        expect![[r#"
+            warning[password-cut]: only 8 bytes of this password are used, not 15
+             --> vip.conf:2:12
+              |
+            2 |  auth_pass (secret)
+              |            ^^^^^^^^
+              = help: it travels readable anyway; name a `secret_file` in outlast.toml instead
+
+            1 warning
+        "#]]
+        .assert_eq(&render(&[source], &[finding]));
     }
 
     #[test]

@@ -11,7 +11,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 
 use api::VipRole;
-use lonely::{Lonely, OUTLAST, OWN, VIP, alone, has_vip, run_to_end, until};
+use lonely::{CLUSTER, Lonely, OUTLAST, OWN, VIP, alone, has_vip, run_to_end, until};
 
 /// Starts the node as its files are now and expects it to refuse, naming each of `expected`.
 fn check_refused(node: &Lonely, expected: &[&str]) {
@@ -80,7 +80,7 @@ fn mistakes_of_all_files_are_shown_at_once() {
         let node = Lonely::new();
         let text = node.haproxy(&[node.port]).replace("mode http", "mode htpp");
         node.write("haproxy.cfg", &text);
-        node.write("outlast.toml", &lonely::CLUSTER.replace("\"management\"\n", "\"managment\"\n"));
+        node.write("outlast.toml", &CLUSTER.replace("\"management\"\n", "\"managment\"\n"));
         let expected =
             ["haproxy.cfg:2:", "htpp", "outlast.toml:11:", "managment", "nothing was started"];
         check_refused(&node, &expected);
@@ -125,7 +125,7 @@ fn a_node_that_is_not_in_the_file_is_told_which_are() {
     alone("a_node_that_is_not_in_the_file_is_told_which_are", || {
         let node = Lonely::new();
         check_refused_by(node.command().args(["--node", "node9"]), &node, &["node9", "node01"]);
-        node.write("outlast.toml", &lonely::CLUSTER.replace("10.79.0.41", "10.79.0.49"));
+        node.write("outlast.toml", &CLUSTER.replace("10.79.0.41", "10.79.0.49"));
         check_refused(&node, &["--node", "node01"]);
     });
 }
@@ -151,7 +151,7 @@ fn with_all_ports() -> Lonely {
     let mut command = Command::new(OUTLAST);
     command.args(["init", "test", "--node", "node01", "--trust-dir"]).arg(node.path("trust"));
     assert!(command.output().expect("the tool runs").status.success());
-    let text = lonely::CLUSTER.replace("secret_file = \"secret\"", "trust_dir = \"trust\"");
+    let text = CLUSTER.replace("secret_file = \"secret\"", "trust_dir = \"trust\"");
     node.write("outlast.toml", &(text + "[dashboard]\nlisten = \"none\"\n[store]\n"));
     node
 }
@@ -295,6 +295,43 @@ fn a_broken_file_at_sighup_changes_nothing_and_says_so() {
     });
 }
 
+/// Whatever is wrong with a line that has a password in it: the line is shown, the password is not.
+#[test]
+fn a_password_in_a_line_with_a_mistake_is_in_no_log_and_no_event() {
+    alone("a_password_in_a_line_with_a_mistake_is_in_no_log_and_no_event", || {
+        const SECRET: &str = "Hunter2Hunter2";
+        let mut node = Lonely::new();
+        let cluster = format!("{CLUSTER}password = \"{SECRET}\"\n");
+        node.write("outlast.toml", &cluster);
+        node.start();
+        assert!(node.log().contains("only 8 bytes of this password are used"), "{}", node.log());
+        let good = node.haproxy(&[node.port]);
+        node.write("haproxy.cfg", &format!("{good}  stats auth admin:{SECRET} {SECRET}\n"));
+        node.signal("HUP");
+        let refused = || node.events().into_iter().any(|event| event.what == "reload-refused");
+        until("the refusal is an event", refused);
+        assert!(node.log().contains("extra-word"), "{}", node.log());
+        let check = |more: &[&str]| {
+            let mut check = Command::new(OUTLAST);
+            check.args(["config", "check"]).args(more).arg(node.path("outlast.toml"));
+            let said = check.output().unwrap();
+            assert_eq!(said.status.code(), Some(1));
+            String::from_utf8_lossy(&[said.stdout, said.stderr].concat()).into_owned()
+        };
+        let told = [
+            node.log(),
+            format!("{:?}", node.events()),
+            format!("{:?}", node.status()),
+            check(&[]),
+            check(&["--json"]),
+            run_to_end(&mut node.command()).1,
+        ];
+        for text in told {
+            assert!(!text.contains(&SECRET[..8]), "{text}");
+        }
+    });
+}
+
 #[test]
 fn a_good_file_at_sighup_takes_over_without_a_refused_request() {
     alone("a_good_file_at_sighup_takes_over_without_a_refused_request", || {
@@ -319,7 +356,7 @@ fn a_dashboard_where_another_program_listens_is_refused_if_it_was_asked_for() {
         let other = TcpListener::bind(("127.0.0.1", 0)).unwrap();
         let address = other.local_addr().unwrap();
         let section = format!("[dashboard]\nlisten = \"{address}\"\n");
-        node.write("outlast.toml", &(lonely::CLUSTER.to_owned() + &section));
+        node.write("outlast.toml", &(CLUSTER.to_owned() + &section));
         check_refused(&node, &[&address.to_string(), "dashboard", "another program listens"]);
     });
 }
@@ -329,10 +366,10 @@ fn a_dashboard_that_others_can_reach_is_refused_without_a_good_token() {
     alone("a_dashboard_that_others_can_reach_is_refused_without_a_good_token", || {
         let node = Lonely::new();
         let section = "[dashboard]\nlisten = \"management:7412\"\n";
-        node.write("outlast.toml", &(lonely::CLUSTER.to_owned() + section));
+        node.write("outlast.toml", &(CLUSTER.to_owned() + section));
         check_refused(&node, &["outlast.toml:15:", "token_file"]);
         let section = section.to_owned() + "token_file = \"token\"\n";
-        node.write("outlast.toml", &(lonely::CLUSTER.to_owned() + &section));
+        node.write("outlast.toml", &(CLUSTER.to_owned() + &section));
         node.write("token", "a token with more than sixteen characters");
         fs::set_permissions(node.path("token"), fs::Permissions::from_mode(0o600)).unwrap();
         check_refused(&node, &["token", "no space"]);

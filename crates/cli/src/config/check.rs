@@ -168,11 +168,11 @@ struct Finding<'a> {
     file: String,
     line: usize,
     column: usize,
-    /// The word underlined.
+    /// The word underlined; `(secret)` for a password.
     word: &'a str,
     message: &'a str,
     help: Option<&'a str>,
-    /// A change that is surely meant.
+    /// A change that is surely meant; none in a password.
     fix: Option<Change<'a>>,
 }
 
@@ -216,19 +216,21 @@ fn json(out: &mut impl Write, loaded: &Loaded, files: &Files) -> io::Result<()> 
 fn finding<'a>(loaded: &'a Loaded, found: &'a Diagnostic) -> Option<Finding<'a>> {
     let source = loaded.sources.get(found.file)?;
     let place = ::config::place(&source.text, found.span.start);
-    let fix = found.fix.as_ref().and_then(|fix| {
+    let fix = found.fix.as_ref().filter(|_| !found.is_secret);
+    let fix = fix.and_then(|fix| {
         let file = fix.file.unwrap_or(found.file);
         let source = loaded.sources.iter().chain(&loaded.scripts).nth(file)?;
         let (start, end) = (fix.span.start, fix.span.end);
         Some(Change { file: &source.path, start, end, text: &fix.text })
     });
+    let word = source.text.get(found.span.start..found.span.end).unwrap_or_default();
     Some(Finding {
         severity: found.severity.name(),
         code: found.code,
         file: source.path.clone(),
         line: place.line,
         column: place.column,
-        word: source.text.get(found.span.start..found.span.end).unwrap_or_default(),
+        word: if found.is_secret { ::config::HIDDEN } else { word },
         message: &found.message,
         help: found.help.as_deref(),
         fix,

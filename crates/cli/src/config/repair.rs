@@ -75,7 +75,7 @@ fn write(args: &Args, repair: &Repair, out: &mut impl Write) -> io::Result<bool>
 fn shown(change: &Change, out: &mut impl Write) -> io::Result<()> {
     writeln!(out, "@@ line {}: {}", change.line, change.reasons.join("; "))?;
     for (sign, lines) in [('-', &change.before), ('+', &change.after)] {
-        for line in lines.split('\n') {
+        for line in ::config::masked(lines).split('\n') {
             writeln!(out, "{sign}{}", line.trim_end_matches('\r'))?;
         }
     }

@@ -245,8 +245,8 @@ password = \"much too long\"
             warning[password-cut]: only 8 bytes of this password are used, not 13
               --> outlast.toml:17:12
                |
-            17 | password = "much too long"
-               |            ^^^^^^^^^^^^^^^
+            17 | password = (secret)
+               |            ^^^^^^^^
                = help: it travels readable anyway; name a `secret_file` in outlast.toml instead
 
             6 errors, 1 warning

@@ -144,8 +144,8 @@ fn the_published_keepalived_block_is_parsed_completely() {
         warning[password-cut]: only 8 bytes of this password are used, not 40
           --> keepalived.conf:20:20
            |
-        20 |          auth_pass yw8v4g4hT4hVFWHl35NE1zPsqlg9r2J7Vpw4Mh7T
-           |                    ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+        20 |          auth_pass (secret)
+           |                    ^^^^^^^^
            = help: it travels readable anyway; name a `secret_file` in outlast.toml instead
 
         1 warning, 1 note

@@ -1,0 +1,191 @@
+//! Values that nobody may read along: which keywords have them, and what a finding shows in their place.
+//!
+//! A finding goes to logs, events and other people's screens. It is made of the source line, of its message and of the
+//! change it proposes; all three are shown without the value. What stands behind such a keyword is found in the text
+//! itself, not by the parsers: a line with a mistake in it, a mistyped keyword or a comment has the password as well.
+
+use std::ops::Range;
+
+use base::Span;
+
+use crate::{Diagnostic, Source, explain, guess};
+
+/// What stands for a value that nobody may read along.
+pub const HIDDEN: &str = "(secret)";
+
+/// Keywords of all three languages whose value is a secret, or may hold one. The value goes to the end of the line.
+pub(crate) const KEYWORDS: [&str; 7] = [
+    "stats auth",
+    "auth_pass",
+    "password",
+    "insecure-password",
+    "cluster-secret",
+    // Where files take passwords from.
+    "setenv",
+    "presetenv",
+];
+
+/// The command with which a Redis is asked in a `tcp-check send`: the password is behind it.
+const REDIS: &str = "AUTH";
+
+/// Strings of `outlast.toml` that may be longer than their line.
+const LONG_STRINGS: [&str; 2] = ["\"\"\"", "'''"];
+
+/// `text` with [`HIDDEN`] for every secret in it.
+#[must_use]
+pub fn masked(text: &str) -> String {
+    let mut shown = text.to_owned();
+    for secret in places(text).into_iter().rev() {
+        shown.replace_range(secret, HIDDEN);
+    }
+    shown
+}
+
+/// Where the secrets of a text are, in its order; they do not overlap, and none is empty.
+pub(crate) fn places(text: &str) -> Vec<Range<usize>> {
+    let mut found: Vec<Range<usize>> = Vec::new();
+    let mut at = 0;
+    for line in text.split_inclusive('\n') {
+        let (start, end) = (at, at + line.trim_end().len());
+        at += line.len();
+        // The end of a string of several lines.
+        if found.last().is_some_and(|last| last.end > start) {
+            continue;
+        }
+        let Some(value) = value_in(line) else { continue };
+        let value = start + value;
+        let long = LONG_STRINGS.into_iter().find(|quotes| text[value..].starts_with(quotes));
+        let end = match long.map(|quotes| text[value + quotes.len()..].find(quotes)) {
+            Some(Some(length)) => end.max(value + 2 * LONG_STRINGS[0].len() + length),
+            Some(None) => text.trim_end().len().max(end),
+            None => end,
+        };
+        if value < end {
+            found.push(value..end);
+        }
+    }
+    found
+}
+
+/// Where in a line the value of its first secret begins.
+fn value_in(line: &str) -> Option<usize> {
+    let is_part = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-');
+    let mut before: Option<&str> = None;
+    let mut rest = line;
+    loop {
+        let start = rest.find(is_part)?;
+        rest = &rest[start..];
+        let end = rest.find(|c| !is_part(c))?;
+        let (token, behind) = rest.split_at(end);
+        let both = before.map(|before| format!("{before} {token}"));
+        if token == REDIS || is_secret(token) || both.is_some_and(|both| is_secret(&both)) {
+            let value = behind.trim_start_matches([' ', '\t', '=', ':', '\\']);
+            return Some(line.len() - value.len());
+        }
+        (before, rest) = (Some(token), behind);
+    }
+}
+
+/// Whether a keyword is, or was surely meant to be, one with a secret.
+fn is_secret(typed: &str) -> bool {
+    guess::sure(typed, KEYWORDS).is_some() || KEYWORDS.contains(&typed)
+}
+
+/// The first of `secrets` that `span` has a byte in, or ends or begins at.
+pub(crate) fn touched(secrets: &[Range<usize>], span: Span) -> Option<&Range<usize>> {
+    let from = secrets.partition_point(|secret| secret.end < span.start);
+    secrets.get(from).filter(|secret| secret.start <= span.end)
+}
+
+/// Takes the values out of what findings say. The change that one proposes stays: `config check --repair` makes it.
+pub(crate) fn hide(sources: &[Source], findings: &mut [Diagnostic]) {
+    let mut of: Option<(usize, Vec<Range<usize>>)> = None;
+    let mut names: Option<Vec<String>> = None;
+    for finding in findings {
+        let Some(source) = sources.get(finding.file) else { continue };
+        if of.as_ref().is_none_or(|(file, _)| *file != finding.file) {
+            of = Some((finding.file, places(&source.text)));
+        }
+        let secrets = of.as_ref().map(|(_, secrets)| secrets.as_slice()).unwrap_or_default();
+        let Some(secret) = touched(secrets, finding.span) else { continue };
+        finding.is_secret = true;
+        let value = source.text.get(secret.clone()).unwrap_or_default();
+        let names = names.get_or_insert_with(known);
+        finding.message = without(&finding.message, value, names);
+        finding.help = finding.help.take().map(|help| without(&help, value, names));
+    }
+}
+
+/// Every word that a finding may name, whatever the files say.
+fn known() -> Vec<String> {
+    explain::all().into_iter().map(|row| row.name).collect()
+}
+
+/// A value shorter than this is told in quotes only: anywhere else it is part of other words (bytes).
+const SHORT: usize = 4;
+
+/// What is quoted stays only if it is a keyword: a variable's value is not in the file.
+fn without(text: &str, value: &str, names: &[String]) -> String {
+    let quoted = text.split('`').enumerate().map(|(at, part)| match at % 2 {
+        1 if !names.iter().any(|name| name == part) => HIDDEN,
+        _ => part,
+    });
+    let mut said = quoted.collect::<Vec<_>>().join("`");
+    for word in value.split_whitespace() {
+        let word = word.trim_matches(['"', '\'']);
+        let parts = word.split(':').chain([word]);
+        for part in parts.filter(|part| part.len() >= SHORT && !HIDDEN.contains(part)) {
+            said = said.replace(part, HIDDEN);
+        }
+    }
+    said
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_stands_behind_a_secret_keyword_is_hidden_also_where_it_is_mistyped() {
+        let told = [
+            ("stats auth admin:Hunter2", "stats auth (secret)"),
+            ("  stats  auht admin:Hunter2 x\r", "  stats  auht (secret)\r"),
+            ("authentication { auth_type PASS auth_pass Hunter2 }", ""),
+            ("    auth_paas Hunter2", "    auth_paas (secret)"),
+            ("password = \"Hunter2\" # Hunter2", "password = (secret)"),
+            ("v = { pasword=\"Hunter2\", id = 1 }", "v = { pasword=(secret)"),
+            (" user a insecure-password Hunter2", " user a insecure-password (secret)"),
+            ("tcp-check send AUTH\\ Hunter2\\r\\n", "tcp-check send AUTH\\ (secret)"),
+            ("setenv PW Hunter2", "setenv (secret)"),
+            ("# auth_pass Hunter2", "# auth_pass (secret)"),
+            (
+                "password = \"\"\"\nHunter2\nHunter2\"\"\"\nname = 1",
+                "password = (secret)\nname = 1",
+            ),
+            ("password = '''\nHunter2", "password = (secret)"),
+        ];
+        for (text, shown) in told {
+            let masked = masked(text);
+            assert!(!masked.contains("Hunter2"), "{masked}");
+            assert!(shown.is_empty() || masked == shown, "{masked:?} for {text:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_secret_is_shown() {
+        for text in ["password_file = \"/etc/x\"", "stats uri /admin", "auth_pass", "password =\n"]
+        {
+            assert_eq!(masked(text), text);
+        }
+    }
+
+    #[test]
+    fn every_secret_keyword_is_one_of_the_tables_or_stands_in_a_line_of_one() {
+        let names = known();
+        let inside = ["auth_pass", "password", "insecure-password", "setenv", "presetenv"];
+        for keyword in KEYWORDS {
+            let there = names.iter().any(|name| name == keyword);
+            assert!(there || inside.contains(&keyword), "{keyword}");
+        }
+    }
+}
