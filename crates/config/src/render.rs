@@ -217,7 +217,7 @@ mod tests {
         let text = "vrrp_instance a {\n auth_pass \"Hunter2 Hunter2\"\n}\n".to_owned();
         let (start, end) = (text.find('"').unwrap(), text.rfind('"').unwrap() + 1);
         let source = Source { path: "vip.conf".to_owned(), text };
-        let finding = crate::vip::cut_password(base::Span::new(start, end), "Hunter2 Hunter2");
+        let finding = crate::vip::cut_password(Span::new(start, end), "Hunter2 Hunter2");
         expect![[r#"
             warning[password-cut]: only 8 bytes of this password are used, not 15
              --> vip.conf:2:12

@@ -22,6 +22,13 @@ impl Pool<'_> {
         self.servers.iter().filter(|server| mark::is_usable(server)).count()
     }
 
+    /// Those that get no new request while their node is in a maintenance window.
+    pub(crate) fn planned(&self, status: &Status) -> usize {
+        let is_planned =
+            |server: &&&ServerState| !mark::is_usable(server) && status.is_planned(server);
+        self.servers.iter().filter(is_planned).count()
+    }
+
     pub(crate) fn grade(&self) -> Grade {
         // Servers of a node at rest serve where nobody else does.
         let serves = |server: &&ServerState| mark::is_usable(server) || mark::rests(server);

@@ -1,8 +1,8 @@
 //! What stands in the status.
 
 use api::{
-    BalancerState, Mode, OwnDoubt, RefusedPackets, Role, ServerCheck, Standing, Status, StoreDisk,
-    Verdict, VipRole,
+    BalancerState, Duty, Mode, OwnDoubt, RefusedPackets, Role, ServerCheck, Standing, Status,
+    StoreDisk, Verdict, VipRole,
 };
 
 use super::family::Text;
@@ -88,6 +88,14 @@ const fn verdict(verdict: Verdict) -> Option<&'static str> {
 fn nodes(text: &mut Text, status: &Status) {
     for line in &status.nodes {
         let node = line.state.node.as_str();
+        text.put("outlast_node_planned", &[("node", node)], flag(status.plan_of(node).is_some()));
+        let own = node == status.node;
+        let rest = match if own { status.duty } else { line.state.duty } {
+            Duty::On => 0.0,
+            Duty::Standby => 1.0,
+            Duty::Draining => 2.0,
+        };
+        text.put("outlast_node_duty", &[("node", node)], rest);
         for (standing, word) in [
             (Standing::Unknown, "unknown"),
             (Standing::Alive, "alive"),
@@ -197,6 +205,7 @@ fn pools(text: &mut Text, status: &Status) {
         let labels = [("pool", pool.name)];
         text.put("outlast_pool_servers", &labels, count(pool.servers.len()));
         text.put("outlast_pool_servers_usable", &labels, count(pool.usable()));
+        text.put("outlast_pool_servers_planned", &labels, count(pool.planned(status)));
         for server in &pool.servers {
             let name = server.server.as_str();
             let labels = [("pool", pool.name), ("server", name)];

@@ -132,6 +132,11 @@ pub const FAMILIES: &[Family] = &[
         NODE,
         "Share of all cores that was busy in the last second, 0 to 1, as the node says.",
     ),
+    gauge(
+        "outlast_node_duty",
+        NODE,
+        "Whether the node takes on work, as it last said: 0 on duty, 1 on standby, 2 being drained.",
+    ),
     gauge("outlast_node_fibre_channel_ports", NODE, "Fibre channel ports that the node has."),
     gauge(
         "outlast_node_fibre_channel_ports_online",
@@ -142,6 +147,11 @@ pub const FAMILIES: &[Family] = &[
         "outlast_node_memory_ratio",
         NODE,
         "Share of the memory that no new program can have, 0 to 1, as the node says.",
+    ),
+    gauge(
+        "outlast_node_planned",
+        NODE,
+        "Whether a maintenance window of the node, or of the cluster, is open (1), as far as this node's store tells.",
     ),
     gauge(
         "outlast_node_standing",
@@ -159,6 +169,11 @@ pub const FAMILIES: &[Family] = &[
         "Datagrams between nodes that the agent did not believe, by why not; unread: thrown away by the kernel.",
     ),
     gauge("outlast_pool_servers", POOL, "Servers of the pool."),
+    gauge(
+        "outlast_pool_servers_planned",
+        POOL,
+        "Servers of the pool that get no new requests while their node is in a maintenance window.",
+    ),
     gauge("outlast_pool_servers_usable", POOL, "Servers of the pool that get new requests."),
     counter(
         "outlast_process_starts_total",

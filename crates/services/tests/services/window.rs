@@ -69,6 +69,36 @@ fn in_a_window_the_pages_say_that_what_happens_is_planned_and_by_whom() {
 }
 
 #[test]
+fn windows_and_standby_are_metrics_that_alerts_can_be_put_aside_by() {
+    let face = Face::new(harmed());
+    let metrics = || face.get("/metrics").body;
+    let well = metrics();
+    let [window_closed, window_open] =
+        ["outlast_node_planned{node=\"node03\"} 0\n", "outlast_node_planned{node=\"node03\"} 1\n"];
+    assert!(well.contains(window_closed), "{well}");
+    let pool = status().servers.iter().find(|server| server.server == "node03").unwrap().clone();
+    let planned =
+        |servers| format!("outlast_pool_servers_planned{{pool=\"{}\"}} {servers}\n", pool.proxy);
+    assert!(well.contains(&planned(0)), "{well}");
+    for node in ["node01", "node02", "node03"] {
+        assert!(well.contains(&format!("outlast_node_duty{{node=\"{node}\"}} 0\n")), "{well}");
+    }
+    face.tell(|story| {
+        story.status.planned = vec![window(&story.status)];
+        // Its own, and what another one says of itself.
+        story.status.duty = api::Duty::Standby;
+        story.status.nodes[1].state.duty = api::Duty::Draining;
+    });
+    until("the window is told", || metrics().contains(window_open));
+    let told = metrics();
+    assert!(told.contains("outlast_node_planned{node=\"node02\"} 0\n"), "{told}");
+    for (node, duty) in [("node01", 1), ("node02", 2), ("node03", 0)] {
+        assert!(told.contains(&format!("outlast_node_duty{{node=\"{node}\"}} {duty}\n")), "{told}");
+    }
+    assert!(told.contains(&planned(1)), "{told}");
+}
+
+#[test]
 fn a_node_that_suspects_itself_says_so_on_its_pages_and_in_its_metrics() {
     let face = Face::new(status());
     let metric = |reason, is| format!("outlast_suspects_itself{{reason=\"{reason}\"}} {is}");
