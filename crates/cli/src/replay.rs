@@ -13,14 +13,14 @@ use crate::events::{clock, time_of_day};
 /// Play a recorded incident again: each input, the decision and the rule that applied
 ///
 /// On each node the agent records what its membership machine was fed and what it decided (member-*.rec),
-/// and the vip process the same of its virtual IPs (vip-*.rec), in the folder `record` of the state folder
-/// (`record_mb` in outlast.toml says how much). Copy a file, or the folder, from the node; no key and no
+/// the coordinator of a cluster with a store the same of its commands (coordinator-*.rec), and the vip process
+/// of its virtual IPs (vip-*.rec), in the folder `record` of the state folder (`record_mb` in outlast.toml says how much). Copy a file, or the folder, from the node; no key and no
 /// running outlast is needed to play it. The machine is fed the same inputs again, and what it decides is compared with what was recorded. Exit code 1: it decided
 /// otherwise; then the first such step is shown with both decisions.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// A file of the folder `record`, or that folder: then all of its files, membership first, each in
-    /// their order
+    /// A file of the folder `record`, or that folder: then all of its files, kind after kind, each in their
+    /// order
     file: PathBuf,
     /// Stop there: seconds after the beginning of a file, or a time of day (UTC) as it is shown
     #[arg(long, value_name = "TIME", value_parser = until)]
@@ -35,6 +35,9 @@ pub struct Args {
     #[arg(long)]
     json: bool,
 }
+
+/// How names of recordings begin.
+const KINDS: [&str; 3] = ["coordinator-", "member-", "vip-"];
 
 /// Where to stop.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -54,7 +57,7 @@ pub enum ReplayError {
         #[source]
         source: io::Error,
     },
-    #[error("{} holds no recording: none of its files is named member-*.rec or vip-*.rec", .0.display())]
+    #[error("{} holds no recording: none of its files is named member-*.rec, vip-*.rec or coordinator-*.rec", .0.display())]
     Empty(PathBuf),
     #[error("cannot play {}", .path.display())]
     Record {
@@ -113,8 +116,7 @@ fn files(path: &Path) -> Result<Vec<PathBuf>, ReplayError> {
     for entry in fs::read_dir(path).map_err(wrap)? {
         let file = entry.map_err(wrap)?.path();
         let name = file.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-        let is_ours = name.starts_with("member-") || name.starts_with("vip-");
-        if is_ours && name.ends_with(".rec") {
+        if KINDS.iter().any(|kind| name.starts_with(kind)) && name.ends_with(".rec") {
             files.push(file);
         }
     }
@@ -185,8 +187,12 @@ impl<K: BufRead, W: Write> Show<'_, K, W> {
         {
             result.torn_bytes = bytes;
         }
-        let beats = if head.is_of_vips() { "hellos and adverts" } else { "beats" };
-        let text = if self.args.json { json(&result) } else { result.words(beats) };
+        let quiet = match (head.is_of_vips(), head.is_of_coordinator()) {
+            (true, _) => Some("hellos and adverts"),
+            (_, true) => None,
+            _ => Some("beats"),
+        };
+        let text = if self.args.json { json(&result) } else { result.words(quiet) };
         self.write(&text)?;
         Ok(result)
     }
@@ -274,8 +280,8 @@ impl Played {
         }
     }
 
-    /// `quiet`: what goes on all the time.
-    fn words(&self, quiet: &str) -> String {
+    /// `quiet`: what goes on all the time, if anything does.
+    fn words(&self, quiet: Option<&str>) -> String {
         let Self { inputs, decisions, beats, differing, first_difference, torn_bytes } = self;
         let torn = match torn_bytes {
             0 => String::new(),
@@ -285,7 +291,8 @@ impl Played {
             None => "decided as recorded".to_owned(),
             Some(number) => format!("{differing} decided otherwise, the first is #{number}"),
         };
-        format!("{torn}{inputs} inputs, {decisions} decisions, {beats} {quiet}: {end}\n")
+        let quiet = quiet.map_or_else(String::new, |quiet| format!(", {beats} {quiet}"));
+        format!("{torn}{inputs} inputs, {decisions} decisions{quiet}: {end}\n")
     }
 }
 

@@ -18,6 +18,7 @@ pub use receiver::{At, Damage, Duty, MAX_KEPT, Order, Receiver, Word};
 pub use record::{LEADER, MAX_STEPS, MAX_WORDS, Record, Step, VERSION};
 
 mod history;
+mod kept;
 mod leader;
 mod receiver;
 mod record;

@@ -4,7 +4,7 @@
 //! little-endian base 128 (the high bit says that more follows), sequences have their count in front.
 //! Bytes from outside never panic here and never make more than they have elements for.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::num::NonZeroU64;
 use std::time::Duration;
@@ -276,6 +276,22 @@ impl<T: Keep> Keep for VecDeque<T> {
     }
 }
 
+impl<K: Keep + Ord, V: Keep> Keep for BTreeMap<K, V> {
+    fn keep(&self, out: &mut Vec<u8>) {
+        self.len().keep(out);
+        for (key, value) in self {
+            key.keep(out);
+            value.keep(out);
+        }
+    }
+
+    /// In their order, each once: the same map has the same bytes.
+    fn revive(bytes: &mut &[u8]) -> Option<Self> {
+        let items: Vec<(K, V)> = revive_items(bytes)?;
+        items.is_sorted_by(|one, next| one.0 < next.0).then(|| Self::from_iter(items))
+    }
+}
+
 impl<T: Keep> Keep for Box<[T]> {
     fn keep(&self, out: &mut Vec<u8>) {
         keep_items(self.iter(), self.len(), out);
@@ -347,6 +363,7 @@ mod tests {
         again(vec![Some(1_u64), None]);
         again(VecDeque::from([(7_u8, true)]));
         again(ArrayVec::<u8, 4>::from_iter([1, 2]));
+        again(BTreeMap::from([(1_u64, true), (7, false)]));
     }
 
     #[test]
@@ -358,5 +375,6 @@ mod tests {
         assert_eq!(Vec::<u8>::revive(&mut &[0xff, 0xff, 0xff, 0x7f][..]), None, "no such memory");
         assert_eq!(ArrayVec::<u8, 1>::revive(&mut &[2, 1, 1][..]), None, "more than fit");
         assert_eq!(String::revive(&mut &[1, 0xff][..]), None);
+        assert_eq!(BTreeMap::<u8, u8>::revive(&mut &[2, 1, 0, 1, 0][..]), None, "a key twice");
     }
 }

@@ -1,5 +1,5 @@
 //! What a node's machines were fed, and what they decided: recorded, and played again. One file has the
-//! membership machine of an agent, or all instances of a vip process.
+//! membership machine of an agent, all instances of a vip process, or the coordinator.
 //!
 //! ```text
 //!  "OUTLREC" version | block | block | ...          block:  length  sum  entries
@@ -22,6 +22,7 @@ use sha2::{Digest, Sha256};
 
 use crate::keep::Keep;
 
+pub use leader::LeaderFact;
 pub use machine::Machine;
 pub use member::MemberFact;
 pub use play::{End, Play, Step};
@@ -29,6 +30,7 @@ pub use recorder::Recorder;
 pub use said::{Decision, Names};
 pub use vips::VipFact;
 
+mod leader;
 mod machine;
 mod member;
 mod play;
@@ -43,6 +45,8 @@ const VERSION: u8 = 1;
 const MEMBER: u8 = 1;
 /// All [`crate::vip::Vip`] of a vip process.
 const VIPS: u8 = 2;
+/// [`crate::intent::Leader`], while this node coordinates.
+const LEADER: u8 = 3;
 const SUM: usize = 8;
 /// Length and sum of a block.
 const FRAME: usize = 4 + SUM;
@@ -74,6 +78,7 @@ pub enum Fact {
     Member(MemberFact),
     /// Of the instance at that position.
     Vip(u16, VipFact),
+    Leader(LeaderFact),
 }
 
 impl Fact {
@@ -85,6 +90,7 @@ impl Fact {
             Self::Vip(instance, fact) => {
                 format!("{}: {}", names.instance(*instance), fact.words(names))
             }
+            Self::Leader(fact) => fact.words(names),
         }
     }
 }
@@ -145,6 +151,12 @@ impl Head {
         self.machine == VIPS
     }
 
+    /// Whether it is of a coordinator: then nothing in it goes on all the time.
+    #[must_use]
+    pub const fn is_of_coordinator(&self) -> bool {
+        self.machine == LEADER
+    }
+
     /// The wall clock at a moment of this recording, in milliseconds since 1970.
     #[must_use]
     pub fn wall_ms(&self, at: Time) -> u64 {
@@ -180,7 +192,7 @@ impl<'a> Recording<'a> {
         }
         let mut block = block(&mut rest).ok_or(RecordError::Head)?;
         let machine = *block.first().ok_or(RecordError::Head)?;
-        if !matches!(machine, MEMBER | VIPS) {
+        if !matches!(machine, MEMBER | VIPS | LEADER) {
             return Err(RecordError::Machine(machine));
         }
         let head = Head::revive(&mut block).ok_or(RecordError::Head)?;

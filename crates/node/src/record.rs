@@ -1,7 +1,7 @@
-//! Records what the machines of the agent and of the vip process are fed and what they decide, for
-//! `outlast replay`.
+//! Records what the machines of the agent, of the vip process and of the coordinator are fed and what they decide,
+//! for `outlast replay`.
 //!
-//! Each of the two has a ring of files in one folder, the oldest is removed first. A thread of its own
+//! Each of them has a ring of files in one folder, the oldest is removed first. A thread of its own
 //! writes: a disk that is slow or full costs beats and adverts no time. What it cannot take is given up, and the next file begins
 //! with the whole machine again, so every file can be played by itself.
 
@@ -29,7 +29,7 @@ const MOST_FILES: usize = 64;
 const NEXT: &str = "next-";
 /// What is written at once (bytes): a page of the disk.
 const BLOCK: usize = 4096;
-/// What a killed process takes along at most: a quarter of what a detection takes by default.
+/// A quarter of what a detection takes by default.
 const BLOCK_EVERY: Duration = Duration::from_millis(250);
 /// Memory of the writing thread (bytes): it calls nothing that is deep.
 const STACK: usize = 64 * 1024;
@@ -43,6 +43,7 @@ const RETRY: Duration = Duration::from_secs(10);
 pub(crate) enum Whose {
     Member,
     Vips,
+    Coordinator,
 }
 
 impl Whose {
@@ -51,14 +52,24 @@ impl Whose {
         match self {
             Self::Member => "member-",
             Self::Vips => "vip-",
+            Self::Coordinator => "coordinator-",
         }
     }
 
-    /// What its files may take of `all` bytes: adverts and hellos are fewer than beats.
+    /// What its files may take of `all` bytes: adverts and hellos are fewer than beats, and commands rare.
     const fn share(self, all: u64) -> u64 {
         match self {
-            Self::Member => all - all / 4,
+            Self::Member => all - all / 4 - all / 16,
             Self::Vips => all / 4,
+            Self::Coordinator => all / 16,
+        }
+    }
+
+    /// What a killed process takes along at most; a coordinator is told little, and each of it matters.
+    const fn block_every(self) -> Duration {
+        match self {
+            Self::Member | Self::Vips => BLOCK_EVERY,
+            Self::Coordinator => Duration::ZERO,
         }
     }
 
@@ -67,7 +78,7 @@ impl Whose {
     const fn waiting(self) -> usize {
         match self {
             Self::Member => 256,
-            Self::Vips => 32,
+            Self::Vips | Self::Coordinator => 32,
         }
     }
 }
@@ -114,6 +125,7 @@ impl Trouble {
 /// The recording end; in the loop of its process.
 #[derive(Debug)]
 pub(crate) struct Record {
+    whose: Whose,
     node: String,
     names: Names,
     /// One file is full after so many bytes.
@@ -161,6 +173,7 @@ impl Record {
             instances,
         };
         Some(Self {
+            whose,
             node: node.to_owned(),
             names,
             full: limit / SHARE,
@@ -188,7 +201,7 @@ impl Record {
         let head = Head::new(version, &self.node, self.names.clone(), wall_ms, now);
         let (recorder, bytes) = begin(head);
         self.size = bytes.len() as u64;
-        self.block_at = now + BLOCK_EVERY;
+        self.block_at = now + self.whose.block_every();
         self.recorder = Some(recorder);
         self.send(now, Piece::Begin { wall_ms, bytes });
     }
@@ -201,7 +214,7 @@ impl Record {
             return;
         }
         let block = recorder.block();
-        self.block_at = now + BLOCK_EVERY;
+        self.block_at = now + self.whose.block_every();
         self.size += block.len() as u64;
         let is_full = self.size >= self.full;
         self.send(now, Piece::More(block));

@@ -10,10 +10,10 @@ mod lonely;
 mod trio;
 
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 
 use api::{Duty, Intent, IntentState, Standing, Verdict};
-use lonely::{alone, kill, until};
+use lonely::{OUTLAST, alone, kill, until};
 use trio::{NODES, Trio};
 
 #[test]
@@ -93,7 +93,37 @@ fn what_is_typed_on_any_node_is_decided_by_all_and_done_once_whoever_is_killed()
             !began.is_empty()
         });
         assert_eq!(began.len(), 1, "{began:?}");
+        is_recorded(&trio, (number, before), leads);
     });
+}
+
+/// What both coordinators were told and what they decided is on their disks, and decided the same again.
+fn is_recorded(trio: &Trio, (number, token): (u64, u64), first: &str) {
+    let order = "order node03: drain node/node03 (step 0 of intent ";
+    let ordered = format!("{order}{number}, token {token})");
+    let done = format!("step 1 of intent {number} is done");
+    until("the recordings have the drain from its begin to its end", || {
+        let (one, other) = (replayed(trio, first), replayed(trio, trio.leads().1));
+        one.contains(&ordered) && other.contains(&done)
+    });
+}
+
+/// What `outlast replay` says of the coordinator's recordings of a node.
+fn replayed(trio: &Trio, node: &str) -> String {
+    let folder = trio.files.path(&format!("state-{node}/record"));
+    let mut said = String::new();
+    for entry in std::fs::read_dir(folder).expect("recordings") {
+        let path = entry.expect("a recording").path();
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        if name.starts_with("coordinator-") {
+            let output = Command::new(OUTLAST).arg("replay").arg(&path).output();
+            let output = output.expect("the tool runs");
+            said += &String::from_utf8_lossy(&output.stdout);
+            assert!(output.status.success(), "{said}{}", String::from_utf8_lossy(&output.stderr));
+        }
+    }
+    assert_eq!(said.matches("recorded on ").count(), said.matches(": decided as recorded").count());
+    said
 }
 
 #[test]

@@ -29,8 +29,7 @@ pub struct Tally {
 impl Tally {
     /// Runs one more seed.
     pub fn add(&mut self, seed: u64, shape: Shape) {
-        let mut script = Script::roll(seed, shape);
-        script.detect = self.detect.unwrap_or(script.detect);
+        let script = scripted(seed, shape, self.detect);
         let outcome = run(&script);
         if self.seeds.is_multiple_of(TWICE_EVERY) {
             let again = run(&script);
@@ -55,6 +54,13 @@ impl Tally {
         self.faults += outcome.faults;
         self.simulated = self.simulated.saturating_add(outcome.simulated);
     }
+}
+
+/// The script of a seed, as a sweep runs it, shows it and makes it short.
+#[must_use]
+pub fn scripted(seed: u64, shape: Shape, detect: Option<Duration>) -> Script {
+    let script = Script::roll(seed, shape);
+    Script { detect: detect.unwrap_or(script.detect), ..script }
 }
 
 /// The shortest script found that breaks the same property as this one does.
@@ -89,4 +95,22 @@ pub fn run(script: &Script) -> Outcome {
             story: String::new(),
         }
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sweep_with_a_detection_time_of_its_own_shows_the_script_that_it_ran() {
+        let shape = Shape::Fixed { controllers: 3, computes: 2 };
+        let detect = Some(Duration::from_millis(300));
+        // Not the first, which is run twice.
+        let mut tally = Tally { detect, seeds: 1, ..Tally::default() };
+        tally.add(7, shape);
+        let shown = Script::parse(&scripted(7, shape, detect).print()).unwrap();
+        assert_eq!(shown.detect, Duration::from_millis(300));
+        assert_ne!(shown.detect, Script::roll(7, shape).detect);
+        assert_eq!(tally.trace, run(&shown).hash);
+    }
 }

@@ -55,6 +55,12 @@ pub(crate) fn write(path: &Path, bytes: &[u8]) -> Result<(), FileError> {
     replace().map_err(|source| FileError::Write { path: path.to_owned(), source })
 }
 
+/// A link in place of a file that is elsewhere, by its absolute path.
+pub(crate) fn point(link: &Path, file: &Path) -> Result<(), FileError> {
+    let made = file.canonicalize().and_then(|file| std::os::unix::fs::symlink(file, link));
+    made.map_err(|source| FileError::Write { path: link.to_owned(), source })
+}
+
 /// Reads a file that nobody else may read.
 pub(crate) fn read(path: &Path) -> Result<Vec<u8>, FileError> {
     let wrong = |source| FileError::Read { path: path.to_owned(), source };

@@ -13,7 +13,7 @@ use crate::authority::{self, fingerprint};
 use crate::files::{self, FileError, Lock};
 use crate::keys::{self, Certified, KeyError, Keys};
 use crate::roster::{Fingerprint, Member, Role, Roster, RosterError};
-use crate::secret::{FileKey, SecretError};
+use crate::secret::{self, FileKey, SecretError};
 use crate::signed::{Signed, SignedError};
 use crate::spare::SpareError;
 use crate::tls::Identity;
@@ -189,10 +189,11 @@ pub struct Folder {
 }
 
 impl Folder {
-    /// `key_file`: the key under which secrets are sealed; in the folder if none is given.
+    /// `key_file`: the key under which secrets are sealed. If none is given it is where the folder says: in it, unless
+    /// `init` or `join` were given another place.
     #[must_use]
     pub fn new(path: &Path, key_file: Option<&Path>) -> Self {
-        let key_file = key_file.map_or_else(|| path.join("key"), Path::to_owned);
+        let key_file = key_file.map_or_else(|| secret::place(path), Path::to_owned);
         Self { path: path.to_owned(), key_file }
     }
 
@@ -220,7 +221,7 @@ impl Folder {
         files::make_folder(&self.path)?;
         let _lock = Lock::take(&self.path)?;
         self.must_be_nobodys()?;
-        let key = FileKey::make(&self.key_file)?;
+        let key = FileKey::make(&self.path, &self.key_file)?;
         let (authority_key, keys) = (keys::signing()?, Keys::make()?);
         let authority = authority::found(&founding.cluster, &authority_key, now_ms)?;
         let public = keys.public()?;
@@ -409,7 +410,7 @@ impl Folder {
     pub(crate) fn pending_keys(&self) -> Result<Keys, TrustError> {
         files::make_folder(&self.path)?;
         self.must_be_nobodys()?;
-        let key = FileKey::make(&self.key_file)?;
+        let key = FileKey::make(&self.path, &self.key_file)?;
         if self.path.join(NODE_KEY).exists() {
             return self.keys();
         }

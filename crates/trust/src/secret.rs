@@ -5,10 +5,10 @@
 //!  "OUTLSEC1" nonce  cipher text  tag        AES-256-GCM-SIV; the file's name is authenticated, too
 //! ```
 //!
-//! The key lies beside the secrets unless `--key-file` says otherwise: that protects copies of single files
-//! and of a folder whose key file is elsewhere, not a whole disk in a thief's hands.
+//! The key lies beside the secrets unless `--key-file` of `init` or `join` says otherwise; then a link is in its
+//! place. Beside them it protects copies of single files; elsewhere, of the folder and of its whole disk.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use aes_gcm_siv::aead::{AeadInOut, KeyInit};
 use aes_gcm_siv::{Aes256GcmSiv, Nonce, Tag};
@@ -20,6 +20,15 @@ use crate::hex;
 const MAGIC: &[u8; 8] = b"OUTLSEC1";
 const HEAD: usize = 20;
 const TAG: usize = 16;
+
+/// The key of a folder's secrets, or a link to it.
+const KEY: &str = "key";
+
+/// Where the key of a folder is. Its place is named in messages, too: a key disk that is not mounted is what is missing.
+pub(crate) fn place(folder: &Path) -> PathBuf {
+    let beside = folder.join(KEY);
+    std::fs::read_link(&beside).unwrap_or(beside)
+}
 
 /// Why a secret cannot be had.
 #[derive(Debug, thiserror::Error)]
@@ -62,14 +71,21 @@ impl FileKey {
         Self(key)
     }
 
-    /// Makes a key and keeps it in a file, unless that is there: then it is read.
-    pub(crate) fn make(path: &Path) -> Result<Self, SecretError> {
-        if path.exists() {
-            return Self::read(path);
+    /// Makes a key for a folder and keeps it in a file, unless that is there: then it is read. The folder remembers
+    /// where it is.
+    pub(crate) fn make(folder: &Path, path: &Path) -> Result<Self, SecretError> {
+        let made = if path.exists() {
+            Self::read(path)?
+        } else {
+            let key = random::<32>()?;
+            files::write(path, Zeroizing::new(hex::encode(&*key)).as_bytes())?;
+            Self(key)
+        };
+        let beside = folder.join(KEY);
+        if path != beside && beside.symlink_metadata().is_err() {
+            files::point(&beside, path)?;
         }
-        let key = random::<32>()?;
-        files::write(path, Zeroizing::new(hex::encode(&*key)).as_bytes())?;
-        Ok(Self(key))
+        Ok(made)
     }
 
     pub(crate) fn read(path: &Path) -> Result<Self, SecretError> {
@@ -115,6 +131,34 @@ impl FileKey {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_folder_remembers_where_its_key_is_and_says_which_file_is_missing() {
+        let home = std::env::temp_dir().join(format!("outlast-key-{}", std::process::id()));
+        let _ = std::fs::remove_dir_all(&home);
+        let (folder, disk) = (home.join("trust"), home.join("disk"));
+        files::make_folder(&folder).unwrap();
+        files::make_folder(&disk).unwrap();
+        let elsewhere = disk.join("key");
+        let sealed = FileKey::make(&folder, &elsewhere).unwrap().seal("a", b"secret").unwrap();
+        assert_eq!(place(&folder), elsewhere.canonicalize().unwrap());
+        assert_eq!(
+            **FileKey::read(&place(&folder)).unwrap().open("a", &sealed).unwrap(),
+            *b"secret"
+        );
+        assert_eq!(
+            FileKey::make(&folder, &place(&folder)).unwrap().0,
+            FileKey::read(&elsewhere).unwrap().0
+        );
+        // What a copy of the folder has is no key.
+        std::fs::rename(&disk, home.join("unmounted")).unwrap();
+        let error = FileKey::read(&place(&folder)).unwrap_err().to_string();
+        assert!(error.contains("disk/key"), "{error}");
+        let error = FileKey::make(&folder, &place(&folder)).map(|_| ()).unwrap_err().to_string();
+        assert!(error.contains("disk/key"), "none is made in its place: {error}");
+        assert!(!elsewhere.exists() && folder.join("key").is_symlink());
+        std::fs::remove_dir_all(home).unwrap();
+    }
 
     #[test]
     fn a_secret_opens_with_its_key_under_its_name_only() {

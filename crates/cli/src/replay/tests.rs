@@ -72,6 +72,22 @@ fn a_move_of_an_address_is_shown_with_its_causes() {
 }
 
 #[test]
+fn a_coordinator_is_shown_with_what_was_asked_committed_and_ordered() {
+    let (outcome, text) = shown(&args(golden("coordinator-1.rec")), "");
+    assert_eq!(outcome, Ok(true));
+    for line in [
+        "question 1: drain node/node02 for uid 0 (pid 812) on node02\n  -> commit 1: put intent/",
+        "  -> order node02: drain node/node02 (step 0 of intent 1, token 1)\n",
+        "  -> answer question 2: refused, intent 1 about node/node02 is under way\n",
+        "  -> act no more: the store knows a later coordinator\n",
+    ] {
+        assert!(text.contains(line), "{line:?} in\n{text}");
+    }
+    let last = text.lines().last().unwrap_or_default();
+    assert!(last.ends_with(" decisions: decided as recorded"), "{last}");
+}
+
+#[test]
 fn everything_is_shown_when_asked_for_and_until_a_moment_when_told() {
     let mut args = Args { all: true, ..args(golden("member-1.rec")) };
     let (_, whole) = shown(&args, "");
@@ -150,7 +166,11 @@ fn what_cannot_be_played_is_told_by_name() {
     }
     let folder = golden("member-1.rec").parent().unwrap().join("..");
     let (outcome, _) = shown(&args(folder), "");
-    assert!(outcome.unwrap_err().contains("none of its files is named member-*.rec"));
+    assert!(
+        outcome
+            .unwrap_err()
+            .contains("none of its files is named member-*.rec, vip-*.rec or coordinator-*.rec")
+    );
     let (outcome, _) = shown(&args("/nowhere/x.rec".into()), "");
     assert!(outcome.unwrap_err().starts_with("cannot read /nowhere/x.rec: "));
 }

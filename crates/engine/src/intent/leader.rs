@@ -102,7 +102,7 @@ pub enum Action {
 }
 
 #[derive(Clone, Debug)]
-enum Phase {
+pub(super) enum Phase {
     /// Not sent before this process began to lead.
     Ordering { since: Time, send_at: Time, gone: Option<Gone> },
     /// Its commit is on the way; `since`: of the step, where that stays the same.
@@ -111,9 +111,9 @@ enum Phase {
 
 /// Since when the node of a step is said to be gone, and when that was said last.
 #[derive(Clone, Copy, Debug)]
-struct Gone {
-    first: Time,
-    last: Time,
+pub(super) struct Gone {
+    pub(super) first: Time,
+    pub(super) last: Time,
 }
 
 impl Phase {
@@ -123,22 +123,22 @@ impl Phase {
 }
 
 #[derive(Clone, Debug)]
-struct Open {
-    record: Record,
-    phase: Phase,
+pub(super) struct Open {
+    pub(super) record: Record,
+    pub(super) phase: Phase,
 }
 
 /// Who asked for what.
 #[derive(Clone, Debug)]
-struct Asked {
-    asker: u64,
-    record: Record,
-    calls_off: bool,
+pub(super) struct Asked {
+    pub(super) asker: u64,
+    pub(super) record: Record,
+    pub(super) calls_off: bool,
 }
 
 /// A commit on the way.
 #[derive(Clone, Debug)]
-enum Commit {
+pub(super) enum Commit {
     Proposal { asker: u64, record: Record },
     Progress { number: u64 },
 }
@@ -146,18 +146,18 @@ enum Commit {
 /// Leads as long as its token counts; made anew for each time in office.
 #[derive(Clone, Debug)]
 pub struct Leader {
-    token: Token,
+    pub(super) token: Token,
     /// Of the store that gave the token.
-    incarnation: u64,
+    pub(super) incarnation: u64,
     /// The number of the newest intent.
-    last: u64,
-    open: BTreeMap<u64, Open>,
+    pub(super) last: u64,
+    pub(super) open: BTreeMap<u64, Open>,
     /// Proposals are committed one at a time: each needs the number of the one before.
-    asked: VecDeque<Asked>,
-    proposing: bool,
-    commits: BTreeMap<u64, Commit>,
-    commit: u64,
-    deposed: bool,
+    pub(super) asked: VecDeque<Asked>,
+    pub(super) proposing: bool,
+    pub(super) commits: BTreeMap<u64, Commit>,
+    pub(super) commit: u64,
+    pub(super) deposed: bool,
 }
 
 impl Leader {

@@ -2,8 +2,9 @@
 
 use base::Time;
 
-use super::{Decision, Fact, MEMBER, Names, VIPS};
+use super::{Decision, Fact, LEADER, MEMBER, Names, VIPS};
 use crate::Buffer;
+use crate::intent::Leader;
 use crate::keep::Keep;
 use crate::member::Member;
 use crate::vip::Vip;
@@ -14,6 +15,8 @@ pub enum Machine {
     Member(Box<Member>),
     /// All instances of a vip process, in their order.
     Vips(Vec<Vip>),
+    /// None: it does not coordinate.
+    Leader(Box<Option<Leader>>),
 }
 
 impl Machine {
@@ -24,6 +27,10 @@ impl Machine {
             VIPS => {
                 let vips = Keep::revive(&mut bytes)?;
                 bytes.is_empty().then_some(Self::Vips(vips))
+            }
+            LEADER => {
+                let leads = Keep::revive(&mut bytes)?;
+                bytes.is_empty().then(|| Self::Leader(Box::new(leads)))
             }
             _ => None,
         }
@@ -39,6 +46,11 @@ impl Machine {
                 vips.keep(&mut bytes);
                 bytes
             }
+            Self::Leader(leads) => {
+                let mut bytes = vec![];
+                leads.keep(&mut bytes);
+                bytes
+            }
         }
     }
 
@@ -48,6 +60,7 @@ impl Machine {
         let number = match self {
             Self::Member(_) => MEMBER,
             Self::Vips(_) => VIPS,
+            Self::Leader(_) => LEADER,
         };
         Self::revived(number, &self.kept())
     }
@@ -66,7 +79,8 @@ impl Machine {
                 vip.step(now, fact.input(), &mut out);
                 out.iter().map(|action| Decision::of_vip(action, vip, names)).collect()
             }
-            (Self::Member(_), Fact::Vip(..)) | (Self::Vips(_), Fact::Member(_)) => vec![],
+            (Self::Leader(leads), Fact::Leader(fact)) => fact.feed(now, leads),
+            (Self::Member(_) | Self::Vips(_) | Self::Leader(_), _) => vec![],
         }
     }
 }

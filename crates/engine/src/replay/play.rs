@@ -6,7 +6,7 @@ use base::Time;
 
 use super::member::{self, Bodies};
 use super::vips::{self, Last};
-use super::{Decision, Fact, Head, Machine, block, into, later};
+use super::{Decision, Fact, Head, LEADER, LeaderFact, Machine, VIPS, block, into, later};
 use crate::CAPACITY;
 use crate::keep::Keep;
 
@@ -110,6 +110,8 @@ struct Entries<'a> {
 enum Before {
     Member(Bodies),
     Vips(Last),
+    /// Nothing that it is told repeats itself.
+    Leader,
 }
 
 impl Before {
@@ -119,15 +121,17 @@ impl Before {
             Self::Vips(last) => {
                 vips::revive(last, bytes).map(|(instance, fact)| Fact::Vip(instance, fact))
             }
+            Self::Leader => LeaderFact::revive(bytes).map(Fact::Leader),
         }
     }
 }
 
 impl<'a> Entries<'a> {
     fn new(head: &Head, rest: &'a [u8]) -> Self {
-        let last = match head.is_of_vips() {
-            true => Before::Vips(Last::default()),
-            false => Before::Member(Bodies::new()),
+        let last = match head.machine {
+            VIPS => Before::Vips(Last::default()),
+            LEADER => Before::Leader,
+            _ => Before::Member(Bodies::new()),
         };
         Self { at: head.at, last, block: &[], rest, is_torn: false }
     }

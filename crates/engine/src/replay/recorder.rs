@@ -4,8 +4,9 @@ use base::Time;
 
 use super::member::{self, Bodies};
 use super::vips::{self, Last};
-use super::{Decision, FRAME, Head, MAGIC, VERSION, VIPS, apart, framed};
+use super::{Decision, FRAME, Head, LEADER, LeaderFact, MAGIC, VERSION, VIPS, apart, framed};
 use crate::Buffer;
+use crate::intent::{self, Leader};
 use crate::keep::Keep;
 use crate::member::{Action, Input, Member};
 use crate::vip::{self, Vip};
@@ -38,6 +39,18 @@ impl Recorder {
         let mut state = vec![];
         vips.len().keep(&mut state);
         vips.for_each(|vip| vip.keep(&mut state));
+        Self::new(head, &state)
+    }
+
+    /// As [`Self::begin`], of a coordinator; none: this node does not coordinate.
+    #[must_use]
+    pub fn begin_leader(mut head: Head, leads: Option<&Leader>) -> (Self, Vec<u8>) {
+        head.machine = LEADER;
+        let mut state = vec![];
+        leads.is_some().keep(&mut state);
+        if let Some(leader) = leads {
+            leader.keep(&mut state);
+        }
         Self::new(head, &state)
     }
 
@@ -76,6 +89,16 @@ impl Recorder {
         out.len().keep(&mut self.entries);
         for action in out {
             Decision::of_vip(action, vip, &self.head.names).keep(&mut self.entries);
+        }
+    }
+
+    /// One step of the coordinator.
+    pub fn note_leader(&mut self, now: Time, fact: &LeaderFact, out: &Buffer<intent::Action>) {
+        self.entry(now);
+        fact.keep(&mut self.entries);
+        out.len().keep(&mut self.entries);
+        for action in out {
+            Decision::of_leader(action).keep(&mut self.entries);
         }
     }
 

@@ -22,7 +22,7 @@ use store::Link;
 use super::errands::Desk;
 use super::hands::{Hands, counter, position, put};
 use super::{command, lock};
-use coordinator::{Mail, Place, Told};
+use coordinator::{Mail, Place, Tape, Told};
 use deeds::{Deeds, plan};
 pub(super) use roles::Roles;
 use steps::Steps;
@@ -100,8 +100,9 @@ pub(crate) fn begin(start: &Start, hands: &Arc<Hands>, desk: &Desk) -> Option<Ar
             };
             looks.looks().0.nodes.iter().any(is_on)
         });
+        let tape = Tape::start(start, lock(hands.core()).cluster.as_ref()?);
         let (own_link, desk, has_roles) = (link.clone(), desk.clone(), Arc::clone(&hands));
-        let place = Place { me, names, link, desk, steps, is_gone, has_heir, here };
+        let place = Place { me, names, link, desk, steps, is_gone, has_heir, here, tape };
         let coordinator = coordinator::start(place)?;
         let roles = Roles { coordinator: coordinator.clone(), link: own_link.clone() };
         // Begun once.

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use outlast_sim::sweep::{Tally, run, shortest};
+use outlast_sim::sweep::{Tally, run, scripted, shortest};
 use outlast_sim::world::{Script, Shape, World};
 
 /// What the words of the command line mean.
@@ -45,7 +45,7 @@ fn main() -> ExitCode {
         }
     };
     if let Some(seed) = args.seed {
-        return tell(&Script::roll(seed, args.shape));
+        return tell(&scripted(seed, args.shape, args.detect));
     }
     if let Some(file) = &args.script {
         let text = std::fs::read_to_string(file).map_err(|error| error.to_string());
@@ -80,7 +80,7 @@ fn is_bad(tally: &Tally, shape: Shape) -> bool {
 /// Writes short scripts of the first violations.
 fn keep(tally: &Tally, args: &Args, out: &Path) {
     for (seed, broken) in tally.broken.iter().take(SHORTENED) {
-        let short = shortest(&Script::roll(*seed, args.shape), broken.property);
+        let short = shortest(&scripted(*seed, args.shape, args.detect), broken.property);
         let words = broken.property.to_lowercase().replace(' ', "-");
         let name = args.name.clone().unwrap_or_else(|| format!("{words}-seed-{seed}"));
         let file = out.join(format!("{name}.toml"));

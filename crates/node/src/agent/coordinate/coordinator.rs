@@ -20,6 +20,7 @@ use base::Time;
 use engine::Buffer;
 use engine::intent::{self, Action, LEADER, Leader, Wish};
 use engine::kv::{self, LOCKS, Outcome, Token, Transaction, acquired};
+use engine::replay::LeaderFact;
 use engine::tenure::{self, End, Tenure};
 use store::{Link, News};
 
@@ -29,8 +30,11 @@ use crate::agent::core::Core;
 use crate::agent::errands::Desk;
 use name::{Name, Taking};
 
+pub(super) use tape::Tape;
+
 mod name;
 mod orders;
+mod tape;
 
 /// How long the store keeps the name of one that is gone: so long nothing is ordered. Half as long would
 /// double what an idle cluster writes, one entry in two seconds.
@@ -142,6 +146,7 @@ pub(super) struct Place {
     pub(super) has_heir: Box<dyn Fn() -> bool + Send>,
     /// What the agent knows, and shows.
     pub(super) here: Arc<Mutex<Core>>,
+    pub(super) tape: Tape,
 }
 
 struct Coordinator {
@@ -327,10 +332,8 @@ impl Coordinator {
 
     /// Who waits is told by the end of his channel.
     fn stop(&mut self, token: Token, why: End) {
-        let began = self.office.take().is_some_and(|office| office.leader.is_some());
-        if !began {
-            return;
-        }
+        let Some(leader) = self.office.take().and_then(|office| office.leader) else { return };
+        self.place.tape.turn(sys::clock::now(), Some(&leader), &LeaderFact::Ends);
         let (evidence, next) = match why {
             End::TimeIsUp => (
                 "nobody renewed it in time: the store had no majority, or this process was not run",
@@ -408,7 +411,10 @@ impl Coordinator {
             return self.hold(tenure::Input::Stale { token });
         }
         let store = office.incarnation;
-        let leader = Leader::new(now, (store, token), last, intent::found(&outcome));
+        let intents = intent::found(&outcome);
+        let leader = Leader::new(now, (store, token), last, intents.clone());
+        let fact = LeaderFact::Begins { incarnation: store, token, last, intents };
+        self.place.tape.turn(now, None, &fact);
         let open = leader.open().count();
         office.leader = Some(leader);
         let goes_on = format!("goes on with {open} open intents");
@@ -427,7 +433,7 @@ impl Coordinator {
         let token = office.token;
         let Some(leader) = &mut office.leader else { return };
         let mut out = Buffer::new();
-        leader.step(now, input, &mut out);
+        self.place.tape.step(now, leader, input, &mut out);
         for action in out.drain() {
             match action {
                 Action::Commit { commit, transaction } => {
