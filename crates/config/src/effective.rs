@@ -69,7 +69,13 @@ fn from_cluster(
     let interface = match &vip.interface {
         Some(interface) => interface.clone(),
         None => interface_of(own)
-            .ok_or_else(|| format!("vip {}: no interface of this node has {own}", vip.name))?,
+            .ok_or_else(|| {
+            format!(
+                "vip {}: no interface of this node has {own}: with `interface = \"NAME\"` in [vip.{}] the node starts \
+                 before its network",
+                vip.name, vip.name
+            )
+        })?,
     };
     let own_v4 = match own {
         IpAddr::V4(ip) => Some(ip),

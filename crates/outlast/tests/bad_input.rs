@@ -12,6 +12,7 @@ use std::process::Command;
 
 use api::VipRole;
 use lonely::{CLUSTER, Lonely, OUTLAST, OWN, VIP, alone, has_vip, run_to_end, until};
+use sys::netlink::{AddressOptions, Netlink};
 
 /// Starts the node as its files are now and expects it to refuse, naming each of `expected`.
 fn check_refused(node: &Lonely, expected: &[&str]) {
@@ -215,11 +216,13 @@ fn a_store_whose_addresses_are_on_another_machine_is_refused_with_its_addresses(
         sys::netns::set_sysctl("net.ipv4.ip_nonlocal_bind", "0").expect("it is ours");
         let text = fs::read_to_string(node.path("outlast.toml")).expect("a file");
         let text = text.replace("10.79.0.41", "10.79.0.49");
-        let (nodes, rest) = text.split_once("[vip.internal]").expect("there is one");
-        let (_, store) = rest.split_once("[dashboard]").expect("there is one");
-        node.write("outlast.toml", &format!("{nodes}[dashboard]{store}"));
+        // This machine is another one, and the word of an operator would make it this one.
+        let other = "[node.node02]\nnetworks = { management = \"10.79.0.41\" }\n[vip.internal]";
+        let text = text.replace("[vip.internal]", other).replace(LATE.0, LATE.1);
+        node.write("outlast.toml", &(text + "members = [\"node01\"]\n"));
         let expected = [
-            "none of the addresses of node01 is on this machine, where its store would listen (10.79.0.49:7414)",
+            "none of the addresses of node01 is on this machine, where its store would listen (10.79.0.49:7414), and \
+             10.79.0.41 of node02 is",
             "--node",
         ];
         let (code, said) = run_to_end(node.command().args(["--node", "node01"]));
@@ -228,6 +231,100 @@ fn a_store_whose_addresses_are_on_another_machine_is_refused_with_its_addresses(
             assert!(said.contains(words), "`{words}` is not in:\n{said}");
         }
     });
+}
+
+/// The store of a node that runs leads, and its trouble is over.
+fn leads(node: &Lonely) -> bool {
+    let store = node.try_status().and_then(|status| status.store);
+    store.is_some_and(|store| store.leader.is_some() && store.trouble.is_none())
+}
+
+/// Everything runs but the store, and it is said why, until it is mended; then it leads.
+fn runs_without_its_store(node: &mut Lonely, why: &str, mend: impl FnOnce()) {
+    let mut command = node.command();
+    command.args(["--node", "node01"]);
+    node.start_with(command);
+    until("the node serves behind its virtual IP", || node.serves(node.port));
+    assert!(node.log().contains("the store does not start yet"), "{}", node.log());
+    until("the status says why", || {
+        let trouble = node.try_status().and_then(|status| status.store?.trouble);
+        trouble.is_some_and(|trouble| trouble.contains(why))
+    });
+    let events = |what: &str| {
+        node.events().into_iter().filter(|event| event.what == what).collect::<Vec<_>>()
+    };
+    until("an event says why", || {
+        events("store-leaderless").iter().any(|event| event.evidence.contains(why))
+    });
+    let mut command = Command::new(OUTLAST);
+    let said = command
+        .args(["why", "store", "--run-dir"])
+        .arg(node.path("run"))
+        .output()
+        .expect("the tool runs");
+    let said = String::from_utf8_lossy(&said.stdout).into_owned();
+    assert!(said.contains(why), "{said}");
+    mend();
+    until("the store leads", || leads(node));
+    assert!(events("process-lost").is_empty() && node.serves(node.port));
+}
+
+#[test]
+fn a_store_whose_port_another_program_has_stops_nothing_else_and_comes_when_it_is_free() {
+    const TEST: &str =
+        "a_store_whose_port_another_program_has_stops_nothing_else_and_comes_when_it_is_free";
+    alone(TEST, || {
+        let mut node = with_all_ports();
+        let other = TcpListener::bind((OWN, 7414)).expect("nobody has it");
+        let why = "cannot listen on TCP 10.79.0.41:7414: another program has it (`ss -ltnp";
+        runs_without_its_store(&mut node, why, || drop(other));
+    });
+}
+
+#[test]
+fn a_store_whose_network_comes_late_stops_nothing_else_and_comes_with_it() {
+    const TEST: &str = "a_store_whose_network_comes_late_stops_nothing_else_and_comes_with_it";
+    alone(TEST, || {
+        let mut node = with_all_ports();
+        sys::netns::set_sysctl("net.ipv4.ip_nonlocal_bind", "0").expect("it is ours");
+        let text = fs::read_to_string(node.path("outlast.toml")).expect("a file");
+        let text = text.replace("10.79.0.41", "10.79.0.49");
+        node.write("outlast.toml", &text.replace(LATE.0, LATE.1));
+        let why = "cannot listen on TCP 10.79.0.49:7414: that address is not on this machine now";
+        runs_without_its_store(&mut node, why, || add([10, 79, 0, 49]));
+    });
+}
+
+#[test]
+fn a_store_with_one_network_of_two_serves_and_says_which_is_missing() {
+    alone("a_store_with_one_network_of_two_serves_and_says_which_is_missing", || {
+        let mut node = with_all_ports();
+        sys::netns::set_sysctl("net.ipv4.ip_nonlocal_bind", "0").expect("it is ours");
+        let text = fs::read_to_string(node.path("outlast.toml")).expect("a file");
+        let both = "{ management = \"10.79.0.41\", storage = \"10.80.0.41\" }";
+        node.write("outlast.toml", &text.replace("{ management = \"10.79.0.41\" }", both));
+        node.start();
+        let store = || node.try_status().and_then(|status| status.store);
+        until("it leads and says what is missing", || {
+            store().is_some_and(|store| {
+                let trouble = store.trouble.unwrap_or_default();
+                store.leader.is_some() && trouble.contains("cannot listen on TCP 10.80.0.41:7414")
+            })
+        });
+        add([10, 80, 0, 41]);
+        until("that is over", || leads(&node));
+    });
+}
+
+/// With its device in the file a virtual IP needs no address to find it by.
+const LATE: (&str, &str) = ("router_id", "interface = \"eth0\"\nrouter_id");
+
+/// An address that comes late.
+fn add(address: [u8; 4]) {
+    let netlink = Netlink::open().expect("this is a namespace of the test");
+    let device = netlink.link("eth0").expect("links are told").expect("it is there");
+    let options = AddressOptions::default();
+    netlink.add_address(device.index, address.into(), 24, options).expect("it can be added");
 }
 
 #[test]

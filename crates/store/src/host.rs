@@ -14,7 +14,7 @@ use tokio::runtime::{Builder, Runtime};
 use crate::embedded::{Progress, SNAPSHOT_EVERY, own_folder};
 use crate::etcd::{Account, Gateway};
 use crate::local::{Report, SOCKET, name, server};
-use crate::net::{Credentials, Net};
+use crate::net::{Credentials, Deaf, Net};
 use crate::{Embedded, Error, NodeId, Options, Store, Timing, Watch, node_id};
 
 /// A write is some twenty hand-overs between tasks: within one thread each costs nothing, between two a turn of
@@ -111,6 +111,8 @@ struct Inner {
     names: BTreeMap<NodeId, String>,
     engine: OnceLock<Engine>,
     progress: Progress,
+    /// Where the others cannot reach it.
+    deaf: Deaf,
     /// Why the store did not start.
     failed: Mutex<Option<String>>,
 }
@@ -131,7 +133,8 @@ impl Counter {
 
     pub(crate) fn report(&self) -> Report {
         let named = |node| self.0.names.get(&node).cloned().unwrap_or_else(|| format!("{node:x}"));
-        let trouble = self.failure().or_else(|| self.0.progress.text(named));
+        let trouble = self.failure().or_else(|| self.0.deaf.text());
+        let trouble = trouble.or_else(|| self.0.progress.text(named));
         let start = Report {
             engine: "embedded".to_owned(),
             me: self.0.me.clone(),
@@ -189,8 +192,6 @@ fn listen(run_dir: &std::path::Path, counter: &Counter) -> Result<(), Error> {
 
 /// Starts the store inside; it is ready when the others have said what they know of its disk.
 async fn inside(setup: Setup, counter: &Counter, progress: Progress) -> Result<(), Error> {
-    let net = Net::bind(&setup.own, setup.peers, setup.credentials).await;
-    let net = net.map_err(Error::Listen)?;
     listen(&setup.run_dir, counter)?;
     let options = Options {
         folder: setup.folder,
@@ -205,6 +206,8 @@ async fn inside(setup: Setup, counter: &Counter, progress: Progress) -> Result<(
     };
     let starting = counter.clone();
     tokio::spawn(async move {
+        let deaf = &starting.0.deaf;
+        let net = Net::open(&setup.own, setup.peers, setup.credentials, deaf).await;
         match Embedded::start_telling(options, Arc::new(net), progress).await {
             Ok(store) => drop(starting.0.engine.set(Engine::Embedded(store))),
             Err(error) => {
@@ -225,10 +228,11 @@ pub struct Host {
 }
 
 impl Host {
-    /// Listens, and starts the store; it serves as soon as a majority has said what it knows of the disk.
+    /// Answers its node, and starts the store as soon as it listens for the others somewhere; it serves as soon as a
+    /// majority has said what it knows of the disk.
     ///
     /// # Errors
-    /// When an address, the socket or the folder cannot be used, or with two members.
+    /// When the socket or the folder cannot be used, or with two members.
     pub fn start(mut setup: Setup) -> Result<Self, Error> {
         let account = setup.etcd.take();
         let ids: BTreeSet<_> = setup.members.iter().map(|member| node_id(member)).collect();
@@ -253,6 +257,7 @@ impl Host {
             names: setup.peers.keys().map(|name| (node_id(name), name.clone())).collect(),
             engine: OnceLock::new(),
             progress: progress.clone(),
+            deaf: Deaf::default(),
             failed: Mutex::new(None),
         };
         let counter = Counter(Arc::new(inner));

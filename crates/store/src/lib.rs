@@ -68,8 +68,6 @@ pub enum Error {
     Members(String),
     #[error("the lead of the store is not given away: {0}")]
     Lead(String),
-    #[error("nobody can reach the store of this node")]
-    Listen(#[source] std::io::Error),
     #[error("no store of this node answers at {}", socket.display())]
     Away { socket: PathBuf, source: std::io::Error },
 }

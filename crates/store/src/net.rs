@@ -18,7 +18,7 @@ use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ServerConfig};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{sleep, timeout};
 use tokio_rustls::{TlsAcceptor, TlsConnector};
@@ -26,6 +26,10 @@ use tokio_rustls::{TlsAcceptor, TlsConnector};
 use crate::embedded::NodeId;
 use crate::node_id;
 use crate::transport::{Accepted, Duplex, Later, Transport};
+
+pub(crate) use deaf::Deaf;
+
+mod deaf;
 
 /// Between two addresses of one node; three networks fit into the patience of a connection (500 ms).
 const APART: Duration = Duration::from_millis(100);
@@ -35,7 +39,7 @@ const HANDSHAKE: Duration = Duration::from_secs(2);
 const GUESTS: usize = 64;
 /// Accepted connections that wait for the store.
 const WAITING: usize = 64;
-/// Between two tries to accept, or to listen on an address that is not there.
+/// Between two tries to accept.
 const AGAIN: Duration = Duration::from_millis(500);
 /// How soon a node that was put out is cut off; what it sends until then is refused by nobody.
 const LOOK: Duration = Duration::from_secs(1);
@@ -90,16 +94,15 @@ impl Drop for Net {
 }
 
 impl Net {
-    /// Listens on the own addresses. One that is not there yet is tried again, as long as another is.
+    /// Listens on the own addresses; returns as soon as one of them is heard on: a member whom nobody reaches would
+    /// only disturb the others. What is taken or not there yet is tried again, and in `deaf` meanwhile.
     /// Without credentials nothing is secret and nobody is proven: for loopback only.
-    ///
-    /// # Errors
-    /// When an address is taken, or none can be listened on.
-    pub(crate) async fn bind(
+    pub(crate) async fn open(
         own: &[SocketAddr],
         peers: BTreeMap<String, Vec<SocketAddr>>,
         credentials: Option<Arc<dyn Credentials>>,
-    ) -> io::Result<Self> {
+        deaf: &Deaf,
+    ) -> Self {
         let (give, accepted) = mpsc::channel(WAITING);
         let live = Live::default();
         let room = Doors::new(GUESTS);
@@ -110,34 +113,19 @@ impl Net {
             live: Arc::clone(&live),
             tasks: vec![],
         };
-        let (mut missing, mut refused) = (vec![], None);
         let desk = Desk { credentials, give, live: Arc::clone(&live), room };
+        let heard = Arc::new(Notify::new());
         for address in own {
-            match TcpListener::bind(address).await {
-                Ok(listener) => net.tasks.push(tokio::spawn(desk.clone().listen(listener))),
-                Err(error) if error.kind() == io::ErrorKind::AddrNotAvailable => {
-                    refused = Some(error);
-                    missing.push(*address);
-                }
-                Err(error) => {
-                    let text = format!("cannot listen on {address}: {error}");
-                    return Err(io::Error::new(error.kind(), text));
-                }
-            }
+            let desk = desk.clone();
+            net.tasks.push(tokio::spawn(desk.open(*address, deaf.clone(), Arc::clone(&heard))));
         }
-        if net.tasks.is_empty()
-            && let Some(error) = refused
-        {
-            let text = format!("none of the store's addresses is on this machine: {error}");
-            return Err(io::Error::new(error.kind(), text));
-        }
-        for address in missing {
-            net.tasks.push(tokio::spawn(desk.clone().wait_for(address)));
+        if !own.is_empty() {
+            heard.notified().await;
         }
         if let Some(credentials) = &net.credentials {
             net.tasks.push(tokio::spawn(cut_off(Arc::clone(credentials), live)));
         }
-        Ok(net)
+        net
     }
 
     async fn reach(&self, name: &str) -> io::Result<TcpStream> {
@@ -208,13 +196,10 @@ struct Desk {
 }
 
 impl Desk {
-    async fn wait_for(self, address: SocketAddr) {
-        loop {
-            sleep(AGAIN).await;
-            if let Ok(listener) = TcpListener::bind(address).await {
-                return self.listen(listener).await;
-            }
-        }
+    async fn open(self, address: SocketAddr, deaf: Deaf, heard: Arc<Notify>) {
+        let listener = deaf::listener(address, &deaf).await;
+        heard.notify_one();
+        self.listen(listener).await;
     }
 
     async fn listen(self, listener: TcpListener) {

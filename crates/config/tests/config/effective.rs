@@ -202,7 +202,9 @@ fn unicast_goes_to_the_other_nodes() {
 fn a_node_without_the_device_is_told_so() {
     let cluster = cluster(&format!("{CLUSTER}{VIP}"));
     let wrong = effective_vips(Some(&cluster), None, Some(0), false, &|_| None).unwrap_err();
-    assert_eq!(wrong, ["vip v: no interface of this node has 10.0.0.1"]);
+    let expected = "vip v: no interface of this node has 10.0.0.1: with `interface = \"NAME\"` in [vip.v] the node starts \
+                    before its network";
+    assert_eq!(wrong, [expected]);
 }
 
 #[test]

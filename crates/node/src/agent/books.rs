@@ -299,8 +299,7 @@ impl Shelf {
             | Error::NoAddress(_)
             | Error::Etcd(_)
             | Error::Members(_)
-            | Error::Lead(_)
-            | Error::Listen(_)) => base::Chain(&other).to_string(),
+            | Error::Lead(_)) => base::Chain(&other).to_string(),
         })
     }
 

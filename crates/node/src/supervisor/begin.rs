@@ -95,7 +95,11 @@ impl Supervisor {
         raise_limits(&plan);
         let shared = launch.mode == Mode::Strict;
         let sockets = bind(&plan, launch.mode, &Sockets::none(shared))?;
-        ports::check(&plan)?;
+        if let Some(keeps) = ports::check(&plan)? {
+            tell::line(&format!(
+                "the store does not start yet: {keeps}. Everything else starts, and the store is tried again"
+            ));
+        }
         let rescue = open_rescue(&plan)?;
         let lives = match &plan.texts.secret {
             Some(_) => Lives::open(&plan.state_dir, sys::clock::wall_ms()),

@@ -19,10 +19,10 @@ pub enum PortError {
     #[error("{}", .0.join("; "))]
     Taken(Vec<String>),
     #[error(
-        "none of the addresses of {node} is on this machine, where its store would listen ({addresses}): bring its \
-         network up, mend the addresses in the cluster file, or say with --node which node this is"
+        "none of the addresses of {node} is on this machine, where its store would listen ({addresses}){other}: bring \
+         its network up, mend the addresses in the cluster file, or say with --node which node this is"
     )]
-    Elsewhere { node: String, addresses: String },
+    Elsewhere { node: String, addresses: String, other: String },
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -80,15 +80,38 @@ impl fmt::Display for Wanted {
     }
 }
 
-/// At a start: what is left of a former one is waited for.
-pub(super) fn check(plan: &Plan) -> Result<(), PortError> {
+/// At a start: what is left of a former one is waited for. The store alone stops no node: its process tries again, and
+/// what keeps it is returned for who typed the command. A machine that has addresses of another node only is that one.
+pub(super) fn check(plan: &Plan) -> Result<Option<PortError>, PortError> {
+    let (stores, others): (Vec<_>, Vec<_>) =
+        wanted(plan).into_iter().partition(|wanted| wanted.kind == Kind::Store);
     let end = sys::clock::now() + PATIENCE;
-    loop {
-        match look(&wanted(plan), plan) {
-            Err(PortError::Taken(_)) if sys::clock::now() < end => std::thread::sleep(LOOK_EVERY),
-            found => return found,
+    while let Err(taken) = look(&others, plan) {
+        if sys::clock::now() >= end {
+            // Of one start all is told.
+            return Err(look(&wanted(plan), plan).err().unwrap_or(taken));
         }
+        std::thread::sleep(LOOK_EVERY);
     }
+    match look(&stores, plan) {
+        Err(PortError::Elsewhere { node, addresses, .. }) if let Some(there) = other_node(plan) => {
+            let other = format!(", and {there} is");
+            Err(PortError::Elsewhere { node, addresses, other })
+        }
+        found => Ok(found.err()),
+    }
+}
+
+/// Another node of the cluster whose address is on this machine.
+fn other_node(plan: &Plan) -> Option<String> {
+    let cluster = plan.cluster.as_ref()?;
+    let others = cluster.nodes.iter().enumerate().filter(|(at, _)| Some(*at) != plan.me);
+    let mut all = others.flat_map(|(_, node)| {
+        node.addresses.iter().flatten().map(move |address| (&node.name, *address))
+    });
+    let here = |address: IpAddr| sys::socket::try_udp(SocketAddr::new(address, 0)).is_ok();
+    let (name, address) = all.find(|(_, address)| here(*address))?;
+    Some(format!("{address} of {name}"))
 }
 
 /// At a change: what `before` has is held by its children.
@@ -118,7 +141,8 @@ fn look(wanted: &[Wanted], plan: &Plan) -> Result<(), PortError> {
     let stores = wanted.iter().filter(|wanted| wanted.kind == Kind::Store).count();
     if stores > 0 && elsewhere.len() == stores {
         let addresses = elsewhere.join(", ");
-        return Err(PortError::Elsewhere { node: plan.node.clone(), addresses });
+        let other = String::new();
+        return Err(PortError::Elsewhere { node: plan.node.clone(), addresses, other });
     }
     Ok(())
 }
