@@ -217,6 +217,27 @@ fn handshakes_that_are_never_finished_cost_a_bounded_time_and_are_counted() {
 }
 
 #[test]
+fn a_keeper_that_answers_late_is_replaced_and_signs_nothing_afterwards() {
+    const TEST: &str = "a_keeper_that_answers_late_is_replaced_and_signs_nothing_afterwards";
+    let Some(()) = clients(TEST) else { return };
+    alone(TEST, || {
+        let sealed = Sealed::new("");
+        until("it answers", || sealed.scrape() == (0, "200".to_owned()));
+        let (keepers, services) = (sealed.keepers(), sealed.services());
+        assert_eq!(keepers.len(), 1);
+        lonely::kill(keepers[0], "STOP");
+        let (code, said) = sealed.scrape();
+        assert!(code != 0 && said == "000", "nobody signs: {code} {said}");
+        until("a new pair answers", || sealed.scrape() == (0, "200".to_owned()));
+        assert_ne!(sealed.services(), services);
+        // It goes on, and nobody is there to hear what it says.
+        lonely::kill(keepers[0], "CONT");
+        until("the late one ends", || sealed.keepers().len() == 1 && !lonely::runs(keepers[0]));
+        assert_eq!(sealed.scrape(), (0, "200".to_owned()));
+    });
+}
+
+#[test]
 fn a_dashboards_certificate_is_changed_while_it_is_scraped_and_no_scrape_is_lost() {
     const TEST: &str =
         "a_dashboards_certificate_is_changed_while_it_is_scraped_and_no_scrape_is_lost";

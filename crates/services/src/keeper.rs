@@ -183,3 +183,61 @@ pub(crate) fn bytes(digits: &str) -> Option<Vec<u8>> {
     let pairs = digits.as_bytes().chunks(2);
     pairs.map(|pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::thread;
+
+    use api::access::Scope;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn an_answer_that_comes_late_answers_no_other_question() {
+        let (ours, theirs) = Channel::pair().unwrap();
+        let keeper = Keeper::new(ours);
+        assert!(matches!(keeper.who(&[1]), Err(KeeperError::Gone(_))), "nobody answers in time");
+        // Now it does: that certificate is of somebody who sees everything.
+        let mut asked = vec![0; api::MAX_MESSAGE];
+        let length = theirs.receive(&mut asked, &mut vec![]).unwrap();
+        let ask: KeeperAsk = api::decode(&asked[..length]).unwrap();
+        assert_eq!(ask, KeeperAsk::Who { certificate: "01".to_owned() });
+        let mut late = vec![];
+        let scopes = vec![Scope::Metrics];
+        let grant = Grant { name: "node01".to_owned(), scopes, until_ms: None };
+        api::encode(&KeeperAnswer::Known(grant), &mut late);
+        // Its reader is gone, or nobody reads it.
+        let _ = theirs.send(&late, &[]);
+        let answer = keeper.who(&[2]);
+        assert!(matches!(answer, Err(KeeperError::Gone(_))), "{answer:?}");
+        assert!(matches!(keeper.show(0), Err(KeeperError::Gone(_))));
+        keeper.until_gone().await;
+    }
+
+    #[test]
+    fn an_answer_in_time_is_of_the_question_that_was_asked() {
+        let (ours, theirs) = Channel::pair().unwrap();
+        let answers = thread::spawn(move || {
+            let poller = Poller::new().unwrap();
+            poller.add(theirs.as_fd(), 0, Interest::READ).unwrap();
+            for _ in 0..2 {
+                poller.wait(&mut vec![], None).unwrap();
+                let mut asked = vec![0; api::MAX_MESSAGE];
+                let length = theirs.receive(&mut asked, &mut vec![]).unwrap();
+                let KeeperAsk::Who { certificate } = api::decode(&asked[..length]).unwrap() else {
+                    panic!("something else was asked");
+                };
+                let grant = Grant { name: certificate, scopes: vec![], until_ms: None };
+                let mut bytes = vec![];
+                api::encode(&KeeperAnswer::Known(grant), &mut bytes);
+                theirs.send(&bytes, &[]).unwrap();
+            }
+        });
+        let keeper = Keeper::new(ours);
+        for certificate in [[1], [2]] {
+            let grant = keeper.who(&certificate).unwrap().unwrap();
+            assert_eq!(grant.name, digits(&certificate));
+        }
+        answers.join().unwrap();
+    }
+}
