@@ -97,6 +97,11 @@ pub enum Input<'a> {
         node: u16,
         proof: Option<Proof>,
     },
+    /// Whether that node is in a maintenance window, so that its coming and going does not count.
+    Planned {
+        node: u16,
+        planned: bool,
+    },
     /// What this node says of itself.
     Say(Said),
     /// This node ends in order.
@@ -174,6 +179,8 @@ struct More {
     /// When it came back, newest last.
     returns: ArrayVec<Time, { crate::member::FLAPS }>,
     quarantined_until: Time,
+    /// It is in a maintenance window.
+    planned: bool,
 }
 
 impl Gossip {
@@ -249,6 +256,7 @@ impl Gossip {
                 self.more.entry(node).or_default().proof = proof;
                 self.due.insert(node, now);
             }
+            Input::Planned { node, planned } => self.planned(now, node, planned),
             Input::Say(said) => self.say(said, out),
             Input::Leave => self.leave(out),
             Input::Timeout => self.timeout(now, out),

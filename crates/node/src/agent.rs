@@ -313,6 +313,7 @@ impl Agent<'_> {
             }
             for (node, planned) in planned {
                 self.step(Input::Planned { node, planned });
+                self.gossip(gossip::Input::Planned { node, planned });
             }
         }
     }

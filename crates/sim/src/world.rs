@@ -35,6 +35,7 @@ mod oracle;
 mod queue;
 mod reference;
 mod script;
+mod version;
 mod vips;
 mod watched;
 

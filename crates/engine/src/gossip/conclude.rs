@@ -61,8 +61,11 @@ impl Gossip {
         }
     }
 
-    fn returned(&mut self, now: Time, node: u16) {
+    pub(super) fn returned(&mut self, now: Time, node: u16) {
         let more = self.more.entry(node).or_default();
+        if more.planned {
+            return;
+        }
         if more.returns.is_full() {
             more.returns.remove(0);
         }
@@ -72,6 +75,17 @@ impl Gossip {
             more.quarantined_until = now + STEADY_FOR;
             self.due.insert(node, now);
         }
+    }
+
+    /// It is in a maintenance window from now on, or no more: what came before is forgiven.
+    pub(super) fn planned(&mut self, now: Time, node: u16, planned: bool) {
+        let more = self.more.entry(node).or_default();
+        more.planned = planned;
+        if planned {
+            more.returns.clear();
+            more.quarantined_until = Time::ZERO;
+        }
+        self.due.insert(node, now);
     }
 
     /// All evidence about a node, and when more than the table's own times may change it.

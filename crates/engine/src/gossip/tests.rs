@@ -67,6 +67,25 @@ fn wait(gossip: &mut Gossip, until: Time) -> Vec<Action> {
     out
 }
 
+#[test]
+fn a_compute_node_that_comes_and_goes_within_its_window_is_in_no_quarantine_and_after_it_is() {
+    let mut gossip = node(0);
+    let quarantined = |gossip: &Gossip, now: Time| gossip.more[&COMPUTE].quarantined_until > now;
+    let comes_back = |gossip: &mut Gossip, from: u64| {
+        (0..crate::member::FLAPS as u64).for_each(|n| gossip.returned(at(from + n), COMPUTE));
+    };
+    comes_back(&mut gossip, 100);
+    assert!(quarantined(&gossip, at(200)), "it came and went too often");
+    let planned = |planned| Input::Planned { node: COMPUTE, planned };
+    gossip.step(at(200), planned(true), &mut vec![]);
+    assert!(!quarantined(&gossip, at(200)), "what came before is forgiven");
+    comes_back(&mut gossip, 300);
+    assert!(!quarantined(&gossip, at(400)), "it is planned");
+    gossip.step(at(400), planned(false), &mut vec![]);
+    comes_back(&mut gossip, 500);
+    assert!(quarantined(&gossip, at(600)), "its window is over");
+}
+
 fn claim(everywhere: bool) -> Part<'static> {
     let silent = if everywhere { [0, 1].into_iter().collect() } else { Default::default() };
     let claims = vec![Claim { node: COMPUTE, life: 1, silent, left: false, everywhere }];

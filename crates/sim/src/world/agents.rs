@@ -8,9 +8,10 @@ use engine::packet::{Kind, MAX_BODY, MAX_PACKET, Opened, PairSecret, Seal};
 
 use super::mark::Mark;
 use super::mind::Mind;
-use super::net::{EVERYBODY, Frame, Packet, Says, Truth};
+use super::net::{EVERYBODY, Frame, Packet, Part, Says, Truth};
 use super::oracle::News;
 use super::queue::Machine;
+use super::version::Version;
 use super::{World, mix};
 
 /// Of the simulated cluster; a forger has another one.
@@ -70,6 +71,7 @@ impl World {
     pub(super) fn read_letter(&mut self, host: u16, network: u8, letter: u32) {
         let local = self.local(host);
         let node = &mut self.hosts[usize::from(host)];
+        let version = node.version;
         let Some(mind) = &mut node.agent.machine else {
             self.nets.drop_copy(letter);
             return;
@@ -81,7 +83,14 @@ impl World {
         let news = self.oracle.reads(host, &truth, network, local);
         let before = agent.refused();
         let mut out = Buffer::new();
-        let bytes = self.nets.letter(letter).bytes();
+        let mut bytes = self.nets.letter(letter).bytes();
+        let mut body = [0; MAX_PACKET];
+        if truth.to == EVERYBODY && version == Version::Former {
+            let own = &mut body[..bytes.len()];
+            own.copy_from_slice(bytes);
+            own[0] = version.hears(own[0]);
+            bytes = own;
+        }
         let input = if truth.to == EVERYBODY {
             let Truth { sender, life: incarnation, serial: seq, .. } = truth;
             let (kind, body) = (Kind::Beat, bytes);
@@ -109,6 +118,8 @@ impl World {
     pub(super) fn note_refusal(&mut self, host: u16, truth: &Truth, network: u8) {
         self.marks.note(if truth.forged {
             Mark::RefusedForgery
+        } else if truth.says == Says::Gossip(Part::Unknown) {
+            Mark::RefusedPart
         } else if truth.to != host && truth.to != EVERYBODY {
             Mark::RefusedAstray
         } else if truth.network != network {
@@ -262,9 +273,11 @@ impl World {
     /// One letter for all.
     fn beat_opened(&mut self, host: u16, truth: Truth) {
         let mut body = [0; MAX_BODY];
-        let mind = self.hosts[usize::from(host)].agent.machine.as_ref();
+        let node = &self.hosts[usize::from(host)];
+        let mind = node.agent.machine.as_ref();
         let Some(agent) = mind.and_then(|mind| mind.member.as_ref()) else { return };
         let length = agent.beat_body(&mut body);
+        let length = node.version.says(&mut body, length);
         if truth.serial.is_multiple_of(RECORDED_EVERY) {
             self.record(&body[..length], truth);
         }

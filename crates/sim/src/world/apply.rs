@@ -109,6 +109,7 @@ impl World {
                 self.hosts[usize::from(host)].clock.drift(self.now, amounts[0]);
                 self.plan_all(host);
             }
+            Verb::Version => self.change_version(host, amounts[0]),
             Verb::SetClock => self.hosts[usize::from(host)].wall += amounts[0],
             Verb::LoseDisk => self.lose_disk(host),
             Verb::Mend => self.mend(),
@@ -288,14 +289,14 @@ impl World {
         self.plan_all(host);
     }
 
-    fn kill_vip(&mut self, host: u16) {
+    pub(super) fn kill_vip(&mut self, host: u16) {
         let node = &self.hosts[usize::from(host)];
         if node.vip.machine.is_some() && node.runs() {
             self.bury(host);
         }
     }
 
-    fn kill_agent(&mut self, host: u16) {
+    pub(super) fn kill_agent(&mut self, host: u16) {
         let node = &self.hosts[usize::from(host)];
         if node.agent.machine.is_none() || !node.runs() {
             return;
@@ -413,12 +414,14 @@ impl World {
         self.nets.weather.fill(Weather::default());
         self.store.weather = StoreWeather::default();
         self.take_proofs_back();
+        let version = self.hosts[0].version;
         for host in 0..u16::try_from(self.hosts.len()).unwrap_or(0) {
             let node = &mut self.hosts[usize::from(host)];
             node.wall = 0;
             node.numbered = node.largest.into_iter().fold(node.numbered, u64::max);
             node.keep_lives();
-            let is_outdated = node.is_outdated();
+            let is_other = std::mem::replace(&mut node.version, version) != version;
+            let is_outdated = node.is_outdated() || is_other;
             self.mend_disk(host);
             self.mend_bmc(host);
             self.slow(host, 0);

@@ -7,10 +7,13 @@ use engine::packet::{Body, Kind, MAX_BODY, MAX_NETWORKS, MAX_PACKET, Opened};
 
 use super::agents::{RECORDED_EVERY, RECORDS};
 use super::net::{EVERYBODY, Frame, Packet, Part, Says, Truth};
+use super::version::{UNKNOWN, Version};
 use super::{World, mix};
 
 /// Of what was recorded so many are sent again at once.
 const REPLAYED: usize = 4;
+/// Of what the next version says, so much is known to nobody else.
+const UNKNOWN_EVERY: u64 = 16;
 
 /// Who takes part, as each agent reads it in the cluster file.
 pub(super) fn roster(cluster: &Cluster) -> Roster {
@@ -32,6 +35,7 @@ impl World {
         let input = match input {
             member::Input::Carrier { network, up } => Input::Carrier { network, up },
             member::Input::Proven { node, proof } => Input::Proven { node, proof },
+            member::Input::Planned { node, planned } => Input::Planned { node, planned },
             member::Input::Reference { answers } => Input::Reference(answers),
             member::Input::Leave => Input::Leave,
             member::Input::Timeout => Input::Timeout,
@@ -39,8 +43,7 @@ impl World {
             | member::Input::Opened { .. }
             | member::Input::Known { .. }
             | member::Input::Refused { .. }
-            | member::Input::Failing { .. }
-            | member::Input::Planned { .. } => return self.tell_quorum(host),
+            | member::Input::Failing { .. } => return self.tell_quorum(host),
         };
         self.crowd(host, input);
         self.tell_quorum(host);
@@ -148,6 +151,10 @@ impl World {
 
     fn send_gossip(&mut self, host: u16, to: u16, network: u8, body: &[u8]) {
         let part = Part::of(body);
+        let is_next = self.hosts[usize::from(host)].version == Version::Next;
+        if is_next && part != Part::Unknown && self.hearing.letters.is_multiple_of(UNKNOWN_EVERY) {
+            self.send_gossip(host, to, network, &UNKNOWN);
+        }
         self.judge_said(host, network, part, body);
         let sealed = self.script.sealed;
         let node = &mut self.hosts[usize::from(host)];

@@ -16,10 +16,15 @@ use super::fault::{Fault, Verb};
 use super::mail::Mail;
 use super::mark::Mark;
 use super::office::Deed;
+use super::version::Version;
 use crate::Chance;
 
 /// Between two tries to write to a disk that does not take it (`node/src/agent/coordinate/steps.rs`).
 const KEEP_AGAIN: Duration = Duration::from_secs(1);
+
+fn is_of_next(kept: &[u8]) -> bool {
+    !Version::Present.knows(kept)
+}
 
 /// A file of a host.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -123,10 +128,12 @@ impl Disk {
     }
 
     /// What is true: none of the two copies of its steps is whole.
-    fn has_no_whole_copy(&self) -> bool {
+    fn has_no_whole_copy(&self, version: Version) -> bool {
         let [steps, copy, _] = &self.files;
         let is_there = |kept: &Kept| kept.read.bytes.is_some();
-        let is_whole = |kept: &Kept| is_there(kept) && !kept.read.is_damaged;
+        let is_known =
+            |kept: &Kept| kept.read.bytes.as_ref().is_some_and(|bytes| version.knows(bytes));
+        let is_whole = |kept: &Kept| is_known(kept) && !kept.read.is_damaged;
         !is_whole(steps) && !is_whole(copy) && (is_there(steps) || is_there(copy))
     }
 }
@@ -169,26 +176,34 @@ impl World {
         }
         if is_back {
             self.marks.note(Mark::DiskLied);
-            let token = self.steps_on_disk(host).0.newest();
+            let token = self.steps_on_disk(host, Version::Next).0.newest();
             self.ledger.goes_back(host, token.unwrap_or(Token(0)));
         }
     }
 
-    fn steps_on_disk(&self, host: u16) -> (Receiver, Option<Damage>) {
+    fn steps_on_disk(&self, host: u16, version: Version) -> (Receiver, Option<Damage>) {
         let disk = &self.hosts[usize::from(host)].disk;
-        Receiver::revive([File::Steps, File::Copy].map(|file| disk.read(file)))
+        let copies = [File::Steps, File::Copy].map(|file| disk.read(file));
+        let copies = copies.map(|copy| copy.map(|copy| version.revives(copy)));
+        Receiver::revive([copies[0].as_deref(), copies[1].as_deref()])
     }
 
     /// What a new process finds of what the one before kept. S3: whatever one copy suffered is known from the other.
     pub(super) fn revive_receiver(&mut self, host: u16) -> Receiver {
-        let (receiver, damage) = self.steps_on_disk(host);
+        let version = self.hosts[usize::from(host)].version;
+        let (receiver, damage) = self.steps_on_disk(host, version);
         match damage {
             Some(Damage::One) => self.marks.note(Mark::ReadOtherCopy),
-            Some(Damage::All | Damage::Later(_)) => self.marks.note(Mark::NoCopyWhole),
+            Some(Damage::All) => self.marks.note(Mark::NoCopyWhole),
+            Some(Damage::Later(_)) => self.marks.note(Mark::LookedAfterLater),
             None => {}
         }
-        if self.hosts[usize::from(host)].disk.has_no_whole_copy() {
+        let disk = &self.hosts[usize::from(host)].disk;
+        if disk.has_no_whole_copy(version) {
             self.ledger.forgets(host);
+        } else if version == Version::Next && disk.read(File::Steps).is_some_and(is_of_next) {
+            // It knows again what an earlier version could not read meanwhile.
+            self.ledger.remembers(host, receiver.newest().unwrap_or(Token(0)));
         }
         let known = self.ledger.restarts(host);
         if receiver.newest().unwrap_or(Token(0)) != known {
@@ -201,6 +216,7 @@ impl World {
     /// Writes what the receiver knows. Where the disk does not take it, nothing of it has happened.
     pub(super) fn keep_receiver(&mut self, host: u16) {
         let bytes = self.offices[usize::from(host)].receiver.encode();
+        let bytes = self.hosts[usize::from(host)].version.keeps(bytes);
         let disk = &mut self.hosts[usize::from(host)].disk;
         if disk.write(File::Steps, bytes.clone()) && disk.write(File::Copy, bytes) {
             return self.ledger.keeps(host);
@@ -276,7 +292,10 @@ mod tests {
         disk.tears = true;
         assert!(written(&mut disk, "four"));
         assert_eq!(disk.loses_power(&mut dice), (true, true));
-        assert!(b"four".starts_with(disk.read(File::Steps).unwrap()) && disk.has_no_whole_copy());
+        assert!(
+            b"four".starts_with(disk.read(File::Steps).unwrap())
+                && disk.has_no_whole_copy(Version::Present)
+        );
     }
 
     /// Seed 2679 of `--mixed`: the judge took what came back from the plate for whole.
@@ -288,14 +307,17 @@ mod tests {
         disk.turn_a_bit(File::Steps, &mut dice);
         disk.lies = true;
         assert!(written(&mut disk, "two"));
-        assert!(!disk.has_no_whole_copy(), "a process reads what was written last");
+        assert!(!disk.has_no_whole_copy(Version::Present), "a process reads what was written last");
         assert_eq!(disk.loses_power(&mut dice), (true, false));
-        assert!(disk.has_no_whole_copy());
+        assert!(disk.has_no_whole_copy(Version::Present));
         assert!(written(&mut disk, "three"));
         disk.turn_a_bit(File::Steps, &mut dice);
-        assert!(written(&mut disk, "four") && !disk.has_no_whole_copy());
+        assert!(written(&mut disk, "four") && !disk.has_no_whole_copy(Version::Present));
         assert_eq!(disk.loses_power(&mut dice), (true, false));
-        assert!(disk.has_no_whole_copy(), "and so is what was on the plate meanwhile");
+        assert!(
+            disk.has_no_whole_copy(Version::Present),
+            "and so is what was on the plate meanwhile"
+        );
     }
 
     #[test]
@@ -307,6 +329,6 @@ mod tests {
         disk.mend();
         assert!(written(&mut disk, "one"));
         disk.turn_a_bit(File::Steps, &mut Chance::new(1));
-        assert!(disk.read(File::Steps) != Some(b"one") && disk.has_no_whole_copy());
+        assert!(disk.read(File::Steps) != Some(b"one") && disk.has_no_whole_copy(Version::Present));
     }
 }

@@ -70,8 +70,8 @@ pub enum Verb {
     Replay,
     /// Somebody sends it what he made up.
     Forge,
-    /// Somebody wants something done on these two, in so many steps; less than 0: the last one fails; more than
-    /// 100: so many intents at once.
+    /// Somebody wants something done on these two, in so many steps; less than 0: the last one fails; 11 to
+    /// 19: the last one of 1 to 9 is of the next version; more than 100: so many intents at once.
     Ask,
     /// The store has no leader for a while.
     DeposeStore,
@@ -107,6 +107,8 @@ pub enum Verb {
     Fence,
     /// An operator looks and confirms that it is off (0), or does not look (1).
     ConfirmOff,
+    /// Its processes are started again, of the former version (0), of this one (1), of the next (2).
+    Version,
     /// Everything is mended, and started again.
     Mend,
 }
@@ -164,6 +166,7 @@ impl Verb {
             | Self::BmcLate
             | Self::Fence
             | Self::ConfirmOff
+            | Self::Version
             | Self::Rest
             | Self::Duty
             | Self::Move => false,
@@ -183,7 +186,7 @@ enum Need {
 
 use Need::{Amount, Host, Network, Other, Side};
 
-const VERBS: [(Verb, &str, &[Need]); 52] = [
+const VERBS: [(Verb, &str, &[Need]); 53] = [
     (Verb::PowerOff, "power-off", &[Host]),
     (Verb::PowerOn, "power-on", &[Host]),
     (Verb::Pause, "pause", &[Host]),
@@ -235,6 +238,7 @@ const VERBS: [(Verb, &str, &[Need]); 52] = [
     (Verb::BmcLate, "bmc-late", &[Host, Amount]),
     (Verb::Fence, "fence", &[Host, Amount]),
     (Verb::ConfirmOff, "confirm-off", &[Host, Amount]),
+    (Verb::Version, "version", &[Host, Amount]),
     (Verb::Mend, "mend", &[]),
 ];
 

@@ -159,7 +159,7 @@ impl Hearing {
             return false;
         }
         let came = &mut self.came[usize::from(host)][usize::from(truth.sender)];
-        if !came.is_news(truth) {
+        if !came.is_news(truth) || truth.says == Says::Gossip(Part::Unknown) {
             return false;
         }
         let silent = self.silent();

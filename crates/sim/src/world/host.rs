@@ -15,6 +15,7 @@ use super::disk::Disk;
 use super::mind::Mind;
 use super::net::{Frame, MAX_NETWORKS};
 use super::queue::Machine;
+use super::version::Version;
 use crate::node::Reported;
 
 pub(crate) const ADDRESS: [[u8; 4]; 1] = [[10, 79, 0, 240]];
@@ -96,6 +97,7 @@ pub(crate) struct Host {
     pub(crate) rests: bool,
     pub(crate) priority: u8,
     pub(crate) preempt: bool,
+    pub(crate) version: Version,
     /// The kernel has the address: only the driver's orders change it, not the process's end.
     pub(crate) held: bool,
     /// Its last advert of the address.
@@ -142,6 +144,7 @@ impl Host {
             rests: false,
             priority: 100,
             preempt: false,
+            version: Version::default(),
             held: false,
             spoke_at: None,
             replay: Replay::new(),

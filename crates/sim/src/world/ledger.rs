@@ -11,6 +11,7 @@ use super::World;
 use super::mail::Asker;
 use super::mark::Mark;
 use super::office::Deed;
+use super::version::{LATER, Version, is_ended_unread, read_any};
 
 /// Intents under way at once.
 const MAX_OPEN: usize = 64;
@@ -50,6 +51,8 @@ pub(super) struct Ledger {
     /// As written last, and when.
     records: BTreeMap<u64, (Record, Time)>,
     open: BTreeSet<u64>,
+    /// As they were when somebody ended them who could not read them: a step may be under way.
+    unread: BTreeMap<u64, Record>,
     revision: u64,
     /// The object of each request.
     asked: Vec<String>,
@@ -86,6 +89,12 @@ impl Ledger {
         (known.forgot, known.again) = (newest, newest);
     }
 
+    /// It reads again what it could not.
+    pub(super) fn remembers(&mut self, host: u16, token: Token) {
+        let known = &mut self.known[usize::from(host)];
+        (known.read, known.kept) = (token, token);
+    }
+
     pub(super) fn keeps(&mut self, host: u16) {
         let known = &mut self.known[usize::from(host)];
         known.kept = known.read;
@@ -115,12 +124,17 @@ impl World {
         let many = amount_of.saturating_sub(FLOOD).max(1);
         let names = [host, other].map(|host| self.names.hosts[usize::from(host)].clone());
         for n in 0..many {
-            let length = if many > 1 { 1 } else { amount_of };
+            let length = if many > 1 { 1 } else { amount_of % 10 };
             let object = if many > 1 { format!("flood/{n}") } else { format!("node/{}", names[0]) };
             let steps = (0..length).map(|at| Step {
                 node: names[usize::from(at % 2 == 1)].clone(),
                 // A negative amount: its last step does not work.
-                verb: if amount < 0 && at + 1 == length { "fail" } else { "do" }.to_owned(),
+                verb: match amount {
+                    ..0 if at + 1 == length => "fail",
+                    11..=19 if at + 1 == length => LATER,
+                    _ => "do",
+                }
+                .to_owned(),
                 object: object.clone(),
             });
             let steps = steps.collect();
@@ -174,6 +188,7 @@ impl World {
             self.fail("S7 once", host, &format!("does step {step} of {number} again"));
         }
         let record = self.ledger.records.get(&number).map(|(record, _)| record);
+        let record = self.ledger.unread.get(&number).or(record);
         let is_next = record.and_then(Record::next).is_some_and(|next| next == (step, what));
         if !is_next && number > forgot {
             let state = record.map(|record| &record.state);
@@ -198,7 +213,12 @@ impl World {
     }
 
     /// An entry was applied: every intent goes its way once, and nobody writes under an old token.
-    pub(super) fn judge_entry(&mut self, host: u16, asker: Asker, outcome: Option<&Outcome>) {
+    pub(super) fn judge_entry(
+        &mut self,
+        (host, version): (u16, Version),
+        asker: Asker,
+        outcome: Option<&Outcome>,
+    ) {
         let Some(outcome) = outcome else {
             return self.fail("S limits", host, "proposes what the store does not take");
         };
@@ -221,11 +241,11 @@ impl World {
                 self.judge_pruned(host, number);
                 continue;
             }
-            let record = value.and_then(|value| Record::decode(&value));
+            let record = value.and_then(|value| read_any(&value));
             let Some((number, record)) = number(&key).zip(record) else {
                 return self.fail("S8 intents", host, &format!("writes {key}, which is no intent"));
             };
-            self.judge_record(host, number, record);
+            self.judge_record((host, version), number, record);
         }
     }
 
@@ -237,9 +257,17 @@ impl World {
         }
     }
 
-    fn judge_record(&mut self, host: u16, number: u64, record: Record) {
+    fn judge_record(&mut self, (host, version): (u16, Version), number: u64, record: Record) {
         let before = self.ledger.records.get(&number).map(|(record, _)| record);
-        if !follows(before, &record) {
+        let is_unread = before.is_some_and(|was| is_ended_unread(version.form(), was, &record));
+        let is_former = before.is_some_and(|was| was.version < record.version);
+        if let Some(before) = before.filter(|_| is_unread).cloned() {
+            self.ledger.unread.insert(number, before);
+            self.marks.note(Mark::EndedLaterIntent);
+        } else if is_former {
+            self.marks.note(Mark::ReadFormerIntent);
+        }
+        if !is_unread && !follows(before, &record) {
             let before = before.map(|record| &record.state);
             let what = format!("makes {:?} of {number}, which was {before:?}", record.state);
             return self.fail("S7 once", host, &what);
@@ -306,7 +334,7 @@ fn follows(before: Option<&Record>, record: &Record) -> bool {
         State::Committed { next: then } if *then == next => before.note != record.note,
         State::Committed { next: then } => *then == next + 1 && !is_last,
         State::Done => is_last && before.steps[usize::from(next)].verb != "fail",
-        State::Failed(_) => before.steps[usize::from(next)].verb == "fail",
+        State::Failed(_) => ["fail", LATER].contains(&&*before.steps[usize::from(next)].verb),
         State::Refused(_) => false,
     }
 }

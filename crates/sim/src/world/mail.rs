@@ -12,6 +12,7 @@ use engine::kv::{Command, Entry, Kv, Outcome, Token, Transaction};
 use super::mark::Mark;
 use super::office::Deed;
 use super::queue::Due;
+use super::version::Version;
 use super::{World, mix};
 
 /// One way, and what a majority's disks need.
@@ -47,6 +48,7 @@ pub(super) enum Mail {
     Proposal {
         asker: Asker,
         life: u64,
+        version: Version,
         transaction: Transaction,
     },
     Reply {
@@ -125,7 +127,8 @@ impl Store {
 impl World {
     pub(super) fn propose(&mut self, host: u16, asker: Asker, transaction: Transaction) {
         let life = self.offices[usize::from(host)].life;
-        let mail = Mail::Proposal { asker, life, transaction };
+        let version = self.hosts[usize::from(host)].version;
+        let mail = Mail::Proposal { asker, life, version, transaction };
         let late = self.dice.span(self.store.weather.late.max(WAY));
         self.launch(
             self.now + WAY + late,
@@ -192,8 +195,8 @@ impl World {
             return;
         }
         let deed = match sent.mail {
-            Mail::Proposal { asker, life, transaction } => {
-                return self.commit(from, (asker, life), transaction);
+            Mail::Proposal { asker, life, version, transaction } => {
+                return self.commit((from, version), (asker, life), transaction);
             }
             Mail::Reply { asker, outcome } => Deed::Replied(asker, outcome),
             Mail::Order(order) => {
@@ -202,6 +205,10 @@ impl World {
             }
             Mail::Answer { number, step, outcome } => {
                 Deed::ToLeader(intent::Input::Answered { number, step, outcome })
+            }
+            // The former version has no word for it.
+            Mail::Hindered { .. } if self.hosts[usize::from(to)].version == Version::Former => {
+                return;
             }
             Mail::Hindered { number, step } => {
                 let why = "its disk is full".to_owned();
@@ -220,7 +227,12 @@ impl World {
     }
 
     /// A proposal arrives where the store is led.
-    fn commit(&mut self, host: u16, asker: (Asker, u64), transaction: Transaction) {
+    fn commit(
+        &mut self,
+        (host, version): (u16, Version),
+        asker: (Asker, u64),
+        transaction: Transaction,
+    ) {
         let leader = self.lead_store();
         let reaches =
             leader.is_none_or(|leader| leader == host || self.way(host, leader).is_some());
@@ -238,13 +250,14 @@ impl World {
         let passed = u64::try_from(passed).unwrap_or(0);
         self.store.counted_at += Duration::from_millis(passed);
         let clock = self.store.kv.clock() + passed;
+        let transaction = self.as_written(version, transaction);
         let outcome =
             self.store.kv.apply(&Entry { clock, command: Command::Transact(transaction) });
-        self.judge_entry(host, asker.0, outcome.as_ref().ok());
+        self.judge_entry((host, version), asker.0, outcome.as_ref().ok());
         if self.dice.permille(weather.unanswered) {
             self.marks.note(Mark::StoreUnanswered);
         } else if let Ok(outcome) = outcome {
-            self.reply(host, asker, Some(outcome));
+            self.reply(host, asker, Some(Self::as_read(version, outcome)));
         }
     }
 

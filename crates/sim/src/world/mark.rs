@@ -102,11 +102,23 @@ pub enum Mark {
     CutOffCompute,
     /// What a controller found was passed on to one that does not hear it.
     PassedOnClaim,
+    /// A majority thought the same of each controller, and its hosts were of different versions.
+    SawOneViewOfVersions,
+    /// An intent that the former version wrote went on.
+    ReadFormerIntent,
+    /// One that a later version wrote was ended by name.
+    EndedLaterIntent,
+    /// A step whose verb its host does not know.
+    RefusedVerb,
+    /// What a host did was kept by a later version: it looked before it did anything.
+    LookedAfterLater,
+    /// Of gossip: a part that nobody here knows.
+    RefusedPart,
     /// All controllers of a majority thought the same of each compute node, and it was true.
     AgreedOnCrowd,
 }
 
-pub const MARKS: [Mark; 63] = [
+pub const MARKS: [Mark; 69] = [
     Mark::SuspectedItself,
     Mark::SuspectedItselfWithoutLinks,
     Mark::SuspectedItselfWithoutReference,
@@ -169,6 +181,12 @@ pub const MARKS: [Mark; 63] = [
     Mark::ConfirmedByControllers,
     Mark::CutOffCompute,
     Mark::PassedOnClaim,
+    Mark::SawOneViewOfVersions,
+    Mark::ReadFormerIntent,
+    Mark::EndedLaterIntent,
+    Mark::RefusedVerb,
+    Mark::LookedAfterLater,
+    Mark::RefusedPart,
     Mark::AgreedOnCrowd,
 ];
 

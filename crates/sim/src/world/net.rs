@@ -79,6 +79,8 @@ pub(crate) enum Part {
     Goodbye,
     /// Claims of a third controller.
     Passed,
+    /// Of a later version.
+    Unknown,
     Else,
 }
 
@@ -91,6 +93,7 @@ impl Part {
             (Some(5), _) => Self::Claims,
             (Some(6), _) => Self::Goodbye,
             (Some(8), _) => Self::Passed,
+            (Some(200..), _) => Self::Unknown,
             (_, _) => Self::Else,
         }
     }

@@ -15,6 +15,7 @@ use engine::tenure::{self, Tenure};
 use super::mail::{Asker, Mail};
 use super::mark::Mark;
 use super::queue::Due;
+use super::version::{LATER, Version};
 use super::{World, mix};
 
 /// The shortest time in office that there is: a dead leader is followed within it.
@@ -398,8 +399,12 @@ impl World {
         match duty {
             Duty::Keep => self.begins_to_keep(host),
             Duty::Do { at, what } => {
+                let version = self.hosts[usize::from(host)].version;
                 let outcome = if what.verb == "fail" {
                     Err("it does not work".to_owned())
+                } else if what.verb == LATER && version < Version::Next {
+                    self.marks.note(Mark::RefusedVerb);
+                    Err("this version does not know the step".to_owned())
                 } else {
                     self.judge_effect(host, (at.number, at.step), &what);
                     Ok(())
@@ -407,9 +412,11 @@ impl World {
                 let word = Word::Ended { at, outcome };
                 self.post(host, host, Mail::Own { word, from, token });
             }
-            Duty::Look { at, .. } => {
+            Duty::Look { at, what } => {
                 self.marks.note(Mark::LookedAfterDeath);
-                let is_done = self.ledger.is_done(host, (at.number, at.step));
+                let version = self.hosts[usize::from(host)].version;
+                let knows = what.verb != LATER || version == Version::Next;
+                let is_done = knows && self.ledger.is_done(host, (at.number, at.step));
                 let word = Word::Looked { at, is_done };
                 self.post(host, host, Mail::Own { word, from, token });
             }

@@ -296,6 +296,9 @@ impl World {
                 continue;
             }
             self.marks.note(Mark::SawOneView);
+            if self.is_of_several_versions() {
+                self.marks.note(Mark::SawOneViewOfVersions);
+            }
             for of in 0..self.controllers {
                 if let Err((who, what)) = self.judge_view(part, of) {
                     self.fail("L verdict", who, &what);

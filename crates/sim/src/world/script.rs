@@ -50,7 +50,7 @@ const BOOT: Duration = Duration::from_secs(6);
 /// Storms of one script.
 const STORMS: u64 = 6;
 /// Long enough for every property to be asked after each storm.
-const PEACE: Duration = Duration::from_millis(11_000);
+pub(super) const PEACE: Duration = Duration::from_millis(11_000);
 
 impl Script {
     #[must_use]
@@ -92,8 +92,9 @@ impl Script {
         // Dice of its own: what is asked of the store changes nothing else of a seed.
         let mut dice = Chance::new(seed ^ 0x5707_e570_7e57);
         let mut grit = Chance::new(seed ^ 0xd15c_0d15_cd15);
-        let [mut hands, mut orders, mut pings] =
-            [0x0b3c_00b3_c0b3, 0x09e2_a709_e2a7, 0x9a7e_3a75].map(|salt| Chance::new(seed ^ salt));
+        let [mut hands, mut orders, mut pings, mut news] =
+            [0x0b3c_00b3_c0b3, 0x09e2_a709_e2a7, 0x9a7e_3a75, 0x7e25_1075]
+                .map(|salt| Chance::new(seed ^ salt));
         for _ in 0..STORMS {
             let begin = script.length;
             script.storm(&mix, &mut chance);
@@ -102,6 +103,7 @@ impl Script {
             script.disks(begin, &mut grit);
             script.controllers_of_power(begin, &mut hands);
             script.operators(begin, &mut orders);
+            script.upgrades(begin, &mut news);
         }
         // What is found out within three detection times is judged at the end at least.
         script.length += script.detect * 3 + PEACE;
@@ -457,7 +459,7 @@ impl Mix {
     }
 }
 
-fn number(chance: &mut Chance, below: u16) -> u16 {
+pub(super) fn number(chance: &mut Chance, below: u16) -> u16 {
     u16::try_from(chance.below(u64::from(below))).unwrap_or(0)
 }
 
