@@ -311,10 +311,7 @@ impl Agent<'_> {
                 self.step(Input::Proven { node, proof });
                 self.gossip(gossip::Input::Proven { node, proof });
             }
-            for (node, planned) in planned {
-                self.step(Input::Planned { node, planned });
-                self.gossip(gossip::Input::Planned { node, planned });
-            }
+            self.are_planned(planned);
         }
     }
 

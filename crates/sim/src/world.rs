@@ -38,6 +38,7 @@ mod script;
 mod version;
 mod vips;
 mod watched;
+mod windows;
 
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -62,6 +63,7 @@ pub use fault::{Fault, Names, Verb};
 pub use mark::{MARKS, Mark, Marks};
 pub use script::{Script, Shape};
 pub(crate) use watched::Watched;
+use windows::Windows;
 
 /// Adverts go here, and the address is on it.
 const MANAGEMENT: u8 = 0;
@@ -130,6 +132,7 @@ pub struct World {
     /// Of the gossip: who takes part, and what is ordered in one step.
     roster: gossip::Roster,
     rumours: Vec<gossip::Action>,
+    windows: Windows,
     /// When somebody last did something to the cloud.
     disturbed_at: Time,
     /// When that was last something that makes hosts deaf, or their clocks late.
@@ -180,6 +183,7 @@ impl World {
             nets: Nets::new(networks, all),
             oracle: Oracle::new(script.controllers, networks, script.detect),
             hearing: Hearing::new(script),
+            windows: Windows::new(hosts.len()),
             sight: Sight::new(script.controllers, hosts.len()),
             ears: vec![Ear::new(script.controllers, Time::ZERO, Time::ZERO); controllers],
             terms: vec![0; controllers],

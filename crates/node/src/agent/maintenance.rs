@@ -9,8 +9,10 @@ use std::time::Duration;
 use ::store::{Error, Local, Store};
 use api::maintenance::{Planned, Window};
 use api::{Event, Start};
+use engine::gossip;
 use engine::kv::{Item, Keys};
 use engine::maintenance::{self as windows, WINDOWS};
+use engine::member::Input;
 use engine::verdict::PROOFS;
 
 use super::core::Core;
@@ -124,6 +126,16 @@ impl Core {
                 self.picture.names.get(*home).map(String::as_str)
             }
             _ => None,
+        }
+    }
+}
+
+impl super::Agent<'_> {
+    /// What happens to these nodes is planned from now on, or no more.
+    pub(super) fn are_planned(&mut self, nodes: Vec<(u16, bool)>) {
+        for (node, planned) in nodes {
+            self.step(Input::Planned { node, planned });
+            self.gossip(gossip::Input::Planned { node, planned });
         }
     }
 }

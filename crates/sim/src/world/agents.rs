@@ -51,6 +51,7 @@ impl World {
         let known = node.known.clone();
         let carrier = node.carrier;
         self.oracle.starts(host, local, &known);
+        self.windows.starts(host, host >= self.controllers);
         self.hearing.starts(host, self.now);
         for (network, up) in (0..self.nets.count).zip(carrier) {
             self.agent(host, member::Input::Carrier { network, up });
@@ -151,6 +152,7 @@ impl World {
     /// The turn of an agent, and the comparison of all that it thinks.
     pub(super) fn agent_turn(&mut self, host: u16) {
         self.ask_reference(host);
+        self.look_at_windows(host);
         let local = self.local(host);
         let mind = self.hosts[usize::from(host)].agent.machine.as_ref();
         let Some((member_due, crowd_due)) = mind.map(|mind| (mind.member_due(), mind.crowd_due()))
@@ -213,6 +215,7 @@ impl World {
         self.say(host, || format!("thinks of host {peer}: {standing:?}"));
         let known = &mut self.hosts[usize::from(host)].known[usize::from(peer)];
         let before = std::mem::replace(known, standing);
+        self.judge_return(host, peer, standing, before);
         if standing == Standing::Suspect {
             self.judge_silence(host, peer, None);
         }

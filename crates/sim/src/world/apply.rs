@@ -56,10 +56,10 @@ impl World {
             Verb::Forge => return self.forge(host, network),
             // They touch nothing but the store and what acts on it.
             Verb::Ask => return self.ask(host, other, amounts[0]),
+            Verb::Window => return self.window(host, amounts[0]),
             Verb::DeposeStore => return self.depose_store(),
             Verb::StoreWeather => return self.store_weather(amounts),
-            Verb::Prove => return self.prove(host, true),
-            Verb::TakeBack => return self.prove(host, false),
+            Verb::Prove | Verb::TakeBack => return self.prove(host, verb == Verb::Prove),
             Verb::DiskLies | Verb::DiskTears | Verb::DiskFull | Verb::SlowDisk | Verb::FlipDisk => {
                 return self.harm_disk(fault);
             }
@@ -70,8 +70,7 @@ impl World {
             | Verb::Fence
             | Verb::ConfirmOff => return self.touch_bmc(fault),
             Verb::PowerOff => self.power_off(host),
-            Verb::PowerOn if self.hosts[usize::from(host)].power == Power::Off => self.boot(host),
-            Verb::PowerOn => {}
+            Verb::PowerOn => self.power_on(host),
             Verb::Pause => self.pause(host),
             Verb::Resume => self.resume(host),
             Verb::Slow => self.slow(host, amounts[0]),
@@ -147,6 +146,12 @@ impl World {
         self.start_agent(host);
         if host < self.controllers {
             self.start_vip(host);
+        }
+    }
+
+    fn power_on(&mut self, host: u16) {
+        if self.hosts[usize::from(host)].power == Power::Off {
+            self.boot(host);
         }
     }
 

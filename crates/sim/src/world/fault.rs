@@ -109,6 +109,8 @@ pub enum Verb {
     ConfirmOff,
     /// Its processes are started again, of the former version (0), of this one (1), of the next (2).
     Version,
+    /// An operator begins a maintenance window for the host, for so many milliseconds; 0 ends it.
+    Window,
     /// Everything is mended, and started again.
     Mend,
 }
@@ -167,6 +169,7 @@ impl Verb {
             | Self::Fence
             | Self::ConfirmOff
             | Self::Version
+            | Self::Window
             | Self::Rest
             | Self::Duty
             | Self::Move => false,
@@ -186,7 +189,7 @@ enum Need {
 
 use Need::{Amount, Host, Network, Other, Side};
 
-const VERBS: [(Verb, &str, &[Need]); 53] = [
+const VERBS: [(Verb, &str, &[Need]); 54] = [
     (Verb::PowerOff, "power-off", &[Host]),
     (Verb::PowerOn, "power-on", &[Host]),
     (Verb::Pause, "pause", &[Host]),
@@ -239,6 +242,7 @@ const VERBS: [(Verb, &str, &[Need]); 53] = [
     (Verb::Fence, "fence", &[Host, Amount]),
     (Verb::ConfirmOff, "confirm-off", &[Host, Amount]),
     (Verb::Version, "version", &[Host, Amount]),
+    (Verb::Window, "window", &[Host, Amount]),
     (Verb::Mend, "mend", &[]),
 ];
 

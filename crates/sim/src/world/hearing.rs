@@ -214,6 +214,7 @@ impl World {
         rule: &'static Rule,
     ) {
         self.tell_opinion(host, of, verdict, rule);
+        self.judge_planned(host, of, verdict, rule.name);
         let is_controller = host < self.controllers;
         if rule.name == "unanswered" && self.must_doubt_itself(host) {
             let what = format!("accuses host {of}, and reaches no reference point and no majority");

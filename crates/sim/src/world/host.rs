@@ -289,7 +289,7 @@ impl Host {
 }
 
 /// The wall clock when a world begins (ms): its processes are numbered by it.
-const WALL: i64 = 1_000_000_000;
+pub(super) const WALL: i64 = 1_000_000_000;
 
 /// Source of a host's adverts.
 pub(crate) fn source(number: u16) -> Ipv4Addr {

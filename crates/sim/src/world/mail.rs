@@ -297,6 +297,12 @@ impl World {
         self.store.elect_at = self.now + ELECTION + self.dice.span(LONGER);
     }
 
+    /// Whether a process of the store on this host follows a leader now.
+    pub(super) fn store_is_read_by(&self, host: u16) -> bool {
+        let leads = |leader: &u16| self.could_lead_store(*leader) && self.is_reached(host, *leader);
+        self.store.leader.filter(leads).is_some()
+    }
+
     pub(super) fn could_lead_store(&self, host: u16) -> bool {
         let acts = |host: u16| self.hosts[usize::from(host)].agent_acts();
         let voters = (0..self.controllers)

@@ -114,11 +114,16 @@ pub enum Mark {
     LookedAfterLater,
     /// Of gossip: a part that nobody here knows.
     RefusedPart,
+    /// A host was lost within its maintenance window, and recovery would have waited.
+    RecoveryWaited,
+    WindowEnded,
+    /// A host came and went within its window as often as would have been a quarantine.
+    ForgaveReturns,
     /// All controllers of a majority thought the same of each compute node, and it was true.
     AgreedOnCrowd,
 }
 
-pub const MARKS: [Mark; 69] = [
+pub const MARKS: [Mark; 72] = [
     Mark::SuspectedItself,
     Mark::SuspectedItselfWithoutLinks,
     Mark::SuspectedItselfWithoutReference,
@@ -187,11 +192,14 @@ pub const MARKS: [Mark; 69] = [
     Mark::RefusedVerb,
     Mark::LookedAfterLater,
     Mark::RefusedPart,
+    Mark::RecoveryWaited,
+    Mark::WindowEnded,
+    Mark::ForgaveReturns,
     Mark::AgreedOnCrowd,
 ];
 
 /// Who is silent thrice in a minute: never in the cloud of the figures, where silence takes ten seconds.
-const OF_SMALL_CLOUDS: [Mark; 1] = [Mark::Quarantined];
+const OF_SMALL_CLOUDS: [Mark; 2] = [Mark::Quarantined, Mark::ForgaveReturns];
 
 /// How often each was seen.
 #[derive(Clone, Debug, Eq, PartialEq)]

@@ -57,6 +57,7 @@ impl World {
     /// An agent has another verdict on a host.
     pub(super) fn opine(&mut self, host: u16, of: u16, verdict: Verdict, rule: &'static Rule) {
         self.tell_opinion(host, of, verdict, rule);
+        self.judge_planned(host, of, verdict, rule.name);
         if matches!(verdict, Verdict::Suspect | Verdict::Unreachable) {
             self.judge_silence(host, of, Some(rule));
         }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::fault::{Fault, Names, Verb};
 use super::net::MAX_HOSTS;
+use super::version::pick as number;
 use crate::Chance;
 
 /// What a run is made of: with the same script it is the same run.
@@ -90,11 +91,10 @@ impl Script {
         };
         let mix = Mix::roll(&mut chance);
         // Dice of its own: what is asked of the store changes nothing else of a seed.
-        let mut dice = Chance::new(seed ^ 0x5707_e570_7e57);
-        let mut grit = Chance::new(seed ^ 0xd15c_0d15_cd15);
-        let [mut hands, mut orders, mut pings, mut news] =
-            [0x0b3c_00b3_c0b3, 0x09e2_a709_e2a7, 0x9a7e_3a75, 0x7e25_1075]
-                .map(|salt| Chance::new(seed ^ salt));
+        let own = |salt: u64| Chance::new(seed ^ salt);
+        let (mut dice, mut grit) = (own(0x5707_e570_7e57), own(0xd15c_0d15_cd15));
+        let (mut hands, mut orders) = (own(0x0b3c_00b3_c0b3), own(0x09e2_a709_e2a7));
+        let (mut pings, mut works) = (own(0x9a7e_3a75), own(0x7e25_1075));
         for _ in 0..STORMS {
             let begin = script.length;
             script.storm(&mix, &mut chance);
@@ -103,7 +103,7 @@ impl Script {
             script.disks(begin, &mut grit);
             script.controllers_of_power(begin, &mut hands);
             script.operators(begin, &mut orders);
-            script.upgrades(begin, &mut news);
+            script.works(begin, &mut works);
         }
         // What is found out within three detection times is judged at the end at least.
         script.length += script.detect * 3 + PEACE;
@@ -457,10 +457,6 @@ impl Mix {
     fn choose(&self, chance: &mut Chance) -> Verb {
         chance.choose(&self.verbs)
     }
-}
-
-pub(super) fn number(chance: &mut Chance, below: u16) -> u16 {
-    u16::try_from(chance.below(u64::from(below))).unwrap_or(0)
 }
 
 #[cfg(test)]

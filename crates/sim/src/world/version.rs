@@ -20,7 +20,7 @@ use engine::whole;
 use super::World;
 use super::fault::{Fault, Verb};
 use super::host::Power;
-use super::script::{PEACE, Script, number as pick};
+use super::script::{PEACE, Script};
 use crate::Chance;
 
 /// A verb of steps that only the next version knows.
@@ -132,6 +132,11 @@ impl Version {
     pub(super) fn knows(self, kept: &[u8]) -> bool {
         self == Self::Next || kept.first() != Some(&STEPS)
     }
+}
+
+/// One of so many hosts.
+pub(super) fn pick(chance: &mut Chance, below: u16) -> u16 {
+    u16::try_from(chance.below(u64::from(below))).unwrap_or(0)
 }
 
 fn marked(mut bytes: Vec<u8>) -> Vec<u8> {
