@@ -150,6 +150,11 @@ pub enum Command {
     /// On the node that has the authority's key. Running nodes hear of it within some ten seconds, make new keys,
     /// and have them certified; the ones before are accepted for a while longer.
     Rotate(Rotate),
+    /// Have what is applied from now on sealed in the store under another key of the cluster
+    ///
+    /// On the node that has the authority's key. Running controllers that are in take it within some ten seconds; who was
+    /// put out before does not get it. Former keys stay for what they have sealed, so apply a configuration then.
+    RotateKey(Certificate),
     /// Write the authority's key to a file, sealed under a passphrase, for a second controller
     ExportAuthority(spare::Moved),
     /// Keep a copy of the authority's key that another controller has exported; it is not used yet
@@ -214,11 +219,11 @@ pub fn run(command: &Command, out: &mut (impl Write + Send)) -> Result<(), Comma
         Command::Status(Shown { json, place }) => {
             let folder = place.folder();
             let state = folder.load()?;
-            let has_copy = !state.is_authority && folder.has_authority_key();
+            let here = Here::of(&folder, &state);
             if *json {
-                write_json(&view(&state, has_copy), out)
+                write_json(&view(&state, &here), out)
             } else {
-                Ok(status(&state, has_copy, out)?)
+                Ok(status(&state, &here, out)?)
             }
         }
         Command::Certificate(Certificate { place }) => {
@@ -245,14 +250,27 @@ pub fn run(command: &Command, out: &mut (impl Write + Send)) -> Result<(), Comma
                 "{count} nodes take new keys as soon as they hear of it; `outlast trust status` shows which have"
             )?)
         }
+        Command::RotateKey(Certificate { place }) => {
+            let folder = place.folder();
+            let made = folder.rotate_key(sys::clock::wall_ms());
+            let state = audited(&folder, ("trust rotate-key", &folder_key(&made)), made)?;
+            Ok(writeln!(
+                out,
+                "the cluster's key {} seals what is applied from now on; controllers take it as soon as they hear of it",
+                current(&state)
+            )?)
+        }
         Command::ExportAuthority(args) => spare::export(args, out),
         Command::ImportAuthority(args) => spare::import(args, out),
         Command::TakeAuthority(args) => spare::take(args, out),
         Command::Refresh(Refresh { from, place }) => {
             let folder = place.folder();
             let state = trust::ask_roster(&folder, *from, sys::clock::wall_ms())?;
-            let has_copy = !state.is_authority && folder.has_authority_key();
-            Ok(status(&state, has_copy, out)?)
+            if folder.lacks_keys(&state) {
+                // What is lacking then is in the next lines.
+                let _ = trust::ask_keys(&folder, (*from, None), sys::clock::wall_ms());
+            }
+            Ok(status(&state, &Here::of(&folder, &state), out)?)
         }
         Command::Audit(Shown { json, place }) => {
             let folder = place.folder();
@@ -275,6 +293,36 @@ fn write_json(value: &impl serde::Serialize, out: &mut impl Write) -> Result<(),
     Ok(writeln!(out)?)
 }
 
+/// The key of the cluster that seals; none: there is none yet.
+fn current(state: &State) -> String {
+    state.roster.sealing.last().map_or_else(|| "-".to_owned(), |made| made.id.to_string())
+}
+
+fn folder_key(made: &Result<State, TrustError>) -> String {
+    made.as_ref().map_or_else(|_| "-".to_owned(), current)
+}
+
+/// What else is in this node's folder.
+struct Here {
+    /// Of the authority's key, which another node uses.
+    has_copy: bool,
+    /// Keys of the cluster that this node should have and has not.
+    lacks: Vec<trust::KeyId>,
+}
+
+impl Here {
+    fn of(folder: &Folder, state: &State) -> Self {
+        let keys = folder.ring().map(|ring| ring.keys).unwrap_or_default();
+        let lacks = |id: &trust::KeyId| keys.iter().all(|key| key.id != *id);
+        let named = state.roster.sealing.iter().map(|made| made.id);
+        let is_controller = state.role == trust::Role::Controller;
+        Self {
+            has_copy: !state.is_authority && folder.has_authority_key(),
+            lacks: named.filter(|id| is_controller && lacks(id)).collect(),
+        }
+    }
+}
+
 /// For scripts: no certificate, no digest of a token.
 #[derive(serde::Serialize)]
 struct View<'a> {
@@ -285,25 +333,30 @@ struct View<'a> {
     is_authority: bool,
     /// Of the authority's key, which another node uses.
     has_copy: bool,
+    /// Of the cluster, that controllers have: the one that seals, and those that this node should have and has not.
+    cluster_key: String,
+    lacks_keys: &'a [trust::KeyId],
     node_fingerprint: String,
     roster: &'a trust::Roster,
 }
 
-fn view(state: &State, has_copy: bool) -> View<'_> {
+fn view<'a>(state: &'a State, here: &'a Here) -> View<'a> {
     View {
         cluster: &state.cluster,
         fingerprint: state.fingerprint().to_string(),
         node: &state.node,
         role: state.role,
         is_authority: state.is_authority,
-        has_copy,
+        has_copy: here.has_copy,
+        cluster_key: current(state),
+        lacks_keys: &here.lacks,
         node_fingerprint: state.own_fingerprint().to_string(),
         roster: &state.roster,
     }
 }
 
-fn status(state: &State, has_copy: bool, out: &mut impl Write) -> io::Result<()> {
-    let authority = match (state.is_authority, has_copy) {
+fn status(state: &State, here: &Here, out: &mut impl Write) -> io::Result<()> {
+    let authority = match (state.is_authority, here.has_copy) {
         (true, _) => ", has the authority's key",
         (false, true) => ", keeps a copy of the authority's key",
         (false, false) => "",
@@ -316,6 +369,14 @@ fn status(state: &State, has_copy: bool, out: &mut impl Write) -> io::Result<()>
     }
     let role = state.role.word();
     writeln!(out, "this node {} ({role}{authority}), {}", state.node, state.own_fingerprint())?;
+    match state.roster.sealing.len() {
+        0 => writeln!(out, "no cluster key: what is applied lies in the store in clear")?,
+        1 => writeln!(out, "cluster key {}", current(state))?,
+        count => writeln!(out, "cluster key {}, and {} former ones", current(state), count - 1)?,
+    }
+    for id in &here.lacks {
+        writeln!(out, "  this node has not got {id}, and asks other controllers for it")?;
+    }
     writeln!(out, "roster of generation {}:", state.roster.generation)?;
     for member in &state.roster.members {
         let Member { name, role, address, fingerprint, revoked, .. } = member;

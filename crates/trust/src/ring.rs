@@ -99,7 +99,12 @@ impl ClusterKey {
         Ok(Self::of(random()?))
     }
 
-    fn read(bytes: &[u8]) -> Option<Self> {
+    /// One after the other; none where something is left over.
+    pub(crate) fn read_all(bytes: &[u8]) -> Option<Vec<Self>> {
+        bytes.chunks(LENGTH).map(Self::read).collect()
+    }
+
+    pub(crate) fn read(bytes: &[u8]) -> Option<Self> {
         let bytes = <&[u8; LENGTH]>::try_from(bytes).ok()?;
         Some(Self::of(Zeroizing::new(*bytes)))
     }
@@ -166,8 +171,7 @@ impl Folder {
             return Ok(vec![]);
         }
         let bytes = self.secret(CLUSTER_KEY)?;
-        let keys: Option<_> = bytes.chunks(LENGTH).map(ClusterKey::read).collect();
-        keys.ok_or_else(|| SecretError::Form(CLUSTER_KEY.to_owned()).into())
+        ClusterKey::read_all(&bytes).ok_or_else(|| SecretError::Form(CLUSTER_KEY.to_owned()).into())
     }
 
     /// Whether this node should have a key of the cluster that it has not.
@@ -208,12 +212,18 @@ impl Folder {
     /// When it cannot be kept.
     pub(crate) fn keep_keys(&self, handed: &Handed) -> Result<bool, TrustError> {
         let _lock = Lock::take(self.path())?;
-        let state = self.load()?;
+        let named = self.load()?.roster.sealing;
+        let mut handed = handed.read();
+        handed.retain(|key| named.iter().any(|made| made.id == key.id));
+        self.add_keys(handed)
+    }
+
+    /// Under the folder's lock. Whether one is new.
+    pub(crate) fn add_keys(&self, more: Vec<ClusterKey>) -> Result<bool, TrustError> {
         let mut keys = self.cluster_keys()?;
         let before = keys.len();
-        for key in handed.read() {
-            let is_named = state.roster.sealing.iter().any(|made| made.id == key.id);
-            if is_named && keys.iter().all(|known| known.id != key.id) {
+        for key in more {
+            if keys.iter().all(|known| known.id != key.id) {
                 keys.push(key);
             }
         }

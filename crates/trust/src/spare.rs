@@ -6,10 +6,13 @@
 //!   either        take   -> this node signs from now on; the other one stops when it hears of it
 //!
 //!   0          8      12    28     60      len
-//!   "OUTLAUT1" rounds salt  print  sealed         numbers are big-endian; `sealed` as in `secret`
+//!   "OUTLAUT2" rounds salt  print  sealed         numbers are big-endian; `sealed` as in `secret`
+//!
+//!   0      4           4 + length
+//!   length authority   keys of the cluster, 32 bytes each                          what is sealed
 //! ```
 //!
-//! `print` is the fingerprint of the cluster. All before `sealed` is authenticated with it. The key comes from
+//! In "OUTLAUT1", which older releases wrote, the authority's key alone is sealed. `print` is the fingerprint of the cluster. All before `sealed` is authenticated with it. The key comes from
 //! the passphrase by PBKDF2-HMAC-SHA256 (RFC 8018).
 
 use std::num::NonZeroU32;
@@ -22,10 +25,12 @@ use zeroize::Zeroizing;
 use crate::files::{self, FileError, Lock};
 use crate::folder::{AUTHORITY_KEY, Folder, State, TrustError};
 use crate::keys;
+use crate::ring::ClusterKey;
 use crate::roster::{Fingerprint, Role};
 use crate::secret::{FileKey, random};
 
-const MAGIC: &[u8; 8] = b"OUTLAUT1";
+const MAGIC: &[u8; 8] = b"OUTLAUT2";
+const FORMER: &[u8; 8] = b"OUTLAUT1";
 const SALT: usize = 16;
 const HEAD: usize = 8 + 4 + SALT + 32;
 /// A third of a second of one core for each guess: what OWASP asks of PBKDF2 with SHA-256 (2023).
@@ -128,12 +133,19 @@ pub struct Exported<'a> {
     sealed: &'a [u8],
 }
 
+/// What an exported file holds.
+struct Opened {
+    authority: Zeroizing<Vec<u8>>,
+    keys: Vec<ClusterKey>,
+}
+
 impl<'a> Exported<'a> {
     /// # Errors
     /// When these bytes are no exported key.
     pub fn read(bytes: &'a [u8]) -> Result<Self, SpareError> {
         let (head, sealed) = bytes.split_at_checked(HEAD).ok_or(SpareError::Form)?;
-        let rest = head.strip_prefix(MAGIC).ok_or(SpareError::Form)?;
+        let rest = head.strip_prefix(MAGIC).or_else(|| head.strip_prefix(FORMER));
+        let rest = rest.ok_or(SpareError::Form)?;
         let (rounds, rest) = rest.split_first_chunk::<4>().ok_or(SpareError::Form)?;
         let rounds = NonZeroU32::new(u32::from_be_bytes(*rounds));
         let rounds = rounds.filter(|rounds| rounds.get() <= MOST_ROUNDS).ok_or(SpareError::Form)?;
@@ -141,9 +153,19 @@ impl<'a> Exported<'a> {
         Ok(Self { head, rounds, fingerprint: Fingerprint(*print), sealed })
     }
 
-    fn open(&self, passphrase: &Passphrase) -> Result<Zeroizing<Vec<u8>>, SpareError> {
+    fn open(&self, passphrase: &Passphrase) -> Result<Opened, SpareError> {
         let key = passphrase.key(self.rounds, &self.head[12..12 + SALT]);
-        key.open(&crate::hex::encode(self.head), self.sealed).map_err(|_| SpareError::Seal)
+        let opened = key.open(&crate::hex::encode(self.head), self.sealed);
+        let opened = opened.map_err(|_| SpareError::Seal)?;
+        if self.head.starts_with(FORMER) {
+            return Ok(Opened { authority: opened, keys: vec![] });
+        }
+        let (length, rest) = opened.split_first_chunk::<4>().ok_or(SpareError::Form)?;
+        let length = usize::try_from(u32::from_be_bytes(*length)).ok();
+        let parts = length.and_then(|length| rest.split_at_checked(length));
+        let (authority, keys) = parts.ok_or(SpareError::Form)?;
+        let keys = ClusterKey::read_all(keys).ok_or(SpareError::Form)?;
+        Ok(Opened { authority: Zeroizing::new(authority.to_vec()), keys })
     }
 }
 
@@ -170,7 +192,7 @@ impl Folder {
         if to.exists() {
             return Err(SpareError::Exists(to.to_owned()).into());
         }
-        let key = self.secret(AUTHORITY_KEY)?;
+        let key = packed(&self.secret(AUTHORITY_KEY)?, &self.cluster_keys()?);
         let rounds = NonZeroU32::new(ROUNDS).unwrap_or(NonZeroU32::MIN);
         files::write(to, &seal((&key, state.fingerprint()), passphrase, rounds)?)?;
         Ok(state)
@@ -201,13 +223,15 @@ impl Folder {
         if expected != found {
             return Err(other().into());
         }
-        let key = exported.open(passphrase)?;
+        let Opened { authority: key, keys } = exported.open(passphrase)?;
         // What the file says of itself is not enough: the key is the one in the certificate.
         let public = keys::read_signing(&key)?;
         if !is_of(&state.authority(), public.der_bytes()) {
             return Err(other().into());
         }
         self.write_secret(&FileKey::read(self.key_file())?, AUTHORITY_KEY, &key)?;
+        // It has them, unless it was away since they were made.
+        self.add_keys(keys)?;
         Ok(state)
     }
 
@@ -236,6 +260,16 @@ impl Folder {
     }
 }
 
+fn packed(authority: &[u8], keys: &[ClusterKey]) -> Zeroizing<Vec<u8>> {
+    let length = u32::try_from(authority.len()).unwrap_or(u32::MAX).to_be_bytes();
+    let mut out =
+        Zeroizing::new(Vec::with_capacity(length.len() + authority.len() + keys.len() * 32));
+    out.extend_from_slice(&length);
+    out.extend_from_slice(authority);
+    keys.iter().for_each(|key| out.extend_from_slice(key.secret()));
+    out
+}
+
 /// Whether a certificate is for the key with this public half.
 fn is_of(certificate: &[u8], public: &[u8]) -> bool {
     !public.is_empty() && certificate.windows(public.len()).any(|window| window == public)
@@ -260,11 +294,22 @@ mod tests {
     fn an_exported_key_opens_with_its_passphrase_only_and_every_changed_byte_is_noticed() {
         let (right, wrong) = (passphrase("correct horse"), passphrase("correct house"));
         let cluster = Fingerprint([7; 32]);
-        let sealed = seal((b"very secret", cluster), &right, few()).unwrap();
+        let cluster_key = ClusterKey::read(&[5; 32]).unwrap();
+        let sealed = seal((&packed(b"very secret", &[cluster_key]), cluster), &right, few());
+        let sealed = sealed.unwrap();
         let read = Exported::read(&sealed).unwrap();
         assert_eq!(read.fingerprint, cluster);
-        assert_eq!(**read.open(&right).unwrap(), *b"very secret");
+        let opened = read.open(&right).unwrap();
+        assert_eq!(**opened.authority, *b"very secret");
+        assert_eq!((opened.keys.len(), opened.keys[0].secret()), (1, &[5; 32]));
         assert!(matches!(read.open(&wrong), Err(SpareError::Seal)));
+        // As an older release wrote it.
+        let former = [FORMER, &sealed[8..HEAD]].concat();
+        let key = right.key(few(), &former[12..12 + SALT]);
+        let text = key.seal(&crate::hex::encode(&former), b"very secret").unwrap();
+        let former = [former, text].concat();
+        let opened = Exported::read(&former).unwrap().open(&right).unwrap();
+        assert_eq!((&**opened.authority, opened.keys.len()), (&b"very secret"[..], 0));
         assert!(!sealed.windows(4).any(|seen| seen == b"very"));
         // The rounds stay few: their upper bytes are looked at below.
         for at in (0..8).chain(11..sealed.len()) {
@@ -300,7 +345,7 @@ mod tests {
         let state = ours.load().unwrap();
         let secret = passphrase("correct horse");
         for print in [theirs.load().unwrap().fingerprint(), state.fingerprint()] {
-            let sealed = seal((&key, print), &secret, few()).unwrap();
+            let sealed = seal((&packed(&key, &[]), print), &secret, few()).unwrap();
             let refused = ours.import_authority(&sealed, &secret).unwrap_err();
             let other = matches!(refused, TrustError::Spare(SpareError::OtherCluster { .. }));
             assert!(other && !ours.has_authority_key(), "{refused}");

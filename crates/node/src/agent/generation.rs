@@ -25,6 +25,7 @@ use super::turn::Turn;
 use crate::files::Texts;
 use crate::generation::{Place, digests};
 
+mod lacks;
 mod watch;
 
 /// How soon a file that was changed by hand is seen.
@@ -131,6 +132,7 @@ pub(crate) fn begin(
             newest: 0,
             tried: (Tried::No, Time::NEVER),
             read_again: Time::NEVER,
+            lacks: None,
             refused: None,
             note: None,
             said: None,
@@ -169,6 +171,8 @@ struct Applier {
     tried: (Tried, Time),
     /// When a generation that could not be read is read again.
     read_again: Time,
+    /// The generation for which this node waits for a key, and since when.
+    lacks: Option<(u64, Time)>,
     refused: Option<String>,
     note: Option<String>,
     /// As it stands in the store.
@@ -260,6 +264,7 @@ impl Applier {
                 let files = content.of(&self.me);
                 self.want(generation, files);
             }
+            Err(unread) if !is_known && self.is_on_its_way(number, &unread) => {}
             Err(unread) => {
                 let before = self.refused.take().filter(|_| is_known);
                 let who = "somebody".to_owned();
@@ -463,28 +468,6 @@ impl Applier {
             }
         };
         self.said = is_said.then_some(applied);
-    }
-
-    fn tell_status(&self, runs: Option<u64>) {
-        let Some(newest) = self.wanted.as_ref().map(|wanted| wanted.generation.number) else {
-            return;
-        };
-        let mine =
-            runs.map_or_else(|| "its own files".to_owned(), |runs| format!("generation {runs}"));
-        let text = match (&self.refused, &self.note) {
-            _ if self.waits.is_some() && runs != Some(newest) => self.waits.as_ref().map(|waits| {
-                format!(
-                    "generation {newest} is committed and taken on when {waits}: store processes start anew one \
-                     after the other"
-                )
-            }),
-            (Some(why), _) if runs != Some(newest) => {
-                Some(format!("generation {newest} is committed, this node runs {mine}: {why}"))
-            }
-            (_, Some(note)) => Some(format!("configuration: {note}")),
-            (Some(_) | None, None) => self.place.undone(),
-        };
-        *self.limit.lock().unwrap_or_else(PoisonError::into_inner) = text;
     }
 }
 

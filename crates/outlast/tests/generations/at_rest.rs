@@ -11,6 +11,7 @@ use super::{CLUSTER, DOORS, NODES, Trio, serve};
 
 /// Passwords of two generations, each with what a browser sends for it.
 const FIRST: [&str; 2] = ["walnut-Orchard-5107", "YWRtaW46d2FsbnV0LU9yY2hhcmQtNTEwNw=="];
+const SECOND: [&str; 2] = ["saffron-Meridian-2290", "YWRtaW46c2FmZnJvbi1NZXJpZGlhbi0yMjkw"];
 /// Put into the store as it is.
 const SEEN: &str = "plain-Sight-8834";
 
@@ -121,6 +122,68 @@ fn passwords_of_a_generation_are_sealed_on_every_disk_and_every_node_serves_by_t
             trio.is_nowhere(password, "backup");
             let key = trio.key_of(2);
             assert_eq!(key.len(), 16, "{key}");
+            another_key(&trio, &key, (server, port));
+            replaced(&mut trio, (server, port));
         },
     );
+}
+
+/// Who lost the keys is given them again; another one seals from the next generation on, the former is read still.
+fn another_key(trio: &Trio, key: &str, (server, port): (SocketAddr, u16)) {
+    let lost = trio.files.path("node02/trust/cluster.key");
+    fs::remove_file(&lost).expect("it was there");
+    until("the second is given the key again", || lost.exists());
+    let said = trio.trusted(&["trust", "rotate-key"], "node01");
+    let other = trio.trusted(&["trust", "status", "--json"], "node01");
+    let other: serde_json::Value = serde_json::from_str(&other).expect("JSON");
+    let other = other["cluster_key"].as_str().expect("an id").to_owned();
+    assert!(said.contains(&other) && other != key, "{said}");
+    // Who has not got it yet waits for it.
+    let [password, sent] = SECOND;
+    let (code, said) = trio.apply("node01", &trio.guarded(server, port, password), &[]);
+    assert_eq!(code, 0, "{said}");
+    for door in DOORS {
+        until("it serves by the other password", || trio.opens(door, port, sent));
+    }
+    assert_eq!((trio.key_of(3), trio.key_of(2)), (other, key.to_owned()));
+    trio.is_nowhere(FIRST[0], "backup-2");
+    trio.is_nowhere(password, "backup-3");
+    let (_, said) = trio.config("node03", &["show", "2"]);
+    assert_eq!(said["generation"]["key"], key, "its content is opened there: {said}");
+    let audit = trio.trusted(&["trust", "audit"], "node01");
+    assert!(
+        audit.contains("trust rotate-key") && audit.contains("trust give-keys node02"),
+        "{audit}"
+    );
+}
+
+/// A new machine in place of the third is given both keys as it joins.
+fn replaced(trio: &mut Trio, (server, port): (SocketAddr, u16)) {
+    trio.power_off("node03");
+    for folder in ["state-node03", "run-node03", "node03"] {
+        fs::remove_dir_all(trio.files.path(folder)).expect("it was there");
+    }
+    trio.trusted(&["trust", "revoke", "node03"], "node01");
+    let words = ["token", "create", "--role", "controller", "--address", "127.0.0.2:7413"];
+    let token = trio.trusted(&words, "node01");
+    fs::create_dir_all(trio.files.path("node03")).expect("a folder");
+    until("the new machine joins", || {
+        let words = ["join", token.trim(), "--node", "node03"];
+        trio.trusting(&words, "node03").output().expect("the tool runs").status.success()
+    });
+    let said = trio.trusted(&["trust", "status", "--json"], "node03");
+    let said: serde_json::Value = serde_json::from_str(&said).expect("JSON");
+    assert_eq!(said["lacks_keys"], serde_json::json!([]), "{said}");
+    let wanted = trio.files.path("wanted");
+    fs::write(trio.files.path("node03/outlast.toml"), CLUSTER).expect("a file");
+    fs::copy(wanted.join("nodes/node03/haproxy.cfg"), trio.used("node03")).expect("a file");
+    trio.start("node03");
+    until("it reads the newest generation", || {
+        let (code, said) = trio.config("node03", &["status"]);
+        code == 0 && said["generation"]["number"] == 3
+    });
+    let (code, said) = trio.apply("node03", &trio.guarded(server, port, FIRST[0]), &[]);
+    assert_eq!((code, &said["generation"]), (0, &4.into()), "{said}");
+    until("it serves by the password", || trio.opens(DOORS[2], port, FIRST[1]));
+    trio.is_nowhere(FIRST[0], "backup-4");
 }

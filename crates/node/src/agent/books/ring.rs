@@ -14,7 +14,7 @@ use engine::kv::Item;
 use trust::Folder;
 
 /// The keeper of the trust folder asks others for a key that lacks as often.
-const KEY_WITHIN: Duration = Duration::from_secs(2);
+const ASK_AGAIN: Duration = Duration::from_secs(2);
 
 /// The keys of the cluster, as the trust folder has them at the moment of a question.
 #[derive(Clone, Debug)]
@@ -39,7 +39,7 @@ impl Unread {
     /// After which time it is read again.
     pub(in crate::agent) const fn again(&self) -> Duration {
         match self {
-            Self::Lacks(_) => KEY_WITHIN,
+            Self::Lacks(_) => ASK_AGAIN,
             Self::Wrong(_) => keys::TRY_AGAIN,
         }
     }
@@ -114,5 +114,56 @@ impl Ring {
         }
         let content = api::decode(&whole).map_err(wrong)?;
         Ok((generation, content))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+
+    fn item(value: &[u8]) -> Item {
+        Item { value: value.to_vec().into(), created: 1, changed: 1, until: None }
+    }
+
+    #[test]
+    fn a_generation_whose_key_lacks_is_named_and_read_when_the_key_is_there() {
+        let path = std::env::temp_dir().join(format!("outlast-ring-{}", std::process::id()));
+        let folder = Folder::new(&path, None);
+        let (cluster, node) = ("cloud".to_owned(), "node01".to_owned());
+        folder.init(&trust::Founding { cluster, node, address: None }, 1).unwrap();
+        let ring = Ring::of(Some(folder.clone()));
+        let files = BTreeMap::from([("haproxy.cfg".to_owned(), "stats auth a:hunter2".to_owned())]);
+        let content = Content::new([("node01".to_owned(), files)].into());
+        let mut clear = vec![];
+        api::encode(&content, &mut clear);
+        let (key, stored) = ring.seal(7, &clear).unwrap();
+        assert!(key.is_some() && !stored.windows(6).any(|seen| seen == b"hunter"));
+        let record = |number: u64| {
+            let digest = keys::digest(&clear);
+            let mut line = vec![];
+            let of = Generation { number, digest, key: key.clone(), ..Generation::default() };
+            api::encode(&of, &mut line);
+            item(&line)
+        };
+        let (left, right) = stored.split_at(stored.len() / 2);
+        let parts = [("c/01".to_owned(), item(right)), ("c/00".to_owned(), item(left))];
+        assert_eq!(ring.opened(&record(7), &parts).unwrap().1, content);
+        let swapped = ring.opened(&record(8), &parts).unwrap_err();
+        assert!(matches!(&swapped, Unread::Wrong(why) if why.contains("another generation")));
+        // One of an older release lies there as it is.
+        let plain = [("c/00".to_owned(), item(&clear))];
+        assert_eq!(ring.opened(&record(7), &plain).unwrap().1, content);
+        let (there, away) = (path.join("cluster.key"), path.join("away"));
+        std::fs::rename(&there, &away).unwrap();
+        let lacks = ring.opened(&record(7), &parts).unwrap_err();
+        let name = key.clone().unwrap();
+        assert!(matches!(&lacks, Unread::Lacks(why) if why.contains(&name)), "{lacks:?}");
+        assert!(ring.seal(8, &clear).unwrap_err().contains(&name), "nothing is written in clear");
+        std::fs::rename(&away, &there).unwrap();
+        assert_eq!(ring.opened(&record(7), &parts).unwrap().1, content);
+        assert_eq!(Ring::of(None).seal(7, &clear).unwrap(), (None, clear.clone()));
+        std::fs::remove_dir_all(path).unwrap();
     }
 }
