@@ -6,9 +6,12 @@
 //! can still go wrong on the way (the other node lets go of its carrier that moment) ends as every
 //! hand-over does: the address is taken by somebody, at the latest again by the one that let it go.
 
+mod lead;
 mod role;
 #[cfg(test)]
 mod tests;
+
+pub use lead::{Lead, heirs};
 
 /// Whether a node takes on work.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]

@@ -306,6 +306,57 @@ fn the_lead_of_the_store_moves_under_writes_and_none_is_lost_or_refused() {
     });
 }
 
+/// Whom all follow as the store's leader.
+fn led(trio: &Trio) -> Option<&'static str> {
+    let leader = |node: &&str| trio.status(node)?.store?.leader;
+    let leaders: Option<Vec<String>> = NODES.iter().map(|node| leader(&node)).collect();
+    let leaders = leaders?;
+    let first = NODES.into_iter().find(|node| *node == leaders[0])?;
+    leaders.iter().all(|leader| leader == first).then_some(first)
+}
+
+#[test]
+fn a_node_at_rest_gives_the_lead_of_the_store_away_and_on_duty_again_it_takes_nothing_back() {
+    alone(
+        "a_node_at_rest_gives_the_lead_of_the_store_away_and_on_duty_again_it_takes_nothing_back",
+        || {
+            let trio = Trio::new("");
+            let follows = |what: &str, is: &dyn Fn(&str) -> bool| {
+                let mut found = None;
+                until(what, || {
+                    found = led(&trio);
+                    found.is_some_and(is)
+                });
+                found.expect("it was waited for")
+            };
+            let term =
+                || trio.status("node01").and_then(|status| status.store).map(|store| store.term);
+            let first = follows("all follow one", &|_| true);
+            says(&trio, first, &["node", "standby", first], (0, "is on standby"));
+            let second = follows("another one leads", &|leader| leader != first);
+            // Not by an election after a silence: what is written in between is taken.
+            let (code, said) = trio.types(first, &["store", "put", "k", "1"]);
+            assert_eq!(code, Some(0), "{said}");
+            let kept = term();
+            says(&trio, second, &["node", "resume", first], (0, "on duty again"));
+
+            // A drain as well, typed elsewhere; who has ended its rest may have it.
+            let other =
+                NODES.into_iter().find(|node| *node != first && *node != second).expect("three");
+            assert_eq!((led(&trio), term()), (Some(second), kept), "nothing is taken back");
+            says(&trio, other, &["node", "drain", second], (0, "is drained"));
+            let third = follows("another one leads", &|leader| leader != second);
+            // Whoever has it now: where all others rest, too, it stays.
+            let last =
+                NODES.into_iter().find(|node| *node != second && *node != third).expect("three");
+            says(&trio, third, &["node", "standby", last], (0, "is on standby"));
+            let kept = term();
+            says(&trio, second, &["node", "standby", third], (0, "is on standby"));
+            assert_eq!((led(&trio), term()), (Some(third), kept), "nobody else is on duty");
+        },
+    );
+}
+
 /// A server that holds every request until its letter, the first byte, is called.
 struct Patient(Arc<(Mutex<Vec<u8>>, Condvar)>);
 

@@ -75,7 +75,7 @@ fn votes(view: &View<'_>, office: &Office<'_>, to: &str) -> Result<(), Refused> 
     Err(Refused::NoVoter { node: to.to_owned(), voters: list(&office.voters) })
 }
 
-fn takes_work(view: &View<'_>, to: &str) -> Result<(), Refused> {
+pub(super) fn takes_work(view: &View<'_>, to: &str) -> Result<(), Refused> {
     let node = &view.nodes[position(view, to)?];
     if !node.is_alive {
         return Err(Refused::NotAlive(to.to_owned()));

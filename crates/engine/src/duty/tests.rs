@@ -1,3 +1,5 @@
+use base::Time;
+
 use super::*;
 
 fn names(names: &[&str]) -> Vec<String> {
@@ -177,6 +179,66 @@ fn the_roles_of_a_cluster_move_to_voters_that_are_on_duty() {
         |command: Command<'_>| with(as_it_is, |view| format!("{:?}", place(view, command)));
     assert_eq!(places(coordinate("node02")), "Ok(There(1))");
     assert_eq!(places(lead("node02")), "Ok(Here)");
+}
+
+#[test]
+fn a_node_at_rest_gives_the_lead_of_the_store_to_a_voter_on_duty_and_keeps_it_where_there_is_none()
+{
+    let heirs = |change: fn(&mut View<'_>)| with(change, |view| format!("{:?}", heirs(view)));
+    assert_eq!(heirs(|_| {}), "[]", "on duty it leads on");
+    assert_eq!(heirs(|view| view.duty = Duty::Standby), "[1]", "node03 is silent, node04 no voter");
+    let both = |view: &mut View<'_>| (view.duty, view.nodes[2].is_alive) = (Duty::Draining, true);
+    assert_eq!(heirs(both), "[1, 2]");
+    let last = |view: &mut View<'_>| {
+        (view.me, view.duty, view.nodes[2].is_alive) = ("node02", Duty::Standby, true);
+        view.office.as_mut().expect("a store").leader = Some("node02");
+    };
+    assert_eq!(heirs(last), "[2, 0]", "the one behind it first");
+    for change in [
+        |view: &mut View<'_>| view.nodes[1].duty = Duty::Standby,
+        |view| view.nodes[1].is_alive = false,
+        |view| view.office.as_mut().expect("a store").leader = Some("node02"),
+        |view| view.office.as_mut().expect("a store").leader = None,
+        |view| view.office.as_mut().expect("a store").is_outside = true,
+        |view| view.office.as_mut().expect("a store").voters.clear(),
+        |view| view.office = None,
+    ] as [fn(&mut View<'_>); 7]
+    {
+        let found = with(
+            |view| {
+                view.duty = Duty::Standby;
+                change(view);
+            },
+            |view| format!("{:?}", super::heirs(view)),
+        );
+        assert_eq!(found, "[]");
+    }
+}
+
+#[test]
+fn a_voter_that_does_not_take_the_lead_is_not_asked_on_and_on_and_the_next_one_is() {
+    let at = |ms| Time::ZERO + std::time::Duration::from_millis(ms);
+    let rests = |view: &mut View<'_>| (view.duty, view.nodes[2].is_alive) = (Duty::Standby, true);
+    let mut lead = Lead::default();
+    let asks = |lead: &mut Lead, ms: u64| {
+        let mut asked = None;
+        with(rests, |view| {
+            asked = lead.step(at(ms), view);
+            String::new()
+        });
+        asked
+    };
+    assert_eq!(asks(&mut lead, 0), Some(1));
+    assert_eq!(asks(&mut lead, 1000), None, "its answer is waited for");
+    lead.told(at(1000), false);
+    assert_eq!(asks(&mut lead, 2900), None, "not at once");
+    assert_eq!(asks(&mut lead, 3000), Some(2), "the next one");
+    // No answer at all counts as one.
+    assert_eq!(asks(&mut lead, 7900), None);
+    assert_eq!(asks(&mut lead, 8000), None);
+    assert_eq!(asks(&mut lead, 10_000), Some(1));
+    lead.told(at(10_500), true);
+    assert_eq!(asks(&mut lead, 12_500), Some(1), "elected again meanwhile");
 }
 
 #[test]

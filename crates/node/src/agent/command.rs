@@ -148,6 +148,17 @@ pub(super) const fn meant(duty: api::Duty) -> Duty {
     }
 }
 
+/// Nodes that could lead the store in place of this one, which leads and is at rest.
+pub(super) fn has_heirs(status: &Status, names: &Names) -> bool {
+    !duty::heirs(&view(status, names)).is_empty()
+}
+
+/// Whom the store is to give its lead to now.
+pub(super) fn heir(lead: &mut duty::Lead, status: &Status, names: &Names) -> Option<String> {
+    let view = view(status, names);
+    lead.step(sys::clock::now(), &view).map(|to| view.nodes[to].name.to_owned())
+}
+
 fn view<'a>(status: &'a Status, names: &'a Names) -> View<'a> {
     let node = |line: &'a api::NodeLine| duty::Node {
         name: &line.state.node,

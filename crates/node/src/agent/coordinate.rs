@@ -29,6 +29,7 @@ use steps::Steps;
 
 mod coordinator;
 mod deeds;
+mod lead;
 mod roles;
 pub(super) mod steps;
 
@@ -105,6 +106,7 @@ pub(crate) fn begin(start: &Start, hands: &Arc<Hands>, desk: &Desk) -> Option<Ar
         let place = Place { me, names, link, desk, steps, is_gone, has_heir, here, tape };
         let coordinator = coordinator::start(place)?;
         let roles = Roles { coordinator: coordinator.clone(), link: own_link.clone() };
+        lead::start(Arc::clone(&has_roles), own_link.clone());
         // Begun once.
         let _ = has_roles.roles.set(roles);
         Some(Member { link: own_link, coordinator })

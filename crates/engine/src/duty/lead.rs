@@ -1,0 +1,86 @@
+//! The lead of the store goes to a voter on duty while this node takes on no work: who stops its machine then costs
+//! nobody an election. On duty again it takes nothing back.
+//!
+//! ```text
+//!         at rest, leads, a voter is on duty            the store's answer, or none in WITHIN
+//!   Idle ------------------------------------> Asked ------------------------------------> Waits --AGAIN--> Idle
+//! ```
+
+use std::time::Duration;
+
+use base::Time;
+
+use super::View;
+use super::role::takes_work;
+
+/// A hand-over takes a second at most, in the store.
+const WITHIN: Duration = Duration::from_secs(5);
+/// What came of it is told by the store a moment later; a voter that did not catch up is not asked on and on.
+const AGAIN: Duration = Duration::from_secs(2);
+
+/// Gives the lead of the store away, for one node.
+#[derive(Debug, Default)]
+pub struct Lead {
+    state: State,
+    /// Counts voters that did not take it: then another is asked.
+    refused: usize,
+}
+
+#[derive(Debug, Default)]
+enum State {
+    #[default]
+    Idle,
+    Asked {
+        until: Time,
+    },
+    Waits {
+        until: Time,
+    },
+}
+
+impl Lead {
+    /// Whom the store is to give the lead to now, as a position in the cluster file.
+    pub fn step(&mut self, now: Time, view: &View<'_>) -> Option<usize> {
+        match self.state {
+            State::Idle => {}
+            State::Asked { until } if now < until => return None,
+            State::Asked { .. } => {
+                self.told(now, false);
+                return None;
+            }
+            State::Waits { until } if now < until => return None,
+            State::Waits { .. } => self.state = State::Idle,
+        }
+        let heirs = heirs(view);
+        let heir = heirs.get(self.refused.checked_rem(heirs.len())?).copied();
+        if heir.is_some() {
+            self.state = State::Asked { until: now + WITHIN };
+        }
+        heir
+    }
+
+    /// What came of it.
+    pub fn told(&mut self, now: Time, is_given: bool) {
+        self.refused = if is_given { 0 } else { self.refused.wrapping_add(1) };
+        self.state = State::Waits { until: now + AGAIN };
+    }
+}
+
+/// Voters that could lead the store in place of this node, which leads it and takes on no work: positions in the
+/// cluster file, the one behind this node first. Nobody while it is on duty, does not lead, or all others rest, too.
+#[must_use]
+pub fn heirs(view: &View<'_>) -> Vec<usize> {
+    let Some(office) = view.office.as_ref().filter(|office| !office.is_outside) else {
+        return vec![];
+    };
+    if view.duty.takes_work() || office.leader != Some(view.me) {
+        return vec![];
+    }
+    let count = view.nodes.len();
+    let me = view.nodes.iter().position(|node| node.name == view.me).unwrap_or(0);
+    let is_heir = |at: &usize| {
+        let name = view.nodes[*at].name;
+        name != view.me && office.voters.contains(&name) && takes_work(view, name).is_ok()
+    };
+    (1..count).map(|step| (me + step) % count).filter(is_heir).collect()
+}
