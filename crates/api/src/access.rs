@@ -65,6 +65,8 @@ pub enum Deed {
     StorePut,
     StoreDelete,
     StoreBackup,
+    StoreGet,
+    SetServer,
     Audit,
     TokenList,
     TokenAdd,
@@ -91,8 +93,10 @@ pub struct Row {
     pub role: Role,
     /// What a program's token must have.
     pub scope: Scope,
-    /// It changes something, so it is in the audit log also where it was allowed.
+    /// It changes something.
     pub changes: bool,
+    /// It is in the audit log also where it was allowed: it changes something, or shows what is secret.
+    pub audited: bool,
 }
 
 /// Why not, for who asked.
@@ -189,7 +193,7 @@ impl Scope {
 }
 
 impl Deed {
-    pub const ALL: [Self; 28] = [
+    pub const ALL: [Self; 30] = [
         Self::Status,
         Self::Events,
         Self::Why,
@@ -214,6 +218,8 @@ impl Deed {
         Self::StorePut,
         Self::StoreDelete,
         Self::StoreBackup,
+        Self::StoreGet,
+        Self::SetServer,
         Self::Audit,
         Self::TokenList,
         Self::TokenAdd,
@@ -223,7 +229,14 @@ impl Deed {
     /// The table.
     #[must_use]
     pub fn row(self) -> Row {
-        let row = |word, how, role, scope, changes| Row { word, how, role, scope, changes };
+        let row = |word, how, role, scope, changes| Row {
+            word,
+            how,
+            role,
+            scope,
+            changes,
+            audited: changes,
+        };
         match self {
             Self::Status => look(
                 "status",
@@ -260,6 +273,14 @@ impl Deed {
             Self::StorePut => ByHand::Put.row(),
             Self::StoreDelete => ByHand::Delete.row(),
             Self::StoreBackup => ByHand::Backup.row(),
+            Self::StoreGet => ByHand::Get.row(),
+            Self::SetServer => row(
+                "set server",
+                "`set server`, `set weight`, `enable` and `disable server` at the statistics socket (whoever its mode and `level admin` let in)",
+                Role::Operator,
+                Scope::Standby,
+                true,
+            ),
             Self::Audit => row("audit", "`outlast audit`", Role::Admin, Scope::Audit, false),
             Self::TokenList => {
                 row("access list", "`outlast access list`", Role::Admin, Scope::Access, false)
@@ -316,7 +337,7 @@ impl Deed {
 }
 
 const fn look(word: &'static str, how: &'static str) -> Row {
-    Row { word, how, role: Role::Viewer, scope: Scope::Read, changes: false }
+    Row { word, how, role: Role::Viewer, scope: Scope::Read, changes: false, audited: false }
 }
 
 /// What only a program and this node know; never shown.
@@ -409,7 +430,7 @@ pub fn page() -> String {
          | what | least role | scope | audited |\n|---|---|---|---|\n",
     );
     for row in Deed::ALL.map(Deed::row) {
-        let audited = if row.changes { "yes" } else { "refusals" };
+        let audited = if row.audited { "yes" } else { "refusals" };
         let (role, scope) = (row.role.word(), row.scope.word());
         text.push_str(&format!("| {} | {role} | {scope} | {audited} |\n", row.how));
     }

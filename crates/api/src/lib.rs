@@ -34,7 +34,7 @@ pub use event::{Event, events};
 pub use intent::{Carried, Coordinator, Intent, IntentState, IntentStep, StepOrder};
 pub use message::{
     Break, FileKind, FileName, MAX_MESSAGE, Order, ReadError, Report, Role, SocketName, Start,
-    VERSION, decode, encode,
+    VERSION, Wished, decode, encode,
 };
 pub use own::{OwnDoubt, ReferenceLine, whose_fault};
 pub use refused::RefusedPackets;

@@ -191,8 +191,21 @@ pub enum Report {
         proxy: String,
         server: String,
     },
+    /// Proxy: what its statistics socket was told to do with a server, by whom.
+    Wished(Wished),
     /// Store: its part of the store, whenever that changed; at most twice a second.
     Store(Box<StoreState>),
+}
+
+/// What somebody wants of a server of the balancer.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct Wished {
+    /// `uid 0 (pid 812)` by the kernel's word, or an address.
+    pub by: String,
+    /// `PROXY/SERVER`.
+    pub server: String,
+    /// `ready`, `drain` or `maint`.
+    pub to: String,
 }
 
 /// Why bytes are no message.

@@ -281,6 +281,11 @@ fn every_report_travels_as_in_its_golden_file() {
         Use { .. } => Use { proxy: "mariadb".to_owned(), server: "node02".to_owned() },
         Apply { .. } => Apply { generation: 7 },
         Store(_) => Store(Box::new(store())),
+        Wished(_) => Wished(api::Wished {
+            by: "uid 0 (pid 812)".to_owned(),
+            server: "mariadb/node02".to_owned(),
+            to: "maint".to_owned(),
+        }),
     });
     golden("report.jsonl", &reports);
 }

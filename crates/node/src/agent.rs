@@ -56,6 +56,7 @@ mod opinion;
 mod picture;
 mod proof;
 mod reference;
+mod scribe;
 mod seats;
 mod stalls;
 mod story;
@@ -112,6 +113,7 @@ struct Agent<'a> {
     pings: reference::Pings,
     keys: trustee::Obeyed,
     generations: generation::Generations,
+    scribe: scribe::Scribe,
     /// The loop ends.
     ending: bool,
     /// The next agent goes on where this one stops, so nobody is told goodbye.
@@ -132,7 +134,6 @@ pub(crate) fn run(channel: &Channel, start: Start, texts: Texts) -> Result<(), A
     poller.add(channel.as_fd(), CHANNEL, Interest::READ).map_err(AgentError::Poll)?;
     let story = Arc::new(Story::default());
     let why = explainer(Arc::clone(&core), Arc::clone(&story));
-    let events = journal.shared();
     let (voice, commands) = Channel::pair().map_err(AgentError::Poll)?;
     poller.add(commands.as_fd(), COMMANDS, Interest::READ).map_err(AgentError::Poll)?;
     let voice = command::Voice::new(voice);
@@ -154,7 +155,7 @@ pub(crate) fn run(channel: &Channel, start: Start, texts: Texts) -> Result<(), A
     let does = hands::clerk(Arc::clone(&hands), cluster.clone(), told, own);
     let office = Office::new(start.life, desk.clone(), letters, does);
     let orders = hands::orders(&hands, &desk, cluster, books);
-    let story_of = Arc::clone(&story);
+    let (events, story_of) = (journal.shared(), Arc::clone(&story));
     let answers = control::Answers { status, why, events, story: story_of, orders, doors };
     control::serve(Path::new(&start.run_dir), answers)
         .map_err(|source| AgentError::Control { folder: start.run_dir.clone(), source })?;
@@ -185,6 +186,7 @@ pub(crate) fn run(channel: &Channel, start: Start, texts: Texts) -> Result<(), A
         pings,
         keys,
         generations,
+        scribe: scribe::Scribe::start(&hands),
         ending: false,
         succeeded: false,
     };
@@ -363,16 +365,7 @@ impl Agent<'_> {
                 self.succeeded = true;
                 self.ending = true;
             }
-            Order::Relay(_, report) => {
-                if let Report::Event(event) = *report {
-                    let event = lock(&self.core).tagged(event);
-                    self.journal.add(event);
-                } else {
-                    let mut core = lock(&self.core);
-                    core.picture.report(*report);
-                    core.speak();
-                }
-            }
+            Order::Relay(_, report) => self.relayed(*report),
             Order::Change(Change::Node(state)) => {
                 let known = lock(&self.core).known(&state);
                 if let Some((node, standing)) = known {

@@ -427,9 +427,12 @@ fn what_is_kept_in_the_store_needs_its_role_and_is_in_the_audit_log() {
         assert_eq!(code, 0, "{said}");
         let (code, said) = mixed.config(&["rollback", "1", "--yes"]);
         assert_eq!(code, 0, "{said}");
+        let (code, said) = mixed.config(&["show", "1"]);
+        assert_eq!(code, 0, "{said}");
         let (_, log) = mixed.says("node01", &["audit"]);
         for (by, deed) in [
             ("token planner", "maintenance start"),
+            ("uid 0", "config show 1"),
             ("uid 0", "config apply --force"),
             ("uid 0", "config apply"),
             ("uid 0", "config rollback"),

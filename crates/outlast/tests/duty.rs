@@ -5,6 +5,7 @@
 mod lonely;
 
 use std::io::{Read, Write};
+use std::os::unix::net::UnixStream;
 use std::process::Command;
 
 use api::{VipCause, VipRole};
@@ -198,5 +199,46 @@ fn programs_may_what_their_tokens_say_and_every_command_is_in_the_audit_log() {
         }
         assert!(log.contains("token ci of uid 0 (pid "), "{log}");
         assert!(!log.contains(&scraper) && !node.log().contains(&scraper), "no secret is written");
+    });
+}
+
+/// What changes servers past the agent, by whoever the kernel says.
+#[test]
+fn what_the_statistics_socket_is_told_is_in_the_audit_log_with_who_said_it() {
+    alone("what_the_statistics_socket_is_told_is_in_the_audit_log_with_who_said_it", || {
+        let mut node = Lonely::new();
+        let sockets = format!(
+            "global\n stats socket {0}/admin mode 666 level admin\n stats socket {0}/look level operator\n",
+            node.folder.display()
+        );
+        node.write("haproxy.cfg", &(sockets + &node.haproxy(&[node.port])));
+        node.start();
+        let server = format!("api{}/one", node.port);
+        let says = |socket: &str, words: &str| {
+            let mut stream = UnixStream::connect(node.path(socket)).expect("it listens");
+            writeln!(stream, "{words}").expect("it reads");
+            let mut answer = String::new();
+            stream.read_to_string(&mut answer).expect("it answers");
+            answer.trim().to_owned()
+        };
+        for words in [
+            format!("set server {server} state drain"),
+            // It is so already: somebody wanted it all the same.
+            format!("set server {server} state drain; show info"),
+            format!("disable server {server}; enable server {server}"),
+        ] {
+            let answer = says("admin", &words);
+            assert!(!answer.contains("denied"), "{answer}");
+        }
+        assert_eq!(says("look", &format!("disable server {server}")), "Permission denied");
+        let by = format!("uid 0 (pid {})  set server {server}: ", std::process::id());
+        let mut told = vec![];
+        until("all of it is written down", || {
+            let (_, log) = outlast(&node, &["audit"]);
+            let lines = log.lines().filter_map(|line| Some(line.split_once(&by)?.1.to_owned()));
+            told = lines.collect();
+            told.len() >= 4
+        });
+        assert_eq!(told, ["drain", "drain", "maint", "ready"]);
     });
 }

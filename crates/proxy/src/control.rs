@@ -326,10 +326,13 @@ impl Control {
         }
     }
 
-    fn grant(&mut self, wishes: Vec<Wish>) {
-        for wish in wishes {
+    fn grant(&mut self, wishes: Vec<(Wish, String)>) {
+        for (wish, by) in wishes {
             match wish {
-                Wish::SetServer { proxy, server, to } => self.set_admin(proxy, server, to),
+                Wish::SetServer { proxy, server, to } => {
+                    self.set_admin(proxy, server, to);
+                    self.tell_wish((proxy, server), to, by);
+                }
             }
         }
     }

@@ -3,11 +3,14 @@
 use super::{Deed, Role, Row, Scope};
 use crate::books::BookAsk;
 
+const SHOW: &str = "`outlast config show`, and what `apply` and `rollback` compare with";
+
 impl Deed {
     /// What is kept in the store. Whoever writes the configuration writes `[access]`, so that is for admins.
     pub(super) fn row_of_books(self) -> Row {
         use Role::{Admin, Operator};
-        let row = |word, how, role, scope| Row { word, how, role, scope, changes: true };
+        let row =
+            |word, how, role, scope| Row { word, how, role, scope, changes: true, audited: true };
         let (start, end) = ("maintenance start", "maintenance end");
         let (apply, force) = ("config apply", "config apply --force");
         match self {
@@ -39,6 +42,7 @@ impl Deed {
             Self::Replace => row("node replace", "`outlast node replace`", Admin, Scope::Members),
             Self::Hears => Row {
                 changes: false,
+                audited: false,
                 ..row(
                     "hears",
                     "`outlast node replace` asks whether the store hears a voter",
@@ -47,10 +51,9 @@ impl Deed {
                 )
             },
             // Who may read it may read the passwords in it.
-            Self::ConfigShow => Row {
-                changes: false,
-                ..row("config show", "`outlast config show`", Admin, Scope::Config)
-            },
+            Self::ConfigShow => {
+                Row { changes: false, ..row("config show", SHOW, Admin, Scope::Config) }
+            }
             Self::Status
             | Self::Events
             | Self::Why
@@ -64,6 +67,8 @@ impl Deed {
             | Self::StorePut
             | Self::StoreDelete
             | Self::StoreBackup
+            | Self::StoreGet
+            | Self::SetServer
             | Self::Audit
             | Self::TokenList
             | Self::TokenAdd

@@ -14,6 +14,8 @@ pub enum ByHand {
     Delete,
     /// All that is in the store, so what is secret there too.
     Backup,
+    /// A value, which may be secret.
+    Get,
 }
 
 impl ByHand {
@@ -22,6 +24,7 @@ impl ByHand {
             Self::Put => Deed::StorePut,
             Self::Delete => Deed::StoreDelete,
             Self::Backup => Deed::StoreBackup,
+            Self::Get => Deed::StoreGet,
         }
     }
 
@@ -35,8 +38,10 @@ impl ByHand {
             Self::Backup => {
                 ("store backup", "`outlast store backup` (root and the daemon's user only)")
             }
+            Self::Get => ("store get", "`outlast store get` (root and the daemon's user only)"),
         };
-        Row { word, how, role: Role::Admin, scope: Scope::Members, changes: true }
+        let changes = !matches!(self, Self::Get);
+        Row { word, how, role: Role::Admin, scope: Scope::Members, changes, audited: true }
     }
 }
 

@@ -9,7 +9,7 @@ use api::access::{AccessAnswer, AccessAsk, ByHand};
 use api::{Answer, Ask};
 use engine::{generation, intent, kv, maintenance, verdict};
 
-use super::{BackupArgs, DeleteArgs, Here, PutArgs, StoreError, local};
+use super::{BackupArgs, DeleteArgs, GetArgs, Here, PutArgs, StoreError, local};
 use crate::reach::{self, Instance, ReachError};
 
 /// Values that are longer are refused anyway (bytes).
@@ -73,6 +73,20 @@ pub(super) fn backup(args: &BackupArgs, out: &mut impl Write) -> Result<bool, St
     Ok(true)
 }
 
+pub(super) fn get(args: &GetArgs, out: &mut impl Write) -> Result<bool, StoreError> {
+    let local = local(&args.here)?;
+    // It changes nothing, and may be wanted just when the agent is in trouble.
+    if let Err(unwritten) = log(&args.here, (ByHand::Get, &args.key), Some("asked for")) {
+        writeln!(io::stderr(), "this is in no audit log: {}", base::Chain(&unwritten))?;
+    }
+    let item = local.wait(local.client().get(&args.key))?;
+    if let Some(item) = &item {
+        out.write_all(&item.value)?;
+        out.write_all(if item.value.ends_with(b"\n") { b"" } else { b"\n" })?;
+    }
+    Ok(item.is_some())
+}
+
 /// Whole or not at all, for the owner only.
 fn keep(path: &Path, bytes: &[u8]) -> io::Result<()> {
     use std::os::unix::fs::OpenOptionsExt;
@@ -94,6 +108,23 @@ fn is_free(key: &str, force: bool) -> Result<(), StoreError> {
     Ok(())
 }
 
+/// Has the agent write a line down.
+///
+/// # Errors
+/// When it does not.
+fn log(
+    here: &Here,
+    (deed, object): (ByHand, &str),
+    came_to: Option<&str>,
+) -> Result<(), ReachError> {
+    let instance = Instance { run_dir: here.run_dir.clone(), ..Instance::default() };
+    let came_to = came_to.map(str::to_owned);
+    let ask = AccessAsk::Log { deed, object: object.to_owned(), came_to };
+    let answer = reach::one(&instance.socket()?, &Ask::Access(ask))?;
+    let is_logged = matches!(answer, Answer::Access(AccessAnswer::Logged));
+    is_logged.then_some(()).ok_or(ReachError::Other)
+}
+
 /// Does it between two lines of the audit log: what cannot be written down is not begun. But for a backup, which
 /// changes nothing and may be wanted just when the agent or its disk is in trouble: then it is said.
 ///
@@ -105,14 +136,8 @@ fn logged<T>(
     out: &mut impl Write,
     act: impl FnOnce() -> Result<T, StoreError>,
 ) -> Result<T, StoreError> {
-    let log = |came_to: Option<String>| {
-        let instance = Instance { run_dir: here.run_dir.clone(), ..Instance::default() };
-        let ask = AccessAsk::Log { deed, object: object.to_owned(), came_to };
-        let answer = reach::one(&instance.socket()?, &Ask::Access(ask))?;
-        let is_logged = matches!(answer, Answer::Access(AccessAnswer::Logged));
-        is_logged.then_some(()).ok_or(ReachError::Other)
-    };
-    if let Err(unwritten) = log(None) {
+    let what = (deed, object);
+    if let Err(unwritten) = log(here, what, None) {
         if deed != ByHand::Backup {
             return Err(unwritten.into());
         }
@@ -122,7 +147,7 @@ fn logged<T>(
     let done = act();
     let came_to =
         done.as_ref().map_or_else(|error| base::Chain(error).to_string(), |_| "done".to_owned());
-    let told = log(Some(came_to));
+    let told = log(here, what, Some(&came_to));
     let done = done?;
     told?;
     Ok(done)

@@ -5,7 +5,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use api::access::{AccessAnswer, AccessAsk, Audited, Deed, Grant, Role, Scope, Secret, Who};
-use api::books::BookAnswer;
+use api::books::{BookAnswer, BookAsk};
 use api::{Answer, Ask};
 use base::{Chain, Time};
 use config::cluster::{Access, Person};
@@ -168,8 +168,12 @@ impl Doors {
     /// Writes down what a command came to. A log that cannot be written is told to who ordered it.
     pub(crate) fn wrote(&self, guest: &Guest, ask: &Ask, answer: &Answer) -> Result<(), String> {
         let (deed, object) = Deed::of(ask);
-        if !deed.row().changes {
+        if !deed.row().audited {
             return Ok(());
+        }
+        let mut object = object.to_owned();
+        if let Ask::Book(BookAsk::Generation { number }) = ask {
+            object = number.to_string();
         }
         let outcome = match answer {
             Answer::Refused(why) => why.as_str(),
@@ -186,7 +190,7 @@ impl Doors {
             | Answer::Book(_)
             | Answer::Access(_) => "done",
         };
-        self.log.add(&guest.by, (deed, object), outcome).map_err(|error| {
+        self.log.add(&guest.by, (deed, &object), outcome).map_err(|error| {
             let folder = self.log.folder.display();
             format!("it was {outcome}, but the audit log in {folder} cannot be written: {error}")
         })
@@ -204,6 +208,14 @@ impl Doors {
             let folder = self.log.folder.display();
             format!("it was {word}, but the audit log in {folder} cannot be written: {error}")
         })
+    }
+
+    /// Writes down what somebody told another process of this node.
+    ///
+    /// # Errors
+    /// When the disk takes nothing.
+    pub(super) fn told(&self, by: &str, what: (Deed, &str), word: &str) -> std::io::Result<()> {
+        self.log.add(by, what, word)
     }
 
     /// Writes down that somebody on another node was refused.

@@ -65,6 +65,10 @@ impl Hands {
         Ring::of(self.roster.clone())
     }
 
+    pub(super) fn doors(&self) -> Arc<Doors> {
+        Arc::clone(&self.doors)
+    }
+
     pub(super) const fn voice(&self) -> &Voice {
         &self.voice
     }
@@ -166,7 +170,7 @@ pub(crate) fn clerk(
             Errand::Book { ask, by, at } => {
                 let part = books.part(&ask, &format!("{by} on {from}"), at);
                 let deed = Deed::of_book(&ask);
-                if deed.0.row().changes {
+                if deed.0.row().audited && at == 0 {
                     let outcome = part.as_ref().map(|_| ()).map_err(Clone::clone);
                     hands.doors.did(&format!("{by} on {from}"), deed, &outcome)?;
                 }

@@ -117,6 +117,7 @@ impl Picture {
             | Report::Keys
             | Report::Apply { .. }
             | Report::Store(_)
+            | Report::Wished(_)
             | Report::Move { .. }
             | Report::Use { .. } => {}
         }

@@ -24,6 +24,9 @@ impl Supervisor {
             Report::Event(event) => {
                 self.inform_agent(Order::Relay(role, Box::new(Report::Event(event))));
             }
+            Report::Wished(_) if kind == Kind::Proxy => {
+                self.inform_agent(Order::Relay(role, Box::new(report)));
+            }
             Report::Vip(state) => {
                 if let Some(rescue) = &mut self.rescue {
                     rescue.note(&state);
@@ -61,6 +64,7 @@ impl Supervisor {
             | Report::Use { .. }
             | Report::Keys
             | Report::Apply { .. }
+            | Report::Wished(_)
             | Report::Store(_) => {}
         }
     }

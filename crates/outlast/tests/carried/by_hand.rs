@@ -28,6 +28,15 @@ fn what_is_done_to_the_store_by_hand_is_in_the_audit_log() {
             assert!(begun.ends_with("begun") && done.ends_with("done"), "{begun}\n{done}");
             assert!(!log.contains("hello"), "no value is in the log: {log}");
         }
+        // A value that is read, too: one line.
+        let (code, text) = mixed.says("node01", &["store", "put", "site/motd", "hello"]);
+        assert_eq!(code, Some(0), "{text}");
+        let (code, text) = mixed.says("node01", &["store", "get", "site/motd"]);
+        assert_eq!((code, text.as_str()), (Some(0), "hello\n"));
+        let (_, log) = mixed.says("node01", &["audit"]);
+        let lines: Vec<_> = log.lines().filter(|line| line.contains("store get")).collect();
+        let [line] = lines[..] else { panic!("{log}") };
+        assert!(line.contains("uid 0 (pid ") && line.ends_with("site/motd: asked for"), "{line}");
         // An agent that stands still, until it is replaced, writes nothing down: a backup is made all the same.
         let without_agent = |words: &[&str]| {
             let mut agent = None;
@@ -43,6 +52,9 @@ fn what_is_done_to_the_store_by_hand_is_in_the_audit_log() {
         let (code, text) = without_agent(&["store", "backup", &copy]);
         assert_eq!(code, Some(0), "{text}");
         assert!(text.contains("this is in no audit log: "), "{text}");
+        let (code, text) = without_agent(&["store", "get", "site/motd"]);
+        assert_eq!(code, Some(0), "{text}");
+        assert!(text.contains("this is in no audit log: ") && text.contains("hello"), "{text}");
         let (code, text) = without_agent(&["store", "put", "site/motd", "again"]);
         assert!(code.is_some_and(|code| code > 0), "a put is not begun: {text}");
         // What nodes act upon is not written by mistake.

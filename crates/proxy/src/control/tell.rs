@@ -137,6 +137,18 @@ impl Control {
         );
     }
 
+    /// For the audit log; also where it was so already.
+    pub(super) fn tell_wish(&mut self, (proxy, server): (usize, usize), to: Admin, by: String) {
+        let to = match to {
+            Admin::Ready => "ready",
+            Admin::Drain => "drain",
+            Admin::Maintenance => "maint",
+        };
+        let proxy = &self.view.config.proxies[proxy];
+        let server = format!("{}/{}", proxy.name, proxy.servers[server].name);
+        self.say(&Report::Wished(api::Wished { by, server, to: to.to_owned() }));
+    }
+
     pub(super) fn tell_choice(
         &mut self,
         proxy: usize,

@@ -48,6 +48,8 @@ pub(crate) struct Socket {
 #[derive(Debug)]
 struct Client {
     fd: OwnedFd,
+    /// Who it is, for the audit log.
+    by: String,
     level: Level,
     input: Vec<u8>,
     /// Of the line that is being answered, what is still to do.
@@ -121,7 +123,7 @@ impl Socket {
         ready: Ready,
         now: Time,
         ask: &dyn Fn() -> Vec<SessionLine>,
-        wishes: &mut Vec<Wish>,
+        wishes: &mut Vec<(Wish, String)>,
     ) {
         let token = ready.token.wrapping_sub(self.tokens);
         if token < FIRST_CLIENT {
@@ -136,8 +138,10 @@ impl Socket {
         }
         client.expires = now + self.idle;
         let wall_ms = sys::clock::wall_ms();
-        let mut desk = Desk { view: &self.view, now, wall_ms, ask, wishes };
+        let mut wished = Vec::new();
+        let mut desk = Desk { view: &self.view, now, wall_ms, ask, wishes: &mut wished };
         let open = client.read(&mut desk).and_then(|()| client.write());
+        wishes.extend(wished.into_iter().map(|wish| (wish, client.by.clone())));
         match open {
             Ok(true) => self.wait_for(place, poller),
             Ok(false) | Err(_) => self.close(place, poller),
@@ -151,14 +155,16 @@ impl Socket {
             return;
         };
         // Another thread or process may have been faster, or the client is gone again.
-        let Ok((accepted, _)) = sys::socket::accept(fd.as_fd()) else { return };
+        let Ok((accepted, peer)) = sys::socket::accept(fd.as_fd()) else { return };
         let number = now.as_nanos() % FIRST_CLIENT;
         let token = self.token(place, number);
         if poller.add(accepted.as_fd(), token, Interest::READ).is_err() {
             return;
         }
+        let by = who(&accepted, peer);
         self.clients[place] = Some(Client {
             fd: accepted,
+            by,
             level: *level,
             input: Vec::new(),
             commands: VecDeque::new(),
@@ -200,6 +206,17 @@ impl Socket {
     fn token(&self, place: usize, number: u64) -> u64 {
         let place = u64::try_from(place).unwrap_or(0) + 1;
         self.tokens.wrapping_add(place * FIRST_CLIENT + number)
+    }
+}
+
+/// As the kernel attests.
+fn who(socket: &OwnedFd, peer: sys::socket::Peer) -> String {
+    match peer {
+        sys::socket::Peer::Tcp(address) => address.to_string(),
+        sys::socket::Peer::Unix => sys::rights::peer(socket.as_fd()).map_or_else(
+            |_| "a user whom the kernel does not name".to_owned(),
+            |peer| format!("uid {} (pid {})", peer.uid, peer.pid),
+        ),
     }
 }
 

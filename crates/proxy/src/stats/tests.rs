@@ -309,10 +309,9 @@ fn served<T: Send + 'static>(
     let mut view = Arc::into_inner(view).unwrap();
     view.config.global.stats_timeout = idle;
     let view = Arc::new(view);
-    let folder = std::env::temp_dir();
     let thread = format!("{:?}", std::thread::current().id());
     let thread: String = thread.chars().filter(char::is_ascii_digit).collect();
-    let path = folder.join(format!("outlast-stats-{}-{thread}", std::process::id()));
+    let path = std::env::temp_dir().join(format!("outlast-stats-{}-{thread}", std::process::id()));
     let listener = sys::socket::listen_unix(&path, Some(0o600)).unwrap();
     let poller = sys::poll::Poller::new().unwrap();
     let mut socket = Socket::new(&view, vec![(listener, admin)], 5 << 32);
@@ -343,7 +342,8 @@ fn served<T: Send + 'static>(
         socket.timeout(&poller, now);
     };
     drop(std::fs::remove_file(path));
-    (answer, wishes)
+    assert!(wishes.iter().all(|(_, by)| by.ends_with(&format!("(pid {})", std::process::id()))));
+    (answer, wishes.into_iter().map(|(wish, _)| wish).collect())
 }
 
 fn talk(mut stream: UnixStream, text: &str, half_close: bool) -> String {
