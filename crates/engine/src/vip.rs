@@ -42,7 +42,7 @@ mod stall;
 mod tests;
 mod track;
 
-pub use action::{Action, Cause, Counters, Role};
+pub use action::{Action, Cause, Counters, Role, Undone};
 use burst::Burst;
 pub use input::{Balancer, Config, Input, Peer};
 pub(crate) use kept::OWN_PASSWORD;

@@ -16,7 +16,7 @@ use api::{MAX_MESSAGE, Report, Start};
 use base::Time;
 use config::cluster::Cluster;
 use engine::Buffer;
-use engine::vip::{Action, Input};
+use engine::vip::{Action, Input, Undone};
 use sys::channel::Channel;
 use sys::netlink::{Change as Device, Monitor, Netlink};
 use sys::poll::{Interest, Poller};
@@ -277,15 +277,7 @@ impl<'a> Driver<'a> {
         let (mut refused, mut kept) = (false, None);
         let held = self.instances[number].held;
         for action in actions.iter() {
-            let futile = match action {
-                // Nobody is to look here for what is not here. A goodbye is true all the same.
-                Action::Announce => refused,
-                Action::Advertise { priority } => refused && *priority != 0,
-                // A successor would be a second holder.
-                Action::HandOver(_) => kept.is_some(),
-                Action::Claim | Action::Release | Action::Hello(_) | Action::Report => false,
-            };
-            if futile {
+            if (Undone { claim: refused, release: kept.is_some() }).forbids(action) {
                 continue;
             }
             match self.act(number, *action) {

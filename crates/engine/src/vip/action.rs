@@ -23,6 +23,31 @@ pub enum Action {
     Report,
 }
 
+/// What the kernel did not do of the orders of one step.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Undone {
+    /// It did not take an address.
+    pub claim: bool,
+    /// It keeps an address: a stop that failed is no stop.
+    pub release: bool,
+}
+
+impl Undone {
+    /// Whether an order of the same step is left out, as it would tell others what is not so. A goodbye is true
+    /// all the same: who keeps an address stands for it no more.
+    #[must_use]
+    pub const fn forbids(self, action: &Action) -> bool {
+        match action {
+            // Nobody is to look here for what is not here.
+            Action::Announce => self.claim,
+            Action::Advertise { priority } => self.claim && *priority != 0,
+            // A successor would be a second holder.
+            Action::HandOver(_) => self.release,
+            Action::Claim | Action::Release | Action::Hello(_) | Action::Report => false,
+        }
+    }
+}
+
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Role {
     Backup,

@@ -409,3 +409,17 @@ fn unicast_from_a_router_that_is_not_listed_is_ignored() {
     bench.advert(3100, NODE02, 200);
     assert_eq!((bench.vip.counters().source, bench.vip.counters().obeyed), (1, 1));
 }
+
+#[test]
+fn beside_an_address_that_the_kernel_keeps_nobody_is_named_and_the_goodbye_is_said() {
+    let group = Group { router_id: 1, key: 2 };
+    let name = Action::HandOver(HandOver { group, from: 0, to: 1, term: 3, to_life: 4 });
+    let goodbye = Action::Advertise { priority: 0 };
+    let kept = Undone { release: true, ..Undone::default() };
+    assert!(kept.forbids(&name) && !kept.forbids(&goodbye));
+    let refused = Undone { claim: true, ..Undone::default() };
+    assert!(refused.forbids(&Action::Announce) && !refused.forbids(&goodbye));
+    assert!(refused.forbids(&Action::Advertise { priority: 9 }) && !refused.forbids(&name));
+    let all = [Action::Claim, Action::Release, Action::Announce, goodbye, name, Action::Report];
+    assert!(!all.iter().any(|action| Undone::default().forbids(action)), "all was done");
+}

@@ -57,6 +57,7 @@ impl World {
             // They touch nothing but the store and what acts on it.
             Verb::Ask => return self.ask(host, other, amounts[0]),
             Verb::Window => return self.window(host, amounts[0]),
+            Verb::KernelKeeps => self.hosts[usize::from(host)].kernel.keeps(amounts[0] != 0),
             Verb::DeposeStore => return self.depose_store(),
             Verb::StoreWeather => return self.store_weather(amounts),
             Verb::Prove | Verb::TakeBack => return self.prove(host, verb == Verb::Prove),
@@ -93,8 +94,7 @@ impl World {
             Verb::Part => self.nets.part(network, host, other),
             Verb::Split => self.split(network, side),
             Verb::Join => self.nets.heal(),
-            Verb::ReferenceDown => self.nets.reference_down[usize::from(network)] = true,
-            Verb::ReferenceUp => self.nets.reference_down[usize::from(network)] = false,
+            Verb::ReferenceDown | Verb::ReferenceUp => self.reference(network, verb),
             Verb::Weather => {
                 let ([lost, doubled], late) = weather(amounts);
                 self.nets.weather[usize::from(network)] = Weather { lost, doubled, late };
@@ -149,6 +149,10 @@ impl World {
         }
     }
 
+    fn reference(&mut self, network: u8, verb: Verb) {
+        self.nets.reference_down[usize::from(network)] = verb == Verb::ReferenceDown;
+    }
+
     fn power_on(&mut self, host: u16) {
         if self.hosts[usize::from(host)].power == Power::Off {
             self.boot(host);
@@ -163,6 +167,7 @@ impl World {
         }
         node.power = Power::Off;
         node.held = false;
+        node.kernel.is_off();
         node.agent = Process { turn_at: node.agent.turn_at, ..Process::default() };
         node.vip = Process { turn_at: node.vip.turn_at, ..Process::default() };
         node.known.fill(member::Standing::Unknown);
@@ -428,6 +433,7 @@ impl World {
             let is_other = std::mem::replace(&mut node.version, version) != version;
             let is_outdated = node.is_outdated() || is_other;
             self.mend_disk(host);
+            self.hosts[usize::from(host)].kernel.keeps(false);
             self.mend_bmc(host);
             self.slow(host, 0);
             if self.hosts[usize::from(host)].power == Power::Off {

@@ -111,6 +111,8 @@ pub enum Verb {
     Version,
     /// An operator begins a maintenance window for the host, for so many milliseconds; 0 ends it.
     Window,
+    /// Its kernel keeps every address that is taken off; 0: no more, and what stayed is removed by hand.
+    KernelKeeps,
     /// Everything is mended, and started again.
     Mend,
 }
@@ -170,6 +172,7 @@ impl Verb {
             | Self::ConfirmOff
             | Self::Version
             | Self::Window
+            | Self::KernelKeeps
             | Self::Rest
             | Self::Duty
             | Self::Move => false,
@@ -189,7 +192,7 @@ enum Need {
 
 use Need::{Amount, Host, Network, Other, Side};
 
-const VERBS: [(Verb, &str, &[Need]); 54] = [
+const VERBS: [(Verb, &str, &[Need]); 55] = [
     (Verb::PowerOff, "power-off", &[Host]),
     (Verb::PowerOn, "power-on", &[Host]),
     (Verb::Pause, "pause", &[Host]),
@@ -243,6 +246,7 @@ const VERBS: [(Verb, &str, &[Need]); 54] = [
     (Verb::ConfirmOff, "confirm-off", &[Host, Amount]),
     (Verb::Version, "version", &[Host, Amount]),
     (Verb::Window, "window", &[Host, Amount]),
+    (Verb::KernelKeeps, "kernel-keeps", &[Host, Amount]),
     (Verb::Mend, "mend", &[]),
 ];
 

@@ -76,6 +76,33 @@ impl<M> Process<M> {
     }
 }
 
+/// What a kernel does with addresses that are taken off.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Kernel {
+    keeps: bool,
+    /// It has the address though it was told to take it off.
+    pub(crate) stuck: bool,
+}
+
+impl Kernel {
+    /// From now on, or no more: then what stayed is removed by hand.
+    pub(crate) fn keeps(&mut self, keeps: bool) {
+        self.keeps = keeps;
+        self.stuck &= keeps;
+    }
+
+    /// Takes the address off; false: it keeps it.
+    pub(crate) fn removes(&mut self) -> bool {
+        self.stuck = self.keeps;
+        !self.stuck
+    }
+
+    /// Nothing stays without power.
+    pub(crate) fn is_off(&mut self) {
+        self.stuck = false;
+    }
+}
+
 #[derive(Debug)]
 pub(crate) struct Host {
     pub(crate) number: u16,
@@ -100,6 +127,7 @@ pub(crate) struct Host {
     pub(crate) version: Version,
     /// The kernel has the address: only the driver's orders change it, not the process's end.
     pub(crate) held: bool,
+    pub(crate) kernel: Kernel,
     /// Its last advert of the address.
     pub(crate) spoke_at: Option<Time>,
     pub(crate) replay: Replay,
@@ -146,6 +174,7 @@ impl Host {
             preempt: false,
             version: Version::default(),
             held: false,
+            kernel: Kernel::default(),
             spoke_at: None,
             replay: Replay::new(),
             wall: 0,

@@ -114,6 +114,8 @@ pub enum Mark {
     LookedAfterLater,
     /// Of gossip: a part that nobody here knows.
     RefusedPart,
+    /// A kernel kept the address, so nobody was named beside it.
+    NamedNobodyBesideIt,
     /// A host was lost within its maintenance window, and recovery would have waited.
     RecoveryWaited,
     WindowEnded,
@@ -123,7 +125,7 @@ pub enum Mark {
     AgreedOnCrowd,
 }
 
-pub const MARKS: [Mark; 72] = [
+pub const MARKS: [Mark; 73] = [
     Mark::SuspectedItself,
     Mark::SuspectedItselfWithoutLinks,
     Mark::SuspectedItselfWithoutReference,
@@ -192,6 +194,7 @@ pub const MARKS: [Mark; 72] = [
     Mark::RefusedVerb,
     Mark::LookedAfterLater,
     Mark::RefusedPart,
+    Mark::NamedNobodyBesideIt,
     Mark::RecoveryWaited,
     Mark::WindowEnded,
     Mark::ForgaveReturns,

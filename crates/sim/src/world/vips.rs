@@ -6,7 +6,7 @@ use base::Time;
 use engine::Buffer;
 use engine::packet::{Kind, Opened};
 use engine::vip::packet::Addresses;
-use engine::vip::{Action, Advert, Cause, HandOver, Input, Peer};
+use engine::vip::{Action, Advert, Cause, HandOver, Input, Peer, Undone};
 
 use super::host::{ADDRESS, INTERVAL, ROUTER_ID, source};
 use super::mark::Mark;
@@ -185,8 +185,11 @@ impl World {
         let ear = &mut self.ears[usize::from(host)];
         let gap = local.since(ear.stepped_at);
         ear.stepped_at = local;
-        let mut step =
-            Step { must_let_go: gap > STALL && self.hosts[usize::from(host)].held, let_go: false };
+        let mut step = Step {
+            must_let_go: gap > STALL && self.hosts[usize::from(host)].held,
+            let_go: false,
+            undone: Undone::default(),
+        };
         for action in out.drain() {
             self.obey_vip(host, action, cause, &mut step);
         }
@@ -199,12 +202,19 @@ impl World {
     fn obey_vip(&mut self, host: u16, action: Action, cause: Option<Cause>, step: &mut Step) {
         self.orders[usize::from(host)] += 1;
         let held = self.hosts[usize::from(host)].held;
+        if step.undone.forbids(&action) {
+            self.marks.note(Mark::NamedNobodyBesideIt);
+            // It waits for the named one all the same.
+            self.ears[usize::from(host)].goodbye_at = Some(self.now);
+            return;
+        }
         match action {
             Action::Claim => {
                 if !held {
                     self.judge_claim(host, cause);
                 }
                 self.hosts[usize::from(host)].held = true;
+                self.hosts[usize::from(host)].kernel.is_off();
                 self.hash = mix(self.hash, u64::from(host) << 8 | 1);
                 self.say(host, || format!("claims: {cause:?}"));
             }
@@ -224,6 +234,7 @@ impl World {
                 }
                 (step.let_go, step.must_let_go) = (true, false);
                 self.hosts[usize::from(host)].held = false;
+                step.undone.release = !self.hosts[usize::from(host)].kernel.removes();
                 self.hash = mix(self.hash, u64::from(host) << 8 | 2);
                 self.say(host, || format!("releases: {cause:?}"));
             }
@@ -279,6 +290,13 @@ impl World {
     }
 
     pub(super) fn hand_over(&mut self, host: u16, message: HandOver) {
+        if self.hosts[usize::from(host)].kernel.stuck {
+            self.fail(
+                "S10 stop",
+                host,
+                "names a successor beside an address that its kernel keeps",
+            );
+        }
         self.say(host, || format!("names host {} in term {}", message.to, message.term));
         if self.is_heard_by(host, message) {
             self.handed = Some((self.now, message.to, message.to_life));
@@ -373,7 +391,8 @@ impl World {
         node.vip.spawn_at = self.now + super::host::SPAWN;
         // The supervisor speaks under a number of its own.
         node.live(Machine::Vip, self.now);
-        if std::mem::take(&mut node.held) {
+        // Beside an address that stays its supervisor names nobody (`node/src/vip/rescue.rs`).
+        if std::mem::take(&mut node.held) && node.kernel.removes() {
             let reported = node.reported;
             self.say(host, || "releases: its supervisor buries its vip process".to_owned());
             let group = vip.machine.map(|vip| vip.group());
@@ -391,4 +410,5 @@ impl World {
 struct Step {
     must_let_go: bool,
     let_go: bool,
+    undone: Undone,
 }

@@ -258,6 +258,21 @@ impl Script {
     pub(super) fn works(&mut self, begin: Duration, dice: &mut Chance) {
         self.upgrades(begin, dice);
         self.maintain(begin, dice);
+        self.stops(begin, dice);
+    }
+
+    /// Kernels of controllers keep the address for a while.
+    fn stops(&mut self, begin: Duration, dice: &mut Chance) {
+        if !dice.one_in(6) {
+            return;
+        }
+        let end = self.length.saturating_sub(PEACE);
+        for host in (0..self.controllers).filter(|_| !dice.one_in(3)) {
+            for (at, amount) in [(begin, 1), (end.max(begin), 0)] {
+                let amounts = [amount, 0, 0];
+                self.steps.push((at, Fault { amounts, ..Fault::at(Verb::KernelKeeps, host) }));
+            }
+        }
     }
 
     /// Somebody works on a host: it comes and goes, within its window or just after it.
