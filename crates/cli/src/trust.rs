@@ -231,15 +231,7 @@ pub fn run(command: &Command, out: &mut (impl Write + Send)) -> Result<(), Comma
             Ok(out.write_all(trust::pem::write("CERTIFICATE", &authority).as_bytes())?)
         }
         Command::Serve(args) => desk::run(args, out),
-        Command::Revoke(Revoke { node, place }) => {
-            let folder = place.folder();
-            let outcome = folder.revoke(node);
-            let fingerprint = audited(&folder, ("trust revoke", node), outcome)?;
-            Ok(writeln!(
-                out,
-                "{node} is out; its certificate {fingerprint} is refused from now on"
-            )?)
-        }
+        Command::Revoke(args) => revoke(args, out),
         Command::Rotate(Rotate { forget_after, place }) => {
             let folder = place.folder();
             let ordered = folder.rotate(forget_after.saturating_mul(1000), sys::clock::wall_ms());
@@ -286,6 +278,21 @@ pub fn run(command: &Command, out: &mut (impl Write + Send)) -> Result<(), Comma
             Ok(())
         }
     }
+}
+
+fn revoke(args: &Revoke, out: &mut impl Write) -> Result<(), CommandError> {
+    let Revoke { node, place } = args;
+    let folder = place.folder();
+    let role = folder.load()?.roster.find(node).map(|member| member.role);
+    let fingerprint = audited(&folder, ("trust revoke", node), folder.revoke(node))?;
+    writeln!(out, "{node} is out; its certificate {fingerprint} is refused from now on")?;
+    if role == Some(trust::Role::Controller) {
+        writeln!(
+            out,
+            "  it had the cluster's key: `outlast trust rotate-key`, and other passwords"
+        )?;
+    }
+    Ok(())
 }
 
 fn write_json(value: &impl serde::Serialize, out: &mut impl Write) -> Result<(), CommandError> {

@@ -6,6 +6,8 @@ use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use serde_json::Value;
+
 use super::lonely::{alone, free_port, until};
 use super::{CLUSTER, DOORS, NODES, Trio, serve};
 
@@ -107,9 +109,11 @@ fn passwords_of_a_generation_are_sealed_on_every_disk_and_every_node_serves_by_t
                     .expect("a file");
                 fs::write(trio.used(node), trio.haproxy(door, server)).expect("a file");
             }
+            as_an_older_release_left_it(&trio);
             for node in NODES {
                 trio.start(node);
             }
+            has_a_key(&trio);
             let (code, said) = trio.apply("node01", &trio.folder(server, ""), &[]);
             assert_eq!(code, 0, "{said}");
             let [password, sent] = FIRST;
@@ -128,6 +132,32 @@ fn passwords_of_a_generation_are_sealed_on_every_disk_and_every_node_serves_by_t
     );
 }
 
+/// No node has a key, and the roster of the authority's node names none; the others hear of it.
+fn as_an_older_release_left_it(trio: &Trio) {
+    for node in NODES {
+        let file = trio.files.path(&format!("{node}/trust/cluster.key"));
+        fs::remove_file(file).expect("it came with the founding and with each join");
+    }
+    let state = trio.files.path("node01/trust/trust.json");
+    let text = fs::read(&state).expect("a file");
+    let mut whole: Value = serde_json::from_slice(&text).expect("JSON");
+    whole["roster"]["sealing"] = serde_json::json!([]);
+    fs::write(&state, whole.to_string()).expect("a file");
+    let said = trio.trusted(&["trust", "status"], "node01");
+    assert!(said.contains("no cluster key"), "{said}");
+}
+
+/// The node of the authority makes one as it runs, and the others are given it.
+fn has_a_key(trio: &Trio) {
+    for node in NODES {
+        until("it has the new key", || {
+            let said = trio.trusted(&["trust", "status"], node);
+            let there = trio.files.path(&format!("{node}/trust/cluster.key")).exists();
+            there && said.contains("cluster key") && !said.contains("has not got")
+        });
+    }
+}
+
 /// Who lost the keys is given them again; another one seals from the next generation on, the former is read still.
 fn another_key(trio: &Trio, key: &str, (server, port): (SocketAddr, u16)) {
     let lost = trio.files.path("node02/trust/cluster.key");
@@ -135,7 +165,7 @@ fn another_key(trio: &Trio, key: &str, (server, port): (SocketAddr, u16)) {
     until("the second is given the key again", || lost.exists());
     let said = trio.trusted(&["trust", "rotate-key"], "node01");
     let other = trio.trusted(&["trust", "status", "--json"], "node01");
-    let other: serde_json::Value = serde_json::from_str(&other).expect("JSON");
+    let other: Value = serde_json::from_str(&other).expect("JSON");
     let other = other["cluster_key"].as_str().expect("an id").to_owned();
     assert!(said.contains(&other) && other != key, "{said}");
     // Who has not got it yet waits for it.
@@ -172,7 +202,7 @@ fn replaced(trio: &mut Trio, (server, port): (SocketAddr, u16)) {
         trio.trusting(&words, "node03").output().expect("the tool runs").status.success()
     });
     let said = trio.trusted(&["trust", "status", "--json"], "node03");
-    let said: serde_json::Value = serde_json::from_str(&said).expect("JSON");
+    let said: Value = serde_json::from_str(&said).expect("JSON");
     assert_eq!(said["lacks_keys"], serde_json::json!([]), "{said}");
     let wanted = trio.files.path("wanted");
     fs::write(trio.files.path("node03/outlast.toml"), CLUSTER).expect("a file");
