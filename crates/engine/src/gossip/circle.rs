@@ -35,6 +35,7 @@ const JOIN_FOR: Duration = Duration::from_secs(60);
 /// Marks a death as a goodbye.
 const GOODBYE: u16 = u16::MAX;
 
+mod next;
 #[cfg(test)]
 mod tests;
 
@@ -397,16 +398,20 @@ impl Circle {
                 }
             }
         }
+        let mut gone = vec![];
         for id in std::mem::take(&mut self.wishes.downs) {
             let mut all = self.foca.iter_membership_state();
-            let left = all.any(|member| *member.id() == id && member.incarnation() == GOODBYE);
+            let member = all.find(|member| *member.id() == id);
+            let left = member.is_some_and(|member| member.incarnation() == GOODBYE);
             let Some(fellow) = self.fellows.get_mut(usize::from(id.node)) else { continue };
             if id.life > 0 && id.addr() != self.me {
+                gone.extend(member.cloned());
                 *fellow = Fellow { life: id.life, down: true, left };
                 found.push(Notice::Down(id.node));
                 (self.rushes, self.rush_at) = (RUSHES, now);
             }
         }
+        self.tell_next(&gone, out);
     }
 
     /// Asks somebody for all he knows: after the start, and when nobody is left.

@@ -37,6 +37,8 @@ const HEAD: usize = 2;
 pub(super) const MAX_RUMOUR: usize = 12 + 37 * MEMBER;
 /// Receiver and node of the sender, which go before a rumour when foca reads it.
 pub(super) const BEFORE: usize = 10;
+/// Members in one rumour that says nothing else.
+pub(super) const MAX_TOLD: usize = (MAX_RUMOUR - 11) / MEMBER;
 /// Nodes in one packet about whom is missed.
 pub(super) const MAX_MISSED: usize = 16;
 const CLAIM: usize = 10;

@@ -71,6 +71,12 @@ fn calm(setup: Setup, crashes: u64) {
         crowd.crash(node);
         crowd.run_until(from + LIMIT, |crowd| crowd.all_say(node, Verdict::Unreachable));
         tell("crash", (crowd.now - from).as_secs_f64() * 1e3);
+        let is_doubt = |crowd: &Crowd, by: u16| crowd.says(by, node, Verdict::Suspect);
+        crowd.run_until(from + LIMIT, |crowd| {
+            crowd.all_say(node, Verdict::Unreachable)
+                && (CONTROLLERS..CONTROLLERS + setup.computes).all(|by| is_doubt(crowd, by))
+        });
+        tell("crash everywhere", (crowd.now - from).as_secs_f64() * 1e3);
         crowd.run(BREATH);
     }
     for _ in 0..crashes {

@@ -135,3 +135,47 @@ fn whose_own_probes_fail_takes_more_time_for_each_and_declares_nobody() {
     assert_eq!(ring.circles[0].health, 0);
     assert!(ring.circles[0].is_sure(ring.now));
 }
+
+#[test]
+fn a_death_is_told_to_the_next_node_that_lives_and_passed_on_there() {
+    let mut ring = Ring::new();
+    ring.run(Duration::from_secs(5));
+    let now = ring.now;
+    let declared = |circle: &mut Circle| {
+        let mut out = vec![];
+        circle.declare(now, (7, 1), false, &mut out, &mut vec![]);
+        out
+    };
+    let first = declared(&mut ring.circles[6]);
+    let [Action::Send { to: 0, body, .. }] = first.as_slice() else { panic!("{first:?}") };
+    let Some(Part::Rumour(rumour)) = Part::decode(body) else { panic!("no rumour") };
+    let (mut out, mut found) = (vec![], vec![]);
+    assert!(ring.circles[0].receive(now, 6, rumour, &mut out, &mut found));
+    assert_eq!(found, [Notice::Down(7)]);
+    assert!(matches!(out.as_slice(), [Action::Send { to: 1, .. }]), "{out:?}");
+    assert!(declared(&mut ring.circles[6]).is_empty(), "known already");
+}
+
+#[test]
+fn more_deaths_than_fit_are_told_in_several_packets_of_bounded_size() {
+    let on = [true; 100];
+    let pace = Pace { probe_every: EVERY, answer_within: EVERY / 4, declare_after: EVERY };
+    let circle =
+        |me| Circle::new(Seat { me, life: 1, network: 0, on: &on, seed: 7 }, pace, Time::ZERO);
+    let (from, mut to) = (circle(0), circle(1));
+    let gone: Vec<_> =
+        (2..100).map(|node| Member::new(Id { node, life: 1 }, 0, State::Down)).collect();
+    let mut out = vec![];
+    from.tell_next(&gone, &mut out);
+    assert_eq!(out.len(), gone.len().div_ceil(wire::MAX_TOLD));
+    let mut found = vec![];
+    for action in &out {
+        let Action::Send { to: 1, body, .. } = action else { panic!("{action:?}") };
+        let Some(Part::Rumour(rumour)) = Part::decode(body) else { panic!("it does not fit") };
+        assert!(to.receive(Time::ZERO, 0, rumour, &mut vec![], &mut found));
+    }
+    let down = found.iter().filter(|notice| matches!(notice, Notice::Down(_))).count();
+    assert_eq!(down, gone.len());
+    from.tell_next(&[], &mut out);
+    assert_eq!(out.len(), 3, "of nothing nothing is told");
+}
