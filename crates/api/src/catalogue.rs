@@ -281,6 +281,12 @@ pub const EVENTS: &[EventKind] = &[
     ),
     told("store-members", "process", "who votes in the store changed, or who is filled up by it"),
     act(
+        "store-put-back",
+        "process",
+        "the revision of the etcd that is the store went back: somebody put an older copy in its place",
+        "stop outlast on all nodes and start it again; what was decided since the copy has to be decided again",
+    ),
+    act(
         "store-went-back",
         "process",
         "the disk of this node's store is older than what others remember of it; it is filled up",

@@ -120,6 +120,61 @@ fn said(output: &Output) -> String {
 }
 
 #[test]
+fn an_etcd_that_was_put_back_from_an_older_copy_is_noticed_by_its_revision() {
+    let test = "an_etcd_that_was_put_back_from_an_older_copy_is_noticed_by_its_revision";
+    if !has_etcd(test) {
+        return;
+    }
+    alone(test, || {
+        let pair = Pair::start();
+        let ended = |mut etcd: Child| etcd.kill().and_then(|()| etcd.wait()).expect("it ends");
+        let copied = |from: &str, to: &str| {
+            std::fs::remove_dir_all(to).ok();
+            let copied = Command::new("cp").args(["-a", from, to]).status().expect("cp runs");
+            assert!(copied.success(), "{from} to {to}");
+        };
+        let put = |value: &str| {
+            until("a write is acknowledged", || {
+                pair.store("node01", &["put", "a", value]).status.success()
+            });
+        };
+        let says = |node: &str, words: &[&str]| {
+            let said = pair.typed(node, words);
+            String::from_utf8_lossy(&said.stdout).contains("it was put back from an older copy")
+        };
+        let etcd = pair.etcd();
+        put("before");
+        ended(etcd);
+        copied("/run/etcd", "/run/copy");
+        let etcd = pair.etcd();
+        (0..20).for_each(|number| put(&number.to_string()));
+        let written = pair.report("node01")["revision"].as_u64().unwrap_or(0).max(20);
+        for node in NODES {
+            until("both have read it", || pair.report(node)["revision"].as_u64() >= Some(written));
+            assert!(
+                !says(node, &["status"]) && !says(node, &["events"]),
+                "it only ended and began"
+            );
+        }
+        ended(etcd);
+        copied("/run/copy", "/run/etcd");
+        let etcd = pair.etcd();
+        for node in NODES {
+            until("the status says it", || says(node, &["status"]));
+            until("an event says it", || says(node, &["events"]));
+            assert!(says(node, &["why", "store"]), "and what is asked why");
+        }
+        assert_eq!(pair.store("node02", &["get", "a"]).stdout, b"before\n");
+        // When it is as far as it was, what comes is newer than all that was known.
+        (0..30).for_each(|number| put(&number.to_string()));
+        for node in NODES {
+            until("it is over", || !says(node, &["status"]));
+        }
+        ended(etcd);
+    });
+}
+
+#[test]
 fn two_nodes_share_an_etcd_of_the_site_and_say_when_it_is_away() {
     let test = "two_nodes_share_an_etcd_of_the_site_and_say_when_it_is_away";
     if !has_etcd(test) {

@@ -171,6 +171,7 @@ impl Core {
         status.planned = self.open_windows(sys::clock::wall_ms());
         status.limits.extend(self.is_said_to_be_dead());
         status.limits.extend(self.strange(now));
+        status.limits.extend(self.voters.limit());
         status.own_doubts = self.own_doubts();
         status.reference = self.reference_lines(now);
         status

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use api::{Event, StoreDisk, StoreState};
 use base::Time;
+use engine::back::{Back, Gone};
 
 /// An election takes up to 0.45 s, another process 0.6 s; what is over by then is told by its end only.
 const LEADERLESS_AFTER: Duration = Duration::from_secs(1);
@@ -21,6 +22,8 @@ pub(crate) struct Voters {
     leader: Leader,
     members: Option<BTreeSet<(String, bool)>>,
     disk: StoreDisk,
+    /// Of an etcd: the store inside knows by itself.
+    back: Back,
 }
 
 #[derive(Debug, Default)]
@@ -38,9 +41,10 @@ enum Leader {
 impl Voters {
     /// What is worth an event in what this node's store says now.
     pub(crate) fn step(&mut self, now: Time, state: &StoreState) -> Vec<Event> {
-        let events = [self.leader(now, state), self.members(state), self.disk(state)];
+        let news = [self.leader(now, state), self.members(state), self.disk(state)];
+        let events = news.into_iter().chain([self.back(now, state)]);
         let about = |event| Event { object: "process/store".to_owned(), ..event };
-        events.into_iter().flatten().map(about).collect()
+        events.flatten().map(about).collect()
     }
 
     fn leader(&mut self, now: Time, state: &StoreState) -> Option<Event> {
@@ -74,6 +78,26 @@ impl Voters {
             }
             (Leader::Leaderless, None) => None,
         }
+    }
+
+    /// An etcd that was put back. Without a leader it has told no revision.
+    fn back(&mut self, now: Time, state: &StoreState) -> Option<Event> {
+        let is_read = state.engine == "etcd" && state.leader.is_some() && state.revision > 0;
+        let gone = is_read.then(|| self.back.seen(now, state.revision)).flatten()?;
+        Some(Event {
+            what: "store-put-back".to_owned(),
+            evidence: went_back(gone),
+            decision: "go on with what it says now".to_owned(),
+            not_done: "what was decided since its copy is gone, and orders may be refused as stale: stop outlast on all \
+                       nodes and start it again (docs/operate/store.md)"
+                .to_owned(),
+            ..Event::default()
+        })
+    }
+
+    /// For `status`, until the store is as far as it had been.
+    pub(crate) fn limit(&self) -> Option<String> {
+        self.back.lasting().map(went_back)
     }
 
     /// Who is in and votes, against what it was; the first word is nothing new.
@@ -118,6 +142,13 @@ impl Voters {
             ..Event::default()
         })
     }
+}
+
+fn went_back(Gone { was, is }: Gone) -> String {
+    format!(
+        "etcd had revision {was} and was found at {is} then: it was put back from an older copy, and what was written \
+         since is gone"
+    )
 }
 
 #[cfg(test)]
