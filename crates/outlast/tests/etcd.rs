@@ -11,6 +11,9 @@ mod trio;
 #[path = "etcd/decides.rs"]
 mod decides;
 
+#[path = "etcd/secure.rs"]
+mod secure;
+
 use std::fs::File;
 use std::process::{Child, Command, Output, Stdio};
 
@@ -34,19 +37,29 @@ endpoints = ["http://127.0.0.1:PORT"]
 
 /// The etcd of the site, for clients at one port; it goes on with what it had.
 fn etcd(port: u16, peer: u16) -> Child {
-    let (client, peer) = (format!("http://127.0.0.1:{port}"), format!("http://127.0.0.1:{peer}"));
+    let client = format!("http://127.0.0.1:{port}");
     let mut etcd = Command::new("etcd");
     etcd.args(["--name", "site", "--log-level", "error", "--data-dir", "/run/etcd"]);
     etcd.args(["--listen-client-urls", &client, "--advertise-client-urls", &client]);
-    etcd.args(["--listen-peer-urls", &peer, "--initial-advertise-peer-urls", &peer]);
-    etcd.args(["--initial-cluster", &format!("site={peer}")]);
+    peers(&mut etcd, peer);
     etcd.stderr(Stdio::null()).stdin(Stdio::null()).spawn().expect("etcd starts")
 }
 
+/// It has no others.
+fn peers(etcd: &mut Command, peer: u16) {
+    let peer = format!("http://127.0.0.1:{peer}");
+    etcd.args(["--listen-peer-urls", &peer, "--initial-advertise-peer-urls", &peer]);
+    etcd.args(["--initial-cluster", &format!("site={peer}")]);
+}
+
 fn has_etcd(test: &str) -> bool {
-    let found = Command::new("etcd").arg("--version").stdout(Stdio::null()).status().is_ok();
+    has("etcd", "--version", test)
+}
+
+fn has(program: &str, version: &str, test: &str) -> bool {
+    let found = Command::new(program).arg(version).stdout(Stdio::null()).status().is_ok();
     if !found {
-        lab::skip::note(&format!("outlast::{test}"), "no etcd");
+        lab::skip::note(&format!("outlast::{test}"), &format!("no {program}"));
     }
     found
 }

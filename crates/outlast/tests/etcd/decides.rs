@@ -16,7 +16,7 @@ fn answers(at: usize, port: u16) -> bool {
 }
 
 /// Exit code 0.
-fn does(trio: &Trio, node: &str, words: &[&str]) -> String {
+pub(super) fn does(trio: &Trio, node: &str, words: &[&str]) -> String {
     let (code, said) = trio.types(node, words);
     assert_eq!(code, Some(0), "{words:?} on {node}: {said}");
     said
@@ -51,12 +51,12 @@ fn three_nodes_decide_by_an_etcd_of_the_site() {
     });
 }
 
-fn has_window(trio: &Trio, node: &str) -> bool {
+pub(super) fn has_window(trio: &Trio, node: &str) -> bool {
     trio.status(node).is_some_and(|status| !status.planned.is_empty())
 }
 
 /// A standby typed on any node is one intent, done once, and known to all.
-fn on_any_node(trio: &Trio) {
+pub(super) fn on_any_node(trio: &Trio) {
     for (node, other) in [("node01", "node02"), ("node03", "node01")] {
         does(trio, node, &["node", "standby", "node02"]);
         assert_eq!(trio.duty("node02"), Some(Duty::Standby));
