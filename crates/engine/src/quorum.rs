@@ -129,7 +129,7 @@ pub const TABLE: [Row; 15] = [
         means: "none is begun, none goes a step further; the step under way ends at its receiver",
         because: "each step follows from a committed entry",
         runs: true,
-        proof: "engine::nothing_is_ordered_before_it_is_committed",
+        proof: "outlast::without_a_majority_the_step_under_way_ends_at_its_node_and_a_window_by_its_own_time",
     },
     Row {
         layer: "generations of the configuration",
@@ -145,7 +145,7 @@ pub const TABLE: [Row; 15] = [
         means: "none is begun or ended by command; what is known ends by its own time",
         because: "a window is a fact for all nodes, and clocks need no votes",
         runs: true,
-        proof: "outlast::while_a_majority_stands_still_the_last_node_serves_says_so_and_accuses_nobody",
+        proof: "outlast::without_a_majority_the_step_under_way_ends_at_its_node_and_a_window_by_its_own_time",
     },
     Row {
         layer: "proofs of death, members of the store",
@@ -169,7 +169,7 @@ pub const TABLE: [Row; 15] = [
         means: "the node with the authority lets in, shuts out and renews as ever",
         because: "trust is signed, not voted: a stolen node must be shut out in a split too",
         runs: true,
-        proof: "outlast::a_revoked_node_is_told_so_and_its_name_is_free_again",
+        proof: "outlast::without_a_majority_the_node_with_the_authority_lets_in_and_shuts_out",
     },
     Row {
         layer: "status, events, dashboard, metrics",

@@ -244,3 +244,83 @@ fn of_two_commands_for_one_object_at_once_one_is_done_and_the_other_is_told_why_
         },
     );
 }
+
+/// Stops two of three as they are, or lets them go on.
+fn all_signal(trio: &Trio, stopped: &[i32], signal: &str) {
+    stopped.iter().for_each(|pid| kill(*pid, signal));
+    assert!(trio.nodes.len() == NODES.len(), "nobody has ended");
+}
+
+/// Two rows of the table of `docs/reference/without-quorum.md`.
+#[test]
+fn without_a_majority_the_step_under_way_ends_at_its_node_and_a_window_by_its_own_time() {
+    let name =
+        "without_a_majority_the_step_under_way_ends_at_its_node_and_a_window_by_its_own_time";
+    alone(name, || {
+        let trio = Trio::new("");
+        let server = TcpListener::bind((Ipv4Addr::new(127, 0, 0, 4), 9000)).expect("a port");
+        let client = TcpStream::connect((Ipv4Addr::new(127, 0, 0, 4), 8080)).expect("it listens");
+        let session = server.accept().expect("the balancer connects");
+        // As one that was begun an hour ago and is over in seconds: nodes count a minute after its end as within.
+        let begin = sys::clock::wall_ms() - 3_600_000;
+        let end = sys::clock::wall_ms() - 60_000 + 15_000;
+        let window = format!(
+            r#"{{"v":2,"msg":{{"node":"node02","begin_ms":{begin},"end_ms":{end},"who":"a@b","why":"disks"}}}}"#
+        );
+        does(&trio, "node03", &["store", "put", "maintenance/node02", &window, "--force"]);
+        let planned = || trio.status("node03").is_some_and(|status| !status.planned.is_empty());
+        until("the window is known", planned);
+
+        let mut drain = trio.typed("node03", &["node", "drain", "node03", "--limit", "8"]);
+        let mut drain = drain.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("it runs");
+        let mut number = None;
+        until("the drain waits", || {
+            let intents = trio.intents("node03");
+            let waits = |intent: &&Intent| intent.what == "drain" && intent.next == Some(1);
+            number = intents.iter().find(waits).map(|intent| intent.number);
+            number.is_some()
+        });
+        let number = number.expect("it was waited for");
+        let steps = trio.files.path("state-node03/steps");
+        let steps = || std::fs::read(&steps).unwrap_or_default();
+        let mut before = vec![];
+        until("its node has begun to wait", || {
+            let is_same = before == steps();
+            before = steps();
+            is_same && planned()
+        });
+        let mut stopped = vec![];
+        for node in &NODES[..2] {
+            let supervisor = trio.supervisor(node);
+            let processes = trio.status(node).expect("its agent runs").processes;
+            let running = processes.iter().filter(|p| p.running && p.pid != supervisor);
+            stopped.push(supervisor);
+            stopped.extend(running.map(|process| process.pid));
+        }
+        all_signal(&trio, &stopped, "STOP");
+        assert!(planned(), "nobody ended it");
+        assert_eq!(before, steps(), "it was under way when the majority was lost");
+        until("the store of the last one has no leader", || {
+            let store = trio.status("node03").and_then(|status| status.store);
+            store.is_some_and(|store| store.leader.is_none())
+        });
+        until("the step ends at its node", || steps() != before);
+        until("the window ends by its own time", || !planned());
+        let store = trio.status("node03").and_then(|status| status.store).expect("a member");
+        assert_eq!(store.leader, None, "nobody has decided meanwhile");
+
+        // Nothing is under way any more: done anew, the step would be well.
+        drop((session, client));
+        all_signal(&trio, &stopped, "CONT");
+        let mut ended = None;
+        until("what came of it is written down", || {
+            ended = trio.intent("node03", number);
+            ended.as_ref().is_some_and(|intent| intent.state != IntentState::Committed)
+        });
+        let ended = ended.expect("it was waited for");
+        assert_eq!(ended.state, IntentState::Failed, "{ended:?}");
+        assert!(ended.why.contains("after 8 s: "), "as it was then: {ended:?}");
+        drop(drain.kill());
+        drop(drain.wait());
+    });
+}

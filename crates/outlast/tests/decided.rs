@@ -92,3 +92,54 @@ fn a_controller_of_the_roster_commands_and_one_that_was_put_out_does_not() {
         assert_eq!(duty, Some(Duty::On), "as it was before node03 asked");
     });
 }
+
+/// A row of the table of `docs/reference/without-quorum.md`: trust is signed, not voted.
+#[test]
+fn without_a_majority_the_node_with_the_authority_lets_in_and_shuts_out() {
+    alone("without_a_majority_the_node_with_the_authority_lets_in_and_shuts_out", || {
+        let mut trio = Trio::founded("controller");
+        for node in NODES {
+            trio.start(node);
+        }
+        until("everybody hears everybody", || hear(&trio, &NODES));
+        trio.leader(&NODES);
+        let mut stopped = vec![];
+        for (node, child) in &trio.nodes {
+            if node != "node01" {
+                let supervisor = i32::try_from(child.id()).expect("a pid");
+                let processes = status(&trio, node).expect("its agent runs").processes;
+                let running = processes.iter().filter(|p| p.running && p.pid != supervisor);
+                stopped.push(supervisor);
+                stopped.extend(running.map(|process| process.pid));
+            }
+        }
+        stopped.iter().for_each(|pid| lonely::kill(*pid, "STOP"));
+        let frozen = || {
+            let store = status(&trio, "node01").and_then(|status| status.store);
+            store.is_some_and(|store| store.leader.is_none())
+        };
+        until("the store has no majority", frozen);
+        let (code, said) = types(&trio, "node01", &["node", "standby", "node01"]);
+        assert_eq!(code, Some(1), "{said}");
+
+        // The desk of the running node, and no other.
+        let create = ["token", "create", "--role", "controller", "--address", "127.0.0.2:7413"];
+        let token = trio.said(&create, "node01");
+        until("a node joins", || {
+            let words = ["join", token.trim(), "--node", "node05"];
+            trio.trusting(&words, "node05").output().expect("the tool runs").status.success()
+        });
+        trio.said(&["trust", "revoke", "node03"], "node01");
+        let roster = trio.said(&["trust", "status"], "node05");
+        assert!(roster.contains("node05"), "{roster}");
+        until("the new one hears that another was put out", || {
+            let words = ["trust", "refresh", "--from", "127.0.0.2:7413"];
+            let output = trio.trusting(&words, "node05").output().expect("the tool runs");
+            let said = String::from_utf8_lossy(&output.stdout).into_owned();
+            output.status.success()
+                && said.lines().any(|line| line.contains("node03") && line.contains("revoked"))
+        });
+        assert!(frozen(), "nobody has voted meanwhile");
+        stopped.iter().for_each(|pid| lonely::kill(*pid, "CONT"));
+    });
+}

@@ -309,7 +309,7 @@ fn the_lead_of_the_store_moves_under_writes_and_none_is_lost_or_refused() {
 /// Whom all follow as the store's leader.
 fn led(trio: &Trio) -> Option<&'static str> {
     let leader = |node: &&str| trio.status(node)?.store?.leader;
-    let leaders: Option<Vec<String>> = NODES.iter().map(|node| leader(&node)).collect();
+    let leaders: Option<Vec<String>> = NODES.iter().map(leader).collect();
     let leaders = leaders?;
     let first = NODES.into_iter().find(|node| *node == leaders[0])?;
     leaders.iter().all(|leader| leader == first).then_some(first)
