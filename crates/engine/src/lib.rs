@@ -28,6 +28,7 @@ pub mod reference;
 pub mod replay;
 pub mod role;
 pub mod strangers;
+pub mod succession;
 pub mod tally;
 pub mod tenure;
 pub mod timeline;

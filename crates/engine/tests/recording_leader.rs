@@ -59,8 +59,10 @@ impl Cloud {
         let token = acquired(&granted).unwrap();
         let (last, open) = intent::opened(&self.transact(intent::read()));
         let intents = intent::found(&self.transact(intent::read_each(&open)));
-        self.leader = Some(Leader::new(at(self.now), (7, token), last, intents.clone()));
-        let fact = LeaderFact::Begins { incarnation: 7, token, last, intents };
+        let alone_from = at(self.now + 6000);
+        let leader = Leader::new(at(self.now), (7, token), last, intents.clone());
+        self.leader = Some(leader.beside(alone_from));
+        let fact = LeaderFact::Begins { incarnation: 7, token, last, alone_from, intents };
         self.note(&fact, &Buffer::new());
         self.give(Input::Timeout);
     }

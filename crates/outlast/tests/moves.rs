@@ -290,13 +290,15 @@ fn the_lead_of_the_store_moves_under_writes_and_none_is_lost_or_refused() {
             assert_eq!(said.trim(), number.to_string(), "an acknowledged write");
         }
         // One that does not run does not catch up: the leader leads on, and takes writes again.
-        let stopped = trio.pid(others[0], Role::Store).expect("it runs");
+        let leads = trio.leads().1;
+        let idle = *others.iter().find(|node| **node != leads).expect("two others");
+        let stopped = trio.pid(idle, Role::Store).expect("it runs");
         // With its supervisor, which would replace it.
-        let supervisor = trio.supervisor(others[0]);
+        let supervisor = trio.supervisor(idle);
         kill(supervisor, "STOP");
         kill(stopped, "STOP");
-        let on = others[1];
-        let (code, said) = trio.types(on, &["move", "store", others[0]]);
+        let on = first;
+        let (code, said) = trio.types(on, &["move", "store", idle]);
         kill(stopped, "CONT");
         kill(supervisor, "CONT");
         assert_eq!(code, Some(1), "{said}");

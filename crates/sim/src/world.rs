@@ -27,6 +27,7 @@ mod ledger;
 mod mail;
 mod mark;
 mod mind;
+mod name;
 mod net;
 mod office;
 mod operator;
@@ -135,6 +136,8 @@ pub struct World {
     windows: Windows,
     /// When somebody last did something to the cloud.
     disturbed_at: Time,
+    /// And before that.
+    disturbed_before: Time,
     /// When that was last something that makes hosts deaf, or their clocks late.
     shaken_at: Time,
     /// When an agent last told its vip process that a peer is gone: the detection time after it was.
@@ -202,6 +205,7 @@ impl World {
             recorded_words: vec![],
             recorded_gossip: vec![],
             disturbed_at: Time::ZERO,
+            disturbed_before: Time::ZERO,
             shaken_at: Time::ZERO,
             missed_at: Time::ZERO,
             settled_at: None,

@@ -11,7 +11,18 @@ kept!(Wish { what, object, by, at_ms, steps, objection, calls_off });
 kept!(Gone { first, last });
 kept!(Open { record, phase });
 kept!(Asked { asker, record, calls_off });
-kept!(Leader { token, incarnation, last, open, asked, proposing, commits, commit, deposed });
+kept!(Leader {
+    token,
+    incarnation,
+    last,
+    open,
+    asked,
+    proposing,
+    commits,
+    commit,
+    deposed,
+    alone_from
+});
 
 impl Keep for Token {
     fn keep(&self, out: &mut Vec<u8>) {

@@ -158,6 +158,8 @@ pub struct Leader {
     pub(super) commits: BTreeMap<u64, Commit>,
     pub(super) commit: u64,
     pub(super) deposed: bool,
+    /// Until then a former leader may order by its own reckoning.
+    pub(super) alone_from: Time,
 }
 
 impl Leader {
@@ -184,7 +186,17 @@ impl Leader {
             commits: BTreeMap::new(),
             commit: 0,
             deposed: false,
+            alone_from: now,
         }
+    }
+
+    /// Beside a former leader that may order until then, as nobody told it that it leads no more: what it ordered of a
+    /// node is refused once this one has ordered something there. So a step is not said to have failed before that
+    /// without the word of its node.
+    #[must_use]
+    pub const fn beside(mut self, until: Time) -> Self {
+        self.alone_from = until;
+        self
     }
 
     /// When the machine next wants [`Input::Timeout`].
@@ -422,7 +434,7 @@ impl Leader {
         let before = gone.filter(|gone| now.since(gone.last) <= GONE_FOR / 2);
         let first = before.map_or(now, |gone| gone.first);
         *gone = Some(Gone { first, last: now });
-        if now.since(first) >= GONE_FOR {
+        if now.since(first) >= GONE_FOR && now >= self.alone_from {
             let why = format!("step {}: {why}; it may be done", at.1);
             self.answered(at.0, at.1, Err(why), out);
         }

@@ -284,6 +284,22 @@ fn a_step_ends_in_seconds_when_its_node_stays_away() {
 }
 
 #[test]
+fn beside_a_former_leader_no_step_ends_without_the_word_of_its_node() {
+    let mut world = World::new();
+    world.leader = world.leader.clone().beside(Time::ZERO + std::time::Duration::from_secs(6));
+    world.ask(1, false);
+    for (ms, is_open) in [(0, true), (1_000, true), (2_000, true), (3_000, true), (4_000, true)]
+        .into_iter()
+        .chain([(5_000, true), (5_900, true), (6_000, false)])
+    {
+        world.now = Time::ZERO + std::time::Duration::from_millis(ms);
+        let why = "node01 is unreachable".to_owned();
+        world.step(Input::Gone { number: 1, step: 0, why }, false);
+        assert_eq!(stored(&world.kv, 1).state.is_open(), is_open, "after {ms} ms");
+    }
+}
+
+#[test]
 fn what_is_under_way_is_called_off_by_the_wish_that_may_and_by_no_other() {
     for busy in [false, true] {
         let mut world = World::new();

@@ -66,15 +66,16 @@ pub fn renew(name: &str, token: Token, holder: &str, limit: u32) -> Transaction 
 }
 
 /// Takes the name from the holder that has it by this token and keeps it for that heir, `limit` milliseconds long:
-/// so long nobody else [acquires](acquire) it. It held if the name is free for the heir now.
+/// so long nobody else [acquires](acquire) it. It held if the name is free for the heir now; else [`acquired`] says who
+/// has it.
 #[must_use]
 pub fn bequeath(name: &str, from: Token, heir: &str, limit: u32) -> Transaction {
     let key = key(name);
     let put = Op::Put { key: heir_key(name), value: heir.as_bytes().into(), limit: Some(limit) };
     Transaction {
         compares: vec![Compare { key: key.clone(), is: Condition::Created(from.0) }],
-        then: vec![Op::Delete { keys: Keys::One(key) }, put],
-        otherwise: vec![],
+        then: vec![Op::Delete { keys: Keys::One(key.clone()) }, put],
+        otherwise: vec![Op::read(&key)],
     }
 }
 
@@ -104,7 +105,7 @@ pub fn release(name: &str, token: Token) -> Transaction {
     }
 }
 
-/// What [`acquire`], [`renew`] or [`inherit`] brought.
+/// What [`acquire`], [`renew`] or [`inherit`] brought, or who has a name that was not to be [bequeathed](bequeath).
 ///
 /// # Errors
 /// Who holds the name; nothing if a renewed name is held by nobody any more.

@@ -13,11 +13,12 @@ use crate::kv::{Keys, Op, Token, Transaction};
 /// An input that owns what it says.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum LeaderFact {
-    /// The store gave this node the name: [`Leader::new`] with these.
+    /// The store gave this node the name: [`Leader::new`] with these, [`Leader::beside`] a former one.
     Begins {
         incarnation: u64,
         token: Token,
         last: u64,
+        alone_from: Time,
         intents: Vec<(u64, Record)>,
     },
     Told(Input),
@@ -29,8 +30,9 @@ impl LeaderFact {
     /// What the machine decides; whoever does not lead decides nothing.
     pub(super) fn feed(&self, now: Time, leads: &mut Option<Leader>) -> Vec<Decision> {
         match self {
-            Self::Begins { incarnation, token, last, intents } => {
-                *leads = Some(Leader::new(now, (*incarnation, *token), *last, intents.clone()));
+            Self::Begins { incarnation, token, last, alone_from, intents } => {
+                let leader = Leader::new(now, (*incarnation, *token), *last, intents.clone());
+                *leads = Some(leader.beside(*alone_from));
             }
             Self::Ends => *leads = None,
             Self::Told(input) => {
@@ -140,9 +142,10 @@ fn written(transaction: &Transaction) -> String {
 impl Keep for LeaderFact {
     fn keep(&self, out: &mut Vec<u8>) {
         match self {
-            Self::Begins { incarnation, token, last, intents } => {
+            Self::Begins { incarnation, token, last, alone_from, intents } => {
                 out.push(0);
                 ((*incarnation, *token), *last).keep(out);
+                alone_from.keep(out);
                 intents.keep(out);
             }
             Self::Told(input) => {
@@ -157,8 +160,8 @@ impl Keep for LeaderFact {
         match u8::revive(bytes)? {
             0 => {
                 let ((incarnation, token), last) = Keep::revive(bytes)?;
-                let intents = Keep::revive(bytes)?;
-                Some(Self::Begins { incarnation, token, last, intents })
+                let (alone_from, intents) = (Keep::revive(bytes)?, Keep::revive(bytes)?);
+                Some(Self::Begins { incarnation, token, last, alone_from, intents })
             }
             1 => Input::revive(bytes).map(Self::Told),
             2 => Some(Self::Ends),

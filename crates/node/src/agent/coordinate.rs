@@ -12,9 +12,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{self, RecvTimeoutError, Sender};
 use std::time::Duration;
 
-use api::{
-    Command, Errand, Intent, IntentState, IntentStep, NodeState, Standing, Start, Status, Verdict,
-};
+use api::{Command, Errand, Intent, IntentState, IntentStep, Standing, Start, Status, Verdict};
 use engine::intent::{self, INTENTS, LAST, LEADER, Record, State, Wish, key};
 use engine::kv::{Answer, Item, Keys, LOCKS, Op, Outcome, Transaction};
 use store::Link;
@@ -33,7 +31,8 @@ mod lead;
 mod roles;
 pub(super) mod steps;
 
-/// Who asks waits so long for a coordinator: until the time of one that died is up, and another has begun.
+/// Who asks waits so long for a coordinator: until another one has begun, at worst when the time of one that died is
+/// up.
 const WAIT: Duration = Duration::from_secs(12);
 /// A proposal is committed in milliseconds while there is a majority; an errand waits no longer.
 const COMMITTED_WITHIN: Duration = Duration::from_secs(3);
@@ -90,20 +89,10 @@ pub(crate) fn begin(start: &Start, hands: &Arc<Hands>, desk: &Desk) -> Option<Ar
         let looks = Arc::clone(&hands);
         let is_gone = Box::new(move |node: &str| gone(&looks.looks().0, node));
         let here = Arc::clone(hands.core());
-        let (looks, voters, own) = (Arc::clone(&hands), members.clone(), me.clone());
-        let has_heir = Box::new(move || {
-            let is_on = |line: &api::NodeLine| {
-                let NodeState { node, standing, duty, .. } = &line.state;
-                *node != own
-                    && *standing == Standing::Alive
-                    && duty.is_on()
-                    && voters.contains(node)
-            };
-            looks.looks().0.nodes.iter().any(is_on)
-        });
         let tape = Tape::start(start, lock(hands.core()).cluster.as_ref()?);
         let (own_link, desk, has_roles) = (link.clone(), desk.clone(), Arc::clone(&hands));
-        let place = Place { me, names, link, desk, steps, is_gone, has_heir, here, tape };
+        let members = members.clone();
+        let place = Place { me, names, members, link, desk, steps, is_gone, here, tape };
         let coordinator = coordinator::start(place)?;
         let roles = Roles { coordinator: coordinator.clone(), link: own_link.clone() };
         lead::start(Arc::clone(&has_roles), own_link.clone());
@@ -141,7 +130,7 @@ impl Coordination {
             } else if leader.is_empty() {
                 Err(format!("nobody coordinates now: {NOTHING_DONE}"))
             } else if !is_alive(&self.hands.looks().0, &leader) {
-                // Its machine may be gone: the store keeps its name until its time is up.
+                // Its machine may be gone: then another one takes its name.
                 Err(format!("{leader} coordinates and is not heard: {NOTHING_DONE}"))
             } else {
                 let intend = Errand::Intend { command: command.clone(), by: by.to_owned() };

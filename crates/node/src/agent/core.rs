@@ -57,6 +57,8 @@ pub(crate) struct Core {
     pub(super) tally: Tally,
     /// Where there is a `[store]`.
     pub(super) coordinator: Option<Box<api::Coordinator>>,
+    /// Who acts upon verdicts on a thread of its own is told that there is another one.
+    pub(super) concludes: Option<Box<dyn Fn() + Send>>,
     /// As the store has them, open or not.
     pub(super) windows: Vec<Window>,
     /// As the store has them.
@@ -114,6 +116,7 @@ impl Core {
             voters: Voters::default(),
             load: None,
             coordinator: None,
+            concludes: None,
             windows: vec![],
             proofs: vec![],
             proven: BTreeMap::new(),
@@ -236,7 +239,7 @@ impl Core {
         }
     }
 
-    fn duty(&self, node: u16) -> api::Duty {
+    pub(super) fn duty(&self, node: u16) -> api::Duty {
         if node == self.me {
             return self.picture.duty();
         }

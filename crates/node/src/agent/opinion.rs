@@ -17,6 +17,9 @@ impl Core {
         rule: &Rule,
     ) -> Option<Event> {
         let before = self.judged.insert(node, verdict).unwrap_or_default();
+        if let Some(tell) = &self.concludes {
+            tell();
+        }
         let name = self.picture.names.get(usize::from(node)).cloned().unwrap_or_default();
         let opinion = self.shown_opinion(verdict, rule);
         let cause = self.cause(&name, now);

@@ -113,6 +113,9 @@ impl World {
             Verb::LoseDisk => self.lose_disk(host),
             Verb::Mend => self.mend(),
         }
+        if self.disturbed_at < self.now {
+            self.disturbed_before = self.disturbed_at;
+        }
         self.disturbed_at = self.now;
         if verb.shakes() {
             self.shaken_at = self.now;
@@ -124,6 +127,7 @@ impl World {
     fn store_weather(&mut self, amounts: [i64; 3]) {
         let ([refused, unanswered], late) = weather(amounts);
         self.store.weather = StoreWeather { refused, unanswered, late };
+        self.store.shaken_at = self.now;
     }
 
     /// What only faults change.

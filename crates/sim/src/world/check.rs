@@ -81,6 +81,7 @@ impl World {
         self.inspect_handed(holders);
         self.inspect_views(quiet);
         self.inspect_crowd(quiet);
+        self.inspect_led();
         if self.mended_at == Some(self.disturbed_at) && quiet > MENDED {
             self.mended_at = None;
             self.inspect_mended(holders);

@@ -10,7 +10,7 @@ use engine::kv::{Keys, LOCKS, Outcome, Token};
 use super::World;
 use super::mail::Asker;
 use super::mark::Mark;
-use super::office::Deed;
+use super::office::{Deed, LIMIT};
 use super::version::{LATER, Version, is_ended_unread, read_any};
 
 /// Intents under way at once.
@@ -19,6 +19,11 @@ const MAX_OPEN: usize = 64;
 const FLOOD: u64 = 100;
 /// A leader that has been in office for so long has ordered what is open, and been answered.
 const SETTLED: Duration = Duration::from_secs(3);
+
+/// After a holder is known to be gone: an election of the store, and three commits.
+const FOLLOWED: Duration = Duration::from_secs(2);
+/// What others say of one that is silent: two beats of the slowest ones.
+const CONFIRMED: Duration = Duration::from_millis(200);
 
 /// What one host must know of what it did.
 #[derive(Clone, Copy, Debug)]
@@ -44,6 +49,8 @@ pub(super) struct Ledger {
     /// The greatest token with which somebody began to lead.
     begun: u64,
     begun_at: Time,
+    /// Of whom the name was taken lately, and when.
+    followed: Vec<(Token, Time)>,
     /// Of each host.
     known: Vec<Known>,
     /// Intent, step, host and which disk.
@@ -61,6 +68,11 @@ pub(super) struct Ledger {
 impl Ledger {
     pub(super) fn new(hosts: usize) -> Self {
         Self { known: vec![Known::NOTHING; hosts], ..Self::default() }
+    }
+
+    pub(super) fn is_followed(&mut self, token: Token, at: Time) {
+        self.followed.retain(|(_, before)| at.since(*before) < LIMIT);
+        self.followed.push((token, at));
     }
 
     pub(super) fn is_done(&self, host: u16, (number, step): (u64, u8)) -> bool {
@@ -154,11 +166,16 @@ impl World {
         (self.ledger.begun, self.ledger.begun_at) = (token.0, self.now);
     }
 
-    /// S4: who may act by its own reckoning is the one of whom the store says so.
+    /// S4: who may act by its own reckoning is the one of whom the store says so, or one from whom the name was taken
+    /// less than its limit ago: what that one does is judged at the store and at those who receive its orders.
     pub(super) fn judge_office(&mut self, host: u16) {
         let Some(token) = self.offices[usize::from(host)].token(self.local(host)) else { return };
         let held = self.store.kv.get(&format!("{LOCKS}{LEADER}")).map(|item| item.created);
-        if held != Some(token.0) {
+        let mut followed = self.ledger.followed.iter();
+        let is_it = |of: &(Token, Time)| of.0 == token && self.now.since(of.1) < LIMIT;
+        if held != Some(token.0) && followed.any(is_it) {
+            self.marks.note(Mark::TwoLedApart);
+        } else if held != Some(token.0) {
             let what = format!("may act with token {}, and the store has {held:?}", token.0);
             self.fail("S4 tenure", host, &what);
         }
@@ -296,15 +313,44 @@ impl World {
         }
     }
 
-    /// L1: some time after everything was mended somebody leads, and what is open goes on.
-    pub(super) fn inspect_intents(&mut self) {
-        let leads = |host: &u16| {
-            let office = &self.offices[usize::from(*host)];
-            office.token(self.local(*host)).is_some()
-        };
-        if !(0..self.controllers).any(|host| leads(&host)) {
-            return self.fail("L1 leader", 0, "and nobody else leads, though all is mended");
+    /// L1: after everything was mended, or the host of the holder died and left a majority, somebody leads.
+    pub(super) fn inspect_led(&mut self) {
+        let quiet = self.now.since(self.disturbed_at.max(self.store.shaken_at));
+        let has_weather = !self.store.weather.is_fine();
+        let found = self.script.detect + self.longest_stall().min(self.script.detect) + CONFIRMED;
+        if has_weather || quiet <= found + FOLLOWED || self.is_led() {
+            return;
         }
+        let holder = self.holder().and_then(|holder| holder.who);
+        let acts = |host: u16| self.hosts[usize::from(host)].agent_acts();
+        let is_dead = holder.is_some_and(|host| !acts(host.into()));
+        // How often the name goes round has a bound: it is the limit of a holder that has just begun, or of whom the
+        // others heard only when they reached the store again.
+        let known = self.ledger.begun_at.max(self.disturbed_before);
+        let is_young = self.disturbed_at.since(known) < LIMIT;
+        let is_mended = self.mended_at == Some(self.disturbed_at);
+        let is_early = (is_dead && is_young) || !(is_dead || is_mended);
+        if is_early && quiet <= found + FOLLOWED + LIMIT {
+            return;
+        }
+        let leads_store = (0..self.controllers).find(|host| self.could_lead_store(*host));
+        if let Some(host) = leads_store {
+            let what =
+                format!("could be told to lead, and nobody leads for {quiet:?} ({holder:?})");
+            self.fail("L1 leader", host, &what);
+        }
+    }
+
+    fn is_led(&self) -> bool {
+        let leads = |host: u16| {
+            let acts = self.hosts[usize::from(host)].agent_acts();
+            acts && self.offices[usize::from(host)].token(self.local(host)).is_some()
+        };
+        (0..self.controllers).any(leads)
+    }
+
+    /// L1: some time after everything was mended what is open goes on.
+    pub(super) fn inspect_intents(&mut self) {
         if self.now.since(self.ledger.begun_at) < SETTLED {
             return;
         }

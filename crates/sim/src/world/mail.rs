@@ -32,6 +32,13 @@ const WORK: Duration = Duration::from_millis(200);
 pub(super) enum Asker {
     Nobody,
     Tenure(u64),
+    /// Who takes the name from its holder.
+    Heir {
+        take: u64,
+        from: Token,
+    },
+    /// Whoever wants to know who has the name.
+    Watch,
     Read(Token),
     Commit {
         token: Token,
@@ -94,6 +101,12 @@ pub(super) struct StoreWeather {
     pub(super) late: Duration,
 }
 
+impl StoreWeather {
+    pub(super) fn is_fine(&self) -> bool {
+        self.refused == 0 && self.unanswered == 0 && self.late.is_zero()
+    }
+}
+
 /// The log and its leader.
 #[derive(Debug, Default)]
 pub(super) struct Store {
@@ -101,6 +114,8 @@ pub(super) struct Store {
     pub(super) weather: StoreWeather,
     leader: Option<u16>,
     elect_at: Time,
+    /// When something was last done to it.
+    pub(super) shaken_at: Time,
     /// When the leader last added its own time to the cluster's clock, by its own clock.
     counted_at: Time,
     mail: Vec<Option<Sent>>,
@@ -251,8 +266,11 @@ impl World {
         self.store.counted_at += Duration::from_millis(passed);
         let clock = self.store.kv.clock() + passed;
         let transaction = self.as_written(version, transaction);
+        let before = self.holder();
         let outcome =
             self.store.kv.apply(&Entry { clock, command: Command::Transact(transaction) });
+        let held = outcome.as_ref().is_ok_and(|outcome| outcome.held);
+        self.judge_taken(host, asker.0, before, held);
         self.judge_entry((host, version), asker.0, outcome.as_ref().ok());
         if self.dice.permille(weather.unanswered) {
             self.marks.note(Mark::StoreUnanswered);

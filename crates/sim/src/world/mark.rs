@@ -50,6 +50,13 @@ pub enum Mark {
     EndedIntent,
     /// Its time was up before the store knew it.
     StoppedInTime,
+    /// The name was taken from a holder that was called unreachable, that had said goodbye, or that was a former
+    /// process or time in office of the same host.
+    FollowedUnreachable,
+    FollowedAtGoodbye,
+    FollowedItself,
+    /// One from whom it was taken led on by its own reckoning.
+    TwoLedApart,
     StoreLostLeader,
     StoreRefused,
     /// Committed, and nobody was told.
@@ -125,7 +132,7 @@ pub enum Mark {
     AgreedOnCrowd,
 }
 
-pub const MARKS: [Mark; 73] = [
+pub const MARKS: [Mark; 77] = [
     Mark::SuspectedItself,
     Mark::SuspectedItselfWithoutLinks,
     Mark::SuspectedItselfWithoutReference,
@@ -156,6 +163,10 @@ pub const MARKS: [Mark; 73] = [
     Mark::RefusedIntent,
     Mark::EndedIntent,
     Mark::StoppedInTime,
+    Mark::FollowedUnreachable,
+    Mark::FollowedAtGoodbye,
+    Mark::FollowedItself,
+    Mark::TwoLedApart,
     Mark::StoreLostLeader,
     Mark::StoreRefused,
     Mark::StoreUnanswered,
@@ -201,8 +212,10 @@ pub const MARKS: [Mark; 73] = [
     Mark::AgreedOnCrowd,
 ];
 
-/// Who is silent thrice in a minute: never in the cloud of the figures, where silence takes ten seconds.
-const OF_SMALL_CLOUDS: [Mark; 2] = [Mark::Quarantined, Mark::ForgaveReturns];
+/// Who is silent thrice in a minute, and who is called unreachable before its time as holder of a name is up: never in
+/// the cloud of the figures, where silence takes ten seconds.
+const OF_SMALL_CLOUDS: [Mark; 3] =
+    [Mark::Quarantined, Mark::ForgaveReturns, Mark::FollowedUnreachable];
 
 /// How often each was seen.
 #[derive(Clone, Debug, Eq, PartialEq)]

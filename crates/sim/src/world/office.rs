@@ -1,4 +1,4 @@
-//! Drives what acts on the store: the tenure and leader of each controller, the receiver of each host.
+//! Drives what acts on the store: the succession and leader of each controller, the receiver of each host.
 //!
 //! A driver does one deed at a time, and its process can die or stand still between any two: what was
 //! in its hand is lost, or is done late.
@@ -8,9 +8,10 @@ use std::time::Duration;
 
 use base::Time;
 use engine::Buffer;
-use engine::intent::{self, Action, Duty, LEADER, Leader, Receiver, Word};
-use engine::kv::{Outcome, Token, Transaction, acquire, acquired, release, renew};
-use engine::tenure::{self, Tenure};
+use engine::intent::{self, Action, Duty, Leader, Receiver, Word};
+use engine::kv::{Outcome, Token, Transaction};
+use engine::succession::{self, Succession, View};
+use engine::tenure;
 
 use super::mail::{Asker, Mail};
 use super::mark::Mark;
@@ -18,14 +19,16 @@ use super::queue::Due;
 use super::version::{LATER, Version};
 use super::{World, mix};
 
-/// The shortest time in office that there is: a dead leader is followed within it.
-const LIMIT: Duration = tenure::SHORTEST;
+/// The shortest time in office that there is: a leader of whom nobody says that it is gone is followed within it.
+pub(super) const LIMIT: Duration = tenure::SHORTEST;
 /// Between two deeds of a process.
 const BETWEEN: Duration = Duration::from_micros(200);
 /// A commit or a read that was not answered is sent again after this.
 const AGAIN: Duration = Duration::from_secs(1);
 /// The store said that nobody leads it.
 const SOON: Duration = Duration::from_millis(100);
+/// A watch tells a change so much later, at most.
+const WATCH: Duration = Duration::from_millis(250);
 /// The incarnation of the store: in this world it is founded once.
 const STORE: u64 = 1;
 /// What a process has before it at most; more is not read from its sockets.
@@ -34,7 +37,7 @@ const MAX_DEEDS: usize = 512;
 /// Something that a process does next.
 #[derive(Clone, Debug)]
 pub(super) enum Deed {
-    Hold(tenure::Action),
+    Hold(succession::Action),
     Lead(Token, Action),
     Serve {
         duty: Duty,
@@ -43,7 +46,9 @@ pub(super) enum Deed {
     },
     /// Its disk took what it was given.
     Keep,
-    ToTenure(tenure::Input),
+    ToSuccession(succession::Input),
+    /// It looks at the others, and at itself.
+    Look,
     ToLeader(intent::Input),
     ToNode {
         word: Word,
@@ -65,7 +70,11 @@ struct Waiting {
 #[derive(Debug, Default)]
 pub(super) struct Office {
     /// Of controllers that run.
-    tenure: Option<Tenure>,
+    pub(super) succession: Option<Succession>,
+    /// What it saw when it looked last.
+    pub(super) view: View,
+    /// When it asks again who has the name, and looks around.
+    watch_at: Time,
     pub(super) leader: Option<(Token, Leader)>,
     /// With the newest number, once it is known which intents are open.
     reading: Option<(Token, Option<u64>)>,
@@ -76,6 +85,8 @@ pub(super) struct Office {
     /// It waits so long for its disk.
     pub(super) late: Duration,
     queue: VecDeque<Deed>,
+    /// Until then a former leader may order.
+    pub(super) alone_from: Time,
     /// Counts processes: an answer to the one before is for nobody.
     pub(super) life: u64,
     is_open: bool,
@@ -90,17 +101,23 @@ impl Office {
 
     /// The token under which it may act now.
     pub(super) fn token(&self, now: Time) -> Option<Token> {
-        self.tenure.as_ref().and_then(|tenure| tenure.token(now))
+        self.succession.as_ref().and_then(|succession| succession.token(now))
     }
 
     fn deadline(&self) -> Time {
-        let tenure = self.tenure.as_ref().map_or(Time::NEVER, Tenure::deadline);
+        let succession = self.succession.as_ref().map_or(Time::NEVER, Succession::deadline);
         let leader = self.leader.as_ref().map_or(Time::NEVER, |(_, leader)| leader.deadline());
         let again = self.waiting.iter().map(|waiting| waiting.again_at).min();
-        tenure.min(leader).min(again.unwrap_or(Time::NEVER))
+        let watch = if self.succession.is_some() { self.watch_at } else { Time::NEVER };
+        succession.min(watch).min(leader).min(again.unwrap_or(Time::NEVER))
     }
 
-    fn leaves(&mut self) {
+    pub(super) fn begins(&mut self, token: Token, alone_from: Time) {
+        self.leaves();
+        (self.reading, self.alone_from) = (Some((token, None)), alone_from);
+    }
+
+    pub(super) fn leaves(&mut self) {
         (self.leader, self.reading) = (None, None);
         self.waiting.clear();
     }
@@ -117,7 +134,7 @@ impl Office {
     }
 
     /// What a machine ordered comes before what arrives later.
-    fn first(&mut self, deeds: impl Iterator<Item = Deed>) {
+    pub(super) fn first(&mut self, deeds: impl Iterator<Item = Deed>) {
         let deeds: Vec<Deed> = deeds.collect();
         for deed in deeds.into_iter().rev() {
             self.queue.push_front(deed);
@@ -136,8 +153,8 @@ impl World {
         (office.is_open, office.next_at) = (true, self.now);
         (office.receiver, office.in_hand) = (receiver, None);
         if host < self.controllers {
-            office.tenure = Some(Tenure::new(LIMIT));
-            office.queue.push_back(Deed::ToTenure(tenure::Input::Want(true)));
+            office.succession = Some(Succession::new(u8::try_from(host).unwrap_or(u8::MAX), LIMIT));
+            office.watch_at = Time::ZERO;
         }
         self.plan_office(host);
     }
@@ -146,7 +163,7 @@ impl World {
         let office = &mut self.offices[usize::from(host)];
         office.leaves();
         office.queue.clear();
-        (office.tenure, office.is_open) = (None, false);
+        (office.succession, office.is_open) = (None, false);
     }
 
     /// Somebody sent something to the process.
@@ -209,9 +226,21 @@ impl World {
     /// Its clocks.
     fn wind(&mut self, host: u16, local: Time) {
         let office = &mut self.offices[usize::from(host)];
-        if office.tenure.as_ref().is_some_and(|tenure| tenure.deadline() <= local) {
-            office.queue.push_back(Deed::ToTenure(tenure::Input::Timeout));
+        let Some(machine) = &office.succession else { return self.wind_rest(host, local) };
+        let watches = office.watch_at <= local;
+        if watches || machine.deadline() <= local {
+            office.queue.push_back(Deed::Look);
         }
+        if watches {
+            office.watch_at = local + WATCH;
+            self.watch_name(host);
+        }
+        self.wind_rest(host, local);
+    }
+
+    /// Of who leads, and of what waits for the store.
+    fn wind_rest(&mut self, host: u16, local: Time) {
+        let office = &mut self.offices[usize::from(host)];
         if office.leader.as_ref().is_some_and(|(_, leader)| leader.deadline() <= local) {
             office.queue.push_back(Deed::ToLeader(intent::Input::Timeout));
         }
@@ -229,22 +258,18 @@ impl World {
         let local = self.local(host);
         let office = &mut self.offices[usize::from(host)];
         match deed {
-            Deed::ToTenure(input) => {
-                let Some(tenure) = &mut office.tenure else { return };
-                let mut out = Buffer::new();
-                tenure.step(local, input, &mut out);
-                if tenure.deadline() <= local {
-                    self.fail("L3 livelock", host, "its tenure has a deadline that has passed");
-                }
-                self.offices[usize::from(host)].first(out.drain().map(Deed::Hold));
+            Deed::Look => {
+                let view = self.view(host, local);
+                self.succeed(host, local, succession::Input::Looks(view));
             }
+            Deed::ToSuccession(input) => self.succeed(host, local, input),
             Deed::ToLeader(input) => {
                 let held = office.token(local);
                 let Some((token, leader)) = &mut office.leader else { return };
                 if held != Some(*token) {
                     // Whatever acts is stopped before anything else is done.
                     office.leaves();
-                    office.queue.push_front(Deed::ToTenure(tenure::Input::Timeout));
+                    office.queue.push_front(Deed::ToSuccession(succession::Input::Timeout));
                     return;
                 }
                 let (mut out, token) = (Buffer::new(), *token);
@@ -264,38 +289,8 @@ impl World {
         }
     }
 
-    fn hold_office(&mut self, host: u16, action: tenure::Action) {
-        let office = &mut self.offices[usize::from(host)];
-        let limit = office.tenure.as_ref().map_or(0, Tenure::limit_ms);
-        let id = &self.names.hosts[usize::from(host)];
-        let (asker, transaction) = match action {
-            tenure::Action::Acquire { question } => {
-                (Asker::Tenure(question), acquire(LEADER, id, limit))
-            }
-            tenure::Action::Renew { question, token } => {
-                (Asker::Tenure(question), renew(LEADER, token, id, limit))
-            }
-            tenure::Action::Release { token } => (Asker::Nobody, release(LEADER, token)),
-            tenure::Action::Begin { token } => {
-                office.leaves();
-                office.reading = Some((token, None));
-                self.judge_begin(host, token);
-                return self.ask_store(host, Asker::Read(token), intent::read());
-            }
-            tenure::Action::Stop { why, .. } => {
-                office.leaves();
-                if why == tenure::End::TimeIsUp {
-                    self.marks.note(Mark::StoppedInTime);
-                }
-                self.say(host, || format!("leads no more: {why:?}"));
-                return;
-            }
-        };
-        self.propose(host, asker, transaction);
-    }
-
     /// Until it is answered.
-    fn ask_store(&mut self, host: u16, asker: Asker, transaction: Transaction) {
+    pub(super) fn ask_store(&mut self, host: u16, asker: Asker, transaction: Transaction) {
         let again_at = self.local(host) + AGAIN;
         let waiting = Waiting { asker, transaction: transaction.clone(), again_at };
         self.offices[usize::from(host)].waiting.push(waiting);
@@ -311,17 +306,13 @@ impl World {
             if let Some(place) = place {
                 office.waiting[place].again_at = local + SOON;
             }
-            return;
+            return self.name_told(host, asker, None);
         };
         match asker {
             Asker::Nobody => {}
             Asker::Client(write) => self.acknowledge(write),
-            Asker::Tenure(question) => {
-                let input = match acquired(&outcome) {
-                    Ok(token) => tenure::Input::Granted { question, token },
-                    Err(_) => tenure::Input::Refused { question },
-                };
-                office.queue.push_back(Deed::ToTenure(input));
+            Asker::Tenure(_) | Asker::Heir { .. } | Asker::Watch => {
+                self.name_told(host, asker, Some(&outcome));
             }
             Asker::Read(token) => {
                 let Some(place) = place else { return };
@@ -351,7 +342,8 @@ impl World {
     fn begin_to_lead(&mut self, host: u16, token: Token, last: u64, outcome: &Outcome) {
         let intents = intent::found(outcome);
         let local = self.local(host);
-        let leader = Leader::new(local, (STORE, token), last, intents);
+        let alone_from = self.offices[usize::from(host)].alone_from;
+        let leader = Leader::new(local, (STORE, token), last, intents).beside(alone_from);
         let open = leader.open().count();
         if open > 0 {
             self.marks.note(Mark::AnotherLeaderWentOn);
@@ -376,7 +368,8 @@ impl World {
             Action::StepDown => {
                 let office = &mut self.offices[usize::from(host)];
                 office.leaves();
-                office.queue.push_front(Deed::ToTenure(tenure::Input::Stale { token }));
+                let stale = succession::Input::Stale { token };
+                office.queue.push_front(Deed::ToSuccession(stale));
             }
         }
     }

@@ -12,6 +12,7 @@ use engine::member::Input;
 use engine::verdict::{Death, Judgement, Proof, Rule, Verdict};
 
 use super::mark::Mark;
+use super::office::Deed;
 use super::queue::Machine;
 use super::{World, mix};
 
@@ -58,6 +59,7 @@ impl World {
     pub(super) fn opine(&mut self, host: u16, of: u16, verdict: Verdict, rule: &'static Rule) {
         self.tell_opinion(host, of, verdict, rule);
         self.judge_planned(host, of, verdict, rule.name);
+        self.put_on_desk(host, Deed::Look);
         if matches!(verdict, Verdict::Suspect | Verdict::Unreachable) {
             self.judge_silence(host, of, Some(rule));
         }

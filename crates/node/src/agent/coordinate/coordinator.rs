@@ -2,13 +2,13 @@
 //! them. On a thread of its own, beside the agent's loop.
 //!
 //! ```text
-//!   lock/leader, watched --> Tenure --> Begin --> read what is open --> Leader --> orders, commits
-//!                              |                                          ^           |
-//!                              +--> Stop: nothing more is ordered          +-- answers +
+//!   lock/leader, watched --> Succession --> Begin --> read what is open --> Leader --> orders, commits
+//!   verdicts ------------------> |                                          ^           |
+//!                                +--> Stop: nothing more is ordered          +-- answers +
 //! ```
 //!
-//! Whoever holds the name acts under its token, for as long as [`Tenure`] says. The others wait until the
-//! store says that nobody holds it.
+//! Whoever holds the name acts under its token, for as long as [`Succession`] says; it decides too when the name
+//! is taken, and from whom.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
@@ -21,14 +21,15 @@ use engine::Buffer;
 use engine::intent::{self, Action, LEADER, Leader, Wish};
 use engine::kv::{self, LOCKS, Outcome, Token, Transaction, acquired};
 use engine::replay::LeaderFact;
-use engine::tenure::{self, End, Tenure};
+use engine::succession::{self, Holder, Succession};
+use engine::tenure::End;
 use store::{Link, News};
 
 use super::NOTHING_DONE;
 use super::steps::Steps;
 use crate::agent::core::Core;
 use crate::agent::errands::Desk;
-use name::{Name, Taking};
+use crate::agent::lock;
 
 pub(super) use tape::Tape;
 
@@ -36,8 +37,8 @@ mod name;
 mod orders;
 mod tape;
 
-/// How long the store keeps the name of one that is gone: so long nothing is ordered. Half as long would
-/// double what an idle cluster writes, one entry in two seconds.
+/// How long the store keeps the name of one that is gone and of which nobody says so. Half as long would double what an
+/// idle cluster writes, one entry in two seconds.
 const LIMIT: Duration = Duration::from_secs(8);
 /// What the store did not answer is asked again after this.
 const AGAIN: Duration = Duration::from_millis(500);
@@ -58,8 +59,13 @@ pub(super) enum Mail {
     Take {
         tell: Sender<Result<(), String>>,
     },
-    /// Whether the name is free for this node now; none: the store did not say.
-    Free(Option<bool>),
+    /// What became of taking the name from whoever had it.
+    Free {
+        take: u64,
+        answer: Result<Outcome, store::Error>,
+    },
+    /// There is another verdict on somebody.
+    Look,
     /// Of the key of the name.
     Name(News),
     /// The store's answer to a question of the tenure.
@@ -104,6 +110,10 @@ struct Office {
     /// Which one of this process: another store may give the same token again.
     number: u64,
     token: Token,
+    /// Until then a former one may act.
+    alone_from: Time,
+    /// From whom it was taken, in words.
+    taken: String,
     /// Of the store that gave it; 0: it does not tell.
     incarnation: u64,
     /// The newest number, once it is known which intents are open.
@@ -116,10 +126,12 @@ struct Office {
 }
 
 impl Office {
-    fn new(number: u64, token: Token) -> Self {
+    fn new(number: u64, token: Token, alone_from: Time, taken: String) -> Self {
         Self {
             number,
             token,
+            alone_from,
+            taken,
             incarnation: 0,
             last: None,
             leader: None,
@@ -138,12 +150,12 @@ pub(super) struct Place {
     pub(super) me: String,
     /// Of all nodes, by position.
     pub(super) names: Vec<String>,
+    /// Of the store.
+    pub(super) members: Vec<String>,
     pub(super) link: Link,
     pub(super) desk: Desk,
     pub(super) steps: Arc<Steps>,
     pub(super) is_gone: Gone,
-    /// Whether another member of the store is heard and on duty.
-    pub(super) has_heir: Box<dyn Fn() -> bool + Send>,
     /// What the agent knows, and shows.
     pub(super) here: Arc<Mutex<Core>>,
     pub(super) tape: Tape,
@@ -154,12 +166,14 @@ struct Coordinator {
     letters: Receiver<Mail>,
     /// For answers to itself.
     box_of: Sender<Mail>,
-    tenure: Tenure,
-    name: Name,
-    /// The name is being taken from whoever has it.
-    taking: Option<Taking>,
-    /// Its node was at rest when it was looked at last.
-    rests: bool,
+    succession: Succession,
+    /// What the watch of the name told last.
+    revision: u64,
+    told: Option<Holder>,
+    /// What `outlast status` reads.
+    shown: Option<Holder>,
+    /// The name is being taken from whoever has it: who is told.
+    takers: HashMap<u64, Sender<Result<(), String>>>,
     office: Option<Office>,
     /// Counts times in office, and those who asked.
     offices: u64,
@@ -169,15 +183,22 @@ struct Coordinator {
 /// Starts it; nothing: the system has no thread left.
 pub(super) fn start(place: Place) -> Option<Sender<Mail>> {
     let (box_of, letters) = mpsc::channel();
-    let (tenure, tell) = (Tenure::new(LIMIT), box_of.clone());
+    let me = place.members.iter().position(|member| *member == place.me);
+    let succession = Succession::new(u8::try_from(me?).ok()?, LIMIT);
+    let (tell, looks) = (box_of.clone(), box_of.clone());
+    lock(&place.here).concludes = Some(Box::new(move || {
+        // The coordinator ends with the process.
+        let _ = looks.send(Mail::Look);
+    }));
     let coordinator = Coordinator {
         place,
         letters,
         box_of,
-        tenure,
-        name: Name::default(),
-        taking: None,
-        rests: false,
+        succession,
+        revision: 0,
+        told: None,
+        shown: None,
+        takers: HashMap::new(),
         office: None,
         offices: 0,
         askers: 0,
@@ -216,18 +237,13 @@ impl Coordinator {
         let leader = office.and_then(|office| office.leader.as_ref()).map(Leader::deadline);
         let again = office.and_then(|office| office.again.iter().map(|(at, _)| *at).min());
         let never = Time::NEVER;
-        let taking = self.taking.as_ref().map_or(never, |taking| taking.until);
-        self.tenure.deadline().min(taking).min(leader.unwrap_or(never)).min(again.unwrap_or(never))
+        self.succession.deadline().min(leader.unwrap_or(never)).min(again.unwrap_or(never))
     }
 
     /// Its clocks.
     fn wind(&mut self) {
-        self.take_no_longer();
-        self.want();
+        self.succeed(succession::Input::Looks(self.view()));
         let now = sys::clock::now();
-        if self.tenure.deadline() <= now {
-            self.hold(tenure::Input::Timeout);
-        }
         let Some(office) = self.office.as_mut() else { return };
         let (due, later) = office.again.drain(..).partition(|(at, _)| *at <= now);
         office.again = later;
@@ -244,19 +260,26 @@ impl Coordinator {
     fn take(&mut self, mail: Mail) {
         match mail {
             Mail::Wish { wish, tell } => self.wished(wish, tell),
-            Mail::Take { tell } => self.take_name(tell),
-            Mail::Free(is_free) => self.inherits(is_free),
+            Mail::Take { tell } => {
+                self.askers += 1;
+                self.takers.insert(self.askers, tell);
+                self.succeed(succession::Input::Asked { asker: self.askers });
+            }
+            Mail::Free { take, answer } => self.freed(take, answer),
+            // It was looked at just now.
+            Mail::Look => {}
             Mail::Name(news) => self.named(news),
             Mail::Tenure { question, answer } => {
                 // Without an answer it asks again.
                 let Ok(outcome) = answer else { return };
-                match acquired(&outcome) {
-                    Ok(token) => self.hold(tenure::Input::Granted { question, token }),
+                let revision = outcome.revision;
+                self.succeed(match acquired(&outcome) {
+                    Ok(token) => succession::Input::Granted { question, token },
                     Err(held) => {
-                        self.took(Err(held));
-                        self.hold(tenure::Input::Refused { question });
+                        let holder = held.map(|held| self.holder(&held.holder, held.token));
+                        succession::Input::Refused { question, revision, holder }
                     }
-                }
+                });
             }
             Mail::Store { office, answer } => self.knows_store(office, answer),
             Mail::Read { office, answer } => self.has_read(office, answer),
@@ -291,36 +314,34 @@ impl Coordinator {
         self.lead(intent::Input::Asked { asker, wish });
     }
 
-    fn hold(&mut self, input: tenure::Input) {
+    fn succeed(&mut self, input: succession::Input) {
         let mut out = Buffer::new();
-        self.tenure.step(sys::clock::now(), input, &mut out);
+        self.succession.step(sys::clock::now(), input, &mut out);
         for action in out.drain() {
-            let limit = self.tenure.limit_ms();
+            let (limit, me) = (self.succession.limit_ms(), &self.place.me);
             match action {
-                tenure::Action::Acquire { question } => {
-                    let me = &self.place.me;
-                    let asked = if self.taking.is_some() {
-                        kv::inherit(LEADER, me, limit)
-                    } else {
-                        kv::acquire(LEADER, me, limit)
-                    };
-                    self.tenure_asks(question, asked);
+                succession::Action::Bequeath { take, from } => self.bequeath(take, from),
+                succession::Action::Acquire { question, inherits } => {
+                    let ask = if inherits { kv::inherit } else { kv::acquire };
+                    self.tenure_asks(question, ask(LEADER, me, limit));
                 }
-                tenure::Action::Renew { question, token } => {
-                    self.tenure_asks(question, kv::renew(LEADER, token, &self.place.me, limit));
+                succession::Action::Renew { question, token } => {
+                    self.tenure_asks(question, kv::renew(LEADER, token, me, limit));
                 }
                 // If it is lost the name goes by itself.
-                tenure::Action::Release { token } => {
+                succession::Action::Release { token } => {
                     self.place.link.transact(kv::release(LEADER, token), drop);
                 }
-                tenure::Action::Begin { token } => {
+                succession::Action::Begin { token, alone_from, taken } => {
                     self.offices += 1;
-                    self.office = Some(Office::new(self.offices, token));
-                    self.took(Ok(()));
+                    let taken = taken.map(|taken| self.taken(taken)).unwrap_or_default();
+                    self.office = Some(Office::new(self.offices, token, alone_from, taken));
                 }
-                tenure::Action::Stop { token, why } => self.stop(token, why),
+                succession::Action::Stop { token, why } => self.stop(token, why),
+                succession::Action::Tell { asker, outcome } => self.took(asker, outcome),
             }
         }
+        self.show();
     }
 
     fn tenure_asks(&self, question: u64, transaction: Transaction) {
@@ -408,27 +429,27 @@ impl Coordinator {
         let token = office.token;
         if !intent::begins(&outcome, token, &self.place.me) {
             // Another one holds the name, or it is another store that was read.
-            return self.hold(tenure::Input::Stale { token });
+            return self.succeed(succession::Input::Stale { token });
         }
         let store = office.incarnation;
-        let intents = intent::found(&outcome);
-        let leader = Leader::new(now, (store, token), last, intents.clone());
-        let fact = LeaderFact::Begins { incarnation: store, token, last, intents };
+        let (intents, alone_from) = (intent::found(&outcome), office.alone_from);
+        let leader = Leader::new(now, (store, token), last, intents.clone()).beside(alone_from);
+        let fact = LeaderFact::Begins { incarnation: store, token, last, alone_from, intents };
         self.place.tape.turn(now, None, &fact);
         let open = leader.open().count();
         office.leader = Some(leader);
-        let goes_on = format!("goes on with {open} open intents");
-        self.tell("coordinator-began", format!("the store gave it token {}", token.0), &goes_on);
+        let gave = format!("{}the store gave it token {}", office.taken, token.0);
+        self.tell("coordinator-began", gave, &format!("goes on with {open} open intents"));
         self.lead(intent::Input::Timeout);
     }
 
     fn lead(&mut self, input: intent::Input) {
         let now = sys::clock::now();
-        let held = self.tenure.token(now);
+        let held = self.succession.token(now);
         let Some(office) = self.office.as_mut() else { return };
         if held != Some(office.token) {
             // Whatever acts is stopped before anything else is done.
-            return self.hold(tenure::Input::Timeout);
+            return self.succeed(succession::Input::Timeout);
         }
         let token = office.token;
         let Some(leader) = &mut office.leader else { return };
@@ -445,7 +466,7 @@ impl Coordinator {
                     // Who asked may have gone away.
                     let _ = tell.map(|tell| tell.send(outcome));
                 }
-                Action::StepDown => return self.hold(tenure::Input::Stale { token }),
+                Action::StepDown => return self.succeed(succession::Input::Stale { token }),
             }
         }
     }

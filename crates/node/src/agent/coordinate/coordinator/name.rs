@@ -1,149 +1,151 @@
-//! Who holds the name, and whether this node wants it.
+//! What is known of the name and of those who could have it, for [`engine::succession`], and what it orders.
 
-use std::sync::mpsc::Sender;
-use std::time::Duration;
-
-use base::Time;
 use engine::intent::LEADER;
-use engine::kv::{self, Held, Token};
-use engine::tenure;
+use engine::kv::{self, Outcome, Token, acquired};
+use engine::member::{Member, Standing};
+use engine::succession::{Freed, Holder, Input, NotTaken, TAKEN_WITHIN, View, Why};
+use engine::verdict::Verdict;
 use store::News;
 
 use super::{Coordinator, Mail};
 use crate::agent::lock;
 
-/// A node at rest takes a name that nobody has wanted for so long: somebody must decide that it goes on duty.
-const LEFT_OVER: Duration = Duration::from_secs(4);
-
-/// A commit takes milliseconds while there is a majority; later it is not taken any more, and anybody may.
-const TAKEN_WITHIN: Duration = Duration::from_secs(2);
-
-/// The name is being taken from the node that had it.
-pub(super) struct Taking {
-    pub(super) until: Time,
-    /// It is free for this node; before that, it is being asked for.
-    is_free: bool,
-    /// None: told already; the watch of the name has not shown it yet.
-    tell: Option<Sender<Result<(), String>>>,
-}
-
-/// Who has the name, as the store told last.
-#[derive(Default)]
-pub(super) struct Name {
-    /// The store has told who has it, or that nobody has.
-    is_known: bool,
-    /// With the token.
-    holder: Option<(String, u64)>,
-    /// Since when nobody has it.
-    free: Option<Time>,
-}
+/// Members that a bit stands for.
+const MAX_MEMBERS: usize = 64;
 
 impl Coordinator {
+    pub(super) fn holder(&self, name: &str, token: Token) -> Holder {
+        let who = self.place.members.iter().position(|member| member == name);
+        Holder { who: who.and_then(|who| u8::try_from(who).ok()), token }
+    }
+
     pub(super) fn named(&mut self, news: News) {
         let name = |value: &[u8]| String::from_utf8_lossy(value).into_owned();
-        let before = self.name.holder.take();
-        self.name.holder = match news {
-            News::All { items, .. } => {
-                items.first().map(|(_, item)| (name(&item.value), item.created))
+        let (revision, holder, anew) = match news {
+            News::All { items, revision } => {
+                let first = items.first();
+                let holder =
+                    first.map(|(_, item)| self.holder(&name(&item.value), Token(item.created)));
+                (revision, holder, true)
             }
             // Written again by the same holder it is renewed; its token is the revision that made it.
-            News::Changes(changes) => changes.into_iter().fold(before.clone(), |holder, change| {
-                let new = name(change.value.as_deref()?);
-                holder.filter(|(old, _)| *old == new).or(Some((new, change.revision)))
-            }),
+            News::Changes(changes) => {
+                let newest = changes.last().map_or(self.revision, |change| change.revision);
+                let holder = changes.into_iter().fold(self.told, |holder, change| {
+                    let new = self.holder(&name(change.value.as_deref()?), Token(change.revision));
+                    holder.filter(|old| old.who == new.who).or(Some(new))
+                });
+                (newest, holder, false)
+            }
             // What was known last is all that is known.
-            News::Away(_) => {
-                self.name.holder = before;
-                return;
-            }
+            News::Away(_) => return,
         };
-        self.name.is_known = true;
-        let is_mine = self.name.holder.as_ref().is_some_and(|(node, _)| *node == self.place.me);
-        // Who waits for it is told by the answer to the question, which may come later than this.
-        self.taking = self.taking.take().filter(|taking| !is_mine || taking.tell.is_some());
-        if self.name.holder.is_some() {
-            self.name.free = None;
-        } else {
-            self.name.free.get_or_insert_with(sys::clock::now);
-        }
-        if self.name.holder != before {
-            let (node, token) = self.name.holder.clone().unwrap_or_default();
-            let mut core = lock(&self.place.here);
-            let shown = core.coordinator.get_or_insert_default();
-            (shown.node, shown.token, shown.since_ms) = (node, token, sys::clock::wall_ms());
-        }
-        self.want();
+        (self.revision, self.told) = (revision, holder);
+        self.succeed(Input::Named { revision, holder, anew });
     }
 
-    /// An operator's word: the name is taken from whoever has it, as the store told last.
-    pub(super) fn take_name(&mut self, tell: Sender<Result<(), String>>) {
-        let me = &self.place.me;
-        let from = match &self.name.holder {
-            Some((node, token)) if node != me => Token(*token),
-            Some(_) => return drop(tell.send(Err(format!("{me} coordinates already")))),
-            None => return drop(tell.send(Err("nobody coordinates now".to_owned()))),
-        };
-        let until = sys::clock::now() + TAKEN_WITHIN;
-        self.taking = Some(Taking { until, is_free: false, tell: Some(tell) });
-        let limit = u32::try_from(TAKEN_WITHIN.as_millis()).unwrap_or(u32::MAX);
-        let tell = self.box_of.clone();
-        self.place.link.transact(kv::bequeath(LEADER, from, me, limit), move |answer| {
-            // The coordinator ends with the process.
-            let _ = tell.send(Mail::Free(answer.ok().map(|outcome| outcome.held)));
-        });
-    }
-
-    pub(super) fn inherits(&mut self, is_free: Option<bool>) {
-        match is_free {
-            // It may be free all the same: then it is seen to be.
-            None | Some(true) => {
-                if let Some(taking) = &mut self.taking {
-                    taking.is_free = true;
-                }
-                self.want();
-            }
-            Some(false) => self.took(Err(None)),
-        }
-    }
-
-    /// What became of it; [`Coordinator::named`] ends it.
-    pub(super) fn took(&mut self, outcome: Result<(), Option<Held>>) {
-        let Some(taking) = &mut self.taking else { return };
-        let outcome = outcome.map_err(|held| match held {
-            Some(held) => format!("{} has taken the name meanwhile", held.holder),
-            None => "another one has the name since this was typed".to_owned(),
-        });
-        let is_mine = self.name.holder.as_ref().is_some_and(|(node, _)| *node == self.place.me);
-        let is_over = outcome.is_err() || is_mine;
-        // Who asked may have gone away.
-        let _ = taking.tell.take().map(|tell| tell.send(outcome));
-        if is_over {
-            self.taking = None;
-        }
-    }
-
-    /// Who asked is told by the end of his channel.
-    pub(super) fn take_no_longer(&mut self) {
-        self.taking = self.taking.take().filter(|taking| sys::clock::now() < taking.until);
-    }
-
-    /// Others wait until nobody holds the name. Who is named as this node may be its process of before: then
-    /// this one asks until that one's time is up. A node that is put at rest gives it away if
-    /// another member is on duty, and takes it again only if nobody else does.
-    pub(super) fn want(&mut self) {
+    /// What this node thinks of itself and of the other members.
+    pub(super) fn view(&self) -> View {
         let now = sys::clock::now();
         // Who asked is told first what became of it: a commit takes milliseconds, and the time in office ends.
         let is_asked = self.office.as_ref().is_some_and(|office| !office.asked.is_empty());
-        let at_rest = !lock(&self.place.here).picture.duty().is_on();
-        let begins = at_rest && !self.rests && !is_asked && (self.place.has_heir)();
-        self.rests = at_rest && (self.rests || begins);
-        let rests = self.rests;
-        let is_others = self.name.holder.as_ref().is_some_and(|(name, _)| *name != self.place.me);
-        let is_left = self.name.free.is_some_and(|free| now.since(free) >= LEFT_OVER);
-        let holds = self.tenure.token(now).is_some();
-        let is_free = !is_others && (!rests || (!begins && (holds || is_left)));
-        let inherits = self.taking.as_ref().is_some_and(|taking| taking.is_free);
-        let wanted = self.name.is_known && (is_free || inherits);
-        self.hold(tenure::Input::Want(wanted));
+        let core = lock(&self.place.here);
+        let doubts = core.member.as_ref().map(|member| member.against_itself(now));
+        let mut view = View {
+            on_duty: core.picture.duty().is_on(),
+            is_asked,
+            doubts_itself: doubts.is_some_and(|doubts| !doubts.is_empty()),
+            ..View::default()
+        };
+        let members = self.place.members.iter().take(MAX_MEMBERS).enumerate();
+        for (at, name) in members.filter(|(_, name)| **name != self.place.me) {
+            let node = self.place.names.iter().position(|known| known == name);
+            let Some(node) = node.and_then(|node| u16::try_from(node).ok()) else { continue };
+            let stands = |member: &Member| member.standing(node) == Standing::Alive;
+            let is_alive = core.member.as_ref().is_some_and(stands);
+            view.fit |= u64::from(is_alive && core.duty(node).is_on()) << at;
+            match core.judgement(node).map(|judged| judged.verdict) {
+                Some(Verdict::Unreachable) => view.unreachable |= 1 << at,
+                Some(Verdict::Leaving | Verdict::ProvenDead(_)) => view.left |= 1 << at,
+                Some(
+                    Verdict::Unknown | Verdict::Alive | Verdict::Suspect | Verdict::CutOff { .. },
+                )
+                | None => {}
+            }
+        }
+        view
+    }
+
+    pub(super) fn bequeath(&self, take: u64, from: Token) {
+        let limit = u32::try_from(TAKEN_WITHIN.as_millis()).unwrap_or(u32::MAX);
+        let tell = self.box_of.clone();
+        let asked = kv::bequeath(LEADER, from, &self.place.me, limit);
+        self.place.link.transact(asked, move |answer| {
+            // The coordinator ends with the process.
+            let _ = tell.send(Mail::Free { take, answer });
+        });
+    }
+
+    pub(super) fn freed(&mut self, take: u64, answer: Result<Outcome, store::Error>) {
+        let answer = match answer {
+            Ok(outcome) if outcome.held => Freed::Yes,
+            Ok(outcome) => {
+                let held = acquired(&outcome).err().flatten();
+                let holder = held.map(|held| self.holder(&held.holder, held.token));
+                Freed::No { revision: outcome.revision, holder }
+            }
+            Err(store::Error::NoLeader(_)) => Freed::Nothing,
+            Err(_) => Freed::Unknown,
+        };
+        self.succeed(Input::Freed { take, answer });
+    }
+
+    /// What became of an operator's word.
+    pub(super) fn took(&mut self, asker: u64, outcome: Result<(), NotTaken>) {
+        let me = &self.place.me;
+        let outcome = outcome.map_err(|why| match why {
+            NotTaken::Already => format!("{me} coordinates already"),
+            NotTaken::Nobody => "nobody coordinates now".to_owned(),
+            NotTaken::Overtaken(Some(holder)) => {
+                format!("{} has taken the name meanwhile", self.name(holder))
+            }
+            NotTaken::Overtaken(None) => "another one has the name since this was typed".to_owned(),
+            NotTaken::UnderWay => format!("{me} is being made the coordinator already"),
+            NotTaken::Late => "no majority of the store has agreed to it yet".to_owned(),
+        });
+        // Who asked may have gone away.
+        let _ = self.takers.remove(&asker).map(|tell| tell.send(outcome));
+    }
+
+    /// From whom it was taken and why, before the words of what the store gave.
+    pub(super) fn taken(&self, (from, why): (Holder, Why)) -> String {
+        let name = self.name(from);
+        let why = match why {
+            Why::Unreachable => format!("{name} is unreachable as this node and a majority see it"),
+            Why::Left => format!("{name} has left, or is proven dead"),
+            Why::Former => "its own former time in office has ended".to_owned(),
+            Why::Asked => format!("an operator wants it instead of {name}"),
+        };
+        format!("{why}, token {} was followed: ", from.token.0)
+    }
+
+    fn name(&self, holder: Holder) -> String {
+        let member = holder.who.and_then(|who| self.place.members.get(usize::from(who)));
+        member.cloned().unwrap_or_else(|| "another node".to_owned())
+    }
+
+    /// Who has the name, where `outlast status` reads it.
+    pub(super) fn show(&mut self) {
+        let holder = self.succession.holder();
+        if holder == self.shown {
+            return;
+        }
+        self.shown = holder;
+        let node = holder.map(|holder| self.name(holder)).unwrap_or_default();
+        let mut core = lock(&self.place.here);
+        let shown = core.coordinator.get_or_insert_default();
+        shown.node = node;
+        shown.token = holder.map_or(0, |holder| holder.token.0);
+        shown.since_ms = sys::clock::wall_ms();
     }
 }
