@@ -224,7 +224,9 @@ impl Succession {
         } else {
             self.free.get_or_insert(now);
         }
-        let is_over = |heir: &Heir| holder.is_some_and(|holder| holder.token != heir.from.token);
+        // That this node has it is told by the answer to its question, which may come later than this.
+        let other = holder.filter(|holder| holder.who != Some(self.me));
+        let is_over = |heir: &Heir| other.is_some_and(|other| other.token != heir.from.token);
         if self.heir.as_ref().is_some_and(is_over) && self.tenure.token(now).is_none() {
             self.heir = None;
             self.tell(Err(NotTaken::Overtaken(holder)), out);

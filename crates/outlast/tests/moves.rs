@@ -74,7 +74,11 @@ fn all_use(trio: &Trio, server: &str) -> bool {
 fn is_up(trio: &Trio, node: &str, server: &str, up: bool) -> bool {
     let servers = trio.status(node).map(|status| status.servers).unwrap_or_default();
     let found = servers.iter().find(|state| state.proxy == "db" && state.server == server);
-    found.is_some_and(|state| (state.check == api::ServerCheck::Up) == up)
+    // A server of a node that rested is doubted until its return is known.
+    let is_in_doubt = |state: &api::ServerState| state.suspect || state.resting;
+    found.is_some_and(|state| {
+        (state.check == api::ServerCheck::Up) == up && !(up && is_in_doubt(state))
+    })
 }
 
 fn says(trio: &Trio, on: &str, words: &[&str], expected: (i32, &str)) {

@@ -345,6 +345,27 @@ fn a_refusal_of_an_older_question_does_not_end_a_newer_take() {
 }
 
 #[test]
+fn a_watch_that_is_faster_than_the_answer_takes_nothing_from_who_asked() {
+    let mut taker = Succession::new(1, LIMIT);
+    let (mut out, now) = (Buffer::new(), Time::ZERO);
+    let from = Holder { who: Some(0), token: Token(1) };
+    let named = |revision, holder| Input::Named { revision, holder, anew: false };
+    taker.step(now, Input::Looks(fit(2, 1)), &mut out);
+    taker.step(now, named(1, Some(from)), &mut out);
+    taker.step(now, Input::Asked { asker: 5 }, &mut out);
+    taker.step(now, Input::Freed { take: 1, answer: Freed::Yes }, &mut out);
+    assert_eq!(out.drain().last(), Some(Action::Acquire { question: 1, inherits: true }));
+    let token = Token(3);
+    taker.step(now, named(3, Some(Holder { who: Some(1), token })), &mut out);
+    assert_eq!(out.drain().last(), None);
+    taker.step(now, Input::Granted { question: 1, token }, &mut out);
+    let orders: Vec<_> = out.drain().collect();
+    let alone_from = now + LIMIT - MARGIN;
+    let begin = Action::Begin { token, alone_from, taken: Some((from, Why::Asked)) };
+    assert_eq!(orders, [Action::Tell { asker: 5, outcome: Ok(()) }, begin]);
+}
+
+#[test]
 fn a_take_from_an_outdated_holder_looks_again_and_is_told_the_truth() {
     let mut world = World::new(3);
     world.blind.push(2);

@@ -58,7 +58,7 @@ impl World {
             Verb::Ask => return self.ask(host, other, amounts[0]),
             Verb::Window => return self.window(host, amounts[0]),
             Verb::KernelKeeps => self.hosts[usize::from(host)].kernel.keeps(amounts[0] != 0),
-            Verb::DeposeStore => return self.depose_store(),
+            Verb::DeposeStore => return self.shake_store(),
             Verb::StoreWeather => return self.store_weather(amounts),
             Verb::Prove | Verb::TakeBack => return self.prove(host, verb == Verb::Prove),
             Verb::DiskLies | Verb::DiskTears | Verb::DiskFull | Verb::SlowDisk | Verb::FlipDisk => {
@@ -113,6 +113,11 @@ impl World {
             Verb::LoseDisk => self.lose_disk(host),
             Verb::Mend => self.mend(),
         }
+        self.was_disturbed(verb);
+        self.look_around();
+    }
+
+    fn was_disturbed(&mut self, verb: Verb) {
         if self.disturbed_at < self.now {
             self.disturbed_before = self.disturbed_at;
         }
@@ -121,7 +126,11 @@ impl World {
             self.shaken_at = self.now;
         }
         self.mended_at = (verb == Verb::Mend).then_some(self.now);
-        self.look_around();
+    }
+
+    fn shake_store(&mut self) {
+        self.store.shaken_at = self.now;
+        self.depose_store();
     }
 
     fn store_weather(&mut self, amounts: [i64; 3]) {

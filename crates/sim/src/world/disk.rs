@@ -50,6 +50,8 @@ struct Content {
     bytes: Option<Vec<u8>>,
     /// It was torn, or a bit of it has turned, since it was written.
     is_damaged: bool,
+    /// Which bits have: one that turns again would be as it was.
+    turned: Vec<usize>,
 }
 
 /// The disk of one host.
@@ -71,7 +73,7 @@ impl Disk {
             return false;
         }
         let kept = &mut self.files[file as usize];
-        let written = Content { bytes: Some(bytes), is_damaged: false };
+        let written = Content { bytes: Some(bytes), ..Content::default() };
         let before = std::mem::replace(&mut kept.read, written);
         if self.lies {
             kept.plate.get_or_insert(before);
@@ -94,7 +96,8 @@ impl Disk {
             is_back = true;
             if let Some(mut written) = written.bytes.filter(|_| self.tears) {
                 written.truncate(usize::try_from(dice.below(written.len() as u64)).unwrap_or(0));
-                kept.read = Content { bytes: Some(written), is_damaged: true };
+                kept.read =
+                    Content { bytes: Some(written), is_damaged: true, ..Content::default() };
                 is_torn = true;
             }
         }
@@ -104,13 +107,15 @@ impl Disk {
     fn turn_a_bit(&mut self, file: File, dice: &mut Chance) {
         let kept = &mut self.files[file as usize];
         let at = dice.number();
-        for Content { bytes, is_damaged } in
+        for Content { bytes, is_damaged, turned } in
             [Some(&mut kept.read), kept.plate.as_mut()].into_iter().flatten()
         {
             let Some(bytes) = bytes else { continue };
             let bit = usize::try_from(at % (bytes.len() as u64 * 8).max(1)).unwrap_or(0);
-            if let Some(byte) = bytes.get_mut(bit / 8) {
+            let is_new = !turned.contains(&bit);
+            if let Some(byte) = bytes.get_mut(bit / 8).filter(|_| is_new) {
                 *byte ^= 1 << (bit % 8);
+                turned.push(bit);
             }
             *is_damaged = true;
         }
