@@ -255,12 +255,14 @@ fn what_is_told_of_a_coordinator_has_orders_commits_and_reasons() {
         12.610 time went on
           order node02: resume node/node02 (step 0 of intent 5, token 12)
         12.610 the node of step 0 of intent 5 is gone: node02 is unreachable
-          commit 1: put intent/00000000000000000005, delete intent-open/node/node02, digest 3704315d
-        12.611 commit 1 was applied, revision 13
-        13.611 the node of step 0 of intent 5 is gone: node02 is unreachable
-        14.611 a receiver knows a later coordinator
+        13.610 time went on
+          order node02: resume node/node02 (step 0 of intent 5, token 12)
+        13.610 the node of step 0 of intent 5 is gone: node02 is unreachable
+        14.610 time went on
+          order node02: resume node/node02 (step 0 of intent 5, token 12)
+        14.610 a receiver knows a later coordinator
           act no more: the store knows a later coordinator
-        14.611 this node coordinates no longer
+        14.610 this node coordinates no longer
     "#]].assert_eq(&told);
 }
 
