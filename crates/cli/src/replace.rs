@@ -121,12 +121,25 @@ pub(crate) fn run(args: &Args, out: &mut impl Write) -> Result<(), ReplaceError>
     let object = token.as_ref().map(|token| trust::hex::encode(&token.id)).unwrap_or_default();
     let token = audited(&folder, ("token create", &object), token).map_err(CommandError::from)?;
     say(format!("on the new machine, within {} minutes:", args.minutes))?;
-    say(format!("  outlast join - --node {new}"))?;
+    let has_files = has_store && is_applied(&socket)?;
+    let files = if has_files { " --files /etc/outlast" } else { "" };
+    say(format!("  outlast join - --node {new}{files}"))?;
     say("and paste this line there, its token, which no argument shows to others:".to_owned())?;
     say(format!("  {}", token.print()))?;
-    say("then give it the cluster's outlast.toml and the files that it names, and start outlast"
-        .to_owned())?;
+    say(match has_files {
+        true => "which brings its files, too; then start outlast there",
+        false => {
+            "then give it the cluster's outlast.toml and the files that it names, and start outlast"
+        }
+    }
+    .to_owned())?;
     Ok(())
+}
+
+/// Whether there is a generation of the configuration, whose files come with the certificate.
+fn is_applied(socket: &reach::Socket) -> Result<bool, reach::ReachError> {
+    let standing = reach::book(socket, BookAsk::Standing, &[])?;
+    Ok(matches!(standing, BookAnswer::Standing(standing) if standing.newest.is_some()))
 }
 
 /// Where this has to be typed, as only the node that signs can.

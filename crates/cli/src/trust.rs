@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use trust::{ENDS_SOON_MS, Entry, Folder, JoinError, Member, State, TrustError};
 
 pub mod desk;
+pub mod fetch;
 pub mod init;
 pub mod join;
 pub mod spare;
@@ -73,6 +74,15 @@ pub enum CommandError {
         #[source]
         source: JoinError,
     },
+    #[error(transparent)]
+    Fetch(#[from] fetch::FetchError),
+    /// Two deeds: the first is done.
+    #[error("this node has joined, and its files did not come; for these alone: `{again}`")]
+    Unfetched {
+        again: String,
+        #[source]
+        source: Box<Self>,
+    },
     #[error("cannot read the audit log")]
     Audit(#[source] io::Error),
     #[error("cannot write the answer")]
@@ -87,6 +97,7 @@ impl CommandError {
             Self::Join(JoinError::Connect { .. })
             | Self::Unheard { source: JoinError::Connect { .. }, .. } => 3,
             Self::Join(JoinError::Refused(_) | JoinError::OtherCluster { .. }) => 1,
+            Self::Unfetched { source, .. } => source.exit_code(),
             Self::Join(_)
             | Self::Trust(_)
             | Self::Token(_)
@@ -99,6 +110,7 @@ impl CommandError {
             | Self::Differ
             | Self::Exported(_)
             | Self::Unheard { .. }
+            | Self::Fetch(_)
             | Self::Audit(_)
             | Self::Output(_) => 2,
         }
@@ -165,6 +177,11 @@ pub enum Command {
     TakeAuthority(spare::Take),
     /// Ask a controller who is in, and keep the answer
     Refresh(Refresh),
+    /// Ask a running node that holds the store for this node's files in the newest generation, and write them
+    ///
+    /// For a machine that has joined and has no files yet (`outlast join --files` does both). Files that are there with
+    /// another content are kept, and nothing is written then.
+    Fetch(fetch::Args),
     /// Show what was ordered, by whom and what came of it
     Audit(Shown),
 }
@@ -226,11 +243,9 @@ pub fn run(command: &Command, out: &mut (impl Write + Send)) -> Result<(), Comma
                 Ok(status(&state, &here, out)?)
             }
         }
-        Command::Certificate(Certificate { place }) => {
-            let authority = place.folder().load()?.authority();
-            Ok(out.write_all(trust::pem::write("CERTIFICATE", &authority).as_bytes())?)
-        }
+        Command::Certificate(Certificate { place }) => certificate(place, out),
         Command::Serve(args) => desk::run(args, out),
+        Command::Fetch(args) => fetch::run(args, out),
         Command::Revoke(args) => revoke(args, out),
         Command::Rotate(Rotate { forget_after, place }) => {
             let folder = place.folder();
@@ -293,6 +308,11 @@ fn revoke(args: &Revoke, out: &mut impl Write) -> Result<(), CommandError> {
         )?;
     }
     Ok(())
+}
+
+fn certificate(place: &Place, out: &mut impl Write) -> Result<(), CommandError> {
+    let authority = place.folder().load()?.authority();
+    Ok(out.write_all(trust::pem::write("CERTIFICATE", &authority).as_bytes())?)
 }
 
 fn write_json(value: &impl serde::Serialize, out: &mut impl Write) -> Result<(), CommandError> {

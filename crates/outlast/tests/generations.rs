@@ -8,6 +8,8 @@ mod lonely;
 mod anew;
 #[path = "generations/at_rest.rs"]
 mod at_rest;
+#[path = "generations/machine.rs"]
+mod machine;
 
 use std::fs::{self, File};
 use std::io::{Read, Write};

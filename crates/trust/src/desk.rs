@@ -1,17 +1,19 @@
 //! Answers nodes that want to join, and nodes that want to know who is in.
 
-use std::io::{self, Read, Write};
+use std::io::{self, Write};
 use std::net::{IpAddr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::time::Duration;
 
-use base::{Doors, Time};
+use base::Doors;
 use rcgen::KeyPair;
 use rustls::{ServerConnection, StreamOwned};
 
 use crate::audit::Entry;
 use crate::authority::{self, fingerprint};
+use crate::configuration::{Configurations, NoStore};
 use crate::folder::{Folder, State, TrustError};
+use crate::hurried::Hurried;
 use crate::keys::{Certified, KeyError, PublicKeys};
 use crate::roster::{Fingerprint, Member, RosterError, Wanted};
 use crate::signed::Signed;
@@ -21,8 +23,6 @@ use crate::{hex, tls};
 
 /// Nodes whose clocks differ by more do not agree on what has expired (milliseconds).
 pub const MAX_SKEW_MS: u64 = 60_000;
-/// A whole conversation takes a tenth of this; who is slower holds one place for so long.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
 /// Conversations at once, a quarter of them from one address: each takes one small signature.
 const MAX_GUESTS: usize = 16;
 /// How often it is written down that guests were turned away.
@@ -59,6 +59,9 @@ pub enum Refusal {
     NoController,
     #[error("this node has no key of the cluster itself")]
     NoKeys,
+    /// Why this node has no configuration for the guest.
+    #[error("{0}")]
+    NoFiles(String),
     #[error("this node does not have the authority's key: ask `{0}`")]
     Elsewhere(String),
     #[error(
@@ -113,8 +116,8 @@ pub(crate) fn decide(
             let certificate = hex::encode(&certificate);
             Ok(Answer::Renewed(Box::new(wire::Renewed { certificate, roster })))
         }
-        // They are in a file of their own.
-        Question::ClusterKeys => Err(Refusal::NoKeys),
+        // They are in files of their own.
+        Question::ClusterKeys | Question::Configuration => Err(Refusal::NoKeys),
         Question::Join(join) => {
             let skew = now_ms.abs_diff(ask.now_ms);
             if skew > MAX_SKEW_MS {
@@ -211,50 +214,21 @@ fn admit(state: &mut State, key: &KeyPair, join: &Join, now_ms: u64) -> Result<A
     })))
 }
 
-/// A stream that ends when the patience with its other side does.
-pub(crate) struct Hurried {
-    stream: TcpStream,
-    until: Time,
-}
-
-impl Hurried {
-    pub(crate) fn new(stream: TcpStream) -> Self {
-        Self { stream, until: sys::clock::now() + PATIENCE }
-    }
-
-    fn left(&self) -> io::Result<Option<Duration>> {
-        let left = self.until.since(sys::clock::now());
-        if left.is_zero() {
-            return Err(io::ErrorKind::TimedOut.into());
-        }
-        Ok(Some(left))
-    }
-}
-
-impl Read for Hurried {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.stream.set_read_timeout(self.left()?)?;
-        self.stream.read(buffer)
-    }
-}
-
-impl Write for Hurried {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.stream.set_write_timeout(self.left()?)?;
-        self.stream.write(bytes)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.stream.flush()
-    }
-}
-
 /// Has one conversation and says in a line what was done.
 ///
 /// # Errors
 /// When there was no question that could be answered.
 pub fn answer_one(
     folder: &Folder,
+    stream: TcpStream,
+    from: IpAddr,
+    now_ms: u64,
+) -> Result<String, DeskError> {
+    converse((folder, &NoStore), stream, from, now_ms)
+}
+
+fn converse(
+    (folder, files): (&Folder, &dyn Configurations),
     stream: TcpStream,
     from: IpAddr,
     now_ms: u64,
@@ -267,7 +241,7 @@ pub fn answer_one(
     let shown = guest.conn.peer_certificates().and_then(|chain| chain.first());
     let shown = shown.map(|certificate| fingerprint(certificate));
     let (answer, done) = match Ask::decode(&bytes) {
-        Ok(ask) => decided(folder, &ask, (shown, from), now_ms),
+        Ok(ask) => decided((folder, files), &ask, (shown, from), now_ms),
         Err(error) => (Answer::Refused(error.to_string()), error.to_string()),
     };
     wire::send(&mut guest, &Reply { version: wire::VERSION, answer })?;
@@ -279,7 +253,7 @@ pub fn answer_one(
 }
 
 fn decided(
-    folder: &Folder,
+    (folder, files): (&Folder, &dyn Configurations),
     ask: &Ask,
     (guest, from): (Option<Fingerprint>, IpAddr),
     now_ms: u64,
@@ -289,6 +263,9 @@ fn decided(
         Question::Roster { newer_than } => roster(&state, guest, *newer_than, now_ms),
         Question::ClusterKeys => known(&state, guest, now_ms)
             .and_then(|member| folder.hand_keys(&state, (member, guest), now_ms)),
+        Question::Configuration => known(&state, guest, now_ms).and_then(|member| {
+            files.of(member).map(Answer::Configuration).map_err(Refusal::NoFiles)
+        }),
         Question::Join(_) | Question::Renew(_) if !state.is_authority => {
             Err(Refusal::Elsewhere(state.issuer()))
         }
@@ -309,10 +286,13 @@ fn decided(
     });
     let (command, object) = match &ask.question {
         Question::Roster { .. } => return (answer, format!("roster asked by {from}: {outcome}")),
-        Question::ClusterKeys if matches!(answer, Answer::Refused(_)) && node.is_none() => {
-            return (answer, format!("keys of the cluster asked by {from}: {outcome}"));
+        Question::ClusterKeys | Question::Configuration
+            if matches!(answer, Answer::Refused(_)) && node.is_none() =>
+        {
+            return (answer, format!("secrets of the cluster asked by {from}: {outcome}"));
         }
         Question::ClusterKeys => ("trust give-keys", node.unwrap_or_default()),
+        Question::Configuration => ("config give", node.unwrap_or_default()),
         Question::Join(join) => ("join", join.node.clone()),
         Question::Renew(_) => ("trust renew", node.unwrap_or_default()),
     };
@@ -336,6 +316,7 @@ fn decided(
         Answer::Renewed(_)
         | Answer::Roster(_)
         | Answer::ClusterKeys(_)
+        | Answer::Configuration(_)
         | Answer::Current
         | Answer::Refused(_) => String::new(),
     };
@@ -344,7 +325,11 @@ fn decided(
 
 /// Answers until the process ends; `tell` hears each conversation in a line. Whoever comes while too many
 /// are there, or too many of one address, is turned away, and the audit log has how many were.
-pub fn serve(folder: &Folder, listener: &TcpListener, tell: &(dyn Fn(&str) + Sync)) {
+pub fn serve(
+    (folder, files): (&Folder, &(dyn Configurations + Sync)),
+    listener: &TcpListener,
+    tell: &(dyn Fn(&str) + Sync),
+) {
     let doors = Doors::new(MAX_GUESTS);
     let mut tell_at = sys::clock::now();
     std::thread::scope(|scope| {
@@ -368,7 +353,7 @@ pub fn serve(folder: &Folder, listener: &TcpListener, tell: &(dyn Fn(&str) + Syn
             let Some(guest) = guest else { continue };
             let work = move || {
                 let now_ms = sys::clock::wall_ms();
-                match answer_one(folder, stream, from.ip(), now_ms) {
+                match converse((folder, files), stream, from.ip(), now_ms) {
                     Ok(line) => tell(&line),
                     Err(error) => tell(&format!("{}: {}", from.ip(), base::Chain(&error))),
                 }

@@ -8,9 +8,10 @@ use std::time::Duration;
 use rustls::{ClientConnection, StreamOwned};
 
 use crate::authority::fingerprint;
-use crate::desk::{Hurried, PATIENCE};
+use crate::configuration::Configuration;
 use crate::folder::{Folder, State, TrustError};
 use crate::hex;
+use crate::hurried::{Hurried, PATIENCE};
 use crate::keys::PublicKeys;
 use crate::roster::{Fingerprint, RosterError, is_name};
 use crate::tls::{self, Pinned};
@@ -160,9 +161,11 @@ pub fn pull(
     match asked(folder, &state, (address, node), question, now_ms)? {
         Answer::Roster(roster) => Ok(folder.learn(roster)?),
         Answer::Current => Ok(state),
-        Answer::Welcome(_) | Answer::Renewed(_) | Answer::ClusterKeys(_) | Answer::Refused(_) => {
-            Err(JoinError::Answer)
-        }
+        Answer::Welcome(_)
+        | Answer::Renewed(_)
+        | Answer::ClusterKeys(_)
+        | Answer::Configuration(_)
+        | Answer::Refused(_) => Err(JoinError::Answer),
     }
 }
 
@@ -182,6 +185,28 @@ pub fn ask_keys(
         Answer::Welcome(_)
         | Answer::Renewed(_)
         | Answer::Roster(_)
+        | Answer::Configuration(_)
+        | Answer::Current
+        | Answer::Refused(_) => Err(JoinError::Answer),
+    }
+}
+
+/// Asks the controller at `address` for this node's files in the newest generation. Nothing is written.
+///
+/// # Errors
+/// When it cannot be asked or refuses: it holds no store, or no generation has files for this node.
+pub fn ask_files(
+    folder: &Folder,
+    address: SocketAddr,
+    now_ms: u64,
+) -> Result<Configuration, JoinError> {
+    let state = folder.load()?;
+    match asked(folder, &state, (address, None), Question::Configuration, now_ms)? {
+        Answer::Configuration(configuration) => Ok(configuration),
+        Answer::Welcome(_)
+        | Answer::Renewed(_)
+        | Answer::Roster(_)
+        | Answer::ClusterKeys(_)
         | Answer::Current
         | Answer::Refused(_) => Err(JoinError::Answer),
     }
@@ -205,6 +230,7 @@ pub fn renew(folder: &Folder, address: SocketAddr, now_ms: u64) -> Result<State,
         Answer::Welcome(_)
         | Answer::Roster(_)
         | Answer::ClusterKeys(_)
+        | Answer::Configuration(_)
         | Answer::Current
         | Answer::Refused(_) => Err(JoinError::Answer),
     }
@@ -235,9 +261,8 @@ fn converse(
     now_ms: u64,
 ) -> Result<Answer, JoinError> {
     let patience = match (&question, node) {
-        (Question::Join(_), _) | (Question::Roster { .. } | Question::ClusterKeys, None) => {
-            PATIENCE
-        }
+        (Question::Join(_) | Question::Configuration, _)
+        | (Question::Roster { .. } | Question::ClusterKeys, None) => PATIENCE,
         (Question::Roster { .. } | Question::ClusterKeys, Some(_)) | (Question::Renew(_), _) => {
             CONNECT
         }
@@ -260,6 +285,7 @@ fn converse(
         answer @ (Answer::Welcome(_)
         | Answer::Roster(_)
         | Answer::ClusterKeys(_)
+        | Answer::Configuration(_)
         | Answer::Current
         | Answer::Renewed(_)) => Ok(answer),
     }

@@ -12,12 +12,15 @@
 pub mod access;
 pub mod audit;
 mod authority;
+mod configuration;
 mod desk;
 mod files;
 mod folder;
 mod front;
 pub mod hex;
+mod hurried;
 mod join;
+
 mod keys;
 mod mutual;
 pub mod pem;
@@ -33,11 +36,12 @@ pub mod wire;
 
 pub use audit::Entry;
 pub use authority::ENDS_SOON_MS;
+pub use configuration::{Configuration, Configurations, NoStore};
 pub use desk::{DeskError, MAX_SKEW_MS, Refusal, answer_one, serve};
 pub use files::FileError;
 pub use folder::{Folder, Founding, State, TrustError};
 pub use front::{Front, FrontError, Guests, Sources, Written};
-pub use join::{JoinError, Joining, ask_keys, ask_roster, join, pull, renew};
+pub use join::{JoinError, Joining, ask_files, ask_keys, ask_roster, join, pull, renew};
 pub use keys::KeyError;
 pub use mutual::{Mutual, MutualError};
 pub use renewal::{LONGEST_FORGET_MS, Pair, Renewal, SHORTEST_FORGET_MS};

@@ -12,6 +12,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
+use crate::configuration::Configuration;
 use crate::ring::Handed;
 use crate::roster::Role;
 use crate::signed::Signed;
@@ -56,6 +57,8 @@ pub enum Question {
     Renew(Renew),
     /// The keys of the cluster. Only controllers may ask, and any of them may be asked.
     ClusterKeys,
+    /// The files of the asker in the newest generation; a node that holds the store has them.
+    Configuration,
 }
 
 /// New public keys of a node that is in, in hexadecimal digits.
@@ -103,6 +106,7 @@ pub enum Answer {
     Current,
     Renewed(Box<Renewed>),
     ClusterKeys(Handed),
+    Configuration(Configuration),
     /// In words for the operator of the other side.
     Refused(String),
 }
@@ -212,6 +216,14 @@ mod tests {
         let handed = Reply::decode(text.as_bytes()).unwrap();
         assert_eq!(serde_json::to_string(&handed).unwrap(), text);
         assert!(!format!("{handed:?}").contains("5ec2e7"), "keys stay out of logs");
+        let asked = Ask { version: VERSION, now_ms: 7, question: Question::Configuration };
+        let text = serde_json::to_string(&asked).unwrap();
+        assert_eq!(text, "{\"version\":2,\"now_ms\":7,\"question\":\"Configuration\"}");
+        let text = "{\"version\":2,\"answer\":{\"Configuration\":{\"generation\":4,\
+                    \"files\":{\"haproxy.cfg\":\"5ec2e7\"}}}}";
+        let given = Reply::decode(text.as_bytes()).unwrap();
+        assert_eq!(serde_json::to_string(&given).unwrap(), text);
+        assert!(!format!("{given:?}").contains("5ec2e7"), "passwords stay out of logs");
     }
 
     #[test]

@@ -4,10 +4,12 @@ use std::ffi::OsString;
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::IpAddr;
 use std::os::unix::process::CommandExt;
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use trust::{Joining, Token};
 
+use super::fetch::fetch;
 use super::{CommandError, Place, audited};
 
 /// A token has about 180 characters.
@@ -31,6 +33,10 @@ pub struct Args {
     /// The cluster's fingerprint as you read it elsewhere; another one is refused
     #[arg(long)]
     fingerprint: Option<String>,
+    /// Also write this node's files in the cluster's newest generation into this folder, outlast.toml and what it names;
+    /// files that are there with another content are kept, and told
+    #[arg(long, value_name = "FOLDER")]
+    files: Option<PathBuf>,
     #[command(flatten)]
     place: Place,
 }
@@ -52,6 +58,7 @@ pub fn run(args: &Args, out: &mut impl Write) -> Result<(), CommandError> {
         token
     };
     let expected = args.fingerprint.as_deref().map(str::parse).transpose();
+    let desk = token.address;
     let joining = Joining {
         token,
         node: args.node.clone().unwrap_or_else(sys::rights::host_name),
@@ -63,7 +70,10 @@ pub fn run(args: &Args, out: &mut impl Write) -> Result<(), CommandError> {
     writeln!(out, "this node is {} ({}) of {}", state.node, state.role.word(), state.cluster)?;
     writeln!(out, "  fingerprint of the cluster  {}", state.fingerprint())?;
     writeln!(out, "  fingerprint of this node    {}", state.own_fingerprint())?;
-    Ok(())
+    let Some(into) = &args.files else { return Ok(()) };
+    let again = format!("outlast trust fetch {} --from {desk}", into.display());
+    fetch(&folder, desk, into, out)
+        .map_err(|source| CommandError::Unfetched { again, source: Box::new(source) })
 }
 
 /// Becomes `outlast join -` with the token on its standard input: other users of this machine read the arguments of

@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ::store::{Error, Local, Store};
-use api::generation::{Applied, Brought, CLUSTER_FILE, Content, Generation};
+use api::generation::{Applied, Brought, CLUSTER_FILE, Content, Files, Generation};
 use api::proof::Posted;
 use api::{Errand, Has, Look, Parcel, Standing, Start, Status};
 use base::Time;
@@ -79,6 +79,13 @@ struct Carrier {
     served: HashMap<String, Served>,
 }
 
+/// What a generation has for a node: a compute node has no use for other files, nor for the passwords in them.
+pub(super) fn files_of(content: &Content, node: &str, is_compute: bool) -> Option<Files> {
+    let mut files = content.of(node)?;
+    files.retain(|path, _| !is_compute || path == CLUSTER_FILE);
+    Some(files)
+}
+
 /// Starts it, on a member of the store.
 pub(crate) fn begin(start: &Start, hands: &Arc<Hands>, desk: &Desk) {
     let members: Vec<String> = {
@@ -120,11 +127,7 @@ impl Carrier {
         for (at, name, is_compute) in share {
             let generation =
                 found.newest.as_ref().map_or_else(String::new, |(generation, content)| {
-                    let mut files = content.of(&name);
-                    if let Some(files) = files.as_mut().filter(|_| is_compute) {
-                        // It has no use for the others, nor for the passwords in them.
-                        files.retain(|path, _| path == CLUSTER_FILE);
-                    }
+                    let files = files_of(content, &name, is_compute);
                     text(&Brought { generation: generation.clone(), files })
                 });
             let mark = |text: &String| Mark::of(text);
@@ -205,21 +208,15 @@ impl Carrier {
         if self.newest.as_ref().map(|(number, ..)| *number) != newest {
             self.newest = match newest {
                 None => None,
-                Some(number) => self.generation(number)?,
+                // A newer member has to bring what this one cannot read.
+                Some(number) => {
+                    let read = self.ring.read(&self.local, number)?;
+                    read.map(|(generation, content)| (number, generation, content))
+                }
             };
         }
         let newest = self.newest.as_ref().map(|(_, one, content)| (one.clone(), content.clone()));
         Ok(Found { newest, windows: text(&posted), look })
-    }
-
-    /// None: this version cannot read it, so a newer member has to bring it; or this node waits for its key.
-    fn generation(&self, number: u64) -> Result<Option<(u64, Generation, Content)>, Error> {
-        let client = self.local.client();
-        let item = self.local.wait(client.get(&keys::generation_key(number)))?;
-        let (parts, _) =
-            self.local.wait(client.range(Keys::Prefix(keys::content_prefix(number))))?;
-        let opened = item.and_then(|item| self.ring.opened(&item, &parts).ok());
-        Ok(opened.map(|(generation, content)| (number, generation, content)))
     }
 
     /// All of these nodes at once, piece after piece, as long as one answers and lacks something.

@@ -3,7 +3,7 @@
 
 use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::os::fd::{AsFd, OwnedFd};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -13,7 +13,11 @@ use base::{Chain, Time};
 use config::cluster::Cluster;
 use trust::{Folder, Renewal, State};
 
+use super::books::ring::Ring;
 use super::command::Voice;
+use handout::Handout;
+
+mod handout;
 
 /// How often the folder is looked at: an operator's command is obeyed as fast.
 const TICK: Duration = Duration::from_millis(500);
@@ -51,26 +55,29 @@ pub(crate) fn begin(
     let (Some((cluster, me)), Some(file)) = (ours, &texts.cluster) else {
         return Obeyed::default();
     };
-    self::start(cluster, me, Path::new(&file.path), (shared, voice.clone()))
+    let run_dir = PathBuf::from(&start.run_dir);
+    self::start(cluster, me, (Path::new(&file.path), run_dir), (shared, voice.clone()))
 }
 
 /// Starts it, if this cluster has a trust folder.
 fn start(
     cluster: &Cluster,
     me: u16,
-    file: &Path,
+    (file, run_dir): (&Path, PathBuf),
     (core, voice): (Arc<Mutex<super::Core>>, Voice),
 ) -> Obeyed {
     let obeyed = Obeyed::default();
     let Some(folder) = &cluster.trust_dir else { return obeyed };
     let folder = Folder::new(&Cluster::beside(file, folder), None);
     let own = cluster.nodes.get(usize::from(me)).map(|node| node.addresses.clone());
+    let files = Handout { run_dir, ring: Ring::of(Some(folder.clone())) };
     for address in own.into_iter().flatten().flatten() {
         let (folder, address) = (folder.clone(), SocketAddr::new(address, port(cluster)));
+        let files = files.clone();
         // Without it others ask another node.
         let _ = std::thread::Builder::new()
             .name("desk".to_owned())
-            .spawn(move || answer(&folder, address));
+            .spawn(move || answer(&folder, &files, address));
     }
     let nodes = (0_u16..).zip(&cluster.nodes).filter(|(at, _)| *at != me);
     let nodes = nodes.map(|(_, node)| Peer {
@@ -108,10 +115,10 @@ pub(crate) fn take(text: Option<OwnedFd>, core: &Mutex<super::Core>, obeyed: &Ob
     }
 }
 
-fn answer(folder: &Folder, address: SocketAddr) {
+fn answer(folder: &Folder, files: &Handout, address: SocketAddr) {
     loop {
         if let Ok(listener) = TcpListener::bind(address) {
-            trust::serve(folder, &listener, &|_| {});
+            trust::serve((folder, files), &listener, &|_| {});
         }
         std::thread::sleep(AGAIN);
     }

@@ -5,12 +5,13 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
+use ::store::{Error, Local, Store};
 use api::generation::{Content, Generation};
 use base::Chain;
 use config::cluster::Cluster;
 use engine::generation as keys;
 use engine::generation::sealed::{self, Key, NONCE, SealedError};
-use engine::kv::Item;
+use engine::kv::{Item, Keys};
 use trust::Folder;
 
 /// The keeper of the trust folder asks others for a key that lacks as often.
@@ -82,6 +83,19 @@ impl Ring {
         let sealed =
             sealed::seal(&key, number, *nonce, clear).map_err(|error| error.to_string())?;
         Ok((Some(id.to_string()), sealed))
+    }
+
+    /// The generation of that number, read by a majority; none: this version cannot read it, or this node waits for its
+    /// key.
+    pub(in crate::agent) fn read(
+        &self,
+        local: &Local,
+        number: u64,
+    ) -> Result<Option<(Generation, Content)>, Error> {
+        let client = local.client();
+        let item = local.wait(client.get(&keys::generation_key(number)))?;
+        let (parts, _) = local.wait(client.range(Keys::Prefix(keys::content_prefix(number))))?;
+        Ok(item.and_then(|item| self.opened(&item, &parts).ok()))
     }
 
     /// What was read from the store.
