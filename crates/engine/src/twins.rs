@@ -2,15 +2,18 @@
 //!
 //! ```text
 //!   beats of life 7 ---> beats of life 9: life 7 is over, and what it says is no news any more
-//!                        beats of life 7 go on, each newer than all before: somebody else runs it
+//!                        beats of both go on, each newer than all before: somebody else runs life 7
+//!                        beats of life 7 alone: nobody runs life 9 any more, and there is one machine
 //! ```
 //!
 //! A process that ended says nothing; what it sent comes within moments, and no more of it than was on its way. Both
 //! have the node's keys, so who of them is meant nobody here can know: the later life is believed, as after any
 //! restart, and the cause is told. It is an opinion and accuses nobody. Packets that were recorded on the wire and are
 //! sent again do not make it, as they are newer than nothing that came; what was recorded and never came here, or
-//! came before this process began, does, and nothing else follows from it. Two machines with one life (a machine
-//! that was copied while it ran) are not told apart from packets that come twice.
+//! came before this process began, does, and nothing else follows from it. A machine that lost what it knows of its lives,
+//! or whose clock was put back, begins a smaller life than its last one: it is alone, as the later life is silent from
+//! then on. Two machines with one life (a machine that was copied while it ran) are not told apart from packets that
+//! come twice.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -41,6 +44,8 @@ struct Former {
 struct Node {
     life: u64,
     newest: u64,
+    /// When the newest life last said something new.
+    spoke: Time,
     former: Option<Former>,
     told: Told,
 }
@@ -60,14 +65,16 @@ impl Twins {
         let node = self.nodes.entry(packet.sender).or_default();
         let (life, seq) = (packet.incarnation, packet.seq);
         if life == node.life {
-            node.newest = node.newest.max(seq);
+            if seq > node.newest {
+                (node.newest, node.spoke) = (seq, now);
+            }
             return false;
         }
         if life > node.life {
             let over =
                 Former { life: node.life, newest: node.newest, beats: 0, since: now, last: now };
             node.former = (node.life != 0).then_some(over);
-            (node.life, node.newest) = (life, seq);
+            (node.life, node.newest, node.spoke) = (life, seq, now);
             return false;
         }
         let first = Former { life, newest: seq, beats: 1, since: now, last: now };
@@ -88,22 +95,22 @@ impl Twins {
         former.newest = seq;
         former.beats = former.beats.saturating_add(1);
         former.last = now;
-        former.shows_two() && node.told.is_due(now)
+        node.shows_two(now) && node.told.is_due(now)
     }
 
     /// Nodes as which two machines speak now.
     pub fn lasting(&self, now: Time) -> impl Iterator<Item = u16> {
-        let lasts = move |former: Former| former.shows_two() && now.since(former.last) < LASTS;
-        self.nodes
-            .iter()
-            .filter(move |(_, node)| node.former.is_some_and(lasts))
-            .map(|(sender, _)| *sender)
+        self.nodes.iter().filter(move |(_, node)| node.shows_two(now)).map(|(sender, _)| *sender)
     }
 }
 
-impl Former {
-    fn shows_two(&self) -> bool {
-        self.beats >= BEATS && self.last.since(self.since) >= SPAN
+impl Node {
+    /// Both lives speak, the later one not only with what was on its way.
+    fn shows_two(&self, now: Time) -> bool {
+        let Some(former) = self.former else { return false };
+        let goes_on = former.beats >= BEATS && former.last.since(former.since) >= SPAN;
+        let both = self.spoke.since(former.since) >= SPAN;
+        goes_on && both && now.since(former.last.min(self.spoke)) < LASTS
     }
 }
 
@@ -141,11 +148,50 @@ mod tests {
         assert_eq!(told, [29], "ten beats");
         assert_eq!((lasting(&twins, 18_000), lasting(&twins, 33_000)), (vec![3], vec![]));
         // It comes again: it is shown, and told again only after a long time.
-        let again = (200..220).filter(|beat| heard(&mut twins, beat * 300, 7, *beat)).count();
+        let both = |twins: &mut Twins, ms: u64, beat: u64| {
+            heard(twins, ms, 9, beat);
+            heard(twins, ms + 1, 7, beat)
+        };
+        let again = (200..220).filter(|beat| both(&mut twins, beat * 300, *beat)).count();
         assert_eq!((again, lasting(&twins, 66_000)), (0, vec![3]));
         let later = u64::try_from(TELL_EVERY.as_millis()).unwrap();
-        let told = (300..340).filter(|beat| heard(&mut twins, later + beat * 300, 7, *beat));
+        let told = (300..340).filter(|beat| both(&mut twins, later + beat * 300, *beat));
         assert_eq!(told.count(), 1);
+    }
+
+    #[test]
+    fn one_machine_that_lost_count_of_its_lives_or_whose_clock_is_behind_is_not_two() {
+        for gone_for in [0, 700, 5000, 60_000] {
+            let mut twins = Twins::default();
+            for beat in 1..20 {
+                heard(&mut twins, beat * 300, 9, beat);
+            }
+            let again = 5700 + gone_for;
+            for beat in 1..400 {
+                assert!(!heard(&mut twins, again + beat * 300, 7, beat), "{gone_for}: beat {beat}");
+                // What the former process sent last is late.
+                heard(&mut twins, again + 1500, 9, 20 + beat.min(3));
+                assert_eq!(lasting(&twins, again + beat * 300), [] as [u16; 0], "{gone_for}");
+            }
+        }
+    }
+
+    #[test]
+    fn it_is_over_as_soon_as_either_of_them_was_ended() {
+        for ended in [7, 9] {
+            let mut twins = Twins::default();
+            heard(&mut twins, 0, 7, 1);
+            for beat in 2..60 {
+                for life in [9, 7] {
+                    heard(&mut twins, beat * 300, life, beat);
+                }
+            }
+            assert_eq!(lasting(&twins, 17_700), [3]);
+            for beat in 60..120 {
+                heard(&mut twins, beat * 300, 16 - ended, beat);
+            }
+            assert_eq!(lasting(&twins, 35_700), [] as [u16; 0], "{ended} was ended");
+        }
     }
 
     #[test]
