@@ -1,34 +1,26 @@
 //! Who speaks in the name of a node and is not it: a copy of a machine, or a machine of another cluster. Neither is
 //! believed; here the cause is told, which the counters of refused packets do not have.
 
-use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 
 use api::{Event, Evidence};
 use base::Time;
 use engine::packet::{Body, Opened};
-use engine::strangers::{Speakers, Strangers, Told};
+use engine::strangers::{Speakers, Strangers};
 use engine::twins::Twins;
 use trust::JoinError;
 
 use super::core::Core;
+use others::Others;
+
+mod others;
 
 /// Who speaks in the name of others.
 #[derive(Debug, Default)]
 pub(super) struct Strange {
     twins: Twins,
     strangers: Strangers,
-    /// By the address where it was asked for the roster: as many as the cluster file has.
-    others: BTreeMap<SocketAddr, Other>,
-}
-
-/// Who showed the certificate of another authority there.
-#[derive(Debug, Default)]
-struct Other {
-    node: String,
-    /// None: it is there no more.
-    text: Option<String>,
-    told: Told,
+    others: Others,
 }
 
 impl Core {
@@ -101,25 +93,8 @@ impl Core {
         (node, address): (&str, SocketAddr),
         error: Option<&JoinError>,
     ) -> Option<Event> {
-        let (expected, found) = match error {
-            Some(JoinError::OtherCluster { expected, found, .. }) => (expected, found),
-            None | Some(JoinError::Connect { .. }) => {
-                if let Some(other) = self.strange.others.get_mut(&address) {
-                    other.text = None;
-                }
-                return None;
-            }
-            // Nothing is known by that.
-            Some(_) => return None,
-        };
-        let text = format!(
-            "another cluster answers at {address} in the place of {node}, whatever its name: its fingerprint is {found}, \
-             ours is {expected}"
-        );
-        let other = self.strange.others.entry(address).or_default();
-        node.clone_into(&mut other.node);
-        other.text = Some(text.clone());
-        other.told.is_due(now).then(|| Event {
+        let text = self.strange.others.asked(now, (node, address), error)?;
+        Some(Event {
             what: "another-cluster".to_owned(),
             object: format!("node/{node}"),
             evidence: text,
@@ -133,10 +108,10 @@ impl Core {
     }
 
     /// One after the other of the addresses where another cluster answers, with the node whose they are.
-    pub(super) fn another(&self, round: usize) -> Option<(String, SocketAddr)> {
-        let lasting = || self.strange.others.iter().filter(|(_, other)| other.text.is_some());
-        let (address, other) = lasting().nth(round % lasting().count().max(1))?;
-        Some((other.node.clone(), *address))
+    pub(super) fn another(&self, now: Time, round: usize) -> Option<(String, SocketAddr)> {
+        let lasting = || self.strange.others.lasting(now);
+        let (node, address, _) = lasting().nth(round % lasting().count().max(1))?;
+        Some((node.to_owned(), address))
     }
 
     /// For `status`, as long as it lasts.
@@ -145,8 +120,8 @@ impl Core {
         let twins = self.strange.twins.lasting(now).filter_map(name).map(|node| {
             format!("two machines speak as {node}: the one that was started later is believed (`outlast why {node}`)")
         });
-        let others = self.strange.others.values().filter_map(|other| other.text.as_ref());
-        let others = others.map(|text| format!("{text}; nothing that it says is believed"));
+        let others = self.strange.others.lasting(now);
+        let others = others.map(|(.., text)| format!("{text}; nothing that it says is believed"));
         let strangers = self.strange.strangers.lasting(now);
         let strangers = strangers
             .map(|speakers| format!("{}; nothing that it says is believed", self.spoken(speakers)));
@@ -159,8 +134,8 @@ impl Core {
         let twins = self.strange.twins.lasting(now).filter(|twin| *twin == node).map(|_| {
             format!("two machines speak as {name}, with its keys: the one that was started later is believed")
         });
-        let others = self.strange.others.values().filter(|other| other.node == name);
-        let others = others.filter_map(|other| other.text.clone());
+        let others = self.strange.others.lasting(now).filter(|(node, ..)| *node == name);
+        let others = others.map(|(.., text)| text.to_owned());
         let own = self.cluster.as_ref().and_then(|cluster| cluster.nodes.get(usize::from(node)));
         let has = |from: &IpAddr| {
             own.is_some_and(|own| own.addresses.iter().flatten().any(|address| address == from))

@@ -273,7 +273,7 @@ impl Trustee {
             self.ask(&name, address, wall);
         }
         // Where another cluster answered is asked once more in each round: that it is over is told as soon.
-        let again = super::lock(&self.core).another(self.round);
+        let again = super::lock(&self.core).another(sys::clock::now(), self.round);
         if let Some((name, address)) = again {
             self.ask(&name, address, wall);
         }
