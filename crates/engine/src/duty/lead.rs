@@ -24,6 +24,8 @@ pub struct Lead {
     state: State,
     /// Counts voters that did not take it: then another is asked.
     refused: usize,
+    /// Questions so far; the newest one has this number.
+    asked: u64,
 }
 
 #[derive(Debug, Default)]
@@ -39,28 +41,33 @@ enum State {
 }
 
 impl Lead {
-    /// Whom the store is to give the lead to now, as a position in the cluster file.
-    pub fn step(&mut self, now: Time, view: &View<'_>) -> Option<usize> {
+    /// Whom the store is to give the lead to now, as a position in the cluster file, and the number of that question.
+    pub fn step(&mut self, now: Time, view: &View<'_>) -> Option<(u64, usize)> {
         match self.state {
             State::Idle => {}
             State::Asked { until } if now < until => return None,
             State::Asked { .. } => {
-                self.told(now, false);
+                self.settle(now, false);
                 return None;
             }
             State::Waits { until } if now < until => return None,
             State::Waits { .. } => self.state = State::Idle,
         }
         let heirs = heirs(view);
-        let heir = heirs.get(self.refused.checked_rem(heirs.len())?).copied();
-        if heir.is_some() {
-            self.state = State::Asked { until: now + WITHIN };
-        }
-        heir
+        let heir = *heirs.get(self.refused.checked_rem(heirs.len())?)?;
+        self.asked += 1;
+        self.state = State::Asked { until: now + WITHIN };
+        Some((self.asked, heir))
     }
 
-    /// What came of it.
-    pub fn told(&mut self, now: Time, is_given: bool) {
+    /// What came of the question of that number; of one that is waited for no more it says nothing.
+    pub fn told(&mut self, now: Time, asked: u64, is_given: bool) {
+        if asked == self.asked && matches!(self.state, State::Asked { .. }) {
+            self.settle(now, is_given);
+        }
+    }
+
+    fn settle(&mut self, now: Time, is_given: bool) {
         self.refused = if is_given { 0 } else { self.refused.wrapping_add(1) };
         self.state = State::Waits { until: now + AGAIN };
     }

@@ -153,10 +153,10 @@ pub(super) fn has_heirs(status: &Status, names: &Names) -> bool {
     !duty::heirs(&view(status, names)).is_empty()
 }
 
-/// Whom the store is to give its lead to now.
-pub(super) fn heir(lead: &mut duty::Lead, status: &Status, names: &Names) -> Option<String> {
+/// Whom the store is to give its lead to now, and the number of that question.
+pub(super) fn heir(lead: &mut duty::Lead, status: &Status, names: &Names) -> Option<(u64, String)> {
     let view = view(status, names);
-    lead.step(sys::clock::now(), &view).map(|to| view.nodes[to].name.to_owned())
+    lead.step(sys::clock::now(), &view).map(|(asked, to)| (asked, view.nodes[to].name.to_owned()))
 }
 
 fn view<'a>(status: &'a Status, names: &'a Names) -> View<'a> {

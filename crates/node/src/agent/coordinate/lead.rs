@@ -15,12 +15,12 @@ const GLANCE: Duration = Duration::from_millis(250);
 
 /// Begins it; without a thread the lead stays where it is until somebody is elected.
 pub(super) fn start(hands: Arc<Hands>, link: Link) {
-    let (tell, told) = mpsc::channel::<bool>();
+    let (tell, told) = mpsc::channel::<(u64, bool)>();
     let work = move || {
         let mut lead = Lead::default();
         loop {
             match told.recv_timeout(GLANCE) {
-                Ok(is_given) => lead.told(sys::clock::now(), is_given),
+                Ok((asked, is_given)) => lead.told(sys::clock::now(), asked, is_given),
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => return,
             }
@@ -28,11 +28,11 @@ pub(super) fn start(hands: Arc<Hands>, link: Link) {
                 continue;
             }
             let (status, names) = hands.looks();
-            if let Some(to) = command::heir(&mut lead, &status, &names) {
+            if let Some((asked, to)) = command::heir(&mut lead, &status, &names) {
                 let tell = tell.clone();
                 link.lead(&to, move |outcome| {
                     // It ends with the process.
-                    let _ = tell.send(outcome.is_ok());
+                    let _ = tell.send((asked, outcome.is_ok()));
                 });
             }
         }
