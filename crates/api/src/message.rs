@@ -206,6 +206,10 @@ pub struct Wished {
     pub server: String,
     /// `ready`, `drain` or `maint`.
     pub to: String,
+    /// 0: this is one wish. Else so many more like it, which were only counted; with an empty `server`, so
+    /// many of anybody for anything.
+    #[serde(default)]
+    pub more: u64,
 }
 
 /// Why bytes are no message.

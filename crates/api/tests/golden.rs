@@ -285,6 +285,7 @@ fn every_report_travels_as_in_its_golden_file() {
             by: "uid 0 (pid 812)".to_owned(),
             server: "mariadb/node02".to_owned(),
             to: "maint".to_owned(),
+            more: 3,
         }),
     });
     golden("report.jsonl", &reports);

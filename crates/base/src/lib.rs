@@ -4,12 +4,14 @@
 
 mod chain;
 mod doors;
+mod repeats;
 mod report;
 mod span;
 mod time;
 
 pub use chain::Chain;
 pub use doors::{Doors, Guest};
+pub use repeats::Repeats;
 pub use report::{Layer, Report};
 pub use span::Span;
 pub use time::Time;

@@ -316,6 +316,11 @@ impl Supervisor {
         if child.is_behind() && child.flush().is_ok() && !child.is_behind() {
             // Fails only for a descriptor that is not registered, which an ended child's is.
             let _ = self.poller.modify(child.channel(), token(slot, CHANNEL), Interest::READ);
+            if child.kind == Kind::Agent
+                && let Some(order) = self.facts.take_lost_wishes()
+            {
+                self.order(slot, &order);
+            }
         }
     }
 

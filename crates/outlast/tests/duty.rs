@@ -223,7 +223,7 @@ fn what_the_statistics_socket_is_told_is_in_the_audit_log_with_who_said_it() {
         };
         for words in [
             format!("set server {server} state drain"),
-            // It is so already: somebody wanted it all the same.
+            // The same wish of the same user again: it is counted, and told when it is over.
             format!("set server {server} state drain; show info"),
             format!("disable server {server}; enable server {server}"),
         ] {
@@ -237,8 +237,8 @@ fn what_the_statistics_socket_is_told_is_in_the_audit_log_with_who_said_it() {
             let (_, log) = outlast(&node, &["audit"]);
             let lines = log.lines().filter_map(|line| Some(line.split_once(&by)?.1.to_owned()));
             told = lines.collect();
-            told.len() >= 4
+            told.len() >= 3
         });
-        assert_eq!(told, ["drain", "drain", "maint", "ready"]);
+        assert_eq!(told, ["drain", "maint", "ready"]);
     });
 }

@@ -23,6 +23,8 @@ use writer::Seat;
 mod logs;
 mod servers;
 mod tell;
+mod waiting;
+mod wishes;
 mod writer;
 
 const CHANNEL: u64 = 0;
@@ -37,10 +39,6 @@ const SAMPLE: Duration = Duration::from_secs(1);
 /// Letters whose answers are awaited at once. Pings come ten times a second: a worker that missed
 /// six seconds of them has been given up by the supervisor long before.
 const MOST_AWAITED: usize = 64;
-
-/// Reports that wait because the supervisor does not read; more are dropped, the next report on the
-/// same server says the same.
-const MOST_WAITING: usize = 256;
 
 /// How soon they are tried again.
 const TRY_AGAIN: Duration = Duration::from_millis(10);
@@ -72,7 +70,8 @@ pub(crate) struct Control {
     awaited: VecDeque<(u64, Await)>,
     /// Workers without sessions, draining.
     empty: Vec<bool>,
-    waiting: VecDeque<Vec<u8>>,
+    waiting: waiting::Waiting,
+    wishes: wishes::Wishes,
     sample_at: Time,
     now: Time,
     is_over: bool,
@@ -123,7 +122,8 @@ impl Control {
             answered: vec![0; view.workers],
             awaited: VecDeque::new(),
             empty: vec![false; view.workers],
-            waiting: VecDeque::new(),
+            waiting: waiting::Waiting::default(),
+            wishes: wishes::Wishes::default(),
             sample_at: now + SAMPLE,
             now,
             is_over: false,
@@ -212,6 +212,7 @@ impl Control {
             self.sample_at = self.now + SAMPLE;
             self.view.counters.sample();
             self.watch_logs();
+            self.tell_wishes(self.now);
         }
         self.send_waiting();
         self.logger.flush();
@@ -248,7 +249,10 @@ impl Control {
                     self.ask(&Letter::Ping, Await::Pong(number));
                 }
             }
-            Order::Stop => self.is_over = true,
+            Order::Stop => {
+                self.tell_wishes(Time::NEVER);
+                self.is_over = true;
+            }
             Order::Change(change) => self.change(change),
             // For other processes, or before this thread was there.
             Order::Start(_)
@@ -281,6 +285,8 @@ impl Control {
         self.view.draining.store(true, Relaxed);
         self.is_active = false;
         self.checks.stop(&self.poller);
+        // Nobody can wish any more.
+        self.tell_wishes(Time::NEVER);
         if let Some(mut statistics) = self.statistics.take() {
             statistics.stop(&self.poller);
         }

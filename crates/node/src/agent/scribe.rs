@@ -28,14 +28,14 @@ impl Scribe {
         let lost = Arc::new(AtomicU64::new(0));
         let (doors, missed) = (hands.doors(), Arc::clone(&lost));
         let work = move || {
-            for Wished { by, server, to } in told {
+            for Wished { by, server, to, more } in told {
+                let to = word(&to, more);
                 // Who wished it has had his answer; a disk that takes nothing is told of by the event log.
                 let _ = doors.told(&by, (Deed::SetServer, &server), &to);
                 match missed.swap(0, Ordering::Relaxed) {
                     0 => {}
                     count => {
-                        let more = format!("{count} more, too many at once to be written down");
-                        let _ = doors.told("several", (Deed::SetServer, ""), &more);
+                        let _ = doors.told("several", (Deed::SetServer, ""), &word("", count));
                     }
                 }
             }
@@ -45,10 +45,21 @@ impl Scribe {
     }
 
     pub(crate) fn wished(&self, wished: Wished) {
+        let count = wished.more.max(1);
         let taken = self.wishes.as_ref().is_some_and(|wishes| wishes.try_send(wished).is_ok());
         if !taken {
-            self.lost.fetch_add(1, Ordering::Relaxed);
+            self.lost.fetch_add(count, Ordering::Relaxed);
         }
+    }
+}
+
+/// What was wished, or how many more wishes there were.
+fn word(to: &str, more: u64) -> String {
+    match (to, more) {
+        (to, 0) => to.to_owned(),
+        ("", more) => format!("{more} more, too many at once to be written down"),
+        (to, 1) => format!("{to}: once more"),
+        (to, more) => format!("{to}: {more} times more"),
     }
 }
 
@@ -64,6 +75,23 @@ impl Agent<'_> {
             let mut core = lock(&self.core);
             core.picture.report(report);
             core.speak();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_wishes_that_were_only_counted_the_number_is_written() {
+        for (to, more, expected) in [
+            ("drain", 0, "drain"),
+            ("drain", 1, "drain: once more"),
+            ("drain", 7, "drain: 7 times more"),
+            ("", 900, "900 more, too many at once to be written down"),
+        ] {
+            assert_eq!(word(to, more), expected);
         }
     }
 }

@@ -13,6 +13,8 @@ use sys::process::{Child as Process, SpawnOptions};
 /// Orders that may wait for a child that does not read: a frozen one is killed after 300 ms, so
 /// this is far more than ever piles up.
 const WAITING: usize = 512;
+/// Beyond so many no wish is sent: the rest is for what a child has to know.
+const WAITING_WISHES: usize = WAITING / 2;
 
 /// One child and the way to it.
 #[derive(Debug)]
@@ -80,6 +82,11 @@ impl Child {
             self.waiting.pop_front();
         }
         Ok(())
+    }
+
+    /// Whether one more of the things that may be counted instead can wait.
+    pub(crate) fn has_room_for_wishes(&self) -> bool {
+        self.waiting.len() < WAITING_WISHES
     }
 
     pub(crate) fn is_behind(&self) -> bool {

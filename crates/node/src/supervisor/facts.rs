@@ -4,12 +4,14 @@ use std::collections::{BTreeMap, VecDeque};
 
 use api::{
     BalancerState, Change, Choice, DashboardState, Duty, NodeState, Order, ProcessState,
-    RefusedPackets, Report, Role, ServerState, StoreState, VipState,
+    RefusedPackets, Report, Role, ServerState, StoreState, VipState, Wished,
 };
 use config::haproxy::Haproxy;
 
 /// Orders kept for an agent that is being restarted; older ones are lost (events, mostly).
 const KEPT: usize = 512;
+/// Wishes kept for it: of more the number is.
+const KEPT_WISHES: usize = KEPT / 4;
 /// Servers per message, so that none outgrows `api::MAX_MESSAGE` with the longest names.
 const PART: usize = 128;
 
@@ -31,6 +33,9 @@ pub(crate) struct Facts {
     refused: RefusedPackets,
     /// What an agent that is not there yet has to hear.
     unheard: VecDeque<Order>,
+    /// Wishes, beside: no number of them puts out an event.
+    wishes: Vec<Order>,
+    lost_wishes: u64,
 }
 
 impl Default for Facts {
@@ -48,6 +53,8 @@ impl Default for Facts {
             store: None,
             refused: RefusedPackets::default(),
             unheard: VecDeque::new(),
+            wishes: vec![],
+            lost_wishes: 0,
         }
     }
 }
@@ -150,14 +157,37 @@ impl Facts {
             .map(Order::Change)
             .collect();
         orders.extend(self.unheard.drain(..));
+        orders.append(&mut self.wishes);
+        orders.extend(self.take_lost_wishes());
         orders
     }
 
-    /// Keeps what cannot be derived later: events.
+    /// Wishes that nobody is told of but by their number.
+    pub(crate) const fn lose_wishes(&mut self, wished: &Wished) {
+        self.lost_wishes += if wished.more == 0 { 1 } else { wished.more };
+    }
+
+    /// The number, if there are any.
+    pub(crate) fn take_lost_wishes(&mut self) -> Option<Order> {
+        let more = std::mem::take(&mut self.lost_wishes);
+        let by = "several".to_owned();
+        let wished = Wished { by, server: String::new(), to: String::new(), more };
+        (more > 0).then(|| Order::Relay(Role::Proxy, Box::new(Report::Wished(wished))))
+    }
+
+    /// Keeps what cannot be derived later: events, and what the statistics socket was told.
     pub(crate) fn keep_for_agent(&mut self, order: Order) {
-        let is_event =
-            matches!(&order, Order::Relay(_, report) if matches!(**report, Report::Event(_)));
-        if !is_event {
+        let Order::Relay(_, report) = &order else { return };
+        if let Report::Wished(wished) = &**report {
+            if self.wishes.len() < KEPT_WISHES {
+                self.wishes.push(order);
+            } else {
+                let wished = wished.clone();
+                self.lose_wishes(&wished);
+            }
+            return;
+        }
+        if !matches!(**report, Report::Event(_)) {
             return;
         }
         if self.unheard.len() == KEPT {
@@ -204,5 +234,33 @@ mod tests {
         let events = orders.iter().filter(|order| matches!(order, Order::Relay(..))).count();
         assert_eq!(events, KEPT);
         assert_eq!(facts.for_agent().len(), 1, "the balancer's state only");
+    }
+
+    #[test]
+    fn wishes_wait_for_the_next_agent_put_out_no_event_and_of_too_many_the_number_does() {
+        let mut facts = Facts::default();
+        let event = Report::Event(Event::default());
+        facts.keep_for_agent(Order::Relay(Role::Vip, Box::new(event.clone())));
+        let wish = |more| {
+            let (by, server) = ("uid 0 (pid 9)".to_owned(), "api/one".to_owned());
+            Report::Wished(Wished { by, server, to: "drain".to_owned(), more })
+        };
+        for _ in 0..KEPT {
+            facts.keep_for_agent(Order::Relay(Role::Proxy, Box::new(wish(0))));
+        }
+        facts.keep_for_agent(Order::Relay(Role::Proxy, Box::new(wish(40))));
+        let orders = facts.for_agent();
+        let mut told = (0, 0, 0);
+        for order in orders {
+            let Order::Relay(_, report) = order else { continue };
+            if let Report::Wished(wished) = *report {
+                told.0 += usize::from(wished.more == 0);
+                told.1 += wished.more;
+            } else {
+                told.2 += usize::from(*report == event);
+            }
+        }
+        assert_eq!(told, (KEPT_WISHES, (KEPT - KEPT_WISHES) as u64 + 40, 1));
+        assert_eq!(facts.for_agent().len(), 1, "told once");
     }
 }

@@ -3,9 +3,9 @@
 use std::os::fd::AsFd;
 use std::time::Duration;
 
-use super::children::word;
+use super::children::{Child, word};
 use super::{Slot, Supervisor, tell};
-use api::{Change, Duty, Event, Order, ProcessState, Report, Role};
+use api::{Change, Duty, Event, Order, ProcessState, Report, Role, Wished};
 use engine::role::{ASIDE_FROZEN_AFTER, Input, Kind, Loss, Part};
 
 impl Supervisor {
@@ -24,9 +24,7 @@ impl Supervisor {
             Report::Event(event) => {
                 self.inform_agent(Order::Relay(role, Box::new(Report::Event(event))));
             }
-            Report::Wished(_) if kind == Kind::Proxy => {
-                self.inform_agent(Order::Relay(role, Box::new(report)));
-            }
+            Report::Wished(wished) if kind == Kind::Proxy => self.wished(role, wished),
             Report::Vip(state) => {
                 if let Some(rescue) = &mut self.rescue {
                     rescue.note(&state);
@@ -207,6 +205,17 @@ impl Supervisor {
         match agent.filter(|slot| self.children.contains_key(slot)) {
             Some(slot) => self.order(slot, &order),
             None => self.facts.keep_for_agent(order),
+        }
+    }
+
+    /// What the statistics socket was told; an agent that is behind hears the number later.
+    fn wished(&mut self, role: Role, wished: Wished) {
+        let agent = self.roles.slot_of(Part::Agent);
+        let agent = agent.and_then(|slot| self.children.get(&slot));
+        if agent.is_none_or(Child::has_room_for_wishes) {
+            self.inform_agent(Order::Relay(role, Box::new(Report::Wished(wished))));
+        } else {
+            self.facts.lose_wishes(&wished);
         }
     }
 

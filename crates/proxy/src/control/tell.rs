@@ -4,9 +4,10 @@ use std::io;
 use std::sync::Arc;
 
 use api::{Event, ReadError, Report};
+use base::Time;
 
+use super::Control;
 use super::logs::Saying;
-use super::{Control, MOST_WAITING};
 use crate::view::{Admin, Outcome};
 
 /// Servers of a node that its event names; the others are counted.
@@ -15,24 +16,17 @@ const LOST: &str = "the lost lines are kept nowhere";
 
 impl Control {
     pub(super) fn say(&mut self, report: &Report) {
-        let mut bytes = Vec::new();
-        api::encode(report, &mut bytes);
-        if self.waiting.len() < MOST_WAITING {
-            self.waiting.push_back(bytes);
-        }
+        self.waiting.keep(report);
         self.send_waiting();
     }
 
     pub(super) fn send_waiting(&mut self) {
-        while let Some(bytes) = self.waiting.front() {
-            match self.channel.send(bytes, &[]) {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
-                // Lost if the supervisor is gone, which the next read finds.
-                Ok(()) | Err(_) => {
-                    self.waiting.pop_front();
-                }
-            }
-        }
+        let channel = &self.channel;
+        self.waiting.send(&mut |bytes| {
+            let sent = channel.send(bytes, &[]);
+            // Lost if the supervisor is gone, which the next read finds.
+            sent.err().is_none_or(|error| error.kind() != io::ErrorKind::WouldBlock)
+        });
     }
 
     /// Facts about servers come to the spare, too; what it would say, the one that serves has said.
@@ -146,7 +140,17 @@ impl Control {
         };
         let proxy = &self.view.config.proxies[proxy];
         let server = format!("{}/{}", proxy.name, proxy.servers[server].name);
-        self.say(&Report::Wished(api::Wished { by, server, to: to.to_owned() }));
+        if let Some(wished) = self.wishes.wished(by, server, to, self.now) {
+            self.say(&Report::Wished(wished));
+        }
+    }
+
+    /// Of those that were not told singly, the number.
+    pub(super) fn tell_wishes(&mut self, now: Time) {
+        let lost = self.waiting.take_lost_wishes();
+        for wished in self.wishes.counted(lost, now) {
+            self.say(&Report::Wished(wished));
+        }
     }
 
     pub(super) fn tell_choice(
