@@ -36,14 +36,19 @@ fn compare(prefix: &str, compare: &Compare) -> Value {
             json!({ "key": key, "target": "VALUE", "result": "EQUAL", "value": base64(value) })
         }
         Condition::Created(revision) => {
-            let revision = revision.to_string();
-            json!({ "key": key, "target": "CREATE", "result": "EQUAL", "create_revision": revision })
+            let (result, revision) = (revision_is(*revision), revision.to_string());
+            json!({ "key": key, "target": "CREATE", "result": result, "create_revision": revision })
         }
         Condition::Changed(revision) => {
-            let revision = revision.to_string();
-            json!({ "key": key, "target": "MOD", "result": "EQUAL", "mod_revision": revision })
+            let (result, revision) = (revision_is(*revision), revision.to_string());
+            json!({ "key": key, "target": "MOD", "result": result, "mod_revision": revision })
         }
     }
+}
+
+/// No key has revision 0 but for etcd, where a key that is missing has it: that one is below 0 never holds.
+const fn revision_is(revision: u64) -> &'static str {
+    if revision == 0 { "LESS" } else { "EQUAL" }
 }
 
 fn operation(prefix: &str, op: &Op, grant: Option<&str>) -> Value {
@@ -227,6 +232,26 @@ mod tests {
         }
         assert_eq!(unbase64(&base64(&[255, 0, 254, 1])).unwrap(), [255, 0, 254, 1]);
         assert_eq!(unbase64("a b"), None);
+    }
+
+    #[test]
+    fn only_missing_holds_for_a_key_that_is_missing() {
+        // What etcd compares for a missing key: both revisions are 0.
+        let holds = |is: Condition| {
+            let said = compare("", &Compare { key: "k".into(), is });
+            let revision = said.get("create_revision").or_else(|| said.get("mod_revision"));
+            let given: i64 = revision.unwrap().as_str().unwrap().parse().unwrap();
+            match said["result"].as_str().unwrap() {
+                "EQUAL" => 0 == given,
+                "LESS" => 0 < given,
+                result => panic!("{result}"),
+            }
+        };
+        assert!(holds(Condition::Missing));
+        for revision in [0, 1, 7] {
+            assert!(!holds(Condition::Created(revision)), "{revision}");
+            assert!(!holds(Condition::Changed(revision)), "{revision}");
+        }
     }
 
     #[test]

@@ -43,14 +43,22 @@ async fn conditions<S: Store>(store: &S, other: &S) {
         (Condition::Changed(item.changed), false),
         (Condition::Created(item.created), true),
         (Condition::Created(item.created + 1), false),
-        // Of a key that is not there nothing but that holds.
+        (Condition::Created(0), false),
+        (Condition::Changed(0), false),
         (Condition::Missing, false),
     ];
     for (condition, holds) in rows {
         let swapped = other.swap("c", condition.clone(), b"1").await.unwrap();
         assert_eq!(swapped, holds, "{condition:?}");
     }
-    assert!(!store.swap("absent", Condition::Value(b""[..].into()), b"").await.unwrap());
+    // Of a key that is not there nothing but that holds.
+    for condition in
+        [Condition::Value(b""[..].into()), Condition::Created(0), Condition::Changed(0)]
+    {
+        let swapped = store.swap("absent", condition.clone(), b"").await.unwrap();
+        assert!(!swapped, "{condition:?}");
+    }
+    assert_eq!(store.get("absent").await.unwrap(), None);
 }
 
 async fn transactions<S: Store>(store: &S) {
