@@ -28,6 +28,26 @@ pub(crate) const KEYWORDS: [&str; 7] = [
 /// The command with which a Redis is asked in a `tcp-check send`: the password is behind it.
 const REDIS: &str = "AUTH";
 
+/// What a header's name stands behind where its value, or what it is compared with, follows.
+const SETTERS: [&str; 4] = ["set-header", "add-header", "replace-header", "replace-value"];
+const FETCHES: [&str; 2] = ["hdr", "fhdr"];
+
+/// Headers whose value is a credential (RFC 9110 §11, RFC 6265).
+const HEADERS: [&str; 4] = ["authorization", "proxy-authorization", "cookie", "set-cookie"];
+/// Parts of other names of such headers: `X-Api-Key`, `X-Auth-Token`, `PRIVATE-TOKEN`, `X-Authorization`.
+const HEADER_PARTS: [&str; 10] = [
+    "authorization",
+    "auth",
+    "cookie",
+    "token",
+    "key",
+    "apikey",
+    "secret",
+    "password",
+    "credential",
+    "credentials",
+];
+
 /// Strings of `outlast.toml` that may be longer than their line.
 const LONG_STRINGS: [&str; 2] = ["\"\"\"", "'''"];
 
@@ -82,6 +102,11 @@ fn value_in(line: &str) -> Option<usize> {
             let value = behind.trim_start_matches([' ', '\t', '=', ':', '\\']);
             return Some(line.len() - value.len());
         }
+        let is_named = before.is_some_and(names_header) && is_credential(token);
+        if is_named || is_written(line.len() - rest.len(), line, token, behind) {
+            let value = behind.trim_start_matches([' ', '\t', ':', '\\', ')']);
+            return Some(line.len() - value.len());
+        }
         (before, rest) = (Some(token), behind);
     }
 }
@@ -89,6 +114,29 @@ fn value_in(line: &str) -> Option<usize> {
 /// Whether a keyword is, or was surely meant to be, one with a secret.
 fn is_secret(typed: &str) -> bool {
     guess::sure(typed, KEYWORDS).is_some() || KEYWORDS.contains(&typed)
+}
+
+/// Whether the name of a header follows.
+fn names_header(word: &str) -> bool {
+    // Who deletes a header names it as well, with no value behind.
+    let known = SETTERS.into_iter().chain(["del-header"]);
+    let is_setter = |word: &str| SETTERS.contains(&word);
+    FETCHES.contains(&word) || is_setter(word) || guess::sure(word, known).is_some_and(is_setter)
+}
+
+/// Whether a header of that name has a credential, or was surely meant to.
+fn is_credential(name: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    name.split(['-', '_']).any(|part| HEADER_PARTS.contains(&part))
+        || guess::sure(&name, HEADERS).is_some()
+}
+
+/// Whether a header with a credential is written out here, as in `option httpchk GET / HTTP/1.1\r\nCookie:\ a=b`.
+fn is_written(at: usize, line: &str, token: &str, behind: &str) -> bool {
+    let escaped = token.strip_prefix('n').filter(|_| line[..at].ends_with('\\'));
+    let name = escaped.unwrap_or(token);
+    let is_header = name.contains('-') || HEADERS.contains(&name.to_ascii_lowercase().as_str());
+    behind.starts_with(':') && is_header && is_credential(name)
 }
 
 /// The first of `secrets` that `span` has a byte in, or ends or begins at.
@@ -172,9 +220,48 @@ mod tests {
     }
 
     #[test]
+    fn what_a_header_with_a_credential_is_set_to_or_compared_with_is_hidden() {
+        let told = [
+            (
+                "http-request set-header Authorization \"Basic Hunter2\" if TRUE",
+                "http-request set-header Authorization (secret)",
+            ),
+            ("http-request add-header X-Api-Key Hunter2", ""),
+            ("http-request set-heder x-auth-token Hunter2", ""),
+            ("http-request set-header Autorization Bearer\\ Hunter2", ""),
+            ("  http-request  set-header \"PRIVATE-TOKEN\" \"Hunter2\"", ""),
+            ("http-response set-header Set-Cookie session=Hunter2", ""),
+            ("http-request replace-header Cookie Hunter2 x", ""),
+            ("http-check send hdr Host a hdr Proxy-Authorization Hunter2", ""),
+            (
+                "http-request deny unless { req.hdr(X-Token) -m str Hunter2 }",
+                "http-request deny unless { req.hdr(X-Token) (secret)",
+            ),
+            ("option httpchk GET / HTTP/1.1\\r\\nAuthorization:\\ Basic\\ Hunter2", ""),
+            ("# X-Secret: Hunter2", "# X-Secret: (secret)"),
+        ];
+        for (text, shown) in told {
+            let masked = masked(text);
+            assert!(!masked.contains("Hunter2") && masked.ends_with("(secret)"), "{masked}");
+            assert!(shown.is_empty() || masked == shown, "{masked:?} for {text:?}");
+        }
+    }
+
+    #[test]
     fn what_is_no_secret_is_shown() {
-        for text in ["password_file = \"/etc/x\"", "stats uri /admin", "auth_pass", "password =\n"]
-        {
+        for text in [
+            "password_file = \"/etc/x\"",
+            "stats uri /admin",
+            "auth_pass",
+            "password =\n",
+            "http-request set-header X-Forwarded-Proto https",
+            "http-request del-header Authorization if TRUE",
+            "http-request set-header X-Monkey true",
+            "http-check send hdr Host example.org",
+            "capture request header Authorization len 64",
+            "cookie SRV insert",
+            "# the key: it lies in /etc",
+        ] {
             assert_eq!(masked(text), text);
         }
     }
