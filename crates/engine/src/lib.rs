@@ -4,6 +4,7 @@
 //! [`Buffer`], `deadline()` says when it next wants to hear the time. No machine has a socket, a
 //! clock, a lock or a log call; drivers in `node` and `proxy` perform what it orders.
 
+pub mod asking;
 pub mod back;
 pub mod balance;
 mod buffer;

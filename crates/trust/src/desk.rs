@@ -20,6 +20,12 @@ use crate::signed::Signed;
 use crate::token::{self, Fate};
 use crate::wire::{self, Answer, Ask, Join, MAX_ASK, Question, Reply, WireError};
 use crate::{hex, tls};
+use said::{Answers, audited, turned_away};
+
+mod said;
+
+/// What the audit log says of a question that was answered with what was asked for.
+const DONE: &str = "done";
 
 /// Nodes whose clocks differ by more do not agree on what has expired (milliseconds).
 pub const MAX_SKEW_MS: u64 = 60_000;
@@ -54,10 +60,15 @@ pub enum Refusal {
     #[error("this node was revoked")]
     Revoked,
     #[error(
-        "only controllers are given the keys of the cluster, and only for their present certificate"
+        "only controllers are given the keys of the cluster, and only for their present certificate: `outlast trust \
+         refresh` has this node learn who is in; one whose certificate is a former one joins again with a token"
     )]
     NoController,
-    #[error("this node has no key of the cluster itself")]
+    #[error(
+        "this node has no key of the cluster itself: another controller is asked next; if none has it, `outlast trust \
+         rotate-key` on the authority's node makes another one (`outlast trust take-authority --lost` where that node is \
+         gone)"
+    )]
     NoKeys,
     /// Why this node has no configuration for the guest.
     #[error("{0}")]
@@ -224,15 +235,24 @@ pub fn answer_one(
     from: IpAddr,
     now_ms: u64,
 ) -> Result<String, DeskError> {
-    converse((folder, &NoStore), stream, from, now_ms)
+    let desk = Desk { folder, files: &NoStore, answers: &Answers::default() };
+    converse(&desk, stream, from, now_ms)
+}
+
+/// Who answers, and what was answered of late.
+struct Desk<'a> {
+    folder: &'a Folder,
+    files: &'a dyn Configurations,
+    answers: &'a Answers,
 }
 
 fn converse(
-    (folder, files): (&Folder, &dyn Configurations),
+    desk: &Desk<'_>,
     stream: TcpStream,
     from: IpAddr,
     now_ms: u64,
 ) -> Result<String, DeskError> {
+    let folder = desk.folder;
     let state = folder.load()?;
     let config = folder.identity(&state, |identity| tls::server(identity, now_ms))??;
     let connection = ServerConnection::new(Arc::new(config))?;
@@ -241,7 +261,7 @@ fn converse(
     let shown = guest.conn.peer_certificates().and_then(|chain| chain.first());
     let shown = shown.map(|certificate| fingerprint(certificate));
     let (answer, done) = match Ask::decode(&bytes) {
-        Ok(ask) => decided((folder, files), &ask, (shown, from), now_ms),
+        Ok(ask) => decided(desk, &ask, (shown, from), now_ms),
         Err(error) => (Answer::Refused(error.to_string()), error.to_string()),
     };
     wire::send(&mut guest, &Reply { version: wire::VERSION, answer })?;
@@ -253,11 +273,12 @@ fn converse(
 }
 
 fn decided(
-    (folder, files): (&Folder, &dyn Configurations),
+    desk: &Desk<'_>,
     ask: &Ask,
     (guest, from): (Option<Fingerprint>, IpAddr),
     now_ms: u64,
 ) -> (Answer, String) {
+    let (folder, files) = (desk.folder, desk.files);
     let state = folder.load().map_err(Refusal::from);
     let outcome = state.and_then(|state| match &ask.question {
         Question::Roster { newer_than } => roster(&state, guest, *newer_than, now_ms),
@@ -275,7 +296,7 @@ fn decided(
         }
     });
     let (answer, outcome) = match outcome {
-        Ok(answer) => (answer, "done".to_owned()),
+        Ok(answer) => (answer, DONE.to_owned()),
         Err(refusal) => {
             let text = base::Chain(&refusal).to_string();
             (Answer::Refused(refusal.to_string()), text)
@@ -304,10 +325,9 @@ fn decided(
         object: object.to_owned(),
         outcome: outcome.clone(),
     };
-    let audited = match folder.audit(&entry) {
-        Ok(()) => String::new(),
-        Err(error) => format!(" ({})", base::Chain(&error)),
-    };
+    let is_secret = matches!(ask.question, Question::ClusterKeys | Question::Configuration);
+    let is_counted = is_secret && !desk.answers.is_news(&entry, sys::clock::now());
+    let audited = if is_counted { String::new() } else { audited(folder, &entry) };
     let shown = match &answer {
         Answer::Welcome(welcome) => {
             let certificate = hex::decode(&welcome.certificate).unwrap_or_default();
@@ -330,7 +350,7 @@ pub fn serve(
     listener: &TcpListener,
     tell: &(dyn Fn(&str) + Sync),
 ) {
-    let doors = Doors::new(MAX_GUESTS);
+    let (doors, answers) = (Doors::new(MAX_GUESTS), Answers::default());
     let mut tell_at = sys::clock::now();
     std::thread::scope(|scope| {
         loop {
@@ -350,10 +370,19 @@ pub fn serve(
                 tell_at = sys::clock::now() + TURNED_AWAY_EVERY;
                 tell(&turned_away(folder, from.ip(), refused));
             }
+            for counted in answers.counted(sys::clock::now(), sys::clock::wall_ms()) {
+                let said = audited(folder, &counted);
+                tell(&format!(
+                    "{} of {}: {}{said}",
+                    counted.command, counted.object, counted.outcome
+                ));
+            }
             let Some(guest) = guest else { continue };
+            let answers = &answers;
             let work = move || {
+                let desk = Desk { folder, files, answers };
                 let now_ms = sys::clock::wall_ms();
-                match converse((folder, files), stream, from.ip(), now_ms) {
+                match converse(&desk, stream, from.ip(), now_ms) {
                     Ok(line) => tell(&line),
                     Err(error) => tell(&format!("{}: {}", from.ip(), base::Chain(&error))),
                 }
@@ -363,25 +392,6 @@ pub fn serve(
             drop(std::thread::Builder::new().spawn_scoped(scope, work));
         }
     });
-}
-
-/// Writes down how many there was no room for since the last time, the newest of them from `from`.
-fn turned_away(folder: &Folder, from: IpAddr, refused: u64) -> String {
-    let entry = Entry {
-        at_ms: sys::clock::wall_ms(),
-        by: from.to_string(),
-        command: "connect".to_owned(),
-        object: "join desk".to_owned(),
-        outcome: format!(
-            "{refused} connections turned away: {MAX_GUESTS} at once, {} of one address",
-            MAX_GUESTS / 4
-        ),
-    };
-    let audited = match folder.audit(&entry) {
-        Ok(()) => String::new(),
-        Err(error) => format!(" ({})", base::Chain(&error)),
-    };
-    format!("{from}: {}{audited}", entry.outcome)
 }
 
 #[cfg(test)]

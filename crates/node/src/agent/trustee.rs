@@ -11,6 +11,7 @@ use std::time::Duration;
 use api::{Event, Report};
 use base::{Chain, Time};
 use config::cluster::Cluster;
+use engine::asking::Asking;
 use trust::{Folder, Renewal, State};
 
 use super::books::ring::Ring;
@@ -94,6 +95,7 @@ fn start(
         said: Said::default(),
         stamp: vec![],
         round: usize::from(me),
+        keys: Asking::default(),
         pull_at: Time::ZERO,
         renew_at: Time::ZERO,
         complain_at: Time::ZERO,
@@ -167,6 +169,8 @@ struct Trustee {
     /// Of the keys that were asked for last.
     stamp: Vec<u8>,
     round: usize,
+    /// Who was asked for keys of the cluster that this node lacks.
+    keys: Asking,
     pull_at: Time,
     renew_at: Time,
     complain_at: Time,
@@ -201,7 +205,9 @@ impl Trustee {
                     self.pull_at = now + PULL_EVERY.saturating_mul(large.saturating_add(1));
                     self.pull(&state, wall);
                     if self.folder.load().is_ok_and(|state| self.folder.lacks_keys(&state)) {
-                        self.pull_at = now + AGAIN;
+                        self.pull_at = self.pull_at.min(now + self.keys.next_in());
+                    } else {
+                        self.keys.has_all();
                     }
                 }
             }
@@ -280,11 +286,18 @@ impl Trustee {
     }
 
     /// Who does not answer is asked again, and others before.
-    fn ask(&self, name: &str, address: SocketAddr, wall: u64) {
+    fn ask(&mut self, name: &str, address: SocketAddr, wall: u64) {
         let asked = trust::pull(&self.folder, (address, Some(name)), wall);
-        if asked.as_ref().is_ok_and(|state| self.folder.lacks_keys(state)) {
-            // The next one is asked soon.
-            let _ = trust::ask_keys(&self.folder, (address, Some(name)), wall);
+        if let Ok(state) = asked.as_ref()
+            && self.folder.lacks_keys(state)
+        {
+            let now = sys::clock::now();
+            self.keys.lacks(state.roster.generation);
+            if self.keys.is_due(name, now) {
+                // The next one is asked soon.
+                let _ = trust::ask_keys(&self.folder, (address, Some(name)), wall);
+                self.keys.asked(name, now);
+            }
         }
         let mut core = super::lock(&self.core);
         let event = core.asked(sys::clock::now(), (name, address), asked.err().as_ref());

@@ -14,7 +14,7 @@ use engine::generation::sealed::{self, Key, NONCE, SealedError};
 use engine::kv::{Item, Keys};
 use trust::Folder;
 
-/// The keeper of the trust folder asks others for a key that lacks as often.
+/// The keeper of the trust folder asks others for a key that lacks; it may have come.
 const ASK_AGAIN: Duration = Duration::from_secs(2);
 
 /// The keys of the cluster, as the trust folder has them at the moment of a question.
@@ -75,7 +75,9 @@ impl Ring {
         let key = ring.keys.iter().find(|key| key.id == id).ok_or_else(|| {
             format!(
                 "nothing was committed: this node has not got the cluster's key {id}, under which generations are \
-                 sealed; it asks the other controllers for it: try again, or type it on another one"
+                 sealed; it asks the other controllers for it: try again in a minute, or type it on another one; if no \
+                 controller has it, `outlast trust rotate-key` on the authority's node makes another one (`outlast trust \
+                 take-authority --lost` where that node is gone)"
             )
         })?;
         let nonce = trust::random::<NONCE>().map_err(|error| Chain(&error).to_string())?;
