@@ -337,12 +337,22 @@ fn a_node_at_rest_gives_the_lead_of_the_store_away_and_on_duty_again_it_takes_no
             };
             let term =
                 || trio.status("node01").and_then(|status| status.store).map(|store| store.term);
+            // What the node says itself at the moment at which the command has returned.
+            let leads_no_more = |node: &str| {
+                let store = trio.status(node).and_then(|status| status.store);
+                let leader = store.expect("it has a store").leader;
+                assert_ne!(leader.as_deref(), Some(node), "it still leads when the command ends");
+            };
+            let leaderless = || NODES.map(|node| trio.events(node, "store-leaderless").len());
             let first = follows("all follow one", &|_| true);
+            let before = leaderless();
             says(&trio, first, &["node", "standby", first], (0, "is on standby"));
+            leads_no_more(first);
             let second = follows("another one leads", &|leader| leader != first);
-            // Not by an election after a silence: what is written in between is taken.
+            // Not by an election after a silence.
             let (code, said) = trio.types(first, &["store", "put", "k", "1"]);
             assert_eq!(code, Some(0), "{said}");
+            assert_eq!(leaderless(), before, "nobody was without a leader");
             let kept = term();
             says(&trio, second, &["node", "resume", first], (0, "on duty again"));
 
@@ -351,6 +361,7 @@ fn a_node_at_rest_gives_the_lead_of_the_store_away_and_on_duty_again_it_takes_no
                 NODES.into_iter().find(|node| *node != first && *node != second).expect("three");
             assert_eq!((led(&trio), term()), (Some(second), kept), "nothing is taken back");
             says(&trio, other, &["node", "drain", second], (0, "is drained"));
+            leads_no_more(second);
             let third = follows("another one leads", &|leader| leader != second);
             // Whoever has it now: where all others rest, too, it stays.
             let last =
@@ -359,6 +370,7 @@ fn a_node_at_rest_gives_the_lead_of_the_store_away_and_on_duty_again_it_takes_no
             let kept = term();
             says(&trio, second, &["node", "standby", third], (0, "is on standby"));
             assert_eq!((led(&trio), term()), (Some(third), kept), "nobody else is on duty");
+            assert_eq!(leaderless(), before, "nobody was without a leader");
         },
     );
 }
