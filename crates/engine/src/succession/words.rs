@@ -2,8 +2,9 @@
 
 use base::Time;
 
-use crate::kv::Token;
+use crate::kv::{Held, Outcome, Token, acquired};
 use crate::tenure::End;
+use crate::verdict::Verdict;
 
 /// Who has the name, by which token.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -29,6 +30,25 @@ pub struct View {
     pub left: u64,
 }
 
+impl View {
+    /// The view with what is thought of one more member, by its position; from 64 on there is no bit for it, and it is
+    /// left out. `is_fit`: it is heard, and on duty.
+    #[must_use]
+    pub fn with(mut self, who: usize, is_fit: bool, verdict: Option<Verdict>) -> Self {
+        let bit = u32::try_from(who).ok().and_then(|who| 1_u64.checked_shl(who)).unwrap_or(0);
+        if is_fit {
+            self.fit |= bit;
+        }
+        match verdict {
+            Some(Verdict::Unreachable) => self.unreachable |= bit,
+            Some(Verdict::Leaving | Verdict::ProvenDead(_)) => self.left |= bit,
+            Some(Verdict::Unknown | Verdict::Alive | Verdict::Suspect | Verdict::CutOff { .. })
+            | None => {}
+        }
+        self
+    }
+}
+
 /// What became of [`Action::Bequeath`].
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Freed {
@@ -42,6 +62,17 @@ pub enum Freed {
     /// Surely not done.
     Nothing,
     Unknown,
+}
+
+impl Freed {
+    /// What the store answered to [`crate::kv::bequeath`].
+    pub fn of(outcome: &Outcome, holder: impl FnOnce(&Held) -> Holder) -> Self {
+        if outcome.held {
+            return Self::Yes;
+        }
+        let held = acquired(outcome).err().flatten();
+        Self::No { revision: outcome.revision, holder: held.as_ref().map(holder) }
+    }
 }
 
 /// What happened.
@@ -140,4 +171,35 @@ pub enum Action {
         asker: u64,
         outcome: Result<(), NotTaken>,
     },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kv::{Command, Entry, Kv, bequeath};
+
+    #[test]
+    fn a_member_is_gone_by_what_cannot_be_taken_back_and_by_being_unreachable_alone() {
+        let none = View::default();
+        let seen = |verdict| none.with(2, false, verdict);
+        assert_eq!(seen(Some(Verdict::Unreachable)), View { unreachable: 4, ..none });
+        assert_eq!(seen(Some(Verdict::Leaving)), View { left: 4, ..none });
+        for verdict in [None, Some(Verdict::Unknown), Some(Verdict::Alive), Some(Verdict::Suspect)]
+        {
+            assert_eq!(seen(verdict), none, "{verdict:?}");
+        }
+        let both = none.with(0, true, Some(Verdict::Alive)).with(63, true, None);
+        assert_eq!(both, View { fit: 1 | 1 << 63, ..none });
+        assert_eq!(none.with(64, true, Some(Verdict::Unreachable)), none, "no bit is left");
+    }
+
+    #[test]
+    fn a_name_that_nobody_has_is_freed_from_nobody() {
+        let mut kv = Kv::new();
+        let command = Command::Transact(bequeath("n", Token(7), "b", 2000));
+        let outcome = kv.apply(&Entry { clock: 1, command }).expect("it is one");
+        let freed = Freed::of(&outcome, |_| unreachable!("nobody has it"));
+        assert_eq!(freed, Freed::No { revision: outcome.revision, holder: None });
+        assert_eq!(Freed::of(&Outcome { held: true, ..outcome }, |_| unreachable!()), Freed::Yes);
+    }
 }

@@ -12,7 +12,6 @@ use engine::kv::{
 use engine::member::Standing;
 use engine::succession::{Action, Freed, Holder, Input, Succession, TAKEN_WITHIN, View, Why};
 use engine::tenure::End;
-use engine::verdict::Verdict;
 
 use super::World;
 use super::mail::Asker;
@@ -41,15 +40,8 @@ impl World {
         for of in (0..self.controllers).filter(|of| *of != host) {
             // Who is at rest says so in its beats; here that is known at once.
             let is_fit = mind.standing(of) == Standing::Alive && !self.hosts[usize::from(of)].rests;
-            view.fit |= u64::from(is_fit) << of;
-            match mind.opinion(of).map(|told| told.verdict) {
-                Some(Verdict::Unreachable) => view.unreachable |= 1 << of,
-                Some(Verdict::Leaving | Verdict::ProvenDead(_)) => view.left |= 1 << of,
-                Some(
-                    Verdict::Unknown | Verdict::Alive | Verdict::Suspect | Verdict::CutOff { .. },
-                )
-                | None => {}
-            }
+            let verdict = mind.opinion(of).map(|told| told.verdict);
+            view = view.with(usize::from(of), is_fit, verdict);
         }
         view
     }
@@ -143,11 +135,8 @@ impl World {
         };
         let input = match (asker, outcome) {
             (Asker::Heir { take, .. }, None) => Input::Freed { take, answer: Freed::Nothing },
-            (Asker::Heir { take, .. }, Some(outcome)) if outcome.held => {
-                Input::Freed { take, answer: Freed::Yes }
-            }
             (Asker::Heir { take, .. }, Some(outcome)) => {
-                let answer = Freed::No { revision: outcome.revision, holder: holder(outcome) };
+                let answer = Freed::of(outcome, |held| self.holder_of(held));
                 Input::Freed { take, answer }
             }
             (Asker::Tenure(question), Some(outcome)) => match acquired(outcome) {

@@ -1,17 +1,13 @@
 //! What is known of the name and of those who could have it, for [`engine::succession`], and what it orders.
 
 use engine::intent::LEADER;
-use engine::kv::{self, Outcome, Token, acquired};
+use engine::kv::{self, Outcome, Token};
 use engine::member::{Member, Standing};
 use engine::succession::{Freed, Holder, Input, NotTaken, TAKEN_WITHIN, View, Why};
-use engine::verdict::Verdict;
 use store::News;
 
 use super::{Coordinator, Mail};
 use crate::agent::lock;
-
-/// Members that a bit stands for.
-const MAX_MEMBERS: usize = 64;
 
 impl Coordinator {
     pub(super) fn holder(&self, name: &str, token: Token) -> Holder {
@@ -57,21 +53,14 @@ impl Coordinator {
             doubts_itself: doubts.is_some_and(|doubts| !doubts.is_empty()),
             ..View::default()
         };
-        let members = self.place.members.iter().take(MAX_MEMBERS).enumerate();
+        let members = self.place.members.iter().enumerate();
         for (at, name) in members.filter(|(_, name)| **name != self.place.me) {
             let node = self.place.names.iter().position(|known| known == name);
             let Some(node) = node.and_then(|node| u16::try_from(node).ok()) else { continue };
             let stands = |member: &Member| member.standing(node) == Standing::Alive;
             let is_alive = core.member.as_ref().is_some_and(stands);
-            view.fit |= u64::from(is_alive && core.duty(node).is_on()) << at;
-            match core.judgement(node).map(|judged| judged.verdict) {
-                Some(Verdict::Unreachable) => view.unreachable |= 1 << at,
-                Some(Verdict::Leaving | Verdict::ProvenDead(_)) => view.left |= 1 << at,
-                Some(
-                    Verdict::Unknown | Verdict::Alive | Verdict::Suspect | Verdict::CutOff { .. },
-                )
-                | None => {}
-            }
+            let is_fit = is_alive && core.duty(node).is_on();
+            view = view.with(at, is_fit, core.judgement(node).map(|judged| judged.verdict));
         }
         view
     }
@@ -88,12 +77,7 @@ impl Coordinator {
 
     pub(super) fn freed(&mut self, take: u64, answer: Result<Outcome, store::Error>) {
         let answer = match answer {
-            Ok(outcome) if outcome.held => Freed::Yes,
-            Ok(outcome) => {
-                let held = acquired(&outcome).err().flatten();
-                let holder = held.map(|held| self.holder(&held.holder, held.token));
-                Freed::No { revision: outcome.revision, holder }
-            }
+            Ok(outcome) => Freed::of(&outcome, |held| self.holder(&held.holder, held.token)),
             Err(store::Error::NoLeader(_)) => Freed::Nothing,
             Err(_) => Freed::Unknown,
         };
