@@ -23,6 +23,7 @@ pub mod maintenance;
 pub mod member;
 pub mod own;
 pub mod packet;
+pub mod procedure;
 pub mod quorum;
 pub mod reach;
 pub mod reference;

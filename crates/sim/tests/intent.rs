@@ -2,16 +2,23 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot set itself up fails")]
 
+#[path = "intent/cloud.rs"]
+mod cloud;
 #[path = "intent/world.rs"]
 mod world;
 
-use engine::intent::State;
+use cloud::Cloud;
+use engine::intent::{State, Wish};
 use outlast_sim::Chance;
 use world::{Blow, How, World};
 
 /// Runs the same requests with these blows, checks, and says what the intents came to.
 fn run(blows: &[Blow]) -> World {
-    let mut world = World::new(blows);
+    asked(cloud::steps(), blows)
+}
+
+fn asked(requests: Vec<Wish>, blows: &[Blow]) -> World {
+    let mut world = World::new(requests, blows);
     world.run();
     world.check();
     world
@@ -61,6 +68,42 @@ fn several_blows_at_once_change_nothing_about_that() {
         let known = [State::Done.name(), "failed", "refused"];
         assert!(world.records().all(|(_, record)| known.contains(&record.state.name())));
     }
+}
+
+/// Of every command of an operator: what comes of it is the same, whoever was struck before which step.
+#[test]
+fn every_procedure_of_the_product_ends_exactly_once_whoever_is_killed_or_paused_before_any_step() {
+    let states = |world: &World| -> Vec<&str> {
+        world.records().map(|(_, record)| record.state.name()).collect()
+    };
+    let whole = asked(cloud::procedures(), &[]);
+    let ends = ["done", "done", "done", "done", "failed", "done", "done", "done", "refused"];
+    assert_eq!(states(&whole), ends);
+    assert_eq!(whole.cloud, Cloud::afterwards());
+    assert!(whole.actions > 90, "only {} steps were taken", whole.actions);
+    let (mut looked, mut restarted) = (0, 0);
+    for at in 0..whole.actions {
+        for how in [How::Kill, How::Pause] {
+            let world = asked(cloud::procedures(), &[Blow { at, how }]);
+            // Some are asked of a leader that dies with them, and are nobody's then; the others end as ever.
+            let known: Vec<_> = world.records().map(|(_, record)| record).collect();
+            for record in &known {
+                let wished = cloud::procedures().into_iter().position(|wish| {
+                    (wish.what == record.what && wish.object == record.object)
+                        && (record.steps == wish.steps || record.steps.is_empty())
+                });
+                let end = ends[wished.expect("it was asked for")];
+                assert_eq!(record.state.name(), end, "{record:?} after {how:?} at {at}");
+            }
+            if known.len() == ends.len() {
+                assert_eq!(world.cloud, Cloud::afterwards(), "after {how:?} at {at}");
+            }
+            looked += world.looked;
+            restarted += usize::from(world.leaders > 1);
+        }
+    }
+    assert!(looked > 0, "no step was found done or begun after a death");
+    assert!(restarted > 20, "only {restarted} times another leader went on");
 }
 
 #[test]

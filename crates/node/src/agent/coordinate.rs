@@ -15,6 +15,7 @@ use std::time::Duration;
 use api::{Command, Errand, Intent, IntentState, IntentStep, Standing, Start, Status, Verdict};
 use engine::intent::{self, INTENTS, LAST, LEADER, Record, State, Wish, key};
 use engine::kv::{Answer, Item, Keys, LOCKS, Op, Outcome, Transaction};
+use engine::procedure::Plan;
 use store::Link;
 
 use super::errands::Desk;
@@ -176,7 +177,7 @@ impl Coordination {
         let objection = command::objection(command, &status, &names, &node);
         // A compute node asks no balancers: that is counted here.
         let counts = if line.is_some_and(|line| line.compute) { &self.me } else { &node };
-        let (what, object, steps) = plan(command, &node, counts);
+        let Plan { what, object, steps } = plan(command, &node, counts);
         let at_ms = sys::clock::wall_ms();
         let calls_off = matches!(command, Command::Resume { .. });
         let (what, by) = (what.to_owned(), by.to_owned());

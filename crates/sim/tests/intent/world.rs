@@ -1,4 +1,5 @@
-//! Three controllers that want to lead, three nodes that do steps, one store that never fails.
+//! Three controllers that want to lead, three nodes that do steps, one store that never fails. What is asked for are
+//! steps that do or fail, or the procedures of the product, which change a small cluster.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
@@ -6,13 +7,16 @@ use std::time::Duration;
 use base::Time;
 use engine::Buffer;
 use engine::intent::{
-    Action, At, Duty, INTENTS, Input, LEADER, Leader, Receiver, Record, State, Step, Wish, Word,
-    begins, number, read_each,
+    Action, At, Duty, INTENTS, Input, LEADER, Leader, Receiver, Record, State, Wish, Word, begins,
+    number, read_each,
 };
 use engine::kv::{
     Command, Entry, Keys, Kv, Outcome, Token, Transaction, acquire, acquired, release, renew,
 };
+use engine::procedure;
 use engine::tenure::{self, Tenure};
+
+use super::cloud::Cloud;
 
 const CONTROLLERS: usize = 3;
 const NODES: usize = 3;
@@ -80,6 +84,9 @@ pub(crate) struct World {
     /// Until when a process does nothing; a killed one begins anew then.
     away: Vec<Option<(Time, How)>>,
     blows: Vec<Blow>,
+    requests: Vec<Wish>,
+    /// What the procedures of the product change.
+    pub(crate) cloud: Cloud,
     asked: bool,
     /// Steps taken so far, by whomever.
     pub(crate) actions: usize,
@@ -93,7 +100,7 @@ pub(crate) struct World {
 }
 
 impl World {
-    pub(crate) fn new(blows: &[Blow]) -> Self {
+    pub(crate) fn new(requests: Vec<Wish>, blows: &[Blow]) -> Self {
         let processes = CONTROLLERS + NODES;
         let mut world = Self {
             now: Time::ZERO,
@@ -105,6 +112,8 @@ impl World {
             queues: vec![VecDeque::new(); processes],
             away: vec![None; processes],
             blows: blows.to_vec(),
+            requests,
+            cloud: Cloud::new(),
             asked: false,
             actions: 0,
             effects: vec![],
@@ -158,24 +167,7 @@ impl World {
         let Some(leader) = leader.filter(|_| !self.asked) else { return };
         self.asked = true;
         let number = Some(self.controllers[leader].number);
-        let step = |node: usize, verb: &str| Step {
-            node: format!("node{node}"),
-            verb: verb.to_owned(),
-            object: String::new(),
-        };
-        let requests = [
-            ("vip/a", vec![step(0, "do"), step(1, "do")]),
-            ("node/b", vec![step(2, "do"), step(1, "do"), step(2, "do")]),
-            ("vip/c", vec![step(1, "do"), step(0, "fail"), step(2, "do")]),
-            // Under way already.
-            ("vip/a", vec![step(0, "do")]),
-            ("vip/d", vec![]),
-        ];
-        for (asker, (object, steps)) in (0..).zip(requests) {
-            let (what, object) = ("move".to_owned(), object.to_owned());
-            let of = |step| Step { object: object.clone(), ..step };
-            let steps = steps.into_iter().map(of).collect();
-            let wish = Wish { what, object, steps, ..Wish::default() };
+        for (asker, wish) in (0..).zip(self.requests.clone()) {
             let input = Input::Asked { asker, wish };
             self.queues[leader].push_back(Deed::ToLeader(number, input));
         }
@@ -336,18 +328,19 @@ impl World {
         match duty {
             Duty::Keep => self.disks[node] = self.receivers[node].clone(),
             Duty::Do { at, what } => {
-                let outcome = if what.verb == "fail" {
-                    Err("it does not work".to_owned())
-                } else {
+                let outcome = self.cloud.does(&what);
+                // Who waits changes nothing, and may wait once more.
+                let waits = matches!(procedure::read(&what), Ok(procedure::Deed::Empty { .. }));
+                if outcome.is_ok() && !(waits && self.effects.contains(&at)) {
                     self.effects.push(at);
-                    Ok(())
-                };
+                }
                 let word = Word::Ended { at, outcome };
                 self.queues[process].push_back(Deed::ToNode(word));
             }
-            Duty::Look { at, .. } => {
+            Duty::Look { at, what } => {
                 self.looked += 1;
-                let is_done = self.effects.contains(&at);
+                let is_done =
+                    self.cloud.is_done(&what).unwrap_or_else(|| self.effects.contains(&at));
                 let word = Word::Looked { at, is_done };
                 self.queues[process].push_back(Deed::ToNode(word));
             }

@@ -1,10 +1,11 @@
-//! What a step is on this node: the words of [`engine::intent::Step`] and what is behind them.
+//! What is behind a step on this node; its words are those of [`engine::procedure`].
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use api::{Command, Duty, Event, Report, Status};
 use engine::intent::Step;
+use engine::procedure::{self, Deed, Plan, Wanted};
 
 use super::steps::Does;
 use crate::agent::hands::{Counter, Hands};
@@ -24,16 +25,6 @@ const COUNT_EVERY: Duration = Duration::from_millis(500);
 /// So many looks that find the node on duty, one after the other: its drain was called off.
 const AWAKE: u32 = 4;
 
-/// Verbs of steps.
-const STANDBY: &str = "standby";
-const DRAIN: &str = "drain";
-const RESUME: &str = "resume";
-const HAND_OVER: &str = "hand-over";
-const EMPTY: &str = "wait-until-empty";
-const USE: &str = "use-server";
-const COORDINATE: &str = "coordinate";
-const LEAD: &str = "give-lead";
-
 /// What this node can do for the cluster.
 pub(crate) struct Deeds {
     pub(super) hands: Arc<Hands>,
@@ -42,93 +33,32 @@ pub(crate) struct Deeds {
 }
 
 /// The steps of a command, by the node that has to begin it, and the one that counts what is under way there.
-pub(super) fn plan(
-    command: &Command,
-    node: &str,
-    counts: &str,
-) -> (&'static str, String, Vec<Step>) {
-    let step =
-        |verb: &str, object: String| Step { node: node.to_owned(), verb: verb.to_owned(), object };
-    match command {
-        Command::Standby { node } => {
-            let object = format!("node/{node}");
-            ("standby", object.clone(), vec![step(STANDBY, object)])
-        }
-        Command::Resume { node } => {
-            let object = format!("node/{node}");
-            ("resume", object.clone(), vec![step(RESUME, object)])
-        }
-        Command::Drain { node, limit } => {
-            let object = format!("node/{node}");
-            let wait = step(EMPTY, format!("{object} {limit}"));
-            let wait = Step { node: counts.to_owned(), ..wait };
-            ("drain", object.clone(), vec![step(DRAIN, object), wait])
-        }
-        Command::Move { vip, to } => {
-            let object = format!("vip/{vip}");
-            ("move", object.clone(), vec![step(HAND_OVER, format!("{object} {to}"))])
-        }
-        Command::Use { pool, to } => {
-            let object = format!("pool/{pool}");
-            ("move", object.clone(), vec![step(USE, format!("{object} {to}"))])
-        }
-        Command::Coordinate { to } => {
-            let object = "coordinator".to_owned();
-            ("move", object.clone(), vec![step(COORDINATE, format!("{object} {to}"))])
-        }
-        Command::Lead { to } => {
-            let object = "store".to_owned();
-            ("move", object.clone(), vec![step(LEAD, format!("{object} {to}"))])
-        }
+pub(super) fn plan(command: &Command, node: &str, counts: &str) -> Plan {
+    procedure::plan(&wish_of(command), node, counts)
+}
+
+fn wish_of(command: &Command) -> Wanted {
+    match command.clone() {
+        Command::Standby { node } => Wanted::Standby { node },
+        Command::Drain { node, limit } => Wanted::Drain { node, limit },
+        Command::Resume { node } => Wanted::Resume { node },
+        Command::Move { vip, to } => Wanted::Move { vip, to },
+        Command::Use { pool, to } => Wanted::Use { pool, to },
+        Command::Coordinate { to } => Wanted::Coordinate { to },
+        Command::Lead { to } => Wanted::Lead { to },
     }
 }
 
-/// What a step says.
-enum Deed {
-    Command(Command),
-    /// Wait until nothing is under way with servers on this node, so many seconds.
-    Empty {
-        node: String,
-        limit: u32,
-    },
-}
-
-fn read(what: &Step) -> Result<Deed, String> {
-    let unknown = || {
-        let Step { verb, object, .. } = what;
-        format!("this version of outlast does not know the step `{verb} {object}`")
-    };
-    let node = || what.object.strip_prefix("node/").map(str::to_owned).ok_or_else(unknown);
-    Ok(match what.verb.as_str() {
-        STANDBY => Deed::Command(Command::Standby { node: node()? }),
-        DRAIN => Deed::Command(Command::Drain { node: node()?, limit: 0 }),
-        RESUME => Deed::Command(Command::Resume { node: node()? }),
-        HAND_OVER => {
-            let object = what.object.strip_prefix("vip/").and_then(|rest| rest.split_once(' '));
-            let (vip, to) = object.ok_or_else(unknown)?;
-            Deed::Command(Command::Move { vip: vip.to_owned(), to: to.to_owned() })
-        }
-        USE => {
-            let object = what.object.strip_prefix("pool/").and_then(|rest| rest.split_once(' '));
-            let (pool, to) = object.ok_or_else(unknown)?;
-            Deed::Command(Command::Use { pool: pool.to_owned(), to: to.to_owned() })
-        }
-        COORDINATE => {
-            let to = what.object.strip_prefix("coordinator ").ok_or_else(unknown)?;
-            Deed::Command(Command::Coordinate { to: to.to_owned() })
-        }
-        LEAD => {
-            let to = what.object.strip_prefix("store ").ok_or_else(unknown)?;
-            Deed::Command(Command::Lead { to: to.to_owned() })
-        }
-        EMPTY => {
-            let object = node()?;
-            let (node, limit) = object.split_once(' ').ok_or_else(unknown)?;
-            let limit = limit.parse().map_err(|_| unknown())?;
-            Deed::Empty { node: node.to_owned(), limit }
-        }
-        _ => return Err(unknown()),
-    })
+fn command_of(wanted: Wanted) -> Command {
+    match wanted {
+        Wanted::Standby { node } => Command::Standby { node },
+        Wanted::Drain { node, limit } => Command::Drain { node, limit },
+        Wanted::Resume { node } => Command::Resume { node },
+        Wanted::Move { vip, to } => Command::Move { vip, to },
+        Wanted::Use { pool, to } => Command::Use { pool, to },
+        Wanted::Coordinate { to } => Command::Coordinate { to },
+        Wanted::Lead { to } => Command::Lead { to },
+    }
 }
 
 impl Does for Deeds {
@@ -137,17 +67,20 @@ impl Does for Deeds {
     }
 
     fn is_done(&self, what: &Step) -> bool {
-        match read(what) {
+        match procedure::read(what) {
             // What was begun is seen in its own time.
-            Ok(Deed::Command(command)) => self.is_begun(&command) && self.seen(&command).is_ok(),
+            Ok(Deed::Begin(wanted)) => {
+                let command = command_of(wanted);
+                self.is_begun(&command) && self.seen(&command).is_ok()
+            }
             // It is waited for anew.
             Ok(Deed::Empty { .. }) | Err(_) => false,
         }
     }
 
     fn perform(&self, what: &Step, by: &str) -> Result<(), String> {
-        match read(what)? {
-            Deed::Command(command) => self.command(&command, by),
+        match procedure::read(what)? {
+            Deed::Begin(wanted) => self.command(&command_of(wanted), by),
             Deed::Empty { node, limit } => self.empty(&node, Duration::from_secs(limit.into())),
         }
     }
@@ -295,7 +228,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_step_of_a_plan_is_understood_where_it_arrives() {
+    fn every_command_is_planned_and_understood_as_itself() {
         let node = "node02".to_owned();
         for command in [
             Command::Standby { node: node.clone() },
@@ -306,24 +239,8 @@ mod tests {
             Command::Coordinate { to: node.clone() },
             Command::Lead { to: "node03".to_owned() },
         ] {
-            let (_, object, steps) = plan(&command, &node, &node);
-            assert_eq!(object, command.object());
-            let first = read(&steps[0]).expect("the first step is the command");
-            match (first, &command) {
-                (Deed::Command(Command::Drain { node, .. }), Command::Drain { limit, .. }) => {
-                    assert_eq!(node, "node02");
-                    let wait = read(&steps[1]).expect("the second step waits");
-                    let Deed::Empty { node, limit: read } = wait else { panic!("{steps:?}") };
-                    assert_eq!((node.as_str(), read), ("node02", *limit));
-                }
-                (Deed::Command(read), _) => assert_eq!(read, command),
-                (Deed::Empty { .. }, _) => panic!("{steps:?}"),
-            }
-        }
-        for (verb, object) in [("dance", "node/a"), ("standby", "vip/a"), ("hand-over", "vip/a")] {
-            let (node, verb, object) = (node.clone(), verb.to_owned(), object.to_owned());
-            let why = read(&Step { node, verb, object }).err().expect("it is not known");
-            assert!(why.contains("does not know the step"), "{why}");
+            assert_eq!(plan(&command, &node, &node).object, command.object());
+            assert_eq!(command_of(wish_of(&command)), command);
         }
     }
 }
