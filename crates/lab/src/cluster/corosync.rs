@@ -1,6 +1,7 @@
 //! `outlast lab corosync NODES ROUNDS`: how long Debian's Corosync takes from the power loss of a node to the
 //! new membership on all others, in the same namespaces and networks as `outlast lab cluster`, with its own
-//! defaults. A JSON object per sample.
+//! defaults. With `TOKEN-MS BUSY-SECONDS`: how often it loses a processor that is there, at that token, while 20
+//! processes want every processor. A JSON object per sample.
 
 use std::ffi::OsStr;
 use std::fs::{self, File};
@@ -11,7 +12,7 @@ use std::time::Duration;
 
 use sys::process::{Child, SpawnOptions, spawn};
 
-use super::measure::{FOLDER, MOST_NODES, NETWORKS, complain, inside, say};
+use super::measure::{FOLDER, MOST_NODES, NETWORKS, complain, end_of, inside, rivals, say};
 use super::{MOST_STRANGERS, introduce, small};
 use crate::cloud::network::{Host, address, make_switches};
 use crate::cloud::node::kill_all_inside;
@@ -27,17 +28,40 @@ cp \"$0\" /var/lib/corosync/lab.conf && mount -t tmpfs tmpfs /run && exec /usr/s
 
 /// Must be called before the first thread is started.
 pub(crate) fn main(words: &[&str]) -> ExitCode {
-    let [nodes, rounds] = words else { return complain("outlast lab corosync NODES ROUNDS") };
-    let nodes = nodes.parse().ok().filter(|nodes| (3..=MOST_NODES).contains(nodes));
-    let (Some(nodes), Ok(rounds)) = (nodes, rounds.parse::<usize>()) else {
-        return complain("outlast lab corosync NODES ROUNDS");
+    let Some(wanted) = Wanted::read(words) else {
+        return complain("outlast lab corosync NODES ROUNDS [TOKEN-MS BUSY-SECONDS]");
     };
     if !Path::new(PROGRAM).exists() {
         return complain(
             "there is no corosync: `apt-get install --no-install-recommends corosync`",
         );
     }
-    inside(|| run(nodes, rounds))
+    inside(|| run(&wanted))
+}
+
+/// What is to be measured.
+#[derive(Debug, Eq, PartialEq)]
+struct Wanted {
+    nodes: usize,
+    rounds: usize,
+    /// A token of so many milliseconds instead of the default, and how long the machine is busy then.
+    under_load: Option<(u32, Duration)>,
+}
+
+impl Wanted {
+    fn read(words: &[&str]) -> Option<Self> {
+        let number = |word: &&str| word.parse::<u32>().ok();
+        let numbers: Vec<u32> = words.iter().map(number).collect::<Option<_>>()?;
+        let (nodes, rounds, under_load) = match numbers[..] {
+            [nodes, rounds] => (nodes, rounds, None),
+            [nodes, rounds, token, seconds] => {
+                (nodes, rounds, Some((token, Duration::from_secs(seconds.into()))))
+            }
+            _ => return None,
+        };
+        let (nodes, rounds) = (usize::try_from(nodes).ok()?, usize::try_from(rounds).ok()?);
+        (3..=MOST_NODES).contains(&nodes).then_some(Self { nodes, rounds, under_load })
+    }
 }
 
 /// A machine with its Corosync.
@@ -81,6 +105,10 @@ impl Machine {
         members(&fs::read_to_string(&self.log).ok()?)
     }
 
+    fn lost(&self) -> u32 {
+        fs::read_to_string(&self.log).map_or(0, |log| lost(&log))
+    }
+
     /// Links first, as `outlast lab cluster` does.
     fn power_off(self) -> io::Result<()> {
         self.host.cut()?;
@@ -90,18 +118,28 @@ impl Machine {
     }
 }
 
+/// How often it gave a processor up.
+fn lost(log: &str) -> u32 {
+    u32::try_from(log.matches("A processor failed, forming new configuration").count())
+        .unwrap_or(u32::MAX)
+}
+
 /// The newest of the lines `[QUORUM] Members[3]: 1 2 3`.
 fn members(log: &str) -> Option<usize> {
     let (_, rest) = log.rsplit_once("[QUORUM] Members[")?;
     rest.split(']').next()?.parse().ok()
 }
 
-fn config(nodes: usize) -> String {
-    let mut text = "totem {\n  version: 2\n  cluster_name: lab\n  transport: knet\n  \
-                    crypto_cipher: none\n  crypto_hash: none\n}\n\
+fn config(nodes: usize, token: Option<u32>) -> String {
+    let token = token.map(|ms| format!("  token: {ms}\n  token_coefficient: 0\n"));
+    let token = token.unwrap_or_default();
+    let mut text = format!(
+        "totem {{\n  version: 2\n  cluster_name: lab\n  transport: knet\n  crypto_cipher: none\n  \
+         crypto_hash: none\n{token}}}\n"
+    );
+    text += "\
                     quorum {\n  provider: corosync_votequorum\n}\n\
-                    logging {\n  to_stderr: yes\n  to_syslog: no\n}\nnodelist {\n"
-        .to_owned();
+                    logging {\n  to_stderr: yes\n  to_syslog: no\n}\nnodelist {\n";
     for node in 0..nodes {
         let ring = |network| address(small(node), network);
         text.push_str(&format!(
@@ -114,12 +152,12 @@ fn config(nodes: usize) -> String {
     text + "}\n"
 }
 
-fn run(nodes: usize, rounds: usize) -> io::Result<()> {
+fn run(&Wanted { nodes, rounds, under_load }: &Wanted) -> io::Result<()> {
     make_switches(NETWORKS.len())?;
     let folder = Path::new(FOLDER);
     fs::create_dir_all(folder)?;
     let file = folder.join("corosync.conf");
-    fs::write(&file, config(nodes))?;
+    fs::write(&file, config(nodes, under_load.map(|(token, _)| token)))?;
     let hosts: Vec<Host> = (0..nodes).map(Machine::plug).collect::<io::Result<_>>()?;
     let all: Vec<_> = hosts.iter().enumerate().collect();
     for number in (0..nodes).filter(|_| nodes > MOST_STRANGERS) {
@@ -145,7 +183,23 @@ fn run(nodes: usize, rounds: usize) -> io::Result<()> {
             machines.insert(victim, start((victim, host))?);
         }
     }
+    if let Some((_, span)) = under_load {
+        all_say(&machines, nodes)?;
+        busy(&machines, span)?;
+    }
     machines.into_iter().try_for_each(Machine::power_off)
+}
+
+/// Nothing is done to the machines; what the worst of them says that it lost.
+fn busy(machines: &[Machine], span: Duration) -> io::Result<()> {
+    let lost = || machines.iter().map(Machine::lost).collect::<Vec<_>>();
+    let before = lost();
+    let rivals = rivals()?;
+    std::thread::sleep(span);
+    let after = lost();
+    end_of(rivals)?;
+    let worst = before.iter().zip(&after).map(|(before, after)| after - before).max();
+    say("processors lost", f64::from(worst.unwrap_or_default()))
 }
 
 /// Waits until every machine says that there are so many members.
@@ -176,8 +230,25 @@ mod tests {
     }
 
     #[test]
+    fn what_is_to_be_measured_is_read() {
+        let load = Some((300, Duration::from_secs(60)));
+        let read = |nodes, rounds, under_load| Some(Wanted { nodes, rounds, under_load });
+        assert_eq!(Wanted::read(&["3", "8"]), read(3, 8, None));
+        assert_eq!(Wanted::read(&["3", "0", "300", "60"]), read(3, 0, load));
+        for wrong in [&["3"][..], &["2", "1"], &["3", "x"], &["3", "0", "300"]] {
+            assert_eq!(Wanted::read(wrong), None, "{wrong:?}");
+        }
+        let failed =
+            "[TOTEM ] A processor failed, forming new configuration: token timed out (300ms)\n";
+        assert_eq!(lost(&failed.repeat(2)), 2);
+        assert_eq!(lost("[TOTEM ] A new membership (1.2a) was formed. Members\n"), 0);
+    }
+
+    #[test]
     fn every_node_is_in_its_file_with_both_networks() {
-        let text = config(3);
+        let text = config(3, None);
+        assert!(!text.contains("token"), "its own: {text}");
+        assert!(config(3, Some(300)).contains("\n  token: 300\n  token_coefficient: 0\n}"));
         assert_eq!(text.matches("ring1_addr: 10.80.0.4").count(), 3);
         assert!(text.contains("name: node02\n    nodeid: 3\n"), "{text}");
     }

@@ -269,18 +269,31 @@ fn resident(pid: i32) -> io::Result<f64> {
     Ok(f64::from(kilobytes) / 1024.0)
 }
 
-/// Accusations while [`BUSY`] processes want every processor; nothing is done to the nodes. Where the machine was not
-/// busy there is no number; and as dead agents accuse nobody, all must have lived through it, hear each other at the end, and
-/// find the one that loses its power then.
-fn busy(cluster: &mut Cluster, span: Duration) -> io::Result<()> {
-    let (begin, before) = (sys::clock::now(), agents(cluster)?);
+/// [`BUSY`] processes that want every processor.
+pub(super) fn rivals() -> io::Result<Vec<Child>> {
     let start = |_| {
         // In sessions of their own: a kernel that groups by session counts each as much as a node.
         let options = SpawnOptions { new_session: true, ..SpawnOptions::default() };
         let words = ["lab".as_ref(), "busy".as_ref()];
         spawn(Path::new(OWN), Some("outlast"), &words, None, options)
     };
-    let busy: Vec<Child> = (0..BUSY).map(start).collect::<io::Result<_>>()?;
+    (0..BUSY).map(start).collect()
+}
+
+pub(super) fn end_of(rivals: Vec<Child>) -> io::Result<()> {
+    for child in rivals {
+        child.signal(SIGKILL)?;
+        child.wait()?;
+    }
+    Ok(())
+}
+
+/// Accusations while [`BUSY`] processes want every processor; nothing is done to the nodes. Where the machine was not
+/// busy there is no number; and as dead agents accuse nobody, all must have lived through it, hear each other at the end, and
+/// find the one that loses its power then.
+fn busy(cluster: &mut Cluster, span: Duration) -> io::Result<()> {
+    let (begin, before) = (sys::clock::now(), agents(cluster)?);
+    let busy = rivals()?;
     std::thread::sleep(span);
     let (end, text) = (sys::clock::now(), std::fs::read_to_string("/proc/loadavg")?);
     let heard = cluster.heard();
@@ -300,10 +313,7 @@ fn busy(cluster: &mut Cluster, span: Duration) -> io::Result<()> {
         return Err(io::Error::other("an agent did not live through it"));
     }
     finds(cluster, ("power off at load", Cluster::power_off, is_unreachable), 0)?;
-    for child in busy {
-        child.signal(SIGKILL)?;
-        child.wait()?;
-    }
+    end_of(busy)?;
     let load = load(&text).ok_or_else(|| io::Error::other("no load in /proc/loadavg"))?;
     say("load", load)?;
     if load < LOAD {
