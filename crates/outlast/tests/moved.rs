@@ -1,4 +1,5 @@
-//! `outlast move vip/NAME NODE` in a cluster that decides by its store: three machines in namespaces, real processes.
+//! Virtual IPs in a cluster that decides by its store: `outlast move vip/NAME NODE`, and a site of two machines with a
+//! third that only votes. Three machines in namespaces, real processes.
 
 #[expect(unreachable_pub, dead_code, reason = "shared by test programs, each uses a part")]
 #[path = "node/lonely.rs"]
@@ -25,10 +26,13 @@ check = "none"
 [store]
 "#;
 
-fn plan() -> Plan {
+/// Two that may hold the address, and a third that runs nothing else than its vote; as docs/operate/store.md has it.
+const ONLY_VOTES: &str = "order = [\"ctl1\", \"ctl2\"]\n[store]\n";
+
+fn plan(lines: &str) -> Plan {
     let words = |words: &[&str]| words.iter().map(|&word| word.to_owned()).collect();
     let (names, networks) = (words(&NODES), words(&["mgmt", "storage"]));
-    Plan { names, networks, lines: LINES.to_owned(), computes: 0 }
+    Plan { names, networks, lines: lines.to_owned(), computes: 0 }
 }
 
 /// Exit code, and what was printed on both.
@@ -48,7 +52,8 @@ fn have(cluster: &Cluster) -> Vec<usize> {
             let addresses = addresses.expect("addresses can be listed");
             addresses.iter().any(|address| address.ip == IpAddr::V4(ADDRESS))
         });
-        has.expect("the machine runs")
+        // A machine without power has nothing.
+        has.unwrap_or(false)
     };
     cluster.numbers().filter(has).collect()
 }
@@ -79,22 +84,23 @@ fn intents(node: usize) -> Vec<Intent> {
     said.lines().map(|line| serde_json::from_str(line).expect("an intent")).collect()
 }
 
+/// Starts all, and waits until all is as it should be; who holds the address.
+fn begun(cluster: &mut Cluster) -> usize {
+    for node in cluster.numbers() {
+        cluster.start(node).expect("it starts");
+    }
+    until("everybody hears everybody", || cluster.illness().is_none());
+    until("one has the address", || holder(cluster).map(|node| vec![node]) == Some(have(cluster)));
+    until("somebody coordinates", || cluster.numbers().all(|node| is_coordinated(cluster, node)));
+    holder(cluster).expect("it was waited for")
+}
+
 #[test]
 fn an_address_moves_by_a_decision_of_the_cluster_to_the_node_that_is_named() {
     contained("an_address_moves_by_a_decision_of_the_cluster_to_the_node_that_is_named", || {
         let mut cluster =
-            Cluster::lay_out(Path::new(FOLDER), Path::new(OUTLAST), plan()).expect("a lab");
-        for node in cluster.numbers() {
-            cluster.start(node).expect("it starts");
-        }
-        until("everybody hears everybody", || cluster.illness().is_none());
-        until("one has the address", || {
-            holder(&cluster).map(|node| vec![node]) == Some(have(&cluster))
-        });
-        until("somebody coordinates", || {
-            cluster.numbers().all(|node| is_coordinated(&cluster, node))
-        });
-        let first = holder(&cluster).expect("it was waited for");
+            Cluster::lay_out(Path::new(FOLDER), Path::new(OUTLAST), plan(LINES)).expect("a lab");
+        let first = begun(&mut cluster);
         let (second, third) = ((first + 1) % 3, (first + 2) % 3);
         // Typed on a node that has no part in it, then on the one that is to hold, then on the one that holds.
         for (number, (from, to, on)) in
@@ -124,4 +130,47 @@ fn an_address_moves_by_a_decision_of_the_cluster_to_the_node_that_is_named() {
             assert!(code == Some(1) && said.contains(&why), "{code:?} {said}");
         }
     });
+}
+
+#[test]
+fn two_machines_serve_and_decide_with_a_third_that_only_votes_whichever_of_them_is_lost() {
+    const TEST: &str =
+        "two_machines_serve_and_decide_with_a_third_that_only_votes_whichever_of_them_is_lost";
+    contained(TEST, || {
+        let lines = LINES.replace("[store]\n", ONLY_VOTES);
+        let mut cluster =
+            Cluster::lay_out(Path::new(FOLDER), Path::new(OUTLAST), plan(&lines)).expect("a lab");
+        let (first, voter) = (begun(&mut cluster), 2);
+        assert_ne!(first, voter, "it is not in the order");
+        let other = 1 - first;
+
+        // One of those that serve is lost: the other holds the address, and two decide.
+        cluster.power_off(first).expect("it can be switched off");
+        until("the other one has the address", || have(&cluster) == [other]);
+        decides(other, voter);
+        cluster.start(first).expect("it can be switched on");
+        until("everybody hears everybody", || cluster.illness().is_none());
+        assert_eq!(have(&cluster), [other], "it is not taken back");
+
+        // The one that votes is lost: the address stays, and the two decide.
+        cluster.power_off(voter).expect("it can be switched off");
+        decides(other, first);
+        assert_eq!(have(&cluster), [other]);
+        // It holds nothing, whoever is lost: the address waits for the one that may.
+        cluster.start(voter).expect("it can be switched on");
+        until("everybody hears everybody", || cluster.illness().is_none());
+        cluster.power_off(first).expect("it can be switched off");
+        cluster.power_off(other).expect("it can be switched off");
+        cluster.start(first).expect("it can be switched on");
+        until("the one that may has the address", || have(&cluster) == [first]);
+        decides(first, voter);
+    });
+}
+
+/// Typed on this node it is done, though one of three is lost: a node goes to rest and on duty again.
+fn decides(on: usize, node: usize) {
+    let name = NODES[node];
+    until("a rest is decided", || types(on, &["node", "standby", name]).0 == Some(0));
+    let (code, said) = types(on, &["node", "resume", name]);
+    assert_eq!(code, Some(0), "{said}");
 }
