@@ -93,6 +93,89 @@ fn a_controller_of_the_roster_commands_and_one_that_was_put_out_does_not() {
     });
 }
 
+/// Lets another node in.
+fn joins(trio: &Trio, node: &str, role: &str) {
+    let desk = format!("127.0.0.1:{}", lonely::free_port());
+    let mut serves = trio.trusting(&["trust", "serve", "--listen", &desk], "node01");
+    let mut serves = serves.stdout(Stdio::null()).spawn().expect("it serves");
+    let token = trio.said(&["token", "create", "--role", role, "--address", &desk], "node01");
+    until("a node joins", || {
+        let words = ["join", token.trim(), "--node", node];
+        trio.trusting(&words, node).output().expect("the tool runs").status.success()
+    });
+    serves.kill().and_then(|()| serves.wait()).expect("it ends");
+}
+
+/// Datagrams that this node did not believe, of whatever kind.
+fn refused(trio: &Trio, node: &str) -> u64 {
+    let refused = status(trio, node).map(|status| status.refused).unwrap_or_default();
+    refused.forged + refused.replayed + refused.unreadable + refused.astray
+}
+
+/// It is the one that stands unattended and is stolen with its disk.
+#[test]
+fn a_compute_node_that_was_put_out_is_heard_by_nobody_and_is_told_so() {
+    alone("a_compute_node_that_was_put_out_is_heard_by_nobody_and_is_told_so", || {
+        const ALL: [&str; 4] = ["node01", "node02", "node03", "node04"];
+        const OTHERS: [&str; 3] = ["node01", "node02", "node04"];
+        let mut trio = Trio::founded("compute");
+        joins(&trio, "node04", "compute");
+        trio.write("node04", "");
+        for node in ALL {
+            let file = format!("{node}.toml");
+            let text = std::fs::read_to_string(trio.files.path(&file)).expect("it was written");
+            let fourth = "[node.node04]\nrole = \"compute\"\n\
+                          networks = { management = \"127.0.0.5\", storage = \"127.0.1.5\" }\n";
+            // A busy machine makes nobody suspect.
+            let text = text
+                .replace("[node.node01]", "detect = \"3s\"\n[node.node01]")
+                .replace("[node.node03]", "[node.node03]\nrole = \"compute\"")
+                .replace("[dashboard]", &format!("{fourth}[dashboard]"))
+                .replace("[store]", "[store]\nmembers = [\"node01\"]");
+            trio.files.write(&file, &text);
+            trio.start(node);
+        }
+        until("everybody hears everybody", || hear(&trio, &ALL));
+        trio.leader(&NODES[..1]);
+
+        let all_refused = || OTHERS.iter().map(|node| refused(&trio, node)).sum::<u64>();
+        let before = all_refused();
+        trio.said(&["trust", "revoke", "node03"], "node01");
+        // As it spreads by itself, and sooner.
+        ["node02", "node04"].iter().for_each(|node| trio.refresh(node));
+        let standing = |asked: &str| {
+            let nodes = status(&trio, asked)?.nodes;
+            let it = nodes.into_iter().find(|line| line.state.node == "node03")?;
+            Some(it.state.standing)
+        };
+        until("nobody hears it", || {
+            OTHERS
+                .iter()
+                .all(|node| standing(node).is_some_and(|standing| standing != Standing::Alive))
+        });
+        // It goes on speaking to one or the other, until it takes them for gone.
+        until("what it says is refused and counted", || all_refused() > before);
+        let mut refresh =
+            trio.trusting(&["trust", "refresh", "--from", "127.0.0.2:7413"], "node03");
+        let told = refresh.stderr(Stdio::piped()).output().expect("the tool runs");
+        let why = String::from_utf8_lossy(&told.stderr).into_owned();
+        assert_eq!(told.status.code(), Some(1), "{why}");
+        assert!(why.contains("this node was revoked"), "{why}");
+
+        // The others go on: they hear each other, decide, and it takes nothing of that.
+        assert!(hear(&trio, &OTHERS));
+        let (code, said) = types(&trio, "node02", &["node", "drain", "node04", "--limit", "30"]);
+        assert_eq!(code, Some(0), "{said}");
+        let begin = ["maintenance", "start", "cluster", "--for", "2h", "--reason", "new disks"];
+        let (code, said) = types(&trio, "node01", &begin);
+        assert_eq!(code, Some(0), "{said}");
+        let planned = |node: &str| status(&trio, node).is_some_and(|it| !it.planned.is_empty());
+        until("the others know the window", || OTHERS.iter().all(|node| planned(node)));
+        assert!(!planned("node03"), "nothing is brought to it");
+        assert!(OTHERS.iter().all(|node| standing(node) != Some(Standing::Alive)));
+    });
+}
+
 /// A row of the table of `docs/reference/without-quorum.md`: trust is signed, not voted.
 #[test]
 fn without_a_majority_the_node_with_the_authority_lets_in_and_shuts_out() {
