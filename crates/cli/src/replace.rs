@@ -121,7 +121,8 @@ pub(crate) fn run(args: &Args, out: &mut impl Write) -> Result<(), ReplaceError>
     let object = token.as_ref().map(|token| trust::hex::encode(&token.id)).unwrap_or_default();
     let token = audited(&folder, ("token create", &object), token).map_err(CommandError::from)?;
     say(format!("on the new machine, within {} minutes:", args.minutes))?;
-    let has_files = has_store && is_applied(&socket)?;
+    // Who holds no store has none to give.
+    let has_files = has_store && status.store.is_some() && is_applied(&socket)?;
     let files = if has_files { " --files /etc/outlast" } else { "" };
     say(format!("  outlast join - --node {new}{files}"))?;
     say("and paste this line there, its token, which no argument shows to others:".to_owned())?;

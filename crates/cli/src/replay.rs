@@ -12,7 +12,8 @@ use crate::events::{clock, time_of_day};
 
 /// Play a recorded incident again: each input, the decision and the rule that applied
 ///
-/// On each node the agent records what its membership machine was fed and what it decided (member-*.rec),
+/// On each node the agent records what its membership machine was fed and what it decided (member-*.rec), the
+/// cases of verdicts on nodes that are watched by gossip (gossip-*.rec),
 /// the coordinator of a cluster with a store the same of its commands (coordinator-*.rec), and the vip process
 /// of its virtual IPs (vip-*.rec), in the folder `record` of the state folder (`record_mb` in outlast.toml says how much). Copy a file, or the folder, from the node; no key and no
 /// running outlast is needed to play it. The machine is fed the same inputs again, and what it decides is compared with what was recorded. Exit code 1: it decided
@@ -37,7 +38,7 @@ pub struct Args {
 }
 
 /// How names of recordings begin.
-const KINDS: [&str; 3] = ["coordinator-", "member-", "vip-"];
+const KINDS: [&str; 4] = ["coordinator-", "gossip-", "member-", "vip-"];
 
 /// Where to stop.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -57,7 +58,7 @@ pub enum ReplayError {
         #[source]
         source: io::Error,
     },
-    #[error("{} holds no recording: none of its files is named member-*.rec, vip-*.rec or coordinator-*.rec", .0.display())]
+    #[error("{} holds no recording: none of its files is named member-*.rec, gossip-*.rec, vip-*.rec or coordinator-*.rec", .0.display())]
     Empty(PathBuf),
     #[error("cannot play {}", .path.display())]
     Record {
@@ -187,10 +188,10 @@ impl<K: BufRead, W: Write> Show<'_, K, W> {
         {
             result.torn_bytes = bytes;
         }
-        let quiet = match (head.is_of_vips(), head.is_of_coordinator()) {
+        let quiet = match (head.is_of_vips(), head.has_a_pace()) {
             (true, _) => Some("hellos and adverts"),
-            (_, true) => None,
-            _ => Some("beats"),
+            (_, true) => Some("beats"),
+            _ => None,
         };
         let text = if self.args.json { json(&result) } else { result.words(quiet) };
         self.write(&text)?;

@@ -24,7 +24,7 @@ use base::Time;
 
 use crate::member::{Refused, Standing};
 use crate::packet::{Kind, MAX_BODY, MAX_NETWORKS, Opened, Replay, Seal};
-use crate::verdict::{Proof, RULES, Rule, Times, Verdict};
+use crate::verdict::{Case, Proof, RULES, Rule, Times, Verdict};
 use circle::{Circle, Notice, Pace, Seat};
 use confirm::Confirm;
 use dice::Dice;
@@ -116,8 +116,8 @@ pub enum Action {
     Send { to: u16, network: u8, body: Vec<u8> },
     /// A standing changed.
     Verdict { node: u16, standing: Standing, why: String },
-    /// The verdict on a node is another one.
-    Opinion { node: u16, verdict: Verdict, rule: &'static Rule },
+    /// The verdict on a node is another one, by this case.
+    Opinion { node: u16, verdict: Verdict, rule: &'static Rule, case: Box<Case> },
     /// [`Gossip::duty`] of this node changed.
     Duty { node: u16 },
     /// For [`crate::errand`], of the process of that node with this life.

@@ -1,5 +1,5 @@
 //! What a node's machines were fed, and what they decided: recorded, and played again. One file has the
-//! membership machine of an agent, all instances of a vip process, or the coordinator.
+//! membership machine of an agent, all instances of a vip process, the coordinator, or verdicts of the gossip.
 //!
 //! ```text
 //!  "OUTLREC" version | block | block | ...          block:  length  sum  entries
@@ -22,6 +22,7 @@ use sha2::{Digest, Sha256};
 
 use crate::keep::Keep;
 
+pub use cases::CaseFact;
 pub use leader::LeaderFact;
 pub use machine::Machine;
 pub use member::MemberFact;
@@ -30,6 +31,7 @@ pub use recorder::Recorder;
 pub use said::{Decision, Names};
 pub use vips::VipFact;
 
+mod cases;
 mod leader;
 mod machine;
 mod member;
@@ -47,6 +49,8 @@ const MEMBER: u8 = 1;
 const VIPS: u8 = 2;
 /// [`crate::intent::Leader`], while this node coordinates.
 const LEADER: u8 = 3;
+/// The table of verdicts, which has no state.
+const CASES: u8 = 4;
 const SUM: usize = 8;
 /// Length and sum of a block.
 const FRAME: usize = 4 + SUM;
@@ -79,6 +83,7 @@ pub enum Fact {
     /// Of the instance at that position.
     Vip(u16, VipFact),
     Leader(LeaderFact),
+    Case(CaseFact),
 }
 
 impl Fact {
@@ -91,6 +96,7 @@ impl Fact {
                 format!("{}: {}", names.instance(*instance), fact.words(names))
             }
             Self::Leader(fact) => fact.words(names),
+            Self::Case(fact) => fact.words(names),
         }
     }
 }
@@ -151,10 +157,10 @@ impl Head {
         self.machine == VIPS
     }
 
-    /// Whether it is of a coordinator: then nothing in it goes on all the time.
+    /// Whether something in it goes on all the time: beats, adverts.
     #[must_use]
-    pub const fn is_of_coordinator(&self) -> bool {
-        self.machine == LEADER
+    pub const fn has_a_pace(&self) -> bool {
+        matches!(self.machine, MEMBER | VIPS)
     }
 
     /// The wall clock at a moment of this recording, in milliseconds since 1970.
@@ -192,7 +198,7 @@ impl<'a> Recording<'a> {
         }
         let mut block = block(&mut rest).ok_or(RecordError::Head)?;
         let machine = *block.first().ok_or(RecordError::Head)?;
-        if !matches!(machine, MEMBER | VIPS | LEADER) {
+        if !matches!(machine, MEMBER | VIPS | LEADER | CASES) {
             return Err(RecordError::Machine(machine));
         }
         let head = Head::revive(&mut block).ok_or(RecordError::Head)?;

@@ -18,6 +18,7 @@ use std::time::Duration;
 use base::Time;
 
 use crate::Buffer;
+use crate::errand::PATIENCE;
 use crate::kv::Token;
 use crate::tenure::{self, End, MARGIN, Tenure};
 
@@ -435,7 +436,9 @@ impl Succession {
         (self.since, self.free, self.gone, self.former) = (now, None, None, None);
         let taken = self.heir.take().map(|heir| (heir.from, heir.why));
         self.tell(Ok(()), out);
-        Action::Begin { token, alone_from: now + self.limit.saturating_sub(MARGIN), taken }
+        // The former one orders no more by then; what it ordered last is sent for so long.
+        let alone_from = now + self.limit.saturating_sub(MARGIN) + PATIENCE;
+        Action::Begin { token, alone_from, taken }
     }
 }
 

@@ -71,7 +71,7 @@ pub enum Death {
 }
 
 /// All that [`judge`] looks at.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Case {
     pub now: Time,
     pub times: Times,

@@ -160,7 +160,7 @@ fn whatever_a_coordinator_went_through_it_decides_the_same_again_from_any_moment
     let files = cloud.files();
     for (number, file) in files.iter().enumerate() {
         let recording = Recording::open(file).unwrap();
-        assert!(recording.head.is_of_coordinator());
+        assert!(!recording.head.has_a_pace());
         let mut play = recording.play().unwrap();
         let mut steps = 0;
         for step in &mut play {

@@ -14,13 +14,12 @@ use std::time::Duration;
 use api::{Change, Event, MAX_MESSAGE, Order, Report, Start, Status};
 use base::Time;
 use engine::member::{Action, Input};
-use engine::replay::Recorder;
 use engine::{Buffer, errand, gossip};
 use sys::channel::Channel;
 use sys::poll::{Interest, Poller};
 
 use crate::files::Texts;
-use crate::record::{Record, Trouble, Whose};
+use crate::record::Trouble;
 use beats::Beats;
 use core::Core;
 use errands::{Desk, Office};
@@ -29,6 +28,7 @@ use journal::Journal;
 use load::Sampler;
 use stalls::Stalls;
 use story::Story;
+use tapes::Tapes;
 use why::explainer;
 
 pub(crate) use control::SOCKET as CONTROL;
@@ -61,6 +61,7 @@ mod seats;
 mod stalls;
 mod story;
 mod strange;
+mod tapes;
 mod told;
 pub(crate) mod trustee;
 mod turn;
@@ -106,7 +107,7 @@ struct Agent<'a> {
     poller: Poller,
     beats: Option<Beats>,
     /// What the machine is fed, for `outlast replay`.
-    record: Option<Record>,
+    record: Tapes,
     /// What operators want, from the threads that answer them.
     commands: Channel,
     office: Office,
@@ -163,10 +164,7 @@ pub(crate) fn run(channel: &Channel, start: Start, texts: Texts) -> Result<(), A
         .cluster
         .as_ref()
         .and_then(|cluster| Beats::open(cluster, lock_me(&start, cluster)?, &poller));
-    let record = lock(&core).cluster.as_ref().and_then(|cluster| {
-        let state_dir = Path::new(&start.state_dir);
-        Record::start(Whose::Member, state_dir, &start.node, cluster, vec![], trouble)
-    });
+    let record = Tapes::start(&start, lock(&core).cluster.as_ref(), &trouble);
     let points = lock(&core).cluster.as_ref().map_or(0, |cluster| cluster.reference.len());
     let pings = reference::Pings::new(points, start.life);
     let mut agent = Agent {
@@ -193,9 +191,7 @@ pub(crate) fn run(channel: &Channel, start: Start, texts: Texts) -> Result<(), A
     agent.tell(&Report::Ready { generation: start.generation });
     agent.serve()?;
     agent.journal.close();
-    if let Some(record) = agent.record {
-        record.close();
-    }
+    agent.record.close();
     Ok(())
 }
 
@@ -411,13 +407,7 @@ impl Agent<'_> {
         let mut news = vec![];
         let Some(member) = &mut core.member else { return };
         let mut out = Buffer::new();
-        if let Some(record) = &mut self.record {
-            record.before(now, |head| Recorder::begin(head, member));
-        }
-        member.step(now, input, &mut out);
-        if let Some(record) = &mut self.record {
-            record.after(now, |recorder| recorder.note(now, &input, &out));
-        }
+        self.record.step(now, member, input, &mut out);
         for action in out.drain() {
             match action {
                 Action::Beat { network } => {

@@ -44,6 +44,7 @@ pub(crate) enum Whose {
     Member,
     Vips,
     Coordinator,
+    Gossip,
 }
 
 impl Whose {
@@ -53,22 +54,23 @@ impl Whose {
             Self::Member => "member-",
             Self::Vips => "vip-",
             Self::Coordinator => "coordinator-",
+            Self::Gossip => "gossip-",
         }
     }
 
     /// What its files may take of `all` bytes: adverts and hellos are fewer than beats, and commands rare.
     const fn share(self, all: u64) -> u64 {
         match self {
-            Self::Member => all - all / 4 - all / 16,
+            Self::Member => all - all / 4 - all / 8,
             Self::Vips => all / 4,
-            Self::Coordinator => all / 16,
+            Self::Coordinator | Self::Gossip => all / 16,
         }
     }
 
     /// What a killed process takes along at most; a coordinator is told little, and each of it matters.
     const fn block_every(self) -> Duration {
         match self {
-            Self::Member | Self::Vips => BLOCK_EVERY,
+            Self::Member | Self::Vips | Self::Gossip => BLOCK_EVERY,
             Self::Coordinator => Duration::ZERO,
         }
     }
@@ -77,7 +79,7 @@ impl Whose {
     /// whose memory is small, an eighth of that.
     const fn waiting(self) -> usize {
         match self {
-            Self::Member => 256,
+            Self::Member | Self::Gossip => 256,
             Self::Vips | Self::Coordinator => 32,
         }
     }
@@ -167,8 +169,12 @@ impl Record {
             drop(end);
         });
         let _unwatched = writer.map_err(|error| *trouble.text() = Some(error.to_string())).ok()?;
+        let nodes = match whose {
+            Whose::Gossip => cluster.nodes.as_slice(),
+            Whose::Member | Whose::Vips | Whose::Coordinator => cluster.controllers(),
+        };
         let names = Names {
-            nodes: cluster.controllers().iter().map(|node| node.name.clone()).collect(),
+            nodes: nodes.iter().map(|node| node.name.clone()).collect(),
             networks: cluster.networks.clone(),
             instances,
         };
@@ -220,6 +226,14 @@ impl Record {
         self.send(now, Piece::More(block));
         if is_full {
             self.recorder = None;
+        }
+    }
+
+    /// What was noted longer ago than a block takes goes to the disk; for who is fed seldom.
+    pub(crate) fn due(&mut self, now: Time) {
+        let waits = self.recorder.as_ref().is_some_and(|recorder| recorder.waiting() > 0);
+        if waits && now >= self.block_at {
+            self.after(now, |_| {});
         }
     }
 

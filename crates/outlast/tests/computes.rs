@@ -77,6 +77,23 @@ fn is_up(line: &NodeLine) -> bool {
     line.state.cells.len() == 2 && line.state.cells.iter().all(|cell| cell.alive)
 }
 
+/// What the gossip of a node has concluded is on its disk, and judged again as it was.
+fn is_recorded(stage: &Stage, node: usize, conclusion: &str) {
+    let folder = stage.cluster.state_dir(node).join("record");
+    until("the recording has it", || {
+        let files = std::fs::read_dir(&folder).into_iter().flatten().flatten();
+        let is_it =
+            |file: &std::fs::DirEntry| file.file_name().to_string_lossy().starts_with("gossip-");
+        files.filter(is_it).any(|file| {
+            let played = Command::new(OUTLAST).arg("replay").arg(file.path()).output();
+            let played = played.expect("the tool starts");
+            let said = String::from_utf8_lossy(&played.stdout).into_owned();
+            assert!(played.status.success(), "{said}");
+            said.contains(conclusion) && said.contains(": decided as recorded")
+        })
+    });
+}
+
 #[test]
 fn real_compute_nodes_that_crash_leave_stand_still_or_lose_a_network_are_judged_rightly() {
     let name =
@@ -96,6 +113,8 @@ fn real_compute_nodes_that_crash_leave_stand_still_or_lose_a_network_are_judged_
             why = stage.types(0, &["why", "node/cmp1"]).1;
             why.contains("unanswered") && why.contains("does not answer")
         });
+        is_recorded(&stage, 0, "cmp1 is unreachable; rule unanswered");
+        is_recorded(&stage, leaving, "cmp1 is suspect; rule ");
         stage.heals();
 
         stage.cluster.set_joined(cut, 1, false).expect("a port can be taken out");

@@ -70,6 +70,8 @@ pub enum Refusal {
          gone)"
     )]
     NoKeys,
+    #[error("this is a former certificate of the node: only its present one is given passwords")]
+    Former,
     /// Why this node has no configuration for the guest.
     #[error("{0}")]
     NoFiles(String),
@@ -284,9 +286,7 @@ fn decided(
         Question::Roster { newer_than } => roster(&state, guest, *newer_than, now_ms),
         Question::ClusterKeys => known(&state, guest, now_ms)
             .and_then(|member| folder.hand_keys(&state, (member, guest), now_ms)),
-        Question::Configuration => known(&state, guest, now_ms).and_then(|member| {
-            files.of(member).map(Answer::Configuration).map_err(Refusal::NoFiles)
-        }),
+        Question::Configuration => configuration(&state, files, guest, now_ms),
         Question::Join(_) | Question::Renew(_) if !state.is_authority => {
             Err(Refusal::Elsewhere(state.issuer()))
         }
@@ -343,6 +343,21 @@ fn decided(
     (answer, format!("{command} of {object} from {from}: {outcome}{shown}{audited}"))
 }
 
+/// The guest's files, passwords and all.
+fn configuration(
+    state: &State,
+    files: &dyn Configurations,
+    guest: Option<Fingerprint>,
+    now_ms: u64,
+) -> Result<Answer, Refusal> {
+    let member = known(state, guest, now_ms)?;
+    // A former key of a node may be on a disk that was thrown away.
+    if Some(member.fingerprint) != guest {
+        return Err(Refusal::Former);
+    }
+    files.of(member).map(Answer::Configuration).map_err(Refusal::NoFiles)
+}
+
 /// Answers until the process ends; `tell` hears each conversation in a line. Whoever comes while too many
 /// are there, or too many of one address, is turned away, and the audit log has how many were.
 pub fn serve(
@@ -395,88 +410,4 @@ pub fn serve(
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::folder::Founding;
-    use crate::keys::Keys;
-    use crate::roster::Role;
-
-    const NOW: u64 = 1_790_000_000_000;
-
-    fn keys(signing: &Keys, agreement: &Keys, proof: &Keys) -> wire::Renew {
-        let (one, other) = (signing.public().unwrap(), agreement.public().unwrap());
-        let proof = proof.proof().unwrap();
-        wire::Renew { signing: one.signing, agreement: other.agreement, proof }
-    }
-
-    fn of(certificate: &str) -> Fingerprint {
-        fingerprint(&hex::decode(certificate).unwrap())
-    }
-
-    #[test]
-    fn an_old_key_or_a_used_token_brings_nobody_in_and_puts_nobody_out() {
-        let path = std::env::temp_dir().join(format!("outlast-desk-{}", std::process::id()));
-        let folder = Folder::new(&path, None);
-        let (cluster, node) = ("cloud".to_owned(), "node01".to_owned());
-        folder.init(&Founding { cluster, node, address: None }, NOW).unwrap();
-        let desk = "127.0.0.1:1".parse().unwrap();
-        let token = folder.create_token((Role::Controller, None), desk, 600_000, NOW).unwrap();
-        let (mut state, key) = (folder.load().unwrap(), folder.authority_key().unwrap());
-        let [first, second, thief] = [0, 1, 2].map(|_| Keys::make().unwrap());
-        let mut asks = |question, guest| {
-            let ask = Ask { version: wire::VERSION, now_ms: NOW, question };
-            let before = state.clone();
-            let answer = decide(&mut state, &key, &ask, guest, NOW);
-            assert!(answer.is_ok() || state == before, "a refusal changes nothing");
-            answer
-        };
-        let join = |wire::Renew { signing, agreement, proof }| {
-            let (id, secret) = (hex::encode(&token.id), hex::encode(&token.secret));
-            let node = "node02".to_owned();
-            Question::Join(Join {
-                token: id,
-                secret,
-                node,
-                address: None,
-                signing,
-                agreement,
-                proof,
-            })
-        };
-        let came = asks(join(keys(&first, &first, &first)), None).unwrap();
-        assert!(matches!(came, Answer::Welcome(_)), "{came:?}");
-        // The token was read on its way; the public keys are no secret.
-        for stolen in [
-            keys(&thief, &first, &thief),
-            keys(&thief, &thief, &thief),
-            keys(&first, &first, &thief),
-            keys(&first, &thief, &first),
-        ] {
-            let refused = asks(join(stolen), None).unwrap_err();
-            assert!(matches!(refused, Refusal::TokenUsed(_)), "{refused}");
-        }
-        let again = asks(join(keys(&first, &first, &first)), None).unwrap();
-        let Answer::Welcome(welcome) = again else { panic!("{again:?}") };
-
-        let old = Some(of(&welcome.certificate));
-        let renewed = asks(Question::Renew(keys(&second, &second, &second)), old).unwrap();
-        assert!(matches!(renewed, Answer::Renewed(_)), "{renewed:?}");
-        for stolen in [
-            keys(&thief, &second, &thief),
-            keys(&thief, &thief, &thief),
-            keys(&second, &thief, &thief),
-            keys(&first, &first, &first),
-        ] {
-            let refused = asks(Question::Renew(stolen), old).unwrap_err();
-            assert!(matches!(refused, Refusal::Roster(RosterError::Changing(_))), "{refused}");
-        }
-        let stolen = Question::Renew(keys(&second, &second, &thief));
-        let refused = asks(stolen, old).unwrap_err();
-        assert!(matches!(refused, Refusal::Roster(RosterError::Unproven(_))), "{refused}");
-        let again = asks(Question::Renew(keys(&second, &second, &second)), old).unwrap();
-        let Answer::Renewed(again) = again else { panic!("{again:?}") };
-        let member = state.roster.find("node02").unwrap();
-        assert_eq!((member.fingerprint, member.epoch), (of(&again.certificate), 1));
-        std::fs::remove_dir_all(path).unwrap();
-    }
-}
+mod tests;

@@ -61,6 +61,12 @@ pub(crate) fn point(link: &Path, file: &Path) -> Result<(), FileError> {
     made.map_err(|source| FileError::Write { path: link.to_owned(), source })
 }
 
+/// Keeps what is there under another name, out of the way.
+pub(crate) fn put_aside(path: &Path) -> Result<(), FileError> {
+    let aside = fs::rename(path, path.with_extension("damaged"));
+    aside.map_err(|source| FileError::Write { path: path.to_owned(), source })
+}
+
 /// Reads a file that nobody else may read.
 pub(crate) fn read(path: &Path) -> Result<Vec<u8>, FileError> {
     let wrong = |source| FileError::Read { path: path.to_owned(), source };

@@ -16,7 +16,7 @@ use sha2::{Digest, Sha256};
 use zeroize::{Zeroize, Zeroizing};
 
 use crate::desk::Refusal;
-use crate::files::Lock;
+use crate::files::{self, Lock};
 use crate::folder::{Folder, State, TrustError};
 use crate::hex;
 use crate::roster::{Fingerprint, Member, Role};
@@ -215,7 +215,16 @@ impl Folder {
         let named = self.load()?.roster.sealing;
         let mut handed = handed.read();
         handed.retain(|key| named.iter().any(|made| made.id == key.id));
-        self.add_keys(handed)
+        let is_whole = named.iter().all(|made| handed.iter().any(|key| key.id == made.id));
+        match self.cluster_keys() {
+            // Damaged, and all of it is here: what was there is put aside.
+            Err(TrustError::Secret(SecretError::Seal(_) | SecretError::Form(_))) if is_whole => {
+                files::put_aside(&self.path().join(CLUSTER_KEY))?;
+                self.write_keys(&handed)?;
+                Ok(true)
+            }
+            Ok(_) | Err(_) => self.add_keys(handed),
+        }
     }
 
     /// Under the folder's lock. Whether one is new.
@@ -414,6 +423,22 @@ mod tests {
         let given = log.iter().filter(|entry| entry.command == "trust give-keys");
         let given: Vec<_> = given.map(|entry| entry.object.as_str()).collect();
         assert_eq!(given, ["node02", "cmp1", "node03", "node02", "node03", "node03"]);
+    }
+
+    #[test]
+    fn a_damaged_file_of_keys_is_put_aside_and_they_are_given_again() {
+        let (nodes, first) = Nodes::founded("ring-damaged");
+        let second = nodes.joined("node02", Role::Controller);
+        let file = second.path().join(CLUSTER_KEY);
+        let mut bytes = std::fs::read(&file).unwrap();
+        *bytes.last_mut().unwrap() ^= 1;
+        std::fs::write(&file, &bytes).unwrap();
+        assert!(second.lacks_keys(&second.load().unwrap()));
+        // Not for a part of them.
+        assert!(second.keep_keys(&Handed { keys: vec![] }).is_err());
+        assert!(with_desk(&first, 1, |desk| ask_keys(&second, (desk, None), NOW)).unwrap());
+        assert_eq!(ids(&second), ids(&first));
+        assert_eq!(std::fs::read(file.with_extension("damaged")).unwrap(), bytes);
     }
 
     #[test]

@@ -27,7 +27,7 @@ const KEY: &str = "key";
 /// Where the key of a folder is. Its place is named in messages, too: a key disk that is not mounted is what is missing.
 pub(crate) fn place(folder: &Path) -> PathBuf {
     let beside = folder.join(KEY);
-    std::fs::read_link(&beside).unwrap_or(beside)
+    std::fs::read_link(&beside).map_or(beside, |link| folder.join(link))
 }
 
 /// Why a secret cannot be had.
@@ -154,6 +154,9 @@ mod tests {
         std::fs::rename(&disk, home.join("unmounted")).unwrap();
         let error = FileKey::read(&place(&folder)).unwrap_err().to_string();
         assert!(error.contains("disk/key"), "{error}");
+        std::fs::remove_file(folder.join("key")).unwrap();
+        std::os::unix::fs::symlink("../disk/key", folder.join("key")).unwrap();
+        assert_eq!(place(&folder), folder.join("../disk/key"), "a link of an operator");
         let error = FileKey::make(&folder, &place(&folder)).map(|_| ()).unwrap_err().to_string();
         assert!(error.contains("disk/key"), "none is made in its place: {error}");
         assert!(!elsewhere.exists() && folder.join("key").is_symlink());

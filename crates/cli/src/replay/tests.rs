@@ -88,6 +88,15 @@ fn a_coordinator_is_shown_with_what_was_asked_committed_and_ordered() {
 }
 
 #[test]
+fn verdicts_of_the_gossip_are_shown_with_their_cases() {
+    let (outcome, text) = shown(&args(golden("gossip-1.rec")), "");
+    assert_eq!(outcome, Ok(true));
+    let case = "a case about node03: a majority of the controllers asked it and had no answer";
+    let at = text.find(case).expect("it is shown");
+    assert!(text[at..].contains("  -> node03 is unreachable; rule unanswered: "), "{text}");
+}
+
+#[test]
 fn everything_is_shown_when_asked_for_and_until_a_moment_when_told() {
     let mut args = Args { all: true, ..args(golden("member-1.rec")) };
     let (_, whole) = shown(&args, "");
@@ -166,11 +175,9 @@ fn what_cannot_be_played_is_told_by_name() {
     }
     let folder = golden("member-1.rec").parent().unwrap().join("..");
     let (outcome, _) = shown(&args(folder), "");
-    assert!(
-        outcome
-            .unwrap_err()
-            .contains("none of its files is named member-*.rec, vip-*.rec or coordinator-*.rec")
-    );
+    assert!(outcome.unwrap_err().contains(
+        "none of its files is named member-*.rec, gossip-*.rec, vip-*.rec or coordinator-*.rec"
+    ));
     let (outcome, _) = shown(&args("/nowhere/x.rec".into()), "");
     assert!(outcome.unwrap_err().starts_with("cannot read /nowhere/x.rec: "));
 }

@@ -138,7 +138,7 @@ pub(crate) const CLUSTER: &[Field<ClusterDraft>] = &[
         name: "record_mb",
         form: "16",
         default: "16",
-        does: "megabytes on disk for what membership, virtual IPs and the coordinator heard and decided (`outlast replay`); 0: it is not recorded",
+        does: "megabytes on disk for what membership, gossip, virtual IPs and the coordinator heard and decided (`outlast replay`); 0: it is not recorded",
         set: |draft, value, _| {
             draft.record_mb = Some(number(value, "megabytes", 0, MOST_RECORD_MB)?);
             Ok(())

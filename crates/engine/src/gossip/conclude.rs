@@ -54,7 +54,7 @@ impl Gossip {
         }
         if is_news {
             let (verdict, rule) = (judgement.verdict, judgement.rule);
-            out.push(Action::Opinion { node, verdict, rule });
+            out.push(Action::Opinion { node, verdict, rule, case: Box::new(case) });
             if verdict == Verdict::Unreachable {
                 self.declare(now, node, false, out);
             }

@@ -158,7 +158,7 @@ pub struct Leader {
     pub(super) commits: BTreeMap<u64, Commit>,
     pub(super) commit: u64,
     pub(super) deposed: bool,
-    /// Until then a former leader may order by its own reckoning.
+    /// Until then a former leader may order by its own reckoning, or an order of it may arrive.
     pub(super) alone_from: Time,
 }
 
@@ -206,6 +206,7 @@ impl Leader {
             return Time::NEVER;
         }
         let due = self.open.values().map(|open| match open.phase {
+            Phase::Ordering { .. } if open.record.is_unread() => self.alone_from,
             Phase::Ordering { since, send_at, .. } => send_at.min(since + STEP_WITHIN),
             Phase::Committing { .. } => Time::NEVER,
         });
@@ -233,13 +234,17 @@ impl Leader {
             Input::Stale => self.depose(out),
             Input::Timeout => {}
         }
-        self.end_unread(out);
+        self.end_unread(now, out);
         self.propose(out);
         self.order(now, out);
     }
 
-    /// What a later version began, nobody here can go on with; a step of it may be under way.
-    fn end_unread(&mut self, out: &mut Buffer<Action>) {
+    /// What a later version began, nobody here can go on with; a step of it may be under way, and be ordered until a
+    /// former leader orders no more.
+    fn end_unread(&mut self, now: Time, out: &mut Buffer<Action>) {
+        if now < self.alone_from {
+            return;
+        }
         let is_due =
             |open: &Open| open.record.is_unread() && matches!(open.phase, Phase::Ordering { .. });
         let due = self.open.iter().filter(|(_, open)| is_due(open) && !self.deposed);

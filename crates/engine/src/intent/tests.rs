@@ -365,6 +365,12 @@ fn an_open_record_of_a_later_version_is_ended_by_name_and_its_object_is_free_aga
     let [(1, unread)] = intents.as_slice() else { panic!("{intents:?}") };
     assert_eq!((unread.object.as_str(), unread.is_unread()), ("vip/internal", true));
     let token = world.leader_token();
+    // A former leader may still order its step: until then the object is not free.
+    let waits = Leader::new(Time::ZERO, (STORE, token), last, intents.clone());
+    world.leader = waits.beside(Time::from_nanos(1));
+    assert_eq!(world.step(Input::Timeout, true), []);
+    assert_eq!(world.kv.get(&key(1)).map(|item| item.value.to_vec()), Some(later.clone()));
+    assert_eq!(world.leader.deadline(), Time::from_nanos(1));
     world.leader = Leader::new(Time::ZERO, (STORE, token), last, intents);
     let ordered = world.step(Input::Timeout, true);
     assert_eq!(ordered, [], "nothing of it is ordered");

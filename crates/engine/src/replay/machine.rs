@@ -2,7 +2,7 @@
 
 use base::Time;
 
-use super::{Decision, Fact, LEADER, MEMBER, Names, VIPS};
+use super::{CASES, Decision, Fact, LEADER, MEMBER, Names, VIPS};
 use crate::Buffer;
 use crate::intent::Leader;
 use crate::keep::Keep;
@@ -17,6 +17,8 @@ pub enum Machine {
     Vips(Vec<Vip>),
     /// None: it does not coordinate.
     Leader(Box<Option<Leader>>),
+    /// The table of verdicts.
+    Cases,
 }
 
 impl Machine {
@@ -32,6 +34,7 @@ impl Machine {
                 let leads = Keep::revive(&mut bytes)?;
                 bytes.is_empty().then(|| Self::Leader(Box::new(leads)))
             }
+            CASES => bytes.is_empty().then_some(Self::Cases),
             _ => None,
         }
     }
@@ -51,6 +54,7 @@ impl Machine {
                 leads.keep(&mut bytes);
                 bytes
             }
+            Self::Cases => vec![],
         }
     }
 
@@ -61,6 +65,7 @@ impl Machine {
             Self::Member(_) => MEMBER,
             Self::Vips(_) => VIPS,
             Self::Leader(_) => LEADER,
+            Self::Cases => CASES,
         };
         Self::revived(number, &self.kept())
     }
@@ -80,7 +85,8 @@ impl Machine {
                 out.iter().map(|action| Decision::of_vip(action, vip, names)).collect()
             }
             (Self::Leader(leads), Fact::Leader(fact)) => fact.feed(now, leads),
-            (Self::Member(_) | Self::Vips(_) | Self::Leader(_), _) => vec![],
+            (Self::Cases, Fact::Case(fact)) => fact.feed(names),
+            (Self::Member(_) | Self::Vips(_) | Self::Leader(_) | Self::Cases, _) => vec![],
         }
     }
 }

@@ -6,7 +6,9 @@ use base::Time;
 
 use super::member::{self, Bodies};
 use super::vips::{self, Last};
-use super::{Decision, Fact, Head, LEADER, LeaderFact, Machine, VIPS, block, into, later};
+use super::{
+    CASES, CaseFact, Decision, Fact, Head, LEADER, LeaderFact, Machine, VIPS, block, into, later,
+};
 use crate::CAPACITY;
 use crate::keep::Keep;
 
@@ -112,6 +114,7 @@ enum Before {
     Vips(Last),
     /// Nothing that it is told repeats itself.
     Leader,
+    Cases,
 }
 
 impl Before {
@@ -122,6 +125,7 @@ impl Before {
                 vips::revive(last, bytes).map(|(instance, fact)| Fact::Vip(instance, fact))
             }
             Self::Leader => LeaderFact::revive(bytes).map(Fact::Leader),
+            Self::Cases => CaseFact::revive(bytes).map(Fact::Case),
         }
     }
 }
@@ -131,6 +135,7 @@ impl<'a> Entries<'a> {
         let last = match head.machine {
             VIPS => Before::Vips(Last::default()),
             LEADER => Before::Leader,
+            CASES => Before::Cases,
             _ => Before::Member(Bodies::new()),
         };
         Self { at: head.at, last, block: &[], rest, is_torn: false }

@@ -4,11 +4,14 @@ use base::Time;
 
 use super::member::{self, Bodies};
 use super::vips::{self, Last};
-use super::{Decision, FRAME, Head, LEADER, LeaderFact, MAGIC, VERSION, VIPS, apart, framed};
+use super::{
+    CASES, CaseFact, Decision, FRAME, Head, LEADER, LeaderFact, MAGIC, VERSION, VIPS, apart, framed,
+};
 use crate::Buffer;
 use crate::intent::{self, Leader};
 use crate::keep::Keep;
 use crate::member::{Action, Input, Member};
+use crate::verdict::{Rule, Verdict};
 use crate::vip::{self, Vip};
 
 /// One recording, from its head on.
@@ -52,6 +55,13 @@ impl Recorder {
             leader.keep(&mut state);
         }
         Self::new(head, &state)
+    }
+
+    /// As [`Self::begin`], of verdicts of the gossip: the table has no state.
+    #[must_use]
+    pub fn begin_cases(mut head: Head) -> (Self, Vec<u8>) {
+        head.machine = CASES;
+        Self::new(head, &[])
     }
 
     fn new(head: Head, state: &[u8]) -> (Self, Vec<u8>) {
@@ -100,6 +110,14 @@ impl Recorder {
         for action in out {
             Decision::of_leader(action).keep(&mut self.entries);
         }
+    }
+
+    /// A case, and the verdict that it had.
+    pub fn note_case(&mut self, fact: &CaseFact, verdict: Verdict, rule: &Rule) {
+        self.entry(fact.case.now);
+        fact.keep(&mut self.entries);
+        1_usize.keep(&mut self.entries);
+        Decision::of_verdict(fact.node, verdict, rule, &self.head.names).keep(&mut self.entries);
     }
 
     fn entry(&mut self, now: Time) {

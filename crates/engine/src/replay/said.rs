@@ -2,7 +2,7 @@
 
 use crate::keep::Keep;
 use crate::member::{Action, Standing};
-use crate::verdict::Verdict;
+use crate::verdict::{Rule, Verdict};
 use crate::vip::Role;
 
 /// Names of the cluster file by position.
@@ -54,8 +54,7 @@ impl Decision {
                 format!("{} counts as {}: {why}", names.node(*node), standing.word())
             }
             Action::Opinion { node, verdict, rule } => {
-                let (node, on) = (names.node(*node), on_networks(*verdict, names));
-                format!("{node} is {}{on}; rule {}: {}", verdict.word(), rule.name, rule.sentence)
+                return Self::of_verdict(*node, *verdict, rule, names);
             }
             Action::Carried { node, network, life, kind, body } => {
                 let (node, network) = (names.node(*node), names.network(*network));
@@ -83,6 +82,13 @@ impl Decision {
                 format!("keep event {number} of {node} ({length} bytes, {skipped} before it lost)")
             }
         })
+    }
+
+    /// By this rule of the table.
+    pub(super) fn of_verdict(node: u16, verdict: Verdict, rule: &Rule, names: &Names) -> Self {
+        let (node, on) = (names.node(node), on_networks(verdict, names));
+        let (word, Rule { name, sentence, .. }) = (verdict.word(), rule);
+        Self::Said(format!("{node} is {word}{on}; rule {name}: {sentence}"))
     }
 
     /// Shown only when everything is asked for: these go on all the time.

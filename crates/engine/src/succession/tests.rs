@@ -360,7 +360,7 @@ fn a_watch_that_is_faster_than_the_answer_takes_nothing_from_who_asked() {
     assert_eq!(out.drain().last(), None);
     taker.step(now, Input::Granted { question: 1, token }, &mut out);
     let orders: Vec<_> = out.drain().collect();
-    let alone_from = now + LIMIT - MARGIN;
+    let alone_from = now + LIMIT - MARGIN + PATIENCE;
     let begin = Action::Begin { token, alone_from, taken: Some((from, Why::Asked)) };
     assert_eq!(orders, [Action::Tell { asker: 5, outcome: Ok(()) }, begin]);
 }

@@ -156,7 +156,7 @@ pub enum Action {
     Release {
         token: Token,
     },
-    /// `alone_from`: until then a former holder may act by its own reckoning. Nothing is ended before that without
+    /// `alone_from`: until then a former holder may act by its own reckoning, or an order of it may arrive. Nothing is ended before that without
     /// the word of the node that does it.
     Begin {
         token: Token,

@@ -1,10 +1,28 @@
 //! Verdicts in recordings.
 
-use super::{Death, Proof, RULES, Rule, Verdict};
-use crate::keep::{Keep, kept};
+use super::{Asked, Case, Death, Other, Own, Proof, RULES, Rule, Verdict};
+use crate::keep::{Keep, kept, kept_variants};
 use crate::reach::Networks;
 
 kept!(Proof { entry, how });
+kept!(Case { now, times, before, proof, own, other });
+kept!(Own { judge_from, linked, quorum, reference });
+kept!(Other {
+    goodbye,
+    known,
+    silent_at,
+    heard,
+    cut,
+    cut_since,
+    cut_everywhere,
+    refused,
+    ailments,
+    ailing_since,
+    failing_since,
+    quarantined_until,
+    asked,
+});
+kept_variants!(Asked { Answered = 0, Declared = 1, Unanswered = 2 });
 
 impl Keep for Death {
     fn keep(&self, out: &mut Vec<u8>) {

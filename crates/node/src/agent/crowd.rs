@@ -12,6 +12,7 @@ use engine::evidence::Ailments;
 use engine::gossip::{Action, Gossip, Input, Roster, Said};
 use engine::member::{self, Member};
 use engine::packet::{Body, Kind, MAX_NETWORKS, MAX_PACKET, Opened, Seal};
+use engine::replay::CaseFact;
 use engine::tally::{Rest, WINDOW};
 use engine::verdict::Verdict;
 use engine::{errand, verdict};
@@ -165,6 +166,7 @@ impl Agent<'_> {
         quorum.into_iter().for_each(|quorum| self.gossip(Input::Quorum(quorum)));
         said.into_iter().for_each(|said| self.gossip(Input::Say(said)));
         self.gossip(Input::Timeout);
+        self.record.wind(sys::clock::now());
         let rest = lock(&self.core).rest(sys::clock::now());
         rest.into_iter().for_each(|event| self.journal.add(event));
     }
@@ -203,7 +205,8 @@ impl Agent<'_> {
                         self.tell(&Report::Node(state));
                     }
                 }
-                Action::Opinion { node, verdict, rule } => {
+                Action::Opinion { node, verdict, rule, case } => {
+                    self.record.judged(CaseFact { node, case: *case }, verdict, rule);
                     let event = core.crowd_concluded(now, node, verdict, rule);
                     let line =
                         event.and_then(|event| core.counted(now, verdict.word(), node, event));

@@ -139,7 +139,7 @@ impl World {
                     self.hash = mix(self.hash, u64::from(node) << 8 | standing as u64);
                     self.hosts[usize::from(host)].known[usize::from(node)] = standing;
                 }
-                Action::Opinion { node, verdict, rule } => {
+                Action::Opinion { node, verdict, rule, .. } => {
                     self.opine_of_crowd(host, node, verdict, rule);
                 }
                 // Nobody drains here, and nothing is carried.
