@@ -69,6 +69,8 @@ fn no_process_of_a_running_node_is_written_to_a_core_dump() {
         found.args(["init", "test", "--node", "node01", "--trust-dir"]).arg(node.path("trust"));
         found.arg("--key-file").arg(node.path("disk/key"));
         fs::create_dir(node.path("disk")).expect("a disk for keys");
+        let all = fs::Permissions::from_mode(0o777);
+        fs::set_permissions(node.path("disk"), all).expect("a mode");
         assert!(found.stdout(Stdio::null()).status().expect("the tool runs").success());
 
         // What a crash of it would leave is what the test must be able to see.

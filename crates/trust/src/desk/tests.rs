@@ -35,7 +35,8 @@ fn passwords_are_for_the_present_certificate(
     let asks = |guest| {
         let question = Question::Configuration;
         let ask = Ask { version: wire::VERSION, now_ms: NOW, question };
-        decided((folder, &All), &ask, (guest, Ipv4Addr::LOCALHOST.into()), NOW).0
+        let desk = Desk { folder, files: &All, answers: &Answers::default() };
+        decided(&desk, &ask, (guest, Ipv4Addr::LOCALHOST.into()), NOW).0
     };
     let Answer::Refused(why) = asks(former) else { panic!("a former certificate counts") };
     assert!(why.contains("former certificate"), "{why}");
