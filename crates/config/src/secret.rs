@@ -4,6 +4,7 @@
 //! change it proposes; all three are shown without the value. What stands behind such a keyword is found in the text
 //! itself, not by the parsers: a line with a mistake in it, a mistyped keyword or a comment has the password as well.
 
+use std::collections::HashMap;
 use std::ops::Range;
 
 use base::Span;
@@ -51,6 +52,26 @@ const HEADER_PARTS: [&str; 10] = [
 /// Strings of `outlast.toml` that may be longer than their line.
 const LONG_STRINGS: [&str; 2] = ["\"\"\"", "'''"];
 
+/// Of a line so much is looked at (bytes), twice what HAProxy reads of one; what is behind may be anything, and is hidden.
+const MOST_LINE: usize = 4096;
+/// Of a text so much (bytes), twice the largest generation; the same.
+const MOST_TEXT: usize = 2 << 20;
+/// Letters that a word which is sure to be meant may have more or less.
+const MISTAKES: usize = 2;
+
+/// What was found out about words; files repeat theirs.
+#[derive(Default)]
+struct Words<'a> {
+    /// Whether a secret follows, and whether the name of a header does.
+    known: HashMap<&'a str, (bool, bool)>,
+}
+
+impl<'a> Words<'a> {
+    fn of(&mut self, word: &'a str) -> (bool, bool) {
+        *self.known.entry(word).or_insert_with(|| (is_secret(word), names_header(word)))
+    }
+}
+
 /// `text` with [`HIDDEN`] for every secret in it.
 #[must_use]
 pub fn masked(text: &str) -> String {
@@ -64,15 +85,19 @@ pub fn masked(text: &str) -> String {
 /// Where the secrets of a text are, in its order; they do not overlap, and none is empty.
 pub(crate) fn places(text: &str) -> Vec<Range<usize>> {
     let mut found: Vec<Range<usize>> = Vec::new();
-    let mut at = 0;
+    let (mut at, mut words) = (0, Words::default());
     for line in text.split_inclusive('\n') {
+        if at >= MOST_TEXT {
+            found.push(at..text.len());
+            break;
+        }
         let (start, end) = (at, at + line.trim_end().len());
         at += line.len();
         // The end of a string of several lines.
         if found.last().is_some_and(|last| last.end > start) {
             continue;
         }
-        let Some(value) = value_in(line) else { continue };
+        let Some(value) = value_in(line, &mut words) else { continue };
         let value = start + value;
         let long = LONG_STRINGS.into_iter().find(|quotes| text[value..].starts_with(quotes));
         let end = match long.map(|quotes| text[value + quotes.len()..].find(quotes)) {
@@ -87,22 +112,26 @@ pub(crate) fn places(text: &str) -> Vec<Range<usize>> {
     found
 }
 
-/// Where in a line the value of its first secret begins.
-fn value_in(line: &str) -> Option<usize> {
+/// Where in a line the value of its first secret begins, or where it is not looked at any more.
+fn value_in<'a>(line: &'a str, words: &mut Words<'a>) -> Option<usize> {
     let is_part = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-');
     let mut before: Option<&str> = None;
     let mut rest = line;
+    let most = line.floor_char_boundary(MOST_LINE);
     loop {
+        if line.len() - rest.len() >= most && most < line.len() {
+            return Some(most);
+        }
         let start = rest.find(is_part)?;
         rest = &rest[start..];
         let end = rest.find(|c| !is_part(c))?;
         let (token, behind) = rest.split_at(end);
-        let both = before.map(|before| format!("{before} {token}"));
-        if token == REDIS || is_secret(token) || both.is_some_and(|both| is_secret(&both)) {
+        let is_pair = before.is_some_and(|before| is_secret_pair(before, token));
+        if token == REDIS || is_pair || words.of(token).0 {
             let value = behind.trim_start_matches([' ', '\t', '=', ':', '\\']);
-            return Some(line.len() - value.len());
+            return Some((line.len() - value.len()).min(most.max(1)));
         }
-        let is_named = before.is_some_and(names_header) && is_credential(token);
+        let is_named = before.is_some_and(|before| words.of(before).1) && is_credential(token);
         if is_named || is_written(line.len() - rest.len(), line, token, behind) {
             let value = behind.trim_start_matches([' ', '\t', ':', '\\', ')']);
             return Some(line.len() - value.len());
@@ -113,7 +142,16 @@ fn value_in(line: &str) -> Option<usize> {
 
 /// Whether a keyword is, or was surely meant to be, one with a secret.
 fn is_secret(typed: &str) -> bool {
-    guess::sure(typed, KEYWORDS).is_some() || KEYWORDS.contains(&typed)
+    let near = KEYWORDS.into_iter().filter(|word| word.len().abs_diff(typed.len()) <= MISTAKES);
+    guess::sure(typed, near).is_some() || KEYWORDS.contains(&typed)
+}
+
+/// As [`is_secret`], of two words: `stats auth`.
+fn is_secret_pair(before: &str, word: &str) -> bool {
+    let length = before.len() + 1 + word.len();
+    let mut pairs = KEYWORDS.into_iter().filter(|known| known.contains(' '));
+    let may_be = pairs.any(|known| known.len().abs_diff(length) <= MISTAKES);
+    may_be && is_secret(&format!("{before} {word}"))
 }
 
 /// Whether the name of a header follows.
@@ -121,7 +159,8 @@ fn names_header(word: &str) -> bool {
     // Who deletes a header names it as well, with no value behind.
     let known = SETTERS.into_iter().chain(["del-header"]);
     let is_setter = |word: &str| SETTERS.contains(&word);
-    FETCHES.contains(&word) || is_setter(word) || guess::sure(word, known).is_some_and(is_setter)
+    let near = known.filter(|known| known.len().abs_diff(word.len()) <= MISTAKES);
+    FETCHES.contains(&word) || is_setter(word) || guess::sure(word, near).is_some_and(is_setter)
 }
 
 /// Whether a header of that name has a credential, or was surely meant to.
@@ -133,10 +172,13 @@ fn is_credential(name: &str) -> bool {
 
 /// Whether a header with a credential is written out here, as in `option httpchk GET / HTTP/1.1\r\nCookie:\ a=b`.
 fn is_written(at: usize, line: &str, token: &str, behind: &str) -> bool {
+    if !behind.starts_with(':') {
+        return false;
+    }
     let escaped = token.strip_prefix('n').filter(|_| line[..at].ends_with('\\'));
     let name = escaped.unwrap_or(token);
     let is_header = name.contains('-') || HEADERS.contains(&name.to_ascii_lowercase().as_str());
-    behind.starts_with(':') && is_header && is_credential(name)
+    is_header && is_credential(name)
 }
 
 /// The first of `secrets` that `span` has a byte in, or ends or begins at.
@@ -174,6 +216,10 @@ const SHORT: usize = 4;
 
 /// What is quoted stays only if it is a keyword: a variable's value is not in the file.
 fn without(text: &str, value: &str, names: &[String]) -> String {
+    // Nobody looked what is in it.
+    if value.len() > MOST_LINE {
+        return HIDDEN.to_owned();
+    }
     let quoted = text.split('`').enumerate().map(|(at, part)| match at % 2 {
         1 if !names.iter().any(|name| name == part) => HIDDEN,
         _ => part,
@@ -245,6 +291,16 @@ mod tests {
             assert!(!masked.contains("Hunter2") && masked.ends_with("(secret)"), "{masked}");
             assert!(shown.is_empty() || masked == shown, "{masked:?} for {text:?}");
         }
+    }
+
+    #[test]
+    fn of_a_very_long_line_or_text_the_rest_is_hidden_and_costs_nothing() {
+        let long = format!("server a {} auth_pass Hunter2", "x ".repeat(8 << 20));
+        let shown = masked(&long);
+        assert!(shown.len() < MOST_LINE + 20 && shown.ends_with(HIDDEN), "{}", shown.len());
+        let many = format!("{}auth_pass Hunter2\n", "listen a\n".repeat(MOST_TEXT));
+        let shown = masked(&many);
+        assert!(shown.len() < MOST_TEXT + 20 && shown.ends_with(HIDDEN), "{}", shown.len());
     }
 
     #[test]
