@@ -413,7 +413,7 @@ impl Member {
             let is_new_life = incarnation > peer.incarnation();
             self.watch.heard(now, (node, network), incarnation, is_new_life, beat);
         }
-        let before = peer.standing;
+        let (before, is_taken_over) = (peer.standing, peer.is_taken_over());
         if let Some(why) = peer.heard(now, network, incarnation, beat.leaving) {
             if before == Standing::Suspect && peer.standing == Standing::Alive {
                 self.watch.returned(now, node);
@@ -424,7 +424,7 @@ impl Member {
             peer.holds = beat.holds;
             out.push(Action::Holds { node });
         }
-        if peer.duty != beat.duty {
+        if peer.duty != beat.duty || is_taken_over && before == peer.standing {
             peer.duty = beat.duty;
             out.push(Action::Duty { node });
         }

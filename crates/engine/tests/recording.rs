@@ -184,6 +184,7 @@ fn what_is_told_names_nodes_networks_and_rules() {
         }
     }
     expect_test::expect![[r#"
+        0.00 node02 says another duty of itself
         0.00 node02 is alive; rule alive: one beat within the detection time on any network is life
         0.00 node03 counts as alive: its first beat came
         0.00 node03 is alive; rule alive: one beat within the detection time on any network is life

@@ -55,6 +55,12 @@ kept!(Peer {
 });
 
 impl Peer {
+    /// Known from the process before this one, and not heard by this one: what was said then may have changed since, and
+    /// others were told the former.
+    pub(super) fn is_taken_over(&self) -> bool {
+        self.known_at.is_some() && self.proofs.iter().all(Option::is_none)
+    }
+
     pub(super) fn new(addresses: &[Option<IpAddr>]) -> Self {
         let mut on = [false; MAX_NETWORKS];
         for (on, address) in on.iter_mut().zip(addresses) {

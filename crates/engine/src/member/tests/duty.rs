@@ -4,6 +4,18 @@ use super::*;
 use crate::duty::Duty;
 
 #[test]
+fn an_agent_that_is_replaced_tells_the_duty_of_each_node_anew() {
+    let mut story = Story::new();
+    story.give(Input::Known { node: 1, standing: Standing::Alive });
+    story.pass(750, &ALL);
+    // It may have changed while nobody heard it: balancers know the former one.
+    story.check(expect_test::expect![[r#"
+        250 node 1 is On
+        250 node 2 Alive: its first beat came
+    "#]]);
+}
+
+#[test]
 fn what_a_peer_is_meant_to_do_is_told_at_once_and_remembered_when_it_is_gone() {
     let mut story = Story::new();
     story.pass(250, &ALL);
