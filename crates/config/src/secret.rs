@@ -117,7 +117,8 @@ fn value_in<'a>(line: &'a str, words: &mut Words<'a>) -> Option<usize> {
     let is_part = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-');
     let mut before: Option<&str> = None;
     let mut rest = line;
-    let most = line.floor_char_boundary(MOST_LINE);
+    let most = (0..=MOST_LINE.min(line.len())).rev().find(|at| line.is_char_boundary(*at));
+    let most = most.unwrap_or(0);
     loop {
         if line.len() - rest.len() >= most && most < line.len() {
             return Some(most);
