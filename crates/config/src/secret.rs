@@ -52,8 +52,11 @@ const HEADER_PARTS: [&str; 10] = [
 /// Strings of `outlast.toml` that may be longer than their line.
 const LONG_STRINGS: [&str; 2] = ["\"\"\"", "'''"];
 
-/// Of a line so much is looked at (bytes), twice what HAProxy reads of one; what is behind may be anything, and is hidden.
-const MOST_LINE: usize = 4096;
+/// Of a line so much is looked at (bytes), more than any program reads of one; what is behind may be anything, and is
+/// hidden.
+const MOST_LINE: usize = 512 << 10;
+/// A longer value is not looked for in what is said of it: that is hidden whole (bytes).
+const MOST_VALUE: usize = 4096;
 /// Of a text so much (bytes), twice the largest generation; the same.
 const MOST_TEXT: usize = 2 << 20;
 /// Letters that a word which is sure to be meant may have more or less.
@@ -218,7 +221,7 @@ const SHORT: usize = 4;
 /// What is quoted stays only if it is a keyword: a variable's value is not in the file.
 fn without(text: &str, value: &str, names: &[String]) -> String {
     // Nobody looked what is in it.
-    if value.len() > MOST_LINE {
+    if value.len() > MOST_VALUE {
         return HIDDEN.to_owned();
     }
     let quoted = text.split('`').enumerate().map(|(at, part)| match at % 2 {
