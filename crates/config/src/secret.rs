@@ -67,11 +67,17 @@ const MISTAKES: usize = 2;
 struct Words<'a> {
     /// Whether a secret follows, and whether the name of a header does.
     known: HashMap<&'a str, (bool, bool)>,
+    /// Whether a secret follows two words.
+    pairs: HashMap<(&'a str, &'a str), bool>,
 }
 
 impl<'a> Words<'a> {
     fn of(&mut self, word: &'a str) -> (bool, bool) {
         *self.known.entry(word).or_insert_with(|| (is_secret(word), names_header(word)))
+    }
+
+    fn of_pair(&mut self, before: &'a str, word: &'a str) -> bool {
+        *self.pairs.entry((before, word)).or_insert_with(|| is_secret_pair(before, word))
     }
 }
 
@@ -130,7 +136,7 @@ fn value_in<'a>(line: &'a str, words: &mut Words<'a>) -> Option<usize> {
         rest = &rest[start..];
         let end = rest.find(|c| !is_part(c))?;
         let (token, behind) = rest.split_at(end);
-        let is_pair = before.is_some_and(|before| is_secret_pair(before, token));
+        let is_pair = before.is_some_and(|before| words.of_pair(before, token));
         if token == REDIS || is_pair || words.of(token).0 {
             let value = behind.trim_start_matches([' ', '\t', '=', ':', '\\']);
             return Some((line.len() - value.len()).min(most.max(1)));
