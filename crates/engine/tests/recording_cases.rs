@@ -1,6 +1,8 @@
 //! Verdicts on nodes that are watched by gossip, recorded with their cases and judged again.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on fails")]
+
+mod golden;
 
 use std::time::Duration;
 
@@ -152,14 +154,5 @@ fn a_case_that_had_another_verdict_is_found() {
 #[test]
 fn the_form_of_cases_on_disk_is_that_of_the_golden_file() {
     let file = Cloud::told();
-    let path = format!("{}/tests/golden/gossip-1.rec", env!("CARGO_MANIFEST_DIR"));
-    if std::env::var_os("UPDATE_EXPECT").is_some() {
-        std::fs::write(&path, &file).unwrap();
-    }
-    let golden = std::fs::read(&path).unwrap_or_default();
-    assert!(
-        golden == file,
-        "recordings have another form, or the machine another state: run with UPDATE_EXPECT=1; once a \
-         release has written recordings, also raise VERSION in engine::replay"
-    );
+    golden::keeps("gossip-1.rec", &file);
 }

@@ -1,6 +1,8 @@
 //! What a coordinator went through, recorded and played again.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on fails")]
+
+mod golden;
 
 use std::time::Duration;
 
@@ -295,14 +297,5 @@ fn a_commit_that_differs_in_its_values_only_is_another_decision() {
 #[test]
 fn the_form_of_a_coordinator_on_disk_is_that_of_the_golden_file() {
     let file = Cloud::told().files().remove(0);
-    let path = format!("{}/tests/golden/coordinator-1.rec", env!("CARGO_MANIFEST_DIR"));
-    if std::env::var_os("UPDATE_EXPECT").is_some() {
-        std::fs::write(&path, &file).unwrap();
-    }
-    let golden = std::fs::read(&path).unwrap_or_default();
-    assert!(
-        golden == file,
-        "recordings have another form, or the machine another state: run with UPDATE_EXPECT=1; once a \
-         release has written recordings, also raise VERSION in engine::replay"
-    );
+    golden::keeps("coordinator-1.rec", &file);
 }

@@ -1,6 +1,8 @@
 //! What the instances of a vip process went through, recorded and played again.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on fails")]
+
+mod golden;
 
 use std::net::Ipv4Addr;
 use std::time::Duration;
@@ -308,14 +310,5 @@ fn the_form_of_vips_on_disk_is_that_of_the_golden_file() {
     cloud.give(0, Input::MoveTo { node: 1 });
     cloud.pass(300);
     let file = cloud.files().remove(0);
-    let path = format!("{}/tests/golden/vip-1.rec", env!("CARGO_MANIFEST_DIR"));
-    if std::env::var_os("UPDATE_EXPECT").is_some() {
-        std::fs::write(&path, &file).unwrap();
-    }
-    let golden = std::fs::read(&path).unwrap_or_default();
-    assert!(
-        golden == file,
-        "recordings have another form, or the machine another state: run with UPDATE_EXPECT=1; once a \
-         release has written recordings, also raise VERSION in engine::replay"
-    );
+    golden::keeps("vip-1.rec", &file);
 }

@@ -24,11 +24,12 @@ impl Tapes {
         let Some(cluster) = cluster else { return Self::default() };
         let folder = Path::new(&start.state_dir);
         let tape =
-            |whose| Record::start(whose, folder, &start.node, cluster, vec![], trouble.clone());
+            |whose, trouble| Record::start(whose, folder, &start.node, cluster, vec![], trouble);
         let has_computes = cluster.nodes.len() > cluster.controllers().len();
         Self {
-            member: tape(Whose::Member),
-            gossip: has_computes.then(|| tape(Whose::Gossip)).flatten(),
+            member: tape(Whose::Member, trouble.clone()),
+            // Its own: each says when its present file takes nothing more. The folder is one: membership's is told.
+            gossip: has_computes.then(|| tape(Whose::Gossip, Trouble::default())).flatten(),
         }
     }
 
