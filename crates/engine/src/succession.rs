@@ -2,11 +2,15 @@
 //!
 //! ```text
 //!   nobody has it ---------------------------------> wanted; at rest only once it is left over
+//!   it has it, and is at rest ---------------------> given back, if another one could have it
 //!   its holder is gone, by this node's own verdict --> taken from exactly that token, in turn --> wanted
 //!   a former process of this node has it -----------> the same, at once
 //!   an operator says so ----------------------------> the same, from whoever has it
 //!   another one has it, this node doubts itself ----> nothing
 //! ```
+//!
+//! At rest is a node that takes on no work, and one whose own store has stopped: started again it may stop again, and
+//! what it coordinates would hang each time.
 //!
 //! Whoever is followed before its time is up may go on for a while by its own reckoning. It changes nothing: what it
 //! commits is conditional on its token, and who has been ordered something by the one that follows refuses it
@@ -94,6 +98,8 @@ pub struct Succession {
     /// Of this node, under which nobody acts any more: of a process before this one, or of a time in office that ended.
     former: Option<Token>,
     rests: bool,
+    /// Until then its own store may stop again, as it did.
+    unwell: Time,
     taking: Option<Taking>,
     heir: Option<Heir>,
     waits: Option<Waits>,
@@ -125,6 +131,7 @@ impl Succession {
             gone: None,
             former: None,
             rests: false,
+            unwell: Time::ZERO,
             taking: None,
             heir: None,
             waits: None,
@@ -176,7 +183,10 @@ impl Succession {
                 }
                 self.named(now, revision, holder, out);
             }
-            Input::Looks(view) => self.view = view,
+            Input::Looks(view) => {
+                self.view = view;
+                self.unwell = view.store_stopped.map_or(Time::ZERO, |stopped| stopped + self.limit);
+            }
             Input::Asked { asker } => self.asked(now, asker, out),
             Input::Freed { take, answer } => self.freed(now, take, answer, out),
             Input::Granted { question, token } => {
@@ -194,7 +204,12 @@ impl Succession {
         self.look(now);
         self.take(now, out);
         self.want(now, out);
-        self.due = self.due();
+        self.due = if self.is_busy() { Time::NEVER } else { self.due_why(now).0 };
+    }
+
+    /// It takes on no work, or could not do it.
+    fn is_at_rest(&self, now: Time) -> bool {
+        !self.view.on_duty || now < self.unwell
     }
 
     fn named(
@@ -323,7 +338,7 @@ impl Succession {
     }
 
     /// When the name is taken from its holder, and why; [`Time::NEVER`]: not as things are.
-    fn due_why(&self) -> (Time, Why) {
+    fn due_why(&self, now: Time) -> (Time, Why) {
         let Some(Holder { who, token }) = self.holder else {
             // Who asked is told the truth, which this may not be.
             let at = self.waits.map_or(Time::NEVER, |_| self.pause);
@@ -335,7 +350,7 @@ impl Succession {
         if self.former == Some(token) {
             return (self.pause, Why::Former);
         }
-        let View { on_duty, doubts_itself, fit, unreachable, left, .. } = self.view;
+        let View { doubts_itself, fit, unreachable, left, .. } = self.view;
         let fit = fit & !(unreachable | left);
         let has_left = who.and_then(bit).is_some_and(|bit| left & bit != 0);
         let why = if has_left { Why::Left } else { Why::Unreachable };
@@ -343,19 +358,15 @@ impl Succession {
             return (Time::NEVER, why);
         };
         let before = bit(self.me).map_or(0, |bit| fit & (bit - 1)).count_ones();
-        let turn = match (on_duty, fit) {
-            (true, _) => gone + TURN * before,
-            (false, 0) => gone + LEFT_OVER,
-            (false, _) => Time::NEVER,
+        let turn = match (self.is_at_rest(now), fit) {
+            (false, _) => gone + TURN * before,
+            (true, 0) => gone + LEFT_OVER,
+            (true, _) => Time::NEVER,
         };
         // However often verdicts change, the name goes round no faster than it would by its limit. Who said goodbye
         // is not one that comes and goes.
         let settled = if has_left { Time::ZERO } else { self.since + self.limit };
         (turn.max(settled).max(self.pause), why)
-    }
-
-    fn due(&self) -> Time {
-        if self.is_busy() { Time::NEVER } else { self.due_why().0 }
     }
 
     /// Something is on its way already, or nothing is known.
@@ -364,13 +375,13 @@ impl Succession {
     }
 
     fn take(&mut self, now: Time, out: &mut Buffer<Action>) {
-        let (due, why) = self.due_why();
+        let (due, why) = self.due_why(now);
         if self.is_busy() || now < due {
             return;
         }
         if why == Why::Former && self.rests {
-            // It was given back, and that was lost.
-            self.pause = now + ANSWERED_WITHIN;
+            // It was given back, and that was lost: a store that stops again and again may run for a moment only.
+            self.pause = now + if now < self.unwell { AGAIN } else { ANSWERED_WITHIN };
             if let Some(token) = self.former {
                 out.push(Action::Release { token });
             }
@@ -386,8 +397,10 @@ impl Succession {
     /// A node that is put at rest gives the name away if another member is on duty, and takes it again only if nobody
     /// else does.
     fn want(&mut self, now: Time, out: &mut Buffer<Action>) {
-        let at_rest = !self.view.on_duty;
-        let begins = at_rest && !self.rests && !self.view.is_asked && self.view.fit != 0;
+        let at_rest = self.is_at_rest(now);
+        // Who waits is told first, by a store that runs.
+        let is_asked = self.view.is_asked && now >= self.unwell;
+        let begins = at_rest && !self.rests && !is_asked && self.view.fit != 0;
         self.rests = at_rest && (self.rests || begins);
         let is_here = |holder: Holder| {
             holder.who == Some(self.me) && self.former.is_none_or(|former| former != holder.token)

@@ -2,8 +2,9 @@
 //! nobody an election. On duty again it takes nothing back.
 //!
 //! ```text
-//!         at rest, leads, a voter is on duty            the store's answer, or none in WITHIN
-//!   Idle ------------------------------------> Asked ------------------------------------> Waits --AGAIN--> Idle
+//!         at rest, leads, a voter is on duty            given, or all of them refused, or no answer in WITHIN
+//!   Idle ------------------------------------> Asked ------------------------------------------------> Waits --AGAIN--> Idle
+//!    ^---------------- refused: the next one ----+
 //! ```
 
 use std::time::Duration;
@@ -32,8 +33,10 @@ pub struct Lead {
 enum State {
     #[default]
     Idle,
+    /// `heirs`: how many could take it.
     Asked {
         until: Time,
+        heirs: usize,
     },
     Waits {
         until: Time,
@@ -45,9 +48,10 @@ impl Lead {
     pub fn step(&mut self, now: Time, view: &View<'_>) -> Option<(u64, usize)> {
         match self.state {
             State::Idle => {}
-            State::Asked { until } if now < until => return None,
+            State::Asked { until, .. } if now < until => return None,
             State::Asked { .. } => {
-                self.settle(now, false);
+                self.refused = self.refused.wrapping_add(1);
+                self.state = State::Waits { until: now + AGAIN };
                 return None;
             }
             State::Waits { until } if now < until => return None,
@@ -56,20 +60,19 @@ impl Lead {
         let heirs = heirs(view);
         let heir = *heirs.get(self.refused.checked_rem(heirs.len())?)?;
         self.asked += 1;
-        self.state = State::Asked { until: now + WITHIN };
+        self.state = State::Asked { until: now + WITHIN, heirs: heirs.len() };
         Some((self.asked, heir))
     }
 
     /// What came of the question of that number; of one that is waited for no more it says nothing.
     pub fn told(&mut self, now: Time, asked: u64, is_given: bool) {
-        if asked == self.asked && matches!(self.state, State::Asked { .. }) {
-            self.settle(now, is_given);
+        let State::Asked { heirs, .. } = self.state else { return };
+        if asked != self.asked {
+            return;
         }
-    }
-
-    fn settle(&mut self, now: Time, is_given: bool) {
         self.refused = if is_given { 0 } else { self.refused.wrapping_add(1) };
-        self.state = State::Waits { until: now + AGAIN };
+        let has_next = self.refused.checked_rem(heirs).is_some_and(|next| next != 0);
+        self.state = if has_next { State::Idle } else { State::Waits { until: now + AGAIN } };
     }
 }
 

@@ -231,20 +231,24 @@ fn a_voter_that_does_not_take_the_lead_is_not_asked_on_and_on_and_the_next_one_i
     assert_eq!(asks(&mut lead, 0), Some((1, 1)));
     assert_eq!(asks(&mut lead, 1000), None, "its answer is waited for");
     lead.told(at(1000), 1, false);
-    assert_eq!(asks(&mut lead, 2900), None, "not at once");
-    assert_eq!(asks(&mut lead, 3000), Some((2, 2)), "the next one");
+    assert_eq!(asks(&mut lead, 1000), Some((2, 2)), "the next one, at once");
     // No answer at all counts as one.
-    assert_eq!(asks(&mut lead, 7900), None);
-    assert_eq!(asks(&mut lead, 8000), None);
-    lead.told(at(8500), 2, false);
-    assert_eq!(asks(&mut lead, 10_000), Some((3, 1)), "it counts once, however late it comes");
-    lead.told(at(10_100), 2, true);
-    assert_eq!(asks(&mut lead, 12_500), None, "and is none to the next question");
-    lead.told(at(12_600), 3, false);
-    assert_eq!(asks(&mut lead, 14_600), Some((4, 2)));
-    lead.told(at(14_700), 4, true);
-    lead.told(at(15_000), 4, false);
-    assert_eq!(asks(&mut lead, 16_700), Some((5, 1)), "elected again meanwhile");
+    assert_eq!(asks(&mut lead, 5900), None);
+    assert_eq!(asks(&mut lead, 6000), None);
+    lead.told(at(6500), 2, false);
+    assert_eq!(asks(&mut lead, 7900), None, "a silence is no refusal: not at once");
+    assert_eq!(asks(&mut lead, 8000), Some((3, 1)), "it counts once, however late it comes");
+    lead.told(at(8100), 2, true);
+    assert_eq!(asks(&mut lead, 10_500), None, "and is none to the next question");
+    lead.told(at(10_600), 3, false);
+    assert_eq!(asks(&mut lead, 10_600), Some((4, 2)));
+    lead.told(at(10_700), 4, false);
+    assert_eq!(asks(&mut lead, 12_600), None, "all of them have refused");
+    assert_eq!(asks(&mut lead, 12_700), Some((5, 1)));
+    lead.told(at(12_800), 5, true);
+    lead.told(at(13_000), 5, false);
+    assert_eq!(asks(&mut lead, 14_700), None);
+    assert_eq!(asks(&mut lead, 14_800), Some((6, 1)), "elected again meanwhile");
 }
 
 #[test]

@@ -2,6 +2,8 @@ use super::*;
 use crate::kv::{self, Command, Entry, Kv, LOCKS, Outcome, acquired};
 use crate::tenure::SHORTEST;
 
+mod unwell;
+
 const NAME: &str = "leader";
 const LIMIT: Duration = Duration::from_secs(8);
 /// Between two looks of the world.

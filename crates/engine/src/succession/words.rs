@@ -18,6 +18,8 @@ pub struct Holder {
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct View {
     pub on_duty: bool,
+    /// When the store of this node last ended by itself, and said why: a full disk, say.
+    pub store_stopped: Option<Time>,
     /// Somebody waits here for an answer that only a holder gives: it is given before the name is given away.
     pub is_asked: bool,
     /// It was late, has no links, or reaches no majority ([`crate::own::Reasons`]): it takes nothing from anybody.

@@ -59,6 +59,8 @@ pub(crate) struct Core {
     pub(super) coordinator: Option<Box<api::Coordinator>>,
     /// Who acts upon verdicts on a thread of its own is told that there is another one.
     pub(super) concludes: Option<Box<dyn Fn() + Send>>,
+    /// When the store of this node was last seen to have ended by itself.
+    pub(super) store_stopped: Option<Time>,
     /// As the store has them, open or not.
     pub(super) windows: Vec<Window>,
     /// As the store has them.
@@ -117,6 +119,7 @@ impl Core {
             load: None,
             coordinator: None,
             concludes: None,
+            store_stopped: None,
             windows: vec![],
             proofs: vec![],
             proven: BTreeMap::new(),
@@ -348,6 +351,10 @@ impl Core {
             news = self.voters.step(now, state);
         }
         self.picture.change(change);
+        if self.picture.store_has_stopped() {
+            self.store_stopped = Some(now);
+            self.looked_at();
+        }
         self.speak();
         news
     }

@@ -8,6 +8,13 @@ use engine::verdict::{Rule, Verdict};
 use super::core::Core;
 
 impl Core {
+    /// Whoever decides by what is known here looks again.
+    pub(super) fn looked_at(&self) {
+        if let Some(tell) = &self.concludes {
+            tell();
+        }
+    }
+
     /// A new verdict as event; none for what a standing says already.
     pub(super) fn concluded(
         &mut self,
@@ -17,9 +24,7 @@ impl Core {
         rule: &Rule,
     ) -> Option<Event> {
         let before = self.judged.insert(node, verdict).unwrap_or_default();
-        if let Some(tell) = &self.concludes {
-            tell();
-        }
+        self.looked_at();
         let name = self.picture.names.get(usize::from(node)).cloned().unwrap_or_default();
         let opinion = self.shown_opinion(verdict, rule);
         let cause = self.cause(&name, now);

@@ -180,16 +180,24 @@ impl Picture {
         self.choices.values()
     }
 
+    fn store_runs(&self) -> bool {
+        self.processes.get(&Role::Store).is_some_and(|process| process.running)
+    }
+
+    /// Its process has ended, and had said why.
+    pub(crate) fn store_has_stopped(&self) -> bool {
+        !self.store_runs() && self.store.as_ref().is_some_and(|state| state.trouble.is_some())
+    }
+
     /// What the store's process last said; a process that is gone leads and follows nobody.
     fn store(&self) -> Option<Box<StoreState>> {
         let state = self.store.clone()?;
-        let runs = self.processes.get(&Role::Store).is_some_and(|process| process.running);
         let gone = || {
             let said = state.trouble.as_ref().map(|why| format!(": {why}")).unwrap_or_default();
             let trouble = Some(format!("its process does not run{said}"));
             Box::new(StoreState { leader: None, trouble, ..(*state).clone() })
         };
-        Some(if runs { state } else { gone() })
+        Some(if self.store_runs() { state } else { gone() })
     }
 
     /// Of this node.

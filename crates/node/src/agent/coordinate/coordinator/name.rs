@@ -49,6 +49,7 @@ impl Coordinator {
         let doubts = core.member.as_ref().map(|member| member.against_itself(now));
         let mut view = View {
             on_duty: core.picture.duty().is_on(),
+            store_stopped: core.store_stopped,
             is_asked,
             doubts_itself: doubts.is_some_and(|doubts| !doubts.is_empty()),
             ..View::default()
