@@ -19,6 +19,7 @@ mod event;
 pub mod generation;
 mod intent;
 pub mod keeper;
+mod listed;
 pub mod maintenance;
 mod majority;
 mod message;
@@ -32,6 +33,7 @@ mod why;
 pub use ask::{Answer, Ask, Command, Errand, Has, Look, Mark, Parcel, Under, left};
 pub use event::{Event, events};
 pub use intent::{Carried, Coordinator, Intent, IntentState, IntentStep, StepOrder};
+pub use listed::Listed;
 pub use message::{
     Break, FileKind, FileName, MAX_MESSAGE, Order, ReadError, Report, Role, SocketName, Start,
     VERSION, Wished, decode, encode,
@@ -39,9 +41,9 @@ pub use message::{
 pub use own::{OwnDoubt, ReferenceLine, whose_fault};
 pub use refused::RefusedPackets;
 pub use state::{
-    BalancerState, Cell, Change, Choice, DashboardState, Duty, Listed, Load, Mode, NodeLine,
-    NodeState, Opinion, ProcessState, ProxyLine, ServerCheck, ServerState, Standing, Status,
-    Verdict, VipCause, VipLine, VipRole, VipState,
+    BalancerState, Cell, Change, Choice, DashboardState, Duty, Load, Mode, NodeLine, NodeState,
+    Opinion, ProcessState, ProxyLine, ServerCheck, ServerState, Standing, Status, Verdict,
+    VipCause, VipLine, VipRole, VipState,
 };
 pub use store::{StoreDisk, StoreMember, StoreSnapshot, StoreState};
 pub use why::{Evidence, KindLine, RuleLine, Turn, Why};

@@ -51,6 +51,11 @@ impl Status {
         planned.map(|planned| &planned.window)
     }
 
+    /// Names of all nodes that are in a window; one may come twice.
+    pub fn planned_nodes(&self) -> impl Iterator<Item = &str> {
+        self.planned.iter().flat_map(|it| it.nodes.iter().map(String::as_str))
+    }
+
     /// Whether what happens to this server is planned, as its node is in a window.
     #[must_use]
     pub fn is_planned(&self, server: &ServerState) -> bool {

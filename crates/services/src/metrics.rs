@@ -78,7 +78,9 @@ fn write(text: &mut Text, host: &str, heard: &Heard, table: &Table, now: Time) {
 /// Alarming kinds that no node told yet.
 fn quiet<'a>(host: &'a str, heard: &'a Heard) -> impl Iterator<Item = (&'a str, &'static str)> {
     let lines = heard.status.iter().flat_map(|status| &status.nodes);
-    let mut nodes: BTreeSet<&str> = lines.map(|line| line.state.node.as_str()).collect();
+    // A compute node tells nobody but itself.
+    let controllers = lines.filter(|line| !line.compute);
+    let mut nodes: BTreeSet<&str> = controllers.map(|line| line.state.node.as_str()).collect();
     nodes.insert(host);
     let all = nodes.into_iter().flat_map(|node| ALARMING.map(|kind| (node, kind)));
     all.filter(|(node, kind)| !heard.told.contains_key(&((*node).to_owned(), (*kind).to_owned())))

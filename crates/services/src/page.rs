@@ -14,7 +14,7 @@ mod addresses;
 mod cluster;
 mod events;
 mod node;
-mod nodes;
+pub(crate) mod nodes;
 mod overview;
 mod pool;
 mod pools;
@@ -27,6 +27,8 @@ mod why;
 pub(crate) enum Place {
     Overview,
     Cluster,
+    /// All nodes, so many a page; counted from 1.
+    Nodes(u16),
     Events,
     Vip(String),
     Pool(String),
@@ -58,6 +60,7 @@ impl Place {
         match path {
             "/" => return Some(Self::Overview),
             "/cluster" => return Some(Self::Cluster),
+            "/nodes" => return Some(Self::Nodes(1)),
             "/events" => return Some(Self::Events),
             _ => {}
         }
@@ -67,6 +70,7 @@ impl Place {
             "vip" => Some(Self::Vip(name)),
             "pool" => Some(Self::Pool(name)),
             "node" => Some(Self::Node(name)),
+            "nodes" => name.parse().ok().filter(|number| *number > 0).map(Self::Nodes),
             _ => None,
         }
     }
@@ -75,6 +79,8 @@ impl Place {
         match self {
             Self::Overview => "/".to_owned(),
             Self::Cluster => "/cluster".to_owned(),
+            Self::Nodes(1) => "/nodes".to_owned(),
+            Self::Nodes(number) => format!("/nodes/{number}"),
             Self::Events => "/events".to_owned(),
             Self::Vip(name) => link("vip", name),
             Self::Pool(name) => link("pool", name),
@@ -86,16 +92,19 @@ impl Place {
     pub(crate) fn twin(&self) -> String {
         match self {
             Self::Overview => "/index.json".to_owned(),
-            Self::Cluster | Self::Events | Self::Vip(_) | Self::Pool(_) | Self::Node(_) => {
-                format!("{}.json", self.path())
-            }
+            Self::Cluster
+            | Self::Nodes(_)
+            | Self::Events
+            | Self::Vip(_)
+            | Self::Pool(_)
+            | Self::Node(_) => format!("{}.json", self.path()),
         }
     }
 
     /// As the agent calls it; none: not one object.
     pub(crate) fn object(&self) -> Option<String> {
         match self {
-            Self::Overview | Self::Cluster | Self::Events => None,
+            Self::Overview | Self::Cluster | Self::Nodes(_) | Self::Events => None,
             Self::Vip(name) => Some(format!("vip/{name}")),
             Self::Pool(name) => Some(format!("proxy/{name}")),
             Self::Node(name) => Some(format!("node/{name}")),
@@ -110,6 +119,7 @@ impl Place {
     pub(crate) fn exists(&self, status: &Status) -> bool {
         match self {
             Self::Overview | Self::Cluster | Self::Events => true,
+            Self::Nodes(number) => usize::from(*number) <= nodes::leaves(status),
             Self::Vip(name) => status.vips.iter().any(|vip| vip.name == *name),
             Self::Pool(name) => {
                 status.servers.iter().any(|server| server.proxy == *name)
@@ -125,6 +135,7 @@ impl Place {
         match self {
             Self::Overview => "overview".to_owned(),
             Self::Cluster => "cluster".to_owned(),
+            Self::Nodes(number) => format!("nodes, page {number}"),
             Self::Events => "events".to_owned(),
             Self::Vip(name) | Self::Pool(name) | Self::Node(name) => name.clone(),
         }
@@ -158,6 +169,7 @@ pub(crate) fn fragments(place: &Place, view: &View) -> Vec<Fragment> {
     match place {
         Place::Overview => overview::parts(view, &mut parts),
         Place::Cluster => cluster::parts(view, &mut parts),
+        Place::Nodes(number) => nodes::parts(view, *number, &mut parts),
         Place::Events => parts.push(events::whole(view)),
         Place::Vip(name) => vip::parts(view, name, &mut parts),
         Place::Pool(name) => pool::parts(view, name, &mut parts),
@@ -270,7 +282,7 @@ fn bottom(place: &Place, view: &View) -> Markup {
 
 fn heading(place: &Place) -> Option<Markup> {
     let (kind, name) = match place {
-        Place::Overview => return None,
+        Place::Overview | Place::Nodes(_) => return None,
         Place::Cluster => return Some(html! { "Cluster" }),
         Place::Events => return Some(html! { "Events" }),
         Place::Vip(name) => ("address", name),
@@ -283,7 +295,7 @@ fn heading(place: &Place) -> Option<Markup> {
 const fn shape(place: &Place) -> &'static str {
     match place {
         Place::Overview => "overview",
-        Place::Cluster | Place::Events => "long",
+        Place::Cluster | Place::Nodes(_) | Place::Events => "long",
         Place::Vip(_) | Place::Pool(_) | Place::Node(_) => "object",
     }
 }
@@ -377,6 +389,8 @@ mod tests {
         assert_eq!(Place::of("/pool/%ff"), None);
         assert_eq!(Place::of("/pool/"), None);
         assert_eq!(Place::of("/nothing/x"), None);
+        assert_eq!((Place::of("/nodes"), Place::of("/nodes/0")), (Some(Place::Nodes(1)), None));
+        assert_eq!(Place::of("/nodes/7").unwrap().path(), "/nodes/7");
     }
 
     #[test]

@@ -4,7 +4,7 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::{Map, Value, json};
 
-use crate::page::{Place, View};
+use crate::page::{self, Place, View};
 use crate::trouble;
 
 pub(crate) const JSON: &str = "application/json";
@@ -47,6 +47,11 @@ fn body(view: &View, place: &Place) -> Value {
             let store = status.processes.iter().find(|process| process.role == api::Role::Store);
             put("store", json!(store));
             put("store_state", json!(status.store));
+        }
+        Place::Nodes(number) => {
+            put("networks", json!(status.networks));
+            put("page", json!(number));
+            put("nodes", json!(page::nodes::leaf(status, *number)));
         }
         Place::Events => {
             put("events", json!(heard.events));

@@ -1,8 +1,10 @@
 //! What stands in the status.
 
+use std::collections::BTreeSet;
+
 use api::{
-    BalancerState, Duty, Mode, OwnDoubt, RefusedPackets, Role, ServerCheck, Standing, Status,
-    StoreDisk, Verdict, VipRole,
+    BalancerState, Duty, Mode, NodeLine, OwnDoubt, RefusedPackets, Role, ServerCheck, Standing,
+    Status, StoreDisk, Verdict, VipRole,
 };
 
 use super::family::Text;
@@ -85,8 +87,44 @@ const fn verdict(verdict: Verdict) -> Option<&'static str> {
     }
 }
 
+/// Up to so many compute nodes each have series of their own, 15 with two networks; of more so many of those that are
+/// not well, the worst. All others are counted: what is well there, each of them tells itself.
+const COMPUTES: usize = 100;
+
+/// All verdicts, in the order of their words.
+const VERDICTS: [Verdict; 7] = [
+    Verdict::Unknown,
+    Verdict::Alive,
+    Verdict::Suspect,
+    Verdict::CutOff,
+    Verdict::Unreachable,
+    Verdict::Leaving,
+    Verdict::ProvenDead,
+];
+
+/// Of all compute nodes, as what follows may leave some out.
+fn computes(text: &mut Text, status: &Status) {
+    if !status.nodes.iter().any(|line| line.compute) {
+        return;
+    }
+    let planned: BTreeSet<&str> = status.planned_nodes().collect();
+    for (is_planned, word) in [(false, "no"), (true, "yes")] {
+        for of in VERDICTS {
+            let is_it = |line: &&NodeLine| {
+                let state = &line.state;
+                let of_it = line.compute && state.opinion.verdict == of;
+                of_it && planned.contains(state.node.as_str()) == is_planned
+            };
+            let nodes = status.nodes.iter().filter(is_it).count();
+            let labels = [("verdict", verdict(of).unwrap_or("unknown")), ("planned", word)];
+            text.put("outlast_compute_nodes", &labels, count(nodes));
+        }
+    }
+}
+
 fn nodes(text: &mut Text, status: &Status) {
-    for line in &status.nodes {
+    computes(text, status);
+    for line in status.listed_of(COMPUTES).lines {
         let node = line.state.node.as_str();
         text.put("outlast_node_planned", &[("node", node)], flag(status.plan_of(node).is_some()));
         let own = node == status.node;

@@ -72,6 +72,11 @@ pub const FAMILIES: &[Family] = &[
         "Always 1; the labels say what runs.",
     ),
     gauge(
+        "outlast_compute_nodes",
+        &["verdict", "planned"],
+        "Compute nodes with that verdict, as seen from here, in a maintenance window (yes) or in none (no). Of more than 100 only the 100 that are worst off, and this node itself, have series of their own.",
+    ),
+    gauge(
         "outlast_configuration_generation",
         &[],
         "Counts configurations in force since the supervisor started.",

@@ -21,14 +21,14 @@ pub(super) fn parts(view: &View, parts: &mut Vec<Fragment>) {
 fn mesh(view: &View, status: &Status) -> Markup {
     html! {
         @if status.nodes.is_empty() { p.none { "No cluster file: this node knows of no other." } }
-        @else { div.scroll { table {
+        @else { @let listed = status.listed(false); div.scroll { table {
             thead { tr {
                 th scope="col" { "Node" } th scope="col" { "Verdict" } th scope="col" { "Rule" }
                 @for network in &status.networks { th scope="col" { (network) " network" } }
                 th scope="col" { "Holds" }
             } }
-            tbody { @for line in &status.nodes { (row(view, status, line)) } }
-        } } }
+            tbody { @for line in &listed.lines { (row(view, status, line)) } }
+        } } (nodes::rest(&listed)) }
     }
 }
 

@@ -1,9 +1,9 @@
 //! The table of nodes by networks (row S2-065 of the requirements).
 
-use api::{Cell, NodeLine, Standing, Status};
+use api::{Cell, Listed, NodeLine, Standing, Status};
 use maud::{Markup, html};
 
-use super::{Fragment, View, bar, link, section};
+use super::{Fragment, Place, View, absent, bar, link, section};
 use crate::mark::{self, Grade, Mark};
 
 /// From here on a machine is worth a look: less than a tenth is left.
@@ -12,9 +12,54 @@ const HIGH: u8 = 90;
 /// A report older than this is shown with its age: several are missing.
 const OLD: std::time::Duration = std::time::Duration::from_secs(3);
 
+/// On one page of all nodes.
+const LEAF: usize = 100;
+
 pub(super) fn fragment(view: &View, status: &Status) -> Fragment {
     let listed = status.listed(false);
+    let inside = html! { (table(view, status, &listed.lines)) (rest(&listed)) };
+    section("nodes", "nodes", "Nodes", &inside)
+}
+
+/// What became of those that have no line, and where they have one.
+pub(super) fn rest(listed: &Listed<'_>) -> Markup {
+    html! {
+        @if let Some(words) = listed.words() {
+            p.none.plain { (words) ": " a href=(Place::Nodes(1).path()) { "all nodes" } }
+        }
+    }
+}
+
+/// How many pages of [`LEAF`] nodes there are; one at least.
+pub(super) fn leaves(status: &Status) -> usize {
+    status.nodes.len().div_ceil(LEAF).max(1)
+}
+
+/// The nodes of one page of all, by the order of the cluster file; pages are counted from 1.
+pub(crate) fn leaf(status: &Status, number: u16) -> &[NodeLine] {
+    let from = usize::from(number).saturating_sub(1).saturating_mul(LEAF);
+    let to = from.saturating_add(LEAF).min(status.nodes.len());
+    status.nodes.get(from..to).unwrap_or_default()
+}
+
+/// One page of all nodes, with the ways to the others.
+pub(super) fn parts(view: &View, number: u16, parts: &mut Vec<Fragment>) {
+    let Some(status) = &view.heard.status else { return parts.push(absent("nodes")) };
+    let lines: Vec<_> = leaf(status, number).iter().collect();
+    let all = leaves(status);
     let inside = html! {
+        (table(view, status, &lines))
+        p.none.plain {
+            "page " (number) " of " (all) " · " (status.nodes.len()) " nodes"
+            @if number > 1 { " · " a rel="prev" href=(Place::Nodes(number - 1).path()) { "previous" } }
+            @if usize::from(number) < all { " · " a rel="next" href=(Place::Nodes(number + 1).path()) { "next" } }
+        }
+    };
+    parts.push(section("nodes", "nodes", "Nodes", &inside));
+}
+
+fn table(view: &View, status: &Status, lines: &[&NodeLine]) -> Markup {
+    html! {
         div.scroll { table {
             thead { tr {
                 th scope="col" { "Node" }
@@ -27,12 +72,10 @@ pub(super) fn fragment(view: &View, status: &Status) -> Fragment {
                 th scope="col" { "Server SAN" }
             } }
             tbody {
-                @for line in &listed.lines { (row(view, status, line)) }
+                @for line in lines { (row(view, status, line)) }
             }
         } }
-        @if let Some(words) = listed.words() { p.none { (words) } }
-    };
-    section("nodes", "nodes", "Nodes", &inside)
+    }
 }
 
 fn row(view: &View, status: &Status, line: &NodeLine) -> Markup {

@@ -9,7 +9,7 @@ use crate::webdriver::Browser;
 use crate::{skip, until};
 
 const PAGES: [&str; 7] =
-    ["/", "/cluster", "/events", "/vip/internal", "/pool/mariadb", "/node/node01", "/node/node02"];
+    ["/", "/cluster", "/nodes", "/events", "/vip/internal", "/pool/mariadb", "/node/node02"];
 
 fn browser(test: &str) -> Option<Browser> {
     let browser = Browser::start();

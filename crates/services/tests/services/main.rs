@@ -11,6 +11,7 @@ mod prometheus;
 mod stored;
 mod strangers;
 mod stream;
+mod thousand;
 mod webdriver;
 mod window;
 

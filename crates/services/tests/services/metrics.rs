@@ -3,11 +3,12 @@ use std::process::{Command, Stdio};
 
 use crate::fixture::{Face, darken, status};
 use crate::stored::{coordinator, store};
+use crate::thousand::with_computes;
 use crate::until;
 
 #[test]
 fn every_metric_of_the_table_is_there_and_promtool_has_no_complaint() {
-    let mut with_store = status();
+    let mut with_store = with_computes(1);
     with_store.store = Some(Box::new(store()));
     with_store.coordinator = coordinator();
     with_store.reference = vec![api::ReferenceLine {

@@ -8,8 +8,9 @@ use std::process::{Child, Command, Stdio};
 
 use serde_json::Value;
 
-use crate::fixture::{Face, ask, event, status};
+use crate::fixture::{Face, ask, event};
 use crate::stored::{coordinator, store};
+use crate::thousand::with_computes;
 use crate::{skip, until};
 
 fn share() -> PathBuf {
@@ -155,7 +156,7 @@ impl Prometheus {
 
 #[test]
 fn the_real_prometheus_reads_the_metrics_answers_every_query_of_grafana_and_fires() {
-    let mut with_store = status();
+    let mut with_store = with_computes(1);
     with_store.store = Some(Box::new(store()));
     with_store.coordinator = coordinator();
     let face = Face::new(with_store);
