@@ -164,7 +164,8 @@ impl Errands {
                 | Kind::HandOver
                 | Kind::Question
                 | Kind::Told
-                | Kind::Gossip => {}
+                | Kind::Gossip
+                | Kind::VipBeat => {}
             },
             Input::Did { key, outcome, repeats } => self.did(key, &outcome, repeats, out),
             Input::Timeout => {}
@@ -326,8 +327,12 @@ pub fn print_again(kind: Kind, body: &[u8]) -> Option<Vec<u8>> {
             [&[VERSION][..], &id.to_be_bytes(), &life.to_be_bytes(), text].concat()
         }),
         Kind::Answer => read_answer(body).map(|(id, outcome)| answer(id, &outcome)),
-        Kind::Beat | Kind::Hello | Kind::HandOver | Kind::Question | Kind::Told | Kind::Gossip => {
-            None
-        }
+        Kind::Beat
+        | Kind::Hello
+        | Kind::HandOver
+        | Kind::Question
+        | Kind::Told
+        | Kind::Gossip
+        | Kind::VipBeat => None,
     }
 }

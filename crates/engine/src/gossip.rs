@@ -299,7 +299,12 @@ impl Gossip {
             Kind::Gossip => true,
             Kind::Errand => from < self.roster.controllers,
             Kind::Answer => from >= self.roster.controllers,
-            Kind::Beat | Kind::Hello | Kind::HandOver | Kind::Question | Kind::Told => false,
+            Kind::Beat
+            | Kind::Hello
+            | Kind::HandOver
+            | Kind::Question
+            | Kind::Told
+            | Kind::VipBeat => false,
         };
         if from == self.me || !on_network || !is_ours {
             self.refused.stranger += 1;

@@ -368,7 +368,8 @@ impl Member {
     fn opened(&mut self, now: Time, network: u8, packet: &Opened<'_>, out: &mut Buffer<Action>) {
         let on_network =
             self.peers.get(usize::from(packet.sender)).is_some_and(|peer| peer.is_on(network));
-        let is_ours = !matches!(packet.kind, Kind::Hello | Kind::HandOver | Kind::Gossip);
+        let is_ours =
+            !matches!(packet.kind, Kind::Hello | Kind::HandOver | Kind::Gossip | Kind::VipBeat);
         if packet.sender == self.me || !on_network || !is_ours {
             self.refused.stranger += 1;
         } else if packet.network != network {
@@ -385,7 +386,7 @@ impl Member {
                     let (kind, body) = (packet.kind, packet.body.to_vec());
                     out.push(Action::Carried { node, network, life: incarnation, kind, body });
                 }
-                Kind::Beat | Kind::Hello | Kind::HandOver | Kind::Gossip => {
+                Kind::Beat | Kind::Hello | Kind::HandOver | Kind::Gossip | Kind::VipBeat => {
                     let beat = Beat::decode(packet.body);
                     self.heard(now, node, network, incarnation, &beat, out);
                     let newest = beat.events;

@@ -60,9 +60,12 @@ pub enum Kind {
     Answer = 7,
     /// `gossip`: who lives, among very many.
     Gossip = 8,
+    /// `vip::lease`: what I hold, ask for and grant.
+    VipBeat = 9,
 }
 
 impl Kind {
+    /// Kinds of one process that are counted apart.
     const COUNT: usize = 8;
 
     pub(crate) const fn from_byte(byte: u8) -> Option<Self> {
@@ -75,6 +78,7 @@ impl Kind {
             6 => Some(Self::Errand),
             7 => Some(Self::Answer),
             8 => Some(Self::Gossip),
+            9 => Some(Self::VipBeat),
             _ => None,
         }
     }
@@ -89,14 +93,30 @@ impl Kind {
             | Self::Errand
             | Self::Answer
             | Self::Gossip => 0,
-            Self::Hello | Self::HandOver => 1,
+            Self::Hello | Self::HandOver | Self::VipBeat => 1,
+        }
+    }
+
+    /// Where its packets are counted, below [`Self::COUNT`]. Beats of the two processes share a place, as each
+    /// process has its own: recordings keep their form.
+    const fn window(self) -> usize {
+        match self {
+            Self::VipBeat => Self::Beat as usize - 1,
+            Self::Beat
+            | Self::Hello
+            | Self::HandOver
+            | Self::Question
+            | Self::Told
+            | Self::Errand
+            | Self::Answer
+            | Self::Gossip => self as usize - 1,
         }
     }
 
     /// Whether it replaces what was said before: then an older one that comes late says nothing.
     const fn replaces(self) -> bool {
         match self {
-            Self::Beat | Self::Hello | Self::HandOver => true,
+            Self::Beat | Self::Hello | Self::HandOver | Self::VipBeat => true,
             Self::Question | Self::Told | Self::Errand | Self::Answer | Self::Gossip => false,
         }
     }

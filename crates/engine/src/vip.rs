@@ -30,6 +30,7 @@ mod action;
 mod burst;
 mod input;
 mod kept;
+pub mod lease;
 pub mod message;
 mod obeyed;
 mod own;

@@ -29,13 +29,14 @@ const fn target(name: &'static str, reads: &'static str, run: fn(&[u8])) -> Targ
 }
 
 /// Every parser of bytes that others wrote.
-pub const TARGETS: [Target; 18] = [
+pub const TARGETS: [Target; 19] = [
     target("haproxy_cfg", "files in HAProxy's language", config::haproxy),
     target("keepalived_conf", "files in keepalived's language", config::keepalived),
     target("outlast_toml", "the cluster file", config::cluster),
     target("config_files", "all files of one start together", config::files),
     target("config_changes", "files that are repaired and imported", config::changes),
     target("datagram", "adverts, sealed packets and what is in them", network::datagram),
+    target("vip_beat", "what vip processes say about their vip leases", network::vip_beat),
     target("gossip", "what many nodes tell each other about each other", gossip::body),
     target("http_head", "heads of requests and of answers", proxy::fuzz::http_head),
     target("http_body", "chunked bodies and bodies of a length", proxy::fuzz::http_body),

@@ -1,11 +1,14 @@
 //! Packets of the network: VRRP, and what our own nodes say.
 
 use std::cell::RefCell;
+use std::net::Ipv4Addr;
+use std::time::Duration;
 
 use base::Time;
 use config::cluster::Cluster;
 use engine::member::{self, Action, Input, Member};
 use engine::packet::{Kind, MAX_BODY, MAX_PACKET, Replay, Seal};
+use engine::vip::lease::{self, VipLease};
 use engine::vip::packet::{MAX_LENGTH, TTL};
 use engine::vip::{HandOver, Hello, packet};
 use engine::{Buffer, errand};
@@ -40,6 +43,74 @@ fn advert(bytes: &[u8]) {
     );
     assert_eq!(length, bytes.len());
     assert_eq!(packet::decode(&out[..length], TTL), Ok(read));
+}
+
+/// A beat of another vip process, at a machine that asks for the same address: no bytes make it hold more than
+/// a majority granted, or order more than a step may.
+pub(crate) fn vip_beat(bytes: &[u8]) {
+    if let Some(again) = lease::beat::print_again(bytes) {
+        assert!(again.len() <= bytes.len());
+        assert_eq!(lease::beat::print_again(&again), Some(again));
+    }
+    let mut node = VipLease::new(&one_of_three(), Time::ZERO);
+    let mut now = Time::ZERO;
+    let mut step = |node: &mut VipLease, input: lease::Input<'_>| {
+        now += Duration::from_millis(5);
+        let mut orders = Buffer::new();
+        node.step(now, input, &mut orders);
+        assert_eq!(orders.lost(), 0);
+        now
+    };
+    step(
+        &mut node,
+        lease::Input::Fact { vip: 0, fact: lease::Fact::Carrier { interface: 0, up: true } },
+    );
+    for turn in 0..60 {
+        let input = match turn % 3 {
+            0 => lease::Input::Beat { from: 1, life: 1, body: bytes },
+            1 => lease::Input::Beat { from: 3, life: turn, body: bytes },
+            _ => lease::Input::Timeout,
+        };
+        let now = step(&mut node, input);
+        assert!(node.deadline() >= now, "what is past would be asked for again and again");
+        assert!(node.until(0) <= now + lease::MAX_SPAN);
+        let mut body = [0; MAX_BODY];
+        let length = node.beat(1, &mut body);
+        let said = lease::beat::read(&body[..length]);
+        assert_eq!(said.expect("it is a beat").entries().count(), 1);
+    }
+}
+
+fn one_of_three() -> lease::Config {
+    let ip = Ipv4Addr::new(10, 79, 0, 40).into();
+    let address =
+        config::vip::Address { ip, prefix: 32, device: None, label: None, broadcast: None };
+    let vip = config::vip::Vip {
+        name: "internal".to_owned(),
+        interface: "eth0".to_owned(),
+        router_id: 121,
+        priority: 100,
+        advert_interval: Duration::from_secs(1),
+        starts_as_master: false,
+        preempt: false,
+        password: None,
+        addresses: vec![address],
+        source: None,
+        unicast_peers: vec![],
+        track_interfaces: vec![],
+        track_scripts: vec![],
+        track_balancer: false,
+    };
+    lease::Config {
+        node: 0,
+        life: 5,
+        closed: true,
+        nodes: 3,
+        voters: lease::Voters::new(Some(1), &[0, 1, 2]).expect("three nodes"),
+        beat: lease::BEAT,
+        span: lease::BEAT * 4,
+        seats: vec![lease::SeatConfig { vip, order: vec![0, 1, 2] }],
+    }
 }
 
 /// A packet as the raw socket hands it over: the advert lies inside it, behind the header.

@@ -7,7 +7,7 @@ use outlast_fuzz::TARGETS;
 
 /// Every file that reads bytes of others, and the target that reaches it: a function `decode` (by the rule of the
 /// house parsers of packets and messages are called so), or one of [`SIGNS`] outside of tests.
-const READERS: [(&str, &str); 30] = [
+const READERS: [(&str, &str); 31] = [
     ("api/src/message.rs", "api_message"),
     ("engine/src/errand.rs", "datagram"),
     ("engine/src/gossip/said.rs", "gossip"),
@@ -21,6 +21,7 @@ const READERS: [(&str, &str); 30] = [
     ("engine/src/packet.rs", "datagram"),
     ("engine/src/reach.rs", "datagram"),
     ("engine/src/replay.rs", "recording"),
+    ("engine/src/vip/lease/beat.rs", "vip_beat"),
     ("engine/src/vip/message.rs", "datagram"),
     ("engine/src/vip/packet.rs", "datagram"),
     ("engine/src/whole.rs", "store_entry"),

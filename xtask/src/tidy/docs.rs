@@ -64,7 +64,8 @@ fn bare_leases(file: &File) -> Vec<Finding> {
             let quoted = part.contains("\"lease") || part.contains("`lease");
             let word: String = part.chars().filter(|c| c.is_alphanumeric() || *c == '_').collect();
             let word = word.to_lowercase();
-            let bare = matches!(word.as_str(), "lease" | "leases" | "leased");
+            // A module is declared by its name alone; where it lies says which sense.
+            let bare = matches!(word.as_str(), "lease" | "leases" | "leased") && before != "mod";
             if bare && !quoted && !SENSES.contains(&before.as_str()) {
                 let message =
                     "which sense? vip lease, leader lease or watchdog lease (docs/glossary.md)";

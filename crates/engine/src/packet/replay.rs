@@ -88,7 +88,7 @@ impl Replay {
         if packet.incarnation > life.incarnation {
             *life = Life { incarnation: packet.incarnation, ..Life::default() };
         }
-        let window = &mut life.windows[network][packet.kind as usize - 1];
+        let window = &mut life.windows[network][packet.kind.window()];
         window.is_news(packet.seq, packet.kind.replaces())
     }
 }

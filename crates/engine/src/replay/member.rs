@@ -206,6 +206,7 @@ impl MemberFact {
                     Kind::Errand => "a command",
                     Kind::Answer => "the answer to a command",
                     Kind::Gossip => "gossip",
+                    Kind::VipBeat => "a beat of the vip process",
                 };
                 let (node, network) = (names.node(letter.sender), names.network(*network));
                 format!("{what} of {node} on {network}, number {}", letter.seq)

@@ -21,32 +21,37 @@ const fn at(milliseconds: u64) -> Time {
     Time::from_nanos(milliseconds * 1_000_000)
 }
 
+/// As on all nodes, with this router id.
+pub(super) fn vip(router_id: u8) -> config::vip::Vip {
+    config::vip::Vip {
+        name: "internal".to_owned(),
+        interface: "eth0".to_owned(),
+        router_id,
+        priority: 150,
+        advert_interval: Duration::from_secs(1),
+        starts_as_master: false,
+        preempt: false,
+        password: Some(*b"secret12"),
+        addresses: vec![config::vip::Address {
+            ip: Ipv4Addr::from(VIP[0]).into(),
+            prefix: 32,
+            device: None,
+            label: None,
+            broadcast: None,
+        }],
+        source: None,
+        unicast_peers: vec![],
+        track_interfaces: vec![],
+        track_scripts: vec![],
+        track_balancer: false,
+    }
+}
+
 /// Node 0 of three, priority 150.
 fn config() -> Config {
     let peer = |node, address: Ipv4Addr| Peer { node, addresses: vec![address.into()] };
     Config {
-        vip: config::vip::Vip {
-            name: "internal".to_owned(),
-            interface: "eth0".to_owned(),
-            router_id: 121,
-            priority: 150,
-            advert_interval: Duration::from_secs(1),
-            starts_as_master: false,
-            preempt: false,
-            password: Some(*b"secret12"),
-            addresses: vec![config::vip::Address {
-                ip: Ipv4Addr::from(VIP[0]).into(),
-                prefix: 32,
-                device: None,
-                label: None,
-                broadcast: None,
-            }],
-            source: None,
-            unicast_peers: vec![],
-            track_interfaces: vec![],
-            track_scripts: vec![],
-            track_balancer: false,
-        },
+        vip: vip(121),
         node: 0,
         life: LIFE,
         source: ME,

@@ -341,7 +341,8 @@ impl Sealed {
             | Kind::Told
             | Kind::Errand
             | Kind::Answer
-            | Kind::Gossip => None,
+            | Kind::Gossip
+            | Kind::VipBeat => None,
         };
         Some(heard.unwrap_or(Heard::Noise))
     }

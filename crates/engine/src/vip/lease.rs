@@ -1,0 +1,364 @@
+//! Which node answers for a virtual IP, by votes: two never do.
+//!
+//! ```text
+//!   beats, every 10 ms, from each vip process to each other, on every network
+//!
+//!         nobody has this node's promise, its turn came      a majority granted a beat of this claim
+//!   Idle -----------------------------------> Candidate ----------------------------------> Holder
+//!    ^  ^                                        |                                             |
+//!    |  +---- no majority within two beats ------+                                             |
+//!    +------ `until` passed, a fact says no, it stops or moves the address --------------------+
+//! ```
+//!
+//! A holder may answer until the moment at which it *sent* the newest beat that a majority granted, and one
+//! vip lease more. A voter that grants a beat promises the address to nobody else for longer than that
+//! ([`hold`]). Why two never answer: `docs/decisions/0018-a-vip-lease-that-cannot-have-two-holders.md`.
+//!
+//! What the driver owes, without which there is no proof:
+//! - `now` of a beat is read after it was received; a beat is sent after the step that ordered it, whose `now`
+//!   was read before. Nothing else is asked of its clock: it may pause between any two deeds.
+//! - After each step it writes [`VipLease::until`] of every address where the kernel compares it with the same
+//!   clock, before it performs the orders, and performs them in order.
+//! - `life` grows from start to start. A process says [`Config::closed`] only if its former one is gone and
+//!   what that wrote was set to zero since.
+//! - [`Config::voters`] are no older than what any former process of this node adopted.
+//!
+//! One machine for all addresses of a node. No step allocates.
+
+use std::time::Duration;
+
+use base::Time;
+
+use super::{Balancer, Cause as FactCause};
+use crate::Buffer;
+use crate::packet::MAX_BODY;
+
+pub mod beat;
+pub mod claim;
+mod node;
+mod seat;
+#[cfg(test)]
+mod tests;
+pub mod voter;
+pub mod voters;
+
+pub use beat::{Beat, Epoch, Stand};
+use node::Node;
+use seat::Seat;
+pub use voter::hold;
+pub use voters::{MAX_VOTERS, Set, Voters};
+
+/// Between two beats, on machines that do more than this.
+pub const BEAT: Duration = Duration::from_millis(10);
+/// With beats of 10 ms: two may be lost in a row, and a gone node is followed within 60 ms.
+pub const SPAN: Duration = Duration::from_millis(35);
+/// No vip lease is longer: so long a restarted voter keeps silent, and so old a list of voters may be in use.
+pub const MAX_SPAN: Duration = Duration::from_millis(200);
+/// Addresses of one node.
+pub const MAX_SEATS: usize = beat::MAX_ENTRIES;
+
+/// The vip process of one node.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Position in the cluster file.
+    pub node: u16,
+    /// Number of this process: larger than that of any before on this node.
+    pub life: u64,
+    /// What former processes of this node let through, the kernel lets through no more.
+    pub closed: bool,
+    /// How many nodes the cluster has.
+    pub nodes: u16,
+    pub voters: Voters,
+    /// Between two beats; at most half of `span`.
+    pub beat: Duration,
+    /// The vip lease: for how long after it was sent a granted beat lets its sender hold. At most [`MAX_SPAN`].
+    pub span: Duration,
+    /// What is beyond [`MAX_SEATS`] is never held.
+    pub seats: Vec<SeatConfig>,
+}
+
+/// One virtual IP.
+#[derive(Clone, Debug)]
+pub struct SeatConfig {
+    pub vip: config::vip::Vip,
+    /// Nodes that may hold it, the preferred first.
+    pub order: Vec<u16>,
+}
+
+/// What the outside world tells the machine. `vip` is a position in [`Config::seats`].
+#[derive(Clone, Copy, Debug)]
+pub enum Input<'a> {
+    /// The body of a sealed packet of kind `VipBeat`; its seal says who spoke, and in which life.
+    Beat {
+        from: u16,
+        life: u64,
+        body: &'a [u8],
+    },
+    Fact {
+        vip: usize,
+        fact: Fact,
+    },
+    Balancer(Balancer),
+    /// An operator wants this node to hold nothing, or lets it hold again.
+    Standby(bool),
+    /// An operator wants that node to hold the address of this one.
+    MoveTo {
+        vip: usize,
+        node: u16,
+    },
+    /// The kernel did not take the addresses.
+    Refused {
+        vip: usize,
+    },
+    /// Somebody removed an address that this node holds.
+    AddressLost {
+        vip: usize,
+    },
+    /// The store has a later list of voters.
+    Voters(&'a Voters),
+    /// The program ends.
+    Stop,
+    /// The deadline has come, or may have.
+    Timeout,
+}
+
+/// What is tracked for one virtual IP.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Fact {
+    /// One run of `track_scripts[index]`.
+    Script {
+        index: usize,
+        passed: bool,
+    },
+    /// 0: the interface of the instance; `n`: `track_interfaces[n - 1]`.
+    Carrier {
+        interface: usize,
+        up: bool,
+    },
+    NoDevice {
+        interface: usize,
+    },
+}
+
+/// What the driver does, in this order.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Action {
+    /// Let nothing through for it any more. [`VipLease::until`] is zero.
+    Close { vip: usize },
+    /// Remove its addresses.
+    Release { vip: usize },
+    /// Add its addresses. On failure: [`Input::Refused`].
+    Claim { vip: usize },
+    /// One gratuitous ARP (or neighbour advertisement) for each of its addresses.
+    Announce { vip: usize },
+    /// [`VipLease::view`] gives another answer than at the last report.
+    Report { vip: usize },
+    /// [`VipLease::beat`] for every other node, on every network; always the last.
+    Beat,
+}
+
+/// Why a node holds, lost, or may not hold.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Cause {
+    /// What it had promised another node ended.
+    Expired,
+    /// The holder named it.
+    Named,
+    /// No majority granted it in time.
+    Majority,
+    Fact(FactCause),
+}
+
+/// What a node knows about one virtual IP.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct View {
+    pub stand: Stand,
+    pub term: u64,
+    pub holder: Option<u16>,
+    /// Whom this node names, as holder or as who held.
+    pub successor: Option<u16>,
+    pub cause: Option<Cause>,
+}
+
+/// See the module.
+#[derive(Clone, Debug)]
+pub struct VipLease {
+    node: Node,
+    seats: Vec<Seat>,
+    beat_at: Time,
+    beaten: Time,
+    /// Where the next turn of the seats begins: orders of one step are limited.
+    first: usize,
+    unfinished: bool,
+}
+
+impl VipLease {
+    #[must_use]
+    pub fn new(config: &Config, now: Time) -> Self {
+        let nodes = usize::from(config.nodes);
+        let seats = config.seats.iter().take(MAX_SEATS);
+        let node = Node::new(config, now);
+        Self {
+            seats: seats.map(|seat| Seat::new(seat, nodes, &node)).collect(),
+            node,
+            beat_at: now,
+            beaten: Time::ZERO,
+            first: 0,
+            unfinished: false,
+        }
+    }
+
+    /// The only way in. What means nothing in the present state is ignored, never a panic: beats come from
+    /// the network. `out` has to be empty.
+    pub fn step(&mut self, now: Time, input: Input<'_>, out: &mut Buffer<Action>) {
+        self.notice_stall(now);
+        self.node.wakes(now);
+        let mut hurry = false;
+        match input {
+            Input::Beat { from, life, body } => hurry = self.hear(from, life, body),
+            Input::Fact { vip, fact } => self.fact(vip, fact),
+            Input::Balancer(told) => self.seats.iter_mut().for_each(|s| s.facts().balancer(told)),
+            Input::Standby(on) => self.seats.iter_mut().for_each(|s| s.facts().standby(on)),
+            Input::MoveTo { vip, node } => {
+                hurry =
+                    self.seats.get_mut(vip).is_some_and(|s| s.move_to(vip, node, &self.node, out));
+            }
+            Input::Refused { vip } => {
+                self.seats.get_mut(vip).into_iter().for_each(|seat| seat.refused(now));
+            }
+            Input::AddressLost { vip } => {
+                self.seats.get_mut(vip).into_iter().for_each(|s| s.address_lost(vip, now, out));
+            }
+            Input::Voters(voters) => hurry = self.node.adopt(voters.clone()),
+            Input::Stop => self.node.leaves(),
+            Input::Timeout => {}
+        }
+        hurry |= self.turn(out);
+        self.keep_time(now, hurry, out);
+    }
+
+    /// When the machine next wants [`Input::Timeout`].
+    #[must_use]
+    pub fn deadline(&self) -> Time {
+        let now = self.node.now();
+        if self.unfinished {
+            return now;
+        }
+        // What is past waits for something else than time.
+        let next = self.seats.iter().map(|seat| seat.deadline(&self.node)).filter(|at| *at > now);
+        next.min().map_or(self.beat_at, |next| next.min(self.beat_at))
+    }
+
+    /// Until when the kernel may let this address through, on the clock of the steps; zero: not at all.
+    #[must_use]
+    pub fn until(&self, vip: usize) -> Time {
+        self.seats.get(vip).map_or(Time::ZERO, Seat::until)
+    }
+
+    /// Writes the body of the beat that the last step ordered, for one other node; returns its length.
+    pub fn beat(&self, to: u16, out: &mut [u8; MAX_BODY]) -> usize {
+        if !self.node.knows(to) {
+            return 0;
+        }
+        let entries = self.seats.iter().map(|seat| seat.entry(&self.node, to));
+        beat::write(&self.node.head(to), entries, out)
+    }
+
+    /// None: there is no such address.
+    #[must_use]
+    pub fn view(&self, vip: usize) -> Option<View> {
+        self.seats.get(vip).map(|seat| seat.view(&self.node))
+    }
+
+    /// Whether this node acknowledged and heard that one within the last vip lease.
+    #[must_use]
+    pub fn answers(&self, other: u16) -> bool {
+        self.node.answers(other)
+    }
+
+    /// Whether this node votes: not within the first moments of a process.
+    #[must_use]
+    pub fn votes(&self) -> bool {
+        !self.node.is_silent()
+    }
+
+    /// Whether nothing that it granted under an older list of voters can still count.
+    #[must_use]
+    pub fn is_settled(&self) -> bool {
+        self.node.set().is_settled(self.node.now())
+    }
+
+    /// Whether it holds nothing: after [`Input::Stop`] it may end now.
+    #[must_use]
+    pub fn is_idle(&self) -> bool {
+        !self.seats.iter().any(Seat::claims)
+    }
+
+    fn hear(&mut self, from: u16, life: u64, body: &[u8]) -> bool {
+        let Some(beat) = beat::read(body) else { return false };
+        let Some(reborn) = self.node.hear(from, life, &beat.head) else { return false };
+        if reborn {
+            self.seats.iter_mut().for_each(|seat| seat.forget(from));
+        }
+        let mut hurry = false;
+        for (place, seat) in self.seats.iter_mut().enumerate() {
+            // Most often all nodes have them in one order.
+            let same = |entry: &beat::Entry| entry.group == seat.group();
+            let entry =
+                beat.entries().nth(place).filter(same).or_else(|| beat.entries().find(same));
+            match entry {
+                Some(entry) => hurry |= seat.hear(&self.node, from, &entry),
+                None => seat.hear_nothing(&self.node, from),
+            }
+        }
+        hurry
+    }
+
+    fn fact(&mut self, vip: usize, fact: Fact) {
+        let Some(seat) = self.seats.get_mut(vip) else { return };
+        match fact {
+            Fact::Script { index, passed } => seat.facts().script(index, passed),
+            Fact::Carrier { interface, up } => seat.facts().carrier(interface, up),
+            Fact::NoDevice { interface } => seat.facts().no_device(interface),
+        }
+    }
+
+    /// All seats have their turn, in as many steps as their orders need. A seat that waits holds no longer
+    /// than its `until` says.
+    fn turn(&mut self, out: &mut Buffer<Action>) -> bool {
+        let mut hurry = false;
+        self.unfinished = false;
+        for _ in 0..self.seats.len() {
+            if out.len() + seat::ORDERS >= crate::CAPACITY {
+                self.unfinished = true;
+                break;
+            }
+            let vip = self.first % self.seats.len();
+            self.first = vip + 1;
+            hurry |= self.seats[vip].turn(vip, &self.node, out);
+        }
+        hurry
+    }
+
+    /// A beat is due each `beat`, and at once after a change, but not more than eight times as often.
+    fn keep_time(&mut self, now: Time, hurry: bool, out: &mut Buffer<Action>) {
+        if hurry {
+            self.beat_at = self.beat_at.min((self.beaten + self.node.beat() / 8).max(now));
+        }
+        if now >= self.beat_at {
+            self.node.sends();
+            self.beaten = now;
+            self.beat_at = now + self.node.beat();
+            out.push(Action::Beat);
+        }
+    }
+
+    /// Who did not run for a whole beat has others' beats unread before it: what it thinks has ended may not
+    /// have, so it stands for nothing for one vip lease.
+    fn notice_stall(&mut self, now: Time) {
+        if now.since(self.deadline()) > self.node.beat() {
+            let until = now + self.node.span();
+            self.seats.iter_mut().for_each(|seat| seat.stalled(until));
+        }
+    }
+}

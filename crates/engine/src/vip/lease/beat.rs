@@ -1,0 +1,207 @@
+//! The beat of a vip process as bytes: what one node says to another about all its virtual IPs.
+//!
+//! ```text
+//!  0 version 1 | 1 flags: 1 silent, 2 closed, 4 numbered | 2 length of this head | 3 length of an entry
+//!  4 entries | 5 0 | 6 beat x2 | 8 epoch x4 | 12 vip lease x2 | 14 0 x2 | 16 serial x8
+//! 24 acked life x8 | 32 acked serial x8                                                   40 bytes
+//! entry: router id | state: 0 unfit, 1 fit, 2 candidate, 3 holder, +16 grants you
+//!        | successor x2 (ffff: nobody) | key x4 | term x8                                   16 bytes
+//! ```
+//!
+//! Big endian; spans in tenths of a millisecond. Head and entries say how long they are, so a later
+//! version can append to both and is read by this one. Another version is dropped: its sender gets no vote.
+
+use std::time::Duration;
+
+use super::MAX_SPAN;
+use crate::vip::Group;
+
+/// First byte.
+pub const VERSION: u8 = 1;
+/// Entries of one beat: 1,064 bytes, which fits a sealed packet.
+pub const MAX_ENTRIES: usize = 64;
+
+const HEAD: usize = 40;
+const ENTRY: usize = 16;
+const SILENT: u8 = 1;
+const CLOSED: u8 = 2;
+const NUMBERED: u8 = 4;
+const GRANTS: u8 = 16;
+const NOBODY: u16 = u16::MAX;
+const TENTH: Duration = Duration::from_micros(100);
+
+/// What a beat says about its sender.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Head {
+    /// Votes for nobody yet: it may have forgotten what it promised under its former life.
+    pub silent: bool,
+    /// What former lives of the sender opened is closed.
+    pub closed: bool,
+    pub epoch: Epoch,
+    /// Between two beats of the sender.
+    pub beat: Duration,
+    /// For how long after it was sent an acknowledged beat lets its sender hold.
+    pub span: Duration,
+    /// Grows with each beat of one life; the same for all receivers, on all networks.
+    pub serial: u64,
+    /// Which life of the receiver was heard last, and the newest of its beats that was taken in.
+    pub acked_life: u64,
+    pub acked_serial: u64,
+}
+
+/// Which list of voters.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Epoch {
+    /// Without a store: a hash of the list. Lists that differ have nothing to do with each other.
+    Hash(u32),
+    /// The store's number of the list: a greater one is later.
+    Number(u32),
+}
+
+/// What the sender does with one virtual IP.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum Stand {
+    /// Could not hold it.
+    #[default]
+    Unfit = 0,
+    Fit = 1,
+    /// Asks for it.
+    Candidate = 2,
+    Holder = 3,
+}
+
+impl Stand {
+    /// Whether it asks for a promise, or goes on counting on one.
+    #[must_use]
+    pub const fn claims(self) -> bool {
+        matches!(self, Self::Candidate | Self::Holder)
+    }
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Entry {
+    pub group: Group,
+    pub stand: Stand,
+    /// The acknowledged beat claimed this address, and the sender promised it.
+    pub grants: bool,
+    /// Who takes it if the sender cannot go on, or since it gave it up.
+    pub successor: Option<u16>,
+    pub term: u64,
+}
+
+/// A beat that was read.
+#[derive(Clone, Copy, Debug)]
+pub struct Beat<'a> {
+    pub head: Head,
+    entries: &'a [u8],
+    each: usize,
+}
+
+impl Beat<'_> {
+    pub fn entries(&self) -> impl Iterator<Item = Entry> + '_ {
+        self.entries.chunks_exact(self.each).filter_map(entry)
+    }
+}
+
+/// Writes a beat and returns its length; entries beyond [`MAX_ENTRIES`], or that do not fit `out`, are left out.
+pub fn write(head: &Head, entries: impl Iterator<Item = Entry>, out: &mut [u8]) -> usize {
+    let Some((front, rest)) = out.split_at_mut_checked(HEAD) else { return 0 };
+    let flag = |on, bit| if on { bit } else { 0 };
+    let (numbered, epoch) = match head.epoch {
+        Epoch::Hash(hash) => (false, hash),
+        Epoch::Number(number) => (true, number),
+    };
+    front.fill(0);
+    front[0] = VERSION;
+    front[1] = flag(head.silent, SILENT) | flag(head.closed, CLOSED) | flag(numbered, NUMBERED);
+    front[2] = 40;
+    front[3] = 16;
+    front[6..8].copy_from_slice(&tenths(head.beat).to_be_bytes());
+    front[8..12].copy_from_slice(&epoch.to_be_bytes());
+    front[12..14].copy_from_slice(&tenths(head.span).to_be_bytes());
+    front[16..24].copy_from_slice(&head.serial.to_be_bytes());
+    front[24..32].copy_from_slice(&head.acked_life.to_be_bytes());
+    front[32..40].copy_from_slice(&head.acked_serial.to_be_bytes());
+    let mut count = 0;
+    for (entry, bytes) in entries.take(MAX_ENTRIES).zip(rest.chunks_exact_mut(ENTRY)) {
+        bytes[0] = entry.group.router_id;
+        bytes[1] = entry.stand as u8 | flag(entry.grants, GRANTS);
+        bytes[2..4].copy_from_slice(&entry.successor.unwrap_or(NOBODY).to_be_bytes());
+        bytes[4..8].copy_from_slice(&entry.group.key.to_be_bytes());
+        bytes[8..16].copy_from_slice(&entry.term.to_be_bytes());
+        count += 1;
+    }
+    front[4] = u8::try_from(count).unwrap_or(0);
+    HEAD + count * ENTRY
+}
+
+/// None: not a beat of this version. What follows the last entry is ignored.
+#[must_use]
+pub fn read(bytes: &[u8]) -> Option<Beat<'_>> {
+    let front: &[u8; HEAD] = bytes.first_chunk()?;
+    let [length, each, count] = [front[2], front[3], front[4]].map(usize::from);
+    if front[0] != VERSION || length < HEAD || each < ENTRY || count > MAX_ENTRIES {
+        return None;
+    }
+    let entries = bytes.get(length..length + each * count)?;
+    if !entries.chunks_exact(each).all(|bytes| entry(bytes).is_some()) {
+        return None;
+    }
+    let number = u32::from_be_bytes(part(front, 8));
+    let span = |at| TENTH * u32::from(u16::from_be_bytes(part(front, at)));
+    let head = Head {
+        silent: front[1] & SILENT != 0,
+        closed: front[1] & CLOSED != 0,
+        epoch: if front[1] & NUMBERED != 0 { Epoch::Number(number) } else { Epoch::Hash(number) },
+        beat: span(6),
+        span: span(12),
+        serial: u64::from_be_bytes(part(front, 16)),
+        acked_life: u64::from_be_bytes(part(front, 24)),
+        acked_serial: u64::from_be_bytes(part(front, 32)),
+    };
+    let sane = head.serial > 0 && !head.span.is_zero() && head.span <= MAX_SPAN;
+    sane.then_some(Beat { head, entries, each })
+}
+
+/// What was read, written again: what a later version appended is gone. For the fuzzer.
+#[must_use]
+pub fn print_again(bytes: &[u8]) -> Option<Vec<u8>> {
+    let beat = read(bytes)?;
+    let mut out = vec![0; HEAD + MAX_ENTRIES * ENTRY];
+    let length = write(&beat.head, beat.entries(), &mut out);
+    out.truncate(length);
+    Some(out)
+}
+
+/// Cut to what the wire says: a claimant that counted on more than it announced would outlast a promise.
+#[must_use]
+pub fn whole_tenths(span: Duration) -> Duration {
+    TENTH * u32::from(tenths(span))
+}
+
+fn tenths(span: Duration) -> u16 {
+    u16::try_from(span.as_micros() / TENTH.as_micros()).unwrap_or(u16::MAX)
+}
+
+fn entry(bytes: &[u8]) -> Option<Entry> {
+    let bytes: &[u8; ENTRY] = bytes.first_chunk()?;
+    let stand = match bytes[1] & !GRANTS {
+        0 => Stand::Unfit,
+        1 => Stand::Fit,
+        2 => Stand::Candidate,
+        3 => Stand::Holder,
+        _ => return None,
+    };
+    let successor = u16::from_be_bytes(part(bytes, 2));
+    Some(Entry {
+        group: Group { router_id: bytes[0], key: u32::from_be_bytes(part(bytes, 4)) },
+        stand,
+        grants: bytes[1] & GRANTS != 0,
+        successor: (successor != NOBODY).then_some(successor),
+        term: u64::from_be_bytes(part(bytes, 8)),
+    })
+}
+
+fn part<const N: usize>(bytes: &[u8], at: usize) -> [u8; N] {
+    bytes[at..at + N].try_into().expect("both layouts are longer than their last field's end")
+}

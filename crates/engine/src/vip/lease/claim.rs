@@ -1,0 +1,122 @@
+//! How long a claimant may hold: counted from when it sent what a majority acknowledged.
+
+use std::time::Duration;
+
+use arrayvec::ArrayVec;
+use base::Time;
+
+use super::voters::{MAX_VOTERS, Set, Voters};
+
+/// Beats whose sending is remembered: a vip lease of ten beats, each doubled several times by changes.
+const REMEMBERED: usize = 128;
+
+/// When this node sent its last beats.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Sent {
+    newest: u64,
+    /// By serial, modulo its length.
+    times: Box<[Time]>,
+}
+
+impl Default for Sent {
+    fn default() -> Self {
+        Self { newest: 0, times: vec![Time::ZERO; REMEMBERED].into_boxed_slice() }
+    }
+}
+
+impl Sent {
+    /// A beat is about to be sent: `now` was read before.
+    pub fn note(&mut self, now: Time) -> u64 {
+        self.newest += 1;
+        let place = self.place(self.newest);
+        self.times[place] = now;
+        self.newest
+    }
+
+    /// 0 before the first.
+    #[must_use]
+    pub const fn newest(&self) -> u64 {
+        self.newest
+    }
+
+    /// None: never sent, or too long ago to count.
+    #[must_use]
+    pub fn at(&self, serial: u64) -> Option<Time> {
+        let known = serial > 0
+            && serial <= self.newest
+            && self.newest - serial < u64::try_from(self.times.len()).unwrap_or(0);
+        known.then(|| self.times[self.place(serial)])
+    }
+
+    fn place(&self, serial: u64) -> usize {
+        usize::try_from(serial % u64::try_from(self.times.len()).unwrap_or(1)).unwrap_or(0)
+    }
+}
+
+/// One claim to one virtual IP, from its first beat on.
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+pub struct Claim {
+    /// The first beat that carries it: what was granted to an earlier claim was given back since.
+    from: u64,
+    /// By voter's node: the newest beat of this claim that it granted.
+    granted: ArrayVec<(u16, u64), { 2 * MAX_VOTERS }>,
+}
+
+impl Claim {
+    /// `from`: the serial of the next beat.
+    #[must_use]
+    pub fn new(from: u64) -> Self {
+        Self { from, granted: ArrayVec::new() }
+    }
+
+    #[must_use]
+    pub const fn from(&self) -> u64 {
+        self.from
+    }
+
+    /// By voter's node: the newest beat that it granted.
+    #[must_use]
+    pub fn grants(&self) -> &[(u16, u64)] {
+        &self.granted
+    }
+
+    /// `voter` says that it promised the beat of this number, which was really sent.
+    pub fn granted(&mut self, voter: u16, serial: u64) {
+        if serial < self.from {
+            return;
+        }
+        match self.granted.iter_mut().find(|(node, _)| *node == voter) {
+            Some((_, newest)) => *newest = serial.max(*newest),
+            // Voters of two lists at most; a stranger's voice would not count anyway.
+            None => drop(self.granted.try_push((voter, serial))),
+        }
+    }
+
+    /// Until when majorities of all lists that count are bound to this claim of node `me`; none: they never
+    /// were.
+    #[must_use]
+    pub fn until(
+        &self,
+        now: Time,
+        me: u16,
+        set: &Set,
+        sent: &Sent,
+        span: Duration,
+    ) -> Option<Time> {
+        let serials = set.counted(now).map(|voters| self.majority(me, voters, sent.newest()));
+        let serial = serials.min().filter(|serial| *serial >= self.from)?;
+        sent.at(serial).map(|at| at + span)
+    }
+
+    /// The newest beat that a majority of the list granted, or a later one instead; 0: none.
+    fn majority(&self, me: u16, voters: &Voters, newest: u64) -> u64 {
+        let granted = |voter: &u16| match self.granted.iter().find(|(node, _)| node == voter) {
+            _ if *voter == me => newest,
+            Some((_, serial)) if *serial <= newest => *serial,
+            Some(_) | None => 0,
+        };
+        let mut serials: ArrayVec<u64, MAX_VOTERS> = voters.nodes().iter().map(granted).collect();
+        serials.sort_unstable();
+        serials[serials.len() - voters.majority()]
+    }
+}

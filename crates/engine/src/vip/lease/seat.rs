@@ -1,0 +1,389 @@
+//! One virtual IP at this node: what it votes, and whether it stands for it or holds it.
+
+use std::time::Duration;
+
+use base::Time;
+
+use super::beat::{Entry, Stand};
+use super::claim::Claim;
+use super::node::Node;
+use super::voter::Voter;
+use super::{Action, Cause, SeatConfig, View};
+use crate::Buffer;
+use crate::vip::burst::Burst;
+use crate::vip::track::Facts;
+use crate::vip::{Group, RECLAIM_PAUSE};
+
+/// Beats without a majority after which a candidate gives its voters back.
+const PATIENCE: u32 = 2;
+/// Orders of one turn of a seat at most: close, release, report.
+pub(super) const ORDERS: usize = 3;
+
+/// What the newest beat of another node says about this address.
+#[derive(Clone, Copy, Debug, Default)]
+struct Said {
+    stand: Stand,
+}
+
+#[derive(Clone, Debug)]
+enum Role {
+    Idle,
+    Candidate { claim: Claim, gives_up_at: Time },
+    Holder { claim: Claim, until: Time, burst: Burst },
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct Seat {
+    group: Group,
+    /// Who may hold, the preferred first.
+    order: Vec<u16>,
+    facts: Facts,
+    voter: Voter,
+    /// By node.
+    said: Vec<Said>,
+    role: Role,
+    /// The greatest that this node knows, and whose it is: grows whenever a voter promises another node.
+    term: u64,
+    term_of: Option<u16>,
+    /// Whom the last holder named.
+    heir: Option<u16>,
+    /// Whom this node named when it gave the address up, and until when it says so.
+    gave: Option<(u16, Time)>,
+    /// Does not stand earlier: it has just lost, given, or asked in vain.
+    not_before: Time,
+    cause: Option<Cause>,
+    reported: Option<View>,
+}
+
+impl Seat {
+    pub(super) fn new(config: &SeatConfig, nodes: usize, node: &Node) -> Self {
+        Self {
+            group: Group::of(&config.vip),
+            order: config.order.clone(),
+            facts: Facts::new(&config.vip),
+            voter: Voter::new(node.silent_until()),
+            said: vec![Said::default(); nodes],
+            role: Role::Idle,
+            term: 0,
+            term_of: None,
+            heir: None,
+            gave: None,
+            not_before: Time::ZERO,
+            cause: None,
+            reported: None,
+        }
+    }
+
+    pub(super) const fn group(&self) -> Group {
+        self.group
+    }
+
+    pub(super) const fn facts(&mut self) -> &mut Facts {
+        &mut self.facts
+    }
+
+    /// Zero: closed.
+    pub(super) const fn until(&self) -> Time {
+        match self.role {
+            Role::Holder { until, .. } => until,
+            Role::Idle | Role::Candidate { .. } => Time::ZERO,
+        }
+    }
+
+    pub(super) const fn claims(&self) -> bool {
+        matches!(self.role, Role::Candidate { .. } | Role::Holder { .. })
+    }
+
+    /// What the newest beat of `from` says about this address; says whether that wants an answer at once.
+    pub(super) fn hear(&mut self, node: &Node, from: u16, entry: &Entry) -> bool {
+        let (now, peer) = (node.now(), node.peer(from));
+        self.said[usize::from(from)] = Said { stand: entry.stand };
+        if !entry.stand.claims() {
+            self.voter.release(now, from, peer.word, peer.closed);
+        }
+        if let Some(successor) = entry.successor {
+            self.heir = Some(successor);
+        }
+        if entry.stand == Stand::Holder && entry.term > self.term && !self.claims() {
+            (self.term, self.term_of) = (entry.term, Some(from));
+        }
+        if entry.grants && peer.acks_this_life {
+            if let Role::Candidate { claim, .. } = &mut self.role {
+                claim.granted(from, peer.acked_serial);
+                self.term = self.term.max(entry.term);
+            } else if let Role::Holder { claim, .. } = &mut self.role {
+                claim.granted(from, peer.acked_serial);
+            }
+        }
+        entry.stand.claims() && self.grant(node, from, entry.term)
+    }
+
+    /// The newest beat of `from` says nothing about this address: it does not know it, so it claims nothing.
+    pub(super) fn hear_nothing(&mut self, node: &Node, from: u16) {
+        let peer = node.peer(from);
+        self.said[usize::from(from)] = Said::default();
+        self.voter.release(node.now(), from, peer.word, peer.closed);
+    }
+
+    /// Promises the address to a claimant if nobody else has a promise; says whether it is a new one.
+    fn grant(&mut self, node: &Node, to: u16, term: u64) -> bool {
+        let (now, peer) = (node.now(), node.peer(to));
+        if self.claims() || node.is_silent() || !node.set().fits(now, peer.epoch) {
+            return false;
+        }
+        let known = self.voter.promise(now).is_some_and(|kept| kept.to == to);
+        if !self.voter.ask(now, to, peer.word, peer.span) {
+            return false;
+        }
+        let least = if self.term_of == Some(to) { self.term } else { self.term + 1 };
+        (self.term, self.term_of) = (term.max(least), Some(to));
+        !known
+    }
+
+    /// Decides what is due, with all that is known; says whether others have to hear of it at once.
+    pub(super) fn turn(&mut self, vip: usize, node: &Node, out: &mut Buffer<Action>) -> bool {
+        let now = node.now();
+        self.facts.age(now);
+        let changed = match &mut self.role {
+            Role::Holder { claim, until, burst } => {
+                if let Some(later) = node.until(claim) {
+                    *until = later.max(*until);
+                }
+                let objection = self.facts.objection(now).map(Cause::Fact);
+                if now >= *until {
+                    self.let_go(now, Cause::Majority, vip, out);
+                    self.not_before = now + node.span();
+                    true
+                } else if let Some(cause) = objection.or_else(|| node.leaving()) {
+                    let heir = self.heir_among(node);
+                    self.give(now, heir, cause, node, vip, out);
+                    true
+                } else {
+                    if burst.take(now) {
+                        out.push(Action::Announce { vip });
+                    }
+                    false
+                }
+            }
+            Role::Candidate { claim, gives_up_at } => {
+                let until = node.until(claim).filter(|until| *until > now + node.beat());
+                let (claim, gives_up_at) = (claim.clone(), *gives_up_at);
+                if !self.is_fit(node) {
+                    self.withdraw(now, Duration::ZERO);
+                    true
+                } else if let Some(until) = until {
+                    self.take(now, claim, until, vip, out);
+                    true
+                } else if now >= gives_up_at {
+                    self.withdraw(now, node.beat() / 2 * node.place());
+                    true
+                } else {
+                    false
+                }
+            }
+            Role::Idle => self.grant_waiting(node) | self.stand(node),
+        };
+        let view = self.view(node);
+        if self.reported != Some(view) {
+            self.reported = Some(view);
+            out.push(Action::Report { vip });
+        }
+        changed
+    }
+
+    /// A claim that came while another node had the promise may have it now: it is as if it came late. Only
+    /// of who was just heard, so that nobody is bound to the dead.
+    fn grant_waiting(&mut self, node: &Node) -> bool {
+        let free = |seat: &Self| seat.voter.promise(node.now()).is_none();
+        let mut changed = false;
+        for rank in 0..self.order.len() {
+            let peer = self.order[rank];
+            let claims = self.said.get(usize::from(peer)).is_some_and(|said| said.stand.claims());
+            if claims && free(self) && peer != node.me() && node.hears_now(peer) {
+                changed |= self.grant(node, peer, 0);
+            }
+        }
+        changed
+    }
+
+    fn stand(&mut self, node: &Node) -> bool {
+        let now = node.now();
+        let may = now >= self.stands_at(node) && self.is_fit(node) && node.has_majority();
+        if !may || !self.voter.keep(now, node.me(), node.life()) {
+            return false;
+        }
+        let claim = Claim::new(node.next_serial());
+        // Different ones, also where the files prefer different nodes: two that ask in vain do not again.
+        let patience = node.beat() * PATIENCE + node.beat() / 2 * node.place();
+        self.role = Role::Candidate { claim, gives_up_at: now + patience };
+        self.cause = Some(if self.heir == Some(node.me()) { Cause::Named } else { Cause::Expired });
+        (self.term, self.term_of) = (self.term + 1, Some(node.me()));
+        (self.heir, self.gave) = (None, None);
+        true
+    }
+
+    fn take(&mut self, now: Time, claim: Claim, until: Time, vip: usize, out: &mut Buffer<Action>) {
+        let mut burst = Burst::silent(now);
+        burst.restart(now);
+        self.role = Role::Holder { claim, until, burst };
+        out.push(Action::Claim { vip });
+        out.push(Action::Announce { vip });
+    }
+
+    /// Lets go and names who takes it next. The order pins that nobody hears of it before it is so.
+    fn give(
+        &mut self,
+        now: Time,
+        heir: Option<u16>,
+        cause: Cause,
+        node: &Node,
+        vip: usize,
+        out: &mut Buffer<Action>,
+    ) {
+        self.let_go(now, cause, vip, out);
+        self.heir = heir;
+        self.gave = heir.map(|heir| (heir, now + node.span()));
+        self.not_before = now + node.span() * 2;
+    }
+
+    fn let_go(&mut self, now: Time, cause: Cause, vip: usize, out: &mut Buffer<Action>) {
+        self.role = Role::Idle;
+        self.voter = Voter::new(now);
+        self.cause = Some(cause);
+        out.push(Action::Close { vip });
+        out.push(Action::Release { vip });
+    }
+
+    fn withdraw(&mut self, now: Time, pause: Duration) {
+        self.role = Role::Idle;
+        self.voter = Voter::new(now);
+        self.cause = Some(Cause::Majority);
+        self.not_before = now + pause;
+    }
+
+    /// An operator wants `to` to hold it.
+    pub(super) fn move_to(
+        &mut self,
+        vip: usize,
+        to: u16,
+        node: &Node,
+        out: &mut Buffer<Action>,
+    ) -> bool {
+        let holds = matches!(self.role, Role::Holder { .. });
+        if !holds || !self.could_hold(node, to) {
+            return false;
+        }
+        self.give(node.now(), Some(to), Cause::Fact(crate::vip::Cause::Moved), node, vip, out);
+        true
+    }
+
+    /// The kernel did not take the addresses.
+    pub(super) fn refused(&mut self, now: Time) {
+        if matches!(self.role, Role::Holder { .. }) {
+            self.facts.refused_until(now + RECLAIM_PAUSE);
+        }
+    }
+
+    /// Somebody removed an address that this node holds.
+    pub(super) fn address_lost(&mut self, vip: usize, now: Time, out: &mut Buffer<Action>) {
+        if let Role::Holder { burst, .. } = &mut self.role {
+            out.push(Action::Claim { vip });
+            if burst.restart(now) {
+                out.push(Action::Announce { vip });
+            }
+        }
+    }
+
+    /// This node did not run when it wanted to.
+    pub(super) fn stalled(&mut self, until: Time) {
+        self.not_before = self.not_before.max(until);
+    }
+
+    /// Everything that another node said is of a former life.
+    pub(super) fn forget(&mut self, from: u16) {
+        self.said[usize::from(from)] = Said::default();
+    }
+
+    fn could_hold(&self, node: &Node, other: u16) -> bool {
+        let fit = self.said.get(usize::from(other)).is_some_and(|said| said.stand == Stand::Fit);
+        fit && other != node.me() && self.order.contains(&other) && node.hears(other)
+    }
+
+    fn heir_among(&self, node: &Node) -> Option<u16> {
+        self.order.iter().copied().find(|other| self.could_hold(node, *other))
+    }
+
+    fn is_fit(&self, node: &Node) -> bool {
+        let possible = self.order.contains(&node.me()) && node.leaving().is_none();
+        possible && !node.is_silent() && self.facts.fault(node.now()).is_none()
+    }
+
+    /// Turns that others have before this node: none for who was named.
+    fn rank(&self, me: u16) -> u32 {
+        if self.heir == Some(me) {
+            return 0;
+        }
+        let place = self.order.iter().position(|node| *node == me).unwrap_or(self.order.len());
+        u32::try_from(place + 1).unwrap_or(u32::MAX)
+    }
+
+    fn stands_at(&self, node: &Node) -> Time {
+        let free = self.voter.free_at().max(self.not_before).max(node.silent_until());
+        free + node.beat() / 2 * self.rank(node.me())
+    }
+
+    /// The next moment that changes something by itself; may be past.
+    pub(super) fn deadline(&self, node: &Node) -> Time {
+        let own = match &self.role {
+            Role::Holder { until, burst, .. } => burst.next().min(*until),
+            Role::Candidate { gives_up_at, .. } => *gives_up_at,
+            Role::Idle => self.stands_at(node).min(self.promise_ends(node.now())),
+        };
+        own.min(self.facts.changes_at())
+    }
+
+    fn promise_ends(&self, now: Time) -> Time {
+        self.voter.promise(now).map_or(Time::NEVER, |kept| kept.ends)
+    }
+
+    /// What is said to `to` about this address.
+    pub(super) fn entry(&self, node: &Node, to: u16) -> Entry {
+        let stand = match self.role {
+            Role::Holder { .. } => Stand::Holder,
+            Role::Candidate { .. } => Stand::Candidate,
+            Role::Idle if self.is_fit(node) => Stand::Fit,
+            Role::Idle => Stand::Unfit,
+        };
+        Entry {
+            group: self.group,
+            stand,
+            grants: self.voter.grants(node.now(), to, node.peer(to).word),
+            successor: self.successor(node),
+            term: self.term,
+        }
+    }
+
+    fn successor(&self, node: &Node) -> Option<u16> {
+        match self.role {
+            Role::Holder { .. } => self.heir_among(node),
+            Role::Candidate { .. } => None,
+            Role::Idle => self.gave.filter(|(_, until)| node.now() < *until).map(|(heir, _)| heir),
+        }
+    }
+
+    pub(super) fn view(&self, node: &Node) -> View {
+        let stand = self.entry(node, node.me()).stand;
+        let is_holder = |other: &&u16| {
+            let said = self.said.get(usize::from(**other)).map(|said| said.stand);
+            said == Some(Stand::Holder) && node.hears(**other)
+        };
+        let other = self.order.iter().find(is_holder).copied();
+        View {
+            stand,
+            term: self.term,
+            holder: if stand == Stand::Holder { Some(node.me()) } else { other },
+            successor: self.successor(node),
+            cause: self.cause.or_else(|| self.facts.fault(node.now()).map(Cause::Fact)),
+        }
+    }
+}

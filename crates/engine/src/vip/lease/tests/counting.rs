@@ -1,0 +1,106 @@
+use super::beat::Epoch;
+use super::claim::{Claim, Sent};
+use super::voters::Set;
+use super::*;
+
+/// Beats 1 to `count`, one each 10 ms from 10 ms on.
+fn sent(count: u64) -> Sent {
+    let mut sent = Sent::default();
+    for serial in 1..=count {
+        assert_eq!(sent.note(ms(10 * serial)), serial);
+    }
+    sent
+}
+
+fn until(claim: &Claim, set: &Set, count: u64) -> Option<Time> {
+    claim.until(ms(10 * count), 0, set, &sent(count), SPAN)
+}
+
+#[test]
+fn it_counts_from_the_sending_of_what_a_majority_granted() {
+    for (nodes, granted, expected) in [
+        (&[0, 1, 2][..], &[(1, 3)][..], Some(70)),
+        (&[0, 1, 2], &[(1, 3), (2, 4)], Some(80)),
+        (&[0, 1, 2], &[], None),
+        (&[0, 1, 2], &[(1, 3), (1, 2)], Some(70)),
+        (&[0, 1, 2], &[(7, 5)], None),
+        (&[0, 1, 2, 3], &[(1, 3)], None),
+        (&[0, 1, 2, 3], &[(1, 3), (3, 5)], Some(70)),
+        (&[0, 1, 2, 3, 4], &[(1, 3), (3, 5), (4, 4)], Some(80)),
+        (&[0], &[], Some(90)),
+        // Not a voter itself.
+        (&[1, 2, 3], &[(1, 3)], None),
+        (&[1, 2, 3], &[(1, 3), (2, 4)], Some(70)),
+    ] {
+        let mut claim = Claim::new(2);
+        granted.iter().for_each(|(voter, serial)| claim.granted(*voter, *serial));
+        let set = Set::new(voters(None, nodes), ms(0));
+        assert_eq!(until(&claim, &set, 5), expected.map(ms), "{nodes:?} {granted:?}");
+    }
+}
+
+#[test]
+fn what_was_granted_to_an_earlier_claim_or_never_sent_counts_nothing() {
+    let set = Set::new(voters(None, &[0, 1, 2]), ms(0));
+    let mut claim = Claim::new(3);
+    claim.granted(1, 2);
+    assert_eq!(until(&claim, &set, 5), None);
+    claim.granted(1, 6);
+    assert_eq!(until(&claim, &set, 5), None, "no such beat was sent");
+    let mut long = Claim::new(1);
+    long.granted(1, 2);
+    assert_eq!(until(&long, &set, 200), None, "nobody remembers when that was");
+}
+
+#[test]
+fn after_somebody_left_the_list_both_majorities_are_needed_for_a_while() {
+    let mut set = Set::new(voters(Some(1), &[0, 1, 2, 3, 4]), ms(0));
+    assert!(set.adopt(ms(10), voters(Some(2), &[0, 1, 2])));
+    let mut claim = Claim::new(1);
+    claim.granted(1, 5);
+    assert_eq!(claim.until(ms(259), 0, &set, &sent(5), SPAN), None);
+    assert_eq!(claim.until(ms(260), 0, &set, &sent(5), SPAN), Some(ms(90)));
+    // One more is no reason to wait: two such majorities share a voter.
+    assert!(set.adopt(ms(300), voters(Some(3), &[0, 1, 2, 5])));
+    claim.granted(5, 4);
+    assert_eq!(claim.until(ms(300), 0, &set, &sent(5), SPAN), Some(ms(80)));
+}
+
+#[test]
+fn a_voter_grants_under_its_list_a_later_one_and_for_a_while_the_one_before() {
+    let mut set = Set::new(voters(Some(6), &[0, 1]), ms(0));
+    assert!(set.adopt(ms(1000), voters(Some(7), &[0, 1, 2])));
+    for (at, epoch, fits) in [
+        (1000, Epoch::Number(7), true),
+        (1000, Epoch::Number(6), true),
+        (1249, Epoch::Number(6), true),
+        (1250, Epoch::Number(6), false),
+        (1000, Epoch::Number(5), false),
+        (1000, Epoch::Number(9), true),
+        (1000, Epoch::Hash(7), false),
+    ] {
+        assert_eq!(set.fits(ms(at), epoch), fits, "{epoch:?} at {at}");
+    }
+    assert!(!set.is_settled(ms(1499)));
+    assert!(set.is_settled(ms(1500)));
+    assert!(!set.adopt(ms(1600), voters(Some(7), &[0])), "no later one");
+    assert!(!set.adopt(ms(1600), voters(None, &[0])));
+}
+
+#[test]
+fn lists_without_a_store_are_the_same_or_have_nothing_to_do_with_each_other() {
+    let set = Set::new(voters(None, &[2, 0, 1]), ms(0));
+    assert!(set.fits(ms(0), voters(None, &[0, 1, 2]).epoch()));
+    assert!(!set.fits(ms(0), voters(None, &[0, 1]).epoch()));
+    assert!(!set.fits(ms(0), voters(None, &[0, 1, 258]).epoch()));
+    assert!(!set.fits(ms(0), voters(Some(1), &[0, 1, 2]).epoch()));
+}
+
+#[test]
+fn a_list_has_each_node_once_and_somebody() {
+    assert_eq!(Voters::new(None, &[]), None);
+    assert_eq!(Voters::new(None, &[1, 0, 1]), None);
+    assert_eq!(Voters::new(None, &[9; MAX_VOTERS + 1]), None);
+    let majorities = (1..=5).map(|n| voters(None, &[0, 1, 2, 3, 4][..n]).majority());
+    assert_eq!(majorities.collect::<Vec<_>>(), [1, 2, 2, 3, 3]);
+}

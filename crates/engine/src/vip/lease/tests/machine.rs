@@ -1,0 +1,306 @@
+use super::*;
+
+#[test]
+fn a_start_takes_the_silence_of_a_voter_and_two_beats() {
+    let mut trio = Trio::new();
+    trio.told = true;
+    trio.run(AWAKE - 1);
+    assert!(trio.machines.iter().all(|machine| !machine.votes()));
+    trio.check(expect![[""]]);
+    trio.run(AWAKE + 30);
+    trio.check(expect![[r#"
+        0.255s node 0: Claim, Announce
+    "#]]);
+}
+
+#[test]
+fn the_first_vip_lease_counts_from_the_request() {
+    let mut trio = Trio::new();
+    while trio.holders().is_empty() {
+        trio.run(trio.now.as_nanos() / 1_000_000 + 1);
+    }
+    let asked = trio.machines[0].beaten;
+    let until = trio.machines[0].until(0);
+    assert!(until <= asked + SPAN, "{until} {asked}");
+    // Two ways from the request to its answer.
+    assert!(until.since(trio.now) < SPAN - WAY);
+}
+
+#[test]
+fn the_node_that_follows_a_gone_one_waits_until_nobody_can_answer() {
+    let mut trio = Trio::held();
+    trio.run(300);
+    trio.isolate(0);
+    trio.run(400);
+    assert_eq!(trio.holders(), [1]);
+    trio.check(expect![[r#"
+        0.326s node 0: Close, Release, Beat
+        0.347s node 1: Claim, Announce
+    "#]]);
+}
+
+#[test]
+fn of_three_that_hear_nobody_none_answers_and_one_does_after_the_heal() {
+    let mut trio = Trio::held();
+    (0..3).for_each(|node| trio.isolate(node));
+    trio.run(400);
+    assert_eq!(trio.holders(), [0; 0]);
+    trio.cut = [[false; 3]; 3];
+    trio.run(450);
+    assert_eq!(trio.holders().len(), 1);
+    trio.check(expect![[r#"
+        0.306s node 0: Close, Release, Beat
+        0.407s node 1: Claim, Announce, Beat
+        0.417s node 1: Announce, Beat
+    "#]]);
+}
+
+#[test]
+fn a_holder_that_stops_closes_releases_and_then_tells_whom_it_names() {
+    let mut trio = Trio::held();
+    trio.run(303);
+    trio.step(0, Input::Stop);
+    assert!(trio.machines[0].is_idle());
+    trio.run(320);
+    assert_eq!(trio.holders(), [1]);
+    assert_eq!(trio.machines[1].view(0).unwrap().cause, Some(Cause::Named));
+    trio.check(expect![[r#"
+        0.303s node 0: Close, Release, Beat
+        0.303s node 1: Claim, Announce
+    "#]]);
+}
+
+#[test]
+fn a_move_goes_to_the_node_that_was_named_and_to_no_unfit_one() {
+    let mut trio = Trio::held();
+    trio.carrier(1, false);
+    trio.run(300);
+    trio.step(0, Input::MoveTo { vip: 0, node: 1 });
+    assert_eq!(trio.holders(), [0]);
+    trio.step(0, Input::MoveTo { vip: 0, node: 2 });
+    trio.run(350);
+    assert_eq!(trio.holders(), [2]);
+    trio.check(expect![[r#"
+        0.300s node 0: Close, Release, Beat
+        0.300s node 2: Claim, Announce
+    "#]]);
+}
+
+#[test]
+fn a_fact_against_the_holder_moves_it_and_its_return_does_not() {
+    let mut trio = Trio::held();
+    trio.run(300);
+    trio.carrier(0, false);
+    trio.run(320);
+    trio.carrier(0, true);
+    trio.run(900);
+    assert_eq!(trio.holders(), [1]);
+    trio.step(1, Input::Standby(true));
+    trio.run(920);
+    assert_eq!(trio.holders(), [0]);
+    trio.check(expect![[r#"
+        0.300s node 0: Close, Release, Beat
+        0.300s node 1: Claim, Announce
+        0.900s node 1: Close, Release, Beat
+        0.900s node 0: Claim, Announce
+    "#]]);
+}
+
+#[test]
+fn a_refused_address_is_let_go_and_a_lost_one_is_put_back() {
+    let mut trio = Trio::held();
+    trio.step(0, Input::AddressLost { vip: 0 });
+    trio.step(1, Input::AddressLost { vip: 0 });
+    trio.step(2, Input::Refused { vip: 0 });
+    trio.step(0, Input::Refused { vip: 0 });
+    trio.run(320);
+    assert_eq!(trio.holders(), [1]);
+    trio.check(expect![[r#"
+        0.281s node 0: Claim, Announce
+        0.281s node 0: Close, Release, Beat
+        0.281s node 1: Claim, Announce
+    "#]]);
+}
+
+#[test]
+fn a_paused_holder_finds_that_it_lost_and_says_so_before_it_asks_again() {
+    let mut trio = Trio::held();
+    trio.run(300);
+    trio.paused[0] = ms(400);
+    trio.run(500);
+    assert_eq!(trio.holders(), [1]);
+    trio.check(expect![[r#"
+        0.400s node 0: Close, Release, Beat
+        0.407s node 1: Claim, Announce
+    "#]]);
+}
+
+#[test]
+fn a_holder_whose_beats_reach_nobody_lets_go_while_it_hears_all() {
+    let mut trio = Trio::held();
+    trio.run(300);
+    (trio.cut[0][1], trio.cut[0][2]) = (true, true);
+    trio.run(1000);
+    assert_eq!(trio.holders(), [1]);
+    trio.check(expect![[r#"
+        0.336s node 0: Close, Release, Beat
+        0.347s node 1: Claim, Announce
+    "#]]);
+}
+
+#[test]
+fn who_hears_nobody_does_not_disturb_who_holds() {
+    let mut trio = Trio::held();
+    (trio.cut[0][2], trio.cut[1][2]) = (true, true);
+    trio.run(1000);
+    trio.cut = [[false; 3]; 3];
+    trio.run(2000);
+    assert_eq!(trio.holders(), [0]);
+    trio.check(expect![[""]]);
+}
+
+#[test]
+fn a_process_that_follows_another_does_not_free_what_that_left_open() {
+    // With what the former process let through still open, the others wait for its end.
+    let mut trio = Trio::held();
+    trio.run(300);
+    let open = trio.machines[0].until(0);
+    trio.restart(0, false);
+    while trio.holders().is_empty() {
+        trio.run(trio.now.as_nanos() / 1_000_000 + 1);
+    }
+    assert!(trio.now > open, "{} {open}", trio.now);
+    // A process that knows it closed is believed at once.
+    let mut trio = Trio::held();
+    trio.run(300);
+    let open = trio.machines[0].until(0);
+    trio.restart(0, true);
+    trio.run(320);
+    assert_eq!(trio.holders(), [1]);
+    assert!(trio.now < open);
+}
+
+#[test]
+fn a_restarted_voter_votes_for_nobody_until_what_it_promised_has_ended() {
+    let mut trio = Trio::held();
+    trio.run(300);
+    trio.isolate(0);
+    trio.run(301);
+    trio.restart(1, true);
+    trio.run(550);
+    assert!(!trio.machines[1].votes());
+    assert_eq!(trio.holders(), [0; 0]);
+    trio.run(600);
+    assert_eq!(trio.holders().len(), 1);
+}
+
+#[test]
+fn of_two_candidates_one_holds_and_the_other_gives_its_voters_back() {
+    // All have the same turn: each prefers itself.
+    let mut trio = Trio::new();
+    for node in 0..3_u16 {
+        let mut config = config(node);
+        config.seats[0].order = vec![node, (node + 1) % 3, (node + 2) % 3];
+        trio.machines[usize::from(node)] = VipLease::new(&config, Time::ZERO);
+        trio.carrier(usize::from(node), true);
+    }
+    trio.run(400);
+    assert_eq!(trio.holders().len(), 1);
+    let holder = trio.holders()[0];
+    trio.isolate(holder);
+    trio.run(600);
+    assert_eq!(trio.holders().len(), 1);
+    assert_ne!(trio.holders()[0], holder);
+}
+
+#[test]
+fn terms_grow_with_each_holder() {
+    let mut trio = Trio::held();
+    let mut last = trio.machines[0].view(0).unwrap().term;
+    for round in 0..10_u64 {
+        let holder = trio.holders()[0];
+        trio.step(holder, Input::Standby(true));
+        trio.run(400 + round * 100);
+        trio.step(holder, Input::Standby(false));
+        let new = trio.holders()[0];
+        assert_ne!(new, holder);
+        let term = trio.machines[new].view(0).unwrap().term;
+        assert!(term > last, "{term} {last}");
+        last = term;
+        for machine in &trio.machines {
+            let view = machine.view(0).unwrap();
+            assert_eq!((view.holder, view.term), (Some(u16::try_from(new).unwrap()), term));
+        }
+    }
+}
+
+#[test]
+fn as_many_addresses_as_there_can_be_are_given_in_as_many_steps_as_that_takes() {
+    let all = u8::try_from(MAX_SEATS).unwrap();
+    let mut trio = Trio::of(|config| config.seats = (0..all).map(seat).collect());
+    trio.run(400);
+    let held = |trio: &Trio, node: usize| {
+        (0..MAX_SEATS).filter(|vip| trio.machines[node].until(*vip) > trio.now).count()
+    };
+    assert_eq!(held(&trio, 0), MAX_SEATS);
+    trio.step(0, Input::Stop);
+    trio.run(430);
+    assert_eq!((held(&trio, 0), held(&trio, 1)), (0, MAX_SEATS));
+}
+
+#[test]
+fn who_did_not_run_for_a_beat_stands_for_nothing_for_one_vip_lease() {
+    let mut trio = Trio::held();
+    trio.run(300);
+    trio.isolate(0);
+    // Both wake when all promises have ended.
+    (trio.paused[1], trio.paused[2]) = (ms(380), ms(380));
+    trio.run(419);
+    assert_eq!(trio.holders(), [0; 0]);
+    trio.run(460);
+    assert_eq!(trio.holders(), [1]);
+}
+
+#[test]
+fn nodes_with_other_lists_of_voters_grant_each_other_nothing() {
+    let mut trio = Trio::of(|config| {
+        if config.node == 0 {
+            config.voters = voters(None, &[0, 1]);
+        }
+    });
+    trio.run(600);
+    assert_eq!(trio.holders(), [1], "1 and 2 have the same");
+}
+
+#[test]
+fn a_later_list_is_taken_while_the_address_is_held() {
+    let mut trio = Trio::of(|config| config.voters = voters(Some(1), &[0, 1, 2]));
+    trio.run(400);
+    assert_eq!(trio.holders(), [0]);
+    trio.told = true;
+    for node in [1, 0, 2] {
+        trio.step(node, Input::Voters(&voters(Some(2), &[0, 1])));
+        trio.run(trio.now.as_nanos() / 1_000_000 + 50);
+        assert_eq!(trio.holders(), [0]);
+        assert!(!trio.machines[node].is_settled());
+    }
+    trio.run(1100);
+    assert!(trio.machines.iter().all(VipLease::is_settled));
+    trio.isolate(1);
+    trio.run(1200);
+    assert_eq!(trio.holders(), [0; 0], "of two voters both are needed, and 2 is none");
+    trio.check(expect![[r#"
+        1.120s node 0: Close, Release, Beat
+    "#]]);
+}
+
+#[test]
+fn one_node_alone_holds_by_itself() {
+    let mut trio = Trio::of(|config| {
+        config.voters = voters(None, &[0]);
+        config.seats[0].order = vec![0];
+    });
+    (0..3).for_each(|node| trio.isolate(node));
+    trio.run(2000);
+    assert_eq!(trio.holders(), [0]);
+}
