@@ -10,6 +10,7 @@ pub enum Kind {
     Beat,
     Goodbye,
     Refusal,
+    Tether,
     View,
     Gossip,
     Probe,
@@ -77,7 +78,7 @@ pub const REFUSAL_FRESH: Duration = Duration::from_secs(2);
 pub const REQUESTS_FRESH: Duration = Duration::from_secs(5);
 
 /// Every kind, in the order in which `outlast why` prints them.
-pub const KINDS: [Row; 18] = [
+pub const KINDS: [Row; 19] = [
     Row {
         kind: Kind::Beat,
         name: "beat",
@@ -97,11 +98,20 @@ pub const KINDS: [Row; 18] = [
     Row {
         kind: Kind::Refusal,
         name: "refusal",
-        meaning: "its kernel answers that nothing listens for beats: the machine lives, the agent does not. \
+        meaning: "its kernel answers that nothing listens for beats or gossip: the machine lives, the agent does not. \
                   Not sealed, so it raises doubt and nothing more",
         freshness: Freshness::For(REFUSAL_FRESH),
         layer: "kernel of that node",
         used: "agent-gone",
+    },
+    Row {
+        kind: Kind::Tether,
+        name: "tether",
+        meaning: "an idle connection from a controller to a compute node, which its kernel closes when its agent ends \
+                  in whatever way: a hint, upon which the node is asked at once, and nothing more",
+        freshness: Freshness::For(crate::gossip::TETHER_FRESH),
+        layer: "kernel of that node",
+        used: "none: it makes this controller ask, what comes of that is read",
     },
     Row {
         kind: Kind::View,
@@ -326,7 +336,7 @@ mod tests {
         for row in KINDS {
             assert_eq!(KINDS.iter().filter(|other| other.kind == row.kind).count(), 1, "{row:?}");
             assert_eq!(row.kind.row().name, row.name);
-            for rule in row.used.split(", ").filter(|used| !used.starts_with("none yet")) {
+            for rule in row.used.split(", ").filter(|_| !row.used.starts_with("none")) {
                 assert!(RULES.iter().any(|known| known.name == rule), "{}: {rule}", row.name);
             }
         }

@@ -28,10 +28,11 @@ use crate::verdict::{Case, Proof, RULES, Rule, Times, Verdict};
 use circle::{Circle, Notice, Pace, Seat};
 use confirm::Confirm;
 use dice::Dice;
-use wire::{LIFE, MAX_MISSED, Part};
+use wire::{LIFE, Part};
 
 pub use said::Said;
 
+pub(crate) use confirm::TETHER_FRESH;
 pub use confirm::{ASKS, CLAIM_FRESH};
 pub use wire::print_again;
 
@@ -40,6 +41,7 @@ mod conclude;
 mod confirm;
 mod dice;
 mod know;
+mod notice;
 mod said;
 #[cfg(test)]
 mod tests;
@@ -102,6 +104,17 @@ pub enum Input<'a> {
         node: u16,
         planned: bool,
     },
+    /// The kernel of that node says that nothing listens there on this network.
+    Refused {
+        node: u16,
+        network: u8,
+    },
+    /// The connection of [`Action::Tether`] stands, or is no more, or could not be had.
+    Tether {
+        node: u16,
+        network: u8,
+        holds: bool,
+    },
     /// What this node says of itself.
     Say(Said),
     /// This node ends in order.
@@ -120,6 +133,9 @@ pub enum Action {
     Opinion { node: u16, verdict: Verdict, rule: &'static Rule, case: Box<Case> },
     /// [`Gossip::duty`] of this node changed.
     Duty { node: u16 },
+    /// Connect to this node on this network and say nothing there, ever; one that is there is for an earlier
+    /// process of it. What becomes of it is told as [`Input::Tether`].
+    Tether { node: u16, network: u8 },
     /// For [`crate::errand`], of the process of that node with this life.
     Carried { node: u16, network: u8, life: u64, kind: Kind, body: Vec<u8> },
 }
@@ -160,6 +176,8 @@ pub struct Gossip {
     refused: Refused,
     said: Said,
     has_said: bool,
+    /// Nodes that were accused by their kernel's word, and when.
+    told_refused: BTreeMap<u16, Time>,
 }
 
 /// What is thought of one node.
@@ -231,6 +249,7 @@ impl Gossip {
             refused: Refused::default(),
             said: Said::default(),
             has_said: false,
+            told_refused: BTreeMap::new(),
             roster,
         }
     }
@@ -257,6 +276,12 @@ impl Gossip {
                 self.due.insert(node, now);
             }
             Input::Planned { node, planned } => self.planned(now, node, planned),
+            Input::Refused { node, network } => self.kernel_refused(now, (node, network), out),
+            Input::Tether { node, network, holds } => {
+                if let Some(confirm) = &mut self.confirm {
+                    confirm.tethered(now, (node, network), holds);
+                }
+            }
             Input::Say(said) => self.say(said, out),
             Input::Leave => self.leave(out),
             Input::Timeout => self.timeout(now, out),
@@ -451,43 +476,6 @@ impl Gossip {
         circles
             .map(|(network, _)| network)
             .filter(move |network| on[usize::from(*network)] && self.carrier[usize::from(*network)])
-    }
-
-    /// What the circles found becomes accusation, round or a look.
-    fn notice(&mut self, now: Time, out: &mut Vec<Action>) {
-        for notice in std::mem::take(&mut self.found) {
-            match notice {
-                Notice::Up(node) => {
-                    self.due.insert(node, now);
-                }
-                Notice::Down(node) | Notice::Missed { node, .. } => {
-                    // Of the network where it is missed: to be sure of another one says nothing about it.
-                    let may_accuse = matches!(notice, Notice::Missed { is_sure: true, .. });
-                    match &mut self.confirm {
-                        Some(confirm) => confirm.doubt(now, node, self.me),
-                        None if may_accuse => self.accuse(now, node, out),
-                        None => {}
-                    }
-                    self.due.insert(node, now);
-                }
-            }
-        }
-        let touched = self.confirm.as_mut().map(|confirm| std::mem::take(&mut confirm.touched));
-        touched.into_iter().flatten().for_each(|node| {
-            self.due.insert(node, now);
-        });
-    }
-
-    /// Tells the controllers that a compute node is missed, unless this node has reasons to doubt itself.
-    fn accuse(&self, now: Time, node: u16, out: &mut Vec<Action>) {
-        if node < self.roster.controllers || now < self.judge_from {
-            return;
-        }
-        let nodes: ArrayVec<u16, MAX_MISSED> = [node].into_iter().collect();
-        let part = Part::Missed(nodes);
-        for to in 0..self.roster.controllers {
-            self.shared(to).for_each(|network| out.push(Action::part((to, network), &part)));
-        }
     }
 
     fn declare(&mut self, now: Time, node: u16, left: bool, out: &mut Vec<Action>) {

@@ -70,6 +70,7 @@ impl Cloud {
                 Action::Opinion { .. }
                 | Action::Verdict { .. }
                 | Action::Duty { .. }
+                | Action::Tether { .. }
                 | Action::Carried { .. } => {}
             }
         }

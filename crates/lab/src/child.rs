@@ -44,7 +44,7 @@ pub fn main(words: &[OsString]) -> ExitCode {
 fn usage() -> ExitCode {
     complain(
         "usage: outlast lab web|database|logs NODE ADDRESS:PORT...  (started by `outlast demo`)\n       \
-         outlast lab cluster NODES DETECT ROUNDS IDLE-SECONDS BUSY-SECONDS  (by `cargo xtask bench cluster`)\n       \
+         outlast lab cluster NODES DETECT ROUNDS IDLE-SECONDS BUSY-SECONDS [COMPUTE-NODES] (by `cargo xtask bench cluster`)\n       \
          outlast lab corosync NODES ROUNDS [TOKEN-MS BUSY-SECONDS]  (by `cargo xtask bench cluster`)\n       \
          outlast lab forged SECONDS  (by `cargo xtask bench forged`)\n       \
          outlast lab scenario PATIENCE-MS FILE...  (by `cargo xtask scenario`)",

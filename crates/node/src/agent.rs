@@ -62,6 +62,7 @@ mod stalls;
 mod story;
 mod strange;
 mod tapes;
+mod tethers;
 mod told;
 pub(crate) mod trustee;
 mod turn;
@@ -79,6 +80,10 @@ const PEERS: u64 = 1 << 16;
 const REFERENCES: u64 = 1 << 18;
 /// Beyond all networks: what an operator wants.
 const COMMANDS: u64 = 1 << 20;
+/// From here on one per network: where controllers connect to a compute node.
+const DOORS: u64 = 1 << 21;
+/// From here on one per node and network: connections to compute nodes.
+const TETHERS: u64 = 1 << 22;
 /// As often as an operator looks, and as `top` shows it.
 const SAMPLE_EVERY: Duration = Duration::from_secs(1);
 /// Why the agent cannot work.
@@ -260,11 +265,18 @@ impl Agent<'_> {
                     CHANNEL => self.orders(),
                     MONITOR => self.devices(),
                     COMMANDS => self.commands(),
+                    tether if tether >= TETHERS => self.tether(event),
+                    door if door >= DOORS => self.door(door - DOORS),
                     point if point >= REFERENCES => {
                         self.reference_answers(usize::try_from(point - REFERENCES).unwrap_or(0));
                     }
                     peer if peer >= PEERS => self.refusals(peer - PEERS),
-                    network => self.datagrams(network - NETWORKS),
+                    network => {
+                        self.datagrams(network - NETWORKS);
+                        if event.error {
+                            self.errors(network - NETWORKS);
+                        }
+                    }
                 }
             }
             // Before anybody is missed.

@@ -9,7 +9,8 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-use api::{Duty, NodeLine, Verdict};
+use api::{Duty, Event, NodeLine, Role, Verdict};
+use base::Time;
 use lab::cluster::{Cluster, Plan, accuses};
 use lonely::{OUTLAST, contained, until};
 
@@ -24,14 +25,14 @@ struct Stage {
 }
 
 impl Stage {
-    fn new() -> Self {
+    fn new(computes: usize, detect: Duration) -> Self {
         let controllers = (1..=CONTROLLERS).map(|number| format!("ctl{number}"));
-        let computes = (1..=NODES - CONTROLLERS).map(|number| format!("cmp{number}"));
+        let names = (1..=computes).map(|number| format!("cmp{number}"));
         let plan = Plan {
-            names: controllers.chain(computes).collect(),
+            names: controllers.chain(names).collect(),
             networks: ["mgmt", "storage"].map(str::to_owned).to_vec(),
-            lines: format!("detect = \"{}s\"", DETECT.as_secs()),
-            computes: NODES - CONTROLLERS,
+            lines: format!("detect = \"{}s\"", detect.as_secs()),
+            computes,
         };
         let cluster = Cluster::lay_out(Path::new(FOLDER), Path::new(OUTLAST), plan);
         let mut stage = Self { cluster: cluster.expect("namespaces of the test's own") };
@@ -99,7 +100,7 @@ fn real_compute_nodes_that_crash_leave_stand_still_or_lose_a_network_are_judged_
     let name =
         "real_compute_nodes_that_crash_leave_stand_still_or_lose_a_network_are_judged_rightly";
     contained(name, || {
-        let mut stage = Stage::new();
+        let mut stage = Stage::new(NODES - CONTROLLERS, DETECT);
         let [crashed, cut, still, leaving] = [3, 4, 5, 6];
         let but = |of: usize| (0..NODES).filter(move |node| *node != of);
 
@@ -159,6 +160,78 @@ fn real_compute_nodes_that_crash_leave_stand_still_or_lose_a_network_are_judged_
         until("all know", || stage.all_see(but(leaving), leaving, has_left));
 
         stage.controller_told_all();
+    });
+}
+
+/// So slow that no silence concludes anything within [`AT_ONCE`]: the kernel's word alone does.
+const SLOW: Duration = Duration::from_secs(5);
+/// Promised is 0.2 s, which the bench holds; a machine that is busy with other tests may take more.
+const AT_ONCE: Duration = Duration::from_secs(2);
+
+fn says_agent_gone(event: &Event) -> bool {
+    event.what == "node-verdict" && event.decision.contains("rule agent-gone")
+}
+
+fn has_left(event: &Event) -> bool {
+    event.what == "node-left"
+}
+
+impl Stage {
+    /// How long until the last controller told it of that node.
+    fn controllers_tell(&self, begin: Time, of: usize, is_it: impl Fn(&Event) -> bool) -> Duration {
+        let controllers: Vec<usize> = (0..CONTROLLERS).collect();
+        let mut known = None;
+        until("all controllers tell it", || {
+            known = self.cluster.known_after(begin, &controllers, of, &is_it);
+            known.is_some()
+        });
+        let took = known.expect("it was waited for");
+        eprintln!("{}: known on all controllers after {took:?}", self.cluster.name(of));
+        took
+    }
+}
+
+#[test]
+fn killed_processes_of_a_real_compute_node_and_its_goodbye_are_known_at_once_on_all_controllers() {
+    let name = "killed_processes_of_a_real_compute_node_and_its_goodbye_are_known_at_once_on_all_controllers";
+    contained(name, || {
+        let mut stage = Stage::new(2, SLOW);
+        let [killed, leaving] = [3, 4];
+        until("it is tethered to all controllers", || {
+            (0..CONTROLLERS).all(|node| {
+                let why = stage.types(node, &["why", "node/cmp1"]).1;
+                why.contains("tether: holds on 2 networks")
+            })
+        });
+        let begin = sys::clock::now();
+        stage.cluster.kill_all(killed).expect("its processes can be killed");
+        let took = stage.controllers_tell(begin, killed, says_agent_gone);
+        assert!(took < AT_ONCE, "{took:?}");
+        let why = stage.types(1, &["why", "node/cmp1"]).1;
+        let evidence = ["rule agent-gone", "refusal: mgmt", "refusal: storage", "50ms apart"];
+        assert!(evidence.iter().all(|words| why.contains(words)), "{why}");
+        stage.heals();
+
+        // One that its supervisor starts again is in doubt for a moment at most, and not gone.
+        let begin = sys::clock::now();
+        let pid = stage.cluster.pid(killed, Role::Agent).expect("it runs");
+        stage.cluster.kill_agent(killed).expect("it can be killed");
+        until("it is started again", || {
+            stage.cluster.pid(killed, Role::Agent).is_ok_and(|now| now != pid)
+        });
+        stage.heals();
+        let told = stage.cluster.heard();
+        let told = told.iter().filter(|heard| heard.node < CONTROLLERS && heard.at >= begin);
+        let wrong = |event: &Event| {
+            accuses(event) && !says_agent_gone(event) && !event.decision.contains("suspect")
+        };
+        let wrong: Vec<_> = told.filter(|heard| wrong(&heard.event)).collect();
+        assert!(wrong.is_empty(), "{wrong:#?}");
+
+        let begin = sys::clock::now();
+        stage.cluster.stop(leaving).expect("it can be told");
+        let took = stage.controllers_tell(begin, leaving, has_left);
+        assert!(took < AT_ONCE, "{took:?}");
     });
 }
 

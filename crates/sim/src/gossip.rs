@@ -50,12 +50,41 @@ struct Host {
     seqs: Vec<u32>,
     /// Networks from which it is cut off.
     cut: [bool; MAX_NETWORKS],
+    /// Nobody listens, and its kernel says so.
+    refuses: bool,
+    /// Controllers that are tethered to it, and on which network.
+    tethers: Vec<(u16, u8)>,
 }
 
 #[derive(Debug)]
 enum What {
     Wake(u16),
-    Packet { from: u16, to: u16, network: u8, life: u64, seq: u64, body: Vec<u8> },
+    Packet {
+        from: u16,
+        to: u16,
+        network: u8,
+        life: u64,
+        seq: u64,
+        body: Vec<u8>,
+    },
+    /// What the kernel of `of` tells this node.
+    Word {
+        to: u16,
+        of: u16,
+        network: u8,
+        word: Word,
+    },
+}
+
+/// A kernel's word about the processes of its host.
+#[derive(Clone, Copy, Debug)]
+enum Word {
+    /// Nobody listens where that packet went.
+    Refused,
+    /// The connection stands.
+    Tethered,
+    /// It is closed.
+    Closed,
 }
 
 #[derive(Debug)]
@@ -114,6 +143,8 @@ impl Crowd {
             paused_until: Time::ZERO,
             seqs: vec![0; nodes],
             cut: [false; MAX_NETWORKS],
+            refuses: false,
+            tethers: vec![],
         };
         let mut crowd = Self {
             now: Time::from_nanos(1_000_000_000),
@@ -148,6 +179,7 @@ impl Crowd {
         let host = &mut self.hosts[usize::from(node)];
         host.life += 1 + self.now.as_nanos() / 1_000_000;
         host.seqs.fill(0);
+        host.refuses = false;
         let mut seal = Seal::new("crowd", node, host.life);
         seal.accept(u16::from(node == 0), 0, &PairSecret::new([7; 32]));
         let seed = seed.wrapping_mul(1_000_003) + host.life;
@@ -160,13 +192,29 @@ impl Crowd {
 
     /// From now on it says and hears nothing, and nobody is told.
     pub fn crash(&mut self, node: u16) {
-        self.hosts[usize::from(node)].machine = None;
+        let host = &mut self.hosts[usize::from(node)];
+        (host.machine, host.refuses) = (None, false);
+        host.tethers.clear();
+    }
+
+    /// All of its processes end at once; its kernel lives on, closes what they had open and refuses what comes.
+    pub fn kill(&mut self, node: u16) {
+        let host = &mut self.hosts[usize::from(node)];
+        (host.machine, host.refuses) = (None, true);
+        for (to, network) in std::mem::take(&mut host.tethers) {
+            self.word((to, node), network, Word::Closed);
+        }
+    }
+
+    /// The connections of controllers to it are gone, and it is not told; they come back when they look.
+    pub fn forget_tethers(&mut self, node: u16) {
+        self.hosts[usize::from(node)].tethers.clear();
     }
 
     /// It ends in order.
     pub fn leave(&mut self, node: u16) {
         self.step(node, Input::Leave);
-        self.hosts[usize::from(node)].machine = None;
+        self.kill(node);
     }
 
     /// Nothing of it passes on that network, or passes again.
@@ -212,7 +260,8 @@ impl Crowd {
             let Some(Reverse(Coming { at, what, .. })) = self.coming.pop() else { break };
             self.now = at;
             self.events += 1;
-            let (What::Wake(node) | What::Packet { to: node, .. }) = what;
+            let (What::Wake(node) | What::Packet { to: node, .. } | What::Word { to: node, .. }) =
+                what;
             let paused_until = self.hosts[usize::from(node)].paused_until;
             if paused_until > at {
                 // Packets wait in the socket's buffer, timers in the kernel.
@@ -222,6 +271,17 @@ impl Crowd {
             let judged = self.judged.len();
             match what {
                 What::Wake(node) => self.wake(node),
+                What::Word { to, of: node, network, word } => {
+                    let input = match word {
+                        Word::Refused => Input::Refused { node, network },
+                        Word::Tethered => Input::Tether { node, network, holds: true },
+                        Word::Closed => Input::Tether { node, network, holds: false },
+                    };
+                    self.step(to, input);
+                }
+                What::Packet { from, to, network, .. } if self.hosts[usize::from(to)].refuses => {
+                    self.word((from, to), network, Word::Refused);
+                }
                 What::Packet { from, to, network, life, seq, body } => {
                     let packet = Opened {
                         sender: from,
@@ -276,6 +336,7 @@ impl Crowd {
         for action in out.drain(..) {
             match action {
                 Action::Send { to, network, body } => self.send(node, to, network, body),
+                Action::Tether { node: to, network } => self.tether(node, to, network),
                 Action::Opinion { node: about, verdict, .. } => {
                     self.judged.push(Judged { at: self.now, by: node, node: about, verdict });
                 }
@@ -304,13 +365,36 @@ impl Crowd {
         let seq = &mut host.seqs[usize::from(to)];
         *seq += 1;
         let (seq, life) = (u64::from(*seq), host.life);
-        let is_parted = self.parted.contains(&(from.min(to), from.max(to)));
-        let is_cut = host.cut[at] || self.hosts[usize::from(to)].cut[at] || is_parted;
-        if is_cut || self.chance.permille(self.setup.loss) {
+        if self.is_cut(from, to, network) || self.chance.permille(self.setup.loss) {
             return;
         }
         let when = self.now + DELAY + self.chance.span(JITTER);
         self.push(when, What::Packet { from, to, network, life, seq, body });
+    }
+
+    fn is_cut(&self, from: u16, to: u16, network: u8) -> bool {
+        let is_out = |host: u16| self.hosts[usize::from(host)].cut[usize::from(network)];
+        is_out(from) || is_out(to) || self.parted.contains(&(from.min(to), from.max(to)))
+    }
+
+    /// A kernel's word about `of` comes to `to`, as other packets do.
+    fn word(&mut self, (to, of): (u16, u16), network: u8, word: Word) {
+        if !self.is_cut(to, of, network) && !self.chance.permille(self.setup.loss) {
+            let when = self.now + DELAY + self.chance.span(JITTER);
+            self.push(when, What::Word { to, of, network, word });
+        }
+    }
+
+    /// A controller connects to a node; where that is not possible it is tried again when it looks for it next.
+    fn tether(&mut self, from: u16, to: u16, network: u8) {
+        let is_cut = self.is_cut(from, to, network);
+        let host = &mut self.hosts[usize::from(to)];
+        let tether = (from, network);
+        host.tethers.retain(|known| *known != tether);
+        if host.machine.is_some() && !is_cut {
+            host.tethers.push(tether);
+            self.word((from, to), network, Word::Tethered);
+        }
     }
 
     fn push(&mut self, at: Time, what: What) {

@@ -107,6 +107,54 @@ fn a_goodbye_of_a_compute_node_is_known_everywhere_within_a_fifth_of_a_second() 
     assert_eq!(about_others(&crowd, SOMEBODY), 0);
 }
 
+fn in_doubt(crowd: &Crowd) -> bool {
+    crowd.all_say(SOMEBODY, Verdict::Suspect)
+}
+
+#[test]
+fn killed_processes_of_a_compute_node_are_known_to_all_controllers_within_a_fifth_of_a_second() {
+    let mut crowd = settled(setup(195, 0));
+    crowd.kill(SOMEBODY);
+    let took = takes(&mut crowd, Duration::from_millis(100), in_doubt);
+    assert!(took > Duration::from_millis(50), "{took:?}: it may be started again");
+    let rule = |by: u16| crowd.machine(by).unwrap().opinion(SOMEBODY).rule.name;
+    assert!((0..CONTROLLERS).all(|by| rule(by) == "agent-gone"));
+    let is_known = |crowd: &Crowd| crowd.all_say(SOMEBODY, Verdict::Unreachable);
+    takes(&mut crowd, Duration::from_secs(2), is_known);
+    crowd.start(SOMEBODY);
+    takes(&mut crowd, Duration::from_secs(10), |crowd| crowd.all_say(SOMEBODY, Verdict::Alive));
+    assert_eq!(about_others(&crowd, SOMEBODY), 0);
+    // Its next process gets connections of its own.
+    crowd.run(Duration::from_secs(2));
+    crowd.kill(SOMEBODY);
+    takes(&mut crowd, Duration::from_millis(200), in_doubt);
+}
+
+/// As where a firewall keeps the connections out, or forgets them: the first probe of a member that is refused tells.
+#[test]
+fn killed_processes_are_known_by_the_refusals_that_gossip_meets_where_there_is_no_connection() {
+    let mut crowd = settled(setup(95, 0));
+    crowd.forget_tethers(SOMEBODY);
+    crowd.kill(SOMEBODY);
+    takes(&mut crowd, Duration::from_millis(800), in_doubt);
+    let rule = |by: u16| crowd.machine(by).unwrap().opinion(SOMEBODY).rule.name;
+    assert!((0..CONTROLLERS).all(|by| rule(by) == "agent-gone"));
+    let unknown = crowd.judged.iter().filter(|judged| judged.by >= CONTROLLERS);
+    assert_eq!(unknown.count(), 0, "compute nodes conclude nothing by a refusal");
+}
+
+#[test]
+fn a_process_that_is_started_again_within_30_ms_is_not_missed() {
+    let mut crowd = settled(setup(45, 0));
+    for _ in 0..20 {
+        crowd.kill(SOMEBODY);
+        crowd.run(Duration::from_millis(30));
+        crowd.start(SOMEBODY);
+        crowd.run(Duration::from_secs(3));
+    }
+    assert_eq!(crowd.judged.iter().filter(|judged| judged.by < CONTROLLERS).count(), 0);
+}
+
 #[test]
 fn a_compute_node_that_stands_still_for_a_while_accuses_nobody() {
     let mut crowd = settled(setup(45, 0));

@@ -16,8 +16,10 @@ use rustix::net::{
 use crate::raw::bind_to_device;
 
 pub use filter::{dropped, hear_only};
+pub use refusal::{keep_errors, refused_by};
 
 mod filter;
+mod refusal;
 
 /// How to listen.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]

@@ -76,14 +76,41 @@ const MANY: [Row; 9] = [
     AT_A_SECOND[8],
 ];
 
+/// Of compute nodes, as controllers know of it.
+const OF_COMPUTES: [Row; 4] = [
+    (
+        "power off",
+        "power off of a compute node -> unreachable on all controllers, detect 1 s",
+        "ms",
+        None,
+        false,
+    ),
+    (
+        "processes killed",
+        "kill -9 of all processes of a compute node -> in doubt on all controllers",
+        "ms",
+        Some(200.0),
+        true,
+    ),
+    (
+        "supervisor killed",
+        "kill -9 of the supervisor of a compute node -> known on all controllers",
+        "ms",
+        Some(200.0),
+        true,
+    ),
+    ("leave", "leave of a compute node -> known on all controllers", "ms", Some(200.0), true),
+];
+
 /// `seconds`: how long wrong verdicts are counted at load 20.
 pub(super) fn measure(outlast: &Path, seconds: u32) -> Outcome<Vec<Figure>> {
     let reps = shared::number("REPS", REPS);
-    let mut figures = figures(&run(outlast, (3, "1s"), [reps, IDLE, 0])?, &AT_A_SECOND, 3);
-    figures.extend(self::figures(&run(outlast, (3, "300ms"), [reps, 0, 0])?, &FAST, 3));
+    let mut figures = figures(&run(outlast, (3, "1s"), [reps, IDLE, 0, 0])?, &AT_A_SECOND, 3);
+    figures.extend(self::figures(&run(outlast, (8, "1s"), [reps, 0, 0, 5])?, &OF_COMPUTES, 8));
+    figures.extend(self::figures(&run(outlast, (3, "300ms"), [reps, 0, 0, 0])?, &FAST, 3));
     let few = reps.min(MOST_ROUNDS_OF_MANY);
-    figures.extend(self::figures(&run(outlast, (32, "1s"), [few, IDLE, 0])?, &MANY, 32));
-    figures.extend(self::figures(&run(outlast, (32, "300ms"), [few, 0, 0])?, &FAST, 32));
+    figures.extend(self::figures(&run(outlast, (32, "1s"), [few, IDLE, 0, 0])?, &MANY, 32));
+    figures.extend(self::figures(&run(outlast, (32, "300ms"), [few, 0, 0, 0])?, &FAST, 32));
     figures.extend(beside(outlast, (3, reps))?);
     figures.extend(beside(outlast, (32, 1))?);
     if seconds > 0 {
@@ -103,7 +130,7 @@ fn beside(outlast: &Path, (nodes, rounds): (u32, u32)) -> Outcome<Option<Figure>
     let mut command = Command::new(outlast);
     command.args(["lab", "corosync", &nodes.to_string(), &rounds.to_string()]);
     let theirs = read(&shared::run(&mut command)?)?;
-    let ours = run(outlast, (nodes, "1s"), [rounds, 0, 0])?;
+    let ours = run(outlast, (nodes, "1s"), [rounds, 0, 0, 0])?;
     let name = format!("power off -> known on all others, defaults, median, {nodes} nodes");
     let figure = Figure::new(&name, "ms", Bound::Ratio(1.0)).must();
     Ok(Some(figure.measured(median(&theirs, "power off"), median(&ours, "power off"), rounds)))
@@ -119,7 +146,7 @@ fn median(samples: &[Sample], name: &str) -> Option<f64> {
 /// Nothing is done to three nodes for so long while 20 processes want every processor; then one loses its power. Below
 /// a load of 15 there is no count, and the promise is not kept: a busy machine was promised.
 fn false_verdicts(outlast: &Path, seconds: u32) -> Outcome<Vec<Figure>> {
-    let samples = run(outlast, (3, "1s"), [0, 0, seconds])?;
+    let samples = run(outlast, (3, "1s"), [0, 0, seconds, 0])?;
     let peer = lost_by_corosync(outlast, seconds)?;
     let name = |what: &str| format!("{what}, {seconds} s at load 20, detect 1 s, 3 nodes");
     let wrong = Figure::new(&name("false verdicts"), "verdicts", Bound::Absolute(0.0)).must();
@@ -145,7 +172,7 @@ fn lost_by_corosync(outlast: &Path, seconds: u32) -> Outcome<Option<f64>> {
     Ok(worst(&read(&shared::run(&mut command)?)?, "processors lost"))
 }
 
-fn run(outlast: &Path, (nodes, detect): (u32, &str), numbers: [u32; 3]) -> Outcome<Vec<Sample>> {
+fn run(outlast: &Path, (nodes, detect): (u32, &str), numbers: [u32; 4]) -> Outcome<Vec<Sample>> {
     let mut command = Command::new(outlast);
     command.args(["lab", "cluster", &nodes.to_string(), detect]);
     command.args(numbers.map(|number| number.to_string()));
@@ -199,6 +226,8 @@ mod tests {
         let figures = figures(&[], &AT_A_SECOND, 3);
         assert!(figures.iter().all(|figure| figure.kept.is_none()));
         assert!(figures.iter().filter(|figure| figure.must).count() >= 6);
+        let of_computes = self::figures(&[], &OF_COMPUTES, 8);
+        assert_eq!(of_computes.iter().filter(|figure| figure.must).count(), 3);
         assert!(read("not JSON").is_err());
     }
 }

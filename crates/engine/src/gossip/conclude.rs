@@ -125,7 +125,7 @@ impl Gossip {
                 cut: if rare.cut_since.is_some() { found.agreed.cut } else { Networks::NONE },
                 cut_since: rare.cut_since.unwrap_or(Time::NEVER),
                 cut_everywhere: found.agreed.cut == self.networks_of(node),
-                refused: None,
+                refused: found.refused,
                 ailments: found.ailments,
                 ailing_since: found.ailing_since,
                 failing_since: rare.failing_since,
@@ -160,6 +160,7 @@ impl Gossip {
             quorum: self.quorum,
             ailments: watched.word.map_or(Ailments::NONE, |word| word.said.ailments),
             ailing_since: watched.word.map_or(Time::NEVER, |word| word.ailing_since),
+            refused: confirm.refusal(node),
             agreed: Agreed { due: agreed.due.min(self.again(now, node)), ..agreed },
         }
     }
@@ -189,6 +190,7 @@ impl Gossip {
             quorum: networks().any(|circle| circle.is_sure(now)),
             ailments: Ailments::NONE,
             ailing_since: Time::NEVER,
+            refused: None,
             agreed: Agreed { due: Time::NEVER, ..Agreed::default() },
         }
     }
@@ -219,6 +221,7 @@ impl Gossip {
         if !self.watches(node) {
             return seen;
         }
+        self.kernel_evidence(node, now, &mut seen);
         let mut see = |kind, what: String, age: Option<Time>| {
             seen.push(Sighting { kind, what, age: age.map(|at| now.since(at)) });
         };
@@ -264,6 +267,27 @@ impl Gossip {
         seen
     }
 
+    /// What the kernel of that node said.
+    fn kernel_evidence(&self, node: u16, now: Time, seen: &mut Vec<Sighting>) {
+        let watched = self.confirm.as_ref().and_then(|confirm| confirm.watched(node));
+        let Some(watched) = watched else { return };
+        let mut see = |kind, what: String, at: Option<Time>| {
+            seen.push(Sighting { kind, what, age: at.map(|at| now.since(at)) });
+        };
+        if let Some(refusal) = watched.refusal {
+            for network in refusal.on.iter().map(usize::from) {
+                let name = self.roster.networks.get(network).map_or("", String::as_str);
+                let what = format!("{name}: its kernel says that nothing listens there");
+                see(Kind::Refusal, what, Some(refusal.last));
+            }
+        }
+        if let Some(closed) = watched.lost_tether(now) {
+            see(Kind::Tether, "closed without a goodbye".to_owned(), Some(closed));
+        } else if watched.tethers() > 0 {
+            see(Kind::Tether, format!("holds on {} networks", watched.tethers()), None);
+        }
+    }
+
     /// What this node has against itself.
     fn own_evidence(&self, node: u16, now: Time, seen: &mut Vec<Sighting>) {
         let mut see = |kind, what: &str| {
@@ -303,5 +327,7 @@ struct Found {
     quorum: bool,
     ailments: Ailments,
     ailing_since: Time,
+    /// First and newest refusal of its kernel.
+    refused: Option<(Time, Time)>,
     agreed: Agreed,
 }

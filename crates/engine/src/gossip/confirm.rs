@@ -28,10 +28,14 @@ use crate::verdict::Times;
 
 pub(super) use agree::Agreed;
 use agree::Heard;
+pub(super) use refuse::Refusal;
+pub(crate) use refuse::TETHER_FRESH;
+use refuse::Tethers;
 
 mod agree;
 mod audit;
 mod pass;
+mod refuse;
 
 /// What more are missed at a time waits: each round is over within half of the detection time.
 const MAX_ROUNDS: usize = 256;
@@ -64,6 +68,9 @@ pub(super) struct Watched {
     pub(super) missed: Option<(u16, Time)>,
     /// What it said of itself in this life.
     pub(super) word: Option<Word>,
+    /// What its kernel said since it was heard.
+    pub(super) refusal: Option<Refusal>,
+    tethers: Tethers,
     round: Option<Round>,
     rounded_at: Time,
     /// By controller; nothing of itself.
@@ -75,6 +82,18 @@ struct Round {
     since: Time,
     ask_at: Time,
     asked: u32,
+    /// The other controllers know of it.
+    told: bool,
+    /// It was begun once more, as something was heard that may have been late.
+    renewed: bool,
+    /// So many more questions follow each other fast: its process is just ending, perhaps.
+    fast: u8,
+}
+
+impl Round {
+    const fn new(now: Time) -> Self {
+        Self { since: now, ask_at: now, asked: 0, told: false, renewed: false, fast: 0 }
+    }
 }
 
 #[derive(Debug)]
@@ -105,6 +124,8 @@ pub(super) struct Confirm {
     audited_all: bool,
     /// Nodes whose case is another one.
     pub(super) touched: Vec<u16>,
+    /// Nodes that may want a tether.
+    pub(super) loose: Vec<u16>,
     number: u32,
 }
 
@@ -125,6 +146,8 @@ impl Confirm {
             silent_since: None,
             missed: None,
             word: None,
+            refusal: None,
+            tethers: Tethers::default(),
             round: None,
             rounded_at: Time::ZERO,
             claims: vec![Heard::default(); usize::from(controllers)].into_boxed_slice(),
@@ -150,6 +173,7 @@ impl Confirm {
             audit_next: controllers,
             audited_all: false,
             touched: vec![],
+            loose: vec![],
             number: 0,
         }
     }
@@ -192,7 +216,7 @@ impl Confirm {
         let is_claimed = !watched.silent.is_empty();
         let is_soon = is_claimed && now < watched.rounded_at + AGAIN_AFTER;
         if watched.round.is_none() && !is_full && !is_soon {
-            watched.round = Some(Round { since: now, ask_at: now, asked: 0 });
+            watched.round = Some(Round::new(now));
             self.open.push(node);
         }
     }
@@ -206,6 +230,10 @@ impl Confirm {
         }
         if life > watched.life {
             watched.begin(life);
+            self.touched.push(node);
+            self.loose.push(node);
+        }
+        if watched.refusal.take().is_some() {
             self.touched.push(node);
         }
         if let Some(proof) = watched.proofs.get_mut(usize::from(network)) {
@@ -251,7 +279,7 @@ impl Confirm {
             let at = usize::from(node.saturating_sub(self.controllers));
             if let Some(round) = self.watched.get_mut(at).and_then(|watched| watched.round.as_mut())
             {
-                *round = Round { since: now, ask_at: now, asked: 0 };
+                *round = Round::new(now);
             }
         }
     }
@@ -307,15 +335,17 @@ impl Confirm {
         if now < round.ask_at {
             return true;
         }
-        round.ask_at = (now + window / ASKS).min(round.since + window);
-        round.asked += 1;
-        watched.round = Some(round);
+        let next = if round.fast > 0 { refuse::FAST } else { window / ASKS };
+        round.ask_at = (now + next).min(round.since + window);
+        (round.asked, round.fast) = (round.asked + 1, round.fast.saturating_sub(1));
+        let is_told = round.asked == 3 || watched.refusal.is_some();
+        watched.round = Some(Round { told: round.told || is_told, ..round });
         let is_known = watched.life > 0 && !watched.left;
         for network in missing {
             self.number = self.number.wrapping_add(1);
             out.push(Action::part((node, network), &Part::Probe(self.number)));
         }
-        if round.asked == 3 && is_known {
+        if is_known && !round.told && is_told {
             // The others begin theirs now, so that all end at about the same time.
             let nodes: ArrayVec<u16, MAX_MISSED> = [node].into_iter().collect();
             self.to_controllers(&Part::Missed(nodes), out);
@@ -408,6 +438,9 @@ impl Watched {
         self.silent_since = None;
         self.missed = None;
         self.word = None;
+        self.refusal = None;
+        // Its former process had them.
+        self.tethers = Tethers::default();
         self.claims.fill(Heard::default());
     }
 }

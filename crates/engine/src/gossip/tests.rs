@@ -53,6 +53,7 @@ fn verdicts(out: &[Action]) -> Vec<(u16, Verdict)> {
         Action::Send { .. }
         | Action::Verdict { .. }
         | Action::Duty { .. }
+        | Action::Tether { .. }
         | Action::Carried { .. } => None,
     };
     out.iter().filter_map(verdict).collect()
@@ -272,6 +273,7 @@ fn a_new_life_wins_over_the_one_before() {
 }
 
 mod passed;
+mod refused;
 
 proptest! {
     #[test]

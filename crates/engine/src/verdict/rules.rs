@@ -187,9 +187,9 @@ pub const RULES: [Rule; 19] = [
     },
     Rule {
         name: "agent-gone",
-        sentence: "its kernel refused beats twice and none of its own came in between: the machine lives, its agent does not. Doubt alone, as nothing seals a refusal; its servers go on",
+        sentence: "its kernel refused packets twice, of a compute node on every network where it answered, and none of its own came in between: the machine lives, its agent does not. Doubt alone, as nothing seals a refusal; its servers go on",
         numbers: |_| format!("{REFUSED_FOR:?} apart, the newest within {REFUSAL_FRESH:?}"),
-        changes: "a beat of it",
+        changes: "one packet of it",
         applies: |case| {
             let (first, last) = case.other.refused?;
             let is_fresh = case.now < last + REFUSAL_FRESH;

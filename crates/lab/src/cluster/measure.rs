@@ -42,6 +42,8 @@ struct Sample<'a> {
 #[derive(Clone, Copy, Debug)]
 struct Order<'a> {
     nodes: usize,
+    /// So many of them are compute nodes: then these are harmed, and controllers looked at.
+    computes: usize,
     /// `detect` of the cluster file.
     detect: &'a str,
     /// Of each kind of crash.
@@ -55,7 +57,7 @@ struct Order<'a> {
 /// Must be called before the first thread is started.
 pub(crate) fn main(words: &[&str]) -> ExitCode {
     let Some(order) = read(words) else {
-        return complain("NODES DETECT ROUNDS IDLE-SECONDS BUSY-SECONDS");
+        return complain("NODES DETECT ROUNDS IDLE-SECONDS BUSY-SECONDS [COMPUTE-NODES]");
     };
     inside(|| run(order))
 }
@@ -84,11 +86,18 @@ pub(crate) fn be_busy() -> ExitCode {
 }
 
 fn read<'a>(words: &[&'a str]) -> Option<Order<'a>> {
-    let [nodes, detect, rounds, idle, busy] = words else { return None };
+    let (words, computes) = words.split_first_chunk::<5>()?;
+    let [nodes, detect, rounds, idle, busy] = words;
+    let computes = match computes {
+        [] => "0",
+        [computes] => computes,
+        [_, _, ..] => return None,
+    };
     let nodes = nodes.parse().ok().filter(|nodes| (2..=MOST_NODES).contains(nodes))?;
+    let computes = computes.parse().ok().filter(|computes| *computes < nodes)?;
     let seconds = |word: &str| word.parse().ok().map(Duration::from_secs);
     let (idle, busy) = (seconds(idle)?, seconds(busy)?);
-    Some(Order { nodes, detect, rounds: rounds.parse().ok()?, idle, busy })
+    Some(Order { nodes, computes, detect, rounds: rounds.parse().ok()?, idle, busy })
 }
 
 pub(super) fn complain(text: &str) -> ExitCode {
@@ -107,16 +116,22 @@ fn run(order: Order<'_>) -> io::Result<()> {
         names: (1..=order.nodes).map(|number| format!("node{number:02}")).collect(),
         networks: NETWORKS.map(str::to_owned).to_vec(),
         lines: format!("detect = \"{}\"", order.detect),
-        computes: 0,
+        computes: order.computes,
     };
     let mut cluster = Cluster::lay_out(Path::new(FOLDER), Path::new(OWN), plan)?;
     heal(&mut cluster)?;
     if !order.idle.is_zero() {
         idle(&cluster, order.idle)?;
     }
+    let controllers = order.nodes - order.computes;
     for round in 0..order.rounds {
-        let victim = usize::try_from(round).map_or(0, |round| round % order.nodes);
-        crashes(&mut cluster, victim)?;
+        let round = usize::try_from(round).unwrap_or(0);
+        if order.computes > 0 {
+            let victim = controllers + round % order.computes;
+            crashes(&mut cluster, &OF_COMPUTES, victim, controllers)?;
+        } else {
+            crashes(&mut cluster, &OF_CONTROLLERS, round % order.nodes, controllers)?;
+        }
     }
     if !order.busy.is_zero() {
         busy(&mut cluster, order.busy)?;
@@ -149,20 +164,30 @@ fn agents(cluster: &Cluster) -> io::Result<Vec<i32>> {
 /// An end: its name, how it is made, and what says so.
 type Kind = (&'static str, fn(&mut Cluster, usize) -> io::Result<()>, fn(&Event) -> bool);
 
-/// Each kind of end once, with the time until the last of the others said so.
-fn crashes(cluster: &mut Cluster, victim: usize) -> io::Result<()> {
-    let kinds: [Kind; 5] = [
-        ("agent killed", |cluster, node| cluster.kill_agent(node), is_noticed),
-        ("power off", Cluster::power_off, is_unreachable),
-        ("processes killed", Cluster::kill_all, accuses),
-        ("supervisor killed", Cluster::kill_supervisor, is_known),
-        ("leave", |cluster, node| cluster.stop(node), is_known),
-    ];
+const OF_CONTROLLERS: [Kind; 5] = [
+    ("agent killed", |cluster, node| cluster.kill_agent(node), is_noticed),
+    ("power off", Cluster::power_off, is_unreachable),
+    ("processes killed", Cluster::kill_all, accuses),
+    ("supervisor killed", Cluster::kill_supervisor, is_known),
+    ("leave", |cluster, node| cluster.stop(node), is_known),
+];
+
+/// An agent that is started again is no event there.
+const OF_COMPUTES: [Kind; 4] =
+    [OF_CONTROLLERS[1], OF_CONTROLLERS[2], OF_CONTROLLERS[3], OF_CONTROLLERS[4]];
+
+/// Each kind of end once, with the time until the last of the other controllers said so.
+fn crashes(
+    cluster: &mut Cluster,
+    kinds: &[Kind],
+    victim: usize,
+    controllers: usize,
+) -> io::Result<()> {
     for kind in kinds {
-        finds(cluster, kind, victim)?;
+        finds(cluster, *kind, victim, controllers)?;
         let (name, ..) = kind;
         // Of a killed agent the supervisor lives on.
-        if name != "agent killed" {
+        if *name != "agent killed" {
             cluster.ended(victim)?;
         }
         heal(cluster)?;
@@ -170,9 +195,14 @@ fn crashes(cluster: &mut Cluster, victim: usize) -> io::Result<()> {
     Ok(())
 }
 
-/// One end, and the time until the last of the others said so.
-fn finds(cluster: &mut Cluster, (name, hurt, is_it): Kind, victim: usize) -> io::Result<()> {
-    let others: Vec<usize> = cluster.numbers().filter(|node| *node != victim).collect();
+/// One end, and the time until the last of the other controllers said so.
+fn finds(
+    cluster: &mut Cluster,
+    (name, hurt, is_it): Kind,
+    victim: usize,
+    controllers: usize,
+) -> io::Result<()> {
+    let others: Vec<usize> = (0..controllers).filter(|node| *node != victim).collect();
     let begin = sys::clock::now();
     hurt(cluster, victim)?;
     let mut known = None;
@@ -312,7 +342,8 @@ fn busy(cluster: &mut Cluster, span: Duration) -> io::Result<()> {
     if agents(cluster)? != before {
         return Err(io::Error::other("an agent did not live through it"));
     }
-    finds(cluster, ("power off at load", Cluster::power_off, is_unreachable), 0)?;
+    let all = cluster.numbers().count();
+    finds(cluster, ("power off at load", Cluster::power_off, is_unreachable), 0, all)?;
     end_of(busy)?;
     let load = load(&text).ok_or_else(|| io::Error::other("no load in /proc/loadavg"))?;
     say("load", load)?;
@@ -334,12 +365,15 @@ mod tests {
 
     #[test]
     fn an_order_is_read_word_by_word() {
-        let order = read(&["32", "300ms", "5", "10", "0"]).expect("five words");
+        let order = read(&["32", "300ms", "5", "10", "0", "2"]).expect("six words");
+        assert_eq!(order.computes, 2);
         assert_eq!((order.nodes, order.detect, order.rounds), (32, "300ms", 5));
         assert_eq!((order.idle, order.busy), (Duration::from_secs(10), Duration::ZERO));
         assert!(read(&["3", "1s", "5", "10"]).is_none());
-        assert!(read(&["33", "1s", "5", "10", "0"]).is_none());
-        assert!(read(&["3", "1s", "five", "10", "0"]).is_none());
+        assert!(read(&["3", "1s", "5", "10", "0"]).is_some_and(|order| order.computes == 0));
+        assert!(read(&["33", "1s", "5", "10", "0", "0"]).is_none());
+        assert!(read(&["3", "1s", "five", "10", "0", "0"]).is_none());
+        assert!(read(&["3", "1s", "5", "10", "0", "3"]).is_none(), "somebody decides");
     }
 
     #[test]

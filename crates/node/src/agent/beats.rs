@@ -11,7 +11,13 @@ use engine::packet::MAX_PACKET;
 use sys::netlink::{Change, Monitor, Netlink};
 use sys::poll::{Interest, Poller};
 
+use super::tethers::Tethers;
 use super::{MONITOR, NETWORKS, PEERS};
+
+/// Errors of one socket taken at a time; more wait for the next turn.
+const ERRORS: usize = 256;
+/// A send fails once for each error of an earlier packet; so many may come in between.
+const TRIES: usize = 3;
 
 /// How often a socket whose address is missing is tried again: as fast as an operator looks.
 const RETRY: Duration = Duration::from_secs(1);
@@ -24,6 +30,9 @@ pub(crate) struct Beats {
     monitor: Option<Monitor>,
     retry_at: Time,
     refused: Vec<u16>,
+    pub(super) tethers: Tethers,
+    /// There are nodes that get no socket of their own: refusals are told by that of the network.
+    has_many: bool,
 }
 
 #[derive(Debug)]
@@ -82,6 +91,8 @@ impl Beats {
             monitor,
             retry_at: Time::ZERO,
             refused: vec![],
+            tethers: Tethers::new(cluster, u16::try_from(me).ok()?),
+            has_many: cluster.controllers().len() < cluster.nodes.len(),
         })
     }
 
@@ -97,6 +108,10 @@ impl Beats {
             if network.socket.is_none() {
                 network.socket = open(own, port, token, poller).ok();
                 if let Some(socket) = &network.socket {
+                    if self.has_many {
+                        // Without it a refusal is silence.
+                        let _ = sys::socket::keep_errors(socket.as_fd(), own);
+                    }
                     crate::refused::hear_only(
                         socket.as_fd(),
                         network.addresses.iter().flatten().copied(),
@@ -111,6 +126,7 @@ impl Beats {
                 missing |= peer.socket.is_none();
             }
         }
+        missing |= self.tethers.open_missing(poller);
         self.find_devices();
         self.retry_at = if missing { now + RETRY } else { Time::NEVER };
     }
@@ -176,7 +192,7 @@ impl Beats {
             }
             if sent.is_err() {
                 // A beat that cannot leave is silence, which is what it should be.
-                let _ = sys::socket::send_to(socket.as_fd(), packet, peer.address);
+                send_out(socket, packet, peer.address);
             }
         }
     }
@@ -208,24 +224,47 @@ impl Beats {
         let address = network.addresses.get(usize::from(node)).copied().flatten();
         if let (Some(address), Some(socket)) = (address, &network.socket) {
             // What cannot leave is asked for again.
-            let to = SocketAddr::new(address, self.port);
-            let _ = sys::socket::send_to(socket.as_fd(), packet, to);
+            send_out(socket, packet, SocketAddr::new(address, self.port));
         }
+    }
+
+    /// Nodes whose kernel refused what was sent to them on this network since the last call.
+    pub(crate) fn refused_on(&mut self, network: u8) -> Vec<u16> {
+        let Some(network) = self.networks.get(usize::from(network)) else { return vec![] };
+        let Some(socket) = &network.socket else { return vec![] };
+        let errors = std::iter::from_fn(|| sys::socket::refused_by(socket.as_fd())).take(ERRORS);
+        let nodes = errors.flatten().filter_map(|by| {
+            let at = network.addresses.iter().position(|address| *address == Some(by))?;
+            u16::try_from(at).ok()
+        });
+        let mut nodes: Vec<u16> = nodes.collect();
+        nodes.sort_unstable();
+        nodes.dedup();
+        nodes
     }
 
     /// Its length, and from where it came.
     pub(crate) fn receive(&self, network: u8, buffer: &mut [u8]) -> Option<(usize, IpAddr)> {
         let socket = self.networks.get(usize::from(network))?.socket.as_ref()?;
-        loop {
+        for _ in 0..ERRORS {
             match sys::socket::receive_from(socket.as_fd(), buffer) {
                 Ok((length, from)) => return Some((length, from.ip())),
-                // Answers of nodes whose agent is down ("port unreachable") come as errors.
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return None,
-                Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {}
-                Err(_) => return None,
+                // Of packets that went out: a node whose agent is down, a way that is not there.
+                Err(_) => {}
             }
         }
+        None
     }
+}
+
+/// What the kernel tells here may be about an earlier packet; this one has not left then.
+fn send_out(socket: &OwnedFd, packet: &[u8], to: SocketAddr) {
+    let leaves = |()| match sys::socket::send_to(socket.as_fd(), packet, to) {
+        Ok(_) => true,
+        Err(error) => error.kind() == io::ErrorKind::WouldBlock,
+    };
+    let _left = std::iter::repeat_n((), TRIES).any(leaves);
 }
 
 fn open(own: IpAddr, port: u16, token: u64, poller: &Poller) -> io::Result<OwnedFd> {

@@ -85,6 +85,17 @@ fn calm(setup: Setup, crashes: u64) {
             continue;
         }
         let from = crowd.now;
+        crowd.kill(node);
+        crowd.run_until(from + LIMIT, |crowd| crowd.all_say(node, Verdict::Suspect));
+        tell("processes killed", (crowd.now - from).as_secs_f64() * 1e3);
+        crowd.run(BREATH);
+    }
+    for _ in 0..crashes {
+        let node = somebody();
+        if crowd.machine(node).is_none() {
+            continue;
+        }
+        let from = crowd.now;
         crowd.leave(node);
         let all = CONTROLLERS + setup.computes;
         crowd.run_until(from + LIMIT, |crowd| {

@@ -107,7 +107,8 @@ impl Cloud for Many {
 
     fn act(&mut self, deed: &Deed) -> Result<(), String> {
         match deed {
-            Deed::PowerOff(node) | Deed::KillNode(node) => self.crowd.crash(small(*node)),
+            Deed::PowerOff(node) => self.crowd.crash(small(*node)),
+            Deed::KillNode(node) => self.crowd.kill(small(*node)),
             Deed::PowerOn(node) | Deed::Start(node) => self.start(*node),
             Deed::KillAgent(node) => self.crowd.start(small(*node)),
             Deed::Stop(node) | Deed::KillSupervisor(node) => self.crowd.leave(small(*node)),

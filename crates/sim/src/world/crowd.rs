@@ -142,8 +142,8 @@ impl World {
                 Action::Opinion { node, verdict, rule, .. } => {
                     self.opine_of_crowd(host, node, verdict, rule);
                 }
-                // Nobody drains here, and nothing is carried.
-                Action::Duty { .. } | Action::Carried { .. } => {}
+                // Nobody drains here, nothing is carried, and connections are not simulated.
+                Action::Duty { .. } | Action::Carried { .. } | Action::Tether { .. } => {}
             }
         }
         self.rumours = out;

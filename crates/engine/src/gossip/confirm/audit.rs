@@ -22,10 +22,11 @@ impl Confirm {
         self.audited_all |= node >= last;
         self.audit_next = if node >= last { self.controllers } else { node + 1 };
         self.audit_at = now + if self.audited_all { self.audit_every() } else { FIRST_AUDIT_EVERY };
+        self.loose.push(node);
         let is_full = self.open.len() >= MAX_ROUNDS;
         let watched = self.at(node).and_then(|at| self.watched.get_mut(at));
         if let Some(watched) = watched.filter(|watched| watched.round.is_none() && !is_full) {
-            watched.round = Some(Round { since: now, ask_at: now, asked: 0 });
+            watched.round = Some(Round::new(now));
             self.open.push(node);
         }
     }

@@ -55,6 +55,7 @@ fn sent(out: &[Action], node: u16) -> impl Iterator<Item = Part<'_>> {
         | Action::Verdict { .. }
         | Action::Opinion { .. }
         | Action::Duty { .. }
+        | Action::Tether { .. }
         | Action::Carried { .. } => None,
     })
 }

@@ -1,0 +1,144 @@
+//! What the kernel of a compute node says: refusals and closed tethers.
+
+use super::*;
+use crate::evidence::Kind as Seen;
+
+const NETWORKS: [u8; 2] = [0, 1];
+
+/// A controller that has heard a compute node on both networks and is tethered to it there.
+fn controller() -> (Gossip, Vec<Action>) {
+    let mut gossip = node(0);
+    let out = answer(at(1), &mut gossip, 0, 1);
+    answer(at(1), &mut gossip, 1, 2);
+    for network in NETWORKS {
+        tether(at(2), &mut gossip, network, true);
+    }
+    // Whatever asks it after its start is over.
+    wait(&mut gossip, at(2));
+    for (network, seq) in [(0, 3), (1, 4)] {
+        answer(at(3), &mut gossip, network, seq);
+    }
+    wait(&mut gossip, at(90));
+    (gossip, out)
+}
+
+fn answer(now: Time, gossip: &mut Gossip, network: u8, seq: u64) -> Vec<Action> {
+    let mut body = vec![];
+    Part::Answer(0, None).encode(&mut body);
+    let kind = Kind::Gossip;
+    let packet = Opened { sender: COMPUTE, network, kind, incarnation: 1, seq, body: &body };
+    let mut out = vec![];
+    gossip.step(now, Input::Opened { network, packet }, &mut out);
+    out
+}
+
+fn tether(now: Time, gossip: &mut Gossip, network: u8, holds: bool) {
+    gossip.step(now, Input::Tether { node: COMPUTE, network, holds }, &mut vec![]);
+}
+
+fn refused(now: Time, gossip: &mut Gossip, network: u8) -> Vec<(u16, Verdict)> {
+    let mut out = vec![];
+    gossip.step(now, Input::Refused { node: COMPUTE, network }, &mut out);
+    verdicts(&out)
+}
+
+/// The networks on which the compute node is asked.
+fn asked(out: &[Action]) -> Vec<u8> {
+    let on = |action: &Action| match action {
+        Action::Send { to, network, body } => {
+            let is_asked = *to == COMPUTE && matches!(Part::decode(body), Some(Part::Probe(_)));
+            is_asked.then_some(*network)
+        }
+        Action::Verdict { .. }
+        | Action::Opinion { .. }
+        | Action::Duty { .. }
+        | Action::Tether { .. }
+        | Action::Carried { .. } => None,
+    };
+    out.iter().filter_map(on).collect()
+}
+
+#[test]
+fn a_compute_node_whose_kernel_refuses_on_every_network_is_in_doubt_after_50_ms() {
+    let (mut gossip, out) = controller();
+    let tied = out.iter().filter(|action| matches!(action, Action::Tether { node: COMPUTE, .. }));
+    assert_eq!(tied.count(), 2, "one on each network: {out:?}");
+    NETWORKS.iter().for_each(|network| tether(at(100), &mut gossip, *network, false));
+    assert_eq!(gossip.opinion(COMPUTE).verdict, Verdict::Alive, "a hint decides nothing");
+    let out = wait(&mut gossip, at(100));
+    assert_eq!(asked(&out), NETWORKS, "it is asked at once: {out:?}");
+    for network in NETWORKS {
+        assert_eq!(refused(at(101), &mut gossip, network), [], "one refusal may be a restart");
+    }
+    let out = wait(&mut gossip, at(151));
+    assert_eq!(asked(&out), NETWORKS, "again after 50 ms: {out:?}");
+    assert_eq!(refused(at(152), &mut gossip, 1), [(COMPUTE, Verdict::Suspect)]);
+    assert_eq!(gossip.opinion(COMPUTE).rule.name, "agent-gone");
+    let seen = gossip.evidence(COMPUTE, at(153));
+    let kinds: Vec<_> = seen.iter().map(|sighting| sighting.kind).take(3).collect();
+    assert_eq!(kinds, [Seen::Refusal, Seen::Refusal, Seen::Tether], "{seen:?}");
+    let told = out.iter().filter(|action| {
+        matches!(action, Action::Send { to: 1 | 2, body, .. }
+            if matches!(Part::decode(body), Some(Part::Missed(_))))
+    });
+    assert_eq!(told.count(), 4, "the other controllers begin to ask: {out:?}");
+    let out = answer(at(160), &mut gossip, 0, 9);
+    assert_eq!(verdicts(&out), [(COMPUTE, Verdict::Alive)], "one packet is enough");
+}
+
+#[test]
+fn what_one_network_refuses_while_another_is_heard_is_no_doubt() {
+    let (mut gossip, _) = controller();
+    let mut seq = 10;
+    for moment in (100..3000).step_by(20) {
+        let out = wait(&mut gossip, at(moment));
+        for network in asked(&out) {
+            if network == 0 {
+                assert_eq!(refused(at(moment + 1), &mut gossip, 0), []);
+            } else {
+                seq += 1;
+                assert_eq!(verdicts(&answer(at(moment + 2), &mut gossip, 1, seq)), []);
+            }
+        }
+        let refusals = refused(at(moment + 3), &mut gossip, 0);
+        assert_eq!(refusals, [], "a firewall of one network is not the end of a process");
+    }
+    assert_ne!(gossip.opinion(COMPUTE).verdict, Verdict::Suspect);
+}
+
+#[test]
+fn a_tether_that_is_closed_while_the_node_answers_and_one_that_was_never_had_are_nothing() {
+    let (mut gossip, _) = controller();
+    tether(at(100), &mut gossip, 0, false);
+    let out = wait(&mut gossip, at(100));
+    assert_eq!(asked(&out), NETWORKS);
+    for (network, seq) in [(0, 20), (1, 21)] {
+        answer(at(101), &mut gossip, network, seq);
+    }
+    wait(&mut gossip, at(2000));
+    assert_eq!(gossip.opinion(COMPUTE).verdict, Verdict::Alive, "the way of one connection broke");
+    let mut stranger = node(0);
+    tether(at(100), &mut stranger, 0, false);
+    refused(at(101), &mut stranger, 0);
+    assert_eq!(stranger.opinion(COMPUTE).verdict, Verdict::Unknown);
+}
+
+#[test]
+fn a_new_life_forgets_the_refusals_of_the_one_before_and_gets_tethers_of_its_own() {
+    let (mut gossip, _) = controller();
+    NETWORKS.iter().for_each(|network| tether(at(100), &mut gossip, *network, false));
+    wait(&mut gossip, at(100));
+    NETWORKS.iter().for_each(|network| drop(refused(at(101), &mut gossip, *network)));
+    let mut body = vec![];
+    Part::Answer(0, None).encode(&mut body);
+    let kind = Kind::Gossip;
+    let packet = Opened { sender: COMPUTE, network: 0, kind, incarnation: 2, seq: 1, body: &body };
+    let mut out = vec![];
+    gossip.step(at(140), Input::Opened { network: 0, packet }, &mut out);
+    let tied = out.iter().filter(|action| matches!(action, Action::Tether { node: COMPUTE, .. }));
+    assert_eq!(tied.count(), 2, "{out:?}");
+    for network in NETWORKS {
+        assert_eq!(refused(at(152), &mut gossip, network), [], "that was about the old one");
+    }
+    assert_eq!(gossip.opinion(COMPUTE).verdict, Verdict::Alive);
+}
