@@ -44,12 +44,17 @@ fn tell(name: &str, value: f64) {
     println!("{{\"name\":\"{name}\",\"value\":{value}}}");
 }
 
-/// The most that any compute node sent on one network (bytes per second).
-fn busiest(crowd: &mut Crowd, seconds: u64) -> f64 {
+/// What compute nodes sent on one network (bytes per second): the busiest of them, and all in the mean. The busiest of
+/// more nodes is busier by chance alone, so that only means of two sizes compare.
+fn tell_bytes(crowd: &mut Crowd, seconds: u64, when: &str) {
     let sent = crowd.take_sent();
-    let of_computes = sent.iter().skip(usize::from(CONTROLLERS));
-    let most = of_computes.map(|sent| sent[0].max(sent[1])).max().unwrap_or(u64::MAX);
-    f64::from(u32::try_from(most / seconds).unwrap_or(u32::MAX))
+    let of_computes = || sent.iter().skip(usize::from(CONTROLLERS));
+    let float = |number: u64| f64::from(u32::try_from(number).unwrap_or(u32::MAX));
+    let most = of_computes().map(|sent| sent[0].max(sent[1])).max().unwrap_or(u64::MAX);
+    tell(&format!("bytes{when}"), float(most / seconds));
+    let (all, nodes) = (of_computes().map(|sent| sent[0] + sent[1]).sum::<u64>(), of_computes());
+    let nodes = u64::try_from(nodes.count()).unwrap_or(u64::MAX);
+    tell(&format!("mean bytes{when}"), float(all / (2 * nodes.max(1) * seconds)));
 }
 
 /// Nothing is lost: what it costs, how fast crashes and goodbyes are known.
@@ -58,7 +63,7 @@ fn calm(setup: Setup, crashes: u64) {
     crowd.run(SETTLED);
     crowd.take_sent();
     crowd.run(Duration::from_secs(QUIET));
-    tell("bytes", busiest(&mut crowd, QUIET));
+    tell_bytes(&mut crowd, QUIET, "");
     let mut chance = Chance::new(setup.seed);
     let mut somebody =
         || CONTROLLERS + u16::try_from(chance.below(u64::from(setup.computes))).unwrap_or(0);
@@ -113,7 +118,7 @@ fn storm(setup: Setup, seconds: u64) {
     crowd.take_sent();
     crowd.judged.clear();
     crowd.run(Duration::from_secs(seconds));
-    tell("bytes at loss", busiest(&mut crowd, seconds));
+    tell_bytes(&mut crowd, seconds, " at loss");
     let is_wrong = |by_controller: bool| {
         let judged = crowd.judged.iter().filter(|judged| {
             let is_ill = !matches!(judged.verdict, Verdict::Alive | Verdict::Unknown);
