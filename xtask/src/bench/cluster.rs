@@ -63,6 +63,9 @@ const FAST: [Row; 1] = [(
     false,
 )];
 
+/// Longer detection times of a cluster file, in milliseconds: met within a tenth, by the soonest as by the latest.
+const LONGER: [(u32, &str); 2] = [(3000, "3s"), (10_000, "10s")];
+
 /// Of 32 nodes memory and processor time are not promised.
 const MANY: [Row; 9] = [
     AT_A_SECOND[0],
@@ -109,6 +112,9 @@ pub(super) fn measure(outlast: &Path, seconds: u32) -> Outcome<Vec<Figure>> {
     figures.extend(self::figures(&run(outlast, (8, "1s"), [reps, 0, 0, 5])?, &OF_COMPUTES, 8));
     figures.extend(self::figures(&run(outlast, (3, "300ms"), [reps, 0, 0, 0])?, &FAST, 3));
     let few = reps.min(MOST_ROUNDS_OF_MANY);
+    for (detect, word) in LONGER {
+        figures.extend(on_time(&run(outlast, (3, word), [few, 0, 0, 0])?, detect));
+    }
     figures.extend(self::figures(&run(outlast, (32, "1s"), [few, IDLE, 0, 0])?, &MANY, 32));
     figures.extend(self::figures(&run(outlast, (32, "300ms"), [few, 0, 0, 0])?, &FAST, 32));
     figures.extend(beside(outlast, (3, reps))?);
@@ -117,6 +123,25 @@ pub(super) fn measure(outlast: &Path, seconds: u32) -> Outcome<Vec<Figure>> {
         figures.extend(false_verdicts(outlast, seconds)?);
     }
     Ok(figures)
+}
+
+/// A crash is unreachable on the last of the others within a tenth of the detection time (ms), and no sooner.
+fn on_time(samples: &[Sample], detect: u32) -> [Figure; 2] {
+    let name = "power off";
+    let soonest = samples.iter().filter(|sample| sample.name == name);
+    let soonest = soonest.map(|sample| sample.value).min_by(f64::total_cmp);
+    let runs = samples.iter().filter(|sample| sample.name == name).count();
+    let (detect, seconds) = (f64::from(detect), detect / 1000);
+    let row = |what: &str, max: f64, value| {
+        let name = format!("{what}, detect {seconds} s, 3 nodes");
+        let figure = Figure::new(&name, "ms", Bound::Absolute(max)).must();
+        figure.measured(None, value, u32::try_from(runs).unwrap_or(u32::MAX))
+    };
+    let early = soonest.map(|soonest| (detect - soonest).max(0.0));
+    [
+        row("power off -> unreachable on all others", detect * 1.1, worst(samples, name)),
+        row("sooner than its detection time by", detect * 0.1, early),
+    ]
 }
 
 /// Corosync and ours one after the other, in the same namespaces and each by its own defaults.
@@ -219,6 +244,19 @@ mod tests {
         let figures = figures(&read(text).unwrap(), &FAST, 3);
         let figure = &figures[0];
         assert_eq!((figure.ours, figure.runs, figure.kept), (Some(351.0), 2, Some(false)));
+    }
+
+    #[test]
+    fn who_is_called_unreachable_too_soon_breaks_the_promise_as_too_late_does() {
+        let kept = |values: &[u32]| {
+            let line = |value: &u32| format!("{{\"name\":\"power off\",\"value\":{value}}}\n");
+            let text: String = values.iter().map(line).collect();
+            on_time(&read(&text).unwrap(), 3000).map(|figure| figure.kept)
+        };
+        assert_eq!(kept(&[2968, 3199]), [Some(true), Some(true)]);
+        assert_eq!(kept(&[2968, 3301]), [Some(false), Some(true)]);
+        assert_eq!(kept(&[2699, 3001]), [Some(true), Some(false)]);
+        assert_eq!(kept(&[]), [None, None]);
     }
 
     #[test]
