@@ -25,6 +25,9 @@ pub(crate) struct Args {
     /// Clouds of 2 to 25 nodes instead of 5 controllers and 20 compute nodes
     #[arg(long)]
     mixed: bool,
+    /// The world of vip processes that vote instead, 1,000 seeds unless told
+    #[arg(long, conflicts_with_all = ["mixed", "detect_ms", "script", "json", "hours"])]
+    vip_lease: bool,
     /// The detection time of all clouds (ms); a tenth of it, at most 1 s, is between two beats
     #[arg(long, value_name = "MS", value_parser = clap::value_parser!(u32).range(300..=60_000))]
     detect_ms: Option<u32>,
@@ -39,6 +42,9 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args) -> Outcome {
+    if args.vip_lease {
+        return vip_lease(args);
+    }
     let seconds = args.hours.map_or(args.seconds, |hours| hours * 3600.0);
     let mut command = std::process::Command::new(build()?);
     command.args(["--seconds", &seconds.to_string(), "--first", &args.first.to_string()]);
@@ -61,6 +67,17 @@ pub(crate) fn run(args: &Args) -> Outcome {
     shell::run(&mut command)
 }
 
+fn vip_lease(args: &Args) -> Outcome {
+    let package = ["run", "--quiet", "--package", "outlast-sim", "--bin", "outlast-vip-lease"];
+    let mut command = shell::cargo(package);
+    command.args(["--profile", PROFILE, "--"]);
+    match args.seed {
+        Some(seed) => command.arg(seed.to_string()),
+        None => command.args([args.first.to_string(), args.seeds.unwrap_or(1000).to_string()]),
+    };
+    shell::run(&mut command)
+}
+
 /// Seeds of a minute with the cloud of the figures, and with all sizes: what a test run judges does
 /// not depend on how fast its machine is. New seeds are for a sweep by hand, which takes hours.
 const MINUTE: [(bool, u64); 2] = [(false, 1000), (true, 1000)];
@@ -79,6 +96,7 @@ pub(crate) fn minute() -> Outcome {
             seeds,
             first: 0,
             mixed,
+            vip_lease: false,
             detect_ms: None,
             seed: None,
             script: None,

@@ -20,6 +20,7 @@ mod check;
 mod cloud;
 mod fault;
 pub mod gossip;
+pub mod lease;
 mod network;
 mod node;
 mod random;

@@ -18,10 +18,11 @@
 //! - `now` of a beat is read after it was received; a beat is sent after the step that ordered it, whose `now`
 //!   was read before. Nothing else is asked of its clock: it may pause between any two deeds.
 //! - After each step it writes [`VipLease::until`] of every address where the kernel compares it with the same
-//!   clock, before it performs the orders, and performs them in order.
+//!   clock, before it performs the orders, and performs them in order, before it steps again.
 //! - `life` grows from start to start. A process says [`Config::closed`] only if its former one is gone and
 //!   what that wrote was set to zero since.
-//! - [`Config::voters`] are no older than what any former process of this node adopted.
+//! - [`Config::voters`] are no older than what any former process of this node adopted, and the newest of the store
+//!   after the node was taken for dead.
 //!
 //! One machine for all addresses of a node. No step allocates.
 

@@ -1,0 +1,92 @@
+//! A world of vip processes that vote: the real machine (`engine::vip::lease`) on hosts that pause, die and drift.
+//!
+//! Each host has a clock of its own, slewed by up to a tenth; a *gate* per address, which stands for the kernel: open
+//! until a moment of the host's clock, whatever became of the process that wrote it; and a process whose every deed
+//! is an event of its own: read a packet, read the clock, step, write the gates, perform one order, send to one node.
+//! It can stop between any two of them. Networks lose, double, delay and reorder; ways are cut in one direction;
+//! somebody sends recorded beats again. A store offers lists of voters by the rules that a proposer has.
+//!
+//! Two things are asked: at each opening of a gate, whether another one is open ([`DOUBLE`]); and after a second of calm,
+//! whether exactly one host answers for each address ([`NOBODY`]). Everything comes from a seed.
+
+mod fault;
+mod host;
+mod process;
+mod run;
+mod store;
+
+pub use fault::{Fault, Script};
+pub use run::{Outcome, World, run};
+
+/// Two hosts answered for one address.
+pub const DOUBLE: &str = "S1 vip lease";
+/// All hear each other for a second, and nobody answers, or not all the time.
+pub const NOBODY: &str = "L4 vip lease";
+/// A machine ordered more than fits, or wants to be asked again and again.
+pub const BOUNDS: &str = "S9 vip lease";
+
+/// What a run of the world should come by, or it says little.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub enum Mark {
+    /// A holder found that no majority granted it any more.
+    Lost,
+    /// A node took an address whose holder was gone.
+    Expired,
+    /// A node took an address because it was named.
+    Named,
+    /// Two asked for one address at once.
+    Rivals,
+    /// A claim came to a voter that had promised another node.
+    Refused,
+    /// A claim came to a voter that says nothing yet.
+    Silent,
+    /// A process wrote a moment that had passed.
+    LateGate,
+    /// A process began while what its former one had opened was open.
+    OpenBehind,
+    /// A list of voters got one more, lost one, or lost dead ones.
+    Grew,
+    Shrank,
+    Buried,
+    /// A list was adopted while another node held under the one before.
+    Behind,
+}
+
+impl Mark {
+    pub const ALL: [Self; 12] = [
+        Self::Lost,
+        Self::Expired,
+        Self::Named,
+        Self::Rivals,
+        Self::Refused,
+        Self::Silent,
+        Self::LateGate,
+        Self::OpenBehind,
+        Self::Grew,
+        Self::Shrank,
+        Self::Buried,
+        Self::Behind,
+    ];
+
+    pub(crate) const fn bit(self) -> u32 {
+        1 << self as u32
+    }
+}
+
+/// Marks that were reached.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Marks(u32);
+
+impl Marks {
+    pub(crate) const fn reach(&mut self, mark: Mark) {
+        self.0 |= mark.bit();
+    }
+
+    pub const fn add(&mut self, other: Self) {
+        self.0 |= other.0;
+    }
+
+    pub fn missing(self) -> impl Iterator<Item = Mark> {
+        Mark::ALL.into_iter().filter(move |mark| self.0 & mark.bit() == 0)
+    }
+}

@@ -1,0 +1,144 @@
+//! What is done to the world: rolled from a seed, or a list.
+
+use std::time::Duration;
+
+use crate::Chance;
+
+/// One thing that happens.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Fault {
+    /// The process dies. After `after` its supervisor starts another one, having shut the gates or not.
+    Kill {
+        host: usize,
+        after: Duration,
+        closes: bool,
+    },
+    /// The power fails, for so long.
+    Power {
+        host: usize,
+        back: Duration,
+    },
+    /// The process stands still.
+    Pause {
+        host: usize,
+        takes: Duration,
+    },
+    /// Nothing goes from one to the other, on one network or all.
+    Cut {
+        from: usize,
+        to: usize,
+        network: Option<usize>,
+    },
+    /// Nobody hears it, and it hears nobody.
+    Isolate {
+        host: usize,
+    },
+    /// All ways are whole.
+    Heal,
+    /// Of a thousand packets; each way is late by up to this.
+    Weather {
+        lost: u64,
+        doubled: u64,
+        late: Duration,
+    },
+    /// The clock runs at this rate, in millionths.
+    Slew {
+        host: usize,
+        rate: u64,
+    },
+    Fit {
+        host: usize,
+        fit: bool,
+    },
+    Standby {
+        host: usize,
+        on: bool,
+    },
+    Move {
+        vip: usize,
+        to: usize,
+    },
+    /// The process ends in order, and another one begins.
+    Stop {
+        host: usize,
+    },
+    /// A beat that was recorded comes again, at another node's socket too late.
+    Replay {
+        host: usize,
+    },
+    /// The store wants another list of voters, if the rules of a proposer allow one.
+    Voters,
+}
+
+/// A whole run.
+#[derive(Clone, Debug)]
+pub struct Script {
+    pub seed: u64,
+    pub hosts: usize,
+    pub vips: usize,
+    /// Whether there is a store, so that lists of voters have numbers.
+    pub numbered: bool,
+    /// After each storm comes a second and a half of calm.
+    pub storms: Vec<Storm>,
+}
+
+#[derive(Clone, Debug)]
+pub struct Storm {
+    pub lasts: Duration,
+    pub faults: Vec<(Duration, Fault)>,
+}
+
+impl Script {
+    /// The script of a seed: two storms of up to a second with 4 to 14 faults each.
+    #[must_use]
+    pub fn roll(seed: u64) -> Self {
+        let mut chance = Chance::new(seed ^ 0x005e_a7ed);
+        let hosts = [3, 3, 3, 2, 4, 5][index(chance.below(6))];
+        let vips = 1 + index(chance.below(2));
+        let storms = (0..2).map(|_| storm(&mut chance, hosts, vips)).collect();
+        Self { seed, hosts, vips, numbered: chance.one_in(2), storms }
+    }
+}
+
+pub(super) fn index(number: u64) -> usize {
+    usize::try_from(number).unwrap_or(0)
+}
+
+fn storm(chance: &mut Chance, hosts: usize, vips: usize) -> Storm {
+    let lasts = Duration::from_millis(200 + chance.below(800));
+    let count = 4 + chance.below(11);
+    let mut faults: Vec<_> =
+        (0..count).map(|_| (chance.span(lasts), fault(chance, hosts, vips))).collect();
+    faults.sort_by_key(|(at, _)| *at);
+    Storm { lasts, faults }
+}
+
+fn fault(chance: &mut Chance, hosts: usize, vips: usize) -> Fault {
+    let ms = Duration::from_millis;
+    let host = index(chance.below(hosts as u64));
+    let other = (host + 1 + index(chance.below(hosts as u64 - 1))) % hosts;
+    match chance.below(30) {
+        0..4 => Fault::Kill { host, after: chance.span(ms(60)), closes: chance.one_in(2) },
+        4..6 => Fault::Power { host, back: ms(50) + chance.span(ms(500)) },
+        6..11 => Fault::Pause { host, takes: chance.span(ms(150)) },
+        11..15 => Fault::Cut {
+            from: host,
+            to: other,
+            network: chance.one_in(2).then(|| index(chance.below(2))),
+        },
+        15..17 => Fault::Isolate { host },
+        17..19 => Fault::Heal,
+        19..22 => Fault::Weather {
+            lost: chance.choose(&[0, 50, 300, 600]),
+            doubled: chance.choose(&[0, 100, 500]),
+            late: chance.choose(&[ms(0), ms(3), ms(30), ms(120)]),
+        },
+        22..24 => Fault::Slew { host, rate: chance.choose(&[899_500, 1_100_500, 1_000_000]) },
+        24 => Fault::Fit { host, fit: chance.one_in(2) },
+        25 => Fault::Standby { host, on: chance.one_in(2) },
+        26 => Fault::Move { vip: index(chance.below(vips as u64)), to: host },
+        27 => Fault::Stop { host },
+        28 => Fault::Replay { host },
+        _ => Fault::Voters,
+    }
+}

@@ -1,0 +1,460 @@
+//! Runs a script.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
+
+use base::Time;
+use engine::vip::lease::{BEAT, Config, Fact, SPAN, SeatConfig, VipLease, Voters};
+
+use super::fault::{Fault, Script, index};
+use super::host::{Clock, Host, INBOX, Letter, Process, Stage, Told};
+use super::store::Store;
+use super::{Mark, Marks, NOBODY};
+use crate::Chance;
+
+pub(super) const NETWORKS: usize = 2;
+pub(super) const MS: u64 = 1_000_000;
+/// How long all is well before somebody has to answer.
+const CALM: Duration = Duration::from_secs(1);
+/// How long somebody has to go on answering then.
+const STEADY: Duration = Duration::from_millis(300);
+#[derive(Debug)]
+pub(super) enum Event {
+    Storm(usize),
+    Fault(Fault),
+    Calm,
+    /// Somebody has to answer from now on.
+    Judge,
+    /// Somebody still has to.
+    Look(u64),
+    Arrives {
+        to: usize,
+        letter: Letter,
+    },
+    /// A process goes on.
+    Goes {
+        host: usize,
+        ticket: u64,
+    },
+    Starts {
+        host: usize,
+        closes: bool,
+    },
+    Boots {
+        host: usize,
+    },
+    Learns {
+        host: usize,
+    },
+}
+
+/// What a run came to.
+#[derive(Clone, Debug)]
+pub struct Outcome {
+    /// Property, moment, what was seen.
+    pub violation: Option<(&'static str, Duration, String)>,
+    pub marks: Marks,
+    pub events: u64,
+    pub hash: u64,
+    pub story: String,
+}
+
+#[derive(Debug)]
+pub struct World<'a> {
+    pub(super) script: &'a Script,
+    pub(super) now: u64,
+    number: u64,
+    queue: BTreeMap<(u64, u64), Event>,
+    pub(super) hosts: Vec<Host>,
+    store: Store,
+    /// By network, from, to.
+    pub(super) cut: [[[bool; 5]; 5]; NETWORKS],
+    pub(super) weather: (u64, u64, Duration),
+    pub(super) storms: bool,
+    recorded: Vec<Letter>,
+    pub(super) chance: Chance,
+    pub(super) outcome: Outcome,
+    tells: bool,
+}
+
+/// Runs a script without telling its story.
+#[must_use]
+pub fn run(script: &Script) -> Outcome {
+    World::new(script).run()
+}
+
+impl<'a> World<'a> {
+    #[must_use]
+    pub fn new(script: &'a Script) -> Self {
+        let mut chance = Chance::new(script.seed);
+        let hosts = (0..script.hosts).map(|_| Host {
+            clock: Clock::new(0, chance.below(1 << 50), 1_000_000),
+            powered: true,
+            process: None,
+            lives: 0,
+            gates: vec![Time::ZERO; script.vips],
+            fit: true,
+            standby: false,
+            list: 1,
+            ticket: 0,
+        });
+        let mut world = Self {
+            script,
+            now: 0,
+            number: 0,
+            queue: BTreeMap::new(),
+            hosts: hosts.collect(),
+            store: Store::new(script.hosts),
+            cut: [[[false; 5]; 5]; NETWORKS],
+            weather: (0, 0, Duration::ZERO),
+            storms: false,
+            recorded: vec![],
+            chance,
+            outcome: Outcome {
+                violation: None,
+                marks: Marks::default(),
+                events: 0,
+                hash: 0xcbf2_9ce4_8422_2325,
+                story: String::new(),
+            },
+            tells: false,
+        };
+        for host in 0..script.hosts {
+            let delay = world.chance.span(Duration::from_millis(20));
+            world.after(delay, Event::Starts { host, closes: true });
+        }
+        world.after(Duration::from_millis(400), Event::Storm(0));
+        world
+    }
+
+    #[must_use]
+    pub const fn telling(mut self) -> Self {
+        self.tells = true;
+        self
+    }
+
+    #[must_use]
+    pub fn run(mut self) -> Outcome {
+        while let Some(((at, _), event)) = self.queue.pop_first() {
+            self.now = at;
+            self.outcome.events += 1;
+            self.event(event);
+            if self.outcome.violation.is_some() {
+                break;
+            }
+        }
+        self.outcome
+    }
+
+    fn event(&mut self, event: Event) {
+        match event {
+            Event::Storm(number) => self.storm(number),
+            Event::Fault(fault) => self.fault(fault),
+            Event::Calm => self.calm(),
+            Event::Judge => {
+                let end = self.now + nanos(STEADY);
+                self.look(end);
+            }
+            Event::Look(end) => self.look(end),
+            Event::Arrives { to, letter } => self.arrives(to, letter),
+            Event::Goes { host, ticket } if ticket == self.hosts[host].ticket => self.goes(host),
+            Event::Goes { .. } => {}
+            Event::Starts { host, closes } => self.starts(host, closes),
+            Event::Boots { host } if self.hosts[host].powered => {}
+            Event::Boots { host } => {
+                self.hosts[host].powered = true;
+                self.hosts[host].clock =
+                    Clock::new(self.now, self.chance.below(1 << 30), 1_000_000);
+                self.hosts[host].list = self.store.newest();
+                self.after(Duration::from_millis(1), Event::Starts { host, closes: true });
+            }
+            Event::Learns { host } => self.learns(host),
+        }
+    }
+
+    fn storm(&mut self, number: usize) {
+        let script = self.script;
+        let Some(storm) = script.storms.get(number) else { return self.queue.clear() };
+        self.storms = true;
+        for (at, fault) in &storm.faults {
+            self.after(*at, Event::Fault(*fault));
+        }
+        self.after(storm.lasts, Event::Calm);
+        let judged = storm.lasts + CALM;
+        self.after(judged, Event::Judge);
+        self.after(judged + STEADY + BEAT, Event::Storm(number + 1));
+    }
+
+    /// All is well from now on: everything runs, all hear each other, all know the newest list.
+    fn calm(&mut self) {
+        self.storms = false;
+        self.cut = [[[false; 5]; 5]; NETWORKS];
+        self.weather = (0, 0, Duration::ZERO);
+        for host in 0..self.hosts.len() {
+            self.hosts[host].standby = false;
+            self.set_fit(host, true);
+            self.order(host, Told::Standby(false));
+            if let Some(process) = &mut self.hosts[host].process {
+                process.paused = self.now;
+            }
+            if !self.hosts[host].powered {
+                self.event(Event::Boots { host });
+            } else if self.hosts[host].process.is_none() {
+                self.after(Duration::ZERO, Event::Starts { host, closes: true });
+            }
+            self.after(Duration::from_millis(5), Event::Learns { host });
+            self.plan(host);
+        }
+    }
+
+    fn fault(&mut self, fault: Fault) {
+        self.tell(|| format!("{fault:?}"));
+        match fault {
+            Fault::Kill { host, after, closes } => {
+                if self.hosts[host].process.take().is_some() {
+                    self.after(after, Event::Starts { host, closes });
+                }
+            }
+            Fault::Power { host, back } => {
+                let dead = &mut self.hosts[host];
+                (dead.powered, dead.process) = (false, None);
+                dead.gates.fill(Time::ZERO);
+                self.after(back, Event::Boots { host });
+            }
+            Fault::Pause { host, takes } => {
+                if let Some(process) = &mut self.hosts[host].process {
+                    process.paused = process.paused.max(self.now + nanos(takes));
+                }
+            }
+            Fault::Cut { from, to, network } => {
+                for (number, cut) in self.cut.iter_mut().enumerate() {
+                    cut[from][to] |= network.is_none_or(|network| network == number);
+                }
+            }
+            Fault::Isolate { host } => {
+                for cut in &mut self.cut {
+                    cut[host].fill(true);
+                    cut.iter_mut().for_each(|row| row[host] = true);
+                }
+            }
+            Fault::Heal => self.cut = [[[false; 5]; 5]; NETWORKS],
+            Fault::Weather { lost, doubled, late } => self.weather = (lost, doubled, late),
+            Fault::Slew { host, rate } => {
+                self.hosts[host].clock.slew(self.now, rate);
+                self.plan(host);
+            }
+            Fault::Fit { host, fit } => self.set_fit(host, fit),
+            Fault::Standby { host, on } => {
+                self.hosts[host].standby = on;
+                self.order(host, Told::Standby(on));
+            }
+            Fault::Move { vip, to } => {
+                let node = node(to);
+                (0..self.hosts.len()).for_each(|host| self.order(host, Told::MoveTo { vip, node }));
+            }
+            Fault::Stop { host } => {
+                self.order(host, Told::Stop);
+            }
+            Fault::Replay { host } => {
+                let count = u64::try_from(self.recorded.len()).unwrap_or(0);
+                let chosen = index(self.chance.below(count));
+                if let Some(letter) = self.recorded.get(chosen).cloned() {
+                    self.arrives(host, letter);
+                }
+            }
+            Fault::Voters => self.propose(),
+        }
+    }
+
+    fn propose(&mut self) {
+        if !self.script.numbered {
+            return;
+        }
+        let (hosts, dead): (_, Vec<_>) =
+            (&self.hosts, self.hosts.iter().map(|host| !host.powered).collect());
+        let newest = self.store.newest();
+        let settled: Vec<bool> = hosts
+            .iter()
+            .map(|host| {
+                let machine = host.process.as_ref().map(|process| &process.machine);
+                host.list == newest && machine.is_some_and(VipLease::is_settled)
+            })
+            .collect();
+        let is_settled = |node: u16| settled[usize::from(node)];
+        let shape = (hosts.len(), dead.as_slice());
+        let Some(mark) = self.store.propose(&mut self.chance, shape, is_settled) else { return };
+        self.outcome.marks.reach(mark);
+        self.tell(|| format!("{mark:?}"));
+        for host in 0..self.hosts.len() {
+            let delay = self.chance.span(Duration::from_millis(400));
+            self.after(delay, Event::Learns { host });
+        }
+    }
+
+    fn learns(&mut self, host: usize) {
+        let newest = self.store.newest();
+        if !self.script.numbered
+            || self.hosts[host].list >= newest
+            || self.hosts[host].process.is_none()
+        {
+            return;
+        }
+        let holds = |other: &Host| {
+            other.list < newest && (0..self.script.vips).any(|vip| other.answers(vip, self.now))
+        };
+        if self.hosts.iter().enumerate().any(|(other, known)| other != host && holds(known)) {
+            self.outcome.marks.reach(Mark::Behind);
+        }
+        self.hosts[host].list = newest;
+        let list = self.store.list(newest);
+        self.order(host, Told::Voters(list));
+    }
+
+    fn set_fit(&mut self, host: usize, fit: bool) {
+        self.hosts[host].fit = fit;
+        for vip in 0..self.script.vips {
+            let fact = Fact::Carrier { interface: 0, up: fit };
+            self.order(host, Told::Fact { vip, fact });
+        }
+    }
+
+    /// What a process is told by its own node waits in a socket, as packets do.
+    fn order(&mut self, host: usize, told: Told) {
+        let Some(process) = &mut self.hosts[host].process else { return };
+        process.told.push_back(told);
+        if matches!(process.stage, Stage::Waits) {
+            self.plan(host);
+        }
+    }
+
+    fn starts(&mut self, host: usize, closes: bool) {
+        if !self.hosts[host].powered || self.hosts[host].process.is_some() {
+            return;
+        }
+        let local = self.hosts[host].clock.local(self.now);
+        if closes {
+            self.hosts[host].gates.fill(Time::ZERO);
+        } else if (0..self.script.vips).any(|vip| self.hosts[host].answers(vip, self.now)) {
+            self.outcome.marks.reach(Mark::OpenBehind);
+        }
+        let order: Vec<u16> = (0_u16..).take(self.hosts.len()).collect();
+        let seat = |vip| SeatConfig { vip: address(vip), order: order.clone() };
+        let this = &mut self.hosts[host];
+        this.lives += 1;
+        let voters = if self.script.numbered {
+            self.store.list(this.list)
+        } else {
+            Voters::new(None, &order).expect("at most five")
+        };
+        let config = Config {
+            node: node(host),
+            life: this.lives,
+            closed: closes,
+            nodes: node(order.len()),
+            voters,
+            beat: BEAT,
+            span: SPAN,
+            seats: (0..self.script.vips).map(seat).collect(),
+        };
+        this.process = Some(Process {
+            machine: VipLease::new(&config, local),
+            life: this.lives,
+            stage: Stage::Waits,
+            inbox: VecDeque::new(),
+            told: VecDeque::new(),
+            paused: 0,
+            busy: (local, 0),
+            stopping: false,
+        });
+        let (fit, standby) = (this.fit, this.standby);
+        self.set_fit(host, fit);
+        self.order(host, Told::Standby(standby));
+        // What was newest when it started may be so no more.
+        let delay = self.chance.span(Duration::from_millis(400));
+        self.after(delay, Event::Learns { host });
+    }
+
+    fn arrives(&mut self, to: usize, letter: Letter) {
+        if self.chance.one_in(64) && self.recorded.len() < 64 {
+            self.recorded.push(letter.clone());
+        }
+        let Some(process) = &mut self.hosts[to].process else { return };
+        if process.inbox.len() < INBOX {
+            process.inbox.push_back(letter);
+        }
+        if matches!(process.stage, Stage::Waits) {
+            self.plan(to);
+        }
+    }
+
+    /// One and only one answers for each address.
+    fn look(&mut self, end: u64) {
+        for vip in 0..self.script.vips {
+            if !(0..self.hosts.len()).any(|host| self.hosts[host].answers(vip, self.now)) {
+                let what = format!("nobody answers for address {vip}");
+                return self.break_off(NOBODY, what);
+            }
+        }
+        if self.now < end {
+            self.after(Duration::from_millis(1), Event::Look(end));
+        }
+    }
+
+    pub(super) fn break_off(&mut self, property: &'static str, what: String) {
+        self.tell(|| what.clone());
+        self.outcome.violation = Some((property, Duration::from_nanos(self.now), what));
+    }
+
+    pub(super) fn tell(&mut self, what: impl Fn() -> String) {
+        use std::fmt::Write as _;
+        let what = what();
+        for byte in self.now.to_be_bytes().into_iter().chain(what.bytes()) {
+            self.outcome.hash =
+                (self.outcome.hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+        }
+        if self.tells {
+            let at = Time::from_nanos(self.now);
+            writeln!(self.outcome.story, "{at} {what}").expect("a text grows");
+        }
+    }
+
+    pub(super) fn after(&mut self, span: Duration, event: Event) {
+        self.at(self.now + nanos(span), event);
+    }
+
+    pub(super) fn at(&mut self, at: u64, event: Event) {
+        self.number += 1;
+        self.queue.insert((at, self.number), event);
+    }
+}
+
+pub(super) fn nanos(span: Duration) -> u64 {
+    u64::try_from(span.as_nanos()).unwrap_or(u64::MAX)
+}
+
+pub(super) fn node(host: usize) -> u16 {
+    u16::try_from(host).unwrap_or(u16::MAX)
+}
+
+fn address(vip: usize) -> config::vip::Vip {
+    let number = u8::try_from(vip).unwrap_or(0);
+    let ip = std::net::Ipv4Addr::new(10, 79, 0, 40 + number).into();
+    let address =
+        config::vip::Address { ip, prefix: 32, device: None, label: None, broadcast: None };
+    config::vip::Vip {
+        name: format!("vip{vip}"),
+        interface: "eth0".to_owned(),
+        router_id: 121 + number,
+        priority: 100,
+        advert_interval: Duration::from_secs(1),
+        starts_as_master: false,
+        preempt: false,
+        password: None,
+        addresses: vec![address],
+        source: None,
+        unicast_peers: vec![],
+        track_interfaces: vec![],
+        track_scripts: vec![],
+        track_balancer: false,
+    }
+}
