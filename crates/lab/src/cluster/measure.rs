@@ -134,7 +134,7 @@ fn run(order: Order<'_>) -> io::Result<()> {
         }
     }
     if !order.busy.is_zero() {
-        busy(&mut cluster, order.busy)?;
+        busy(&mut cluster, order.busy, controllers)?;
     }
     Ok(())
 }
@@ -321,7 +321,7 @@ pub(super) fn end_of(rivals: Vec<Child>) -> io::Result<()> {
 /// Accusations while [`BUSY`] processes want every processor; nothing is done to the nodes. Where the machine was not
 /// busy there is no number; and as dead agents accuse nobody, all must have lived through it, hear each other at the end, and
 /// find the one that loses its power then.
-fn busy(cluster: &mut Cluster, span: Duration) -> io::Result<()> {
+fn busy(cluster: &mut Cluster, span: Duration, controllers: usize) -> io::Result<()> {
     let (begin, before) = (sys::clock::now(), agents(cluster)?);
     let busy = rivals()?;
     std::thread::sleep(span);
@@ -342,8 +342,7 @@ fn busy(cluster: &mut Cluster, span: Duration) -> io::Result<()> {
     if agents(cluster)? != before {
         return Err(io::Error::other("an agent did not live through it"));
     }
-    let all = cluster.numbers().count();
-    finds(cluster, ("power off at load", Cluster::power_off, is_unreachable), 0, all)?;
+    finds(cluster, ("power off at load", Cluster::power_off, is_unreachable), 0, controllers)?;
     end_of(busy)?;
     let load = load(&text).ok_or_else(|| io::Error::other("no load in /proc/loadavg"))?;
     say("load", load)?;

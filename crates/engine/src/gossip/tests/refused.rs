@@ -107,6 +107,18 @@ fn what_one_network_refuses_while_another_is_heard_is_no_doubt() {
 }
 
 #[test]
+fn one_network_that_refuses_is_no_doubt_while_the_answers_on_the_other_are_lost() {
+    let (mut gossip, _) = controller();
+    assert_eq!(refused(at(100), &mut gossip, 0), [], "it makes this controller ask");
+    assert_eq!(asked(&wait(&mut gossip, at(100))), NETWORKS);
+    for moment in [101, 160, 210] {
+        assert_eq!(refused(at(moment), &mut gossip, 0), [], "at {moment} ms");
+        wait(&mut gossip, at(moment));
+    }
+    assert_eq!(refused(at(220), &mut gossip, 1), [(COMPUTE, Verdict::Suspect)], "now both");
+}
+
+#[test]
 fn a_tether_that_is_closed_while_the_node_answers_and_one_that_was_never_had_are_nothing() {
     let (mut gossip, _) = controller();
     tether(at(100), &mut gossip, 0, false);
