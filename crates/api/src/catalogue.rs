@@ -309,6 +309,12 @@ pub const EVENTS: &[EventKind] = &[
         "two machines speak with the keys of that node; the one that was started later is believed",
         "end one of them and restart outlast on the one that stays; if somebody copied its folders: revoke and join anew",
     ),
+    act(
+        "vip-adverts-refused",
+        "vip, node",
+        "adverts came that are not obeyed (with other addresses: obeyed all the same); the first of a reason, and again after ten minutes",
+        "look at the address that the evidence names: another router with our router id, a file with another password, interval or list of addresses, or a forger",
+    ),
     told("vip-claimed", "vip", "this node holds the address now"),
     act("vip-failed", "node", "the vip process said that it cannot go on", RESTARTED),
     act(

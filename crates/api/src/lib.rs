@@ -28,6 +28,7 @@ pub mod proof;
 mod refused;
 mod state;
 mod store;
+mod vip;
 mod why;
 
 pub use ask::{Answer, Ask, Command, Errand, Has, Look, Mark, Parcel, Under, left};
@@ -39,11 +40,11 @@ pub use message::{
     VERSION, Wished, decode, encode,
 };
 pub use own::{OwnDoubt, ReferenceLine, whose_fault};
-pub use refused::RefusedPackets;
+pub use refused::{RefusedAdvert, RefusedAdverts, RefusedPackets, TurnedAway};
 pub use state::{
     BalancerState, Cell, Change, Choice, DashboardState, Duty, Load, Mode, NodeLine, NodeState,
-    Opinion, ProcessState, ProxyLine, ServerCheck, ServerState, Standing, Status, Verdict,
-    VipCause, VipLine, VipRole, VipState,
+    Opinion, ProcessState, ProxyLine, ServerCheck, ServerState, Standing, Status, Verdict, VipLine,
 };
 pub use store::{StoreDisk, StoreMember, StoreSnapshot, StoreState};
+pub use vip::{VipCause, VipRole, VipState};
 pub use why::{Evidence, KindLine, RuleLine, Turn, Why};

@@ -139,6 +139,8 @@ mod tests {
             dashboard: vec![],
             refused: RefusedPackets::default(),
             vip_refused: RefusedPackets::default(),
+            adverts_refused: vec![],
+            turned_away: crate::TurnedAway::default(),
             duty: Duty::On,
             store: None,
             planned: vec![],

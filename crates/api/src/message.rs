@@ -4,7 +4,8 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Change, Choice, Duty, Event, Mode, NodeState, RefusedPackets, ServerState, StoreState, VipState,
+    Change, Choice, Duty, Event, Mode, NodeState, RefusedAdverts, RefusedPackets, ServerState,
+    StoreState, VipState,
 };
 
 /// The version of every message of this crate.
@@ -171,6 +172,8 @@ pub enum Report {
     Node(NodeState),
     /// Vip: datagrams that were not believed, since it started; once a second at most.
     Refused(RefusedPackets),
+    /// Vip: counts of what was not obeyed, those that grew, 128 at most; once a second at most.
+    Adverts(Vec<RefusedAdverts>),
     Event(Event),
     /// Agent: an operator put this node on standby, drains it, or ended that; it is on the disk.
     Duty(Duty),

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::TurnedAway;
+
 /// Everything a member knows of the store, and of itself in it.
 #[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 pub struct StoreState {
@@ -29,6 +31,9 @@ pub struct StoreState {
     pub disk: StoreDisk,
     /// The newest snapshot; none before the first.
     pub snapshot: Option<StoreSnapshot>,
+    /// At its door for the other members.
+    #[serde(default, skip_serializing_if = "TurnedAway::is_nobody")]
+    pub turned_away: TurnedAway,
 }
 
 /// A node of the store, as the one that tells sees it.

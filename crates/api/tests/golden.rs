@@ -168,7 +168,9 @@ fn status() -> Status {
     };
     Status {
         refused: refused(),
+        turned_away: api::TurnedAway { connections: 84, last: Some([10, 79, 0, 99].into()) },
         vip_refused: api::RefusedPackets { forged: 1, ..refused() },
+        adverts_refused: examples::adverts(),
         at_ms: 1_700_000_000_123,
         version: "0.1.0".to_owned(),
         node: "node01".to_owned(),
@@ -275,6 +277,7 @@ fn every_report_travels_as_in_its_golden_file() {
         Node(_) => Node(node()),
         Event(_) => Event(event()),
         Refused(_) => Refused(refused()),
+        Adverts(_) => Adverts(examples::adverts()),
         Duty(_) => Duty(api::Duty::Standby),
         Keys => Keys,
         Move { .. } => Move { instance: 1, to: 2 },
@@ -337,6 +340,7 @@ fn every_change_travels_as_in_its_golden_file() {
         Duty(_) => Duty(api::Duty::Standby),
         Store(_) => Store(Box::new(store())),
         Refused(_) => Refused(refused()),
+        Adverts(_) => Adverts(examples::adverts()),
     });
     golden("change.jsonl", &changes);
 }

@@ -10,7 +10,7 @@ mod span;
 mod time;
 
 pub use chain::Chain;
-pub use doors::{Doors, Guest};
+pub use doors::{Doors, Guest, TurnedAway};
 pub use repeats::Repeats;
 pub use report::{Layer, Report};
 pub use span::Span;

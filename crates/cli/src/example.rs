@@ -72,6 +72,8 @@ pub(crate) fn status() -> Status {
         store: None,
         refused: api::RefusedPackets::default(),
         vip_refused: api::RefusedPackets::default(),
+        turned_away: api::TurnedAway::default(),
+        adverts_refused: vec![],
         at_ms: 1_795_483_985_120,
         version: "0.1.0".to_owned(),
         node: "node02".to_owned(),

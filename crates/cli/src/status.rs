@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use api::{BalancerState, ServerState, Status, StoreDisk, VipLine};
+use api::{BalancerState, RefusedAdvert, ServerState, Status, StoreDisk, VipLine};
 use engine::quorum;
 
 use crate::reach::{self, Instance, ReachError};
@@ -73,7 +73,11 @@ fn print(out: &mut impl Write, status: &Status, all: bool) -> io::Result<()> {
     }
     refused(out, "agent", status.refused)?;
     refused(out, "vip", status.vip_refused)?;
+    turned_away(out, "the desk for joins", status.turned_away)?;
+    let gone = status.store.as_ref().map(|store| store.turned_away);
+    turned_away(out, "the store's door", gone.unwrap_or_default())?;
     vips(out, &status.vips)?;
+    adverts(out, status, all)?;
     nodes(out, status, all)?;
     majority(out, status)?;
     store(out, status)?;
@@ -98,6 +102,16 @@ fn refused(out: &mut impl Write, who: &str, packets: api::RefusedPackets) -> io:
     writeln!(out, "  datagrams to the {who} that were not believed: {}", some.join(", "))
 }
 
+/// Silence where everybody was let in.
+fn turned_away(out: &mut impl Write, door: &str, gone: api::TurnedAway) -> io::Result<()> {
+    if gone.is_nobody() {
+        return Ok(());
+    }
+    let last = gone.last.map(|last| format!(" (last from {last})")).unwrap_or_default();
+    let connections = gone.connections;
+    writeln!(out, "  {connections} connections that waited at {door} were sent away{last}")
+}
+
 fn vips(out: &mut impl Write, vips: &[VipLine]) -> io::Result<()> {
     if vips.is_empty() {
         return Ok(());
@@ -105,6 +119,17 @@ fn vips(out: &mut impl Write, vips: &[VipLine]) -> io::Result<()> {
     writeln!(out)?;
     let rows: Vec<Vec<String>> = vips.iter().map(vip).collect();
     table::print(out, &["VIP", "ADDRESSES", "HOLDER", "NEXT", "HERE", "WHY"], &rows)
+}
+
+/// What came for virtual IPs and was not obeyed. Another group on the same link is nobody's fault: that is
+/// shown with all.
+fn adverts(out: &mut impl Write, status: &Status, all: bool) -> io::Result<()> {
+    let refused = status.adverts_refused.iter();
+    for adverts in refused.filter(|adverts| all || adverts.reason != RefusedAdvert::RouterId) {
+        let of = adverts.vip.as_deref().unwrap_or("no virtual IP of this node");
+        writeln!(out, "  adverts for {of} on {}: {}", adverts.interface, adverts.words())?;
+    }
+    Ok(())
 }
 
 fn vip(vip: &VipLine) -> Vec<String> {

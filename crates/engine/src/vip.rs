@@ -38,6 +38,8 @@ pub mod packet;
 mod peers;
 mod planned;
 mod publish;
+pub mod refusals;
+mod speak;
 mod stall;
 #[cfg(test)]
 mod tests;
@@ -357,8 +359,7 @@ impl Vip {
                     && heir_of.is_some_and(|node| self.peers.owns(node, from.address));
                 if from.priority == 0 {
                     // It let go of what clients may have found at it.
-                    self.advertise(now, out);
-                    self.announce(now, out);
+                    self.answer(now, out);
                 } else if !echo {
                     self.settle(now, from, out);
                 }
@@ -375,9 +376,7 @@ impl Vip {
             self.cause = Some(Cause::Stronger);
             self.obey(now, rival.address);
         } else {
-            self.advertise(now, out);
-            self.announce(now, out);
-            self.offered = None; // a hello at once: the rival may hear us on another network only
+            self.answer(now, out);
         }
     }
 
@@ -480,21 +479,6 @@ impl Vip {
             self.term = self.term.saturating_add(1);
             let (group, from, term) = (self.group, self.config.node, self.term);
             out.push(Action::HandOver(HandOver { group, from, to, term, to_life }));
-        }
-    }
-
-    fn advertise(&mut self, now: Time, out: &mut Buffer<Action>) {
-        out.push(Action::Advertise { priority: self.priority() });
-        if let State::Master { advertise_at, .. } = &mut self.state {
-            *advertise_at = now + self.config.vip.advert_interval;
-        }
-    }
-
-    fn announce(&mut self, now: Time, out: &mut Buffer<Action>) {
-        if let State::Master { burst, .. } = &mut self.state
-            && burst.restart(now)
-        {
-            out.push(Action::Announce);
         }
     }
 }

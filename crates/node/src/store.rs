@@ -245,7 +245,7 @@ fn obey(
 /// Says what changed since it was last `told`, numbers no sooner than a glance later. Without a leader it
 /// is said again: how long that lasts is for others to judge.
 fn tell(channel: &Channel, host: &Host, told: &mut Option<(StoreState, Time)>) {
-    let (state, now) = (state(host.report()), sys::clock::now());
+    let (state, now) = (state(host.report(), host.turned_away()), sys::clock::now());
     if let Some((before, at)) = told {
         let of = |state: &StoreState| (state.leader.clone(), state.trouble.clone());
         let is_same = before == &state && state.leader.is_some();
@@ -257,7 +257,8 @@ fn tell(channel: &Channel, host: &Host, told: &mut Option<(StoreState, Time)>) {
     *told = Some((state, now));
 }
 
-fn state(report: ::store::Report) -> StoreState {
+fn state(report: ::store::Report, turned_away: base::TurnedAway) -> StoreState {
+    let base::TurnedAway { connections, last } = turned_away;
     let member = |votes| move |(node, has): (String, Option<u64>)| StoreMember { node, votes, has };
     let voters = report.voters.into_iter().map(member(true));
     let snapshot = report.snapshot.map(|index| {
@@ -283,6 +284,7 @@ fn state(report: ::store::Report) -> StoreState {
             (false, None) => StoreDisk::Whole,
         },
         snapshot,
+        turned_away: api::TurnedAway { connections, last },
     }
 }
 

@@ -16,6 +16,7 @@ use api::{MAX_MESSAGE, Report, Start};
 use base::Time;
 use config::cluster::Cluster;
 use engine::Buffer;
+use engine::vip::refusals::Refusals;
 use engine::vip::{Action, Input, Undone};
 use sys::channel::Channel;
 use sys::netlink::{Change as Device, Monitor, Netlink};
@@ -29,6 +30,7 @@ use self::wire::Wire;
 use crate::files::Texts;
 use crate::launch::Interfaces;
 
+mod hear;
 mod instance;
 mod orders;
 pub(crate) mod rescue;
@@ -46,8 +48,6 @@ const SOCKETS: u64 = 16;
 const SCRIPTS: u64 = 1 << 32;
 /// Above the balancer and everything ordinary: a late advert costs all clients.
 const PRIORITY: u8 = 50;
-/// Packets read from one socket before the others get their turn.
-const BATCH: usize = 64;
 
 /// Why the process cannot work.
 #[derive(Debug, thiserror::Error)]
@@ -97,6 +97,8 @@ struct Driver<'a> {
     end: Option<End>,
     /// Not told yet.
     refused: Vec<Refused>,
+    /// What came and was not obeyed.
+    refusals: Refusals,
 }
 
 /// How the process ends.
@@ -171,6 +173,7 @@ impl<'a> Driver<'a> {
             bytes: vec![0; MAX_MESSAGE],
             end: None,
             refused,
+            refusals: Refusals::default(),
         })
     }
 
@@ -234,7 +237,10 @@ impl<'a> Driver<'a> {
     fn deadline(&self) -> Time {
         let machines = self.instances.iter().map(|instance| instance.machine.deadline()).min();
         let machines = machines.unwrap_or(Time::NEVER);
-        machines.min(self.scripts.deadline()).min(self.wire.retry_at()).min(self.wire.tell_at())
+        machines
+            .min(self.scripts.deadline())
+            .min(self.wire.deadline())
+            .min(self.refusals.deadline())
     }
 
     fn pass_time(&mut self) {
@@ -248,6 +254,8 @@ impl<'a> Driver<'a> {
             self.tell(&Report::Busy);
         }
         self.wire.open_missing(&self.poller, now);
+        self.wire.wake(&self.poller, now);
+        self.tell_refused(now);
         if let Some(refused) = self.wire.news_of_refused(now) {
             self.tell(&Report::Refused(refused));
         }
@@ -345,18 +353,6 @@ impl<'a> Driver<'a> {
     fn step_all(&mut self, input: Input<'_>) {
         for number in 0..self.instances.len() {
             self.step(number, input);
-        }
-    }
-
-    fn packets(&mut self, token: u64) {
-        let mut buffer = [0; wire::LONGEST];
-        for _ in 0..BATCH {
-            let Some(heard) = self.wire.receive(token, &mut buffer) else { return };
-            for number in 0..self.instances.len() {
-                if let Some(input) = heard.for_instance(&self.instances[number], &self.wire) {
-                    self.step(number, input);
-                }
-            }
         }
     }
 

@@ -8,7 +8,11 @@ mod lonely;
 #[path = "store/trio.rs"]
 mod trio;
 
+use std::collections::VecDeque;
 use std::fs::File;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use lonely::{alone, kill, until};
 use serde_json::Value;
@@ -64,6 +68,76 @@ fn refused_for_its_length(trio: &Trio) {
     assert!(said(&refused).contains(words), "{}", said(&refused));
     let there = trio.get("node03", "large").expect("it is there");
     assert_eq!((there.len(), there.contains('y')), (MOST, false));
+}
+
+/// Connections that say nothing, a hundred at each door, from eight addresses; new ones come all the time.
+fn strangers(doors: &[SocketAddr], enough: &AtomicBool) {
+    let mut idle: Vec<_> = doors.iter().map(|_| VecDeque::new()).collect();
+    let mut from = (1..=8).cycle();
+    while !enough.load(Ordering::Relaxed) {
+        for (door, idle) in doors.iter().zip(&mut idle) {
+            let from = Ipv4Addr::new(127, 0, 9, from.next().expect("for ever"));
+            let from = SocketAddr::from((from, 0));
+            // A member that is being replaced listens to nobody.
+            idle.extend(sys::socket::connect_tcp_from(*door, Some(from)));
+            if idle.len() > 100 {
+                idle.pop_front();
+            }
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
+/// Ends the strangers, also when the test fails.
+struct End<'a>(&'a AtomicBool);
+
+impl Drop for End<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+#[test]
+fn idle_strangers_at_the_stores_doors_keep_no_member_out() {
+    alone("idle_strangers_at_the_stores_doors_keep_no_member_out", || {
+        let mut trio = Trio::founded("controller");
+        NODES.iter().for_each(|node| trio.start(node));
+        let leader = trio.leader(&NODES);
+        let member = NODES.into_iter().find(|node| *node != leader).expect("there are three");
+        let enough = AtomicBool::new(false);
+        let doors: Vec<SocketAddr> = (0..2)
+            .flat_map(|network| (2..5).map(move |node| Ipv4Addr::new(127, 0, network, node)))
+            .map(|address| SocketAddr::from((address, 7414)))
+            .collect();
+        std::thread::scope(|scope| {
+            scope.spawn(|| strangers(&doors, &enough));
+            let end = End(&enough);
+            let turned_away = |node: &str| {
+                let of = trio.status(node)["store"]["turned_away"].clone();
+                of["connections"].as_u64().unwrap_or(0)
+            };
+            until("strangers are sent away everywhere", || {
+                NODES.iter().all(|node| turned_away(node) > 100)
+            });
+            // Whoever is killed while they hold all doors is back, and is served.
+            for (node, value) in [(member, "1"), (&leader, "2")] {
+                let before = trio.process(node);
+                kill(before, "KILL");
+                until("another process runs", || trio.process(node) != before);
+                trio.leader(&NODES);
+                trio.put(node, "a", value);
+                for node in NODES {
+                    assert_eq!(trio.get(node, "a").as_deref(), Some(value), "{node}");
+                }
+            }
+            until("the new ones send strangers away, too", || turned_away(member) > 0);
+            let said = String::from_utf8(trio.ask(member, &["status"]).stdout).expect("text");
+            let line =
+                "connections that waited at the store's door were sent away (last from 127.0.9.";
+            assert!(said.contains(line), "{said}");
+            drop(end);
+        });
+    });
 }
 
 #[test]

@@ -8,13 +8,14 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
+use base::{Doors, TurnedAway};
 use engine::kv::{Keys, Outcome, Transaction};
 use tokio::runtime::{Builder, Runtime};
 
 use crate::embedded::{Progress, SNAPSHOT_EVERY, own_folder};
 use crate::etcd::{Account, Gateway};
 use crate::local::{Report, SOCKET, name, server};
-use crate::net::{Credentials, Deaf, Net};
+use crate::net::{Credentials, Deaf, GUESTS, Net};
 use crate::{Embedded, Error, NodeId, Options, Store, Timing, Watch, node_id};
 
 /// A write is some twenty hand-overs between tasks: within one thread each costs nothing, between two a turn of
@@ -113,6 +114,8 @@ struct Inner {
     progress: Progress,
     /// Where the others cannot reach it.
     deaf: Deaf,
+    /// Who may wait there before it has shown who it is.
+    room: Arc<Doors>,
     /// Why the store did not start.
     failed: Mutex<Option<String>>,
 }
@@ -206,8 +209,8 @@ async fn inside(setup: Setup, counter: &Counter, progress: Progress) -> Result<(
     };
     let starting = counter.clone();
     tokio::spawn(async move {
-        let deaf = &starting.0.deaf;
-        let net = Net::open(&setup.own, setup.peers, setup.credentials, deaf).await;
+        let ears = (&starting.0.deaf, &starting.0.room);
+        let net = Net::open(&setup.own, setup.peers, setup.credentials, ears).await;
         match Embedded::start_telling(options, Arc::new(net), progress).await {
             Ok(store) => drop(starting.0.engine.set(Engine::Embedded(store))),
             Err(error) => {
@@ -258,6 +261,7 @@ impl Host {
             engine: OnceLock::new(),
             progress: progress.clone(),
             deaf: Deaf::default(),
+            room: Doors::new(GUESTS),
             failed: Mutex::new(None),
         };
         let counter = Counter(Arc::new(inner));
@@ -281,6 +285,12 @@ impl Host {
     #[must_use]
     pub fn report(&self) -> Report {
         self.counter.report()
+    }
+
+    /// Connections that were sent away before they had shown who they are, since the start.
+    #[must_use]
+    pub fn turned_away(&self) -> TurnedAway {
+        self.counter.0.room.turned_away()
     }
 
     /// Why the store has stopped for good, if it has: its disk failed, or it could not start.

@@ -18,7 +18,7 @@ use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ServerConfig};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{sleep, timeout};
 use tokio_rustls::{TlsAcceptor, TlsConnector};
@@ -36,7 +36,7 @@ const APART: Duration = Duration::from_millis(100);
 /// A guest has shown who it is by then.
 const HANDSHAKE: Duration = Duration::from_secs(2);
 /// Guests that have not shown yet who they are, a quarter of them from one address; each costs one signature.
-const GUESTS: usize = 64;
+pub(crate) const GUESTS: usize = 64;
 /// Accepted connections that wait for the store.
 const WAITING: usize = 64;
 /// Between two tries to accept.
@@ -101,11 +101,10 @@ impl Net {
         own: &[SocketAddr],
         peers: BTreeMap<String, Vec<SocketAddr>>,
         credentials: Option<Arc<dyn Credentials>>,
-        deaf: &Deaf,
+        (deaf, room): (&Deaf, &Arc<Doors>),
     ) -> Self {
         let (give, accepted) = mpsc::channel(WAITING);
         let live = Live::default();
-        let room = Doors::new(GUESTS);
         let mut net = Self {
             peers,
             credentials: credentials.clone(),
@@ -113,7 +112,7 @@ impl Net {
             live: Arc::clone(&live),
             tasks: vec![],
         };
-        let desk = Desk { credentials, give, live: Arc::clone(&live), room };
+        let desk = Desk { credentials, give, live: Arc::clone(&live), room: Arc::clone(room) };
         let heard = Arc::new(Notify::new());
         for address in own {
             let desk = desk.clone();
@@ -208,10 +207,17 @@ impl Desk {
                 sleep(AGAIN).await;
                 continue;
             };
-            let Some(guest) = self.room.enter(from.ip()) else { continue };
+            let (leave, left) = oneshot::channel();
+            let guest = self.room.enter(from.ip(), move || {
+                // It has shown who it is meanwhile.
+                let _ = leave.send(());
+            });
             let desk = self.clone();
             tokio::spawn(async move {
-                let welcomed = timeout(HANDSHAKE, desk.welcome(stream)).await;
+                let welcomed = tokio::select! {
+                    welcomed = timeout(HANDSHAKE, desk.welcome(stream)) => welcomed,
+                    Ok(()) = left => return,
+                };
                 if let Ok(Ok(accepted)) = welcomed {
                     // The store has ended if nobody takes it.
                     drop(desk.give.send(accepted).await);

@@ -18,7 +18,7 @@ use crate::raw::bind_to_device;
 pub use filter::{dropped, hear_only};
 pub use refusal::{keep_errors, refused_by};
 
-mod filter;
+pub(crate) mod filter;
 mod refusal;
 
 /// How to listen.

@@ -329,3 +329,65 @@ fn hear_about(listener: &arp::Socket, ip: Ipv4Addr) -> arp::Heard {
         }
     }
 }
+
+/// An advert of one address by its bytes (RFC 3768 5.1); nobody here looks at its checksum.
+fn advert(router_id: u8, interval: u8, password: Option<&[u8; 8]>) -> Vec<u8> {
+    let mut bytes = vec![0x21, router_id, 100, 1, u8::from(password.is_some()), interval, 0, 0];
+    bytes.extend([10, 79, 0, 40]);
+    bytes.extend(password.unwrap_or(&[0; 8]));
+    bytes
+}
+
+#[test]
+fn what_may_have_to_be_obeyed_has_a_socket_of_its_own_and_nothing_is_lost_between_the_two() {
+    const TEST: &str =
+        "what_may_have_to_be_obeyed_has_a_socket_of_its_own_and_nothing_is_lost_between_the_two";
+    if !may_make_networks(TEST) {
+        return;
+    }
+    let cable = Cable::new();
+    let sender = inside(&cable.left, || vrrp::Socket::open("eth0", true).unwrap());
+    let plain = vrrp::Wanted { router_id: 51, interval: 1, password: None };
+    let secret = vrrp::Wanted { router_id: 52, interval: 3, password: Some(*b"secret\0\0") };
+    let parts = [vrrp::Part::Wanted, vrrp::Part::Rest].map(|part| {
+        inside(&cable.right, || {
+            let socket = vrrp::Socket::open("eth0", true).unwrap();
+            socket.hear(part, &[plain, secret]).unwrap();
+            socket
+        })
+    });
+    let cut = |length: usize| advert(52, 3, Some(b"secret\0\0"))[..length].to_vec();
+    let cases = [
+        (255, advert(51, 1, None), true),
+        // Without a password its field is nobody's business, and where it is asked for it has to be there.
+        (255, [advert(51, 1, None), vec![7; 8]].concat(), true),
+        (255, advert(52, 3, Some(b"secret\0\0")), true),
+        (254, advert(51, 1, None), false),
+        (255, advert(50, 1, None), false),
+        (255, advert(51, 2, None), false),
+        (255, advert(51, 1, Some(b"secret\0\0")), false),
+        (255, advert(52, 3, None), false),
+        (255, advert(52, 3, Some(b"secret\0s")), false),
+        (255, advert(52, 3, Some(b"Secret\0\0")), false),
+        // Another version, no whole head, fewer bytes than its count of addresses says.
+        (255, [&[0x31], &advert(51, 1, None)[1..]].concat(), false),
+        (255, cut(7), false),
+        (255, cut(16), false),
+        (255, cut(19), false),
+        (255, vec![], false),
+        (255, [&advert(52, 3, Some(b"secret\0\0"))[..3], &[255], &cut(20)[4..]].concat(), false),
+    ];
+    for (number, (ttl, bytes, is_wanted)) in (0_u8..).zip(&cases) {
+        // The source says which one it was.
+        let source = Ipv4Addr::new(10, 9, 9, number);
+        sender.send_with(*ttl, source, vrrp::GROUP, bytes).unwrap();
+        let [heard, silent] = if *is_wanted { [0, 1] } else { [1, 0] }.map(|at| &parts[at]);
+        wait_for(heard.as_fd());
+        assert_eq!(heard.receive(&mut [0; 256]).unwrap().source, source, "{bytes:02x?}");
+        let other = silent.receive(&mut [0; 256]).unwrap_err();
+        assert_eq!(other.kind(), std::io::ErrorKind::WouldBlock, "{bytes:02x?}");
+    }
+    for part in &parts {
+        assert_eq!(socket::dropped(part.as_fd()).unwrap(), 0, "the other one's is no loss");
+    }
+}

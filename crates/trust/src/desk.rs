@@ -358,14 +358,20 @@ fn configuration(
     files.of(member).map(Answer::Configuration).map_err(Refusal::NoFiles)
 }
 
-/// Answers until the process ends; `tell` hears each conversation in a line. Whoever comes while too many
-/// are there, or too many of one address, is turned away, and the audit log has how many were.
+/// The doors of a desk: so many conversations at once.
+#[must_use]
+pub fn doors() -> Arc<Doors> {
+    Doors::new(MAX_GUESTS)
+}
+
+/// Answers until the process ends; `tell` hears each conversation in a line. Where too many are there, or too
+/// many of one address, who waited longest there is sent away, and the audit log has how many were.
 pub fn serve(
     (folder, files): (&Folder, &(dyn Configurations + Sync)),
-    listener: &TcpListener,
+    (listener, doors): (&TcpListener, &Arc<Doors>),
     tell: &(dyn Fn(&str) + Sync),
 ) {
-    let (doors, answers) = (Doors::new(MAX_GUESTS), Answers::default());
+    let answers = Answers::default();
     let mut tell_at = sys::clock::now();
     std::thread::scope(|scope| {
         loop {
@@ -378,12 +384,15 @@ pub fn serve(
                     continue;
                 }
             };
-            let guest = doors.enter(from.ip());
+            let line = stream.try_clone();
+            // Without another descriptor it goes when its patience ends.
+            let leave = move || drop(line.map(|line| line.shutdown(Shutdown::Both)));
+            let guest = doors.enter(from.ip(), leave);
             if tell_at <= sys::clock::now()
-                && let refused @ 1.. = doors.take_refused()
+                && let base::TurnedAway { connections: gone @ 1.., last } = doors.take_turned_away()
             {
                 tell_at = sys::clock::now() + TURNED_AWAY_EVERY;
-                tell(&turned_away(folder, from.ip(), refused));
+                tell(&turned_away(folder, last.unwrap_or_else(|| from.ip()), gone));
             }
             for counted in answers.counted(sys::clock::now(), sys::clock::wall_ms()) {
                 let said = audited(folder, &counted);
@@ -392,7 +401,6 @@ pub fn serve(
                     counted.command, counted.object, counted.outcome
                 ));
             }
-            let Some(guest) = guest else { continue };
             let answers = &answers;
             let work = move || {
                 let desk = Desk { folder, files, answers };

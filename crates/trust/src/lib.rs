@@ -37,7 +37,7 @@ pub mod wire;
 pub use audit::Entry;
 pub use authority::ENDS_SOON_MS;
 pub use configuration::{Configuration, Configurations, NoStore};
-pub use desk::{DeskError, MAX_SKEW_MS, Refusal, answer_one, serve};
+pub use desk::{DeskError, MAX_SKEW_MS, Refusal, answer_one, doors, serve};
 pub use files::FileError;
 pub use folder::{Folder, Founding, State, TrustError};
 pub use front::{Front, FrontError, Guests, Sources, Written};

@@ -1,5 +1,5 @@
-//! `cargo xtask bench forged`: floods of forged datagrams at one of three agents, with the real executable in
-//! namespaces (`outlast lab forged`).
+//! `cargo xtask bench forged`: floods of forged packets at one of three agents and at the vip process that holds the
+//! address, with the real executable in namespaces (`outlast lab forged`).
 
 use std::path::Path;
 use std::process::Command;
@@ -9,17 +9,41 @@ use super::figure::{Bound, Figure};
 use super::shared;
 use crate::shell::Outcome;
 
+const CORE: &str = "% of a core";
+
 /// A sample, how its figure is called, its unit, what it is held to.
-const ROWS: [(&str, &str, &str, Option<f64>); 9] = [
+const ROWS: [(&str, &str, &str, Option<f64>); 26] = [
     ("stranger: sent", "from the address of no node: sent", "1/s", None),
     ("stranger: unread", "of these thrown away by the kernel", "1/s", None),
-    ("stranger: agent cpu", "processor time of the agent meanwhile", "% of a core", Some(5.0)),
+    ("stranger: cpu", "processor time of the agent meanwhile", "% of a core", Some(5.0)),
     ("stranger: false verdicts", "false verdicts meanwhile", "verdicts", Some(0.0)),
     ("peer: sent", "from the address of another node: sent", "1/s", None),
     ("peer: read", "of these read and found forged", "1/s", None),
     ("peer: time of one", "processor time for one of these", "us", Some(20.0)),
-    ("peer: agent cpu", "processor time of the agent meanwhile", "% of a core", None),
+    ("peer: cpu", "processor time of the agent meanwhile", "% of a core", None),
     ("peer: false verdicts", "false verdicts meanwhile", "verdicts", Some(0.0)),
+    (
+        "hand-overs: sent",
+        "hand-overs to the vip process from the address of another node: sent",
+        "1/s",
+        None,
+    ),
+    ("hand-overs: read", "of these read and found forged", "1/s", None),
+    ("hand-overs: cpu", "processor time of the vip process meanwhile", CORE, Some(35.0)),
+    ("hand-overs: moves", "moves of the address meanwhile", "moves", Some(0.0)),
+    ("password: sent", "adverts with another password: sent", "1/s", None),
+    ("password: read", "of these read and refused", "1/s", None),
+    ("password: cpu", "processor time of the vip process meanwhile", CORE, Some(10.0)),
+    ("password: moves", "moves of the address meanwhile", "moves", Some(0.0)),
+    ("password: false verdicts", "false verdicts meanwhile", "verdicts", Some(0.0)),
+    ("router id: sent", "adverts of another group: sent", "1/s", None),
+    ("router id: read", "of these read and refused", "1/s", None),
+    ("router id: cpu", "processor time of the vip process meanwhile", CORE, Some(10.0)),
+    ("router id: moves", "moves of the address meanwhile", "moves", Some(0.0)),
+    ("weaker: sent", "adverts of a weaker router that knows the password: sent", "1/s", None),
+    ("weaker: cpu", "processor time of the vip process meanwhile", CORE, Some(40.0)),
+    ("weaker: moves", "moves of the address meanwhile", "moves", Some(0.0)),
+    ("weaker: false verdicts", "false verdicts meanwhile", "verdicts", Some(0.0)),
 ];
 
 pub(super) fn measure(outlast: &Path, seconds: u32) -> Outcome<Vec<Figure>> {

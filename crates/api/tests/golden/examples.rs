@@ -63,3 +63,18 @@ pub(crate) fn references() -> Vec<ReferenceLine> {
     assert_eq!(words, expected);
     lines
 }
+
+pub(crate) fn adverts() -> Vec<outlast_api::RefusedAdverts> {
+    let of = |vip: Option<&str>, reason, source| outlast_api::RefusedAdverts {
+        vip: vip.map(str::to_owned),
+        interface: "eth0".to_owned(),
+        reason,
+        count: 3,
+        source,
+    };
+    let source = Some([10, 79, 0, 99].into());
+    vec![
+        of(Some("internal"), outlast_api::RefusedAdvert::Password, source),
+        of(None, outlast_api::RefusedAdvert::Unread, None),
+    ]
+}

@@ -1,6 +1,6 @@
 //! What a store says.
 
-use outlast_api::{StoreDisk, StoreMember, StoreSnapshot, StoreState};
+use outlast_api::{StoreDisk, StoreMember, StoreSnapshot, StoreState, TurnedAway};
 
 pub(crate) fn store() -> StoreState {
     let member = |node: &str, votes, has| StoreMember { node: node.to_owned(), votes, has };
@@ -19,5 +19,6 @@ pub(crate) fn store() -> StoreState {
         members: vec![member("node01", true, Some(812)), member("node04", false, None)],
         disk: StoreDisk::WentBack { upto: Some(900) },
         snapshot: Some(StoreSnapshot { index: 500, at_ms: None }),
+        turned_away: TurnedAway { connections: 36, last: Some([10, 79, 0, 98].into()) },
     }
 }

@@ -35,7 +35,7 @@ pub(super) fn run(args: &Args, out: &mut (impl Write + Send)) -> Result<(), Comm
     )?;
     out.flush()?;
     let out = Mutex::new(out);
-    trust::serve((&folder, &trust::NoStore), &listener, &|line| {
+    trust::serve((&folder, &trust::NoStore), (&listener, &trust::doors()), &|line| {
         let mut out = out.lock().unwrap_or_else(PoisonError::into_inner);
         // Nobody may read along; the audit log has it, too.
         let _ = writeln!(out, "{line}").and_then(|()| out.flush());

@@ -157,6 +157,12 @@ pub fn decode(bytes: &[u8], ttl: u8) -> Result<Advert<'_>, DecodeError> {
     Ok(Advert { router_id, priority, interval, password, addresses: Addresses(addresses) })
 }
 
+/// For whom bytes are that are no advert for us: every version has the router id there. None: it has none.
+#[must_use]
+pub fn router_id(bytes: &[u8]) -> Option<u8> {
+    bytes.get(1).copied()
+}
+
 /// Writes the payload and says how long it is. Addresses beyond the 255th are left out: the count
 /// is one byte.
 ///

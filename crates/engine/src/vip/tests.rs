@@ -274,10 +274,24 @@ fn a_winner_answers_a_weaker_master_with_advert_and_arp() {
     bench.until(9210);
     bench.check(expect![[r#"
         9.100s advertise 150, announce
-        9.102s advertise 150
         9.110s announce
+        9.112s advertise 150
         9.200s announce
     "#]]);
+}
+
+#[test]
+fn a_flood_of_weaker_masters_is_answered_a_hundred_times_a_second_at_most() {
+    let mut bench = Bench::master(config());
+    for n in 0..20_000_u64 {
+        let now = at(9100) + Duration::from_micros(n * 50);
+        bench.step(now, Input::Advert { source: FOREIGN, advert: advert(149) });
+    }
+    let told = std::mem::take(&mut bench.log);
+    let count = |word: &str| told.matches(word).count();
+    assert!((90..=101).contains(&count("advertise")), "{told}");
+    assert!(count("announce") <= 201 && bench.vip.holding(), "{told}");
+    assert_eq!(bench.vip.counters().obeyed, 20_000);
 }
 
 #[test]

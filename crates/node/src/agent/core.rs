@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use api::maintenance::Window;
 use api::{Cell, Event, NodeLine, NodeState, Opinion, Standing, Start, Status, Turn};
-use base::Time;
+use base::{Doors, Time};
 use config::cluster::Cluster;
 use engine::evidence::Ailments;
 use engine::gossip::{Gossip, Said};
@@ -75,6 +75,8 @@ pub(crate) struct Core {
     pub(super) reference: Option<Reference>,
     /// Who speaks in the name of others.
     pub(super) strange: Strange,
+    /// Where this node answers joins and asks for the roster, one per address.
+    pub(super) desks: Vec<Arc<Doors>>,
 }
 
 impl Core {
@@ -132,6 +134,7 @@ impl Core {
             own: None,
             reference: None,
             strange: Strange::default(),
+            desks: vec![],
         };
         core.trusting();
         core
@@ -173,6 +176,7 @@ impl Core {
         });
         let mut status = self.picture.status(nodes.collect());
         status.refused = self.refused();
+        status.turned_away = self.turned_away();
         status.coordinator.clone_from(&self.coordinator);
         status.planned = self.open_windows(sys::clock::wall_ms());
         status.limits.extend(self.is_said_to_be_dead());
@@ -181,6 +185,15 @@ impl Core {
         status.own_doubts = self.own_doubts();
         status.reference = self.reference_lines(now);
         status
+    }
+
+    /// At all desks together.
+    fn turned_away(&self) -> api::TurnedAway {
+        let all = self.desks.iter().map(|doors| doors.turned_away());
+        all.fold(api::TurnedAway::default(), |sum, one| api::TurnedAway {
+            connections: sum.connections + one.connections,
+            last: one.last.or(sum.last),
+        })
     }
 
     /// What neither machine believed.

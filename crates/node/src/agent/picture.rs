@@ -37,6 +37,7 @@ pub(crate) struct Picture {
     store: Option<Box<StoreState>>,
     /// Of the vip process.
     vip_refused: api::RefusedPackets,
+    adverts_refused: Vec<api::RefusedAdverts>,
     /// When each thing was last told, in milliseconds since 1970 (UTC).
     told: BTreeMap<String, u64>,
 }
@@ -62,6 +63,7 @@ impl Picture {
             duty: Duty::On,
             store: None,
             vip_refused: api::RefusedPackets::default(),
+            adverts_refused: vec![],
             told: BTreeMap::new(),
         }
     }
@@ -84,6 +86,10 @@ impl Picture {
                 self.vips.insert(state.instance, state);
             }
             Change::Process(process) => {
+                let was = self.processes.get(&process.role);
+                if process.role == Role::Vip && was.is_none_or(|was| was.pid != process.pid) {
+                    self.adverts_refused.clear();
+                }
                 self.note(format!("process/{}", why::balancer::word(process.role)));
                 self.processes.insert(process.role, process);
             }
@@ -94,6 +100,10 @@ impl Picture {
                 self.store = Some(state);
             }
             Change::Refused(refused) => self.vip_refused = refused,
+            Change::Adverts(news) => {
+                let all = &mut self.adverts_refused;
+                news.iter().for_each(|news| api::RefusedAdverts::learn(all, news));
+            }
             // What this agent itself decided.
             Change::Node(_) => {}
         }
@@ -113,6 +123,7 @@ impl Picture {
             | Report::Node(_)
             | Report::Event(_)
             | Report::Refused(_)
+            | Report::Adverts(_)
             | Report::Duty(_)
             | Report::Keys
             | Report::Apply { .. }
@@ -279,6 +290,8 @@ impl Picture {
         Status {
             refused: api::RefusedPackets::default(),
             vip_refused: self.vip_refused,
+            turned_away: api::TurnedAway::default(),
+            adverts_refused: self.adverts_refused.clone(),
             duty: self.duty,
             at_ms: sys::clock::wall_ms(),
             version: env!("CARGO_PKG_VERSION").to_owned(),

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use api::{Event, Report};
-use base::{Chain, Time};
+use base::{Chain, Doors, Time};
 use config::cluster::Cluster;
 use engine::asking::Asking;
 use trust::{Folder, Renewal, State};
@@ -49,15 +49,13 @@ pub(crate) fn begin(
     texts: &crate::files::Texts,
     voice: &Voice,
 ) -> Obeyed {
-    let shared = Arc::clone(core);
-    let core = super::lock(core);
-    let ours =
-        core.cluster.as_ref().and_then(|cluster| Some((cluster, super::lock_me(start, cluster)?)));
-    let (Some((cluster, me)), Some(file)) = (ours, &texts.cluster) else {
+    let cluster = super::lock(core).cluster.clone();
+    let ours = cluster.and_then(|cluster| Some((super::lock_me(start, &cluster)?, cluster)));
+    let (Some((me, cluster)), Some(file)) = (ours, &texts.cluster) else {
         return Obeyed::default();
     };
-    let run_dir = PathBuf::from(&start.run_dir);
-    self::start(cluster, me, (Path::new(&file.path), run_dir), (shared, voice.clone()))
+    let (file, run_dir) = (Path::new(&file.path), PathBuf::from(&start.run_dir));
+    self::start(&cluster, me, (file, run_dir), (Arc::clone(core), voice.clone()))
 }
 
 /// Starts it, if this cluster has a trust folder.
@@ -74,11 +72,12 @@ fn start(
     let files = Handout { run_dir, ring: Ring::of(Some(folder.clone())) };
     for address in own.into_iter().flatten().flatten() {
         let (folder, address) = (folder.clone(), SocketAddr::new(address, port(cluster)));
-        let files = files.clone();
+        let (files, doors) = (files.clone(), trust::doors());
+        super::lock(&core).desks.push(Arc::clone(&doors));
         // Without it others ask another node.
         let _ = std::thread::Builder::new()
             .name("desk".to_owned())
-            .spawn(move || answer(&folder, &files, address));
+            .spawn(move || answer(&folder, &files, address, &doors));
     }
     let nodes = (0_u16..).zip(&cluster.nodes).filter(|(at, _)| *at != me);
     let nodes = nodes.map(|(_, node)| Peer {
@@ -117,10 +116,10 @@ pub(crate) fn take(text: Option<OwnedFd>, core: &Mutex<super::Core>, obeyed: &Ob
     }
 }
 
-fn answer(folder: &Folder, files: &Handout, address: SocketAddr) {
+fn answer(folder: &Folder, files: &Handout, address: SocketAddr, doors: &Arc<Doors>) {
     loop {
         if let Ok(listener) = TcpListener::bind(address) {
-            trust::serve((folder, files), &listener, &|_| {});
+            trust::serve((folder, files), (&listener, doors), &|_| {});
         }
         std::thread::sleep(AGAIN);
     }

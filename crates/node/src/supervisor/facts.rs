@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use api::{
     BalancerState, Change, Choice, DashboardState, Duty, NodeState, Order, ProcessState,
-    RefusedPackets, Report, Role, ServerState, StoreState, VipState, Wished,
+    RefusedAdverts, RefusedPackets, Report, Role, ServerState, StoreState, VipState, Wished,
 };
 use config::haproxy::Haproxy;
 
@@ -31,6 +31,7 @@ pub(crate) struct Facts {
     store: Option<Box<StoreState>>,
     /// Of the vip process.
     refused: RefusedPackets,
+    adverts: Vec<RefusedAdverts>,
     /// What an agent that is not there yet has to hear.
     unheard: VecDeque<Order>,
     /// Wishes, beside: no number of them puts out an event.
@@ -52,6 +53,7 @@ impl Default for Facts {
             dashboard: None,
             store: None,
             refused: RefusedPackets::default(),
+            adverts: vec![],
             unheard: VecDeque::new(),
             wishes: vec![],
             lost_wishes: 0,
@@ -74,12 +76,20 @@ impl Facts {
                 self.vips.insert(state.instance, state.clone());
             }
             Change::Process(state) => {
+                if state.role == Role::Vip
+                    && self.process(Role::Vip).is_none_or(|was| was.pid != state.pid)
+                {
+                    self.adverts.clear();
+                }
                 self.processes.insert(state.role, state.clone());
             }
             Change::Dashboard(state) => self.dashboard = Some(state.clone()),
             Change::Duty(duty) => self.duty = *duty,
             Change::Store(state) => self.store = Some(state.clone()),
             Change::Refused(refused) => self.refused = *refused,
+            Change::Adverts(news) => {
+                news.iter().for_each(|news| RefusedAdverts::learn(&mut self.adverts, news));
+            }
         }
     }
 
@@ -154,6 +164,7 @@ impl Facts {
                 (self.refused != RefusedPackets::default())
                     .then_some(Change::Refused(self.refused)),
             )
+            .chain(self.adverts.chunks(PART).map(|part| Change::Adverts(part.to_vec())))
             .map(Order::Change)
             .collect();
         orders.extend(self.unheard.drain(..));

@@ -39,6 +39,11 @@ impl Supervisor {
                 self.facts.learn(&change);
                 self.inform_agent(Order::Change(change));
             }
+            Report::Adverts(news) => {
+                let change = Change::Adverts(news);
+                self.facts.learn(&change);
+                self.inform_agent(Order::Change(change));
+            }
             // Only the one that serves checks; a draining one's last word is old.
             Report::Servers(servers) if self.active() == Some(slot) => {
                 self.spread(slot, Change::Servers(servers));

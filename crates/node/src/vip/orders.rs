@@ -67,7 +67,8 @@ impl Driver<'_> {
                 | Change::Process(_)
                 | Change::Dashboard(_)
                 | Change::Store(_)
-                | Change::Refused(_),
+                | Change::Refused(_)
+                | Change::Adverts(_),
             )
             | Order::Start(_)
             | Order::Activate

@@ -1,7 +1,8 @@
 //! Adverts on interfaces, sealed messages on the cluster's networks.
 
+use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::Duration;
 
 use base::Time;
@@ -9,12 +10,16 @@ use config::cluster::Cluster;
 use engine::member::Refused;
 use engine::packet::{Kind, MAX_BODY, MAX_PACKET, Replay, Seal};
 use engine::vip::packet::{self, MAX_LENGTH};
+use engine::vip::refusals::Refusal;
 use engine::vip::{Advert, HandOver, Hello, Input};
 use sys::poll::{Interest, Poller};
-use sys::vrrp;
+use sys::vrrp::{self, Part, Wanted};
 
+use self::ears::{Ears, Turn};
 use super::SOCKETS;
 use super::instance::Instance;
+
+mod ears;
 
 /// No packet of either kind is longer.
 pub(super) const LONGEST: usize = 2048;
@@ -24,17 +29,12 @@ const RETRY: Duration = Duration::from_secs(1);
 const TELL_EVERY: Duration = Duration::from_secs(1);
 
 pub(super) struct Wire {
-    interfaces: Vec<Interface>,
+    interfaces: Vec<Ears>,
     sealed: Option<Sealed>,
     retry_at: Time,
-}
-
-struct Interface {
-    name: String,
-    multicast: bool,
-    /// The device's number when the socket was opened.
-    index: Option<u32>,
-    socket: Option<vrrp::Socket>,
+    turns: BTreeMap<u64, Turn>,
+    /// Sockets that nobody reads until then.
+    resting: BTreeMap<u64, Time>,
 }
 
 struct Sealed {
@@ -64,6 +64,14 @@ pub(super) enum Heard<'a> {
         source: Ipv4Addr,
         advert: Advert<'a>,
     },
+    /// No advert that can be obeyed.
+    Undecoded {
+        interface: usize,
+        source: Option<Ipv4Addr>,
+        refusal: Refusal,
+        /// Whom it seems to be for.
+        router_id: Option<u8>,
+    },
     Hello {
         network: u8,
         hello: Hello,
@@ -78,8 +86,8 @@ impl<'a> Heard<'a> {
     pub(super) fn for_instance(&self, instance: &Instance, wire: &Wire) -> Option<Input<'a>> {
         let group = instance.machine.group();
         match self {
-            Heard::Advert { interface, source, advert } => (wire.interfaces[*interface].name
-                == instance.vip.interface)
+            Heard::Advert { interface, source, advert } => wire
+                .is_for(*interface, advert.router_id, instance)
                 .then_some(Input::Advert { source: *source, advert: *advert }),
             Heard::Hello { network, hello } => {
                 (hello.group == group).then_some(Input::Hello { network: *network, hello: *hello })
@@ -87,7 +95,45 @@ impl<'a> Heard<'a> {
             Heard::HandOver(message) => {
                 (message.group == group).then_some(Input::HandOver(*message))
             }
-            Heard::Noise => None,
+            Heard::Undecoded { .. } | Heard::Noise => None,
+        }
+    }
+
+    /// Why it is nothing for an instance that it seems to be for.
+    pub(super) fn refused_for(&self, instance: &Instance, wire: &Wire) -> Option<Refusal> {
+        match self {
+            Heard::Undecoded { interface, refusal, router_id: Some(id), .. } => {
+                wire.is_for(*interface, *id, instance).then_some(*refusal)
+            }
+            Heard::Undecoded { .. }
+            | Heard::Advert { .. }
+            | Heard::Hello { .. }
+            | Heard::HandOver(_)
+            | Heard::Noise => None,
+        }
+    }
+
+    /// What it is if it is for no instance, and the interface that it came through.
+    pub(super) fn nobodys(&self) -> Option<(u16, Refusal)> {
+        let (interface, refusal) = match self {
+            // Of another group it does not matter in which way it speaks.
+            Heard::Advert { interface, .. }
+            | Heard::Undecoded { interface, router_id: Some(_), .. } => {
+                (interface, Refusal::RouterId)
+            }
+            Heard::Undecoded { interface, refusal, router_id: None, .. } => (interface, *refusal),
+            Heard::Hello { .. } | Heard::HandOver(_) | Heard::Noise => return None,
+        };
+        Some((u16::try_from(*interface).ok()?, refusal))
+    }
+
+    /// The address that it came from, or that its sender calls its own.
+    pub(super) fn source(&self) -> Option<IpAddr> {
+        match self {
+            Heard::Advert { source, .. } => Some(IpAddr::V4(*source)),
+            Heard::Undecoded { source, .. } => source.map(IpAddr::V4),
+            Heard::Hello { hello, .. } => Some(IpAddr::V4(hello.source)),
+            Heard::HandOver(_) | Heard::Noise => None,
         }
     }
 }
@@ -107,30 +153,98 @@ impl Wire {
         ours: Option<(&Cluster, usize, &[u8])>,
         life: u64,
     ) -> Self {
-        let mut interfaces: Vec<Interface> = Vec::new();
+        let mut interfaces: Vec<Ears> = Vec::new();
         for vip in vips {
-            let multicast = vip.unicast_peers.is_empty();
-            match interfaces.iter_mut().find(|known| known.name == vip.interface) {
-                Some(known) => known.multicast |= multicast,
-                None => interfaces.push(Interface {
-                    name: vip.interface.clone(),
-                    multicast,
-                    index: None,
-                    socket: None,
-                }),
+            let known = interfaces.iter().position(|known| known.name == vip.interface);
+            let position = known.unwrap_or(interfaces.len());
+            if known.is_none() {
+                interfaces.push(Ears::new(&vip.interface));
             }
+            let ears = &mut interfaces[position];
+            ears.multicast |= vip.unicast_peers.is_empty();
+            let (router_id, interval) = (vip.router_id, interval_of(vip));
+            ears.wanted.push(Wanted { router_id, interval, password: vip.password });
         }
         let sealed = ours.and_then(|(cluster, me, secret)| Sealed::new(cluster, me, secret, life));
-        Self { interfaces, sealed, retry_at: Time::ZERO }
+        let (turns, resting) = (BTreeMap::new(), BTreeMap::new());
+        Self { interfaces, sealed, retry_at: Time::ZERO, turns, resting }
     }
 
     pub(super) fn retry_at(&self) -> Time {
         self.retry_at
     }
 
+    /// The next moment at which something is to be done here.
+    pub(super) fn deadline(&self) -> Time {
+        let waking = self.resting.values().min().copied().unwrap_or(Time::NEVER);
+        self.retry_at.min(self.tell_at()).min(waking)
+    }
+
+    /// Whether what came through that interface for a router id is for the instance.
+    fn is_for(&self, interface: usize, router_id: u8, instance: &Instance) -> bool {
+        let vip = &instance.vip;
+        self.interfaces[interface].name == vip.interface && vip.router_id == router_id
+    }
+
+    /// Its name.
+    pub(super) fn interface(&self, number: u16) -> Option<&str> {
+        self.interfaces.get(usize::from(number)).map(|ears| ears.name.as_str())
+    }
+
+    /// Per interface, adverts that the kernel threw away since this was asked last.
+    pub(super) fn unread(&mut self) -> impl Iterator<Item = (u16, u64)> {
+        (0..).zip(self.interfaces.iter_mut().map(Ears::unread))
+    }
+
+    /// Whether the turn of that socket lets it give one more packet.
+    pub(super) fn may_read(&mut self, token: u64, now: Time) -> bool {
+        let length = self.ears(token).map_or(ears::TURN, |(_, part)| ears::turn(part));
+        self.turns.entry(token).or_insert(Turn::over()).take(now, length)
+    }
+
+    /// A socket that gave a whole batch is not read before its next turn.
+    pub(super) fn rest(&mut self, token: u64, poller: &Poller) {
+        let (Some(turn), Some(socket)) = (self.turns.get(&token), self.socket(token)) else {
+            return;
+        };
+        if poller.remove(socket).is_ok() {
+            let ends = turn.ends;
+            self.resting.insert(token, ends);
+        }
+    }
+
+    /// Those that rested long enough are read again.
+    pub(super) fn wake(&mut self, poller: &Poller, now: Time) {
+        while let Some((token, _)) = self.resting.iter().find(|(_, until)| **until <= now) {
+            let token = *token;
+            self.resting.remove(&token);
+            // One that was opened anew meanwhile is read already.
+            let _added = self.socket(token).map(|socket| poller.add(socket, token, Interest::READ));
+        }
+    }
+
+    fn socket(&self, token: u64) -> Option<BorrowedFd<'_>> {
+        match self.ears(token) {
+            Some((interface, part)) => self.interfaces[interface].socket_of(part),
+            None => {
+                let networks = &self.sealed.as_ref()?.networks;
+                let number = token.checked_sub(first_network(self.interfaces.len()))?;
+                let network = networks.get(usize::try_from(number).ok()?)?;
+                network.socket.as_ref().map(AsFd::as_fd)
+            }
+        }
+    }
+
+    /// The interface, and which of its sockets.
+    fn ears(&self, token: u64) -> Option<(usize, Part)> {
+        let position = usize::try_from(token.checked_sub(SOCKETS)?).ok()?;
+        let part = if position % 2 == 0 { Part::Wanted } else { Part::Rest };
+        (position / 2 < self.interfaces.len()).then_some((position / 2, part))
+    }
+
     /// When it is to be told what was refused. What the kernel threw away alone wakes nobody: it is told when
     /// something else does, an advert at the latest.
-    pub(super) fn tell_at(&self) -> Time {
+    fn tell_at(&self) -> Time {
         let sealed = self.sealed.as_ref();
         sealed.filter(|sealed| sealed.is_new()).map_or(Time::NEVER, |sealed| sealed.tell_at)
     }
@@ -158,15 +272,8 @@ impl Wire {
         }
         let mut missing = false;
         let count = self.interfaces.len();
-        for (token, interface) in (SOCKETS..).zip(&mut self.interfaces) {
-            if interface.socket.is_none() {
-                let opened = vrrp::Socket::open(&interface.name, interface.multicast);
-                let added = opened.and_then(|socket| {
-                    poller.add(socket.as_fd(), token, Interest::READ).map(|()| socket)
-                });
-                interface.socket = added.ok();
-                missing |= interface.socket.is_none();
-            }
+        for (token, ears) in (SOCKETS..).step_by(2).zip(&mut self.interfaces) {
+            missing |= !ears.open([token, token + 1], poller);
         }
         let sealed = self.sealed.iter_mut().flat_map(|sealed| {
             let port = sealed.port;
@@ -194,10 +301,7 @@ impl Wire {
         for interface in self.interfaces.iter_mut().filter(|interface| interface.name == name) {
             let other = interface.index.is_some_and(|known| known != index);
             if gone || other {
-                if let Some(socket) = interface.socket.take() {
-                    // Closing removes it in any case.
-                    let _closed = poller.remove(socket.as_fd());
-                }
+                interface.close(poller);
                 self.retry_at = Time::ZERO;
             }
             interface.index = (!gone).then_some(index);
@@ -205,26 +309,16 @@ impl Wire {
     }
 
     pub(super) fn receive<'a>(&mut self, token: u64, buffer: &'a mut [u8]) -> Option<Heard<'a>> {
-        let position = usize::try_from(token.checked_sub(SOCKETS)?).ok()?;
-        if let Some(interface) = self.interfaces.get(position) {
-            let received = interface.socket.as_ref()?.receive(buffer).ok()?;
-            let bytes = &buffer[received.payload.clone()];
-            return Some(match packet::decode(bytes, received.ttl) {
-                Ok(advert) => {
-                    Heard::Advert { interface: position, source: received.source, advert }
-                }
-                Err(_) => Heard::Noise,
-            });
+        if let Some((interface, part)) = self.ears(token) {
+            return self.interfaces[interface].receive(interface, part, buffer);
         }
-        let network = position - self.interfaces.len();
-        self.sealed.as_mut()?.receive(network, buffer)
+        let network = token.checked_sub(first_network(self.interfaces.len()))?;
+        self.sealed.as_mut()?.receive(usize::try_from(network).ok()?, buffer)
     }
 
     pub(super) fn advertise(&self, instance: &Instance, priority: u8) {
         let interface = self.interfaces.iter().find(|i| i.name == instance.vip.interface);
-        let Some(socket) = interface.and_then(|interface| interface.socket.as_ref()) else {
-            return;
-        };
+        let Some(socket) = interface.and_then(Ears::mouth) else { return };
         advertise(socket, &instance.vip, instance.source, priority);
     }
 
@@ -257,7 +351,7 @@ pub(super) fn advertise(
     priority: u8,
 ) {
     let mut bytes = [0; MAX_LENGTH];
-    let interval = u8::try_from(vip.advert_interval.as_secs()).unwrap_or(u8::MAX);
+    let interval = interval_of(vip);
     let addresses = vip.addresses.iter().filter_map(|address| match address.ip {
         IpAddr::V4(ip) => Some(ip),
         IpAddr::V6(_) => None,
@@ -272,8 +366,14 @@ pub(super) fn advertise(
     }
 }
 
+/// As it stands in an advert, in seconds.
+fn interval_of(vip: &config::vip::Vip) -> u8 {
+    u8::try_from(vip.advert_interval.as_secs()).unwrap_or(u8::MAX)
+}
+
+/// Tokens before it are those of the two sockets of each interface.
 fn first_network(interfaces: usize) -> u64 {
-    SOCKETS + u64::try_from(interfaces).unwrap_or(0)
+    SOCKETS + 2 * u64::try_from(interfaces).unwrap_or(0)
 }
 
 /// The vip process listens beside the agent.

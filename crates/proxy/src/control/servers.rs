@@ -71,7 +71,8 @@ impl Control {
             | Change::Dashboard(_)
             | Change::Duty(_)
             | Change::Store(_)
-            | Change::Refused(_) => {}
+            | Change::Refused(_)
+            | Change::Adverts(_) => {}
         }
     }
 

@@ -29,6 +29,10 @@ pub(super) fn write(text: &mut Text, host: &str, status: &Status) {
     text.put("outlast_configuration_generation", &[], float(status.generation));
     refused(text, "outlast_packets_refused_total", status.refused);
     refused(text, "outlast_vip_packets_refused_total", status.vip_refused);
+    let of_store = status.store.as_ref().map(|store| ("store", store.turned_away));
+    for (door, gone) in [("desk", status.turned_away)].into_iter().chain(of_store) {
+        text.put("outlast_connections_refused_total", &[("door", door)], float(gone.connections));
+    }
     for doubt in OwnDoubt::ALL {
         let is = flag(status.own_doubts.contains(&doubt));
         text.put("outlast_suspects_itself", &[("reason", doubt.name())], is);
@@ -39,6 +43,7 @@ pub(super) fn write(text: &mut Text, host: &str, status: &Status) {
     }
     nodes(text, status);
     vips(text, status);
+    adverts(text, status);
     processes(text, status);
     pools(text, status);
     store(text, status);
@@ -180,6 +185,17 @@ fn vips(text: &mut Text, status: &Status) {
             let labels = [("vip", vip.name.as_str()), ("role", word)];
             text.put("outlast_vip_role", &labels, flag(vip.state.role == role));
         }
+    }
+}
+
+fn adverts(text: &mut Text, status: &Status) {
+    for adverts in &status.adverts_refused {
+        let labels = [
+            ("vip", adverts.vip.as_deref().unwrap_or_default()),
+            ("interface", &adverts.interface),
+            ("reason", adverts.reason.name()),
+        ];
+        text.put("outlast_vip_adverts_refused_total", &labels, float(adverts.count));
     }
 }
 

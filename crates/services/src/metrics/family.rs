@@ -81,6 +81,11 @@ pub const FAMILIES: &[Family] = &[
         &[],
         "Counts configurations in force since the supervisor started.",
     ),
+    counter(
+        "outlast_connections_refused_total",
+        &["door"],
+        "Connections that were sent away before they had shown who they are, as too many waited: at the desk for joins and rosters, at the store's door.",
+    ),
     gauge(
         "outlast_coordinator",
         NODE,
@@ -282,6 +287,11 @@ pub const FAMILIES: &[Family] = &[
         "outlast_suspects_itself",
         &["reason"],
         "Whether this node has that against itself (1), so that it accuses nobody; reasons are rules of the table of verdicts.",
+    ),
+    counter(
+        "outlast_vip_adverts_refused_total",
+        &["vip", "interface", "reason"],
+        "Adverts that were not obeyed (reason addresses: obeyed all the same), since the vip process started; without vip: for none of this node's, as another group's are (router-id).",
     ),
     gauge(
         "outlast_vip_holders",

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use api::{
     Answer, Ask, BalancerState, Cell, Choice, Event, Evidence, Load, Mode, NodeLine, NodeState,
-    ProcessState, ProxyLine, Role, ServerCheck, ServerState, Standing, Status, VipLine, VipRole,
+    ProcessState, ProxyLine, ServerCheck, ServerState, Standing, Status, VipLine, VipRole,
     VipState, Why,
 };
 use outlast_services as services;
@@ -390,7 +390,9 @@ pub fn status() -> Status {
         duty: api::Duty::On,
         store: None,
         refused: api::RefusedPackets { forged: 7, replayed: 2, astray: 1, ..Default::default() },
+        turned_away: crate::stored::turned_away(),
         vip_refused: api::RefusedPackets::default(),
+        adverts_refused: crate::stored::adverts(),
         at_ms: 0,
         version: "0.1.0".to_owned(),
         node: "node01".to_owned(),
@@ -398,15 +400,7 @@ pub fn status() -> Status {
         mode: Mode::Adaptive,
         generation: 2,
         limits: vec![],
-        processes: [
-            (Role::Supervisor, 1200),
-            (Role::Vip, 1203),
-            (Role::Agent, 1204),
-            (Role::Proxy, 1205),
-            (Role::Spare, 1206),
-        ]
-        .map(process)
-        .to_vec(),
+        processes: crate::stored::PROCESSES.map(process).to_vec(),
         nodes: [("node01", 23, 61), ("node02", 12, 48), ("node03", 50, 64)].map(node).to_vec(),
         networks: networks.clone(),
         vips: vec![vip()],

@@ -23,6 +23,7 @@ pub fn store() -> api::StoreState {
         file_bytes: 65_536,
         members: members.into_iter().map(member).collect(),
         snapshot: Some(api::StoreSnapshot { index: 500, at_ms: Some(0) }),
+        turned_away: api::TurnedAway { connections: 36, last: None },
         ..api::StoreState::default()
     }
 }
@@ -34,3 +35,30 @@ pub fn coordinator() -> Option<Box<api::Coordinator>> {
         api::Coordinator { node: "node03".to_owned(), token: 31, since_ms: 0, stale_orders: 2 };
     Some(Box::new(coordinator))
 }
+
+/// What came for a virtual IP and was not obeyed.
+#[must_use]
+pub fn adverts() -> Vec<api::RefusedAdverts> {
+    vec![api::RefusedAdverts {
+        vip: Some("internal".to_owned()),
+        interface: "eth0".to_owned(),
+        reason: api::RefusedAdvert::Password,
+        count: 12,
+        source: Some([10, 79, 0, 99].into()),
+    }]
+}
+
+/// At the desk.
+#[must_use]
+pub fn turned_away() -> api::TurnedAway {
+    api::TurnedAway { connections: 84, last: Some([10, 79, 0, 99].into()) }
+}
+
+/// Of node01.
+pub const PROCESSES: [(api::Role, i32); 5] = [
+    (api::Role::Supervisor, 1200),
+    (api::Role::Vip, 1203),
+    (api::Role::Agent, 1204),
+    (api::Role::Proxy, 1205),
+    (api::Role::Spare, 1206),
+];

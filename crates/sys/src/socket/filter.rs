@@ -8,15 +8,15 @@ use crate::raw::{check, length_of, set_option};
 
 /// Words of classic BPF: load 32 bits, jump if equal, return (`linux/filter.h`).
 const LOAD: u16 = 0x20;
-const JUMP_IF_EQUAL: u16 = 0x15;
-const RETURN: u16 = 0x06;
+pub(crate) const JUMP_IF_EQUAL: u16 = 0x15;
+pub(crate) const RETURN: u16 = 0x06;
 /// Offsets from here are in the network header (`SKF_NET_OFF`).
 const NETWORK_HEADER: u32 = 0xfff0_0000;
 /// Of the source address in the headers of IPv4 and IPv6.
 const SOURCE_V4: u32 = NETWORK_HEADER + 12;
 const SOURCE_V6: u32 = NETWORK_HEADER + 8;
 /// More than any datagram has: all of it.
-const WHOLE: u32 = 0x4_0000;
+pub(crate) const WHOLE: u32 = 0x4_0000;
 /// No program of the kernel is longer (`BPF_MAXINSNS`).
 const LONGEST: usize = 4096;
 /// Of the counters of `SO_MEMINFO`, that of datagrams that were dropped, and how many counters there are
@@ -24,7 +24,7 @@ const LONGEST: usize = 4096;
 const DROPS: usize = 8;
 const COUNTERS: usize = 9;
 
-const fn word(code: u16, k: u32) -> libc::sock_filter {
+pub(crate) const fn word(code: u16, k: u32) -> libc::sock_filter {
     libc::sock_filter { code, jt: 0, jf: 0, k }
 }
 
@@ -61,7 +61,11 @@ fn program(sources: &[IpAddr]) -> Vec<libc::sock_filter> {
 /// # Errors
 /// When there are more addresses than the kernel can look for.
 pub fn hear_only(fd: BorrowedFd<'_>, sources: &[IpAddr]) -> io::Result<()> {
-    let mut words = program(sources);
+    attach(fd, &mut program(sources))
+}
+
+/// Gives a program to the kernel.
+pub(crate) fn attach(fd: BorrowedFd<'_>, words: &mut [libc::sock_filter]) -> io::Result<()> {
     if words.len() > LONGEST {
         return Err(io::ErrorKind::InvalidInput.into());
     }

@@ -73,6 +73,8 @@ fn status() -> Status {
         store: None,
         refused: api::RefusedPackets::default(),
         vip_refused: api::RefusedPackets::default(),
+        turned_away: api::TurnedAway::default(),
+        adverts_refused: vec![],
         at_ms: 100_000,
         version: "0.1.0".to_owned(),
         node: "node01".to_owned(),

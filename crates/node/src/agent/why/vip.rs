@@ -64,6 +64,11 @@ fn evidence(ground: &Ground<'_>, line: &VipLine, file: &VipName) -> Vec<api::Evi
         let told = format!("script {name} is disabled: it is not safe to run it as root");
         evidence.push(ground.heard(told, &object));
     }
+    let all = ground.status.adverts_refused.iter();
+    for adverts in all.filter(|adverts| adverts.vip.as_deref() == Some(&line.name)) {
+        let told = format!("since the vip process started, adverts came {}", adverts.words());
+        evidence.push(fact(told));
+    }
     let (interface, router, priority) = (&line.interface, line.router_id, line.priority);
     evidence.push(fact(format!("on {interface}, group {router}, priority {priority} here")));
     if !line.order.is_empty() {

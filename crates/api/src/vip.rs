@@ -1,0 +1,67 @@
+//! Virtual IPs, as the vip process says.
+
+use serde::{Deserialize, Serialize};
+
+/// One instance of the vip process.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct VipState {
+    /// Position in the effective configuration.
+    pub instance: u16,
+    pub role: VipRole,
+    /// Whether the kernel has the addresses because of us.
+    pub holding: bool,
+    /// Who takes over when this node hands over: position in the cluster file.
+    pub successor: Option<u16>,
+    /// The vip process there that would be named; none from a process that does not say it yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub successor_life: Option<u64>,
+    /// What keeps the instance out of the race, or moved it last.
+    pub cause: Option<VipCause>,
+    /// Counts holders; grows with each hand-over or election known to this node.
+    pub term: u64,
+    /// Scripts that are not run, since others than root could change what root would run.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub disabled_scripts: Vec<String>,
+}
+
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum VipRole {
+    Backup,
+    Master,
+    Fault,
+}
+
+/// Why a vip instance moved or may not hold.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum VipCause {
+    /// Nobody advertised for the master-down interval.
+    Silence,
+    /// The holder said goodbye (priority 0).
+    Goodbye,
+    /// The holder named this node.
+    Named,
+    /// A stronger advert.
+    Stronger,
+    /// The vip process did not run for as long as others wait.
+    Stalled,
+    /// `track_script` failed.
+    Script,
+    /// A tracked or own interface lost its carrier or is missing.
+    Carrier,
+    /// Its own or a tracked interface is not there.
+    NoDevice,
+    /// The balancer of this node does not serve.
+    Balancer,
+    /// The kernel did not take the address.
+    Refused,
+    /// The program is ending.
+    Stopping,
+    /// Taken over from the process before.
+    Adopted,
+    /// An operator put this node on standby.
+    Standby,
+    /// An operator moved it to another node.
+    Moved,
+}

@@ -1,0 +1,263 @@
+//! What came for a virtual IP and was not obeyed: counted by reason, each with who sent the last one, and told
+//! with a limit on the rate. What a flood brings costs a sum, not a message.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::time::Duration;
+
+use base::Time;
+
+use super::Counters;
+use super::packet::DecodeError;
+
+/// How often at most news are told.
+pub const TELL_EVERY: Duration = Duration::from_secs(1);
+/// How long after an event of a reason the next one of that reason is told.
+pub const AGAIN_AFTER: Duration = Duration::from_secs(600);
+/// Events at most each time news are told: of all reasons of all virtual IPs at once.
+pub const EVENTS_AT_ONCE: usize = 4;
+/// Counts at most each time news are told, so that they fit into one message.
+pub const COUNTS_AT_ONCE: usize = 128;
+
+/// Why it was not obeyed.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub enum Refusal {
+    /// Its router id is of no virtual IP here: usually another group on the same link.
+    RouterId,
+    Interval,
+    Password,
+    /// Unicast from a router that is not listed.
+    Source,
+    /// Obeyed all the same: its list of addresses differs from ours.
+    Addresses,
+    /// A router forwarded it: it does not come from this link.
+    Ttl,
+    /// Another version of the protocol.
+    Version,
+    Checksum,
+    /// No advert, by its form.
+    Malformed,
+    /// The kernel threw it away: more came than were read.
+    Unread,
+    /// A sealed message of a node that is no peer.
+    Stranger,
+    /// A sealed hand-over to a process that is no more.
+    Outlived,
+}
+
+impl Refusal {
+    /// Whether the first one is an event: what happens in a sound network is only counted.
+    #[must_use]
+    const fn alarms(self) -> bool {
+        !matches!(self, Self::RouterId | Self::Outlived)
+    }
+}
+
+impl From<DecodeError> for Refusal {
+    fn from(error: DecodeError) -> Self {
+        match error {
+            DecodeError::Ttl(_) => Self::Ttl,
+            DecodeError::Version(_) => Self::Version,
+            DecodeError::Checksum => Self::Checksum,
+            DecodeError::Short(_)
+            | DecodeError::Type(_)
+            | DecodeError::NoAddress
+            | DecodeError::Length { .. }
+            | DecodeError::Authentication(_)
+            | DecodeError::NoInterval => Self::Malformed,
+        }
+    }
+}
+
+impl Counters {
+    /// What the machine did not obey in the one step since `before`.
+    #[must_use]
+    pub const fn refusal_since(&self, before: &Self) -> Option<Refusal> {
+        Some(if self.router_id > before.router_id {
+            Refusal::RouterId
+        } else if self.interval > before.interval {
+            Refusal::Interval
+        } else if self.password > before.password {
+            Refusal::Password
+        } else if self.source > before.source {
+            Refusal::Source
+        } else if self.addresses > before.addresses {
+            Refusal::Addresses
+        } else if self.strangers > before.strangers {
+            Refusal::Stranger
+        } else if self.outlived > before.outlived {
+            Refusal::Outlived
+        } else {
+            return None;
+        })
+    }
+}
+
+/// For whom it came.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub enum Addressee {
+    /// The virtual IP of that position.
+    Vip(u16),
+    /// No virtual IP: what came through the interface of that position.
+    Interface(u16),
+}
+
+/// How much of one reason came for one addressee.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Refused {
+    pub addressee: Addressee,
+    pub refusal: Refusal,
+    /// Since this process started.
+    pub count: u64,
+    /// Who sent the last one; none where nobody knows.
+    pub source: Option<IpAddr>,
+}
+
+/// All counts of a process: at most one for each reason of each addressee.
+#[derive(Clone, Debug, Default)]
+pub struct Refusals {
+    entries: BTreeMap<(Addressee, Refusal), Entry>,
+    untold: bool,
+    tell_at: Time,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Entry {
+    count: u64,
+    source: Option<IpAddr>,
+    /// It grew since it was told.
+    grew: bool,
+    /// When the next one is an event.
+    event_at: Time,
+    /// One came that is an event.
+    due: bool,
+}
+
+/// What is to be told now.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct News {
+    /// Those that grew.
+    pub counts: Vec<Refused>,
+    /// Those that are an event.
+    pub events: Vec<Refused>,
+}
+
+impl Refusals {
+    /// `times` more came.
+    pub fn note(
+        &mut self,
+        now: Time,
+        (addressee, refusal): (Addressee, Refusal),
+        times: u64,
+        source: Option<IpAddr>,
+    ) {
+        if times == 0 {
+            return;
+        }
+        let new = Entry { count: 0, source: None, grew: false, event_at: Time::ZERO, due: false };
+        let entry = self.entries.entry((addressee, refusal)).or_insert(new);
+        entry.count += times;
+        entry.source = source.or(entry.source);
+        entry.grew = true;
+        entry.due |= refusal.alarms() && now >= entry.event_at;
+        self.untold = true;
+    }
+
+    /// When [`Self::news`] has something to tell.
+    #[must_use]
+    pub const fn deadline(&self) -> Time {
+        if self.untold { self.tell_at } else { Time::NEVER }
+    }
+
+    /// What was not told yet, if it may be told now.
+    pub fn news(&mut self, now: Time) -> News {
+        let mut news = News::default();
+        if now < self.deadline() {
+            return news;
+        }
+        self.tell_at = now + TELL_EVERY;
+        self.untold = false;
+        for ((addressee, refusal), entry) in &mut self.entries {
+            let Entry { count, source, .. } = *entry;
+            let refused = Refused { addressee: *addressee, refusal: *refusal, count, source };
+            if entry.grew && news.counts.len() < COUNTS_AT_ONCE {
+                entry.grew = false;
+                news.counts.push(refused);
+            }
+            if entry.due && news.events.len() < EVENTS_AT_ONCE {
+                (entry.due, entry.event_at) = (false, now + AGAIN_AFTER);
+                news.events.push(refused);
+            }
+            self.untold |= entry.grew || entry.due;
+        }
+        news
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const VIP: Addressee = Addressee::Vip(3);
+
+    fn at(ms: u64) -> Time {
+        Time::ZERO + Duration::from_millis(ms)
+    }
+
+    fn from(last: u8) -> Option<IpAddr> {
+        Some(IpAddr::from([10, 0, 0, last]))
+    }
+
+    #[test]
+    fn the_first_of_a_reason_is_an_event_and_a_flood_is_a_sum() {
+        let mut refusals = Refusals::default();
+        assert_eq!(refusals.deadline(), Time::NEVER);
+        refusals.note(at(1), (VIP, Refusal::Password), 1, from(9));
+        assert!(refusals.deadline() <= at(1), "the first is told at once");
+        let first =
+            Refused { addressee: VIP, refusal: Refusal::Password, count: 1, source: from(9) };
+        assert_eq!(refusals.news(at(1)), News { counts: vec![first], events: vec![first] });
+        assert_eq!((refusals.news(at(2)), refusals.deadline()), (News::default(), Time::NEVER));
+        for n in (0..200).cycle().take(100_000) {
+            refusals.note(at(10), (VIP, Refusal::Password), 1, from(n));
+        }
+        assert_eq!((refusals.news(at(11)), refusals.deadline()), (News::default(), at(1001)));
+        let flood = Refused { count: 100_001, source: from(199), ..first };
+        assert_eq!(refusals.news(at(1001)), News { counts: vec![flood], events: vec![] });
+        // As often as once in ten minutes it is an event again.
+        refusals.note(at(600_000), (VIP, Refusal::Password), 1, from(8));
+        assert_eq!(refusals.news(at(600_000)).events, []);
+        refusals.note(at(600_001), (VIP, Refusal::Password), 1, None);
+        let again = Refused { count: 100_003, source: from(8), ..first };
+        assert_eq!(refusals.news(at(601_000)).events, [again]);
+    }
+
+    #[test]
+    fn what_a_sound_network_brings_is_counted_and_no_event() {
+        let mut refusals = Refusals::default();
+        for refusal in [Refusal::RouterId, Refusal::Outlived] {
+            refusals.note(at(1), (Addressee::Interface(0), refusal), 2, None);
+        }
+        refusals.note(at(1), (VIP, Refusal::Unread), 0, None);
+        let news = refusals.news(at(1));
+        assert_eq!((news.counts.len(), news.events.len()), (2, 0));
+    }
+
+    #[test]
+    fn everything_at_once_is_told_in_bounded_parts_and_nothing_is_lost() {
+        let mut refusals = Refusals::default();
+        for vip in 0..255 {
+            refusals.note(at(0), (Addressee::Vip(vip), Refusal::Version), 1, from(1));
+        }
+        let (mut now, mut counts, mut events) = (at(0), vec![], vec![]);
+        while refusals.deadline() != Time::NEVER {
+            let news = refusals.news(now);
+            assert!(news.counts.len() <= COUNTS_AT_ONCE && news.events.len() <= EVENTS_AT_ONCE);
+            counts.extend(news.counts.iter().map(|refused| refused.addressee));
+            events.extend(news.events.iter().map(|refused| refused.addressee));
+            now += TELL_EVERY;
+        }
+        let all: Vec<_> = (0..255).map(Addressee::Vip).collect();
+        assert_eq!((counts, events), (all.clone(), all));
+    }
+}

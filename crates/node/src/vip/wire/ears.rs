@@ -1,0 +1,193 @@
+//! What hears the adverts of one interface: one socket for those that a virtual IP of this node may have to
+//! obey, one for all the rest.
+
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::time::Duration;
+
+use base::Time;
+use engine::vip::packet;
+use engine::vip::refusals::Refusal;
+use sys::poll::{Interest, Poller};
+use sys::vrrp::{self, Part, Wanted};
+
+use super::Heard;
+
+/// Packets read from one socket in one of its turns; then it rests until the turn is over.
+const BATCH: usize = 64;
+/// Turn of a socket for sealed messages: 32,000 a second are read at most, as 255 virtual IPs and 31 peers bring.
+pub(super) const TURN: Duration = Duration::from_millis(2);
+/// Adverts to obey: 16,000 a second, of which each virtual IP in a sound network has one.
+const TURN_OF_WANTED: Duration = Duration::from_millis(4);
+/// Where nothing has to be obeyed 6,400 a second are looked at; the kernel counts the others.
+const TURN_OF_REST: Duration = Duration::from_millis(10);
+
+/// How much of its turn a socket has had.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Turn {
+    pub(super) ends: Time,
+    taken: usize,
+}
+
+impl Turn {
+    pub(super) const fn over() -> Self {
+        Self { ends: Time::ZERO, taken: 0 }
+    }
+
+    /// Takes one more packet, if it may.
+    pub(super) fn take(&mut self, now: Time, length: Duration) -> bool {
+        if now >= self.ends {
+            *self = Self { ends: now + length, taken: 0 };
+        }
+        let may = self.taken < BATCH;
+        self.taken += usize::from(may);
+        may
+    }
+}
+
+/// Of one interface.
+pub(super) struct Ears {
+    pub(super) name: String,
+    pub(super) multicast: bool,
+    pub(super) wanted: Vec<Wanted>,
+    /// The device's number when the sockets were opened.
+    pub(super) index: Option<u32>,
+    wanted_ones: Option<Ear>,
+    rest: Option<Ear>,
+}
+
+struct Ear {
+    socket: vrrp::Socket,
+    /// What the kernel threw away, as far as it was told.
+    unread: u32,
+}
+
+impl Ears {
+    pub(super) fn new(name: &str) -> Self {
+        let name = name.to_owned();
+        let (multicast, wanted, index) = (false, vec![], None);
+        Self { name, multicast, wanted, index, wanted_ones: None, rest: None }
+    }
+
+    /// Opens what is not open; false when the device does not let it.
+    pub(super) fn open(&mut self, tokens: [u64; 2], poller: &Poller) -> bool {
+        if self.wanted_ones.is_some() {
+            return true;
+        }
+        let [own, other] = tokens;
+        let Ok(all) = self.socket() else { return false };
+        // Without a filter, or without the second socket, the one hears everything.
+        self.rest = self
+            .socket()
+            .ok()
+            .filter(|rest| {
+                rest.hear(Part::Rest, &self.wanted).is_ok()
+                    && all.hear(Part::Wanted, &self.wanted).is_ok()
+                    && poller.add(rest.as_fd(), other, Interest::READ).is_ok()
+            })
+            .map(Ear::new);
+        let added = poller.add(all.as_fd(), own, Interest::READ);
+        self.wanted_ones = added.is_ok().then(|| Ear::new(all));
+        self.wanted_ones.is_some()
+    }
+
+    fn socket(&self) -> io::Result<vrrp::Socket> {
+        vrrp::Socket::open(&self.name, self.multicast)
+    }
+
+    pub(super) fn close(&mut self, poller: &Poller) {
+        for ear in [self.wanted_ones.take(), self.rest.take()].into_iter().flatten() {
+            // Closing removes it in any case.
+            let _closed = poller.remove(ear.socket.as_fd());
+        }
+    }
+
+    /// The one that sends.
+    pub(super) fn mouth(&self) -> Option<&vrrp::Socket> {
+        self.wanted_ones.as_ref().map(|ear| &ear.socket)
+    }
+
+    fn ear(&self, part: Part) -> Option<&Ear> {
+        match part {
+            Part::Wanted => self.wanted_ones.as_ref(),
+            Part::Rest => self.rest.as_ref(),
+        }
+    }
+
+    pub(super) fn socket_of(&self, part: Part) -> Option<BorrowedFd<'_>> {
+        self.ear(part).map(|ear| ear.socket.as_fd())
+    }
+
+    /// The next one, through the interface of that position.
+    pub(super) fn receive<'a>(
+        &self,
+        interface: usize,
+        part: Part,
+        buffer: &'a mut [u8],
+    ) -> Option<Heard<'a>> {
+        let malformed = |source| Heard::Undecoded {
+            interface,
+            source,
+            refusal: Refusal::Malformed,
+            router_id: None,
+        };
+        let received = match self.ear(part)?.socket.receive(buffer) {
+            Ok(received) => received,
+            Err(error) if error.kind() == io::ErrorKind::InvalidData => {
+                return Some(malformed(None));
+            }
+            Err(_) => return None,
+        };
+        let bytes = &buffer[received.payload.clone()];
+        let source = received.source;
+        Some(match packet::decode(bytes, received.ttl) {
+            Ok(advert) => Heard::Advert { interface, source, advert },
+            Err(error) => Heard::Undecoded {
+                interface,
+                source: Some(source),
+                refusal: error.into(),
+                router_id: packet::router_id(bytes),
+            },
+        })
+    }
+
+    /// What the kernel threw away since this was asked last.
+    pub(super) fn unread(&mut self) -> u64 {
+        [&mut self.wanted_ones, &mut self.rest].into_iter().flatten().map(Ear::unread).sum()
+    }
+}
+
+/// How long a turn of a socket of that part is.
+pub(super) const fn turn(part: Part) -> Duration {
+    match part {
+        Part::Wanted => TURN_OF_WANTED,
+        Part::Rest => TURN_OF_REST,
+    }
+}
+
+impl Ear {
+    const fn new(socket: vrrp::Socket) -> Self {
+        Self { socket, unread: 0 }
+    }
+
+    fn unread(&mut self) -> u64 {
+        let all = sys::socket::dropped(self.socket.as_fd()).unwrap_or(self.unread);
+        u64::from(all.wrapping_sub(std::mem::replace(&mut self.unread, all)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_more_than_a_batch_is_read_in_a_turn_however_it_arrives() {
+        let mut turn = Turn::over();
+        let at = |us: u64| Time::ZERO + Duration::from_micros(1_000_000 + us);
+        // One by one, as a reader sees them that is faster than the sender.
+        let read = (0..4_000).filter(|us| turn.take(at(*us), TURN)).count();
+        assert_eq!(read, 2 * BATCH);
+        assert!(turn.take(at(9_000), TURN), "a socket that rested long is read at once");
+        assert_eq!(turn.ends, at(11_000));
+    }
+}
