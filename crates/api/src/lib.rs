@@ -15,6 +15,7 @@ pub mod catalogue;
 
 mod ask;
 pub mod books;
+mod counts;
 mod event;
 pub mod generation;
 mod intent;
@@ -32,6 +33,7 @@ mod vip;
 mod why;
 
 pub use ask::{Answer, Ask, Command, Errand, Has, Look, Mark, Parcel, Under, left};
+pub use counts::VipCounts;
 pub use event::{Event, events};
 pub use intent::{Carried, Coordinator, Intent, IntentState, IntentStep, StepOrder};
 pub use listed::Listed;

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     Change, Choice, Duty, Event, Mode, NodeState, RefusedAdverts, RefusedPackets, ServerState,
-    StoreState, VipState,
+    StoreState, VipCounts, VipState,
 };
 
 /// The version of every message of this crate.
@@ -59,6 +59,8 @@ pub enum Order {
     /// Vip: an operator wants that node (by its position in the cluster file) to hold the addresses
     /// of this instance.
     Move { instance: u16, to: u16 },
+    /// Vip: what was counted; `clear`: counting begins anew after that.
+    Count { clear: bool },
     /// Proxy: an operator wants this server of a listener with one writer to be used.
     Use { proxy: String, server: String },
     /// Agent: the generation that it asked for is not in force, and why. `at_start`: only a start can do what
@@ -166,6 +168,8 @@ pub enum Report {
         why: String,
     },
     Vip(VipState),
+    /// Vip: the answer to `Order::Count`, one for each instance.
+    Counts(Vec<VipCounts>),
     /// Servers whose state changed (at start: all), at most 256 per message.
     Servers(Vec<ServerState>),
     Choice(Choice),

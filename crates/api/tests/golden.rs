@@ -252,6 +252,7 @@ fn every_order_travels_as_in_its_golden_file() {
         Change(_) => Change(api::Change::Choice(choice())),
         Relay(..) => Relay(Role::Proxy, Box::new(Report::Event(event()))),
         Move { .. } => Move { instance: 1, to: 2 },
+        Count { .. } => Count { clear: true },
         Use { .. } => Use { proxy: "mariadb".to_owned(), server: "node02".to_owned() },
         Refused { .. } => Refused {
             generation: 7,
@@ -278,6 +279,7 @@ fn every_report_travels_as_in_its_golden_file() {
         Event(_) => Event(event()),
         Refused(_) => Refused(refused()),
         Adverts(_) => Adverts(examples::adverts()),
+        Counts(_) => Counts(vec![api::VipCounts { instance: 1, sent: 9, priority: Some(200), ..api::VipCounts::default() }]),
         Duty(_) => Duty(api::Duty::Standby),
         Keys => Keys,
         Move { .. } => Move { instance: 1, to: 2 },

@@ -398,6 +398,7 @@ impl Agent<'_> {
             | Order::Activate
             | Order::Drain
             | Order::Keys
+            | Order::Count { .. }
             | Order::Move { .. }
             | Order::Use { .. } => {}
         }

@@ -27,6 +27,8 @@ pub struct Launch {
     pub run_dir: Option<PathBuf>,
     pub state_dir: Option<PathBuf>,
     pub pid_file: Option<PathBuf>,
+    /// Gets the same number: `keepalived -r`, which tools signal and look at as they do the first one.
+    pub vrrp_pid_file: Option<PathBuf>,
     /// Whether the caller returns once the listeners are bound.
     pub daemon: bool,
     /// Processes to end once this one serves (`-sf`, `-st`), and whether softly.

@@ -24,4 +24,4 @@ pub use child::{RoleError, role};
 pub use config::haproxy::condition::{Facts, holds};
 pub use launch::{Launch, LaunchError, Problem};
 pub use secret::MatchError;
-pub use supervisor::{SuperviseError, check, supervise};
+pub use supervisor::{SuperviseError, check, signum, supervise};

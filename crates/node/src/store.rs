@@ -233,6 +233,7 @@ fn obey(
                     | Order::Relay(..)
                     | Order::Keys
                     | Order::Refused { .. }
+                    | Order::Count { .. }
                     | Order::Move { .. }
                     | Order::Use { .. },
                 )

@@ -14,7 +14,7 @@ use std::os::fd::AsFd;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use api::{BalancerState, Change, Event, Order, Role};
+use api::{BalancerState, Change, Event, Mode, Order, Role};
 use base::{Chain, Time};
 use engine::Buffer;
 use engine::role::{Action, Balancer, Input, Kind, Part, Roles};
@@ -24,6 +24,7 @@ use sys::signal::{SIGHUP, SIGINT, SIGTERM, SIGUSR1, Signals};
 use crate::launch::{Launch, LaunchError, Plan};
 use crate::vip::rescue::Rescue;
 use children::Child;
+use dump::Dump;
 use facts::Facts;
 use lives::Lives;
 use lock::{Lock, LockError};
@@ -33,6 +34,7 @@ use sockets::{SocketError, Sockets};
 mod begin;
 mod children;
 mod dashboard;
+mod dump;
 mod facts;
 mod ground;
 mod lives;
@@ -42,6 +44,8 @@ mod reload;
 mod route;
 mod sockets;
 mod tell;
+
+pub use dump::signum;
 
 /// Number of a process, counted since the start.
 type Slot = u32;
@@ -119,6 +123,8 @@ struct Supervisor {
     last_exit: Option<(Slot, i32, sys::process::Exit)>,
     /// Why keys could not be read when they were asked for last; told once.
     keys_unreadable: Option<String>,
+    /// Asked for, until the vip process has said what it counted.
+    dumps: Vec<Dump>,
     facts: Facts,
     lives: Lives,
     rescue: Option<Rescue>,
@@ -143,7 +149,7 @@ pub fn supervise(launch: &Launch) -> Result<Option<i32>, SuperviseError> {
     }
     let mut supervisor = Supervisor::begin(launch.clone(), plan)?;
     let outcome = supervisor.run();
-    if let Some(path) = &supervisor.launch.pid_file {
+    for path in launch.pid_file.iter().chain(&launch.vrrp_pid_file) {
         // The next start overwrites what stays.
         let _ = std::fs::remove_file(path);
     }
@@ -214,6 +220,10 @@ impl Supervisor {
     }
 
     fn signal(&mut self, signal: i32) {
+        let dump = Dump::asked_by(signal).filter(|_| self.launch.mode == Mode::Rfc);
+        if let Some(dump) = dump {
+            return self.dump(dump);
+        }
         if signal != SIGHUP {
             self.ended_by = Some(signal);
         }

@@ -296,6 +296,9 @@ impl<'a> Driver<'a> {
         }
         let instance = &mut self.instances[number];
         let moved = instance.held != held && !(refused && instance.held);
+        if moved {
+            instance.note_moved();
+        }
         let fault = instance.fault_news(began, moved);
         let instance = &self.instances[number];
         if let Some(kept) = kept {
@@ -338,7 +341,10 @@ impl<'a> Driver<'a> {
             Action::Announce if no_burst => {}
             Action::Announce => instance.announce(),
             Action::Advertise { priority: 0 } if no_successor => {}
-            Action::Advertise { priority } => self.wire.advertise(instance, priority),
+            Action::Advertise { priority } => {
+                instance.note_sent(priority);
+                self.wire.advertise(instance, priority);
+            }
             Action::HandOver(_) if no_successor => {}
             Action::HandOver(message) => self.wire.hand_over(message),
             Action::Hello(message) => self.wire.hello(message),

@@ -67,6 +67,7 @@ pub(crate) fn main(words: impl Iterator<Item = OsString>) -> ExitCode {
         run_dir: None,
         state_dir: None,
         pid_file: words.pid_file.clone(),
+        vrrp_pid_file: None,
         daemon: words.daemon && !words.foreground,
         replaces: words.replace.clone(),
         breaks: vec![],

@@ -14,9 +14,11 @@ const FILE: &str = "/etc/keepalived/keepalived.conf";
 struct Words {
     file: Option<PathBuf>,
     pid_file: Option<PathBuf>,
+    vrrp_pid_file: Option<PathBuf>,
     foreground: bool,
     check: bool,
     version: bool,
+    signal: Option<String>,
 }
 
 pub(crate) fn main(words: impl Iterator<Item = OsString>) -> ExitCode {
@@ -31,6 +33,18 @@ pub(crate) fn main(words: impl Iterator<Item = OsString>) -> ExitCode {
         let _ = writeln!(std::io::stderr(), "Keepalived v2.2.7 (outlast in rfc mode)");
         return ExitCode::SUCCESS;
     }
+    if let Some(word) = words.signal {
+        return match node::signum(&word) {
+            Some(number) => {
+                let _ = writeln!(std::io::stdout(), "{number}");
+                ExitCode::SUCCESS
+            }
+            None => {
+                let _ = writeln!(std::io::stderr(), "Unknown sigfunc {word}");
+                ExitCode::FAILURE
+            }
+        };
+    }
     let launch = Launch {
         mode: Mode::Rfc,
         haproxy: vec![],
@@ -41,6 +55,7 @@ pub(crate) fn main(words: impl Iterator<Item = OsString>) -> ExitCode {
         run_dir: None,
         state_dir: None,
         pid_file: words.pid_file,
+        vrrp_pid_file: words.vrrp_pid_file,
         daemon: !words.foreground,
         replaces: vec![],
         breaks: vec![],
@@ -87,6 +102,11 @@ fn parse(words: impl Iterator<Item = OsString>) -> Result<Words, String> {
             "--vrrp" => vec!['P'],
             "--config-test" => vec!['t'],
             "--version" => vec!['v'],
+            "--signum" => {
+                let word = glued.or_else(|| words.next()).ok_or("--signum needs a word")?;
+                parsed.signal = Some(word);
+                continue;
+            }
             name if name.starts_with('-') && !name.starts_with("--") && name.len() > 1 => {
                 name.chars().skip(1).collect()
             }
@@ -110,6 +130,7 @@ fn parse(words: impl Iterator<Item = OsString>) -> Result<Words, String> {
                     match letter {
                         'f' => parsed.file = Some(value.into()),
                         'p' => parsed.pid_file = Some(value.into()),
+                        'r' => parsed.vrrp_pid_file = Some(value.into()),
                         _ => {}
                     }
                 }
@@ -137,6 +158,8 @@ mod tests {
         let words = of("-P -f /etc/k.conf -p /run/k.pid -r /run/k.pid-vrrp -D");
         assert!(!words.foreground);
         assert_eq!(words.pid_file, Some("/run/k.pid".into()));
+        assert_eq!(words.vrrp_pid_file, Some("/run/k.pid-vrrp".into()));
+        assert_eq!(of("--signum=JSON").signal, of("--signum JSON").signal);
     }
 
     #[test]

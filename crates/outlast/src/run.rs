@@ -52,6 +52,7 @@ pub(crate) fn main(args: &Args) -> ExitCode {
         run_dir: args.run_dir.clone(),
         state_dir: args.state_dir.clone(),
         pid_file: None,
+        vrrp_pid_file: None,
         daemon: false,
         replaces: vec![],
         breaks: args.r#break.clone(),

@@ -7,7 +7,8 @@ mod lonely;
 use std::fs;
 use std::io::{Read, Write};
 use std::net::TcpStream;
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::Path;
 use std::process::Command;
 use sys::netlink::Netlink;
 
@@ -118,7 +119,7 @@ fn the_dashboard_has_no_rights() {
         node.start();
         until("the dashboard answers", dashboard_answers);
         let pid = node.process(Role::Services).to_string();
-        let text = fs::read_to_string(std::path::Path::new("/proc").join(pid).join("status"));
+        let text = fs::read_to_string(Path::new("/proc").join(pid).join("status"));
         let text = text.unwrap();
         let line = |name: &str| text.lines().find_map(|line| line.strip_prefix(name)).unwrap();
         assert_eq!(line("CapEff:").trim(), "0000000000000000");
@@ -312,6 +313,87 @@ fn called_as_keepalived_it_holds_addresses_only() {
         assert_eq!(node.ended().code(), Some(0), "{}", node.log());
         assert!(!has_vip());
     });
+}
+
+/// What a program that runs `keepalived.conf` of this node writes at its signals: counts, and the same as JSON.
+fn dumps(node: &mut Lonely, program: &Path, name: &str) -> (String, serde_json::Value) {
+    let folder = node.path(name);
+    fs::create_dir(&folder).unwrap();
+    let pid = |which: &str| fs::read_to_string(folder.join(which)).ok()?.trim().parse::<i32>().ok();
+    let mut command = Command::new(program);
+    command.env("TMPDIR", &folder).args(["-nlD", "-f"]).arg(node.path("keepalived.conf"));
+    command.arg("-p").arg(folder.join("pid")).arg("-r").arg(folder.join("vrrp"));
+    node.start_with(command);
+    until("it holds the address", has_vip);
+    until("both numbers are there", || {
+        pid("pid") == Some(node.pid()) && pid("vrrp").is_some_and(runs)
+    });
+    let number = |word: &str| {
+        let said = Command::new(program).arg(format!("--signum={word}")).output().unwrap();
+        String::from_utf8_lossy(&said.stdout).trim().to_owned()
+    };
+    let numbers = ["DATA", "JSON", "STATS"].map(number);
+    assert_eq!(numbers, ["10", "36", "12"], "{name}");
+    let asks = |number: &str, file: &str, part: &str| {
+        let mut text = String::new();
+        until("it writes that down", || {
+            node.signal(number);
+            text = fs::read_to_string(folder.join(file)).unwrap_or_default();
+            text.contains(part)
+        });
+        text
+    };
+    let data = asks(&numbers[0], "keepalived.data", "State = MASTER");
+    assert!(data.contains("VRRP Instance = internal") && data.contains("10.79.0.40"), "{data}");
+    asks(&numbers[2], "keepalived.stats", "Became master: 1");
+    let json = asks(&numbers[1], "keepalived.json", "]");
+    assert!(has_vip() && runs(node.pid()), "{}", node.log());
+    // Counting begins anew; the address stays.
+    asks("63", "keepalived.stats", "Became master: 0");
+    let mode = fs::metadata(folder.join("keepalived.json")).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+    let stats = asks(&numbers[2], "keepalived.stats", "Became master: 0");
+    node.signal("TERM");
+    assert_eq!(node.ended().code(), Some(0), "{}", node.log());
+    assert!(!has_vip());
+    assert!(pid("pid").is_none() && pid("vrrp").is_none(), "its files of numbers are gone");
+    let titles = stats.lines().map(|line| line.split(|c: char| c.is_ascii_digit()).next().unwrap());
+    (titles.collect::<Vec<_>>().join("\n"), serde_json::from_str(&json).expect("JSON"))
+}
+
+#[test]
+fn no_signal_of_keepalived_ends_it_and_what_they_ask_for_is_as_keepalived_writes_it() {
+    alone(
+        "no_signal_of_keepalived_ends_it_and_what_they_ask_for_is_as_keepalived_writes_it",
+        || {
+            let mut node = Lonely::new();
+            node.write("keepalived.conf", KEEPALIVED);
+            let program = node.path("keepalived");
+            symlink(OUTLAST, &program).unwrap();
+            let (stats, json) = dumps(&mut node, &program, "ours");
+            let peer = Path::new("keepalived");
+            if Command::new(peer).arg("--version").output().is_err() {
+                let test = "outlast::no_signal_of_keepalived_ends_it_and_what_they_ask_for_is_as_keepalived_writes_it";
+                return lab::skip::note(test, "keepalived is not installed");
+            }
+            let (theirs, their_json) = dumps(&mut node, peer, "theirs");
+            assert_eq!(stats, theirs);
+            for part in ["data", "stats"] {
+                let (ours, theirs) = (&json[0][part], &their_json[0][part]);
+                let ours = ours.as_object().expect("an object");
+                for (key, value) in ours.iter().filter(|(key, _)| *key != "auth_data") {
+                    let theirs =
+                        theirs.get(key).unwrap_or_else(|| panic!("{key} is none of its keys"));
+                    let is_count = part == "stats";
+                    assert!(is_count || value == theirs, "{key}: {value} and {theirs}");
+                    assert!(!is_count || value.is_u64() == theirs.is_u64(), "{key}");
+                }
+            }
+            let count =
+                |json: &serde_json::Value| json[0]["stats"].as_object().map(|all| all.len());
+            assert_eq!(count(&json), count(&their_json), "no count is missing");
+        },
+    );
 }
 
 #[test]

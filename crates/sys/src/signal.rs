@@ -22,6 +22,18 @@ pub const SIGCHLD: Signal = libc::SIGCHLD;
 pub const SIGCONT: Signal = libc::SIGCONT;
 pub const SIGSTOP: Signal = libc::SIGSTOP;
 
+/// A real-time signal, counted from the first one that the C library leaves to programs.
+#[must_use]
+pub fn realtime_from_first(count: i32) -> Signal {
+    libc::SIGRTMIN() + count
+}
+
+/// A real-time signal, counted back from the last one.
+#[must_use]
+pub fn realtime_from_last(count: i32) -> Signal {
+    libc::SIGRTMAX() - count
+}
+
 /// A signalfd for chosen signals.
 #[derive(Debug)]
 pub struct Signals {

@@ -124,6 +124,7 @@ impl Picture {
             | Report::Event(_)
             | Report::Refused(_)
             | Report::Adverts(_)
+            | Report::Counts(_)
             | Report::Duty(_)
             | Report::Keys
             | Report::Apply { .. }

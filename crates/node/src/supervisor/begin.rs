@@ -13,6 +13,7 @@ use sys::signal::{SIGHUP, SIGINT, SIGTERM, SIGUSR1, Signals};
 
 use super::children::Child;
 use super::dashboard::Dashboard;
+use super::dump::Dump;
 use super::facts::Facts;
 use super::ground;
 use super::lives::{Lives, Trouble};
@@ -78,9 +79,22 @@ fn say_bound() {
 }
 
 fn write_pid_file(launch: &Launch, pid: i32) -> Result<(), SuperviseError> {
-    let Some(path) = &launch.pid_file else { return Ok(()) };
-    std::fs::write(path, format!("{pid}\n"))
-        .map_err(|source| SuperviseError::PidFile { path: path.clone(), source })
+    for path in launch.pid_file.iter().chain(&launch.vrrp_pid_file) {
+        std::fs::write(path, format!("{pid}\n"))
+            .map_err(|source| SuperviseError::PidFile { path: path.clone(), source })?;
+    }
+    Ok(())
+}
+
+/// What a signal means depends on what the program was called as.
+fn heard(mode: Mode) -> Vec<sys::signal::Signal> {
+    let mut all = vec![SIGTERM, SIGINT, SIGHUP];
+    if mode == Mode::Rfc {
+        all.extend(Dump::ALL.map(Dump::signal));
+    } else {
+        all.push(SIGUSR1);
+    }
+    all
 }
 
 impl Supervisor {
@@ -90,8 +104,8 @@ impl Supervisor {
         }
         let temporary = launch.mode != Mode::Adaptive && launch.run_dir.is_none();
         let lock = Lock::take(&plan.run_dir, &plan.state_dir, temporary)?;
-        let signals =
-            Signals::new(&[SIGTERM, SIGINT, SIGHUP, SIGUSR1]).map_err(SuperviseError::Poll)?;
+        let signals = heard(launch.mode);
+        let signals = Signals::new(&signals).map_err(SuperviseError::Poll)?;
         raise_limits(&plan);
         let shared = launch.mode == Mode::Strict;
         let sockets = bind(&plan, launch.mode, &Sockets::none(shared))?;
@@ -140,6 +154,7 @@ impl Supervisor {
             rescue_is_old: false,
             last_exit: None,
             keys_unreadable: None,
+            dumps: vec![],
             facts,
             lives,
             rescue,

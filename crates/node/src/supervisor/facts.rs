@@ -130,6 +130,11 @@ impl Facts {
         self.vips.retain(|instance, _| usize::from(*instance) < vips);
     }
 
+    /// What was not obeyed of one virtual IP.
+    pub(crate) fn adverts_of(&self, vip: &str) -> Vec<&RefusedAdverts> {
+        self.adverts.iter().filter(|adverts| adverts.vip.as_deref() == Some(vip)).collect()
+    }
+
     pub(crate) fn vips(&self) -> impl Iterator<Item = &VipState> {
         self.vips.values()
     }

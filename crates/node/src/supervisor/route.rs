@@ -39,6 +39,7 @@ impl Supervisor {
                 self.facts.learn(&change);
                 self.inform_agent(Order::Change(change));
             }
+            Report::Counts(counts) => self.counted(&counts),
             Report::Adverts(news) => {
                 let change = Change::Adverts(news);
                 self.facts.learn(&change);

@@ -30,6 +30,11 @@ impl Driver<'_> {
                 let (before, key) = (instance.machine.counters(), instance.number);
                 self.step(number, input);
                 let after = self.instances[number].machine.counters();
+                if let Heard::Advert { advert, .. } = heard
+                    && after.obeyed > before.obeyed
+                {
+                    self.instances[number].note_obeyed(advert.priority);
+                }
                 if let Some(refusal) = after.refusal_since(&before) {
                     self.refuse(Addressee::Vip(key), refusal, heard.source());
                 }

@@ -40,6 +40,8 @@ pub(super) struct Instance {
     /// What the event log knows of why this node cannot hold.
     fault: Option<Cause>,
     pub(super) disabled_scripts: Vec<String>,
+    /// Without what is known when it is asked for.
+    pub(super) counts: api::VipCounts,
     /// Devices by name: their number in the kernel.
     indexes: BTreeMap<String, u32>,
     speakers: BTreeMap<String, arp::Socket>,
@@ -89,9 +91,37 @@ impl Instance {
             held: adopted,
             fault: None,
             disabled_scripts,
+            counts: api::VipCounts::default(),
             indexes,
             speakers: BTreeMap::new(),
         }
+    }
+
+    /// What it counted, and how strong it is now.
+    pub(super) fn counted(&self) -> api::VipCounts {
+        let priority = Some(self.machine.priority());
+        api::VipCounts { instance: self.number, priority, ..self.counts }
+    }
+
+    /// An advert that was obeyed.
+    pub(super) const fn note_obeyed(&mut self, priority: u8) {
+        self.counts.received += 1;
+        self.counts.zero_received += if priority == 0 { 1 } else { 0 };
+    }
+
+    pub(super) const fn note_sent(&mut self, priority: u8) {
+        self.counts.sent += 1;
+        self.counts.zero_sent += if priority == 0 { 1 } else { 0 };
+    }
+
+    /// The addresses came or went.
+    pub(super) const fn note_moved(&mut self) {
+        let count = if self.held {
+            &mut self.counts.became_master
+        } else {
+            &mut self.counts.released_master
+        };
+        *count += 1;
     }
 
     /// Devices whose carrier matters, the instance's own first.

@@ -54,6 +54,15 @@ impl Driver<'_> {
                 }
             }
             Order::Change(Change::Duty(duty)) => self.step_all(Input::Standby(!duty.is_on())),
+            Order::Count { clear } => {
+                let counts = self.instances.iter().map(super::Instance::counted).collect();
+                self.tell(&Report::Counts(counts));
+                if *clear {
+                    self.instances
+                        .iter_mut()
+                        .for_each(|one| one.counts = api::VipCounts::default());
+                }
+            }
             Order::Move { instance, to } => {
                 let number = usize::from(*instance);
                 if number < self.instances.len() {
