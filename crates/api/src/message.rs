@@ -90,6 +90,9 @@ pub struct Start {
     /// Vip: instances (by index in the effective configuration) whose address this node holds
     /// already and keeps.
     pub adopt: Vec<u16>,
+    /// Vip: what those instances had before and have no more; taken off.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub leftovers: Vec<std::net::IpAddr>,
     /// Proxy: what is known about servers from the generation before.
     pub servers: Vec<ServerState>,
     /// Proxy: the present choice of each listener with one writer.

@@ -119,6 +119,7 @@ fn start() -> Start {
             SocketName::Dashboard { index: 0 },
         ],
         adopt: vec![0, 2],
+        leftovers: vec![[10, 79, 1, 1].into()],
         servers: vec![server()],
         choices: vec![choice()],
         nodes: vec![node()],

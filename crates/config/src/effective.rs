@@ -90,6 +90,7 @@ fn from_cluster(
         device: None,
         label: None,
         broadcast: None,
+        is_excluded: false,
     };
     Ok(Some(Vip {
         name: vip.name.clone(),

@@ -47,6 +47,23 @@ pub struct Address {
     pub device: Option<String>,
     pub label: Option<String>,
     pub broadcast: Option<Ipv4Addr>,
+    /// Held, and not named in adverts (`virtual_ipaddress_excluded`).
+    pub is_excluded: bool,
+}
+
+impl Vip {
+    /// What adverts name: by these a group is known, here and by routers of others.
+    pub fn advertised(&self) -> impl Iterator<Item = &Address> {
+        self.addresses.iter().filter(|address| !address.is_excluded)
+    }
+
+    /// Its addresses with their lengths and devices.
+    pub fn places(&self) -> impl Iterator<Item = (IpAddr, u8, &str)> {
+        self.addresses.iter().map(|address| {
+            let device = address.device.as_deref().unwrap_or(&self.interface);
+            (address.ip, address.prefix, device)
+        })
+    }
 }
 
 /// A check script, run as keepalived runs it.

@@ -321,7 +321,7 @@ impl Vip {
                 IpAddr::V4(v4) => advert.addresses.contains(v4),
                 IpAddr::V6(_) => true,
             };
-            self.counters.addresses += u64::from(!vip.addresses.iter().all(same));
+            self.counters.addresses += u64::from(!vip.advertised().all(same));
             self.counters.obeyed += 1;
             return true;
         };

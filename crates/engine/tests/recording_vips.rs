@@ -29,8 +29,14 @@ fn vip(node: u16, now: Time) -> Vip {
     let peers = (0..3).filter(|peer| *peer != node);
     let peers = peers.map(|peer| Peer { node: peer, addresses: vec![own(peer).into()] });
     let ip = Ipv4Addr::from(HELD[0]).into();
-    let address =
-        config::vip::Address { ip, prefix: 32, device: None, label: None, broadcast: None };
+    let address = config::vip::Address {
+        ip,
+        prefix: 32,
+        device: None,
+        label: None,
+        broadcast: None,
+        is_excluded: false,
+    };
     let script = config::vip::Script {
         name: "alive".to_owned(),
         command: vec!["/usr/bin/true".to_owned()],

@@ -83,8 +83,14 @@ pub(crate) fn vip_beat(bytes: &[u8]) {
 
 fn one_of_three() -> lease::Config {
     let ip = Ipv4Addr::new(10, 79, 0, 40).into();
-    let address =
-        config::vip::Address { ip, prefix: 32, device: None, label: None, broadcast: None };
+    let address = config::vip::Address {
+        ip,
+        prefix: 32,
+        device: None,
+        label: None,
+        broadcast: None,
+        is_excluded: false,
+    };
     let vip = config::vip::Vip {
         name: "internal".to_owned(),
         interface: "eth0".to_owned(),

@@ -117,6 +117,8 @@ struct Supervisor {
     kept: Option<Vec<u16>>,
     /// The vip process retires: the next one keeps these.
     adopt: Vec<u16>,
+    /// What these had in the configuration before, and have no more.
+    leftovers: Vec<std::net::IpAddr>,
     /// The rescue knows the configuration before; renewed with the next vip process.
     rescue_is_old: bool,
     /// How the last process ended, for the event about it.
@@ -370,6 +372,7 @@ impl Supervisor {
     fn rescue_addresses(&mut self, exit: sys::process::Exit) {
         let began = sys::clock::now();
         self.adopt.clear();
+        self.leftovers.clear();
         let Some(rescue) = &mut self.rescue else { return };
         let done = rescue.act(self.lives.next());
         self.event(Event {

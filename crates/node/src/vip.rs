@@ -184,6 +184,10 @@ impl<'a> Driver<'a> {
     /// What a process before this one may have left, then the first facts.
     fn begin(&mut self, start: &Start) {
         let mut refused = Vec::new();
+        for ip in &start.leftovers {
+            // What the kernel keeps is held by nobody's word: the next release of it says so.
+            let _unable = self.netlink.delete_everywhere(*ip);
+        }
         for (number, instance) in self.instances.iter_mut().enumerate() {
             if !start.adopt.contains(&instance.number) {
                 instance.remove_leftovers(&self.netlink);

@@ -10,6 +10,8 @@ use std::net::TcpStream;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use sys::netlink::Netlink;
 
 use api::{Mode, Role};
@@ -318,7 +320,7 @@ fn called_as_keepalived_it_holds_addresses_only() {
 /// What a program that runs `keepalived.conf` of this node writes at its signals: counts, and the same as JSON.
 fn dumps(node: &mut Lonely, program: &Path, name: &str) -> (String, serde_json::Value) {
     let folder = node.path(name);
-    fs::create_dir(&folder).unwrap();
+    fs::create_dir(&folder).expect("a folder of the test");
     let pid = |which: &str| fs::read_to_string(folder.join(which)).ok()?.trim().parse::<i32>().ok();
     let mut command = Command::new(program);
     command.env("TMPDIR", &folder).args(["-nlD", "-f"]).arg(node.path("keepalived.conf"));
@@ -329,7 +331,8 @@ fn dumps(node: &mut Lonely, program: &Path, name: &str) -> (String, serde_json::
         pid("pid") == Some(node.pid()) && pid("vrrp").is_some_and(runs)
     });
     let number = |word: &str| {
-        let said = Command::new(program).arg(format!("--signum={word}")).output().unwrap();
+        let said = Command::new(program).arg(format!("--signum={word}")).output();
+        let said = said.expect("it runs");
         String::from_utf8_lossy(&said.stdout).trim().to_owned()
     };
     let numbers = ["DATA", "JSON", "STATS"].map(number);
@@ -350,14 +353,14 @@ fn dumps(node: &mut Lonely, program: &Path, name: &str) -> (String, serde_json::
     assert!(has_vip() && runs(node.pid()), "{}", node.log());
     // Counting begins anew; the address stays.
     asks("63", "keepalived.stats", "Became master: 0");
-    let mode = fs::metadata(folder.join("keepalived.json")).unwrap().permissions().mode();
-    assert_eq!(mode & 0o777, 0o600);
+    let mode = fs::metadata(folder.join("keepalived.json")).map(|file| file.permissions().mode());
+    assert_eq!(mode.expect("it is there") & 0o777, 0o600);
     let stats = asks(&numbers[2], "keepalived.stats", "Became master: 0");
     node.signal("TERM");
     assert_eq!(node.ended().code(), Some(0), "{}", node.log());
     assert!(!has_vip());
     assert!(pid("pid").is_none() && pid("vrrp").is_none(), "its files of numbers are gone");
-    let titles = stats.lines().map(|line| line.split(|c: char| c.is_ascii_digit()).next().unwrap());
+    let titles = stats.lines().map(|line| line.trim_end_matches(|c: char| c.is_ascii_digit()));
     (titles.collect::<Vec<_>>().join("\n"), serde_json::from_str(&json).expect("JSON"))
 }
 
@@ -392,6 +395,56 @@ fn no_signal_of_keepalived_ends_it_and_what_they_ask_for_is_as_keepalived_writes
             let count =
                 |json: &serde_json::Value| json[0]["stats"].as_object().map(|all| all.len());
             assert_eq!(count(&json), count(&their_json), "no count is missing");
+        },
+    );
+}
+
+#[test]
+fn what_is_held_beside_the_advertised_address_comes_and_goes_at_sighup_and_that_one_stays() {
+    alone(
+        "what_is_held_beside_the_advertised_address_comes_and_goes_at_sighup_and_that_one_stays",
+        || {
+            let mut node = Lonely::new();
+            let file = |excluded: &str| {
+                let more = format!("    virtual_ipaddress_excluded {{\n{excluded}\n    }}\n}}\n");
+                KEEPALIVED.trim_end().trim_end_matches('}').to_owned() + &more
+            };
+            node.write("keepalived.conf", &file("10.79.1.1/24\n10.79.2.1/24"));
+            let program = node.path("keepalived");
+            symlink(OUTLAST, &program).unwrap();
+            let mut command = Command::new(&program);
+            command.args(["-n", "-f"]).arg(node.path("keepalived.conf"));
+            node.start_with(command);
+            let held = || -> Vec<(String, u8)> {
+                let all = Netlink::open().and_then(|netlink| netlink.addresses()).unwrap();
+                let ours = all.iter().map(|at| (at.ip.to_string(), at.prefix));
+                ours.filter(|(ip, _)| ip.starts_with("10.79.") && ip != "10.79.0.41").collect()
+            };
+            let is = |wanted: &[(&str, u8)]| {
+                let mut held = held();
+                held.sort();
+                held.iter().map(|(ip, prefix)| (ip.as_str(), *prefix)).eq(wanted.iter().copied())
+            };
+            let vip = ("10.79.0.40", 32);
+            until("all are held", || is(&[vip, ("10.79.1.1", 24), ("10.79.2.1", 24)]));
+            let ending = Arc::new(AtomicBool::new(false));
+            let watch = {
+                let ending = Arc::clone(&ending);
+                std::thread::spawn(move || {
+                    while !ending.load(Ordering::Relaxed) {
+                        assert!(has_vip(), "the advertised address was gone");
+                    }
+                })
+            };
+            // One goes, one changes its length, one comes.
+            node.write("keepalived.conf", &file("10.79.2.1/28\n10.79.3.1/24"));
+            node.signal("HUP");
+            until("the others changed", || is(&[vip, ("10.79.2.1", 28), ("10.79.3.1", 24)]));
+            ending.store(true, Ordering::Relaxed);
+            assert!(watch.join().is_ok(), "{}", node.log());
+            node.signal("TERM");
+            assert_eq!(node.ended().code(), Some(0), "{}", node.log());
+            assert!(held().is_empty());
         },
     );
 }

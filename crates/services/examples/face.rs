@@ -6,6 +6,8 @@
 
 #[path = "../tests/services/fixture.rs"]
 mod fixture;
+#[path = "../tests/services/stored.rs"]
+mod stored;
 
 use std::time::Duration;
 

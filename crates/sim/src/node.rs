@@ -192,6 +192,7 @@ impl Node {
                 device: None,
                 label: None,
                 broadcast: None,
+                is_excluded: false,
             }],
             source: None,
             unicast_peers: vec![],

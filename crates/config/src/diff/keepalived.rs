@@ -94,7 +94,7 @@ fn lay_out_instance(instance: &Instance, layout: &mut Layout) {
         .set("priority", priority, Needs::Vip)
         .time("advert_int", Some(*advert_interval), Needs::Vip)
         .list("virtual_ipaddress", addresses.iter().map(address_text), Needs::Move)
-        .list("virtual_ipaddress_excluded", excluded.iter().map(address_text), Needs::Move)
+        .list("virtual_ipaddress_excluded", excluded.iter().map(address_text), Needs::Vip)
         .secret("auth_pass", password, Needs::Vip)
         .list("track_script", track_scripts.iter().map(track_text), Needs::Vip)
         .list("track_interface", track_interfaces.iter().map(track_text), Needs::Vip)
@@ -103,7 +103,7 @@ fn lay_out_instance(instance: &Instance, layout: &mut Layout) {
 }
 
 fn address_text(address: &Address) -> String {
-    let Address { ip, prefix, device, label, broadcast } = address;
+    let Address { ip, prefix, device, label, broadcast, is_excluded: _ } = address;
     let mut text = format!("{ip}/{prefix}");
     text.extend(device.iter().map(|device| format!(" dev {device}")));
     text.extend(label.iter().map(|label| format!(" label {label}")));

@@ -103,7 +103,8 @@ pub(crate) const KEYWORDS: &[Keyword<Instance>] = &[
         Ok(())
     }),
     now("virtual_ipaddress_excluded", "{ <ip>[/<mask>] ... }", "", EXCLUDED, |i, line| {
-        i.excluded.extend(addresses(line, "virtual_ipaddress_excluded")?.0);
+        let (excluded, _) = addresses(line, "virtual_ipaddress_excluded")?;
+        i.excluded.extend(excluded.into_iter().map(|it| Address { is_excluded: true, ..it }));
         Ok(())
     }),
     now("virtual_router_id", "<1-255>", "", "number of the group on its network", |i, line| {
@@ -374,7 +375,8 @@ fn address(words: Vec<Word>, line: &mut Line<'_>) -> Result<Address, Diagnostic>
             prefix.ok_or_else(|| first.wrong(&format!("a length up to /{longest}")))?
         }
     };
-    let mut address = Address { ip, prefix, device: None, label: None, broadcast: None };
+    let mut address =
+        Address { ip, prefix, device: None, label: None, broadcast: None, is_excluded: false };
     while let Some(option) = words.next() {
         let mut value = || {
             let message = format!("expected a value behind `{}`", option.text);

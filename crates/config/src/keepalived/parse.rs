@@ -240,8 +240,8 @@ fn complete(instance: &Instance, found: &mut Vec<Diagnostic>) {
     if instance.router_id == 0 {
         missing("virtual_router_id", "add `virtual_router_id 51`");
     }
-    if instance.addresses.is_empty() && instance.excluded.is_empty() {
-        missing("address", "add `virtual_ipaddress {`, an address and `}`");
+    if instance.addresses.is_empty() {
+        missing("virtual_ipaddress", "add `virtual_ipaddress {`, an address and `}`");
     }
     if let (State::Master, true) = (instance.state, instance.nopreempt) {
         let at = instance.state_span.unwrap_or(instance.span);

@@ -93,6 +93,7 @@ fn a_virtual_ip_of_the_cluster_file_is_complete() {
                         device: None,
                         label: None,
                         broadcast: None,
+                        is_excluded: false,
                     },
                 ],
                 source: Some(
@@ -135,6 +136,7 @@ fn a_virtual_ip_of_keepaliveds_file_is_complete() {
                         broadcast: Some(
                             10.0.0.255,
                         ),
+                        is_excluded: false,
                     },
                     Address {
                         ip: 10.0.0.7,
@@ -142,6 +144,7 @@ fn a_virtual_ip_of_keepaliveds_file_is_complete() {
                         device: None,
                         label: None,
                         broadcast: None,
+                        is_excluded: true,
                     },
                 ],
                 source: None,

@@ -95,6 +95,7 @@ fn the_published_keepalived_block_is_parsed_completely() {
                                 ),
                                 label: None,
                                 broadcast: None,
+                                is_excluded: false,
                             },
                         ],
                         address_spans: [

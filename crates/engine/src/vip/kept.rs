@@ -104,7 +104,7 @@ impl Keep for config::vip::Vip {
         (self.router_id, self.priority).keep(out);
         self.advert_interval.keep(out);
         (self.preempt, self.password.is_some()).keep(out);
-        let addresses: Vec<IpAddr> = self.addresses.iter().map(|address| address.ip).collect();
+        let addresses: Vec<IpAddr> = self.advertised().map(|address| address.ip).collect();
         addresses.keep(out);
         self.unicast_peers.keep(out);
     }
@@ -119,6 +119,7 @@ impl Keep for config::vip::Vip {
             device: None,
             label: None,
             broadcast: None,
+            is_excluded: false,
         });
         Some(Self {
             name: String::new(),

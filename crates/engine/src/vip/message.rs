@@ -32,7 +32,7 @@ impl Group {
     #[must_use]
     pub fn of(vip: &config::vip::Vip) -> Self {
         // The order of addresses in the file means nothing, so their hashes are added.
-        let key = vip.addresses.iter().map(|a| hash(a.ip)).fold(0, u32::wrapping_add);
+        let key = vip.advertised().map(|a| hash(a.ip)).fold(0, u32::wrapping_add);
         Self { router_id: vip.router_id, key }
     }
 }

@@ -38,6 +38,7 @@ pub(super) fn vip(router_id: u8) -> config::vip::Vip {
             device: None,
             label: None,
             broadcast: None,
+            is_excluded: false,
         }],
         source: None,
         unicast_peers: vec![],

@@ -151,6 +151,7 @@ impl Supervisor {
             starts: BTreeMap::new(),
             kept: None,
             adopt: vec![],
+            leftovers: vec![],
             rescue_is_old: false,
             last_exit: None,
             keys_unreadable: None,
@@ -180,6 +181,7 @@ impl Supervisor {
                 self.children.insert(slot, child);
                 if kind == Kind::Vip {
                     self.adopt.clear();
+                    self.leftovers.clear();
                 }
                 self.brief(slot, kind);
             }
@@ -220,7 +222,10 @@ impl Supervisor {
             Kind::Vip | Kind::Agent => plan.texts.for_node().descriptors()?,
         };
         let listening = sockets.of(kind);
-        let adopt = if kind == Kind::Vip { self.adopt.clone() } else { vec![] };
+        let (adopt, leftovers) = match kind {
+            Kind::Vip => (self.adopt.clone(), self.leftovers.clone()),
+            Kind::Proxy | Kind::Agent | Kind::Services | Kind::Store => (vec![], vec![]),
+        };
         let start = Order::Start(Box::new(Start {
             mode: self.launch.mode,
             node: plan.node.clone(),
@@ -232,6 +237,7 @@ impl Supervisor {
             files,
             sockets: listening.iter().map(|(name, _)| name.clone()).collect(),
             adopt,
+            leftovers,
             servers: vec![],
             choices: vec![],
             nodes: vec![],

@@ -106,8 +106,9 @@ impl Line<'_> {
         )
     }
 
-    fn addresses(&self) -> Vec<String> {
-        self.vip.addresses.iter().map(|address| self.address(address)).collect()
+    fn addresses(&self, excluded: bool) -> Vec<String> {
+        let all = self.vip.addresses.iter().filter(|address| address.is_excluded == excluded);
+        all.map(|address| self.address(address)).collect()
     }
 }
 
@@ -155,7 +156,11 @@ fn data(lines: &[Line<'_>]) -> String {
         if !peers.is_empty() {
             block(&mut out, "Unicast Peer", &peers);
         }
-        block(&mut out, "Virtual IP", &line.addresses());
+        block(&mut out, "Virtual IP", &line.addresses(false));
+        let excluded = line.addresses(true);
+        if !excluded.is_empty() {
+            block(&mut out, "Virtual IP Excluded", &excluded);
+        }
     }
     out
 }
@@ -234,6 +239,8 @@ struct Data<'a> {
     wantstate: u8,
     version: u8,
     vips: Vec<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    evips: Vec<String>,
     #[serde(skip_serializing_if = "<[String]>::is_empty")]
     track_ifp: &'a [String],
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -267,7 +274,8 @@ impl<'a> Data<'a> {
             state,
             wantstate: if state == 2 { 2 } else { 1 },
             version: 2,
-            vips: line.addresses(),
+            vips: line.addresses(false),
+            evips: line.addresses(true),
             track_ifp: &vip.track_interfaces,
             track_script: vip.track_scripts.iter().map(|script| script.name.as_str()).collect(),
             auth_type: u8::from(has_password),

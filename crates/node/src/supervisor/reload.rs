@@ -1,6 +1,8 @@
 //! SIGHUP, or a generation of the cluster's configuration: a good file takes over through a warm proxy, a broken
 //! one changes nothing.
 
+use std::collections::BTreeSet;
+use std::net::IpAddr;
 use std::time::Duration;
 
 use api::{Event, Order};
@@ -110,8 +112,8 @@ impl Supervisor {
     /// is held now would be lost: then the vip process hands everything over instead.
     fn kept_by(&self, plan: &Plan) -> Option<Vec<u16>> {
         let same = |old: &Vip, new: &Vip| {
-            (&old.interface, old.router_id, &old.addresses)
-                == (&new.interface, new.router_id, &new.addresses)
+            let key = |vip: &Vip| (vip.interface.clone(), vip.router_id);
+            key(old) == key(new) && old.advertised().eq(new.advertised())
         };
         self.facts
             .vips()
@@ -122,6 +124,14 @@ impl Supervisor {
                 u16::try_from(at).ok()
             })
             .collect()
+    }
+
+    /// What the instances that are held now have, and nothing of that plan has in the same place.
+    fn left_by(&self, plan: &Plan) -> Vec<IpAddr> {
+        let held = self.facts.vips().filter(|state| state.holding);
+        let old = held.filter_map(|state| self.plan.vips.get(usize::from(state.instance)));
+        let new: BTreeSet<_> = plan.vips.iter().flat_map(Vip::places).collect();
+        old.flat_map(Vip::places).filter(|place| !new.contains(place)).map(|(ip, ..)| ip).collect()
     }
 
     fn take_over(&mut self, next: Next) {
@@ -150,6 +160,7 @@ impl Supervisor {
     pub(super) fn reloaded(&mut self, generation: u64) {
         let Some(Next { plan, sockets, number }) = self.next.take() else { return };
         self.kept = self.kept_by(&plan);
+        self.leftovers = self.kept.as_ref().map(|_| self.left_by(&plan)).unwrap_or_default();
         // The retiring process may still need the rescue that knows its addresses.
         self.rescue_is_old = true;
         let same = plan.vips == self.plan.vips;

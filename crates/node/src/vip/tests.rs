@@ -63,6 +63,7 @@ fn start() -> Start {
         files: vec![],
         sockets: vec![],
         adopt: vec![],
+        leftovers: vec![],
         servers: vec![],
         choices: vec![],
         nodes: vec![],

@@ -20,6 +20,8 @@ use super::SOCKETS;
 use super::instance::Instance;
 
 mod ears;
+#[cfg(test)]
+mod tests;
 
 /// No packet of either kind is longer.
 pub(super) const LONGEST: usize = 2048;
@@ -351,19 +353,22 @@ pub(super) fn advertise(
     priority: u8,
 ) {
     let mut bytes = [0; MAX_LENGTH];
-    let interval = interval_of(vip);
-    let addresses = vip.addresses.iter().filter_map(|address| match address.ip {
-        IpAddr::V4(ip) => Some(ip),
-        IpAddr::V6(_) => None,
-    });
-    let length =
-        packet::encode(vip.router_id, priority, interval, vip.password, addresses, &mut bytes);
+    let length = encode(vip, priority, &mut bytes);
     if vip.unicast_peers.is_empty() {
         let _unheard = socket.send(source, packet::GROUP, &bytes[..length]);
     }
     for peer in &vip.unicast_peers {
         let _unheard = socket.send(source, *peer, &bytes[..length]);
     }
+}
+
+/// What an advert of it says, and how long that is (bytes).
+fn encode(vip: &config::vip::Vip, priority: u8, bytes: &mut [u8; MAX_LENGTH]) -> usize {
+    let addresses = vip.advertised().filter_map(|address| match address.ip {
+        IpAddr::V4(ip) => Some(ip),
+        IpAddr::V6(_) => None,
+    });
+    packet::encode(vip.router_id, priority, interval_of(vip), vip.password, addresses, bytes)
 }
 
 /// As it stands in an advert, in seconds.

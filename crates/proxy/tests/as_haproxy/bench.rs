@@ -202,6 +202,7 @@ fn start() -> api::Start {
         files: Vec::new(),
         sockets: Vec::new(),
         adopt: Vec::new(),
+        leftovers: Vec::new(),
         servers: Vec::new(),
         choices: Vec::new(),
         nodes: Vec::new(),

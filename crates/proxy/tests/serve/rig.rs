@@ -202,6 +202,7 @@ fn start_message(plan: &Plan<'_>) -> api::Start {
         files: Vec::new(),
         sockets: Vec::new(),
         adopt: Vec::new(),
+        leftovers: Vec::new(),
         servers: Vec::new(),
         choices: plan.choices.clone(),
         nodes: Vec::new(),

@@ -439,8 +439,14 @@ pub(super) fn node(host: usize) -> u16 {
 fn address(vip: usize) -> config::vip::Vip {
     let number = u8::try_from(vip).unwrap_or(0);
     let ip = std::net::Ipv4Addr::new(10, 79, 0, 40 + number).into();
-    let address =
-        config::vip::Address { ip, prefix: 32, device: None, label: None, broadcast: None };
+    let address = config::vip::Address {
+        ip,
+        prefix: 32,
+        device: None,
+        label: None,
+        broadcast: None,
+        is_excluded: false,
+    };
     config::vip::Vip {
         name: format!("vip{vip}"),
         interface: "eth0".to_owned(),

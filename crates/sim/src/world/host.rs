@@ -307,6 +307,7 @@ impl Host {
                 device: None,
                 label: None,
                 broadcast: None,
+                is_excluded: false,
             }],
             source: None,
             unicast_peers: vec![],
