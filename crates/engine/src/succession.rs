@@ -10,7 +10,8 @@
 //! ```
 //!
 //! At rest is a node that takes on no work, and one whose own store has stopped: started again it may stop again, and
-//! what it coordinates would hang each time.
+//! what it coordinates would hang each time. Of the latter the others do not know: where nobody else takes a name, one
+//! of them does after [`LEFT_OVER`].
 //!
 //! Whoever is followed before its time is up may go on for a while by its own reckoning. It changes nothing: what it
 //! commits is conditional on its token, and who has been ordered something by the one that follows refuses it
@@ -205,6 +206,10 @@ impl Succession {
         self.take(now, out);
         self.want(now, out);
         self.due = if self.is_busy() { Time::NEVER } else { self.due_why(now).0 };
+        if now < self.unwell {
+            // Then it is one like the others.
+            self.due = self.due.min(self.unwell);
+        }
     }
 
     /// It takes on no work, or could not do it.
@@ -350,7 +355,7 @@ impl Succession {
         if self.former == Some(token) {
             return (self.pause, Why::Former);
         }
-        let View { doubts_itself, fit, unreachable, left, .. } = self.view;
+        let View { on_duty, doubts_itself, fit, unreachable, left, .. } = self.view;
         let fit = fit & !(unreachable | left);
         let has_left = who.and_then(bit).is_some_and(|bit| left & bit != 0);
         let why = if has_left { Why::Left } else { Why::Unreachable };
@@ -360,6 +365,9 @@ impl Succession {
         let before = bit(self.me).map_or(0, |bit| fit & (bit - 1)).count_ones();
         let turn = match (self.is_at_rest(now), fit) {
             (false, _) => gone + TURN * before,
+            // Nobody says of the others that their stores have not stopped as well: they come in turn, after those
+            // whose stores are well.
+            (true, _) if on_duty => gone + LEFT_OVER + TURN * before,
             (true, 0) => gone + LEFT_OVER,
             (true, _) => Time::NEVER,
         };

@@ -24,6 +24,8 @@ struct World {
     dead: Vec<u8>,
     /// Whose watch of the name tells nothing.
     blind: Vec<u8>,
+    /// Whose own store does not run: nothing comes of what it asks, and it is told nothing.
+    stopped: Vec<u8>,
     told: Vec<u64>,
     acting: Vec<Option<Token>>,
     log: Vec<String>,
@@ -39,6 +41,7 @@ impl World {
             views: (0..count).map(|me| fit(count, me)).collect(),
             dead: vec![],
             blind: vec![],
+            stopped: vec![],
             told: vec![u64::MAX; all],
             acting: vec![None; all],
             log: vec![],
@@ -88,7 +91,16 @@ impl World {
 
     fn perform(&mut self, me: u8, order: Action) -> Option<Input> {
         let (id, limit) = (me.to_string(), self.members[usize::from(me)].limit_ms());
+        let is_stopped = self.stopped.contains(&me);
         let (transaction, question) = match order {
+            Action::Bequeath { take, .. } if is_stopped => {
+                return Some(Input::Freed { take, answer: Freed::Nothing });
+            }
+            Action::Acquire { .. } | Action::Renew { .. } | Action::Release { .. }
+                if is_stopped =>
+            {
+                return None;
+            }
             Action::Bequeath { take, from } => {
                 let within = u32::try_from(TAKEN_WITHIN.as_millis()).unwrap();
                 let outcome = self.commit(kv::bequeath(NAME, from, &id, within));
@@ -141,7 +153,8 @@ impl World {
                     continue;
                 }
                 let (at, revision) = (usize::from(me), self.kv.revision());
-                if !self.blind.contains(&me) && self.told[at] != revision {
+                let is_told = !self.blind.contains(&me) && !self.stopped.contains(&me);
+                if is_told && self.told[at] != revision {
                     self.told[at] = revision;
                     let holder = self.holder();
                     self.feed(me, Input::Named { revision, holder, anew: false });
