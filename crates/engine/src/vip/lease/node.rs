@@ -126,9 +126,9 @@ impl Node {
         claim.until(self.now, self.me, &self.set, &self.sent, self.span)
     }
 
-    /// Whether a majority of the voters, this node among them if it is one, hears and is heard.
+    /// Whether a majority of the voters, this node among them if it is one, hears and is heard, and counts now.
     pub(super) fn has_majority(&self) -> bool {
-        let voters = self.set.voters();
+        let Some(voters) = self.set.counted(self.now).next() else { return false };
         let there =
             voters.nodes().iter().filter(|voter| **voter == self.me || self.answers(**voter));
         there.count() >= voters.majority()

@@ -6,7 +6,8 @@
 //! - a voter grants claims under its own list or a later one, and under the one before for as long as a
 //!   voter is bound at most after it adopted its own;
 //! - a claimant that adopted a list which lost somebody needs, for that long, a majority of the list before
-//!   too: what the dead promised ends before;
+//!   too: what the dead promised ends before. Who does not know the list before, as it missed that, cannot tell,
+//!   and counts nobody for that long;
 //! - who proposes lists offers the next one only when a majority of the present one is [`Set::is_settled`].
 
 use std::time::Duration;
@@ -72,14 +73,24 @@ impl Voters {
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub struct Set {
     now: Voters,
-    before: Option<Voters>,
+    before: Before,
     adopted: Time,
+}
+
+/// The list that the one in use followed.
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+enum Before {
+    /// The one in use is the first of this process, which votes for nobody as long as another would count.
+    First,
+    Known(Voters),
+    /// This node went from an older one to the one in use.
+    Missed,
 }
 
 impl Set {
     #[must_use]
     pub const fn new(voters: Voters, now: Time) -> Self {
-        Self { now: voters, before: None, adopted: now }
+        Self { now: voters, before: Before::First, adopted: now }
     }
 
     /// Takes a later list of the store; says whether it did.
@@ -88,7 +99,8 @@ impl Set {
         if new <= old {
             return false;
         }
-        self.before = Some(std::mem::replace(&mut self.now, voters));
+        let former = std::mem::replace(&mut self.now, voters);
+        self.before = if new - old == 1 { Before::Known(former) } else { Before::Missed };
         self.adopted = now;
         true
     }
@@ -98,12 +110,16 @@ impl Set {
         &self.now
     }
 
-    /// The lists of which a claimant needs a majority each.
+    /// The lists of which a claimant needs a majority each; none: nobody counts now.
     pub fn counted(&self, now: Time) -> impl Iterator<Item = &Voters> {
-        let lost = |before: &&Voters| before.nodes.iter().any(|node| !self.now.has(*node));
         let young = now < self.adopted + longest();
-        let before = self.before.as_ref().filter(|_| young).filter(lost);
-        std::iter::once(&self.now).chain(before)
+        let lost = |before: &Voters| before.nodes.iter().any(|node| !self.now.has(*node));
+        let (present, before) = match &self.before {
+            Before::Missed if young => (None, None),
+            Before::Known(before) if young && lost(before) => (Some(&self.now), Some(before)),
+            Before::First | Before::Known(_) | Before::Missed => (Some(&self.now), None),
+        };
+        present.into_iter().chain(before)
     }
 
     /// Whether a claim under this epoch may have a promise of this node.

@@ -67,6 +67,28 @@ fn after_somebody_left_the_list_both_majorities_are_needed_for_a_while() {
 }
 
 #[test]
+fn who_missed_a_list_counts_nobody_for_a_while() {
+    let (three, four) = (voters(Some(3), &[0, 1, 2, 3, 4]), voters(Some(4), &[0, 1, 3]));
+    // Node 3 answers by the voices of 2 and 4, which are dead by now.
+    let mut holder = Claim::new(1);
+    [2, 4].iter().for_each(|voter| holder.granted(*voter, 5));
+    assert_eq!(holder.until(ms(50), 3, &Set::new(three, ms(0)), &sent(5), SPAN), Some(ms(90)));
+    // To node 1, which never heard of them, nobody is missing.
+    let mut set = Set::new(voters(Some(1), &[0, 1, 3]), ms(0));
+    assert!(set.adopt(ms(10), four.clone()));
+    let mut claim = Claim::new(1);
+    claim.granted(0, 5);
+    assert_eq!(claim.until(ms(259), 1, &set, &sent(5), SPAN), None);
+    assert_eq!(claim.until(ms(260), 1, &set, &sent(5), SPAN), Some(ms(90)));
+    // What follows a list that is known counts as ever.
+    let mut set = Set::new(voters(Some(1), &[0, 1, 3]), ms(0));
+    assert!(set.adopt(ms(10), four));
+    assert!(set.adopt(ms(20), voters(Some(5), &[0, 1, 3, 5])));
+    claim.granted(3, 5);
+    assert_eq!(claim.until(ms(50), 1, &set, &sent(5), SPAN), Some(ms(90)));
+}
+
+#[test]
 fn a_voter_grants_under_its_list_a_later_one_and_for_a_while_the_one_before() {
     let mut set = Set::new(voters(Some(6), &[0, 1]), ms(0));
     assert!(set.adopt(ms(1000), voters(Some(7), &[0, 1, 2])));

@@ -295,6 +295,22 @@ fn a_later_list_is_taken_while_the_address_is_held() {
 }
 
 #[test]
+fn who_missed_a_list_stands_for_nothing_until_it_can_hold() {
+    let mut trio = Trio::of(|config| config.voters = voters(Some(1), &[0, 1, 2]));
+    trio.run(400);
+    assert_eq!(trio.holders(), [0]);
+    trio.isolate(0);
+    trio.step(1, Input::Voters(&voters(Some(4), &[0, 1, 2])));
+    trio.step(2, Input::Voters(&voters(Some(4), &[0, 1, 2])));
+    let term = trio.machines[1].view(0).unwrap().term;
+    trio.run(649);
+    assert_eq!(trio.holders(), [0; 0]);
+    assert_eq!(trio.machines[1].view(0).unwrap().term, term, "it asks nobody in vain");
+    trio.run(700);
+    assert_eq!(trio.holders().len(), 1);
+}
+
+#[test]
 fn one_node_alone_holds_by_itself() {
     let mut trio = Trio::of(|config| {
         config.voters = voters(None, &[0]);
