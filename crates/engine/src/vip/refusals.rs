@@ -116,10 +116,16 @@ pub struct Refused {
 /// All counts of a process: at most one for each reason of each addressee.
 #[derive(Clone, Debug, Default)]
 pub struct Refusals {
-    entries: BTreeMap<(Addressee, Refusal), Entry>,
+    entries: BTreeMap<Key, Entry>,
     untold: bool,
     tell_at: Time,
+    /// The last of which the count was told, and the last that was an event.
+    counted: Option<Key>,
+    alarmed: Option<Key>,
 }
+
+/// What one count is of.
+type Key = (Addressee, Refusal);
 
 #[derive(Clone, Copy, Debug)]
 struct Entry {
@@ -147,7 +153,7 @@ impl Refusals {
     pub fn note(
         &mut self,
         now: Time,
-        (addressee, refusal): (Addressee, Refusal),
+        (addressee, refusal): Key,
         times: u64,
         source: Option<IpAddr>,
     ) {
@@ -176,21 +182,35 @@ impl Refusals {
             return news;
         }
         self.tell_at = now + TELL_EVERY;
-        self.untold = false;
-        for ((addressee, refusal), entry) in &mut self.entries {
-            let Entry { count, source, .. } = *entry;
-            let refused = Refused { addressee: *addressee, refusal: *refusal, count, source };
-            if entry.grew && news.counts.len() < COUNTS_AT_ONCE {
-                entry.grew = false;
-                news.counts.push(refused);
-            }
-            if entry.due && news.events.len() < EVENTS_AT_ONCE {
-                (entry.due, entry.event_at) = (false, now + AGAIN_AFTER);
-                news.events.push(refused);
-            }
-            self.untold |= entry.grew || entry.due;
+        for key in self.turn(self.counted, COUNTS_AT_ONCE, |entry| entry.grew) {
+            news.counts.extend(self.told(key, |entry| entry.grew = false));
+            self.counted = Some(key);
         }
+        for key in self.turn(self.alarmed, EVENTS_AT_ONCE, |entry| entry.due) {
+            let mark = |entry: &mut Entry| {
+                (entry.due, entry.event_at) = (false, now + AGAIN_AFTER);
+            };
+            news.events.extend(self.told(key, mark));
+            self.alarmed = Some(key);
+        }
+        self.untold = self.entries.values().any(|entry| entry.grew || entry.due);
         news
+    }
+
+    /// At most `most` of those that wait, from the one behind `last` on and round: one that waits again and again keeps
+    /// no other one waiting.
+    fn turn(&self, last: Option<Key>, most: usize, waits: impl Fn(&Entry) -> bool) -> Vec<Key> {
+        let behind = self.entries.iter().filter(|(key, _)| Some(**key) > last);
+        let up_to = self.entries.iter().filter(|(key, _)| Some(**key) <= last);
+        let waiting = behind.chain(up_to).filter(|(_, entry)| waits(entry));
+        waiting.map(|(key, _)| *key).take(most).collect()
+    }
+
+    fn told(&mut self, key: Key, mark: impl Fn(&mut Entry)) -> Option<Refused> {
+        let entry = self.entries.get_mut(&key)?;
+        mark(entry);
+        let ((addressee, refusal), Entry { count, source, .. }) = (key, *entry);
+        Some(Refused { addressee, refusal, count, source })
     }
 }
 
@@ -259,5 +279,27 @@ mod tests {
         }
         let all: Vec<_> = (0..255).map(Addressee::Vip).collect();
         assert_eq!((counts, events), (all.clone(), all));
+    }
+
+    #[test]
+    fn of_more_counts_than_are_told_at_once_that_grow_all_the_time_each_has_its_turn() {
+        let mut refusals = Refusals::default();
+        let vips = (0..200).map(|vip| (Addressee::Vip(vip), Refusal::Password));
+        let unread = (0..100).map(|at| (Addressee::Interface(at), Refusal::Unread));
+        let all: Vec<_> = vips.chain(unread).collect();
+        let mut told: BTreeMap<_, Vec<u64>> = BTreeMap::new();
+        for second in 0..9 {
+            all.iter().for_each(|which| refusals.note(at(second * 1000), *which, 1, None));
+            let counts = refusals.news(at(second * 1000)).counts;
+            assert_eq!(counts.len(), COUNTS_AT_ONCE);
+            for Refused { addressee, refusal, .. } in counts {
+                told.entry((addressee, refusal)).or_default().push(second);
+            }
+        }
+        for which in all {
+            let told = told.remove(&which).unwrap_or_default();
+            let is_steady = told.windows(2).all(|two| two[1] - two[0] <= 3);
+            assert!(told.len() >= 3 && is_steady, "{which:?} is told in seconds {told:?}");
+        }
     }
 }
