@@ -8,14 +8,16 @@ mod lonely;
 #[path = "store/trio.rs"]
 mod trio;
 
-use std::collections::VecDeque;
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::os::fd::{AsFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use lonely::{alone, kill, until};
 use serde_json::Value;
+use sys::poll::{Interest, Poller};
 use trio::{NODES, Trio, check, said};
 
 #[test]
@@ -70,21 +72,34 @@ fn refused_for_its_length(trio: &Trio) {
     assert_eq!((there.len(), there.contains('y')), (MOST, false));
 }
 
-/// Connections that say nothing, a hundred at each door, from eight addresses; new ones come all the time.
+/// How long a door is waited for: a member that is being replaced sends nobody away.
+const ANSWER: Duration = Duration::from_millis(5);
+
+/// Connections that say nothing, at each door as many as it keeps, from eight addresses: a new one when one of them
+/// was sent away, or after [`ANSWER`].
 fn strangers(doors: &[SocketAddr], enough: &AtomicBool) {
-    let mut idle: Vec<_> = doors.iter().map(|_| VecDeque::new()).collect();
+    let door = |at: &SocketAddr| (*at, Poller::new().expect("a poller"), BTreeMap::new());
+    let mut doors: Vec<(SocketAddr, Poller, BTreeMap<u64, OwnedFd>)> =
+        doors.iter().map(door).collect();
     let mut from = (1..=8).cycle();
+    let (mut number, mut ended) = (0, vec![]);
     while !enough.load(Ordering::Relaxed) {
-        for (door, idle) in doors.iter().zip(&mut idle) {
+        for (door, poller, idle) in &mut doors {
             let from = Ipv4Addr::new(127, 0, 9, from.next().expect("for ever"));
             let from = SocketAddr::from((from, 0));
-            // A member that is being replaced listens to nobody.
-            idle.extend(sys::socket::connect_tcp_from(*door, Some(from)));
+            if let Ok(stranger) = sys::socket::connect_tcp_from(*door, Some(from)) {
+                number += 1;
+                poller.add(stranger.as_fd(), number, Interest::READ).expect("a new descriptor");
+                idle.insert(number, stranger);
+            }
+            poller.wait(&mut ended, Some(ANSWER)).expect("it can be waited for");
+            for stranger in &ended {
+                idle.remove(&stranger.token);
+            }
             if idle.len() > 100 {
-                idle.pop_front();
+                idle.pop_first();
             }
         }
-        std::thread::sleep(Duration::from_millis(1));
     }
 }
 
