@@ -113,8 +113,15 @@ impl Inside {
         let crowded = if own >= (room / PARTS).max(1) {
             place
         } else if self.guests.len() >= room {
-            let (most, _) = places.into_iter().max_by_key(|(_, guests)| *guests)?;
-            most
+            // Of places with as many, that of who waited longest.
+            let guests = |seat: &&Seat| places.get(&seat.place).copied();
+            let mut most = self.guests.first()?;
+            for seat in &self.guests {
+                if guests(&seat) > guests(&most) {
+                    most = seat;
+                }
+            }
+            most.place
         } else {
             return None;
         };
@@ -196,5 +203,22 @@ mod tests {
         let more: Vec<_> = (0..100).map(|n| enter(&doors, &format!("10.0.0.{}", n % 3))).collect();
         assert!(!member.is_out() && doors.inside().guests.len() == 8);
         assert_eq!(more.iter().filter(|came| !came.is_out()).count(), 6);
+    }
+
+    #[test]
+    fn of_places_with_as_many_guests_who_waited_longest_goes() {
+        let doors = Doors::new(8);
+        let strangers: Vec<_> = (0..8).map(|n| enter(&doors, &format!("10.0.1.{n}"))).collect();
+        // Its address is greater than theirs, which says nothing.
+        let member = enter(&doors, "192.168.0.1");
+        let more: Vec<_> = (0..7).map(|n| enter(&doors, &format!("10.0.0.{n}"))).collect();
+        let out = |came: &[Came]| came.iter().filter(|came| came.is_out()).count();
+        assert_eq!((member.is_out(), out(&strangers), out(&more)), (false, 8, 0));
+        // Of two places with two guests each, too.
+        drop((strangers, member, more));
+        let first = ["10.0.0.9", "10.0.0.2", "10.0.0.9", "10.0.0.2"].map(|from| enter(&doors, from));
+        let rest: Vec<_> = (0..5).map(|n| enter(&doors, &format!("10.0.3.{n}"))).collect();
+        assert_eq!(first.each_ref().map(Came::is_out), [true, false, false, false]);
+        assert_eq!(out(&rest), 0);
     }
 }
