@@ -1,7 +1,9 @@
 //! Who may wait at a door that is open to anybody: so many at once, and no more than a part of them from
 //! one place. Whoever comes is let in; where there is no room, one who waits has to go: the oldest of the newcomer's
 //! place if that has its part, else the oldest of the place that has most. So strangers who wait keep nobody
-//! out, and of many places only who comes from a crowded one is sent away.
+//! out, and of many places only who comes from a crowded one is sent away. Who is being served does not have to go, and
+//! who had to go may take a while: where no one can be sent away, or too many have not left yet, the newcomer is not
+//! let in.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -10,6 +12,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// A place gets one of so many parts of the room.
 const PARTS: usize = 4;
+/// Guests who have not left yet, those included who had to go: so many times the room. One who is sent away and waits
+/// for nothing leaves within a millisecond, in which others may come.
+const LIVING: usize = 4;
 
 /// The guests of a door.
 #[derive(Debug)]
@@ -22,6 +27,8 @@ pub struct Doors {
 struct Inside {
     /// The oldest first.
     guests: Vec<Seat>,
+    /// Let in and not dropped yet.
+    living: usize,
     next: u64,
     turned_away: TurnedAway,
     /// As far as it was taken.
@@ -31,7 +38,16 @@ struct Inside {
 struct Seat {
     number: u64,
     place: IpAddr,
-    leave: Box<dyn FnOnce() + Send>,
+    /// None: it is being served.
+    leave: Option<Box<dyn FnOnce() + Send>>,
+}
+
+/// Whether there is room for one more.
+enum Room {
+    Free,
+    /// When the guest at this position has gone.
+    Of(usize),
+    No,
 }
 
 impl fmt::Debug for Seat {
@@ -40,7 +56,7 @@ impl fmt::Debug for Seat {
     }
 }
 
-/// Who had to go.
+/// Who had to go, or was not let in.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct TurnedAway {
     pub connections: u64,
@@ -62,27 +78,39 @@ impl Doors {
         Arc::new(Self { room: room.max(1), inside: Mutex::default() })
     }
 
-    /// `leave` is called if this guest has to go before it is dropped.
-    pub fn enter(self: &Arc<Self>, from: IpAddr, leave: impl FnOnce() + Send + 'static) -> Guest {
+    /// `leave` is called if this guest has to go before it is dropped or served. None: there is no room for it, and
+    /// nobody who could make any; it is counted.
+    pub fn enter(
+        self: &Arc<Self>,
+        from: IpAddr,
+        leave: impl FnOnce() + Send + 'static,
+    ) -> Option<Guest> {
         let place = place(from);
         let mut inside = self.inside();
-        let goes = inside.who_goes(place, self.room);
-        let goes = goes.map(|at| inside.guests.remove(at));
+        let room = inside.room_for(place, self.room);
+        let goes = match room {
+            Room::Free => None,
+            Room::Of(at) => Some(inside.guests.remove(at)),
+            Room::No => {
+                inside.turn_away(place);
+                return None;
+            }
+        };
         if let Some(seat) = &goes {
-            let connections = inside.turned_away.connections + 1;
-            inside.turned_away = TurnedAway { connections, last: Some(seat.place) };
+            inside.turn_away(seat.place);
         }
         let number = inside.next;
         inside.next += 1;
-        inside.guests.push(Seat { number, place, leave: Box::new(leave) });
+        inside.living += 1;
+        inside.guests.push(Seat { number, place, leave: Some(Box::new(leave)) });
         drop(inside);
-        if let Some(seat) = goes {
-            (seat.leave)();
+        if let Some(leave) = goes.and_then(|seat| seat.leave) {
+            leave();
         }
-        Guest { doors: Arc::clone(self), number }
+        Some(Guest { doors: Arc::clone(self), number })
     }
 
-    /// Since the door is open.
+    /// Who had to go or was not let in since the door is open.
     #[must_use]
     pub fn turned_away(&self) -> TurnedAway {
         self.inside().turned_away
@@ -103,35 +131,53 @@ impl Doors {
 }
 
 impl Inside {
-    /// The position of the guest that makes room for one more of this place; none: there is room.
-    fn who_goes(&self, place: IpAddr, room: usize) -> Option<usize> {
+    fn room_for(&self, place: IpAddr, room: usize) -> Room {
+        if self.living >= room * LIVING {
+            return Room::No;
+        }
         let mut places = BTreeMap::<IpAddr, usize>::new();
         for seat in &self.guests {
             *places.entry(seat.place).or_default() += 1;
         }
-        let own = places.get(&place).copied().unwrap_or(0);
-        let crowded = if own >= (room / PARTS).max(1) {
-            place
-        } else if self.guests.len() >= room {
+        let guests = |of: IpAddr| places.get(&of).copied().unwrap_or(0);
+        let is_full = guests(place) >= (room / PARTS).max(1);
+        if !is_full && self.guests.len() < room {
+            return Room::Free;
+        }
+        let waiting = self.guests.iter().enumerate().filter(|(_, seat)| seat.leave.is_some());
+        let mut goes: Option<(usize, &Seat)> = None;
+        for (at, seat) in waiting.filter(|(_, seat)| !is_full || seat.place == place) {
             // Of places with as many, that of who waited longest.
-            let guests = |seat: &&Seat| places.get(&seat.place).copied();
-            let mut most = self.guests.first()?;
-            for seat in &self.guests {
-                if guests(&seat) > guests(&most) {
-                    most = seat;
-                }
+            if goes.is_none_or(|(_, most)| guests(seat.place) > guests(most.place)) {
+                goes = Some((at, seat));
             }
-            most.place
-        } else {
-            return None;
-        };
-        self.guests.iter().position(|seat| seat.place == crowded)
+        }
+        goes.map_or(Room::No, |(at, _)| Room::Of(at))
+    }
+
+    fn turn_away(&mut self, place: IpAddr) {
+        let connections = self.turned_away.connections + 1;
+        self.turned_away = TurnedAway { connections, last: Some(place) };
+    }
+}
+
+impl Guest {
+    /// It is served from now on and has not to go any more. False: it had to already.
+    #[must_use]
+    pub fn stay(&self) -> bool {
+        let mut inside = self.doors.inside();
+        let seat = inside.guests.iter_mut().find(|seat| seat.number == self.number);
+        let leave = seat.map(|seat| seat.leave.take());
+        drop(inside);
+        leave.is_some()
     }
 }
 
 impl Drop for Guest {
     fn drop(&mut self) {
-        self.doors.inside().guests.retain(|seat| seat.number != self.number);
+        let mut inside = self.doors.inside();
+        inside.living -= 1;
+        inside.guests.retain(|seat| seat.number != self.number);
     }
 }
 
@@ -153,11 +199,15 @@ mod tests {
     use super::*;
 
     /// A guest, and whether it had to go.
-    struct Came(Arc<AtomicUsize>, #[expect(dead_code, reason = "it is there")] Guest);
+    struct Came(Arc<AtomicUsize>, Option<Guest>);
 
     impl Came {
         fn is_out(&self) -> bool {
             self.0.load(Ordering::Relaxed) > 0
+        }
+
+        fn stay(&self) -> bool {
+            self.1.as_ref().is_some_and(Guest::stay)
         }
     }
 
@@ -167,7 +217,13 @@ mod tests {
         let leave = move || {
             told.fetch_add(1, Ordering::Relaxed);
         };
-        Came(out, doors.enter(from.parse().unwrap(), leave))
+        let guest = doors.enter(from.parse().unwrap(), leave);
+        assert!(guest.is_some());
+        Came(out, guest)
+    }
+
+    fn is_let_in(doors: &Arc<Doors>, from: &str) -> bool {
+        doors.enter(from.parse().unwrap(), || ()).is_some()
     }
 
     #[test]
@@ -200,7 +256,12 @@ mod tests {
         let member = enter(&doors, "10.0.1.1");
         assert_eq!(strangers.iter().filter(|came| came.is_out()).count(), 1);
         // However many come, from however many places that are more crowded than that of the member.
-        let more: Vec<_> = (0..100).map(|n| enter(&doors, &format!("10.0.0.{}", n % 3))).collect();
+        let mut more: Vec<Came> = vec![];
+        for n in 0..100 {
+            more.push(enter(&doors, &format!("10.0.0.{}", n % 3)));
+            // Who is sent away leaves.
+            more.iter_mut().filter(|came| came.is_out()).for_each(|came| came.1 = None);
+        }
         assert!(!member.is_out() && doors.inside().guests.len() == 8);
         assert_eq!(more.iter().filter(|came| !came.is_out()).count(), 6);
     }
@@ -216,9 +277,48 @@ mod tests {
         assert_eq!((member.is_out(), out(&strangers), out(&more)), (false, 8, 0));
         // Of two places with two guests each, too.
         drop((strangers, member, more));
-        let first = ["10.0.0.9", "10.0.0.2", "10.0.0.9", "10.0.0.2"].map(|from| enter(&doors, from));
+        let first =
+            ["10.0.0.9", "10.0.0.2", "10.0.0.9", "10.0.0.2"].map(|from| enter(&doors, from));
         let rest: Vec<_> = (0..5).map(|n| enter(&doors, &format!("10.0.3.{n}"))).collect();
         assert_eq!(first.each_ref().map(Came::is_out), [true, false, false, false]);
         assert_eq!(out(&rest), 0);
+    }
+
+    #[test]
+    fn who_is_served_does_not_have_to_go() {
+        let doors = Doors::new(8);
+        let served = enter(&doors, "10.0.0.1");
+        assert!(served.stay() && served.stay());
+        let idle: Vec<_> = (0..3).map(|_| enter(&doors, "10.0.0.1")).collect();
+        assert_eq!(idle.iter().map(Came::is_out).collect::<Vec<_>>(), [true, true, false]);
+        assert!(!idle[0].stay(), "it had to go already");
+        assert!(idle[2].stay());
+        assert!(!is_let_in(&doors, "10.0.0.1"), "both of its address are served");
+        let served: Vec<_> = (1..7).map(|n| enter(&doors, &format!("10.0.1.{n}"))).collect();
+        assert!(served[1..].iter().all(|came| came.stay()));
+        // One waits still, and makes room for one of elsewhere, which waits then.
+        let last = enter(&doors, "10.0.2.1");
+        assert!(served[0].is_out() && last.stay());
+        assert!(!is_let_in(&doors, "10.0.2.2"), "all are served");
+        let turned_away = doors.turned_away();
+        assert_eq!((turned_away.connections, idle.len()), (5, 3));
+        assert_eq!(turned_away.last, "10.0.2.2".parse().ok());
+        drop(last);
+        assert!(is_let_in(&doors, "10.0.2.2"));
+    }
+
+    #[test]
+    fn who_does_not_leave_when_it_has_to_is_counted() {
+        let doors = Doors::new(8);
+        let mut lasting: Vec<_> =
+            (0..8 * LIVING).map(|n| enter(&doors, &format!("10.0.0.{n}"))).collect();
+        assert_eq!(lasting.iter().filter(|came| came.is_out()).count(), 8 * (LIVING - 1));
+        assert!(!is_let_in(&doors, "10.0.1.1"), "so many are there still");
+        let turned_away = doors.turned_away();
+        assert_eq!(turned_away.connections, 8 * (LIVING as u64 - 1) + 1);
+        assert_eq!(turned_away.last, "10.0.1.1".parse().ok());
+        // One that had to go leaves at last, and makes room.
+        drop(lasting.remove(0));
+        assert!(is_let_in(&doors, "10.0.1.1"));
     }
 }

@@ -212,6 +212,7 @@ impl Desk {
                 // It has shown who it is meanwhile.
                 let _ = leave.send(());
             });
+            let Some(guest) = guest else { continue };
             let desk = self.clone();
             tokio::spawn(async move {
                 let welcomed = tokio::select! {

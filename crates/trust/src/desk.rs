@@ -5,7 +5,7 @@ use std::net::{IpAddr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::time::Duration;
 
-use base::Doors;
+use base::{Doors, Guest};
 use rcgen::KeyPair;
 use rustls::{ServerConnection, StreamOwned};
 
@@ -99,6 +99,9 @@ pub enum DeskError {
     Wire(#[from] WireError),
     #[error("the connection cannot be used")]
     Connection(#[source] io::Error),
+    /// Nothing was changed for it.
+    #[error("sent away before its question was read: too many waited")]
+    TurnedAway,
 }
 
 /// Decides on a question. Changes `state` only where the answer is yes.
@@ -237,7 +240,7 @@ pub fn answer_one(
     from: IpAddr,
     now_ms: u64,
 ) -> Result<String, DeskError> {
-    let desk = Desk { folder, files: &NoStore, answers: &Answers::default() };
+    let desk = Desk { folder, files: &NoStore, answers: &Answers::default(), guest: None };
     converse(&desk, stream, from, now_ms)
 }
 
@@ -246,6 +249,8 @@ struct Desk<'a> {
     folder: &'a Folder,
     files: &'a dyn Configurations,
     answers: &'a Answers,
+    /// At a door where others wait.
+    guest: Option<&'a Guest>,
 }
 
 fn converse(
@@ -260,6 +265,10 @@ fn converse(
     let connection = ServerConnection::new(Arc::new(config))?;
     let mut guest = StreamOwned::new(connection, Hurried::new(stream));
     let bytes = wire::receive(&mut guest, MAX_ASK)?;
+    // A token may be spent from here on: who asked has to hear the answer.
+    if !desk.guest.is_none_or(Guest::stay) {
+        return Err(DeskError::TurnedAway);
+    }
     let shown = guest.conn.peer_certificates().and_then(|chain| chain.first());
     let shown = shown.map(|certificate| fingerprint(certificate));
     let (answer, done) = match Ask::decode(&bytes) {
@@ -365,7 +374,8 @@ pub fn doors() -> Arc<Doors> {
 }
 
 /// Answers until the process ends; `tell` hears each conversation in a line. Where too many are there, or too
-/// many of one address, who waited longest there is sent away, and the audit log has how many were.
+/// many of one address, who waited longest there is sent away, and the audit log has how many were; whose question was
+/// read is answered.
 pub fn serve(
     (folder, files): (&Folder, &(dyn Configurations + Sync)),
     (listener, doors): (&TcpListener, &Arc<Doors>),
@@ -401,9 +411,10 @@ pub fn serve(
                     counted.command, counted.object, counted.outcome
                 ));
             }
+            let Some(guest) = guest else { continue };
             let answers = &answers;
             let work = move || {
-                let desk = Desk { folder, files, answers };
+                let desk = Desk { folder, files, answers, guest: Some(&guest) };
                 let now_ms = sys::clock::wall_ms();
                 match converse(&desk, stream, from.ip(), now_ms) {
                     Ok(line) => tell(&line),

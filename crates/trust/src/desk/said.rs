@@ -137,7 +137,7 @@ mod tests {
         let (address, from) = ("127.0.0.1:1".parse().unwrap(), [10, 0, 0, 2].into());
         let token = folder.create_token((Role::Compute, None), address, 600_000, NOW).unwrap();
         let answers = Answers::default();
-        let desk = Desk { folder: &folder, files: &NoStore, answers: &answers };
+        let desk = Desk { folder: &folder, files: &NoStore, answers: &answers, guest: None };
         let asks = |question, guest| {
             let ask = Ask { version: wire::VERSION, now_ms: NOW, question };
             decided(&desk, &ask, (guest, from), NOW).0

@@ -35,7 +35,7 @@ fn passwords_are_for_the_present_certificate(
     let asks = |guest| {
         let question = Question::Configuration;
         let ask = Ask { version: wire::VERSION, now_ms: NOW, question };
-        let desk = Desk { folder, files: &All, answers: &Answers::default() };
+        let desk = Desk { folder, files: &All, answers: &Answers::default(), guest: None };
         decided(&desk, &ask, (guest, Ipv4Addr::LOCALHOST.into()), NOW).0
     };
     let Answer::Refused(why) = asks(former) else { panic!("a former certificate counts") };
