@@ -338,7 +338,7 @@ pub const EVENTS: &[EventKind] = &[
     told("vip-recorded", "node", "what the vip process is told and decides is recorded again"),
     act(
         "vip-release-failed",
-        "vip",
+        "vip, node",
         "the kernel keeps an address that this node let go",
         "remove the address by hand (`ip address del`): two nodes may answer for it",
     ),

@@ -28,6 +28,7 @@ use crate::Buffer;
 
 mod action;
 mod burst;
+pub mod estate;
 mod input;
 mod kept;
 pub mod lease;

@@ -18,13 +18,14 @@ use api::{BalancerState, Change, Event, Mode, Order, Role};
 use base::{Chain, Time};
 use engine::Buffer;
 use engine::role::{Action, Balancer, Input, Kind, Part, Roles};
+use engine::vip::estate::Estate;
 use sys::poll::{Interest, Poller, Ready};
 use sys::signal::{SIGHUP, SIGINT, SIGTERM, SIGUSR1, Signals};
 
 use crate::launch::{Launch, LaunchError, Plan};
 use crate::vip::rescue::Rescue;
 use children::Child;
-use dump::Dump;
+use dump::{Dump, Dumps};
 use facts::Facts;
 use lives::Lives;
 use lock::{Lock, LockError};
@@ -113,20 +114,16 @@ struct Supervisor {
     roles: Roles,
     children: BTreeMap<Slot, Child>,
     starts: BTreeMap<Role, u32>,
-    /// Instances of the new configuration that keep their addresses; none if that cannot be.
-    kept: Option<Vec<u16>>,
-    /// The vip process retires: the next one keeps these.
-    adopt: Vec<u16>,
-    /// What these had in the configuration before, and have no more.
-    leftovers: Vec<std::net::IpAddr>,
+    /// What passes from one vip process to the next.
+    estate: Estate,
     /// The rescue knows the configuration before; renewed with the next vip process.
     rescue_is_old: bool,
     /// How the last process ended, for the event about it.
     last_exit: Option<(Slot, i32, sys::process::Exit)>,
     /// Why keys could not be read when they were asked for last; told once.
     keys_unreadable: Option<String>,
-    /// Asked for, until the vip process has said what it counted.
-    dumps: Vec<Dump>,
+    /// What signals of keepalived asked for.
+    dumps: Dumps,
     facts: Facts,
     lives: Lives,
     rescue: Option<Rescue>,
@@ -294,14 +291,8 @@ impl Supervisor {
 
     fn retire(&mut self, slot: Slot) {
         let is_vip = self.children.get(&slot).is_some_and(|child| child.kind == Kind::Vip);
-        if !is_vip {
-            self.leave(slot, &Order::Retire);
-        } else if let Some(kept) = self.kept.take() {
-            self.adopt = kept;
-            self.leave(slot, &Order::Retire);
-        } else {
-            self.leave(slot, &Order::Stop);
-        }
+        let holds_on = !is_vip || self.estate.retires();
+        self.leave(slot, if holds_on { &Order::Retire } else { &Order::Stop });
     }
 
     fn hear(&mut self, slot: Slot) {
@@ -360,8 +351,11 @@ impl Supervisor {
         let Some(child) = self.children.remove(&slot) else { return };
         let _ = self.poller.remove(child.process.pidfd());
         let in_order = child.leaving && exit == sys::process::Exit::Code(0);
-        if child.kind == Kind::Vip && !in_order {
-            self.rescue_addresses(exit);
+        if child.kind == Kind::Vip {
+            self.counts_are_gone();
+            if !in_order {
+                self.rescue_addresses(exit);
+            }
         }
         self.last_exit = Some((slot, child.process.pid(), exit));
         self.step(Input::Exited { slot });
@@ -371,10 +365,9 @@ impl Supervisor {
     /// The vip process died without having said goodbye: no address may stay.
     fn rescue_addresses(&mut self, exit: sys::process::Exit) {
         let began = sys::clock::now();
-        self.adopt.clear();
-        self.leftovers.clear();
+        let owed = self.estate.dies();
         let Some(rescue) = &mut self.rescue else { return };
-        let done = rescue.act(self.lives.next());
+        let done = rescue.act(self.lives.next(), &owed);
         self.event(Event {
             what: "vip-rescued".to_owned(),
             object: format!("node/{}", self.plan.node),

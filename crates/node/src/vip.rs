@@ -185,13 +185,14 @@ impl<'a> Driver<'a> {
     fn begin(&mut self, start: &Start) {
         let mut refused = Vec::new();
         for ip in &start.leftovers {
-            // What the kernel keeps is held by nobody's word: the next release of it says so.
-            let _unable = self.netlink.delete_everywhere(*ip);
+            if let Err(error) = self.netlink.delete_everywhere(*ip) {
+                self.tell(&Report::Event(tell::leftover(&self.node, *ip, &error)));
+            }
         }
         for (number, instance) in self.instances.iter_mut().enumerate() {
             if !start.adopt.contains(&instance.number) {
                 instance.remove_leftovers(&self.netlink);
-            } else if !instance.claim(&self.netlink) {
+            } else if !instance.keep(&self.netlink) {
                 // One that was there stays as it is; one that somebody removed is there again.
                 refused.push(number);
             }

@@ -277,6 +277,20 @@ const KEEPALIVED: &str = "vrrp_instance internal {
 }
 ";
 
+/// The same with addresses beside it that adverts do not name.
+fn file(excluded: &str) -> String {
+    let more = format!("    virtual_ipaddress_excluded {{\n{excluded}\n    }}\n}}\n");
+    KEEPALIVED.trim_end().trim_end_matches('}').to_owned() + &more
+}
+
+fn start_as_keepalived(node: &mut Lonely) {
+    let program = node.path("keepalived");
+    symlink(OUTLAST, &program).expect("a name");
+    let mut command = Command::new(&program);
+    command.args(["-n", "-f"]).arg(node.path("keepalived.conf"));
+    node.start_with(command);
+}
+
 #[test]
 fn called_as_haproxy_it_is_a_balancer_in_the_background() {
     alone("called_as_haproxy_it_is_a_balancer_in_the_background", || {
@@ -304,11 +318,7 @@ fn called_as_keepalived_it_holds_addresses_only() {
     alone("called_as_keepalived_it_holds_addresses_only", || {
         let mut node = Lonely::new();
         node.write("keepalived.conf", KEEPALIVED);
-        let program = node.path("keepalived");
-        symlink(OUTLAST, &program).unwrap();
-        let mut command = Command::new(&program);
-        command.args(["-n", "-f"]).arg(node.path("keepalived.conf"));
-        node.start_with(command);
+        start_as_keepalived(&mut node);
         until("it holds the address", has_vip);
         assert!(!node.listens(), "it balances");
         node.signal("TERM");
@@ -405,16 +415,8 @@ fn what_is_held_beside_the_advertised_address_comes_and_goes_at_sighup_and_that_
         "what_is_held_beside_the_advertised_address_comes_and_goes_at_sighup_and_that_one_stays",
         || {
             let mut node = Lonely::new();
-            let file = |excluded: &str| {
-                let more = format!("    virtual_ipaddress_excluded {{\n{excluded}\n    }}\n}}\n");
-                KEEPALIVED.trim_end().trim_end_matches('}').to_owned() + &more
-            };
             node.write("keepalived.conf", &file("10.79.1.1/24\n10.79.2.1/24"));
-            let program = node.path("keepalived");
-            symlink(OUTLAST, &program).unwrap();
-            let mut command = Command::new(&program);
-            command.args(["-n", "-f"]).arg(node.path("keepalived.conf"));
-            node.start_with(command);
+            start_as_keepalived(&mut node);
             let held = || -> Vec<(String, u8)> {
                 let all = Netlink::open().and_then(|netlink| netlink.addresses()).unwrap();
                 let ours = all.iter().map(|at| (at.ip.to_string(), at.prefix));
@@ -463,5 +465,32 @@ fn a_virtual_ip_that_changes_at_sighup_leaves_no_address_behind() {
         node.signal("HUP");
         until("the new address is held", || held("10.79.0.50"));
         assert!(!held("10.79.0.40"), "the former address stayed: {}", node.log());
+    });
+}
+
+#[test]
+fn reloads_that_come_faster_than_processes_are_replaced_leave_nothing_behind() {
+    alone("reloads_that_come_faster_than_processes_are_replaced_leave_nothing_behind", || {
+        let mut node = Lonely::new();
+        node.write("keepalived.conf", &file("10.79.200.1/24"));
+        start_as_keepalived(&mut node);
+        let held = |part: &str| {
+            let all = Netlink::open().and_then(|netlink| netlink.addresses());
+            let all = all.expect("addresses can be listed");
+            all.iter().filter(|at| at.ip.to_string().starts_with(part)).count()
+        };
+        until("it holds both", || has_vip() && held("10.79.200.") == 1);
+        // Each as soon as the one before was read, so some come while a process ends, and some before it is known.
+        for round in 1..=20 {
+            node.write("keepalived.conf", &file(&format!("10.79.{}.1/24", 200 + round % 7)));
+            node.signal("HUP");
+            until("it is read", || node.log().matches("the files are good").count() >= round);
+        }
+        until("the newest is held, and nothing else", || {
+            has_vip() && held("10.79.206.") == 1 && held("10.79.2") == 1
+        });
+        node.signal("TERM");
+        assert_eq!(node.ended().code(), Some(0), "{}", node.log());
+        assert_eq!(held("10.79.2"), 0);
     });
 }

@@ -7,13 +7,14 @@ use std::os::fd::{AsFd, BorrowedFd};
 use api::{Event, Mode, Order, Report, Role, Start};
 use config::cluster::DashboardTls;
 use engine::role::{Config, Kind, Roles};
+use engine::vip::estate::Estate;
 use sys::channel::Channel;
 use sys::poll::{Interest, Poller};
 use sys::signal::{SIGHUP, SIGINT, SIGTERM, SIGUSR1, Signals};
 
 use super::children::Child;
 use super::dashboard::Dashboard;
-use super::dump::Dump;
+use super::dump::{Dump, Dumps};
 use super::facts::Facts;
 use super::ground;
 use super::lives::{Lives, Trouble};
@@ -149,13 +150,11 @@ impl Supervisor {
             roles,
             children: BTreeMap::new(),
             starts: BTreeMap::new(),
-            kept: None,
-            adopt: vec![],
-            leftovers: vec![],
+            estate: Estate::default(),
             rescue_is_old: false,
             last_exit: None,
             keys_unreadable: None,
-            dumps: vec![],
+            dumps: Dumps::default(),
             facts,
             lives,
             rescue,
@@ -180,8 +179,7 @@ impl Supervisor {
             Ok(child) => {
                 self.children.insert(slot, child);
                 if kind == Kind::Vip {
-                    self.adopt.clear();
-                    self.leftovers.clear();
+                    self.estate.starts();
                 }
                 self.brief(slot, kind);
             }
@@ -223,7 +221,7 @@ impl Supervisor {
         };
         let listening = sockets.of(kind);
         let (adopt, leftovers) = match kind {
-            Kind::Vip => (self.adopt.clone(), self.leftovers.clone()),
+            Kind::Vip => self.estate.of(&plan.vips),
             Kind::Proxy | Kind::Agent | Kind::Services | Kind::Store => (vec![], vec![]),
         };
         let start = Order::Start(Box::new(Start {

@@ -3,12 +3,13 @@
 //!
 //! Written aside and put in place with one rename, by a thread: a disk that hangs costs the node nothing.
 
+use std::collections::VecDeque;
 use std::fmt::Write as _;
 use std::fs::OpenOptions;
 use std::io::{self, Write as _};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use api::{Order, RefusedAdvert, RefusedAdverts, VipCounts, VipRole, VipState};
 use config::vip::{Address, Vip};
@@ -77,7 +78,7 @@ pub(super) struct Line<'a> {
     pub(super) state: Option<&'a VipState>,
     pub(super) counts: VipCounts,
     /// What was not obeyed, of this instance.
-    pub(super) refused: Vec<&'a RefusedAdverts>,
+    pub(super) refused: Vec<RefusedAdverts>,
 }
 
 impl Line<'_> {
@@ -337,9 +338,9 @@ fn folder() -> PathBuf {
 
 /// Writes the file, mode 600: aside first, under a name that must be new, so that nothing that lies there is followed.
 fn write(folder: &Path, name: &str, text: &str) -> io::Result<()> {
-    static WRITTEN: AtomicU32 = AtomicU32::new(0);
-    let number = WRITTEN.fetch_add(1, Ordering::Relaxed);
-    let aside = folder.join(format!("{name}.{}.{number}", std::process::id()));
+    let aside = folder.join(format!("{name}.{}", std::process::id()));
+    // What a process of the same number left half written.
+    let _ = std::fs::remove_file(&aside);
     let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&aside)?;
     let written = file.write_all(text.as_bytes());
     let placed = written.and_then(|()| std::fs::rename(&aside, folder.join(name)));
@@ -350,24 +351,76 @@ fn write(folder: &Path, name: &str, text: &str) -> io::Result<()> {
     placed
 }
 
-/// Puts it into its file, on a thread of its own.
-pub(super) fn place(dump: Dump, text: String) {
-    let work = move || {
-        let folder = folder();
-        if let Err(error) = write(&folder, dump.file(), &text) {
-            let path = folder.join(dump.file());
-            tell::line(&format!("cannot write {}: {error}", path.display()));
+/// What is on its way to the disk: the newest of each file.
+#[derive(Debug, Default)]
+struct Waiting {
+    texts: Vec<(Dump, String)>,
+    /// A thread writes.
+    writes: bool,
+}
+
+/// What was asked for, what of it waits for the vip process, and what for the disk.
+#[derive(Debug, Default)]
+pub(super) struct Dumps {
+    /// One for each question that the vip process has not answered, the oldest first.
+    asked: VecDeque<Dump>,
+    /// What had been refused when counting began anew.
+    before: Vec<RefusedAdverts>,
+    waiting: Arc<Mutex<Waiting>>,
+}
+
+impl Dumps {
+    /// Puts it into its file, on a thread of its own.
+    fn place(&self, dump: Dump, text: String) {
+        let mut waiting = lock(&self.waiting);
+        waiting.texts.retain(|(other, _)| other.file() != dump.file());
+        waiting.texts.push((dump, text));
+        if std::mem::replace(&mut waiting.writes, true) {
+            return;
         }
-    };
-    if let Err(error) = std::thread::Builder::new().name("dump".to_owned()).spawn(work) {
-        tell::line(&format!("cannot write {}: {error}", dump.file()));
+        drop(waiting);
+        let all = Arc::clone(&self.waiting);
+        let work = move || {
+            while let Some((dump, text)) = next(&all) {
+                let folder = folder();
+                if let Err(error) = write(&folder, dump.file(), &text) {
+                    let path = folder.join(dump.file());
+                    tell::line(&format!("cannot write {}: {error}", path.display()));
+                }
+            }
+        };
+        if let Err(error) = std::thread::Builder::new().name("dump".to_owned()).spawn(work) {
+            *lock(&self.waiting) = Waiting::default();
+            tell::line(&format!("cannot write {}: {error}", dump.file()));
+        }
     }
+
+    /// Of one virtual IP, since counting began anew.
+    fn refused(&self, all: Vec<&RefusedAdverts>) -> Vec<RefusedAdverts> {
+        let since = |now: &RefusedAdverts| {
+            let before = self.before.iter().find(|before| before.is_about(now));
+            let count = now.count.saturating_sub(before.map_or(0, |before| before.count));
+            RefusedAdverts { count, ..now.clone() }
+        };
+        all.into_iter().map(since).collect()
+    }
+}
+
+fn lock(waiting: &Mutex<Waiting>) -> MutexGuard<'_, Waiting> {
+    waiting.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// None: the thread may end.
+fn next(waiting: &Mutex<Waiting>) -> Option<(Dump, String)> {
+    let mut waiting = lock(waiting);
+    waiting.writes = !waiting.texts.is_empty();
+    waiting.writes.then(|| waiting.texts.remove(0))
 }
 
 impl Supervisor {
     /// The vip process is asked what it counted; where there is none, nothing was.
     pub(super) fn dump(&mut self, dump: Dump) {
-        self.dumps.push(dump);
+        self.dumps.asked.push_back(dump);
         if self.children.values().any(|child| child.kind == Kind::Vip && !child.leaving) {
             let clear = dump == Dump::ClearStats;
             self.order_all(Kind::Vip, &Order::Count { clear });
@@ -376,24 +429,31 @@ impl Supervisor {
         }
     }
 
-    /// The vip process answered: what waits for it is written.
+    /// The vip process is gone: it answers no more, and another one counts anew.
+    pub(super) fn counts_are_gone(&mut self) {
+        while !self.dumps.asked.is_empty() {
+            self.counted(&[]);
+        }
+        self.dumps.before.clear();
+    }
+
+    /// The vip process answered the oldest question.
     pub(super) fn counted(&mut self, counts: &[VipCounts]) {
+        let Some(dump) = self.dumps.asked.pop_front() else { return };
+        let count = |instance| counts.iter().find(|one| one.instance == instance).copied();
         let lines: Vec<Line<'_>> = (0..)
             .zip(&self.plan.vips)
             .map(|(instance, vip)| Line {
                 vip,
                 state: self.facts.vips().find(|state| state.instance == instance),
-                counts: counts
-                    .iter()
-                    .find(|one| one.instance == instance)
-                    .copied()
-                    .unwrap_or_default(),
-                refused: self.facts.adverts_of(&vip.name),
+                counts: count(instance).unwrap_or_default(),
+                refused: self.dumps.refused(self.facts.adverts_of(&vip.name)),
             })
             .collect();
-        for dump in &self.dumps {
-            place(*dump, text(*dump, &lines));
+        self.dumps.place(dump, text(dump, &lines));
+        if dump == Dump::ClearStats {
+            let all = self.plan.vips.iter().flat_map(|vip| self.facts.adverts_of(&vip.name));
+            self.dumps.before = all.cloned().collect();
         }
-        self.dumps.clear();
     }
 }

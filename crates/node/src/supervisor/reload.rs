@@ -1,15 +1,12 @@
 //! SIGHUP, or a generation of the cluster's configuration: a good file takes over through a warm proxy, a broken
 //! one changes nothing.
 
-use std::collections::BTreeSet;
-use std::net::IpAddr;
 use std::time::Duration;
 
 use api::{Event, Order};
 use base::Chain;
 use config::cluster::Cluster;
-use config::vip::Vip;
-use engine::role::{Dashboard, Input, Loss};
+use engine::role::{Dashboard, Input, Kind, Loss};
 
 use super::{Next, SuperviseError, Supervisor, begin, ports, tell};
 use crate::launch::Plan;
@@ -108,32 +105,6 @@ impl Supervisor {
         None
     }
 
-    /// The instances of the new configuration that keep their addresses; none if an address that
-    /// is held now would be lost: then the vip process hands everything over instead.
-    fn kept_by(&self, plan: &Plan) -> Option<Vec<u16>> {
-        let same = |old: &Vip, new: &Vip| {
-            let key = |vip: &Vip| (vip.interface.clone(), vip.router_id);
-            key(old) == key(new) && old.advertised().eq(new.advertised())
-        };
-        self.facts
-            .vips()
-            .filter(|state| state.holding)
-            .map(|state| {
-                let old = self.plan.vips.get(usize::from(state.instance))?;
-                let at = plan.vips.iter().position(|new| same(old, new))?;
-                u16::try_from(at).ok()
-            })
-            .collect()
-    }
-
-    /// What the instances that are held now have, and nothing of that plan has in the same place.
-    fn left_by(&self, plan: &Plan) -> Vec<IpAddr> {
-        let held = self.facts.vips().filter(|state| state.holding);
-        let old = held.filter_map(|state| self.plan.vips.get(usize::from(state.instance)));
-        let new: BTreeSet<_> = plan.vips.iter().flat_map(Vip::places).collect();
-        old.flat_map(Vip::places).filter(|place| !new.contains(place)).map(|(ip, ..)| ip).collect()
-    }
-
     fn take_over(&mut self, next: Next) {
         let (plan, sockets) = (&next.plan, &next.sockets);
         tell::text(&plan.warnings);
@@ -159,8 +130,11 @@ impl Supervisor {
     /// The new proxy serves (or there is none to wait for).
     pub(super) fn reloaded(&mut self, generation: u64) {
         let Some(Next { plan, sockets, number }) = self.next.take() else { return };
-        self.kept = self.kept_by(&plan);
-        self.leftovers = self.kept.as_ref().map(|_| self.left_by(&plan)).unwrap_or_default();
+        let runs = |child: &super::Child| child.kind == Kind::Vip && !child.leaving;
+        let runs = self.children.values().any(runs);
+        let held = self.facts.vips().filter(|state| state.holding).map(|state| state.instance);
+        let held: Vec<u16> = held.collect();
+        self.estate.reload(&self.plan.vips, &held, &plan.vips, runs);
         // The retiring process may still need the rescue that knows its addresses.
         self.rescue_is_old = true;
         let same = plan.vips == self.plan.vips;

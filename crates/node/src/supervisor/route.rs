@@ -29,6 +29,9 @@ impl Supervisor {
                 if let Some(rescue) = &mut self.rescue {
                     rescue.note(&state);
                 }
+                if self.children.get(&slot).is_some_and(|child| !child.leaving) {
+                    self.estate.says(state.instance);
+                }
                 let change = Change::Vip(state);
                 self.facts.learn(&change);
                 self.order_all(Kind::Proxy, &Order::Change(change.clone()));

@@ -177,6 +177,18 @@ impl Instance {
         self.indexes.get(self.device(address)).copied()
     }
 
+    /// The same as [`Self::claim`] of one that is adopted. An address that came with the configuration may have been
+    /// elsewhere, so the neighbours are told.
+    pub(super) fn keep(&mut self, netlink: &Netlink) -> bool {
+        let before = netlink.addresses().unwrap_or_default();
+        let taken = self.claim(netlink);
+        let is_new = |address: &Address| !before.iter().any(|there| there.ip == address.ip);
+        if self.vip.addresses.iter().any(is_new) {
+            self.announce();
+        }
+        taken
+    }
+
     /// Puts the addresses on their devices; false when the kernel refuses one.
     pub(super) fn claim(&mut self, netlink: &Netlink) -> bool {
         self.held = true;

@@ -82,8 +82,9 @@ impl Rescue {
         self.states.insert(state.instance, state.clone());
     }
 
-    /// Removes every address, then tells everybody and names the successors, under the number `life`.
-    pub(crate) fn act(&mut self, life: u64) -> Done {
+    /// Removes every address, then tells everybody and names the successors, under the number `life`. `owed`: what
+    /// may be here beside, of the configuration before.
+    pub(crate) fn act(&mut self, life: u64, owed: &[Vip]) -> Done {
         let mut done = Done::default();
         let mut left = Vec::new();
         for (number, vip) in (0..).zip(&self.vips) {
@@ -93,6 +94,7 @@ impl Rescue {
                 left.push((number, vip, done.kept.len() > kept));
             }
         }
+        owed.iter().for_each(|vip| self.remove(vip, &mut done));
         let mut seal = self.ours.as_ref().map(|ours| ours.seal(life));
         for (number, vip, kept) in left {
             // The goodbye first: a foreign router that heard it after the first advert of the named

@@ -1,5 +1,7 @@
 //! The machine's words in those of `api`.
 
+use std::net::IpAddr;
+
 use api::{Event, VipCause, VipRole, VipState};
 use base::Time;
 use engine::vip::{Cause, Role};
@@ -115,6 +117,20 @@ pub(super) fn release_failed(instance: &Instance, node: &str, kept: &Kept) -> Ev
         decision: "let go, but name nobody: a successor would be a second holder".to_owned(),
         action: "tried on its device, then on every device".to_owned(),
         not_done: "an address may still be here and has to be removed by hand".to_owned(),
+        ..Event::default()
+    }
+}
+
+/// An address stays that no virtual IP of the new configuration has.
+pub(super) fn leftover(node: &str, ip: IpAddr, error: &std::io::Error) -> Event {
+    Event {
+        at_ms: sys::clock::wall_ms(),
+        node: node.to_owned(),
+        what: "vip-release-failed".to_owned(),
+        object: format!("node/{node}"),
+        evidence: format!("the kernel keeps {ip}, which went out of the configuration: {error}"),
+        decision: "run the new configuration all the same".to_owned(),
+        not_done: "the address may still be here and has to be removed by hand".to_owned(),
         ..Event::default()
     }
 }

@@ -1,0 +1,180 @@
+//! What passes from one vip process to the next when the configuration changes: which addresses stay where they are,
+//! and what a process before may have left on devices that nobody stands for any more.
+//!
+//! ```text
+//!   reload: all is known of what is held, and all of it is in the new file ---> retires: it holds on, the next adopts
+//!           else ------------------------------------------------------------> stops: it hands over and releases
+//!   next starts ---> adopts what its file has, takes off the rest ---> says how it is: nothing is owed any more
+//!                |
+//!                +-- dies before it said so ---> whoever rescues takes all of it off
+//! ```
+//!
+//! Instances are kept as they were, not by their position: another reload may come before the next process starts.
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+
+use config::vip::Vip;
+
+/// Of one node, beside its vip processes.
+#[derive(Clone, Debug, Default)]
+pub struct Estate {
+    /// Instances of the file in force of which the running process has said how they are.
+    known: BTreeSet<u16>,
+    /// What the running process may pass on; none: it hands over to other nodes.
+    bequest: Option<Vec<Vip>>,
+    /// What the next process adopts, if its file still has it.
+    passed_on: Vec<Vip>,
+    /// What may be on devices, whatever the file in force says.
+    owed: Vec<Vip>,
+}
+
+impl Estate {
+    /// The file `new` is in force from now on. `held`: positions in the one before. `runs`: there is a process that
+    /// was not told to end.
+    pub fn reload(&mut self, old: &[Vip], held: &[u16], new: &[Vip], runs: bool) {
+        if !runs {
+            // What was passed on waits for the next process, which looks at the newest file.
+            return;
+        }
+        let is_known = (0..).zip(old).all(|(at, _)| self.known.contains(&at));
+        let held: Option<Vec<Vip>> =
+            held.iter().map(|at| old.get(usize::from(*at)).cloned()).collect();
+        let stays = |held: &Vec<Vip>| held.iter().all(|vip| position(vip, new).is_some());
+        self.bequest = held.filter(|held| is_known && stays(held));
+    }
+
+    /// The running process has to make way. True: it holds on to its addresses and ends; false: it releases them first.
+    pub fn retires(&mut self) -> bool {
+        let Some(bequest) = self.bequest.take() else { return false };
+        self.owed.extend(bequest.iter().cloned());
+        self.passed_on = bequest;
+        true
+    }
+
+    /// For a process that starts with that file: positions of what it adopts, and addresses that it takes off.
+    #[must_use]
+    pub fn of(&self, file: &[Vip]) -> (Vec<u16>, Vec<IpAddr>) {
+        let adopts = self.passed_on.iter().filter_map(|vip| position(vip, file)).collect();
+        let places: BTreeSet<_> = file.iter().flat_map(Vip::places).collect();
+        let owed = self.owed.iter().flat_map(Vip::places);
+        (adopts, owed.filter(|place| !places.contains(place)).map(|(ip, ..)| ip).collect())
+    }
+
+    /// That process was started.
+    pub fn starts(&mut self) {
+        self.passed_on.clear();
+        self.known.clear();
+    }
+
+    /// It has said how that instance is: what it was to take off it has taken off before.
+    pub fn says(&mut self, instance: u16) {
+        self.known.insert(instance);
+        self.owed.clear();
+    }
+
+    /// It died without a word: what has to be taken off beside what the file in force has. Nothing is passed on.
+    pub fn dies(&mut self) -> Vec<Vip> {
+        (self.bequest, self.passed_on) = (None, vec![]);
+        std::mem::take(&mut self.owed)
+    }
+}
+
+/// Where a file has the same group on the same device.
+fn position(vip: &Vip, file: &[Vip]) -> Option<u16> {
+    let is_same = |other: &Vip| {
+        (&vip.interface, vip.router_id) == (&other.interface, other.router_id)
+            && vip.advertised().eq(other.advertised())
+    };
+    u16::try_from(file.iter().position(is_same)?).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::vip::tests::vip;
+
+    fn with(router_id: u8, excluded: &[[u8; 4]]) -> Vip {
+        let mut vip = vip(router_id);
+        let plain = vip.addresses[0].clone();
+        vip.addresses.extend(excluded.iter().map(|ip| config::vip::Address {
+            ip: (*ip).into(),
+            is_excluded: true,
+            ..plain.clone()
+        }));
+        vip
+    }
+
+    const ONE: [u8; 4] = [10, 1, 0, 1];
+    const TWO: [u8; 4] = [10, 2, 0, 1];
+
+    /// A process that has said how all of that file is.
+    fn settled(file: &[Vip]) -> Estate {
+        let mut estate = Estate::default();
+        estate.starts();
+        (0..).zip(file).for_each(|(at, _)| estate.says(at));
+        estate
+    }
+
+    #[test]
+    fn what_the_new_file_has_is_adopted_and_what_it_has_no_more_is_taken_off() {
+        let (old, new) = ([with(7, &[ONE]), vip(8)], [vip(9), with(7, &[TWO])]);
+        let mut estate = settled(&old);
+        estate.reload(&old, &[0], &new, true);
+        assert!(estate.retires());
+        assert_eq!(estate.of(&new), (vec![1], vec![ONE.into()]));
+        estate.starts();
+        assert_eq!(estate.of(&new), (vec![], vec![ONE.into()]), "until it is done");
+        estate.says(0);
+        assert_eq!(estate.of(&new), (vec![], vec![]));
+    }
+
+    #[test]
+    fn an_address_that_the_new_file_has_not_is_handed_over_in_order() {
+        let (old, new) = ([vip(7), vip(8)], [vip(8)]);
+        let mut estate = settled(&old);
+        estate.reload(&old, &[0, 1], &new, true);
+        assert!(!estate.retires());
+        assert_eq!(estate.of(&new), (vec![], vec![]));
+        // Nobody holds it: nothing is lost.
+        estate.reload(&old, &[1], &new, true);
+        assert!(estate.retires());
+        assert_eq!(estate.of(&new), (vec![0], vec![]));
+    }
+
+    #[test]
+    fn a_second_reload_before_the_next_process_starts_finds_everything_by_what_it_is() {
+        let (first, second, third) = ([with(7, &[ONE])], [with(7, &[TWO])], [vip(9), vip(7)]);
+        let mut estate = settled(&first);
+        estate.reload(&first, &[0], &second, true);
+        assert!(estate.retires());
+        // It has not ended yet.
+        estate.reload(&second, &[], &third, false);
+        assert_eq!(estate.of(&third), (vec![1], vec![ONE.into()]));
+    }
+
+    #[test]
+    fn a_process_that_has_not_said_how_it_is_releases_what_it_adopted() {
+        let (first, second, third) = ([with(7, &[ONE])], [vip(7)], [with(7, &[TWO])]);
+        let mut estate = settled(&first);
+        estate.reload(&first, &[0], &second, true);
+        assert!(estate.retires());
+        estate.starts();
+        // Nothing is known of what it holds.
+        estate.reload(&second, &[], &third, true);
+        assert!(!estate.retires());
+        assert_eq!(estate.of(&third), (vec![], vec![ONE.into()]), "it may have died before");
+    }
+
+    #[test]
+    fn what_a_process_leaves_that_dies_before_its_first_word_is_told_to_the_rescue() {
+        let (old, new) = ([with(7, &[ONE])], [vip(7)]);
+        let mut estate = settled(&old);
+        estate.reload(&old, &[0], &new, true);
+        assert!(estate.retires());
+        estate.starts();
+        assert_eq!(estate.dies(), old);
+        assert_eq!(estate.of(&new), (vec![], vec![]));
+        assert!(estate.dies().is_empty());
+    }
+}
