@@ -11,6 +11,10 @@ pub struct StoreState {
     pub engine: String,
     /// What it waits for, or why it has stopped; none while it serves.
     pub trouble: Option<String>,
+    /// The pid of a process that ended of its own failure, of which `trouble` is the last word; none: it runs, or was
+    /// told to end, or said nothing before its end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failed: Option<i32>,
     /// Whom this node follows, by name.
     pub leader: Option<String>,
     /// Grows with each election.

@@ -341,7 +341,7 @@ fn every_change_travels_as_in_its_golden_file() {
             limit: Some("no dashboard on [::1]:80".to_owned()),
         }),
         Duty(_) => Duty(api::Duty::Standby),
-        Store(_) => Store(Box::new(store())),
+        Store(_) => Store(Box::new(api::StoreState { failed: Some(815), ..store() })),
         Refused(_) => Refused(refused()),
         Adverts(_) => Adverts(examples::adverts()),
     });

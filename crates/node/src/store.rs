@@ -269,6 +269,7 @@ fn state(report: ::store::Report, turned_away: base::TurnedAway) -> StoreState {
     StoreState {
         engine: report.engine,
         trouble: report.trouble,
+        failed: None,
         leader: report.leader,
         term: report.term,
         last: report.last,

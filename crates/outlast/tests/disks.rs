@@ -58,7 +58,8 @@ fn says(trio: &Trio, node: &str, reason: &str) {
     until("its status says why its store does not run", || {
         let store = trio.status(node).and_then(|status| status.store);
         store.is_some_and(|store| {
-            store.leader.is_none() && store.trouble.is_some_and(|why| why.contains(reason))
+            let of_itself = store.leader.is_none() && store.failed.is_some();
+            of_itself && store.trouble.is_some_and(|why| why.contains(reason))
         })
     });
     until("and `outlast why store`", || trio.types(node, &["why", "store"]).1.contains(reason));

@@ -7,6 +7,7 @@ pub(crate) fn store() -> StoreState {
     StoreState {
         engine: "embedded".to_owned(),
         trouble: Some("waits for node03".to_owned()),
+        failed: None,
         leader: Some("node01".to_owned()),
         term: 4,
         last: 812,

@@ -196,9 +196,11 @@ impl Picture {
         self.processes.get(&Role::Store).is_some_and(|process| process.running)
     }
 
-    /// Its process has ended, and had said why.
+    /// Its newest process has ended of its own failure, which was its last word.
     pub(crate) fn store_has_stopped(&self) -> bool {
-        !self.store_runs() && self.store.as_ref().is_some_and(|state| state.trouble.is_some())
+        let failed = self.store.as_ref().and_then(|state| state.failed);
+        let newest = self.processes.get(&Role::Store).filter(|process| !process.running);
+        newest.is_some_and(|process| failed == Some(process.pid))
     }
 
     /// What the store's process last said; a process that is gone leads and follows nobody.
@@ -424,6 +426,35 @@ mod tests {
         picture.change(Change::Balancer(BalancerState::Serving));
         picture.change(Change::Process(ProcessState { running: true, ..vip }));
         assert!(picture.ailments().is_empty());
+    }
+
+    #[test]
+    fn a_store_has_stopped_if_its_own_failure_was_its_last_word_and_not_if_it_was_told_to_end() {
+        let mut picture = Picture::new("node01", Mode::Adaptive, 1);
+        let process = |picture: &mut Picture, pid, running| {
+            let role = Role::Store;
+            let process = ProcessState { role, pid, running, generation: 1, starts: 1 };
+            picture.change(Change::Process(process));
+        };
+        let says = |picture: &mut Picture, trouble: &str, failed| {
+            let trouble = Some(trouble.to_owned());
+            let state = StoreState { trouble, failed, ..StoreState::default() };
+            picture.change(Change::Store(Box::new(state)));
+        };
+        // A reload with another store ends its process while it waits for others.
+        process(&mut picture, 4, true);
+        says(&mut picture, "waits for node02", None);
+        process(&mut picture, 4, false);
+        assert!(!picture.store_has_stopped());
+        process(&mut picture, 5, true);
+        says(&mut picture, "no space left on device", Some(5));
+        assert!(!picture.store_has_stopped(), "it is ending");
+        process(&mut picture, 5, false);
+        assert!(picture.store_has_stopped());
+        // The next one is told to end before it has said anything.
+        process(&mut picture, 6, true);
+        process(&mut picture, 6, false);
+        assert!(!picture.store_has_stopped());
     }
 
     #[test]

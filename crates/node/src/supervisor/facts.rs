@@ -93,12 +93,13 @@ impl Facts {
         }
     }
 
-    /// What the store's process said before it ended: it leads and follows nobody, and why.
-    pub(crate) fn failed_store(&self, engine: &str, why: String) -> Change {
+    /// What the store's process said before it ended: it leads and follows nobody, and why. `failed`: its pid, unless
+    /// it was told to end.
+    pub(crate) fn failed_store(&self, engine: &str, why: String, failed: Option<i32>) -> Change {
         let last = self.store.as_deref().cloned();
         let last = last
             .unwrap_or_else(|| StoreState { engine: engine.to_owned(), ..StoreState::default() });
-        Change::Store(Box::new(StoreState { leader: None, trouble: Some(why), ..last }))
+        Change::Store(Box::new(StoreState { leader: None, trouble: Some(why), failed, ..last }))
     }
 
     fn server(&mut self, server: &ServerState) {

@@ -20,7 +20,7 @@ impl Supervisor {
             }
             Report::Pong(number) => self.step(Input::Pong { slot, number }),
             Report::Busy => self.step(Input::Busy { slot }),
-            Report::Failed { why } => self.failed(role, why),
+            Report::Failed { why } => self.failed(slot, role, why),
             Report::Event(event) => {
                 self.inform_agent(Order::Relay(role, Box::new(Report::Event(event))));
             }
@@ -238,10 +238,14 @@ impl Supervisor {
         self.inform_agent(Order::Relay(Role::Supervisor, Box::new(Report::Event(event))));
     }
 
-    fn failed(&mut self, role: Role, why: String) {
+    fn failed(&mut self, slot: Slot, role: Role, why: String) {
         if role == Role::Store {
+            // The agent knows whose word it is, however soon after its start it comes.
+            self.processes();
+            let by_itself = self.children.get(&slot).filter(|child| !child.leaving);
+            let failed = by_itself.map(|child| child.process.pid());
             let engine = crate::store::engine(self.plan.cluster.as_ref());
-            let change = self.facts.failed_store(engine, why.clone());
+            let change = self.facts.failed_store(engine, why.clone(), failed);
             self.facts.learn(&change);
             self.inform_agent(Order::Change(change));
         }
