@@ -51,7 +51,37 @@ pub struct Address {
     pub is_excluded: bool,
 }
 
+impl Address {
+    /// Alone on its network, on the device of the adverts.
+    #[must_use]
+    pub const fn plain(ip: IpAddr) -> Self {
+        let prefix = if ip.is_ipv4() { 32 } else { 128 };
+        Self { ip, prefix, device: None, label: None, broadcast: None, is_excluded: false }
+    }
+}
+
 impl Vip {
+    /// What no file says is as keepalived has it: priority 100, an advert a second, by multicast, no password.
+    #[must_use]
+    pub fn plain(name: &str, interface: &str, router_id: u8, addresses: Vec<Address>) -> Self {
+        Self {
+            name: name.to_owned(),
+            interface: interface.to_owned(),
+            router_id,
+            priority: 100,
+            advert_interval: Duration::from_secs(1),
+            starts_as_master: false,
+            preempt: false,
+            password: None,
+            addresses,
+            source: None,
+            unicast_peers: Vec::new(),
+            track_interfaces: Vec::new(),
+            track_scripts: Vec::new(),
+            track_balancer: false,
+        }
+    }
+
     /// What adverts name: by these a group is known, here and by routers of others.
     pub fn advertised(&self) -> impl Iterator<Item = &Address> {
         self.addresses.iter().filter(|address| !address.is_excluded)

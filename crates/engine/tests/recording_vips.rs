@@ -29,14 +29,7 @@ fn vip(node: u16, now: Time) -> Vip {
     let peers = (0..3).filter(|peer| *peer != node);
     let peers = peers.map(|peer| Peer { node: peer, addresses: vec![own(peer).into()] });
     let ip = Ipv4Addr::from(HELD[0]).into();
-    let address = config::vip::Address {
-        ip,
-        prefix: 32,
-        device: None,
-        label: None,
-        broadcast: None,
-        is_excluded: false,
-    };
+    let address = config::vip::Address::plain(ip);
     let script = config::vip::Script {
         name: "alive".to_owned(),
         command: vec!["/usr/bin/true".to_owned()],
@@ -51,20 +44,12 @@ fn vip(node: u16, now: Time) -> Vip {
         secure: false,
     };
     let vip = config::vip::Vip {
-        name: "internal".to_owned(),
-        interface: "eth0".to_owned(),
-        router_id: 121,
         priority: 150 - 10 * u8::try_from(node).unwrap(),
-        advert_interval: Duration::from_secs(1),
-        starts_as_master: false,
-        preempt: false,
         password: Some(PASSWORD),
-        addresses: vec![address],
-        source: None,
-        unicast_peers: vec![],
         track_interfaces: vec!["eth1".to_owned()],
         track_scripts: vec![script],
         track_balancer: true,
+        ..config::vip::Vip::plain("internal", "eth0", 121, vec![address])
     };
     let (life, source) = (5, own(node));
     Vip::new(

@@ -83,30 +83,8 @@ pub(crate) fn vip_beat(bytes: &[u8]) {
 
 fn one_of_three() -> lease::Config {
     let ip = Ipv4Addr::new(10, 79, 0, 40).into();
-    let address = config::vip::Address {
-        ip,
-        prefix: 32,
-        device: None,
-        label: None,
-        broadcast: None,
-        is_excluded: false,
-    };
-    let vip = config::vip::Vip {
-        name: "internal".to_owned(),
-        interface: "eth0".to_owned(),
-        router_id: 121,
-        priority: 100,
-        advert_interval: Duration::from_secs(1),
-        starts_as_master: false,
-        preempt: false,
-        password: None,
-        addresses: vec![address],
-        source: None,
-        unicast_peers: vec![],
-        track_interfaces: vec![],
-        track_scripts: vec![],
-        track_balancer: false,
-    };
+    let address = config::vip::Address::plain(ip);
+    let vip = config::vip::Vip::plain("internal", "eth0", 121, vec![address]);
     lease::Config {
         node: 0,
         life: 5,

@@ -113,29 +113,14 @@ impl Keep for config::vip::Vip {
         let (router_id, priority) = Keep::revive(bytes)?;
         let advert_interval = Duration::revive(bytes).filter(|span| *span <= LONGEST_INTERVAL)?;
         let (preempt, has_password) = Keep::revive(bytes)?;
-        let addresses = Vec::<IpAddr>::revive(bytes)?.into_iter().map(|ip| config::vip::Address {
-            ip,
-            prefix: 0,
-            device: None,
-            label: None,
-            broadcast: None,
-            is_excluded: false,
-        });
+        let addresses = Vec::<IpAddr>::revive(bytes)?.into_iter().map(config::vip::Address::plain);
         Some(Self {
-            name: String::new(),
-            interface: String::new(),
-            router_id,
             priority,
             advert_interval,
-            starts_as_master: false,
             preempt,
             password: if has_password { Some(OWN_PASSWORD) } else { None },
-            addresses: addresses.collect(),
-            source: None,
             unicast_peers: Vec::<Ipv4Addr>::revive(bytes)?,
-            track_interfaces: vec![],
-            track_scripts: vec![],
-            track_balancer: false,
+            ..Self::plain("", "", router_id, addresses.collect())
         })
     }
 }

@@ -23,28 +23,11 @@ const fn at(milliseconds: u64) -> Time {
 
 /// As on all nodes, with this router id.
 pub(super) fn vip(router_id: u8) -> config::vip::Vip {
+    let address = config::vip::Address::plain(Ipv4Addr::from(VIP[0]).into());
     config::vip::Vip {
-        name: "internal".to_owned(),
-        interface: "eth0".to_owned(),
-        router_id,
         priority: 150,
-        advert_interval: Duration::from_secs(1),
-        starts_as_master: false,
-        preempt: false,
         password: Some(*b"secret12"),
-        addresses: vec![config::vip::Address {
-            ip: Ipv4Addr::from(VIP[0]).into(),
-            prefix: 32,
-            device: None,
-            label: None,
-            broadcast: None,
-            is_excluded: false,
-        }],
-        source: None,
-        unicast_peers: vec![],
-        track_interfaces: vec![],
-        track_scripts: vec![],
-        track_balancer: false,
+        ..config::vip::Vip::plain("internal", "eth0", router_id, vec![address])
     }
 }
 

@@ -439,28 +439,6 @@ pub(super) fn node(host: usize) -> u16 {
 fn address(vip: usize) -> config::vip::Vip {
     let number = u8::try_from(vip).unwrap_or(0);
     let ip = std::net::Ipv4Addr::new(10, 79, 0, 40 + number).into();
-    let address = config::vip::Address {
-        ip,
-        prefix: 32,
-        device: None,
-        label: None,
-        broadcast: None,
-        is_excluded: false,
-    };
-    config::vip::Vip {
-        name: format!("vip{vip}"),
-        interface: "eth0".to_owned(),
-        router_id: 121 + number,
-        priority: 100,
-        advert_interval: Duration::from_secs(1),
-        starts_as_master: false,
-        preempt: false,
-        password: None,
-        addresses: vec![address],
-        source: None,
-        unicast_peers: vec![],
-        track_interfaces: vec![],
-        track_scripts: vec![],
-        track_balancer: false,
-    }
+    let address = config::vip::Address::plain(ip);
+    config::vip::Vip::plain(&format!("vip{vip}"), "eth0", 121 + number, vec![address])
 }

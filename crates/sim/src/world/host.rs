@@ -292,28 +292,13 @@ impl Host {
     }
 
     fn config(&self) -> config::vip::Vip {
+        let address = config::vip::Address::plain(Ipv4Addr::from(ADDRESS[0]).into());
         config::vip::Vip {
-            name: "internal".to_owned(),
-            interface: "eth0".to_owned(),
-            router_id: ROUTER_ID,
             priority: self.priority,
             advert_interval: INTERVAL,
-            starts_as_master: false,
             preempt: self.preempt,
-            password: None,
-            addresses: vec![config::vip::Address {
-                ip: Ipv4Addr::from(ADDRESS[0]).into(),
-                prefix: 32,
-                device: None,
-                label: None,
-                broadcast: None,
-                is_excluded: false,
-            }],
-            source: None,
-            unicast_peers: vec![],
-            track_interfaces: vec![],
-            track_scripts: vec![],
             track_balancer: true,
+            ..config::vip::Vip::plain("internal", "eth0", ROUTER_ID, vec![address])
         }
     }
 }

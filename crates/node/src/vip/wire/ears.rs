@@ -81,9 +81,10 @@ impl Ears {
             .socket()
             .ok()
             .filter(|rest| {
+                // Last what takes from the one: until then it hears everything.
                 rest.hear(Part::Rest, &self.wanted).is_ok()
-                    && all.hear(Part::Wanted, &self.wanted).is_ok()
                     && poller.add(rest.as_fd(), other, Interest::READ).is_ok()
+                    && all.hear(Part::Wanted, &self.wanted).is_ok()
             })
             .map(Ear::new);
         let added = poller.add(all.as_fd(), own, Interest::READ);
