@@ -80,6 +80,8 @@ pub(super) struct Watched {
 #[derive(Clone, Copy, Debug)]
 struct Round {
     since: Time,
+    /// Before it was begun once more.
+    first: Time,
     ask_at: Time,
     asked: u32,
     /// The other controllers know of it.
@@ -92,7 +94,7 @@ struct Round {
 
 impl Round {
     const fn new(now: Time) -> Self {
-        Self { since: now, ask_at: now, asked: 0, told: false, renewed: false, fast: 0 }
+        Self { since: now, first: now, ask_at: now, asked: 0, told: false, renewed: false, fast: 0 }
     }
 }
 
@@ -314,6 +316,7 @@ impl Confirm {
     /// Asks once more, or ends the round; true if it goes on.
     fn go_on(&mut self, now: Time, node: u16, out: &mut Vec<Action>) -> bool {
         let window = self.times.detect() / 2;
+        self.ends_first(now, node, window);
         let shared: ArrayVec<u8, MAX_NETWORKS> = self.shared(node).collect();
         let Some(watched) = self.at(node).and_then(|at| self.watched.get_mut(at)) else {
             return false;

@@ -68,7 +68,8 @@ impl Confirm {
             shared.iter().any(|on| watched.proofs[usize::from(*on)] >= Some(round.since));
         if is_heard && !round.renewed {
             // What was heard may have been on its way when its process ended: all networks once more.
-            *round = Round { renewed: true, told: round.told, ..Round::new(now) };
+            let Round { first, told, .. } = *round;
+            *round = Round { renewed: true, first, told, ..Round::new(now) };
             return;
         }
         if is_heard || round.asked == 0 {
@@ -85,6 +86,22 @@ impl Confirm {
             round.ask_at = round.ask_at.min(again);
         }
         self.touched.push(node);
+    }
+
+    /// Where that node was silent before its round was begun once more it is after the window of the first time: a
+    /// refusal is easily forged, and says nothing about networks on which nothing was heard.
+    pub(super) fn ends_first(&mut self, now: Time, node: u16, window: Duration) {
+        let shared: ArrayVec<u8, MAX_NETWORKS> = self.shared(node).collect();
+        let Some(watched) = self.at(node).and_then(|at| self.watched.get_mut(at)) else { return };
+        let is_due = |round: &Round| round.renewed && now >= round.first + window;
+        let Some(round) = watched.round.filter(is_due).filter(|_| !watched.left) else { return };
+        let is_silent = |on: &u8| watched.proofs[usize::from(*on)] < Some(round.first);
+        let known = watched.silent;
+        let silent: Networks = known.iter().chain(shared.into_iter().filter(is_silent)).collect();
+        if silent != known {
+            watched.silent = silent;
+            self.tell(now, node);
+        }
     }
 
     /// A tether to that node holds, or holds no more.

@@ -119,6 +119,37 @@ fn one_network_that_refuses_is_no_doubt_while_the_answers_on_the_other_are_lost(
 }
 
 #[test]
+fn a_forged_refusal_delays_no_word_about_a_network_on_which_a_living_node_is_silent() {
+    let window = Duration::from_millis(500);
+    let (mut gossip, _) = controller();
+    assert_eq!(refused(at(100), &mut gossip, 0), [], "it makes this controller ask");
+    assert_eq!(asked(&wait(&mut gossip, at(100))), NETWORKS);
+    answer(at(101), &mut gossip, 0, 10);
+    let silent =
+        |gossip: &Gossip| gossip.confirm.as_ref().unwrap().watched(COMPUTE).unwrap().silent;
+    // As late as it can come: all networks are asked once more.
+    let late = at(100) + window - Duration::from_millis(1);
+    let out = wait(&mut gossip, late);
+    assert!(!asked(&out).contains(&0), "it has answered there");
+    assert_eq!(refused(late, &mut gossip, 0), []);
+    assert_eq!(asked(&wait(&mut gossip, late)), NETWORKS);
+    assert!(silent(&gossip).is_empty());
+    let out = wait(&mut gossip, late + window / 5);
+    assert_eq!(silent(&gossip), [1].into_iter().collect(), "it was silent for a whole window");
+    let told = |action: &Action| {
+        matches!(action, Action::Send { to: 1 | 2, body, .. }
+            if matches!(Part::decode(body), Some(Part::Claims { claims, .. })
+                if claims.iter().any(|claim| claim.silent.has(1) && !claim.silent.has(0))))
+    };
+    assert!(out.iter().any(told), "{out:?}");
+    // What was heard before the refusal has its whole window anew.
+    wait(&mut gossip, late + window - Duration::from_millis(1));
+    assert_eq!(silent(&gossip), [1].into_iter().collect());
+    wait(&mut gossip, late + window);
+    assert_eq!(silent(&gossip), NETWORKS.into_iter().collect());
+}
+
+#[test]
 fn a_tether_that_is_closed_while_the_node_answers_and_one_that_was_never_had_are_nothing() {
     let (mut gossip, _) = controller();
     tether(at(100), &mut gossip, 0, false);
