@@ -175,6 +175,24 @@ impl Trio {
         }
     }
 
+    fn run_for(&mut self, millis: u64) {
+        self.run(self.now.as_nanos() / 1_000_000 + millis);
+    }
+
+    /// To the millisecond in which some kernel lets the first address through.
+    fn run_until_held(&mut self) {
+        while self.holders().is_empty() {
+            self.run_for(1);
+        }
+    }
+
+    /// Goes on until this moment (ms), in which this node alone holds, or none does.
+    #[track_caller]
+    fn comes_to(&mut self, until: u64, holder: Option<usize>) {
+        self.run(until);
+        assert_eq!(self.holders(), Vec::from_iter(holder), "at {}", self.now);
+    }
+
     /// Whose kernel lets the first address through.
     fn holders(&self) -> Vec<usize> {
         (0..3).filter(|node| self.machines[*node].until(0) > self.now).collect()

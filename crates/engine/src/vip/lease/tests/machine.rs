@@ -16,9 +16,7 @@ fn a_start_takes_the_silence_of_a_voter_and_two_beats() {
 #[test]
 fn the_first_vip_lease_counts_from_the_request() {
     let mut trio = Trio::new();
-    while trio.holders().is_empty() {
-        trio.run(trio.now.as_nanos() / 1_000_000 + 1);
-    }
+    trio.run_until_held();
     let asked = trio.machines[0].beaten;
     let until = trio.machines[0].until(0);
     assert!(until <= asked + SPAN, "{until} {asked}");
@@ -31,8 +29,7 @@ fn the_node_that_follows_a_gone_one_waits_until_nobody_can_answer() {
     let mut trio = Trio::held();
     trio.run(300);
     trio.isolate(0);
-    trio.run(400);
-    assert_eq!(trio.holders(), [1]);
+    trio.comes_to(400, Some(1));
     trio.check(expect![[r#"
         0.326s node 0: Close, Release, Beat
         0.347s node 1: Claim, Announce
@@ -43,8 +40,7 @@ fn the_node_that_follows_a_gone_one_waits_until_nobody_can_answer() {
 fn of_three_that_hear_nobody_none_answers_and_one_does_after_the_heal() {
     let mut trio = Trio::held();
     (0..3).for_each(|node| trio.isolate(node));
-    trio.run(400);
-    assert_eq!(trio.holders(), [0; 0]);
+    trio.comes_to(400, None);
     trio.cut = [[false; 3]; 3];
     trio.run(450);
     assert_eq!(trio.holders().len(), 1);
@@ -61,8 +57,7 @@ fn a_holder_that_stops_closes_releases_and_then_tells_whom_it_names() {
     trio.run(303);
     trio.step(0, Input::Stop);
     assert!(trio.machines[0].is_idle());
-    trio.run(320);
-    assert_eq!(trio.holders(), [1]);
+    trio.comes_to(320, Some(1));
     assert_eq!(trio.machines[1].view(0).unwrap().cause, Some(Cause::Named));
     trio.check(expect![[r#"
         0.303s node 0: Close, Release, Beat
@@ -78,8 +73,7 @@ fn a_move_goes_to_the_node_that_was_named_and_to_no_unfit_one() {
     trio.step(0, Input::MoveTo { vip: 0, node: 1 });
     assert_eq!(trio.holders(), [0]);
     trio.step(0, Input::MoveTo { vip: 0, node: 2 });
-    trio.run(350);
-    assert_eq!(trio.holders(), [2]);
+    trio.comes_to(350, Some(2));
     trio.check(expect![[r#"
         0.300s node 0: Close, Release, Beat
         0.300s node 2: Claim, Announce
@@ -93,11 +87,9 @@ fn a_fact_against_the_holder_moves_it_and_its_return_does_not() {
     trio.carrier(0, false);
     trio.run(320);
     trio.carrier(0, true);
-    trio.run(900);
-    assert_eq!(trio.holders(), [1]);
+    trio.comes_to(900, Some(1));
     trio.step(1, Input::Standby(true));
-    trio.run(920);
-    assert_eq!(trio.holders(), [0]);
+    trio.comes_to(920, Some(0));
     trio.check(expect![[r#"
         0.300s node 0: Close, Release, Beat
         0.300s node 1: Claim, Announce
@@ -113,8 +105,7 @@ fn a_refused_address_is_let_go_and_a_lost_one_is_put_back() {
     trio.step(1, Input::AddressLost { vip: 0 });
     trio.step(2, Input::Refused { vip: 0 });
     trio.step(0, Input::Refused { vip: 0 });
-    trio.run(320);
-    assert_eq!(trio.holders(), [1]);
+    trio.comes_to(320, Some(1));
     trio.check(expect![[r#"
         0.281s node 0: Claim, Announce
         0.281s node 0: Close, Release, Beat
@@ -127,8 +118,7 @@ fn a_paused_holder_finds_that_it_lost_and_says_so_before_it_asks_again() {
     let mut trio = Trio::held();
     trio.run(300);
     trio.paused[0] = ms(400);
-    trio.run(500);
-    assert_eq!(trio.holders(), [1]);
+    trio.comes_to(500, Some(1));
     trio.check(expect![[r#"
         0.400s node 0: Close, Release, Beat
         0.407s node 1: Claim, Announce
@@ -140,8 +130,7 @@ fn a_holder_whose_beats_reach_nobody_lets_go_while_it_hears_all() {
     let mut trio = Trio::held();
     trio.run(300);
     (trio.cut[0][1], trio.cut[0][2]) = (true, true);
-    trio.run(1000);
-    assert_eq!(trio.holders(), [1]);
+    trio.comes_to(1000, Some(1));
     trio.check(expect![[r#"
         0.336s node 0: Close, Release, Beat
         0.347s node 1: Claim, Announce
@@ -154,8 +143,7 @@ fn who_hears_nobody_does_not_disturb_who_holds() {
     (trio.cut[0][2], trio.cut[1][2]) = (true, true);
     trio.run(1000);
     trio.cut = [[false; 3]; 3];
-    trio.run(2000);
-    assert_eq!(trio.holders(), [0]);
+    trio.comes_to(2000, Some(0));
     trio.check(expect![[""]]);
 }
 
@@ -166,17 +154,14 @@ fn a_process_that_follows_another_does_not_free_what_that_left_open() {
     trio.run(300);
     let open = trio.machines[0].until(0);
     trio.restart(0, false);
-    while trio.holders().is_empty() {
-        trio.run(trio.now.as_nanos() / 1_000_000 + 1);
-    }
+    trio.run_until_held();
     assert!(trio.now > open, "{} {open}", trio.now);
     // A process that knows it closed is believed at once.
     let mut trio = Trio::held();
     trio.run(300);
     let open = trio.machines[0].until(0);
     trio.restart(0, true);
-    trio.run(320);
-    assert_eq!(trio.holders(), [1]);
+    trio.comes_to(320, Some(1));
     assert!(trio.now < open);
 }
 
@@ -255,10 +240,8 @@ fn who_did_not_run_for_a_beat_stands_for_nothing_for_one_vip_lease() {
     trio.isolate(0);
     // Both wake when all promises have ended.
     (trio.paused[1], trio.paused[2]) = (ms(380), ms(380));
-    trio.run(419);
-    assert_eq!(trio.holders(), [0; 0]);
-    trio.run(460);
-    assert_eq!(trio.holders(), [1]);
+    trio.comes_to(419, None);
+    trio.comes_to(460, Some(1));
 }
 
 #[test]
@@ -268,27 +251,26 @@ fn nodes_with_other_lists_of_voters_grant_each_other_nothing() {
             config.voters = voters(None, &[0, 1]);
         }
     });
-    trio.run(600);
-    assert_eq!(trio.holders(), [1], "1 and 2 have the same");
+    // 1 and 2 have the same.
+    trio.comes_to(600, Some(1));
 }
 
 #[test]
 fn a_later_list_is_taken_while_the_address_is_held() {
     let mut trio = Trio::of(|config| config.voters = voters(Some(1), &[0, 1, 2]));
-    trio.run(400);
-    assert_eq!(trio.holders(), [0]);
+    trio.comes_to(400, Some(0));
     trio.told = true;
     for node in [1, 0, 2] {
         trio.step(node, Input::Voters(&voters(Some(2), &[0, 1])));
-        trio.run(trio.now.as_nanos() / 1_000_000 + 50);
+        trio.run_for(50);
         assert_eq!(trio.holders(), [0]);
         assert!(!trio.machines[node].is_settled());
     }
     trio.run(1100);
     assert!(trio.machines.iter().all(VipLease::is_settled));
     trio.isolate(1);
-    trio.run(1200);
-    assert_eq!(trio.holders(), [0; 0], "of two voters both are needed, and 2 is none");
+    // Of two voters both are needed, and 2 is none.
+    trio.comes_to(1200, None);
     trio.check(expect![[r#"
         1.120s node 0: Close, Release, Beat
     "#]]);
@@ -297,14 +279,12 @@ fn a_later_list_is_taken_while_the_address_is_held() {
 #[test]
 fn who_missed_a_list_stands_for_nothing_until_it_can_hold() {
     let mut trio = Trio::of(|config| config.voters = voters(Some(1), &[0, 1, 2]));
-    trio.run(400);
-    assert_eq!(trio.holders(), [0]);
+    trio.comes_to(400, Some(0));
     trio.isolate(0);
     trio.step(1, Input::Voters(&voters(Some(4), &[0, 1, 2])));
     trio.step(2, Input::Voters(&voters(Some(4), &[0, 1, 2])));
     let term = trio.machines[1].view(0).unwrap().term;
-    trio.run(649);
-    assert_eq!(trio.holders(), [0; 0]);
+    trio.comes_to(649, None);
     assert_eq!(trio.machines[1].view(0).unwrap().term, term, "it asks nobody in vain");
     trio.run(700);
     assert_eq!(trio.holders().len(), 1);
@@ -317,6 +297,5 @@ fn one_node_alone_holds_by_itself() {
         config.seats[0].order = vec![0];
     });
     (0..3).for_each(|node| trio.isolate(node));
-    trio.run(2000);
-    assert_eq!(trio.holders(), [0]);
+    trio.comes_to(2000, Some(0));
 }
