@@ -54,6 +54,7 @@ mod names;
 mod news;
 mod opinion;
 mod picture;
+mod probes;
 mod proof;
 mod reference;
 mod scribe;
@@ -84,6 +85,8 @@ const COMMANDS: u64 = 1 << 20;
 const DOORS: u64 = 1 << 21;
 /// From here on one per node and network: connections to compute nodes.
 const TETHERS: u64 = 1 << 22;
+/// From here on one per network: errors of what goes to compute nodes.
+const PROBES: u64 = 1 << 23;
 /// As often as an operator looks, and as `top` shows it.
 const SAMPLE_EVERY: Duration = Duration::from_secs(1);
 /// Why the agent cannot work.
@@ -265,18 +268,14 @@ impl Agent<'_> {
                     CHANNEL => self.orders(),
                     MONITOR => self.devices(),
                     COMMANDS => self.commands(),
+                    probes if probes >= PROBES => self.errors(probes - PROBES),
                     tether if tether >= TETHERS => self.tether(event),
                     door if door >= DOORS => self.door(door - DOORS),
                     point if point >= REFERENCES => {
                         self.reference_answers(usize::try_from(point - REFERENCES).unwrap_or(0));
                     }
                     peer if peer >= PEERS => self.refusals(peer - PEERS),
-                    network => {
-                        self.datagrams(network - NETWORKS);
-                        if event.error {
-                            self.errors(network - NETWORKS);
-                        }
-                    }
+                    network => self.datagrams(network - NETWORKS),
                 }
             }
             // Before anybody is missed.

@@ -5,8 +5,9 @@ use std::os::fd::BorrowedFd;
 
 use engine::member::Refused;
 
-/// Lets only the addresses of nodes through to a socket: a stranger's flood costs this process nothing. It is
-/// no proof of who speaks, which only the seal gives.
+/// Lets only the addresses of nodes through to a socket: what strangers send there costs this process nothing. It is
+/// no proof of who speaks, which only the seal gives. Errors that ICMP brings pass by it: they cost nothing where the
+/// socket keeps none, as every one that is given here.
 pub(crate) fn hear_only(socket: BorrowedFd<'_>, nodes: impl Iterator<Item = IpAddr>) {
     let nodes: Vec<IpAddr> = nodes.collect();
     if !nodes.is_empty() {

@@ -15,7 +15,7 @@ use rustix::net::{
 
 use crate::raw::bind_to_device;
 
-pub use filter::{dropped, hear_only};
+pub use filter::{dropped, hear_nobody, hear_only};
 pub use refusal::{keep_errors, refused_by};
 
 pub(crate) mod filter;

@@ -11,13 +11,9 @@ use engine::packet::MAX_PACKET;
 use sys::netlink::{Change, Monitor, Netlink};
 use sys::poll::{Interest, Poller};
 
+use super::probes::Probes;
 use super::tethers::Tethers;
 use super::{MONITOR, NETWORKS, PEERS};
-
-/// Errors of one socket taken at a time; more wait for the next turn.
-const ERRORS: usize = 256;
-/// A send fails once for each error of an earlier packet; so many may come in between.
-const TRIES: usize = 3;
 
 /// How often a socket whose address is missing is tried again: as fast as an operator looks.
 const RETRY: Duration = Duration::from_secs(1);
@@ -31,8 +27,7 @@ pub(crate) struct Beats {
     retry_at: Time,
     refused: Vec<u16>,
     pub(super) tethers: Tethers,
-    /// There are nodes that get no socket of their own: refusals are told by that of the network.
-    has_many: bool,
+    pub(super) probes: Probes,
 }
 
 #[derive(Debug)]
@@ -92,7 +87,7 @@ impl Beats {
             retry_at: Time::ZERO,
             refused: vec![],
             tethers: Tethers::new(cluster, u16::try_from(me).ok()?),
-            has_many: cluster.controllers().len() < cluster.nodes.len(),
+            probes: Probes::new(cluster, u16::try_from(me).ok()?),
         })
     }
 
@@ -108,10 +103,6 @@ impl Beats {
             if network.socket.is_none() {
                 network.socket = open(own, port, token, poller).ok();
                 if let Some(socket) = &network.socket {
-                    if self.has_many {
-                        // Without it a refusal is silence.
-                        let _ = sys::socket::keep_errors(socket.as_fd(), own);
-                    }
                     crate::refused::hear_only(
                         socket.as_fd(),
                         network.addresses.iter().flatten().copied(),
@@ -126,7 +117,7 @@ impl Beats {
                 missing |= peer.socket.is_none();
             }
         }
-        missing |= self.tethers.open_missing(poller);
+        missing |= self.tethers.open_missing(poller) | self.probes.open_missing(poller);
         self.find_devices();
         self.retry_at = if missing { now + RETRY } else { Time::NEVER };
     }
@@ -192,7 +183,7 @@ impl Beats {
             }
             if sent.is_err() {
                 // A beat that cannot leave is silence, which is what it should be.
-                send_out(socket, packet, peer.address);
+                let _ = sys::socket::send_to(socket.as_fd(), packet, peer.address);
             }
         }
     }
@@ -220,51 +211,24 @@ impl Beats {
 
     /// To one node, position in the cluster file.
     pub(crate) fn send_to(&mut self, node: u16, network: u8, packet: &[u8]) {
+        if self.probes.send_to(node, network, packet) {
+            return;
+        }
         let Some(network) = self.networks.get(usize::from(network)) else { return };
         let address = network.addresses.get(usize::from(node)).copied().flatten();
         if let (Some(address), Some(socket)) = (address, &network.socket) {
             // What cannot leave is asked for again.
-            send_out(socket, packet, SocketAddr::new(address, self.port));
+            let to = SocketAddr::new(address, self.port);
+            let _ = sys::socket::send_to(socket.as_fd(), packet, to);
         }
-    }
-
-    /// Nodes whose kernel refused what was sent to them on this network since the last call.
-    pub(crate) fn refused_on(&mut self, network: u8) -> Vec<u16> {
-        let Some(network) = self.networks.get(usize::from(network)) else { return vec![] };
-        let Some(socket) = &network.socket else { return vec![] };
-        let errors = std::iter::from_fn(|| sys::socket::refused_by(socket.as_fd())).take(ERRORS);
-        let nodes = errors.flatten().filter_map(|by| {
-            let at = network.addresses.iter().position(|address| *address == Some(by))?;
-            u16::try_from(at).ok()
-        });
-        let mut nodes: Vec<u16> = nodes.collect();
-        nodes.sort_unstable();
-        nodes.dedup();
-        nodes
     }
 
     /// Its length, and from where it came.
     pub(crate) fn receive(&self, network: u8, buffer: &mut [u8]) -> Option<(usize, IpAddr)> {
         let socket = self.networks.get(usize::from(network))?.socket.as_ref()?;
-        for _ in 0..ERRORS {
-            match sys::socket::receive_from(socket.as_fd(), buffer) {
-                Ok((length, from)) => return Some((length, from.ip())),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return None,
-                // Of packets that went out: a node whose agent is down, a way that is not there.
-                Err(_) => {}
-            }
-        }
-        None
+        let (length, from) = sys::socket::receive_from(socket.as_fd(), buffer).ok()?;
+        Some((length, from.ip()))
     }
-}
-
-/// What the kernel tells here may be about an earlier packet; this one has not left then.
-fn send_out(socket: &OwnedFd, packet: &[u8], to: SocketAddr) {
-    let leaves = |()| match sys::socket::send_to(socket.as_fd(), packet, to) {
-        Ok(_) => true,
-        Err(error) => error.kind() == io::ErrorKind::WouldBlock,
-    };
-    let _left = std::iter::repeat_n((), TRIES).any(leaves);
 }
 
 fn open(own: IpAddr, port: u16, token: u64, poller: &Poller) -> io::Result<OwnedFd> {
@@ -278,4 +242,63 @@ fn towards(own: IpAddr, peer: &Peer, poller: &Poller) -> io::Result<OwnedFd> {
     let socket = sys::socket::udp_towards(own, peer.address)?;
     poller.add(socket.as_fd(), PEERS + u64::from(peer.node), Interest::NONE)?;
     Ok(socket)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// More errors than a socket has room for.
+    const FLOOD: u32 = 2000;
+
+    /// A controller, another one, and a compute node whose agent is down; their port is free.
+    fn cluster() -> Cluster {
+        let free = sys::socket::udp("127.0.73.1:0".parse().unwrap(), None).unwrap();
+        let port = sys::socket::local(free.as_fd()).unwrap().port();
+        let text = format!(
+            "[cluster]\nname = \"cloud\"\nport = {port}\n\
+             [node.ctl1]\nnetworks = {{ m = \"127.0.73.1\" }}\n\
+             [node.ctl2]\nnetworks = {{ m = \"127.0.73.2\" }}\n\
+             [node.cmp1]\nrole = \"compute\"\nnetworks = {{ m = \"127.0.73.3\" }}\n"
+        );
+        let source = config::Source { path: String::new(), text };
+        config::cluster::parse(&source, 0).0.unwrap()
+    }
+
+    /// Waits until something happened to that descriptor, however busy the machine is.
+    fn wait(poller: &Poller, token: u64) {
+        let (mut ready, deadline) = (vec![], sys::clock::now() + Duration::from_secs(10));
+        while !ready.iter().any(|ready: &sys::poll::Ready| ready.token == token) {
+            let left = deadline.since(sys::clock::now());
+            assert!(!left.is_zero(), "nothing happened to {token}");
+            poller.wait(&mut ready, Some(left)).unwrap();
+        }
+    }
+
+    #[test]
+    fn what_compute_nodes_refuse_takes_no_room_from_beats() {
+        let (cluster, poller) = (cluster(), Poller::new().unwrap());
+        let mut beats = Beats::open(&cluster, 0, &poller).unwrap();
+        beats.open_missing(&poller, sys::clock::now());
+        let compute = u16::try_from(cluster.controllers().len()).unwrap();
+        // On loopback each is refused, however many were before.
+        (0..FLOOD).for_each(|_| beats.send_to(compute, 0, b"are you there?"));
+        let at =
+            |node: usize| SocketAddr::new(cluster.nodes[node].addresses[0].unwrap(), cluster.port);
+        let other = sys::socket::udp(at(1), None).unwrap();
+        assert!(sys::socket::send_to(other.as_fd(), b"a beat", at(0)).is_ok());
+        let mut buffer = [0; MAX_PACKET];
+        wait(&poller, NETWORKS);
+        assert_eq!(beats.receive(0, &mut buffer), Some((6, at(1).ip())), "it had room");
+        wait(&poller, super::super::PROBES);
+        assert_eq!(beats.probes.refused_on(0), [compute]);
+        // It is asked all the same, from a port at which nobody has to answer.
+        let there = sys::socket::udp(at(2), None).unwrap();
+        beats.send_to(compute, 0, b"and now?");
+        poller.add(there.as_fd(), 1, Interest::READ).unwrap();
+        wait(&poller, 1);
+        let (length, from) = sys::socket::receive_from(there.as_fd(), &mut buffer).unwrap();
+        assert_eq!((&buffer[..length], from.ip()), (&b"and now?"[..], at(0).ip()));
+        assert_ne!(from.port(), cluster.port);
+    }
 }

@@ -177,14 +177,4 @@ impl Agent<'_> {
             self.gossip(gossip::Input::Tether { node, network, holds });
         }
     }
-
-    /// The kernel of a node refused what was sent to it on this network.
-    pub(super) fn errors(&mut self, network: u64) {
-        let Ok(network) = u8::try_from(network) else { return };
-        let refused =
-            self.beats.as_mut().map(|beats| beats.refused_on(network)).unwrap_or_default();
-        for node in refused {
-            self.gossip(gossip::Input::Refused { node, network });
-        }
-    }
 }

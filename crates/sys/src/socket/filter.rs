@@ -64,6 +64,14 @@ pub fn hear_only(fd: BorrowedFd<'_>, sources: &[IpAddr]) -> io::Result<()> {
     attach(fd, &mut program(sources))
 }
 
+/// From now on nothing comes to this UDP socket, and nothing takes room there but errors of what it sent.
+///
+/// # Errors
+/// When it is no socket.
+pub fn hear_nobody(fd: BorrowedFd<'_>) -> io::Result<()> {
+    attach(fd, &mut program(&[]))
+}
+
 /// Gives a program to the kernel.
 pub(crate) fn attach(fd: BorrowedFd<'_>, words: &mut [libc::sock_filter]) -> io::Result<()> {
     if words.len() > LONGEST {
@@ -99,9 +107,11 @@ pub fn dropped(fd: BorrowedFd<'_>) -> io::Result<u32> {
 mod tests {
     use std::net::SocketAddr;
     use std::os::fd::AsFd;
+    use std::time::Duration;
 
     use super::super::{receive_from, send_to, udp};
     use super::*;
+    use crate::poll::{Interest, Poller};
 
     /// Sends from each of the addresses, and says from which something arrived.
     fn heard(receiver: &str, senders: [&str; 3], only: &[&str]) -> Option<Vec<String>> {
@@ -138,6 +148,25 @@ mod tests {
         let heard_of = |only: &[&str]| heard("::1", own, only);
         assert!(heard_of(&["fe80::1", "::1"]).is_none_or(|heard| heard == own));
         assert!(heard_of(&["::2", "1::1", "::1:0:1"]).is_none_or(|heard| heard.is_empty()));
+    }
+
+    #[test]
+    fn a_socket_that_hears_nobody_keeps_errors_of_what_it_sent() {
+        let at = "127.0.0.1:0".parse().unwrap();
+        let [socket, other, gone] = [(); 3].map(|()| udp(at, None).unwrap());
+        hear_nobody(socket.as_fd()).unwrap();
+        super::super::keep_errors(socket.as_fd(), at.ip()).unwrap();
+        let of = |socket: &std::os::fd::OwnedFd| super::super::local(socket.as_fd()).unwrap();
+        let free = of(&gone);
+        drop(gone);
+        send_to(other.as_fd(), b"?", of(&socket)).unwrap();
+        let nothing = receive_from(socket.as_fd(), &mut [0; 8]).unwrap_err();
+        assert_eq!(nothing.kind(), io::ErrorKind::WouldBlock);
+        send_to(socket.as_fd(), b"?", free).unwrap();
+        let (poller, mut ready) = (Poller::new().unwrap(), vec![]);
+        poller.add(socket.as_fd(), 1, Interest::NONE).unwrap();
+        poller.wait(&mut ready, Some(Duration::from_secs(10))).unwrap();
+        assert_eq!(super::super::refused_by(socket.as_fd()), Some(Some(free.ip())));
     }
 
     #[test]
