@@ -1,7 +1,7 @@
 //! ICMP echo (RFC 792, RFC 4443 §4): asks an address whether it is there.
 
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rustix::net::{
@@ -119,6 +119,27 @@ impl AsFd for Ping {
     }
 }
 
+/// A socket for whole messages of ICMP (IPv4, RFC 792) from an address of ours, whatever they say: to see what forged
+/// ones do. Sent with [`crate::socket::send_to`], the port is of no meaning.
+///
+/// # Errors
+/// Without `CAP_NET_RAW`; when `from` is not an address of this node.
+pub fn raw(from: Ipv4Addr) -> io::Result<OwnedFd> {
+    let fd = socket(AddressFamily::INET, SocketType::RAW, ipproto::ICMP)?;
+    rustix::net::bind(&fd, &SocketAddr::new(from.into(), 0))?;
+    Ok(fd)
+}
+
+/// A message by its type, code and what comes behind the checksum (RFC 792), which is an even number of bytes.
+#[must_use]
+pub fn message(kind: u8, code: u8, rest: &[u8]) -> Vec<u8> {
+    let mut bytes = vec![kind, code, 0, 0];
+    bytes.extend(rest);
+    let sum = checksum(&bytes);
+    bytes[2..4].copy_from_slice(&sum.to_be_bytes());
+    bytes
+}
+
 fn socket(family: AddressFamily, kind: SocketType, protocol: Protocol) -> io::Result<OwnedFd> {
     let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
     Ok(rustix::net::socket_with(family, kind, flags, Some(protocol))?)
@@ -148,7 +169,8 @@ fn number_of(packet: &[u8], kind: u8, nonce: u64) -> Option<u64> {
 }
 
 /// RFC 1071, of a packet whose field for it is 0.
-fn checksum(packet: &[u8; LENGTH]) -> u16 {
+/// Of an even number of bytes.
+fn checksum(packet: &[u8]) -> u16 {
     let words = packet.as_chunks::<2>().0.iter().map(|word| u32::from(u16::from_be_bytes(*word)));
     let mut sum: u32 = words.sum();
     while sum > 0xffff {

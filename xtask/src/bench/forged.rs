@@ -12,7 +12,7 @@ use crate::shell::Outcome;
 const CORE: &str = "% of a core";
 
 /// A sample, how its figure is called, its unit, what it is held to.
-const ROWS: [(&str, &str, &str, Option<f64>); 26] = [
+const ROWS: [(&str, &str, &str, Option<f64>); 30] = [
     ("stranger: sent", "from the address of no node: sent", "1/s", None),
     ("stranger: unread", "of these thrown away by the kernel", "1/s", None),
     ("stranger: cpu", "processor time of the agent meanwhile", "% of a core", Some(5.0)),
@@ -22,6 +22,10 @@ const ROWS: [(&str, &str, &str, Option<f64>); 26] = [
     ("peer: time of one", "processor time for one of these", "us", Some(20.0)),
     ("peer: cpu", "processor time of the agent meanwhile", "% of a core", None),
     ("peer: false verdicts", "false verdicts meanwhile", "verdicts", Some(0.0)),
+    ("refusals: sent", "refusals (ICMP) of packets from the port of the beats: sent", "1/s", None),
+    ("refusals: unread", "datagrams thrown away by the kernel meanwhile", "1/s", Some(0.0)),
+    ("refusals: cpu", "processor time of the agent meanwhile", CORE, Some(5.0)),
+    ("refusals: false verdicts", "false verdicts meanwhile", "verdicts", Some(0.0)),
     (
         "hand-overs: sent",
         "hand-overs to the vip process from the address of another node: sent",

@@ -1,7 +1,8 @@
 //! `outlast lab forged SECONDS`: what a flood of forged packets costs an agent and the vip process that holds the
 //! address, and whether anybody is accused or an address moves because of it. One sender, as fast as it can: from
 //! the address of no node and from that of another one to the agent, sealed packets that cost a try with a key; then
-//! such packets from another node to the vip process; then adverts to all, with another password, of another
+//! refusals (ICMP port unreachable) of packets that it is said to have sent from the port of the beats to a compute
+//! node; then sealed packets from another node to the vip process; then adverts to all, with another password, of another
 //! router id, and with the right password, as only a holder knows it. A JSON object per sample, as
 //! `outlast lab cluster`.
 
@@ -28,6 +29,8 @@ const PORT: u16 = 7411;
 const STRANGER: u8 = 90;
 const VICTIM: u8 = 0;
 const FORGED_PEER: u8 = 1;
+/// Whose kernel is said to refuse: the only compute node.
+const COMPUTE: u8 = 3;
 /// Three adverts, beside the start of all.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// As long as a beat of three nodes.
@@ -46,6 +49,10 @@ enum Flood {
     Sealed {
         role: Role,
         kind: u8,
+        port: u16,
+    },
+    /// ICMP that quotes a packet from this port of the victim.
+    Refusals {
         port: u16,
     },
     Adverts {
@@ -74,6 +81,16 @@ fn forged(kind: u8, victim: u8) -> Vec<u8> {
     packet
 }
 
+/// Port unreachable (RFC 792) for a datagram from this port of the victim to that of the compute node.
+fn refusal(victim: u8, port: u16) -> Vec<u8> {
+    const HEAD: [u8; 12] = [0x45, 0, 0, 28, 0, 0, 0x40, 0, 64, 17, 0, 0];
+    let mut rest = [&[0; 4], HEAD.as_slice()].concat();
+    rest.extend(address(victim, 0).octets());
+    rest.extend(address(COMPUTE, 0).octets());
+    rest.extend([port.to_be_bytes(), PORT.to_be_bytes(), 8_u16.to_be_bytes(), [0; 2]].concat());
+    sys::ping::message(3, 3, &rest)
+}
+
 /// Another node: whose name is on what is forged.
 const fn peer_of(victim: u8) -> u8 {
     if victim == FORGED_PEER { VICTIM } else { FORGED_PEER }
@@ -93,10 +110,10 @@ fn advert(router_id: u8, password: [u8; 8]) -> Vec<u8> {
 
 fn run(span: Duration) -> io::Result<()> {
     let plan = Plan {
-        names: (1..=3).map(|number| format!("node{number:02}")).collect(),
+        names: (1..=4).map(|number| format!("node{number:02}")).collect(),
+        computes: 1,
         networks: NETWORKS.map(str::to_owned).to_vec(),
         lines: format!("detect = \"1s\"\n{VIP}"),
-        ..Plan::default()
     };
     let mut cluster = Cluster::lay_out(Path::new(FOLDER), Path::new(OWN), plan)?;
     heal(&mut cluster)?;
@@ -109,6 +126,7 @@ fn run(span: Duration) -> io::Result<()> {
     for (name, is_peer, flood) in [
         ("stranger", false, beats),
         ("peer", true, beats),
+        ("refusals", false, Flood::Refusals { port: PORT }),
         ("hand-overs", true, orders),
         ("password", false, adverts(ROUTER_ID, guessed)),
         ("router id", false, adverts(ROUTER_ID + 1, PASSWORD)),
@@ -164,6 +182,12 @@ fn sender(forger: &Host, from: u8, flood: Flood, victim: u8) -> io::Result<Sende
                 let packet = forged(kind, victim);
                 Box::new(move || sys::socket::send_to(socket.as_fd(), &packet, to).is_ok())
             }
+            Flood::Refusals { port } => {
+                let socket = sys::ping::raw(source)?;
+                let to = SocketAddr::new(IpAddr::V4(address(victim, 0)), 0);
+                let packet = refusal(victim, port);
+                Box::new(move || sys::socket::send_to(socket.as_fd(), &packet, to).is_ok())
+            }
             Flood::Adverts { router_id, password } => {
                 let socket = vrrp::Socket::open("eth0", true)?;
                 let packet = advert(router_id, password);
@@ -179,7 +203,7 @@ fn refused(cluster: &Cluster, flood: Flood, victim: usize) -> io::Result<(u64, u
     let sealed = |refused: api::RefusedPackets| (refused.forged, refused.unread);
     Ok(match flood {
         Flood::Sealed { role: Role::Vip, .. } => sealed(status.vip_refused),
-        Flood::Sealed { .. } => sealed(status.refused),
+        Flood::Sealed { .. } | Flood::Refusals { .. } => sealed(status.refused),
         Flood::Adverts { .. } => {
             let all = status.adverts_refused.iter();
             let (unread, read): (Vec<_>, Vec<_>) =
@@ -200,6 +224,7 @@ fn measure(
     let victim = usize::from(victim);
     let role = match flood {
         Flood::Sealed { role, .. } => role,
+        Flood::Refusals { .. } => Role::Agent,
         Flood::Adverts { .. } => Role::Vip,
     };
     let pid = cluster.pid(victim, role)?;
