@@ -132,6 +132,11 @@ impl Beats {
         self.retry_at
     }
 
+    /// Something is missing from now on.
+    pub(super) fn try_again(&mut self, now: Time) {
+        self.retry_at = self.retry_at.min(now + RETRY);
+    }
+
     fn find_devices(&mut self) {
         let Ok(addresses) = Netlink::open().and_then(|netlink| netlink.addresses()) else { return };
         for network in &mut self.networks {

@@ -41,6 +41,8 @@ struct Network {
     addresses: Vec<Option<IpAddr>>,
     /// Where controllers connect to this node; none: it is a controller, or it is not open yet.
     door: Option<OwnedFd>,
+    /// Nobody can be let in at the door for now, so that it is not waited for.
+    rests: bool,
     wants_door: bool,
     /// So many of the first nodes are controllers.
     controllers: usize,
@@ -62,6 +64,7 @@ impl Tethers {
             own: cluster.nodes.get(me).and_then(|node| address(node, network)),
             addresses: cluster.nodes.iter().map(|node| address(node, network)).collect(),
             door: None,
+            rests: false,
             wants_door: cluster.is_compute(me),
             controllers: cluster.controllers().len(),
         };
@@ -69,7 +72,7 @@ impl Tethers {
         Self { networks, port: cluster.port, ..Self::default() }
     }
 
-    /// Opens the doors that are not open yet; true if one is still shut.
+    /// Opens the doors that are not open yet, and waits again for those that rest; true if one is still shut.
     pub(crate) fn open_missing(&mut self, poller: &Poller) -> bool {
         let mut missing = false;
         for (token, network) in (DOORS..).zip(&mut self.networks) {
@@ -77,23 +80,37 @@ impl Tethers {
             if network.door.is_none() {
                 network.door = network.open(SocketAddr::new(own, self.port), token, poller).ok();
             }
-            missing |= network.door.is_none();
+            if let Some(door) = network.door.as_ref().filter(|_| network.rests) {
+                network.rests = poller.add(door.as_fd(), token, Interest::READ).is_err();
+            }
+            missing |= network.door.is_none() || network.rests;
         }
         missing
     }
 
-    /// A controller connects to this compute node.
-    fn accept(&mut self, network: u8) {
-        let Some(here) = self.networks.get(usize::from(network)) else { return };
-        let Some(door) = &here.door else { return };
+    /// A controller connects to this compute node; true if the door rests from now on.
+    fn accept(&mut self, network: u8, poller: &Poller) -> bool {
+        let Some(here) = self.networks.get_mut(usize::from(network)) else { return false };
+        let Some(door) = &here.door else { return false };
         for _ in 0..BACKLOG {
-            let Ok((socket, Peer::Tcp(from))) = sys::socket::accept(door.as_fd()) else { return };
+            let (socket, from) = match sys::socket::accept(door.as_fd()) {
+                Ok((socket, Peer::Tcp(from))) => (socket, from),
+                Ok((_, Peer::Unix)) => continue,
+                Err(error) if is_of_one(&error) => continue,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return false,
+                // Out of descriptors: who waits there goes on waiting, and the poller would tell it without end.
+                Err(_) => {
+                    here.rests = poller.remove(door.as_fd()).is_ok();
+                    return here.rests;
+                }
+            };
             let controllers = (0_u16..).zip(here.addresses.iter().take(here.controllers));
             let is_it = |(_, address): &(u16, &Option<IpAddr>)| **address == Some(from.ip());
             if let Some((controller, _)) = controllers.into_iter().find(is_it) {
                 self.kept.insert((controller, network), socket);
             }
         }
+        false
     }
 
     /// Begins to connect; one that is there is of an earlier process of that node.
@@ -153,6 +170,11 @@ impl Network {
     }
 }
 
+/// One that gave up while it waited, or a signal: the next one may be let in.
+fn is_of_one(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::Interrupted)
+}
+
 fn token(node: u16, network: u8) -> u64 {
     TETHERS + (u64::from(network) << 16 | u64::from(node))
 }
@@ -161,7 +183,9 @@ impl Agent<'_> {
     /// A controller is at a door of this compute node.
     pub(super) fn door(&mut self, network: u64) {
         if let (Ok(network), Some(beats)) = (u8::try_from(network), &mut self.beats) {
-            beats.tethers.accept(network);
+            if beats.tethers.accept(network, &self.poller) {
+                beats.try_again(sys::clock::now());
+            }
         }
     }
 
@@ -176,5 +200,70 @@ impl Agent<'_> {
         if let Some(holds) = beats.tethers.look_at((node, network), ready, &self.poller) {
             self.gossip(gossip::Input::Tether { node, network, holds });
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+    use super::*;
+
+    const NAME: &str =
+        "agent::tethers::tests::without_descriptors_a_door_rests_until_it_is_tried_again";
+    const INSIDE: &str = "OUTLAST_TEST_WITHOUT_DESCRIPTORS";
+
+    /// A controller and a compute node; their port is free.
+    fn cluster() -> Cluster {
+        let free = sys::socket::listen_tcp("127.0.74.2:0".parse().unwrap(), &Listen::default());
+        let port = sys::socket::local(free.unwrap().as_fd()).unwrap().port();
+        let text = format!(
+            "[cluster]\nname = \"cloud\"\nport = {port}\n\
+             [node.ctl1]\nnetworks = {{ m = \"127.0.74.1\" }}\n\
+             [node.cmp1]\nrole = \"compute\"\nnetworks = {{ m = \"127.0.74.2\" }}\n"
+        );
+        let source = config::Source { path: String::new(), text };
+        config::cluster::parse(&source, 0).0.unwrap()
+    }
+
+    fn is_told(poller: &Poller, at_most: Duration) -> bool {
+        let mut ready = vec![];
+        poller.wait(&mut ready, Some(at_most)).unwrap();
+        ready.iter().any(|ready| ready.token == DOORS)
+    }
+
+    #[test]
+    fn without_descriptors_a_door_rests_until_it_is_tried_again() {
+        // The limit is of the whole process, so that no other test may run in it.
+        if std::env::var_os(INSIDE).is_none() {
+            let mut again = std::process::Command::new(std::env::current_exe().unwrap());
+            let output = again.args(["--exact", NAME]).env(INSIDE, "1").output().unwrap();
+            let said = String::from_utf8_lossy(&output.stdout);
+            assert!(output.status.success() && said.contains("1 passed"), "{said}");
+            return;
+        }
+        let (cluster, poller) = (cluster(), Poller::new().unwrap());
+        let mut tethers = Tethers::new(&cluster, 1);
+        assert!(!tethers.open_missing(&poller), "its door is open");
+        let at =
+            |node: usize, port| SocketAddr::new(cluster.nodes[node].addresses[0].unwrap(), port);
+        let to = at(1, cluster.port);
+        let controller = sys::socket::connect_tcp_from(to, Some(at(0, 0))).unwrap();
+        let patience = Duration::from_secs(10);
+        assert!(is_told(&poller, patience));
+        let limit = getrlimit(Resource::Nofile);
+        let free = std::fs::File::open("/dev/null").unwrap();
+        let open = u64::try_from(std::os::fd::AsRawFd::as_raw_fd(&free)).unwrap();
+        drop(free);
+        let low = Rlimit { current: Some(open), maximum: limit.maximum };
+        setrlimit(Resource::Nofile, low).unwrap();
+        assert!(tethers.accept(0, &poller));
+        assert!(!is_told(&poller, Duration::ZERO), "it would be told without end");
+        setrlimit(Resource::Nofile, limit).unwrap();
+        assert!(!tethers.open_missing(&poller));
+        assert!(is_told(&poller, patience));
+        assert!(!tethers.accept(0, &poller));
+        assert_eq!(tethers.kept.len(), 1, "who waited is let in");
+        drop(controller);
     }
 }
