@@ -182,10 +182,10 @@ fn token(node: u16, network: u8) -> u64 {
 impl Agent<'_> {
     /// A controller is at a door of this compute node.
     pub(super) fn door(&mut self, network: u64) {
-        if let (Ok(network), Some(beats)) = (u8::try_from(network), &mut self.beats) {
-            if beats.tethers.accept(network, &self.poller) {
-                beats.try_again(sys::clock::now());
-            }
+        if let (Ok(network), Some(beats)) = (u8::try_from(network), &mut self.beats)
+            && beats.tethers.accept(network, &self.poller)
+        {
+            beats.try_again(sys::clock::now());
         }
     }
 
