@@ -43,7 +43,7 @@ pub fn role(name: &str) -> Result<(), RoleError> {
     let outcome: Result<(), (&'static str, Box<dyn std::error::Error + Send + Sync>)> = match name {
         "vip" => vip::run(&channel, start, texts).map_err(|error| ("vip", error.into())),
         "agent" => agent::run(&channel, start, texts).map_err(|error| ("agent", error.into())),
-        "keeper" => keeper::run(&channel, &texts).map_err(|error| ("keeper", error.into())),
+        "keeper" => keeper::alone(&channel, &texts).map_err(|error| ("keeper", error.into())),
         "store" => store::run(&channel, &start, &texts).map_err(|error| ("store", error.into())),
         "proxy" => {
             let tell = channel.as_fd().try_clone_to_owned().map_err(RoleError::Channel)?;

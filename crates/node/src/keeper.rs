@@ -19,6 +19,7 @@ use sys::process::SpawnOptions;
 use trust::{Folder, Front, Guests, Sources, Written, hex};
 
 use crate::files::Texts;
+use crate::services::USER;
 
 #[cfg(test)]
 mod tests;
@@ -66,8 +67,28 @@ pub(crate) fn begin(start: &Start, texts: &Texts) -> io::Result<Channel> {
     Ok(ours)
 }
 
+/// The whole life of the process: as [`run`], and the kernel ends it with its parent, also where it stands still.
+pub(crate) fn alone(channel: &Channel, texts: &Texts) -> Result<(), KeeperError> {
+    // Its parent is that user by its end: the kernel sends the death signal in the name of that.
+    if let Some((uid, _)) = sys::rights::user(USER).filter(|_| sys::rights::is_root()) {
+        match sys::rights::let_signal(uid) {
+            Err(_) if sys::rights::is_contained() => {}
+            outcome => outcome.map_err(KeeperError::Rights)?,
+        }
+    }
+    // A change of user may clear both (prctl(2)).
+    sys::rights::keep_out_of_core_dumps();
+    sys::schedule::death_signal(sys::process::SIGKILL).map_err(KeeperError::Rights)?;
+    // Who made the channel is the parent, unless that ended before.
+    let peer = sys::rights::peer(channel.as_fd()).map_err(KeeperError::Channel)?;
+    if sys::process::parent() != Some(peer.pid) {
+        return Ok(());
+    }
+    run(channel, texts)
+}
+
 /// Answers until the other side is gone.
-pub(crate) fn run(channel: &Channel, texts: &Texts) -> Result<(), KeeperError> {
+fn run(channel: &Channel, texts: &Texts) -> Result<(), KeeperError> {
     sys::rights::drop_capabilities().map_err(KeeperError::Rights)?;
     let source = texts.cluster.as_ref().ok_or(KeeperError::None)?;
     let cluster = config::cluster::parse(source, 0).0.ok_or(KeeperError::None)?;

@@ -34,6 +34,8 @@ const TOKEN: &str = "correct-horse-battery";
 /// What stands in the node's certificate; the operator's own has another.
 const NODE: &str = "node01.node.outlast.internal";
 const SITE: &str = "cloud.example";
+/// Its user on every machine.
+const NOBODY: u32 = 65_534;
 /// Handshakes at once of one listener.
 const HANDSHAKES: usize = 32;
 /// A client that gives up is a scrape that is lost (seconds).
@@ -230,10 +232,81 @@ fn a_keeper_that_answers_late_is_replaced_and_signs_nothing_afterwards() {
         assert!(code != 0 && said == "000", "nobody signs: {code} {said}");
         until("a new pair answers", || sealed.scrape() == (0, "200".to_owned()));
         assert_ne!(sealed.services(), services);
-        // It goes on, and nobody is there to hear what it says.
-        lonely::kill(keepers[0], "CONT");
+        // It stands still, and is ended with who does not hear it any more.
         until("the late one ends", || sealed.keepers().len() == 1 && !lonely::runs(keepers[0]));
         assert_eq!(sealed.scrape(), (0, "200".to_owned()));
+    });
+}
+
+/// What the kernel tells of a process.
+fn told(pid: i32, file: &str) -> String {
+    fs::read_to_string(PathBuf::from(format!("/proc/{pid}/{file}"))).unwrap_or_default()
+}
+
+/// Real, effective and saved user.
+fn users(pid: i32) -> Vec<u32> {
+    let status = told(pid, "status");
+    let line = status.lines().find_map(|line| line.strip_prefix("Uid:")).unwrap_or_default();
+    line.split_whitespace().take(3).filter_map(|word| word.parse().ok()).collect()
+}
+
+#[test]
+fn a_keeper_that_stands_still_ends_with_its_parent_however_that_ends() {
+    const TEST: &str = "a_keeper_that_stands_still_ends_with_its_parent_however_that_ends";
+    let Some(()) = clients(TEST) else { return };
+    alone(TEST, || {
+        let sealed = Sealed::new("");
+        for killed in ["the dashboard", "the supervisor"] {
+            until("it answers", || sealed.scrape() == (0, "200".to_owned()));
+            let (keeper, services) = (sealed.keepers()[0], sealed.services().unwrap());
+            if !sys::rights::is_contained() {
+                // Else the kernel's signal comes from root, who may end everything.
+                assert_eq!(users(services), [NOBODY; 3]);
+            }
+            lonely::kill(keeper, "STOP");
+            until("it stands still", || told(keeper, "stat").contains(") T "));
+            let parent = if killed == "the dashboard" { services } else { sealed.node.pid() };
+            lonely::kill(parent, "KILL");
+            until(&format!("it ends with {killed}"), || !lonely::runs(keeper));
+        }
+    });
+}
+
+#[test]
+fn a_keepers_memory_is_shut_to_the_user_who_may_end_it() {
+    const TEST: &str = "a_keepers_memory_is_shut_to_the_user_who_may_end_it";
+    let Some(()) = clients(TEST) else { return };
+    alone(TEST, || {
+        if sys::rights::is_contained() {
+            let why = "there is no other user here to become";
+            return lab::skip::note(&format!("outlast::{TEST}"), why);
+        }
+        let sealed = Sealed::new("");
+        until("it answers", || sealed.scrape() == (0, "200".to_owned()));
+        let keeper = sealed.keepers()[0];
+        assert_eq!(users(keeper), [NOBODY, 0, 0]);
+        let nobody = |words: &[&str]| {
+            let user = NOBODY.to_string();
+            let mut command = Command::new("setpriv");
+            command.args(["--reuid", &user, "--regid", &user, "--clear-groups", "--"]).args(words);
+            command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+            command
+        };
+        let reads = |pid: i32, file: &str| {
+            let path = format!("/proc/{pid}/{file}");
+            nobody(&["head", "-c", "1", &path]).status().unwrap().success()
+        };
+        // What it sees of a process that is wholly its own.
+        let mut other = nobody(&["sleep", "600"]).spawn().unwrap();
+        let pid = i32::try_from(other.id()).unwrap();
+        until("another of that user runs", || told(pid, "comm") == "sleep\n");
+        assert!(reads(pid, "maps") && reads(pid, "environ"));
+        for file in ["maps", "environ", "mem"] {
+            assert!(!reads(keeper, file), "{file} of the keeper");
+        }
+        assert!(nobody(&["kill", "-0", &keeper.to_string()]).status().unwrap().success());
+        other.kill().unwrap();
+        other.wait().unwrap();
     });
 }
 

@@ -210,6 +210,12 @@ impl Child {
     }
 }
 
+/// The number of the process whose child this one is; none: it lies in another namespace.
+#[must_use]
+pub fn parent() -> Option<i32> {
+    rustix::process::getppid().map(|pid| pid.as_raw_nonzero().get())
+}
+
 /// A pidfd of any process: readable when it has ended.
 ///
 /// # Errors

@@ -110,6 +110,18 @@ pub fn drop_to(uid: u32, gid: u32) -> io::Result<()> {
     Ok(())
 }
 
+/// Lets processes of another user signal this one, and the kernel in the name of a parent that became that user: a
+/// process's death signal (prctl(2)) is sent with the rights that its parent has at its end. It is the real user of
+/// this thread from then on; the effective and the saved one stay, so its files, its memory and its debuggers are as
+/// before (kill(2), ptrace(2)).
+///
+/// # Errors
+/// Without the right to change.
+pub fn let_signal(uid: u32) -> io::Result<()> {
+    let uid = rustix::process::Uid::from_raw(uid);
+    Ok(rustix::thread::set_thread_res_uid(uid, None, None)?)
+}
+
 /// Gives up every capability of this thread and those it will start, whoever the user is: also those
 /// that a service manager gave to a plain user.
 ///
