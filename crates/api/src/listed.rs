@@ -112,6 +112,7 @@ mod tests {
             holds: vec![],
             load: None,
             compute,
+            just_started: false,
         }
     }
 

@@ -266,6 +266,9 @@ pub struct NodeLine {
     /// It runs guests; controllers watch it by gossip.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub compute: bool,
+    /// Its agent has just started: the node that was asked does not call it cut off yet.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub just_started: bool,
 }
 
 /// How busy a machine is, as its own agent measured it (row S2-065 of the requirements).

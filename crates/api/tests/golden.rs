@@ -144,6 +144,10 @@ fn refused() -> api::RefusedPackets {
     api::RefusedPackets { forged: 7, replayed: 2, unreadable: 0, astray: 1, unread: 300 }
 }
 
+fn machine(compute: bool) -> NodeLine {
+    NodeLine { state: node(), holds: vec![], load: None, compute, just_started: false }
+}
+
 fn status() -> Status {
     let line = |name: &str, state, successor| VipLine {
         name: name.to_owned(),
@@ -182,13 +186,8 @@ fn status() -> Status {
         processes: vec![process()],
         networks: vec!["management".to_owned(), "storage".to_owned()],
         nodes: vec![
-            NodeLine {
-                state: node(),
-                holds: vec!["internal".to_owned()],
-                load: Some(load),
-                compute: false,
-            },
-            NodeLine { state: node(), holds: vec![], load: None, compute: true },
+            NodeLine { holds: vec!["internal".to_owned()], load: Some(load), ..machine(false) },
+            machine(true),
         ],
         vips: vec![
             line("internal", vip(), Some("node03".to_owned())),
@@ -321,7 +320,8 @@ fn a_window_is_kept_and_shown_as_in_its_golden_file() {
 #[test]
 fn what_a_node_has_against_itself_travels_as_in_its_golden_file() {
     let reference = examples::references();
-    let status = Status { own_doubts: OwnDoubt::ALL.to_vec(), reference, ..status() };
+    let mut status = Status { own_doubts: OwnDoubt::ALL.to_vec(), reference, ..status() };
+    status.nodes[0].just_started = true;
     let words = status.suspects_itself().unwrap();
     assert!(OwnDoubt::ALL.iter().all(|doubt| words.contains(doubt.words())), "{words}");
     golden("status-doubts.jsonl", &[status]);

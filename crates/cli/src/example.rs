@@ -32,6 +32,7 @@ fn node(name: &str, standing: Standing, ages: [Option<u64>; 2], why: &str) -> No
             age_ms: 300,
         }),
         compute: false,
+        just_started: false,
     }
 }
 

@@ -83,6 +83,12 @@ impl Member {
         self.peers.get(usize::from(node)).map(|peer| peer.standing).unwrap_or_default()
     }
 
+    /// Whether that one has just started, and is not called cut off yet by this one.
+    #[must_use]
+    pub fn is_young(&self, node: u16, now: Time) -> bool {
+        node != self.me && self.watch.is_young(node, now)
+    }
+
     /// Liveness of a node on each network of the cluster file, for `status`; none where it has no
     /// address.
     pub fn cells(&self, node: u16, now: Time) -> impl Iterator<Item = Option<Cell>> + '_ {

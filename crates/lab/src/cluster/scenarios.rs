@@ -110,6 +110,7 @@ impl Stage {
         let is_well = wait::until(PATIENCE, || {
             ill = self.cluster.illness().or_else(|| self.lacks_a_holder(scenario));
             ill = ill.take().or_else(|| self.lacks_a_leader(scenario));
+            ill = ill.take().or_else(|| self.is_young());
             ill.is_none()
         });
         if !is_well {
@@ -127,6 +128,17 @@ impl Stage {
         let outcome = scenario::run(scenario, self, patience).map_err(StageError::Failure);
         self.client = None;
         outcome
+    }
+
+    /// What is cut while a node has just started is known later than the limits of the files say.
+    fn is_young(&self) -> Option<String> {
+        let name = |node| self.cluster.name(node);
+        let young = |node: usize| {
+            let line =
+                self.cluster.status(node)?.nodes.into_iter().find(|line| line.just_started)?;
+            Some(format!("{} says that {} has just started", name(node), line.state.node))
+        };
+        self.cluster.numbers().find_map(young)
     }
 
     fn lacks_a_leader(&self, scenario: &Scenario) -> Option<String> {

@@ -156,6 +156,7 @@ impl Core {
                 holds,
                 load,
                 compute: false,
+                just_started: false,
             }]);
         };
         let count = u16::try_from(cluster.nodes.len()).unwrap_or(u16::MAX);
@@ -164,7 +165,7 @@ impl Core {
             let compute = cluster.is_compute(node.into());
             if node == self.me {
                 let (holds, load) = (self.picture.held_names(), self.own_load(now));
-                return NodeLine { state, holds, load, compute };
+                return NodeLine { state, holds, load, compute, just_started: false };
             }
             let bits = self.member.as_ref().map_or(0, |member| member.holds(node));
             let load = match self.crowd(node) {
@@ -172,7 +173,9 @@ impl Core {
                 None => self.member.as_ref().and_then(|member| member.load(node, now)),
             };
             let holds = self.picture.names_of(node, bits);
-            NodeLine { state, holds, load: load.map(shown), compute }
+            let just_started =
+                self.member.as_ref().is_some_and(|member| member.is_young(node, now));
+            NodeLine { state, holds, load: load.map(shown), compute, just_started }
         });
         let mut status = self.picture.status(nodes.collect());
         status.refused = self.refused();

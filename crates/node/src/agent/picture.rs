@@ -342,6 +342,7 @@ mod tests {
             holds: if holds { vec!["internal".to_owned()] } else { vec![] },
             load: None,
             compute: false,
+            just_started: false,
         }
     }
 

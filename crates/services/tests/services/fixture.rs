@@ -383,6 +383,7 @@ pub fn status() -> Status {
             age_ms: 300,
         }),
         compute: false,
+        just_started: false,
     };
     let process = |(role, pid)| ProcessState { role, pid, running: true, generation: 1, starts: 1 };
     let (proxy, server) = ("mariadb".to_owned(), "node01".to_owned());

@@ -41,6 +41,7 @@ pub(crate) fn with_computes(count: usize) -> Status {
             age_ms: 900,
         }),
         compute: true,
+        just_started: false,
     }));
     status
 }

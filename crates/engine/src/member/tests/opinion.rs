@@ -141,6 +141,26 @@ fn one_cut_network_is_one_verdict_and_its_end_another() {
 }
 
 #[test]
+fn what_is_cut_while_a_node_is_young_is_known_when_it_is_that_no_more() {
+    let mut cloud = Cloud::new();
+    cloud.pass(150);
+    let young = |cloud: &Cloud| {
+        let member = cloud.nodes[0].as_ref().unwrap();
+        [0, 1, 2].map(|node| member.is_young(node, at(cloud.now)))
+    };
+    assert_eq!(young(&cloud), [false, true, true], "nobody of itself");
+    cloud.said.clear();
+    cloud.both_ways(0, 2, 1);
+    cloud.both_ways(1, 2, 1);
+    cloud.pass(3000);
+    cloud.check(expect_test::expect![[r#"
+        1401 0: 2 cut-off [1] (cut-off)
+        1401 1: 2 cut-off [1] (cut-off)
+    "#]]);
+    assert_eq!(young(&cloud), [false; 3]);
+}
+
+#[test]
 fn a_network_that_is_back_is_held_for_the_detection_time_without_a_break_whatever_that_is() {
     for detect in [300, 1_000, 3_000, 10_000] {
         let mut cloud = Cloud::of(&format!("detect = \"{detect}ms\""));

@@ -100,6 +100,11 @@ impl Watch {
         }
     }
 
+    /// Whether it has just started, and is left out where cuts are judged.
+    pub(in crate::member) fn is_young(&self, node: u16, now: Time) -> bool {
+        self.nodes.get(usize::from(node)).is_some_and(|seen| now < seen.young_until)
+    }
+
     /// Who has just started.
     pub(super) fn young(&self, now: Time) -> Nodes {
         let young = (0_u16..).zip(&self.nodes).filter(|(_, seen)| now < seen.young_until);

@@ -28,6 +28,9 @@ pub(super) fn why(ground: &Ground<'_>, name: &str) -> Option<Told> {
     evidence.extend(plan.map(|window| {
         fact(format!("it is in a maintenance window of {}: {}", window.whose(), window.why))
     }));
+    evidence.extend(
+        line.just_started.then(|| fact("its agent has just started: it is not called cut off yet")),
+    );
     if !ground.status.own_doubts.is_empty() {
         evidence.extend(references(ground));
     }

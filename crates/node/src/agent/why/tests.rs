@@ -31,6 +31,7 @@ fn node(name: &str, standing: Standing, age_ms: Option<u64>, why: &str) -> NodeL
         holds: if name == "node01" { vec!["internal".to_owned()] } else { vec![] },
         load: alive.then_some(load),
         compute: false,
+        just_started: false,
     }
 }
 
@@ -240,6 +241,27 @@ fn a_node_is_explained_by_its_beats() {
               rule a node that is late itself, has lost its own carriers, or reaches no majority accuses nobody, and doubts nobody anew where no reference point answers it either; what the others think of this one is theirs to say
               then the others suspect it when none of its beats arrives on any network for 1 s
         "#]],
+    );
+}
+
+#[test]
+fn a_node_that_has_just_started_is_said_not_to_be_called_cut_off_yet() {
+    let mut status = status();
+    status.nodes[1].just_started = true;
+    check_in(
+        &status,
+        "node02",
+        expect![[r#"
+        node/node02: node02 is alive
+          saw last change of its standing: its first beat came
+          saw beat: of node02 (120 ms ago)
+          saw its machine: cpu 12 %, memory 40 % (120 ms ago)
+          saw its agent has just started: it is not called cut off yet
+          rule alive: one beat within the detection time on any network is life (a beat every 100ms, one within 1s)
+          of 19 rules alive
+          then 880 ms more without a beat on any network make it suspect
+          then its goodbye makes it gone at once
+    "#]],
     );
 }
 
