@@ -344,6 +344,17 @@ pub const EVENTS: &[EventKind] = &[
     ),
     told("vip-released", "vip", "this node let go of the address"),
     told("vip-rescued", "node", "addresses of a vip process that died were handed over"),
+    told(
+        "vip-routes-made",
+        "vip",
+        "the routes that go with the address are there, after some were refused",
+    ),
+    act(
+        "vip-routes-refused",
+        "vip",
+        "the kernel does not take a route that goes with the address, or keeps it; the address is held, or let go, all the same",
+        "look at the route that the evidence names: its gateway must be on a network of this node, its device up",
+    ),
     act(
         "vip-script-disabled",
         "vip",

@@ -85,12 +85,8 @@ fn from_cluster(
     let (mut track_balancer, mut track_scripts) = (false, Vec::new());
     checks(&vip.check, &mut track_balancer, &mut track_scripts);
     let address = |ip: &IpAddr| Address {
-        ip: *ip,
         prefix: if ip.is_ipv6() && vip.prefix == 32 { 128 } else { vip.prefix },
-        device: None,
-        label: None,
-        broadcast: None,
-        is_excluded: false,
+        ..Address::plain(*ip)
     };
     Ok(Some(Vip {
         name: vip.name.clone(),
@@ -102,6 +98,7 @@ fn from_cluster(
         preempt: false,
         password: vip.password.as_deref().map(password),
         addresses: vip.addresses.iter().map(address).collect(),
+        routes: Vec::new(),
         source: vip.source.or(own_v4),
         unicast_peers: if vip.unicast { peers.filter_map(v4).collect() } else { Vec::new() },
         track_interfaces: vip.track_interfaces.clone(),
@@ -170,6 +167,7 @@ pub(crate) fn from_keepalived(instance: &Instance, file: &Keepalived, track_bala
         preempt: !instance.nopreempt,
         password: instance.authentication.as_ref().map(|auth| password(&auth.password)),
         addresses: instance.addresses.iter().chain(&instance.excluded).cloned().collect(),
+        routes: instance.routes.clone(),
         source: instance.source,
         unicast_peers: instance.unicast_peers.iter().copied().filter_map(v4).collect(),
         track_interfaces: instance.track_interfaces.iter().map(|t| t.name.clone()).collect(),

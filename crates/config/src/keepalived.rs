@@ -16,6 +16,7 @@ mod blocks;
 mod instance;
 mod model;
 mod parse;
+mod routes;
 mod words;
 
 /// Reads the file with number `file` in findings.

@@ -1,5 +1,6 @@
 //! A virtual IP group as the engine wants it, whatever language it was written in.
 
+use std::fmt;
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
@@ -27,6 +28,8 @@ pub struct Vip {
     /// First 8 bytes of the password, padded with zeros; none: no authentication.
     pub password: Option<[u8; 8]>,
     pub addresses: Vec<Address>,
+    /// Made and removed with the addresses.
+    pub routes: Vec<Route>,
     /// Source of adverts; the first address of `interface` where none is given.
     pub source: Option<Ipv4Addr>,
     /// Unicast peers; empty: multicast to 224.0.0.18.
@@ -49,6 +52,71 @@ pub struct Address {
     pub broadcast: Option<Ipv4Addr>,
     /// Held, and not named in adverts (`virtual_ipaddress_excluded`).
     pub is_excluded: bool,
+    /// 0: it is good everywhere; 253: on its link only (`linux/rtnetlink.h`).
+    pub scope: u8,
+}
+
+/// A route that goes with the addresses (`virtual_routes`).
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Route {
+    pub destination: IpAddr,
+    /// 0: everywhere else.
+    pub prefix: u8,
+    pub via: Option<IpAddr>,
+    pub device: Option<String>,
+    /// What is sent this way comes from there.
+    pub source: Option<IpAddr>,
+    pub table: u32,
+    /// None: as the kernel has it.
+    pub metric: Option<u32>,
+    /// 0: it is good everywhere; 253: on its link only (`linux/rtnetlink.h`).
+    pub scope: u8,
+    /// Who made it: a number of `/etc/iproute2/rt_protos`.
+    pub protocol: u8,
+}
+
+impl Route {
+    /// `main` of `/etc/iproute2/rt_tables`.
+    const MAIN: u32 = 254;
+    /// keepalived, and who stands in its place (`linux/rtnetlink.h`, `RTPROT_KEEPALIVED`).
+    const KEEPALIVED: u8 = 18;
+
+    /// To everywhere else, with what keepalived writes unless it is told otherwise.
+    #[must_use]
+    pub const fn plain() -> Self {
+        Self {
+            destination: IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+            prefix: 0,
+            via: None,
+            device: None,
+            source: None,
+            table: Self::MAIN,
+            metric: None,
+            scope: 0,
+            protocol: Self::KEEPALIVED,
+        }
+    }
+}
+
+/// As `ip route` writes it, without what is as ever.
+impl fmt::Display for Route {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { destination, prefix, via, device, source, table, metric, scope, protocol } =
+            self;
+        write!(f, "{destination}/{prefix}")?;
+        let other = |number: u32, usual: u32| (number != usual).then(|| number.to_string());
+        let words: [(&str, Option<String>); 7] = [
+            ("via", via.map(|via| via.to_string())),
+            ("dev", device.clone()),
+            ("src", source.map(|source| source.to_string())),
+            ("table", other(*table, Self::MAIN)),
+            ("metric", metric.map(|metric| metric.to_string())),
+            ("scope", other((*scope).into(), 0)),
+            ("protocol", other((*protocol).into(), Self::KEEPALIVED.into())),
+        ];
+        let mut words = words.into_iter().filter_map(|(word, value)| Some((word, value?)));
+        words.try_for_each(|(word, value)| write!(f, " {word} {value}"))
+    }
 }
 
 impl Address {
@@ -56,7 +124,15 @@ impl Address {
     #[must_use]
     pub const fn plain(ip: IpAddr) -> Self {
         let prefix = if ip.is_ipv4() { 32 } else { 128 };
-        Self { ip, prefix, device: None, label: None, broadcast: None, is_excluded: false }
+        Self {
+            ip,
+            prefix,
+            device: None,
+            label: None,
+            broadcast: None,
+            is_excluded: false,
+            scope: 0,
+        }
     }
 }
 
@@ -74,6 +150,7 @@ impl Vip {
             preempt: false,
             password: None,
             addresses,
+            routes: Vec::new(),
             source: None,
             unicast_peers: Vec::new(),
             track_interfaces: Vec::new(),

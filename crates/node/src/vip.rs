@@ -34,6 +34,7 @@ mod hear;
 mod instance;
 mod orders;
 pub(crate) mod rescue;
+mod routes;
 mod scripts;
 mod tape;
 mod tell;
@@ -313,6 +314,8 @@ impl<'a> Driver<'a> {
             let event = tell::event(instance, &self.node, &self.nodes, began);
             self.tell(&Report::Event(event));
         }
+        self.tell_routes(number);
+        let instance = &self.instances[number];
         if let Some(fault) = fault {
             self.tell(&Report::Event(tell::fault(instance, &self.node, fault)));
         }
@@ -368,8 +371,9 @@ impl<'a> Driver<'a> {
     }
 
     fn devices(&mut self) {
-        let mut lost = false;
+        let (mut lost, mut news) = (false, false);
         while let Ok(Some(change)) = self.monitor.next() {
+            news = true;
             match change {
                 Device::Link { link, gone } => {
                     self.wire.device_changed(&link.name, link.index, gone, &self.poller);
@@ -391,6 +395,26 @@ impl<'a> Driver<'a> {
         if lost {
             self.look_at_devices();
             self.look_at_addresses();
+        }
+        if news {
+            self.make_routes();
+        }
+    }
+
+    /// Those that were refused may be taken now, and those of a device that was down are gone.
+    fn make_routes(&mut self) {
+        for number in 0..self.instances.len() {
+            if self.instances[number].has_routes() {
+                self.tell(&Report::Busy);
+                self.instances[number].make_routes(&self.netlink);
+                self.tell_routes(number);
+            }
+        }
+    }
+
+    fn tell_routes(&mut self, number: usize) {
+        if let Some(refused) = self.instances[number].routes_news() {
+            self.tell(&Report::Event(tell::routes(&self.instances[number], &self.node, &refused)));
         }
     }
 

@@ -1,4 +1,4 @@
-//! Devices and addresses of a network namespace, over rtnetlink.
+//! Devices, addresses and routes of a network namespace, over rtnetlink.
 //!
 //! A [`Netlink`] belongs to the namespace in which its thread was when it was opened, wherever it
 //! is used later. Each request waits for the kernel's answer, which takes microseconds.
@@ -10,6 +10,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 
 pub use address::AddressOptions;
 pub use monitor::{Change, Monitor};
+pub use route::Route;
 
 use self::message::Attributes;
 use self::transport::Transport;
@@ -17,6 +18,7 @@ use self::transport::Transport;
 mod address;
 mod message;
 mod monitor;
+mod route;
 mod setup;
 mod transport;
 

@@ -6,7 +6,7 @@ extern crate outlast_sys as sys;
 use std::net::{IpAddr, Ipv4Addr};
 use std::os::fd::AsFd;
 
-use sys::netlink::{Address, AddressOptions, Change, Monitor, Netlink};
+use sys::netlink::{Address, AddressOptions, Change, Monitor, Netlink, Route};
 use sys::{arp, netns, socket, vrrp};
 
 mod network {
@@ -41,7 +41,7 @@ fn an_address_comes_and_goes_and_is_listed() {
             assert!(!netlink.addresses().unwrap().contains(&address), "{address}");
         }
         // Found by the address alone, whatever its prefix.
-        let labelled = AddressOptions { label: Some("eth0:vip"), broadcast: None };
+        let labelled = AddressOptions { label: Some("eth0:vip"), ..AddressOptions::default() };
         netlink.add_address(device.index, VIP.into(), 24, labelled).unwrap();
         assert_eq!(netlink.delete_everywhere(VIP.into()).unwrap(), 1);
         assert_eq!(netlink.delete_everywhere(VIP.into()).unwrap(), 0);
@@ -52,6 +52,74 @@ fn an_address_comes_and_goes_and_is_listed() {
             "a device that does not exist takes no address"
         );
         assert_eq!(netlink.link("eth9").unwrap(), None);
+    });
+}
+
+#[test]
+fn a_route_is_made_before_another_and_only_exactly_that_one_is_removed() {
+    if !may_make_networks("a_route_is_made_before_another_and_only_exactly_that_one_is_removed") {
+        return;
+    }
+    let cable = Cable::new();
+    inside(&cable.left, || {
+        let netlink = Netlink::open().unwrap();
+        let index = netlink.link("eth0").unwrap().unwrap().index;
+        let own: Ipv4Addr = [192, 0, 2, 1].into();
+        netlink.add_address(index, own.into(), 32, AddressOptions::default()).unwrap();
+        let there: Ipv4Addr = [198, 51, 100, 1].into();
+        // The address from which the kernel would send there.
+        let way = || {
+            let socket = std::net::UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).unwrap();
+            socket.connect((there, 9)).ok().map(|()| socket.local_addr().unwrap().ip())
+        };
+        assert_eq!(way(), None);
+        let route = Route {
+            destination: Ipv4Addr::UNSPECIFIED.into(),
+            prefix: 0,
+            via: Some(Cable::RIGHT.into()),
+            index: Some(index),
+            source: None,
+            table: 254,
+            metric: None,
+            scope: 0,
+            protocol: 4,
+        };
+        let second = Route { via: None, source: Some(own.into()), ..route };
+        assert!(netlink.make_route(&route).unwrap());
+        assert!(!netlink.make_route(&route).unwrap());
+        assert_eq!(way(), Some(Cable::LEFT.into()));
+        assert!(netlink.make_route(&second).unwrap(), "beside another to the same network");
+        assert_eq!(way(), Some(own.into()));
+        for other in [
+            Route { protocol: 18, ..second },
+            Route { scope: 253, ..second },
+            Route { table: 253, ..second },
+            Route { metric: Some(7), ..second },
+            Route { prefix: 1, ..second },
+        ] {
+            assert!(!netlink.delete_route(&other).unwrap(), "{other:?}");
+        }
+        assert!(netlink.delete_route(&second).unwrap());
+        assert_eq!(way(), Some(Cable::LEFT.into()));
+        assert!(netlink.delete_route(&route).unwrap());
+        assert!(!netlink.delete_route(&route).unwrap());
+        assert_eq!(way(), None);
+        let v6 = Route {
+            destination: "2001:db8:9::".parse().unwrap(),
+            prefix: 64,
+            via: None,
+            metric: Some(7),
+            table: 1000,
+            ..route
+        };
+        assert!(netlink.make_route(&v6).unwrap());
+        assert!(!netlink.make_route(&v6).unwrap());
+        assert!(!netlink.delete_route(&Route { table: 254, ..v6 }).unwrap());
+        assert!(netlink.delete_route(&v6).unwrap());
+        assert!(!netlink.delete_route(&v6).unwrap());
+        let nowhere = Route { via: Some(Ipv4Addr::new(203, 0, 113, 1).into()), ..route };
+        assert!(netlink.make_route(&nowhere).is_err(), "no network of ours has that gateway");
+        assert!(!netlink.delete_route(&nowhere).unwrap());
     });
 }
 

@@ -73,6 +73,7 @@ fn lay_out_instance(instance: &Instance, layout: &mut Layout) {
         addresses,
         address_spans: _,
         excluded,
+        routes,
         authentication,
         track_scripts,
         track_interfaces,
@@ -95,6 +96,7 @@ fn lay_out_instance(instance: &Instance, layout: &mut Layout) {
         .time("advert_int", Some(*advert_interval), Needs::Vip)
         .list("virtual_ipaddress", addresses.iter().map(address_text), Needs::Move)
         .list("virtual_ipaddress_excluded", excluded.iter().map(address_text), Needs::Vip)
+        .list("virtual_routes", routes, Needs::Vip)
         .secret("auth_pass", password, Needs::Vip)
         .list("track_script", track_scripts.iter().map(track_text), Needs::Vip)
         .list("track_interface", track_interfaces.iter().map(track_text), Needs::Vip)
@@ -103,11 +105,14 @@ fn lay_out_instance(instance: &Instance, layout: &mut Layout) {
 }
 
 fn address_text(address: &Address) -> String {
-    let Address { ip, prefix, device, label, broadcast, is_excluded: _ } = address;
+    let Address { ip, prefix, device, label, broadcast, is_excluded: _, scope } = address;
     let mut text = format!("{ip}/{prefix}");
     text.extend(device.iter().map(|device| format!(" dev {device}")));
     text.extend(label.iter().map(|label| format!(" label {label}")));
     text.extend(broadcast.iter().map(|broadcast| format!(" brd {broadcast}")));
+    if *scope != 0 {
+        text += &format!(" scope {scope}");
+    }
     text
 }
 

@@ -127,6 +127,13 @@ impl Writer<'_> {
                 let message = format!("{} had the broadcast address {broadcast}", address.ip);
                 self.lose("broadcast", message);
             }
+            if address.scope != 0 {
+                let message = format!("{} had the scope {}", address.ip, address.scope);
+                self.lose("scope", message);
+            }
+        }
+        for route in &instance.routes {
+            self.lose("routes", format!("the route {route} came and went with the addresses"));
         }
         if !instance.excluded.is_empty() {
             let told: Vec<String> =

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use base::Span;
 
+use super::routes::{self, routes, scope};
 use super::{Authentication, Instance, State, Track};
 use crate::diagnostic::Diagnostic;
 use crate::guess;
@@ -96,7 +97,7 @@ pub(crate) const KEYWORDS: &[Keyword<Instance>] = &[
     }),
     now("unicast_src_ip", "<ip>", "the interface's", "source of the adverts", source),
     now("version", "2", "2", "of the protocol", |_, line| version(line)),
-    now("virtual_ipaddress", "{ <ip>[/<mask>] [dev <name>] [label <l>] }", "", IPS, |i, line| {
+    now("virtual_ipaddress", ADDRESSES, "", IPS, |i, line| {
         let (addresses, spans) = addresses(line, "virtual_ipaddress")?;
         i.addresses.extend(addresses);
         i.address_spans.extend(spans);
@@ -111,6 +112,10 @@ pub(crate) const KEYWORDS: &[Keyword<Instance>] = &[
         let id = line.number("a number", 1, 255)?;
         i.router_id = u8::try_from(id).unwrap_or(255);
         done(line)
+    }),
+    now("virtual_routes", routes::ENTRIES, "", "made and removed with the addresses", |i, line| {
+        i.routes.extend(routes(line)?);
+        Ok(())
     }),
     idle("check_unicast_src", "adverts from others than the peers are never taken"),
     idle("debug", "events tell everything"),
@@ -156,7 +161,6 @@ pub(crate) const KEYWORDS: &[Keyword<Instance>] = &[
     later("use_ipvlan"),
     later("use_vmac"),
     later("use_vmac_addr"),
-    later("virtual_routes"),
     later("virtual_rules"),
     later("vmac_xmit_base"),
     later("vrf"),
@@ -164,6 +168,7 @@ pub(crate) const KEYWORDS: &[Keyword<Instance>] = &[
 
 const IPS: &str = "the virtual IPs";
 const EXCLUDED: &str = "virtual IPs that adverts do not name";
+const ADDRESSES: &str = "{ <ip>[/<mask>] [dev <name>] [label <l>] [brd <ip>] [scope <s>] }";
 const VERSION_2: &str = "no effect in VRRP version 2";
 
 pub(crate) fn new(name: Word) -> Instance {
@@ -181,6 +186,7 @@ pub(crate) fn new(name: Word) -> Instance {
         addresses: Vec::new(),
         address_spans: Vec::new(),
         excluded: Vec::new(),
+        routes: Vec::new(),
         authentication: None,
         track_scripts: Vec::new(),
         track_interfaces: Vec::new(),
@@ -332,17 +338,11 @@ fn unknown_entry(word: &Word, of: &str, known: &[&str]) -> Diagnostic {
 }
 
 /// Options of an address that change nothing for IPv4.
-const LATER_OPTIONS: [&str; 9] = [
-    "use_vmac",
-    "home",
-    "-nodad",
-    "mngtmpaddr",
-    "noprefixroute",
-    "autojoin",
-    "no_track",
-    "peer",
-    "preferred_lft",
-];
+const LATER_OPTIONS: [&str; 7] =
+    ["use_vmac", "home", "mngtmpaddr", "noprefixroute", "autojoin", "peer", "preferred_lft"];
+
+/// What is so without it: no address waits for duplicate address detection, and one that somebody removes is put back.
+const IDLE_OPTIONS: [&str; 2] = ["-nodad", "no_track"];
 
 fn addresses(line: &mut Line<'_>, of: &str) -> Result<(Vec<Address>, Vec<Span>), Diagnostic> {
     let (mut found, mut spans) = (Vec::new(), Vec::new());
@@ -359,24 +359,24 @@ fn addresses(line: &mut Line<'_>, of: &str) -> Result<(Vec<Address>, Vec<Span>),
     Ok((found, spans))
 }
 
+/// An address and its length; without one that of a single address.
+pub(super) fn with_length(word: &Word, what: &str) -> Result<(IpAddr, u8), Diagnostic> {
+    let (ip, prefix) = match word.text.split_once('/') {
+        Some((ip, prefix)) => (ip, Some(prefix)),
+        None => (word.text.as_str(), None),
+    };
+    let ip: IpAddr = ip.parse().map_err(|_| word.wrong(what))?;
+    let longest = if ip.is_ipv4() { 32 } else { 128 };
+    let Some(text) = prefix else { return Ok((ip, longest)) };
+    let prefix = text.parse::<u8>().ok().filter(|prefix| *prefix <= longest);
+    Ok((ip, prefix.ok_or_else(|| word.wrong(&format!("a length up to /{longest}")))?))
+}
+
 fn address(words: Vec<Word>, line: &mut Line<'_>) -> Result<Address, Diagnostic> {
     let mut words = words.into_iter();
     let Some(first) = words.next() else { return Err(line_error(line)) };
-    let (ip, prefix) = match first.text.split_once('/') {
-        Some((ip, prefix)) => (ip, Some(prefix)),
-        None => (first.text.as_str(), None),
-    };
-    let ip: IpAddr = ip.parse().map_err(|_| first.wrong("an IP address like 10.0.0.40/24"))?;
-    let longest = if ip.is_ipv4() { 32 } else { 128 };
-    let prefix = match prefix {
-        None => longest,
-        Some(text) => {
-            let prefix = text.parse::<u8>().ok().filter(|prefix| *prefix <= longest);
-            prefix.ok_or_else(|| first.wrong(&format!("a length up to /{longest}")))?
-        }
-    };
-    let mut address =
-        Address { ip, prefix, device: None, label: None, broadcast: None, is_excluded: false };
+    let (ip, prefix) = with_length(&first, "an IP address like 10.0.0.40/24")?;
+    let mut address = Address { prefix, ..Address::plain(ip) };
     while let Some(option) = words.next() {
         let mut value = || {
             let message = format!("expected a value behind `{}`", option.text);
@@ -391,13 +391,8 @@ fn address(words: Vec<Word>, line: &mut Line<'_>) -> Result<Address, Diagnostic>
                     address.broadcast = Some(word.parse("an IPv4 address")?);
                 }
             }
-            "scope" => {
-                let word = value()?;
-                if !matches!(word.text.as_str(), "global" | "0") {
-                    let what = format!("`scope {}`", word.text);
-                    line.report(Diagnostic::not_yet(word.span, what));
-                }
-            }
+            "scope" => address.scope = scope(&value()?)?,
+            text if IDLE_OPTIONS.contains(&text) => {}
             text if LATER_OPTIONS.contains(&text) => {
                 line.report(Diagnostic::not_yet(option.span, format!("`{text}` of an address")));
                 if matches!(text, "peer" | "preferred_lft") {
@@ -405,7 +400,8 @@ fn address(words: Vec<Word>, line: &mut Line<'_>) -> Result<Address, Diagnostic>
                 }
             }
             text => {
-                let known = ["dev", "label", "brd", "scope"].into_iter().chain(LATER_OPTIONS);
+                let known = ["dev", "label", "brd", "scope"].into_iter();
+                let known = known.chain(LATER_OPTIONS).chain(IDLE_OPTIONS);
                 let message = format!("`{text}` is no option of an address");
                 let finding = Diagnostic::error(option.span, "unknown-keyword", message);
                 return Err(guess::suggest(finding, text, known));

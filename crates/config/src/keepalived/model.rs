@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use base::Span;
 
-use crate::vip::{Address, Script};
+use crate::vip::{Address, Route, Script};
 
 /// The whole file.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
@@ -57,6 +57,8 @@ pub struct Instance {
     pub address_spans: Vec<Span>,
     /// `virtual_ipaddress_excluded`: held, not named in adverts.
     pub excluded: Vec<Address>,
+    /// `virtual_routes`.
+    pub routes: Vec<Route>,
     pub authentication: Option<Authentication>,
     pub track_scripts: Vec<Track>,
     pub track_interfaces: Vec<Track>,

@@ -95,7 +95,11 @@ vrrp_instance one {
         10.0.0.8
     }
     virtual_ipaddress_excluded {
-        10.0.0.7
+        10.0.0.7 scope 21
+    }
+    virtual_routes {
+        10.4.0.0/24 via 10.0.0.4 dev eth1 src 10.0.0.2 table 1 metric 2 scope 4 protocol 1
+        default dev eth2
     }
     authentication {
         auth_type PASS

@@ -94,8 +94,10 @@ fn a_virtual_ip_of_the_cluster_file_is_complete() {
                         label: None,
                         broadcast: None,
                         is_excluded: false,
+                        scope: 0,
                     },
                 ],
+                routes: [],
                 source: Some(
                     10.0.0.2,
                 ),
@@ -137,6 +139,7 @@ fn a_virtual_ip_of_keepaliveds_file_is_complete() {
                             10.0.0.255,
                         ),
                         is_excluded: false,
+                        scope: 0,
                     },
                     Address {
                         ip: 10.0.0.7,
@@ -145,8 +148,10 @@ fn a_virtual_ip_of_keepaliveds_file_is_complete() {
                         label: None,
                         broadcast: None,
                         is_excluded: true,
+                        scope: 0,
                     },
                 ],
+                routes: [],
                 source: None,
                 unicast_peers: [],
                 track_interfaces: [

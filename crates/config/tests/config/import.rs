@@ -133,6 +133,8 @@ struct Shape {
     label: bool,
     more: Option<u8>,
     excluded: Option<u8>,
+    scope: bool,
+    routed: bool,
     password: Option<String>,
     unicast: Option<Vec<u8>>,
     source: Option<u8>,
@@ -157,6 +159,7 @@ fn shape() -> impl Strategy<Value = Shape> {
         prop::option::of(90_u8..100),
         prop::option::of(100_u8..110),
         prop::option::of("[a-zA-Z0-9.]{1,12}"),
+        prop::array::uniform2(prop::bool::weighted(0.2)),
     );
     let peers = prop_oneof![
         3 => Just(None),
@@ -172,7 +175,7 @@ fn shape() -> impl Strategy<Value = Shape> {
     );
     (who, address, checks).prop_map(|(who, address, checks)| {
         let (state, nopreempt, priority, advert, router_id, ip) = who;
-        let (prefix, device, label, more, excluded, password) = address;
+        let (prefix, device, label, more, excluded, password, [scope, routed]) = address;
         let (unicast, source, interfaces, scripts, later) = checks;
         Shape {
             state,
@@ -186,6 +189,8 @@ fn shape() -> impl Strategy<Value = Shape> {
             label,
             more,
             excluded,
+            scope,
+            routed,
             password,
             unicast,
             source,
@@ -240,7 +245,11 @@ fn block(at: usize, shape: &Shape) -> String {
         shape.address
     ));
     if let Some(ip) = shape.excluded {
-        line(format!("virtual_ipaddress_excluded {{\n  10.0.{at}.{ip}\n }}"));
+        let scope = if shape.scope { " scope link" } else { "" };
+        line(format!("virtual_ipaddress_excluded {{\n  10.0.{at}.{ip}{scope}\n }}"));
+    }
+    if shape.routed {
+        line("virtual_routes {\n  default via 10.0.0.1\n }".to_owned());
     }
     if let Some(password) = &shape.password {
         line(format!("authentication {{\n  auth_type PASS\n  auth_pass {password}\n }}"));
@@ -292,7 +301,9 @@ fn differences(before: &Vip, after: &Vip) -> BTreeSet<&'static str> {
         compare("device", device(a, before) == device(b, after));
         compare("label", a.label == b.label);
         compare("broadcast", a.broadcast == b.broadcast);
+        compare("scope", a.scope == b.scope);
     }
+    compare("routes", before.routes == after.routes);
     // The first address of the device is the node's.
     compare("source", before.source.is_none() || before.source == after.source);
     let peers = |vip: &Vip| vip.unicast_peers.iter().copied().collect::<BTreeSet<_>>();

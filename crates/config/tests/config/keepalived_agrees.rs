@@ -56,6 +56,42 @@ const CASES: &[(&str, &str)] = &[
         "a priority that is too high",
         "vrrp_instance a {\n interface eth0\n virtual_router_id 1\n priority 256\n virtual_ipaddress {\n 10.0.0.9\n }\n}\n",
     ),
+    (
+        "options of addresses",
+        "vrrp_instance a {\n interface eth0\n virtual_router_id 1\n virtual_ipaddress {\n 10.0.0.9/24 dev eth0 scope link -nodad no_track\n }\n}\n",
+    ),
+    (
+        "a scope that has no name",
+        "vrrp_instance a {\n interface eth0\n virtual_router_id 1\n virtual_ipaddress {\n 10.0.0.9/24 scope everywhere\n }\n}\n",
+    ),
+    (
+        "routes of every kind",
+        "vrrp_instance a {\n interface eth0\n virtual_router_id 1\n virtual_ipaddress {\n 10.0.0.9/24\n }\n virtual_routes {\n 0.0.0.0/0 via 10.0.0.1 dev eth0 no_track protocol static\n default via 10.0.0.1 no_track\n to 10.9.0.0/16 via 10.0.0.1 src 10.0.0.9 table 100 metric 7 no_track\n 2001:db8::/64 dev eth0 scope link\n any dev eth0\n }\n}\n",
+    ),
+    (
+        "a route without a network",
+        "vrrp_instance a {\n interface eth0\n virtual_router_id 1\n virtual_ipaddress {\n 10.0.0.9/24\n }\n virtual_routes {\n via 10.0.0.1 dev eth0\n }\n}\n",
+    ),
+    (
+        "a gateway that is no address",
+        "vrrp_instance a {\n interface eth0\n virtual_router_id 1\n virtual_ipaddress {\n 10.0.0.9/24\n }\n virtual_routes {\n 10.9.0.0/16 via 10.0.0.999\n }\n}\n",
+    ),
+    (
+        "a gateway of another version of IP",
+        "vrrp_instance a {\n interface eth0\n virtual_router_id 1\n virtual_ipaddress {\n 10.0.0.9/24\n }\n virtual_routes {\n 10.9.0.0/16 via 2001:db8::1\n }\n}\n",
+    ),
+    (
+        "an unknown word of a route",
+        "vrrp_instance a {\n interface eth0\n virtual_router_id 1\n virtual_ipaddress {\n 10.0.0.9/24\n }\n virtual_routes {\n 10.9.0.0/16 vai 10.0.0.1\n }\n}\n",
+    ),
+    (
+        "a table without a name",
+        "vrrp_instance a {\n interface eth0\n virtual_router_id 1\n virtual_ipaddress {\n 10.0.0.9/24\n }\n virtual_routes {\n 10.9.0.0/16 via 10.0.0.1 table mine\n }\n}\n",
+    ),
+    (
+        "a network that is too long",
+        "vrrp_instance a {\n interface eth0\n virtual_router_id 1\n virtual_ipaddress {\n 10.0.0.9/24\n }\n virtual_routes {\n 10.9.0.0/33 via 10.0.0.1\n }\n}\n",
+    ),
 ];
 
 fn refused(text: &str) -> Vec<String> {

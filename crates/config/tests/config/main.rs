@@ -16,6 +16,7 @@ mod later;
 mod lint;
 mod manual;
 mod mutations;
+mod neutron;
 mod published_vip;
 mod random;
 mod registered;

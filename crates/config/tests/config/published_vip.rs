@@ -96,6 +96,7 @@ fn the_published_keepalived_block_is_parsed_completely() {
                                 label: None,
                                 broadcast: None,
                                 is_excluded: false,
+                                scope: 0,
                             },
                         ],
                         address_spans: [
@@ -105,6 +106,7 @@ fn the_published_keepalived_block_is_parsed_completely() {
                             },
                         ],
                         excluded: [],
+                        routes: [],
                         authentication: Some(
                             Authentication {
                                 password: "yw8v4g4hT4hVFWHl35NE1zPsqlg9r2J7Vpw4Mh7T",

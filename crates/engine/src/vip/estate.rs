@@ -4,7 +4,7 @@
 //! ```text
 //!   reload: all is known of what is held, and all of it is in the new file ---> retires: it holds on, the next adopts
 //!           else ------------------------------------------------------------> stops: it hands over and releases
-//!   next starts ---> adopts what its file has, takes off the rest ---> says how it is: nothing is owed any more
+//!   next starts ---> adopts what its file has, takes off the rest ---> says how it is: routes are left, then nothing is owed
 //!                |
 //!                +-- dies before it said so ---> whoever rescues takes all of it off
 //! ```
@@ -14,7 +14,7 @@
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
-use config::vip::Vip;
+use config::vip::{Route, Vip};
 
 /// Of one node, beside its vip processes.
 #[derive(Clone, Debug, Default)]
@@ -67,10 +67,15 @@ impl Estate {
         self.known.clear();
     }
 
-    /// It has said how that instance is: what it was to take off it has taken off before.
-    pub fn says(&mut self, instance: u16) {
+    /// It has said how that instance is: what it was to take off it has taken off before, and its own routes stand.
+    /// Those of what was there before, which the file in force has no more, are left to take off.
+    #[must_use]
+    pub fn says(&mut self, instance: u16, file: &[Vip]) -> Vec<Route> {
         self.known.insert(instance);
-        self.owed.clear();
+        let mut left: Vec<Route> =
+            std::mem::take(&mut self.owed).into_iter().flat_map(|vip| vip.routes).collect();
+        left.retain(|route| !file.iter().any(|vip| vip.routes.contains(route)));
+        left
     }
 
     /// It died without a word: what has to be taken off beside what the file in force has. Nothing is passed on.
@@ -112,7 +117,7 @@ mod tests {
     fn settled(file: &[Vip]) -> Estate {
         let mut estate = Estate::default();
         estate.starts();
-        (0..).zip(file).for_each(|(at, _)| estate.says(at));
+        (0..).zip(file).for_each(|(at, _)| assert_eq!(estate.says(at, file), []));
         estate
     }
 
@@ -125,8 +130,22 @@ mod tests {
         assert_eq!(estate.of(&new), (vec![1], vec![ONE.into()]));
         estate.starts();
         assert_eq!(estate.of(&new), (vec![], vec![ONE.into()]), "until it is done");
-        estate.says(0);
+        assert_eq!(estate.says(0, &new), []);
         assert_eq!(estate.of(&new), (vec![], vec![]));
+    }
+
+    #[test]
+    fn a_route_that_the_new_file_has_no_more_is_taken_off_when_those_that_it_has_stand() {
+        let to = |gateway: [u8; 4]| Route { via: Some(gateway.into()), ..Route::plain() };
+        let with = |routes: &[Route]| [Vip { routes: routes.to_vec(), ..vip(7) }];
+        let (old, new) = (with(&[to(ONE), to(TWO)]), with(&[to(TWO), to([10, 3, 0, 1])]));
+        let mut estate = settled(&old);
+        estate.reload(&old, &[0], &new, true);
+        assert!(estate.retires());
+        assert_eq!(estate.of(&new), (vec![0], vec![]));
+        estate.starts();
+        assert_eq!(estate.says(0, &new), [to(ONE)]);
+        assert_eq!(estate.says(0, &new), []);
     }
 
     #[test]

@@ -6,6 +6,7 @@ use std::time::Duration;
 use api::{Event, Order};
 use base::Chain;
 use config::cluster::Cluster;
+use config::vip::Route;
 use engine::role::{Dashboard, Input, Kind, Loss};
 
 use super::{Next, SuperviseError, Supervisor, begin, ports, tell};
@@ -156,6 +157,20 @@ impl Supervisor {
             ..Event::default()
         });
         self.processes();
+    }
+
+    /// Routes that went out of the configuration.
+    pub(super) fn remove_routes(&mut self, routes: &[Route]) {
+        let kept = self.rescue.as_ref().map(|rescue| rescue.remove_routes(routes));
+        let Some(kept) = kept.filter(|kept| !kept.is_empty()) else { return };
+        self.event(Event {
+            what: "vip-routes-refused".to_owned(),
+            object: format!("node/{}", self.plan.node),
+            evidence: format!("the kernel keeps {}", kept.join("; ")),
+            decision: "run the new configuration all the same".to_owned(),
+            not_done: "a route may still be here and has to be removed by hand".to_owned(),
+            ..Event::default()
+        });
     }
 
     /// The new proxy did not become ready: the old one never stopped.

@@ -30,7 +30,8 @@ impl Supervisor {
                     rescue.note(&state);
                 }
                 if self.children.get(&slot).is_some_and(|child| !child.leaving) {
-                    self.estate.says(state.instance);
+                    let left = self.estate.says(state.instance, &self.plan.vips);
+                    self.remove_routes(&left);
                 }
                 let change = Change::Vip(state);
                 self.facts.learn(&change);

@@ -10,6 +10,7 @@ use engine::vip::{Cause, Config, Peer, Role, Vip};
 use sys::arp;
 use sys::netlink::{AddressOptions, Netlink};
 
+use super::routes;
 use super::scripts::guard::Refused;
 use crate::launch::Interfaces;
 
@@ -40,6 +41,9 @@ pub(super) struct Instance {
     /// What the event log knows of why this node cannot hold.
     fault: Option<Cause>,
     pub(super) disabled_scripts: Vec<String>,
+    /// Routes that the kernel did not take, or keeps, and what of them was told.
+    routes_refused: String,
+    routes_told: String,
     /// Without what is known when it is asked for.
     pub(super) counts: api::VipCounts,
     /// Devices by name: their number in the kernel.
@@ -91,6 +95,8 @@ impl Instance {
             held: adopted,
             fault: None,
             disabled_scripts,
+            routes_refused: String::new(),
+            routes_told: String::new(),
             counts: api::VipCounts::default(),
             indexes,
             speakers: BTreeMap::new(),
@@ -194,19 +200,43 @@ impl Instance {
         self.held = true;
         let mut taken = true;
         for address in &self.vip.addresses {
-            let options =
-                AddressOptions { label: address.label.as_deref(), broadcast: address.broadcast };
+            let options = AddressOptions {
+                label: address.label.as_deref(),
+                broadcast: address.broadcast,
+                scope: address.scope,
+            };
             let added = self
                 .index(address)
                 .map(|index| netlink.add_address(index, address.ip, address.prefix, options));
             taken &= matches!(added, Some(Ok(_)));
         }
+        self.make_routes(netlink);
         taken
+    }
+
+    /// It is held, and routes go with it.
+    pub(super) fn has_routes(&self) -> bool {
+        self.held && !self.vip.routes.is_empty()
+    }
+
+    /// Of one that is held: those that are missing.
+    pub(super) fn make_routes(&mut self, netlink: &Netlink) {
+        self.routes_refused = routes::make(netlink, &self.vip.routes).join("; ");
+    }
+
+    /// What the kernel did not do with routes, if the event log does not know it yet; empty: it did all.
+    pub(super) fn routes_news(&mut self) -> Option<String> {
+        let is_news = self.routes_refused != self.routes_told;
+        self.routes_told.clone_from(&self.routes_refused);
+        // Of an address that went, only what stays is of interest.
+        let is_news = is_news && (self.held || !self.routes_refused.is_empty());
+        is_news.then(|| self.routes_refused.clone())
     }
 
     /// Takes the addresses off; what the kernel keeps is told, with its reason.
     pub(super) fn release(&mut self, netlink: &Netlink) -> Result<(), Kept> {
         self.held = false;
+        self.routes_refused = routes::remove(netlink, &self.vip.routes).join("; ");
         let mut kept = Vec::new();
         for address in &self.vip.addresses {
             // Gone already, or with its device, is `Ok(false)`. A device that is not known under
@@ -227,6 +257,7 @@ impl Instance {
     pub(super) fn remove_leftovers(&self, netlink: &Netlink) {
         const OWNER: u8 = 255;
         if self.vip.priority != OWNER {
+            let _unable = routes::remove(netlink, &self.vip.routes);
             for address in &self.vip.addresses {
                 let _unable = netlink.delete_everywhere(address.ip);
             }

@@ -9,7 +9,7 @@ use std::os::fd::AsFd;
 
 use api::VipState;
 use config::cluster::Cluster;
-use config::vip::Vip;
+use config::vip::{Route, Vip};
 use engine::packet::{Kind, MAX_PACKET, Seal};
 use engine::vip::{Group, HandOver};
 use sys::netlink::Netlink;
@@ -40,6 +40,8 @@ pub(crate) struct Done {
     removed: Vec<IpAddr>,
     /// What may still be here, with the reason.
     kept: Vec<String>,
+    /// Routes that may still be here, with the reason: who has one is no second holder.
+    routes: Vec<String>,
     named: Vec<String>,
 }
 
@@ -47,6 +49,9 @@ impl fmt::Display for Done {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if !self.kept.is_empty() {
             write!(f, "could not remove {}; ", self.kept.join(", "))?;
+        }
+        if !self.routes.is_empty() {
+            write!(f, "could not remove the route {}; ", self.routes.join(", "))?;
         }
         if self.removed.is_empty() {
             let none = if self.kept.is_empty() { "there was no address" } else { "no other" };
@@ -110,6 +115,7 @@ impl Rescue {
 
     /// The kernel gets a second chance: an interrupted list or a full buffer passes.
     fn remove(&self, vip: &Vip, done: &mut Done) {
+        done.routes.extend(self.remove_routes(&vip.routes));
         for address in &vip.addresses {
             let again = |_| self.netlink.delete_everywhere(address.ip);
             match self.netlink.delete_everywhere(address.ip).or_else(again) {
@@ -118,6 +124,11 @@ impl Rescue {
                 Err(error) => done.kept.push(format!("{}: {error}", address.ip)),
             }
         }
+    }
+
+    /// Removes those routes; what the kernel keeps, with its reason.
+    pub(crate) fn remove_routes(&self, routes: &[Route]) -> Vec<String> {
+        super::routes::remove(&self.netlink, routes)
     }
 
     fn name_successor(&self, number: u16, vip: &Vip, seal: Option<&mut Seal>) -> Option<String> {
@@ -171,7 +182,7 @@ mod tests {
     fn an_address_that_stays_is_told() {
         let gone = "192.0.2.1".parse().unwrap();
         let kept = vec!["192.0.2.2: no buffer space".to_owned()];
-        let told = |removed, kept| Done { removed, kept, named: Vec::new() }.to_string();
+        let told = |removed, kept| Done { removed, kept, ..Done::default() }.to_string();
         assert_eq!(told(vec![], vec![]), "there was no address to remove");
         assert_eq!(told(vec![gone], vec![]), "192.0.2.1 removed, nobody could be named");
         assert_eq!(
@@ -181,6 +192,11 @@ mod tests {
         assert_eq!(
             told(vec![gone], kept),
             "could not remove 192.0.2.2: no buffer space; 192.0.2.1 removed, nobody could be named"
+        );
+        let routes = vec!["0.0.0.0/0 via 192.0.2.9: no buffer space".to_owned()];
+        assert_eq!(
+            Done { routes, ..Done::default() }.to_string(),
+            "could not remove the route 0.0.0.0/0 via 192.0.2.9: no buffer space; there was no address to remove"
         );
     }
 }

@@ -135,6 +135,37 @@ pub(super) fn leftover(node: &str, ip: IpAddr, error: &std::io::Error) -> Event 
     }
 }
 
+/// What the kernel did not do with the routes of an instance; empty: it did all.
+pub(super) fn routes(instance: &Instance, node: &str, refused: &str) -> Event {
+    let (what, decision, not_done) = match (refused, instance.held) {
+        ("", _) => ("vip-routes-made", "the routes are as they are written", ""),
+        (_, true) => (
+            "vip-routes-refused",
+            "hold the address without them, and try again when a device or an address comes",
+            "what goes that way goes nowhere",
+        ),
+        (_, false) => (
+            "vip-routes-refused",
+            "let the address go all the same",
+            "a route may still be here and has to be removed by hand",
+        ),
+    };
+    let evidence = match refused {
+        "" => "the kernel refuses none of them any more".to_owned(),
+        refused => format!("the kernel refuses {refused}"),
+    };
+    Event {
+        at_ms: sys::clock::wall_ms(),
+        node: node.to_owned(),
+        what: what.to_owned(),
+        object: format!("vip/{}", instance.vip.name),
+        evidence,
+        decision: decision.to_owned(),
+        not_done: not_done.to_owned(),
+        ..Event::default()
+    }
+}
+
 /// A script is not run.
 pub(super) fn disabled(instance: &Instance, node: &str, refused: &Refused) -> Event {
     Event {

@@ -12,6 +12,8 @@ pub struct AddressOptions<'a> {
     /// As `eth0:vip`; IPv4 only.
     pub label: Option<&'a str>,
     pub broadcast: Option<Ipv4Addr>,
+    /// 0: it is good everywhere; 253: on its link only (`linux/rtnetlink.h`).
+    pub scope: u8,
 }
 
 /// `linux/if_addr.h`; not in libc.
@@ -32,6 +34,7 @@ impl Netlink {
         options: AddressOptions<'_>,
     ) -> io::Result<bool> {
         let mut request = request(libc::RTM_NEWADDR, index, ip, prefix);
+        request.scope(options.scope);
         if let Some(label) = options.label {
             request.text(libc::IFA_LABEL, label);
         }
@@ -84,7 +87,7 @@ fn request(kind: u16, index: u32, ip: IpAddr, prefix: u8) -> Request {
     }
 }
 
-fn changed(result: io::Result<()>, unchanged: &[i32]) -> io::Result<bool> {
+pub(super) fn changed(result: io::Result<()>, unchanged: &[i32]) -> io::Result<bool> {
     match result {
         Ok(()) => Ok(true),
         Err(error) if error.raw_os_error().is_some_and(|code| unchanged.contains(&code)) => {

@@ -49,6 +49,11 @@ impl Request {
         self.length += bytes.len().next_multiple_of(4);
     }
 
+    /// Of a request about an address: `ifaddrmsg.ifa_scope`.
+    pub(super) const fn scope(&mut self, scope: u8) {
+        self.bytes[HEADER + 3] = scope;
+    }
+
     pub(super) fn attribute(&mut self, kind: u16, value: &[u8]) {
         let length = u16::try_from(value.len() + 4).expect("values are shorter than the request");
         let mut header = [0; 4];
@@ -133,13 +138,21 @@ pub(super) fn address(kind: u16, family: c_int, index: u32, prefix: u8) -> Reque
     request
 }
 
-/// A request for a route of the main table.
-pub(super) fn route(family: c_int, prefix: u8) -> Request {
-    const STATIC: u8 = 4;
-    let mut request = Request::new(libc::RTM_NEWROUTE, libc::NLM_F_CREATE | libc::NLM_F_REPLACE);
-    let family = u8::try_from(family).expect("families have 8 bits");
-    let (table, scope, kind) = (libc::RT_TABLE_MAIN, libc::RT_SCOPE_UNIVERSE, libc::RTN_UNICAST);
-    request.raw(&[family, prefix, 0, 0, table, STATIC, scope, kind, 0, 0, 0, 0]);
+/// What `rtmsg` says of a route; its table is an attribute, as numbers above 255 are.
+#[derive(Debug)]
+pub(super) struct RouteHeader {
+    pub(super) family: c_int,
+    pub(super) prefix: u8,
+    pub(super) protocol: u8,
+    pub(super) scope: u8,
+}
+
+/// A request about a route.
+pub(super) fn route(kind: u16, flags: c_int, of: &RouteHeader) -> Request {
+    let mut request = Request::new(kind, flags);
+    let family = u8::try_from(of.family).expect("families have 8 bits");
+    let (table, unicast) = (libc::RT_TABLE_UNSPEC, libc::RTN_UNICAST);
+    request.raw(&[family, of.prefix, 0, 0, table, of.protocol, of.scope, unicast, 0, 0, 0, 0]);
     request
 }
 

@@ -1,8 +1,8 @@
-//! Building networks: pairs, bridges, routes.
+//! Building networks: pairs, bridges, neighbours.
 
 use std::ffi::c_int;
 use std::io;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::Ipv4Addr;
 use std::os::fd::{AsRawFd, BorrowedFd};
 
 use super::Netlink;
@@ -125,26 +125,6 @@ impl Netlink {
     /// When there is none.
     pub fn delete_link(&self, index: u32) -> io::Result<()> {
         self.tell(message::link(libc::RTM_DELLINK, 0, index, 0))
-    }
-
-    /// Sets the way to everywhere else.
-    ///
-    /// # Errors
-    /// When the gateway is on no network of ours.
-    pub fn add_route(&self, gateway: IpAddr) -> io::Result<()> {
-        let request = match gateway {
-            IpAddr::V4(ip) => {
-                let mut request = message::route(libc::AF_INET, 0);
-                request.attribute(libc::RTA_GATEWAY, &ip.octets());
-                request
-            }
-            IpAddr::V6(ip) => {
-                let mut request = message::route(libc::AF_INET6, 0);
-                request.attribute(libc::RTA_GATEWAY, &ip.octets());
-                request
-            }
-        };
-        self.tell(request)
     }
 
     /// Sends what is for `ip` to this hardware address, without asking who has it. With one that
