@@ -39,6 +39,7 @@ pub use wire::print_again;
 mod circle;
 mod conclude;
 mod confirm;
+mod declare;
 mod dice;
 mod know;
 mod notice;
@@ -385,7 +386,7 @@ impl Gossip {
                 if let Some(heard) = *heard {
                     confirm.pass_on(now, (from, network), (claims, heard), out);
                 }
-                left.into_iter().for_each(|node| self.declare(now, node, true, out));
+                left.into_iter().for_each(|node| self.leaves(now, node, out));
             }
             Part::Passed(passed) if is_controller => {
                 let Some(confirm) = &mut self.confirm else { return };
@@ -399,7 +400,7 @@ impl Gossip {
                 let is_news =
                     self.confirm.as_mut().is_some_and(|confirm| confirm.goodbye(now, from, life));
                 if is_news || is_controller {
-                    self.declare(now, from, true, out);
+                    self.leaves(now, from, out);
                 }
             }
         }
@@ -476,13 +477,5 @@ impl Gossip {
         circles
             .map(|(network, _)| network)
             .filter(move |network| on[usize::from(*network)] && self.carrier[usize::from(*network)])
-    }
-
-    fn declare(&mut self, now: Time, node: u16, left: bool, out: &mut Vec<Action>) {
-        let watched = self.confirm.as_ref().and_then(|confirm| confirm.watched(node));
-        let heard = watched.map_or(0, |watched| watched.life);
-        for circle in self.circles.iter_mut().flatten() {
-            circle.declare(now, (node, heard), left, out, &mut self.found);
-        }
     }
 }

@@ -194,6 +194,15 @@ pub fn due(case: &Case) -> Time {
     moments.into_iter().filter(|at| at > now).min().unwrap_or(Time::NEVER)
 }
 
+/// Whether refusals of its kernel, the first and the newest, say that nothing listens on a node any more: two of them
+/// far enough apart, none of its packets in between.
+#[must_use]
+pub fn is_gone(now: Time, refused: Option<(Time, Time)>) -> bool {
+    refused.is_some_and(|(first, last)| {
+        last >= first + REFUSED_FOR && now < last + crate::evidence::REFUSAL_FRESH
+    })
+}
+
 /// Two refusals so far apart are no restart of an agent: that takes less.
 pub const REFUSED_FOR: Duration = Duration::from_millis(50);
 /// A process that is replaced in place, or a disk that is busy once, is no ailment.

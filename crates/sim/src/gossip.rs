@@ -52,8 +52,17 @@ struct Host {
     cut: [bool; MAX_NETWORKS],
     /// Nobody listens, and its kernel says so.
     refuses: bool,
+    /// Whose packets it refuses though it lives.
+    shuns: Vec<u16>,
     /// Controllers that are tethered to it, and on which network.
     tethers: Vec<(u16, u8)>,
+}
+
+impl Host {
+    /// Whether its kernel refuses what that one sends.
+    fn refuses_of(&self, from: u16) -> bool {
+        self.refuses || self.shuns.contains(&from)
+    }
 }
 
 #[derive(Debug)]
@@ -144,6 +153,7 @@ impl Crowd {
             seqs: vec![0; nodes],
             cut: [false; MAX_NETWORKS],
             refuses: false,
+            shuns: vec![],
             tethers: vec![],
         };
         let mut crowd = Self {
@@ -180,6 +190,8 @@ impl Crowd {
         host.life += 1 + self.now.as_nanos() / 1_000_000;
         host.seqs.fill(0);
         host.refuses = false;
+        // Its former process may have left an alarm behind, which is over.
+        host.wake_at = Time::NEVER;
         let mut seal = Seal::new("crowd", node, host.life);
         seal.accept(u16::from(node == 0), 0, &PairSecret::new([7; 32]));
         let seed = seed.wrapping_mul(1_000_003) + host.life;
@@ -204,6 +216,17 @@ impl Crowd {
         for (to, network) in std::mem::take(&mut host.tethers) {
             self.word((to, node), network, Word::Closed);
         }
+    }
+
+    /// The kernel of `of` refuses from now on what that controller sends, and ends its connections: as a firewall there.
+    pub fn refuse(&mut self, controller: u16, of: u16) {
+        let host = &mut self.hosts[usize::from(of)];
+        host.shuns.push(controller);
+        let tethers = std::mem::take(&mut host.tethers);
+        let (gone, kept): (Vec<_>, Vec<_>) =
+            tethers.into_iter().partition(|(to, _)| *to == controller);
+        host.tethers = kept;
+        gone.into_iter().for_each(|(to, network)| self.word((to, of), network, Word::Closed));
     }
 
     /// The connections of controllers to it are gone, and it is not told; they come back when they look.
@@ -279,7 +302,9 @@ impl Crowd {
                     };
                     self.step(to, input);
                 }
-                What::Packet { from, to, network, .. } if self.hosts[usize::from(to)].refuses => {
+                What::Packet { from, to, network, .. }
+                    if self.hosts[usize::from(to)].refuses_of(from) =>
+                {
                     self.word((from, to), network, Word::Refused);
                 }
                 What::Packet { from, to, network, life, seq, body } => {
@@ -391,7 +416,7 @@ impl Crowd {
         let host = &mut self.hosts[usize::from(to)];
         let tether = (from, network);
         host.tethers.retain(|known| *known != tether);
-        if host.machine.is_some() && !is_cut {
+        if host.machine.is_some() && !is_cut && !host.refuses_of(from) {
             host.tethers.push(tether);
             self.word((from, to), network, Word::Tethered);
         }

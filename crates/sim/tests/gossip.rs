@@ -130,6 +130,71 @@ fn killed_processes_of_a_compute_node_are_known_to_all_controllers_within_a_fift
     takes(&mut crowd, Duration::from_millis(200), in_doubt);
 }
 
+/// Whether all other compute nodes of so many nodes have that verdict on it.
+fn fellows_say(crowd: &Crowd, nodes: u16, verdict: Verdict) -> bool {
+    let mut fellows = (CONTROLLERS..nodes).filter(|by| *by != SOMEBODY);
+    fellows.all(|by| crowd.says(by, SOMEBODY, verdict))
+}
+
+#[test]
+fn killed_processes_of_a_compute_node_are_doubt_on_all_others_within_a_fifth_of_a_second() {
+    for (computes, loss) in [(195, 0), (95, 100)] {
+        let nodes = CONTROLLERS + computes;
+        let mut crowd = settled(setup(computes, loss));
+        crowd.kill(SOMEBODY);
+        let all = |crowd: &Crowd| fellows_say(crowd, nodes, Verdict::Suspect);
+        let took = takes(&mut crowd, Duration::from_millis(200), all);
+        assert!(took > Duration::from_millis(50), "{took:?}: it may be started again");
+        let rule = |by: u16| crowd.machine(by).unwrap().opinion(SOMEBODY).rule.name;
+        assert_eq!((rule(CONTROLLERS), rule(nodes - 1)), ("declared", "declared"));
+        crowd.start(SOMEBODY);
+        let back = |crowd: &Crowd| fellows_say(crowd, nodes, Verdict::Alive);
+        takes(&mut crowd, Duration::from_secs(10), back);
+        assert_eq!(about_others(&crowd, SOMEBODY), 0);
+    }
+}
+
+/// Whoever dies in a rack is told of together, in packets that hold many.
+#[test]
+fn a_rack_whose_processes_are_killed_together_is_doubt_on_all_others_within_a_fifth_of_a_second() {
+    let mut crowd = settled(setup(95, 0));
+    let rack = 40..80;
+    rack.clone().for_each(|node| crowd.kill(node));
+    let all = |crowd: &Crowd| {
+        let mut others = (0..100).filter(|by| !rack.contains(by));
+        others.all(|by| rack.clone().all(|node| crowd.says(by, node, Verdict::Suspect)))
+    };
+    takes(&mut crowd, Duration::from_millis(200), all);
+    let is_well = |verdict: Verdict| matches!(verdict, Verdict::Alive | Verdict::Unknown);
+    let mut wrong = crowd.judged.iter().filter(|judged| !rack.contains(&judged.node));
+    assert!(wrong.all(|judged| is_well(judged.verdict)), "{:?}", crowd.judged);
+}
+
+/// A firewall on the node itself that refuses two of five controllers, say: they doubt it, and tell nobody else.
+#[test]
+fn what_the_kernel_of_a_node_refuses_to_few_controllers_is_doubt_nowhere_else() {
+    let mut crowd = settled(setup(45, 0));
+    [0, 1].iter().for_each(|few| crowd.refuse(*few, SOMEBODY));
+    let few_say =
+        |crowd: &Crowd| [0, 1].iter().all(|few| crowd.says(*few, SOMEBODY, Verdict::Suspect));
+    takes(&mut crowd, Duration::from_millis(200), few_say);
+    crowd.run(Duration::from_secs(20));
+    let wrong = crowd.judged.iter().filter(|judged| judged.by > 1);
+    assert_eq!(wrong.count(), 0, "{:?}", crowd.judged);
+}
+
+/// The doubt of members ends by the word of the node itself, whatever controllers were refused.
+#[test]
+fn a_living_node_that_refuses_most_controllers_is_doubted_by_members_for_a_moment() {
+    let mut crowd = settled(setup(45, 0));
+    (0..3).for_each(|most| crowd.refuse(most, SOMEBODY));
+    let some =
+        |crowd: &Crowd| (CONTROLLERS..50).any(|by| crowd.says(by, SOMEBODY, Verdict::Suspect));
+    takes(&mut crowd, Duration::from_millis(200), some);
+    let none = |crowd: &Crowd| fellows_say(crowd, 50, Verdict::Alive);
+    takes(&mut crowd, Duration::from_secs(2), none);
+}
+
 /// As where a firewall keeps the connections out, or forgets them: the first probe of a member that is refused tells.
 #[test]
 fn killed_processes_are_known_by_the_refusals_that_gossip_meets_where_there_is_no_connection() {
@@ -139,8 +204,10 @@ fn killed_processes_are_known_by_the_refusals_that_gossip_meets_where_there_is_n
     takes(&mut crowd, Duration::from_millis(800), in_doubt);
     let rule = |by: u16| crowd.machine(by).unwrap().opinion(SOMEBODY).rule.name;
     assert!((0..CONTROLLERS).all(|by| rule(by) == "agent-gone"));
-    let unknown = crowd.judged.iter().filter(|judged| judged.by >= CONTROLLERS);
-    assert_eq!(unknown.count(), 0, "compute nodes conclude nothing by a refusal");
+    let sooner = |by: u16| crowd.judged.iter().position(|judged| judged.by == by);
+    let controllers = (0..CONTROLLERS).filter_map(sooner).min();
+    let others = (CONTROLLERS..100).filter_map(sooner).min();
+    assert!(others.is_none_or(|others| controllers < Some(others)), "no refusal decides there");
 }
 
 #[test]

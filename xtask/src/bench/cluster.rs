@@ -79,8 +79,8 @@ const MANY: [Row; 9] = [
     AT_A_SECOND[8],
 ];
 
-/// Of compute nodes, as controllers know of it.
-const OF_COMPUTES: [Row; 4] = [
+/// Of compute nodes, as controllers and the other compute nodes know of it.
+const OF_COMPUTES: [Row; 8] = [
     (
         "power off",
         "power off of a compute node -> unreachable on all controllers, detect 1 s",
@@ -103,6 +103,34 @@ const OF_COMPUTES: [Row; 4] = [
         true,
     ),
     ("leave", "leave of a compute node -> known on all controllers", "ms", Some(200.0), true),
+    (
+        "power off on compute nodes",
+        "power off of a compute node -> in doubt on all other compute nodes, detect 1 s",
+        "ms",
+        None,
+        false,
+    ),
+    (
+        "processes killed on compute nodes",
+        "kill -9 of all processes of a compute node -> in doubt on all other compute nodes",
+        "ms",
+        Some(200.0),
+        true,
+    ),
+    (
+        "supervisor killed on compute nodes",
+        "kill -9 of the supervisor of a compute node -> known on all other compute nodes",
+        "ms",
+        Some(200.0),
+        true,
+    ),
+    (
+        "leave on compute nodes",
+        "leave of a compute node -> known on all other compute nodes",
+        "ms",
+        Some(200.0),
+        true,
+    ),
 ];
 
 /// `seconds`: how long wrong verdicts are counted at load 20.
@@ -265,7 +293,7 @@ mod tests {
         assert!(figures.iter().all(|figure| figure.kept.is_none()));
         assert!(figures.iter().filter(|figure| figure.must).count() >= 6);
         let of_computes = self::figures(&[], &OF_COMPUTES, 8);
-        assert_eq!(of_computes.iter().filter(|figure| figure.must).count(), 3);
+        assert_eq!(of_computes.iter().filter(|figure| figure.must).count(), 6);
         assert!(read("not JSON").is_err());
     }
 }

@@ -154,6 +154,8 @@ fn figures(samples: &[Sample], members: u16, seconds: u32) -> Vec<Figure> {
     row("crash everywhere", everywhere, "ms", Some(3000.0));
     let killed = format!("kill -9 of all processes -> in doubt on 5 controllers, {all}");
     row("processes killed", killed, "ms", Some(200.0));
+    let killed = format!("kill -9 of all processes -> in doubt on all, {all}");
+    row("processes killed everywhere", killed, "ms", Some(200.0));
     row("leave", format!("leave -> known on all, {all}"), "ms", Some(200.0));
     row("bytes", "sent per compute node and network".to_owned(), "B/s", Some(4000.0));
     if seconds > 0 {

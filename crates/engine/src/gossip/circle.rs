@@ -63,6 +63,20 @@ pub(super) struct Fellow {
     pub(super) life: u64,
     pub(super) down: bool,
     pub(super) left: bool,
+    /// When this life was first heard of here.
+    since: Time,
+}
+
+/// What all are told of a node that is gone.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Death {
+    pub(super) node: u16,
+    /// The life under which it was heard last.
+    pub(super) heard: u64,
+    /// It said goodbye.
+    pub(super) left: bool,
+    /// A life that was first heard of later is not meant.
+    pub(super) known_by: Time,
 }
 
 /// How a circle behaves.
@@ -308,20 +322,18 @@ impl Circle {
         }
     }
 
-    /// Tells all that this node is gone, which the controllers concluded or which it said itself; `heard`:
-    /// the life under which it was heard last.
+    /// Tells all that this node is gone, which the controllers concluded or which it said itself.
     pub(super) fn declare(
         &mut self,
         now: Time,
-        (node, heard): (u16, u64),
-        left: bool,
+        Death { node, heard, left, known_by }: Death,
         out: &mut Vec<Action>,
         found: &mut Vec<Notice>,
     ) {
-        let Fellow { life, down, .. } = self.fellow(node);
+        let Fellow { life, down, since, .. } = self.fellow(node);
         // In this circle it may be under a later life, or unknown yet.
         let life = if life == 0 { heard } else { life };
-        if life == 0 || down || node == self.me {
+        if life == 0 || down || node == self.me || since > known_by {
             return;
         }
         let gone = Member::new(Id { node, life }, if left { GOODBYE } else { 0 }, State::Down);
@@ -393,7 +405,8 @@ impl Circle {
                 // A later life may be known by its death alone.
                 let mut all = self.foca.iter_membership_state();
                 let down = all.any(|member| *member.id() == id && member.state() == State::Down);
-                *fellow = Fellow { life: id.life, down, left: false };
+                let since = if fellow.life == id.life { fellow.since } else { now };
+                *fellow = Fellow { life: id.life, down, left: false, since };
                 if !down {
                     found.push(Notice::Up(id.node));
                 }
@@ -407,7 +420,7 @@ impl Circle {
             let Some(fellow) = self.fellows.get_mut(usize::from(id.node)) else { continue };
             if id.life > 0 && id.addr() != self.me {
                 gone.extend(member.cloned());
-                *fellow = Fellow { life: id.life, down: true, left };
+                *fellow = Fellow { life: id.life, down: true, left, since: fellow.since };
                 found.push(Notice::Down(id.node));
                 (self.rushes, self.rush_at) = (RUSHES, now);
             }

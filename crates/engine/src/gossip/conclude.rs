@@ -56,8 +56,11 @@ impl Gossip {
             let (verdict, rule) = (judgement.verdict, judgement.rule);
             out.push(Action::Opinion { node, verdict, rule, case: Box::new(case) });
             if verdict == Verdict::Unreachable {
-                self.declare(now, node, false, out);
+                self.declare(now, node, out);
             }
+        }
+        if judgement.rule.name == "agent-gone" {
+            self.doubts(now, node, out);
         }
     }
 

@@ -225,6 +225,7 @@ impl Confirm {
 
     /// A sealed packet of it came.
     pub(super) fn heard(&mut self, now: Time, node: u16, network: u8, life: u64) {
+        let was_gone = self.refuses(now, node);
         let Some(at) = self.at(node) else { return };
         let Some(watched) = self.watched.get_mut(at) else { return };
         if life < watched.life {
@@ -244,6 +245,8 @@ impl Confirm {
         if watched.silent.has(network) || watched.silent_since.is_some() {
             watched.silent = watched.silent.iter().filter(|silent| *silent != network).collect();
             watched.silent_since = None;
+            self.tell(now, node);
+        } else if was_gone {
             self.tell(now, node);
         }
     }
@@ -269,8 +272,8 @@ impl Confirm {
 
     /// Another controller says what it found; true if it says that the node left, and that is news.
     pub(super) fn claimed(&mut self, now: Time, by: u16, claim: &Claim) -> bool {
-        let Claim { silent, everywhere, .. } = *claim;
-        let heard = Heard { at: Some(now), silent, everywhere, hops: 0 };
+        let Claim { silent, everywhere, gone, .. } = *claim;
+        let heard = Heard { at: Some(now), silent, everywhere, gone, hops: 0 };
         let is_taken = self.take(now, by, claim, heard);
         is_taken && claim.left && self.goodbye(now, claim.node, claim.life)
     }
@@ -407,9 +410,9 @@ impl Confirm {
         for node in nodes {
             if let Some(watched) = self.watched(node) {
                 let (silent, left) = (watched.silent, watched.left);
-                let everywhere = watched.silent_since.is_some();
-                let life = watched.life;
-                claims.push(Claim { node, life, silent, left, everywhere });
+                let (life, everywhere) = (watched.life, watched.silent_since.is_some());
+                let gone = self.refuses(now, node);
+                claims.push(Claim { node, life, silent, left, everywhere, gone });
             }
             let left = self.news.get_mut(&node).map_or(0, |left| {
                 *left -= 1;

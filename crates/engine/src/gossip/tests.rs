@@ -89,7 +89,7 @@ fn a_compute_node_that_comes_and_goes_within_its_window_is_in_no_quarantine_and_
 
 fn claim(everywhere: bool) -> Part<'static> {
     let silent = if everywhere { [0, 1].into_iter().collect() } else { Default::default() };
-    let claims = vec![Claim { node: COMPUTE, life: 1, silent, left: false, everywhere }];
+    let claims = vec![Claim { node: COMPUTE, life: 1, silent, everywhere, ..Claim::default() }];
     Part::Claims { claims, heard: None }
 }
 
@@ -253,7 +253,7 @@ fn what_is_recorded_and_sent_again_is_refused() {
 #[test]
 fn what_many_nodes_are_told_has_a_bound() {
     let mut body = vec![];
-    let full = Claim { life: LIFE, left: true, everywhere: true, ..Claim::default() };
+    let full = Claim { life: LIFE, left: true, everywhere: true, gone: true, ..Claim::default() };
     let heard = Some(crate::reach::Nodes::first(32));
     Part::Claims { claims: vec![full; wire::MAX_CLAIMS], heard }.encode(&mut body);
     assert_eq!(body.len(), 1006);

@@ -56,6 +56,7 @@ pub(super) const LIFE: u64 = (1 << 48) - 1;
 const OVER: u8 = 10;
 const LEFT: u8 = 1;
 const EVERYWHERE: u8 = 2;
+const GONE: u8 = 4;
 /// Of controllers there are at most 32.
 const HEARD: u64 = u32::MAX as u64;
 
@@ -95,6 +96,8 @@ pub(super) struct Claim {
     pub(super) left: bool,
     /// It answered on none.
     pub(super) everywhere: bool,
+    /// Its kernel refused, as [`crate::verdict::is_gone`] wants it. Earlier versions read past that.
+    pub(super) gone: bool,
 }
 
 /// What another controller found, as a third one tells it.
@@ -194,7 +197,8 @@ impl Claim {
         out.put_u16(self.node);
         out.put_uint(self.life, 6);
         out.put_u8(self.silent.iter().fold(0, |bits, network| bits | 1 << network));
-        out.put_u8((u8::from(self.left) * LEFT) | (u8::from(self.everywhere) * EVERYWHERE));
+        let flags = [(self.left, LEFT), (self.everywhere, EVERYWHERE), (self.gone, GONE)];
+        out.put_u8(flags.iter().fold(0, |bits, (is_set, flag)| bits | (u8::from(*is_set) * flag)));
     }
 
     fn decode(bytes: &[u8; CLAIM]) -> Self {
@@ -207,6 +211,7 @@ impl Claim {
             silent: (0..8).filter(|network| silent >> network & 1 != 0).collect(),
             left: flags & LEFT != 0,
             everywhere: flags & EVERYWHERE != 0,
+            gone: flags & GONE != 0,
         }
     }
 }

@@ -1,6 +1,6 @@
 //! The ordered table. The first rule that applies decides.
 
-use super::{AILING_FOR, Asked, Case, FAILING_FOR, Own, REFUSED_FOR, Times, Verdict};
+use super::{AILING_FOR, Asked, Case, FAILING_FOR, Own, REFUSED_FOR, Times, Verdict, is_gone};
 use crate::evidence::REFUSAL_FRESH;
 use crate::gossip::ASKS;
 
@@ -190,11 +190,7 @@ pub const RULES: [Rule; 19] = [
         sentence: "its kernel refused packets twice, of a compute node on every network where it answered, and none of its own came in between: the machine lives, its agent does not. Doubt alone, as nothing seals a refusal; its servers go on",
         numbers: |_| format!("{REFUSED_FOR:?} apart, the newest within {REFUSAL_FRESH:?}"),
         changes: "one packet of it",
-        applies: |case| {
-            let (first, last) = case.other.refused?;
-            let is_fresh = case.now < last + REFUSAL_FRESH;
-            (last >= first + REFUSED_FOR && is_fresh).then_some(Verdict::Suspect)
-        },
+        applies: |case| is_gone(case.now, case.other.refused).then_some(Verdict::Suspect),
     },
     Rule {
         name: "ailing",

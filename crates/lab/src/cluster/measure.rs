@@ -195,25 +195,32 @@ fn crashes(
     Ok(())
 }
 
-/// One end, and the time until the last of the other controllers said so.
+/// One end, and the time until the last of the other controllers said so; of a compute node also until the last of the
+/// other compute nodes did, which doubt at most.
 fn finds(
     cluster: &mut Cluster,
     (name, hurt, is_it): Kind,
     victim: usize,
     controllers: usize,
 ) -> io::Result<()> {
-    let others: Vec<usize> = (0..controllers).filter(|node| *node != victim).collect();
+    let (deciding, others): (Vec<usize>, Vec<usize>) =
+        cluster.numbers().filter(|node| *node != victim).partition(|node| *node < controllers);
     let begin = sys::clock::now();
     hurt(cluster, victim)?;
-    let mut known = None;
-    let all_know = wait::until(PATIENCE, || {
-        known = cluster.known_after(begin, &others, victim, is_it);
-        known.is_some()
-    });
-    let Some(known) = known.filter(|_| all_know) else {
-        return Err(io::Error::other(format!("{name}: not everybody knows of it")));
+    let all_know = |who: &[usize], name: &str, is_it: fn(&Event) -> bool| {
+        let mut known = None;
+        wait::until(PATIENCE, || {
+            known = cluster.known_after(begin, who, victim, is_it);
+            known.is_some()
+        });
+        let unknown = || io::Error::other(format!("{name}: not everybody knows of it"));
+        say(name, known.ok_or_else(unknown)?.as_secs_f64() * 1000.0)
     };
-    say(name, known.as_secs_f64() * 1000.0)
+    all_know(&deciding, name, is_it)?;
+    if others.is_empty() {
+        return Ok(());
+    }
+    all_know(&others, &format!("{name} on compute nodes"), is_known)
 }
 
 fn is_unreachable(event: &Event) -> bool {

@@ -64,6 +64,7 @@ fn calm(setup: Setup, crashes: u64) {
     crowd.take_sent();
     crowd.run(Duration::from_secs(QUIET));
     tell_bytes(&mut crowd, QUIET, "");
+    let all = CONTROLLERS + setup.computes;
     let mut chance = Chance::new(setup.seed);
     let mut somebody =
         || CONTROLLERS + u16::try_from(chance.below(u64::from(setup.computes))).unwrap_or(0);
@@ -79,7 +80,7 @@ fn calm(setup: Setup, crashes: u64) {
         let is_doubt = |crowd: &Crowd, by: u16| crowd.says(by, node, Verdict::Suspect);
         crowd.run_until(from + LIMIT, |crowd| {
             crowd.all_say(node, Verdict::Unreachable)
-                && (CONTROLLERS..CONTROLLERS + setup.computes).all(|by| is_doubt(crowd, by))
+                && (CONTROLLERS..all).all(|by| is_doubt(crowd, by))
         });
         tell("crash everywhere", (crowd.now - from).as_secs_f64() * 1e3);
         crowd.run(BREATH);
@@ -93,6 +94,10 @@ fn calm(setup: Setup, crashes: u64) {
         crowd.kill(node);
         crowd.run_until(from + LIMIT, |crowd| crowd.all_say(node, Verdict::Suspect));
         tell("processes killed", (crowd.now - from).as_secs_f64() * 1e3);
+        crowd.run_until(from + LIMIT, |crowd| {
+            (CONTROLLERS..all).all(|by| crowd.says(by, node, Verdict::Suspect))
+        });
+        tell("processes killed everywhere", (crowd.now - from).as_secs_f64() * 1e3);
         crowd.run(BREATH);
     }
     for _ in 0..crashes {
@@ -102,7 +107,6 @@ fn calm(setup: Setup, crashes: u64) {
         }
         let from = crowd.now;
         crowd.leave(node);
-        let all = CONTROLLERS + setup.computes;
         crowd.run_until(from + LIMIT, |crowd| {
             (0..all).all(|by| crowd.says(by, node, Verdict::Leaving))
         });

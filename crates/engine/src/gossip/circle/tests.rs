@@ -136,6 +136,24 @@ fn whose_own_probes_fail_takes_more_time_for_each_and_declares_nobody() {
     assert!(ring.circles[0].is_sure(ring.now));
 }
 
+fn death(node: u16) -> Death {
+    Death { node, heard: 1, left: false, known_by: Time::NEVER }
+}
+
+#[test]
+fn a_life_that_was_heard_of_after_the_refusals_is_not_over() {
+    let mut ring = Ring::new();
+    ring.run(Duration::from_secs(5));
+    let now = ring.now;
+    let circle = &mut ring.circles[6];
+    let mut out = vec![];
+    let early = Death { known_by: Time::from_nanos(1), ..death(7) };
+    circle.declare(now, early, &mut out, &mut vec![]);
+    assert!(out.is_empty() && !circle.fellow(7).down, "{out:?}");
+    circle.declare(now, Death { known_by: now, ..early }, &mut out, &mut vec![]);
+    assert!(!out.is_empty() && circle.fellow(7).down);
+}
+
 #[test]
 fn a_death_is_told_to_the_next_node_that_lives_and_passed_on_there() {
     let mut ring = Ring::new();
@@ -143,7 +161,7 @@ fn a_death_is_told_to_the_next_node_that_lives_and_passed_on_there() {
     let now = ring.now;
     let declared = |circle: &mut Circle| {
         let mut out = vec![];
-        circle.declare(now, (7, 1), false, &mut out, &mut vec![]);
+        circle.declare(now, death(7), &mut out, &mut vec![]);
         out
     };
     let first = declared(&mut ring.circles[6]);

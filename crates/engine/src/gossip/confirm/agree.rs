@@ -5,6 +5,7 @@ use std::time::Duration;
 use base::Time;
 
 use super::{CLAIM_FRESH, Confirm, REPEAT_EVERY};
+use crate::evidence::REFUSAL_FRESH;
 use crate::gossip::wire::MAX_CLAIMS;
 use crate::reach::Networks;
 
@@ -19,6 +20,8 @@ pub(super) struct Heard {
     pub(super) at: Option<Time>,
     pub(super) silent: Networks,
     pub(super) everywhere: bool,
+    /// Its kernel refused that controller.
+    pub(super) gone: bool,
     /// So many controllers passed it on; none: who claims told it here.
     pub(super) hops: u8,
 }
@@ -43,11 +46,26 @@ impl Confirm {
     ) -> impl Iterator<Item = (String, Time)> {
         let claims = self.watched(node).map(|watched| watched.claims.iter());
         let all = (0_u16..).zip(claims.into_iter().flatten());
-        all.filter(move |(_, claim)| claim.is_fresh(now, self.fresh)).filter_map(|(by, claim)| {
-            let what = if claim.everywhere { "has no answer of it" } else { "hears it" };
-            let way = if claim.hops > 0 { ", others say" } else { "" };
-            Some((format!("controller {by} {what}{way}"), claim.at?))
-        })
+        all.filter(move |(_, claim)| claim.is_fresh(now, self.fresh)).filter_map(
+            move |(by, claim)| {
+                let what =
+                    match (claim.gone && claim.is_fresh(now, REFUSAL_FRESH), claim.everywhere) {
+                        (true, _) => "is refused by its kernel",
+                        (false, true) => "has no answer of it",
+                        (false, false) => "hears it",
+                    };
+                let way = if claim.hops > 0 { ", others say" } else { "" };
+                Some((format!("controller {by} {what}{way}"), claim.at?))
+            },
+        )
+    }
+
+    /// The kernel of that node refused a majority of the controllers, this one among them: since when here.
+    pub(in crate::gossip) fn gone(&self, now: Time, node: u16) -> Option<Time> {
+        let (since, _) = self.refusal(node).filter(|_| self.refuses(now, node))?;
+        let claims = self.watched(node)?.claims.iter();
+        let others = claims.filter(|claim| claim.gone && claim.is_fresh(now, REFUSAL_FRESH));
+        (others.count() + 1 > usize::from(self.controllers) / 2).then_some(since)
     }
 
     /// What this controller and the claims of the others come to.

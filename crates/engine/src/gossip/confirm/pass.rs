@@ -62,9 +62,9 @@ impl Confirm {
                 else {
                     continue;
                 };
-                let Heard { silent, everywhere, .. } = *claim;
-                let claim_of_it =
-                    Claim { node: *node, life: watched.life, silent, left: false, everywhere };
+                let Heard { silent, everywhere, gone, .. } = *claim;
+                let (node, life) = (*node, watched.life);
+                let claim_of_it = Claim { node, life, silent, left: false, everywhere, gone };
                 let (hops, age) = (claim.hops + 1, now.since(at) + AGE);
                 passed.push(Passed { by, hops, age, claim: claim_of_it });
             }
@@ -89,8 +89,8 @@ impl Confirm {
         if !is_of_another || hops == 0 || hops > MAX_HOPS || claim.left || age >= self.fresh {
             return;
         }
-        let Claim { silent, everywhere, .. } = *claim;
-        let heard = Heard { at: Some(now - age), silent, everywhere, hops };
+        let Claim { silent, everywhere, gone, .. } = *claim;
+        let heard = Heard { at: Some(now - age), silent, everywhere, gone, hops };
         self.take(now, by, claim, heard);
     }
 

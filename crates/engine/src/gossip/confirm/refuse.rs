@@ -10,7 +10,8 @@
 //!
 //! A tether is an idle connection from a controller to a compute node, on which nobody ever says anything: the kernel
 //! closes it in the moment in which the process ends, however it ends. That is a hint, and so is a refusal that comes
-//! while nobody asks: both make this controller ask, and decide nothing.
+//! while nobody asks: both make this controller ask, and decide nothing. Controllers tell each other of such doubt; that of
+//! a majority is told to all members ([`crate::gossip`], `declare`).
 
 use std::time::Duration;
 
@@ -20,7 +21,7 @@ use base::Time;
 use super::{Confirm, MAX_ROUNDS, Round, Watched};
 use crate::packet::MAX_NETWORKS;
 use crate::reach::Networks;
-use crate::verdict::REFUSED_FOR;
+use crate::verdict::{REFUSED_FOR, is_gone};
 
 /// Tethers to one node, on the first networks that both have: one may be cut, and of 1,000 nodes that is 2,000
 /// descriptors.
@@ -55,6 +56,7 @@ impl Confirm {
     /// The kernel of that node says that nothing listens there. It counts once the node is being asked on every network:
     /// one network may be refused by a firewall while it answers on the others.
     pub(in crate::gossip) fn refused(&mut self, now: Time, node: u16, network: u8) {
+        let was_gone = self.refuses(now, node);
         let shared: ArrayVec<u8, MAX_NETWORKS> = self.shared(node).collect();
         let Some(watched) = self.at(node).and_then(|at| self.watched.get_mut(at)) else { return };
         if watched.life == 0 || watched.left || !shared.contains(&network) {
@@ -86,6 +88,15 @@ impl Confirm {
             round.ask_at = round.ask_at.min(again);
         }
         self.touched.push(node);
+        if !was_gone && self.refuses(now, node) {
+            // What a majority of the controllers found by itself is told to all.
+            self.tell(now, node);
+        }
+    }
+
+    /// Whether its kernel refused this controller for long enough, on every network on which it answered.
+    pub(super) fn refuses(&self, now: Time, node: u16) -> bool {
+        is_gone(now, self.refusal(node))
     }
 
     /// Where that node was silent before its round was begun once more it is after the window of the first time: a

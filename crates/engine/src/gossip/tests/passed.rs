@@ -40,7 +40,7 @@ fn tell(now: Time, (from, seq): (u16, u64), part: &Part<'_>, to: &mut Gossip) ->
 
 fn silent(node: u16) -> Claim {
     let silent = [0].into_iter().collect();
-    Claim { node, life: 1, silent, left: false, everywhere: true }
+    Claim { node, life: 1, silent, everywhere: true, ..Claim::default() }
 }
 
 fn claims(claims: Vec<Claim>, heard: &[u16]) -> Part<'static> {

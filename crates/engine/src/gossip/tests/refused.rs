@@ -185,3 +185,85 @@ fn a_new_life_forgets_the_refusals_of_the_one_before_and_gets_tethers_of_its_own
     }
     assert_eq!(gossip.opinion(COMPUTE).verdict, Verdict::Alive);
 }
+
+/// Refused twice, 50 ms apart, on both networks: it is in doubt here, at 152 ms.
+fn doubting() -> Gossip {
+    let (mut gossip, _) = controller();
+    NETWORKS.iter().for_each(|network| tether(at(100), &mut gossip, *network, false));
+    wait(&mut gossip, at(100));
+    NETWORKS.iter().for_each(|network| drop(refused(at(101), &mut gossip, *network)));
+    wait(&mut gossip, at(151));
+    assert_eq!(refused(at(152), &mut gossip, 0), [(COMPUTE, Verdict::Suspect)]);
+    gossip
+}
+
+/// Whether members are told that it is gone.
+fn is_told(gossip: &Gossip) -> bool {
+    let told = gossip.circles.iter().flatten().map(|circle| circle.fellow(COMPUTE).down);
+    let told: Vec<bool> = told.collect();
+    assert!(told == [true, true] || told == [false, false], "on all networks or on none: {told:?}");
+    told[0]
+}
+
+/// What `from` found of that life of the compute node.
+fn claims(now: Time, (from, seq): (u16, u64), (life, gone): (u64, bool), to: &mut Gossip) {
+    let claims = vec![Claim { node: COMPUTE, life, gone, ..Claim::default() }];
+    let mut body = vec![];
+    Part::Claims { claims, heard: None }.encode(&mut body);
+    let kind = Kind::Gossip;
+    let packet = Opened { sender: from, network: 0, kind, incarnation: 1, seq, body: &body };
+    to.step(now, Input::Opened { network: 0, packet }, &mut vec![]);
+}
+
+#[test]
+fn what_a_majority_of_the_controllers_was_refused_is_told_to_all_members() {
+    let mut gossip = doubting();
+    let told = wait(&mut gossip, at(153));
+    let claimed = told.iter().filter(|action| {
+        matches!(action, Action::Send { to: 1 | 2, body, .. }
+            if matches!(Part::decode(body), Some(Part::Claims { claims, .. })
+                if claims.iter().any(|claim| claim.gone && claim.node == COMPUTE)))
+    });
+    assert_eq!(claimed.count(), 4, "both others on both networks: {told:?}");
+    assert!(!is_told(&gossip), "one of three is no majority");
+    claims(at(154), (1, 1), (1, true), &mut gossip);
+    assert!(is_told(&gossip));
+    let said = gossip.evidence(COMPUTE, at(155));
+    let by_another = "controller 1 is refused by its kernel";
+    assert!(said.iter().any(|sighting| sighting.what == by_another), "{said:?}");
+}
+
+#[test]
+fn no_word_of_compute_nodes_of_another_life_or_out_of_date_makes_a_majority() {
+    for (from, life, gone, when) in [(5, 1, true, 154), (1, 0, true, 154), (1, 1, false, 154)] {
+        let mut gossip = doubting();
+        claims(at(when), (from, 1), (life, gone), &mut gossip);
+        assert!(!is_told(&gossip), "{from} {life} {gone}");
+    }
+    let (mut gossip, _) = controller();
+    claims(at(91), (1, 1), (1, true), &mut gossip);
+    assert!(!is_told(&gossip), "this controller was refused nothing");
+    let mut gossip = doubting();
+    claims(at(154), (1, 1), (2, true), &mut gossip);
+    assert!(!is_told(&gossip), "it has started again");
+    // It answers: what was refused before is over, and the others hear that.
+    let mut gossip = doubting();
+    answer(at(160), &mut gossip, 1, 9);
+    claims(at(161), (1, 1), (1, true), &mut gossip);
+    assert!(!is_told(&gossip));
+    let told = wait(&mut gossip, at(162));
+    let withdrawn = |action: &Action| {
+        matches!(action, Action::Send { to: 2, body, .. }
+            if matches!(Part::decode(body), Some(Part::Claims { claims, .. })
+                if claims.iter().any(|claim| !claim.gone && claim.node == COMPUTE)))
+    };
+    assert!(told.iter().any(withdrawn), "{told:?}");
+}
+
+#[test]
+fn a_controller_without_a_majority_tells_nobody_of_its_doubt() {
+    let mut gossip = doubting();
+    gossip.step(at(153), Input::Quorum(false), &mut vec![]);
+    claims(at(154), (1, 1), (1, true), &mut gossip);
+    assert!(!is_told(&gossip));
+}
