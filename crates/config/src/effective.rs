@@ -3,8 +3,8 @@
 use std::net::{IpAddr, Ipv4Addr};
 
 use crate::cluster::{self, Cluster, VipCheck};
-use crate::keepalived::{Instance, Keepalived, State};
-use crate::vip::{Address, Script, Vip, password};
+use crate::keepalived::{Instance, Keepalived, State, Track};
+use crate::vip::{Address, Script, Vip, Weighed, password};
 
 /// Priority of the first node of the order.
 const FIRST_PRIORITY: u8 = 200;
@@ -102,6 +102,7 @@ fn from_cluster(
         source: vip.source.or(own_v4),
         unicast_peers: if vip.unicast { peers.filter_map(v4).collect() } else { Vec::new() },
         track_interfaces: vip.track_interfaces.clone(),
+        weighed_interfaces: Vec::new(),
         track_scripts,
         track_balancer,
     }))
@@ -140,6 +141,12 @@ pub(crate) fn file_priority(cluster: &Cluster, node: usize, written: u8) -> u8 {
     }
 }
 
+fn weigh(track: &Track) -> Option<Weighed> {
+    let (weight, reversed) = (track.weight?, track.reverse == Some(true));
+    let weight = if reversed { -weight } else { weight };
+    Some(Weighed { name: track.name.clone(), weight, reversed })
+}
+
 /// Where a balancer runs beside, it is ours: its death takes the address away at once.
 pub(crate) fn from_keepalived(instance: &Instance, file: &Keepalived, track_balancer: bool) -> Vip {
     let track_scripts: Vec<Script> = instance
@@ -154,9 +161,12 @@ pub(crate) fn from_keepalived(instance: &Instance, file: &Keepalived, track_bala
                 script.user.clone_from(&file.global.script_user);
                 script.group.clone_from(&file.global.script_group);
             }
-            Some(script)
+            let reverse = track.reverse.unwrap_or(block.reverse);
+            Some(if reverse { script.reverse() } else { script })
         })
         .collect();
+    let (fatal, weighed): (Vec<_>, Vec<_>) =
+        instance.track_interfaces.iter().partition(|track| track.is_fatal());
     Vip {
         name: instance.name.clone(),
         interface: instance.interface.clone(),
@@ -170,7 +180,8 @@ pub(crate) fn from_keepalived(instance: &Instance, file: &Keepalived, track_bala
         routes: instance.routes.clone(),
         source: instance.source,
         unicast_peers: instance.unicast_peers.iter().copied().filter_map(v4).collect(),
-        track_interfaces: instance.track_interfaces.iter().map(|t| t.name.clone()).collect(),
+        track_interfaces: fatal.into_iter().map(|track| track.name.clone()).collect(),
+        weighed_interfaces: weighed.into_iter().filter_map(weigh).collect(),
         track_scripts,
         track_balancer,
     }

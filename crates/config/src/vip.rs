@@ -35,6 +35,8 @@ pub struct Vip {
     /// Unicast peers; empty: multicast to 224.0.0.18.
     pub unicast_peers: Vec<Ipv4Addr>,
     pub track_interfaces: Vec<String>,
+    /// Those that change the priority instead.
+    pub weighed_interfaces: Vec<Weighed>,
     /// The vip waits for these; positions in the list of scripts.
     pub track_scripts: Vec<Script>,
     /// Whether a dead or frozen balancer of this node takes the address away (`check = "balancer"`).
@@ -154,6 +156,7 @@ impl Vip {
             source: None,
             unicast_peers: Vec::new(),
             track_interfaces: Vec::new(),
+            weighed_interfaces: Vec::new(),
             track_scripts: Vec::new(),
             track_balancer: false,
         }
@@ -171,6 +174,16 @@ impl Vip {
             (address.ip, address.prefix, device)
         })
     }
+}
+
+/// An interface that changes the priority and takes the address from nobody.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Weighed {
+    pub name: String,
+    /// A positive one is added while the interface is good, a negative one taken while it is not; not 0.
+    pub weight: i16,
+    /// It is good while it has no carrier (`reverse`).
+    pub reversed: bool,
 }
 
 /// A check script, run as keepalived runs it.
@@ -191,6 +204,24 @@ pub struct Script {
     pub group: Option<String>,
     /// Not run as root while others than root could change it (`enable_script_security`).
     pub secure: bool,
+    /// A run that fails counts as passed, one that passes as failed (`reverse`).
+    pub reversed: bool,
+}
+
+impl Script {
+    /// As keepalived's `reverse` has it: its weight is taken where it was added, and what was its failing is its
+    /// passing. `init_fail` says nothing then: nothing is known of it before its first run.
+    #[must_use]
+    pub fn reverse(self) -> Self {
+        Self {
+            weight: -self.weight,
+            fall: self.rise,
+            rise: self.fall,
+            starts_failed: false,
+            reversed: !self.reversed,
+            ..self
+        }
+    }
 }
 
 /// Bytes of a password that travel in a packet of VRRP version 2 (RFC 2338 5.3.10).

@@ -39,6 +39,7 @@ fn vip(node: u16, now: Time) -> Vip {
         rise: 2,
         weight: -20,
         starts_failed: false,
+        reversed: false,
         user: None,
         group: None,
         secure: false,

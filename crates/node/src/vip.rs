@@ -448,12 +448,7 @@ impl<'a> Driver<'a> {
     fn link(&mut self, device: &str, link: Option<(u32, bool)>) {
         for number in 0..self.instances.len() {
             self.instances[number].device_changed(device, link.map(|(index, _)| index));
-            let tracked: Vec<usize> = self.instances[number].positions(device).collect();
-            for interface in tracked {
-                let input = match link {
-                    Some((_, up)) => Input::Carrier { interface, up },
-                    None => Input::NoDevice { interface },
-                };
+            for input in self.instances[number].inputs(device, link.map(|(_, up)| up)) {
                 self.step(number, input);
             }
         }

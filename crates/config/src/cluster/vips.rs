@@ -203,6 +203,7 @@ fn script() -> Script {
         rise: 1,
         weight: 0,
         starts_failed: false,
+        reversed: false,
         user: None,
         group: None,
         secure: false,

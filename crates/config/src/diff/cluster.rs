@@ -139,6 +139,7 @@ fn script_text(script: &Script) -> String {
         user,
         group,
         secure,
+        reversed: _,
     } = script;
     let mut text = format!(
         "script {command:?} interval {interval:?} timeout {timeout:?} fall {fall} rise {rise} \

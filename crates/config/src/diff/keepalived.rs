@@ -30,7 +30,7 @@ pub(super) fn lay_out(file: &Keepalived, layout: &mut Layout) {
 }
 
 fn lay_out_script(block: &ScriptBlock, layout: &mut Layout) {
-    let ScriptBlock { script, text: _, command_span: _, span: _ } = block;
+    let ScriptBlock { script, text: _, command_span: _, reverse, span: _ } = block;
     let Script {
         name,
         command,
@@ -43,6 +43,7 @@ fn lay_out_script(block: &ScriptBlock, layout: &mut Layout) {
         user,
         group,
         secure,
+        reversed: _,
     } = script;
     layout
         .add(&format!("script/{name}"), Needs::Vip)
@@ -52,6 +53,7 @@ fn lay_out_script(block: &ScriptBlock, layout: &mut Layout) {
         .set("fall", fall, Needs::Vip)
         .set("rise", rise, Needs::Vip)
         .set("weight", weight, Needs::Vip)
+        .flag("reverse", *reverse, Needs::Vip)
         .flag("init_fail", *starts_failed, Needs::Vip)
         .maybe("user", user.as_ref(), Needs::Vip)
         .maybe("group", group.as_ref(), Needs::Vip)
@@ -117,9 +119,9 @@ fn address_text(address: &Address) -> String {
 }
 
 fn track_text(track: &Track) -> String {
-    let Track { name, weight, span: _ } = track;
-    match weight {
-        Some(weight) => format!("{name} weight {weight}"),
-        None => name.clone(),
-    }
+    let Track { name, weight, reverse, span: _ } = track;
+    let mut text = name.clone();
+    text.extend(weight.map(|weight| format!(" weight {weight}")));
+    text.extend(reverse.map(|reverse| if reverse { " reverse" } else { " noreverse" }));
+    text
 }

@@ -85,10 +85,14 @@ impl Writer<'_> {
             let used = password.get(..PASSWORD_BYTES).unwrap_or(password);
             self.put("password", &quoted(used));
         }
-        if !instance.track_interfaces.is_empty() {
-            let names: Vec<String> =
-                instance.track_interfaces.iter().map(|track| track.name.clone()).collect();
+        let names = instance.track_interfaces.iter().filter(|track| track.is_fatal());
+        let names: Vec<String> = names.map(|track| track.name.clone()).collect();
+        if !names.is_empty() {
             self.put("track_interfaces", &listed(&names));
+        }
+        for track in instance.track_interfaces.iter().filter(|track| !track.is_fatal()) {
+            let message = format!("the priority depended on the interface {}", track.name);
+            self.lose("weighed_interfaces", message);
         }
         self.check(loaded);
         self.peers(network);
@@ -153,6 +157,12 @@ impl Writer<'_> {
             checks.push("\"balancer\"".to_owned());
         }
         for script in &vip.track_scripts {
+            if script.reversed {
+                let message =
+                    format!("the script {} counted as passed when it failed", script.name);
+                self.lose("track_scripts", message);
+                continue;
+            }
             let block = file.scripts.iter().find(|block| block.script.name == script.name);
             if has_balancer && script.weight == 0 && block.is_some_and(|b| asks_a_socket(b, loaded))
             {

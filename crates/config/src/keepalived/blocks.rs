@@ -222,15 +222,12 @@ pub(crate) const SCRIPT: &[Keyword<ScriptBlock>] = &[
     }),
     now(
         "weight",
-        "<-253..253>",
+        "<-253..253> [reverse]",
         "0: failure means fault",
         "changes the priority",
         |block, line| {
             block.script.weight = weight(&line.expect("a weight")?)?;
-            if line.look(0) == Some("reverse") {
-                line.report(Diagnostic::not_yet(line.span(), "`weight ... reverse`"));
-                line.take();
-            }
+            block.reverse = line.accept("reverse");
             line.finish();
             Ok(())
         },

@@ -69,15 +69,16 @@ pub(crate) const KEYWORDS: &[Keyword<Instance>] = &[
         i.state_span = Some(word.span);
         done(line)
     }),
-    now("track_interface", "{ <name> ... }", "", "gives up when one has no carrier", |i, line| {
+    now("track_interface", TRACKED, "", "gives up when one has no carrier", |i, line| {
         let tracks = tracks(line)?;
-        for track in tracks.iter().filter(|track| track.weight.is_some_and(|weight| weight != 0)) {
-            line.report(Diagnostic::not_yet(track.span, "`weight` of `track_interface`"));
+        for track in tracks.iter().filter(|track| track.is_fatal() && track.reverse == Some(true)) {
+            let what = "`reverse` of an interface without a weight";
+            line.report(Diagnostic::not_yet(track.span, what));
         }
         i.track_interfaces.extend(tracks);
         Ok(())
     }),
-    now("track_script", "{ <name> [weight <n>] ... }", "", "gives up when one fails", |i, line| {
+    now("track_script", TRACKED, "", "gives up when one fails", |i, line| {
         i.track_scripts.extend(tracks(line)?);
         Ok(())
     }),
@@ -169,6 +170,7 @@ pub(crate) const KEYWORDS: &[Keyword<Instance>] = &[
 const IPS: &str = "the virtual IPs";
 const EXCLUDED: &str = "virtual IPs that adverts do not name";
 const ADDRESSES: &str = "{ <ip>[/<mask>] [dev <name>] [label <l>] [brd <ip>] [scope <s>] }";
+const TRACKED: &str = "{ <name> [weight <-253..253> [reverse]] ... }";
 const VERSION_2: &str = "no effect in VRRP version 2";
 
 pub(crate) fn new(name: Word) -> Instance {
@@ -272,21 +274,18 @@ fn tracks(line: &mut Line<'_>) -> Result<Vec<Track>, Diagnostic> {
     let mut found = Vec::new();
     for mut words in entries(line, &of)? {
         let name = words.remove(0);
-        let mut track = Track { name: name.text, weight: None, span: name.span };
+        let mut track = Track { name: name.text, weight: None, reverse: None, span: name.span };
         let mut words = words.into_iter();
         while let Some(word) = words.next() {
-            match (word.text.as_str(), words.next()) {
-                ("weight", Some(value)) => track.weight = Some(weight(&value)?),
-                ("weight", None) => {
-                    return Err(Diagnostic::error(
-                        word.span,
-                        "missing-word",
-                        "expected a weight behind this",
-                    ));
+            match word.text.as_str() {
+                "weight" => {
+                    let message = "expected a weight behind this";
+                    let missing = || Diagnostic::error(word.span, "missing-word", message);
+                    track.weight = Some(weight(&words.next().ok_or_else(missing)?)?);
                 }
-                ("reverse" | "noreverse" | "no_reverse", _) => {
-                    line.report(Diagnostic::not_yet(word.span, format!("`{}`", word.text)));
-                }
+                "reverse" if track.weight.is_some() => track.reverse = Some(true),
+                "noreverse" if track.weight.is_some() => track.reverse = Some(false),
+                "reverse" | "noreverse" => return Err(word.wrong("`weight` and a number before")),
                 _ => return Err(word.wrong("weight")),
             }
         }

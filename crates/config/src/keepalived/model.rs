@@ -36,6 +36,8 @@ pub struct ScriptBlock {
     /// The command as written, before it was cut into words.
     pub text: String,
     pub command_span: Span,
+    /// `weight ... reverse`: `script` is as written, and is run reversed.
+    pub reverse: bool,
     pub span: Span,
 }
 
@@ -88,7 +90,16 @@ pub struct Track {
     pub name: String,
     /// In place of the script's own weight.
     pub weight: Option<i16>,
+    /// Whether it weighs the other way; in place of the script's own.
+    pub reverse: Option<bool>,
     pub span: Span,
+}
+
+impl Track {
+    /// Of an interface: without it the address goes.
+    pub(crate) fn is_fatal(&self) -> bool {
+        self.weight.is_none_or(|weight| weight == 0)
+    }
 }
 
 /// `vrrp_sync_group NAME`.

@@ -163,12 +163,14 @@ fn new_script(name: Word) -> ScriptBlock {
             rise: 1,
             weight: 0,
             starts_failed: false,
+            reversed: false,
             user: None,
             group: None,
             secure: false,
         },
         text: String::new(),
         command_span: Span::default(),
+        reverse: false,
         span: name.span,
     }
 }

@@ -344,6 +344,7 @@ fn a_script_check_has_defaults() {
                         user: None,
                         group: None,
                         secure: false,
+                        reversed: false,
                     },
                 ),
                 password: None,

@@ -79,7 +79,7 @@ vrrp_script answers {
     timeout 2
     fall 4
     rise 5
-    weight -20
+    weight -20 reverse
     init_fail
     user nobody
 }
@@ -106,10 +106,11 @@ vrrp_instance one {
         auth_pass sesame22
     }
     track_script {
-        answers weight 3
+        answers weight 3 reverse
     }
     track_interface {
         eth3
+        eth4 weight 2 reverse
     }
     unicast_src_ip 10.0.0.1
     unicast_peer {

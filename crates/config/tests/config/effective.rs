@@ -103,6 +103,7 @@ fn a_virtual_ip_of_the_cluster_file_is_complete() {
                 ),
                 unicast_peers: [],
                 track_interfaces: [],
+                weighed_interfaces: [],
                 track_scripts: [],
                 track_balancer: true,
             },
@@ -157,6 +158,7 @@ fn a_virtual_ip_of_keepaliveds_file_is_complete() {
                 track_interfaces: [
                     "eth3",
                 ],
+                weighed_interfaces: [],
                 track_scripts: [
                     Script {
                         name: "s",
@@ -174,6 +176,7 @@ fn a_virtual_ip_of_keepaliveds_file_is_complete() {
                         user: None,
                         group: None,
                         secure: false,
+                        reversed: false,
                     },
                 ],
                 track_balancer: false,

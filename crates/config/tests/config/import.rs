@@ -135,6 +135,7 @@ struct Shape {
     excluded: Option<u8>,
     scope: bool,
     routed: bool,
+    weighed: bool,
     password: Option<String>,
     unicast: Option<Vec<u8>>,
     source: Option<u8>,
@@ -159,7 +160,7 @@ fn shape() -> impl Strategy<Value = Shape> {
         prop::option::of(90_u8..100),
         prop::option::of(100_u8..110),
         prop::option::of("[a-zA-Z0-9.]{1,12}"),
-        prop::array::uniform2(prop::bool::weighted(0.2)),
+        prop::array::uniform3(prop::bool::weighted(0.2)),
     );
     let peers = prop_oneof![
         3 => Just(None),
@@ -175,7 +176,7 @@ fn shape() -> impl Strategy<Value = Shape> {
     );
     (who, address, checks).prop_map(|(who, address, checks)| {
         let (state, nopreempt, priority, advert, router_id, ip) = who;
-        let (prefix, device, label, more, excluded, password, [scope, routed]) = address;
+        let (prefix, device, label, more, excluded, password, [scope, routed, weighed]) = address;
         let (unicast, source, interfaces, scripts, later) = checks;
         Shape {
             state,
@@ -191,6 +192,7 @@ fn shape() -> impl Strategy<Value = Shape> {
             excluded,
             scope,
             routed,
+            weighed,
             password,
             unicast,
             source,
@@ -261,6 +263,10 @@ fn block(at: usize, shape: &Shape) -> String {
         let peers: String = peers.iter().map(|ip| format!("  10.0.0.{ip}\n")).collect();
         line(format!("unicast_peer {{\n{peers} }}"));
     }
+    if shape.weighed {
+        line("track_interface {\n  eth5 weight 7 reverse\n  eth6 weight 0\n }".to_owned());
+        line("track_script {\n  other weight 3 reverse\n }".to_owned());
+    }
     for (word, names) in [
         ("track_interface", shape.interfaces.clone()),
         ("track_script", shape.scripts.iter().map(|at| NAMES[*at]).collect()),
@@ -309,6 +315,7 @@ fn differences(before: &Vip, after: &Vip) -> BTreeSet<&'static str> {
     let peers = |vip: &Vip| vip.unicast_peers.iter().copied().collect::<BTreeSet<_>>();
     compare("unicast_peers", peers(before) == peers(after));
     compare("track_interfaces", before.track_interfaces == after.track_interfaces);
+    compare("weighed_interfaces", before.weighed_interfaces == after.weighed_interfaces);
     compare("track_balancer", before.track_balancer == after.track_balancer);
     let scripts = |vip: &Vip| -> Vec<outlast_config::vip::Script> {
         // Its question is the balancer's life, which `track_balancer` watches.

@@ -49,12 +49,14 @@ fn the_published_keepalived_block_is_parsed_completely() {
                             user: None,
                             group: None,
                             secure: false,
+                            reversed: false,
                         },
                         text: "/check_alive.sh",
                         command_span: Span {
                             start: 39,
                             end: 56,
                         },
+                        reverse: false,
                         span: Span {
                             start: 13,
                             end: 24,
@@ -120,6 +122,7 @@ fn the_published_keepalived_block_is_parsed_completely() {
                             Track {
                                 name: "check_alive",
                                 weight: None,
+                                reverse: None,
                                 span: Span {
                                     start: 482,
                                     end: 493,

@@ -45,7 +45,7 @@ pub enum Input<'a> {
         hello: Hello,
     },
     HandOver(HandOver),
-    /// One run of `track_scripts[index]`.
+    /// One run of `track_scripts[index]`; those behind them are `weighed_interfaces`, which pass while they are good.
     Script {
         index: usize,
         passed: bool,

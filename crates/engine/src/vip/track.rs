@@ -12,6 +12,7 @@ use crate::keep::{kept, kept_variants};
 pub(super) struct Facts {
     /// The instance's own interface, then the tracked ones.
     links: Vec<Link>,
+    /// What weighs as a script does comes after the scripts.
     scripts: Vec<Count>,
     /// Outer none: not tracked.
     balancer: Option<Option<bool>>,
@@ -54,9 +55,11 @@ kept!(Count { fall, rise, weight, up, against });
 
 impl Facts {
     pub(super) fn new(vip: &config::vip::Vip) -> Self {
+        let scripts = vip.track_scripts.iter().map(Count::new);
+        let weighed = vip.weighed_interfaces.iter().map(|it| Count::at_once(it.weight));
         Self {
             links: vec![Link::Unknown; 1 + vip.track_interfaces.len()],
-            scripts: vip.track_scripts.iter().map(Count::new).collect(),
+            scripts: scripts.chain(weighed).collect(),
             balancer: vip.track_balancer.then_some(None),
             refused_until: Time::ZERO,
             standby: false,
@@ -157,6 +160,11 @@ impl Count {
         Self { fall: script.fall, rise: script.rise, weight: script.weight, up, against: 0 }
     }
 
+    /// Each result is believed.
+    const fn at_once(weight: i16) -> Self {
+        Self { fall: 1, rise: 1, weight, up: None, against: 0 }
+    }
+
     fn record(&mut self, passed: bool) {
         let Some(up) = self.up else {
             self.up = Some(passed);
@@ -200,6 +208,40 @@ mod tests {
         }
     }
 
+    /// An interface with a weight is up, down, not there; a script with a weight passes, fails, was not run.
+    #[test]
+    fn what_weighs_the_other_way_takes_where_it_added_and_adds_where_it_took() {
+        let rows = [
+            (20, false, [120, 100, 100]),
+            (-20, false, [100, 80, 80]),
+            (20, true, [80, 100, 100]),
+            (-20, true, [100, 120, 120]),
+        ];
+        for (weight, reversed, expected) in rows {
+            let weighed = config::vip::Weighed {
+                name: "eth1".to_owned(),
+                weight: if reversed { -weight } else { weight },
+                reversed,
+            };
+            let script = if reversed { script(weight).reverse() } else { script(weight) };
+            let mut vip = crate::vip::tests::vip(7);
+            (vip.weighed_interfaces, vip.track_scripts) = (vec![weighed], vec![]);
+            let mut of_interface = Facts::new(&vip);
+            (vip.weighed_interfaces, vip.track_scripts) = (vec![], vec![script]);
+            let mut of_script = Facts::new(&vip);
+            for (good, expected) in [true, false, false].into_iter().zip(expected) {
+                // What a driver says of one that is good.
+                let passed = good != reversed;
+                of_interface.script(0, passed);
+                of_script.script(0, passed);
+                of_script.script(0, passed);
+                of_script.script(0, passed);
+                assert_eq!(of_interface.weigh(100), expected, "interface {weight} {reversed}");
+                assert_eq!(of_script.weigh(100), expected, "script {weight} {reversed}");
+            }
+        }
+    }
+
     #[test]
     fn weights_move_the_priority_within_1_to_254() {
         let rows = [
@@ -235,6 +277,7 @@ mod tests {
             rise: 3,
             weight,
             starts_failed: false,
+            reversed: false,
             user: None,
             group: None,
             secure: false,

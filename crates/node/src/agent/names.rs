@@ -106,10 +106,12 @@ impl Names {
 fn vip_name(order: Vec<String>, vip: Vip) -> VipName {
     let scripts = vip.track_scripts.iter().map(|script| format!("script {}", script.name));
     let interfaces = vip.track_interfaces.iter().map(|name| format!("interface {name}"));
+    let weighed = vip.weighed_interfaces.iter();
+    let weighed = weighed.map(|it| format!("interface {} for the priority", it.name));
     let balancer = vip.track_balancer.then(|| "balancer".to_owned());
     VipName {
         addresses: vip.addresses.iter().map(|at| at.ip.to_string()).collect(),
-        checks: balancer.into_iter().chain(scripts).chain(interfaces).collect(),
+        checks: balancer.into_iter().chain(scripts).chain(interfaces).chain(weighed).collect(),
         advert_ms: u64::try_from(vip.advert_interval.as_millis()).unwrap_or(u64::MAX),
         name: vip.name,
         interface: vip.interface,

@@ -242,8 +242,8 @@ struct Data<'a> {
     vips: Vec<String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     evips: Vec<String>,
-    #[serde(skip_serializing_if = "<[String]>::is_empty")]
-    track_ifp: &'a [String],
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    track_ifp: Vec<&'a str>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     track_script: Vec<&'a str>,
     auth_type: u8,
@@ -261,6 +261,8 @@ impl<'a> Data<'a> {
             Some(VipRole::Fault) => 3,
         };
         let has_password = vip.password.is_some();
+        let needed = vip.track_interfaces.iter().map(String::as_str);
+        let weighed = vip.weighed_interfaces.iter().map(|weighed| weighed.name.as_str());
         Self {
             iname: &vip.name,
             dont_track_primary: 0,
@@ -277,7 +279,7 @@ impl<'a> Data<'a> {
             version: 2,
             vips: line.addresses(false),
             evips: line.addresses(true),
-            track_ifp: &vip.track_interfaces,
+            track_ifp: needed.chain(weighed).collect(),
             track_script: vip.track_scripts.iter().map(|script| script.name.as_str()).collect(),
             auth_type: u8::from(has_password),
             auth_data: has_password.then_some("(secret)"),

@@ -6,7 +6,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use base::Time;
 use config::cluster::Cluster;
 use config::vip::Address;
-use engine::vip::{Cause, Config, Peer, Role, Vip};
+use engine::vip::{Cause, Config, Input, Peer, Role, Vip};
 use sys::arp;
 use sys::netlink::{AddressOptions, Netlink};
 
@@ -130,15 +130,30 @@ impl Instance {
         *count += 1;
     }
 
-    /// Devices whose carrier matters, the instance's own first.
-    pub(super) fn devices(&self) -> impl Iterator<Item = &str> {
+    /// Devices without whose carrier this node cannot hold, the instance's own first.
+    pub(super) fn needed_devices(&self) -> impl Iterator<Item = &str> {
         let tracked = self.vip.track_interfaces.iter().map(String::as_str);
         std::iter::once(self.vip.interface.as_str()).chain(tracked)
     }
 
-    /// Where a device stands in that list.
-    pub(super) fn positions(&self, device: &str) -> impl Iterator<Item = usize> {
-        self.devices().enumerate().filter(move |(_, name)| *name == device).map(|(n, _)| n)
+    /// Devices whose carrier matters.
+    pub(super) fn devices(&self) -> impl Iterator<Item = &str> {
+        let weighed = self.vip.weighed_interfaces.iter().map(|weighed| weighed.name.as_str());
+        self.needed_devices().chain(weighed)
+    }
+
+    /// What a device says to the machine: whether it can be used; none: it is not there.
+    pub(super) fn inputs(&self, device: &str, is_up: Option<bool>) -> Vec<Input<'static>> {
+        let needed = self.needed_devices().enumerate().filter(|(_, name)| *name == device);
+        let needed = needed.map(|(interface, _)| match is_up {
+            Some(up) => Input::Carrier { interface, up },
+            None => Input::NoDevice { interface },
+        });
+        let weighed = (self.vip.track_scripts.len()..).zip(&self.vip.weighed_interfaces);
+        let weighed = weighed.filter(|(_, weighed)| weighed.name == device).map(|(index, it)| {
+            Input::Script { index, passed: is_up.unwrap_or(false) != it.reversed }
+        });
+        needed.chain(weighed).collect()
     }
 
     /// A device is new, or gone: what was opened on the old one is of no use.

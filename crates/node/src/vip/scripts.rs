@@ -98,7 +98,7 @@ impl Scripts {
     /// Starts what is due and reports what ended, one result per call.
     pub(super) fn next_result(&mut self, poller: &Poller, now: Time) -> Option<Outcome> {
         (SCRIPTS..).zip(&mut self.all).find_map(|(token, runner)| {
-            let passed = runner.look(poller, token, now)?;
+            let passed = runner.look(poller, token, now)? != runner.script.reversed;
             Some(Outcome { instance: runner.instance, index: runner.index, passed })
         })
     }

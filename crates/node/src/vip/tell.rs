@@ -89,7 +89,7 @@ pub(super) fn fault(instance: &Instance, node: &str, cause: Option<Cause>) -> Ev
     };
     let about = match cause {
         Some(Cause::Carrier | Cause::NoDevice) => {
-            let devices: Vec<&str> = instance.devices().collect();
+            let devices: Vec<&str> = instance.needed_devices().collect();
             format!("{}: {}", evidence(cause), devices.join(", "))
         }
         Some(_) => evidence(cause).to_owned(),

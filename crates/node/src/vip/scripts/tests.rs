@@ -12,6 +12,7 @@ fn script(words: &[&str]) -> Script {
         rise: 1,
         weight: 0,
         starts_failed: false,
+        reversed: false,
         user: None,
         group: None,
         secure: false,

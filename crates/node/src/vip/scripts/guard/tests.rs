@@ -52,6 +52,7 @@ fn script(program: &Path, user: &str) -> Script {
         rise: 1,
         weight: 0,
         starts_failed: false,
+        reversed: false,
         user: Some(user.to_owned()),
         group: None,
         secure: true,
