@@ -21,6 +21,8 @@ use config::vip::{Route, Vip};
 pub struct Estate {
     /// Instances of the file in force of which the running process has said how they are.
     known: BTreeSet<u16>,
+    /// It was told to make way: what it says is not of the next one.
+    leaves: bool,
     /// What the running process may pass on; none: it hands over to other nodes.
     bequest: Option<Vec<Vip>>,
     /// What the next process adopts, if its file still has it.
@@ -46,6 +48,7 @@ impl Estate {
 
     /// The running process has to make way. True: it holds on to its addresses and ends; false: it releases them first.
     pub fn retires(&mut self) -> bool {
+        self.leaves = true;
         let Some(bequest) = self.bequest.take() else { return false };
         self.owed.extend(bequest.iter().cloned());
         self.passed_on = bequest;
@@ -65,12 +68,16 @@ impl Estate {
     pub fn starts(&mut self) {
         self.passed_on.clear();
         self.known.clear();
+        self.leaves = false;
     }
 
-    /// It has said how that instance is: what it was to take off it has taken off before, and its own routes stand.
-    /// Those of what was there before, which the file in force has no more, are left to take off.
+    /// A process has said how that instance is: what it was to take off it has taken off before, and its own routes
+    /// stand. Those of what was there before, which the file in force has no more, are left to take off.
     #[must_use]
     pub fn says(&mut self, instance: u16, file: &[Vip]) -> Vec<Route> {
+        if self.leaves {
+            return vec![];
+        }
         self.known.insert(instance);
         let mut left: Vec<Route> =
             std::mem::take(&mut self.owed).into_iter().flat_map(|vip| vip.routes).collect();
@@ -170,6 +177,19 @@ mod tests {
         // It has not ended yet.
         estate.reload(&second, &[], &third, false);
         assert_eq!(estate.of(&third), (vec![1], vec![ONE.into()]));
+    }
+
+    #[test]
+    fn the_last_words_of_a_process_that_makes_way_are_not_of_the_next_one() {
+        let (old, new) = ([with(7, &[ONE])], [vip(7)]);
+        let mut estate = settled(&old);
+        estate.reload(&old, &[0], &new, true);
+        assert!(estate.retires());
+        assert_eq!(estate.says(0, &new), []);
+        estate.starts();
+        assert_eq!(estate.of(&new), (vec![], vec![ONE.into()]), "the next one has it to do");
+        assert_eq!(estate.says(0, &new), []);
+        assert_eq!(estate.of(&new), (vec![], vec![]));
     }
 
     #[test]

@@ -93,9 +93,15 @@ impl Facts {
         }
     }
 
-    /// What the store's process said before it ended: it leads and follows nobody, and why. `failed`: its pid, unless
-    /// it was told to end.
-    pub(crate) fn failed_store(&self, engine: &str, why: String, failed: Option<i32>) -> Change {
+    /// What the store's process said before it ended: it leads and follows nobody, and why. `by`: its pid, and whether
+    /// it was told to end, which is no failure of its own.
+    pub(crate) fn failed_store(
+        &self,
+        engine: &str,
+        why: String,
+        by: Option<(i32, bool)>,
+    ) -> Change {
+        let failed = by.filter(|(_, leaving)| !leaving).map(|(pid, _)| pid);
         let last = self.store.as_deref().cloned();
         let last = last
             .unwrap_or_else(|| StoreState { engine: engine.to_owned(), ..StoreState::default() });
@@ -230,6 +236,19 @@ mod tests {
             count: 0,
             resting: false,
         }
+    }
+
+    #[test]
+    fn a_store_that_was_told_to_end_has_not_failed_by_itself() {
+        let failed = |by| {
+            let change = Facts::default().failed_store("embedded", "no room".to_owned(), by);
+            let Change::Store(state) = change else { panic!("{change:?}") };
+            assert_eq!((state.leader, state.trouble), (None, Some("no room".to_owned())));
+            state.failed
+        };
+        assert_eq!(failed(Some((7, false))), Some(7));
+        assert_eq!(failed(Some((7, true))), None);
+        assert_eq!(failed(None), None);
     }
 
     #[test]

@@ -29,10 +29,8 @@ impl Supervisor {
                 if let Some(rescue) = &mut self.rescue {
                     rescue.note(&state);
                 }
-                if self.children.get(&slot).is_some_and(|child| !child.leaving) {
-                    let left = self.estate.says(state.instance, &self.plan.vips);
-                    self.remove_routes(&left);
-                }
+                let left = self.estate.says(state.instance, &self.plan.vips);
+                self.remove_routes(&left);
                 let change = Change::Vip(state);
                 self.facts.learn(&change);
                 self.order_all(Kind::Proxy, &Order::Change(change.clone()));
@@ -243,10 +241,10 @@ impl Supervisor {
         if role == Role::Store {
             // The agent knows whose word it is, however soon after its start it comes.
             self.processes();
-            let by_itself = self.children.get(&slot).filter(|child| !child.leaving);
-            let failed = by_itself.map(|child| child.process.pid());
+            let child = self.children.get(&slot);
+            let by = child.map(|child| (child.process.pid(), child.leaving));
             let engine = crate::store::engine(self.plan.cluster.as_ref());
-            let change = self.facts.failed_store(engine, why.clone(), failed);
+            let change = self.facts.failed_store(engine, why.clone(), by);
             self.facts.learn(&change);
             self.inform_agent(Order::Change(change));
         }
