@@ -16,7 +16,7 @@ pub enum Expectation {
     },
     /// Of all cells of all nodes that run exactly these are down.
     Down(Vec<Cell>),
-    /// All nodes that run think the same of each node.
+    /// All nodes that run think the same of each node, and not well of everybody: what was done has had its effect.
     OneView,
     /// Everybody runs, hears everybody everywhere and thinks well of everybody.
     Well,
@@ -270,6 +270,7 @@ impl Eye<'_> {
     }
 
     fn one_view(&self) -> Answer {
+        let mut is_well = true;
         for node in 0..self.running.len() {
             let mut first: Option<(usize, &Sight)> = None;
             for judge in self.judges().filter(|judge| *judge != node) {
@@ -277,6 +278,7 @@ impl Eye<'_> {
                     Ok(view) => &view[node],
                     Err(unknown) => return unknown,
                 };
+                is_well &= sight.verdict == Verdict::Alive;
                 match first {
                     None => first = Some((judge, sight)),
                     Some((before, said)) if said.verdict != sight.verdict => {
@@ -293,7 +295,7 @@ impl Eye<'_> {
                 }
             }
         }
-        Answer::Yes
+        if is_well { Answer::No("everybody is called alive".to_owned()) } else { Answer::Yes }
     }
 
     fn well(&self) -> Answer {

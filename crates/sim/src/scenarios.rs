@@ -39,8 +39,8 @@ pub fn run(scenario: &Scenario, seed: u64) -> Result<Record, Failure> {
         steps: vec![],
         length: BOOT,
     };
-    let members = scenario.store.iter().map(|node| small(*node)).collect();
-    let (world, written_at) = (Watched::begin(&script), Time::ZERO);
+    let members: Vec<u16> = scenario.store.iter().map(|node| small(*node)).collect();
+    let (world, written_at) = (Watched::begin(&script, &members), Time::ZERO);
     let mut cloud = Simulated { world, members, written_at };
     if let Err(violation) = cloud.world.pass(BOOT) {
         let (line, text) = (0, "everything is switched on".to_owned());

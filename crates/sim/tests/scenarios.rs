@@ -11,8 +11,9 @@ fn folder() -> PathBuf {
 
 #[test]
 fn every_scenario_file_is_kept_in_the_simulator() {
-    let files: Vec<_> =
+    let mut files: Vec<_> =
         std::fs::read_dir(folder()).unwrap().map(|file| file.unwrap().path()).collect();
+    files.sort();
     assert!(files.len() >= 14, "{files:?}");
     for (seed, file) in (1..).zip(files) {
         let file_name = file.display();
@@ -49,6 +50,10 @@ fn what_does_not_come_is_told_with_its_line() {
         (
             "never two hold\nat 0s split node01,node02 mgmt\nby +9s for 5s one holds",
             "line 3, `never two hold`: node01 and node03 hold",
+        ),
+        (
+            "at 0s join\nby +1s for 500ms one view",
+            "line 4, `by +1s for 500ms one view`: everybody is called alive",
         ),
         ("at 0s stop node05\nby +2s all well", "line 4, `by +2s all well`: node05 does not run"),
         // The simulator's own properties are judged, too: its kernel keeps an address of killed processes.

@@ -1,12 +1,12 @@
-//! A client of a cluster's store: it writes all along, by the program's own command, and remembers what was
-//! acknowledged.
+//! Clients of a cluster's store, one at each member: they write all along, by the program's own command, and remember
+//! what was acknowledged.
 
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::thread::JoinHandle;
+use std::thread::{JoinHandle, sleep, spawn};
 use std::time::Duration;
 
 use base::Time;
@@ -22,7 +22,7 @@ const GIVEN_UP: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub(super) struct Client {
     shared: Arc<Shared>,
-    thread: Option<JoinHandle<()>>,
+    threads: Vec<JoinHandle<()>>,
 }
 
 #[derive(Debug)]
@@ -44,14 +44,17 @@ struct Written {
 }
 
 impl Client {
-    /// Writes below `prefix`, a store's process after the other, those that do not answer too.
+    /// Writes below `prefix`, at all members at once: one that does not answer keeps nobody from writing at another.
     pub(super) fn begin(program: &Path, run_dirs: Vec<PathBuf>, prefix: String) -> Self {
         let (program, ends) = (program.to_owned(), AtomicBool::new(false));
         let written = Mutex::default();
         let shared = Arc::new(Shared { program, run_dirs, prefix, ends, written });
-        let of_thread = Arc::clone(&shared);
-        let thread = std::thread::spawn(move || of_thread.write_on());
-        Self { shared, thread: Some(thread) }
+        let write = |member| {
+            let shared = Arc::clone(&shared);
+            spawn(move || shared.write_on(member))
+        };
+        let threads = (0..shared.run_dirs.len()).map(write).collect();
+        Self { shared, threads }
     }
 
     /// When the newest acknowledged write had begun, by the clock of this machine.
@@ -73,7 +76,7 @@ impl Client {
 impl Drop for Client {
     fn drop(&mut self) {
         self.shared.ends.store(true, Ordering::Relaxed);
-        if let Some(thread) = self.thread.take() {
+        for thread in self.threads.drain(..) {
             // Nobody is left to be told that it failed.
             drop(thread.join());
         }
@@ -85,19 +88,19 @@ impl Shared {
         self.written.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn write_on(&self) {
-        for (number, run_dir) in self.run_dirs.iter().cycle().enumerate() {
+    fn write_on(&self, member: usize) {
+        for number in 0.. {
             if self.ends.load(Ordering::Relaxed) {
                 return;
             }
             let begun = sys::clock::now();
-            let key = format!("{}{number}", self.prefix);
-            if self.asked(run_dir, &["put", &key, "x"]).is_some() {
+            let key = format!("{}{member}/{number}", self.prefix);
+            if self.asked(&self.run_dirs[member], &["put", &key, "x"]).is_some() {
                 let mut written = self.written();
                 written.keys.push(key);
-                written.newest = Some(begun.since(Time::ZERO));
+                written.newest = written.newest.max(Some(begun.since(Time::ZERO)));
             }
-            std::thread::sleep(EVERY.saturating_sub(sys::clock::now().since(begun)));
+            sleep(EVERY.saturating_sub(sys::clock::now().since(begun)));
         }
     }
 

@@ -113,6 +113,8 @@ pub(super) struct Store {
     pub(super) kv: Kv,
     pub(super) weather: StoreWeather,
     leader: Option<u16>,
+    /// Who may lead it and counts for its majority; none: all controllers.
+    pub(super) members: Vec<u16>,
     elect_at: Time,
     /// When something was last done to it.
     pub(super) shaken_at: Time,
@@ -323,8 +325,11 @@ impl World {
 
     pub(super) fn could_lead_store(&self, host: u16) -> bool {
         let acts = |host: u16| self.hosts[usize::from(host)].agent_acts();
-        let voters = (0..self.controllers)
+        let members = &self.store.members;
+        let is_member = |host: u16| members.is_empty() || members.contains(&host);
+        let all = || (0..self.controllers).filter(|other| is_member(*other));
+        let voters = all()
             .filter(|other| acts(*other) && (*other == host || self.way(host, *other).is_some()));
-        acts(host) && voters.count() * 2 > usize::from(self.controllers)
+        is_member(host) && acts(host) && voters.count() * 2 > all().count()
     }
 }

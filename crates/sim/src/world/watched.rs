@@ -15,10 +15,11 @@ pub(crate) type Thought = (Verdict, Vec<bool>);
 pub(crate) struct Watched(World);
 
 impl Watched {
-    /// Everything is switched on.
+    /// Everything is switched on. `members`: of the store; none: all controllers.
     #[must_use]
-    pub(crate) fn begin(script: &Script) -> Self {
+    pub(crate) fn begin(script: &Script, members: &[u16]) -> Self {
         let mut world = World::new(script);
+        members.clone_into(&mut world.store.members);
         world.opinions = Some(vec![]);
         world.begin();
         Self(world)
