@@ -154,6 +154,28 @@ fn killed_processes_of_a_compute_node_are_doubt_on_all_others_within_a_fifth_of_
     }
 }
 
+#[test]
+fn killed_processes_of_a_node_that_is_cut_off_on_one_network_are_doubt_as_fast() {
+    let mut crowd = settled(setup(45, 0));
+    crowd.cut(SOMEBODY, 1, true);
+    let networks = [1].into_iter().collect();
+    let is_cut = |crowd: &Crowd| crowd.all_say(SOMEBODY, Verdict::CutOff { networks });
+    takes(&mut crowd, Duration::from_secs(4), is_cut);
+    crowd.run(Duration::from_secs(7));
+    crowd.kill(SOMEBODY);
+    let all = |crowd: &Crowd| in_doubt(crowd) && fellows_say(crowd, 50, Verdict::Suspect);
+    takes(&mut crowd, Duration::from_millis(200), all);
+    let rule = |by: u16| crowd.machine(by).unwrap().opinion(SOMEBODY).rule.name;
+    assert!((0..CONTROLLERS).all(|by| rule(by) == "agent-gone"));
+    let is_known = |crowd: &Crowd| crowd.all_say(SOMEBODY, Verdict::Unreachable);
+    takes(&mut crowd, Duration::from_secs(2), is_known);
+    // It is started again where it was: cut off, and nothing worse.
+    crowd.start(SOMEBODY);
+    takes(&mut crowd, Duration::from_secs(10), is_cut);
+    takes(&mut crowd, Duration::from_secs(10), |crowd| fellows_say(crowd, 50, Verdict::Alive));
+    assert_eq!(about_others(&crowd, SOMEBODY), 0);
+}
+
 /// Whoever dies in a rack is told of together, in packets that hold many.
 #[test]
 fn a_rack_whose_processes_are_killed_together_is_doubt_on_all_others_within_a_fifth_of_a_second() {

@@ -145,6 +145,16 @@ pub const RULES: [Rule; 19] = [
         },
     },
     Rule {
+        name: "agent-gone",
+        sentence: "its kernel refused packets twice, of a compute node on every network where it answered, and none of its own came in between: the machine lives, its agent does not, whatever network it was cut off on before. Doubt alone, as nothing seals a refusal; its servers go on",
+        numbers: |_| format!("{REFUSED_FOR:?} apart, the newest within {REFUSAL_FRESH:?}"),
+        changes: "one packet of it",
+        applies: |case| {
+            let is_gone = !case.is_silent() && is_gone(case.now, case.other.refused);
+            is_gone.then_some(Verdict::Suspect)
+        },
+    },
+    Rule {
         name: "quarantine",
         sentence: "a node that came and went too often stays in doubt until it has been steady",
         numbers: |_| {
@@ -184,13 +194,6 @@ pub const RULES: [Rule; 19] = [
         numbers: NONE,
         changes: "the view of all",
         applies: |case| case.is_silent().then_some(Verdict::Alive),
-    },
-    Rule {
-        name: "agent-gone",
-        sentence: "its kernel refused packets twice, of a compute node on every network where it answered, and none of its own came in between: the machine lives, its agent does not. Doubt alone, as nothing seals a refusal; its servers go on",
-        numbers: |_| format!("{REFUSED_FOR:?} apart, the newest within {REFUSAL_FRESH:?}"),
-        changes: "one packet of it",
-        applies: |case| is_gone(case.now, case.other.refused).then_some(Verdict::Suspect),
     },
     Rule {
         name: "ailing",

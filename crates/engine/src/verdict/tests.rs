@@ -143,6 +143,42 @@ fn what_this_node_has_against_itself_comes_before_all_that_accuses() {
     assert!(own.iter().max() < accusing.iter().min());
 }
 
+/// It was cut off on one network, or outside on all, or came and went: that nothing listens there now says more.
+#[test]
+fn refusals_outweigh_what_was_wrong_with_a_node_before_and_silence_outweighs_them() {
+    let gone = |case: &mut Case| case.other.refused = Some((at(NOW - 50), at(NOW)));
+    let cut = |case: &mut Case| {
+        (case.other.cut, case.other.cut_since) = (storage(), at(NOW - 5000));
+        gone(case);
+    };
+    check(cut, Verdict::Suspect, "agent-gone");
+    let outside = |case: &mut Case| {
+        cut(case);
+        case.other.cut_everywhere = true;
+    };
+    check(outside, Verdict::Suspect, "agent-gone");
+    let quarantined = |case: &mut Case| {
+        gone(case);
+        case.other.quarantined_until = at(NOW + 1);
+    };
+    check(quarantined, Verdict::Suspect, "agent-gone");
+    let silent = |case: &mut Case| {
+        cut(case);
+        SILENT(case);
+    };
+    check(silent, Verdict::Unreachable, "silent-everywhere");
+    let silent_here = |case: &mut Case| {
+        gone(case);
+        case.other.silent_at = at(NOW - 200);
+    };
+    check(silent_here, Verdict::Alive, "heard-elsewhere");
+    let stale = |case: &mut Case| {
+        cut(case);
+        case.other.refused = Some((at(NOW - 2050), at(NOW - 2000)));
+    };
+    check(stale, Verdict::CutOff { networks: storage() }, "cut-off");
+}
+
 #[test]
 fn without_a_majority_of_the_controllers_no_question_makes_a_node_unreachable() {
     let change = |case: &mut Case| {

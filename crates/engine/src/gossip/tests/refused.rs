@@ -207,9 +207,12 @@ fn is_told(gossip: &Gossip) -> bool {
 
 /// What `from` found of that life of the compute node.
 fn claims(now: Time, (from, seq): (u16, u64), (life, gone): (u64, bool), to: &mut Gossip) {
-    let claims = vec![Claim { node: COMPUTE, life, gone, ..Claim::default() }];
+    claim(now, (from, seq), Claim { node: COMPUTE, life, gone, ..Claim::default() }, to);
+}
+
+fn claim(now: Time, (from, seq): (u16, u64), claim: Claim, to: &mut Gossip) {
     let mut body = vec![];
-    Part::Claims { claims, heard: None }.encode(&mut body);
+    Part::Claims { claims: vec![claim], heard: None }.encode(&mut body);
     let kind = Kind::Gossip;
     let packet = Opened { sender: from, network: 0, kind, incarnation: 1, seq, body: &body };
     to.step(now, Input::Opened { network: 0, packet }, &mut vec![]);
@@ -266,4 +269,28 @@ fn a_controller_without_a_majority_tells_nobody_of_its_doubt() {
     gossip.step(at(153), Input::Quorum(false), &mut vec![]);
     claims(at(154), (1, 1), (1, true), &mut gossip);
     assert!(!is_told(&gossip));
+}
+
+/// It answers on one network alone, two of three controllers say so: what its kernel refuses there is enough.
+#[test]
+fn a_node_that_is_cut_off_on_one_network_is_in_doubt_once_its_kernel_refuses_on_the_other() {
+    let (mut gossip, _) = controller();
+    let networks = [1].into_iter().collect();
+    let cut = Claim { node: COMPUTE, life: 1, silent: networks, ..Claim::default() };
+    claim(at(100), (1, 1), cut, &mut gossip);
+    for (moment, seq) in (100..3000).step_by(20).zip(10..) {
+        wait(&mut gossip, at(moment));
+        answer(at(moment), &mut gossip, 0, seq);
+    }
+    assert_eq!(gossip.opinion(COMPUTE).verdict, Verdict::CutOff { networks });
+    tether(at(3000), &mut gossip, 0, false);
+    assert_eq!(asked(&wait(&mut gossip, at(3000))), NETWORKS);
+    assert_eq!(refused(at(3001), &mut gossip, 0), []);
+    wait(&mut gossip, at(3051));
+    assert_eq!(refused(at(3052), &mut gossip, 0), [(COMPUTE, Verdict::Suspect)]);
+    assert_eq!(gossip.opinion(COMPUTE).rule.name, "agent-gone");
+    claim(at(3053), (1, 2), Claim { gone: true, ..cut }, &mut gossip);
+    assert!(is_told(&gossip));
+    let out = answer(at(3060), &mut gossip, 0, 1000);
+    assert_eq!(verdicts(&out), [(COMPUTE, Verdict::CutOff { networks })], "as it was before");
 }
