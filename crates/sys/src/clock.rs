@@ -6,10 +6,11 @@ use rustix::time::{ClockId, clock_gettime};
 
 use base::Time;
 
-/// Now, on `CLOCK_MONOTONIC`: the same origin in every process of the machine.
+/// Now, on `CLOCK_BOOTTIME`: the same origin in every process of the machine. It counts what the
+/// machine slept, so that what was promised before has ended after.
 #[must_use]
 pub fn now() -> Time {
-    let now = clock_gettime(ClockId::Monotonic);
+    let now = clock_gettime(ClockId::Boottime);
     let seconds = u64::try_from(now.tv_sec).unwrap_or(0);
     let nanos = u64::try_from(now.tv_nsec).unwrap_or(0);
     Time::from_nanos(seconds * 1_000_000_000 + nanos)
