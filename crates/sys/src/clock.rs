@@ -7,7 +7,8 @@ use rustix::time::{ClockId, clock_gettime};
 use base::Time;
 
 /// Now, on `CLOCK_BOOTTIME`: the same origin in every process of the machine. It counts what the
-/// machine slept, so that what was promised before has ended after.
+/// machine slept, so that what was promised before has ended after, and it is the clock with which
+/// the kernel compares moments that a process gives it ([`crate::bpf::gate`]).
 #[must_use]
 pub fn now() -> Time {
     let now = clock_gettime(ClockId::Boottime);

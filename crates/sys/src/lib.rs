@@ -1,11 +1,12 @@
-//! The kernel, as safe calls: clock, epoll, sockets, raw VRRP and ARP, netlink, namespaces,
-//! processes and descriptors.
+//! The kernel, as safe calls: clock, epoll, sockets, raw VRRP and ARP, netlink, programs that judge
+//! packets, namespaces, processes and descriptors.
 //!
 //! The only crate with `unsafe`. It decides nothing and knows nothing about the cluster; whoever
 //! calls it turns an engine's action into one of these verbs. Linux only.
 #![allow(unsafe_code, reason = "this crate is the one place for calls that rustix does not wrap")]
 
 pub mod arp;
+pub mod bpf;
 pub mod calendar;
 pub mod channel;
 pub mod clock;

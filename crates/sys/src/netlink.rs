@@ -1,4 +1,4 @@
-//! Devices, addresses and routes of a network namespace, over rtnetlink.
+//! Devices, addresses, routes and filters of a network namespace, over rtnetlink.
 //!
 //! A [`Netlink`] belongs to the namespace in which its thread was when it was opened, wherever it
 //! is used later. Each request waits for the kernel's answer, which takes microseconds.
@@ -9,6 +9,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::os::fd::{AsFd, BorrowedFd};
 
 pub use address::AddressOptions;
+pub use filter::{Direction, Filter};
 pub use monitor::{Change, Monitor};
 pub use route::Route;
 
@@ -16,6 +17,7 @@ use self::message::Attributes;
 use self::transport::Transport;
 
 mod address;
+mod filter;
 mod message;
 mod monitor;
 mod route;

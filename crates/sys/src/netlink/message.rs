@@ -8,6 +8,8 @@ pub(super) const HEADER: usize = 16;
 pub(super) const LINK_HEADER: usize = 16;
 /// `struct ifaddrmsg`.
 pub(super) const ADDRESS_HEADER: usize = 8;
+/// `struct tcmsg`.
+pub(super) const TRAFFIC_HEADER: usize = 20;
 
 /// Longest request: a veth pair with two names needs about 150 bytes.
 const LONGEST: usize = 512;
@@ -164,6 +166,34 @@ pub(super) fn neighbour(kind: u16, flags: c_int, family: c_int, index: u32) -> R
     header[0] = u8::try_from(family).expect("families have 8 bits");
     header[4..8].copy_from_slice(&index.to_ne_bytes());
     header[8..10].copy_from_slice(&PERMANENT);
+    request.raw(&header);
+    request
+}
+
+/// `struct tcmsg`: a device, a queue or a filter there, what it hangs in, and what that kind says of it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Traffic {
+    pub(super) index: u32,
+    pub(super) handle: u32,
+    pub(super) parent: u32,
+    pub(super) info: u32,
+}
+
+impl Traffic {
+    pub(super) fn read(body: &[u8]) -> Option<Self> {
+        let number = |at: usize| Some(u32::from_ne_bytes(body.get(at..at + 4)?.try_into().ok()?));
+        Some(Self { index: number(4)?, handle: number(8)?, parent: number(12)?, info: number(16)? })
+    }
+}
+
+/// A request about a queue or a filter.
+pub(super) fn traffic(kind: u16, flags: c_int, traffic: Traffic) -> Request {
+    let mut request = Request::new(kind, flags);
+    let mut header = [0; TRAFFIC_HEADER];
+    let Traffic { index, handle, parent, info } = traffic;
+    for (at, number) in (4..).step_by(4).zip([index, handle, parent, info]) {
+        header[at..at + 4].copy_from_slice(&number.to_ne_bytes());
+    }
     request.raw(&header);
     request
 }

@@ -103,7 +103,7 @@ pub(crate) fn may_make_networks(test: &str) -> bool {
     false
 }
 
-fn skip(test: &str, reason: &str) {
+pub(crate) fn skip(test: &str, reason: &str) {
     let line = format!("SKIP sys::{test}: {reason}\n");
     eprint!("{line}");
     if let Some(path) = std::env::var_os("OUTLAST_SKIPS") {
