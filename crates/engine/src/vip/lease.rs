@@ -230,7 +230,7 @@ impl VipLease {
             Input::AddressLost { vip } => {
                 self.seats.get_mut(vip).into_iter().for_each(|s| s.address_lost(vip, now, out));
             }
-            Input::Voters(voters) => hurry = self.node.adopt(voters.clone()),
+            Input::Voters(voters) => hurry = self.adopt(voters),
             Input::Stop => self.node.leaves(),
             Input::Timeout => {}
         }
@@ -313,6 +313,14 @@ impl VipLease {
             }
         }
         hurry
+    }
+
+    fn adopt(&mut self, voters: &Voters) -> bool {
+        let adopted = self.node.adopt(voters.clone());
+        if adopted {
+            self.seats.iter_mut().for_each(|seat| seat.voters_changed(&self.node));
+        }
+        adopted
     }
 
     fn fact(&mut self, vip: usize, fact: Fact) {

@@ -80,16 +80,21 @@ impl Claim {
         &self.granted
     }
 
-    /// `voter` says that it promised the beat of this number, which was really sent.
-    pub fn granted(&mut self, voter: u16, serial: u64) {
-        if serial < self.from {
+    /// `voter` says that it promised the beat of this number, which was really sent. A stranger does so too, as
+    /// it may know a later list: it takes no voter's place.
+    pub fn granted(&mut self, voter: u16, serial: u64, set: &Set) {
+        if serial < self.from || !set.has(voter) {
             return;
         }
         match self.granted.iter_mut().find(|(node, _)| *node == voter) {
             Some((_, newest)) => *newest = serial.max(*newest),
-            // Voters of two lists at most; a stranger's voice would not count anyway.
-            None => drop(self.granted.try_push((voter, serial))),
+            None => self.granted.push((voter, serial)),
         }
+    }
+
+    /// Lists changed: who is in neither has no place any more, so that all voters of two lists always have one.
+    pub fn keep_voters(&mut self, set: &Set) {
+        self.granted.retain(|(voter, _)| set.has(*voter));
     }
 
     /// Until when majorities of all lists that count are bound to this claim of node `me`; none: they never

@@ -109,10 +109,10 @@ impl Seat {
         }
         if entry.grants && peer.acks_this_life {
             if let Role::Candidate { claim, .. } = &mut self.role {
-                claim.granted(from, peer.acked_serial);
+                claim.granted(from, peer.acked_serial, node.set());
                 self.term = self.term.max(entry.term);
             } else if let Role::Holder { claim, .. } = &mut self.role {
-                claim.granted(from, peer.acked_serial);
+                claim.granted(from, peer.acked_serial, node.set());
             }
         }
         entry.stand.claims() && self.grant(node, from, entry.term)
@@ -297,6 +297,16 @@ impl Seat {
     /// This node did not run when it wanted to.
     pub(super) fn stalled(&mut self, until: Time) {
         self.not_before = self.not_before.max(until);
+    }
+
+    /// Another list of voters is in use.
+    pub(super) fn voters_changed(&mut self, node: &Node) {
+        match &mut self.role {
+            Role::Candidate { claim, .. } | Role::Holder { claim, .. } => {
+                claim.keep_voters(node.set());
+            }
+            Role::Idle => {}
+        }
     }
 
     /// Everything that another node said is of a former life.

@@ -110,6 +110,13 @@ impl Set {
         &self.now
     }
 
+    /// Whether it is in the list in use or in the one before: at most twice [`MAX_VOTERS`] are.
+    #[must_use]
+    pub fn has(&self, node: u16) -> bool {
+        let before = if let Before::Known(before) = &self.before { Some(before) } else { None };
+        self.now.has(node) || before.is_some_and(|before| before.has(node))
+    }
+
     /// The lists of which a claimant needs a majority each; none: nobody counts now.
     pub fn counted(&self, now: Time) -> impl Iterator<Item = &Voters> {
         let young = now < self.adopted + longest();

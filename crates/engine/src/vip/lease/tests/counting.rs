@@ -33,8 +33,8 @@ fn it_counts_from_the_sending_of_what_a_majority_granted() {
         (&[1, 2, 3], &[(1, 3), (2, 4)], Some(70)),
     ] {
         let mut claim = Claim::new(2);
-        granted.iter().for_each(|(voter, serial)| claim.granted(*voter, *serial));
         let set = Set::new(voters(None, nodes), ms(0));
+        granted.iter().for_each(|(voter, serial)| claim.granted(*voter, *serial, &set));
         assert_eq!(until(&claim, &set, 5), expected.map(ms), "{nodes:?} {granted:?}");
     }
 }
@@ -43,12 +43,12 @@ fn it_counts_from_the_sending_of_what_a_majority_granted() {
 fn what_was_granted_to_an_earlier_claim_or_never_sent_counts_nothing() {
     let set = Set::new(voters(None, &[0, 1, 2]), ms(0));
     let mut claim = Claim::new(3);
-    claim.granted(1, 2);
+    claim.granted(1, 2, &set);
     assert_eq!(until(&claim, &set, 5), None);
-    claim.granted(1, 6);
+    claim.granted(1, 6, &set);
     assert_eq!(until(&claim, &set, 5), None, "no such beat was sent");
     let mut long = Claim::new(1);
-    long.granted(1, 2);
+    long.granted(1, 2, &set);
     assert_eq!(until(&long, &set, 200), None, "nobody remembers when that was");
 }
 
@@ -57,12 +57,12 @@ fn after_somebody_left_the_list_both_majorities_are_needed_for_a_while() {
     let mut set = Set::new(voters(Some(1), &[0, 1, 2, 3, 4]), ms(0));
     assert!(set.adopt(ms(10), voters(Some(2), &[0, 1, 2])));
     let mut claim = Claim::new(1);
-    claim.granted(1, 5);
+    claim.granted(1, 5, &set);
     assert_eq!(claim.until(ms(259), 0, &set, &sent(5), SPAN), None);
     assert_eq!(claim.until(ms(260), 0, &set, &sent(5), SPAN), Some(ms(90)));
     // One more is no reason to wait: two such majorities share a voter.
     assert!(set.adopt(ms(300), voters(Some(3), &[0, 1, 2, 5])));
-    claim.granted(5, 4);
+    claim.granted(5, 4, &set);
     assert_eq!(claim.until(ms(300), 0, &set, &sent(5), SPAN), Some(ms(80)));
 }
 
@@ -71,21 +71,45 @@ fn who_missed_a_list_counts_nobody_for_a_while() {
     let (three, four) = (voters(Some(3), &[0, 1, 2, 3, 4]), voters(Some(4), &[0, 1, 3]));
     // Node 3 answers by the voices of 2 and 4, which are dead by now.
     let mut holder = Claim::new(1);
-    [2, 4].iter().for_each(|voter| holder.granted(*voter, 5));
-    assert_eq!(holder.until(ms(50), 3, &Set::new(three, ms(0)), &sent(5), SPAN), Some(ms(90)));
+    let set = Set::new(three, ms(0));
+    [2, 4].iter().for_each(|voter| holder.granted(*voter, 5, &set));
+    assert_eq!(holder.until(ms(50), 3, &set, &sent(5), SPAN), Some(ms(90)));
     // To node 1, which never heard of them, nobody is missing.
     let mut set = Set::new(voters(Some(1), &[0, 1, 3]), ms(0));
     assert!(set.adopt(ms(10), four.clone()));
     let mut claim = Claim::new(1);
-    claim.granted(0, 5);
+    claim.granted(0, 5, &set);
     assert_eq!(claim.until(ms(259), 1, &set, &sent(5), SPAN), None);
     assert_eq!(claim.until(ms(260), 1, &set, &sent(5), SPAN), Some(ms(90)));
     // What follows a list that is known counts as ever.
     let mut set = Set::new(voters(Some(1), &[0, 1, 3]), ms(0));
     assert!(set.adopt(ms(10), four));
     assert!(set.adopt(ms(20), voters(Some(5), &[0, 1, 3, 5])));
-    claim.granted(3, 5);
+    claim.granted(3, 5, &set);
     assert_eq!(claim.until(ms(50), 1, &set, &sent(5), SPAN), Some(ms(90)));
+}
+
+#[test]
+fn grants_of_strangers_take_no_place_of_a_voter() {
+    let all: Vec<u16> = (1..=31).collect();
+    let lists = [&all[22..31], &all[21..30], &all[..9], &all[9..18]];
+    let mut set = Set::new(voters(Some(1), lists[0]), ms(0));
+    let mut claim = Claim::new(1);
+    let grant = |claim: &mut Claim, set: &Set, serial| {
+        all.iter().for_each(|node| claim.granted(*node, serial, set));
+    };
+    grant(&mut claim, &set, 1);
+    assert_eq!(until(&claim, &set, 5), Some(ms(50)));
+    for (number, at) in [(2, 1), (3, 300), (4, 600)] {
+        assert!(
+            set.adopt(ms(at), voters(Some(number), lists[usize::try_from(number).unwrap() - 1]))
+        );
+        claim.keep_voters(&set);
+        let serial = u64::from(number);
+        grant(&mut claim, &set, serial);
+        let held = claim.until(ms(at), 0, &set, &sent(5), SPAN);
+        assert_eq!(held, Some(ms(10 * serial) + SPAN), "list {number}");
+    }
 }
 
 #[test]

@@ -291,6 +291,50 @@ fn who_missed_a_list_stands_for_nothing_until_it_can_hold() {
 }
 
 #[test]
+fn who_hears_many_strangers_first_holds_by_the_voters_that_remain() {
+    let list: Vec<u16> = (23..32).collect();
+    let mut config = Config { nodes: 32, voters: voters(Some(1), &list), ..config(0) };
+    config.seats[0].order = vec![0];
+    let mut machine = VipLease::new(&config, Time::ZERO);
+    let mut step = |machine: &mut VipLease, at, input: Input<'_>| {
+        let mut out = Buffer::new();
+        machine.step(at, input, &mut out);
+        assert_eq!(out.lost(), 0);
+    };
+    let fact = Fact::Carrier { interface: 0, up: true };
+    step(&mut machine, ms(1), Input::Fact { vip: 0, fact });
+    for round in 1..20 {
+        let at = ms(AWAKE + 10 * round);
+        step(&mut machine, at, Input::Timeout);
+        // After half of the time four voters are gone, and five of nine remain.
+        for from in (1..32).filter(|node| round < 10 || !(23..27).contains(node)) {
+            let entry = beat::Entry {
+                group: machine.seats[0].group(),
+                stand: Stand::Unfit,
+                grants: true,
+                successor: None,
+                term: 0,
+            };
+            let head = beat::Head {
+                silent: false,
+                closed: true,
+                epoch: Epoch::Number(1),
+                beat: BEAT,
+                span: SPAN,
+                serial: round,
+                acked_life: 5,
+                acked_serial: machine.node.next_serial() - 1,
+            };
+            let mut body = [0; MAX_BODY];
+            let length = beat::write(&head, [entry].into_iter(), &mut body);
+            step(&mut machine, at, Input::Beat { from, life: 1, body: &body[..length] });
+        }
+        // It did not run while it was silent, so it stands a vip lease later.
+        assert!(round < 7 || machine.until(0) > at, "round {round}");
+    }
+}
+
+#[test]
 fn one_node_alone_holds_by_itself() {
     let mut trio = Trio::of(|config| {
         config.voters = voters(None, &[0]);
