@@ -17,6 +17,8 @@ pub(crate) const CLOSE: u8 = 15;
 pub(crate) enum Broken {
     Nothing,
     IgnoresDrift,
+    /// Not a rule of the machine: a clock that is wrong one tick more often than the bound allows.
+    DriftsOneTickMore,
     ForgetsItsPromise,
     CountsFromArrival,
     VotesAfterRestart,
