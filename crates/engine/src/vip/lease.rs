@@ -53,7 +53,8 @@ pub use voters::{MAX_VOTERS, Set, Voters};
 pub const BEAT: Duration = Duration::from_millis(10);
 /// With beats of 10 ms: two may be lost in a row, and a gone node is followed within 60 ms.
 pub const SPAN: Duration = Duration::from_millis(35);
-/// No vip lease is longer: so long a restarted voter keeps silent, and so old a list of voters may be in use.
+/// No vip lease is longer. For [`hold`] of this, 250 ms, a restarted voter keeps silent, and claims under the list
+/// before the one in use are granted.
 pub const MAX_SPAN: Duration = Duration::from_millis(200);
 /// Addresses of one node.
 pub const MAX_SEATS: usize = beat::MAX_ENTRIES;
@@ -283,10 +284,12 @@ impl VipLease {
         !self.node.is_silent()
     }
 
-    /// Whether nothing that it granted under an older list of voters can still count.
+    /// The list of voters in use, once nothing that this node granted under an older one can still count. What
+    /// waits to be told to it is in use by nobody.
     #[must_use]
-    pub fn is_settled(&self) -> bool {
-        self.node.set().is_settled(self.node.now())
+    pub fn settled(&self) -> Option<Epoch> {
+        let set = self.node.set();
+        set.is_settled(self.node.now()).then(|| set.voters().epoch())
     }
 
     /// Whether it holds nothing: after [`Input::Stop`] it may end now.

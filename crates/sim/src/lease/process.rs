@@ -8,7 +8,7 @@ use base::Time;
 use engine::Buffer;
 use engine::packet::MAX_BODY;
 use engine::vip::lease::beat::read;
-use engine::vip::lease::{Action, Cause, Stand, VipLease};
+use engine::vip::lease::{Action, Cause, Epoch, Stand, VipLease};
 
 use super::host::{DEED, Deed, Letter, Stage, Told};
 use super::run::{Event, MS, NETWORKS, World, nanos, node};
@@ -65,6 +65,12 @@ impl World<'_> {
                 if broken {
                     self.break_off(BOUNDS, format!("host {host} orders without end"));
                     return;
+                }
+                if let Told::Voters(list) = &told
+                    && let Epoch::Number(number) = list.epoch()
+                {
+                    let adopted = &mut self.hosts[host].list;
+                    *adopted = number.max(*adopted);
                 }
                 let letter = if let Told::Beat(letter) = &told { Some(letter) } else { None };
                 self.note(host, &before, letter);

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use base::Time;
-use engine::vip::lease::{BEAT, Config, Fact, SPAN, SeatConfig, VipLease, Voters};
+use engine::vip::lease::{BEAT, Config, Epoch, Fact, SPAN, SeatConfig, VipLease, Voters};
 
 use super::fault::{Fault, Script, index};
 use super::host::{Clock, Host, INBOX, Letter, Process, Stage, Told};
@@ -272,14 +272,9 @@ impl<'a> World<'a> {
         }
         let (hosts, dead): (_, Vec<_>) =
             (&self.hosts, self.hosts.iter().map(|host| !host.powered).collect());
-        let newest = self.store.newest();
-        let settled: Vec<bool> = hosts
-            .iter()
-            .map(|host| {
-                let machine = host.process.as_ref().map(|process| &process.machine);
-                host.list == newest && machine.is_some_and(VipLease::is_settled)
-            })
-            .collect();
+        let newest = Some(Epoch::Number(self.store.newest()));
+        let settled = |host: &Host| host.process.as_ref().and_then(|it| it.machine.settled());
+        let settled: Vec<bool> = hosts.iter().map(|host| settled(host) == newest).collect();
         let is_settled = |node: u16| settled[usize::from(node)];
         let shape = (hosts.len(), dead.as_slice());
         let Some(mark) = self.store.propose(&mut self.chance, shape, is_settled) else { return };
@@ -305,7 +300,6 @@ impl<'a> World<'a> {
         if self.hosts.iter().enumerate().any(|(other, known)| other != host && holds(known)) {
             self.outcome.marks.reach(Mark::Behind);
         }
-        self.hosts[host].list = newest;
         let list = self.store.list(newest);
         self.order(host, Told::Voters(list));
     }

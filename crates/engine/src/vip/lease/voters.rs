@@ -1,7 +1,7 @@
 //! Who votes, and what a change of that list waits for.
 //!
 //! A list follows another by one node added, or one taken away, or any number of proven dead ones taken
-//! away; so majorities of two lists that follow each other share a voter. Three rules keep more than two
+//! away (by the last rule less than half: the others are to be settled); so majorities of two lists that follow each other share a voter. Three rules keep more than two
 //! of them from being in use at once (docs/decisions, "A vip lease that cannot have two holders"):
 //! - a voter grants claims under its own list or a later one, and under the one before for as long as a
 //!   voter is bound at most after it adopted its own;

@@ -260,19 +260,22 @@ fn a_later_list_is_taken_while_the_address_is_held() {
     let mut trio = Trio::of(|config| config.voters = voters(Some(1), &[0, 1, 2]));
     trio.comes_to(400, Some(0));
     trio.told = true;
+    assert_eq!(trio.machines[1].settled(), None, "of a list that it was born with neither");
+    trio.comes_to(510, Some(0));
     for node in [1, 0, 2] {
+        assert_eq!(trio.machines[node].settled(), Some(Epoch::Number(1)), "the one in use");
         trio.step(node, Input::Voters(&voters(Some(2), &[0, 1])));
         trio.run_for(50);
         assert_eq!(trio.holders(), [0]);
-        assert!(!trio.machines[node].is_settled());
+        assert_eq!(trio.machines[node].settled(), None);
     }
-    trio.run(1100);
-    assert!(trio.machines.iter().all(VipLease::is_settled));
+    trio.run(1200);
+    assert!(trio.machines.iter().all(|machine| machine.settled() == Some(Epoch::Number(2))));
     trio.isolate(1);
     // Of two voters both are needed, and 2 is none.
-    trio.comes_to(1200, None);
+    trio.comes_to(1300, None);
     trio.check(expect![[r#"
-        1.120s node 0: Close, Release, Beat
+        1.220s node 0: Close, Release, Beat
     "#]]);
 }
 
@@ -296,7 +299,7 @@ fn who_hears_many_strangers_first_holds_by_the_voters_that_remain() {
     let mut config = Config { nodes: 32, voters: voters(Some(1), &list), ..config(0) };
     config.seats[0].order = vec![0];
     let mut machine = VipLease::new(&config, Time::ZERO);
-    let mut step = |machine: &mut VipLease, at, input: Input<'_>| {
+    let step = |machine: &mut VipLease, at, input: Input<'_>| {
         let mut out = Buffer::new();
         machine.step(at, input, &mut out);
         assert_eq!(out.lost(), 0);
