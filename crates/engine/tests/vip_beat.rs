@@ -7,7 +7,7 @@ use std::time::Duration;
 use outlast_engine::packet::MAX_BODY;
 use outlast_engine::vip::Group;
 use outlast_engine::vip::lease::beat::{Entry, Head, print_again, read, write};
-use outlast_engine::vip::lease::{Epoch, Stand};
+use outlast_engine::vip::lease::{Epoch, Number, Stand};
 
 fn hex(bytes: &[u8]) -> String {
     let lines = bytes.chunks(20).map(|line| {
@@ -23,7 +23,7 @@ fn a_vip_beat_keeps_its_bytes_and_the_page_of_packets_shows_them() {
     let head = Head {
         silent: false,
         closed: true,
-        epoch: Epoch::Number(7),
+        epoch: Epoch::Number(Number { store: 1_764_000_000_000, list: 7 }),
         beat: Duration::from_millis(10),
         span: Duration::from_millis(35),
         serial: 4660,

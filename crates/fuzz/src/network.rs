@@ -90,7 +90,8 @@ fn one_of_three() -> lease::Config {
         life: 5,
         closed: true,
         nodes: 3,
-        voters: lease::Voters::new(Some(1), &[0, 1, 2]).expect("three nodes"),
+        voters: lease::Voters::new(Some(lease::Number { store: 1, list: 1 }), &[0, 1, 2])
+            .expect("three nodes"),
         beat: lease::BEAT,
         span: lease::BEAT * 4,
         seats: vec![lease::SeatConfig { vip, order: vec![0, 1, 2] }],

@@ -21,6 +21,7 @@
 //!   clock, before it performs the orders, and performs them in order, before it steps again.
 //! - `life` grows from start to start. A process says [`Config::closed`] only if its former one is gone and
 //!   what that wrote was set to zero since.
+//! - Nobody holds under the first list of an incarnation of the store while another may grant under a former one.
 //! - [`Config::voters`] are no older than what any former process of this node adopted, and the newest of the store
 //!   after the node was taken for dead.
 //!
@@ -43,7 +44,7 @@ mod tests;
 pub mod voter;
 pub mod voters;
 
-pub use beat::{Beat, Epoch, Stand};
+pub use beat::{Beat, Epoch, Number, Stand};
 use node::Node;
 use seat::Seat;
 pub use voter::hold;

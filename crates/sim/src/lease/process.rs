@@ -70,7 +70,7 @@ impl World<'_> {
                     && let Epoch::Number(number) = list.epoch()
                 {
                     let adopted = &mut self.hosts[host].list;
-                    *adopted = number.max(*adopted);
+                    *adopted = number.list.max(*adopted);
                 }
                 let letter = if let Told::Beat(letter) = &told { Some(letter) } else { None };
                 self.note(host, &before, letter);

@@ -8,7 +8,7 @@ use engine::vip::lease::{BEAT, Config, Epoch, Fact, SPAN, SeatConfig, VipLease, 
 
 use super::fault::{Fault, Script, index};
 use super::host::{Clock, Host, INBOX, Letter, Process, Stage, Told};
-use super::store::Store;
+use super::store::{Store, numbered};
 use super::{Mark, Marks, NOBODY};
 use crate::Chance;
 
@@ -272,7 +272,7 @@ impl<'a> World<'a> {
         }
         let (hosts, dead): (_, Vec<_>) =
             (&self.hosts, self.hosts.iter().map(|host| !host.powered).collect());
-        let newest = Some(Epoch::Number(self.store.newest()));
+        let newest = Some(Epoch::Number(numbered(self.store.newest())));
         let settled = |host: &Host| host.process.as_ref().and_then(|it| it.machine.settled());
         let settled: Vec<bool> = hosts.iter().map(|host| settled(host) == newest).collect();
         let is_settled = |node: u16| settled[usize::from(node)];

@@ -1,6 +1,6 @@
 //! Lists of voters as a store keeps them, and a proposer that keeps its rules.
 
-use engine::vip::lease::{MAX_VOTERS, Voters};
+use engine::vip::lease::{MAX_VOTERS, Number, Voters};
 
 use super::Mark;
 use crate::Chance;
@@ -22,7 +22,8 @@ impl Store {
 
     pub(super) fn list(&self, number: u32) -> Voters {
         let nodes = usize::try_from(number).ok().and_then(|number| self.lists.get(number - 1));
-        Voters::new(Some(number), nodes.map_or(&[], Vec::as_slice)).expect("lists have somebody")
+        Voters::new(Some(numbered(number)), nodes.map_or(&[], Vec::as_slice))
+            .expect("lists have somebody")
     }
 
     /// The next list: one node more, one less, or without those that are proven dead. Only when a majority of the
@@ -54,4 +55,9 @@ impl Store {
         self.lists.push(list);
         Some(mark)
     }
+}
+
+/// The store is never put back.
+pub(super) const fn numbered(list: u32) -> Number {
+    Number { store: 1, list }
 }

@@ -3,7 +3,7 @@
 //! ```text
 //!  0 version 1 | 1 flags: 1 silent, 2 closed, 4 numbered | 2 length of this head | 3 length of an entry
 //!  4 entries | 5 0 | 6 beat x2 | 8 epoch x4 | 12 vip lease x2 | 14 0 x2 | 16 serial x8
-//! 24 acked life x8 | 32 acked serial x8                                                   40 bytes
+//! 24 acked life x8 | 32 acked serial x8 | 40 store x8                                     48 bytes
 //! entry: router id | state: 0 unfit, 1 fit, 2 candidate, 3 holder, +16 grants you
 //!        | successor x2 (ffff: nobody) | key x4 | term x8                                   16 bytes
 //! ```
@@ -18,10 +18,10 @@ use crate::vip::Group;
 
 /// First byte.
 pub const VERSION: u8 = 1;
-/// Entries of one beat: 1,064 bytes, which fits a sealed packet.
+/// Entries of one beat: 1,072 bytes, which fits a sealed packet.
 pub const MAX_ENTRIES: usize = 64;
 
-const HEAD: usize = 40;
+const HEAD: usize = 48;
 const ENTRY: usize = 16;
 const SILENT: u8 = 1;
 const CLOSED: u8 = 2;
@@ -55,7 +55,25 @@ pub enum Epoch {
     /// Without a store: a hash of the list. Lists that differ have nothing to do with each other.
     Hash(u32),
     /// The store's number of the list: a greater one is later.
-    Number(u32),
+    Number(Number),
+}
+
+/// What a store gives each of its lists. No two lists of a cluster have the same, though a store is put back.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub struct Number {
+    /// The store's incarnation, greater after each founding and each restore: counting begins again then.
+    pub store: u64,
+    /// Among the lists of that incarnation.
+    pub list: u32,
+}
+
+impl Number {
+    /// Whether it is the one directly after the other. Lists of two incarnations never are: which list was the
+    /// last of the former one, the later one cannot know.
+    #[must_use]
+    pub fn follows(self, other: Self) -> bool {
+        self.store == other.store && other.list.checked_add(1) == Some(self.list)
+    }
 }
 
 /// What the sender does with one virtual IP.
@@ -107,14 +125,14 @@ impl Beat<'_> {
 pub fn write(head: &Head, entries: impl Iterator<Item = Entry>, out: &mut [u8]) -> usize {
     let Some((front, rest)) = out.split_at_mut_checked(HEAD) else { return 0 };
     let flag = |on, bit| if on { bit } else { 0 };
-    let (numbered, epoch) = match head.epoch {
-        Epoch::Hash(hash) => (false, hash),
-        Epoch::Number(number) => (true, number),
+    let (numbered, epoch, store) = match head.epoch {
+        Epoch::Hash(hash) => (false, hash, 0),
+        Epoch::Number(number) => (true, number.list, number.store),
     };
     front.fill(0);
     front[0] = VERSION;
     front[1] = flag(head.silent, SILENT) | flag(head.closed, CLOSED) | flag(numbered, NUMBERED);
-    front[2] = 40;
+    front[2] = 48;
     front[3] = 16;
     front[6..8].copy_from_slice(&tenths(head.beat).to_be_bytes());
     front[8..12].copy_from_slice(&epoch.to_be_bytes());
@@ -122,6 +140,7 @@ pub fn write(head: &Head, entries: impl Iterator<Item = Entry>, out: &mut [u8]) 
     front[16..24].copy_from_slice(&head.serial.to_be_bytes());
     front[24..32].copy_from_slice(&head.acked_life.to_be_bytes());
     front[32..40].copy_from_slice(&head.acked_serial.to_be_bytes());
+    front[40..48].copy_from_slice(&store.to_be_bytes());
     let mut count = 0;
     for (entry, bytes) in entries.take(MAX_ENTRIES).zip(rest.chunks_exact_mut(ENTRY)) {
         bytes[0] = entry.group.router_id;
@@ -147,12 +166,14 @@ pub fn read(bytes: &[u8]) -> Option<Beat<'_>> {
     if !entries.chunks_exact(each).all(|bytes| entry(bytes).is_some()) {
         return None;
     }
-    let number = u32::from_be_bytes(part(front, 8));
+    let list = u32::from_be_bytes(part(front, 8));
+    let store = u64::from_be_bytes(part(front, 40));
+    let numbered = front[1] & NUMBERED != 0;
     let span = |at| TENTH * u32::from(u16::from_be_bytes(part(front, at)));
     let head = Head {
         silent: front[1] & SILENT != 0,
         closed: front[1] & CLOSED != 0,
-        epoch: if front[1] & NUMBERED != 0 { Epoch::Number(number) } else { Epoch::Hash(number) },
+        epoch: if numbered { Epoch::Number(Number { store, list }) } else { Epoch::Hash(list) },
         beat: span(6),
         span: span(12),
         serial: u64::from_be_bytes(part(front, 16)),

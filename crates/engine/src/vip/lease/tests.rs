@@ -24,8 +24,13 @@ const WAY: Duration = Duration::from_micros(300);
 /// After this all voters speak.
 const AWAKE: u64 = 251;
 
-fn voters(number: Option<u32>, nodes: &[u16]) -> Voters {
-    Voters::new(number, nodes).unwrap()
+/// Of the store's first incarnation.
+const fn number(list: u32) -> Number {
+    Number { store: 1, list }
+}
+
+fn voters(list: Option<u32>, nodes: &[u16]) -> Voters {
+    Voters::new(list.map(number), nodes).unwrap()
 }
 
 fn seat(router_id: u8) -> SeatConfig {

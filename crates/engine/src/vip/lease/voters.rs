@@ -1,13 +1,14 @@
 //! Who votes, and what a change of that list waits for.
 //!
 //! A list follows another by one node added, or one taken away, or any number of proven dead ones taken
-//! away (by the last rule less than half: the others are to be settled); so majorities of two lists that follow each other share a voter. Three rules keep more than two
+//! away (by the last rule less than half: the others are to be settled); so majorities of two lists that follow each other share a voter. Four rules keep more than two
 //! of them from being in use at once (docs/decisions, "A vip lease that cannot have two holders"):
 //! - a voter grants claims under its own list or a later one, and under the one before for as long as a
 //!   voter is bound at most after it adopted its own;
 //! - a claimant that adopted a list which lost somebody needs, for that long, a majority of the list before
 //!   too: what the dead promised ends before. Who does not know the list before, as it missed that, cannot tell,
 //!   and counts nobody for that long;
+//! - lists of a store that was put back are later than all before and follow none: whoever adopts one missed lists;
 //! - who proposes lists offers the next one only when a majority of the present one is [`Set::is_settled`].
 
 use std::time::Duration;
@@ -15,7 +16,7 @@ use std::time::Duration;
 use arrayvec::ArrayVec;
 use base::Time;
 
-use super::beat::Epoch;
+use super::beat::{Epoch, Number};
 use super::{MAX_SPAN, hold};
 
 /// Voters of one list. More would make nothing safer, and every beat is answered by each.
@@ -25,7 +26,7 @@ pub const MAX_VOTERS: usize = 9;
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub struct Voters {
     /// The store's number of this list; none: there is no store.
-    number: Option<u32>,
+    number: Option<Number>,
     /// Positions in the cluster file, ascending, each once.
     nodes: ArrayVec<u16, MAX_VOTERS>,
 }
@@ -33,7 +34,7 @@ pub struct Voters {
 impl Voters {
     /// None: more than [`MAX_VOTERS`], or nobody.
     #[must_use]
-    pub fn new(number: Option<u32>, nodes: &[u16]) -> Option<Self> {
+    pub fn new(number: Option<Number>, nodes: &[u16]) -> Option<Self> {
         let mut nodes: ArrayVec<u16, MAX_VOTERS> = nodes.try_into().ok()?;
         nodes.sort_unstable();
         let twice = nodes.windows(2).any(|pair| pair[0] == pair[1]);
@@ -83,7 +84,7 @@ enum Before {
     /// The one in use is the first of this process, which votes for nobody as long as another would count.
     First,
     Known(Voters),
-    /// This node went from an older one to the one in use.
+    /// This node went from an older one, maybe one of a store that was put back since, to the one in use.
     Missed,
 }
 
@@ -100,7 +101,7 @@ impl Set {
             return false;
         }
         let former = std::mem::replace(&mut self.now, voters);
-        self.before = if new - old == 1 { Before::Known(former) } else { Before::Missed };
+        self.before = if new.follows(old) { Before::Known(former) } else { Before::Missed };
         self.adopted = now;
         true
     }
@@ -135,7 +136,7 @@ impl Set {
         match (epoch, self.now.epoch()) {
             (Epoch::Number(theirs), Epoch::Number(ours)) => {
                 let young = now < self.adopted + longest();
-                theirs >= ours || young && theirs.checked_add(1) == Some(ours)
+                theirs >= ours || young && ours.follows(theirs)
             }
             (Epoch::Hash(theirs), Epoch::Hash(ours)) => theirs == ours,
             (Epoch::Number(_), Epoch::Hash(_)) | (Epoch::Hash(_), Epoch::Number(_)) => false,

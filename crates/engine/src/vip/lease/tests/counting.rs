@@ -117,12 +117,12 @@ fn a_voter_grants_under_its_list_a_later_one_and_for_a_while_the_one_before() {
     let mut set = Set::new(voters(Some(6), &[0, 1]), ms(0));
     assert!(set.adopt(ms(1000), voters(Some(7), &[0, 1, 2])));
     for (at, epoch, fits) in [
-        (1000, Epoch::Number(7), true),
-        (1000, Epoch::Number(6), true),
-        (1249, Epoch::Number(6), true),
-        (1250, Epoch::Number(6), false),
-        (1000, Epoch::Number(5), false),
-        (1000, Epoch::Number(9), true),
+        (1000, Epoch::Number(number(7)), true),
+        (1000, Epoch::Number(number(6)), true),
+        (1249, Epoch::Number(number(6)), true),
+        (1250, Epoch::Number(number(6)), false),
+        (1000, Epoch::Number(number(5)), false),
+        (1000, Epoch::Number(number(9)), true),
         (1000, Epoch::Hash(7), false),
     ] {
         assert_eq!(set.fits(ms(at), epoch), fits, "{epoch:?} at {at}");
@@ -131,6 +131,31 @@ fn a_voter_grants_under_its_list_a_later_one_and_for_a_while_the_one_before() {
     assert!(set.is_settled(ms(1500)));
     assert!(!set.adopt(ms(1600), voters(Some(7), &[0])), "no later one");
     assert!(!set.adopt(ms(1600), voters(None, &[0])));
+}
+
+#[test]
+fn lists_of_a_store_that_was_put_back_are_later_than_all_before_and_follow_none() {
+    let restored =
+        |list, nodes: &[u16]| Voters::new(Some(Number { store: 2, list }), nodes).unwrap();
+    let mut set = Set::new(voters(Some(7), &[0, 1, 2, 3, 4]), ms(0));
+    for list in [7, 8, 1] {
+        let newer = restored(list, &[0, 1, 5]);
+        assert_ne!(newer.epoch(), set.voters().epoch());
+        assert!(set.fits(ms(0), newer.epoch()), "as any later list");
+    }
+    // Though it counts on, and though it counts the same again.
+    for list in [8, 7] {
+        let mut set = set.clone();
+        assert!(set.adopt(ms(1000), restored(list, &[0, 1, 5])));
+        assert_eq!(set.counted(ms(1249)).count(), 0, "who was lost nobody knows");
+        assert_eq!(set.counted(ms(1250)).count(), 1);
+        assert!(!set.fits(ms(1000), Epoch::Number(number(7))));
+        assert!(!set.fits(ms(1000), Epoch::Number(number(9))), "of the store before");
+        assert!(!set.adopt(ms(1300), voters(Some(9), &[0, 1])));
+    }
+    assert!(set.adopt(ms(1000), restored(1, &[0, 1, 5])));
+    assert!(set.adopt(ms(2000), restored(2, &[0, 1])));
+    assert_eq!(set.counted(ms(2000)).count(), 2, "within an incarnation as ever");
 }
 
 #[test]

@@ -263,14 +263,16 @@ fn a_later_list_is_taken_while_the_address_is_held() {
     assert_eq!(trio.machines[1].settled(), None, "of a list that it was born with neither");
     trio.comes_to(510, Some(0));
     for node in [1, 0, 2] {
-        assert_eq!(trio.machines[node].settled(), Some(Epoch::Number(1)), "the one in use");
+        assert_eq!(trio.machines[node].settled(), Some(Epoch::Number(number(1))), "the one in use");
         trio.step(node, Input::Voters(&voters(Some(2), &[0, 1])));
         trio.run_for(50);
         assert_eq!(trio.holders(), [0]);
         assert_eq!(trio.machines[node].settled(), None);
     }
     trio.run(1200);
-    assert!(trio.machines.iter().all(|machine| machine.settled() == Some(Epoch::Number(2))));
+    assert!(
+        trio.machines.iter().all(|machine| machine.settled() == Some(Epoch::Number(number(2))))
+    );
     trio.isolate(1);
     // Of two voters both are needed, and 2 is none.
     trio.comes_to(1300, None);
@@ -321,7 +323,7 @@ fn who_hears_many_strangers_first_holds_by_the_voters_that_remain() {
             let head = beat::Head {
                 silent: false,
                 closed: true,
-                epoch: Epoch::Number(1),
+                epoch: Epoch::Number(number(1)),
                 beat: BEAT,
                 span: SPAN,
                 serial: round,

@@ -18,10 +18,11 @@ fn entries() -> impl Strategy<Value = Vec<Entry>> {
 
 fn head() -> impl Strategy<Value = Head> {
     let tenths = |most: u32| (1..=most).prop_map(|tenths| Duration::from_micros(100) * tenths);
-    let words = (1..u64::MAX, any::<(u64, u64)>(), any::<(bool, bool, bool, u32)>());
+    let words = (1..u64::MAX, any::<(u64, u64)>(), any::<(bool, bool, Option<u64>, u32)>());
     (words, tenths(65535), tenths(2000)).prop_map(
-        |((serial, (acked_life, acked_serial), (silent, closed, numbered, epoch)), beat, span)| {
-            let epoch = if numbered { Epoch::Number(epoch) } else { Epoch::Hash(epoch) };
+        |((serial, (acked_life, acked_serial), (silent, closed, store, list)), beat, span)| {
+            let number = store.map(|store| Epoch::Number(Number { store, list }));
+            let epoch = number.unwrap_or(Epoch::Hash(list));
             Head { silent, closed, epoch, beat, span, serial, acked_life, acked_serial }
         },
     )
@@ -32,7 +33,7 @@ proptest! {
     fn what_was_written_is_read(head in head(), entries in entries(), more in any::<[u8; 3]>()) {
         let mut out = [0; MAX_BODY];
         let length = write(&head, entries.iter().copied(), &mut out);
-        prop_assert_eq!(length, 40 + 16 * entries.len());
+        prop_assert_eq!(length, 48 + 16 * entries.len());
         // What a later version appends is ignored.
         out[length..length + 3].copy_from_slice(&more);
         let beat = read(&out[..length + 3]).expect("it was written");
@@ -46,7 +47,7 @@ proptest! {
     #[test]
     fn any_bytes_are_read_without_panic_and_the_same_again(
         bytes in prop::collection::vec(any::<u8>(), 0..MAX_BODY),
-        (version, head, entry) in (0..3_u8, 38..50_u8, 14..20_u8),
+        (version, head, entry) in (0..3_u8, 46..58_u8, 14..20_u8),
     ) {
         let mut likely = bytes.clone();
         for (to, from) in likely.iter_mut().zip([version, 0, head, entry]) {
@@ -74,11 +75,11 @@ fn longer_heads_and_entries_of_a_later_version_are_skipped() {
     trio.run(300);
     let mut body = [0; MAX_BODY];
     let length = trio.machines[0].beat(1, &mut body);
-    let mut longer = body[..40].to_vec();
+    let mut longer = body[..48].to_vec();
     longer.extend([7; 5]);
-    longer.extend(&body[40..length]);
+    longer.extend(&body[48..length]);
     longer.extend([7; 2]);
-    (longer[2], longer[3]) = (45, 18);
+    (longer[2], longer[3]) = (53, 18);
     let (new, old) = (read(&longer).unwrap(), read(&body[..length]).unwrap());
     assert_eq!(new.head, old.head);
     assert_eq!(new.entries().collect::<Vec<_>>(), old.entries().collect::<Vec<_>>());
@@ -92,13 +93,13 @@ fn other_versions_and_senseless_numbers_are_dropped() {
     assert!(read(&body[..length]).is_some());
     for (at, value, what) in [
         (0, 2, "version"),
-        (2, 39, "head"),
+        (2, 47, "head"),
         (3, 15, "entry"),
         (4, 2, "more entries than bytes"),
         (4, 65, "more entries than there can be"),
         (12, 0x08, "a vip lease of more than 200 ms"),
-        (41, 4, "stand"),
-        (41, 0x23, "stand"),
+        (49, 4, "stand"),
+        (49, 0x23, "stand"),
     ] {
         let mut bad = body;
         bad[at] = value;
@@ -117,7 +118,7 @@ fn as_many_addresses_as_there_can_be_fit_one_packet() {
     let seats = (0..=u8::try_from(MAX_SEATS).unwrap()).map(seat).collect();
     let machine = VipLease::new(&Config { seats, ..config(0) }, Time::ZERO);
     let mut body = [0; MAX_BODY];
-    assert_eq!(machine.beat(1, &mut body), 40 + 16 * MAX_SEATS);
+    assert_eq!(machine.beat(1, &mut body), 48 + 16 * MAX_SEATS);
     assert_eq!(machine.beat(3, &mut body), 0, "no such node");
     assert_eq!(machine.view(MAX_SEATS), None);
 }
