@@ -22,6 +22,9 @@ pub struct VipState {
     /// Scripts that are not run, since others than root could change what root would run.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub disabled_scripts: Vec<String>,
+    /// The device of its adverts; none: no device has this node's address on its network yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub interface: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
@@ -52,6 +55,8 @@ pub enum VipCause {
     Carrier,
     /// Its own or a tracked interface is not there.
     NoDevice,
+    /// No interface of this node has its address on the network of this one yet.
+    NoNetwork,
     /// The balancer of this node does not serve.
     Balancer,
     /// The kernel did not take the address.

@@ -87,13 +87,14 @@ fn vip() -> VipState {
         cause: Some(VipCause::Silence),
         term: 9,
         disabled_scripts: vec![],
+        interface: Some("eth0".to_owned()),
     }
 }
 
 fn vip_of_nobody() -> VipState {
     let (successor, successor_life, cause) = (None, None, None);
-    let (role, holding) = (VipRole::Fault, false);
-    VipState { role, holding, successor, successor_life, cause, ..vip() }
+    let (role, holding, interface) = (VipRole::Fault, false, None);
+    VipState { role, holding, successor, successor_life, cause, interface, ..vip() }
 }
 
 fn process() -> ProcessState {
@@ -448,7 +449,7 @@ fn every_word_of_a_message_travels_as_in_its_golden_file() {
     words!("intent_state.jsonl", IntentState: Committed Done Failed Refused);
     words!("vip_role.jsonl", VipRole: Backup Master Fault);
     words!("vip_cause.jsonl", VipCause: Silence Goodbye Named Stronger Stalled Script Carrier NoDevice
-        Balancer Refused Stopping Adopted Standby Moved);
+        Balancer Refused Stopping Adopted Standby Moved NoNetwork);
     words!("server_check.jsonl", ServerCheck: Unchecked Up Down Drain Maintenance);
 }
 

@@ -106,6 +106,7 @@ pub(crate) fn status() -> Status {
                 cause: Some(VipCause::Named),
                 term: 2,
                 disabled_scripts: vec![],
+                interface: None,
             },
             successor: Some("node01".to_owned()),
             holders: vec!["node02".to_owned()],

@@ -97,6 +97,7 @@ pub(crate) const fn cause(cause: VipCause) -> &'static str {
         VipCause::Script => "its check script fails",
         VipCause::Carrier => "no carrier",
         VipCause::NoDevice => "no device",
+        VipCause::NoNetwork => "no network yet",
         VipCause::Balancer => "the balancer does not serve",
         VipCause::Refused => "the kernel did not take the address",
         VipCause::Stopping => "stopping",

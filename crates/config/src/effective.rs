@@ -16,10 +16,11 @@ const PRIORITY_STEP: u8 = 50;
 ///
 /// Priorities come from the order in `outlast.toml`; in keepalived's file from `node.NAME.priority`,
 /// and where all nodes share the file without it, from the order of the nodes. `balancer`: this start
-/// runs proxies, too. `interface_of` says which device has an address.
+/// runs proxies, too. `interface_of` says which device has an address; where none has it yet, the instance has no
+/// `interface`.
 ///
 /// # Errors
-/// In words, when a device or an address that an instance needs is missing.
+/// In words, when an address that an instance needs is missing.
 pub fn effective_vips(
     cluster: Option<&Cluster>,
     keepalived: Option<&Keepalived>,
@@ -68,14 +69,7 @@ fn from_cluster(
         .ok_or_else(|| format!("vip {}: node {name} is not on its network", vip.name))?;
     let interface = match &vip.interface {
         Some(interface) => interface.clone(),
-        None => interface_of(own)
-            .ok_or_else(|| {
-            format!(
-                "vip {}: no interface of this node has {own}: with `interface = \"NAME\"` in [vip.{}] the node starts \
-                 before its network",
-                vip.name, vip.name
-            )
-        })?,
+        None => interface_of(own).unwrap_or_default(),
     };
     let own_v4 = match own {
         IpAddr::V4(ip) => Some(ip),

@@ -13,7 +13,8 @@ use crate::diagnostic::Diagnostic;
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Vip {
     pub name: String,
-    /// Device the adverts use, and the addresses unless they name another.
+    /// Device the adverts use, and the addresses unless they name another; empty: no device has the node's address
+    /// on its network yet.
     pub interface: String,
     /// 1-255.
     pub router_id: u8,

@@ -189,6 +189,11 @@ impl Vip {
             Input::Script { index, passed } => self.facts.script(index, passed),
             Input::Carrier { interface, up } => self.facts.carrier(interface, up),
             Input::NoDevice { interface } => self.facts.no_device(interface),
+            Input::Network { source, network } => {
+                if self.facts.network() {
+                    (self.config.source, self.config.network) = (source, network);
+                }
+            }
             Input::Balancer(balancer) => self.facts.balancer(balancer),
             Input::PeerLost { node } => self.peers.forget(node),
             Input::Standby(on) => self.facts.standby(on),

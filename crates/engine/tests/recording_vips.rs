@@ -50,16 +50,16 @@ fn vip(node: u16, now: Time) -> Vip {
         track_interfaces: vec!["eth1".to_owned()],
         track_scripts: vec![script],
         track_balancer: true,
-        ..config::vip::Vip::plain("internal", "eth0", 121, vec![address])
+        ..config::vip::Vip::plain("internal", "", 121, vec![address])
     };
-    let (life, source) = (5, own(node));
+    let life = 5;
     Vip::new(
         Config {
             vip,
             node,
             life,
-            source,
-            network: Some(0),
+            source: Ipv4Addr::UNSPECIFIED,
+            network: None,
             peers: peers.collect(),
             adopted: false,
         },
@@ -138,6 +138,7 @@ impl Cloud {
     /// All three may hold.
     fn begin(&mut self) {
         for node in 0..3 {
+            self.give(node, Input::Network { source: own(node), network: Some(0) });
             self.give(node, Input::Carrier { interface: 0, up: true });
             self.give(node, Input::Carrier { interface: 1, up: true });
             self.give(node, Input::Balancer(Balancer::Serving));
@@ -232,7 +233,7 @@ fn what_is_told_of_an_address_has_causes_and_names() {
         }
     }
     expect_test::expect![[r#"
-        0.00 vip/internal: the device of the address is up
+        0.00 vip/internal: the network of the address came: 10.79.0.41 on management
           now out of the race: a tracked interface has no carrier; term 0, nobody could be named
         0.00 vip/internal: tracked device 1 is up
           now out of the race: the balancer of this node does not serve; term 0, nobody could be named

@@ -116,6 +116,24 @@ pub(crate) struct Plan {
 }
 
 impl Plan {
+    /// Refuses to forget an interface that the plan in force knows: its network was there, and something is wrong now.
+    ///
+    /// # Errors
+    /// Names each virtual IP that would be let go for it.
+    pub(crate) fn has_lost_no_interface_of(&self, before: &Self) -> Result<(), LaunchError> {
+        let is_known = |name: &str| {
+            before.vips.iter().any(|vip| vip.name == name && !vip.interface.is_empty())
+        };
+        let lost = self.vips.iter().filter(|vip| vip.interface.is_empty() && is_known(&vip.name));
+        let own = |name| self.cluster.as_ref()?.address_beside(name, self.me?);
+        let lost = lost.filter_map(|vip| {
+            let (name, own) = (&vip.name, own(&vip.name)?);
+            Some(Problem::Vip(format!("vip {name}: no interface of this node has {own} any more")))
+        });
+        let lost: Vec<_> = lost.collect();
+        if lost.is_empty() { Ok(()) } else { Err(LaunchError::Problems(lost)) }
+    }
+
     /// With what the dashboard speaks TLS.
     pub(crate) fn tls(&self) -> Option<&DashboardTls> {
         self.cluster.as_ref().map(|cluster| &cluster.dashboard.tls)
@@ -193,6 +211,7 @@ impl Launch {
             (Some(cluster), Some(me)) => cluster.nodes[me].name.clone(),
             _ => self.node.clone().unwrap_or(host),
         };
+        let warnings = warnings + &late(&vips, loaded.cluster.as_ref().zip(me));
         let warnings = warnings + &trusted(&texts, loaded.cluster.as_ref().zip(me))?;
         let (run_dir, state_dir) = self.folders(loaded.cluster.as_ref());
         let dashboard = self.dashboard(loaded.cluster.as_ref(), me);
@@ -337,6 +356,20 @@ impl Launch {
         };
         (run, state)
     }
+}
+
+/// Says which virtual IPs wait for a network that is not there yet.
+fn late(vips: &[config::vip::Vip], ours: Option<(&Cluster, usize)>) -> String {
+    let waits = vips.iter().filter(|vip| vip.interface.is_empty());
+    let own = |name: &str| ours.and_then(|(cluster, me)| cluster.address_beside(name, me));
+    waits.filter_map(|vip| Some(warn_of_late(&vip.name, own(&vip.name)?))).collect()
+}
+
+fn warn_of_late(vip: &str, own: IpAddr) -> String {
+    format!(
+        "warning: vip {vip}: no interface of this node has {own}: this node takes part as soon as one has it. \
+         Whether the address is right here is not known before\n"
+    )
 }
 
 /// Refuses the trust folder of another node, and says who is neither heard nor told.

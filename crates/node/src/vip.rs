@@ -32,6 +32,7 @@ use crate::launch::Interfaces;
 
 mod hear;
 mod instance;
+mod late;
 mod orders;
 pub(crate) mod rescue;
 mod routes;
@@ -123,6 +124,8 @@ impl<'a> Driver<'a> {
         let cluster = loaded.cluster.as_ref();
         let named = |c: &Cluster| c.nodes.iter().position(|node| node.name == start.node);
         let me = cluster.and_then(named);
+        // Watched before it is read: what comes in between is told.
+        let monitor = Monitor::open().map_err(VipError::Netlink)?;
         let interfaces = Interfaces::read();
         let (keepalived, balancer) = (loaded.keepalived.as_ref(), loaded.haproxy.is_some());
         let of = |address| interfaces.of(address);
@@ -131,7 +134,6 @@ impl<'a> Driver<'a> {
         let refused = scripts::guard::refuse(&mut vips);
         let poller = Poller::new().map_err(VipError::Poll)?;
         poller.add(channel.as_fd(), CHANNEL, Interest::READ).map_err(VipError::Poll)?;
-        let monitor = Monitor::open().map_err(VipError::Netlink)?;
         poller.add(monitor.as_fd(), MONITOR, Interest::READ).map_err(VipError::Poll)?;
         let netlink = Netlink::open().map_err(VipError::Netlink)?;
         // Without a shared secret there are only RFC timers.
@@ -387,14 +389,18 @@ impl<'a> Driver<'a> {
                         }
                     }
                 }
-                // An own address may have come that a socket waits for.
-                Device::Address { gone: false, .. } => self.wire.try_soon(),
+                // An own address may have come that a socket or an instance waits for.
+                Device::Address { gone: false, .. } => {
+                    self.wire.try_soon();
+                    self.look_for_networks();
+                }
                 Device::Lost => lost = true,
             }
         }
         if lost {
             self.look_at_devices();
             self.look_at_addresses();
+            self.look_for_networks();
         }
         if news {
             self.make_routes();
@@ -437,6 +443,7 @@ impl<'a> Driver<'a> {
             .instances
             .iter()
             .flat_map(|instance| instance.devices().map(str::to_owned))
+            .filter(|name| !name.is_empty())
             .collect();
         for name in wanted {
             let link = links.iter().find(|link| link.name == name);

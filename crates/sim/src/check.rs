@@ -119,6 +119,7 @@ impl Sim {
                 | Cause::Script
                 | Cause::Carrier
                 | Cause::NoDevice
+                | Cause::NoNetwork
                 | Cause::Balancer
                 | Cause::Refused
                 | Cause::Stopping

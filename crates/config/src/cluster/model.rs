@@ -245,6 +245,14 @@ impl Cluster {
         &self.nodes[..self.nodes.partition_point(is_controller)]
     }
 
+    /// That node's address on the network of the virtual IP of that name: the device that has it carries the adverts
+    /// where the file names none.
+    #[must_use]
+    pub fn address_beside(&self, vip: &str, node: usize) -> Option<IpAddr> {
+        let vip = self.vips.iter().find(|known| known.name == vip)?;
+        self.nodes.get(node)?.addresses.get(vip.network).copied().flatten()
+    }
+
     /// Whether this position is a compute node's.
     #[must_use]
     pub fn is_compute(&self, node: usize) -> bool {

@@ -130,7 +130,7 @@ pub(crate) const VIP: &[Field<VipDraft>] = &[
     Field {
         name: "interface",
         form: "\"eth0\"",
-        default: "the one that has the node's address",
+        default: "the one that has the node's address, as soon as one has it",
         does: "device for adverts and address",
         set: |draft, value, _| {
             draft.interface = Some(text(value, "the name of an interface")?);

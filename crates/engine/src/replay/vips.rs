@@ -19,6 +19,7 @@ pub enum VipFact {
     Script { index: usize, passed: bool },
     Carrier { interface: usize, up: bool },
     NoDevice { interface: usize },
+    Network { source: Ipv4Addr, network: Option<u8> },
     Balancer(Balancer),
     PeerLost { node: u16 },
     Standby(bool),
@@ -68,6 +69,7 @@ const MOVE_TO: u8 = 12;
 const REFUSED: u8 = 13;
 const ADDRESS_LOST: u8 = 14;
 const STOP: u8 = 15;
+const NETWORK: u8 = 16;
 
 /// Whether it is news; remembered in the same way by who writes and by who reads.
 fn remember<K: Ord, V: PartialEq>(last: &mut BTreeMap<K, V>, key: K, value: V) -> bool {
@@ -142,6 +144,10 @@ pub(super) fn keep(
         Input::Script { index, passed } => tagged(SCRIPT, &|out| (index, passed).keep(out)),
         Input::Carrier { interface, up } => tagged(CARRIER, &|out| (interface, up).keep(out)),
         Input::NoDevice { interface } => tagged(NO_DEVICE, &|out| interface.keep(out)),
+        Input::Network { source, network } => tagged(NETWORK, &|out| {
+            source.keep(out);
+            network.keep(out);
+        }),
         Input::Balancer(balancer) => tagged(BALANCER, &|out| balancer.keep(out)),
         Input::PeerLost { node } => tagged(PEER_LOST, &|out| node.keep(out)),
         Input::Standby(on) => tagged(STANDBY, &|out| on.keep(out)),
@@ -186,6 +192,10 @@ pub(super) fn revive(last: &mut Last, bytes: &mut &[u8]) -> Option<(u16, VipFact
             VipFact::Carrier { interface, up }
         }
         NO_DEVICE => VipFact::NoDevice { interface: Keep::revive(bytes)? },
+        NETWORK => {
+            let (source, network) = (Keep::revive(bytes)?, Keep::revive(bytes)?);
+            VipFact::Network { source, network }
+        }
         BALANCER => VipFact::Balancer(Keep::revive(bytes)?),
         PEER_LOST => VipFact::PeerLost { node: Keep::revive(bytes)? },
         STANDBY => VipFact::Standby(Keep::revive(bytes)?),
@@ -211,6 +221,9 @@ impl VipFact {
             Self::Script { index, passed } => Input::Script { index: *index, passed: *passed },
             Self::Carrier { interface, up } => Input::Carrier { interface: *interface, up: *up },
             Self::NoDevice { interface } => Input::NoDevice { interface: *interface },
+            Self::Network { source, network } => {
+                Input::Network { source: *source, network: *network }
+            }
             Self::Balancer(balancer) => Input::Balancer(*balancer),
             Self::PeerLost { node } => Input::PeerLost { node: *node },
             Self::Standby(on) => Input::Standby(*on),
@@ -251,6 +264,10 @@ impl VipFact {
             }
             Self::NoDevice { interface: 0 } => "the device of the address is not there".to_owned(),
             Self::NoDevice { interface } => format!("tracked device {interface} is not there"),
+            Self::Network { source, network } => {
+                let on = network.map_or_else(|| "a device".to_owned(), |it| names.network(it));
+                format!("the network of the address came: {source} on {on}")
+            }
             Self::Balancer(balancer) => match balancer {
                 Balancer::Serving => "the balancer serves".to_owned(),
                 Balancer::Replacing => "the balancer is being replaced in place".to_owned(),

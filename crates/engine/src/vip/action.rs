@@ -74,6 +74,8 @@ pub enum Cause {
     Carrier,
     /// A tracked or own interface is not there.
     NoDevice,
+    /// No interface of this node has its address on the network of this one yet.
+    NoNetwork,
     Balancer,
     /// The kernel did not take the address.
     Refused,
@@ -99,6 +101,7 @@ impl Cause {
             Self::Script => "a check script failed",
             Self::Carrier => "a tracked interface has no carrier",
             Self::NoDevice => "an interface that it needs is not there",
+            Self::NoNetwork => "no network yet: no interface has this node's address on it",
             Self::Balancer => "the balancer of this node does not serve",
             Self::Refused => "the kernel did not take the address",
             Self::Stopping => "the program ends",

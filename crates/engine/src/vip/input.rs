@@ -59,6 +59,12 @@ pub enum Input<'a> {
     NoDevice {
         interface: usize,
     },
+    /// The interface of the instance, which was not known, is from now on: adverts leave from `source`, on that of
+    /// the cluster's networks.
+    Network {
+        source: Ipv4Addr,
+        network: Option<u8>,
+    },
     Balancer(Balancer),
     /// The member machine says that this node is silent everywhere or has left.
     PeerLost {

@@ -34,6 +34,7 @@ kept_variants!(Cause {
     Adopted = 11,
     Standby = 12,
     Moved = 13,
+    NoNetwork = 14,
 });
 
 /// As it goes over the wire.

@@ -26,6 +26,8 @@ enum Link {
     Up,
     NoCarrier,
     NoDevice,
+    /// Which one it is, is not known yet.
+    NoNetwork,
 }
 
 impl Link {
@@ -33,7 +35,7 @@ impl Link {
         match self {
             Self::Unknown => None,
             Self::Up => Some(true),
-            Self::NoCarrier | Self::NoDevice => Some(false),
+            Self::NoCarrier | Self::NoDevice | Self::NoNetwork => Some(false),
         }
     }
 }
@@ -50,15 +52,17 @@ struct Count {
 }
 
 kept!(Facts { links, scripts, balancer, refused_until, standby });
-kept_variants!(Link { Unknown = 0, Up = 1, NoCarrier = 2, NoDevice = 3 });
+kept_variants!(Link { Unknown = 0, Up = 1, NoCarrier = 2, NoDevice = 3, NoNetwork = 4 });
 kept!(Count { fall, rise, weight, up, against });
 
 impl Facts {
     pub(super) fn new(vip: &config::vip::Vip) -> Self {
+        let own = if vip.interface.is_empty() { Link::NoNetwork } else { Link::Unknown };
+        let tracked = vip.track_interfaces.iter().map(|_| Link::Unknown);
         let scripts = vip.track_scripts.iter().map(Count::new);
         let weighed = vip.weighed_interfaces.iter().map(|it| Count::at_once(it.weight));
         Self {
-            links: vec![Link::Unknown; 1 + vip.track_interfaces.len()],
+            links: std::iter::once(own).chain(tracked).collect(),
             scripts: scripts.chain(weighed).collect(),
             balancer: vip.track_balancer.then_some(None),
             refused_until: Time::ZERO,
@@ -76,6 +80,12 @@ impl Facts {
 
     pub(super) fn no_device(&mut self, interface: usize) {
         self.link(interface, Link::NoDevice);
+    }
+
+    /// The own interface is known from now on; false: it was before.
+    pub(super) fn network(&mut self) -> bool {
+        let own = self.links.first_mut().filter(|link| **link == Link::NoNetwork);
+        own.map(|link| *link = Link::Unknown).is_some()
     }
 
     fn link(&mut self, interface: usize, told: Link) {
@@ -131,7 +141,11 @@ impl Facts {
         if self.standby {
             Some(Cause::Standby)
         } else if let Some(link) = self.links.iter().find(|link| bad(link.is_good())) {
-            Some(if *link == Link::NoDevice { Cause::NoDevice } else { Cause::Carrier })
+            Some(match link {
+                Link::NoDevice => Cause::NoDevice,
+                Link::NoNetwork => Cause::NoNetwork,
+                Link::Unknown | Link::Up | Link::NoCarrier => Cause::Carrier,
+            })
         } else if self.balancer.is_some_and(&bad) {
             Some(Cause::Balancer)
         } else if fatal.any(|script| bad(script.up)) {

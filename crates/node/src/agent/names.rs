@@ -10,14 +10,14 @@ use config::vip::Vip;
 use engine::member;
 
 use crate::files::Texts;
-use crate::launch::Interfaces;
 
 /// A virtual IP as the files of this node describe it.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub(crate) struct VipName {
     pub(crate) name: String,
     pub(crate) addresses: Vec<String>,
-    pub(crate) interface: String,
+    /// Of this node, on the network of the virtual IP; none: of keepalived's file.
+    pub(crate) own: Option<IpAddr>,
     pub(crate) router_id: u8,
     pub(crate) priority: u8,
     /// Nodes that may hold it, the preferred one first.
@@ -49,11 +49,9 @@ impl Names {
     pub(crate) fn new(texts: &Texts, cluster: Option<&Cluster>, me: Option<u16>) -> Self {
         let keepalived =
             texts.keepalived.as_ref().map(|source| config::keepalived::parse(source, 0).0);
-        let interfaces = Interfaces::read();
-        // Where the device is missing its name is, too; who is who is known all the same.
-        let device = |address| Some(interfaces.of(address).unwrap_or_default());
         let of = |node: Option<usize>| {
-            config::effective_vips(cluster, keepalived.as_ref(), node, false, &device)
+            // Which device it is, the vip process says.
+            config::effective_vips(cluster, keepalived.as_ref(), node, false, &|_| None)
                 .unwrap_or_default()
         };
         let nodes = cluster.map_or(&[][..], |cluster| &cluster.nodes);
@@ -70,11 +68,12 @@ impl Names {
             ranks.sort_unstable();
             ranks.into_iter().map(|(_, node)| nodes[node].name.clone()).collect()
         };
+        let own = |name: &str| cluster?.address_beside(name, usize::from(me?));
         let (haproxy, _) = config::haproxy::parse(&texts.haproxy, 0);
         Self {
             vips: of(me.map(usize::from))
                 .into_iter()
-                .map(|vip| vip_name(order(&vip.name), vip))
+                .map(|vip| vip_name(order(&vip.name), own(&vip.name), vip))
                 .collect(),
             peers: everybody
                 .iter()
@@ -103,7 +102,7 @@ impl Names {
     }
 }
 
-fn vip_name(order: Vec<String>, vip: Vip) -> VipName {
+fn vip_name(order: Vec<String>, own: Option<IpAddr>, vip: Vip) -> VipName {
     let scripts = vip.track_scripts.iter().map(|script| format!("script {}", script.name));
     let interfaces = vip.track_interfaces.iter().map(|name| format!("interface {name}"));
     let weighed = vip.weighed_interfaces.iter();
@@ -114,7 +113,7 @@ fn vip_name(order: Vec<String>, vip: Vip) -> VipName {
         checks: balancer.into_iter().chain(scripts).chain(interfaces).chain(weighed).collect(),
         advert_ms: u64::try_from(vip.advert_interval.as_millis()).unwrap_or(u64::MAX),
         name: vip.name,
-        interface: vip.interface,
+        own,
         router_id: vip.router_id,
         priority: vip.priority,
         preempt: vip.preempt,

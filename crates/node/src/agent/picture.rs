@@ -283,7 +283,7 @@ impl Picture {
                 state: state.clone(),
                 successor,
                 holders,
-                interface: vip.interface,
+                interface: state.interface.clone().unwrap_or_default(),
                 router_id: vip.router_id,
                 priority: vip.priority,
                 order: vip.order,
@@ -362,6 +362,7 @@ mod tests {
             cause: None,
             term: 1,
             disabled_scripts: vec![],
+            interface: None,
         }));
         let line = |name: &String| {
             let is_dead = dead.contains(&name.as_str());

@@ -38,6 +38,7 @@ impl Supervisor {
 
     fn reload_to(&mut self, plan: Result<Plan, SuperviseError>, number: Option<u64>) {
         let tried = plan.and_then(|plan| {
+            plan.has_lost_no_interface_of(&self.plan)?;
             let sockets = begin::bind(&plan, self.launch.mode, &self.sockets)?;
             ports::check_new(&plan, &self.plan)?;
             Ok(Next { plan, sockets, number })

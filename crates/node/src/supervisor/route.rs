@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::children::{Child, word};
 use super::{Slot, Supervisor, tell};
+use crate::vip::rescue;
 use api::{Change, Duty, Event, Order, ProcessState, Report, Role, Wished};
 use engine::role::{ASIDE_FROZEN_AFTER, Input, Kind, Loss, Part};
 
@@ -31,6 +32,11 @@ impl Supervisor {
                 }
                 let left = self.estate.says(state.instance, &self.plan.vips);
                 self.remove_routes(&left);
+                if self.children.get(&slot).is_some_and(|child| !child.leaving)
+                    && let Some(vip) = self.plan.vips.get_mut(usize::from(state.instance))
+                {
+                    rescue::learn_interface(vip, &state);
+                }
                 let change = Change::Vip(state);
                 self.facts.learn(&change);
                 self.order_all(Kind::Proxy, &Order::Change(change.clone()));

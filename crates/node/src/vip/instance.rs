@@ -36,6 +36,8 @@ pub(super) struct Instance {
     pub(super) vip: config::vip::Vip,
     pub(super) source: Ipv4Addr,
     pub(super) machine: Vip,
+    /// For what an instance waits whose interface is not known yet.
+    pub(super) awaits: Option<Awaited>,
     /// Whether the addresses are on this node, as far as was ordered.
     pub(super) held: bool,
     /// What the event log knows of why this node cannot hold.
@@ -63,24 +65,16 @@ impl Instance {
         let links = netlink.links().unwrap_or_default();
         let indexes: BTreeMap<String, u32> =
             links.into_iter().map(|link| (link.name, link.index)).collect();
-        let first = indexes.get(&vip.interface).and_then(|index| {
-            let addresses = netlink.addresses().ok()?;
-            let own = |ip: IpAddr| !vip.addresses.iter().any(|address| address.ip == ip);
-            addresses.iter().find_map(|address| match address.ip {
-                IpAddr::V4(ip) if address.index == *index && own(address.ip) => Some(ip),
-                IpAddr::V4(_) | IpAddr::V6(_) => None,
-            })
-        });
-        // Without an address there is nothing to send from; adverts then come from nowhere and are
-        // heard by nobody, and the carrier or the operator brings the address later.
-        let source = vip.source.or(first).unwrap_or(Ipv4Addr::UNSPECIFIED);
+        let source = source(&vip, &indexes, netlink);
+        let waits = vip.interface.is_empty();
+        let awaits = waits.then(|| Awaited::of(&vip.name, context)).flatten();
         let node = context.me.and_then(|me| u16::try_from(me).ok()).unwrap_or(0);
         let config = Config {
             vip: vip.clone(),
             node,
             life: context.life,
             source,
-            network: network_of(&vip.interface, context),
+            network: network_of(&vip.interface, &own_addresses(context), context.interfaces),
             peers: if context.ours { peers(context) } else { Vec::new() },
             adopted,
         };
@@ -92,6 +86,7 @@ impl Instance {
             vip,
             source,
             machine,
+            awaits,
             held: adopted,
             fault: None,
             disabled_scripts,
@@ -101,6 +96,24 @@ impl Instance {
             indexes,
             speakers: BTreeMap::new(),
         }
+    }
+
+    /// The device that has what it waits for, if one has it now, is the interface of the instance from then on; what
+    /// its machine is told of it.
+    pub(super) fn arrive(
+        &mut self,
+        interfaces: &Interfaces,
+        netlink: &Netlink,
+    ) -> Option<Input<'static>> {
+        let device = interfaces.of(self.awaits.as_ref()?.own)?;
+        let awaited = self.awaits.take()?;
+        for link in netlink.links().unwrap_or_default() {
+            self.indexes.insert(link.name, link.index);
+        }
+        let network = network_of(&device, &awaited.everywhere, interfaces);
+        self.vip.interface = device;
+        self.source = source(&self.vip, &self.indexes, netlink);
+        Some(Input::Network { source: self.source, network })
     }
 
     /// What it counted, and how strong it is now.
@@ -298,13 +311,50 @@ impl Instance {
     }
 }
 
-/// The cluster's network that is on the interface.
-fn network_of(interface: &str, context: &Context<'_>) -> Option<u8> {
-    let node = context.cluster?.nodes.get(context.me?)?;
+/// The address by which a network is known to be there.
+#[derive(Debug)]
+pub(super) struct Awaited {
+    pub(super) own: IpAddr,
+    /// The node's addresses, by the cluster's networks.
+    everywhere: Vec<Option<IpAddr>>,
+}
+
+impl Awaited {
+    fn of(vip: &str, context: &Context<'_>) -> Option<Self> {
+        let own = context.cluster?.address_beside(vip, context.me?)?;
+        Some(Self { own, everywhere: own_addresses(context) })
+    }
+}
+
+fn own_addresses(context: &Context<'_>) -> Vec<Option<IpAddr>> {
+    let node = context.cluster.zip(context.me).and_then(|(cluster, me)| cluster.nodes.get(me));
+    node.map(|node| node.addresses.clone()).unwrap_or_default()
+}
+
+/// Where adverts come from. Without an address there is nothing to send from; adverts then come from nowhere and are
+/// heard by nobody, and the carrier or the operator brings the address later.
+fn source(vip: &config::vip::Vip, indexes: &BTreeMap<String, u32>, netlink: &Netlink) -> Ipv4Addr {
+    let first = indexes.get(&vip.interface).and_then(|index| {
+        let addresses = netlink.addresses().ok()?;
+        let own = |ip: IpAddr| !vip.addresses.iter().any(|address| address.ip == ip);
+        addresses.iter().find_map(|address| match address.ip {
+            IpAddr::V4(ip) if address.index == *index && own(address.ip) => Some(ip),
+            IpAddr::V4(_) | IpAddr::V6(_) => None,
+        })
+    });
+    vip.source.or(first).unwrap_or(Ipv4Addr::UNSPECIFIED)
+}
+
+/// The cluster's network that is on the interface: the first that has one of the node's `addresses` there.
+fn network_of(
+    interface: &str,
+    addresses: &[Option<IpAddr>],
+    interfaces: &Interfaces,
+) -> Option<u8> {
     let on = |address: &Option<IpAddr>| {
-        address.and_then(|address| context.interfaces.of(address)).as_deref() == Some(interface)
+        address.and_then(|address| interfaces.of(address)).as_deref() == Some(interface)
     };
-    node.addresses.iter().position(on).and_then(|position| u8::try_from(position).ok())
+    addresses.iter().position(on).and_then(|position| u8::try_from(position).ok())
 }
 
 fn peers(context: &Context<'_>) -> Vec<Peer> {

@@ -85,6 +85,9 @@ impl Rescue {
     /// What the vip process reported.
     pub(crate) fn note(&mut self, state: &VipState) {
         self.states.insert(state.instance, state.clone());
+        if let Some(vip) = self.vips.get_mut(usize::from(state.instance)) {
+            learn_interface(vip, state);
+        }
     }
 
     /// Removes every address, then tells everybody and names the successors, under the number `life`. `owed`: what
@@ -143,6 +146,10 @@ impl Rescue {
 
     /// Foreign routers, and nodes that were not named, wait for their skew only.
     fn say_goodbye(&self, vip: &Vip) {
+        if vip.interface.is_empty() {
+            // It never took part, and a socket of no interface would speak on any.
+            return;
+        }
         let links = self.netlink.links().unwrap_or_default();
         let device = links.iter().find(|link| link.name == vip.interface);
         let first = device.and_then(|link| self.netlink.first_ipv4(link.index).ok().flatten());
@@ -150,6 +157,13 @@ impl Rescue {
         if let Ok(socket) = vrrp::Socket::open(&vip.interface, false) {
             wire::advertise(&socket, vip, source, 0);
         }
+    }
+}
+
+/// The network of that one came after the start: which interface it has, its process says.
+pub(crate) fn learn_interface(vip: &mut Vip, state: &VipState) {
+    if let Some(interface) = state.interface.as_ref().filter(|_| vip.interface.is_empty()) {
+        vip.interface.clone_from(interface);
     }
 }
 

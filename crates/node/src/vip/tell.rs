@@ -24,6 +24,7 @@ pub(super) fn state(instance: &Instance) -> VipState {
         cause: machine.cause().map(cause),
         term: machine.term(),
         disabled_scripts: instance.disabled_scripts.clone(),
+        interface: Some(instance.vip.interface.clone()).filter(|name| !name.is_empty()),
     }
 }
 
@@ -37,6 +38,7 @@ fn cause(cause: Cause) -> VipCause {
         Cause::Script => VipCause::Script,
         Cause::Carrier => VipCause::Carrier,
         Cause::NoDevice => VipCause::NoDevice,
+        Cause::NoNetwork => VipCause::NoNetwork,
         Cause::Balancer => VipCause::Balancer,
         Cause::Refused => VipCause::Refused,
         Cause::Stopping => VipCause::Stopping,
@@ -91,6 +93,10 @@ pub(super) fn fault(instance: &Instance, node: &str, cause: Option<Cause>) -> Ev
         Some(Cause::Carrier | Cause::NoDevice) => {
             let devices: Vec<&str> = instance.needed_devices().collect();
             format!("{}: {}", evidence(cause), devices.join(", "))
+        }
+        Some(Cause::NoNetwork) => {
+            let own = instance.awaits.as_ref().map(|awaited| format!(", {}", awaited.own));
+            format!("{}{}", evidence(cause), own.unwrap_or_default())
         }
         Some(_) => evidence(cause).to_owned(),
         None => "nothing keeps this node from holding any more".to_owned(),

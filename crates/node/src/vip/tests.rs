@@ -366,6 +366,7 @@ fn a_rescue_takes_the_address_down_and_tells_the_successor() {
             cause: None,
             term: 4,
             disabled_scripts: vec![],
+            interface: None,
         });
         rescue.act(2, &[]).to_string()
     });
@@ -395,4 +396,80 @@ fn a_rescue_of_a_process_that_never_reported_leaves_no_address() {
     assert_eq!(second, "there was no address to remove");
     assert!(!network.has(VIP));
     assert_eq!(peer.next_advert(), (0, network::NODE.into()));
+}
+
+#[test]
+fn a_network_that_comes_late_is_one_from_then_on() {
+    if !may_make_networks("a_network_that_comes_late_is_one_from_then_on") {
+        return;
+    }
+    let network = Network::new();
+    network.remove(network::NODE);
+    let (supervisor, channel) = Channel::pair().unwrap();
+    std::thread::scope(|scope| {
+        let node = network.node.as_fd();
+        let process =
+            scope.spawn(move || netns::within(node, || run(&channel, start(), texts())).unwrap());
+        let state = report(&supervisor, |state| state.cause == Some(VipCause::NoNetwork));
+        assert_eq!((state.role, state.interface), (VipRole::Fault, None));
+        let mut peer = Peer::new(&network);
+        network.arrive();
+        let state = report(&supervisor, |state| state.role == VipRole::Backup);
+        assert_eq!(state.interface.as_deref(), Some("eth0"));
+        peer.wait_for_hello();
+        peer.hand_over(7);
+        assert!(report(&supervisor, |state| state.role == VipRole::Master).holding);
+        assert!(network.has(VIP));
+        assert_eq!(peer.next_advert(), (200, network::NODE.into()));
+        drop(supervisor);
+        process.join().unwrap().unwrap();
+        assert!(!network.has(VIP));
+    });
+}
+
+#[test]
+fn who_comes_late_to_a_device_is_heard_there_beside_who_was_there() {
+    if !may_make_networks("who_comes_late_to_a_device_is_heard_there_beside_who_was_there") {
+        return;
+    }
+    let network = Network::new();
+    network.remove(network::NODE);
+    let peer = Peer::new(&network);
+    let mut texts = texts();
+    texts.cluster.as_mut().unwrap().text += "[vip.first]
+address = \"10.79.0.39\"
+network = \"lan\"
+router_id = 122
+interface = \"eth0\"
+check = \"none\"
+";
+    let (supervisor, channel) = Channel::pair().unwrap();
+    let driven = netns::within(network.node.as_fd(), || {
+        let mut driver = Driver::new(&channel, &start(), &texts).unwrap();
+        driver.begin(&start());
+        let cause = |driver: &Driver<'_>| driver.instances[0].machine.cause();
+        assert_eq!(cause(&driver), Some(engine::vip::Cause::NoNetwork));
+        let told = "no network yet: no interface has this node's address on it, 10.79.0.41";
+        assert_eq!(events(&reports(&supervisor)), [("vip-fault", told)]);
+        network.arrive();
+        driver.devices();
+        driver.pass_time();
+        let told = "nothing keeps this node from holding any more";
+        assert_eq!(events(&reports(&supervisor)), [("vip-standby", told)]);
+        for instance in &driver.instances {
+            wire::advertise(&peer.adverts, &instance.vip, PEER, 250);
+        }
+        let obeyed =
+            |driver: &Driver<'_>, at: usize| driver.instances[at].machine.counters().obeyed;
+        let mut ready = Vec::new();
+        while (0..2).any(|at| obeyed(&driver, at) == 0) {
+            driver.poller.wait(&mut ready, Some(PATIENCE)).unwrap();
+            assert!(!ready.is_empty(), "one is not heard");
+            for event in ready.iter().filter(|event| event.token >= SOCKETS) {
+                assert_eq!(event.token, SOCKETS, "what is to be obeyed stands among the rest");
+                driver.packets(event.token);
+            }
+        }
+    });
+    driven.unwrap();
 }

@@ -13,9 +13,9 @@ use engine::vip::packet::{self, MAX_LENGTH};
 use engine::vip::refusals::Refusal;
 use engine::vip::{Advert, HandOver, Hello, Input};
 use sys::poll::{Interest, Poller};
-use sys::vrrp::{self, Part, Wanted};
+use sys::vrrp::{self, Part};
 
-use self::ears::{Ears, Turn};
+use self::ears::{Ears, Turn, want};
 use super::SOCKETS;
 use super::instance::Instance;
 
@@ -25,6 +25,9 @@ mod tests;
 
 /// No packet of either kind is longer.
 pub(super) const LONGEST: usize = 2048;
+/// Tokens from here on are those of the cluster's networks; before it each interface has two, and no instance has
+/// more than one.
+const NETWORKS: u64 = SOCKETS + 2 * 65_536;
 /// How often a socket whose device or address is missing is tried again.
 const RETRY: Duration = Duration::from_secs(1);
 /// How often at most it is told what was refused: a flood costs one message a second.
@@ -157,19 +160,20 @@ impl Wire {
     ) -> Self {
         let mut interfaces: Vec<Ears> = Vec::new();
         for vip in vips {
-            let known = interfaces.iter().position(|known| known.name == vip.interface);
-            let position = known.unwrap_or(interfaces.len());
-            if known.is_none() {
-                interfaces.push(Ears::new(&vip.interface));
-            }
-            let ears = &mut interfaces[position];
-            ears.multicast |= vip.unicast_peers.is_empty();
-            let (router_id, interval) = (vip.router_id, interval_of(vip));
-            ears.wanted.push(Wanted { router_id, interval, password: vip.password });
+            want(&mut interfaces, vip);
         }
         let sealed = ours.and_then(|(cluster, me, secret)| Sealed::new(cluster, me, secret, life));
         let (turns, resting) = (BTreeMap::new(), BTreeMap::new());
         Self { interfaces, sealed, retry_at: Time::ZERO, turns, resting }
+    }
+
+    /// The interface of that one is known from now on.
+    pub(super) fn add(&mut self, vip: &config::vip::Vip, poller: &Poller) {
+        if let Some(ears) = want(&mut self.interfaces, vip) {
+            // Its sockets have filters, which know nothing of this one.
+            ears.close(poller);
+        }
+        self.try_soon();
     }
 
     pub(super) fn retry_at(&self) -> Time {
@@ -230,7 +234,7 @@ impl Wire {
             Some((interface, part)) => self.interfaces[interface].socket_of(part),
             None => {
                 let networks = &self.sealed.as_ref()?.networks;
-                let number = token.checked_sub(first_network(self.interfaces.len()))?;
+                let number = token.checked_sub(NETWORKS)?;
                 let network = networks.get(usize::try_from(number).ok()?)?;
                 network.socket.as_ref().map(AsFd::as_fd)
             }
@@ -273,7 +277,6 @@ impl Wire {
             return;
         }
         let mut missing = false;
-        let count = self.interfaces.len();
         for (token, ears) in (SOCKETS..).step_by(2).zip(&mut self.interfaces) {
             missing |= !ears.open([token, token + 1], poller);
         }
@@ -281,7 +284,7 @@ impl Wire {
             let port = sealed.port;
             sealed.networks.iter_mut().map(move |network| (port, network))
         });
-        for (token, (port, network)) in (first_network(count)..).zip(sealed) {
+        for (token, (port, network)) in (NETWORKS..).zip(sealed) {
             let (Some(own), None) = (network.own, &network.socket) else { continue };
             let opened = sys::socket::udp(SocketAddr::new(own, port), None).and_then(|socket| {
                 poller.add(socket.as_fd(), token, Interest::READ).map(|()| socket)
@@ -314,7 +317,7 @@ impl Wire {
         if let Some((interface, part)) = self.ears(token) {
             return self.interfaces[interface].receive(interface, part, buffer);
         }
-        let network = token.checked_sub(first_network(self.interfaces.len()))?;
+        let network = token.checked_sub(NETWORKS)?;
         self.sealed.as_mut()?.receive(usize::try_from(network).ok()?, buffer)
     }
 
@@ -374,11 +377,6 @@ fn encode(vip: &config::vip::Vip, priority: u8, bytes: &mut [u8; MAX_LENGTH]) ->
 /// As it stands in an advert, in seconds.
 fn interval_of(vip: &config::vip::Vip) -> u8 {
     u8::try_from(vip.advert_interval.as_secs()).unwrap_or(u8::MAX)
-}
-
-/// Tokens before it are those of the two sockets of each interface.
-fn first_network(interfaces: usize) -> u64 {
-    SOCKETS + 2 * u64::try_from(interfaces).unwrap_or(0)
 }
 
 /// The vip process listens beside the agent.

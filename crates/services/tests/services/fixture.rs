@@ -430,6 +430,7 @@ fn vip() -> VipLine {
             cause: None,
             term: 7,
             disabled_scripts: vec![],
+            interface: None,
         },
         successor: Some("node02".to_owned()),
         holders: vec!["node01".to_owned()],

@@ -256,6 +256,7 @@ impl World {
                 | Cause::Script
                 | Cause::Carrier
                 | Cause::NoDevice
+                | Cause::NoNetwork
                 | Cause::Balancer
                 | Cause::Refused
                 | Cause::Stopping

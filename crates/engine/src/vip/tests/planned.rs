@@ -84,3 +84,37 @@ fn what_is_told_before_the_first_carrier_counts() {
     vip.step(Time::ZERO, Input::Carrier { interface: 0, up: true }, &mut out);
     assert_eq!((vip.role(), vip.cause()), (Role::Fault, Some(Cause::Standby)));
 }
+
+#[test]
+fn who_has_no_network_yet_is_out_of_the_race_and_takes_part_once_it_has_one() {
+    let nowhere = Config {
+        vip: config::vip::Vip { interface: String::new(), ..vip(121) },
+        source: Ipv4Addr::UNSPECIFIED,
+        network: None,
+        ..config()
+    };
+    let mut bench = Bench { vip: Vip::new(nowhere, Time::ZERO), log: String::new() };
+    bench.tell(0, Input::Timeout);
+    bench.check(expect![[r#"
+        0.000s (Fault: NoNetwork)
+    "#]]);
+    assert_eq!(bench.vip.objection(at(0)), Some(Cause::NoNetwork), "that is known, and told");
+    bench.hello(100, 1, |_| {});
+    bench.named(200, 1, 0, 9);
+    bench.until(9000);
+    assert_eq!(bench.vip.role(), Role::Fault, "who is named all the same does not claim");
+    bench.log.clear();
+    bench.tell(9100, Input::Network { source: ME, network: Some(MANAGEMENT) });
+    bench.tell(9200, Input::Carrier { interface: 0, up: true });
+    bench.check(expect![[r#"
+        9.100s (Fault: Carrier)
+        9.200s (Backup)
+    "#]]);
+    bench.until(20_000);
+    assert!(bench.vip.holding());
+    // Where it is known nothing changes it any more.
+    bench.tell(20_100, Input::Network { source: FOREIGN, network: None });
+    let config = &bench.vip.config;
+    assert_eq!((config.source, config.network), (ME, Some(MANAGEMENT)));
+    assert!(bench.vip.holding());
+}

@@ -7,6 +7,7 @@ use expect_test::{Expect, expect};
 use super::*;
 use crate::agent::names::VipName;
 
+mod network;
 mod store;
 
 fn node(name: &str, standing: Standing, age_ms: Option<u64>, why: &str) -> NodeLine {
@@ -102,6 +103,7 @@ fn status() -> Status {
                 cause: Some(VipCause::Silence),
                 term: 2,
                 disabled_scripts: vec![],
+                interface: None,
             },
             successor: Some("node02".to_owned()),
             holders: vec!["node01".to_owned()],
@@ -151,6 +153,7 @@ fn names() -> Names {
     let vip = VipName {
         name: "internal".to_owned(),
         priority: 200,
+        own: Some("10.79.0.41".parse().unwrap()),
         checks: vec!["balancer".to_owned()],
         advert_ms: 1000,
         ..VipName::default()

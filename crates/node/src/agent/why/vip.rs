@@ -70,7 +70,12 @@ fn evidence(ground: &Ground<'_>, line: &VipLine, file: &VipName) -> Vec<api::Evi
         evidence.push(fact(told));
     }
     let (interface, router, priority) = (&line.interface, line.router_id, line.priority);
-    evidence.push(fact(format!("on {interface}, group {router}, priority {priority} here")));
+    let at = match (interface.as_str(), file.own) {
+        ("", Some(own)) => format!("no interface has {own}, this node's address there, yet;"),
+        ("", None) => "on no interface yet,".to_owned(),
+        (interface, _) => format!("on {interface},"),
+    };
+    evidence.push(fact(format!("{at} group {router}, priority {priority} here")));
     if !line.order.is_empty() {
         evidence.push(fact(format!("preferred order: {}", line.order.join(", "))));
     }
@@ -93,6 +98,7 @@ const fn reason(cause: VipCause) -> &'static str {
         VipCause::Script => "because a script failed",
         VipCause::Carrier => "because an interface lost its carrier",
         VipCause::NoDevice => "because an interface is not there",
+        VipCause::NoNetwork => "because its network is not there yet",
         VipCause::Balancer => "because the balancer does not serve",
         VipCause::Refused => "because the kernel did not take the address",
         VipCause::Stopping => "because the program is ending",
@@ -134,6 +140,10 @@ fn rule(ground: &Ground<'_>, line: &VipLine, file: &VipName) -> String {
         Some(VipCause::Carrier | VipCause::NoDevice) => {
             "an address without a carrier serves nobody".to_owned()
         }
+        Some(VipCause::NoNetwork) => {
+            "without `interface` in the file the device is the one that has the node's address"
+                .to_owned()
+        }
         Some(VipCause::Refused) => "what the kernel refuses is not announced".to_owned(),
         Some(VipCause::Standby) => {
             "a node on standby holds nothing and is named by nobody, over restarts too".to_owned()
@@ -167,6 +177,10 @@ fn would_change(ground: &Ground<'_>, line: &VipLine, file: &VipName) -> Vec<Stri
                 VipCause::Script => "the script has passed as often as `rise` says".to_owned(),
                 VipCause::Carrier => format!("{} has a carrier again", line.interface),
                 VipCause::NoDevice => format!("{} is there again", line.interface),
+                VipCause::NoNetwork => match file.own {
+                    Some(own) => format!("an interface has {own}"),
+                    None => "its network is there".to_owned(),
+                },
                 VipCause::Standby => format!("somebody types `outlast node resume {node}`"),
                 VipCause::Moved
                 | VipCause::Silence

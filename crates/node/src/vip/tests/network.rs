@@ -56,6 +56,14 @@ impl Network {
         });
     }
 
+    /// The node's own address.
+    pub(super) fn arrive(&self) {
+        self.in_node(|netlink| {
+            let device = device(netlink).index;
+            netlink.add_address(device, NODE.into(), 24, AddressOptions::default()).unwrap();
+        });
+    }
+
     pub(super) fn remove(&self, ip: Ipv4Addr) {
         self.in_node(|netlink| assert_eq!(netlink.delete_everywhere(ip.into()).unwrap(), 1));
     }

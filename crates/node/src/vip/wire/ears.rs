@@ -11,7 +11,7 @@ use engine::vip::refusals::Refusal;
 use sys::poll::{Interest, Poller};
 use sys::vrrp::{self, Part, Wanted};
 
-use super::Heard;
+use super::{Heard, interval_of};
 
 /// Packets read from one socket in one of its turns; then it rests until the turn is over.
 const BATCH: usize = 64;
@@ -48,8 +48,8 @@ impl Turn {
 /// Of one interface.
 pub(super) struct Ears {
     pub(super) name: String,
-    pub(super) multicast: bool,
-    pub(super) wanted: Vec<Wanted>,
+    multicast: bool,
+    wanted: Vec<Wanted>,
     /// The device's number when the sockets were opened.
     pub(super) index: Option<u32>,
     wanted_ones: Option<Ear>,
@@ -63,7 +63,7 @@ struct Ear {
 }
 
 impl Ears {
-    pub(super) fn new(name: &str) -> Self {
+    fn new(name: &str) -> Self {
         let name = name.to_owned();
         let (multicast, wanted, index) = (false, vec![], None);
         Self { name, multicast, wanted, index, wanted_ones: None, rest: None }
@@ -156,6 +156,27 @@ impl Ears {
     pub(super) fn unread(&mut self) -> u64 {
         [&mut self.wanted_ones, &mut self.rest].into_iter().flatten().map(Ear::unread).sum()
     }
+}
+
+/// What is heard on the interface of that one has to be heard for it too; none: its interface is not known yet, and
+/// a socket of no interface would hear all of them.
+pub(super) fn want<'a>(
+    interfaces: &'a mut Vec<Ears>,
+    vip: &config::vip::Vip,
+) -> Option<&'a mut Ears> {
+    if vip.interface.is_empty() {
+        return None;
+    }
+    let known = interfaces.iter().position(|known| known.name == vip.interface);
+    let position = known.unwrap_or(interfaces.len());
+    if known.is_none() {
+        interfaces.push(Ears::new(&vip.interface));
+    }
+    let ears = &mut interfaces[position];
+    ears.multicast |= vip.unicast_peers.is_empty();
+    let (router_id, interval) = (vip.router_id, interval_of(vip));
+    ears.wanted.push(Wanted { router_id, interval, password: vip.password });
+    Some(ears)
 }
 
 /// How long a turn of a socket of that part is.

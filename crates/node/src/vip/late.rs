@@ -1,0 +1,30 @@
+//! Instances whose network comes later than this process: which device is theirs is known then.
+
+use api::Report;
+use engine::vip::Input;
+
+use super::Driver;
+use crate::launch::Interfaces;
+
+impl Driver<'_> {
+    /// Instances whose network is there now take part from now on.
+    pub(super) fn look_for_networks(&mut self) {
+        if self.instances.iter().all(|instance| instance.awaits.is_none()) {
+            return;
+        }
+        self.tell(&Report::Busy);
+        let interfaces = Interfaces::read();
+        for number in 0..self.instances.len() {
+            let instance = &mut self.instances[number];
+            let Some(input) = instance.arrive(&interfaces, &self.netlink) else { continue };
+            self.wire.add(&instance.vip, &self.poller);
+            let device = instance.vip.interface.clone();
+            self.step(number, input);
+            let carrier = match self.netlink.link(&device).ok().flatten() {
+                Some(link) => Input::Carrier { interface: 0, up: link.up && link.carrier },
+                None => Input::NoDevice { interface: 0 },
+            };
+            self.step(number, carrier);
+        }
+    }
+}
