@@ -50,10 +50,14 @@ pub enum Mark {
     Buried,
     /// A list was adopted while another node held under the one before.
     Behind,
+    /// A process went from a list to one that does not follow it.
+    Missed,
+    /// A node asked under an older list than the newest, under which a majority was settled.
+    Late,
 }
 
 impl Mark {
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 14] = [
         Self::Lost,
         Self::Expired,
         Self::Named,
@@ -66,6 +70,8 @@ impl Mark {
         Self::Shrank,
         Self::Buried,
         Self::Behind,
+        Self::Missed,
+        Self::Late,
     ];
 
     pub(crate) const fn bit(self) -> u32 {

@@ -68,6 +68,11 @@ pub enum Fault {
     },
     /// The store wants another list of voters, if the rules of a proposer allow one.
     Voters,
+    /// The host hears of no list of voters for so long.
+    StoreAway {
+        host: usize,
+        takes: Duration,
+    },
 }
 
 /// A whole run.
@@ -89,14 +94,20 @@ pub struct Storm {
 }
 
 impl Script {
-    /// The script of a seed: two storms of up to a second with 4 to 14 faults each.
+    /// The script of a seed: two storms of up to a second with 4 to 14 faults each, some of three seconds with
+    /// as many lists of voters as may be.
     #[must_use]
     pub fn roll(seed: u64) -> Self {
         let mut chance = Chance::new(seed ^ 0x005e_a7ed);
         let hosts = [3, 3, 3, 2, 4, 5][index(chance.below(6))];
         let vips = 1 + index(chance.below(2));
-        let storms = (0..2).map(|_| storm(&mut chance, hosts, vips)).collect();
-        Self { seed, hosts, vips, numbered: chance.one_in(2), storms }
+        let numbered = chance.one_in(2);
+        let storms = (0..2).map(|_| match numbered && chance.one_in(5) {
+            true => lists(&mut chance, hosts, vips),
+            false => storm(&mut chance, hosts, vips),
+        });
+        let storms = storms.collect();
+        Self { seed, hosts, vips, numbered, storms }
     }
 }
 
@@ -109,6 +120,22 @@ fn storm(chance: &mut Chance, hosts: usize, vips: usize) -> Storm {
     let count = 4 + chance.below(11);
     let mut faults: Vec<_> =
         (0..count).map(|_| (chance.span(lasts), fault(chance, hosts, vips))).collect();
+    faults.sort_by_key(|(at, _)| *at);
+    Storm { lasts, faults }
+}
+
+/// The store tries to offer a list ten times a second, and is away from some hosts: they miss lists.
+fn lists(chance: &mut Chance, hosts: usize, vips: usize) -> Storm {
+    let ms = Duration::from_millis;
+    let lasts = ms(3000);
+    let mut faults: Vec<_> = (1..30).map(|tenth| (ms(100 * tenth), Fault::Voters)).collect();
+    for _ in 0..1 + chance.below(3) {
+        let host = index(chance.below(hosts as u64));
+        let takes = ms(500) + chance.span(ms(2500));
+        faults.push((chance.span(ms(500)), Fault::StoreAway { host, takes }));
+    }
+    let others = 2 + chance.below(8);
+    faults.extend((0..others).map(|_| (chance.span(lasts), fault(chance, hosts, vips))));
     faults.sort_by_key(|(at, _)| *at);
     Storm { lasts, faults }
 }

@@ -123,6 +123,8 @@ pub(super) struct Host {
     pub standby: bool,
     /// The newest list of voters that any process of this host adopted.
     pub list: u32,
+    /// It hears of no later one before that moment.
+    pub deaf_until: u64,
     /// Events of an earlier plan of the process mean nothing.
     pub ticket: u64,
 }

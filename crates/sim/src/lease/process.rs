@@ -70,6 +70,9 @@ impl World<'_> {
                     && let Epoch::Number(number) = list.epoch()
                 {
                     let adopted = &mut self.hosts[host].list;
+                    if number.list > *adopted + 1 {
+                        self.outcome.marks.reach(Mark::Missed);
+                    }
                     *adopted = number.list.max(*adopted);
                 }
                 let letter = if let Told::Beat(letter) = &told { Some(letter) } else { None };
@@ -164,6 +167,9 @@ impl World<'_> {
                 } else {
                     Mark::Expired
                 });
+            }
+            if is.stand == Stand::Candidate && self.is_late(host) {
+                marks.reach(Mark::Late);
             }
             let asks = letter.and_then(|letter| read(&letter.body)?.entries().nth(vip));
             let asks = asks.is_some_and(|entry| entry.stand == Stand::Candidate);

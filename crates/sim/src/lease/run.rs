@@ -96,6 +96,7 @@ impl<'a> World<'a> {
             fit: true,
             standby: false,
             list: 1,
+            deaf_until: 0,
             ticket: 0,
         });
         let mut world = Self {
@@ -192,6 +193,7 @@ impl<'a> World<'a> {
         self.weather = (0, 0, Duration::ZERO);
         for host in 0..self.hosts.len() {
             self.hosts[host].standby = false;
+            self.hosts[host].deaf_until = self.now;
             self.set_fit(host, true);
             self.order(host, Told::Standby(false));
             if let Some(process) = &mut self.hosts[host].process {
@@ -263,6 +265,10 @@ impl<'a> World<'a> {
                 }
             }
             Fault::Voters => self.propose(),
+            Fault::StoreAway { host, takes } => {
+                let until = &mut self.hosts[host].deaf_until;
+                *until = (self.now + nanos(takes)).max(*until);
+            }
         }
     }
 
@@ -272,9 +278,7 @@ impl<'a> World<'a> {
         }
         let (hosts, dead): (_, Vec<_>) =
             (&self.hosts, self.hosts.iter().map(|host| !host.powered).collect());
-        let newest = Some(Epoch::Number(numbered(self.store.newest())));
-        let settled = |host: &Host| host.process.as_ref().and_then(|it| it.machine.settled());
-        let settled: Vec<bool> = hosts.iter().map(|host| settled(host) == newest).collect();
+        let settled: Vec<bool> = hosts.iter().map(|host| self.is_settled(host)).collect();
         let is_settled = |node: u16| settled[usize::from(node)];
         let shape = (hosts.len(), dead.as_slice());
         let Some(mark) = self.store.propose(&mut self.chance, shape, is_settled) else { return };
@@ -286,7 +290,23 @@ impl<'a> World<'a> {
         }
     }
 
+    /// Under the newest list.
+    fn is_settled(&self, host: &Host) -> bool {
+        let newest = Epoch::Number(numbered(self.store.newest()));
+        host.process.as_ref().and_then(|process| process.machine.settled()) == Some(newest)
+    }
+
+    /// Whether a claim of this host is under an older list than the newest, which a majority is settled under.
+    pub(super) fn is_late(&self, host: usize) -> bool {
+        self.hosts[host].list < self.store.newest()
+            && self.store.is_majority(|node| self.is_settled(&self.hosts[usize::from(node)]))
+    }
+
     fn learns(&mut self, host: usize) {
+        let deaf = self.hosts[host].deaf_until;
+        if self.now < deaf {
+            return self.at(deaf, Event::Learns { host });
+        }
         let newest = self.store.newest();
         if !self.script.numbered
             || self.hosts[host].list >= newest

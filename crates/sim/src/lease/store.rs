@@ -26,6 +26,13 @@ impl Store {
             .expect("lists have somebody")
     }
 
+    /// Whether a majority of the newest list is so.
+    pub(super) fn is_majority(&self, is_so: impl Fn(u16) -> bool) -> bool {
+        let is_more =
+            |list: &Vec<u16>| list.iter().filter(|node| is_so(**node)).count() > list.len() / 2;
+        self.lists.last().is_some_and(is_more)
+    }
+
     /// The next list: one node more, one less, or without those that are proven dead. Only when a majority of the
     /// present one `is_settled`.
     pub(super) fn propose(
@@ -34,10 +41,10 @@ impl Store {
         (hosts, dead): (usize, &[bool]),
         is_settled: impl Fn(u16) -> bool,
     ) -> Option<Mark> {
-        let list = self.lists.last()?;
-        if list.iter().filter(|node| is_settled(**node)).count() <= list.len() / 2 {
+        if !self.is_majority(is_settled) {
             return None;
         }
+        let list = self.lists.last()?;
         let is_dead = |node: &u16| dead[usize::from(*node)];
         let living: Vec<u16> = list.iter().copied().filter(|node| !is_dead(node)).collect();
         let absent = (0_u16..).take(hosts).filter(|node| !list.contains(node));
