@@ -353,7 +353,8 @@ impl Supervisor {
         let in_order = child.leaving && exit == sys::process::Exit::Code(0);
         if child.kind == Kind::Vip {
             self.counts_are_gone();
-            if !in_order {
+            // One that held on for the next process is followed by none when the node ends.
+            if !in_order || (self.ended_by.is_some() && self.estate.owes()) {
                 self.rescue_addresses(exit);
             }
         }
@@ -362,7 +363,7 @@ impl Supervisor {
         self.processes();
     }
 
-    /// The vip process died without having said goodbye: no address may stay.
+    /// The vip process ended without having said goodbye, and none follows: no address may stay.
     fn rescue_addresses(&mut self, exit: sys::process::Exit) {
         let began = sys::clock::now();
         let owed = self.estate.dies();

@@ -233,9 +233,11 @@ impl<'a> Driver<'a> {
             }
             self.pass_time();
         }
-        if self.end == Some(End::Stop) {
-            for number in 0..self.instances.len() {
-                self.step(number, Input::Stop);
+        match self.end {
+            Some(End::Stop) => self.step_all(Input::Stop),
+            // Its last word: what the next process adopts.
+            Some(End::Retire) | None => {
+                self.instances.iter().for_each(|it| self.tell(&Report::Vip(tell::state(it))));
             }
         }
         self.scripts.kill();
@@ -280,7 +282,12 @@ impl<'a> Driver<'a> {
         self.step_at(number, sys::clock::now(), input);
     }
 
+    /// A process that retires holds what it holds: what comes in the same turn would be claimed for nobody. One that
+    /// stops goes on until then, so that it names nobody of whom it has just heard that it is gone.
     fn step_at(&mut self, number: usize, now: Time, input: Input<'_>) {
+        if self.end == Some(End::Retire) {
+            return;
+        }
         self.tape.before(now, &self.instances);
         self.instances[number].machine.step(now, input, &mut self.actions);
         self.tape.after(now, &self.instances[number], &input, &self.actions);

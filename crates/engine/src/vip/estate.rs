@@ -3,6 +3,7 @@
 //!
 //! ```text
 //!   reload: all is known of what is held, and all of it is in the new file ---> retires: it holds on, the next adopts
+//!                                                                what its last words say
 //!           else ------------------------------------------------------------> stops: it hands over and releases
 //!   next starts ---> adopts what its file has, takes off the rest ---> says how it is: routes are left, then nothing is owed
 //!                |
@@ -23,8 +24,10 @@ pub struct Estate {
     known: BTreeSet<u16>,
     /// It was told to make way: what it says is not of the next one.
     leaves: bool,
-    /// What the running process may pass on; none: it hands over to other nodes.
-    bequest: Option<Vec<Vip>>,
+    /// It was told to hold on as well: its file.
+    retiring: Option<Vec<Vip>>,
+    /// What the running process may pass on, and its file; none: it hands over to other nodes.
+    bequest: Option<(Vec<Vip>, Vec<Vip>)>,
     /// What the next process adopts, if its file still has it.
     passed_on: Vec<Vip>,
     /// What may be on devices, whatever the file in force says.
@@ -43,15 +46,31 @@ impl Estate {
         let held: Option<Vec<Vip>> =
             held.iter().map(|at| old.get(usize::from(*at)).cloned()).collect();
         let stays = |held: &Vec<Vip>| held.iter().all(|vip| position(vip, new).is_some());
-        self.bequest = held.filter(|held| is_known && stays(held));
+        let held = held.filter(|held| is_known && stays(held));
+        self.bequest = held.map(|held| (held, old.to_vec()));
     }
 
     /// The running process has to make way. True: it holds on to its addresses and ends; false: it releases them first.
+    ///
+    /// Until it hears of it, it may claim and release, and what it says of that may be lost: any address of its file may
+    /// be left, not those alone of which it was known. An owner's are its own, and stay unless they were held.
     pub fn retires(&mut self) -> bool {
         self.leaves = true;
-        let Some(bequest) = self.bequest.take() else { return false };
-        self.owed.extend(bequest.iter().cloned());
-        self.passed_on = bequest;
+        let Some((held, file)) = self.bequest.take() else { return false };
+        let is_owed = |vip: &&Vip| vip.priority != super::OWNER || held.contains(vip);
+        self.owed.extend(file.iter().filter(is_owed).cloned());
+        (self.passed_on, self.retiring) = (held, Some(file));
+        true
+    }
+
+    /// What a process says of an instance while it retires, which is of no interest to others: their file has other
+    /// numbers. The next one adopts exactly what was held last. False: it does not retire.
+    pub fn passes_on(&mut self, instance: u16, holds: bool) -> bool {
+        let Some(file) = &self.retiring else { return false };
+        if let Some(vip) = file.get(usize::from(instance)) {
+            self.passed_on.retain(|other| other != vip);
+            self.passed_on.extend(holds.then(|| vip.clone()));
+        }
         true
     }
 
@@ -68,7 +87,7 @@ impl Estate {
     pub fn starts(&mut self) {
         self.passed_on.clear();
         self.known.clear();
-        self.leaves = false;
+        (self.leaves, self.retiring) = (false, None);
     }
 
     /// A process has said how that instance is: what it was to take off it has taken off before, and its own routes
@@ -85,9 +104,15 @@ impl Estate {
         left
     }
 
-    /// It died without a word: what has to be taken off beside what the file in force has. Nothing is passed on.
+    /// Whether something may be on devices that no process has taken over.
+    #[must_use]
+    pub const fn owes(&self) -> bool {
+        !self.owed.is_empty()
+    }
+
+    /// It died without a word, or no other follows it: what has to be taken off beside what the file in force has. Nothing is passed on.
     pub fn dies(&mut self) -> Vec<Vip> {
-        (self.bequest, self.passed_on) = (None, vec![]);
+        (self.bequest, self.retiring, self.passed_on) = (None, None, vec![]);
         std::mem::take(&mut self.owed)
     }
 }
@@ -190,6 +215,50 @@ mod tests {
         assert_eq!(estate.of(&new), (vec![], vec![ONE.into()]), "the next one has it to do");
         assert_eq!(estate.says(0, &new), []);
         assert_eq!(estate.of(&new), (vec![], vec![]));
+    }
+
+    #[test]
+    fn what_a_process_claims_before_it_hears_that_it_has_to_make_way_is_taken_off() {
+        const THREE: [u8; 4] = [10, 3, 0, 1];
+        let route = Route { via: Some(ONE.into()), ..Route::plain() };
+        let gone = Vip { routes: vec![route.clone()], ..with(9, &[THREE]) };
+        let (old, new) = ([with(7, &[ONE]), gone], [with(7, &[TWO])]);
+        let mut estate = settled(&old);
+        estate.reload(&old, &[], &new, true);
+        assert!(estate.retires());
+        // It claims both now: of one it says so, the word of the other is lost.
+        assert!(estate.passes_on(0, true));
+        assert_eq!(estate.of(&new), (vec![0], vec![ONE.into(), THREE.into()]));
+        estate.starts();
+        assert_eq!(estate.says(0, &new), [route]);
+        assert!(estate.dies().is_empty());
+    }
+
+    #[test]
+    fn what_a_process_lets_go_before_it_hears_that_it_has_to_make_way_is_not_adopted() {
+        let (old, new) = ([vip(7)], [with(7, &[TWO])]);
+        let mut estate = settled(&old);
+        assert!(!estate.passes_on(0, true), "it does not retire");
+        estate.reload(&old, &[0], &new, true);
+        assert!(estate.retires());
+        assert!(estate.owes(), "whoever ends the node now has it to do");
+        assert!(estate.passes_on(0, false));
+        assert_eq!(estate.of(&new), (vec![], vec![]));
+        estate.starts();
+        assert!(!estate.passes_on(0, true), "a word of the next one");
+    }
+
+    #[test]
+    fn an_address_that_is_the_nodes_own_is_taken_off_only_where_it_was_held() {
+        let owner = |router_id| Vip { priority: crate::vip::OWNER, ..with(router_id, &[ONE]) };
+        let (old, new) = ([owner(7)], [vip(7)]);
+        let owed: [(&[u16], &[IpAddr]); 2] = [(&[], &[]), (&[0], &[ONE.into()])];
+        for (held, leftovers) in owed {
+            let mut estate = settled(&old);
+            estate.reload(&old, held, &new, true);
+            assert!(estate.retires());
+            assert_eq!(estate.of(&new).1, leftovers);
+        }
     }
 
     #[test]

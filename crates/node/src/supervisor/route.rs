@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::children::{Child, word};
 use super::{Slot, Supervisor, tell};
 use crate::vip::rescue;
-use api::{Change, Duty, Event, Order, ProcessState, Report, Role, Wished};
+use api::{Change, Duty, Event, Order, ProcessState, Report, Role, VipState, Wished};
 use engine::role::{ASIDE_FROZEN_AFTER, Input, Kind, Loss, Part};
 
 impl Supervisor {
@@ -26,22 +26,7 @@ impl Supervisor {
                 self.inform_agent(Order::Relay(role, Box::new(Report::Event(event))));
             }
             Report::Wished(wished) if kind == Kind::Proxy => self.wished(role, wished),
-            Report::Vip(state) => {
-                if let Some(rescue) = &mut self.rescue {
-                    rescue.note(&state);
-                }
-                let left = self.estate.says(state.instance, &self.plan.vips);
-                self.remove_routes(&left);
-                if self.children.get(&slot).is_some_and(|child| !child.leaving)
-                    && let Some(vip) = self.plan.vips.get_mut(usize::from(state.instance))
-                {
-                    rescue::learn_interface(vip, &state);
-                }
-                let change = Change::Vip(state);
-                self.facts.learn(&change);
-                self.order_all(Kind::Proxy, &Order::Change(change.clone()));
-                self.inform_agent(Order::Change(change));
-            }
+            Report::Vip(state) => self.vip(slot, state),
             Report::Refused(refused) => {
                 let change = Change::Refused(refused);
                 self.facts.learn(&change);
@@ -79,6 +64,27 @@ impl Supervisor {
             | Report::Wished(_)
             | Report::Store(_) => {}
         }
+    }
+
+    /// How a virtual IP is on this node.
+    fn vip(&mut self, slot: Slot, state: VipState) {
+        if let Some(rescue) = &mut self.rescue {
+            rescue.note(&state);
+        }
+        if self.estate.passes_on(state.instance, state.holding) {
+            return;
+        }
+        let left = self.estate.says(state.instance, &self.plan.vips);
+        self.remove_routes(&left);
+        if self.children.get(&slot).is_some_and(|child| !child.leaving)
+            && let Some(vip) = self.plan.vips.get_mut(usize::from(state.instance))
+        {
+            rescue::learn_interface(vip, &state);
+        }
+        let change = Change::Vip(state);
+        self.facts.learn(&change);
+        self.order_all(Kind::Proxy, &Order::Change(change.clone()));
+        self.inform_agent(Order::Change(change));
     }
 
     /// To every proxy and the agent, but not back to the one who said it.

@@ -17,6 +17,7 @@ use super::*;
 use network::{Network, PEER, VIP, may_make_networks};
 
 pub(super) mod network;
+mod retire;
 mod script;
 
 const SECRET: &[u8] = b"0123456789abcdef0123456789abcdef";
