@@ -70,11 +70,14 @@ fn verdict(node: &NodeState) -> String {
     }
 }
 
-/// Why, after the name of the rule that decided if something is not well.
+/// Why, or the name of the rule that decided if something is not well; what is known beside it is of the silence alone.
 pub(crate) fn why(node: &NodeState) -> String {
     match node.opinion.rule.as_str() {
         "" | "alive" | "goodbye" | "never-heard" => node.why.clone(),
-        rule => format!("{rule}: {}", node.why),
+        rule @ ("silent-here" | "silent-everywhere" | "unanswered") if !node.why.is_empty() => {
+            format!("{rule}: {}", node.why)
+        }
+        rule => rule.to_owned(),
     }
 }
 
@@ -239,6 +242,22 @@ pub(crate) fn load(load: Option<Load>) -> [String; 3] {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn status_names_the_rule_of_what_is_not_well() {
+        let mut node = crate::example::status().nodes.swap_remove(2).state;
+        assert_eq!(why(&node), format!("silent-everywhere: {}", node.why));
+        // What is known of its silence says nothing about another rule.
+        for rule in ["cut-off", "not-serving", "proven-dead", "quarantine"] {
+            node.opinion.rule = rule.to_owned();
+            assert_eq!(why(&node), rule);
+        }
+        node.opinion.rule = "unanswered".to_owned();
+        node.why.clear();
+        assert_eq!(why(&node), "unanswered");
+        (node.opinion.rule, node.why) = ("alive".to_owned(), "its first beat came".to_owned());
+        assert_eq!(why(&node), "its first beat came");
+    }
 
     #[test]
     fn an_age_that_stands_still_is_left_out() {
