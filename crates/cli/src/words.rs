@@ -176,11 +176,23 @@ pub(crate) fn is_well(status: &Status) -> bool {
             let is_meant = vip.state.cause == Some(VipCause::Standby);
             (vip.state.role != VipRole::Fault || is_meant) && vip.holders.len() < 2
         })
-        && status.nodes.iter().all(|node| {
-            node.state.standing != Standing::Suspect || status.plan_of(&node.state.node).is_some()
-        })
+        && status
+            .nodes
+            .iter()
+            .all(|node| !is_amiss(&node.state) || status.plan_of(&node.state.node).is_some())
         && status.servers.iter().all(|server| is_up(server) || status.is_planned(server))
         && status.store.as_ref().is_none_or(|store| store.is_well())
+}
+
+/// Whether something is wrong with a node, by what all conclude or by what this one hears. Who left did so on purpose, and
+/// who was never heard may not be there yet.
+const fn is_amiss(node: &NodeState) -> bool {
+    match node.opinion.verdict {
+        Verdict::Suspect | Verdict::CutOff | Verdict::Unreachable | Verdict::ProvenDead => true,
+        Verdict::Unknown | Verdict::Alive | Verdict::Leaving => {
+            matches!(node.standing, Standing::Suspect)
+        }
+    }
 }
 
 /// `5 of 7 servers up`
@@ -257,6 +269,34 @@ mod tests {
         assert_eq!(why(&node), "unanswered");
         (node.opinion.rule, node.why) = ("alive".to_owned(), "its first beat came".to_owned());
         assert_eq!(why(&node), "its first beat came");
+    }
+
+    #[test]
+    fn what_is_concluded_of_a_node_makes_status_not_well() {
+        let mut status = crate::example::status();
+        status.servers.retain(is_up);
+        status.nodes.truncate(2);
+        let of = |mut status: Status, verdict, standing| {
+            let node = &mut status.nodes[0].state;
+            (node.opinion.verdict, node.standing) = (verdict, standing);
+            is_well(&status)
+        };
+        let all = [Standing::Unknown, Standing::Alive, Standing::Suspect, Standing::Left];
+        for standing in all {
+            for verdict in
+                [Verdict::Suspect, Verdict::CutOff, Verdict::Unreachable, Verdict::ProvenDead]
+            {
+                assert!(!of(status.clone(), verdict, standing), "{verdict:?} {standing:?}");
+            }
+            for verdict in [Verdict::Unknown, Verdict::Alive, Verdict::Leaving] {
+                let expected = standing != Standing::Suspect;
+                assert_eq!(of(status.clone(), verdict, standing), expected, "{verdict:?}");
+            }
+        }
+        // As planned.
+        let nodes = vec![status.nodes[0].state.node.clone()];
+        status.planned.push(api::maintenance::Planned { nodes, ..Default::default() });
+        assert!(of(status, Verdict::Unreachable, Standing::Suspect));
     }
 
     #[test]

@@ -69,6 +69,14 @@ fn all_are_well(cluster: &Cluster) -> bool {
         .all(|(a, b)| opinion(cluster, a, b).is_some_and(|(verdict, _)| verdict == Verdict::Alive))
 }
 
+/// The exit code of `outlast status` there, and what it printed.
+fn status(cluster: &Cluster, node: usize) -> (Option<i32>, String) {
+    let run: PathBuf = Path::new(FOLDER).join(cluster.name(node)).join("run");
+    let output = Command::new(OUTLAST).args(["status", "--run-dir"]).arg(run).output();
+    let output = output.expect("the tool starts");
+    (output.status.code(), String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
 fn why(cluster: &Cluster, node: usize, object: &str) -> String {
     let run: PathBuf = Path::new(FOLDER).join(cluster.name(node)).join("run");
     let mut command = Command::new(OUTLAST);
@@ -112,6 +120,8 @@ fn a_mount_that_hangs_is_doubt_on_the_others_and_hangs_no_agent() {
         assert!(sys::clock::now().since(begin) < PROMPT, "a hung mount hangs the agent");
         let limits = status.limits.join("\n");
         assert!(limits.contains("/run/volume has not answered for "), "{limits}");
+        let (code, text) = self::status(&cluster, 0);
+        assert_eq!(code, Some(1), "in doubt by what it says itself: {text}");
         // Beats go on: nobody is silent, each cell of the table is alive.
         for line in status.nodes {
             assert!(line.state.cells.iter().all(|cell| cell.alive), "{line:?}");
@@ -120,6 +130,27 @@ fn a_mount_that_hangs_is_doubt_on_the_others_and_hangs_no_agent() {
         drop(server);
         until("nobody is doubted any more", || all_are_well(&cluster));
         unmount(at, UnmountFlags::DETACH).expect("it can be taken away");
+    });
+}
+
+#[test]
+fn a_node_that_is_cut_off_on_a_network_makes_status_end_with_1_everywhere() {
+    contained("a_node_that_is_cut_off_on_a_network_makes_status_end_with_1_everywhere", || {
+        let cluster = stage(idle);
+        let all = |code: i32, word: &str| {
+            cluster.numbers().all(|node| {
+                let (ended, text) = status(&cluster, node);
+                ended == Some(code) && text.contains(word)
+            })
+        };
+        until("all is well", || all(0, "alive"));
+        cluster.set_joined(1, 1, false).expect("a port of the bridge");
+        until("each node says that it is cut off there", || all(1, "CUT OFF storage"));
+        // Its beats come over the other network: nobody misses it.
+        let line = cluster.view(0, 1).expect("its agent answers");
+        assert_eq!(line.state.standing, api::Standing::Alive, "{line:?}");
+        cluster.set_joined(1, 1, true).expect("a port of the bridge");
+        until("all is well again", || all(0, "alive"));
     });
 }
 
