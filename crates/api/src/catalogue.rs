@@ -316,6 +316,7 @@ pub const EVENTS: &[EventKind] = &[
         "look at the address that the evidence names: another router with our router id, a file with another password, interval or list of addresses, or a forger",
     ),
     told("vip-claimed", "vip", "this node holds the address now"),
+    told("vip-enforced", "node", "the kernel ends vip leases in time again"),
     act("vip-failed", "node", "the vip process said that it cannot go on", RESTARTED),
     act(
         "vip-fault",
@@ -362,6 +363,12 @@ pub const EVENTS: &[EventKind] = &[
         "give what the evidence names to root alone, or name a plain `script_user`; then reload",
     ),
     told("vip-standby", "vip", "what kept this node from holding the address is gone"),
+    act(
+        "vip-unenforced",
+        "node",
+        "the kernel does not take the programs that end vip leases",
+        "read the reason; until it is gone, a process that stands still while it holds may be a second holder",
+    ),
     act(
         "vip-unrecorded",
         "node",

@@ -93,6 +93,9 @@ pub struct Start {
     /// Vip: what those instances had before and have no more; taken off.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub leftovers: Vec<std::net::IpAddr>,
+    /// Vip: a process before this one is gone, and nothing answers any more for what it had a vip lease of.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub closed: bool,
     /// Proxy: what is known about servers from the generation before.
     pub servers: Vec<ServerState>,
     /// Proxy: the present choice of each listener with one writer.
@@ -171,6 +174,11 @@ pub enum Report {
         why: String,
     },
     Vip(VipState),
+    /// Vip: the memory by which the kernel ends its vip leases is behind the descriptor beside this, with so many cells.
+    /// Whoever has it can shut them.
+    Gate {
+        cells: u16,
+    },
     /// Vip: the answer to `Order::Count`, one for each instance.
     Counts(Vec<VipCounts>),
     /// Servers whose state changed (at start: all), at most 256 per message.

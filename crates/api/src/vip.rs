@@ -25,6 +25,21 @@ pub struct VipState {
     /// The device of its adverts; none: no device has this node's address on its network yet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub interface: Option<String>,
+    /// Of one with a vip lease.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub vip_lease: Option<LeaseState>,
+}
+
+/// What only an instance with a vip lease has.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct LeaseState {
+    /// Who holds it, as this node hears: position in the cluster file.
+    pub holder: Option<u16>,
+    /// Whether this node grants it to anybody: not in the first quarter of a second of a vip process.
+    pub votes: bool,
+    /// Why the kernel does not end it by itself; none: it does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub not_enforced: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
@@ -69,4 +84,8 @@ pub enum VipCause {
     Standby,
     /// An operator moved it to another node.
     Moved,
+    /// With a vip lease: what it had granted another node ended.
+    Expired,
+    /// With a vip lease: no majority of the controllers granted it in time.
+    Majority,
 }

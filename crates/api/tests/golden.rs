@@ -88,6 +88,7 @@ fn vip() -> VipState {
         term: 9,
         disabled_scripts: vec![],
         interface: Some("eth0".to_owned()),
+        vip_lease: None,
     }
 }
 
@@ -121,6 +122,7 @@ fn start() -> Start {
         ],
         adopt: vec![0, 2],
         leftovers: vec![[10, 79, 1, 1].into()],
+        closed: true,
         servers: vec![server()],
         choices: vec![choice()],
         nodes: vec![node()],
@@ -274,6 +276,7 @@ fn every_report_travels_as_in_its_golden_file() {
         Busy => Busy,
         Failed { .. } => Failed { why: "cannot bind 10.79.0.40:3306".to_owned() },
         Vip(_) => Vip(vip()),
+        Gate { .. } => Gate { cells: 2 },
         Servers(_) => Servers(vec![server(), server()]),
         Choice(_) => Choice(choice()),
         Node(_) => Node(node()),
@@ -449,7 +452,7 @@ fn every_word_of_a_message_travels_as_in_its_golden_file() {
     words!("intent_state.jsonl", IntentState: Committed Done Failed Refused);
     words!("vip_role.jsonl", VipRole: Backup Master Fault);
     words!("vip_cause.jsonl", VipCause: Silence Goodbye Named Stronger Stalled Script Carrier NoDevice
-        Balancer Refused Stopping Adopted Standby Moved NoNetwork);
+        Balancer Refused Stopping Adopted Standby Moved NoNetwork Expired Majority);
     words!("server_check.jsonl", ServerCheck: Unchecked Up Down Drain Maintenance);
 }
 

@@ -107,6 +107,7 @@ pub(crate) fn status() -> Status {
                 term: 2,
                 disabled_scripts: vec![],
                 interface: None,
+                vip_lease: None,
             },
             successor: Some("node01".to_owned()),
             holders: vec!["node02".to_owned()],

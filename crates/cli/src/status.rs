@@ -134,7 +134,9 @@ fn adverts(out: &mut impl Write, status: &Status, all: bool) -> io::Result<()> {
 
 fn vip(vip: &VipLine) -> Vec<String> {
     let role = words::vip_role(vip.state.role);
-    let here = if vip.state.holding { format!("{role}, holds") } else { role.to_owned() };
+    let by = if vip.state.vip_lease.is_some() { ", vip lease" } else { "" };
+    let holds = if vip.state.holding { ", holds" } else { "" };
+    let here = format!("{role}{holds}{by}");
     vec![
         vip.name.clone(),
         vip.addresses.join(" "),
@@ -148,7 +150,9 @@ fn vip(vip: &VipLine) -> Vec<String> {
 fn why(state: &api::VipState) -> String {
     let cause = state.cause.map(|cause| words::cause(cause).to_owned());
     let disabled = state.disabled_scripts.iter().map(|name| format!("script {name} disabled"));
-    cause.into_iter().chain(disabled).collect::<Vec<_>>().join("; ")
+    let not_enforced = state.vip_lease.as_ref().and_then(|lease| lease.not_enforced.as_ref());
+    let not_enforced = not_enforced.map(|why| format!("its vip lease is not enforced: {why}"));
+    cause.into_iter().chain(disabled).chain(not_enforced).collect::<Vec<_>>().join("; ")
 }
 
 fn nodes(out: &mut impl Write, status: &Status, all: bool) -> io::Result<()> {
@@ -452,5 +456,8 @@ mod tests {
         assert_eq!(why(&state), "named by the holder; script alive disabled");
         state.cause = None;
         assert_eq!(why(&state), "script alive disabled");
+        let not_enforced = Some("no right".to_owned());
+        state.vip_lease = Some(api::LeaseState { holder: None, votes: true, not_enforced });
+        assert_eq!(why(&state), "script alive disabled; its vip lease is not enforced: no right");
     }
 }

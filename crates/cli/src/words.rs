@@ -107,6 +107,8 @@ pub(crate) const fn cause(cause: VipCause) -> &'static str {
         VipCause::Adopted => "kept over a restart",
         VipCause::Standby => "on standby, as an operator asked",
         VipCause::Moved => "moved away by an operator",
+        VipCause::Expired => "what it had granted another ended",
+        VipCause::Majority => "no majority granted it",
     }
 }
 

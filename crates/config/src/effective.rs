@@ -99,6 +99,7 @@ fn from_cluster(
         weighed_interfaces: Vec::new(),
         track_scripts,
         track_balancer,
+        has_lease: vip.has_lease,
     }))
 }
 
@@ -178,5 +179,6 @@ pub(crate) fn from_keepalived(instance: &Instance, file: &Keepalived, track_bala
         weighed_interfaces: weighed.into_iter().filter_map(weigh).collect(),
         track_scripts,
         track_balancer,
+        has_lease: false,
     }
 }

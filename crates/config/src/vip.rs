@@ -42,6 +42,8 @@ pub struct Vip {
     pub track_scripts: Vec<Script>,
     /// Whether a dead or frozen balancer of this node takes the address away (`check = "balancer"`).
     pub track_balancer: bool,
+    /// Who holds it is decided by a vip lease, not by VRRP: it has no adverts, and hears none.
+    pub has_lease: bool,
 }
 
 /// An address and where it goes.
@@ -160,6 +162,7 @@ impl Vip {
             weighed_interfaces: Vec::new(),
             track_scripts: Vec::new(),
             track_balancer: false,
+            has_lease: false,
         }
     }
 

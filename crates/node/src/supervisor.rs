@@ -10,15 +10,16 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use api::{BalancerState, Change, Event, Mode, Order, Role};
+use api::{BalancerState, Change, Event, Mode, Order, Report, Role};
 use base::{Chain, Time};
 use engine::Buffer;
 use engine::role::{Action, Balancer, Input, Kind, Part, Roles};
 use engine::vip::estate::Estate;
+use sys::bpf::gate::Cells;
 use sys::poll::{Interest, Poller, Ready};
 use sys::signal::{SIGHUP, SIGINT, SIGTERM, SIGUSR1, Signals};
 
@@ -83,6 +84,10 @@ pub enum SuperviseError {
     /// The files may be a mixture of two generations, which nobody wrote.
     #[error("cannot finish what was begun with a generation of the configuration")]
     Generation(#[source] io::Error),
+    #[error(
+        "the vip lease of {0} comes or goes while others hold it: apply a file without {0} first, then this one"
+    )]
+    Lease(String),
     #[error("cannot watch processes and sockets")]
     Poll(#[source] io::Error),
     #[error("cannot prepare to take addresses down when the vip process dies")]
@@ -127,6 +132,10 @@ struct Supervisor {
     facts: Facts,
     lives: Lives,
     rescue: Option<Rescue>,
+    /// By which the kernel lets through what the vip process has a vip lease of.
+    gate: Option<Cells>,
+    /// No former vip process of this node lives, and nothing answers for what it had a vip lease of.
+    closed: bool,
     buffer: Vec<u8>,
     ended: bool,
     /// What told it to end.
@@ -152,6 +161,7 @@ pub fn supervise(launch: &Launch) -> Result<Option<i32>, SuperviseError> {
         // The next start overwrites what stays.
         let _ = std::fs::remove_file(path);
     }
+    supervisor.leave_no_gate();
     outcome.map(|()| supervisor.ended_by)
 }
 
@@ -296,9 +306,10 @@ impl Supervisor {
     }
 
     fn hear(&mut self, slot: Slot) {
-        let mut buffer = std::mem::take(&mut self.buffer);
+        let (mut buffer, mut fds) = (std::mem::take(&mut self.buffer), vec![]);
         while let Some(child) = self.children.get(&slot) {
-            match child.report(&mut buffer) {
+            match child.report(&mut buffer, &mut fds) {
+                Ok(Some(Report::Gate { cells })) => self.gate = opened(fds.pop(), cells),
                 Ok(Some(report)) => self.route(slot, report),
                 Ok(None) => break,
                 Err(error) if error.kind() == io::ErrorKind::InvalidData => {
@@ -353,6 +364,9 @@ impl Supervisor {
         let in_order = child.leaving && exit == sys::process::Exit::Code(0);
         if child.kind == Kind::Vip {
             self.counts_are_gone();
+            if in_order {
+                (self.gate, self.closed) = (None, true);
+            }
             // One that held on for the next process is followed by none when the node ends.
             if !in_order || (self.ended_by.is_some() && self.estate.owes()) {
                 self.rescue_addresses(exit);
@@ -363,12 +377,25 @@ impl Supervisor {
         self.processes();
     }
 
+    /// A vip process that died left filters on devices, for the next one: whoever else holds these addresses on this
+    /// machine would be mute.
+    fn leave_no_gate(&self) {
+        if let Some(rescue) =
+            self.rescue.as_ref().filter(|_| self.plan.vips.iter().any(|v| v.has_lease))
+        {
+            rescue.take_gates_off();
+        }
+    }
+
     /// The vip process ended without having said goodbye, and none follows: no address may stay.
     fn rescue_addresses(&mut self, exit: sys::process::Exit) {
         let began = sys::clock::now();
+        // What it has a vip lease of goes mute at once, whatever becomes of the addresses.
+        let shut = self.gate.take().map(|gate| gate.shut());
         let owed = self.estate.dies();
         let Some(rescue) = &mut self.rescue else { return };
         let done = rescue.act(self.lives.next(), &owed);
+        self.closed = shut.is_some() || done.is_clean();
         self.event(Event {
             what: "vip-rescued".to_owned(),
             object: format!("node/{}", self.plan.node),
@@ -400,6 +427,12 @@ impl Supervisor {
     fn active(&self) -> Option<Slot> {
         self.roles.slot_of(Part::Proxy)
     }
+}
+
+/// The memory of a gate that a vip process opened.
+fn opened(fd: Option<OwnedFd>, cells: u16) -> Option<Cells> {
+    let mapped = Cells::of(fd?.as_fd(), usize::from(cells));
+    mapped.inspect_err(|error| tell::line(&format!("cannot see the gate: {error}"))).ok()
 }
 
 fn token(slot: Slot, part: u64) -> u64 {

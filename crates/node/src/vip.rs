@@ -19,10 +19,11 @@ use engine::Buffer;
 use engine::vip::refusals::Refusals;
 use engine::vip::{Action, Input, Undone};
 use sys::channel::Channel;
-use sys::netlink::{Change as Device, Monitor, Netlink};
-use sys::poll::{Interest, Poller};
+use sys::netlink::{Monitor, Netlink};
+use sys::poll::{Interest, Poller, Ready};
 
 use self::instance::{Instance, Kept};
+use self::lease::VipLeases;
 use self::scripts::Scripts;
 use self::scripts::guard::Refused;
 use self::tape::Tape;
@@ -30,9 +31,11 @@ use self::wire::Wire;
 use crate::files::Texts;
 use crate::launch::Interfaces;
 
+mod devices;
 mod hear;
 mod instance;
 mod late;
+mod lease;
 mod orders;
 pub(crate) mod rescue;
 mod routes;
@@ -87,6 +90,8 @@ struct Driver<'a> {
     netlink: Netlink,
     monitor: Monitor,
     instances: Vec<Instance>,
+    /// Of those instances that have one.
+    vip_leases: Option<VipLeases>,
     wire: Wire,
     scripts: Scripts,
     tape: Tape,
@@ -151,11 +156,14 @@ impl<'a> Driver<'a> {
             refused: &refused,
         };
         let now = sys::clock::now();
+        let of = ours.map(|(cluster, me, _)| (cluster, me));
+        let vip_leases = VipLeases::new(&vips, of, start, now)?;
+        let seat = |number: u16| vip_leases.as_ref()?.seat_of(usize::from(number));
         let instances: Vec<Instance> = (0..)
             .zip(vips)
             .map(|(number, vip)| {
                 let adopted = start.adopt.contains(&number);
-                Instance::new(number, vip, &context, &netlink, adopted, now)
+                Instance::new(number, vip, &context, &netlink, adopted, seat(number), now)
             })
             .collect();
         let tape = Tape::start(start, cluster, &instances);
@@ -166,6 +174,7 @@ impl<'a> Driver<'a> {
             netlink,
             monitor,
             instances,
+            vip_leases,
             wire,
             scripts,
             tape,
@@ -186,6 +195,7 @@ impl<'a> Driver<'a> {
 
     /// What a process before this one may have left, then the first facts.
     fn begin(&mut self, start: &Start) {
+        self.shut_gate();
         let mut refused = Vec::new();
         for ip in &start.leftovers {
             if let Err(error) = self.netlink.delete_everywhere(*ip) {
@@ -219,20 +229,9 @@ impl<'a> Driver<'a> {
     fn serve(&mut self) -> Result<(), VipError> {
         let mut ready = Vec::with_capacity(32);
         while self.end.is_none() {
-            let now = sys::clock::now();
-            let deadline = self.deadline();
-            let wait = (deadline != Time::NEVER).then(|| deadline.since(now));
-            self.poller.wait(&mut ready, wait).map_err(VipError::Poll)?;
-            for event in &ready {
-                match event.token {
-                    CHANNEL => self.orders(),
-                    MONITOR => self.devices(),
-                    token if token >= SCRIPTS => {}
-                    token => self.packets(token),
-                }
-            }
-            self.pass_time();
+            self.turn(&mut ready)?;
         }
+        self.leave_leases(&mut ready)?;
         match self.end {
             Some(End::Stop) => self.step_all(Input::Stop),
             // Its last word: what the next process adopts.
@@ -244,10 +243,30 @@ impl<'a> Driver<'a> {
         Ok(())
     }
 
+    fn turn(&mut self, ready: &mut Vec<Ready>) -> Result<(), VipError> {
+        let now = sys::clock::now();
+        let deadline = self.deadline();
+        let wait = (deadline != Time::NEVER).then(|| deadline.since(now));
+        self.poller.wait(ready, wait).map_err(VipError::Poll)?;
+        for event in ready.iter() {
+            match event.token {
+                CHANNEL => self.orders(),
+                MONITOR => self.devices(),
+                token if token >= SCRIPTS => {}
+                token => self.packets(token),
+            }
+        }
+        self.pass_time();
+        Ok(())
+    }
+
     fn deadline(&self) -> Time {
-        let machines = self.instances.iter().map(|instance| instance.machine.deadline()).min();
+        let machines = self.instances.iter().filter(|instance| instance.seat.is_none());
+        let machines = machines.map(|instance| instance.machine.deadline()).min();
         let machines = machines.unwrap_or(Time::NEVER);
+        let voted = self.vip_leases.as_ref().map_or(Time::NEVER, VipLeases::deadline);
         machines
+            .min(voted)
             .min(self.scripts.deadline())
             .min(self.wire.deadline())
             .min(self.refusals.deadline())
@@ -256,9 +275,13 @@ impl<'a> Driver<'a> {
     fn pass_time(&mut self) {
         let now = sys::clock::now();
         for number in 0..self.instances.len() {
-            if now >= self.instances[number].machine.deadline() {
+            let instance = &self.instances[number];
+            if instance.seat.is_none() && now >= instance.machine.deadline() {
                 self.step(number, Input::Timeout);
             }
+        }
+        if self.vip_leases.as_ref().is_some_and(|all| now >= all.deadline()) {
+            self.step_leases(now, engine::vip::lease::Input::Timeout);
         }
         if now >= self.wire.retry_at() {
             self.tell(&Report::Busy);
@@ -285,6 +308,9 @@ impl<'a> Driver<'a> {
     /// A process that retires holds what it holds: what comes in the same turn would be claimed for nobody. One that
     /// stops goes on until then, so that it names nobody of whom it has just heard that it is gone.
     fn step_at(&mut self, number: usize, now: Time, input: Input<'_>) {
+        if let Some(seat) = &self.instances[number].seat {
+            return self.step_seat(seat.number, now, input);
+        }
         if self.end == Some(End::Retire) {
             return;
         }
@@ -376,95 +402,6 @@ impl<'a> Driver<'a> {
     fn step_all(&mut self, input: Input<'_>) {
         for number in 0..self.instances.len() {
             self.step(number, input);
-        }
-    }
-
-    fn devices(&mut self) {
-        let (mut lost, mut news) = (false, false);
-        while let Ok(Some(change)) = self.monitor.next() {
-            news = true;
-            match change {
-                Device::Link { link, gone } => {
-                    self.wire.device_changed(&link.name, link.index, gone, &self.poller);
-                    let up = link.up && link.carrier;
-                    self.link(&link.name, (!gone).then_some((link.index, up)));
-                }
-                Device::Address { address, gone: true } => {
-                    for number in 0..self.instances.len() {
-                        if self.instances[number].misses(address.ip) {
-                            self.step(number, Input::AddressLost);
-                        }
-                    }
-                }
-                // An own address may have come that a socket or an instance waits for.
-                Device::Address { gone: false, .. } => {
-                    self.wire.try_soon();
-                    self.look_for_networks();
-                }
-                Device::Lost => lost = true,
-            }
-        }
-        if lost {
-            self.look_at_devices();
-            self.look_at_addresses();
-            self.look_for_networks();
-        }
-        if news {
-            self.make_routes();
-        }
-    }
-
-    /// Those that were refused may be taken now, and those of a device that was down are gone.
-    fn make_routes(&mut self) {
-        for number in 0..self.instances.len() {
-            if self.instances[number].has_routes() {
-                self.tell(&Report::Busy);
-                self.instances[number].make_routes(&self.netlink);
-                self.tell_routes(number);
-            }
-        }
-    }
-
-    fn tell_routes(&mut self, number: usize) {
-        if let Some(refused) = self.instances[number].routes_news() {
-            self.tell(&Report::Event(tell::routes(&self.instances[number], &self.node, &refused)));
-        }
-    }
-
-    fn look_at_addresses(&mut self) {
-        self.tell(&Report::Busy);
-        let Ok(present) = self.netlink.addresses() else { return };
-        for number in 0..self.instances.len() {
-            let there = |ip| present.iter().any(|address| address.ip == ip);
-            let mut held = self.instances[number].vip.addresses.iter().map(|address| address.ip);
-            if held.any(|ip| self.instances[number].misses(ip) && !there(ip)) {
-                self.step(number, Input::AddressLost);
-            }
-        }
-    }
-
-    fn look_at_devices(&mut self) {
-        self.tell(&Report::Busy);
-        let Ok(links) = self.netlink.links() else { return };
-        let wanted: Vec<String> = self
-            .instances
-            .iter()
-            .flat_map(|instance| instance.devices().map(str::to_owned))
-            .filter(|name| !name.is_empty())
-            .collect();
-        for name in wanted {
-            let link = links.iter().find(|link| link.name == name);
-            self.link(&name, link.map(|link| (link.index, link.up && link.carrier)));
-        }
-    }
-
-    /// A device as it is now: its number and whether it can be used; none if it is not there.
-    fn link(&mut self, device: &str, link: Option<(u32, bool)>) {
-        for number in 0..self.instances.len() {
-            self.instances[number].device_changed(device, link.map(|(index, _)| index));
-            for input in self.instances[number].inputs(device, link.map(|(_, up)| up)) {
-                self.step(number, input);
-            }
         }
     }
 

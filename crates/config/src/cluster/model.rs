@@ -198,6 +198,8 @@ pub struct Vip {
     pub advert_interval: Duration,
     /// Devices without which the node gives the address up.
     pub track_interfaces: Vec<String>,
+    /// Who holds it is decided by a vip lease: never two.
+    pub has_lease: bool,
     pub span: Span,
 }
 

@@ -15,6 +15,7 @@ use super::fields::{
     At, CLUSTER, ClusterDraft, DASHBOARD, DashboardDraft, NODE, NodeDraft, SERVICE, ServiceDraft,
     unknown_section,
 };
+use super::lease;
 use super::read::{Field, Value, fields, in_order, wrong};
 use super::reference;
 use super::store::{self, STORE, StoreDraft};
@@ -167,6 +168,8 @@ fn assemble(
     same_addresses(&nodes, &vips, findings);
     let nodes: Vec<Node> = nodes.into_iter().map(|node| node_of(node, &networks)).collect();
     findings.extend(shared_with_computes(&head, &nodes));
+    let wishes: Vec<_> = vips.iter().map(|vip| vip.draft.has_lease).collect();
+    let has_secret = head.secret_file.is_some() || head.trust_dir.is_some();
     let has_balancer = head.haproxy.is_some();
     let name = head.name.unwrap_or_default();
     let vips: Vec<Vip> = vips
@@ -174,6 +177,7 @@ fn assemble(
         .map(|vip| vip_of(vip, &nodes, &networks, has_balancer, findings))
         .collect();
     same_groups(&vips, findings);
+    lease::check(has_secret, &nodes, vips.iter().zip(wishes), findings);
     let reference = reference::resolve(head.reference, (&nodes, networks.len()), &vips, findings);
     Cluster {
         reference,
@@ -320,6 +324,7 @@ fn vip_of(
         source: draft.source,
         advert_interval: draft.advert_interval.unwrap_or(ADVERT_INTERVAL),
         track_interfaces: draft.track_interfaces,
+        has_lease: draft.has_lease.is_some_and(|(has_lease, _)| has_lease),
         span: at,
         name,
     }

@@ -28,6 +28,7 @@ pub(crate) struct VipDraft {
     pub(crate) source: Option<Ipv4Addr>,
     pub(crate) advert_interval: Option<Duration>,
     pub(crate) track_interfaces: Vec<String>,
+    pub(crate) has_lease: Option<At<bool>>,
 }
 
 #[derive(Debug)]
@@ -169,6 +170,16 @@ pub(crate) const VIP: &[Field<VipDraft>] = &[
         set: |draft, value, _| {
             let names = texts(value, "names of interfaces")?;
             draft.track_interfaces = names.into_iter().map(|(name, _)| name).collect();
+            Ok(())
+        },
+    },
+    Field {
+        name: "lease",
+        form: "true",
+        default: "false: VRRP",
+        does: "never two holders: a majority of the controllers grants the address to one of them, without VRRP",
+        set: |draft, value, _| {
+            draft.has_lease = Some((boolean(value)?, span(value)));
             Ok(())
         },
     },

@@ -97,6 +97,7 @@ fn lay_out_vip(vip: &Vip, file: &Cluster, layout: &mut Layout) {
         source,
         advert_interval,
         track_interfaces,
+        has_lease,
         span: _,
     } = vip;
     let nodes = order.iter().filter_map(|node| file.nodes.get(*node)).map(|node| &node.name);
@@ -113,7 +114,9 @@ fn lay_out_vip(vip: &Vip, file: &Cluster, layout: &mut Layout) {
         .maybe("interface", interface.as_ref(), Needs::Move)
         .maybe("source", *source, Needs::Vip)
         .time("advert_interval", Some(*advert_interval), Needs::Vip)
-        .list("track_interfaces", track_interfaces, Needs::Vip);
+        .list("track_interfaces", track_interfaces, Needs::Vip)
+        // On all nodes at once: those that decide by VRRP hold beside those that decide by votes.
+        .flag("lease", *has_lease, Needs::Node);
 }
 
 fn check_text(check: &VipCheck) -> String {

@@ -306,6 +306,41 @@ fn an_empty_file_says_what_is_missing() {
     );
 }
 
+/// A file with so many controllers, and a vip lease.
+fn with_lease(head: &str, controllers: usize) -> String {
+    let mut text = format!("[cluster]\nname = \"c\"\n{head}");
+    for n in 1..=controllers {
+        text += &format!("[node.n{n}]\nnetworks = {{ m = \"10.0.0.{n}\" }}\n");
+    }
+    text + "[vip.v]\naddress = \"10.0.0.99\"\nrouter_id = 7\nlease = true\n"
+}
+
+#[test]
+fn a_vip_lease_needs_a_secret_and_three_to_nine_controllers() {
+    let secret = "secret_file = \"secret\"\n";
+    for (head, controllers, expected) in [
+        (secret, 3, None),
+        (secret, 9, None),
+        ("trust_dir = \"trust\"\n", 3, None),
+        ("", 3, Some("without a secret nobody can tell who grants it")),
+        (secret, 2, Some("a majority of one or two controllers is all of them")),
+        (secret, 10, Some("at most 9 controllers can grant it, and here are 10")),
+    ] {
+        let (cluster, findings) = read(&with_lease(head, controllers));
+        let message = expected.map(|why| format!("`v` cannot have a vip lease: {why}"));
+        match message {
+            None => assert_eq!(findings, "", "{head} {controllers}"),
+            Some(message) => assert!(findings.contains(&message), "{findings}"),
+        }
+        assert!(cluster.is_some_and(|cluster| cluster.vips[0].has_lease));
+    }
+    let some = with_lease(secret, 3) + "order = [\"n1\", \"n3\"]\n";
+    let (_, findings) = read(&some);
+    assert!(findings.contains("n2 is not in its `order`"), "{findings}");
+    let (_, findings) = read(&with_lease("", 1).replace("lease = true", "lease = false"));
+    assert_eq!(findings, "");
+}
+
 #[test]
 fn a_script_check_has_defaults() {
     let (cluster, findings) = read(
@@ -353,6 +388,7 @@ fn a_script_check_has_defaults() {
                 source: None,
                 advert_interval: 1s,
                 track_interfaces: [],
+                has_lease: false,
                 span: Span {
                     start: 65,
                     end: 66,

@@ -106,6 +106,7 @@ fn a_virtual_ip_of_the_cluster_file_is_complete() {
                 weighed_interfaces: [],
                 track_scripts: [],
                 track_balancer: true,
+                has_lease: false,
             },
         ]
     "#]]
@@ -180,6 +181,7 @@ fn a_virtual_ip_of_keepaliveds_file_is_complete() {
                     },
                 ],
                 track_balancer: false,
+                has_lease: false,
             },
         ]
     "#]]

@@ -36,7 +36,7 @@ pub struct Estate {
 
 impl Estate {
     /// The file `new` is in force from now on. `held`: positions in the one before. `runs`: there is a process that
-    /// was not told to end.
+    /// was not told to end. One with a vip lease is not passed on: its process gives it up before it ends.
     pub fn reload(&mut self, old: &[Vip], held: &[u16], new: &[Vip], runs: bool) {
         if !runs {
             // What was passed on waits for the next process, which looks at the newest file.
@@ -45,6 +45,7 @@ impl Estate {
         let is_known = (0..).zip(old).all(|(at, _)| self.known.contains(&at));
         let held: Option<Vec<Vip>> =
             held.iter().map(|at| old.get(usize::from(*at)).cloned()).collect();
+        let held = held.map(|held| held.into_iter().filter(|vip| !vip.has_lease).collect());
         let stays = |held: &Vec<Vip>| held.iter().all(|vip| position(vip, new).is_some());
         let held = held.filter(|held| is_known && stays(held));
         self.bequest = held.map(|held| (held, old.to_vec()));
@@ -69,7 +70,7 @@ impl Estate {
         let Some(file) = &self.retiring else { return false };
         if let Some(vip) = file.get(usize::from(instance)) {
             self.passed_on.retain(|other| other != vip);
-            self.passed_on.extend(holds.then(|| vip.clone()));
+            self.passed_on.extend((holds && !vip.has_lease).then(|| vip.clone()));
         }
         true
     }
@@ -120,8 +121,8 @@ impl Estate {
 /// Where a file has the same group on the same device.
 fn position(vip: &Vip, file: &[Vip]) -> Option<u16> {
     let is_same = |other: &Vip| {
-        (&vip.interface, vip.router_id) == (&other.interface, other.router_id)
-            && vip.advertised().eq(other.advertised())
+        let of = |vip: &Vip| (vip.interface.clone(), vip.router_id, vip.has_lease);
+        of(vip) == of(other) && vip.advertised().eq(other.advertised())
     };
     u16::try_from(file.iter().position(is_same)?).ok()
 }
@@ -202,6 +203,20 @@ mod tests {
         // It has not ended yet.
         estate.reload(&second, &[], &third, false);
         assert_eq!(estate.of(&third), (vec![1], vec![ONE.into()]));
+    }
+
+    #[test]
+    fn what_is_held_by_a_vip_lease_is_not_passed_on() {
+        let voted = Vip { has_lease: true, ..vip(8) };
+        let (old, new) = ([vip(7), voted.clone()], [voted, vip(7), vip(9)]);
+        let mut estate = settled(&old);
+        estate.reload(&old, &[0, 1], &new, true);
+        assert!(estate.retires());
+        assert_eq!(estate.of(&new), (vec![1], vec![]));
+        // One that was held by VRRP is released, too, where it is to have a vip lease.
+        let mut estate = settled(&old);
+        estate.reload(&old, &[0], &[Vip { has_lease: true, ..vip(7) }], true);
+        assert!(!estate.retires());
     }
 
     #[test]

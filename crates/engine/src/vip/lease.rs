@@ -141,6 +141,8 @@ pub enum Fact {
     NoDevice {
         interface: usize,
     },
+    /// The interface of an instance that had none is known now.
+    Network,
 }
 
 /// What the driver does, in this order.
@@ -170,6 +172,19 @@ pub enum Cause {
     /// No majority granted it in time.
     Majority,
     Fact(FactCause),
+}
+
+impl Cause {
+    /// What was seen.
+    #[must_use]
+    pub const fn words(self) -> &'static str {
+        match self {
+            Self::Expired => "what this node had granted another one ended",
+            Self::Named => FactCause::Named.words(),
+            Self::Majority => "no majority of the controllers granted it in time",
+            Self::Fact(cause) => cause.words(),
+        }
+    }
 }
 
 /// What a node knows about one virtual IP.
@@ -273,6 +288,18 @@ impl VipLease {
         self.seats.get(vip).map(|seat| seat.view(&self.node))
     }
 
+    /// A fact that is known to keep this node from holding.
+    #[must_use]
+    pub fn objection(&self, vip: usize) -> Option<FactCause> {
+        self.seats.get(vip).and_then(|seat| seat.objection(self.node.now()))
+    }
+
+    /// Whom this node would name now, if it held.
+    #[must_use]
+    pub fn heir(&self, vip: usize) -> Option<u16> {
+        self.seats.get(vip).and_then(|seat| seat.heir_among(&self.node))
+    }
+
     /// Whether this node acknowledged and heard that one within the last vip lease.
     #[must_use]
     pub fn answers(&self, other: u16) -> bool {
@@ -333,6 +360,7 @@ impl VipLease {
             Fact::Script { index, passed } => seat.facts().script(index, passed),
             Fact::Carrier { interface, up } => seat.facts().carrier(interface, up),
             Fact::NoDevice { interface } => seat.facts().no_device(interface),
+            Fact::Network => drop(seat.facts().network()),
         }
     }
 

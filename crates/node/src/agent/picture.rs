@@ -119,6 +119,7 @@ impl Picture {
             | Report::Serving { .. }
             | Report::Pong(_)
             | Report::Busy
+            | Report::Gate { .. }
             | Report::Failed { .. }
             | Report::Node(_)
             | Report::Event(_)
@@ -363,6 +364,7 @@ mod tests {
             term: 1,
             disabled_scripts: vec![],
             interface: None,
+            vip_lease: None,
         }));
         let line = |name: &String| {
             let is_dead = dead.contains(&name.as_str());

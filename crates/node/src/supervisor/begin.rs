@@ -158,6 +158,8 @@ impl Supervisor {
             facts,
             lives,
             rescue,
+            gate: None,
+            closed: false,
             buffer: vec![0; api::MAX_MESSAGE],
             ended: false,
             ended_by: None,
@@ -180,6 +182,7 @@ impl Supervisor {
                 self.children.insert(slot, child);
                 if kind == Kind::Vip {
                     self.estate.starts();
+                    self.closed = false;
                 }
                 self.brief(slot, kind);
             }
@@ -236,6 +239,7 @@ impl Supervisor {
             sockets: listening.iter().map(|(name, _)| name.clone()).collect(),
             adopt,
             leftovers,
+            closed: self.closed,
             servers: vec![],
             choices: vec![],
             nodes: vec![],

@@ -93,10 +93,13 @@ impl Child {
         !self.waiting.is_empty()
     }
 
-    /// The next report; none when there is none yet, an error of kind `UnexpectedEof` at the end.
-    pub(crate) fn report(&self, buffer: &mut [u8]) -> io::Result<Option<Report>> {
-        let mut fds = vec![];
-        match self.channel.receive(buffer, &mut fds) {
+    /// The next report, and descriptors beside it; none when there is none yet, an error of kind `UnexpectedEof` at the end.
+    pub(crate) fn report(
+        &self,
+        buffer: &mut [u8],
+        fds: &mut Vec<OwnedFd>,
+    ) -> io::Result<Option<Report>> {
+        match self.channel.receive(buffer, fds) {
             Ok(0) => Err(io::ErrorKind::UnexpectedEof.into()),
             Ok(length) => api::decode(&buffer[..length])
                 .map(Some)

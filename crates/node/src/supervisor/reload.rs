@@ -6,7 +6,7 @@ use std::time::Duration;
 use api::{Event, Order};
 use base::Chain;
 use config::cluster::Cluster;
-use config::vip::Route;
+use config::vip::{Route, Vip};
 use engine::role::{Dashboard, Input, Kind, Loss};
 
 use super::{Next, SuperviseError, Supervisor, begin, ports, tell};
@@ -39,6 +39,9 @@ impl Supervisor {
     fn reload_to(&mut self, plan: Result<Plan, SuperviseError>, number: Option<u64>) {
         let tried = plan.and_then(|plan| {
             plan.has_lost_no_interface_of(&self.plan)?;
+            if let Some(vip) = self.changes_lease(&plan) {
+                return Err(SuperviseError::Lease(vip));
+            }
             let sockets = begin::bind(&plan, self.launch.mode, &self.sockets)?;
             ports::check_new(&plan, &self.plan)?;
             Ok(Next { plan, sockets, number })
@@ -80,6 +83,23 @@ impl Supervisor {
             not_done: "nothing of the new files was applied".to_owned(),
             ..Event::default()
         });
+    }
+
+    /// One whose holder is decided in another way from now on. Nodes do not change at one moment: those that were first
+    /// would hold it beside the others.
+    fn changes_lease(&self, plan: &Plan) -> Option<String> {
+        let mut all = plan.vips.iter();
+        let other = all.find(|vip| {
+            let is_it = |other: &&Vip| {
+                other.router_id == vip.router_id && other.advertised().eq(vip.advertised())
+            };
+            self.plan
+                .vips
+                .iter()
+                .find(is_it)
+                .is_some_and(|before| before.has_lease != vip.has_lease)
+        });
+        other.map(|vip| vip.name.clone())
     }
 
     /// The processes of a node, their rights and folders are settled at its start.

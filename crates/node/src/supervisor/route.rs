@@ -57,6 +57,8 @@ impl Supervisor {
             }
             // Operators speak through the agent only, and of the store its process.
             Report::Duty(_)
+            // Heard where the descriptor is.
+            | Report::Gate { .. }
             | Report::Move { .. }
             | Report::Use { .. }
             | Report::Keys

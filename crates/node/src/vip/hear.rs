@@ -4,6 +4,7 @@ use std::net::IpAddr;
 
 use api::{Event, RefusedAdvert, RefusedAdverts, Report};
 use base::Time;
+use engine::packet::MAX_BODY;
 use engine::vip::refusals::{Addressee, Refusal, Refused};
 
 use super::Driver;
@@ -13,10 +14,14 @@ impl Driver<'_> {
     /// A batch at most in one turn of the socket; what comes faster than that waits, or is thrown away by the
     /// kernel: this thread is in front of everything else on the machine.
     pub(super) fn packets(&mut self, token: u64) {
-        let mut buffer = [0; wire::LONGEST];
+        let (mut buffer, mut body) = ([0; wire::LONGEST], [0; MAX_BODY]);
         while self.wire.may_read(token, sys::clock::now()) {
-            let Some(heard) = self.wire.receive(token, &mut buffer) else { return };
-            self.hear(&heard);
+            let Some(heard) = self.wire.receive(token, &mut buffer, &mut body) else { return };
+            if let Heard::VipBeat { from, life, body } = heard {
+                self.hear_beat(from, life, body);
+            } else {
+                self.hear(&heard);
+            }
         }
         self.wire.rest(token, &self.poller);
         self.note_unread(sys::clock::now());

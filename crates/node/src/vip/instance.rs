@@ -6,6 +6,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use base::Time;
 use config::cluster::Cluster;
 use config::vip::Address;
+use engine::vip::lease::{self, Stand, View};
 use engine::vip::{Cause, Config, Input, Peer, Role, Vip};
 use sys::arp;
 use sys::netlink::{AddressOptions, Netlink};
@@ -30,6 +31,46 @@ pub(super) struct Context<'a> {
     pub(super) refused: &'a [Refused],
 }
 
+/// How it stands with the vip lease of an instance.
+pub(super) struct Seat {
+    /// Its number in the one machine of all.
+    pub(super) number: usize,
+    pub(super) view: View,
+    /// Whom this node would name.
+    pub(super) heir: Option<u16>,
+    /// What is known to keep this node from holding.
+    pub(super) objection: Option<Cause>,
+    pub(super) votes: bool,
+    /// Why the kernel does not enforce it.
+    pub(super) not_enforced: Option<String>,
+    /// Addresses that the kernel did not let go.
+    pub(super) kept: bool,
+}
+
+impl Seat {
+    const fn new(number: usize) -> Self {
+        let view =
+            View { stand: Stand::Unfit, term: 0, holder: None, successor: None, cause: None };
+        Self {
+            number,
+            view,
+            heir: None,
+            objection: None,
+            votes: false,
+            not_enforced: None,
+            kept: false,
+        }
+    }
+
+    /// A fact that keeps this node from holding.
+    const fn fault(&self) -> Option<Cause> {
+        match (self.view.stand, self.view.cause) {
+            (Stand::Unfit, Some(lease::Cause::Fact(cause))) => Some(cause),
+            _ => None,
+        }
+    }
+}
+
 pub(super) struct Instance {
     /// Position in the effective configuration.
     pub(super) number: u16,
@@ -38,6 +79,8 @@ pub(super) struct Instance {
     pub(super) machine: Vip,
     /// For what an instance waits whose interface is not known yet.
     pub(super) awaits: Option<Awaited>,
+    /// With a vip lease: what its seat says. `machine` then never hears anything.
+    pub(super) seat: Option<Seat>,
     /// Whether the addresses are on this node, as far as was ordered.
     pub(super) held: bool,
     /// What the event log knows of why this node cannot hold.
@@ -60,6 +103,7 @@ impl Instance {
         context: &Context<'_>,
         netlink: &Netlink,
         adopted: bool,
+        seat: Option<usize>,
         now: Time,
     ) -> Self {
         let links = netlink.links().unwrap_or_default();
@@ -87,6 +131,7 @@ impl Instance {
             source,
             machine,
             awaits,
+            seat: seat.map(Seat::new),
             held: adopted,
             fault: None,
             disabled_scripts,
@@ -114,6 +159,40 @@ impl Instance {
         self.vip.interface = device;
         self.source = source(&self.vip, &self.indexes, netlink);
         Some(Input::Network { source: self.source, network })
+    }
+
+    pub(super) fn role(&self) -> Role {
+        match &self.seat {
+            Some(seat) if seat.view.stand == Stand::Holder => Role::Master,
+            Some(seat) if seat.fault().is_some() => Role::Fault,
+            Some(_) => Role::Backup,
+            None => self.machine.role(),
+        }
+    }
+
+    /// Whether the addresses are to be here.
+    pub(super) fn holding(&self) -> bool {
+        match &self.seat {
+            Some(seat) => seat.view.stand == Stand::Holder,
+            None => self.machine.holding(),
+        }
+    }
+
+    /// Whom it names, or would.
+    pub(super) fn successor(&self) -> Option<u16> {
+        match &self.seat {
+            Some(seat) => seat.view.successor.or(seat.heir),
+            None => self.machine.successor(),
+        }
+    }
+
+    /// What was seen when it moved last, in words.
+    pub(super) fn evidence(&self) -> &'static str {
+        let words = match &self.seat {
+            Some(seat) => seat.view.cause.map(lease::Cause::words),
+            None => self.machine.cause().map(Cause::words),
+        };
+        words.unwrap_or_default()
     }
 
     /// What it counted, and how strong it is now.
@@ -183,9 +262,11 @@ impl Instance {
     /// What the event log does not know yet: a reason why this node cannot hold, or (inner none)
     /// that there is none any more. `moved`: the event of the address says the reason.
     pub(super) fn fault_news(&mut self, now: Time, moved: bool) -> Option<Option<Cause>> {
-        let fault = match self.machine.role() {
-            Role::Fault => self.machine.objection(now).or(self.fault),
-            Role::Backup | Role::Master => None,
+        let fault = match (&self.seat, self.machine.role()) {
+            (Some(seat), _) if seat.view.stand == Stand::Unfit => seat.objection.or(self.fault),
+            (Some(_), _) => None,
+            (None, Role::Fault) => self.machine.objection(now).or(self.fault),
+            (None, Role::Backup | Role::Master) => None,
         };
         let news = fault != self.fault;
         self.fault = fault;
@@ -200,7 +281,7 @@ impl Instance {
 
     /// Whether an address that is gone should be here.
     pub(super) fn misses(&self, ip: IpAddr) -> bool {
-        self.machine.holding() && self.vip.addresses.iter().any(|address| address.ip == ip)
+        self.holding() && self.vip.addresses.iter().any(|address| address.ip == ip)
     }
 
     fn device<'a>(&'a self, address: &'a Address) -> &'a str {

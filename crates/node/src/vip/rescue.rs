@@ -12,6 +12,7 @@ use config::cluster::Cluster;
 use config::vip::{Route, Vip};
 use engine::packet::{Kind, MAX_PACKET, Seal};
 use engine::vip::{Group, HandOver};
+use sys::bpf::gate;
 use sys::netlink::Netlink;
 use sys::vrrp;
 
@@ -67,6 +68,13 @@ impl fmt::Display for Done {
     }
 }
 
+impl Done {
+    /// Nothing of it is here any more.
+    pub(crate) const fn is_clean(&self) -> bool {
+        self.kept.is_empty()
+    }
+}
+
 impl Rescue {
     pub(crate) fn open(
         vips: &[Vip],
@@ -105,6 +113,10 @@ impl Rescue {
         owed.iter().for_each(|vip| self.remove(vip, &mut done));
         let mut seal = self.ours.as_ref().map(|ours| ours.seal(life));
         for (number, vip, kept) in left {
+            // The others ask for it when the next process says that nothing answers here.
+            if vip.has_lease {
+                continue;
+            }
             // The goodbye first: a foreign router that heard it after the first advert of the named
             // node, which is quick, would claim too.
             self.say_goodbye(vip);
@@ -126,6 +138,20 @@ impl Rescue {
                 Ok(_) => done.removed.push(address.ip),
                 Err(error) => done.kept.push(format!("{}: {error}", address.ip)),
             }
+        }
+    }
+
+    /// Takes the filters of all gates off all devices, as no other process follows. The kernel then answers for every
+    /// address that is still here, so they stay if one does.
+    pub(crate) fn take_gates_off(&self) {
+        let voted = self.vips.iter().filter(|vip| vip.has_lease).flat_map(|vip| &vip.addresses);
+        if voted.map(|address| self.netlink.delete_everywhere(address.ip)).any(|left| left.is_err())
+        {
+            return;
+        }
+        for link in self.netlink.links().unwrap_or_default() {
+            // A device that is gone has none.
+            let _ = gate::detach(&self.netlink, link.index);
         }
     }
 

@@ -2,8 +2,9 @@
 
 use std::net::IpAddr;
 
-use api::{Event, VipCause, VipRole, VipState};
+use api::{Event, LeaseState, VipCause, VipRole, VipState};
 use base::Time;
+use engine::vip::lease as voted;
 use engine::vip::{Cause, Role};
 
 use super::instance::{Instance, Kept};
@@ -11,20 +12,38 @@ use super::scripts::guard::Refused;
 
 pub(super) fn state(instance: &Instance) -> VipState {
     let machine = &instance.machine;
+    let seat = instance.seat.as_ref();
     VipState {
         instance: instance.number,
-        role: match machine.role() {
+        role: match instance.role() {
             Role::Backup => VipRole::Backup,
             Role::Master => VipRole::Master,
             Role::Fault => VipRole::Fault,
         },
-        holding: machine.holding(),
-        successor: machine.successor(),
+        holding: instance.holding(),
+        successor: instance.successor(),
         successor_life: machine.successor_life(),
-        cause: machine.cause().map(cause),
-        term: machine.term(),
+        cause: match seat {
+            Some(seat) => seat.view.cause.map(cause_of_lease),
+            None => machine.cause().map(cause),
+        },
+        term: seat.map_or_else(|| machine.term(), |seat| seat.view.term),
         disabled_scripts: instance.disabled_scripts.clone(),
         interface: Some(instance.vip.interface.clone()).filter(|name| !name.is_empty()),
+        vip_lease: seat.map(|seat| LeaseState {
+            holder: seat.view.holder,
+            votes: seat.votes,
+            not_enforced: seat.not_enforced.clone(),
+        }),
+    }
+}
+
+fn cause_of_lease(of: voted::Cause) -> VipCause {
+    match of {
+        voted::Cause::Expired => VipCause::Expired,
+        voted::Cause::Named => VipCause::Named,
+        voted::Cause::Majority => VipCause::Majority,
+        voted::Cause::Fact(fact) => cause(fact),
     }
 }
 
@@ -58,7 +77,7 @@ pub(super) fn event(instance: &Instance, node: &str, nodes: &[String], began: Ti
     let addresses: Vec<String> =
         instance.vip.addresses.iter().map(|address| address.ip.to_string()).collect();
     let addresses = addresses.join(", ");
-    let successor = instance.machine.successor().and_then(|node| nodes.get(usize::from(node)));
+    let successor = instance.successor().and_then(|node| nodes.get(usize::from(node)));
     let (what, decision, action) = if instance.held {
         let action = format!("{addresses} on {}, neighbours told", instance.vip.interface);
         ("vip-claimed", "hold the address".to_owned(), action)
@@ -67,7 +86,8 @@ pub(super) fn event(instance: &Instance, node: &str, nodes: &[String], began: Ti
             Some(name) => format!("let go; {name} is named"),
             None => "let go; nobody is there to be named".to_owned(),
         };
-        ("vip-released", decision, format!("{addresses} removed, goodbye said"))
+        let said = if instance.seat.is_some() { "and said so" } else { "goodbye said" };
+        ("vip-released", decision, format!("{addresses} removed, {said}"))
     };
     let took = sys::clock::now().since(began).as_micros();
     Event {
@@ -75,7 +95,7 @@ pub(super) fn event(instance: &Instance, node: &str, nodes: &[String], began: Ti
         node: node.to_owned(),
         what: what.to_owned(),
         object: format!("vip/{}", instance.vip.name),
-        evidence: evidence(instance.machine.cause()).to_owned(),
+        evidence: instance.evidence().to_owned(),
         decision,
         action,
         took_us: u64::try_from(took).unwrap_or(u64::MAX),
@@ -182,6 +202,34 @@ pub(super) fn disabled(instance: &Instance, node: &str, refused: &Refused) -> Ev
         evidence: format!("script {}: {}", refused.script, refused.why),
         decision: "do not run it; the address goes on without that check".to_owned(),
         not_done: "what it would find is not seen".to_owned(),
+        ..Event::default()
+    }
+}
+
+/// Vip leases end by this process alone (a reason), or by the kernel again (none).
+pub(super) fn enforced(node: &str, names: &[String], why: Option<&str>) -> Event {
+    let (what, evidence, decision, not_done) = match why {
+        Some(why) => (
+            "vip-unenforced",
+            why.to_owned(),
+            "hold them all the same, and let go in time",
+            "if this process stands still while it holds one, two nodes may answer until it goes on or is killed",
+        ),
+        None => (
+            "vip-enforced",
+            "the kernel takes the programs that end vip leases".to_owned(),
+            "hold no address but behind them",
+            "",
+        ),
+    };
+    Event {
+        at_ms: sys::clock::wall_ms(),
+        node: node.to_owned(),
+        what: what.to_owned(),
+        object: format!("node/{node}"),
+        evidence: format!("{evidence} ({})", names.join(", ")),
+        decision: decision.to_owned(),
+        not_done: not_done.to_owned(),
         ..Event::default()
     }
 }

@@ -65,6 +65,7 @@ fn start() -> Start {
         sockets: vec![],
         adopt: vec![],
         leftovers: vec![],
+        closed: false,
         servers: vec![],
         choices: vec![],
         nodes: vec![],
@@ -368,6 +369,7 @@ fn a_rescue_takes_the_address_down_and_tells_the_successor() {
             term: 4,
             disabled_scripts: vec![],
             interface: None,
+            vip_lease: None,
         });
         rescue.act(2, &[]).to_string()
     });

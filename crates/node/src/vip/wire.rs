@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use base::Time;
 use config::cluster::Cluster;
-use engine::member::Refused;
-use engine::packet::{Kind, MAX_BODY, MAX_PACKET, Replay, Seal};
+use engine::packet::{Body, Kind};
+use engine::vip::lease::VipLease;
 use engine::vip::packet::{self, MAX_LENGTH};
 use engine::vip::refusals::Refusal;
 use engine::vip::{Advert, HandOver, Hello, Input};
@@ -16,10 +16,13 @@ use sys::poll::{Interest, Poller};
 use sys::vrrp::{self, Part};
 
 use self::ears::{Ears, Turn, want};
+use self::sealed::{Network, Sealed, put};
+pub(super) use self::sealed::{address, peers};
 use super::SOCKETS;
 use super::instance::Instance;
 
 mod ears;
+mod sealed;
 #[cfg(test)]
 mod tests;
 
@@ -40,25 +43,6 @@ pub(super) struct Wire {
     turns: BTreeMap<u64, Turn>,
     /// Sockets that nobody reads until then.
     resting: BTreeMap<u64, Time>,
-}
-
-struct Sealed {
-    seal: Seal,
-    cluster: Cluster,
-    replay: Replay,
-    me: u16,
-    port: u16,
-    networks: Vec<Network>,
-    refused: Refused,
-    /// As they were told last.
-    told: api::RefusedPackets,
-    tell_at: Time,
-}
-
-struct Network {
-    own: Option<IpAddr>,
-    peers: Vec<(u16, SocketAddr)>,
-    socket: Option<OwnedFd>,
 }
 
 /// What arrived.
@@ -82,6 +66,12 @@ pub(super) enum Heard<'a> {
         hello: Hello,
     },
     HandOver(HandOver),
+    /// Of a process with vip leases: its node, its life, and what it says.
+    VipBeat {
+        from: u16,
+        life: u64,
+        body: &'a [u8],
+    },
     /// Nothing for anybody.
     Noise,
 }
@@ -89,6 +79,9 @@ pub(super) enum Heard<'a> {
 impl<'a> Heard<'a> {
     /// The input for an instance, if it concerns it.
     pub(super) fn for_instance(&self, instance: &Instance, wire: &Wire) -> Option<Input<'a>> {
+        if instance.seat.is_some() {
+            return None;
+        }
         let group = instance.machine.group();
         match self {
             Heard::Advert { interface, source, advert } => wire
@@ -100,13 +93,14 @@ impl<'a> Heard<'a> {
             Heard::HandOver(message) => {
                 (message.group == group).then_some(Input::HandOver(*message))
             }
-            Heard::Undecoded { .. } | Heard::Noise => None,
+            Heard::Undecoded { .. } | Heard::VipBeat { .. } | Heard::Noise => None,
         }
     }
 
     /// Why it is nothing for an instance that it seems to be for.
     pub(super) fn refused_for(&self, instance: &Instance, wire: &Wire) -> Option<Refusal> {
         match self {
+            _ if instance.seat.is_some() => None,
             Heard::Undecoded { interface, refusal, router_id: Some(id), .. } => {
                 wire.is_for(*interface, *id, instance).then_some(*refusal)
             }
@@ -114,6 +108,7 @@ impl<'a> Heard<'a> {
             | Heard::Advert { .. }
             | Heard::Hello { .. }
             | Heard::HandOver(_)
+            | Heard::VipBeat { .. }
             | Heard::Noise => None,
         }
     }
@@ -127,7 +122,9 @@ impl<'a> Heard<'a> {
                 (interface, Refusal::RouterId)
             }
             Heard::Undecoded { interface, refusal, router_id: None, .. } => (interface, *refusal),
-            Heard::Hello { .. } | Heard::HandOver(_) | Heard::Noise => return None,
+            Heard::Hello { .. } | Heard::HandOver(_) | Heard::VipBeat { .. } | Heard::Noise => {
+                return None;
+            }
         };
         Some((u16::try_from(*interface).ok()?, refusal))
     }
@@ -138,16 +135,8 @@ impl<'a> Heard<'a> {
             Heard::Advert { source, .. } => Some(IpAddr::V4(*source)),
             Heard::Undecoded { source, .. } => source.map(IpAddr::V4),
             Heard::Hello { hello, .. } => Some(IpAddr::V4(hello.source)),
-            Heard::HandOver(_) | Heard::Noise => None,
+            Heard::HandOver(_) | Heard::VipBeat { .. } | Heard::Noise => None,
         }
-    }
-}
-
-impl Network {
-    /// What the kernel threw away.
-    fn unread(&self) -> u64 {
-        let socket = self.socket.as_ref();
-        u64::from(socket.map_or(0, |socket| sys::socket::dropped(socket.as_fd()).unwrap_or(0)))
     }
 }
 
@@ -174,6 +163,11 @@ impl Wire {
             ears.close(poller);
         }
         self.try_soon();
+    }
+
+    /// There are nodes of our own to talk to.
+    pub(super) const fn is_sealed(&self) -> bool {
+        self.sealed.is_some()
     }
 
     pub(super) fn retry_at(&self) -> Time {
@@ -313,12 +307,18 @@ impl Wire {
         }
     }
 
-    pub(super) fn receive<'a>(&mut self, token: u64, buffer: &'a mut [u8]) -> Option<Heard<'a>> {
+    /// `body`: for what was sealed.
+    pub(super) fn receive<'a>(
+        &mut self,
+        token: u64,
+        buffer: &'a mut [u8],
+        body: &'a mut Body,
+    ) -> Option<Heard<'a>> {
         if let Some((interface, part)) = self.ears(token) {
             return self.interfaces[interface].receive(interface, part, buffer);
         }
         let network = token.checked_sub(NETWORKS)?;
-        self.sealed.as_mut()?.receive(usize::try_from(network).ok()?, buffer)
+        self.sealed.as_mut()?.receive(usize::try_from(network).ok()?, buffer, body)
     }
 
     pub(super) fn advertise(&self, instance: &Instance, priority: u8) {
@@ -337,13 +337,20 @@ impl Wire {
 
     pub(super) fn hello(&mut self, message: Hello) {
         if let Some(sealed) = &mut self.sealed {
-            sealed.send(Kind::Hello, &message.encode());
+            sealed.send(Kind::Hello, |_, body| put(&message.encode(), body));
+        }
+    }
+
+    /// To each other node what concerns it.
+    pub(super) fn beat(&mut self, machine: &VipLease) {
+        if let Some(sealed) = &mut self.sealed {
+            sealed.send(Kind::VipBeat, |to, body| machine.beat(to, body));
         }
     }
 
     pub(super) fn hand_over(&mut self, message: HandOver) {
         if let Some(sealed) = &mut self.sealed {
-            sealed.send(Kind::HandOver, &message.encode());
+            sealed.send(Kind::HandOver, |_, body| put(&message.encode(), body));
         }
     }
 }
@@ -377,107 +384,4 @@ fn encode(vip: &config::vip::Vip, priority: u8, bytes: &mut [u8; MAX_LENGTH]) ->
 /// As it stands in an advert, in seconds.
 fn interval_of(vip: &config::vip::Vip) -> u8 {
     u8::try_from(vip.advert_interval.as_secs()).unwrap_or(u8::MAX)
-}
-
-/// The vip process listens beside the agent.
-pub(super) fn port(cluster: &Cluster) -> u16 {
-    cluster.port.saturating_add(1)
-}
-
-impl Sealed {
-    fn new(cluster: &Cluster, me: usize, secret: &[u8], life: u64) -> Option<Self> {
-        let node = u16::try_from(me).ok()?;
-        Some(Self {
-            seal: crate::secret::seal(secret, cluster, node, life),
-            cluster: cluster.clone(),
-            replay: Replay::new(),
-            me: node,
-            port: port(cluster),
-            refused: Refused::default(),
-            told: api::RefusedPackets::default(),
-            tell_at: Time::ZERO,
-            networks: (0..cluster.networks.len())
-                .map(|network| Network {
-                    own: address(cluster, me, network),
-                    peers: peers(cluster, me, network),
-                    socket: None,
-                })
-                .collect(),
-        })
-    }
-
-    fn receive<'a>(&mut self, network: usize, buffer: &'a mut [u8]) -> Option<Heard<'a>> {
-        let socket = self.networks.get(network)?.socket.as_ref()?;
-        let length = loop {
-            match sys::socket::receive_from(socket.as_fd(), buffer) {
-                Ok((length, _)) => break length,
-                // A peer whose vip process is away answers with "port unreachable".
-                Err(error) if error.kind() == std::io::ErrorKind::ConnectionRefused => {}
-                Err(_) => return None,
-            }
-        };
-        let mut body = [0; MAX_BODY];
-        let opened = match self.seal.open(&buffer[..length], &mut body) {
-            Ok(opened) => opened,
-            Err(error) => {
-                self.refused.count(error);
-                return Some(Heard::Noise);
-            }
-        };
-        if usize::from(opened.network) != network || opened.sender == self.me {
-            self.refused.network += 1;
-            return Some(Heard::Noise);
-        }
-        if !self.replay.is_news(&opened) {
-            self.refused.replay += 1;
-            return Some(Heard::Noise);
-        }
-        let heard = match opened.kind {
-            Kind::Hello => Hello::decode(opened.body)
-                .filter(|hello| hello.node == opened.sender)
-                .map(|hello| Heard::Hello { network: opened.network, hello }),
-            Kind::HandOver => HandOver::decode(opened.body)
-                .filter(|message| message.from == opened.sender)
-                .map(Heard::HandOver),
-            Kind::Beat
-            | Kind::Question
-            | Kind::Told
-            | Kind::Errand
-            | Kind::Answer
-            | Kind::Gossip
-            | Kind::VipBeat => None,
-        };
-        Some(heard.unwrap_or(Heard::Noise))
-    }
-
-    fn is_new(&self) -> bool {
-        let shown = crate::refused::shown(self.refused, self.told.unread);
-        shown != self.told
-    }
-
-    fn send(&mut self, kind: Kind, body: &[u8]) {
-        let mut bytes = [0; MAX_PACKET];
-        for (number, network) in (0..).zip(&self.networks) {
-            let Some(socket) = &network.socket else { continue };
-            for (to, peer) in &network.peers {
-                let length = self.seal.seal(kind, (*to, number), body, &mut bytes);
-                // What cannot leave here may leave on another network.
-                let _unsent = sys::socket::send_to(socket.as_fd(), &bytes[..length], *peer);
-            }
-        }
-    }
-}
-
-pub(super) fn address(cluster: &Cluster, node: usize, network: usize) -> Option<IpAddr> {
-    *cluster.nodes.get(node)?.addresses.get(network)?
-}
-
-/// Where the vip processes of the other nodes listen on a network.
-pub(super) fn peers(cluster: &Cluster, me: usize, network: usize) -> Vec<(u16, SocketAddr)> {
-    (0..)
-        .zip(0..cluster.controllers().len())
-        .filter(|(_, node)| *node != me)
-        .filter_map(|(number, node)| Some((number, address(cluster, node, network)?)))
-        .map(|(number, ip)| (number, SocketAddr::new(ip, port(cluster))))
-        .collect()
 }

@@ -203,6 +203,7 @@ fn start() -> api::Start {
         sockets: Vec::new(),
         adopt: Vec::new(),
         leftovers: Vec::new(),
+        closed: false,
         servers: Vec::new(),
         choices: Vec::new(),
         nodes: Vec::new(),

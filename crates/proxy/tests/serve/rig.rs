@@ -203,6 +203,7 @@ fn start_message(plan: &Plan<'_>) -> api::Start {
         sockets: Vec::new(),
         adopt: Vec::new(),
         leftovers: Vec::new(),
+        closed: false,
         servers: Vec::new(),
         choices: plan.choices.clone(),
         nodes: Vec::new(),

@@ -1,6 +1,6 @@
 //! One virtual IP.
 
-use api::{VipCause, VipLine, VipRole};
+use api::{LeaseState, VipCause, VipLine, VipRole};
 use maud::{Markup, html};
 
 use super::{Fragment, View, absent, addresses, section, why};
@@ -37,8 +37,18 @@ fn facts(view: &View, vip: &VipLine) -> Markup {
             @if vip.priority > 0 { dt { "Priority of " (view.host) } dd { (vip.priority) } }
             dt { "Here, on " (view.host) } dd { (role(vip.state.role)) @if let Some(cause) = vip.state.cause { ": " (self::cause(cause)) } }
             dt { "Term" } dd { (vip.state.term) }
+            @if let Some(lease) = &vip.state.vip_lease {
+                dt { "Vip lease" } dd { (enforced(lease)) }
+            }
             @if !vip.order.is_empty() { dt { "Order" } dd { (vip.order.join(" → ")) } }
         }
+    }
+}
+
+fn enforced(lease: &LeaseState) -> String {
+    match &lease.not_enforced {
+        None => "ended by the kernel in time, whatever becomes of the process".to_owned(),
+        Some(why) => format!("not enforced: {why}"),
     }
 }
 
@@ -67,5 +77,7 @@ const fn cause(cause: VipCause) -> &'static str {
         VipCause::Adopted => "kept over a restart",
         VipCause::Standby => "on standby, as an operator asked",
         VipCause::Moved => "moved away by an operator",
+        VipCause::Expired => "what it had granted another node ended",
+        VipCause::Majority => "no majority granted it",
     }
 }

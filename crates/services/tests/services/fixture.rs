@@ -431,6 +431,7 @@ fn vip() -> VipLine {
             term: 7,
             disabled_scripts: vec![],
             interface: None,
+            vip_lease: None,
         },
         successor: Some("node02".to_owned()),
         holders: vec!["node01".to_owned()],

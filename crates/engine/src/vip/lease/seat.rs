@@ -319,7 +319,11 @@ impl Seat {
         fit && other != node.me() && self.order.contains(&other) && node.hears(other)
     }
 
-    fn heir_among(&self, node: &Node) -> Option<u16> {
+    pub(super) fn objection(&self, now: Time) -> Option<crate::vip::Cause> {
+        self.facts.objection(now)
+    }
+
+    pub(super) fn heir_among(&self, node: &Node) -> Option<u16> {
         self.order.iter().copied().find(|other| self.could_hold(node, *other))
     }
 
@@ -388,12 +392,13 @@ impl Seat {
             said == Some(Stand::Holder) && node.hears(**other)
         };
         let other = self.order.iter().find(is_holder).copied();
+        let fault = self.facts.fault(node.now()).map(Cause::Fact);
         View {
             stand,
             term: self.term,
             holder: if stand == Stand::Holder { Some(node.me()) } else { other },
             successor: self.successor(node),
-            cause: self.cause.or_else(|| self.facts.fault(node.now()).map(Cause::Fact)),
+            cause: if stand == Stand::Unfit { fault.or(self.cause) } else { self.cause.or(fault) },
         }
     }
 }

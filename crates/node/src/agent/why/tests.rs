@@ -9,6 +9,7 @@ use crate::agent::names::VipName;
 
 mod network;
 mod store;
+mod voted;
 
 fn node(name: &str, standing: Standing, age_ms: Option<u64>, why: &str) -> NodeLine {
     let alive = standing == Standing::Alive;
@@ -104,6 +105,7 @@ fn status() -> Status {
                 term: 2,
                 disabled_scripts: vec![],
                 interface: None,
+                vip_lease: None,
             },
             successor: Some("node02".to_owned()),
             holders: vec!["node01".to_owned()],

@@ -8,6 +8,8 @@ use engine::role::{SERVE_WITHIN, TRUSTED_AFTER, TWICE_WITHIN};
 use super::{Ground, Told, fact, seen, span};
 use crate::agent::names::VipName;
 
+mod lease;
+
 pub(super) fn why(ground: &Ground<'_>, name: &str) -> Option<Told> {
     let line = ground.status.vips.iter().find(|line| line.name == name)?;
     let fallback = VipName::default();
@@ -69,6 +71,9 @@ fn evidence(ground: &Ground<'_>, line: &VipLine, file: &VipName) -> Vec<api::Evi
         let told = format!("since the vip process started, adverts came {}", adverts.words());
         evidence.push(fact(told));
     }
+    if let Some(told) = &line.state.vip_lease {
+        evidence.extend(lease::evidence(ground, line, told));
+    }
     let (interface, router, priority) = (&line.interface, line.router_id, line.priority);
     let at = match (interface.as_str(), file.own) {
         ("", Some(own)) => format!("no interface has {own}, this node's address there, yet;"),
@@ -105,10 +110,15 @@ const fn reason(cause: VipCause) -> &'static str {
         VipCause::Adopted => "taken over from the process before",
         VipCause::Standby => "because an operator put this node on standby",
         VipCause::Moved => "because an operator moved the address to another node",
+        VipCause::Expired => "because what it had granted another node ended",
+        VipCause::Majority => "because no majority of the controllers granted it",
     }
 }
 
 fn rule(ground: &Ground<'_>, line: &VipLine, file: &VipName) -> String {
+    if line.state.vip_lease.is_some() {
+        return lease::RULE.to_owned();
+    }
     let silence = span(master_down(line, file));
     let advert = span(Duration::from_millis(file.advert_ms.max(1)));
     let moved = match line.state.cause {
@@ -150,6 +160,8 @@ fn rule(ground: &Ground<'_>, line: &VipLine, file: &VipName) -> String {
         }
         Some(VipCause::Moved) => "whom an operator names takes the address at once".to_owned(),
         Some(VipCause::Stopping) => "who ends names its successor first".to_owned(),
+        // Those of a vip lease, which has its own rule.
+        Some(VipCause::Expired | VipCause::Majority) => lease::RULE.to_owned(),
         None => format!("a holder advertises every {advert}; without it a backup waits {silence}"),
     };
     let back = if file.preempt {
@@ -190,10 +202,15 @@ fn would_change(ground: &Ground<'_>, line: &VipLine, file: &VipName) -> Vec<Stri
                 | VipCause::Stalled
                 | VipCause::Refused
                 | VipCause::Stopping
+                | VipCause::Expired
+                | VipCause::Majority
                 | VipCause::Adopted => "what the evidence names is gone".to_owned(),
             },
         );
         return vec![format!("{node} stands by again when {ends}")];
+    }
+    if line.state.vip_lease.is_some() {
+        return lease::takes(node);
     }
     let holder = line.holders.first();
     let of = holder.map_or_else(|| "the holder".to_owned(), Clone::clone);
@@ -225,6 +242,10 @@ fn lose(line: &VipLine, file: &VipName) -> Vec<String> {
         });
     }
     changes.push(format!("{takes} when {} loses its carrier", line.interface));
+    if line.state.vip_lease.is_some() {
+        changes.push(lease::loses(next));
+        return changes;
+    }
     changes.push(match next {
         Some(next) => format!("{next} takes it at once when this node is told to end"),
         None => "nobody is known who would take it: its clients lose it with this node".to_owned(),

@@ -164,7 +164,7 @@ pub(super) fn want<'a>(
     interfaces: &'a mut Vec<Ears>,
     vip: &config::vip::Vip,
 ) -> Option<&'a mut Ears> {
-    if vip.interface.is_empty() {
+    if vip.interface.is_empty() || vip.has_lease {
         return None;
     }
     let known = interfaces.iter().position(|known| known.name == vip.interface);

@@ -65,6 +65,11 @@ impl Cells {
         cell.until.store(until.as_nanos(), Ordering::Release);
     }
 
+    /// Shuts all of them. The process that opens them has to be gone.
+    pub fn shut(&self) {
+        (0..self.count).for_each(|cell| self.set(cell, Time::ZERO));
+    }
+
     /// What was set last, by whom ever.
     ///
     /// # Panics

@@ -1,0 +1,53 @@
+//! Virtual IPs that are held by votes.
+
+use api::LeaseState;
+
+use super::*;
+
+#[test]
+fn a_vip_lease_is_explained_by_who_holds_it_in_beats_and_what_ends_it() {
+    let mut status = status();
+    let vip = &mut status.vips[0];
+    vip.state.cause = Some(VipCause::Expired);
+    vip.state.vip_lease = Some(LeaseState { holder: Some(0), votes: true, not_enforced: None });
+    check_in(
+        &status,
+        "vip/internal",
+        expect![[r#"
+            vip/internal: held by node01 (this node)
+              saw the vip process of this node is master, because what it had granted another node ended (1500 ms ago)
+              saw the balancer of this node serves (1500 ms ago)
+              saw in vip beats node01 holds it under term 2 (1500 ms ago)
+              saw the kernel of this node ends its vip lease in time
+              saw on eth0, group 121, priority 200 here
+              saw preferred order: node01, node02, node03
+              rule who holds may answer for 35 ms after it sent the last beat that a majority of the controllers granted, and each of them promised it to nobody else for longer; nobody takes it back (no fail-back)
+              then node02 takes it when this node's balancer does not serve for 100 ms, or is lost twice in 10 s
+              then node02 takes it when eth0 loses its carrier
+              then it is gone here 35 ms after the last beat that a majority granted, and node02 asks for it
+        "#]],
+    );
+    let vip = &mut status.vips[0];
+    (vip.state.role, vip.state.holding) = (VipRole::Backup, false);
+    vip.state.cause = Some(VipCause::Majority);
+    let not_enforced = Some("no right".to_owned());
+    vip.state.vip_lease = Some(LeaseState { holder: None, votes: false, not_enforced });
+    vip.holders = vec![];
+    check_in(
+        &status,
+        "vip/internal",
+        expect![[r#"
+            vip/internal: no node that is known here says that it holds it; node01 stands by
+              saw the vip process of this node is backup, because no majority of the controllers granted it (1500 ms ago)
+              saw the balancer of this node serves (1500 ms ago)
+              saw in vip beats nobody holds it; the last term is 2 (1500 ms ago)
+              saw this node grants it to nobody yet: its vip process was just started
+              saw the vip lease is not enforced on this node: no right
+              saw on eth0, group 121, priority 200 here
+              saw preferred order: node01, node02, node03
+              rule who holds may answer for 35 ms after it sent the last beat that a majority of the controllers granted, and each of them promised it to nobody else for longer; nobody takes it back (no fail-back)
+              then node01 takes it at once when the holder names it
+              then node01 asks for it when its promise to the holder ends, about 50 ms after the holder's last beat
+        "#]],
+    );
+}

@@ -1,0 +1,100 @@
+//! What the kernel tells of devices, addresses and routes.
+
+use api::Report;
+use engine::vip::Input;
+use sys::netlink::Change as Device;
+
+use super::{Driver, tell};
+
+impl Driver<'_> {
+    pub(super) fn devices(&mut self) {
+        let (mut lost, mut news) = (false, false);
+        while let Ok(Some(change)) = self.monitor.next() {
+            news = true;
+            match change {
+                Device::Link { link, gone } => {
+                    self.wire.device_changed(&link.name, link.index, gone, &self.poller);
+                    let up = link.up && link.carrier;
+                    self.link(&link.name, (!gone).then_some((link.index, up)));
+                }
+                Device::Address { address, gone: true } => {
+                    for number in 0..self.instances.len() {
+                        if self.instances[number].misses(address.ip) {
+                            self.step(number, Input::AddressLost);
+                        }
+                    }
+                }
+                // An own address may have come that a socket or an instance waits for.
+                Device::Address { address, gone: false } => {
+                    self.wire.try_soon();
+                    self.guard_networks(address.ip);
+                    self.look_for_networks();
+                }
+                Device::Lost => lost = true,
+            }
+        }
+        if lost {
+            self.look_at_devices();
+            self.look_at_addresses();
+            self.look_for_networks();
+        }
+        if news {
+            self.make_routes();
+        }
+    }
+
+    /// Those that were refused may be taken now, and those of a device that was down are gone.
+    fn make_routes(&mut self) {
+        for number in 0..self.instances.len() {
+            if self.instances[number].has_routes() {
+                self.tell(&Report::Busy);
+                self.instances[number].make_routes(&self.netlink);
+                self.tell_routes(number);
+            }
+        }
+    }
+
+    pub(super) fn tell_routes(&mut self, number: usize) {
+        if let Some(refused) = self.instances[number].routes_news() {
+            self.tell(&Report::Event(tell::routes(&self.instances[number], &self.node, &refused)));
+        }
+    }
+
+    fn look_at_addresses(&mut self) {
+        self.tell(&Report::Busy);
+        let Ok(present) = self.netlink.addresses() else { return };
+        for number in 0..self.instances.len() {
+            let there = |ip| present.iter().any(|address| address.ip == ip);
+            let mut held = self.instances[number].vip.addresses.iter().map(|address| address.ip);
+            if held.any(|ip| self.instances[number].misses(ip) && !there(ip)) {
+                self.step(number, Input::AddressLost);
+            }
+        }
+    }
+
+    pub(super) fn look_at_devices(&mut self) {
+        self.tell(&Report::Busy);
+        let Ok(links) = self.netlink.links() else { return };
+        let wanted: Vec<String> = self
+            .instances
+            .iter()
+            .flat_map(|instance| instance.devices().map(str::to_owned))
+            .filter(|name| !name.is_empty())
+            .collect();
+        for name in wanted {
+            let link = links.iter().find(|link| link.name == name);
+            self.link(&name, link.map(|link| (link.index, link.up && link.carrier)));
+        }
+    }
+
+    /// A device as it is now: its number and whether it can be used; none if it is not there.
+    fn link(&mut self, device: &str, link: Option<(u32, bool)>) {
+        self.guard_device(device, link.map(|(index, _)| index));
+        for number in 0..self.instances.len() {
+            self.instances[number].device_changed(device, link.map(|(index, _)| index));
+            for input in self.instances[number].inputs(device, link.map(|(_, up)| up)) {
+                self.step(number, input);
+            }
+        }
+    }
+}
