@@ -273,9 +273,13 @@ impl World {
                     return;
                 }
                 let (mut out, token) = (Buffer::new(), *token);
+                let winds = matches!(input, intent::Input::Timeout);
                 leader.step(local, input, &mut out);
+                let spins = winds && out.is_empty() && leader.deadline() <= local;
                 if out.lost() > 0 {
                     self.fail("S limits", host, "its leader ordered more than fits");
+                } else if spins {
+                    self.fail("S limits", host, "its leader is woken without end and does nothing");
                 }
                 let deeds = out.drain().map(|action| Deed::Lead(token, action));
                 self.offices[usize::from(host)].first(deeds);
