@@ -325,6 +325,12 @@ pub const EVENTS: &[EventKind] = &[
         "look at what the evidence names; another node holds meanwhile",
     ),
     act(
+        "vip-gate-taken",
+        "node",
+        "somebody took the filter that ends vip leases off a device; it was put there again at once",
+        "find who did (a script with `tc`, a network agent): while it is off, nothing but the process ends a vip lease",
+    ),
+    act(
         "vip-lost",
         "process",
         "the vip process ended or froze; addresses go to the successor",

@@ -130,7 +130,12 @@ impl<'a> Driver<'a> {
         let named = |c: &Cluster| c.nodes.iter().position(|node| node.name == start.node);
         let me = cluster.and_then(named);
         // Watched before it is read: what comes in between is told.
-        let monitor = Monitor::open().map_err(VipError::Netlink)?;
+        let monitor =
+            match cluster.is_some_and(|cluster| cluster.vips.iter().any(|vip| vip.has_lease)) {
+                true => Monitor::open_with_filters(),
+                false => Monitor::open(),
+            };
+        let monitor = monitor.map_err(VipError::Netlink)?;
         let interfaces = Interfaces::read();
         let (keepalived, balancer) = (loaded.keepalived.as_ref(), loaded.haproxy.is_some());
         let of = |address| interfaces.of(address);

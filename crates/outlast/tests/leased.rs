@@ -350,6 +350,37 @@ fn ask_for_vrrp(stage: &mut Stage, since: Time) -> Result<(), String> {
     stage.stays(holder, "what is refused moves nothing")
 }
 
+#[test]
+fn a_gate_that_somebody_takes_off_a_holder_is_put_back_and_ends_it_in_time() {
+    let name = "a_gate_that_somebody_takes_off_a_holder_is_put_back_and_ends_it_in_time";
+    contained(name, || {
+        let Some(mut stage) = Stage::new(name) else { return };
+        stage.undisturbed(lose_the_gate);
+
+        let holder = stage.holds();
+        let vip = stage.cluster.pid(holder, Role::Vip).expect("it runs");
+        let since = sys::clock::now();
+        kill(vip, "STOP");
+        stage.followed(holder, since);
+        // Long enough for a holder without a gate to answer what the next one answers.
+        until("the next one answers alone", || stage.holder().is_some_and(|it| it != holder));
+        stage.never_two();
+    });
+}
+
+fn lose_the_gate(stage: &mut Stage, since: Time) -> Result<(), String> {
+    let holder = stage.holds();
+    let taken = stage.cluster.within(holder, || {
+        let netlink = Netlink::open().expect("the kernel answers");
+        let link = netlink.link("eth0").expect("the kernel answers").expect("the lab made it");
+        netlink.delete_clsact(link.index).expect("it can be taken off")
+    });
+    assert_eq!(taken, Some(true), "there was no gate");
+    until("it is told", || !stage.events(holder, "vip-gate-taken", since).is_empty());
+    assert_eq!(stage.cluster.within(holder, gated), Some(true), "told, and not put back");
+    stage.stays(holder, "nobody takes it for that")
+}
+
 /// Whether a filter of ours is on the device.
 fn gated() -> bool {
     let netlink = Netlink::open().expect("the kernel answers");

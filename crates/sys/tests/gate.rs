@@ -17,7 +17,7 @@ use std::time::Duration;
 use base::Time;
 use sys::bpf::Refused;
 use sys::bpf::gate::{self, Gate};
-use sys::netlink::{AddressOptions, Direction, Netlink};
+use sys::netlink::{AddressOptions, Change, Direction, Monitor, Netlink};
 use sys::ping::Ping;
 use sys::{arp, clock, netns, socket};
 
@@ -391,6 +391,39 @@ fn a_gate_lets_nobody_answer_after_its_moment() {
     eprintln!("the last question that was answered was asked so long before the end: {early:?}");
     let nearest = early.iter().min().expect("at least one was answered");
     assert!(*nearest < Duration::from_millis(10), "{nearest:?}");
+}
+
+/// Does something to the filters of a device, of which the kernel then tells.
+fn told(device: u32, act: impl FnOnce()) {
+    let mut monitor = Monitor::open_with_filters().unwrap();
+    act();
+    loop {
+        match monitor.next().unwrap() {
+            Some(Change::Filters { index }) if index == device => return,
+            Some(_) => {}
+            None => wait_for(monitor.as_fd()),
+        }
+    }
+}
+
+#[test]
+fn who_takes_a_gate_off_a_device_or_replaces_it_is_noticed() {
+    let Some((cable, mut gate)) = node("who_takes_a_gate_off_a_device_or_replaces_it_is_noticed")
+    else {
+        return;
+    };
+    inside(&cable.right, || {
+        let (netlink, device) = device();
+        told(device, || assert!(netlink.delete_clsact(device).unwrap()));
+        assert!(!gate.is_attached(&netlink, device).unwrap());
+        told(device, || gate.attach(&netlink, device).unwrap());
+        assert!(gate.is_attached(&netlink, device).unwrap());
+        let addresses: [&[IpAddr]; 1] = [&[VIP.into()]];
+        let mut other = Gate::open(&addresses).unwrap();
+        told(device, || other.attach(&netlink, device).unwrap());
+        assert!(!gate.is_attached(&netlink, device).unwrap());
+        told(device, || assert!(gate::detach(&netlink, device).unwrap()));
+    });
 }
 
 #[test]

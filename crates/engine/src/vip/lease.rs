@@ -39,6 +39,7 @@ pub mod beat;
 pub mod claim;
 mod node;
 mod seat;
+pub mod taken;
 #[cfg(test)]
 mod tests;
 pub mod voter;

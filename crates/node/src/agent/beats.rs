@@ -161,6 +161,7 @@ impl Beats {
                     }
                 }
                 Change::Address { .. } | Change::Lost => self.retry_at = Time::ZERO,
+                Change::Filters { .. } => {}
             }
         }
         changed

@@ -8,9 +8,9 @@ use super::{Driver, tell};
 
 impl Driver<'_> {
     pub(super) fn devices(&mut self) {
-        let (mut lost, mut news) = (false, false);
+        let (mut lost, mut news, mut filters) = (false, false, vec![]);
         while let Ok(Some(change)) = self.monitor.next() {
-            news = true;
+            news |= !matches!(change, Device::Filters { .. });
             match change {
                 Device::Link { link, gone } => {
                     self.wire.device_changed(&link.name, link.index, gone, &self.poller);
@@ -30,9 +30,13 @@ impl Driver<'_> {
                     self.guard_networks(address.ip);
                     self.look_for_networks();
                 }
+                // Most often several of one device come at once, and this process made them.
+                Device::Filters { index } if filters.contains(&index) => {}
+                Device::Filters { index } => filters.push(index),
                 Device::Lost => lost = true,
             }
         }
+        self.guard_filters(&filters, lost);
         if lost {
             self.look_at_devices();
             self.look_at_addresses();

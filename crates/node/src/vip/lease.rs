@@ -18,6 +18,7 @@ use config::cluster::Cluster;
 use config::vip::Vip;
 use engine::Buffer;
 use engine::vip::Input;
+use engine::vip::lease::taken::{Answer, Taken};
 use engine::vip::lease::{self, Action, BEAT, Config, Fact, SPAN, SeatConfig, VipLease, Voters};
 use sys::bpf::gate::{self, Gate};
 use sys::netlink::Netlink;
@@ -50,6 +51,7 @@ struct Guard {
     own: Vec<IpAddr>,
     /// By name of a device: its number where the gate is on it, or why it is not.
     devices: BTreeMap<String, Result<u32, Option<String>>>,
+    taken: Taken,
 }
 
 impl VipLeases {
@@ -129,7 +131,7 @@ impl Guard {
             Err(error) => (None, Some(base::Chain(&error).to_string())),
         };
         let own = own.map(Iterator::collect).unwrap_or_default();
-        Self { gate, refused, own, devices: BTreeMap::new() }
+        Self { gate, refused, own, devices: BTreeMap::new(), taken: Taken::default() }
     }
 
     /// On the devices of the addresses and of the cluster's networks, as they are now: a kernel answers ARP for an
@@ -159,6 +161,14 @@ impl Guard {
         }
         let attached = gate.attach(netlink, index);
         *known = attached.map(|()| index).map_err(|error| Some(base::Chain(&error).to_string()));
+    }
+
+    /// The gate is on that device no more, as far as is known without asking for another one.
+    fn is_missing(&self, netlink: &Netlink, index: u32) -> Option<String> {
+        let gate = self.gate.as_ref()?;
+        let known = self.devices.iter().find(|(_, known)| **known == Ok(index));
+        let (name, _) = known.filter(|_| !gate.is_attached(netlink, index).unwrap_or(true))?;
+        Some(name.clone())
     }
 
     fn leave(&mut self, netlink: &Netlink) {
@@ -237,6 +247,33 @@ impl Driver<'_> {
     pub(super) fn guard_networks(&mut self, came: IpAddr) {
         if let Some(all) = self.vip_leases.as_mut().filter(|all| all.guard.own.contains(&came)) {
             all.guard.stand_everywhere(&self.netlink, of_leases(&self.instances));
+            self.tell_enforced();
+        }
+    }
+
+    /// Somebody may have taken the gate off a device. `lost`: it is not known off which.
+    pub(super) fn guard_filters(&mut self, changed: &[u32], lost: bool) {
+        let Some(all) = &mut self.vip_leases else { return };
+        let now = sys::clock::now();
+        let on = all.guard.devices.values().filter_map(|known| known.as_ref().ok().copied());
+        let on: Vec<u32> = on.filter(|index| lost || changed.contains(index)).collect();
+        for index in on {
+            let Some(all) = &mut self.vip_leases else { return };
+            let Some(name) = all.guard.is_missing(&self.netlink, index) else { continue };
+            let told = match all.guard.taken.answer(now) {
+                Answer::PutBack { told } => {
+                    all.guard.stand_on(&self.netlink, &name, Some(index));
+                    told.filter(|_| all.guard.devices.get(&name) == Some(&Ok(index)))
+                }
+                Answer::Leave => {
+                    let why = "somebody takes it off again and again".to_owned();
+                    all.guard.devices.insert(name.clone(), Err(Some(why)));
+                    None
+                }
+            };
+            if let Some(times) = told {
+                self.tell(&Report::Event(tell::taken(&self.node, &name, times, now)));
+            }
             self.tell_enforced();
         }
     }

@@ -234,6 +234,27 @@ pub(super) fn enforced(node: &str, names: &[String], why: Option<&str>) -> Event
     }
 }
 
+/// Somebody took the gate off a device, and it is on it again.
+pub(super) fn taken(node: &str, device: &str, times: u64, noticed: Time) -> Event {
+    let often = if times == 1 {
+        String::new()
+    } else {
+        format!(", {times} times since the last word of it")
+    };
+    let took = sys::clock::now().since(noticed).as_micros();
+    Event {
+        at_ms: sys::clock::wall_ms(),
+        node: node.to_owned(),
+        what: "vip-gate-taken".to_owned(),
+        object: format!("node/{node}"),
+        evidence: format!("the filter that ends vip leases was taken off {device}{often}"),
+        decision: "put it there again at once".to_owned(),
+        action: format!("the kernel of this node ends vip leases on {device}"),
+        took_us: u64::try_from(took).unwrap_or(u64::MAX),
+        ..Event::default()
+    }
+}
+
 /// This process has to wait for others to run.
 pub(super) fn ordinary(node: &str, error: &std::io::Error) -> Event {
     Event {

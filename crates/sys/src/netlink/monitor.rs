@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 
+use super::message::Traffic;
 use super::transport::Transport;
 use super::{Address, Link, read_address, read_link};
 
@@ -27,11 +28,16 @@ pub enum Change {
         address: Address,
         gone: bool,
     },
+    /// A filter of a device is new, changed or gone, or a queue with filters is gone.
+    Filters {
+        index: u32,
+    },
     /// More happened than was read in time: ask for everything anew.
     Lost,
 }
 
 const GROUPS: [u32; 3] = [1, 5, 9]; // RTNLGRP_LINK, IPV4_IFADDR, IPV6_IFADDR
+const FILTERS: u32 = 4; // RTNLGRP_TC
 
 impl Monitor {
     /// Hears what changes in this thread's network namespace from now on.
@@ -39,7 +45,19 @@ impl Monitor {
     /// # Errors
     /// When the process has no descriptor left.
     pub fn open() -> io::Result<Self> {
-        let groups = GROUPS.iter().fold(0, |bits, group| bits | 1 << (group - 1));
+        Self::of(GROUPS.iter())
+    }
+
+    /// The same, and what becomes of the filters of devices.
+    ///
+    /// # Errors
+    /// When the process has no descriptor left.
+    pub fn open_with_filters() -> io::Result<Self> {
+        Self::of(GROUPS.iter().chain([&FILTERS]))
+    }
+
+    fn of<'a>(groups: impl Iterator<Item = &'a u32>) -> io::Result<Self> {
+        let groups = groups.fold(0, |bits, group| bits | 1 << (group - 1));
         Ok(Self { transport: Transport::open(groups)?, heard: VecDeque::with_capacity(64) })
     }
 
@@ -80,6 +98,9 @@ fn read(kind: u16, body: &[u8]) -> Option<Change> {
         }
         libc::RTM_DELADDR => {
             read_address(body).map(|address| Change::Address { address, gone: true })
+        }
+        libc::RTM_NEWTFILTER | libc::RTM_DELTFILTER | libc::RTM_DELQDISC => {
+            Traffic::read(body).map(|traffic| Change::Filters { index: traffic.index })
         }
         _ => None,
     }
