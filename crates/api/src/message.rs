@@ -192,6 +192,8 @@ pub enum Report {
     Event(Event),
     /// Agent: an operator put this node on standby, drains it, or ended that; it is on the disk.
     Duty(Duty),
+    /// Agent: names of the nodes that the cluster has committed as off.
+    Proven(Vec<String>),
     /// Agent: the trust folder has other keys than those it was told last.
     Keys,
     /// Agent: this generation of the configuration lies beside the files that are used. Answered by

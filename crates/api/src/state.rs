@@ -33,6 +33,9 @@ pub enum Change {
     Dashboard(DashboardState),
     /// To vip process and agent: an operator put this node on standby, drains it, or ended that.
     Duty(Duty),
+    /// To everybody who decides: names of the nodes that the cluster has committed as off, this one too; all others
+    /// are not. Told once the agent has read them, and whenever they change.
+    Proven(Vec<String>),
     /// To the agent: this node's part of the store.
     Store(Box<StoreState>),
     /// To the agent: what came to the vip process and was not believed.

@@ -88,4 +88,6 @@ pub enum VipCause {
     Expired,
     /// With a vip lease: no majority of the controllers granted it in time.
     Majority,
+    /// An operator confirmed that this node is off.
+    ProvenDead,
 }

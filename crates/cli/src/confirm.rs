@@ -14,7 +14,7 @@ use crate::reach::{self, Instance};
 /// Silence proves no death: a machine that nobody hears may run on. Type this only after you have seen that it
 /// is off, or cut from power and storage: from then on its work may be started elsewhere. All nodes call it
 /// proven dead, whatever they hear, until you take it back with `--undo`, before the machine is started again.
-/// Refused while the node is heard, and without a majority of the store. For admins, in the audit log.
+/// One that runs all the same holds no address until then. Refused while the node is heard, and without a majority of the store. For admins, in the audit log.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// The node's name, as `outlast status` shows it

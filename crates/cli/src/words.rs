@@ -106,6 +106,7 @@ pub(crate) const fn cause(cause: VipCause) -> &'static str {
         VipCause::Stopping => "stopping",
         VipCause::Adopted => "kept over a restart",
         VipCause::Standby => "on standby, as an operator asked",
+        VipCause::ProvenDead => "an operator confirmed that this node is off",
         VipCause::Moved => "moved away by an operator",
         VipCause::Expired => "what it had granted another ended",
         VipCause::Majority => "no majority granted it",

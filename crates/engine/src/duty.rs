@@ -104,6 +104,8 @@ pub struct Vip<'a> {
 pub struct Node<'a> {
     pub name: &'a str,
     pub is_alive: bool,
+    /// A committed entry says that it is off, whatever is heard of it.
+    pub is_proven_dead: bool,
     pub duty: Duty,
 }
 
@@ -195,6 +197,10 @@ pub enum Refused {
     Drains(String),
     #[error("{0} is on standby: `outlast node resume {0}` makes it hold again")]
     TakesNothing(String),
+    #[error(
+        "somebody confirmed that {0} is off: it is given nothing until `outlast node confirm-off {0} --undo`"
+    )]
+    ProvenDead(String),
     #[error("{0} is not on standby")]
     OnDuty(String),
     #[error("nobody else could hold vip/{0} now: its clients would lose it")]
@@ -337,12 +343,7 @@ fn hand_over(view: &View<'_>, name: &str, to: &str) -> Result<Todo, Refused> {
     if !found.order.iter().any(|known| known == to) {
         return Err(Refused::NotInOrder { node, vip });
     }
-    if !view.nodes[position].is_alive {
-        return Err(Refused::NotAlive(node));
-    }
-    if !view.nodes[position].duty.takes_work() {
-        return Err(Refused::TakesNothing(node));
-    }
+    role::takes_work(view, to)?;
     if found.preempts {
         return Err(Refused::Preempts(vip));
     }

@@ -197,6 +197,8 @@ impl Vip {
             Input::Balancer(balancer) => self.facts.balancer(balancer),
             Input::PeerLost { node } => self.peers.forget(node),
             Input::Standby(on) => self.facts.standby(on),
+            Input::Proven { node, dead } if node == self.config.node => self.facts.proven(dead),
+            Input::Proven { node, dead } => self.peers.proven(node, dead),
             Input::MoveTo { node } => self.move_to(now, node, out),
             Input::Refused => {
                 if self.holding() {

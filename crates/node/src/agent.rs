@@ -309,17 +309,14 @@ impl Agent<'_> {
         if now >= self.sample_at {
             self.sample_at = now + SAMPLE_EVERY;
             let load = self.sampler.sample();
-            let (planned, proven) = {
+            let planned = {
                 let mut core = lock(&self.core);
                 core.sampled(now, load);
                 core.stalled(self.stalls.ailments(now));
                 core.unread = self.beats.as_ref().map_or(0, Beats::unread);
-                (core.newly_planned(sys::clock::wall_ms()), core.newly_proven())
+                core.newly_planned(sys::clock::wall_ms())
             };
-            for (node, proof) in proven {
-                self.step(Input::Proven { node, proof });
-                self.gossip(gossip::Input::Proven { node, proof });
-            }
+            self.are_proven();
             self.are_planned(planned);
         }
     }

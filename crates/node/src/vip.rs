@@ -9,6 +9,7 @@
 //! When the supervisor's end of the channel closes, the process hands over and ends: an address
 //! without a supervisor would stay with nobody to take it down.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::os::fd::AsFd;
 
@@ -97,6 +98,8 @@ struct Driver<'a> {
     tape: Tape,
     /// Names of nodes by position.
     nodes: Vec<String>,
+    /// Those that are proven dead, by position.
+    proven: BTreeSet<u16>,
     node: String,
     breaks: Vec<api::Break>,
     actions: Buffer<Action>,
@@ -184,6 +187,7 @@ impl<'a> Driver<'a> {
             scripts,
             tape,
             nodes: nodes.unwrap_or_default(),
+            proven: BTreeSet::new(),
             node: start.node.clone(),
             breaks: start.breaks.clone(),
             actions: Buffer::new(),

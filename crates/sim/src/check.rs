@@ -125,6 +125,7 @@ impl Sim {
                 | Cause::Stopping
                 | Cause::Adopted
                 | Cause::Standby
+                | Cause::ProvenDead
                 | Cause::Moved,
             )
             | None => Some("claims without a cause"),

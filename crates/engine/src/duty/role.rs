@@ -77,6 +77,9 @@ fn votes(view: &View<'_>, office: &Office<'_>, to: &str) -> Result<(), Refused> 
 
 pub(super) fn takes_work(view: &View<'_>, to: &str) -> Result<(), Refused> {
     let node = &view.nodes[position(view, to)?];
+    if node.is_proven_dead {
+        return Err(Refused::ProvenDead(to.to_owned()));
+    }
     if !node.is_alive {
         return Err(Refused::NotAlive(to.to_owned()));
     }

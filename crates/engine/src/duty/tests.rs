@@ -21,7 +21,7 @@ fn with(change: impl FnOnce(&mut View<'_>), look: impl FnOnce(&View<'_>) -> Stri
         me: "node01",
         duty: Duty::On,
         nodes: [("node01", true), ("node02", true), ("node03", false), ("node04", true)]
-            .map(|(name, is_alive)| Node { name, is_alive, duty: Duty::On })
+            .map(|(name, is_alive)| Node { name, is_alive, is_proven_dead: false, duty: Duty::On })
             .to_vec(),
         vips: vec![vip("internal", &first, &all), vip("external", &second, &two)],
         pools: vec![
@@ -112,6 +112,11 @@ fn what_speaks_against_a_command_is_told_by_name_before_anything_is_done() {
     check(|view| view.vips[0].preempts = true, moved("internal", "node02"), back);
     let rests = "node02 is on standby: `outlast node resume node02` makes it hold again";
     check(|view| view.nodes[1].duty = Duty::Standby, moved("internal", "node02"), rests);
+    let off = "somebody confirmed that node02 is off: it is given nothing until `outlast node confirm-off node02 --undo`";
+    let dead = |view: &mut View<'_>| view.nodes[1].is_proven_dead = true;
+    check(dead, moved("internal", "node02"), off);
+    check(dead, Command::Use { pool: "db", to: "node02" }, off);
+    check(dead, Command::Lead { to: "node02" }, off);
     let nobody = "nobody that is known here holds vip/internal: there is nothing to hand over";
     check(|view| view.vips[0].holders = &[], moved("internal", "node02"), nobody);
 }

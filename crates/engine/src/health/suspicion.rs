@@ -22,6 +22,8 @@ pub const FRESH: Duration = Duration::from_secs(5);
 pub enum Evidence {
     /// The verdict on the node the server's address lives on.
     Node(Standing),
+    /// Whether it is committed that the node is off.
+    Proven(bool),
     /// A connect was refused, or the network said unreachable.
     Refused,
     /// A connect begun at `since` has no answer; another server of the proxy last answered at `other`.
@@ -43,6 +45,7 @@ pub enum Evidence {
 #[derive(Clone, Debug)]
 pub struct Suspicion {
     node: Standing,
+    proven: bool,
     refused: Option<Time>,
     no_connect: Option<Time>,
     no_answer: Option<Time>,
@@ -57,6 +60,7 @@ impl Suspicion {
     pub const fn new(checked: bool) -> Self {
         Self {
             node: Standing::Unknown,
+            proven: false,
             refused: None,
             no_connect: None,
             no_answer: None,
@@ -70,6 +74,7 @@ impl Suspicion {
         let before = self.is_suspect();
         match evidence {
             Evidence::Node(standing) => self.node = standing,
+            Evidence::Proven(dead) => self.proven = dead,
             Evidence::Refused => self.refused = Some(now),
             Evidence::ConnectPending { since, other } => {
                 if now.since(since) >= CONNECT_SILENCE && other.is_some_and(|other| other > since) {
@@ -95,7 +100,8 @@ impl Suspicion {
 
     #[must_use]
     pub const fn is_suspect(&self) -> bool {
-        self.node_speaks_against()
+        self.proven
+            || self.node_speaks_against()
             || self.refused.is_some()
             || self.no_connect.is_some()
             || self.no_answer.is_some()
@@ -111,6 +117,7 @@ impl Suspicion {
     /// there is none.
     #[must_use]
     pub fn why(&self) -> String {
+        let proven = self.proven.then_some("somebody confirmed that its node is off");
         let node = match self.node {
             Standing::Suspect => Some("its node is silent on every network"),
             Standing::Left => Some("its node said goodbye"),
@@ -118,6 +125,7 @@ impl Suspicion {
         };
         let said = |at: Option<Time>, what: &'static str| at.map(|_| what);
         let seen = [
+            proven,
             node,
             said(self.refused, "it refused a connection"),
             said(self.no_connect, "a connect was silent for 200 ms while another server answered"),

@@ -179,13 +179,15 @@ fn passed(started: u64, answered: bool) -> Evidence {
 /// Every kind of evidence, just enough of it and just not; what refutes it and what does not.
 #[test]
 fn evidence_speaks_against_a_server_until_it_is_refuted() {
-    use Evidence::{Answered, Connected, Node, Refused, Timeout};
+    use Evidence::{Answered, Connected, Node, Proven, Refused, Timeout};
     for (story, expected) in [
         (vec![(0, Node(Standing::Unknown)), (1, Node(Standing::Alive))], false),
         (vec![(0, Node(Standing::Suspect))], true),
         (vec![(0, Node(Standing::Left))], true),
         (vec![(0, Node(Standing::Suspect)), (9, Node(Standing::Alive))], false),
         (vec![(0, Node(Standing::Suspect)), (9, Connected), (9, passed(8, true))], true),
+        (vec![(0, Proven(true)), (9, Connected), (9, passed(8, true))], true),
+        (vec![(0, Proven(true)), (1, Node(Standing::Alive)), (9, Proven(false))], false),
         (vec![(100, Refused)], true),
         (vec![(100, Refused), (150, passed(99, true))], true),
         (vec![(100, Refused), (150, passed(100, false))], false),

@@ -24,6 +24,7 @@ pub enum VipFact {
     PeerLost { node: u16 },
     Standby(bool),
     MoveTo { node: u16 },
+    Proven { node: u16, dead: bool },
     Refused,
     AddressLost,
     Stop,
@@ -70,6 +71,7 @@ const REFUSED: u8 = 13;
 const ADDRESS_LOST: u8 = 14;
 const STOP: u8 = 15;
 const NETWORK: u8 = 16;
+const PROVEN: u8 = 17;
 
 /// Whether it is news; remembered in the same way by who writes and by who reads.
 fn remember<K: Ord, V: PartialEq>(last: &mut BTreeMap<K, V>, key: K, value: V) -> bool {
@@ -152,6 +154,7 @@ pub(super) fn keep(
         Input::PeerLost { node } => tagged(PEER_LOST, &|out| node.keep(out)),
         Input::Standby(on) => tagged(STANDBY, &|out| on.keep(out)),
         Input::MoveTo { node } => tagged(MOVE_TO, &|out| node.keep(out)),
+        Input::Proven { node, dead } => tagged(PROVEN, &|out| (node, dead).keep(out)),
         Input::Refused => tagged(REFUSED, &|_| {}),
         Input::AddressLost => tagged(ADDRESS_LOST, &|_| {}),
         Input::Stop => tagged(STOP, &|_| {}),
@@ -200,6 +203,10 @@ pub(super) fn revive(last: &mut Last, bytes: &mut &[u8]) -> Option<(u16, VipFact
         PEER_LOST => VipFact::PeerLost { node: Keep::revive(bytes)? },
         STANDBY => VipFact::Standby(Keep::revive(bytes)?),
         MOVE_TO => VipFact::MoveTo { node: Keep::revive(bytes)? },
+        PROVEN => {
+            let (node, dead) = Keep::revive(bytes)?;
+            VipFact::Proven { node, dead }
+        }
         REFUSED => VipFact::Refused,
         ADDRESS_LOST => VipFact::AddressLost,
         STOP => VipFact::Stop,
@@ -228,6 +235,7 @@ impl VipFact {
             Self::PeerLost { node } => Input::PeerLost { node: *node },
             Self::Standby(on) => Input::Standby(*on),
             Self::MoveTo { node } => Input::MoveTo { node: *node },
+            Self::Proven { node, dead } => Input::Proven { node: *node, dead: *dead },
             Self::Refused => Input::Refused,
             Self::AddressLost => Input::AddressLost,
             Self::Stop => Input::Stop,
@@ -278,6 +286,12 @@ impl VipFact {
             Self::Standby(false) => "an operator ends the standby".to_owned(),
             Self::MoveTo { node } => {
                 format!("an operator moves the address to {}", names.node(*node))
+            }
+            Self::Proven { node, dead: true } => {
+                format!("it is committed that {} is off", names.node(*node))
+            }
+            Self::Proven { node, dead: false } => {
+                format!("no proof says any more that {} is off", names.node(*node))
             }
             Self::Refused => "the kernel did not take the addresses".to_owned(),
             Self::AddressLost => "somebody removed an address that is held".to_owned(),

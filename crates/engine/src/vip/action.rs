@@ -86,6 +86,8 @@ pub enum Cause {
     Standby,
     /// An operator moved the address to another node.
     Moved,
+    /// An operator confirmed that this node is off.
+    ProvenDead,
 }
 
 impl Cause {
@@ -108,6 +110,7 @@ impl Cause {
             Self::Adopted => "taken over from the process before",
             Self::Standby => "an operator put this node on standby",
             Self::Moved => "an operator moved it to another node",
+            Self::ProvenDead => "an operator confirmed that this node is off",
         }
     }
 }

@@ -72,6 +72,12 @@ pub enum Input<'a> {
     },
     /// An operator wants this node to hold nothing, or lets it hold again.
     Standby(bool),
+    /// It is committed that this node, or that peer, executes nothing any more, or that is taken back. Who runs all
+    /// the same holds nothing, and is named by nobody.
+    Proven {
+        node: u16,
+        dead: bool,
+    },
     /// An operator wants that node to hold the address of this one.
     MoveTo {
         node: u16,

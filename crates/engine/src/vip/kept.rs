@@ -35,6 +35,7 @@ kept_variants!(Cause {
     Standby = 12,
     Moved = 13,
     NoNetwork = 14,
+    ProvenDead = 15,
 });
 
 /// As it goes over the wire.

@@ -105,6 +105,11 @@ pub enum Input<'a> {
     Balancer(Balancer),
     /// An operator wants this node to hold nothing, or lets it hold again.
     Standby(bool),
+    /// It is committed that this node, or that one, executes nothing any more, or that is taken back.
+    Proven {
+        node: u16,
+        dead: bool,
+    },
     /// An operator wants that node to hold the address of this one.
     MoveTo {
         vip: usize,
@@ -238,6 +243,10 @@ impl VipLease {
             Input::Fact { vip, fact } => self.fact(vip, fact),
             Input::Balancer(told) => self.seats.iter_mut().for_each(|s| s.facts().balancer(told)),
             Input::Standby(on) => self.seats.iter_mut().for_each(|s| s.facts().standby(on)),
+            Input::Proven { node, dead } if node == self.node.me() => {
+                self.seats.iter_mut().for_each(|seat| seat.facts().proven(dead));
+            }
+            Input::Proven { node, dead } => self.node.proven(node, dead),
             Input::MoveTo { vip, node } => {
                 hurry =
                     self.seats.get_mut(vip).is_some_and(|s| s.move_to(vip, node, &self.node, out));

@@ -46,7 +46,8 @@ impl Vip {
             self.obeyed.forget(hello.source);
         }
         // A peer heard on another network only may be cut off here: it would not be seen to hold.
-        let ready = hello.role == Role::Backup && hello.eligible && near;
+        let ready =
+            hello.role == Role::Backup && hello.eligible && near && !self.peers.is_dead(hello.node);
         if ready && self.config.vip.preempt && rank > self.rank() {
             self.move_to_stronger(now, out);
         }

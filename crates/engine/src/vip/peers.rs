@@ -19,9 +19,11 @@ struct Known {
     life: Option<u64>,
     /// When it was last heard on the network of the address.
     near_at: Option<Time>,
+    /// Proven dead: it is named by nobody, whatever it says.
+    dead: bool,
 }
 
-kept!(Known { peer, last, life, near_at });
+kept!(Known { peer, last, life, near_at, dead });
 kept!(Named { node, life });
 
 impl Keep for Peers {
@@ -56,7 +58,13 @@ impl Peers {
         Self(
             peers
                 .iter()
-                .map(|peer| Known { peer: peer.clone(), last: None, life: None, near_at: None })
+                .map(|peer| Known {
+                    peer: peer.clone(),
+                    last: None,
+                    life: None,
+                    near_at: None,
+                    dead: false,
+                })
                 .collect(),
         )
     }
@@ -98,6 +106,16 @@ impl Peers {
         }
     }
 
+    pub(super) fn proven(&mut self, node: u16, dead: bool) {
+        for known in self.0.iter_mut().filter(|known| known.peer.node == node) {
+            known.dead = dead;
+        }
+    }
+
+    pub(super) fn is_dead(&self, node: u16) -> bool {
+        self.0.iter().any(|known| known.peer.node == node && known.dead)
+    }
+
     /// Whether one of them says that it holds.
     pub(super) fn hold(&self, now: Time) -> bool {
         let mut last = self.0.iter().filter_map(|known| known.last);
@@ -116,7 +134,7 @@ impl Peers {
     }
 
     fn candidates(&self, now: Time) -> impl Iterator<Item = Hello> {
-        let last = self.0.iter().filter_map(|known| known.last);
+        let last = self.0.iter().filter(|known| !known.dead).filter_map(|known| known.last);
         last.filter(move |(at, hello)| {
             now.since(*at) <= HELLO_LIFE && hello.eligible && hello.role != Role::Fault
         })

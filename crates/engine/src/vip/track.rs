@@ -18,6 +18,8 @@ pub(super) struct Facts {
     balancer: Option<Option<bool>>,
     refused_until: Time,
     standby: bool,
+    /// The cluster has committed that this node executes nothing any more.
+    dead: bool,
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -51,7 +53,7 @@ struct Count {
     against: u32,
 }
 
-kept!(Facts { links, scripts, balancer, refused_until, standby });
+kept!(Facts { links, scripts, balancer, refused_until, standby, dead });
 kept_variants!(Link { Unknown = 0, Up = 1, NoCarrier = 2, NoDevice = 3, NoNetwork = 4 });
 kept!(Count { fall, rise, weight, up, against });
 
@@ -67,11 +69,16 @@ impl Facts {
             balancer: vip.track_balancer.then_some(None),
             refused_until: Time::ZERO,
             standby: false,
+            dead: false,
         }
     }
 
     pub(super) fn standby(&mut self, on: bool) {
         self.standby = on;
+    }
+
+    pub(super) fn proven(&mut self, dead: bool) {
+        self.dead = dead;
     }
 
     pub(super) fn carrier(&mut self, interface: usize, up: bool) {
@@ -138,7 +145,9 @@ impl Facts {
 
     fn first(&self, now: Time, bad: impl Fn(Option<bool>) -> bool) -> Option<Cause> {
         let mut fatal = self.scripts.iter().filter(|script| script.weight == 0);
-        if self.standby {
+        if self.dead {
+            Some(Cause::ProvenDead)
+        } else if self.standby {
             Some(Cause::Standby)
         } else if let Some(link) = self.links.iter().find(|link| bad(link.is_good())) {
             Some(match link {
@@ -276,6 +285,7 @@ mod tests {
                 balancer: None,
                 refused_until: Time::ZERO,
                 standby: false,
+                dead: false,
             };
             assert_eq!(facts.weigh(base), expected, "{base} with {weight} after {results:?}");
         }

@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 use std::sync::Arc;
 
-use api::{Command, Report, ServerCheck, ServerState, Standing, Status};
+use api::{Command, Report, ServerCheck, ServerState, Standing, Status, Verdict};
 use base::Chain;
 use engine::duty::{self, Duty, Office, Place, Pool, Todo, View};
 use sys::channel::Channel;
@@ -163,6 +163,7 @@ fn view<'a>(status: &'a Status, names: &'a Names) -> View<'a> {
     let node = |line: &'a api::NodeLine| duty::Node {
         name: &line.state.node,
         is_alive: line.state.standing == Standing::Alive,
+        is_proven_dead: line.state.opinion.verdict == Verdict::ProvenDead,
         duty: meant(line.state.duty),
     };
     let vip = |line: &'a api::VipLine| duty::Vip {

@@ -1,7 +1,6 @@
 //! What the agent knows: shared between its loop and the threads that answer questions.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
-use std::num::NonZeroU64;
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,6 +18,7 @@ use engine::verdict::{Judgement, Rule, Verdict};
 
 use super::names::Names;
 use super::picture::Picture;
+use super::proof::Proofs;
 use super::strange::Strange;
 use super::voters::Voters;
 use super::{command, crowd};
@@ -63,10 +63,7 @@ pub(crate) struct Core {
     pub(super) store_stopped: Option<Time>,
     /// As the store has them, open or not.
     pub(super) windows: Vec<Window>,
-    /// As the store has them.
-    pub(super) proofs: Vec<api::proof::Proof>,
-    /// Entries of proofs, as last told to the machines.
-    pub(super) proven: BTreeMap<u16, NonZeroU64>,
+    pub(super) proofs: Proofs,
     /// Nodes in an open window, as last told to the machine.
     pub(super) planned: BTreeSet<usize>,
     /// Whether this node suspects itself; none without a cluster.
@@ -123,8 +120,7 @@ impl Core {
             concludes: None,
             store_stopped: None,
             windows: vec![],
-            proofs: vec![],
-            proven: BTreeMap::new(),
+            proofs: Proofs::default(),
             planned: BTreeSet::new(),
             quorum: None,
             said: None,
@@ -246,6 +242,7 @@ impl Core {
         };
         let opinion =
             self.judgement(node).map(|judged| self.shown_opinion(judged.verdict, judged.rule));
+        let opinion = if node == self.me { self.own_opinion().or(opinion) } else { opinion };
         let duty = self.duty(node);
         NodeState { node: name, standing, cells, why, opinion: opinion.unwrap_or_default(), duty }
     }

@@ -39,7 +39,7 @@ pub(crate) fn begin(core: &Arc<Mutex<Core>>, start: &Start) {
             let windows = items.iter().filter_map(|(_, item)| api::decode(&item.value).ok());
             core.windows = windows.collect();
         }),
-        ("proofs", PROOFS, |core, items| core.proofs = super::proof::read(items)),
+        ("proofs", PROOFS, |core, items| core.proofs.learn(super::proof::read(items))),
     ];
     for (name, prefix, take) in posted {
         let (core, run_dir) = (Arc::clone(core), start.run_dir.clone());

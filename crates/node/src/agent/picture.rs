@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use api::{
     BalancerState, Change, Choice, DashboardState, Duty, Mode, NodeLine, ProcessState, Report,
-    Role, ServerCheck, ServerState, Standing, Status, StoreState, VipLine, VipRole, VipState,
+    Role, ServerCheck, ServerState, Standing, Status, StoreState, Verdict, VipLine, VipRole,
+    VipState,
 };
 use engine::evidence::{Ailment, Ailments};
 
@@ -104,8 +105,8 @@ impl Picture {
                 let all = &mut self.adverts_refused;
                 news.iter().for_each(|news| api::RefusedAdverts::learn(all, news));
             }
-            // What this agent itself decided.
-            Change::Node(_) => {}
+            // What this agent itself decided, or told.
+            Change::Node(_) | Change::Proven(_) => {}
         }
     }
 
@@ -127,6 +128,7 @@ impl Picture {
             | Report::Adverts(_)
             | Report::Counts(_)
             | Report::Duty(_)
+            | Report::Proven(_)
             | Report::Keys
             | Report::Apply { .. }
             | Report::Store(_)
@@ -254,8 +256,10 @@ impl Picture {
         let rank = |name: &String| vip.order.iter().position(|other| other == name);
         let is_alive = |name: &String| {
             let is = |line: &NodeLine| line.state.node == *name;
-            let is_fit =
-                |state: &api::NodeState| state.standing == Standing::Alive && state.duty.is_on();
+            let is_fit = |state: &api::NodeState| {
+                let is_dead = state.opinion.verdict == Verdict::ProvenDead;
+                state.standing == Standing::Alive && state.duty.is_on() && !is_dead
+            };
             nodes.iter().any(|line| is(line) && is_fit(&line.state))
         };
         let can = |name: &&String| match *name {

@@ -3,12 +3,33 @@
 use std::collections::BTreeMap;
 use std::num::NonZeroU64;
 
-use api::Evidence;
 use api::proof::Proof;
+use api::{Event, Evidence, Opinion, Report, Verdict};
+use engine::gossip;
 use engine::kv::Item;
-use engine::verdict::{Death, PROOFS, Proof as Committed};
+use engine::member::Input;
+use engine::verdict::{Death, PROOFS, Proof as Committed, RULES};
 
 use super::core::Core;
+use super::{Agent, lock};
+
+/// Proofs of death as this node knows them, and what of them was told.
+#[derive(Debug, Default)]
+pub(super) struct Proofs {
+    all: Vec<Proof>,
+    /// The store was read, or a member of it brought what it has; before, nothing is told.
+    are_known: bool,
+    /// Their entries, as last told to the machines of this agent.
+    proven: BTreeMap<u16, NonZeroU64>,
+    /// Names, as last told to the other processes.
+    told: Option<Vec<String>>,
+}
+
+impl Proofs {
+    pub(super) fn learn(&mut self, all: Vec<Proof>) {
+        (self.all, self.are_known) = (all, true);
+    }
+}
 
 /// What stands in the store; one that cannot be read is of a newer version, and proves nothing here.
 pub(super) fn read(items: &[(String, Item)]) -> Vec<Proof> {
@@ -20,23 +41,94 @@ pub(super) fn read(items: &[(String, Item)]) -> Vec<Proof> {
     items.iter().filter_map(proof).collect()
 }
 
+impl Agent<'_> {
+    /// Machines, vip process and balancers hear who is proven dead, this node too, whenever that changes.
+    pub(super) fn are_proven(&mut self) {
+        let (proven, told) = {
+            let mut core = lock(&self.core);
+            (core.newly_proven(), core.newly_told())
+        };
+        for (node, proof) in proven {
+            self.step(Input::Proven { node, proof });
+            self.gossip(gossip::Input::Proven { node, proof });
+        }
+        if let Some((names, event)) = told {
+            event.into_iter().for_each(|event| self.journal.add(event));
+            self.tell(&Report::Proven(names));
+        }
+    }
+}
+
 impl Core {
     /// Nodes of which something else is proven now than the machines were told.
-    pub(super) fn newly_proven(&mut self) -> Vec<(u16, Option<Committed>)> {
+    fn newly_proven(&mut self) -> Vec<(u16, Option<Committed>)> {
         let entry = |proof: &Proof| NonZeroU64::new(proof.entry);
         let proven = |name: &String| self.proof_of(name).and_then(entry);
         let names = (0..).zip(&self.picture.names).filter(|(at, _)| *at != self.me);
         let now: BTreeMap<u16, NonZeroU64> =
             names.filter_map(|(at, name)| Some((at, proven(name)?))).collect();
-        let before = std::mem::replace(&mut self.proven, now);
-        let gone = before.keys().filter(|at| !self.proven.contains_key(at)).map(|at| (*at, None));
-        let new = self.proven.iter().filter(|(at, entry)| before.get(at) != Some(entry));
+        let before = std::mem::replace(&mut self.proofs.proven, now);
+        let now = &self.proofs.proven;
+        let gone = before.keys().filter(|at| !now.contains_key(at)).map(|at| (*at, None));
+        let new = now.iter().filter(|(at, entry)| before.get(at) != Some(entry));
         let proof = |entry: &NonZeroU64| Some(Committed::committed(*entry, Death::Operator));
         gone.chain(new.map(|(at, entry)| (*at, proof(entry)))).collect()
     }
 
+    /// Names of all that are proven dead, if others than the processes were told; and what of that concerns this node.
+    fn newly_told(&mut self) -> Option<(Vec<String>, Option<Event>)> {
+        if !self.proofs.are_known {
+            return None;
+        }
+        let names = self.picture.names.iter();
+        let now: Vec<String> =
+            names.filter(|name| self.proof_of(name).is_some()).cloned().collect();
+        if self.proofs.told.as_ref() == Some(&now) {
+            return None;
+        }
+        let before = self.proofs.told.replace(now.clone()).unwrap_or_default();
+        let me = self.picture.names.get(usize::from(self.me))?;
+        let (was, is) = (before.contains(me), now.contains(me));
+        Some((now, (was != is).then(|| self.own_proof(me, is))))
+    }
+
+    /// This node is said to be dead, or no more.
+    fn own_proof(&self, me: &str, is_dead: bool) -> Event {
+        let word = self.word_of_proof(me).map(|word| word.what).unwrap_or_default();
+        let object = format!("node/{me}");
+        if is_dead {
+            return Event {
+                what: "node-verdict".to_owned(),
+                object,
+                evidence: word,
+                decision: "this node is proven-dead, though it runs; rule proven-dead".to_owned(),
+                action: "hold no address; be named by nobody; take no new requests".to_owned(),
+                not_done: format!(
+                    "nothing is ended here; `outlast node confirm-off {me} --undo` takes it back"
+                ),
+                ..Event::default()
+            };
+        }
+        Event {
+            what: "node-verdict".to_owned(),
+            object,
+            evidence: "nobody confirms any more that this node is off".to_owned(),
+            decision: "this node is alive, before proven-dead".to_owned(),
+            action: "take on again what comes".to_owned(),
+            not_done: "nothing is taken back".to_owned(),
+            ..Event::default()
+        }
+    }
+
+    /// The verdict on this node, where it is one that others have and all act on.
+    pub(super) fn own_opinion(&self) -> Option<Opinion> {
+        let me = self.picture.names.get(usize::from(self.me))?;
+        let rule = RULES[0].name.to_owned();
+        self.proof_of(me).map(|_| Opinion { verdict: Verdict::ProvenDead, networks: vec![], rule })
+    }
+
     pub(super) fn proof_of(&self, name: &str) -> Option<&Proof> {
-        self.proofs.iter().find(|proof| proof.node == name)
+        self.proofs.all.iter().find(|proof| proof.node == name)
     }
 
     /// Whose word it is, for `why`.
@@ -54,8 +146,8 @@ impl Core {
         let proof = self.proof_of(name)?;
         let (who, why) = (proof.whose(), &proof.why);
         Some(format!(
-            "{who} confirmed that this node is off ({why}), and it runs: nobody counts on it until \
-             `outlast node confirm-off {name} --undo`"
+            "{who} confirmed that this node is off ({why}), and it runs: it holds no address, and its servers get no \
+             new request while another is up, until `outlast node confirm-off {name} --undo`"
         ))
     }
 }

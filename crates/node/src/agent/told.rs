@@ -59,7 +59,8 @@ impl Told {
 
     fn post(&self, posted: Posted) {
         let mut core = super::lock(&self.core);
-        (core.windows, core.proofs) = (posted.windows, posted.proofs);
+        core.windows = posted.windows;
+        core.proofs.learn(posted.proofs);
     }
 
     /// What the members are told at the next opportunity.

@@ -286,6 +286,8 @@ impl Supervisor {
             }
             Kind::Vip => {
                 // First of all what keeps it from holding.
+                let proven = api::Change::Proven(self.facts.proven.clone());
+                self.order(slot, &Order::Change(proven));
                 self.order(slot, &Order::Change(api::Change::Duty(self.facts.duty)));
                 self.order(slot, &Order::Change(api::Change::Balancer(self.facts.balancer)));
             }

@@ -27,6 +27,8 @@ pub(crate) struct Facts {
     pub(crate) balancer: BalancerState,
     /// What an operator wants of this node.
     pub(crate) duty: Duty,
+    /// Nodes that are proven dead, as the agent last read them.
+    pub(crate) proven: Vec<String>,
     dashboard: Option<DashboardState>,
     store: Option<Box<StoreState>>,
     /// Of the vip process.
@@ -50,6 +52,7 @@ impl Default for Facts {
             processes: BTreeMap::new(),
             balancer: BalancerState::Replacing,
             duty: Duty::On,
+            proven: vec![],
             dashboard: None,
             store: None,
             refused: RefusedPackets::default(),
@@ -85,6 +88,7 @@ impl Facts {
             }
             Change::Dashboard(state) => self.dashboard = Some(state.clone()),
             Change::Duty(duty) => self.duty = *duty,
+            Change::Proven(names) => self.proven.clone_from(names),
             Change::Store(state) => self.store = Some(state.clone()),
             Change::Refused(refused) => self.refused = *refused,
             Change::Adverts(news) => {
@@ -157,6 +161,7 @@ impl Facts {
             .chain(self.choices.values().cloned().map(Change::Choice))
             .chain(self.nodes.values().cloned().map(Change::Node))
             .chain(self.vips.values().cloned().map(Change::Vip))
+            .chain((!self.proven.is_empty()).then(|| Change::Proven(self.proven.clone())))
             .collect()
     }
 

@@ -45,6 +45,9 @@ impl Supervisor {
             Report::Servers(_) => {}
             Report::Choice(choice) => self.spread(slot, Change::Choice(choice)),
             Report::Node(state) => self.spread(slot, Change::Node(state)),
+            Report::Proven(names) if kind == Kind::Agent => {
+                self.spread(slot, Change::Proven(names));
+            }
             Report::Duty(duty) if kind == Kind::Agent => self.duty(duty),
             Report::Move { instance, to } if kind == Kind::Agent => self.hand_over(instance, to),
             Report::Use { proxy, server } if kind == Kind::Agent => self.use_server(proxy, server),
@@ -59,6 +62,7 @@ impl Supervisor {
             Report::Duty(_)
             // Heard where the descriptor is.
             | Report::Gate { .. }
+            | Report::Proven(_)
             | Report::Move { .. }
             | Report::Use { .. }
             | Report::Keys
@@ -93,7 +97,7 @@ impl Supervisor {
     fn spread(&mut self, from: Slot, change: Change) {
         self.facts.learn(&change);
         let order = Order::Change(change);
-        if let Order::Change(Change::Node(_)) = &order {
+        if let Order::Change(Change::Node(_) | Change::Proven(_)) = &order {
             self.order_all(Kind::Vip, &order);
         }
         let listens = |kind| matches!(kind, Kind::Proxy | Kind::Agent);

@@ -199,6 +199,7 @@ fn input<'a>(vip: usize, input: Input<'a>) -> Option<lease::Input<'a>> {
         Input::Network { .. } => fact(Fact::Network),
         Input::Balancer(balancer) => Some(lease::Input::Balancer(balancer)),
         Input::Standby(on) => Some(lease::Input::Standby(on)),
+        Input::Proven { node, dead } => Some(lease::Input::Proven { node, dead }),
         Input::MoveTo { node } => Some(lease::Input::MoveTo { vip, node }),
         Input::Refused => Some(lease::Input::Refused { vip }),
         Input::AddressLost => Some(lease::Input::AddressLost { vip }),

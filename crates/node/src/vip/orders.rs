@@ -1,5 +1,6 @@
 //! What the supervisor orders.
 
+use std::collections::BTreeSet;
 use std::io;
 
 use api::{Change, Order, Report, Standing};
@@ -30,6 +31,17 @@ impl Driver<'_> {
         }
     }
 
+    /// Exactly these are proven dead.
+    fn proven(&mut self, names: &[String]) {
+        let position = |name: &String| self.nodes.iter().position(|other| other == name);
+        let at = names.iter().filter_map(position).filter_map(|at| u16::try_from(at).ok());
+        let now: BTreeSet<u16> = at.collect();
+        let before = std::mem::replace(&mut self.proven, now.clone());
+        for node in before.symmetric_difference(&now) {
+            self.step_all(Input::Proven { node: *node, dead: now.contains(node) });
+        }
+    }
+
     fn order(&mut self, order: &Order) {
         match order {
             Order::Ping(number) => self.tell(&Report::Pong(*number)),
@@ -54,6 +66,7 @@ impl Driver<'_> {
                 }
             }
             Order::Change(Change::Duty(duty)) => self.step_all(Input::Standby(!duty.is_on())),
+            Order::Change(Change::Proven(names)) => self.proven(names),
             Order::Count { clear } => {
                 let counts = self.instances.iter().map(super::Instance::counted).collect();
                 self.tell(&Report::Counts(counts));

@@ -64,6 +64,7 @@ fn cause(cause: Cause) -> VipCause {
         Cause::Adopted => VipCause::Adopted,
         Cause::Standby => VipCause::Standby,
         Cause::Moved => VipCause::Moved,
+        Cause::ProvenDead => VipCause::ProvenDead,
     }
 }
 

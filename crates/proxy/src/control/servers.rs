@@ -58,6 +58,7 @@ impl Control {
     pub(super) fn change(&mut self, change: Change) {
         match change {
             Change::Node(node) => self.node_changed(&node),
+            Change::Proven(names) => self.proven(&names),
             // From the proxy that serves to its spare.
             Change::Servers(states) if !self.is_active => {
                 self.restore(&states);
@@ -236,11 +237,23 @@ impl Control {
             api::Standing::Left => Standing::Left,
         };
         self.rest(node, !state.duty.is_on());
+        self.judge_node((node, &state.node), Evidence::Node(standing));
+    }
+
+    /// Exactly these nodes are proven dead.
+    fn proven(&mut self, names: &[String]) {
+        let nodes = self.cluster.as_ref().map_or(&[][..], |cluster| &cluster.nodes);
+        let all: Vec<String> = nodes.iter().map(|node| node.name.clone()).collect();
+        for (node, name) in all.iter().enumerate() {
+            self.judge_node((node, name), Evidence::Proven(names.contains(name)));
+        }
+    }
+
+    /// Evidence about all servers of a node, by its position and name.
+    fn judge_node(&mut self, (node, name): (usize, &str), evidence: Evidence) {
         let mut changed = Vec::new();
         for (proxy, server) in self.every_server() {
-            if self.known[proxy][server].node == Some(node)
-                && self.judge(proxy, server, Evidence::Node(standing))
-            {
+            if self.known[proxy][server].node == Some(node) && self.judge(proxy, server, evidence) {
                 changed.push((proxy, server));
                 self.server_changed(proxy, server);
                 if self.view.board()[proxy][server].suspect {
@@ -253,7 +266,7 @@ impl Control {
             [(proxy, server)] => self.tell_suspicion(proxy, server),
             [(proxy, server), ..] => {
                 let suspect = self.view.board()[proxy][server].suspect;
-                self.tell_suspicions(&state.node, &changed, suspect);
+                self.tell_suspicions(name, &changed, suspect);
             }
         }
     }

@@ -76,6 +76,7 @@ const fn cause(cause: VipCause) -> &'static str {
         VipCause::Stopping => "stopping",
         VipCause::Adopted => "kept over a restart",
         VipCause::Standby => "on standby, as an operator asked",
+        VipCause::ProvenDead => "an operator confirmed that this node is off",
         VipCause::Moved => "moved away by an operator",
         VipCause::Expired => "what it had granted another node ended",
         VipCause::Majority => "no majority granted it",

@@ -184,6 +184,7 @@ impl World {
         node.agent = Process { turn_at: node.agent.turn_at, ..Process::default() };
         node.vip = Process { turn_at: node.vip.turn_at, ..Process::default() };
         node.known.fill(member::Standing::Unknown);
+        node.dead = 0;
         self.close_office(host);
         self.disk_loses_power(host);
     }
@@ -273,6 +274,7 @@ impl World {
         }
         self.vip(host, Input::Carrier { interface: 0, up });
         self.vip(host, Input::Balancer(balancer));
+        self.is_told_of_deaths(host);
         self.vip(host, Input::Timeout);
     }
 
@@ -369,6 +371,7 @@ impl World {
         node.agent = Process { turn_at: node.agent.turn_at, ..Process::default() };
         node.vip = Process { turn_at: node.vip.turn_at, ..Process::default() };
         node.known.fill(member::Standing::Unknown);
+        node.dead = 0;
         self.close_office(host);
     }
 
@@ -383,6 +386,7 @@ impl World {
         node.agent = Process { turn_at: node.agent.turn_at, ..Process::default() };
         node.vip = Process { turn_at: node.vip.turn_at, ..Process::default() };
         node.known.fill(member::Standing::Unknown);
+        node.dead = 0;
     }
 
     fn start(&mut self, host: u16) {

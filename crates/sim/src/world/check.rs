@@ -219,6 +219,8 @@ impl World {
             "holds with a failed balancer"
         } else if node.vip_acts() && node.rests {
             "holds on standby"
+        } else if node.vip_acts() && self.ears[usize::from(host)].dead >> host & 1 == 1 {
+            "holds, and knows that it is proven dead"
         } else {
             return;
         };
@@ -262,12 +264,16 @@ impl World {
                 | Cause::Stopping
                 | Cause::Adopted
                 | Cause::Standby
-                | Cause::Moved,
+                | Cause::Moved
+                | Cause::ProvenDead,
             )
             | None => (None, "claims without a cause"),
         };
         if self.hosts[usize::from(host)].rests {
             self.fail("S9 standby", host, "claims on standby");
+        }
+        if self.ears[usize::from(host)].dead >> host & 1 == 1 {
+            self.fail("S9 proven dead", host, "claims, and knows that it is proven dead");
         }
         match mark {
             Some(mark) => self.marks.note(mark),

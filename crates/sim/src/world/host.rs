@@ -151,6 +151,8 @@ pub(crate) struct Host {
     pub(crate) reference: Option<Reference>,
     /// When one of them last answered this agent.
     pub(crate) referred_at: Option<Time>,
+    /// Hosts that are proven dead, as its agent told its supervisor: one bit each.
+    pub(crate) dead: u64,
     /// The last verdicts of its agent, which the supervisor keeps for the next one.
     pub(crate) known: Vec<Standing>,
 }
@@ -189,6 +191,7 @@ impl Host {
             reported: Reported::default(),
             reference: None,
             referred_at: None,
+            dead: 0,
             known: vec![Standing::Unknown; usize::from(hosts)],
         }
     }
@@ -211,9 +214,15 @@ impl Host {
         self.runs() && self.vip.machine.is_some() && self.vip.frozen_at.is_none()
     }
 
+    /// Whether its agent has told that this host is proven dead.
+    pub(crate) const fn knows_dead(&self, host: u16) -> bool {
+        self.dead >> host & 1 == 1
+    }
+
     /// A balancer that is being replaced takes the address from nobody, and gives it to nobody.
     pub(crate) fn eligible(&self) -> bool {
-        let may = !self.rests && self.balancer == Balancer::Serving;
+        let may =
+            !self.rests && !self.knows_dead(self.number) && self.balancer == Balancer::Serving;
         may && self.vip_acts() && self.carrier[0]
     }
 

@@ -93,6 +93,8 @@ pub enum Mark {
     /// The same, as an operator had not looked, or too early.
     OperatorErred,
     ConfirmedOff,
+    /// Proven dead by mistake, it held the address, and named another when it heard of that.
+    DeadHandedOver,
     /// A word that a host is off, which was heard.
     RefusedProof,
     CycledByBmc,
@@ -132,7 +134,7 @@ pub enum Mark {
     AgreedOnCrowd,
 }
 
-pub const MARKS: [Mark; 77] = [
+pub const MARKS: [Mark; 78] = [
     Mark::SuspectedItself,
     Mark::SuspectedItselfWithoutLinks,
     Mark::SuspectedItselfWithoutReference,
@@ -190,6 +192,7 @@ pub const MARKS: [Mark; 77] = [
     Mark::BmcLied,
     Mark::OperatorErred,
     Mark::ConfirmedOff,
+    Mark::DeadHandedOver,
     Mark::RefusedProof,
     Mark::CycledByBmc,
     Mark::ProbedOverOthers,

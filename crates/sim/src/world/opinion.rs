@@ -168,10 +168,14 @@ impl World {
         let proof = is_dead.then(|| Proof::committed(entry, Death::Operator));
         self.sight.proofs[usize::from(of)] = proof;
         for host in 0..u16::try_from(self.hosts.len()).unwrap_or(0) {
-            if host != of && self.hosts[usize::from(host)].agent_acts() {
+            if !self.hosts[usize::from(host)].agent_acts() {
+                continue;
+            }
+            if host != of {
                 self.agent(host, Input::Proven { node: of, proof });
                 self.plan(host, Machine::Agent);
             }
+            self.learns_of_death(host, of, is_dead);
         }
     }
 
@@ -213,9 +217,11 @@ impl World {
         if self.sight.entries == 0 {
             return;
         }
-        for (node, proof) in (0..).zip(self.sight.proofs.clone()).filter(|(node, _)| *node != host)
-        {
-            self.agent(host, Input::Proven { node, proof });
+        for (node, proof) in (0..).zip(self.sight.proofs.clone()) {
+            if node != host {
+                self.agent(host, Input::Proven { node, proof });
+            }
+            self.learns_of_death(host, node, proof.is_some());
         }
     }
 

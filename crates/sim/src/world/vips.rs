@@ -38,6 +38,8 @@ pub(super) struct Ear {
     pub(super) woke_at: Option<Time>,
     /// When it last became slower or faster.
     pub(super) hindered_at: Option<Time>,
+    /// Hosts that are proven dead, as it was told: one bit each.
+    pub(super) dead: u64,
     /// It had not run for long enough to notice.
     pub(super) slept: bool,
 }
@@ -92,7 +94,32 @@ impl World {
         if rests {
             self.vip(host, Input::Standby(true));
         }
+        self.is_told_of_deaths(host);
         self.plan(host, Machine::Vip);
+    }
+
+    /// The agent of a host has read that somebody is proven dead, or is no more, and tells its supervisor.
+    pub(super) fn learns_of_death(&mut self, host: u16, of: u16, is_dead: bool) {
+        let node = &mut self.hosts[usize::from(host)];
+        if of >= self.controllers || node.knows_dead(of) == is_dead {
+            return;
+        }
+        node.dead ^= 1 << of;
+        if host < self.controllers && node.vip_acts() {
+            self.is_told_of_deaths(host);
+            self.plan(host, Machine::Vip);
+        }
+    }
+
+    /// The vip process hears what its supervisor knows.
+    pub(super) fn is_told_of_deaths(&mut self, host: u16) {
+        let (known, told) = (self.hosts[usize::from(host)].dead, self.ears[usize::from(host)].dead);
+        for node in (0..self.controllers).filter(|node| (known ^ told) >> node & 1 == 1) {
+            let dead = known >> node & 1 == 1;
+            self.ears[usize::from(host)].dead ^= 1 << node;
+            self.missed_at = self.now;
+            self.vip(host, Input::Proven { node, dead });
+        }
     }
 
     /// The vip process reads from one of its sockets.
@@ -267,6 +294,10 @@ impl World {
         if self.hosts[usize::from(host)].held {
             self.fail("S1 exclusive", host, "names a successor before it lets go");
         }
+        if self.ears[usize::from(host)].dead >> message.to & 1 == 1 {
+            let what = format!("names host {}, and knows that it is proven dead", message.to);
+            self.fail("S9 proven dead", host, &what);
+        }
         if !self.has_heard_able(host, message.to) {
             let what = format!("names host {}, which could not hold", message.to);
             self.fail("L1 successor", host, &what);
@@ -276,6 +307,7 @@ impl World {
         self.marks.note(match cause {
             Some(Cause::Moved) => Mark::MovedByPlan,
             Some(Cause::Standby) => Mark::RestedAndHandedOver,
+            Some(Cause::ProvenDead) => Mark::DeadHandedOver,
             _ => Mark::HandedOver,
         });
         self.hand_over(host, message);

@@ -36,6 +36,8 @@ pub(super) struct Node {
     silent_until: Time,
     leaving: bool,
     peers: Vec<Peer>,
+    /// Those that are proven dead: they are named by nobody, and granted nothing by this node.
+    dead: Vec<bool>,
     sent: Sent,
     set: Set,
 }
@@ -64,6 +66,7 @@ impl Node {
             silent_until: now + hold(MAX_SPAN),
             leaving: false,
             peers: vec![unheard; usize::from(config.nodes)],
+            dead: vec![false; usize::from(config.nodes)],
             sent: Sent::default(),
             set: Set::new(config.voters.clone(), now),
         }
@@ -112,6 +115,16 @@ impl Node {
 
     pub(super) const fn wakes(&mut self, now: Time) {
         self.now = now;
+    }
+
+    pub(super) fn proven(&mut self, node: u16, dead: bool) {
+        if let Some(known) = self.dead.get_mut(usize::from(node)) {
+            *known = dead;
+        }
+    }
+
+    pub(super) fn is_dead(&self, node: u16) -> bool {
+        self.dead.get(usize::from(node)) == Some(&true)
     }
 
     pub(super) const fn leaves(&mut self) {

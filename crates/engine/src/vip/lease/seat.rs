@@ -128,7 +128,11 @@ impl Seat {
     /// Promises the address to a claimant if nobody else has a promise; says whether it is a new one.
     fn grant(&mut self, node: &Node, to: u16, term: u64) -> bool {
         let (now, peer) = (node.now(), node.peer(to));
-        if self.claims() || node.is_silent() || !node.set().fits(now, peer.epoch) {
+        if self.claims()
+            || node.is_silent()
+            || node.is_dead(to)
+            || !node.set().fits(now, peer.epoch)
+        {
             return false;
         }
         let known = self.voter.promise(now).is_some_and(|kept| kept.to == to);
@@ -316,7 +320,10 @@ impl Seat {
 
     fn could_hold(&self, node: &Node, other: u16) -> bool {
         let fit = self.said.get(usize::from(other)).is_some_and(|said| said.stand == Stand::Fit);
-        fit && other != node.me() && self.order.contains(&other) && node.hears(other)
+        fit && other != node.me()
+            && !node.is_dead(other)
+            && self.order.contains(&other)
+            && node.hears(other)
     }
 
     pub(super) fn objection(&self, now: Time) -> Option<crate::vip::Cause> {

@@ -77,6 +77,39 @@ fn a_node_on_standby_hands_over_holds_nothing_and_is_named_by_nobody() {
 }
 
 #[test]
+fn who_is_proven_dead_hands_over_claims_nothing_and_is_named_by_nobody_until_that_is_taken_back() {
+    let mut bench = Bench::master(config());
+    bench.hello(9050, 1, |_| {});
+    bench.log.clear();
+    bench.tell(9100, Input::Proven { node: bench.vip.config.node, dead: true });
+    bench.check(expect![[r#"
+        9.100s release, advertise 0, hand over to 1 in term 2, (Fault: ProvenDead)
+    "#]]);
+    assert_eq!((bench.vip.role(), bench.vip.cause()), (Role::Fault, Some(Cause::ProvenDead)));
+    // Named by one that did not hear of it, and alone: it does not claim.
+    bench.named(9200, 1, 0, 9);
+    bench.until(20_000);
+    assert_eq!(bench.vip.role(), Role::Fault);
+    bench.tell(20_100, Input::Proven { node: bench.vip.config.node, dead: false });
+    assert_eq!(bench.vip.role(), Role::Backup);
+}
+
+#[test]
+fn a_peer_that_is_proven_dead_is_no_successor_no_target_of_a_move_and_takes_nothing_back() {
+    let mut bench = Bench::master(config());
+    bench.hello(9050, 2, |_| {});
+    assert_eq!(bench.vip.successor(), Some(2));
+    bench.tell(9060, Input::Proven { node: 2, dead: true });
+    assert_eq!(bench.vip.successor(), None);
+    bench.hello(9070, 2, |hello| hello.priority = 250);
+    bench.tell(9100, Input::MoveTo { node: 2 });
+    assert_eq!(bench.vip.role(), Role::Master);
+    bench.hello(9200, 2, |_| {});
+    bench.tell(9210, Input::Proven { node: 2, dead: false });
+    assert_eq!(bench.vip.successor(), Some(2));
+}
+
+#[test]
 fn what_is_told_before_the_first_carrier_counts() {
     let mut vip = Vip::new(config(), Time::ZERO);
     let mut out = Buffer::new();

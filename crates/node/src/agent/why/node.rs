@@ -5,6 +5,7 @@ use std::time::Duration;
 use api::{Duty, NodeLine, NodeState, RuleLine, Standing, Verdict};
 use engine::verdict::{RULES, Rule, Times};
 
+use super::vip::is_fit;
 use super::{Ground, Told, fact, seen, span};
 
 pub(super) fn why(ground: &Ground<'_>, name: &str) -> Option<Told> {
@@ -67,6 +68,17 @@ fn own(ground: &Ground<'_>, line: &NodeLine) -> Told {
                     .to_owned(),
             rules: vec![],
             would_change: vec![format!("`outlast node resume {name}`")],
+        };
+    }
+    if line.state.opinion.verdict == Verdict::ProvenDead {
+        return Told {
+            state: format!("{name} is this node, and confirmed off though it runs"),
+            evidence: evidence.chain((ground.seen)(name)).collect(),
+            rule: "a node that is proven dead holds no address and is named by nobody, and every balancer prefers \
+                   servers of other nodes, whatever is heard of it"
+                .to_owned(),
+            rules: vec![],
+            would_change: vec![format!("`outlast node confirm-off {name} --undo`")],
         };
     }
     let mut state = format!("{name} is this node");
@@ -185,7 +197,7 @@ fn successor(ground: &Ground<'_>, name: &str, vip: &str) -> Option<String> {
     let line = ground.status.vips.iter().find(|line| line.name == vip)?;
     let is_fit = |node: &&String| {
         let standing = ground.status.nodes.iter().find(|line| line.state.node == **node);
-        **node != name && standing.is_some_and(|line| line.state.standing == Standing::Alive)
+        **node != name && standing.is_some_and(|line| is_fit(&line.state))
     };
     let next = line.order.iter().find(is_fit)?;
     Some(format!("{next} takes vip/{vip} when {name} stops to advertise it"))

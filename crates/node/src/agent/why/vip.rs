@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use api::{BalancerState, Standing, VipCause, VipLine, VipRole};
+use api::{BalancerState, NodeState, Standing, Verdict, VipCause, VipLine, VipRole};
 use engine::role::{SERVE_WITHIN, TRUSTED_AFTER, TWICE_WITHIN};
 
 use super::{Ground, Told, fact, seen, span};
@@ -109,6 +109,7 @@ const fn reason(cause: VipCause) -> &'static str {
         VipCause::Stopping => "because the program is ending",
         VipCause::Adopted => "taken over from the process before",
         VipCause::Standby => "because an operator put this node on standby",
+        VipCause::ProvenDead => "because an operator confirmed that this node is off",
         VipCause::Moved => "because an operator moved the address to another node",
         VipCause::Expired => "because what it had granted another node ended",
         VipCause::Majority => "because no majority of the controllers granted it",
@@ -158,6 +159,10 @@ fn rule(ground: &Ground<'_>, line: &VipLine, file: &VipName) -> String {
         Some(VipCause::Standby) => {
             "a node on standby holds nothing and is named by nobody, over restarts too".to_owned()
         }
+        Some(VipCause::ProvenDead) => {
+            "a node that is proven dead holds nothing and is named by nobody, though it runs"
+                .to_owned()
+        }
         Some(VipCause::Moved) => "whom an operator names takes the address at once".to_owned(),
         Some(VipCause::Stopping) => "who ends names its successor first".to_owned(),
         // Those of a vip lease, which has its own rule.
@@ -194,6 +199,9 @@ fn would_change(ground: &Ground<'_>, line: &VipLine, file: &VipName) -> Vec<Stri
                     None => "its network is there".to_owned(),
                 },
                 VipCause::Standby => format!("somebody types `outlast node resume {node}`"),
+                VipCause::ProvenDead => {
+                    format!("somebody types `outlast node confirm-off {node} --undo`")
+                }
                 VipCause::Moved
                 | VipCause::Silence
                 | VipCause::Goodbye
@@ -257,12 +265,16 @@ fn lose(line: &VipLine, file: &VipName) -> Vec<String> {
     changes
 }
 
+/// Heard, and not said to be off.
+pub(super) fn is_fit(state: &NodeState) -> bool {
+    state.standing == Standing::Alive && state.opinion.verdict != Verdict::ProvenDead
+}
+
 /// A living node before this one in the order.
 fn stronger<'a>(ground: &'a Ground<'_>, line: &'a VipLine) -> Option<&'a String> {
     let before = line.order.iter().take_while(|node| **node != ground.status.node);
     before.into_iter().find(|name| {
         let node = ground.status.nodes.iter().find(|node| node.state.node == **name);
-        node.is_some_and(|node| node.state.standing == Standing::Alive)
-            && !line.holders.contains(name)
+        node.is_some_and(|node| is_fit(&node.state)) && !line.holders.contains(name)
     })
 }

@@ -99,6 +99,28 @@ fn a_fact_against_the_holder_moves_it_and_its_return_does_not() {
 }
 
 #[test]
+fn who_is_proven_dead_gives_it_up_and_is_neither_named_nor_granted_anything_by_those_who_know() {
+    let mut trio = Trio::held();
+    trio.run(300);
+    for who in 0..3 {
+        trio.step(who, Input::Proven { node: 0, dead: true });
+    }
+    trio.comes_to(320, Some(1));
+    trio.step(1, Input::MoveTo { vip: 0, node: 0 });
+    trio.comes_to(900, Some(1));
+    // As if it had not heard of it: the others know, and it is preferred.
+    trio.step(0, Input::Proven { node: 0, dead: false });
+    trio.run(1000);
+    trio.step(1, Input::Standby(true));
+    trio.comes_to(1100, Some(2));
+    for who in 1..3 {
+        trio.step(who, Input::Proven { node: 0, dead: false });
+    }
+    trio.step(2, Input::MoveTo { vip: 0, node: 0 });
+    trio.comes_to(1300, Some(0));
+}
+
+#[test]
 fn a_refused_address_is_let_go_and_a_lost_one_is_put_back() {
     let mut trio = Trio::held();
     trio.step(0, Input::AddressLost { vip: 0 });
