@@ -107,7 +107,7 @@ pub const KINDS: [Row; 19] = [
     Row {
         kind: Kind::Tether,
         name: "tether",
-        meaning: "an idle connection from a controller to a compute node, which its kernel closes when its agent ends \
+        meaning: "an idle connection from a controller to another node, which its kernel closes when its agent ends \
                   in whatever way: a hint, upon which the node is asked at once, and nothing more",
         freshness: Freshness::For(crate::gossip::TETHER_FRESH),
         layer: "kernel of that node",

@@ -32,8 +32,8 @@ use wire::{LIFE, Part};
 
 pub use said::Said;
 
-pub(crate) use confirm::TETHER_FRESH;
 pub use confirm::{ASKS, CLAIM_FRESH};
+pub(crate) use confirm::{MOST_TETHERS, TETHER_FRESH};
 pub use wire::print_again;
 
 mod circle;

@@ -26,7 +26,6 @@ use crate::timeline::{self, Timeline};
 use crate::verdict::{self, Proof, Rule, Times, Verdict};
 use crate::{Buffer, CAPACITY};
 use beat::Beat;
-use news::{Question, Told};
 use own::Ground;
 use peer::Peer;
 use watch::Watch;
@@ -46,6 +45,7 @@ mod receive;
 mod say;
 #[cfg(test)]
 mod tests;
+mod tether;
 mod watch;
 
 /// A goodbye is said so often: nobody hears the next beat.
@@ -102,6 +102,12 @@ pub enum Input<'a> {
     Refused {
         node: u16,
     },
+    /// The connection of [`Action::Tether`] stands, or is no more, or could not be had.
+    Tether {
+        node: u16,
+        network: u8,
+        holds: bool,
+    },
     /// Whether a reference point answers this node ([`crate::reference`]); until told, one does.
     Reference {
         answers: bool,
@@ -131,6 +137,11 @@ pub enum Input<'a> {
 pub enum Action {
     /// Write one with [`Member::beat`] for every peer on this network, and send it.
     Beat { network: u8 },
+    /// As [`Action::Beat`], for this peer alone.
+    Ask { node: u16, network: u8 },
+    /// Connect to this node on this network and say nothing there, ever; one that is there is for an earlier
+    /// process of it. What becomes of it is told as [`Input::Tether`].
+    Tether { node: u16, network: u8 },
     /// A standing changed, or stayed `Alive` through a restart.
     Verdict { node: u16, standing: Standing, why: String },
     /// The verdict on a node is another one.
@@ -267,9 +278,10 @@ impl Member {
                 }
             }
             Input::Refused { node } if self.is_peer(node) => {
-                if self.watch.refused(now, node) {
-                    self.beat_at = self.beat_at.min(now + verdict::REFUSED_FOR);
-                }
+                self.watch.refused(now, node);
+            }
+            Input::Tether { node, network, holds } if self.is_peer(node) => {
+                self.watch.tethered(now, (node, network), holds);
             }
             Input::Failing { node, failing } if self.is_peer(node) => {
                 self.watch.failing(now, node, failing);
@@ -278,7 +290,10 @@ impl Member {
                 self.watch.proven(now, node, proof);
             }
             Input::Planned { node, planned } => self.watch.planned(now, node, planned),
-            Input::Refused { .. } | Input::Failing { .. } | Input::Proven { .. } => {}
+            Input::Refused { .. }
+            | Input::Tether { .. }
+            | Input::Failing { .. }
+            | Input::Proven { .. } => {}
             Input::Leave => {
                 self.said.leaving = true;
                 self.beat_at = now;
@@ -293,7 +308,9 @@ impl Member {
             self.beat_at = now + times.beat_every();
             self.beaten_at = now;
             self.order_beats(out);
+            self.tie(now, out);
         }
+        self.ask_alone(now, out);
         self.ask(now, out);
         self.due = self.next_due();
     }
@@ -333,27 +350,6 @@ impl Member {
         let length = self.said.encode(&mut body);
         out[..length].copy_from_slice(&body[..length]);
         length
-    }
-
-    /// Writes the question of [`Action::Question`] and returns its length.
-    pub fn question(&mut self, node: u16, network: u8, after: u64, out: &mut [u8]) -> usize {
-        let body = Question { to: node, after }.encode();
-        self.seal.seal(Kind::Question, (node, network), &body, out)
-    }
-
-    /// Writes one event of this node for another and returns its length; 0 if the text is longer than
-    /// [`MAX_TEXT`]. Between `previous` and `number` there is none.
-    pub fn tell(
-        &mut self,
-        (node, network): (u16, u8),
-        (previous, number): (u64, u64),
-        text: &[u8],
-        out: &mut [u8],
-    ) -> usize {
-        let mut body = [0; MAX_BODY];
-        let told = Told { to: node, previous, number, text };
-        let Some(length) = told.encode(&mut body) else { return 0 };
-        self.seal.seal(Kind::Told, (node, network), &body[..length], out)
     }
 
     fn receive(&mut self, now: Time, network: u8, bytes: &[u8], out: &mut Buffer<Action>) {
@@ -468,19 +464,6 @@ impl Member {
             changed.push(Action::Opinion { node, verdict, rule });
         });
         changed.into_iter().for_each(|action| out.push(action));
-    }
-
-    fn order_beats(&mut self, out: &mut Buffer<Action>) {
-        self.said.rows = self.watch.rows();
-        self.said.stall = self.watch.stall_to_tell(self.beaten_at < self.judge_from);
-        let Some(own) = self.peers.get(usize::from(self.me)) else { return };
-        for _ in 0..if self.said.leaving { GOODBYES } else { 1 } {
-            for network in (0..self.said.networks).filter(|network| own.is_on(*network)) {
-                if out.len() < CAPACITY {
-                    out.push(Action::Beat { network });
-                }
-            }
-        }
     }
 
     fn others(&self) -> impl Iterator<Item = (u16, &Peer)> {

@@ -124,6 +124,8 @@ impl Cloud {
         cloud.pass(1000);
         cloud.cut = vec![(2, 0), (2, 1)];
         cloud.pass(700);
+        cloud.give(0, Input::Tether { node: 2, network: 1, holds: true });
+        cloud.give(0, Input::Tether { node: 2, network: 1, holds: false });
         cloud.give(0, Input::Refused { node: 2 });
         cloud.pass(900);
         cloud.record();
@@ -188,14 +190,26 @@ fn what_is_told_names_nodes_networks_and_rules() {
         0.00 node02 is alive; rule alive: one beat within the detection time on any network is life
         0.00 node03 counts as alive: its first beat came
         0.00 node03 is alive; rule alive: one beat within the detection time on any network is life
+        0.01 connect to node02 on management, to hear of its end
+        0.01 connect to node02 on storage, to hear of its end
+        0.01 connect to node03 on management, to hear of its end
+        0.01 connect to node03 on storage, to hear of its end
+        1.70 ask node03 alone on storage
+        1.75 ask node03 alone on management
+        1.77 ask node03 alone on storage
+        1.79 ask node03 alone on management
+        1.81 ask node03 alone on storage
         1.91 node03 counts as suspect: no beat for 1 s on any network (management: 1.0 s, storage: 1.0 
         1.91 node03 is suspect; rule silent-here: no beat on any network for the detection time; the ot
         1.91 node03 is unreachable; rule silent-everywhere: no beat on any network for the detection ti
         4.60 node02 is suspect; rule not-serving: it beats, and all of its servers (two at least) fail 
+        5.01 connect to node02 on management, to hear of its end
         5.10 node03 is proven-dead by entry 7; rule proven-dead: a committed proof of death counts, wha
         5.10 node03 is unreachable; rule silent-everywhere: no beat on any network for the detection ti
         5.11 node03 counts as alive: it is back after a restart
         5.11 node03 is alive; rule alive: one beat within the detection time on any network is life
+        5.12 connect to node03 on management, to hear of its end
+        5.12 connect to node03 on storage, to hear of its end
         6.21 node02 is cut-off on storage; rule cut-off: the largest part of the nodes all reach each o
         8.10 node02 is suspect; rule not-serving: it beats, and all of its servers (two at least) fail 
     "#]].assert_eq(&told);

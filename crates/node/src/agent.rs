@@ -81,9 +81,9 @@ const PEERS: u64 = 1 << 16;
 const REFERENCES: u64 = 1 << 18;
 /// Beyond all networks: what an operator wants.
 const COMMANDS: u64 = 1 << 20;
-/// From here on one per network: where controllers connect to a compute node.
+/// From here on one per network: where controllers connect to this node.
 const DOORS: u64 = 1 << 21;
-/// From here on one per node and network: connections to compute nodes.
+/// From here on one per node and network: connections of this controller to other nodes.
 const TETHERS: u64 = 1 << 22;
 /// From here on one per network: errors of what goes to compute nodes.
 const PROBES: u64 = 1 << 23;
@@ -419,11 +419,9 @@ impl Agent<'_> {
         self.record.step(now, member, input, &mut out);
         for action in out.drain() {
             match action {
-                Action::Beat { network } => {
-                    if let (Some(member), Some(beats)) = (&mut core.member, &mut self.beats) {
-                        beats.send(network, |to, packet| member.beat(to, network, packet));
-                    }
-                }
+                Action::Beat { network } => self.beat(&mut core, network, None),
+                Action::Ask { node, network } => self.beat(&mut core, network, Some(node)),
+                Action::Tether { node, network } => self.tie(node, network),
                 Action::Verdict { node, standing, why } => {
                     let (state, event) = core.verdict(now, node, standing, why);
                     self.journal.add(core.tagged(event));
@@ -471,6 +469,8 @@ impl Agent<'_> {
                     self.errand(errand::Input::Packet { from, life, network, kind, body });
                 }
                 Action::Beat { .. }
+                | Action::Ask { .. }
+                | Action::Tether { .. }
                 | Action::Verdict { .. }
                 | Action::Opinion { .. }
                 | Action::Choices

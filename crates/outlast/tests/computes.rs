@@ -189,6 +189,11 @@ fn has_left(event: &Event) -> bool {
 }
 
 impl Stage {
+    /// What a node says of another one when it is asked why.
+    fn why(&self, node: usize, of: usize) -> String {
+        self.types(node, &["why", &format!("node/{}", self.cluster.name(of))]).1
+    }
+
     /// How long until the last of these told it of that node.
     fn all_tell(
         &self,
@@ -257,6 +262,35 @@ fn killed_processes_of_a_real_compute_node_and_its_goodbye_are_known_at_once_on_
         let all = [0, 1, 2, 3, 5];
         let took = stage.all_tell(begin, (&all, leaving), has_left);
         assert!(took < AT_ONCE, "{took:?}");
+    });
+}
+
+#[test]
+fn killed_processes_of_a_real_controller_are_known_at_once_on_all_others() {
+    let name = "killed_processes_of_a_real_controller_are_known_at_once_on_all_others";
+    contained(name, || {
+        let mut stage = Stage::new(1, SLOW);
+        let (killed, others) = (2, [0, 1]);
+        until("they are tethered to each other", || {
+            let is_tied = |(node, of): (usize, usize)| {
+                stage.why(node, of).contains("tether: holds on 2 networks")
+            };
+            let pairs =
+                (0..CONTROLLERS).flat_map(|node| (0..CONTROLLERS).map(move |of| (node, of)));
+            pairs.into_iter().filter(|(node, of)| node != of).all(is_tied)
+        });
+        let begin = sys::clock::now();
+        stage.cluster.kill_all(killed).expect("its processes can be killed");
+        let took = stage.all_tell(begin, (&others, killed), says_agent_gone);
+        assert!(took < AT_ONCE, "{took:?}");
+        let why = stage.why(1, killed);
+        assert!(why.contains("rule agent-gone") && why.contains("refusal: "), "{why}");
+        // With a new start it has them anew.
+        stage.heals();
+        until("it is tethered again", || {
+            let why = |node: &usize| stage.why(*node, killed);
+            others.iter().all(|node| why(node).contains("tether: holds on 2 networks"))
+        });
     });
 }
 

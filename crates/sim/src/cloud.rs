@@ -317,7 +317,8 @@ impl Sim {
         agent.step(self.now, input, &mut out);
         for action in out.drain() {
             match action {
-                member::Action::Beat { network } => self.beat(index, network),
+                member::Action::Beat { network } => self.beat(index, network, None),
+                member::Action::Ask { node, network } => self.beat(index, network, Some(node)),
                 member::Action::Verdict { node, standing, .. } => {
                     if matches!(standing, Standing::Suspect | Standing::Left)
                         && self.nodes[index].acts()
@@ -325,8 +326,9 @@ impl Sim {
                         self.vip(index, Input::PeerLost { node });
                     }
                 }
-                // What is only shown: its machine has a test of its own.
-                member::Action::Opinion { .. }
+                // Connections and what is only shown: their machine has tests of its own.
+                member::Action::Tether { .. }
+                | member::Action::Opinion { .. }
                 | member::Action::Choices
                 | member::Action::Holds { .. }
                 | member::Action::Duty { .. }
@@ -339,10 +341,13 @@ impl Sim {
         }
     }
 
-    fn beat(&mut self, from: usize, network: u8) {
+    fn beat(&mut self, from: usize, network: u8, only: Option<u16>) {
         let mut bytes = [0; MAX_PACKET];
         for to in self.peers_of(from) {
             let number = self.nodes[to].number;
+            if only.is_some_and(|only| only != number) {
+                continue;
+            }
             let Some(agent) = &mut self.nodes[from].agent else { return };
             let length = agent.beat(number, network, &mut bytes);
             self.send(from, to, network, Frame::Beat(bytes[..length].into()));

@@ -36,6 +36,7 @@ mod oracle;
 mod queue;
 mod reference;
 mod script;
+mod tether;
 mod version;
 mod vips;
 mod watched;
@@ -304,9 +305,11 @@ impl World {
         let (acts, process) = match frame {
             Frame::Letter(_) if node.refuses => {
                 self.drop_frame(frame);
-                return self.send(Packet { from: to, to: from, network, frame: Frame::Refusal });
+                return self.refuse(to, from, network);
             }
-            Frame::Letter(_) | Frame::Refusal => (node.agent_acts(), Machine::Agent),
+            Frame::Letter(_) | Frame::Refusal | Frame::Tether { .. } => {
+                (node.agent_acts(), Machine::Agent)
+            }
             Frame::Word(_) => (node.vip_acts(), Machine::Vip),
         };
         if acts {
@@ -326,6 +329,7 @@ impl World {
         match frame {
             Frame::Letter(letter) => self.read_letter(host, network, letter),
             Frame::Word(word) => self.read_word(host, from, network, word),
+            Frame::Tether { of, holds } => self.read_tether(host, (of, network), holds),
             Frame::Refusal => {
                 self.agent(host, engine::member::Input::Refused { node: from });
                 self.plan(host, Machine::Agent);

@@ -17,20 +17,37 @@ use engine::packet::{Kind, Opened, Seal};
 use engine::verdict::Verdict;
 use outlast_sim::Chance;
 
+use killed::Refusing;
+
+#[path = "detection/killed.rs"]
+mod killed;
+
 const NETWORKS: u8 = 2;
 /// One way through a switch and two kernels, and up to as much again.
 const WAY: Duration = Duration::from_micros(200);
 /// Once a node is up, all have heard all.
 const SETTLE: Duration = Duration::from_secs(1);
 
-/// A beat on its way.
+/// Something on its way.
 #[derive(Clone, Debug)]
 struct Flying {
     from: u16,
     to: usize,
     network: u8,
-    seq: u64,
-    body: Rc<[u8]>,
+    what: What,
+}
+
+#[derive(Clone, Debug)]
+enum What {
+    Beat {
+        life: u64,
+        seq: u64,
+        body: Rc<[u8]>,
+    },
+    /// The kernel of the sender says that nothing listens there.
+    Refused,
+    /// A connection to the sender stands, or is closed.
+    Tether(bool),
 }
 
 /// A verdict that changed.
@@ -57,6 +74,13 @@ struct World {
     /// Its processes get no processor until then; what comes waits.
     frozen: BTreeMap<usize, Time>,
     changes: Vec<Change>,
+    lives: Vec<u64>,
+    /// Their processes were killed, and their kernels live on.
+    refusing: BTreeMap<usize, Refusing>,
+    /// Connections: of whom, to whom, where.
+    ties: BTreeSet<(u16, usize, u8)>,
+    /// Questions for one alone.
+    asked: usize,
 }
 
 fn cluster(nodes: usize, detect: &str) -> Cluster {
@@ -94,6 +118,10 @@ impl World {
             cut: BTreeSet::new(),
             frozen: BTreeMap::new(),
             changes: vec![],
+            lives: vec![1; nodes],
+            refusing: BTreeMap::new(),
+            ties: BTreeSet::new(),
+            asked: 0,
         };
         world.run(SETTLE);
         let alive = world.changes.iter().filter(|change| change.verdict == Verdict::Alive).count();
@@ -133,16 +161,23 @@ impl World {
             self.flying.insert((awake, self.seq), beat);
             return;
         }
-        let body = Rc::clone(&beat.body);
-        let packet = Opened {
-            sender: beat.from,
-            network: beat.network,
-            kind: Kind::Beat,
-            incarnation: 1,
-            seq: beat.seq,
-            body: &body,
-        };
-        self.step(beat.to, Input::Opened { network: beat.network, packet });
+        let Flying { from, to, network, what } = beat;
+        let own = u16::try_from(to).unwrap();
+        match what {
+            What::Beat { .. } if self.refusing.contains_key(&to) => {
+                let kernel = self.refusing.get_mut(&to).unwrap();
+                if kernel.grants(self.now) {
+                    self.fly((own, usize::from(from)), network, What::Refused);
+                }
+            }
+            What::Beat { life: incarnation, seq, body } => {
+                let kind = Kind::Beat;
+                let packet = Opened { sender: from, network, kind, incarnation, seq, body: &body };
+                self.step(to, Input::Opened { network, packet });
+            }
+            What::Refused => self.step(to, Input::Refused { node: from }),
+            What::Tether(holds) => self.step(to, Input::Tether { node: from, network, holds }),
+        }
     }
 
     fn step(&mut self, node: usize, input: Input<'_>) {
@@ -156,7 +191,12 @@ impl World {
                     let (at, rule) = (self.now, rule.name);
                     self.changes.push(Change { at, by: node, of, verdict, rule });
                 }
-                Action::Beat { network } => self.beat(node, network),
+                Action::Beat { network } => self.beat(node, network, None),
+                Action::Ask { node: to, network } => {
+                    self.asked += 1;
+                    self.beat(node, network, Some(usize::from(to)));
+                }
+                Action::Tether { node: to, network } => self.tie(node, to, network),
                 Action::Verdict { .. }
                 | Action::Choices
                 | Action::Holds { .. }
@@ -170,20 +210,23 @@ impl World {
         }
     }
 
-    fn beat(&mut self, node: usize, network: u8) {
+    fn beat(&mut self, node: usize, network: u8, only: Option<usize>) {
         let Some(member) = &self.nodes[node] else { return };
         let body: Rc<[u8]> = member.body().as_slice().into();
         let from = u16::try_from(node).unwrap();
         self.seq += 1;
-        let seq = self.seq;
-        for to in (0..self.nodes.len()).filter(|to| *to != node) {
-            if self.cut.contains(&(from, to, network)) || self.chance.permille(self.lost) {
-                continue;
-            }
+        let (seq, life) = (self.seq, self.lives[node]);
+        let is_meant = |to: &usize| only.is_none_or(|only| only == *to);
+        for to in (0..self.nodes.len()).filter(|to| *to != node).filter(is_meant) {
+            self.fly((from, to), network, What::Beat { life, seq, body: Rc::clone(&body) });
+        }
+    }
+
+    fn fly(&mut self, (from, to): (u16, usize), network: u8, what: What) {
+        if !self.cut.contains(&(from, to, network)) && !self.chance.permille(self.lost) {
             self.seq += 1;
             let at = self.now + WAY + self.chance.span(WAY);
-            let body = Rc::clone(&body);
-            self.flying.insert((at, self.seq), Flying { from, to, network, seq, body });
+            self.flying.insert((at, self.seq), Flying { from, to, network, what });
         }
     }
 

@@ -170,6 +170,8 @@ impl Cloud {
                 | member::Action::Carried { .. }
                 | member::Action::Outdated { .. }
                 | member::Action::Question { .. }
+                | member::Action::Ask { .. }
+                | member::Action::Tether { .. }
                 | member::Action::Answer { .. }
                 | member::Action::Event { .. } => {}
             }

@@ -29,8 +29,8 @@ use crate::verdict::Times;
 pub(super) use agree::Agreed;
 use agree::Heard;
 pub(super) use refuse::Refusal;
-pub(crate) use refuse::TETHER_FRESH;
 use refuse::Tethers;
+pub(crate) use refuse::{MOST_TETHERS, TETHER_FRESH};
 
 mod agree;
 mod audit;

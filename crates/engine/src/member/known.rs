@@ -6,6 +6,7 @@ use base::Time;
 
 use super::beat::{Choice, Load};
 use super::peer::Cell;
+use super::tether::Tether;
 use super::{Member, Refused, Standing};
 use crate::duty::Duty;
 use crate::errand::Ways;
@@ -147,6 +148,12 @@ impl Member {
         }
         if let Some((_, newest)) = self.watch.refusal(node) {
             see(Kind::Refusal, "its kernel refuses beats".to_owned(), Some(newest));
+        }
+        let tether = self.watch.tether_of(node);
+        if let Some(closed) = tether.and_then(|tether| tether.lost(now)) {
+            see(Kind::Tether, "closed without a goodbye".to_owned(), Some(closed));
+        } else if let Some(count) = tether.map(Tether::count).filter(|count| *count > 0) {
+            see(Kind::Tether, format!("holds on {count} networks"), None);
         }
         for (who, what) in self.views_of(node) {
             see(Kind::View, format!("node {who} {what}"), None);

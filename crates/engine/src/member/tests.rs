@@ -6,6 +6,7 @@ use crate::packet::MAX_PACKET;
 mod duty;
 mod opinion;
 mod outdated;
+mod tether;
 mod wire;
 
 const SECRET: &[u8] = b"0123456789abcdef0123456789abcdef";
@@ -99,7 +100,11 @@ impl Story {
                     let word = verdict.word();
                     self.concluded += &format!("{} node {node} {word}: {}\n", self.now, rule.name);
                 }
-                Action::Beat { .. } | Action::Question { .. } | Action::Carried { .. } => {}
+                Action::Beat { .. }
+                | Action::Ask { .. }
+                | Action::Tether { .. }
+                | Action::Question { .. }
+                | Action::Carried { .. } => {}
                 Action::Answer { node, network, after } => {
                     self.said +=
                         &format!("{} answer node {node} on {network} after {after}\n", self.now);

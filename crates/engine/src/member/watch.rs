@@ -11,6 +11,7 @@ use base::Time;
 
 use super::beat::Beat;
 use super::peer::Peer;
+use super::tether::Tether;
 use super::{FLAPS, FLAPS_WITHIN, STEADY_FOR};
 use crate::evidence::Ailments;
 use crate::keep::kept;
@@ -55,6 +56,7 @@ struct Seen {
     cut: Networks,
     cut_since: Time,
     refused: Option<(Time, Time)>,
+    tether: Tether,
     ailments: Ailments,
     ailing_since: Time,
     failing_since: Option<Time>,
@@ -99,6 +101,7 @@ kept!(Seen {
     cut,
     cut_since,
     refused,
+    tether,
     ailments,
     ailing_since,
     failing_since,
@@ -171,9 +174,11 @@ impl Watch {
         }
         if beat.leaving {
             seen.goodbye = true;
+            seen.tether.ends();
         }
         seen.known_since.get_or_insert(now);
         seen.refused = None;
+        seen.tether.heard(now);
         seen.stall = beat.stall;
         if seen.ailments.is_empty() != beat.ailments.is_empty() {
             seen.ailing_since = if beat.ailments.is_empty() { Time::NEVER } else { now };
@@ -208,13 +213,25 @@ impl Watch {
         }
     }
 
-    /// The kernel of that node says that nothing listens there; true if it has to be asked again soon.
-    pub(super) fn refused(&mut self, now: Time, node: u16) -> bool {
-        let Some(seen) = self.nodes.get_mut(usize::from(node)) else { return false };
+    /// The kernel of that node says that nothing listens there.
+    pub(super) fn refused(&mut self, now: Time, node: u16) {
+        let Some(seen) = self.nodes.get_mut(usize::from(node)) else { return };
         let first = seen.refused.map_or(now, |(first, _)| first);
         seen.refused = Some((first, now));
+        seen.tether.refused(now, first);
+        if seen.goodbye {
+            seen.tether.ends();
+        }
         seen.due = now;
-        now < first + verdict::REFUSED_FOR
+    }
+
+    /// A tether to that node holds, or holds no more.
+    pub(super) fn tethered(&mut self, now: Time, (node, network): (u16, u8), holds: bool) {
+        let Some(seen) = self.nodes.get_mut(usize::from(node)) else { return };
+        seen.tether.told(now, network, holds);
+        if seen.goodbye {
+            seen.tether.ends();
+        }
     }
 
     /// Whether all servers of that node fail, by checks and requests of this node's balancer.
@@ -337,7 +354,7 @@ impl Watch {
 
     pub(super) fn deadline(&self) -> Time {
         let others = self.nodes.iter().enumerate().filter(|(at, _)| *at != usize::from(self.me));
-        others.map(|(_, seen)| seen.due).min().unwrap_or(Time::NEVER)
+        others.map(|(_, seen)| seen.due.min(seen.tether.due())).min().unwrap_or(Time::NEVER)
     }
 }
 
@@ -355,6 +372,7 @@ impl Seen {
             cut: Networks::NONE,
             cut_since: Time::NEVER,
             refused: None,
+            tether: Tether::default(),
             ailments: Ailments::NONE,
             ailing_since: Time::NEVER,
             failing_since: None,
@@ -371,6 +389,8 @@ impl Seen {
         self.links = [Link::default(); MAX_NETWORKS];
         self.known_since = None;
         self.goodbye = false;
+        // Its former process had them.
+        self.tether = Tether::default();
     }
 
     fn lose(&mut self, me: Here<'_>, peer: &Peer, tolerance: Duration) {

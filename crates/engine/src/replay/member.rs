@@ -31,6 +31,11 @@ pub enum MemberFact {
     Refused {
         node: u16,
     },
+    Tether {
+        node: u16,
+        network: u8,
+        holds: bool,
+    },
     Failing {
         node: u16,
         failing: bool,
@@ -75,6 +80,7 @@ const PROVEN: u8 = 7;
 const LEAVE: u8 = 8;
 const PLANNED: u8 = 9;
 const REFERENCE: u8 = 10;
+const TETHER: u8 = 11;
 
 /// Writes an input.
 pub(super) fn keep(input: &Input<'_>, bodies: &mut Bodies, out: &mut Vec<u8>) {
@@ -92,6 +98,11 @@ pub(super) fn keep(input: &Input<'_>, bodies: &mut Bodies, out: &mut Vec<u8>) {
         Input::Refused { node } => {
             out.push(REFUSED);
             node.keep(out);
+        }
+        Input::Tether { node, network, holds } => {
+            out.push(TETHER);
+            (*node, *network).keep(out);
+            holds.keep(out);
         }
         Input::Failing { node, failing } => {
             out.push(FAILING);
@@ -141,6 +152,10 @@ pub(super) fn revive(bodies: &mut Bodies, bytes: &mut &[u8]) -> Option<MemberFac
         PROVEN => Keep::revive(bytes).map(|(node, proof)| MemberFact::Proven { node, proof }),
         PLANNED => Keep::revive(bytes).map(|(node, planned)| MemberFact::Planned { node, planned }),
         REFERENCE => bool::revive(bytes).map(|answers| MemberFact::Reference { answers }),
+        TETHER => {
+            let ((node, network), holds) = Keep::revive(bytes)?;
+            Some(MemberFact::Tether { node, network, holds })
+        }
         LEAVE => Some(MemberFact::Leave),
         _ => None,
     }
@@ -183,6 +198,9 @@ impl MemberFact {
             Self::Carrier { network, up } => Input::Carrier { network: *network, up: *up },
             Self::Known { node, standing } => Input::Known { node: *node, standing: *standing },
             Self::Refused { node } => Input::Refused { node: *node },
+            Self::Tether { node, network, holds } => {
+                Input::Tether { node: *node, network: *network, holds: *holds }
+            }
             Self::Failing { node, failing } => Input::Failing { node: *node, failing: *failing },
             Self::Proven { node, proof } => Input::Proven { node: *node, proof: *proof },
             Self::Planned { node, planned } => Input::Planned { node: *node, planned: *planned },
@@ -220,6 +238,11 @@ impl MemberFact {
                 format!("the process before this one knew {node} as {}", standing.word())
             }
             Self::Refused { node } => format!("the kernel of {} refuses beats", names.node(*node)),
+            Self::Tether { node, network, holds } => {
+                let (node, network) = (names.node(*node), names.network(*network));
+                let how = if *holds { "holds" } else { "is closed, or is not to be had" };
+                format!("the tether to {node} on {network} {how}")
+            }
             Self::Failing { node, failing } => {
                 let how = if *failing { "all fail" } else { "do not all fail" };
                 format!("the servers on {} {how}", names.node(*node))

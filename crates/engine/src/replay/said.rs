@@ -50,6 +50,13 @@ impl Decision {
     pub(super) fn of(action: &Action, names: &Names) -> Self {
         Self::Said(match action {
             Action::Beat { network } => return Self::Beat(*network),
+            Action::Ask { node, network } => {
+                format!("ask {} alone on {}", names.node(*node), names.network(*network))
+            }
+            Action::Tether { node, network } => {
+                let (node, network) = (names.node(*node), names.network(*network));
+                format!("connect to {node} on {network}, to hear of its end")
+            }
             Action::Verdict { node, standing, why } => {
                 format!("{} counts as {}: {why}", names.node(*node), standing.word())
             }

@@ -167,12 +167,18 @@ impl Beats {
         changed
     }
 
-    /// To every other node on this network, what `write` seals for it.
-    pub(crate) fn send(&mut self, network: u8, mut write: impl FnMut(u16, &mut [u8]) -> usize) {
+    /// To every other node on this network, or to one, what `write` seals for it.
+    pub(crate) fn send(
+        &mut self,
+        network: u8,
+        only: Option<u16>,
+        mut write: impl FnMut(u16, &mut [u8]) -> usize,
+    ) {
         let Some(network) = self.networks.get(usize::from(network)) else { return };
         let Some(socket) = &network.socket else { return };
         let mut packet = [0; MAX_PACKET];
-        for peer in &network.peers {
+        let is_meant = |peer: &&Peer| only.is_none_or(|only| only == peer.node);
+        for peer in network.peers.iter().filter(is_meant) {
             let length = write(peer.node, &mut packet);
             if length == 0 {
                 continue;

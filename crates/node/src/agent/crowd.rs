@@ -213,11 +213,7 @@ impl Agent<'_> {
                     line.into_iter().for_each(|event| self.journal.add(event));
                 }
                 Action::Duty { node } => self.tell(&Report::Node(core.node(now, node))),
-                Action::Tether { node, network } => {
-                    if let Some(beats) = &mut self.beats {
-                        beats.tethers.tie((node, network), &self.poller);
-                    }
-                }
+                Action::Tether { node, network } => self.tie(node, network),
                 Action::Carried { .. } => carried.push(action),
             }
         }

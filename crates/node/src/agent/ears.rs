@@ -1,4 +1,4 @@
-//! What comes from sockets and devices, for the machine it is meant for.
+//! What comes from sockets and devices, for the machine it is meant for, and its beats.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -8,6 +8,7 @@ use engine::member::Input;
 use engine::packet::MAX_BODY;
 
 use super::beats::Beats;
+use super::core::Core;
 use super::{Agent, lock};
 
 /// Datagrams read from one network before the others get their turn: four intervals of 64 nodes.
@@ -19,6 +20,13 @@ impl Agent<'_> {
         for (network, up) in beats.devices() {
             self.step(Input::Carrier { network, up });
             self.gossip(gossip::Input::Carrier { network, up });
+        }
+    }
+
+    /// Tells all peers on this network that this node lives, or one of them.
+    pub(super) fn beat(&mut self, core: &mut Core, network: u8, only: Option<u16>) {
+        if let (Some(member), Some(beats)) = (&mut core.member, &mut self.beats) {
+            beats.send(network, only, |to, packet| member.beat(to, network, packet));
         }
     }
 

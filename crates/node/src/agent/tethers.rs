@@ -1,7 +1,8 @@
-//! Idle connections between controllers and compute nodes, which the kernel closes when a process ends.
+//! Idle connections from controllers to all other nodes, which the kernel closes when a process ends.
 //!
-//! A controller connects, a compute node accepts and keeps; nobody reads or writes. They are on the port of the beats, of
-//! TCP. Their end is a hint for [`engine::gossip`], so nothing seals them: who cuts one makes a controller ask.
+//! A controller connects, the other node accepts and keeps; nobody reads or writes. They are on the port of the beats, of
+//! TCP. Their end is a hint for [`engine::member`] and [`engine::gossip`], so nothing seals them: who cuts one makes a
+//! controller ask. Of two controllers each has its own to the other, so that only who connected looks at one.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -10,8 +11,8 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::time::Duration;
 
 use config::cluster::Cluster;
-use engine::gossip;
 use engine::packet::MAX_NETWORKS;
+use engine::{gossip, member};
 use sys::poll::{Interest, Poller, Ready};
 use sys::socket::{Listen, Peer};
 
@@ -28,9 +29,11 @@ const BACKLOG: u32 = 32;
 pub(crate) struct Tethers {
     networks: Vec<Network>,
     port: u16,
-    /// By node and network: to compute nodes.
+    /// The store of this node listens there by its file: nobody is let in.
+    is_taken: bool,
+    /// By node and network: of a controller, to other nodes.
     tied: BTreeMap<(u16, u8), Tether>,
-    /// By controller and network, of a compute node: never looked at, the newest replaces the one before.
+    /// By controller and network, of whom it is: never looked at, the newest replaces the one before.
     kept: BTreeMap<(u16, u8), OwnedFd>,
 }
 
@@ -39,11 +42,10 @@ struct Network {
     own: Option<IpAddr>,
     /// Of all nodes, by position.
     addresses: Vec<Option<IpAddr>>,
-    /// Where controllers connect to this node; none: it is a controller, or it is not open yet.
+    /// Where controllers connect to this node; none: it is not open yet.
     door: Option<OwnedFd>,
     /// Nobody can be let in at the door for now, so that it is not waited for.
     rests: bool,
-    wants_door: bool,
     /// So many of the first nodes are controllers.
     controllers: usize,
 }
@@ -65,18 +67,24 @@ impl Tethers {
             addresses: cluster.nodes.iter().map(|node| address(node, network)).collect(),
             door: None,
             rests: false,
-            wants_door: cluster.is_compute(me),
             controllers: cluster.controllers().len(),
         };
         let networks = (0..cluster.networks.len().min(MAX_NETWORKS)).map(network).collect();
-        Self { networks, port: cluster.port, ..Self::default() }
+        let is_taken = cluster.store.as_ref().is_some_and(|store| {
+            let is_own = store.etcd.is_none() && store.members.contains(&me);
+            is_own && store.port == cluster.port
+        });
+        Self { networks, port: cluster.port, is_taken, ..Self::default() }
     }
 
     /// Opens the doors that are not open yet, and waits again for those that rest; true if one is still shut.
     pub(crate) fn open_missing(&mut self, poller: &Poller) -> bool {
         let mut missing = false;
+        if self.is_taken {
+            return missing;
+        }
         for (token, network) in (DOORS..).zip(&mut self.networks) {
-            let Some(own) = network.own.filter(|_| network.wants_door) else { continue };
+            let Some(own) = network.own else { continue };
             if network.door.is_none() {
                 network.door = network.open(SocketAddr::new(own, self.port), token, poller).ok();
             }
@@ -88,7 +96,7 @@ impl Tethers {
         missing
     }
 
-    /// A controller connects to this compute node; true if the door rests from now on.
+    /// A controller connects to this node; true if the door rests from now on.
     fn accept(&mut self, network: u8, poller: &Poller) -> bool {
         let Some(here) = self.networks.get_mut(usize::from(network)) else { return false };
         let Some(door) = &here.door else { return false };
@@ -180,7 +188,7 @@ fn token(node: u16, network: u8) -> u64 {
 }
 
 impl Agent<'_> {
-    /// A controller is at a door of this compute node.
+    /// A controller is at a door of this node.
     pub(super) fn door(&mut self, network: u64) {
         if let (Ok(network), Some(beats)) = (u8::try_from(network), &mut self.beats)
             && beats.tethers.accept(network, &self.poller)
@@ -189,7 +197,14 @@ impl Agent<'_> {
         }
     }
 
-    /// Something happened to a connection to a compute node.
+    /// Connects to another node, to hear of the end of its process.
+    pub(super) fn tie(&mut self, node: u16, network: u8) {
+        if let Some(beats) = &mut self.beats {
+            beats.tethers.tie((node, network), &self.poller);
+        }
+    }
+
+    /// Something happened to a connection to another node.
     pub(super) fn tether(&mut self, ready: &Ready) {
         let number = ready.token - TETHERS;
         let (Ok(node), Ok(network)) = (u16::try_from(number & 0xffff), u8::try_from(number >> 16))
@@ -198,6 +213,7 @@ impl Agent<'_> {
         };
         let Some(beats) = &mut self.beats else { return };
         if let Some(holds) = beats.tethers.look_at((node, network), ready, &self.poller) {
+            self.step(member::Input::Tether { node, network, holds });
             self.gossip(gossip::Input::Tether { node, network, holds });
         }
     }

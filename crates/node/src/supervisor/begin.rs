@@ -324,14 +324,15 @@ pub(super) fn open_rescue(plan: &Plan) -> Result<Option<Rescue>, SuperviseError>
 fn raise_limits(plan: &Plan) {
     let connections =
         plan.haproxy.as_ref().map_or(0, |file| file.global.maxconn.map_or(CONNECTIONS, u64::from));
-    // A controller is tethered to each compute node twice.
-    let computes = plan.cluster.as_ref().map_or(0, |all| all.nodes.len() - all.controllers().len());
-    let tethers = u64::try_from(computes).unwrap_or(0) * 2;
+    // A controller is tethered to each other node twice, and each controller to it.
+    let of = |all: &config::cluster::Cluster| (all.nodes.len(), all.controllers().len());
+    let (nodes, controllers) = plan.cluster.as_ref().map_or((0, 0), of);
+    let tethers = u64::try_from(nodes + controllers).unwrap_or(0) * 2;
     let wanted = connections * 2 + SPARE_DESCRIPTORS + tethers;
     match sys::rights::raise_open_files(wanted) {
         Ok(limit) if limit >= wanted => {}
         Ok(limit) => tell::line(&format!(
-            "{connections} connections and {computes} compute nodes need {wanted} open files, this process may \
+            "{connections} connections and {nodes} nodes need {wanted} open files, this process may \
              have {limit}; connections beyond that will wait"
         )),
         Err(error) => tell::line(&format!("cannot raise the limit of open files: {error}")),

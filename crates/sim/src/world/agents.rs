@@ -189,7 +189,12 @@ impl World {
         }
         for action in out.drain() {
             match action {
-                Action::Beat { network } => self.beat(host, network),
+                Action::Beat { network } => self.beat(host, network, None),
+                Action::Ask { node, network } => {
+                    self.marks.note(Mark::AskedAlone);
+                    self.beat(host, network, Some(node));
+                }
+                Action::Tether { node, network } => self.tie(host, node, network),
                 Action::Verdict { node, standing, .. } => self.verdict(host, node, standing, news),
                 Action::Outdated { .. } => self.marks.note(Mark::RefusedOutdated),
                 Action::Opinion { node, verdict, rule } => self.opine(host, node, verdict, rule),
@@ -234,8 +239,8 @@ impl World {
         }
     }
 
-    /// To all controllers: nobody else beats.
-    fn beat(&mut self, host: u16, network: u8) {
+    /// To all controllers, as nobody else beats, or to one.
+    fn beat(&mut self, host: u16, network: u8, only: Option<u16>) {
         let mut bytes = [0; MAX_PACKET];
         let node = &mut self.hosts[usize::from(host)];
         let says = if node.is_stopped { Says::Goodbye } else { Says::Alive };
@@ -254,10 +259,10 @@ impl World {
                 says,
                 ..Truth::default()
             };
-            return self.beat_opened(host, truth);
+            return self.beat_opened(host, only, truth);
         }
         let recorded = (serial / RECORDED_EVERY) % u64::from(self.controllers.max(1));
-        for to in (0..self.controllers).filter(|to| *to != host) {
+        for to in (0..self.controllers).filter(|to| *to != host && is_meant(only, *to)) {
             let node = &mut self.hosts[usize::from(host)];
             let mind = node.agent.machine.as_mut();
             let Some(agent) = mind.and_then(|mind| mind.member.as_mut()) else { return };
@@ -274,7 +279,7 @@ impl World {
     }
 
     /// One letter for all.
-    fn beat_opened(&mut self, host: u16, truth: Truth) {
+    fn beat_opened(&mut self, host: u16, only: Option<u16>, truth: Truth) {
         let mut body = [0; MAX_BODY];
         let node = &self.hosts[usize::from(host)];
         let mind = node.agent.machine.as_ref();
@@ -285,7 +290,7 @@ impl World {
             self.record(&body[..length], truth);
         }
         let letter = self.nets.write(&body[..length], truth);
-        for to in (0..self.controllers).filter(|to| *to != host) {
+        for to in (0..self.controllers).filter(|to| *to != host && is_meant(only, *to)) {
             let frame = Frame::Letter(letter);
             self.send(Packet { from: host, to, network: truth.network, frame });
         }
@@ -351,6 +356,7 @@ impl World {
             *byte = u8::try_from(self.chance.below(256)).unwrap_or(0);
         }
         self.inject(host, network, &bytes[..length], truth);
+        self.cut_tether(host);
     }
 
     /// From the switch itself: no cut helps.
@@ -363,4 +369,9 @@ impl World {
     pub(super) fn local(&self, host: u16) -> Time {
         self.hosts[usize::from(host)].clock.local(self.now)
     }
+}
+
+/// Whether what is for one, or for all, is for this one.
+fn is_meant(only: Option<u16>, to: u16) -> bool {
+    only.is_none_or(|only| only == to)
 }

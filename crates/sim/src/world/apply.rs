@@ -180,6 +180,7 @@ impl World {
         }
         node.power = Power::Off;
         node.held = false;
+        node.tethers.clear();
         node.kernel.is_off();
         node.agent = Process { turn_at: node.agent.turn_at, ..Process::default() };
         node.vip = Process { turn_at: node.vip.turn_at, ..Process::default() };
@@ -336,6 +337,7 @@ impl World {
             ..Process::default()
         };
         self.close_office(host);
+        self.close_tethers(host);
         self.plan(host, Machine::Agent);
     }
 
@@ -373,6 +375,7 @@ impl World {
         node.known.fill(member::Standing::Unknown);
         node.dead = 0;
         self.close_office(host);
+        self.close_tethers(host);
     }
 
     /// An address that it holds would stay with the kernel: scripts do this to a backup.
@@ -387,6 +390,7 @@ impl World {
         node.vip = Process { turn_at: node.vip.turn_at, ..Process::default() };
         node.known.fill(member::Standing::Unknown);
         node.dead = 0;
+        self.close_tethers(host);
     }
 
     fn start(&mut self, host: u16) {

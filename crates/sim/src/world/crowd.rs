@@ -43,6 +43,7 @@ impl World {
             | member::Input::Opened { .. }
             | member::Input::Known { .. }
             | member::Input::Refused { .. }
+            | member::Input::Tether { .. }
             | member::Input::Failing { .. } => return self.tell_quorum(host),
         };
         self.crowd(host, input);

@@ -119,6 +119,10 @@ pub(crate) struct Host {
     pub(crate) is_stopped: bool,
     /// Its processes were killed and its kernel says so to who sends.
     pub(crate) refuses: bool,
+    /// It ever did.
+    pub(crate) has_refused: bool,
+    /// Controllers that are connected to its agent, and on which network.
+    pub(crate) tethers: Vec<(u16, u8)>,
     pub(crate) balancer: Balancer,
     /// An operator put it on standby; the file of that outlives everything but the disk.
     pub(crate) rests: bool,
@@ -170,6 +174,8 @@ impl Host {
             vip: Process::default(),
             is_stopped: false,
             refuses: false,
+            has_refused: false,
+            tethers: vec![],
             balancer: Balancer::Serving,
             rests: false,
             priority: 100,

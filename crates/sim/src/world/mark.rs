@@ -15,6 +15,8 @@ pub enum Mark {
     Suspected,
     CameBack,
     SaidGoodbye,
+    /// A connection to it was closed, so that it was asked before its time.
+    AskedAlone,
     /// A recorded letter came again.
     RefusedReplay,
     /// A recorded hand-over to a process that is no more, or that was not heard of.
@@ -141,6 +143,7 @@ pub const MARKS: [Mark; 78] = [
     Mark::Suspected,
     Mark::CameBack,
     Mark::SaidGoodbye,
+    Mark::AskedAlone,
     Mark::RefusedReplay,
     Mark::RefusedOutlived,
     Mark::RefusedForgery,

@@ -126,6 +126,11 @@ pub(crate) enum Frame {
     Word(Word),
     /// The kernel of the sender says that nothing listens there.
     Refusal,
+    /// A connection to the agent of that host stands, or is no more, its kernel says.
+    Tether {
+        of: u16,
+        holds: bool,
+    },
 }
 
 #[derive(Clone, Copy, Debug)]

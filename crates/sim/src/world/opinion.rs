@@ -90,6 +90,9 @@ impl World {
             Verdict::Suspect if rule.name == OUTSIDE => self.judge_accusation(host, of, verdict),
             Verdict::Suspect if rule.name == "quarantine" => self.marks.note(Mark::Quarantined),
             Verdict::Suspect => {
+                if rule.name == "agent-gone" {
+                    self.judge_refusal(host, of);
+                }
                 if rule.name == "own-quorum" {
                     self.marks.note(Mark::DoubtedWithoutMajority);
                 }

@@ -25,7 +25,7 @@ use crate::verdict::{REFUSED_FOR, is_gone};
 
 /// Tethers to one node, on the first networks that both have: one may be cut, and of 1,000 nodes that is 2,000
 /// descriptors.
-const MOST_TETHERS: usize = 2;
+pub(crate) const MOST_TETHERS: usize = 2;
 /// A process that ends closes one descriptor after the other, and a question that comes in between is swallowed: after
 /// a tether was closed the next ones follow so fast ...
 pub(super) const FAST: Duration = Duration::from_millis(10);

@@ -55,7 +55,9 @@ impl Cloud {
                     self.said += &format!("{now} {node}: {other} {word}{on} ({rule})\n");
                 }
                 Action::Beat { network } => self.beat(node, network),
-                Action::Verdict { .. }
+                Action::Ask { .. }
+                | Action::Tether { .. }
+                | Action::Verdict { .. }
                 | Action::Choices
                 | Action::Holds { .. }
                 | Action::Duty { .. }

@@ -1,5 +1,6 @@
 //! Bodies as they travel.
 
+use super::super::news::{Question, Told};
 use super::*;
 use crate::duty::Duty;
 use crate::evidence::{Ailment, Ailments};

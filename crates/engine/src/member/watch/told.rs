@@ -2,6 +2,7 @@
 
 use base::Time;
 
+use super::super::tether::Tether;
 use super::Watch;
 use crate::evidence::Ailments;
 use crate::reach::{Row, View};
@@ -35,6 +36,21 @@ impl Watch {
 
     pub(in crate::member) fn refusal(&self, node: u16) -> Option<(Time, Time)> {
         self.nodes.get(usize::from(node))?.refused
+    }
+
+    pub(in crate::member) fn tether(&mut self, node: u16) -> Option<&mut Tether> {
+        self.nodes.get_mut(usize::from(node)).map(|seen| &mut seen.tether)
+    }
+
+    /// The connections to it, to look at.
+    pub(in crate::member) fn tether_of(&self, node: u16) -> Option<&Tether> {
+        self.nodes.get(usize::from(node)).map(|seen| &seen.tether)
+    }
+
+    /// One that is to be asked alone.
+    pub(in crate::member) fn first_to_ask(&self, now: Time) -> Option<u16> {
+        let at = self.nodes.iter().position(|seen| seen.tether.due() <= now)?;
+        u16::try_from(at).ok()
     }
 
     pub(in crate::member) fn ailments(&self, node: u16) -> Option<(Ailments, Time)> {
