@@ -136,7 +136,7 @@ pub enum Mark {
     AgreedOnCrowd,
 }
 
-pub const MARKS: [Mark; 78] = [
+pub const MARKS: [Mark; 79] = [
     Mark::SuspectedItself,
     Mark::SuspectedItselfWithoutLinks,
     Mark::SuspectedItselfWithoutReference,
