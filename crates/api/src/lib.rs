@@ -48,5 +48,5 @@ pub use state::{
     Opinion, ProcessState, ProxyLine, ServerCheck, ServerState, Standing, Status, Verdict, VipLine,
 };
 pub use store::{StoreDisk, StoreMember, StoreSnapshot, StoreState};
-pub use vip::{LeaseState, VipCause, VipRole, VipState};
+pub use vip::{Gained, LeaseState, VipCause, VipRole, VipState};
 pub use why::{Evidence, KindLine, RuleLine, Turn, Why};

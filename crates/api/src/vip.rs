@@ -40,6 +40,38 @@ pub struct LeaseState {
     /// Why the kernel does not end it by itself; none: it does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub not_enforced: Option<String>,
+    /// Of a holder: what went before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gained: Option<Gained>,
+}
+
+/// What went before a node held an address by votes.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct Gained {
+    /// Who held it before, position in the cluster file; none: nobody else, as far as that node knows.
+    pub from: Option<u16>,
+    /// For how long that one was not heard when this node asked for it, in microseconds.
+    pub unheard_us: u64,
+    /// From its asking until a majority had granted it, in microseconds.
+    pub granted_us: u64,
+}
+
+impl Gained {
+    /// For an operator. `from`: the name of who held it before.
+    #[must_use]
+    pub fn words(&self, from: Option<&str>) -> String {
+        let millis = |micros: u64| format!("{}.{} ms", micros / 1000, micros % 1000 / 100);
+        let granted = millis(self.granted_us);
+        match from {
+            Some(from) => format!(
+                "the last beat of {from} came {} before this node asked for it, and a majority granted it {granted} later",
+                millis(self.unheard_us)
+            ),
+            None => format!(
+                "nobody held it before, as far as this node knows, and a majority granted it {granted} after it asked"
+            ),
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]

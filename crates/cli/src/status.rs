@@ -457,7 +457,8 @@ mod tests {
         state.cause = None;
         assert_eq!(why(&state), "script alive disabled");
         let not_enforced = Some("no right".to_owned());
-        state.vip_lease = Some(api::LeaseState { holder: None, votes: true, not_enforced });
+        state.vip_lease =
+            Some(api::LeaseState { holder: None, votes: true, not_enforced, gained: None });
         assert_eq!(why(&state), "script alive disabled; its vip lease is not enforced: no right");
     }
 }

@@ -286,7 +286,9 @@ fn an_operator_moves_it_and_who_stops_names_another() {
 
         until("it is told what holds it", || {
             let why = stage.types(stage.holds(), &["why", "vip/internal"]);
-            why.contains("ends its vip lease in time") && why.contains("in vip beats")
+            why.contains("ends its vip lease in time")
+                && why.contains("in vip beats")
+                && why.contains("and a majority granted it")
         });
         stage.never_two();
     });

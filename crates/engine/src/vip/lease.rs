@@ -202,6 +202,19 @@ pub struct View {
     /// Whom this node names, as holder or as who held.
     pub successor: Option<u16>,
     pub cause: Option<Cause>,
+    /// Of a holder.
+    pub gained: Option<Gained>,
+}
+
+/// What went before this node held it.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Gained {
+    /// Who held it before; none: nobody else, as far as this process knows.
+    pub from: Option<u16>,
+    /// For how long that one was not heard when this node asked for it.
+    pub unheard: Duration,
+    /// From its asking until a majority had granted it.
+    pub granted: Duration,
 }
 
 /// See the module.

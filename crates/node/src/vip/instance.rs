@@ -49,8 +49,14 @@ pub(super) struct Seat {
 
 impl Seat {
     const fn new(number: usize) -> Self {
-        let view =
-            View { stand: Stand::Unfit, term: 0, holder: None, successor: None, cause: None };
+        let view = View {
+            stand: Stand::Unfit,
+            term: 0,
+            holder: None,
+            successor: None,
+            cause: None,
+            gained: None,
+        };
         Self {
             number,
             view,

@@ -1,8 +1,9 @@
 //! The machine's words in those of `api`.
 
 use std::net::IpAddr;
+use std::time::Duration;
 
-use api::{Event, LeaseState, VipCause, VipRole, VipState};
+use api::{Event, Gained, LeaseState, VipCause, VipRole, VipState};
 use base::Time;
 use engine::vip::lease as voted;
 use engine::vip::{Cause, Role};
@@ -34,8 +35,14 @@ pub(super) fn state(instance: &Instance) -> VipState {
             holder: seat.view.holder,
             votes: seat.votes,
             not_enforced: seat.not_enforced.clone(),
+            gained: seat.view.gained.as_ref().map(gained),
         }),
     }
+}
+
+fn gained(of: &voted::Gained) -> Gained {
+    let micros = |span: Duration| u64::try_from(span.as_micros()).unwrap_or(u64::MAX);
+    Gained { from: of.from, unheard_us: micros(of.unheard), granted_us: micros(of.granted) }
 }
 
 fn cause_of_lease(of: voted::Cause) -> VipCause {
@@ -78,7 +85,8 @@ pub(super) fn event(instance: &Instance, node: &str, nodes: &[String], began: Ti
     let addresses: Vec<String> =
         instance.vip.addresses.iter().map(|address| address.ip.to_string()).collect();
     let addresses = addresses.join(", ");
-    let successor = instance.successor().and_then(|node| nodes.get(usize::from(node)));
+    let name = |node: u16| nodes.get(usize::from(node)).map(String::as_str);
+    let successor = instance.successor().and_then(name);
     let (what, decision, action) = if instance.held {
         let action = format!("{addresses} on {}, neighbours told", instance.vip.interface);
         ("vip-claimed", "hold the address".to_owned(), action)
@@ -96,7 +104,12 @@ pub(super) fn event(instance: &Instance, node: &str, nodes: &[String], began: Ti
         node: node.to_owned(),
         what: what.to_owned(),
         object: format!("vip/{}", instance.vip.name),
-        evidence: instance.evidence().to_owned(),
+        evidence: match instance.seat.as_ref().and_then(|seat| seat.view.gained.as_ref()) {
+            Some(of) => {
+                format!("{}; {}", instance.evidence(), gained(of).words(of.from.and_then(name)))
+            }
+            None => instance.evidence().to_owned(),
+        },
         decision,
         action,
         took_us: u64::try_from(took).unwrap_or(u64::MAX),

@@ -8,7 +8,7 @@ use super::beat::{Entry, Stand};
 use super::claim::Claim;
 use super::node::Node;
 use super::voter::Voter;
-use super::{Action, Cause, SeatConfig, View};
+use super::{Action, Cause, Gained, SeatConfig, View};
 use crate::Buffer;
 use crate::vip::burst::Burst;
 use crate::vip::track::Facts;
@@ -28,8 +28,15 @@ struct Said {
 #[derive(Clone, Debug)]
 enum Role {
     Idle,
-    Candidate { claim: Claim, gives_up_at: Time },
-    Holder { claim: Claim, until: Time, burst: Burst },
+    Candidate { claim: Claim, gives_up_at: Time, asked: Asked },
+    Holder { claim: Claim, until: Time, burst: Burst, gained: Gained },
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Asked {
+    at: Time,
+    from: Option<u16>,
+    unheard: Duration,
 }
 
 #[derive(Clone, Debug)]
@@ -149,7 +156,7 @@ impl Seat {
         let now = node.now();
         self.facts.age(now);
         let changed = match &mut self.role {
-            Role::Holder { claim, until, burst } => {
+            Role::Holder { claim, until, burst, .. } => {
                 if let Some(later) = node.until(claim) {
                     *until = later.max(*until);
                 }
@@ -169,14 +176,14 @@ impl Seat {
                     false
                 }
             }
-            Role::Candidate { claim, gives_up_at } => {
+            Role::Candidate { claim, gives_up_at, asked } => {
                 let until = node.until(claim).filter(|until| *until > now + node.beat());
-                let (claim, gives_up_at) = (claim.clone(), *gives_up_at);
+                let (claim, gives_up_at, asked) = (claim.clone(), *gives_up_at, *asked);
                 if !self.is_fit(node) {
                     self.withdraw(now, Duration::ZERO);
                     true
                 } else if let Some(until) = until {
-                    self.take(now, claim, until, vip, out);
+                    self.take(now, asked, claim, until, vip, out);
                     true
                 } else if now >= gives_up_at {
                     self.withdraw(now, node.beat() / 2 * node.place());
@@ -219,17 +226,30 @@ impl Seat {
         let claim = Claim::new(node.next_serial());
         // Different ones, also where the files prefer different nodes: two that ask in vain do not again.
         let patience = node.beat() * PATIENCE + node.beat() / 2 * node.place();
-        self.role = Role::Candidate { claim, gives_up_at: now + patience };
+        let from = self.term_of.filter(|from| *from != node.me());
+        let unheard = from.map_or(Duration::ZERO, |from| now.since(node.peer(from).heard));
+        let asked = Asked { at: now, from, unheard };
+        self.role = Role::Candidate { claim, gives_up_at: now + patience, asked };
         self.cause = Some(if self.heir == Some(node.me()) { Cause::Named } else { Cause::Expired });
         (self.term, self.term_of) = (self.term + 1, Some(node.me()));
         (self.heir, self.gave) = (None, None);
         true
     }
 
-    fn take(&mut self, now: Time, claim: Claim, until: Time, vip: usize, out: &mut Buffer<Action>) {
+    fn take(
+        &mut self,
+        now: Time,
+        asked: Asked,
+        claim: Claim,
+        until: Time,
+        vip: usize,
+        out: &mut Buffer<Action>,
+    ) {
+        let Asked { at, from, unheard } = asked;
+        let gained = Gained { from, unheard, granted: now.since(at) };
         let mut burst = Burst::silent(now);
         burst.restart(now);
-        self.role = Role::Holder { claim, until, burst };
+        self.role = Role::Holder { claim, until, burst, gained };
         out.push(Action::Claim { vip });
         out.push(Action::Announce { vip });
     }
@@ -399,6 +419,10 @@ impl Seat {
             said == Some(Stand::Holder) && node.hears(**other)
         };
         let other = self.order.iter().find(is_holder).copied();
+        let gained = match &self.role {
+            Role::Holder { gained, .. } => Some(*gained),
+            Role::Idle | Role::Candidate { .. } => None,
+        };
         let fault = self.facts.fault(node.now()).map(Cause::Fact);
         View {
             stand,
@@ -406,6 +430,7 @@ impl Seat {
             holder: if stand == Stand::Holder { Some(node.me()) } else { other },
             successor: self.successor(node),
             cause: if stand == Stand::Unfit { fault.or(self.cause) } else { self.cause.or(fault) },
+            gained,
         }
     }
 }

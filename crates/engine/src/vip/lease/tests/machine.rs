@@ -30,6 +30,9 @@ fn the_node_that_follows_a_gone_one_waits_until_nobody_can_answer() {
     trio.run(300);
     trio.isolate(0);
     trio.comes_to(400, Some(1));
+    // It asks as soon as its promise has ended.
+    let gained = Gained { from: Some(0), unheard: hold(SPAN), granted: WAY * 2 };
+    assert_eq!(trio.machines[1].view(0).unwrap().gained, Some(gained));
     trio.check(expect![[r#"
         0.326s node 0: Close, Release, Beat
         0.347s node 1: Claim, Announce
@@ -58,7 +61,11 @@ fn a_holder_that_stops_closes_releases_and_then_tells_whom_it_names() {
     trio.step(0, Input::Stop);
     assert!(trio.machines[0].is_idle());
     trio.comes_to(320, Some(1));
-    assert_eq!(trio.machines[1].view(0).unwrap().cause, Some(Cause::Named));
+    let view = trio.machines[1].view(0).unwrap();
+    assert_eq!(view.cause, Some(Cause::Named));
+    // Named, it asks in the step that hears the last word, and two ways later it is granted.
+    let gained = Gained { from: Some(0), unheard: Duration::ZERO, granted: WAY * 2 };
+    assert_eq!(view.gained, Some(gained));
     trio.check(expect![[r#"
         0.303s node 0: Close, Release, Beat
         0.303s node 1: Claim, Announce

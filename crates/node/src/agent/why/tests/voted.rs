@@ -1,6 +1,6 @@
 //! Virtual IPs that are held by votes.
 
-use api::LeaseState;
+use api::{Gained, LeaseState};
 
 use super::*;
 
@@ -9,7 +9,12 @@ fn a_vip_lease_is_explained_by_who_holds_it_in_beats_and_what_ends_it() {
     let mut status = status();
     let vip = &mut status.vips[0];
     vip.state.cause = Some(VipCause::Expired);
-    vip.state.vip_lease = Some(LeaseState { holder: Some(0), votes: true, not_enforced: None });
+    vip.state.vip_lease = Some(LeaseState {
+        holder: Some(0),
+        votes: true,
+        not_enforced: None,
+        gained: Some(Gained { from: Some(1), unheard_us: 46_130, granted_us: 780 }),
+    });
     check_in(
         &status,
         "vip/internal",
@@ -18,6 +23,7 @@ fn a_vip_lease_is_explained_by_who_holds_it_in_beats_and_what_ends_it() {
               saw the vip process of this node is master, because what it had granted another node ended (1500 ms ago)
               saw the balancer of this node serves (1500 ms ago)
               saw in vip beats node01 holds it under term 2 (1500 ms ago)
+              saw the last beat of node02 came 46.1 ms before this node asked for it, and a majority granted it 0.7 ms later
               saw the kernel of this node ends its vip lease in time
               saw on eth0, group 121, priority 200 here
               saw preferred order: node01, node02, node03
@@ -31,7 +37,8 @@ fn a_vip_lease_is_explained_by_who_holds_it_in_beats_and_what_ends_it() {
     (vip.state.role, vip.state.holding) = (VipRole::Backup, false);
     vip.state.cause = Some(VipCause::Majority);
     let not_enforced = Some("no right".to_owned());
-    vip.state.vip_lease = Some(LeaseState { holder: None, votes: false, not_enforced });
+    vip.state.vip_lease =
+        Some(LeaseState { holder: None, votes: false, not_enforced, gained: None });
     vip.holders = vec![];
     check_in(
         &status,

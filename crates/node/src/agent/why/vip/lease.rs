@@ -21,9 +21,11 @@ pub(super) fn evidence(ground: &Ground<'_>, line: &VipLine, told: &LeaseState) -
         None => "the kernel of this node ends its vip lease in time".to_owned(),
         Some(why) => format!("the vip lease is not enforced on this node: {why}"),
     };
+    let gained = told.gained.as_ref().filter(|_| line.state.holding);
+    let gained = gained.map(|gained| fact(gained.words(gained.from.and_then(name))));
     let young = (!told.votes).then(|| fact(young));
     let heard = std::iter::once(ground.heard(heard, &object));
-    heard.chain(young).chain([fact(enforced)]).collect()
+    heard.chain(gained).chain(young).chain([fact(enforced)]).collect()
 }
 
 /// What gives it to this node.
