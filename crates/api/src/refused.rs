@@ -72,7 +72,7 @@ pub enum RefusedAdvert {
     Addresses,
     /// A router forwarded it.
     Ttl,
-    /// Not VRRP version 2.
+    /// Of another version of VRRP.
     Version,
     Checksum,
     Malformed,

@@ -3,6 +3,7 @@
 pub use model::{
     Authentication, Global, Instance, Keepalived, ScriptBlock, State, SyncGroup, Track,
 };
+pub use protocol::Written;
 
 pub(crate) use blocks::{
     GLOBAL as GLOBAL_KEYWORDS, SCRIPT as SCRIPT_KEYWORDS, SYNC_GROUP as SYNC_GROUP_WORDS,
@@ -16,6 +17,7 @@ mod blocks;
 mod instance;
 mod model;
 mod parse;
+mod protocol;
 mod routes;
 mod words;
 

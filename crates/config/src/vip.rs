@@ -20,13 +20,14 @@ pub struct Vip {
     pub router_id: u8,
     /// 1-255.
     pub priority: u8,
-    /// VRRP version 2: whole seconds on the wire.
+    /// In version 2 whole seconds up to 255 s, in version 3 hundredths up to 40.95 s.
     pub advert_interval: Duration,
+    pub protocol: Protocol,
     /// Whether a node that starts holds the address at once (`state MASTER`).
     pub starts_as_master: bool,
     /// Whether a stronger node takes the address from a weaker holder.
     pub preempt: bool,
-    /// First 8 bytes of the password, padded with zeros; none: no authentication.
+    /// First 8 bytes of the password, padded with zeros; none: no authentication, and always in version 3.
     pub password: Option<[u8; 8]>,
     pub addresses: Vec<Address>,
     /// Made and removed with the addresses.
@@ -44,6 +45,61 @@ pub struct Vip {
     pub track_balancer: bool,
     /// Who holds it is decided by a vip lease, not by VRRP: it has no adverts, and hears none.
     pub has_lease: bool,
+}
+
+/// What a group speaks.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum Protocol {
+    /// VRRP version 2 (RFC 3768): whole seconds, the same on every router, and perhaps a password.
+    #[default]
+    V2,
+    /// VRRP version 3 (RFC 9568): hundredths of seconds, learned from who holds, and no password.
+    V3 { sends: Checksum },
+}
+
+/// Which checksum adverts of version 3 for IPv4 are sent with. Both are taken.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum Checksum {
+    /// Over a pseudo header, too: as keepalived, Wireshark and scapy read RFC 5798. keepalived 2.2 takes no other.
+    #[default]
+    Pseudo,
+    /// Over the message alone, as RFC 9568 §5.2.8 says and some vendors do.
+    Message,
+}
+
+impl Protocol {
+    /// Of VRRP.
+    #[must_use]
+    pub const fn version(self) -> u8 {
+        match self {
+            Self::V2 => 2,
+            Self::V3 { .. } => 3,
+        }
+    }
+
+    /// Whether it sends the checksum over the message alone, as version 2 does too.
+    #[must_use]
+    pub const fn is_as_v2(self) -> bool {
+        matches!(self, Self::V3 { sends: Checksum::Message })
+    }
+
+    /// The shortest time between two adverts that it can say, of which any other is a multiple.
+    #[must_use]
+    pub const fn tick(self) -> Duration {
+        match self {
+            Self::V2 => Duration::from_secs(1),
+            Self::V3 { .. } => Duration::from_millis(10),
+        }
+    }
+
+    /// The longest time between two adverts that it can say.
+    #[must_use]
+    pub const fn longest_interval(self) -> Duration {
+        match self {
+            Self::V2 => Duration::from_secs(255),
+            Self::V3 { .. } => Duration::from_millis(40_950),
+        }
+    }
 }
 
 /// An address and where it goes.
@@ -151,6 +207,7 @@ impl Vip {
             router_id,
             priority: 100,
             advert_interval: Duration::from_secs(1),
+            protocol: Protocol::V2,
             starts_as_master: false,
             preempt: false,
             password: None,

@@ -1,4 +1,4 @@
-//! Which node holds a virtual IP: VRRP version 2 on the wire, a named successor between our nodes.
+//! Which node holds a virtual IP: VRRP on the wire, versions 2 and 3, a named successor between our nodes.
 //!
 //! ```text
 //!                silence for master_down, goodbye + skew, or named by the holder
@@ -19,7 +19,7 @@
 //!   heal leaves the clients' ARP entries at the loser for half a minute (vrrp.md 0.3).
 //! - A holder that finds that it did not run for as long as others wait drops the address first.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use base::Time;
@@ -27,6 +27,7 @@ use base::Time;
 use crate::Buffer;
 
 mod action;
+mod admit;
 mod burst;
 pub mod estate;
 mod input;
@@ -44,6 +45,7 @@ mod speak;
 mod stall;
 #[cfg(test)]
 mod tests;
+mod timers;
 mod track;
 
 pub use action::{Action, Cause, Counters, Role, Undone};
@@ -124,6 +126,8 @@ pub struct Vip {
     facts: Facts,
     peers: Peers,
     obeyed: Obeyed,
+    /// Between two adverts of whom this node obeys (version 3 learns it), or of this node.
+    interval: Duration,
     planned: Planned,
     /// The highest term heard of: the present holder's.
     term: u64,
@@ -152,6 +156,7 @@ impl Vip {
             group: Group::of(&config.vip),
             peers: Peers::new(&config.peers),
             obeyed: Obeyed::default(),
+            interval: config.vip.advert_interval,
             planned: Planned::Possible,
             config,
             state,
@@ -181,7 +186,8 @@ impl Vip {
         match input {
             Input::Advert { source, advert } => {
                 if self.admits(source, &advert) {
-                    self.hear(now, Rank { priority: advert.priority, address: source }, out);
+                    let rank = Rank { priority: advert.priority, address: source };
+                    self.hear(now, rank, Some(advert.interval), out);
                 }
             }
             Input::Hello { network, hello } => self.hello(now, network, &hello, out),
@@ -289,58 +295,20 @@ impl Vip {
         self.counters
     }
 
-    /// How long silence must last before this node takes over (RFC 3768 §6.1).
-    #[must_use]
-    pub fn master_down(&self) -> Duration {
-        self.config.vip.advert_interval * 3 + self.skew()
-    }
-
-    fn skew(&self) -> Duration {
-        Duration::from_secs(1) * (256 - u32::from(self.priority())) / 256
-    }
-
-    /// What a node that was not named waits. Grows with the skew, so that two such nodes do not
-    /// claim at the same moment.
-    fn grace(&self) -> Duration {
-        self.skew().max(GRACE + self.skew() / 4)
-    }
-
     fn rank(&self) -> Rank {
         Rank { priority: self.priority(), address: self.config.source }
     }
 
-    /// RFC 3768 §7.1, the part that depends on the instance.
-    fn admits(&mut self, source: Ipv4Addr, advert: &Advert<'_>) -> bool {
-        let vip = &self.config.vip;
-        let counter = if source == self.config.source {
-            return false; // our own, looped back
-        } else if advert.router_id != vip.router_id {
-            &mut self.counters.router_id
-        } else if !vip.unicast_peers.is_empty() && !vip.unicast_peers.contains(&source) {
-            &mut self.counters.source
-        } else if u64::from(advert.interval) != vip.advert_interval.as_secs() {
-            &mut self.counters.interval
-        } else if advert.password != vip.password {
-            &mut self.counters.password
-        } else {
-            // keepalived 2.2 drops an advert with another list, 2.4 accepts it: one forgotten line
-            // in one file is no reason for two holders.
-            let same = |a: &config::vip::Address| match a.ip {
-                IpAddr::V4(v4) => advert.addresses.contains(v4),
-                IpAddr::V6(_) => true,
-            };
-            self.counters.addresses += u64::from(!vip.advertised().all(same));
-            self.counters.obeyed += 1;
-            return true;
-        };
-        *counter += 1;
-        false
-    }
-
-    /// Somebody says that it is master, or (priority 0) no longer.
-    fn hear(&mut self, now: Time, from: Rank, out: &mut Buffer<Action>) {
+    /// Somebody says that it is master, or (priority 0) no longer; an advert says its interval.
+    fn hear(
+        &mut self,
+        now: Time,
+        from: Rank,
+        interval: Option<Duration>,
+        out: &mut Buffer<Action>,
+    ) {
         let until = now + self.skew();
-        let living = self.config.vip.advert_interval * 2;
+        let (living, echo) = (self.interval * 2, self.at_most(ECHO));
         match &mut self.state {
             State::Fault | State::Stopped => {}
             State::Backup { take_over_at, not_before, reason } => {
@@ -354,35 +322,42 @@ impl Vip {
                         (*take_over_at, *reason) = (sooner, Cause::Goodbye);
                     }
                 } else if !self.config.vip.preempt || from.priority >= self.priority() {
-                    self.obey(now, from.address);
+                    self.obey(now, from.address, interval);
                 } else if self.peers.have(from.address) {
                     // Weaker, and ours: it will name us. A claim would make two for a moment.
+                    self.learn(interval);
                     self.wait_as_backup(now);
                 }
                 // A weaker master of somebody else, that we may preempt: the timer runs on (RFC 3768
                 // §6.4.2).
             }
             State::Master { since, heir_of, .. } => {
-                let echo = now.since(*since) < ECHO
+                let echo = now.since(*since) < echo
                     && heir_of.is_some_and(|node| self.peers.owns(node, from.address));
                 if from.priority == 0 {
                     // It let go of what clients may have found at it.
                     self.answer(now, out);
                 } else if !echo {
-                    self.settle(now, from, out);
+                    self.settle(now, from, interval, out);
                 }
             }
         }
     }
 
     /// Two masters: both act, in an order that ends with the winner's gratuitous ARP.
-    fn settle(&mut self, now: Time, rival: Rank, out: &mut Buffer<Action>) {
+    fn settle(
+        &mut self,
+        now: Time,
+        rival: Rank,
+        interval: Option<Duration>,
+        out: &mut Buffer<Action>,
+    ) {
         if rival > self.rank() {
             out.push(Action::Release);
             // Not a claim: the winner may not have heard of us, and must know that clients did.
             out.push(Action::Advertise { priority: self.priority() });
             self.cause = Some(Cause::Stronger);
-            self.obey(now, rival.address);
+            self.obey(now, rival.address, interval);
         } else {
             self.answer(now, out);
         }
@@ -416,6 +391,7 @@ impl Vip {
                 }
                 None if matches!(self.state, State::Fault) => {
                     self.cause = None;
+                    self.interval = self.config.vip.advert_interval;
                     self.wait_as_backup(now);
                 }
                 None => {}
@@ -444,7 +420,8 @@ impl Vip {
         }
     }
 
-    fn obey(&mut self, now: Time, holder: Ipv4Addr) {
+    fn obey(&mut self, now: Time, holder: Ipv4Addr, interval: Option<Duration>) {
+        self.learn(interval);
         self.obeyed.heard(now, holder);
         self.planned = Planned::Possible;
         self.wait_as_backup(now);
@@ -466,6 +443,7 @@ impl Vip {
         if self.planned == Planned::Asked {
             self.planned = Planned::Refused;
         }
+        self.interval = self.config.vip.advert_interval;
         let (advertise_at, burst) = (now, Burst::silent(now));
         self.state = State::Master { advertise_at, since: now, burst, heir_of };
         out.push(Action::Claim);

@@ -68,7 +68,14 @@ fn vip(node: u16, now: Time) -> Vip {
 }
 
 fn advert(priority: u8, password: Option<[u8; 8]>) -> Advert<'static> {
-    Advert { router_id: 121, priority, interval: 1, password, addresses: Addresses::new(&HELD) }
+    Advert {
+        protocol: config::vip::Protocol::V2,
+        router_id: 121,
+        priority,
+        interval: Duration::from_secs(1),
+        password,
+        addresses: Addresses::new(&HELD),
+    }
 }
 
 /// Three nodes that talk; what the first one goes through is recorded.

@@ -6,16 +6,19 @@ use std::time::Duration;
 
 use base::Time;
 use config::cluster::Cluster;
+use config::vip::Address;
 use engine::member::{self, Action, Input, Member};
 use engine::packet::{Kind, MAX_BODY, MAX_PACKET, Replay, Seal};
 use engine::vip::lease::{self, VipLease};
-use engine::vip::packet::{MAX_LENGTH, TTL};
+use engine::vip::packet::{GROUP, MAX_LENGTH, Path, TTL};
 use engine::vip::{HandOver, Hello, packet};
 use engine::{Buffer, errand};
 
 const SECRET: &[u8] = b"a secret of at least 32 bytes ....";
 const CLUSTER: &str = "[cluster]\nname = \"c\"\n[node.a]\nnetworks = { m = \"10.0.0.1\", s = \"10.1.0.1\" }\n\
                        [node.b]\nnetworks = { m = \"10.0.0.2\", s = \"10.1.0.2\" }\n";
+
+const PATH: Path = Path { source: Ipv4Addr::new(10, 79, 0, 41), destination: GROUP };
 
 pub(crate) fn datagram(bytes: &[u8]) {
     advert(bytes);
@@ -28,21 +31,20 @@ pub(crate) fn datagram(bytes: &[u8]) {
 
 /// What was read and written again reads the same.
 fn advert(bytes: &[u8]) {
-    let Ok(read) = packet::decode(bytes, TTL) else { return };
-    assert!(packet::decode(bytes, TTL - 1).is_err(), "an advert crosses no router");
-    assert!(read.interval > 0 && !read.addresses.is_empty());
+    let Ok(read) = packet::decode(bytes, TTL, PATH) else { return };
+    assert!(packet::decode(bytes, TTL - 1, PATH).is_err(), "an advert crosses no router");
+    assert!(read.interval >= read.protocol.tick() && !read.addresses.is_empty());
+    let addresses = read.addresses.iter().map(|ip| Address::plain(ip.into())).collect();
+    let vip = config::vip::Vip {
+        protocol: read.protocol,
+        advert_interval: read.interval,
+        password: read.password,
+        ..config::vip::Vip::plain("", "", read.router_id, addresses)
+    };
     let mut out = [0; MAX_LENGTH];
-    let addresses = read.addresses.iter();
-    let length = packet::encode(
-        read.router_id,
-        read.priority,
-        read.interval,
-        read.password,
-        addresses,
-        &mut out,
-    );
+    let length = packet::encode(&vip, read.priority, PATH, &mut out);
     assert_eq!(length, bytes.len());
-    assert_eq!(packet::decode(&out[..length], TTL), Ok(read));
+    assert_eq!(packet::decode(&out[..length], TTL, PATH), Ok(read));
 }
 
 /// A beat of another vip process, at a machine that asks for the same address: no bytes make it hold more than
@@ -83,7 +85,7 @@ pub(crate) fn vip_beat(bytes: &[u8]) {
 
 fn one_of_three() -> lease::Config {
     let ip = Ipv4Addr::new(10, 79, 0, 40).into();
-    let address = config::vip::Address::plain(ip);
+    let address = Address::plain(ip);
     let vip = config::vip::Vip::plain("internal", "eth0", 121, vec![address]);
     lease::Config {
         node: 0,
@@ -103,7 +105,8 @@ fn ip(bytes: &[u8]) {
     let Some(read) = sys::vrrp::header(bytes) else { return };
     assert!(read.payload.start >= 20 && read.payload.end <= bytes.len(), "{read:?}");
     // Whatever is there, looking at it is safe.
-    let _ = packet::decode(&bytes[read.payload], read.ttl);
+    let path = Path { source: read.source, destination: read.destination };
+    let _ = packet::decode(&bytes[read.payload], read.ttl, path);
 }
 
 /// An answer of a reference point: it says what was asked, and nothing shorter or longer does.

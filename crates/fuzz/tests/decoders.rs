@@ -7,7 +7,7 @@ use outlast_fuzz::TARGETS;
 
 /// Every file that reads bytes of others, and the target that reaches it: a function `decode` (by the rule of the
 /// house parsers of packets and messages are called so), or one of [`SIGNS`] outside of tests.
-const READERS: [(&str, &str); 31] = [
+const READERS: [(&str, &str); 34] = [
     ("api/src/message.rs", "api_message"),
     ("engine/src/errand.rs", "datagram"),
     ("engine/src/gossip/said.rs", "gossip"),
@@ -24,6 +24,9 @@ const READERS: [(&str, &str); 31] = [
     ("engine/src/vip/lease/beat.rs", "vip_beat"),
     ("engine/src/vip/message.rs", "datagram"),
     ("engine/src/vip/packet.rs", "datagram"),
+    ("engine/src/vip/packet/sum.rs", "datagram"),
+    ("engine/src/vip/packet/v2.rs", "datagram"),
+    ("engine/src/vip/packet/v3.rs", "datagram"),
     ("engine/src/whole.rs", "store_entry"),
     ("proxy/src/http/head.rs", "http_head"),
     ("remote/src/probe/mysql.rs", "probe_answer"),

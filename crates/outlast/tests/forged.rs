@@ -92,6 +92,11 @@ fn advert(router_id: u8, interval: u8, password: [u8; 8], address: [u8; 4]) -> V
     let mut bytes = vec![0x21, router_id, 1, 1, 1, interval, 0, 0];
     bytes.extend(address);
     bytes.extend(password);
+    summed(bytes)
+}
+
+/// With its checksum over the message alone, which both versions know.
+fn summed(mut bytes: Vec<u8>) -> Vec<u8> {
     let words = bytes.chunks(2).map(|pair| u32::from(pair[0]) << 8 | u32::from(pair[1]));
     let sum = words.sum::<u32>();
     let sum = (sum & 0xffff) + (sum >> 16);
@@ -131,8 +136,8 @@ fn adverts_that_are_not_obeyed_are_told_by_reason_and_from_whom() {
         let foreign = vrrp::Socket::open("wire", true).unwrap();
         let mut no_sum = advert(121, 1, SECRET, VIP);
         no_sum[7] ^= 1;
-        let mut newer = advert(121, 1, SECRET, VIP);
-        newer[0] = 0x31;
+        let newer = [0x31, 121, 1, 1, 0, 100, 0, 0].into_iter().chain(VIP);
+        let newer = summed(newer.collect());
         let sound = advert(121, 1, SECRET, VIP);
         use RefusedAdvert::*;
         let cases: [(RefusedAdvert, u8, Vec<u8>); 9] = [

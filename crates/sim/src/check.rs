@@ -17,8 +17,6 @@ const SETTLED: Duration = Duration::from_secs(7);
 const AGREED: Duration = Duration::from_secs(4);
 /// Four nodes that greet and beat on two networks stay far below in the worst weather.
 const MAX_IN_FLIGHT: usize = 1000;
-/// Silence that is none: an advert came this lately.
-const SILENCE: Duration = Duration::from_secs(1);
 
 impl Sim {
     /// Panics with the seed and the story when the cloud is as it may never be.
@@ -108,7 +106,8 @@ impl Sim {
     /// Before the claim is done.
     pub(crate) fn inspect_claim(&self, index: usize, cause: Option<Cause>) {
         let node = &self.nodes[index];
-        let deaf = node.heard_at.is_none_or(|at| self.now.since(at) >= SILENCE);
+        // Silence that is none: an advert came this lately.
+        let deaf = node.heard_at.is_none_or(|at| self.now.since(at) >= node.speech.interval);
         let doubt = match cause {
             Some(Cause::Silence) if deaf => None,
             Some(Cause::Silence) => Some("claims by silence just after an advert"),

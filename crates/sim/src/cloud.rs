@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use base::Time;
 use config::cluster::Cluster;
+use config::vip::{Checksum, Protocol};
 use engine::Buffer;
 use engine::member::{self, Member, Standing};
 use engine::packet::{Kind, MAX_PACKET, Opened, Seal};
@@ -13,7 +14,7 @@ use engine::vip::{Action, Advert, Cause, HandOver, Input, Peer};
 
 use crate::Chance;
 use crate::network::{Frame, MANAGEMENT, NETWORKS, Network, Packet, Word};
-use crate::node::{ADDRESS, Due, INTERVAL, Node, Power, ROUTER_ID, Reported, source};
+use crate::node::{ADDRESS, Due, Node, Power, ROUTER_ID, Reported, Speech, source};
 
 /// The cloud. Built by [`Sim::node`] and [`Sim::router`], moved by [`Sim::run_for`].
 #[derive(Debug)]
@@ -32,6 +33,7 @@ pub struct Sim {
     pub(crate) shaken_at: Time,
     agents: bool,
     preempt: bool,
+    pub(crate) speech: Speech,
     deaf_driver: bool,
     begun: bool,
 }
@@ -57,6 +59,7 @@ impl Sim {
             shaken_at: Time::ZERO,
             agents: true,
             preempt: false,
+            speech: Speech::SECOND,
             deaf_driver: false,
             begun: false,
         }
@@ -84,6 +87,13 @@ impl Sim {
         self
     }
 
+    /// Nodes that are added later speak version 3, and the holder every `interval`.
+    #[must_use]
+    pub const fn third(mut self, interval: Duration) -> Self {
+        self.speech = Speech { protocol: Protocol::V3 { sends: Checksum::Pseudo }, interval };
+        self
+    }
+
     /// No beats: four times as fast.
     #[must_use]
     pub const fn without_agents(mut self) -> Self {
@@ -100,7 +110,9 @@ impl Sim {
 
     fn push(&mut self, name: &str, priority: u8, foreign: bool) {
         let number = u16::try_from(self.nodes.len()).unwrap_or(u16::MAX);
-        self.nodes.push(Node::new(name, number, priority, foreign, self.preempt));
+        let mut node = Node::new(name, number, priority, foreign, self.preempt);
+        node.speech = self.speech;
+        self.nodes.push(node);
     }
 
     /// Keeps every deadline until `span` has passed.
@@ -209,9 +221,10 @@ impl Sim {
                     node.heard_at = Some(self.now);
                 }
                 let addresses = Addresses::new(&ADDRESS);
-                let interval = u8::try_from(INTERVAL.as_secs()).unwrap_or(1);
+                let Speech { protocol, interval } = self.speech;
+                let (router_id, password) = (ROUTER_ID, None);
                 let advert =
-                    Advert { router_id: ROUTER_ID, priority, interval, password: None, addresses };
+                    Advert { protocol, router_id, priority, interval, password, addresses };
                 self.vip(to, Input::Advert { source, advert });
             }
             Frame::Sealed { sender, kind, incarnation, seq, word } => {

@@ -5,6 +5,7 @@ use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use base::Time;
+use config::vip::Protocol;
 use engine::member::Member;
 use engine::packet::Replay;
 use engine::vip::{self, Balancer, Peer, Vip};
@@ -13,7 +14,7 @@ use crate::network::{Frame, NETWORKS};
 
 pub(crate) const ADDRESS: [[u8; 4]; 1] = [[10, 79, 0, 40]];
 pub(crate) const ROUTER_ID: u8 = 121;
-pub(crate) const INTERVAL: Duration = Duration::from_secs(1);
+const INTERVAL: Duration = Duration::from_secs(1);
 /// The supervisor takes a vip process that gave no answer for so long for dead.
 pub(crate) const FROZEN: Duration = Duration::from_millis(400);
 /// Until a new vip process runs.
@@ -65,6 +66,7 @@ pub(crate) struct Node {
     pub number: u16,
     pub priority: u8,
     pub preempt: bool,
+    pub speech: Speech,
     /// A router that is not of our cluster: VRRP only.
     pub foreign: bool,
     pub power: Power,
@@ -87,6 +89,18 @@ pub(crate) struct Node {
     pub heard_at: Option<Time>,
 }
 
+/// What its adverts are, and how often they come.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Speech {
+    pub protocol: Protocol,
+    pub interval: Duration,
+}
+
+impl Speech {
+    /// Version 2.
+    pub(crate) const SECOND: Self = Self { protocol: Protocol::V2, interval: INTERVAL };
+}
+
 impl Node {
     pub(crate) fn new(name: &str, number: u16, priority: u8, foreign: bool, preempt: bool) -> Self {
         Self {
@@ -94,6 +108,7 @@ impl Node {
             number,
             priority,
             preempt,
+            speech: Speech::SECOND,
             foreign,
             power: Power::Off,
             vip: None,
@@ -180,7 +195,8 @@ impl Node {
         let address = config::vip::Address::plain(Ipv4Addr::from(ADDRESS[0]).into());
         config::vip::Vip {
             priority: self.priority,
-            advert_interval: INTERVAL,
+            advert_interval: self.speech.interval,
+            protocol: self.speech.protocol,
             preempt: self.preempt,
             track_balancer: !self.foreign,
             ..config::vip::Vip::plain("internal", "eth0", ROUTER_ID, vec![address])

@@ -14,8 +14,7 @@ const STORMS: u64 = 5;
 
 /// Some seeds preempt, some have a foreign router, and a part of them runs the agents too (they
 /// cost most of the time).
-fn cloud(seed: u64) -> Sim {
-    let mut sim = Sim::new(seed);
+fn cloud(mut sim: Sim, seed: u64) -> Sim {
     if seed.is_multiple_of(3) {
         sim = sim.preempt();
     }
@@ -31,7 +30,10 @@ fn cloud(seed: u64) -> Sim {
 }
 
 fn live(seed: u64) {
-    let mut sim = cloud(seed);
+    outlive(cloud(Sim::new(seed), seed), seed);
+}
+
+fn outlive(mut sim: Sim, seed: u64) {
     sim.run_for(Duration::from_secs(5));
     for _ in 0..STORMS {
         storm(&mut sim, names(seed));
@@ -126,10 +128,19 @@ fn odd_seeds_keep_every_invariant() {
     sweep((1..SEEDS).step_by(2));
 }
 
+/// Ten adverts a second, or three.
+#[test]
+fn groups_of_version_3_keep_every_invariant() {
+    for seed in 0..SEEDS / 4 {
+        let interval = Duration::from_millis(if seed.is_multiple_of(2) { 100 } else { 300 });
+        outlive(cloud(Sim::new(seed).third(interval), seed), seed);
+    }
+}
+
 #[test]
 fn the_same_seed_gives_the_same_story() {
     let story = |seed| {
-        let mut sim = cloud(seed);
+        let mut sim = cloud(Sim::new(seed), seed);
         storm(&mut sim, names(seed));
         sim.run_for(PEACE);
         sim.log()

@@ -18,7 +18,7 @@ pub const GROUP: Ipv4Addr = Ipv4Addr::new(224, 0, 0, 18);
 /// The only TTL an advert is accepted with: it crossed no router (RFC 3768 5.2.3).
 pub const TTL: u8 = 255;
 
-pub use filter::{Part, Wanted};
+pub use filter::{Form, Part, Wanted};
 
 mod filter;
 

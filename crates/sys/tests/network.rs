@@ -7,6 +7,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::os::fd::AsFd;
 
 use sys::netlink::{Address, AddressOptions, Change, Monitor, Netlink, Route};
+use sys::vrrp::Form;
 use sys::{arp, netns, socket, vrrp};
 
 mod network {
@@ -415,12 +416,14 @@ fn what_may_have_to_be_obeyed_has_a_socket_of_its_own_and_nothing_is_lost_betwee
     }
     let cable = Cable::new();
     let sender = inside(&cable.left, || vrrp::Socket::open("eth0", true).unwrap());
-    let plain = vrrp::Wanted { router_id: 51, interval: 1, password: None };
-    let secret = vrrp::Wanted { router_id: 52, interval: 3, password: Some(*b"secret\0\0") };
+    let plain = Form::V2 { interval: 1, password: None };
+    let secret = Form::V2 { interval: 3, password: Some(*b"secret\0\0") };
+    let wanted = [(51, plain), (53, Form::V3), (52, secret), (54, Form::V3)]
+        .map(|(router_id, form)| vrrp::Wanted { router_id, form });
     let parts = [vrrp::Part::Wanted, vrrp::Part::Rest].map(|part| {
         inside(&cable.right, || {
             let socket = vrrp::Socket::open("eth0", true).unwrap();
-            socket.hear(part, &[plain, secret]).unwrap();
+            socket.hear(part, &wanted).unwrap();
             socket
         })
     });
@@ -437,6 +440,15 @@ fn what_may_have_to_be_obeyed_has_a_socket_of_its_own_and_nothing_is_lost_betwee
         (255, advert(52, 3, None), false),
         (255, advert(52, 3, Some(b"secret\0s")), false),
         (255, advert(52, 3, Some(b"Secret\0\0")), false),
+        // Version 3 has no place for a password, and any interval.
+        (255, [&[0x31], &advert(53, 7, None)[1..12]].concat(), true),
+        (255, [&[0x31], &advert(54, 0, None)[1..12]].concat(), true),
+        (255, [&[0x31], &advert(54, 0, None)[1..8]].concat(), true),
+        (255, [&[0x31], &advert(54, 0, None)[1..7]].concat(), false),
+        (254, [&[0x31], &advert(53, 7, None)[1..12]].concat(), false),
+        (255, [&[0x31], &advert(55, 7, None)[1..12]].concat(), false),
+        (255, advert(53, 7, None), false),
+        (255, [&[0x41], &advert(53, 7, None)[1..12]].concat(), false),
         // Another version, no whole head, fewer bytes than its count of addresses says.
         (255, [&[0x31], &advert(51, 1, None)[1..]].concat(), false),
         (255, cut(7), false),

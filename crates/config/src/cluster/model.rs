@@ -8,6 +8,7 @@ use base::Span;
 
 use super::Store;
 use crate::haproxy::{Mode, Proxy};
+use crate::vip::Protocol;
 
 /// The whole file. Every node reads the same one.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -194,8 +195,9 @@ pub struct Vip {
     pub unicast: bool,
     pub interface: Option<String>,
     pub source: Option<Ipv4Addr>,
-    /// Between two adverts of the holder: whole seconds, the same on every router of the group.
+    /// Between two adverts of the holder, the same on every router of the group; what `protocol` can say.
     pub advert_interval: Duration,
+    pub protocol: Protocol,
     /// Devices without which the node gives the address up.
     pub track_interfaces: Vec<String>,
     /// Who holds it is decided by a vip lease: never two.

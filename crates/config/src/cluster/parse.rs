@@ -3,7 +3,6 @@
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::path::PathBuf;
-use std::time::Duration;
 
 use base::Span;
 use toml::Spanned;
@@ -23,9 +22,6 @@ use super::vips::{CheckDraft, VIP, VipDraft};
 use super::{Access, Cluster, Dashboard, Node, NodeRole, Service, ServiceKind, Vip, VipCheck};
 use crate::diagnostic::{Diagnostic, MAX_FINDINGS};
 use crate::guess;
-
-/// keepalived's own default.
-const ADVERT_INTERVAL: Duration = Duration::from_secs(1);
 
 /// UDP port of the beats unless the file says another.
 const PORT: u16 = 7411;
@@ -308,6 +304,7 @@ fn vip_of(
         let finding = Diagnostic::error(at, "unknown-name", message);
         findings.push(finding.help("add its address there, or leave it out of `order`"));
     }
+    let (protocol, advert_interval) = draft.protocol(findings);
     if let Some((password, at)) = draft.password.as_ref().filter(|(text, _)| text.len() > 8) {
         findings.push(crate::vip::cut_password(*at, password));
     }
@@ -322,7 +319,8 @@ fn vip_of(
         unicast: draft.unicast,
         interface: draft.interface,
         source: draft.source,
-        advert_interval: draft.advert_interval.unwrap_or(ADVERT_INTERVAL),
+        advert_interval,
+        protocol,
         track_interfaces: draft.track_interfaces,
         has_lease: draft.has_lease.is_some_and(|(has_lease, _)| has_lease),
         span: at,

@@ -11,7 +11,7 @@ use super::read::{
     Field, REQUIRED, Value, boolean, fields, number, parsed, span, text, texts, time, wrong,
 };
 use crate::diagnostic::Diagnostic;
-use crate::vip::Script;
+use crate::vip::{Checksum, Protocol, Script};
 
 /// `[vip.NAME]`
 #[derive(Debug, Default)]
@@ -26,7 +26,9 @@ pub(crate) struct VipDraft {
     pub(crate) unicast: bool,
     pub(crate) interface: Option<String>,
     pub(crate) source: Option<Ipv4Addr>,
-    pub(crate) advert_interval: Option<Duration>,
+    pub(crate) advert_interval: Option<At<Duration>>,
+    pub(crate) version: Option<u8>,
+    pub(crate) checksum_as_v2: Option<At<bool>>,
     pub(crate) track_interfaces: Vec<String>,
     pub(crate) has_lease: Option<At<bool>>,
 }
@@ -152,13 +154,29 @@ pub(crate) const VIP: &[Field<VipDraft>] = &[
         name: "advert_interval",
         form: "\"1s\"",
         default: "1s",
-        does: "between two adverts of the holder, the same on every router of the group",
+        does: "between two adverts of the holder, the same on every router of the group; in version 2 whole seconds up to \"255s\", in version 3 multiples of \"10ms\" up to \"40950ms\"",
         set: |draft, value, _| {
-            let time = time(value)?;
-            if time.subsec_millis() != 0 || time > MAX_ADVERT {
-                return Err(wrong(value, "whole seconds up to \"255s\""));
-            }
-            draft.advert_interval = Some(time);
+            draft.advert_interval = Some((time(value)?, span(value)));
+            Ok(())
+        },
+    },
+    Field {
+        name: "version",
+        form: "3",
+        default: "2",
+        does: "of VRRP, the same on every router of the group",
+        set: |draft, value, _| {
+            draft.version = Some(u8::try_from(number(value, "a version", 2, 3)?).unwrap_or(2));
+            Ok(())
+        },
+    },
+    Field {
+        name: "v3_checksum_as_v2",
+        form: "true",
+        default: "false",
+        does: "in version 3, sends the checksum of RFC 9568, over the message alone, for routers that take no other; both are taken",
+        set: |draft, value, _| {
+            draft.checksum_as_v2 = Some((boolean(value)?, span(value)));
             Ok(())
         },
     },
@@ -200,8 +218,48 @@ fn check(value: &Value<'_>, findings: &mut Vec<Diagnostic>) -> Result<CheckDraft
     }
 }
 
-/// VRRP version 2 counts whole seconds, in 8 bits.
-const MAX_ADVERT: Duration = Duration::from_secs(255);
+impl VipDraft {
+    /// What the group speaks, and how often; what does not go together is told.
+    pub(crate) fn protocol(&self, findings: &mut Vec<Diagnostic>) -> (Protocol, Duration) {
+        let sends = match self.checksum_as_v2 {
+            Some((true, _)) => Checksum::Message,
+            Some((false, _)) | None => Checksum::Pseudo,
+        };
+        let protocol = match self.version {
+            Some(3) => Protocol::V3 { sends },
+            Some(_) | None => Protocol::V2,
+        };
+        let mut wrong = |at: Span, message: &str, help: &str| {
+            findings.push(Diagnostic::error(at, "bad-value", message).help(help));
+        };
+        if let (Protocol::V3 { .. }, Some((_, at))) = (protocol, &self.password) {
+            let message = "VRRP version 3 has no password";
+            wrong(*at, message, "remove it; own nodes know each other by `secret_file`");
+        }
+        if let (Protocol::V2, Some((_, at))) = (protocol, self.checksum_as_v2) {
+            wrong(at, "VRRP version 2 has one checksum", "remove it, or write `version = 3`");
+        }
+        let Some((interval, at)) = self.advert_interval else { return (protocol, ADVERT_INTERVAL) };
+        let is_told = interval.as_nanos().is_multiple_of(protocol.tick().as_nanos());
+        if !is_told || interval > protocol.longest_interval() {
+            let (message, help) = match protocol {
+                Protocol::V2 => (
+                    "VRRP version 2 counts whole seconds up to 255",
+                    "write `\"1s\"`, or `version = 3` beside it",
+                ),
+                Protocol::V3 { .. } => (
+                    "VRRP version 3 counts hundredths of seconds up to 40.95",
+                    "write a multiple of `\"10ms\"` up to `\"40950ms\"`",
+                ),
+            };
+            wrong(at, message, help);
+        }
+        (protocol, interval)
+    }
+}
+
+/// keepalived's own default.
+const ADVERT_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Defaults as keepalived's, but a script that hangs is not waited for longer than its interval.
 fn script() -> Script {

@@ -96,6 +96,7 @@ fn lay_out_vip(vip: &Vip, file: &Cluster, layout: &mut Layout) {
         interface,
         source,
         advert_interval,
+        protocol,
         track_interfaces,
         has_lease,
         span: _,
@@ -114,6 +115,8 @@ fn lay_out_vip(vip: &Vip, file: &Cluster, layout: &mut Layout) {
         .maybe("interface", interface.as_ref(), Needs::Move)
         .maybe("source", *source, Needs::Vip)
         .time("advert_interval", Some(*advert_interval), Needs::Vip)
+        .set("version", protocol.version(), Needs::Vip)
+        .flag("v3_checksum_as_v2", protocol.is_as_v2(), Needs::Vip)
         .list("track_interfaces", track_interfaces, Needs::Vip)
         // On all nodes at once: those that decide by VRRP hold beside those that decide by votes.
         .flag("lease", *has_lease, Needs::Node);

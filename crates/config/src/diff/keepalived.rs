@@ -8,7 +8,16 @@ use crate::vip::{Address, Script};
 
 pub(super) fn lay_out(file: &Keepalived, layout: &mut Layout) {
     let Keepalived { global, scripts, instances, sync_groups } = file;
-    let Global { router_id, script_user, script_group, script_security, multicast_group } = global;
+    let Global {
+        router_id,
+        script_user,
+        script_group,
+        script_security,
+        multicast_group,
+        // Each instance says what it speaks.
+        version: _,
+        checksum_as_v2: _,
+    } = global;
     layout
         .add("keepalived", Needs::Vip)
         .maybe("router_id", router_id.as_ref(), Needs::Nothing)
@@ -72,6 +81,8 @@ fn lay_out_instance(instance: &Instance, layout: &mut Layout) {
         priority,
         priority_span: _,
         advert_interval,
+        protocol,
+        written: _,
         addresses,
         address_spans: _,
         excluded,
@@ -96,6 +107,8 @@ fn lay_out_instance(instance: &Instance, layout: &mut Layout) {
         .set("virtual_router_id", router_id, Needs::Move)
         .set("priority", priority, Needs::Vip)
         .time("advert_int", Some(*advert_interval), Needs::Vip)
+        .set("version", protocol.version(), Needs::Vip)
+        .flag("v3_checksum_as_v2", protocol.is_as_v2(), Needs::Vip)
         .list("virtual_ipaddress", addresses.iter().map(address_text), Needs::Move)
         .list("virtual_ipaddress_excluded", excluded.iter().map(address_text), Needs::Vip)
         .list("virtual_routes", routes, Needs::Vip)

@@ -10,7 +10,7 @@ use crate::Loaded;
 use crate::effective::from_keepalived;
 use crate::keepalived::{Instance, State};
 use crate::lint::asks_a_socket;
-use crate::vip::{PASSWORD_BYTES, Script};
+use crate::vip::{PASSWORD_BYTES, Protocol, Script};
 
 /// Writes the section of one instance.
 pub(super) fn section(
@@ -76,10 +76,7 @@ impl Writer<'_> {
         self.put("network", &quoted(&instance.interface));
         self.put("interface", &quoted(&instance.interface));
         self.put("router_id", &instance.router_id.to_string());
-        if instance.advert_interval != Duration::from_secs(1) {
-            let seconds = instance.advert_interval.as_secs();
-            self.put("advert_interval", &format!("\"{seconds}s\""));
-        }
+        self.adverts();
         if let Some(authentication) = &instance.authentication {
             let password = &authentication.password;
             let used = password.get(..PASSWORD_BYTES).unwrap_or(password);
@@ -97,6 +94,23 @@ impl Writer<'_> {
         self.check(loaded);
         self.peers(network);
         self.roles();
+    }
+
+    fn adverts(&mut self) {
+        let (protocol, interval) = (self.instance.protocol, self.instance.advert_interval);
+        if protocol != Protocol::V2 {
+            self.put("version", &protocol.version().to_string());
+        }
+        if protocol.is_as_v2() {
+            self.put("v3_checksum_as_v2", "true");
+        }
+        if interval != Duration::from_secs(1) {
+            let text = match interval.subsec_millis() {
+                0 => format!("\"{}s\"", interval.as_secs()),
+                _ => format!("\"{}ms\"", interval.as_millis()),
+            };
+            self.put("advert_interval", &text);
+        }
     }
 
     fn addresses(&mut self) {

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use super::instance::{version, weight};
-use super::{Global, ScriptBlock};
+use super::instance::{CHECKSUM, weight};
+use super::{Global, ScriptBlock, protocol};
 use crate::diagnostic::Diagnostic;
 use crate::keyword::{Keyword, idle, later, now};
 use crate::line::Line;
@@ -55,7 +55,14 @@ pub(crate) const GLOBAL: &[Keyword<Global>] = &[
         line.finish();
         Ok(())
     }),
-    now("vrrp_version", "2", "2", "of the protocol", |_, line| version(line)),
+    now("v3_checksum_as_v2", "[true|false]", "false", CHECKSUM, |global, line| {
+        global.checksum_as_v2 = protocol::checksum_as_v2(line)?;
+        Ok(())
+    }),
+    now("vrrp_version", "2|3", "2", "of the protocol", |global, line| {
+        global.version = Some(protocol::version(line)?);
+        Ok(())
+    }),
     idle("bfd_cpu_affinity", PRIORITY),
     idle("bfd_no_swap", PRIORITY),
     idle("bfd_priority", PRIORITY),

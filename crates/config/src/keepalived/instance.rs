@@ -5,19 +5,20 @@ use std::time::Duration;
 
 use base::Span;
 
+use super::protocol::{self, Written};
 use super::routes::{self, routes, scope};
 use super::{Authentication, Instance, State, Track};
 use crate::diagnostic::Diagnostic;
 use crate::guess;
 use crate::keyword::{Keyword, idle, later, now};
 use crate::line::{Line, Statement, Word};
-use crate::vip::{self, Address, PASSWORD_BYTES};
+use crate::vip::{self, Address, PASSWORD_BYTES, Protocol};
 
 const ANNOUNCE: &str = "announcements have times of our own";
 
 /// Every keyword of keepalived 2.2 in this block.
 pub(crate) const KEYWORDS: &[Keyword<Instance>] = &[
-    now("advert_int", "<seconds>", "1", "between two adverts of the holder", advert_interval),
+    now("advert_int", "<seconds>", "1", INTERVAL, protocol::advert_interval),
     now(
         "authentication",
         "{ auth_type PASS auth_pass <text> }",
@@ -40,6 +41,11 @@ pub(crate) const KEYWORDS: &[Keyword<Instance>] = &[
             done(line)
         },
     ),
+    now("old_unicast_checksum", "[never]", "", "no effect in VRRP version 2", |instance, line| {
+        let (span, is_never) = (line.head(), line.accept("never"));
+        instance.written.old_checksum = (!is_never).then_some(span);
+        done(line)
+    }),
     now("preempt", "", "", "undoes `nopreempt`", |instance, line| {
         instance.nopreempt = false;
         done(line)
@@ -97,7 +103,14 @@ pub(crate) const KEYWORDS: &[Keyword<Instance>] = &[
         Ok(())
     }),
     now("unicast_src_ip", "<ip>", "the interface's", "source of the adverts", source),
-    now("version", "2", "2", "of the protocol", |_, line| version(line)),
+    now("v3_checksum_as_v2", "[true|false]", "that of `global_defs`", CHECKSUM, |i, line| {
+        i.written.checksum_as_v2 = Some(protocol::checksum_as_v2(line)?);
+        Ok(())
+    }),
+    now("version", "2|3", "that of `vrrp_version`", "of the protocol", |instance, line| {
+        instance.written.version = Some(protocol::version(line)?);
+        Ok(())
+    }),
     now("virtual_ipaddress", ADDRESSES, "", IPS, |i, line| {
         let (addresses, spans) = addresses(line, "virtual_ipaddress")?;
         i.addresses.extend(addresses);
@@ -130,7 +143,6 @@ pub(crate) const KEYWORDS: &[Keyword<Instance>] = &[
     idle("kernel_rx_buf_size", "one packet at a time is read"),
     idle("linkbeat_use_polling", "the kernel tells when a carrier goes"),
     idle("notify_priority_changes", "no effect without a notify fifo"),
-    idle("old_unicast_checksum", VERSION_2),
     later("accept"),
     later("dont_track_primary"),
     later("down_timer_adverts"),
@@ -171,7 +183,10 @@ const IPS: &str = "the virtual IPs";
 const EXCLUDED: &str = "virtual IPs that adverts do not name";
 const ADDRESSES: &str = "{ <ip>[/<mask>] [dev <name>] [label <l>] [brd <ip>] [scope <s>] }";
 const TRACKED: &str = "{ <name> [weight <-253..253> [reverse]] ... }";
-const VERSION_2: &str = "no effect in VRRP version 2";
+const INTERVAL: &str =
+    "between two adverts of the holder; in version 2 whole seconds, in version 3 hundredths";
+pub(super) const CHECKSUM: &str =
+    "sends the checksum of RFC 9568, over the message alone; both are taken";
 
 pub(crate) fn new(name: Word) -> Instance {
     Instance {
@@ -185,6 +200,8 @@ pub(crate) fn new(name: Word) -> Instance {
         priority: 100,
         priority_span: None,
         advert_interval: Duration::from_secs(1),
+        protocol: Protocol::V2,
+        written: Written::default(),
         addresses: Vec::new(),
         address_spans: Vec::new(),
         excluded: Vec::new(),
@@ -209,41 +226,6 @@ fn source(instance: &mut Instance, line: &mut Line<'_>) -> Result<(), Diagnostic
         return Ok(());
     }
     instance.source = Some(word.parse::<Ipv4Addr>("an IPv4 address")?);
-    done(line)
-}
-
-/// `version 2`, also of `vrrp_version`.
-pub(crate) fn version(line: &mut Line<'_>) -> Result<(), Diagnostic> {
-    let word = line.expect("2 or 3")?;
-    match word.text.as_str() {
-        "2" => {}
-        "3" => line.report(Diagnostic::not_yet(word.span, "VRRP version 3")),
-        _ => return Err(word.wrong("2 or 3")),
-    }
-    done(line)
-}
-
-/// Whole seconds: all that version 2 can say (RFC 3768 5.3.7). keepalived rounds too.
-fn advert_interval(instance: &mut Instance, line: &mut Line<'_>) -> Result<(), Diagnostic> {
-    let word = line.expect("seconds")?;
-    let (whole, fraction) = word.text.split_once('.').unwrap_or((&word.text, ""));
-    let wrong = || word.wrong("seconds from 1 to 255");
-    let whole: u64 = whole.parse().map_err(|_| wrong())?;
-    if !fraction.bytes().all(|byte| byte.is_ascii_digit()) {
-        return Err(wrong());
-    }
-    let part = fraction.bytes().any(|byte| byte != b'0');
-    let seconds = whole.saturating_add(u64::from(part));
-    if !(1..=255).contains(&seconds) {
-        return Err(wrong());
-    }
-    if part {
-        let message = format!("VRRP version 2 counts whole seconds: this is {seconds} s");
-        let finding = Diagnostic::warning(word.span, "rounded", message);
-        let finding = finding.help(format!("write `advert_int {seconds}`"));
-        line.report(finding.fix_here(seconds.to_string()));
-    }
-    instance.advert_interval = Duration::from_secs(seconds);
     done(line)
 }
 

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use base::Span;
 
-use crate::vip::{Address, Route, Script};
+use super::protocol::Written;
+use crate::vip::{Address, Protocol, Route, Script};
 
 /// The whole file.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
@@ -27,6 +28,10 @@ pub struct Global {
     /// Refuses scripts that somebody else than root could change.
     pub script_security: bool,
     pub multicast_group: Option<Ipv4Addr>,
+    /// `vrrp_version`, 2 or 3: of instances that name none.
+    pub version: Option<u8>,
+    /// `v3_checksum_as_v2`, of instances that do not say.
+    pub checksum_as_v2: bool,
 }
 
 /// `vrrp_script NAME`.
@@ -53,7 +58,11 @@ pub struct Instance {
     pub router_id: u8,
     pub priority: u8,
     pub priority_span: Option<Span>,
+    /// Rounded to what `protocol` can say.
     pub advert_interval: Duration,
+    pub protocol: Protocol,
+    /// What these two were made of.
+    pub written: Written,
     pub addresses: Vec<Address>,
     /// Where each of `addresses` stands.
     pub address_spans: Vec<Span>,
@@ -79,7 +88,7 @@ pub enum State {
 /// `authentication { auth_type PASS auth_pass ... }`.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Authentication {
-    /// As written; only 8 bytes are sent.
+    /// As written; only 8 bytes are sent, and none in version 3.
     pub password: String,
     pub span: Span,
 }

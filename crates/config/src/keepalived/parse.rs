@@ -5,7 +5,7 @@ use std::time::Duration;
 use base::Span;
 
 use super::blocks::{GLOBAL, SCRIPT, SYNC_GROUP, TOP, TOP_IDLE, TOP_TRACKS};
-use super::{Instance, Keepalived, ScriptBlock, State, SyncGroup, instance, words};
+use super::{Instance, Keepalived, ScriptBlock, State, SyncGroup, instance, protocol, words};
 use crate::diagnostic::{Diagnostic, is_hopeless, limit};
 use crate::guess;
 use crate::keyword::{Keyword, find, read};
@@ -35,7 +35,10 @@ pub(crate) fn parse(text: &str, file: usize) -> (Keepalived, Vec<Diagnostic>) {
             break;
         }
     }
-    for finding in verify(&read) {
+    let mut found = Vec::new();
+    protocol::settle(&mut read, &mut found);
+    found.extend(verify(&read));
+    for finding in found {
         findings.push(finding.in_file(file));
     }
     limit(&mut findings);

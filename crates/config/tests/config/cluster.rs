@@ -387,6 +387,7 @@ fn a_script_check_has_defaults() {
                 interface: None,
                 source: None,
                 advert_interval: 1s,
+                protocol: V2,
                 track_interfaces: [],
                 has_lease: false,
                 span: Span {

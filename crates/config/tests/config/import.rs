@@ -136,6 +136,9 @@ struct Shape {
     scope: bool,
     routed: bool,
     weighed: bool,
+    /// Version 3.
+    third: bool,
+    checksum_as_v2: bool,
     password: Option<String>,
     unicast: Option<Vec<u8>>,
     source: Option<u8>,
@@ -160,7 +163,7 @@ fn shape() -> impl Strategy<Value = Shape> {
         prop::option::of(90_u8..100),
         prop::option::of(100_u8..110),
         prop::option::of("[a-zA-Z0-9.]{1,12}"),
-        prop::array::uniform3(prop::bool::weighted(0.2)),
+        prop::array::uniform5(prop::bool::weighted(0.2)),
     );
     let peers = prop_oneof![
         3 => Just(None),
@@ -176,7 +179,8 @@ fn shape() -> impl Strategy<Value = Shape> {
     );
     (who, address, checks).prop_map(|(who, address, checks)| {
         let (state, nopreempt, priority, advert, router_id, ip) = who;
-        let (prefix, device, label, more, excluded, password, [scope, routed, weighed]) = address;
+        let (prefix, device, label, more, excluded, password, flags) = address;
+        let [scope, routed, weighed, third, checksum_as_v2] = flags;
         let (unicast, source, interfaces, scripts, later) = checks;
         Shape {
             state,
@@ -193,6 +197,8 @@ fn shape() -> impl Strategy<Value = Shape> {
             scope,
             routed,
             weighed,
+            third,
+            checksum_as_v2,
             password,
             unicast,
             source,
@@ -231,7 +237,14 @@ fn block(at: usize, shape: &Shape) -> String {
     let mut text = format!("vrrp_instance VI_{at}.x {{\n interface eth0\n");
     let mut line = |words: String| text.push_str(&format!(" {words}\n"));
     line(format!("virtual_router_id {}", shape.router_id));
-    line(format!("priority {}\n advert_int {}", shape.priority, shape.advert));
+    line(format!("priority {}", shape.priority));
+    line(format!("advert_int {}{}", if shape.third { "0.0" } else { "" }, shape.advert));
+    if shape.third {
+        line("version 3".to_owned());
+    }
+    if shape.checksum_as_v2 {
+        line("v3_checksum_as_v2".to_owned());
+    }
     if let Some(state) = shape.state {
         line(format!("state {state}"));
     }
@@ -294,6 +307,7 @@ fn differences(before: &Vip, after: &Vip) -> BTreeSet<&'static str> {
     compare("router_id", before.router_id == after.router_id);
     compare("priority", before.priority == after.priority);
     compare("advert_interval", before.advert_interval == after.advert_interval);
+    compare("protocol", before.protocol == after.protocol);
     compare("starts_as_master", before.starts_as_master == after.starts_as_master);
     compare("preempt", before.preempt == after.preempt);
     compare("password", before.password == after.password);

@@ -89,6 +89,18 @@ const CASES: &[(&str, &str)] = &[
         "vrrp_instance a {\n interface eth0\n virtual_router_id 1\n virtual_ipaddress {\n 10.0.0.9/24\n }\n virtual_routes {\n 10.9.0.0/16 via 10.0.0.1 table mine\n }\n}\n",
     ),
     (
+        "hundredths of seconds in version 3",
+        "global_defs {\n vrrp_version 3\n}\nvrrp_instance a {\n interface eth0\n virtual_router_id 1\n advert_int 0.03\n virtual_ipaddress {\n 10.0.0.9\n }\n}\n",
+    ),
+    (
+        "a version that there is not",
+        "vrrp_instance a {\n interface eth0\n virtual_router_id 1\n version 4\n virtual_ipaddress {\n 10.0.0.9\n }\n}\n",
+    ),
+    (
+        "an interval of nothing",
+        "vrrp_instance a {\n interface eth0\n virtual_router_id 1\n version 3\n advert_int 0\n virtual_ipaddress {\n 10.0.0.9\n }\n}\n",
+    ),
+    (
         "a network that is too long",
         "vrrp_instance a {\n interface eth0\n virtual_router_id 1\n virtual_ipaddress {\n 10.0.0.9/24\n }\n virtual_routes {\n 10.9.0.0/33 via 10.0.0.1\n }\n}\n",
     ),

@@ -23,3 +23,4 @@ mod registered;
 mod repair;
 mod skip;
 mod store;
+mod version;

@@ -32,6 +32,8 @@ fn the_published_keepalived_block_is_parsed_completely() {
                     script_group: None,
                     script_security: false,
                     multicast_group: None,
+                    version: None,
+                    checksum_as_v2: false,
                 },
                 scripts: [
                     ScriptBlock {
@@ -88,6 +90,18 @@ fn the_published_keepalived_block_is_parsed_completely() {
                             },
                         ),
                         advert_interval: 1s,
+                        protocol: V2,
+                        written: Written {
+                            version: None,
+                            checksum_as_v2: None,
+                            old_checksum: None,
+                            interval: Some(
+                                Span {
+                                    start: 272,
+                                    end: 273,
+                                },
+                            ),
+                        },
                         addresses: [
                             Address {
                                 ip: 172.23.59.10,

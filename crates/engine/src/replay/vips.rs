@@ -2,6 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
+use std::time::Duration;
+
+use config::vip::Protocol;
 
 use super::{Decision, Names};
 use crate::keep::{Keep, kept};
@@ -33,15 +36,17 @@ pub enum VipFact {
 /// What an advert says. Of its password only whether it is the own one: none is in a file.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Heard {
+    protocol: Protocol,
     router_id: u8,
     priority: u8,
-    interval: u8,
+    /// Hundredths of seconds.
+    interval: u16,
     /// Outer none: no password; else whether it is the own one.
     password: Option<bool>,
     addresses: Vec<[u8; 4]>,
 }
 
-kept!(Heard { router_id, priority, interval, password, addresses });
+kept!(Heard { protocol, router_id, priority, interval, password, addresses });
 
 /// The last of each sender, to each instance: both repeat themselves.
 #[derive(Debug, Default)]
@@ -88,9 +93,10 @@ fn remember<K: Ord, V: PartialEq>(last: &mut BTreeMap<K, V>, key: K, value: V) -
 impl Heard {
     fn of(advert: &Advert<'_>, vip: &Vip) -> Self {
         Self {
+            protocol: advert.protocol,
             router_id: advert.router_id,
             priority: advert.priority,
-            interval: advert.interval,
+            interval: u16::try_from(advert.interval.as_millis() / 10).unwrap_or(u16::MAX),
             password: advert.password.map(|password| vip.password() == Some(password)),
             addresses: advert.addresses.iter().map(|address| address.octets()).collect(),
         }
@@ -100,9 +106,10 @@ impl Heard {
         // Not the same as the own one, whatever that is.
         let other = [0; 8];
         Advert {
+            protocol: self.protocol,
             router_id: self.router_id,
             priority: self.priority,
-            interval: self.interval,
+            interval: Duration::from_millis(10) * self.interval.into(),
             password: self.password.map(|own| if own { OWN_PASSWORD } else { other }),
             addresses: packet::Addresses::new(&self.addresses),
         }

@@ -121,6 +121,8 @@ pub struct Counters {
     pub obeyed: u64,
     /// Another router id: another group on the same link.
     pub router_id: u64,
+    /// Another version of the protocol.
+    pub version: u64,
     pub interval: u64,
     pub password: u64,
     /// Unicast from a router that is not listed.

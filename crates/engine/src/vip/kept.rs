@@ -4,6 +4,8 @@
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
+use config::vip::{Checksum, Protocol};
+
 use super::{
     Balancer, Cause, Config, Counters, Group, HandOver, Hello, Peer, Planned, Role, State, Vip,
 };
@@ -11,11 +13,21 @@ use crate::keep::{Keep, kept, kept_variants};
 
 /// Stands for the own password in what is recorded.
 pub(crate) const OWN_PASSWORD: [u8; 8] = *b"the own ";
-/// The field of an advert is one byte (seconds).
+/// The field of an advert is one byte (seconds), or twelve bits (hundredths).
 const LONGEST_INTERVAL: Duration = Duration::from_secs(255);
 
 kept!(Peer { node, addresses });
-kept!(Counters { obeyed, router_id, interval, password, source, addresses, strangers, outlived });
+kept!(Counters {
+    obeyed,
+    router_id,
+    version,
+    interval,
+    password,
+    source,
+    addresses,
+    strangers,
+    outlived
+});
 kept_variants!(Planned { Possible = 0, Asked = 1, Refused = 2 });
 kept_variants!(Role { Backup = 0, Master = 1, Fault = 2 });
 kept_variants!(Balancer { Serving = 0, Replacing = 1, Failed = 2 });
@@ -37,6 +49,25 @@ kept_variants!(Cause {
     NoNetwork = 14,
     ProvenDead = 15,
 });
+
+impl Keep for Protocol {
+    fn keep(&self, out: &mut Vec<u8>) {
+        out.push(match self {
+            Self::V2 => 0,
+            Self::V3 { sends: Checksum::Pseudo } => 1,
+            Self::V3 { sends: Checksum::Message } => 2,
+        });
+    }
+
+    fn revive(bytes: &mut &[u8]) -> Option<Self> {
+        match u8::revive(bytes)? {
+            0 => Some(Self::V2),
+            1 => Some(Self::V3 { sends: Checksum::Pseudo }),
+            2 => Some(Self::V3 { sends: Checksum::Message }),
+            _ => None,
+        }
+    }
+}
 
 /// As it goes over the wire.
 impl Keep for Hello {
@@ -105,6 +136,7 @@ impl Keep for config::vip::Vip {
     fn keep(&self, out: &mut Vec<u8>) {
         (self.router_id, self.priority).keep(out);
         self.advert_interval.keep(out);
+        self.protocol.keep(out);
         (self.preempt, self.password.is_some()).keep(out);
         let addresses: Vec<IpAddr> = self.advertised().map(|address| address.ip).collect();
         addresses.keep(out);
@@ -114,11 +146,13 @@ impl Keep for config::vip::Vip {
     fn revive(bytes: &mut &[u8]) -> Option<Self> {
         let (router_id, priority) = Keep::revive(bytes)?;
         let advert_interval = Duration::revive(bytes).filter(|span| *span <= LONGEST_INTERVAL)?;
+        let protocol = Keep::revive(bytes)?;
         let (preempt, has_password) = Keep::revive(bytes)?;
         let addresses = Vec::<IpAddr>::revive(bytes)?.into_iter().map(config::vip::Address::plain);
         Some(Self {
             priority,
             advert_interval,
+            protocol,
             preempt,
             password: if has_password { Some(OWN_PASSWORD) } else { None },
             unicast_peers: Vec::<Ipv4Addr>::revive(bytes)?,
@@ -145,6 +179,7 @@ impl Keep for Vip {
             facts,
             peers,
             obeyed,
+            interval,
             planned,
             term,
             cause,
@@ -160,6 +195,7 @@ impl Keep for Vip {
         facts.keep(out);
         peers.keep(out);
         obeyed.keep(out);
+        interval.keep(out);
         planned.keep(out);
         term.keep(out);
         cause.keep(out);
@@ -179,6 +215,7 @@ impl Keep for Vip {
             facts: Keep::revive(bytes)?,
             peers: Keep::revive(bytes)?,
             obeyed: Keep::revive(bytes)?,
+            interval: Duration::revive(bytes).filter(|span| *span <= LONGEST_INTERVAL)?,
             planned: Keep::revive(bytes)?,
             term: Keep::revive(bytes)?,
             cause: Keep::revive(bytes)?,

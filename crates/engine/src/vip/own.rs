@@ -40,7 +40,7 @@ impl Vip {
             // times as often, and routers of others hear adverts only: a wait that counts from it is
             // shorter by the time between two adverts, or a weaker one of theirs would be sooner.
             let before = self.take_over_at();
-            self.hear(now, rank, out);
+            self.hear(now, rank, None, out);
             self.count_from_adverts(now, before);
         } else if hello.role != Role::Master && current {
             self.obeyed.forget(hello.source);
@@ -63,7 +63,7 @@ impl Vip {
     /// After a hello that was obeyed as a backup, whose wait had ended `before`.
     fn count_from_adverts(&mut self, now: Time, before: Option<Time>) {
         let whole = now + self.master_down();
-        let fewer = whole.since(now).saturating_sub(self.config.vip.advert_interval);
+        let fewer = whole.since(now).saturating_sub(self.interval);
         if let (State::Backup { take_over_at, .. }, Some(before)) = (&mut self.state, before)
             && *take_over_at == whole
         {
@@ -104,7 +104,7 @@ impl Vip {
             return; // the same message by another network, or one that was overtaken
         }
         self.term = message.term;
-        let mut holders = self.obeyed.within(now, self.config.vip.advert_interval * 2);
+        let mut holders = self.obeyed.within(now, self.interval * 2);
         if holders.any(|other| !self.peers.owns(message.from, other)) {
             return; // cut off from our network, it does not know who holds here
         }

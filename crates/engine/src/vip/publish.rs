@@ -58,7 +58,7 @@ impl Vip {
     /// Who is named while a router that is not ours holds would not claim, so it should not be
     /// named by one that does not hear that router.
     fn obeys_stranger(&self, now: Time) -> bool {
-        let living = self.config.vip.advert_interval * 2;
+        let living = self.interval * 2;
         self.role() == Role::Backup
             && self.obeyed.within(now, living).any(|other| !self.peers.have(other))
     }

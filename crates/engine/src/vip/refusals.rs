@@ -75,6 +75,8 @@ impl Counters {
     pub const fn refusal_since(&self, before: &Self) -> Option<Refusal> {
         Some(if self.router_id > before.router_id {
             Refusal::RouterId
+        } else if self.version > before.version {
+            Refusal::Version
         } else if self.interval > before.interval {
             Refusal::Interval
         } else if self.password > before.password {

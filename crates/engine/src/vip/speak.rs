@@ -14,11 +14,14 @@ impl Vip {
     /// At once, but not again within [`ANSWER_AGAIN`]: who spoke meanwhile is answered by one advert then. A
     /// flood of adverts does not become one of answers.
     pub(super) fn answer(&mut self, now: Time, out: &mut Buffer<Action>) {
+        let interval = self.config.vip.advert_interval;
+        // More than half of an interval, and answers would put off what is due anyway, for ever.
+        let again = ANSWER_AGAIN.min(interval / 2);
         let State::Master { advertise_at, .. } = &mut self.state else { return };
         let left = advertise_at.since(now);
-        if left + ANSWER_AGAIN > self.config.vip.advert_interval {
-            *advertise_at = now + ANSWER_AGAIN;
-        } else if left > ANSWER_AGAIN {
+        if left + again > interval {
+            *advertise_at = now + again;
+        } else if left > again {
             self.advertise(now, out);
             self.offered = None; // a hello at once: the rival may hear us on another network only
         }

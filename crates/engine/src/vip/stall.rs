@@ -2,7 +2,7 @@
 
 use base::Time;
 
-use super::{Action, Cause, GRACE, LATE, State, Vip};
+use super::{Action, Cause, GRACE, State, Vip};
 use crate::Buffer;
 
 impl Vip {
@@ -11,7 +11,7 @@ impl Vip {
     /// does not take its own deafness for silence, nor an old hand-over for a new one. Both stand
     /// again when a master would have been heard.
     pub(super) fn notice_stall(&mut self, now: Time, out: &mut Buffer<Action>) {
-        let interval = self.config.vip.advert_interval;
+        let interval = self.interval;
         let heard_by = now + interval + self.skew();
         match self.state {
             State::Master { advertise_at, .. } if now > advertise_at + interval * 2 => {
@@ -25,7 +25,9 @@ impl Vip {
                 self.cause = Some(Cause::Stalled);
                 self.awake_at = now;
             }
-            State::Backup { take_over_at, not_before, reason } if now > self.deadline() + LATE => {
+            State::Backup { take_over_at, not_before, reason }
+                if now > self.deadline() + self.late() =>
+            {
                 let take_over_at = take_over_at.max(heard_by);
                 self.state = State::Backup { take_over_at, not_before, reason };
                 self.awake_at = now;
@@ -36,6 +38,6 @@ impl Vip {
 
     /// False just after a stall, while messages from before it are still being read.
     pub(super) fn awake(&self, now: Time) -> bool {
-        self.awake_at == Time::ZERO || now.since(self.awake_at) > GRACE
+        self.awake_at == Time::ZERO || now.since(self.awake_at) > self.at_most(GRACE)
     }
 }

@@ -1,11 +1,13 @@
 use std::fmt::Write as _;
 
+use config::vip::{Checksum, Protocol};
 use expect_test::{Expect, expect};
 
 use super::*;
 
 mod own;
 mod planned;
+mod v3;
 
 const ME: Ipv4Addr = Ipv4Addr::new(10, 79, 0, 41);
 const NODE02: Ipv4Addr = Ipv4Addr::new(10, 79, 0, 42);
@@ -142,9 +144,10 @@ impl Bench {
 
 fn advert(priority: u8) -> Advert<'static> {
     Advert {
+        protocol: Protocol::V2,
         router_id: 121,
         priority,
-        interval: 1,
+        interval: Duration::from_secs(1),
         password: Some(*b"secret12"),
         addresses: packet::Addresses::new(&VIP),
     }
@@ -371,7 +374,8 @@ fn adverts_that_are_not_for_us_are_counted_and_do_not_count() {
     let rows = [
         ("good", good, true),
         ("router id", Advert { router_id: 120, ..good }, false),
-        ("interval", Advert { interval: 2, ..good }, false),
+        ("version", Advert { protocol: Protocol::V3 { sends: Checksum::Pseudo }, ..good }, false),
+        ("interval", Advert { interval: Duration::from_secs(2), ..good }, false),
         ("password", Advert { password: Some(*b"wrong\0\0\0"), ..good }, false),
         ("no password", Advert { password: None, ..good }, false),
         (
@@ -389,6 +393,7 @@ fn adverts_that_are_not_for_us_are_counted_and_do_not_count() {
         let Counters {
             obeyed,
             router_id,
+            version,
             interval,
             password,
             source,
@@ -396,7 +401,7 @@ fn adverts_that_are_not_for_us_are_counted_and_do_not_count() {
             strangers,
             outlived,
         } = bench.vip.counters();
-        assert_eq!(obeyed + router_id + interval + password, 1, "{name}");
+        assert_eq!(obeyed + router_id + version + interval + password, 1, "{name}");
         assert_eq!((source, strangers, outlived), (0, 0, 0), "{name}");
         assert_eq!(addresses, u64::from(name == "other addresses"), "{name}");
     }

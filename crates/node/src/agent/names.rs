@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use api::ProxyLine;
 use config::cluster::Cluster;
 use config::haproxy::{Balance, BindAddress, Haproxy, Mode, Proxy, ProxyKind};
-use config::vip::Vip;
+use config::vip::{Protocol, Vip};
 use engine::member;
 
 use crate::files::Texts;
@@ -25,6 +25,7 @@ pub(crate) struct VipName {
     /// Its check, in words; empty if it has none.
     pub(crate) checks: Vec<String>,
     pub(crate) advert_ms: u64,
+    pub(crate) protocol: Protocol,
     pub(crate) preempt: bool,
 }
 
@@ -112,6 +113,7 @@ fn vip_name(order: Vec<String>, own: Option<IpAddr>, vip: Vip) -> VipName {
         addresses: vip.addresses.iter().map(|at| at.ip.to_string()).collect(),
         checks: balancer.into_iter().chain(scripts).chain(interfaces).chain(weighed).collect(),
         advert_ms: u64::try_from(vip.advert_interval.as_millis()).unwrap_or(u64::MAX),
+        protocol: vip.protocol,
         name: vip.name,
         own,
         router_id: vip.router_id,

@@ -10,11 +10,13 @@ use std::io::{self, Write as _};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use api::{Order, RefusedAdvert, RefusedAdverts, VipCounts, VipRole, VipState};
-use config::vip::{Address, Vip};
+use config::vip::{Address, Protocol, Vip};
 use engine::role::Kind;
 use serde::Serialize;
+use serde_json::Number;
 use sys::signal::{SIGUSR1, SIGUSR2, Signal};
 
 use super::{Supervisor, tell};
@@ -137,22 +139,28 @@ fn data(lines: &[Line<'_>]) -> String {
         let vip = line.vip;
         let source = vip.source.map_or_else(|| "(default)".to_owned(), |source| source.to_string());
         let preempts = if vip.preempt { "enabled" } else { "disabled" };
-        let seconds = vip.advert_interval.as_secs();
+        let interval = match vip.protocol {
+            Protocol::V2 => format!("{} sec", vip.advert_interval.as_secs()),
+            Protocol::V3 { .. } => format!("{} milli-sec", vip.advert_interval.as_millis()),
+        };
+        let version = vip.protocol.version();
         // Writing to a string does not fail.
         let _ = writeln!(
             out,
-            " VRRP Instance = {}\n   VRRP Version = 2\n   State = {}\n   Interface = {}\n   Using src_ip = {source}",
+            " VRRP Instance = {}\n   VRRP Version = {version}\n   State = {}\n   Interface = {}\n   Using src_ip = {source}",
             vip.name,
             word(line.role()),
             vip.interface,
         );
         let _ = writeln!(
             out,
-            "   Virtual Router ID = {}\n   Priority = {}\n   Advert interval = {seconds} sec\n   Preempt = {preempts}",
+            "   Virtual Router ID = {}\n   Priority = {}\n   Advert interval = {interval}\n   Preempt = {preempts}",
             vip.router_id, vip.priority,
         );
         let kind = if vip.password.is_some() { "SIMPLE_PASSWORD" } else { "none" };
-        let _ = writeln!(out, "   Authentication type = {kind}");
+        if vip.protocol == Protocol::V2 {
+            let _ = writeln!(out, "   Authentication type = {kind}");
+        }
         let peers: Vec<String> = vip.unicast_peers.iter().map(ToString::to_string).collect();
         if !peers.is_empty() {
             block(&mut out, "Unicast Peer", &peers);
@@ -234,7 +242,7 @@ struct Data<'a> {
     base_priority: u8,
     effective_priority: u8,
     vipset: bool,
-    adver_int: u64,
+    adver_int: Number,
     nopreempt: bool,
     state: u8,
     wantstate: u8,
@@ -272,11 +280,11 @@ impl<'a> Data<'a> {
             base_priority: vip.priority,
             effective_priority: line.counts.priority.unwrap_or(vip.priority),
             vipset: line.is_held(),
-            adver_int: vip.advert_interval.as_secs(),
+            adver_int: seconds(vip.advert_interval),
             nopreempt: !vip.preempt,
             state,
             wantstate: if state == 2 { 2 } else { 1 },
-            version: 2,
+            version: vip.protocol.version(),
             vips: line.addresses(false),
             evips: line.addresses(true),
             track_ifp: needed.chain(weighed).collect(),
@@ -285,6 +293,13 @@ impl<'a> Data<'a> {
             auth_data: has_password.then_some("(secret)"),
         }
     }
+}
+
+/// With a fraction only where there is one.
+fn seconds(span: Duration) -> Number {
+    let whole = Number::from(span.as_secs());
+    let exact = Number::from_f64(span.as_secs_f64()).unwrap_or_else(|| whole.clone());
+    if span.subsec_nanos() == 0 { whole } else { exact }
 }
 
 /// Its keys, in its order.

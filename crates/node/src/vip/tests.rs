@@ -95,7 +95,8 @@ impl Peer {
         let mut buffer = [0; 256];
         wait_for(self.adverts.as_fd());
         let received = self.adverts.receive(&mut buffer).unwrap();
-        let advert = packet::decode(&buffer[received.payload], received.ttl).unwrap();
+        let path = packet::Path { source: received.source, destination: received.destination };
+        let advert = packet::decode(&buffer[received.payload.clone()], received.ttl, path).unwrap();
         (advert.priority, IpAddr::V4(received.source))
     }
 

@@ -9,7 +9,7 @@ use base::Time;
 use config::cluster::Cluster;
 use engine::packet::{Body, Kind};
 use engine::vip::lease::VipLease;
-use engine::vip::packet::{self, MAX_LENGTH};
+use engine::vip::packet::{self, MAX_LENGTH, Path};
 use engine::vip::refusals::Refusal;
 use engine::vip::{Advert, HandOver, Hello, Input};
 use sys::poll::{Interest, Poller};
@@ -363,25 +363,10 @@ pub(super) fn advertise(
     priority: u8,
 ) {
     let mut bytes = [0; MAX_LENGTH];
-    let length = encode(vip, priority, &mut bytes);
-    if vip.unicast_peers.is_empty() {
-        let _unheard = socket.send(source, packet::GROUP, &bytes[..length]);
+    let peers = vip.unicast_peers.iter().copied();
+    let group = vip.unicast_peers.is_empty().then_some(packet::GROUP);
+    for destination in peers.chain(group) {
+        let length = packet::encode(vip, priority, Path { source, destination }, &mut bytes);
+        let _unheard = socket.send(source, destination, &bytes[..length]);
     }
-    for peer in &vip.unicast_peers {
-        let _unheard = socket.send(source, *peer, &bytes[..length]);
-    }
-}
-
-/// What an advert of it says, and how long that is (bytes).
-fn encode(vip: &config::vip::Vip, priority: u8, bytes: &mut [u8; MAX_LENGTH]) -> usize {
-    let addresses = vip.advertised().filter_map(|address| match address.ip {
-        IpAddr::V4(ip) => Some(ip),
-        IpAddr::V6(_) => None,
-    });
-    packet::encode(vip.router_id, priority, interval_of(vip), vip.password, addresses, bytes)
-}
-
-/// As it stands in an advert, in seconds.
-fn interval_of(vip: &config::vip::Vip) -> u8 {
-    u8::try_from(vip.advert_interval.as_secs()).unwrap_or(u8::MAX)
 }

@@ -11,7 +11,7 @@ use crate::group::Group;
 use crate::have;
 use crate::lonely::{alone, until};
 use crate::member::Maker::Ours;
-use crate::member::{Manner, Member, Transport};
+use crate::member::{Manner, Member, Transport, Version};
 
 /// Changes what programs read as the date; the clock of the machine is not touched.
 const PRELOAD: &str = "/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1";
@@ -39,7 +39,12 @@ fn events(member: &Member) -> Vec<Event> {
 
 fn set_back() {
     let folder = Path::new("/run/clock");
-    let manner = Manner { transport: Transport::Multicast, cluster: true, loser_speaks: false };
+    let manner = Manner {
+        transport: Transport::Multicast,
+        version: Version::Two,
+        cluster: true,
+        loser_speaks: false,
+    };
     let mut group = Group::new(folder, &[(Ours, 200), (Ours, 150)], manner);
     let date = folder.join("date");
     fs::write(&date, "+1h").expect("a file of the test");

@@ -10,12 +10,21 @@ use std::thread;
 use crate::have;
 use crate::lonely::{OUTLAST, alone};
 
-/// Cases in which we do something else, each with its reason. All others of version 2 are equal.
-/// (Those of unicast, where an unlisted source is ignored by us, run in version 3 only there; the
-/// test `inject` has them in version 2.)
-const DEVIATIONS: [(&str, &str); 0] = [];
-/// A router that is configured for version 3 is refused at the start, by name.
-const REFUSED: &str = "version";
+/// Cases in which we do something else, each with its reason. All others are equal.
+const DEVIATIONS: [(&str, &str); 4] = [
+    ("v3 ip4 message-only checksum (RFC9568)", "RFC 9568 says so: both are taken"),
+    ("v3 different VIP list (superset)", ANOTHER_LIST),
+    ("v3 different VIP", ANOTHER_LIST),
+    ("v3 unicast DUT, advert from unlisted source", "who is not in the list is not in the group"),
+];
+const ANOTHER_LIST: &str = "a forgotten line is no reason for two holders; it is counted";
+
+/// keepalived 2.2 takes 0 for its own interval, and holds and lets go 30 times in 3 s: what it does at the moment of the
+/// question is luck. We ignore it.
+const LUCK: &str = "v3 interval 0 (RFC9568 erratum: MUST reject)";
+
+/// A router has 1.6 s to start and to hold; on a loaded machine that may be too short for either.
+const ATTEMPTS: usize = 3;
 
 #[test]
 fn the_documents_injector_finds_keepaliveds_answers() {
@@ -52,33 +61,40 @@ fn compare() {
     );
     fs::write(wrapper, text).expect("a file of the test");
     fs::set_permissions(wrapper, fs::Permissions::from_mode(0o755)).expect("a mode can be set");
-    let (theirs, ours) = thread::scope(|scope| {
-        let theirs = scope.spawn(|| column("ka", None));
-        let ours = scope.spawn(|| column("ou", Some(wrapper)));
-        (theirs.join().expect("the injector runs"), ours.join().expect("the injector runs"))
-    });
     let mut wrong = Vec::new();
-    let mut judged = 0;
-    for (case, (their_answer, _)) in &theirs {
-        let (our_answer, said) = &ours[case];
-        let router_speaks_3 =
-            !case.contains("to v2 DUT") && (case.starts_with("v3 ") || case.contains("to v3 DUT"));
-        let reason = DEVIATIONS.iter().find(|(name, _)| name == case).map(|(_, reason)| *reason);
-        if router_speaks_3 {
-            eprintln!("{case:58} {their_answer} not run");
-            if !said.contains(REFUSED) {
-                wrong.push(format!("{case}: version 3 is not refused: {said}"));
-            }
-            continue;
-        }
-        judged += 1;
-        eprintln!("{case:58} {their_answer} {our_answer} {}", reason.unwrap_or_default());
-        if (their_answer != our_answer) != reason.is_some() {
-            wrong.push(format!("{case}: {their_answer}, ours {our_answer}"));
+    for _ in 0..ATTEMPTS {
+        let (theirs, ours) = thread::scope(|scope| {
+            let theirs = scope.spawn(|| column("ka", None));
+            let ours = scope.spawn(|| column("ou", Some(wrapper)));
+            (theirs.join().expect("the injector runs"), ours.join().expect("the injector runs"))
+        });
+        assert_eq!((theirs.len(), ours.len()), (26, 26), "cases");
+        wrong = differences(&theirs, &ours);
+        if wrong.is_empty() {
+            return;
         }
     }
-    assert!(wrong.is_empty(), "{wrong:#?}");
-    assert_eq!(judged, 6, "cases of version 2");
+    panic!("{wrong:#?}");
+}
+
+/// Cases in which the answers are not as expected.
+fn differences(theirs: &Column, ours: &Column) -> Vec<String> {
+    let mut wrong = Vec::new();
+    for (case, (their_answer, they_said)) in theirs {
+        let (our_answer, we_said) = &ours[case];
+        let reason = DEVIATIONS.iter().find(|(name, _)| name == case).map(|(_, reason)| *reason);
+        eprintln!("{case:58} {their_answer} {our_answer} {}", reason.unwrap_or_default());
+        let is_as_expected = match case.as_str() {
+            LUCK => our_answer == "REJECTED",
+            _ => (their_answer != our_answer) == reason.is_some(),
+        };
+        if !is_as_expected {
+            wrong.push(format!(
+                "{case}: {their_answer} ({they_said}), ours {our_answer} ({we_said})"
+            ));
+        }
+    }
+    wrong
 }
 
 fn column(prefix: &str, program: Option<&Path>) -> Column {

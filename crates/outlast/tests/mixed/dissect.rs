@@ -5,6 +5,7 @@ use std::path::Path;
 use std::process::Command;
 
 use crate::group::GROUP;
+use crate::member::Version;
 
 /// One advert, as tshark reads it.
 #[derive(Clone, Debug)]
@@ -17,7 +18,7 @@ pub(crate) struct Dissected {
     pub(crate) wrong: Option<String>,
 }
 
-const FIELDS: [&str; 11] = [
+const FIELDS: [&str; 12] = [
     "frame.time_epoch",
     "ip.src",
     "vrrp.prio",
@@ -28,11 +29,12 @@ const FIELDS: [&str; 11] = [
     "vrrp.virt_rtr_id",
     "vrrp.checksum.status",
     "vrrp.adver_int",
+    "vrrp.short_adver_int",
     "_ws.expert.severity",
 ];
 
 /// Every packet of protocol 112 in the recording.
-pub(crate) fn read(recording: &Path) -> Vec<Dissected> {
+pub(crate) fn read(recording: &Path, version: Version) -> Vec<Dissected> {
     let mut tshark = Command::new("tshark");
     tshark.arg("-r").arg(recording).args(["-n", "-o", "ip.check_checksum:TRUE", "-T", "fields"]);
     for field in FIELDS {
@@ -41,15 +43,19 @@ pub(crate) fn read(recording: &Path) -> Vec<Dissected> {
     let output = tshark.output().expect("tshark is installed");
     let complaints = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "tshark: {complaints}");
-    String::from_utf8_lossy(&output.stdout).lines().map(dissected).collect()
+    String::from_utf8_lossy(&output.stdout).lines().map(|line| dissected(line, version)).collect()
 }
 
-fn dissected(line: &str) -> Dissected {
+fn dissected(line: &str, version: Version) -> Dissected {
     let values: Vec<&str> = line.split('\t').collect();
     let value = |at: usize| values.get(at).copied().unwrap_or_default();
     let id = GROUP.to_string();
+    let (number, seconds, centiseconds) = match version {
+        Version::Two => ("2", "1", String::new()),
+        Version::Three(centiseconds) => ("3", "", centiseconds.to_string()),
+    };
     // Good checksums have the status 1.
-    let expected = ["255", "1", "2", "1", &id, "1", "1", ""];
+    let expected = ["255", "1", number, "1", &id, "1", seconds, &centiseconds, ""];
     let wrong: Vec<String> = (3..)
         .zip(expected)
         .filter(|(at, expected)| value(*at) != *expected)

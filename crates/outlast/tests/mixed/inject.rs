@@ -14,7 +14,9 @@ use crate::have;
 use crate::lonely::alone;
 use crate::member::Maker::{Ours, Theirs};
 use crate::member::Transport::{Multicast, Unicast};
-use crate::member::{DEVICE, Maker, Manner, Member, Transport};
+use crate::member::{DEVICE, Maker, Manner, Member, Transport, Version};
+
+mod v3;
 
 const MULTICAST: Ipv4Addr = Ipv4Addr::new(224, 0, 0, 18);
 const ROUTER: Ipv4Addr = Ipv4Addr::new(10, 79, 0, 41);
@@ -61,9 +63,10 @@ const GOOD: Advert = Advert {
     ttl: 255,
 };
 
-struct Case {
+/// What is sent to a router, by which way, and what it does.
+struct Case<A> {
     name: &'static str,
-    advert: Advert,
+    advert: A,
     transport: Transport,
     /// The only router that a unicast group lists.
     listed: Ipv4Addr,
@@ -73,7 +76,7 @@ struct Case {
     reason: &'static str,
 }
 
-const fn same(name: &'static str, advert: Advert, answer: Answer) -> Case {
+const fn same<A>(name: &'static str, advert: A, answer: Answer) -> Case<A> {
     Case {
         name,
         advert,
@@ -85,10 +88,21 @@ const fn same(name: &'static str, advert: Advert, answer: Answer) -> Case {
     }
 }
 
+/// An advert that was made by hand.
+trait Made: Sync + 'static {
+    fn ttl(&self) -> u8;
+
+    /// The payload of a packet that goes to `to`.
+    fn bytes(&self, to: Ipv4Addr) -> Vec<u8>;
+}
+
 const ANOTHER_LIST: &str = "one line forgotten in one file is no reason for two holders; \
                             keepalived 2.4 obeys, too, and `status` counts it";
 
-const CASES: [Case; 18] = [
+const NOT_LISTED: &str = "who is not in the list is not in the group: anybody on the network could \
+                          depose the holder";
+
+const CASES: [Case<Advert>; 18] = [
     same("as configured", GOOD, Obeys),
     same("wrong password", Advert { password: *b"wrong\0\0\0", ..GOOD }, Ignores),
     same("no authentication", Advert { auth: 0, password: [0; 8], ..GOOD }, Ignores),
@@ -114,8 +128,7 @@ const CASES: [Case; 18] = [
         transport: Unicast,
         listed: OTHER,
         ours: Ignores,
-        reason: "who is not in the list is not in the group: anybody on the network could depose \
-                 the holder",
+        reason: NOT_LISTED,
         ..same("unicast from a router that is not listed", GOOD, Obeys)
     },
 ];
@@ -125,22 +138,22 @@ fn adverts_made_by_hand_are_obeyed_as_by_keepalived() {
     let name = "inject::adverts_made_by_hand_are_obeyed_as_by_keepalived";
     if have("adverts_made_by_hand_are_obeyed_as_by_keepalived", &["keepalived"]) {
         let _alone = lab::trial::alone();
-        alone(name, ask_all);
+        alone(name, || ask_all(&CASES, Version::Two));
     }
 }
 
-fn ask_all() {
-    let asked: Vec<(&Case, Answer, Answer)> = thread::scope(|scope| {
-        let ask = |(number, case): (usize, &'static Case)| {
+fn ask_all<A: Made>(cases: &'static [Case<A>], version: Version) {
+    let asked: Vec<(&Case<A>, Answer, Answer)> = thread::scope(|scope| {
+        let ask = |(number, case): (usize, &'static Case<A>)| {
             [Theirs, Ours].map(|maker| {
                 let folder = format!("/run/inject/{number}-{maker:?}");
-                scope.spawn(move || ask(case, maker, Path::new(&folder)))
+                scope.spawn(move || ask(case, version, maker, Path::new(&folder)))
             })
         };
-        let running: Vec<_> = CASES.iter().enumerate().map(ask).collect();
+        let running: Vec<_> = cases.iter().enumerate().map(ask).collect();
         let answer = |thread: thread::ScopedJoinHandle<'_, Answer>| thread.join().expect("a case");
         let answers = running.into_iter().map(|pair| pair.map(answer));
-        CASES.iter().zip(answers).map(|(case, [theirs, ours])| (case, theirs, ours)).collect()
+        cases.iter().zip(answers).map(|(case, [theirs, ours])| (case, theirs, ours)).collect()
     });
     let mut wrong = Vec::new();
     for (case, theirs, ours) in asked {
@@ -153,10 +166,11 @@ fn ask_all() {
     assert!(wrong.is_empty(), "{wrong:#?}");
 }
 
-fn ask(case: &Case, maker: Maker, folder: &Path) -> Answer {
+fn ask<A: Made>(case: &Case<A>, version: Version, maker: Maker, folder: &Path) -> Answer {
     let (router, sender) = cable();
     let mut router = Member::new(maker, 100, ROUTER, router, folder.to_owned());
-    let manner = Manner { transport: case.transport, cluster: false, loser_speaks: false };
+    let transport = case.transport;
+    let manner = Manner { transport, version, cluster: false, loser_speaks: false };
     router.configure(manner, &[(maker, 100, ROUTER), (Theirs, 200, case.listed)]);
     let socket = sys::netns::within(sender.as_fd(), || vrrp::Socket::open(DEVICE, false));
     let socket = socket.expect("a namespace").expect("a socket for adverts");
@@ -164,8 +178,8 @@ fn ask(case: &Case, maker: Maker, folder: &Path) -> Answer {
     let to = if case.transport == Unicast { ROUTER } else { MULTICAST };
     let end = sys::clock::now() + PATIENCE;
     while sys::clock::now() < end && !router.holds() {
-        let packet = bytes(&case.advert);
-        socket.send_with(case.advert.ttl, SENDER, to, &packet).expect("the cable is up");
+        let packet = case.advert.bytes(to);
+        socket.send_with(case.advert.ttl(), SENDER, to, &packet).expect("the cable is up");
         thread::sleep(EVERY);
     }
     let answer = if router.holds() { Ignores } else { Obeys };
@@ -192,21 +206,31 @@ fn cable() -> (OwnedFd, OwnedFd) {
     (a, b)
 }
 
-/// The payload, written independently of the program's own code (RFC 3768 §5.1).
-fn bytes(advert: &Advert) -> Vec<u8> {
-    let count = u8::try_from(advert.addresses.len()).expect("few addresses");
-    let count = advert.count.unwrap_or(count);
-    let head = [advert.first, advert.group, 200, count, advert.auth, advert.interval, 0, 0];
-    let addresses = advert.addresses.iter().flat_map(Ipv4Addr::octets);
-    let rest = addresses.chain(advert.password).chain(advert.extra.iter().copied());
-    let mut bytes: Vec<u8> = head.into_iter().chain(rest).collect();
+impl Made for Advert {
+    fn ttl(&self) -> u8 {
+        self.ttl
+    }
+
+    /// Written independently of the program's own code (RFC 3768 §5.1).
+    fn bytes(&self, _: Ipv4Addr) -> Vec<u8> {
+        let count = u8::try_from(self.addresses.len()).expect("few addresses");
+        let count = self.count.unwrap_or(count);
+        let head = [self.first, self.group, 200, count, self.auth, self.interval, 0, 0];
+        let addresses = self.addresses.iter().flat_map(Ipv4Addr::octets);
+        let rest = addresses.chain(self.password).chain(self.extra.iter().copied());
+        let mut bytes: Vec<u8> = head.into_iter().chain(rest).collect();
+        let [high, low] = checksum(&bytes).to_be_bytes();
+        (bytes[6], bytes[7]) = (high, low ^ self.flip);
+        bytes
+    }
+}
+
+/// RFC 1071.
+fn checksum(bytes: &[u8]) -> u16 {
     let words = bytes.chunks(2).map(|pair| u32::from(u16::from_be_bytes([pair[0], pair[1]])));
     let mut sum: u32 = words.sum();
     while sum > 0xffff {
         sum = (sum & 0xffff) + (sum >> 16);
     }
-    let [high, low] = (!u16::try_from(sum).expect("folded")).to_be_bytes();
-    bytes[6] = high;
-    bytes[7] = low ^ advert.flip;
-    bytes
+    !u16::try_from(sum).expect("folded")
 }

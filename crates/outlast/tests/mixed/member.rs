@@ -33,10 +33,47 @@ pub(crate) enum Transport {
     Unicast,
 }
 
+/// What a group speaks.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Version {
+    /// An advert a second, with a password.
+    Two,
+    /// With this interval (hundredths of seconds).
+    Three(u16),
+}
+
+impl Version {
+    pub(crate) const fn interval(self) -> Duration {
+        match self {
+            Self::Two => Duration::from_secs(1),
+            Self::Three(centiseconds) => Duration::from_millis(centiseconds as u64 * 10),
+        }
+    }
+
+    /// RFC 3768 and 9568 §6.1.
+    pub(crate) fn skew(self, priority: u8) -> Duration {
+        let whole = match self {
+            Self::Two => Duration::from_secs(1),
+            Self::Three(_) => self.interval(),
+        };
+        whole * (256 - u32::from(priority)) / 256
+    }
+
+    fn lines(self) -> String {
+        match self {
+            Self::Two => "  advert_int 1\n  authentication {\n    auth_type PASS\n    auth_pass secret12\n  }\n".to_owned(),
+            Self::Three(_) => {
+                format!("  version 3\n  advert_int {}\n", self.interval().as_secs_f64())
+            }
+        }
+    }
+}
+
 /// How a group is configured, the same for all its members.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Manner {
     pub(crate) transport: Transport,
+    pub(crate) version: Version,
     /// Two of ours share a secret and a cluster file; one alone is called as keepalived.
     pub(crate) cluster: bool,
     /// Two of theirs: without this switch of keepalived's they lose the clients to each other.
@@ -144,10 +181,10 @@ impl Member {
         };
         format!(
             "global_defs {{\n  {global}\n}}\nvrrp_instance internal {{\n  state BACKUP\n  \
-             interface {DEVICE}\n  virtual_router_id {GROUP}\n  priority {}\n  advert_int 1\n  \
-             nopreempt\n{unicast}  authentication {{\n    auth_type PASS\n    auth_pass secret12\n  \
-             }}\n  virtual_ipaddress {{\n    {VIP}/32 dev {DEVICE}\n  }}\n}}\n",
-            self.priority
+             interface {DEVICE}\n  virtual_router_id {GROUP}\n  priority {}\n  \
+             nopreempt\n{unicast}{}  virtual_ipaddress {{\n    {VIP}/32 dev {DEVICE}\n  }}\n}}\n",
+            self.priority,
+            manner.version.lines()
         )
     }
 

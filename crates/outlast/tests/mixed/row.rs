@@ -9,7 +9,7 @@ use base::Time;
 
 use crate::dissect;
 use crate::group::Group;
-use crate::member::{Maker, Manner, Transport};
+use crate::member::{Maker, Manner, Member, Transport, Version};
 
 /// What is done to the holder.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -33,6 +33,7 @@ pub(crate) type Order = [Fault; 4];
 pub(crate) struct Row {
     pub(crate) members: [(Maker, u8); 3],
     pub(crate) transport: Transport,
+    pub(crate) version: Version,
     /// The first after a start of all at once, the second after the weakest was alone.
     pub(crate) orders: [Order; 2],
 }
@@ -43,7 +44,7 @@ impl fmt::Display for Row {
             let maker = if maker == Maker::Ours { "ours" } else { "theirs" };
             write!(f, "{maker} {priority}, ")?;
         }
-        write!(f, "{:?}", self.transport)
+        write!(f, "{:?}, {:?}", self.transport, self.version)
     }
 }
 
@@ -57,8 +58,6 @@ pub(crate) struct Outcome {
     pub(crate) adverts: [usize; 2],
 }
 
-/// An advert interval of the configuration.
-const INTERVAL: Duration = Duration::from_secs(1);
 /// On top of the formula and its 20 %: processes get the processor late on a loaded machine.
 const LOADED: Duration = Duration::from_millis(400);
 /// After a heal a node of ours counts on a rival that it heard for as long: meanwhile it lets nobody
@@ -71,16 +70,19 @@ const REJOIN: Duration = Duration::from_millis(2500);
 const HEAD_START: Duration = Duration::from_millis(1500);
 /// One holder has to stay the one for so long.
 const STEADY: Duration = Duration::from_millis(300);
+/// A process that speaks ten times a second may be late for some of them.
+const PEACE: Duration = Duration::from_secs(1);
 /// Without an advert of a rival a holder of ours tells its neighbours every 5 s.
 const CLIENTS_KNOW: Duration = Duration::from_secs(5);
 
 impl Row {
     pub(crate) fn run(&self, folder: &Path) -> Outcome {
         let theirs = self.members.iter().filter(|(maker, _)| *maker == Maker::Theirs).count();
-        let manner =
-            Manner { transport: self.transport, cluster: theirs == 1, loser_speaks: theirs == 2 };
+        let (transport, version) = (self.transport, self.version);
+        let (cluster, loser_speaks) = (theirs == 1, theirs == 2);
+        let manner = Manner { transport, version, cluster, loser_speaks };
         let group = Group::new(folder, &self.members, manner);
-        let mut course = Course { group, cluster: manner.cluster, outcome: Outcome::default() };
+        let mut course = Course { group, version, cluster, outcome: Outcome::default() };
         course.run(self.orders);
         course.outcome
     }
@@ -88,12 +90,9 @@ impl Row {
 
 struct Course {
     group: Group,
+    version: Version,
     cluster: bool,
     outcome: Outcome,
-}
-
-fn skew(priority: u8) -> Duration {
-    INTERVAL * (256 - u32::from(priority)) / 256
 }
 
 fn allowed(formula: Duration) -> Duration {
@@ -111,7 +110,7 @@ impl Course {
         for at in (0..self.group.members.len()).filter(|at| *at != strongest) {
             self.group.members[at].start();
         }
-        let formula = INTERVAL * 3 + skew(self.group.members[strongest].priority);
+        let formula = self.silence(&self.group.members[strongest]);
         self.expect_holder("start of all", began, formula, Some(strongest));
         for fault in first {
             self.fault(strongest, fault);
@@ -147,7 +146,7 @@ impl Course {
         }
         let began = sys::clock::now();
         self.group.members[weakest].start();
-        let formula = INTERVAL * 3 + skew(self.group.members[weakest].priority);
+        let formula = self.silence(&self.group.members[weakest]);
         self.expect_holder("start of the weakest", began, formula, Some(weakest));
         for at in (0..self.group.members.len()).filter(|at| *at != weakest) {
             self.group.members[at].start();
@@ -187,7 +186,8 @@ impl Course {
                 self.group.set_cut(holder, false);
                 let (a, b) = (&self.group.members[holder], &self.group.members[next]);
                 let winner = if a.priority > b.priority { holder } else { next };
-                self.expect_holder(&format!("heal of {what}"), began, INTERVAL * 4, Some(winner));
+                let formula = self.version.interval() * 4;
+                self.expect_holder(&format!("heal of {what}"), began, formula, Some(winner));
                 if self.cluster {
                     thread::sleep(REMEMBERED);
                 }
@@ -212,7 +212,7 @@ impl Course {
             (0..self.group.members.len()).filter(|at| *at != strongest).collect();
         let began = sys::clock::now();
         others.iter().for_each(|at| self.group.members[*at].stop());
-        let formula = INTERVAL * 3 + skew(self.group.members[strongest].priority);
+        let formula = self.silence(&self.group.members[strongest]);
         self.expect_holder("stop of both of ours", began, formula, Some(strongest));
         for at in others {
             self.group.members[at].reap();
@@ -239,17 +239,20 @@ impl Course {
         self.cluster && self.group.members[holder].maker == Maker::Ours
     }
 
-    /// How long the others may take, by RFC 3768 and by what of ours names its successor.
+    /// What a member waits for a master.
+    fn silence(&self, member: &Member) -> Duration {
+        self.version.interval() * 3 + self.version.skew(member.priority)
+    }
+
+    /// How long the others may take, by RFC 3768 and 9568 and by what of ours names its successor.
     fn formula(&self, holder: usize, fault: Fault) -> Duration {
         let next = &self.group.members[self.group.strongest_but(holder)];
         let ours = self.group.members[holder].maker == Maker::Ours;
         match fault {
             Fault::Stop | Fault::Kill | Fault::KillWorker if self.names(holder) => Duration::ZERO,
-            Fault::Stop | Fault::Kill => skew(next.priority),
-            Fault::KillWorker if ours => skew(next.priority),
-            Fault::KillWorker | Fault::Carrier | Fault::Silence => {
-                INTERVAL * 3 + skew(next.priority)
-            }
+            Fault::Stop | Fault::Kill => self.version.skew(next.priority),
+            Fault::KillWorker if ours => self.version.skew(next.priority),
+            Fault::KillWorker | Fault::Carrier | Fault::Silence => self.silence(next),
         }
     }
 
@@ -338,11 +341,11 @@ impl Course {
     /// In peace only the holder speaks.
     fn one_sender(&mut self) {
         let from = sys::clock::wall_ms();
-        thread::sleep(INTERVAL * 5 / 2);
+        thread::sleep((self.version.interval() * 5 / 2).max(PEACE));
         let to = sys::clock::wall_ms();
         let holders = self.group.holders();
         self.group.stop_recording();
-        let read = dissect::read(&self.group.recording);
+        let read = dissect::read(&self.group.recording, self.version);
         let spoke = read.iter().filter(|advert| (from..to).contains(&advert.at_ms));
         let mut senders: Vec<_> = spoke.map(|advert| advert.source).collect();
         senders.dedup();

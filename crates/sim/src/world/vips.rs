@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use base::Time;
+use config::vip::Protocol;
 use engine::Buffer;
 use engine::packet::{Kind, Opened};
 use engine::vip::packet::Addresses;
@@ -169,8 +170,14 @@ impl World {
             ear.advert_at = Some(self.now);
         }
         let addresses = Addresses::new(&ADDRESS);
-        let interval = u8::try_from(INTERVAL.as_secs()).unwrap_or(1);
-        let advert = Advert { router_id: ROUTER_ID, priority, interval, password: None, addresses };
+        let advert = Advert {
+            protocol: Protocol::V2,
+            router_id: ROUTER_ID,
+            priority,
+            interval: INTERVAL,
+            password: None,
+            addresses,
+        };
         self.vip(host, Input::Advert { source: source(from), advert });
     }
 

@@ -22,10 +22,11 @@ const SUBTRACT: u16 = 0x14;
 const SHIFT_LEFT: u16 = 0x64;
 const ADD_X: u16 = 0x0c;
 const JUMP_IF_AT_LEAST_X: u16 = 0x3d;
+const JUMP: u16 = 0x05;
 
 /// In the IP header.
 const TTL_AT: u32 = 8;
-/// In the advert (RFC 3768 5.1).
+/// In the advert (RFC 3768 5.1; RFC 9568 5.1 has the first two and the count at the same places).
 const KIND_AT: u32 = 0;
 const ROUTER_ID_AT: u32 = 1;
 const COUNT_AT: u32 = 3;
@@ -34,14 +35,26 @@ const INTERVAL_AT: u32 = 5;
 const HEAD: u32 = 8;
 const PASSWORD: u32 = 8;
 const VERSION_2_ADVERT: u32 = 0x21;
+const VERSION_3_ADVERT: u32 = 0x31;
 
 /// What an advert for a virtual IP of this node looks like.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Wanted {
     pub router_id: u8,
-    /// Seconds between adverts.
-    pub interval: u8,
-    pub password: Option<[u8; 8]>,
+    pub form: Form,
+}
+
+/// What such an advert says beside its router id.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Form {
+    /// Version 2.
+    V2 {
+        /// Seconds between adverts.
+        interval: u8,
+        password: Option<[u8; 8]>,
+    },
+    /// Version 3: any interval, and there is no password.
+    V3,
 }
 
 /// Which part of what comes a socket gets.
@@ -78,6 +91,13 @@ impl Program {
         self.words.push(libc::sock_filter { code, jt: 1, jf: 0, k });
         self.words.push(word(RETURN, self.no));
     }
+
+    /// So many bytes are there behind the offset in X.
+    fn must_have(&mut self, bytes: u32) {
+        self.load(LENGTH, 0);
+        self.load(SUBTRACT, bytes);
+        self.must(JUMP_IF_AT_LEAST_X, 0);
+    }
 }
 
 fn program(part: Part, wanted: &[Wanted]) -> Vec<libc::sock_filter> {
@@ -88,27 +108,30 @@ fn program(part: Part, wanted: &[Wanted]) -> Vec<libc::sock_filter> {
     let mut all = Program { words: vec![], no };
     // A load behind the end would drop the packet for both.
     all.load(X_IP_HEADER, 0);
-    all.load(LENGTH, 0);
-    all.load(SUBTRACT, HEAD + PASSWORD);
-    all.must(JUMP_IF_AT_LEAST_X, 0);
+    all.must_have(HEAD);
     all.load(BYTE_AT, TTL_AT);
     all.must(JUMP_IF_EQUAL, u32::from(TTL));
     all.load(BYTE_AT_X, KIND_AT);
+    let third = of_version_3(wanted, yes, no);
+    let beyond = u32::try_from(third.len()).expect("a few hundred words");
+    all.words.push(libc::sock_filter { code: JUMP_IF_EQUAL, jt: 1, jf: 0, k: VERSION_3_ADVERT });
+    all.load(JUMP, beyond);
+    all.words.extend(third);
     all.must(JUMP_IF_EQUAL, VERSION_2_ADVERT);
+    all.must_have(HEAD + PASSWORD);
     for one in wanted {
+        let Form::V2 { interval, password } = one.form else { continue };
         let mut rest = Program { words: vec![], no };
         rest.load(BYTE_AT_X, INTERVAL_AT);
-        rest.must(JUMP_IF_EQUAL, u32::from(one.interval));
+        rest.must(JUMP_IF_EQUAL, u32::from(interval));
         rest.load(BYTE_AT_X, AUTHENTICATION_AT);
-        rest.must(JUMP_IF_EQUAL, u32::from(one.password.is_some()));
-        if let Some([a, b, c, d, e, f, g, h]) = one.password {
+        rest.must(JUMP_IF_EQUAL, u32::from(password.is_some()));
+        if let Some([a, b, c, d, e, f, g, h]) = password {
             rest.load(BYTE_AT_X, COUNT_AT);
             rest.load(SHIFT_LEFT, 2);
             rest.load(ADD_X, 0);
             rest.load(X_FROM_A, 0);
-            rest.load(LENGTH, 0);
-            rest.load(SUBTRACT, HEAD + PASSWORD);
-            rest.must(JUMP_IF_AT_LEAST_X, 0);
+            rest.must_have(HEAD + PASSWORD);
             for (at, part) in [(0, [a, b, c, d]), (4, [e, f, g, h])] {
                 rest.load(WORD_AT_X, HEAD + at);
                 rest.must(JUMP_IF_EQUAL, u32::from_be_bytes(part));
@@ -123,4 +146,16 @@ fn program(part: Part, wanted: &[Wanted]) -> Vec<libc::sock_filter> {
     }
     all.load(RETURN, no);
     all.words
+}
+
+/// What becomes of an advert of version 3.
+fn of_version_3(wanted: &[Wanted], yes: u32, no: u32) -> Vec<libc::sock_filter> {
+    let mut all = vec![word(BYTE_AT_X, ROUTER_ID_AT)];
+    for one in wanted.iter().filter(|one| one.form == Form::V3) {
+        let k = u32::from(one.router_id);
+        all.push(libc::sock_filter { code: JUMP_IF_EQUAL, jt: 0, jf: 1, k });
+        all.push(word(RETURN, yes));
+    }
+    all.push(word(RETURN, no));
+    all
 }

@@ -158,6 +158,7 @@ fn names() -> Names {
         own: Some("10.79.0.41".parse().unwrap()),
         checks: vec!["balancer".to_owned()],
         advert_ms: 1000,
+        protocol: config::vip::Protocol::V2,
         ..VipName::default()
     };
     let address = |text: &str, node| (text.parse().unwrap(), node);

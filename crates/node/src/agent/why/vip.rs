@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use api::{BalancerState, NodeState, Standing, Verdict, VipCause, VipLine, VipRole};
+use config::vip::Protocol;
 use engine::role::{SERVE_WITHIN, TRUSTED_AFTER, TWICE_WITHIN};
 
 use super::{Ground, Told, fact, seen, span};
@@ -89,8 +90,12 @@ fn evidence(ground: &Ground<'_>, line: &VipLine, file: &VipName) -> Vec<api::Evi
 
 /// Three adverts and the part of a second that lets the stronger of two be first.
 fn master_down(line: &VipLine, file: &VipName) -> Duration {
-    let skew = Duration::from_millis((256 - u64::from(line.priority)) * 1000 / 256);
-    Duration::from_millis(file.advert_ms.max(1)) * 3 + skew
+    let interval = Duration::from_millis(file.advert_ms.max(1));
+    let whole = match file.protocol {
+        Protocol::V2 => Duration::from_secs(1),
+        Protocol::V3 { .. } => interval,
+    };
+    interval * 3 + whole * (256 - u32::from(line.priority)) / 256
 }
 
 const fn reason(cause: VipCause) -> &'static str {

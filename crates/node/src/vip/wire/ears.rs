@@ -6,12 +6,13 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Duration;
 
 use base::Time;
+use config::vip::Protocol;
 use engine::vip::packet;
 use engine::vip::refusals::Refusal;
 use sys::poll::{Interest, Poller};
-use sys::vrrp::{self, Part, Wanted};
+use sys::vrrp::{self, Form, Part, Wanted};
 
-use super::{Heard, interval_of};
+use super::Heard;
 
 /// Packets read from one socket in one of its turns; then it rests until the turn is over.
 const BATCH: usize = 64;
@@ -140,8 +141,8 @@ impl Ears {
             Err(_) => return None,
         };
         let bytes = &buffer[received.payload.clone()];
-        let source = received.source;
-        Some(match packet::decode(bytes, received.ttl) {
+        let (source, destination) = (received.source, received.destination);
+        Some(match packet::decode(bytes, received.ttl, packet::Path { source, destination }) {
             Ok(advert) => Heard::Advert { interface, source, advert },
             Err(error) => Heard::Undecoded {
                 interface,
@@ -174,8 +175,11 @@ pub(super) fn want<'a>(
     }
     let ears = &mut interfaces[position];
     ears.multicast |= vip.unicast_peers.is_empty();
-    let (router_id, interval) = (vip.router_id, interval_of(vip));
-    ears.wanted.push(Wanted { router_id, interval, password: vip.password });
+    let form = match vip.protocol {
+        Protocol::V2 => Form::V2 { interval: packet::seconds(vip), password: vip.password },
+        Protocol::V3 { .. } => Form::V3,
+    };
+    ears.wanted.push(Wanted { router_id: vip.router_id, form });
     Some(ears)
 }
 

@@ -20,7 +20,10 @@ fn what_is_excluded_stands_in_no_advert_and_makes_no_other_group() {
     let (plain, more) = (loaded(""), loaded(excluded));
     assert_eq!((plain.addresses.len(), more.addresses.len()), (1, 3), "it is held");
     let mut bytes = [[0; MAX_LENGTH]; 2];
-    let lengths = [encode(&plain, 100, &mut bytes[0]), encode(&more, 100, &mut bytes[1])];
+    let path = Path { source: Ipv4Addr::new(10, 0, 0, 41), destination: packet::GROUP };
+    let [first, second] = &mut bytes;
+    let lengths =
+        [packet::encode(&plain, 100, path, first), packet::encode(&more, 100, path, second)];
     assert_eq!(bytes[0][..lengths[0]], bytes[1][..lengths[1]]);
     assert_eq!(bytes[0][3], 1, "one address");
     assert_eq!(Group::of(&plain), Group::of(&more));

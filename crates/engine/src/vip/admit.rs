@@ -1,0 +1,39 @@
+//! Whether an advert is for an instance, and to be obeyed.
+
+use std::net::{IpAddr, Ipv4Addr};
+
+use config::vip::Protocol;
+
+use super::{Advert, Vip};
+
+impl Vip {
+    /// RFC 3768 §7.1 and RFC 9568 §7.1, the part that depends on the instance.
+    pub(super) fn admits(&mut self, source: Ipv4Addr, advert: &Advert<'_>) -> bool {
+        let vip = &self.config.vip;
+        let counter = if source == self.config.source {
+            return false; // our own, looped back
+        } else if advert.router_id != vip.router_id {
+            &mut self.counters.router_id
+        } else if !vip.unicast_peers.is_empty() && !vip.unicast_peers.contains(&source) {
+            &mut self.counters.source
+        } else if advert.protocol.version() != vip.protocol.version() {
+            &mut self.counters.version
+        } else if vip.protocol == Protocol::V2 && advert.interval != vip.advert_interval {
+            &mut self.counters.interval
+        } else if advert.password != vip.password {
+            &mut self.counters.password
+        } else {
+            // keepalived 2.2 drops an advert with another list, 2.4 accepts it: one forgotten line
+            // in one file is no reason for two holders.
+            let same = |a: &config::vip::Address| match a.ip {
+                IpAddr::V4(v4) => advert.addresses.contains(v4),
+                IpAddr::V6(_) => true,
+            };
+            self.counters.addresses += u64::from(!vip.advertised().all(same));
+            self.counters.obeyed += 1;
+            return true;
+        };
+        *counter += 1;
+        false
+    }
+}

@@ -1,0 +1,69 @@
+//! Version 3 for IPv4 (RFC 9568 §5.1).
+
+use std::net::Ipv4Addr;
+use std::time::Duration;
+
+use config::vip::{Checksum, Protocol};
+
+use super::sum::sum;
+use super::{Addresses, Advert, DecodeError, HEAD, Path};
+
+pub(super) const FIRST: u8 = 0x31;
+const CENTISECOND: Duration = Duration::from_millis(10);
+/// The field has 12 bits (centiseconds). The four before it are reserved: zero here, whatever there.
+const LONGEST: u16 = 0x0fff;
+
+/// `bytes` begin with `head`, and it says that they are an advert of this version with addresses.
+pub(super) fn decode<'a>(
+    bytes: &'a [u8],
+    head: [u8; HEAD],
+    rest: &'a [u8],
+    path: Path,
+) -> Result<Advert<'a>, DecodeError> {
+    let [_, router_id, priority, count, high, low, _, _] = head;
+    let (addresses, odd) = rest.as_chunks::<4>();
+    if addresses.len() != usize::from(count) || !odd.is_empty() {
+        return Err(DecodeError::Length { count, length: bytes.len() });
+    }
+    // RFC 5798 was read in two ways, and RFC 9568 took the one that fewer routers speak.
+    let sends = if sum(Some(path), bytes) == 0xffff {
+        Checksum::Pseudo
+    } else if sum(None, bytes) == 0xffff {
+        Checksum::Message
+    } else {
+        return Err(DecodeError::Checksum);
+    };
+    let centiseconds = u16::from_be_bytes([high, low]) & LONGEST;
+    if centiseconds == 0 {
+        return Err(DecodeError::NoInterval);
+    }
+    let (protocol, interval) = (Protocol::V3 { sends }, CENTISECOND * centiseconds.into());
+    let addresses = Addresses(addresses);
+    Ok(Advert { protocol, router_id, priority, interval, password: None, addresses })
+}
+
+pub(super) fn encode(
+    vip: &config::vip::Vip,
+    sends: Checksum,
+    priority: u8,
+    addresses: impl Iterator<Item = Ipv4Addr>,
+    path: Path,
+    out: &mut [u8],
+) -> usize {
+    let (count, end) = super::list(addresses, out);
+    let [high, low] = centiseconds(vip).to_be_bytes();
+    let head = [FIRST, vip.router_id, priority, count, high, low, 0, 0];
+    out[..HEAD].copy_from_slice(&head);
+    let path = match sends {
+        Checksum::Pseudo => Some(path),
+        Checksum::Message => None,
+    };
+    let checksum = !sum(path, &out[..end]);
+    out[6..HEAD].copy_from_slice(&checksum.to_be_bytes());
+    end
+}
+
+fn centiseconds(vip: &config::vip::Vip) -> u16 {
+    let all = vip.advert_interval.as_millis() / CENTISECOND.as_millis();
+    u16::try_from(all).unwrap_or(LONGEST).clamp(1, LONGEST)
+}
