@@ -31,6 +31,20 @@ fn every_fault_of_every_holder_in_every_order_ends_with_one_holder() {
     }
 }
 
+/// Each group both ways, one of them ten times as fast.
+#[test]
+fn in_version_3_every_fault_of_every_holder_ends_with_one_holder() {
+    let name = "matrix::in_version_3_every_fault_of_every_holder_ends_with_one_holder";
+    let test = name.trim_start_matches("matrix::");
+    if have(test, &["keepalived", "tcpdump", "tshark"]) {
+        let _alone = lab::trial::alone();
+        alone(name, || run_all(&rows(|number| Version::Three(THIRD[(number + number / 2) % 2]))));
+    }
+}
+
+/// Intervals of groups of version 3 (hundredths of seconds).
+const THIRD: [u16; 2] = [100, 10];
+
 fn run_all(rows: &[Row]) {
     let outcomes: Vec<Outcome> = thread::scope(|scope| {
         let run = |(number, row): (usize, &Row)| {

@@ -110,7 +110,7 @@ impl Course {
         for at in (0..self.group.members.len()).filter(|at| *at != strongest) {
             self.group.members[at].start();
         }
-        let formula = self.silence(&self.group.members[strongest]);
+        let formula = self.silence(&self.group.members[strongest]).max(HEAD_START);
         self.expect_holder("start of all", began, formula, Some(strongest));
         for fault in first {
             self.fault(strongest, fault);

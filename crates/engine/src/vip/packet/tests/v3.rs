@@ -83,7 +83,7 @@ fn bad_adverts_are_named() {
             "count 0, no address",
             changed(|b| {
                 b.truncate(8);
-                b[3] = 0
+                b[3] = 0;
             }),
             255,
             DecodeError::NoAddress,
