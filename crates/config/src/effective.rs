@@ -1,6 +1,6 @@
 //! The virtual IPs of one node, from whatever files there are.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 
 use crate::cluster::{self, Cluster, VipCheck};
 use crate::keepalived::{Instance, Keepalived, State, Track};
@@ -71,10 +71,10 @@ fn from_cluster(
         Some(interface) => interface.clone(),
         None => interface_of(own).unwrap_or_default(),
     };
-    let own_v4 = match own {
-        IpAddr::V4(ip) => Some(ip),
-        IpAddr::V6(_) => None,
-    };
+    let is_v6 = vip.addresses.first().is_some_and(IpAddr::is_ipv6);
+    let same_kind = |ip: &IpAddr| ip.is_ipv6() == is_v6;
+    // Over IPv6 what is for all of a link comes from an address of the link.
+    let own_source = Some(own).filter(|own| same_kind(own) && (!is_v6 || vip.unicast));
     let peers = vip.order.iter().filter(|peer| **peer != node).filter_map(|peer| on_network(*peer));
     let (mut track_balancer, mut track_scripts) = (false, Vec::new());
     checks(&vip.check, &mut track_balancer, &mut track_scripts);
@@ -94,8 +94,8 @@ fn from_cluster(
         password: vip.password.as_deref().map(password),
         addresses: vip.addresses.iter().map(address).collect(),
         routes: Vec::new(),
-        source: vip.source.or(own_v4),
-        unicast_peers: if vip.unicast { peers.filter_map(v4).collect() } else { Vec::new() },
+        source: vip.source.or(own_source),
+        unicast_peers: if vip.unicast { peers.filter(same_kind).collect() } else { Vec::new() },
         track_interfaces: vip.track_interfaces.clone(),
         weighed_interfaces: Vec::new(),
         track_scripts,
@@ -110,13 +110,6 @@ fn checks(check: &VipCheck, balancer: &mut bool, scripts: &mut Vec<Script>) {
         VipCheck::Balancer => *balancer = true,
         VipCheck::Script(script) => scripts.push(script.clone()),
         VipCheck::All(all) => all.iter().for_each(|check| checks(check, balancer, scripts)),
-    }
-}
-
-fn v4(ip: IpAddr) -> Option<Ipv4Addr> {
-    match ip {
-        IpAddr::V4(ip) => Some(ip),
-        IpAddr::V6(_) => None,
     }
 }
 
@@ -176,7 +169,7 @@ pub(crate) fn from_keepalived(instance: &Instance, file: &Keepalived, track_bala
         addresses: instance.addresses.iter().chain(&instance.excluded).cloned().collect(),
         routes: instance.routes.clone(),
         source: instance.source,
-        unicast_peers: instance.unicast_peers.iter().copied().filter_map(v4).collect(),
+        unicast_peers: instance.unicast_peers.clone(),
         track_interfaces: fatal.into_iter().map(|track| track.name.clone()).collect(),
         weighed_interfaces: weighed.into_iter().filter_map(weigh).collect(),
         track_scripts,

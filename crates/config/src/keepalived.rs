@@ -14,6 +14,7 @@ pub(crate) use instance::KEYWORDS as INSTANCE_KEYWORDS;
 use crate::{Diagnostic, Source};
 
 mod blocks;
+mod family;
 mod instance;
 mod model;
 mod parse;

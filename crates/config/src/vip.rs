@@ -32,10 +32,10 @@ pub struct Vip {
     pub addresses: Vec<Address>,
     /// Made and removed with the addresses.
     pub routes: Vec<Route>,
-    /// Source of adverts; the first address of `interface` where none is given.
-    pub source: Option<Ipv4Addr>,
-    /// Unicast peers; empty: multicast to 224.0.0.18.
-    pub unicast_peers: Vec<Ipv4Addr>,
+    /// Source of adverts; where none is given the first address of `interface`, over IPv6 the first that is for its link.
+    pub source: Option<IpAddr>,
+    /// Unicast peers; empty: multicast to 224.0.0.18 or ff02::12.
+    pub unicast_peers: Vec<IpAddr>,
     pub track_interfaces: Vec<String>,
     /// Those that change the priority instead.
     pub weighed_interfaces: Vec<Weighed>,
@@ -221,6 +221,12 @@ impl Vip {
             track_balancer: false,
             has_lease: false,
         }
+    }
+
+    /// Whether its adverts go over IPv6: as the first address that they name.
+    #[must_use]
+    pub fn is_v6(&self) -> bool {
+        self.advertised().next().is_some_and(|first| first.ip.is_ipv6())
     }
 
     /// What adverts name: by these a group is known, here and by routers of others.

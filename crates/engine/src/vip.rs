@@ -19,7 +19,7 @@
 //!   heal leaves the clients' ARP entries at the loser for half a minute (vrrp.md 0.3).
 //! - A holder that finds that it did not run for as long as others wait drops the address first.
 
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 use std::time::Duration;
 
 use base::Time;
@@ -83,7 +83,7 @@ const OWNER: u8 = 255;
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 struct Rank {
     priority: u8,
-    address: Ipv4Addr,
+    address: IpAddr,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -144,7 +144,11 @@ pub struct Vip {
 impl Vip {
     #[must_use]
     pub fn new(config: Config, now: Time) -> Self {
-        let facts = Facts::new(&config.vip);
+        let mut facts = Facts::new(&config.vip);
+        if config.vip.is_v6() && config.source.is_unspecified() {
+            // Adverts of nowhere would be heard by nobody, whatever the carrier.
+            facts.no_source();
+        }
         let (state, cause) = if config.adopted {
             let burst = Burst::silent(now);
             let held = State::Master { advertise_at: now, since: now, burst, heir_of: None };
@@ -420,7 +424,7 @@ impl Vip {
         }
     }
 
-    fn obey(&mut self, now: Time, holder: Ipv4Addr, interval: Option<Duration>) {
+    fn obey(&mut self, now: Time, holder: IpAddr, interval: Option<Duration>) {
         self.learn(interval);
         self.obeyed.heard(now, holder);
         self.planned = Planned::Possible;

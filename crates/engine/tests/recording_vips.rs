@@ -4,7 +4,7 @@
 
 mod golden;
 
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
 use base::Time;
@@ -20,14 +20,14 @@ fn at(millis: u64) -> Time {
     Time::ZERO + Duration::from_millis(millis)
 }
 
-fn own(node: u16) -> Ipv4Addr {
-    Ipv4Addr::new(10, 79, 0, 41 + u8::try_from(node).unwrap())
+fn own(node: u16) -> IpAddr {
+    Ipv4Addr::new(10, 79, 0, 41 + u8::try_from(node).unwrap()).into()
 }
 
 /// Node 0 of three is the strongest.
 fn vip(node: u16, now: Time) -> Vip {
     let peers = (0..3).filter(|peer| *peer != node);
-    let peers = peers.map(|peer| Peer { node: peer, addresses: vec![own(peer).into()] });
+    let peers = peers.map(|peer| Peer { node: peer, addresses: vec![own(peer)] });
     let ip = Ipv4Addr::from(HELD[0]).into();
     let address = config::vip::Address::plain(ip);
     let script = config::vip::Script {
@@ -58,7 +58,7 @@ fn vip(node: u16, now: Time) -> Vip {
             vip,
             node,
             life,
-            source: Ipv4Addr::UNSPECIFIED,
+            source: Ipv4Addr::UNSPECIFIED.into(),
             network: None,
             peers: peers.collect(),
             adopted: false,
@@ -169,7 +169,7 @@ impl Cloud {
         cloud.give(0, Input::NoDevice { interface: 1 });
         cloud.pass(100);
         cloud.give(0, Input::Carrier { interface: 1, up: true });
-        let foreign = Ipv4Addr::new(10, 79, 0, 99);
+        let foreign = Ipv4Addr::new(10, 79, 0, 99).into();
         for password in [None, Some(*b"guessed!"), Some(PASSWORD)] {
             cloud.give(0, Input::Advert { source: foreign, advert: advert(1, password) });
         }

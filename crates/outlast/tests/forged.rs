@@ -154,7 +154,7 @@ fn adverts_that_are_not_obeyed_are_told_by_reason_and_from_whom() {
         ];
         until("all are told", || {
             for (number, (_, ttl, bytes)) in (0..).zip(&cases) {
-                foreign.send_with(*ttl, from(number), vrrp::GROUP, bytes).unwrap();
+                foreign.send_with(*ttl, from(number).into(), vrrp::GROUP.into(), bytes).unwrap();
             }
             let Some(status) = node.try_status() else { return false };
             (0..).zip(&cases).all(|(number, (reason, _, bytes))| {

@@ -14,7 +14,7 @@ use engine::vip::{Action, Advert, Cause, HandOver, Input, Peer};
 
 use crate::Chance;
 use crate::network::{Frame, MANAGEMENT, NETWORKS, Network, Packet, Word};
-use crate::node::{ADDRESS, Due, Node, Power, ROUTER_ID, Reported, Speech, source};
+use crate::node::{ADDRESS, ADDRESS_V6, Due, Node, Power, ROUTER_ID, Reported, Speech, source};
 
 /// The cloud. Built by [`Sim::node`] and [`Sim::router`], moved by [`Sim::run_for`].
 #[derive(Debug)]
@@ -90,7 +90,15 @@ impl Sim {
     /// Nodes that are added later speak version 3, and the holder every `interval`.
     #[must_use]
     pub const fn third(mut self, interval: Duration) -> Self {
-        self.speech = Speech { protocol: Protocol::V3 { sends: Checksum::Pseudo }, interval };
+        let protocol = Protocol::V3 { sends: Checksum::Pseudo };
+        self.speech = Speech { protocol, interval, ..self.speech };
+        self
+    }
+
+    /// Nodes that are added later speak over IPv6.
+    #[must_use]
+    pub const fn over_v6(mut self) -> Self {
+        self.speech.is_v6 = true;
         self
     }
 
@@ -174,7 +182,10 @@ impl Sim {
         let peers: Vec<Peer> = (0..)
             .zip(&self.nodes)
             .filter(|(other, node)| *other != index && !node.foreign)
-            .map(|(_, node)| Peer { node: node.number, addresses: vec![node.source().into()] })
+            .map(|(_, node)| Peer {
+                node: node.number,
+                addresses: vec![source(node.number).into()],
+            })
             .collect();
         let node = &mut self.nodes[index];
         let peers = if node.foreign { vec![] } else { peers };
@@ -220,8 +231,9 @@ impl Sim {
                 if priority > 0 && (!node.preempt || priority >= node.priority) {
                     node.heard_at = Some(self.now);
                 }
-                let addresses = Addresses::new(&ADDRESS);
-                let Speech { protocol, interval } = self.speech;
+                let Speech { protocol, interval, is_v6 } = self.speech;
+                let addresses =
+                    if is_v6 { Addresses::V6(&ADDRESS_V6) } else { Addresses::new(&ADDRESS) };
                 let (router_id, password) = (ROUTER_ID, None);
                 let advert =
                     Advert { protocol, router_id, priority, interval, password, addresses };

@@ -1,7 +1,7 @@
 //! Two networks, and what is on its way in them.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -35,7 +35,7 @@ impl Weather {
 #[derive(Clone, Debug)]
 pub(crate) enum Frame {
     Advert {
-        source: Ipv4Addr,
+        source: IpAddr,
         priority: u8,
     },
     /// Opened already: sealing costs more time than all else here, and `engine::packet` tests it.

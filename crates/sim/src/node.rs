@@ -1,7 +1,7 @@
 //! One node: its power, its kernel's addresses, its vip process and its agent.
 
 use std::collections::VecDeque;
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
 use base::Time;
@@ -13,6 +13,9 @@ use engine::vip::{self, Balancer, Peer, Vip};
 use crate::network::{Frame, NETWORKS};
 
 pub(crate) const ADDRESS: [[u8; 4]; 1] = [[10, 79, 0, 40]];
+/// The same group over IPv6.
+pub(crate) const ADDRESS_V6: [[u8; 16]; 1] =
+    [[0xfe, 0x80, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x40]];
 pub(crate) const ROUTER_ID: u8 = 121;
 const INTERVAL: Duration = Duration::from_secs(1);
 /// The supervisor takes a vip process that gave no answer for so long for dead.
@@ -94,11 +97,14 @@ pub(crate) struct Node {
 pub(crate) struct Speech {
     pub protocol: Protocol,
     pub interval: Duration,
+    /// Adverts go over IPv6, from addresses that no file has.
+    pub is_v6: bool,
 }
 
 impl Speech {
     /// Version 2.
-    pub(crate) const SECOND: Self = Self { protocol: Protocol::V2, interval: INTERVAL };
+    pub(crate) const SECOND: Self =
+        Self { protocol: Protocol::V2, interval: INTERVAL, is_v6: false };
 }
 
 impl Node {
@@ -127,8 +133,13 @@ impl Node {
         }
     }
 
-    pub(crate) fn source(&self) -> Ipv4Addr {
-        source(self.number)
+    pub(crate) fn source(&self) -> IpAddr {
+        let [_, low] = self.number.to_be_bytes();
+        if self.speech.is_v6 {
+            Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0xff, 0xfe00, 0x41 + u16::from(low)).into()
+        } else {
+            source(self.number).into()
+        }
     }
 
     /// Whether its processes get the processor.
@@ -192,7 +203,8 @@ impl Node {
     }
 
     fn config(&self) -> config::vip::Vip {
-        let address = config::vip::Address::plain(Ipv4Addr::from(ADDRESS[0]).into());
+        let ip = if self.speech.is_v6 { ADDRESS_V6[0].into() } else { ADDRESS[0].into() };
+        let address = config::vip::Address::plain(ip);
         config::vip::Vip {
             priority: self.priority,
             advert_interval: self.speech.interval,
@@ -204,7 +216,7 @@ impl Node {
     }
 }
 
-/// Source of a node's adverts.
+/// Of a node in the file, and the source of its adverts unless they go over IPv6.
 pub(crate) const fn source(number: u16) -> Ipv4Addr {
     let [_, low] = number.to_be_bytes();
     Ipv4Addr::new(10, 79, 0, 41 + low)

@@ -137,6 +137,15 @@ fn groups_of_version_3_keep_every_invariant() {
     }
 }
 
+/// The same, and nodes know each other's sources by what they say of them only.
+#[test]
+fn groups_over_ipv6_keep_every_invariant() {
+    for seed in 0..SEEDS / 4 {
+        let interval = Duration::from_millis(if seed.is_multiple_of(2) { 1000 } else { 100 });
+        outlive(cloud(Sim::new(seed).third(interval).over_v6(), seed), seed);
+    }
+}
+
 #[test]
 fn the_same_seed_gives_the_same_story() {
     let story = |seed| {

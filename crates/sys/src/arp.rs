@@ -21,6 +21,16 @@ const REPLY: u8 = 2;
 pub struct Socket {
     fd: OwnedFd,
     mac: [u8; 6],
+    interface: String,
+}
+
+/// Whether this node forwards packets of IPv6 that come by the device: then its neighbours must not be told that it is no router, or
+/// they take it out of their default routers (RFC 4861 7.2.5).
+#[must_use]
+pub fn is_router(interface: &str) -> bool {
+    let path = format!("/proc/sys/net/ipv6/conf/{interface}/forwarding");
+    let said = std::fs::read(path).unwrap_or_default();
+    said.first().is_some_and(|first| matches!(first, b'1'..=b'9'))
 }
 
 /// An ARP message that was heard.
@@ -71,7 +81,7 @@ impl Socket {
                 length_of::<libc::sockaddr_ll>(),
             )
         })?;
-        Ok(Self { fd, mac: link.mac })
+        Ok(Self { fd, mac: link.mac, interface: interface.to_owned() })
     }
 
     /// Says that `ip` lives at this interface: as a request, which old caches update from, and as
@@ -90,7 +100,7 @@ impl Socket {
     /// # Errors
     /// When the interface is down or gone.
     pub fn announce_v6(&self, ip: Ipv6Addr) -> io::Result<()> {
-        self.send(&neighbour_advert(self.mac, ip))
+        self.send(&neighbour_advert(self.mac, ip, is_router(&self.interface)))
     }
 
     /// Asks who has `ip`, from `source` (`0.0.0.0`: a probe that changes no cache).
@@ -176,7 +186,7 @@ fn arp(
 const IPV6: usize = 40;
 const ADVERT: usize = 32;
 
-fn neighbour_advert(mac: [u8; 6], ip: Ipv6Addr) -> [u8; ETHERNET + IPV6 + ADVERT] {
+fn neighbour_advert(mac: [u8; 6], ip: Ipv6Addr, is_router: bool) -> [u8; ETHERNET + IPV6 + ADVERT] {
     const ALL_NODES: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 1);
     const ICMPV6: u8 = 58;
     let mut frame = [0; ETHERNET + IPV6 + ADVERT];
@@ -189,9 +199,9 @@ fn neighbour_advert(mac: [u8; 6], ip: Ipv6Addr) -> [u8; ETHERNET + IPV6 + ADVERT
     frame[21] = 255;
     frame[22..38].copy_from_slice(&ip.octets());
     frame[38..54].copy_from_slice(&ALL_NODES.octets());
-    // Neighbour advertisement, override; then the address and our link-layer address.
+    // Neighbour advertisement, override, and perhaps the router flag; then the address and our link-layer address.
     frame[54] = 136;
-    frame[58] = 0x20;
+    frame[58] = if is_router { 0xa0 } else { 0x20 };
     frame[62..78].copy_from_slice(&ip.octets());
     frame[78..80].copy_from_slice(&[2, 1]);
     frame[80..86].copy_from_slice(&mac);
@@ -205,4 +215,24 @@ fn neighbour_advert(mac: [u8; 6], ip: Ipv6Addr) -> [u8; ETHERNET + IPV6 + ADVERT
     let checksum = !u16::try_from(sum).expect("folded to 16 bits");
     frame[56..58].copy_from_slice(&checksum.to_be_bytes());
     frame
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_neighbour_is_told_in_the_bytes_of_keepalived() {
+        // Sent by keepalived 2.2.7 when it claimed fe80::40.
+        let told = "33330000000102000000004186dd6000000000203afffe800000000000000000000000000040\
+                    ff020000000000000000000000000001880056dd20000000fe80000000000000000000000000\
+                    00400201020000000041";
+        let said = |is_router| {
+            let frame =
+                neighbour_advert([2, 0, 0, 0, 0, 0x41], "fe80::40".parse().unwrap(), is_router);
+            frame.iter().map(|byte| format!("{byte:02x}")).collect::<String>()
+        };
+        assert_eq!(said(false), told);
+        assert_eq!(said(true), told.replace("880056dd20", "8800d6dca0"));
+    }
 }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::io;
-use std::net::{Ipv4Addr, SocketAddrV4};
+use std::net::{IpAddr, Ipv4Addr, SocketAddrV4};
 use std::ops::Range;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
@@ -19,14 +19,16 @@ pub const GROUP: Ipv4Addr = Ipv4Addr::new(224, 0, 0, 18);
 pub const TTL: u8 = 255;
 
 pub use filter::{Form, Part, Wanted};
+pub use v6::GROUP as GROUP_V6;
 
 mod filter;
+mod v6;
 
 const PROTOCOL: u8 = 112;
 const HEADER: usize = 20;
 
-/// Longest payload sent; an advert with 255 addresses needs 1036 (bytes).
-const LONGEST: usize = 1480 - HEADER;
+/// Longest payload sent; an advert with 255 addresses needs 1036, one with 90 of IPv6 1448 (bytes).
+const LONGEST: usize = 1460;
 
 /// "Internetwork control", as routers mark what keeps the network together.
 const TYPE_OF_SERVICE: u8 = 0xc0;
@@ -35,13 +37,16 @@ const TYPE_OF_SERVICE: u8 = 0xc0;
 #[derive(Debug)]
 pub struct Socket {
     fd: OwnedFd,
+    /// Of one for IPv6: the number of its device.
+    v6: Option<u32>,
 }
 
 /// One packet.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Received {
-    pub source: Ipv4Addr,
-    pub destination: Ipv4Addr,
+    pub source: IpAddr,
+    pub destination: IpAddr,
+    /// Over IPv6 the hop limit.
     pub ttl: u8,
     /// Place of the advert in the buffer.
     pub payload: Range<usize>,
@@ -79,14 +84,24 @@ impl Socket {
             let any = Ipv4Addr::UNSPECIFIED;
             sockopt::set_ip_add_membership_with_ifindex(&fd, &GROUP, &any, index)?;
         }
-        Ok(Self { fd })
+        Ok(Self { fd, v6: None })
+    }
+
+    /// The same for adverts over IPv6. Without `multicast` it does not make the device hear the group; what the device hears
+    /// for others comes to it all the same.
+    ///
+    /// # Errors
+    /// As [`Self::open`], and where the kernel has no IPv6.
+    pub fn open_v6(interface: &str, multicast: bool) -> io::Result<Self> {
+        let index = interface_index(interface)?;
+        Ok(Self { fd: v6::open(interface, index, multicast)?, v6: Some(index) })
     }
 
     /// Sends one advert with TTL 255. `source` need not be an address of this node any more.
     ///
     /// # Errors
-    /// When the interface is down or gone.
-    pub fn send(&self, source: Ipv4Addr, to: Ipv4Addr, payload: &[u8]) -> io::Result<()> {
+    /// When the interface is down or gone, and for addresses of the other kind.
+    pub fn send(&self, source: IpAddr, to: IpAddr, payload: &[u8]) -> io::Result<()> {
         self.send_with(TTL, source, to, payload)
     }
 
@@ -94,16 +109,25 @@ impl Socket {
     ///
     /// # Errors
     /// When the interface is down or gone.
-    pub fn send_with(
-        &self,
-        ttl: u8,
-        source: Ipv4Addr,
-        to: Ipv4Addr,
-        payload: &[u8],
-    ) -> io::Result<()> {
+    pub fn send_with(&self, ttl: u8, source: IpAddr, to: IpAddr, payload: &[u8]) -> io::Result<()> {
         if payload.len() > LONGEST {
             return Err(io::ErrorKind::InvalidInput.into());
         }
+        match (source, to, self.v6) {
+            (IpAddr::V4(source), IpAddr::V4(to), None) => self.send_v4(ttl, (source, to), payload),
+            (IpAddr::V6(source), IpAddr::V6(to), Some(index)) => {
+                v6::send(&self.fd, index, ttl, (source, to), payload)
+            }
+            _ => Err(io::ErrorKind::InvalidInput.into()),
+        }
+    }
+
+    fn send_v4(
+        &self,
+        ttl: u8,
+        (source, to): (Ipv4Addr, Ipv4Addr),
+        payload: &[u8],
+    ) -> io::Result<()> {
         let mut packet = [0_u8; HEADER + LONGEST];
         // Identification, length and checksum stay zero: the kernel fills them in.
         packet[0] = 0x45;
@@ -119,11 +143,14 @@ impl Socket {
         Ok(())
     }
 
-    /// Takes the next packet. Nothing was checked but that it is IPv4.
+    /// Takes the next packet. Nothing was checked but that it is IPv4, or IPv6.
     ///
     /// # Errors
     /// `WouldBlock` when there is none, `InvalidData` when it is no whole packet.
     pub fn receive(&self, buffer: &mut [u8]) -> io::Result<Received> {
+        if self.v6.is_some() {
+            return v6::receive(&self.fd, buffer);
+        }
         let (count, whole) = rustix::net::recv(&self.fd, &mut *buffer, RecvFlags::TRUNC)?;
         let packet = buffer.get(..count).filter(|_| whole == count);
         packet.and_then(header).ok_or_else(|| io::ErrorKind::InvalidData.into())
@@ -140,7 +167,8 @@ pub fn header(packet: &[u8]) -> Option<Received> {
     if start < HEADER || start > end {
         return None;
     }
-    let address = |at: usize| Ipv4Addr::new(head[at], head[at + 1], head[at + 2], head[at + 3]);
+    let address =
+        |at: usize| IpAddr::V4(Ipv4Addr::new(head[at], head[at + 1], head[at + 2], head[at + 3]));
     let (source, destination) = (address(12), address(16));
     Some(Received { source, destination, ttl: head[8], payload: start..end })
 }

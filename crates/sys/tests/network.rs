@@ -12,6 +12,7 @@ use sys::{arp, netns, socket, vrrp};
 
 mod network {
     pub(crate) mod cable;
+    mod v6;
 }
 
 use network::cable::{Cable, inside, may_make_networks, wait_for};
@@ -226,6 +227,7 @@ fn an_advert_crosses_the_cable_with_its_ttl() {
     for (source, to) in
         [(Cable::LEFT, vrrp::GROUP), (Cable::LEFT, Cable::RIGHT), (VIP, vrrp::GROUP)]
     {
+        let (source, to) = (source.into(), to.into());
         sender.send(source, to, b"advert").unwrap();
         wait_for(receiver.as_fd());
         let received = receiver.receive(&mut buffer).unwrap();
@@ -234,7 +236,7 @@ fn an_advert_crosses_the_cable_with_its_ttl() {
     }
     let own = sender.receive(&mut buffer).unwrap_err();
     assert_eq!(own.kind(), std::io::ErrorKind::WouldBlock, "adverts come back to their sender");
-    let long = sender.send(Cable::LEFT, vrrp::GROUP, &[0; 2000]).unwrap_err();
+    let long = sender.send(Cable::LEFT.into(), vrrp::GROUP.into(), &[0; 2000]).unwrap_err();
     assert_eq!(long.kind(), std::io::ErrorKind::InvalidInput);
 }
 
@@ -249,7 +251,7 @@ fn a_sender_that_did_not_join_hears_nothing_of_the_group() {
         let joined = vrrp::Socket::open("eth0", true).unwrap();
         (joined, vrrp::Socket::open("eth0", false).unwrap())
     });
-    sender.send(Cable::LEFT, vrrp::GROUP, b"advert").unwrap();
+    sender.send(Cable::LEFT.into(), vrrp::GROUP.into(), b"advert").unwrap();
     wait_for(joined.as_fd());
     let error = other.receive(&mut [0; 256]).unwrap_err();
     assert_eq!(error.kind(), std::io::ErrorKind::WouldBlock);
@@ -459,8 +461,8 @@ fn what_may_have_to_be_obeyed_has_a_socket_of_its_own_and_nothing_is_lost_betwee
     ];
     for (number, (ttl, bytes, is_wanted)) in (0_u8..).zip(&cases) {
         // The source says which one it was.
-        let source = Ipv4Addr::new(10, 9, 9, number);
-        sender.send_with(*ttl, source, vrrp::GROUP, bytes).unwrap();
+        let source = Ipv4Addr::new(10, 9, 9, number).into();
+        sender.send_with(*ttl, source, vrrp::GROUP.into(), bytes).unwrap();
         let [heard, silent] = if *is_wanted { [0, 1] } else { [1, 0] }.map(|at| &parts[at]);
         wait_for(heard.as_fd());
         assert_eq!(heard.receive(&mut [0; 256]).unwrap().source, source, "{bytes:02x?}");

@@ -194,7 +194,7 @@ pub struct Vip {
     /// Foreign routers on the group, IPv4; nonempty: unicast.
     pub unicast: bool,
     pub interface: Option<String>,
-    pub source: Option<Ipv4Addr>,
+    pub source: Option<IpAddr>,
     /// Between two adverts of the holder, the same on every router of the group; what `protocol` can say.
     pub advert_interval: Duration,
     pub protocol: Protocol,

@@ -304,7 +304,7 @@ fn vip_of(
         let finding = Diagnostic::error(at, "unknown-name", message);
         findings.push(finding.help("add its address there, or leave it out of `order`"));
     }
-    let (protocol, advert_interval) = draft.protocol(findings);
+    let (protocol, advert_interval) = draft.protocol(v6, findings);
     if let Some((password, at)) = draft.password.as_ref().filter(|(text, _)| text.len() > 8) {
         findings.push(crate::vip::cut_password(*at, password));
     }
@@ -318,7 +318,7 @@ fn vip_of(
         password: draft.password.map(|(password, _)| password),
         unicast: draft.unicast,
         interface: draft.interface,
-        source: draft.source,
+        source: draft.source.map(|(source, _)| source),
         advert_interval,
         protocol,
         track_interfaces: draft.track_interfaces,

@@ -1,6 +1,6 @@
 //! The keys of `[vip.NAME]` and of its check.
 
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 use std::time::Duration;
 
 use base::Span;
@@ -25,9 +25,9 @@ pub(crate) struct VipDraft {
     pub(crate) password: Option<At<String>>,
     pub(crate) unicast: bool,
     pub(crate) interface: Option<String>,
-    pub(crate) source: Option<Ipv4Addr>,
+    pub(crate) source: Option<At<IpAddr>>,
     pub(crate) advert_interval: Option<At<Duration>>,
-    pub(crate) version: Option<u8>,
+    pub(crate) version: Option<At<u8>>,
     pub(crate) checksum_as_v2: Option<At<bool>>,
     pub(crate) track_interfaces: Vec<String>,
     pub(crate) has_lease: Option<At<bool>>,
@@ -143,10 +143,10 @@ pub(crate) const VIP: &[Field<VipDraft>] = &[
     Field {
         name: "source",
         form: "\"10.79.0.41\"",
-        default: "the node's address",
+        default: "the node's address; for IPv6 the first of its device that is for the link",
         does: "source of the adverts",
         set: |draft, value, _| {
-            draft.source = Some(parsed(value, "an IPv4 address")?);
+            draft.source = Some((parsed(value, "an IP address")?, span(value)));
             Ok(())
         },
     },
@@ -163,10 +163,11 @@ pub(crate) const VIP: &[Field<VipDraft>] = &[
     Field {
         name: "version",
         form: "3",
-        default: "2",
+        default: "2, for IPv6 3",
         does: "of VRRP, the same on every router of the group",
         set: |draft, value, _| {
-            draft.version = Some(u8::try_from(number(value, "a version", 2, 3)?).unwrap_or(2));
+            let version = u8::try_from(number(value, "a version", 2, 3)?).unwrap_or(2);
+            draft.version = Some((version, span(value)));
             Ok(())
         },
     },
@@ -220,18 +221,30 @@ fn check(value: &Value<'_>, findings: &mut Vec<Diagnostic>) -> Result<CheckDraft
 
 impl VipDraft {
     /// What the group speaks, and how often; what does not go together is told.
-    pub(crate) fn protocol(&self, findings: &mut Vec<Diagnostic>) -> (Protocol, Duration) {
+    pub(crate) fn protocol(
+        &self,
+        is_v6: bool,
+        findings: &mut Vec<Diagnostic>,
+    ) -> (Protocol, Duration) {
         let sends = match self.checksum_as_v2 {
             Some((true, _)) => Checksum::Message,
             Some((false, _)) | None => Checksum::Pseudo,
         };
         let protocol = match self.version {
-            Some(3) => Protocol::V3 { sends },
+            Some((3, _)) => Protocol::V3 { sends },
+            None if is_v6 => Protocol::V3 { sends },
             Some(_) | None => Protocol::V2,
         };
         let mut wrong = |at: Span, message: &str, help: &str| {
             findings.push(Diagnostic::error(at, "bad-value", message).help(help));
         };
+        if let (Protocol::V2, true, Some((_, at))) = (protocol, is_v6, self.version) {
+            wrong(at, "VRRP version 2 knows no IPv6", "remove it, or write `version = 3`");
+        }
+        if let Some((source, at)) = self.source.filter(|(source, _)| source.is_ipv6() != is_v6) {
+            let message = format!("{source} cannot be the source of adverts for this address");
+            wrong(at, &message, "both have to be IPv4, or both IPv6");
+        }
         if let (Protocol::V3 { .. }, Some((_, at))) = (protocol, &self.password) {
             let message = "VRRP version 3 has no password";
             wrong(*at, message, "remove it; own nodes know each other by `secret_file`");

@@ -86,7 +86,7 @@ fn from_files(loaded: &Loaded, instances: &[&Instance], first: &str) -> Vec<Foun
         .map(|address| address.ip)
         .collect();
     let unicast = instances.iter().find_map(|instance| {
-        let own = IpAddr::V4(instance.source?);
+        let own = instance.source?;
         let peers = instance.unicast_peers.iter().copied();
         (!instance.unicast_peers.is_empty()).then(|| {
             let mut all: Vec<IpAddr> = peers.chain([own]).collect();

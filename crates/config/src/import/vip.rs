@@ -201,7 +201,7 @@ impl Writer<'_> {
             .iter()
             .flat_map(|network| network.addresses.iter().flatten().copied())
             .collect();
-        if let Some(source) = instance.source.filter(|ip| !addresses.contains(&IpAddr::V4(*ip))) {
+        if let Some(source) = instance.source.filter(|ip| !addresses.contains(ip)) {
             let message = format!("adverts came from {source}, which is no node's address");
             self.lose("source", message);
         }
@@ -210,7 +210,7 @@ impl Writer<'_> {
         }
         self.put("unicast", "true");
         let mut expected: Vec<IpAddr> = instance.unicast_peers.clone();
-        expected.extend(instance.source.map(IpAddr::V4));
+        expected.extend(instance.source);
         expected.sort_unstable();
         expected.dedup();
         let mut nodes = addresses;

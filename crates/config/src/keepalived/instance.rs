@@ -1,6 +1,6 @@
 //! Keywords of `vrrp_instance`.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 use std::time::Duration;
 
 use base::Span;
@@ -31,6 +31,10 @@ pub(crate) const KEYWORDS: &[Keyword<Instance>] = &[
         done(line)
     }),
     now("mcast_src_ip", "<ip>", "the interface's", "source of the adverts", source),
+    now("native_ipv6", "", "", "says that the adverts go over IPv6", |instance, line| {
+        instance.written.native_ipv6 = Some(line.head());
+        done(line)
+    }),
     now(
         "nopreempt",
         "",
@@ -150,7 +154,6 @@ pub(crate) const KEYWORDS: &[Keyword<Instance>] = &[
     later("lower_prio_no_advert"),
     later("lvs_sync_daemon_interface"),
     later("mcast_dst_ip"),
-    later("native_ipv6"),
     later("no_accept"),
     later("no_virtual_ipaddress"),
     later("notify"),
@@ -220,12 +223,7 @@ fn done(line: &mut Line<'_>) -> Result<(), Diagnostic> {
 }
 
 fn source(instance: &mut Instance, line: &mut Line<'_>) -> Result<(), Diagnostic> {
-    let word = line.expect("an IPv4 address")?;
-    if word.text.parse::<std::net::Ipv6Addr>().is_ok() {
-        line.report(Diagnostic::not_yet(word.span, "VRRP over IPv6"));
-        return Ok(());
-    }
-    instance.source = Some(word.parse::<Ipv4Addr>("an IPv4 address")?);
+    instance.source = Some(line.expect("an IP address")?.parse("an IP address")?);
     done(line)
 }
 

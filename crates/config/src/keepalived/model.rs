@@ -74,7 +74,7 @@ pub struct Instance {
     pub track_scripts: Vec<Track>,
     pub track_interfaces: Vec<Track>,
     /// `unicast_src_ip` or `mcast_src_ip`.
-    pub source: Option<Ipv4Addr>,
+    pub source: Option<IpAddr>,
     pub unicast_peers: Vec<IpAddr>,
 }
 

@@ -5,7 +5,9 @@ use std::time::Duration;
 use base::Span;
 
 use super::blocks::{GLOBAL, SCRIPT, SYNC_GROUP, TOP, TOP_IDLE, TOP_TRACKS};
-use super::{Instance, Keepalived, ScriptBlock, State, SyncGroup, instance, protocol, words};
+use super::{
+    Instance, Keepalived, ScriptBlock, State, SyncGroup, family, instance, protocol, words,
+};
 use crate::diagnostic::{Diagnostic, is_hopeless, limit};
 use crate::guess;
 use crate::keyword::{Keyword, find, read};
@@ -208,7 +210,8 @@ fn verify(read: &Keepalived) -> Vec<Diagnostic> {
             found.push(Diagnostic::error(instance.span, "duplicate-name", message));
         }
         let same = |other: &&Instance| {
-            other.interface == instance.interface && other.router_id == instance.router_id
+            (&other.interface, other.router_id, other.is_v6())
+                == (&instance.interface, instance.router_id, instance.is_v6())
         };
         if let Some(other) = earlier.iter().find(same).filter(|_| instance.router_id != 0) {
             let message = format!(
@@ -254,13 +257,7 @@ fn complete(instance: &Instance, found: &mut Vec<Diagnostic>) {
         let finding = Diagnostic::warning(at, "preempt", message);
         found.push(finding.help("write `state BACKUP` on every node").fix_here("BACKUP"));
     }
-    if instance.unicast_peers.iter().any(std::net::IpAddr::is_ipv6) || any_v6(instance) {
-        found.push(Diagnostic::not_yet(instance.span, "VRRP over IPv6"));
-    }
-}
-
-fn any_v6(instance: &Instance) -> bool {
-    instance.addresses.iter().any(|address| address.ip.is_ipv6())
+    family::verify(instance, found);
 }
 
 fn scripts(instance: &Instance, read: &Keepalived, found: &mut Vec<Diagnostic>) {

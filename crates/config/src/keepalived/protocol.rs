@@ -19,6 +19,8 @@ pub struct Written {
     pub checksum_as_v2: Option<bool>,
     /// Where `old_unicast_checksum` stands.
     pub old_checksum: Option<Span>,
+    /// Where `native_ipv6` stands.
+    pub native_ipv6: Option<Span>,
     /// Where `advert_int` says its number.
     pub interval: Option<Span>,
 }
@@ -82,7 +84,7 @@ fn seconds(word: &Word) -> Result<Duration, Diagnostic> {
 pub(super) fn settle(read: &mut Keepalived, found: &mut Vec<Diagnostic>) {
     let Keepalived { global, instances, .. } = read;
     for instance in instances {
-        instance.protocol = protocol(&instance.written, global);
+        instance.protocol = protocol(&instance.written, global, instance.is_v6());
         round(instance, found);
         if instance.protocol == Protocol::V2 {
             continue;
@@ -98,8 +100,10 @@ pub(super) fn settle(read: &mut Keepalived, found: &mut Vec<Diagnostic>) {
     }
 }
 
-fn protocol(written: &Written, global: &Global) -> Protocol {
-    match written.version.or(global.version) {
+/// Over IPv6 there is no other than 3, whatever `vrrp_version` says.
+fn protocol(written: &Written, global: &Global, is_v6: bool) -> Protocol {
+    let of_all = if is_v6 { Some(3) } else { global.version };
+    match written.version.or(of_all) {
         Some(3) => {
             let as_v2 = written.checksum_as_v2.unwrap_or(global.checksum_as_v2);
             let sends = if as_v2 { Checksum::Message } else { Checksum::Pseudo };

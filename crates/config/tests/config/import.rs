@@ -369,7 +369,7 @@ proptest! {
         let wanted = effective_vips(None, before.keepalived.as_ref(), None, true, &device).unwrap();
         // The file was that of the node with its source; without one it may have been any node's.
         let source = wanted.iter().find_map(|vip| vip.source.filter(|_| !vip.unicast_peers.is_empty()));
-        let is_own = |node: &Node| node.addresses.contains(&source.map(IpAddr::V4));
+        let is_own = |node: &Node| node.addresses.contains(&source);
         let own = cluster.nodes.iter().position(is_own).unwrap_or(0);
         let got = effective_vips(Some(cluster), None, Some(own), true, &device).unwrap();
         prop_assert_eq!(wanted.len(), got.len());

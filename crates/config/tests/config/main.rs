@@ -23,4 +23,5 @@ mod registered;
 mod repair;
 mod skip;
 mod store;
+mod v6;
 mod version;

@@ -95,6 +95,7 @@ fn the_published_keepalived_block_is_parsed_completely() {
                             version: None,
                             checksum_as_v2: None,
                             old_checksum: None,
+                            native_ipv6: None,
                             interval: Some(
                                 Span {
                                     start: 272,

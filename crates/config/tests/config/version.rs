@@ -103,7 +103,9 @@ fn the_cluster_file_says_version_interval_and_checksum() {
 
 #[test]
 fn what_does_not_go_together_is_told() {
-    cluster("version = 4", expect![[r#"
+    cluster(
+        "version = 4",
+        expect![[r#"
         error[bad-value]: expected a version from 2 to 3, found 4
           --> outlast.toml:10:11
            |
@@ -112,8 +114,11 @@ fn what_does_not_go_together_is_told() {
            = help: write `version = 3`
 
         1 error
-    "#]]);
-    cluster("advert_interval = \"100ms\"", expect![[r#"
+    "#]],
+    );
+    cluster(
+        "advert_interval = \"100ms\"",
+        expect![[r#"
         error[bad-value]: VRRP version 2 counts whole seconds up to 255
           --> outlast.toml:10:19
            |
@@ -122,8 +127,11 @@ fn what_does_not_go_together_is_told() {
            = help: write `"1s"`, or `version = 3` beside it
 
         1 error
-    "#]]);
-    cluster("version = 3\nadvert_interval = \"15ms\"", expect![[r#"
+    "#]],
+    );
+    cluster(
+        "version = 3\nadvert_interval = \"15ms\"",
+        expect![[r#"
         error[bad-value]: VRRP version 3 counts hundredths of seconds up to 40.95
           --> outlast.toml:11:19
            |
@@ -132,8 +140,11 @@ fn what_does_not_go_together_is_told() {
            = help: write a multiple of `"10ms"` up to `"40950ms"`
 
         1 error
-    "#]]);
-    cluster("version = 3\nadvert_interval = \"41s\"", expect![[r#"
+    "#]],
+    );
+    cluster(
+        "version = 3\nadvert_interval = \"41s\"",
+        expect![[r#"
         error[bad-value]: VRRP version 3 counts hundredths of seconds up to 40.95
           --> outlast.toml:11:19
            |
@@ -142,8 +153,11 @@ fn what_does_not_go_together_is_told() {
            = help: write a multiple of `"10ms"` up to `"40950ms"`
 
         1 error
-    "#]]);
-    cluster("version = 3\npassword = \"secret12\"", expect![[r#"
+    "#]],
+    );
+    cluster(
+        "version = 3\npassword = \"secret12\"",
+        expect![[r#"
         error[bad-value]: VRRP version 3 has no password
           --> outlast.toml:11:12
            |
@@ -152,8 +166,11 @@ fn what_does_not_go_together_is_told() {
            = help: remove it; own nodes know each other by `secret_file`
 
         1 error
-    "#]]);
-    cluster("v3_checksum_as_v2 = true", expect![[r#"
+    "#]],
+    );
+    cluster(
+        "v3_checksum_as_v2 = true",
+        expect![[r#"
         error[bad-value]: VRRP version 2 has one checksum
           --> outlast.toml:10:21
            |
@@ -162,5 +179,6 @@ fn what_does_not_go_together_is_told() {
            = help: remove it, or write `version = 3`
 
         1 error
-    "#]]);
+    "#]],
+    );
 }

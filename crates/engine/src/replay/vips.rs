@@ -1,7 +1,7 @@
 //! Inputs of a vip process as they are recorded, and its decisions.
 
 use std::collections::BTreeMap;
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 use std::time::Duration;
 
 use config::vip::Protocol;
@@ -16,13 +16,13 @@ use crate::vip::{
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum VipFact {
     Timeout,
-    Advert { source: Ipv4Addr, heard: Heard },
+    Advert { source: IpAddr, heard: Heard },
     Hello { network: u8, hello: Hello },
     HandOver(HandOver),
     Script { index: usize, passed: bool },
     Carrier { interface: usize, up: bool },
     NoDevice { interface: usize },
-    Network { source: Ipv4Addr, network: Option<u8> },
+    Network { source: IpAddr, network: Option<u8> },
     Balancer(Balancer),
     PeerLost { node: u16 },
     Standby(bool),
@@ -43,7 +43,7 @@ pub struct Heard {
     interval: u16,
     /// Outer none: no password; else whether it is the own one.
     password: Option<bool>,
-    addresses: Vec<[u8; 4]>,
+    addresses: packet::Listed,
 }
 
 kept!(Heard { protocol, router_id, priority, interval, password, addresses });
@@ -51,7 +51,7 @@ kept!(Heard { protocol, router_id, priority, interval, password, addresses });
 /// The last of each sender, to each instance: both repeat themselves.
 #[derive(Debug, Default)]
 pub(super) struct Last {
-    adverts: BTreeMap<(u16, Ipv4Addr), Heard>,
+    adverts: BTreeMap<(u16, IpAddr), Heard>,
     hellos: BTreeMap<(u16, u16, u8), Hello>,
 }
 
@@ -98,7 +98,7 @@ impl Heard {
             priority: advert.priority,
             interval: u16::try_from(advert.interval.as_millis() / 10).unwrap_or(u16::MAX),
             password: advert.password.map(|password| vip.password() == Some(password)),
-            addresses: advert.addresses.iter().map(|address| address.octets()).collect(),
+            addresses: advert.addresses.into(),
         }
     }
 
@@ -111,7 +111,7 @@ impl Heard {
             priority: self.priority,
             interval: Duration::from_millis(10) * self.interval.into(),
             password: self.password.map(|own| if own { OWN_PASSWORD } else { other }),
-            addresses: packet::Addresses::new(&self.addresses),
+            addresses: self.addresses.addresses(),
         }
     }
 }

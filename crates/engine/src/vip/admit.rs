@@ -1,6 +1,6 @@
 //! Whether an advert is for an instance, and to be obeyed.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 
 use config::vip::Protocol;
 
@@ -8,7 +8,7 @@ use super::{Advert, Vip};
 
 impl Vip {
     /// RFC 3768 §7.1 and RFC 9568 §7.1, the part that depends on the instance.
-    pub(super) fn admits(&mut self, source: Ipv4Addr, advert: &Advert<'_>) -> bool {
+    pub(super) fn admits(&mut self, source: IpAddr, advert: &Advert<'_>) -> bool {
         let vip = &self.config.vip;
         let counter = if source == self.config.source {
             return false; // our own, looped back
@@ -16,7 +16,9 @@ impl Vip {
             &mut self.counters.router_id
         } else if !vip.unicast_peers.is_empty() && !vip.unicast_peers.contains(&source) {
             &mut self.counters.source
-        } else if advert.protocol.version() != vip.protocol.version() {
+        } else if advert.addresses.is_v6() != vip.is_v6()
+            || advert.protocol.version() != vip.protocol.version()
+        {
             &mut self.counters.version
         } else if vip.protocol == Protocol::V2 && advert.interval != vip.advert_interval {
             &mut self.counters.interval
@@ -25,9 +27,8 @@ impl Vip {
         } else {
             // keepalived 2.2 drops an advert with another list, 2.4 accepts it: one forgotten line
             // in one file is no reason for two holders.
-            let same = |a: &config::vip::Address| match a.ip {
-                IpAddr::V4(v4) => advert.addresses.contains(v4),
-                IpAddr::V6(_) => true,
+            let same = |a: &config::vip::Address| {
+                a.ip.is_ipv6() != vip.is_v6() || advert.addresses.contains(a.ip)
             };
             self.counters.addresses += u64::from(!vip.advertised().all(same));
             self.counters.obeyed += 1;

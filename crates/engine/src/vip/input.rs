@@ -1,6 +1,6 @@
 //! What the machine is told.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 
 use super::{Advert, HandOver, Hello};
 
@@ -12,8 +12,8 @@ pub struct Config {
     pub node: u16,
     /// Number of this process: larger than that of any before on this node.
     pub life: u64,
-    /// Source of this node's adverts.
-    pub source: Ipv4Addr,
+    /// Source of this node's adverts; over IPv6 an address of its link.
+    pub source: IpAddr,
     /// Position of the network that carries the adverts, as sealed messages name it. None: none of
     /// the cluster's.
     pub network: Option<u8>,
@@ -36,7 +36,7 @@ pub struct Peer {
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Input<'a> {
     Advert {
-        source: Ipv4Addr,
+        source: IpAddr,
         advert: Advert<'a>,
     },
     /// A sealed message that arrived on `network`.
@@ -59,10 +59,10 @@ pub enum Input<'a> {
     NoDevice {
         interface: usize,
     },
-    /// The interface of the instance, which was not known, is from now on: adverts leave from `source`, on that of
-    /// the cluster's networks.
+    /// The interface of the instance, or its source there, which was not known, is from now on: adverts leave from `source`,
+    /// on that of the cluster's networks. The carrier is told after it.
     Network {
-        source: Ipv4Addr,
+        source: IpAddr,
         network: Option<u8>,
     },
     Balancer(Balancer),

@@ -1,9 +1,10 @@
 //! An instance as bytes: where a recording of the vip process begins. The password and the commands of
 //! check scripts are not in it: nothing is decided by more than whether a password is the same.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 use std::time::Duration;
 
+use arrayvec::ArrayVec;
 use config::vip::{Checksum, Protocol};
 
 use super::{
@@ -72,13 +73,12 @@ impl Keep for Protocol {
 /// As it goes over the wire.
 impl Keep for Hello {
     fn keep(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(&self.encode());
+        self.encode().keep(out);
     }
 
     fn revive(bytes: &mut &[u8]) -> Option<Self> {
-        let (body, rest) = bytes.split_at_checked(Self::LENGTH)?;
-        *bytes = rest;
-        Self::decode(body)
+        let body = ArrayVec::<u8, { Self::LONGEST }>::revive(bytes)?;
+        Self::decode(&body)
     }
 }
 
@@ -155,7 +155,7 @@ impl Keep for config::vip::Vip {
             protocol,
             preempt,
             password: if has_password { Some(OWN_PASSWORD) } else { None },
-            unicast_peers: Vec::<Ipv4Addr>::revive(bytes)?,
+            unicast_peers: Vec::<IpAddr>::revive(bytes)?,
             ..Self::plain("", "", router_id, addresses.collect())
         })
     }

@@ -2,13 +2,16 @@
 //!
 //! ```text
 //! Hello:    |version|router id|key x4|node x2|source x4|priority|flags|term x8|life x8|    30 bytes
+//!           over IPv6 behind it the 12 last bytes of the source                             42 bytes
 //! HandOver: |version|router id|key x4|from x2|to x2|term x8|to's life x8|                  26 bytes
 //! ```
 //!
 //! Big endian, of fixed length. A change of the layout bumps [`VERSION`]; a receiver of another
 //! version drops the message, and the group falls back to RFC timers.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use arrayvec::ArrayVec;
 
 use super::Role;
 
@@ -58,7 +61,7 @@ pub struct Hello {
     /// Position in the cluster file.
     pub node: u16,
     /// Source of the sender's adverts: decides between equal priorities.
-    pub source: Ipv4Addr,
+    pub source: IpAddr,
     pub priority: u8,
     pub role: Role,
     /// Whether the sender could hold the address now.
@@ -81,31 +84,56 @@ pub struct HandOver {
 }
 
 impl Hello {
-    pub const LENGTH: usize = 30;
+    /// Of a group over IPv4; the last of its bytes are the same for both.
+    const LENGTH: usize = 30;
+    /// Over IPv6.
+    pub const LONGEST: usize = Self::LENGTH + 12;
 
     #[must_use]
-    pub fn encode(&self) -> [u8; Self::LENGTH] {
+    pub fn encode(&self) -> ArrayVec<u8, { Self::LONGEST }> {
         let role = match self.role {
             Role::Backup => 0,
             Role::Master => MASTER,
             Role::Fault => FAULT,
         };
-        let mut out = [0; Self::LENGTH];
+        let mut out = [0; Self::LONGEST];
         head(self.group, &mut out);
         out[6..8].copy_from_slice(&self.node.to_be_bytes());
-        out[8..12].copy_from_slice(&self.source.octets());
+        let length = match self.source {
+            IpAddr::V4(v4) => {
+                out[8..12].copy_from_slice(&v4.octets());
+                Self::LENGTH
+            }
+            IpAddr::V6(v6) => {
+                let octets = v6.octets();
+                out[8..12].copy_from_slice(&octets[..4]);
+                out[Self::LENGTH..].copy_from_slice(&octets[4..]);
+                Self::LONGEST
+            }
+        };
         out[12] = self.priority;
         out[13] = role | if self.eligible { ELIGIBLE } else { 0 };
         out[14..22].copy_from_slice(&self.term.to_be_bytes());
         out[22..30].copy_from_slice(&self.life.to_be_bytes());
-        out
+        out.into_iter().take(length).collect()
     }
 
     /// None: not a hello of this version.
     #[must_use]
     pub fn decode(bytes: &[u8]) -> Option<Self> {
-        let bytes: &[u8; Self::LENGTH] = bytes.try_into().ok()?;
+        let (bytes, last) = bytes.split_first_chunk::<{ Self::LENGTH }>()?;
         let group = group(bytes)?;
+        let first: [u8; 4] = part(bytes, 8);
+        let source = match last {
+            [] => Ipv4Addr::from(first).into(),
+            last => {
+                let last: [u8; 12] = last.try_into().ok()?;
+                let mut octets = [0; 16];
+                octets[..4].copy_from_slice(&first);
+                octets[4..].copy_from_slice(&last);
+                Ipv6Addr::from(octets).into()
+            }
+        };
         let role = match bytes[13] & !ELIGIBLE {
             0 => Role::Backup,
             MASTER => Role::Master,
@@ -115,7 +143,7 @@ impl Hello {
         Some(Self {
             group,
             node: u16::from_be_bytes(part(bytes, 6)),
-            source: Ipv4Addr::from(part::<4>(bytes, 8)),
+            source,
             priority: bytes[12],
             role,
             eligible: bytes[13] & ELIGIBLE != 0,
@@ -182,7 +210,7 @@ mod tests {
         Hello {
             group: GROUP,
             node: 2,
-            source: Ipv4Addr::new(10, 79, 0, 43),
+            source: Ipv4Addr::new(10, 79, 0, 43).into(),
             priority: 100,
             role: Role::Master,
             eligible: true,
@@ -207,6 +235,18 @@ mod tests {
     }
 
     #[test]
+    fn a_hello_over_ipv6_has_the_rest_of_its_source_behind_it() {
+        let sent = Hello { source: "fe80::ff:fe00:43".parse().unwrap(), ..hello() };
+        let bytes = sent.encode();
+        assert_eq!(bytes[..8], hello().encode()[..8]);
+        assert_eq!(hex(&bytes[8..12]), "fe800000");
+        assert_eq!(bytes[12..30], hello().encode()[12..]);
+        assert_eq!(hex(&bytes[30..]), "00000000000000fffe000043");
+        assert_eq!(Hello::decode(&bytes), Some(sent));
+        assert_eq!(Hello::decode(&bytes[..41]), None);
+    }
+
+    #[test]
     fn every_role_survives_the_wire() {
         for role in [Role::Backup, Role::Master, Role::Fault] {
             for eligible in [false, true] {
@@ -219,11 +259,11 @@ mod tests {
     #[test]
     fn other_versions_lengths_and_roles_are_dropped() {
         let good = hello().encode();
-        let mut newer = good;
+        let mut newer = good.clone();
         newer[0] = 3;
-        let mut both_roles = good;
+        let mut both_roles = good.clone();
         both_roles[13] = MASTER | FAULT;
-        let mut unknown_flag = good;
+        let mut unknown_flag = good.clone();
         unknown_flag[13] |= 0x80;
         for bytes in [&newer[..], &both_roles, &unknown_flag, &good[..29], &[]] {
             assert_eq!(Hello::decode(bytes), None, "{}", hex(bytes));

@@ -1,6 +1,6 @@
 //! Whose adverts this node obeys.
 
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 use std::time::Duration;
 
 use base::Time;
@@ -13,7 +13,7 @@ const KEPT: usize = 2;
 
 /// The last adverts that this node gave way to, one per sender, the newest first.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Obeyed([Option<(Time, Ipv4Addr)>; KEPT]);
+pub(super) struct Obeyed([Option<(Time, IpAddr)>; KEPT]);
 
 impl Keep for Obeyed {
     fn keep(&self, out: &mut Vec<u8>) {
@@ -26,7 +26,7 @@ impl Keep for Obeyed {
 }
 
 impl Obeyed {
-    pub(super) fn heard(&mut self, now: Time, source: Ipv4Addr) {
+    pub(super) fn heard(&mut self, now: Time, source: IpAddr) {
         let [newest, _] = self.0;
         if newest.is_some_and(|(_, last)| last != source) {
             self.0[1] = newest;
@@ -35,7 +35,7 @@ impl Obeyed {
     }
 
     /// It said that it does not hold.
-    pub(super) fn forget(&mut self, source: Ipv4Addr) {
+    pub(super) fn forget(&mut self, source: IpAddr) {
         for kept in &mut self.0 {
             kept.take_if(|(_, last)| *last == source);
         }
@@ -43,11 +43,7 @@ impl Obeyed {
     }
 
     /// Who holds, as far as this node heard in the last `span`.
-    pub(super) fn within(
-        &self,
-        now: Time,
-        span: Duration,
-    ) -> impl Iterator<Item = Ipv4Addr> + use<> {
+    pub(super) fn within(&self, now: Time, span: Duration) -> impl Iterator<Item = IpAddr> + use<> {
         let kept = self.0.into_iter().flatten();
         kept.filter(move |(at, _)| now.since(*at) <= span).map(|(_, source)| source)
     }

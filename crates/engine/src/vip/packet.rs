@@ -1,18 +1,19 @@
-//! VRRP on the wire, for IPv4. Nothing here allocates, and no bytes panic: they come from the network.
+//! VRRP on the wire. Nothing here allocates, and no bytes panic: they come from the network.
 //!
 //! ```text
 //! |version 2 type 1|router id|priority|count|auth type|interval s|checksum x2|
 //! |count addresses of 4 bytes|8 bytes of password, zeros without one|
 //!
 //! |version 3 type 1|router id|priority|count|4 bits of zero, interval cs x12 bits|checksum x2|
-//! |count addresses of 4 bytes|
+//! |count addresses of 4 bytes, over IPv6 of 16|
 //! ```
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
 use config::vip::{Protocol, Vip};
 
+mod addresses;
 mod sum;
 mod v2;
 mod v3;
@@ -21,21 +22,33 @@ mod v3;
 pub const PROTOCOL: u8 = 112;
 /// Where adverts go unless peers are listed.
 pub const GROUP: Ipv4Addr = Ipv4Addr::new(224, 0, 0, 18);
+/// The same over IPv6 (RFC 9568 §5.1.2.2).
+pub const GROUP_V6: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 0x12);
 /// A lower one proves that a router forwarded the advert, so it does not come from this link.
 pub const TTL: u8 = 255;
-/// The count is one byte, so no advert is longer.
-pub const MAX_LENGTH: usize = HEAD + 255 * 4 + PASSWORD;
+/// Of IPv6 no more go into one packet of an Ethernet, which keepalived keeps to.
+pub const MOST_V6: usize = 90;
+/// No advert is longer: of IPv4 its count, one byte, says at most 255, which are shorter.
+pub const MAX_LENGTH: usize = HEAD + MOST_V6 * 16;
 
 const HEAD: usize = 8;
 const PASSWORD: usize = 8;
 /// Type of the only packet there is.
 const ADVERT: u8 = 1;
 
-/// Between whom a packet goes: a pseudo header has it.
+/// Between whom a packet goes, both of one kind: a pseudo header has it.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Path {
-    pub source: Ipv4Addr,
-    pub destination: Ipv4Addr,
+    pub source: IpAddr,
+    pub destination: IpAddr,
+}
+
+impl Path {
+    /// Hops count where a packet is for all of a link. keepalived 2.2 leaves those of IPv6 to the kernel (64) for its peers,
+    /// and an advert of a router that is none of them is not obeyed anyway.
+    const fn counts_hops(self) -> bool {
+        self.source.is_ipv4() || self.destination.is_multicast()
+    }
 }
 
 /// One advert. The addresses stay in the datagram they came in.
@@ -53,35 +66,7 @@ pub struct Advert<'a> {
     pub addresses: Addresses<'a>,
 }
 
-/// The addresses an advert speaks for.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct Addresses<'a>(&'a [[u8; 4]]);
-
-impl<'a> Addresses<'a> {
-    #[must_use]
-    pub const fn new(addresses: &'a [[u8; 4]]) -> Self {
-        Self(addresses)
-    }
-
-    pub fn iter(self) -> impl Iterator<Item = Ipv4Addr> + 'a {
-        self.0.iter().map(|bytes| Ipv4Addr::from(*bytes))
-    }
-
-    #[must_use]
-    pub const fn len(self) -> usize {
-        self.0.len()
-    }
-
-    #[must_use]
-    pub const fn is_empty(self) -> bool {
-        self.0.is_empty()
-    }
-
-    #[must_use]
-    pub fn contains(self, address: Ipv4Addr) -> bool {
-        self.0.contains(&address.octets())
-    }
-}
+pub use addresses::{Addresses, Listed};
 
 /// Why bytes are no advert for us.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -132,7 +117,7 @@ impl std::error::Error for DecodeError {}
 /// When RFC 3768 §7.1 or RFC 9568 §7.1 says to discard it, except for what depends on the instance (version, router id,
 /// interval, password, list of addresses): `Vip` judges that.
 pub fn decode(bytes: &[u8], ttl: u8, path: Path) -> Result<Advert<'_>, DecodeError> {
-    if ttl != TTL {
+    if ttl != TTL && path.counts_hops() {
         return Err(DecodeError::Ttl(ttl));
     }
     let Some((head, rest)) = bytes.split_first_chunk::<HEAD>() else {
@@ -140,7 +125,8 @@ pub fn decode(bytes: &[u8], ttl: u8, path: Path) -> Result<Advert<'_>, DecodeErr
     };
     let [first, _, _, count, ..] = *head;
     let (version, kind) = (first >> 4, first & 0x0f);
-    if ![v2::FIRST, v3::FIRST].map(|first| first >> 4).contains(&version) {
+    let is_v6 = path.source.is_ipv6();
+    if version != v3::FIRST >> 4 && (is_v6 || version != v2::FIRST >> 4) {
         return Err(DecodeError::Version(version));
     }
     if kind != ADVERT {
@@ -162,19 +148,15 @@ pub fn router_id(bytes: &[u8]) -> Option<u8> {
     bytes.get(1).copied()
 }
 
-/// Writes the payload of an advert of `vip` and says how long it is (bytes). Addresses beyond the 255th are left out: the
-/// count is one byte.
+/// Writes the payload of an advert of `vip` and says how long it is (bytes). Addresses beyond the 255th are left out, as the
+/// count is one byte, and over IPv6 those beyond [`MOST_V6`].
 ///
 /// # Panics
 /// When `out` is shorter than [`MAX_LENGTH`] and the addresses do not fit.
 pub fn encode(vip: &Vip, priority: u8, path: Path, out: &mut [u8]) -> usize {
-    let addresses = vip.advertised().filter_map(|address| match address.ip {
-        IpAddr::V4(ip) => Some(ip),
-        IpAddr::V6(_) => None,
-    });
     match vip.protocol {
-        Protocol::V2 => v2::encode(vip, priority, addresses, out),
-        Protocol::V3 { sends } => v3::encode(vip, sends, priority, addresses, path, out),
+        Protocol::V2 => v2::encode(vip, priority, out),
+        Protocol::V3 { sends } => v3::encode(vip, sends, priority, path, out),
     }
 }
 
@@ -184,15 +166,25 @@ pub fn seconds(vip: &Vip) -> u8 {
     v2::seconds(vip)
 }
 
-/// Writes the addresses behind the head: how many, and where they end.
-fn list(addresses: impl Iterator<Item = Ipv4Addr>, out: &mut [u8]) -> (u8, usize) {
+/// Writes the addresses of the group's own kind behind the head: how many, and where they end.
+fn list(vip: &Vip, out: &mut [u8]) -> (u8, usize) {
     let (mut count, mut end) = (0, HEAD);
-    for address in addresses.take(255) {
-        out[end..end + 4].copy_from_slice(&address.octets());
+    let most = if vip.is_v6() { MOST_V6 } else { 255 };
+    let own = vip.advertised().filter(|address| address.ip.is_ipv6() == vip.is_v6());
+    for address in own.take(most) {
+        let length = match address.ip {
+            IpAddr::V4(ip) => put(&ip.octets(), &mut out[end..]),
+            IpAddr::V6(ip) => put(&ip.octets(), &mut out[end..]),
+        };
         count += 1;
-        end += 4;
+        end += length;
     }
     (count, end)
+}
+
+fn put(octets: &[u8], out: &mut [u8]) -> usize {
+    out[..octets.len()].copy_from_slice(octets);
+    octets.len()
 }
 
 #[cfg(test)]

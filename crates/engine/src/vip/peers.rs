@@ -1,7 +1,7 @@
 //! What is known about our own other nodes: who could take over.
 
 use std::cmp::Reverse;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 
 use base::Time;
 
@@ -74,15 +74,15 @@ impl Peers {
     }
 
     /// Whether `address` is one of the node's, by the cluster file or by its own word.
-    pub(super) fn owns(&self, node: u16, address: Ipv4Addr) -> bool {
+    pub(super) fn owns(&self, node: u16, address: IpAddr) -> bool {
         self.0.iter().filter(|known| known.peer.node == node).any(|known| {
-            known.peer.addresses.contains(&IpAddr::V4(address))
+            known.peer.addresses.contains(&address)
                 || known.last.is_some_and(|(_, hello)| hello.source == address)
         })
     }
 
     /// Whether `address` is one of ours.
-    pub(super) fn have(&self, address: Ipv4Addr) -> bool {
+    pub(super) fn have(&self, address: IpAddr) -> bool {
         self.0.iter().any(|known| self.owns(known.peer.node, address))
     }
 

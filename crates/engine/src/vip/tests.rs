@@ -1,4 +1,5 @@
 use std::fmt::Write as _;
+use std::net::Ipv4Addr;
 
 use config::vip::{Checksum, Protocol};
 use expect_test::{Expect, expect};
@@ -8,11 +9,12 @@ use super::*;
 mod own;
 mod planned;
 mod v3;
+mod v6;
 
-const ME: Ipv4Addr = Ipv4Addr::new(10, 79, 0, 41);
-const NODE02: Ipv4Addr = Ipv4Addr::new(10, 79, 0, 42);
-const NODE03: Ipv4Addr = Ipv4Addr::new(10, 79, 0, 43);
-const FOREIGN: Ipv4Addr = Ipv4Addr::new(10, 79, 0, 99);
+const ME: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 79, 0, 41));
+const NODE02: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 79, 0, 42));
+const NODE03: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 79, 0, 43));
+const FOREIGN: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 79, 0, 99));
 const VIP: [[u8; 4]; 1] = [[10, 79, 0, 40]];
 /// Of all processes, where it is not said.
 const LIFE: u64 = 5;
@@ -35,7 +37,7 @@ pub(super) fn vip(router_id: u8) -> config::vip::Vip {
 
 /// Node 0 of three, priority 150.
 fn config() -> Config {
-    let peer = |node, address: Ipv4Addr| Peer { node, addresses: vec![address.into()] };
+    let peer = |node, address: IpAddr| Peer { node, addresses: vec![address] };
     Config {
         vip: vip(121),
         node: 0,
@@ -110,7 +112,7 @@ impl Bench {
         }
     }
 
-    fn advert(&mut self, ms: u64, source: Ipv4Addr, priority: u8) {
+    fn advert(&mut self, ms: u64, source: IpAddr, priority: u8) {
         self.tell(ms, Input::Advert { source, advert: advert(priority) });
     }
 
@@ -284,9 +286,9 @@ fn a_flood_of_weaker_masters_is_answered_a_hundred_times_a_second_at_most() {
 #[test]
 fn between_equal_priorities_the_higher_address_wins() {
     let mut bench = Bench::master(config());
-    bench.advert(9100, Ipv4Addr::new(10, 79, 0, 40), 150);
+    bench.advert(9100, Ipv4Addr::new(10, 79, 0, 40).into(), 150);
     assert!(bench.vip.holding());
-    bench.advert(9200, Ipv4Addr::new(10, 79, 0, 42), 150);
+    bench.advert(9200, Ipv4Addr::new(10, 79, 0, 42).into(), 150);
     assert!(!bench.vip.holding());
 }
 

@@ -73,6 +73,11 @@ impl Facts {
         }
     }
 
+    /// There is no source for adverts yet.
+    pub(super) fn no_source(&mut self) {
+        self.link(0, Link::NoNetwork);
+    }
+
     pub(super) fn standby(&mut self, on: bool) {
         self.standby = on;
     }
@@ -89,14 +94,16 @@ impl Facts {
         self.link(interface, Link::NoDevice);
     }
 
-    /// The own interface is known from now on; false: it was before.
+    /// The own interface, and the source there, are known from now on; false: it was before.
     pub(super) fn network(&mut self) -> bool {
         let own = self.links.first_mut().filter(|link| **link == Link::NoNetwork);
         own.map(|link| *link = Link::Unknown).is_some()
     }
 
     fn link(&mut self, interface: usize, told: Link) {
-        if let Some(link) = self.links.get_mut(interface) {
+        // Its carrier is told again when it is known.
+        let link = self.links.get_mut(interface).filter(|link| **link != Link::NoNetwork);
+        if let Some(link) = link {
             *link = told;
         }
     }

@@ -191,7 +191,7 @@ fn sender(forger: &Host, from: u8, flood: Flood, victim: u8) -> io::Result<Sende
             Flood::Adverts { router_id, password } => {
                 let socket = vrrp::Socket::open("eth0", true)?;
                 let packet = advert(router_id, password);
-                Box::new(move || socket.send(source, vrrp::GROUP, &packet).is_ok())
+                Box::new(move || socket.send(source.into(), vrrp::GROUP.into(), &packet).is_ok())
             }
         })
     })?

@@ -50,6 +50,7 @@ impl Driver<'_> {
             }
         }
         if let Some((interface, refusal)) = heard.nobodys().filter(|_| nobodys) {
+            let interface = self.wire.shown(interface);
             self.refuse(Addressee::Interface(interface), refusal, heard.source());
         }
     }

@@ -1,7 +1,7 @@
 //! One instance with what it needs of the kernel.
 
 use std::collections::BTreeMap;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use base::Time;
 use config::cluster::Cluster;
@@ -81,7 +81,7 @@ pub(super) struct Instance {
     /// Position in the effective configuration.
     pub(super) number: u16,
     pub(super) vip: config::vip::Vip,
-    pub(super) source: Ipv4Addr,
+    pub(super) source: IpAddr,
     pub(super) machine: Vip,
     /// For what an instance waits whose interface is not known yet.
     pub(super) awaits: Option<Awaited>,
@@ -115,9 +115,8 @@ impl Instance {
         let links = netlink.links().unwrap_or_default();
         let indexes: BTreeMap<String, u32> =
             links.into_iter().map(|link| (link.name, link.index)).collect();
-        let source = source(&vip, &indexes, netlink);
-        let waits = vip.interface.is_empty();
-        let awaits = waits.then(|| Awaited::of(&vip.name, context)).flatten();
+        let source = source(&vip, indexes.get(&vip.interface).copied(), netlink);
+        let awaits = Awaited::of(&vip, source, context);
         let node = context.me.and_then(|me| u16::try_from(me).ok()).unwrap_or(0);
         let config = Config {
             vip: vip.clone(),
@@ -149,22 +148,28 @@ impl Instance {
         }
     }
 
-    /// The device that has what it waits for, if one has it now, is the interface of the instance from then on; what
-    /// its machine is told of it.
+    /// The device that has what it waits for, if one has it now, is the interface of the instance from then on, and adverts
+    /// come from there; what its machine is told of it.
     pub(super) fn arrive(
         &mut self,
         interfaces: &Interfaces,
         netlink: &Netlink,
     ) -> Option<Input<'static>> {
-        let device = interfaces.of(self.awaits.as_ref()?.own)?;
-        let awaited = self.awaits.take()?;
+        let device = match self.awaits.as_ref()?.own {
+            Some(own) => interfaces.of(own)?,
+            None => self.vip.interface.clone(),
+        };
         for link in netlink.links().unwrap_or_default() {
             self.indexes.insert(link.name, link.index);
         }
+        let source = source(&self.vip, self.indexes.get(&device).copied(), netlink);
+        if self.vip.is_v6() && source.is_unspecified() {
+            return None;
+        }
+        let awaited = self.awaits.take()?;
         let network = network_of(&device, &awaited.everywhere, interfaces);
-        self.vip.interface = device;
-        self.source = source(&self.vip, &self.indexes, netlink);
-        Some(Input::Network { source: self.source, network })
+        (self.vip.interface, self.source) = (device, source);
+        Some(Input::Network { source, network })
     }
 
     pub(super) fn role(&self) -> Role {
@@ -398,17 +403,24 @@ impl Instance {
     }
 }
 
-/// The address by which a network is known to be there.
+/// What an instance waits for.
 #[derive(Debug)]
 pub(super) struct Awaited {
-    pub(super) own: IpAddr,
+    /// The address by which its network is known to be there; none: its interface is known, and has no source for adverts over IPv6.
+    pub(super) own: Option<IpAddr>,
     /// The node's addresses, by the cluster's networks.
     everywhere: Vec<Option<IpAddr>>,
 }
 
 impl Awaited {
-    fn of(vip: &str, context: &Context<'_>) -> Option<Self> {
-        let own = context.cluster?.address_beside(vip, context.me?)?;
+    fn of(vip: &config::vip::Vip, source: IpAddr, context: &Context<'_>) -> Option<Self> {
+        let own = if vip.interface.is_empty() {
+            Some(context.cluster?.address_beside(&vip.name, context.me?)?)
+        } else if vip.is_v6() && source.is_unspecified() {
+            None
+        } else {
+            return None;
+        };
         Some(Self { own, everywhere: own_addresses(context) })
     }
 }
@@ -418,18 +430,34 @@ fn own_addresses(context: &Context<'_>) -> Vec<Option<IpAddr>> {
     node.map(|node| node.addresses.clone()).unwrap_or_default()
 }
 
-/// Where adverts come from. Without an address there is nothing to send from; adverts then come from nowhere and are
-/// heard by nobody, and the carrier or the operator brings the address later.
-fn source(vip: &config::vip::Vip, indexes: &BTreeMap<String, u32>, netlink: &Netlink) -> Ipv4Addr {
-    let first = indexes.get(&vip.interface).and_then(|index| {
+/// Where adverts come from: an address of the device of that number. Over IPv6 one of its link, unless peers are elsewhere.
+/// Without one there is nothing to send from; adverts over IPv4 then come from nowhere and are heard by nobody, and the
+/// carrier or the operator brings the address later.
+pub(super) fn source(vip: &config::vip::Vip, index: Option<u32>, netlink: &Netlink) -> IpAddr {
+    let is_far = vip.unicast_peers.first().is_some_and(|peer| !is_of_link(*peer));
+    let serves = |ip: IpAddr| match ip {
+        IpAddr::V4(_) => !vip.is_v6(),
+        IpAddr::V6(_) => vip.is_v6() && is_of_link(ip) != is_far,
+    };
+    let own = |ip: IpAddr| !vip.addresses.iter().any(|address| address.ip == ip);
+    let first = index.and_then(|index| {
         let addresses = netlink.addresses().ok()?;
-        let own = |ip: IpAddr| !vip.addresses.iter().any(|address| address.ip == ip);
-        addresses.iter().find_map(|address| match address.ip {
-            IpAddr::V4(ip) if address.index == *index && own(address.ip) => Some(ip),
-            IpAddr::V4(_) | IpAddr::V6(_) => None,
-        })
+        let there = addresses.iter().filter(|address| address.index == index);
+        there.map(|address| address.ip).find(|ip| serves(*ip) && own(*ip))
     });
-    vip.source.or(first).unwrap_or(Ipv4Addr::UNSPECIFIED)
+    let nowhere = if vip.is_v6() {
+        IpAddr::V6(Ipv6Addr::UNSPECIFIED)
+    } else {
+        IpAddr::V4(Ipv4Addr::UNSPECIFIED)
+    };
+    vip.source.or(first).unwrap_or(nowhere)
+}
+
+const fn is_of_link(ip: IpAddr) -> bool {
+    match ip {
+        IpAddr::V4(ip) => ip.is_link_local(),
+        IpAddr::V6(ip) => ip.is_unicast_link_local(),
+    }
 }
 
 /// The cluster's network that is on the interface: the first that has one of the node's `addresses` there.

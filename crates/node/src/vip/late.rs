@@ -16,8 +16,11 @@ impl Driver<'_> {
         let interfaces = Interfaces::read();
         for number in 0..self.instances.len() {
             let instance = &mut self.instances[number];
+            let is_new = instance.vip.interface.is_empty();
             let Some(input) = instance.arrive(&interfaces, &self.netlink) else { continue };
-            self.wire.add(&instance.vip, &self.poller);
+            if is_new {
+                self.wire.add(&instance.vip, &self.poller);
+            }
             let device = instance.vip.interface.clone();
             self.step(number, input);
             let carrier = match self.netlink.link(&device).ok().flatten() {

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
 use std::os::fd::AsFd;
 
 use api::VipState;
@@ -16,7 +16,7 @@ use sys::bpf::gate;
 use sys::netlink::Netlink;
 use sys::vrrp;
 
-use super::wire;
+use super::{instance, wire};
 
 /// The last words of the vip process, and how to act on them.
 #[derive(Debug)]
@@ -178,9 +178,13 @@ impl Rescue {
         }
         let links = self.netlink.links().unwrap_or_default();
         let device = links.iter().find(|link| link.name == vip.interface);
-        let first = device.and_then(|link| self.netlink.first_ipv4(link.index).ok().flatten());
-        let source = vip.source.or(first).unwrap_or(Ipv4Addr::UNSPECIFIED);
-        if let Ok(socket) = vrrp::Socket::open(&vip.interface, false) {
+        let source = instance::source(vip, device.map(|link| link.index), &self.netlink);
+        let opened = if vip.is_v6() {
+            vrrp::Socket::open_v6(&vip.interface, false)
+        } else {
+            vrrp::Socket::open(&vip.interface, false)
+        };
+        if let Ok(socket) = opened {
             wire::advertise(&socket, vip, source, 0);
         }
     }

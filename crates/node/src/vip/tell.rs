@@ -128,10 +128,14 @@ pub(super) fn fault(instance: &Instance, node: &str, cause: Option<Cause>) -> Ev
             let devices: Vec<&str> = instance.needed_devices().collect();
             format!("{}: {}", evidence(cause), devices.join(", "))
         }
-        Some(Cause::NoNetwork) => {
-            let own = instance.awaits.as_ref().map(|awaited| format!(", {}", awaited.own));
-            format!("{}{}", evidence(cause), own.unwrap_or_default())
-        }
+        Some(Cause::NoNetwork) => match instance.awaits.as_ref().map(|awaited| awaited.own) {
+            Some(Some(own)) => format!("{}, {own}", evidence(cause)),
+            Some(None) => {
+                let device = &instance.vip.interface;
+                format!("no network yet: {device} has no address for adverts over IPv6")
+            }
+            None => evidence(cause).to_owned(),
+        },
         Some(_) => evidence(cause).to_owned(),
         None => "nothing keeps this node from holding any more".to_owned(),
     };

@@ -97,7 +97,7 @@ impl Peer {
         let received = self.adverts.receive(&mut buffer).unwrap();
         let path = packet::Path { source: received.source, destination: received.destination };
         let advert = packet::decode(&buffer[received.payload.clone()], received.ttl, path).unwrap();
-        (advert.priority, IpAddr::V4(received.source))
+        (advert.priority, received.source)
     }
 
     fn next_hand_over(&mut self) -> HandOver {
@@ -273,7 +273,7 @@ fn an_address_that_the_kernel_keeps_is_told_and_nobody_is_named() {
         let hello = engine::vip::Hello {
             group: Group::of(&vip()),
             node: 1,
-            source: PEER,
+            source: PEER.into(),
             priority: 150,
             role: engine::vip::Role::Backup,
             eligible: true,
@@ -461,7 +461,7 @@ check = \"none\"
         let told = "nothing keeps this node from holding any more";
         assert_eq!(events(&reports(&supervisor)), [("vip-standby", told)]);
         for instance in &driver.instances {
-            wire::advertise(&peer.adverts, &instance.vip, PEER, 250);
+            wire::advertise(&peer.adverts, &instance.vip, PEER.into(), 250);
         }
         let obeyed =
             |driver: &Driver<'_>, at: usize| driver.instances[at].machine.counters().obeyed;

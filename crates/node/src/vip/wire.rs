@@ -1,7 +1,7 @@
 //! Adverts on interfaces, sealed messages on the cluster's networks.
 
 use std::collections::BTreeMap;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::Duration;
 
@@ -50,13 +50,13 @@ pub(super) enum Heard<'a> {
     /// Through the socket of that position.
     Advert {
         interface: usize,
-        source: Ipv4Addr,
+        source: IpAddr,
         advert: Advert<'a>,
     },
     /// No advert that can be obeyed.
     Undecoded {
         interface: usize,
-        source: Option<Ipv4Addr>,
+        source: Option<IpAddr>,
         refusal: Refusal,
         /// Whom it seems to be for.
         router_id: Option<u8>,
@@ -132,9 +132,9 @@ impl<'a> Heard<'a> {
     /// The address that it came from, or that its sender calls its own.
     pub(super) fn source(&self) -> Option<IpAddr> {
         match self {
-            Heard::Advert { source, .. } => Some(IpAddr::V4(*source)),
-            Heard::Undecoded { source, .. } => source.map(IpAddr::V4),
-            Heard::Hello { hello, .. } => Some(IpAddr::V4(hello.source)),
+            Heard::Advert { source, .. } => Some(*source),
+            Heard::Undecoded { source, .. } => *source,
+            Heard::Hello { hello, .. } => Some(hello.source),
             Heard::HandOver(_) | Heard::VipBeat { .. } | Heard::Noise => None,
         }
     }
@@ -183,7 +183,7 @@ impl Wire {
     /// Whether what came through that interface for a router id is for the instance.
     fn is_for(&self, interface: usize, router_id: u8, instance: &Instance) -> bool {
         let vip = &instance.vip;
-        self.interfaces[interface].name == vip.interface && vip.router_id == router_id
+        self.interfaces[interface].serve(vip) && vip.router_id == router_id
     }
 
     /// Its name.
@@ -192,8 +192,16 @@ impl Wire {
     }
 
     /// Per interface, adverts that the kernel threw away since this was asked last.
-    pub(super) fn unread(&mut self) -> impl Iterator<Item = (u16, u64)> {
-        (0..).zip(self.interfaces.iter_mut().map(Ears::unread))
+    pub(super) fn unread(&mut self) -> Vec<(u16, u64)> {
+        let unread: Vec<u64> = self.interfaces.iter_mut().map(Ears::unread).collect();
+        (0..).map(|number| self.shown(number)).zip(unread).collect()
+    }
+
+    /// What one number stands for outside of this process: a device has one, whatever it hears.
+    pub(super) fn shown(&self, number: u16) -> u16 {
+        let name = self.interface(number);
+        let first = self.interfaces.iter().position(|ears| Some(ears.name.as_str()) == name);
+        first.and_then(|first| u16::try_from(first).ok()).unwrap_or(number)
     }
 
     /// Whether the turn of that socket lets it give one more packet.
@@ -322,7 +330,7 @@ impl Wire {
     }
 
     pub(super) fn advertise(&self, instance: &Instance, priority: u8) {
-        let interface = self.interfaces.iter().find(|i| i.name == instance.vip.interface);
+        let interface = self.interfaces.iter().find(|ears| ears.serve(&instance.vip));
         let Some(socket) = interface.and_then(Ears::mouth) else { return };
         advertise(socket, &instance.vip, instance.source, priority);
     }
@@ -359,12 +367,13 @@ impl Wire {
 pub(super) fn advertise(
     socket: &vrrp::Socket,
     vip: &config::vip::Vip,
-    source: Ipv4Addr,
+    source: IpAddr,
     priority: u8,
 ) {
     let mut bytes = [0; MAX_LENGTH];
     let peers = vip.unicast_peers.iter().copied();
-    let group = vip.unicast_peers.is_empty().then_some(packet::GROUP);
+    let group = if vip.is_v6() { packet::GROUP_V6.into() } else { packet::GROUP.into() };
+    let group = vip.unicast_peers.is_empty().then_some(group);
     for destination in peers.chain(group) {
         let length = packet::encode(vip, priority, Path { source, destination }, &mut bytes);
         let _unheard = socket.send(source, destination, &bytes[..length]);

@@ -1,6 +1,6 @@
 //! An independent reader of every advert: Wireshark's dissector.
 
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 use std::path::Path;
 use std::process::Command;
 
@@ -12,12 +12,13 @@ use crate::member::Version;
 pub(crate) struct Dissected {
     /// Milliseconds since 1970.
     pub(crate) at_ms: u64,
-    pub(crate) source: Ipv4Addr,
+    pub(crate) source: IpAddr,
     pub(crate) priority: u8,
     /// What is wrong with it, if anything.
     pub(crate) wrong: Option<String>,
 }
 
+/// Of IPv6 those of [`OVER_V6`] take the place of theirs.
 const FIELDS: [&str; 12] = [
     "frame.time_epoch",
     "ip.src",
@@ -33,12 +34,16 @@ const FIELDS: [&str; 12] = [
     "_ws.expert.severity",
 ];
 
+const OVER_V6: [(&str, &str); 2] = [("ip.src", "ipv6.src"), ("ip.ttl", "ipv6.hlim")];
+
 /// Every packet of protocol 112 in the recording.
 pub(crate) fn read(recording: &Path, version: Version) -> Vec<Dissected> {
     let mut tshark = Command::new("tshark");
     tshark.arg("-r").arg(recording).args(["-n", "-o", "ip.check_checksum:TRUE", "-T", "fields"]);
     for field in FIELDS {
-        tshark.args(["-e", field]);
+        let other = OVER_V6.iter().find(|(v4, _)| *v4 == field);
+        let other = other.filter(|_| matches!(version, Version::Six(_)));
+        tshark.args(["-e", other.map_or(field, |(_, v6)| v6)]);
     }
     let output = tshark.output().expect("tshark is installed");
     let complaints = String::from_utf8_lossy(&output.stderr);
@@ -52,10 +57,13 @@ fn dissected(line: &str, version: Version) -> Dissected {
     let id = GROUP.to_string();
     let (number, seconds, centiseconds) = match version {
         Version::Two => ("2", "1", String::new()),
-        Version::Three(centiseconds) => ("3", "", centiseconds.to_string()),
+        Version::Three(centiseconds) | Version::Six(centiseconds) => {
+            ("3", "", centiseconds.to_string())
+        }
     };
-    // Good checksums have the status 1.
-    let expected = ["255", "1", number, "1", &id, "1", seconds, &centiseconds, ""];
+    // Good checksums have the status 1; the head of IPv6 has none.
+    let of_head = if matches!(version, Version::Six(_)) { "" } else { "1" };
+    let expected = ["255", of_head, number, "1", &id, "1", seconds, &centiseconds, ""];
     let wrong: Vec<String> = (3..)
         .zip(expected)
         .filter(|(at, expected)| value(*at) != *expected)

@@ -2,7 +2,7 @@
 
 use std::ffi::OsStr;
 use std::fs;
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::thread;
@@ -19,6 +19,13 @@ use crate::member::{DEVICE, Maker, Manner, Member};
 pub(crate) const VIP: Ipv4Addr = Ipv4Addr::new(10, 79, 0, 40);
 pub(crate) const GROUP: u8 = 51;
 const CLIENT: u8 = 100;
+
+/// The address of IPv6 of who has `ip`.
+pub(crate) fn far(ip: Ipv4Addr) -> IpAddr {
+    let [.., last] = ip.octets();
+    Ipv6Addr::new(0xfd79, 0, 0, 0, 0, 0, 0, last.into()).into()
+}
+
 const SWITCH: &str = "switch";
 /// How often holders are looked for.
 pub(crate) const LOOK_EVERY: Duration = Duration::from_millis(20);
@@ -50,8 +57,11 @@ fn plug(switch: &OwnedFd, bridge: u32, port: &str, ip: Ipv4Addr) -> (OwnedFd, u3
     let inside = sys::netns::within(netns.as_fd(), || {
         let netlink = Netlink::open()?;
         let device = netlink.link(DEVICE)?.map_or(0, |link| link.index);
+        // No kernel asks for seconds whether its own address is free.
+        fs::write(format!("/proc/sys/net/ipv6/conf/{DEVICE}/accept_dad"), "0")?;
         netlink.add_address(device, ip.into(), 24, AddressOptions::default())?;
-        netlink.set_up(device, true)
+        netlink.set_up(device, true)?;
+        netlink.add_address(device, far(ip), 64, AddressOptions::default()).map(drop)
     });
     inside.expect("a namespace").expect("a device can be set up");
     (netns, index)
@@ -155,8 +165,11 @@ fn record(switch: &OwnedFd, path: &Path) -> Child {
         new_session: true,
         ..SpawnOptions::default()
     };
-    let words = ["-Z", "root", "-U", "-n", "-i", SWITCH, "-w"].map(OsStr::new);
-    let words = [&words[..], &[path.as_os_str()], &["ip proto 112"].map(OsStr::new)].concat();
+    // Without the mode what came in the last second is lost with its end.
+    let words = ["-Z", "root", "--immediate-mode", "-U", "-n", "-i", SWITCH, "-w"].map(OsStr::new);
+    let words =
+        [&words[..], &[path.as_os_str()], &["ip proto 112 or ip6 proto 112"].map(OsStr::new)]
+            .concat();
     let program = Path::new("/usr/bin/tcpdump");
     let child = sys::process::spawn(program, None, &words, None, options).expect("tcpdump starts");
     let end = sys::clock::now() + PATIENCE;

@@ -179,7 +179,9 @@ fn ask<A: Made>(case: &Case<A>, version: Version, maker: Maker, folder: &Path) -
     let end = sys::clock::now() + PATIENCE;
     while sys::clock::now() < end && !router.holds() {
         let packet = case.advert.bytes(to);
-        socket.send_with(case.advert.ttl(), SENDER, to, &packet).expect("the cable is up");
+        socket
+            .send_with(case.advert.ttl(), SENDER.into(), to.into(), &packet)
+            .expect("the cable is up");
         thread::sleep(EVERY);
     }
     let answer = if router.holds() { Ignores } else { Obeys };

@@ -2,7 +2,7 @@
 
 use std::ffi::OsStr;
 use std::fs::{self, File};
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::thread;
@@ -11,12 +11,14 @@ use std::time::Duration;
 use sys::netlink::Netlink;
 use sys::process::{Child, SIGKILL, SIGTERM, Signal, SpawnOptions};
 
-use crate::group::{GROUP, VIP};
+use crate::group::{GROUP, VIP, far};
 use crate::lonely::{OUTLAST, PATIENCE};
 
 const KEEPALIVED: &str = "/usr/sbin/keepalived";
 pub(crate) const DEVICE: &str = "eth0";
 const LOOK_EVERY: Duration = Duration::from_millis(10);
+/// Of a group over IPv6, which names an address of the link first.
+const LINK_VIP: Ipv6Addr = Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 0x40);
 /// What keepalived says of adverts that it does not take.
 const COMPLAINTS: [&str; 6] =
     ["Invalid", "bogus", "mismatch", "expected", "unexpected", "not present"];
@@ -40,13 +42,17 @@ pub(crate) enum Version {
     Two,
     /// With this interval (hundredths of seconds).
     Three(u16),
+    /// The same over IPv6; the address of the client is held with those that adverts name.
+    Six(u16),
 }
 
 impl Version {
     pub(crate) const fn interval(self) -> Duration {
         match self {
             Self::Two => Duration::from_secs(1),
-            Self::Three(centiseconds) => Duration::from_millis(centiseconds as u64 * 10),
+            Self::Three(centiseconds) | Self::Six(centiseconds) => {
+                Duration::from_millis(centiseconds as u64 * 10)
+            }
         }
     }
 
@@ -54,7 +60,7 @@ impl Version {
     pub(crate) fn skew(self, priority: u8) -> Duration {
         let whole = match self {
             Self::Two => Duration::from_secs(1),
-            Self::Three(_) => self.interval(),
+            Self::Three(_) | Self::Six(_) => self.interval(),
         };
         whole * (256 - u32::from(priority)) / 256
     }
@@ -65,7 +71,23 @@ impl Version {
             Self::Three(_) => {
                 format!("  version 3\n  advert_int {}\n", self.interval().as_secs_f64())
             }
+            Self::Six(_) => {
+                format!("  native_ipv6\n  advert_int {}\n", self.interval().as_secs_f64())
+            }
         }
+    }
+
+    const fn is_v6(self) -> bool {
+        matches!(self, Self::Six(_))
+    }
+
+    fn addresses(self) -> String {
+        let held = format!("{{\n    {VIP}/32 dev {DEVICE}\n  }}\n");
+        if !self.is_v6() {
+            return format!("  virtual_ipaddress {held}");
+        }
+        let named = format!("{{\n    {LINK_VIP}/64\n    {}/64\n  }}\n", far(VIP));
+        format!("  virtual_ipaddress {named}  virtual_ipaddress_excluded {held}")
     }
 }
 
@@ -137,7 +159,21 @@ impl Member {
 
     pub(crate) fn holds(&self) -> bool {
         let addresses = self.netlink.addresses().expect("addresses can be listed");
-        addresses.iter().any(|address| address.ip == VIP)
+        addresses.iter().any(|address| address.ip == VIP || address.ip == far(VIP))
+    }
+
+    /// Where its adverts come from.
+    pub(crate) fn source(&self, manner: Manner) -> IpAddr {
+        let [a, b, c, d, e, f] = self.mac.map(u16::from);
+        match manner {
+            Manner { version: Version::Two | Version::Three(_), .. } => self.ip.into(),
+            Manner { transport: Transport::Unicast, .. } => far(self.ip),
+            // As the kernel makes it of the device (RFC 4291, appendix A).
+            Manner { transport: Transport::Multicast, .. } => {
+                let id = [(a ^ 2) << 8 | b, c << 8 | 0xff, 0xfe00 | d, e << 8 | f];
+                Ipv6Addr::new(0xfe80, 0, 0, 0, id[0], id[1], id[2], id[3]).into()
+            }
+        }
     }
 
     pub(crate) fn runs(&self) -> bool {
@@ -174,17 +210,19 @@ impl Member {
         let unicast = match manner.transport {
             Transport::Multicast => String::new(),
             Transport::Unicast => {
+                let at = |ip: Ipv4Addr| if manner.version.is_v6() { far(ip) } else { ip.into() };
                 let others = all.iter().filter(|(.., ip)| *ip != self.ip);
-                let others: String = others.map(|(.., ip)| format!("    {ip}\n")).collect();
-                format!("  unicast_src_ip {}\n  unicast_peer {{\n{others}  }}\n", self.ip)
+                let others: String = others.map(|(.., ip)| format!("    {}\n", at(*ip))).collect();
+                format!("  unicast_src_ip {}\n  unicast_peer {{\n{others}  }}\n", at(self.ip))
             }
         };
         format!(
             "global_defs {{\n  {global}\n}}\nvrrp_instance internal {{\n  state BACKUP\n  \
              interface {DEVICE}\n  virtual_router_id {GROUP}\n  priority {}\n  \
-             nopreempt\n{unicast}{}  virtual_ipaddress {{\n    {VIP}/32 dev {DEVICE}\n  }}\n}}\n",
+             nopreempt\n{unicast}{}{}}}\n",
             self.priority,
-            manner.version.lines()
+            manner.version.lines(),
+            manner.version.addresses()
         )
     }
 
@@ -268,7 +306,10 @@ impl Member {
             self.maker == Maker::Theirs || words.ends_with(b"role\0vip\0")
         };
         let pids = children.split_whitespace().filter_map(|pid| pid.parse().ok());
-        let worker = pids.into_iter().find(is_worker).expect("it has a worker");
+        let worker = pids.into_iter().find(is_worker);
+        let worker = worker.unwrap_or_else(|| {
+            panic!("{} has no worker, but {children:?}; its log:\n{}", self.name(), self.log())
+        });
         let pidfd = sys::process::watch(worker).expect("it runs");
         sys::process::signal(pidfd.as_fd(), SIGKILL).expect("it runs");
     }

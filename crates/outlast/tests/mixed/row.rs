@@ -68,10 +68,10 @@ const REMEMBERED: Duration = Duration::from_millis(2500);
 const REJOIN: Duration = Duration::from_millis(2500);
 /// By so much the strongest is started first.
 const HEAD_START: Duration = Duration::from_millis(1500);
+/// A process that starts is not waiting yet: dozens of them start at once.
+const STARTS: Duration = Duration::from_secs(1);
 /// One holder has to stay the one for so long.
 const STEADY: Duration = Duration::from_millis(300);
-/// A process that speaks ten times a second may be late for some of them.
-const PEACE: Duration = Duration::from_secs(1);
 /// Without an advert of a rival a holder of ours tells its neighbours every 5 s.
 const CLIENTS_KNOW: Duration = Duration::from_secs(5);
 
@@ -82,7 +82,7 @@ impl Row {
         let (cluster, loser_speaks) = (theirs == 1, theirs == 2);
         let manner = Manner { transport, version, cluster, loser_speaks };
         let group = Group::new(folder, &self.members, manner);
-        let mut course = Course { group, version, cluster, outcome: Outcome::default() };
+        let mut course = Course { group, manner, cluster, outcome: Outcome::default() };
         course.run(self.orders);
         course.outcome
     }
@@ -90,7 +90,7 @@ impl Row {
 
 struct Course {
     group: Group,
-    version: Version,
+    manner: Manner,
     cluster: bool,
     outcome: Outcome,
 }
@@ -110,7 +110,7 @@ impl Course {
         for at in (0..self.group.members.len()).filter(|at| *at != strongest) {
             self.group.members[at].start();
         }
-        let formula = self.silence(&self.group.members[strongest]).max(HEAD_START);
+        let formula = self.silence(&self.group.members[strongest]) + STARTS;
         self.expect_holder("start of all", began, formula, Some(strongest));
         for fault in first {
             self.fault(strongest, fault);
@@ -146,7 +146,7 @@ impl Course {
         }
         let began = sys::clock::now();
         self.group.members[weakest].start();
-        let formula = self.silence(&self.group.members[weakest]);
+        let formula = self.silence(&self.group.members[weakest]) + STARTS;
         self.expect_holder("start of the weakest", began, formula, Some(weakest));
         for at in (0..self.group.members.len()).filter(|at| *at != weakest) {
             self.group.members[at].start();
@@ -186,7 +186,7 @@ impl Course {
                 self.group.set_cut(holder, false);
                 let (a, b) = (&self.group.members[holder], &self.group.members[next]);
                 let winner = if a.priority > b.priority { holder } else { next };
-                let formula = self.version.interval() * 4;
+                let formula = self.manner.version.interval() * 4;
                 self.expect_holder(&format!("heal of {what}"), began, formula, Some(winner));
                 if self.cluster {
                     thread::sleep(REMEMBERED);
@@ -241,7 +241,7 @@ impl Course {
 
     /// What a member waits for a master.
     fn silence(&self, member: &Member) -> Duration {
-        self.version.interval() * 3 + self.version.skew(member.priority)
+        self.manner.version.interval() * 3 + self.manner.version.skew(member.priority)
     }
 
     /// How long the others may take, by RFC 3768 and 9568 and by what of ours names its successor.
@@ -250,8 +250,8 @@ impl Course {
         let ours = self.group.members[holder].maker == Maker::Ours;
         match fault {
             Fault::Stop | Fault::Kill | Fault::KillWorker if self.names(holder) => Duration::ZERO,
-            Fault::Stop | Fault::Kill => self.version.skew(next.priority),
-            Fault::KillWorker if ours => self.version.skew(next.priority),
+            Fault::Stop | Fault::Kill => self.manner.version.skew(next.priority),
+            Fault::KillWorker if ours => self.manner.version.skew(next.priority),
             Fault::KillWorker | Fault::Carrier | Fault::Silence => self.silence(next),
         }
     }
@@ -341,20 +341,22 @@ impl Course {
     /// In peace only the holder speaks.
     fn one_sender(&mut self) {
         let from = sys::clock::wall_ms();
-        thread::sleep((self.version.interval() * 5 / 2).max(PEACE));
+        thread::sleep(self.manner.version.interval() * 5 / 2);
         let to = sys::clock::wall_ms();
         let holders = self.group.holders();
         self.group.stop_recording();
-        let read = dissect::read(&self.group.recording, self.version);
+        let read = dissect::read(&self.group.recording, self.manner.version);
         let spoke = read.iter().filter(|advert| (from..to).contains(&advert.at_ms));
         let mut senders: Vec<_> = spoke.map(|advert| advert.source).collect();
         senders.dedup();
-        let holder = holders.first().map(|at| self.group.members[*at].ip);
+        let manner = self.manner;
+        let source = |member: &Member| member.source(manner);
+        let holder = holders.first().map(|at| source(&self.group.members[*at]));
         if senders != holder.into_iter().collect::<Vec<_>>() {
             self.miss("peace", &format!("adverts come from {senders:?}, the holder is {holder:?}"));
         }
         for advert in read {
-            let maker = self.group.members.iter().find(|member| member.ip == advert.source);
+            let maker = self.group.members.iter().find(|member| source(member) == advert.source);
             let maker = maker.map_or(Maker::Ours, |member| member.maker);
             self.outcome.adverts[usize::from(maker == Maker::Theirs)] += 1;
             if let Some(wrong) = advert.wrong

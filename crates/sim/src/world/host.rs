@@ -1,7 +1,7 @@
 //! One host: its power, its clock, its disk, its links, its processes, and what its kernel holds.
 
 use std::collections::VecDeque;
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
 use base::Time;
@@ -281,8 +281,8 @@ impl Host {
         life
     }
 
-    pub(crate) fn source(&self) -> Ipv4Addr {
-        source(self.number)
+    pub(crate) fn source(&self) -> IpAddr {
+        source(self.number).into()
     }
 
     /// A new vip process, as a backup, with empty sockets.

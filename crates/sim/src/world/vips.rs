@@ -178,7 +178,7 @@ impl World {
             password: None,
             addresses,
         };
-        self.vip(host, Input::Advert { source: source(from), advert });
+        self.vip(host, Input::Advert { source: source(from).into(), advert });
     }
 
     fn is_news(

@@ -15,12 +15,15 @@ const LENGTH: u16 = 0x80;
 const BYTE_AT: u16 = 0x30;
 const BYTE_AT_X: u16 = 0x50;
 const WORD_AT_X: u16 = 0x40;
+/// X = that number.
+const X_IS: u16 = 0x01;
 /// X = the length of the IP header at that offset.
 const X_IP_HEADER: u16 = 0xb1;
 const X_FROM_A: u16 = 0x07;
 const SUBTRACT: u16 = 0x14;
 const SHIFT_LEFT: u16 = 0x64;
 const ADD_X: u16 = 0x0c;
+const JUMP_IF_AT_LEAST: u16 = 0x35;
 const JUMP_IF_AT_LEAST_X: u16 = 0x3d;
 const JUMP: u16 = 0x05;
 
@@ -66,13 +69,27 @@ pub enum Part {
     Rest,
 }
 
+impl Part {
+    /// What a program says of what looks as it has to, and of everything else.
+    const fn verdicts(self) -> (u32, u32) {
+        match self {
+            Self::Wanted => (WHOLE, 0),
+            Self::Rest => (0, WHOLE),
+        }
+    }
+}
+
 impl Socket {
     /// From now on only this part of the adverts comes to the socket. What it got before stays in it.
     ///
     /// # Errors
     /// When there are more virtual IPs than the kernel can look for (about 170 with passwords).
     pub fn hear(&self, part: Part, wanted: &[Wanted]) -> io::Result<()> {
-        attach(self.as_fd(), &mut program(part, wanted))
+        let mut words = match self.v6 {
+            None => program(part, wanted),
+            Some(_) => program_v6(part, wanted),
+        };
+        attach(self.as_fd(), &mut words)
     }
 }
 
@@ -101,10 +118,7 @@ impl Program {
 }
 
 fn program(part: Part, wanted: &[Wanted]) -> Vec<libc::sock_filter> {
-    let (yes, no) = match part {
-        Part::Wanted => (WHOLE, 0),
-        Part::Rest => (0, WHOLE),
-    };
+    let (yes, no) = part.verdicts();
     let mut all = Program { words: vec![], no };
     // A load behind the end would drop the packet for both.
     all.load(X_IP_HEADER, 0);
@@ -145,6 +159,20 @@ fn program(part: Part, wanted: &[Wanted]) -> Vec<libc::sock_filter> {
         all.words.append(&mut rest.words);
     }
     all.load(RETURN, no);
+    all.words
+}
+
+/// A socket for IPv6 looks at packets without their header. Its hop limit is looked at later: it says nothing of one from
+/// a peer.
+fn program_v6(part: Part, wanted: &[Wanted]) -> Vec<libc::sock_filter> {
+    let (yes, no) = part.verdicts();
+    let mut all = Program { words: vec![], no };
+    all.load(LENGTH, 0);
+    all.must(JUMP_IF_AT_LEAST, HEAD);
+    all.load(X_IS, 0);
+    all.load(BYTE_AT_X, KIND_AT);
+    all.must(JUMP_IF_EQUAL, VERSION_3_ADVERT);
+    all.words.extend(of_version_3(wanted, yes, no));
     all.words
 }
 

@@ -5,10 +5,11 @@ use super::sum::sum;
 use super::*;
 
 mod v3;
+mod v6;
 
 const VIP: Ipv4Addr = Ipv4Addr::new(10, 79, 0, 40);
 const ROUTER: Ipv4Addr = Ipv4Addr::new(10, 79, 0, 41);
-const TO_ALL: Path = Path { source: ROUTER, destination: GROUP };
+const TO_ALL: Path = Path { source: IpAddr::V4(ROUTER), destination: IpAddr::V4(GROUP) };
 const SECOND: Duration = Duration::from_secs(1);
 
 /// Sent by keepalived 2.2.7: router 51, priority 100, 1 s, 10.79.0.40, `auth_pass secret12`.
@@ -53,7 +54,7 @@ fn reads_what_keepalived_writes() {
     let advert = read(&KEEPALIVED_PASS, 255).unwrap();
     assert_eq!((advert.router_id, advert.priority, advert.interval), (51, 100, SECOND));
     assert_eq!((advert.protocol, advert.password), (Protocol::V2, Some(*b"secret12")));
-    assert_eq!(advert.addresses.iter().collect::<Vec<_>>(), [VIP]);
+    assert_eq!(advert.addresses.iter().collect::<Vec<_>>(), [IpAddr::V4(VIP)]);
     assert_eq!(read(&KEEPALIVED_NONE, 255).unwrap().password, None);
 }
 
@@ -123,7 +124,7 @@ fn a_goodbye_is_priority_0() {
 fn the_256th_address_is_left_out() {
     let vips: Vec<_> = (0..300_u32).map(Ipv4Addr::from).collect();
     let bytes = written(100, 1, None, &vips);
-    assert_eq!(bytes.len(), MAX_LENGTH);
+    assert_eq!(bytes.len(), HEAD + 255 * 4 + PASSWORD);
     assert_eq!(read(&bytes, 255).unwrap().addresses.len(), 255);
 }
 
@@ -146,6 +147,7 @@ proptest! {
         prop_assert_eq!(advert.priority, priority);
         prop_assert_eq!(advert.interval, SECOND * interval.into());
         prop_assert_eq!(advert.password, password);
+        let vips: Vec<IpAddr> = vips.into_iter().map(IpAddr::V4).collect();
         prop_assert_eq!(advert.addresses.iter().collect::<Vec<_>>(), vips);
     }
 

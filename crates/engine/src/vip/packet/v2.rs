@@ -1,6 +1,5 @@
 //! Version 2 (RFC 3768 §5.1; PASS as in RFC 2338 §5.3.6, which keepalived kept).
 
-use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use config::vip::Protocol;
@@ -35,17 +34,12 @@ pub(super) fn decode<'a>(
         return Err(DecodeError::NoInterval);
     }
     let (protocol, interval) = (Protocol::V2, Duration::from_secs(seconds.into()));
-    let addresses = Addresses(addresses);
+    let addresses = Addresses::V4(addresses);
     Ok(Advert { protocol, router_id, priority, interval, password, addresses })
 }
 
-pub(super) fn encode(
-    vip: &config::vip::Vip,
-    priority: u8,
-    addresses: impl Iterator<Item = Ipv4Addr>,
-    out: &mut [u8],
-) -> usize {
-    let (count, mut end) = super::list(addresses, out);
+pub(super) fn encode(vip: &config::vip::Vip, priority: u8, out: &mut [u8]) -> usize {
+    let (count, mut end) = super::list(vip, out);
     out[end..end + PASSWORD].copy_from_slice(&vip.password.unwrap_or_default());
     end += PASSWORD;
     let auth = if vip.password.is_some() { AUTH_PASS } else { AUTH_NONE };

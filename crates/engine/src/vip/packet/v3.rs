@@ -1,6 +1,5 @@
-//! Version 3 for IPv4 (RFC 9568 §5.1).
+//! Version 3 (RFC 9568 §5).
 
-use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use config::vip::{Checksum, Protocol};
@@ -21,14 +20,20 @@ pub(super) fn decode<'a>(
     path: Path,
 ) -> Result<Advert<'a>, DecodeError> {
     let [_, router_id, priority, count, high, low, _, _] = head;
-    let (addresses, odd) = rest.as_chunks::<4>();
+    let (addresses, odd) = if path.source.is_ipv6() {
+        let (addresses, odd) = rest.as_chunks();
+        (Addresses::V6(addresses), odd)
+    } else {
+        let (addresses, odd) = rest.as_chunks();
+        (Addresses::V4(addresses), odd)
+    };
     if addresses.len() != usize::from(count) || !odd.is_empty() {
         return Err(DecodeError::Length { count, length: bytes.len() });
     }
-    // RFC 5798 was read in two ways, and RFC 9568 took the one that fewer routers speak.
+    // For IPv4 RFC 5798 was read in two ways, and RFC 9568 took the one that fewer routers speak.
     let sends = if sum(Some(path), bytes) == 0xffff {
         Checksum::Pseudo
-    } else if sum(None, bytes) == 0xffff {
+    } else if path.source.is_ipv4() && sum(None, bytes) == 0xffff {
         Checksum::Message
     } else {
         return Err(DecodeError::Checksum);
@@ -38,7 +43,6 @@ pub(super) fn decode<'a>(
         return Err(DecodeError::NoInterval);
     }
     let (protocol, interval) = (Protocol::V3 { sends }, CENTISECOND * centiseconds.into());
-    let addresses = Addresses(addresses);
     Ok(Advert { protocol, router_id, priority, interval, password: None, addresses })
 }
 
@@ -46,17 +50,16 @@ pub(super) fn encode(
     vip: &config::vip::Vip,
     sends: Checksum,
     priority: u8,
-    addresses: impl Iterator<Item = Ipv4Addr>,
     path: Path,
     out: &mut [u8],
 ) -> usize {
-    let (count, end) = super::list(addresses, out);
+    let (count, end) = super::list(vip, out);
     let [high, low] = centiseconds(vip).to_be_bytes();
     let head = [FIRST, vip.router_id, priority, count, high, low, 0, 0];
     out[..HEAD].copy_from_slice(&head);
     let path = match sends {
-        Checksum::Pseudo => Some(path),
-        Checksum::Message => None,
+        Checksum::Message if path.source.is_ipv4() => None,
+        Checksum::Pseudo | Checksum::Message => Some(path),
     };
     let checksum = !sum(path, &out[..end]);
     out[6..HEAD].copy_from_slice(&checksum.to_be_bytes());

@@ -122,7 +122,7 @@ fn what_is_told_before_the_first_carrier_counts() {
 fn who_has_no_network_yet_is_out_of_the_race_and_takes_part_once_it_has_one() {
     let nowhere = Config {
         vip: config::vip::Vip { interface: String::new(), ..vip(121) },
-        source: Ipv4Addr::UNSPECIFIED,
+        source: IpAddr::V4(Ipv4Addr::UNSPECIFIED),
         network: None,
         ..config()
     };

@@ -46,9 +46,11 @@ impl Turn {
     }
 }
 
-/// Of one interface.
+/// Of one interface, for one of both kinds of IP.
 pub(super) struct Ears {
     pub(super) name: String,
+    /// Adverts over IPv6.
+    is_v6: bool,
     multicast: bool,
     wanted: Vec<Wanted>,
     /// The device's number when the sockets were opened.
@@ -64,10 +66,10 @@ struct Ear {
 }
 
 impl Ears {
-    fn new(name: &str) -> Self {
+    fn new(name: &str, is_v6: bool) -> Self {
         let name = name.to_owned();
         let (multicast, wanted, index) = (false, vec![], None);
-        Self { name, multicast, wanted, index, wanted_ones: None, rest: None }
+        Self { name, is_v6, multicast, wanted, index, wanted_ones: None, rest: None }
     }
 
     /// Opens what is not open; false when the device does not let it.
@@ -93,8 +95,17 @@ impl Ears {
         self.wanted_ones.is_some()
     }
 
+    /// Whether its adverts come and go here.
+    pub(super) fn serve(&self, vip: &config::vip::Vip) -> bool {
+        self.name == vip.interface && self.is_v6 == vip.is_v6()
+    }
+
     fn socket(&self) -> io::Result<vrrp::Socket> {
-        vrrp::Socket::open(&self.name, self.multicast)
+        if self.is_v6 {
+            vrrp::Socket::open_v6(&self.name, self.multicast)
+        } else {
+            vrrp::Socket::open(&self.name, self.multicast)
+        }
     }
 
     pub(super) fn close(&mut self, poller: &Poller) {
@@ -168,10 +179,10 @@ pub(super) fn want<'a>(
     if vip.interface.is_empty() || vip.has_lease {
         return None;
     }
-    let known = interfaces.iter().position(|known| known.name == vip.interface);
+    let known = interfaces.iter().position(|known| known.serve(vip));
     let position = known.unwrap_or(interfaces.len());
     if known.is_none() {
-        interfaces.push(Ears::new(&vip.interface));
+        interfaces.push(Ears::new(&vip.interface, vip.is_v6()));
     }
     let ears = &mut interfaces[position];
     ears.multicast |= vip.unicast_peers.is_empty();

@@ -20,7 +20,8 @@ fn what_is_excluded_stands_in_no_advert_and_makes_no_other_group() {
     let (plain, more) = (loaded(""), loaded(excluded));
     assert_eq!((plain.addresses.len(), more.addresses.len()), (1, 3), "it is held");
     let mut bytes = [[0; MAX_LENGTH]; 2];
-    let path = Path { source: Ipv4Addr::new(10, 0, 0, 41), destination: packet::GROUP };
+    let source = IpAddr::from([10, 0, 0, 41]);
+    let path = Path { source, destination: packet::GROUP.into() };
     let [first, second] = &mut bytes;
     let lengths =
         [packet::encode(&plain, 100, path, first), packet::encode(&more, 100, path, second)];

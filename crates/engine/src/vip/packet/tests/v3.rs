@@ -16,7 +16,7 @@ const MESSAGE_ONLY: [u8; 12] =
     [0x31, 0x33, 0x64, 0x01, 0x00, 0x0a, 0x60, 0x4a, 0x0a, 0x4f, 0x00, 0x28];
 
 const PEER: Ipv4Addr = Ipv4Addr::new(10, 79, 0, 42);
-const TO_PEER: Path = Path { source: ROUTER, destination: PEER };
+const TO_PEER: Path = Path { source: IpAddr::V4(ROUTER), destination: IpAddr::V4(PEER) };
 const PSEUDO: Protocol = Protocol::V3 { sends: Checksum::Pseudo };
 const MESSAGE: Protocol = Protocol::V3 { sends: Checksum::Message };
 
@@ -48,7 +48,7 @@ fn reads_both_checksums_and_says_which() {
         let read = decode(&bytes, 255, path).unwrap();
         assert_eq!((read.router_id, read.priority, read.protocol), (51, priority, protocol));
         assert_eq!((read.interval, read.password), (Duration::from_millis(100), None));
-        assert_eq!(read.addresses.iter().collect::<Vec<_>>(), [VIP]);
+        assert_eq!(read.addresses.iter().collect::<Vec<_>>(), [IpAddr::V4(VIP)]);
     }
     // A pseudo header binds a packet to those between whom it goes.
     assert_eq!(decode(&KEEPALIVED, 255, TO_PEER), Err(DecodeError::Checksum));
@@ -126,12 +126,14 @@ proptest! {
         destination: u32,
         vips in prop::collection::vec(any::<u32>().prop_map(Ipv4Addr::from), 1..=255),
     ) {
-        let path = Path { source: source.into(), destination: destination.into() };
+        let [source, destination] = [source, destination].map(|ip| Ipv4Addr::from(ip).into());
+        let path = Path { source, destination };
         let vip = of(if pseudo { PSEUDO } else { MESSAGE }, centiseconds, &vips);
         let bytes = advert(&vip, priority, path);
         let read = decode(&bytes, 255, path).unwrap();
         prop_assert_eq!(read.priority, priority);
         prop_assert_eq!(read.interval, vip.advert_interval);
+        let vips: Vec<IpAddr> = vips.into_iter().map(IpAddr::V4).collect();
         prop_assert_eq!(read.addresses.iter().collect::<Vec<_>>(), vips);
         // Both sums of a message are the same where its addresses add up to nothing.
         prop_assert!(read.protocol == vip.protocol || !pseudo);
