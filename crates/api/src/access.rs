@@ -1,5 +1,6 @@
 //! Who may ask what: one table for people, who have roles, and for programs, whose tokens have scopes.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
@@ -62,6 +63,7 @@ pub enum Deed {
     Replace,
     Hears,
     ConfirmOff,
+    TakeBack,
     StorePut,
     StoreDelete,
     StoreBackup,
@@ -193,7 +195,7 @@ impl Scope {
 }
 
 impl Deed {
-    pub const ALL: [Self; 30] = [
+    pub const ALL: [Self; 31] = [
         Self::Status,
         Self::Events,
         Self::Why,
@@ -215,6 +217,7 @@ impl Deed {
         Self::Replace,
         Self::Hears,
         Self::ConfirmOff,
+        Self::TakeBack,
         Self::StorePut,
         Self::StoreDelete,
         Self::StoreBackup,
@@ -269,7 +272,8 @@ impl Deed {
             | Self::MembersRemove
             | Self::Replace
             | Self::Hears
-            | Self::ConfirmOff => self.row_of_books(),
+            | Self::ConfirmOff
+            | Self::TakeBack => self.row_of_books(),
             Self::StorePut => ByHand::Put.row(),
             Self::StoreDelete => ByHand::Delete.row(),
             Self::StoreBackup => ByHand::Backup.row(),
@@ -294,38 +298,39 @@ impl Deed {
         }
     }
 
-    /// What a question on the control socket is, and about what.
+    /// What a question on the control socket is, and about what, in the words of the audit log.
     #[must_use]
-    pub fn of(ask: &Ask) -> (Self, &str) {
-        match ask {
+    pub fn of(ask: &Ask) -> (Self, Cow<'_, str>) {
+        let (deed, object): (Self, &str) = match ask {
             Ask::Status => (Self::Status, ""),
             Ask::Events { .. } | Ask::Timeline { .. } => (Self::Events, ""),
             Ask::Why { object } => (Self::Why, object),
-            Ask::Command(command) | Ask::Alone(command) => Self::of_command(command),
+            Ask::Command(command) | Ask::Alone(command) => return Self::of_command(command),
             Ask::Intents { .. } => (Self::Status, ""),
             Ask::Under { node } => (Self::Status, node),
-            Ask::Book(ask) => Self::of_book(ask),
+            Ask::Book(ask) => return Self::of_book(ask),
             Ask::Access(AccessAsk::Show { .. }) => (Self::WhoAmI, ""),
             Ask::Access(AccessAsk::List) => (Self::TokenList, ""),
             Ask::Access(AccessAsk::Add { name, .. }) => (Self::TokenAdd, name),
             Ask::Access(AccessAsk::Revoke { name }) => (Self::TokenRevoke, name),
             Ask::Access(AccessAsk::Audit { .. }) => (Self::Audit, ""),
             Ask::Access(AccessAsk::Log { deed, object, .. }) => (deed.deed(), object),
-            Ask::As { ask, .. } => Self::of(ask),
-        }
+            Ask::As { ask, .. } => return Self::of(ask),
+        };
+        (deed, Cow::Borrowed(object))
     }
 
-    /// What a command is, and about what.
+    /// What a command is, and about what: of a move also where to.
     #[must_use]
-    pub fn of_command(command: &Command) -> (Self, &str) {
+    pub fn of_command(command: &Command) -> (Self, Cow<'_, str>) {
+        let moved = |what: &str, to: &str| (Self::Move, Cow::Owned(format!("{what} to {to}")));
         match command {
-            Command::Standby { node } => (Self::Standby, node),
-            Command::Drain { node, .. } => (Self::Drain, node),
-            Command::Resume { node } => (Self::Resume, node),
-            Command::Move { vip, .. } => (Self::Move, vip),
-            Command::Use { pool, .. } => (Self::Move, pool),
-            Command::Coordinate { .. } => (Self::Move, "coordinator"),
-            Command::Lead { .. } => (Self::Move, "store"),
+            Command::Standby { node } => (Self::Standby, Cow::Borrowed(node)),
+            Command::Drain { node, .. } => (Self::Drain, Cow::Borrowed(node)),
+            Command::Resume { node } => (Self::Resume, Cow::Borrowed(node)),
+            Command::Move { vip: what, to } | Command::Use { pool: what, to } => moved(what, to),
+            Command::Coordinate { to } => moved("coordinator", to),
+            Command::Lead { to } => moved("store", to),
         }
     }
 
@@ -373,10 +378,10 @@ pub enum AccessAsk {
     Audit {
         last: u32,
     },
-    /// Write down what is done to the store by hand: before it, and with what came of it after it.
+    /// Write down what the tool does itself: before it, and with what came of it after it.
     Log {
         deed: ByHand,
-        /// A key or a file.
+        /// A key, a file, or `OLD with NEW` of a node that is replaced.
         object: String,
         came_to: Option<String>,
     },

@@ -5,7 +5,7 @@ use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use api::access::Secret;
+use api::access::{AccessAnswer, AccessAsk, ByHand, Secret};
 use api::books::{BookAnswer, BookAsk};
 use api::{Answer, Ask, Status};
 
@@ -198,6 +198,22 @@ pub fn status(socket: &Socket) -> Result<Box<Status>, ReachError> {
         | Answer::Access(_)
         | Answer::Refused(_) => Err(ReachError::Other),
     }
+}
+
+/// Has the agent write into its audit log what the tool does itself; without `came_to` it is begun.
+///
+/// # Errors
+/// When the agent cannot be reached, or does not write it.
+pub(crate) fn note(
+    socket: &Socket,
+    (deed, object): (ByHand, &str),
+    came_to: Option<&str>,
+) -> Result<(), ReachError> {
+    let came_to = came_to.map(str::to_owned);
+    let ask = AccessAsk::Log { deed, object: object.to_owned(), came_to };
+    let answer = one(socket, &Ask::Access(ask))?;
+    let is_logged = matches!(answer, Answer::Access(AccessAnswer::Logged));
+    is_logged.then_some(()).ok_or(ReachError::Other)
 }
 
 /// Puts a question; the answers can be read from what is returned.

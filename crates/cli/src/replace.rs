@@ -4,8 +4,10 @@ use std::io::Write;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use api::access::ByHand;
 use api::books::{BookAnswer, BookAsk};
 use api::{Standing, Status, Verdict};
+use base::Chain;
 use config::cluster::LONGEST_DETECT;
 
 use crate::reach::{self, Instance};
@@ -80,11 +82,36 @@ pub(crate) fn run(args: &Args, out: &mut impl Write) -> Result<(), ReplaceError>
     let socket = args.instance.socket()?;
     let status = after_listening(&socket, &args.old)?;
     let new = args.with.as_ref().unwrap_or(&args.old);
-    speaks_against(&status, args, new)?;
-    // May who types this, and does the store hear that node? A node whose agent alone is gone still votes.
+    let object = format!("{} with {new}", args.old);
+    let what = (ByHand::Replace, object.as_str());
+    if let Err(refused) = speaks_against(&status, args, new) {
+        // Nothing was done; who asked is told no in any case.
+        let _ = reach::note(&socket, what, Some(&Chain(&refused).to_string()));
+        return Err(refused);
+    }
+    // May who types this, and does the store hear that node? A node whose agent alone is gone still votes. The
+    // agent writes down that it is begun, or why not.
     let ask = BookAsk::Replace { old: args.old.clone(), new: new.clone() };
     let allowed = reach::book(&socket, ask, &[])?;
     let has_store = matches!(allowed, BookAnswer::Done(true));
+    let done = replace(args, (&socket, &status), has_store, out);
+    let came_to =
+        done.as_ref().err().map_or_else(|| "done".to_owned(), |error| Chain(error).to_string());
+    if let Err(unwritten) = reach::note(&socket, what, Some(&came_to)) {
+        let unwritten = format!("its end is not in the audit log: {}", Chain(&unwritten));
+        writeln!(out, "{unwritten}").map_err(CommandError::Output)?;
+    }
+    done
+}
+
+/// What was allowed: the trust folder, then the store, then a token.
+fn replace(
+    args: &Args,
+    (socket, status): (&reach::Socket, &Status),
+    has_store: bool,
+    out: &mut impl Write,
+) -> Result<(), ReplaceError> {
+    let new = args.with.as_ref().unwrap_or(&args.old);
     let folder = args.place.folder();
     let state = folder.load().map_err(CommandError::from)?;
     if !state.is_authority {
@@ -101,7 +128,7 @@ pub(crate) fn run(args: &Args, out: &mut impl Write) -> Result<(), ReplaceError>
         if new != &args.old && votes {
             let instead_of = Some(args.old.clone());
             let ask = BookAsk::Join { nodes: vec![new.clone()], instead_of };
-            reach::book(&socket, ask, &[])?;
+            reach::book(socket, ask, &[])?;
             say(format!("store: {new} votes instead of {} once it is filled up", args.old))?;
         } else if new == &args.old {
             say(format!("store: {new} votes as before, and counts once it is filled up"))?;
@@ -122,7 +149,7 @@ pub(crate) fn run(args: &Args, out: &mut impl Write) -> Result<(), ReplaceError>
     let token = audited(&folder, ("token create", &object), token).map_err(CommandError::from)?;
     say(format!("on the new machine, within {} minutes:", args.minutes))?;
     // Who holds no store has none to give.
-    let has_files = has_store && status.store.is_some() && is_applied(&socket)?;
+    let has_files = has_store && status.store.is_some() && is_applied(socket)?;
     let files = if has_files { " --files /etc/outlast" } else { "" };
     say(format!("  outlast join - --node {new}{files}"))?;
     say("and paste this line there, its token, which no argument shows to others:".to_owned())?;

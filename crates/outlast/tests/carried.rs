@@ -5,6 +5,8 @@
 #[path = "node/lonely.rs"]
 mod lonely;
 
+#[path = "carried/asked.rs"]
+mod asked;
 #[path = "carried/by_hand.rs"]
 mod by_hand;
 
@@ -331,7 +333,9 @@ fn a_confirmed_death_is_a_fact_on_every_node_until_it_is_taken_back() {
         assert!(text.contains("confirmed that it is off: pulled the plug"), "{text}");
         assert!(text.contains("proven-dead") && text.contains(") on node01 confirmed"), "{text}");
         let (_, log) = mixed.says("node01", &["audit"]);
-        assert!(log.lines().any(|line| line.contains("node confirm-off")), "{log}");
+        let count = |end: &str| log.lines().filter(|line| line.ends_with(end)).count();
+        assert_eq!(count("node confirm-off node02: done"), 1, "{log}");
+        assert_eq!(count("confirm-off --undo node02: there was nothing to do"), 1, "{log}");
 
         // What was brought outlives the agent, also where no member is there to bring it again.
         mixed.stop("node01");
@@ -442,59 +446,5 @@ fn what_is_kept_in_the_store_needs_its_role_and_is_in_the_audit_log() {
                 |line: &str| line.contains(by) && line.contains(deed) && line.ends_with("done");
             assert!(log.lines().any(done), "{deed}: {log}");
         }
-    });
-}
-
-/// On a terminal, as `script` makes one, with this typed.
-fn typed_on_a_terminal(mixed: &Mixed, words: &str, answer: &str) -> (Option<i32>, String) {
-    use std::io::Write;
-    let line = format!("{OUTLAST} {words} --run-dir {}", mixed.run_dir("node01").display());
-    let mut command = Command::new("script");
-    command.args(["--quiet", "--return", "--command", &line, "/dev/null"]);
-    command.stdin(Stdio::piped()).stdout(Stdio::piped());
-    let mut child = command.spawn().expect("script runs");
-    let mut keys = child.stdin.take().expect("a pipe");
-    keys.write_all(answer.as_bytes()).expect("it reads");
-    let output = child.wait_with_output().expect("it ends");
-    (output.status.code(), String::from_utf8_lossy(&output.stdout).into_owned())
-}
-
-#[test]
-fn an_operator_is_asked_and_a_generation_of_a_later_version_is_refused_by_name() {
-    let name = "an_operator_is_asked_and_a_generation_of_a_later_version_is_refused_by_name";
-    alone(name, || {
-        let mut mixed = Mixed::new(CLUSTER);
-        mixed.start_all();
-        let apply = format!("config apply {}", mixed.folder(8080, ""));
-        until("the store has a leader", || {
-            mixed.types("node01", &["store", "status"]).status.success()
-        });
-        let (code, text) = typed_on_a_terminal(&mixed, &apply, "n\n");
-        assert!(text.contains("commit this as generation 1? [y/N]"), "{text}");
-        assert!(text.contains("nothing was committed") && code == Some(1), "{code:?} {text}");
-        let (code, text) = typed_on_a_terminal(&mixed, &apply, "y\n");
-        assert!(text.contains("generation 1 is committed") && code == Some(0), "{code:?} {text}");
-
-        let put = |key: &str, value: &str| {
-            until("it is written", || {
-                mixed.types("node01", &["store", "put", key, value, "--force"]).status.success()
-            });
-        };
-        put("config/generation/0000000002", "{\"v\":99,\"msg\":{}}");
-        put("config/newest", "2");
-        until("the member says so", || {
-            let (_, text) = mixed.says("node01", &["status"]);
-            text.contains("generation 2 is committed, this node runs generation 1")
-                && text.contains("this node cannot read it")
-        });
-        let (code, text) = mixed.says("node01", &["config", "status"]);
-        assert_eq!(code, Some(1), "{text}");
-        assert!(text.contains("config/generation/0000000002"), "{text}");
-        put("config/newest", "1");
-        until("it is taken away", || {
-            let words = ["store", "delete", "config/generation/0000000002", "--force"];
-            mixed.types("node01", &words).status.success()
-        });
-        until("all is well again", || mixed.config(&["status"]).0 == 0);
     });
 }

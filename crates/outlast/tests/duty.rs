@@ -120,6 +120,9 @@ fn commands_that_make_no_sense_are_refused_by_name_and_change_nothing() {
             assert_eq!(code, Some(expected), "{words:?}: {said}");
             assert!(said.contains(text), "{words:?}: {said}");
         }
+        let (_, audit) = outlast(&node, &["audit"]);
+        let refused = "move internal to node02: node02 is not alive";
+        assert!(audit.lines().any(|line| line.contains(refused)), "{audit}");
         assert!(has_vip());
         node.signal("TERM");
         node.ended();
@@ -191,7 +194,7 @@ fn programs_may_what_their_tokens_say_and_every_command_is_in_the_audit_log() {
             "access add ci: done",
             ")  node standby node01: done",
             ")  node resume node01: done",
-            ")  move internal: this needs the role operator",
+            ")  move internal to node02: this needs the role operator",
             ")  audit: this needs the role admin",
             "access revoke scraper: done",
         ] {

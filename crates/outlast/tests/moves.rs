@@ -163,7 +163,7 @@ fn the_database_in_use_moves_on_every_balancer_and_stays_over_reload_and_restart
         says(&trio, "node02", &["move", "proxy/db", "node01"], (0, "pool/db uses one"));
         until("all use the first again", || NODES.iter().all(|node| answers(node, "one")));
         let logs: String = NODES.iter().map(|node| trio.types(node, &["audit"]).1).collect();
-        assert!(logs.contains("  move db: done"), "{logs}");
+        assert!(logs.contains("  move db to node01: done"), "{logs}");
     });
 }
 

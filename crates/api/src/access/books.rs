@@ -1,5 +1,7 @@
 //! The rows of the table about what operators keep in the store.
 
+use std::borrow::Cow;
+
 use super::{Deed, Role, Row, Scope};
 use crate::books::BookAsk;
 
@@ -39,6 +41,12 @@ impl Deed {
             Self::ConfirmOff => {
                 row("node confirm-off", "`outlast node confirm-off`", Admin, Scope::Members)
             }
+            Self::TakeBack => row(
+                "node confirm-off --undo",
+                "`outlast node confirm-off --undo`",
+                Admin,
+                Scope::Members,
+            ),
             Self::Replace => row("node replace", "`outlast node replace`", Admin, Scope::Members),
             Self::Hears => Row {
                 changes: false,
@@ -76,14 +84,16 @@ impl Deed {
         }
     }
 
-    /// What a question about the books is, and about what.
+    /// What a question about the books is, and about what: all of it, so that the audit log needs no more.
     #[must_use]
-    pub fn of_book(ask: &BookAsk) -> (Self, &str) {
-        match ask {
+    pub fn of_book(ask: &BookAsk) -> (Self, Cow<'_, str>) {
+        let (deed, object): (Self, &str) = match ask {
             BookAsk::History | BookAsk::Standing | BookAsk::Windows | BookAsk::Wishes => {
                 (Self::Status, "")
             }
-            BookAsk::Generation { .. } => (Self::ConfigShow, ""),
+            BookAsk::Generation { number } => {
+                return (Self::ConfigShow, Cow::Owned(number.to_string()));
+            }
             BookAsk::Commit(generation) if generation.force => {
                 (Self::ConfigForce, &generation.digest)
             }
@@ -96,15 +106,20 @@ impl Deed {
             }
             BookAsk::End { node } => (Self::MaintenanceEnd, node.as_deref().unwrap_or("cluster")),
             BookAsk::Prove(proof) => (Self::ConfirmOff, &proof.node),
-            BookAsk::TakeBack { node } => (Self::ConfirmOff, node),
-            BookAsk::Join { nodes, .. } => {
-                (Self::MembersAdd, nodes.first().map_or("", String::as_str))
+            BookAsk::TakeBack { node } => (Self::TakeBack, node),
+            BookAsk::Join { nodes, instead_of } => {
+                let instead = instead_of.iter().map(|old| format!(" instead of {old}"));
+                let object = nodes.join(" ") + &instead.collect::<String>();
+                return (Self::MembersAdd, Cow::Owned(object));
             }
             BookAsk::Leave { nodes } => {
-                (Self::MembersRemove, nodes.first().map_or("", String::as_str))
+                return (Self::MembersRemove, Cow::Owned(nodes.join(" ")));
             }
             BookAsk::Hears { node, .. } => (Self::Hears, node),
-            BookAsk::Replace { old, .. } => (Self::Replace, old),
-        }
+            BookAsk::Replace { old, new } => {
+                return (Self::Replace, Cow::Owned(format!("{old} with {new}")));
+            }
+        };
+        (deed, Cow::Borrowed(object))
     }
 }

@@ -1,12 +1,11 @@
-//! What is done to the store by hand, past the agent: the agent writes it down before it is done, and
-//! what came of it.
+//! What the tool does itself, past the agent: the agent writes it down before it is done, and what came of it.
 
 use serde::{Deserialize, Serialize};
 
 use super::{AccessAsk, Deed, Role, Row, Scope};
 use crate::Ask;
 
-/// A command of `outlast store` that goes to the store's own socket.
+/// A command of `outlast store` that goes to the store's own socket, or one that changes the trust folder.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ByHand {
@@ -16,6 +15,8 @@ pub enum ByHand {
     Backup,
     /// A value, which may be secret.
     Get,
+    /// A new machine for a node.
+    Replace,
 }
 
 impl ByHand {
@@ -25,11 +26,12 @@ impl ByHand {
             Self::Delete => Deed::StoreDelete,
             Self::Backup => Deed::StoreBackup,
             Self::Get => Deed::StoreGet,
+            Self::Replace => Deed::Replace,
         }
     }
 
     /// Only root and the daemon's own user can open that socket, whatever else they may.
-    pub(super) const fn row(self) -> Row {
+    pub(super) fn row(self) -> Row {
         let (word, how) = match self {
             Self::Put => ("store put", "`outlast store put` (root and the daemon's user only)"),
             Self::Delete => {
@@ -39,6 +41,7 @@ impl ByHand {
                 ("store backup", "`outlast store backup` (root and the daemon's user only)")
             }
             Self::Get => ("store get", "`outlast store get` (root and the daemon's user only)"),
+            Self::Replace => return Deed::Replace.row(),
         };
         let changes = !matches!(self, Self::Get);
         Row { word, how, role: Role::Admin, scope: Scope::Members, changes, audited: true }

@@ -5,8 +5,7 @@ use std::io::{self, Read, Write};
 use std::path::Path;
 
 use ::store::Store;
-use api::access::{AccessAnswer, AccessAsk, ByHand};
-use api::{Answer, Ask};
+use api::access::ByHand;
 use engine::{generation, intent, kv, maintenance, verdict};
 
 use super::{BackupArgs, DeleteArgs, GetArgs, Here, PutArgs, StoreError, local};
@@ -112,17 +111,9 @@ fn is_free(key: &str, force: bool) -> Result<(), StoreError> {
 ///
 /// # Errors
 /// When it does not.
-fn log(
-    here: &Here,
-    (deed, object): (ByHand, &str),
-    came_to: Option<&str>,
-) -> Result<(), ReachError> {
+fn log(here: &Here, what: (ByHand, &str), came_to: Option<&str>) -> Result<(), ReachError> {
     let instance = Instance { run_dir: here.run_dir.clone(), ..Instance::default() };
-    let came_to = came_to.map(str::to_owned);
-    let ask = AccessAsk::Log { deed, object: object.to_owned(), came_to };
-    let answer = reach::one(&instance.socket()?, &Ask::Access(ask))?;
-    let is_logged = matches!(answer, Answer::Access(AccessAnswer::Logged));
-    is_logged.then_some(()).ok_or(ReachError::Other)
+    reach::note(&instance.socket()?, what, came_to)
 }
 
 /// Does it between two lines of the audit log: what cannot be written down is not begun. But for a backup, which

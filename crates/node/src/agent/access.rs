@@ -5,7 +5,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use api::access::{AccessAnswer, AccessAsk, Audited, Deed, Grant, Role, Scope, Secret, Who};
-use api::books::{BookAnswer, BookAsk};
+use api::books::BookAnswer;
 use api::{Answer, Ask};
 use base::{Chain, Time};
 use config::cluster::{Access, Person};
@@ -160,7 +160,7 @@ impl Doors {
         };
         api::access::allows(who, deed).map_err(|denied| {
             let denied = denied.to_string();
-            self.log.refusal(&guest.by, (deed, object), &denied);
+            self.log.refusal(&guest.by, (deed, &object), &denied);
             denied
         })
     }
@@ -171,17 +171,13 @@ impl Doors {
         if !deed.row().audited {
             return Ok(());
         }
-        let mut object = object.to_owned();
-        if let Ask::Book(BookAsk::Generation { number }) = ask {
-            object = number.to_string();
-        }
         let outcome = match answer {
             Answer::Refused(why) => why.as_str(),
             Answer::Access(AccessAnswer::Logged) => ask.came_to().unwrap_or("begun"),
             Answer::Book(BookAnswer::Overtaken(_)) => "another one was committed meanwhile",
-            Answer::Book(BookAnswer::Done(false)) if !matches!(deed, Deed::Replace) => {
-                "there was nothing to do"
-            }
+            // It is a question; the tool says what came of it.
+            Answer::Book(BookAnswer::Done(_)) if matches!(deed, Deed::Replace) => "begun",
+            Answer::Book(BookAnswer::Done(false)) => "there was nothing to do",
             Answer::Status(_)
             | Answer::Event(_)
             | Answer::Why(_)

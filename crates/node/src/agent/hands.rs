@@ -83,7 +83,8 @@ impl Hands {
     /// The same for somebody on another node; it is in the audit log here.
     pub(super) fn obey_for(&self, command: &Command, by: &str) -> Result<(), String> {
         let outcome = self.obey(command);
-        self.doors.did(by, Deed::of_command(command), &outcome)?;
+        let (deed, object) = Deed::of_command(command);
+        self.doors.did(by, (deed, &object), &outcome)?;
         outcome
     }
 
@@ -137,7 +138,8 @@ pub(crate) fn clerk(
             Errand::Command(_) | Errand::Typed { .. } | Errand::Intend { .. } | Errand::Step(_) => {
                 let may = hands.may_order(&from);
                 if let (Err(why), Some((by, command))) = (&may, ordered(&errand, &from)) {
-                    hands.doors.denied(&by, Deed::of_command(command), why);
+                    let (deed, object) = Deed::of_command(command);
+                    hands.doors.denied(&by, (deed, &object), why);
                 }
                 may?;
             }
@@ -145,7 +147,8 @@ pub(crate) fn clerk(
             Errand::Book { ask, by, .. } => {
                 let may = hands.may_order(&from);
                 if let Err(why) = &may {
-                    hands.doors.denied(&format!("{by} on {from}"), Deed::of_book(ask), why);
+                    let (deed, object) = Deed::of_book(ask);
+                    hands.doors.denied(&format!("{by} on {from}"), (deed, &object), why);
                 }
                 may?;
             }
@@ -169,10 +172,10 @@ pub(crate) fn clerk(
             Errand::Under { node } => Ok(put(&hands.count(&node)?)),
             Errand::Book { ask, by, at } => {
                 let part = books.part(&ask, &format!("{by} on {from}"), at);
-                let deed = Deed::of_book(&ask);
-                if deed.0.row().audited && at == 0 {
+                let (deed, object) = Deed::of_book(&ask);
+                if deed.row().audited && at == 0 {
                     let outcome = part.as_ref().map(|_| ()).map_err(Clone::clone);
-                    hands.doors.did(&format!("{by} on {from}"), deed, &outcome)?;
+                    hands.doors.did(&format!("{by} on {from}"), (deed, &object), &outcome)?;
                 }
                 Ok(put(&part?))
             }
