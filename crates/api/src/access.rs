@@ -5,10 +5,11 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Ask, Command};
+use crate::Ask;
 
 mod books;
 mod by_hand;
+mod ordered;
 
 pub use by_hand::ByHand;
 
@@ -318,20 +319,6 @@ impl Deed {
             Ask::As { ask, .. } => return Self::of(ask),
         };
         (deed, Cow::Borrowed(object))
-    }
-
-    /// What a command is, and about what: of a move also where to.
-    #[must_use]
-    pub fn of_command(command: &Command) -> (Self, Cow<'_, str>) {
-        let moved = |what: &str, to: &str| (Self::Move, Cow::Owned(format!("{what} to {to}")));
-        match command {
-            Command::Standby { node } => (Self::Standby, Cow::Borrowed(node)),
-            Command::Drain { node, .. } => (Self::Drain, Cow::Borrowed(node)),
-            Command::Resume { node } => (Self::Resume, Cow::Borrowed(node)),
-            Command::Move { vip: what, to } | Command::Use { pool: what, to } => moved(what, to),
-            Command::Coordinate { to } => moved("coordinator", to),
-            Command::Lead { to } => moved("store", to),
-        }
     }
 
     /// What a request for this path of the dashboard is.

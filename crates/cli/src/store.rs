@@ -4,12 +4,13 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 
 use ::store::{Error, Local, Report, Store};
-use engine::kv::{Item, Keys};
+use engine::kv::{self, Item, Keys};
 use serde_json::json;
 
 use crate::reach::{Instance, ReachError};
 
 mod by_hand;
+mod check;
 pub(crate) mod members;
 mod restore;
 
@@ -102,11 +103,14 @@ pub struct DeleteArgs {
 
 /// Write all of the content into a file, with its revisions
 ///
-/// It is no older than the command, on any member. The file has a checksum, mode 600, and replaces what
-/// was there only when it is whole. Put it on another machine.
+/// It is no older than the command, on any member. The file has a checksum (`outlast store check FILE` reads it) and mode 600;
+/// it is there whole or not at all, and one that is there already is kept. Put it on another machine.
 #[derive(Debug, clap::Args)]
 pub struct BackupArgs {
     file: PathBuf,
+    /// Also where there is a file already: it is replaced once the new one is whole
+    #[arg(long)]
+    force: bool,
     #[command(flatten)]
     here: Here,
 }
@@ -139,13 +143,16 @@ pub struct RestoreArgs {
     from: Option<u64>,
 }
 
-/// Read every page, entry and snapshot of a store that does not run
+/// Read every page, entry and snapshot of a store that does not run, or all of a backup
 ///
 /// Exit code 1 where something is damaged or missing.
 #[derive(Debug, clap::Args)]
 pub struct CheckArgs {
-    /// Where `store.redb` lies
-    directory: PathBuf,
+    /// Where `store.redb` lies, or a file of `outlast store backup`
+    path: PathBuf,
+    /// The cluster file, for the name of the node whose store it is [default: /etc/outlast/outlast.toml]
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
 }
 
 /// Why it was not done.
@@ -165,6 +172,14 @@ pub enum StoreError {
     },
     #[error("{}: {why}", path.display())]
     Config { path: PathBuf, why: &'static str },
+    #[error("{} is there already: name another file, or --force replaces it", .0.display())]
+    Kept(PathBuf),
+    #[error("{}: the backup is not whole", path.display())]
+    Damaged {
+        path: PathBuf,
+        #[source]
+        source: kv::Damage,
+    },
     /// The leader's word.
     #[error("{0}")]
     Refused(String),
@@ -195,8 +210,9 @@ impl StoreError {
             | Self::File { .. }
             | Self::Unknown(_)
             | Self::Own(_)
+            | Self::Kept(_)
             | Self::Config { .. } => 2,
-            Self::Store(_) | Self::Refused(_) | Self::Audit { .. } => 1,
+            Self::Store(_) | Self::Refused(_) | Self::Audit { .. } | Self::Damaged { .. } => 1,
         }
     }
 }
@@ -231,15 +247,7 @@ pub fn run(command: &Command, out: &mut impl Write) -> Result<bool, StoreError> 
         Command::Backup(args) => by_hand::backup(args, out),
         Command::Restore(args) => restore::run(args, out),
         Command::Members(args) => members::run(args, out),
-        Command::Check(args) => {
-            let found = ::store::check(&args.directory)?;
-            writeln!(out, "{}", found.owner)?;
-            if let Some((revision, keys)) = found.snapshot {
-                writeln!(out, "snapshot of revision {revision}, {keys} keys")?;
-            }
-            writeln!(out, "{} entries, the last is {}", found.entries, found.last)?;
-            Ok(true)
-        }
+        Command::Check(args) => check::run(args, out),
     }
 }
 

@@ -12,6 +12,7 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::os::fd::{AsFd, OwnedFd};
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -167,6 +168,7 @@ fn a_backup_is_restored_on_all_members_and_no_revision_comes_twice() {
         let file = trio.files.path("backup");
         let file = file.to_str().expect("a path of the test");
         assert!(trio.store("node02", &["backup", file]).status.success());
+        checks_backups(&trio, file);
         trio.put("node01", "a", "after");
         trio.put("node01", "b", "after");
         let revision = trio.report("node01")["revision"].as_u64().expect("a number");
@@ -184,7 +186,8 @@ fn a_backup_is_restored_on_all_members_and_no_revision_comes_twice() {
         drop(held);
         let output = trio.restore("node01", &trio.damaged(file), &[]);
         assert_eq!(output.status.code(), Some(1), "{}", said(&output));
-        assert!(trio.check("node01").status.success(), "nothing was changed");
+        assert!(said(&output).contains("damaged: the backup is not whole"), "{}", said(&output));
+        is_whole(&trio, "node01");
         let first = trio.restored(file);
         is_logged(&trio, "store restore");
         assert!(first > revision);
@@ -231,7 +234,7 @@ fn a_backup_is_restored_on_all_members_and_no_revision_comes_twice() {
 }
 
 /// The record that says whose file it is, with the number of the next version.
-fn make_newer(file: &std::path::Path) {
+fn make_newer(file: &Path) {
     use redb::ReadableTable;
     const FACTS: redb::TableDefinition<'_, &str, &[u8]> = redb::TableDefinition::new("facts");
     let database = redb::Database::open(file).expect("no store has it");
@@ -289,6 +292,42 @@ fn a_store_of_a_newer_version_is_refused_by_name_and_stays_as_it_is() {
         trio.stop_node("node03");
         assert_eq!(trio.check("node03").status.code(), Some(1), "it is as it was");
     });
+}
+
+/// Nothing in the store of that node was changed, and it is told by its name.
+fn is_whole(trio: &Trio, node: &str) {
+    let config = trio.files.path(&format!("{node}.toml"));
+    let config = config.to_str().expect("a path of the test");
+    let output = trio.check_with(node, &["--config", config]);
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.success(), "{text}{}", said(&output));
+    assert!(text.contains(&format!("is whole: the store of {node} in cluster `")), "{text}");
+}
+
+/// A backup is whole, or what is broken is told; it is not written over unless somebody insists.
+fn checks_backups(trio: &Trio, file: &str) {
+    let output = check(Path::new(file));
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.success(), "{}", said(&output));
+    assert!(text.contains("backup is whole: a backup of revision "), "{text}");
+    let bytes = std::fs::read(file).expect("a file");
+    let cut = trio.files.path("cut");
+    std::fs::write(&cut, &bytes[..bytes.len() - 7]).expect("a file");
+    for broken in [trio.damaged(file).as_str(), cut.to_str().expect("a path of the test")] {
+        let output = check(Path::new(broken));
+        assert_eq!(output.status.code(), Some(1), "{}", said(&output));
+        assert!(
+            said(&output).contains("the backup is not whole: its checksum"),
+            "{}",
+            said(&output)
+        );
+    }
+    let output = trio.store("node02", &["backup", file]);
+    assert_eq!(output.status.code(), Some(2), "{}", said(&output));
+    assert!(said(&output).contains("is there already"), "{}", said(&output));
+    assert!(std::fs::read(file).expect("a file") == bytes, "it is as it was");
+    let output = trio.store("node02", &["backup", file, "--force"]);
+    assert!(output.status.success(), "{}", said(&output));
 }
 
 #[test]

@@ -44,7 +44,7 @@ use crate::transport::Transport;
 use crate::{Error, Store, Watch};
 use content::Content;
 use disk::Disk;
-pub use disk::offline::{Checked, Restoring, TRUSTED, check, restore};
+pub use disk::offline::{Checked, FILE, Restoring, TRUSTED, check, restore};
 pub(crate) use disk::own_folder;
 use election::{Moment, View};
 pub(crate) use frame::{Frame, MAX_FRAME};

@@ -28,7 +28,7 @@ use tokio::sync::mpsc;
 pub const INCARNATION: &str = "store.incarnation";
 
 pub use embedded::members::{Outlook, WISHES, Wish};
-pub use embedded::{Checked, Restoring, TRUSTED, check, restore};
+pub use embedded::{Checked, FILE, Restoring, TRUSTED, check, restore};
 pub use embedded::{Embedded, NodeId, Options, Status, Timing};
 pub use host::{Host, Setup};
 pub use local::blocking::Local;
@@ -64,6 +64,8 @@ pub enum Error {
     NoAddress(u64),
     #[error("etcd says: {0}")]
     Etcd(String),
+    #[error("the backup is not whole or none of a store")]
+    Backup(#[source] engine::kv::Damage),
     #[error("cannot change the members: {0}")]
     Members(String),
     #[error("the lead of the store is not given away: {0}")]

@@ -7,6 +7,8 @@ use crate::books::BookAsk;
 
 const SHOW: &str = "`outlast config show`, and what `apply` and `rollback` compare with";
 
+const UNDO: &str = "node confirm-off --undo";
+
 impl Deed {
     /// What is kept in the store. Whoever writes the configuration writes `[access]`, so that is for admins.
     pub(super) fn row_of_books(self) -> Row {
@@ -41,12 +43,7 @@ impl Deed {
             Self::ConfirmOff => {
                 row("node confirm-off", "`outlast node confirm-off`", Admin, Scope::Members)
             }
-            Self::TakeBack => row(
-                "node confirm-off --undo",
-                "`outlast node confirm-off --undo`",
-                Admin,
-                Scope::Members,
-            ),
+            Self::TakeBack => row(UNDO, "`outlast node confirm-off --undo`", Admin, Scope::Members),
             Self::Replace => row("node replace", "`outlast node replace`", Admin, Scope::Members),
             Self::Hears => Row {
                 changes: false,

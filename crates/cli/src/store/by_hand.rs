@@ -59,13 +59,20 @@ pub(super) fn delete(args: &DeleteArgs, out: &mut impl Write) -> Result<bool, St
 }
 
 pub(super) fn backup(args: &BackupArgs, out: &mut impl Write) -> Result<bool, StoreError> {
+    if !args.force && args.file.exists() {
+        return Err(StoreError::Kept(args.file.clone()));
+    }
     let local = local(&args.here)?;
     let file = args.file.display().to_string();
     let (kv, bytes) = logged(&args.here, (ByHand::Backup, &file), out, || {
         let backup = local.wait(local.client().backup())?;
         let kv = kv::read_snapshot(&backup).map_err(io::Error::other)?;
         let failed = |source| StoreError::File { path: args.file.clone(), source };
-        keep(&args.file, &backup).map_err(failed)?;
+        let kept = keep(&args.file, &backup, args.force);
+        if matches!(&kept, Err(error) if error.kind() == io::ErrorKind::AlreadyExists) {
+            return Err(StoreError::Kept(args.file.clone()));
+        }
+        kept.map_err(failed)?;
         Ok((kv, backup.len()))
     })?;
     writeln!(out, "revision {}, {} keys, {bytes} bytes", kv.revision(), kv.len())?;
@@ -86,8 +93,8 @@ pub(super) fn get(args: &GetArgs, out: &mut impl Write) -> Result<bool, StoreErr
     Ok(item.is_some())
 }
 
-/// Whole or not at all, for the owner only.
-fn keep(path: &Path, bytes: &[u8]) -> io::Result<()> {
+/// Whole or not at all, for the owner only; what is there already goes by force only.
+fn keep(path: &Path, bytes: &[u8], force: bool) -> io::Result<()> {
     use std::os::unix::fs::OpenOptionsExt;
     let mut name = path.as_os_str().to_owned();
     name.push(".part");
@@ -95,7 +102,17 @@ fn keep(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let mut file = options.write(true).create(true).truncate(true).mode(0o600).open(&name)?;
     file.write_all(bytes)?;
     file.sync_all()?;
-    std::fs::rename(&name, path)
+    if force {
+        return std::fs::rename(&name, path);
+    }
+    // Two at once cannot both have it.
+    match std::fs::hard_link(&name, path) {
+        // A file system without second names.
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists && !path.exists() => {
+            std::fs::rename(&name, path)
+        }
+        linked => std::fs::remove_file(&name).and(linked),
+    }
 }
 
 /// # Errors

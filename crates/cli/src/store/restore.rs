@@ -37,7 +37,11 @@ pub(super) fn run(args: &RestoreArgs, out: &mut impl Write) -> Result<bool, Stor
         wall_ms: sys::clock::wall_ms(),
         known: known(state_dir),
     };
-    let revision = ::store::restore(&restoring, &read(&args.file)?)?;
+    let restored = ::store::restore(&restoring, &read(&args.file)?);
+    if let Err(::store::Error::Backup(source)) = &restored {
+        return Err(StoreError::Damaged { path: args.file.clone(), source: *source });
+    }
+    let revision = restored?;
     writeln!(out, "{} goes on from revision {revision}", args.node)?;
     write!(out, "{}", what_is_left(args, &members, revision))?;
     let entry = trust::audit::Entry {

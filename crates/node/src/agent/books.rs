@@ -298,6 +298,7 @@ impl Shelf {
             | Error::TwoVoters
             | Error::NoAddress(_)
             | Error::Etcd(_)
+            | Error::Backup(_)
             | Error::Members(_)
             | Error::Lead(_)) => base::Chain(&other).to_string(),
         })

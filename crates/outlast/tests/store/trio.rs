@@ -206,6 +206,12 @@ impl Trio {
         check(&self.folder(node))
     }
 
+    pub fn check_with(&self, node: &str, more: &[&str]) -> Output {
+        let mut command = Command::new(OUTLAST);
+        command.args(["store", "check"]).arg(self.folder(node)).args(more);
+        command.output().expect("the tool runs")
+    }
+
     pub fn restore(&self, node: &str, file: &str, more: &[&str]) -> Output {
         let config = self.files.path(&format!("{node}.toml"));
         let mut command = Command::new(OUTLAST);

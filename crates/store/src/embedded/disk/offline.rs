@@ -18,7 +18,8 @@ use crate::Error;
 use crate::bytes::{Reader, Writer};
 use crate::embedded::types::{LogEntry, LogId, Members, NodeId, SnapshotMeta};
 
-const FILE: &str = "store.redb";
+/// The store of a member, in its folder.
+pub const FILE: &str = "store.redb";
 /// The name that the file that was there has after a restore.
 const BEFORE: &str = "store.redb.before-restore";
 const NEW: &str = "store.redb.new";
@@ -35,8 +36,11 @@ const RUNS: &str = "a running store has it open: stop outlast on this node first
 /// What a store's file has, all of it readable.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Checked {
-    /// `belongs to node ... of cluster ...`.
-    pub owner: String,
+    pub cluster: String,
+    /// Whose it is, by the number of its name: [`crate::node_id`].
+    pub node: NodeId,
+    /// Which founding or restore it is of; none while it has no members.
+    pub incarnation: Option<u64>,
     /// Entries of the log behind the snapshot.
     pub entries: u64,
     pub last: u64,
@@ -115,9 +119,10 @@ pub fn check(folder: &Path) -> Result<Checked, Error> {
     let read = || -> Result<io::Result<Checked>, redb::Error> {
         let transaction = database.begin_read()?;
         let (facts, log) = (transaction.open_table(FACTS)?, transaction.open_table(LOG)?);
-        let owner = match facts.get(OWNER)?.map(|owner| owner_text(owner.value())).transpose() {
-            Ok(owner) => owner.unwrap_or_default(),
-            Err(error) => return Ok(Err(error)),
+        let owner = match facts.get(OWNER)?.map(|owner| Owner::decode(owner.value())) {
+            Some(Ok(owner)) => owner,
+            Some(Err(error)) => return Ok(Err(error)),
+            None => return Ok(Err(invalid("it does not say whose it is"))),
         };
         let mut entries = 0;
         let mut next = position.purged.map_or(0, |purged| purged.index + 1);
@@ -145,7 +150,8 @@ pub fn check(folder: &Path) -> Result<Checked, Error> {
             },
         };
         let last = position.last.map_or(0, |last| last.index);
-        Ok(Ok(Checked { owner, entries, last, snapshot }))
+        let Owner { cluster, node, incarnation, .. } = owner;
+        Ok(Ok(Checked { cluster, node, incarnation, entries, last, snapshot }))
     };
     read().map_err(|error| failed(io::Error::other(error)))?.map_err(failed)
 }
@@ -246,8 +252,7 @@ pub fn restore(restoring: &Restoring, backup: &[u8]) -> Result<u64, Error> {
     }
     let path = folder.join(FILE);
     let failed = |source| Error::Disk { path: path.clone(), source };
-    let damaged = |damage| Error::Members(format!("the backup cannot be used: {damage}"));
-    let mut kv = read_snapshot(backup).map_err(damaged)?;
+    let mut kv = read_snapshot(backup).map_err(Error::Backup)?;
     own_folder(folder).map_err(failed)?;
     // To the end.
     let old = hold(&path).map_err(failed)?;
