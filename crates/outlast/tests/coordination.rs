@@ -64,7 +64,7 @@ fn after_a_restore_and_a_founding_the_same_command_under_the_same_number_is_done
     alone("after_a_restore_and_a_founding_the_same_command_under_the_same_number_is_done", || {
         let mut trio = Trio::new("");
         let backup = trio.files.path("backup").display().to_string();
-        does(&trio, "node01", &["store", "backup", &backup]);
+        does(&trio, "node01", &["store", "backup", &backup, "--force"]);
         let standby = ["node", "standby", "node02"];
         does(&trio, "node01", &standby);
         does(&trio, "node01", &["node", "resume", "node02"]);

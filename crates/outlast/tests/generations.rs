@@ -283,6 +283,7 @@ fn a_generation_is_applied_on_every_node_or_it_says_what_it_still_runs() {
 fn everywhere(trio: &Trio, one: SocketAddr, two: SocketAddr) {
     let (code, said) = trio.apply("node01", &trio.folder(one, ""), &["--reason", "as installed"]);
     assert_eq!((code, &said["generation"]), (0, &1.into()), "{said}");
+    assert_eq!(said["changes"], serde_json::json!([]), "there is nothing to compare with: {said}");
     let (code, said) = trio.apply("node02", &trio.folder(two, ""), &["--reason", "the other"]);
     assert_eq!((code, &said["generation"]), (0, &2.into()), "{said}");
     trio.all_answer(&NODES, "two");
@@ -304,6 +305,7 @@ fn refused_where_it_is_wrong(trio: &Trio, one: SocketAddr) {
     let complaint = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!(output.status.code(), Some(1), "{complaint}");
     assert!(complaint.contains("bimd"), "{complaint}");
+    assert!(complaint.trim_end().ends_with("nothing was committed"), "{complaint}");
     let (code, said) = trio.config("node01", &["status"]);
     assert_eq!((code, line(&said, "node02")), (0, ("applied", Some(2), "")), "{said}");
     trio.all_answer(&NODES, "two");
@@ -341,6 +343,12 @@ fn taken(trio: &Trio, one: SocketAddr) {
     let (code, said) = trio.apply("node03", &trio.folder(one, &more), &[]);
     assert_eq!((code, &said["generation"], &said["committed"]), (1, &4.into(), &false.into()));
     assert_eq!(line(&said, "node02").0, "refused", "{said}");
+    let output = trio.ask("node03", &["config", "apply", &trio.folder(one, &more), "--yes"]);
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(
+        text.contains("back to the one before, on all nodes: `outlast config rollback 3`"),
+        "{text}"
+    );
     let (code, said) = trio.config("node03", &["rollback", "3", "--yes"]);
     assert_eq!((code, line(&said, "node01")), (0, ("applied", Some(5), "")), "{said}");
     let output = trio.ask("node02", &["config", "history", "--json"]);

@@ -184,9 +184,7 @@ fn a_backup_is_restored_on_all_members_and_no_revision_comes_twice() {
         assert_eq!(output.status.code(), Some(1), "{}", said(&output));
         assert!(said(&output).contains("stop outlast"), "{}", said(&output));
         drop(held);
-        let output = trio.restore("node01", &trio.damaged(file), &[]);
-        assert_eq!(output.status.code(), Some(1), "{}", said(&output));
-        assert!(said(&output).contains("damaged: the backup is not whole"), "{}", said(&output));
+        is_refused(&trio.restore("node01", &trio.damaged(file), &[]));
         is_whole(&trio, "node01");
         let first = trio.restored(file);
         is_logged(&trio, "store restore");
@@ -292,6 +290,12 @@ fn a_store_of_a_newer_version_is_refused_by_name_and_stays_as_it_is() {
         trio.stop_node("node03");
         assert_eq!(trio.check("node03").status.code(), Some(1), "it is as it was");
     });
+}
+
+/// A backup that is damaged is told as such.
+fn is_refused(output: &std::process::Output) {
+    assert_eq!(output.status.code(), Some(1), "{}", said(output));
+    assert!(said(output).contains("damaged: the backup is not whole"), "{}", said(output));
 }
 
 /// Nothing in the store of that node was changed, and it is told by its name.

@@ -258,6 +258,8 @@ fn each_mistake_of_a_join_is_told_and_costs_nothing() {
     assert!(error.contains("cannot listen at") && error.contains("in use"), "{error}");
     let error = twin.refused(&["join", &token, "--node", "node02"], 2);
     assert!(error.contains("belongs to the cluster `cloud` already"), "{error}");
+    let way = format!("first move it away: `mv {0} {0}.old`", twin.0.display());
+    assert!(error.contains(&way), "{error}");
     let error = twin.refused(&["init", "cloud"], 2);
     assert!(error.contains("belongs to the cluster `cloud` already"), "{error}");
 

@@ -49,7 +49,8 @@ pub enum TrustError {
     Keys,
     #[error("former keys are accepted for 2 minutes to 24 hours")]
     Forget,
-    #[error("{} belongs to the cluster `{cluster}` already (fingerprint {fingerprint})", folder.display())]
+    #[error("{} belongs to the cluster `{cluster}` already (fingerprint {fingerprint}): to be in \
+             another one, in another role, or again after `outlast trust revoke`, first move it away: `mv {} {}.old`", folder.display(), folder.display(), folder.display())]
     Taken { folder: PathBuf, cluster: String, fingerprint: Fingerprint },
     #[error("{} belongs to no cluster: `outlast init` founds one, `outlast join -` joins one", .0.display())]
     Nobody(PathBuf),

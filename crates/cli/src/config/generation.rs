@@ -149,11 +149,18 @@ fn commit(
         Some(newest) => shelf.generation(newest.number)?.1,
         None => Content::default(),
     };
-    let groups = collect::groups(&before, content)?;
+    let mut groups = collect::groups(&before, content)?;
+    let is_first = kept.is_empty();
+    if is_first {
+        // What nodes run already is not known here: a list of all that stands in the files would be no plan.
+        groups.clear();
+    }
     let is_same = before == *content;
     let number = kept.last().map_or(1, |newest| newest.number + 1);
-    if !how.json {
-        write_groups(out, &groups, content.nodes.len())?;
+    match (how.json, is_first) {
+        (true, _) => {}
+        (false, true) => write_first(out, content)?,
+        (false, false) => write_groups(out, &groups, content.nodes.len())?,
     }
     if let Some(why) = groups.iter().find_map(too_far) {
         return Err(GenerationError::Wrong(why));
@@ -222,6 +229,9 @@ fn wait_for(
         writeln!(out, "the store did not answer at last, so this may be old: {trouble}")?;
         writeln!(out, "what is said later is in `outlast config status`")?;
     }
+    if !how.json && number > 1 && lines.iter().any(|line| line.is_refused(number)) {
+        write!(out, "{}", way_back(number))?;
+    }
     Ok(lines.iter().all(|line| line.is_well(number)))
 }
 
@@ -257,6 +267,26 @@ fn too_far(group: &Group) -> Option<String> {
          {first}), each once all nodes run the one before",
         steps.join(", then ")
     ))
+}
+
+/// There is nothing to compare the first generation with.
+fn write_first(out: &mut impl Write, content: &Content) -> io::Result<()> {
+    writeln!(out, "the first generation, with these files:")?;
+    show::write_files(out, content, None)?;
+    writeln!(
+        out,
+        "a node that has exactly these takes them as they are, without a reload; one whose files differ refuses them \
+         until --force"
+    )
+}
+
+/// What to do where nodes cannot run a generation that is committed.
+fn way_back(number: u64) -> String {
+    format!(
+        "places of errors are those in the files of generation {number} (`outlast config show {number} --node NODE --output \
+         DIR`), not of those on the disk\nback to the one before, on all nodes: `outlast config rollback {}`\n",
+        number - 1
+    )
 }
 
 fn write_groups(out: &mut impl Write, groups: &[Group], nodes: usize) -> io::Result<()> {

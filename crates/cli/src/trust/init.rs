@@ -51,7 +51,8 @@ pub fn run(args: &Args, out: &mut impl Write) -> Result<(), CommandError> {
     )?;
     writeln!(
         out,
-        "next: `outlast trust serve` and `outlast token create` here, `outlast join` there"
+        "next: `outlast trust serve` and `outlast token create` here (`--role controller` for another controller), \
+         `outlast join` there"
     )?;
     Ok(())
 }

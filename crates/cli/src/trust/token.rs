@@ -1,6 +1,6 @@
 //! `outlast token`: what lets one node in, for a short time.
 
-use std::io::Write;
+use std::io::{self, IsTerminal, Write};
 use std::net::SocketAddr;
 
 use trust::{Fate, Kept, Role};
@@ -102,6 +102,12 @@ fn create(args: &Create, out: &mut impl Write) -> Result<(), CommandError> {
         |token| trust::hex::encode(&token.id),
     );
     let token = audited(&folder, ("token create", &object), made)?;
+    // Programs read the token alone.
+    if io::stdout().is_terminal() {
+        let whose = args.node.as_deref().unwrap_or("one node");
+        let (role, minutes) = (role.word(), args.minutes);
+        writeln!(io::stderr(), "for {whose}, as {role}, within {minutes} minutes:")?;
+    }
     writeln!(out, "{}", token.print())?;
     Ok(())
 }

@@ -32,6 +32,9 @@ fn an_operator_is_asked_and_a_generation_of_a_later_version_is_refused_by_name()
         let (code, text) = typed_on_a_terminal(&mixed, &apply, "n\n");
         assert!(text.contains("commit this as generation 1? [y/N]"), "{text}");
         assert!(text.contains("nothing was committed") && code == Some(1), "{code:?} {text}");
+        // There is nothing to compare with, so no list of all that would change.
+        assert!(text.contains("takes them as they are, without a reload"), "{text}");
+        assert!(text.contains("outlast.toml  ") && !text.contains("What that takes"), "{text}");
         let (code, text) = typed_on_a_terminal(&mixed, &apply, "y\n");
         assert!(text.contains("generation 1 is committed") && code == Some(0), "{code:?} {text}");
 

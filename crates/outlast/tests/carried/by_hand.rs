@@ -49,7 +49,7 @@ fn what_is_done_to_the_store_by_hand_is_in_the_audit_log() {
             kill(agent.expect("it was waited for"), "STOP");
             mixed.says("node01", words)
         };
-        let (code, text) = without_agent(&["store", "backup", &copy]);
+        let (code, text) = without_agent(&["store", "backup", &copy, "--force"]);
         assert_eq!(code, Some(0), "{text}");
         assert!(text.contains("this is in no audit log: "), "{text}");
         let (code, text) = without_agent(&["store", "get", "site/motd"]);

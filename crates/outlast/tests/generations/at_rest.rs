@@ -69,7 +69,7 @@ impl Trio {
         let file = self.files.path(name);
         let path = file.to_str().expect("a path of the test");
         until("a backup is written", || {
-            self.ask("node01", &["store", "backup", path]).status.success()
+            self.ask("node01", &["store", "backup", path, "--force"]).status.success()
         });
         file
     }

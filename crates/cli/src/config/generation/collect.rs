@@ -77,7 +77,7 @@ fn of_node(folders: &[PathBuf; 2]) -> Result<(Files, Vec<Source>), GenerationErr
     let mut texts = Files::from([(CLUSTER_FILE.to_owned(), source.text.clone())]);
     let mut sources = vec![];
     for path in paths {
-        let found = read(&first(&path))?;
+        let found = read(&first(&path)).map_err(|error| named(error, &source, &path))?;
         texts.insert(path, found.text.clone());
         sources.push(found);
     }
@@ -121,7 +121,7 @@ fn only_nodes(folder: &Path, names: &[String]) -> Result<(), GenerationError> {
 fn check(sources: Vec<Source>) -> Result<(), GenerationError> {
     let loaded = ::config::load_with(sources, &files::script);
     if let Some(refused) = ::config::refused(&loaded) {
-        return Err(GenerationError::Wrong(refused.shown));
+        return Err(not_committed(&refused.shown));
     }
     let cluster = loaded.cluster.as_ref();
     let Some(cluster) = cluster.filter(|cluster| cluster.store.is_some()) else {
@@ -212,7 +212,22 @@ fn cluster_of(source: &Source) -> Option<Cluster> {
 fn complaint(sources: Vec<Source>) -> GenerationError {
     let loaded = ::config::load(sources);
     let shown = ::config::refused(&loaded).map(|refused| refused.shown);
-    GenerationError::Wrong(shown.unwrap_or_else(|| "outlast.toml is no cluster file".to_owned()))
+    not_committed(&shown.unwrap_or_else(|| "outlast.toml is no cluster file".to_owned()))
+}
+
+/// Said last, as it is what an operator asks first.
+fn not_committed(shown: &str) -> GenerationError {
+    GenerationError::Wrong(format!("{shown}\nnothing was committed"))
+}
+
+/// Where the file that cannot be read is named.
+fn named(error: GenerationError, source: &Source, path: &str) -> GenerationError {
+    let GenerationError::File { path: file, source: why } = error else { return error };
+    let lines = source.text.lines().zip(1..);
+    let mut naming = lines.filter(|(line, _)| line.contains(&format!("\"{path}\"")));
+    let place = naming.next().map_or_else(String::new, |(_, line)| format!(":{line}"));
+    let why = io::Error::other(format!("{why}; {}{place} names it", source.path));
+    GenerationError::File { path: file, source: why }
 }
 
 fn read(path: &Path) -> Result<Source, GenerationError> {

@@ -30,6 +30,11 @@ impl Line {
         self.applied.as_ref().is_some_and(|it| it.runs == Some(number))
     }
 
+    /// It has looked at it, and runs another one.
+    pub(super) fn is_refused(&self, number: u64) -> bool {
+        self.state(number).0 == "refused"
+    }
+
     /// It has made up its mind, or cannot.
     fn is_settled(&self, number: u64) -> bool {
         self.applied.as_ref().is_some_and(|applied| applied.seen >= number)

@@ -185,7 +185,11 @@ fn with_files(generation: &Generation, content: &Content) -> serde_json::Value {
 }
 
 /// Each text once, with the nodes that have it.
-fn write_files(out: &mut impl Write, content: &Content, node: Option<&str>) -> io::Result<()> {
+pub(super) fn write_files(
+    out: &mut impl Write,
+    content: &Content,
+    node: Option<&str>,
+) -> io::Result<()> {
     for (at, text) in (0_u32..).zip(&content.texts) {
         let mut of = vec![];
         let mut name = "";

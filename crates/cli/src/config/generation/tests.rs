@@ -106,6 +106,11 @@ fn what_cannot_be_a_generation_is_told_by_name() {
     let other = cluster("haproxy.cfg").replace("trio", "quartet");
     folder.write("nodes/c/outlast.toml", &other);
     expect!["the nodes would be of several clusters: quartet, trio"].assert_eq(&folder.wrong());
+    fs::remove_dir_all(folder.0.join("nodes")).unwrap();
+    fs::remove_file(folder.0.join("haproxy.cfg")).unwrap();
+    let wrong = folder.wrong();
+    assert!(wrong.starts_with("cannot use FOLDER/haproxy.cfg: No such file"), "{wrong}");
+    assert!(wrong.ends_with("; FOLDER/outlast.toml:4 names it"), "{wrong}");
     fs::remove_file(folder.0.join("outlast.toml")).unwrap();
     assert!(folder.wrong().contains("cannot use FOLDER/outlast.toml"), "{}", folder.wrong());
 }
