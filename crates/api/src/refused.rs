@@ -16,6 +16,10 @@ pub struct RefusedPackets {
     /// The kernel threw them away: they came from the address of no node, or faster than they can be read.
     #[serde(default)]
     pub unread: u64,
+    /// When a count last grew, in milliseconds since 1970 (UTC) by the clock of the node; none: never, or it is not
+    /// known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_at_ms: Option<u64>,
 }
 
 /// Adverts, and sealed messages about a virtual IP, that were not obeyed: of one reason, for one virtual IP.

@@ -143,10 +143,6 @@ fn bare_start() -> Start {
     }
 }
 
-fn refused() -> api::RefusedPackets {
-    api::RefusedPackets { forged: 7, replayed: 2, unreadable: 0, astray: 1, unread: 300 }
-}
-
 fn machine(compute: bool) -> NodeLine {
     NodeLine { state: node(), holds: vec![], load: None, compute, just_started: false }
 }
@@ -175,9 +171,9 @@ fn status() -> Status {
         one_writer: false,
     };
     Status {
-        refused: refused(),
+        refused: examples::refused(),
         turned_away: api::TurnedAway { connections: 84, last: Some([10, 79, 0, 99].into()) },
-        vip_refused: api::RefusedPackets { forged: 1, ..refused() },
+        vip_refused: api::RefusedPackets { forged: 1, ..examples::refused() },
         adverts_refused: examples::adverts(),
         at_ms: 1_700_000_000_123,
         version: "0.1.0".to_owned(),
@@ -281,7 +277,7 @@ fn every_report_travels_as_in_its_golden_file() {
         Choice(_) => Choice(choice()),
         Node(_) => Node(node()),
         Event(_) => Event(event()),
-        Refused(_) => Refused(refused()),
+        Refused(_) => Refused(examples::refused()),
         Adverts(_) => Adverts(examples::adverts()),
         Counts(_) => Counts(vec![api::VipCounts { instance: 1, sent: 9, priority: Some(200), ..api::VipCounts::default() }]),
         Duty(_) => Duty(api::Duty::Standby),
@@ -348,7 +344,7 @@ fn every_change_travels_as_in_its_golden_file() {
         Duty(_) => Duty(api::Duty::Standby),
         Proven(_) => Proven(vec!["node01".to_owned()]),
         Store(_) => Store(Box::new(api::StoreState { failed: Some(815), ..store() })),
-        Refused(_) => Refused(refused()),
+        Refused(_) => Refused(examples::refused()),
         Adverts(_) => Adverts(examples::adverts()),
     });
     golden("change.jsonl", &changes);

@@ -1,6 +1,7 @@
 //! `outlast status`: what this node knows, and how old that is.
 
 use std::io::{self, Write};
+use std::time::Duration;
 
 use api::{BalancerState, RefusedAdvert, ServerState, Status, StoreDisk, VipLine};
 use engine::quorum;
@@ -71,8 +72,8 @@ fn print(out: &mut impl Write, status: &Status, all: bool) -> io::Result<()> {
         let (pid, starts) = (process.pid, process.starts);
         writeln!(out, "  {role:<10} {state}, pid {pid}, started {starts} time(s)")?;
     }
-    refused(out, "agent", status.refused)?;
-    refused(out, "vip", status.vip_refused)?;
+    refused(out, "agent", status.refused, (status.at_ms, all))?;
+    refused(out, "vip", status.vip_refused, (status.at_ms, all))?;
     turned_away(out, "the desk for joins", status.turned_away)?;
     let gone = status.store.as_ref().map(|store| store.turned_away);
     turned_away(out, "the store's door", gone.unwrap_or_default())?;
@@ -84,9 +85,18 @@ fn print(out: &mut impl Write, status: &Status, all: bool) -> io::Result<()> {
     servers(out, status, all)
 }
 
-/// Silence where all that came was believed.
-fn refused(out: &mut impl Write, who: &str, packets: api::RefusedPackets) -> io::Result<()> {
-    let api::RefusedPackets { forged, replayed, unreadable, astray, unread } = packets;
+/// What was not believed is no news any more, and stays in `--all` and the metrics.
+const LONG_AGO: Duration = Duration::from_secs(600);
+
+/// Silence where all that came was believed, or what was not came long ago and not all is to be shown.
+fn refused(
+    out: &mut impl Write,
+    who: &str,
+    packets: api::RefusedPackets,
+    (now_ms, all): (u64, bool),
+) -> io::Result<()> {
+    let api::RefusedPackets { forged, replayed, unreadable, astray, unread, last_at_ms } = packets;
+    let age = last_at_ms.map(|at| Duration::from_millis(now_ms.saturating_sub(at)));
     let counts = [
         (forged, "forged"),
         (replayed, "replayed"),
@@ -96,10 +106,12 @@ fn refused(out: &mut impl Write, who: &str, packets: api::RefusedPackets) -> io:
     ];
     let some = counts.iter().filter(|(count, _)| *count > 0);
     let some: Vec<String> = some.map(|(count, word)| format!("{count} {word}")).collect();
-    if some.is_empty() {
+    if some.is_empty() || (!all && age.is_some_and(|age| age > LONG_AGO)) {
         return Ok(());
     }
-    writeln!(out, "  datagrams to the {who} that were not believed: {}", some.join(", "))
+    let last = age.map(|age| format!(", the last {} ago", words::age(age))).unwrap_or_default();
+    let some = some.join(", ");
+    writeln!(out, "  datagrams to the {who} that were not believed: {some} since it started{last}")
 }
 
 /// Silence where everybody was let in.
@@ -218,7 +230,8 @@ fn store(out: &mut impl Write, status: &Status) -> io::Result<()> {
         writeln!(out, "  without a vote yet: {}", list(learners))?;
     }
     for (node, lag) in store.lags(&status.node).filter(|(_, lag)| *lag > 0) {
-        writeln!(out, "  {node} is {lag} entries behind")?;
+        let entries = if lag == 1 { "entry" } else { "entries" };
+        writeln!(out, "  {node} is {lag} {entries} behind")?;
     }
     match store.disk {
         StoreDisk::Whole | StoreDisk::WentBack { upto: None } => {}
@@ -279,6 +292,25 @@ mod tests {
 
     use super::*;
     use crate::example;
+
+    #[test]
+    fn what_was_not_believed_has_its_age_and_is_left_out_when_that_is_long_ago() {
+        let said = |ago_ms: u64, all| {
+            let mut out = vec![];
+            let packets = api::RefusedPackets {
+                forged: 2,
+                last_at_ms: Some(1_000_000),
+                ..api::RefusedPackets::default()
+            };
+            refused(&mut out, "vip", packets, (1_000_000 + ago_ms, all)).unwrap();
+            String::from_utf8(out).unwrap()
+        };
+        let line =
+            "  datagrams to the vip that were not believed: 2 forged since it started, the last ";
+        assert_eq!(said(41_000, false), format!("{line}41.0 s ago\n"));
+        assert_eq!(said(600_001, false), "");
+        assert_eq!(said(600_001, true), format!("{line}10 min ago\n"));
+    }
 
     #[test]
     fn holder_next_loads_and_what_is_down_are_on_one_page() {

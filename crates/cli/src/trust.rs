@@ -399,6 +399,7 @@ fn status(state: &State, here: &Here, out: &mut impl Write) -> io::Result<()> {
     match state.roster.sealing.len() {
         0 => writeln!(out, "no cluster key: what is applied lies in the store in clear")?,
         1 => writeln!(out, "cluster key {}", current(state))?,
+        2 => writeln!(out, "cluster key {}, and a former one", current(state))?,
         count => writeln!(out, "cluster key {}, and {} former ones", current(state), count - 1)?,
     }
     for id in &here.lacks {

@@ -314,6 +314,7 @@ impl Agent<'_> {
                 core.sampled(now, load);
                 core.stalled(self.stalls.ailments(now));
                 core.unread = self.beats.as_ref().map_or(0, Beats::unread);
+                core.note_refused();
                 core.newly_planned(sys::clock::wall_ms())
             };
             self.are_proven();

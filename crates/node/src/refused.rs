@@ -19,5 +19,6 @@ pub(crate) fn hear_only(socket: BorrowedFd<'_>, nodes: impl Iterator<Item = IpAd
 /// For `status` and metrics.
 pub(crate) const fn shown(refused: Refused, unread: u64) -> api::RefusedPackets {
     let Refused { forged, unreadable, replay, network, stranger } = refused;
-    api::RefusedPackets { forged, replayed: replay, unreadable, astray: network + stranger, unread }
+    let astray = network + stranger;
+    api::RefusedPackets { forged, replayed: replay, unreadable, astray, unread, last_at_ms: None }
 }

@@ -44,10 +44,16 @@ pub enum Error {
     #[error("the store refuses it")]
     Refused(#[source] Refusal),
     /// Surely not done; worth another try.
-    #[error("the store has no leader for {} ms", .0.as_millis())]
+    #[error(
+        "the store has no leader: {} ms were waited for one; a majority of its members has to hear each other again \
+         (`outlast why store` says who is missing)",
+        .0.as_millis()
+    )]
     NoLeader(Duration),
     /// It may have been done, or be done later: read before doing it again.
-    #[error("nobody knows whether it was done")]
+    #[error(
+        "nobody knows whether it was done: the store lost its leader meanwhile; read before doing it again"
+    )]
     Unknown,
     #[error("the watch cannot go on")]
     Compacted(#[source] Compacted),

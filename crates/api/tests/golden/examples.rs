@@ -78,3 +78,14 @@ pub(crate) fn adverts() -> Vec<outlast_api::RefusedAdverts> {
         of(None, outlast_api::RefusedAdvert::Unread, None),
     ]
 }
+
+pub(crate) fn refused() -> outlast_api::RefusedPackets {
+    outlast_api::RefusedPackets {
+        forged: 7,
+        replayed: 2,
+        unreadable: 0,
+        astray: 1,
+        unread: 300,
+        last_at_ms: Some(1_700_000_000_123),
+    }
+}

@@ -189,7 +189,7 @@ impl Member {
         if !stall.is_zero() || now < self.judge_from {
             let patient = if now < self.judge_from { "; it accuses nobody yet" } else { "" };
             let millis = stall.as_millis();
-            see(Kind::OwnTimers, format!("this node was late by {millis} ms of late{patient}"));
+            see(Kind::OwnTimers, format!("this node was late by {millis} ms lately{patient}"));
         }
         if !peer.shares(&self.own_carrier).any(|shared| shared) {
             see(Kind::OwnLinks, "this node has no carrier on a link that both have".to_owned());

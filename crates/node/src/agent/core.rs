@@ -46,6 +46,8 @@ pub(crate) struct Core {
     pub(super) turns: HashMap<u16, VecDeque<Turn>>,
     /// Datagrams that the kernel threw away.
     pub(super) unread: u64,
+    /// What was not believed when that was last looked at, and when it last grew.
+    pub(super) noted: api::RefusedPackets,
     /// Of this node.
     pub(super) load: Option<(member::Load, Time)>,
     /// What the gossip was told last: majority, and this node's own word.
@@ -127,6 +129,7 @@ impl Core {
             ill: BTreeSet::new(),
             tally: Tally::default(),
             unread: 0,
+            noted: api::RefusedPackets::default(),
             own: None,
             reference: None,
             strange: Strange::default(),
@@ -174,7 +177,8 @@ impl Core {
             NodeLine { state, holds, load: load.map(shown), compute, just_started }
         });
         let mut status = self.picture.status(nodes.collect());
-        status.refused = self.refused();
+        let last_at_ms = self.noted.last_at_ms;
+        status.refused = api::RefusedPackets { last_at_ms, ..self.refused() };
         status.turned_away = self.turned_away();
         status.coordinator.clone_from(&self.coordinator);
         status.planned = self.open_windows(sys::clock::wall_ms());

@@ -24,6 +24,14 @@ pub(super) struct Strange {
 }
 
 impl Core {
+    /// Once in a while: when something was last not believed.
+    pub(super) fn note_refused(&mut self) {
+        let now = api::RefusedPackets { last_at_ms: self.noted.last_at_ms, ..self.refused() };
+        if now != self.noted {
+            self.noted = api::RefusedPackets { last_at_ms: Some(sys::clock::wall_ms()), ..now };
+        }
+    }
+
     /// Opens a packet that came from this address; an event where it says that somebody is not who it says.
     pub(super) fn hear<'a>(
         &mut self,
@@ -68,8 +76,9 @@ impl Core {
             object: format!("node/{}", self.picture.node),
             evidence: self.spoken(speakers),
             decision: "believe nothing of it, and accuse nobody for it".to_owned(),
-            not_done: "look at the machines that have these addresses: one of another cluster or with an old secret \
-                       gets other addresses or this cluster's keys; else somebody forges"
+            not_done: "after `outlast node replace`, `trust rotate` or a revocation it ends by itself when all have the new roster, \
+                       within a minute; else look at the machines that have these addresses: one of another cluster \
+                       or with an old secret gets other addresses or this cluster's keys; else somebody forges"
                 .to_owned(),
             ..Event::default()
         })

@@ -136,7 +136,8 @@ impl Voters {
         (went(state.disk) && !went(before)).then(|| Event {
             what: "store-went-back".to_owned(),
             evidence: "others remember more of this node's store than its disk does".to_owned(),
-            decision: "it is filled up by the leader".to_owned(),
+            decision: "it is filled up by the leader, as on a machine that replaces another under its name"
+                .to_owned(),
             not_done: "until then it does not vote for a shorter log, and does not stand"
                 .to_owned(),
             ..Event::default()

@@ -261,7 +261,10 @@ impl Supervisor {
             what: "started".to_owned(),
             evidence: format!("outlast {}, pid {}", env!("CARGO_PKG_VERSION"), std::process::id()),
             decision: "the configuration is good".to_owned(),
-            action: format!("runs {}", runs.into_iter().flatten().collect::<Vec<_>>().join(", ")),
+            action: match &runs.into_iter().flatten().collect::<Vec<_>>()[..] {
+                [] => "runs no virtual IP and no proxy".to_owned(),
+                some => format!("runs {}", some.join(", ")),
+            },
             ..Event::default()
         };
         for event in std::iter::once(started).chain(self.lives.trouble.take().map(lives_trouble)) {

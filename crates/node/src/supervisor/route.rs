@@ -6,7 +6,9 @@ use std::time::Duration;
 use super::children::{Child, word};
 use super::{Slot, Supervisor, tell};
 use crate::vip::rescue;
-use api::{Change, Duty, Event, Order, ProcessState, Report, Role, VipState, Wished};
+use api::{
+    Change, Duty, Event, Order, ProcessState, RefusedPackets, Report, Role, VipState, Wished,
+};
 use engine::role::{ASIDE_FROZEN_AFTER, Input, Kind, Loss, Part};
 
 impl Supervisor {
@@ -28,7 +30,8 @@ impl Supervisor {
             Report::Wished(wished) if kind == Kind::Proxy => self.wished(role, wished),
             Report::Vip(state) => self.vip(slot, state),
             Report::Refused(refused) => {
-                let change = Change::Refused(refused);
+                let last_at_ms = Some(sys::clock::wall_ms());
+                let change = Change::Refused(RefusedPackets { last_at_ms, ..refused });
                 self.facts.learn(&change);
                 self.inform_agent(Order::Change(change));
             }

@@ -67,7 +67,7 @@ fn coordinator(text: &mut Text, status: &Status) {
 }
 
 fn refused(text: &mut Text, family: &str, refused: RefusedPackets) {
-    let RefusedPackets { forged, replayed, unreadable, astray, unread } = refused;
+    let RefusedPackets { forged, replayed, unreadable, astray, unread, last_at_ms: _ } = refused;
     for (reason, packets) in [
         ("forged", forged),
         ("replayed", replayed),

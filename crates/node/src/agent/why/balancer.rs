@@ -87,16 +87,12 @@ pub(super) fn process(ground: &Ground<'_>, name: &str) -> Option<Told> {
         ),
     };
     let mut evidence = vec![runs(ground, process)];
+    let mut would_change = vec![lost(process.role).to_owned()];
     if process.role == Role::Store {
         evidence.extend(super::store::evidence(ground));
+        would_change.splice(0..0, super::store::would_lead(ground));
     }
-    Some(Told {
-        state,
-        evidence,
-        rule,
-        rules: vec![],
-        would_change: vec![lost(process.role).to_owned()],
-    })
+    Some(Told { state, evidence, rule, rules: vec![], would_change })
 }
 
 fn runs(ground: &Ground<'_>, process: &ProcessState) -> api::Evidence {

@@ -1,6 +1,6 @@
 //! What this node's part of the store says: for its process, and for nodes that are members.
 
-use api::{Evidence, StoreDisk, StoreState};
+use api::{Evidence, Standing, StoreDisk, StoreState};
 
 use super::{Ground, count};
 
@@ -52,6 +52,29 @@ fn leader(store: &StoreState) -> String {
         Some(leader) => format!("{leader} leads the store, term {}", store.term),
         None => "the store has no leader as seen from here: reads and writes wait".to_owned(),
     }
+}
+
+/// What gives it a leader again, where it has none.
+pub(super) fn would_lead(ground: &Ground<'_>) -> Option<String> {
+    let store = ground.status.store.as_ref().filter(|store| store.leader.is_none())?;
+    let voters: Vec<_> = store.voters().collect();
+    if voters.is_empty() {
+        return None;
+    }
+    let is_missing = |name: &&&str| {
+        let line = ground.status.nodes.iter().find(|line| line.state.node == **name);
+        line.is_some_and(|line| line.state.standing != Standing::Alive)
+    };
+    let missing: Vec<&str> = voters.iter().filter(is_missing).copied().collect();
+    let needed = voters.len() / 2 + 1;
+    let lacks = needed.saturating_sub(voters.len() - missing.len());
+    let missing = missing.join(", ");
+    let back = match lacks {
+        0 if missing.is_empty() => "all are heard here".to_owned(),
+        0 => format!("not heard here: {missing}"),
+        lacks => format!("not heard here: {missing}, of which {lacks} must come back at least"),
+    };
+    Some(format!("a leader is elected when {needed} of {} hear each other ({back})", voters.len()))
 }
 
 fn lags(ground: &Ground<'_>, store: &StoreState) -> Vec<String> {

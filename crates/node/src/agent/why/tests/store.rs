@@ -63,17 +63,18 @@ fn the_store_is_explained_by_leader_majority_lag_and_disk() {
         &status,
         "process/store",
         expect![[r#"
-        process/store: store runs as pid 31
-          saw store: pid 31, configuration 2, 1 start (1500 ms ago)
-          saw the store has no leader as seen from here: reads and writes wait (1500 ms ago)
-          saw it says: waits for node02 (no answer) (1500 ms ago)
-          saw 2 of 2 make a majority: node01, node02 (1500 ms ago)
-          saw node03 is filled up and does not vote yet (1500 ms ago)
-          saw node02 is 2 entries behind (1500 ms ago)
-          saw its disk lacks entries, and does not count until it is filled up to entry 95 (1500 ms ago)
-          rule one that ended is started again after 10 ms, doubling up to 5 s while lives are short
-          then its end costs what waits for this member of the store; addresses stay
-    "#]],
+            process/store: store runs as pid 31
+              saw store: pid 31, configuration 2, 1 start (1500 ms ago)
+              saw the store has no leader as seen from here: reads and writes wait (1500 ms ago)
+              saw it says: waits for node02 (no answer) (1500 ms ago)
+              saw 2 of 2 make a majority: node01, node02 (1500 ms ago)
+              saw node03 is filled up and does not vote yet (1500 ms ago)
+              saw node02 is 2 entries behind (1500 ms ago)
+              saw its disk lacks entries, and does not count until it is filled up to entry 95 (1500 ms ago)
+              rule one that ended is started again after 10 ms, doubling up to 5 s while lives are short
+              then a leader is elected when 2 of 2 hear each other (all are heard here)
+              then its end costs what waits for this member of the store; addresses stay
+        "#]],
     );
     check_in(
         &status,
