@@ -259,10 +259,12 @@ impl Books {
         store.wait(client.put(&format!("{REPLACED}asked"), node.as_bytes(), Some(60_000)))?;
         let begun = sys::clock::now();
         loop {
-            let report = store.wait(client.report())?;
+            // Before the report: what it says of the last word is not older than that, however late it is read here.
             let waited = sys::clock::now().since(begun);
+            let report = store.wait(client.report())?;
             let ago = report.heard.iter().find(|(name, _)| name == node).map(|(_, ago)| *ago);
-            if ago.is_some_and(|ago| Duration::from_millis(ago) < waited) {
+            // Whole milliseconds are told.
+            if ago.is_some_and(|ago| Duration::from_millis(ago + 1) <= waited) {
                 return Ok(BookAnswer::Done(true));
             }
             if waited >= HEARD_WITHIN {

@@ -158,12 +158,21 @@ impl World {
         }
     }
 
-    /// S8: a later holder has a greater token.
+    /// S8: a later holder has a greater token. From whom the name was taken while the store's yes was on its way may
+    /// begin after the one that follows, as long as it may act (S4): it is refused wherever it does.
     pub(super) fn judge_begin(&mut self, host: u16, token: Token) {
+        if token.0 < self.ledger.begun && self.is_followed(token) {
+            return self.marks.note(Mark::TwoLedApart);
+        }
         if token.0 <= self.ledger.begun {
             self.fail("S8 token", host, "begins with a token that is no greater than one before");
         }
         (self.ledger.begun, self.ledger.begun_at) = (token.0, self.now);
+    }
+
+    fn is_followed(&self, token: Token) -> bool {
+        let is_it = |of: &(Token, Time)| of.0 == token && self.now.since(of.1) < LIMIT;
+        self.ledger.followed.iter().any(is_it)
     }
 
     /// S4: who may act by its own reckoning is the one of whom the store says so, or one from whom the name was taken
@@ -171,9 +180,7 @@ impl World {
     pub(super) fn judge_office(&mut self, host: u16) {
         let Some(token) = self.offices[usize::from(host)].token(self.local(host)) else { return };
         let held = self.store.kv.get(&format!("{LOCKS}{LEADER}")).map(|item| item.created);
-        let mut followed = self.ledger.followed.iter();
-        let is_it = |of: &(Token, Time)| of.0 == token && self.now.since(of.1) < LIMIT;
-        if held != Some(token.0) && followed.any(is_it) {
+        if held != Some(token.0) && self.is_followed(token) {
             self.marks.note(Mark::TwoLedApart);
         } else if held != Some(token.0) {
             let what = format!("may act with token {}, and the store has {held:?}", token.0);
