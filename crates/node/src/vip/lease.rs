@@ -33,7 +33,7 @@ const LAST_WORD: Duration = Duration::from_millis(20);
 
 /// Of one node.
 pub(super) struct VipLeases {
-    machine: VipLease,
+    pub(super) machine: VipLease,
     /// Which instance a seat is.
     instances: Vec<usize>,
     actions: Buffer<Action>,
@@ -112,7 +112,7 @@ fn of_leases(instances: &[Instance]) -> impl Iterator<Item = &Vip> {
     instances.iter().filter(|instance| instance.seat.is_some()).map(|instance| &instance.vip)
 }
 
-fn seat(vip: &Vip, cluster: &Cluster) -> SeatConfig {
+pub(super) fn seat(vip: &Vip, cluster: &Cluster) -> SeatConfig {
     let written = cluster.vips.iter().find(|written| written.name == vip.name);
     let order = written.map(|written| written.order.as_slice()).unwrap_or_default();
     let order = order.iter().filter_map(|node| u16::try_from(*node).ok()).collect();
@@ -316,17 +316,17 @@ impl Driver<'_> {
         all.machine.step(now, told, &mut all.actions);
         all.write_cells();
         let actions = std::mem::take(&mut all.actions);
-        let mut refused = None;
+        let mut refused = Vec::new();
         for action in actions.iter() {
             self.perform_lease(*action, now, &mut refused);
         }
-        if let Some(vip) = refused {
+        for vip in refused {
             self.step_leases(sys::clock::now(), lease::Input::Refused { vip });
         }
     }
 
-    /// `refused`: the seat whose addresses the kernel did not take in this step.
-    fn perform_lease(&mut self, action: Action, began: Time, refused: &mut Option<usize>) {
+    /// `refused`: the seats whose addresses the kernel did not take in this step.
+    fn perform_lease(&mut self, action: Action, began: Time, refused: &mut Vec<usize>) {
         let seat = match action {
             Action::Close { .. } => return,
             Action::Beat => return self.beat(),
@@ -341,7 +341,7 @@ impl Driver<'_> {
                 self.tell(&Report::Busy);
                 let held = self.instances[number].held;
                 if !self.claim_behind_gate(number) {
-                    *refused = Some(seat);
+                    refused.push(seat);
                 } else if !held {
                     self.note_moved(number, began);
                 }
@@ -351,7 +351,7 @@ impl Driver<'_> {
                 let released = self.instances[number].release(&self.netlink);
                 self.released(number, began, released);
             }
-            Action::Announce { .. } if *refused == Some(seat) => {}
+            Action::Announce { .. } if refused.contains(&seat) => {}
             Action::Announce { .. } => self.instances[number].announce(),
             Action::Report { .. } => {
                 self.tell(&Report::Vip(tell::state(&self.instances[number])));

@@ -16,6 +16,7 @@ use super::rescue::Rescue;
 use super::*;
 use network::{Network, PEER, VIP, may_make_networks};
 
+mod leased;
 pub(super) mod network;
 mod retire;
 mod script;
