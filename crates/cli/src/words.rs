@@ -237,11 +237,15 @@ pub(crate) fn cell_age(cell: &Cell, later: Duration) -> Option<String> {
     cell.age_ms.map(|ms| age(Duration::from_millis(ms) + later))
 }
 
-/// `up 120 ms`, `silent 3.2 s`, `never heard`: the age is that of the last proof.
+/// `up 120 ms`, `silent 3.2 s`, `never heard`: the age is that of the last proof. A compute node hears few others itself:
+/// what it is told of the rest has no age.
 pub(crate) fn cell(cell: &Cell) -> String {
-    let word = if cell.alive { "up" } else { "silent" };
-    cell_age(cell, Duration::ZERO)
-        .map_or_else(|| "never heard".to_owned(), |age| format!("{word} {age}"))
+    match (cell.alive, cell_age(cell, Duration::ZERO)) {
+        (true, Some(age)) => format!("up {age}"),
+        (false, Some(age)) => format!("silent {age}"),
+        (true, None) => "up, told".to_owned(),
+        (false, None) => "never heard".to_owned(),
+    }
 }
 
 /// `12 %`, `40 %`, `2/2` of a load: processor, memory, fibre channel ports.
@@ -272,6 +276,15 @@ mod tests {
         assert_eq!(why(&node), "unanswered");
         (node.opinion.rule, node.why) = ("alive".to_owned(), "its first beat came".to_owned());
         assert_eq!(why(&node), "its first beat came");
+    }
+
+    #[test]
+    fn what_is_told_and_was_never_heard_here_is_shown_apart() {
+        let shown = |alive, age_ms| cell(&Cell { network: "mgmt".to_owned(), alive, age_ms });
+        assert_eq!(shown(true, Some(120)), "up 120 ms");
+        assert_eq!(shown(false, Some(3200)), "silent 3.2 s");
+        assert_eq!(shown(true, None), "up, told");
+        assert_eq!(shown(false, None), "never heard");
     }
 
     #[test]

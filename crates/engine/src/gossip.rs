@@ -116,6 +116,10 @@ pub enum Input<'a> {
         network: u8,
         holds: bool,
     },
+    /// This controller concluded from its beats that another one is unreachable, which rests on a majority.
+    Unreachable {
+        node: u16,
+    },
     /// What this node says of itself.
     Say(Said),
     /// This node ends in order.
@@ -283,6 +287,7 @@ impl Gossip {
                     confirm.tethered(now, (node, network), holds);
                 }
             }
+            Input::Unreachable { node } => self.declare_controller(now, node, out),
             Input::Say(said) => self.say(said, out),
             Input::Leave => self.leave(out),
             Input::Timeout => self.timeout(now, out),

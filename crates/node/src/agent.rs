@@ -432,6 +432,9 @@ impl Agent<'_> {
                     if let Some(event) = core.concluded(now, node, verdict, rule) {
                         self.journal.add(core.tagged(event));
                     }
+                    if verdict == engine::verdict::Verdict::Unreachable {
+                        news.push(action);
+                    }
                 }
                 Action::Choices => {
                     for choice in core.news() {
@@ -469,11 +472,12 @@ impl Agent<'_> {
                     let body = &body;
                     self.errand(errand::Input::Packet { from, life, network, kind, body });
                 }
+                // Compute nodes are told by gossip.
+                Action::Opinion { node, .. } => self.gossip(gossip::Input::Unreachable { node }),
                 Action::Beat { .. }
                 | Action::Ask { .. }
                 | Action::Tether { .. }
                 | Action::Verdict { .. }
-                | Action::Opinion { .. }
                 | Action::Choices
                 | Action::Outdated { .. }
                 | Action::Duty { .. }

@@ -155,6 +155,18 @@ fn real_compute_nodes_that_crash_leave_stand_still_or_lose_a_network_are_judged_
         let wrong: Vec<_> = told.filter(|heard| accuses(&heard.event)).collect();
         assert!(wrong.is_empty(), "it stood still and accuses others: {wrong:#?}");
 
+        // Of a controller compute nodes hear by gossip what the others concluded from its beats.
+        let of = CONTROLLERS - 1;
+        stage.cluster.power_off(of).expect("it can be switched off");
+        let others = || (0..CONTROLLERS).filter(move |node| *node != of);
+        let is_gone = |line: &NodeLine| line.state.opinion.verdict == Verdict::Unreachable;
+        until("controllers conclude", || stage.all_see(others(), of, is_gone));
+        let begin = sys::clock::now();
+        until("compute nodes are told", || stage.all_see(CONTROLLERS..NODES, of, is_doubt));
+        let took = sys::clock::now().since(begin);
+        assert!(took < AT_ONCE, "{took:?}");
+        stage.heals();
+
         stage.cluster.stop(leaving).expect("it can be told");
         let has_left = |line: &NodeLine| line.state.opinion.verdict == Verdict::Leaving;
         until("all know", || stage.all_see(but(leaving), leaving, has_left));

@@ -60,6 +60,33 @@ fn a_crashed_compute_node_is_unreachable_on_all_controllers_and_missed_by_all_ot
 }
 
 #[test]
+fn a_controller_that_is_unreachable_by_the_beats_of_controllers_is_in_doubt_on_all_compute_nodes_at_once()
+ {
+    let (gone, detect) = (2, Duration::from_secs(1));
+    let others = || (0..CONTROLLERS).filter(|by| *by != gone);
+    let all = |crowd: &Crowd, verdict| (CONTROLLERS..100).all(|by| crowd.says(by, gone, verdict));
+    let mut crowd = settled(setup(95, 0));
+    assert!(all(&crowd, Verdict::Alive));
+    crowd.crash(gone);
+    crowd.run(detect);
+    // Who has no majority itself tells nobody.
+    crowd.tell(0, Input::Quorum(false));
+    crowd.tell(0, Input::Unreachable { node: gone });
+    crowd.run(Duration::from_millis(200));
+    assert!((CONTROLLERS..100).all(|by| !crowd.says(by, gone, Verdict::Suspect)));
+    crowd.tell(0, Input::Quorum(true));
+    others().for_each(|by| crowd.tell(by, Input::Unreachable { node: gone }));
+    let took = takes(&mut crowd, detect, |crowd| all(crowd, Verdict::Suspect));
+    assert!(took < Duration::from_millis(100), "{took:?}");
+    // A life that began since is another one, whoever still says so.
+    crowd.start(gone);
+    takes(&mut crowd, Duration::from_secs(10), |crowd| all(crowd, Verdict::Alive));
+    others().for_each(|by| crowd.tell(by, Input::Unreachable { node: gone }));
+    crowd.run(Duration::from_millis(200));
+    assert!(all(&crowd, Verdict::Alive));
+}
+
+#[test]
 fn a_tenth_of_all_packets_lost_is_no_false_verdict_among_many() {
     let mut crowd = settled(setup(45, 100));
     crowd.run(Duration::from_secs(120));

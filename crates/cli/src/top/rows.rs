@@ -135,7 +135,10 @@ fn node(line: &NodeLine, status: &Status, age: Duration) -> Row {
 
 /// An old answer says what was, not what is.
 fn proof(proof: &Proof, later: Duration) -> Cell {
-    let Some(age) = words::cell_age(proof, later) else { return cell("never heard", Tone::Watch) };
+    let Some(age) = words::cell_age(proof, later) else {
+        let tone = if proof.alive { Tone::Dim } else { Tone::Watch };
+        return cell(words::cell(proof), tone);
+    };
     match (proof.alive, later > STALE) {
         (true, false) => cell(format!("up {age}"), Tone::Good),
         (true, true) => cell(format!("was up {age}"), Tone::Watch),

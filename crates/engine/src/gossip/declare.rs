@@ -4,6 +4,7 @@
 //!   it said goodbye to a controller                          at once  ---+
 //!   the kernel of it refused a majority of the controllers   ~60 ms   ---+--> the end of that life, to all in 2 ms
 //!   a majority of the controllers had no answer              0.75 s   ---+    compute nodes doubt it, or it has left
+//!   a controller: by their beats it is unreachable           1 s      ---+
 //! ```
 //!
 //! Controllers count only what controllers told them, each under its own pair key. Members pass it on, as they pass on what
@@ -28,6 +29,14 @@ impl Gossip {
     /// It is unreachable: all are told.
     pub(super) fn declare(&mut self, now: Time, node: u16, out: &mut Vec<Action>) {
         self.tell_all(now, (node, false), Time::NEVER, out);
+    }
+
+    /// A controller is unreachable by the beats of controllers: all are told. It was silent for the detection time at
+    /// least, so that a life which was first heard of since is another one.
+    pub(super) fn declare_controller(&mut self, now: Time, node: u16, out: &mut Vec<Action>) {
+        if node < self.roster.controllers && self.confirm.is_some() && self.quorum {
+            self.tell_all(now, (node, false), now - self.times.detect(), out);
+        }
     }
 
     /// The rule `agent-gone` applies to it here: all are told if it does on a majority of the controllers. A life that

@@ -197,7 +197,12 @@ impl World {
                 Action::Tether { node, network } => self.tie(host, node, network),
                 Action::Verdict { node, standing, .. } => self.verdict(host, node, standing, news),
                 Action::Outdated { .. } => self.marks.note(Mark::RefusedOutdated),
-                Action::Opinion { node, verdict, rule } => self.opine(host, node, verdict, rule),
+                Action::Opinion { node, verdict, rule } => {
+                    self.opine(host, node, verdict, rule);
+                    if verdict == engine::verdict::Verdict::Unreachable {
+                        self.crowd(host, engine::gossip::Input::Unreachable { node });
+                    }
+                }
                 // Shown only, or about events, of which hosts in this world have none.
                 Action::Choices
                 | Action::Holds { .. }
