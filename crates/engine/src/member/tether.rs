@@ -85,9 +85,9 @@ impl Tether {
         }
     }
 
-    /// Nothing is asked any more: it said goodbye.
+    /// It said goodbye: nothing is asked any more, and that one was closed is no sign of anything.
     pub(super) fn ends(&mut self) {
-        self.ask_at = None;
+        (self.ask_at, self.closed_at) = (None, None);
     }
 
     pub(super) fn due(&self) -> Time {

@@ -182,8 +182,14 @@ fn what_was_on_its_way_when_a_tether_was_closed_does_not_end_the_asking() {
 fn who_said_goodbye_or_started_anew_is_not_asked() {
     let mut tied = Tied::settled();
     tied.others[0].as_mut().unwrap().said.leaving = true;
+    // Its end may come before its last word, which goes another way.
+    tied.closes(1, 1);
+    assert_eq!(tied.evidence(1), ["closed without a goodbye"]);
+    tied.forget();
     tied.hear(1);
+    assert_eq!(tied.evidence(1), ["holds on 1 networks"]);
     tied.closes(1, 0);
+    assert_eq!(tied.evidence(1), [""; 0]);
     tied.give(Input::Refused { node: 1 });
     tied.closes(2, 0);
     tied.others[1] = Some(member(2, 101, at(tied.now)));
