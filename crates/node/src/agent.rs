@@ -146,8 +146,8 @@ pub(crate) fn run(channel: &Channel, start: Start, texts: Texts) -> Result<(), A
     let (voice, commands) = Channel::pair().map_err(AgentError::Poll)?;
     poller.add(commands.as_fd(), COMMANDS, Interest::READ).map_err(AgentError::Poll)?;
     let voice = command::Voice::new(voice);
-    let keys = trustee::begin(&core, &start, &texts, &voice);
     let generations = generation::begin(&core, &start, &texts, &voice);
+    let keys = trustee::begin(&core, &start, &texts, &voice, &generations.books);
     maintenance::begin(&core, &start);
     let stalls = Stalls::start(Path::new(&start.state_dir));
     let trouble = Trouble::default();

@@ -202,7 +202,8 @@ fn a_holder_that_is_confirmed_off_by_mistake_hands_over_and_no_two_hold() {
         let dead = stage.name(holder).to_owned();
         let mut proof = vec![];
         let why = "a mistake".to_owned();
-        api::encode(&Proof { node: dead.clone(), why, at_ms: 1, ..Proof::default() }, &mut proof);
+        let at_ms = sys::clock::wall_ms();
+        api::encode(&Proof { node: dead.clone(), why, at_ms, ..Proof::default() }, &mut proof);
         let proof = String::from_utf8(proof).expect("JSON");
         // `confirm-off` is refused while it is heard; a network that comes back at that moment leaves the same.
         stage.does(0, &["store", "put", &format!("proof/{dead}"), &proof, "--force"]);

@@ -61,6 +61,14 @@ impl Trio {
         standing.unwrap_or_default().to_owned()
     }
 
+    fn verdict_at(&self, by: &str, node: &str) -> String {
+        let status = self.status(by);
+        let nodes = status["nodes"].as_array().cloned().unwrap_or_default();
+        let line = nodes.iter().find(|line| line["state"]["node"] == node);
+        let verdict = line.and_then(|line| line["state"]["opinion"]["verdict"].as_str());
+        verdict.unwrap_or_default().to_owned()
+    }
+
     /// What the command prints for the new machine is typed there.
     fn join_as_printed(&self, printed: &Output, new: &str) {
         assert!(printed.status.success(), "{}", said(printed));
@@ -150,6 +158,40 @@ fn a_dead_controller_is_replaced_by_one_command_under_its_own_name() {
         }
         assert_eq!(outcomes(&audit, with, 2), ["begun", "done", "begun", "done"], "{audit}");
     });
+}
+
+#[test]
+fn who_was_confirmed_off_is_proven_dead_until_a_new_machine_has_joined_under_its_name() {
+    alone(
+        "who_was_confirmed_off_is_proven_dead_until_a_new_machine_has_joined_under_its_name",
+        || {
+            let mut trio = Trio::founded("controller");
+            for node in NODES {
+                trio.start(node);
+            }
+            trio.leader(&NODES);
+            until("it is heard", || trio.standing("node03") == "alive");
+            trio.lose_the_third();
+            let words =
+                ["node", "confirm-off", "node03", "--i-know-it-is-off", "--reason", "burnt"];
+            until("it is confirmed", || trio.ask("node01", &words).status.success());
+            let is_dead = |by: &str| trio.verdict_at(by, "node03") == "proven-dead";
+            until("it is proven dead", || ["node01", "node02"].iter().all(|by| is_dead(by)));
+            // The proof stands for the word of who types this.
+            let printed = trio.replace("node03", &[]);
+            assert!(printed.status.success() && is_dead("node01"), "{}", said(&printed));
+            assert!(trio.get("node01", "proof/node03").is_some());
+            trio.join_as_printed(&printed, "node03");
+            until("the proof is ended", || trio.get("node01", "proof/node03").is_none());
+            trio.start("node03");
+            trio.leader(&NODES);
+            let is_alive = |by: &&str| trio.verdict_at(by, "node03") == "alive";
+            until("it is a node like all others", || NODES.iter().all(|by| is_alive(by)));
+            let events = trio.ask("node01", &["events"]).stdout;
+            let events = String::from_utf8_lossy(&events).into_owned();
+            assert!(events.contains("a new one has joined under it since"), "{events}");
+        },
+    );
 }
 
 /// What the deed came to where it was begun, each time; the first so many lines of it are left out.

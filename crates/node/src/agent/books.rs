@@ -201,7 +201,8 @@ impl Books {
                 if self.hears(&store, &proof.node, false)? == BookAnswer::Done(true) {
                     return Err(format!("{} is not off: it votes in the store", proof.node));
                 }
-                store.prove(&Proof { by: by.to_owned(), ..proof.clone() })
+                let joined_ms = store.ring.joined_ms(&proof.node);
+                store.prove(&Proof { by: by.to_owned(), joined_ms, ..proof.clone() })
             }
             BookAsk::TakeBack { node } => {
                 let key = format!("{PROOFS}{node}");

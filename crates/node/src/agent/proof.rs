@@ -127,6 +127,14 @@ impl Core {
         self.proof_of(me).map(|_| Opinion { verdict: Verdict::ProvenDead, networks: vec![], rule })
     }
 
+    /// Proofs of machines after which another one has joined under their name.
+    pub(super) fn outlived_proofs(&self, roster: &trust::Roster) -> Vec<Proof> {
+        let is_outlived = |proof: &&Proof| {
+            roster.find(&proof.node).is_some_and(|member| proof.is_outlived_by(member.joined_ms))
+        };
+        self.proofs.all.iter().filter(is_outlived).cloned().collect()
+    }
+
     pub(super) fn proof_of(&self, name: &str) -> Option<&Proof> {
         self.proofs.all.iter().find(|proof| proof.node == name)
     }

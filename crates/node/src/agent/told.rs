@@ -47,13 +47,16 @@ impl Told {
             super::lock(core).cluster.as_ref().is_some_and(|cluster| cluster.store.is_some());
         let kept = fs::read(folder.join(FILE)).ok().filter(|_| has_store);
         let kept: Option<Remembered> = kept.and_then(|bytes| api::decode(&bytes).ok());
-        let Remembered { look, posted } = kept.unwrap_or_default();
+        let known = known(has_store, kept);
+        let look = known.as_ref().map(|known| known.look).unwrap_or_default();
         let (core, folder) = (Arc::clone(core), folder.to_owned());
         let api::Look { incarnation, revision } = look;
         let newest = Newest::new(carry::Look { incarnation, revision });
         let arrivals = Mutex::new(Arrivals { newest, ..Arrivals::default() });
         let told = Self { core, news, folder, arrivals, applied: Mutex::default() };
-        told.post(posted);
+        if let Some(Remembered { posted, .. }) = known {
+            told.post(posted);
+        }
         told
     }
 
@@ -150,5 +153,27 @@ fn count(of: Parcel, bytes: u64) -> Has {
     match of {
         Parcel::Generation => Has { generation: bytes, ..Has::default() },
         Parcel::Windows => Has { windows: bytes, ..Has::default() },
+    }
+}
+
+/// What is known of windows and proofs at the start. Nothing where a member of the store has it and none was here yet: the
+/// supervisor knows proofs, too, and who says that there are none takes them back.
+fn known(has_store: bool, kept: Option<Remembered>) -> Option<Remembered> {
+    if has_store { kept } else { Some(Remembered::default()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_cannot_read_what_it_was_told_takes_no_proof_back() {
+        let proof = api::proof::Proof { node: "node03".to_owned(), ..Default::default() };
+        let posted = Posted { windows: vec![], proofs: vec![proof] };
+        let kept = Remembered { posted, ..Remembered::default() };
+        assert_eq!(known(true, Some(kept.clone())), Some(kept.clone()));
+        assert_eq!(known(true, None), None);
+        // Without a store nobody would ever take it back.
+        assert_eq!(known(false, Some(kept)), Some(Remembered::default()));
     }
 }

@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use api::{Event, Report};
@@ -14,11 +14,13 @@ use config::cluster::Cluster;
 use engine::asking::Asking;
 use trust::{Folder, Renewal, State};
 
+use super::books::Books;
 use super::books::ring::Ring;
 use super::command::Voice;
 use handout::Handout;
 
 mod handout;
+mod successor;
 
 /// How often the folder is looked at: an operator's command is obeyed as fast.
 const TICK: Duration = Duration::from_millis(500);
@@ -42,12 +44,16 @@ pub(crate) const fn port(cluster: &Cluster) -> u16 {
 /// How many orders about keys the agent has obeyed; the vip process did before it.
 pub(crate) type Obeyed = Arc<AtomicU64>;
 
+/// The books of the cluster, once they are there.
+type Shelf = Arc<OnceLock<Arc<Books>>>;
+
 /// The keeper of the trust folder, where there is one.
 pub(crate) fn begin(
     core: &Arc<Mutex<super::Core>>,
     start: &api::Start,
     texts: &crate::files::Texts,
     voice: &Voice,
+    books: &Shelf,
 ) -> Obeyed {
     let cluster = super::lock(core).cluster.clone();
     let ours = cluster.and_then(|cluster| Some((super::lock_me(start, &cluster)?, cluster)));
@@ -55,7 +61,7 @@ pub(crate) fn begin(
         return Obeyed::default();
     };
     let (file, run_dir) = (Path::new(&file.path), PathBuf::from(&start.run_dir));
-    self::start(&cluster, me, (file, run_dir), (Arc::clone(core), voice.clone()))
+    self::start(&cluster, me, (file, run_dir), (Arc::clone(core), voice.clone(), Arc::clone(books)))
 }
 
 /// Starts it, if this cluster has a trust folder.
@@ -63,7 +69,7 @@ fn start(
     cluster: &Cluster,
     me: u16,
     (file, run_dir): (&Path, PathBuf),
-    (core, voice): (Arc<Mutex<super::Core>>, Voice),
+    (core, voice, books): (Arc<Mutex<super::Core>>, Voice, Shelf),
 ) -> Obeyed {
     let obeyed = Obeyed::default();
     let Some(folder) = &cluster.trust_dir else { return obeyed };
@@ -90,6 +96,7 @@ fn start(
         port: port(cluster),
         core,
         voice,
+        books,
         obeyed: Arc::clone(&obeyed),
         said: Said::default(),
         stamp: vec![],
@@ -99,6 +106,7 @@ fn start(
         renew_at: Time::ZERO,
         complain_at: Time::ZERO,
         remind_at: Time::ZERO,
+        end_at: Time::ZERO,
     };
     // Without it the node goes on with what it knows, as it would without the others.
     let _ = std::thread::Builder::new().name("trust".to_owned()).spawn(move || trustee.run());
@@ -163,6 +171,7 @@ struct Trustee {
     port: u16,
     core: Arc<Mutex<super::Core>>,
     voice: Voice,
+    books: Shelf,
     obeyed: Obeyed,
     said: Said,
     /// Of the keys that were asked for last.
@@ -174,6 +183,7 @@ struct Trustee {
     renew_at: Time,
     complain_at: Time,
     remind_at: Time,
+    end_at: Time,
 }
 
 impl Trustee {
@@ -194,6 +204,9 @@ impl Trustee {
                 if state.is_authority && state.roster.sealing.is_empty() {
                     // It is tried again. A cluster that an older release founded has none.
                     let _ = self.folder.first_key(wall);
+                }
+                if state.is_authority {
+                    self.end_proofs(&state.roster, now);
                 }
                 if now >= self.renew_at {
                     self.renew_at = now + AGAIN;

@@ -59,6 +59,12 @@ impl Ring {
         Self(folder)
     }
 
+    /// When the machine that has this name now joined, in milliseconds since 1970; 0: that is not known.
+    pub(in crate::agent) fn joined_ms(&self, node: &str) -> u64 {
+        let state = self.0.as_ref().and_then(|folder| folder.load().ok());
+        state.and_then(|state| Some(state.roster.find(node)?.joined_ms)).unwrap_or_default()
+    }
+
     /// The content of the generation with that number as it is to lie in the store, and the id of the key.
     ///
     /// # Errors
