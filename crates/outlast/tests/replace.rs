@@ -176,7 +176,7 @@ fn who_was_confirmed_off_is_proven_dead_until_a_new_machine_has_joined_under_its
                 ["node", "confirm-off", "node03", "--i-know-it-is-off", "--reason", "burnt"];
             until("it is confirmed", || trio.ask("node01", &words).status.success());
             let is_dead = |by: &str| trio.verdict_at(by, "node03") == "proven-dead";
-            until("it is proven dead", || ["node01", "node02"].iter().all(|by| is_dead(by)));
+            until("it is proven dead", || ["node01", "node02"].into_iter().all(is_dead));
             // The proof stands for the word of who types this.
             let printed = trio.replace("node03", &[]);
             assert!(printed.status.success() && is_dead("node01"), "{}", said(&printed));
@@ -186,7 +186,7 @@ fn who_was_confirmed_off_is_proven_dead_until_a_new_machine_has_joined_under_its
             trio.start("node03");
             trio.leader(&NODES);
             let is_alive = |by: &&str| trio.verdict_at(by, "node03") == "alive";
-            until("it is a node like all others", || NODES.iter().all(|by| is_alive(by)));
+            until("it is a node like all others", || NODES.iter().all(is_alive));
             let events = trio.ask("node01", &["events"]).stdout;
             let events = String::from_utf8_lossy(&events).into_owned();
             assert!(events.contains("a new one has joined under it since"), "{events}");
