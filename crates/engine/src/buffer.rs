@@ -29,8 +29,18 @@ impl<T> Buffer<T> {
 
     pub fn push(&mut self, item: T) {
         let full = self.items.try_push(item).is_err();
+        self.note(full);
+    }
+
+    fn note(&mut self, full: bool) {
         debug_assert!(!full, "a machine ordered more than {CAPACITY} actions in one step");
         self.lost = self.lost.saturating_add(u32::from(full));
+    }
+
+    /// Before all that is in it.
+    pub fn push_first(&mut self, item: T) {
+        let full = self.items.try_insert(0, item).is_err();
+        self.note(full);
     }
 
     /// Takes everything out, in order.

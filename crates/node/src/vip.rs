@@ -33,6 +33,7 @@ use crate::files::Texts;
 use crate::launch::Interfaces;
 
 mod devices;
+mod gate;
 mod hear;
 mod instance;
 mod late;
@@ -291,6 +292,7 @@ impl<'a> Driver<'a> {
         }
         if self.vip_leases.as_ref().is_some_and(|all| now >= all.deadline()) {
             self.step_leases(now, engine::vip::lease::Input::Timeout);
+            self.try_gate_again(now);
         }
         if now >= self.wire.retry_at() {
             self.tell(&Report::Busy);

@@ -164,7 +164,8 @@ pub enum Action {
     Announce { vip: usize },
     /// [`VipLease::view`] gives another answer than at the last report.
     Report { vip: usize },
-    /// [`VipLease::beat`] for every other node, on every network; always the last.
+    /// [`VipLease::beat`] for every other node, on every network: after all that is given up, so that nobody hears of
+    /// it before it is so; where nothing is, before all else, as a claim takes time and what is held has to be renewed.
     Beat,
 }
 
@@ -413,7 +414,13 @@ impl VipLease {
             self.node.sends();
             self.beaten = now;
             self.beat_at = now + self.node.beat();
-            out.push(Action::Beat);
+            let gives_up =
+                |action: &Action| matches!(action, Action::Close { .. } | Action::Release { .. });
+            if out.iter().any(gives_up) {
+                out.push(Action::Beat);
+            } else {
+                out.push_first(Action::Beat);
+            }
         }
     }
 

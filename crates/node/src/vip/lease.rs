@@ -8,8 +8,6 @@
 //! What it owes the machine (`docs/decisions/0018`): `now` is read after a beat was received; every cell is written after
 //! each step, before its orders are performed; those are performed in order, and all of them before the next step.
 
-use std::collections::BTreeMap;
-use std::net::IpAddr;
 use std::time::Duration;
 
 use api::{Report, Start};
@@ -18,15 +16,12 @@ use config::cluster::Cluster;
 use config::vip::Vip;
 use engine::Buffer;
 use engine::vip::Input;
-use engine::vip::lease::taken::{Answer, Taken};
 use engine::vip::lease::{self, Action, BEAT, Config, Fact, SPAN, SeatConfig, VipLease, Voters};
-use sys::bpf::gate::{self, Gate};
-use sys::netlink::Netlink;
 use sys::poll::Ready;
 
+use super::gate::Guard;
 use super::instance::{Instance, Kept};
 use super::{Driver, VipError, tell};
-use crate::launch::Interfaces;
 
 /// A process that ends speaks once more; its beat may wait for an eighth of one.
 const LAST_WORD: Duration = Duration::from_millis(20);
@@ -35,23 +30,11 @@ const LAST_WORD: Duration = Duration::from_millis(20);
 pub(super) struct VipLeases {
     pub(super) machine: VipLease,
     /// Which instance a seat is.
-    instances: Vec<usize>,
+    pub(super) instances: Vec<usize>,
     actions: Buffer<Action>,
-    guard: Guard,
+    pub(super) guard: Guard,
     /// The last beat said that nothing is claimed here.
     said_idle: bool,
-}
-
-/// The gate and where it has to be.
-struct Guard {
-    /// None: the kernel does not take it.
-    gate: Option<Gate>,
-    refused: Option<String>,
-    /// Addresses of this node on the cluster's networks.
-    own: Vec<IpAddr>,
-    /// By name of a device: its number where the gate is on it, or why it is not.
-    devices: BTreeMap<String, Result<u32, Option<String>>>,
-    taken: Taken,
 }
 
 impl VipLeases {
@@ -97,7 +80,7 @@ impl VipLeases {
     }
 
     pub(super) fn deadline(&self) -> Time {
-        self.machine.deadline()
+        self.machine.deadline().min(self.guard.again())
     }
 
     /// What the kernel lets through from now on.
@@ -108,7 +91,7 @@ impl VipLeases {
     }
 }
 
-fn of_leases(instances: &[Instance]) -> impl Iterator<Item = &Vip> {
+pub(super) fn of_leases(instances: &[Instance]) -> impl Iterator<Item = &Vip> {
     instances.iter().filter(|instance| instance.seat.is_some()).map(|instance| &instance.vip)
 }
 
@@ -117,76 +100,6 @@ pub(super) fn seat(vip: &Vip, cluster: &Cluster) -> SeatConfig {
     let order = written.map(|written| written.order.as_slice()).unwrap_or_default();
     let order = order.iter().filter_map(|node| u16::try_from(*node).ok()).collect();
     SeatConfig { vip: vip.clone(), order }
-}
-
-impl Guard {
-    fn new(voted: &[&Vip], cluster: &Cluster, me: usize) -> Self {
-        let own = cluster.nodes.get(me).map(|node| node.addresses.iter().flatten().copied());
-        let addresses: Vec<Vec<_>> = voted
-            .iter()
-            .map(|vip| vip.addresses.iter().map(|address| address.ip).collect())
-            .collect();
-        let (gate, refused) = match Gate::open(&addresses) {
-            Ok(gate) => (Some(gate), None),
-            Err(error) => (None, Some(base::Chain(&error).to_string())),
-        };
-        let own = own.map(Iterator::collect).unwrap_or_default();
-        Self { gate, refused, own, devices: BTreeMap::new(), taken: Taken::default() }
-    }
-
-    /// On the devices of the addresses and of the cluster's networks, as they are now: a kernel answers ARP for an
-    /// address of one device on another, too.
-    fn stand_everywhere<'a>(&mut self, netlink: &Netlink, voted: impl Iterator<Item = &'a Vip>) {
-        let (interfaces, links) = (Interfaces::read(), netlink.links().unwrap_or_default());
-        let networks = self.own.iter().filter_map(|address| interfaces.of(*address));
-        let of_vips = voted.flat_map(Vip::places).map(|(_, _, name)| name.to_owned());
-        for name in networks.chain(of_vips).filter(|name| !name.is_empty()) {
-            self.devices.entry(name).or_insert(Err(None));
-        }
-        for name in self.devices.keys().cloned().collect::<Vec<_>>() {
-            let link = links.iter().find(|link| link.name == name && !link.loopback);
-            self.stand_on(netlink, &name, link.map(|link| link.index));
-        }
-    }
-
-    /// Puts the gate on a device, which may be new or gone.
-    fn stand_on(&mut self, netlink: &Netlink, name: &str, index: Option<u32>) {
-        let Some(known) = self.devices.get_mut(name) else { return };
-        let (Some(gate), Some(index)) = (&mut self.gate, index) else {
-            *known = Err(None);
-            return;
-        };
-        if *known == Ok(index) && gate.is_attached(netlink, index).unwrap_or(false) {
-            return;
-        }
-        let attached = gate.attach(netlink, index);
-        *known = attached.map(|()| index).map_err(|error| Some(base::Chain(&error).to_string()));
-    }
-
-    /// The gate is on that device no more, as far as is known without asking for another one.
-    fn is_missing(&self, netlink: &Netlink, index: u32) -> Option<String> {
-        let gate = self.gate.as_ref()?;
-        let known = self.devices.iter().find(|(_, known)| **known == Ok(index));
-        let (name, _) = known.filter(|_| !gate.is_attached(netlink, index).unwrap_or(true))?;
-        Some(name.clone())
-    }
-
-    fn leave(&mut self, netlink: &Netlink) {
-        let Some(gate) = &mut self.gate else { return };
-        for index in self.devices.values().filter_map(|known| known.as_ref().ok()) {
-            // What is left of it is taken off by the supervisor.
-            let _ = gate.detach(netlink, *index);
-        }
-    }
-
-    /// Why the kernel does not end vip leases; a device that is not there needs no gate.
-    fn not_enforced(&self) -> Option<String> {
-        let of = |(name, known): (&String, &Result<u32, Option<String>>)| {
-            let why = known.as_ref().err()?.as_ref()?;
-            Some(format!("{name}: {why}"))
-        };
-        self.refused.clone().or_else(|| self.devices.iter().find_map(of))
-    }
 }
 
 /// What an instance is told, for its seat; none: it means nothing to a vip lease.
@@ -213,93 +126,6 @@ fn input<'a>(vip: usize, input: Input<'a>) -> Option<lease::Input<'a>> {
 }
 
 impl Driver<'_> {
-    /// Before anything else is done: what a process before this one let through is shut. The supervisor gets the means
-    /// to shut what this one will.
-    pub(super) fn shut_gate(&mut self) {
-        let Some(all) = &mut self.vip_leases else {
-            if self.wire.is_sealed() {
-                // Of a process that died, when the file said something else.
-                for link in self.netlink.links().unwrap_or_default() {
-                    let _ = gate::detach(&self.netlink, link.index);
-                }
-            }
-            return;
-        };
-        all.guard.stand_everywhere(&self.netlink, of_leases(&self.instances));
-        if let Some(gate) = &all.guard.gate {
-            let mut bytes = Vec::with_capacity(64);
-            let cells = u16::try_from(all.instances.len()).unwrap_or(u16::MAX);
-            api::encode(&Report::Gate { cells }, &mut bytes);
-            // The kernel ends what this process opens, whether or not the supervisor can.
-            let _unheard = self.channel.send(&bytes, &[gate.fd()]);
-        }
-        self.tell_enforced();
-    }
-
-    /// What a device says about the gate on it, before its carrier lets an address come.
-    pub(super) fn guard_device(&mut self, name: &str, index: Option<u32>) {
-        if let Some(all) = &mut self.vip_leases {
-            all.guard.stand_on(&self.netlink, name, index);
-            self.tell_enforced();
-        }
-    }
-
-    /// An address came: a network of the cluster may be on another device than before.
-    pub(super) fn guard_networks(&mut self, came: IpAddr) {
-        if let Some(all) = self.vip_leases.as_mut().filter(|all| all.guard.own.contains(&came)) {
-            all.guard.stand_everywhere(&self.netlink, of_leases(&self.instances));
-            self.tell_enforced();
-        }
-    }
-
-    /// Somebody may have taken the gate off a device. `lost`: it is not known off which.
-    pub(super) fn guard_filters(&mut self, changed: &[u32], lost: bool) {
-        let Some(all) = &mut self.vip_leases else { return };
-        let now = sys::clock::now();
-        let on = all.guard.devices.values().filter_map(|known| known.as_ref().ok().copied());
-        let on: Vec<u32> = on.filter(|index| lost || changed.contains(index)).collect();
-        for index in on {
-            let Some(all) = &mut self.vip_leases else { return };
-            let Some(name) = all.guard.is_missing(&self.netlink, index) else { continue };
-            let told = match all.guard.taken.answer(now) {
-                Answer::PutBack { told } => {
-                    all.guard.stand_on(&self.netlink, &name, Some(index));
-                    told.filter(|_| all.guard.devices.get(&name) == Some(&Ok(index)))
-                }
-                Answer::Leave => {
-                    let why = "somebody takes it off again and again".to_owned();
-                    all.guard.devices.insert(name.clone(), Err(Some(why)));
-                    None
-                }
-            };
-            if let Some(times) = told {
-                self.tell(&Report::Event(tell::taken(&self.node, &name, times, now)));
-            }
-            self.tell_enforced();
-        }
-    }
-
-    fn tell_enforced(&mut self) {
-        let Some(all) = &self.vip_leases else { return };
-        let why = all.guard.not_enforced();
-        let seats = all.instances.clone();
-        let told = &self.instances[seats[0]].seat;
-        if told.as_ref().is_none_or(|seat| seat.not_enforced == why) {
-            return;
-        }
-        let names: Vec<String> = seats
-            .iter()
-            .map(|number| format!("vip/{}", self.instances[*number].vip.name))
-            .collect();
-        self.tell(&Report::Event(tell::enforced(&self.node, &names, why.as_deref())));
-        for number in seats {
-            if let Some(seat) = &mut self.instances[number].seat {
-                seat.not_enforced.clone_from(&why);
-            }
-            self.tell(&Report::Vip(tell::state(&self.instances[number])));
-        }
-    }
-
     pub(super) fn hear_beat(&mut self, from: u16, life: u64, body: &[u8]) {
         self.step_leases(sys::clock::now(), lease::Input::Beat { from, life, body });
     }
@@ -316,8 +142,12 @@ impl Driver<'_> {
         all.machine.step(now, told, &mut all.actions);
         all.write_cells();
         let actions = std::mem::take(&mut all.actions);
-        let mut refused = Vec::new();
+        let (mut looks, mut refused) = (true, Vec::new());
         for action in actions.iter() {
+            if matches!(action, Action::Claim { .. }) && std::mem::take(&mut looks) {
+                // Somebody may have taken it off a device meanwhile. Once for all claims: a vip lease is short.
+                self.look_at_gate();
+            }
             self.perform_lease(*action, now, &mut refused);
         }
         for vip in refused {
@@ -340,7 +170,7 @@ impl Driver<'_> {
             Action::Claim { .. } => {
                 self.tell(&Report::Busy);
                 let held = self.instances[number].held;
-                if !self.claim_behind_gate(number) {
+                if !self.instances[number].claim(&self.netlink) {
                     refused.push(seat);
                 } else if !held {
                     self.note_moved(number, began);
@@ -382,15 +212,6 @@ impl Driver<'_> {
             (seat.view, seat.heir, seat.objection, seat.votes) = (view, heir, objection, votes);
         }
         Some(number)
-    }
-
-    /// Somebody may have taken the gate off a device meanwhile.
-    fn claim_behind_gate(&mut self, number: usize) -> bool {
-        if let Some(all) = &mut self.vip_leases {
-            all.guard.stand_everywhere(&self.netlink, of_leases(&self.instances));
-            self.tell_enforced();
-        }
-        self.instances[number].claim(&self.netlink)
     }
 
     fn note_moved(&mut self, number: usize, began: Time) {

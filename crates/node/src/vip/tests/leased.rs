@@ -2,8 +2,10 @@
 
 use engine::packet::MAX_BODY;
 use engine::vip::lease::{self, BEAT, SPAN, Stand, View, VipLease, Voters};
+use sys::netlink::Direction;
 
-use super::super::lease::seat;
+use super::super::gate::{Guard, Place};
+use super::super::lease::{of_leases, seat};
 use super::*;
 
 const CLUSTER: &str = r#"
@@ -12,11 +14,11 @@ name = "test"
 record_mb = 0
 secret_file = "/none"
 [node.one]
-networks = { lan = "10.79.0.41" }
+networks = { lan = "10.79.0.41", san = "10.80.0.41" }
 [node.two]
-networks = { lan = "10.79.0.42" }
+networks = { lan = "10.79.0.42", san = "10.80.0.42" }
 [node.three]
-networks = { lan = "10.79.0.43" }
+networks = { lan = "10.79.0.43", san = "10.80.0.43" }
 "#;
 const VIPS: &str = "\
     [vip.first]\n\
@@ -115,4 +117,84 @@ fn all_addresses_that_the_kernel_refuses_in_one_step_are_given_up() {
         stage.run_until("both are given up", refused);
     });
     driven.unwrap();
+}
+
+fn guard<'a>(driver: &'a mut Driver<'_>) -> &'a mut Guard {
+    &mut driver.vip_leases.as_mut().unwrap().guard
+}
+
+fn stands_on(driver: &Driver<'_>, device: &str) -> bool {
+    let places = &driver.vip_leases.as_ref().unwrap().guard.places;
+    matches!(places.get(device), Some(Place::On(_)))
+}
+
+/// With a node that runs, in a network of its own; where this machine's kernel takes no gate it is skipped.
+fn with_gate(test: &str, work: impl FnOnce(Stage<'_>) + Send) {
+    if !may_make_networks(&format!("leased::{test}")) {
+        return;
+    }
+    let network = Network::new();
+    let (_supervisor, channel) = Channel::pair().unwrap();
+    let driven = netns::within(network.node.as_fd(), || {
+        let mut stage = Stage::new(&channel);
+        stage.driver.begin(&start());
+        if let Some(why) = guard(&mut stage.driver).not_enforced() {
+            return network::skip(test, &why);
+        }
+        work(stage);
+    });
+    driven.unwrap();
+}
+
+#[test]
+fn a_claim_looks_at_known_devices_alone_and_a_new_one_is_told_by_its_address() {
+    let test = "a_claim_looks_at_known_devices_alone_and_a_new_one_is_told_by_its_address";
+    with_gate(test, |mut stage| {
+        let netlink = Netlink::open().unwrap();
+        netlink.create_veth("eth1", "eth2", None).unwrap();
+        let new = netlink.link("eth1").unwrap().unwrap().index;
+        let own = "10.80.0.41".parse().unwrap();
+        netlink.add_address(new, own, 24, AddressOptions::default()).unwrap();
+        let known = netlink.link("eth0").unwrap().unwrap().index;
+        assert!(netlink.delete_clsact(known).unwrap(), "there was no gate");
+        let gated = |index| !netlink.filters(index, Direction::In).unwrap().is_empty();
+
+        stage.driver.look_at_gate();
+        assert_eq!((gated(known), gated(new)), (true, false));
+        stage.run_until("the gate stands on the new one", |driver| stands_on(driver, "eth1"));
+        assert!(gated(new));
+    });
+}
+
+#[test]
+fn what_the_kernel_does_not_say_of_a_gate_takes_nothing_off_and_is_asked_again() {
+    let test = "what_the_kernel_does_not_say_of_a_gate_takes_nothing_off_and_is_asked_again";
+    let silence = || io::Error::from(io::ErrorKind::TimedOut);
+    let place = Place::On(2);
+    assert!(!place.lacks(2, || Err(silence())), "it would be put there again, or taken off");
+    assert!(place.lacks(2, || Ok(false)) && place.lacks(3, || Ok(true)));
+
+    with_gate(test, |mut stage| {
+        let driver = &mut stage.driver;
+        let (now, voted) = (sys::clock::now(), of_leases(&driver.instances));
+        let all = driver.vip_leases.as_mut().unwrap();
+        all.guard.stand_where(&driver.netlink, voted, Err(silence()), now);
+        let why = all.guard.not_enforced().expect("no device is known, and nobody says so");
+        assert!(why.contains("not known which devices there are"), "{why}");
+        assert!(stands_on(driver, "eth0"), "what stood is forgotten");
+        let enforced = |driver: &Driver<'_>| {
+            driver.vip_leases.as_ref().unwrap().guard.not_enforced().is_none()
+        };
+        stage.run_until("devices are listed again", enforced);
+
+        let driver = &mut stage.driver;
+        let index = driver.netlink.link("eth0").unwrap().unwrap().index;
+        let (why, again) = ("refused once".to_owned(), sys::clock::now());
+        let off = Place::Off { index, why, again };
+        guard(driver).places.insert("eth0".to_owned(), off);
+        assert!(driver.netlink.delete_clsact(index).unwrap());
+        stage.run_until("it is put on again", |driver| stands_on(driver, "eth0"));
+        let filters = stage.driver.netlink.filters(index, Direction::In).unwrap();
+        assert_eq!(filters.len(), 1);
+    });
 }

@@ -49,8 +49,8 @@ fn of_three_that_hear_nobody_none_answers_and_one_does_after_the_heal() {
     assert_eq!(trio.holders().len(), 1);
     trio.check(expect![[r#"
         0.306s node 0: Close, Release, Beat
-        0.407s node 1: Claim, Announce, Beat
-        0.417s node 1: Announce, Beat
+        0.407s node 1: Beat, Claim, Announce
+        0.417s node 1: Beat, Announce
     "#]]);
 }
 
@@ -260,6 +260,23 @@ fn as_many_addresses_as_there_can_be_are_given_in_as_many_steps_as_that_takes() 
     trio.step(0, Input::Stop);
     trio.run(430);
     assert_eq!((held(&trio, 0), held(&trio, 1)), (0, MAX_SEATS));
+}
+
+#[test]
+fn a_beat_leaves_before_what_is_claimed_and_after_what_is_given_up() {
+    let mut trio = Trio::held();
+    let orders = |trio: &mut Trio, input| {
+        // A beat is due whatever comes.
+        trio.now = trio.machines[0].deadline();
+        let mut out = Buffer::new();
+        trio.machines[0].step(trio.now, input, &mut out);
+        out.drain().filter(|action| !matches!(action, Action::Report { .. })).collect::<Vec<_>>()
+    };
+    let lost = orders(&mut trio, Input::AddressLost { vip: 0 });
+    assert_eq!(lost[..2], [Action::Beat, Action::Claim { vip: 0 }], "{lost:?}");
+    let stops = orders(&mut trio, Input::Stop);
+    let given = [Action::Close { vip: 0 }, Action::Release { vip: 0 }, Action::Beat];
+    assert_eq!(stops, given);
 }
 
 #[test]

@@ -1,0 +1,313 @@
+//! The gate of the vip leases, on every device where an address that has one could answer.
+//!
+//! ```text
+//!   start, an address or the kernel's word that some was lost ──> all devices are listed
+//!   a device, its filters, a claim ─────────────────────────────> known devices alone, by number
+//! ```
+//! A claim happens within a vip lease of 35 ms, and a list of all devices takes longer the more there are.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::net::IpAddr;
+use std::time::Duration;
+
+use api::Report;
+use base::{Chain, Time};
+use config::cluster::Cluster;
+use config::vip::Vip;
+use engine::vip::lease::taken::{Answer, Taken};
+use sys::bpf::gate::{self, Gate};
+use sys::netlink::{Address, Link, Netlink};
+
+use super::lease::of_leases;
+use super::{Driver, tell};
+
+/// How often the kernel is asked again for what it refused.
+const RETRY: Duration = Duration::from_secs(1);
+
+/// The gate and where it has to be.
+pub(super) struct Guard {
+    /// None: the kernel does not take it.
+    pub(super) gate: Option<Gate>,
+    refused: Option<String>,
+    /// Addresses of this node on the cluster's networks.
+    own: Vec<IpAddr>,
+    /// By name of a device.
+    pub(super) places: BTreeMap<String, Place>,
+    /// Why it is not known which devices there are, and when they are listed again.
+    unlisted: Option<(String, Time)>,
+    taken: Taken,
+}
+
+/// A device that the gate has to be on.
+#[derive(Debug, Eq, PartialEq)]
+pub(super) enum Place {
+    /// It is not there, and needs no gate.
+    Away,
+    On(u32),
+    /// `again`: when it is tried without anybody's word.
+    Off {
+        index: u32,
+        why: String,
+        again: Time,
+    },
+}
+
+impl Place {
+    fn index(&self) -> Option<u32> {
+        match self {
+            Self::Away => None,
+            Self::On(index) | Self::Off { index, .. } => Some(*index),
+        }
+    }
+
+    fn again(&self) -> Option<Time> {
+        if let Self::Off { again, .. } = self { Some(*again) } else { None }
+    }
+
+    /// Whether the gate has to be put on the device of that number. `stands`: what the kernel says of it; where it says
+    /// nothing what stood there still does, as far as anybody knows, and to try would take it off.
+    pub(super) fn lacks(&self, index: u32, stands: impl FnOnce() -> io::Result<bool>) -> bool {
+        *self != Self::On(index) || !stands().unwrap_or(true)
+    }
+}
+
+impl Guard {
+    pub(super) fn new(voted: &[&Vip], cluster: &Cluster, me: usize) -> Self {
+        let own = cluster.nodes.get(me).map(|node| node.addresses.iter().flatten().copied());
+        let addresses: Vec<Vec<_>> = voted
+            .iter()
+            .map(|vip| vip.addresses.iter().map(|address| address.ip).collect())
+            .collect();
+        let (gate, refused) = match Gate::open(&addresses) {
+            Ok(gate) => (Some(gate), None),
+            Err(error) => (None, Some(Chain(&error).to_string())),
+        };
+        let own = own.map(Iterator::collect).unwrap_or_default();
+        let (places, taken) = (BTreeMap::new(), Taken::default());
+        Self { gate, refused, own, places, unlisted: None, taken }
+    }
+
+    /// On the devices of the addresses and of the cluster's networks, as they are now: a kernel answers ARP for an
+    /// address of one device on another, too.
+    pub(super) fn stand_everywhere<'a>(
+        &mut self,
+        netlink: &Netlink,
+        voted: impl Iterator<Item = &'a Vip>,
+        now: Time,
+    ) {
+        let listed = netlink.links().and_then(|links| Ok((links, netlink.addresses()?)));
+        self.stand_where(netlink, voted, listed, now);
+    }
+
+    /// `listed`: all devices and their addresses. Without them all stays as it is.
+    pub(super) fn stand_where<'a>(
+        &mut self,
+        netlink: &Netlink,
+        voted: impl Iterator<Item = &'a Vip>,
+        listed: io::Result<(Vec<Link>, Vec<Address>)>,
+        now: Time,
+    ) {
+        let (links, addresses) = match listed {
+            Ok(listed) => listed,
+            Err(error) => {
+                let why = format!("it is not known which devices there are: {error}");
+                self.unlisted = Some((why, now + RETRY));
+                return;
+            }
+        };
+        self.unlisted = None;
+        let of_network = |own: &IpAddr| {
+            let address = addresses.iter().find(|address| address.ip == *own)?;
+            links.iter().find(|link| link.index == address.index).map(|link| link.name.as_str())
+        };
+        let networks = self.own.iter().filter_map(of_network);
+        let of_vips = voted.flat_map(Vip::places).map(|(_, _, name)| name);
+        for name in networks.chain(of_vips).filter(|name| !name.is_empty()) {
+            self.places.entry(name.to_owned()).or_insert(Place::Away);
+        }
+        for name in self.places.keys().cloned().collect::<Vec<_>>() {
+            let link = links.iter().find(|link| link.name == name && !link.loopback);
+            self.stand_on(netlink, &name, link.map(|link| link.index), now);
+        }
+    }
+
+    /// On the devices that are known to be there and that `which` wants, without a look at any other.
+    fn stand_on_known(&mut self, netlink: &Netlink, which: impl Fn(&Place) -> bool, now: Time) {
+        let known = self.places.iter().filter(|(_, place)| which(place));
+        let known = known.filter_map(|(name, place)| Some((name.clone(), place.index()?)));
+        for (name, index) in known.collect::<Vec<_>>() {
+            self.stand_on(netlink, &name, Some(index), now);
+        }
+    }
+
+    /// Puts the gate on a device, which may be new or gone.
+    fn stand_on(&mut self, netlink: &Netlink, name: &str, index: Option<u32>, now: Time) {
+        let Some(place) = self.places.get_mut(name) else { return };
+        let (Some(gate), Some(index)) = (&mut self.gate, index) else {
+            *place = Place::Away;
+            return;
+        };
+        if place.lacks(index, || gate.is_attached(netlink, index)) {
+            *place = match gate.attach(netlink, index) {
+                Ok(()) => Place::On(index),
+                Err(error) => {
+                    Place::Off { index, why: Chain(&error).to_string(), again: now + RETRY }
+                }
+            };
+        }
+    }
+
+    /// When something that the kernel refused is tried again.
+    pub(super) fn again(&self) -> Time {
+        let unlisted = self.unlisted.iter().map(|(_, again)| *again);
+        let places = self.places.values().filter_map(Place::again);
+        unlisted.chain(places).min().unwrap_or(Time::NEVER)
+    }
+
+    /// The gate is on that device no more, as far as is known without asking for another one.
+    fn is_missing(&self, netlink: &Netlink, index: u32) -> Option<String> {
+        let gate = self.gate.as_ref()?;
+        let known = self.places.iter().find(|(_, place)| **place == Place::On(index));
+        let (name, place) = known?;
+        place.lacks(index, || gate.is_attached(netlink, index)).then(|| name.clone())
+    }
+
+    pub(super) fn leave(&mut self, netlink: &Netlink) {
+        let Some(gate) = &mut self.gate else { return };
+        for place in self.places.values() {
+            if let Place::On(index) = place {
+                // What is left of it is taken off by the supervisor.
+                let _ = gate.detach(netlink, *index);
+            }
+        }
+    }
+
+    /// Why the kernel does not end vip leases; a device that is not there needs no gate.
+    pub(super) fn not_enforced(&self) -> Option<String> {
+        let of = |(name, place): (&String, &Place)| match place {
+            Place::Off { why, .. } => Some(format!("{name}: {why}")),
+            Place::Away | Place::On(_) => None,
+        };
+        let unlisted = || self.unlisted.as_ref().map(|(why, _)| why.clone());
+        self.refused.clone().or_else(unlisted).or_else(|| self.places.iter().find_map(of))
+    }
+}
+
+impl Driver<'_> {
+    /// Before anything else is done: what a process before this one let through is shut. The supervisor gets the means
+    /// to shut what this one will.
+    pub(super) fn shut_gate(&mut self) {
+        let Some(all) = &mut self.vip_leases else {
+            if self.wire.is_sealed() {
+                // Of a process that died, when the file said something else.
+                for link in self.netlink.links().unwrap_or_default() {
+                    let _ = gate::detach(&self.netlink, link.index);
+                }
+            }
+            return;
+        };
+        let now = sys::clock::now();
+        all.guard.stand_everywhere(&self.netlink, of_leases(&self.instances), now);
+        if let Some(gate) = &all.guard.gate {
+            let mut bytes = Vec::with_capacity(64);
+            let cells = u16::try_from(all.instances.len()).unwrap_or(u16::MAX);
+            api::encode(&Report::Gate { cells }, &mut bytes);
+            // The kernel ends what this process opens, whether or not the supervisor can.
+            let _unheard = self.channel.send(&bytes, &[gate.fd()]);
+        }
+        self.tell_enforced();
+    }
+
+    /// What a device says about the gate on it, before its carrier lets an address come.
+    pub(super) fn guard_device(&mut self, name: &str, index: Option<u32>) {
+        if let Some(all) = &mut self.vip_leases {
+            all.guard.stand_on(&self.netlink, name, index, sys::clock::now());
+            self.tell_enforced();
+        }
+    }
+
+    /// An address came: a network of the cluster may be on another device than before.
+    pub(super) fn guard_networks(&mut self, came: IpAddr) {
+        if let Some(all) = self.vip_leases.as_mut().filter(|all| all.guard.own.contains(&came)) {
+            let now = sys::clock::now();
+            all.guard.stand_everywhere(&self.netlink, of_leases(&self.instances), now);
+            self.tell_enforced();
+        }
+    }
+
+    /// Somebody may have taken the gate off a device. `lost`: it is not known off which.
+    pub(super) fn guard_filters(&mut self, changed: &[u32], lost: bool) {
+        let Some(all) = &mut self.vip_leases else { return };
+        let now = sys::clock::now();
+        let on = all.guard.places.values().filter(|place| matches!(place, Place::On(_)));
+        let on = on.filter_map(Place::index);
+        let on: Vec<u32> = on.filter(|index| lost || changed.contains(index)).collect();
+        for index in on {
+            let Some(all) = &mut self.vip_leases else { return };
+            let Some(name) = all.guard.is_missing(&self.netlink, index) else { continue };
+            let told = match all.guard.taken.answer(now) {
+                Answer::PutBack { told } => {
+                    all.guard.stand_on(&self.netlink, &name, Some(index), now);
+                    told.filter(|_| all.guard.places.get(&name) == Some(&Place::On(index)))
+                }
+                Answer::Leave => {
+                    let why = "somebody takes it off again and again".to_owned();
+                    let left = Place::Off { index, why, again: Time::NEVER };
+                    all.guard.places.insert(name.clone(), left);
+                    None
+                }
+            };
+            if let Some(times) = told {
+                self.tell(&Report::Event(tell::taken(&self.node, &name, times, now)));
+            }
+            self.tell_enforced();
+        }
+        if let Some(all) = self.vip_leases.as_mut().filter(|_| lost) {
+            all.guard.stand_everywhere(&self.netlink, of_leases(&self.instances), now);
+            self.tell_enforced();
+        }
+    }
+
+    /// Before addresses are claimed.
+    pub(super) fn look_at_gate(&mut self) {
+        if let Some(all) = &mut self.vip_leases {
+            all.guard.stand_on_known(&self.netlink, |_| true, sys::clock::now());
+            self.tell_enforced();
+        }
+    }
+
+    /// What the kernel refused may be taken now.
+    pub(super) fn try_gate_again(&mut self, now: Time) {
+        let Some(all) = self.vip_leases.as_mut().filter(|all| now >= all.guard.again()) else {
+            return;
+        };
+        if all.guard.unlisted.as_ref().is_some_and(|(_, again)| now >= *again) {
+            all.guard.stand_everywhere(&self.netlink, of_leases(&self.instances), now);
+        }
+        let is_due = |place: &Place| place.again().is_some_and(|again| now >= again);
+        all.guard.stand_on_known(&self.netlink, is_due, now);
+        self.tell_enforced();
+    }
+
+    fn tell_enforced(&mut self) {
+        let Some(all) = &self.vip_leases else { return };
+        let why = all.guard.not_enforced();
+        let seats = all.instances.clone();
+        let told = &self.instances[seats[0]].seat;
+        if told.as_ref().is_none_or(|seat| seat.not_enforced == why) {
+            return;
+        }
+        let names: Vec<String> = seats
+            .iter()
+            .map(|number| format!("vip/{}", self.instances[*number].vip.name))
+            .collect();
+        self.tell(&Report::Event(tell::enforced(&self.node, &names, why.as_deref())));
+        for number in seats {
+            if let Some(seat) = &mut self.instances[number].seat {
+                seat.not_enforced.clone_from(&why);
+            }
+            self.tell(&Report::Vip(tell::state(&self.instances[number])));
+        }
+    }
+}
