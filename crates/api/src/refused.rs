@@ -70,7 +70,7 @@ pub enum RefusedAdvert {
     RouterId,
     Interval,
     Password,
-    /// Unicast from a router that is not listed.
+    /// Unicast from a router that is not listed; a group that speaks to all of its link lists none.
     Source,
     /// Obeyed all the same: its list of addresses differs from ours.
     Addresses,

@@ -42,6 +42,7 @@ mod orders;
 pub(crate) mod rescue;
 mod routes;
 mod scripts;
+mod source;
 mod tape;
 mod tell;
 #[cfg(test)]
@@ -156,6 +157,7 @@ impl<'a> Driver<'a> {
             .flatten();
         let wire = Wire::new(&vips, ours, start.life);
         let scripts = Scripts::new(&vips);
+        let virtual_ips = source::virtual_ips(&vips, &start.leftovers);
         let context = instance::Context {
             cluster,
             me,
@@ -163,6 +165,7 @@ impl<'a> Driver<'a> {
             interfaces: &interfaces,
             ours: ours.is_some(),
             refused: &refused,
+            virtual_ips: &virtual_ips,
         };
         let now = sys::clock::now();
         let of = ours.map(|(cluster, me, _)| (cluster, me));

@@ -13,6 +13,8 @@ use std::time::Duration;
 
 use config::vip::{Protocol, Vip};
 
+use super::refusals::Refusal;
+
 mod addresses;
 mod sum;
 mod v2;
@@ -44,10 +46,23 @@ pub struct Path {
 }
 
 impl Path {
-    /// Hops count where a packet is for all of a link. keepalived 2.2 leaves those of IPv6 to the kernel (64) for its peers,
-    /// and an advert of a router that is none of them is not obeyed anyway.
+    /// Hops count where a packet is for all of a link. keepalived 2.2 leaves those of IPv6 to the kernel (64) for its peers;
+    /// a group without peers obeys nothing that came that way ([`Self::refused_by`]).
     const fn counts_hops(self) -> bool {
         self.source.is_ipv4() || self.destination.is_multicast()
+    }
+
+    /// Why `vip` does not obey what came by this path with `ttl`: a group that lists no peers speaks to all of its link, and what
+    /// was sent to one router may come from anywhere. keepalived 2.2.7 drops it, too, whatever its hops. None: it may be obeyed.
+    #[must_use]
+    pub const fn refused_by(self, vip: &Vip, ttl: u8) -> Option<Refusal> {
+        if !vip.unicast_peers.is_empty() || self.destination.is_multicast() {
+            None
+        } else if ttl == TTL {
+            Some(Refusal::Source)
+        } else {
+            Some(Refusal::Ttl)
+        }
     }
 }
 

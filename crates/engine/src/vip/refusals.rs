@@ -26,7 +26,7 @@ pub enum Refusal {
     RouterId,
     Interval,
     Password,
-    /// Unicast from a router that is not listed.
+    /// Unicast from a router that is not listed; a group that speaks to all of its link lists none.
     Source,
     /// Obeyed all the same: its list of addresses differs from ours.
     Addresses,

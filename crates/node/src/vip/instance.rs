@@ -1,7 +1,7 @@
 //! One instance with what it needs of the kernel.
 
 use std::collections::BTreeMap;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::IpAddr;
 
 use base::Time;
 use config::cluster::Cluster;
@@ -11,8 +11,8 @@ use engine::vip::{Cause, Config, Input, Peer, Role, Vip};
 use sys::arp;
 use sys::netlink::{AddressOptions, Netlink};
 
-use super::routes;
 use super::scripts::guard::Refused;
+use super::{routes, source};
 use crate::launch::Interfaces;
 
 /// Addresses that the kernel did not let go, each with its reason.
@@ -29,6 +29,8 @@ pub(super) struct Context<'a> {
     /// There are nodes of our own to talk to.
     pub(super) ours: bool,
     pub(super) refused: &'a [Refused],
+    /// All that may be gone from a device while instances speak: no source of adverts.
+    pub(super) virtual_ips: &'a [IpAddr],
 }
 
 /// How it stands with the vip lease of an instance.
@@ -115,7 +117,8 @@ impl Instance {
         let links = netlink.links().unwrap_or_default();
         let indexes: BTreeMap<String, u32> =
             links.into_iter().map(|link| (link.name, link.index)).collect();
-        let source = source(&vip, indexes.get(&vip.interface).copied(), netlink);
+        let index = indexes.get(&vip.interface).copied();
+        let source = source::of(&vip, index, context.virtual_ips, netlink);
         let awaits = Awaited::of(&vip, source, context);
         let node = context.me.and_then(|me| u16::try_from(me).ok()).unwrap_or(0);
         let config = Config {
@@ -153,6 +156,7 @@ impl Instance {
     pub(super) fn arrive(
         &mut self,
         interfaces: &Interfaces,
+        virtual_ips: &[IpAddr],
         netlink: &Netlink,
     ) -> Option<Input<'static>> {
         let device = match self.awaits.as_ref()?.own {
@@ -162,7 +166,8 @@ impl Instance {
         for link in netlink.links().unwrap_or_default() {
             self.indexes.insert(link.name, link.index);
         }
-        let source = source(&self.vip, self.indexes.get(&device).copied(), netlink);
+        let index = self.indexes.get(&device).copied();
+        let source = source::of(&self.vip, index, virtual_ips, netlink);
         if self.vip.is_v6() && source.is_unspecified() {
             return None;
         }
@@ -428,36 +433,6 @@ impl Awaited {
 fn own_addresses(context: &Context<'_>) -> Vec<Option<IpAddr>> {
     let node = context.cluster.zip(context.me).and_then(|(cluster, me)| cluster.nodes.get(me));
     node.map(|node| node.addresses.clone()).unwrap_or_default()
-}
-
-/// Where adverts come from: an address of the device of that number. Over IPv6 one of its link, unless peers are elsewhere.
-/// Without one there is nothing to send from; adverts over IPv4 then come from nowhere and are heard by nobody, and the
-/// carrier or the operator brings the address later.
-pub(super) fn source(vip: &config::vip::Vip, index: Option<u32>, netlink: &Netlink) -> IpAddr {
-    let is_far = vip.unicast_peers.first().is_some_and(|peer| !is_of_link(*peer));
-    let serves = |ip: IpAddr| match ip {
-        IpAddr::V4(_) => !vip.is_v6(),
-        IpAddr::V6(_) => vip.is_v6() && is_of_link(ip) != is_far,
-    };
-    let own = |ip: IpAddr| !vip.addresses.iter().any(|address| address.ip == ip);
-    let first = index.and_then(|index| {
-        let addresses = netlink.addresses().ok()?;
-        let there = addresses.iter().filter(|address| address.index == index);
-        there.map(|address| address.ip).find(|ip| serves(*ip) && own(*ip))
-    });
-    let nowhere = if vip.is_v6() {
-        IpAddr::V6(Ipv6Addr::UNSPECIFIED)
-    } else {
-        IpAddr::V4(Ipv4Addr::UNSPECIFIED)
-    };
-    vip.source.or(first).unwrap_or(nowhere)
-}
-
-const fn is_of_link(ip: IpAddr) -> bool {
-    match ip {
-        IpAddr::V4(ip) => ip.is_link_local(),
-        IpAddr::V6(ip) => ip.is_unicast_link_local(),
-    }
 }
 
 /// The cluster's network that is on the interface: the first that has one of the node's `addresses` there.

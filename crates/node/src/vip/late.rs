@@ -3,7 +3,7 @@
 use api::Report;
 use engine::vip::Input;
 
-use super::Driver;
+use super::{Driver, source};
 use crate::launch::Interfaces;
 
 impl Driver<'_> {
@@ -14,10 +14,13 @@ impl Driver<'_> {
         }
         self.tell(&Report::Busy);
         let interfaces = Interfaces::read();
+        let vips = self.instances.iter().map(|instance| &instance.vip);
+        let virtual_ips = source::virtual_ips(vips, &[]);
         for number in 0..self.instances.len() {
             let instance = &mut self.instances[number];
             let is_new = instance.vip.interface.is_empty();
-            let Some(input) = instance.arrive(&interfaces, &self.netlink) else { continue };
+            let arrived = instance.arrive(&interfaces, &virtual_ips, &self.netlink);
+            let Some(input) = arrived else { continue };
             if is_new {
                 self.wire.add(&instance.vip, &self.poller);
             }

@@ -16,7 +16,7 @@ use sys::bpf::gate;
 use sys::netlink::Netlink;
 use sys::vrrp;
 
-use super::{instance, wire};
+use super::{source, wire};
 
 /// The last words of the vip process, and how to act on them.
 #[derive(Debug)]
@@ -178,7 +178,9 @@ impl Rescue {
         }
         let links = self.netlink.links().unwrap_or_default();
         let device = links.iter().find(|link| link.name == vip.interface);
-        let source = instance::source(vip, device.map(|link| link.index), &self.netlink);
+        let virtual_ips = source::virtual_ips(&self.vips, &[]);
+        let index = device.map(|link| link.index);
+        let source = source::of(vip, index, &virtual_ips, &self.netlink);
         let opened = if vip.is_v6() {
             vrrp::Socket::open_v6(&vip.interface, false)
         } else {

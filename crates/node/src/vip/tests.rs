@@ -8,6 +8,7 @@ use std::time::Duration;
 use api::{Mode, VipCause, VipRole, VipState};
 use config::Source;
 use engine::packet::{Kind, MAX_BODY, MAX_PACKET, Seal};
+use engine::vip::refusals::Refusal;
 use engine::vip::{Group, HandOver, packet};
 use sys::netlink::AddressOptions;
 use sys::{netns, socket, vrrp};
@@ -20,6 +21,7 @@ mod leased;
 pub(super) mod network;
 mod retire;
 mod script;
+mod v6;
 
 const SECRET: &[u8] = b"0123456789abcdef0123456789abcdef";
 const PATIENCE: Duration = Duration::from_secs(20);

@@ -50,7 +50,8 @@ pub(super) enum Heard<'a> {
     /// Through the socket of that position.
     Advert {
         interface: usize,
-        source: IpAddr,
+        path: Path,
+        ttl: u8,
         advert: Advert<'a>,
     },
     /// No advert that can be obeyed.
@@ -84,9 +85,11 @@ impl<'a> Heard<'a> {
         }
         let group = instance.machine.group();
         match self {
-            Heard::Advert { interface, source, advert } => wire
-                .is_for(*interface, advert.router_id, instance)
-                .then_some(Input::Advert { source: *source, advert: *advert }),
+            Heard::Advert { interface, path, ttl, advert } => {
+                let is_for = wire.is_for(*interface, advert.router_id, instance)
+                    && path.refused_by(&instance.vip, *ttl).is_none();
+                is_for.then_some(Input::Advert { source: path.source, advert: *advert })
+            }
             Heard::Hello { network, hello } => {
                 (hello.group == group).then_some(Input::Hello { network: *network, hello: *hello })
             }
@@ -103,6 +106,11 @@ impl<'a> Heard<'a> {
             _ if instance.seat.is_some() => None,
             Heard::Undecoded { interface, refusal, router_id: Some(id), .. } => {
                 wire.is_for(*interface, *id, instance).then_some(*refusal)
+            }
+            Heard::Advert { interface, path, ttl, advert }
+                if wire.is_for(*interface, advert.router_id, instance) =>
+            {
+                path.refused_by(&instance.vip, *ttl)
             }
             Heard::Undecoded { .. }
             | Heard::Advert { .. }
@@ -132,7 +140,7 @@ impl<'a> Heard<'a> {
     /// The address that it came from, or that its sender calls its own.
     pub(super) fn source(&self) -> Option<IpAddr> {
         match self {
-            Heard::Advert { source, .. } => Some(*source),
+            Heard::Advert { path, .. } => Some(path.source),
             Heard::Undecoded { source, .. } => *source,
             Heard::Hello { hello, .. } => Some(hello.source),
             Heard::HandOver(_) | Heard::VipBeat { .. } | Heard::Noise => None,

@@ -68,6 +68,8 @@ struct Case<A> {
     name: &'static str,
     advert: A,
     transport: Transport,
+    /// Sent to the router alone, whose group may list nobody.
+    is_for_one: bool,
     /// The only router that a unicast group lists.
     listed: Ipv4Addr,
     theirs: Answer,
@@ -81,6 +83,7 @@ const fn same<A>(name: &'static str, advert: A, answer: Answer) -> Case<A> {
         name,
         advert,
         transport: Multicast,
+        is_for_one: false,
         listed: SENDER,
         theirs: answer,
         ours: answer,
@@ -102,7 +105,7 @@ const ANOTHER_LIST: &str = "one line forgotten in one file is no reason for two 
 const NOT_LISTED: &str = "who is not in the list is not in the group: anybody on the network could \
                           depose the holder";
 
-const CASES: [Case<Advert>; 18] = [
+const CASES: [Case<Advert>; 19] = [
     same("as configured", GOOD, Obeys),
     same("wrong password", Advert { password: *b"wrong\0\0\0", ..GOOD }, Ignores),
     same("no authentication", Advert { auth: 0, password: [0; 8], ..GOOD }, Ignores),
@@ -123,6 +126,7 @@ const CASES: [Case<Advert>; 18] = [
         reason: ANOTHER_LIST,
         ..same("one address more", Advert { addresses: &[VIP, OTHER], ..GOOD }, Ignores)
     },
+    Case { is_for_one: true, ..same("to it alone, in a group of all", GOOD, Ignores) },
     Case { transport: Unicast, ..same("unicast from a listed router", GOOD, Obeys) },
     Case {
         transport: Unicast,
@@ -175,7 +179,7 @@ fn ask<A: Made>(case: &Case<A>, version: Version, maker: Maker, folder: &Path) -
     let socket = sys::netns::within(sender.as_fd(), || vrrp::Socket::open(DEVICE, false));
     let socket = socket.expect("a namespace").expect("a socket for adverts");
     router.start();
-    let to = if case.transport == Unicast { ROUTER } else { MULTICAST };
+    let to = if case.transport == Unicast || case.is_for_one { ROUTER } else { MULTICAST };
     let end = sys::clock::now() + PATIENCE;
     while sys::clock::now() < end && !router.holds() {
         let packet = case.advert.bytes(to);

@@ -89,7 +89,7 @@ fn device(netlink: &Netlink) -> Link {
     netlink.link("eth0").unwrap().unwrap()
 }
 
-fn wait_until(fits: impl Fn(&Netlink) -> bool) {
+pub(super) fn wait_until(fits: impl Fn(&Netlink) -> bool) {
     let mut monitor = Monitor::open().unwrap();
     let netlink = Netlink::open().unwrap();
     while !fits(&netlink) {

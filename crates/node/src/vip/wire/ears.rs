@@ -152,9 +152,10 @@ impl Ears {
             Err(_) => return None,
         };
         let bytes = &buffer[received.payload.clone()];
-        let (source, destination) = (received.source, received.destination);
-        Some(match packet::decode(bytes, received.ttl, packet::Path { source, destination }) {
-            Ok(advert) => Heard::Advert { interface, source, advert },
+        let (source, destination, ttl) = (received.source, received.destination, received.ttl);
+        let path = packet::Path { source, destination };
+        Some(match packet::decode(bytes, ttl, path) {
+            Ok(advert) => Heard::Advert { interface, path, ttl, advert },
             Err(error) => Heard::Undecoded {
                 interface,
                 source: Some(source),

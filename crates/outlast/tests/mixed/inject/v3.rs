@@ -34,7 +34,7 @@ const MESSAGE: Third = Third { pseudo: false, ..GOOD };
 const BOTH: &str = "RFC 9568 says so and some vendors do; keepalived 2.4 takes both with \
                     `v3_checksum_as_v2`";
 
-const CASES: [Case<Third>; 20] = [
+const CASES: [Case<Third>; 21] = [
     same("as configured", GOOD, Obeys),
     Case { ours: Obeys, reason: BOTH, ..same("checksum of the message alone", MESSAGE, Ignores) },
     same("wrong checksum", Third { flip: 1, ..GOOD }, Ignores),
@@ -60,6 +60,7 @@ const CASES: [Case<Third>; 20] = [
         reason: ANOTHER_LIST,
         ..same("one address more", Third { addresses: &[VIP, OTHER], ..GOOD }, Ignores)
     },
+    Case { is_for_one: true, ..same("to it alone, in a group of all", GOOD, Ignores) },
     Case { transport: Unicast, ..same("unicast from a listed router", GOOD, Obeys) },
     Case {
         transport: Unicast,

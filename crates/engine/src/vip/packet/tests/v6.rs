@@ -73,6 +73,30 @@ fn reads_over_ipv6_what_keepalived_writes() {
     assert_eq!(decode(&bytes(KEEPALIVED), 255, to_peer()), Err(DecodeError::Checksum));
 }
 
+/// Whoever reaches a router may send to it alone, from wherever it is.
+#[test]
+fn a_group_without_peers_obeys_only_what_is_for_all_of_the_link() {
+    let own = |last| IpAddr::from([10, 79, 0, last]);
+    let v4_to_peer = Path { source: own(41), destination: own(42) };
+    let (source, ttl) = (Some(Refusal::Source), Some(Refusal::Ttl));
+    let rows = [
+        (to_all(), 255, None, None),
+        (to_peer(), 255, source, None),
+        (to_peer(), 254, ttl, None),
+        (to_peer(), 64, ttl, None),
+        (path("fe80::ff:fe00:41", "fe80::ff:fe00:42"), 64, ttl, None),
+        (TO_ALL, 255, None, None),
+        (v4_to_peer, 255, source, None),
+    ];
+    let (vip, of_v4) = (of(10, &vips()), group(&[VIP]));
+    for (path, hops, of_all, of_peers) in rows {
+        let vip = if path.source.is_ipv6() { &vip } else { &of_v4 };
+        let listing = Vip { unicast_peers: vec![path.source], ..vip.clone() };
+        assert_eq!(path.refused_by(vip, hops), of_all, "{path:?} {hops}");
+        assert_eq!(path.refused_by(&listing, hops), of_peers, "{path:?} {hops}");
+    }
+}
+
 #[test]
 fn bad_adverts_are_named() {
     let changed = |change: &dyn Fn(&mut Vec<u8>)| {
