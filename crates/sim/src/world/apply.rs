@@ -54,7 +54,7 @@ impl World {
         match verb {
             Verb::Replay => return self.replay(host, network),
             Verb::Forge => return self.forge(host, network),
-            // They touch nothing but the store and what acts on it.
+            // They touch nothing but the store and what acts on it, and who is proven dead.
             Verb::Ask => return self.ask(host, other, amounts[0]),
             Verb::Window => return self.window(host, amounts[0]),
             Verb::KernelKeeps => self.hosts[usize::from(host)].kernel.keeps(amounts[0] != 0),
@@ -117,11 +117,15 @@ impl World {
         self.look_around();
     }
 
-    fn was_disturbed(&mut self, verb: Verb) {
+    pub(super) fn note_disturbed(&mut self) {
         if self.disturbed_at < self.now {
             self.disturbed_before = self.disturbed_at;
         }
         self.disturbed_at = self.now;
+    }
+
+    fn was_disturbed(&mut self, verb: Verb) {
+        self.note_disturbed();
         if verb.shakes() {
             self.shaken_at = self.now;
         }

@@ -170,6 +170,8 @@ impl World {
         let entry = self.sight.entries.try_into().expect("counted from one");
         let proof = is_dead.then(|| Proof::committed(entry, Death::Operator));
         self.sight.proofs[usize::from(of)] = proof;
+        // Who holds something and is proven dead gives it away (seed 2567).
+        self.note_disturbed();
         for host in 0..u16::try_from(self.hosts.len()).unwrap_or(0) {
             if !self.hosts[usize::from(host)].agent_acts() {
                 continue;
