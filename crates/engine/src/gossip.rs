@@ -116,9 +116,10 @@ pub enum Input<'a> {
         network: u8,
         holds: bool,
     },
-    /// This controller concluded from its beats that another one is unreachable, which rests on a majority.
-    Unreachable {
+    /// What this controller concluded of another one from its beats.
+    Controller {
         node: u16,
+        verdict: Verdict,
     },
     /// What this node says of itself.
     Say(Said),
@@ -287,7 +288,7 @@ impl Gossip {
                     confirm.tethered(now, (node, network), holds);
                 }
             }
-            Input::Unreachable { node } => self.declare_controller(now, node, out),
+            Input::Controller { node, verdict } => self.declare_controller(now, node, verdict, out),
             Input::Say(said) => self.say(said, out),
             Input::Leave => self.leave(out),
             Input::Timeout => self.timeout(now, out),

@@ -432,9 +432,7 @@ impl Agent<'_> {
                     if let Some(event) = core.concluded(now, node, verdict, rule) {
                         self.journal.add(core.tagged(event));
                     }
-                    if verdict == engine::verdict::Verdict::Unreachable {
-                        news.push(action);
-                    }
+                    news.push(action);
                 }
                 Action::Choices => {
                     for choice in core.news() {
@@ -472,8 +470,9 @@ impl Agent<'_> {
                     let body = &body;
                     self.errand(errand::Input::Packet { from, life, network, kind, body });
                 }
-                // Compute nodes are told by gossip.
-                Action::Opinion { node, .. } => self.gossip(gossip::Input::Unreachable { node }),
+                Action::Opinion { node, verdict, .. } => {
+                    self.gossip(gossip::Input::Controller { node, verdict });
+                }
                 Action::Beat { .. }
                 | Action::Ask { .. }
                 | Action::Tether { .. }

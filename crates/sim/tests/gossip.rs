@@ -64,6 +64,7 @@ fn a_controller_that_is_unreachable_by_the_beats_of_controllers_is_in_doubt_on_a
  {
     let (gone, detect) = (2, Duration::from_secs(1));
     let others = || (0..CONTROLLERS).filter(|by| *by != gone);
+    let told = |verdict| Input::Controller { node: gone, verdict };
     let all = |crowd: &Crowd, verdict| (CONTROLLERS..100).all(|by| crowd.says(by, gone, verdict));
     let mut crowd = settled(setup(95, 0));
     assert!(all(&crowd, Verdict::Alive));
@@ -71,17 +72,21 @@ fn a_controller_that_is_unreachable_by_the_beats_of_controllers_is_in_doubt_on_a
     crowd.run(detect);
     // Who has no majority itself tells nobody.
     crowd.tell(0, Input::Quorum(false));
-    crowd.tell(0, Input::Unreachable { node: gone });
+    crowd.tell(0, told(Verdict::Unreachable));
     crowd.run(Duration::from_millis(200));
     assert!((CONTROLLERS..100).all(|by| !crowd.says(by, gone, Verdict::Suspect)));
     crowd.tell(0, Input::Quorum(true));
-    others().for_each(|by| crowd.tell(by, Input::Unreachable { node: gone }));
+    // Nor is doubt told, which one has alone.
+    others().for_each(|by| crowd.tell(by, told(Verdict::Suspect)));
+    crowd.run(Duration::from_millis(200));
+    assert!((CONTROLLERS..100).all(|by| !crowd.says(by, gone, Verdict::Suspect)));
+    others().for_each(|by| crowd.tell(by, told(Verdict::Unreachable)));
     let took = takes(&mut crowd, detect, |crowd| all(crowd, Verdict::Suspect));
     assert!(took < Duration::from_millis(100), "{took:?}");
     // A life that began since is another one, whoever still says so.
     crowd.start(gone);
     takes(&mut crowd, Duration::from_secs(10), |crowd| all(crowd, Verdict::Alive));
-    others().for_each(|by| crowd.tell(by, Input::Unreachable { node: gone }));
+    others().for_each(|by| crowd.tell(by, told(Verdict::Unreachable)));
     crowd.run(Duration::from_millis(200));
     assert!(all(&crowd, Verdict::Alive));
 }

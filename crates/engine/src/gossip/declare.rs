@@ -19,6 +19,7 @@ use base::Time;
 
 use super::circle::Death;
 use super::{Action, Gossip};
+use crate::verdict::Verdict;
 
 impl Gossip {
     /// It said goodbye: all are told.
@@ -31,10 +32,17 @@ impl Gossip {
         self.tell_all(now, (node, false), Time::NEVER, out);
     }
 
-    /// A controller is unreachable by the beats of controllers: all are told. It was silent for the detection time at
-    /// least, so that a life which was first heard of since is another one.
-    pub(super) fn declare_controller(&mut self, now: Time, node: u16, out: &mut Vec<Action>) {
-        if node < self.roster.controllers && self.confirm.is_some() && self.quorum {
+    /// A controller that is unreachable by the beats of controllers, which rests on a majority: all are told. It was silent
+    /// for the detection time at least, so that a life which was first heard of since is another one.
+    pub(super) fn declare_controller(
+        &mut self,
+        now: Time,
+        node: u16,
+        verdict: Verdict,
+        out: &mut Vec<Action>,
+    ) {
+        let is_told = self.confirm.is_some() && self.quorum && node < self.roster.controllers;
+        if is_told && verdict == Verdict::Unreachable {
             self.tell_all(now, (node, false), now - self.times.detect(), out);
         }
     }

@@ -146,6 +146,11 @@ impl Group {
             .map_or(member, |(at, _)| at)
     }
 
+    /// Bytes of the recording: each advert is written at once.
+    pub(crate) fn recorded(&self) -> u64 {
+        fs::metadata(&self.recording).map_or(0, |file| file.len())
+    }
+
     /// Everything that was recorded is in the file after this.
     pub(crate) fn stop_recording(&mut self) {
         if let Some(recorder) = self.recorder.take() {

@@ -341,8 +341,19 @@ impl Course {
     /// In peace only the holder speaks.
     fn one_sender(&mut self) {
         let from = sys::clock::wall_ms();
-        thread::sleep(self.manner.version.interval() * 5 / 2);
-        let to = sys::clock::wall_ms();
+        let (began, interval) = (sys::clock::now(), self.manner.version.interval());
+        // Two intervals lie between three adverts.
+        let (mut length, mut adverts) = (self.group.recorded(), 0);
+        let three = |group: &Group| {
+            let now = group.recorded();
+            adverts += u8::from(now > length);
+            length = now;
+            adverts >= 3
+        };
+        if self.group.until(began, interval * 10, three).is_err() {
+            self.miss("peace", "no three adverts came in ten intervals");
+        }
+        let to = sys::clock::wall_ms() + 1;
         let holders = self.group.holders();
         self.group.stop_recording();
         let read = dissect::read(&self.group.recording, self.manner.version);

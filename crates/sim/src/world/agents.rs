@@ -199,9 +199,7 @@ impl World {
                 Action::Outdated { .. } => self.marks.note(Mark::RefusedOutdated),
                 Action::Opinion { node, verdict, rule } => {
                     self.opine(host, node, verdict, rule);
-                    if verdict == engine::verdict::Verdict::Unreachable {
-                        self.crowd(host, engine::gossip::Input::Unreachable { node });
-                    }
+                    self.crowd(host, engine::gossip::Input::Controller { node, verdict });
                 }
                 // Shown only, or about events, of which hosts in this world have none.
                 Action::Choices
