@@ -337,6 +337,12 @@ pub const EVENTS: &[EventKind] = &[
         AGAIN,
     ),
     act(
+        "vip-notify-failed",
+        "vip",
+        "a program or pipe that is to be told how the address stands was not told",
+        "look at what the evidence names: its path, its user, whether it ends, whether somebody reads the pipe",
+    ),
+    act(
         "vip-ordinary",
         "node",
         "the vip process runs without real-time scheduling or locked memory",

@@ -50,6 +50,8 @@ pub enum Order {
     Stop,
     /// Vip: end without releasing anything, a successor process has adopted it.
     Retire,
+    /// Vip: give these instances up, in order, while the others are held: the next configuration has them no more.
+    GiveUp { instances: Vec<u16> },
     /// A fact that changed.
     Change(Change),
     /// Agent only: something another child reported.

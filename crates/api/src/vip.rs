@@ -28,6 +28,9 @@ pub struct VipState {
     /// Of one with a vip lease.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub vip_lease: Option<LeaseState>,
+    /// With all weights, 1-255.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub priority: Option<u8>,
 }
 
 /// What only an instance with a vip lease has.

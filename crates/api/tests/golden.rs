@@ -89,6 +89,7 @@ fn vip() -> VipState {
         disabled_scripts: vec![],
         interface: Some("eth0".to_owned()),
         vip_lease: None,
+        priority: Some(100),
     }
 }
 
@@ -247,6 +248,7 @@ fn every_order_travels_as_in_its_golden_file() {
         Ping(_) => Ping(u64::MAX),
         Stop => Stop,
         Retire => Retire,
+        GiveUp { .. } => GiveUp { instances: vec![0, 3] },
         Keys => Keys,
         Change(_) => Change(api::Change::Choice(choice())),
         Relay(..) => Relay(Role::Proxy, Box::new(Report::Event(event()))),

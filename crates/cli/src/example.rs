@@ -67,6 +67,7 @@ fn choice() -> Choice {
 
 pub(crate) fn status() -> Status {
     let (up, down) = (ServerCheck::Up, ServerCheck::Down);
+    let silent = "silent on every network for 1000 ms";
     let refused = "Layer4 connection problem, info: \"Connection refused\"";
     Status {
         duty: api::Duty::On,
@@ -87,12 +88,7 @@ pub(crate) fn status() -> Status {
         nodes: vec![
             node("node01", Standing::Alive, [Some(120), Some(95)], "its first beat came"),
             node("node02", Standing::Alive, [Some(0), Some(0)], "this node"),
-            node(
-                "node03",
-                Standing::Suspect,
-                [Some(3210), None],
-                "silent on every network for 1000 ms",
-            ),
+            node("node03", Standing::Suspect, [Some(3210), None], silent),
         ],
         vips: vec![VipLine {
             name: "internal".to_owned(),
@@ -108,6 +104,7 @@ pub(crate) fn status() -> Status {
                 disabled_scripts: vec![],
                 interface: None,
                 vip_lease: None,
+                priority: None,
             },
             successor: Some("node01".to_owned()),
             holders: vec!["node02".to_owned()],

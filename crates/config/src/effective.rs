@@ -4,6 +4,7 @@ use std::net::IpAddr;
 
 use crate::cluster::{self, Cluster, VipCheck};
 use crate::keepalived::{Instance, Keepalived, State, Track};
+use crate::notify::{Fifo, Notify};
 use crate::vip::{Address, Script, Vip, Weighed, password};
 
 /// Priority of the first node of the order.
@@ -54,6 +55,13 @@ pub fn effective_vips(
     if wrong.is_empty() { Ok(vips) } else { Err(wrong) }
 }
 
+/// The pipes that are told how instances stand, and whether they are told again after a reload.
+#[must_use]
+pub fn effective_fifos(keepalived: Option<&Keepalived>) -> (Vec<Fifo>, bool) {
+    let Some(file) = keepalived else { return (Vec::new(), false) };
+    (file.fifos(), file.global.says_states_on_reload)
+}
+
 fn from_cluster(
     cluster: &Cluster,
     vip: &cluster::Vip,
@@ -101,6 +109,7 @@ fn from_cluster(
         track_scripts,
         track_balancer,
         has_lease: vip.has_lease,
+        notify: Notify { every: vip.notify.clone(), ..Notify::default() },
     }))
 }
 
@@ -175,5 +184,6 @@ pub(crate) fn from_keepalived(instance: &Instance, file: &Keepalived, track_bala
         track_scripts,
         track_balancer,
         has_lease: false,
+        notify: file.notify_of(instance),
     }
 }

@@ -100,6 +100,7 @@ pub fn all() -> Vec<Explained> {
     keys(toml, "[node.NAME]", fields::NODE);
     keys(toml, "[vip.NAME]", vips::VIP);
     keys(toml, "`check = { ... }` of [vip.NAME]", vips::SCRIPT);
+    keys(toml, "`notify = { ... }` of [vip.NAME]", vips::PROGRAM);
     keys(toml, "[service.NAME]", fields::SERVICE);
     keys(toml, "[dashboard]", fields::DASHBOARD);
     keys(toml, "[access]", crate::cluster::ACCESS);

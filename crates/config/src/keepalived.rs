@@ -17,6 +17,7 @@ mod blocks;
 mod family;
 mod instance;
 mod model;
+mod notify;
 mod parse;
 mod protocol;
 mod routes;

@@ -13,6 +13,7 @@ pub mod import;
 pub mod keepalived;
 pub mod lint;
 pub mod manual;
+pub mod notify;
 pub mod vip;
 
 mod duration;
@@ -27,7 +28,7 @@ mod secret;
 mod verdict;
 
 pub use diagnostic::{Diagnostic, Fix, NOT_RUN_YET, Severity};
-pub use effective::effective_vips;
+pub use effective::{effective_fifos, effective_vips};
 pub use load::{Kind, Loaded, load, load_with, load_without, recognise, refusals};
 pub use render::{Place, place, render};
 pub use repair::{Change, Repair, repair};

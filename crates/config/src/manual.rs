@@ -98,6 +98,7 @@ pub fn cluster() -> String {
     field_table(&mut text, "[node.NAME]", fields::NODE);
     field_table(&mut text, "[vip.NAME]", vips::VIP);
     field_table(&mut text, "check = { ... } of [vip.NAME]", vips::SCRIPT);
+    field_table(&mut text, "notify = { ... } of [vip.NAME]", vips::PROGRAM);
     field_table(&mut text, "[service.NAME]", fields::SERVICE);
     field_table(&mut text, "[dashboard]", fields::DASHBOARD);
     field_table(&mut text, "[access]", crate::cluster::ACCESS);

@@ -7,6 +7,7 @@ use std::time::Duration;
 use base::Span;
 
 use crate::diagnostic::Diagnostic;
+use crate::notify::Notify;
 
 /// One VRRP instance on one node: made from `outlast.toml` or from keepalived's file by
 /// `effective` functions, with everything that depends on the node filled in.
@@ -45,6 +46,8 @@ pub struct Vip {
     pub track_balancer: bool,
     /// Who holds it is decided by a vip lease, not by VRRP: it has no adverts, and hears none.
     pub has_lease: bool,
+    /// Who is told how it stands.
+    pub notify: Notify,
 }
 
 /// What a group speaks.
@@ -220,6 +223,7 @@ impl Vip {
             track_scripts: Vec::new(),
             track_balancer: false,
             has_lease: false,
+            notify: Notify::default(),
         }
     }
 

@@ -34,6 +34,7 @@ mod input;
 mod kept;
 pub mod lease;
 pub mod message;
+pub mod notice;
 mod obeyed;
 mod own;
 pub mod packet;

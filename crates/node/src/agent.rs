@@ -397,6 +397,7 @@ impl Agent<'_> {
             | Order::Keys
             | Order::Count { .. }
             | Order::Move { .. }
+            | Order::GiveUp { .. }
             | Order::Use { .. } => {}
         }
         let failing = lock(&self.core).failing();

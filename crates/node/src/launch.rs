@@ -107,6 +107,8 @@ pub(crate) struct Plan {
     pub(crate) me: Option<usize>,
     pub(crate) node: String,
     pub(crate) vips: Vec<config::vip::Vip>,
+    /// Pipes that are told how these stand, and whether they are told again after a reload.
+    pub(crate) fifos: (Vec<config::notify::Fifo>, bool),
     /// Where the dashboard is to answer, and whether the operator said so.
     pub(crate) dashboard: (Vec<SocketAddr>, bool),
     pub(crate) run_dir: PathBuf,
@@ -214,6 +216,7 @@ impl Launch {
         let warnings = warnings + &late(&vips, loaded.cluster.as_ref().zip(me));
         let warnings = warnings + &trusted(&texts, loaded.cluster.as_ref().zip(me))?;
         let (run_dir, state_dir) = self.folders(loaded.cluster.as_ref());
+        let fifos = config::effective_fifos(loaded.keepalived.as_ref());
         let dashboard = self.dashboard(loaded.cluster.as_ref(), me);
         let (haproxy, cluster) = (loaded.haproxy, loaded.cluster);
         Ok(Plan {
@@ -223,6 +226,7 @@ impl Launch {
             me,
             node,
             vips,
+            fifos,
             dashboard,
             run_dir,
             state_dir,

@@ -233,6 +233,7 @@ fn obey(
                     | Order::Relay(..)
                     | Order::Keys
                     | Order::Refused { .. }
+                    | Order::GiveUp { .. }
                     | Order::Count { .. }
                     | Order::Move { .. }
                     | Order::Use { .. },

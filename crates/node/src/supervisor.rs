@@ -19,6 +19,7 @@ use base::{Chain, Time};
 use engine::Buffer;
 use engine::role::{Action, Balancer, Input, Kind, Part, Roles};
 use engine::vip::estate::Estate;
+use engine::vip::notice;
 use sys::bpf::gate::Cells;
 use sys::poll::{Interest, Poller, Ready};
 use sys::signal::{SIGHUP, SIGINT, SIGTERM, SIGUSR1, Signals};
@@ -41,6 +42,7 @@ mod facts;
 mod ground;
 mod lives;
 mod lock;
+mod notify;
 mod ports;
 mod reload;
 mod route;
@@ -56,6 +58,8 @@ type Slot = u32;
 const SIGNALS: u64 = 0;
 const CHANNEL: u64 = 1;
 const PIDFD: u64 = 2;
+/// Of a program that is told how a virtual IP stands: the slot is its number.
+const NOTICE: u64 = 3;
 /// Events taken from the kernel at once.
 const BATCH: usize = 64;
 /// Sessions get this long when the node is told to stop: the address has moved by then, so only
@@ -119,6 +123,8 @@ struct Supervisor {
     roles: Roles,
     children: BTreeMap<Slot, Child>,
     starts: BTreeMap<Role, u32>,
+    /// SIGHUP came before the vip process said how it is.
+    reload_waits: bool,
     /// What passes from one vip process to the next.
     estate: Estate,
     /// The rescue knows the configuration before; renewed with the next vip process.
@@ -130,6 +136,7 @@ struct Supervisor {
     /// What signals of keepalived asked for.
     dumps: Dumps,
     facts: Facts,
+    told: notify::Told,
     lives: Lives,
     rescue: Option<Rescue>,
     /// By which the kernel lets through what the vip process has a vip lease of.
@@ -161,6 +168,7 @@ pub fn supervise(launch: &Launch) -> Result<Option<i32>, SuperviseError> {
         // The next start overwrites what stays.
         let _ = std::fs::remove_file(path);
     }
+    supervisor.told.close();
     supervisor.leave_no_gate();
     outcome.map(|()| supervisor.ended_by)
 }
@@ -197,10 +205,12 @@ impl Supervisor {
     fn run(&mut self) -> Result<(), SuperviseError> {
         let mut ready = Vec::with_capacity(BATCH);
         self.started();
+        self.notify_of_plan(false);
         self.step(Input::Timeout);
-        while !self.ended {
-            let wait = self.roles.deadline().since(sys::clock::now());
-            let wait = (self.roles.deadline() != Time::NEVER).then_some(wait);
+        // What is told of the end may take a little longer.
+        while !self.ended || !self.told.is_done() {
+            let deadline = self.roles.deadline().min(self.told.deadline());
+            let wait = (deadline != Time::NEVER).then(|| deadline.since(sys::clock::now()));
             self.poller.wait(&mut ready, wait).map_err(SuperviseError::Poll)?;
             // Deaths first: what a dead process still reported is read before it is forgotten.
             ready.sort_unstable_by_key(|event: &Ready| (event.token & 3) != PIDFD);
@@ -208,6 +218,9 @@ impl Supervisor {
                 self.ready(*event);
             }
             self.step(Input::Timeout);
+            if sys::clock::now() >= self.told.deadline() {
+                self.notify(notice::Input::Timeout);
+            }
         }
         Ok(())
     }
@@ -220,7 +233,9 @@ impl Supervisor {
             return;
         }
         let slot = slot_of(event.token);
-        if event.token & 3 == PIDFD {
+        if event.token & 3 == NOTICE {
+            self.notified(slot);
+        } else if event.token & 3 == PIDFD {
             self.exited(slot);
         } else {
             self.hear(slot);
@@ -229,6 +244,9 @@ impl Supervisor {
     }
 
     fn signal(&mut self, signal: i32) {
+        if self.ended {
+            return;
+        }
         let dump = Dump::asked_by(signal).filter(|_| self.launch.mode == Mode::Rfc);
         if let Some(dump) = dump {
             return self.dump(dump);
@@ -237,7 +255,7 @@ impl Supervisor {
             self.ended_by = Some(signal);
         }
         match signal {
-            SIGHUP => self.reload(),
+            SIGHUP => self.reload_when_settled(),
             SIGTERM | SIGINT => self.stop(STOP_DRAIN),
             SIGUSR1 => self.stop(SOFT_STOP_DRAIN),
             _ => {}
@@ -287,7 +305,10 @@ impl Supervisor {
             Action::Lost { slot, role, loss, life } => self.lost(slot, role, loss, life),
             Action::Reloaded { generation } => self.reloaded(generation),
             Action::ReloadFailed { generation, loss } => self.reload_failed(generation, loss),
-            Action::Done => self.ended = true,
+            Action::Done => {
+                self.ended = true;
+                self.notify(notice::Input::Stop);
+            }
         }
     }
 
@@ -302,6 +323,10 @@ impl Supervisor {
     fn retire(&mut self, slot: Slot) {
         let is_vip = self.children.get(&slot).is_some_and(|child| child.kind == Kind::Vip);
         let holds_on = !is_vip || self.estate.retires();
+        let instances = if is_vip { self.estate.gives_up() } else { vec![] };
+        if !instances.is_empty() {
+            self.order(slot, &Order::GiveUp { instances });
+        }
         self.leave(slot, if holds_on { &Order::Retire } else { &Order::Stop });
     }
 
@@ -371,10 +396,14 @@ impl Supervisor {
             if !in_order || (self.ended_by.is_some() && self.estate.owes()) {
                 self.rescue_addresses(exit);
             }
+            if self.ended_by.is_some() {
+                self.notify(notice::Input::Stop);
+            }
         }
         self.last_exit = Some((slot, child.process.pid(), exit));
         self.step(Input::Exited { slot });
         self.processes();
+        self.reload_that_waits();
     }
 
     /// A vip process that died left filters on devices, for the next one: whoever else holds these addresses on this

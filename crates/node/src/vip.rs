@@ -38,10 +38,11 @@ mod hear;
 mod instance;
 mod late;
 mod lease;
+mod leftovers;
 mod orders;
 pub(crate) mod rescue;
 mod routes;
-mod scripts;
+pub(crate) mod scripts;
 mod source;
 mod tape;
 mod tell;
@@ -106,6 +107,8 @@ struct Driver<'a> {
     breaks: Vec<api::Break>,
     actions: Buffer<Action>,
     bytes: Vec<u8>,
+    /// Nothing is told of instances yet.
+    begins: bool,
     end: Option<End>,
     /// Not told yet.
     refused: Vec<Refused>,
@@ -122,6 +125,13 @@ enum End {
     Retire,
 }
 
+/// Hears of devices and addresses, and where a vip lease is, of filters.
+fn watch(cluster: Option<&Cluster>) -> Result<Monitor, VipError> {
+    let has_lease = cluster.is_some_and(|cluster| cluster.vips.iter().any(|vip| vip.has_lease));
+    let monitor = if has_lease { Monitor::open_with_filters() } else { Monitor::open() };
+    monitor.map_err(VipError::Netlink)
+}
+
 /// What the kernel did not do.
 enum Failure {
     Claim,
@@ -135,12 +145,7 @@ impl<'a> Driver<'a> {
         let named = |c: &Cluster| c.nodes.iter().position(|node| node.name == start.node);
         let me = cluster.and_then(named);
         // Watched before it is read: what comes in between is told.
-        let monitor =
-            match cluster.is_some_and(|cluster| cluster.vips.iter().any(|vip| vip.has_lease)) {
-                true => Monitor::open_with_filters(),
-                false => Monitor::open(),
-            };
-        let monitor = monitor.map_err(VipError::Netlink)?;
+        let monitor = watch(cluster)?;
         let interfaces = Interfaces::read();
         let (keepalived, balancer) = (loaded.keepalived.as_ref(), loaded.haproxy.is_some());
         let of = |address| interfaces.of(address);
@@ -196,6 +201,7 @@ impl<'a> Driver<'a> {
             breaks: start.breaks.clone(),
             actions: Buffer::new(),
             bytes: vec![0; MAX_MESSAGE],
+            begins: true,
             end: None,
             refused,
             refusals: Refusals::default(),
@@ -210,11 +216,7 @@ impl<'a> Driver<'a> {
     fn begin(&mut self, start: &Start) {
         self.shut_gate();
         let mut refused = Vec::new();
-        for ip in &start.leftovers {
-            if let Err(error) = self.netlink.delete_everywhere(*ip) {
-                self.tell(&Report::Event(tell::leftover(&self.node, *ip, &error)));
-            }
-        }
+        let seconds = self.take_leftovers_off(&start.leftovers, &start.adopt);
         for (number, instance) in self.instances.iter_mut().enumerate() {
             if !start.adopt.contains(&instance.number) {
                 instance.remove_leftovers(&self.netlink);
@@ -223,6 +225,7 @@ impl<'a> Driver<'a> {
                 refused.push(number);
             }
         }
+        self.take_seconds_off(&seconds);
         self.wire.open_missing(&self.poller, sys::clock::now());
         for number in refused {
             self.step(number, Input::Refused);
@@ -237,6 +240,9 @@ impl<'a> Driver<'a> {
         for number in 0..self.instances.len() {
             self.step(number, Input::Timeout);
         }
+        // Until all of its devices were looked at, each was in fault.
+        self.begins = false;
+        self.instances.iter().for_each(|it| self.tell(&Report::Vip(tell::state(it))));
     }
 
     fn serve(&mut self) -> Result<(), VipError> {
@@ -364,6 +370,9 @@ impl<'a> Driver<'a> {
             self.tell(&Report::Event(event));
         }
         self.tell_routes(number);
+        if self.instances[number].priority_is_news() {
+            self.tell(&Report::Vip(tell::state(&self.instances[number])));
+        }
         let instance = &self.instances[number];
         if let Some(fault) = fault {
             self.tell(&Report::Event(tell::fault(instance, &self.node, fault)));
@@ -405,6 +414,7 @@ impl<'a> Driver<'a> {
             Action::HandOver(_) if no_successor => {}
             Action::HandOver(message) => self.wire.hand_over(message),
             Action::Hello(message) => self.wire.hello(message),
+            Action::Report if self.begins => {}
             Action::Report => {
                 let state = tell::state(instance);
                 self.tell(&Report::Vip(state));

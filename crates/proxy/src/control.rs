@@ -260,6 +260,7 @@ impl Control {
             | Order::Relay(..)
             | Order::Keys
             | Order::Refused { .. }
+            | Order::GiveUp { .. }
             | Order::Count { .. }
             | Order::Move { .. } => {}
             Order::Use { proxy, server } => self.writer_asked(&proxy, &server),

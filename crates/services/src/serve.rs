@@ -168,6 +168,7 @@ async fn obey(channel: &AsyncFd<Watched>) -> Result<(), ServiceError> {
                 | Order::Relay(..)
                 | Order::Keys
                 | Order::Refused { .. }
+                | Order::GiveUp { .. }
                 | Order::Count { .. }
                 | Order::Move { .. }
                 | Order::Use { .. },

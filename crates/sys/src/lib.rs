@@ -10,6 +10,7 @@ pub mod bpf;
 pub mod calendar;
 pub mod channel;
 pub mod clock;
+pub mod fifo;
 pub mod memory;
 pub mod netlink;
 pub mod netns;

@@ -202,6 +202,8 @@ pub struct Vip {
     pub track_interfaces: Vec<String>,
     /// Who holds it is decided by a vip lease: never two.
     pub has_lease: bool,
+    /// Told of every state, as keepalived's `notify`.
+    pub notify: Option<crate::notify::Program>,
     pub span: Span,
 }
 

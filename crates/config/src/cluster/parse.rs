@@ -323,6 +323,7 @@ fn vip_of(
         protocol,
         track_interfaces: draft.track_interfaces,
         has_lease: draft.has_lease.is_some_and(|(has_lease, _)| has_lease),
+        notify: draft.notify,
         span: at,
         name,
     }

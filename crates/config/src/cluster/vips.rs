@@ -11,6 +11,7 @@ use super::read::{
     Field, REQUIRED, Value, boolean, fields, number, parsed, span, text, texts, time, wrong,
 };
 use crate::diagnostic::Diagnostic;
+use crate::notify::Program;
 use crate::vip::{Checksum, Protocol, Script};
 
 /// `[vip.NAME]`
@@ -31,6 +32,7 @@ pub(crate) struct VipDraft {
     pub(crate) checksum_as_v2: Option<At<bool>>,
     pub(crate) track_interfaces: Vec<String>,
     pub(crate) has_lease: Option<At<bool>>,
+    pub(crate) notify: Option<Program>,
 }
 
 #[derive(Debug)]
@@ -202,7 +204,71 @@ pub(crate) const VIP: &[Field<VipDraft>] = &[
             Ok(())
         },
     },
+    Field {
+        name: "notify",
+        form: "{ script = [\"/usr/local/bin/changed\"] }",
+        default: "none",
+        does: "run when the state of the address on this node changes, with `INSTANCE`, its name, MASTER, BACKUP, FAULT, STOP or DELETED, and the priority as more arguments",
+        set: |draft, value, findings| {
+            let table = value.get_ref().as_table();
+            let table = table.ok_or_else(|| wrong(value, "{ script = [...] }"))?;
+            let mut program = Program::default();
+            fields(PROGRAM, "`notify`", span(value), table, &mut program, findings);
+            draft.notify = Some(program);
+            Ok(())
+        },
+    },
 ];
+
+/// `notify = { script = ... }`
+pub(crate) const PROGRAM: &[Field<Program>] = &[
+    Field {
+        name: "script",
+        form: "[\"/usr/local/bin/changed\", \"argument\"]",
+        default: REQUIRED,
+        does: "program and arguments; no shell",
+        set: |program, value, _| {
+            program.command = command(value)?;
+            Ok(())
+        },
+    },
+    Field {
+        name: "user",
+        form: "\"nobody\"",
+        default: "keepalived_script if it exists, else root",
+        does: "user that runs it",
+        set: |program, value, _| {
+            program.user = Some(text(value, "a user")?);
+            Ok(())
+        },
+    },
+    Field {
+        name: "group",
+        form: "\"nogroup\"",
+        default: "the user's own",
+        does: "group that runs it",
+        set: |program, value, _| {
+            program.group = Some(text(value, "a group")?);
+            Ok(())
+        },
+    },
+    Field {
+        name: "secure",
+        form: "true",
+        default: "false",
+        does: "not run as root while others than root could change it or a part of its path",
+        set: |program, value, _| {
+            program.secure = boolean(value)?;
+            Ok(())
+        },
+    },
+];
+
+fn command(value: &Value<'_>) -> Result<Vec<String>, Diagnostic> {
+    let words = texts(value, "program and arguments")?;
+    let command: Vec<String> = words.into_iter().map(|(word, _)| word).collect();
+    if command.is_empty() { Err(wrong(value, "program and arguments")) } else { Ok(command) }
+}
 
 /// One check, alone or in a list.
 fn check(value: &Value<'_>, findings: &mut Vec<Diagnostic>) -> Result<CheckDraft, Diagnostic> {
@@ -300,11 +366,7 @@ pub(crate) const SCRIPT: &[Field<Script>] = &[
         default: REQUIRED,
         does: "program and arguments; no shell",
         set: |script, value, _| {
-            let words = texts(value, "program and arguments")?;
-            script.command = words.into_iter().map(|(word, _)| word).collect();
-            if script.command.is_empty() {
-                return Err(wrong(value, "program and arguments"));
-            }
+            script.command = command(value)?;
             Ok(())
         },
     },

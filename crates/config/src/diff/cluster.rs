@@ -5,6 +5,7 @@ use crate::cluster::{
     Access, Cluster, Dashboard, DashboardTls, Etcd, Listen, Node, NodeRole, Service, ServiceKind,
     Store, Vip, VipCheck,
 };
+use crate::notify::Program;
 use crate::vip::Script;
 
 pub(super) fn lay_out(file: &Cluster, layout: &mut Layout) {
@@ -99,6 +100,7 @@ fn lay_out_vip(vip: &Vip, file: &Cluster, layout: &mut Layout) {
         protocol,
         track_interfaces,
         has_lease,
+        notify,
         span: _,
     } = vip;
     let nodes = order.iter().filter_map(|node| file.nodes.get(*node)).map(|node| &node.name);
@@ -119,7 +121,16 @@ fn lay_out_vip(vip: &Vip, file: &Cluster, layout: &mut Layout) {
         .flag("v3_checksum_as_v2", protocol.is_as_v2(), Needs::Vip)
         .list("track_interfaces", track_interfaces, Needs::Vip)
         // On all nodes at once: those that decide by VRRP hold beside those that decide by votes.
-        .flag("lease", *has_lease, Needs::Node);
+        .flag("lease", *has_lease, Needs::Node)
+        .maybe("notify", notify.as_ref().map(program_text), Needs::Vip);
+}
+
+pub(super) fn program_text(program: &Program) -> String {
+    let Program { command, user, group, secure } = program;
+    let mut text = format!("{command:?}");
+    text.extend(user.iter().map(|user| format!(" user {user}")));
+    text.extend(group.iter().map(|group| format!(" group {group}")));
+    text + if *secure { " secure" } else { "" }
 }
 
 fn check_text(check: &VipCheck) -> String {

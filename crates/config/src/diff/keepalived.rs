@@ -1,9 +1,11 @@
 //! keepalived's file as items.
 
-use super::{Layout, Needs};
+use super::cluster::program_text;
+use super::{Fields, Layout, Needs};
 use crate::keepalived::{
     Authentication, Global, Instance, Keepalived, ScriptBlock, State, SyncGroup, Track,
 };
+use crate::notify::{Fifo, Notify, Program};
 use crate::vip::{Address, Script};
 
 pub(super) fn lay_out(file: &Keepalived, layout: &mut Layout) {
@@ -17,6 +19,11 @@ pub(super) fn lay_out(file: &Keepalived, layout: &mut Layout) {
         // Each instance says what it speaks.
         version: _,
         checksum_as_v2: _,
+        fifo,
+        vrrp_fifo,
+        says_states_on_reload,
+        // Each instance says what is told of it.
+        says_priority: _,
     } = global;
     layout
         .add("keepalived", Needs::Vip)
@@ -24,6 +31,9 @@ pub(super) fn lay_out(file: &Keepalived, layout: &mut Layout) {
         .maybe("script_user", script_user.as_ref(), Needs::Vip)
         .maybe("script_group", script_group.as_ref(), Needs::Vip)
         .flag("enable_script_security", *script_security, Needs::Vip)
+        .maybe("notify_fifo", fifo_text(fifo), Needs::Nothing)
+        .maybe("vrrp_notify_fifo", fifo_text(vrrp_fifo), Needs::Nothing)
+        .flag("fifo_write_vrrp_states_on_reload", *says_states_on_reload, Needs::Nothing)
         .maybe("vrrp_mcast_group4", *multicast_group, Needs::Vip)
         // The vip process exists where there is one.
         .flag("instances", !instances.is_empty(), Needs::Node);
@@ -92,6 +102,8 @@ fn lay_out_instance(instance: &Instance, layout: &mut Layout) {
         track_interfaces,
         source,
         unicast_peers,
+        notify,
+        says_priority,
     } = instance;
     let state = match state {
         State::Master => "MASTER",
@@ -99,8 +111,8 @@ fn lay_out_instance(instance: &Instance, layout: &mut Layout) {
     };
     let password =
         authentication.as_ref().map(|Authentication { password, span: _ }| password.as_str());
-    layout
-        .add(&format!("vip/{name}"), Needs::Move)
+    let mut fields = layout.add(&format!("vip/{name}"), Needs::Move);
+    fields
         .set("state", state, Needs::Vip)
         .flag("nopreempt", *nopreempt, Needs::Vip)
         .set("interface", interface, Needs::Move)
@@ -116,7 +128,41 @@ fn lay_out_instance(instance: &Instance, layout: &mut Layout) {
         .list("track_script", track_scripts.iter().map(track_text), Needs::Vip)
         .list("track_interface", track_interfaces.iter().map(track_text), Needs::Vip)
         .maybe("unicast_src_ip", *source, Needs::Vip)
-        .list("unicast_peer", unicast_peers, Needs::Vip);
+        .list("unicast_peer", unicast_peers, Needs::Vip)
+        .maybe("notify_priority_changes", *says_priority, Needs::Vip);
+    lay_out_notify(notify, &mut fields);
+}
+
+fn lay_out_notify(notify: &Notify, fields: &mut Fields<'_>) {
+    let Notify {
+        every,
+        master,
+        backup,
+        fault,
+        stop,
+        deleted,
+        says_deleted,
+        // As it is in force: [`lay_out_instance`] has it as it is written.
+        priority_changes: _,
+    } = notify;
+    let text = |program: &Option<Program>| program.as_ref().map(program_text);
+    fields
+        .maybe("notify", text(every), Needs::Vip)
+        .maybe("notify_master", text(master), Needs::Vip)
+        .maybe("notify_backup", text(backup), Needs::Vip)
+        .maybe("notify_fault", text(fault), Needs::Vip)
+        .maybe("notify_stop", text(stop), Needs::Vip)
+        .maybe("notify_deleted script", text(deleted), Needs::Vip)
+        .flag("notify_deleted", *says_deleted, Needs::Vip);
+}
+
+fn fifo_text(fifo: &Fifo) -> Option<String> {
+    let Fifo { path, user, group, reader } = fifo;
+    let mut text = Some(path.clone()).filter(|path| !path.is_empty())?;
+    text.extend(user.iter().map(|user| format!(" {user}")));
+    text.extend(group.iter().map(|group| format!(" {group}")));
+    text.extend(reader.iter().map(|reader| format!(" read by {}", program_text(reader))));
+    Some(text)
 }
 
 fn address_text(address: &Address) -> String {

@@ -10,6 +10,7 @@ use crate::Loaded;
 use crate::effective::from_keepalived;
 use crate::keepalived::{Instance, State};
 use crate::lint::asks_a_socket;
+use crate::notify::Program;
 use crate::vip::{PASSWORD_BYTES, Protocol, Script};
 
 /// Writes the section of one instance.
@@ -92,6 +93,7 @@ impl Writer<'_> {
             self.lose("weighed_interfaces", message);
         }
         self.check(loaded);
+        self.notify(loaded);
         self.peers(network);
         self.roles();
     }
@@ -195,6 +197,23 @@ impl Writer<'_> {
         }
     }
 
+    fn notify(&mut self, loaded: &Loaded) {
+        let Some(file) = &loaded.keepalived else { return };
+        let mut notify = file.notify_of(self.instance);
+        if let Some(program) = notify.every.take() {
+            self.put("notify", &format!("{{ {} }}", program_keys(&program)));
+        }
+        let lost: Vec<String> =
+            notify.programs().flatten().map(|program| program.command.join(" ")).collect();
+        if !lost.is_empty() {
+            let message = format!(
+                "programs of one state alone were {}; `notify` is told of all states",
+                lost.join(", ")
+            );
+            self.lose("notify", message);
+        }
+    }
+
     fn peers(&mut self, network: Option<&Network>) {
         let instance = self.instance;
         let addresses: Vec<IpAddr> = network
@@ -256,15 +275,26 @@ fn table(script: &Script) -> String {
     if script.starts_failed {
         text.push_str(", init_fail = true");
     }
-    if let Some(user) = &script.user {
-        let _ = write!(text, ", user = {}", quoted(user));
-    }
-    if let Some(group) = &script.group {
-        let _ = write!(text, ", group = {}", quoted(group));
-    }
-    if script.secure {
-        text.push_str(", secure = true");
-    }
+    runs_as(script.user.as_ref(), script.group.as_ref(), script.secure, &mut text);
     text.push_str(" }");
     text
+}
+
+fn program_keys(program: &Program) -> String {
+    let Program { command, user, group, secure } = program;
+    let mut text = format!("script = {}", listed(command));
+    runs_as(user.as_ref(), group.as_ref(), *secure, &mut text);
+    text
+}
+
+fn runs_as(user: Option<&String>, group: Option<&String>, secure: bool, text: &mut String) {
+    if let Some(user) = user {
+        let _ = write!(text, ", user = {}", quoted(user));
+    }
+    if let Some(group) = group {
+        let _ = write!(text, ", group = {}", quoted(group));
+    }
+    if secure {
+        text.push_str(", secure = true");
+    }
 }

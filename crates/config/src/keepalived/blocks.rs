@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::instance::{CHECKSUM, weight};
-use super::{Global, ScriptBlock, protocol};
+use super::{Global, ScriptBlock, notify, protocol};
 use crate::diagnostic::Diagnostic;
 use crate::keyword::{Keyword, idle, later, now};
 use crate::line::Line;
@@ -13,6 +13,7 @@ const PRIORITY: &str = "the vip process always runs with real-time priority in l
 const NAMES: &str = "processes have names of their own";
 const LVS: &str = "no effect without `virtual_server`";
 const ANNOUNCE: &str = "announcements have times of our own";
+const AGAIN: &str = "pipes get the state of each instance after SIGHUP, too";
 const SNMP: &str = "no SNMP; ask `outlast status --json`";
 
 /// Every keyword of keepalived 2.2 in `global_defs`.
@@ -56,11 +57,32 @@ pub(crate) const GLOBAL: &[Keyword<Global>] = &[
         Ok(())
     }),
     now("v3_checksum_as_v2", "[true|false]", "false", CHECKSUM, |global, line| {
-        global.checksum_as_v2 = protocol::checksum_as_v2(line)?;
+        global.checksum_as_v2 = protocol::yes_or_no(line)?;
         Ok(())
     }),
     now("vrrp_version", "2|3", "2", "of the protocol", |global, line| {
         global.version = Some(protocol::version(line)?);
+        Ok(())
+    }),
+    now("fifo_write_vrrp_states_on_reload", "", "", AGAIN, |global, line| {
+        global.says_states_on_reload = true;
+        line.finish();
+        Ok(())
+    }),
+    now("notify_fifo", notify::PIPE, "", "gets a line of each change", |global, line| {
+        notify::pipe(&mut global.fifo, line)
+    }),
+    now("notify_fifo_script", notify::COMMAND, "", notify::READER, |global, line| {
+        notify::once(&mut global.fifo.reader, line)
+    }),
+    now("vrrp_notify_fifo", notify::PIPE, "", "gets a line of each change", |global, line| {
+        notify::pipe(&mut global.vrrp_fifo, line)
+    }),
+    now("vrrp_notify_fifo_script", notify::COMMAND, "", notify::READER, |global, line| {
+        notify::once(&mut global.vrrp_fifo.reader, line)
+    }),
+    now("vrrp_notify_priority_changes", "[true|false]", "false", notify::PRIORITY, |g, line| {
+        g.says_priority = protocol::yes_or_no(line)?;
         Ok(())
     }),
     idle("bfd_cpu_affinity", PRIORITY),
@@ -88,7 +110,6 @@ pub(crate) const GLOBAL: &[Keyword<Global>] = &[
     idle("enable_snmp_rfcv3", SNMP),
     idle("enable_snmp_vrrp", SNMP),
     idle("enable_traps", SNMP),
-    idle("fifo_write_vrrp_states_on_reload", "no effect without a notify fifo"),
     idle("linkbeat_use_polling", "the kernel tells when a carrier goes"),
     idle("log_unknown_vrids", "only a message"),
     idle("lvs_flush", LVS),
@@ -139,7 +160,6 @@ pub(crate) const GLOBAL: &[Keyword<Global>] = &[
     idle("vrrp_netlink_monitor_rcv_bufs", "buffers have sizes of our own"),
     idle("vrrp_netlink_monitor_rcv_bufs_force", "buffers have sizes of our own"),
     idle("vrrp_no_swap", PRIORITY),
-    idle("vrrp_notify_priority_changes", "no effect without a notify fifo"),
     idle("vrrp_priority", PRIORITY),
     idle("vrrp_process_name", NAMES),
     idle("vrrp_rlimit_rttime", PRIORITY),
@@ -159,8 +179,6 @@ pub(crate) const GLOBAL: &[Keyword<Global>] = &[
     later("nftables_ipvs_priority"),
     later("nftables_ipvs_start_fwmark"),
     later("nftables_priority"),
-    later("notify_fifo"),
-    later("notify_fifo_script"),
     later("reload_file"),
     later("reload_repeat"),
     later("reload_time_file"),
@@ -179,8 +197,6 @@ pub(crate) const GLOBAL: &[Keyword<Global>] = &[
     later("vrrp_iptables"),
     later("vrrp_lower_prio_no_advert"),
     later("vrrp_mcast_group6"),
-    later("vrrp_notify_fifo"),
-    later("vrrp_notify_fifo_script"),
     later("vrrp_skip_check_adv_addr"),
     later("vrrp_startup_delay"),
     later("vrrp_strict"),
@@ -304,7 +320,7 @@ fn seconds(line: &mut Line<'_>) -> Result<Duration, Diagnostic> {
 }
 
 /// Program and arguments of a quoted command: blanks divide, single quotes hold together.
-fn arguments(command: &str) -> Vec<String> {
+pub(super) fn arguments(command: &str) -> Vec<String> {
     let mut found = Vec::new();
     let mut word: Option<String> = None;
     let mut quoted = false;

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use base::Span;
 
+use super::notify;
 use super::protocol::{self, Written};
 use super::routes::{self, routes, scope};
 use super::{Authentication, Instance, State, Track};
@@ -12,6 +13,7 @@ use crate::diagnostic::Diagnostic;
 use crate::guess;
 use crate::keyword::{Keyword, idle, later, now};
 use crate::line::{Line, Statement, Word};
+use crate::notify::Notify;
 use crate::vip::{self, Address, PASSWORD_BYTES, Protocol};
 
 const ANNOUNCE: &str = "announcements have times of our own";
@@ -45,6 +47,29 @@ pub(crate) const KEYWORDS: &[Keyword<Instance>] = &[
             done(line)
         },
     ),
+    now("notify", notify::COMMAND, "", notify::EVERY, |instance, line| {
+        notify::once(&mut instance.notify.every, line)
+    }),
+    now("notify_backup", notify::COMMAND, "", "run when it is a backup", |instance, line| {
+        notify::once(&mut instance.notify.backup, line)
+    }),
+    now("notify_deleted", GONE, "said as `FAULT`", "run when it left the file", |i, line| {
+        i.notify.says_deleted = true;
+        if line.peek().is_some() { notify::once(&mut i.notify.deleted, line) } else { Ok(()) }
+    }),
+    now("notify_fault", notify::COMMAND, "", "run when it cannot hold", |instance, line| {
+        notify::once(&mut instance.notify.fault, line)
+    }),
+    now("notify_master", notify::COMMAND, "", "run when it holds", |instance, line| {
+        notify::once(&mut instance.notify.master, line)
+    }),
+    now("notify_priority_changes", "[true|false]", OF_ALL, notify::PRIORITY, |instance, line| {
+        instance.says_priority = Some(protocol::yes_or_no(line)?);
+        Ok(())
+    }),
+    now("notify_stop", notify::COMMAND, "", "run when the program ends", |instance, line| {
+        notify::once(&mut instance.notify.stop, line)
+    }),
     now("old_unicast_checksum", "[never]", "", "no effect in VRRP version 2", |instance, line| {
         let (span, is_never) = (line.head(), line.accept("never"));
         instance.written.old_checksum = (!is_never).then_some(span);
@@ -107,8 +132,8 @@ pub(crate) const KEYWORDS: &[Keyword<Instance>] = &[
         Ok(())
     }),
     now("unicast_src_ip", "<ip>", "the interface's", "source of the adverts", source),
-    now("v3_checksum_as_v2", "[true|false]", "that of `global_defs`", CHECKSUM, |i, line| {
-        i.written.checksum_as_v2 = Some(protocol::checksum_as_v2(line)?);
+    now("v3_checksum_as_v2", "[true|false]", OF_ALL, CHECKSUM, |i, line| {
+        i.written.checksum_as_v2 = Some(protocol::yes_or_no(line)?);
         Ok(())
     }),
     now("version", "2|3", "that of `vrrp_version`", "of the protocol", |instance, line| {
@@ -146,7 +171,6 @@ pub(crate) const KEYWORDS: &[Keyword<Instance>] = &[
     idle("garp_master_repeat", ANNOUNCE),
     idle("kernel_rx_buf_size", "one packet at a time is read"),
     idle("linkbeat_use_polling", "the kernel tells when a carrier goes"),
-    idle("notify_priority_changes", "no effect without a notify fifo"),
     later("accept"),
     later("dont_track_primary"),
     later("down_timer_adverts"),
@@ -156,13 +180,7 @@ pub(crate) const KEYWORDS: &[Keyword<Instance>] = &[
     later("mcast_dst_ip"),
     later("no_accept"),
     later("no_virtual_ipaddress"),
-    later("notify"),
-    later("notify_backup"),
-    later("notify_deleted"),
-    later("notify_fault"),
-    later("notify_master"),
     later("notify_master_rx_lower_pri"),
-    later("notify_stop"),
     later("preempt_delay"),
     later("promote_secondaries"),
     later("skip_check_adv_addr"),
@@ -182,6 +200,9 @@ pub(crate) const KEYWORDS: &[Keyword<Instance>] = &[
     later("vrf"),
 ];
 
+/// What may be said for all instances.
+const OF_ALL: &str = "that of `global_defs`";
+const GONE: &str = "[\"<command>\" [<user> [<group>]]]";
 const IPS: &str = "the virtual IPs";
 const EXCLUDED: &str = "virtual IPs that adverts do not name";
 const ADDRESSES: &str = "{ <ip>[/<mask>] [dev <name>] [label <l>] [brd <ip>] [scope <s>] }";
@@ -214,6 +235,8 @@ pub(crate) fn new(name: Word) -> Instance {
         track_interfaces: Vec::new(),
         source: None,
         unicast_peers: Vec::new(),
+        notify: Notify::default(),
+        says_priority: None,
     }
 }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 use base::Span;
 
 use super::protocol::Written;
+use crate::notify::{Fifo, Notify};
 use crate::vip::{Address, Protocol, Route, Script};
 
 /// The whole file.
@@ -32,6 +33,14 @@ pub struct Global {
     pub version: Option<u8>,
     /// `v3_checksum_as_v2`, of instances that do not say.
     pub checksum_as_v2: bool,
+    /// `notify_fifo`; without a path: none.
+    pub fifo: Fifo,
+    /// `vrrp_notify_fifo`, the same.
+    pub vrrp_fifo: Fifo,
+    /// `fifo_write_vrrp_states_on_reload`
+    pub says_states_on_reload: bool,
+    /// `vrrp_notify_priority_changes`, of instances that do not say.
+    pub says_priority: bool,
 }
 
 /// `vrrp_script NAME`.
@@ -76,6 +85,10 @@ pub struct Instance {
     /// `unicast_src_ip` or `mcast_src_ip`.
     pub source: Option<IpAddr>,
     pub unicast_peers: Vec<IpAddr>,
+    /// As written: [`Keepalived`] knows the user where none is named.
+    pub notify: Notify,
+    /// `notify_priority_changes`
+    pub says_priority: Option<bool>,
 }
 
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]

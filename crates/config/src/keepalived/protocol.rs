@@ -44,7 +44,7 @@ pub(super) fn version(line: &mut Line<'_>) -> Result<u8, Diagnostic> {
 }
 
 /// `v3_checksum_as_v2 [<BOOL>]`
-pub(super) fn checksum_as_v2(line: &mut Line<'_>) -> Result<bool, Diagnostic> {
+pub(super) fn yes_or_no(line: &mut Line<'_>) -> Result<bool, Diagnostic> {
     let Some(word) = line.take() else { return Ok(true) };
     let is_on = match word.text.as_str() {
         "true" | "on" | "yes" => true,

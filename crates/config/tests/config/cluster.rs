@@ -390,6 +390,7 @@ fn a_script_check_has_defaults() {
                 protocol: V2,
                 track_interfaces: [],
                 has_lease: false,
+                notify: None,
                 span: Span {
                     start: 65,
                     end: 66,

@@ -108,6 +108,16 @@ fn a_virtual_ip_of_the_cluster_file_is_complete() {
                 track_scripts: [],
                 track_balancer: true,
                 has_lease: false,
+                notify: Notify {
+                    every: None,
+                    master: None,
+                    backup: None,
+                    fault: None,
+                    stop: None,
+                    deleted: None,
+                    says_deleted: false,
+                    priority_changes: false,
+                },
             },
         ]
     "#]]
@@ -184,6 +194,16 @@ fn a_virtual_ip_of_keepaliveds_file_is_complete() {
                 ],
                 track_balancer: false,
                 has_lease: false,
+                notify: Notify {
+                    every: None,
+                    master: None,
+                    backup: None,
+                    fault: None,
+                    stop: None,
+                    deleted: None,
+                    says_deleted: false,
+                    priority_changes: false,
+                },
             },
         ]
     "#]]

@@ -90,7 +90,6 @@ vrrp_instance kolla_internal_vip_51 {
         name = "cloud"
         # secret_file = "/etc/outlast/secret"   # 32 bytes or more, the same on every node: beats and named successors need it
         haproxy = "haproxy.cfg"
-        # NOT THE SAME: line 22 of keepalived's file: `notify` is not run yet
 
         [node.control01]
         networks = { eth0 = "10.0.0.41" }
@@ -109,6 +108,7 @@ vrrp_instance kolla_internal_vip_51 {
         password = "ab"
         # `balancer` instead of the script check_alive: /check_alive.sh /run/haproxy.sock
         check = "balancer"
+        notify = { script = ["/notify.sh"] }
         unicast = true
         # NOT THE SAME: this node's priority was 40; here `order` says who comes first, at a cold start only
 

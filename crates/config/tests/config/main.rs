@@ -17,6 +17,7 @@ mod lint;
 mod manual;
 mod mutations;
 mod neutron;
+mod notify;
 mod published_vip;
 mod random;
 mod registered;

@@ -34,6 +34,20 @@ fn the_published_keepalived_block_is_parsed_completely() {
                     multicast_group: None,
                     version: None,
                     checksum_as_v2: false,
+                    fifo: Fifo {
+                        path: "",
+                        user: None,
+                        group: None,
+                        reader: None,
+                    },
+                    vrrp_fifo: Fifo {
+                        path: "",
+                        user: None,
+                        group: None,
+                        reader: None,
+                    },
+                    says_states_on_reload: false,
+                    says_priority: false,
                 },
                 scripts: [
                     ScriptBlock {
@@ -147,6 +161,17 @@ fn the_published_keepalived_block_is_parsed_completely() {
                         track_interfaces: [],
                         source: None,
                         unicast_peers: [],
+                        notify: Notify {
+                            every: None,
+                            master: None,
+                            backup: None,
+                            fault: None,
+                            stop: None,
+                            deleted: None,
+                            says_deleted: false,
+                            priority_changes: false,
+                        },
+                        says_priority: None,
                     },
                 ],
                 sync_groups: [],

@@ -2,9 +2,9 @@
 //! and what a process before may have left on devices that nobody stands for any more.
 //!
 //! ```text
-//!   reload: all is known of what is held, and all of it is in the new file ---> retires: it holds on, the next adopts
-//!                                                                what its last words say
-//!           else ------------------------------------------------------------> stops: it hands over and releases
+//!   reload: all is known of what is held ---> gives up what the new file has no more, then retires: it holds on to the
+//!                                             rest, and the next adopts what its last words say
+//!           else ---------------------------> stops: it hands over and releases
 //!   next starts ---> adopts what its file has, takes off the rest ---> says how it is: routes are left, then nothing is owed
 //!                |
 //!                +-- dies before it said so ---> whoever rescues takes all of it off
@@ -13,7 +13,7 @@
 //! Instances are kept as they were, not by their position: another reload may come before the next process starts.
 
 use std::collections::BTreeSet;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 
 use config::vip::{Route, Vip};
 
@@ -28,6 +28,8 @@ pub struct Estate {
     retiring: Option<Vec<Vip>>,
     /// What the running process may pass on, and its file; none: it hands over to other nodes.
     bequest: Option<(Vec<Vip>, Vec<Vip>)>,
+    /// What it holds and the next one has no more: positions in its file.
+    gives_up: Vec<u16>,
     /// What the next process adopts, if its file still has it.
     passed_on: Vec<Vip>,
     /// What may be on devices, whatever the file in force says.
@@ -42,13 +44,30 @@ impl Estate {
             // What was passed on waits for the next process, which looks at the newest file.
             return;
         }
-        let is_known = (0..).zip(old).all(|(at, _)| self.known.contains(&at));
-        let held: Option<Vec<Vip>> =
-            held.iter().map(|at| old.get(usize::from(*at)).cloned()).collect();
-        let held = held.map(|held| held.into_iter().filter(|vip| !vip.has_lease).collect());
-        let stays = |held: &Vec<Vip>| held.iter().all(|vip| position(vip, new).is_some());
-        let held = held.filter(|held| is_known && stays(held));
-        self.bequest = held.map(|held| (held, old.to_vec()));
+        let found: Option<Vec<(u16, &Vip)>> =
+            held.iter().map(|at| Some((*at, old.get(usize::from(*at))?))).collect();
+        let Some(held) = found.filter(|_| self.is_settled(old)) else {
+            (self.bequest, self.gives_up) = (None, vec![]);
+            return;
+        };
+        let held = held.into_iter().filter(|(_, vip)| !vip.has_lease);
+        let (stays, goes): (Vec<_>, Vec<_>) =
+            held.partition(|(_, vip)| position(vip, new).is_some());
+        self.gives_up = goes.into_iter().map(|(at, _)| at).collect();
+        let stays = stays.into_iter().map(|(_, vip)| vip.clone()).collect();
+        self.bequest = Some((stays, old.to_vec()));
+    }
+
+    /// Whether the running process has said how each of its instances is: another file before that would take away what
+    /// it may hold.
+    #[must_use]
+    pub fn is_settled(&self, file: &[Vip]) -> bool {
+        (0..).zip(file).all(|(at, _)| self.known.contains(&at))
+    }
+
+    /// Before it retires: what it has to give up in order.
+    pub fn gives_up(&mut self) -> Vec<u16> {
+        std::mem::take(&mut self.gives_up)
     }
 
     /// The running process has to make way. True: it holds on to its addresses and ends; false: it releases them first.
@@ -79,9 +98,11 @@ impl Estate {
     #[must_use]
     pub fn of(&self, file: &[Vip]) -> (Vec<u16>, Vec<IpAddr>) {
         let adopts = self.passed_on.iter().filter_map(|vip| position(vip, file)).collect();
-        let places: BTreeSet<_> = file.iter().flat_map(Vip::places).collect();
-        let owed = self.owed.iter().flat_map(Vip::places);
-        (adopts, owed.filter(|place| !places.contains(place)).map(|(ip, ..)| ip).collect())
+        let owed = self.owed.iter().flat_map(placed);
+        let stays = |place: &Placed<'_>| file.iter().flat_map(placed).any(|other| other == *place);
+        let gone: BTreeSet<IpAddr> =
+            owed.filter(|place| !stays(place)).map(|((ip, ..), ..)| ip).collect();
+        (adopts, gone.into_iter().collect())
     }
 
     /// That process was started.
@@ -114,15 +135,28 @@ impl Estate {
     /// It died without a word, or no other follows it: what has to be taken off beside what the file in force has. Nothing is passed on.
     pub fn dies(&mut self) -> Vec<Vip> {
         (self.bequest, self.retiring, self.passed_on) = (None, None, vec![]);
+        self.gives_up.clear();
         std::mem::take(&mut self.owed)
     }
 }
 
-/// Where a file has the same group on the same device.
+/// An address on its device, and what the kernel changes of it only by making it anew.
+type Placed<'a> = ((IpAddr, u8, &'a str), Option<&'a str>, Option<Ipv4Addr>, u8);
+
+fn placed(vip: &Vip) -> impl Iterator<Item = Placed<'_>> {
+    let made = vip.addresses.iter();
+    let made = made.map(|address| (address.label.as_deref(), address.broadcast, address.scope));
+    vip.places()
+        .zip(made)
+        .map(|(place, (label, broadcast, scope))| (place, label, broadcast, scope))
+}
+
+/// Where a file has the same group on the same device: the router id of one kind of addresses is all that it is known by
+/// there, whatever they are.
 fn position(vip: &Vip, file: &[Vip]) -> Option<u16> {
     let is_same = |other: &Vip| {
-        let of = |vip: &Vip| (vip.interface.clone(), vip.router_id, vip.has_lease);
-        of(vip) == of(other) && vip.advertised().eq(other.advertised())
+        let of = |vip: &Vip| (vip.interface.clone(), vip.router_id, vip.has_lease, vip.is_v6());
+        of(vip) == of(other)
     };
     u16::try_from(file.iter().position(is_same)?).ok()
 }
@@ -182,16 +216,53 @@ mod tests {
     }
 
     #[test]
-    fn an_address_that_the_new_file_has_not_is_handed_over_in_order() {
-        let (old, new) = ([vip(7), vip(8)], [vip(8)]);
+    fn an_address_that_the_new_file_has_not_is_given_up_in_order_and_the_others_stay() {
+        let gone = Vip { addresses: vec![config::vip::Address::plain(ONE.into())], ..vip(7) };
+        let (old, new) = ([gone, vip(8)], [vip(8)]);
         let mut estate = settled(&old);
         estate.reload(&old, &[0, 1], &new, true);
-        assert!(!estate.retires());
-        assert_eq!(estate.of(&new), (vec![], vec![]));
-        // Nobody holds it: nothing is lost.
-        estate.reload(&old, &[1], &new, true);
+        assert_eq!(estate.gives_up(), [0]);
         assert!(estate.retires());
-        assert_eq!(estate.of(&new), (vec![0], vec![]));
+        assert_eq!(estate.of(&new), (vec![0], vec![ONE.into()]), "it may die before it does so");
+        // Nobody holds it: nothing is to be given up.
+        let mut estate = settled(&old);
+        estate.reload(&old, &[1], &new, true);
+        assert_eq!(estate.gives_up(), []);
+        assert!(estate.retires());
+        assert_eq!(estate.of(&new).0, [0]);
+    }
+
+    #[test]
+    fn other_addresses_priority_or_timing_are_no_reason_to_give_a_group_up() {
+        let old = [vip(7)];
+        let ip = old[0].addresses[0].ip;
+        let other = config::vip::Address::plain(TWO.into());
+        let new = [Vip { priority: 9, addresses: vec![other], ..vip(7) }];
+        let mut estate = settled(&old);
+        estate.reload(&old, &[0], &new, true);
+        assert_eq!(estate.gives_up(), []);
+        assert!(estate.retires());
+        assert_eq!(estate.of(&new), (vec![0], vec![ip]));
+    }
+
+    #[test]
+    fn an_address_with_another_label_or_scope_is_made_anew() {
+        let with = |label: &str, scope| {
+            let mut vip = vip(7);
+            vip.addresses[0].label = Some(label.to_owned());
+            vip.addresses[0].scope = scope;
+            [vip]
+        };
+        let (old, same) = (with("eth0:a", 0), with("eth0:a", 0));
+        let ip = old[0].addresses[0].ip;
+        for (new, gone) in
+            [(same, vec![]), (with("eth0:b", 0), vec![ip]), (with("eth0:a", 253), vec![ip])]
+        {
+            let mut estate = settled(&old);
+            estate.reload(&old, &[0], &new, true);
+            assert!(estate.retires());
+            assert_eq!(estate.of(&new), (vec![0], gone));
+        }
     }
 
     #[test]
@@ -216,7 +287,8 @@ mod tests {
         // One that was held by VRRP is released, too, where it is to have a vip lease.
         let mut estate = settled(&old);
         estate.reload(&old, &[0], &[Vip { has_lease: true, ..vip(7) }], true);
-        assert!(!estate.retires());
+        assert_eq!(estate.gives_up(), [0]);
+        assert!(estate.retires());
     }
 
     #[test]

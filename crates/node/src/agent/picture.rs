@@ -369,6 +369,7 @@ mod tests {
             disabled_scripts: vec![],
             interface: None,
             vip_lease: None,
+            priority: None,
         }));
         let line = |name: &String| {
             let is_dead = dead.contains(&name.as_str());

@@ -19,6 +19,7 @@ use super::facts::Facts;
 use super::ground;
 use super::lives::{Lives, Trouble};
 use super::lock::{self, Lock};
+use super::notify::Told;
 use super::ports;
 use super::sockets::Sockets;
 use super::{CHANNEL, Next, PIDFD, SIGNALS, Slot, SuperviseError, Supervisor, tell, token};
@@ -150,12 +151,14 @@ impl Supervisor {
             roles,
             children: BTreeMap::new(),
             starts: BTreeMap::new(),
+            reload_waits: false,
             estate: Estate::default(),
             rescue_is_old: false,
             last_exit: None,
             keys_unreadable: None,
             dumps: Dumps::default(),
             facts,
+            told: Told::default(),
             lives,
             rescue,
             gate: None,

@@ -16,7 +16,29 @@ use crate::launch::Plan;
 const PATIENCE: Duration = Duration::from_millis(300);
 
 impl Supervisor {
-    pub(super) fn reload(&mut self) {
+    /// At once, unless a vip process has just started: until it has said what it holds, nothing of that could be passed
+    /// on, and two signals in a row would move addresses. It says so, or dies, within seconds.
+    pub(super) fn reload_when_settled(&mut self) {
+        if self.waits_for_vip() {
+            self.reload_waits = true;
+        } else {
+            self.reload();
+        }
+    }
+
+    pub(super) fn reload_that_waits(&mut self) {
+        if self.reload_waits && !self.waits_for_vip() {
+            self.reload();
+        }
+    }
+
+    fn waits_for_vip(&self) -> bool {
+        let starts = |child: &super::Child| child.kind == Kind::Vip && !child.leaving;
+        self.children.values().any(starts) && !self.estate.is_settled(&self.plan.vips)
+    }
+
+    fn reload(&mut self) {
+        self.reload_waits = false;
         let plan = self.plan_used();
         self.reload_to(plan, None);
     }
@@ -91,7 +113,8 @@ impl Supervisor {
         let mut all = plan.vips.iter();
         let other = all.find(|vip| {
             let is_it = |other: &&Vip| {
-                other.router_id == vip.router_id && other.advertised().eq(vip.advertised())
+                let is_in = |ip| other.advertised().any(|address| address.ip == ip);
+                other.router_id == vip.router_id && vip.advertised().any(|one| is_in(one.ip))
             };
             self.plan
                 .vips
@@ -165,6 +188,7 @@ impl Supervisor {
         self.sockets = sockets;
         self.generation = generation;
         self.tell_dashboard();
+        self.notify_of_plan(true);
         let evidence = match number {
             Some(number) => format!("generation {number} of the cluster's configuration is good"),
             None => "SIGHUP, the files are good".to_owned(),

@@ -85,15 +85,17 @@ impl Supervisor {
         }
         let left = self.estate.says(state.instance, &self.plan.vips);
         self.remove_routes(&left);
-        if self.children.get(&slot).is_some_and(|child| !child.leaving)
-            && let Some(vip) = self.plan.vips.get_mut(usize::from(state.instance))
-        {
-            rescue::learn_interface(vip, &state);
+        if self.children.get(&slot).is_some_and(|child| !child.leaving) {
+            if let Some(vip) = self.plan.vips.get_mut(usize::from(state.instance)) {
+                rescue::learn_interface(vip, &state);
+            }
+            self.notify_of_vip(&state);
         }
         let change = Change::Vip(state);
         self.facts.learn(&change);
         self.order_all(Kind::Proxy, &Order::Change(change.clone()));
         self.inform_agent(Order::Change(change));
+        self.reload_that_waits();
     }
 
     /// To every proxy and the agent, but not back to the one who said it.

@@ -97,6 +97,8 @@ pub(super) struct Instance {
     /// Routes that the kernel did not take, or keeps, and what of them was told.
     routes_refused: String,
     routes_told: String,
+    /// As the supervisor knows it.
+    priority_told: u8,
     /// Without what is known when it is asked for.
     pub(super) counts: api::VipCounts,
     /// Devices by name: their number in the kernel.
@@ -135,6 +137,7 @@ impl Instance {
         let disabled_scripts = refused.map(|refused| refused.script.clone()).collect();
         Self {
             number,
+            priority_told: machine.priority(),
             vip,
             source,
             machine,
@@ -215,6 +218,13 @@ impl Instance {
     pub(super) fn counted(&self) -> api::VipCounts {
         let priority = Some(self.machine.priority());
         api::VipCounts { instance: self.number, priority, ..self.counts }
+    }
+
+    /// Somebody wants to know of it, and the supervisor does not yet.
+    pub(super) fn priority_is_news(&mut self) -> bool {
+        let priority = self.machine.priority();
+        let before = std::mem::replace(&mut self.priority_told, priority);
+        self.vip.notify.priority_changes && before != priority
     }
 
     /// An advert that was obeyed.

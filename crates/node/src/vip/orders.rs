@@ -46,6 +46,13 @@ impl Driver<'_> {
         match order {
             Order::Ping(number) => self.tell(&Report::Pong(*number)),
             Order::Stop => self.end = Some(End::Stop),
+            Order::GiveUp { instances } => {
+                for number in instances.iter().map(|number| usize::from(*number)) {
+                    if number < self.instances.len() {
+                        self.step(number, Input::Stop);
+                    }
+                }
+            }
             Order::Retire => self.end = Some(End::Retire),
             Order::Change(Change::Balancer(state)) => {
                 let balancer = match state {

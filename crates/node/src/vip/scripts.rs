@@ -13,12 +13,12 @@ use sys::process::{Child, SIGKILL, SpawnOptions, spawn};
 
 use super::SCRIPTS;
 
-pub(super) mod guard;
+pub(crate) mod guard;
 #[cfg(test)]
 mod tests;
 
 /// Runs scripts for which no user is named, if it exists; else they run as we do.
-const DEFAULT_USER: &str = "keepalived_script";
+pub(crate) const DEFAULT_USER: &str = "keepalived_script";
 
 pub(super) struct Scripts {
     all: Vec<Runner>,
@@ -51,7 +51,7 @@ enum Run {
 /// Whom a script runs as; looked up before the first advert, since a directory service that does
 /// not answer stops whoever asks.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum User {
+pub(crate) enum User {
     Own,
     Other {
         uid: u32,
@@ -59,6 +59,16 @@ enum User {
     },
     /// A script that was not meant to be root's does not run as root.
     Unknown,
+}
+
+impl User {
+    /// Of user and group, if it is another one.
+    pub(crate) const fn numbers(self) -> Option<(u32, u32)> {
+        match self {
+            Self::Other { uid, gid } => Some((uid, gid)),
+            Self::Own | Self::Unknown => None,
+        }
+    }
 }
 
 /// One run that ended, or could not begin.
@@ -77,7 +87,7 @@ impl Scripts {
                 instance,
                 index,
                 program: find(script.command.first().map_or("", String::as_str)),
-                user: user_of(&script, DEFAULT_USER),
+                user: user_of(script.user.as_deref(), script.group.as_deref(), DEFAULT_USER),
                 script,
                 next_at: Time::ZERO,
                 run: Run::None,
@@ -180,7 +190,7 @@ impl Runner {
 }
 
 /// A name without a folder is looked up as a shell would; one that is nowhere fails when it runs.
-fn find(name: &str) -> PathBuf {
+pub(crate) fn find(name: &str) -> PathBuf {
     let folders = std::env::var_os("PATH").filter(|_| !name.contains('/'));
     folders
         .iter()
@@ -191,8 +201,8 @@ fn find(name: &str) -> PathBuf {
 }
 
 /// Whoever is not root runs its scripts as itself.
-fn user_of(script: &Script, default: &str) -> User {
-    let named = match script.user.as_deref() {
+pub(crate) fn user_of(user: Option<&str>, group: Option<&str>, default: &str) -> User {
+    let named = match user {
         Some("root") => return User::Own,
         Some(name) => sys::rights::user(name).ok_or(User::Unknown),
         None => sys::rights::user(default).ok_or(User::Own),
@@ -201,7 +211,7 @@ fn user_of(script: &Script, default: &str) -> User {
         Ok(found) => found,
         Err(without) => return without,
     };
-    let gid = match script.group.as_deref() {
+    let gid = match group {
         Some(group) => sys::rights::group(group),
         None => Some(first),
     };

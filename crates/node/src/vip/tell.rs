@@ -31,6 +31,7 @@ pub(super) fn state(instance: &Instance) -> VipState {
         term: seat.map_or_else(|| machine.term(), |seat| seat.view.term),
         disabled_scripts: instance.disabled_scripts.clone(),
         interface: Some(instance.vip.interface.clone()).filter(|name| !name.is_empty()),
+        priority: Some(machine.priority()),
         vip_lease: seat.map(|seat| LeaseState {
             holder: seat.view.holder,
             votes: seat.votes,

@@ -374,6 +374,7 @@ fn a_rescue_takes_the_address_down_and_tells_the_successor() {
             disabled_scripts: vec![],
             interface: None,
             vip_lease: None,
+            priority: None,
         });
         rescue.act(2, &[]).to_string()
     });

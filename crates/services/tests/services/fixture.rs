@@ -432,6 +432,7 @@ fn vip() -> VipLine {
             disabled_scripts: vec![],
             interface: None,
             vip_lease: None,
+            priority: None,
         },
         successor: Some("node02".to_owned()),
         holders: vec!["node01".to_owned()],

@@ -20,6 +20,8 @@ pub struct AddressOptions<'a> {
 const IFA_FLAGS: u16 = 8;
 /// An address that is used at once: duplicate address detection would take a second.
 const IFA_F_NODAD: u32 = 2;
+/// Without a route to its network.
+const IFA_F_NOPREFIXROUTE: u32 = 0x200;
 
 impl Netlink {
     /// Adds an address to a device; false: it was there.
@@ -44,6 +46,17 @@ impl Netlink {
         if ip.is_ipv6() {
             request.number(IFA_FLAGS, IFA_F_NODAD);
         }
+        changed(self.transport.ask(&mut request, &mut |_, _| {}), &[libc::EEXIST])
+    }
+
+    /// Adds an address that is there with another length, which makes no way to a network of that length; false: it was
+    /// there with this one, too.
+    ///
+    /// # Errors
+    /// Without `CAP_NET_ADMIN`, or when the device is gone.
+    pub fn add_once_more(&self, index: u32, ip: IpAddr, prefix: u8) -> io::Result<bool> {
+        let mut request = request(libc::RTM_NEWADDR, index, ip, prefix);
+        request.number(IFA_FLAGS, IFA_F_NODAD | IFA_F_NOPREFIXROUTE);
         changed(self.transport.ask(&mut request, &mut |_, _| {}), &[libc::EEXIST])
     }
 

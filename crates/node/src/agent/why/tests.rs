@@ -69,6 +69,22 @@ fn proxy(name: &str, one_writer: bool, default_backend: Option<&str>) -> ProxyLi
     }
 }
 
+fn holder() -> VipState {
+    VipState {
+        instance: 0,
+        role: VipRole::Master,
+        holding: true,
+        successor: Some(1),
+        successor_life: None,
+        cause: Some(VipCause::Silence),
+        term: 2,
+        disabled_scripts: vec![],
+        interface: None,
+        vip_lease: None,
+        priority: None,
+    }
+}
+
 fn status() -> Status {
     let process = |role, pid| ProcessState { role, pid, running: true, generation: 2, starts: 1 };
     Status {
@@ -95,18 +111,7 @@ fn status() -> Status {
         vips: vec![VipLine {
             name: "internal".to_owned(),
             addresses: vec!["10.79.0.40".to_owned()],
-            state: VipState {
-                instance: 0,
-                role: VipRole::Master,
-                holding: true,
-                successor: Some(1),
-                successor_life: None,
-                cause: Some(VipCause::Silence),
-                term: 2,
-                disabled_scripts: vec![],
-                interface: None,
-                vip_lease: None,
-            },
+            state: holder(),
             successor: Some("node02".to_owned()),
             holders: vec!["node01".to_owned()],
             interface: "eth0".to_owned(),

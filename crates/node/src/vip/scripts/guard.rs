@@ -51,11 +51,26 @@ fn objection(script: &Script) -> Option<String> {
     if !script.secure || !sys::rights::is_root() {
         return None;
     }
-    if script.user.is_none() && sys::rights::user(DEFAULT_USER).is_none() {
+    let (user, group) = (script.user.as_deref(), script.group.as_deref());
+    objection_to(&script.command, user, user_of(user, group, DEFAULT_USER), true)
+}
+
+/// Why a program with its arguments must not run `as_whom`, whom `user` was found to be; none: it may.
+pub(crate) fn objection_to(
+    command: &[String],
+    user: Option<&str>,
+    as_whom: User,
+    secure: bool,
+) -> Option<String> {
+    if !secure || !sys::rights::is_root() {
+        return None;
+    }
+    // Root runs what is not said to be another's, where there is no default.
+    if user.is_none() && as_whom == User::Own {
         return Some(format!("no user is named and there is no user {DEFAULT_USER}"));
     }
-    let program = find(script.command.first().map_or("", String::as_str));
-    let as_root = match user_of(script, DEFAULT_USER) {
+    let program = find(command.first().map_or("", String::as_str));
+    let as_root = match as_whom {
         User::Own => true,
         User::Other { uid, gid } => uid == 0 || gid == 0 || becomes_root(&program),
         // It does not run at all.

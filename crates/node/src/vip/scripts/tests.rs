@@ -21,7 +21,8 @@ fn script(words: &[&str]) -> Script {
 
 fn scripts(script: Script) -> Scripts {
     let program = find(&script.command[0]);
-    let (user, next_at, run) = (user_of(&script, "no-such-user"), Time::ZERO, Run::None);
+    let user = user_of(script.user.as_deref(), script.group.as_deref(), "no-such-user");
+    let (next_at, run) = (Time::ZERO, Run::None);
     Scripts { all: vec![Runner { instance: 3, index: 1, script, program, user, next_at, run }] }
 }
 
@@ -112,11 +113,9 @@ fn a_script_of_an_unknown_user_does_not_run_as_root() {
 
 #[test]
 fn a_script_without_a_user_runs_as_the_default_one_if_that_exists() {
-    let unnamed = script(&["/bin/true"]);
     let (uid, gid) = sys::rights::user("nobody").unwrap();
     let nobody = if sys::rights::is_root() { User::Other { uid, gid } } else { User::Own };
-    assert_eq!(user_of(&unnamed, "nobody"), nobody);
-    assert_eq!(user_of(&unnamed, "nobody-of-that-name"), User::Own);
-    let root = Script { user: Some("root".to_owned()), ..unnamed };
-    assert_eq!(user_of(&root, "nobody"), User::Own);
+    assert_eq!(user_of(None, None, "nobody"), nobody);
+    assert_eq!(user_of(None, None, "nobody-of-that-name"), User::Own);
+    assert_eq!(user_of(Some("root"), None, "nobody"), User::Own);
 }

@@ -1,0 +1,101 @@
+//! Programs and pipes that are told how instances stand.
+
+use base::Span;
+
+use super::blocks::arguments;
+use super::{Global, Instance, Keepalived};
+use crate::diagnostic::Diagnostic;
+use crate::line::Line;
+use crate::notify::{Fifo, Notify, Program};
+
+pub(super) const COMMAND: &str = "\"<command>\" [<user> [<group>]]";
+pub(super) const PIPE: &str = "<path> [<user> [<group>]]";
+pub(super) const READER: &str = "started with the path of the pipe as its last argument";
+
+pub(super) const EVERY: &str =
+    "run at each of these changes, with `INSTANCE`, name, state and priority as more arguments";
+pub(super) const PRIORITY: &str = "pipes are told of changes of the priority";
+
+/// The first one counts, as with keepalived.
+pub(super) fn once(to: &mut Option<Program>, line: &mut Line<'_>) -> Result<(), Diagnostic> {
+    let whole = line.whole();
+    let read = program(line)?;
+    match to {
+        Some(_) => line.report(twice(whole)),
+        None => *to = Some(read),
+    }
+    Ok(())
+}
+
+fn twice(span: Span) -> Diagnostic {
+    let finding = Diagnostic::warning(span, "said-twice", "this was said before: the first counts");
+    finding.help("remove one of them")
+}
+
+/// A command, and whom it runs as.
+pub(super) fn program(line: &mut Line<'_>) -> Result<Program, Diagnostic> {
+    let word = line.expect("a command")?;
+    let command = arguments(&word.text);
+    if command.is_empty() {
+        return Err(word.wrong("a command"));
+    }
+    let (user, group) = user(line);
+    Ok(Program { command, user, group, secure: false })
+}
+
+fn user(line: &mut Line<'_>) -> (Option<String>, Option<String>) {
+    let mut word = || line.take().map(|word| word.text);
+    let found = (word(), word());
+    line.finish();
+    found
+}
+
+pub(super) fn pipe(to: &mut Fifo, line: &mut Line<'_>) -> Result<(), Diagnostic> {
+    let whole = line.whole();
+    let path = line.expect("a path")?;
+    let (user, group) = user(line);
+    if !path.text.starts_with('/') {
+        return Err(path.wrong("a path that begins with `/`"));
+    }
+    if to.path.is_empty() {
+        (to.path, to.user, to.group) = (path.text, user, group);
+    } else {
+        line.report(twice(whole));
+    }
+    Ok(())
+}
+
+impl Keepalived {
+    /// What is told of an instance: with the user and the rules of `global_defs` where it says none.
+    pub(crate) fn notify_of(&self, instance: &Instance) -> Notify {
+        let mut notify = instance.notify.clone();
+        notify.priority_changes = instance.says_priority.unwrap_or(self.global.says_priority);
+        notify.programs().flatten().for_each(|program| self.global.settle(program));
+        notify
+    }
+
+    /// The pipes, with whom they belong to and who reads them.
+    pub(crate) fn fifos(&self) -> Vec<Fifo> {
+        let all = [&self.global.fifo, &self.global.vrrp_fifo].into_iter();
+        let all = all.filter(|fifo| !fifo.path.is_empty()).cloned();
+        all.map(|mut fifo| {
+            fifo.reader.iter_mut().for_each(|program| self.global.settle(program));
+            if fifo.user.is_none() {
+                fifo.user.clone_from(&self.global.script_user);
+                fifo.group.clone_from(&self.global.script_group);
+            }
+            fifo
+        })
+        .collect()
+    }
+}
+
+impl Global {
+    fn settle(&self, program: &mut Program) {
+        program.secure = self.script_security;
+        if program.user.is_none() {
+            program.user.clone_from(&self.script_user);
+            program.group.clone_from(&self.script_group);
+        }
+    }
+}
