@@ -423,7 +423,7 @@ impl Supervisor {
         let shut = self.gate.take().map(|gate| gate.shut());
         let owed = self.estate.dies();
         let Some(rescue) = &mut self.rescue else { return };
-        let done = rescue.act(self.lives.next(), &owed);
+        let done = rescue.act(self.lives.next(), &owed, shut.is_some());
         self.closed = shut.is_some() || done.is_clean();
         self.event(Event {
             what: "vip-rescued".to_owned(),

@@ -37,6 +37,7 @@ use crate::packet::MAX_BODY;
 
 pub mod beat;
 pub mod claim;
+pub mod last_word;
 mod node;
 mod seat;
 pub mod taken;

@@ -10,7 +10,9 @@ use std::os::fd::AsFd;
 use api::VipState;
 use config::cluster::Cluster;
 use config::vip::{Route, Vip};
-use engine::packet::{Kind, MAX_PACKET, Seal};
+use engine::packet::{Kind, MAX_BODY, MAX_PACKET, Seal};
+use engine::vip::lease::Voters;
+use engine::vip::lease::last_word::{self, Left};
 use engine::vip::{Group, HandOver};
 use sys::bpf::gate;
 use sys::netlink::Netlink;
@@ -99,10 +101,15 @@ impl Rescue {
     }
 
     /// Removes every address, then tells everybody and names the successors, under the number `life`. `owed`: what
-    /// may be here beside, of the configuration before.
-    pub(crate) fn act(&mut self, life: u64, owed: &[Vip]) -> Done {
+    /// may be here beside, of the configuration before. `shut`: the kernel lets nothing through any more for what was held by
+    /// votes, so the others need not wait until it is taken off.
+    pub(crate) fn act(&mut self, life: u64, owed: &[Vip], shut: bool) -> Done {
         let mut done = Done::default();
         let mut left = Vec::new();
+        let mut seal = self.ours.as_ref().map(|ours| ours.seal(life));
+        if shut {
+            done.named = self.give_votes_back(seal.as_mut());
+        }
         for (number, vip) in (0..).zip(&self.vips) {
             let (removed, kept) = (done.removed.len(), done.kept.len());
             self.remove(vip, &mut done);
@@ -111,9 +118,10 @@ impl Rescue {
             }
         }
         owed.iter().for_each(|vip| self.remove(vip, &mut done));
-        let mut seal = self.ours.as_ref().map(|ours| ours.seal(life));
+        if !shut && done.is_clean() {
+            done.named = self.give_votes_back(seal.as_mut());
+        }
         for (number, vip, kept) in left {
-            // The others ask for it when the next process says that nothing answers here.
             if vip.has_lease {
                 continue;
             }
@@ -160,13 +168,38 @@ impl Rescue {
         super::routes::remove(&self.netlink, routes)
     }
 
+    /// The last word for what was held by votes: voters are free, and who was named asks at once. Gives the names.
+    fn give_votes_back(&self, seal: Option<&mut Seal>) -> Vec<String> {
+        let Some((ours, seal)) = self.ours.as_ref().zip(seal) else { return vec![] };
+        let state = |number| self.states.get(&number);
+        let voted = (0..).zip(&self.vips).filter(|(_, vip)| vip.has_lease);
+        let left: Vec<Left> = voted
+            .map(|(number, vip)| Left {
+                group: Group::of(vip),
+                successor: state(number).filter(|it| it.holding).and_then(|it| it.successor),
+                term: state(number).map_or(0, |state| state.term),
+            })
+            .collect();
+        if left.is_empty() {
+            return vec![];
+        }
+        let nodes: Vec<u16> = (0..).zip(ours.cluster.controllers()).map(|(n, _)| n).collect();
+        let voters = Voters::new(None, &nodes);
+        let mut body = [0; MAX_BODY];
+        let length = last_word::write(voters.as_ref(), left.iter().copied(), &mut body);
+        ours.send(seal, Kind::VipBeat, &body[..length]);
+        let named = left.iter().filter_map(|left| left.successor);
+        let name = |node: u16| ours.cluster.nodes.get(usize::from(node)).map(|n| n.name.clone());
+        named.filter_map(name).collect()
+    }
+
     fn name_successor(&self, number: u16, vip: &Vip, seal: Option<&mut Seal>) -> Option<String> {
         let (ours, seal) = (self.ours.as_ref()?, seal?);
         let state = self.states.get(&number)?;
         let (to, to_life) = state.successor.zip(state.successor_life)?;
         let (from, term) = (ours.node, state.term.saturating_add(1));
         let message = HandOver { group: Group::of(vip), from, to, term, to_life };
-        ours.send(seal, &message);
+        ours.send(seal, Kind::HandOver, &message.encode());
         ours.cluster.nodes.get(usize::from(to)).map(|node| node.name.clone())
     }
 
@@ -205,14 +238,13 @@ impl Ours {
         crate::secret::seal(&self.secret, &self.cluster, self.node, life)
     }
 
-    fn send(&self, seal: &mut Seal, message: &HandOver) {
+    fn send(&self, seal: &mut Seal, kind: Kind, text: &[u8]) {
         let mut bytes = [0; MAX_PACKET];
         for (number, network) in (0..).zip(0..self.cluster.networks.len()) {
             let Some(own) = wire::address(&self.cluster, self.me, network) else { continue };
             let Ok(socket) = sys::socket::udp(SocketAddr::new(own, 0), None) else { continue };
             for (to, peer) in wire::peers(&self.cluster, self.me, network) {
-                let text = message.encode();
-                let length = seal.seal(Kind::HandOver, (to, number), &text, &mut bytes);
+                let length = seal.seal(kind, (to, number), text, &mut bytes);
                 // What cannot leave here may leave on another network.
                 let _unsent = sys::socket::send_to(socket.as_fd(), &bytes[..length], peer);
             }

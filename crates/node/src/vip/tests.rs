@@ -376,7 +376,7 @@ fn a_rescue_takes_the_address_down_and_tells_the_successor() {
             vip_lease: None,
             priority: None,
         });
-        rescue.act(2, &[]).to_string()
+        rescue.act(2, &[], false).to_string()
     });
     assert_eq!(done.unwrap(), "10.79.0.40 removed, two told to take over");
     assert!(!network.has(VIP));
@@ -396,8 +396,8 @@ fn a_rescue_of_a_process_that_never_reported_leaves_no_address() {
     network.add(VIP);
     let done = netns::within(network.node.as_fd(), || {
         let mut rescue = Rescue::open(&[vip()], None, None, None).unwrap();
-        let first = rescue.act(2, &[]).to_string();
-        (first, rescue.act(2, &[]).to_string())
+        let first = rescue.act(2, &[], false).to_string();
+        (first, rescue.act(2, &[], false).to_string())
     });
     let (first, second) = done.unwrap();
     assert_eq!(first, "10.79.0.40 removed, nobody could be named");

@@ -198,3 +198,46 @@ fn what_the_kernel_does_not_say_of_a_gate_takes_nothing_off_and_is_asked_again()
         assert_eq!(filters.len(), 1);
     });
 }
+
+#[test]
+fn a_rescue_speaks_for_the_process_and_names_whom_that_would_have_named() {
+    if !may_make_networks(
+        "leased::a_rescue_speaks_for_the_process_and_names_whom_that_would_have_named",
+    ) {
+        return;
+    }
+    let network = Network::new();
+    let mut peer = Peer::new(&network);
+    network.add(VIP);
+    let loaded = config::load(texts().sources());
+    let cluster = loaded.cluster.unwrap();
+    let device = |_| Some("eth0".to_owned());
+    let vips = config::effective_vips(Some(&cluster), None, Some(0), false, &device).unwrap();
+    let said = netns::within(network.node.as_fd(), || {
+        let mut rescue = Rescue::open(&vips, Some(&cluster), Some(0), Some(SECRET)).unwrap();
+        let state = |instance, holding, successor| VipState {
+            instance,
+            role: if holding { VipRole::Master } else { VipRole::Backup },
+            holding,
+            successor,
+            successor_life: None,
+            cause: None,
+            term: 4,
+            disabled_scripts: vec![],
+            interface: None,
+            vip_lease: None,
+        };
+        rescue.note(&state(0, true, Some(1)));
+        rescue.note(&state(1, false, Some(2)));
+        rescue.act(9, &[], true).to_string()
+    });
+    assert_eq!(said.unwrap(), "10.79.0.40 removed, two told to take over");
+    assert!(!network.has(VIP));
+    let body = peer.next_sealed(Kind::VipBeat);
+    let beat = lease::beat::read(&body).unwrap();
+    assert!(beat.head.closed && beat.head.silent, "{beat:?}");
+    let entries: Vec<_> =
+        beat.entries().map(|e| (e.stand, e.grants, e.successor, e.term)).collect();
+    // Of what it did not hold it gives nothing away.
+    assert_eq!(entries, [(Stand::Unfit, false, Some(1), 4), (Stand::Unfit, false, None, 4)]);
+}

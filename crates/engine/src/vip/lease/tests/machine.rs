@@ -72,6 +72,51 @@ fn a_holder_that_stops_closes_releases_and_then_tells_whom_it_names() {
     "#]]);
 }
 
+/// What the supervisor of node 0, which held, says under this life after its vip process is gone; its next process is not heard yet.
+fn last_word(trio: &mut Trio, life: u64) {
+    let holder = &trio.machines[0];
+    let left = last_word::Left {
+        group: holder.seats[0].group(),
+        successor: holder.heir(0),
+        term: holder.view(0).unwrap().term,
+    };
+    trio.isolate(0);
+    trio.lives[0] = 6;
+    trio.restart(0, true);
+    let mut body = [0; MAX_BODY];
+    let length = last_word::write(None, std::iter::once(left), &mut body);
+    for to in 1..3 {
+        trio.step(to, Input::Beat { from: 0, life, body: &body[..length] });
+    }
+}
+
+#[test]
+fn the_last_word_for_a_process_that_is_gone_frees_its_voters_and_the_named_node_follows_at_once() {
+    let mut trio = Trio::held();
+    trio.run(303);
+    last_word(&mut trio, 6);
+    trio.comes_to(310, Some(1));
+    let gained = Gained { from: Some(0), unheard: Duration::ZERO, granted: WAY * 2 };
+    let view = trio.machines[1].view(0).unwrap();
+    assert_eq!((view.cause, view.gained), (Some(Cause::Named), Some(gained)));
+    trio.check(expect![[r#"
+        0.303s node 1: Claim, Announce
+    "#]]);
+    // Its next process takes nothing back, and votes when what the former one promised has ended.
+    trio.cut = [[false; 3]; 3];
+    trio.comes_to(800, Some(1));
+    assert!(trio.machines[0].votes());
+}
+
+#[test]
+fn a_last_word_under_the_life_of_a_process_before_frees_nobody() {
+    let mut trio = Trio::held();
+    trio.run(303);
+    last_word(&mut trio, 4);
+    trio.comes_to(335, None);
+    trio.comes_to(400, Some(1));
+}
+
 #[test]
 fn a_move_goes_to_the_node_that_was_named_and_to_no_unfit_one() {
     let mut trio = Trio::held();
