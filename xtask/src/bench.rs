@@ -45,14 +45,14 @@ pub(crate) struct Bench {
 
 /// Fields of their own; those with a peer are measured by the scripts of the shared folder. REPS=N sets
 /// the rounds
-#[derive(Clone, Copy, Debug, Subcommand)]
+#[derive(Clone, Debug, Subcommand)]
 enum Field {
     /// Processor time per request and memory per connection, beside haproxy
     Balance,
     /// Committed writes of the store and the time to a new leader: three nodes on one disk, mutual TLS
     Store,
-    /// Outage of a virtual IP after a fault, beside keepalived
-    Vip,
+    /// What faults of a virtual IP cost a client: three controllers, vip leases, samples each millisecond
+    Vip(VipArgs),
     /// Time until all nodes know of a crash; memory and processor time of an agent
     Cluster {
         /// Count wrong verdicts for so long at load 20 as well
@@ -82,20 +82,50 @@ enum Field {
     },
 }
 
+#[derive(Args, Clone, Debug)]
+struct VipArgs {
+    /// Rounds of each fault
+    #[arg(long, default_value_t = vip::RUNS)]
+    runs: u32,
+    /// Debian's keepalived and haproxy in the same rounds; so many of them, if not all
+    #[arg(long, value_name = "RUNS", num_args = 0..=1, default_missing_value = "20")]
+    against_stock: Option<u32>,
+    /// These faults instead of all, separated by commas
+    #[arg(long)]
+    faults: Option<String>,
+    /// Addresses held by VRRP instead of by votes; nothing is judged
+    #[arg(long)]
+    vrrp: bool,
+    /// Four busy loops for so many seconds, with real-time vip processes and with ordinary ones (60 after all faults)
+    #[arg(long, value_name = "SECONDS")]
+    busy: Option<u32>,
+    /// Sequences of one to three random faults
+    #[arg(long, default_value_t = 0)]
+    sequences: u32,
+    #[arg(long, default_value_t = 1)]
+    seed: u32,
+    /// Add to what was measured before, for a measurement in pieces; with `--runs 0` only the table is printed
+    #[arg(long)]
+    add: bool,
+    /// The script of the shared folder, by which earlier releases were measured
+    #[arg(long)]
+    documents: bool,
+}
+
 pub(crate) fn run(bench: &Bench) -> Outcome {
-    if let Some(Field::Sweep { seconds }) = bench.field {
+    if let Some(Field::Sweep { seconds }) = &bench.field {
         let field = format!("sweep --seconds {seconds}");
-        return told(bench, "Sweep", &field, &sweep::measure(seconds)?, "peer");
+        return told(bench, "Sweep", &field, &sweep::measure(*seconds)?, "peer");
     }
     let outlast = match &bench.program {
         Some(program) => program.clone(),
         None => demo::build()?,
     };
-    match bench.field {
+    match &bench.field {
         None | Some(Field::Sweep { .. }) => scenarios(bench, &outlast),
         Some(Field::Gossip { seconds, members }) => {
             let field = format!("gossip --seconds {seconds} --members {members}");
-            let figures = gossip::measure(&outlast, members, seconds)?;
+            let figures = gossip::measure(&outlast, *members, *seconds)?;
             told(bench, "Gossip", &field, &figures, "100 members")
         }
         Some(Field::Store) => told(bench, "Store", "store", &store::measure(&outlast)?, "peer"),
@@ -103,16 +133,23 @@ pub(crate) fn run(bench: &Bench) -> Outcome {
             let figures = balance::measure(&outlast)?;
             told(bench, "Balancer", "balance", &figures, "haproxy")
         }
-        Some(Field::Vip) => {
-            let figures = vip::measure(&outlast)?;
-            told(bench, "Virtual IP", "vip", &figures, "keepalived")
+        Some(Field::Vip(words)) if words.documents => {
+            let figures = vip::documents::measure(&outlast)?;
+            told(
+                bench,
+                "Virtual IP by the documents' script",
+                "vip --documents",
+                &figures,
+                "keepalived",
+            )
         }
+        Some(Field::Vip(words)) => faults_of_vips(bench, words, &outlast),
         Some(Field::Forged { seconds }) => {
-            let figures = forged::measure(&outlast, seconds)?;
+            let figures = forged::measure(&outlast, *seconds)?;
             told(bench, "Forged", &format!("forged --seconds {seconds}"), &figures, "peer")
         }
         Some(Field::Cluster { seconds }) => {
-            let figures = cluster::measure(&outlast, seconds)?;
+            let figures = cluster::measure(&outlast, *seconds)?;
             let field = match seconds {
                 0 => "cluster".to_owned(),
                 seconds => format!("cluster --seconds {seconds}"),
@@ -120,6 +157,33 @@ pub(crate) fn run(bench: &Bench) -> Outcome {
             told(bench, "Cluster", &field, &figures, "corosync")
         }
     }
+}
+
+fn faults_of_vips(bench: &Bench, words: &VipArgs, outlast: &Path) -> Outcome {
+    let is_whole = words.faults.is_none() && words.runs > 0 && !words.add;
+    let order = vip::Order {
+        runs: words.runs,
+        stock_runs: words.against_stock.unwrap_or(0),
+        faults: words.faults.clone(),
+        vrrp: words.vrrp,
+        stress: words.busy.unwrap_or(if is_whole { 60 } else { 0 }),
+        sequences: words.sequences,
+        seed: words.seed,
+        add: words.add,
+    };
+    let lines = vip::lines(&vip::measure(outlast, &order)?, words.vrrp);
+    let figures: Vec<Figure> = lines.iter().flat_map(|line| line.figures(!words.vrrp)).collect();
+    let table = vip::page(&lines);
+    if bench.json {
+        print!("{}", figure::json(&figures));
+    } else {
+        print!("{table}");
+    }
+    if bench.write {
+        let section = if words.vrrp { "Virtual IP by VRRP" } else { "Virtual IP" };
+        page::write(section, "cargo xtask bench vip --write", &table)?;
+    }
+    judge(&figures)
 }
 
 /// Prints and writes what a field's bench measured, and judges it.

@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 use std::process::ExitCode;
 
 use crate::cluster::{corosync, forged, measure, scenarios};
-use crate::stand_in;
+use crate::{stand_in, vip};
 
 /// Becomes a stand-in; ends on SIGTERM.
 #[must_use]
@@ -19,6 +19,7 @@ pub fn main(words: &[OsString]) -> ExitCode {
         Some(["corosync", words @ ..]) => corosync::main(words),
         Some(["forged", words @ ..]) => forged::main(words),
         Some(["scenario", words @ ..]) => scenarios::main(words),
+        Some(["vip", words @ ..]) => vip::main(words),
         Some(["busy"]) => measure::be_busy(),
         Some([kind @ ("web" | "database" | "logs"), node, addresses @ ..]) => {
             let addresses: Result<Vec<SocketAddr>, _> =
@@ -46,6 +47,7 @@ fn usage() -> ExitCode {
         "usage: outlast lab web|database|logs NODE ADDRESS:PORT...  (started by `outlast demo`)\n       \
          outlast lab cluster NODES DETECT ROUNDS IDLE-SECONDS BUSY-SECONDS [COMPUTE-NODES] (by `cargo xtask bench cluster`)\n       \
          outlast lab corosync NODES ROUNDS [TOKEN-MS BUSY-SECONDS]  (by `cargo xtask bench cluster`)\n       \
+         outlast lab vip [--faults NAME,...] [--rounds N]...  (by `cargo xtask bench vip`)\n       \
          outlast lab forged SECONDS  (by `cargo xtask bench forged`)\n       \
          outlast lab scenario PATIENCE-MS FILE...  (by `cargo xtask scenario`)",
     );

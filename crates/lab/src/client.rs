@@ -38,7 +38,9 @@ const SESSION_LIFE: Duration = Duration::from_secs(4);
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Plan {
     pub(crate) api: SocketAddr,
-    pub(crate) database: SocketAddr,
+    /// None: it is not asked.
+    pub(crate) database: Option<SocketAddr>,
+    /// Between two questions to the same port.
     pub(crate) interval: Duration,
     /// When a request without an answer counts as failed.
     pub(crate) limit: Duration,
@@ -262,8 +264,12 @@ impl Loop {
                 // A late thread starts all that became due: the schedule does not wait for it.
                 while due <= now {
                     self.start(port, due);
-                    port = if port == Port::Api { Port::Database } else { Port::Api };
-                    due += self.plan.interval / 2;
+                    if self.plan.database.is_some() {
+                        port = if port == Port::Api { Port::Database } else { Port::Api };
+                        due += self.plan.interval / 2;
+                    } else {
+                        due += self.plan.interval;
+                    }
                 }
                 self.write_sessions(now);
             }
@@ -277,9 +283,9 @@ impl Loop {
     }
 
     fn start(&mut self, port: Port, due: Time) {
-        let (to, talk) = match port {
-            Port::Api => (self.plan.api, Talk::http(self.plan.api)),
-            Port::Database => (self.plan.database, Talk::ping()),
+        let (to, talk) = match (port, self.plan.database) {
+            (Port::Database, Some(database)) => (database, Talk::ping()),
+            (Port::Database, None) | (Port::Api, _) => (self.plan.api, Talk::http(self.plan.api)),
         };
         if let Err(why) = self.connect(to, talk, due, due + self.plan.limit) {
             self.record(port, due, Outcome::Failed(why.to_string()));
@@ -400,9 +406,10 @@ impl Loop {
     }
 
     fn open_session(&mut self, index: usize, now: Time) {
+        let Some(database) = self.plan.database else { return };
         self.session_count += 1;
         let number = self.session_count;
-        let slot = self.connect(self.plan.database, Talk::session(), now, Time::NEVER).ok();
+        let slot = self.connect(database, Talk::session(), now, Time::NEVER).ok();
         let ends = now + SESSION_LIFE;
         self.sessions[index] = Session { number, slot, due: now + WRITE_EVERY, ends };
     }

@@ -11,5 +11,6 @@ pub mod demo;
 pub mod skip;
 mod stand_in;
 pub mod trial;
+pub mod vip;
 mod wait;
 mod watch;

@@ -60,28 +60,8 @@ impl Socket {
     }
 
     fn open_for(interface: &str, protocol: u16) -> io::Result<Self> {
-        let link = Netlink::open()?
-            .link(interface)?
-            .ok_or_else(|| io::Error::from_raw_os_error(libc::ENODEV))?;
-        let kind = libc::SOCK_RAW | libc::SOCK_NONBLOCK | libc::SOCK_CLOEXEC;
-        // SAFETY: plain numbers; the protocol 0 receives nothing until `bind` names one.
-        let fd = check(unsafe { libc::socket(libc::AF_PACKET, kind, 0) })?;
-        // SAFETY: the kernel just made this descriptor for us.
-        let fd = unsafe { OwnedFd::from_raw_fd(fd) };
-        // SAFETY: all-zero bytes are a valid value of this structure.
-        let mut address: libc::sockaddr_ll = unsafe { mem::zeroed() };
-        address.sll_family = u16::try_from(libc::AF_PACKET).map_err(io::Error::other)?;
-        address.sll_protocol = protocol.to_be();
-        address.sll_ifindex = i32::try_from(link.index).map_err(io::Error::other)?;
-        // SAFETY: pointer and length describe `address`, which the kernel only reads.
-        check(unsafe {
-            libc::bind(
-                fd.as_raw_fd(),
-                (&raw const address).cast(),
-                length_of::<libc::sockaddr_ll>(),
-            )
-        })?;
-        Ok(Self { fd, mac: link.mac, interface: interface.to_owned() })
+        let (fd, mac) = open_frames(interface, protocol)?;
+        Ok(Self { fd, mac, interface: interface.to_owned() })
     }
 
     /// Says that `ip` lives at this interface: as a request, which old caches update from, and as
@@ -109,6 +89,16 @@ impl Socket {
     /// When the interface is down or gone.
     pub fn probe(&self, source: Ipv4Addr, ip: Ipv4Addr) -> io::Result<()> {
         self.send(&arp(REQUEST, self.mac, source, [0; 6], ip))
+    }
+
+    /// Answers a question: says to one that asked that `ip` lives at this interface.
+    ///
+    /// # Errors
+    /// When the interface is down or gone.
+    pub fn answer(&self, ip: Ipv4Addr, to: &Heard) -> io::Result<()> {
+        let mut frame = arp(REPLY, self.mac, ip, to.sender_mac, to.sender);
+        frame[..6].copy_from_slice(&to.sender_mac);
+        self.send(&frame)
     }
 
     /// The next ARP message.
@@ -142,16 +132,7 @@ impl Socket {
     }
 
     fn send(&self, frame: &[u8]) -> io::Result<()> {
-        // SAFETY: pointer and length describe `frame`.
-        check_count(unsafe {
-            libc::send(
-                self.fd.as_raw_fd(),
-                frame.as_ptr().cast(),
-                frame.len(),
-                libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL,
-            )
-        })
-        .map(drop)
+        send_frame(self.fd.as_fd(), frame)
     }
 }
 
@@ -159,6 +140,41 @@ impl AsFd for Socket {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.fd.as_fd()
     }
+}
+
+/// A socket that sends whole frames by an interface and hears those of one protocol (0: none), and that interface's address.
+pub(crate) fn open_frames(interface: &str, protocol: u16) -> io::Result<(OwnedFd, [u8; 6])> {
+    let link = Netlink::open()?
+        .link(interface)?
+        .ok_or_else(|| io::Error::from_raw_os_error(libc::ENODEV))?;
+    let kind = libc::SOCK_RAW | libc::SOCK_NONBLOCK | libc::SOCK_CLOEXEC;
+    // SAFETY: plain numbers; the protocol 0 receives nothing until `bind` names one.
+    let fd = check(unsafe { libc::socket(libc::AF_PACKET, kind, 0) })?;
+    // SAFETY: the kernel just made this descriptor for us.
+    let fd = unsafe { OwnedFd::from_raw_fd(fd) };
+    // SAFETY: all-zero bytes are a valid value of this structure.
+    let mut address: libc::sockaddr_ll = unsafe { mem::zeroed() };
+    address.sll_family = u16::try_from(libc::AF_PACKET).map_err(io::Error::other)?;
+    address.sll_protocol = protocol.to_be();
+    address.sll_ifindex = i32::try_from(link.index).map_err(io::Error::other)?;
+    // SAFETY: pointer and length describe `address`, which the kernel only reads.
+    check(unsafe {
+        libc::bind(fd.as_raw_fd(), (&raw const address).cast(), length_of::<libc::sockaddr_ll>())
+    })?;
+    Ok((fd, link.mac))
+}
+
+pub(crate) fn send_frame(fd: BorrowedFd<'_>, frame: &[u8]) -> io::Result<()> {
+    // SAFETY: pointer and length describe `frame`.
+    check_count(unsafe {
+        libc::send(
+            fd.as_raw_fd(),
+            frame.as_ptr().cast(),
+            frame.len(),
+            libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL,
+        )
+    })
+    .map(drop)
 }
 
 /// An ARP message to everybody (RFC 826).

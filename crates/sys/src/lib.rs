@@ -23,5 +23,6 @@ pub mod schedule;
 pub mod signal;
 pub mod silence;
 pub mod socket;
+pub mod syn;
 pub mod terminal;
 pub mod vrrp;

@@ -25,6 +25,17 @@ pub fn realtime_round_robin(priority: u8) -> io::Result<()> {
     set_policy(libc::SCHED_RR, priority)
 }
 
+/// Makes an ordinary one of another process's first thread (`SCHED_OTHER`).
+///
+/// # Errors
+/// When there is no such process, or it is somebody else's.
+pub fn ordinary(pid: i32) -> io::Result<()> {
+    let parameter = libc::sched_param { sched_priority: 0 };
+    // SAFETY: a number, and a parameter that is live, which the kernel only reads.
+    check(unsafe { libc::sched_setscheduler(pid, libc::SCHED_OTHER, &raw const parameter) })
+        .map(drop)
+}
+
 /// Gives this thread, and threads and children that it starts from now on, a larger share of the
 /// processors: -20 (most) to 19, 0 is the ordinary one (`setpriority(2)`).
 ///

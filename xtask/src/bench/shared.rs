@@ -63,22 +63,31 @@ pub(super) fn adaptor(path: &Path, text: &str) -> Outcome {
 /// Runs a bench; what it prints goes to standard error as it comes, so that `--json` stays clean, and
 /// is returned.
 pub(super) fn run(command: &mut Command) -> Outcome<String> {
+    let mut text = String::new();
+    each_line(command, |line| {
+        text += line;
+        text.push('\n');
+        Ok(())
+    })?;
+    Ok(text)
+}
+
+/// The same, line by line as they come.
+pub(super) fn each_line(command: &mut Command, mut take: impl FnMut(&str) -> Outcome) -> Outcome {
     use std::io::{BufRead, BufReader};
     let said = format!("{command:?}").replace('"', "");
     let failed = || Failure::trying(format!("running {said}"));
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::inherit());
     let mut child = command.spawn().map_err(failed())?;
-    let mut text = String::new();
     if let Some(stdout) = child.stdout.take() {
         for line in BufReader::new(stdout).lines() {
             let line = line.map_err(failed())?;
             eprintln!("{line}");
-            text += &line;
-            text.push('\n');
+            take(&line)?;
         }
     }
     let status = child.wait().map_err(failed())?;
-    if status.success() { Ok(text) } else { Err(Failure::new(format!("{said}: {status}"))) }
+    if status.success() { Ok(()) } else { Err(Failure::new(format!("{said}: {status}"))) }
 }
 
 /// From the environment, as the scripts take it.

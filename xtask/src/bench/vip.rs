@@ -1,185 +1,167 @@
-//! `cargo xtask bench vip`: how long a client cannot reach the virtual IP, beside keepalived.
+//! `cargo xtask bench vip`: what faults of a virtual IP cost a client, with the real executable on three controllers in
+//! namespaces (`outlast lab vip`), and with Debian's keepalived in the same rounds.
+//!
+//! Medians are held to the aims, maxima to what is promised.
 
-use std::collections::{BTreeMap, BTreeSet};
+pub(super) mod documents;
+mod table;
+
+use std::io::Write as _;
 use std::path::Path;
 use std::process::Command;
 
 use serde::Deserialize;
 
-use super::figure::{Bound, Figure, median};
 use super::shared;
+use crate::packages;
 use crate::shell::{self, Failure, Outcome};
 
-/// What `vip.sh` breaks, of what both have: a daemon, its worker, a link, a network, the balancer's
-/// health, and a stop in order.
-const FAULTS: &str = "kill kill-child link-down silent haproxy stop";
+pub(super) use table::{lines, page};
 
-/// Interleaved rounds of all programs and faults; each takes 2 minutes per program.
-const REPS: u32 = 5;
+/// Rounds of each fault.
+pub(super) const RUNS: u32 = 20;
+/// Rounds of one cloud: then keepalived has its turn. Even, as the first and the last node of the order come in turn.
+const TURN: u32 = 4;
+/// Faults that both programs have, and that are looked at in each round.
+const FAULTS: &str = "kill-vip,kill-parent,kill-all,proxy-killed,stop,link-down,silent,gone,apart,split,proxy-frozen";
 
-/// A program of ours as the script knows it, what its figures are called, and what their ratio may
-/// be. Called as keepalived it keeps that program's timers: then the ratio is the phase of a timer.
-const PROGRAMS: [(&str, &str, f64); 2] =
-    [("outlast", "", 1.0), ("as-keepalived", ", called as keepalived", 1.25)];
-
-pub(super) fn measure(outlast: &Path) -> Outcome<Vec<Figure>> {
-    let script = shared::script("vip.sh")?;
-    shared::need_root("vip")?;
-    let folder = shared::folder("vip")?;
-    let programs = shared::install(outlast, &folder, &["keepalived"])?;
-    for (name, start) in [("outlast", START_RUN), ("as-keepalived", START_KEEPALIVED)] {
-        let text = ADAPTOR.replace("START", start.trim_end());
-        let text = text.replace("PROGRAMS", &programs.display().to_string());
-        shared::adaptor(&folder.join(format!("{name}.sh")), &text)?;
-    }
-    let faults = std::env::var("FAULTS").unwrap_or_else(|_| FAULTS.to_owned());
-    let reps = shared::number("REPS", REPS);
-    let mut measured = rounds(&script, &folder, &faults, reps)?;
-    let beyond: BTreeSet<&str> = measured
-        .iter()
-        .filter(|figure| figure.kept == Some(false))
-        .filter_map(|figure| figure.name.split(' ').next())
-        .collect();
-    let beyond = beyond.into_iter().collect::<Vec<_>>().join(" ");
-    if !beyond.is_empty() {
-        for figure in rounds(&script, &folder, &beyond, reps * 2)? {
-            if let Some(place) = measured.iter_mut().find(|former| former.name == figure.name) {
-                *place = Figure { repeated: true, ..figure };
-            }
-        }
-    }
-    Ok(measured)
+/// What is measured.
+#[derive(Clone, Debug)]
+pub(super) struct Order {
+    pub(super) runs: u32,
+    /// Rounds with keepalived, spread over ours.
+    pub(super) stock_runs: u32,
+    /// None: all.
+    pub(super) faults: Option<String>,
+    pub(super) vrrp: bool,
+    /// Busy processor, in seconds.
+    pub(super) stress: u32,
+    pub(super) sequences: u32,
+    pub(super) seed: u32,
+    /// Keep what was measured before, and add to it.
+    pub(super) add: bool,
 }
 
-fn rounds(script: &Path, folder: &Path, faults: &str, reps: u32) -> Outcome<Vec<Figure>> {
-    let mut command = Command::new(script);
-    let results = folder.join("results.jsonl");
-    // The script appends.
-    drop(std::fs::remove_file(&results));
-    command.arg(folder).env("P", "xtask").env("PROFILE", "seed");
-    command.env("REPS", reps.to_string()).env("FAULTS", faults);
-    for (name, ..) in PROGRAMS {
-        command.arg(format!("{name}={}", folder.join(format!("{name}.sh")).display()));
-    }
-    shared::run(&mut command)?;
-    figures(&shell::read(&results)?, faults)
-}
-
-/// One line of `results.jsonl`; it says more than this.
-#[derive(Debug, Deserialize)]
-struct Case {
+/// A line of `outlast lab vip`, as far as the table needs it.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Case {
     program: String,
     fault: String,
-    vip: Port,
-    two_holders: f64,
+    run: u32,
+    arp_ms: f64,
+    tcp_ms: f64,
+    request_ms: f64,
+    requests: u32,
+    failed: u32,
+    longest_ms: f64,
+    impaired_until_ms: Option<f64>,
+    doubles: u32,
+    doubles_between: u32,
+    most_holders: u32,
+    moves: u32,
+    stalled_ms: f64,
+    held: bool,
 }
 
-#[derive(Debug, Deserialize)]
-struct Port {
-    outage: Option<f64>,
-}
-
-fn figures(results: &str, faults: &str) -> Outcome<Vec<Figure>> {
-    let mut outages: BTreeMap<(String, String), Vec<f64>> = BTreeMap::new();
-    let mut doubles: BTreeMap<(String, String), Vec<f64>> = BTreeMap::new();
-    for line in results.lines() {
-        let case: Case = serde_json::from_str(line)
-            .map_err(|error| Failure::new(format!("reading the case of vip.sh: {error}")))?;
-        let key = (case.fault, case.program);
-        outages.entry(key.clone()).or_default().extend(case.vip.outage);
-        doubles.entry(key).or_default().push(case.two_holders);
+/// Runs it all; what was measured is kept in a file, so that a long measurement can be taken in pieces.
+pub(super) fn measure(outlast: &Path, order: &Order) -> Outcome<Vec<Case>> {
+    shared::need_root("vip")?;
+    if order.stock_runs > 0 {
+        packages::provide(&packages::STOCK)?;
     }
-    let mut figures = vec![];
-    for fault in faults.split_whitespace() {
-        for (program, suffix, max) in PROGRAMS {
-            let of = |values: &BTreeMap<(String, String), Vec<f64>>, program: &str| {
-                values.get(&(fault.to_owned(), program.to_owned())).cloned().unwrap_or_default()
-            };
-            let runs = of(&doubles, program).len();
-            if runs == 0 {
-                continue;
-            }
-            let runs = u32::try_from(runs).unwrap_or(u32::MAX);
-            let beside = |figure: Figure, values: &BTreeMap<_, _>| {
-                let (peer, ours) = (of(values, "keepalived"), of(values, program));
-                figure.measured(median(peer), median(ours), runs)
-            };
-            let outage = Figure::new(&format!("{fault} outage{suffix}"), "ms", Bound::Ratio(max));
-            figures.push(beside(outage, &outages));
-            let two = Figure::new(&format!("{fault} two holders{suffix}"), "ms", Bound::None);
-            figures.push(beside(two, &doubles));
+    let file = shared::folder("vip")?.join("cases.jsonl");
+    if !order.add {
+        drop(std::fs::remove_file(&file));
+    }
+    let seen = cases(&file)?;
+    // The next round in the order of nodes, where some were measured before.
+    let ours = program(order.vrrp);
+    let first = seen.iter().filter(|case| case.program == ours).map(|case| case.run + 1).max();
+    let faults = order.faults.as_deref().unwrap_or(FAULTS);
+    let (mut done, mut stock_done) = (0, 0);
+    while done < order.runs || stock_done < order.stock_runs {
+        let turn = TURN.min(order.runs - done);
+        let begin = first.filter(|_| order.add).unwrap_or(0) + done;
+        if turn > 0 {
+            let words = format!("--faults {faults} --rounds {turn} --first {begin}");
+            lab(outlast, &words, order.vrrp, &file)?;
+        }
+        done += turn;
+        // As far with keepalived as with ours.
+        let due =
+            if done < order.runs { order.stock_runs * done / order.runs } else { order.stock_runs };
+        if due > stock_done {
+            let words = format!(
+                "--stock --faults {faults} --rounds {} --first {stock_done}",
+                due - stock_done
+            );
+            lab(outlast, &words, false, &file)?;
+            stock_done = due;
         }
     }
-    Ok(figures)
+    if order.stress > 0 {
+        lab(outlast, &format!("--stress {}", order.stress), order.vrrp, &file)?;
+    }
+    if order.sequences > 0 {
+        let words = format!("--sequences {} --seed {}", order.sequences, order.seed);
+        lab(outlast, &words, order.vrrp, &file)?;
+    }
+    cases(&file)
 }
 
-/// The verbs of `vip.sh`. Every process is looked for by its executable, in the node's namespace.
-const ADAPTOR: &str = r#"#!/bin/bash
-ours() { local p; for p in $(ip netns pids "$NETNS"); do [ "$(readlink "/proc/$p/exe")" = PROGRAMS/outlast ] && echo "$p"; done; }
-main() { cat "$DIR/main.ours" 2> /dev/null; }
-gone() { local i; for ((i = 0; i < 200; i++)); do [ -z "$(ours)" ] && return 0; sleep .05; done; return 1; }
-start() {
-START
+/// What the lab calls our program.
+fn program(vrrp: bool) -> &'static str {
+    if vrrp { "outlast-vrrp" } else { "outlast" }
 }
-case $1 in
-  start) start "$2" < /dev/null >> "$DIR/ours.log" 2>&1 & echo $! > "$DIR/main.ours";;
-  stop) kill -TERM "$(main)"; gone || { kill -KILL $(ours); gone; };;
-  kill) kill -KILL "$(main)";;
-  kill-child) for p in $(ours); do tr '\0' ' ' < "/proc/$p/cmdline" | grep -q 'role vip' && kill -KILL "$p" && exit 0; done; exit 3;;
-  kill-both) kill -KILL $(ours);;
-  clean) p=$(ours); [ -z "$p" ] || { kill -KILL $p; gone; }; rm -rf "$DIR/run" "$DIR/state" "$DIR/main.ours";;
-  *) exit 2;;
-esac
-"#;
 
-/// `outlast run` with a cluster file: both networks, the lab's check.
-const START_RUN: &str = r#"
-  local n=${IP##*.} order i
-  {
-    printf '[cluster]\nname = "bench"\nsecret_file = "secret"\nrun_dir = "%s/run"\nstate_dir = "%s/state"\n' "$DIR" "$DIR"
-    for i in 43 42 41; do
-      printf '[node.n%s]\nnetworks = { management = "10.79.0.%s", storage = "10.80.0.%s" }\n' $i $i $i
-    done
-    printf '[vip.internal]\naddress = "%s"\nnetwork = "management"\nrouter_id = 121\n' "$VIP"
-    printf 'check = { script = ["%s"], interval = "2s", fall = 2, rise = 10, user = "root" }\n' "$CHECK"
-  } > "$DIR/outlast.toml"
-  (umask 077; echo "a secret of three nodes in a bench, no more" > "$DIR/secret")
-  exec ip netns exec "$NETNS" PROGRAMS/outlast run --config "$DIR/outlast.toml"
-"#;
+/// One cloud; its lines are added to the file. One that does not come back to health has a line of its own there, and what
+/// is measured goes on with the next cloud.
+fn lab(outlast: &Path, words: &str, vrrp: bool, file: &Path) -> Outcome {
+    let mut command = Command::new(outlast);
+    command.args(["lab", "vip"]).args(words.split(' '));
+    if vrrp {
+        command.arg("--vrrp");
+    }
+    let keeping = || Failure::trying("keeping what was measured");
+    let kept = std::fs::OpenOptions::new().create(true).append(true).open(file);
+    let mut kept = kept.map_err(keeping())?;
+    let ended = shared::each_line(&mut command, |line| {
+        if line.starts_with('{') { writeln!(kept, "{line}").map_err(keeping()) } else { Ok(()) }
+    });
+    if let Err(failure) = ended {
+        eprintln!("{failure}");
+        let program = if words.contains("--stock") { "keepalived" } else { program(vrrp) };
+        writeln!(kept, "{{\"program\":\"{program}\",\"fault\":\"unhealthy\"}}")
+            .map_err(keeping())?;
+    }
+    Ok(())
+}
 
-/// The lab's own keepalived.conf.
-const START_KEEPALIVED: &str = r#"
-  exec ip netns exec "$NETNS" PROGRAMS/keepalived -n -l -D -f "$DIR/keepalived.conf" -p "$DIR/ours.pid"
-"#;
+fn cases(file: &Path) -> Outcome<Vec<Case>> {
+    if !file.is_file() {
+        return Ok(vec![]);
+    }
+    read(&shell::read(file)?)
+}
+
+fn read(text: &str) -> Outcome<Vec<Case>> {
+    let line = |line: &str| {
+        serde_json::from_str(line)
+            .map_err(|error| Failure::new(format!("reading {line} of outlast lab vip: {error}")))
+    };
+    text.lines().map(line).collect()
+}
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn line(program: &str, outage: &str, two: &str) -> String {
-        format!(
-            "{{\"program\":\"{program}\",\"fault\":\"stop\",\"vip\":{{\"outage\":{outage}}},\"two_holders\":{two}}}\n"
-        )
-    }
-
     #[test]
-    fn outages_are_medians_beside_keepalived() {
-        let results = [
-            line("keepalived", "1000", "0"),
-            line("outlast", "10", "0"),
-            line("keepalived", "1200", "0"),
-            line("outlast", "12", "2"),
-        ];
-        let figures = figures(&results.concat(), "stop").unwrap();
-        let outage = &figures[0];
-        assert_eq!(outage.name, "stop outage / peer");
-        assert_eq!((outage.peer, outage.ours, outage.runs), (Some(1100.0), Some(11.0), 2));
-        assert_eq!((figures[1].ours, figures[1].kept, figures.len()), (Some(1.0), None, 2));
-    }
-
-    #[test]
-    fn what_never_came_back_is_null() {
-        let figures = figures(&line("outlast", "null", "0"), "stop kill").unwrap();
-        assert_eq!((figures[0].ours, figures[0].kept), (None, None));
+    fn lines_of_the_lab_are_cases_and_others_are_named() {
+        let line = r#"{"program":"outlast","fault":"gone","run":3,"arp_ms":41.2,"doubles":0,"impaired_until_ms":null}"#;
+        let cases = read(&format!("{line}\n{line}\n")).unwrap();
+        assert_eq!((cases.len(), cases[1].run, cases[1].arp_ms), (2, 3, 41.2));
+        assert!(format!("{:?}", read("{\"run\":true}")).contains("outlast lab vip"));
     }
 }

@@ -69,6 +69,8 @@ pub(crate) struct Files {
     /// Ports of HTTP servers on every node.
     pub(crate) web_ports: Vec<u16>,
     pub(crate) database_ports: Vec<u16>,
+    /// The virtual IP of the cluster file is held by votes.
+    voted: bool,
     /// Ports of log servers; one is on every node.
     pub(crate) log_ports: Vec<u16>,
     /// What was replaced, for the user.
@@ -109,6 +111,7 @@ impl Files {
             keepalived: replace_addresses(&given.keepalived, &addresses),
             cluster: given.cluster.as_ref().map(|text| replace_addresses(text, &addresses)),
             plain,
+            voted: false,
             api: api.ok_or(FilesError::NoListener)?,
             database: database.ok_or(FilesError::NoDatabase)?,
             web_ports: ports(false),
@@ -122,6 +125,12 @@ impl Files {
     #[must_use]
     pub(crate) fn without_cluster_file(given: Given) -> Given {
         Given { cluster: None, ..given }
+    }
+
+    /// The same, with a vip lease.
+    #[must_use]
+    pub(crate) fn by_votes(self) -> Self {
+        Self { voted: true, ..self }
     }
 
     /// Writes the files of one node into its folder. `server_timeout` replaces that of the
@@ -223,6 +232,10 @@ impl Files {
                 "haproxy" => "haproxy = \"haproxy.cfg\"",
                 "keepalived" => "keepalived = \"keepalived.conf\"",
                 "run_dir" | "state_dir" => continue,
+                "router_id" if self.voted => {
+                    text.push_str("lease = true\n");
+                    line
+                }
                 _ => line,
             };
             text.push_str(replaced);

@@ -93,6 +93,12 @@ impl Host {
         Ok(())
     }
 
+    /// Whether the machine reaches only those on a network that are not isolated.
+    pub(crate) fn set_isolated(&self, network: usize, isolated: bool) -> io::Result<()> {
+        let netlink = Netlink::open()?;
+        netlink.set_isolated(existing(&netlink, &port(SWITCHES[network], &self.name))?, isolated)
+    }
+
     /// Whether what this machine sends to these addresses on these networks arrives. What those send
     /// arrives anyway.
     pub(crate) fn set_heard_by(&self, ways: &[(Ipv4Addr, usize)], heard: bool) -> io::Result<()> {

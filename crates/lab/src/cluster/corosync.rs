@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use sys::process::{Child, SpawnOptions, spawn};
 
-use super::measure::{FOLDER, MOST_NODES, NETWORKS, complain, end_of, inside, rivals, say};
+use super::measure::{BUSY, FOLDER, MOST_NODES, NETWORKS, complain, end_of, inside, rivals, say};
 use super::{MOST_STRANGERS, introduce, small};
 use crate::cloud::network::{Host, address, make_switches};
 use crate::cloud::node::kill_all_inside;
@@ -194,7 +194,7 @@ fn run(&Wanted { nodes, rounds, under_load }: &Wanted) -> io::Result<()> {
 fn busy(machines: &[Machine], span: Duration) -> io::Result<()> {
     let lost = || machines.iter().map(Machine::lost).collect::<Vec<_>>();
     let before = lost();
-    let rivals = rivals()?;
+    let rivals = rivals(BUSY)?;
     std::thread::sleep(span);
     let after = lost();
     end_of(rivals)?;

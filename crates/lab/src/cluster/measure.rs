@@ -16,14 +16,14 @@ use super::{Cluster, Heard, Plan, accuses};
 use crate::cloud::node::OWN;
 use crate::wait;
 
-pub(super) const FOLDER: &str = "/run/lab";
+pub(crate) const FOLDER: &str = "/run/lab";
 /// As many as may be controllers.
 pub(super) const MOST_NODES: usize = 32;
 pub(super) const NETWORKS: [&str; 2] = ["management", "storage"];
 /// A start takes half a second; 32 of them, or a machine at load 20, need more.
 const PATIENCE: Duration = Duration::from_secs(90);
 /// Processes that want a processor all the time, in the measurement under load.
-const BUSY: usize = 20;
+pub(super) const BUSY: usize = 20;
 /// Less is no busy machine: that many processes are this much in the mean of a minute after a minute and a half.
 const LOAD: f64 = 15.0;
 /// After a start, so that what was only needed for it is gone and what grows has grown.
@@ -63,7 +63,7 @@ pub(crate) fn main(words: &[&str]) -> ExitCode {
 }
 
 /// Does it in namespaces of its own.
-pub(super) fn inside(work: impl FnOnce() -> io::Result<()>) -> ExitCode {
+pub(crate) fn inside(work: impl FnOnce() -> io::Result<()>) -> ExitCode {
     match isolate("outlast-lab") {
         Ok(Isolated::Ended(Exit::Code(code))) => {
             ExitCode::from(u8::try_from(code).unwrap_or(u8::MAX))
@@ -100,7 +100,7 @@ fn read<'a>(words: &[&'a str]) -> Option<Order<'a>> {
     Some(Order { nodes, computes, detect, rounds: rounds.parse().ok()?, idle, busy })
 }
 
-pub(super) fn complain(text: &str) -> ExitCode {
+pub(crate) fn complain(text: &str) -> ExitCode {
     // Nobody is left to be told where stderr is closed.
     drop(writeln!(io::stderr(), "outlast lab cluster: {text}"));
     ExitCode::FAILURE
@@ -306,18 +306,18 @@ fn resident(pid: i32) -> io::Result<f64> {
     Ok(f64::from(kilobytes) / 1024.0)
 }
 
-/// [`BUSY`] processes that want every processor.
-pub(super) fn rivals() -> io::Result<Vec<Child>> {
+/// So many processes that want every processor.
+pub(crate) fn rivals(count: usize) -> io::Result<Vec<Child>> {
     let start = |_| {
         // In sessions of their own: a kernel that groups by session counts each as much as a node.
         let options = SpawnOptions { new_session: true, ..SpawnOptions::default() };
         let words = ["lab".as_ref(), "busy".as_ref()];
         spawn(Path::new(OWN), Some("outlast"), &words, None, options)
     };
-    (0..BUSY).map(start).collect()
+    (0..count).map(start).collect()
 }
 
-pub(super) fn end_of(rivals: Vec<Child>) -> io::Result<()> {
+pub(crate) fn end_of(rivals: Vec<Child>) -> io::Result<()> {
     for child in rivals {
         child.signal(SIGKILL)?;
         child.wait()?;
@@ -330,7 +330,7 @@ pub(super) fn end_of(rivals: Vec<Child>) -> io::Result<()> {
 /// find the one that loses its power then.
 fn busy(cluster: &mut Cluster, span: Duration, controllers: usize) -> io::Result<()> {
     let (begin, before) = (sys::clock::now(), agents(cluster)?);
-    let busy = rivals()?;
+    let busy = rivals(BUSY)?;
     std::thread::sleep(span);
     let (end, text) = (sys::clock::now(), std::fs::read_to_string("/proc/loadavg")?);
     let heard = cluster.heard();

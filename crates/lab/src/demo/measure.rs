@@ -117,7 +117,7 @@ impl Measure {
     pub(super) fn plan(cloud: &Cloud, realtime: bool) -> Plan {
         Plan {
             api: cloud.api(),
-            database: cloud.database(),
+            database: Some(cloud.database()),
             interval: Self::INTERVAL,
             limit: LIMIT,
             sessions: SESSIONS,
