@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use base::Time;
 use engine::member::Input;
-use engine::verdict::{Death, Judgement, Proof, Rule, Verdict};
+use engine::verdict::{Death, Judgement, Proof, Rule, Times, Verdict};
 
 use super::mark::Mark;
 use super::office::Deed;
@@ -33,6 +33,8 @@ const TOLD: Duration = Duration::from_secs(10);
 pub(super) struct Sight {
     /// When each controller last reached a majority of the controllers; [`Time::NEVER`]: it does now.
     majority_until: Vec<Time>,
+    /// Of each pair of controllers: when one last reached the other by itself; [`Time::NEVER`]: it does now.
+    linked_until: Vec<Time>,
     /// Deaths that the store holds.
     pub(super) proofs: Vec<Option<Proof>>,
     entries: u64,
@@ -46,6 +48,7 @@ impl Sight {
     pub(super) fn new(controllers: u16, hosts: usize) -> Self {
         Self {
             majority_until: vec![Time::NEVER; usize::from(controllers)],
+            linked_until: vec![Time::NEVER; usize::from(controllers).pow(2)],
             proofs: vec![None; hosts],
             entries: 0,
             viewed: None,
@@ -232,14 +235,33 @@ impl World {
 
     /// After something was done: who may still believe that it has a majority.
     pub(super) fn count_majorities(&mut self) {
-        for host in 0..self.controllers {
-            // One way is enough to be mistaken.
-            let reach = |world: &Self, a: u16, b: u16, network: u8| {
-                world.nets.carries(network, a, b) || world.nets.carries(network, b, a)
-            };
+        // One way is enough to be mistaken.
+        let reach = |world: &Self, a: u16, b: u16, network: u8| {
+            world.nets.carries(network, a, b) || world.nets.carries(network, b, a)
+        };
+        let all = 0..self.controllers;
+        for (a, b) in all.clone().flat_map(|a| all.clone().map(move |b| (a, b))) {
+            let is_linked = self.is_joined(a, b, Duration::ZERO, reach);
+            let pair = self.pair(a, b);
+            let until = &mut self.sight.linked_until[pair];
+            match (is_linked, *until == Time::NEVER) {
+                (true, _) => *until = Time::NEVER,
+                (false, true) => *until = self.now,
+                (false, false) => {}
+            }
+        }
+        // Four beats, written down once more: the engine's own figure may be what is wrong.
+        let counts = Times::new(self.script.detect).beat_every() * 4;
+        for host in all {
             let has = self.is_majority(self.part_of(host, Duration::ZERO, reach));
-            // Others say that they hear who is gone only now (seed 417).
-            let told = self.is_majority(self.part_of(host, self.script.detect, reach));
+            // Others say that they hear who is gone only now (seed 417), and who is heard only now adds to whose word
+            // counts still (seed 2417).
+            let told = self.is_majority(self.part_by(host, |a, b| {
+                let until = self.sight.linked_until[self.pair(a, b)];
+                let is_heard =
+                    a == host && (until == Time::NEVER || self.now.since(until) < counts);
+                is_heard || self.is_joined(a, b, self.script.detect, reach)
+            }));
             let until = &mut self.sight.majority_until[usize::from(host)];
             match (has, *until == Time::NEVER) {
                 (true, _) => *until = Time::NEVER,
@@ -262,11 +284,30 @@ impl World {
         lately: Duration,
         reach: impl Fn(&Self, u16, u16, u8) -> bool,
     ) -> u64 {
+        self.part_by(host, |a, b| self.is_joined(a, b, lately, &reach))
+    }
+
+    fn is_joined(
+        &self,
+        a: u16,
+        b: u16,
+        lately: Duration,
+        reach: impl Fn(&Self, u16, u16, u8) -> bool,
+    ) -> bool {
         let linked = |at: u16, network: u8| {
             let node = &self.hosts[usize::from(at)];
             let ran = !node.runs() && self.now.since(node.ran_until) < lately;
             (node.agent_acts() || ran) && node.carrier[usize::from(network)]
         };
+        (0..self.nets.count)
+            .any(|network| linked(a, network) && linked(b, network) && reach(self, a, b, network))
+    }
+
+    fn pair(&self, a: u16, b: u16) -> usize {
+        usize::from(a) * usize::from(self.controllers) + usize::from(b)
+    }
+
+    fn part_by(&self, host: u16, reaches: impl Fn(u16, u16) -> bool) -> u64 {
         let among = (1_u64 << self.controllers) - 1;
         let mut part = 1_u64 << host;
         let mut fresh = part;
@@ -277,10 +318,7 @@ impl World {
             while left != 0 {
                 let to = u16::try_from(left.trailing_zeros()).unwrap_or(0);
                 left &= left - 1;
-                let reaches = (0..self.nets.count).any(|network| {
-                    linked(at, network) && linked(to, network) && reach(self, at, to, network)
-                });
-                if reaches {
+                if reaches(at, to) {
                     (part, fresh) = (part | 1 << to, fresh | 1 << to);
                 }
             }

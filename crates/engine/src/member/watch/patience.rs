@@ -163,3 +163,21 @@ impl Silence {
         Self { mute: last + times.speaks(), silent, settled: silent + settle }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_node_said_of_others_is_old_four_beats_after_its_last_one() {
+        for (detect_ms, beat_ms) in [(300, 30), (1_000, 100), (10_000, 1_000), (30_000, 1_000)] {
+            let mut peer = Peer::new(&["10.0.0.2".parse().ok()]);
+            let heard = Time::ZERO + Duration::from_secs(60);
+            peer.heard(heard, 0, 1, false);
+            let times = Times::new(Duration::from_millis(detect_ms));
+            let silence = Silence::of(&peer, Some(Time::ZERO), times, Duration::ZERO);
+            assert_eq!(silence.mute, heard + Duration::from_millis(4 * beat_ms), "{detect_ms} ms");
+            assert_eq!(silence.silent, heard + Duration::from_millis(detect_ms), "{detect_ms} ms");
+        }
+    }
+}
