@@ -86,6 +86,16 @@ pub enum RefusedAdvert {
     Stranger,
     /// A sealed hand-over to a process that is no more.
     Outlived,
+    /// Without a signature, where every advert has to have one (`auth_hmac`).
+    Unsigned,
+    /// Signed with a key whose id is not known here.
+    UnknownKey,
+    /// The signature was not made with the key that it names, or not for what the advert says.
+    Signature,
+    /// Signed too long ago, or in the future.
+    Stale,
+    /// A later one of the same sender has come already.
+    Replayed,
 }
 
 impl RefusedAdvert {
@@ -105,6 +115,11 @@ impl RefusedAdvert {
             Self::Unread => "unread",
             Self::Stranger => "stranger",
             Self::Outlived => "outlived",
+            Self::Unsigned => "unsigned",
+            Self::UnknownKey => "unknown-key",
+            Self::Signature => "signature",
+            Self::Stale => "stale",
+            Self::Replayed => "replayed",
         }
     }
 
@@ -124,6 +139,11 @@ impl RefusedAdvert {
             Self::Unread => "that came faster than they are read",
             Self::Stranger => "sealed, of a node that is no peer",
             Self::Outlived => "sealed, to a process that is no more",
+            Self::Unsigned => "without a signature",
+            Self::UnknownKey => "signed with a key whose id is not known",
+            Self::Signature => "with a wrong signature: another key, or forged",
+            Self::Stale => "signed at another time: the clocks do not agree, or it was sent again",
+            Self::Replayed => "that were sent again after a later one",
         }
     }
 }

@@ -16,6 +16,7 @@ use crate::{Diagnostic, Source, diagnostic};
 mod access;
 mod dashboard;
 pub(crate) mod fields;
+mod hmac;
 mod lease;
 mod model;
 mod parse;

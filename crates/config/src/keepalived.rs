@@ -1,5 +1,6 @@
 //! keepalived's language: virtual IPs.
 
+pub use hmac::Signed;
 pub use model::{
     Authentication, Global, Instance, Keepalived, ScriptBlock, State, SyncGroup, Track,
 };
@@ -15,6 +16,7 @@ use crate::{Diagnostic, Source};
 
 mod blocks;
 mod family;
+mod hmac;
 mod instance;
 mod model;
 mod notify;

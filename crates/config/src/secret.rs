@@ -15,9 +15,11 @@ use crate::{Diagnostic, Source, explain, guess};
 pub const HIDDEN: &str = "(secret)";
 
 /// Keywords of all three languages whose value is a secret, or may hold one. The value goes to the end of the line.
-pub(crate) const KEYWORDS: [&str; 7] = [
+pub(crate) const KEYWORDS: [&str; 8] = [
     "stats auth",
     "auth_pass",
+    // Its lines are found by themselves, as each is `key`, a number and the secret.
+    "auth_hmac",
     "password",
     "insecure-password",
     "cluster-secret",
@@ -25,6 +27,10 @@ pub(crate) const KEYWORDS: [&str; 7] = [
     "setenv",
     "presetenv",
 ];
+
+/// Before the number of a key, and before its digits.
+const NUMBERED: &str = "key";
+const DIGITS: &str = "hex";
 
 /// The command with which a Redis is asked in a `tcp-check send`: the password is behind it.
 const REDIS: &str = "AUTH";
@@ -137,7 +143,9 @@ fn value_in<'a>(line: &'a str, words: &mut Words<'a>) -> Option<usize> {
         let end = rest.find(|c| !is_part(c))?;
         let (token, behind) = rest.split_at(end);
         let is_pair = before.is_some_and(|before| words.of_pair(before, token));
-        if token == REDIS || is_pair || words.of(token).0 {
+        let is_key = before == Some(NUMBERED) && token.parse::<u8>().is_ok();
+        let is_key = is_key || (token == DIGITS && behind.starts_with(':'));
+        if token == REDIS || is_key || is_pair || words.of(token).0 {
             let value = behind.trim_start_matches([' ', '\t', '=', ':', '\\']);
             return Some((line.len() - value.len()).min(most.max(1)));
         }
@@ -256,6 +264,10 @@ mod tests {
             ("  stats  auht admin:Hunter2 x\r", "  stats  auht (secret)\r"),
             ("authentication { auth_type PASS auth_pass Hunter2 }", ""),
             ("    auth_paas Hunter2", "    auth_paas (secret)"),
+            ("  key 1 Hunter2", "  key 1 (secret)"),
+            ("  kye 255 hex:Hunter2", "  kye 255 hex:(secret)"),
+            ("auth_hmac { key 7 Hunter2 }", "auth_hmac (secret)"),
+            ("hmac_keys = { 1 = \"hex:Hunter2\" }", "hmac_keys = { 1 = \"hex:(secret)"),
             ("password = \"Hunter2\" # Hunter2", "password = (secret)"),
             ("v = { pasword=\"Hunter2\", id = 1 }", "v = { pasword=(secret)"),
             (" user a insecure-password Hunter2", " user a insecure-password (secret)"),
@@ -317,6 +329,7 @@ mod tests {
     fn what_is_no_secret_is_shown() {
         for text in [
             "password_file = \"/etc/x\"",
+            "hmac_keys = { 1 = \"/etc/outlast/key\" }",
             "stats uri /admin",
             "auth_pass",
             "password =\n",

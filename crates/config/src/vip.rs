@@ -9,6 +9,10 @@ use base::Span;
 use crate::diagnostic::Diagnostic;
 use crate::notify::Notify;
 
+mod hmac;
+
+pub use hmac::{Hmac, KEY_BYTES, Key, KeyValue, Mode, Replay, WINDOW};
+
 /// One VRRP instance on one node: made from `outlast.toml` or from keepalived's file by
 /// `effective` functions, with everything that depends on the node filled in.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -30,6 +34,8 @@ pub struct Vip {
     pub preempt: bool,
     /// First 8 bytes of the password, padded with zeros; none: no authentication, and always in version 3.
     pub password: Option<[u8; 8]>,
+    /// What adverts are signed with, and judged by (`auth_hmac`); not beside a password.
+    pub hmac: Option<Hmac>,
     pub addresses: Vec<Address>,
     /// Made and removed with the addresses.
     pub routes: Vec<Route>,
@@ -214,6 +220,7 @@ impl Vip {
             starts_as_master: false,
             preempt: false,
             password: None,
+            hmac: None,
             addresses,
             routes: Vec::new(),
             source: None,

@@ -30,6 +30,7 @@ mod action;
 mod admit;
 mod burst;
 pub mod estate;
+pub mod guard;
 mod input;
 mod kept;
 pub mod lease;

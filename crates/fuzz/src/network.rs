@@ -10,7 +10,7 @@ use config::vip::Address;
 use engine::member::{self, Action, Input, Member};
 use engine::packet::{Kind, MAX_BODY, MAX_PACKET, Replay, Seal};
 use engine::vip::lease::{self, VipLease};
-use engine::vip::packet::{GROUP, GROUP_V6, MAX_LENGTH, Path, TTL};
+use engine::vip::packet::{GROUP, GROUP_V6, MAX_LENGTH, Path, Signature, TRAILER, TTL, Trailer};
 use engine::vip::{HandOver, Hello, packet};
 use engine::{Buffer, errand};
 
@@ -37,8 +37,9 @@ pub(crate) fn datagram(bytes: &[u8]) {
 
 /// What was read and written again reads the same.
 fn advert(bytes: &[u8], path: Path) {
-    let Ok(read) = packet::decode(bytes, TTL, path) else { return };
-    assert!(packet::decode(bytes, TTL - 1, path).is_err(), "an advert crosses no router");
+    let Ok((read, trailer)) = packet::read(bytes, TTL, path) else { return };
+    assert!(packet::read(bytes, TTL - 1, path).is_err(), "an advert crosses no router");
+    assert_eq!(packet::decode(bytes, TTL, path).is_ok(), trailer.is_none());
     assert!(read.interval >= read.protocol.tick() && !read.addresses.is_empty());
     let addresses = read.addresses.iter().map(Address::plain).collect();
     let vip = config::vip::Vip {
@@ -52,8 +53,31 @@ fn advert(bytes: &[u8], path: Path) {
     }
     let mut out = [0; MAX_LENGTH];
     let length = packet::encode(&vip, read.priority, path, &mut out);
-    assert_eq!(length, bytes.len());
+    assert_eq!(length, bytes.len() - if trailer.is_some() { TRAILER } else { 0 });
     assert_eq!(packet::decode(&out[..length], TTL, path), Ok(read));
+    if length + TRAILER <= MAX_LENGTH {
+        signed(&vip, &read, path, trailer);
+    }
+}
+
+/// Who has the key wrote it, and nobody else; what was signed reads as what was not.
+fn signed(
+    vip: &config::vip::Vip,
+    read: &packet::Advert<'_>,
+    path: Path,
+    came: Option<Trailer<'_>>,
+) {
+    let key = [7; 32];
+    assert!(came.is_none_or(|trailer| !trailer.is_of(&key, path.source)), "nobody has the key");
+    let sequence = came.map_or(1, Trailer::sequence);
+    let signature = Signature { key: &key, id: 1, sequence };
+    let mut out = [0; MAX_LENGTH];
+    let length = packet::encode_signed(vip, read.priority, path, &signature, &mut out);
+    let (again, trailer) = packet::read(&out[..length], TTL, path).expect("it was written here");
+    let trailer = trailer.expect("it was signed");
+    assert_eq!((again, trailer.sequence(), trailer.key_id()), (*read, sequence, 1));
+    assert!(trailer.is_well_formed() && trailer.is_of(&key, path.source));
+    assert!(!trailer.is_of(&[8; 32], path.source));
 }
 
 /// A beat of another vip process, at a machine that asks for the same address: no bytes make it hold more than

@@ -7,7 +7,7 @@ use outlast_fuzz::TARGETS;
 
 /// Every file that reads bytes of others, and the target that reaches it: a function `decode` (by the rule of the
 /// house parsers of packets and messages are called so), or one of [`SIGNS`] outside of tests.
-const READERS: [(&str, &str); 34] = [
+const READERS: [(&str, &str); 35] = [
     ("api/src/message.rs", "api_message"),
     ("engine/src/errand.rs", "datagram"),
     ("engine/src/gossip/said.rs", "gossip"),
@@ -25,6 +25,7 @@ const READERS: [(&str, &str); 34] = [
     ("engine/src/vip/message.rs", "datagram"),
     ("engine/src/vip/packet.rs", "datagram"),
     ("engine/src/vip/packet/sum.rs", "datagram"),
+    ("engine/src/vip/packet/trailer.rs", "datagram"),
     ("engine/src/vip/packet/v2.rs", "datagram"),
     ("engine/src/vip/packet/v3.rs", "datagram"),
     ("engine/src/whole.rs", "store_entry"),

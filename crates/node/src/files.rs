@@ -126,7 +126,7 @@ fn stands_in_query(letter: char) -> bool {
 }
 
 /// A file that nobody else can read, without the space at its end.
-fn read_private(path: &Path) -> Result<Vec<u8>, FileError> {
+pub(crate) fn read_private(path: &Path) -> Result<Vec<u8>, FileError> {
     use std::os::unix::fs::PermissionsExt;
     let shown = path.display().to_string();
     let wrap = |source| FileError::Read { path: shown.clone(), source };

@@ -195,6 +195,9 @@ impl Launch {
             (loaded.haproxy, loaded.keepalived) = (None, None);
             (texts.haproxy, texts.keepalived) = (vec![], None);
         }
+        let problems = |problems: Vec<String>| {
+            LaunchError::Problems(problems.into_iter().map(Problem::Vip).collect())
+        };
         let vips = config::effective_vips(
             loaded.cluster.as_ref(),
             loaded.keepalived.as_ref(),
@@ -202,9 +205,8 @@ impl Launch {
             loaded.haproxy.is_some(),
             &|address| interfaces.of(address),
         )
-        .map_err(|problems| {
-            LaunchError::Problems(problems.into_iter().map(Problem::Vip).collect())
-        })?;
+        .and_then(|vips| crate::vip::keys::load(vips, loaded.cluster.as_ref(), &texts))
+        .map_err(problems)?;
         let proxies = loaded.haproxy.as_ref().is_some_and(|file| !file.proxies.is_empty());
         if vips.is_empty() && !proxies && loaded.cluster.is_none() {
             return Err(LaunchError::Problems(vec![Problem::Empty]));

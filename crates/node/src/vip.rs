@@ -36,6 +36,7 @@ mod devices;
 mod gate;
 mod hear;
 mod instance;
+pub(crate) mod keys;
 mod late;
 mod lease;
 mod leftovers;
@@ -150,6 +151,7 @@ impl<'a> Driver<'a> {
         let (keepalived, balancer) = (loaded.keepalived.as_ref(), loaded.haproxy.is_some());
         let of = |address| interfaces.of(address);
         let mut vips = config::effective_vips(cluster, keepalived, me, balancer, &of)
+            .and_then(|vips| keys::load(vips, cluster, texts))
             .map_err(VipError::Config)?;
         let refused = scripts::guard::refuse(&mut vips);
         let poller = Poller::new().map_err(VipError::Poll)?;

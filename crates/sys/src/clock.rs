@@ -1,6 +1,6 @@
 //! The two clocks: one that only goes forward, one that people read.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rustix::time::{ClockId, clock_gettime};
 
@@ -27,8 +27,13 @@ pub fn wall() -> SystemTime {
 /// Milliseconds since 1970 (UTC), for people and event logs.
 #[must_use]
 pub fn wall_ms() -> u64 {
-    let since = wall().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+    u64::try_from(since_1970().as_millis()).unwrap_or(u64::MAX)
+}
+
+/// The same as exactly as the machine knows it; of a clock before 1970 nothing.
+#[must_use]
+pub fn since_1970() -> Duration {
+    wall().duration_since(UNIX_EPOCH).unwrap_or_default()
 }
 
 #[cfg(test)]

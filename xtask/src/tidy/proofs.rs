@@ -12,6 +12,8 @@ const STATUS: &str = "docs/status.md";
 const MAP: &str = "ARCHITECTURE.md";
 /// The table of what each layer does without a majority: its last column is a test.
 const QUORUM: &str = "docs/reference/without-quorum.md";
+/// What the RFC of VRRP demands: each with its test, or why it is otherwise.
+const RFC: &str = "docs/reference/rfc9568.md";
 /// Where the demo's table is.
 const SCENARIOS: &str = "crates/lab/src/demo/scenario.rs";
 
@@ -40,6 +42,7 @@ pub(super) fn check(tree: &Tree) -> Vec<Finding> {
     }
     findings.extend(lost_files(tree));
     findings.extend(unproved_layers(tree));
+    findings.extend(unproved_demands(tree));
     for (file, line, name) in &scenarios {
         if !status.text.contains(&format!("`demo: {name}`")) {
             let message = format!("scenario {name} has no row in {STATUS}");
@@ -75,6 +78,25 @@ fn unproved_layers(tree: &Tree) -> Vec<Finding> {
         (!test_exists(tree, proof)).then(|| Finding::new(QUORUM, at, message))
     });
     unproved.collect()
+}
+
+/// Every demand has tests that exist, or a reason why there is none.
+fn unproved_demands(tree: &Tree) -> Vec<Finding> {
+    let Some(page) = tree.file(RFC) else { return vec![] };
+    let mut findings = doubles(page);
+    let rows = page.lines().filter(|(_, line)| is_row(line) && !line.starts_with("| id "));
+    for (at, row) in rows {
+        let tests: Vec<_> = proofs(row).collect();
+        let has_reason = ["deviation: ", "not ours: "].iter().any(|word| row.contains(word));
+        if tests.is_empty() && !has_reason {
+            findings.push(Finding::new(RFC, at, "names no test, no `deviation` and no `not ours`"));
+        }
+        let lost = tests.iter().filter(|(kind, what)| *kind != "test" || !test_exists(tree, what));
+        findings.extend(
+            lost.map(|(kind, what)| Finding::new(RFC, at, format!("there is no {kind} `{what}`"))),
+        );
+    }
+    findings
 }
 
 /// Rows that have the number of another: two changes that were merged.
@@ -189,6 +211,25 @@ mod tests {
         let findings = unproved_layers(&Tree { files });
         let messages: Vec<_> = findings.into_iter().map(|f| f.message).collect();
         assert_eq!(messages, ["there is no test `a::it_stays`"]);
+    }
+
+    #[test]
+    fn a_demand_of_the_rfc_needs_a_test_that_exists_or_a_reason() {
+        let page = "| id | demand | proof |\n|---|---|---|\n\
+                    | 5.1-1 | a | `test: a::it_moves` |\n| 5.1-2 | b | `test: a::it_stays` |\n\
+                    | 5.1-3 | c | deviation: so |\n| 5.1-4 | d | surely |\n| 5.1-4 | e | not ours: x |\n";
+        let files =
+            vec![File::new(RFC, page), File::new("crates/a/src/b.rs", "fn it_moves() {}\n")];
+        let findings = unproved_demands(&Tree { files });
+        let messages: Vec<_> = findings.into_iter().map(|f| f.message).collect();
+        assert_eq!(
+            messages,
+            [
+                "there are two rows 5.1-4",
+                "there is no test `a::it_stays`",
+                "names no test, no `deviation` and no `not ours`",
+            ]
+        );
     }
 
     #[test]

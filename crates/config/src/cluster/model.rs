@@ -191,6 +191,8 @@ pub struct Vip {
     pub order: Vec<usize>,
     pub check: VipCheck,
     pub password: Option<String>,
+    /// What adverts are signed with, by keys that lie in files.
+    pub hmac: Option<crate::vip::Hmac>,
     /// Foreign routers on the group, IPv4; nonempty: unicast.
     pub unicast: bool,
     pub interface: Option<String>,

@@ -315,6 +315,7 @@ fn vip_of(
         router_id: draft.router_id.map_or(0, |(id, _)| id),
         order,
         check: check_of(&name, draft.check, has_balancer, findings),
+        hmac: draft.hmac.settle(advert_interval, draft.password.as_ref(), findings),
         password: draft.password.map(|(password, _)| password),
         unicast: draft.unicast,
         interface: draft.interface,

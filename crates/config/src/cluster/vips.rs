@@ -7,6 +7,7 @@ use base::Span;
 use toml::de::DeValue;
 
 use super::fields::At;
+use super::hmac::{self, HmacDraft};
 use super::read::{
     Field, REQUIRED, Value, boolean, fields, number, parsed, span, text, texts, time, wrong,
 };
@@ -24,6 +25,7 @@ pub(crate) struct VipDraft {
     pub(crate) order: Option<Vec<At<String>>>,
     pub(crate) check: Option<CheckDraft>,
     pub(crate) password: Option<At<String>>,
+    pub(crate) hmac: HmacDraft,
     pub(crate) unicast: bool,
     pub(crate) interface: Option<String>,
     pub(crate) source: Option<At<IpAddr>>,
@@ -122,6 +124,11 @@ pub(crate) const VIP: &[Field<VipDraft>] = &[
             Ok(())
         },
     },
+    hmac::KEYS,
+    hmac::ACTIVE,
+    hmac::REPLAY,
+    hmac::WINDOW,
+    hmac::MODE,
     Field {
         name: "unicast",
         form: "true",

@@ -93,6 +93,7 @@ fn lay_out_vip(vip: &Vip, file: &Cluster, layout: &mut Layout) {
         order,
         check,
         password,
+        hmac,
         unicast,
         interface,
         source,
@@ -113,6 +114,7 @@ fn lay_out_vip(vip: &Vip, file: &Cluster, layout: &mut Layout) {
         .list("order", nodes, Needs::Vip)
         .set("check", check_text(check), Needs::Vip)
         .secret("password", password.as_ref(), Needs::Vip)
+        .maybe("hmac_keys", hmac.as_ref().map(crate::vip::Hmac::text), Needs::Vip)
         .flag("unicast", *unicast, Needs::Vip)
         .maybe("interface", interface.as_ref(), Needs::Move)
         .maybe("source", *source, Needs::Vip)

@@ -6,7 +6,7 @@ use crate::keepalived::{
     Authentication, Global, Instance, Keepalived, ScriptBlock, State, SyncGroup, Track,
 };
 use crate::notify::{Fifo, Notify, Program};
-use crate::vip::{Address, Script};
+use crate::vip::{Address, Hmac, Script};
 
 pub(super) fn lay_out(file: &Keepalived, layout: &mut Layout) {
     let Keepalived { global, scripts, instances, sync_groups } = file;
@@ -98,6 +98,7 @@ fn lay_out_instance(instance: &Instance, layout: &mut Layout) {
         excluded,
         routes,
         authentication,
+        hmac,
         track_scripts,
         track_interfaces,
         source,
@@ -125,6 +126,7 @@ fn lay_out_instance(instance: &Instance, layout: &mut Layout) {
         .list("virtual_ipaddress_excluded", excluded.iter().map(address_text), Needs::Vip)
         .list("virtual_routes", routes, Needs::Vip)
         .secret("auth_pass", password, Needs::Vip)
+        .secret("auth_hmac", hmac.as_ref().map(Hmac::text), Needs::Vip)
         .list("track_script", track_scripts.iter().map(track_text), Needs::Vip)
         .list("track_interface", track_interfaces.iter().map(track_text), Needs::Vip)
         .maybe("unicast_src_ip", *source, Needs::Vip)

@@ -83,6 +83,10 @@ impl Writer<'_> {
             let used = password.get(..PASSWORD_BYTES).unwrap_or(password);
             self.put("password", &quoted(used));
         }
+        if instance.hmac.is_some() {
+            let message = "adverts were signed: give the files of its keys in `hmac_keys`";
+            self.lose("hmac", message.to_owned());
+        }
         let names = instance.track_interfaces.iter().filter(|track| track.is_fatal());
         let names: Vec<String> = names.map(|track| track.name.clone()).collect();
         if !names.is_empty() {

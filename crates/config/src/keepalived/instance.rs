@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use base::Span;
 
+use super::hmac;
 use super::notify;
 use super::protocol::{self, Written};
 use super::routes::{self, routes, scope};
@@ -18,9 +19,10 @@ use crate::vip::{self, Address, PASSWORD_BYTES, Protocol};
 
 const ANNOUNCE: &str = "announcements have times of our own";
 
-/// Every keyword of keepalived 2.2 in this block.
+/// Every keyword of keepalived 2.2 in this block, and `auth_hmac` of 2.4.
 pub(crate) const KEYWORDS: &[Keyword<Instance>] = &[
     now("advert_int", "<seconds>", "1", INTERVAL, protocol::advert_interval),
+    now("auth_hmac", hmac::SYNTAX, "none", hmac::DOES, hmac::read),
     now(
         "authentication",
         "{ auth_type PASS auth_pass <text> }",
@@ -231,6 +233,7 @@ pub(crate) fn new(name: Word) -> Instance {
         excluded: Vec::new(),
         routes: Vec::new(),
         authentication: None,
+        hmac: None,
         track_scripts: Vec::new(),
         track_interfaces: Vec::new(),
         source: None,
@@ -333,7 +336,7 @@ fn authentication(instance: &mut Instance, line: &mut Line<'_>) -> Result<(), Di
     Ok(())
 }
 
-fn unknown_entry(word: &Word, of: &str, known: &[&str]) -> Diagnostic {
+pub(super) fn unknown_entry(word: &Word, of: &str, known: &[&str]) -> Diagnostic {
     let message = format!("`{}` is no keyword of `{of}`", word.text);
     let finding = Diagnostic::error(word.span, "unknown-keyword", message);
     guess::suggest(finding, &word.text, known.iter().copied())

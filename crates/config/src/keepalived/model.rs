@@ -7,7 +7,7 @@ use base::Span;
 
 use super::protocol::Written;
 use crate::notify::{Fifo, Notify};
-use crate::vip::{Address, Protocol, Route, Script};
+use crate::vip::{Address, Hmac, Protocol, Route, Script};
 
 /// The whole file.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
@@ -80,6 +80,8 @@ pub struct Instance {
     /// `virtual_routes`.
     pub routes: Vec<Route>,
     pub authentication: Option<Authentication>,
+    /// `auth_hmac`.
+    pub hmac: Option<Hmac>,
     pub track_scripts: Vec<Track>,
     pub track_interfaces: Vec<Track>,
     /// `unicast_src_ip` or `mcast_src_ip`.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use base::Span;
 
-use super::{Global, Instance, Keepalived};
+use super::{Global, Instance, Keepalived, Signed, hmac};
 use crate::diagnostic::Diagnostic;
 use crate::line::{Line, Word};
 use crate::vip::{Checksum, Protocol};
@@ -23,6 +23,8 @@ pub struct Written {
     pub native_ipv6: Option<Span>,
     /// Where `advert_int` says its number.
     pub interval: Option<Span>,
+    /// What `auth_hmac` says where.
+    pub hmac: Option<Signed>,
 }
 
 /// `advert_int` has up to six digits behind the point (microseconds), as keepalived's `TIMER_HZ`.
@@ -86,6 +88,7 @@ pub(super) fn settle(read: &mut Keepalived, found: &mut Vec<Diagnostic>) {
     for instance in instances {
         instance.protocol = protocol(&instance.written, global, instance.is_v6());
         round(instance, found);
+        hmac::settle(instance, found);
         if instance.protocol == Protocol::V2 {
             continue;
         }

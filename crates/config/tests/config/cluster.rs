@@ -383,6 +383,7 @@ fn a_script_check_has_defaults() {
                     },
                 ),
                 password: None,
+                hmac: None,
                 unicast: false,
                 interface: None,
                 source: None,

@@ -49,6 +49,15 @@ source = "10.79.0.44"
 advert_interval = "2s"
 track_interfaces = ["eth8"]
 
+[vip.signed]
+address = "10.79.0.38"
+router_id = 122
+hmac_keys = { 1 = "/etc/one", 5 = "/etc/other" }
+hmac_active = 1
+hmac_replay = "time"
+hmac_window = "9s"
+hmac_mode = "permissive"
+
 [service.database]
 proxy = "mariadb"
 kind = "database"
@@ -115,6 +124,21 @@ vrrp_instance one {
     unicast_src_ip 10.0.0.1
     unicast_peer {
         10.0.0.2
+    }
+}
+vrrp_instance signed {
+    interface eth0
+    virtual_router_id 55
+    virtual_ipaddress {
+        10.0.0.6
+    }
+    auth_hmac {
+        key 1 file:/etc/one
+        key 5 file:/etc/other
+        active_key 1
+        anti_replay time
+        time_window 9
+        mode permissive
     }
 }
 ";

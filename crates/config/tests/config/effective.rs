@@ -87,6 +87,7 @@ fn a_virtual_ip_of_the_cluster_file_is_complete() {
                 starts_as_master: false,
                 preempt: false,
                 password: None,
+                hmac: None,
                 addresses: [
                     Address {
                         ip: 10.0.0.9,
@@ -139,6 +140,7 @@ fn a_virtual_ip_of_keepaliveds_file_is_complete() {
                 starts_as_master: false,
                 preempt: true,
                 password: None,
+                hmac: None,
                 addresses: [
                     Address {
                         ip: 10.0.0.8,

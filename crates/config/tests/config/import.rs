@@ -145,6 +145,7 @@ struct Shape {
     interfaces: Vec<&'static str>,
     scripts: Vec<usize>,
     later: bool,
+    signed: bool,
 }
 
 fn shape() -> impl Strategy<Value = Shape> {
@@ -163,7 +164,7 @@ fn shape() -> impl Strategy<Value = Shape> {
         prop::option::of(90_u8..100),
         prop::option::of(100_u8..110),
         prop::option::of("[a-zA-Z0-9.]{1,12}"),
-        prop::array::uniform5(prop::bool::weighted(0.2)),
+        prop::array::uniform6(prop::bool::weighted(0.2)),
     );
     let peers = prop_oneof![
         3 => Just(None),
@@ -180,7 +181,7 @@ fn shape() -> impl Strategy<Value = Shape> {
     (who, address, checks).prop_map(|(who, address, checks)| {
         let (state, nopreempt, priority, advert, router_id, ip) = who;
         let (prefix, device, label, more, excluded, password, flags) = address;
-        let [scope, routed, weighed, third, checksum_as_v2] = flags;
+        let [scope, routed, weighed, third, checksum_as_v2, signed] = flags;
         let (unicast, source, interfaces, scripts, later) = checks;
         Shape {
             state,
@@ -205,6 +206,7 @@ fn shape() -> impl Strategy<Value = Shape> {
             interfaces,
             scripts,
             later,
+            signed,
         }
     })
 }
@@ -266,7 +268,9 @@ fn block(at: usize, shape: &Shape) -> String {
     if shape.routed {
         line("virtual_routes {\n  default via 10.0.0.1\n }".to_owned());
     }
-    if let Some(password) = &shape.password {
+    if shape.signed {
+        line("auth_hmac {\n  key 1 file:/etc/key\n  active_key 1\n }".to_owned());
+    } else if let Some(password) = &shape.password {
         line(format!("authentication {{\n  auth_type PASS\n  auth_pass {password}\n }}"));
     }
     if let Some(source) = shape.source {
@@ -312,6 +316,7 @@ fn differences(before: &Vip, after: &Vip) -> BTreeSet<&'static str> {
     compare("preempt", before.preempt == after.preempt);
     compare("password", before.password == after.password);
     let ips = |vip: &Vip| -> Vec<IpAddr> { vip.addresses.iter().map(|a| a.ip).collect() };
+    compare("hmac", before.hmac == after.hmac);
     compare("addresses", ips(before) == ips(after));
     for (a, b) in before.addresses.iter().zip(&after.addresses) {
         compare("prefix", a.prefix == b.prefix);

@@ -22,6 +22,7 @@ mod published_vip;
 mod random;
 mod registered;
 mod repair;
+mod signed;
 mod skip;
 mod store;
 mod v6;

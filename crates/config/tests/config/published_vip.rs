@@ -116,6 +116,7 @@ fn the_published_keepalived_block_is_parsed_completely() {
                                     end: 273,
                                 },
                             ),
+                            hmac: None,
                         },
                         addresses: [
                             Address {
@@ -147,6 +148,7 @@ fn the_published_keepalived_block_is_parsed_completely() {
                                 },
                             },
                         ),
+                        hmac: None,
                         track_scripts: [
                             Track {
                                 name: "check_alive",

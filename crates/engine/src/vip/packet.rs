@@ -7,16 +7,19 @@
 //! |version 3 type 1|router id|priority|count|4 bits of zero, interval cs x12 bits|checksum x2|
 //! |count addresses of 4 bytes, over IPv6 of 16|
 //! ```
+//!
+//! Behind either there may be a [`Trailer`].
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
-use config::vip::{Protocol, Vip};
+use config::vip::{Mode, Protocol, Vip};
 
 use super::refusals::Refusal;
 
 mod addresses;
 mod sum;
+mod trailer;
 mod v2;
 mod v3;
 
@@ -30,8 +33,10 @@ pub const GROUP_V6: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 0x12);
 pub const TTL: u8 = 255;
 /// Of IPv6 no more go into one packet of an Ethernet, which keepalived keeps to.
 pub const MOST_V6: usize = 90;
+/// The same where a trailer has to go into it, too.
+const MOST_V6_SIGNED: usize = 89;
 /// No advert is longer: of IPv4 its count, one byte, says at most 255, which are shorter.
-pub const MAX_LENGTH: usize = HEAD + MOST_V6 * 16;
+pub const MAX_LENGTH: usize = HEAD + MOST_V6_SIGNED * 16 + TRAILER;
 
 const HEAD: usize = 8;
 const PASSWORD: usize = 8;
@@ -46,18 +51,18 @@ pub struct Path {
 }
 
 impl Path {
-    /// Hops count where a packet is for all of a link. keepalived 2.2 leaves those of IPv6 to the kernel (64) for its peers;
-    /// a group without peers obeys nothing that came that way ([`Self::refused_by`]).
-    const fn counts_hops(self) -> bool {
-        self.source.is_ipv4() || self.destination.is_multicast()
-    }
-
     /// Why `vip` does not obey what came by this path with `ttl`: a group that lists no peers speaks to all of its link, and what
     /// was sent to one router may come from anywhere. keepalived 2.2.7 drops it, too, whatever its hops. None: it may be obeyed.
+    ///
+    /// From a peer over IPv4 nothing is obeyed that a router forwarded, as anybody can write its address, unless every advert is
+    /// signed. keepalived 2.2 leaves the hops of IPv6 to the kernel (64) for its peers.
     #[must_use]
-    pub const fn refused_by(self, vip: &Vip, ttl: u8) -> Option<Refusal> {
-        if !vip.unicast_peers.is_empty() || self.destination.is_multicast() {
+    pub fn refused_by(self, vip: &Vip, ttl: u8) -> Option<Refusal> {
+        if self.destination.is_multicast() {
             None
+        } else if !vip.unicast_peers.is_empty() {
+            let is_signed = vip.hmac.as_ref().is_some_and(|hmac| hmac.mode == Mode::Enforce);
+            (ttl != TTL && self.source.is_ipv4() && !is_signed).then_some(Refusal::Ttl)
         } else if ttl == TTL {
             Some(Refusal::Source)
         } else {
@@ -82,6 +87,7 @@ pub struct Advert<'a> {
 }
 
 pub use addresses::{Addresses, Listed};
+pub use trailer::{Signature, TRAILER, Trailer};
 
 /// Why bytes are no advert for us.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -130,12 +136,27 @@ impl std::error::Error for DecodeError {}
 ///
 /// # Errors
 /// When RFC 3768 §7.1 or RFC 9568 §7.1 says to discard it, except for what depends on the instance (version, router id,
-/// interval, password, list of addresses): `Vip` judges that.
+/// interval, password, list of addresses): `Vip` judges that. A trailer is too much: see [`read`].
 pub fn decode(bytes: &[u8], ttl: u8, path: Path) -> Result<Advert<'_>, DecodeError> {
-    if ttl != TTL && path.counts_hops() {
+    match read(bytes, ttl, path)? {
+        (advert, None) => Ok(advert),
+        (_, Some(_)) => Err(DecodeError::Length { count: bytes[3], length: bytes.len() }),
+    }
+}
+
+/// The same of an advert behind which there may be a trailer, of which nothing is judged: [`super::guard::Guard`] does.
+///
+/// # Errors
+/// As [`decode`].
+pub fn read(
+    bytes: &[u8],
+    ttl: u8,
+    path: Path,
+) -> Result<(Advert<'_>, Option<Trailer<'_>>), DecodeError> {
+    if ttl != TTL && path.destination.is_multicast() {
         return Err(DecodeError::Ttl(ttl));
     }
-    let Some((head, rest)) = bytes.split_first_chunk::<HEAD>() else {
+    let Some(head) = bytes.first_chunk::<HEAD>() else {
         return Err(DecodeError::Short(bytes.len()));
     };
     let [first, _, _, count, ..] = *head;
@@ -150,11 +171,23 @@ pub fn decode(bytes: &[u8], ttl: u8, path: Path) -> Result<Advert<'_>, DecodeErr
     if count == 0 {
         return Err(DecodeError::NoAddress);
     }
-    if first == v2::FIRST {
-        v2::decode(bytes, *head, rest)
+    let each = if is_v6 { 16 } else { 4 };
+    let password = if first == v2::FIRST { PASSWORD } else { 0 };
+    let length = HEAD + usize::from(count) * each + password;
+    let signed = bytes.split_at_checked(length);
+    let signed =
+        signed.and_then(|(advert, rest)| Some((advert, <&[u8; TRAILER]>::try_from(rest).ok()?)));
+    let (advert, trailer) = match signed {
+        Some((advert, trailer)) => (advert, Some(Trailer::new(advert, trailer))),
+        None => (bytes, None),
+    };
+    let read = if first == v2::FIRST {
+        v2::decode(advert, *head)?
     } else {
-        v3::decode(bytes, *head, rest, path)
-    }
+        // Over IPv6 kernels make the sum, of everything that there is.
+        v3::decode(advert, *head, path, if is_v6 { bytes } else { advert })?
+    };
+    Ok((read, trailer))
 }
 
 /// For whom bytes are that are no advert for us: every version has the router id there. None: it has none.
@@ -175,6 +208,28 @@ pub fn encode(vip: &Vip, priority: u8, path: Path, out: &mut [u8]) -> usize {
     }
 }
 
+/// The same of one that is signed.
+///
+/// # Panics
+/// As [`encode`].
+pub fn encode_signed(
+    vip: &Vip,
+    priority: u8,
+    path: Path,
+    signature: &Signature<'_>,
+    out: &mut [u8],
+) -> usize {
+    let length = encode(vip, priority, path, out);
+    let mut trailer = [0; TRAILER];
+    trailer::sign(signature, path.source, &out[..length], &mut trailer);
+    out[length..length + TRAILER].copy_from_slice(&trailer);
+    let all = &mut out[..length + TRAILER];
+    if path.source.is_ipv6() {
+        v3::add_checksum(all, Some(path));
+    }
+    all.len()
+}
+
 /// What adverts of version 2 that `vip` obeys say of their interval (seconds).
 #[must_use]
 pub fn seconds(vip: &Vip) -> u8 {
@@ -184,7 +239,12 @@ pub fn seconds(vip: &Vip) -> u8 {
 /// Writes the addresses of the group's own kind behind the head: how many, and where they end.
 fn list(vip: &Vip, out: &mut [u8]) -> (u8, usize) {
     let (mut count, mut end) = (0, HEAD);
-    let most = if vip.is_v6() { MOST_V6 } else { 255 };
+    let is_signed = vip.hmac.as_ref().is_some_and(config::vip::Hmac::signs);
+    let most = match (vip.is_v6(), is_signed) {
+        (true, true) => MOST_V6_SIGNED,
+        (true, false) => MOST_V6,
+        (false, _) => 255,
+    };
     let own = vip.advertised().filter(|address| address.ip.is_ipv6() == vip.is_v6());
     for address in own.take(most) {
         let length = match address.ip {

@@ -43,6 +43,16 @@ pub enum Refusal {
     Stranger,
     /// A sealed hand-over to a process that is no more.
     Outlived,
+    /// It has no signature, where every advert has to have one.
+    Unsigned,
+    /// It is signed with a key of an id that is not known here.
+    UnknownKey,
+    /// Its signature was not made with the key that it names, or not for what it says.
+    Signature,
+    /// It was signed too long ago, or in the future.
+    Stale,
+    /// One that was signed later has come from the same sender: this one was sent before, or is a copy.
+    Replayed,
 }
 
 impl Refusal {

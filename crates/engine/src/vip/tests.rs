@@ -220,6 +220,19 @@ fn a_goodbye_leaves_only_the_skew() {
 }
 
 #[test]
+fn a_backup_that_stops_waits_for_nothing_any_more() {
+    let mut bench = Bench::new(config());
+    bench.advert(1000, FOREIGN, 200);
+    bench.tell(1100, Input::Stop);
+    assert_eq!(bench.vip.deadline(), Time::NEVER);
+    bench.advert(2000, FOREIGN, 0);
+    bench.check(expect![[r#"
+        0.000s (Backup)
+        1.100s (Fault: Stopping)
+    "#]]);
+}
+
+#[test]
 fn a_weaker_master_is_obeyed_under_nopreempt_and_outwaited_otherwise() {
     let mut bench = Bench::new(config());
     bench.until(2900);

@@ -30,8 +30,14 @@ impl Driver<'_> {
     fn hear(&mut self, heard: &Heard<'_>) {
         let mut nobodys = true;
         for number in 0..self.instances.len() {
-            let instance = &self.instances[number];
+            let instance = &mut self.instances[number];
             if let Some(input) = heard.for_instance(instance, &self.wire) {
+                nobodys = false;
+                if let Some(refusal) = heard.forged_for(instance) {
+                    let addressee = Addressee::Vip(instance.number);
+                    self.refuse(addressee, refusal, heard.source());
+                    continue;
+                }
                 let (before, key) = (instance.machine.counters(), instance.number);
                 self.step(number, input);
                 let after = self.instances[number].machine.counters();
@@ -43,9 +49,9 @@ impl Driver<'_> {
                 if let Some(refusal) = after.refusal_since(&before) {
                     self.refuse(Addressee::Vip(key), refusal, heard.source());
                 }
-                nobodys = false;
             } else if let Some(refusal) = heard.refused_for(instance, &self.wire) {
-                self.refuse(Addressee::Vip(instance.number), refusal, heard.source());
+                let addressee = Addressee::Vip(instance.number);
+                self.refuse(addressee, refusal, heard.source());
                 nobodys = false;
             }
         }
@@ -135,5 +141,10 @@ const fn reason(refusal: Refusal) -> RefusedAdvert {
         Refusal::Unread => RefusedAdvert::Unread,
         Refusal::Stranger => RefusedAdvert::Stranger,
         Refusal::Outlived => RefusedAdvert::Outlived,
+        Refusal::Unsigned => RefusedAdvert::Unsigned,
+        Refusal::UnknownKey => RefusedAdvert::UnknownKey,
+        Refusal::Signature => RefusedAdvert::Signature,
+        Refusal::Stale => RefusedAdvert::Stale,
+        Refusal::Replayed => RefusedAdvert::Replayed,
     }
 }

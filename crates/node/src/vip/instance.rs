@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use base::Time;
 use config::cluster::Cluster;
 use config::vip::Address;
+use engine::vip::guard::Guard;
 use engine::vip::lease::{self, Stand, View};
 use engine::vip::{Cause, Config, Input, Peer, Role, Vip};
 use sys::arp;
@@ -84,6 +85,8 @@ pub(super) struct Instance {
     pub(super) number: u16,
     pub(super) vip: config::vip::Vip,
     pub(super) source: IpAddr,
+    /// Of one whose adverts are signed.
+    pub(super) guard: Option<Guard>,
     pub(super) machine: Vip,
     /// For what an instance waits whose interface is not known yet.
     pub(super) awaits: Option<Awaited>,
@@ -138,6 +141,7 @@ impl Instance {
         Self {
             number,
             priority_told: machine.priority(),
+            guard: Guard::of(&vip),
             vip,
             source,
             machine,

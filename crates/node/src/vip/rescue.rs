@@ -11,6 +11,7 @@ use api::VipState;
 use config::cluster::Cluster;
 use config::vip::{Route, Vip};
 use engine::packet::{Kind, MAX_BODY, MAX_PACKET, Seal};
+use engine::vip::guard::Guard;
 use engine::vip::lease::Voters;
 use engine::vip::lease::last_word::{self, Left};
 use engine::vip::{Group, HandOver};
@@ -220,7 +221,7 @@ impl Rescue {
             vrrp::Socket::open(&vip.interface, false)
         };
         if let Ok(socket) = opened {
-            wire::advertise(&socket, vip, source, 0);
+            wire::advertise(&socket, vip, source, Guard::of(vip).as_mut(), 0);
         }
     }
 }

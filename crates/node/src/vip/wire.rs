@@ -8,8 +8,9 @@ use std::time::Duration;
 use base::Time;
 use config::cluster::Cluster;
 use engine::packet::{Body, Kind};
+use engine::vip::guard::Guard;
 use engine::vip::lease::VipLease;
-use engine::vip::packet::{self, MAX_LENGTH, Path};
+use engine::vip::packet::{self, MAX_LENGTH, Path, Trailer};
 use engine::vip::refusals::Refusal;
 use engine::vip::{Advert, HandOver, Hello, Input};
 use sys::poll::{Interest, Poller};
@@ -53,6 +54,7 @@ pub(super) enum Heard<'a> {
         path: Path,
         ttl: u8,
         advert: Advert<'a>,
+        trailer: Option<Trailer<'a>>,
     },
     /// No advert that can be obeyed.
     Undecoded {
@@ -85,7 +87,7 @@ impl<'a> Heard<'a> {
         }
         let group = instance.machine.group();
         match self {
-            Heard::Advert { interface, path, ttl, advert } => {
+            Heard::Advert { interface, path, ttl, advert, .. } => {
                 let is_for = wire.is_for(*interface, advert.router_id, instance)
                     && path.refused_by(&instance.vip, *ttl).is_none();
                 is_for.then_some(Input::Advert { source: path.source, advert: *advert })
@@ -107,7 +109,7 @@ impl<'a> Heard<'a> {
             Heard::Undecoded { interface, refusal, router_id: Some(id), .. } => {
                 wire.is_for(*interface, *id, instance).then_some(*refusal)
             }
-            Heard::Advert { interface, path, ttl, advert }
+            Heard::Advert { interface, path, ttl, advert, .. }
                 if wire.is_for(*interface, advert.router_id, instance) =>
             {
                 path.refused_by(&instance.vip, *ttl)
@@ -119,6 +121,16 @@ impl<'a> Heard<'a> {
             | Heard::VipBeat { .. }
             | Heard::Noise => None,
         }
+    }
+
+    /// Why an advert for that instance, by its signature, is none that may be obeyed.
+    pub(super) fn forged_for(&self, instance: &mut Instance) -> Option<Refusal> {
+        let Heard::Advert { path, advert, trailer, .. } = self else { return None };
+        let Some(guard) = &mut instance.guard else {
+            // Too long, for whom no signature is expected.
+            return trailer.map(|_| Refusal::Malformed);
+        };
+        guard.judge(&instance.vip, *path, (advert, *trailer), sys::clock::since_1970()).err()
     }
 
     /// What it is if it is for no instance, and the interface that it came through.
@@ -337,10 +349,10 @@ impl Wire {
         self.sealed.as_mut()?.receive(usize::try_from(network).ok()?, buffer, body)
     }
 
-    pub(super) fn advertise(&self, instance: &Instance, priority: u8) {
+    pub(super) fn advertise(&self, instance: &mut Instance, priority: u8) {
         let interface = self.interfaces.iter().find(|ears| ears.serve(&instance.vip));
         let Some(socket) = interface.and_then(Ears::mouth) else { return };
-        advertise(socket, &instance.vip, instance.source, priority);
+        advertise(socket, &instance.vip, instance.source, instance.guard.as_mut(), priority);
     }
 
     /// Other keys of the pairs.
@@ -371,19 +383,26 @@ impl Wire {
     }
 }
 
-/// Sends one advert. A device that is down carries none, which the others notice.
+/// Sends one advert, signed if `guard` signs. A device that is down carries none, which the others notice.
 pub(super) fn advertise(
     socket: &vrrp::Socket,
     vip: &config::vip::Vip,
     source: IpAddr,
+    guard: Option<&mut Guard>,
     priority: u8,
 ) {
+    // One for all of them: to whom it goes is not signed.
+    let signature = guard.and_then(|guard| guard.sign(sys::clock::since_1970()));
     let mut bytes = [0; MAX_LENGTH];
     let peers = vip.unicast_peers.iter().copied();
     let group = if vip.is_v6() { packet::GROUP_V6.into() } else { packet::GROUP.into() };
     let group = vip.unicast_peers.is_empty().then_some(group);
     for destination in peers.chain(group) {
-        let length = packet::encode(vip, priority, Path { source, destination }, &mut bytes);
+        let path = Path { source, destination };
+        let length = match &signature {
+            Some(signature) => packet::encode_signed(vip, priority, path, signature, &mut bytes),
+            None => packet::encode(vip, priority, path, &mut bytes),
+        };
         let _unheard = socket.send(source, destination, &bytes[..length]);
     }
 }

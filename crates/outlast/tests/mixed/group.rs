@@ -21,9 +21,9 @@ pub(crate) const GROUP: u8 = 51;
 const CLIENT: u8 = 100;
 
 /// The address of IPv6 of who has `ip`.
-pub(crate) fn far(ip: Ipv4Addr) -> IpAddr {
+pub(crate) const fn far(ip: Ipv4Addr) -> IpAddr {
     let [.., last] = ip.octets();
-    Ipv6Addr::new(0xfd79, 0, 0, 0, 0, 0, 0, last.into()).into()
+    IpAddr::V6(Ipv6Addr::new(0xfd79, 0, 0, 0, 0, 0, 0, last as u16))
 }
 
 const SWITCH: &str = "switch";

@@ -8,12 +8,14 @@ mod client;
 mod clock;
 mod conform;
 mod demo;
+mod differences;
 mod dissect;
 mod group;
 mod inject;
 mod matrix;
 mod member;
 mod row;
+mod signed;
 
 /// Whether the programs are here; notes the skip of a test for which one is missing.
 fn have(test: &str, programs: &[&str]) -> bool {

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use sys::netlink::Netlink;
 use sys::process::{Child, SIGKILL, SIGTERM, Signal, SpawnOptions};
+use sys::vrrp;
 
 use crate::group::{GROUP, VIP, far};
 use crate::lonely::{OUTLAST, PATIENCE};
@@ -18,7 +19,7 @@ const KEEPALIVED: &str = "/usr/sbin/keepalived";
 pub(crate) const DEVICE: &str = "eth0";
 const LOOK_EVERY: Duration = Duration::from_millis(10);
 /// Of a group over IPv6, which names an address of the link first.
-const LINK_VIP: Ipv6Addr = Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 0x40);
+pub(crate) const LINK_VIP: Ipv6Addr = Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 0x40);
 /// What keepalived says of adverts that it does not take.
 const COMPLAINTS: [&str; 6] =
     ["Invalid", "bogus", "mismatch", "expected", "unexpected", "not present"];
@@ -77,7 +78,7 @@ impl Version {
         }
     }
 
-    const fn is_v6(self) -> bool {
+    pub(crate) const fn is_v6(self) -> bool {
         matches!(self, Self::Six(_))
     }
 
@@ -114,6 +115,10 @@ pub(crate) struct Member {
     netlink: Netlink,
     folder: PathBuf,
     cluster: bool,
+    /// One of ours that is alone is called by the peer's name; else it can be asked.
+    pub(crate) as_keepalived: bool,
+    /// Lines of its instance beside those that all have.
+    pub(crate) more: &'static str,
     /// Added to that of the test for what is started.
     pub(crate) environment: Vec<(&'static str, String)>,
     process: Option<Child>,
@@ -136,7 +141,7 @@ impl Member {
         let (netlink, mac) = sys::netns::within(netns.as_fd(), open).expect("a namespace");
         fs::create_dir_all(&folder).expect("a folder of the test");
         let (connected, cluster, process) = (true, false, None);
-        let environment = Vec::new();
+        let (environment, more) = (Vec::new(), "");
         Self {
             maker,
             priority,
@@ -147,6 +152,8 @@ impl Member {
             netlink,
             folder,
             cluster,
+            as_keepalived: true,
+            more,
             environment,
             process,
         }
@@ -174,6 +181,16 @@ impl Member {
                 Ipv6Addr::new(0xfe80, 0, 0, 0, id[0], id[1], id[2], id[3]).into()
             }
         }
+    }
+
+    /// Hears and sends adverts where it is, beside it.
+    pub(crate) fn beside(&self, version: Version) -> vrrp::Socket {
+        let open = || match version.is_v6() {
+            true => vrrp::Socket::open_v6(DEVICE, true),
+            false => vrrp::Socket::open(DEVICE, true),
+        };
+        let socket = sys::netns::within(self.netns.as_fd(), open);
+        socket.expect("a namespace").expect("a socket for adverts")
     }
 
     pub(crate) fn runs(&self) -> bool {
@@ -219,8 +236,9 @@ impl Member {
         format!(
             "global_defs {{\n  {global}\n}}\nvrrp_instance internal {{\n  state BACKUP\n  \
              interface {DEVICE}\n  virtual_router_id {GROUP}\n  priority {}\n  \
-             nopreempt\n{unicast}{}{}}}\n",
+             nopreempt\n{}{unicast}{}{}}}\n",
             self.priority,
+            self.more,
             manner.version.lines(),
             manner.version.addresses()
         )
@@ -241,6 +259,11 @@ impl Member {
                 let files = [path("keepalived.conf"), "-p".into(), path("pid")];
                 let more = ["-r".into(), path("vrrp.pid")];
                 (KEEPALIVED, "keepalived", [&words[..], &files, &more].concat())
+            }
+            (Maker::Ours, false) if !self.as_keepalived => {
+                let words = ["run".into(), "--keepalived".into(), path("keepalived.conf")];
+                let run = ["--run-dir".into(), path("run"), "--state-dir".into(), path("state")];
+                (OUTLAST, "outlast", [&words[..], &run].concat())
             }
             (Maker::Ours, false) => {
                 let words = ["-n".into(), "-l".into(), "-f".into(), path("keepalived.conf")];
@@ -314,7 +337,7 @@ impl Member {
         sys::process::signal(pidfd.as_fd(), SIGKILL).expect("it runs");
     }
 
-    /// What a member of a cluster answers: `status`, `events`.
+    /// What one that can be asked answers: `status`, `events`.
     pub(crate) fn ask(&self, word: &str) -> String {
         let mut command = std::process::Command::new(OUTLAST);
         command.args([word, "--json", "--run-dir"]).arg(self.folder.join("run"));

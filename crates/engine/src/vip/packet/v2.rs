@@ -12,14 +12,10 @@ const AUTH_PASS: u8 = 1;
 pub(super) const FIRST: u8 = 0x21;
 
 /// `bytes` begin with `head`, and it says that they are an advert of this version with addresses.
-pub(super) fn decode<'a>(
-    bytes: &'a [u8],
-    head: [u8; HEAD],
-    rest: &'a [u8],
-) -> Result<Advert<'a>, DecodeError> {
+pub(super) fn decode<'a>(bytes: &'a [u8], head: [u8; HEAD]) -> Result<Advert<'a>, DecodeError> {
     let [_, router_id, priority, count, auth, seconds, _, _] = head;
     let wrong_length = DecodeError::Length { count, length: bytes.len() };
-    let (words, odd) = rest.as_chunks::<4>();
+    let (words, odd) = bytes[HEAD..].as_chunks::<4>();
     let (addresses, password) = words.split_at_checked(usize::from(count)).ok_or(wrong_length)?;
     let (&[start, end], []) = (password, odd) else { return Err(wrong_length) };
     if sum(None, bytes) != 0xffff {

@@ -12,14 +12,16 @@ const CENTISECOND: Duration = Duration::from_millis(10);
 /// The field has 12 bits (centiseconds). The four before it are reserved: zero here, whatever there.
 const LONGEST: u16 = 0x0fff;
 
-/// `bytes` begin with `head`, and it says that they are an advert of this version with addresses.
+/// `bytes` begin with `head`, and it says that they are an advert of this version with addresses. `covered`: what the checksum
+/// with a pseudo header is of.
 pub(super) fn decode<'a>(
     bytes: &'a [u8],
     head: [u8; HEAD],
-    rest: &'a [u8],
     path: Path,
+    covered: &[u8],
 ) -> Result<Advert<'a>, DecodeError> {
     let [_, router_id, priority, count, high, low, _, _] = head;
+    let rest = &bytes[HEAD..];
     let (addresses, odd) = if path.source.is_ipv6() {
         let (addresses, odd) = rest.as_chunks();
         (Addresses::V6(addresses), odd)
@@ -31,7 +33,7 @@ pub(super) fn decode<'a>(
         return Err(DecodeError::Length { count, length: bytes.len() });
     }
     // For IPv4 RFC 5798 was read in two ways, and RFC 9568 took the one that fewer routers speak.
-    let sends = if sum(Some(path), bytes) == 0xffff {
+    let sends = if sum(Some(path), covered) == 0xffff {
         Checksum::Pseudo
     } else if path.source.is_ipv4() && sum(None, bytes) == 0xffff {
         Checksum::Message
@@ -61,9 +63,15 @@ pub(super) fn encode(
         Checksum::Message if path.source.is_ipv4() => None,
         Checksum::Pseudo | Checksum::Message => Some(path),
     };
-    let checksum = !sum(path, &out[..end]);
-    out[6..HEAD].copy_from_slice(&checksum.to_be_bytes());
+    add_checksum(&mut out[..end], path);
     end
+}
+
+/// Of all of `advert`, and of a pseudo header for that path.
+pub(super) fn add_checksum(advert: &mut [u8], path: Option<Path>) {
+    advert[6..HEAD].copy_from_slice(&[0; 2]);
+    let checksum = !sum(path, advert);
+    advert[6..HEAD].copy_from_slice(&checksum.to_be_bytes());
 }
 
 fn centiseconds(vip: &config::vip::Vip) -> u16 {

@@ -154,8 +154,8 @@ impl Ears {
         let bytes = &buffer[received.payload.clone()];
         let (source, destination, ttl) = (received.source, received.destination, received.ttl);
         let path = packet::Path { source, destination };
-        Some(match packet::decode(bytes, ttl, path) {
-            Ok(advert) => Heard::Advert { interface, path, ttl, advert },
+        Some(match packet::read(bytes, ttl, path) {
+            Ok((advert, trailer)) => Heard::Advert { interface, path, ttl, advert, trailer },
             Err(error) => Heard::Undecoded {
                 interface,
                 source: Some(source),
