@@ -226,6 +226,7 @@ fn a_rescue_speaks_for_the_process_and_names_whom_that_would_have_named() {
             disabled_scripts: vec![],
             interface: None,
             vip_lease: None,
+            priority: None,
         };
         rescue.note(&state(0, true, Some(1)));
         rescue.note(&state(1, false, Some(2)));
