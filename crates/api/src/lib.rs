@@ -41,7 +41,7 @@ pub use message::{
     Break, FileKind, FileName, MAX_MESSAGE, Order, ReadError, Report, Role, SocketName, Start,
     VERSION, Wished, decode, encode,
 };
-pub use own::{OwnDoubt, ReferenceLine, whose_fault};
+pub use own::{OwnDoubt, ReferenceLine, References, whose_fault};
 pub use refused::{RefusedAdvert, RefusedAdverts, RefusedPackets, TurnedAway};
 pub use state::{
     BalancerState, Cell, Change, Choice, DashboardState, Duty, Load, Mode, NodeLine, NodeState,

@@ -4,8 +4,8 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Change, Choice, Duty, Event, Mode, NodeState, RefusedAdverts, RefusedPackets, ServerState,
-    StoreState, VipCounts, VipState,
+    Change, Choice, Duty, Event, Mode, NodeState, References, RefusedAdverts, RefusedPackets,
+    ServerState, StoreState, VipCounts, VipState,
 };
 
 /// The version of every message of this crate.
@@ -196,6 +196,8 @@ pub enum Report {
     Duty(Duty),
     /// Agent: names of the nodes that the cluster has committed as off.
     Proven(Vec<String>),
+    /// Agent: which networks have a reference point that answers this node.
+    References(References),
     /// Agent: the trust folder has other keys than those it was told last.
     Keys,
     /// Agent: this generation of the configuration lies beside the files that are used. Answered by

@@ -45,6 +45,15 @@ impl OwnDoubt {
     }
 }
 
+/// Networks of a node by what its reference points there say; of those in neither list nothing is known.
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+pub struct References {
+    /// A point answers.
+    pub answering: Vec<String>,
+    /// None does, though one did before.
+    pub silent: Vec<String>,
+}
+
 /// A reference point as this node sees it.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub struct ReferenceLine {

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{RefusedAdverts, RefusedPackets, Role, StoreState, TurnedAway, VipState};
+use crate::{References, RefusedAdverts, RefusedPackets, Role, StoreState, TurnedAway, VipState};
 
 /// How the program was started, and so what it may do beyond its files.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
@@ -36,6 +36,8 @@ pub enum Change {
     /// To everybody who decides: names of the nodes that the cluster has committed as off, this one too; all others
     /// are not. Told once the agent has read them, and whenever they change.
     Proven(Vec<String>),
+    /// To the vip process: which networks have a reference point that answers this node.
+    References(References),
     /// To the agent: this node's part of the store.
     Store(Box<StoreState>),
     /// To the agent: what came to the vip process and was not believed.

@@ -125,4 +125,8 @@ pub enum VipCause {
     Majority,
     /// An operator confirmed that this node is off.
     ProvenDead,
+    /// With a vip lease: on the network of the address the others hear each other, and not this node.
+    Unheard,
+    /// With a vip lease: no reference point on the network of the address answers this node, and one answers another.
+    Unreached,
 }

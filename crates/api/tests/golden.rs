@@ -284,6 +284,7 @@ fn every_report_travels_as_in_its_golden_file() {
         Counts(_) => Counts(vec![api::VipCounts { instance: 1, sent: 9, priority: Some(200), ..api::VipCounts::default() }]),
         Duty(_) => Duty(api::Duty::Standby),
         Proven(_) => Proven(vec!["node01".to_owned()]),
+        References(_) => References(examples::referred()),
         Keys => Keys,
         Move { .. } => Move { instance: 1, to: 2 },
         Use { .. } => Use { proxy: "mariadb".to_owned(), server: "node02".to_owned() },
@@ -345,6 +346,7 @@ fn every_change_travels_as_in_its_golden_file() {
         }),
         Duty(_) => Duty(api::Duty::Standby),
         Proven(_) => Proven(vec!["node01".to_owned()]),
+        References(_) => References(examples::referred()),
         Store(_) => Store(Box::new(api::StoreState { failed: Some(815), ..store() })),
         Refused(_) => Refused(examples::refused()),
         Adverts(_) => Adverts(examples::adverts()),
@@ -452,7 +454,7 @@ fn every_word_of_a_message_travels_as_in_its_golden_file() {
     words!("intent_state.jsonl", IntentState: Committed Done Failed Refused);
     words!("vip_role.jsonl", VipRole: Backup Master Fault);
     words!("vip_cause.jsonl", VipCause: Silence Goodbye Named Stronger Stalled Script Carrier NoDevice
-        Balancer Refused Stopping Adopted Standby Moved NoNetwork Expired Majority ProvenDead);
+        Balancer Refused Stopping Adopted Standby Moved NoNetwork Expired Majority ProvenDead Unheard Unreached);
     words!("server_check.jsonl", ServerCheck: Unchecked Up Down Drain Maintenance);
 }
 

@@ -144,6 +144,14 @@ impl Reference {
         Seen { answers, age: point.answered_at.map(|at| now.since(at)) }
     }
 
+    /// Of the points at these positions: whether one of them answers, or none of them does that did before; none: none
+    /// ever did, so that nothing is known.
+    pub fn answer_of(&self, points: impl Iterator<Item = usize>, now: Time) -> Option<bool> {
+        let known = points.filter_map(|at| self.points.get(at));
+        let known = known.filter(|point| point.answered_at.is_some());
+        known.fold(None, |any, point| Some(any == Some(true) || !self.is_gone(point, now)))
+    }
+
     fn every(&self) -> Duration {
         self.times.beat_every() * 2
     }

@@ -7,7 +7,8 @@ use std::time::Duration;
 use outlast_engine::packet::MAX_BODY;
 use outlast_engine::vip::Group;
 use outlast_engine::vip::lease::beat::{Entry, Head, print_again, read, write};
-use outlast_engine::vip::lease::{Epoch, Number, Stand};
+use outlast_engine::vip::lease::ears::{Heard, Hears};
+use outlast_engine::vip::lease::{Epoch, Number, Reach, Stand};
 
 fn hex(bytes: &[u8]) -> String {
     let lines = bytes.chunks(20).map(|line| {
@@ -20,6 +21,9 @@ fn hex(bytes: &[u8]) -> String {
 
 #[test]
 fn a_vip_beat_keeps_its_bytes_and_the_page_of_packets_shows_them() {
+    let mut hears = Hears::nobody(2);
+    hears.set(0, Heard { on: 0b100, young: 0b100 });
+    hears.set(1, Heard { on: 0b101, young: 0b001 });
     let head = Head {
         silent: false,
         closed: true,
@@ -29,6 +33,8 @@ fn a_vip_beat_keeps_its_bytes_and_the_page_of_packets_shows_them() {
         serial: 4660,
         acked_life: 1_700_000_000_000,
         acked_serial: 258,
+        hears,
+        reach: Reach { reached: 0b01, unreached: 0b10 },
     };
     let entries = [
         Entry {

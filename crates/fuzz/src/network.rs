@@ -102,8 +102,8 @@ pub(crate) fn vip_beat(bytes: &[u8]) {
     );
     for turn in 0..60 {
         let input = match turn % 3 {
-            0 => lease::Input::Beat { from: 1, life: 1, body: bytes },
-            1 => lease::Input::Beat { from: 3, life: turn, body: bytes },
+            0 => lease::Input::Beat { network: 0, from: 1, life: 1, body: bytes },
+            1 => lease::Input::Beat { network: 1, from: 3, life: turn, body: bytes },
             _ => lease::Input::Timeout,
         };
         let now = step(&mut node, input);
@@ -125,11 +125,13 @@ fn one_of_three() -> lease::Config {
         life: 5,
         closed: true,
         nodes: 3,
+        networks: 2,
         voters: lease::Voters::new(Some(lease::Number { store: 1, list: 1 }), &[0, 1, 2])
             .expect("three nodes"),
         beat: lease::BEAT,
         span: lease::BEAT * 4,
-        seats: vec![lease::SeatConfig { vip, order: vec![0, 1, 2] }],
+        settle: lease::BEAT * 10,
+        seats: vec![lease::SeatConfig { vip, order: vec![0, 1, 2], network: Some(0) }],
     }
 }
 

@@ -102,6 +102,8 @@ struct Driver<'a> {
     tape: Tape,
     /// Names of nodes by position.
     nodes: Vec<String>,
+    /// Names of the cluster's networks by position.
+    networks: Vec<String>,
     /// Those that are proven dead, by position.
     proven: BTreeSet<u16>,
     node: String,
@@ -176,7 +178,9 @@ impl<'a> Driver<'a> {
         };
         let now = sys::clock::now();
         let of = ours.map(|(cluster, me, _)| (cluster, me));
-        let vip_leases = VipLeases::new(&vips, of, start, now)?;
+        let own = instance::own_addresses(&context);
+        let network_of = |device: &str| instance::network_of(device, &own, &interfaces);
+        let vip_leases = VipLeases::new(&vips, of, start, &network_of, now)?;
         let seat = |number: u16| vip_leases.as_ref()?.seat_of(usize::from(number));
         let instances: Vec<Instance> = (0..)
             .zip(vips)
@@ -198,6 +202,7 @@ impl<'a> Driver<'a> {
             scripts,
             tape,
             nodes: nodes.unwrap_or_default(),
+            networks: cluster.map(|cluster| cluster.networks.clone()).unwrap_or_default(),
             proven: BTreeSet::new(),
             node: start.node.clone(),
             breaks: start.breaks.clone(),

@@ -8,6 +8,7 @@ mod lonely;
 #[path = "leased/prober.rs"]
 mod prober;
 
+use std::net::Ipv4Addr;
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
@@ -17,17 +18,23 @@ use base::Time;
 use lab::cluster::{Cluster, Plan};
 use lonely::{OUTLAST, VIP, contained, kill, until};
 use prober::Prober;
-use sys::netlink::Netlink;
+use sys::netlink::{AddressOptions, Netlink};
 
 const FOLDER: &str = "/run/lab";
 const NODES: usize = 3;
 const NETWORKS: usize = 2;
+/// That of the address.
+const CLIENTS: usize = 0;
 /// Where all that is promised takes some 60 ms.
 const SOON: Duration = Duration::from_secs(1);
 /// A machine that stands still for 35 ms loses what it holds: how often something is begun again for that.
 const TRIES: usize = 5;
 /// Longer than any vip lease, and than what a machine under load takes to deliver what was said.
 const LONG: Duration = Duration::from_millis(500);
+
+const GATEWAY: Ipv4Addr = Ipv4Addr::new(10, 79, 0, 1);
+/// As in [`LINES`].
+const DETECT: Duration = Duration::from_secs(2);
 
 const LINES: &str = "detect = \"2s\"\n\
     [vip.internal]\n\
@@ -44,10 +51,15 @@ struct Stage {
 impl Stage {
     /// None: this machine's kernel does not take the programs that end vip leases, which is noted for that test.
     fn new(test: &str) -> Option<Self> {
+        Self::with(test, "")
+    }
+
+    /// `more`: of `[cluster]`.
+    fn with(test: &str, more: &str) -> Option<Self> {
         let plan = Plan {
             names: ["ctl1", "ctl2", "ctl3"].map(str::to_owned).to_vec(),
             networks: ["mgmt", "storage"].map(str::to_owned).to_vec(),
-            lines: LINES.to_owned(),
+            lines: format!("{more}{LINES}"),
             computes: 0,
         };
         let cluster = Cluster::lay_out(Path::new(FOLDER), Path::new(OUTLAST), plan);
@@ -74,6 +86,11 @@ impl Stage {
 
     fn vip(&self, node: usize) -> Option<VipLine> {
         self.cluster.status(node)?.vips.into_iter().next()
+    }
+
+    /// Whether its gateway answers it; none: it knows of none.
+    fn reaches(&self, node: usize) -> Option<bool> {
+        self.cluster.status(node)?.reference.first().map(|point| point.answers)
     }
 
     fn votes(&self, node: usize) -> bool {
@@ -309,6 +326,89 @@ fn move_it(stage: &mut Stage, begin: Time) -> Result<(), String> {
         stage.prober.first_other(stage.macs[first], since).is_some()
     });
     stage.stays(to, &format!("moved to {to}, and it was said {said}"))
+}
+
+#[test]
+fn a_holder_whose_clients_network_alone_is_silent_hands_over() {
+    let name = "a_holder_whose_clients_network_alone_is_silent_hands_over";
+    contained(name, || {
+        let Some(mut stage) = Stage::new(name) else { return };
+        stage.undisturbed(silence_clients);
+        stage.never_two();
+    });
+}
+
+/// Its port is out of the switch: its device has a carrier, and the other network is as it was.
+fn silence_clients(stage: &mut Stage, _: Time) -> Result<(), String> {
+    let first = stage.holds();
+    until("all grant it", || (0..NODES).all(|node| stage.votes(node)));
+    let since = sys::clock::now();
+    stage.cluster.set_joined(first, CLIENTS, false).expect("a port can be taken out");
+    let (second, took) = stage.followed(first, since);
+    says("the network of the holder's clients silent", took);
+    until("it is told why", || {
+        let released = stage.events(first, "vip-released", since);
+        let mut why = released.iter().map(|event| event.evidence.as_str());
+        why.any(|why| why.contains("the others hear each other")) || stage.was_lost(since)
+    });
+    stage.cluster.set_joined(first, CLIENTS, true).expect("a port can be put back");
+    stage.stays(second, "who is heard again takes nothing")
+}
+
+#[test]
+fn a_holder_that_its_gateway_does_not_answer_hands_over_and_stays_where_it_answers_nobody() {
+    let name =
+        "a_holder_that_its_gateway_does_not_answer_hands_over_and_stays_where_it_answers_nobody";
+    contained(name, || {
+        let reference = format!("reference = [\"{GATEWAY}\"]\n");
+        let Some(mut stage) = Stage::with(name, &reference) else { return };
+        let switch = "sw1";
+        let add = |netlink: &Netlink, index| {
+            netlink.add_address(index, GATEWAY.into(), 24, AddressOptions::default()).map(drop)
+        };
+        on_device(switch, add);
+        until("it answers all", || (0..NODES).all(|node| stage.reaches(node) == Some(true)));
+        stage.undisturbed(lose_the_gateway);
+
+        on_device(switch, |netlink, index| {
+            netlink.delete_address(index, GATEWAY.into(), 24).map(drop)
+        });
+        until("it answers nobody", || (0..NODES).all(|node| stage.reaches(node) == Some(false)));
+        stage.undisturbed(|stage, _| {
+            let since = sys::clock::now();
+            let holder = stage.holds();
+            let end = since + DETECT * 3;
+            until("all had the time to compare", || sys::clock::now() > end);
+            stage.stays(holder, "where it answers nobody all stays")
+        });
+        stage.never_two();
+    });
+}
+
+fn lose_the_gateway(stage: &mut Stage, _: Time) -> Result<(), String> {
+    let first = stage.holds();
+    let since = sys::clock::now();
+    // What it asks goes to nobody.
+    let of = |node, work: &(dyn Fn(&Netlink, u32) -> std::io::Result<()> + Sync)| {
+        stage.cluster.within(node, || on_device("eth0", work)).expect("it is on");
+    };
+    of(first, &|netlink, index| netlink.set_neighbour(index, GATEWAY, [2, 0, 0, 0, 0, 99]));
+    let (second, took) = stage.followed(first, since);
+    eprintln!("the gateway does not answer the holder: another node answers after {took:?}");
+    until("it is told why", || {
+        let released = stage.events(first, "vip-released", since);
+        let mut why = released.iter().map(|event| event.evidence.as_str());
+        why.any(|why| why.contains("no reference point answers this node")) || stage.was_lost(since)
+    });
+    of(first, &|netlink, index| netlink.delete_neighbour(index, GATEWAY));
+    until("it answers all again", || (0..NODES).all(|node| stage.reaches(node) == Some(true)));
+    stage.stays(second, "whom it answers again takes nothing")
+}
+
+fn on_device(name: &str, work: impl Fn(&Netlink, u32) -> std::io::Result<()>) {
+    let netlink = Netlink::open().expect("the kernel answers");
+    let link = netlink.link(name).expect("the kernel answers").expect("the lab made it");
+    work(&netlink, link.index).expect("the kernel does it");
 }
 
 #[test]

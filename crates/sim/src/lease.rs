@@ -6,12 +6,15 @@
 //! It can stop between any two of them. Networks lose, double, delay and reorder; ways are cut in one direction;
 //! somebody sends recorded beats again. A store offers lists of voters by the rules that a proposer has.
 //!
-//! Two things are asked: at each opening of a gate, whether another one is open ([`DOUBLE`]); and after a second of calm,
-//! whether exactly one host answers for each address ([`NOBODY`]). Everything comes from a seed.
+//! Four things are asked: at each opening of a gate, whether another one is open ([`DOUBLE`]); after a second of calm,
+//! whether exactly one host answers for each address ([`NOBODY`]); and then, whether a holder whose clients' network alone becomes
+//! silent hands over, and stays where all of that network is ([`UNHEARD`]),
+//! and the same of a gateway ([`GATEWAY`]). Everything comes from a seed.
 
 mod fault;
 mod host;
 mod process;
+mod quiet;
 mod run;
 mod store;
 
@@ -22,6 +25,10 @@ pub use run::{Outcome, World, run};
 pub const DOUBLE: &str = "S1 vip lease";
 /// All hear each other for a second, and nobody answers, or not all the time.
 pub const NOBODY: &str = "L4 vip lease";
+/// A holder is not heard on the network of its clients, where others hear each other, and holds on; or nobody is heard there, and it moves.
+pub const UNHEARD: &str = "L5 vip lease";
+/// A gateway answers others and not the holder, and it holds on; or it answers nobody, and the address moves.
+pub const GATEWAY: &str = "L6 vip lease";
 /// A machine ordered more than fits, or wants to be asked again and again.
 pub const BOUNDS: &str = "S9 vip lease";
 
@@ -54,10 +61,14 @@ pub enum Mark {
     Missed,
     /// A node asked under an older list than the newest, under which a majority was settled.
     Late,
+    /// A holder was not heard on the network of its clients, and another one holds since.
+    Unheard,
+    /// A gateway did not answer a holder, and another one holds since.
+    Unreached,
 }
 
 impl Mark {
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 16] = [
         Self::Lost,
         Self::Expired,
         Self::Named,
@@ -72,6 +83,8 @@ impl Mark {
         Self::Behind,
         Self::Missed,
         Self::Late,
+        Self::Unheard,
+        Self::Unreached,
     ];
 
     pub(crate) const fn bit(self) -> u32 {

@@ -64,6 +64,13 @@ pub(crate) fn references() -> Vec<ReferenceLine> {
     lines
 }
 
+pub(crate) fn referred() -> outlast_api::References {
+    outlast_api::References {
+        answering: vec!["mgmt".to_owned()],
+        silent: vec!["storage".to_owned()],
+    }
+}
+
 pub(crate) fn adverts() -> Vec<outlast_api::RefusedAdverts> {
     let of = |vip: Option<&str>, reason, source| outlast_api::RefusedAdverts {
         vip: vip.map(str::to_owned),

@@ -37,6 +37,7 @@ use crate::packet::MAX_BODY;
 
 pub mod beat;
 pub mod claim;
+pub mod ears;
 pub mod last_word;
 mod node;
 mod seat;
@@ -46,7 +47,7 @@ mod tests;
 pub mod voter;
 pub mod voters;
 
-pub use beat::{Beat, Epoch, Number, Stand};
+pub use beat::{Beat, Epoch, Number, Reach, Stand};
 use node::Node;
 use seat::Seat;
 pub use voter::hold;
@@ -73,11 +74,15 @@ pub struct Config {
     pub closed: bool,
     /// How many nodes the cluster has.
     pub nodes: u16,
+    /// On how many networks beats go; at most [`crate::packet::MAX_NETWORKS`].
+    pub networks: u8,
     pub voters: Voters,
     /// Between two beats; at most half of `span`.
     pub beat: Duration,
     /// The vip lease: for how long after it was sent a granted beat lets its sender hold. At most [`MAX_SPAN`].
     pub span: Duration,
+    /// Within this time all nodes notice that a reference point of all of them is gone.
+    pub settle: Duration,
     /// What is beyond [`MAX_SEATS`] is never held.
     pub seats: Vec<SeatConfig>,
 }
@@ -88,13 +93,16 @@ pub struct SeatConfig {
     pub vip: config::vip::Vip,
     /// Nodes that may hold it, the preferred first.
     pub order: Vec<u16>,
+    /// Which of the networks its clients are on; none: it is on the device of none.
+    pub network: Option<u8>,
 }
 
 /// What the outside world tells the machine. `vip` is a position in [`Config::seats`].
 #[derive(Clone, Copy, Debug)]
 pub enum Input<'a> {
-    /// The body of a sealed packet of kind `VipBeat`; its seal says who spoke, and in which life.
+    /// The body of a sealed packet of kind `VipBeat`; its seal says who spoke, in which life, and on which network.
     Beat {
+        network: u8,
         from: u16,
         life: u64,
         body: &'a [u8],
@@ -104,6 +112,11 @@ pub enum Input<'a> {
         fact: Fact,
     },
     Balancer(Balancer),
+    /// Whether a reference point on that network answers this node; false: none does, and one did; none: nothing is known.
+    Reference {
+        network: u8,
+        answers: Option<bool>,
+    },
     /// An operator wants this node to hold nothing, or lets it hold again.
     Standby(bool),
     /// It is committed that this node, or that one, executes nothing any more, or that is taken back.
@@ -179,6 +192,10 @@ pub enum Cause {
     Named,
     /// No majority granted it in time.
     Majority,
+    /// On the network of the address the others hear each other, and not this node.
+    Unheard,
+    /// On the network of the address no reference point answers this node, and one answers the node that takes it.
+    Unreached,
     Fact(FactCause),
 }
 
@@ -190,6 +207,12 @@ impl Cause {
             Self::Expired => "what this node had granted another one ended",
             Self::Named => FactCause::Named.words(),
             Self::Majority => "no majority of the controllers granted it in time",
+            Self::Unheard => {
+                "on the network of the address the others hear each other and not this node, which they hear elsewhere"
+            }
+            Self::Unreached => {
+                "on the network of the address no reference point answers this node, and one answers another"
+            }
             Self::Fact(cause) => cause.words(),
         }
     }
@@ -254,9 +277,12 @@ impl VipLease {
         self.node.wakes(now);
         let mut hurry = false;
         match input {
-            Input::Beat { from, life, body } => hurry = self.hear(from, life, body),
+            Input::Beat { network, from, life, body } => {
+                hurry = self.hear(network, from, life, body);
+            }
             Input::Fact { vip, fact } => self.fact(vip, fact),
             Input::Balancer(told) => self.seats.iter_mut().for_each(|s| s.facts().balancer(told)),
+            Input::Reference { network, answers } => hurry = self.node.refers(network, answers),
             Input::Standby(on) => self.seats.iter_mut().for_each(|s| s.facts().standby(on)),
             Input::Proven { node, dead } if node == self.node.me() => {
                 self.seats.iter_mut().for_each(|seat| seat.facts().proven(dead));
@@ -276,6 +302,7 @@ impl VipLease {
             Input::Stop => self.node.leaves(),
             Input::Timeout => {}
         }
+        hurry |= self.node.listens();
         hurry |= self.turn(out);
         self.keep_time(now, hurry, out);
     }
@@ -289,7 +316,8 @@ impl VipLease {
         }
         // What is past waits for something else than time.
         let next = self.seats.iter().map(|seat| seat.deadline(&self.node)).filter(|at| *at > now);
-        next.min().map_or(self.beat_at, |next| next.min(self.beat_at))
+        let next = next.min().map_or(self.beat_at, |next| next.min(self.beat_at));
+        next.min(self.node.misses_at())
     }
 
     /// Until when the kernel may let this address through, on the clock of the steps; zero: not at all.
@@ -351,9 +379,9 @@ impl VipLease {
         !self.seats.iter().any(Seat::claims)
     }
 
-    fn hear(&mut self, from: u16, life: u64, body: &[u8]) -> bool {
+    fn hear(&mut self, network: u8, from: u16, life: u64, body: &[u8]) -> bool {
         let Some(beat) = beat::read(body) else { return false };
-        let Some(reborn) = self.node.hear(from, life, &beat.head) else { return false };
+        let Some(reborn) = self.node.hear(network, from, life, &beat.head) else { return false };
         if reborn {
             self.seats.iter_mut().for_each(|seat| seat.forget(from));
         }

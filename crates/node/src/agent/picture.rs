@@ -106,7 +106,7 @@ impl Picture {
                 news.iter().for_each(|news| api::RefusedAdverts::learn(all, news));
             }
             // What this agent itself decided, or told.
-            Change::Node(_) | Change::Proven(_) => {}
+            Change::Node(_) | Change::Proven(_) | Change::References(_) => {}
         }
     }
 
@@ -129,6 +129,7 @@ impl Picture {
             | Report::Counts(_)
             | Report::Duty(_)
             | Report::Proven(_)
+            | Report::References(_)
             | Report::Keys
             | Report::Apply { .. }
             | Report::Store(_)

@@ -2,7 +2,7 @@
 
 use std::os::fd::AsFd;
 
-use api::ReferenceLine;
+use api::{ReferenceLine, References, Report};
 use base::Time;
 use config::cluster::Cluster;
 use engine::gossip;
@@ -27,11 +27,18 @@ pub(super) struct Pings {
     retry_at: Time,
     /// What no process before this one said: its answers are not for us.
     nonce: u64,
+    /// As the vip process was told last.
+    told: Option<References>,
 }
 
 impl Pings {
     pub(super) fn new(points: usize, nonce: u64) -> Self {
-        Self { sockets: (0..points).map(|_| None).collect(), retry_at: Time::ZERO, nonce }
+        Self {
+            sockets: (0..points).map(|_| None).collect(),
+            retry_at: Time::ZERO,
+            nonce,
+            told: None,
+        }
     }
 
     fn open_missing(&mut self, (cluster, me): (&Cluster, u16), poller: &Poller, now: Time) {
@@ -71,12 +78,35 @@ impl Core {
         };
         cluster.reference.iter().enumerate().filter_map(line).collect()
     }
+
+    /// The networks of the cluster file, by what is known of their points.
+    fn networks_referred(&self, now: Time) -> References {
+        let mut references = References::default();
+        let (Some(cluster), Some(machine)) = (&self.cluster, &self.reference) else {
+            return references;
+        };
+        for (network, name) in cluster.networks.iter().enumerate() {
+            let points = cluster.reference.iter().enumerate();
+            let points = points.filter(|(_, point)| point.network == network).map(|(at, _)| at);
+            match machine.answer_of(points, now) {
+                Some(true) => references.answering.push(name.clone()),
+                Some(false) => references.silent.push(name.clone()),
+                None => {}
+            }
+        }
+        references
+    }
 }
 
 impl Agent<'_> {
     /// Once in each turn of the loop.
     pub(super) fn references(&mut self) {
         self.refer(Input::Timeout);
+        let now = lock(&self.core).networks_referred(sys::clock::now());
+        if self.pings.told.as_ref() != Some(&now) {
+            self.tell(&Report::References(now.clone()));
+            self.pings.told = Some(now);
+        }
     }
 
     /// A point has answered, or its socket has an error.

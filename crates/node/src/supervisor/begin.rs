@@ -295,6 +295,8 @@ impl Supervisor {
                 let proven = api::Change::Proven(self.facts.proven.clone());
                 self.order(slot, &Order::Change(proven));
                 self.order(slot, &Order::Change(api::Change::Duty(self.facts.duty)));
+                let references = api::Change::References(self.facts.references.clone());
+                self.order(slot, &Order::Change(references));
                 self.order(slot, &Order::Change(api::Change::Balancer(self.facts.balancer)));
             }
             // They ask for what they want to know, or need nothing.

@@ -29,6 +29,8 @@ pub(crate) struct Facts {
     pub(crate) duty: Duty,
     /// Nodes that are proven dead, as the agent last read them.
     pub(crate) proven: Vec<String>,
+    /// What the agent knows of reference points; none: there are none, as far as is known.
+    pub(crate) references: api::References,
     dashboard: Option<DashboardState>,
     store: Option<Box<StoreState>>,
     /// Of the vip process.
@@ -53,6 +55,7 @@ impl Default for Facts {
             balancer: BalancerState::Replacing,
             duty: Duty::On,
             proven: vec![],
+            references: api::References::default(),
             dashboard: None,
             store: None,
             refused: RefusedPackets::default(),
@@ -89,6 +92,7 @@ impl Facts {
             Change::Dashboard(state) => self.dashboard = Some(state.clone()),
             Change::Duty(duty) => self.duty = *duty,
             Change::Proven(names) => self.proven.clone_from(names),
+            Change::References(references) => self.references.clone_from(references),
             Change::Store(state) => self.store = Some(state.clone()),
             Change::Refused(refused) => self.refused = *refused,
             Change::Adverts(news) => {

@@ -51,6 +51,11 @@ impl Supervisor {
             Report::Proven(names) if kind == Kind::Agent => {
                 self.spread(slot, Change::Proven(names));
             }
+            Report::References(references) if kind == Kind::Agent => {
+                let change = Change::References(references);
+                self.facts.learn(&change);
+                self.order_all(Kind::Vip, &Order::Change(change));
+            }
             Report::Duty(duty) if kind == Kind::Agent => self.duty(duty),
             Report::Move { instance, to } if kind == Kind::Agent => self.hand_over(instance, to),
             Report::Use { proxy, server } if kind == Kind::Agent => self.use_server(proxy, server),
@@ -66,6 +71,7 @@ impl Supervisor {
             // Heard where the descriptor is.
             | Report::Gate { .. }
             | Report::Proven(_)
+            | Report::References(_)
             | Report::Move { .. }
             | Report::Use { .. }
             | Report::Keys

@@ -17,8 +17,8 @@ impl Driver<'_> {
         let (mut buffer, mut body) = ([0; wire::LONGEST], [0; MAX_BODY]);
         while self.wire.may_read(token, sys::clock::now()) {
             let Some(heard) = self.wire.receive(token, &mut buffer, &mut body) else { return };
-            if let Heard::VipBeat { from, life, body } = heard {
-                self.hear_beat(from, life, body);
+            if let Heard::VipBeat { network, from, life, body } = heard {
+                self.hear_beat(network, from, life, body);
             } else {
                 self.hear(&heard);
             }

@@ -444,13 +444,13 @@ impl Awaited {
     }
 }
 
-fn own_addresses(context: &Context<'_>) -> Vec<Option<IpAddr>> {
+pub(super) fn own_addresses(context: &Context<'_>) -> Vec<Option<IpAddr>> {
     let node = context.cluster.zip(context.me).and_then(|(cluster, me)| cluster.nodes.get(me));
     node.map(|node| node.addresses.clone()).unwrap_or_default()
 }
 
 /// The cluster's network that is on the interface: the first that has one of the node's `addresses` there.
-fn network_of(
+pub(super) fn network_of(
     interface: &str,
     addresses: &[Option<IpAddr>],
     interfaces: &Interfaces,

@@ -43,6 +43,7 @@ impl VipLeases {
         vips: &[Vip],
         ours: Option<(&Cluster, usize)>,
         start: &Start,
+        network_of: &dyn Fn(&str) -> Option<u8>,
         now: Time,
     ) -> Result<Option<Self>, VipError> {
         let voted = vips.iter().enumerate().filter(|(_, vip)| vip.has_lease);
@@ -59,10 +60,12 @@ impl VipLeases {
             life: start.life,
             closed: start.closed,
             nodes: u16::try_from(nodes.len()).map_err(|_many| unable("too many nodes"))?,
+            networks: u8::try_from(cluster.networks.len()).unwrap_or(u8::MAX),
             voters,
             beat: BEAT,
             span: SPAN,
-            seats: voted.iter().map(|vip| seat(vip, cluster)).collect(),
+            settle: cluster.detect,
+            seats: voted.iter().map(|vip| seat(vip, cluster, network_of)).collect(),
         };
         let guard = Guard::new(&voted, cluster, me);
         Ok(Some(Self {
@@ -95,11 +98,21 @@ pub(super) fn of_leases(instances: &[Instance]) -> impl Iterator<Item = &Vip> {
     instances.iter().filter(|instance| instance.seat.is_some()).map(|instance| &instance.vip)
 }
 
-pub(super) fn seat(vip: &Vip, cluster: &Cluster) -> SeatConfig {
+/// `network_of`: which network of the cluster is on a device.
+pub(super) fn seat(
+    vip: &Vip,
+    cluster: &Cluster,
+    network_of: &dyn Fn(&str) -> Option<u8>,
+) -> SeatConfig {
     let written = cluster.vips.iter().find(|written| written.name == vip.name);
     let order = written.map(|written| written.order.as_slice()).unwrap_or_default();
     let order = order.iter().filter_map(|node| u16::try_from(*node).ok()).collect();
-    SeatConfig { vip: vip.clone(), order }
+    let network = written.and_then(|written| match &written.interface {
+        Some(device) => network_of(device),
+        // It is on the device of its network, also of one that is not there yet.
+        None => u8::try_from(written.network).ok(),
+    });
+    SeatConfig { vip: vip.clone(), order, network }
 }
 
 /// What an instance is told, for its seat; none: it means nothing to a vip lease.
@@ -126,8 +139,8 @@ fn input<'a>(vip: usize, input: Input<'a>) -> Option<lease::Input<'a>> {
 }
 
 impl Driver<'_> {
-    pub(super) fn hear_beat(&mut self, from: u16, life: u64, body: &[u8]) {
-        self.step_leases(sys::clock::now(), lease::Input::Beat { from, life, body });
+    pub(super) fn hear_beat(&mut self, network: u8, from: u16, life: u64, body: &[u8]) {
+        self.step_leases(sys::clock::now(), lease::Input::Beat { network, from, life, body });
     }
 
     /// What the instance of a seat is told.

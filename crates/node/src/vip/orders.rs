@@ -42,6 +42,20 @@ impl Driver<'_> {
         }
     }
 
+    /// Of all networks, those of which nothing is known too.
+    fn references(&mut self, references: &api::References) {
+        let names = self.networks.clone();
+        for (network, name) in (0..).zip(&names) {
+            let answers = if references.answering.contains(name) {
+                Some(true)
+            } else {
+                references.silent.contains(name).then_some(false)
+            };
+            let told = engine::vip::lease::Input::Reference { network, answers };
+            self.step_leases(sys::clock::now(), told);
+        }
+    }
+
     fn order(&mut self, order: &Order) {
         match order {
             Order::Ping(number) => self.tell(&Report::Pong(*number)),
@@ -74,6 +88,7 @@ impl Driver<'_> {
             }
             Order::Change(Change::Duty(duty)) => self.step_all(Input::Standby(!duty.is_on())),
             Order::Change(Change::Proven(names)) => self.proven(names),
+            Order::Change(Change::References(references)) => self.references(references),
             Order::Count { clear } => {
                 let counts = self.instances.iter().map(super::Instance::counted).collect();
                 self.tell(&Report::Counts(counts));

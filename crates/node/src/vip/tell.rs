@@ -51,6 +51,8 @@ fn cause_of_lease(of: voted::Cause) -> VipCause {
         voted::Cause::Expired => VipCause::Expired,
         voted::Cause::Named => VipCause::Named,
         voted::Cause::Majority => VipCause::Majority,
+        voted::Cause::Unheard => VipCause::Unheard,
+        voted::Cause::Unreached => VipCause::Unreached,
         voted::Cause::Fact(fact) => cause(fact),
     }
 }

@@ -69,8 +69,9 @@ pub(super) enum Heard<'a> {
         hello: Hello,
     },
     HandOver(HandOver),
-    /// Of a process with vip leases: its node, its life, and what it says.
+    /// Of a process with vip leases: over which network, its node, its life, and what it says.
     VipBeat {
+        network: u8,
         from: u16,
         life: u64,
         body: &'a [u8],

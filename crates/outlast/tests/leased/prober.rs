@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use base::Time;
 use sys::arp::Socket;
+use sys::netlink::Netlink;
 use sys::poll::{Interest, Poller};
 
 const EVERY: Duration = Duration::from_millis(1);
@@ -49,7 +50,7 @@ impl Prober {
     pub(crate) fn start(switch: &'static str, address: Ipv4Addr) -> io::Result<Self> {
         let shared = Arc::<Shared>::default();
         let theirs = Arc::clone(&shared);
-        let socket = Socket::open_to_hear(switch)?;
+        let socket = Socket::open_to_hear(plug_in(switch)?)?;
         let thread = std::thread::spawn(move || {
             // An ordinary user asks as well as it can.
             let _ = sys::schedule::realtime(PRIORITY);
@@ -113,6 +114,20 @@ impl Drop for Prober {
             drop(thread.join());
         }
     }
+}
+
+/// A port of its own: a switch takes another address when one of its ports goes, and what was asked from there would be answered
+/// to nobody.
+fn plug_in(switch: &str) -> io::Result<&'static str> {
+    let (device, port) = ("asker", "asker-port");
+    let netlink = Netlink::open()?;
+    netlink.create_veth(device, port, None)?;
+    let index =
+        |name| Ok::<u32, io::Error>(netlink.link(name)?.ok_or(io::ErrorKind::NotFound)?.index);
+    netlink.set_master(index(port)?, Some(index(switch)?))?;
+    netlink.set_up(index(port)?, true)?;
+    netlink.set_up(index(device)?, true)?;
+    Ok(device)
 }
 
 fn ask(shared: &Shared, socket: &Socket, address: Ipv4Addr) -> io::Result<()> {

@@ -71,6 +71,7 @@ impl Control {
             | Change::Process(_)
             | Change::Dashboard(_)
             | Change::Duty(_)
+            | Change::References(_)
             | Change::Store(_)
             | Change::Refused(_)
             | Change::Adverts(_) => {}

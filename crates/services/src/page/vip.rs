@@ -80,5 +80,7 @@ const fn cause(cause: VipCause) -> &'static str {
         VipCause::Moved => "moved away by an operator",
         VipCause::Expired => "what it had granted another node ended",
         VipCause::Majority => "no majority granted it",
+        VipCause::Unheard => "not heard where its clients are",
+        VipCause::Unreached => "no reference point answers it",
     }
 }

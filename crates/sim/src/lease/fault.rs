@@ -54,6 +54,11 @@ pub enum Fault {
         host: usize,
         on: bool,
     },
+    /// A gateway answers the host, or does not.
+    Gateway {
+        host: usize,
+        answers: bool,
+    },
     Move {
         vip: usize,
         to: usize,
@@ -144,7 +149,7 @@ fn fault(chance: &mut Chance, hosts: usize, vips: usize) -> Fault {
     let ms = Duration::from_millis;
     let host = index(chance.below(hosts as u64));
     let other = (host + 1 + index(chance.below(hosts as u64 - 1))) % hosts;
-    match chance.below(30) {
+    match chance.below(31) {
         0..4 => Fault::Kill { host, after: chance.span(ms(60)), closes: chance.one_in(2) },
         4..6 => Fault::Power { host, back: ms(50) + chance.span(ms(500)) },
         6..11 => Fault::Pause { host, takes: chance.span(ms(150)) },
@@ -166,6 +171,7 @@ fn fault(chance: &mut Chance, hosts: usize, vips: usize) -> Fault {
         26 => Fault::Move { vip: index(chance.below(vips as u64)), to: host },
         27 => Fault::Stop { host },
         28 => Fault::Replay { host },
+        29 => Fault::Gateway { host, answers: chance.one_in(2) },
         _ => Fault::Voters,
     }
 }

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::rc::Rc;
 use std::time::Duration;
 
+use super::quiet::CLIENTS;
 use base::Time;
 use engine::vip::lease::{Action, Fact, Input, VipLease, Voters};
 
@@ -43,6 +44,7 @@ impl Clock {
 /// A beat on its way or in a socket.
 #[derive(Clone, Debug)]
 pub(super) struct Letter {
+    pub network: u8,
     pub from: u16,
     pub life: u64,
     pub body: Rc<[u8]>,
@@ -55,6 +57,7 @@ pub(super) enum Told {
     Beat(Letter),
     Fact { vip: usize, fact: Fact },
     Standby(bool),
+    Reference(Option<bool>),
     MoveTo { vip: usize, node: u16 },
     Voters(Voters),
     Stop,
@@ -64,11 +67,12 @@ impl Told {
     pub(super) fn input(&self) -> Input<'_> {
         match self {
             Self::Time => Input::Timeout,
-            Self::Beat(Letter { from, life, body }) => {
-                Input::Beat { from: *from, life: *life, body }
+            Self::Beat(Letter { network, from, life, body }) => {
+                Input::Beat { network: *network, from: *from, life: *life, body }
             }
             Self::Fact { vip, fact } => Input::Fact { vip: *vip, fact: *fact },
             Self::Standby(on) => Input::Standby(*on),
+            Self::Reference(answers) => Input::Reference { network: CLIENTS, answers: *answers },
             Self::MoveTo { vip, node } => Input::MoveTo { vip: *vip, node: *node },
             Self::Voters(voters) => Input::Voters(voters),
             Self::Stop => Input::Stop,
@@ -121,6 +125,8 @@ pub(super) struct Host {
     pub gates: Vec<Time>,
     pub fit: bool,
     pub standby: bool,
+    /// A gateway answers it.
+    pub gateway: bool,
     /// The newest list of voters that any process of this host adopted.
     pub list: u32,
     /// It hears of no later one before that moment.

@@ -141,7 +141,8 @@ impl World<'_> {
             for _ in 0..copies {
                 let way = Duration::from_micros(100) + self.chance.span(Duration::from_micros(300));
                 let way = way + self.chance.span(late);
-                let letter = Letter { from: node(from), life, body: Rc::clone(body) };
+                let network = u8::try_from(network).unwrap_or(u8::MAX);
+                let letter = Letter { network, from: node(from), life, body: Rc::clone(body) };
                 self.after(way, Event::Arrives { to, letter });
             }
         }

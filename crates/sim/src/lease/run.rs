@@ -8,6 +8,7 @@ use engine::vip::lease::{BEAT, Config, Epoch, Fact, SPAN, SeatConfig, VipLease, 
 
 use super::fault::{Fault, Script, index};
 use super::host::{Clock, Host, INBOX, Letter, Process, Stage, Told};
+use super::quiet::{self, CLIENTS, Quiet};
 use super::store::{Store, numbered};
 use super::{Mark, Marks, NOBODY};
 use crate::Chance;
@@ -27,6 +28,8 @@ pub(super) enum Event {
     Judge,
     /// Somebody still has to.
     Look(u64),
+    /// What comes of a network of clients that is silent.
+    Quiet(Quiet),
     Arrives {
         to: usize,
         letter: Letter,
@@ -75,6 +78,8 @@ pub struct World<'a> {
     pub(super) chance: Chance,
     pub(super) outcome: Outcome,
     tells: bool,
+    /// This storm is the last one.
+    last: bool,
 }
 
 /// Runs a script without telling its story.
@@ -95,6 +100,7 @@ impl<'a> World<'a> {
             gates: vec![Time::ZERO; script.vips],
             fit: true,
             standby: false,
+            gateway: true,
             list: 1,
             deaf_until: 0,
             ticket: 0,
@@ -119,6 +125,7 @@ impl<'a> World<'a> {
                 story: String::new(),
             },
             tells: false,
+            last: false,
         };
         for host in 0..script.hosts {
             let delay = world.chance.span(Duration::from_millis(20));
@@ -157,6 +164,7 @@ impl<'a> World<'a> {
                 self.look(end);
             }
             Event::Look(end) => self.look(end),
+            Event::Quiet(quiet) => self.quiet(quiet),
             Event::Arrives { to, letter } => self.arrives(to, letter),
             Event::Goes { host, ticket } if ticket == self.hosts[host].ticket => self.goes(host),
             Event::Goes { .. } => {}
@@ -177,13 +185,15 @@ impl<'a> World<'a> {
         let script = self.script;
         let Some(storm) = script.storms.get(number) else { return self.queue.clear() };
         self.storms = true;
+        self.last = number + 1 == script.storms.len();
         for (at, fault) in &storm.faults {
             self.after(*at, Event::Fault(*fault));
         }
         self.after(storm.lasts, Event::Calm);
         let judged = storm.lasts + CALM;
         self.after(judged, Event::Judge);
-        self.after(judged + STEADY + BEAT, Event::Storm(number + 1));
+        let quiet = if self.last { quiet::TAKES } else { Duration::ZERO };
+        self.after(judged + STEADY + quiet + BEAT, Event::Storm(number + 1));
     }
 
     /// All is well from now on: everything runs, all hear each other, all know the newest list.
@@ -196,6 +206,7 @@ impl<'a> World<'a> {
             self.hosts[host].deaf_until = self.now;
             self.set_fit(host, true);
             self.order(host, Told::Standby(false));
+            self.refer(host, true);
             if let Some(process) = &mut self.hosts[host].process {
                 process.paused = self.now;
             }
@@ -250,6 +261,7 @@ impl<'a> World<'a> {
                 self.hosts[host].standby = on;
                 self.order(host, Told::Standby(on));
             }
+            Fault::Gateway { host, answers } => self.refer(host, answers),
             Fault::Move { vip, to } => {
                 let node = node(to);
                 (0..self.hosts.len()).for_each(|host| self.order(host, Told::MoveTo { vip, node }));
@@ -333,7 +345,7 @@ impl<'a> World<'a> {
     }
 
     /// What a process is told by its own node waits in a socket, as packets do.
-    fn order(&mut self, host: usize, told: Told) {
+    pub(super) fn order(&mut self, host: usize, told: Told) {
         let Some(process) = &mut self.hosts[host].process else { return };
         process.told.push_back(told);
         if matches!(process.stage, Stage::Waits) {
@@ -352,7 +364,8 @@ impl<'a> World<'a> {
             self.outcome.marks.reach(Mark::OpenBehind);
         }
         let order: Vec<u16> = (0_u16..).take(self.hosts.len()).collect();
-        let seat = |vip| SeatConfig { vip: address(vip), order: order.clone() };
+        let seat =
+            |vip| SeatConfig { vip: address(vip), order: order.clone(), network: Some(CLIENTS) };
         let this = &mut self.hosts[host];
         this.lives += 1;
         let voters = if self.script.numbered {
@@ -365,9 +378,11 @@ impl<'a> World<'a> {
             life: this.lives,
             closed: closes,
             nodes: node(order.len()),
+            networks: u8::try_from(NETWORKS).unwrap_or(u8::MAX),
             voters,
             beat: BEAT,
             span: SPAN,
+            settle: quiet::SETTLE,
             seats: (0..self.script.vips).map(seat).collect(),
         };
         this.process = Some(Process {
@@ -380,8 +395,9 @@ impl<'a> World<'a> {
             busy: (local, 0),
             stopping: false,
         });
-        let (fit, standby) = (this.fit, this.standby);
+        let (fit, standby, gateway) = (this.fit, this.standby, this.gateway);
         self.set_fit(host, fit);
+        self.refer(host, gateway);
         self.order(host, Told::Standby(standby));
         // What was newest when it started may be so no more.
         let delay = self.chance.span(Duration::from_millis(400));
@@ -411,6 +427,8 @@ impl<'a> World<'a> {
         }
         if self.now < end {
             self.after(Duration::from_millis(1), Event::Look(end));
+        } else if self.last {
+            self.event(Event::Quiet(Quiet::Begins));
         }
     }
 

@@ -2,8 +2,9 @@
 //!
 //! ```text
 //!  0 version 1 | 1 flags: 1 silent, 2 closed, 4 numbered | 2 length of this head | 3 length of an entry
-//!  4 entries | 5 0 | 6 beat x2 | 8 epoch x4 | 12 vip lease x2 | 14 0 x2 | 16 serial x8
+//!  4 entries | 5 networks | 6 beat x2 | 8 epoch x4 | 12 vip lease x2 | 14 reached | 15 unreached | 16 serial x8
 //! 24 acked life x8 | 32 acked serial x8 | 40 store x8                                     48 bytes
+//! 48 for each network x8: whom it hears there x4, of whom the last beat there is young x4; a bit for each node
 //! entry: router id | state: 0 unfit, 1 fit, 2 candidate, 3 holder, +16 grants you
 //!        | successor x2 (ffff: nobody) | key x4 | term x8                                   16 bytes
 //! ```
@@ -14,15 +15,19 @@
 use std::time::Duration;
 
 use super::MAX_SPAN;
+use super::ears::{Heard, Hears};
+use crate::packet::MAX_NETWORKS;
 use crate::vip::Group;
 
 /// First byte.
 pub const VERSION: u8 = 1;
-/// Entries of one beat: 1,072 bytes, which fits a sealed packet.
+/// Entries of one beat: 1,136 bytes on eight networks, which fits a sealed packet.
 pub const MAX_ENTRIES: usize = 64;
 
 const HEAD: usize = 48;
 const ENTRY: usize = 16;
+/// Of each network, behind the head.
+const HEARD: usize = 8;
 const SILENT: u8 = 1;
 const CLOSED: u8 = 2;
 const NUMBERED: u8 = 4;
@@ -47,6 +52,38 @@ pub struct Head {
     /// Which life of the receiver was heard last, and the newest of its beats that was taken in.
     pub acked_life: u64,
     pub acked_serial: u64,
+    /// Whom the sender hears, network by network.
+    pub hears: Hears,
+    pub reach: Reach,
+}
+
+/// What a node knows of the reference points on its networks: a bit for each network, the lowest is the first.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Reach {
+    /// One of them answers.
+    pub reached: u8,
+    /// None of them does, though one did. In neither: nothing is known.
+    pub unreached: u8,
+}
+
+impl Reach {
+    /// What is known of a network from now on.
+    pub fn set(&mut self, network: u8, answers: Option<bool>) {
+        let bit = 1_u8.checked_shl(u32::from(network)).unwrap_or(0);
+        self.reached = if answers == Some(true) { self.reached | bit } else { self.reached & !bit };
+        self.unreached =
+            if answers == Some(false) { self.unreached | bit } else { self.unreached & !bit };
+    }
+
+    #[must_use]
+    pub fn on(self, network: u8) -> Option<bool> {
+        let has = |bits: u8| bits.checked_shr(u32::from(network)).unwrap_or(0) & 1 == 1;
+        match (has(self.reached), has(self.unreached)) {
+            (true, false) => Some(true),
+            (false, true) => Some(false),
+            (true, true) | (false, false) => None,
+        }
+    }
 }
 
 /// Which list of voters.
@@ -123,7 +160,9 @@ impl Beat<'_> {
 
 /// Writes a beat and returns its length; entries beyond [`MAX_ENTRIES`], or that do not fit `out`, are left out.
 pub fn write(head: &Head, entries: impl Iterator<Item = Entry>, out: &mut [u8]) -> usize {
-    let Some((front, rest)) = out.split_at_mut_checked(HEAD) else { return 0 };
+    let heard = head.hears.by_network();
+    let length = HEAD + heard.len() * HEARD;
+    let Some((front, rest)) = out.split_at_mut_checked(length) else { return 0 };
     let flag = |on, bit| if on { bit } else { 0 };
     let (numbered, epoch, store) = match head.epoch {
         Epoch::Hash(hash) => (false, hash, 0),
@@ -132,15 +171,21 @@ pub fn write(head: &Head, entries: impl Iterator<Item = Entry>, out: &mut [u8]) 
     front.fill(0);
     front[0] = VERSION;
     front[1] = flag(head.silent, SILENT) | flag(head.closed, CLOSED) | flag(numbered, NUMBERED);
-    front[2] = 48;
+    front[2] = u8::try_from(length).unwrap_or(u8::MAX);
     front[3] = 16;
+    front[5] = head.hears.networks();
     front[6..8].copy_from_slice(&tenths(head.beat).to_be_bytes());
     front[8..12].copy_from_slice(&epoch.to_be_bytes());
     front[12..14].copy_from_slice(&tenths(head.span).to_be_bytes());
+    (front[14], front[15]) = (head.reach.reached, head.reach.unreached);
     front[16..24].copy_from_slice(&head.serial.to_be_bytes());
     front[24..32].copy_from_slice(&head.acked_life.to_be_bytes());
     front[32..40].copy_from_slice(&head.acked_serial.to_be_bytes());
     front[40..48].copy_from_slice(&store.to_be_bytes());
+    for (heard, bytes) in heard.iter().zip(front[HEAD..].chunks_exact_mut(HEARD)) {
+        bytes[..4].copy_from_slice(&heard.on.to_be_bytes());
+        bytes[4..].copy_from_slice(&heard.young.to_be_bytes());
+    }
     let mut count = 0;
     for (entry, bytes) in entries.take(MAX_ENTRIES).zip(rest.chunks_exact_mut(ENTRY)) {
         bytes[0] = entry.group.router_id;
@@ -151,7 +196,7 @@ pub fn write(head: &Head, entries: impl Iterator<Item = Entry>, out: &mut [u8]) 
         count += 1;
     }
     front[4] = u8::try_from(count).unwrap_or(0);
-    HEAD + count * ENTRY
+    length + count * ENTRY
 }
 
 /// None: not a beat of this version. What follows the last entry is ignored.
@@ -166,6 +211,16 @@ pub fn read(bytes: &[u8]) -> Option<Beat<'_>> {
     if !entries.chunks_exact(each).all(|bytes| entry(bytes).is_some()) {
         return None;
     }
+    // An older release says nothing about networks.
+    let heard = bytes.get(HEAD..HEAD + usize::from(front[5]) * HEARD)?;
+    if length < HEAD + heard.len() || usize::from(front[5]) > MAX_NETWORKS {
+        return None;
+    }
+    let mut hears = Hears::nobody(front[5]);
+    for (network, heard) in (0..).zip(heard.chunks_exact(HEARD)) {
+        let [on, young] = [0, 4].map(|at| u32::from_be_bytes(part(heard, at)));
+        hears.set(network, Heard { on, young });
+    }
     let list = u32::from_be_bytes(part(front, 8));
     let store = u64::from_be_bytes(part(front, 40));
     let numbered = front[1] & NUMBERED != 0;
@@ -179,6 +234,8 @@ pub fn read(bytes: &[u8]) -> Option<Beat<'_>> {
         serial: u64::from_be_bytes(part(front, 16)),
         acked_life: u64::from_be_bytes(part(front, 24)),
         acked_serial: u64::from_be_bytes(part(front, 32)),
+        hears,
+        reach: Reach { reached: front[14], unreached: front[15] },
     };
     let sane = head.serial > 0 && !head.span.is_zero() && head.span <= MAX_SPAN;
     sane.then_some(Beat { head, entries, each })
@@ -188,7 +245,7 @@ pub fn read(bytes: &[u8]) -> Option<Beat<'_>> {
 #[must_use]
 pub fn print_again(bytes: &[u8]) -> Option<Vec<u8>> {
     let beat = read(bytes)?;
-    let mut out = vec![0; HEAD + MAX_ENTRIES * ENTRY];
+    let mut out = vec![0; HEAD + MAX_NETWORKS * HEARD + MAX_ENTRIES * ENTRY];
     let length = write(&beat.head, beat.entries(), &mut out);
     out.truncate(length);
     Some(out)

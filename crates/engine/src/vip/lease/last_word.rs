@@ -1,7 +1,8 @@
 //! What is said for a vip process that is gone, by who closed what it had opened: that the node claims nothing any more, and whom it
 //! would have named. Its voters are free at once, and not only when what they had promised has ended.
 
-use super::beat::{self, Entry, Epoch, Head, Stand};
+use super::beat::{self, Entry, Epoch, Head, Reach, Stand};
+use super::ears::Hears;
 use super::{BEAT, SPAN, Voters};
 use crate::vip::Group;
 
@@ -29,6 +30,8 @@ pub fn write(voters: Option<&Voters>, left: impl Iterator<Item = Left>, out: &mu
         serial: 1,
         acked_life: 0,
         acked_serial: 0,
+        hears: Hears::default(),
+        reach: Reach::default(),
     };
     let entries = left.map(|Left { group, successor, term }| Entry {
         group,

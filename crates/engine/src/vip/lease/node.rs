@@ -4,11 +4,13 @@ use std::time::Duration;
 
 use base::Time;
 
-use super::beat::{self, Epoch, Head};
+use super::beat::{self, Epoch, Head, Reach};
 use super::claim::{Claim, Sent};
+use super::ears::{Ears, Hears};
 use super::voter::Word;
 use super::voters::{Set, Voters};
 use super::{Cause, Config, MAX_SPAN, hold};
+use crate::packet::MAX_NETWORKS;
 
 /// The newest that was heard of another node.
 #[derive(Clone, Copy, Debug)]
@@ -23,6 +25,9 @@ pub(super) struct Peer {
     /// Whether it heard this life of this node.
     pub acks_this_life: bool,
     pub acked_serial: u64,
+    /// Whom it hears, as it says.
+    hears: Hears,
+    reach: Reach,
 }
 
 #[derive(Clone, Debug)]
@@ -36,6 +41,18 @@ pub(super) struct Node {
     silent_until: Time,
     leaving: bool,
     peers: Vec<Peer>,
+    /// By node.
+    ears: Vec<Ears>,
+    networks: u8,
+    /// Whom this node hears, and whom it said that it hears in its last beat.
+    hears: Hears,
+    said: Hears,
+    /// By network: since when this node hears nobody there whom it hears elsewhere.
+    deaf: [Option<Time>; MAX_NETWORKS],
+    reach: Reach,
+    /// By network: since when no reference point answers this node there.
+    unreached: [Option<Time>; MAX_NETWORKS],
+    settle: Duration,
     /// Those that are proven dead: they are named by nobody, and granted nothing by this node.
     dead: Vec<bool>,
     sent: Sent,
@@ -53,7 +70,10 @@ impl Node {
             span: Duration::ZERO,
             acks_this_life: false,
             acked_serial: 0,
+            hears: Hears::default(),
+            reach: Reach::default(),
         };
+        let nobody = Hears::nobody(config.networks);
         let span = beat::whole_tenths(config.span.min(MAX_SPAN));
         Self {
             me: config.node,
@@ -66,17 +86,26 @@ impl Node {
             silent_until: now + hold(MAX_SPAN),
             leaving: false,
             peers: vec![unheard; usize::from(config.nodes)],
+            ears: vec![Ears::new(); usize::from(config.nodes)],
+            networks: nobody.networks(),
+            hears: nobody,
+            said: nobody,
+            deaf: [None; MAX_NETWORKS],
+            reach: Reach::default(),
+            unreached: [None; MAX_NETWORKS],
+            settle: config.settle,
             dead: vec![false; usize::from(config.nodes)],
             sent: Sent::default(),
             set: Set::new(config.voters.clone(), now),
         }
     }
 
-    /// Takes in a beat that is newer than all that was heard of its sender; none: it is not. The bool says
-    /// that it is of another life than before.
-    pub(super) fn hear(&mut self, from: u16, life: u64, head: &Head) -> Option<bool> {
+    /// Takes in a beat that is newer than all that was heard of its sender; none: it is not, and says only on which
+    /// network that is heard. The bool says that it is of another life than before.
+    pub(super) fn hear(&mut self, network: u8, from: u16, life: u64, head: &Head) -> Option<bool> {
         let word = Word { life, serial: head.serial };
         let peer = self.peers.get_mut(usize::from(from)).filter(|_| from != self.me)?;
+        self.ears[usize::from(from)].hear(self.now, network, word);
         if word <= peer.word {
             return None;
         }
@@ -90,6 +119,8 @@ impl Node {
             span: head.span,
             acks_this_life: head.acked_life == self.life,
             acked_serial: head.acked_serial,
+            hears: head.hears,
+            reach: head.reach,
         };
         Some(reborn)
     }
@@ -105,12 +136,103 @@ impl Node {
             serial: self.sent.newest(),
             acked_life: acked.life,
             acked_serial: acked.serial,
+            hears: self.said,
+            reach: self.reach,
         }
     }
 
     /// A beat is ordered: from this moment on it counts.
     pub(super) fn sends(&mut self) {
         self.sent.note(self.now);
+        self.said = self.hears;
+    }
+
+    /// With all that came until now: whom this node hears where. Says whether others should know at once.
+    pub(super) fn listens(&mut self) -> bool {
+        let mut hears = Hears::nobody(self.networks);
+        for node in (0..).take(self.peers.len()).filter(|node| self.hears(*node)) {
+            let (newest, patience) = (self.peer(node).word.serial, self.patience(node));
+            let ears = &self.ears[usize::from(node)];
+            let on = |network: &u8| ears.on(self.now, *network, newest, patience);
+            for network in (0..self.networks).filter(on) {
+                hears.add(network, node, ears.is_young(self.now, network, patience / 5 * 2));
+            }
+        }
+        self.hears = hears;
+        for (network, deaf) in (0..).zip(&mut self.deaf) {
+            *deaf = hears.is_deaf(network).then(|| deaf.unwrap_or(self.now));
+        }
+        hears.lost_since(&self.said)
+    }
+
+    /// When the next node is missed on one network, if nothing of it comes there.
+    pub(super) fn misses_at(&self) -> Time {
+        let of = |node: u16| {
+            let (newest, patience) = (self.peer(node).word.serial, self.patience(node));
+            self.ears[usize::from(node)].changes_at(self.networks, newest, patience)
+        };
+        let nodes = (0..).take(self.peers.len()).filter(|node| self.hears(*node));
+        nodes.map(of).filter(|at| *at > self.now).min().unwrap_or(Time::NEVER)
+    }
+
+    /// Two and a half beats of the slower of the two.
+    fn patience(&self, other: u16) -> Duration {
+        self.beat.max(self.peer(other).beat) / 2 * 5
+    }
+
+    /// What is known of the reference points on a network; says whether it is another word than before.
+    pub(super) fn refers(&mut self, network: u8, answers: Option<bool>) -> bool {
+        let Some(since) = self.unreached.get_mut(usize::from(network)) else { return false };
+        *since = (answers == Some(false)).then(|| since.unwrap_or(self.now));
+        let before = self.reach;
+        self.reach.set(network, answers);
+        self.reach != before
+    }
+
+    /// Whether reference points on a network answer that node, as it says.
+    pub(super) fn reaches(&self, node: u16, network: u8) -> Option<bool> {
+        let reach = if node == self.me { self.reach } else { self.peer(node).reach };
+        reach.on(network)
+    }
+
+    /// From when on it is known whether the others are answered, where this node is not: all of them had the time to notice.
+    pub(super) fn lacks_from(&self, network: u8) -> Option<Time> {
+        let since = self.unreached.get(usize::from(network)).copied().flatten();
+        since.map(|since| since + self.settle)
+    }
+
+    /// Whom that node hears, as far as this one knows.
+    fn hearing_of(&self, node: u16) -> Option<&Hears> {
+        if node == self.me {
+            return Some(&self.hears);
+        }
+        self.hears(node).then(|| &self.peer(node).hears)
+    }
+
+    /// Everybody who says whom it hears, but that one.
+    fn others(&self, but: u16) -> impl Iterator<Item = (u16, &Hears)> {
+        let nodes = (0..).take(self.peers.len()).filter(move |node| *node != but);
+        nodes.filter_map(|node| Some((node, self.hearing_of(node)?)))
+    }
+
+    /// Whether a node is gone from one network alone: of all who hear it elsewhere nobody does there, or it hears nobody there
+    /// whom it hears elsewhere.
+    pub(super) fn is_off(&self, node: u16, network: u8) -> bool {
+        let mut telling = self.others(node).filter(|(_, hears)| hears.anywhere(node)).peekable();
+        let missed = telling.peek().is_some() && telling.all(|(_, hears)| !hears.on(network, node));
+        missed || self.hearing_of(node).is_some_and(|hears| hears.is_deaf(network))
+    }
+
+    /// Whether that node is heard on a network that this one is gone from, by somebody who said so after it was: where
+    /// the whole network ends, nobody does.
+    pub(super) fn is_outdone(&self, node: u16, network: u8) -> bool {
+        let deaf = self.deaf.get(usize::from(network)).copied().flatten();
+        let mut others = self.others(node).filter(|(by, _)| *by != self.me);
+        let is_better = others.any(|(by, hears)| {
+            let since = deaf.is_some_and(|since| self.peer(by).heard > since);
+            (since || !hears.on(network, self.me)) && hears.young(network, node)
+        });
+        is_better && !self.is_off(node, network)
     }
 
     pub(super) const fn wakes(&mut self, now: Time) {

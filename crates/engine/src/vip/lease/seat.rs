@@ -14,6 +14,8 @@ use crate::vip::burst::Burst;
 use crate::vip::track::Facts;
 use crate::vip::{Group, RECLAIM_PAUSE};
 
+mod heir;
+
 /// Beats without a majority after which a candidate gives its voters back.
 const PATIENCE: u32 = 2;
 /// Orders of one turn of a seat at most: close, release, report.
@@ -44,6 +46,8 @@ pub(super) struct Seat {
     group: Group,
     /// Who may hold, the preferred first.
     order: Vec<u16>,
+    /// Where its clients are.
+    network: Option<u8>,
     facts: Facts,
     voter: Voter,
     /// By node.
@@ -67,6 +71,7 @@ impl Seat {
         Self {
             group: Group::of(&config.vip),
             order: config.order.clone(),
+            network: config.network,
             facts: Facts::new(&config.vip),
             voter: Voter::new(node.silent_until()),
             said: vec![Said::default(); nodes],
@@ -155,6 +160,8 @@ impl Seat {
     pub(super) fn turn(&mut self, vip: usize, node: &Node, out: &mut Buffer<Action>) -> bool {
         let now = node.now();
         self.facts.age(now);
+        let holds = matches!(self.role, Role::Holder { .. });
+        let better = holds.then(|| self.better(node)).flatten();
         let changed = match &mut self.role {
             Role::Holder { claim, until, burst, .. } => {
                 if let Some(later) = node.until(claim) {
@@ -168,6 +175,9 @@ impl Seat {
                 } else if let Some(cause) = objection.or_else(|| node.leaving()) {
                     let heir = self.heir_among(node);
                     self.give(now, heir, cause, node, vip, out);
+                    true
+                } else if let Some((heir, cause)) = better {
+                    self.give(now, Some(heir), cause, node, vip, out);
                     true
                 } else {
                     if burst.take(now) {
@@ -338,45 +348,16 @@ impl Seat {
         self.said[usize::from(from)] = Said::default();
     }
 
-    fn could_hold(&self, node: &Node, other: u16) -> bool {
-        let fit = self.said.get(usize::from(other)).is_some_and(|said| said.stand == Stand::Fit);
-        fit && other != node.me()
-            && !node.is_dead(other)
-            && self.order.contains(&other)
-            && node.hears(other)
-    }
-
     pub(super) fn objection(&self, now: Time) -> Option<crate::vip::Cause> {
         self.facts.objection(now)
-    }
-
-    pub(super) fn heir_among(&self, node: &Node) -> Option<u16> {
-        self.order.iter().copied().find(|other| self.could_hold(node, *other))
-    }
-
-    fn is_fit(&self, node: &Node) -> bool {
-        let possible = self.order.contains(&node.me()) && node.leaving().is_none();
-        possible && !node.is_silent() && self.facts.fault(node.now()).is_none()
-    }
-
-    /// Turns that others have before this node: none for who was named.
-    fn rank(&self, me: u16) -> u32 {
-        if self.heir == Some(me) {
-            return 0;
-        }
-        let place = self.order.iter().position(|node| *node == me).unwrap_or(self.order.len());
-        u32::try_from(place + 1).unwrap_or(u32::MAX)
-    }
-
-    fn stands_at(&self, node: &Node) -> Time {
-        let free = self.voter.free_at().max(self.not_before).max(node.silent_until());
-        free + node.beat() / 2 * self.rank(node.me())
     }
 
     /// The next moment that changes something by itself; may be past.
     pub(super) fn deadline(&self, node: &Node) -> Time {
         let own = match &self.role {
-            Role::Holder { until, burst, .. } => burst.next().min(*until),
+            Role::Holder { until, burst, .. } => {
+                burst.next().min(*until).min(self.compares_at(node))
+            }
             Role::Candidate { gives_up_at, .. } => *gives_up_at,
             Role::Idle => self.stands_at(node).min(self.promise_ends(node.now())),
         };

@@ -7,7 +7,9 @@ use crate::packet::MAX_BODY;
 
 mod counting;
 mod machine;
+mod networks;
 mod promise;
+mod reference;
 mod wire;
 
 const fn us(micros: u64) -> Time {
@@ -18,7 +20,12 @@ const fn ms(millis: u64) -> Time {
     us(millis * 1000)
 }
 
+const NETWORKS: u8 = 2;
+/// Where the address is.
+const CLIENTS: u8 = 0;
 const SPAN: Duration = Duration::from_millis(40);
+/// In which all notice that a gateway is gone.
+const SETTLE: Duration = Duration::from_millis(100);
 /// From one node to another.
 const WAY: Duration = Duration::from_micros(300);
 /// After this all voters speak.
@@ -34,7 +41,11 @@ fn voters(list: Option<u32>, nodes: &[u16]) -> Voters {
 }
 
 fn seat(router_id: u8) -> SeatConfig {
-    SeatConfig { vip: super::super::tests::vip(router_id), order: vec![0, 1, 2] }
+    SeatConfig {
+        vip: super::super::tests::vip(router_id),
+        order: vec![0, 1, 2],
+        network: Some(CLIENTS),
+    }
 }
 
 fn config(node: u16) -> Config {
@@ -43,9 +54,11 @@ fn config(node: u16) -> Config {
         life: 5,
         closed: true,
         nodes: 3,
+        networks: NETWORKS,
         voters: voters(None, &[0, 1, 2]),
         beat: BEAT,
         span: SPAN,
+        settle: SETTLE,
         seats: vec![seat(121)],
     }
 }
@@ -53,6 +66,7 @@ fn config(node: u16) -> Config {
 #[derive(Clone, Debug)]
 struct Letter {
     at: Time,
+    network: u8,
     from: u16,
     life: u64,
     to: u16,
@@ -67,6 +81,8 @@ struct Trio {
     post: VecDeque<Letter>,
     /// From, to.
     cut: [[bool; 3]; 3],
+    /// The same where clients are alone.
+    quiet: [[bool; 3]; 3],
     /// Does nothing until then.
     paused: [Time; 3],
     story: String,
@@ -90,6 +106,7 @@ impl Trio {
             lives: [5; 3],
             post: VecDeque::new(),
             cut: [[false; 3]; 3],
+            quiet: [[false; 3]; 3],
             paused: [Time::ZERO; 3],
             story: String::new(),
             told: false,
@@ -146,20 +163,27 @@ impl Trio {
             let mut body = [0; MAX_BODY];
             let length = self.machines[usize::from(from)].beat(to, &mut body);
             let life = self.lives[usize::from(from)];
-            let at = self.now + WAY;
-            self.post.push_back(Letter { at, from, life, to, body: body[..length].to_vec() });
+            let (at, body) = (self.now + WAY, body[..length].to_vec());
+            for network in 0..NETWORKS {
+                let body = body.clone();
+                self.post.push_back(Letter { at, network, from, life, to, body });
+            }
         }
     }
 
     /// Until this moment (ms).
     fn run(&mut self, until: u64) {
+        self.run_to(ms(until));
+    }
+
+    fn run_to(&mut self, until: Time) {
         loop {
             let deadline = |node: usize| self.machines[node].deadline().max(self.paused[node]);
             let node = (0..3).min_by_key(|node| deadline(*node)).unwrap();
             let letter = self.post.front().map_or(Time::NEVER, |letter| letter.at);
             let next = letter.min(deadline(node));
-            if next >= ms(until) {
-                self.now = ms(until);
+            if next >= until {
+                self.now = until;
                 return;
             }
             self.now = self.now.max(next);
@@ -173,15 +197,21 @@ impl Trio {
                 letter.at = self.paused[to];
                 self.post.push_back(letter);
                 self.post.make_contiguous().sort_by_key(|letter| letter.at);
-            } else if !self.cut[usize::from(letter.from)][to] {
-                let Letter { from, life, body, .. } = &letter;
-                self.step(to, Input::Beat { from: *from, life: *life, body });
+            } else if !self.is_lost(&letter) {
+                let Letter { network, from, life, body, .. } = &letter;
+                let (network, from, life) = (*network, *from, *life);
+                self.step(to, Input::Beat { network, from, life, body });
             }
         }
     }
 
+    fn is_lost(&self, letter: &Letter) -> bool {
+        let (from, to) = (usize::from(letter.from), usize::from(letter.to));
+        self.cut[from][to] || letter.network == CLIENTS && self.quiet[from][to]
+    }
+
     fn run_for(&mut self, millis: u64) {
-        self.run(self.now.as_nanos() / 1_000_000 + millis);
+        self.run_to(self.now + Duration::from_millis(millis));
     }
 
     /// To the millisecond in which some kernel lets the first address through.

@@ -118,6 +118,10 @@ const fn reason(cause: VipCause) -> &'static str {
         VipCause::Moved => "because an operator moved the address to another node",
         VipCause::Expired => "because what it had granted another node ended",
         VipCause::Majority => "because no majority of the controllers granted it",
+        VipCause::Unreached => "because no reference point answers it, and one answers another",
+        VipCause::Unheard => {
+            "because others hear each other on the network of the address, and not it"
+        }
     }
 }
 
@@ -171,7 +175,9 @@ fn rule(ground: &Ground<'_>, line: &VipLine, file: &VipName) -> String {
         Some(VipCause::Moved) => "whom an operator names takes the address at once".to_owned(),
         Some(VipCause::Stopping) => "who ends names its successor first".to_owned(),
         // Those of a vip lease, which has its own rule.
-        Some(VipCause::Expired | VipCause::Majority) => lease::RULE.to_owned(),
+        Some(VipCause::Expired | VipCause::Majority | VipCause::Unheard | VipCause::Unreached) => {
+            lease::RULE.to_owned()
+        }
         None => format!("a holder advertises every {advert}; without it a backup waits {silence}"),
     };
     let back = if file.preempt {
@@ -217,6 +223,8 @@ fn would_change(ground: &Ground<'_>, line: &VipLine, file: &VipName) -> Vec<Stri
                 | VipCause::Stopping
                 | VipCause::Expired
                 | VipCause::Majority
+                | VipCause::Unheard
+                | VipCause::Unreached
                 | VipCause::Adopted => "what the evidence names is gone".to_owned(),
             },
         );
@@ -256,7 +264,7 @@ fn lose(line: &VipLine, file: &VipName) -> Vec<String> {
     }
     changes.push(format!("{takes} when {} loses its carrier", line.interface));
     if line.state.vip_lease.is_some() {
-        changes.push(lease::loses(next));
+        changes.extend(lease::loses(next));
         return changes;
     }
     changes.push(match next {

@@ -56,10 +56,16 @@ impl<'a> Stage<'a> {
                 life: LIFE,
                 closed: true,
                 nodes: 3,
+                networks: 2,
                 voters: Voters::new(None, &[0, 1, 2]).unwrap(),
                 beat: BEAT,
                 span: SPAN,
-                seats: driver.instances.iter().map(|it| seat(&it.vip, &cluster)).collect(),
+                settle: BEAT,
+                seats: driver
+                    .instances
+                    .iter()
+                    .map(|it| seat(&it.vip, &cluster, &|_| None))
+                    .collect(),
             };
             VipLease::new(&config, sys::clock::now())
         };
@@ -77,12 +83,12 @@ impl<'a> Stage<'a> {
             for (from, other) in (1..).zip(&mut self.others) {
                 let machine = &self.driver.vip_leases.as_ref().unwrap().machine;
                 let length = machine.beat(from, &mut body);
-                let heard =
-                    lease::Input::Beat { from: 0, life: start().life, body: &body[..length] };
+                let (from_us, life, said) = (0, start().life, &body[..length]);
+                let heard = lease::Input::Beat { network: 0, from: from_us, life, body: said };
                 other.step(sys::clock::now(), heard, &mut out);
                 out.clear();
                 let length = other.beat(0, &mut body);
-                self.driver.hear_beat(from, LIFE, &body[..length]);
+                self.driver.hear_beat(0, from, LIFE, &body[..length]);
             }
         }
     }

@@ -98,6 +98,7 @@ impl Sealed {
                 .filter(|message| message.from == opened.sender)
                 .map(Heard::HandOver),
             Kind::VipBeat => Some(Heard::VipBeat {
+                network: opened.network,
                 from: opened.sender,
                 life: opened.incarnation,
                 body: opened.body,

@@ -86,7 +86,7 @@ fn last_word(trio: &mut Trio, life: u64) {
     let mut body = [0; MAX_BODY];
     let length = last_word::write(None, std::iter::once(left), &mut body);
     for to in 1..3 {
-        trio.step(to, Input::Beat { from: 0, life, body: &body[..length] });
+        trio.step(to, Input::Beat { network: CLIENTS, from: 0, life, body: &body[..length] });
     }
 }
 
@@ -420,10 +420,13 @@ fn who_hears_many_strangers_first_holds_by_the_voters_that_remain() {
                 serial: round,
                 acked_life: 5,
                 acked_serial: machine.node.next_serial() - 1,
+                hears: ears::Hears::default(),
+                reach: Reach::default(),
             };
             let mut body = [0; MAX_BODY];
             let length = beat::write(&head, [entry].into_iter(), &mut body);
-            step(&mut machine, at, Input::Beat { from, life: 1, body: &body[..length] });
+            let beat = Input::Beat { network: 0, from, life: 1, body: &body[..length] };
+            step(&mut machine, at, beat);
         }
         // It did not run while it was silent, so it stands a vip lease later.
         assert!(round < 7 || machine.until(0) > at, "round {round}");

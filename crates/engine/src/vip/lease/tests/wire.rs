@@ -1,7 +1,9 @@
 use proptest::prelude::*;
 
 use super::beat::{Entry, Head, MAX_ENTRIES, print_again, read, write};
+use super::ears::{Heard, Hears};
 use super::*;
+use crate::packet::MAX_NETWORKS;
 use crate::vip::Group;
 
 fn entries() -> impl Strategy<Value = Vec<Entry>> {
@@ -18,12 +20,34 @@ fn entries() -> impl Strategy<Value = Vec<Entry>> {
 
 fn head() -> impl Strategy<Value = Head> {
     let tenths = |most: u32| (1..=most).prop_map(|tenths| Duration::from_micros(100) * tenths);
-    let words = (1..u64::MAX, any::<(u64, u64)>(), any::<(bool, bool, Option<u64>, u32)>());
-    (words, tenths(65535), tenths(2000)).prop_map(
-        |((serial, (acked_life, acked_serial), (silent, closed, store, list)), beat, span)| {
+    let words = (1..u64::MAX, any::<(u64, u64, u8, u8)>(), any::<(bool, bool, Option<u64>, u32)>());
+    let masks = prop::collection::vec(any::<(u32, u32)>(), 0..=MAX_NETWORKS);
+    (words, tenths(65535), tenths(2000), masks).prop_map(
+        |(
+            (serial, (acked_life, acked_serial, reached, unreached), (silent, closed, store, list)),
+            beat,
+            span,
+            masks,
+        )| {
             let number = store.map(|store| Epoch::Number(Number { store, list }));
             let epoch = number.unwrap_or(Epoch::Hash(list));
-            Head { silent, closed, epoch, beat, span, serial, acked_life, acked_serial }
+            let mut hears = Hears::nobody(u8::try_from(masks.len()).unwrap());
+            (0..)
+                .zip(masks)
+                .for_each(|(network, (on, young))| hears.set(network, Heard { on, young }));
+            let reach = Reach { reached, unreached };
+            Head {
+                silent,
+                closed,
+                epoch,
+                beat,
+                span,
+                serial,
+                acked_life,
+                acked_serial,
+                hears,
+                reach,
+            }
         },
     )
 }
@@ -33,7 +57,8 @@ proptest! {
     fn what_was_written_is_read(head in head(), entries in entries(), more in any::<[u8; 3]>()) {
         let mut out = [0; MAX_BODY];
         let length = write(&head, entries.iter().copied(), &mut out);
-        prop_assert_eq!(length, 48 + 16 * entries.len());
+        let of_head = 48 + 8 * usize::from(head.hears.networks());
+        prop_assert_eq!(length, of_head + 16 * entries.len());
         // What a later version appends is ignored.
         out[length..length + 3].copy_from_slice(&more);
         let beat = read(&out[..length + 3]).expect("it was written");
@@ -47,10 +72,11 @@ proptest! {
     #[test]
     fn any_bytes_are_read_without_panic_and_the_same_again(
         bytes in prop::collection::vec(any::<u8>(), 0..MAX_BODY),
-        (version, head, entry) in (0..3_u8, 46..58_u8, 14..20_u8),
+        (version, head, entry) in (0..3_u8, 46..120_u8, 14..20_u8),
+        (entries, networks) in (0..4_u8, 0..10_u8),
     ) {
         let mut likely = bytes.clone();
-        for (to, from) in likely.iter_mut().zip([version, 0, head, entry]) {
+        for (to, from) in likely.iter_mut().zip([version, 0, head, entry, entries, networks]) {
             *to = from;
         }
         for bytes in [bytes, likely] {
@@ -61,7 +87,8 @@ proptest! {
             let mut machine = VipLease::new(&config(0), Time::ZERO);
             for from in [0, 1, 2, 9] {
                 let mut out = Buffer::new();
-                machine.step(ms(300), Input::Beat { from, life: 1, body: &bytes }, &mut out);
+                let beat = Input::Beat { network: 0, from, life: 1, body: &bytes };
+                machine.step(ms(300), beat, &mut out);
                 prop_assert_eq!(out.lost(), 0);
             }
             prop_assert_eq!(machine.until(0), Time::ZERO);
@@ -75,14 +102,29 @@ fn longer_heads_and_entries_of_a_later_version_are_skipped() {
     trio.run(300);
     let mut body = [0; MAX_BODY];
     let length = trio.machines[0].beat(1, &mut body);
-    let mut longer = body[..48].to_vec();
+    let mut longer = body[..64].to_vec();
     longer.extend([7; 5]);
-    longer.extend(&body[48..length]);
+    longer.extend(&body[64..length]);
     longer.extend([7; 2]);
-    (longer[2], longer[3]) = (53, 18);
+    (longer[2], longer[3]) = (69, 18);
     let (new, old) = (read(&longer).unwrap(), read(&body[..length]).unwrap());
     assert_eq!(new.head, old.head);
     assert_eq!(new.entries().collect::<Vec<_>>(), old.entries().collect::<Vec<_>>());
+}
+
+/// As a release before this one sent it.
+#[test]
+fn a_beat_that_says_nothing_about_networks_is_read() {
+    let mut trio = Trio::held();
+    trio.run(300);
+    let mut body = [0; MAX_BODY];
+    let length = trio.machines[0].beat(1, &mut body);
+    let mut older = [&body[..48], &body[64..length]].concat();
+    (older[2], older[5]) = (48, 0);
+    let (new, old) = (read(&body[..length]).unwrap(), read(&older).unwrap());
+    assert_eq!(old.head, Head { hears: Hears::default(), ..new.head });
+    assert_eq!(new.entries().collect::<Vec<_>>(), old.entries().collect::<Vec<_>>());
+    assert_eq!(print_again(&older).unwrap(), older);
 }
 
 #[test]
@@ -94,12 +136,15 @@ fn other_versions_and_senseless_numbers_are_dropped() {
     for (at, value, what) in [
         (0, 2, "version"),
         (2, 47, "head"),
+        (2, 63, "a head without all networks"),
+        (5, 3, "a head without all networks"),
+        (5, 9, "more networks than there can be"),
         (3, 15, "entry"),
         (4, 2, "more entries than bytes"),
         (4, 65, "more entries than there can be"),
         (12, 0x08, "a vip lease of more than 200 ms"),
-        (49, 4, "stand"),
-        (49, 0x23, "stand"),
+        (65, 4, "stand"),
+        (65, 0x23, "stand"),
     ] {
         let mut bad = body;
         bad[at] = value;
@@ -116,9 +161,10 @@ fn other_versions_and_senseless_numbers_are_dropped() {
 #[test]
 fn as_many_addresses_as_there_can_be_fit_one_packet() {
     let seats = (0..=u8::try_from(MAX_SEATS).unwrap()).map(seat).collect();
-    let machine = VipLease::new(&Config { seats, ..config(0) }, Time::ZERO);
+    let networks = u8::try_from(MAX_NETWORKS).unwrap();
+    let machine = VipLease::new(&Config { seats, networks, ..config(0) }, Time::ZERO);
     let mut body = [0; MAX_BODY];
-    assert_eq!(machine.beat(1, &mut body), 48 + 16 * MAX_SEATS);
+    assert_eq!(machine.beat(1, &mut body), 48 + 8 * MAX_NETWORKS + 16 * MAX_SEATS);
     assert_eq!(machine.beat(3, &mut body), 0, "no such node");
     assert_eq!(machine.view(MAX_SEATS), None);
 }

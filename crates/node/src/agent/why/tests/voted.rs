@@ -30,6 +30,7 @@ fn a_vip_lease_is_explained_by_who_holds_it_in_beats_and_what_ends_it() {
               rule who holds may answer for 35 ms after it sent the last beat that a majority of the controllers granted, and each of them promised it to nobody else for longer; nobody takes it back (no fail-back)
               then node02 takes it when this node's balancer does not serve for 100 ms, or is lost twice in 10 s
               then node02 takes it when eth0 loses its carrier
+              then node02 takes it when the others hear each other on its network and not this node, which they hear elsewhere
               then it is gone here 35 ms after the last beat that a majority granted, and node02 asks for it
         "#]],
     );

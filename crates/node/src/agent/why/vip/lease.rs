@@ -39,13 +39,17 @@ pub(super) fn takes(node: &str) -> Vec<String> {
 }
 
 /// What takes it from this one.
-pub(super) fn loses(next: Option<&String>) -> String {
-    match next {
+pub(super) fn loses(next: Option<&String>) -> Vec<String> {
+    let silent = next.map(|next| {
+        format!("{next} takes it when the others hear each other on its network and not this node, which they hear elsewhere")
+    });
+    let gone = match next {
         Some(next) => {
             format!(
                 "it is gone here 35 ms after the last beat that a majority granted, and {next} asks for it"
             )
         }
         None => "it is gone here 35 ms after the last beat that a majority granted".to_owned(),
-    }
+    };
+    silent.into_iter().chain([gone]).collect()
 }

@@ -1,0 +1,86 @@
+//! Who takes an address next: who could, who is better off, and whose turn it is.
+
+use base::Time;
+
+use super::super::Cause;
+use super::super::beat::Stand;
+use super::super::node::Node;
+use super::Seat;
+
+impl Seat {
+    pub(super) fn is_fit(&self, node: &Node) -> bool {
+        let possible = self.order.contains(&node.me()) && node.leaving().is_none();
+        possible && !node.is_silent() && self.facts.fault(node.now()).is_none()
+    }
+
+    pub(super) fn could_hold(&self, node: &Node, other: u16) -> bool {
+        let fit = self.said.get(usize::from(other)).is_some_and(|said| said.stand == Stand::Fit);
+        fit && other != node.me()
+            && !node.is_dead(other)
+            && self.order.contains(&other)
+            && node.hears(other)
+    }
+
+    /// Whom this node would name: the preferred of those that could hold it, rather one that is heard where its clients
+    /// are, and that a reference point answers there.
+    pub(in super::super) fn heir_among(&self, node: &Node) -> Option<u16> {
+        let able = || self.order.iter().copied().filter(|other| self.could_hold(node, *other));
+        let heard = || able().filter(|other| !self.is_off(node, *other));
+        heard()
+            .find(|other| !self.lacks(node, *other))
+            .or_else(|| heard().next())
+            .or_else(|| able().next())
+    }
+
+    /// Who takes it because it is better off than this node, and why: where clients are, others hear it and not this one. The
+    /// preferred of those of which that is known now; while nobody is, the address stays.
+    pub(super) fn better(&self, node: &Node) -> Option<(u16, Cause)> {
+        let network = self.network?;
+        let first = |is_better: &dyn Fn(u16) -> bool| {
+            let mut able = self.order.iter().copied();
+            able.find(|other| self.could_hold(node, *other) && is_better(*other))
+        };
+        let heard = node.is_off(node.me(), network);
+        let heard = heard.then(|| first(&|other| node.is_outdone(other, network))).flatten();
+        if let Some(heir) = heard {
+            return Some((heir, Cause::Unheard));
+        }
+        // A gateway may keep a node from holding, and never make one hold: where it answers nobody, all is as if there were none.
+        let is_known = node.lacks_from(network).is_some_and(|from| node.now() >= from);
+        let has = |other| node.reaches(other, network) == Some(true) && !self.is_off(node, other);
+        let heir = is_known.then(|| first(&has)).flatten();
+        heir.map(|heir| (heir, Cause::Unreached))
+    }
+
+    fn lacks(&self, node: &Node, who: u16) -> bool {
+        self.network.is_some_and(|network| node.reaches(who, network) == Some(false))
+    }
+
+    /// When it is known whether others have a reference point that this node has not.
+    pub(super) fn compares_at(&self, node: &Node) -> Time {
+        let at = self.network.and_then(|network| node.lacks_from(network));
+        at.filter(|at| *at > node.now()).unwrap_or(Time::NEVER)
+    }
+
+    /// Gone from the network of its clients alone.
+    fn is_off(&self, node: &Node, who: u16) -> bool {
+        self.network.is_some_and(|network| node.is_off(who, network))
+    }
+
+    /// Turns that others have before this node: none for who was named.
+    fn rank(&self, me: u16) -> u32 {
+        if self.heir == Some(me) {
+            return 0;
+        }
+        let place = self.order.iter().position(|node| *node == me).unwrap_or(self.order.len());
+        u32::try_from(place + 1).unwrap_or(u32::MAX)
+    }
+
+    pub(super) fn stands_at(&self, node: &Node) -> Time {
+        let free = self.voter.free_at().max(self.not_before).max(node.silent_until());
+        let turn = free + node.beat() / 2 * self.rank(node.me());
+        // Who is better off has a vip lease for it; who has not taken it by then cannot.
+        let waits = self.heir != Some(node.me()) && self.better(node).is_some();
+        if waits { turn + node.span() } else { turn }
+    }
+}
