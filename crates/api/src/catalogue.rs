@@ -315,6 +315,11 @@ pub const EVENTS: &[EventKind] = &[
         "adverts came that are not obeyed (with other addresses: obeyed all the same); the first of a reason, and again after ten minutes",
         "look at the address that the evidence names: another router with our router id, a file with another password, interval or list of addresses, or a forger",
     ),
+    told(
+        "vip-answers",
+        "vip",
+        "the first packet left from the address since this node took it; what each stage of that took",
+    ),
     told("vip-claimed", "vip", "this node holds the address now"),
     told("vip-enforced", "node", "the kernel ends vip leases in time again"),
     act("vip-failed", "node", "the vip process said that it cannot go on", RESTARTED),

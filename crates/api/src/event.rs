@@ -4,6 +4,8 @@ use std::io::BufRead;
 
 use serde::{Deserialize, Serialize};
 
+use crate::Moved;
+
 /// One line of the event log.
 #[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 pub struct Event {
@@ -26,6 +28,9 @@ pub struct Event {
     pub took_us: u64,
     /// What was not done, and why; empty if nothing was left out.
     pub not_done: String,
+    /// Of an address that came to this node: who had it, and what each stage took.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub moved: Option<Box<Moved>>,
 }
 
 /// The events of a log, a line each. Lines that cannot be read are skipped: a log cut short by a power

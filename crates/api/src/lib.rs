@@ -29,6 +29,7 @@ pub mod proof;
 mod refused;
 mod state;
 mod store;
+mod took;
 mod vip;
 mod why;
 
@@ -48,5 +49,6 @@ pub use state::{
     Opinion, ProcessState, ProxyLine, ServerCheck, ServerState, Standing, Status, Verdict, VipLine,
 };
 pub use store::{StoreDisk, StoreMember, StoreSnapshot, StoreState};
-pub use vip::{Gained, LeaseState, VipCause, VipRole, VipState};
+pub use took::{Moved, Took, millis};
+pub use vip::{Gained, LateStep, Lateness, LeaseState, VipCause, VipProcess, VipRole, VipState};
 pub use why::{Evidence, KindLine, RuleLine, Turn, Why};

@@ -141,6 +141,7 @@ mod tests {
             refused: RefusedPackets::default(),
             vip_refused: RefusedPackets::default(),
             adverts_refused: vec![],
+            vip_process: None,
             turned_away: crate::TurnedAway::default(),
             duty: Duty::On,
             store: None,

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     Change, Choice, Duty, Event, Mode, NodeState, References, RefusedAdverts, RefusedPackets,
-    ServerState, StoreState, VipCounts, VipState,
+    ServerState, StoreState, VipCounts, VipProcess, VipState,
 };
 
 /// The version of every message of this crate.
@@ -191,6 +191,14 @@ pub enum Report {
     Refused(RefusedPackets),
     /// Vip: counts of what was not obeyed, those that grew, 128 at most; once a second at most.
     Adverts(Vec<RefusedAdverts>),
+    /// Vip: that node (by its position in the cluster file) is silent in vip beats on every network, or (false) no more.
+    /// An opinion.
+    Silence {
+        node: u16,
+        silent: bool,
+    },
+    /// Vip: about itself; once a second at most.
+    VipProcess(VipProcess),
     Event(Event),
     /// Agent: an operator put this node on standby, drains it, or ended that; it is on the disk.
     Duty(Duty),

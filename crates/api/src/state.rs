@@ -2,7 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{References, RefusedAdverts, RefusedPackets, Role, StoreState, TurnedAway, VipState};
+use crate::{
+    References, RefusedAdverts, RefusedPackets, Role, StoreState, TurnedAway, VipProcess, VipState,
+};
 
 /// How the program was started, and so what it may do beyond its files.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
@@ -44,6 +46,14 @@ pub enum Change {
     Refused(RefusedPackets),
     /// To the agent: counts of what came for virtual IPs and was not obeyed, those that grew.
     Adverts(Vec<RefusedAdverts>),
+    /// To the agent: the vip process about itself.
+    VipProcess(VipProcess),
+    /// To the proxies: the vip process hears nothing of that node, or (false) does again. An opinion, long before that of
+    /// the agent, which counts from then on.
+    Silence {
+        node: String,
+        silent: bool,
+    },
 }
 
 /// Where the dashboard of a node answers.
@@ -237,6 +247,9 @@ pub struct Status {
     /// What came for virtual IPs and was not obeyed, since the vip process started.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub adverts_refused: Vec<RefusedAdverts>,
+    /// What the vip process says about itself; none: nothing yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub vip_process: Option<VipProcess>,
     /// At this node's door for joins and rosters.
     #[serde(default, skip_serializing_if = "TurnedAway::is_nobody")]
     pub turned_away: TurnedAway,

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::{Took, millis};
+
 /// One instance of the vip process.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub struct VipState {
@@ -31,6 +33,55 @@ pub struct VipState {
     /// With all weights, 1-255.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub priority: Option<u8>,
+    /// Of a holder: what its take-over took; none: it was adopted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub took: Option<Took>,
+}
+
+/// The vip process, about itself.
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+pub struct VipProcess {
+    pub late: Lateness,
+}
+
+/// How late it did what was due at a moment, over the last ten to twenty minutes.
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+pub struct Lateness {
+    /// How often something was due.
+    pub waits: u64,
+    /// Half of them were at most so late, in microseconds, as all of the following.
+    pub p50_us: u64,
+    pub p99_us: u64,
+    /// All but one in a thousand.
+    pub p999_us: u64,
+    pub max_us: u64,
+    /// The least late first; those of which there were none are left out.
+    pub steps: Vec<LateStep>,
+}
+
+/// How many were at most so late, and later than the step before.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct LateStep {
+    /// Number of the step, so that those that are left out have their place.
+    pub step: u8,
+    /// In microseconds; none: the last one, which has no end.
+    pub upto_us: Option<u64>,
+    pub waits: u64,
+}
+
+impl Lateness {
+    /// For an operator.
+    #[must_use]
+    pub fn words(&self) -> String {
+        let Self { waits, p50_us, p99_us, p999_us, max_us, .. } = self;
+        format!(
+            "of the last {waits} times that something was due, half were at most {} late, 99 in 100 {}, 999 in 1000 {}, all {}",
+            millis(*p50_us),
+            millis(*p99_us),
+            millis(*p999_us),
+            millis(*max_us)
+        )
+    }
 }
 
 /// What only an instance with a vip lease has.

@@ -3,11 +3,10 @@
 //!
 //! `UPDATE_EXPECT=1` writes the files.
 
-#[path = "samples/golden.rs"]
-mod samples;
-
 #[path = "samples/store.rs"]
 mod sample;
+#[path = "samples/golden.rs"]
+mod samples;
 
 use outlast_api::access::{AccessAnswer, AccessAsk, ByHand, Scope, Secret};
 use outlast_api::books::{BookAnswer, BookAsk};
@@ -15,9 +14,9 @@ use outlast_api::maintenance::{Planned, Window};
 use outlast_api::{
     self as api, Answer, Ask, BalancerState, Break, Carried, Cell, Change, Choice, DashboardState,
     Duty, Event, Evidence, FileKind, FileName, IntentState, Load, Mode, NodeLine, NodeState,
-    Opinion, Order, OwnDoubt, ProcessState, ProxyLine, ReadError, Report, Role, RuleLine,
-    ServerCheck, ServerState, SocketName, Standing, Start, Status, StoreDisk, Verdict, VipCause,
-    VipLine, VipRole, VipState, Why,
+    Opinion, Order, OwnDoubt, ProxyLine, ReadError, Report, Role, RuleLine, ServerCheck,
+    ServerState, SocketName, Standing, Start, Status, StoreDisk, Verdict, VipCause, VipLine,
+    VipRole, VipState, Why,
 };
 use sample::store;
 use samples::golden;
@@ -90,17 +89,14 @@ fn vip() -> VipState {
         interface: Some("eth0".to_owned()),
         vip_lease: None,
         priority: Some(100),
+        took: Some(examples::took()),
     }
 }
 
 fn vip_of_nobody() -> VipState {
     let (successor, successor_life, cause) = (None, None, None);
     let (role, holding, interface) = (VipRole::Fault, false, None);
-    VipState { role, holding, successor, successor_life, cause, interface, ..vip() }
-}
-
-fn process() -> ProcessState {
-    ProcessState { role: Role::Spare, pid: 4711, running: true, generation: 2, starts: 3 }
+    VipState { role, holding, successor, successor_life, cause, interface, took: None, ..vip() }
 }
 
 fn start() -> Start {
@@ -176,6 +172,7 @@ fn status() -> Status {
         turned_away: api::TurnedAway { connections: 84, last: Some([10, 79, 0, 99].into()) },
         vip_refused: api::RefusedPackets { forged: 1, ..examples::refused() },
         adverts_refused: examples::adverts(),
+        vip_process: Some(examples::vip_process()),
         at_ms: 1_700_000_000_123,
         version: "0.1.0".to_owned(),
         node: "node01".to_owned(),
@@ -183,7 +180,7 @@ fn status() -> Status {
         mode: Mode::Adaptive,
         generation: 2,
         limits: vec!["no cluster file".to_owned()],
-        processes: vec![process()],
+        processes: vec![examples::process()],
         networks: vec!["management".to_owned(), "storage".to_owned()],
         nodes: vec![
             NodeLine { holds: vec!["internal".to_owned()], load: Some(load), ..machine(false) },
@@ -281,6 +278,8 @@ fn every_report_travels_as_in_its_golden_file() {
         Event(_) => Event(event()),
         Refused(_) => Refused(examples::refused()),
         Adverts(_) => Adverts(examples::adverts()),
+        VipProcess(_) => VipProcess(examples::vip_process()),
+        Silence { .. } => Silence { node: 2, silent: true },
         Counts(_) => Counts(vec![api::VipCounts { instance: 1, sent: 9, priority: Some(200), ..api::VipCounts::default() }]),
         Duty(_) => Duty(api::Duty::Standby),
         Proven(_) => Proven(vec!["node01".to_owned()]),
@@ -339,7 +338,7 @@ fn every_change_travels_as_in_its_golden_file() {
         Choice(_) => Choice(choice()),
         Balancer(_) => Balancer(BalancerState::Failed),
         Vip(_) => Vip(vip_of_nobody()),
-        Process(_) => Process(process()),
+        Process(_) => Process(examples::process()),
         Dashboard(_) => Dashboard(DashboardState {
             urls: vec!["http://127.0.0.1:7412/".to_owned()],
             limit: Some("no dashboard on [::1]:80".to_owned()),
@@ -350,6 +349,8 @@ fn every_change_travels_as_in_its_golden_file() {
         Store(_) => Store(Box::new(api::StoreState { failed: Some(815), ..store() })),
         Refused(_) => Refused(examples::refused()),
         Adverts(_) => Adverts(examples::adverts()),
+        VipProcess(_) => VipProcess(examples::vip_process()),
+        Silence { .. } => Silence { node: "node03".to_owned(), silent: true },
     });
     golden("change.jsonl", &changes);
 }

@@ -293,6 +293,7 @@ mod tests {
             action: "10.79.0.40 added, announced".into(),
             took_us: 412,
             not_done: "no skew was waited: the holder has released".into(),
+            moved: None,
         };
         assert_eq!(
             line(&event),

@@ -65,6 +65,23 @@ fn choice() -> Choice {
     Choice { proxy: "mariadb".to_owned(), server: "node01".to_owned(), term: 1, by: 0 }
 }
 
+fn holder() -> VipState {
+    VipState {
+        instance: 0,
+        role: VipRole::Master,
+        holding: true,
+        successor: Some(0),
+        successor_life: None,
+        cause: Some(VipCause::Named),
+        term: 2,
+        disabled_scripts: vec![],
+        interface: None,
+        vip_lease: None,
+        priority: None,
+        took: None,
+    }
+}
+
 pub(crate) fn status() -> Status {
     let (up, down) = (ServerCheck::Up, ServerCheck::Down);
     let silent = "silent on every network for 1000 ms";
@@ -76,6 +93,7 @@ pub(crate) fn status() -> Status {
         vip_refused: api::RefusedPackets::default(),
         turned_away: api::TurnedAway::default(),
         adverts_refused: vec![],
+        vip_process: None,
         at_ms: 1_795_483_985_120,
         version: "0.1.0".to_owned(),
         node: "node02".to_owned(),
@@ -93,19 +111,7 @@ pub(crate) fn status() -> Status {
         vips: vec![VipLine {
             name: "internal".to_owned(),
             addresses: vec!["10.79.0.40".to_owned()],
-            state: VipState {
-                instance: 0,
-                role: VipRole::Master,
-                holding: true,
-                successor: Some(0),
-                successor_life: None,
-                cause: Some(VipCause::Named),
-                term: 2,
-                disabled_scripts: vec![],
-                interface: None,
-                vip_lease: None,
-                priority: None,
-            },
+            state: holder(),
             successor: Some("node01".to_owned()),
             holders: vec!["node02".to_owned()],
             interface: "eth0".to_owned(),

@@ -33,6 +33,7 @@ pub mod estate;
 pub mod guard;
 mod input;
 mod kept;
+pub mod lateness;
 pub mod lease;
 pub mod message;
 pub mod notice;
@@ -43,6 +44,7 @@ mod peers;
 mod planned;
 mod publish;
 pub mod refusals;
+pub mod silence;
 mod speak;
 mod stall;
 #[cfg(test)]

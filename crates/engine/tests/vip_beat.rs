@@ -27,6 +27,7 @@ fn a_vip_beat_keeps_its_bytes_and_the_page_of_packets_shows_them() {
     let head = Head {
         silent: false,
         closed: true,
+        leaving: false,
         epoch: Epoch::Number(Number { store: 1_764_000_000_000, list: 7 }),
         beat: Duration::from_millis(10),
         span: Duration::from_millis(35),

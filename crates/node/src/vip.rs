@@ -25,6 +25,7 @@ use sys::poll::{Interest, Poller, Ready};
 
 use self::instance::{Instance, Kept};
 use self::lease::VipLeases;
+use self::process::Process;
 use self::scripts::Scripts;
 use self::scripts::guard::Refused;
 use self::tape::Tape;
@@ -41,10 +42,12 @@ mod late;
 mod lease;
 mod leftovers;
 mod orders;
+mod process;
 pub(crate) mod rescue;
 mod routes;
 pub(crate) mod scripts;
 mod source;
+mod taking;
 mod tape;
 mod tell;
 #[cfg(test)]
@@ -117,6 +120,7 @@ struct Driver<'a> {
     refused: Vec<Refused>,
     /// What came and was not obeyed.
     refusals: Refusals,
+    process: Process,
 }
 
 /// How the process ends.
@@ -135,6 +139,14 @@ fn watch(cluster: Option<&Cluster>) -> Result<Monitor, VipError> {
     monitor.map_err(VipError::Netlink)
 }
 
+/// Waits for orders and for what the kernel tells.
+fn poller(channel: &Channel, monitor: &Monitor) -> io::Result<Poller> {
+    let poller = Poller::new()?;
+    poller.add(channel.as_fd(), CHANNEL, Interest::READ)?;
+    poller.add(monitor.as_fd(), MONITOR, Interest::READ)?;
+    Ok(poller)
+}
+
 /// What the kernel did not do.
 enum Failure {
     Claim,
@@ -145,8 +157,7 @@ impl<'a> Driver<'a> {
     fn new(channel: &'a Channel, start: &Start, texts: &Texts) -> Result<Self, VipError> {
         let loaded = config::load(texts.sources());
         let cluster = loaded.cluster.as_ref();
-        let named = |c: &Cluster| c.nodes.iter().position(|node| node.name == start.node);
-        let me = cluster.and_then(named);
+        let me = cluster.and_then(|c| c.nodes.iter().position(|node| node.name == start.node));
         // Watched before it is read: what comes in between is told.
         let monitor = watch(cluster)?;
         let interfaces = Interfaces::read();
@@ -156,9 +167,7 @@ impl<'a> Driver<'a> {
             .and_then(|vips| keys::load(vips, cluster, texts))
             .map_err(VipError::Config)?;
         let refused = scripts::guard::refuse(&mut vips);
-        let poller = Poller::new().map_err(VipError::Poll)?;
-        poller.add(channel.as_fd(), CHANNEL, Interest::READ).map_err(VipError::Poll)?;
-        poller.add(monitor.as_fd(), MONITOR, Interest::READ).map_err(VipError::Poll)?;
+        let poller = poller(channel, &monitor).map_err(VipError::Poll)?;
         let netlink = Netlink::open().map_err(VipError::Netlink)?;
         // Without a shared secret there are only RFC timers.
         let ours = (start.mode == api::Mode::Adaptive)
@@ -212,6 +221,7 @@ impl<'a> Driver<'a> {
             end: None,
             refused,
             refusals: Refusals::default(),
+            process: Process::new(now),
         })
     }
 
@@ -271,9 +281,11 @@ impl<'a> Driver<'a> {
 
     fn turn(&mut self, ready: &mut Vec<Ready>) -> Result<(), VipError> {
         let now = sys::clock::now();
-        let deadline = self.deadline();
+        let due = self.due();
+        let deadline = due.min(self.deadline());
         let wait = (deadline != Time::NEVER).then(|| deadline.since(now));
         self.poller.wait(ready, wait).map_err(VipError::Poll)?;
+        self.process.woke(sys::clock::now(), due);
         for event in ready.iter() {
             match event.token {
                 CHANNEL => self.orders(),
@@ -286,16 +298,18 @@ impl<'a> Driver<'a> {
         Ok(())
     }
 
-    fn deadline(&self) -> Time {
+    /// When a machine has to be asked next: what others wait for.
+    fn due(&self) -> Time {
         let machines = self.instances.iter().filter(|instance| instance.seat.is_none());
         let machines = machines.map(|instance| instance.machine.deadline()).min();
-        let machines = machines.unwrap_or(Time::NEVER);
-        let voted = self.vip_leases.as_ref().map_or(Time::NEVER, VipLeases::deadline);
-        machines
-            .min(voted)
-            .min(self.scripts.deadline())
-            .min(self.wire.deadline())
-            .min(self.refusals.deadline())
+        let voted = self.vip_leases.as_ref().map_or(Time::NEVER, |all| all.machine.deadline());
+        machines.unwrap_or(Time::NEVER).min(voted)
+    }
+
+    /// When something else is to be done.
+    fn deadline(&self) -> Time {
+        let gate = self.vip_leases.as_ref().map_or(Time::NEVER, |all| all.guard.again());
+        gate.min(self.scripts.deadline()).min(self.wire.deadline()).min(self.refusals.deadline())
     }
 
     fn pass_time(&mut self) {
@@ -315,9 +329,18 @@ impl<'a> Driver<'a> {
         }
         self.wire.open_missing(&self.poller, now);
         self.wire.wake(&self.poller, now);
+        self.note_first_answers(now);
+        self.tell_silence(now);
         self.tell_refused(now);
         if let Some(refused) = self.wire.news_of_refused(now) {
             self.tell(&Report::Refused(refused));
+        }
+        if let Some(told) = self.process.news(now) {
+            let report = Report::VipProcess(told);
+            self.tell(&report);
+            if let Report::VipProcess(told) = report {
+                self.process.was_told(told);
+            }
         }
         if let Some(event) = self.tape.news(&self.node) {
             self.tell(&Report::Event(event));
@@ -349,6 +372,7 @@ impl<'a> Driver<'a> {
 
     /// Does what the machine ordered, in order; a refused address is told to it.
     fn perform(&mut self, number: usize, began: Time) {
+        let decided = sys::clock::now();
         let actions: Buffer<Action> = std::mem::take(&mut self.actions);
         let (mut refused, mut kept) = (false, None);
         let held = self.instances[number].held;
@@ -357,7 +381,9 @@ impl<'a> Driver<'a> {
                 continue;
             }
             match self.act(number, *action) {
-                Ok(()) => {}
+                Ok(()) => {
+                    self.instances[number].note_done(action, held, (began, decided));
+                }
                 Err(Failure::Claim) => refused = true,
                 Err(Failure::Release(addresses)) => kept = Some(addresses),
             }

@@ -5,6 +5,8 @@
 #[path = "node/lonely.rs"]
 mod lonely;
 
+#[path = "leased/balanced.rs"]
+mod balanced;
 #[path = "leased/prober.rs"]
 mod prober;
 
@@ -218,6 +220,7 @@ fn lose_all(stage: &mut Stage, _: Time) -> Result<(), String> {
     stage.cluster.kill_all(first).expect("its processes can be killed");
     let (second, took) = stage.followed(first, since);
     says("all processes of the holder killed", took);
+    stage.tells_stages(first, second, since)?;
     // Its kernel still has the address, behind the gate that nobody opens any more.
     let has = stage.has(first);
     if stage.prober.answered(stage.macs[first], since) {

@@ -14,6 +14,7 @@ pub(crate) fn event() -> Event {
         action: "10.79.0.40 added".to_owned(),
         took_us: 812,
         not_done: "no hand-over".to_owned(),
+        moved: None,
     }
 }
 
@@ -84,6 +85,35 @@ pub(crate) fn adverts() -> Vec<outlast_api::RefusedAdverts> {
         of(Some("internal"), outlast_api::RefusedAdvert::Password, source),
         of(None, outlast_api::RefusedAdvert::Unread, None),
     ]
+}
+
+pub(crate) fn process() -> outlast_api::ProcessState {
+    let role = outlast_api::Role::Spare;
+    outlast_api::ProcessState { role, pid: 4711, running: true, generation: 2, starts: 3 }
+}
+
+pub(crate) fn took() -> outlast_api::Took {
+    outlast_api::Took {
+        detect_us: Some(46_130),
+        decide_us: 700,
+        address_us: 310,
+        announce_us: Some(95),
+        answer_us: Some(1200),
+    }
+}
+
+pub(crate) fn vip_process() -> outlast_api::VipProcess {
+    let step = |step, upto_us, waits| outlast_api::LateStep { step, upto_us, waits };
+    let steps = vec![step(0, Some(8), 59_000), step(13, Some(80), 999), step(63, None, 1)];
+    let late = outlast_api::Lateness {
+        waits: 60_000,
+        p50_us: 8,
+        p99_us: 80,
+        p999_us: 80,
+        max_us: 2_345_678,
+        steps,
+    };
+    outlast_api::VipProcess { late }
 }
 
 pub(crate) fn refused() -> outlast_api::RefusedPackets {

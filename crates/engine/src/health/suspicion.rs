@@ -22,6 +22,9 @@ pub const FRESH: Duration = Duration::from_secs(5);
 pub enum Evidence {
     /// The verdict on the node the server's address lives on.
     Node(Standing),
+    /// Nothing was heard of the node for the time of a few beats; none: something is heard again. An opinion: whatever the
+    /// server says refutes it, and so does time, as agents know more `until` then.
+    Silence { until: Option<Time> },
     /// Whether it is committed that the node is off.
     Proven(bool),
     /// A connect was refused, or the network said unreachable.
@@ -46,6 +49,8 @@ pub enum Evidence {
 pub struct Suspicion {
     node: Standing,
     proven: bool,
+    /// Since when, and until when it counts.
+    silence: Option<(Time, Time)>,
     refused: Option<Time>,
     no_connect: Option<Time>,
     no_answer: Option<Time>,
@@ -61,6 +66,7 @@ impl Suspicion {
         Self {
             node: Standing::Unknown,
             proven: false,
+            silence: None,
             refused: None,
             no_connect: None,
             no_answer: None,
@@ -75,6 +81,7 @@ impl Suspicion {
         match evidence {
             Evidence::Node(standing) => self.node = standing,
             Evidence::Proven(dead) => self.proven = dead,
+            Evidence::Silence { until } => self.silence = until.map(|until| (now, until)),
             Evidence::Refused => self.refused = Some(now),
             Evidence::ConnectPending { since, other } => {
                 if now.since(since) >= CONNECT_SILENCE && other.is_some_and(|other| other > since) {
@@ -87,10 +94,13 @@ impl Suspicion {
                     self.no_answer.get_or_insert(now);
                 }
             }
-            Evidence::Connected => (self.refused, self.no_connect) = (None, None),
+            Evidence::Connected => {
+                (self.silence, self.refused, self.no_connect) = (None, None, None);
+            }
             Evidence::Answered => {
                 self.heard = now;
-                (self.refused, self.no_connect, self.no_answer) = (None, None, None);
+                (self.silence, self.refused) = (None, None);
+                (self.no_connect, self.no_answer) = (None, None);
             }
             Evidence::CheckPassed { started, answered } => self.check_passed(started, answered),
             Evidence::Timeout => self.expire(now),
@@ -102,6 +112,7 @@ impl Suspicion {
     pub const fn is_suspect(&self) -> bool {
         self.proven
             || self.node_speaks_against()
+            || self.silence.is_some()
             || self.refused.is_some()
             || self.no_connect.is_some()
             || self.no_answer.is_some()
@@ -110,7 +121,9 @@ impl Suspicion {
     /// When [`Evidence::Timeout`] is wanted.
     #[must_use]
     pub fn deadline(&self) -> Time {
-        self.expiring().into_iter().flatten().map(|at| at + FRESH).min().unwrap_or(Time::NEVER)
+        let silence = self.silence.map_or(Time::NEVER, |(_, until)| until);
+        let fresh = self.expiring().into_iter().flatten().map(|at| at + FRESH).min();
+        fresh.unwrap_or(Time::NEVER).min(silence)
     }
 
     /// Every piece of evidence in words, without ages: whoever is told keeps when that was. Empty if
@@ -127,6 +140,7 @@ impl Suspicion {
         let seen = [
             proven,
             node,
+            self.silence.map(|_| "its node is silent in vip beats on every network"),
             said(self.refused, "it refused a connection"),
             said(self.no_connect, "a connect was silent for 200 ms while another server answered"),
             said(self.no_answer, "requests were unanswered for 1 s while another server answered"),
@@ -151,12 +165,14 @@ impl Suspicion {
         };
         refute(&mut self.refused);
         refute(&mut self.no_connect);
+        self.silence = self.silence.filter(|(since, _)| *since > started);
         if answered {
             refute(&mut self.no_answer);
         }
     }
 
     fn expire(&mut self, now: Time) {
+        self.silence = self.silence.filter(|(_, until)| now < *until);
         let fresh = |at: &Time| now < *at + FRESH;
         if self.no_answer.take_if(|at| !fresh(at)).is_some() {
             self.heard = now;

@@ -179,7 +179,8 @@ fn passed(started: u64, answered: bool) -> Evidence {
 /// Every kind of evidence, just enough of it and just not; what refutes it and what does not.
 #[test]
 fn evidence_speaks_against_a_server_until_it_is_refuted() {
-    use Evidence::{Answered, Connected, Node, Proven, Refused, Timeout};
+    use Evidence::{Answered, Connected, Node, Proven, Refused, Silence, Timeout};
+    const SILENT: Evidence = Silence { until: Some(Time::from_nanos(1_500_000_000)) };
     for (story, expected) in [
         (vec![(0, Node(Standing::Unknown)), (1, Node(Standing::Alive))], false),
         (vec![(0, Node(Standing::Suspect))], true),
@@ -188,6 +189,16 @@ fn evidence_speaks_against_a_server_until_it_is_refuted() {
         (vec![(0, Node(Standing::Suspect)), (9, Connected), (9, passed(8, true))], true),
         (vec![(0, Proven(true)), (9, Connected), (9, passed(8, true))], true),
         (vec![(0, Proven(true)), (1, Node(Standing::Alive)), (9, Proven(false))], false),
+        (vec![(100, SILENT)], true),
+        (vec![(100, SILENT), (101, Silence { until: None })], false),
+        (vec![(100, SILENT), (150, Connected)], false),
+        (vec![(100, SILENT), (150, Answered)], false),
+        (vec![(100, SILENT), (150, passed(99, true))], true),
+        (vec![(100, SILENT), (150, passed(100, false))], false),
+        (vec![(100, SILENT), (150, Node(Standing::Alive))], true),
+        (vec![(100, SILENT), (1499, Timeout)], true),
+        (vec![(100, SILENT), (1500, Timeout)], false),
+        (vec![(100, SILENT), (900, Node(Standing::Suspect)), (1500, Timeout)], true),
         (vec![(100, Refused)], true),
         (vec![(100, Refused), (150, passed(99, true))], true),
         (vec![(100, Refused), (150, passed(100, false))], false),
@@ -247,6 +258,9 @@ fn what_no_check_can_refute_expires() {
     let mut checked = Suspicion::new(true);
     checked.step(at(100), Evidence::Refused);
     assert_eq!(checked.deadline(), Time::NEVER);
+    checked.step(at(100), Evidence::Silence { until: Some(at(700)) });
+    assert_eq!(checked.deadline(), at(700));
+    assert!(checked.why().contains("silent in vip beats"), "{}", checked.why());
     checked.step(at(60_000), Evidence::Timeout);
     assert!(checked.is_suspect(), "its checks decide");
 }

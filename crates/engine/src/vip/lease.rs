@@ -359,6 +359,13 @@ impl VipLease {
         self.node.answers(other)
     }
 
+    /// When that node was heard last; none: never, or it said that its process ends.
+    #[must_use]
+    pub fn heard(&self, other: u16) -> Option<Time> {
+        let known = self.node.knows(other).then(|| self.node.peer(other));
+        known.filter(|peer| peer.word.life != 0 && !peer.leaving).map(|peer| peer.heard)
+    }
+
     /// Whether this node votes: not within the first moments of a process.
     #[must_use]
     pub fn votes(&self) -> bool {

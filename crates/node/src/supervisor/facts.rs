@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, VecDeque};
 
 use api::{
     BalancerState, Change, Choice, DashboardState, Duty, NodeState, Order, ProcessState,
-    RefusedAdverts, RefusedPackets, Report, Role, ServerState, StoreState, VipState, Wished,
+    RefusedAdverts, RefusedPackets, Report, Role, ServerState, StoreState, VipProcess, VipState,
+    Wished,
 };
 use config::haproxy::Haproxy;
 
@@ -36,6 +37,7 @@ pub(crate) struct Facts {
     /// Of the vip process.
     refused: RefusedPackets,
     adverts: Vec<RefusedAdverts>,
+    vip_process: Option<VipProcess>,
     /// What an agent that is not there yet has to hear.
     unheard: VecDeque<Order>,
     /// Wishes, beside: no number of them puts out an event.
@@ -60,6 +62,7 @@ impl Default for Facts {
             store: None,
             refused: RefusedPackets::default(),
             adverts: vec![],
+            vip_process: None,
             unheard: VecDeque::new(),
             wishes: vec![],
             lost_wishes: 0,
@@ -95,6 +98,9 @@ impl Facts {
             Change::References(references) => self.references.clone_from(references),
             Change::Store(state) => self.store = Some(state.clone()),
             Change::Refused(refused) => self.refused = *refused,
+            Change::VipProcess(told) => self.vip_process = Some(told.clone()),
+            // Over before a process that starts now could ask.
+            Change::Silence { .. } => {}
             Change::Adverts(news) => {
                 news.iter().for_each(|news| RefusedAdverts::learn(&mut self.adverts, news));
             }
@@ -186,6 +192,7 @@ impl Facts {
                     .then_some(Change::Refused(self.refused)),
             )
             .chain(self.adverts.chunks(PART).map(|part| Change::Adverts(part.to_vec())))
+            .chain(self.vip_process.clone().map(Change::VipProcess))
             .map(Order::Change)
             .collect();
         orders.extend(self.unheard.drain(..));

@@ -31,16 +31,12 @@ impl Supervisor {
             Report::Vip(state) => self.vip(slot, state),
             Report::Refused(refused) => {
                 let last_at_ms = Some(sys::clock::wall_ms());
-                let change = Change::Refused(RefusedPackets { last_at_ms, ..refused });
-                self.facts.learn(&change);
-                self.inform_agent(Order::Change(change));
+                self.learn_for_agent(Change::Refused(RefusedPackets { last_at_ms, ..refused }));
             }
             Report::Counts(counts) => self.counted(&counts),
-            Report::Adverts(news) => {
-                let change = Change::Adverts(news);
-                self.facts.learn(&change);
-                self.inform_agent(Order::Change(change));
-            }
+            Report::Adverts(news) => self.learn_for_agent(Change::Adverts(news)),
+            Report::Silence { node, silent } if kind == Kind::Vip => self.silence(node, silent),
+            Report::VipProcess(told) => self.learn_for_agent(Change::VipProcess(told)),
             // Only the one that serves checks; a draining one's last word is old.
             Report::Servers(servers) if self.active() == Some(slot) => {
                 self.spread(slot, Change::Servers(servers));
@@ -62,9 +58,7 @@ impl Supervisor {
             Report::Keys if kind == Kind::Agent => self.keys(),
             Report::Apply { generation } if kind == Kind::Agent => self.apply(generation),
             Report::Store(state) if kind == Kind::Store => {
-                let change = Change::Store(state);
-                self.facts.learn(&change);
-                self.inform_agent(Order::Change(change));
+                self.learn_for_agent(Change::Store(state));
             }
             // Operators speak through the agent only, and of the store its process.
             Report::Duty(_)
@@ -72,6 +66,7 @@ impl Supervisor {
             | Report::Gate { .. }
             | Report::Proven(_)
             | Report::References(_)
+            | Report::Silence { .. }
             | Report::Move { .. }
             | Report::Use { .. }
             | Report::Keys
@@ -79,6 +74,20 @@ impl Supervisor {
             | Report::Wished(_)
             | Report::Store(_) => {}
         }
+    }
+
+    /// Straight to the balancer: an agent would be one process more on the way.
+    fn silence(&mut self, node: u16, silent: bool) {
+        let cluster = self.plan.cluster.as_ref();
+        let named = cluster.and_then(|cluster| cluster.nodes.get(usize::from(node)));
+        if let Some(node) = named.map(|node| node.name.clone()) {
+            self.order_all(Kind::Proxy, &Order::Change(Change::Silence { node, silent }));
+        }
+    }
+
+    fn learn_for_agent(&mut self, change: Change) {
+        self.facts.learn(&change);
+        self.inform_agent(Order::Change(change));
     }
 
     /// How a virtual IP is on this node.

@@ -13,6 +13,7 @@ use sys::arp;
 use sys::netlink::{AddressOptions, Netlink};
 
 use super::scripts::guard::Refused;
+use super::taking::Taking;
 use super::{routes, source};
 use crate::launch::Interfaces;
 
@@ -97,6 +98,10 @@ pub(super) struct Instance {
     /// What the event log knows of why this node cannot hold.
     fault: Option<Cause>,
     pub(super) disabled_scripts: Vec<String>,
+    /// How the addresses that are here came.
+    pub(super) taking: Option<Taking>,
+    /// When an advert was obeyed last.
+    pub(super) heard_at: Time,
     /// Routes that the kernel did not take, or keeps, and what of them was told.
     routes_refused: String,
     routes_told: String,
@@ -150,6 +155,8 @@ impl Instance {
             held: adopted,
             fault: None,
             disabled_scripts,
+            taking: None,
+            heard_at: Time::ZERO,
             routes_refused: String::new(),
             routes_told: String::new(),
             counts: api::VipCounts::default(),
@@ -232,7 +239,8 @@ impl Instance {
     }
 
     /// An advert that was obeyed.
-    pub(super) const fn note_obeyed(&mut self, priority: u8) {
+    pub(super) fn note_obeyed(&mut self, priority: u8) {
+        self.heard_at = sys::clock::now();
         self.counts.received += 1;
         self.counts.zero_received += if priority == 0 { 1 } else { 0 };
     }

@@ -16,15 +16,47 @@ use config::cluster::Cluster;
 use config::vip::Vip;
 use engine::Buffer;
 use engine::vip::Input;
-use engine::vip::lease::{self, Action, BEAT, Config, Fact, SPAN, SeatConfig, VipLease, Voters};
+use engine::vip::lease::{
+    self, Action, BEAT, Config, Fact, MAX_SEATS, SPAN, SeatConfig, VipLease, Voters,
+};
+use engine::vip::silence::Silence;
 use sys::poll::Ready;
 
 use super::gate::Guard;
 use super::instance::{Instance, Kept};
+use super::taking::Taking;
 use super::{Driver, VipError, tell};
 
 /// A process that ends speaks once more; its beat may wait for an eighth of one.
 const LAST_WORD: Duration = Duration::from_millis(20);
+
+/// What came of the claims of one step, by seat.
+#[derive(Clone, Copy, Debug, Default)]
+struct Done {
+    /// The kernel did not take them.
+    refused: Seats,
+    taken: Seats,
+}
+
+/// Some of [`MAX_SEATS`].
+#[derive(Clone, Copy, Debug, Default)]
+struct Seats(u64);
+
+const _: () = assert!(MAX_SEATS <= 64, "a bit for each");
+
+impl Seats {
+    const fn add(&mut self, seat: usize) {
+        self.0 |= 1 << seat;
+    }
+
+    const fn has(self, seat: usize) -> bool {
+        self.0 & (1 << seat) != 0
+    }
+
+    fn iter(self) -> impl Iterator<Item = usize> {
+        (0..MAX_SEATS).filter(move |seat| self.has(*seat))
+    }
+}
 
 /// Of one node.
 pub(super) struct VipLeases {
@@ -35,6 +67,7 @@ pub(super) struct VipLeases {
     pub(super) guard: Guard,
     /// The last beat said that nothing is claimed here.
     said_idle: bool,
+    silence: Silence,
 }
 
 impl VipLeases {
@@ -68,12 +101,14 @@ impl VipLeases {
             seats: voted.iter().map(|vip| seat(vip, cluster, network_of)).collect(),
         };
         let guard = Guard::new(&voted, cluster, me);
+        let silence = Silence::new(config.nodes, SPAN, BEAT * 2, now);
         Ok(Some(Self {
             machine: VipLease::new(&config, now),
             instances,
             actions: Buffer::new(),
             guard,
             said_idle: true,
+            silence,
         }))
     }
 
@@ -155,21 +190,25 @@ impl Driver<'_> {
         all.machine.step(now, told, &mut all.actions);
         all.write_cells();
         let actions = std::mem::take(&mut all.actions);
-        let (mut looks, mut refused) = (true, Vec::new());
+        let (mut looks, mut done) = (true, Done::default());
         for action in actions.iter() {
             if matches!(action, Action::Claim { .. }) && std::mem::take(&mut looks) {
                 // Somebody may have taken it off a device meanwhile. Once for all claims: a vip lease is short.
                 self.look_at_gate();
             }
-            self.perform_lease(*action, now, &mut refused);
+            self.perform_lease(*action, now, &mut done);
         }
-        for vip in refused {
+        for seat in done.taken.iter() {
+            if let Some(number) = self.look_at_seat(seat) {
+                self.note_moved(number, now);
+            }
+        }
+        for vip in done.refused.iter() {
             self.step_leases(sys::clock::now(), lease::Input::Refused { vip });
         }
     }
 
-    /// `refused`: the seats whose addresses the kernel did not take in this step.
-    fn perform_lease(&mut self, action: Action, began: Time, refused: &mut Vec<usize>) {
+    fn perform_lease(&mut self, action: Action, began: Time, done: &mut Done) {
         let seat = match action {
             Action::Close { .. } => return,
             Action::Beat => return self.beat(),
@@ -182,20 +221,28 @@ impl Driver<'_> {
         match action {
             Action::Claim { .. } => {
                 self.tell(&Report::Busy);
-                let held = self.instances[number].held;
-                if !self.instances[number].claim(&self.netlink) {
-                    refused.push(seat);
+                let instance = &mut self.instances[number];
+                let held = instance.held;
+                if !instance.claim(&self.netlink) {
+                    done.refused.add(seat);
                 } else if !held {
-                    self.note_moved(number, began);
+                    let gained = instance.seat.as_ref().and_then(|seat| seat.view.gained);
+                    instance.taking = Some(Taking::by_votes(gained, began));
+                    // Told when all of the step is done: neighbours and other addresses wait for that.
+                    done.taken.add(seat);
                 }
             }
             Action::Release { .. } => {
                 self.tell(&Report::Busy);
+                self.instances[number].taking = None;
                 let released = self.instances[number].release(&self.netlink);
                 self.released(number, began, released);
             }
-            Action::Announce { .. } if refused.contains(&seat) => {}
-            Action::Announce { .. } => self.instances[number].announce(),
+            Action::Announce { .. } if done.refused.has(seat) => {}
+            Action::Announce { .. } => {
+                self.instances[number].announce();
+                self.instances[number].note_announced();
+            }
             Action::Report { .. } => {
                 self.tell(&Report::Vip(tell::state(&self.instances[number])));
                 let fault = self.instances[number].fault_news(began, false);
@@ -205,6 +252,17 @@ impl Driver<'_> {
                 }
             }
             Action::Close { .. } | Action::Beat => {}
+        }
+    }
+
+    /// Of whom nothing is heard any more, and of whom something is again.
+    pub(super) fn tell_silence(&mut self, now: Time) {
+        let Some(all) = &mut self.vip_leases else { return };
+        all.silence.look(now);
+        while let Some(all) = &mut self.vip_leases
+            && let Some((node, silent)) = all.silence.news(|node| all.machine.heard(node))
+        {
+            self.tell(&Report::Silence { node, silent });
         }
     }
 

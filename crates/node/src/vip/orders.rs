@@ -112,7 +112,9 @@ impl Driver<'_> {
                 | Change::Dashboard(_)
                 | Change::Store(_)
                 | Change::Refused(_)
-                | Change::Adverts(_),
+                | Change::Adverts(_)
+                | Change::VipProcess(_)
+                | Change::Silence { .. },
             )
             | Order::Start(_)
             | Order::Activate

@@ -3,13 +3,14 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use api::{Event, Gained, LeaseState, VipCause, VipRole, VipState};
+use api::{Event, Gained, LeaseState, Moved, VipCause, VipRole, VipState};
 use base::Time;
 use engine::vip::lease as voted;
 use engine::vip::{Cause, Role};
 
 use super::instance::{Instance, Kept};
 use super::scripts::guard::Refused;
+use super::taking::Taking;
 
 pub(super) fn state(instance: &Instance) -> VipState {
     let machine = &instance.machine;
@@ -24,10 +25,7 @@ pub(super) fn state(instance: &Instance) -> VipState {
         holding: instance.holding(),
         successor: instance.successor(),
         successor_life: machine.successor_life(),
-        cause: match seat {
-            Some(seat) => seat.view.cause.map(cause_of_lease),
-            None => machine.cause().map(cause),
-        },
+        cause: cause_here(instance),
         term: seat.map_or_else(|| machine.term(), |seat| seat.view.term),
         disabled_scripts: instance.disabled_scripts.clone(),
         interface: Some(instance.vip.interface.clone()).filter(|name| !name.is_empty()),
@@ -38,7 +36,31 @@ pub(super) fn state(instance: &Instance) -> VipState {
             not_enforced: seat.not_enforced.clone(),
             gained: seat.view.gained.as_ref().map(gained),
         }),
+        took: instance.taking.as_ref().map(Taking::took),
     }
+}
+
+/// What moved it last, or keeps it away.
+fn cause_here(instance: &Instance) -> Option<VipCause> {
+    match &instance.seat {
+        Some(seat) => seat.view.cause.map(cause_of_lease),
+        None => instance.machine.cause().map(cause),
+    }
+}
+
+/// How the address came here.
+pub(super) fn moved(instance: &Instance, node: &str, nodes: &[String]) -> Option<Moved> {
+    let taking = instance.taking.as_ref().filter(|_| instance.held)?;
+    Some(Moved {
+        from: taking.from.and_then(|from| nodes.get(usize::from(from))).cloned(),
+        to: node.to_owned(),
+        cause: cause_here(instance),
+        term: match &instance.seat {
+            Some(seat) => seat.view.term,
+            None => instance.machine.term(),
+        },
+        took: taking.took(),
+    })
 }
 
 fn gained(of: &voted::Gained) -> Gained {
@@ -116,6 +138,7 @@ pub(super) fn event(instance: &Instance, node: &str, nodes: &[String], began: Ti
         decision,
         action,
         took_us: u64::try_from(took).unwrap_or(u64::MAX),
+        moved: moved(instance, node, nodes).map(Box::new),
         ..Event::default()
     }
 }

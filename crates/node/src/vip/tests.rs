@@ -17,6 +17,7 @@ use super::rescue::Rescue;
 use super::*;
 use network::{Network, PEER, VIP, may_make_networks};
 
+mod itself;
 mod leased;
 pub(super) mod network;
 mod retire;
@@ -179,6 +180,8 @@ fn the_named_node_claims_at_once_and_lets_go_when_its_supervisor_is_gone() {
         peer.hand_over(7);
         let state = report(&supervisor, |state| state.role == VipRole::Master);
         assert_eq!((state.holding, state.cause, state.term), (true, Some(VipCause::Named), 7));
+        let took = state.took.expect("it was taken, not adopted");
+        assert_eq!((took.detect_us, took.answer_us), (None, None), "named, and without a gate");
         // Three adverts and a skew would have been more than 3 s.
         assert!(sys::clock::now().since(asked) < Duration::from_secs(2), "timers were waited for");
         assert!(network.has(VIP));
@@ -375,6 +378,7 @@ fn a_rescue_takes_the_address_down_and_tells_the_successor() {
             interface: None,
             vip_lease: None,
             priority: None,
+            took: None,
         });
         rescue.act(2, &[], false).to_string()
     });

@@ -74,7 +74,9 @@ impl Control {
             | Change::References(_)
             | Change::Store(_)
             | Change::Refused(_)
-            | Change::Adverts(_) => {}
+            | Change::Adverts(_)
+            | Change::VipProcess(_) => {}
+            Change::Silence { node, silent } => self.silence(&node, silent),
         }
     }
 
@@ -239,6 +241,14 @@ impl Control {
         };
         self.rest(node, !state.duty.is_on());
         self.judge_node((node, &state.node), Evidence::Node(standing));
+    }
+
+    /// What the vip process thinks of a node, for as long as the agents need to know it.
+    fn silence(&mut self, name: &str, silent: bool) {
+        let Some(cluster) = &self.cluster else { return };
+        let Some(node) = cluster.nodes.iter().position(|node| node.name == name) else { return };
+        let until = silent.then(|| self.now + cluster.detect + cluster.detect / 2);
+        self.judge_node((node, name), Evidence::Silence { until });
     }
 
     /// Exactly these nodes are proven dead.

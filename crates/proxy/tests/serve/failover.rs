@@ -202,6 +202,31 @@ fn a_suspect_node_gets_no_new_request_until_it_is_back() {
 }
 
 #[test]
+fn a_node_that_is_silent_in_vip_beats_gets_no_new_request_until_its_next_beat() {
+    let one = Server::named("one");
+    let cluster = "[cluster]\nname = \"c\"\ndetect = \"300ms\"\n\
+                   [node.node01]\nnetworks = { m = \"127.0.0.1\" }\n\
+                   [node.node02]\nnetworks = { m = \"127.0.0.2\" }\n";
+    let answer = |guest: &mut crate::rig::Guest<'_>| answer_by_name(guest, "two");
+    let second = Server::on("127.0.0.2:0".parse().unwrap(), std::sync::Arc::new(answer));
+    let text = web("", &[&one, &second]);
+    let plan = Plan { cluster: Some(cluster), ..Plan::new(Mode::Adaptive, &text) };
+    let mut rig = Rig::start(plan);
+    let silent = |silent| Change::Silence { node: "node02".to_owned(), silent };
+    rig.change(silent(true));
+    let why = "its node is silent in vip beats on every network";
+    rig.wait_for_server("s1", |state| state.suspect && state.why == why);
+    assert_eq!(rig.get("web", "/").body, "one");
+    rig.change(silent(false));
+    rig.wait_for_server("s1", |state| !state.suspect);
+    assert!((0..2).any(|_| rig.get("web", "/").body == "two"));
+    // Agents know more after their own time: without their word it ends by itself.
+    rig.change(silent(true));
+    rig.wait_for_server("s1", |state| state.suspect);
+    rig.wait_for_server("s1", |state| !state.suspect);
+}
+
+#[test]
 fn a_silent_node_is_one_event_for_all_its_servers() {
     let cluster = "[cluster]\nname = \"c\"\n[node.node01]\nnetworks = { m = \"127.0.0.1\" }\n\
                    [node.node02]\nnetworks = { m = \"127.0.0.2\" }\n";

@@ -44,6 +44,7 @@ pub(super) fn write(text: &mut Text, host: &str, status: &Status) {
     nodes(text, status);
     vips(text, status);
     adverts(text, status);
+    late(text, status);
     processes(text, status);
     pools(text, status);
     store(text, status);
@@ -179,12 +180,29 @@ fn vips(text: &mut Text, status: &Status) {
         text.put("outlast_vip_holders", &labels, count(trouble::holders(vip, status).len()));
         text.put("outlast_vip_holding", &labels, flag(vip.state.holding));
         text.put("outlast_vip_term", &labels, float(vip.state.term));
+        for (stage, micros) in vip.state.took.iter().flat_map(api::Took::stages) {
+            let labels = [("vip", vip.name.as_str()), ("stage", stage)];
+            if let Some(micros) = micros {
+                text.put("outlast_vip_took_seconds", &labels, float(micros) / 1e6);
+            }
+        }
         for (role, word) in
             [(VipRole::Backup, "backup"), (VipRole::Master, "master"), (VipRole::Fault, "fault")]
         {
             let labels = [("vip", vip.name.as_str()), ("role", word)];
             text.put("outlast_vip_role", &labels, flag(vip.state.role == role));
         }
+    }
+}
+
+/// How late the vip process was, in seconds.
+fn late(text: &mut Text, status: &Status) {
+    let late = status.vip_process.as_ref().map(|process| &process.late);
+    let Some(late) = late.filter(|late| late.waits > 0) else { return };
+    for (share, micros) in
+        [("0.5", late.p50_us), ("0.99", late.p99_us), ("0.999", late.p999_us), ("1", late.max_us)]
+    {
+        text.put("outlast_vip_late_seconds", &[("share", share)], float(micros) / 1e6);
     }
 }
 

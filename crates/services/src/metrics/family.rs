@@ -299,6 +299,11 @@ pub const FAMILIES: &[Family] = &[
         "Nodes that say that they hold the virtual IP, as known here. More than one is a fault.",
     ),
     gauge("outlast_vip_holding", VIP, "Whether this node holds the virtual IP."),
+    gauge(
+        "outlast_vip_late_seconds",
+        &["share"],
+        "How late the vip process does what is due at a moment, over the last ten to twenty minutes, of that share of all; 1: the longest.",
+    ),
     counter(
         "outlast_vip_packets_refused_total",
         &["reason"],
@@ -310,6 +315,11 @@ pub const FAMILIES: &[Family] = &[
         "Part of this node in the virtual IP: 1 for the role it has, 0 for the others.",
     ),
     gauge("outlast_vip_term", VIP, "Counts holders of the virtual IP that are known here."),
+    gauge(
+        "outlast_vip_took_seconds",
+        &["vip", "stage"],
+        "What the stages took in which the virtual IP came to this node, while this node holds it.",
+    ),
 ];
 
 /// Samples, family by family.

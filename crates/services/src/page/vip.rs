@@ -1,13 +1,18 @@
 //! One virtual IP.
 
-use api::{LeaseState, VipCause, VipLine, VipRole};
-use maud::{Markup, html};
+use std::fmt::Write as _;
+
+use api::{Lateness, LeaseState, Moved, VipCause, VipLine, VipRole};
+use maud::{Markup, PreEscaped, html};
 
 use super::{Fragment, View, absent, addresses, section, why};
+use crate::mark;
 
 pub(super) fn parts(view: &View, name: &str, parts: &mut Vec<Fragment>) {
     let Some(status) = &view.heard.status else {
         parts.push(absent("about"));
+        parts.push(absent("moves"));
+        parts.push(absent("late"));
         why::fragments(view, parts);
         return;
     };
@@ -25,7 +30,45 @@ pub(super) fn parts(view: &View, name: &str, parts: &mut Vec<Fragment>) {
         },
     );
     parts.push(section("about", "about", "Address", &inside));
+    parts.push(moves(view, name));
+    parts.push(lateness(view));
     why::fragments(view, parts);
+}
+
+/// So many are shown.
+const MOVES: usize = 10;
+
+/// The last take-overs of all nodes, the newest first, each with what is known of it by now.
+fn moves(view: &View, name: &str) -> Fragment {
+    let object = format!("vip/{name}");
+    let known = view.heard.events.iter().rev().filter(|event| event.object == object);
+    let mut moves: Vec<(u64, &Moved)> = vec![];
+    for (at_ms, moved) in known.filter_map(|event| Some((event.at_ms, event.moved.as_deref()?))) {
+        let is_it = |(_, other): &(u64, &Moved)| (other.term, &other.to) == (moved.term, &moved.to);
+        if !moves.iter().any(is_it) {
+            moves.push((at_ms, moved));
+        }
+    }
+    if moves.is_empty() {
+        return absent("moves");
+    }
+    let stages = moves[0].1.took.stages().map(|(stage, _)| stage);
+    let inside = html! { div.scroll { table {
+        thead { tr {
+            th scope="col" { "When" } th scope="col" { "From" } th scope="col" { "To" } th scope="col" { "Because" }
+            @for stage in stages { th scope="col" { (stage) } }
+        } }
+        tbody { @for (at_ms, moved) in moves.iter().take(MOVES) { tr {
+            td { time datetime=(mark::stamp(*at_ms)) { (mark::time_of_day(*at_ms)) } }
+            td { (moved.from.as_deref().unwrap_or("–")) }
+            td { (moved.to) }
+            td { @if let Some(cause) = moved.cause { (self::cause(cause)) } }
+            @for (_, micros) in moved.took.stages() {
+                td { (micros.map_or_else(|| "–".to_owned(), api::millis)) }
+            }
+        } } }
+    } } };
+    section("moves", "about", "Last moves", &inside)
 }
 
 fn facts(view: &View, vip: &VipLine) -> Markup {
@@ -45,11 +88,40 @@ fn facts(view: &View, vip: &VipLine) -> Markup {
     }
 }
 
+fn lateness(view: &View) -> Fragment {
+    let Some(late) = late(view) else { return absent("late") };
+    let inside = html! { (steps(late)) p { (late.words()) "." } };
+    section("late", "about", &format!("How late the vip process of {} is", view.host), &inside)
+}
+
+/// None: nothing was due yet.
+fn late(view: &View) -> Option<&Lateness> {
+    let late = &view.heard.status.as_ref()?.vip_process.as_ref()?.late;
+    (late.waits > 0).then_some(late)
+}
+
 fn enforced(lease: &LeaseState) -> String {
     match &lease.not_enforced {
         None => "ended by the kernel in time, whatever becomes of the process".to_owned(),
         Some(why) => format!("not enforced: {why}"),
     }
+}
+
+/// A bar for each step, as high as the logarithm of how often: one in a thousand is seen, too.
+fn steps(late: &Lateness) -> Markup {
+    const HIGH: u32 = 24;
+    let octaves = |waits: u64| waits.checked_ilog2().map_or(0, |octaves| octaves + 1);
+    let most = late.steps.iter().map(|step| octaves(step.waits)).max().unwrap_or(1).max(1);
+    let mut bars = String::new();
+    for step in &late.steps {
+        let (x, high) = (u32::from(step.step) * 2, HIGH * octaves(step.waits) / most);
+        let y = HIGH - high;
+        // A String takes every text.
+        let _ = write!(bars, "<rect x=\"{x}\" y=\"{y}\" width=\"2\" height=\"{high}\"/>");
+    }
+    PreEscaped(format!(
+        "<svg class=\"steps\" viewBox=\"0 0 128 24\" preserveAspectRatio=\"none\" aria-hidden=\"true\">{bars}</svg>"
+    ))
 }
 
 const fn role(role: VipRole) -> &'static str {

@@ -11,8 +11,7 @@ use std::time::Duration;
 
 use api::{
     Answer, Ask, BalancerState, Cell, Choice, Event, Evidence, Load, Mode, NodeLine, NodeState,
-    ProcessState, ProxyLine, ServerCheck, ServerState, Standing, Status, VipLine, VipRole,
-    VipState, Why,
+    ProcessState, ProxyLine, ServerCheck, ServerState, Standing, Status, VipLine, Why,
 };
 use outlast_services as services;
 #[path = "history.rs"]
@@ -298,6 +297,7 @@ pub fn event(node: &str, what: &str, object: &str, evidence: &str, action: &str)
         action: action.to_owned(),
         took_us: 1234,
         not_done: String::new(),
+        moved: None,
     }
 }
 
@@ -394,6 +394,7 @@ pub fn status() -> Status {
         turned_away: crate::stored::turned_away(),
         vip_refused: api::RefusedPackets::default(),
         adverts_refused: crate::stored::adverts(),
+        vip_process: Some(crate::stored::vip_process()),
         at_ms: 0,
         version: "0.1.0".to_owned(),
         node: "node01".to_owned(),
@@ -421,19 +422,7 @@ fn vip() -> VipLine {
     VipLine {
         name: "internal".to_owned(),
         addresses: vec!["10.79.0.40/24".to_owned()],
-        state: VipState {
-            instance: 0,
-            role: VipRole::Master,
-            holding: true,
-            successor: Some(1),
-            successor_life: None,
-            cause: None,
-            term: 7,
-            disabled_scripts: vec![],
-            interface: None,
-            vip_lease: None,
-            priority: None,
-        },
+        state: crate::stored::holder(),
         successor: Some("node02".to_owned()),
         holders: vec!["node01".to_owned()],
         interface: "eth0".to_owned(),

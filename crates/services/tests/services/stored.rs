@@ -62,3 +62,44 @@ pub const PROCESSES: [(api::Role, i32); 5] = [
     (api::Role::Proxy, 1205),
     (api::Role::Spare, 1206),
 ];
+
+/// Most of the time it is not late, once it was.
+#[must_use]
+pub fn vip_process() -> api::VipProcess {
+    let step = |step, upto_us, waits| api::LateStep { step, upto_us, waits };
+    let steps = vec![step(4, Some(16), 59_000), step(13, Some(80), 999), step(36, Some(4096), 1)];
+    let (p50_us, p99_us, p999_us, max_us) = (16, 80, 80, 3456);
+    let late = api::Lateness { waits: 60_000, p50_us, p99_us, p999_us, max_us, steps };
+    api::VipProcess { late }
+}
+
+/// All five numbers.
+#[must_use]
+pub fn took() -> api::Took {
+    api::Took {
+        detect_us: Some(46_130),
+        decide_us: 700,
+        address_us: 310,
+        announce_us: Some(95),
+        answer_us: Some(1200),
+    }
+}
+
+/// A holder.
+#[must_use]
+pub fn holder() -> api::VipState {
+    api::VipState {
+        instance: 0,
+        role: api::VipRole::Master,
+        holding: true,
+        successor: Some(1),
+        successor_life: None,
+        cause: None,
+        term: 7,
+        disabled_scripts: vec![],
+        interface: None,
+        vip_lease: None,
+        priority: None,
+        took: Some(took()),
+    }
+}

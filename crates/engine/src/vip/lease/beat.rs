@@ -1,7 +1,7 @@
 //! The beat of a vip process as bytes: what one node says to another about all its virtual IPs.
 //!
 //! ```text
-//!  0 version 1 | 1 flags: 1 silent, 2 closed, 4 numbered | 2 length of this head | 3 length of an entry
+//!  0 version 1 | 1 flags: 1 silent, 2 closed, 4 numbered, 8 leaving | 2 length of this head | 3 length of an entry
 //!  4 entries | 5 networks | 6 beat x2 | 8 epoch x4 | 12 vip lease x2 | 14 reached | 15 unreached | 16 serial x8
 //! 24 acked life x8 | 32 acked serial x8 | 40 store x8                                     48 bytes
 //! 48 for each network x8: whom it hears there x4, of whom the last beat there is young x4; a bit for each node
@@ -31,6 +31,7 @@ const HEARD: usize = 8;
 const SILENT: u8 = 1;
 const CLOSED: u8 = 2;
 const NUMBERED: u8 = 4;
+const LEAVING: u8 = 8;
 const GRANTS: u8 = 16;
 const NOBODY: u16 = u16::MAX;
 const TENTH: Duration = Duration::from_micros(100);
@@ -42,6 +43,8 @@ pub struct Head {
     pub silent: bool,
     /// What former lives of the sender opened is closed.
     pub closed: bool,
+    /// Its process ends in order: that nothing comes any more means nothing.
+    pub leaving: bool,
     pub epoch: Epoch,
     /// Between two beats of the sender.
     pub beat: Duration,
@@ -170,7 +173,10 @@ pub fn write(head: &Head, entries: impl Iterator<Item = Entry>, out: &mut [u8]) 
     };
     front.fill(0);
     front[0] = VERSION;
-    front[1] = flag(head.silent, SILENT) | flag(head.closed, CLOSED) | flag(numbered, NUMBERED);
+    front[1] = flag(head.silent, SILENT)
+        | flag(head.closed, CLOSED)
+        | flag(numbered, NUMBERED)
+        | flag(head.leaving, LEAVING);
     front[2] = u8::try_from(length).unwrap_or(u8::MAX);
     front[3] = 16;
     front[5] = head.hears.networks();
@@ -228,6 +234,7 @@ pub fn read(bytes: &[u8]) -> Option<Beat<'_>> {
     let head = Head {
         silent: front[1] & SILENT != 0,
         closed: front[1] & CLOSED != 0,
+        leaving: front[1] & LEAVING != 0,
         epoch: if numbered { Epoch::Number(Number { store, list }) } else { Epoch::Hash(list) },
         beat: span(6),
         span: span(12),

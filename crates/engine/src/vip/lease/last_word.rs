@@ -24,6 +24,8 @@ pub fn write(voters: Option<&Voters>, left: impl Iterator<Item = Left>, out: &mu
         // It votes for nobody and heard nobody.
         silent: true,
         closed: true,
+        // The node lives: nothing has to be avoided there.
+        leaving: true,
         epoch: voters.map_or(Epoch::Hash(0), Voters::epoch),
         beat: BEAT,
         span: SPAN,

@@ -82,6 +82,7 @@ fn holder() -> VipState {
         interface: None,
         vip_lease: None,
         priority: None,
+        took: None,
     }
 }
 
@@ -94,6 +95,7 @@ fn status() -> Status {
         vip_refused: api::RefusedPackets::default(),
         turned_away: api::TurnedAway::default(),
         adverts_refused: vec![],
+        vip_process: None,
         at_ms: 100_000,
         version: "0.1.0".to_owned(),
         node: "node01".to_owned(),
@@ -131,11 +133,9 @@ fn status() -> Status {
             server("mariadb", "one", ServerCheck::Up, true, 0),
             server("mariadb", "two", ServerCheck::Up, false, 0),
         ],
-        choices: vec![Choice {
-            proxy: "mariadb".to_owned(),
-            server: "one".to_owned(),
-            term: 4,
-            by: 1,
+        choices: vec![{
+            let (proxy, server) = ("mariadb".to_owned(), "one".to_owned());
+            Choice { proxy, server, term: 4, by: 1 }
         }],
         planned: vec![],
         own_doubts: vec![],

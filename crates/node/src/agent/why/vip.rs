@@ -72,6 +72,10 @@ fn evidence(ground: &Ground<'_>, line: &VipLine, file: &VipName) -> Vec<api::Evi
         let told = format!("since the vip process started, adverts came {}", adverts.words());
         evidence.push(fact(told));
     }
+    if let Some(took) = line.state.took.as_ref().filter(|_| line.state.holding) {
+        let total = api::millis(took.total_us());
+        evidence.push(fact(format!("it came here in {total}: {}", took.words())));
+    }
     if let Some(told) = &line.state.vip_lease {
         evidence.extend(lease::evidence(ground, line, told));
     }

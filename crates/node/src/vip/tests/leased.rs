@@ -40,8 +40,8 @@ fn texts() -> Texts {
 }
 
 /// Node one, and two others that vote and hold nothing: their cables are off.
-struct Stage<'a> {
-    driver: Driver<'a>,
+pub(super) struct Stage<'a> {
+    pub(super) driver: Driver<'a>,
     others: Vec<VipLease>,
     ready: Vec<Ready>,
 }
@@ -74,7 +74,7 @@ impl<'a> Stage<'a> {
     }
 
     /// Until it is so, with what all say to each other.
-    fn run_until(&mut self, what: &str, fits: impl Fn(&Driver<'_>) -> bool) {
+    pub(super) fn run_until(&mut self, what: &str, fits: impl Fn(&Driver<'_>) -> bool) {
         let end = sys::clock::now() + PATIENCE;
         while !fits(&self.driver) {
             assert!(sys::clock::now() < end, "in vain: {what}");
@@ -135,19 +135,19 @@ fn stands_on(driver: &Driver<'_>, device: &str) -> bool {
 }
 
 /// With a node that runs, in a network of its own; where this machine's kernel takes no gate it is skipped.
-fn with_gate(test: &str, work: impl FnOnce(Stage<'_>) + Send) {
-    if !may_make_networks(&format!("leased::{test}")) {
+pub(super) fn with_gate(module: &str, test: &str, work: impl FnOnce(Stage<'_>, &Channel) + Send) {
+    if !may_make_networks(&format!("{module}::{test}")) {
         return;
     }
     let network = Network::new();
-    let (_supervisor, channel) = Channel::pair().unwrap();
+    let (supervisor, channel) = Channel::pair().unwrap();
     let driven = netns::within(network.node.as_fd(), || {
         let mut stage = Stage::new(&channel);
         stage.driver.begin(&start());
         if let Some(why) = guard(&mut stage.driver).not_enforced() {
             return network::skip(test, &why);
         }
-        work(stage);
+        work(stage, &supervisor);
     });
     driven.unwrap();
 }
@@ -155,7 +155,7 @@ fn with_gate(test: &str, work: impl FnOnce(Stage<'_>) + Send) {
 #[test]
 fn a_claim_looks_at_known_devices_alone_and_a_new_one_is_told_by_its_address() {
     let test = "a_claim_looks_at_known_devices_alone_and_a_new_one_is_told_by_its_address";
-    with_gate(test, |mut stage| {
+    with_gate("leased", test, |mut stage, _| {
         let netlink = Netlink::open().unwrap();
         netlink.create_veth("eth1", "eth2", None).unwrap();
         let new = netlink.link("eth1").unwrap().unwrap().index;
@@ -180,7 +180,7 @@ fn what_the_kernel_does_not_say_of_a_gate_takes_nothing_off_and_is_asked_again()
     assert!(!place.lacks(2, || Err(silence())), "it would be put there again, or taken off");
     assert!(place.lacks(2, || Ok(false)) && place.lacks(3, || Ok(true)));
 
-    with_gate(test, |mut stage| {
+    with_gate("leased", test, |mut stage, _| {
         let driver = &mut stage.driver;
         let (now, voted) = (sys::clock::now(), of_leases(&driver.instances));
         let all = driver.vip_leases.as_mut().unwrap();
@@ -233,6 +233,7 @@ fn a_rescue_speaks_for_the_process_and_names_whom_that_would_have_named() {
             interface: None,
             vip_lease: None,
             priority: None,
+            took: None,
         };
         rescue.note(&state(0, true, Some(1)));
         rescue.note(&state(1, false, Some(2)));

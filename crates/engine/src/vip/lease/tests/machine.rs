@@ -94,7 +94,9 @@ fn last_word(trio: &mut Trio, life: u64) {
 fn the_last_word_for_a_process_that_is_gone_frees_its_voters_and_the_named_node_follows_at_once() {
     let mut trio = Trio::held();
     trio.run(303);
+    assert!(trio.machines[1].heard(0).is_some());
     last_word(&mut trio, 6);
+    assert_eq!(trio.machines[1].heard(0), None, "its silence means nothing from now on");
     trio.comes_to(310, Some(1));
     let gained = Gained { from: Some(0), unheard: Duration::ZERO, granted: WAY * 2 };
     let view = trio.machines[1].view(0).unwrap();
@@ -414,6 +416,7 @@ fn who_hears_many_strangers_first_holds_by_the_voters_that_remain() {
             let head = beat::Head {
                 silent: false,
                 closed: true,
+                leaving: false,
                 epoch: Epoch::Number(number(1)),
                 beat: BEAT,
                 span: SPAN,

@@ -20,11 +20,16 @@ fn entries() -> impl Strategy<Value = Vec<Entry>> {
 
 fn head() -> impl Strategy<Value = Head> {
     let tenths = |most: u32| (1..=most).prop_map(|tenths| Duration::from_micros(100) * tenths);
-    let words = (1..u64::MAX, any::<(u64, u64, u8, u8)>(), any::<(bool, bool, Option<u64>, u32)>());
+    let words =
+        (1..u64::MAX, any::<(u64, u64, u8, u8)>(), any::<(bool, bool, bool, Option<u64>, u32)>());
     let masks = prop::collection::vec(any::<(u32, u32)>(), 0..=MAX_NETWORKS);
     (words, tenths(65535), tenths(2000), masks).prop_map(
         |(
-            (serial, (acked_life, acked_serial, reached, unreached), (silent, closed, store, list)),
+            (
+                serial,
+                (acked_life, acked_serial, reached, unreached),
+                (silent, closed, leaving, store, list),
+            ),
             beat,
             span,
             masks,
@@ -39,6 +44,7 @@ fn head() -> impl Strategy<Value = Head> {
             Head {
                 silent,
                 closed,
+                leaving,
                 epoch,
                 beat,
                 span,

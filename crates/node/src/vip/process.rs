@@ -1,0 +1,72 @@
+//! What this process says about itself.
+
+use std::time::Duration;
+
+use api::{LateStep, VipProcess};
+use base::Time;
+use engine::vip::lateness::{Lateness, STEPS};
+
+/// How often at most it is told.
+const TELL_EVERY: Duration = Duration::from_secs(1);
+/// How often it is told though nothing took longer than all before.
+const TELL_AGAIN: Duration = Duration::from_secs(10);
+
+pub(super) struct Process {
+    pub(super) lateness: Lateness,
+    /// When it was awake last, before this time.
+    woke: Time,
+    /// As it was told last.
+    told: VipProcess,
+    told_at: Time,
+}
+
+impl Process {
+    pub(super) fn new(now: Time) -> Self {
+        let mut told = VipProcess::default();
+        told.late.steps.reserve_exact(STEPS);
+        Self { lateness: Lateness::new(), woke: now, told, told_at: Time::ZERO }
+    }
+
+    /// It waited until something was `due`, or for less. What was due before it looked last was late then; the rest of
+    /// that is what it did meanwhile, or that it was not run.
+    pub(super) fn woke(&mut self, now: Time, due: Time) {
+        if now >= due {
+            self.lateness.note(now, now.since(due.max(self.woke)));
+        }
+        self.woke = now;
+    }
+
+    /// What is to be told now. It is handed back to [`Self::was_told`].
+    pub(super) fn news(&mut self, now: Time) -> Option<VipProcess> {
+        let longest = micros(self.lateness.longest());
+        let is_longer = longest > self.told.late.max_us;
+        let every = if is_longer { TELL_EVERY } else { TELL_AGAIN };
+        if now.since(self.told_at) < every || self.lateness.waits() == 0 {
+            return None;
+        }
+        self.told_at = now;
+        let mut told = std::mem::take(&mut self.told);
+        told.late.waits = self.lateness.waits();
+        told.late.p50_us = micros(self.lateness.quantile(500));
+        told.late.p99_us = micros(self.lateness.quantile(990));
+        told.late.p999_us = micros(self.lateness.quantile(999));
+        told.late.max_us = longest;
+        let steps = (0..).zip(self.lateness.steps()).map(|(step, (upto, waits))| LateStep {
+            step,
+            upto_us: upto.map(micros),
+            waits,
+        });
+        told.late.steps.clear();
+        told.late.steps.extend(steps.filter(|step| step.waits > 0));
+        Some(told)
+    }
+
+    /// Its memory is used again.
+    pub(super) fn was_told(&mut self, told: VipProcess) {
+        self.told = told;
+    }
+}
+
+fn micros(span: Duration) -> u64 {
+    u64::try_from(span.as_nanos().div_ceil(1000)).unwrap_or(u64::MAX)
+}
