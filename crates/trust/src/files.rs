@@ -50,7 +50,9 @@ pub(crate) fn write(path: &Path, bytes: &[u8]) -> Result<(), FileError> {
         file.write_all(bytes)?;
         file.sync_all()?;
         fs::rename(&beside, path)?;
-        File::open(path.parent().unwrap_or_else(|| Path::new(".")))?.sync_all()
+        // A name alone is in the folder one is in.
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+        File::open(folder.unwrap_or_else(|| Path::new(".")))?.sync_all()
     };
     replace().map_err(|source| FileError::Write { path: path.to_owned(), source })
 }

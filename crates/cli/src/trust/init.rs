@@ -51,8 +51,8 @@ pub fn run(args: &Args, out: &mut impl Write) -> Result<(), CommandError> {
     )?;
     writeln!(
         out,
-        "next: `outlast trust serve` and `outlast token create` here (`--role controller` for another controller), \
-         `outlast join` there"
+        "next: `outlast run` here (or `outlast trust serve`, where there is no outlast.toml yet), which answers joins; \
+         `outlast token create` (`--role controller` for another controller), and `outlast join -` there"
     )?;
     Ok(())
 }
