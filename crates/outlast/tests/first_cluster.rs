@@ -119,5 +119,37 @@ fn the_commands_of_the_page_make_three_machines_a_cluster() {
         assert_eq!(applied.matches("runs generation 1").count(), NODES.len(), "{applied}");
         let kept = machines[1].types("outlast trust status", "").out;
         assert!(kept.contains("keeps a copy of the authority's key"), "{kept}");
+        in_place(&machines[0], file);
     });
+}
+
+/// The address of the page does not change to VRRP by one generation, nor while nodes have not left the former one.
+fn in_place(machine: &Machine, file: &str) {
+    let apply = |text: &str| {
+        machine.types("mkdir -p next", "");
+        machine.writes("root/next/outlast.toml", text);
+        machine.types("outlast config apply next --yes", "")
+    };
+    let vrrp: String =
+        file.lines().filter(|line| !line.starts_with("lease")).map(by_line).collect();
+    let (without, _) = file.split_once("[vip.internal]").expect("the page has it");
+    let said = apply(&vrrp);
+    let refused =
+        said.error.contains("vip/internal does not change between VRRP and votes in place");
+    assert!(refused && said.error.contains("nothing was committed"), "{}{}", said.out, said.error);
+    let said = apply(without);
+    assert!(said.out.contains("the last goes") && !said.is_well, "{}{}", said.out, said.error);
+    assert!(said.out.contains("`outlast config rollback 1`"), "{}", said.out);
+    assert!(!said.out.contains("places of errors"), "there is none: {}", said.out);
+    let said = apply(&vrrp);
+    let still = "node01, node02, node03 still run generation 1, where vip/internal is held in the other way";
+    assert!(said.error.contains(still), "{}{}", said.out, said.error);
+    let history = machine.types("outlast config history", "").out;
+    assert_eq!(history.lines().count(), 2, "two were committed: {history}");
+    let said = machine.types("outlast config rollback 1 --yes", "");
+    assert!(said.is_well, "{}{}", said.out, said.error);
+}
+
+fn by_line(line: &str) -> String {
+    format!("{line}\n")
 }

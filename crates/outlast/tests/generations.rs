@@ -346,7 +346,7 @@ fn taken(trio: &Trio, one: SocketAddr) {
     let output = trio.ask("node03", &["config", "apply", &trio.folder(one, &more), "--yes"]);
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     assert!(
-        text.contains("back to the one before, on all nodes: `outlast config rollback 3`"),
+        text.contains("back to what these nodes run, on all nodes: `outlast config rollback 3`"),
         "{text}"
     );
     let (code, said) = trio.config("node03", &["rollback", "3", "--yes"]);

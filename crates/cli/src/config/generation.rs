@@ -1,5 +1,6 @@
 //! `outlast config apply | history | rollback | show | status`: generations of the configuration in the store.
 
+use std::collections::BTreeSet;
 use std::io::{self, IsTerminal, Write};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -11,6 +12,7 @@ use crate::EXIT_CODES;
 use crate::reach::{Instance, ReachError};
 
 mod collect;
+mod leases;
 mod shelf;
 mod show;
 
@@ -165,6 +167,7 @@ fn commit(
     if let Some(why) = groups.iter().find_map(too_far) {
         return Err(GenerationError::Wrong(why));
     }
+    leases::stay(shelf, &groups, content, kept.last().map(|newest| newest.number))?;
     if is_same && !how.force {
         let number = number.saturating_sub(1);
         if !how.json {
@@ -229,8 +232,8 @@ fn wait_for(
         writeln!(out, "the store did not answer at last, so this may be old: {trouble}")?;
         writeln!(out, "what is said later is in `outlast config status`")?;
     }
-    if !how.json && number > 1 && lines.iter().any(|line| line.is_refused(number)) {
-        write!(out, "{}", way_back(number))?;
+    if !how.json {
+        write!(out, "{}", way_back(number, &lines))?;
     }
     Ok(lines.iter().all(|line| line.is_well(number)))
 }
@@ -280,13 +283,38 @@ fn write_first(out: &mut impl Write, content: &Content) -> io::Result<()> {
     )
 }
 
-/// What to do where nodes cannot run a generation that is committed.
-fn way_back(number: u64) -> String {
-    format!(
-        "places of errors are those in the files of generation {number} (`outlast config show {number} --node NODE --output \
-         DIR`), not of those on the disk\nback to the one before, on all nodes: `outlast config rollback {}`\n",
-        number - 1
-    )
+/// What to do where nodes cannot run a generation that is committed: where the places of errors are, if one has any,
+/// and the way back to what those nodes run.
+fn way_back(number: u64, lines: &[shelf::Line]) -> String {
+    let refused = || lines.iter().filter(|line| line.is_refused(number));
+    let mut text = String::new();
+    if refused().any(|line| has_place(&line.text(number))) {
+        text.push_str(&format!(
+            "places of errors are those in the files of generation {number} (`outlast config show {number} --node NODE \
+             --output DIR`), not of those on the disk\n"
+        ));
+    }
+    // What one of them runs is not always the one before: that one may have been refused, too.
+    let runs: BTreeSet<u64> = refused().filter_map(|line| line.applied.as_ref()?.runs).collect();
+    if let Some(newest) = runs.last() {
+        text.push_str(&format!(
+            "back to what these nodes run, on all nodes: `outlast config rollback {newest}`\n"
+        ));
+    }
+    text
+}
+
+/// Whether a text names a place as `haproxy.cfg:6:17`.
+fn has_place(text: &str) -> bool {
+    let is_number = |word: &str| !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_digit());
+    let is_place = |word: &str| {
+        let mut parts = word.trim_end_matches([',', '.', ';', ':']).rsplit(':');
+        let (column, line) = (parts.next(), parts.next());
+        parts.next().is_some_and(|file| !file.is_empty() && !is_number(file))
+            && column.is_some_and(is_number)
+            && line.is_some_and(is_number)
+    };
+    text.split_whitespace().any(is_place)
 }
 
 fn write_groups(out: &mut impl Write, groups: &[Group], nodes: usize) -> io::Result<()> {

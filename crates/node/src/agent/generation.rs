@@ -354,8 +354,8 @@ impl Applier {
             Next::Note => self.place.note_down(number, files),
             Next::Refuse(foreign) => {
                 self.refuse(format!(
-                    "changed by hand, and of no generation: {}; `outlast config apply --force` replaces what was \
-                     changed and keeps it beside",
+                    "changed by hand, and of no generation: {}; `outlast config rollback {number} --force` \
+                     replaces what was changed and keeps it beside",
                     cut(&foreign.join(", "))
                 ));
                 return false;

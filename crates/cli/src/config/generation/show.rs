@@ -14,6 +14,10 @@ use crate::EXIT_CODES;
 use crate::events::clock;
 use crate::reach::Instance;
 
+/// Nodes run the files that they have.
+const NOTHING_YET: &str =
+    "nothing was applied yet: `outlast config apply DIR` commits the first generation";
+
 /// List the generations of the configuration, the oldest first
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXIT_CODES, after_long_help = EXIT_CODES)]
@@ -49,7 +53,7 @@ pub struct ShowArgs {
 
 /// Show which generation every node runs, and why another one than the newest
 ///
-/// Exit code 1 where a node does not run the newest one.
+/// Exit code 1 where a node does not run the newest one; 0 where nothing was applied yet.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXIT_CODES, after_long_help = EXIT_CODES)]
 pub struct StatusArgs {
@@ -72,7 +76,7 @@ pub(in crate::config) fn history(
         }
     }
     if kept.is_empty() && !args.json {
-        writeln!(out, "nothing was applied yet")?;
+        writeln!(out, "{NOTHING_YET}")?;
     }
     Ok(true)
 }
@@ -113,7 +117,13 @@ pub(in crate::config) fn status(
 ) -> Result<bool, GenerationError> {
     let shelf = Shelf::open(&args.instance)?;
     let (newest, lines) = shelf.standing()?;
-    let generation = newest.ok_or(GenerationError::None)?;
+    let Some(generation) = newest else {
+        match args.json {
+            true => writeln!(out, "{}", json!({ "generation": null, "nodes": [] }))?,
+            false => writeln!(out, "{NOTHING_YET}")?,
+        }
+        return Ok(true);
+    };
     let number = generation.number;
     if args.json {
         let lines: Vec<_> = lines.iter().map(|line| line.json(number)).collect();

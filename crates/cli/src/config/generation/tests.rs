@@ -150,6 +150,25 @@ fn each_node_says_what_it_runs_and_why() {
 }
 
 #[test]
+fn the_way_back_is_to_what_the_nodes_run_and_places_are_told_where_there_are_any() {
+    let line = |runs, refused: &str| {
+        let applied =
+            Applied { seen: 9, runs, refused: Some(refused.to_owned()), ..Applied::default() };
+        Line { node: "a".to_owned(), is_member: true, applied: Some(applied) }
+    };
+    let back = "back to what these nodes run, on all nodes: `outlast config rollback 5`\n";
+    // Generation 8 was refused there, too.
+    assert_eq!(way_back(9, &[line(Some(5), "the last goes"), line(Some(9), "")]), back);
+    let text = way_back(9, &[line(Some(5), "error at haproxy.cfg:6:17: no log facility")]);
+    assert!(text.starts_with("places of errors are those in the files of generation 9"), "{text}");
+    assert!(text.ends_with(back), "{text}");
+    assert_eq!(way_back(9, &[line(None, "changed by hand: haproxy.cfg")]), "");
+    assert_eq!(way_back(9, &[line(Some(9), "")]), "");
+    assert!(!has_place("cannot bind 10.0.0.1:80, port 80: in use since 12:30:15"));
+    assert!(has_place("see outlast.toml:22:13."));
+}
+
+#[test]
 fn a_store_that_pauses_after_the_commit_makes_what_is_known_late_and_not_an_error() {
     let line = |runs| {
         let applied = Applied { seen: 7, runs, ..Applied::default() };
