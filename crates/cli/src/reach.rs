@@ -94,7 +94,8 @@ impl Instance {
         if let Some(folder) = &self.run_dir {
             return Ok(folder.join("control.sock"));
         }
-        let base = if Path::new(RUN).is_dir() {
+        // Root's are there, also before the first one was started.
+        let base = if sys::rights::is_root() || Path::new(RUN).is_dir() {
             PathBuf::from(RUN)
         } else {
             std::env::var_os("XDG_RUNTIME_DIR")

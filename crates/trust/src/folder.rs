@@ -203,7 +203,9 @@ impl Folder {
         &self.path
     }
 
-    pub(crate) fn state_file(&self) -> PathBuf {
+    /// Where it is written to which cluster the folder belongs; not there: to none.
+    #[must_use]
+    pub fn state_file(&self) -> PathBuf {
         self.path.join(STATE)
     }
 

@@ -103,14 +103,15 @@ fn first_line(source: &Source) -> base::Span {
     base::Span::new(start + indent, start + indent + length)
 }
 
-/// `run` would not start with this secret; here the file may be of another machine.
+/// `run` would not start with this secret or trust folder; here the file may be of another machine.
 fn told(secret: &Secret, sources: &[Source]) -> Diagnostic {
     let text = sources.get(secret.file).map_or("", |source| source.text.as_str());
-    let start = text.find("secret_file").unwrap_or(0);
+    let Secret { field, code, .. } = secret;
+    let start = text.find(field).unwrap_or(0);
     let message = format!("{} {}", secret.path.display(), secret.why);
-    let span = base::Span::new(start, (start + "secret_file".len()).min(text.len()));
+    let span = base::Span::new(start, (start + field.len()).min(text.len()));
     let help = format!("`outlast run` does not start so: {}", secret.help);
-    Diagnostic::warning(span, "secret-file", message).help(help).in_file(secret.file)
+    Diagnostic::warning(span, code, message).help(help).in_file(secret.file)
 }
 
 fn text(out: &mut impl Write, loaded: &Loaded, files: &Files, all: bool) -> io::Result<()> {

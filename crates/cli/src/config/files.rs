@@ -27,7 +27,7 @@ pub(super) struct Files {
     pub(super) unreadable: Vec<Unreadable>,
     /// Files that were not checked, and why.
     pub(super) skipped: Vec<(PathBuf, &'static str)>,
-    /// What an outlast.toml among them names, though it is no configuration file: the secret.
+    /// What an outlast.toml among them names, though it is no configuration file: the secret, or the trust folder.
     pub(super) secrets: Vec<Secret>,
 }
 
@@ -37,9 +37,13 @@ pub(super) struct Unreadable {
     pub(super) why: String,
 }
 
-/// A `secret_file` that `run` would not take.
+/// A `secret_file` or `trust_dir` that `run` would not take.
 #[derive(Debug)]
 pub(super) struct Secret {
+    /// The word of the file.
+    pub(super) field: &'static str,
+    /// What the finding is called.
+    pub(super) code: &'static str,
     /// Position of the cluster file among the sources.
     pub(super) file: usize,
     pub(super) path: PathBuf,
@@ -188,7 +192,8 @@ fn named(source: &Source, path: &Path) -> (Vec<PathBuf>, Option<Secret>) {
     let files = [cluster.haproxy, cluster.keepalived].into_iter().flatten();
     let files = files.map(|file| Cluster::beside(path, &file)).collect();
     let secret = cluster.secret_file.map(|file| Cluster::beside(path, &file));
-    (files, secret.and_then(secret_wrong))
+    let trust = cluster.trust_dir.map(|folder| Cluster::beside(path, &folder));
+    (files, secret.and_then(secret_wrong).or_else(|| trust.and_then(trust_wrong)))
 }
 
 /// Shorter secrets can be guessed (bytes).
@@ -220,7 +225,17 @@ fn secret_wrong(path: PathBuf) -> Option<Secret> {
         ),
         Ok(_) => return None,
     };
-    Some(Secret { file: 0, path, why, help })
+    Some(Secret { field: "secret_file", code: "secret-file", file: 0, path, why, help })
+}
+
+/// A folder that nobody may look into is taken for one that is well.
+fn trust_wrong(path: PathBuf) -> Option<Secret> {
+    let state = trust::Folder::new(&path, None).state_file();
+    let missing = fs::metadata(state).is_err_and(|error| error.kind() == io::ErrorKind::NotFound);
+    let why = "belongs to no cluster yet".to_owned();
+    let help =
+        "`outlast init CLUSTER` on the first node, `outlast join -` on every other one".to_owned();
+    missing.then_some(Secret { field: "trust_dir", code: "trust-dir", file: 0, path, why, help })
 }
 
 fn is_among(file: &Path, wanted: &[(PathBuf, bool)]) -> bool {

@@ -246,6 +246,23 @@ fn a_secret_that_run_would_not_take_is_told() {
 }
 
 #[test]
+fn a_trust_folder_that_belongs_to_no_cluster_is_told() {
+    let folder = Folder::new("trust");
+    folder.file("lb.cfg", PROXIES);
+    let cluster = CLUSTER.replace("secret_file = \"secret\"", "trust_dir = \"trust\"");
+    let cluster = folder.file("outlast.toml", &cluster);
+    let told = || check(&folder, vec![cluster.clone()], false);
+    let (code, shown) = told();
+    assert_eq!(code, 0);
+    let expected = "warning[trust-dir]: FOLDER/trust belongs to no cluster yet";
+    assert!(shown.contains(expected) && shown.contains("outlast.toml:4:1"), "{shown}");
+    assert!(shown.contains("`outlast join -` on every other one"), "{shown}");
+    let founding = trust::Founding { cluster: "c".to_owned(), node: "a".to_owned(), address: None };
+    trust::Folder::new(&folder.0.join("trust"), None).init(&founding, 0).unwrap();
+    assert_eq!(told().1, "2 files checked, nothing to say\n");
+}
+
+#[test]
 fn two_files_with_the_same_virtual_ips_are_two_starts() {
     let folder = Folder::new("starts");
     let files = vec![

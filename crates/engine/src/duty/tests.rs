@@ -59,6 +59,11 @@ fn check(change: impl FnOnce(&mut View<'_>), command: Command<'_>, expected: &st
     assert_eq!(found, expected, "{command:?}");
 }
 
+/// What is said of a node that nobody hears.
+const SILENT: &str = "node03 is not alive as far as this node knows, and nobody is there to obey: if its machine is off, \
+                      `outlast node confirm-off node03` tells all nodes, and `outlast node replace node03` puts a new one \
+                      in its place";
+
 #[test]
 fn a_command_goes_to_the_node_that_is_named_or_holds() {
     let moved = |vip| Command::Move { vip, to: "node01" };
@@ -71,7 +76,7 @@ fn a_command_goes_to_the_node_that_is_named_or_holds() {
         (rest("node01"), "Here"),
         (drain("node02"), "There(1)"),
         (resume("node04"), "There(3)"),
-        (rest("node03"), "node03 is not alive as far as this node knows"),
+        (rest("node03"), SILENT),
         (rest("x"), "there is no node x; there are node01, node02, node03, node04"),
         (moved("internal"), "Here"),
         (moved("external"), "There(1)"),
@@ -100,8 +105,7 @@ fn what_speaks_against_a_command_is_told_by_name_before_anything_is_done() {
     check(as_it_is, moved("internal", "node01"), "node01 holds vip/internal already");
     let unknown = "there is no node node9; there are node01, node02, node03, node04";
     check(as_it_is, moved("internal", "node9"), unknown);
-    let silent = "node03 is not alive as far as this node knows";
-    check(as_it_is, moved("internal", "node03"), silent);
+    check(as_it_is, moved("internal", "node03"), SILENT);
     let never = "node04 is not in the order of vip/internal: it never holds it";
     check(as_it_is, moved("internal", "node04"), never);
     let unknown = "there is no vip/intern here; there are internal, external";
@@ -128,8 +132,7 @@ fn the_server_in_use_moves_to_one_that_works_on_the_node_that_is_named() {
     // Of two servers there, the one that works.
     check(as_it_is, uses("db", "node02"), "Use { pool: 0, server: 2 }");
     check(as_it_is, uses("db", "node01"), "pool/db uses one already");
-    let silent = "node03 is not alive as far as this node knows";
-    check(as_it_is, uses("db", "node03"), silent);
+    check(as_it_is, uses("db", "node03"), SILENT);
     check(
         |view| view.nodes[2].is_alive = true,
         uses("db", "node03"),
@@ -158,11 +161,10 @@ fn the_roles_of_a_cluster_move_to_voters_that_are_on_duty() {
     check(as_it_is, coordinate("node02"), "node02 coordinates already");
     check(as_it_is, lead("node02"), "Lead { to: 1 }");
     check(as_it_is, lead("node01"), "node01 leads the store already");
-    let silent = "node03 is not alive as far as this node knows";
     let stranger = "node04 does not vote in the store; these do: node01, node02, node03";
     let rests = "node02 is on standby: `outlast node resume node02` makes it hold again";
     for command in [coordinate, lead] {
-        check(as_it_is, command("node03"), silent);
+        check(as_it_is, command("node03"), SILENT);
         check(as_it_is, command("node04"), stranger);
     }
     check(|view| view.nodes[1].duty = Duty::Standby, lead("node02"), rests);
