@@ -17,7 +17,10 @@ pub struct Args {
     /// node02, vip/internal, pool/keystone_internal, server/keystone_internal/node02, balancer,
     /// process/proxy
     object: String,
-    /// The same as one JSON object
+    /// Of a node: all rules in their order, with the one that applied
+    #[arg(long)]
+    all: bool,
+    /// The same as one JSON object, with all rules
     #[arg(long)]
     json: bool,
     #[command(flatten)]
@@ -39,7 +42,7 @@ pub fn run(args: &Args, out: &mut impl Write) -> Result<(), ObjectError> {
             .map_err(io::Error::from)
             .and_then(|()| writeln!(out))
     } else {
-        lines(&why).iter().try_for_each(|line| writeln!(out, "{line}"))
+        lines(&why, args.all).iter().try_for_each(|line| writeln!(out, "{line}"))
     };
     match written {
         // Whoever reads our output (head) may have seen enough.
@@ -50,8 +53,8 @@ pub fn run(args: &Args, out: &mut impl Write) -> Result<(), ObjectError> {
     }
 }
 
-/// The explanation as text, for the subcommand and for the screen.
-pub(crate) fn lines(why: &Why) -> Vec<String> {
+/// The explanation as text, for the subcommand and for the screen; the rules that did not apply with `all`.
+pub(crate) fn lines(why: &Why, all: bool) -> Vec<String> {
     let mut lines = vec![format!("{}: {}", why.object, why.state)];
     let mut part = |title: &str, entries: Vec<String>| {
         if !entries.is_empty() {
@@ -75,7 +78,8 @@ pub(crate) fn lines(why: &Why) -> Vec<String> {
         };
         format!("{mark} {number:>2} {}: {}{numbers}", rule.name, rule.sentence)
     });
-    part("all rules, the first that applies decides", rules.collect());
+    let rules: Vec<String> = if all { rules.collect() } else { vec![] };
+    part("all rules, the first that applies decides", rules);
     part("what would change it", why.would_change.clone());
     part("verdicts on it, the newest last", why.history.iter().map(turn).collect());
     part(
@@ -150,6 +154,11 @@ mod tests {
             verdicts on it, the newest last
               2026-11-24 01:33:02.950 cut off on storage, rule cut-off: view: node02 does not hear it on storage
             last events
-              node02 #12 2026-11-24 01:33:02.950 node/node03 node-suspect: no beat for 1 s; the rule applies"#]].assert_eq(&lines(&why).join("\n"));
+              node02 #12 2026-11-24 01:33:02.950 node/node03 node-suspect: no beat for 1 s; the rule applies"#]].assert_eq(&lines(&why, true).join("\n"));
+        let short = lines(&why, false).join("\n");
+        assert!(
+            short.contains("rule\n  silent on every network for 1000 ms\nwhat would"),
+            "{short}"
+        );
     }
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use api::{
-    BalancerState, Cell, Duty, Load, Mode, NodeState, Role, ServerCheck, ServerState, Standing,
+    BalancerState, Cell, Duty, Mode, NodeLine, NodeState, Role, ServerCheck, ServerState, Standing,
     Status,
 };
 use api::{Verdict, VipCause, VipLine, VipRole};
@@ -77,8 +77,33 @@ pub(crate) fn why(node: &NodeState) -> String {
         rule @ ("silent-here" | "silent-everywhere" | "unanswered") if !node.why.is_empty() => {
             format!("{rule}: {}", node.why)
         }
-        rule => rule.to_owned(),
+        rule => match sentence(rule) {
+            Some(sentence) => format!("{rule}: {sentence}"),
+            None => rule.to_owned(),
+        },
     }
+}
+
+/// A rule of `engine::verdict` in short, and whose word it is; `outlast why` has it at length.
+fn sentence(rule: &str) -> Option<&'static str> {
+    let text = match rule {
+        "proven-dead" => "an operator confirmed that it is off, by `outlast node confirm-off`",
+        "own-timers" => "this node was woken late, and accuses nobody yet",
+        "own-links" => "this node has no carrier towards it, and accuses nobody",
+        "own-reference" => "no reference point answers this node, which accuses nobody",
+        "own-quorum" => "this node reaches no majority, and only doubts",
+        "unanswered" => "the controllers asked it, and it answered none of them",
+        "declared" => "the members of its networks declare it gone",
+        "agent-gone" => "its machine says that nothing of outlast listens there",
+        "quarantine" => "it came and went too often",
+        "heard-outside" => "it is heard, and is not among those who all reach each other",
+        "cut-off" => "the others all reach each other there, and it is not among them",
+        "heard-elsewhere" => "others hear it, this node does not",
+        "ailing" => "it says so itself",
+        "not-serving" => "it beats, and all of its servers fail checks or requests",
+        _ => return None,
+    };
+    Some(text)
 }
 
 pub(crate) const fn vip_role(role: VipRole) -> &'static str {
@@ -250,9 +275,13 @@ pub(crate) fn cell(cell: &Cell) -> String {
     }
 }
 
-/// `12 %`, `40 %`, `2/2` of a load: processor, memory, fibre channel ports.
-pub(crate) fn load(load: Option<Load>) -> [String; 3] {
-    let Some(load) = load else { return ["-".to_owned(), "-".to_owned(), "-".to_owned()] };
+/// `12 %`, `40 %`, `2/2` of what a node said of its load: processor, memory, fibre channel ports. What a node said that is
+/// silent now, or gone, is not so now.
+pub(crate) fn load(line: &NodeLine) -> [String; 3] {
+    let is_heard = line.state.cells.is_empty() || line.state.cells.iter().any(|cell| cell.alive);
+    let Some(load) = line.load.filter(|_| is_heard) else {
+        return ["-".to_owned(), "-".to_owned(), "-".to_owned()];
+    };
     let fibre = match load.fibre_ports {
         0 => "none".to_owned(),
         ports => format!("{}/{ports}", load.fibre_online),
@@ -269,15 +298,32 @@ mod tests {
         let mut node = crate::example::status().nodes.swap_remove(2).state;
         assert_eq!(why(&node), format!("silent-everywhere: {}", node.why));
         // What is known of its silence says nothing about another rule.
-        for rule in ["cut-off", "not-serving", "proven-dead", "quarantine"] {
+        for (rule, sentence) in [
+            ("cut-off", "the others all reach each other there, and it is not among them"),
+            ("proven-dead", "an operator confirmed that it is off, by `outlast node confirm-off`"),
+            ("quarantine", "it came and went too often"),
+        ] {
             node.opinion.rule = rule.to_owned();
-            assert_eq!(why(&node), rule);
+            assert_eq!(why(&node), format!("{rule}: {sentence}"));
         }
         node.opinion.rule = "unanswered".to_owned();
         node.why.clear();
-        assert_eq!(why(&node), "unanswered");
+        let unanswered = "unanswered: the controllers asked it, and it answered none of them";
+        assert_eq!(why(&node), unanswered);
+        // Of a later release.
+        node.opinion.rule = "of-tomorrow".to_owned();
+        assert_eq!(why(&node), "of-tomorrow");
         (node.opinion.rule, node.why) = ("alive".to_owned(), "its first beat came".to_owned());
         assert_eq!(why(&node), "its first beat came");
+    }
+
+    #[test]
+    fn what_a_silent_node_said_of_its_load_is_not_shown_as_that_of_now() {
+        let mut lines = crate::example::status().nodes;
+        let said = lines[0].load;
+        assert_eq!(load(&lines[0]), ["12 %", "40 %", "2/2"]);
+        lines[2].load = said;
+        assert_eq!(load(&lines[2]), ["-", "-", "-"]);
     }
 
     #[test]

@@ -4,6 +4,12 @@
 
 use std::time::Duration;
 
+/// What a tether says while nobody has closed it.
+pub(crate) fn not_closed(networks: usize) -> String {
+    let plural = if networks == 1 { "" } else { "s" };
+    format!("not closed, on {networks} network{plural}: without power nobody closes one")
+}
+
 /// One kind of evidence. What a rule of [`crate::verdict`] reads stands in `used`.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Kind {

@@ -234,7 +234,7 @@ fn killed_processes_of_a_real_compute_node_and_its_goodbye_are_known_at_once_on_
         until("it is tethered to all controllers", || {
             (0..CONTROLLERS).all(|node| {
                 let why = stage.types(node, &["why", "node/cmp1"]).1;
-                why.contains("tether: holds on 2 networks")
+                why.contains("tether: not closed, on 2 networks")
             })
         });
         until("none of its fellows was late of late", || {
@@ -285,7 +285,7 @@ fn killed_processes_of_a_real_controller_are_known_at_once_on_all_others() {
         let (killed, others) = (2, [0, 1]);
         until("they are tethered to each other", || {
             let is_tied = |(node, of): (usize, usize)| {
-                stage.why(node, of).contains("tether: holds on 2 networks")
+                stage.why(node, of).contains("tether: not closed, on 2 networks")
             };
             let pairs =
                 (0..CONTROLLERS).flat_map(|node| (0..CONTROLLERS).map(move |of| (node, of)));
@@ -301,7 +301,7 @@ fn killed_processes_of_a_real_controller_are_known_at_once_on_all_others() {
         stage.heals();
         until("it is tethered again", || {
             let why = |node: &usize| stage.why(*node, killed);
-            others.iter().all(|node| why(node).contains("tether: holds on 2 networks"))
+            others.iter().all(|node| why(node).contains("tether: not closed, on 2 networks"))
         });
     });
 }

@@ -339,7 +339,7 @@ fn over(known: &Known, view: &View, area: Rect, buffer: &mut Buffer) {
         Over::Help => ("keys".to_owned(), help(view), 0),
         Over::Why(object, first) => {
             let text = match &known.why {
-                Some((asked, Ok(why))) if asked == object => why::lines(why),
+                Some((asked, Ok(why))) if asked == object => why::lines(why, false),
                 Some((asked, Err(trouble))) if asked == object => vec![trouble.clone()],
                 _ => vec!["asking...".to_owned()],
             };

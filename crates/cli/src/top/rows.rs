@@ -126,7 +126,7 @@ fn node(line: &NodeLine, status: &Status, age: Duration) -> Row {
         let found = node.cells.iter().find(|proof| proof.network == *network);
         cells.push(found.map_or_else(|| plain("-"), |found| proof(found, age)));
     }
-    cells.extend(words::load(line.load).into_iter().map(plain));
+    cells.extend(words::load(line).into_iter().map(plain));
     let holds = line.holds.join(" ");
     cells.push(if holds.is_empty() { plain("-") } else { cell(holds, Tone::Strong) });
     cells.push(cell(words::why(node), Tone::Dim));

@@ -4,7 +4,7 @@ use base::Time;
 
 use super::confirm::Agreed;
 use super::{Action, Gossip, More};
-use crate::evidence::{Ailments, Kind};
+use crate::evidence::{Ailments, Kind, not_closed};
 use crate::member::{Cell, FLAPS, FLAPS_WITHIN, STEADY_FOR, Sighting, Standing};
 use crate::reach::Networks;
 use crate::verdict::{self, Asked, Case, Other, Own, Verdict, judge};
@@ -287,7 +287,7 @@ impl Gossip {
         if let Some(closed) = watched.lost_tether(now) {
             see(Kind::Tether, "closed without a goodbye".to_owned(), Some(closed));
         } else if watched.tethers() > 0 {
-            see(Kind::Tether, format!("holds on {} networks", watched.tethers()), None);
+            see(Kind::Tether, not_closed(watched.tethers()), None);
         }
     }
 

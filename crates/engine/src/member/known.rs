@@ -10,7 +10,7 @@ use super::tether::Tether;
 use super::{Member, Refused, Standing};
 use crate::duty::Duty;
 use crate::errand::Ways;
-use crate::evidence::Kind;
+use crate::evidence::{Kind, not_closed};
 use crate::reach::Nodes;
 use crate::verdict::{Judgement, Times};
 
@@ -153,7 +153,7 @@ impl Member {
         if let Some(closed) = tether.and_then(|tether| tether.lost(now)) {
             see(Kind::Tether, "closed without a goodbye".to_owned(), Some(closed));
         } else if let Some(count) = tether.map(Tether::count).filter(|count| *count > 0) {
-            see(Kind::Tether, format!("holds on {count} networks"), None);
+            see(Kind::Tether, not_closed(count), None);
         }
         for (who, what) in self.views_of(node) {
             see(Kind::View, format!("node {who} {what}"), None);

@@ -115,7 +115,7 @@ fn a_controller_that_is_heard_gets_tethers_and_new_ones_with_a_new_life() {
     for (node, network, holds) in [(1, 0, true), (1, 1, true), (2, 0, true), (2, 1, false)] {
         tied.give(Input::Tether { node, network, holds });
     }
-    assert_eq!(tied.evidence(1), ["holds on 2 networks"]);
+    assert_eq!(tied.evidence(1), ["not closed, on 2 networks: without power nobody closes one"]);
     tied.ties.clear();
     tied.pass(7000);
     assert_eq!(tied.ties, [(5047, 2, 1)], "who lets nobody in is asked seldom");
@@ -187,7 +187,7 @@ fn who_said_goodbye_or_started_anew_is_not_asked() {
     assert_eq!(tied.evidence(1), ["closed without a goodbye"]);
     tied.forget();
     tied.hear(1);
-    assert_eq!(tied.evidence(1), ["holds on 1 networks"]);
+    assert_eq!(tied.evidence(1), ["not closed, on 1 network: without power nobody closes one"]);
     tied.closes(1, 0);
     assert_eq!(tied.evidence(1), [""; 0]);
     tied.give(Input::Refused { node: 1 });
