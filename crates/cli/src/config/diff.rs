@@ -15,7 +15,7 @@ use crate::EXIT_CODES;
 ///
 /// Each side is a file or a folder, as for `check`; a cluster file brings the files that it names.
 /// Comments and the order of lines without meaning are no change; passwords are told as changed and
-/// not shown. Files that are only named (secrets, scripts) are not looked into. Exit code as
+/// not shown. Items that change in the same way are one entry; --json has each. Files that are only named (secrets, scripts) are not looked into. Exit code as
 /// diff(1): 0 the same, 1 something changes, 2 a side has errors or cannot be read.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXIT_CODES, after_long_help = EXIT_CODES)]
@@ -92,9 +92,37 @@ fn needs(changes: &[Change]) -> Vec<Needs> {
     each.collect::<BTreeSet<_>>().into_iter().collect()
 }
 
+/// So many items with the same change are named; of the others the number is told.
+const NAMED: usize = 3;
+
+/// Items that change in the same way, at the place of the first of them; what comes or goes has a line of its own.
+fn alike(changes: &[Change]) -> Vec<(&Change, Vec<&str>)> {
+    let mut groups: Vec<(&Change, Vec<&str>)> = vec![];
+    for change in changes {
+        let is_same = |(first, _): &&mut (&Change, Vec<&str>)| {
+            matches!(change.how, How::Altered(_))
+                && (&first.how, first.needs) == (&change.how, change.needs)
+        };
+        match groups.iter_mut().find(is_same) {
+            Some((_, names)) => names.push(&change.object),
+            None => groups.push((change, vec![&change.object])),
+        }
+    }
+    groups
+}
+
+/// `proxy/a`, `proxy/a, proxy/b`, `proxy/a, proxy/b, proxy/c and 13 more`.
+fn named(names: &[&str]) -> String {
+    match names.len().checked_sub(NAMED) {
+        None | Some(0) => names.join(", "),
+        Some(more) => format!("{} and {more} more", names[..NAMED].join(", ")),
+    }
+}
+
 /// The changes as a list for people.
 pub(crate) fn write_text(out: &mut impl Write, changes: &[Change]) -> io::Result<()> {
-    for Change { object, how, needs } in changes {
+    for (Change { how, needs, .. }, names) in alike(changes) {
+        let object = named(&names);
         let sign = match how {
             How::Added => '+',
             How::Removed => '-',

@@ -90,6 +90,45 @@ fn the_difference_of_two_folders_names_items_and_what_they_take() {
 }
 
 #[test]
+fn items_that_change_in_the_same_way_are_one_entry() {
+    let change = |object: &str, old: &str| Change {
+        object: object.to_owned(),
+        how: How::Altered(vec![Altered {
+            field: "timeout connect",
+            old: old.to_owned(),
+            new: "5s".to_owned(),
+            needs: Needs::Proxy,
+        }]),
+        needs: Needs::Proxy,
+    };
+    let gone =
+        |object: &str| Change { object: object.to_owned(), how: How::Removed, needs: Needs::Proxy };
+    let changes = [
+        change("proxy/a", "10s"),
+        change("proxy/b", "7s"),
+        change("proxy/c", "10s"),
+        change("proxy/d", "10s"),
+        change("proxy/e", "10s"),
+        change("proxy/f", "10s"),
+        gone("proxy/x"),
+        gone("proxy/y"),
+    ];
+    let mut out = vec![];
+    write_text(&mut out, &changes).unwrap();
+    expect![[r#"
+        ~ proxy/a, proxy/c, proxy/d and 2 more: a new proxy generation, the old one drains
+            timeout connect: 10s -> 5s
+        ~ proxy/b: a new proxy generation, the old one drains
+            timeout connect: 7s -> 5s
+        - proxy/x: a new proxy generation, the old one drains
+        - proxy/y: a new proxy generation, the old one drains
+
+        8 changes. What that takes: a new proxy generation, the old one drains
+    "#]]
+    .assert_eq(&String::from_utf8(out).unwrap());
+}
+
+#[test]
 fn nothing_changes_is_said_and_is_success() {
     let same = ("outlast.toml", "[cluster]", "# a comment\n[cluster]");
     check(
