@@ -68,7 +68,7 @@ impl Outcome<'_> {
         };
         writeln!(
             out,
-            "{:21} {verdict:7} {:9.1} {:7} {:5} {:8.0} {:5} {:6}  {:25} {}",
+            "{:21} {verdict:7} {:9.1} {:7} {:5} {:8.0} {:5} {:6}  {:STOCK$} {}",
             self.scenario.name,
             seen.outage_ms,
             seen.failed,
@@ -91,6 +91,9 @@ impl Outcome<'_> {
     }
 }
 
+/// Room for the longest: `9998 ms, 10000 failed 2 writers`.
+const STOCK: usize = 32;
+
 fn stock_cell(stock: &Stock) -> String {
     let writers = if stock.two_writers > 0 { " 2 writers" } else { "" };
     format!("{:.0} ms, {} failed{writers}", stock.outage_ms, stock.failed)
@@ -99,7 +102,7 @@ fn stock_cell(stock: &Stock) -> String {
 /// The head of the table, with what the numbers mean.
 pub(super) fn heading(stock_source: &str) -> String {
     format!(
-        "{:21} {:7} {:>9} {:>7} {:>5} {:>8} {:>5} {:>6}  {:25} promise",
+        "{:21} {:7} {:>9} {:>7} {:>5} {:>8} {:>5} {:>6}  {:STOCK$} promise",
         "scenario",
         "",
         "outage ms",
