@@ -18,7 +18,7 @@ use clap::Parser;
 pub use case::Case;
 
 use self::fault::Fault;
-use self::stage::Stage;
+use self::stage::{BY_VOTES, Stage};
 use crate::cloud::files::{Files, Given};
 use crate::cloud::node::{Software, is_installed};
 use crate::cluster::measure::{complain, inside};
@@ -82,7 +82,7 @@ fn run(order: &Order, files: Files) -> io::Result<()> {
     let (files, software) = match (order.stock, order.vrrp) {
         (true, _) => (files, (Software::Stock, "keepalived")),
         (false, true) => (files, (ours, "outlast-vrrp")),
-        (false, false) => (files.by_votes(), (ours, "outlast")),
+        (false, false) => (files.by_votes(), (ours, BY_VOTES)),
     };
     let realtime =
         std::thread::spawn(|| sys::schedule::realtime(1).is_ok()).join().unwrap_or(false);

@@ -51,17 +51,14 @@ pub(super) struct Case {
     run: u32,
     arp_ms: f64,
     tcp_ms: f64,
-    request_ms: f64,
-    requests: u32,
+    answer_ms: f64,
     failed: u32,
     longest_ms: f64,
     impaired_until_ms: Option<f64>,
     doubles: u32,
     doubles_between: u32,
-    most_holders: u32,
     moves: u32,
     stalled_ms: f64,
-    held: bool,
 }
 
 /// Runs it all; what was measured is kept in a file, so that a long measurement can be taken in pieces.

@@ -28,7 +28,8 @@ struct Row {
 const ROWS: [Row; 18] = [
     outage("daemon killed: vip process", &["kill-vip"], "3,520", (5.0, 3.0)),
     outage("daemon killed: supervisor", &["kill-parent"], "1,021", (5.0, 3.0)),
-    outage("daemon killed: all processes at once", &["kill-all"], "kept", (60.0, 40.0)),
+    // Its kernel answers for the rest of the vip lease, but no process does.
+    requests("daemon killed: all processes at once", &["kill-all"], "kept", (60.0, 40.0)),
     requests("proxy killed", &["proxy-killed"], "3,923", (15.0, 5.0)),
     requests("proxy frozen", &["proxy-frozen"], "28,000-50,000", (300.0, 150.0)),
     outage("graceful stop", &["stop"], "1,030", (5.0, 2.0)),
@@ -68,24 +69,24 @@ const fn row(
     Row { name, unit, faults, number, published, must, aim }
 }
 
-/// The longest of three: no answer by ARP, by TCP, to a request.
+/// How long no node answered: the longer of by ARP and by TCP.
 const fn outage(
     name: &'static str,
     faults: &'static [&'static str],
     published: &'static str,
     (must, aim): (f64, f64),
 ) -> Row {
-    let longest: Number = |case| case.arp_ms.max(case.tcp_ms).max(case.request_ms);
-    row(name, ("ms", published), faults, longest, (must, Some(aim)))
+    row(name, ("ms", published), faults, |case| case.arp_ms.max(case.tcp_ms), (must, Some(aim)))
 }
 
+/// No answer to a client at all.
 const fn requests(
     name: &'static str,
     faults: &'static [&'static str],
     published: &'static str,
     (must, aim): (f64, f64),
 ) -> Row {
-    row(name, ("ms", published), faults, |case| case.request_ms, (must, Some(aim)))
+    row(name, ("ms", published), faults, |case| case.answer_ms, (must, Some(aim)))
 }
 
 const fn failed(name: &'static str, faults: &'static [&'static str]) -> Row {
@@ -202,7 +203,8 @@ fn is_busy(case: &Case) -> bool {
 }
 
 fn is_stalled(case: &Case) -> bool {
-    case.stalled_ms > STALL_MS && !is_busy(case)
+    // What takes seconds takes them on such a machine, too.
+    case.stalled_ms > STALL_MS && !is_busy(case) && case.program != "keepalived"
 }
 
 fn count<T>(items: impl Iterator<Item = T>) -> u32 {
@@ -278,7 +280,7 @@ mod tests {
             fault: fault.to_owned(),
             arp_ms: outage - 1.0,
             tcp_ms: outage,
-            request_ms: outage / 2.0,
+            answer_ms: outage / 2.0,
             ..Case::default()
         }
     }
