@@ -6,6 +6,7 @@ mod demo;
 mod fuzz;
 mod mutants;
 mod packages;
+mod python;
 mod regtest;
 mod scenario;
 mod shell;

@@ -13,6 +13,7 @@ use std::time::Duration;
 use std::{env, fs, io, thread};
 
 use crate::packages;
+use crate::python;
 use crate::shell::{self, Failure, Outcome};
 use crate::sweep;
 use output::{Output, Runner};
@@ -26,6 +27,10 @@ pub(crate) fn run(arguments: &[String]) -> Outcome {
     if let Err(failure) = packages::provide(&packages::TESTS) {
         eprintln!("{failure}");
         eprintln!("tests that need them will skip");
+    }
+    if let Err(failure) = python::provide() {
+        eprintln!("{failure}");
+        eprintln!("tests that need it will skip");
     }
     // A selection of tests is for somebody who waits.
     let swept = if arguments.is_empty() { sweep::minute() } else { Ok(()) };

@@ -34,6 +34,8 @@ enum Kind {
     Kernel,
     Root,
     Package,
+    /// A package of Python's index, which may be out of reach.
+    Index,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -83,7 +85,7 @@ fn complaint(line: &str, table: &Table, rules: Rules) -> Option<String> {
         Kind::Root | Kind::Package if rules.all => {
             Some("OUTLAST_TEST_ALL=1 runs as root with every package".into())
         }
-        Kind::Shared | Kind::Kernel | Kind::Root | Kind::Package => None,
+        Kind::Shared | Kind::Kernel | Kind::Root | Kind::Package | Kind::Index => None,
     }
 }
 

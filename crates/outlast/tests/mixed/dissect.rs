@@ -56,7 +56,7 @@ fn dissected(line: &str, version: Version) -> Dissected {
     let value = |at: usize| values.get(at).copied().unwrap_or_default();
     let id = GROUP.to_string();
     let (number, seconds, centiseconds) = match version {
-        Version::Two => ("2", "1", String::new()),
+        Version::Two | Version::Open => ("2", "1", String::new()),
         Version::Three(centiseconds) | Version::Six(centiseconds) => {
             ("3", "", centiseconds.to_string())
         }

@@ -14,6 +14,7 @@ mod group;
 mod inject;
 mod matrix;
 mod member;
+mod osken;
 mod row;
 mod signed;
 

@@ -41,6 +41,8 @@ pub(crate) enum Transport {
 pub(crate) enum Version {
     /// An advert a second, with a password.
     Two,
+    /// The same without one.
+    Open,
     /// With this interval (hundredths of seconds).
     Three(u16),
     /// The same over IPv6; the address of the client is held with those that adverts name.
@@ -50,7 +52,7 @@ pub(crate) enum Version {
 impl Version {
     pub(crate) const fn interval(self) -> Duration {
         match self {
-            Self::Two => Duration::from_secs(1),
+            Self::Two | Self::Open => Duration::from_secs(1),
             Self::Three(centiseconds) | Self::Six(centiseconds) => {
                 Duration::from_millis(centiseconds as u64 * 10)
             }
@@ -60,7 +62,7 @@ impl Version {
     /// RFC 3768 and 9568 §6.1.
     pub(crate) fn skew(self, priority: u8) -> Duration {
         let whole = match self {
-            Self::Two => Duration::from_secs(1),
+            Self::Two | Self::Open => Duration::from_secs(1),
             Self::Three(_) | Self::Six(_) => self.interval(),
         };
         whole * (256 - u32::from(priority)) / 256
@@ -69,6 +71,7 @@ impl Version {
     fn lines(self) -> String {
         match self {
             Self::Two => "  advert_int 1\n  authentication {\n    auth_type PASS\n    auth_pass secret12\n  }\n".to_owned(),
+            Self::Open => "  advert_int 1\n".to_owned(),
             Self::Three(_) => {
                 format!("  version 3\n  advert_int {}\n", self.interval().as_secs_f64())
             }
@@ -173,7 +176,9 @@ impl Member {
     pub(crate) fn source(&self, manner: Manner) -> IpAddr {
         let [a, b, c, d, e, f] = self.mac.map(u16::from);
         match manner {
-            Manner { version: Version::Two | Version::Three(_), .. } => self.ip.into(),
+            Manner { version: Version::Two | Version::Open | Version::Three(_), .. } => {
+                self.ip.into()
+            }
             Manner { transport: Transport::Unicast, .. } => far(self.ip),
             // As the kernel makes it of the device (RFC 4291, appendix A).
             Manner { transport: Transport::Multicast, .. } => {
@@ -280,8 +285,20 @@ impl Member {
         let log = log.expect("a log of the test");
         let environment: Vec<(&str, &OsStr)> =
             self.environment.iter().map(|(name, value)| (*name, OsStr::new(value))).collect();
+        self.process = Some(self.spawn(program, argv0, &words, &environment, log));
+    }
+
+    /// Where it is, beside it or in its place.
+    pub(crate) fn spawn(
+        &self,
+        program: &str,
+        argv0: &str,
+        words: &[String],
+        environment: &[(&str, &OsStr)],
+        log: File,
+    ) -> Child {
         let options = SpawnOptions {
-            environment: &environment,
+            environment,
             netns: Some(self.netns.as_fd()),
             stdout: Some(log.try_clone().expect("a descriptor").into()),
             stderr: Some(log.into()),
@@ -290,7 +307,7 @@ impl Member {
         };
         let words: Vec<&OsStr> = words.iter().map(OsStr::new).collect();
         let child = sys::process::spawn(Path::new(program), Some(argv0), &words, None, options);
-        self.process = Some(child.expect("a router starts"));
+        child.expect("a router starts")
     }
 
     /// SIGTERM; says when.
