@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use crate::cluster::{self, Cluster, VipCheck};
 use crate::keepalived::{Instance, Keepalived, State, Track};
 use crate::notify::{Fifo, Notify};
-use crate::vip::{Address, Script, Vip, Weighed, password};
+use crate::vip::{Address, Script, TrackedFile, TrackedProcess, Vip, Weighed, password};
 
 /// Priority of the first node of the order.
 const FIRST_PRIORITY: u8 = 200;
@@ -107,6 +107,8 @@ fn from_cluster(
         unicast_peers: if vip.unicast { peers.filter(same_kind).collect() } else { Vec::new() },
         track_interfaces: vip.track_interfaces.clone(),
         weighed_interfaces: Vec::new(),
+        track_processes: Vec::new(),
+        track_files: Vec::new(),
         track_scripts,
         track_balancer,
         has_lease: vip.has_lease,
@@ -146,6 +148,28 @@ fn weigh(track: &Track) -> Option<Weighed> {
     Some(Weighed { name: track.name.clone(), weight, reversed })
 }
 
+fn processes(instance: &Instance, file: &Keepalived) -> Vec<TrackedProcess> {
+    let of = |track: &Track| {
+        let block = file.processes.iter().find(|block| block.process.name == track.name)?;
+        let mut process = block.process.clone();
+        process.weight = track.weight.unwrap_or(process.weight);
+        process.reversed = track.reverse.unwrap_or(process.reversed);
+        Some(process)
+    };
+    instance.track_processes.iter().filter_map(of).collect()
+}
+
+fn files(instance: &Instance, file: &Keepalived) -> Vec<TrackedFile> {
+    let of = |track: &Track| {
+        let block = file.files.iter().find(|block| block.file.name == track.name)?;
+        let mut tracked = block.file.clone();
+        tracked.weight = track.weight.map_or(tracked.weight, i32::from);
+        tracked.reversed = track.reverse.unwrap_or(tracked.reversed);
+        Some(tracked)
+    };
+    instance.track_files.iter().filter_map(of).collect()
+}
+
 /// Where a balancer runs beside, it is ours: its death takes the address away at once.
 pub(crate) fn from_keepalived(instance: &Instance, file: &Keepalived, track_balancer: bool) -> Vip {
     let track_scripts: Vec<Script> = instance
@@ -183,6 +207,8 @@ pub(crate) fn from_keepalived(instance: &Instance, file: &Keepalived, track_bala
         unicast_peers: instance.unicast_peers.clone(),
         track_interfaces: fatal.into_iter().map(|track| track.name.clone()).collect(),
         weighed_interfaces: weighed.into_iter().filter_map(weigh).collect(),
+        track_processes: processes(instance, file),
+        track_files: files(instance, file),
         track_scripts,
         track_balancer,
         has_lease: false,

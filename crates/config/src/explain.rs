@@ -176,7 +176,9 @@ fn of_keepalived(rows: &mut Vec<Explained>) {
     table(rows, NAME, "global_defs", keepalived::GLOBAL_KEYWORDS);
     table(rows, NAME, "vrrp_script NAME", keepalived::SCRIPT_KEYWORDS);
     table(rows, NAME, "vrrp_instance NAME", keepalived::INSTANCE_KEYWORDS);
-    for name in keepalived::OTHER_BLOCKS.into_iter().chain(keepalived::TRACK_BLOCKS) {
+    table(rows, NAME, "vrrp_track_process NAME", keepalived::PROCESS_KEYWORDS);
+    table(rows, NAME, "vrrp_track_file NAME", keepalived::FILE_KEYWORDS);
+    for name in keepalived::OTHER_BLOCKS {
         later(rows, NAME, "a file", name);
     }
     later(rows, NAME, "a file", "vrrp_sync_group");

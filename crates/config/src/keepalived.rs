@@ -5,12 +5,14 @@ pub use model::{
     Authentication, Global, Instance, Keepalived, ScriptBlock, State, SyncGroup, Track,
 };
 pub use protocol::Written;
+pub use watch::{FileBlock, ProcessBlock};
 
 pub(crate) use blocks::{
     GLOBAL as GLOBAL_KEYWORDS, SCRIPT as SCRIPT_KEYWORDS, SYNC_GROUP as SYNC_GROUP_WORDS,
-    TOP as OTHER_BLOCKS, TOP_IDLE as TOP_WORDS, TOP_TRACKS as TRACK_BLOCKS,
+    TOP as OTHER_BLOCKS, TOP_IDLE as TOP_WORDS,
 };
 pub(crate) use instance::KEYWORDS as INSTANCE_KEYWORDS;
+pub(crate) use watch::{FILE as FILE_KEYWORDS, PROCESS as PROCESS_KEYWORDS};
 
 use crate::{Diagnostic, Source};
 
@@ -23,6 +25,7 @@ mod notify;
 mod parse;
 mod protocol;
 mod routes;
+mod watch;
 mod words;
 
 /// Reads the file with number `file` in findings.

@@ -10,8 +10,10 @@ use crate::diagnostic::Diagnostic;
 use crate::notify::Notify;
 
 mod hmac;
+mod watch;
 
 pub use hmac::{Hmac, KEY_BYTES, Key, KeyValue, Mode, Replay, WINDOW};
+pub use watch::{Matching, TrackedFile, TrackedProcess};
 
 /// One VRRP instance on one node: made from `outlast.toml` or from keepalived's file by
 /// `effective` functions, with everything that depends on the node filled in.
@@ -46,6 +48,8 @@ pub struct Vip {
     pub track_interfaces: Vec<String>,
     /// Those that change the priority instead.
     pub weighed_interfaces: Vec<Weighed>,
+    pub track_processes: Vec<TrackedProcess>,
+    pub track_files: Vec<TrackedFile>,
     /// The vip waits for these; positions in the list of scripts.
     pub track_scripts: Vec<Script>,
     /// Whether a dead or frozen balancer of this node takes the address away (`check = "balancer"`).
@@ -227,6 +231,8 @@ impl Vip {
             unicast_peers: Vec::new(),
             track_interfaces: Vec::new(),
             weighed_interfaces: Vec::new(),
+            track_processes: Vec::new(),
+            track_files: Vec::new(),
             track_scripts: Vec::new(),
             track_balancer: false,
             has_lease: false,

@@ -29,6 +29,7 @@ use crate::Buffer;
 mod action;
 mod admit;
 mod burst;
+pub mod crew;
 pub mod estate;
 pub mod guard;
 mod input;
@@ -201,6 +202,7 @@ impl Vip {
             Input::Hello { network, hello } => self.hello(now, network, &hello, out),
             Input::HandOver(message) => self.handed_over(now, message, out),
             Input::Script { index, passed } => self.facts.script(index, passed),
+            Input::Measure { index, weight } => self.facts.measure(index, weight),
             Input::Carrier { interface, up } => self.facts.carrier(interface, up),
             Input::NoDevice { interface } => self.facts.no_device(interface),
             Input::Network { source, network } => {

@@ -29,6 +29,7 @@ use self::process::Process;
 use self::scripts::Scripts;
 use self::scripts::guard::Refused;
 use self::tape::Tape;
+use self::watch::Watch;
 use self::wire::Wire;
 use crate::files::Texts;
 use crate::launch::Interfaces;
@@ -52,11 +53,13 @@ mod tape;
 mod tell;
 #[cfg(test)]
 mod tests;
+mod watch;
 mod wire;
 
-/// Epoll tokens: the channel, the device monitor, then sockets, then scripts.
+/// Epoll tokens: the channel, the device monitor, what is tracked, then sockets, then scripts.
 const CHANNEL: u64 = 0;
 const MONITOR: u64 = 1;
+const WATCH: u64 = 2;
 const SOCKETS: u64 = 16;
 const SCRIPTS: u64 = 1 << 32;
 /// Above the balancer and everything ordinary: a late advert costs all clients.
@@ -102,6 +105,7 @@ struct Driver<'a> {
     vip_leases: Option<VipLeases>,
     wire: Wire,
     scripts: Scripts,
+    watch: Option<Watch>,
     tape: Tape,
     /// Names of nodes by position.
     nodes: Vec<String>,
@@ -175,6 +179,7 @@ impl<'a> Driver<'a> {
             .flatten();
         let wire = Wire::new(&vips, ours, start.life);
         let scripts = Scripts::new(&vips);
+        let watch = Watch::start(&vips, &poller, WATCH).map_err(VipError::Poll)?;
         let virtual_ips = source::virtual_ips(&vips, &start.leftovers);
         let context = instance::Context {
             cluster,
@@ -209,6 +214,7 @@ impl<'a> Driver<'a> {
             vip_leases,
             wire,
             scripts,
+            watch,
             tape,
             nodes: nodes.unwrap_or_default(),
             networks: cluster.map(|cluster| cluster.networks.clone()).unwrap_or_default(),
@@ -290,6 +296,7 @@ impl<'a> Driver<'a> {
             match event.token {
                 CHANNEL => self.orders(),
                 MONITOR => self.devices(),
+                WATCH => {}
                 token if token >= SCRIPTS => {}
                 token => self.packets(token),
             }
@@ -344,6 +351,9 @@ impl<'a> Driver<'a> {
         }
         if let Some(event) = self.tape.news(&self.node) {
             self.tell(&Report::Event(event));
+        }
+        while let Some(told) = self.watch.as_ref().and_then(Watch::next) {
+            self.step(told.instance, told.input());
         }
         while let Some(result) = self.scripts.next_result(&self.poller, now) {
             let input = Input::Script { index: result.index, passed: result.passed };

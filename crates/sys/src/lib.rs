@@ -11,6 +11,7 @@ pub mod calendar;
 pub mod channel;
 pub mod clock;
 pub mod fifo;
+pub mod inotify;
 pub mod memory;
 pub mod netlink;
 pub mod netns;

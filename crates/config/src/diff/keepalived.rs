@@ -3,13 +3,14 @@
 use super::cluster::program_text;
 use super::{Fields, Layout, Needs};
 use crate::keepalived::{
-    Authentication, Global, Instance, Keepalived, ScriptBlock, State, SyncGroup, Track,
+    Authentication, FileBlock, Global, Instance, Keepalived, ProcessBlock, ScriptBlock, State,
+    SyncGroup, Track,
 };
 use crate::notify::{Fifo, Notify, Program};
 use crate::vip::{Address, Hmac, Script};
 
 pub(super) fn lay_out(file: &Keepalived, layout: &mut Layout) {
-    let Keepalived { global, scripts, instances, sync_groups } = file;
+    let Keepalived { global, scripts, processes, files, instances, sync_groups } = file;
     let Global {
         router_id,
         script_user,
@@ -39,6 +40,14 @@ pub(super) fn lay_out(file: &Keepalived, layout: &mut Layout) {
         .flag("instances", !instances.is_empty(), Needs::Node);
     for block in scripts {
         lay_out_script(block, layout);
+    }
+    for ProcessBlock { process, is_full: _, span: _ } in processes {
+        let name = format!("process/{}", process.name);
+        layout.add(&name, Needs::Vip).set("process", format!("{process:?}"), Needs::Vip);
+    }
+    for FileBlock { file, span: _ } in files {
+        let name = format!("file/{}", file.name);
+        layout.add(&name, Needs::Vip).set("file", format!("{file:?}"), Needs::Vip);
     }
     for instance in instances {
         lay_out_instance(instance, layout);
@@ -101,6 +110,8 @@ fn lay_out_instance(instance: &Instance, layout: &mut Layout) {
         hmac,
         track_scripts,
         track_interfaces,
+        track_processes,
+        track_files,
         source,
         unicast_peers,
         notify,
@@ -129,6 +140,8 @@ fn lay_out_instance(instance: &Instance, layout: &mut Layout) {
         .secret("auth_hmac", hmac.as_ref().map(Hmac::text), Needs::Vip)
         .list("track_script", track_scripts.iter().map(track_text), Needs::Vip)
         .list("track_interface", track_interfaces.iter().map(track_text), Needs::Vip)
+        .list("track_process", track_processes.iter().map(track_text), Needs::Vip)
+        .list("track_file", track_files.iter().map(track_text), Needs::Vip)
         .maybe("unicast_src_ip", *source, Needs::Vip)
         .list("unicast_peer", unicast_peers, Needs::Vip)
         .maybe("notify_priority_changes", *says_priority, Needs::Vip);

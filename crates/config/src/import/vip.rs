@@ -96,6 +96,12 @@ impl Writer<'_> {
             let message = format!("the priority depended on the interface {}", track.name);
             self.lose("weighed_interfaces", message);
         }
+        for track in &instance.track_processes {
+            self.lose("track_processes", format!("the processes {} were tracked", track.name));
+        }
+        for track in &instance.track_files {
+            self.lose("track_files", format!("the file {} was tracked", track.name));
+        }
         self.check(loaded);
         self.notify(loaded);
         self.peers(network);

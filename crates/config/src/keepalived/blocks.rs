@@ -128,8 +128,8 @@ pub(crate) const GLOBAL: &[Keyword<Global>] = &[
     idle("no_email_faults", MAIL),
     idle("notification_email", MAIL),
     idle("notification_email_from", MAIL),
-    idle("process_monitor_rcv_bufs", "no effect without `track_process`"),
-    idle("process_monitor_rcv_bufs_force", "no effect without `track_process`"),
+    idle("process_monitor_rcv_bufs", "processes are found in /proc"),
+    idle("process_monitor_rcv_bufs_force", "processes are found in /proc"),
     idle("process_name", NAMES),
     idle("process_names", NAMES),
     idle("random_seed", "only for keepalived's developers"),
@@ -258,7 +258,7 @@ pub(crate) const SCRIPT: &[Keyword<ScriptBlock>] = &[
 ];
 
 /// Blocks and single words at the top of a file that we do not run; nothing inside is looked at.
-pub(crate) const TOP: [&str; 23] = [
+pub(crate) const TOP: [&str; 22] = [
     "SSL",
     "bfd_instance",
     "garp_group",
@@ -281,11 +281,11 @@ pub(crate) const TOP: [&str; 23] = [
     "track_group",
     "virtual_server",
     "virtual_server_group",
-    "vrrp_track_file",
 ];
 
-/// The same for blocks that are also known by these names.
-pub(crate) const TOP_TRACKS: [&str; 3] = ["track_file", "track_process", "vrrp_track_process"];
+/// Blocks of what is tracked, each by both of its names.
+pub(crate) const TOP_TRACKS: [&str; 4] =
+    ["track_file", "track_process", "vrrp_track_file", "vrrp_track_process"];
 
 /// Words at the top of a file that change nothing for us, as in `global_defs`.
 pub(crate) const TOP_IDLE: [&str; 3] = ["child_wait_time", "linkbeat_use_polling", "use_pid_dir"];

@@ -119,6 +119,14 @@ pub(crate) const KEYWORDS: &[Keyword<Instance>] = &[
         i.track_scripts.extend(tracks(line)?);
         Ok(())
     }),
+    now("track_file", TRACKED, "", "adds the number in a file to the priority", |i, line| {
+        i.track_files.extend(tracks(line)?);
+        Ok(())
+    }),
+    now("track_process", TRACKED, "", "gives up, or weighs, when one does not run", |i, line| {
+        i.track_processes.extend(tracks(line)?);
+        Ok(())
+    }),
     now("unicast_peer", "{ <ip> ... }", "multicast", "who gets the adverts", |instance, line| {
         for mut entry in entries(line, "unicast_peer")? {
             let word = entry.remove(0);
@@ -189,8 +197,6 @@ pub(crate) const KEYWORDS: &[Keyword<Instance>] = &[
     later("smtp_alert"),
     later("strict_mode"),
     later("track_bfd"),
-    later("track_file"),
-    later("track_process"),
     later("track_src_ip"),
     later("unicast_fault_no_peer"),
     later("unicast_ttl"),
@@ -236,6 +242,8 @@ pub(crate) fn new(name: Word) -> Instance {
         hmac: None,
         track_scripts: Vec::new(),
         track_interfaces: Vec::new(),
+        track_processes: Vec::new(),
+        track_files: Vec::new(),
         source: None,
         unicast_peers: Vec::new(),
         notify: Notify::default(),

@@ -6,6 +6,7 @@ use std::time::Duration;
 use base::Span;
 
 use super::protocol::Written;
+use super::watch::{FileBlock, ProcessBlock};
 use crate::notify::{Fifo, Notify};
 use crate::vip::{Address, Hmac, Protocol, Route, Script};
 
@@ -14,6 +15,10 @@ use crate::vip::{Address, Hmac, Protocol, Route, Script};
 pub struct Keepalived {
     pub global: Global,
     pub scripts: Vec<ScriptBlock>,
+    /// `vrrp_track_process`.
+    pub processes: Vec<ProcessBlock>,
+    /// `vrrp_track_file`.
+    pub files: Vec<FileBlock>,
     pub instances: Vec<Instance>,
     /// `vrrp_sync_group`: read for the lint, not run yet.
     pub sync_groups: Vec<SyncGroup>,
@@ -84,6 +89,8 @@ pub struct Instance {
     pub hmac: Option<Hmac>,
     pub track_scripts: Vec<Track>,
     pub track_interfaces: Vec<Track>,
+    pub track_processes: Vec<Track>,
+    pub track_files: Vec<Track>,
     /// `unicast_src_ip` or `mcast_src_ip`.
     pub source: Option<IpAddr>,
     pub unicast_peers: Vec<IpAddr>,
@@ -108,7 +115,7 @@ pub struct Authentication {
     pub span: Span,
 }
 
-/// One name in `track_script` or `track_interface`.
+/// One name in `track_script`, `track_interface`, `track_process` or `track_file`.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Track {
     pub name: String,

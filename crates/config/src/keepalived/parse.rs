@@ -6,7 +6,7 @@ use base::Span;
 
 use super::blocks::{GLOBAL, SCRIPT, SYNC_GROUP, TOP, TOP_IDLE, TOP_TRACKS};
 use super::{
-    Instance, Keepalived, ScriptBlock, State, SyncGroup, family, instance, protocol, words,
+    Instance, Keepalived, ScriptBlock, State, SyncGroup, family, instance, protocol, watch, words,
 };
 use crate::diagnostic::{Diagnostic, is_hopeless, limit};
 use crate::guess;
@@ -40,6 +40,7 @@ pub(crate) fn parse(text: &str, file: usize) -> (Keepalived, Vec<Diagnostic>) {
     let mut found = Vec::new();
     protocol::settle(&mut read, &mut found);
     found.extend(verify(&read));
+    watch::verify(&read, &mut found);
     for finding in found {
         findings.push(finding.in_file(file));
     }
@@ -72,7 +73,9 @@ fn top(first: &Word, read: &mut Keepalived, line: &mut Line<'_>) -> Result<(), D
             read.sync_groups.push(sync_group(line)?);
             Ok(())
         }
-        text if TOP.contains(&text) || TOP_TRACKS.contains(&text) => {
+        "vrrp_track_process" | "track_process" => processes(read, line),
+        "vrrp_track_file" | "track_file" => tracked_file(read, line),
+        text if TOP.contains(&text) => {
             line.report(Diagnostic::not_yet(first.span, format!("`{text}`")));
             Ok(())
         }
@@ -95,6 +98,21 @@ fn top(first: &Word, read: &mut Keepalived, line: &mut Line<'_>) -> Result<(), D
             })
         }
     }
+}
+
+fn processes(read: &mut Keepalived, line: &mut Line<'_>) -> Result<(), Diagnostic> {
+    let mut processes = watch::new_process(line.expect("the name of the processes")?);
+    let result = block(watch::PROCESS, "vrrp_track_process", &mut processes, line);
+    processes.settle();
+    read.processes.push(processes);
+    result
+}
+
+fn tracked_file(read: &mut Keepalived, line: &mut Line<'_>) -> Result<(), Diagnostic> {
+    let mut file = watch::new_file(line.expect("the name of the file")?);
+    let result = block(watch::FILE, "vrrp_track_file", &mut file, line);
+    read.files.push(file);
+    result
 }
 
 /// The block that a keyword at the top of the file was meant for.

@@ -92,6 +92,20 @@ vrrp_script answers {
     init_fail
     user nobody
 }
+vrrp_track_process web {
+    process nginx -g two
+    param_match initial
+    weight 1 reverse
+    quorum 2
+    quorum_max 4
+    delay 1
+    fork_delay 2
+    terminate_delay 4
+}
+vrrp_track_file number {
+    file /run/number/two
+    weight 2 reverse
+}
 vrrp_instance one {
     state MASTER
     nopreempt
@@ -120,6 +134,12 @@ vrrp_instance one {
     track_interface {
         eth3
         eth4 weight 2 reverse
+    }
+    track_process {
+        web weight 4
+    }
+    track_file {
+        number weight 4
     }
     unicast_src_ip 10.0.0.1
     unicast_peer {

@@ -106,6 +106,8 @@ fn a_virtual_ip_of_the_cluster_file_is_complete() {
                 unicast_peers: [],
                 track_interfaces: [],
                 weighed_interfaces: [],
+                track_processes: [],
+                track_files: [],
                 track_scripts: [],
                 track_balancer: true,
                 has_lease: false,
@@ -174,6 +176,8 @@ fn a_virtual_ip_of_keepaliveds_file_is_complete() {
                     "eth3",
                 ],
                 weighed_interfaces: [],
+                track_processes: [],
+                track_files: [],
                 track_scripts: [
                     Script {
                         name: "s",

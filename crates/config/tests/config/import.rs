@@ -335,6 +335,8 @@ fn differences(before: &Vip, after: &Vip) -> BTreeSet<&'static str> {
     compare("unicast_peers", peers(before) == peers(after));
     compare("track_interfaces", before.track_interfaces == after.track_interfaces);
     compare("weighed_interfaces", before.weighed_interfaces == after.weighed_interfaces);
+    compare("track_processes", before.track_processes == after.track_processes);
+    compare("track_files", before.track_files == after.track_files);
     compare("track_balancer", before.track_balancer == after.track_balancer);
     let scripts = |vip: &Vip| -> Vec<outlast_config::vip::Script> {
         // Its question is the balancer's life, which `track_balancer` watches.

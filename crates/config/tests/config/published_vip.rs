@@ -79,6 +79,8 @@ fn the_published_keepalived_block_is_parsed_completely() {
                         },
                     },
                 ],
+                processes: [],
+                files: [],
                 instances: [
                     Instance {
                         name: "kolla_internal_vip_121",
@@ -161,6 +163,8 @@ fn the_published_keepalived_block_is_parsed_completely() {
                             },
                         ],
                         track_interfaces: [],
+                        track_processes: [],
+                        track_files: [],
                         source: None,
                         unicast_peers: [],
                         notify: Notify {

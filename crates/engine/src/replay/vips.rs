@@ -20,6 +20,7 @@ pub enum VipFact {
     Hello { network: u8, hello: Hello },
     HandOver(HandOver),
     Script { index: usize, passed: bool },
+    Measure { index: usize, weight: i16 },
     Carrier { interface: usize, up: bool },
     NoDevice { interface: usize },
     Network { source: IpAddr, network: Option<u8> },
@@ -77,6 +78,7 @@ const ADDRESS_LOST: u8 = 14;
 const STOP: u8 = 15;
 const NETWORK: u8 = 16;
 const PROVEN: u8 = 17;
+const MEASURE: u8 = 18;
 
 /// Whether it is news; remembered in the same way by who writes and by who reads.
 fn remember<K: Ord, V: PartialEq>(last: &mut BTreeMap<K, V>, key: K, value: V) -> bool {
@@ -151,6 +153,7 @@ pub(super) fn keep(
         }
         Input::HandOver(message) => tagged(HAND_OVER, &|out| message.keep(out)),
         Input::Script { index, passed } => tagged(SCRIPT, &|out| (index, passed).keep(out)),
+        Input::Measure { index, weight } => tagged(MEASURE, &|out| (index, weight).keep(out)),
         Input::Carrier { interface, up } => tagged(CARRIER, &|out| (interface, up).keep(out)),
         Input::NoDevice { interface } => tagged(NO_DEVICE, &|out| interface.keep(out)),
         Input::Network { source, network } => tagged(NETWORK, &|out| {
@@ -197,6 +200,10 @@ pub(super) fn revive(last: &mut Last, bytes: &mut &[u8]) -> Option<(u16, VipFact
             let (index, passed) = Keep::revive(bytes)?;
             VipFact::Script { index, passed }
         }
+        MEASURE => {
+            let (index, weight) = Keep::revive(bytes)?;
+            VipFact::Measure { index, weight }
+        }
         CARRIER => {
             let (interface, up) = Keep::revive(bytes)?;
             VipFact::Carrier { interface, up }
@@ -233,6 +240,7 @@ impl VipFact {
             Self::Hello { network, hello } => Input::Hello { network: *network, hello: *hello },
             Self::HandOver(message) => Input::HandOver(*message),
             Self::Script { index, passed } => Input::Script { index: *index, passed: *passed },
+            Self::Measure { index, weight } => Input::Measure { index: *index, weight: *weight },
             Self::Carrier { interface, up } => Input::Carrier { interface: *interface, up: *up },
             Self::NoDevice { interface } => Input::NoDevice { interface: *interface },
             Self::Network { source, network } => {
@@ -270,6 +278,9 @@ impl VipFact {
             Self::Script { index, passed } => {
                 let how = if *passed { "passed" } else { "failed" };
                 format!("check script {} {how}", index + 1)
+            }
+            Self::Measure { index, weight } => {
+                format!("tracked file {} adds {weight}", index + 1)
             }
             Self::Carrier { interface: 0, up } => {
                 format!("the device of the address {}", if *up { "is up" } else { "is down" })

@@ -45,10 +45,16 @@ pub enum Input<'a> {
         hello: Hello,
     },
     HandOver(HandOver),
-    /// One run of `track_scripts[index]`; those behind them are `weighed_interfaces`, which pass while they are good.
+    /// One run of `track_scripts[index]`; those behind them are `weighed_interfaces`, then `track_processes`, which pass
+    /// while they are good.
     Script {
         index: usize,
         passed: bool,
+    },
+    /// One of `track_files`, which are behind those: what it adds to the priority; less than -253: this node cannot hold.
+    Measure {
+        index: usize,
+        weight: i16,
     },
     /// 0: the interface of the instance; `n`: `track_interfaces[n - 1]`.
     Carrier {

@@ -63,9 +63,15 @@ impl Facts {
         let tracked = vip.track_interfaces.iter().map(|_| Link::Unknown);
         let scripts = vip.track_scripts.iter().map(Count::new);
         let weighed = vip.weighed_interfaces.iter().map(|it| Count::at_once(it.weight));
+        let processes = vip
+            .track_processes
+            .iter()
+            .map(|it| Count::at_once(if it.reversed { -it.weight } else { it.weight }));
+        // Nothing until it was read; what a file says takes the place of the weight.
+        let files = vip.track_files.iter().map(|_| Count::at_once(0));
         Self {
             links: std::iter::once(own).chain(tracked).collect(),
-            scripts: scripts.chain(weighed).collect(),
+            scripts: scripts.chain(weighed).chain(processes).chain(files).collect(),
             balancer: vip.track_balancer.then_some(None),
             refused_until: Time::ZERO,
             standby: false,
@@ -111,6 +117,16 @@ impl Facts {
     pub(super) fn script(&mut self, index: usize, passed: bool) {
         if let Some(script) = self.scripts.get_mut(index) {
             script.record(passed);
+        }
+    }
+
+    /// A weight as [`super::crew::weighed`] makes it.
+    pub(super) fn measure(&mut self, index: usize, weight: i16) {
+        const LEAST: i16 = -253;
+        if let Some(file) = self.scripts.get_mut(index) {
+            let is_fatal = weight < LEAST;
+            file.weight = if is_fatal { 0 } else { weight };
+            file.up = Some(!is_fatal && weight >= 0);
         }
     }
 
@@ -270,6 +286,29 @@ mod tests {
                 assert_eq!(of_script.weigh(100), expected, "script {weight} {reversed}");
             }
         }
+    }
+
+    #[test]
+    fn a_number_of_a_file_is_the_weight_and_one_that_is_too_small_takes_the_address() {
+        use config::vip::{TrackedFile, Vip};
+        let file =
+            TrackedFile { name: "f".to_owned(), path: "/f".to_owned(), weight: 1, reversed: false };
+        let vip = Vip { track_files: vec![file], ..Vip::plain("v", "eth0", 1, vec![]) };
+        let mut facts = Facts::new(&vip);
+        facts.carrier(0, true);
+        assert_eq!(facts.fault(Time::ZERO), Some(Cause::Script), "it was not read yet");
+        assert_eq!(facts.objection(Time::ZERO), None);
+        let rows =
+            [(7, 107, None), (0, 100, None), (-7, 93, None), (-253, 1, None), (253, 254, None)];
+        for (weight, priority, fault) in rows {
+            facts.measure(0, weight);
+            assert_eq!((facts.weigh(100), facts.fault(Time::ZERO)), (priority, fault), "{weight}");
+        }
+        facts.measure(0, -254);
+        assert_eq!((facts.weigh(100), facts.objection(Time::ZERO)), (100, Some(Cause::Script)));
+        facts.measure(0, 1);
+        assert_eq!((facts.weigh(100), facts.objection(Time::ZERO)), (101, None));
+        facts.measure(9, 1);
     }
 
     #[test]

@@ -108,10 +108,19 @@ fn vip_name(order: Vec<String>, own: Option<IpAddr>, vip: Vip) -> VipName {
     let interfaces = vip.track_interfaces.iter().map(|name| format!("interface {name}"));
     let weighed = vip.weighed_interfaces.iter();
     let weighed = weighed.map(|it| format!("interface {} for the priority", it.name));
+    let processes = vip.track_processes.iter().map(|it| format!("processes {}", it.name));
+    let files = vip.track_files.iter().map(|it| format!("file {}", it.name));
     let balancer = vip.track_balancer.then(|| "balancer".to_owned());
     VipName {
         addresses: vip.addresses.iter().map(|at| at.ip.to_string()).collect(),
-        checks: balancer.into_iter().chain(scripts).chain(interfaces).chain(weighed).collect(),
+        checks: balancer
+            .into_iter()
+            .chain(scripts)
+            .chain(interfaces)
+            .chain(weighed)
+            .chain(processes)
+            .chain(files)
+            .collect(),
         advert_ms: u64::try_from(vip.advert_interval.as_millis()).unwrap_or(u64::MAX),
         protocol: vip.protocol,
         name: vip.name,

@@ -166,7 +166,9 @@ fn input<'a>(vip: usize, input: Input<'a>) -> Option<lease::Input<'a>> {
         Input::AddressLost => Some(lease::Input::AddressLost { vip }),
         Input::Stop => Some(lease::Input::Stop),
         Input::Timeout => Some(lease::Input::Timeout),
-        Input::Advert { .. }
+        // Only keepalived's language has tracked files, and no vip lease.
+        Input::Measure { .. }
+        | Input::Advert { .. }
         | Input::Hello { .. }
         | Input::HandOver(_)
         | Input::PeerLost { .. } => None,
