@@ -96,6 +96,8 @@ pub enum RefusedAdvert {
     Stale,
     /// A later one of the same sender has come already.
     Replayed,
+    /// Of a router that does not vote, and says that it holds an address with a vip lease.
+    Foreign,
 }
 
 impl RefusedAdvert {
@@ -120,6 +122,7 @@ impl RefusedAdvert {
             Self::Signature => "signature",
             Self::Stale => "stale",
             Self::Replayed => "replayed",
+            Self::Foreign => "foreign",
         }
     }
 
@@ -144,6 +147,7 @@ impl RefusedAdvert {
             Self::Signature => "with a wrong signature: another key, or forged",
             Self::Stale => "signed at another time: the clocks do not agree, or it was sent again",
             Self::Replayed => "that were sent again after a later one",
+            Self::Foreign => "of a router that does not vote and says that it holds the address",
         }
     }
 }

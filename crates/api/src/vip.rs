@@ -180,4 +180,6 @@ pub enum VipCause {
     Unheard,
     /// With a vip lease: no reference point on the network of the address answers this node, and one answers another.
     Unreached,
+    /// With a vip lease: a router that does not vote holds it.
+    Foreign,
 }

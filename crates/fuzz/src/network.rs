@@ -131,7 +131,12 @@ fn one_of_three() -> lease::Config {
         beat: lease::BEAT,
         span: lease::BEAT * 4,
         settle: lease::BEAT * 10,
-        seats: vec![lease::SeatConfig { vip, order: vec![0, 1, 2], network: Some(0) }],
+        seats: vec![lease::SeatConfig {
+            vip,
+            order: vec![0, 1, 2],
+            network: Some(0),
+            listens: Duration::ZERO,
+        }],
     }
 }
 

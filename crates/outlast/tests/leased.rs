@@ -7,10 +7,19 @@ mod lonely;
 
 #[path = "leased/balanced.rs"]
 mod balanced;
+
+#[path = "leased/foreign.rs"]
+mod foreign;
+
+#[path = "leased/gateway.rs"]
+mod gateway;
+
 #[path = "leased/prober.rs"]
 mod prober;
 
-use std::net::Ipv4Addr;
+#[path = "leased/six.rs"]
+mod six;
+
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
@@ -34,10 +43,6 @@ const TRIES: usize = 5;
 /// Longer than any vip lease, and than what a machine under load takes to deliver what was said.
 const LONG: Duration = Duration::from_millis(500);
 
-const GATEWAY: Ipv4Addr = Ipv4Addr::new(10, 79, 0, 1);
-/// As in [`LINES`].
-const DETECT: Duration = Duration::from_secs(2);
-
 const LINES: &str = "detect = \"2s\"\n\
     [vip.internal]\n\
     address = \"10.79.0.40\"\n\
@@ -58,10 +63,14 @@ impl Stage {
 
     /// `more`: of `[cluster]`.
     fn with(test: &str, more: &str) -> Option<Self> {
+        Self::laid_out(test, &format!("{more}{LINES}"))
+    }
+
+    fn laid_out(test: &str, lines: &str) -> Option<Self> {
         let plan = Plan {
             names: ["ctl1", "ctl2", "ctl3"].map(str::to_owned).to_vec(),
             networks: ["mgmt", "storage"].map(str::to_owned).to_vec(),
-            lines: format!("{more}{LINES}"),
+            lines: lines.to_owned(),
             computes: 0,
         };
         let cluster = Cluster::lay_out(Path::new(FOLDER), Path::new(OUTLAST), plan);
@@ -356,56 +365,6 @@ fn silence_clients(stage: &mut Stage, _: Time) -> Result<(), String> {
     });
     stage.cluster.set_joined(first, CLIENTS, true).expect("a port can be put back");
     stage.stays(second, "who is heard again takes nothing")
-}
-
-#[test]
-fn a_holder_that_its_gateway_does_not_answer_hands_over_and_stays_where_it_answers_nobody() {
-    let name =
-        "a_holder_that_its_gateway_does_not_answer_hands_over_and_stays_where_it_answers_nobody";
-    contained(name, || {
-        let reference = format!("reference = [\"{GATEWAY}\"]\n");
-        let Some(mut stage) = Stage::with(name, &reference) else { return };
-        let switch = "sw1";
-        let add = |netlink: &Netlink, index| {
-            netlink.add_address(index, GATEWAY.into(), 24, AddressOptions::default()).map(drop)
-        };
-        on_device(switch, add);
-        until("it answers all", || (0..NODES).all(|node| stage.reaches(node) == Some(true)));
-        stage.undisturbed(lose_the_gateway);
-
-        on_device(switch, |netlink, index| {
-            netlink.delete_address(index, GATEWAY.into(), 24).map(drop)
-        });
-        until("it answers nobody", || (0..NODES).all(|node| stage.reaches(node) == Some(false)));
-        stage.undisturbed(|stage, _| {
-            let since = sys::clock::now();
-            let holder = stage.holds();
-            let end = since + DETECT * 3;
-            until("all had the time to compare", || sys::clock::now() > end);
-            stage.stays(holder, "where it answers nobody all stays")
-        });
-        stage.never_two();
-    });
-}
-
-fn lose_the_gateway(stage: &mut Stage, _: Time) -> Result<(), String> {
-    let first = stage.holds();
-    let since = sys::clock::now();
-    // What it asks goes to nobody.
-    let of = |node, work: &(dyn Fn(&Netlink, u32) -> std::io::Result<()> + Sync)| {
-        stage.cluster.within(node, || on_device("eth0", work)).expect("it is on");
-    };
-    of(first, &|netlink, index| netlink.set_neighbour(index, GATEWAY, [2, 0, 0, 0, 0, 99]));
-    let (second, took) = stage.followed(first, since);
-    eprintln!("the gateway does not answer the holder: another node answers after {took:?}");
-    until("it is told why", || {
-        let released = stage.events(first, "vip-released", since);
-        let mut why = released.iter().map(|event| event.evidence.as_str());
-        why.any(|why| why.contains("no reference point answers this node")) || stage.was_lost(since)
-    });
-    of(first, &|netlink, index| netlink.delete_neighbour(index, GATEWAY));
-    until("it answers all again", || (0..NODES).all(|node| stage.reaches(node) == Some(true)));
-    stage.stays(second, "whom it answers again takes nothing")
 }
 
 fn on_device(name: &str, work: impl Fn(&Netlink, u32) -> std::io::Result<()>) {

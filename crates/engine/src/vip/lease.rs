@@ -95,6 +95,8 @@ pub struct SeatConfig {
     pub order: Vec<u16>,
     /// Which of the networks its clients are on; none: it is on the device of none.
     pub network: Option<u8>,
+    /// A process that knows of no holder before it listens so long whether a foreign router holds it.
+    pub listens: Duration,
 }
 
 /// What the outside world tells the machine. `vip` is a position in [`Config::seats`].
@@ -136,6 +138,12 @@ pub enum Input<'a> {
     /// Somebody removed an address that this node holds.
     AddressLost {
         vip: usize,
+    },
+    /// A router that does not vote says that it holds the address, and that it says so again within that time; zero: that
+    /// it lets go.
+    Foreign {
+        vip: usize,
+        span: Duration,
     },
     /// The store has a later list of voters.
     Voters(&'a Voters),
@@ -196,6 +204,8 @@ pub enum Cause {
     Unheard,
     /// On the network of the address no reference point answers this node, and one answers the node that takes it.
     Unreached,
+    /// A router that does not vote holds it.
+    Foreign,
     Fact(FactCause),
 }
 
@@ -213,6 +223,7 @@ impl Cause {
             Self::Unreached => {
                 "on the network of the address no reference point answers this node, and one answers another"
             }
+            Self::Foreign => "a router that does not vote holds it",
             Self::Fact(cause) => cause.words(),
         }
     }
@@ -297,6 +308,9 @@ impl VipLease {
             }
             Input::AddressLost { vip } => {
                 self.seats.get_mut(vip).into_iter().for_each(|s| s.address_lost(vip, now, out));
+            }
+            Input::Foreign { vip, span } => {
+                self.seats.get_mut(vip).into_iter().for_each(|seat| seat.foreign(now + span));
             }
             Input::Voters(voters) => hurry = self.adopt(voters),
             Input::Stop => self.node.leaves(),

@@ -53,6 +53,8 @@ pub enum Refusal {
     Stale,
     /// One that was signed later has come from the same sender: this one was sent before, or is a copy.
     Replayed,
+    /// Of a router that does not vote, and says that it holds an address with a vip lease.
+    Foreign,
 }
 
 impl Refusal {

@@ -49,6 +49,12 @@ impl Driver<'_> {
                 if let Some(refusal) = after.refusal_since(&before) {
                     self.refuse(Addressee::Vip(key), refusal, heard.source());
                 }
+            } else if let Some((seat, span)) = heard.foreign_for(instance, &self.wire) {
+                let key = instance.number;
+                let told = engine::vip::lease::Input::Foreign { vip: seat, span };
+                self.step_leases(sys::clock::now(), told);
+                self.refuse(Addressee::Vip(key), Refusal::Foreign, heard.source());
+                nobodys = false;
             } else if let Some(refusal) = heard.refused_for(instance, &self.wire) {
                 let addressee = Addressee::Vip(instance.number);
                 self.refuse(addressee, refusal, heard.source());
@@ -111,6 +117,8 @@ impl Driver<'_> {
         };
         let decision = if refused.refusal == Refusal::Addresses {
             "obey them all the same: one forgotten line is no reason for two holders"
+        } else if refused.refusal == Refusal::Foreign {
+            "do not stand for the address while they come; a node that holds it goes on"
         } else {
             "do not obey them, and count them; the address stays where it is"
         };
@@ -146,5 +154,6 @@ const fn reason(refusal: Refusal) -> RefusedAdvert {
         Refusal::Signature => RefusedAdvert::Signature,
         Refusal::Stale => RefusedAdvert::Stale,
         Refusal::Replayed => RefusedAdvert::Replayed,
+        Refusal::Foreign => RefusedAdvert::Foreign,
     }
 }

@@ -147,7 +147,8 @@ pub(super) fn seat(
         // It is on the device of its network, also of one that is not there yet.
         None => u8::try_from(written.network).ok(),
     });
-    SeatConfig { vip: vip.clone(), order, network }
+    // As long as a backup of VRRP takes to miss a holder, so long a cold start listens for one.
+    SeatConfig { vip: vip.clone(), order, network, listens: vip.advert_interval * 3 }
 }
 
 /// What an instance is told, for its seat; none: it means nothing to a vip lease.

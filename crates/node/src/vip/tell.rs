@@ -75,6 +75,7 @@ fn cause_of_lease(of: voted::Cause) -> VipCause {
         voted::Cause::Majority => VipCause::Majority,
         voted::Cause::Unheard => VipCause::Unheard,
         voted::Cause::Unreached => VipCause::Unreached,
+        voted::Cause::Foreign => VipCause::Foreign,
         voted::Cause::Fact(fact) => cause(fact),
     }
 }

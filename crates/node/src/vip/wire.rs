@@ -34,6 +34,8 @@ pub(super) const LONGEST: usize = 2048;
 const NETWORKS: u64 = SOCKETS + 2 * 65_536;
 /// How often a socket whose device or address is missing is tried again.
 const RETRY: Duration = Duration::from_secs(1);
+/// A router that does not vote is believed to hold an address for three of its intervals, at most so long.
+const BELIEVED: Duration = Duration::from_secs(30);
 /// How often at most it is told what was refused: a flood costs one message a second.
 const TELL_EVERY: Duration = Duration::from_secs(1);
 
@@ -101,6 +103,27 @@ impl<'a> Heard<'a> {
             }
             Heard::Undecoded { .. } | Heard::VipBeat { .. } | Heard::Noise => None,
         }
+    }
+
+    /// For an instance with a vip lease: a router that does not vote says that it holds it. Its seat, and for how long that is to
+    /// be believed.
+    pub(super) fn foreign_for(
+        &self,
+        instance: &Instance,
+        wire: &Wire,
+    ) -> Option<(usize, Duration)> {
+        let seat = instance.seat.as_ref()?.number;
+        let Heard::Advert { interface, path, ttl, advert, .. } = self else { return None };
+        let same = |address: &config::vip::Address| advert.addresses.contains(address.ip);
+        // From this link, and to all of it: what is sent to one node alone holds nothing.
+        let is_for = *ttl == packet::TTL
+            && path.destination.is_multicast()
+            && wire.interfaces[*interface].serve(&instance.vip)
+            && (advert.router_id == instance.vip.router_id
+                || instance.vip.addresses.iter().any(same));
+        let goodbye = advert.priority == 0;
+        let span = if goodbye { Duration::ZERO } else { (advert.interval * 3).min(BELIEVED) };
+        is_for.then_some((seat, span))
     }
 
     /// Why it is nothing for an instance that it seems to be for.

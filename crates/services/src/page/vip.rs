@@ -154,5 +154,6 @@ const fn cause(cause: VipCause) -> &'static str {
         VipCause::Majority => "no majority granted it",
         VipCause::Unheard => "not heard where its clients are",
         VipCause::Unreached => "no reference point answers it",
+        VipCause::Foreign => "a router that does not vote holds it",
     }
 }

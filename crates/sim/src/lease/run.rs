@@ -17,6 +17,8 @@ pub(super) const NETWORKS: usize = 2;
 pub(super) const MS: u64 = 1_000_000;
 /// How long all is well before somebody has to answer.
 const CALM: Duration = Duration::from_secs(1);
+/// Longer than a vip lease, and no part of the calm.
+const LISTENS: Duration = Duration::from_millis(50);
 /// How long somebody has to go on answering then.
 const STEADY: Duration = Duration::from_millis(300);
 #[derive(Debug)]
@@ -364,8 +366,12 @@ impl<'a> World<'a> {
             self.outcome.marks.reach(Mark::OpenBehind);
         }
         let order: Vec<u16> = (0_u16..).take(self.hosts.len()).collect();
-        let seat =
-            |vip| SeatConfig { vip: address(vip), order: order.clone(), network: Some(CLIENTS) };
+        let seat = |vip| SeatConfig {
+            vip: address(vip),
+            order: order.clone(),
+            network: Some(CLIENTS),
+            listens: LISTENS,
+        };
         let this = &mut self.hosts[host];
         this.lives += 1;
         let voters = if self.script.numbered {

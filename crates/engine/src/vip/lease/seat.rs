@@ -62,6 +62,10 @@ pub(super) struct Seat {
     gave: Option<(u16, Time)>,
     /// Does not stand earlier: it has just lost, given, or asked in vain.
     not_before: Time,
+    /// Nothing was heard yet of anybody who held it: until then it listens.
+    cold_until: Time,
+    /// Until then a router that does not vote holds it, as far as is known.
+    foreign_until: Time,
     cause: Option<Cause>,
     reported: Option<View>,
 }
@@ -81,6 +85,8 @@ impl Seat {
             heir: None,
             gave: None,
             not_before: Time::ZERO,
+            cold_until: node.now() + config.listens,
+            foreign_until: Time::ZERO,
             cause: None,
             reported: None,
         }
@@ -112,6 +118,9 @@ impl Seat {
         self.said[usize::from(from)] = Said { stand: entry.stand };
         if !entry.stand.claims() {
             self.voter.release(now, from, peer.word, peer.closed);
+        }
+        if entry.term > 0 {
+            self.cold_until = Time::ZERO;
         }
         if let Some(successor) = entry.successor {
             self.heir = Some(successor);
@@ -328,6 +337,12 @@ impl Seat {
         }
     }
 
+    /// A router that does not vote holds it until then. Who holds it already goes on: one packet of anybody on the link
+    /// would take the address from all.
+    pub(super) const fn foreign(&mut self, until: Time) {
+        self.foreign_until = until;
+    }
+
     /// This node did not run when it wanted to.
     pub(super) fn stalled(&mut self, until: Time) {
         self.not_before = self.not_before.max(until);
@@ -359,9 +374,16 @@ impl Seat {
                 burst.next().min(*until).min(self.compares_at(node))
             }
             Role::Candidate { gives_up_at, .. } => *gives_up_at,
-            Role::Idle => self.stands_at(node).min(self.promise_ends(node.now())),
+            Role::Idle => {
+                let stands = self.stands_at(node).min(self.promise_ends(node.now()));
+                stands.min(self.foreign_ends(node.now()))
+            }
         };
         own.min(self.facts.changes_at())
+    }
+
+    fn foreign_ends(&self, now: Time) -> Time {
+        if self.foreign_until > now { self.foreign_until } else { Time::NEVER }
     }
 
     fn promise_ends(&self, now: Time) -> Time {
@@ -405,6 +427,7 @@ impl Seat {
             Role::Idle | Role::Candidate { .. } => None,
         };
         let fault = self.facts.fault(node.now()).map(Cause::Fact);
+        let fault = fault.or_else(|| self.is_foreign(node.now()).then_some(Cause::Foreign));
         View {
             stand,
             term: self.term,

@@ -6,6 +6,7 @@ use super::*;
 use crate::packet::MAX_BODY;
 
 mod counting;
+mod foreign;
 mod machine;
 mod networks;
 mod promise;
@@ -45,6 +46,7 @@ fn seat(router_id: u8) -> SeatConfig {
         vip: super::super::tests::vip(router_id),
         order: vec![0, 1, 2],
         network: Some(CLIENTS),
+        listens: Duration::ZERO,
     }
 }
 
@@ -242,8 +244,13 @@ impl Trio {
 
     /// The process ends and another one begins. What it let through is open still.
     fn restart(&mut self, node: usize, closed: bool) {
+        self.restart_with(node, closed, |_| {});
+    }
+
+    fn restart_with(&mut self, node: usize, closed: bool, change: impl Fn(&mut Config)) {
         self.lives[node] += 1;
         let mut config = config(u16::try_from(node).unwrap());
+        change(&mut config);
         (config.life, config.closed) = (self.lives[node], closed);
         self.machines[node] = VipLease::new(&config, self.now);
         self.carrier(node, true);

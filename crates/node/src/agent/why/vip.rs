@@ -122,6 +122,7 @@ const fn reason(cause: VipCause) -> &'static str {
         VipCause::Moved => "because an operator moved the address to another node",
         VipCause::Expired => "because what it had granted another node ended",
         VipCause::Majority => "because no majority of the controllers granted it",
+        VipCause::Foreign => "because a router that does not vote holds it",
         VipCause::Unreached => "because no reference point answers it, and one answers another",
         VipCause::Unheard => {
             "because others hear each other on the network of the address, and not it"
@@ -179,9 +180,13 @@ fn rule(ground: &Ground<'_>, line: &VipLine, file: &VipName) -> String {
         Some(VipCause::Moved) => "whom an operator names takes the address at once".to_owned(),
         Some(VipCause::Stopping) => "who ends names its successor first".to_owned(),
         // Those of a vip lease, which has its own rule.
-        Some(VipCause::Expired | VipCause::Majority | VipCause::Unheard | VipCause::Unreached) => {
-            lease::RULE.to_owned()
-        }
+        Some(
+            VipCause::Expired
+            | VipCause::Majority
+            | VipCause::Unheard
+            | VipCause::Unreached
+            | VipCause::Foreign,
+        ) => lease::RULE.to_owned(),
         None => format!("a holder advertises every {advert}; without it a backup waits {silence}"),
     };
     let back = if file.preempt {
@@ -229,6 +234,7 @@ fn would_change(ground: &Ground<'_>, line: &VipLine, file: &VipName) -> Vec<Stri
                 | VipCause::Majority
                 | VipCause::Unheard
                 | VipCause::Unreached
+                | VipCause::Foreign
                 | VipCause::Adopted => "what the evidence names is gone".to_owned(),
             },
         );

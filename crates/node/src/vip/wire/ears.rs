@@ -177,7 +177,7 @@ pub(super) fn want<'a>(
     interfaces: &'a mut Vec<Ears>,
     vip: &config::vip::Vip,
 ) -> Option<&'a mut Ears> {
-    if vip.interface.is_empty() || vip.has_lease {
+    if vip.interface.is_empty() {
         return None;
     }
     let known = interfaces.iter().position(|known| known.serve(vip));
@@ -186,7 +186,7 @@ pub(super) fn want<'a>(
         interfaces.push(Ears::new(&vip.interface, vip.is_v6()));
     }
     let ears = &mut interfaces[position];
-    ears.multicast |= vip.unicast_peers.is_empty();
+    ears.multicast |= vip.unicast_peers.is_empty() || vip.has_lease;
     let form = match vip.protocol {
         Protocol::V2 => Form::V2 { interval: packet::seconds(vip), password: vip.password },
         Protocol::V3 { .. } => Form::V3,

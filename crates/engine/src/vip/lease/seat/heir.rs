@@ -10,7 +10,13 @@ use super::Seat;
 impl Seat {
     pub(super) fn is_fit(&self, node: &Node) -> bool {
         let possible = self.order.contains(&node.me()) && node.leaving().is_none();
-        possible && !node.is_silent() && self.facts.fault(node.now()).is_none()
+        let is_well = self.facts.fault(node.now()).is_none() && !self.is_foreign(node.now());
+        possible && !node.is_silent() && is_well
+    }
+
+    /// A router that does not vote holds it.
+    pub(super) fn is_foreign(&self, now: Time) -> bool {
+        now < self.foreign_until
     }
 
     pub(super) fn could_hold(&self, node: &Node, other: u16) -> bool {
@@ -78,6 +84,7 @@ impl Seat {
 
     pub(super) fn stands_at(&self, node: &Node) -> Time {
         let free = self.voter.free_at().max(self.not_before).max(node.silent_until());
+        let free = free.max(self.cold_until).max(self.foreign_until);
         let turn = free + node.beat() / 2 * self.rank(node.me());
         // Who is better off has a vip lease for it; who has not taken it by then cannot.
         let waits = self.heir != Some(node.me()) && self.better(node).is_some();
