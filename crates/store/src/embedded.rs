@@ -29,6 +29,7 @@ mod types;
 mod witness;
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
@@ -91,6 +92,8 @@ pub struct Status {
     pub floor: Option<u64>,
     /// At this start the others, or a witness, remembered more of this node than its disk did.
     pub went_back: bool,
+    /// Nodes that have another store, and do not speak with this one.
+    pub strangers: Vec<NodeId>,
     /// How often this node has waited for its disk since the start.
     pub syncs: u64,
     /// The last entry of the newest snapshot.
@@ -106,6 +109,8 @@ pub struct Status {
 pub(crate) struct Progress {
     waits: Arc<Mutex<Option<String>>>,
     strangers: Strangers,
+    /// Of the store's file, once it is known.
+    folder: Arc<OnceLock<PathBuf>>,
 }
 
 impl Progress {
@@ -116,7 +121,12 @@ impl Progress {
     /// `name`: of a node by its number.
     pub(crate) fn text(&self, name: impl Fn(NodeId) -> String) -> Option<String> {
         let waits = self.waits.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let words: Vec<_> = self.strangers.text(name).into_iter().chain(waits).collect();
+        let words: Vec<_> = self
+            .strangers
+            .text(name, self.folder.get().map(PathBuf::as_path))
+            .into_iter()
+            .chain(waits)
+            .collect();
         (!words.is_empty()).then(|| words.join("; "))
     }
 }
@@ -139,6 +149,8 @@ pub(crate) struct Core {
     went_back: AtomicBool,
     /// Nodes that have another store.
     strangers: Strangers,
+    /// The store of each node that has said who it is, since this start.
+    parts: Mutex<BTreeMap<NodeId, disk::owner::Incarnation>>,
     /// One at a time decides of which store an empty disk becomes a part.
     joining: tokio::sync::Mutex<()>,
     /// A leader, last.
@@ -205,6 +217,7 @@ impl Embedded {
         status.applied = index(core.content.applied());
         // What is applied is committed; the note of it comes later.
         status.committed = index(core.disk.committed()).max(status.applied);
+        status.strangers = core.strangers.nodes();
         status.syncs = core.disk.syncs();
         status.went_back = core.went_back.load(Ordering::Relaxed);
         status.snapshot_at_ms = core.disk.snapshot_at_ms();
@@ -365,6 +378,16 @@ impl Core {
         let nodes = members.membership();
         let voters = members.voter_ids();
         voters.filter_map(|id| Some((id, nodes.get_node(&id)?.addr.clone()))).collect()
+    }
+
+    /// Where a node of the store is.
+    fn address(&self, node: NodeId) -> Option<String> {
+        let known = self.raft().and_then(|raft| {
+            let metrics = raft.metrics();
+            let metrics = metrics.borrow();
+            Some(metrics.membership_config.membership().get_node(&node)?.addr.clone())
+        });
+        known.or_else(|| self.options.founders.get(&node).cloned())
     }
 
     fn view(&self) -> View {

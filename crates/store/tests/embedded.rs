@@ -3,6 +3,7 @@
 
 mod cloud;
 mod conformance;
+mod former;
 
 use std::time::Duration;
 
@@ -170,6 +171,28 @@ async fn a_disk_that_lost_everything_is_filled_up_before_it_counts() {
     // Now it counts again.
     cloud.stop(leader).await;
     cloud.surely(lost, put("key", b"3")).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_disk_that_lost_everything_counts_for_what_its_witness_says_while_a_third_is_gone() {
+    let mut cloud = Cloud::new("lost-witness");
+    cloud.witness = true;
+    cloud.start_all(&[1, 2, 3]).await;
+    cloud.leader().await;
+    cloud.surely(1, put("key", b"1")).await;
+    cloud.even().await;
+    for node in [1, 2, 3] {
+        cloud.stop(node).await;
+    }
+    std::fs::remove_file(cloud.file(3)).unwrap();
+    // 1 stays away. 2 has all that the third has promised, so the third may vote for it.
+    cloud.start_all(&[2, 3]).await;
+    cloud.surely(2, put("other", b"2")).await;
+    cloud.even().await;
+    let item = cloud.nodes[&3].get("key").await.unwrap().unwrap();
+    assert_eq!(&*item.value, b"1");
+    let status = cloud.status(3);
+    assert_eq!((status.floor, status.went_back), (None, true));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -69,9 +69,9 @@ pub(crate) struct Disk {
     state: Arc<Mutex<State>>,
     /// The last entry that is on disk; nobody tells it once the writing thread has ended.
     flushed: watch::Receiver<Option<LogId>>,
-    me: NodeId,
-    /// What the witness saw before this start.
-    witness: Option<Standing>,
+    pub(crate) me: NodeId,
+    /// What the witness saw before this start, and of which store.
+    witness: Option<(Incarnation, Standing)>,
     path: PathBuf,
     cluster: String,
     /// When the newest snapshot was made, milliseconds since 1970 (UTC); 0: before this start.
@@ -87,6 +87,8 @@ struct State {
     vote: Option<Vote>,
     committed: Option<LogId>,
     standings: Standings,
+    /// What this node has promised in this store and the disk does not have: the witness keeps it.
+    owes: Standing,
     /// The last entry of this node as leader, which openraft was told of before it was on disk.
     ahead: Option<LogId>,
     /// None while it holds nothing.
@@ -141,7 +143,7 @@ impl Disk {
         let kept = Standing { vote: state.vote.unwrap_or_default(), log: state.position.last };
         let (witness, seen) = match &options.witness {
             Some(path) => {
-                let opened = Witness::open(path);
+                let opened = Witness::open(path, incarnation);
                 let opened = opened.map_err(|source| Error::Disk { path: path.clone(), source })?;
                 (Some(opened.0), opened.1)
             }
@@ -179,9 +181,14 @@ impl Disk {
         })
     }
 
-    /// What the witness saw within this boot before this start.
-    pub(crate) const fn witness(&self) -> Option<Standing> {
-        self.witness
+    /// What the witness saw of this disk's store within this boot before this start.
+    pub(crate) fn witness(&self) -> Option<Standing> {
+        self.witness.filter(|seen| Some(seen.0) == self.incarnation()).map(|seen| seen.1)
+    }
+
+    /// The same while the disk holds nothing, and of which store that is.
+    pub(crate) fn lost(&self) -> Option<(Incarnation, Standing)> {
+        self.witness.filter(|_| self.incarnation().is_none())
     }
 
     /// Of the store that this is a part of; none before the first entry.
@@ -198,6 +205,12 @@ impl Disk {
         kept.await.map_err(io::Error::other)?.map_err(io::Error::other)?;
         self.state().incarnation = Some(incarnation);
         Ok(())
+    }
+
+    /// Has the witness remember this until the disk has it: a start before that is not taken in by a disk that
+    /// was filled up in part.
+    pub(crate) fn owe(&self, promised: Standing) {
+        self.state().owes = promised;
     }
 
     fn database(&self) -> io::Result<Arc<Database>> {
@@ -467,6 +480,7 @@ fn load(database: &Database) -> Result<io::Result<State>, redb::Error> {
             vote: vote.map(|fact| Reader::versioned(&fact)?.vote()).transpose()?,
             committed: committed.map(|fact| Reader::versioned(&fact)?.log_id()).transpose()?,
             standings: standings.unwrap_or_default(),
+            owes: Standing::default(),
             ahead: None,
             incarnation: None,
             loose: false,

@@ -67,6 +67,17 @@ impl Way {
     }
 }
 
+/// The vote before which a leader `me` steps down when `target` answers that it has given `vote`.
+///
+/// It may be for `me`: this node's disk, or its whole store, went back to before it was elected in that term.
+/// openraft 0.9 takes such a vote for its own candidature, or, if it was committed, for its own lead in that
+/// term, and goes on: followers hear the beats of a leader that commits nothing, and nobody stands for
+/// election. So it hears of the next term, and of nobody's vote but the other's: it follows, and whoever is
+/// elected next has a later term than both.
+fn above(vote: Vote, me: NodeId, target: NodeId) -> Vote {
+    if vote.leader_id.node_id == me { Vote::new(vote.leader_id.term + 1, target) } else { vote }
+}
+
 fn damaged(error: &std::io::Error) -> RpcError {
     RPCError::Network(NetworkError::new(error))
 }
@@ -101,7 +112,8 @@ impl RaftNetwork<Types> for Way {
             AppendEntriesResponse::Conflict => None,
             AppendEntriesResponse::HigherVote(vote) => {
                 self.network.disk.note(self.target, &Standing { vote: *vote, log: None });
-                return Ok(appended);
+                let above = above(*vote, self.network.disk.me, self.target);
+                return Ok(AppendEntriesResponse::HigherVote(above));
             }
         };
         self.network.disk.note(self.target, &Standing { vote, log });
@@ -135,7 +147,7 @@ impl RaftNetwork<Types> for Way {
                 let answer = self.call(Lane::Bulk, question, CHUNK_PATIENCE).await?;
                 known = decode_voted(&answer).map_err(|error| damaged(&error))?.vote;
                 if known > vote {
-                    break;
+                    return Ok(above(known, self.network.disk.me, self.target));
                 }
             }
             Ok::<_, RpcError>(known)
@@ -155,5 +167,22 @@ impl RaftNetwork<Types> for Way {
 
     fn backoff(&self) -> Backoff {
         Backoff::new(std::iter::repeat(AGAIN))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_vote_for_the_leader_that_it_does_not_know_of_makes_it_follow() {
+        for vote in [Vote::new(5, 2), Vote::new_committed(5, 2)] {
+            let heard = above(vote, 2, 1);
+            assert_eq!(heard, Vote::new(6, 1));
+            assert!(heard > vote && heard.leader_id.node_id != 2 && !heard.committed);
+        }
+        for vote in [Vote::new(5, 1), Vote::new_committed(5, 3)] {
+            assert_eq!(above(vote, 2, 1), vote, "another's vote is heard as it is");
+        }
     }
 }

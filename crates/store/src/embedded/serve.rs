@@ -1,7 +1,7 @@
 //! Answers to other nodes.
 
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use openraft::raft::AppendEntriesResponse;
@@ -20,7 +20,7 @@ use super::message::{
     decode_vote, decode_yield, encode_appended, encode_voted, encode_yes, kind,
 };
 use super::standing::{Standing, Told};
-use super::types::NodeId;
+use super::types::{MAX_MEMBERS, NodeId};
 use crate::transport::{Accepted, Duplex};
 
 /// Connections of all nodes and lanes; more are closed at once.
@@ -131,6 +131,12 @@ fn welcome(core: &Core, proven: Option<NodeId>, frame: &Frame) -> io::Result<Hel
     {
         text
     } else {
+        if let Some(part) = hello.incarnation {
+            let mut parts = core.parts.lock().unwrap_or_else(PoisonError::into_inner);
+            if parts.len() < MAX_MEMBERS || parts.contains_key(&hello.from) {
+                parts.insert(hello.from, part);
+            }
+        }
         return Ok(hello);
     };
     Err(io::Error::other(text))

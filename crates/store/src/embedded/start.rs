@@ -17,7 +17,7 @@ use super::disk::owner::Incarnation;
 use super::election::{self, Moment};
 use super::link::{CallError, Lane, Links};
 use super::log::Log;
-use super::message::{MAX_ENTRIES, encode_founders, kind};
+use super::message::{MAX_ENTRIES, encode_canvass, encode_founders, kind};
 use super::network::Network;
 use super::standing::{Confirmed, Standing, Starting, Told, confirm};
 use super::types::{NodeId, Raft, Vote};
@@ -44,6 +44,8 @@ pub(super) async fn start(
     if options.founders.len() == 2 {
         return Err(Error::TwoVoters);
     }
+    // Asked for the first time: nobody else sets it.
+    let _ = progress.folder.set(options.folder.clone());
     let disk = Arc::new(Disk::open(&options)?);
     let unreadable = |source| Error::Disk { path: options.folder.clone(), source };
     let content = Content::load(Arc::clone(&disk)).map_err(unreadable)?;
@@ -61,6 +63,7 @@ pub(super) async fn start(
         floor: Mutex::default(),
         went_back: AtomicBool::new(false),
         strangers: progress.strangers.clone(),
+        parts: Mutex::default(),
         joining: tokio::sync::Mutex::default(),
         heard: Moment::now(),
         voted: Moment::now(),
@@ -96,6 +99,7 @@ pub(super) async fn start(
     tasks.push(tokio::spawn(election::run(Arc::clone(&core))));
     tasks.push(tokio::spawn(expiry(Arc::clone(&core))));
     tasks.push(tokio::spawn(facts(Arc::clone(&core))));
+    tasks.push(tokio::spawn(strangers(Arc::clone(&core))));
     tasks.push(tokio::spawn(members::run(Arc::clone(&core))));
     Ok(Embedded { core, tasks })
 }
@@ -117,6 +121,9 @@ async fn find_out(core: &Arc<Core>, progress: &Progress) -> Result<Option<Incarn
     let mut silent: BTreeMap<NodeId, String> = voters.iter().cloned().collect();
     let question = encode_founders(core.options.founders.keys().copied());
     loop {
+        if is_part_again(core, &ids).await? {
+            return Ok(None);
+        }
         let patient = begun.elapsed() < GRACE;
         match confirm(&Starting { me, own, proven, patient }, &ids, &answers) {
             Confirmed::NotYet => {}
@@ -151,6 +158,9 @@ async fn find_out(core: &Arc<Core>, progress: &Progress) -> Result<Option<Incarn
                     answers.insert(id, told);
                 }
                 Ok((id, address, Err(why))) if !answers.contains_key(&id) => {
+                    // That is told once for all of them.
+                    let is_told = core.strangers.nodes().contains(&id);
+                    let why = if is_told { "it has another store".to_owned() } else { why };
                     silent.insert(id, format!("{address} ({why})"));
                 }
                 Ok((_, _, Err(_))) | Err(_) => {}
@@ -161,6 +171,25 @@ async fn find_out(core: &Arc<Core>, progress: &Progress) -> Result<Option<Incarn
         progress.tell((!names.is_empty()).then(|| format!("waits for {}", names.join(", "))));
         tokio::time::sleep(AGAIN).await;
     }
+}
+
+/// Whether this node, whose disk holds nothing, is part of the store of its witness again: most have it.
+async fn is_part_again(core: &Core, voters: &[NodeId]) -> Result<bool, Error> {
+    let _one = core.joining.lock().await;
+    let lost = core.disk.lost().filter(|(part, _)| is_of_most(core, *part, voters));
+    let Some((part, seen)) = lost else { return Ok(false) };
+    let kept = core.become_part(part).await;
+    kept.map_err(|source| Error::Disk { path: core.options.folder.clone(), source })?;
+    keep_below(core, seen, true).await?;
+    Ok(true)
+}
+
+/// Whether most voters, this one among them, are of that store: what this node promised there binds it.
+fn is_of_most(core: &Core, part: Incarnation, voters: &[NodeId]) -> bool {
+    let parts = core.parts.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    let are = voters.iter().filter(|id| **id == core.me() || parts.get(id) == Some(&part));
+    // Alone nobody else can tell.
+    voters.len() > 1 && are.count() > voters.len() / 2
 }
 
 /// Why a node does not answer, for operators.
@@ -189,6 +218,7 @@ async fn lead_no_more(core: &Core) -> Result<(), Error> {
 /// What others have, and this node may have promised, is taken for its own promise.
 async fn keep_below(core: &Core, floor: Standing, went_back: bool) -> Result<(), Error> {
     core.went_back.store(went_back, Ordering::Relaxed);
+    core.disk.owe(floor);
     // Not committed: a leader whose disk went back must not go on leading.
     let vote = Vote { committed: false, ..floor.vote };
     let saved = core.disk.save_vote(vote).await;
@@ -267,6 +297,26 @@ async fn expiry(core: Arc<Core>) {
             }
             // One at a time, whatever becomes of it.
             drop(tokio::time::timeout(super::PATIENCE, heard).await);
+        }
+    }
+}
+
+/// Who was refused may be one of this store since, and have nothing to ask this node: so it is asked.
+async fn strangers(core: Arc<Core>) {
+    let mut ticks = interval(FACTS);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
+    loop {
+        ticks.tick().await;
+        for node in core.strangers.nodes() {
+            let Some(address) = core.address(node) else { continue };
+            // It promises nothing, whatever is said.
+            let question = (kind::CANVASS, encode_canvass(None));
+            match core.links.call((node, &address), Lane::Raft, question, ANSWER).await {
+                Err(CallError::NotSent(_) | CallError::Lost(_)) => {}
+                Ok(_) | Err(CallError::Refused(_) | CallError::NotLeader | CallError::Unknown) => {
+                    core.strangers.admitted_by(node);
+                }
+            }
         }
     }
 }

@@ -9,7 +9,8 @@ use std::time::Duration;
 use engine::kv::{Outcome, Transaction};
 use outlast_store::embedded::{NodeId, SNAPSHOT_EVERY};
 use outlast_store::{
-    Accepted, Duplex, Embedded, Error, Later, Options, Plain, Status, Store, Timing, Transport,
+    Accepted, Duplex, Embedded, Error, Later, Options, Plain, Restoring, Status, Store, TRUSTED,
+    Timing, Transport,
 };
 use tokio::time::Instant;
 
@@ -30,11 +31,15 @@ pub(crate) struct Cloud {
     /// Incarnations of former stores, by who knows of them.
     pub(crate) known: BTreeMap<NodeId, u64>,
     pub(crate) witness: bool,
+    /// Names by number.
+    pub(crate) founders: BTreeMap<NodeId, String>,
+    /// Whose disks the operator gives his word for.
+    pub(crate) trusted: BTreeSet<NodeId>,
     pub(crate) timing: Timing,
 }
 
 #[derive(Debug)]
-struct Net {
+pub(crate) struct Net {
     me: NodeId,
     plain: Plain,
     addresses: Arc<Mutex<BTreeMap<NodeId, String>>>,
@@ -69,6 +74,8 @@ impl Cloud {
             nodes: BTreeMap::new(),
             snapshot_every: SNAPSHOT_EVERY,
             witness: false,
+            founders: [1, 2, 3].map(|node| (node, format!("node{node}"))).into(),
+            trusted: BTreeSet::new(),
             known: BTreeMap::new(),
             timing: Timing::default(),
         }
@@ -84,7 +91,12 @@ impl Cloud {
         self.path(node).join("store.redb")
     }
 
-    fn path(&self, node: NodeId) -> PathBuf {
+    /// Its witness.
+    pub(crate) fn remembers(&self, node: NodeId) -> PathBuf {
+        self.folder.join(format!("{node}.witness"))
+    }
+
+    pub(crate) fn path(&self, node: NodeId) -> PathBuf {
         self.folder.join(node.to_string())
     }
 
@@ -92,19 +104,20 @@ impl Cloud {
         let folder = self.path(node);
         std::fs::create_dir_all(&folder).unwrap();
         Options {
-            witness: self.witness.then(|| self.folder.join(format!("{node}.witness"))),
-            folder,
+            witness: self.witness.then(|| self.remembers(node)),
+            folder: folder.clone(),
             cluster: "test".to_owned(),
             me: node,
-            founders: [1, 2, 3].map(|node| (node, format!("node{node}"))).into(),
+            founders: self.founders.clone(),
             timing: self.timing,
-            trusted: false,
+            // A restore leaves its word for one start.
+            trusted: self.trusted.contains(&node) || folder.join(TRUSTED).exists(),
             known: self.known.get(&node).copied().unwrap_or(0),
             snapshot_every: self.snapshot_every,
         }
     }
 
-    async fn net(&self, node: NodeId) -> Arc<Net> {
+    pub(crate) async fn net(&self, node: NodeId) -> Arc<Net> {
         let plain = Plain::bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
         let address = plain.address().unwrap().to_string();
         self.addresses.lock().unwrap().insert(node, address);
@@ -139,9 +152,10 @@ impl Cloud {
 
     /// Does what may be done twice: a leader that is gone takes its answer with it.
     pub(crate) async fn surely(&self, node: NodeId, transaction: Transaction) -> Outcome {
+        let deadline = Instant::now() + PATIENCE;
         loop {
             match self.nodes[&node].transact(transaction.clone()).await {
-                Err(Error::Unknown) => {}
+                Err(Error::Unknown | Error::NoLeader(_)) if Instant::now() < deadline => {}
                 done => return done.unwrap(),
             }
         }
@@ -168,6 +182,49 @@ impl Cloud {
             (leaders.len() == 1 && cloud.nodes.contains_key(&leader)).then_some(leader)
         })
         .await
+    }
+
+    /// Gives the lead round until that node has it, in a term of at least that number.
+    pub(crate) async fn led_by(&self, node: NodeId, term: u64) {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let leader = self.leader().await;
+            let is_late = self.status(leader).term >= term;
+            if leader == node && is_late {
+                return;
+            }
+            assert!(Instant::now() < deadline, "never led by {node} in term {term}");
+            let others = self.nodes.keys().copied();
+            let to =
+                if leader == node { others.filter(|other| *other != node).min() } else { None };
+            // Whoever did not take it within a second is asked again.
+            drop(self.nodes[&leader].lead(to.unwrap_or(node)).await);
+        }
+    }
+
+    /// Restores these members from a backup, as an operator does: what each had is written anew.
+    /// `from`: the revision of the first of them, where there was one before; that is the answer.
+    pub(crate) fn restore(
+        &self,
+        nodes: &[NodeId],
+        backup: &[u8],
+        mut from: Option<u64>,
+    ) -> Option<u64> {
+        for node in nodes {
+            let options = self.options(*node);
+            let restoring = Restoring {
+                folder: options.folder,
+                cluster: options.cluster,
+                me: self.founders[node].clone(),
+                members: self.founders.values().cloned().collect(),
+                witness: options.witness,
+                from,
+                wall_ms: sys::clock::wall_ms(),
+                known: 0,
+            };
+            from = Some(outlast_store::restore(&restoring, backup).unwrap());
+        }
+        from
     }
 
     pub(crate) async fn until<T>(&self, what: &str, seen: impl Fn(&Self) -> Option<T>) -> T {

@@ -219,7 +219,10 @@ fn begin(
     let begin =
         restoring.from.unwrap_or_else(|| least.max(restoring.wall_ms).max(later).max(newer));
     let why = if begin < least {
-        format!("this backup goes on from revision {least} or later")
+        format!(
+            "--from {begin} is too small: this backup goes on from revision {least} or later; take the revision \
+             that the restore of the first member printed, or on the first member leave --from away"
+        )
     } else if begin > LATEST {
         format!("no restore goes on from a revision beyond {LATEST}")
     } else if let Some(present) = present.filter(|present| *present >= begin) {

@@ -130,3 +130,51 @@ async fn what_is_not_on_the_disk_is_promised_to_nobody() {
     assert_eq!((disk.flushed(), disk.own().log, disk.syncs()), (before, before, syncs));
     std::fs::remove_dir_all(&folder).unwrap();
 }
+
+#[tokio::test]
+async fn what_a_disk_lacks_is_remembered_until_it_has_it() {
+    let folder = std::env::temp_dir().join(format!("outlast-owes-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let options = Options {
+        folder: folder.clone(),
+        cluster: "test".to_owned(),
+        me: 1,
+        founders: BTreeMap::new(),
+        timing: Timing::default(),
+        witness: Some(folder.join("witness")),
+        trusted: false,
+        known: 0,
+        snapshot_every: SNAPSHOT_EVERY,
+    };
+    let log_id = |index| LogId::new(CommittedLeaderId::new(5, 2), index);
+    let owed = Standing { vote: Vote::new(5, 2), log: Some(log_id(2)) };
+    let fill = async |disk: &Disk, index| {
+        let (done, written) = oneshot::channel();
+        let entry: LogEntry = Entry { log_id: log_id(index), payload: EntryPayload::Blank };
+        let mut row = Writer::versioned();
+        row.entry(&entry);
+        assert!(disk.jobs.send(Job::Append(vec![(entry.log_id, row.0)], None)).is_ok());
+        // The writer takes jobs in order.
+        assert!(disk.jobs.send(Job::Facts(done)).is_ok());
+        written.await.unwrap().unwrap();
+    };
+    let disk = Disk::open(&options).unwrap();
+    assert_eq!(disk.witness(), None);
+    disk.become_part(7).await.unwrap();
+    // As a start keeps what others have, while the disk holds nothing of it.
+    disk.owe(owed);
+    disk.save_vote(owed.vote).await.unwrap();
+    fill(&disk, 1).await;
+    disk.close().await;
+    let disk = Disk::open(&options).unwrap();
+    assert_eq!(disk.witness(), Some(owed), "a disk that was filled up in part proves nothing");
+    disk.owe(owed);
+    fill(&disk, 2).await;
+    disk.truncate(2).await.unwrap();
+    disk.close().await;
+    let disk = Disk::open(&options).unwrap();
+    let has = Standing { log: Some(log_id(1)), ..owed };
+    assert_eq!(disk.witness(), Some(has), "the leader has taken an entry back since");
+    disk.close().await;
+    std::fs::remove_dir_all(&folder).unwrap();
+}

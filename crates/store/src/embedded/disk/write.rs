@@ -7,6 +7,7 @@ use openraft::storage::LogFlushed;
 use redb::{Database, Table};
 use tokio::sync::{oneshot, watch};
 
+use super::owner::Incarnation;
 use super::{COMMITTED, FACTS, IMAGE, Job, LOG, META, PURGED, STANDINGS, State, VOTE, lock};
 use crate::bytes::Writer;
 use crate::embedded::standing::Standing;
@@ -90,9 +91,26 @@ impl Writing {
             work.promise(&mut self.kept);
         }
         write(&self.database, &self.state, works).map_err(io::Error::other)?;
-        self.witness.as_ref().map_or(Ok(()), |witness| witness.note(&self.kept))?;
+        if let Some(witness) = &self.witness {
+            let (promised, part) = self.promised();
+            witness.note(&promised, part)?;
+        }
         self.flushed.send_replace(self.kept.log);
         Ok(())
+    }
+}
+
+impl Writing {
+    /// What this node has promised by now, and in which store.
+    fn promised(&self) -> (Standing, Option<Incarnation>) {
+        let (mut promised, mut state) = (self.kept, lock(&self.state));
+        if state.owes.exceeds(&promised) {
+            promised.raise(&state.owes);
+        } else {
+            // What is taken away after that is taken away by a leader.
+            state.owes = Standing::default();
+        }
+        (promised, state.incarnation)
     }
 }
 
