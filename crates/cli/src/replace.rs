@@ -11,7 +11,7 @@ use base::Chain;
 use config::cluster::LONGEST_DETECT;
 
 use crate::reach::{self, Instance};
-use crate::trust::{CommandError, Place, audited, own_desk};
+use crate::trust::{CommandError, Filed, Place, audited};
 
 /// How long it is known that a node was put out for its successor, so that typing it again does not put that
 /// one out (milliseconds).
@@ -43,6 +43,8 @@ pub struct Args {
     address: Option<SocketAddr>,
     #[command(flatten)]
     pub(crate) instance: Instance,
+    #[command(flatten)]
+    filed: Filed,
     #[command(flatten)]
     place: Place,
 }
@@ -118,7 +120,7 @@ fn replace(
         let has_copy = folder.has_authority_key();
         return Err(ReplaceError::Refused(elsewhere(&state, &args.old, has_copy)));
     }
-    let address = args.address.map_or_else(|| own_desk(&state, "--address"), Ok)?;
+    let address = args.address.map_or_else(|| args.filed.own_desk(&state, "--address"), Ok)?;
     let mut say = |line: String| writeln!(out, "{line}").map_err(CommandError::Output);
     put_out(&folder, &state, (&args.old, new), &mut say)?;
     if has_store {
@@ -138,6 +140,13 @@ fn replace(
         return Ok(say(format!("{new} has joined: start outlast there"))?);
     }
     let before = state.roster.members.iter().rev().find(|member| member.name == args.old);
+    // Who says none now cannot let the next one in when it signs.
+    let known = before.filter(|_| new == &args.old).and_then(|member| member.address);
+    let reached = match known {
+        Some(address) => Some(address),
+        None => args.filed.address(&state.cluster, new)?,
+    };
+    let reached = reached.map_or_else(String::new, |address| format!(" --address {address}"));
     let role = before.map_or(trust::Role::Controller, |member| member.role);
     let token = folder.create_token(
         (role, Some(new)),
@@ -151,7 +160,7 @@ fn replace(
     // Who holds no store has none to give.
     let has_files = has_store && status.store.is_some() && is_applied(socket)?;
     let files = if has_files { " --files /etc/outlast" } else { "" };
-    say(format!("  outlast join - --node {new}{files}"))?;
+    say(format!("  outlast join - --node {new}{reached}{files}"))?;
     say("and paste this line there, its token, which no argument shows to others:".to_owned())?;
     say(format!("  {}", token.print()))?;
     say(match has_files {

@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 use std::net::{IpAddr, SocketAddr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use trust::{ENDS_SOON_MS, Entry, Folder, JoinError, Member, State, TrustError};
 
@@ -15,6 +15,58 @@ pub mod token;
 
 /// Beside the dashboard's 7412.
 const PORT: u16 = 7413;
+
+/// Where the cluster's file is on every node.
+const CLUSTER_FILE: &str = "/etc/outlast/outlast.toml";
+
+/// The cluster's file: it knows the addresses that nodes did not say when they joined.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub struct Filed {
+    /// The cluster's file, for addresses that nodes have not said [default: /etc/outlast/outlast.toml if it is there]
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+}
+
+impl Filed {
+    /// The first address of a node; none where the file has none, or is that of another cluster.
+    ///
+    /// # Errors
+    /// When a file that was named cannot be read.
+    pub(crate) fn address(
+        &self,
+        cluster: &str,
+        node: &str,
+    ) -> Result<Option<IpAddr>, CommandError> {
+        let path = self.config.as_deref().unwrap_or_else(|| Path::new(CLUSTER_FILE));
+        let text = match std::fs::read_to_string(path) {
+            Ok(text) => text,
+            Err(_) if self.config.is_none() => return Ok(None),
+            Err(source) => return Err(CommandError::Config { path: path.to_owned(), source }),
+        };
+        let source = config::Source { path: path.display().to_string(), text };
+        let found = config::cluster::parse(&source, 0).0.filter(|found| found.name == cluster);
+        let found =
+            found.and_then(|found| found.nodes.into_iter().find(|other| other.name == node));
+        Ok(found.and_then(|node| node.addresses.into_iter().flatten().next()))
+    }
+
+    /// Where this node answers joins unless it is said otherwise.
+    ///
+    /// # Errors
+    /// When neither the roster nor the file says an address of it.
+    pub(crate) fn own_desk(
+        &self,
+        state: &State,
+        option: &'static str,
+    ) -> Result<SocketAddr, CommandError> {
+        let said = state.roster.find(&state.node).and_then(|member| member.address);
+        let address = match said {
+            Some(address) => Some(address),
+            None => self.address(&state.cluster, &state.node)?,
+        };
+        address.map(|ip| SocketAddr::new(ip, PORT)).ok_or(CommandError::Address(option))
+    }
+}
 
 /// Where this node keeps what it knows of its cluster.
 #[derive(Clone, Debug, clap::Args)]
@@ -51,9 +103,16 @@ pub enum CommandError {
     #[error("cannot take the token out of the list of processes: give it to `outlast join -`")]
     Hide(#[source] io::Error),
     #[error(
-        "this node has said no address to the cluster: give {0} ADDRESS:PORT, as the new node reaches it"
+        "this node has said no address to the cluster, and no cluster file says one: give {0} ADDRESS:PORT, as the \
+         new node reaches it"
     )]
     Address(&'static str),
+    #[error("cannot read {}", .path.display())]
+    Config {
+        path: PathBuf,
+        #[source]
+        source: io::Error,
+    },
     #[error("cannot listen at {address}")]
     Listen {
         address: SocketAddr,
@@ -105,6 +164,7 @@ impl CommandError {
             | Self::Input(_)
             | Self::Hide(_)
             | Self::Address(_)
+            | Self::Config { .. }
             | Self::Listen { .. }
             | Self::Passphrase(_)
             | Self::Differ
@@ -138,12 +198,6 @@ pub(crate) fn audited<T>(
         folder.audit(&entry)?;
     }
     outcome
-}
-
-/// Where this node answers joins unless it is said otherwise.
-pub(crate) fn own_desk(state: &State, option: &'static str) -> Result<SocketAddr, CommandError> {
-    let address = state.roster.find(&state.node).and_then(|member| member.address);
-    address.map(|ip| SocketAddr::new(ip, PORT)).ok_or(CommandError::Address(option))
 }
 
 /// Look after the cluster's trust: who is in, who answers joins, what was ordered

@@ -8,8 +8,12 @@ mod lonely;
 #[path = "store/trio.rs"]
 mod trio;
 
-use std::io::{BufRead, BufReader, Write};
-use std::process::{Output, Stdio};
+#[expect(unreachable_pub, reason = "part of this test program")]
+#[path = "replace/typed.rs"]
+mod typed;
+
+use std::io::{BufRead, BufReader};
+use std::process::Stdio;
 
 use lonely::{alone, until};
 use serde_json::Value;
@@ -17,97 +21,6 @@ use trio::{NODES, Trio, said};
 
 /// Where the running node of the authority answers joins.
 const DESK: &str = "127.0.0.2:7413";
-
-impl Trio {
-    fn replace(&self, old: &str, more: &[&str]) -> Output {
-        self.replace_on(("node01", DESK), old, more)
-    }
-
-    fn replace_on(&self, (by, desk): (&str, &str), old: &str, more: &[&str]) -> Output {
-        let folder = self.files.path(&format!("trust-{by}"));
-        let folder = folder.to_str().expect("a path of the test");
-        let words = ["node", "replace", old, "--trust-dir", folder, "--address", desk];
-        self.ask(by, &[&words[..], more].concat())
-    }
-
-    fn lose_the_third(&mut self) {
-        self.lose("node03", "node01");
-    }
-
-    /// A node loses power and disks; a copy of what it could prove itself with is kept by somebody.
-    fn lose(&mut self, node: &str, witness: &str) {
-        self.stop_one(node);
-        for folder in ["state", "run"] {
-            let folder = self.files.path(&format!("{folder}-{node}"));
-            std::fs::remove_dir_all(folder).expect("it is there");
-        }
-        let trust = self.files.path(&format!("trust-{node}"));
-        std::fs::rename(trust, self.files.path("trust-stolen")).expect("it is there");
-        until("nobody hears it", || {
-            ["suspect", "left"].contains(&self.standing_at(witness, node).as_str())
-        });
-    }
-
-    /// As the node of the authority sees it; empty: that cannot be read.
-    fn standing(&self, node: &str) -> String {
-        self.standing_at("node01", node)
-    }
-
-    fn standing_at(&self, by: &str, node: &str) -> String {
-        let status = self.status(by);
-        let nodes = status["nodes"].as_array().cloned().unwrap_or_default();
-        let line = nodes.iter().find(|line| line["state"]["node"] == node);
-        let standing = line.and_then(|line| line["state"]["standing"].as_str());
-        standing.unwrap_or_default().to_owned()
-    }
-
-    fn verdict_at(&self, by: &str, node: &str) -> String {
-        let status = self.status(by);
-        let nodes = status["nodes"].as_array().cloned().unwrap_or_default();
-        let line = nodes.iter().find(|line| line["state"]["node"] == node);
-        let verdict = line.and_then(|line| line["state"]["opinion"]["verdict"].as_str());
-        verdict.unwrap_or_default().to_owned()
-    }
-
-    /// What the command prints for the new machine is typed there.
-    fn join_as_printed(&self, printed: &Output, new: &str) {
-        assert!(printed.status.success(), "{}", said(printed));
-        let text = String::from_utf8_lossy(&printed.stdout).into_owned();
-        let mut lines = text.lines().skip_while(|line| !line.contains("outlast join - "));
-        let words: Vec<&str> =
-            lines.next().expect("a command").split_whitespace().skip(1).collect();
-        let token = lines.nth(1).expect("a token in a line of its own").trim();
-        until("the new machine joins", || {
-            let mut join = self.trusting(&words, new);
-            let mut join = join.stdin(Stdio::piped()).spawn().expect("the tool runs");
-            let typed = writeln!(join.stdin.take().expect("its input"), "{token}");
-            join.wait().expect("it ends").success() && typed.is_ok()
-        });
-    }
-
-    fn voters(&self, node: &str) -> Vec<String> {
-        let report = self.report(node);
-        let voters = report["voters"].as_array().cloned().unwrap_or_default();
-        let mut names: Vec<_> =
-            voters.iter().filter_map(|voter| voter["name"].as_str().map(str::to_owned)).collect();
-        names.sort();
-        names
-    }
-
-    fn refused(&self, output: &Output, words: &str) {
-        assert_eq!(output.status.code(), Some(1), "{}", said(output));
-        assert!(said(output).contains(words), "{}", said(output));
-    }
-
-    /// Whoever has the old keys hears that they are refused.
-    fn old_keys_are_refused(&self) {
-        let words = ["trust", "refresh", "--from", DESK];
-        let mut command = self.trusting(&words, "stolen");
-        let output = command.stderr(Stdio::piped()).output().expect("the tool runs");
-        assert!(!output.status.success());
-        assert!(said(&output).contains("revoked"), "{}", said(&output));
-    }
-}
 
 #[test]
 fn a_dead_controller_is_replaced_by_one_command_under_its_own_name() {
@@ -218,19 +131,21 @@ fn the_controller_that_signs_is_replaced_where_a_copy_of_its_key_is_kept() {
         }
         trio.leader(&NODES);
         trio.put("node01", "a", "1");
-        let here = ("node02", "127.0.0.3:7413");
+        let here = "node02";
         let off = ["--i-know-it-is-off"];
         until("it is heard", || trio.standing_at("node02", "node03") == "alive");
         let elsewhere = trio.replace_on(here, "node03", &off);
         trio.refused(&elsewhere, "node03 is heard: stop it first");
         trio.lose("node01", "node02");
         trio.leader(&NODES[1..]);
-        let typed = trio.replace_on(("node03", "127.0.0.4:7413"), "node01", &off);
+        let typed = trio.replace_on("node03", "node01", &off);
         trio.refused(&typed, "node03 has no copy of that key");
         let typed = trio.replace_on(here, "node01", &off);
         trio.refused(&typed, "`outlast trust take-authority --lost` here, then type this again");
         trio.said(&["trust", "take-authority", "--lost"], "node02");
         let printed = trio.replace_on(here, "node01", &off);
+        let text = String::from_utf8_lossy(&printed.stdout).into_owned();
+        assert!(text.contains("join - --node node01 --address 127.0.0.2"), "{text}");
         trio.join_as_printed(&printed, "node01");
         let again = trio.replace_on(here, "node01", &off);
         let text = String::from_utf8_lossy(&again.stdout).into_owned();
@@ -256,7 +171,31 @@ fn the_controller_that_signs_is_replaced_where_a_copy_of_its_key_is_kept() {
         until("it is heard", || trio.standing_at("node03", "node01") == "alive");
         let roster = trio.said(&["trust", "status"], "node02");
         assert!(roster.contains("revoked"), "the old machine is out: {roster}");
+        replaces_the_next(&mut trio, &secret);
     });
+}
+
+/// The machine that has joined as it was printed for it signs from now on, and replaces the one that let it in: its
+/// roster has its address.
+fn replaces_the_next(trio: &mut Trio, secret: &str) {
+    let exported = trio.files.path("exported-again").display().to_string();
+    for (words, node) in [("export-authority", "node02"), ("import-authority", "node01")] {
+        trio.said(&["trust", words, &exported, "--passphrase-file", secret], node);
+    }
+    std::fs::remove_dir_all(trio.files.path("trust-stolen")).expect("it is there");
+    trio.lose("node02", "node01");
+    trio.leader(&["node01", "node03"]);
+    let trust = trio.files.path("trust-node03").display().to_string();
+    let words = ["token", "create", "--trust-dir", &trust];
+    let elsewhere = std::process::Command::new(lonely::OUTLAST).args(words).output();
+    let elsewhere = said(&elsewhere.expect("the tool runs"));
+    assert!(elsewhere.contains("ask on `node02`"), "{elsewhere}");
+    trio.said(&["trust", "take-authority", "--lost"], "node01");
+    let printed = trio.replace_by_roster("node01", "node02", &["--i-know-it-is-off"]);
+    trio.join_as_printed(&printed, "node02");
+    trio.start("node02");
+    trio.leader(&NODES);
+    assert_eq!(trio.get("node02", "a").as_deref(), Some("2"));
 }
 
 /// The process of that role; waits for it.

@@ -4,13 +4,15 @@ use std::io::Write;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::{Mutex, PoisonError};
 
-use super::{CommandError, Place, own_desk};
+use super::{CommandError, Filed, Place};
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Where to answer [default: this node's address, port 7413]
     #[arg(long, value_name = "ADDRESS:PORT")]
     listen: Option<SocketAddr>,
+    #[command(flatten)]
+    filed: Filed,
     #[command(flatten)]
     place: Place,
 }
@@ -20,10 +22,9 @@ pub(super) fn run(args: &Args, out: &mut (impl Write + Send)) -> Result<(), Comm
     let folder = args.place.folder();
     let state = folder.load()?;
     if !state.is_authority {
-        let first = state.roster.members.first().map(|member| member.name.clone());
-        return Err(trust::TrustError::NotAuthority(first.unwrap_or_default()).into());
+        return Err(trust::TrustError::NotAuthority(state.issuer()).into());
     }
-    let address = args.listen.map_or_else(|| own_desk(&state, "--listen"), Ok)?;
+    let address = args.listen.map_or_else(|| args.filed.own_desk(&state, "--listen"), Ok)?;
     let listen = |source| CommandError::Listen { address, source };
     let listener = TcpListener::bind(address).map_err(listen)?;
     let bound = listener.local_addr().map_err(listen)?;

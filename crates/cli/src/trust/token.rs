@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 
 use trust::{Fate, Kept, Role};
 
-use super::{CommandError, Place, audited, own_desk, write_json};
+use super::{CommandError, Filed, Place, audited, write_json};
 
 /// Make, list and revoke join tokens
 #[derive(Debug, clap::Subcommand)]
@@ -32,6 +32,8 @@ pub struct Create {
     /// Where `outlast trust serve` answers [default: this node's address, port 7413]
     #[arg(long, value_name = "ADDRESS:PORT")]
     address: Option<SocketAddr>,
+    #[command(flatten)]
+    filed: Filed,
     #[command(flatten)]
     place: Place,
 }
@@ -90,7 +92,10 @@ pub fn run(command: &Command, out: &mut impl Write) -> Result<(), CommandError> 
 fn create(args: &Create, out: &mut impl Write) -> Result<(), CommandError> {
     let folder = args.place.folder();
     let state = folder.load()?;
-    let address = args.address.map_or_else(|| own_desk(&state, "--address"), Ok)?;
+    if !state.is_authority {
+        return Err(trust::TrustError::NotAuthority(state.issuer()).into());
+    }
+    let address = args.address.map_or_else(|| args.filed.own_desk(&state, "--address"), Ok)?;
     let role = match args.role {
         RoleWord::Controller => Role::Controller,
         RoleWord::Compute => Role::Compute,
