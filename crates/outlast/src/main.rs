@@ -15,9 +15,12 @@ use cli::store::StoreError;
 use cli::top::TopError;
 use cli::trust::CommandError;
 
+mod answer;
 mod as_haproxy;
 mod as_keepalived;
 mod run;
+
+use answer::Answer;
 
 /// Keeps a private cloud available: virtual IPs, load balancing, one verdict
 #[derive(Debug, Parser)]
@@ -85,39 +88,31 @@ fn main() -> ExitCode {
     let arguments = Cli::from_arg_matches(&command().get_matches());
     match arguments.unwrap_or_else(|error| error.exit()).command {
         Command::Run(args) => run::main(&args),
-        Command::Config(command) => {
-            ExitCode::from(cli::config::run(&command, &mut std::io::stdout().lock()))
-        }
-        Command::Init(args) => trusted(cli::trust::init::run(&args, &mut std::io::stdout())),
-        Command::Join(args) => trusted(cli::trust::join::run(&args, &mut std::io::stdout())),
-        Command::Token(command) => {
-            trusted(cli::trust::token::run(&command, &mut std::io::stdout()))
-        }
-        Command::Trust(command) => trusted(cli::trust::run(&command, &mut std::io::stdout())),
-        Command::Status(args) => answered(cli::status::run(&args, &mut std::io::stdout().lock())),
-        Command::Events(args) => {
-            about_object(cli::events::run(&args, &mut std::io::stdout().lock()))
-        }
-        Command::Why(args) => about_object(cli::why::run(&args, &mut std::io::stdout().lock())),
+        Command::Config(command) => ExitCode::from(cli::config::run(&command, &mut Answer::new())),
+        Command::Init(args) => trusted(cli::trust::init::run(&args, &mut Answer::new())),
+        Command::Join(args) => trusted(cli::trust::join::run(&args, &mut Answer::new())),
+        Command::Token(command) => trusted(cli::trust::token::run(&command, &mut Answer::new())),
+        Command::Trust(command) => trusted(cli::trust::run(&command, &mut Answer::new())),
+        Command::Status(args) => answered(cli::status::run(&args, &mut Answer::new())),
+        Command::Events(args) => about_object(cli::events::run(&args, &mut Answer::new())),
+        Command::Why(args) => about_object(cli::why::run(&args, &mut Answer::new())),
         Command::Top(args) => match cli::top::run(&args) {
             Err(TopError::Reach(error)) => answered(Err(error)),
             Err(error @ (TopError::NoTerminal | TopError::Terminal(_))) => wrong(&error),
             Ok(()) => ExitCode::SUCCESS,
         },
         Command::Replay(args) => {
-            let (mut keys, mut out) = (std::io::stdin().lock(), std::io::stdout().lock());
+            let (mut keys, mut out) = (std::io::stdin().lock(), Answer::new());
             replayed(cli::replay::run(&args, &mut keys, &mut out))
         }
-        Command::Node(command) => done(cli::duty::node(&command, &mut std::io::stdout().lock())),
-        Command::Move(args) => done(cli::duty::move_object(&args, &mut std::io::stdout().lock())),
-        Command::Intents(args) => obeyed(cli::intents::run(&args, &mut std::io::stdout().lock())),
-        Command::Access(command) => {
-            obeyed(cli::access::run(&command, &mut std::io::stdout().lock()))
-        }
-        Command::Audit(args) => obeyed(cli::access::audit(&args, &mut std::io::stdout().lock())),
-        Command::Store(command) => stored(cli::store::run(&command, &mut std::io::stdout().lock())),
+        Command::Node(command) => done(cli::duty::node(&command, &mut Answer::new())),
+        Command::Move(args) => done(cli::duty::move_object(&args, &mut Answer::new())),
+        Command::Intents(args) => obeyed(cli::intents::run(&args, &mut Answer::new())),
+        Command::Access(command) => obeyed(cli::access::run(&command, &mut Answer::new())),
+        Command::Audit(args) => obeyed(cli::access::audit(&args, &mut Answer::new())),
+        Command::Store(command) => stored(cli::store::run(&command, &mut Answer::new())),
         Command::Maintenance(command) => {
-            match cli::maintenance::run(&command, &mut std::io::stdout().lock()) {
+            match cli::maintenance::run(&command, &mut Answer::new()) {
                 Ok(well) => ExitCode::from(u8::from(!well)),
                 Err(error) => {
                     complain(&error);
@@ -126,12 +121,10 @@ fn main() -> ExitCode {
             }
         }
         Command::Completion(args) => {
-            let mut out = std::io::stdout().lock();
+            let mut out = Answer::new();
             written(cli::completion::run(&args, &mut command(), &mut out))
         }
-        Command::Man(args) => {
-            written(cli::completion::man(&args, command(), &mut std::io::stdout().lock()))
-        }
+        Command::Man(args) => written(cli::completion::man(&args, command(), &mut Answer::new())),
         Command::Demo(args) => lab::demo::main(&args),
         Command::Lab { words } => lab::child::main(&words),
         Command::Role { name } => part(&name),
@@ -248,6 +241,9 @@ fn written(outcome: std::io::Result<()>) -> ExitCode {
 }
 
 fn complain(error: &dyn std::error::Error) {
+    if answer::is_unread() {
+        return;
+    }
     // Nobody is left to be told where stderr is closed.
     let _ = writeln!(std::io::stderr(), "outlast: {}", base::Chain(error));
 }

@@ -401,3 +401,21 @@ fn a_clock_that_is_wrong_at_a_join_is_told_and_costs_no_token() {
     second.well(&words);
     assert!(first.roster().contains("node02  controller"));
 }
+
+#[test]
+fn a_command_whose_reader_leaves_says_nothing_of_it() {
+    let (node, _) = Node::founded();
+    for words in [&["trust", "status"][..], &["token", "create"], &["trust", "status", "--json"]] {
+        // As `| head -1` is once it has its line.
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let output = node.command(words).stdout(writer).stderr(Stdio::piped()).output().unwrap();
+        assert_eq!(String::from_utf8_lossy(&output.stderr), "", "{words:?}");
+        assert!(!output.status.success(), "{words:?} was not told");
+    }
+    // What else goes wrong is told.
+    let full = fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let output = node.command(&["trust", "status"]).stdout(full).stderr(Stdio::piped()).output();
+    let error = String::from_utf8_lossy(&output.unwrap().stderr).into_owned();
+    assert!(error.starts_with("outlast: cannot write the answer: "), "{error}");
+}
