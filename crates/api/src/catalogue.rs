@@ -315,6 +315,12 @@ pub const EVENTS: &[EventKind] = &[
         "adverts came that are not obeyed (with other addresses: obeyed all the same); the first of a reason, and again after ten minutes",
         "look at the address that the evidence names: another router with our router id, a file with another password, interval or list of addresses, or a forger",
     ),
+    act(
+        "vip-adverts-unheard",
+        "vip",
+        "a node holds by its sealed messages, and none of its adverts came for three intervals",
+        "let multicast to 224.0.0.18 or ff02::12 through (IP protocol 112), or write `unicast = true`: our nodes follow each other all the same, routers of others do not",
+    ),
     told(
         "vip-answers",
         "vip",
@@ -328,6 +334,12 @@ pub const EVENTS: &[EventKind] = &[
         "vip",
         "this node cannot hold the address, and did not",
         "look at what the evidence names; another node holds meanwhile",
+    ),
+    act(
+        "vip-foreign-router",
+        "vip",
+        "a router that is no node of this cluster speaks for the address; told once while it goes on, and for each router",
+        "nothing, if it is meant to be in the group; else give one of the two another router id",
     ),
     act(
         "vip-gate-taken",
@@ -352,6 +364,11 @@ pub const EVENTS: &[EventKind] = &[
         "node",
         "the vip process runs without real-time scheduling or locked memory",
         "give CAP_SYS_NICE and CAP_IPC_LOCK: on a busy machine adverts may come late",
+    ),
+    told(
+        "vip-other-interval",
+        "vip",
+        "a router of the group says another interval than this node's file (version 3): it is obeyed by its own; told once while it goes on",
     ),
     told("vip-recorded", "node", "what the vip process is told and decides is recorded again"),
     act(

@@ -74,6 +74,12 @@ pub enum RefusedAdvert {
     Source,
     /// Obeyed all the same: its list of addresses differs from ours.
     Addresses,
+    /// Obeyed all the same: it says another interval than ours.
+    OtherInterval,
+    /// Obeyed all the same: in a group of our own nodes it is of none of them.
+    Outsider,
+    /// Sealed messages of a node that holds, whose adverts do not come.
+    Unheard,
     /// A router forwarded it.
     Ttl,
     /// Of another version of VRRP.
@@ -110,6 +116,9 @@ impl RefusedAdvert {
             Self::Password => "password",
             Self::Source => "source",
             Self::Addresses => "addresses",
+            Self::OtherInterval => "other-interval",
+            Self::Outsider => "outsider",
+            Self::Unheard => "unheard",
             Self::Ttl => "ttl",
             Self::Version => "version",
             Self::Checksum => "checksum",
@@ -135,6 +144,9 @@ impl RefusedAdvert {
             Self::Password => "with another password",
             Self::Source => "from a router that is not listed",
             Self::Addresses => "with other addresses, obeyed all the same",
+            Self::OtherInterval => "with another interval, which is learned",
+            Self::Outsider => "of a router that is no node of this cluster, obeyed all the same",
+            Self::Unheard => "missing: its sealed messages come and say that it holds",
             Self::Ttl => "that a router forwarded (time to live is not 255)",
             Self::Version => "of another version of VRRP",
             Self::Checksum => "with a wrong checksum",

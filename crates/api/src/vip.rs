@@ -27,6 +27,9 @@ pub struct VipState {
     /// The device of its adverts; none: no device has this node's address on its network yet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub interface: Option<String>,
+    /// The hardware address of who has the address, where that keeps this node from holding it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub in_use_by: Option<String>,
     /// Of one with a vip lease.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub vip_lease: Option<LeaseState>,
@@ -182,4 +185,8 @@ pub enum VipCause {
     Unreached,
     /// With a vip lease: a router that does not vote holds it.
     Foreign,
+    /// Somebody who is no router of the group has the address.
+    InUse,
+    /// Another address of its sync group cannot be held here, or was lost.
+    Together,
 }

@@ -87,6 +87,7 @@ fn vip() -> VipState {
         term: 9,
         disabled_scripts: vec![],
         interface: Some("eth0".to_owned()),
+        in_use_by: None,
         vip_lease: None,
         priority: Some(100),
         took: Some(examples::took()),
@@ -94,9 +95,8 @@ fn vip() -> VipState {
 }
 
 fn vip_of_nobody() -> VipState {
-    let (successor, successor_life, cause) = (None, None, None);
-    let (role, holding, interface) = (VipRole::Fault, false, None);
-    VipState { role, holding, successor, successor_life, cause, interface, took: None, ..vip() }
+    let first = VipState { successor: None, successor_life: None, took: None, ..vip() };
+    VipState { role: VipRole::Fault, holding: false, cause: None, interface: None, ..first }
 }
 
 fn start() -> Start {
@@ -455,7 +455,7 @@ fn every_word_of_a_message_travels_as_in_its_golden_file() {
     words!("intent_state.jsonl", IntentState: Committed Done Failed Refused);
     words!("vip_role.jsonl", VipRole: Backup Master Fault);
     words!("vip_cause.jsonl", VipCause: Silence Goodbye Named Stronger Stalled Script Carrier NoDevice
-        Balancer Refused Stopping Adopted Standby Moved NoNetwork Expired Majority ProvenDead Unheard Unreached Foreign);
+        Balancer Refused Stopping Adopted Standby Moved NoNetwork Expired Majority ProvenDead Unheard Unreached Foreign InUse Together);
     words!("server_check.jsonl", ServerCheck: Unchecked Up Down Drain Maintenance);
 }
 

@@ -76,6 +76,7 @@ fn holder() -> VipState {
         term: 2,
         disabled_scripts: vec![],
         interface: None,
+        in_use_by: None,
         vip_lease: None,
         priority: None,
         took: None,

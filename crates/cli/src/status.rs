@@ -175,7 +175,9 @@ fn why(vip: &VipLine) -> String {
     let disabled = state.disabled_scripts.iter().map(|name| format!("script {name} disabled"));
     let not_enforced = state.vip_lease.as_ref().and_then(|lease| lease.not_enforced.as_ref());
     let not_enforced = not_enforced.map(|why| format!("its vip lease is not enforced: {why}"));
-    cause.into_iter().chain(disabled).chain(not_enforced).collect::<Vec<_>>().join("; ")
+    let in_use = state.in_use_by.iter().map(|mac| format!("{mac} has it"));
+    let all = cause.into_iter().chain(in_use).chain(disabled).chain(not_enforced);
+    all.collect::<Vec<_>>().join("; ")
 }
 
 fn nodes(out: &mut impl Write, status: &Status, all: bool) -> io::Result<()> {

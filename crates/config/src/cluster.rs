@@ -23,6 +23,7 @@ mod parse;
 mod read;
 mod reference;
 pub(crate) mod store;
+mod together;
 pub(crate) mod vips;
 
 /// 2,000 nodes of two networks and a thousand services have 300 KB; reading TOML takes a hundred times its size (bytes).

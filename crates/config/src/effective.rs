@@ -1,11 +1,14 @@
 //! The virtual IPs of one node, from whatever files there are.
 
 use std::net::IpAddr;
+use std::time::Duration;
 
 use crate::cluster::{self, Cluster, VipCheck};
 use crate::keepalived::{Instance, Keepalived, State, Track};
 use crate::notify::{Fifo, Notify};
-use crate::vip::{Address, Script, TrackedFile, TrackedProcess, Vip, Weighed, password};
+use crate::vip::{
+    Address, DOWN_TIMER_ADVERTS, Script, TrackedFile, TrackedProcess, Vip, Weighed, password,
+};
 
 /// Priority of the first node of the order.
 const FIRST_PRIORITY: u8 = 200;
@@ -96,9 +99,12 @@ fn from_cluster(
         router_id: vip.router_id,
         priority: priority_of(rank, vip.order.len()),
         advert_interval: vip.advert_interval,
+        down_timer_adverts: DOWN_TIMER_ADVERTS,
         protocol: vip.protocol,
         starts_as_master: false,
         preempt: false,
+        preempt_delay: Duration::ZERO,
+        sync_group: vip.sync_group.clone(),
         password: vip.password.as_deref().map(password),
         hmac: vip.hmac.clone(),
         addresses: vip.addresses.iter().map(address).collect(),
@@ -106,6 +112,7 @@ fn from_cluster(
         source: vip.source.or(own_source),
         unicast_peers: if vip.unicast { peers.filter(same_kind).collect() } else { Vec::new() },
         track_interfaces: vip.track_interfaces.clone(),
+        ignores_interface: false,
         weighed_interfaces: Vec::new(),
         track_processes: Vec::new(),
         track_files: Vec::new(),
@@ -172,8 +179,8 @@ fn files(instance: &Instance, file: &Keepalived) -> Vec<TrackedFile> {
 
 /// Where a balancer runs beside, it is ours: its death takes the address away at once.
 pub(crate) fn from_keepalived(instance: &Instance, file: &Keepalived, track_balancer: bool) -> Vip {
-    let track_scripts: Vec<Script> = instance
-        .track_scripts
+    let (scripts, interfaces) = file.tracked(instance);
+    let track_scripts: Vec<Script> = scripts
         .iter()
         .filter_map(|track| {
             let block = file.scripts.iter().find(|block| block.script.name == track.name)?;
@@ -188,23 +195,26 @@ pub(crate) fn from_keepalived(instance: &Instance, file: &Keepalived, track_bala
             Some(if reverse { script.reverse() } else { script })
         })
         .collect();
-    let (fatal, weighed): (Vec<_>, Vec<_>) =
-        instance.track_interfaces.iter().partition(|track| track.is_fatal());
+    let (fatal, weighed): (Vec<_>, Vec<_>) = interfaces.iter().partition(|track| track.is_fatal());
     Vip {
         name: instance.name.clone(),
         interface: instance.interface.clone(),
         router_id: instance.router_id,
         priority: instance.priority,
         advert_interval: instance.advert_interval,
+        down_timer_adverts: instance.down_timer_adverts,
         protocol: instance.protocol,
         starts_as_master: instance.state == State::Master,
         preempt: !instance.nopreempt,
+        preempt_delay: instance.preempt_delay,
+        sync_group: file.sync_group(&instance.name).map(|group| group.name.clone()),
         password: instance.authentication.as_ref().map(|auth| password(&auth.password)),
         hmac: instance.hmac.clone(),
         addresses: instance.addresses.iter().chain(&instance.excluded).cloned().collect(),
         routes: instance.routes.clone(),
         source: instance.source,
         unicast_peers: instance.unicast_peers.clone(),
+        ignores_interface: instance.dont_track_primary,
         track_interfaces: fatal.into_iter().map(|track| track.name.clone()).collect(),
         weighed_interfaces: weighed.into_iter().filter_map(weigh).collect(),
         track_processes: processes(instance, file),

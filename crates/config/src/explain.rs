@@ -181,10 +181,7 @@ fn of_keepalived(rows: &mut Vec<Explained>) {
     for name in keepalived::OTHER_BLOCKS {
         later(rows, NAME, "a file", name);
     }
-    later(rows, NAME, "a file", "vrrp_sync_group");
-    for name in keepalived::SYNC_GROUP_WORDS {
-        later(rows, NAME, "vrrp_sync_group NAME", name);
-    }
+    table(rows, NAME, "vrrp_sync_group NAME", keepalived::SYNC_GROUP_KEYWORDS);
     for name in keepalived::TOP_WORDS {
         rows.push(Explained { fate: Fate::Accepted, ..row(NAME, "a file", name) });
     }

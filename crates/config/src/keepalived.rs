@@ -8,10 +8,11 @@ pub use protocol::Written;
 pub use watch::{FileBlock, ProcessBlock};
 
 pub(crate) use blocks::{
-    GLOBAL as GLOBAL_KEYWORDS, SCRIPT as SCRIPT_KEYWORDS, SYNC_GROUP as SYNC_GROUP_WORDS,
-    TOP as OTHER_BLOCKS, TOP_IDLE as TOP_WORDS,
+    GLOBAL as GLOBAL_KEYWORDS, SCRIPT as SCRIPT_KEYWORDS, TOP as OTHER_BLOCKS,
+    TOP_IDLE as TOP_WORDS,
 };
 pub(crate) use instance::KEYWORDS as INSTANCE_KEYWORDS;
+pub(crate) use sync::SYNC_GROUP as SYNC_GROUP_KEYWORDS;
 pub(crate) use watch::{FILE as FILE_KEYWORDS, PROCESS as PROCESS_KEYWORDS};
 
 use crate::{Diagnostic, Source};
@@ -25,6 +26,7 @@ mod notify;
 mod parse;
 mod protocol;
 mod routes;
+mod sync;
 mod watch;
 mod words;
 

@@ -58,6 +58,7 @@ pub fn keepalived() -> String {
     page.table("global_defs", &[keepalived::GLOBAL_KEYWORDS], false);
     page.table("vrrp_script NAME", &[keepalived::SCRIPT_KEYWORDS], false);
     page.table("vrrp_instance NAME", &[keepalived::INSTANCE_KEYWORDS], false);
+    page.table("vrrp_sync_group NAME", &[keepalived::SYNC_GROUP_KEYWORDS], false);
     page.table("vrrp_track_process NAME", &[keepalived::PROCESS_KEYWORDS], false);
     page.table("vrrp_track_file NAME", &[keepalived::FILE_KEYWORDS], false);
     let names = |words: &[&str]| -> String {
@@ -65,10 +66,9 @@ pub fn keepalived() -> String {
     };
     let _ = writeln!(
         page.text,
-        "## Other blocks\n\nNot run yet: {}, and `vrrp_sync_group` with {}.\n\n\
+        "## Other blocks\n\nNot run yet: {}.\n\n\
          Accepted at the top of a file, nothing to do: {}.",
         names(&keepalived::OTHER_BLOCKS),
-        names(&keepalived::SYNC_GROUP_WORDS),
         names(&keepalived::TOP_WORDS)
     );
     page.text.push_str("\nConditions (`@word`), parameters (`$NAME=`) and sequences (`~SEQ`) are ");

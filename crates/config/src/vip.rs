@@ -29,11 +29,17 @@ pub struct Vip {
     pub priority: u8,
     /// In version 2 whole seconds up to 255 s, in version 3 hundredths up to 40.95 s.
     pub advert_interval: Duration,
+    /// Adverts that have to be missing until a holder is gone, 1-100; the skew comes on top.
+    pub down_timer_adverts: u8,
     pub protocol: Protocol,
     /// Whether a node that starts holds the address at once (`state MASTER`).
     pub starts_as_master: bool,
     /// Whether a stronger node takes the address from a weaker holder.
     pub preempt: bool,
+    /// How long it leaves a weaker holder in peace first; zero: it takes the address at once.
+    pub preempt_delay: Duration,
+    /// The name of those that are held together with it, or not at all.
+    pub sync_group: Option<String>,
     /// First 8 bytes of the password, padded with zeros; none: no authentication, and always in version 3.
     pub password: Option<[u8; 8]>,
     /// What adverts are signed with, and judged by (`auth_hmac`); not beside a password.
@@ -46,6 +52,8 @@ pub struct Vip {
     /// Unicast peers; empty: multicast to 224.0.0.18 or ff02::12.
     pub unicast_peers: Vec<IpAddr>,
     pub track_interfaces: Vec<String>,
+    /// Whether it is held whatever becomes of `interface` (`dont_track_primary`).
+    pub ignores_interface: bool,
     /// Those that change the priority instead.
     pub weighed_interfaces: Vec<Weighed>,
     pub track_processes: Vec<TrackedProcess>,
@@ -210,6 +218,9 @@ impl Address {
     }
 }
 
+/// RFC 3768 and 9568 §6.1.
+pub const DOWN_TIMER_ADVERTS: u8 = 3;
+
 impl Vip {
     /// What no file says is as keepalived has it: priority 100, an advert a second, by multicast, no password.
     #[must_use]
@@ -220,9 +231,12 @@ impl Vip {
             router_id,
             priority: 100,
             advert_interval: Duration::from_secs(1),
+            down_timer_adverts: DOWN_TIMER_ADVERTS,
             protocol: Protocol::V2,
             starts_as_master: false,
             preempt: false,
+            preempt_delay: Duration::ZERO,
+            sync_group: None,
             password: None,
             hmac: None,
             addresses,
@@ -230,6 +244,7 @@ impl Vip {
             source: None,
             unicast_peers: Vec::new(),
             track_interfaces: Vec::new(),
+            ignores_interface: false,
             weighed_interfaces: Vec::new(),
             track_processes: Vec::new(),
             track_files: Vec::new(),

@@ -30,6 +30,7 @@ mod action;
 mod admit;
 mod burst;
 pub mod crew;
+mod delay;
 pub mod estate;
 pub mod guard;
 mod input;
@@ -45,16 +46,21 @@ mod peers;
 mod planned;
 mod publish;
 pub mod refusals;
+mod rival;
+mod search;
 pub mod silence;
 mod speak;
 mod stall;
+mod stranger;
 #[cfg(test)]
 mod tests;
 mod timers;
+pub mod together;
 mod track;
 
 pub use action::{Action, Cause, Counters, Role, Undone};
 use burst::Burst;
+use delay::Delay;
 pub use input::{Balancer, Config, Input, Peer};
 pub(crate) use kept::OWN_PASSWORD;
 pub use message::{Group, HandOver, Hello};
@@ -62,6 +68,11 @@ use obeyed::Obeyed;
 pub use packet::Advert;
 use peers::{Arrival, Named, Peers};
 use publish::{Offer, View};
+pub use search::Mac;
+use search::Search;
+use stranger::Stranger;
+use together::Wanted;
+pub use together::{Stance, Together};
 use track::Facts;
 
 /// Four per [`HELLO_LIFE`], so three may be lost before a peer cannot be named.
@@ -134,6 +145,15 @@ pub struct Vip {
     /// Between two adverts of whom this node obeys (version 3 learns it), or of this node.
     interval: Duration,
     planned: Planned,
+    delay: Delay,
+    stranger: Stranger,
+    search: Search,
+    /// In a group that is held together: it would hold if it were alone.
+    wanted: Option<Wanted>,
+    /// The node that was named when it was let go; none as soon as somebody is heard to hold.
+    handed_to: Option<u16>,
+    /// The stronger node that was last heard to be ready to take it from this one.
+    stronger: Option<u16>,
     /// The highest term heard of: the present holder's.
     term: u64,
     cause: Option<Cause>,
@@ -167,6 +187,12 @@ impl Vip {
             obeyed: Obeyed::default(),
             interval: config.vip.advert_interval,
             planned: Planned::Possible,
+            delay: Delay::default(),
+            stranger: Stranger::default(),
+            search: Search::OVER,
+            wanted: None,
+            handed_to: None,
+            stronger: None,
             config,
             state,
             facts,
@@ -180,7 +206,7 @@ impl Vip {
             counters: Counters::default(),
         };
         if matches!(vip.state, State::Fault) && vip.cause.is_none() {
-            vip.wait_as_backup(now);
+            vip.stand_up(now);
         }
         vip
     }
@@ -194,7 +220,7 @@ impl Vip {
         self.notice_stall(now, out);
         match input {
             Input::Advert { source, advert } => {
-                if self.admits(source, &advert) {
+                if self.admits(now, source, &advert) {
                     let rank = Rank { priority: advert.priority, address: source };
                     self.hear(now, rank, Some(advert.interval), out);
                 }
@@ -227,6 +253,8 @@ impl Vip {
                     self.announce(now, out);
                 }
             }
+            Input::InUse { mac } => self.note_in_use(now, mac),
+            Input::Together(told) => self.together(now, told, out),
             Input::Stop => self.stop(now, out),
             Input::Timeout => {}
         }
@@ -239,9 +267,9 @@ impl Vip {
     #[must_use]
     pub fn deadline(&self) -> Time {
         let own = match self.state {
-            State::Backup { take_over_at, .. } => take_over_at,
+            State::Backup { take_over_at, .. } => take_over_at.min(self.search.asks_at()),
             State::Master { advertise_at, burst, .. } => advertise_at.min(burst.next()),
-            State::Fault => self.facts.changes_at(),
+            State::Fault => self.facts.changes_at().min(self.search.asks_at()),
             State::Stopped => return Time::NEVER,
         };
         own.min(self.hello_at)
@@ -309,75 +337,11 @@ impl Vip {
         Rank { priority: self.priority(), address: self.config.source }
     }
 
-    /// Somebody says that it is master, or (priority 0) no longer; an advert says its interval.
-    fn hear(
-        &mut self,
-        now: Time,
-        from: Rank,
-        interval: Option<Duration>,
-        out: &mut Buffer<Action>,
-    ) {
-        let until = now + self.skew();
-        let (living, echo) = (self.interval * 2, self.at_most(ECHO));
-        match &mut self.state {
-            State::Fault | State::Stopped => {}
-            State::Backup { take_over_at, not_before, reason } => {
-                if from.priority == 0 {
-                    self.obeyed.forget(from.address);
-                    if self.obeyed.within(now, living).next().is_some() {
-                        return; // of two that do not hear each other, the other one goes on
-                    }
-                    let sooner = (*take_over_at).min(until).max(*not_before);
-                    if sooner < *take_over_at {
-                        (*take_over_at, *reason) = (sooner, Cause::Goodbye);
-                    }
-                } else if !self.config.vip.preempt || from.priority >= self.priority() {
-                    self.obey(now, from.address, interval);
-                } else if self.peers.have(from.address) {
-                    // Weaker, and ours: it will name us. A claim would make two for a moment.
-                    self.learn(interval);
-                    self.wait_as_backup(now);
-                }
-                // A weaker master of somebody else, that we may preempt: the timer runs on (RFC 3768
-                // §6.4.2).
-            }
-            State::Master { since, heir_of, .. } => {
-                let echo = now.since(*since) < echo
-                    && heir_of.is_some_and(|node| self.peers.owns(node, from.address));
-                if from.priority == 0 {
-                    // It let go of what clients may have found at it.
-                    self.answer(now, out);
-                } else if !echo {
-                    self.settle(now, from, interval, out);
-                }
-            }
-        }
-    }
-
-    /// Two masters: both act, in an order that ends with the winner's gratuitous ARP.
-    fn settle(
-        &mut self,
-        now: Time,
-        rival: Rank,
-        interval: Option<Duration>,
-        out: &mut Buffer<Action>,
-    ) {
-        if rival > self.rank() {
-            out.push(Action::Release);
-            // Not a claim: the winner may not have heard of us, and must know that clients did.
-            out.push(Action::Advertise { priority: self.priority() });
-            self.cause = Some(Cause::Stronger);
-            self.obey(now, rival.address, interval);
-        } else {
-            self.answer(now, out);
-        }
-    }
-
     fn stop(&mut self, now: Time, out: &mut Buffer<Action>) {
         if self.holding() {
             self.yield_address(now, out);
         }
-        self.state = State::Stopped;
+        (self.state, self.wanted) = (State::Stopped, None);
         self.cause = Some(Cause::Stopping);
     }
 
@@ -396,13 +360,11 @@ impl Vip {
             }
             State::Backup { .. } | State::Fault => match self.facts.fault(now) {
                 Some(cause) => {
-                    self.state = State::Fault;
+                    (self.state, self.wanted) = (State::Fault, None);
                     self.cause = Some(cause);
                 }
                 None if matches!(self.state, State::Fault) => {
-                    self.cause = None;
-                    self.interval = self.config.vip.advert_interval;
-                    self.wait_as_backup(now);
+                    self.stand_up(now);
                 }
                 None => {}
             },
@@ -412,10 +374,11 @@ impl Vip {
     fn keep_time(&mut self, now: Time, out: &mut Buffer<Action>) {
         match &mut self.state {
             State::Backup { take_over_at, reason, .. } => {
-                if now >= *take_over_at {
-                    let reason = *reason;
-                    self.term = self.term.saturating_add(1);
-                    self.hold(now, reason, None, out);
+                let reason = *reason;
+                if now < *take_over_at {
+                    self.ask(now, out);
+                } else if !self.finds_it_taken(now, reason) {
+                    self.take(now, reason, out);
                 }
             }
             State::Master { advertise_at, burst, .. } => {
@@ -426,7 +389,18 @@ impl Vip {
                     self.advertise(now, out);
                 }
             }
-            State::Fault | State::Stopped => {}
+            State::Fault => self.ask(now, out),
+            State::Stopped => {}
+        }
+    }
+
+    /// Its wait is over.
+    fn take(&mut self, now: Time, reason: Cause, out: &mut Buffer<Action>) {
+        if self.is_bound() {
+            self.want(now, reason, None);
+        } else {
+            self.term = self.term.saturating_add(1);
+            self.hold(now, reason, None, out);
         }
     }
 
@@ -434,6 +408,19 @@ impl Vip {
         self.learn(interval);
         self.obeyed.heard(now, holder);
         self.planned = Planned::Possible;
+        self.follow(now);
+    }
+
+    /// Somebody holds.
+    fn follow(&mut self, now: Time) {
+        (self.wanted, self.handed_to, self.search) = (None, None, Search::OVER);
+        self.wait_as_backup(now);
+    }
+
+    /// Nothing keeps this node from standing for the address any more, and it knows of no holder.
+    fn stand_up(&mut self, now: Time) {
+        (self.cause, self.delay, self.search) = (None, Delay::default(), Search::begun(now));
+        self.interval = self.config.vip.advert_interval;
         self.wait_as_backup(now);
     }
 
@@ -445,14 +432,18 @@ impl Vip {
 
     fn wait_for_named(&mut self, now: Time) {
         let at = now + self.grace();
+        (self.wanted, self.search) = (None, Search::OVER);
         self.state = State::Backup { take_over_at: at, not_before: at, reason: Cause::Goodbye };
     }
 
     fn hold(&mut self, now: Time, cause: Cause, heir_of: Option<u16>, out: &mut Buffer<Action>) {
         self.cause = Some(cause);
+        (self.wanted, self.handed_to, self.stronger) = (None, None, None);
+        self.search = Search::OVER;
         if self.planned == Planned::Asked {
             self.planned = Planned::Refused;
         }
+        self.delay = Delay::default();
         self.interval = self.config.vip.advert_interval;
         let (advertise_at, burst) = (now, Burst::silent(now));
         self.state = State::Master { advertise_at, since: now, burst, heir_of };
@@ -469,6 +460,7 @@ impl Vip {
     }
 
     fn yield_to(&mut self, successor: Option<Named>, out: &mut Buffer<Action>) {
+        self.handed_to = successor.map(|named| named.node);
         out.push(Action::Release);
         out.push(Action::Advertise { priority: 0 });
         if let Some(Named { node: to, life: to_life }) = successor {

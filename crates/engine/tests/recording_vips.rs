@@ -125,7 +125,11 @@ impl Cloud {
                         let advert = advert(priority, Some(PASSWORD));
                         self.give(to, Input::Advert { source: own(node), advert });
                     }
-                    Action::Claim | Action::Release | Action::Announce | Action::Report => {}
+                    Action::Claim
+                    | Action::Release
+                    | Action::Announce
+                    | Action::Probe
+                    | Action::Report => {}
                 }
             }
         }
@@ -245,9 +249,12 @@ fn what_is_told_of_an_address_has_causes_and_names() {
         0.00 vip/internal: tracked device 1 is up
           now out of the race: the balancer of this node does not serve; term 0, nobody could be named
         0.00 vip/internal: the balancer serves
+          ask whether somebody has the addresses
           now backup; term 0, nobody could be named
         0.00 vip/internal: a hello of node02 on management: backup, could hold, term 0
           now backup; term 0, node02 would be named
+        1.71 vip/internal: time went on
+          ask whether somebody has the addresses
         3.42 vip/internal: time went on
           claim the addresses
           now holder: nobody advertised for the master-down interval; term 1, node02 would be named
@@ -261,6 +268,7 @@ fn what_is_told_of_an_address_has_causes_and_names() {
         4.50 vip/internal: tracked device 1 is not there
           now out of the race: an interface that it needs is not there; term 2, node02 would be named
         4.60 vip/internal: tracked device 1 is up
+          ask whether somebody has the addresses
           now backup; term 2, node02 would be named
         4.60 vip/internal: a hand-over of node03 that names node02 in term 3
           now backup; term 3, node02 would be named
@@ -274,6 +282,7 @@ fn what_is_told_of_an_address_has_causes_and_names() {
           say goodbye: an advert with priority 0
           now out of the race: the kernel did not take the address; term 4, nobody could be named
         13.10 vip/internal: time went on
+          ask whether somebody has the addresses
           now backup; term 4, nobody could be named
         14.10 vip/internal: the balancer does not serve
           now out of the race: the balancer of this node does not serve; term 4, nobody could be named

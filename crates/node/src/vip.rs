@@ -15,16 +15,16 @@ use std::os::fd::AsFd;
 
 use api::{MAX_MESSAGE, Report, Start};
 use base::Time;
-use config::cluster::Cluster;
 use engine::Buffer;
 use engine::vip::refusals::Refusals;
-use engine::vip::{Action, Input, Undone};
+use engine::vip::{Action, Input};
 use sys::channel::Channel;
 use sys::netlink::{Monitor, Netlink};
 use sys::poll::{Interest, Poller, Ready};
 
 use self::instance::{Instance, Kept};
 use self::lease::VipLeases;
+use self::probe::{PROBES, Probes};
 use self::process::Process;
 use self::scripts::Scripts;
 use self::scripts::guard::Refused;
@@ -43,6 +43,8 @@ mod late;
 mod lease;
 mod leftovers;
 mod orders;
+mod perform;
+mod probe;
 mod process;
 pub(crate) mod rescue;
 mod routes;
@@ -53,6 +55,7 @@ mod tape;
 mod tell;
 #[cfg(test)]
 mod tests;
+mod together;
 mod watch;
 mod wire;
 
@@ -104,6 +107,7 @@ struct Driver<'a> {
     /// Of those instances that have one.
     vip_leases: Option<VipLeases>,
     wire: Wire,
+    probes: Probes,
     scripts: Scripts,
     watch: Option<Watch>,
     tape: Tape,
@@ -136,13 +140,6 @@ enum End {
     Retire,
 }
 
-/// Hears of devices and addresses, and where a vip lease is, of filters.
-fn watch(cluster: Option<&Cluster>) -> Result<Monitor, VipError> {
-    let has_lease = cluster.is_some_and(|cluster| cluster.vips.iter().any(|vip| vip.has_lease));
-    let monitor = if has_lease { Monitor::open_with_filters() } else { Monitor::open() };
-    monitor.map_err(VipError::Netlink)
-}
-
 /// Waits for orders and for what the kernel tells.
 fn poller(channel: &Channel, monitor: &Monitor) -> io::Result<Poller> {
     let poller = Poller::new()?;
@@ -163,7 +160,7 @@ impl<'a> Driver<'a> {
         let cluster = loaded.cluster.as_ref();
         let me = cluster.and_then(|c| c.nodes.iter().position(|node| node.name == start.node));
         // Watched before it is read: what comes in between is told.
-        let monitor = watch(cluster)?;
+        let monitor = devices::watch(cluster).map_err(VipError::Netlink)?;
         let interfaces = Interfaces::read();
         let (keepalived, balancer) = (loaded.keepalived.as_ref(), loaded.haproxy.is_some());
         let of = |address| interfaces.of(address);
@@ -177,8 +174,7 @@ impl<'a> Driver<'a> {
         let ours = (start.mode == api::Mode::Adaptive)
             .then(|| Some((cluster?, me?, texts.secret.as_deref()?)))
             .flatten();
-        let wire = Wire::new(&vips, ours, start.life);
-        let scripts = Scripts::new(&vips);
+        let (wire, scripts) = (Wire::new(&vips, ours, start.life), Scripts::new(&vips));
         let watch = Watch::start(&vips, &poller, WATCH).map_err(VipError::Poll)?;
         let virtual_ips = source::virtual_ips(&vips, &start.leftovers);
         let context = instance::Context {
@@ -213,6 +209,7 @@ impl<'a> Driver<'a> {
             instances,
             vip_leases,
             wire,
+            probes: Probes::default(),
             scripts,
             watch,
             tape,
@@ -298,6 +295,7 @@ impl<'a> Driver<'a> {
                 MONITOR => self.devices(),
                 WATCH => {}
                 token if token >= SCRIPTS => {}
+                token if token >= PROBES => self.probed(token),
                 token => self.packets(token),
             }
         }
@@ -374,55 +372,22 @@ impl<'a> Driver<'a> {
         if self.end == Some(End::Retire) {
             return;
         }
+        self.feed(number, now, input);
+        if self.instances[number].vip.sync_group.is_some() {
+            self.settle(number, now);
+        } else {
+            let actions = std::mem::take(&mut self.actions);
+            let mut done = self.done(number, now);
+            actions.iter().for_each(|action| self.obey(number, *action, &mut done));
+            self.conclude(number, &done);
+        }
+    }
+
+    /// What the machine orders is in `actions` afterwards.
+    fn feed(&mut self, number: usize, now: Time, input: Input<'_>) {
         self.tape.before(now, &self.instances);
         self.instances[number].machine.step(now, input, &mut self.actions);
         self.tape.after(now, &self.instances[number], &input, &self.actions);
-        self.perform(number, now);
-    }
-
-    /// Does what the machine ordered, in order; a refused address is told to it.
-    fn perform(&mut self, number: usize, began: Time) {
-        let decided = sys::clock::now();
-        let actions: Buffer<Action> = std::mem::take(&mut self.actions);
-        let (mut refused, mut kept) = (false, None);
-        let held = self.instances[number].held;
-        for action in actions.iter() {
-            if (Undone { claim: refused, release: kept.is_some() }).forbids(action) {
-                continue;
-            }
-            match self.act(number, *action) {
-                Ok(()) => {
-                    self.instances[number].note_done(action, held, (began, decided));
-                }
-                Err(Failure::Claim) => refused = true,
-                Err(Failure::Release(addresses)) => kept = Some(addresses),
-            }
-        }
-        let instance = &mut self.instances[number];
-        let moved = instance.held != held && !(refused && instance.held);
-        if moved {
-            instance.note_moved();
-        }
-        let fault = instance.fault_news(began, moved);
-        let instance = &self.instances[number];
-        if let Some(kept) = kept {
-            let event = tell::release_failed(instance, &self.node, &kept);
-            self.tell(&Report::Event(event));
-        } else if moved {
-            let event = tell::event(instance, &self.node, &self.nodes, began);
-            self.tell(&Report::Event(event));
-        }
-        self.tell_routes(number);
-        if self.instances[number].priority_is_news() {
-            self.tell(&Report::Vip(tell::state(&self.instances[number])));
-        }
-        let instance = &self.instances[number];
-        if let Some(fault) = fault {
-            self.tell(&Report::Event(tell::fault(instance, &self.node, fault)));
-        }
-        if refused {
-            self.step_at(number, began, Input::Refused);
-        }
     }
 
     fn act(&mut self, number: usize, action: Action) -> Result<(), Failure> {
@@ -432,7 +397,7 @@ impl<'a> Driver<'a> {
             self.breaks(api::Break::SecondHolder),
         );
         let waits = match action {
-            Action::Claim | Action::Release => true,
+            Action::Claim | Action::Release | Action::Probe => true,
             Action::Announce => !self.instances[number].can_speak(),
             Action::Advertise { .. } | Action::HandOver(_) | Action::Hello(_) | Action::Report => {
                 false
@@ -458,6 +423,7 @@ impl<'a> Driver<'a> {
             Action::HandOver(message) => self.wire.hand_over(message),
             Action::Hello(message) => self.wire.hello(message),
             Action::Report if self.begins => {}
+            Action::Probe => self.probes.ask(instance, &self.netlink, &self.poller),
             Action::Report => {
                 let state = tell::state(instance);
                 self.tell(&Report::Vip(state));

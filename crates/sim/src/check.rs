@@ -44,7 +44,17 @@ impl Sim {
     }
 
     fn quiet(&self, last: Time, span: Duration) -> bool {
+        let span = span + self.patience();
         self.network.weather == Weather::CALM && self.now.since(last) > span
+    }
+
+    /// A weaker holder is left in peace for so long, and deposed by silence one whole wait later; then perhaps that one is
+    /// the weaker one.
+    fn patience(&self) -> Duration {
+        match self.preempt_delay {
+            Duration::ZERO => Duration::ZERO,
+            delay => (delay + Duration::from_secs(4)) * 2,
+        }
     }
 
     /// Faults that leave everybody able to hear never make two holders, not for a moment.
@@ -125,6 +135,8 @@ impl Sim {
                 | Cause::Adopted
                 | Cause::Standby
                 | Cause::ProvenDead
+                | Cause::InUse
+                | Cause::Together
                 | Cause::Moved,
             )
             | None => Some("claims without a cause"),

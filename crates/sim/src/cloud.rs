@@ -33,6 +33,7 @@ pub struct Sim {
     pub(crate) shaken_at: Time,
     agents: bool,
     preempt: bool,
+    pub(crate) preempt_delay: Duration,
     pub(crate) speech: Speech,
     deaf_driver: bool,
     begun: bool,
@@ -59,6 +60,7 @@ impl Sim {
             shaken_at: Time::ZERO,
             agents: true,
             preempt: false,
+            preempt_delay: Duration::ZERO,
             speech: Speech::SECOND,
             deaf_driver: false,
             begun: false,
@@ -85,6 +87,13 @@ impl Sim {
     pub const fn preempt(mut self) -> Self {
         self.preempt = true;
         self
+    }
+
+    /// The same, after a weaker holder was left in peace for so long.
+    #[must_use]
+    pub const fn preempt_after(mut self, delay: Duration) -> Self {
+        self.preempt_delay = delay;
+        self.preempt()
     }
 
     /// Nodes that are added later speak version 3, and the holder every `interval`.
@@ -120,6 +129,7 @@ impl Sim {
         let number = u16::try_from(self.nodes.len()).unwrap_or(u16::MAX);
         let mut node = Node::new(name, number, priority, foreign, self.preempt);
         node.speech = self.speech;
+        node.preempt_delay = self.preempt_delay;
         self.nodes.push(node);
     }
 
@@ -283,6 +293,8 @@ impl Sim {
             Action::Advertise { priority } => self.advertise(index, priority),
             Action::HandOver(message) => self.hand_over(index, message),
             Action::Hello(hello) => self.tell_peers(index, Kind::Hello, Word::Hello(hello)),
+            // Nobody but the nodes is there, and none of them has it without saying so.
+            Action::Probe => {}
             Action::Report => {
                 let node = &mut self.nodes[index];
                 if let Some(vip) = &node.vip {

@@ -69,6 +69,8 @@ pub(crate) struct Node {
     pub number: u16,
     pub priority: u8,
     pub preempt: bool,
+    /// A weaker holder is left in peace for so long first.
+    pub preempt_delay: Duration,
     pub speech: Speech,
     /// A router that is not of our cluster: VRRP only.
     pub foreign: bool,
@@ -114,6 +116,7 @@ impl Node {
             number,
             priority,
             preempt,
+            preempt_delay: Duration::ZERO,
             speech: Speech::SECOND,
             foreign,
             power: Power::Off,
@@ -210,6 +213,7 @@ impl Node {
             advert_interval: self.speech.interval,
             protocol: self.speech.protocol,
             preempt: self.preempt,
+            preempt_delay: self.preempt_delay,
             track_balancer: !self.foreign,
             ..config::vip::Vip::plain("internal", "eth0", ROUTER_ID, vec![address])
         }

@@ -33,12 +33,16 @@ fn live(seed: u64) {
     outlive(cloud(Sim::new(seed), seed), seed);
 }
 
-fn outlive(mut sim: Sim, seed: u64) {
+fn outlive(sim: Sim, seed: u64) {
+    outlive_in(sim, seed, PEACE);
+}
+
+fn outlive_in(mut sim: Sim, seed: u64, peace: Duration) {
     sim.run_for(Duration::from_secs(5));
     for _ in 0..STORMS {
         storm(&mut sim, names(seed));
         calm(&mut sim, names(seed));
-        sim.run_for(PEACE);
+        sim.run_for(peace);
     }
 }
 
@@ -144,6 +148,38 @@ fn groups_over_ipv6_keep_every_invariant() {
         let interval = Duration::from_millis(if seed.is_multiple_of(2) { 1000 } else { 100 });
         outlive(cloud(Sim::new(seed).third(interval).over_v6(), seed), seed);
     }
+}
+
+/// The strongest leaves whoever holds in peace for a while, routers of others too.
+#[test]
+fn groups_that_wait_before_they_preempt_keep_every_invariant() {
+    for seed in 0..SEEDS / 4 {
+        let delay = Duration::from_millis(500 + seed % 8 * 500);
+        let peace = PEACE + (delay + Duration::from_secs(4)) * 2;
+        outlive_in(cloud(Sim::new(seed).preempt_after(delay), seed), seed, peace);
+    }
+}
+
+#[test]
+fn a_stronger_node_that_returns_waits_for_its_preempt_delay() {
+    let new = Sim::default().preempt_after(Duration::from_secs(7));
+    let mut sim = new.node("node01", 200).node("node02", 150);
+    sim.run_for(Duration::from_secs(10));
+    sim.cut_power("node01");
+    sim.run_for(Duration::from_secs(10));
+    sim.give_power("node01");
+    sim.run_for(Duration::from_secs(15));
+    let story = sim.log();
+    let moved: Vec<&str> = story.lines().rev().take(3).collect();
+    assert_eq!(
+        moved,
+        [
+            "27.002s  node01 claims the address: named",
+            "27.001s  node02 names node01",
+            "27.001s  node02 releases the address: stronger",
+        ],
+        "{story}"
+    );
 }
 
 #[test]

@@ -101,6 +101,14 @@ impl Socket {
         self.send(&frame)
     }
 
+    /// Asks who has `ip`, from nowhere. Who has it answers to all nodes: [`crate::neighbour::Socket`] hears it.
+    ///
+    /// # Errors
+    /// When the interface is down or gone.
+    pub fn solicit(&self, ip: Ipv6Addr) -> io::Result<()> {
+        self.send(&neighbour_solicitation(self.mac, ip))
+    }
+
     /// The next ARP message.
     ///
     /// # Errors
@@ -201,36 +209,56 @@ fn arp(
 
 const IPV6: usize = 40;
 const ADVERT: usize = 32;
+const SOLICITATION: usize = 24;
 
 fn neighbour_advert(mac: [u8; 6], ip: Ipv6Addr, is_router: bool) -> [u8; ETHERNET + IPV6 + ADVERT] {
     const ALL_NODES: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 1);
-    const ICMPV6: u8 = 58;
     let mut frame = [0; ETHERNET + IPV6 + ADVERT];
-    frame[..6].copy_from_slice(&[0x33, 0x33, 0, 0, 0, 1]);
-    frame[6..12].copy_from_slice(&mac);
-    frame[12..14].copy_from_slice(&IPV6_TYPE);
-    frame[14] = 0x60;
-    frame[19] = 32;
-    frame[20] = ICMPV6;
-    frame[21] = 255;
-    frame[22..38].copy_from_slice(&ip.octets());
-    frame[38..54].copy_from_slice(&ALL_NODES.octets());
     // Neighbour advertisement, override, and perhaps the router flag; then the address and our link-layer address.
     frame[54] = 136;
     frame[58] = if is_router { 0xa0 } else { 0x20 };
     frame[62..78].copy_from_slice(&ip.octets());
     frame[78..80].copy_from_slice(&[2, 1]);
     frame[80..86].copy_from_slice(&mac);
+    head(&mut frame, mac, ip, ALL_NODES);
+    frame
+}
+
+/// As a node asks before it takes an address: from nowhere, so that nobody learns anything from it (RFC 4862 5.4.2).
+fn neighbour_solicitation(mac: [u8; 6], ip: Ipv6Addr) -> [u8; ETHERNET + IPV6 + SOLICITATION] {
+    let mut frame = [0; ETHERNET + IPV6 + SOLICITATION];
+    frame[54] = 135;
+    frame[62..78].copy_from_slice(&ip.octets());
+    let [.., a, b, c] = ip.octets();
+    let [a, b, c] = [a, b, c].map(u16::from);
+    let group = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 1, 0xff00 | a, b << 8 | c);
+    head(&mut frame, mac, Ipv6Addr::UNSPECIFIED, group);
+    frame
+}
+
+/// The headers and the checksum of a message of neighbour discovery that is in the frame already.
+fn head(frame: &mut [u8], mac: [u8; 6], source: Ipv6Addr, group: Ipv6Addr) {
+    const ICMPV6: u8 = 58;
+    let length = u8::try_from(frame.len() - ETHERNET - IPV6).expect("such messages are short");
+    frame[..2].copy_from_slice(&[0x33, 0x33]);
+    frame[2..6].copy_from_slice(&group.octets()[12..]);
+    frame[6..12].copy_from_slice(&mac);
+    frame[12..14].copy_from_slice(&IPV6_TYPE);
+    frame[14] = 0x60;
+    frame[19] = length;
+    frame[20] = ICMPV6;
+    frame[21] = 255;
+    frame[22..38].copy_from_slice(&source.octets());
+    frame[38..54].copy_from_slice(&group.octets());
     // Pseudo-header: both addresses, the length, the protocol (RFC 8200 8.1).
     let words =
         frame[22..].chunks_exact(2).map(|word| u32::from(u16::from_be_bytes([word[0], word[1]])));
-    let mut sum = words.sum::<u32>() + 32 + u32::from(ICMPV6);
+    let mut sum = words.sum::<u32>() + u32::from(length) + u32::from(ICMPV6);
     while sum > 0xffff {
         sum = (sum & 0xffff) + (sum >> 16);
     }
     let checksum = !u16::try_from(sum).expect("folded to 16 bits");
     frame[56..58].copy_from_slice(&checksum.to_be_bytes());
-    frame
 }
 
 #[cfg(test)]

@@ -13,6 +13,7 @@ pub mod clock;
 pub mod fifo;
 pub mod inotify;
 pub mod memory;
+pub mod neighbour;
 pub mod netlink;
 pub mod netns;
 pub mod ping;

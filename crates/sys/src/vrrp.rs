@@ -22,7 +22,7 @@ pub use filter::{Form, Part, Wanted};
 pub use v6::GROUP as GROUP_V6;
 
 mod filter;
-mod v6;
+pub(crate) mod v6;
 
 const PROTOCOL: u8 = 112;
 const HEADER: usize = 20;

@@ -202,6 +202,8 @@ pub struct Vip {
     pub protocol: Protocol,
     /// Devices without which the node gives the address up.
     pub track_interfaces: Vec<String>,
+    /// Those of one name are held together, or not at all.
+    pub sync_group: Option<String>,
     /// Who holds it is decided by a vip lease: never two.
     pub has_lease: bool,
     /// Told of every state, as keepalived's `notify`.

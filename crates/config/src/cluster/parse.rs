@@ -18,6 +18,7 @@ use super::lease;
 use super::read::{Field, Value, fields, in_order, wrong};
 use super::reference;
 use super::store::{self, STORE, StoreDraft};
+use super::together;
 use super::vips::{CheckDraft, VIP, VipDraft};
 use super::{Access, Cluster, Dashboard, Node, NodeRole, Service, ServiceKind, Vip, VipCheck};
 use crate::diagnostic::{Diagnostic, MAX_FINDINGS};
@@ -173,6 +174,7 @@ fn assemble(
         .map(|vip| vip_of(vip, &nodes, &networks, has_balancer, findings))
         .collect();
     same_groups(&vips, findings);
+    together::check(&vips, findings);
     lease::check(has_secret, &nodes, vips.iter().zip(wishes), findings);
     let reference = reference::resolve(head.reference, (&nodes, networks.len()), &vips, findings);
     Cluster {
@@ -323,6 +325,7 @@ fn vip_of(
         advert_interval,
         protocol,
         track_interfaces: draft.track_interfaces,
+        sync_group: draft.sync_group.map(|(name, _)| name),
         has_lease: draft.has_lease.is_some_and(|(has_lease, _)| has_lease),
         notify: draft.notify,
         span: at,

@@ -33,6 +33,7 @@ pub(crate) struct VipDraft {
     pub(crate) version: Option<At<u8>>,
     pub(crate) checksum_as_v2: Option<At<bool>>,
     pub(crate) track_interfaces: Vec<String>,
+    pub(crate) sync_group: Option<At<String>>,
     pub(crate) has_lease: Option<At<bool>>,
     pub(crate) notify: Option<Program>,
 }
@@ -198,6 +199,16 @@ pub(crate) const VIP: &[Field<VipDraft>] = &[
         set: |draft, value, _| {
             let names = texts(value, "names of interfaces")?;
             draft.track_interfaces = names.into_iter().map(|(name, _)| name).collect();
+            Ok(())
+        },
+    },
+    Field {
+        name: "sync_group",
+        form: "\"router\"",
+        default: "none",
+        does: "virtual IPs with the same name here are held by one node together, or not at all: one that cannot be held takes the others with it",
+        set: |draft, value, _| {
+            draft.sync_group = Some((text(value, "a name")?, span(value)));
             Ok(())
         },
     },

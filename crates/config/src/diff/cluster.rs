@@ -100,6 +100,7 @@ fn lay_out_vip(vip: &Vip, file: &Cluster, layout: &mut Layout) {
         advert_interval,
         protocol,
         track_interfaces,
+        sync_group,
         has_lease,
         notify,
         span: _,
@@ -122,6 +123,7 @@ fn lay_out_vip(vip: &Vip, file: &Cluster, layout: &mut Layout) {
         .set("version", protocol.version(), Needs::Vip)
         .flag("v3_checksum_as_v2", protocol.is_as_v2(), Needs::Vip)
         .list("track_interfaces", track_interfaces, Needs::Vip)
+        .maybe("sync_group", sync_group.as_ref(), Needs::Vip)
         // On all nodes at once: those that decide by VRRP hold beside those that decide by votes.
         .flag("lease", *has_lease, Needs::Node)
         .maybe("notify", notify.as_ref().map(program_text), Needs::Vip);

@@ -25,6 +25,7 @@ pub(super) fn lay_out(file: &Keepalived, layout: &mut Layout) {
         says_states_on_reload,
         // Each instance says what is told of it.
         says_priority: _,
+        down_timer_adverts: _,
     } = global;
     layout
         .add("keepalived", Needs::Vip)
@@ -52,8 +53,15 @@ pub(super) fn lay_out(file: &Keepalived, layout: &mut Layout) {
     for instance in instances {
         lay_out_instance(instance, layout);
     }
-    for SyncGroup { name, members, span: _ } in sync_groups {
-        layout.add(&format!("group/{name}"), Needs::Nothing).list("group", members, Needs::Nothing);
+    for group in sync_groups {
+        let SyncGroup { name, members, track_scripts, track_interfaces, tracking_weight, span: _ } =
+            group;
+        layout
+            .add(&format!("group/{name}"), Needs::Vip)
+            .list("group", members.iter().map(|(member, _)| member), Needs::Vip)
+            .list("track_script", track_scripts.iter().map(track_text), Needs::Vip)
+            .list("track_interface", track_interfaces.iter().map(track_text), Needs::Vip)
+            .flag("sync_group_tracking_weight", *tracking_weight, Needs::Vip);
     }
 }
 
@@ -95,11 +103,14 @@ fn lay_out_instance(instance: &Instance, layout: &mut Layout) {
         state,
         state_span: _,
         nopreempt,
+        preempt_delay,
+        preempt_delay_span: _,
         interface,
         router_id,
         priority,
         priority_span: _,
         advert_interval,
+        down_timer_adverts,
         protocol,
         written: _,
         addresses,
@@ -112,6 +123,7 @@ fn lay_out_instance(instance: &Instance, layout: &mut Layout) {
         track_interfaces,
         track_processes,
         track_files,
+        dont_track_primary,
         source,
         unicast_peers,
         notify,
@@ -127,10 +139,12 @@ fn lay_out_instance(instance: &Instance, layout: &mut Layout) {
     fields
         .set("state", state, Needs::Vip)
         .flag("nopreempt", *nopreempt, Needs::Vip)
+        .time("preempt_delay", Some(*preempt_delay).filter(|it| !it.is_zero()), Needs::Vip)
         .set("interface", interface, Needs::Move)
         .set("virtual_router_id", router_id, Needs::Move)
         .set("priority", priority, Needs::Vip)
         .time("advert_int", Some(*advert_interval), Needs::Vip)
+        .set("down_timer_adverts", down_timer_adverts, Needs::Vip)
         .set("version", protocol.version(), Needs::Vip)
         .flag("v3_checksum_as_v2", protocol.is_as_v2(), Needs::Vip)
         .list("virtual_ipaddress", addresses.iter().map(address_text), Needs::Move)
@@ -142,6 +156,7 @@ fn lay_out_instance(instance: &Instance, layout: &mut Layout) {
         .list("track_interface", track_interfaces.iter().map(track_text), Needs::Vip)
         .list("track_process", track_processes.iter().map(track_text), Needs::Vip)
         .list("track_file", track_files.iter().map(track_text), Needs::Vip)
+        .flag("dont_track_primary", *dont_track_primary, Needs::Vip)
         .maybe("unicast_src_ip", *source, Needs::Vip)
         .list("unicast_peer", unicast_peers, Needs::Vip)
         .maybe("notify_priority_changes", *says_priority, Needs::Vip);

@@ -11,7 +11,7 @@ use crate::effective::from_keepalived;
 use crate::keepalived::{Instance, State};
 use crate::lint::asks_a_socket;
 use crate::notify::Program;
-use crate::vip::{PASSWORD_BYTES, Protocol, Script};
+use crate::vip::{DOWN_TIMER_ADVERTS, PASSWORD_BYTES, Protocol, Script};
 
 /// Writes the section of one instance.
 pub(super) fn section(
@@ -57,6 +57,7 @@ impl Writer<'_> {
         let at = match part {
             "priority" => self.instance.priority_span,
             "starts_as_master" | "preempt" => self.instance.state_span,
+            "preempt_delay" => self.instance.preempt_delay_span,
             _ => None,
         };
         let span = at.unwrap_or(self.instance.span);
@@ -78,6 +79,7 @@ impl Writer<'_> {
         self.put("interface", &quoted(&instance.interface));
         self.put("router_id", &instance.router_id.to_string());
         self.adverts();
+        self.timers();
         if let Some(authentication) = &instance.authentication {
             let password = &authentication.password;
             let used = password.get(..PASSWORD_BYTES).unwrap_or(password);
@@ -87,12 +89,18 @@ impl Writer<'_> {
             let message = "adverts were signed: give the files of its keys in `hmac_keys`";
             self.lose("hmac", message.to_owned());
         }
-        let names = instance.track_interfaces.iter().filter(|track| track.is_fatal());
+        let group = loaded.keepalived.as_ref().and_then(|file| file.sync_group(&instance.name));
+        if let Some(group) = group {
+            self.put("sync_group", &quoted(&group.name));
+        }
+        let tracked = loaded.keepalived.as_ref().map(|file| file.tracked(instance).1);
+        let tracked = tracked.unwrap_or_default();
+        let names = tracked.iter().filter(|track| track.is_fatal());
         let names: Vec<String> = names.map(|track| track.name.clone()).collect();
         if !names.is_empty() {
             self.put("track_interfaces", &listed(&names));
         }
-        for track in instance.track_interfaces.iter().filter(|track| !track.is_fatal()) {
+        for track in tracked.iter().filter(|track| !track.is_fatal()) {
             let message = format!("the priority depended on the interface {}", track.name);
             self.lose("weighed_interfaces", message);
         }
@@ -122,6 +130,20 @@ impl Writer<'_> {
                 _ => format!("\"{}ms\"", interval.as_millis()),
             };
             self.put("advert_interval", &text);
+        }
+    }
+
+    fn timers(&mut self) {
+        let adverts = self.instance.down_timer_adverts;
+        if adverts != DOWN_TIMER_ADVERTS {
+            let message = format!(
+                "a holder was gone after {adverts} adverts, here after {DOWN_TIMER_ADVERTS}"
+            );
+            self.lose("down_timer_adverts", message);
+        }
+        if self.instance.dont_track_primary {
+            let message = format!("it was held whatever became of {}", self.instance.interface);
+            self.lose("ignores_interface", message);
         }
     }
 
@@ -268,6 +290,11 @@ impl Writer<'_> {
             let message = "without `nopreempt` the address went back to a stronger node that \
                            returned; here it stays";
             self.lose("preempt", message.to_owned());
+            let delay = instance.preempt_delay;
+            if !delay.is_zero() {
+                let message = format!("it went back after {} s", delay.as_secs_f64());
+                self.lose("preempt_delay", message);
+            }
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::instance::{CHECKSUM, weight};
+use super::instance::{CHECKSUM, LISTS, LOSER, MISSING, WINNER, weight};
 use super::{Global, ScriptBlock, notify, protocol};
 use crate::diagnostic::Diagnostic;
 use crate::keyword::{Keyword, idle, later, now};
@@ -58,6 +58,10 @@ pub(crate) const GLOBAL: &[Keyword<Global>] = &[
     }),
     now("v3_checksum_as_v2", "[true|false]", "false", CHECKSUM, |global, line| {
         global.checksum_as_v2 = protocol::yes_or_no(line)?;
+        Ok(())
+    }),
+    now("vrrp_down_timer_adverts", "<1-100>", "3", MISSING, |global, line| {
+        global.down_timer_adverts = Some(protocol::down_timer_adverts(line)?);
         Ok(())
     }),
     now("vrrp_version", "2|3", "2", "of the protocol", |global, line| {
@@ -153,6 +157,9 @@ pub(crate) const GLOBAL: &[Keyword<Global>] = &[
     idle("vrrp_garp_master_refresh_repeat", ANNOUNCE),
     idle("vrrp_garp_master_repeat", ANNOUNCE),
     idle("vrrp_gna_interval", ANNOUNCE),
+    idle("vrrp_higher_prio_send_advert", LOSER),
+    idle("vrrp_lower_prio_no_advert", WINNER),
+    idle("vrrp_skip_check_adv_addr", LISTS),
     idle("vrrp_check_unicast_src", "adverts from others than the peers are never taken"),
     idle("vrrp_min_garp", ANNOUNCE),
     idle("vrrp_netlink_cmd_rcv_bufs", "buffers have sizes of our own"),
@@ -191,13 +198,9 @@ pub(crate) const GLOBAL: &[Keyword<Global>] = &[
     later("startup_script_timeout"),
     later("vmac_addr_prefix"),
     later("vmac_prefix"),
-    later("vrrp_down_timer_adverts"),
-    later("vrrp_higher_prio_send_advert"),
     later("vrrp_ipsets"),
     later("vrrp_iptables"),
-    later("vrrp_lower_prio_no_advert"),
     later("vrrp_mcast_group6"),
-    later("vrrp_skip_check_adv_addr"),
     later("vrrp_startup_delay"),
     later("vrrp_strict"),
 ];
@@ -289,26 +292,6 @@ pub(crate) const TOP_TRACKS: [&str; 4] =
 
 /// Words at the top of a file that change nothing for us, as in `global_defs`.
 pub(crate) const TOP_IDLE: [&str; 3] = ["child_wait_time", "linkbeat_use_polling", "use_pid_dir"];
-
-/// Words of `vrrp_sync_group`, which is read for its members only.
-pub(crate) const SYNC_GROUP: [&str; 16] = [
-    "global_tracking",
-    "group",
-    "notify",
-    "notify_backup",
-    "notify_deleted",
-    "notify_fault",
-    "notify_master",
-    "notify_priority_changes",
-    "notify_stop",
-    "smtp_alert",
-    "sync_group_tracking_weight",
-    "track_bfd",
-    "track_file",
-    "track_interface",
-    "track_process",
-    "track_script",
-];
 
 /// A check that may run once a day is none.
 const MAX_SECONDS: u64 = 86_400;

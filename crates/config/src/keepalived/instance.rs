@@ -18,6 +18,11 @@ use crate::notify::Notify;
 use crate::vip::{self, Address, PASSWORD_BYTES, Protocol};
 
 const ANNOUNCE: &str = "announcements have times of our own";
+pub(super) const LOSER: &str = "a holder that gives way to a stronger one always speaks once more";
+pub(super) const WINNER: &str =
+    "a holder answers a weaker one as RFC 9568 wants it, at most once in 10 ms";
+pub(super) const LISTS: &str = "an advert with another list of addresses is obeyed, and told";
+pub(super) const MISSING: &str = "adverts that have to be missing until a holder is gone";
 
 /// Every keyword of keepalived 2.2 in this block, and `auth_hmac` of 2.4.
 pub(crate) const KEYWORDS: &[Keyword<Instance>] = &[
@@ -30,6 +35,14 @@ pub(crate) const KEYWORDS: &[Keyword<Instance>] = &[
         "password",
         authentication,
     ),
+    now("dont_track_primary", "", "", "held whatever becomes of `interface`", |instance, line| {
+        instance.dont_track_primary = true;
+        done(line)
+    }),
+    now("down_timer_adverts", "<1-100>", "that of `global_defs`", MISSING, |instance, line| {
+        instance.written.down_timer_adverts = Some(protocol::down_timer_adverts(line)?);
+        Ok(())
+    }),
     now("interface", "<name>", "", "device of adverts and addresses", |instance, line| {
         instance.interface = line.expect("the name of an interface")?.text;
         done(line)
@@ -79,6 +92,13 @@ pub(crate) const KEYWORDS: &[Keyword<Instance>] = &[
     }),
     now("preempt", "", "", "undoes `nopreempt`", |instance, line| {
         instance.nopreempt = false;
+        done(line)
+    }),
+    now("preempt_delay", "<seconds>", "0", DELAY, |instance, line| {
+        let word = line.expect("seconds")?;
+        let bounds = Duration::ZERO..=Duration::from_secs(1000);
+        instance.preempt_delay = protocol::seconds(&word, bounds, "seconds from 0 to 1000")?;
+        instance.preempt_delay_span = Some(word.span);
         done(line)
     }),
     now("priority", "<1-255>", "100", "the higher one holds the address", |instance, line| {
@@ -179,21 +199,18 @@ pub(crate) const KEYWORDS: &[Keyword<Instance>] = &[
     idle("garp_master_refresh", ANNOUNCE),
     idle("garp_master_refresh_repeat", ANNOUNCE),
     idle("garp_master_repeat", ANNOUNCE),
+    idle("higher_prio_send_advert", LOSER),
     idle("kernel_rx_buf_size", "one packet at a time is read"),
     idle("linkbeat_use_polling", "the kernel tells when a carrier goes"),
+    idle("lower_prio_no_advert", WINNER),
+    idle("skip_check_adv_addr", LISTS),
     later("accept"),
-    later("dont_track_primary"),
-    later("down_timer_adverts"),
-    later("higher_prio_send_advert"),
-    later("lower_prio_no_advert"),
     later("lvs_sync_daemon_interface"),
     later("mcast_dst_ip"),
     later("no_accept"),
     later("no_virtual_ipaddress"),
     later("notify_master_rx_lower_pri"),
-    later("preempt_delay"),
     later("promote_secondaries"),
-    later("skip_check_adv_addr"),
     later("smtp_alert"),
     later("strict_mode"),
     later("track_bfd"),
@@ -214,7 +231,8 @@ const GONE: &str = "[\"<command>\" [<user> [<group>]]]";
 const IPS: &str = "the virtual IPs";
 const EXCLUDED: &str = "virtual IPs that adverts do not name";
 const ADDRESSES: &str = "{ <ip>[/<mask>] [dev <name>] [label <l>] [brd <ip>] [scope <s>] }";
-const TRACKED: &str = "{ <name> [weight <-253..253> [reverse]] ... }";
+pub(super) const TRACKED: &str = "{ <name> [weight <-253..253> [reverse]] ... }";
+const DELAY: &str = "how long it leaves a weaker holder in peace before it takes the address";
 const INTERVAL: &str =
     "between two adverts of the holder; in version 2 whole seconds, in version 3 hundredths";
 pub(super) const CHECKSUM: &str =
@@ -227,11 +245,14 @@ pub(crate) fn new(name: Word) -> Instance {
         state: State::Backup,
         state_span: None,
         nopreempt: false,
+        preempt_delay: Duration::ZERO,
+        preempt_delay_span: None,
         interface: String::new(),
         router_id: 0,
         priority: 100,
         priority_span: None,
         advert_interval: Duration::from_secs(1),
+        down_timer_adverts: vip::DOWN_TIMER_ADVERTS,
         protocol: Protocol::V2,
         written: Written::default(),
         addresses: Vec::new(),
@@ -244,6 +265,7 @@ pub(crate) fn new(name: Word) -> Instance {
         track_interfaces: Vec::new(),
         track_processes: Vec::new(),
         track_files: Vec::new(),
+        dont_track_primary: false,
         source: None,
         unicast_peers: Vec::new(),
         notify: Notify::default(),
@@ -283,7 +305,7 @@ pub(crate) fn entries(line: &mut Line<'_>, of: &str) -> Result<Vec<Vec<Word>>, D
     Ok(found.into_iter().filter(|words| !words.is_empty()).collect())
 }
 
-fn tracks(line: &mut Line<'_>) -> Result<Vec<Track>, Diagnostic> {
+pub(super) fn tracks(line: &mut Line<'_>) -> Result<Vec<Track>, Diagnostic> {
     let of = line.taken().next().unwrap_or_default().to_owned();
     let mut found = Vec::new();
     for mut words in entries(line, &of)? {

@@ -20,7 +20,7 @@ pub struct Keepalived {
     /// `vrrp_track_file`.
     pub files: Vec<FileBlock>,
     pub instances: Vec<Instance>,
-    /// `vrrp_sync_group`: read for the lint, not run yet.
+    /// `vrrp_sync_group`.
     pub sync_groups: Vec<SyncGroup>,
 }
 
@@ -46,6 +46,8 @@ pub struct Global {
     pub says_states_on_reload: bool,
     /// `vrrp_notify_priority_changes`, of instances that do not say.
     pub says_priority: bool,
+    /// `vrrp_down_timer_adverts`, of instances that do not say.
+    pub down_timer_adverts: Option<u8>,
 }
 
 /// `vrrp_script NAME`.
@@ -68,12 +70,16 @@ pub struct Instance {
     pub state: State,
     pub state_span: Option<Span>,
     pub nopreempt: bool,
+    /// How long a weaker holder is left in peace; zero where keepalived makes it so.
+    pub preempt_delay: Duration,
+    pub preempt_delay_span: Option<Span>,
     pub interface: String,
     pub router_id: u8,
     pub priority: u8,
     pub priority_span: Option<Span>,
     /// Rounded to what `protocol` can say.
     pub advert_interval: Duration,
+    pub down_timer_adverts: u8,
     pub protocol: Protocol,
     /// What these two were made of.
     pub written: Written,
@@ -91,6 +97,8 @@ pub struct Instance {
     pub track_interfaces: Vec<Track>,
     pub track_processes: Vec<Track>,
     pub track_files: Vec<Track>,
+    /// It is held whatever becomes of `interface`.
+    pub dont_track_primary: bool,
     /// `unicast_src_ip` or `mcast_src_ip`.
     pub source: Option<IpAddr>,
     pub unicast_peers: Vec<IpAddr>,
@@ -133,10 +141,16 @@ impl Track {
     }
 }
 
-/// `vrrp_sync_group NAME`.
+/// `vrrp_sync_group NAME`: instances that are held together, or not at all.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct SyncGroup {
     pub name: String,
-    pub members: Vec<String>,
+    /// Names of instances, and where they stand.
+    pub members: Vec<(String, Span)>,
+    /// Of each member.
+    pub track_scripts: Vec<Track>,
+    pub track_interfaces: Vec<Track>,
+    /// Whether weights that the members have of their own count.
+    pub tracking_weight: bool,
     pub span: Span,
 }

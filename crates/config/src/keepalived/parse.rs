@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use base::Span;
 
-use super::blocks::{GLOBAL, SCRIPT, SYNC_GROUP, TOP, TOP_IDLE, TOP_TRACKS};
+use super::blocks::{GLOBAL, SCRIPT, TOP, TOP_IDLE, TOP_TRACKS};
+use super::sync::SYNC_GROUP;
 use super::{
-    Instance, Keepalived, ScriptBlock, State, SyncGroup, family, instance, protocol, watch, words,
+    Instance, Keepalived, ScriptBlock, State, Track, family, instance, protocol, sync, watch, words,
 };
 use crate::diagnostic::{Diagnostic, is_hopeless, limit};
 use crate::guess;
@@ -69,9 +70,11 @@ fn top(first: &Word, read: &mut Keepalived, line: &mut Line<'_>) -> Result<(), D
             result
         }
         "vrrp_sync_group" => {
-            line.report(Diagnostic::not_yet(first.span, "`vrrp_sync_group`"));
-            read.sync_groups.push(sync_group(line)?);
-            Ok(())
+            let name = line.expect("the name of the group")?;
+            let mut group = sync::new(name);
+            let result = block(SYNC_GROUP, "vrrp_sync_group", &mut group, line);
+            read.sync_groups.push(group);
+            result
         }
         "vrrp_track_process" | "track_process" => processes(read, line),
         "vrrp_track_file" | "track_file" => tracked_file(read, line),
@@ -120,7 +123,13 @@ fn home(name: &str) -> Option<&'static str> {
     let instance = instance::KEYWORDS.iter().any(|row| row.name == name);
     let script = SCRIPT.iter().any(|row| row.name == name);
     let global = GLOBAL.iter().any(|row| row.name == name);
-    let found = [(instance, "vrrp_instance"), (script, "vrrp_script"), (global, "global_defs")];
+    let group = SYNC_GROUP.iter().any(|row| row.name == name);
+    let found = [
+        (instance, "vrrp_instance"),
+        (script, "vrrp_script"),
+        (global, "global_defs"),
+        (group, "vrrp_sync_group"),
+    ];
     found.into_iter().find(|(is, _)| *is).map(|(_, home)| home)
 }
 
@@ -198,24 +207,6 @@ fn new_script(name: Word) -> ScriptBlock {
     }
 }
 
-fn sync_group(line: &mut Line<'_>) -> Result<SyncGroup, Diagnostic> {
-    let name = line.expect("the name of the group")?;
-    let mut group = SyncGroup { name: name.text, members: Vec::new(), span: name.span };
-    for statement in line.block.take().unwrap_or_default() {
-        let Some(first) = statement.words.first().cloned() else { continue };
-        if !SYNC_GROUP.contains(&first.text.as_str()) {
-            let message = format!("`{}` is no keyword of `vrrp_sync_group`", first.text);
-            let finding = Diagnostic::error(first.span, "unknown-keyword", message);
-            line.report(guess::suggest(finding, &first.text, SYNC_GROUP));
-        } else if first.text == "group" {
-            let members = statement.block.unwrap_or_default();
-            let names = members.into_iter().filter_map(|member| member.words.into_iter().next());
-            group.members.extend(names.map(|word| word.text));
-        }
-    }
-    Ok(group)
-}
-
 /// What keepalived checks when it has read everything.
 fn verify(read: &Keepalived) -> Vec<Diagnostic> {
     let mut found = Vec::new();
@@ -252,6 +243,7 @@ fn verify(read: &Keepalived) -> Vec<Diagnostic> {
             found.push(finding.help("add `script \"/path/to/check\"`"));
         }
     }
+    sync::verify(read, &mut found);
     found
 }
 
@@ -279,19 +271,21 @@ fn complete(instance: &Instance, found: &mut Vec<Diagnostic>) {
 }
 
 fn scripts(instance: &Instance, read: &Keepalived, found: &mut Vec<Diagnostic>) {
-    for track in &instance.track_scripts {
-        let names = read.scripts.iter().map(|block| block.script.name.as_str());
-        if names.clone().any(|name| name == track.name) {
-            continue;
-        }
-        let message = format!("there is no `vrrp_script {}`", track.name);
-        let finding = Diagnostic::error(track.span, "unknown-name", message);
-        let known: Vec<&str> = names.collect();
-        let finding = guess::suggest(finding, &track.name, known);
-        found.push(finding.help_if_none(|| "add it, or remove the line".to_owned()));
-    }
+    instance.track_scripts.iter().for_each(|track| known_script(track, read, found));
     if instance.priority == 255 && instance.track_scripts.iter().any(|t| t.weight.is_some()) {
         let message = "the owner of the address (priority 255) cannot have weights";
         found.push(Diagnostic::warning(instance.span, "owner-weight", message));
     }
+}
+
+pub(super) fn known_script(track: &Track, read: &Keepalived, found: &mut Vec<Diagnostic>) {
+    let names = read.scripts.iter().map(|block| block.script.name.as_str());
+    if names.clone().any(|name| name == track.name) {
+        return;
+    }
+    let message = format!("there is no `vrrp_script {}`", track.name);
+    let finding = Diagnostic::error(track.span, "unknown-name", message);
+    let known: Vec<&str> = names.collect();
+    let finding = guess::suggest(finding, &track.name, known);
+    found.push(finding.help_if_none(|| "add it, or remove the line".to_owned()));
 }

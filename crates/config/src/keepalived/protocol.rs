@@ -1,14 +1,15 @@
 //! Version, interval and checksum of the adverts: what a file means by them when all of it has been read, as `vrrp_version` may
 //! stand behind the instances that it is for.
 
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use base::Span;
 
-use super::{Global, Instance, Keepalived, Signed, hmac};
+use super::{Global, Instance, Keepalived, Signed, State, hmac};
 use crate::diagnostic::Diagnostic;
 use crate::line::{Line, Word};
-use crate::vip::{Checksum, Protocol};
+use crate::vip::{Checksum, DOWN_TIMER_ADVERTS, Protocol};
 
 /// As one instance writes it.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
@@ -17,6 +18,8 @@ pub struct Written {
     pub version: Option<u8>,
     /// `v3_checksum_as_v2`.
     pub checksum_as_v2: Option<bool>,
+    /// `down_timer_adverts`.
+    pub down_timer_adverts: Option<u8>,
     /// Where `old_unicast_checksum` stands.
     pub old_checksum: Option<Span>,
     /// Where `native_ipv6` stands.
@@ -45,6 +48,13 @@ pub(super) fn version(line: &mut Line<'_>) -> Result<u8, Diagnostic> {
     Ok(version)
 }
 
+/// `down_timer_adverts`, also `vrrp_down_timer_adverts`.
+pub(super) fn down_timer_adverts(line: &mut Line<'_>) -> Result<u8, Diagnostic> {
+    let adverts = line.number("a number of adverts", 1, 100)?;
+    line.finish();
+    Ok(u8::try_from(adverts).unwrap_or(DOWN_TIMER_ADVERTS))
+}
+
 /// `v3_checksum_as_v2 [<BOOL>]`
 pub(super) fn yes_or_no(line: &mut Line<'_>) -> Result<bool, Diagnostic> {
     let Some(word) = line.take() else { return Ok(true) };
@@ -63,14 +73,19 @@ pub(super) fn advert_interval(
     line: &mut Line<'_>,
 ) -> Result<(), Diagnostic> {
     let word = line.expect("seconds")?;
-    instance.advert_interval = seconds(&word)?;
+    instance.advert_interval = seconds(&word, SHORTEST..=LONGEST, "seconds from 0.01 to 255")?;
     instance.written.interval = Some(word.span);
     line.finish();
     Ok(())
 }
 
-fn seconds(word: &Word) -> Result<Duration, Diagnostic> {
-    let wrong = || word.wrong("seconds from 0.01 to 255");
+/// With up to six digits behind the point.
+pub(super) fn seconds(
+    word: &Word,
+    bounds: RangeInclusive<Duration>,
+    what: &str,
+) -> Result<Duration, Diagnostic> {
+    let wrong = || word.wrong(what);
     let (whole, fraction) = word.text.split_once('.').unwrap_or((&word.text, ""));
     if !fraction.bytes().all(|byte| byte.is_ascii_digit()) {
         return Err(wrong());
@@ -79,13 +94,16 @@ fn seconds(word: &Word) -> Result<Duration, Diagnostic> {
     let digits = &fraction[..fraction.len().min(DIGITS)];
     let micros: u64 = format!("{digits:0<DIGITS$}").parse().map_err(|_| wrong())?;
     let time = Duration::from_secs(whole).saturating_add(Duration::from_micros(micros));
-    if (SHORTEST..=LONGEST).contains(&time) { Ok(time) } else { Err(wrong()) }
+    if bounds.contains(&time) { Ok(time) } else { Err(wrong()) }
 }
 
 /// Makes of what is written what is run, and says where that is not the same.
 pub(super) fn settle(read: &mut Keepalived, found: &mut Vec<Diagnostic>) {
     let Keepalived { global, instances, .. } = read;
     for instance in instances {
+        settle_delay(instance, found);
+        let adverts = instance.written.down_timer_adverts.or(global.down_timer_adverts);
+        instance.down_timer_adverts = adverts.unwrap_or(DOWN_TIMER_ADVERTS);
         instance.protocol = protocol(&instance.written, global, instance.is_v6());
         round(instance, found);
         hmac::settle(instance, found);
@@ -101,6 +119,22 @@ pub(super) fn settle(read: &mut Keepalived, found: &mut Vec<Diagnostic>) {
             found.push(Diagnostic::not_yet(span, "`old_unicast_checksum` in VRRP version 3"));
         }
     }
+}
+
+/// What keepalived makes of a `preempt_delay` that means nothing.
+fn settle_delay(instance: &mut Instance, found: &mut Vec<Diagnostic>) {
+    let why = match (instance.state, instance.nopreempt) {
+        _ if instance.preempt_delay.is_zero() => return,
+        (State::Master, _) => "`preempt_delay` does not work with `state MASTER`: it is not used",
+        (State::Backup, true) => {
+            "`preempt_delay` means nothing with `nopreempt`, which leaves the address for good"
+        }
+        (State::Backup, false) => return,
+    };
+    instance.preempt_delay = Duration::ZERO;
+    let at = instance.preempt_delay_span.unwrap_or(instance.span);
+    let finding = Diagnostic::warning(at, "preempt", why);
+    found.push(finding.help("remove one of the two"));
 }
 
 /// Over IPv6 there is no other than 3, whatever `vrrp_version` says.

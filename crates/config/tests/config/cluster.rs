@@ -390,6 +390,7 @@ fn a_script_check_has_defaults() {
                 advert_interval: 1s,
                 protocol: V2,
                 track_interfaces: [],
+                sync_group: None,
                 has_lease: false,
                 notify: None,
                 span: Span {

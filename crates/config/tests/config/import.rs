@@ -311,9 +311,13 @@ fn differences(before: &Vip, after: &Vip) -> BTreeSet<&'static str> {
     compare("router_id", before.router_id == after.router_id);
     compare("priority", before.priority == after.priority);
     compare("advert_interval", before.advert_interval == after.advert_interval);
+    compare("down_timer_adverts", before.down_timer_adverts == after.down_timer_adverts);
+    compare("ignores_interface", before.ignores_interface == after.ignores_interface);
     compare("protocol", before.protocol == after.protocol);
     compare("starts_as_master", before.starts_as_master == after.starts_as_master);
     compare("preempt", before.preempt == after.preempt);
+    compare("preempt_delay", before.preempt_delay == after.preempt_delay);
+    compare("sync_group", before.sync_group == after.sync_group);
     compare("password", before.password == after.password);
     let ips = |vip: &Vip| -> Vec<IpAddr> { vip.addresses.iter().map(|a| a.ip).collect() };
     compare("hmac", before.hmac == after.hmac);

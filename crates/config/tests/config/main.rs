@@ -25,5 +25,6 @@ mod repair;
 mod signed;
 mod skip;
 mod store;
+mod together;
 mod v6;
 mod version;

@@ -48,6 +48,7 @@ fn the_published_keepalived_block_is_parsed_completely() {
                     },
                     says_states_on_reload: false,
                     says_priority: false,
+                    down_timer_adverts: None,
                 },
                 scripts: [
                     ScriptBlock {
@@ -96,6 +97,8 @@ fn the_published_keepalived_block_is_parsed_completely() {
                             },
                         ),
                         nopreempt: true,
+                        preempt_delay: 0ns,
+                        preempt_delay_span: None,
                         interface: "enp8s0f0",
                         router_id: 121,
                         priority: 1,
@@ -106,10 +109,12 @@ fn the_published_keepalived_block_is_parsed_completely() {
                             },
                         ),
                         advert_interval: 1s,
+                        down_timer_adverts: 3,
                         protocol: V2,
                         written: Written {
                             version: None,
                             checksum_as_v2: None,
+                            down_timer_adverts: None,
                             old_checksum: None,
                             native_ipv6: None,
                             interval: Some(
@@ -165,6 +170,7 @@ fn the_published_keepalived_block_is_parsed_completely() {
                         track_interfaces: [],
                         track_processes: [],
                         track_files: [],
+                        dont_track_primary: false,
                         source: None,
                         unicast_peers: [],
                         notify: Notify {

@@ -182,3 +182,66 @@ fn what_does_not_go_together_is_told() {
     "#]],
     );
 }
+
+/// The `preempt_delay` of an instance with these lines, and the messages of the findings.
+fn delay(lines: &str) -> (Duration, Vec<String>) {
+    let lines = lines.replace(';', "\n ");
+    let text = format!(
+        "vrrp_instance a {{\n interface eth0\n virtual_router_id 1\n virtual_ipaddress {{\n 10.0.0.9\n }}\n {lines}\n}}\n"
+    );
+    let source = Source { path: "keepalived.conf".to_owned(), text };
+    let (read, findings) = keepalived::parse(&source, 0);
+    let vips = effective_vips(None, Some(&read), None, false, &|_| None).unwrap();
+    (vips[0].preempt_delay, findings.into_iter().map(|finding| finding.message).collect())
+}
+
+#[test]
+fn a_preempt_delay_is_taken_where_keepalived_takes_it() {
+    let unused = "`preempt_delay` does not work with `state MASTER`: it is not used";
+    let nothing =
+        "`preempt_delay` means nothing with `nopreempt`, which leaves the address for good";
+    let rows = [
+        ("preempt_delay 300", 300_000, vec![]),
+        ("preempt_delay 0.5", 500, vec![]),
+        ("preempt_delay 1000", 1_000_000, vec![]),
+        ("preempt_delay 0; nopreempt", 0, vec![]),
+        ("preempt_delay 5; state MASTER", 0, vec![unused]),
+        ("nopreempt; preempt_delay 5", 0, vec![nothing]),
+        ("preempt_delay 1001", 0, vec!["expected seconds from 0 to 1000, found `1001`"]),
+        ("preempt_delay -1", 0, vec!["expected seconds from 0 to 1000, found `-1`"]),
+    ];
+    for (lines, expected, messages) in rows {
+        let messages = messages.into_iter().map(str::to_owned).collect();
+        assert_eq!(delay(lines), (Duration::from_millis(expected), messages), "{lines}");
+    }
+}
+
+#[test]
+fn how_many_adverts_may_be_missing_is_said_for_all_or_for_one() {
+    let rows = [
+        ("", "", 3, 0),
+        ("vrrp_down_timer_adverts 5", "", 5, 0),
+        ("vrrp_down_timer_adverts 5", "down_timer_adverts 2", 2, 0),
+        ("", "down_timer_adverts 100; dont_track_primary", 100, 0),
+        ("", "down_timer_adverts 0", 3, 1),
+        ("", "down_timer_adverts 101", 3, 1),
+        (
+            "vrrp_skip_check_adv_addr; vrrp_higher_prio_send_advert true",
+            "lower_prio_no_advert",
+            3,
+            0,
+        ),
+    ];
+    for (global, lines, expected, findings) in rows {
+        let text = format!(
+            "global_defs {{\n{}\n}}\nvrrp_instance a {{\n interface eth0\n virtual_router_id 1\n virtual_ipaddress {{\n 10.0.0.9\n }}\n {}\n}}\n",
+            global.replace(';', "\n"),
+            lines.replace(';', "\n")
+        );
+        let source = Source { path: "keepalived.conf".to_owned(), text };
+        let (read, found) = keepalived::parse(&source, 0);
+        let vips = effective_vips(None, Some(&read), None, false, &|_| None).unwrap();
+        assert_eq!((vips[0].down_timer_adverts, found.len()), (expected, findings), "{lines}");
+        assert_eq!(vips[0].ignores_interface, lines.contains("dont_track"), "{lines}");
+    }
+}

@@ -9,7 +9,8 @@ use config::vip::Protocol;
 use super::{Decision, Names};
 use crate::keep::{Keep, kept};
 use crate::vip::{
-    Action, Advert, Balancer, HandOver, Hello, Input, OWN_PASSWORD, Role, Vip, packet,
+    Action, Advert, Balancer, HandOver, Hello, Input, Mac, OWN_PASSWORD, Role, Together, Vip,
+    packet,
 };
 
 /// An input that owns what it says.
@@ -29,6 +30,8 @@ pub enum VipFact {
     Standby(bool),
     MoveTo { node: u16 },
     Proven { node: u16, dead: bool },
+    InUse { mac: Mac },
+    Together(Together),
     Refused,
     AddressLost,
     Stop,
@@ -79,6 +82,8 @@ const STOP: u8 = 15;
 const NETWORK: u8 = 16;
 const PROVEN: u8 = 17;
 const MEASURE: u8 = 18;
+const IN_USE: u8 = 19;
+const TOGETHER: u8 = 20;
 
 /// Whether it is news; remembered in the same way by who writes and by who reads.
 fn remember<K: Ord, V: PartialEq>(last: &mut BTreeMap<K, V>, key: K, value: V) -> bool {
@@ -165,6 +170,8 @@ pub(super) fn keep(
         Input::Standby(on) => tagged(STANDBY, &|out| on.keep(out)),
         Input::MoveTo { node } => tagged(MOVE_TO, &|out| node.keep(out)),
         Input::Proven { node, dead } => tagged(PROVEN, &|out| (node, dead).keep(out)),
+        Input::InUse { mac } => tagged(IN_USE, &|out| mac.keep(out)),
+        Input::Together(told) => tagged(TOGETHER, &|out| told.keep(out)),
         Input::Refused => tagged(REFUSED, &|_| {}),
         Input::AddressLost => tagged(ADDRESS_LOST, &|_| {}),
         Input::Stop => tagged(STOP, &|_| {}),
@@ -221,6 +228,8 @@ pub(super) fn revive(last: &mut Last, bytes: &mut &[u8]) -> Option<(u16, VipFact
             let (node, dead) = Keep::revive(bytes)?;
             VipFact::Proven { node, dead }
         }
+        IN_USE => VipFact::InUse { mac: Keep::revive(bytes)? },
+        TOGETHER => VipFact::Together(Keep::revive(bytes)?),
         REFUSED => VipFact::Refused,
         ADDRESS_LOST => VipFact::AddressLost,
         STOP => VipFact::Stop,
@@ -251,6 +260,8 @@ impl VipFact {
             Self::Standby(on) => Input::Standby(*on),
             Self::MoveTo { node } => Input::MoveTo { node: *node },
             Self::Proven { node, dead } => Input::Proven { node: *node, dead: *dead },
+            Self::InUse { mac } => Input::InUse { mac: *mac },
+            Self::Together(told) => Input::Together(*told),
             Self::Refused => Input::Refused,
             Self::AddressLost => Input::AddressLost,
             Self::Stop => Input::Stop,
@@ -311,9 +322,35 @@ impl VipFact {
             Self::Proven { node, dead: false } => {
                 format!("no proof says any more that {} is off", names.node(*node))
             }
+            Self::InUse { mac } => {
+                let [a, b, c, d, e, f] = mac;
+                format!("{a:02x}:{b:02x}:{c:02x}:{d:02x}:{e:02x}:{f:02x} has the address")
+            }
+            Self::Together(told) => told.words(names),
             Self::Refused => "the kernel did not take the addresses".to_owned(),
             Self::AddressLost => "somebody removed an address that is held".to_owned(),
             Self::Stop => "the program was told to end".to_owned(),
+        }
+    }
+}
+
+impl Together {
+    fn words(&self, names: &Names) -> String {
+        match self {
+            Self::Others { fit: Some(true), .. } => {
+                "the others of its sync group could be held here".to_owned()
+            }
+            Self::Others { fit: Some(false), .. } => {
+                "another one of its sync group cannot be held here".to_owned()
+            }
+            Self::Others { fit: None, .. } => {
+                "of another one of its sync group it is not known".to_owned()
+            }
+            Self::Take => "nobody holds any of its sync group: all are taken".to_owned(),
+            Self::LetGo { .. } => "another one of its sync group was lost".to_owned(),
+            Self::Move { to } => {
+                format!("{} is stronger for all of its sync group", names.node(*to))
+            }
         }
     }
 }
@@ -331,6 +368,7 @@ impl Decision {
                 "say goodbye: an advert with priority 0".to_owned()
             }
             Action::Advertise { priority } => return Self::Advert(*priority),
+            Action::Probe => "ask whether somebody has the addresses".to_owned(),
             Action::Claim => "claim the addresses".to_owned(),
             Action::Release => "let go of the addresses".to_owned(),
             Action::HandOver(HandOver { to, term, .. }) => {

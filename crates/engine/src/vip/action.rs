@@ -19,6 +19,9 @@ pub enum Action {
     HandOver(HandOver),
     /// To every peer on every network.
     Hello(Hello),
+    /// Ask the neighbours once for each address whether somebody has it. Who does: [`super::Input::InUse`], also of later
+    /// words of others, as long as [`super::Vip::searches`].
+    Probe,
     /// A getter gives another answer than at the last report.
     Report,
 }
@@ -43,7 +46,9 @@ impl Undone {
             Action::Advertise { priority } => self.claim && *priority != 0,
             // A successor would be a second holder.
             Action::HandOver(_) => self.release,
-            Action::Claim | Action::Release | Action::Hello(_) | Action::Report => false,
+            Action::Claim | Action::Release | Action::Hello(_) | Action::Probe | Action::Report => {
+                false
+            }
         }
     }
 }
@@ -88,6 +93,10 @@ pub enum Cause {
     Moved,
     /// An operator confirmed that this node is off.
     ProvenDead,
+    /// Somebody who is no router of the group has the address.
+    InUse,
+    /// Another virtual IP that is held together with it cannot be, or was lost.
+    Together,
 }
 
 impl Cause {
@@ -111,6 +120,8 @@ impl Cause {
             Self::Standby => "an operator put this node on standby",
             Self::Moved => "an operator moved it to another node",
             Self::ProvenDead => "an operator confirmed that this node is off",
+            Self::InUse => "somebody who is no router of the group has the address",
+            Self::Together => "another address of its sync group cannot be held here, or was lost",
         }
     }
 }
@@ -129,6 +140,12 @@ pub struct Counters {
     pub source: u64,
     /// Obeyed all the same: the sender's list of addresses differs from ours.
     pub addresses: u64,
+    /// Obeyed all the same, in version 3: the sender says another interval than ours.
+    pub other_interval: u64,
+    /// Obeyed all the same: in a group of our own nodes, from a router that is none of them.
+    pub foreign: u64,
+    /// Sealed messages of a node that holds and whose adverts do not come.
+    pub unheard: u64,
     /// Sealed messages of a node or a group that is not ours.
     pub strangers: u64,
     /// Hand-overs to a process that is no more, or that was not heard of.

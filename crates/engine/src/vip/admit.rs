@@ -2,13 +2,14 @@
 
 use std::net::IpAddr;
 
+use base::Time;
 use config::vip::Protocol;
 
 use super::{Advert, Vip};
 
 impl Vip {
     /// RFC 3768 §7.1 and RFC 9568 §7.1, the part that depends on the instance.
-    pub(super) fn admits(&mut self, source: IpAddr, advert: &Advert<'_>) -> bool {
+    pub(super) fn admits(&mut self, now: Time, source: IpAddr, advert: &Advert<'_>) -> bool {
         let vip = &self.config.vip;
         let counter = if source == self.config.source {
             return false; // our own, looped back
@@ -32,6 +33,9 @@ impl Vip {
             };
             self.counters.addresses += u64::from(!vip.advertised().all(same));
             self.counters.obeyed += 1;
+            self.counters.other_interval += u64::from(advert.interval != vip.advert_interval);
+            let is_ours = self.config.peers.is_empty() || self.peers.spoke(now, source);
+            self.counters.foreign += u64::from(!is_ours && self.stranger.stays(now, source));
             return true;
         };
         *counter += 1;

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use super::{Advert, HandOver, Hello};
+use super::{Advert, HandOver, Hello, Mac, Together};
 
 /// One instance on this node.
 #[derive(Clone, Debug)]
@@ -88,6 +88,12 @@ pub enum Input<'a> {
     MoveTo {
         node: u16,
     },
+    /// Somebody answers for an address that is not here, with that hardware address.
+    InUse {
+        mac: Mac,
+    },
+    /// The others of the group that is held together.
+    Together(Together),
     /// The kernel did not take the addresses.
     Refused,
     /// Somebody removed an address that we hold.

@@ -8,7 +8,8 @@ use arrayvec::ArrayVec;
 use config::vip::{Checksum, Protocol};
 
 use super::{
-    Balancer, Cause, Config, Counters, Group, HandOver, Hello, Peer, Planned, Role, State, Vip,
+    Balancer, Cause, Config, Counters, Group, HandOver, Hello, Peer, Planned, Role, State,
+    Together, Vip,
 };
 use crate::keep::{Keep, kept, kept_variants};
 
@@ -26,9 +27,45 @@ kept!(Counters {
     password,
     source,
     addresses,
+    other_interval,
+    foreign,
+    unheard,
     strangers,
     outlived
 });
+impl Keep for Together {
+    fn keep(&self, out: &mut Vec<u8>) {
+        match *self {
+            Self::Others { fit, named } => {
+                out.push(0);
+                (fit, named).keep(out);
+            }
+            Self::Take => out.push(1),
+            Self::LetGo { named } => {
+                out.push(2);
+                named.keep(out);
+            }
+            Self::Move { to } => {
+                out.push(3);
+                to.keep(out);
+            }
+        }
+    }
+
+    fn revive(bytes: &mut &[u8]) -> Option<Self> {
+        match u8::revive(bytes)? {
+            0 => {
+                let (fit, named) = Keep::revive(bytes)?;
+                Some(Self::Others { fit, named })
+            }
+            1 => Some(Self::Take),
+            2 => Some(Self::LetGo { named: Keep::revive(bytes)? }),
+            3 => Some(Self::Move { to: Keep::revive(bytes)? }),
+            _ => None,
+        }
+    }
+}
+
 kept_variants!(Planned { Possible = 0, Asked = 1, Refused = 2 });
 kept_variants!(Role { Backup = 0, Master = 1, Fault = 2 });
 kept_variants!(Balancer { Serving = 0, Replacing = 1, Failed = 2 });
@@ -49,6 +86,8 @@ kept_variants!(Cause {
     Moved = 13,
     NoNetwork = 14,
     ProvenDead = 15,
+    InUse = 16,
+    Together = 17,
 });
 
 impl Keep for Protocol {
@@ -141,6 +180,9 @@ impl Keep for config::vip::Vip {
         let addresses: Vec<IpAddr> = self.advertised().map(|address| address.ip).collect();
         addresses.keep(out);
         self.unicast_peers.keep(out);
+        self.preempt_delay.keep(out);
+        self.down_timer_adverts.keep(out);
+        self.sync_group.is_some().keep(out);
     }
 
     fn revive(bytes: &mut &[u8]) -> Option<Self> {
@@ -156,6 +198,9 @@ impl Keep for config::vip::Vip {
             preempt,
             password: if has_password { Some(OWN_PASSWORD) } else { None },
             unicast_peers: Vec::<IpAddr>::revive(bytes)?,
+            preempt_delay: Keep::revive(bytes)?,
+            down_timer_adverts: Keep::revive(bytes)?,
+            sync_group: bool::revive(bytes)?.then(String::new),
             ..Self::plain("", "", router_id, addresses.collect())
         })
     }
@@ -181,6 +226,12 @@ impl Keep for Vip {
             obeyed,
             interval,
             planned,
+            delay,
+            stranger,
+            search,
+            wanted,
+            handed_to,
+            stronger,
             term,
             cause,
             successor,
@@ -197,6 +248,11 @@ impl Keep for Vip {
         obeyed.keep(out);
         interval.keep(out);
         planned.keep(out);
+        delay.keep(out);
+        stranger.keep(out);
+        search.keep(out);
+        wanted.keep(out);
+        (*handed_to, *stronger).keep(out);
         term.keep(out);
         cause.keep(out);
         successor.keep(out);
@@ -217,6 +273,12 @@ impl Keep for Vip {
             obeyed: Keep::revive(bytes)?,
             interval: Duration::revive(bytes).filter(|span| *span <= LONGEST_INTERVAL)?,
             planned: Keep::revive(bytes)?,
+            delay: Keep::revive(bytes)?,
+            stranger: Keep::revive(bytes)?,
+            search: Keep::revive(bytes)?,
+            wanted: Keep::revive(bytes)?,
+            handed_to: Keep::revive(bytes)?,
+            stronger: Keep::revive(bytes)?,
             term: Keep::revive(bytes)?,
             cause: Keep::revive(bytes)?,
             successor: Keep::revive(bytes)?,

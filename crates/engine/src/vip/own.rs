@@ -3,7 +3,8 @@
 use base::Time;
 
 use super::{
-    Action, Arrival, Cause, HandOver, Hello, MOVE_PAUSE, Obeyed, Planned, Rank, Role, State, Vip,
+    Action, Arrival, Cause, HELLO_LIFE, HandOver, Hello, MOVE_PAUSE, Named, Obeyed, Planned, Rank,
+    Role, State, Vip,
 };
 use crate::Buffer;
 
@@ -31,6 +32,7 @@ impl Vip {
             }
             Arrival::Usual => {}
         }
+        self.note_unheard(now, network, hello);
         // A hello from before a hand-over does not speak for the present holder.
         let current = hello.term >= self.term;
         self.term = self.term.max(hello.term);
@@ -45,12 +47,45 @@ impl Vip {
         } else if hello.role != Role::Master && current {
             self.obeyed.forget(hello.source);
         }
-        // A peer heard on another network only may be cut off here: it would not be seen to hold.
-        let ready =
-            hello.role == Role::Backup && hello.eligible && near && !self.peers.is_dead(hello.node);
-        if ready && self.config.vip.preempt && rank > self.rank() {
-            self.move_to_stronger(now, out);
+        let could = hello.role == Role::Backup
+            && hello.eligible
+            && !self.peers.is_dead(hello.node)
+            && self.config.vip.preempt
+            && rank > self.rank();
+        if !could {
+            self.delay.forget(hello.source);
+            self.stronger.take_if(|node| *node == hello.node);
+        } else if near && matches!(self.state, State::Master { .. }) {
+            // A peer heard on another network only may be cut off here: it would not be seen to hold.
+            self.weigh_move(now, hello, out);
         }
+    }
+
+    /// A stronger node that has said for `preempt_delay`, without a gap, that it could take the address gets it.
+    fn weigh_move(&mut self, now: Time, hello: &Hello, out: &mut Buffer<Action>) {
+        let delay = self.config.vip.preempt_delay;
+        if self.delay.is_over_for(now, hello.source, delay) {
+            self.stronger = Some(hello.node);
+            if self.is_bound() {
+                return; // it is moved with the others of its group, if it is stronger for all of them
+            }
+            let named = match delay.is_zero() {
+                true => self.peers.successor(now),
+                false => self.peers.could_hold(now, hello.node),
+            };
+            self.move_to_stronger(now, named, out);
+        }
+    }
+
+    /// It holds, and its adverts do not come where its hellos do: something on the way drops them, most often a switch
+    /// or a filter that lets no multicast through.
+    fn note_unheard(&mut self, now: Time, network: u8, hello: &Hello) {
+        let three = self.interval.max(self.config.vip.advert_interval) * 3;
+        let unheard = hello.role == Role::Master
+            && self.config.network == Some(network)
+            && self.awake(now)
+            && self.peers.is_unheard(now, hello.node, three.max(HELLO_LIFE));
+        self.counters.unheard += u64::from(unheard);
     }
 
     fn take_over_at(&self) -> Option<Time> {
@@ -73,14 +108,14 @@ impl Vip {
 
     /// `preempt` between our own nodes: a planned move instead of two masters for a moment. Not
     /// while a peer holds in another part of a broken network: the stronger one may obey that.
-    fn move_to_stronger(&mut self, now: Time, out: &mut Buffer<Action>) {
+    fn move_to_stronger(&mut self, now: Time, to: Option<Named>, out: &mut Buffer<Action>) {
         if let State::Master { since, .. } = self.state
             && now.since(since) >= MOVE_PAUSE
             && !self.peers.hold(now)
             && self.planned == Planned::Possible
         {
             self.planned = Planned::Asked;
-            self.yield_address(now, out);
+            self.yield_to(to, out);
             self.wait_for_named(now);
             self.cause = Some(Cause::Stronger);
         }
@@ -110,6 +145,9 @@ impl Vip {
         }
         self.obeyed = Obeyed::default();
         match self.state {
+            State::Backup { .. } if named && self.awake(now) && self.is_bound() => {
+                self.want(now, Cause::Named, Some(message.from));
+            }
             State::Backup { .. } if named && self.awake(now) => {
                 self.hold(now, Cause::Named, Some(message.from), out);
             }

@@ -2,6 +2,7 @@
 
 use std::cmp::Reverse;
 use std::net::IpAddr;
+use std::time::Duration;
 
 use base::Time;
 
@@ -21,10 +22,21 @@ struct Known {
     near_at: Option<Time>,
     /// Proven dead: it is named by nobody, whatever it says.
     dead: bool,
+    /// When an advert of it came.
+    advert_at: Option<Time>,
+    /// Since when it says on the network of the address, without a gap, that it holds.
+    holds_since: Option<Time>,
 }
 
-kept!(Known { peer, last, life, near_at, dead });
+kept!(Known { peer, last, life, near_at, dead, advert_at, holds_since });
 kept!(Named { node, life });
+
+impl Known {
+    fn owns(&self, address: IpAddr) -> bool {
+        self.peer.addresses.contains(&address)
+            || self.last.is_some_and(|(_, hello)| hello.source == address)
+    }
+}
 
 impl Keep for Peers {
     fn keep(&self, out: &mut Vec<u8>) {
@@ -64,6 +76,8 @@ impl Peers {
                     life: None,
                     near_at: None,
                     dead: false,
+                    advert_at: None,
+                    holds_since: None,
                 })
                 .collect(),
         )
@@ -75,15 +89,12 @@ impl Peers {
 
     /// Whether `address` is one of the node's, by the cluster file or by its own word.
     pub(super) fn owns(&self, node: u16, address: IpAddr) -> bool {
-        self.0.iter().filter(|known| known.peer.node == node).any(|known| {
-            known.peer.addresses.contains(&address)
-                || known.last.is_some_and(|(_, hello)| hello.source == address)
-        })
+        self.0.iter().any(|known| known.peer.node == node && known.owns(address))
     }
 
     /// Whether `address` is one of ours.
     pub(super) fn have(&self, address: IpAddr) -> bool {
-        self.0.iter().any(|known| self.owns(known.peer.node, address))
+        self.0.iter().any(|known| known.owns(address))
     }
 
     pub(super) fn heard(&mut self, now: Time, near: bool, hello: &Hello) -> Arrival {
@@ -94,10 +105,31 @@ impl Peers {
             return Arrival::Usual;
         }
         let before = known.near_at.replace(now);
-        match before {
+        let arrival = match before {
             Some(before) if now.since(before) <= HELLO_LIFE => Arrival::Usual,
             Some(_) | None => Arrival::Return,
+        };
+        if hello.role != Role::Master || arrival == Arrival::Return {
+            known.holds_since = None;
         }
+        if hello.role == Role::Master {
+            known.holds_since.get_or_insert(now);
+        }
+        arrival
+    }
+
+    /// An advert came from there; whether that is one of ours.
+    pub(super) fn spoke(&mut self, now: Time, address: IpAddr) -> bool {
+        let known = self.0.iter_mut().find(|known| known.owns(address));
+        known.map(|known| known.advert_at = Some(now)).is_some()
+    }
+
+    /// Whether that node has said for `span` that it holds, and no advert of it came in that time.
+    pub(super) fn is_unheard(&self, now: Time, node: u16, span: Duration) -> bool {
+        self.0.iter().filter(|known| known.peer.node == node).any(|known| {
+            known.holds_since.is_some_and(|since| now.since(since) > span)
+                && known.advert_at.is_none_or(|at| now.since(at) > span)
+        })
     }
 
     pub(super) fn forget(&mut self, node: u16) {

@@ -30,6 +30,12 @@ pub enum Refusal {
     Source,
     /// Obeyed all the same: its list of addresses differs from ours.
     Addresses,
+    /// Obeyed all the same: it says another interval than ours.
+    OtherInterval,
+    /// Obeyed all the same: in a group of our own nodes it is of none of them.
+    Outsider,
+    /// Not an advert but a sealed message of a node that holds, whose adverts do not come.
+    Unheard,
     /// A router forwarded it: it does not come from this link.
     Ttl,
     /// Another version of the protocol.
@@ -63,6 +69,12 @@ impl Refusal {
     const fn alarms(self) -> bool {
         !matches!(self, Self::RouterId | Self::Outlived)
     }
+
+    /// Whether it may be so for good, and by intention: as long as it goes on it is told once, of each source.
+    #[must_use]
+    const fn lasts(self) -> bool {
+        matches!(self, Self::Outsider | Self::OtherInterval)
+    }
 }
 
 impl From<DecodeError> for Refusal {
@@ -82,28 +94,22 @@ impl From<DecodeError> for Refusal {
 }
 
 impl Counters {
-    /// What the machine did not obey in the one step since `before`.
-    #[must_use]
-    pub const fn refusal_since(&self, before: &Self) -> Option<Refusal> {
-        Some(if self.router_id > before.router_id {
-            Refusal::RouterId
-        } else if self.version > before.version {
-            Refusal::Version
-        } else if self.interval > before.interval {
-            Refusal::Interval
-        } else if self.password > before.password {
-            Refusal::Password
-        } else if self.source > before.source {
-            Refusal::Source
-        } else if self.addresses > before.addresses {
-            Refusal::Addresses
-        } else if self.strangers > before.strangers {
-            Refusal::Stranger
-        } else if self.outlived > before.outlived {
-            Refusal::Outlived
-        } else {
-            return None;
-        })
+    /// What the machine did not obey, or obeyed all the same, in the one step since `before`.
+    pub fn refusals_since(&self, before: &Self) -> impl Iterator<Item = Refusal> + use<> {
+        let grew = [
+            (self.router_id > before.router_id, Refusal::RouterId),
+            (self.version > before.version, Refusal::Version),
+            (self.interval > before.interval, Refusal::Interval),
+            (self.password > before.password, Refusal::Password),
+            (self.source > before.source, Refusal::Source),
+            (self.addresses > before.addresses, Refusal::Addresses),
+            (self.other_interval > before.other_interval, Refusal::OtherInterval),
+            (self.foreign > before.foreign, Refusal::Outsider),
+            (self.unheard > before.unheard, Refusal::Unheard),
+            (self.strangers > before.strangers, Refusal::Stranger),
+            (self.outlived > before.outlived, Refusal::Outlived),
+        ];
+        grew.into_iter().filter_map(|(grew, refusal)| grew.then_some(refusal))
     }
 }
 
@@ -176,10 +182,17 @@ impl Refusals {
         }
         let new = Entry { count: 0, source: None, grew: false, event_at: Time::ZERO, due: false };
         let entry = self.entries.entry((addressee, refusal)).or_insert(new);
+        let is_same = entry.source == source;
         entry.count += times;
         entry.source = source.or(entry.source);
         entry.grew = true;
-        entry.due |= refusal.alarms() && now >= entry.event_at;
+        if !refusal.lasts() {
+            entry.due |= refusal.alarms() && now >= entry.event_at;
+        } else if now >= entry.event_at || !is_same {
+            entry.due = true;
+        } else if !entry.due {
+            entry.event_at = now + AGAIN_AFTER;
+        }
         self.untold = true;
     }
 
@@ -264,6 +277,22 @@ mod tests {
         refusals.note(at(600_001), (VIP, Refusal::Password), 1, None);
         let again = Refused { count: 100_003, source: from(8), ..first };
         assert_eq!(refusals.news(at(601_000)).events, [again]);
+    }
+
+    #[test]
+    fn what_may_be_so_for_good_is_told_once_of_each_source_while_it_lasts() {
+        let mut refusals = Refusals::default();
+        let mut told = vec![];
+        let mut note = |second: u64, last: u8| {
+            refusals.note(at(second * 1000), (VIP, Refusal::Outsider), 1, from(last));
+            let events = refusals.news(at(second * 1000)).events;
+            told.extend(events.into_iter().map(|event| (second, event.source)));
+        };
+        (0..2000).for_each(|second| note(second, 9));
+        (2000..2010).for_each(|second| note(second, 8));
+        // It was silent for ten minutes.
+        (2700..2710).for_each(|second| note(second, 8));
+        assert_eq!(told, [(0, from(9)), (2000, from(8)), (2700, from(8))]);
     }
 
     #[test]

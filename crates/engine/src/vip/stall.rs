@@ -14,7 +14,7 @@ impl Vip {
         let interval = self.interval;
         let heard_by = now + interval + self.skew();
         match self.state {
-            State::Master { advertise_at, .. } if now > advertise_at + interval * 2 => {
+            State::Master { advertise_at, .. } if now > advertise_at + self.given_up_after() => {
                 out.push(Action::Release);
                 out.push(Action::Advertise { priority: 0 });
                 self.state = State::Backup {
@@ -29,6 +29,7 @@ impl Vip {
                 if now > self.deadline() + self.late() =>
             {
                 let take_over_at = take_over_at.max(heard_by);
+                self.wanted = None;
                 self.state = State::Backup { take_over_at, not_before, reason };
                 self.awake_at = now;
             }

@@ -6,8 +6,12 @@ use expect_test::{Expect, expect};
 
 use super::*;
 
+mod delay;
 mod own;
 mod planned;
+mod search;
+mod together;
+mod told;
 mod v3;
 mod v6;
 
@@ -104,7 +108,7 @@ impl Bench {
             Action::Announce => Some("announce".to_owned()),
             Action::Advertise { priority } => Some(format!("advertise {priority}")),
             Action::HandOver(m) => Some(format!("hand over to {} in term {}", m.to, m.term)),
-            Action::Hello(_) => None,
+            Action::Hello(_) | Action::Probe => None,
             Action::Report => Some(match self.vip.cause() {
                 Some(cause) => format!("({:?}: {cause:?})", self.vip.role()),
                 None => format!("({:?})", self.vip.role()),
@@ -413,11 +417,15 @@ fn adverts_that_are_not_for_us_are_counted_and_do_not_count() {
             password,
             source,
             addresses,
+            other_interval,
+            foreign,
+            unheard,
             strangers,
             outlived,
         } = bench.vip.counters();
         assert_eq!(obeyed + router_id + version + interval + password, 1, "{name}");
         assert_eq!((source, strangers, outlived), (0, 0, 0), "{name}");
+        assert_eq!((other_interval, foreign, unheard), (0, 0, 0), "{name}");
         assert_eq!(addresses, u64::from(name == "other addresses"), "{name}");
     }
 }

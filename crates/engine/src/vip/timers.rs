@@ -10,7 +10,14 @@ impl Vip {
     /// How long silence must last before this node takes over.
     #[must_use]
     pub fn master_down(&self) -> Duration {
-        self.interval * 3 + self.skew()
+        self.interval * self.config.vip.down_timer_adverts.into() + self.skew()
+    }
+
+    /// How much later than it wanted a holder speaks that others have given up by then.
+    pub(super) fn given_up_after(&self) -> Duration {
+        let adverts = self.config.vip.down_timer_adverts.saturating_sub(1);
+        // Where one missing advert is enough, half an interval is no advert that is a little late.
+        (self.interval * adverts.into()).max(self.interval / 2)
     }
 
     /// The weaker the node, the longer: of a second in version 2, of an interval in version 3.

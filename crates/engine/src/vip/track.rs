@@ -20,6 +20,12 @@ pub(super) struct Facts {
     standby: bool,
     /// The cluster has committed that this node executes nothing any more.
     dead: bool,
+    /// Somebody who is no router of the group has the address.
+    taken_until: Time,
+    /// What becomes of the own interface means nothing.
+    ignores_own: bool,
+    /// In a group that is held together: whether the others may be held here.
+    others: Option<bool>,
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -53,7 +59,17 @@ struct Count {
     against: u32,
 }
 
-kept!(Facts { links, scripts, balancer, refused_until, standby, dead });
+kept!(Facts {
+    links,
+    scripts,
+    balancer,
+    refused_until,
+    standby,
+    dead,
+    taken_until,
+    ignores_own,
+    others
+});
 kept_variants!(Link { Unknown = 0, Up = 1, NoCarrier = 2, NoDevice = 3, NoNetwork = 4 });
 kept!(Count { fall, rise, weight, up, against });
 
@@ -76,6 +92,9 @@ impl Facts {
             refused_until: Time::ZERO,
             standby: false,
             dead: false,
+            taken_until: Time::ZERO,
+            ignores_own: vip.ignores_interface,
+            others: vip.sync_group.is_none().then_some(true),
         }
     }
 
@@ -107,6 +126,8 @@ impl Facts {
     }
 
     fn link(&mut self, interface: usize, told: Link) {
+        let is_bad = matches!(told, Link::NoCarrier | Link::NoDevice);
+        let told = if is_bad && interface == 0 && self.ignores_own { Link::Up } else { told };
         // Its carrier is told again when it is known.
         let link = self.links.get_mut(interface).filter(|link| **link != Link::NoNetwork);
         if let Some(link) = link {
@@ -144,8 +165,27 @@ impl Facts {
         self.refused_until = time;
     }
 
+    pub(super) fn taken_until(&mut self, time: Time) {
+        self.taken_until = time;
+    }
+
+    pub(super) fn is_taken(&self) -> bool {
+        self.taken_until > Time::ZERO
+    }
+
+    pub(super) fn learn_others(&mut self, fit: Option<bool>) {
+        self.others = fit;
+    }
+
+    pub(super) fn others(&self) -> Option<bool> {
+        self.others
+    }
+
     /// Forgets what time alone has made better.
     pub(super) fn age(&mut self, now: Time) {
+        if now >= self.taken_until {
+            self.taken_until = Time::ZERO;
+        }
         if now >= self.refused_until {
             self.refused_until = Time::ZERO;
         }
@@ -153,16 +193,29 @@ impl Facts {
 
     /// When [`Facts::age`] will next change something.
     pub(super) fn changes_at(&self) -> Time {
-        if self.refused_until > Time::ZERO { self.refused_until } else { Time::NEVER }
+        let waits = [self.refused_until, self.taken_until].into_iter();
+        waits.filter(|until| *until > Time::ZERO).min().unwrap_or(Time::NEVER)
     }
 
     /// Why a holder must let go.
     pub(super) fn objection(&self, now: Time) -> Option<Cause> {
-        self.first(now, |fact| fact == Some(false))
+        let others = (self.others == Some(false)).then_some(Cause::Together);
+        self.own_objection(now).or(others)
     }
 
     /// Why this node may not stand for the address.
     pub(super) fn fault(&self, now: Time) -> Option<Cause> {
+        let others = (self.others != Some(true)).then_some(Cause::Together);
+        self.own_fault(now).or(others)
+    }
+
+    /// The same, but for the others of its group.
+    pub(super) fn own_objection(&self, now: Time) -> Option<Cause> {
+        self.first(now, |fact| fact == Some(false))
+    }
+
+    /// The same, but for the others of its group.
+    pub(super) fn own_fault(&self, now: Time) -> Option<Cause> {
         self.first(now, |fact| fact != Some(true))
     }
 
@@ -183,7 +236,8 @@ impl Facts {
         } else if fatal.any(|script| bad(script.up)) {
             Some(Cause::Script)
         } else {
-            (now < self.refused_until).then_some(Cause::Refused)
+            let refused = (now < self.refused_until).then_some(Cause::Refused);
+            refused.or_else(|| (now < self.taken_until).then_some(Cause::InUse))
         }
     }
 
@@ -332,6 +386,9 @@ mod tests {
                 refused_until: Time::ZERO,
                 standby: false,
                 dead: false,
+                taken_until: Time::ZERO,
+                ignores_own: false,
+                others: Some(true),
             };
             assert_eq!(facts.weigh(base), expected, "{base} with {weight} after {results:?}");
         }

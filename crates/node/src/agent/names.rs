@@ -25,6 +25,8 @@ pub(crate) struct VipName {
     /// Its check, in words; empty if it has none.
     pub(crate) checks: Vec<String>,
     pub(crate) advert_ms: u64,
+    /// Adverts that have to be missing until a holder is gone.
+    pub(crate) missing: u8,
     pub(crate) protocol: Protocol,
     pub(crate) preempt: bool,
 }
@@ -122,6 +124,7 @@ fn vip_name(order: Vec<String>, own: Option<IpAddr>, vip: Vip) -> VipName {
             .chain(files)
             .collect(),
         advert_ms: u64::try_from(vip.advert_interval.as_millis()).unwrap_or(u64::MAX),
+        missing: vip.down_timer_adverts,
         protocol: vip.protocol,
         name: vip.name,
         own,

@@ -1,10 +1,20 @@
 //! What the kernel tells of devices, addresses and routes.
 
 use api::Report;
+use config::cluster::Cluster;
 use engine::vip::Input;
-use sys::netlink::Change as Device;
+use sys::netlink::{Change as Device, Monitor};
 
 use super::{Driver, tell};
+
+/// Tells of filters as well where a vip lease ends by them.
+pub(super) fn watch(cluster: Option<&Cluster>) -> std::io::Result<Monitor> {
+    let has_lease = |cluster: &Cluster| cluster.vips.iter().any(|vip| vip.has_lease);
+    match cluster.is_some_and(has_lease) {
+        true => Monitor::open_with_filters(),
+        false => Monitor::open(),
+    }
+}
 
 impl Driver<'_> {
     pub(super) fn devices(&mut self) {
@@ -13,6 +23,9 @@ impl Driver<'_> {
             news |= !matches!(change, Device::Filters { .. });
             match change {
                 Device::Link { link, gone } => {
+                    if !gone {
+                        self.look_for_former_name(&link.name, link.index);
+                    }
                     self.wire.device_changed(&link.name, link.index, gone, &self.poller);
                     let up = link.up && link.carrier;
                     self.link(&link.name, (!gone).then_some((link.index, up)));
@@ -44,6 +57,22 @@ impl Driver<'_> {
         }
         if news {
             self.make_routes();
+        }
+    }
+
+    /// A device that somebody renamed is not there any more under the name that it has in the file: who goes by that name
+    /// would hear nothing more of it.
+    fn look_for_former_name(&mut self, name: &str, index: u32) {
+        let all = self.instances.iter().filter_map(|instance| instance.former_name(index, name));
+        let former: std::collections::BTreeSet<String> = all.collect();
+        for former in former {
+            let concerned = self
+                .instances
+                .iter_mut()
+                .filter(|instance| instance.former_name(index, name).as_ref() == Some(&former));
+            concerned.for_each(|instance| instance.note_renamed(&former, name));
+            self.wire.device_changed(&former, index, true, &self.poller);
+            self.link(&former, None);
         }
     }
 

@@ -46,7 +46,7 @@ impl Driver<'_> {
                 {
                     self.instances[number].note_obeyed(advert.priority);
                 }
-                if let Some(refusal) = after.refusal_since(&before) {
+                for refusal in after.refusals_since(&before) {
                     self.refuse(Addressee::Vip(key), refusal, heard.source());
                 }
             } else if let Some((seat, span)) = heard.foreign_for(instance, &self.wire) {
@@ -115,22 +115,80 @@ impl Driver<'_> {
             Some(vip) => format!("vip/{vip}"),
             None => format!("node/{}", self.node),
         };
-        let decision = if refused.refusal == Refusal::Addresses {
-            "obey them all the same: one forgotten line is no reason for two holders"
-        } else if refused.refusal == Refusal::Foreign {
-            "do not stand for the address while they come; a node that holds it goes on"
-        } else {
-            "do not obey them, and count them; the address stays where it is"
-        };
+        let told = Told::of(refused.refusal);
+        let has_peers = |vip: &config::vip::Vip| !vip.unicast_peers.is_empty();
+        let mut vips = self.instances.iter().map(|instance| &instance.vip);
+        let unicast = vips.any(|vip| Some(&vip.name) == shown.vip.as_ref() && has_peers(vip));
         Event {
             at_ms: sys::clock::wall_ms(),
             node: self.node.clone(),
-            what: "vip-adverts-refused".to_owned(),
+            what: told.what.to_owned(),
             object,
             evidence: format!("adverts on {}: {}", shown.interface, shown.words()),
-            decision: decision.to_owned(),
+            decision: told.decision.to_owned(),
+            not_done: if unicast { told.not_done_to_peers } else { told.not_done }.to_owned(),
             ..Event::default()
         }
+    }
+}
+
+/// What an event says of a reason.
+struct Told {
+    what: &'static str,
+    decision: &'static str,
+    not_done: &'static str,
+    /// In a group with unicast peers.
+    not_done_to_peers: &'static str,
+}
+
+impl Told {
+    const fn of(refusal: Refusal) -> Self {
+        let (mut not_done, mut not_done_to_peers) = ("", "");
+        let (what, decision) = match refusal {
+            Refusal::Addresses => (
+                "vip-adverts-refused",
+                "obey them all the same: one forgotten line is no reason for two holders",
+            ),
+            Refusal::OtherInterval => (
+                "vip-other-interval",
+                "obey them and wait by their interval; this node speaks by its own when it holds",
+            ),
+            Refusal::Outsider => {
+                not_done = "if that router is not meant to be in the group, one of the two needs another router id";
+                not_done_to_peers = not_done;
+                ("vip-foreign-router", "obey it, as any router of the group")
+            }
+            Refusal::Unheard => {
+                not_done = "a switch or a filter drops multicast to 224.0.0.18 or ff02::12: routers of others in the group \
+                            hear nothing; let it through, or write `unicast = true` (keepalived: `unicast_peer`)";
+                not_done_to_peers = "a filter on the way drops IP protocol 112: routers of others in the group may hear nothing";
+                ("vip-adverts-unheard", "obey the sealed messages of that node in their place")
+            }
+            Refusal::Foreign => (
+                "vip-adverts-refused",
+                "do not stand for the address while they come; a node that holds it goes on",
+            ),
+            Refusal::RouterId
+            | Refusal::Interval
+            | Refusal::Password
+            | Refusal::Source
+            | Refusal::Ttl
+            | Refusal::Version
+            | Refusal::Checksum
+            | Refusal::Malformed
+            | Refusal::Unread
+            | Refusal::Stranger
+            | Refusal::Outlived
+            | Refusal::Unsigned
+            | Refusal::UnknownKey
+            | Refusal::Signature
+            | Refusal::Stale
+            | Refusal::Replayed => (
+                "vip-adverts-refused",
+                "do not obey them, and count them; the address stays where it is",
+            ),
+        };
+        Self { what, decision, not_done, not_done_to_peers }
     }
 }
 
@@ -142,6 +200,9 @@ const fn reason(refusal: Refusal) -> RefusedAdvert {
         Refusal::Password => RefusedAdvert::Password,
         Refusal::Source => RefusedAdvert::Source,
         Refusal::Addresses => RefusedAdvert::Addresses,
+        Refusal::OtherInterval => RefusedAdvert::OtherInterval,
+        Refusal::Outsider => RefusedAdvert::Outsider,
+        Refusal::Unheard => RefusedAdvert::Unheard,
         Refusal::Ttl => RefusedAdvert::Ttl,
         Refusal::Version => RefusedAdvert::Version,
         Refusal::Checksum => RefusedAdvert::Checksum,

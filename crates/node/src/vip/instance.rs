@@ -17,6 +17,8 @@ use super::taking::Taking;
 use super::{routes, source};
 use crate::launch::Interfaces;
 
+mod renamed;
+
 /// Addresses that the kernel did not let go, each with its reason.
 #[derive(Debug)]
 pub(super) struct Kept(pub(super) String);
@@ -111,6 +113,8 @@ pub(super) struct Instance {
     pub(super) counts: api::VipCounts,
     /// Devices by name: their number in the kernel.
     indexes: BTreeMap<String, u32>,
+    /// A device that it needs, and what somebody calls it now.
+    renamed: Option<(String, String)>,
     speakers: BTreeMap<String, arp::Socket>,
 }
 
@@ -161,6 +165,7 @@ impl Instance {
             routes_told: String::new(),
             counts: api::VipCounts::default(),
             indexes,
+            renamed: None,
             speakers: BTreeMap::new(),
         }
     }
@@ -288,6 +293,7 @@ impl Instance {
 
     /// A device is new, or gone: what was opened on the old one is of no use.
     pub(super) fn device_changed(&mut self, device: &str, index: Option<u32>) {
+        self.renamed.take_if(|(from, _)| from == device && index.is_some());
         if self.indexes.get(device).copied() != index {
             self.speakers.remove(device);
             match index {

@@ -172,6 +172,8 @@ fn input<'a>(vip: usize, input: Input<'a>) -> Option<lease::Input<'a>> {
         | Input::Advert { .. }
         | Input::Hello { .. }
         | Input::HandOver(_)
+        | Input::InUse { .. }
+        | Input::Together(_)
         | Input::PeerLost { .. } => None,
     }
 }

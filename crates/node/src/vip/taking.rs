@@ -85,7 +85,11 @@ impl Instance {
             }
             Action::Announce => self.note_announced(),
             Action::Release => self.taking = None,
-            Action::Advertise { .. } | Action::HandOver(_) | Action::Hello(_) | Action::Report => {}
+            Action::Advertise { .. }
+            | Action::HandOver(_)
+            | Action::Hello(_)
+            | Action::Probe
+            | Action::Report => {}
         }
     }
 

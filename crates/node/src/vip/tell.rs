@@ -29,6 +29,7 @@ pub(super) fn state(instance: &Instance) -> VipState {
         term: seat.map_or_else(|| machine.term(), |seat| seat.view.term),
         disabled_scripts: instance.disabled_scripts.clone(),
         interface: Some(instance.vip.interface.clone()).filter(|name| !name.is_empty()),
+        in_use_by: machine.in_use_by().map(mac),
         priority: Some(machine.priority()),
         vip_lease: seat.map(|seat| LeaseState {
             holder: seat.view.holder,
@@ -61,6 +62,10 @@ pub(super) fn moved(instance: &Instance, node: &str, nodes: &[String]) -> Option
         },
         took: taking.took(),
     })
+}
+
+fn mac(bytes: engine::vip::Mac) -> String {
+    bytes.map(|byte| format!("{byte:02x}")).join(":")
 }
 
 fn gained(of: &voted::Gained) -> Gained {
@@ -98,6 +103,8 @@ fn cause(cause: Cause) -> VipCause {
         Cause::Standby => VipCause::Standby,
         Cause::Moved => VipCause::Moved,
         Cause::ProvenDead => VipCause::ProvenDead,
+        Cause::InUse => VipCause::InUse,
+        Cause::Together => VipCause::Together,
     }
 }
 
@@ -134,7 +141,7 @@ pub(super) fn event(instance: &Instance, node: &str, nodes: &[String], began: Ti
             Some(of) => {
                 format!("{}; {}", instance.evidence(), gained(of).words(of.from.and_then(name)))
             }
-            None => instance.evidence().to_owned(),
+            None => format!("{}{}", instance.evidence(), instance.renamed()),
         },
         decision,
         action,
@@ -153,7 +160,15 @@ pub(super) fn fault(instance: &Instance, node: &str, cause: Option<Cause>) -> Ev
     let about = match cause {
         Some(Cause::Carrier | Cause::NoDevice) => {
             let devices: Vec<&str> = instance.needed_devices().collect();
-            format!("{}: {}", evidence(cause), devices.join(", "))
+            format!("{}: {}{}", evidence(cause), devices.join(", "), instance.renamed())
+        }
+        Some(Cause::InUse) => {
+            let who = instance.machine.in_use_by().map(mac).unwrap_or_default();
+            format!("{}: {who}", evidence(cause))
+        }
+        Some(Cause::Together) => {
+            let group = instance.vip.sync_group.as_deref().unwrap_or_default();
+            format!("{}: {group}", evidence(cause))
         }
         Some(Cause::NoNetwork) => match instance.awaits.as_ref().map(|awaited| awaited.own) {
             Some(Some(own)) => format!("{}, {own}", evidence(cause)),

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use api::{Mode, VipCause, VipRole, VipState};
 use config::Source;
+use config::cluster::Cluster;
 use engine::packet::{Kind, MAX_BODY, MAX_PACKET, Seal};
 use engine::vip::refusals::Refusal;
 use engine::vip::{Group, HandOver, packet};
@@ -376,6 +377,7 @@ fn a_rescue_takes_the_address_down_and_tells_the_successor() {
             term: 4,
             disabled_scripts: vec![],
             interface: None,
+            in_use_by: None,
             vip_lease: None,
             priority: None,
             took: None,

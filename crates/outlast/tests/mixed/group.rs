@@ -40,7 +40,7 @@ pub(crate) struct Group {
     bridge: u32,
     /// The switch's ends of the members' cables.
     ports: Vec<u32>,
-    _switch: OwnedFd,
+    switch: OwnedFd,
 }
 
 /// A namespace whose `eth0` is plugged into the switch; and the switch's port.
@@ -95,8 +95,13 @@ impl Group {
         let client = Client::start(netns);
         let recording = folder.join("recording.pcap");
         let recorder = Some(record(&switch, &recording));
-        let (members, _switch) = (routers, switch);
-        Self { members, client, recording, recorder, wires, bridge, ports, _switch }
+        let members = routers;
+        Self { members, client, recording, recorder, wires, bridge, ports, switch }
+    }
+
+    /// The namespace of the switch and its ports.
+    pub(crate) fn switch(&self) -> std::os::fd::BorrowedFd<'_> {
+        self.switch.as_fd()
     }
 
     /// Who has the address, among those that the switch connects.

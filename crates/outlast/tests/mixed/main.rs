@@ -7,6 +7,7 @@ mod lonely;
 mod client;
 mod clock;
 mod conform;
+mod delay;
 mod demo;
 mod differences;
 mod dissect;
@@ -17,6 +18,8 @@ mod member;
 mod osken;
 mod row;
 mod signed;
+mod sync;
+mod told;
 
 /// Whether the programs are here; notes the skip of a test for which one is missing.
 fn have(test: &str, programs: &[&str]) -> bool {

@@ -198,6 +198,19 @@ impl Member {
         socket.expect("a namespace").expect("a socket for adverts")
     }
 
+    /// Of its namespace.
+    pub(crate) const fn netlink(&self) -> &Netlink {
+        &self.netlink
+    }
+
+    pub(crate) fn netns(&self) -> std::os::fd::BorrowedFd<'_> {
+        self.netns.as_fd()
+    }
+
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.folder.join(name)
+    }
+
     pub(crate) fn runs(&self) -> bool {
         self.process.is_some()
     }
@@ -249,12 +262,16 @@ impl Member {
         )
     }
 
-    fn write(&self, name: &str, text: &str) {
+    pub(crate) fn read(&self, name: &str) -> String {
+        fs::read_to_string(self.folder.join(name)).expect("a file of the test")
+    }
+
+    pub(crate) fn write(&self, name: &str, text: &str) {
         fs::write(self.folder.join(name), text).expect("a file of the test");
     }
 
     pub(crate) fn start(&mut self) {
-        let path = |name: &str| self.folder.join(name).display().to_string();
+        let path = |name: &str| self.path(name).display().to_string();
         let (program, argv0, words): (&str, &str, Vec<String>) = match (self.maker, self.cluster) {
             (Maker::Theirs, _) => {
                 for file in ["pid", "vrrp.pid"] {

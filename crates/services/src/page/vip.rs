@@ -149,6 +149,8 @@ const fn cause(cause: VipCause) -> &'static str {
         VipCause::Adopted => "kept over a restart",
         VipCause::Standby => "on standby, as an operator asked",
         VipCause::ProvenDead => "an operator confirmed that this node is off",
+        VipCause::InUse => "somebody else has the address",
+        VipCause::Together => "goes with its sync group",
         VipCause::Moved => "moved away by an operator",
         VipCause::Expired => "what it had granted another node ended",
         VipCause::Majority => "no majority granted it",

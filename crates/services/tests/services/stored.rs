@@ -98,6 +98,7 @@ pub fn holder() -> api::VipState {
         term: 7,
         disabled_scripts: vec![],
         interface: None,
+        in_use_by: None,
         vip_lease: None,
         priority: None,
         took: Some(took()),

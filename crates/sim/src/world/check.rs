@@ -265,7 +265,9 @@ impl World {
                 | Cause::Adopted
                 | Cause::Standby
                 | Cause::Moved
-                | Cause::ProvenDead,
+                | Cause::ProvenDead
+                | Cause::InUse
+                | Cause::Together,
             )
             | None => (None, "claims without a cause"),
         };

@@ -288,6 +288,8 @@ impl World {
             Action::Hello(hello) => {
                 self.tell_peers(host, |life, serial| Word::Hello { hello, life, serial });
             }
+            // Nobody else is there.
+            Action::Probe => {}
             Action::Report => {
                 let node = &mut self.hosts[usize::from(host)];
                 if let Some(vip) = &node.vip.machine {

@@ -61,7 +61,7 @@ pub(super) fn send(
     Ok(())
 }
 
-pub(super) fn receive(fd: &OwnedFd, buffer: &mut [u8]) -> io::Result<Received> {
+pub(crate) fn receive(fd: &OwnedFd, buffer: &mut [u8]) -> io::Result<Received> {
     // SAFETY: both are plain structures of integers and pointers, for which zeros are valid.
     let (mut name, mut head): (libc::sockaddr_in6, libc::msghdr) = unsafe { zeroed() };
     let mut control = [0_u64; CONTROL];

@@ -116,6 +116,7 @@ fn a_hand_over_names_the_process_that_was_heard_last() {
         | Action::Announce
         | Action::Advertise { .. }
         | Action::Hello(_)
+        | Action::Probe
         | Action::Report => None,
     });
     assert_eq!(named, Some((1, 7)));

@@ -35,6 +35,7 @@ fn next(role: VipRole, named: Option<u16>, holder: Option<&str>, dead: &[&str]) 
         term: 1,
         disabled_scripts: vec![],
         interface: None,
+        in_use_by: None,
         vip_lease: None,
         priority: None,
         took: None,

@@ -80,6 +80,7 @@ fn holder() -> VipState {
         term: 2,
         disabled_scripts: vec![],
         interface: None,
+        in_use_by: None,
         vip_lease: None,
         priority: None,
         took: None,
@@ -163,7 +164,7 @@ fn names() -> Names {
         own: Some("10.79.0.41".parse().unwrap()),
         checks: vec!["balancer".to_owned()],
         advert_ms: 1000,
-        protocol: config::vip::Protocol::V2,
+        missing: 3,
         ..VipName::default()
     };
     let address = |text: &str, node| (text.parse().unwrap(), node);

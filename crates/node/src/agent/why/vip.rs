@@ -99,7 +99,7 @@ fn master_down(line: &VipLine, file: &VipName) -> Duration {
         Protocol::V2 => Duration::from_secs(1),
         Protocol::V3 { .. } => interval,
     };
-    interval * 3 + whole * (256 - u32::from(line.priority)) / 256
+    interval * file.missing.into() + whole * (256 - u32::from(line.priority)) / 256
 }
 
 const fn reason(cause: VipCause) -> &'static str {
@@ -119,6 +119,10 @@ const fn reason(cause: VipCause) -> &'static str {
         VipCause::Adopted => "taken over from the process before",
         VipCause::Standby => "because an operator put this node on standby",
         VipCause::ProvenDead => "because an operator confirmed that this node is off",
+        VipCause::InUse => "because somebody who is no router of the group has the address",
+        VipCause::Together => {
+            "because another address of its sync group cannot be held here, or was lost"
+        }
         VipCause::Moved => "because an operator moved the address to another node",
         VipCause::Expired => "because what it had granted another node ended",
         VipCause::Majority => "because no majority of the controllers granted it",
@@ -139,7 +143,8 @@ fn rule(ground: &Ground<'_>, line: &VipLine, file: &VipName) -> String {
     let moved = match line.state.cause {
         Some(VipCause::Silence) => {
             format!(
-                "no advert for {silence} (three of {advert} and the skew) means that nobody holds"
+                "no advert for {silence} ({} of {advert} and the skew) means that nobody holds",
+                if file.missing == 3 { "three".to_owned() } else { file.missing.to_string() }
             )
         }
         Some(VipCause::Goodbye) => "after a goodbye only the skew is waited".to_owned(),
@@ -176,6 +181,13 @@ fn rule(ground: &Ground<'_>, line: &VipLine, file: &VipName) -> String {
         Some(VipCause::ProvenDead) => {
             "a node that is proven dead holds nothing and is named by nobody, though it runs"
                 .to_owned()
+        }
+        Some(VipCause::InUse) => {
+            "who hears no holder asks the neighbours first, and claims nothing that somebody has"
+                .to_owned()
+        }
+        Some(VipCause::Together) => {
+            "the addresses of a sync group are held by one node together, or not at all".to_owned()
         }
         Some(VipCause::Moved) => "whom an operator names takes the address at once".to_owned(),
         Some(VipCause::Stopping) => "who ends names its successor first".to_owned(),
@@ -222,6 +234,11 @@ fn would_change(ground: &Ground<'_>, line: &VipLine, file: &VipName) -> Vec<Stri
                 VipCause::ProvenDead => {
                     format!("somebody types `outlast node confirm-off {node} --undo`")
                 }
+                VipCause::InUse => match &line.state.in_use_by {
+                    Some(mac) => format!("{mac} answers for the address no more"),
+                    None => "nobody answers for the address any more".to_owned(),
+                },
+                VipCause::Together => "all of its sync group could be held here".to_owned(),
                 VipCause::Moved
                 | VipCause::Silence
                 | VipCause::Goodbye

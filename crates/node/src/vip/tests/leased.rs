@@ -231,6 +231,7 @@ fn a_rescue_speaks_for_the_process_and_names_whom_that_would_have_named() {
             term: 4,
             disabled_scripts: vec![],
             interface: None,
+            in_use_by: None,
             vip_lease: None,
             priority: None,
             took: None,

@@ -1,0 +1,219 @@
+//! Virtual IPs that are held together: `vrrp_sync_group`, and `sync_group` of the cluster file.
+
+use expect_test::{Expect, expect};
+use outlast_config::vip::Vip;
+use outlast_config::{Source, effective_vips, keepalived, load, render};
+
+/// Two instances with what they and their group track.
+fn file(of_a: &str, of_group: &str) -> String {
+    let instance = |name: &str, id: u8, more: &str| {
+        format!(
+            "vrrp_instance {name} {{\n interface eth0\n virtual_router_id {id}\n virtual_ipaddress {{\n 10.0.0.{id}\n }}\n{more}}}\n"
+        )
+    };
+    let script = |name: &str, weight: i16| {
+        format!("vrrp_script {name} {{\n script \"/bin/true\"\n weight {weight}\n}}\n")
+    };
+    [
+        script("plain", 0),
+        script("heavy", 5),
+        instance("a", 7, of_a),
+        instance("b", 8, ""),
+        format!("vrrp_sync_group router {{\n{of_group}}}\n"),
+    ]
+    .concat()
+}
+
+fn read(text: String, expected: Expect) -> Vec<Vip> {
+    let source = Source { path: "keepalived.conf".to_owned(), text };
+    let (read, findings) = keepalived::parse(&source, 0);
+    expected.assert_eq(&render(&[source], &findings));
+    effective_vips(None, Some(&read), None, false, &|_| None).unwrap()
+}
+
+/// Scripts with their weights, interfaces that take the address away, and those that weigh.
+fn tracked(vip: &Vip) -> (Vec<(&str, i16)>, Vec<&str>, Vec<&str>) {
+    let scripts = vip.track_scripts.iter().map(|script| (script.name.as_str(), script.weight));
+    let weighed = vip.weighed_interfaces.iter().map(|weighed| weighed.name.as_str());
+    let fatal = vip.track_interfaces.iter().map(String::as_str);
+    (scripts.collect(), fatal.collect(), weighed.collect())
+}
+
+const OF_A: &str =
+    " track_script {\n plain\n heavy\n }\n track_interface {\n eth1\n eth2 weight 3\n }\n";
+
+#[test]
+fn what_a_group_tracks_is_of_all_its_instances_and_their_own_weights_do_not_count() {
+    let group = "group {\n a\n b\n}\ntrack_script {\n plain weight 9\n}\ntrack_interface {\n eth3\n eth4 weight 6\n}\n";
+    let vips = read(
+        file(OF_A, group),
+        expect![[r#"
+        warning[sync-group]: `heavy` has a weight, and `a` is in the sync group `router`: the script is not looked at
+          --> keepalived.conf:17:2
+           |
+        17 |  heavy
+           |  ^^^^^
+           = help: write it in the group, or `sync_group_tracking_weight` there
+
+        warning[sync-group]: `eth2` has a weight, and `a` is in the sync group `router`: the address goes with its carrier
+          --> keepalived.conf:21:2
+           |
+        21 |  eth2 weight 3
+           |  ^^^^
+           = help: write it in the group, or `sync_group_tracking_weight` there
+
+        2 warnings
+    "#]],
+    );
+    assert!(vips.iter().all(|vip| vip.sync_group.as_deref() == Some("router")));
+    let of_group = (vec![("plain", 9)], vec!["eth3"], vec!["eth4"]);
+    assert_eq!(tracked(&vips[1]), of_group);
+    // What it tracks already is its own: keepalived does not make it weigh.
+    assert_eq!(tracked(&vips[0]), (vec![("plain", 0)], vec!["eth1", "eth2", "eth3"], vec!["eth4"]));
+    let group = "group {\n a\n b\n}\nsync_group_tracking_weight\n";
+    let vips = read(file(OF_A, group), expect![[""]]);
+    assert_eq!(tracked(&vips[0]), (vec![("plain", 0), ("heavy", 5)], vec!["eth1"], vec!["eth2"]));
+}
+
+#[test]
+fn a_group_of_nothing_of_one_and_of_what_is_elsewhere_are_told() {
+    read(
+        file("", ""),
+        expect![[r#"
+        error[missing-key]: sync group `router` has no instances
+          --> keepalived.conf:23:17
+           |
+        23 | vrrp_sync_group router {
+           |                 ^^^^^^
+           = help: add `group {`, the names of instances and `}`
+
+        1 error
+    "#]],
+    );
+    read(
+        file("", "group {\n a\n}\n"),
+        expect![[r#"
+        warning[sync-group]: sync group `router` has one instance: there is nothing to hold together
+          --> keepalived.conf:23:17
+           |
+        23 | vrrp_sync_group router {
+           |                 ^^^^^^
+
+        1 warning
+    "#]],
+    );
+    read(
+        file("", "group {\n a\n bb\n a\n}\ntrack_script {\n plane\n}\n"),
+        expect![[r#"
+        error[unknown-name]: there is no `vrrp_instance bb`
+          --> keepalived.conf:26:2
+           |
+        26 |  bb
+           |  ^^
+           = help: did you mean `b`?
+
+        error[duplicate-name]: `a` is in the sync group `router` already
+          --> keepalived.conf:27:2
+           |
+        27 |  a
+           |  ^
+
+        error[unknown-name]: there is no `vrrp_script plane`
+          --> keepalived.conf:30:2
+           |
+        30 |  plane
+           |  ^^^^^
+           = help: did you mean `plain`?
+
+        3 errors
+    "#]],
+    );
+    let two = "group {\n a\n b\n}\n}\nvrrp_sync_group other {\ngroup {\n b\n a\n}\nsmtp_alert\n";
+    read(
+        file("", two),
+        expect![[r#"
+        note[not-run-yet]: `smtp_alert` is not run yet
+          --> keepalived.conf:34:1
+           |
+        34 | smtp_alert
+           | ^^^^^^^^^^
+
+        error[duplicate-name]: `b` is in the sync group `router` already
+          --> keepalived.conf:31:2
+           |
+        31 |  b
+           |  ^
+
+        error[duplicate-name]: `a` is in the sync group `router` already
+          --> keepalived.conf:32:2
+           |
+        32 |  a
+           |  ^
+
+        2 errors, 1 note
+    "#]],
+    );
+}
+
+fn cluster(one: &str, two: &str, expected: Expect) -> Vec<Option<String>> {
+    let vip = |name: &str, id: u8, keys: &str| {
+        format!("[vip.{name}]\naddress = \"10.0.0.{id}\"\nrouter_id = {id}\n{keys}\n")
+    };
+    let text = format!(
+        "[cluster]\nname = \"c\"\nsecret_file = \"s\"\n[node.a]\nnetworks = {{ m = \"10.0.0.1\" }}\n[node.b]\nnetworks = {{ m = \"10.0.0.2\" }}\n[node.c]\nnetworks = {{ m = \"10.0.0.3\" }}\n{}{}",
+        vip("one", 7, one),
+        vip("two", 8, two)
+    );
+    let loaded = load(vec![Source { path: "outlast.toml".to_owned(), text }]);
+    expected.assert_eq(&render(&loaded.sources, &loaded.diagnostics));
+    let vips = loaded.cluster.map(|cluster| cluster.vips).unwrap_or_default();
+    vips.into_iter().map(|vip| vip.sync_group).collect()
+}
+
+#[test]
+fn the_cluster_file_names_a_group_in_each_of_its_virtual_ips() {
+    let key = "sync_group = \"router\"";
+    let read = cluster(key, key, expect![[""]]);
+    assert_eq!(read, [Some("router".to_owned()), Some("router".to_owned())]);
+    cluster(
+        key,
+        "",
+        expect![[r#"
+        warning[sync-group]: `one` is alone in the sync group `router`
+          --> outlast.toml:10:6
+           |
+        10 | [vip.one]
+           |      ^^^
+
+        1 warning
+    "#]],
+    );
+    cluster(
+        key,
+        &format!("{key}\norder = [\"b\", \"a\"]"),
+        expect![[r#"
+        error[sync-group]: `one` and `two` of the sync group `router` have another `order`: no node is the first for both
+          --> outlast.toml:14:6
+           |
+        14 | [vip.two]
+           |      ^^^
+           = help: write the same `order` for all of a group
+
+        1 error
+    "#]],
+    );
+    cluster(
+        &format!("{key}\nlease = true"),
+        key,
+        expect![[r#"
+        error[sync-group]: `one` has a vip lease, which knows no groups
+          --> outlast.toml:10:6
+           |
+        10 | [vip.one]
+           |      ^^^
+           = help: remove `sync_group`, or `lease` of all of them
+
+        1 error
+    "#]],
+    );
+}

@@ -1,0 +1,76 @@
+//! Does what the machine of an instance ordered, and tells what came of it.
+
+use api::Report;
+use base::Time;
+use engine::vip::{Action, Input, Undone};
+
+use super::instance::Kept;
+use super::{Driver, Failure, tell};
+
+/// What came of the orders of one step of an instance.
+pub(super) struct Done {
+    /// Before it.
+    held: bool,
+    /// When that began to which it answers, and when it had decided.
+    began: Time,
+    decided: Time,
+    refused: bool,
+    kept: Option<Kept>,
+}
+
+impl Driver<'_> {
+    /// Nothing yet, of what is decided now.
+    pub(super) fn done(&self, number: usize, began: Time) -> Done {
+        let (held, decided) = (self.instances[number].held, sys::clock::now());
+        Done { held, began, decided, refused: false, kept: None }
+    }
+
+    /// Does what the machine ordered, unless what the kernel did not do before forbids it.
+    pub(super) fn obey(&mut self, number: usize, action: Action, done: &mut Done) {
+        let undone = Undone { claim: done.refused, release: done.kept.is_some() };
+        if undone.forbids(&action) {
+            return;
+        }
+        match self.act(number, action) {
+            Ok(()) => {
+                let at = (done.began, done.decided);
+                self.instances[number].note_done(&action, done.held, at);
+            }
+            Err(Failure::Claim) => done.refused = true,
+            Err(Failure::Release(addresses)) => done.kept = Some(addresses),
+        }
+    }
+
+    /// Tells what came of it; a refused address is told to the machine.
+    pub(super) fn conclude(&mut self, number: usize, done: &Done) {
+        let Done { held, began, refused, .. } = *done;
+        let instance = &mut self.instances[number];
+        let moved = instance.held != held && !(refused && instance.held);
+        if moved {
+            instance.note_moved();
+        }
+        let fault = instance.fault_news(began, moved);
+        let instance = &self.instances[number];
+        if let Some(kept) = &done.kept {
+            let event = tell::release_failed(instance, &self.node, kept);
+            self.tell(&Report::Event(event));
+        } else if moved {
+            let event = tell::event(instance, &self.node, &self.nodes, began);
+            self.tell(&Report::Event(event));
+        }
+        self.tell_routes(number);
+        if self.instances[number].priority_is_news() {
+            self.tell(&Report::Vip(tell::state(&self.instances[number])));
+        }
+        let instance = &self.instances[number];
+        if let Some(fault) = fault {
+            self.tell(&Report::Event(tell::fault(instance, &self.node, fault)));
+        }
+        if !instance.machine.searches() {
+            self.probes.end(number);
+        }
+        if refused {
+            self.step_at(number, began, Input::Refused);
+        }
+    }
+}

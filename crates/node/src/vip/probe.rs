@@ -1,0 +1,116 @@
+//! Asks the neighbours whether somebody has an address before this node stands for it, and hears who has.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::os::fd::AsFd;
+
+use engine::vip::{Input, Mac};
+use sys::netlink::Netlink;
+use sys::poll::{Interest, Poller};
+use sys::{arp, neighbour};
+
+use super::Driver;
+use super::instance::Instance;
+
+/// Tokens from here on: 256 for each instance.
+pub(super) const PROBES: u64 = 1 << 24;
+const EACH: u64 = 256;
+/// Of one socket in one turn: everybody on the link may say as much as he likes.
+const TURN: usize = 32;
+
+/// By instance, while it asks.
+#[derive(Default)]
+pub(super) struct Probes(BTreeMap<usize, Search>);
+
+#[derive(Default)]
+struct Search {
+    ears: Vec<Ear>,
+    /// What is heard of these is this node's own.
+    own: Vec<Mac>,
+}
+
+/// What is opened on one device.
+struct Ear {
+    device: String,
+    voice: arp::Socket,
+    /// Over IPv6; else the voice hears as well.
+    hears: Option<neighbour::Socket>,
+}
+
+impl Ear {
+    fn open(device: &str, is_v6: bool) -> std::io::Result<Self> {
+        let (voice, hears) = match is_v6 {
+            false => (arp::Socket::open_to_hear(device)?, None),
+            true => (arp::Socket::open(device)?, Some(neighbour::Socket::open(device)?)),
+        };
+        Ok(Self { device: device.to_owned(), voice, hears })
+    }
+
+    /// Who has which address.
+    fn next(&self) -> Option<(IpAddr, Mac)> {
+        match &self.hears {
+            Some(socket) => socket.receive().ok().map(|heard| (heard.ip.into(), heard.mac)),
+            None => self.voice.receive().ok().map(|heard| (heard.sender.into(), heard.sender_mac)),
+        }
+    }
+}
+
+impl Probes {
+    /// One question for each address, from nowhere: it changes no cache of a neighbour. A device that is down has none.
+    pub(super) fn ask(&mut self, instance: &Instance, netlink: &Netlink, poller: &Poller) {
+        let search = self.0.entry(usize::from(instance.number)).or_insert_with(|| {
+            let links = netlink.links().unwrap_or_default();
+            Search { ears: vec![], own: links.into_iter().map(|link| link.mac).collect() }
+        });
+        let first = PROBES + u64::from(instance.number) * EACH;
+        for (ip, _, device) in instance.vip.places() {
+            let is_for = |ear: &Ear| ear.device == device && ear.hears.is_some() == ip.is_ipv6();
+            if !search.ears.iter().any(is_for)
+                && let Ok(ear) = Ear::open(device, ip.is_ipv6())
+                && let Some(token) = (first..first + EACH).nth(search.ears.len())
+            {
+                let fd = ear.hears.as_ref().map_or_else(|| ear.voice.as_fd(), AsFd::as_fd);
+                if poller.add(fd, token, Interest::READ).is_ok() {
+                    search.ears.push(ear);
+                }
+            }
+            let Some(ear) = search.ears.iter().find(|ear| is_for(ear)) else { continue };
+            let _unheard = match ip {
+                IpAddr::V4(ip) => ear.voice.probe(std::net::Ipv4Addr::UNSPECIFIED, ip),
+                IpAddr::V6(ip) => ear.voice.solicit(ip),
+            };
+        }
+    }
+
+    /// What is heard means nothing any more.
+    pub(super) fn end(&mut self, instance: usize) {
+        self.0.remove(&instance);
+    }
+
+    fn ear(&self, token: u64) -> Option<(usize, &Search, &Ear)> {
+        let token = token.checked_sub(PROBES)?;
+        let number = usize::try_from(token / EACH).ok()?;
+        let search = self.0.get(&number)?;
+        let ear = search.ears.get(usize::try_from(token % EACH).ok()?)?;
+        Some((number, search, ear))
+    }
+}
+
+impl Driver<'_> {
+    /// Somebody said something of an address.
+    pub(super) fn probed(&mut self, token: u64) {
+        for _ in 0..TURN {
+            let Some((number, search, ear)) = self.probes.ear(token) else { return };
+            let Some((ip, mac)) = ear.next() else { return };
+            let at = self.instances.iter().position(|it| usize::from(it.number) == number);
+            let is_held = |at: &usize| {
+                self.instances[*at].vip.addresses.iter().any(|address| address.ip == ip)
+            };
+            if let Some(at) = at.filter(is_held)
+                && !search.own.contains(&mac)
+            {
+                self.step(at, Input::InUse { mac });
+            }
+        }
+    }
+}
