@@ -119,6 +119,21 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// Whether it was sent; not, when the socket or the device had no room for it.
+fn unless_full(sent: io::Result<()>) -> io::Result<bool> {
+    const NO_ROOM: i32 = 105;
+    match sent {
+        Ok(()) => Ok(true),
+        Err(error)
+            if error.kind() == io::ErrorKind::WouldBlock
+                || error.raw_os_error() == Some(NO_ROOM) =>
+        {
+            Ok(false)
+        }
+        Err(error) => Err(error),
+    }
+}
+
 /// What the thread has.
 struct Asking {
     shared: Arc<Shared>,
@@ -168,20 +183,25 @@ impl Asking {
         let sender = self.number % usize::from(SENDERS);
         let port = self.number % usize::from(PORTS);
         (self.senders[sender], self.ports[port]) = (Some(now), Some(now));
+        // What could not be asked, on a machine that stood still, was no question.
+        if !unless_full(self.send(sender, port))? {
+            return Ok(());
+        }
         let mut asked = lock(&self.shared.asked);
         if asked.len() >= MOST {
             asked.drain(..MOST / 2);
         }
         asked.push(Asked { at: now, answers: vec![] });
-        drop(asked);
+        Ok(())
+    }
+
+    fn send(&self, sender: usize, port: usize) -> io::Result<()> {
         let sender = u8::try_from(sender).unwrap_or(0);
         self.arp.probe(self.sender(sender), *self.to.ip())?;
         let port = u16::try_from(port).unwrap_or(0) + FIRST_PORT;
         let from = SocketAddrV4::new(self.sender(0), port);
-        for mac in lock(&self.shared.nodes).iter() {
-            self.syn.ask(*mac, from, self.to)?;
-        }
-        Ok(())
+        let nodes = lock(&self.shared.nodes);
+        nodes.iter().try_for_each(|mac| self.syn.ask(*mac, from, self.to))
     }
 
     fn sender(&self, number: u8) -> Ipv4Addr {
@@ -198,7 +218,7 @@ impl Asking {
             }
             if !heard.reply {
                 // A kernel that answered a SYN asks whether this one is still here.
-                self.arp.answer(heard.target, &heard)?;
+                unless_full(self.arp.answer(heard.target, &heard))?;
             } else if heard.sender == *self.to.ip() {
                 self.note(Way::Arp, self.senders[usize::from(number)], heard.sender_mac);
             }
@@ -212,7 +232,7 @@ impl Asking {
                 continue;
             }
             if heard.open {
-                self.syn.refuse(&heard)?;
+                unless_full(self.syn.refuse(&heard))?;
             }
             let port = usize::from(heard.to.port().wrapping_sub(FIRST_PORT));
             self.note(Way::Syn, self.ports.get(port).copied().flatten(), heard.mac);
