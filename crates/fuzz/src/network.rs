@@ -30,6 +30,7 @@ pub(crate) fn datagram(bytes: &[u8]) {
     advert(bytes, PATH_V6);
     ip(bytes);
     echo(bytes);
+    neighbours(bytes);
     stranger(bytes);
     sealed(bytes);
     bodies(bytes);
@@ -157,6 +158,18 @@ fn echo(bytes: &[u8]) {
         assert!(bytes.ends_with(&[NONCE.to_be_bytes(), number.to_be_bytes()].concat()));
         let longer = [bytes, &[0]].concat();
         assert_eq!(sys::ping::number(&longer, socket, NONCE), None);
+    }
+}
+
+/// What a neighbour says of its addresses: of what stands in the bytes, and of no others.
+fn neighbours(bytes: &[u8]) {
+    let has = |part: &[u8]| bytes.windows(part.len()).any(|window| window == part);
+    if let Some(heard) = sys::neighbour::decode(bytes) {
+        assert!(has(&heard.ip.octets()) && has(&heard.mac), "{heard:?}");
+    }
+    if let Some(answer) = sys::syn::read(bytes) {
+        let asked = [answer.from.ip().octets(), answer.to.ip().octets()].concat();
+        assert!(has(&asked) && has(&answer.mac), "{answer:?}");
     }
 }
 

@@ -7,7 +7,7 @@ use outlast_fuzz::TARGETS;
 
 /// Every file that reads bytes of others, and the target that reaches it: a function `decode` (by the rule of the
 /// house parsers of packets and messages are called so), or one of [`SIGNS`] outside of tests.
-const READERS: [(&str, &str); 35] = [
+const READERS: [(&str, &str); 37] = [
     ("api/src/message.rs", "api_message"),
     ("engine/src/errand.rs", "datagram"),
     ("engine/src/gossip/said.rs", "gossip"),
@@ -37,7 +37,9 @@ const READERS: [(&str, &str); 35] = [
     ("store/src/etcd/said.rs", "etcd_answer"),
     ("store/src/etcd/watching.rs", "etcd_answer"),
     ("store/src/local.rs", "store_message"),
+    ("sys/src/neighbour.rs", "datagram"),
     ("sys/src/ping.rs", "datagram"),
+    ("sys/src/syn.rs", "datagram"),
     ("sys/src/vrrp.rs", "datagram"),
     ("trust/src/hex.rs", "trust_message"),
     ("trust/src/spare.rs", "trust_message"),
@@ -68,10 +70,11 @@ const SIGNS: [&str; 9] = [
 ];
 
 /// What only this node or its kernel wrote, or what is one number, and why it needs no target.
-const OWN: [(&str, &str); 10] = [
+const OWN: [(&str, &str); 11] = [
     ("engine/src/intent/history.rs", "a number of eight bytes in a value of the store"),
     ("engine/src/intent/leader.rs", "a number of eight bytes in a value of the store"),
     ("node/src/agent/coordinate.rs", "a number of eight bytes in a value of the store"),
+    ("node/src/vip/watch.rs", "records of its own thread"),
     ("store/src/embedded/disk/owner.rs", "its own disk"),
     ("sys/src/arp.rs", "the checksum of what it sends"),
     ("sys/src/vrrp/filter.rs", "numbers of the own file, for the kernel's filter"),

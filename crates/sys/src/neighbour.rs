@@ -68,8 +68,9 @@ impl AsFd for Socket {
     }
 }
 
-/// The address of an advert, and its option with the hardware address (2).
-fn decode(message: &[u8]) -> Option<Heard> {
+/// The address of an ICMPv6 message that is an advert, and its option with the hardware address (2); RFC 4861 4.4.
+#[must_use]
+pub fn decode(message: &[u8]) -> Option<Heard> {
     let (head, mut options) = message.split_at_checked(24)?;
     let (kind, target) = (head[0], <[u8; 16]>::try_from(&head[8..24]).ok()?);
     if kind != ADVERT {

@@ -128,7 +128,9 @@ fn checksum(parts: &[&[u8]]) -> [u8; 2] {
     (!u16::try_from(sum).expect("folded to 16 bits")).to_be_bytes()
 }
 
-fn read(frame: &[u8]) -> Option<Answer> {
+/// An Ethernet frame with an answer to a SYN; none: it is something else.
+#[must_use]
+pub fn read(frame: &[u8]) -> Option<Answer> {
     let ip = frame.get(ETHERNET..).filter(|_| frame[12..14] == IPV4_TYPE)?;
     let head = usize::from(ip.first()? & 0xf) * 4;
     let tcp = ip.get(head..).filter(|_| ip.get(9) == Some(&PROTOCOL))?;

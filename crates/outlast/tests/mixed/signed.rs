@@ -108,9 +108,8 @@ fn run(version: Version) {
     group.members[1].start();
     // It hears no holder, and asks before it claims: the address is in use.
     until("it refuses the holder, and finds the address in use", || {
-        let is_kept_off = |status: Status| {
-            status.vips.iter().any(|vip| vip.state.cause == Some(VipCause::InUse))
-        };
+        let is_kept_off =
+            |status: Status| status.vips.iter().any(|vip| vip.state.cause == Some(VipCause::InUse));
         refused(&group.members[1], RefusedAdvert::Signature) > 0
             && status(&group.members[1]).is_some_and(is_kept_off)
     });
