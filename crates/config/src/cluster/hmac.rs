@@ -12,7 +12,7 @@ use crate::vip::{self, Hmac, Key, KeyValue, Mode, Replay};
 pub(crate) struct HmacDraft {
     keys: Option<At<Vec<Key>>>,
     active: Option<At<u8>>,
-    is_monotonic: bool,
+    is_monotonic: Option<At<bool>>,
     window: Option<At<u16>>,
     mode: Option<At<Mode>>,
 }
@@ -64,11 +64,12 @@ pub(super) const REPLAY: Field<VipDraft> = Field {
     default: "\"time\"",
     does: "\"time\": an advert is obeyed while it is new by the clock, which all routers of the group have to agree on; \"monotonic\": each has to be newer than the one before, for clocks that do not agree",
     set: |draft, value, _| {
-        draft.hmac.is_monotonic = match value.get_ref().as_str() {
+        let is_monotonic = match value.get_ref().as_str() {
             Some("time") => false,
             Some("monotonic") => true,
             _ => return Err(wrong(value, "\"time\" or \"monotonic\"")),
         };
+        draft.hmac.is_monotonic = Some((is_monotonic, span(value)));
         Ok(())
     },
 };
@@ -116,6 +117,7 @@ impl HmacDraft {
         let Some((keys, at)) = self.keys else {
             let spans = [
                 self.active.map(|(_, at)| at),
+                self.is_monotonic.map(|(_, at)| at),
                 self.window.map(|(_, at)| at),
                 self.mode.map(|(_, at)| at),
             ];
@@ -137,7 +139,11 @@ impl HmacDraft {
                 0
             }
         };
-        let replay = if self.is_monotonic {
+        let replay = if self.is_monotonic.is_some_and(|(it, _)| it) {
+            if let Some((_, at)) = self.window {
+                let message = "`hmac_replay = \"monotonic\"` asks no clock, so it has no window";
+                wrong(at, message, "remove one of the two");
+            }
             Replay::Monotonic
         } else {
             Replay::by_time(self.window.map(|(window, _)| window), advert_interval)

@@ -284,4 +284,45 @@ fn a_mistake_in_what_signs_adverts_is_told_and_no_key_is_shown() {
         1 error, 1 warning
     "#]],
     );
+    check(
+        &cluster("hmac_replay = \"monotonic\""),
+        &expect![[r#"
+        warning[single-node]: only a may hold `v`: nobody takes it over
+         --> outlast.toml:5:6
+          |
+        5 | [vip.v]
+          |      ^
+          = help: add a second [node.NAME]
+
+        error[auth-hmac]: without `hmac_keys` nothing is signed
+         --> outlast.toml:8:15
+          |
+        8 | hmac_replay = "monotonic"
+          |               ^^^^^^^^^^^
+          = help: add them, or remove this
+
+        1 error, 1 warning
+    "#]],
+    );
+    let both = "hmac_keys = { 1 = \"a\" }\nhmac_replay = \"monotonic\"\nhmac_window = \"5s\"";
+    check(
+        &cluster(both),
+        &expect![[r#"
+        warning[single-node]: only a may hold `v`: nobody takes it over
+         --> outlast.toml:5:6
+          |
+        5 | [vip.v]
+          |      ^
+          = help: add a second [node.NAME]
+
+        error[auth-hmac]: `hmac_replay = "monotonic"` asks no clock, so it has no window
+          --> outlast.toml:10:15
+           |
+        10 | hmac_window = "5s"
+           |               ^^^^
+           = help: remove one of the two
+
+        1 error, 1 warning
+    "#]],
+    );
 }

@@ -65,6 +65,8 @@ impl Supervisor {
             scripts::user_of(user.as_deref(), group.as_deref(), scripts::DEFAULT_USER)
         });
         if as_whom == User::Unknown {
+            // It may be there at the next reload.
+            self.told.users.remove(&(user.clone(), group.clone()));
             let user = user.as_deref().unwrap_or_default();
             return Some(format!("there is no user {user}, or not that group"));
         }

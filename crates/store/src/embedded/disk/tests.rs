@@ -77,6 +77,20 @@ impl StorageBackend for Gated {
     }
 }
 
+fn options(folder: &Path, witness: Option<PathBuf>) -> Options {
+    Options {
+        folder: folder.to_owned(),
+        cluster: "test".to_owned(),
+        me: 1,
+        founders: BTreeMap::new(),
+        timing: Timing::default(),
+        witness,
+        trusted: false,
+        known: 0,
+        snapshot_every: SNAPSHOT_EVERY,
+    }
+}
+
 async fn is_pending<T>(mut future: std::pin::Pin<&mut impl Future<Output = T>>) -> bool {
     std::future::poll_fn(|context| Poll::Ready(future.as_mut().poll(context).is_pending())).await
 }
@@ -85,17 +99,7 @@ async fn is_pending<T>(mut future: std::pin::Pin<&mut impl Future<Output = T>>) 
 async fn what_is_not_on_the_disk_is_promised_to_nobody() {
     let folder = std::env::temp_dir().join(format!("outlast-gated-{}", std::process::id()));
     std::fs::create_dir_all(&folder).unwrap();
-    let options = Options {
-        folder: folder.clone(),
-        cluster: "test".to_owned(),
-        me: 1,
-        founders: BTreeMap::new(),
-        timing: Timing::default(),
-        witness: None,
-        trusted: false,
-        known: 0,
-        snapshot_every: SNAPSHOT_EVERY,
-    };
+    let options = options(&folder, None);
     let gate = Arc::<Gate>::default();
     let gated = Arc::clone(&gate);
     let disk =
@@ -135,17 +139,7 @@ async fn what_is_not_on_the_disk_is_promised_to_nobody() {
 async fn what_a_disk_lacks_is_remembered_until_it_has_it() {
     let folder = std::env::temp_dir().join(format!("outlast-owes-{}", std::process::id()));
     std::fs::create_dir_all(&folder).unwrap();
-    let options = Options {
-        folder: folder.clone(),
-        cluster: "test".to_owned(),
-        me: 1,
-        founders: BTreeMap::new(),
-        timing: Timing::default(),
-        witness: Some(folder.join("witness")),
-        trusted: false,
-        known: 0,
-        snapshot_every: SNAPSHOT_EVERY,
-    };
+    let options = options(&folder, Some(folder.join("witness")));
     let log_id = |index| LogId::new(CommittedLeaderId::new(5, 2), index);
     let owed = Standing { vote: Vote::new(5, 2), log: Some(log_id(2)) };
     let fill = async |disk: &Disk, index| {
