@@ -7,7 +7,8 @@ use crate::cluster::{self, Cluster, VipCheck};
 use crate::keepalived::{Instance, Keepalived, State, Track};
 use crate::notify::{Fifo, Notify};
 use crate::vip::{
-    Address, DOWN_TIMER_ADVERTS, Script, TrackedFile, TrackedProcess, Vip, Weighed, password,
+    Address, DOWN_TIMER_ADVERTS, Script, TrackedFile, TrackedProcess, Travel, Vip, Weighed,
+    password,
 };
 
 /// Priority of the first node of the order.
@@ -111,6 +112,7 @@ fn from_cluster(
         routes: Vec::new(),
         source: vip.source.or(own_source),
         unicast_peers: if vip.unicast { peers.filter(same_kind).collect() } else { Vec::new() },
+        travel: Travel::default(),
         track_interfaces: vip.track_interfaces.clone(),
         ignores_interface: false,
         weighed_interfaces: Vec::new(),
@@ -214,6 +216,7 @@ pub(crate) fn from_keepalived(instance: &Instance, file: &Keepalived, track_bala
         routes: instance.routes.clone(),
         source: instance.source,
         unicast_peers: instance.unicast_peers.clone(),
+        travel: instance.travel.clone(),
         ignores_interface: instance.dont_track_primary,
         track_interfaces: fatal.into_iter().map(|track| track.name.clone()).collect(),
         weighed_interfaces: weighed.into_iter().filter_map(weigh).collect(),

@@ -27,6 +27,7 @@ mod parse;
 mod protocol;
 mod routes;
 mod sync;
+mod travel;
 mod watch;
 mod words;
 

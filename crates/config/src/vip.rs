@@ -10,9 +10,11 @@ use crate::diagnostic::Diagnostic;
 use crate::notify::Notify;
 
 mod hmac;
+mod travel;
 mod watch;
 
 pub use hmac::{Hmac, KEY_BYTES, Key, KeyValue, Mode, Replay, WINDOW};
+pub use travel::{Routed, Travel};
 pub use watch::{Matching, TrackedFile, TrackedProcess};
 
 /// One VRRP instance on one node: made from `outlast.toml` or from keepalived's file by
@@ -49,8 +51,10 @@ pub struct Vip {
     pub routes: Vec<Route>,
     /// Source of adverts; where none is given the first address of `interface`, over IPv6 the first that is for its link.
     pub source: Option<IpAddr>,
-    /// Unicast peers; empty: multicast to 224.0.0.18 or ff02::12.
+    /// Unicast peers; empty: multicast.
     pub unicast_peers: Vec<IpAddr>,
+    /// To which group, and over how many routers.
+    pub travel: Travel,
     pub track_interfaces: Vec<String>,
     /// Whether it is held whatever becomes of `interface` (`dont_track_primary`).
     pub ignores_interface: bool,
@@ -243,6 +247,7 @@ impl Vip {
             routes: Vec::new(),
             source: None,
             unicast_peers: Vec::new(),
+            travel: Travel::default(),
             track_interfaces: Vec::new(),
             ignores_interface: false,
             weighed_interfaces: Vec::new(),

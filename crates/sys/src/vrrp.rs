@@ -37,8 +37,9 @@ const TYPE_OF_SERVICE: u8 = 0xc0;
 #[derive(Debug)]
 pub struct Socket {
     fd: OwnedFd,
-    /// Of one for IPv6: the number of its device.
-    v6: Option<u32>,
+    /// The number of its device.
+    index: u32,
+    is_v6: bool,
 }
 
 /// One packet.
@@ -80,11 +81,11 @@ impl Socket {
         set_option(fd.as_fd(), libc::SOL_SOCKET, libc::SO_PRIORITY, &6_i32)?;
         sockopt::set_ip_multicast_if_with_ifindex(&fd, &GROUP, &Ipv4Addr::UNSPECIFIED, index)?;
         sockopt::set_ip_multicast_loop(&fd, false)?;
+        let socket = Self { fd, index, is_v6: false };
         if multicast {
-            let any = Ipv4Addr::UNSPECIFIED;
-            sockopt::set_ip_add_membership_with_ifindex(&fd, &GROUP, &any, index)?;
+            socket.join(GROUP.into())?;
         }
-        Ok(Self { fd, v6: None })
+        Ok(socket)
     }
 
     /// The same for adverts over IPv6. Without `multicast` it does not make the device hear the group; what the device hears
@@ -94,7 +95,29 @@ impl Socket {
     /// As [`Self::open`], and where the kernel has no IPv6.
     pub fn open_v6(interface: &str, multicast: bool) -> io::Result<Self> {
         let index = interface_index(interface)?;
-        Ok(Self { fd: v6::open(interface, index, multicast)?, v6: Some(index) })
+        let socket = Self { fd: v6::open(interface)?, index, is_v6: true };
+        if multicast {
+            socket.join(GROUP_V6.into())?;
+        }
+        Ok(socket)
+    }
+
+    /// From now on its device takes what is sent to that group, and it gets it.
+    ///
+    /// # Errors
+    /// For an address that is no group, or one of the other kind; where it is in too many of them (20 by default).
+    pub fn join(&self, group: IpAddr) -> io::Result<()> {
+        match (group, self.is_v6) {
+            (IpAddr::V4(group), false) => {
+                let any = Ipv4Addr::UNSPECIFIED;
+                sockopt::set_ip_add_membership_with_ifindex(&self.fd, &group, &any, self.index)?;
+            }
+            (IpAddr::V6(group), true) => {
+                sockopt::set_ipv6_add_membership(&self.fd, &group, self.index)?;
+            }
+            _ => return Err(io::ErrorKind::InvalidInput.into()),
+        }
+        Ok(())
     }
 
     /// Sends one advert with TTL 255. `source` need not be an address of this node any more.
@@ -105,7 +128,7 @@ impl Socket {
         self.send_with(TTL, source, to, payload)
     }
 
-    /// As [`Self::send`], with another TTL: what a router has forwarded.
+    /// As [`Self::send`], with another TTL: for peers behind routers, or as what a router has forwarded.
     ///
     /// # Errors
     /// When the interface is down or gone.
@@ -113,10 +136,10 @@ impl Socket {
         if payload.len() > LONGEST {
             return Err(io::ErrorKind::InvalidInput.into());
         }
-        match (source, to, self.v6) {
-            (IpAddr::V4(source), IpAddr::V4(to), None) => self.send_v4(ttl, (source, to), payload),
-            (IpAddr::V6(source), IpAddr::V6(to), Some(index)) => {
-                v6::send(&self.fd, index, ttl, (source, to), payload)
+        match (source, to, self.is_v6) {
+            (IpAddr::V4(source), IpAddr::V4(to), false) => self.send_v4(ttl, (source, to), payload),
+            (IpAddr::V6(source), IpAddr::V6(to), true) => {
+                v6::send(&self.fd, self.index, ttl, (source, to), payload)
             }
             _ => Err(io::ErrorKind::InvalidInput.into()),
         }
@@ -148,7 +171,7 @@ impl Socket {
     /// # Errors
     /// `WouldBlock` when there is none, `InvalidData` when it is no whole packet.
     pub fn receive(&self, buffer: &mut [u8]) -> io::Result<Received> {
-        if self.v6.is_some() {
+        if self.is_v6 {
             return v6::receive(&self.fd, buffer);
         }
         let (count, whole) = rustix::net::recv(&self.fd, &mut *buffer, RecvFlags::TRUNC)?;

@@ -7,7 +7,7 @@ use crate::keepalived::{
     SyncGroup, Track,
 };
 use crate::notify::{Fifo, Notify, Program};
-use crate::vip::{Address, Hmac, Script};
+use crate::vip::{Address, Hmac, Routed, Script, Travel};
 
 pub(super) fn lay_out(file: &Keepalived, layout: &mut Layout) {
     let Keepalived { global, scripts, processes, files, instances, sync_groups } = file;
@@ -16,7 +16,9 @@ pub(super) fn lay_out(file: &Keepalived, layout: &mut Layout) {
         script_user,
         script_group,
         script_security,
-        multicast_group,
+        // Each instance says where its adverts go.
+        multicast_group: _,
+        multicast_group_v6: _,
         // Each instance says what it speaks.
         version: _,
         checksum_as_v2: _,
@@ -36,7 +38,6 @@ pub(super) fn lay_out(file: &Keepalived, layout: &mut Layout) {
         .maybe("notify_fifo", fifo_text(fifo), Needs::Nothing)
         .maybe("vrrp_notify_fifo", fifo_text(vrrp_fifo), Needs::Nothing)
         .flag("fifo_write_vrrp_states_on_reload", *says_states_on_reload, Needs::Nothing)
-        .maybe("vrrp_mcast_group4", *multicast_group, Needs::Vip)
         // The vip process exists where there is one.
         .flag("instances", !instances.is_empty(), Needs::Node);
     for block in scripts {
@@ -126,6 +127,7 @@ fn lay_out_instance(instance: &Instance, layout: &mut Layout) {
         dont_track_primary,
         source,
         unicast_peers,
+        travel,
         notify,
         says_priority,
     } = instance;
@@ -160,7 +162,16 @@ fn lay_out_instance(instance: &Instance, layout: &mut Layout) {
         .maybe("unicast_src_ip", *source, Needs::Vip)
         .list("unicast_peer", unicast_peers, Needs::Vip)
         .maybe("notify_priority_changes", *says_priority, Needs::Vip);
+    lay_out_travel(travel, &mut fields);
     lay_out_notify(notify, &mut fields);
+}
+
+fn lay_out_travel(travel: &Travel, fields: &mut Fields<'_>) {
+    let Travel { group, hops, routed } = travel;
+    fields
+        .list("unicast_peer hops", routed.iter().map(routed_text), Needs::Vip)
+        .maybe("unicast_ttl", Some(*hops).filter(|hops| *hops != 255), Needs::Vip)
+        .maybe("mcast_dst_ip", *group, Needs::Move);
 }
 
 fn lay_out_notify(notify: &Notify, fields: &mut Fields<'_>) {
@@ -193,6 +204,11 @@ fn fifo_text(fifo: &Fifo) -> Option<String> {
     text.extend(group.iter().map(|group| format!(" {group}")));
     text.extend(reader.iter().map(|reader| format!(" read by {}", program_text(reader))));
     Some(text)
+}
+
+fn routed_text(routed: &Routed) -> String {
+    let Routed { peer, least, most } = routed;
+    format!("{peer} {least}-{most}")
 }
 
 fn address_text(address: &Address) -> String {

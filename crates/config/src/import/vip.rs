@@ -11,7 +11,7 @@ use crate::effective::from_keepalived;
 use crate::keepalived::{Instance, State};
 use crate::lint::asks_a_socket;
 use crate::notify::Program;
-use crate::vip::{DOWN_TIMER_ADVERTS, PASSWORD_BYTES, Protocol, Script};
+use crate::vip::{DOWN_TIMER_ADVERTS, PASSWORD_BYTES, Protocol, Script, Travel};
 
 /// Writes the section of one instance.
 pub(super) fn section(
@@ -256,8 +256,16 @@ impl Writer<'_> {
             let message = format!("adverts came from {source}, which is no node's address");
             self.lose("source", message);
         }
+        if let Some(group) = instance.travel.group {
+            let message = format!("adverts went to {group}; here they go to all VRRP routers");
+            self.lose("travel", message);
+        }
         if instance.unicast_peers.is_empty() {
             return;
+        }
+        if instance.travel != Travel::default() {
+            let message = "adverts went over other routers; here they go as far as their link";
+            self.lose("travel", message.to_owned());
         }
         self.put("unicast", "true");
         let mut expected: Vec<IpAddr> = instance.unicast_peers.clone();

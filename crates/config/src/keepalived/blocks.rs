@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::instance::{CHECKSUM, LISTS, LOSER, MISSING, WINNER, weight};
-use super::{Global, ScriptBlock, notify, protocol};
+use super::{Global, ScriptBlock, notify, protocol, travel};
 use crate::diagnostic::Diagnostic;
 use crate::keyword::{Keyword, idle, later, now};
 use crate::line::Line;
@@ -46,16 +46,8 @@ pub(crate) const GLOBAL: &[Keyword<Global>] = &[
             Ok(())
         },
     ),
-    now("vrrp_mcast_group4", "<ip>", "224.0.0.18", "where adverts go", |global, line| {
-        let word = line.expect("an IPv4 address")?;
-        let group: std::net::Ipv4Addr = word.parse("an IPv4 address")?;
-        if group != std::net::Ipv4Addr::new(224, 0, 0, 18) {
-            line.report(Diagnostic::not_yet(word.span, "another multicast group"));
-        }
-        global.multicast_group = Some(group);
-        line.finish();
-        Ok(())
-    }),
+    now("vrrp_mcast_group4", "<ip>", "224.0.0.18", travel::GROUP, travel::group_v4),
+    now("vrrp_mcast_group6", "<ip>", "ff02::12", travel::GROUP, travel::group_v6),
     now("v3_checksum_as_v2", "[true|false]", "false", CHECKSUM, |global, line| {
         global.checksum_as_v2 = protocol::yes_or_no(line)?;
         Ok(())
@@ -200,7 +192,6 @@ pub(crate) const GLOBAL: &[Keyword<Global>] = &[
     later("vmac_prefix"),
     later("vrrp_ipsets"),
     later("vrrp_iptables"),
-    later("vrrp_mcast_group6"),
     later("vrrp_startup_delay"),
     later("vrrp_strict"),
 ];

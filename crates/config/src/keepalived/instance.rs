@@ -9,13 +9,14 @@ use super::hmac;
 use super::notify;
 use super::protocol::{self, Written};
 use super::routes::{self, routes, scope};
+use super::travel;
 use super::{Authentication, Instance, State, Track};
 use crate::diagnostic::Diagnostic;
 use crate::guess;
 use crate::keyword::{Keyword, idle, later, now};
 use crate::line::{Line, Statement, Word};
 use crate::notify::Notify;
-use crate::vip::{self, Address, PASSWORD_BYTES, Protocol};
+use crate::vip::{self, Address, PASSWORD_BYTES, Protocol, Travel};
 
 const ANNOUNCE: &str = "announcements have times of our own";
 pub(super) const LOSER: &str = "a holder that gives way to a stronger one always speaks once more";
@@ -47,6 +48,7 @@ pub(crate) const KEYWORDS: &[Keyword<Instance>] = &[
         instance.interface = line.expect("the name of an interface")?.text;
         done(line)
     }),
+    now("mcast_dst_ip", "<ip>", OF_ALL, travel::GROUP, travel::group),
     now("mcast_src_ip", "<ip>", "the interface's", "source of the adverts", source),
     now("native_ipv6", "", "", "says that the adverts go over IPv6", |instance, line| {
         instance.written.native_ipv6 = Some(line.head());
@@ -147,21 +149,9 @@ pub(crate) const KEYWORDS: &[Keyword<Instance>] = &[
         i.track_processes.extend(tracks(line)?);
         Ok(())
     }),
-    now("unicast_peer", "{ <ip> ... }", "multicast", "who gets the adverts", |instance, line| {
-        for mut entry in entries(line, "unicast_peer")? {
-            let word = entry.remove(0);
-            match word.text.parse::<IpAddr>() {
-                Ok(ip) => instance.unicast_peers.push(ip),
-                Err(_) => line.report(word.wrong("an IP address")),
-            }
-            if let Some(option) = entry.first() {
-                let what = format!("`{}` of `unicast_peer`", option.text);
-                line.report(Diagnostic::not_yet(option.span, what));
-            }
-        }
-        Ok(())
-    }),
+    now("unicast_peer", travel::PEERS, "multicast", "who gets the adverts", travel::peers),
     now("unicast_src_ip", "<ip>", "the interface's", "source of the adverts", source),
+    now("unicast_ttl", "<1-255>", "255", "hop limit of the adverts to peers", travel::hops),
     now("v3_checksum_as_v2", "[true|false]", OF_ALL, CHECKSUM, |i, line| {
         i.written.checksum_as_v2 = Some(protocol::yes_or_no(line)?);
         Ok(())
@@ -206,7 +196,6 @@ pub(crate) const KEYWORDS: &[Keyword<Instance>] = &[
     idle("skip_check_adv_addr", LISTS),
     later("accept"),
     later("lvs_sync_daemon_interface"),
-    later("mcast_dst_ip"),
     later("no_accept"),
     later("no_virtual_ipaddress"),
     later("notify_master_rx_lower_pri"),
@@ -216,7 +205,6 @@ pub(crate) const KEYWORDS: &[Keyword<Instance>] = &[
     later("track_bfd"),
     later("track_src_ip"),
     later("unicast_fault_no_peer"),
-    later("unicast_ttl"),
     later("use_ipvlan"),
     later("use_vmac"),
     later("use_vmac_addr"),
@@ -268,6 +256,7 @@ pub(crate) fn new(name: Word) -> Instance {
         dont_track_primary: false,
         source: None,
         unicast_peers: Vec::new(),
+        travel: Travel::default(),
         notify: Notify::default(),
         says_priority: None,
     }

@@ -1,6 +1,6 @@
 //! What a file in keepalived's language says about virtual IPs.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
 use base::Span;
@@ -8,7 +8,7 @@ use base::Span;
 use super::protocol::Written;
 use super::watch::{FileBlock, ProcessBlock};
 use crate::notify::{Fifo, Notify};
-use crate::vip::{Address, Hmac, Protocol, Route, Script};
+use crate::vip::{Address, Hmac, Protocol, Route, Script, Travel};
 
 /// The whole file.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
@@ -34,6 +34,7 @@ pub struct Global {
     /// Refuses scripts that somebody else than root could change.
     pub script_security: bool,
     pub multicast_group: Option<Ipv4Addr>,
+    pub multicast_group_v6: Option<Ipv6Addr>,
     /// `vrrp_version`, 2 or 3: of instances that name none.
     pub version: Option<u8>,
     /// `v3_checksum_as_v2`, of instances that do not say.
@@ -102,6 +103,7 @@ pub struct Instance {
     /// `unicast_src_ip` or `mcast_src_ip`.
     pub source: Option<IpAddr>,
     pub unicast_peers: Vec<IpAddr>,
+    pub travel: Travel,
     /// As written: [`Keepalived`] knows the user where none is named.
     pub notify: Notify,
     /// `notify_priority_changes`

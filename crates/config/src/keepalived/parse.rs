@@ -219,8 +219,8 @@ fn verify(read: &Keepalived) -> Vec<Diagnostic> {
             found.push(Diagnostic::error(instance.span, "duplicate-name", message));
         }
         let same = |other: &&Instance| {
-            (&other.interface, other.router_id, other.is_v6())
-                == (&instance.interface, instance.router_id, instance.is_v6())
+            let of = |it: &Instance| (it.router_id, it.is_v6(), it.travel.group);
+            other.interface == instance.interface && of(other) == of(instance)
         };
         if let Some(other) = earlier.iter().find(same).filter(|_| instance.router_id != 0) {
             let message = format!(

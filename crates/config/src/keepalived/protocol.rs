@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use base::Span;
 
-use super::{Global, Instance, Keepalived, Signed, State, hmac};
+use super::{Global, Instance, Keepalived, Signed, State, hmac, travel};
 use crate::diagnostic::Diagnostic;
 use crate::line::{Line, Word};
 use crate::vip::{Checksum, DOWN_TIMER_ADVERTS, Protocol};
@@ -22,6 +22,8 @@ pub struct Written {
     pub down_timer_adverts: Option<u8>,
     /// Where `old_unicast_checksum` stands.
     pub old_checksum: Option<Span>,
+    /// Where `mcast_dst_ip` says its group.
+    pub group: Option<Span>,
     /// Where `native_ipv6` stands.
     pub native_ipv6: Option<Span>,
     /// Where `advert_int` says its number.
@@ -105,6 +107,7 @@ pub(super) fn settle(read: &mut Keepalived, found: &mut Vec<Diagnostic>) {
         let adverts = instance.written.down_timer_adverts.or(global.down_timer_adverts);
         instance.down_timer_adverts = adverts.unwrap_or(DOWN_TIMER_ADVERTS);
         instance.protocol = protocol(&instance.written, global, instance.is_v6());
+        travel::settle(instance, global, found);
         round(instance, found);
         hmac::settle(instance, found);
         if instance.protocol == Protocol::V2 {

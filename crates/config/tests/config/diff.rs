@@ -80,7 +80,7 @@ global_defs {
     router_id controller
     script_user nobody nogroup
     enable_script_security
-    vrrp_mcast_group4 224.0.0.18
+    vrrp_mcast_group4 224.0.0.98
 }
 vrrp_script answers {
     script \"/bin/check it\"
@@ -142,9 +142,18 @@ vrrp_instance one {
         number weight 4
     }
     unicast_src_ip 10.0.0.1
+    unicast_ttl 9
     unicast_peer {
-        10.0.0.2
+        10.0.0.2 min_ttl 2 max_ttl 200
     }
+}
+vrrp_instance elsewhere {
+    interface eth0
+    virtual_router_id 56
+    virtual_ipaddress {
+        10.0.0.5
+    }
+    mcast_dst_ip 224.0.0.97
 }
 vrrp_instance signed {
     interface eth0

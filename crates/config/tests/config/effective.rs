@@ -107,6 +107,11 @@ fn a_virtual_ip_of_the_cluster_file_is_complete() {
                     10.0.0.2,
                 ),
                 unicast_peers: [],
+                travel: Travel {
+                    group: None,
+                    hops: 255,
+                    routed: [],
+                },
                 track_interfaces: [],
                 ignores_interface: false,
                 weighed_interfaces: [],
@@ -179,6 +184,11 @@ fn a_virtual_ip_of_keepaliveds_file_is_complete() {
                 routes: [],
                 source: None,
                 unicast_peers: [],
+                travel: Travel {
+                    group: None,
+                    hops: 255,
+                    routed: [],
+                },
                 track_interfaces: [
                     "eth3",
                 ],

@@ -337,6 +337,7 @@ fn differences(before: &Vip, after: &Vip) -> BTreeSet<&'static str> {
     compare("source", before.source.is_none() || before.source == after.source);
     let peers = |vip: &Vip| vip.unicast_peers.iter().copied().collect::<BTreeSet<_>>();
     compare("unicast_peers", peers(before) == peers(after));
+    compare("travel", before.travel == after.travel);
     compare("track_interfaces", before.track_interfaces == after.track_interfaces);
     compare("weighed_interfaces", before.weighed_interfaces == after.weighed_interfaces);
     compare("track_processes", before.track_processes == after.track_processes);

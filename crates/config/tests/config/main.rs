@@ -26,5 +26,6 @@ mod signed;
 mod skip;
 mod store;
 mod together;
+mod travel;
 mod v6;
 mod version;

@@ -55,11 +55,14 @@ impl Path {
     /// was sent to one router may come from anywhere. keepalived 2.2.7 drops it, too, whatever its hops. None: it may be obeyed.
     ///
     /// From a peer over IPv4 nothing is obeyed that a router forwarded, as anybody can write its address, unless every advert is
-    /// signed. keepalived 2.2 leaves the hops of IPv6 to the kernel (64) for its peers.
+    /// signed, or the file says how many routers there may be. keepalived 2.2 leaves the hops of IPv6 to the kernel (64) for its
+    /// peers.
     #[must_use]
     pub fn refused_by(self, vip: &Vip, ttl: u8) -> Option<Refusal> {
         if self.destination.is_multicast() {
             None
+        } else if let Some(takes) = vip.travel.takes(self.source, ttl) {
+            (!takes).then_some(Refusal::Ttl)
         } else if !vip.unicast_peers.is_empty() {
             let is_signed = vip.hmac.as_ref().is_some_and(|hmac| hmac.mode == Mode::Enforce);
             (ttl != TTL && self.source.is_ipv4() && !is_signed).then_some(Refusal::Ttl)
@@ -69,6 +72,13 @@ impl Path {
             Some(Refusal::Ttl)
         }
     }
+}
+
+/// Where adverts of that one go unless peers are listed.
+#[must_use]
+pub fn group_of(vip: &Vip) -> IpAddr {
+    let usual = if vip.is_v6() { GROUP_V6.into() } else { GROUP.into() };
+    vip.travel.group.unwrap_or(usual)
 }
 
 /// One advert. The addresses stay in the datagram they came in.

@@ -92,6 +92,7 @@ impl<'a> Heard<'a> {
         match self {
             Heard::Advert { interface, path, ttl, advert, .. } => {
                 let is_for = wire.is_for(*interface, advert.router_id, instance)
+                    && goes_to(*path, &instance.vip)
                     && path.refused_by(&instance.vip, *ttl).is_none();
                 is_for.then_some(Input::Advert { source: path.source, advert: *advert })
             }
@@ -134,7 +135,8 @@ impl<'a> Heard<'a> {
                 wire.is_for(*interface, *id, instance).then_some(*refusal)
             }
             Heard::Advert { interface, path, ttl, advert, .. }
-                if wire.is_for(*interface, advert.router_id, instance) =>
+                if wire.is_for(*interface, advert.router_id, instance)
+                    && goes_to(*path, &instance.vip) =>
             {
                 path.refused_by(&instance.vip, *ttl)
             }
@@ -407,6 +409,11 @@ impl Wire {
     }
 }
 
+/// Instances with one router id on one interface differ in their group (`mcast_dst_ip`).
+fn goes_to(path: Path, vip: &config::vip::Vip) -> bool {
+    !path.destination.is_multicast() || path.destination == packet::group_of(vip)
+}
+
 /// Sends one advert, signed if `guard` signs. A device that is down carries none, which the others notice.
 pub(super) fn advertise(
     socket: &vrrp::Socket,
@@ -419,14 +426,14 @@ pub(super) fn advertise(
     let signature = guard.and_then(|guard| guard.sign(sys::clock::since_1970()));
     let mut bytes = [0; MAX_LENGTH];
     let peers = vip.unicast_peers.iter().copied();
-    let group = if vip.is_v6() { packet::GROUP_V6.into() } else { packet::GROUP.into() };
-    let group = vip.unicast_peers.is_empty().then_some(group);
+    let group = vip.unicast_peers.is_empty().then(|| packet::group_of(vip));
+    let hops = if group.is_some() { packet::TTL } else { vip.travel.hops };
     for destination in peers.chain(group) {
         let path = Path { source, destination };
         let length = match &signature {
             Some(signature) => packet::encode_signed(vip, priority, path, signature, &mut bytes),
             None => packet::encode(vip, priority, path, &mut bytes),
         };
-        let _unheard = socket.send(source, destination, &bytes[..length]);
+        let _unheard = socket.send_with(hops, source, destination, &bytes[..length]);
     }
 }

@@ -24,6 +24,8 @@ mod cases;
 const ROUTER: Ipv4Addr = Ipv4Addr::new(10, 79, 0, 41);
 const SENDER: Ipv4Addr = Ipv4Addr::new(10, 79, 0, 42);
 const OTHER: Ipv4Addr = Ipv4Addr::new(10, 79, 0, 43);
+/// No router is in it unless its file says so.
+const GROUP_OF_FILE: Ipv4Addr = Ipv4Addr::new(224, 0, 0, 99);
 /// The sender's of the link.
 const NEAR: Ipv6Addr = Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 0x42);
 /// A router of priority 100 that obeys nobody holds after 3.6 s.
@@ -67,13 +69,31 @@ enum Way {
     Unlisted,
     /// The same, and its file has `check_unicast_src`.
     Checked,
+    /// To all of the link, and the router's file has another group.
+    AllButGroup,
+    /// To the group in the router's file.
+    Group,
+    /// To the router alone, which takes the sender's with a hop limit of 250 or more.
+    Routed,
 }
 
 impl Way {
     const fn transport(self) -> Transport {
         match self {
-            Self::All | Self::AllFromFar | Self::One => Transport::Multicast,
-            Self::Listed | Self::Unlisted | Self::Checked => Transport::Unicast,
+            Self::All | Self::AllFromFar | Self::One | Self::AllButGroup | Self::Group => {
+                Transport::Multicast
+            }
+            Self::Listed | Self::Unlisted | Self::Checked | Self::Routed => Transport::Unicast,
+        }
+    }
+
+    /// Behind what every router's file has.
+    const fn words(self) -> &'static str {
+        match self {
+            Self::Checked => "  check_unicast_src\n",
+            Self::AllButGroup | Self::Group => "  mcast_dst_ip 224.0.0.99\n",
+            Self::Routed => "  unicast_peer {\n    10.79.0.42 min_ttl 250\n  }\n",
+            _ => "",
         }
     }
 
@@ -83,12 +103,10 @@ impl Way {
             (Self::All | Self::AllFromFar, false) => (IpAddr::V4(SENDER), IpAddr::V4(vrrp::GROUP)),
             (Self::All, true) => (IpAddr::V6(NEAR), IpAddr::V6(vrrp::GROUP_V6)),
             (Self::AllFromFar, true) => (far(SENDER), IpAddr::V6(vrrp::GROUP_V6)),
-            (Self::One | Self::Listed | Self::Unlisted | Self::Checked, false) => {
-                (IpAddr::V4(SENDER), IpAddr::V4(ROUTER))
-            }
-            (Self::One | Self::Listed | Self::Unlisted | Self::Checked, true) => {
-                (far(SENDER), far(ROUTER))
-            }
+            (Self::AllButGroup, false) => (IpAddr::V4(SENDER), IpAddr::V4(vrrp::GROUP)),
+            (Self::Group, _) => (IpAddr::V4(SENDER), IpAddr::V4(GROUP_OF_FILE)),
+            (_, false) => (IpAddr::V4(SENDER), IpAddr::V4(ROUTER)),
+            (_, true) => (far(SENDER), far(ROUTER)),
         }
     }
 }
@@ -154,7 +172,7 @@ fn ask(case: &Case, maker: Maker, folder: &Path) -> Answer {
     let mut router = Member::new(maker, 100, ROUTER, router, folder.to_owned());
     let (transport, version) = (case.way.transport(), case.router);
     let manner = Manner { transport, version, cluster: false, loser_speaks: false };
-    router.more = if case.way == Way::Checked { "  check_unicast_src\n" } else { "" };
+    router.more = case.way.words();
     let listed = if case.way == Way::Listed { SENDER } else { OTHER };
     router.configure(manner, &[(maker, 100, ROUTER), (Theirs, 200, listed)]);
     let open = || match version.is_v6() {

@@ -85,9 +85,9 @@ impl Socket {
     /// # Errors
     /// When there are more virtual IPs than the kernel can look for (about 170 with passwords).
     pub fn hear(&self, part: Part, wanted: &[Wanted]) -> io::Result<()> {
-        let mut words = match self.v6 {
-            None => program(part, wanted),
-            Some(_) => program_v6(part, wanted),
+        let mut words = match self.is_v6 {
+            false => program(part, wanted),
+            true => program_v6(part, wanted),
         };
         attach(self.as_fd(), &mut words)
     }

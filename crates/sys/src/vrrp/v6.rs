@@ -17,7 +17,7 @@ const HEADER: usize = 40;
 /// Room for the destination and the hop limit, in words so that it is aligned.
 const CONTROL: usize = 16;
 
-pub(super) fn open(interface: &str, index: u32, multicast: bool) -> io::Result<OwnedFd> {
+pub(super) fn open(interface: &str) -> io::Result<OwnedFd> {
     let protocol = rustix::net::RawProtocol::new(u32::from(PROTOCOL)).map(Protocol::from_raw);
     let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
     let fd = rustix::net::socket_with(AddressFamily::INET6, SocketType::RAW, flags, protocol)?;
@@ -32,9 +32,6 @@ pub(super) fn open(interface: &str, index: u32, multicast: bool) -> io::Result<O
         set_option(fd.as_fd(), level, name, &value)?;
     }
     sockopt::set_ipv6_multicast_loop(&fd, false)?;
-    if multicast {
-        sockopt::set_ipv6_add_membership(&fd, &GROUP, index)?;
-    }
     Ok(fd)
 }
 

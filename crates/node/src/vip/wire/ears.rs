@@ -2,6 +2,7 @@
 //! obey, one for all the rest.
 
 use std::io;
+use std::net::IpAddr;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Duration;
 
@@ -51,7 +52,8 @@ pub(super) struct Ears {
     pub(super) name: String,
     /// Adverts over IPv6.
     is_v6: bool,
-    multicast: bool,
+    /// Those whose packets the device has to take.
+    groups: Vec<IpAddr>,
     wanted: Vec<Wanted>,
     /// The device's number when the sockets were opened.
     pub(super) index: Option<u32>,
@@ -68,8 +70,8 @@ struct Ear {
 impl Ears {
     fn new(name: &str, is_v6: bool) -> Self {
         let name = name.to_owned();
-        let (multicast, wanted, index) = (false, vec![], None);
-        Self { name, is_v6, multicast, wanted, index, wanted_ones: None, rest: None }
+        let (groups, wanted, index) = (vec![], vec![], None);
+        Self { name, is_v6, groups, wanted, index, wanted_ones: None, rest: None }
     }
 
     /// Opens what is not open; false when the device does not let it.
@@ -101,11 +103,13 @@ impl Ears {
     }
 
     fn socket(&self) -> io::Result<vrrp::Socket> {
-        if self.is_v6 {
-            vrrp::Socket::open_v6(&self.name, self.multicast)
+        let socket = if self.is_v6 {
+            vrrp::Socket::open_v6(&self.name, false)?
         } else {
-            vrrp::Socket::open(&self.name, self.multicast)
-        }
+            vrrp::Socket::open(&self.name, false)?
+        };
+        self.groups.iter().try_for_each(|group| socket.join(*group))?;
+        Ok(socket)
     }
 
     pub(super) fn close(&mut self, poller: &Poller) {
@@ -186,7 +190,10 @@ pub(super) fn want<'a>(
         interfaces.push(Ears::new(&vip.interface, vip.is_v6()));
     }
     let ears = &mut interfaces[position];
-    ears.multicast |= vip.unicast_peers.is_empty() || vip.has_lease;
+    let group = packet::group_of(vip);
+    if (vip.unicast_peers.is_empty() || vip.has_lease) && !ears.groups.contains(&group) {
+        ears.groups.push(group);
+    }
     let form = match vip.protocol {
         Protocol::V2 => Form::V2 { interval: packet::seconds(vip), password: vip.password },
         Protocol::V3 { .. } => Form::V3,

@@ -44,7 +44,7 @@ impl Case {
     }
 }
 
-pub(super) static CASES: [Case; 74] = [
+pub(super) static CASES: [Case; 79] = [
     second("as configured", SECOND, Obeys),
     second("wrong password", Advert { tail: b"wrong\0\0\0", ..SECOND }, Ignores),
     second("no authentication", Advert { says: [0, 1], tail: &[0; 8], ..SECOND }, Ignores),
@@ -71,6 +71,12 @@ pub(super) static CASES: [Case; 74] = [
     second("unicast, wrong password", Advert { tail: &[0; 8], ..SECOND }, Ignores).by(Way::Listed),
     second("unicast, not listed", SECOND, Obeys).by(Way::Unlisted).but(&NOT_LISTED),
     second("unicast, not listed, sources are checked", SECOND, Ignores).by(Way::Checked),
+    second("to the group in its file", SECOND, Obeys).by(Way::Group),
+    second("to all, with another group in its file", SECOND, Ignores).by(Way::AllButGroup),
+    second("unicast, over as many routers as written", Advert { ttl: 250, ..SECOND }, Obeys)
+        .by(Way::Routed),
+    second("unicast, over one more", Advert { ttl: 249, ..SECOND }, Ignores).by(Way::Routed),
+    third("to the group in its file", THIRD, Obeys).by(Way::Group),
     third("as configured", THIRD, Obeys),
     third("checksum of the message alone", MESSAGE, Ignores).but(&MESSAGE_ALONE),
     third("wrong checksum", Advert { flip: 1, ..THIRD }, Ignores),
