@@ -326,6 +326,13 @@ pub const EVENTS: &[EventKind] = &[
         "vip",
         "the first packet left from the address since this node took it; what each stage of that took",
     ),
+    act(
+        "vip-beats-refused",
+        "node",
+        "the vip process is late too often for the beats that the file wants (`vip_beat`): all nodes beat less often",
+        "find what keeps this machine's processors, or write a longer `vip_beat`",
+    ),
+    told("vip-beats-taken", "node", "the vip process is in time for the beats that the file wants"),
     told("vip-claimed", "vip", "this node holds the address now"),
     told("vip-enforced", "node", "the kernel ends vip leases in time again"),
     act("vip-failed", "node", "the vip process said that it cannot go on", RESTARTED),

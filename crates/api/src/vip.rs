@@ -45,6 +45,55 @@ pub struct VipState {
 #[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 pub struct VipProcess {
     pub late: Lateness,
+    /// None: it votes for nothing, or is of a release that beats each 10 ms.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub beats: Option<Beats>,
+}
+
+/// How often it beats, for the virtual IPs that are held by votes. In microseconds.
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+pub struct Beats {
+    /// As the file has it.
+    pub wanted_us: u64,
+    /// What this process can keep; more than `wanted_us` until it was measured.
+    pub wish_us: u64,
+    /// As all do that hear each other.
+    pub beat_us: u64,
+    pub lease_us: u64,
+    /// So late it is once in a thousand times; none: that is not known yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub late_us: Option<u64>,
+    /// The node that can keep no shorter beat, if this one could.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub slowest: Option<String>,
+}
+
+impl Beats {
+    /// Why they are not as short as the file says; none: they are.
+    #[must_use]
+    pub fn refused(&self) -> Option<String> {
+        if self.beat_us <= self.wanted_us {
+            return None;
+        }
+        let (wanted, beat) = (millis(self.wanted_us), millis(self.beat_us));
+        let why = match (&self.slowest, self.late_us) {
+            (Some(node), _) => format!("{node} keeps no shorter ones"),
+            (None, Some(late)) => {
+                let (late, least) = (millis(late), millis(late.saturating_mul(5)));
+                format!("this process is {late} late once in a thousand times, and five times that are {least}")
+            }
+            (None, None) => "how late this process is once in a thousand times is not known yet".to_owned(),
+        };
+        Some(format!("beats come each {beat} and not each {wanted}: {why}"))
+    }
+
+    /// For an operator.
+    #[must_use]
+    pub fn words(&self) -> String {
+        let (beat, lease) = (millis(self.beat_us), millis(self.lease_us));
+        let plain = || format!("beats come each {beat}");
+        format!("{}; a vip lease is {lease}", self.refused().unwrap_or_else(plain))
+    }
 }
 
 /// How late it did what was due at a moment, over the last ten to twenty minutes.

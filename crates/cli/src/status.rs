@@ -76,6 +76,10 @@ fn print(out: &mut impl Write, status: &Status, all: bool) -> io::Result<()> {
     }
     refused(out, "agent", status.refused, (status.at_ms, all))?;
     refused(out, "vip", status.vip_refused, (status.at_ms, all))?;
+    let beats = status.vip_process.as_ref().and_then(|process| process.beats.as_ref());
+    if let Some(refused) = beats.and_then(api::Beats::refused) {
+        writeln!(out, "  vip {refused}")?;
+    }
     turned_away(out, "the desk for joins", status.turned_away)?;
     let gone = status.store.as_ref().map(|store| store.turned_away);
     turned_away(out, "the store's door", gone.unwrap_or_default())?;

@@ -29,6 +29,7 @@ fn a_vip_beat_keeps_its_bytes_and_the_page_of_packets_shows_them() {
         closed: true,
         leaving: false,
         epoch: Epoch::Number(Number { store: 1_764_000_000_000, list: 7 }),
+        wish: Duration::from_millis(10),
         beat: Duration::from_millis(10),
         span: Duration::from_millis(35),
         serial: 4660,

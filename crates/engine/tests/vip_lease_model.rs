@@ -143,15 +143,16 @@ impl Model {
         }
         let mut sent = Sent::default();
         // The beat of an earlier claim, the word between the two, and a beat in each tick.
-        let earlier = sent.note(NOW - ticks(age - 1));
-        sent.note(NOW - ticks(claim - 1));
-        let own: Vec<u64> = (0..claim).rev().map(|age| sent.note(NOW - ticks(age))).collect();
+        let mut send = |age| sent.note(NOW - ticks(age), self.span());
+        let earlier = send(age - 1);
+        send(claim - 1);
+        let own: Vec<u64> = (0..claim).rev().map(send).collect();
         let set = Set::new(Voters::new(None, &[0, 1, 2]).expect("three nodes"), NOW);
         let counts_earlier = self.is(Broken::CountsAnEarlierClaim);
         let mut claim = Claim::new(if counts_earlier { earlier } else { own[0] });
         let granted = if before { earlier } else { own[own.len() - usize::from(age)] };
         claim.granted(1, granted, &set);
-        let until = claim.until(NOW, 0, &set, &sent, self.span()).map_or(0, left);
+        let until = claim.until(NOW, 0, &set, &sent).map_or(0, left);
         if self.is(Broken::CountsFromArrival) && until > 0 { self.size.span } else { until }
     }
 

@@ -36,6 +36,9 @@ struct Order {
     /// Addresses held by VRRP instead of by votes
     #[arg(long, conflicts_with = "stock")]
     vrrp: bool,
+    /// Beats of so many milliseconds in place of 10: begins when every vip process is in time for them
+    #[arg(long, conflicts_with_all = ["stock", "vrrp"], value_parser = clap::value_parser!(u8).range(2..=9))]
+    beat_ms: Option<u8>,
     /// Faults, one after the other, in every round
     #[arg(long, value_delimiter = ',', value_parser = parse_fault)]
     faults: Vec<Fault>,
@@ -80,9 +83,15 @@ fn run(order: &Order, files: Files) -> io::Result<()> {
     drop(sys::rights::raise_open_files(OPEN_FILES));
     let ours = Software::Outlast { breaks: vec![] };
     let (files, software) = match (order.stock, order.vrrp) {
-        (true, _) => (files, (Software::Stock, "keepalived")),
-        (false, true) => (files, (ours, "outlast-vrrp")),
-        (false, false) => (files.by_votes(), (ours, BY_VOTES)),
+        (true, _) => (files, (Software::Stock, "keepalived".to_owned())),
+        (false, true) => (files, (ours, "outlast-vrrp".to_owned())),
+        (false, false) => {
+            let program = match order.beat_ms {
+                Some(beat) => format!("{BY_VOTES}-{beat}ms"),
+                None => BY_VOTES.to_owned(),
+            };
+            (files.by_votes(order.beat_ms), (ours, program))
+        }
     };
     let realtime =
         std::thread::spawn(|| sys::schedule::realtime(1).is_ok()).join().unwrap_or(false);

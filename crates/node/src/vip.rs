@@ -314,6 +314,8 @@ impl<'a> Driver<'a> {
     /// When something else is to be done.
     fn deadline(&self) -> Time {
         let gate = self.vip_leases.as_ref().map_or(Time::NEVER, |all| all.guard.again());
+        let measures = self.vip_leases.as_ref().map_or(Time::NEVER, |all| all.measures_at);
+        let gate = gate.min(measures);
         gate.min(self.scripts.deadline()).min(self.wire.deadline()).min(self.refusals.deadline())
     }
 
@@ -334,13 +336,15 @@ impl<'a> Driver<'a> {
         }
         self.wire.open_missing(&self.poller, now);
         self.wire.wake(&self.poller, now);
+        self.measure(now);
         self.note_first_answers(now);
         self.tell_silence(now);
         self.tell_refused(now);
         if let Some(refused) = self.wire.news_of_refused(now) {
             self.tell(&Report::Refused(refused));
         }
-        if let Some(told) = self.process.news(now) {
+        let pace = self.vip_leases.as_ref().map(|all| all.machine.pace());
+        if let Some(told) = self.process.news(now, pace, &self.nodes) {
             let report = Report::VipProcess(told);
             self.tell(&report);
             if let Report::VipProcess(told) = report {

@@ -17,6 +17,9 @@ mod gateway;
 #[path = "leased/prober.rs"]
 mod prober;
 
+#[path = "leased/short.rs"]
+mod short;
+
 #[path = "leased/six.rs"]
 mod six;
 

@@ -65,10 +65,14 @@ pub enum Mark {
     Unheard,
     /// A gateway did not answer a holder, and another one holds since.
     Unreached,
+    /// A node held under a vip lease shorter than the usual one.
+    Quick,
+    /// A vip lease became longer under its holder.
+    Slowed,
 }
 
 impl Mark {
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 18] = [
         Self::Lost,
         Self::Expired,
         Self::Named,
@@ -85,6 +89,8 @@ impl Mark {
         Self::Late,
         Self::Unheard,
         Self::Unreached,
+        Self::Quick,
+        Self::Slowed,
     ];
 
     pub(crate) const fn bit(self) -> u32 {

@@ -10,6 +10,7 @@ pub mod bpf;
 pub mod calendar;
 pub mod channel;
 pub mod clock;
+pub mod counted;
 pub mod fifo;
 pub mod inotify;
 pub mod memory;

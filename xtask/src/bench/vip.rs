@@ -25,6 +25,35 @@ const TURN: u32 = 4;
 /// Faults that both programs have, and that are looked at in each round.
 const FAULTS: &str = "kill-vip,kill-parent,kill-all,proxy-killed,stop,link-down,silent,gone,apart,split,proxy-frozen";
 
+/// Who decides who holds the address.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Way {
+    Votes,
+    /// The same, with beats of so many milliseconds.
+    Beats(u8),
+    Vrrp,
+}
+
+impl Way {
+    /// What the lab calls our program.
+    fn program(self) -> String {
+        match self {
+            Self::Votes => "outlast".to_owned(),
+            Self::Beats(beat) => format!("outlast-{beat}ms"),
+            Self::Vrrp => "outlast-vrrp".to_owned(),
+        }
+    }
+
+    /// Of the page of figures.
+    pub(super) fn section(self) -> String {
+        match self {
+            Self::Votes => "Virtual IP".to_owned(),
+            Self::Beats(beat) => format!("Virtual IP, beats of {beat} ms"),
+            Self::Vrrp => "Virtual IP by VRRP".to_owned(),
+        }
+    }
+}
+
 /// What is measured.
 #[derive(Clone, Debug)]
 pub(super) struct Order {
@@ -33,7 +62,7 @@ pub(super) struct Order {
     pub(super) stock_runs: u32,
     /// None: all.
     pub(super) faults: Option<String>,
-    pub(super) vrrp: bool,
+    pub(super) way: Way,
     /// Busy processor, in seconds.
     pub(super) stress: u32,
     pub(super) sequences: u32,
@@ -73,7 +102,7 @@ pub(super) fn measure(outlast: &Path, order: &Order) -> Outcome<Vec<Case>> {
     }
     let seen = cases(&file)?;
     // The next round in the order of nodes, where some were measured before.
-    let ours = program(order.vrrp);
+    let ours = order.way.program();
     let first = seen.iter().filter(|case| case.program == ours).map(|case| case.run + 1).max();
     let faults = order.faults.as_deref().unwrap_or(FAULTS);
     let (mut done, mut stock_done) = (0, 0);
@@ -82,7 +111,7 @@ pub(super) fn measure(outlast: &Path, order: &Order) -> Outcome<Vec<Case>> {
         let begin = first.filter(|_| order.add).unwrap_or(0) + done;
         if turn > 0 {
             let words = format!("--faults {faults} --rounds {turn} --first {begin}");
-            lab(outlast, &words, order.vrrp, &file)?;
+            lab(outlast, &words, order.way, &file)?;
         }
         done += turn;
         // As far with keepalived as with ours.
@@ -93,32 +122,29 @@ pub(super) fn measure(outlast: &Path, order: &Order) -> Outcome<Vec<Case>> {
                 "--stock --faults {faults} --rounds {} --first {stock_done}",
                 due - stock_done
             );
-            lab(outlast, &words, false, &file)?;
+            lab(outlast, &words, Way::Votes, &file)?;
             stock_done = due;
         }
     }
     if order.stress > 0 {
-        lab(outlast, &format!("--stress {}", order.stress), order.vrrp, &file)?;
+        lab(outlast, &format!("--stress {}", order.stress), order.way, &file)?;
     }
     if order.sequences > 0 {
         let words = format!("--sequences {} --seed {}", order.sequences, order.seed);
-        lab(outlast, &words, order.vrrp, &file)?;
+        lab(outlast, &words, order.way, &file)?;
     }
     cases(&file)
 }
 
-/// What the lab calls our program.
-fn program(vrrp: bool) -> &'static str {
-    if vrrp { "outlast-vrrp" } else { "outlast" }
-}
-
 /// One cloud; its lines are added to the file. One that does not come back to health has a line of its own there, and what
 /// is measured goes on with the next cloud.
-fn lab(outlast: &Path, words: &str, vrrp: bool, file: &Path) -> Outcome {
+fn lab(outlast: &Path, words: &str, way: Way, file: &Path) -> Outcome {
     let mut command = Command::new(outlast);
     command.args(["lab", "vip"]).args(words.split(' '));
-    if vrrp {
-        command.arg("--vrrp");
+    match way {
+        Way::Votes => {}
+        Way::Beats(beat) => drop(command.arg(format!("--beat-ms={beat}"))),
+        Way::Vrrp => drop(command.arg("--vrrp")),
     }
     let keeping = || Failure::trying("keeping what was measured");
     let kept = std::fs::OpenOptions::new().create(true).append(true).open(file);
@@ -128,7 +154,8 @@ fn lab(outlast: &Path, words: &str, vrrp: bool, file: &Path) -> Outcome {
     });
     if let Err(failure) = ended {
         eprintln!("{failure}");
-        let program = if words.contains("--stock") { "keepalived" } else { program(vrrp) };
+        let stock = words.contains("--stock");
+        let program = if stock { "keepalived".to_owned() } else { way.program() };
         writeln!(kept, "{{\"program\":\"{program}\",\"fault\":\"unhealthy\"}}")
             .map_err(keeping())?;
     }

@@ -113,7 +113,15 @@ pub(crate) fn vip_process() -> outlast_api::VipProcess {
         max_us: 2_345_678,
         steps,
     };
-    outlast_api::VipProcess { late }
+    let beats = outlast_api::Beats {
+        wanted_us: 2000,
+        wish_us: 3000,
+        beat_us: 10_000,
+        lease_us: 35_000,
+        late_us: Some(512),
+        slowest: Some("node02".to_owned()),
+    };
+    outlast_api::VipProcess { late, beats: Some(beats) }
 }
 
 pub(crate) fn refused() -> outlast_api::RefusedPackets {

@@ -10,7 +10,10 @@ use toml::de::DeValue;
 use super::read::{
     Field, REQUIRED, boolean, in_order, number, parsed, span, text, texts, time, unknown, wrong,
 };
-use super::{LONGEST_DETECT, MOST_RECORD_MB, NodeRole, SHORTEST_DETECT, ServiceKind};
+use super::{
+    LONGEST_DETECT, LONGEST_VIP_BEAT, MOST_RECORD_MB, NodeRole, SHORTEST_DETECT, SHORTEST_VIP_BEAT,
+    ServiceKind,
+};
 use crate::diagnostic::Diagnostic;
 
 /// A value and where it stands.
@@ -28,6 +31,7 @@ pub(crate) struct ClusterDraft {
     pub(crate) state_dir: Option<PathBuf>,
     pub(crate) port: Option<u16>,
     pub(crate) detect: Option<Duration>,
+    pub(crate) vip_beat: Option<Duration>,
     pub(crate) record_mb: Option<u64>,
     pub(crate) reference: Vec<At<String>>,
 }
@@ -131,6 +135,21 @@ pub(crate) const CLUSTER: &[Field<ClusterDraft>] = &[
                 return Err(wrong(value, "a time from \"300ms\" to \"30s\""));
             }
             draft.detect = Some(detect);
+            Ok(())
+        },
+    },
+    Field {
+        name: "vip_beat",
+        form: "\"2ms\"",
+        default: "\"10ms\"",
+        does: "between two beats of the vip processes, 2 to 10 ms; a vip lease is three and a half of them. Where one of them is late too often \
+               for that, all use a longer one, at most 10 ms: less than that is for idle machines",
+        set: |draft, value, _| {
+            let beat = time(value)?;
+            if !(SHORTEST_VIP_BEAT..=LONGEST_VIP_BEAT).contains(&beat) {
+                return Err(wrong(value, "a time from \"2ms\" to \"10ms\""));
+            }
+            draft.vip_beat = Some(beat);
             Ok(())
         },
     },

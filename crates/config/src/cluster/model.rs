@@ -28,6 +28,8 @@ pub struct Cluster {
     pub port: u16,
     /// From the crash of a node to the verdict on it.
     pub detect: Duration,
+    /// Between two beats of vip processes that decide by votes, where all of them are in time for that.
+    pub vip_beat: Duration,
     /// What recordings may take on disk, in MB; 0: nothing is recorded.
     pub record_mb: u64,
     /// Addresses beside the cluster that each node pings, in the order of the file.
@@ -61,6 +63,11 @@ pub const DEFAULT_DETECT: Duration = Duration::from_secs(1);
 pub const SHORTEST_DETECT: Duration = Duration::from_millis(300);
 /// Longer, and the checks of the balancer's file are faster.
 pub const LONGEST_DETECT: Duration = Duration::from_secs(30);
+
+/// Shorter, and a wake-up of the process takes a good part of it.
+pub const SHORTEST_VIP_BEAT: Duration = Duration::from_millis(2);
+/// On machines that do more than this, which is what holds where the file says nothing (`engine::vip::lease::BEAT`).
+pub const LONGEST_VIP_BEAT: Duration = Duration::from_millis(10);
 
 /// Some hours of three controllers at rest.
 pub const DEFAULT_RECORD_MB: u64 = 16;

@@ -190,6 +190,7 @@ fn assemble(
         keepalived: head.keepalived,
         port: head.port.unwrap_or(PORT),
         detect: head.detect.unwrap_or(super::DEFAULT_DETECT),
+        vip_beat: head.vip_beat.unwrap_or(super::LONGEST_VIP_BEAT),
         record_mb: head.record_mb.unwrap_or(super::DEFAULT_RECORD_MB),
         networks,
         nodes,

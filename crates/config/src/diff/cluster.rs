@@ -19,6 +19,7 @@ pub(super) fn lay_out(file: &Cluster, layout: &mut Layout) {
         state_dir,
         port,
         detect,
+        vip_beat,
         record_mb,
         reference,
         networks,
@@ -41,6 +42,7 @@ pub(super) fn lay_out(file: &Cluster, layout: &mut Layout) {
         .set("state_dir", state_dir.display(), Needs::Node)
         .set("port", port, Needs::Vip)
         .set("detect", format!("{detect:?}"), Needs::Vip)
+        .set("vip_beat", format!("{vip_beat:?}"), Needs::Vip)
         .set("record_mb", record_mb, Needs::Agent)
         .list("reference", reference.iter().map(|point| point.address), Needs::Agent)
         .list("networks", networks, Needs::Vip)

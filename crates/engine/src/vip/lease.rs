@@ -40,6 +40,7 @@ pub mod claim;
 pub mod ears;
 pub mod last_word;
 mod node;
+pub mod pace;
 mod seat;
 pub mod taken;
 #[cfg(test)]
@@ -49,6 +50,7 @@ pub mod voters;
 
 pub use beat::{Beat, Epoch, Number, Reach, Stand};
 use node::Node;
+use pace::Pace;
 use seat::Seat;
 pub use voter::hold;
 pub use voters::{MAX_VOTERS, Set, Voters};
@@ -77,9 +79,9 @@ pub struct Config {
     /// On how many networks beats go; at most [`crate::packet::MAX_NETWORKS`].
     pub networks: u8,
     pub voters: Voters,
-    /// Between two beats; at most half of `span`.
+    /// Between two beats where all nodes can keep that (see [`pace`]); at most half of `span`.
     pub beat: Duration,
-    /// The vip lease: for how long after it was sent a granted beat lets its sender hold. At most [`MAX_SPAN`].
+    /// The vip lease then: for how long after it was sent a granted beat lets its sender hold. At most [`MAX_SPAN`].
     pub span: Duration,
     /// Within this time all nodes notice that a reference point of all of them is gone.
     pub settle: Duration,
@@ -114,6 +116,8 @@ pub enum Input<'a> {
         fact: Fact,
     },
     Balancer(Balancer),
+    /// This process does what is due later than that once in a thousand times; none: that is not known yet.
+    Late(Option<Duration>),
     /// Whether a reference point on that network answers this node; false: none does, and one did; none: nothing is known.
     Reference {
         network: u8,
@@ -293,6 +297,7 @@ impl VipLease {
             }
             Input::Fact { vip, fact } => self.fact(vip, fact),
             Input::Balancer(told) => self.seats.iter_mut().for_each(|s| s.facts().balancer(told)),
+            Input::Late(usual) => self.node.late(usual),
             Input::Reference { network, answers } => hurry = self.node.refers(network, answers),
             Input::Standby(on) => self.seats.iter_mut().for_each(|s| s.facts().standby(on)),
             Input::Proven { node, dead } if node == self.node.me() => {
@@ -316,6 +321,7 @@ impl VipLease {
             Input::Stop => self.node.leaves(),
             Input::Timeout => {}
         }
+        hurry |= self.node.paces();
         hurry |= self.node.listens();
         hurry |= self.turn(out);
         self.keep_time(now, hurry, out);
@@ -365,6 +371,12 @@ impl VipLease {
     #[must_use]
     pub fn heir(&self, vip: usize) -> Option<u16> {
         self.seats.get(vip).and_then(|seat| seat.heir_among(&self.node))
+    }
+
+    /// How often it beats, and why not more often.
+    #[must_use]
+    pub const fn pace(&self) -> Pace {
+        self.node.pace()
     }
 
     /// Whether this node acknowledged and heard that one within the last vip lease.
@@ -455,7 +467,7 @@ impl VipLease {
         hurry
     }
 
-    /// A beat is due each `beat`, and at once after a change, but not more than eight times as often.
+    /// A beat is due at each interval, and at once after a change, but not more than eight times as often.
     fn keep_time(&mut self, now: Time, hurry: bool, out: &mut Buffer<Action>) {
         if hurry {
             self.beat_at = self.beat_at.min((self.beaten + self.node.beat() / 8).max(now));
@@ -463,7 +475,7 @@ impl VipLease {
         if now >= self.beat_at {
             self.node.sends();
             self.beaten = now;
-            self.beat_at = now + self.node.beat();
+            self.beat_at = now + self.node.interval();
             let gives_up =
                 |action: &Action| matches!(action, Action::Close { .. } | Action::Release { .. });
             if out.iter().any(gives_up) {

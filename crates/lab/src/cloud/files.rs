@@ -71,6 +71,8 @@ pub(crate) struct Files {
     pub(crate) database_ports: Vec<u16>,
     /// The virtual IP of the cluster file is held by votes.
     voted: bool,
+    /// Between two beats of vip processes, in milliseconds, if not as usual.
+    vip_beat_ms: Option<u8>,
     /// Ports of log servers; one is on every node.
     pub(crate) log_ports: Vec<u16>,
     /// What was replaced, for the user.
@@ -112,6 +114,7 @@ impl Files {
             cluster: given.cluster.as_ref().map(|text| replace_addresses(text, &addresses)),
             plain,
             voted: false,
+            vip_beat_ms: None,
             api: api.ok_or(FilesError::NoListener)?,
             database: database.ok_or(FilesError::NoDatabase)?,
             web_ports: ports(false),
@@ -129,8 +132,8 @@ impl Files {
 
     /// The same, with a vip lease.
     #[must_use]
-    pub(crate) fn by_votes(self) -> Self {
-        Self { voted: true, ..self }
+    pub(crate) fn by_votes(self, vip_beat_ms: Option<u8>) -> Self {
+        Self { voted: true, vip_beat_ms, ..self }
     }
 
     /// Writes the files of one node into its folder. `server_timeout` replaces that of the
@@ -240,6 +243,9 @@ impl Files {
             };
             text.push_str(replaced);
             text.push('\n');
+            if let Some(beat) = self.vip_beat_ms.filter(|_| line.trim() == "[cluster]") {
+                text.push_str(&format!("vip_beat = \"{beat}ms\"\n"));
+            }
         }
         text
     }

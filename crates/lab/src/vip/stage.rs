@@ -54,7 +54,7 @@ pub(crate) struct Stage {
     /// Plugged in as long as the sampler asks through it.
     _probe: Host,
     pub(crate) idle: Idle,
-    program: &'static str,
+    program: String,
     realtime: bool,
     /// When a node last lost its balancer.
     lost: Vec<Time>,
@@ -69,7 +69,7 @@ impl Stage {
     /// When it does not come up.
     pub(crate) fn build(
         files: Files,
-        (software, program): (Software, &'static str),
+        (software, program): (Software, String),
         realtime: bool,
     ) -> io::Result<Self> {
         let api = files.api;
@@ -111,7 +111,7 @@ impl Stage {
             let running = self.sampler.is_running();
             return Some(format!("nobody answers alone (the sampler runs: {running})"));
         }
-        if self.program != BY_VOTES {
+        if !self.is_by_votes() {
             return None;
         }
         // One that has just started says nothing yet, and votes for nobody.
@@ -121,8 +121,18 @@ impl Stage {
             let mut states = vips.map(|vip| vip.state.vip_lease.is_some_and(|state| state.votes));
             states.next().is_some_and(|votes| votes && states.all(|votes| votes))
         };
-        let silent = self.cloud.nodes.iter().find(|node| node.is_on() && !votes(node))?;
-        Some(format!("{} grants nothing", silent.name))
+        if let Some(silent) = self.cloud.nodes.iter().find(|node| node.is_on() && !votes(node)) {
+            return Some(format!("{} grants nothing", silent.name));
+        }
+        // Shorter beats than usual come once all are measured, unless one of them is late too often.
+        self.cloud.nodes.iter().filter(|node| node.is_on()).find_map(|node| {
+            let beats = ask::status(&node.folder)?.vip_process?.beats?;
+            Some(format!("{}: {}", node.name, beats.refused()?))
+        })
+    }
+
+    fn is_by_votes(&self) -> bool {
+        self.program.starts_with(BY_VOTES) && self.program != "outlast-vrrp"
     }
 
     /// The sampler asks the nodes that are on.
@@ -234,7 +244,7 @@ impl Stage {
         mend(&mut self.cloud)?;
         let cases = parts.into_iter().map(|(mut case, window)| {
             case.count(&run_of_client, window);
-            case.program = self.program.to_owned();
+            case.program.clone_from(&self.program);
             case.run = run;
             case
         });
@@ -310,8 +320,8 @@ impl Stage {
         }
     }
 
-    pub(crate) fn program(&self) -> &'static str {
-        self.program
+    pub(crate) fn program(&self) -> &str {
+        &self.program
     }
 }
 

@@ -17,7 +17,7 @@ use config::vip::Vip;
 use engine::Buffer;
 use engine::vip::Input;
 use engine::vip::lease::{
-    self, Action, BEAT, Config, Fact, MAX_SEATS, SPAN, SeatConfig, VipLease, Voters,
+    self, Action, BEAT, Config, Fact, MAX_SEATS, SPAN, SeatConfig, VipLease, Voters, pace,
 };
 use engine::vip::silence::Silence;
 use sys::poll::Ready;
@@ -29,6 +29,9 @@ use super::{Driver, VipError, tell};
 
 /// A process that ends speaks once more; its beat may wait for an eighth of one.
 const LAST_WORD: Duration = Duration::from_millis(20);
+
+/// How often the machine is told how late its process is: a thousandth changes no faster.
+const MEASURED_EACH: Duration = Duration::from_secs(1);
 
 /// What came of the claims of one step, by seat.
 #[derive(Clone, Copy, Debug, Default)]
@@ -68,6 +71,10 @@ pub(super) struct VipLeases {
     /// The last beat said that nothing is claimed here.
     said_idle: bool,
     silence: Silence,
+    /// When it is told next how late it is.
+    pub(super) measures_at: Time,
+    /// As it was told.
+    wish: Option<Duration>,
 }
 
 impl VipLeases {
@@ -95,8 +102,8 @@ impl VipLeases {
             nodes: u16::try_from(nodes.len()).map_err(|_many| unable("too many nodes"))?,
             networks: u8::try_from(cluster.networks.len()).unwrap_or(u8::MAX),
             voters,
-            beat: BEAT,
-            span: SPAN,
+            beat: cluster.vip_beat,
+            span: pace::span(cluster.vip_beat),
             settle: cluster.detect,
             seats: voted.iter().map(|vip| seat(vip, cluster, network_of)).collect(),
         };
@@ -109,6 +116,8 @@ impl VipLeases {
             guard,
             said_idle: true,
             silence,
+            measures_at: now,
+            wish: None,
         }))
     }
 
@@ -268,6 +277,21 @@ impl Driver<'_> {
             && let Some((node, silent)) = all.silence.news(|node| all.machine.heard(node))
         {
             self.tell(&Report::Silence { node, silent });
+        }
+    }
+
+    /// How late this process is once in a thousand times, and what came of that.
+    pub(super) fn measure(&mut self, now: Time) {
+        let Some(all) = self.vip_leases.as_mut().filter(|all| now >= all.measures_at) else {
+            return;
+        };
+        all.measures_at = now + MEASURED_EACH;
+        self.step_leases(now, lease::Input::Late(self.process.lateness.usual()));
+        let Some(all) = &mut self.vip_leases else { return };
+        let pace = all.machine.pace();
+        let is_known = pace.usual.is_some() && pace.wanted < BEAT;
+        if is_known && all.wish.replace(pace.wish) != Some(pace.wish) {
+            self.tell(&Report::Event(tell::beats(&self.node, &pace)));
         }
     }
 

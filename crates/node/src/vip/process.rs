@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use api::{LateStep, VipProcess};
+use api::{Beats, LateStep, VipProcess};
 use base::Time;
 use engine::vip::lateness::{Lateness, STEPS};
+use engine::vip::lease::pace::Pace;
 
 /// How often at most it is told.
 const TELL_EVERY: Duration = Duration::from_secs(1);
@@ -17,6 +18,7 @@ pub(super) struct Process {
     woke: Time,
     /// As it was told last.
     told: VipProcess,
+    pace: Option<Pace>,
     told_at: Time,
 }
 
@@ -24,7 +26,7 @@ impl Process {
     pub(super) fn new(now: Time) -> Self {
         let mut told = VipProcess::default();
         told.late.steps.reserve_exact(STEPS);
-        Self { lateness: Lateness::new(), woke: now, told, told_at: Time::ZERO }
+        Self { lateness: Lateness::new(), woke: now, told, pace: None, told_at: Time::ZERO }
     }
 
     /// It waited until something was `due`, or for less. What was due before it looked last was late then; the rest of
@@ -37,15 +39,23 @@ impl Process {
     }
 
     /// What is to be told now. It is handed back to [`Self::was_told`].
-    pub(super) fn news(&mut self, now: Time) -> Option<VipProcess> {
+    pub(super) fn news(
+        &mut self,
+        now: Time,
+        pace: Option<Pace>,
+        nodes: &[String],
+    ) -> Option<VipProcess> {
         let longest = micros(self.lateness.longest());
-        let is_longer = longest > self.told.late.max_us;
-        let every = if is_longer { TELL_EVERY } else { TELL_AGAIN };
+        let is_news = longest > self.told.late.max_us || pace != self.pace;
+        let every = if is_news { TELL_EVERY } else { TELL_AGAIN };
         if now.since(self.told_at) < every || self.lateness.waits() == 0 {
             return None;
         }
         self.told_at = now;
         let mut told = std::mem::take(&mut self.told);
+        if std::mem::replace(&mut self.pace, pace) != pace {
+            told.beats = pace.map(|pace| beats(pace, nodes));
+        }
         told.late.waits = self.lateness.waits();
         told.late.p50_us = micros(self.lateness.quantile(500));
         told.late.p99_us = micros(self.lateness.quantile(990));
@@ -64,6 +74,17 @@ impl Process {
     /// Its memory is used again.
     pub(super) fn was_told(&mut self, told: VipProcess) {
         self.told = told;
+    }
+}
+
+fn beats(pace: Pace, nodes: &[String]) -> Beats {
+    Beats {
+        wanted_us: micros(pace.wanted),
+        wish_us: micros(pace.wish),
+        beat_us: micros(pace.beat),
+        lease_us: micros(pace.span),
+        late_us: pace.usual.map(micros),
+        slowest: pace.slowest.and_then(|node| nodes.get(usize::from(node)).cloned()),
     }
 }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 use api::{Event, Gained, LeaseState, Moved, VipCause, VipRole, VipState};
 use base::Time;
 use engine::vip::lease as voted;
+use engine::vip::lease::pace::{MARGIN, Pace};
 use engine::vip::{Cause, Role};
 
 use super::instance::{Instance, Kept};
@@ -290,6 +291,35 @@ pub(super) fn enforced(node: &str, names: &[String], why: Option<&str>) -> Event
         evidence: format!("{evidence} ({})", names.join(", ")),
         decision: decision.to_owned(),
         not_done: not_done.to_owned(),
+        ..Event::default()
+    }
+}
+
+/// Whether beats are as short as the file says, as far as this process is concerned.
+pub(super) fn beats(node: &str, pace: &Pace) -> Event {
+    let millis = |span: Duration| format!("{:.1} ms", span.as_secs_f64() * 1000.0);
+    let (wanted, wish) = (millis(pace.wanted), millis(pace.wish));
+    let late = pace.usual.unwrap_or_default();
+    let measured = format!(
+        "the vip process does what is due {} late once in a thousand times; five times that are {}",
+        millis(late),
+        millis(late * MARGIN)
+    );
+    let (what, decision, not_done) = if pace.wish > pace.wanted {
+        let decision = format!("beat each {wish}, and so do all nodes that hear this one");
+        ("vip-beats-refused", decision, format!("no beat each {wanted}, as the file wants it"))
+    } else {
+        let decision = format!("beat each {wanted} where all others can, too");
+        ("vip-beats-taken", decision, String::new())
+    };
+    Event {
+        at_ms: sys::clock::wall_ms(),
+        node: node.to_owned(),
+        what: what.to_owned(),
+        object: format!("node/{node}"),
+        evidence: measured,
+        decision,
+        not_done,
         ..Event::default()
     }
 }

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use api::{Lateness, LeaseState, Moved, VipCause, VipLine, VipRole};
+use api::{Beats, Lateness, LeaseState, Moved, VipCause, VipLine, VipRole};
 use maud::{Markup, PreEscaped, html};
 
 use super::{Fragment, View, absent, addresses, section, why};
@@ -82,6 +82,7 @@ fn facts(view: &View, vip: &VipLine) -> Markup {
             dt { "Term" } dd { (vip.state.term) }
             @if let Some(lease) = &vip.state.vip_lease {
                 dt { "Vip lease" } dd { (enforced(lease)) }
+                @if let Some(beats) = beats(view) { dt { "Vip beats" } dd { (beats.words()) } }
             }
             @if !vip.order.is_empty() { dt { "Order" } dd { (vip.order.join(" → ")) } }
         }
@@ -98,6 +99,10 @@ fn lateness(view: &View) -> Fragment {
 fn late(view: &View) -> Option<&Lateness> {
     let late = &view.heard.status.as_ref()?.vip_process.as_ref()?.late;
     (late.waits > 0).then_some(late)
+}
+
+fn beats(view: &View) -> Option<&Beats> {
+    view.heard.status.as_ref()?.vip_process.as_ref()?.beats.as_ref()
 }
 
 fn enforced(lease: &LeaseState) -> String {

@@ -3,6 +3,10 @@
 use std::time::Duration;
 
 use crate::Chance;
+use engine::vip::lease::BEAT;
+
+/// For idle machines.
+const SHORT: Duration = Duration::from_millis(2);
 
 /// One thing that happens.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -59,6 +63,11 @@ pub enum Fault {
         host: usize,
         answers: bool,
     },
+    /// Its process finds that it is late by that much once in a thousand times.
+    Late {
+        host: usize,
+        usual: Duration,
+    },
     Move {
         vip: usize,
         to: usize,
@@ -88,6 +97,8 @@ pub struct Script {
     pub vips: usize,
     /// Whether there is a store, so that lists of voters have numbers.
     pub numbered: bool,
+    /// What the file says.
+    pub beat: Duration,
     /// After each storm comes a second and a half of calm.
     pub storms: Vec<Storm>,
 }
@@ -112,7 +123,8 @@ impl Script {
             false => storm(&mut chance, hosts, vips),
         });
         let storms = storms.collect();
-        Self { seed, hosts, vips, numbered, storms }
+        let beat = if chance.one_in(3) { SHORT } else { BEAT };
+        Self { seed, hosts, vips, numbered, beat, storms }
     }
 }
 
@@ -149,7 +161,7 @@ fn fault(chance: &mut Chance, hosts: usize, vips: usize) -> Fault {
     let ms = Duration::from_millis;
     let host = index(chance.below(hosts as u64));
     let other = (host + 1 + index(chance.below(hosts as u64 - 1))) % hosts;
-    match chance.below(31) {
+    match chance.below(33) {
         0..4 => Fault::Kill { host, after: chance.span(ms(60)), closes: chance.one_in(2) },
         4..6 => Fault::Power { host, back: ms(50) + chance.span(ms(500)) },
         6..11 => Fault::Pause { host, takes: chance.span(ms(150)) },
@@ -172,6 +184,7 @@ fn fault(chance: &mut Chance, hosts: usize, vips: usize) -> Fault {
         27 => Fault::Stop { host },
         28 => Fault::Replay { host },
         29 => Fault::Gateway { host, answers: chance.one_in(2) },
+        30..32 => Fault::Late { host, usual: ms(1) / chance.choose(&[1, 2, 5, 10]) * 2 },
         _ => Fault::Voters,
     }
 }

@@ -8,7 +8,7 @@ use base::Time;
 use engine::Buffer;
 use engine::packet::MAX_BODY;
 use engine::vip::lease::beat::read;
-use engine::vip::lease::{Action, Cause, Epoch, Stand, VipLease};
+use engine::vip::lease::{Action, Cause, Epoch, SPAN, Stand, VipLease};
 
 use super::host::{DEED, Deed, Letter, Stage, Told};
 use super::run::{Event, MS, NETWORKS, World, nanos, node};
@@ -161,6 +161,14 @@ impl World<'_> {
                 && is.cause == Some(Cause::Majority)
             {
                 marks.reach(Mark::Lost);
+            }
+            let [before, now] = [before, &process.machine].map(|machine| machine.pace().span);
+            if is.stand == Stand::Holder && was.stand == is.stand {
+                if now < SPAN && now <= before {
+                    marks.reach(Mark::Quick);
+                } else if now > before {
+                    marks.reach(Mark::Slowed);
+                }
             }
             if is.stand == Stand::Holder && was.stand != is.stand {
                 marks.reach(if is.cause == Some(Cause::Named) {

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use base::Time;
-use engine::vip::lease::{BEAT, Config, Epoch, Fact, SPAN, SeatConfig, VipLease, Voters};
+use engine::vip::lease::{BEAT, Config, Epoch, Fact, SeatConfig, VipLease, Voters, pace};
 
 use super::fault::{Fault, Script, index};
 use super::host::{Clock, Host, INBOX, Letter, Process, Stage, Told};
@@ -19,6 +19,8 @@ pub(super) const MS: u64 = 1_000_000;
 const CALM: Duration = Duration::from_secs(1);
 /// Longer than a vip lease, and no part of the calm.
 const LISTENS: Duration = Duration::from_millis(50);
+/// Beats of 2 ms can be kept then.
+const IN_TIME: Duration = Duration::from_micros(200);
 /// How long somebody has to go on answering then.
 const STEADY: Duration = Duration::from_millis(300);
 #[derive(Debug)]
@@ -50,6 +52,11 @@ pub(super) enum Event {
     },
     Learns {
         host: usize,
+    },
+    /// The process of that life has measured that it is in time.
+    Measured {
+        host: usize,
+        life: u64,
     },
 }
 
@@ -180,6 +187,12 @@ impl<'a> World<'a> {
                 self.after(Duration::from_millis(1), Event::Starts { host, closes: true });
             }
             Event::Learns { host } => self.learns(host),
+            Event::Measured { host, life } => {
+                let process = self.hosts[host].process.as_ref();
+                if process.is_some_and(|process| process.life == life) {
+                    self.order(host, Told::Late(IN_TIME));
+                }
+            }
         }
     }
 
@@ -264,6 +277,7 @@ impl<'a> World<'a> {
                 self.order(host, Told::Standby(on));
             }
             Fault::Gateway { host, answers } => self.refer(host, answers),
+            Fault::Late { host, usual } => self.order(host, Told::Late(usual)),
             Fault::Move { vip, to } => {
                 let node = node(to);
                 (0..self.hosts.len()).for_each(|host| self.order(host, Told::MoveTo { vip, node }));
@@ -386,8 +400,8 @@ impl<'a> World<'a> {
             nodes: node(order.len()),
             networks: u8::try_from(NETWORKS).unwrap_or(u8::MAX),
             voters,
-            beat: BEAT,
-            span: SPAN,
+            beat: self.script.beat,
+            span: pace::span(self.script.beat),
             settle: quiet::SETTLE,
             seats: (0..self.script.vips).map(seat).collect(),
         };
@@ -408,6 +422,11 @@ impl<'a> World<'a> {
         // What was newest when it started may be so no more.
         let delay = self.chance.span(Duration::from_millis(400));
         self.after(delay, Event::Learns { host });
+        if self.script.beat < BEAT {
+            let life = self.hosts[host].lives;
+            let delay = Duration::from_millis(50) + self.chance.span(Duration::from_millis(300));
+            self.after(delay, Event::Measured { host, life });
+        }
     }
 
     fn arrives(&mut self, to: usize, letter: Letter) {

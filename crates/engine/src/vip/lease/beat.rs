@@ -5,6 +5,7 @@
 //!  4 entries | 5 networks | 6 beat x2 | 8 epoch x4 | 12 vip lease x2 | 14 reached | 15 unreached | 16 serial x8
 //! 24 acked life x8 | 32 acked serial x8 | 40 store x8                                     48 bytes
 //! 48 for each network x8: whom it hears there x4, of whom the last beat there is young x4; a bit for each node
+//! wished beat x2: only where that is another one than the beat
 //! entry: router id | state: 0 unfit, 1 fit, 2 candidate, 3 holder, +16 grants you
 //!        | successor x2 (ffff: nobody) | key x4 | term x8                                   16 bytes
 //! ```
@@ -21,13 +22,15 @@ use crate::vip::Group;
 
 /// First byte.
 pub const VERSION: u8 = 1;
-/// Entries of one beat: 1,136 bytes on eight networks, which fits a sealed packet.
+/// Entries of one beat: 1,138 bytes on eight networks, which fits a sealed packet.
 pub const MAX_ENTRIES: usize = 64;
 
 const HEAD: usize = 48;
 const ENTRY: usize = 16;
 /// Of each network, behind the head.
 const HEARD: usize = 8;
+/// Behind them.
+const WISH: usize = 2;
 const SILENT: u8 = 1;
 const CLOSED: u8 = 2;
 const NUMBERED: u8 = 4;
@@ -46,7 +49,9 @@ pub struct Head {
     /// Its process ends in order: that nothing comes any more means nothing.
     pub leaving: bool,
     pub epoch: Epoch,
-    /// Between two beats of the sender.
+    /// Between two beats, if it were alone.
+    pub wish: Duration,
+    /// Between two beats of the sender, at most.
     pub beat: Duration,
     /// For how long after it was sent an acknowledged beat lets its sender hold.
     pub span: Duration,
@@ -164,7 +169,9 @@ impl Beat<'_> {
 /// Writes a beat and returns its length; entries beyond [`MAX_ENTRIES`], or that do not fit `out`, are left out.
 pub fn write(head: &Head, entries: impl Iterator<Item = Entry>, out: &mut [u8]) -> usize {
     let heard = head.hears.by_network();
-    let length = HEAD + heard.len() * HEARD;
+    // A release that knows no wishes says nothing else either, where all is as it was.
+    let wish = if head.wish == head.beat { 0 } else { WISH };
+    let length = HEAD + heard.len() * HEARD + wish;
     let Some((front, rest)) = out.split_at_mut_checked(length) else { return 0 };
     let flag = |on, bit| if on { bit } else { 0 };
     let (numbered, epoch, store) = match head.epoch {
@@ -191,6 +198,9 @@ pub fn write(head: &Head, entries: impl Iterator<Item = Entry>, out: &mut [u8]) 
     for (heard, bytes) in heard.iter().zip(front[HEAD..].chunks_exact_mut(HEARD)) {
         bytes[..4].copy_from_slice(&heard.on.to_be_bytes());
         bytes[4..].copy_from_slice(&heard.young.to_be_bytes());
+    }
+    if let Some(bytes) = front.get_mut(length - wish..).filter(|bytes| bytes.len() == WISH) {
+        bytes.copy_from_slice(&tenths(head.wish).to_be_bytes());
     }
     let mut count = 0;
     for (entry, bytes) in entries.take(MAX_ENTRIES).zip(rest.chunks_exact_mut(ENTRY)) {
@@ -230,14 +240,17 @@ pub fn read(bytes: &[u8]) -> Option<Beat<'_>> {
     let list = u32::from_be_bytes(part(front, 8));
     let store = u64::from_be_bytes(part(front, 40));
     let numbered = front[1] & NUMBERED != 0;
-    let span = |at| TENTH * u32::from(u16::from_be_bytes(part(front, at)));
+    let span = |bytes| TENTH * u32::from(u16::from_be_bytes(bytes));
+    let wish = bytes.get(HEAD + heard.len()..length).and_then(<[u8]>::first_chunk).copied();
+    let beat = span(part(front, 6));
     let head = Head {
         silent: front[1] & SILENT != 0,
         closed: front[1] & CLOSED != 0,
         leaving: front[1] & LEAVING != 0,
         epoch: if numbered { Epoch::Number(Number { store, list }) } else { Epoch::Hash(list) },
-        beat: span(6),
-        span: span(12),
+        wish: wish.map_or(beat, span),
+        beat,
+        span: span(part(front, 12)),
         serial: u64::from_be_bytes(part(front, 16)),
         acked_life: u64::from_be_bytes(part(front, 24)),
         acked_serial: u64::from_be_bytes(part(front, 32)),
@@ -252,7 +265,7 @@ pub fn read(bytes: &[u8]) -> Option<Beat<'_>> {
 #[must_use]
 pub fn print_again(bytes: &[u8]) -> Option<Vec<u8>> {
     let beat = read(bytes)?;
-    let mut out = vec![0; HEAD + MAX_NETWORKS * HEARD + MAX_ENTRIES * ENTRY];
+    let mut out = vec![0; HEAD + MAX_NETWORKS * HEARD + WISH + MAX_ENTRIES * ENTRY];
     let length = write(&beat.head, beat.entries(), &mut out);
     out.truncate(length);
     Some(out)

@@ -7,29 +7,37 @@ use base::Time;
 
 use super::voters::{MAX_VOTERS, Set, Voters};
 
-/// Beats whose sending is remembered: a vip lease of ten beats, each doubled several times by changes.
-const REMEMBERED: usize = 128;
+/// Beats whose sending is remembered: a vip lease of twenty beats, each doubled several times by changes.
+const REMEMBERED: usize = 256;
+
+/// One of them: for how long it asked.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+struct Beat {
+    at: Time,
+    span: Duration,
+}
 
 /// When this node sent its last beats.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Sent {
     newest: u64,
     /// By serial, modulo its length.
-    times: Box<[Time]>,
+    beats: Box<[Beat]>,
 }
 
 impl Default for Sent {
     fn default() -> Self {
-        Self { newest: 0, times: vec![Time::ZERO; REMEMBERED].into_boxed_slice() }
+        let none = Beat { at: Time::ZERO, span: Duration::ZERO };
+        Self { newest: 0, beats: vec![none; REMEMBERED].into_boxed_slice() }
     }
 }
 
 impl Sent {
-    /// A beat is about to be sent: `now` was read before.
-    pub fn note(&mut self, now: Time) -> u64 {
+    /// A beat is about to be sent that asks for this vip lease: `now` was read before.
+    pub fn note(&mut self, now: Time, span: Duration) -> u64 {
         self.newest += 1;
         let place = self.place(self.newest);
-        self.times[place] = now;
+        self.beats[place] = Beat { at: now, span };
         self.newest
     }
 
@@ -44,12 +52,19 @@ impl Sent {
     pub fn at(&self, serial: u64) -> Option<Time> {
         let known = serial > 0
             && serial <= self.newest
-            && self.newest - serial < u64::try_from(self.times.len()).unwrap_or(0);
-        known.then(|| self.times[self.place(serial)])
+            && self.newest - serial < u64::try_from(self.beats.len()).unwrap_or(0);
+        known.then(|| self.beats[self.place(serial)].at)
+    }
+
+    /// For how long whoever granted that beat or any later one is bound at least: a later one may have asked for less.
+    #[must_use]
+    pub fn least_span(&self, serial: u64) -> Duration {
+        let spans = (serial..=self.newest).map(|serial| self.beats[self.place(serial)].span);
+        spans.min().unwrap_or(Duration::ZERO)
     }
 
     fn place(&self, serial: u64) -> usize {
-        usize::try_from(serial % u64::try_from(self.times.len()).unwrap_or(1)).unwrap_or(0)
+        usize::try_from(serial % u64::try_from(self.beats.len()).unwrap_or(1)).unwrap_or(0)
     }
 }
 
@@ -100,17 +115,10 @@ impl Claim {
     /// Until when majorities of all lists that count are bound to this claim of node `me`; none: they never
     /// were.
     #[must_use]
-    pub fn until(
-        &self,
-        now: Time,
-        me: u16,
-        set: &Set,
-        sent: &Sent,
-        span: Duration,
-    ) -> Option<Time> {
+    pub fn until(&self, now: Time, me: u16, set: &Set, sent: &Sent) -> Option<Time> {
         let serials = set.counted(now).map(|voters| self.majority(me, voters, sent.newest()));
         let serial = serials.min().filter(|serial| *serial >= self.from)?;
-        sent.at(serial).map(|at| at + span)
+        sent.at(serial).map(|at| at + sent.least_span(serial))
     }
 
     /// The newest beat that a majority of the list granted, or a later one instead; 0: none.

@@ -27,6 +27,7 @@ pub fn write(voters: Option<&Voters>, left: impl Iterator<Item = Left>, out: &mu
         // The node lives: nothing has to be avoided there.
         leaving: true,
         epoch: voters.map_or(Epoch::Hash(0), Voters::epoch),
+        wish: BEAT,
         beat: BEAT,
         span: SPAN,
         serial: 1,

@@ -7,6 +7,7 @@ use base::Time;
 use super::beat::{self, Epoch, Head, Reach};
 use super::claim::{Claim, Sent};
 use super::ears::{Ears, Hears};
+use super::pace::{Keeper, Pace, Said};
 use super::voter::Word;
 use super::voters::{Set, Voters};
 use super::{Cause, Config, MAX_SPAN, hold};
@@ -21,6 +22,7 @@ pub(super) struct Peer {
     pub closed: bool,
     pub leaving: bool,
     pub epoch: Epoch,
+    wish: Duration,
     beat: Duration,
     pub span: Duration,
     /// Whether it heard this life of this node.
@@ -36,8 +38,7 @@ pub(super) struct Node {
     me: u16,
     life: u64,
     closed: bool,
-    beat: Duration,
-    span: Duration,
+    pace: Keeper,
     now: Time,
     silent_until: Time,
     leaving: bool,
@@ -68,6 +69,7 @@ impl Node {
             closed: false,
             leaving: false,
             epoch: Epoch::Hash(0),
+            wish: Duration::ZERO,
             beat: Duration::ZERO,
             span: Duration::ZERO,
             acks_this_life: false,
@@ -81,8 +83,7 @@ impl Node {
             me: config.node,
             life: config.life,
             closed: config.closed,
-            beat: config.beat.min(span / 2),
-            span,
+            pace: Keeper::new(config.beat.min(span / 2), span),
             now,
             // What the former process of this node promised ends before.
             silent_until: now + hold(MAX_SPAN),
@@ -118,6 +119,7 @@ impl Node {
             closed: head.closed,
             leaving: head.leaving,
             epoch: head.epoch,
+            wish: head.wish,
             beat: head.beat,
             span: head.span,
             acks_this_life: head.acked_life == self.life,
@@ -130,13 +132,15 @@ impl Node {
 
     pub(super) fn head(&self, to: u16) -> Head {
         let acked = self.peer(to).word;
+        let Pace { wish, beat, span, .. } = self.pace.pace();
         Head {
             silent: self.is_silent(),
             closed: self.closed,
             leaving: self.leaving,
             epoch: self.set.voters().epoch(),
-            beat: self.beat,
-            span: self.span,
+            wish,
+            beat,
+            span,
             serial: self.sent.newest(),
             acked_life: acked.life,
             acked_serial: acked.serial,
@@ -147,8 +151,35 @@ impl Node {
 
     /// A beat is ordered: from this moment on it counts.
     pub(super) fn sends(&mut self) {
-        self.sent.note(self.now);
+        self.sent.note(self.now, self.span());
         self.said = self.hears;
+    }
+
+    /// How late this process is once in a thousand times.
+    pub(super) fn late(&mut self, usual: Option<Duration>) {
+        self.pace.late(self.now, usual);
+    }
+
+    /// With all that came until now: how often it beats. Says whether others should know at once.
+    pub(super) fn paces(&mut self) -> bool {
+        let peers = (0..).zip(&self.peers).zip(&self.dead);
+        let peers = peers.filter(|((_, peer), dead)| peer.word.life != 0 && !peer.leaving && !**dead);
+        let said = peers.map(|((node, peer), _)| Said {
+            node,
+            heard: peer.heard,
+            wish: peer.wish,
+            beat: peer.beat,
+        });
+        self.pace.settle(self.now, said)
+    }
+
+    pub(super) const fn pace(&self) -> Pace {
+        self.pace.pace()
+    }
+
+    /// Until the next beat is due.
+    pub(super) const fn interval(&self) -> Duration {
+        self.pace.interval()
     }
 
     /// With all that came until now: whom this node hears where. Says whether others should know at once.
@@ -181,7 +212,7 @@ impl Node {
 
     /// Two and a half beats of the slower of the two.
     fn patience(&self, other: u16) -> Duration {
-        self.beat.max(self.peer(other).beat) / 2 * 5
+        self.beat().max(self.peer(other).beat) / 2 * 5
     }
 
     /// What is known of the reference points on a network; says whether it is another word than before.
@@ -262,7 +293,7 @@ impl Node {
     }
 
     pub(super) fn until(&self, claim: &Claim) -> Option<Time> {
-        claim.until(self.now, self.me, &self.set, &self.sent, self.span)
+        claim.until(self.now, self.me, &self.set, &self.sent)
     }
 
     /// Whether a majority of the voters, this node among them if it is one, hears and is heard, and counts now.
@@ -277,7 +308,7 @@ impl Node {
     pub(super) fn answers(&self, other: u16) -> bool {
         let Some(peer) = self.peers.get(usize::from(other)) else { return false };
         let sent = self.sent.at(peer.acked_serial).filter(|_| peer.acks_this_life);
-        self.hears(other) && sent.is_some_and(|at| self.now.since(at) <= self.span)
+        self.hears(other) && sent.is_some_and(|at| self.now.since(at) <= self.span())
     }
 
     /// At most one of its beats is missing.
@@ -293,7 +324,7 @@ impl Node {
     /// In half beats of the slower of the two.
     fn heard_within(&self, other: u16, halves: u32) -> bool {
         let Some(peer) = self.peers.get(usize::from(other)) else { return false };
-        peer.word.life != 0 && self.now.since(peer.heard) <= self.beat.max(peer.beat) / 2 * halves
+        peer.word.life != 0 && self.now.since(peer.heard) <= self.beat().max(peer.beat) / 2 * halves
     }
 
     /// Nothing was heard of who is no node of the cluster.
@@ -325,11 +356,11 @@ impl Node {
     }
 
     pub(super) const fn beat(&self) -> Duration {
-        self.beat
+        self.pace.pace().beat
     }
 
     pub(super) const fn span(&self) -> Duration {
-        self.span
+        self.pace.pace().span
     }
 
     pub(super) const fn set(&self) -> &Set {

@@ -9,6 +9,7 @@ mod counting;
 mod foreign;
 mod machine;
 mod networks;
+mod pace;
 mod promise;
 mod reference;
 mod wire;

@@ -7,13 +7,13 @@ use super::*;
 fn sent(count: u64) -> Sent {
     let mut sent = Sent::default();
     for serial in 1..=count {
-        assert_eq!(sent.note(ms(10 * serial)), serial);
+        assert_eq!(sent.note(ms(10 * serial), SPAN), serial);
     }
     sent
 }
 
 fn until(claim: &Claim, set: &Set, count: u64) -> Option<Time> {
-    claim.until(ms(10 * count), 0, set, &sent(count), SPAN)
+    claim.until(ms(10 * count), 0, set, &sent(count))
 }
 
 #[test]
@@ -49,7 +49,29 @@ fn what_was_granted_to_an_earlier_claim_or_never_sent_counts_nothing() {
     assert_eq!(until(&claim, &set, 5), None, "no such beat was sent");
     let mut long = Claim::new(1);
     long.granted(1, 2, &set);
-    assert_eq!(until(&long, &set, 200), None, "nobody remembers when that was");
+    assert_eq!(until(&long, &set, 300), None, "nobody remembers when that was");
+}
+
+#[test]
+fn a_beat_that_asked_for_less_counts_for_no_more() {
+    let set = Set::new(voters(None, &[0, 1, 2]), ms(0));
+    let short = SPAN / 5;
+    // Who granted the newest may have granted nothing before.
+    for (spans, granted, expected) in [
+        ([SPAN, SPAN, SPAN], 1, ms(10) + SPAN),
+        ([SPAN, short, short], 1, ms(10) + short),
+        ([SPAN, short, SPAN], 1, ms(10) + short),
+        ([short, short, SPAN], 1, ms(10) + short),
+        ([short, short, SPAN], 2, ms(20) + short),
+        ([short, short, SPAN], 3, ms(30) + SPAN),
+        ([SPAN, short, SPAN], 3, ms(30) + SPAN),
+    ] {
+        let mut sent = Sent::default();
+        (1..).zip(spans).for_each(|(beat, span)| assert_eq!(sent.note(ms(10 * beat), span), beat));
+        let mut claim = Claim::new(1);
+        claim.granted(1, granted, &set);
+        assert_eq!(claim.until(ms(40), 0, &set, &sent), Some(expected), "{spans:?} {granted}");
+    }
 }
 
 #[test]
@@ -58,12 +80,12 @@ fn after_somebody_left_the_list_both_majorities_are_needed_for_a_while() {
     assert!(set.adopt(ms(10), voters(Some(2), &[0, 1, 2])));
     let mut claim = Claim::new(1);
     claim.granted(1, 5, &set);
-    assert_eq!(claim.until(ms(259), 0, &set, &sent(5), SPAN), None);
-    assert_eq!(claim.until(ms(260), 0, &set, &sent(5), SPAN), Some(ms(90)));
+    assert_eq!(claim.until(ms(259), 0, &set, &sent(5)), None);
+    assert_eq!(claim.until(ms(260), 0, &set, &sent(5)), Some(ms(90)));
     // One more is no reason to wait: two such majorities share a voter.
     assert!(set.adopt(ms(300), voters(Some(3), &[0, 1, 2, 5])));
     claim.granted(5, 4, &set);
-    assert_eq!(claim.until(ms(300), 0, &set, &sent(5), SPAN), Some(ms(80)));
+    assert_eq!(claim.until(ms(300), 0, &set, &sent(5)), Some(ms(80)));
 }
 
 #[test]
@@ -73,20 +95,20 @@ fn who_missed_a_list_counts_nobody_for_a_while() {
     let mut holder = Claim::new(1);
     let set = Set::new(three, ms(0));
     [2, 4].iter().for_each(|voter| holder.granted(*voter, 5, &set));
-    assert_eq!(holder.until(ms(50), 3, &set, &sent(5), SPAN), Some(ms(90)));
+    assert_eq!(holder.until(ms(50), 3, &set, &sent(5)), Some(ms(90)));
     // To node 1, which never heard of them, nobody is missing.
     let mut set = Set::new(voters(Some(1), &[0, 1, 3]), ms(0));
     assert!(set.adopt(ms(10), four.clone()));
     let mut claim = Claim::new(1);
     claim.granted(0, 5, &set);
-    assert_eq!(claim.until(ms(259), 1, &set, &sent(5), SPAN), None);
-    assert_eq!(claim.until(ms(260), 1, &set, &sent(5), SPAN), Some(ms(90)));
+    assert_eq!(claim.until(ms(259), 1, &set, &sent(5)), None);
+    assert_eq!(claim.until(ms(260), 1, &set, &sent(5)), Some(ms(90)));
     // What follows a list that is known counts as ever.
     let mut set = Set::new(voters(Some(1), &[0, 1, 3]), ms(0));
     assert!(set.adopt(ms(10), four));
     assert!(set.adopt(ms(20), voters(Some(5), &[0, 1, 3, 5])));
     claim.granted(3, 5, &set);
-    assert_eq!(claim.until(ms(50), 1, &set, &sent(5), SPAN), Some(ms(90)));
+    assert_eq!(claim.until(ms(50), 1, &set, &sent(5)), Some(ms(90)));
 }
 
 #[test]
@@ -107,7 +129,7 @@ fn grants_of_strangers_take_no_place_of_a_voter() {
         claim.keep_voters(&set);
         let serial = u64::from(number);
         grant(&mut claim, &set, serial);
-        let held = claim.until(ms(at), 0, &set, &sent(5), SPAN);
+        let held = claim.until(ms(at), 0, &set, &sent(5));
         assert_eq!(held, Some(ms(10 * serial) + SPAN), "list {number}");
     }
 }

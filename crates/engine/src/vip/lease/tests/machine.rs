@@ -418,6 +418,7 @@ fn who_hears_many_strangers_first_holds_by_the_voters_that_remain() {
                 closed: true,
                 leaving: false,
                 epoch: Epoch::Number(number(1)),
+                wish: BEAT,
                 beat: BEAT,
                 span: SPAN,
                 serial: round,

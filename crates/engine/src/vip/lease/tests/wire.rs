@@ -23,14 +23,15 @@ fn head() -> impl Strategy<Value = Head> {
     let words =
         (1..u64::MAX, any::<(u64, u64, u8, u8)>(), any::<(bool, bool, bool, Option<u64>, u32)>());
     let masks = prop::collection::vec(any::<(u32, u32)>(), 0..=MAX_NETWORKS);
-    (words, tenths(65535), tenths(2000), masks).prop_map(
+    let beats = (tenths(65535), prop::option::of(tenths(65535)));
+    (words, beats, tenths(2000), masks).prop_map(
         |(
             (
                 serial,
                 (acked_life, acked_serial, reached, unreached),
                 (silent, closed, leaving, store, list),
             ),
-            beat,
+            (beat, wish),
             span,
             masks,
         )| {
@@ -46,6 +47,7 @@ fn head() -> impl Strategy<Value = Head> {
                 closed,
                 leaving,
                 epoch,
+                wish: wish.unwrap_or(beat),
                 beat,
                 span,
                 serial,
@@ -63,7 +65,8 @@ proptest! {
     fn what_was_written_is_read(head in head(), entries in entries(), more in any::<[u8; 3]>()) {
         let mut out = [0; MAX_BODY];
         let length = write(&head, entries.iter().copied(), &mut out);
-        let of_head = 48 + 8 * usize::from(head.hears.networks());
+        let wish = if head.wish == head.beat { 0 } else { 2 };
+        let of_head = 48 + 8 * usize::from(head.hears.networks()) + wish;
         prop_assert_eq!(length, of_head + 16 * entries.len());
         // What a later version appends is ignored.
         out[length..length + 3].copy_from_slice(&more);
@@ -109,12 +112,12 @@ fn longer_heads_and_entries_of_a_later_version_are_skipped() {
     let mut body = [0; MAX_BODY];
     let length = trio.machines[0].beat(1, &mut body);
     let mut longer = body[..64].to_vec();
-    longer.extend([7; 5]);
+    longer.extend([0, 20, 7, 7, 7]);
     longer.extend(&body[64..length]);
     longer.extend([7; 2]);
     (longer[2], longer[3]) = (69, 18);
     let (new, old) = (read(&longer).unwrap(), read(&body[..length]).unwrap());
-    assert_eq!(new.head, old.head);
+    assert_eq!(new.head, Head { wish: Duration::from_millis(2), ..old.head });
     assert_eq!(new.entries().collect::<Vec<_>>(), old.entries().collect::<Vec<_>>());
 }
 
@@ -170,7 +173,9 @@ fn as_many_addresses_as_there_can_be_fit_one_packet() {
     let networks = u8::try_from(MAX_NETWORKS).unwrap();
     let machine = VipLease::new(&Config { seats, networks, ..config(0) }, Time::ZERO);
     let mut body = [0; MAX_BODY];
-    assert_eq!(machine.beat(1, &mut body), 48 + 8 * MAX_NETWORKS + 16 * MAX_SEATS);
+    let length = 48 + 8 * MAX_NETWORKS + 16 * MAX_SEATS;
+    assert_eq!(machine.beat(1, &mut body), length);
+    assert!(length + 2 <= MAX_BODY, "with a wish");
     assert_eq!(machine.beat(3, &mut body), 0, "no such node");
     assert_eq!(machine.view(MAX_SEATS), None);
 }

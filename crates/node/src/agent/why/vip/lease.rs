@@ -5,7 +5,7 @@ use api::{Evidence, LeaseState, VipLine};
 use super::super::{Ground, fact};
 
 /// `engine::vip::lease` in one sentence.
-pub(super) const RULE: &str = "who holds may answer for 35 ms after it sent the last beat that a majority of the controllers \
+pub(super) const RULE: &str = "who holds may answer for one vip lease after it sent the last beat that a majority of the controllers \
      granted, and each of them promised it to nobody else for longer; nobody takes it back (no fail-back)";
 
 pub(super) fn evidence(ground: &Ground<'_>, line: &VipLine, told: &LeaseState) -> Vec<Evidence> {
@@ -24,8 +24,10 @@ pub(super) fn evidence(ground: &Ground<'_>, line: &VipLine, told: &LeaseState) -
     let gained = told.gained.as_ref().filter(|_| line.state.holding);
     let gained = gained.map(|gained| fact(gained.words(gained.from.and_then(name))));
     let young = (!told.votes).then(|| fact(young));
+    let beats = ground.status.vip_process.as_ref().and_then(|process| process.beats.as_ref());
+    let beats = beats.map(|beats| fact(beats.words()));
     let heard = std::iter::once(ground.heard(heard, &object));
-    heard.chain(gained).chain(young).chain([fact(enforced)]).collect()
+    heard.chain(gained).chain(young).chain([fact(enforced)]).chain(beats).collect()
 }
 
 /// What gives it to this node.
@@ -33,7 +35,7 @@ pub(super) fn takes(node: &str) -> Vec<String> {
     vec![
         format!("{node} takes it at once when the holder names it"),
         format!(
-            "{node} asks for it when its promise to the holder ends, about 50 ms after the holder's last beat"
+            "{node} asks for it when its promise to the holder ends, one and a half vip leases after the holder's last beat"
         ),
     ]
 }
@@ -46,10 +48,10 @@ pub(super) fn loses(next: Option<&String>) -> Vec<String> {
     let gone = match next {
         Some(next) => {
             format!(
-                "it is gone here 35 ms after the last beat that a majority granted, and {next} asks for it"
+                "it is gone here one vip lease after the last beat that a majority granted, and {next} asks for it"
             )
         }
-        None => "it is gone here 35 ms after the last beat that a majority granted".to_owned(),
+        None => "it is gone here one vip lease after the last beat that a majority granted".to_owned(),
     };
     silent.into_iter().chain([gone]).collect()
 }
