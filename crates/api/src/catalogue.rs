@@ -416,6 +416,12 @@ pub const EVENTS: &[EventKind] = &[
         "the disk does not take the recording of the vip process; addresses go on as ever",
         "make room on the disk that holds `state_dir`",
     ),
+    act(
+        "vip-words-lost",
+        "node",
+        "the supervisor did not take what the vip process told for so long that some of it was lost; no address is touched by that",
+        "look for what keeps the supervisor from running",
+    ),
     told(
         "writer-asked",
         "proxy",

@@ -1,5 +1,7 @@
 //! What a take-over of a virtual IP took, stage by stage.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
 use crate::VipCause;
@@ -54,18 +56,34 @@ impl Took {
     /// For an operator.
     #[must_use]
     pub fn words(&self) -> String {
-        let stage = |(name, micros): &(&str, Option<u64>)| {
-            micros.map(|micros| format!("{name} {}", millis(micros)))
-        };
-        let known: Vec<String> = self.stages().iter().filter_map(stage).collect();
-        known.join(", ")
+        self.to_string()
+    }
+}
+
+impl fmt::Display for Took {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let stages = self.stages();
+        let known = stages.iter().filter_map(|(name, micros)| Some((name, (*micros)?)));
+        for (number, (name, micros)) in known.enumerate() {
+            let between = if number == 0 { "" } else { ", " };
+            write!(f, "{between}{name} {}", Millis(micros))?;
+        }
+        Ok(())
     }
 }
 
 /// `46.13 ms`.
 #[must_use]
 pub fn millis(micros: u64) -> String {
-    format!("{}.{:02} ms", micros / 1000, micros % 1000 / 10)
+    Millis(micros).to_string()
+}
+
+struct Millis(u64);
+
+impl fmt::Display for Millis {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{:02} ms", self.0 / 1000, self.0 % 1000 / 10)
+    }
 }
 
 #[cfg(test)]

@@ -1,5 +1,7 @@
 //! Virtual IPs, as the vip process says.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
 use crate::{Took, millis};
@@ -80,9 +82,13 @@ impl Beats {
             (Some(node), _) => format!("{node} keeps no shorter ones"),
             (None, Some(late)) => {
                 let (late, least) = (millis(late), millis(late.saturating_mul(5)));
-                format!("this process is {late} late once in a thousand times, and five times that are {least}")
+                format!(
+                    "this process is {late} late once in a thousand times, and five times that are {least}"
+                )
             }
-            (None, None) => "how late this process is once in a thousand times is not known yet".to_owned(),
+            (None, None) => {
+                "how late this process is once in a thousand times is not known yet".to_owned()
+            }
         };
         Some(format!("beats come each {beat} and not each {wanted}: {why}"))
     }
@@ -90,9 +96,9 @@ impl Beats {
     /// For an operator.
     #[must_use]
     pub fn words(&self) -> String {
-        let (beat, lease) = (millis(self.beat_us), millis(self.lease_us));
+        let (beat, span) = (millis(self.beat_us), millis(self.lease_us));
         let plain = || format!("beats come each {beat}");
-        format!("{}; a vip lease is {lease}", self.refused().unwrap_or_else(plain))
+        format!("{}; a vip lease is {span}", self.refused().unwrap_or_else(plain))
     }
 }
 
@@ -166,15 +172,35 @@ impl Gained {
     /// For an operator. `from`: the name of who held it before.
     #[must_use]
     pub fn words(&self, from: Option<&str>) -> String {
-        let millis = |micros: u64| format!("{}.{} ms", micros / 1000, micros % 1000 / 100);
-        let granted = millis(self.granted_us);
-        match from {
-            Some(from) => format!(
-                "the last beat of {from} came {} before this node asked for it, and a majority granted it {granted} later",
-                millis(self.unheard_us)
+        self.shown(from).to_string()
+    }
+
+    /// The same, for who has a text to write it into.
+    #[must_use]
+    pub const fn shown<'a>(&self, from: Option<&'a str>) -> impl fmt::Display + use<'a> {
+        GainedFrom { gained: *self, from }
+    }
+}
+
+struct GainedFrom<'a> {
+    gained: Gained,
+    from: Option<&'a str>,
+}
+
+impl fmt::Display for GainedFrom<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let tenths = |micros: u64| (micros / 1000, micros % 1000 / 100);
+        let ((whole, tenth), (late, of_late)) =
+            (tenths(self.gained.granted_us), tenths(self.gained.unheard_us));
+        match self.from {
+            Some(from) => write!(
+                f,
+                "the last beat of {from} came {late}.{of_late} ms before this node asked for it, and a majority granted it \
+                 {whole}.{tenth} ms later"
             ),
-            None => format!(
-                "nobody held it before, as far as this node knows, and a majority granted it {granted} after it asked"
+            None => write!(
+                f,
+                "nobody held it before, as far as this node knows, and a majority granted it {whole}.{tenth} ms after it asked"
             ),
         }
     }

@@ -1,9 +1,9 @@
 //! `outlast.toml`: the cluster.
 
 pub use model::{
-    Access, Cluster, DEFAULT_DETECT, DEFAULT_RECORD_MB, Dashboard, DashboardTls, LONGEST_DETECT, LONGEST_VIP_BEAT,
-    Listen, MOST_RECORD_MB, MOST_REFERENCES, Node, NodeRole, Person, Reference, SHORTEST_DETECT, SHORTEST_VIP_BEAT,
-    Service, ServiceKind, Vip, VipCheck,
+    Access, Cluster, DEFAULT_DETECT, DEFAULT_RECORD_MB, Dashboard, DashboardTls, LONGEST_DETECT,
+    LONGEST_VIP_BEAT, Listen, MOST_RECORD_MB, MOST_REFERENCES, Node, NodeRole, Person, Reference,
+    SHORTEST_DETECT, SHORTEST_VIP_BEAT, Service, ServiceKind, Vip, VipCheck,
 };
 
 pub use store::{Etcd, Store};

@@ -3,6 +3,11 @@
 //! [`supervise`] is `outlast run`: it starts the others as `outlast role NAME`, which arrive in
 //! [`role`]. A driver performs what machines of `engine` order and holds no branch on cluster state.
 
+/// Some code must ask for no memory once it has started.
+#[cfg(test)]
+#[global_allocator]
+static COUNTED: sys::counted::Counted = sys::counted::Counted;
+
 mod agent;
 mod child;
 mod durable;

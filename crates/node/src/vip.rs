@@ -15,6 +15,7 @@ use std::os::fd::AsFd;
 
 use api::{MAX_MESSAGE, Report, Start};
 use base::Time;
+use config::cluster::Cluster;
 use engine::Buffer;
 use engine::vip::refusals::Refusals;
 use engine::vip::{Action, Input};
@@ -24,6 +25,7 @@ use sys::poll::{Interest, Poller, Ready};
 
 use self::instance::{Instance, Kept};
 use self::lease::VipLeases;
+use self::line::Line;
 use self::probe::{PROBES, Probes};
 use self::process::Process;
 use self::scripts::Scripts;
@@ -31,6 +33,7 @@ use self::scripts::guard::Refused;
 use self::tape::Tape;
 use self::watch::Watch;
 use self::wire::Wire;
+use self::words::Words;
 use crate::files::Texts;
 use crate::launch::Interfaces;
 
@@ -42,6 +45,7 @@ pub(crate) mod keys;
 mod late;
 mod lease;
 mod leftovers;
+mod line;
 mod orders;
 mod perform;
 mod probe;
@@ -58,6 +62,7 @@ mod tests;
 mod together;
 mod watch;
 mod wire;
+mod words;
 
 /// Epoll tokens: the channel, the device monitor, what is tracked, then sockets, then scripts.
 const CHANNEL: u64 = 0;
@@ -99,7 +104,8 @@ pub(crate) fn run(channel: &Channel, start: Start, texts: Texts) -> Result<(), V
 }
 
 struct Driver<'a> {
-    channel: &'a Channel,
+    line: Line<'a>,
+    words: Words,
     poller: Poller,
     netlink: Netlink,
     monitor: Monitor,
@@ -146,6 +152,12 @@ fn poller(channel: &Channel, monitor: &Monitor) -> io::Result<Poller> {
     poller.add(channel.as_fd(), CHANNEL, Interest::READ)?;
     poller.add(monitor.as_fd(), MONITOR, Interest::READ)?;
     Ok(poller)
+}
+
+/// Of all nodes, by position.
+fn names(cluster: Option<&Cluster>) -> Vec<String> {
+    let nodes = cluster.iter().flat_map(|cluster| &cluster.nodes);
+    nodes.map(|node| node.name.clone()).collect()
 }
 
 /// What the kernel did not do.
@@ -200,9 +212,9 @@ impl<'a> Driver<'a> {
             })
             .collect();
         let tape = Tape::start(start, cluster, &instances);
-        let nodes = cluster.map(|c| c.nodes.iter().map(|node| node.name.clone()).collect());
         Ok(Self {
-            channel,
+            line: Line::new(channel),
+            words: Words::new(),
             poller,
             netlink,
             monitor,
@@ -213,7 +225,7 @@ impl<'a> Driver<'a> {
             scripts,
             watch,
             tape,
-            nodes: nodes.unwrap_or_default(),
+            nodes: names(cluster),
             networks: cluster.map(|cluster| cluster.networks.clone()).unwrap_or_default(),
             proven: BTreeSet::new(),
             node: start.node.clone(),
@@ -235,6 +247,7 @@ impl<'a> Driver<'a> {
     /// What a process before this one may have left, then the first facts.
     fn begin(&mut self, start: &Start) {
         self.shut_gate();
+        self.instances.iter_mut().for_each(Instance::open_speakers);
         let mut refused = Vec::new();
         let seconds = self.take_leftovers_off(&start.leftovers, &start.adopt);
         for (number, instance) in self.instances.iter_mut().enumerate() {
@@ -262,7 +275,7 @@ impl<'a> Driver<'a> {
         }
         // Until all of its devices were looked at, each was in fault.
         self.begins = false;
-        self.instances.iter().for_each(|it| self.tell(&Report::Vip(tell::state(it))));
+        self.tell_states();
     }
 
     fn serve(&mut self) -> Result<(), VipError> {
@@ -275,7 +288,7 @@ impl<'a> Driver<'a> {
             Some(End::Stop) => self.step_all(Input::Stop),
             // Its last word: what the next process adopts.
             Some(End::Retire) | None => {
-                self.instances.iter().for_each(|it| self.tell(&Report::Vip(tell::state(it))));
+                self.tell_states();
             }
         }
         self.scripts.kill();
@@ -315,7 +328,7 @@ impl<'a> Driver<'a> {
     fn deadline(&self) -> Time {
         let gate = self.vip_leases.as_ref().map_or(Time::NEVER, |all| all.guard.again());
         let measures = self.vip_leases.as_ref().map_or(Time::NEVER, |all| all.measures_at);
-        let gate = gate.min(measures);
+        let gate = gate.min(measures).min(self.line.deadline(sys::clock::now()));
         gate.min(self.scripts.deadline()).min(self.wire.deadline()).min(self.refusals.deadline())
     }
 
@@ -350,6 +363,9 @@ impl<'a> Driver<'a> {
             if let Report::VipProcess(told) = report {
                 self.process.was_told(told);
             }
+        }
+        if let Some(lost) = self.line.flush() {
+            self.tell(&Report::Event(tell::lost(&self.node, lost)));
         }
         if let Some(event) = self.tape.news(&self.node) {
             self.tell(&Report::Event(event));
@@ -428,10 +444,7 @@ impl<'a> Driver<'a> {
             Action::Hello(message) => self.wire.hello(message),
             Action::Report if self.begins => {}
             Action::Probe => self.probes.ask(instance, &self.netlink, &self.poller),
-            Action::Report => {
-                let state = tell::state(instance);
-                self.tell(&Report::Vip(state));
-            }
+            Action::Report => self.tell_state(number),
         }
         Ok(())
     }
@@ -442,10 +455,26 @@ impl<'a> Driver<'a> {
         }
     }
 
-    /// A report that the supervisor does not take now is repeated by the next change.
+    /// Waits for nobody.
     fn tell(&self, report: &Report) {
-        let mut bytes = Vec::with_capacity(512);
-        api::encode(report, &mut bytes);
-        let _unheard = self.channel.send(&bytes, &[]);
+        self.line.say(report);
+    }
+
+    fn tell_state(&mut self, number: usize) {
+        self.line.say(self.words.state(&self.instances[number]));
+    }
+
+    fn tell_fault(&mut self, number: usize, cause: Option<engine::vip::Cause>) {
+        self.line.say(self.words.fault(&self.instances[number], &self.node, cause));
+    }
+
+    fn tell_states(&mut self) {
+        (0..self.instances.len()).for_each(|number| self.tell_state(number));
+    }
+
+    /// Its addresses came or went.
+    fn tell_moved(&mut self, number: usize, began: Time) {
+        let of = (self.node.as_str(), self.nodes.as_slice());
+        self.line.say(self.words.moved(&self.instances[number], of, began));
     }
 }

@@ -16,6 +16,7 @@ mod host;
 mod process;
 mod quiet;
 mod run;
+mod start;
 mod store;
 
 pub use fault::{Fault, Script};

@@ -9,7 +9,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::os::fd::{AsFd, BorrowedFd};
 
 pub use address::AddressOptions;
-pub use filter::{Direction, Filter};
+pub use filter::{Direction, Filter, Known};
 pub use monitor::{Change, Monitor};
 pub use route::Route;
 

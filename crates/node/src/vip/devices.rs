@@ -27,6 +27,9 @@ impl Driver<'_> {
                         self.look_for_former_name(&link.name, link.index);
                     }
                     self.wire.device_changed(&link.name, link.index, gone, &self.poller);
+                    for instance in &mut self.instances {
+                        instance.mac_changed(&link.name, link.mac);
+                    }
                     let up = link.up && link.carrier;
                     self.link(&link.name, (!gone).then_some((link.index, up)));
                 }

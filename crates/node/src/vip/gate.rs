@@ -65,6 +65,22 @@ impl Place {
         if let Self::Off { again, .. } = self { Some(*again) } else { None }
     }
 
+    /// The gate stands here, where it is on a device that may be new or gone.
+    fn stand(&mut self, gate: Option<&mut Gate>, netlink: &Netlink, index: Option<u32>, now: Time) {
+        let (Some(gate), Some(index)) = (gate, index) else {
+            *self = Self::Away;
+            return;
+        };
+        if self.lacks(index, || gate.is_attached(netlink, index)) {
+            *self = match gate.attach(netlink, index) {
+                Ok(()) => Self::On(index),
+                Err(error) => {
+                    Self::Off { index, why: Chain(&error).to_string(), again: now + RETRY }
+                }
+            };
+        }
+    }
+
     /// Whether the gate has to be put on the device of that number. `stands`: what the kernel says of it; where it says
     /// nothing what stood there still does, as far as anybody knows, and to try would take it off.
     pub(super) fn lacks(&self, index: u32, stands: impl FnOnce() -> io::Result<bool>) -> bool {
@@ -134,27 +150,17 @@ impl Guard {
 
     /// On the devices that are known to be there and that `which` wants, without a look at any other.
     fn stand_on_known(&mut self, netlink: &Netlink, which: impl Fn(&Place) -> bool, now: Time) {
-        let known = self.places.iter().filter(|(_, place)| which(place));
-        let known = known.filter_map(|(name, place)| Some((name.clone(), place.index()?)));
-        for (name, index) in known.collect::<Vec<_>>() {
-            self.stand_on(netlink, &name, Some(index), now);
+        for place in self.places.values_mut().filter(|place| which(place)) {
+            if let Some(index) = place.index() {
+                place.stand(self.gate.as_mut(), netlink, Some(index), now);
+            }
         }
     }
 
     /// Puts the gate on a device, which may be new or gone.
     fn stand_on(&mut self, netlink: &Netlink, name: &str, index: Option<u32>, now: Time) {
-        let Some(place) = self.places.get_mut(name) else { return };
-        let (Some(gate), Some(index)) = (&mut self.gate, index) else {
-            *place = Place::Away;
-            return;
-        };
-        if place.lacks(index, || gate.is_attached(netlink, index)) {
-            *place = match gate.attach(netlink, index) {
-                Ok(()) => Place::On(index),
-                Err(error) => {
-                    Place::Off { index, why: Chain(&error).to_string(), again: now + RETRY }
-                }
-            };
+        if let Some(place) = self.places.get_mut(name) {
+            place.stand(self.gate.as_mut(), netlink, index, now);
         }
     }
 
@@ -210,11 +216,9 @@ impl Driver<'_> {
         let now = sys::clock::now();
         all.guard.stand_everywhere(&self.netlink, of_leases(&self.instances), now);
         if let Some(gate) = &all.guard.gate {
-            let mut bytes = Vec::with_capacity(64);
             let cells = u16::try_from(all.instances.len()).unwrap_or(u16::MAX);
-            api::encode(&Report::Gate { cells }, &mut bytes);
             // The kernel ends what this process opens, whether or not the supervisor can.
-            let _unheard = self.channel.send(&bytes, &[gate.fd()]);
+            self.line.pass(&Report::Gate { cells }, gate.fd());
         }
         self.tell_enforced();
     }
@@ -293,11 +297,11 @@ impl Driver<'_> {
     fn tell_enforced(&mut self) {
         let Some(all) = &self.vip_leases else { return };
         let why = all.guard.not_enforced();
-        let seats = all.instances.clone();
-        let told = &self.instances[seats[0]].seat;
+        let told = &self.instances[all.instances[0]].seat;
         if told.as_ref().is_none_or(|seat| seat.not_enforced == why) {
             return;
         }
+        let seats = all.instances.clone();
         let names: Vec<String> = seats
             .iter()
             .map(|number| format!("vip/{}", self.instances[*number].vip.name))
@@ -307,7 +311,7 @@ impl Driver<'_> {
             if let Some(seat) = &mut self.instances[number].seat {
                 seat.not_enforced.clone_from(&why);
             }
-            self.tell(&Report::Vip(tell::state(&self.instances[number])));
+            self.tell_state(number);
         }
     }
 }

@@ -18,6 +18,7 @@ use super::{routes, source};
 use crate::launch::Interfaces;
 
 mod renamed;
+mod speakers;
 
 /// Addresses that the kernel did not let go, each with its reason.
 #[derive(Debug)]
@@ -419,13 +420,9 @@ impl Instance {
 
     /// Tells the neighbours, once.
     pub(super) fn announce(&mut self) {
+        self.open_speakers();
         for address in &self.vip.addresses {
             let device = address.device.as_deref().unwrap_or(&self.vip.interface);
-            if !self.speakers.contains_key(device)
-                && let Ok(socket) = arp::Socket::open(device)
-            {
-                self.speakers.insert(device.to_owned(), socket);
-            }
             let Some(socket) = self.speakers.get(device) else { continue };
             // A device that is down has no neighbours.
             let _unheard = match address.ip {

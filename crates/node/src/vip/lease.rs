@@ -258,11 +258,10 @@ impl Driver<'_> {
                 self.instances[number].note_announced();
             }
             Action::Report { .. } => {
-                self.tell(&Report::Vip(tell::state(&self.instances[number])));
+                self.tell_state(number);
                 let fault = self.instances[number].fault_news(began, false);
                 if let Some(fault) = fault {
-                    let event = tell::fault(&self.instances[number], &self.node, fault);
-                    self.tell(&Report::Event(event));
+                    self.tell_fault(number, fault);
                 }
             }
             Action::Close { .. } | Action::Beat => {}
@@ -316,8 +315,7 @@ impl Driver<'_> {
 
     fn note_moved(&mut self, number: usize, began: Time) {
         self.instances[number].note_moved();
-        let event = tell::event(&self.instances[number], &self.node, &self.nodes, began);
-        self.tell(&Report::Event(event));
+        self.tell_moved(number, began);
         self.tell_routes(number);
     }
 

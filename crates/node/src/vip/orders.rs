@@ -12,7 +12,7 @@ impl Driver<'_> {
     pub(super) fn orders(&mut self) {
         let mut fds = Vec::new();
         loop {
-            match self.channel.receive(&mut self.bytes, &mut fds) {
+            match self.line.channel().receive(&mut self.bytes, &mut fds) {
                 Ok(0) => {
                     self.end = Some(End::Stop);
                     return;

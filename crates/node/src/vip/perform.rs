@@ -55,18 +55,16 @@ impl Driver<'_> {
             let event = tell::release_failed(instance, &self.node, kept);
             self.tell(&Report::Event(event));
         } else if moved {
-            let event = tell::event(instance, &self.node, &self.nodes, began);
-            self.tell(&Report::Event(event));
+            self.tell_moved(number, began);
         }
         self.tell_routes(number);
         if self.instances[number].priority_is_news() {
-            self.tell(&Report::Vip(tell::state(&self.instances[number])));
+            self.tell_state(number);
         }
-        let instance = &self.instances[number];
         if let Some(fault) = fault {
-            self.tell(&Report::Event(tell::fault(instance, &self.node, fault)));
+            self.tell_fault(number, fault);
         }
-        if !instance.machine.searches() {
+        if !self.instances[number].machine.searches() {
             self.probes.end(number);
         }
         if refused {

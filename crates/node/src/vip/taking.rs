@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use api::{Event, Report, Took};
+use api::Took;
 use base::Time;
 use engine::vip::lease::Gained;
 use engine::vip::{Action, Cause};
 
+use super::Driver;
 use super::instance::Instance;
-use super::{Driver, tell};
 
 /// Who asks for an address within so long shows how long it was away; later ones say nothing about that.
 const ASKED_WITHIN: Duration = Duration::from_secs(10);
@@ -123,29 +123,11 @@ impl Driver<'_> {
         if let Some(taking) = &mut instance.taking {
             taking.answered = Some(first);
         }
-        let instance = &self.instances[number];
-        self.tell(&Report::Vip(tell::state(instance)));
-        if let Some(event) = self.answers(instance) {
-            self.tell(&Report::Event(event));
+        self.tell_state(number);
+        let Self { words, instances, node, nodes, line, .. } = self;
+        if let Some(event) = words.answers(&instances[number], (node, nodes)) {
+            line.say(event);
         }
-    }
-
-    /// Clients have it again.
-    fn answers(&self, instance: &Instance) -> Option<Event> {
-        let moved = tell::moved(instance, &self.node, &self.nodes)?;
-        let before = moved.from.as_deref().unwrap_or("nobody that is known here");
-        Some(Event {
-            at_ms: sys::clock::wall_ms(),
-            node: self.node.clone(),
-            what: "vip-answers".to_owned(),
-            object: format!("vip/{}", instance.vip.name),
-            evidence: format!("the first packet left from the address; held before by {before}"),
-            decision: String::new(),
-            action: moved.took.words(),
-            took_us: moved.took.total_us(),
-            moved: Some(Box::new(moved)),
-            ..Event::default()
-        })
     }
 }
 

@@ -1,9 +1,11 @@
 //! The machine's words in those of `api`.
 
+use std::borrow::Cow;
+use std::fmt::Write as _;
 use std::net::IpAddr;
 use std::time::Duration;
 
-use api::{Event, Gained, LeaseState, Moved, VipCause, VipRole, VipState};
+use api::{Event, Gained, LeaseState, VipCause, VipRole, VipState};
 use base::Time;
 use engine::vip::lease as voted;
 use engine::vip::lease::pace::{MARGIN, Pace};
@@ -12,10 +14,22 @@ use engine::vip::{Cause, Role};
 use super::instance::{Instance, Kept};
 use super::scripts::guard::Refused;
 use super::taking::Taking;
+use super::words::set;
 
-pub(super) fn state(instance: &Instance) -> VipState {
+/// `name` and `former`: memory that may be used again.
+pub(super) fn state(
+    instance: &Instance,
+    name: Option<String>,
+    former: Option<LeaseState>,
+) -> VipState {
     let machine = &instance.machine;
     let seat = instance.seat.as_ref();
+    let interface = Some(&instance.vip.interface).filter(|name| !name.is_empty());
+    let interface = interface.map(|interface| {
+        let mut name = name.unwrap_or_default();
+        name.clone_from(interface);
+        name
+    });
     VipState {
         instance: instance.number,
         role: match instance.role() {
@@ -29,14 +43,14 @@ pub(super) fn state(instance: &Instance) -> VipState {
         cause: cause_here(instance),
         term: seat.map_or_else(|| machine.term(), |seat| seat.view.term),
         disabled_scripts: instance.disabled_scripts.clone(),
-        interface: Some(instance.vip.interface.clone()).filter(|name| !name.is_empty()),
+        interface,
         in_use_by: machine.in_use_by().map(mac),
         priority: Some(machine.priority()),
-        vip_lease: seat.map(|seat| LeaseState {
-            holder: seat.view.holder,
-            votes: seat.votes,
-            not_enforced: seat.not_enforced.clone(),
-            gained: seat.view.gained.as_ref().map(gained),
+        vip_lease: seat.map(|seat| {
+            let mut not_enforced = former.and_then(|former| former.not_enforced);
+            not_enforced.clone_from(&seat.not_enforced);
+            let gained = seat.view.gained.as_ref().map(gained);
+            LeaseState { holder: seat.view.holder, votes: seat.votes, not_enforced, gained }
         }),
         took: instance.taking.as_ref().map(Taking::took),
     }
@@ -50,19 +64,32 @@ fn cause_here(instance: &Instance) -> Option<VipCause> {
     }
 }
 
-/// How the address came here.
-pub(super) fn moved(instance: &Instance, node: &str, nodes: &[String]) -> Option<Moved> {
-    let taking = instance.taking.as_ref().filter(|_| instance.held)?;
-    Some(Moved {
-        from: taking.from.and_then(|from| nodes.get(usize::from(from))).cloned(),
-        to: node.to_owned(),
-        cause: cause_here(instance),
-        term: match &instance.seat {
-            Some(seat) => seat.view.term,
-            None => instance.machine.term(),
-        },
-        took: taking.took(),
-    })
+/// Of an instance nothing is known.
+pub(super) const fn unknown() -> VipState {
+    VipState {
+        instance: 0,
+        role: VipRole::Fault,
+        holding: false,
+        successor: None,
+        successor_life: None,
+        cause: None,
+        term: 0,
+        disabled_scripts: vec![],
+        interface: None,
+        in_use_by: None,
+        priority: None,
+        vip_lease: None,
+        took: None,
+    }
+}
+
+/// What moved it last, and its number.
+pub(super) fn cause_and_term(instance: &Instance) -> (Option<VipCause>, u64) {
+    let term = match &instance.seat {
+        Some(seat) => seat.view.term,
+        None => instance.machine.term(),
+    };
+    (cause_here(instance), term)
 }
 
 fn mac(bytes: engine::vip::Mac) -> String {
@@ -114,83 +141,83 @@ fn evidence(cause: Option<Cause>) -> &'static str {
     cause.map_or("", Cause::words)
 }
 
-/// The addresses came or went.
-pub(super) fn event(instance: &Instance, node: &str, nodes: &[String], began: Time) -> Event {
-    let addresses: Vec<String> =
-        instance.vip.addresses.iter().map(|address| address.ip.to_string()).collect();
-    let addresses = addresses.join(", ");
+/// The addresses came or went: writes it into an event that says nothing yet.
+pub(super) fn event(event: &mut Event, instance: &Instance, nodes: &[String], began: Time) {
     let name = |node: u16| nodes.get(usize::from(node)).map(String::as_str);
-    let successor = instance.successor().and_then(name);
-    let (what, decision, action) = if instance.held {
-        let action = format!("{addresses} on {}, neighbours told", instance.vip.interface);
-        ("vip-claimed", "hold the address".to_owned(), action)
+    for (number, address) in instance.vip.addresses.iter().enumerate() {
+        let between = if number == 0 { "" } else { ", " };
+        // A String takes every text.
+        let _ = write!(event.action, "{between}{}", address.ip);
+    }
+    if instance.held {
+        let _ = write!(event.action, " on {}, neighbours told", instance.vip.interface);
+        event.what.push_str("vip-claimed");
+        event.decision.push_str("hold the address");
     } else {
-        let decision = match successor {
-            Some(name) => format!("let go; {name} is named"),
-            None => "let go; nobody is there to be named".to_owned(),
-        };
         let said = if instance.seat.is_some() { "and said so" } else { "goodbye said" };
-        ("vip-released", decision, format!("{addresses} removed, {said}"))
+        let _ = write!(event.action, " removed, {said}");
+        event.what.push_str("vip-released");
+        match instance.successor().and_then(name) {
+            Some(name) => set(&mut event.decision, format_args!("let go; {name} is named")),
+            None => event.decision.push_str("let go; nobody is there to be named"),
+        }
+    }
+    event.evidence.push_str(instance.evidence());
+    let _ = match instance.seat.as_ref().and_then(|seat| seat.view.gained.as_ref()) {
+        Some(of) => write!(event.evidence, "; {}", gained(of).shown(of.from.and_then(name))),
+        None => write!(event.evidence, "{}", instance.renamed()),
     };
     let took = sys::clock::now().since(began).as_micros();
+    event.took_us = u64::try_from(took).unwrap_or(u64::MAX);
+}
+
+/// What the supervisor did not take in time.
+pub(super) fn lost(node: &str, words: u64) -> Event {
     Event {
         at_ms: sys::clock::wall_ms(),
         node: node.to_owned(),
-        what: what.to_owned(),
-        object: format!("vip/{}", instance.vip.name),
-        evidence: match instance.seat.as_ref().and_then(|seat| seat.view.gained.as_ref()) {
-            Some(of) => {
-                format!("{}; {}", instance.evidence(), gained(of).words(of.from.and_then(name)))
-            }
-            None => format!("{}{}", instance.evidence(), instance.renamed()),
-        },
-        decision,
-        action,
-        took_us: u64::try_from(took).unwrap_or(u64::MAX),
-        moved: moved(instance, node, nodes).map(Box::new),
+        what: "vip-words-lost".to_owned(),
+        object: format!("node/{node}"),
+        evidence: format!("the supervisor did not take {words} messages of the vip process"),
+        decision: "wait for nobody: beats and addresses go first".to_owned(),
+        not_done: "what these messages said is told by later ones, or not at all".to_owned(),
         ..Event::default()
     }
 }
 
-/// This node cannot hold, and does not, or (none) could again.
-pub(super) fn fault(instance: &Instance, node: &str, cause: Option<Cause>) -> Event {
+/// This node cannot hold, and does not, or (none) could again: writes it into an event that says nothing yet.
+pub(super) fn fault(event: &mut Event, instance: &Instance, cause: Option<Cause>) {
     let (what, decision) = match cause {
         Some(_) => ("vip-fault", "do not stand for the address until that is mended"),
         None => ("vip-standby", "stand for the address again"),
     };
-    let about = match cause {
+    let about: Cow<'static, str> = match cause {
         Some(Cause::Carrier | Cause::NoDevice) => {
             let devices: Vec<&str> = instance.needed_devices().collect();
-            format!("{}: {}{}", evidence(cause), devices.join(", "), instance.renamed())
+            format!("{}: {}{}", evidence(cause), devices.join(", "), instance.renamed()).into()
         }
         Some(Cause::InUse) => {
             let who = instance.machine.in_use_by().map(mac).unwrap_or_default();
-            format!("{}: {who}", evidence(cause))
+            format!("{}: {who}", evidence(cause)).into()
         }
         Some(Cause::Together) => {
             let group = instance.vip.sync_group.as_deref().unwrap_or_default();
-            format!("{}: {group}", evidence(cause))
+            format!("{}: {group}", evidence(cause)).into()
         }
         Some(Cause::NoNetwork) => match instance.awaits.as_ref().map(|awaited| awaited.own) {
-            Some(Some(own)) => format!("{}, {own}", evidence(cause)),
+            Some(Some(own)) => format!("{}, {own}", evidence(cause)).into(),
             Some(None) => {
                 let device = &instance.vip.interface;
-                format!("no network yet: {device} has no address for adverts over IPv6")
+                format!("no network yet: {device} has no address for adverts over IPv6").into()
             }
-            None => evidence(cause).to_owned(),
+            None => evidence(cause).into(),
         },
-        Some(_) => evidence(cause).to_owned(),
-        None => "nothing keeps this node from holding any more".to_owned(),
+        Some(_) => evidence(cause).into(),
+        None => "nothing keeps this node from holding any more".into(),
     };
-    Event {
-        at_ms: sys::clock::wall_ms(),
-        node: node.to_owned(),
-        what: what.to_owned(),
-        object: format!("vip/{}", instance.vip.name),
-        evidence: about,
-        decision: decision.to_owned(),
-        ..Event::default()
-    }
+    event.what.push_str(what);
+    event.evidence.push_str(&about);
+    event.decision.push_str(decision);
 }
 
 /// Addresses stay that this node no longer stands for.

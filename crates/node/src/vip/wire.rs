@@ -344,6 +344,8 @@ impl Wire {
                 );
             }
             network.socket = opened.ok();
+            // Before the first packet comes.
+            self.turns.entry(token).or_insert(Turn::over());
             missing |= network.socket.is_none();
         }
         self.retry_at = if missing { now + RETRY } else { Time::NEVER };

@@ -1,14 +1,14 @@
 //! Runs a script.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use base::Time;
-use engine::vip::lease::{BEAT, Config, Epoch, Fact, SeatConfig, VipLease, Voters, pace};
+use engine::vip::lease::{BEAT, Epoch, Fact};
 
 use super::fault::{Fault, Script, index};
-use super::host::{Clock, Host, INBOX, Letter, Process, Stage, Told};
-use super::quiet::{self, CLIENTS, Quiet};
+use super::host::{Clock, Host, INBOX, Letter, Stage, Told};
+use super::quiet::{self, Quiet};
 use super::store::{Store, numbered};
 use super::{Mark, Marks, NOBODY};
 use crate::Chance;
@@ -18,7 +18,7 @@ pub(super) const MS: u64 = 1_000_000;
 /// How long all is well before somebody has to answer.
 const CALM: Duration = Duration::from_secs(1);
 /// Longer than a vip lease, and no part of the calm.
-const LISTENS: Duration = Duration::from_millis(50);
+pub(super) const LISTENS: Duration = Duration::from_millis(50);
 /// Beats of 2 ms can be kept then.
 const IN_TIME: Duration = Duration::from_micros(200);
 /// How long somebody has to go on answering then.
@@ -78,7 +78,7 @@ pub struct World<'a> {
     number: u64,
     queue: BTreeMap<(u64, u64), Event>,
     pub(super) hosts: Vec<Host>,
-    store: Store,
+    pub(super) store: Store,
     /// By network, from, to.
     pub(super) cut: [[[bool; 5]; 5]; NETWORKS],
     pub(super) weather: (u64, u64, Duration),
@@ -352,7 +352,7 @@ impl<'a> World<'a> {
         self.order(host, Told::Voters(list));
     }
 
-    fn set_fit(&mut self, host: usize, fit: bool) {
+    pub(super) fn set_fit(&mut self, host: usize, fit: bool) {
         self.hosts[host].fit = fit;
         for vip in 0..self.script.vips {
             let fact = Fact::Carrier { interface: 0, up: fit };
@@ -366,66 +366,6 @@ impl<'a> World<'a> {
         process.told.push_back(told);
         if matches!(process.stage, Stage::Waits) {
             self.plan(host);
-        }
-    }
-
-    fn starts(&mut self, host: usize, closes: bool) {
-        if !self.hosts[host].powered || self.hosts[host].process.is_some() {
-            return;
-        }
-        let local = self.hosts[host].clock.local(self.now);
-        if closes {
-            self.hosts[host].gates.fill(Time::ZERO);
-        } else if (0..self.script.vips).any(|vip| self.hosts[host].answers(vip, self.now)) {
-            self.outcome.marks.reach(Mark::OpenBehind);
-        }
-        let order: Vec<u16> = (0_u16..).take(self.hosts.len()).collect();
-        let seat = |vip| SeatConfig {
-            vip: address(vip),
-            order: order.clone(),
-            network: Some(CLIENTS),
-            listens: LISTENS,
-        };
-        let this = &mut self.hosts[host];
-        this.lives += 1;
-        let voters = if self.script.numbered {
-            self.store.list(this.list)
-        } else {
-            Voters::new(None, &order).expect("at most five")
-        };
-        let config = Config {
-            node: node(host),
-            life: this.lives,
-            closed: closes,
-            nodes: node(order.len()),
-            networks: u8::try_from(NETWORKS).unwrap_or(u8::MAX),
-            voters,
-            beat: self.script.beat,
-            span: pace::span(self.script.beat),
-            settle: quiet::SETTLE,
-            seats: (0..self.script.vips).map(seat).collect(),
-        };
-        this.process = Some(Process {
-            machine: VipLease::new(&config, local),
-            life: this.lives,
-            stage: Stage::Waits,
-            inbox: VecDeque::new(),
-            told: VecDeque::new(),
-            paused: 0,
-            busy: (local, 0),
-            stopping: false,
-        });
-        let (fit, standby, gateway) = (this.fit, this.standby, this.gateway);
-        self.set_fit(host, fit);
-        self.refer(host, gateway);
-        self.order(host, Told::Standby(standby));
-        // What was newest when it started may be so no more.
-        let delay = self.chance.span(Duration::from_millis(400));
-        self.after(delay, Event::Learns { host });
-        if self.script.beat < BEAT {
-            let life = self.hosts[host].lives;
-            let delay = Duration::from_millis(50) + self.chance.span(Duration::from_millis(300));
-            self.after(delay, Event::Measured { host, life });
         }
     }
 
@@ -493,7 +433,7 @@ pub(super) fn node(host: usize) -> u16 {
     u16::try_from(host).unwrap_or(u16::MAX)
 }
 
-fn address(vip: usize) -> config::vip::Vip {
+pub(super) fn address(vip: usize) -> config::vip::Vip {
     let number = u8::try_from(vip).unwrap_or(0);
     let ip = std::net::Ipv4Addr::new(10, 79, 0, 40 + number).into();
     let address = config::vip::Address::plain(ip);

@@ -24,7 +24,7 @@ use base::Time;
 
 use super::{Refused, kernel};
 use crate::clock;
-use crate::netlink::{Direction, Filter, Netlink};
+use crate::netlink::{Direction, Filter, Known, Netlink};
 use cells::Cell;
 pub use cells::Cells;
 
@@ -131,7 +131,9 @@ impl Gate {
     /// When the kernel does not answer.
     pub fn is_attached(&self, netlink: &Netlink, index: u32) -> io::Result<bool> {
         for (direction, (_, id)) in DIRECTIONS.into_iter().zip(&self.programs) {
-            if !netlink.filters(index, direction)?.contains(&filter(direction, *id)) {
+            let (priority, handle, name, program) = (PRIORITY, HANDLE, NAME, *id);
+            let known = Known { direction, priority, handle, name, program };
+            if !netlink.has_filter(index, known)? {
                 return Ok(false);
             }
         }

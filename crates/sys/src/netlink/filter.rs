@@ -31,6 +31,16 @@ pub struct Filter {
     pub program: u32,
 }
 
+/// A filter of a program that is looked for.
+#[derive(Clone, Copy, Debug)]
+pub struct Known<'a> {
+    pub direction: Direction,
+    pub priority: u16,
+    pub handle: u32,
+    pub name: &'a str,
+    pub program: u32,
+}
+
 // Not all in libc.
 const TCA_KIND: u16 = 1;
 const TCA_OPTIONS: u16 = 2;
@@ -137,6 +147,20 @@ impl Netlink {
         Ok(filters)
     }
 
+    /// Whether exactly this one is there. Asks for no memory.
+    ///
+    /// # Errors
+    /// When the kernel does not answer.
+    pub fn has_filter(&self, index: u32, known: Known<'_>) -> io::Result<bool> {
+        let traffic = Traffic { index, handle: 0, parent: known.direction.parent(), info: 0 };
+        let mut request = message::traffic(libc::RTM_GETTFILTER, 0, traffic);
+        let mut found = false;
+        self.transport.dump(&mut request, &mut |answer, body| {
+            found |= answer == libc::RTM_NEWTFILTER && is_known(body, known).unwrap_or(false);
+        })?;
+        Ok(found)
+    }
+
     /// Removes a program's filter; false: it was not there, or the device is gone.
     ///
     /// # Errors
@@ -189,12 +213,32 @@ fn read(body: &[u8], direction: Direction) -> Option<Filter> {
     Some(filter)
 }
 
+fn is_known(body: &[u8], known: Known<'_>) -> Option<bool> {
+    let traffic = Traffic::read(body)?;
+    let is_program = bytes(attribute(body, TCA_KIND)?) == BPF.as_bytes();
+    let is_there =
+        traffic.info >> 16 == u32::from(known.priority) && traffic.handle == known.handle;
+    let (mut is_named, mut is_it) = (false, false);
+    for (kind, value) in Attributes::new(attribute(body, TCA_OPTIONS)?) {
+        match kind {
+            TCA_BPF_NAME => is_named = bytes(value) == known.name.as_bytes(),
+            TCA_BPF_ID => is_it = value.try_into().map_or(0, u32::from_ne_bytes) == known.program,
+            _ => {}
+        }
+    }
+    Some(is_program && is_there && is_named && is_it)
+}
+
 fn attribute(body: &[u8], wanted: u16) -> Option<&[u8]> {
     let mut attributes = Attributes::new(body.get(message::TRAFFIC_HEADER..)?);
     attributes.find(|(kind, _)| *kind == wanted).map(|(_, value)| value)
 }
 
 fn text(value: &[u8]) -> String {
-    let text = value.split(|byte| *byte == 0).next().unwrap_or_default();
-    String::from_utf8_lossy(text).into_owned()
+    String::from_utf8_lossy(bytes(value)).into_owned()
+}
+
+/// Without the zero at its end.
+fn bytes(value: &[u8]) -> &[u8] {
+    value.split(|byte| *byte == 0).next().unwrap_or_default()
 }

@@ -163,7 +163,8 @@ impl Node {
     /// With all that came until now: how often it beats. Says whether others should know at once.
     pub(super) fn paces(&mut self) -> bool {
         let peers = (0..).zip(&self.peers).zip(&self.dead);
-        let peers = peers.filter(|((_, peer), dead)| peer.word.life != 0 && !peer.leaving && !**dead);
+        let peers =
+            peers.filter(|((_, peer), dead)| peer.word.life != 0 && !peer.leaving && !**dead);
         let said = peers.map(|((node, peer), _)| Said {
             node,
             heard: peer.heard,

@@ -70,8 +70,7 @@ impl Keeper {
     pub(super) fn new(beat: Duration, span: Duration) -> Self {
         let wanted = beat.clamp(Duration::from_micros(100), MAX_SPAN / 2);
         let pace = Pace { wanted, usual: None, wish: wanted, beat: wanted, span, slowest: None };
-        let mut new =
-            Self { pace, span, interval: wanted, slows_at: Time::ZERO, wished: None };
+        let mut new = Self { pace, span, interval: wanted, slows_at: Time::ZERO, wished: None };
         new.pace.wish = new.wish(None);
         new.settle(Time::ZERO, std::iter::empty());
         new.interval = new.pace.beat;
@@ -86,7 +85,9 @@ impl Keeper {
     fn wish(&self, usual: Option<Duration>) -> Duration {
         let wanted = self.pace.wanted;
         let usual = usual.map(|late| late.saturating_mul(MARGIN).min(BEAT));
-        let whole = |span: Duration| MILLI * u32::try_from(span.as_micros().div_ceil(1000)).unwrap_or(u32::MAX);
+        let whole = |span: Duration| {
+            MILLI * u32::try_from(span.as_micros().div_ceil(1000)).unwrap_or(u32::MAX)
+        };
         wanted.max(usual.map_or(BEAT, whole)).min(wanted.max(BEAT))
     }
 

@@ -45,3 +45,40 @@ fn how_late_the_process_is_is_measured_and_told() {
         assert!(quantiles.is_sorted() && late.p50_us > 0, "{late:?}");
     });
 }
+
+#[test]
+fn beats_claims_and_releases_ask_for_no_memory() {
+    let test = "beats_claims_and_releases_ask_for_no_memory";
+    with_gate("itself", test, |mut stage, supervisor| {
+        let holds = |driver: &Driver<'_>| driver.instances.iter().all(|it| it.held);
+        // The kernel tells what this process did when it started.
+        let started = |driver: &Driver<'_>| driver.process.lateness.waits() > 2;
+        stage.run_until("it runs", started);
+        let asked = stage.count_until("it holds both", holds);
+        assert_eq!(asked, 0, "from the first beat to the first claim");
+        // What it says of itself comes each second.
+        let end = sys::clock::now() + Duration::from_millis(2500);
+        let asked = stage.count_until("it goes on", |_| sys::clock::now() > end);
+        assert_eq!(asked, 0, "while it holds");
+        for round in 0..2 {
+            let gives = || stage.driver.step_all(Input::Standby(true));
+            let asked = sys::counted::during(gives).1;
+            assert_eq!(asked, 0, "it gives them up, round {round}");
+            let gone = |driver: &Driver<'_>| driver.instances.iter().all(|it| !it.held);
+            assert_eq!(stage.count_until("it holds none", gone), 0);
+            stage.driver.step_all(Input::Standby(false));
+            let asked = stage.count_until("it holds both again", holds);
+            assert_eq!(asked, 0, "it takes them, round {round}");
+        }
+        let (asked, before) = {
+            let mut bytes = Vec::new();
+            api::encode(&api::Order::Ping(7), &mut bytes);
+            supervisor.send(&bytes, &[]).unwrap();
+            let before = stage.driver.process.lateness.waits();
+            let more = |driver: &Driver<'_>| driver.process.lateness.waits() > before + 5;
+            (stage.count_until("it is asked", more), before)
+        };
+        assert!(before > 0);
+        assert_eq!(asked, 0, "a question of the supervisor");
+    });
+}

@@ -70,15 +70,20 @@ impl<'a> Stage<'a> {
             VipLease::new(&config, sys::clock::now())
         };
         let others = [1, 2].map(other).into();
-        Self { driver, others, ready: Vec::new() }
+        Self { driver, others, ready: Vec::with_capacity(32) }
     }
 
     /// Until it is so, with what all say to each other.
     pub(super) fn run_until(&mut self, what: &str, fits: impl Fn(&Driver<'_>) -> bool) {
-        let end = sys::clock::now() + PATIENCE;
+        self.count_until(what, fits);
+    }
+
+    /// How often the driver asked for memory meanwhile.
+    pub(super) fn count_until(&mut self, what: &str, fits: impl Fn(&Driver<'_>) -> bool) -> u64 {
+        let (end, mut count) = (sys::clock::now() + PATIENCE, 0);
         while !fits(&self.driver) {
             assert!(sys::clock::now() < end, "in vain: {what}");
-            self.driver.turn(&mut self.ready).unwrap();
+            count += sys::counted::during(|| self.driver.turn(&mut self.ready).unwrap()).1;
             let (mut out, mut body) = (Buffer::new(), [0; MAX_BODY]);
             for (from, other) in (1..).zip(&mut self.others) {
                 let machine = &self.driver.vip_leases.as_ref().unwrap().machine;
@@ -88,9 +93,11 @@ impl<'a> Stage<'a> {
                 other.step(sys::clock::now(), heard, &mut out);
                 out.clear();
                 let length = other.beat(0, &mut body);
-                self.driver.hear_beat(0, from, LIFE, &body[..length]);
+                let hears = || self.driver.hear_beat(0, from, LIFE, &body[..length]);
+                count += sys::counted::during(hears).1;
             }
         }
+        count
     }
 }
 

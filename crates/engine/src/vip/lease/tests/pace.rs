@@ -60,7 +60,8 @@ fn beats_are_as_short_as_the_file_says_once_all_are_known_to_be_in_time_for_it()
 fn a_beat_is_five_times_what_one_in_a_thousand_exceeds_and_never_above_the_usual_one() {
     let (us, mut trio) = (Duration::from_micros, Trio::of(short));
     let mut now = ms(1000);
-    for (usual, wish) in [(400, 2), (401, 3), (600, 3), (601, 4), (1900, 10), (90_000, 10), (1, 2)] {
+    for (usual, wish) in [(400, 2), (401, 3), (600, 3), (601, 4), (1900, 10), (90_000, 10), (1, 2)]
+    {
         now += CALM;
         trio.now = now;
         tell(&mut trio, 0, us(usual));

@@ -27,11 +27,11 @@ fn a_vip_lease_is_explained_by_who_holds_it_in_beats_and_what_ends_it() {
               saw the kernel of this node ends its vip lease in time
               saw on eth0, group 121, priority 200 here
               saw preferred order: node01, node02, node03
-              rule who holds may answer for 35 ms after it sent the last beat that a majority of the controllers granted, and each of them promised it to nobody else for longer; nobody takes it back (no fail-back)
+              rule who holds may answer for one vip lease after it sent the last beat that a majority of the controllers granted, and each of them promised it to nobody else for longer; nobody takes it back (no fail-back)
               then node02 takes it when this node's balancer does not serve for 100 ms, or is lost twice in 10 s
               then node02 takes it when eth0 loses its carrier
               then node02 takes it when the others hear each other on its network and not this node, which they hear elsewhere
-              then it is gone here 35 ms after the last beat that a majority granted, and node02 asks for it
+              then it is gone here one vip lease after the last beat that a majority granted, and node02 asks for it
         "#]],
     );
     let vip = &mut status.vips[0];
@@ -53,9 +53,9 @@ fn a_vip_lease_is_explained_by_who_holds_it_in_beats_and_what_ends_it() {
               saw the vip lease is not enforced on this node: no right
               saw on eth0, group 121, priority 200 here
               saw preferred order: node01, node02, node03
-              rule who holds may answer for 35 ms after it sent the last beat that a majority of the controllers granted, and each of them promised it to nobody else for longer; nobody takes it back (no fail-back)
+              rule who holds may answer for one vip lease after it sent the last beat that a majority of the controllers granted, and each of them promised it to nobody else for longer; nobody takes it back (no fail-back)
               then node01 takes it at once when the holder names it
-              then node01 asks for it when its promise to the holder ends, about 50 ms after the holder's last beat
+              then node01 asks for it when its promise to the holder ends, one and a half vip leases after the holder's last beat
         "#]],
     );
 }

@@ -51,7 +51,9 @@ pub(super) fn loses(next: Option<&String>) -> Vec<String> {
                 "it is gone here one vip lease after the last beat that a majority granted, and {next} asks for it"
             )
         }
-        None => "it is gone here one vip lease after the last beat that a majority granted".to_owned(),
+        None => {
+            "it is gone here one vip lease after the last beat that a majority granted".to_owned()
+        }
     };
     silent.into_iter().chain([gone]).collect()
 }
