@@ -254,6 +254,12 @@ pub const EVENTS: &[EventKind] = &[
     ),
     told("started", "node", "the program begins on this node, with this configuration"),
     act(
+        "static-refused",
+        "node",
+        "the kernel does not take, or keeps, something of static_ipaddress, static_routes or static_rules",
+        "look at what the evidence names: its device must be there, its gateway on a network of this node; then reload",
+    ),
+    act(
         "statistics-missing",
         "node",
         "the statistics socket is not served",
@@ -376,6 +382,11 @@ pub const EVENTS: &[EventKind] = &[
         "vip-other-interval",
         "vip",
         "a router of the group says another interval than this node's file (version 3): it is obeyed by its own; told once while it goes on",
+    ),
+    told(
+        "vip-put-back",
+        "vip",
+        "an address, a route or a rule of a virtual IP that is held here was gone, and not by this program: it stands again",
     ),
     told("vip-recorded", "node", "what the vip process is told and decides is recorded again"),
     act(

@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use crate::cluster::{self, Cluster, VipCheck};
 use crate::keepalived::{Instance, Keepalived, State, Track};
-use crate::notify::{Fifo, Notify};
+use crate::notify::{Fifo, Group, Hook, Notify};
 use crate::vip::{
-    Address, DOWN_TIMER_ADVERTS, Script, TrackedFile, TrackedProcess, Travel, Vip, Weighed,
-    password,
+    Address, DOWN_TIMER_ADVERTS, Fixed, MadeFile, Script, TrackedFile, TrackedProcess, Travel, Vip,
+    Way, Weighed, password,
 };
 
 /// Priority of the first node of the order.
@@ -66,6 +66,31 @@ pub fn effective_fifos(keepalived: Option<&Keepalived>) -> (Vec<Fifo>, bool) {
     (file.fifos(), file.global.says_states_on_reload)
 }
 
+/// What a node has from its start to its end.
+#[must_use]
+pub fn effective_fixed(keepalived: Option<&Keepalived>) -> Fixed {
+    keepalived.map(Keepalived::fixed).unwrap_or_default()
+}
+
+/// The programs that run before all else starts, and when all else has ended.
+#[must_use]
+pub fn effective_hooks(keepalived: Option<&Keepalived>) -> [Hook; 2] {
+    keepalived.map(Keepalived::hooks).unwrap_or_default()
+}
+
+/// Files that are made at the start of the node, if they are not there.
+#[must_use]
+pub fn effective_made_files(keepalived: Option<&Keepalived>) -> Vec<MadeFile> {
+    let blocks = keepalived.into_iter().flat_map(|file| &file.files);
+    blocks.filter_map(|block| block.made()).collect()
+}
+
+/// Groups whose programs and pipes are told how they stand.
+#[must_use]
+pub fn effective_groups(keepalived: Option<&Keepalived>) -> Vec<Group> {
+    keepalived.map(Keepalived::told_groups).unwrap_or_default()
+}
+
 fn from_cluster(
     cluster: &Cluster,
     vip: &cluster::Vip,
@@ -90,9 +115,10 @@ fn from_cluster(
     let peers = vip.order.iter().filter(|peer| **peer != node).filter_map(|peer| on_network(*peer));
     let (mut track_balancer, mut track_scripts) = (false, Vec::new());
     checks(&vip.check, &mut track_balancer, &mut track_scripts);
-    let address = |ip: &IpAddr| Address {
-        prefix: if ip.is_ipv6() && vip.prefix == 32 { 128 } else { vip.prefix },
-        ..Address::plain(*ip)
+    let address = |ip: &IpAddr| {
+        let prefix = if ip.is_ipv6() && vip.prefix == 32 { 128 } else { vip.prefix };
+        let preferred = Address::preferred_by_length(*ip, prefix);
+        Address { prefix, preferred, ..Address::plain(*ip) }
     };
     Ok(Some(Vip {
         name: vip.name.clone(),
@@ -102,6 +128,7 @@ fn from_cluster(
         advert_interval: vip.advert_interval,
         down_timer_adverts: DOWN_TIMER_ADVERTS,
         protocol: vip.protocol,
+        startup_delay: Duration::ZERO,
         starts_as_master: false,
         preempt: false,
         preempt_delay: Duration::ZERO,
@@ -109,11 +136,12 @@ fn from_cluster(
         password: vip.password.as_deref().map(password),
         hmac: vip.hmac.clone(),
         addresses: vip.addresses.iter().map(address).collect(),
-        routes: Vec::new(),
+        ways: Vec::new(),
         source: vip.source.or(own_source),
         unicast_peers: if vip.unicast { peers.filter(same_kind).collect() } else { Vec::new() },
         travel: Travel::default(),
         track_interfaces: vip.track_interfaces.clone(),
+        reversed_interfaces: Vec::new(),
         ignores_interface: false,
         weighed_interfaces: Vec::new(),
         track_processes: Vec::new(),
@@ -149,6 +177,12 @@ pub(crate) fn file_priority(cluster: &Cluster, node: usize, written: u8) -> u8 {
         None if cluster.controllers().len() > 1 => priority_of(node, cluster.controllers().len()),
         None => written,
     }
+}
+
+/// Routes before the rules that lead to them.
+fn ways(instance: &Instance) -> Vec<Way> {
+    let routes = instance.routes.iter().cloned().map(Way::Route);
+    routes.chain(instance.rules.iter().map(|written| Way::Rule(written.rule.clone()))).collect()
 }
 
 fn weigh(track: &Track) -> Option<Weighed> {
@@ -206,6 +240,7 @@ pub(crate) fn from_keepalived(instance: &Instance, file: &Keepalived, track_bala
         advert_interval: instance.advert_interval,
         down_timer_adverts: instance.down_timer_adverts,
         protocol: instance.protocol,
+        startup_delay: file.global.startup_delay,
         starts_as_master: instance.state == State::Master,
         preempt: !instance.nopreempt,
         preempt_delay: instance.preempt_delay,
@@ -213,11 +248,16 @@ pub(crate) fn from_keepalived(instance: &Instance, file: &Keepalived, track_bala
         password: instance.authentication.as_ref().map(|auth| password(&auth.password)),
         hmac: instance.hmac.clone(),
         addresses: instance.addresses.iter().chain(&instance.excluded).cloned().collect(),
-        routes: instance.routes.clone(),
+        ways: ways(instance),
         source: instance.source,
         unicast_peers: instance.unicast_peers.clone(),
         travel: instance.travel.clone(),
         ignores_interface: instance.dont_track_primary,
+        reversed_interfaces: fatal
+            .iter()
+            .filter(|track| track.reverse == Some(true))
+            .map(|track| track.name.clone())
+            .collect(),
         track_interfaces: fatal.into_iter().map(|track| track.name.clone()).collect(),
         weighed_interfaces: weighed.into_iter().filter_map(weigh).collect(),
         track_processes: processes(instance, file),

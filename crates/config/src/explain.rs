@@ -182,6 +182,13 @@ fn of_keepalived(rows: &mut Vec<Explained>) {
         later(rows, NAME, "a file", name);
     }
     table(rows, NAME, "vrrp_sync_group NAME", keepalived::SYNC_GROUP_KEYWORDS);
+    for (name, syntax, does) in keepalived::TOP_RUN.into_iter().chain(keepalived::FIXED_BLOCKS) {
+        rows.push(Explained { syntax, does, ..row(NAME, "a file", name) });
+    }
+    for name in keepalived::INCLUDES {
+        let does = "takes other files in, as if they stood here";
+        rows.push(Explained { syntax: "<path>", does, ..row(NAME, "a file", name) });
+    }
     for name in keepalived::TOP_WORDS {
         rows.push(Explained { fate: Fate::Accepted, ..row(NAME, "a file", name) });
     }

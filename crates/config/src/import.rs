@@ -71,6 +71,7 @@ pub fn import(loaded: &Loaded, wishes: &Wishes) -> Imported {
     let names = nodes::names(&networks);
     head(loaded, wishes, &mut found);
     node_sections(&networks, &names, &mut found);
+    of_the_node(loaded, &mut found);
     let instances = loaded.keepalived.iter().flat_map(|file| &file.instances);
     for instance in instances {
         vip::section(instance, loaded, &networks, &names, &mut found);
@@ -82,6 +83,9 @@ pub fn import(loaded: &Loaded, wishes: &Wishes) -> Imported {
         lose(&mut found, None, "vips", message.to_owned(), 0, Span::new(0, 1));
     }
     services(loaded, &mut found);
+    for lost in &mut found.lost {
+        (lost.file, lost.span) = loaded.locate(lost.file, lost.span);
+    }
     found
 }
 
@@ -120,12 +124,16 @@ fn head(loaded: &Loaded, wishes: &Wishes, found: &mut Imported) {
     let notes = loaded.diagnostics.iter().filter(|finding| {
         finding.code == NOT_RUN_YET
             && loaded.keepalived.is_some()
-            && finding.file == loaded.keepalived_file
+            && (finding.file == loaded.keepalived_file || loaded.included.contains(&finding.file))
     });
     for note in notes {
         let source = loaded.sources.get(note.file);
         let line = source.map_or(0, |source| place(&source.text, note.span.start).line);
-        let message = format!("line {line} of keepalived's file: {}", note.message);
+        let of = match (note.file == loaded.keepalived_file, source) {
+            (false, Some(source)) => source.path.as_str(),
+            _ => "keepalived's file",
+        };
+        let message = format!("line {line} of {of}: {}", note.message);
         lose(found, None, "not-run-yet", message, note.file, note.span);
     }
     if let Some(id) = loaded.keepalived.as_ref().and_then(|file| file.global.router_id.as_ref()) {
@@ -148,6 +156,31 @@ fn node_sections(networks: &[Network], names: &[String], found: &mut Imported) {
         let message = "no file tells the nodes: give each with --node NAME=ADDRESS";
         found.text.push('\n');
         lose(found, None, "nodes", message.to_owned(), 0, Span::new(0, 1));
+    }
+}
+
+/// What the node had, whoever held an address.
+fn of_the_node(loaded: &Loaded, found: &mut Imported) {
+    let Some(file) = &loaded.keepalived else { return };
+    let global = &file.global;
+    let mut told: Vec<String> = Vec::new();
+    let programs = [("start", &global.startup), ("end", &global.shutdown)];
+    for (when, hook) in programs {
+        let command = hook.program.as_ref().map(|program| program.command.join(" "));
+        told.extend(command.map(|it| format!("{it} ran at the {when} of keepalived")));
+    }
+    told.extend(file.fixed.addresses.iter().map(|it| format!("{} was a static address", it.ip)));
+    told.extend(file.fixed.routes.iter().map(|route| format!("the route {route} was static")));
+    told.extend(file.fixed.rules.iter().map(|rule| format!("the {} was static", rule.rule)));
+    if !global.startup_delay.is_zero() {
+        let seconds = global.startup_delay.as_secs_f64();
+        told.push(format!("for {seconds} s after a start silence of others counted for nothing"));
+    }
+    if let Some(name) = &global.net_namespace {
+        told.push(format!("it ran in the network namespace {name}: start outlast there"));
+    }
+    for message in told {
+        lose(found, None, "node", message, loaded.keepalived_file, Span::new(0, 1));
     }
 }
 

@@ -28,8 +28,11 @@ mod secret;
 mod verdict;
 
 pub use diagnostic::{Diagnostic, Fix, NOT_RUN_YET, Severity};
-pub use effective::{effective_fifos, effective_vips};
-pub use load::{Kind, Loaded, load, load_with, load_without, recognise, refusals};
+pub use effective::{
+    effective_fifos, effective_fixed, effective_groups, effective_hooks, effective_made_files,
+    effective_vips,
+};
+pub use load::{Around, Kind, Loaded, load, load_with, load_without, recognise, refusals};
 pub use render::{Place, place, render};
 pub use repair::{Change, Repair, repair};
 pub use secret::{HIDDEN, masked};

@@ -66,13 +66,29 @@ pub fn keepalived() -> String {
     };
     let _ = writeln!(
         page.text,
-        "## Other blocks\n\nNot run yet: {}.\n\n\
+        "## At the top of a file\n\n{}\n## Other blocks\n\nNot run yet: {}.\n\n\
          Accepted at the top of a file, nothing to do: {}.",
+        keepalived::TOP_RUN
+            .iter()
+            .chain(&keepalived::FIXED_BLOCKS)
+            .map(|(name, syntax, does)| format!("- `{name}` `{syntax}`: {does}.\n"))
+            .collect::<String>(),
         names(&keepalived::OTHER_BLOCKS),
         names(&keepalived::TOP_WORDS)
     );
-    page.text.push_str("\nConditions (`@word`), parameters (`$NAME=`) and sequences (`~SEQ`) are ");
-    page.text.push_str("not run yet either.\n");
+    let _ = writeln!(
+        page.text,
+        "\n## Other files, conditions, parameters\n\n\
+         Run as by keepalived 2.2: {}, with paths from the folder of who includes, `*`, `?`, `[...]` and `{{a,b}}`; \
+         `@name` and `@^name` before a line (the name: `-i`, `--config-id`, else the host's up to its first dot); \
+         `$NAME=value`, with values of several lines, `$NAME` and `${{NAME}}`; `${{_PWD}}`, `${{_INSTANCE}}`, `${{_RANDOM}}` \
+         (the same numbers each time that the same node reads the same file), `${{_HASH}}`, `${{_BANG}}`; `~SEQ(...)`, \
+         `~SEQx(...)` and `~LST(...)`.\n\n\
+         Otherwise than there: an included file that is there and cannot be read is an error, whoever includes it, and one \
+         that is missing a warning, also where keepalived says nothing; an include behind a condition or with a parameter \
+         is read once; a line may be longer than 1,024 bytes.",
+        names(&keepalived::INCLUDES)
+    );
     page.finish()
 }
 

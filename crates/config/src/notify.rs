@@ -1,5 +1,7 @@
 //! Who is told how virtual IPs stand: programs, and pipes.
 
+use std::time::Duration;
+
 /// A program that is run as keepalived runs its scripts: no shell.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Program {
@@ -33,6 +35,24 @@ impl Notify {
         let Self { every, master, backup, fault, stop, deleted, .. } = self;
         [every, master, backup, fault, stop, deleted].into_iter()
     }
+}
+
+/// Virtual IPs that are held together (`vrrp_sync_group`), as programs and pipes are told of them.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Group {
+    pub name: String,
+    /// Names of its instances; not empty.
+    pub members: Vec<String>,
+    /// `notify`, `notify_master` and its like of the group.
+    pub notify: Notify,
+}
+
+/// A program that runs once, at the start or at the end of the node.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Hook {
+    pub program: Option<Program>,
+    /// After so long it is ended.
+    pub timeout: Duration,
 }
 
 /// A named pipe that gets a line of each change (`notify_fifo`, `vrrp_notify_fifo`).

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use base::Span;
 
-use crate::{Diagnostic, Loaded, Severity, Source, load_with};
+use crate::{Around, Diagnostic, Loaded, Severity, Source, load_with};
 
 /// A repair may uncover the next mistake; more rounds than this no file has needed.
 const MAX_ROUNDS: usize = 8;
@@ -40,16 +40,16 @@ struct Edit {
     reason: String,
 }
 
-/// Makes every sure change in the files; `read` gets the texts of check scripts.
+/// Makes every sure change in the files; `around` gets the texts of check scripts.
 #[must_use]
-pub fn repair(sources: Vec<Source>, read: &dyn Fn(&str) -> Option<String>) -> Repair {
+pub fn repair(sources: Vec<Source>, around: Around<'_>) -> Repair {
     let original = sources.clone();
     let mut scripts: BTreeMap<String, String> = BTreeMap::new();
     let mut changes = Vec::new();
-    let mut loaded = check(sources, &scripts, read);
+    let mut loaded = check(sources, &scripts, around);
     for _ in 0..MAX_ROUNDS {
         let wanted = edits(&loaded);
-        let Some((made, next)) = best(&loaded, &wanted, &mut scripts, read) else { break };
+        let Some((made, next)) = best(&loaded, &wanted, &mut scripts, around) else { break };
         changes.extend(told(&loaded, &made));
         loaded = next;
     }
@@ -59,12 +59,9 @@ pub fn repair(sources: Vec<Source>, read: &dyn Fn(&str) -> Option<String>) -> Re
     Repair { files, changes, loaded }
 }
 
-fn check(
-    sources: Vec<Source>,
-    scripts: &BTreeMap<String, String>,
-    read: &dyn Fn(&str) -> Option<String>,
-) -> Loaded {
-    load_with(sources, &|path| scripts.get(path).cloned().or_else(|| read(path)))
+fn check(sources: Vec<Source>, scripts: &BTreeMap<String, String>, around: Around<'_>) -> Loaded {
+    let script = |path: &str| scripts.get(path).cloned().or_else(|| (around.script)(path));
+    load_with(sources, Around { script: &script, ..around })
 }
 
 /// All edits together; if they do more harm than good, those of them that do none.
@@ -72,7 +69,7 @@ fn best(
     loaded: &Loaded,
     wanted: &[Edit],
     scripts: &mut BTreeMap<String, String>,
-    read: &dyn Fn(&str) -> Option<String>,
+    around: Around<'_>,
 ) -> Option<(Vec<Edit>, Loaded)> {
     if wanted.is_empty() {
         return None;
@@ -80,7 +77,7 @@ fn best(
     let mut attempt = |edits: &[Edit]| {
         let mut tried = scripts.clone();
         let sources = apply(loaded, edits, &mut tried);
-        let next = check(sources, &tried, read);
+        let next = check(sources, &tried, around);
         (errors(&next) <= errors(loaded)).then(|| {
             *scripts = tried;
             next
@@ -94,7 +91,7 @@ fn best(
         let alone = |edit: &&Edit| {
             let mut tried = BTreeMap::new();
             let sources = apply(loaded, std::slice::from_ref(*edit), &mut tried);
-            errors(&check(sources, &tried, read)) <= errors(loaded)
+            errors(&check(sources, &tried, around)) <= errors(loaded)
         };
         wanted.iter().filter(alone).cloned().collect()
     };

@@ -42,8 +42,9 @@ const FETCHES: [&str; 2] = ["hdr", "fhdr"];
 /// Headers whose value is a credential (RFC 9110 §11, RFC 6265).
 const HEADERS: [&str; 4] = ["authorization", "proxy-authorization", "cookie", "set-cookie"];
 /// Parts of other names of such headers: `X-Api-Key`, `X-Auth-Token`, `PRIVATE-TOKEN`, `X-Authorization`.
-const HEADER_PARTS: [&str; 10] = [
+const HEADER_PARTS: [&str; 11] = [
     "authorization",
+    "pass",
     "auth",
     "cookie",
     "token",
@@ -145,7 +146,8 @@ fn value_in<'a>(line: &'a str, words: &mut Words<'a>) -> Option<usize> {
         let is_pair = before.is_some_and(|before| words.of_pair(before, token));
         let is_key = before == Some(NUMBERED) && token.parse::<u8>().is_ok();
         let is_key = is_key || (token == DIGITS && behind.starts_with(':'));
-        if token == REDIS || is_key || is_pair || words.of(token).0 {
+        let is_named = is_parameter(line, line.len() - rest.len(), behind) && is_credential(token);
+        if token == REDIS || is_key || is_pair || is_named || words.of(token).0 {
             let value = behind.trim_start_matches([' ', '\t', '=', ':', '\\']);
             return Some((line.len() - value.len()).min(most.max(1)));
         }
@@ -156,6 +158,11 @@ fn value_in<'a>(line: &'a str, words: &mut Words<'a>) -> Option<usize> {
         }
         (before, rest) = (Some(token), behind);
     }
+}
+
+/// Whether `$NAME=` stands here, of keepalived's language.
+fn is_parameter(line: &str, at: usize, behind: &str) -> bool {
+    behind.starts_with('=') && line.get(..at).is_some_and(|before| before.ends_with('$'))
 }
 
 /// Whether a keyword is, or was surely meant to be, one with a secret.

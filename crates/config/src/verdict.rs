@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use crate::{Diagnostic, Loaded, NOT_RUN_YET, Severity, place, render};
+use crate::{Diagnostic, Loaded, NOT_RUN_YET, Severity, keepalived, place, render};
 
 /// Why `outlast run` refuses the files: `1 error; 2 keywords not run yet, in 26 places`.
 #[must_use]
@@ -60,6 +60,8 @@ pub struct Refused {
     pub shown: String,
     /// The first finding with its file and line.
     pub first: String,
+    /// A file that is included and has to be there is not.
+    pub lacks_included: bool,
 }
 
 /// What is said of files that `outlast run` refuses: errors with warnings, or what is not run yet.
@@ -79,6 +81,7 @@ pub fn refused(loaded: &Loaded) -> Option<Refused> {
         (source.path.as_str(), place(&source.text, gravest.span.start).line)
     });
     Some(Refused {
+        lacks_included: told.iter().any(|finding| finding.code == keepalived::MISSING),
         first: format!("{path}:{line}: {}; in all {why}", gravest.message),
         shown: format!("{}outlast run refuses these files: {why}", render(&loaded.sources, &told)),
     })

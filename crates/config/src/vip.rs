@@ -12,10 +12,12 @@ use crate::notify::Notify;
 mod hmac;
 mod travel;
 mod watch;
+mod way;
 
 pub use hmac::{Hmac, KEY_BYTES, Key, KeyValue, Mode, Replay, WINDOW};
 pub use travel::{Routed, Travel};
-pub use watch::{Matching, TrackedFile, TrackedProcess};
+pub use watch::{MadeFile, Matching, TrackedFile, TrackedProcess};
+pub use way::{Network, Rule, Then, Way};
 
 /// One VRRP instance on one node: made from `outlast.toml` or from keepalived's file by
 /// `effective` functions, with everything that depends on the node filled in.
@@ -34,6 +36,8 @@ pub struct Vip {
     /// Adverts that have to be missing until a holder is gone, 1-100; the skew comes on top.
     pub down_timer_adverts: u8,
     pub protocol: Protocol,
+    /// How long after the start of the node the silence of others counts for nothing (`vrrp_startup_delay`).
+    pub startup_delay: Duration,
     /// Whether a node that starts holds the address at once (`state MASTER`).
     pub starts_as_master: bool,
     /// Whether a stronger node takes the address from a weaker holder.
@@ -47,8 +51,8 @@ pub struct Vip {
     /// What adverts are signed with, and judged by (`auth_hmac`); not beside a password.
     pub hmac: Option<Hmac>,
     pub addresses: Vec<Address>,
-    /// Made and removed with the addresses.
-    pub routes: Vec<Route>,
+    /// Routes and rules that are made and removed with the addresses.
+    pub ways: Vec<Way>,
     /// Source of adverts; where none is given the first address of `interface`, over IPv6 the first that is for its link.
     pub source: Option<IpAddr>,
     /// Unicast peers; empty: multicast.
@@ -56,6 +60,8 @@ pub struct Vip {
     /// To which group, and over how many routers.
     pub travel: Travel,
     pub track_interfaces: Vec<String>,
+    /// Of those, the ones that must not have a carrier (`reverse`).
+    pub reversed_interfaces: Vec<String>,
     /// Whether it is held whatever becomes of `interface` (`dont_track_primary`).
     pub ignores_interface: bool,
     /// Those that change the priority instead.
@@ -140,6 +146,16 @@ pub struct Address {
     pub is_excluded: bool,
     /// 0: it is good everywhere; 253: on its link only (`linux/rtnetlink.h`).
     pub scope: u8,
+    /// Of IPv6: for so many seconds it is a source of what this node sends by itself; none: for ever.
+    pub preferred: Option<u32>,
+}
+
+/// What a node has from its start to its end, whoever holds a virtual IP.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Fixed {
+    /// Each with its device.
+    pub addresses: Vec<Address>,
+    pub ways: Vec<Way>,
 }
 
 /// A route that goes with the addresses (`virtual_routes`).
@@ -218,7 +234,14 @@ impl Address {
             broadcast: None,
             is_excluded: false,
             scope: 0,
+            preferred: Self::preferred_by_length(ip, prefix),
         }
+    }
+
+    /// As keepalived has it: one of IPv6 that is alone on its network is for who asks for it, and no source of anything else.
+    #[must_use]
+    pub const fn preferred_by_length(ip: IpAddr, prefix: u8) -> Option<u32> {
+        if ip.is_ipv6() && prefix == 128 { Some(0) } else { None }
     }
 }
 
@@ -237,6 +260,7 @@ impl Vip {
             advert_interval: Duration::from_secs(1),
             down_timer_adverts: DOWN_TIMER_ADVERTS,
             protocol: Protocol::V2,
+            startup_delay: Duration::ZERO,
             starts_as_master: false,
             preempt: false,
             preempt_delay: Duration::ZERO,
@@ -244,11 +268,12 @@ impl Vip {
             password: None,
             hmac: None,
             addresses,
-            routes: Vec::new(),
+            ways: Vec::new(),
             source: None,
             unicast_peers: Vec::new(),
             travel: Travel::default(),
             track_interfaces: Vec::new(),
+            reversed_interfaces: Vec::new(),
             ignores_interface: false,
             weighed_interfaces: Vec::new(),
             track_processes: Vec::new(),

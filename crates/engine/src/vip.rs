@@ -426,7 +426,8 @@ impl Vip {
 
     fn wait_as_backup(&mut self, now: Time) {
         let owner = self.priority() == OWNER;
-        let take_over_at = if owner { now } else { now + self.master_down() };
+        let from = now.max(self.config.starts_at);
+        let take_over_at = if owner { from } else { from + self.master_down() };
         self.state = State::Backup { take_over_at, not_before: now, reason: Cause::Silence };
     }
 

@@ -61,6 +61,7 @@ fn vip(node: u16, now: Time) -> Vip {
             source: Ipv4Addr::UNSPECIFIED.into(),
             network: None,
             peers: peers.collect(),
+            starts_at: Time::ZERO,
             adopted: false,
         },
         now,

@@ -1,7 +1,8 @@
 //! Configuration languages.
 
 use base::Span;
-use config::{Diagnostic, Source};
+use config::keepalived::Node;
+use config::{Around, Diagnostic, Source};
 
 /// No rendered finding is longer: a line is shown around its mistake, a message is cut (bytes).
 const MOST_PER_FINDING: usize = 16 * 1024;
@@ -25,6 +26,23 @@ pub(crate) fn keepalived(bytes: &[u8]) {
     let source = source("keepalived.conf", bytes);
     let (read, findings) = config::keepalived::parse(&source, 0);
     judge(std::slice::from_ref(&source), &findings);
+    let is_well =
+        |findings: &[Diagnostic]| findings.iter().all(|it| it.severity != config::Severity::Error);
+    // What a process of the node is given means the same: it has no name, and no other files.
+    let node = Node { id: Some("a"), folder: Some("/etc"), needs_all: false };
+    let one = std::slice::from_ref(&source);
+    if let Some(text) = config::keepalived::flattened(one, 0, node) {
+        let around = Around { node, ..Around::default() };
+        let written =
+            config::load_with(vec![Source { path: source.path.clone(), ..source.clone() }], around);
+        if let (Some(written), true) = (&written.keepalived, !written.has_errors()) {
+            let flat = Source { path: source.path.clone(), text };
+            let (given, findings) = config::keepalived::parse(&flat, 0);
+            assert!(is_well(&findings), "{findings:?}\n{}", flat.text);
+            let vips = |read| config::effective_vips(None, Some(read), None, true, &|_| None);
+            assert_eq!(vips(written), vips(&given), "{}", flat.text);
+        }
+    }
     // What a check passes can be run: every instance becomes one of the engine's.
     if findings.iter().all(|finding| finding.severity != config::Severity::Error) {
         let vips = config::effective_vips(None, Some(&read), None, true, &|_| None);
@@ -56,7 +74,9 @@ pub(crate) fn cluster(bytes: &[u8]) {
 pub(crate) fn files(bytes: &[u8]) {
     let texts = bytes.split(|byte| *byte == BETWEEN_FILES).take(4);
     let sources: Vec<_> = texts.enumerate().map(|(at, text)| named(at, text)).collect();
-    let loaded = config::load_with(sources, &|_| Some("socat unix-connect:/x.sock stdio".into()));
+    let script = |_: &str| Some("socat unix-connect:/x.sock stdio".into());
+    let node = Node { id: Some("keepalived"), ..Node::default() };
+    let loaded = config::load_with(sources, Around { node, script: &script });
     judge(&loaded.sources, &loaded.diagnostics);
     let places = loaded.diagnostics.iter().map(|finding| (finding.file, finding.span.start));
     assert!(places.is_sorted(), "findings come in the order of files and places");
@@ -74,8 +94,9 @@ pub(crate) fn changes(bytes: &[u8]) {
     let texts = bytes.split(|byte| *byte == BETWEEN_FILES).take(3);
     let sources: Vec<_> = texts.enumerate().map(|(at, text)| named(at, text)).collect();
     let script = |_: &str| Some("socat unix-connect:/x.sock stdio".to_owned());
-    let before = config::load_with(sources.clone(), &script);
-    let repair = config::repair(sources.clone(), &script);
+    let around = Around { script: &script, ..Around::default() };
+    let before = config::load_with(sources.clone(), around);
+    let repair = config::repair(sources.clone(), around);
     assert!(errors(&repair.loaded) <= errors(&before), "a repair does no harm");
     assert!(!repair.files.iter().any(|file| sources.contains(file)), "only what changed is told");
     assert!(repair.files.is_empty() || !repair.changes.is_empty(), "every change is told");

@@ -5,6 +5,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use api::{FileKind, FileName};
+use config::keepalived::{Disk, Node, with_included};
 use config::{Kind, Source};
 
 /// The texts of one generation, as read.
@@ -12,6 +13,10 @@ use config::{Kind, Source};
 pub(crate) struct Texts {
     pub(crate) haproxy: Vec<Source>,
     pub(crate) keepalived: Option<Source>,
+    /// Files that it includes; known to the supervisor only.
+    pub(crate) included: Vec<Source>,
+    /// What processes get in place of `keepalived`, if that is not all of it or means something on this node only.
+    pub(crate) flat: Option<String>,
     pub(crate) cluster: Option<Source>,
     pub(crate) secret: Option<Vec<u8>>,
     /// Of the trust folder, if the secret is from there; known to the supervisor only.
@@ -76,6 +81,27 @@ fn bounded(path: &Path) -> io::Result<Option<Vec<u8>>> {
     let mut bytes = vec![];
     file.take(config::MAX_FILE + 1).read_to_end(&mut bytes)?;
     Ok(Some(bytes).filter(|bytes| bytes.len() as u64 <= config::MAX_FILE))
+}
+
+/// Files that keepalived's file includes.
+struct Included;
+
+impl Disk for Included {
+    type Error = FileError;
+
+    fn names(&self, folder: &str) -> Vec<String> {
+        let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+        entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect()
+    }
+
+    /// Programs and folders are no configuration, as for keepalived.
+    fn read(&self, path: &str) -> Result<Option<Source>, FileError> {
+        use std::os::unix::fs::PermissionsExt;
+        let found = std::fs::metadata(path).ok();
+        let is_meant =
+            found.is_some_and(|found| found.is_file() && found.permissions().mode() & 0o111 == 0);
+        if is_meant { read(Path::new(path)).map(Some) } else { Ok(None) }
+    }
 }
 
 /// A file, or every `*.cfg` of a folder in the order of names, as haproxy's `-f` takes them.
@@ -177,7 +203,8 @@ impl Texts {
             add(FileKind::Haproxy, &source.path, source.text.as_bytes())?;
         }
         if let Some(source) = &self.keepalived {
-            add(FileKind::Keepalived, &source.path, source.text.as_bytes())?;
+            let text = self.flat.as_ref().unwrap_or(&source.text);
+            add(FileKind::Keepalived, &source.path, text.as_bytes())?;
         }
         if let Some(source) = &self.cluster {
             add(FileKind::Cluster, &source.path, source.text.as_bytes())?;
@@ -229,7 +256,20 @@ impl Texts {
 
     /// All texts in the order in which diagnostics number them.
     pub(crate) fn sources(&self) -> Vec<Source> {
-        self.haproxy.iter().chain(&self.keepalived).chain(&self.cluster).cloned().collect()
+        let given = self.haproxy.iter().chain(&self.keepalived).chain(&self.cluster);
+        given.chain(&self.included).cloned().collect()
+    }
+
+    /// Reads what keepalived's file includes, and writes out what it means on this node.
+    pub(crate) fn include(&mut self, node: Node<'_>) -> Result<(), FileError> {
+        let Some(main) = self.keepalived.clone() else { return Ok(()) };
+        let (mut sources, errors) = with_included(vec![main], node, &Included);
+        if let Some(error) = errors.into_iter().next() {
+            return Err(error);
+        }
+        self.flat = config::keepalived::flattened(&sources, 0, node);
+        self.included = sources.split_off(1);
+        Ok(())
     }
 }
 

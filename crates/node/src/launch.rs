@@ -4,9 +4,11 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use api::{Break, Mode};
+use config::Around;
 use config::cluster::{Cluster, DashboardTls};
 use config::diagnostic::{Diagnostic, Severity};
 use config::haproxy::Haproxy;
+use config::keepalived::Node;
 
 use crate::files::{self, FileError, Texts};
 use crate::generation::Place;
@@ -21,6 +23,12 @@ pub struct Launch {
     /// Lines in HAProxy's language that stand for arguments; read last.
     pub more_lines: String,
     pub keepalived: Option<PathBuf>,
+    /// Of which `@name` are the lines of that file; the host's name up to its first dot, unless given.
+    pub config_id: Option<String>,
+    /// A file that it includes must be there, whoever includes it.
+    pub needs_all_included: bool,
+    /// The namespace that all processes run in (`ip netns`), whatever keepalived's file says.
+    pub network_namespace: Option<String>,
     pub cluster: Option<PathBuf>,
     /// This node's name in the cluster file; otherwise found by address or host name.
     pub node: Option<String>,
@@ -113,6 +121,16 @@ pub(crate) struct Plan {
     pub(crate) dashboard: (Vec<SocketAddr>, bool),
     pub(crate) run_dir: PathBuf,
     pub(crate) state_dir: PathBuf,
+    /// What this node has from its start to its end.
+    pub(crate) fixed: config::vip::Fixed,
+    /// Files that are made at the start.
+    pub(crate) made_files: Vec<config::vip::MadeFile>,
+    /// Groups that are told how they stand.
+    pub(crate) groups: Vec<config::notify::Group>,
+    /// Programs that run before all else starts, and when all else has ended.
+    pub(crate) hooks: [config::notify::Hook; 2],
+    /// `net_namespace` of keepalived's file.
+    pub(crate) network_namespace: Option<String>,
     /// Warnings, rendered.
     pub(crate) warnings: String,
 }
@@ -174,10 +192,7 @@ impl Launch {
             let problem = |(path, found, wanted)| Problem::Language { path, found, wanted };
             return Err(LaunchError::Problems(wrong.into_iter().map(problem).collect()));
         }
-        let mut loaded = config::load(texts.sources());
-        if let Some(refused) = config::refused(&loaded) {
-            return Err(LaunchError::Config(refused));
-        }
+        let mut loaded = self.loaded(&mut texts)?;
         let is_warning = |found: &&Diagnostic| found.severity == Severity::Warning;
         let warnings: Vec<_> = loaded.diagnostics.iter().filter(is_warning).cloned().collect();
         let warnings = config::render(&loaded.sources, &warnings);
@@ -194,6 +209,7 @@ impl Launch {
             // It runs guests: no balancer, no addresses.
             (loaded.haproxy, loaded.keepalived) = (None, None);
             (texts.haproxy, texts.keepalived) = (vec![], None);
+            (texts.included, texts.flat) = (vec![], None);
         }
         let problems = |problems: Vec<String>| {
             LaunchError::Problems(problems.into_iter().map(Problem::Vip).collect())
@@ -220,6 +236,7 @@ impl Launch {
         let (run_dir, state_dir) = self.folders(loaded.cluster.as_ref());
         let fifos = config::effective_fifos(loaded.keepalived.as_ref());
         let dashboard = self.dashboard(loaded.cluster.as_ref(), me);
+        let file = loaded.keepalived.as_ref();
         let (haproxy, cluster) = (loaded.haproxy, loaded.cluster);
         Ok(Plan {
             texts,
@@ -232,8 +249,27 @@ impl Launch {
             dashboard,
             run_dir,
             state_dir,
+            network_namespace: file.and_then(|file| file.global.net_namespace.clone()),
+            fixed: config::effective_fixed(file),
+            made_files: config::effective_made_files(file),
+            groups: config::effective_groups(file),
+            hooks: config::effective_hooks(file),
             warnings,
         })
+    }
+
+    /// What the files mean on this node, with those that keepalived's file includes.
+    fn loaded(&self, texts: &mut Texts) -> Result<config::Loaded, LaunchError> {
+        let id = self.config_id.clone().unwrap_or_else(sys::rights::short_host_name);
+        let folder = std::env::current_dir().ok().map(|folder| folder.display().to_string());
+        let needs_all = self.needs_all_included;
+        let node = Node { id: Some(&id), folder: folder.as_deref(), needs_all };
+        texts.include(node)?;
+        let loaded = config::load_with(texts.sources(), Around { node, ..Around::default() });
+        if let Some(refused) = config::refused(&loaded) {
+            return Err(LaunchError::Config(refused));
+        }
+        Ok(loaded)
     }
 
     /// The peers that this program stands in for have none.

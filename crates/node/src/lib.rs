@@ -10,6 +10,7 @@ static COUNTED: sys::counted::Counted = sys::counted::Counted;
 
 mod agent;
 mod child;
+mod config_test;
 mod durable;
 mod duty;
 mod files;
@@ -27,6 +28,7 @@ mod vip;
 
 pub use child::{RoleError, role};
 pub use config::haproxy::condition::{Facts, holds};
+pub use config_test::{Tested, Verdict, config_test};
 pub use launch::{Launch, LaunchError, Problem};
 pub use secret::MatchError;
 pub use supervisor::{SuperviseError, check, signum, supervise};

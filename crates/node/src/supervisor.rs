@@ -39,7 +39,9 @@ mod children;
 mod dashboard;
 mod dump;
 mod facts;
+mod fixed;
 mod ground;
+mod hooks;
 mod lives;
 mod lock;
 mod notify;
@@ -73,6 +75,12 @@ const SOFT_STOP_DRAIN: Duration = Duration::from_secs(3600);
 pub enum SuperviseError {
     #[error(transparent)]
     Launch(#[from] LaunchError),
+    #[error("cannot enter the network namespace {name}")]
+    Namespace {
+        name: String,
+        #[source]
+        source: io::Error,
+    },
     #[error("cannot start")]
     Lock(#[from] LockError),
     #[error("cannot start")]
@@ -157,13 +165,15 @@ struct Supervisor {
 /// behind then.
 pub fn supervise(launch: &Launch) -> Result<Option<i32>, SuperviseError> {
     sys::rights::keep_out_of_core_dumps();
-    let plan = first_plan(launch)?;
+    let plan = hooks::in_its_namespace(launch)?;
     tell::text(&plan.warnings);
     if launch.daemon && !begin::in_background(launch)? {
         return Ok(None);
     }
     let mut supervisor = Supervisor::begin(launch.clone(), plan)?;
+    supervisor.at_start();
     let outcome = supervisor.run();
+    supervisor.at_end();
     for path in launch.pid_file.iter().chain(&launch.vrrp_pid_file) {
         // The next start overwrites what stays.
         let _ = std::fs::remove_file(path);

@@ -50,8 +50,9 @@ mod orders;
 mod perform;
 mod probe;
 mod process;
+mod put_back;
 pub(crate) mod rescue;
-mod routes;
+pub(crate) mod routes;
 pub(crate) mod scripts;
 mod source;
 mod taking;
@@ -171,12 +172,10 @@ impl<'a> Driver<'a> {
         let loaded = config::load(texts.sources());
         let cluster = loaded.cluster.as_ref();
         let me = cluster.and_then(|c| c.nodes.iter().position(|node| node.name == start.node));
-        // Watched before it is read: what comes in between is told.
-        let monitor = devices::watch(cluster).map_err(VipError::Netlink)?;
+        let monitor = devices::watch(&loaded).map_err(VipError::Netlink)?;
         let interfaces = Interfaces::read();
-        let (keepalived, balancer) = (loaded.keepalived.as_ref(), loaded.haproxy.is_some());
-        let of = |address| interfaces.of(address);
-        let mut vips = config::effective_vips(cluster, keepalived, me, balancer, &of)
+        let (file, balancer) = (loaded.keepalived.as_ref(), loaded.haproxy.is_some());
+        let mut vips = config::effective_vips(cluster, file, me, balancer, &|ip| interfaces.of(ip))
             .and_then(|vips| keys::load(vips, cluster, texts))
             .map_err(VipError::Config)?;
         let refused = scripts::guard::refuse(&mut vips);
@@ -193,6 +192,7 @@ impl<'a> Driver<'a> {
             cluster,
             me,
             life: start.life,
+            begins: start.generation <= 1,
             interfaces: &interfaces,
             ours: ours.is_some(),
             refused: &refused,

@@ -21,6 +21,9 @@ pub(crate) struct Args {
     /// Virtual IPs in keepalived's language
     #[arg(long, value_name = "FILE")]
     keepalived: Option<PathBuf>,
+    /// The name of which `@name` are the lines of that file [default: this machine's, up to the first dot]
+    #[arg(long, value_name = "NAME")]
+    config_id: Option<String>,
     /// This node's name in the cluster file [default: found by address, then by host name]
     #[arg(long, value_name = "NAME")]
     node: Option<String>,
@@ -47,6 +50,9 @@ pub(crate) fn main(args: &Args) -> ExitCode {
         haproxy: args.haproxy.clone(),
         more_lines: String::new(),
         keepalived: args.keepalived.clone(),
+        config_id: args.config_id.clone(),
+        needs_all_included: false,
+        network_namespace: None,
         cluster: args.config.clone(),
         node: args.node.clone(),
         run_dir: args.run_dir.clone(),

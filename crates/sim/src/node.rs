@@ -200,6 +200,7 @@ impl Node {
             source: self.source(),
             network: (!self.foreign).then_some(0),
             peers,
+            starts_at: Time::ZERO,
             adopted: false,
         };
         self.vip = Some(Vip::new(config, now));

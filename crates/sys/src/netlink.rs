@@ -10,8 +10,9 @@ use std::os::fd::{AsFd, BorrowedFd};
 
 pub use address::AddressOptions;
 pub use filter::{Direction, Filter, Known};
-pub use monitor::{Change, Monitor};
+pub use monitor::{Change, Monitor, Wants};
 pub use route::Route;
+pub use rule::{Rule, Then};
 
 use self::message::Attributes;
 use self::transport::Transport;
@@ -21,6 +22,7 @@ mod filter;
 mod message;
 mod monitor;
 mod route;
+mod rule;
 mod setup;
 mod transport;
 

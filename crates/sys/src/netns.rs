@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io;
-use std::os::fd::{BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 use std::thread;
 
@@ -26,6 +26,18 @@ pub fn current() -> io::Result<OwnedFd> {
 /// Without `CAP_SYS_ADMIN`.
 pub fn enter(fd: BorrowedFd<'_>) -> io::Result<()> {
     Ok(move_into_link_name_space(fd, Some(LinkNameSpaceType::Network))?)
+}
+
+/// Moves this thread, and those it starts later, into a namespace that has a name (`ip netns add`).
+///
+/// # Errors
+/// There is none of that name, or this process has no `CAP_SYS_ADMIN`.
+pub fn enter_named(name: &str) -> io::Result<()> {
+    if name.contains('/') || matches!(name, "" | "." | "..") {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "this is no name of a namespace"));
+    }
+    let file: OwnedFd = File::open(Path::new("/run/netns").join(name))?.into();
+    enter(file.as_fd())
 }
 
 /// Makes a namespace, with its loopback up; it lives as long as the descriptor, a device's pair or

@@ -275,6 +275,13 @@ pub fn host_name() -> String {
         .unwrap_or_default()
 }
 
+/// The same, up to its first dot.
+#[must_use]
+pub fn short_host_name() -> String {
+    let name = host_name();
+    name.split('.').next().unwrap_or_default().to_owned()
+}
+
 #[cfg(test)]
 mod tests {
     use std::os::fd::AsFd;

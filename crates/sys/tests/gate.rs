@@ -17,7 +17,7 @@ use std::time::Duration;
 use base::Time;
 use sys::bpf::Refused;
 use sys::bpf::gate::{self, Gate};
-use sys::netlink::{AddressOptions, Change, Direction, Monitor, Netlink};
+use sys::netlink::{AddressOptions, Change, Direction, Monitor, Netlink, Wants};
 use sys::ping::Ping;
 use sys::{arp, clock, netns, socket};
 
@@ -395,7 +395,7 @@ fn a_gate_lets_nobody_answer_after_its_moment() {
 
 /// Does something to the filters of a device, of which the kernel then tells.
 fn told(device: u32, act: impl FnOnce()) {
-    let mut monitor = Monitor::open_with_filters().unwrap();
+    let mut monitor = Monitor::open_for(Wants { filters: true, ways: false }).unwrap();
     act();
     loop {
         match monitor.next().unwrap() {

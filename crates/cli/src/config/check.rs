@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use ::config::{Diagnostic, Kind, Loaded, Severity, Source, recognise};
 use serde::Serialize;
 
-use super::files::{self, Files, Folder, Secret, Unreadable};
+use super::files::{self, Files, Folder, Here, Secret, Unreadable};
 use super::repair;
 use crate::EXIT_CODES;
 
@@ -34,15 +34,19 @@ pub struct Args {
     /// With --repair: the folder for the repaired files, under their own names
     #[arg(short, long, value_name = "DIR", requires = "repair")]
     pub(super) output: Option<PathBuf>,
+    /// The name of which `@name` are the lines of keepalived.conf [default: this machine's, up to the first dot]
+    #[arg(short = 'i', long, value_name = "NAME")]
+    pub(super) config_id: Option<String>,
 }
 
 /// Runs the subcommand; the exit code: 0 nothing wrong, 1 something is, 2 not all could be checked.
 pub(super) fn run(args: &Args, out: &mut impl Write) -> u8 {
-    let files = files::read_all(&args.files, Folder::Whole);
+    let here = Here::new(args.config_id.as_deref());
+    let files = files::read_all(&args.files, Folder::Whole, &here);
     if args.repair {
         return repair::run(args, files, out);
     }
-    let found = look(&files);
+    let found = look(&files, &here);
     let all_read = files.unreadable.is_empty() && !files.sources.is_empty();
     let written =
         if args.json { json(out, &found, &files) } else { text(out, &found, &files, args.all) };
@@ -55,13 +59,12 @@ pub(super) fn run(args: &Args, out: &mut impl Write) -> u8 {
 }
 
 /// All findings about the files, and whether two starts are described.
-pub(super) fn look(files: &Files) -> Loaded {
-    let mut loaded = ::config::load_with(files.sources.clone(), &files::script);
+pub(super) fn look(files: &Files, here: &Here) -> Loaded {
+    let mut loaded = ::config::load_with(files.sources.clone(), here.around());
     if is_another_start(&loaded) {
         let (cluster, keepalived) = (loaded.cluster_file, loaded.keepalived_file);
-        let start = |left_out| {
-            ::config::load_without(files.sources.clone(), Some(left_out), &files::script)
-        };
+        let start =
+            |left_out| ::config::load_without(files.sources.clone(), Some(left_out), here.around());
         loaded = start(keepalived);
         for finding in start(cluster).diagnostics {
             if !loaded.diagnostics.contains(&finding) {

@@ -61,7 +61,8 @@ pub(super) fn compared(
 
 /// One side; none if it is no configuration, which has been told then.
 fn side(path: &Path, complaints: &mut impl Write) -> io::Result<Option<Loaded>> {
-    let files = files::read_all(&[path.to_owned()], files::Folder::Whole);
+    let here = files::Here::new(None);
+    let files = files::read_all(&[path.to_owned()], files::Folder::Whole, &here);
     for file in &files.unreadable {
         let path = file.path.display();
         writeln!(complaints, "error[unreadable]: cannot read {path}: {}", file.why)?;
@@ -73,7 +74,7 @@ fn side(path: &Path, complaints: &mut impl Write) -> io::Result<Option<Loaded>> 
         writeln!(complaints, "error[unreadable]: {} is no configuration", path.display())?;
         return Ok(None);
     }
-    let loaded = ::config::load(files.sources);
+    let loaded = ::config::load_with(files.sources, here.around());
     let wrong = loaded.diagnostics.iter().filter(|found| found.severity == Severity::Error);
     let wrong: Vec<_> = wrong.cloned().collect();
     if wrong.is_empty() {

@@ -5,7 +5,8 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use ::config::cluster::Cluster;
-use ::config::{Kind, Source, recognise};
+use ::config::keepalived::{Disk, Node, with_included};
+use ::config::{Around, Kind, Source, recognise};
 
 /// A configuration of ten thousand servers has about 1 MiB; `run` reads no more either (bytes).
 const MAX_TEXT: u64 = ::config::MAX_FILE;
@@ -67,7 +68,7 @@ const IN_FOLDER: &str = "skipped: of a folder, *.cfg, keepalived.conf and outlas
 const NOTHING_IN_IT: &str = "skipped, there is nothing in it";
 
 /// All files given, and those that a cluster file among them names.
-pub(super) fn read_all(given: &[PathBuf], folder: Folder) -> Files {
+pub(super) fn read_all(given: &[PathBuf], folder: Folder, here: &Here) -> Files {
     let mut files = Files::default();
     let mut wanted: Vec<(PathBuf, bool)> = Vec::new();
     for path in given {
@@ -103,7 +104,55 @@ pub(super) fn read_all(given: &[PathBuf], folder: Folder) -> Files {
             Err(why) => files.unreadable.push(Unreadable { path, why }),
         }
     }
+    let sources = std::mem::take(&mut files.sources);
+    let (sources, unreadable) = with_included(sources, here.around().node, &Included);
+    files.sources = sources;
+    files.unreadable.extend(unreadable);
     files
+}
+
+/// This machine, for files that are read differently on another one.
+#[derive(Debug)]
+pub(super) struct Here {
+    id: String,
+    folder: Option<String>,
+}
+
+impl Here {
+    /// By the name that the operator gave, or its own.
+    pub(super) fn new(id: Option<&str>) -> Self {
+        let id = id.map_or_else(sys::rights::short_host_name, str::to_owned);
+        let folder = std::env::current_dir().ok();
+        Self { id, folder: folder.map(|folder| folder.display().to_string()) }
+    }
+
+    pub(super) fn around(&self) -> Around<'_> {
+        let node = Node { id: Some(&self.id), folder: self.folder.as_deref(), needs_all: false };
+        Around { node, script: &script }
+    }
+}
+
+/// Files that others include.
+struct Included;
+
+impl Disk for Included {
+    type Error = Unreadable;
+
+    fn names(&self, folder: &str) -> Vec<String> {
+        let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+        entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect()
+    }
+
+    fn read(&self, path: &str) -> Result<Option<Source>, Unreadable> {
+        use std::os::unix::fs::PermissionsExt;
+        let path = Path::new(path);
+        let is_meant =
+            |found: &fs::Metadata| found.is_file() && found.permissions().mode() & 0o111 == 0;
+        if !fs::metadata(path).is_ok_and(|found| is_meant(&found)) {
+            return Ok(None);
+        }
+        read(path).map(Some).map_err(|why| Unreadable { path: path.to_owned(), why })
+    }
 }
 
 fn add_named(named: Vec<PathBuf>, wanted: &mut Vec<(PathBuf, bool)>, files: &mut Files) {

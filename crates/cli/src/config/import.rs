@@ -69,7 +69,8 @@ pub(super) fn imported(
     out: &mut impl Write,
     complaints: &mut impl Write,
 ) -> io::Result<u8> {
-    let files = files::read_all(&args.files, files::Folder::Proxies);
+    let here = files::Here::new(None);
+    let files = files::read_all(&args.files, files::Folder::Proxies, &here);
     if !files.unreadable.is_empty() {
         for file in &files.unreadable {
             let path = file.path.display();
@@ -88,7 +89,7 @@ pub(super) fn imported(
         writeln!(complaints, "there is an outlast.toml among the files: nothing to import")?;
         return Ok(2);
     }
-    let loaded = ::config::load_with(files.sources, &files::script);
+    let loaded = ::config::load_with(files.sources, here.around());
     if loaded.has_errors() {
         check::findings(complaints, &loaded, false)?;
         writeln!(complaints, "nothing is imported from files with errors; --repair may help")?;

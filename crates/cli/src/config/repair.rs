@@ -8,14 +8,14 @@ use std::path::{Path, PathBuf};
 use ::config::{Change, Repair, Source};
 
 use super::check::{Args, findings};
-use super::files::{self, Files};
+use super::files::{Files, Here};
 
 /// Repairs what can be repaired; the exit code: 0 nothing is wrong any more, 1 something is left or
 /// could not be written, 2 a file cannot be read.
 pub(super) fn run(args: &Args, files: Files, out: &mut impl Write) -> u8 {
     let Files { sources, unreadable, .. } = files;
     let all_read = unreadable.is_empty() && !sources.is_empty();
-    let repair = ::config::repair(sources, &files::script);
+    let repair = ::config::repair(sources, Here::new(args.config_id.as_deref()).around());
     let written = write(args, &repair, out);
     let told = (|| {
         for file in &unreadable {

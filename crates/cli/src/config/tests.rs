@@ -32,7 +32,7 @@ impl Drop for Folder {
 
 fn check(folder: &Folder, files: Vec<PathBuf>, json: bool) -> (u8, String) {
     let mut out = Vec::new();
-    let args = Args { files, json, all: false, repair: false, output: None };
+    let args = Args { files, json, all: false, repair: false, output: None, config_id: None };
     let code = check::run(&args, &mut out);
     let shown = String::from_utf8(out).unwrap();
     (code, shown.replace(folder.0.to_str().unwrap(), "FOLDER"))
@@ -290,7 +290,10 @@ fn the_examples_are_well_with_everything_beside_them() {
     let mut files: Vec<PathBuf> =
         fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
     files.sort();
-    let found = check::look(&files::read_all(&files, files::Folder::Whole));
+    let found = {
+        let here = files::Here::new(None);
+        check::look(&files::read_all(&files, files::Folder::Whole, &here), &here)
+    };
     // The secret is on the node.
     let told: Vec<&str> = found.diagnostics.iter().map(|finding| finding.code).collect();
     let known = ["two-starts", "secret-file"];
@@ -314,7 +317,7 @@ fn what_run_would_refuse_is_summed_up() {
 
 fn repair(folder: &Folder, files: Vec<PathBuf>, output: Option<PathBuf>) -> (u8, String) {
     let mut out = Vec::new();
-    let args = Args { files, json: false, all: false, repair: true, output };
+    let args = Args { files, json: false, all: false, repair: true, output, config_id: None };
     let code = check::run(&args, &mut out);
     let shown = String::from_utf8(out).unwrap();
     (code, shown.replace(folder.0.to_str().unwrap(), "FOLDER"))

@@ -6,11 +6,11 @@ use crate::keepalived::{
     Authentication, FileBlock, Global, Instance, Keepalived, ProcessBlock, ScriptBlock, State,
     SyncGroup, Track,
 };
-use crate::notify::{Fifo, Notify, Program};
+use crate::notify::{Fifo, Hook, Notify, Program};
 use crate::vip::{Address, Hmac, Routed, Script, Travel};
 
 pub(super) fn lay_out(file: &Keepalived, layout: &mut Layout) {
-    let Keepalived { global, scripts, processes, files, instances, sync_groups } = file;
+    let Keepalived { global, scripts, processes, files, instances, sync_groups, fixed } = file;
     let Global {
         router_id,
         script_user,
@@ -28,6 +28,11 @@ pub(super) fn lay_out(file: &Keepalived, layout: &mut Layout) {
         // Each instance says what is told of it.
         says_priority: _,
         down_timer_adverts: _,
+        net_namespace,
+        startup_delay,
+        default_interface,
+        startup,
+        shutdown,
     } = global;
     layout
         .add("keepalived", Needs::Vip)
@@ -38,6 +43,14 @@ pub(super) fn lay_out(file: &Keepalived, layout: &mut Layout) {
         .maybe("notify_fifo", fifo_text(fifo), Needs::Nothing)
         .maybe("vrrp_notify_fifo", fifo_text(vrrp_fifo), Needs::Nothing)
         .flag("fifo_write_vrrp_states_on_reload", *says_states_on_reload, Needs::Nothing)
+        .time("vrrp_startup_delay", Some(*startup_delay).filter(|it| !it.is_zero()), Needs::Nothing)
+        .maybe("startup_script", hook_text(startup), Needs::Nothing)
+        .maybe("shutdown_script", hook_text(shutdown), Needs::Nothing)
+        .maybe("default_interface", default_interface.as_ref(), Needs::Nothing)
+        .list("static_ipaddress", fixed.addresses.iter().map(address_text), Needs::Nothing)
+        .list("static_routes", &fixed.routes, Needs::Nothing)
+        .list("static_rules", fixed.rules.iter().map(|it| it.rule.to_string()), Needs::Nothing)
+        .maybe("net_namespace", net_namespace.as_ref(), Needs::Node)
         // The vip process exists where there is one.
         .flag("instances", !instances.is_empty(), Needs::Node);
     for block in scripts {
@@ -47,23 +60,43 @@ pub(super) fn lay_out(file: &Keepalived, layout: &mut Layout) {
         let name = format!("process/{}", process.name);
         layout.add(&name, Needs::Vip).set("process", format!("{process:?}"), Needs::Vip);
     }
-    for FileBlock { file, span: _ } in files {
+    for FileBlock { file, init, span: _ } in files {
         let name = format!("file/{}", file.name);
-        layout.add(&name, Needs::Vip).set("file", format!("{file:?}"), Needs::Vip);
+        let init = init.map(|(number, overwrites)| match overwrites {
+            true => format!("{number} overwrite"),
+            false => number.to_string(),
+        });
+        layout.add(&name, Needs::Vip).set("file", format!("{file:?}"), Needs::Vip).maybe(
+            "init_file",
+            init,
+            Needs::Nothing,
+        );
     }
     for instance in instances {
         lay_out_instance(instance, layout);
     }
     for group in sync_groups {
-        let SyncGroup { name, members, track_scripts, track_interfaces, tracking_weight, span: _ } =
-            group;
-        layout
-            .add(&format!("group/{name}"), Needs::Vip)
-            .list("group", members.iter().map(|(member, _)| member), Needs::Vip)
-            .list("track_script", track_scripts.iter().map(track_text), Needs::Vip)
-            .list("track_interface", track_interfaces.iter().map(track_text), Needs::Vip)
-            .flag("sync_group_tracking_weight", *tracking_weight, Needs::Vip);
+        lay_out_group(group, layout);
     }
+}
+
+fn lay_out_group(group: &SyncGroup, layout: &mut Layout) {
+    let SyncGroup {
+        name,
+        members,
+        track_scripts,
+        track_interfaces,
+        tracking_weight,
+        notify,
+        span: _,
+    } = group;
+    let mut fields = layout.add(&format!("group/{name}"), Needs::Vip);
+    fields
+        .list("group", members.iter().map(|(member, _)| member), Needs::Vip)
+        .list("track_script", track_scripts.iter().map(track_text), Needs::Vip)
+        .list("track_interface", track_interfaces.iter().map(track_text), Needs::Vip)
+        .flag("sync_group_tracking_weight", *tracking_weight, Needs::Vip);
+    lay_out_notify(notify, &mut fields);
 }
 
 fn lay_out_script(block: &ScriptBlock, layout: &mut Layout) {
@@ -118,6 +151,7 @@ fn lay_out_instance(instance: &Instance, layout: &mut Layout) {
         address_spans: _,
         excluded,
         routes,
+        rules,
         authentication,
         hmac,
         track_scripts,
@@ -152,6 +186,7 @@ fn lay_out_instance(instance: &Instance, layout: &mut Layout) {
         .list("virtual_ipaddress", addresses.iter().map(address_text), Needs::Move)
         .list("virtual_ipaddress_excluded", excluded.iter().map(address_text), Needs::Vip)
         .list("virtual_routes", routes, Needs::Vip)
+        .list("virtual_rules", rules.iter().map(|it| it.rule.to_string()), Needs::Vip)
         .secret("auth_pass", password, Needs::Vip)
         .secret("auth_hmac", hmac.as_ref().map(Hmac::text), Needs::Vip)
         .list("track_script", track_scripts.iter().map(track_text), Needs::Vip)
@@ -197,6 +232,15 @@ fn lay_out_notify(notify: &Notify, fields: &mut Fields<'_>) {
         .flag("notify_deleted", *says_deleted, Needs::Vip);
 }
 
+fn hook_text(hook: &Hook) -> Option<String> {
+    let Hook { program, timeout } = hook;
+    let program = program.as_ref().map(program_text)?;
+    Some(match timeout.as_secs() {
+        0 => program,
+        seconds => format!("{program} for {seconds} s at most"),
+    })
+}
+
 fn fifo_text(fifo: &Fifo) -> Option<String> {
     let Fifo { path, user, group, reader } = fifo;
     let mut text = Some(path.clone()).filter(|path| !path.is_empty())?;
@@ -212,13 +256,19 @@ fn routed_text(routed: &Routed) -> String {
 }
 
 fn address_text(address: &Address) -> String {
-    let Address { ip, prefix, device, label, broadcast, is_excluded: _, scope } = address;
+    let Address { ip, prefix, device, label, broadcast, is_excluded: _, scope, preferred } =
+        address;
     let mut text = format!("{ip}/{prefix}");
     text.extend(device.iter().map(|device| format!(" dev {device}")));
     text.extend(label.iter().map(|label| format!(" label {label}")));
     text.extend(broadcast.iter().map(|broadcast| format!(" brd {broadcast}")));
     if *scope != 0 {
         text += &format!(" scope {scope}");
+    }
+    match preferred {
+        preferred if *preferred == Address::preferred_by_length(*ip, *prefix) => {}
+        Some(seconds) => text += &format!(" preferred_lft {seconds}"),
+        None => text += " preferred_lft forever",
     }
     text
 }

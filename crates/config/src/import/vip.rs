@@ -100,6 +100,11 @@ impl Writer<'_> {
         if !names.is_empty() {
             self.put("track_interfaces", &listed(&names));
         }
+        for track in tracked.iter().filter(|track| track.is_fatal() && track.reverse == Some(true))
+        {
+            let message = format!("the interface {} had to be without a carrier", track.name);
+            self.lose("reversed_interfaces", message);
+        }
         for track in tracked.iter().filter(|track| !track.is_fatal()) {
             let message = format!("the priority depended on the interface {}", track.name);
             self.lose("weighed_interfaces", message);
@@ -185,7 +190,10 @@ impl Writer<'_> {
             }
         }
         for route in &instance.routes {
-            self.lose("routes", format!("the route {route} came and went with the addresses"));
+            self.lose("ways", format!("the route {route} came and went with the addresses"));
+        }
+        for rule in &instance.rules {
+            self.lose("ways", format!("the {} came and went with the addresses", rule.rule));
         }
         if !instance.excluded.is_empty() {
             let told: Vec<String> =

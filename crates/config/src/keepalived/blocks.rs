@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::instance::{CHECKSUM, LISTS, LOSER, MISSING, WINNER, weight};
+use super::words::shell_words;
 use super::{Global, ScriptBlock, notify, protocol, travel};
 use crate::diagnostic::Diagnostic;
 use crate::keyword::{Keyword, idle, later, now};
@@ -14,6 +15,8 @@ const NAMES: &str = "processes have names of their own";
 const LVS: &str = "no effect without `virtual_server`";
 const ANNOUNCE: &str = "announcements have times of our own";
 const AGAIN: &str = "pipes get the state of each instance after SIGHUP, too";
+const STARTUP: &str = "after the start the silence of others counts for nothing, so long";
+const CHECKS: &str = "what is wrong if an included file is missing: match, wildcard_match, brace_match; without a word all";
 const SNMP: &str = "no SNMP; ask `outlast status --json`";
 
 /// Every keyword of keepalived 2.2 in `global_defs`.
@@ -29,6 +32,10 @@ pub(crate) const GLOBAL: &[Keyword<Global>] = &[
             Ok(())
         },
     ),
+    now("include_check", "[[+|-]<check> ...]", "", CHECKS, |_, line| {
+        line.rest();
+        Ok(())
+    }),
     now("router_id", "<name>", "the host's", "name of the node in messages", |global, line| {
         global.router_id = Some(line.expect("a name")?.text);
         line.finish();
@@ -58,6 +65,38 @@ pub(crate) const GLOBAL: &[Keyword<Global>] = &[
     }),
     now("vrrp_version", "2|3", "2", "of the protocol", |global, line| {
         global.version = Some(protocol::version(line)?);
+        Ok(())
+    }),
+    now(
+        "default_interface",
+        "<name>",
+        "eth0",
+        "of static addresses without one",
+        |global, line| {
+            global.default_interface = Some(line.expect("the name of a device")?.text);
+            line.finish();
+            Ok(())
+        },
+    ),
+    now("shutdown_script", notify::COMMAND, "", "run when all else has ended", |global, line| {
+        notify::once(&mut global.shutdown.program, line)
+    }),
+    now("shutdown_script_timeout", "<1-1000>", "10", "seconds until it is ended", |g, line| {
+        g.shutdown.timeout = script_seconds(line)?;
+        Ok(())
+    }),
+    now("startup_script", notify::COMMAND, "", "run before all else starts", |global, line| {
+        notify::once(&mut global.startup.program, line)
+    }),
+    now("startup_script_timeout", "<1-1000>", "10", "seconds until it is ended", |g, line| {
+        g.startup.timeout = script_seconds(line)?;
+        Ok(())
+    }),
+    now("vrrp_startup_delay", "<seconds>", "0", STARTUP, |global, line| {
+        let word = line.expect("seconds")?;
+        let bounds = Duration::ZERO..=Duration::from_secs(MAX_SECONDS);
+        global.startup_delay = protocol::seconds(&word, bounds, "seconds up to a day")?;
+        line.finish();
         Ok(())
     }),
     now("fifo_write_vrrp_states_on_reload", "", "", AGAIN, |global, line| {
@@ -98,7 +137,6 @@ pub(crate) const GLOBAL: &[Keyword<Global>] = &[
     idle("config_save_dir", "only for keepalived's developers"),
     idle("data_use_instance", "only names of files with states"),
     idle("dbus_service_name", SNMP),
-    idle("default_interface", "no effect without `static_ipaddress`"),
     idle("enable_dbus", SNMP),
     idle("enable_snmp_checker", SNMP),
     idle("enable_snmp_rfc", SNMP),
@@ -167,9 +205,7 @@ pub(crate) const GLOBAL: &[Keyword<Global>] = &[
     idle("vrrp_rx_bufs_policy", "one packet at a time is read"),
     later("disable_local_igmp"),
     later("dynamic_interfaces"),
-    later("instance"),
     later("namespace_with_ipsets"),
-    later("net_namespace"),
     later("net_namespace_ipvs"),
     later("nftables"),
     later("nftables_counters"),
@@ -181,18 +217,13 @@ pub(crate) const GLOBAL: &[Keyword<Global>] = &[
     later("reload_file"),
     later("reload_repeat"),
     later("reload_time_file"),
-    later("shutdown_script"),
-    later("shutdown_script_timeout"),
     later("smtp_alert"),
     later("smtp_alert_checker"),
     later("smtp_alert_vrrp"),
-    later("startup_script"),
-    later("startup_script_timeout"),
     later("vmac_addr_prefix"),
     later("vmac_prefix"),
     later("vrrp_ipsets"),
     later("vrrp_iptables"),
-    later("vrrp_startup_delay"),
     later("vrrp_strict"),
 ];
 
@@ -252,26 +283,14 @@ pub(crate) const SCRIPT: &[Keyword<ScriptBlock>] = &[
 ];
 
 /// Blocks and single words at the top of a file that we do not run; nothing inside is looked at.
-pub(crate) const TOP: [&str; 22] = [
+pub(crate) const TOP: [&str; 10] = [
     "SSL",
     "bfd_instance",
     "garp_group",
-    "include",
-    "include_check",
-    "includea",
-    "includeb",
-    "includem",
-    "includer",
-    "includew",
-    "instance",
     "interface_up_down_delays",
     "linkbeat_interfaces",
     "namespace_with_ipsets",
-    "net_namespace",
     "net_namespace_ipvs",
-    "static_ipaddress",
-    "static_routes",
-    "static_rules",
     "track_group",
     "virtual_server",
     "virtual_server_group",
@@ -282,7 +301,15 @@ pub(crate) const TOP_TRACKS: [&str; 4] =
     ["track_file", "track_process", "vrrp_track_file", "vrrp_track_process"];
 
 /// Words at the top of a file that change nothing for us, as in `global_defs`.
-pub(crate) const TOP_IDLE: [&str; 3] = ["child_wait_time", "linkbeat_use_polling", "use_pid_dir"];
+pub(crate) const TOP_IDLE: [&str; 4] =
+    ["child_wait_time", "instance", "linkbeat_use_polling", "use_pid_dir"];
+
+/// Words at the top of a file with a value that we run.
+pub(crate) const TOP_RUN: [(&str, &str, &str); 1] = [(
+    "net_namespace",
+    "<name>",
+    "the network namespace that everything runs in, from the start on",
+)];
 
 /// A check that may run once a day is none.
 const MAX_SECONDS: u64 = 86_400;
@@ -293,21 +320,13 @@ fn seconds(line: &mut Line<'_>) -> Result<Duration, Diagnostic> {
     Ok(Duration::from_secs(seconds))
 }
 
-/// Program and arguments of a quoted command: blanks divide, single quotes hold together.
+fn script_seconds(line: &mut Line<'_>) -> Result<Duration, Diagnostic> {
+    let seconds = line.number("seconds", 1, 1000)?;
+    line.finish();
+    Ok(Duration::from_secs(seconds))
+}
+
+/// Program and arguments of a command that stands in quotes: it is read a second time.
 pub(super) fn arguments(command: &str) -> Vec<String> {
-    let mut found = Vec::new();
-    let mut word: Option<String> = None;
-    let mut quoted = false;
-    for character in command.chars() {
-        match character {
-            '\'' => {
-                quoted = !quoted;
-                word.get_or_insert_default();
-            }
-            ' ' | '\t' if !quoted => found.extend(word.take()),
-            _ => word.get_or_insert_default().push(character),
-        }
-    }
-    found.extend(word);
-    found
+    shell_words(command).0.into_iter().map(|(word, ..)| word).collect()
 }

@@ -9,6 +9,7 @@ use super::hmac;
 use super::notify;
 use super::protocol::{self, Written};
 use super::routes::{self, routes, scope};
+use super::rules::{self, rules};
 use super::travel;
 use super::{Authentication, Instance, State, Track};
 use crate::diagnostic::Diagnostic;
@@ -129,12 +130,7 @@ pub(crate) const KEYWORDS: &[Keyword<Instance>] = &[
         done(line)
     }),
     now("track_interface", TRACKED, "", "gives up when one has no carrier", |i, line| {
-        let tracks = tracks(line)?;
-        for track in tracks.iter().filter(|track| track.is_fatal() && track.reverse == Some(true)) {
-            let what = "`reverse` of an interface without a weight";
-            line.report(Diagnostic::not_yet(track.span, what));
-        }
-        i.track_interfaces.extend(tracks);
+        i.track_interfaces.extend(tracks(line)?);
         Ok(())
     }),
     now("track_script", TRACKED, "", "gives up when one fails", |i, line| {
@@ -180,6 +176,10 @@ pub(crate) const KEYWORDS: &[Keyword<Instance>] = &[
         i.routes.extend(routes(line)?);
         Ok(())
     }),
+    now("virtual_rules", rules::ENTRIES, "", "made and removed with the addresses", |i, line| {
+        i.rules.extend(rules(line)?);
+        Ok(())
+    }),
     idle("check_unicast_src", "adverts from others than the peers are never taken"),
     idle("debug", "events tell everything"),
     idle("garp_extra_if", ANNOUNCE),
@@ -208,7 +208,6 @@ pub(crate) const KEYWORDS: &[Keyword<Instance>] = &[
     later("use_ipvlan"),
     later("use_vmac"),
     later("use_vmac_addr"),
-    later("virtual_rules"),
     later("vmac_xmit_base"),
     later("vrf"),
 ];
@@ -218,7 +217,8 @@ const OF_ALL: &str = "that of `global_defs`";
 const GONE: &str = "[\"<command>\" [<user> [<group>]]]";
 const IPS: &str = "the virtual IPs";
 const EXCLUDED: &str = "virtual IPs that adverts do not name";
-const ADDRESSES: &str = "{ <ip>[/<mask>] [dev <name>] [label <l>] [brd <ip>] [scope <s>] }";
+pub(super) const ADDRESSES: &str =
+    "{ <ip>[/<mask>] [dev <name>] [label <l>] [brd <ip>] [scope <s>] }";
 pub(super) const TRACKED: &str = "{ <name> [weight <-253..253> [reverse]] ... }";
 const DELAY: &str = "how long it leaves a weaker holder in peace before it takes the address";
 const INTERVAL: &str =
@@ -247,6 +247,7 @@ pub(crate) fn new(name: Word) -> Instance {
         address_spans: Vec::new(),
         excluded: Vec::new(),
         routes: Vec::new(),
+        rules: Vec::new(),
         authentication: None,
         hmac: None,
         track_scripts: Vec::new(),
@@ -363,12 +364,15 @@ pub(super) fn unknown_entry(word: &Word, of: &str, known: &[&str]) -> Diagnostic
 
 /// Options of an address that change nothing for IPv4.
 const LATER_OPTIONS: [&str; 7] =
-    ["use_vmac", "home", "mngtmpaddr", "noprefixroute", "autojoin", "peer", "preferred_lft"];
+    ["use_vmac", "home", "mngtmpaddr", "noprefixroute", "autojoin", "peer", "track_group"];
 
 /// What is so without it: no address waits for duplicate address detection, and one that somebody removes is put back.
 const IDLE_OPTIONS: [&str; 2] = ["-nodad", "no_track"];
 
-fn addresses(line: &mut Line<'_>, of: &str) -> Result<(Vec<Address>, Vec<Span>), Diagnostic> {
+pub(super) fn addresses(
+    line: &mut Line<'_>,
+    of: &str,
+) -> Result<(Vec<Address>, Vec<Span>), Diagnostic> {
     let (mut found, mut spans) = (Vec::new(), Vec::new());
     for words in entries(line, of)? {
         let span = words.first().map_or_else(Span::default, |word| word.span);
@@ -400,7 +404,8 @@ fn address(words: Vec<Word>, line: &mut Line<'_>) -> Result<Address, Diagnostic>
     let mut words = words.into_iter();
     let Some(first) = words.next() else { return Err(line_error(line)) };
     let (ip, prefix) = with_length(&first, "an IP address like 10.0.0.40/24")?;
-    let mut address = Address { prefix, ..Address::plain(ip) };
+    let preferred = Address::preferred_by_length(ip, prefix);
+    let mut address = Address { prefix, preferred, ..Address::plain(ip) };
     while let Some(option) = words.next() {
         let mut value = || {
             let message = format!("expected a value behind `{}`", option.text);
@@ -416,15 +421,25 @@ fn address(words: Vec<Word>, line: &mut Line<'_>) -> Result<Address, Diagnostic>
                 }
             }
             "scope" => address.scope = scope(&value()?)?,
+            "preferred_lft" => {
+                let word = value()?;
+                let seconds = match word.text.as_str() {
+                    "forever" => None,
+                    _ => Some(word.parse("seconds, or `forever`")?),
+                };
+                if ip.is_ipv6() {
+                    address.preferred = seconds;
+                }
+            }
             text if IDLE_OPTIONS.contains(&text) => {}
             text if LATER_OPTIONS.contains(&text) => {
                 line.report(Diagnostic::not_yet(option.span, format!("`{text}` of an address")));
-                if matches!(text, "peer" | "preferred_lft") {
+                if matches!(text, "peer" | "track_group") {
                     value()?;
                 }
             }
             text => {
-                let known = ["dev", "label", "brd", "scope"].into_iter();
+                let known = ["dev", "label", "brd", "scope", "preferred_lft"].into_iter();
                 let known = known.chain(LATER_OPTIONS).chain(IDLE_OPTIONS);
                 let message = format!("`{text}` is no option of an address");
                 let finding = Diagnostic::error(option.span, "unknown-keyword", message);

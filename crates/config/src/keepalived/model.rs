@@ -5,9 +5,11 @@ use std::time::Duration;
 
 use base::Span;
 
+use super::fixed::FixedBlocks;
 use super::protocol::Written;
+use super::rules::WrittenRule;
 use super::watch::{FileBlock, ProcessBlock};
-use crate::notify::{Fifo, Notify};
+use crate::notify::{Fifo, Hook, Notify};
 use crate::vip::{Address, Hmac, Protocol, Route, Script, Travel};
 
 /// The whole file.
@@ -22,6 +24,8 @@ pub struct Keepalived {
     pub instances: Vec<Instance>,
     /// `vrrp_sync_group`.
     pub sync_groups: Vec<SyncGroup>,
+    /// `static_ipaddress`, `static_routes`, `static_rules`.
+    pub fixed: FixedBlocks,
 }
 
 /// `global_defs`.
@@ -39,6 +43,15 @@ pub struct Global {
     pub version: Option<u8>,
     /// `v3_checksum_as_v2`, of instances that do not say.
     pub checksum_as_v2: bool,
+    /// `vrrp_startup_delay`.
+    pub startup_delay: Duration,
+    /// Where static addresses go that name no device.
+    pub default_interface: Option<String>,
+    /// `startup_script` and `shutdown_script`, with their timeouts; without a program: none.
+    pub startup: Hook,
+    pub shutdown: Hook,
+    /// The network namespace that all of it is in.
+    pub net_namespace: Option<String>,
     /// `notify_fifo`; without a path: none.
     pub fifo: Fifo,
     /// `vrrp_notify_fifo`, the same.
@@ -91,6 +104,8 @@ pub struct Instance {
     pub excluded: Vec<Address>,
     /// `virtual_routes`.
     pub routes: Vec<Route>,
+    /// `virtual_rules`.
+    pub rules: Vec<WrittenRule>,
     pub authentication: Option<Authentication>,
     /// `auth_hmac`.
     pub hmac: Option<Hmac>,
@@ -154,5 +169,7 @@ pub struct SyncGroup {
     pub track_interfaces: Vec<Track>,
     /// Whether weights that the members have of their own count.
     pub tracking_weight: bool,
+    /// As written: [`Keepalived`] knows the user where none is named.
+    pub notify: Notify,
     pub span: Span,
 }

@@ -1,12 +1,14 @@
 //! Programs and pipes that are told how instances stand.
 
+use std::time::Duration;
+
 use base::Span;
 
 use super::blocks::arguments;
 use super::{Global, Instance, Keepalived};
 use crate::diagnostic::Diagnostic;
 use crate::line::Line;
-use crate::notify::{Fifo, Notify, Program};
+use crate::notify::{Fifo, Group, Hook, Notify, Program};
 
 pub(super) const COMMAND: &str = "\"<command>\" [<user> [<group>]]";
 pub(super) const PIPE: &str = "<path> [<user> [<group>]]";
@@ -74,6 +76,18 @@ impl Keepalived {
         notify
     }
 
+    /// Groups of more than nobody, with what is told of them.
+    pub(crate) fn told_groups(&self) -> Vec<Group> {
+        let groups = self.sync_groups.iter().filter(|group| !group.members.is_empty());
+        let told = groups.map(|group| {
+            let mut notify = group.notify.clone();
+            notify.programs().flatten().for_each(|program| self.global.settle(program));
+            let members = group.members.iter().map(|(name, _)| name.clone()).collect();
+            Group { name: group.name.clone(), members, notify }
+        });
+        told.collect()
+    }
+
     /// The pipes, with whom they belong to and who reads them.
     pub(crate) fn fifos(&self) -> Vec<Fifo> {
         let all = [&self.global.fifo, &self.global.vrrp_fifo].into_iter();
@@ -87,6 +101,23 @@ impl Keepalived {
             fifo
         })
         .collect()
+    }
+}
+
+/// As keepalived has it.
+const HOOK_TIMEOUT: Duration = Duration::from_secs(10);
+
+impl Keepalived {
+    /// At the start and at the end, with whom they run as and how long they may.
+    pub(crate) fn hooks(&self) -> [Hook; 2] {
+        [&self.global.startup, &self.global.shutdown].map(|hook| {
+            let mut hook = hook.clone();
+            hook.program.iter_mut().for_each(|program| self.global.settle(program));
+            if hook.timeout.is_zero() {
+                hook.timeout = HOOK_TIMEOUT;
+            }
+            hook
+        })
     }
 }
 

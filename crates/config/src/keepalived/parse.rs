@@ -5,9 +5,12 @@ use std::time::Duration;
 use base::Span;
 
 use super::blocks::{GLOBAL, SCRIPT, TOP, TOP_IDLE, TOP_TRACKS};
+use super::expand::{self, Files, Node};
+use super::fixed::BLOCKS;
 use super::sync::SYNC_GROUP;
 use super::{
-    Instance, Keepalived, ScriptBlock, State, Track, family, instance, protocol, sync, watch, words,
+    Instance, Keepalived, ScriptBlock, State, Track, family, instance, protocol, rules, sync,
+    watch, words,
 };
 use crate::diagnostic::{Diagnostic, is_hopeless, limit};
 use crate::guess;
@@ -18,9 +21,16 @@ use crate::vip::Script;
 pub(crate) const OURS: [&str; 4] =
     ["global_defs", "vrrp_script", "vrrp_instance", "vrrp_sync_group"];
 
-pub(crate) fn parse(text: &str, file: usize) -> (Keepalived, Vec<Diagnostic>) {
+/// Places in what is said are those of `files`.
+pub(crate) fn parse(
+    files: &mut dyn Files,
+    file: usize,
+    node: Node<'_>,
+) -> (Keepalived, Vec<Diagnostic>) {
     let mut findings = Vec::new();
-    let statements = words::statements(text, &mut findings);
+    let expanded = expand::expand(files, file, node, &mut findings);
+    let statements = words::statements(&expanded.lines, &mut findings);
+    drop(expanded);
     for finding in &mut findings {
         finding.file = file;
     }
@@ -40,6 +50,7 @@ pub(crate) fn parse(text: &str, file: usize) -> (Keepalived, Vec<Diagnostic>) {
     }
     let mut found = Vec::new();
     protocol::settle(&mut read, &mut found);
+    rules::number(&mut read, &mut found);
     found.extend(verify(&read));
     watch::verify(&read, &mut found);
     for finding in found {
@@ -78,15 +89,20 @@ fn top(first: &Word, read: &mut Keepalived, line: &mut Line<'_>) -> Result<(), D
         }
         "vrrp_track_process" | "track_process" => processes(read, line),
         "vrrp_track_file" | "track_file" => tracked_file(read, line),
+        block if BLOCKS.iter().any(|(name, ..)| *name == block) => {
+            let block = block.to_owned();
+            read.fixed.read(&block, line)
+        }
+        "net_namespace" => {
+            read.global.net_namespace = Some(line.expect("the name of a network namespace")?.text);
+            line.finish();
+            Ok(())
+        }
         text if TOP.contains(&text) => {
             line.report(Diagnostic::not_yet(first.span, format!("`{text}`")));
             Ok(())
         }
         text if TOP_IDLE.contains(&text) => Ok(()),
-        text if text.starts_with(['@', '$', '~']) => {
-            line.report(Diagnostic::not_yet(first.span, "a condition, parameter or sequence"));
-            Ok(())
-        }
         text => {
             let message = format!("`{text}` opens no block");
             let finding = Diagnostic::error(first.span, "unknown-keyword", message);
@@ -149,8 +165,6 @@ fn block<T>(
         let Some(first) = statement.words.first().cloned() else { continue };
         let mut inner = line.inner(statement);
         inner.take();
-        // `@name keyword`: the keyword holds on some nodes only.
-        let Some(first) = conditional(&first, &mut inner) else { continue };
         let result = match find(&[table], &first.text, None) {
             Some((row, _)) => read(row, target, &mut inner),
             None => Err(unknown(table, of, &first)),
@@ -160,15 +174,6 @@ fn block<T>(
         }
     }
     Ok(())
-}
-
-/// The keyword of a line, behind a condition if there is one.
-fn conditional(first: &Word, line: &mut Line<'_>) -> Option<Word> {
-    if !first.text.starts_with(['@', '$', '~']) {
-        return Some(first.clone());
-    }
-    line.report(Diagnostic::not_yet(first.span, "a condition, parameter or sequence"));
-    if first.text.starts_with('@') { line.take() } else { None }
 }
 
 fn unknown<T>(table: &[Keyword<T>], of: &str, word: &Word) -> Diagnostic {

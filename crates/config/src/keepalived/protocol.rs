@@ -119,7 +119,11 @@ pub(super) fn settle(read: &mut Keepalived, found: &mut Vec<Diagnostic>) {
             found.push(finding.help("remove `authentication`, or write `version 2`"));
         }
         if let Some(span) = instance.written.old_checksum {
-            found.push(Diagnostic::not_yet(span, "`old_unicast_checksum` in VRRP version 3"));
+            let what = "`old_unicast_checksum` in VRRP version 3";
+            let finding = Diagnostic::not_yet(span, what);
+            found.push(finding.help(
+                "it is a mistake of keepalived up to 1.3: bring the other router to 2.0, or write `version 2`",
+            ));
         }
     }
 }

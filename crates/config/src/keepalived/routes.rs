@@ -34,7 +34,7 @@ const OPTIONS: [&str; 15] = [
 ];
 
 /// What 2.2.7 knows beside.
-const LATER: [&str; 37] = [
+const LATER: [&str; 38] = [
     "add",
     "advmss",
     "append",
@@ -69,6 +69,7 @@ const LATER: [&str; 37] = [
     "ssthresh",
     "throw",
     "tos",
+    "track_group",
     "unreachable",
     "vrf",
     "window",
@@ -76,7 +77,8 @@ const LATER: [&str; 37] = [
 
 pub(super) fn routes(line: &mut Line<'_>) -> Result<Vec<Route>, Diagnostic> {
     let mut found = Vec::new();
-    for words in entries(line, "virtual_routes")? {
+    let of = line.taken().next().unwrap_or_default().to_owned();
+    for words in entries(line, &of)? {
         match route(words) {
             Ok(route) => found.push(route),
             Err(finding) => line.report(finding),
@@ -143,7 +145,7 @@ fn route(words: Vec<Word>) -> Result<Route, Diagnostic> {
     Ok(route)
 }
 
-fn is_any(text: &str) -> bool {
+pub(super) fn is_any(text: &str) -> bool {
     matches!(text, "default" | "any" | "all")
 }
 
@@ -152,7 +154,7 @@ fn is_network(text: &str) -> bool {
 }
 
 /// `is_v6`: what `default` means.
-fn network(word: &Word, is_v6: bool) -> Result<(IpAddr, u8), Diagnostic> {
+pub(super) fn network(word: &Word, is_v6: bool) -> Result<(IpAddr, u8), Diagnostic> {
     if is_any(&word.text) {
         let any: IpAddr =
             if is_v6 { Ipv6Addr::UNSPECIFIED.into() } else { Ipv4Addr::UNSPECIFIED.into() };
@@ -178,12 +180,12 @@ pub(super) fn scope(word: &Word) -> Result<u8, Diagnostic> {
     number(word, &names, "global, site, link, host or a number")
 }
 
-fn table(word: &Word) -> Result<u32, Diagnostic> {
+pub(super) fn table(word: &Word) -> Result<u32, Diagnostic> {
     let names = [("main", 254), ("default", 253), ("local", 255)];
     number(word, &names, "main, default, local or a number")
 }
 
-fn protocol(word: &Word) -> Result<u8, Diagnostic> {
+pub(super) fn protocol(word: &Word) -> Result<u8, Diagnostic> {
     let names =
         [("kernel", 2), ("boot", 3), ("static", 4), ("ra", 9), ("dhcp", 16), ("keepalived", 18)];
     number(word, &names, "static, boot, keepalived or a number")

@@ -1,11 +1,12 @@
 //! Keywords of `vrrp_sync_group`, and what its instances have of it.
 
 use super::instance::{TRACKED, entries, tracks};
-use super::{Instance, Keepalived, SyncGroup, Track};
+use super::{Instance, Keepalived, SyncGroup, Track, notify};
 use crate::diagnostic::Diagnostic;
 use crate::guess;
 use crate::keyword::{Keyword, later, now};
 use crate::line::Word;
+use crate::notify::Notify;
 
 /// Every keyword of keepalived 2.2 in this block.
 pub(crate) const SYNC_GROUP: &[Keyword<SyncGroup>] = &[
@@ -33,19 +34,38 @@ pub(crate) const SYNC_GROUP: &[Keyword<SyncGroup>] = &[
         group.track_scripts.extend(tracks(line)?);
         Ok(())
     }),
-    later("notify"),
-    later("notify_backup"),
+    now("notify", notify::COMMAND, "", EVERY, |group, line| {
+        notify::once(&mut group.notify.every, line)
+    }),
+    now(
+        "notify_backup",
+        notify::COMMAND,
+        "",
+        "run when it is not held, and could be",
+        |group, line| notify::once(&mut group.notify.backup, line),
+    ),
+    now(
+        "notify_fault",
+        notify::COMMAND,
+        "",
+        "run when one of it may not be held",
+        |group, line| notify::once(&mut group.notify.fault, line),
+    ),
+    now("notify_master", notify::COMMAND, "", "run when all of it is held", |group, line| {
+        notify::once(&mut group.notify.master, line)
+    }),
+    now("notify_stop", notify::COMMAND, "", "run at the end of the node", |group, line| {
+        notify::once(&mut group.notify.stop, line)
+    }),
     later("notify_deleted"),
-    later("notify_fault"),
-    later("notify_master"),
     later("notify_priority_changes"),
-    later("notify_stop"),
     later("smtp_alert"),
     later("track_bfd"),
     later("track_file"),
     later("track_process"),
 ];
 
+const EVERY: &str = "run at each of these, with `GROUP`, name, state and 0 as more arguments";
 const WEIGHTS: &str = "weights that its instances have of their own count as well";
 
 pub(super) fn new(name: Word) -> SyncGroup {
@@ -55,6 +75,7 @@ pub(super) fn new(name: Word) -> SyncGroup {
         track_scripts: Vec::new(),
         track_interfaces: Vec::new(),
         tracking_weight: false,
+        notify: Notify::default(),
         span: name.span,
     }
 }

@@ -7,9 +7,9 @@ use base::Span;
 use super::{Keepalived, Track};
 use crate::diagnostic::Diagnostic;
 use crate::guess;
-use crate::keyword::{Keyword, later, now};
+use crate::keyword::{Keyword, now};
 use crate::line::{Line, Word};
-use crate::vip::{Matching, TrackedFile, TrackedProcess};
+use crate::vip::{MadeFile, Matching, TrackedFile, TrackedProcess};
 
 /// Weights of a file have no other limit than the number that is multiplied.
 const WEIGHTS: std::ops::RangeInclusive<i32> = -i32::MAX..=i32::MAX;
@@ -33,6 +33,8 @@ pub struct ProcessBlock {
 pub struct FileBlock {
     /// As written: an instance may weigh it otherwise.
     pub file: TrackedFile,
+    /// `init_file`: the number that is written into it at the start, and whether over whatever is there.
+    pub init: Option<(i64, bool)>,
     pub span: Span,
 }
 
@@ -131,7 +133,23 @@ pub(crate) const FILE: &[Keyword<FileBlock>] = &[
             Ok(())
         },
     ),
-    later("init_file"),
+    now(
+        "init_file",
+        "[<number>] [overwrite]",
+        "",
+        "made at the start of the node",
+        |block, line| {
+            let mut init = (0, false);
+            while let Some(word) = line.take() {
+                match word.text.as_str() {
+                    "overwrite" => init.1 = true,
+                    _ => init.0 = word.parse("a number, or `overwrite`")?,
+                }
+            }
+            block.init = Some(init);
+            Ok(())
+        },
+    ),
 ];
 
 pub(super) fn new_process(name: Word) -> ProcessBlock {
@@ -141,7 +159,14 @@ pub(super) fn new_process(name: Word) -> ProcessBlock {
 
 pub(super) fn new_file(name: Word) -> FileBlock {
     let file = TrackedFile { name: name.text, path: String::new(), weight: 1, reversed: false };
-    FileBlock { file, span: name.span }
+    FileBlock { file, init: None, span: name.span }
+}
+
+impl FileBlock {
+    pub(crate) fn made(&self) -> Option<MadeFile> {
+        let (number, overwrites) = self.init?;
+        Some(MadeFile { path: self.file.path.clone(), number, overwrites })
+    }
 }
 
 impl ProcessBlock {

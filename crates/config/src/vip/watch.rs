@@ -131,3 +131,12 @@ mod tests {
         }
     }
 }
+
+/// A file that is made at the start of the node (`init_file`).
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct MadeFile {
+    pub path: String,
+    pub number: i64,
+    /// Whatever is in it.
+    pub overwrites: bool,
+}

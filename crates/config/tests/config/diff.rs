@@ -81,6 +81,22 @@ global_defs {
     script_user nobody nogroup
     enable_script_security
     vrrp_mcast_group4 224.0.0.98
+    startup_script \"/bin/begin one\" nobody
+    startup_script_timeout 2
+    shutdown_script /bin/end
+    shutdown_script_timeout 4
+    vrrp_startup_delay 1.5
+    default_interface eth1
+}
+net_namespace blue
+static_ipaddress {
+    10.1.0.1/24 label one
+}
+static_routes {
+    10.2.0.0/24 dev eth1
+}
+static_rules {
+    from 10.2.0.0/24 table 12 preference 14
 }
 vrrp_script answers {
     script \"/bin/check it\"
@@ -104,6 +120,7 @@ vrrp_track_process web {
 }
 vrrp_track_file number {
     file /run/number/two
+    init_file 1 overwrite
     weight 2 reverse
 }
 vrrp_instance one {
@@ -123,6 +140,10 @@ vrrp_instance one {
     virtual_routes {
         10.4.0.0/24 via 10.0.0.4 dev eth1 src 10.0.0.2 table 1 metric 2 scope 4 protocol 1
         default dev eth2
+    }
+    virtual_rules {
+        to 10.1.0.0/16 iif eth1 oif eth2 fwmark 1/2 tos 4 blackhole preference 24
+        from 10.4.0.0/24 lookup 21 priority 22 suppress_prefixlength 1
     }
     authentication {
         auth_type PASS
@@ -160,6 +181,9 @@ vrrp_instance signed {
     virtual_router_id 55
     virtual_ipaddress {
         10.0.0.6
+    }
+    virtual_ipaddress_excluded {
+        2001:db8::1 preferred_lft 24
     }
     auth_hmac {
         key 1 file:/etc/one

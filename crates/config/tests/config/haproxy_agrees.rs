@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use outlast_config::{Severity, Source, haproxy, place, repair};
+use outlast_config::{Around, Severity, Source, haproxy, place, repair};
 
 use crate::skip::{self, Folder};
 
@@ -99,7 +99,7 @@ fn the_example_is_valid_for_haproxy() {
 fn repaired(texts: Vec<String>) -> Vec<(String, String)> {
     let one = |text: String| {
         let source = Source { path: "lb.cfg".to_owned(), text: text.clone() };
-        let repair = repair(vec![source], &|_| None);
+        let repair = repair(vec![source], Around::default());
         repair.files.into_iter().next().map(|file| (text, file.text))
     };
     texts.into_iter().filter_map(one).collect()

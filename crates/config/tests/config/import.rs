@@ -105,7 +105,7 @@ vrrp_instance kolla_internal_vip_51 {
         network = "eth0"
         interface = "eth0"
         router_id = 51
-        password = "ab"
+        password = "a"
         # `balancer` instead of the script check_alive: /check_alive.sh /run/haproxy.sock
         check = "balancer"
         notify = { script = ["/notify.sh"] }
@@ -314,6 +314,7 @@ fn differences(before: &Vip, after: &Vip) -> BTreeSet<&'static str> {
     compare("down_timer_adverts", before.down_timer_adverts == after.down_timer_adverts);
     compare("ignores_interface", before.ignores_interface == after.ignores_interface);
     compare("protocol", before.protocol == after.protocol);
+    compare("startup_delay", before.startup_delay == after.startup_delay);
     compare("starts_as_master", before.starts_as_master == after.starts_as_master);
     compare("preempt", before.preempt == after.preempt);
     compare("preempt_delay", before.preempt_delay == after.preempt_delay);
@@ -332,13 +333,14 @@ fn differences(before: &Vip, after: &Vip) -> BTreeSet<&'static str> {
         compare("broadcast", a.broadcast == b.broadcast);
         compare("scope", a.scope == b.scope);
     }
-    compare("routes", before.routes == after.routes);
+    compare("ways", before.ways == after.ways);
     // The first address of the device is the node's.
     compare("source", before.source.is_none() || before.source == after.source);
     let peers = |vip: &Vip| vip.unicast_peers.iter().copied().collect::<BTreeSet<_>>();
     compare("unicast_peers", peers(before) == peers(after));
     compare("travel", before.travel == after.travel);
     compare("track_interfaces", before.track_interfaces == after.track_interfaces);
+    compare("reversed_interfaces", before.reversed_interfaces == after.reversed_interfaces);
     compare("weighed_interfaces", before.weighed_interfaces == after.weighed_interfaces);
     compare("track_processes", before.track_processes == after.track_processes);
     compare("track_files", before.track_files == after.track_files);

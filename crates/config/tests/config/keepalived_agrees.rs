@@ -104,6 +104,62 @@ const CASES: &[(&str, &str)] = &[
         "a network that is too long",
         "vrrp_instance a {\n interface eth0\n virtual_router_id 1\n virtual_ipaddress {\n 10.0.0.9/24\n }\n virtual_routes {\n 10.9.0.0/33 via 10.0.0.1\n }\n}\n",
     ),
+    (
+        "a parameter and a condition",
+        "$V=1\n@^nobody $W=${V}\nvrrp_instance a {\n interface eth0\n virtual_router_id ${W}\n virtual_ipaddress {\n 10.0.0.9/24\n }\n}\n",
+    ),
+    (
+        "a parameter that is not there",
+        "vrrp_instance a {\n interface eth0\n virtual_router_id ${W}\n virtual_ipaddress {\n 10.0.0.9/24\n }\n}\n",
+    ),
+    (
+        "a value of several lines",
+        "$I= \\\nvrrp_instance a { \\\n interface eth0 \\\n virtual_router_id ${V} \\\n virtual_ipaddress { \\\n 10.0.0.9/24 \\\n } \\\n} \\\n\n$V=7\n$I\n",
+    ),
+    (
+        "a sequence",
+        "$I= \\\nvrrp_instance v${N} { \\\n interface eth0 \\\n virtual_router_id ${N} \\\n virtual_ipaddress { \\\n 10.0.0.${N} \\\n } \\\n }\n~SEQ(N, 1, 3) $I\n",
+    ),
+    (
+        "a sequence whose numbers are too large",
+        "$I= \\\nvrrp_instance v${N} { \\\n interface eth0 \\\n virtual_router_id ${N} \\\n virtual_ipaddress { \\\n 10.0.0.1 \\\n } \\\n }\n~SEQ(N, 255, 256) $I\n",
+    ),
+    (
+        "an apostrophe in a password",
+        "vrrp_instance a {\n interface eth0\n virtual_router_id 1\n virtual_ipaddress {\n 10.0.0.9/24\n }\n authentication {\n auth_type PASS\n auth_pass it's # x\n }\n}\n",
+    ),
+    (
+        "rules of every kind",
+        "vrrp_instance a {\n interface eth0\n virtual_router_id 1\n virtual_ipaddress {\n 10.0.0.9/24\n }\n virtual_rules {\nfrom 10.1.0.0/16 table 7 preference 5\n to 10.1.0.1 lookup main priority 0x10\n to 2001:db8::/64 prohibit order 1\n not dev eth0 fwmark 0x1f/7 tos 0x10 type unreachable preference 2\n from 2001:db8::/32 table 7 sup_pl 0 preference 3\n }\n}\n",
+    ),
+    (
+        "a rule that does nothing",
+        "vrrp_instance a {\n interface eth0\n virtual_router_id 1\n virtual_ipaddress {\n 10.0.0.9/24\n }\n virtual_rules {\nfrom 10.1.0.0/16 preference 5\n }\n}\n",
+    ),
+    (
+        "a rule with an unknown word",
+        "vrrp_instance a {\n interface eth0\n virtual_router_id 1\n virtual_ipaddress {\n 10.0.0.9/24\n }\n virtual_rules {\nfrom 10.1.0.0/16 tabel 7 preference 5\n }\n}\n",
+    ),
+    (
+        "a rule for both versions of IP",
+        "vrrp_instance a {\n interface eth0\n virtual_router_id 1\n virtual_ipaddress {\n 10.0.0.9/24\n }\n virtual_rules {\nfrom 10.1.0.0/16 to 2001:db8::/32 table 7 preference 5\n }\n}\n",
+    ),
+    (
+        "a rule that does two things",
+        "vrrp_instance a {\n interface eth0\n virtual_router_id 1\n virtual_ipaddress {\n 10.0.0.9/24\n }\n virtual_rules {\ntable 7 blackhole preference 5\n }\n}\n",
+    ),
+    (
+        "what is static",
+        "static_ipaddress {\n 10.1.0.1/24 dev eth0\n}\nstatic_routes {\n 10.2.0.0/24 via 10.1.0.2 dev eth0\n}\nstatic_rules {\n from 10.2.0.0/24 table 7 preference 9\n}\nvrrp_instance a {\n interface eth0\n virtual_router_id 1\n virtual_ipaddress {\n 10.0.0.9/24\n }\n}\n",
+    ),
+    (
+        "a life of an address",
+        "vrrp_instance a {\n interface eth0\n virtual_router_id 1\n virtual_ipaddress {\n 10.0.0.9/24\n }\n virtual_ipaddress_excluded {\n 2001:db8::1 preferred_lft forever\n 2001:db8::2 preferred_lft 7\n }\n}\n",
+    ),
+    (
+        "a life that is no number",
+        "vrrp_instance a {\n interface eth0\n virtual_router_id 1\n virtual_ipaddress {\n 10.0.0.9/24\n }\n virtual_ipaddress_excluded {\n 2001:db8::1 preferred_lft long\n }\n}\n",
+    ),
 ];
 
 fn refused(text: &str) -> Vec<String> {

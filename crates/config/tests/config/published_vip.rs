@@ -3,7 +3,7 @@
 use std::fs;
 
 use expect_test::expect;
-use outlast_config::{Loaded, Severity, Source, effective_vips, load, render};
+use outlast_config::{Around, Loaded, Severity, Source, effective_vips, load, render};
 
 use crate::documents::document;
 use crate::skip;
@@ -32,8 +32,20 @@ fn the_published_keepalived_block_is_parsed_completely() {
                     script_group: None,
                     script_security: false,
                     multicast_group: None,
+                    multicast_group_v6: None,
                     version: None,
                     checksum_as_v2: false,
+                    startup_delay: 0ns,
+                    default_interface: None,
+                    startup: Hook {
+                        program: None,
+                        timeout: 0ns,
+                    },
+                    shutdown: Hook {
+                        program: None,
+                        timeout: 0ns,
+                    },
+                    net_namespace: None,
                     fifo: Fifo {
                         path: "",
                         user: None,
@@ -116,6 +128,7 @@ fn the_published_keepalived_block_is_parsed_completely() {
                             checksum_as_v2: None,
                             down_timer_adverts: None,
                             old_checksum: None,
+                            group: None,
                             native_ipv6: None,
                             interval: Some(
                                 Span {
@@ -136,6 +149,7 @@ fn the_published_keepalived_block_is_parsed_completely() {
                                 broadcast: None,
                                 is_excluded: false,
                                 scope: 0,
+                                preferred: None,
                             },
                         ],
                         address_spans: [
@@ -146,6 +160,7 @@ fn the_published_keepalived_block_is_parsed_completely() {
                         ],
                         excluded: [],
                         routes: [],
+                        rules: [],
                         authentication: Some(
                             Authentication {
                                 password: "yw8v4g4hT4hVFWHl35NE1zPsqlg9r2J7Vpw4Mh7T",
@@ -173,6 +188,11 @@ fn the_published_keepalived_block_is_parsed_completely() {
                         dont_track_primary: false,
                         source: None,
                         unicast_peers: [],
+                        travel: Travel {
+                            group: None,
+                            hops: 255,
+                            routed: [],
+                        },
                         notify: Notify {
                             every: None,
                             master: None,
@@ -187,6 +207,11 @@ fn the_published_keepalived_block_is_parsed_completely() {
                     },
                 ],
                 sync_groups: [],
+                fixed: FixedBlocks {
+                    addresses: [],
+                    routes: [],
+                    rules: [],
+                },
             },
         )
     "#]]
@@ -224,7 +249,10 @@ fn the_published_files_together_do_not_fit() {
     // The document tells the command of its check: it asks another socket than the one configured.
     let command = "echo 'show info' | socat /var/lib/kola/haproxy/haproxy.sock stdio";
     let read = |path: &str| (path == "/check_alive.sh").then(|| command.to_owned());
-    let loaded = outlast_config::load_with(vec![vip, proxies], &read);
+    let loaded = outlast_config::load_with(
+        vec![vip, proxies],
+        Around { script: &read, ..Around::default() },
+    );
     let codes = |loaded: &Loaded| -> Vec<&str> {
         let warnings = loaded.diagnostics.iter().filter(|f| f.severity == Severity::Warning);
         warnings.map(|finding| finding.code).collect()

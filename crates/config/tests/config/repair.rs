@@ -1,14 +1,15 @@
 //! What is surely meant otherwise is repaired, and nothing else.
 
 use expect_test::expect;
-use outlast_config::{Repair, Severity, Source, load, repair};
+use outlast_config::{Around, Repair, Severity, Source, load, repair};
 
 use crate::documents::document;
 
 fn repaired(files: &[(&str, &str)], script: Option<&str>) -> Repair {
     let source =
         |(path, text): &(&str, &str)| Source { path: (*path).to_owned(), text: (*text).to_owned() };
-    repair(files.iter().map(source).collect(), &|_| script.map(str::to_owned))
+    let script = |_: &str| script.map(str::to_owned);
+    repair(files.iter().map(source).collect(), Around { script: &script, ..Around::default() })
 }
 
 /// As a list of changed lines.
@@ -120,7 +121,7 @@ fn keepaliveds_file_and_the_check_script_are_repaired() {
 fn a_repair_is_repaired_no_further() {
     let files = [("keepalived.conf", KEEPALIVED), ("lb.cfg", PROXIES)];
     let first = repaired(&files, None);
-    let again = repair(first.loaded.sources.clone(), &|_| None);
+    let again = repair(first.loaded.sources.clone(), Around::default());
     assert_eq!(shown(&again), "");
     assert_eq!(again.loaded.sources, first.loaded.sources);
 }
@@ -129,7 +130,7 @@ fn a_repair_is_repaired_no_further() {
 fn the_published_file_is_repaired_in_its_four_lines() {
     let test = "the_published_file_is_repaired_in_its_four_lines";
     let Some(source) = document(test, "seed003.verbatim.cfg") else { return };
-    let repair = repair(vec![source], &|_| None);
+    let repair = repair(vec![source], Around::default());
     expect![[r#"
         seed003.verbatim.cfg:6 `5140` is no log facility
         -log 100.2.30.41 5140 local1
@@ -159,7 +160,7 @@ fn every_change_of_a_broken_file_makes_it_no_worse() {
             diagnostics.iter().filter(|f| f.severity == Severity::Error).count()
         };
         let before = count(&load(vec![source.clone()]).diagnostics);
-        let repair = repair(vec![source], &|_| None);
+        let repair = repair(vec![source], Around::default());
         assert!(count(&repair.loaded.diagnostics) <= before, "{name}");
     }
 }

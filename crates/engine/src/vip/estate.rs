@@ -15,7 +15,7 @@
 use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr};
 
-use config::vip::{Route, Vip};
+use config::vip::{Vip, Way};
 
 /// Of one node, beside its vip processes.
 #[derive(Clone, Debug, Default)]
@@ -115,14 +115,14 @@ impl Estate {
     /// A process has said how that instance is: what it was to take off it has taken off before, and its own routes
     /// stand. Those of what was there before, which the file in force has no more, are left to take off.
     #[must_use]
-    pub fn says(&mut self, instance: u16, file: &[Vip]) -> Vec<Route> {
+    pub fn says(&mut self, instance: u16, file: &[Vip]) -> Vec<Way> {
         if self.leaves {
             return vec![];
         }
         self.known.insert(instance);
-        let mut left: Vec<Route> =
-            std::mem::take(&mut self.owed).into_iter().flat_map(|vip| vip.routes).collect();
-        left.retain(|route| !file.iter().any(|vip| vip.routes.contains(route)));
+        let mut left: Vec<Way> =
+            std::mem::take(&mut self.owed).into_iter().flat_map(|vip| vip.ways).collect();
+        left.retain(|route| !file.iter().any(|vip| vip.ways.contains(route)));
         left
     }
 
@@ -163,6 +163,8 @@ fn position(vip: &Vip, file: &[Vip]) -> Option<u16> {
 
 #[cfg(test)]
 mod tests {
+    use config::vip::Route;
+
     use super::*;
     use crate::vip::tests::vip;
 
@@ -203,8 +205,9 @@ mod tests {
 
     #[test]
     fn a_route_that_the_new_file_has_no_more_is_taken_off_when_those_that_it_has_stand() {
-        let to = |gateway: [u8; 4]| Route { via: Some(gateway.into()), ..Route::plain() };
-        let with = |routes: &[Route]| [Vip { routes: routes.to_vec(), ..vip(7) }];
+        let to =
+            |gateway: [u8; 4]| Way::Route(Route { via: Some(gateway.into()), ..Route::plain() });
+        let with = |ways: &[Way]| [Vip { ways: ways.to_vec(), ..vip(7) }];
         let (old, new) = (with(&[to(ONE), to(TWO)]), with(&[to(TWO), to([10, 3, 0, 1])]));
         let mut estate = settled(&old);
         estate.reload(&old, &[0], &new, true);
@@ -307,8 +310,8 @@ mod tests {
     #[test]
     fn what_a_process_claims_before_it_hears_that_it_has_to_make_way_is_taken_off() {
         const THREE: [u8; 4] = [10, 3, 0, 1];
-        let route = Route { via: Some(ONE.into()), ..Route::plain() };
-        let gone = Vip { routes: vec![route.clone()], ..with(9, &[THREE]) };
+        let route = Way::Route(Route { via: Some(ONE.into()), ..Route::plain() });
+        let gone = Vip { ways: vec![route.clone()], ..with(9, &[THREE]) };
         let (old, new) = ([with(7, &[ONE]), gone], [with(7, &[TWO])]);
         let mut estate = settled(&old);
         estate.reload(&old, &[], &new, true);

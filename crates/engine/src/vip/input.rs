@@ -2,6 +2,8 @@
 
 use std::net::IpAddr;
 
+use base::Time;
+
 use super::{Advert, HandOver, Hello, Mac, Together};
 
 /// One instance on this node.
@@ -19,6 +21,8 @@ pub struct Config {
     pub network: Option<u8>,
     /// Nodes of our own that share the secret; empty: RFC only.
     pub peers: Vec<Peer>,
+    /// Until then the silence of others counts for nothing.
+    pub starts_at: Time,
     /// The kernel has the addresses already, from the process before.
     pub adopted: bool,
 }

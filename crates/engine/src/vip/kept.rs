@@ -206,7 +206,7 @@ impl Keep for config::vip::Vip {
     }
 }
 
-kept!(Config { vip, node, life, source, network, peers, adopted });
+kept!(Config { vip, node, life, source, network, peers, starts_at, adopted });
 
 impl Vip {
     /// The password of its adverts.

@@ -12,7 +12,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use base::Time;
-use config::notify::{Notify, Program};
+use config::notify::{Group, Notify, Program};
 use config::vip::Vip;
 
 /// A program that runs for longer is killed: those behind it tell what is true now.
@@ -53,6 +53,7 @@ pub enum Input<'a> {
     /// These are in force from now on. `again`: pipes are told of those that stay as they are, too.
     File {
         vips: &'a [Vip],
+        groups: &'a [Group],
         again: bool,
     },
     /// How one of them stands, by the process that runs the file in force.
@@ -97,10 +98,12 @@ pub struct Notices {
     ends: Option<Time>,
 }
 
-/// One instance.
+/// One instance, or a group of them.
 #[derive(Debug)]
 struct Lane {
     name: String,
+    /// Of a group; empty: it is an instance.
+    members: Vec<String>,
     notify: Notify,
     /// What was told last.
     told: Option<(State, u8)>,
@@ -126,11 +129,13 @@ struct Running {
 impl Notices {
     pub fn step(&mut self, now: Time, input: Input<'_>, out: &mut Vec<Action>) {
         match input {
-            Input::File { vips, again } => self.read(vips, again),
+            Input::File { vips, groups, again } => self.read(vips, groups, again),
             Input::Is { name, state, priority } => {
                 self.bury(out);
-                if let Some(lane) = self.lanes.iter_mut().find(|lane| lane.name == name) {
+                let is_it = |lane: &&mut Lane| lane.members.is_empty() && lane.name == name;
+                if let Some(lane) = self.lanes.iter_mut().find(is_it) {
                     lane.is(state, priority, out);
+                    self.regroup(name, out);
                 }
             }
             Input::Ended { run } => {
@@ -171,20 +176,50 @@ impl Notices {
         self.lanes.iter().all(Lane::is_idle)
     }
 
-    fn read(&mut self, vips: &[Vip], again: bool) {
+    fn read(&mut self, vips: &[Vip], groups: &[Group], again: bool) {
         self.lanes.retain(|lane| lane.told.is_some() || !lane.is_idle());
         for lane in &mut self.lanes {
             lane.leaves = lane.told.is_some();
         }
-        for vip in vips {
-            let at = self.lanes.iter().position(|lane| lane.name == vip.name);
+        let instances = vips.iter().map(|vip| (&vip.name, [].as_slice(), &vip.notify));
+        let groups =
+            groups.iter().map(|group| (&group.name, group.members.as_slice(), &group.notify));
+        for (name, members, notify) in instances.chain(groups) {
+            let is_it =
+                |lane: &Lane| lane.name == *name && lane.members.is_empty() == members.is_empty();
+            let at = self.lanes.iter().position(is_it);
             let at = at.unwrap_or_else(|| {
-                self.lanes.push(Lane::new(&vip.name));
+                self.lanes.push(Lane::new(name));
                 self.lanes.len() - 1
             });
             let lane = &mut self.lanes[at];
             (lane.leaves, lane.again) = (false, again && lane.told.is_some());
-            lane.notify.clone_from(&vip.notify);
+            lane.members = members.to_vec();
+            lane.notify.clone_from(notify);
+        }
+    }
+
+    /// How the groups stand that this instance is in: MASTER where all of it is held, FAULT where one may not be.
+    fn regroup(&mut self, name: &str, out: &mut Vec<Action>) {
+        for at in 0..self.lanes.len() {
+            if !self.lanes[at].members.iter().any(|member| member == name) {
+                continue;
+            }
+            let state_of = |member: &String| {
+                let is_it = |lane: &&Lane| lane.members.is_empty() && lane.name == *member;
+                self.lanes.iter().find(is_it)?.told.map(|(state, _)| state)
+            };
+            // Until all of them are known, nothing is said.
+            let states: Option<Vec<State>> = self.lanes[at].members.iter().map(state_of).collect();
+            let Some(states) = states else { continue };
+            let state = if states.contains(&State::Fault) {
+                State::Fault
+            } else if states.iter().all(|state| *state == State::Master) {
+                State::Master
+            } else {
+                State::Backup
+            };
+            self.lanes[at].is(state, 0, out);
         }
     }
 
@@ -193,6 +228,10 @@ impl Notices {
         for lane in self.lanes.iter_mut().filter(|lane| lane.leaves) {
             let Some((state, priority)) = lane.told.take() else { continue };
             lane.leaves = false;
+            if !lane.members.is_empty() {
+                lane.notify = Notify::default();
+                continue;
+            }
             // As keepalived has it: who stood at FAULT is told of nothing new, unless it wants to hear DELETED.
             if lane.notify.says_deleted || state != State::Fault {
                 lane.tell(State::Deleted, priority, out);
@@ -234,6 +273,7 @@ impl Lane {
     fn new(name: &str) -> Self {
         Self {
             name: name.to_owned(),
+            members: Vec::new(),
             notify: Notify::default(),
             told: None,
             leaves: false,
@@ -279,7 +319,7 @@ impl Lane {
         let is_hidden = state == State::Deleted && !notify.says_deleted;
         let word = if is_hidden { State::Fault.word() } else { state.word() };
         let own = own.iter().map(|program| (program.clone(), Vec::new()));
-        let arguments = ["INSTANCE", &self.name, word, &priority.to_string()].map(str::to_owned);
+        let arguments = [self.kind(), &self.name, word, &priority.to_string()].map(str::to_owned);
         let every = notify.every.iter().map(|program| (program.clone(), arguments.to_vec()));
         let jobs: Vec<_> = own.chain(every).collect();
         for (program, arguments) in jobs {
@@ -295,160 +335,13 @@ impl Lane {
     }
 
     fn line(&self, word: &str, priority: u8) -> String {
-        format!("INSTANCE \"{}\" {word} {priority}\n", self.name)
+        format!("{} \"{}\" {word} {priority}\n", self.kind(), self.name)
+    }
+
+    const fn kind(&self) -> &'static str {
+        if self.members.is_empty() { "INSTANCE" } else { "GROUP" }
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn program(name: &str) -> Option<Program> {
-        Some(Program { command: vec![name.to_owned()], ..Program::default() })
-    }
-
-    fn all() -> Notify {
-        Notify {
-            every: program("every"),
-            master: program("master"),
-            backup: program("backup"),
-            fault: program("fault"),
-            stop: program("stop"),
-            deleted: program("deleted"),
-            says_deleted: true,
-            priority_changes: false,
-        }
-    }
-
-    fn vip(name: &str, notify: Notify) -> Vip {
-        Vip { notify, ..Vip::plain(name, "eth0", 7, vec![]) }
-    }
-
-    /// Notices, and the time.
-    struct Told(Notices, Time);
-
-    impl Told {
-        fn of(vips: &[Vip]) -> Self {
-            let mut told = Self(Notices::default(), Time::ZERO);
-            assert_eq!(told.step(Input::File { vips, again: false }), "");
-            told
-        }
-
-        /// What is to be done, in words.
-        fn step(&mut self, input: Input<'_>) -> String {
-            let mut out = Vec::new();
-            self.0.step(self.1, input, &mut out);
-            let word = |action| match action {
-                Action::Say(line) => line.trim_end().replace("INSTANCE ", "say "),
-                Action::Run { run, program, arguments, .. } => {
-                    let words = program.command.into_iter().chain(arguments);
-                    format!("{run}: {}", words.collect::<Vec<_>>().join(" "))
-                }
-                Action::Kill { run } => format!("kill {run}"),
-                Action::Lose { program, .. } => format!("lose {}", program.command.join(" ")),
-            };
-            out.into_iter().map(word).collect::<Vec<_>>().join("; ")
-        }
-
-        fn is(&mut self, name: &str, state: State) -> String {
-            self.step(Input::Is { name, state, priority: 100 })
-        }
-    }
-
-    #[test]
-    fn the_program_of_the_state_runs_before_the_one_of_all_states_and_one_at_a_time() {
-        let mut told = Told::of(&[vip("a", all())]);
-        assert_eq!(told.is("a", State::Backup), "say \"a\" BACKUP 100; 0: backup");
-        assert_eq!(told.is("a", State::Backup), "", "it is known");
-        assert_eq!(told.is("a", State::Master), "say \"a\" MASTER 100");
-        assert_eq!(told.step(Input::Ended { run: 0 }), "1: every INSTANCE a BACKUP 100");
-        assert_eq!(told.step(Input::Ended { run: 0 }), "", "that one is over");
-        assert_eq!(told.step(Input::Ended { run: 1 }), "2: master");
-        assert_eq!(told.step(Input::Ended { run: 2 }), "3: every INSTANCE a MASTER 100");
-        assert!(!told.0.is_done(told.1));
-        assert_eq!(told.step(Input::Ended { run: 3 }), "");
-        assert!(told.0.is_done(told.1));
-    }
-
-    #[test]
-    fn instances_do_not_wait_for_each_other() {
-        let mut told = Told::of(&[vip("a", all()), vip("b", all())]);
-        assert_eq!(told.is("a", State::Fault), "say \"a\" FAULT 100; 0: fault");
-        assert_eq!(told.is("b", State::Master), "say \"b\" MASTER 100; 1: master");
-    }
-
-    #[test]
-    fn one_that_runs_for_30_seconds_is_killed_and_the_next_runs_when_it_is_gone() {
-        let mut told = Told::of(&[vip("a", all())]);
-        told.is("a", State::Backup);
-        assert_eq!(told.0.deadline(), Time::ZERO + LIMIT);
-        told.1 = told.0.deadline();
-        assert_eq!(told.step(Input::Timeout), "kill 0");
-        assert_eq!(told.0.deadline(), Time::NEVER, "killed once");
-        assert_eq!(told.step(Input::Ended { run: 0 }), "1: every INSTANCE a BACKUP 100");
-    }
-
-    #[test]
-    fn of_too_many_that_wait_the_oldest_is_lost_and_told() {
-        let notify = Notify { every: program("every"), ..Notify::default() };
-        let mut told = Told::of(&[vip("a", notify)]);
-        let states = [State::Master, State::Backup];
-        for at in 0..=WAITING {
-            assert!(!told.is("a", states[at % 2]).contains("lose"));
-        }
-        assert_eq!(told.is("a", states[(WAITING + 1) % 2]), "lose every; say \"a\" BACKUP 100");
-    }
-
-    #[test]
-    fn one_that_left_the_file_is_told_when_its_process_has_made_way() {
-        let quiet = Notify { says_deleted: false, ..all() };
-        let mut told = Told::of(&[vip("a", all()), vip("b", quiet.clone()), vip("c", quiet)]);
-        told.is("a", State::Backup);
-        told.is("b", State::Backup);
-        told.is("c", State::Fault);
-        (0..3).for_each(|run| drop(told.step(Input::Ended { run })));
-        (3..6).for_each(|run| drop(told.step(Input::Ended { run })));
-        let vips = [vip("d", Notify::default())];
-        assert_eq!(told.step(Input::File { vips: &vips, again: false }), "");
-        assert_eq!(
-            told.is("d", State::Backup),
-            "say \"a\" DELETED 100; say \"b\" FAULT 100; say \"d\" BACKUP 100; 6: deleted; 7: deleted"
-        );
-        // As keepalived: the program of the state is the one for DELETED, what it is called is FAULT.
-        assert_eq!(told.step(Input::Ended { run: 6 }), "8: every INSTANCE a DELETED 100");
-        assert_eq!(told.step(Input::Ended { run: 7 }), "9: every INSTANCE b FAULT 100");
-    }
-
-    #[test]
-    fn the_end_is_told_once_and_waited_for_five_seconds() {
-        let mut told = Told::of(&[vip("a", all()), vip("b", all())]);
-        told.is("a", State::Master);
-        told.step(Input::Ended { run: 0 });
-        told.step(Input::Ended { run: 1 });
-        // Nothing was said of the other one, so there is nothing to end.
-        assert_eq!(told.step(Input::Stop), "say \"a\" STOP 100; 2: stop");
-        assert_eq!(told.step(Input::Stop), "");
-        assert!(!told.0.is_done(told.1));
-        assert_eq!(told.0.deadline(), Time::ZERO + AT_THE_END);
-        told.1 = told.0.deadline();
-        assert_eq!(told.step(Input::Timeout), "lose every; kill 2");
-        assert!(told.0.is_done(told.1));
-    }
-
-    #[test]
-    fn pipes_hear_of_priorities_and_of_reloads_where_the_file_says_so() {
-        let notify = Notify { priority_changes: true, ..Notify::default() };
-        let vips = [vip("a", notify), vip("b", Notify::default())];
-        let mut told = Told::of(&vips);
-        told.is("a", State::Master);
-        told.is("b", State::Backup);
-        let is = |name, priority| Input::Is { name, state: State::Master, priority };
-        assert_eq!(told.step(is("a", 90)), "say \"a\" MASTER_PRIORITY 90");
-        assert_eq!(told.step(Input::File { vips: &vips, again: true }), "");
-        assert_eq!(told.step(is("a", 90)), "say \"a\" MASTER 90");
-        assert_eq!(told.step(is("a", 90)), "");
-        let is = |priority| Input::Is { name: "b", state: State::Backup, priority };
-        assert_eq!(told.step(is(7)), "say \"b\" BACKUP 7");
-        assert_eq!(told.step(is(8)), "");
-    }
-}
+mod tests;

@@ -10,6 +10,7 @@ mod delay;
 mod own;
 mod planned;
 mod search;
+mod startup;
 mod together;
 mod told;
 mod v3;
@@ -49,6 +50,7 @@ fn config() -> Config {
         source: ME,
         network: Some(MANAGEMENT),
         peers: vec![peer(1, NODE02), peer(2, NODE03)],
+        starts_at: Time::ZERO,
         adopted: false,
     }
 }

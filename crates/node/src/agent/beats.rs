@@ -161,7 +161,7 @@ impl Beats {
                     }
                 }
                 Change::Address { .. } | Change::Lost => self.retry_at = Time::ZERO,
-                Change::Filters { .. } => {}
+                Change::Filters { .. } | Change::Way => {}
             }
         }
         changed

@@ -53,9 +53,19 @@ impl Supervisor {
                 self.not_told(&vip.name, &command.unwrap_or_default(), why);
             }
         }
+        let mut groups = self.plan.groups.clone();
+        for group in &mut groups {
+            for program in group.notify.programs() {
+                let Some(why) = program.as_ref().and_then(|program| self.objection(program)) else {
+                    continue;
+                };
+                let command = program.take().map(|program| program.command.join(" "));
+                self.not_told(&group.name, &command.unwrap_or_default(), why);
+            }
+        }
         self.open_pipes();
         let again = again && self.plan.fifos.1;
-        self.notify(Input::File { vips: &vips, again });
+        self.notify(Input::File { vips: &vips, groups: &groups, again });
     }
 
     fn objection(&mut self, program: &Program) -> Option<String> {

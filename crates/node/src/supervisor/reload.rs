@@ -6,7 +6,7 @@ use std::time::Duration;
 use api::{Event, Order};
 use base::Chain;
 use config::cluster::Cluster;
-use config::vip::{Route, Vip};
+use config::vip::{Vip, Way};
 use engine::role::{Dashboard, Input, Kind, Loss};
 
 use super::{Next, SuperviseError, Supervisor, begin, ports, tell};
@@ -144,6 +144,13 @@ impl Supervisor {
             );
         }
         let place = |plan: &Plan| (plan.node.clone(), plan.run_dir.clone(), plan.state_dir.clone());
+        if self.launch.network_namespace.is_none()
+            && plan.network_namespace != self.plan.network_namespace
+        {
+            return Some(
+                "everything runs in another network namespace: restart this node for that",
+            );
+        }
         if place(plan) != place(&self.plan) {
             return Some("the node has another name, run or state folder: restart it for that");
         }
@@ -184,7 +191,9 @@ impl Supervisor {
         self.rescue_is_old = true;
         let same = plan.vips == self.plan.vips;
         self.facts.keep_only(plan.haproxy.as_ref(), if same { plan.vips.len() } else { 0 });
-        self.plan = plan;
+        let before = std::mem::replace(&mut self.plan, plan);
+        let fixed = self.plan.fixed.clone();
+        self.fix(&before.fixed, &fixed);
         self.sockets = sockets;
         self.generation = generation;
         self.tell_dashboard();
@@ -204,9 +213,9 @@ impl Supervisor {
         self.processes();
     }
 
-    /// Routes that went out of the configuration.
-    pub(super) fn remove_routes(&mut self, routes: &[Route]) {
-        let kept = self.rescue.as_ref().map(|rescue| rescue.remove_routes(routes));
+    /// Routes and rules that went out of the configuration.
+    pub(super) fn remove_ways(&mut self, ways: &[Way]) {
+        let kept = self.rescue.as_ref().map(|rescue| rescue.remove_ways(ways));
         let Some(kept) = kept.filter(|kept| !kept.is_empty()) else { return };
         self.event(Event {
             what: "vip-routes-refused".to_owned(),

@@ -99,7 +99,7 @@ impl Supervisor {
             return;
         }
         let left = self.estate.says(state.instance, &self.plan.vips);
-        self.remove_routes(&left);
+        self.remove_ways(&left);
         if self.children.get(&slot).is_some_and(|child| !child.leaving) {
             if let Some(vip) = self.plan.vips.get_mut(usize::from(state.instance)) {
                 rescue::learn_interface(vip, &state);

@@ -1,19 +1,21 @@
 //! What the kernel tells of devices, addresses and routes.
 
 use api::Report;
+use config::Loaded;
 use config::cluster::Cluster;
 use engine::vip::Input;
-use sys::netlink::{Change as Device, Monitor};
+use sys::netlink::{Change as Device, Monitor, Wants};
 
 use super::{Driver, tell};
 
-/// Tells of filters as well where a vip lease ends by them.
-pub(super) fn watch(cluster: Option<&Cluster>) -> std::io::Result<Monitor> {
+/// Tells of filters as well where a vip lease ends by them, and of routes where some go with an address.
+/// To be called before anything is read: what comes in between is told.
+pub(super) fn watch(loaded: &Loaded) -> std::io::Result<Monitor> {
     let has_lease = |cluster: &Cluster| cluster.vips.iter().any(|vip| vip.has_lease);
-    match cluster.is_some_and(has_lease) {
-        true => Monitor::open_with_filters(),
-        false => Monitor::open(),
-    }
+    let instances = loaded.keepalived.iter().flat_map(|file| &file.instances);
+    let mut ways = instances.map(|instance| instance.routes.len() + instance.rules.len());
+    let filters = loaded.cluster.as_ref().is_some_and(has_lease);
+    Monitor::open_for(Wants { filters, ways: ways.any(|ways| ways > 0) })
 }
 
 impl Driver<'_> {
@@ -36,10 +38,12 @@ impl Driver<'_> {
                 Device::Address { address, gone: true } => {
                     for number in 0..self.instances.len() {
                         if self.instances[number].misses(address.ip) {
-                            self.step(number, Input::AddressLost);
+                            self.put_address_back(number, address.ip);
                         }
                     }
                 }
+                // It may be one of ours.
+                Device::Way => {}
                 // An own address may have come that a socket or an instance waits for.
                 Device::Address { address, gone: false } => {
                     self.wire.try_soon();
@@ -59,7 +63,7 @@ impl Driver<'_> {
             self.look_for_networks();
         }
         if news {
-            self.make_routes();
+            self.make_ways();
         }
     }
 
@@ -80,11 +84,16 @@ impl Driver<'_> {
     }
 
     /// Those that were refused may be taken now, and those of a device that was down are gone.
-    fn make_routes(&mut self) {
+    fn make_ways(&mut self) {
         for number in 0..self.instances.len() {
-            if self.instances[number].has_routes() {
+            if self.instances[number].has_ways() {
                 self.tell(&Report::Busy);
-                self.instances[number].make_routes(&self.netlink);
+                let made = self.instances[number].make_ways(&self.netlink);
+                // What was refused before is told as that.
+                if !self.instances[number].ways_were_refused() {
+                    self.instances[number].put_back.note(made);
+                    self.tell_put_back(number);
+                }
                 self.tell_routes(number);
             }
         }

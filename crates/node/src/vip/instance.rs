@@ -12,6 +12,7 @@ use engine::vip::{Cause, Config, Input, Peer, Role, Vip};
 use sys::arp;
 use sys::netlink::{AddressOptions, Netlink};
 
+use super::put_back::PutBack;
 use super::scripts::guard::Refused;
 use super::taking::Taking;
 use super::{routes, source};
@@ -31,6 +32,8 @@ pub(super) struct Context<'a> {
     /// Number of this process.
     pub(super) life: u64,
     pub(super) interfaces: &'a Interfaces,
+    /// The node starts: nothing of it was there before.
+    pub(super) begins: bool,
     /// There are nodes of our own to talk to.
     pub(super) ours: bool,
     pub(super) refused: &'a [Refused],
@@ -105,9 +108,11 @@ pub(super) struct Instance {
     pub(super) taking: Option<Taking>,
     /// When an advert was obeyed last.
     pub(super) heard_at: Time,
-    /// Routes that the kernel did not take, or keeps, and what of them was told.
-    routes_refused: String,
-    routes_told: String,
+    /// Routes and rules that the kernel did not take, or keeps, and what of them was told.
+    pub(super) routes_refused: String,
+    pub(super) routes_told: String,
+    /// Something of it that was gone, and stands again.
+    pub(super) put_back: PutBack,
     /// As the supervisor knows it.
     priority_told: u8,
     /// Without what is known when it is asked for.
@@ -143,6 +148,7 @@ impl Instance {
             source,
             network: network_of(&vip.interface, &own_addresses(context), context.interfaces),
             peers: if context.ours { peers(context) } else { Vec::new() },
+            starts_at: if context.begins { now + vip.startup_delay } else { Time::ZERO },
             adopted,
         };
         let machine = Vip::new(config, now);
@@ -164,6 +170,7 @@ impl Instance {
             heard_at: Time::ZERO,
             routes_refused: String::new(),
             routes_told: String::new(),
+            put_back: PutBack::default(),
             counts: api::VipCounts::default(),
             indexes,
             renamed: None,
@@ -281,9 +288,11 @@ impl Instance {
     /// What a device says to the machine: whether it can be used; none: it is not there.
     pub(super) fn inputs(&self, device: &str, is_up: Option<bool>) -> Vec<Input<'static>> {
         let needed = self.needed_devices().enumerate().filter(|(_, name)| *name == device);
-        let needed = needed.map(|(interface, _)| match is_up {
-            Some(up) => Input::Carrier { interface, up },
-            None => Input::NoDevice { interface },
+        let is_reversed = self.vip.reversed_interfaces.iter().any(|name| name == device);
+        let needed = needed.map(|(interface, _)| match (is_up, is_reversed && interface > 0) {
+            (up, true) => Input::Carrier { interface, up: !up.unwrap_or(false) },
+            (Some(up), false) => Input::Carrier { interface, up },
+            (None, false) => Input::NoDevice { interface },
         });
         let weighed = (self.vip.track_scripts.len()..).zip(&self.vip.weighed_interfaces);
         let weighed = weighed.filter(|(_, weighed)| weighed.name == device).map(|(index, it)| {
@@ -358,39 +367,21 @@ impl Instance {
                 label: address.label.as_deref(),
                 broadcast: address.broadcast,
                 scope: address.scope,
+                preferred: address.preferred,
             };
             let added = self
                 .index(address)
                 .map(|index| netlink.add_address(index, address.ip, address.prefix, options));
             taken &= matches!(added, Some(Ok(_)));
         }
-        self.make_routes(netlink);
+        let _all_are_new = self.make_ways(netlink);
         taken
-    }
-
-    /// It is held, and routes go with it.
-    pub(super) fn has_routes(&self) -> bool {
-        self.held && !self.vip.routes.is_empty()
-    }
-
-    /// Of one that is held: those that are missing.
-    pub(super) fn make_routes(&mut self, netlink: &Netlink) {
-        self.routes_refused = routes::make(netlink, &self.vip.routes).join("; ");
-    }
-
-    /// What the kernel did not do with routes, if the event log does not know it yet; empty: it did all.
-    pub(super) fn routes_news(&mut self) -> Option<String> {
-        let is_news = self.routes_refused != self.routes_told;
-        self.routes_told.clone_from(&self.routes_refused);
-        // Of an address that went, only what stays is of interest.
-        let is_news = is_news && (self.held || !self.routes_refused.is_empty());
-        is_news.then(|| self.routes_refused.clone())
     }
 
     /// Takes the addresses off; what the kernel keeps is told, with its reason.
     pub(super) fn release(&mut self, netlink: &Netlink) -> Result<(), Kept> {
         self.held = false;
-        self.routes_refused = routes::remove(netlink, &self.vip.routes).join("; ");
+        self.routes_refused = routes::remove(netlink, &self.vip.ways).join("; ");
         let mut kept = Vec::new();
         for address in &self.vip.addresses {
             // Gone already, or with its device, is `Ok(false)`. A device that is not known under
@@ -411,7 +402,7 @@ impl Instance {
     pub(super) fn remove_leftovers(&self, netlink: &Netlink) {
         const OWNER: u8 = 255;
         if self.vip.priority != OWNER {
-            let _unable = routes::remove(netlink, &self.vip.routes);
+            let _unable = routes::remove(netlink, &self.vip.ways);
             for address in &self.vip.addresses {
                 let _unable = netlink.delete_everywhere(address.ip);
             }

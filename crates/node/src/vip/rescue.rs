@@ -9,7 +9,7 @@ use std::os::fd::AsFd;
 
 use api::VipState;
 use config::cluster::Cluster;
-use config::vip::{Route, Vip};
+use config::vip::{Vip, Way};
 use engine::packet::{Kind, MAX_BODY, MAX_PACKET, Seal};
 use engine::vip::guard::Guard;
 use engine::vip::lease::Voters;
@@ -139,7 +139,7 @@ impl Rescue {
 
     /// The kernel gets a second chance: an interrupted list or a full buffer passes.
     fn remove(&self, vip: &Vip, done: &mut Done) {
-        done.routes.extend(self.remove_routes(&vip.routes));
+        done.routes.extend(self.remove_ways(&vip.ways));
         for address in &vip.addresses {
             let again = |_| self.netlink.delete_everywhere(address.ip);
             match self.netlink.delete_everywhere(address.ip).or_else(again) {
@@ -164,9 +164,9 @@ impl Rescue {
         }
     }
 
-    /// Removes those routes; what the kernel keeps, with its reason.
-    pub(crate) fn remove_routes(&self, routes: &[Route]) -> Vec<String> {
-        super::routes::remove(&self.netlink, routes)
+    /// Removes those routes and rules; what the kernel keeps, with its reason.
+    pub(crate) fn remove_ways(&self, ways: &[Way]) -> Vec<String> {
+        super::routes::remove(&self.netlink, ways)
     }
 
     /// The last word for what was held by votes: voters are free, and who was named asks at once. Gives the names.

@@ -297,6 +297,7 @@ impl Host {
             source: self.source(),
             network: Some(0),
             peers,
+            starts_at: Time::ZERO,
             adopted: false,
         };
         self.vip = Process {

@@ -14,6 +14,8 @@ pub struct AddressOptions<'a> {
     pub broadcast: Option<Ipv4Addr>,
     /// 0: it is good everywhere; 253: on its link only (`linux/rtnetlink.h`).
     pub scope: u8,
+    /// Of IPv6: for so many seconds it is a source of what is sent from here; none: for ever.
+    pub preferred: Option<u32>,
 }
 
 /// `linux/if_addr.h`; not in libc.
@@ -45,6 +47,11 @@ impl Netlink {
         }
         if ip.is_ipv6() {
             request.number(IFA_FLAGS, IFA_F_NODAD);
+            if let Some(seconds) = options.preferred {
+                // `struct ifa_cacheinfo`: preferred, valid, and two moments that the kernel writes.
+                let lives = [seconds, u32::MAX, 0, 0].map(u32::to_ne_bytes);
+                request.attribute(libc::IFA_CACHEINFO, lives.as_flattened());
+            }
         }
         changed(self.transport.ask(&mut request, &mut |_, _| {}), &[libc::EEXIST])
     }

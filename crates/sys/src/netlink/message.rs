@@ -158,6 +158,28 @@ pub(super) fn route(kind: u16, flags: c_int, of: &RouteHeader) -> Request {
     request
 }
 
+/// `struct fib_rule_hdr`; its table is an attribute, as numbers above 255 are.
+#[derive(Debug)]
+pub(super) struct RuleHeader {
+    pub(super) family: c_int,
+    /// Lengths of the networks.
+    pub(super) to: u8,
+    pub(super) from: u8,
+    pub(super) tos: u8,
+    pub(super) action: u8,
+    pub(super) flags: u32,
+}
+
+/// A request about a rule of routing.
+pub(super) fn rule(kind: u16, flags: c_int, of: &RuleHeader) -> Request {
+    let mut request = Request::new(kind, flags);
+    let family = u8::try_from(of.family).expect("families have 8 bits");
+    let mut header = [family, of.to, of.from, of.tos, 0, 0, 0, of.action, 0, 0, 0, 0];
+    header[8..].copy_from_slice(&of.flags.to_ne_bytes());
+    request.raw(&header);
+    request
+}
+
 /// A request about the hardware address of a neighbour that stays as it is told: `ndmsg`.
 pub(super) fn neighbour(kind: u16, flags: c_int, family: c_int, index: u32) -> Request {
     const PERMANENT: [u8; 2] = 0x80_u16.to_ne_bytes();

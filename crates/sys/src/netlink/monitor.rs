@@ -32,12 +32,24 @@ pub enum Change {
     Filters {
         index: u32,
     },
+    /// A route or a rule of routing is gone.
+    Way,
     /// More happened than was read in time: ask for everything anew.
     Lost,
 }
 
 const GROUPS: [u32; 3] = [1, 5, 9]; // RTNLGRP_LINK, IPV4_IFADDR, IPV6_IFADDR
 const FILTERS: u32 = 4; // RTNLGRP_TC
+const WAYS: [u32; 4] = [7, 8, 11, 19]; // RTNLGRP_IPV4_ROUTE, IPV4_RULE, IPV6_ROUTE, IPV6_RULE
+
+/// What a monitor hears beside devices and addresses.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Wants {
+    /// Filters of devices.
+    pub filters: bool,
+    /// Routes and rules that go; a router with a table of the internet has many.
+    pub ways: bool,
+}
 
 impl Monitor {
     /// Hears what changes in this thread's network namespace from now on.
@@ -48,12 +60,14 @@ impl Monitor {
         Self::of(GROUPS.iter())
     }
 
-    /// The same, and what becomes of the filters of devices.
+    /// The same, and what is wanted beside.
     ///
     /// # Errors
     /// When the process has no descriptor left.
-    pub fn open_with_filters() -> io::Result<Self> {
-        Self::of(GROUPS.iter().chain([&FILTERS]))
+    pub fn open_for(wants: Wants) -> io::Result<Self> {
+        let filters = Some(&FILTERS).filter(|_| wants.filters);
+        let ways = if wants.ways { WAYS.as_slice() } else { &[] };
+        Self::of(GROUPS.iter().chain(filters).chain(ways))
     }
 
     fn of<'a>(groups: impl Iterator<Item = &'a u32>) -> io::Result<Self> {
@@ -99,6 +113,7 @@ fn read(kind: u16, body: &[u8]) -> Option<Change> {
         libc::RTM_DELADDR => {
             read_address(body).map(|address| Change::Address { address, gone: true })
         }
+        libc::RTM_DELROUTE | libc::RTM_DELRULE => Some(Change::Way),
         libc::RTM_NEWTFILTER | libc::RTM_DELTFILTER | libc::RTM_DELQDISC => {
             Traffic::read(body).map(|traffic| Change::Filters { index: traffic.index })
         }

@@ -12,7 +12,7 @@ use ::config::{Loaded, Source};
 use api::generation::{CLUSTER_FILE, Content, Files};
 
 use super::GenerationError;
-use crate::config::files;
+use crate::config::files::{self, Here};
 
 /// What only one node has, below it by the node's name.
 const NODES: &str = "nodes";
@@ -78,6 +78,12 @@ fn of_node(folders: &[PathBuf; 2]) -> Result<(Files, Vec<Source>), GenerationErr
     let mut sources = vec![];
     for path in paths {
         let found = read(&first(&path)).map_err(|error| named(error, &source, &path))?;
+        if let Some(line) = ::config::keepalived::includes(&found) {
+            return Err(GenerationError::Wrong(format!(
+                "{}:{line} includes other files, which a generation does not carry: write what they say into it",
+                found.path
+            )));
+        }
         texts.insert(path, found.text.clone());
         sources.push(found);
     }
@@ -119,7 +125,7 @@ fn only_nodes(folder: &Path, names: &[String]) -> Result<(), GenerationError> {
 
 /// Whether the files say something that `outlast run` takes, and what the next generation needs.
 fn check(sources: Vec<Source>) -> Result<(), GenerationError> {
-    let loaded = ::config::load_with(sources, &files::script);
+    let loaded = ::config::load_with(sources, Here::new(None).around());
     if let Some(refused) = ::config::refused(&loaded) {
         return Err(not_committed(&refused.shown));
     }
@@ -202,7 +208,8 @@ pub(super) fn cluster(content: &Content) -> Option<Cluster> {
 
 fn loaded(files: Option<Files>) -> Loaded {
     let sources = files.unwrap_or_default().into_iter();
-    ::config::load(sources.map(|(path, text)| Source { path, text }).collect())
+    let sources = sources.map(|(path, text)| Source { path, text }).collect();
+    ::config::load_with(sources, Here::new(None).around())
 }
 
 fn cluster_of(source: &Source) -> Option<Cluster> {
