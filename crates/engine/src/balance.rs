@@ -18,18 +18,16 @@ use config::haproxy::{self, Balance, Redispatch};
 use schedule::Schedule;
 
 pub use hedge::Hedge;
+pub use patience::{LEAST as LEAST_PATIENCE, MOST as MOST_PATIENCE, Patience};
 pub use set::{MAX_SERVERS, ServerSet};
 
 mod hedge;
+mod patience;
 mod retry;
 mod schedule;
 mod set;
 #[cfg(test)]
 mod tests;
-
-/// A connect that is silent for this long is answered by a second one elsewhere: far above any round
-/// trip inside a data centre, far below the second in which the kernel repeats a lost SYN.
-const HEDGE_AFTER: Duration = Duration::from_millis(200);
 
 /// What the file says about a server, as far as choosing needs it.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -111,6 +109,8 @@ pub struct Pool {
     connect_timeout: Option<Duration>,
     http: bool,
     adaptive: bool,
+    /// By server.
+    patience: Vec<Patience>,
     /// Tests of the demo's judgement forbid other servers.
     only_same_server: bool,
     /// Who gets new requests.
@@ -155,6 +155,7 @@ impl Pool {
             connect_timeout: proxy.timeouts.connect,
             http: proxy.mode == haproxy::Mode::Http,
             adaptive,
+            patience: vec![Patience::default(); proxy.servers.len().min(MAX_SERVERS)],
             only_same_server: false,
             group: ServerSet::EMPTY,
             resort: ServerSet::EMPTY,
@@ -225,7 +226,9 @@ impl Pool {
     /// sent: never a backup, a suspect or a full one, and not where the client belongs to `first`.
     #[must_use]
     pub fn hedge(&self, first: usize, ask: &Ask<'_>, counters: &impl Counters) -> Option<usize> {
-        self.hedge_after()?;
+        if !self.may_hedge() {
+            return None;
+        }
         if self.balance == Balance::Source && !self.is_aside(first) {
             return None;
         }
@@ -240,11 +243,25 @@ impl Pool {
         self.from(self.wrap(counters.turn()), &group, &avoid, counters)
     }
 
-    /// How long a connect may be silent before [`Pool::hedge`] is worth asking; none: never.
+    /// How long a connect to `server` may be silent before [`Pool::hedge`] is worth asking; none: never.
     #[must_use]
-    pub fn hedge_after(&self) -> Option<Duration> {
+    pub fn hedge_after(&self, server: usize) -> Option<Duration> {
+        let own = self.patience.get(server).and_then(|patience| patience.limit());
+        // One that this thread never met is taken for as far away as the farthest that it did.
+        let others = || self.patience.iter().filter_map(|patience| patience.limit()).max();
+        self.may_hedge().then(|| own.or_else(others).unwrap_or(MOST_PATIENCE))
+    }
+
+    /// A connect to `server` took so long.
+    pub fn connected(&mut self, server: usize, took: Duration) {
+        if let Some(patience) = self.patience.get_mut(server) {
+            patience.connected(took);
+        }
+    }
+
+    fn may_hedge(&self) -> bool {
         let possible = self.adaptive && self.http && !self.only_same_server;
-        (possible && self.active.len() > 1).then_some(HEDGE_AFTER)
+        possible && self.active.len() > 1
     }
 
     /// Whether others wait already. HAProxy lets newcomers queue behind them in these algorithms, as

@@ -9,7 +9,7 @@ use base::Time;
 use config::haproxy::{Check, Timeouts};
 
 pub use crate::member::Standing;
-pub use suspicion::{ANSWER_SILENCE, CONNECT_SILENCE, Evidence, FRESH, Suspicion};
+pub use suspicion::{ANSWER_SILENCE, Evidence, FRESH, Suspicion};
 
 mod suspicion;
 #[cfg(test)]

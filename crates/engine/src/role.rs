@@ -8,6 +8,9 @@
 //!                                                              Draining ---> gone
 //! ```
 //!
+//! A proxy that somebody stopped is replaced 50 ms later: the kernel says that to the supervisor, and nobody has to wait for
+//! an answer.
+//!
 //! Agent, dashboard and store, which hold no client and no address, may be silent for 2 s.
 //!
 //! A dead or frozen proxy is replaced by the warm spare, which holds the same listening sockets. Only
@@ -23,7 +26,7 @@ use crate::Buffer;
 use process::{Phase, Process};
 use restart::Restart;
 
-pub use process::{ASIDE_FROZEN_AFTER, FROZEN_AFTER, Part};
+pub use process::{ASIDE_FROZEN_AFTER, FROZEN_AFTER, Part, STOPPED_FOR};
 pub use restart::{FIRST as FIRST_PAUSE, LAST as LAST_PAUSE};
 
 mod expiry;
@@ -125,6 +128,14 @@ pub enum Input {
     Busy {
         slot: u32,
     },
+    /// Somebody stopped it (SIGSTOP).
+    Stopped {
+        slot: u32,
+    },
+    /// And let it go on.
+    Continued {
+        slot: u32,
+    },
     /// The process is gone, or could not be started.
     Exited {
         slot: u32,
@@ -215,6 +226,8 @@ pub enum Loss {
     Exited,
     /// No answer to a ping.
     Frozen,
+    /// Somebody stopped it.
+    Stopped,
     /// Not configured in time.
     NotReady,
     /// Activated, and not serving in time.
@@ -286,6 +299,8 @@ impl Roles {
                     process.busy(now);
                 }
             }
+            Input::Stopped { slot } => self.stopped(slot, Some(now)),
+            Input::Continued { slot } => self.stopped(slot, None),
             Input::Exited { slot } => self.exited(now, slot, out),
             Input::Reload { generation, vip, agent, dashboard, store } => {
                 let reload = Reload { generation, slot: 0, vip, agent, dashboard, store };

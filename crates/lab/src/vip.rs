@@ -81,6 +81,8 @@ pub(crate) fn main(words: &[&str]) -> ExitCode {
 fn run(order: &Order, files: Files) -> io::Result<()> {
     // Fewer open files only limit how many requests can hang at once.
     drop(sys::rights::raise_open_files(OPEN_FILES));
+    // The client opens them while other threads of this process look on: it must not wait for a table that grows.
+    drop(sys::rights::make_room_for_files(OPEN_FILES));
     let ours = Software::Outlast { breaks: vec![] };
     let (files, software) = match (order.stock, order.vrrp) {
         (true, _) => (files, (Software::Stock, "keepalived".to_owned())),

@@ -13,6 +13,9 @@ use crate::{agent, keeper, proxy, services, store, vip};
 /// The descriptor that the supervisor leaves to each child.
 pub(crate) const CHANNEL: i32 = 3;
 
+/// Descriptors that every process has room for before it starts a thread. A proxy has more: what its file plans.
+const FILES: u64 = 1024;
+
 /// Why a role ended badly.
 #[derive(Debug, thiserror::Error)]
 pub enum RoleError {
@@ -36,6 +39,8 @@ pub fn role(name: &str) -> Result<(), RoleError> {
     // Each is sent configuration or keys next, all of which may be secret.
     sys::rights::keep_out_of_core_dumps();
     let channel = Channel::inherited(CHANNEL).map_err(RoleError::Channel)?;
+    // If there is no memory for it, threads wait later, when the table grows.
+    let _ = sys::rights::make_room_for_files(FILES);
     // The supervisor alone answers to the terminal and to init.
     sys::signal::ignore(&[sys::signal::SIGTERM, sys::signal::SIGINT, sys::signal::SIGHUP])
         .map_err(RoleError::Channel)?;

@@ -22,7 +22,7 @@ use engine::vip::estate::Estate;
 use engine::vip::notice;
 use sys::bpf::gate::Cells;
 use sys::poll::{Interest, Poller, Ready};
-use sys::signal::{SIGHUP, SIGINT, SIGTERM, SIGUSR1, Signals};
+use sys::signal::{SIGCHLD, SIGHUP, SIGINT, SIGTERM, SIGUSR1, Signals};
 
 use crate::launch::{Launch, LaunchError, Plan};
 use crate::vip::rescue::Rescue;
@@ -254,6 +254,9 @@ impl Supervisor {
     }
 
     fn signal(&mut self, signal: i32) {
+        if signal == SIGCHLD {
+            return self.stopped();
+        }
         if self.ended {
             return;
         }
@@ -272,6 +275,15 @@ impl Supervisor {
         }
     }
 
+    /// Some child was stopped, goes on or ended; of the last its pidfd tells.
+    fn stopped(&mut self) {
+        let all = self.children.iter();
+        let said = all.filter_map(|(slot, child)| Some((*slot, child.process.stopped().ok()??)));
+        for (slot, stopped) in said.collect::<Vec<_>>() {
+            self.step(if stopped { Input::Stopped { slot } } else { Input::Continued { slot } });
+        }
+    }
+
     /// Nobody will accept here any more, so no client may wait here: the next process on these
     /// addresses (`-sf`), or a refusal, is better.
     fn stop(&mut self, drain: Duration) {
@@ -283,6 +295,12 @@ impl Supervisor {
     fn step(&mut self, input: Input) {
         let mut out = Buffer::new();
         self.roles.step(sys::clock::now(), input, &mut out);
+        // Clients wait for this one: before anything is written down or told.
+        for action in out.iter() {
+            if let Action::Activate { slot } = action {
+                self.order(*slot, &Order::Activate);
+            }
+        }
         for action in out.drain() {
             self.perform(action);
         }
@@ -293,10 +311,8 @@ impl Supervisor {
             Action::Spawn { slot, role, generation, warm } => {
                 self.spawn(slot, role, generation, warm);
             }
-            Action::Activate { slot } => {
-                self.order(slot, &Order::Activate);
-                self.processes();
-            }
+            // Ordered already.
+            Action::Activate { .. } => self.processes(),
             Action::Ping { slot, number } => self.order(slot, &Order::Ping(number)),
             Action::Drain { slot } => self.leave(slot, &Order::Drain),
             Action::Stop { slot } => self.leave(slot, &Order::Stop),

@@ -43,6 +43,68 @@ fn frozen(role: Role, event: &str, others: &[Role]) {
     assert!(node.serves(node.port) && has_vip());
 }
 
+#[test]
+fn a_stopped_proxy_is_replaced_by_the_kernels_word() {
+    alone("a_stopped_proxy_is_replaced_by_the_kernels_word", || {
+        let mut node = Lonely::new();
+        node.start();
+        let before = node.process(Role::Proxy);
+        let spare = node.process(Role::Spare);
+        kill(before, "STOP");
+        until("the stopped one is gone", || !runs(before));
+        until("its spare serves", || node.process(Role::Proxy) == spare);
+        let lost = |event: &api::Event| event.what == "proxy-lost";
+        until("it is told", || node.events().iter().any(lost));
+        let lost = node.events().into_iter().find(lost).expect("it was told");
+        assert!(lost.evidence.starts_with("stopped (SIGSTOP) for 50 ms"), "{}", lost.evidence);
+        assert!(node.serves(node.port) && has_vip());
+    });
+}
+
+/// Of the processor, as nice counts it; by its name in /proc.
+fn share(who: impl std::fmt::Display) -> i32 {
+    let stat = fs::read_to_string(format!("/proc/{who}/stat")).expect("it runs");
+    let (_, rest) = stat.rsplit_once(')').expect("a name is in brackets");
+    rest.split_whitespace().nth(16).and_then(|word| word.parse().ok()).expect("a number")
+}
+
+#[test]
+fn proxies_have_room_for_their_descriptors_before_they_serve() {
+    alone("proxies_have_room_for_their_descriptors_before_they_serve", || {
+        let room = |pid: i32| -> u64 {
+            let status = fs::read_to_string(format!("/proc/{pid}/status")).expect("it runs");
+            let size = status.lines().find_map(|line| line.strip_prefix("FDSize:"));
+            size.and_then(|size| size.trim().parse().ok()).expect("a size")
+        };
+        let mut node = Lonely::new();
+        node.write(
+            "haproxy.cfg",
+            &format!("global\n maxconn 2000\n{}", node.haproxy(&[node.port])),
+        );
+        node.start();
+        let (proxy, spare) = (node.process(Role::Proxy), node.process(Role::Spare));
+        // Both sides of each session.
+        until("the proxies have room", || room(proxy) > 4000 && room(spare) > 4000);
+    });
+}
+
+#[test]
+fn supervisor_and_proxies_are_prompt_and_others_are_ordinary() {
+    alone("supervisor_and_proxies_are_prompt_and_others_are_ordinary", || {
+        let may = std::thread::spawn(|| sys::schedule::nice(-1).is_ok()).join().expect("a thread");
+        // Tests may run at another one, which a node that they start would keep.
+        let own = sys::schedule::nice(0).map_or_else(|_| share("thread-self"), |()| 0);
+        let prompt = if may && own == 0 { -10 } else { own };
+        let mut node = Lonely::new();
+        node.start();
+        let (proxy, spare) = (node.process(Role::Proxy), node.process(Role::Spare));
+        until("the proxies are prompt", || share(proxy) == prompt && share(spare) == prompt);
+        assert_eq!(share(node.process(Role::Supervisor)), prompt);
+        assert_eq!(share(node.process(Role::Agent)), own);
+        assert_eq!(share(node.process(Role::Services)), own);
+    });
+}
+
 /// What `run` says; it must end by itself.
 fn refused(command: &mut Command) -> String {
     let (code, said) = run_to_end(command);

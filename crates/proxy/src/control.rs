@@ -272,6 +272,8 @@ impl Control {
             return;
         }
         self.is_active = true;
+        // Clients may wait already.
+        self.ask(&Letter::Activate, Await::Serving);
         self.checks.start(self.now);
         if let Some(statistics) = &mut self.statistics
             && let Err(error) = statistics.start(&self.poller)
@@ -279,7 +281,6 @@ impl Control {
             self.cannot_show(&error);
         }
         self.start_writers();
-        self.ask(&Letter::Activate, Await::Serving);
         self.say_all_servers();
     }
 

@@ -27,6 +27,10 @@ const OTHER_FILES: u64 = 200;
 /// Without `maxconn`: sessions that are planned for if the system allows that many files.
 const PLANNED_SESSIONS: u32 = 20_000;
 
+/// A client waits for these threads, and for nothing else on this machine: a build, a backup, a log that is compressed may not
+/// stand before them. As much as the store has.
+const NICE: i32 = -10;
+
 /// Each thread's stack: nothing recurses; the largest frame is one head's headers.
 const STACK: usize = 512 * 1024;
 
@@ -74,6 +78,10 @@ pub fn run(setup: Setup) -> Result<(), Error> {
     for listener in &listeners {
         prepare(&view.config, listener);
     }
+    if view.adaptive() {
+        // Where the kernel does not take it, clients wait as long as the machine is busy.
+        let _ = sys::schedule::prompt(NICE, sys::schedule::Heirs::Prompt);
+    }
     let limits = drop_rights(&view.config.global)?;
     let mut control = Control::new(&shared, channel, &start, cluster, statistics, &logs)?;
     let threads = (0..workers)
@@ -113,6 +121,8 @@ fn plan_files(config: &Haproxy) -> u32 {
     let wanted = config.global.maxconn.filter(|limit| *limit > 0);
     let files = u64::from(wanted.unwrap_or(PLANNED_SESSIONS)) * 2 + OTHER_FILES;
     let allowed = sys::rights::raise_open_files(files).unwrap_or(1024);
+    // Now, while no thread shares the table: a spare that takes over opens all at once what waited for it.
+    let _ = sys::rights::make_room_for_files(files.min(allowed));
     let fit = u32::try_from(allowed.saturating_sub(OTHER_FILES) / 2).unwrap_or(u32::MAX).max(10);
     wanted.unwrap_or_else(|| fit.min(PLANNED_SESSIONS))
 }

@@ -302,7 +302,7 @@ impl World {
         match self.is_struck(server) {
             Some(Fault::Killed) => self.after(millis(0), Happening::Refused { request, server }),
             Some(Fault::Vanished) => {
-                if let Some(after) = self.pool.hedge_after() {
+                if let Some(after) = self.pool.hedge_after(server) {
                     self.after(after, Happening::Hedges { request, server });
                 }
                 self.after(CONNECT_TIMEOUT, Happening::ConnectTimeout { request, server });
@@ -323,8 +323,9 @@ impl World {
         if self.requests[request].sent.is_some() {
             return;
         }
-        let (since, other) = (self.now - millis(200), self.other_answered(server));
-        self.evidence(server, Evidence::ConnectPending { since, other });
+        let (patience, other) = (millis(200), self.other_answered(server));
+        let since = self.now - patience;
+        self.evidence(server, Evidence::ConnectPending { since, patience, other });
         let met = self.requests[request].met;
         let ask = Ask { source: IpAddr::from([10, 0, 0, 9]), avoid: &met };
         if let Some(second) = self.pool.hedge(server, &ask, &self.turns)

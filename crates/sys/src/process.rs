@@ -186,6 +186,17 @@ impl Child {
         self.collect(WaitIdOptions::EXITED | WaitIdOptions::NOHANG)
     }
 
+    /// Whether it was stopped (true) or goes on (false) since this was asked last; none: neither. SIGCHLD says when to ask.
+    /// What a debugger does to it is not told.
+    ///
+    /// # Errors
+    /// When the child was reaped before.
+    pub fn stopped(&self) -> io::Result<Option<bool>> {
+        let options = WaitIdOptions::STOPPED | WaitIdOptions::CONTINUED | WaitIdOptions::NOHANG;
+        let status = waitid(WaitId::PidFd(self.pidfd.as_fd()), options)?;
+        Ok(status.map(|status| status.stopped()))
+    }
+
     /// Waits for the child's end.
     ///
     /// # Errors

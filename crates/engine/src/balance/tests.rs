@@ -4,6 +4,8 @@ use proptest::prelude::*;
 
 use super::*;
 
+mod hedge;
+
 /// Shared figures without the sharing.
 #[derive(Default)]
 struct Figures {
@@ -295,44 +297,6 @@ fn strict_source_sticks_even_on_a_retry() {
     assert_eq!(ask(&pool, &Figures::default(), &[2]), 'c');
     let pool = adaptive("balance source", &["", "", ""]);
     assert_ne!(ask(&pool, &Figures::default(), &[2]), 'c');
-}
-
-fn hedge(pool: &Pool, figures: &Figures, first: usize) -> Option<usize> {
-    let ask = Ask { source: [127, 0, 0, 10].into(), avoid: &ServerSet::EMPTY };
-    pool.hedge(first, &ask, figures)
-}
-
-#[test]
-fn a_second_connect_goes_to_another_healthy_server_with_room() {
-    let mut pool = adaptive("mode http; balance roundrobin", &["", "maxconn 1", ""]);
-    let figures = Figures::default();
-    assert_eq!(pool.hedge_after(), Some(Duration::from_millis(200)));
-    figures.sessions.replace(vec![0, 1, 0]);
-    assert_eq!(hedge(&pool, &figures, 0), Some(2), "b is full");
-    pool.set(2, SUSPECT);
-    assert_eq!(hedge(&pool, &figures, 0), None);
-}
-
-#[test]
-fn there_is_no_second_connect_where_it_could_do_harm() {
-    let figures = Figures::default();
-    let none = |pool: &Pool, why: &str| assert_eq!(hedge(pool, &figures, 0), None, "{why}");
-    none(&strict("mode http; balance roundrobin", &["", ""]), "strict");
-    none(&adaptive("mode tcp; balance roundrobin", &["", ""]), "tcp");
-    none(&adaptive("mode http; balance roundrobin", &["", "backup"]), "into backup");
-    none(&adaptive("mode http; balance roundrobin", &[""]), "alone");
-    let backups = ["", "", "backup", "backup"];
-    let mut pool = adaptive("mode http; balance roundrobin; option allbackups", &backups);
-    pool.set(0, SUSPECT);
-    pool.set(1, SUSPECT);
-    assert_eq!(hedge(&pool, &figures, 2), None, "from backup to backup");
-    let mut pool = adaptive("mode http; balance source", &["", ""]);
-    none(&pool, "the client belongs there");
-    pool.set(0, SUSPECT);
-    assert_eq!(hedge(&pool, &figures, 0), Some(1), "nobody belongs to a suspect");
-    let mut pool = adaptive("mode http; balance roundrobin", &["", ""]);
-    pool.break_redispatch();
-    none(&pool, "broken on purpose");
 }
 
 const SECOND: Duration = Duration::from_secs(1);

@@ -6,10 +6,6 @@ use base::Time;
 
 use super::Standing;
 
-/// A connect without an answer speaks against a server from here on: no data centre needs longer, and
-/// it is well before the kernel repeats a lost SYN (1 s).
-pub const CONNECT_SILENCE: Duration = Duration::from_millis(200);
-
 /// Requests without an answer speak against a server from here on. Slow answers are normal, therefore
 /// one alone says nothing, and others must be answering.
 pub const ANSWER_SILENCE: Duration = Duration::from_secs(1);
@@ -29,8 +25,9 @@ pub enum Evidence {
     Proven(bool),
     /// A connect was refused, or the network said unreachable.
     Refused,
-    /// A connect begun at `since` has no answer; another server of the proxy last answered at `other`.
-    ConnectPending { since: Time, other: Option<Time> },
+    /// A connect begun at `since` has no answer, and connects there never need `patience`; another server of the proxy last
+    /// answered at `other`.
+    ConnectPending { since: Time, patience: Duration, other: Option<Time> },
     /// Two requests or more have no answer, the younger one of the two oldest was sent at `since`;
     /// another server of the proxy last answered at `other`.
     Unanswered { since: Time, other: Option<Time> },
@@ -83,8 +80,8 @@ impl Suspicion {
             Evidence::Proven(dead) => self.proven = dead,
             Evidence::Silence { until } => self.silence = until.map(|until| (now, until)),
             Evidence::Refused => self.refused = Some(now),
-            Evidence::ConnectPending { since, other } => {
-                if now.since(since) >= CONNECT_SILENCE && other.is_some_and(|other| other > since) {
+            Evidence::ConnectPending { since, patience, other } => {
+                if now.since(since) >= patience && other.is_some_and(|other| other > since) {
                     self.no_connect = Some(now);
                 }
             }
@@ -142,7 +139,7 @@ impl Suspicion {
             node,
             self.silence.map(|_| "its node is silent in vip beats on every network"),
             said(self.refused, "it refused a connection"),
-            said(self.no_connect, "a connect was silent for 200 ms while another server answered"),
+            said(self.no_connect, "a connect was silent while another server answered"),
             said(self.no_answer, "requests were unanswered for 1 s while another server answered"),
         ];
         seen.into_iter().flatten().collect::<Vec<_>>().join("; ")

@@ -165,7 +165,8 @@ const fn pending(since: u64, other: Option<u64>) -> Evidence {
         Some(millis) => Some(Time::from_nanos(millis * 1_000_000)),
         None => None,
     };
-    Evidence::ConnectPending { since: Time::from_nanos(since * 1_000_000), other }
+    let since = Time::from_nanos(since * 1_000_000);
+    Evidence::ConnectPending { since, patience: Duration::from_millis(200), other }
 }
 
 fn unanswered(since: u64, other: Option<u64>) -> Evidence {
@@ -285,7 +286,7 @@ fn all_evidence_is_named_with_its_age() {
     assert_eq!(
         suspicion.why(),
         "its node is silent on every network; it refused a connection; \
-         a connect was silent for 200 ms while another server answered; \
+         a connect was silent while another server answered; \
          requests were unanswered for 1 s while another server answered"
     );
     assert_eq!(seen(&[]).why(), "");

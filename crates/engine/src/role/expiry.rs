@@ -41,6 +41,12 @@ impl Roles {
         }
     }
 
+    pub(super) fn stopped(&mut self, slot: u32, since: Option<Time>) {
+        if let Some(process) = self.process_mut(slot) {
+            process.stop(since);
+        }
+    }
+
     pub(super) fn ping(&mut self, now: Time, out: &mut Buffer<Action>) {
         for process in &mut self.processes {
             if process.is_ping_due(now) {
@@ -60,7 +66,6 @@ impl Roles {
                 Phase::Starting { until, .. } if now >= until => Some(Loss::NotReady),
                 Phase::Activating { until } if now >= until => Some(Loss::NotServing),
                 Phase::Draining { until } | Phase::Ending { until } if now >= until => None,
-                _ if process.is_frozen(now) => Some(Loss::Frozen),
                 Phase::Running
                 | Phase::Starting { .. }
                 | Phase::Warm
@@ -68,7 +73,10 @@ impl Roles {
                 | Phase::Serving { .. }
                 | Phase::Draining { .. }
                 | Phase::Ending { .. }
-                | Phase::Killed => continue,
+                | Phase::Killed => match process.stands_still(now) {
+                    Some(loss) => Some(loss),
+                    None => continue,
+                },
             };
             self.kill(process.slot, now, out);
             if let Some(loss) = loss {

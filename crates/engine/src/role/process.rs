@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use base::Time;
 
-use super::{Kind, READY_WITHIN};
+use super::{Kind, Loss, READY_WITHIN};
 
 /// A process without an answer for this long does not run: three times the worst scheduling delay
 /// that a loaded controller shows, and well below a client's patience.
@@ -16,6 +16,9 @@ const BUSY_FOR: Duration = Duration::from_secs(6);
 const MAX_GRACE: Duration = Duration::from_secs(10);
 /// How often it is asked: detection takes 0.3 to 0.4 s.
 const PING_EVERY: Duration = Duration::from_millis(100);
+/// A proxy that was stopped serves nobody, and its spare does within a few milliseconds. One that goes on this soon was looked
+/// at, not stopped.
+pub const STOPPED_FOR: Duration = Duration::from_millis(50);
 /// Agent, dashboard and store hold no client and no address: they may be late as long as a loaded machine
 /// swaps, and are replaced before an operator gives `status` up (5 s).
 pub const ASIDE_FROZEN_AFTER: Duration = Duration::from_secs(2);
@@ -36,6 +39,8 @@ pub(super) struct Process {
     busy_until: Time,
     /// When it first said since its last answer that it waits for the kernel.
     busy_since: Option<Time>,
+    /// Since when it is stopped.
+    stopped: Option<Time>,
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -97,6 +102,7 @@ impl Process {
             has_answered,
             busy_until,
             busy_since: None,
+            stopped: None,
         }
     }
 
@@ -171,15 +177,33 @@ impl Process {
         self.busy_until = (now + BUSY_FOR).min(since + MAX_GRACE);
     }
 
-    /// The asker itself was late: the answer may lie unread.
+    /// The asker itself was late: the answer may lie unread, and so may the word that it goes on.
     pub(super) fn forgive(&mut self, now: Time) {
         if let Some((_, at)) = &mut self.asked {
             *at = now;
         }
+        if let Some(at) = &mut self.stopped {
+            *at = now;
+        }
     }
 
-    pub(super) fn is_frozen(&self, now: Time) -> bool {
-        self.frozen_at().is_some_and(|at| now >= at)
+    pub(super) const fn stop(&mut self, since: Option<Time>) {
+        self.stopped = since;
+    }
+
+    /// Why it is to be replaced.
+    pub(super) fn stands_still(&self, now: Time) -> Option<Loss> {
+        let due = |at: Option<Time>| at.is_some_and(|at| now >= at);
+        if due(self.stopped_at()) {
+            return Some(Loss::Stopped);
+        }
+        due(self.frozen_at()).then_some(Loss::Frozen)
+    }
+
+    /// Vip process, agent, dashboard and store are left to their pings: nobody serves in their place at once.
+    fn stopped_at(&self) -> Option<Time> {
+        let judged = self.kind == Kind::Proxy && self.is_asked();
+        self.stopped.filter(|_| judged).map(|at| at + STOPPED_FOR)
     }
 
     /// A proxy that serves must answer from the first ping on; others only if they once did, so that a
@@ -201,6 +225,7 @@ impl Process {
             Phase::Running | Phase::Warm | Phase::Serving { .. } | Phase::Killed => Time::NEVER,
         };
         let ping = if self.is_asked() && self.asked.is_none() { self.ping_at } else { Time::NEVER };
-        phase.min(ping).min(self.frozen_at().unwrap_or(Time::NEVER))
+        let stands = self.frozen_at().into_iter().chain(self.stopped_at()).min();
+        phase.min(ping).min(stands.unwrap_or(Time::NEVER))
     }
 }

@@ -8,6 +8,7 @@ mod aside;
 mod dashboard;
 mod end;
 mod reload;
+mod stopped;
 
 fn config() -> Config {
     Config {

@@ -10,7 +10,7 @@ use engine::role::{Config, Kind, Roles};
 use engine::vip::estate::Estate;
 use sys::channel::Channel;
 use sys::poll::{Interest, Poller};
-use sys::signal::{SIGHUP, SIGINT, SIGTERM, SIGUSR1, Signals};
+use sys::signal::{SIGCHLD, SIGHUP, SIGINT, SIGTERM, SIGUSR1, Signals};
 
 use super::children::Child;
 use super::dashboard::Dashboard;
@@ -29,6 +29,8 @@ use crate::vip::rescue::Rescue;
 
 /// Tells the process in the background that its parent waits for a word.
 const BACKGROUND: &str = "OUTLAST_BACKGROUND";
+/// Clients wait while it hears that a process died and tells the next one; it has nothing else to do.
+const NICE: i32 = -10;
 /// The word: listeners are bound.
 const BOUND: &[u8] = b"bound";
 /// Connections are two descriptors each; the rest is for checks, logs and listeners.
@@ -90,7 +92,7 @@ fn write_pid_file(launch: &Launch, pid: i32) -> Result<(), SuperviseError> {
 
 /// What a signal means depends on what the program was called as.
 fn heard(mode: Mode) -> Vec<sys::signal::Signal> {
-    let mut all = vec![SIGTERM, SIGINT, SIGHUP];
+    let mut all = vec![SIGTERM, SIGINT, SIGHUP, SIGCHLD];
     if mode == Mode::Rfc {
         all.extend(Dump::ALL.map(Dump::signal));
     } else {
@@ -104,6 +106,7 @@ impl Supervisor {
         if !plan.vips.is_empty() {
             lock::may_hold_addresses()?;
         }
+        be_prompt(launch.mode);
         let temporary = launch.mode != Mode::Adaptive && launch.run_dir.is_none();
         let lock = Lock::take(&plan.run_dir, &plan.state_dir, temporary)?;
         let signals = heard(launch.mode);
@@ -302,6 +305,13 @@ impl Supervisor {
             // They ask for what they want to know, or need nothing.
             Kind::Services | Kind::Store => {}
         }
+    }
+}
+
+fn be_prompt(mode: Mode) {
+    if mode == Mode::Adaptive {
+        // Without it a busy machine hears late that a process died.
+        let _ = sys::schedule::prompt(NICE, sys::schedule::Heirs::Ordinary);
     }
 }
 

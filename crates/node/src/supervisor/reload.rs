@@ -232,6 +232,7 @@ impl Supervisor {
         let evidence = match loss {
             Loss::Exited => "the new proxy ended; it said why",
             Loss::Frozen => "the new proxy does not answer",
+            Loss::Stopped => "the new proxy was stopped",
             Loss::NotReady => "the new proxy was not configured within 5 s",
             Loss::NotServing => "the new proxy was ready but did not serve",
             Loss::Superseded => "a newer configuration came before it served",

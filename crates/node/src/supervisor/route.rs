@@ -9,7 +9,7 @@ use crate::vip::rescue;
 use api::{
     Change, Duty, Event, Order, ProcessState, RefusedPackets, Report, Role, VipState, Wished,
 };
-use engine::role::{ASIDE_FROZEN_AFTER, Input, Kind, Loss, Part};
+use engine::role::{ASIDE_FROZEN_AFTER, Input, Kind, Loss, Part, STOPPED_FOR};
 
 impl Supervisor {
     pub(super) fn route(&mut self, slot: Slot, report: Report) {
@@ -307,6 +307,9 @@ impl Supervisor {
                 format!("frozen: no answer for {:.1} s", ASIDE_FROZEN_AFTER.as_secs_f64())
             }
             (Loss::Frozen, _) => "no answer to a ping within 300 ms".to_owned(),
+            (Loss::Stopped, _) => {
+                format!("stopped (SIGSTOP) for {} ms", STOPPED_FOR.as_millis())
+            }
             (Loss::NotReady, _) => "not configured within 5 s".to_owned(),
             (Loss::NotServing, _) => "activated, but not serving within 1 s".to_owned(),
             (Loss::Superseded, _) => "a newer configuration came".to_owned(),

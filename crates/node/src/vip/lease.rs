@@ -25,13 +25,17 @@ use sys::poll::Ready;
 use super::gate::Guard;
 use super::instance::{Instance, Kept};
 use super::taking::Taking;
-use super::{Driver, VipError, tell};
+use super::{Driver, End, VipError, tell};
 
 /// A process that ends speaks once more; its beat may wait for an eighth of one.
 const LAST_WORD: Duration = Duration::from_millis(20);
 
 /// How often the machine is told how late its process is: a thousandth changes no faster.
 const MEASURED_EACH: Duration = Duration::from_secs(1);
+
+/// What has been given up stays behind its filters for so long: the kernel holds the lock of all networks while it takes
+/// them off, and who follows on this same kernel (nodes in containers) needs that lock to take the address.
+const HANDED_OVER: Duration = Duration::from_millis(50);
 
 /// What came of the claims of one step, by seat.
 #[derive(Clone, Copy, Debug, Default)]
@@ -337,6 +341,7 @@ impl Driver<'_> {
         if self.vip_leases.is_none() {
             return Ok(());
         }
+        let hands_over = self.vip_leases.as_ref().is_some_and(|all| !all.said_idle);
         let end = sys::clock::now() + LAST_WORD;
         self.step_leases(sys::clock::now(), lease::Input::Stop);
         while self.vip_leases.as_ref().is_some_and(|all| !all.said_idle) {
@@ -344,6 +349,9 @@ impl Driver<'_> {
                 break;
             }
             self.turn(ready)?;
+        }
+        if hands_over && self.end == Some(End::Stop) {
+            std::thread::sleep(HANDED_OVER);
         }
         let kept = |instance: &Instance| instance.seat.as_ref().is_some_and(|seat| seat.kept);
         if let Some(all) = self.vip_leases.as_mut().filter(|_| !self.instances.iter().any(kept)) {

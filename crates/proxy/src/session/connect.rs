@@ -109,7 +109,7 @@ impl Session {
         if core.shared.routes[self.front].http {
             let backend = &mut core.backends[txn.back];
             backend.hedge.connected();
-            txn.hedge_at = after(core.now, backend.pool.hedge_after());
+            txn.hedge_at = after(core.now, backend.pool.hedge_after(server));
         }
         self.phase = Phase::Connecting;
     }
@@ -246,7 +246,10 @@ impl Session {
         };
         match first.and_then(|link| state(core, link)) {
             None | Some((true, _)) => return self.connect_failed(core, false),
-            Some((false, true)) => return self.connected(core),
+            Some((false, true)) => {
+                self.measure(core);
+                return self.connected(core);
+            }
             Some((false, false)) => {}
         }
         match second.map(|(link, _)| state(core, link)) {
@@ -270,9 +273,9 @@ impl Session {
     fn race(&mut self, core: &mut Core) {
         let Some(mut txn) = self.txn.take() else { return };
         if let (Some(first), true) = (txn.server, core.now >= txn.hedge_at) {
-            txn.hedge_at = Time::NEVER;
+            let (since, due) = (txn.connect_at, std::mem::replace(&mut txn.hedge_at, Time::NEVER));
             let other = core.backends[txn.back].other_answered(first);
-            let evidence = Evidence::ConnectPending { since: txn.connect_at, other };
+            let evidence = Evidence::ConnectPending { since, patience: due.since(since), other };
             core.witness(txn.back, first, evidence);
             let counters = &core.view.counters.proxies[txn.back];
             let seeker = self.seeker(&txn, true);
@@ -312,6 +315,15 @@ impl Session {
         txn.redispatched = true;
         txn.destination = Destination::Server(server);
         core.server_side(txn.back, server).add(core.index, Count::Sessions, 1);
+    }
+
+    /// How long the first connect took.
+    fn measure(&self, core: &mut Core) {
+        let Some(txn) = &self.txn else { return };
+        if let Some(server) = txn.server {
+            let took = core.now.since(txn.connect_at);
+            core.backends[txn.back].pool.connected(server, took);
+        }
     }
 
     fn connected(&mut self, core: &mut Core) -> Step {

@@ -33,6 +33,27 @@ fn a_pidfd_sees_a_death() {
 }
 
 #[test]
+fn a_stop_and_what_ends_it_are_told_once() {
+    let child = shell("exec sleep 1000", None, SpawnOptions::default());
+    assert_eq!(child.stopped().unwrap(), None);
+    for (signal, told) in [(SIGSTOP, true), (SIGCONT, false)] {
+        child.signal(signal).unwrap();
+        let began = crate::clock::now();
+        let said = loop {
+            if let Some(said) = child.stopped().unwrap() {
+                break said;
+            }
+            assert!(crate::clock::now().since(began) < Duration::from_secs(10), "nothing was told");
+            std::thread::yield_now();
+        };
+        assert_eq!(said, told);
+        assert_eq!(child.stopped().unwrap(), None);
+    }
+    child.signal(SIGKILL).unwrap();
+    assert_eq!(child.wait().unwrap(), Exit::Signal(SIGKILL));
+}
+
+#[test]
 fn the_channel_is_descriptor_three_whatever_was_open() {
     let (mine, theirs) = Channel::pair().unwrap();
     let options =

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use api::{ServerCheck, ServerState, Standing};
 use config::haproxy::{Check, CheckKind, Server};
-use engine::health::{ANSWER_SILENCE, CONNECT_SILENCE};
+use engine::balance::{LEAST_PATIENCE, MOST_PATIENCE};
+use engine::health::ANSWER_SILENCE;
 
 use super::{Ground, Told, count, fact, span};
 
@@ -95,9 +96,10 @@ fn rule(detect: Duration, state: &ServerState, check: Option<&Check>) -> String 
     if state.suspect {
         return format!(
             "{counted}; before that its node's silence ({}), a refused connect, a connect without \
-             answer ({}) or requests without answer ({}) make it suspect",
+             answer ({} to {}) or requests without answer ({}) make it suspect",
             span(detect),
-            span(CONNECT_SILENCE),
+            span(LEAST_PATIENCE),
+            span(MOST_PATIENCE),
             span(ANSWER_SILENCE)
         );
     }
@@ -137,9 +139,10 @@ fn would_change(detect: Duration, state: &ServerState, check: Option<&Check>) ->
         );
     } else if matches!(state.check, ServerCheck::Up | ServerCheck::Unchecked) {
         changes.push(format!(
-            "{} without a beat of its node, or {} without an answer to a connect, make it suspect",
+            "{} without a beat of its node, or {} to {} without an answer to a connect, make it suspect",
             span(detect),
-            span(CONNECT_SILENCE)
+            span(LEAST_PATIENCE),
+            span(MOST_PATIENCE)
         ));
     }
     changes

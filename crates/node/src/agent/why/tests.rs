@@ -350,7 +350,7 @@ fn a_server_is_explained_by_its_checks_with_the_files_numbers() {
           saw its node node01 is alive (0 ms ago)
           rule 3 failed checks in a row take it down, 2 passed checks bring it back
           then 2 more failed checks (4 s) mark it down
-          then 1 s without a beat of its node, or 200 ms without an answer to a connect, make it suspect
+          then 1 s without a beat of its node, or 50 ms to 200 ms without an answer to a connect, make it suspect
     "#]],
     );
     check(
@@ -370,7 +370,7 @@ fn a_server_is_explained_by_its_checks_with_the_files_numbers() {
         server/mariadb/one: one of mariadb is up but suspect: it gets no new request while another is up
           saw last word of the checks: Layer4 check passed (1500 ms ago)
           saw it is the one that is written to (1500 ms ago)
-          rule the file does not check it; before that its node's silence (1 s), a refused connect, a connect without answer (200 ms) or requests without answer (1 s) make it suspect
+          rule the file does not check it; before that its node's silence (1 s), a refused connect, a connect without answer (50 ms to 200 ms) or requests without answer (1 s) make it suspect
           then an answer, a beat of its node, or a check that had to say something clears it
     "#]],
     );
