@@ -327,6 +327,12 @@ pub const EVENTS: &[EventKind] = &[
         "a node holds by its sealed messages, and none of its adverts came for three intervals",
         "let multicast to 224.0.0.18 or ff02::12 through (IP protocol 112), or write `unicast = true`: our nodes follow each other all the same, routers of others do not",
     ),
+    act(
+        "vip-alone",
+        "vip",
+        "a node hears no other controller and holds the address without a majority (`last_man`): where nodes are cut from each other, two may hold it",
+        "look whether the others are off, or only not reachable from there: in the second case mend the network, or stop outlast on the node that is cut off",
+    ),
     told(
         "vip-answers",
         "vip",
@@ -360,6 +366,7 @@ pub const EVENTS: &[EventKind] = &[
         "somebody took the filter that ends vip leases off a device; it was put there again at once",
         "find who did (a script with `tc`, a network agent): while it is off, nothing but the process ends a vip lease",
     ),
+    told("vip-granted", "vip", "a majority grants again what a node held without one"),
     act(
         "vip-lost",
         "process",
@@ -420,6 +427,12 @@ pub const EVENTS: &[EventKind] = &[
         "node",
         "the kernel does not take the programs that end vip leases",
         "read the reason; until it is gone, a process that stands still while it holds may be a second holder",
+    ),
+    act(
+        "vip-unproven",
+        "vip",
+        "nobody holds the address, and the node that may hold it is neither heard nor proven dead (`after = \"proven-dead\"`)",
+        "look at that node: bring it back, or when it is off for certain type `outlast node confirm-off` with its name",
     ),
     act(
         "vip-unrecorded",

@@ -143,7 +143,7 @@ impl Lateness {
 }
 
 /// What only an instance with a vip lease has.
-#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 pub struct LeaseState {
     /// Who holds it, as this node hears: position in the cluster file.
     pub holder: Option<u16>,
@@ -155,6 +155,15 @@ pub struct LeaseState {
     /// Of a holder: what went before.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gained: Option<Gained>,
+    /// This node grants it to others, and never holds it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub votes_only: bool,
+    /// Whom it waits to be proven dead, or heard: position in the cluster file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub awaits: Option<u16>,
+    /// It is held without a majority: at a cut two nodes may.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub alone: bool,
 }
 
 /// What went before a node held an address by votes.
@@ -260,6 +269,12 @@ pub enum VipCause {
     Unreached,
     /// With a vip lease: a router that does not vote holds it.
     Foreign,
+    /// With a vip lease: it is not proven that the node which may hold it is dead.
+    Unproven,
+    /// With a vip lease: no other controller is heard, and the file lets it hold without a majority.
+    LastMan,
+    /// With a vip lease: a majority grants again what it held without one.
+    Granted,
     /// Somebody who is no router of the group has the address.
     InUse,
     /// Another address of its sync group cannot be held here, or was lost.

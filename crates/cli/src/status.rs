@@ -83,7 +83,7 @@ fn print(out: &mut impl Write, status: &Status, all: bool) -> io::Result<()> {
     turned_away(out, "the desk for joins", status.turned_away)?;
     let gone = status.store.as_ref().map(|store| store.turned_away);
     turned_away(out, "the store's door", gone.unwrap_or_default())?;
-    vips(out, &status.vips)?;
+    vips(out, status)?;
     adverts(out, status, all)?;
     nodes(out, status, all)?;
     majority(out, status)?;
@@ -130,12 +130,13 @@ fn turned_away(out: &mut impl Write, door: &str, gone: api::TurnedAway) -> io::R
     writeln!(out, "  {connections} connections that waited at {door} were sent away{last}")
 }
 
-fn vips(out: &mut impl Write, vips: &[VipLine]) -> io::Result<()> {
-    if vips.is_empty() {
+fn vips(out: &mut impl Write, status: &Status) -> io::Result<()> {
+    if status.vips.is_empty() {
         return Ok(());
     }
     writeln!(out)?;
-    let rows: Vec<Vec<String>> = vips.iter().map(vip).collect();
+    let node = |node: u16| status.nodes.get(usize::from(node)).map(|line| line.state.node.as_str());
+    let rows: Vec<Vec<String>> = status.vips.iter().map(|line| vip(line, &node)).collect();
     table::print(out, &["VIP", "ADDRESSES", "HOLDER", "NEXT", "HERE", "WHY"], &rows)
 }
 
@@ -150,9 +151,15 @@ fn adverts(out: &mut impl Write, status: &Status, all: bool) -> io::Result<()> {
     Ok(())
 }
 
-fn vip(vip: &VipLine) -> Vec<String> {
-    let role = words::vip_role(vip.state.role);
-    let by = if vip.state.vip_lease.is_some() { ", vip lease" } else { "" };
+/// `node`: the name of a node by its position.
+fn vip<'a>(vip: &VipLine, node: &dyn Fn(u16) -> Option<&'a str>) -> Vec<String> {
+    let votes_only = vip.state.vip_lease.as_ref().is_some_and(|lease| lease.votes_only);
+    let role = if votes_only { "votes" } else { words::vip_role(vip.state.role) };
+    let by = match &vip.state.vip_lease {
+        Some(lease) if lease.alone => ", without a majority",
+        Some(_) => ", vip lease",
+        None => "",
+    };
     let holds = if vip.state.holding { ", holds" } else { "" };
     let here = format!("{role}{holds}{by}");
     vec![
@@ -161,12 +168,13 @@ fn vip(vip: &VipLine) -> Vec<String> {
         words::holders(vip),
         words::next(vip),
         here,
-        why(vip),
+        why(vip, node),
     ]
 }
 
-fn why(vip: &VipLine) -> String {
+fn why<'a>(vip: &VipLine, node: &dyn Fn(u16) -> Option<&'a str>) -> String {
     let state = &vip.state;
+    let awaits = state.vip_lease.as_ref().and_then(|lease| lease.awaits).and_then(node);
     let cause = state.cause.map(|cause| match (cause, &vip.holders[..]) {
         // Why it lost it, or did not get it then; now another has it, and this node is well.
         (VipCause::Majority | VipCause::Expired, [holder])
@@ -174,6 +182,12 @@ fn why(vip: &VipLine) -> String {
         {
             format!("granted to {holder}")
         }
+        (VipCause::Unproven, _) => match awaits {
+            Some(node) => {
+                format!("waits for proof that {node} is dead: outlast node confirm-off {node}")
+            }
+            None => words::cause(VipCause::Unproven).to_owned(),
+        },
         (cause, _) => words::cause(cause).to_owned(),
     });
     let disabled = state.disabled_scripts.iter().map(|name| format!("script {name} disabled"));

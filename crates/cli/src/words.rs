@@ -140,6 +140,9 @@ pub(crate) const fn cause(cause: VipCause) -> &'static str {
         VipCause::Unheard => "not heard where its clients are",
         VipCause::Unreached => "no reference point answers it",
         VipCause::Foreign => "a router that does not vote holds it",
+        VipCause::LastMan => "no other controller is heard (last_man): AT A CUT TWO HOLD IT",
+        VipCause::Granted => "granted by a majority again",
+        VipCause::Unproven => "waits for proof",
     }
 }
 

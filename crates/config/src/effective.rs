@@ -17,7 +17,7 @@ const FIRST_PRIORITY: u8 = 200;
 /// Between two nodes of the order, unless there are so many that less must do.
 const PRIORITY_STEP: u8 = 50;
 
-/// The instances that the vip process of `node` runs.
+/// The instances that the vip process of `node` runs: those that it may hold, and those by votes that it grants to others.
 ///
 /// Priorities come from the order in `outlast.toml`; in keepalived's file from `node.NAME.priority`,
 /// and where all nodes share the file without it, from the order of the nodes. `balancer`: this start
@@ -47,6 +47,8 @@ pub fn effective_vips(
             }
         }
     }
+    let serves = cluster.zip(node).is_none_or(|(cluster, node)| cluster.serves(node));
+    let keepalived = keepalived.filter(|_| serves);
     for instance in keepalived.map(|file| file.instances.as_slice()).unwrap_or_default() {
         let has_balancer = balancer || cluster.is_some_and(|cluster| cluster.haproxy.is_some());
         let Some(file) = keepalived else { continue };
@@ -97,7 +99,23 @@ fn from_cluster(
     node: usize,
     interface_of: &dyn Fn(IpAddr) -> Option<String>,
 ) -> Result<Option<Vip>, String> {
-    let Some(rank) = vip.order.iter().position(|known| *known == node) else { return Ok(None) };
+    let address = |ip: &IpAddr| {
+        let prefix = if ip.is_ipv6() && vip.prefix == 32 { 128 } else { vip.prefix };
+        let preferred = Address::preferred_by_length(*ip, prefix);
+        Address { prefix, preferred, ..Address::plain(*ip) }
+    };
+    let addresses: Vec<Address> = vip.addresses.iter().map(address).collect();
+    let Some(rank) = vip.order.iter().position(|known| *known == node) else {
+        let plain = || Vip::plain(&vip.name, "", vip.router_id, addresses);
+        let voter = || Vip {
+            priority: 1,
+            protocol: vip.protocol,
+            has_lease: true,
+            votes_only: true,
+            ..plain()
+        };
+        return Ok(vip.has_lease.then(voter));
+    };
     let on_network = |node: usize| {
         cluster.nodes.get(node).and_then(|node| node.addresses.get(vip.network).copied().flatten())
     };
@@ -115,11 +133,6 @@ fn from_cluster(
     let peers = vip.order.iter().filter(|peer| **peer != node).filter_map(|peer| on_network(*peer));
     let (mut track_balancer, mut track_scripts) = (false, Vec::new());
     checks(&vip.check, &mut track_balancer, &mut track_scripts);
-    let address = |ip: &IpAddr| {
-        let prefix = if ip.is_ipv6() && vip.prefix == 32 { 128 } else { vip.prefix };
-        let preferred = Address::preferred_by_length(*ip, prefix);
-        Address { prefix, preferred, ..Address::plain(*ip) }
-    };
     Ok(Some(Vip {
         name: vip.name.clone(),
         interface,
@@ -135,7 +148,7 @@ fn from_cluster(
         sync_group: vip.sync_group.clone(),
         password: vip.password.as_deref().map(password),
         hmac: vip.hmac.clone(),
-        addresses: vip.addresses.iter().map(address).collect(),
+        addresses,
         ways: Vec::new(),
         source: vip.source.or(own_source),
         unicast_peers: if vip.unicast { peers.filter(same_kind).collect() } else { Vec::new() },
@@ -149,6 +162,7 @@ fn from_cluster(
         track_scripts,
         track_balancer,
         has_lease: vip.has_lease,
+        votes_only: false,
         notify: Notify { every: vip.notify.clone(), ..Notify::default() },
     }))
 }
@@ -265,6 +279,7 @@ pub(crate) fn from_keepalived(instance: &Instance, file: &Keepalived, track_bala
         track_scripts,
         track_balancer,
         has_lease: false,
+        votes_only: false,
         notify: file.notify_of(instance),
     }
 }

@@ -74,6 +74,8 @@ pub struct Vip {
     pub track_balancer: bool,
     /// Who holds it is decided by a vip lease, not by VRRP: it has no adverts, and hears none.
     pub has_lease: bool,
+    /// With a vip lease: this node never holds it. It grants it to others, and needs no device for that.
+    pub votes_only: bool,
     /// Who is told how it stands.
     pub notify: Notify,
 }
@@ -281,6 +283,7 @@ impl Vip {
             track_scripts: Vec::new(),
             track_balancer: false,
             has_lease: false,
+            votes_only: false,
             notify: Notify::default(),
         }
     }

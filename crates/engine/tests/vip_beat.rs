@@ -28,6 +28,7 @@ fn a_vip_beat_keeps_its_bytes_and_the_page_of_packets_shows_them() {
         silent: false,
         closed: true,
         leaving: false,
+        alone: false,
         epoch: Epoch::Number(Number { store: 1_764_000_000_000, list: 7 }),
         wish: Duration::from_millis(10),
         beat: Duration::from_millis(10),

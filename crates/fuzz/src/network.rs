@@ -132,11 +132,14 @@ fn one_of_three() -> lease::Config {
         beat: lease::BEAT,
         span: lease::BEAT * 4,
         settle: lease::BEAT * 10,
+        referred: 0,
         seats: vec![lease::SeatConfig {
             vip,
             order: vec![0, 1, 2],
             network: Some(0),
             listens: Duration::ZERO,
+            needs_proof: true,
+            last_man: Some(lease::BEAT * 100),
         }],
     }
 }

@@ -144,7 +144,8 @@ impl Plan {
         let is_known = |name: &str| {
             before.vips.iter().any(|vip| vip.name == name && !vip.interface.is_empty())
         };
-        let lost = self.vips.iter().filter(|vip| vip.interface.is_empty() && is_known(&vip.name));
+        let lost = self.vips.iter().filter(|vip| vip.interface.is_empty() && !vip.votes_only);
+        let lost = lost.filter(|vip| is_known(&vip.name));
         let own = |name| self.cluster.as_ref()?.address_beside(name, self.me?);
         let lost = lost.filter_map(|vip| {
             let (name, own) = (&vip.name, own(&vip.name)?);
@@ -205,8 +206,8 @@ impl Launch {
             None => None,
             Some(cluster) => Some(self.which(cluster, &interfaces, &host)?),
         };
-        if loaded.cluster.as_ref().zip(me).is_some_and(|(cluster, me)| cluster.is_compute(me)) {
-            // It runs guests: no balancer, no addresses.
+        if loaded.cluster.as_ref().zip(me).is_some_and(|(cluster, me)| !cluster.serves(me)) {
+            // It runs guests, or votes: no balancer, no addresses.
             (loaded.haproxy, loaded.keepalived) = (None, None);
             (texts.haproxy, texts.keepalived) = (vec![], None);
             (texts.included, texts.flat) = (vec![], None);
@@ -298,8 +299,8 @@ impl Launch {
                     Some(place) => place.staged().join(file),
                     None => beside(file),
                 };
-                // A compute node runs guests: it has no use for these, nor for the passwords in them.
-                let serves = !self.is_compute(&cluster);
+                // Who runs guests, or votes, has no use for these, nor for the passwords in them.
+                let serves = self.serves(&cluster);
                 if haproxy.is_empty() {
                     haproxy.extend(cluster.haproxy.as_deref().filter(|_| serves).map(lies));
                 }
@@ -344,10 +345,10 @@ impl Launch {
         Ok(texts)
     }
 
-    fn is_compute(&self, cluster: &Cluster) -> bool {
-        let has_computes = (0..cluster.nodes.len()).any(|node| cluster.is_compute(node));
+    fn serves(&self, cluster: &Cluster) -> bool {
+        let has_others = (0..cluster.nodes.len()).any(|node| !cluster.serves(node));
         let me = || self.which(cluster, &Interfaces::read(), &sys::rights::host_name());
-        has_computes && me().is_ok_and(|me| cluster.is_compute(me))
+        !has_others || me().map_or(true, |me| cluster.serves(me))
     }
 
     fn which(
@@ -402,7 +403,7 @@ impl Launch {
 
 /// Says which virtual IPs wait for a network that is not there yet.
 fn late(vips: &[config::vip::Vip], ours: Option<(&Cluster, usize)>) -> String {
-    let waits = vips.iter().filter(|vip| vip.interface.is_empty());
+    let waits = vips.iter().filter(|vip| vip.interface.is_empty() && !vip.votes_only);
     let own = |name: &str| ours.and_then(|(cluster, me)| cluster.address_beside(name, me));
     waits.filter_map(|vip| Some(warn_of_late(&vip.name, own(&vip.name)?))).collect()
 }

@@ -14,6 +14,9 @@ mod foreign;
 #[path = "leased/gateway.rs"]
 mod gateway;
 
+#[path = "leased/policy.rs"]
+mod policy;
+
 #[path = "leased/prober.rs"]
 mod prober;
 
@@ -70,6 +73,11 @@ impl Stage {
     }
 
     fn laid_out(test: &str, lines: &str) -> Option<Self> {
+        Self::prepared(test, lines, |_| {})
+    }
+
+    /// `prepare`: changes files before anything is started.
+    fn prepared(test: &str, lines: &str, prepare: impl Fn(&Cluster)) -> Option<Self> {
         let plan = Plan {
             names: ["ctl1", "ctl2", "ctl3"].map(str::to_owned).to_vec(),
             networks: ["mgmt", "storage"].map(str::to_owned).to_vec(),
@@ -78,6 +86,7 @@ impl Stage {
         };
         let cluster = Cluster::lay_out(Path::new(FOLDER), Path::new(OUTLAST), plan);
         let mut cluster = cluster.expect("namespaces of the test's own");
+        prepare(&cluster);
         cluster.mend().expect("everything can be started");
         let mac = |node| cluster.within(node, mac).expect("it is on");
         let macs = (0..NODES).map(mac).collect();

@@ -14,6 +14,7 @@
 mod fault;
 mod host;
 mod process;
+mod proof;
 mod quiet;
 mod run;
 mod start;
@@ -22,7 +23,7 @@ mod store;
 pub use fault::{Fault, Script};
 pub use run::{Outcome, World, run};
 
-/// Two hosts answered for one address.
+/// Two hosts answered for one address; where a host may hold without a majority: two by votes, or long after they heard each other.
 pub const DOUBLE: &str = "S1 vip lease";
 /// All hear each other for a second, and nobody answers, or not all the time.
 pub const NOBODY: &str = "L4 vip lease";
@@ -30,6 +31,8 @@ pub const NOBODY: &str = "L4 vip lease";
 pub const UNHEARD: &str = "L5 vip lease";
 /// A gateway answers others and not the holder, and it holds on; or it answers nobody, and the address moves.
 pub const GATEWAY: &str = "L6 vip lease";
+/// An address left a host that was neither proven dead nor said that it let go, where it must not.
+pub const PROOF: &str = "S10 vip lease";
 /// A machine ordered more than fits, or wants to be asked again and again.
 pub const BOUNDS: &str = "S9 vip lease";
 
@@ -70,10 +73,18 @@ pub enum Mark {
     Quick,
     /// A vip lease became longer under its holder.
     Slowed,
+    /// A host could hold an address, and it is not proven that the one which may have it is dead.
+    Awaits,
+    /// An address left a host that was proven dead.
+    Proven,
+    /// A host held without a majority beside another one, as was allowed.
+    Two,
+    /// A majority granted what a host held without one.
+    Granted,
 }
 
 impl Mark {
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 22] = [
         Self::Lost,
         Self::Expired,
         Self::Named,
@@ -92,6 +103,10 @@ impl Mark {
         Self::Unreached,
         Self::Quick,
         Self::Slowed,
+        Self::Awaits,
+        Self::Proven,
+        Self::Two,
+        Self::Granted,
     ];
 
     pub(crate) const fn bit(self) -> u32 {

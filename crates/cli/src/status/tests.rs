@@ -77,12 +77,33 @@ fn servers_of_a_dead_node_are_one_line_and_each_with_all() {
 fn a_backup_is_told_to_whom_the_votes_went() {
     let mut vip = example::status().vips.swap_remove(0);
     vip.state.vip_lease =
-        Some(api::LeaseState { holder: Some(0), votes: true, not_enforced: None, gained: None });
+        Some(api::LeaseState { holder: Some(0), votes: true, ..Default::default() });
     (vip.state.role, vip.state.cause) = (VipRole::Backup, Some(VipCause::Majority));
     vip.holders = vec!["node01".to_owned()];
-    assert_eq!(why(&vip), "granted to node01");
+    assert_eq!(why(&vip, &node_name), "granted to node01");
     vip.holders.clear();
-    assert_eq!(why(&vip), "no majority granted it");
+    assert_eq!(why(&vip, &node_name), "no majority granted it");
+}
+
+fn node_name(node: u16) -> Option<&'static str> {
+    ["node01", "node02"].get(usize::from(node)).copied()
+}
+
+#[test]
+fn who_waits_for_proof_is_told_of_whom_and_what_to_type() {
+    let mut status = example::status();
+    let vip = &mut status.vips[0];
+    vip.state.vip_lease =
+        Some(api::LeaseState { awaits: Some(1), votes: true, ..Default::default() });
+    (vip.state.role, vip.state.cause) = (VipRole::Backup, Some(VipCause::Unproven));
+    let told = "waits for proof that node02 is dead: outlast node confirm-off node02";
+    assert_eq!(why(vip, &node_name), told);
+    vip.state.vip_lease = Some(api::LeaseState { votes_only: true, ..Default::default() });
+    vip.state.holding = false;
+    assert_eq!(super::vip(vip, &node_name)[4], "votes, vip lease");
+    vip.state.vip_lease = Some(api::LeaseState { alone: true, ..Default::default() });
+    (vip.state.role, vip.state.holding) = (VipRole::Master, true);
+    assert_eq!(super::vip(vip, &node_name)[4], "master, holds, without a majority");
 }
 
 #[test]
@@ -230,11 +251,13 @@ fn two_holders_are_not_well() {
 fn a_script_that_is_not_run_stands_beside_the_cause() {
     let mut vip = example::status().vips.remove(0);
     vip.state.disabled_scripts.push("alive".to_owned());
-    assert_eq!(why(&vip), "named by the holder; script alive disabled");
+    assert_eq!(why(&vip, &node_name), "named by the holder; script alive disabled");
     vip.state.cause = None;
-    assert_eq!(why(&vip), "script alive disabled");
+    assert_eq!(why(&vip, &node_name), "script alive disabled");
     let not_enforced = Some("no right".to_owned());
-    vip.state.vip_lease =
-        Some(api::LeaseState { holder: None, votes: true, not_enforced, gained: None });
-    assert_eq!(why(&vip), "script alive disabled; its vip lease is not enforced: no right");
+    vip.state.vip_lease = Some(api::LeaseState { votes: true, not_enforced, ..Default::default() });
+    assert_eq!(
+        why(&vip, &node_name),
+        "script alive disabled; its vip lease is not enforced: no right"
+    );
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use base::Span;
 use toml::de::DeValue;
 
+use super::lease::read_last_man;
 use super::read::{
     Field, REQUIRED, boolean, in_order, number, parsed, span, text, texts, time, unknown, wrong,
 };
@@ -34,6 +35,7 @@ pub(crate) struct ClusterDraft {
     pub(crate) vip_beat: Option<Duration>,
     pub(crate) record_mb: Option<u64>,
     pub(crate) reference: Vec<At<String>>,
+    pub(crate) last_man: Option<At<Option<Duration>>>,
 }
 
 /// The highest port leaves room for the next one, which hand-over messages use.
@@ -173,6 +175,16 @@ pub(crate) const CLUSTER: &[Field<ClusterDraft>] = &[
             Ok(())
         },
     },
+    Field {
+        name: "last_man",
+        form: "\"allow\"",
+        default: "\"deny\"",
+        does: "what virtual IPs with `lease` have that say nothing else: `last_man` of [vip.NAME]",
+        set: |draft, value, _| {
+            draft.last_man = Some((read_last_man(value)?, span(value)));
+            Ok(())
+        },
+    },
 ];
 
 /// `[node.NAME]`
@@ -219,14 +231,16 @@ pub(crate) const NODE: &[Field<NodeDraft>] = &[
         name: "role",
         form: "\"compute\"",
         default: "\"controller\"",
-        does: "\"controller\" (at most 32): decides, may hold virtual IPs and the store; \"compute\" (2,048 nodes in all): \
+        does: "\"controller\" (at most 32): decides, may hold virtual IPs and the store; \"voter\": a controller that runs no \
+               balancer and holds no virtual IP, and votes, as the third one beside two; \"compute\" (2,048 nodes in all): \
                gossips and is watched, runs no balancer and holds no virtual IP. A line is enough for one: \
                `[node]`, then `cmp-001 = { role = \"compute\", networks = { ... } }`",
         set: |draft, value, _| {
             draft.role = match value.get_ref().as_str() {
                 Some("controller") => NodeRole::Controller,
+                Some("voter") => NodeRole::Voter,
                 Some("compute") => NodeRole::Compute,
-                _ => return Err(wrong(value, "\"controller\" or \"compute\"")),
+                _ => return Err(wrong(value, "\"controller\", \"voter\" or \"compute\"")),
             };
             Ok(())
         },

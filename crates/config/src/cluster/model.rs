@@ -180,8 +180,18 @@ pub enum NodeRole {
     /// Beats to every other controller, decides, may hold addresses and a member of the store.
     #[default]
     Controller,
+    /// A controller that runs no balancer and holds no address: it hears, decides and votes.
+    Voter,
     /// Runs guests: gossips, and is watched by the controllers.
     Compute,
+}
+
+impl NodeRole {
+    /// Whether it beats to every other one, and has a vote.
+    #[must_use]
+    pub const fn decides(self) -> bool {
+        matches!(self, Self::Controller | Self::Voter)
+    }
 }
 
 /// `[vip.NAME]`.
@@ -213,6 +223,10 @@ pub struct Vip {
     pub sync_group: Option<String>,
     /// Who holds it is decided by a vip lease: never two.
     pub has_lease: bool,
+    /// With a vip lease: it leaves a node that does not answer only when that one is proven dead (`after = "proven-dead"`).
+    pub needs_proof: bool,
+    /// With a vip lease: after so long without a word of another controller a node may hold it without a majority; none: never.
+    pub last_man: Option<Duration>,
     /// Told of every state, as keepalived's `notify`.
     pub notify: Option<crate::notify::Program>,
     pub span: Span,
@@ -258,8 +272,13 @@ impl Cluster {
     /// The nodes that decide; their positions are the first ones.
     #[must_use]
     pub fn controllers(&self) -> &[Node] {
-        let is_controller = |node: &Node| node.role == NodeRole::Controller;
-        &self.nodes[..self.nodes.partition_point(is_controller)]
+        &self.nodes[..self.nodes.partition_point(|node| node.role.decides())]
+    }
+
+    /// Whether that node may run a balancer and hold addresses.
+    #[must_use]
+    pub fn serves(&self, node: usize) -> bool {
+        self.nodes.get(node).is_some_and(|node| node.role == NodeRole::Controller)
     }
 
     /// That node's address on the network of the virtual IP of that name: the device that has it carries the adverts

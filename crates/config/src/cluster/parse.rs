@@ -14,7 +14,7 @@ use super::fields::{
     At, CLUSTER, ClusterDraft, DASHBOARD, DashboardDraft, NODE, NodeDraft, SERVICE, ServiceDraft,
     unknown_section,
 };
-use super::lease;
+use super::lease::{self, After, Wish};
 use super::read::{Field, Value, fields, in_order, wrong};
 use super::reference;
 use super::store::{self, STORE, StoreDraft};
@@ -165,17 +165,25 @@ fn assemble(
     same_addresses(&nodes, &vips, findings);
     let nodes: Vec<Node> = nodes.into_iter().map(|node| node_of(node, &networks)).collect();
     findings.extend(shared_with_computes(&head, &nodes));
-    let wishes: Vec<_> = vips.iter().map(|vip| vip.draft.has_lease).collect();
+    let wishes: Vec<_> = vips
+        .iter()
+        .map(|vip| Wish {
+            has_lease: vip.draft.has_lease,
+            after: vip.draft.after,
+            last_man: vip.draft.last_man.or(head.last_man),
+            is_own: vip.draft.last_man.is_some(),
+        })
+        .collect();
     let has_secret = head.secret_file.is_some() || head.trust_dir.is_some();
     let has_balancer = head.haproxy.is_some();
     let name = head.name.unwrap_or_default();
-    let vips: Vec<Vip> = vips
+    let mut vips: Vec<Vip> = vips
         .into_iter()
         .map(|vip| vip_of(vip, &nodes, &networks, has_balancer, findings))
         .collect();
     same_groups(&vips, findings);
     together::check(&vips, findings);
-    lease::check(has_secret, &nodes, vips.iter().zip(wishes), findings);
+    lease::check(has_secret, &nodes, vips.iter_mut().zip(wishes), findings);
     let reference = reference::resolve(head.reference, (&nodes, networks.len()), &vips, findings);
     Cluster {
         reference,
@@ -229,7 +237,7 @@ fn count(nodes: &[Named<NodeDraft>], at: Span, findings: &mut Vec<Diagnostic>) {
         let message = format!("a cluster has at most {all} nodes");
         findings.push(Diagnostic::error(node.at, "too-many-nodes", message));
     }
-    let mut controllers = nodes.iter().filter(|node| node.draft.role == NodeRole::Controller);
+    let mut controllers = nodes.iter().filter(|node| node.draft.role.decides());
     if let Some(node) = controllers.clone().nth(most) {
         let message = format!("a cluster has at most {most} controllers");
         let finding = Diagnostic::error(node.at, "too-many-controllers", message);
@@ -286,8 +294,11 @@ fn vip_of(
         None => nearest_network(&addresses, nodes, networks.len()),
     };
     let order = match &draft.order {
-        None => deciders(nodes),
-        Some(names) => order_of(names, nodes, findings),
+        None => lease::holders(nodes),
+        Some(names) => {
+            lease::refuse_voters(names, nodes, findings);
+            order_of(names, nodes, findings)
+        }
     };
     let v6 = addresses.first().is_some_and(IpAddr::is_ipv6);
     let longest = if v6 { 128 } else { 32 };
@@ -328,6 +339,8 @@ fn vip_of(
         track_interfaces: draft.track_interfaces,
         sync_group: draft.sync_group.map(|(name, _)| name),
         has_lease: draft.has_lease.is_some_and(|(has_lease, _)| has_lease),
+        last_man: None,
+        needs_proof: draft.after.is_some_and(|(after, _)| after == After::ProvenDead),
         notify: draft.notify,
         span: at,
         name,
@@ -374,7 +387,7 @@ fn check_of(
 
 /// Positions of the controllers.
 pub(super) fn deciders(nodes: &[Node]) -> Vec<usize> {
-    (0..nodes.len()).filter(|node| nodes[*node].role == NodeRole::Controller).collect()
+    (0..nodes.len()).filter(|node| nodes[*node].role.decides()).collect()
 }
 
 /// Positions of controllers by their names.

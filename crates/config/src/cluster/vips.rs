@@ -8,6 +8,7 @@ use toml::de::DeValue;
 
 use super::fields::At;
 use super::hmac::{self, HmacDraft};
+use super::lease::{self, After};
 use super::read::{
     Field, REQUIRED, Value, boolean, fields, number, parsed, span, text, texts, time, wrong,
 };
@@ -35,6 +36,8 @@ pub(crate) struct VipDraft {
     pub(crate) track_interfaces: Vec<String>,
     pub(crate) sync_group: Option<At<String>>,
     pub(crate) has_lease: Option<At<bool>>,
+    pub(crate) after: Option<At<After>>,
+    pub(crate) last_man: Option<At<Option<Duration>>>,
     pub(crate) notify: Option<Program>,
 }
 
@@ -98,7 +101,7 @@ pub(crate) const VIP: &[Field<VipDraft>] = &[
         name: "order",
         form: "[\"node01\", \"node02\"]",
         default: "the order of the nodes in this file",
-        does: "which node takes the address at a cold start; nodes left out never do",
+        does: "which node takes the address at a cold start; nodes left out never do, and with `lease` vote all the same",
         set: |draft, value, _| {
             draft.order = Some(texts(value, "names of nodes")?);
             Ok(())
@@ -212,16 +215,9 @@ pub(crate) const VIP: &[Field<VipDraft>] = &[
             Ok(())
         },
     },
-    Field {
-        name: "lease",
-        form: "true",
-        default: "false: VRRP",
-        does: "never two holders: a majority of the controllers grants the address to one of them, without VRRP",
-        set: |draft, value, _| {
-            draft.has_lease = Some((boolean(value)?, span(value)));
-            Ok(())
-        },
-    },
+    lease::LEASE,
+    lease::AFTER,
+    lease::LAST_MAN,
     Field {
         name: "notify",
         form: "{ script = [\"/usr/local/bin/changed\"] }",

@@ -82,7 +82,8 @@ fn lay_out_node(node: &Node, networks: &[String], layout: &mut Layout) {
         .list("networks", on, Needs::Vip)
         .maybe("priority", *priority, Needs::Vip)
         // Its processes change, and the positions of others.
-        .flag("compute", *role == NodeRole::Compute, Needs::Node);
+        .flag("compute", *role == NodeRole::Compute, Needs::Node)
+        .flag("voter", *role == NodeRole::Voter, Needs::Node);
 }
 
 fn lay_out_vip(vip: &Vip, file: &Cluster, layout: &mut Layout) {
@@ -104,6 +105,8 @@ fn lay_out_vip(vip: &Vip, file: &Cluster, layout: &mut Layout) {
         track_interfaces,
         sync_group,
         has_lease,
+        needs_proof,
+        last_man,
         notify,
         span: _,
     } = vip;
@@ -128,6 +131,9 @@ fn lay_out_vip(vip: &Vip, file: &Cluster, layout: &mut Layout) {
         .maybe("sync_group", sync_group.as_ref(), Needs::Vip)
         // On all nodes at once: those that decide by VRRP hold beside those that decide by votes.
         .flag("lease", *has_lease, Needs::Node)
+        // A new vip process knows of no holder that it would have to wait for, and asks all.
+        .flag("after", *needs_proof, Needs::Vip)
+        .time("last_man", *last_man, Needs::Vip)
         .maybe("notify", notify.as_ref().map(program_text), Needs::Vip);
 }
 

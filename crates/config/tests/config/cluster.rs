@@ -334,11 +334,80 @@ fn a_vip_lease_needs_a_secret_and_three_to_nine_controllers() {
         }
         assert!(cluster.is_some_and(|cluster| cluster.vips[0].has_lease));
     }
-    let some = with_lease(secret, 3) + "order = [\"n1\", \"n3\"]\n";
-    let (_, findings) = read(&some);
-    assert!(findings.contains("n2 is not in its `order`"), "{findings}");
     let (_, findings) = read(&with_lease("", 1).replace("lease = true", "lease = false"));
     assert_eq!(findings, "");
+}
+
+#[test]
+fn who_is_not_in_the_order_of_a_vip_lease_votes_and_holds_nothing() {
+    let secret = "secret_file = \"secret\"\n";
+    let text = with_lease(secret, 3) + "order = [\"n1\", \"n3\"]\n";
+    let (cluster, findings) = read(&text);
+    assert_eq!(findings, "");
+    let runs = |text: &str, node| {
+        let cluster = read(text).0.unwrap();
+        let vips =
+            outlast_config::effective_vips(Some(&cluster), None, Some(node), false, &|_| None);
+        vips.unwrap().into_iter().map(|vip| (vip.name, vip.votes_only)).collect::<Vec<_>>()
+    };
+    assert_eq!(cluster.unwrap().vips[0].order, [0, 2]);
+    assert_eq!(runs(&text, 0), [("v".to_owned(), false)]);
+    assert_eq!(runs(&text, 1), [("v".to_owned(), true)]);
+    let by_vrrp = text.replace("lease = true", "lease = false");
+    assert_eq!(runs(&by_vrrp, 1), [], "there is nothing to vote about");
+
+    let voter = text.replace("[node.n2]\n", "[node.n2]\nrole = \"voter\"\n");
+    let all = voter.replace("order = [\"n1\", \"n3\"]\n", "");
+    let (cluster, findings) = read(&all);
+    let cluster = cluster.unwrap();
+    assert_eq!((findings.as_str(), &cluster.vips[0].order[..]), ("", &[0, 2][..]));
+    assert_eq!(cluster.controllers().len(), 3);
+    assert!(cluster.serves(0) && !cluster.serves(1));
+    assert_eq!(runs(&all, 1), [("v".to_owned(), true)]);
+    let (_, findings) = read(&voter.replace("\"n3\"", "\"n2\""));
+    assert!(findings.contains("error[voter]: n2 is a voter: it holds no virtual IP"), "{findings}");
+}
+
+#[test]
+fn after_what_an_address_moves_is_said_of_a_vip_lease_alone() {
+    let secret = "secret_file = \"secret\"\n";
+    let text = with_lease(secret, 3);
+    for (line, needs_proof) in [("", false), ("silence", false), ("proven-dead", true)] {
+        let line = if line.is_empty() { line.to_owned() } else { format!("after = \"{line}\"\n") };
+        let (cluster, findings) = read(&(text.clone() + &line));
+        assert_eq!((findings.as_str(), cluster.unwrap().vips[0].needs_proof), ("", needs_proof));
+    }
+    let (_, findings) = read(&(text.clone() + "after = \"a while\"\n"));
+    assert!(findings.contains("expected \"silence\" or \"proven-dead\""), "{findings}");
+    let (_, findings) = read(&(text.replace("lease = true", "after = \"proven-dead\"")));
+    assert!(findings.contains("`after` is of a vip lease, and `v` is held by VRRP"), "{findings}");
+}
+
+#[test]
+fn last_man_is_said_loudly_and_lets_two_controllers_do() {
+    let secret = "secret_file = \"secret\"\n";
+    let text = with_lease(secret, 3);
+    let of = |text: &str| {
+        let (cluster, findings) = read(text);
+        let after = cluster.unwrap().vips[0].last_man;
+        (after.map(|after| after.as_secs()), findings.contains("two of them may hold `v` at once"))
+    };
+    assert_eq!(of(&text), (None, false));
+    for (written, expected) in [("deny", None), ("allow", Some(3)), ("10s", Some(10))] {
+        let line = format!("last_man = \"{written}\"\n");
+        assert_eq!(of(&(text.clone() + &line)), (expected, expected.is_some()), "{written}");
+        assert_eq!(of(&with_lease(&(secret.to_owned() + &line), 3)).0, expected);
+    }
+    let both = with_lease(&format!("{secret}last_man = \"allow\"\n"), 3) + "last_man = \"deny\"\n";
+    assert_eq!(of(&both), (None, false), "what an address says goes before what all say");
+    let (_, findings) = read(&(text.clone() + "last_man = \"10ms\"\n"));
+    assert!(findings.contains("expected \"deny\", \"allow\" or a time"), "{findings}");
+    let (_, findings) = read(&(text.clone() + "last_man = \"allow\"\nafter = \"proven-dead\"\n"));
+    assert!(findings.contains("error[last-man]: `v` asks for proof"), "{findings}");
+    let (_, findings) = read(&(text.replace("lease = true", "last_man = \"allow\"")));
+    assert!(findings.contains("`last_man` is of a vip lease"), "{findings}");
+    let (_, findings) = read(&(with_lease(secret, 2) + "last_man = \"allow\"\n"));
+    assert!(!findings.contains("error"), "{findings}");
 }
 
 #[test]
@@ -392,6 +461,8 @@ fn a_script_check_has_defaults() {
                 track_interfaces: [],
                 sync_group: None,
                 has_lease: false,
+                needs_proof: false,
+                last_man: None,
                 notify: None,
                 span: Span {
                     start: 65,

@@ -75,7 +75,7 @@ fn too_many_controllers_and_compute_nodes_in_their_place_are_refused_by_name() {
     check(
         &crowd(1, 1).replace("compute", "guest"),
         expect![[r#"
-        error[bad-value]: expected "controller" or "compute", found "guest"
+        error[bad-value]: expected "controller", "voter" or "compute", found "guest"
          --> outlast.toml:4:15
           |
         4 | n1 = { role = "guest", networks = { m = "10.0.0.2" } }

@@ -123,6 +123,7 @@ fn a_virtual_ip_of_the_cluster_file_is_complete() {
                 track_scripts: [],
                 track_balancer: true,
                 has_lease: false,
+                votes_only: false,
                 notify: Notify {
                     every: None,
                     master: None,
@@ -225,6 +226,7 @@ fn a_virtual_ip_of_keepaliveds_file_is_complete() {
                 ],
                 track_balancer: false,
                 has_lease: false,
+                votes_only: false,
                 notify: Notify {
                     every: None,
                     master: None,

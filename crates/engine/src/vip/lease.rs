@@ -35,6 +35,7 @@ use super::{Balancer, Cause as FactCause};
 use crate::Buffer;
 use crate::packet::MAX_BODY;
 
+mod alone;
 pub mod beat;
 pub mod claim;
 pub mod ears;
@@ -45,13 +46,16 @@ mod seat;
 pub mod taken;
 #[cfg(test)]
 mod tests;
+mod view;
 pub mod voter;
 pub mod voters;
+mod whereabouts;
 
 pub use beat::{Beat, Epoch, Number, Reach, Stand};
 use node::Node;
 use pace::Pace;
 use seat::Seat;
+pub use view::{Cause, Gained, View};
 pub use voter::hold;
 pub use voters::{MAX_VOTERS, Set, Voters};
 
@@ -83,6 +87,8 @@ pub struct Config {
     pub beat: Duration,
     /// The vip lease then: for how long after it was sent a granted beat lets its sender hold. At most [`MAX_SPAN`].
     pub span: Duration,
+    /// On which of the networks there are reference points: a bit for each, the lowest is the first.
+    pub referred: u8,
     /// Within this time all nodes notice that a reference point of all of them is gone.
     pub settle: Duration,
     /// What is beyond [`MAX_SEATS`] is never held.
@@ -99,6 +105,10 @@ pub struct SeatConfig {
     pub network: Option<u8>,
     /// A process that knows of no holder before it listens so long whether a foreign router holds it.
     pub listens: Duration,
+    /// It leaves a node only when that one is proven dead, or said that it let go.
+    pub needs_proof: bool,
+    /// After so long without a word of any other node it may be held without a majority; none: never.
+    pub last_man: Option<Duration>,
 }
 
 /// What the outside world tells the machine. `vip` is a position in [`Config::seats`].
@@ -122,6 +132,16 @@ pub enum Input<'a> {
     Reference {
         network: u8,
         answers: Option<bool>,
+    },
+    /// Whether the device of that network can be used.
+    Link {
+        network: u8,
+        up: bool,
+    },
+    /// Whether the agent of this node hears that of another one.
+    Agent {
+        node: u16,
+        heard: bool,
     },
     /// An operator wants this node to hold nothing, or lets it hold again.
     Standby(bool),
@@ -195,68 +215,6 @@ pub enum Action {
     Beat,
 }
 
-/// Why a node holds, lost, or may not hold.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Cause {
-    /// What it had promised another node ended.
-    Expired,
-    /// The holder named it.
-    Named,
-    /// No majority granted it in time.
-    Majority,
-    /// On the network of the address the others hear each other, and not this node.
-    Unheard,
-    /// On the network of the address no reference point answers this node, and one answers the node that takes it.
-    Unreached,
-    /// A router that does not vote holds it.
-    Foreign,
-    Fact(FactCause),
-}
-
-impl Cause {
-    /// What was seen.
-    #[must_use]
-    pub const fn words(self) -> &'static str {
-        match self {
-            Self::Expired => "what this node had granted another one ended",
-            Self::Named => FactCause::Named.words(),
-            Self::Majority => "no majority of the controllers granted it in time",
-            Self::Unheard => {
-                "on the network of the address the others hear each other and not this node, which they hear elsewhere"
-            }
-            Self::Unreached => {
-                "on the network of the address no reference point answers this node, and one answers another"
-            }
-            Self::Foreign => "a router that does not vote holds it",
-            Self::Fact(cause) => cause.words(),
-        }
-    }
-}
-
-/// What a node knows about one virtual IP.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct View {
-    pub stand: Stand,
-    pub term: u64,
-    pub holder: Option<u16>,
-    /// Whom this node names, as holder or as who held.
-    pub successor: Option<u16>,
-    pub cause: Option<Cause>,
-    /// Of a holder.
-    pub gained: Option<Gained>,
-}
-
-/// What went before this node held it.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct Gained {
-    /// Who held it before; none: nobody else, as far as this process knows.
-    pub from: Option<u16>,
-    /// For how long that one was not heard when this node asked for it.
-    pub unheard: Duration,
-    /// From its asking until a majority had granted it.
-    pub granted: Duration,
-}
-
 /// See the module.
 #[derive(Clone, Debug)]
 pub struct VipLease {
@@ -299,6 +257,8 @@ impl VipLease {
             Input::Balancer(told) => self.seats.iter_mut().for_each(|s| s.facts().balancer(told)),
             Input::Late(usual) => self.node.late(usual),
             Input::Reference { network, answers } => hurry = self.node.refers(network, answers),
+            Input::Link { network, up } => self.node.links(network, up),
+            Input::Agent { node, heard } => self.node.hears_agent(node, heard),
             Input::Standby(on) => self.seats.iter_mut().for_each(|s| s.facts().standby(on)),
             Input::Proven { node, dead } if node == self.node.me() => {
                 self.seats.iter_mut().for_each(|seat| seat.facts().proven(dead));
@@ -324,6 +284,7 @@ impl VipLease {
         hurry |= self.node.paces();
         hurry |= self.node.listens();
         hurry |= self.turn(out);
+        self.node.holds_alone(self.seats.iter().any(Seat::is_alone));
         self.keep_time(now, hurry, out);
     }
 
@@ -364,7 +325,7 @@ impl VipLease {
     /// A fact that is known to keep this node from holding.
     #[must_use]
     pub fn objection(&self, vip: usize) -> Option<FactCause> {
-        self.seats.get(vip).and_then(|seat| seat.objection(self.node.now()))
+        self.seats.get(vip).and_then(|seat| seat.objection(&self.node))
     }
 
     /// Whom this node would name now, if it held.
@@ -426,7 +387,7 @@ impl VipLease {
                 beat.entries().nth(place).filter(same).or_else(|| beat.entries().find(same));
             match entry {
                 Some(entry) => hurry |= seat.hear(&self.node, from, &entry),
-                None => seat.hear_nothing(&self.node, from),
+                None => seat.hear_no_word(&self.node, from),
             }
         }
         hurry

@@ -64,7 +64,7 @@ impl Names {
             .collect();
         let order = |name: &str| {
             let rank = |node: usize| {
-                let vip = everybody[node].iter().find(|vip| vip.name == name)?;
+                let vip = everybody[node].iter().find(|vip| vip.name == name && !vip.votes_only)?;
                 Some((std::cmp::Reverse(vip.priority), node))
             };
             let mut ranks: Vec<_> = (0..everybody.len()).filter_map(rank).collect();

@@ -300,6 +300,9 @@ impl Supervisor {
                 self.order(slot, &Order::Change(api::Change::Duty(self.facts.duty)));
                 let references = api::Change::References(self.facts.references.clone());
                 self.order(slot, &Order::Change(references));
+                for alive in self.facts.alive().collect::<Vec<_>>() {
+                    self.order(slot, &Order::Change(alive));
+                }
                 self.order(slot, &Order::Change(api::Change::Balancer(self.facts.balancer)));
             }
             // They ask for what they want to know, or need nothing.

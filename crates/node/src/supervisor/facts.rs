@@ -175,6 +175,12 @@ impl Facts {
             .collect()
     }
 
+    /// Of whom the agent of this node hears.
+    pub(crate) fn alive(&self) -> impl Iterator<Item = Change> {
+        let alive = self.nodes.values().filter(|node| node.standing == api::Standing::Alive);
+        alive.cloned().map(Change::Node)
+    }
+
     /// What a new agent needs to know.
     pub(crate) fn for_agent(&mut self) -> Vec<Order> {
         let servers = self.servers.chunks(PART).map(|part| Change::Servers(part.to_vec()));

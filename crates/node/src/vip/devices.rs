@@ -124,6 +124,7 @@ impl Driver<'_> {
             .instances
             .iter()
             .flat_map(|instance| instance.devices().map(str::to_owned))
+            .chain(self.vip_leases.iter().flat_map(|all| all.guard.devices()).map(str::to_owned))
             .filter(|name| !name.is_empty())
             .collect();
         for name in wanted {
@@ -135,6 +136,7 @@ impl Driver<'_> {
     /// A device as it is now: its number and whether it can be used; none if it is not there.
     fn link(&mut self, device: &str, link: Option<(u32, bool)>) {
         self.guard_device(device, link.map(|(index, _)| index));
+        self.link_of_network(device, link.is_some_and(|(_, up)| up));
         for number in 0..self.instances.len() {
             self.instances[number].device_changed(device, link.map(|(index, _)| index));
             for input in self.instances[number].inputs(device, link.map(|(_, up)| up)) {

@@ -32,6 +32,8 @@ pub(super) struct Guard {
     refused: Option<String>,
     /// Addresses of this node on the cluster's networks.
     own: Vec<IpAddr>,
+    /// By the cluster's networks: the device that has the node's address there.
+    networks: Vec<(Option<IpAddr>, Option<String>)>,
     /// By name of a device.
     pub(super) places: BTreeMap<String, Place>,
     /// Why it is not known which devices there are, and when they are listed again.
@@ -90,18 +92,33 @@ impl Place {
 
 impl Guard {
     pub(super) fn new(voted: &[&Vip], cluster: &Cluster, me: usize) -> Self {
-        let own = cluster.nodes.get(me).map(|node| node.addresses.iter().flatten().copied());
+        let node = cluster.nodes.get(me);
+        let own = node.map(|node| node.addresses.iter().flatten().copied());
+        let networks = node.into_iter().flat_map(|node| &node.addresses);
+        let networks = networks.map(|address| (*address, None)).collect();
         let addresses: Vec<Vec<_>> = voted
             .iter()
             .map(|vip| vip.addresses.iter().map(|address| address.ip).collect())
             .collect();
         let (gate, refused) = match Gate::open(&addresses) {
+            // Who votes and holds nothing lets nothing through, and needs no right for that.
+            _ if voted.is_empty() => (None, None),
             Ok(gate) => (Some(gate), None),
             Err(error) => (None, Some(Chain(&error).to_string())),
         };
         let own = own.map(Iterator::collect).unwrap_or_default();
         let (places, taken) = (BTreeMap::new(), Taken::default());
-        Self { gate, refused, own, places, unlisted: None, taken }
+        Self { gate, refused, own, networks, places, unlisted: None, taken }
+    }
+
+    /// Whether that network of the cluster is on the device.
+    pub(super) fn is_on(&self, network: usize, device: &str) -> bool {
+        self.networks.get(network).is_some_and(|(_, on)| on.as_deref() == Some(device))
+    }
+
+    /// Devices that networks of the cluster are on.
+    pub(super) fn devices(&self) -> impl Iterator<Item = &str> {
+        self.networks.iter().filter_map(|(_, device)| device.as_deref())
     }
 
     /// On the devices of the addresses and of the cluster's networks, as they are now: a kernel answers ARP for an
@@ -137,6 +154,9 @@ impl Guard {
             let address = addresses.iter().find(|address| address.ip == *own)?;
             links.iter().find(|link| link.index == address.index).map(|link| link.name.as_str())
         };
+        for (own, device) in &mut self.networks {
+            *device = own.as_ref().and_then(of_network).map(str::to_owned);
+        }
         let networks = self.own.iter().filter_map(of_network);
         let of_vips = voted.flat_map(Vip::places).map(|(_, _, name)| name);
         for name in networks.chain(of_vips).filter(|name| !name.is_empty()) {
@@ -204,7 +224,7 @@ impl Driver<'_> {
     /// Before anything else is done: what a process before this one let through is shut. The supervisor gets the means
     /// to shut what this one will.
     pub(super) fn shut_gate(&mut self) {
-        let Some(all) = &mut self.vip_leases else {
+        let Some(all) = self.vip_leases.as_mut().filter(|all| all.own > 0) else {
             if self.wire.is_sealed() {
                 // Of a process that died, when the file said something else.
                 for link in self.netlink.links().unwrap_or_default() {
@@ -216,7 +236,7 @@ impl Driver<'_> {
         let now = sys::clock::now();
         all.guard.stand_everywhere(&self.netlink, of_leases(&self.instances), now);
         if let Some(gate) = &all.guard.gate {
-            let cells = u16::try_from(all.instances.len()).unwrap_or(u16::MAX);
+            let cells = u16::try_from(all.own).unwrap_or(u16::MAX);
             // The kernel ends what this process opens, whether or not the supervisor can.
             self.line.pass(&Report::Gate { cells }, gate.fd());
         }
@@ -297,11 +317,12 @@ impl Driver<'_> {
     fn tell_enforced(&mut self) {
         let Some(all) = &self.vip_leases else { return };
         let why = all.guard.not_enforced();
-        let told = &self.instances[all.instances[0]].seat;
+        let Some(first) = all.instances[..all.own].first() else { return };
+        let told = &self.instances[*first].seat;
         if told.as_ref().is_none_or(|seat| seat.not_enforced == why) {
             return;
         }
-        let seats = all.instances.clone();
+        let seats = all.instances[..all.own].to_vec();
         let names: Vec<String> = seats
             .iter()
             .map(|number| format!("vip/{}", self.instances[*number].vip.name))

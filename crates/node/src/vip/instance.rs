@@ -7,7 +7,7 @@ use base::Time;
 use config::cluster::Cluster;
 use config::vip::Address;
 use engine::vip::guard::Guard;
-use engine::vip::lease::{self, Stand, View};
+use engine::vip::lease::{self, Stand};
 use engine::vip::{Cause, Config, Input, Peer, Role, Vip};
 use sys::arp;
 use sys::netlink::{AddressOptions, Netlink};
@@ -19,7 +19,10 @@ use super::{routes, source};
 use crate::launch::Interfaces;
 
 mod renamed;
+mod seat;
 mod speakers;
+
+pub(super) use seat::Seat;
 
 /// Addresses that the kernel did not let go, each with its reason.
 #[derive(Debug)]
@@ -39,52 +42,6 @@ pub(super) struct Context<'a> {
     pub(super) refused: &'a [Refused],
     /// All that may be gone from a device while instances speak: no source of adverts.
     pub(super) virtual_ips: &'a [IpAddr],
-}
-
-/// How it stands with the vip lease of an instance.
-pub(super) struct Seat {
-    /// Its number in the one machine of all.
-    pub(super) number: usize,
-    pub(super) view: View,
-    /// Whom this node would name.
-    pub(super) heir: Option<u16>,
-    /// What is known to keep this node from holding.
-    pub(super) objection: Option<Cause>,
-    pub(super) votes: bool,
-    /// Why the kernel does not enforce it.
-    pub(super) not_enforced: Option<String>,
-    /// Addresses that the kernel did not let go.
-    pub(super) kept: bool,
-}
-
-impl Seat {
-    const fn new(number: usize) -> Self {
-        let view = View {
-            stand: Stand::Unfit,
-            term: 0,
-            holder: None,
-            successor: None,
-            cause: None,
-            gained: None,
-        };
-        Self {
-            number,
-            view,
-            heir: None,
-            objection: None,
-            votes: false,
-            not_enforced: None,
-            kept: false,
-        }
-    }
-
-    /// A fact that keeps this node from holding.
-    const fn fault(&self) -> Option<Cause> {
-        match (self.view.stand, self.view.cause) {
-            (Stand::Unfit, Some(lease::Cause::Fact(cause))) => Some(cause),
-            _ => None,
-        }
-    }
 }
 
 pub(super) struct Instance {
@@ -435,6 +392,9 @@ pub(super) struct Awaited {
 
 impl Awaited {
     fn of(vip: &config::vip::Vip, source: IpAddr, context: &Context<'_>) -> Option<Self> {
+        if vip.votes_only {
+            return None;
+        }
         let own = if vip.interface.is_empty() {
             Some(context.cluster?.address_beside(&vip.name, context.me?)?)
         } else if vip.is_v6() && source.is_unspecified() {

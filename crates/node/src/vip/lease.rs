@@ -68,8 +68,10 @@ impl Seats {
 /// Of one node.
 pub(super) struct VipLeases {
     pub(super) machine: VipLease,
-    /// Which instance a seat is.
+    /// Which instance a seat is: first those that this node may hold.
     pub(super) instances: Vec<usize>,
+    /// So many of them.
+    pub(super) own: usize,
     actions: Buffer<Action>,
     pub(super) guard: Guard,
     /// The last beat said that nothing is claimed here.
@@ -90,8 +92,10 @@ impl VipLeases {
         network_of: &dyn Fn(&str) -> Option<u8>,
         now: Time,
     ) -> Result<Option<Self>, VipError> {
-        let voted = vips.iter().enumerate().filter(|(_, vip)| vip.has_lease);
-        let (instances, voted): (Vec<usize>, Vec<&Vip>) = voted.unzip();
+        let own = vips.iter().enumerate().filter(|(_, vip)| vip.has_lease && !vip.votes_only);
+        let others = vips.iter().enumerate().filter(|(_, vip)| vip.votes_only);
+        let (instances, voted): (Vec<usize>, Vec<&Vip>) = own.clone().chain(others).unzip();
+        let own = own.count();
         if voted.is_empty() {
             return Ok(None);
         }
@@ -108,14 +112,20 @@ impl VipLeases {
             voters,
             beat: cluster.vip_beat,
             span: pace::span(cluster.vip_beat),
+            referred: cluster
+                .reference
+                .iter()
+                .map(|point| bit(point.network))
+                .fold(0, |a, b| a | b),
             settle: cluster.detect,
             seats: voted.iter().map(|vip| seat(vip, cluster, network_of)).collect(),
         };
-        let guard = Guard::new(&voted, cluster, me);
+        let guard = Guard::new(&voted[..own], cluster, me);
         let silence = Silence::new(config.nodes, SPAN, BEAT * 2, now);
         Ok(Some(Self {
             machine: VipLease::new(&config, now),
             instances,
+            own,
             actions: Buffer::new(),
             guard,
             said_idle: true,
@@ -137,13 +147,18 @@ impl VipLeases {
     /// What the kernel lets through from now on.
     fn write_cells(&self) {
         if let Some(gate) = &self.guard.gate {
-            (0..self.instances.len()).for_each(|seat| gate.set(seat, self.machine.until(seat)));
+            (0..self.own).for_each(|seat| gate.set(seat, self.machine.until(seat)));
         }
     }
 }
 
+fn bit(network: usize) -> u8 {
+    u32::try_from(network).ok().and_then(|network| 1_u8.checked_shl(network)).unwrap_or(0)
+}
+
 pub(super) fn of_leases(instances: &[Instance]) -> impl Iterator<Item = &Vip> {
-    instances.iter().filter(|instance| instance.seat.is_some()).map(|instance| &instance.vip)
+    let own = instances.iter().filter(|it| it.seat.is_some() && !it.vip.votes_only);
+    own.map(|instance| &instance.vip)
 }
 
 /// `network_of`: which network of the cluster is on a device.
@@ -160,8 +175,15 @@ pub(super) fn seat(
         // It is on the device of its network, also of one that is not there yet.
         None => u8::try_from(written.network).ok(),
     });
-    // As long as a backup of VRRP takes to miss a holder, so long a cold start listens for one.
-    SeatConfig { vip: vip.clone(), order, network, listens: vip.advert_interval * 3 }
+    SeatConfig {
+        vip: vip.clone(),
+        order,
+        network,
+        // As long as a backup of VRRP takes to miss a holder, so long a cold start listens for one.
+        listens: vip.advert_interval * 3,
+        needs_proof: written.is_some_and(|written| written.needs_proof),
+        last_man: written.and_then(|written| written.last_man),
+    }
 }
 
 /// What an instance is told, for its seat; none: it means nothing to a vip lease.
@@ -192,6 +214,25 @@ fn input<'a>(vip: usize, input: Input<'a>) -> Option<lease::Input<'a>> {
 }
 
 impl Driver<'_> {
+    /// A device that one of the cluster's networks is on can be used, or cannot.
+    pub(super) fn link_of_network(&mut self, device: &str, up: bool) {
+        for network in 0..self.networks.len() {
+            let is_on =
+                self.vip_leases.as_ref().is_some_and(|all| all.guard.is_on(network, device));
+            if let Some(network) = u8::try_from(network).ok().filter(|_| is_on) {
+                self.step_leases(sys::clock::now(), lease::Input::Link { network, up });
+            }
+        }
+    }
+
+    /// The agent of this node hears that of another one, or does not.
+    pub(super) fn agent_heard(&mut self, name: &str, heard: bool) {
+        let position = self.nodes.iter().position(|known| known == name);
+        if let Some(node) = position.and_then(|position| u16::try_from(position).ok()) {
+            self.step_leases(sys::clock::now(), lease::Input::Agent { node, heard });
+        }
+    }
+
     pub(super) fn hear_beat(&mut self, network: u8, from: u16, life: u64, body: &[u8]) {
         self.step_leases(sys::clock::now(), lease::Input::Beat { network, from, life, body });
     }
@@ -266,6 +307,15 @@ impl Driver<'_> {
                 let fault = self.instances[number].fault_news(began, false);
                 if let Some(fault) = fault {
                     self.tell_fault(number, fault);
+                }
+                if let Some(alone) = self.instances[number].alone_news() {
+                    let event = tell::alone(&self.instances[number], &self.node, alone);
+                    self.tell(&Report::Event(event));
+                }
+                if let Some(awaited) = self.instances[number].awaits_news() {
+                    let event =
+                        tell::unproven(&self.instances[number], &self.node, &self.nodes, awaited);
+                    self.tell(&Report::Event(event));
                 }
             }
             Action::Close { .. } | Action::Beat => {}

@@ -85,6 +85,7 @@ impl Driver<'_> {
                 if let Some(node) = node {
                     self.step_all(Input::PeerLost { node });
                 }
+                self.agent_heard(&state.node, state.standing == Standing::Alive);
             }
             Order::Change(Change::Duty(duty)) => self.step_all(Input::Standby(!duty.is_on())),
             Order::Change(Change::Proven(names)) => self.proven(names),

@@ -49,8 +49,15 @@ pub(super) fn state(
         vip_lease: seat.map(|seat| {
             let mut not_enforced = former.and_then(|former| former.not_enforced);
             not_enforced.clone_from(&seat.not_enforced);
-            let gained = seat.view.gained.as_ref().map(gained);
-            LeaseState { holder: seat.view.holder, votes: seat.votes, not_enforced, gained }
+            LeaseState {
+                holder: seat.view.holder,
+                votes: seat.votes,
+                not_enforced,
+                gained: seat.view.gained.as_ref().map(gained),
+                votes_only: instance.vip.votes_only,
+                awaits: seat.view.awaits,
+                alone: seat.view.alone,
+            }
         }),
         took: instance.taking.as_ref().map(Taking::took),
     }
@@ -109,6 +116,9 @@ fn cause_of_lease(of: voted::Cause) -> VipCause {
         voted::Cause::Unheard => VipCause::Unheard,
         voted::Cause::Unreached => VipCause::Unreached,
         voted::Cause::Foreign => VipCause::Foreign,
+        voted::Cause::Unproven => VipCause::Unproven,
+        voted::Cause::LastMan => VipCause::LastMan,
+        voted::Cause::Granted => VipCause::Granted,
         voted::Cause::Fact(fact) => cause(fact),
     }
 }
@@ -218,6 +228,48 @@ pub(super) fn fault(event: &mut Event, instance: &Instance, cause: Option<Cause>
     event.what.push_str(what);
     event.evidence.push_str(&about);
     event.decision.push_str(decision);
+}
+
+/// Nobody holds it, and this node would if it knew that the one which may is dead.
+pub(super) fn unproven(instance: &Instance, node: &str, nodes: &[String], awaited: u16) -> Event {
+    let of = nodes.get(usize::from(awaited)).map_or("a node that is not known", String::as_str);
+    Event {
+        at_ms: sys::clock::wall_ms(),
+        node: node.to_owned(),
+        what: "vip-unproven".to_owned(),
+        object: format!("vip/{}", instance.vip.name),
+        evidence: format!("{of} may hold it, is not heard, and is not proven dead"),
+        decision: "wait (`after = \"proven-dead\"`)".to_owned(),
+        not_done: format!(
+            "nobody answers until {of} is heard, or somebody who saw that it is off types `outlast node confirm-off {of}`"
+        ),
+        ..Event::default()
+    }
+}
+
+/// This node holds it without a majority, or (false) with one again.
+pub(super) fn alone(instance: &Instance, node: &str, alone: bool) -> Event {
+    let (what, evidence, decision, not_done) = if alone {
+        (
+            "vip-alone",
+            "no other controller is heard, its networks have a carrier, and a reference point answers where there is one",
+            "hold the address without a majority (`last_man`)",
+            "if the others are only cut off, two nodes hold it until they hear each other again",
+        )
+    } else {
+        let evidence = "others are heard again, and a majority of the controllers grants it";
+        ("vip-granted", evidence, "hold the address by votes", "")
+    };
+    Event {
+        at_ms: sys::clock::wall_ms(),
+        node: node.to_owned(),
+        what: what.to_owned(),
+        object: format!("vip/{}", instance.vip.name),
+        evidence: evidence.to_owned(),
+        decision: decision.to_owned(),
+        not_done: not_done.to_owned(),
+        ..Event::default()
+    }
 }
 
 /// Addresses stay that this node no longer stands for.

@@ -38,7 +38,7 @@ impl Words {
         };
         let took = api::Took::default();
         let moved = Moved { from: None, to: text(), cause: None, term: 0, took };
-        let voted = LeaseState { holder: None, votes: false, not_enforced: None, gained: None };
+        let voted = LeaseState::default();
         Self {
             state: Report::Vip(VipState { interface: Some(text()), ..tell::unknown() }),
             event: Report::Event(event),

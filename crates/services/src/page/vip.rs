@@ -162,5 +162,8 @@ const fn cause(cause: VipCause) -> &'static str {
         VipCause::Unheard => "not heard where its clients are",
         VipCause::Unreached => "no reference point answers it",
         VipCause::Foreign => "a router that does not vote holds it",
+        VipCause::LastMan => "no other controller is heard (last_man): at a cut two nodes hold it",
+        VipCause::Granted => "a majority grants it again",
+        VipCause::Unproven => "it is not proven that the node which may hold it is dead",
     }
 }

@@ -82,6 +82,10 @@ pub enum Fault {
     },
     /// The store wants another list of voters, if the rules of a proposer allow one.
     Voters,
+    /// A host without power is proven dead, until it boots.
+    Confirm {
+        host: usize,
+    },
     /// The host hears of no list of voters for so long.
     StoreAway {
         host: usize,
@@ -99,6 +103,12 @@ pub struct Script {
     pub numbered: bool,
     /// What the file says.
     pub beat: Duration,
+    /// An address leaves a host only when that is proven dead, or said that it let go.
+    pub proof: bool,
+    /// The last host votes, and never holds.
+    pub voter: bool,
+    /// Who hears nobody for a while may hold without a majority.
+    pub last_man: bool,
     /// After each storm comes a second and a half of calm.
     pub storms: Vec<Storm>,
 }
@@ -122,10 +132,26 @@ impl Script {
             true => lists(&mut chance, hosts, vips),
             false => storm(&mut chance, hosts, vips),
         });
-        let storms = storms.collect();
+        let mut storms: Vec<Storm> = storms.collect();
         let beat = if chance.one_in(3) { SHORT } else { BEAT };
-        Self { seed, hosts, vips, numbered, beat, storms }
+        let (proof, voter) = (chance.one_in(4), hosts > 2 && chance.one_in(4));
+        if proof {
+            storms.iter_mut().for_each(confirm);
+        }
+        let last_man = !proof && chance.one_in(5);
+        Self { seed, hosts, vips, numbered, beat, proof, voter, last_man, storms }
     }
+}
+
+/// Whoever loses its power is proven dead soon after.
+fn confirm(storm: &mut Storm) {
+    let soon = Duration::from_millis(60);
+    let of = |(at, fault): &(Duration, Fault)| {
+        let Fault::Power { host, .. } = fault else { return None };
+        Some((*at + soon, Fault::Confirm { host: *host }))
+    };
+    let confirmed: Vec<_> = storm.faults.iter().filter_map(of).collect();
+    storm.faults.extend(confirmed);
 }
 
 pub(super) fn index(number: u64) -> usize {

@@ -61,6 +61,7 @@ pub(super) enum Told {
     Late(Duration),
     MoveTo { vip: usize, node: u16 },
     Voters(Voters),
+    Proven { node: u16, dead: bool },
     Stop,
 }
 
@@ -77,6 +78,7 @@ impl Told {
             Self::Late(usual) => Input::Late(Some(*usual)),
             Self::MoveTo { vip, node } => Input::MoveTo { vip: *vip, node: *node },
             Self::Voters(voters) => Input::Voters(voters),
+            Self::Proven { node, dead } => Input::Proven { node: *node, dead: *dead },
             Self::Stop => Input::Stop,
         }
     }
@@ -121,10 +123,14 @@ pub(super) struct Process {
 pub(super) struct Host {
     pub clock: Clock,
     pub powered: bool,
+    /// Proven dead, as all others are told.
+    pub proven: bool,
     pub process: Option<Process>,
     pub lives: u64,
     /// By address, on the host's clock.
     pub gates: Vec<Time>,
+    /// By address: it was opened without a majority.
+    pub alone: Vec<bool>,
     pub fit: bool,
     pub standby: bool,
     /// A gateway answers it.
@@ -141,6 +147,15 @@ impl Host {
     pub(super) fn answers(&self, vip: usize, now: u64) -> bool {
         self.powered && self.gates[vip] > self.clock.local(now)
     }
+}
+
+/// Whether an address has left whom it was with last.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Left {
+    No,
+    /// Its process closed, or another one began there, which claims nothing.
+    Said,
+    Proven,
 }
 
 /// So many packets wait in a socket; what is more is lost.

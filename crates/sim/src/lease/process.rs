@@ -104,11 +104,16 @@ impl World<'_> {
                 if until > Time::ZERO && until <= local {
                     self.outcome.marks.reach(Mark::LateGate);
                 }
+                let view = self.hosts[host].process.as_ref().and_then(|it| it.machine.view(vip));
+                self.hosts[host].alone[vip] = view.is_some_and(|view| view.alone);
                 self.hosts[host].gates[vip] = until;
+                self.follows(host, vip, until > local);
                 let open: Vec<_> = (0..self.hosts.len())
                     .filter(|host| self.hosts[*host].answers(vip, self.now))
                     .collect();
-                if open.len() > 1 {
+                if open.len() > 1 && self.may_be_two(vip, &open) {
+                    self.outcome.marks.reach(Mark::Two);
+                } else if open.len() > 1 {
                     self.break_off(DOUBLE, format!("hosts {open:?} answer for address {vip}"));
                 }
             }
@@ -176,6 +181,12 @@ impl World<'_> {
                 } else {
                     Mark::Expired
                 });
+            }
+            if was.alone && !is.alone && is.stand == Stand::Holder {
+                marks.reach(Mark::Granted);
+            }
+            if is.awaits.is_some() {
+                marks.reach(Mark::Awaits);
             }
             if is.stand == Stand::Candidate && self.is_late(host) {
                 marks.reach(Mark::Late);

@@ -7,7 +7,7 @@ use base::Time;
 use engine::vip::lease::{BEAT, Epoch, Fact};
 
 use super::fault::{Fault, Script, index};
-use super::host::{Clock, Host, INBOX, Letter, Stage, Told};
+use super::host::{Clock, Host, INBOX, Left, Letter, Stage, Told};
 use super::quiet::{self, Quiet};
 use super::store::{Store, numbered};
 use super::{Mark, Marks, NOBODY};
@@ -21,6 +21,8 @@ const CALM: Duration = Duration::from_secs(1);
 pub(super) const LISTENS: Duration = Duration::from_millis(50);
 /// Beats of 2 ms can be kept then.
 const IN_TIME: Duration = Duration::from_micros(200);
+/// So long it hears nobody who holds without a majority.
+pub(super) const ALONE: Duration = Duration::from_millis(150);
 /// How long somebody has to go on answering then.
 const STEADY: Duration = Duration::from_millis(300);
 #[derive(Debug)]
@@ -79,10 +81,14 @@ pub struct World<'a> {
     queue: BTreeMap<(u64, u64), Event>,
     pub(super) hosts: Vec<Host>,
     pub(super) store: Store,
+    /// By address: who answered last.
+    pub(super) answered: Vec<Option<(usize, Left)>>,
     /// By network, from, to.
     pub(super) cut: [[[bool; 5]; 5]; NETWORKS],
     pub(super) weather: (u64, u64, Duration),
     pub(super) storms: bool,
+    /// When the last storm ended.
+    pub(super) calm_at: u64,
     recorded: Vec<Letter>,
     pub(super) chance: Chance,
     pub(super) outcome: Outcome,
@@ -104,9 +110,11 @@ impl<'a> World<'a> {
         let hosts = (0..script.hosts).map(|_| Host {
             clock: Clock::new(0, chance.below(1 << 50), 1_000_000),
             powered: true,
+            proven: false,
             process: None,
             lives: 0,
             gates: vec![Time::ZERO; script.vips],
+            alone: vec![false; script.vips],
             fit: true,
             standby: false,
             gateway: true,
@@ -121,9 +129,11 @@ impl<'a> World<'a> {
             queue: BTreeMap::new(),
             hosts: hosts.collect(),
             store: Store::new(script.hosts),
+            answered: vec![None; script.vips],
             cut: [[[false; 5]; 5]; NETWORKS],
             weather: (0, 0, Duration::ZERO),
             storms: false,
+            calm_at: 0,
             recorded: vec![],
             chance,
             outcome: Outcome {
@@ -184,6 +194,7 @@ impl<'a> World<'a> {
                 self.hosts[host].clock =
                     Clock::new(self.now, self.chance.below(1 << 30), 1_000_000);
                 self.hosts[host].list = self.store.newest();
+                self.prove(host, false);
                 self.after(Duration::from_millis(1), Event::Starts { host, closes: true });
             }
             Event::Learns { host } => self.learns(host),
@@ -213,7 +224,7 @@ impl<'a> World<'a> {
 
     /// All is well from now on: everything runs, all hear each other, all know the newest list.
     fn calm(&mut self) {
-        self.storms = false;
+        (self.storms, self.calm_at) = (false, self.now);
         self.cut = [[[false; 5]; 5]; NETWORKS];
         self.weather = (0, 0, Duration::ZERO);
         for host in 0..self.hosts.len() {
@@ -292,6 +303,7 @@ impl<'a> World<'a> {
                     self.arrives(host, letter);
                 }
             }
+            Fault::Confirm { host } => self.confirm(host),
             Fault::Voters => self.propose(),
             Fault::StoreAway { host, takes } => {
                 let until = &mut self.hosts[host].deaf_until;

@@ -7,9 +7,9 @@ use base::Time;
 use engine::vip::lease::{BEAT, Config, SeatConfig, VipLease, Voters, pace};
 
 use super::Mark;
-use super::host::{Process, Stage, Told};
+use super::host::{Left, Process, Stage, Told};
 use super::quiet::{self, CLIENTS};
-use super::run::{Event, LISTENS, NETWORKS, World, address, node};
+use super::run::{ALONE, Event, LISTENS, NETWORKS, World, address, node};
 
 impl World<'_> {
     pub(super) fn starts(&mut self, host: usize, closes: bool) {
@@ -23,11 +23,14 @@ impl World<'_> {
             self.outcome.marks.reach(Mark::OpenBehind);
         }
         let order: Vec<u16> = (0_u16..).take(self.hosts.len()).collect();
+        let holders = order.len() - usize::from(self.script.voter);
         let seat = |vip| SeatConfig {
             vip: address(vip),
-            order: order.clone(),
+            order: order[..holders].to_vec(),
             network: Some(CLIENTS),
             listens: LISTENS,
+            needs_proof: self.script.proof,
+            last_man: self.script.last_man.then_some(ALONE),
         };
         let this = &mut self.hosts[host];
         this.lives += 1;
@@ -45,6 +48,7 @@ impl World<'_> {
             voters,
             beat: self.script.beat,
             span: pace::span(self.script.beat),
+            referred: 0,
             settle: quiet::SETTLE,
             seats: (0..self.script.vips).map(seat).collect(),
         };
@@ -59,6 +63,8 @@ impl World<'_> {
             stopping: false,
         });
         let (fit, standby, gateway) = (this.fit, this.standby, this.gateway);
+        self.leaves(host, Left::Said);
+        self.recall_proven(host);
         self.set_fit(host, fit);
         self.refer(host, gateway);
         self.order(host, Told::Standby(standby));

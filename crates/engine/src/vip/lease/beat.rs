@@ -1,7 +1,7 @@
 //! The beat of a vip process as bytes: what one node says to another about all its virtual IPs.
 //!
 //! ```text
-//!  0 version 1 | 1 flags: 1 silent, 2 closed, 4 numbered, 8 leaving | 2 length of this head | 3 length of an entry
+//!  0 version 1 | 1 flags: 1 silent, 2 closed, 4 numbered, 8 leaving, 16 alone | 2 length of this head | 3 length of an entry
 //!  4 entries | 5 networks | 6 beat x2 | 8 epoch x4 | 12 vip lease x2 | 14 reached | 15 unreached | 16 serial x8
 //! 24 acked life x8 | 32 acked serial x8 | 40 store x8                                     48 bytes
 //! 48 for each network x8: whom it hears there x4, of whom the last beat there is young x4; a bit for each node
@@ -35,6 +35,7 @@ const SILENT: u8 = 1;
 const CLOSED: u8 = 2;
 const NUMBERED: u8 = 4;
 const LEAVING: u8 = 8;
+const ALONE: u8 = 16;
 const GRANTS: u8 = 16;
 const NOBODY: u16 = u16::MAX;
 const TENTH: Duration = Duration::from_micros(100);
@@ -48,6 +49,8 @@ pub struct Head {
     pub closed: bool,
     /// Its process ends in order: that nothing comes any more means nothing.
     pub leaving: bool,
+    /// Of what it says that it holds it holds something without a majority.
+    pub alone: bool,
     pub epoch: Epoch,
     /// Between two beats, if it were alone.
     pub wish: Duration,
@@ -183,7 +186,8 @@ pub fn write(head: &Head, entries: impl Iterator<Item = Entry>, out: &mut [u8]) 
     front[1] = flag(head.silent, SILENT)
         | flag(head.closed, CLOSED)
         | flag(numbered, NUMBERED)
-        | flag(head.leaving, LEAVING);
+        | flag(head.leaving, LEAVING)
+        | flag(head.alone, ALONE);
     front[2] = u8::try_from(length).unwrap_or(u8::MAX);
     front[3] = 16;
     front[5] = head.hears.networks();
@@ -247,6 +251,7 @@ pub fn read(bytes: &[u8]) -> Option<Beat<'_>> {
         silent: front[1] & SILENT != 0,
         closed: front[1] & CLOSED != 0,
         leaving: front[1] & LEAVING != 0,
+        alone: front[1] & ALONE != 0,
         epoch: if numbered { Epoch::Number(Number { store, list }) } else { Epoch::Hash(list) },
         wish: wish.map_or(beat, span),
         beat,

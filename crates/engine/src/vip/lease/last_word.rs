@@ -26,6 +26,7 @@ pub fn write(voters: Option<&Voters>, left: impl Iterator<Item = Left>, out: &mu
         closed: true,
         // The node lives: nothing has to be avoided there.
         leaving: true,
+        alone: false,
         epoch: voters.map_or(Epoch::Hash(0), Voters::epoch),
         wish: BEAT,
         beat: BEAT,

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use base::Time;
 
+use super::alone::Alone;
 use super::beat::{self, Epoch, Head, Reach};
 use super::claim::{Claim, Sent};
 use super::ears::{Ears, Hears};
@@ -21,6 +22,10 @@ pub(super) struct Peer {
     pub heard: Time,
     pub closed: bool,
     pub leaving: bool,
+    /// It holds something without a majority.
+    pub alone: bool,
+    /// It was said after this process began: what was said earlier may come late, and is no news of the present.
+    pub fresh: bool,
     pub epoch: Epoch,
     wish: Duration,
     beat: Duration,
@@ -42,6 +47,7 @@ pub(super) struct Node {
     now: Time,
     silent_until: Time,
     leaving: bool,
+    alone: Alone,
     peers: Vec<Peer>,
     /// By node.
     ears: Vec<Ears>,
@@ -68,6 +74,8 @@ impl Node {
             heard: Time::ZERO,
             closed: false,
             leaving: false,
+            alone: false,
+            fresh: false,
             epoch: Epoch::Hash(0),
             wish: Duration::ZERO,
             beat: Duration::ZERO,
@@ -88,6 +96,7 @@ impl Node {
             // What the former process of this node promised ends before.
             silent_until: now + hold(MAX_SPAN),
             leaving: false,
+            alone: Alone::new(config.referred),
             peers: vec![unheard; usize::from(config.nodes)],
             ears: vec![Ears::new(); usize::from(config.nodes)],
             networks: nobody.networks(),
@@ -118,6 +127,8 @@ impl Node {
             heard: self.now,
             closed: head.closed,
             leaving: head.leaving,
+            alone: head.alone,
+            fresh: peer.fresh || head.acked_life == self.life,
             epoch: head.epoch,
             wish: head.wish,
             beat: head.beat,
@@ -137,6 +148,7 @@ impl Node {
             silent: self.is_silent(),
             closed: self.closed,
             leaving: self.leaving,
+            alone: self.alone.holds,
             epoch: self.set.voters().epoch(),
             wish,
             beat,
@@ -198,7 +210,43 @@ impl Node {
         for (network, deaf) in (0..).zip(&mut self.deaf) {
             *deaf = hears.is_deaf(network).then(|| deaf.unwrap_or(self.now));
         }
+        let nobody = !(0..).take(self.peers.len()).any(|node| self.hears(node));
+        self.alone.listens(self.now, nobody);
         hears.lost_since(&self.said)
+    }
+
+    pub(super) const fn links(&mut self, network: u8, up: bool) {
+        self.alone.links(network, up);
+    }
+
+    pub(super) fn hears_agent(&mut self, node: u16, heard: bool) {
+        if node != self.me && self.knows(node) {
+            self.alone.hears_agent(node, heard);
+        }
+    }
+
+    pub(super) const fn holds_alone(&mut self, holds: bool) {
+        self.alone.holds = holds;
+    }
+
+    /// Whether no other node was heard for so long, and nothing says that it is this one which is cut off.
+    pub(super) fn is_last(&self, network: Option<u8>, after: Duration) -> bool {
+        self.now >= self.last_at(after) && self.alone.is_well(network, self.reach)
+    }
+
+    /// Whether it is still so that nothing says that it is this one which is cut off.
+    pub(super) fn is_well(&self, network: Option<u8>) -> bool {
+        self.alone.is_well(network, self.reach)
+    }
+
+    /// Whether no other node is heard, by the vip process or the agent.
+    pub(super) const fn hears_nobody(&self) -> bool {
+        self.alone.hears_nobody()
+    }
+
+    /// When no other node was heard for so long, if none is until then.
+    pub(super) fn last_at(&self, after: Duration) -> Time {
+        self.alone.since().map_or(Time::NEVER, |since| since + after)
     }
 
     /// When the next node is missed on one network, if nothing of it comes there.

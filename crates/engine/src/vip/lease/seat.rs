@@ -8,13 +8,17 @@ use super::beat::{Entry, Stand};
 use super::claim::Claim;
 use super::node::Node;
 use super::voter::Voter;
+use super::whereabouts::Whereabouts;
 use super::{Action, Cause, Gained, SeatConfig, View};
 use crate::Buffer;
 use crate::vip::burst::Burst;
 use crate::vip::track::Facts;
 use crate::vip::{Group, RECLAIM_PAUSE};
 
+mod alone;
 mod heir;
+mod hold;
+mod told;
 
 /// Beats without a majority after which a candidate gives its voters back.
 const PATIENCE: u32 = 2;
@@ -31,7 +35,17 @@ struct Said {
 enum Role {
     Idle,
     Candidate { claim: Claim, gives_up_at: Time, asked: Asked },
-    Holder { claim: Claim, until: Time, burst: Burst, gained: Gained },
+    Holder { claim: Claim, until: Time, burst: Burst, gained: Option<Gained>, by: By },
+}
+
+/// By what a holder holds.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum By {
+    Votes,
+    /// Nothing but that it hears nobody; `heard`: since when it hears somebody.
+    Nobody {
+        heard: Option<Time>,
+    },
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -50,6 +64,8 @@ pub(super) struct Seat {
     network: Option<u8>,
     facts: Facts,
     voter: Voter,
+    whereabouts: Whereabouts,
+    last_man: Option<Duration>,
     /// By node.
     said: Vec<Said>,
     role: Role,
@@ -67,6 +83,8 @@ pub(super) struct Seat {
     /// Until then a router that does not vote holds it, as far as is known.
     foreign_until: Time,
     cause: Option<Cause>,
+    /// Somebody else held it beside this node until now.
+    announces: bool,
     reported: Option<View>,
 }
 
@@ -78,6 +96,8 @@ impl Seat {
             network: config.network,
             facts: Facts::new(&config.vip),
             voter: Voter::new(node.silent_until()),
+            whereabouts: Whereabouts::new(config.needs_proof, &config.order, node.me()),
+            last_man: config.last_man,
             said: vec![Said::default(); nodes],
             role: Role::Idle,
             term: 0,
@@ -88,6 +108,7 @@ impl Seat {
             cold_until: node.now() + config.listens,
             foreign_until: Time::ZERO,
             cause: None,
+            announces: false,
             reported: None,
         }
     }
@@ -114,10 +135,21 @@ impl Seat {
 
     /// What the newest beat of `from` says about this address; says whether that wants an answer at once.
     pub(super) fn hear(&mut self, node: &Node, from: u16, entry: &Entry) -> bool {
-        let (now, peer) = (node.now(), node.peer(from));
-        self.said[usize::from(from)] = Said { stand: entry.stand };
-        if !entry.stand.claims() {
-            self.voter.release(now, from, peer.word, peer.closed);
+        let peer = node.peer(from);
+        let before =
+            std::mem::replace(&mut self.said[usize::from(from)], Said { stand: entry.stand });
+        if let Role::Holder { burst, .. } = &mut self.role
+            && before.stand == Stand::Holder
+            && entry.stand != Stand::Holder
+        {
+            // Clients that heard that one last are told where the address is.
+            burst.restart(node.now());
+            self.announces = true;
+        }
+        if entry.stand.claims() {
+            self.hear_claim(node, from, entry.stand);
+        } else {
+            self.hear_nothing(node, from);
         }
         if entry.term > 0 {
             self.cold_until = Time::ZERO;
@@ -140,10 +172,32 @@ impl Seat {
     }
 
     /// The newest beat of `from` says nothing about this address: it does not know it, so it claims nothing.
-    pub(super) fn hear_nothing(&mut self, node: &Node, from: u16) {
-        let peer = node.peer(from);
+    pub(super) fn hear_no_word(&mut self, node: &Node, from: u16) {
         self.said[usize::from(from)] = Said::default();
-        self.voter.release(node.now(), from, peer.word, peer.closed);
+        self.hear_nothing(node, from);
+    }
+
+    /// It claims nothing. What a former process of it left open ends with what was promised to that.
+    fn hear_nothing(&mut self, node: &Node, from: u16) {
+        let (now, peer) = (node.now(), node.peer(from));
+        self.voter.release(now, from, peer.word, peer.closed);
+        let is_bound = self.voter.promise(now).is_some_and(|kept| kept.to == from);
+        if peer.fresh && !is_bound {
+            self.whereabouts.lets_go(from);
+        }
+    }
+
+    fn hear_claim(&mut self, node: &Node, from: u16, stand: Stand) {
+        let peer = node.peer(from);
+        // Who holds without a majority says nothing of who held before.
+        if stand == Stand::Holder && peer.fresh && !peer.alone {
+            self.whereabouts.holds(from, |other| node.is_dead(other));
+        }
+    }
+
+    /// Who may hold it, `but` this one, and is not proven dead.
+    fn suspects<'a>(&'a self, node: &'a Node, but: u16) -> impl Iterator<Item = u16> + 'a {
+        self.whereabouts.possible().filter(move |other| *other != but && !node.is_dead(*other))
     }
 
     /// Promises the address to a claimant if nobody else has a promise; says whether it is a new one.
@@ -153,6 +207,7 @@ impl Seat {
             || node.is_silent()
             || node.is_dead(to)
             || !node.set().fits(now, peer.epoch)
+            || self.suspects(node, to).next().is_some()
         {
             return false;
         }
@@ -160,6 +215,7 @@ impl Seat {
         if !self.voter.ask(now, to, peer.word, peer.span) {
             return false;
         }
+        self.whereabouts.grants(to);
         let least = if self.term_of == Some(to) { self.term } else { self.term + 1 };
         (self.term, self.term_of) = (term.max(least), Some(to));
         !known
@@ -169,32 +225,8 @@ impl Seat {
     pub(super) fn turn(&mut self, vip: usize, node: &Node, out: &mut Buffer<Action>) -> bool {
         let now = node.now();
         self.facts.age(now);
-        let holds = matches!(self.role, Role::Holder { .. });
-        let better = holds.then(|| self.better(node)).flatten();
-        let changed = match &mut self.role {
-            Role::Holder { claim, until, burst, .. } => {
-                if let Some(later) = node.until(claim) {
-                    *until = later.max(*until);
-                }
-                let objection = self.facts.objection(now).map(Cause::Fact);
-                if now >= *until {
-                    self.let_go(now, Cause::Majority, vip, out);
-                    self.not_before = now + node.span();
-                    true
-                } else if let Some(cause) = objection.or_else(|| node.leaving()) {
-                    let heir = self.heir_among(node);
-                    self.give(now, heir, cause, node, vip, out);
-                    true
-                } else if let Some((heir, cause)) = better {
-                    self.give(now, Some(heir), cause, node, vip, out);
-                    true
-                } else {
-                    if burst.take(now) {
-                        out.push(Action::Announce { vip });
-                    }
-                    false
-                }
-            }
+        let changed = match &self.role {
+            Role::Holder { .. } => self.hold(vip, node, out),
             Role::Candidate { claim, gives_up_at, asked } => {
                 let until = node.until(claim).filter(|until| *until > now + node.beat());
                 let (claim, gives_up_at, asked) = (claim.clone(), *gives_up_at, *asked);
@@ -202,6 +234,7 @@ impl Seat {
                     self.withdraw(now, Duration::ZERO);
                     true
                 } else if let Some(until) = until {
+                    self.whereabouts.holds(node.me(), |other| node.is_dead(other));
                     self.take(now, asked, claim, until, vip, out);
                     true
                 } else if now >= gives_up_at {
@@ -211,7 +244,10 @@ impl Seat {
                     false
                 }
             }
-            Role::Idle => self.grant_waiting(node) | self.stand(node),
+            Role::Idle => {
+                let changed = self.grant_waiting(node) | self.stand(node);
+                changed || self.take_alone(vip, node, out)
+            }
         };
         let view = self.view(node);
         if self.reported != Some(view) {
@@ -238,7 +274,10 @@ impl Seat {
 
     fn stand(&mut self, node: &Node) -> bool {
         let now = node.now();
-        let may = now >= self.stands_at(node) && self.is_fit(node) && node.has_majority();
+        let may = now >= self.stands_at(node)
+            && self.is_fit(node)
+            && node.has_majority()
+            && self.suspects(node, node.me()).next().is_none();
         if !may || !self.voter.keep(now, node.me(), node.life()) {
             return false;
         }
@@ -265,10 +304,10 @@ impl Seat {
         out: &mut Buffer<Action>,
     ) {
         let Asked { at, from, unheard } = asked;
-        let gained = Gained { from, unheard, granted: now.since(at) };
+        let gained = Some(Gained { from, unheard, granted: now.since(at) });
         let mut burst = Burst::silent(now);
         burst.restart(now);
-        self.role = Role::Holder { claim, until, burst, gained };
+        self.role = Role::Holder { claim, until, burst, gained, by: By::Votes };
         out.push(Action::Claim { vip });
         out.push(Action::Announce { vip });
     }
@@ -363,20 +402,22 @@ impl Seat {
         self.said[usize::from(from)] = Said::default();
     }
 
-    pub(super) fn objection(&self, now: Time) -> Option<crate::vip::Cause> {
-        self.facts.objection(now)
+    pub(super) fn objection(&self, node: &Node) -> Option<crate::vip::Cause> {
+        self.facts.objection(node.now()).filter(|_| self.may_hold(node))
     }
 
     /// The next moment that changes something by itself; may be past.
     pub(super) fn deadline(&self, node: &Node) -> Time {
         let own = match &self.role {
-            Role::Holder { until, burst, .. } => {
-                burst.next().min(*until).min(self.compares_at(node))
+            Role::Holder { until, burst, by, .. } => {
+                let own = burst.next().min(*until).min(self.compares_at(node));
+                own.min(self.gives_back_at(*by))
             }
             Role::Candidate { gives_up_at, .. } => *gives_up_at,
             Role::Idle => {
                 let stands = self.stands_at(node).min(self.promise_ends(node.now()));
-                stands.min(self.foreign_ends(node.now()))
+                let last = self.last_man.map_or(Time::NEVER, |after| node.last_at(after));
+                stands.min(self.foreign_ends(node.now())).min(last)
             }
         };
         own.min(self.facts.changes_at())
@@ -388,53 +429,5 @@ impl Seat {
 
     fn promise_ends(&self, now: Time) -> Time {
         self.voter.promise(now).map_or(Time::NEVER, |kept| kept.ends)
-    }
-
-    /// What is said to `to` about this address.
-    pub(super) fn entry(&self, node: &Node, to: u16) -> Entry {
-        let stand = match self.role {
-            Role::Holder { .. } => Stand::Holder,
-            Role::Candidate { .. } => Stand::Candidate,
-            Role::Idle if self.is_fit(node) => Stand::Fit,
-            Role::Idle => Stand::Unfit,
-        };
-        Entry {
-            group: self.group,
-            stand,
-            grants: self.voter.grants(node.now(), to, node.peer(to).word),
-            successor: self.successor(node),
-            term: self.term,
-        }
-    }
-
-    fn successor(&self, node: &Node) -> Option<u16> {
-        match self.role {
-            Role::Holder { .. } => self.heir_among(node),
-            Role::Candidate { .. } => None,
-            Role::Idle => self.gave.filter(|(_, until)| node.now() < *until).map(|(heir, _)| heir),
-        }
-    }
-
-    pub(super) fn view(&self, node: &Node) -> View {
-        let stand = self.entry(node, node.me()).stand;
-        let is_holder = |other: &&u16| {
-            let said = self.said.get(usize::from(**other)).map(|said| said.stand);
-            said == Some(Stand::Holder) && node.hears(**other)
-        };
-        let other = self.order.iter().find(is_holder).copied();
-        let gained = match &self.role {
-            Role::Holder { gained, .. } => Some(*gained),
-            Role::Idle | Role::Candidate { .. } => None,
-        };
-        let fault = self.facts.fault(node.now()).map(Cause::Fact);
-        let fault = fault.or_else(|| self.is_foreign(node.now()).then_some(Cause::Foreign));
-        View {
-            stand,
-            term: self.term,
-            holder: if stand == Stand::Holder { Some(node.me()) } else { other },
-            successor: self.successor(node),
-            cause: if stand == Stand::Unfit { fault.or(self.cause) } else { self.cause.or(fault) },
-            gained,
-        }
     }
 }

@@ -26,8 +26,10 @@ pub(super) fn why(ground: &Ground<'_>, name: &str) -> Option<Told> {
 
 fn state(ground: &Ground<'_>, line: &VipLine) -> String {
     let node = &ground.status.node;
+    let votes_only = line.state.vip_lease.as_ref().is_some_and(|told| told.votes_only);
     let own = match (line.state.holding, line.state.role) {
         (true, _) => "this node".to_owned(),
+        _ if votes_only => format!("{node} votes, and never holds it"),
         (false, VipRole::Fault) => format!("{node} may not hold it"),
         (false, VipRole::Master) => format!("{node} is taking or giving it"),
         (false, VipRole::Backup) => format!("{node} stands by"),
@@ -81,6 +83,9 @@ fn evidence(ground: &Ground<'_>, line: &VipLine, file: &VipName) -> Vec<api::Evi
     }
     let (interface, router, priority) = (&line.interface, line.router_id, line.priority);
     let at = match (interface.as_str(), file.own) {
+        ("", _) if line.state.vip_lease.as_ref().is_some_and(|told| told.votes_only) => {
+            "on no interface,".to_owned()
+        }
         ("", Some(own)) => format!("no interface has {own}, this node's address there, yet;"),
         ("", None) => "on no interface yet,".to_owned(),
         (interface, _) => format!("on {interface},"),
@@ -127,6 +132,11 @@ const fn reason(cause: VipCause) -> &'static str {
         VipCause::Expired => "because what it had granted another node ended",
         VipCause::Majority => "because no majority of the controllers granted it",
         VipCause::Foreign => "because a router that does not vote holds it",
+        VipCause::LastMan => {
+            "because no other controller is heard, and `last_man` allows to hold without a majority"
+        }
+        VipCause::Granted => "because a majority grants again what it held without one",
+        VipCause::Unproven => "because it is not proven that the node which may hold it is dead",
         VipCause::Unreached => "because no reference point answers it, and one answers another",
         VipCause::Unheard => {
             "because others hear each other on the network of the address, and not it"
@@ -197,7 +207,10 @@ fn rule(ground: &Ground<'_>, line: &VipLine, file: &VipName) -> String {
             | VipCause::Majority
             | VipCause::Unheard
             | VipCause::Unreached
-            | VipCause::Foreign,
+            | VipCause::Foreign
+            | VipCause::Unproven
+            | VipCause::LastMan
+            | VipCause::Granted,
         ) => lease::RULE.to_owned(),
         None => format!("a holder advertises every {advert}; without it a backup waits {silence}"),
     };
@@ -252,13 +265,16 @@ fn would_change(ground: &Ground<'_>, line: &VipLine, file: &VipName) -> Vec<Stri
                 | VipCause::Unheard
                 | VipCause::Unreached
                 | VipCause::Foreign
+                | VipCause::Unproven
+                | VipCause::LastMan
+                | VipCause::Granted
                 | VipCause::Adopted => "what the evidence names is gone".to_owned(),
             },
         );
         return vec![format!("{node} stands by again when {ends}")];
     }
-    if line.state.vip_lease.is_some() {
-        return lease::takes(node);
+    if let Some(told) = &line.state.vip_lease {
+        return lease::takes(ground, node, told);
     }
     let holder = line.holders.first();
     let of = holder.map_or_else(|| "the holder".to_owned(), Clone::clone);
@@ -290,8 +306,8 @@ fn lose(line: &VipLine, file: &VipName) -> Vec<String> {
         });
     }
     changes.push(format!("{takes} when {} loses its carrier", line.interface));
-    if line.state.vip_lease.is_some() {
-        changes.extend(lease::loses(next));
+    if let Some(told) = &line.state.vip_lease {
+        changes.extend(lease::loses(next, told));
         return changes;
     }
     changes.push(match next {

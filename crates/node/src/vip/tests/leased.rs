@@ -60,6 +60,7 @@ impl<'a> Stage<'a> {
                 voters: Voters::new(None, &[0, 1, 2]).unwrap(),
                 beat: BEAT,
                 span: SPAN,
+                referred: 0,
                 settle: BEAT,
                 seats: driver
                     .instances

@@ -8,8 +8,13 @@ use super::super::node::Node;
 use super::Seat;
 
 impl Seat {
+    /// Whether it is one of those that hold it, or votes and no more.
+    pub(super) fn may_hold(&self, node: &Node) -> bool {
+        self.order.contains(&node.me())
+    }
+
     pub(super) fn is_fit(&self, node: &Node) -> bool {
-        let possible = self.order.contains(&node.me()) && node.leaving().is_none();
+        let possible = self.may_hold(node) && node.leaving().is_none();
         let is_well = self.facts.fault(node.now()).is_none() && !self.is_foreign(node.now());
         possible && !node.is_silent() && is_well
     }

@@ -417,6 +417,7 @@ fn who_hears_many_strangers_first_holds_by_the_voters_that_remain() {
                 silent: false,
                 closed: true,
                 leaving: false,
+                alone: false,
                 epoch: Epoch::Number(number(1)),
                 wish: BEAT,
                 beat: BEAT,

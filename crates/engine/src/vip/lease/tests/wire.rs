@@ -20,8 +20,11 @@ fn entries() -> impl Strategy<Value = Vec<Entry>> {
 
 fn head() -> impl Strategy<Value = Head> {
     let tenths = |most: u32| (1..=most).prop_map(|tenths| Duration::from_micros(100) * tenths);
-    let words =
-        (1..u64::MAX, any::<(u64, u64, u8, u8)>(), any::<(bool, bool, bool, Option<u64>, u32)>());
+    let words = (
+        1..u64::MAX,
+        any::<(u64, u64, u8, u8)>(),
+        any::<(bool, bool, bool, bool, Option<u64>, u32)>(),
+    );
     let masks = prop::collection::vec(any::<(u32, u32)>(), 0..=MAX_NETWORKS);
     let beats = (tenths(65535), prop::option::of(tenths(65535)));
     (words, beats, tenths(2000), masks).prop_map(
@@ -29,7 +32,7 @@ fn head() -> impl Strategy<Value = Head> {
             (
                 serial,
                 (acked_life, acked_serial, reached, unreached),
-                (silent, closed, leaving, store, list),
+                (silent, closed, leaving, alone, store, list),
             ),
             (beat, wish),
             span,
@@ -46,6 +49,7 @@ fn head() -> impl Strategy<Value = Head> {
                 silent,
                 closed,
                 leaving,
+                alone,
                 epoch,
                 wish: wish.unwrap_or(beat),
                 beat,

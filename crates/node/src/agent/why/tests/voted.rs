@@ -12,8 +12,8 @@ fn a_vip_lease_is_explained_by_who_holds_it_in_beats_and_what_ends_it() {
     vip.state.vip_lease = Some(LeaseState {
         holder: Some(0),
         votes: true,
-        not_enforced: None,
         gained: Some(Gained { from: Some(1), unheard_us: 46_130, granted_us: 780 }),
+        ..LeaseState::default()
     });
     check_in(
         &status,
@@ -38,8 +38,7 @@ fn a_vip_lease_is_explained_by_who_holds_it_in_beats_and_what_ends_it() {
     (vip.state.role, vip.state.holding) = (VipRole::Backup, false);
     vip.state.cause = Some(VipCause::Majority);
     let not_enforced = Some("no right".to_owned());
-    vip.state.vip_lease =
-        Some(LeaseState { holder: None, votes: false, not_enforced, gained: None });
+    vip.state.vip_lease = Some(LeaseState { votes: false, not_enforced, ..LeaseState::default() });
     vip.holders = vec![];
     check_in(
         &status,
@@ -56,6 +55,53 @@ fn a_vip_lease_is_explained_by_who_holds_it_in_beats_and_what_ends_it() {
               rule who holds may answer for one vip lease after it sent the last beat that a majority of the controllers granted, and each of them promised it to nobody else for longer; nobody takes it back (no fail-back)
               then node01 takes it at once when the holder names it
               then node01 asks for it when its promise to the holder ends, one and a half vip leases after the holder's last beat
+        "#]],
+    );
+}
+
+#[test]
+fn who_waits_for_proof_says_of_whom_and_what_to_type() {
+    let mut status = status();
+    let vip = &mut status.vips[0];
+    (vip.state.role, vip.state.holding) = (VipRole::Backup, false);
+    vip.state.cause = Some(VipCause::Unproven);
+    vip.state.vip_lease =
+        Some(LeaseState { votes: true, awaits: Some(1), ..LeaseState::default() });
+    vip.holders = vec![];
+    check_in(
+        &status,
+        "vip/internal",
+        expect![[r#"
+            vip/internal: no node that is known here says that it holds it; node01 stands by
+              saw the vip process of this node is backup, because it is not proven that the node which may hold it is dead (1500 ms ago)
+              saw the balancer of this node serves (1500 ms ago)
+              saw in vip beats nobody holds it; the last term is 2 (1500 ms ago)
+              saw node02 may hold it, is not heard, and is not proven dead (1500 ms ago)
+              saw the kernel of this node ends its vip lease in time
+              saw on eth0, group 121, priority 200 here
+              saw preferred order: node01, node02, node03
+              rule who holds may answer for one vip lease after it sent the last beat that a majority of the controllers granted, and each of them promised it to nobody else for longer; nobody takes it back (no fail-back)
+              then node01 asks for it when somebody who saw that node02 is off types `outlast node confirm-off node02`
+              then node01 asks for it when node02 is heard, and says that it holds nothing
+        "#]],
+    );
+    let vip = &mut status.vips[0];
+    vip.state.cause = None;
+    vip.state.vip_lease =
+        Some(LeaseState { votes: true, votes_only: true, ..LeaseState::default() });
+    check_in(
+        &status,
+        "vip/internal",
+        expect![[r#"
+            vip/internal: no node that is known here says that it holds it; node01 votes, and never holds it
+              saw the vip process of this node is backup (1500 ms ago)
+              saw the balancer of this node serves (1500 ms ago)
+              saw in vip beats nobody holds it; the last term is 2 (1500 ms ago)
+              saw this node grants it to others: it is not in `order`
+              saw on eth0, group 121, priority 200 here
+              saw preferred order: node01, node02, node03
+              rule who holds may answer for one vip lease after it sent the last beat that a majority of the controllers granted, and each of them promised it to nobody else for longer; nobody takes it back (no fail-back)
+              then nothing gives it to node01 but a place in `order`
         "#]],
     );
 }

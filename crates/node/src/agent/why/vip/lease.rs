@@ -10,14 +10,14 @@ pub(super) const RULE: &str = "who holds may answer for one vip lease after it s
 
 pub(super) fn evidence(ground: &Ground<'_>, line: &VipLine, told: &LeaseState) -> Vec<Evidence> {
     let object = format!("vip/{}", line.name);
-    let name =
-        |node: u16| ground.status.nodes.get(usize::from(node)).map(|n| n.state.node.as_str());
+    let name = |node: u16| name(ground, node);
     let heard = match told.holder.map(|node| name(node).unwrap_or("a node that is not known")) {
         Some(holder) => format!("in vip beats {holder} holds it under term {}", line.state.term),
         None => format!("in vip beats nobody holds it; the last term is {}", line.state.term),
     };
     let young = "this node grants it to nobody yet: its vip process was just started";
     let enforced = match &told.not_enforced {
+        _ if told.votes_only => "this node grants it to others: it is not in `order`".to_owned(),
         None => "the kernel of this node ends its vip lease in time".to_owned(),
         Some(why) => format!("the vip lease is not enforced on this node: {why}"),
     };
@@ -26,12 +26,35 @@ pub(super) fn evidence(ground: &Ground<'_>, line: &VipLine, told: &LeaseState) -
     let young = (!told.votes).then(|| fact(young));
     let beats = ground.status.vip_process.as_ref().and_then(|process| process.beats.as_ref());
     let beats = beats.map(|beats| fact(beats.words()));
-    let heard = std::iter::once(ground.heard(heard, &object));
+    let awaits = told.awaits.and_then(name).map(|awaited| {
+        let told = format!("{awaited} may hold it, is not heard, and is not proven dead");
+        ground.heard(told, &object)
+    });
+    let alone = told.alone.then(|| {
+        let told = "it is held without a majority: where nodes are cut from each other, another one may hold it too";
+        ground.heard(told.to_owned(), &object)
+    });
+    let heard = std::iter::once(ground.heard(heard, &object)).chain(alone).chain(awaits);
     heard.chain(gained).chain(young).chain([fact(enforced)]).chain(beats).collect()
 }
 
+fn name<'a>(ground: &'a Ground<'_>, node: u16) -> Option<&'a str> {
+    ground.status.nodes.get(usize::from(node)).map(|line| line.state.node.as_str())
+}
+
 /// What gives it to this node.
-pub(super) fn takes(node: &str) -> Vec<String> {
+pub(super) fn takes(ground: &Ground<'_>, node: &str, told: &LeaseState) -> Vec<String> {
+    if told.votes_only {
+        return vec![format!("nothing gives it to {node} but a place in `order`")];
+    }
+    if let Some(awaited) = told.awaits.and_then(|awaited| name(ground, awaited)) {
+        return vec![
+            format!(
+                "{node} asks for it when somebody who saw that {awaited} is off types `outlast node confirm-off {awaited}`"
+            ),
+            format!("{node} asks for it when {awaited} is heard, and says that it holds nothing"),
+        ];
+    }
     vec![
         format!("{node} takes it at once when the holder names it"),
         format!(
@@ -41,7 +64,13 @@ pub(super) fn takes(node: &str) -> Vec<String> {
 }
 
 /// What takes it from this one.
-pub(super) fn loses(next: Option<&String>) -> Vec<String> {
+pub(super) fn loses(next: Option<&String>, told: &LeaseState) -> Vec<String> {
+    if told.alone {
+        return vec![
+            "another node that holds it by votes is heard: this one lets go at once".to_owned(),
+            "others are heard, and no majority grants it within half a second".to_owned(),
+        ];
+    }
     let silent = next.map(|next| {
         format!("{next} takes it when the others hear each other on its network and not this node, which they hear elsewhere")
     });
