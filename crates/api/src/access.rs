@@ -70,6 +70,7 @@ pub enum Deed {
     StoreBackup,
     StoreGet,
     SetServer,
+    NotifyTest,
     Audit,
     TokenList,
     TokenAdd,
@@ -196,7 +197,7 @@ impl Scope {
 }
 
 impl Deed {
-    pub const ALL: [Self; 31] = [
+    pub const ALL: [Self; 32] = [
         Self::Status,
         Self::Events,
         Self::Why,
@@ -224,6 +225,7 @@ impl Deed {
         Self::StoreBackup,
         Self::StoreGet,
         Self::SetServer,
+        Self::NotifyTest,
         Self::Audit,
         Self::TokenList,
         Self::TokenAdd,
@@ -263,7 +265,8 @@ impl Deed {
                 row("node resume", "`outlast node resume`", Role::Operator, Scope::Standby, true)
             }
             Self::Move => row("move", "`outlast move`", Role::Operator, Scope::Move, true),
-            Self::MaintenanceStart
+            Self::NotifyTest
+            | Self::MaintenanceStart
             | Self::MaintenanceEnd
             | Self::ConfigShow
             | Self::ConfigApply
@@ -309,6 +312,7 @@ impl Deed {
             Ask::Command(command) | Ask::Alone(command) => return Self::of_command(command),
             Ask::Intents { .. } => (Self::Status, ""),
             Ask::Under { node } => (Self::Status, node),
+            Ask::NotifyTest { receiver } => (Self::NotifyTest, receiver.as_deref().unwrap_or("")),
             Ask::Book(ask) => return Self::of_book(ask),
             Ask::Access(AccessAsk::Show { .. }) => (Self::WhoAmI, ""),
             Ask::Access(AccessAsk::List) => (Self::TokenList, ""),

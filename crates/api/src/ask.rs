@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::access::{AccessAnswer, AccessAsk, Secret};
 use crate::books::{BookAnswer, BookAsk};
-use crate::{Event, Intent, Status, StepOrder, Why};
+use crate::{Event, Intent, Status, StepOrder, Tried, Why};
 
 /// What the operator's tool asks the agent.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
@@ -38,6 +38,10 @@ pub enum Ask {
     /// What is under way with the servers of a node, in every balancer of the cluster.
     Under {
         node: String,
+    },
+    /// Sends a test to one receiver of notifications, or to all of them.
+    NotifyTest {
+        receiver: Option<String>,
     },
     /// About what operators keep in the cluster's store.
     Book(BookAsk),
@@ -225,6 +229,7 @@ pub enum Answer {
     /// One per living node.
     Under(Vec<Under>),
     Intents(Vec<Intent>),
+    Tried(Vec<Tried>),
     Book(BookAnswer),
     Access(AccessAnswer),
     /// The question was not understood, and why.

@@ -170,6 +170,30 @@ pub const EVENTS: &[EventKind] = &[
         "`outlast status` lists the compute nodes that are not well; look for what they have in common: a rack, a switch",
     ),
     act(
+        "notify-failing",
+        "notify",
+        "a receiver of notifications did not take one; it is tried again in growing pauses",
+        "the evidence says what it answered; `outlast notify test` tries it at once",
+    ),
+    act(
+        "notify-given-up",
+        "notify",
+        "a notification was not told within `retry_for`, or too many waited: it is not tried any more",
+        "see what it says; mend the receiver, or give it a longer `retry_for`",
+    ),
+    act(
+        "notify-overtaken",
+        "notify",
+        "a notification was delivered by this node while another one went on with it: the receiver may have it twice, \
+         under one name",
+        "nothing, unless it comes again: then this machine stands still for long",
+    ),
+    told(
+        "notify-sent",
+        "notify",
+        "a notification was delivered: which, and after how many failures",
+    ),
+    act(
         "order-ignored",
         "node",
         "a message of the supervisor was not understood",

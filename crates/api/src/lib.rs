@@ -24,6 +24,7 @@ mod listed;
 pub mod maintenance;
 mod majority;
 mod message;
+mod notify;
 mod own;
 pub mod proof;
 mod refused;
@@ -41,6 +42,9 @@ pub use listed::Listed;
 pub use message::{
     Break, FileKind, FileName, MAX_MESSAGE, Order, ReadError, Report, Role, SocketName, Start,
     VERSION, Wished, decode, encode,
+};
+pub use notify::{
+    Notification, NotificationDue, NotificationFate, Notifying, ReceiverState, Tried, WebhookBody,
 };
 pub use own::{OwnDoubt, ReferenceLine, References, whose_fault};
 pub use refused::{RefusedAdvert, RefusedAdverts, RefusedPackets, TurnedAway};

@@ -149,6 +149,7 @@ mod tests {
             own_doubts: vec![],
             reference: vec![],
             coordinator: None,
+            notify: None,
         };
         status.nodes.extend(many(20, Verdict::Alive));
         assert_eq!((status.listed(false).lines.len(), status.listed(false).words()), (21, None));

@@ -262,6 +262,9 @@ pub struct Status {
     /// Who decides for the cluster; none without a `[store]`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub coordinator: Option<Box<crate::Coordinator>>,
+    /// Who is told of moves, and what waits to be told; none without `[notify.NAME]`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub notify: Option<Box<crate::Notifying>>,
     /// Maintenance windows that are open, as far as this node's store tells.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub planned: Vec<crate::maintenance::Planned>,

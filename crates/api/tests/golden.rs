@@ -14,15 +14,19 @@ use outlast_api::maintenance::{Planned, Window};
 use outlast_api::{
     self as api, Answer, Ask, BalancerState, Break, Carried, Cell, Change, Choice, DashboardState,
     Duty, Event, Evidence, FileKind, FileName, IntentState, Load, Mode, NodeLine, NodeState,
-    Opinion, Order, OwnDoubt, ProxyLine, ReadError, Report, Role, RuleLine, ServerCheck,
-    ServerState, SocketName, Standing, Start, Status, StoreDisk, Verdict, VipCause, VipLine,
-    VipRole, VipState, Why,
+    Opinion, Order, OwnDoubt, ProxyLine, Report, Role, RuleLine, ServerCheck, ServerState,
+    SocketName, Standing, Start, Status, StoreDisk, Verdict, VipCause, VipLine, VipRole, VipState,
+    Why,
 };
 use sample::store;
 use samples::golden;
 
 #[path = "golden/examples.rs"]
 mod examples;
+#[path = "golden/notify.rs"]
+mod notify;
+#[path = "golden/refused.rs"]
+mod refused;
 
 use examples::{event, intent, under};
 
@@ -198,6 +202,7 @@ fn status() -> Status {
         own_doubts: vec![],
         reference: vec![],
         coordinator: None,
+        notify: None,
         dashboard: vec!["http://127.0.0.1:7412/".to_owned()],
         duty: Duty::On,
         store: None,
@@ -398,6 +403,7 @@ fn every_question_and_answer_travels_as_in_its_golden_file() {
         Command(_) => Command(api::Command::Move { vip: "internal".to_owned(), to: "node02".to_owned() }),
         Alone(_) => Alone(api::Command::Standby { node: "node01".to_owned() }),
         Intents { .. } => Intents { last: 20 },
+        NotifyTest { .. } => NotifyTest { receiver: Some("ops".to_owned()) },
         Book(_) => Book(BookAsk::History),
         Access(_) => Access(AccessAsk::List),
         As { .. } => As { token: Secret("outlast_5ec2e7".to_owned()), ask: Box::new(Status) },
@@ -419,6 +425,7 @@ fn every_question_and_answer_travels_as_in_its_golden_file() {
         Why(_) => Why(Box::new(why())),
         Under(_) => Under(vec![under()]),
         Intents(_) => Intents(vec![intent()]),
+        Tried(_) => Tried(vec![notify::tried()]),
         Book(_) => Book(BookAnswer::Done(true)),
         Access(_) => Access(AccessAnswer::Revoked),
         Refused(_) => Refused("unknown question".to_owned()),
@@ -457,44 +464,4 @@ fn every_word_of_a_message_travels_as_in_its_golden_file() {
     words!("vip_cause.jsonl", VipCause: Silence Goodbye Named Stronger Stalled Script Carrier NoDevice
         Balancer Refused Stopping Adopted Standby Moved NoNetwork Expired Majority ProvenDead Unheard Unreached Foreign Unproven LastMan Granted InUse Together);
     words!("server_check.jsonl", ServerCheck: Unchecked Up Down Drain Maintenance);
-}
-
-#[test]
-fn a_message_of_another_version_is_refused_even_when_its_body_is_unknown() {
-    for (bytes, version) in [
-        (&br#"{"v":0,"msg":"activate"}"#[..], 0),
-        (br#"{"v":3,"msg":"activate"}"#, 3),
-        (br#"{"v":3,"msg":{"of-tomorrow":[1,2]}}"#, 3),
-    ] {
-        match api::decode::<Order>(bytes) {
-            Err(ReadError::Version(read)) => assert_eq!(read, version),
-            other => panic!("{other:?}"),
-        }
-    }
-    let shown = ReadError::Version(3).to_string();
-    assert_eq!(shown, "a message has version 3, this program speaks 2");
-}
-
-#[test]
-fn bytes_that_are_no_message_are_refused() {
-    for bytes in [
-        &b""[..],
-        b"\xff\x00",
-        b"null",
-        b"[]",
-        br#""activate""#,
-        br#"{"msg":"activate"}"#,
-        br#"{"v":2}"#,
-        br#"{"v":-1,"msg":"activate"}"#,
-        br#"{"v":"1","msg":"activate"}"#,
-        br#"{"v":2,"msg":"activat"#,
-        br#"{"v":2,"msg":"of-tomorrow"}"#,
-        br#"{"v":2,"msg":"ping"}"#,
-        br#"{"v":2,"msg":{"ping":-1}}"#,
-        br#"{"v":2,"msg":"activate"} {"v":2,"msg":"drain"}"#,
-    ] {
-        let read = api::decode::<Order>(bytes);
-        let shown = String::from_utf8_lossy(bytes);
-        assert!(matches!(read, Err(ReadError::Json(_))), "{shown}: {read:?}");
-    }
 }

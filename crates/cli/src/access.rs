@@ -185,6 +185,7 @@ fn asked(instance: &Instance, ask: AccessAsk) -> Result<Vec<AccessAnswer>, Reach
         | Answer::Why(_)
         | Answer::Under(_)
         | Answer::Intents(_)
+        | Answer::Tried(_)
         | Answer::Book(_)
         | Answer::Refused(_) => Err(ReachError::Other),
     })?;

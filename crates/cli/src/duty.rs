@@ -262,6 +262,7 @@ fn under(socket: &Socket, node: &str) -> Result<Vec<Under>, ReachError> {
         api::Answer::Under(under) => Ok(under),
         api::Answer::Event(_)
         | api::Answer::Intents(_)
+        | api::Answer::Tried(_)
         | api::Answer::Book(_)
         | api::Answer::Status(_)
         | api::Answer::Why(_)
@@ -366,6 +367,7 @@ fn tell(socket: &Socket, ask: &Ask) -> Result<Box<Status>, ReachError> {
         | api::Answer::Why(_)
         | api::Answer::Under(_)
         | api::Answer::Intents(_)
+        | api::Answer::Tried(_)
         | api::Answer::Book(_)
         | api::Answer::Access(_)
         | api::Answer::Refused(_) => Err(ReachError::Other),

@@ -19,6 +19,7 @@ mod example;
 pub mod intents;
 pub mod maintenance;
 pub mod manual;
+pub mod notify;
 pub mod object;
 pub mod reach;
 pub mod replace;

@@ -1,5 +1,5 @@
 //! What can be asked about: `node/NAME`, `vip/NAME`, `pool/NAME`, `server/POOL/NAME`, `balancer`,
-//! `process/ROLE`. A bare name is a node, `store` this node's part of the store.
+//! `process/ROLE`, `notify/NAME`. A bare name is a node, `store` this node's part of the store.
 
 use api::Status;
 
@@ -48,6 +48,8 @@ pub(crate) fn all(status: &Status) -> Vec<String> {
             all.push(pool);
         }
     }
+    let receivers = status.notify.iter().flat_map(|notify| &notify.receivers);
+    all.extend(receivers.map(|receiver| format!("notify/{}", receiver.name)));
     let server = |server: &api::ServerState| format!("server/{}/{}", server.proxy, server.server);
     all.extend(status.servers.iter().map(server));
     let process = |process: &api::ProcessState| format!("process/{}", words::process(process.role));

@@ -195,6 +195,7 @@ pub fn status(socket: &Socket) -> Result<Box<Status>, ReachError> {
         | Answer::Why(_)
         | Answer::Under(_)
         | Answer::Intents(_)
+        | Answer::Tried(_)
         | Answer::Book(_)
         | Answer::Access(_)
         | Answer::Refused(_) => Err(ReachError::Other),
@@ -222,7 +223,10 @@ pub(crate) fn put(socket: &Socket, ask: &Ask) -> Result<UnixStream, ReachError> 
     let connect = |source| ReachError::Connect { path: socket.path.clone(), source };
     let mut stream = UnixStream::connect(&socket.path).map_err(connect)?;
     if !matches!(ask, Ask::Events { follow: true, .. } | Ask::Timeline { follow: true, .. }) {
-        let waits = matches!(ask, Ask::Command(_) | Ask::Intents { .. } | Ask::Book(_));
+        let waits = matches!(
+            ask,
+            Ask::Command(_) | Ask::Intents { .. } | Ask::NotifyTest { .. } | Ask::Book(_)
+        );
         let patience = if waits { COMMAND_PATIENCE } else { PATIENCE };
         stream.set_read_timeout(Some(patience)).map_err(connect)?;
     }
@@ -263,6 +267,7 @@ pub(crate) fn answers(
             | Answer::Why(_)
             | Answer::Under(_)
             | Answer::Intents(_)
+            | Answer::Tried(_)
             | Answer::Book(_)
             | Answer::Access(_)) => {
                 each(answer)?;

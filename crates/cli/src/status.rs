@@ -88,6 +88,7 @@ fn print(out: &mut impl Write, status: &Status, all: bool) -> io::Result<()> {
     nodes(out, status, all)?;
     majority(out, status)?;
     store(out, status)?;
+    crate::notify::section(out, status)?;
     servers(out, status, all)
 }
 

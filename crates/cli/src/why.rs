@@ -11,7 +11,7 @@ use crate::{events, words};
 
 /// Explain the state of one object: evidence with its age, the rule, what would change it
 ///
-/// OBJECT is a node's name, or vip/NAME, pool/NAME, server/POOL/NAME, balancer, process/ROLE.
+/// OBJECT is a node's name, or vip/NAME, pool/NAME, server/POOL/NAME, balancer, process/ROLE, notify/NAME.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// node02, vip/internal, pool/keystone_internal, server/keystone_internal/node02, balancer,

@@ -6,6 +6,9 @@ pub use model::{
     SHORTEST_DETECT, SHORTEST_VIP_BEAT, Service, ServiceKind, Vip, VipCheck,
 };
 
+pub use notify::{
+    Endpoint, Mail, MailTls, Place, Receiver, Topic, Url, Way, Webhook, usual_authorities,
+};
 pub use store::{Etcd, Store};
 
 pub(crate) use access::ACCESS;
@@ -19,6 +22,7 @@ pub(crate) mod fields;
 mod hmac;
 mod lease;
 mod model;
+pub(crate) mod notify;
 mod parse;
 mod read;
 mod reference;

@@ -14,6 +14,7 @@ pub use crate::secret::HIDDEN;
 mod cluster;
 mod keepalived;
 mod proxies;
+mod receivers;
 mod rules;
 mod servers;
 

@@ -1,6 +1,6 @@
 //! What a keyword means, in any of the three languages: the rows of the tables, for people.
 
-use crate::cluster::{Field, REQUIRED, fields, store, vips};
+use crate::cluster::{Field, REQUIRED, fields, notify, store, vips};
 use crate::guess;
 use crate::haproxy;
 use crate::keepalived;
@@ -105,11 +105,14 @@ pub fn all() -> Vec<Explained> {
     keys(toml, "[dashboard]", fields::DASHBOARD);
     keys(toml, "[access]", crate::cluster::ACCESS);
     keys(toml, "[store]", store::STORE);
+    keys(toml, "[notify.NAME]", notify::NOTIFY);
+    keys(toml, "`smtp = { ... }` of [notify.NAME]", notify::MAIL);
+    keys(toml, "`webhook = { ... }` of [notify.NAME]", notify::WEBHOOK);
     rows
 }
 
 /// Language, name, what follows it, what it is; a section of `outlast.toml` stands in brackets.
-pub(crate) const SECTIONS: [(&str, &str, &str, &str); 15] = [
+pub(crate) const SECTIONS: [(&str, &str, &str, &str); 16] = [
     ("HAProxy", "global", "", "what concerns the whole process: log, limits, statistics socket"),
     (
         "HAProxy",
@@ -140,6 +143,12 @@ pub(crate) const SECTIONS: [(&str, &str, &str, &str); 15] = [
     ("outlast.toml", "dashboard", "", "the page for a browser: the section [dashboard]"),
     ("outlast.toml", "access", "", "who may look, operate and administer: the section [access]"),
     ("outlast.toml", "store", "", "what all nodes hold alike: the section [store]"),
+    (
+        "outlast.toml",
+        "notify",
+        "",
+        "who is told of moves by mail or webhook: a section [notify.NAME]",
+    ),
 ];
 
 fn of_sections(rows: &mut Vec<Explained>) {

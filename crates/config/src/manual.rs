@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use crate::cluster::{fields, store, vips};
+use crate::cluster::{fields, notify, store, vips};
 use crate::explain::SECTIONS;
 use crate::haproxy;
 use crate::keepalived;
@@ -120,6 +120,9 @@ pub fn cluster() -> String {
     field_table(&mut text, "[dashboard]", fields::DASHBOARD);
     field_table(&mut text, "[access]", crate::cluster::ACCESS);
     field_table(&mut text, "[store]", store::STORE);
+    field_table(&mut text, "[notify.NAME]", notify::NOTIFY);
+    field_table(&mut text, "smtp = { ... } of [notify.NAME]", notify::MAIL);
+    field_table(&mut text, "webhook = { ... } of [notify.NAME]", notify::WEBHOOK);
     text.truncate(text.trim_end().len());
     text.push('\n');
     text

@@ -21,6 +21,7 @@ pub mod kv;
 pub mod lives;
 pub mod maintenance;
 pub mod member;
+pub mod notify;
 pub mod own;
 pub mod packet;
 pub mod procedure;

@@ -11,6 +11,7 @@ mod gossip;
 mod messages;
 mod network;
 mod probes;
+mod receivers;
 
 /// One entry of [`TARGETS`].
 #[derive(Clone, Copy, Debug)]
@@ -29,7 +30,7 @@ const fn target(name: &'static str, reads: &'static str, run: fn(&[u8])) -> Targ
 }
 
 /// Every parser of bytes that others wrote.
-pub const TARGETS: [Target; 19] = [
+pub const TARGETS: [Target; 20] = [
     target("haproxy_cfg", "files in HAProxy's language", config::haproxy),
     target("keepalived_conf", "files in keepalived's language", config::keepalived),
     target("outlast_toml", "the cluster file", config::cluster),
@@ -41,6 +42,7 @@ pub const TARGETS: [Target; 19] = [
     target("http_head", "heads of requests and of answers", proxy::fuzz::http_head),
     target("http_body", "chunked bodies and bodies of a length", proxy::fuzz::http_body),
     target("probe_answer", "answers of HTTP and MySQL servers to probes", probes::answer),
+    target("receiver_answer", "answers of mail servers and webhooks", receivers::answer),
     target("stats", "commands on the statistics socket, requests for its page", proxy::fuzz::stats),
     target("api_message", "messages between the processes of a node", messages::api),
     target("event_log", "the event log on disk, torn lines too", messages::event_log),

@@ -57,6 +57,7 @@ targets! {
     kept_inputs_for_http_heads_hold: "http_head",
     kept_inputs_for_http_bodies_hold: "http_body",
     kept_inputs_for_probe_answers_hold: "probe_answer",
+    kept_inputs_for_answers_of_receivers_hold: "receiver_answer",
     kept_inputs_for_the_statistics_hold: "stats",
     kept_inputs_for_messages_hold: "api_message",
     kept_inputs_for_the_event_log_hold: "event_log",

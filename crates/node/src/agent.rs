@@ -52,6 +52,7 @@ mod load;
 mod maintenance;
 mod names;
 mod news;
+pub(crate) mod notify;
 mod opinion;
 mod picture;
 mod probes;
@@ -163,7 +164,8 @@ pub(crate) fn run(channel: &Channel, start: Start, texts: Texts) -> Result<(), A
     let (told, own) = (generations.told.clone(), Arc::clone(&books));
     let does = hands::clerk(Arc::clone(&hands), cluster.clone(), told, own);
     let office = Office::new(start.life, desk.clone(), letters, does);
-    let orders = hands::orders(&hands, &desk, cluster, books);
+    let tests = notify::begin((&start, &texts), &hands, &story);
+    let orders = hands::orders(&hands, &desk, cluster, books, tests);
     let (events, story_of) = (journal.shared(), Arc::clone(&story));
     let answers = control::Answers { status, why, events, story: story_of, orders, doors };
     control::serve(Path::new(&start.run_dir), answers)

@@ -316,6 +316,9 @@ impl Launch {
                 if let Some(token) = &cluster.dashboard.token_file {
                     texts.token = Some(files::read_token(&beside(token))?);
                 }
+                for receiver in cluster.notify.iter().filter(|_| serves) {
+                    crate::agent::notify::check(receiver, &beside(Path::new("")))?;
+                }
                 if let DashboardTls::Files { .. } = cluster.dashboard.tls {
                     // The keeper reads them itself; what it could not use is told at once.
                     crate::keeper::sources(&cluster, &source.path)

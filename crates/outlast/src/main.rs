@@ -59,6 +59,8 @@ enum Command {
     Store(cli::store::Command),
     #[command(subcommand)]
     Maintenance(cli::maintenance::Command),
+    #[command(subcommand)]
+    Notify(cli::notify::Command),
     Demo(lab::demo::Args),
     Completion(cli::completion::Args),
     Man(cli::completion::ManArgs),
@@ -120,6 +122,10 @@ fn main() -> ExitCode {
                 }
             }
         }
+        Command::Notify(command) => match cli::notify::run(&command, &mut Answer::new()) {
+            Err(error @ ReachError::Refused(_)) => obeyed(Err(error)),
+            other => answered(other),
+        },
         Command::Completion(args) => {
             let mut out = Answer::new();
             written(cli::completion::run(&args, &mut command(), &mut out))

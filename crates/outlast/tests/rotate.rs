@@ -45,6 +45,7 @@ fn status(run_dir: &Path) -> Option<Status> {
         | Answer::Why(_)
         | Answer::Under(_)
         | Answer::Intents(_)
+        | Answer::Tried(_)
         | Answer::Book(_)
         | Answer::Access(_)
         | Answer::Refused(_) => None,

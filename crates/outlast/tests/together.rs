@@ -78,6 +78,7 @@ impl Pair {
             | Answer::Why(_)
             | Answer::Under(_)
             | Answer::Intents(_)
+            | Answer::Tried(_)
             | Answer::Book(_)
             | Answer::Access(_)
             | Answer::Refused(_) => None,
@@ -98,6 +99,7 @@ impl Pair {
             | Answer::Why(_)
             | Answer::Under(_)
             | Answer::Intents(_)
+            | Answer::Tried(_)
             | Answer::Book(_)
             | Answer::Access(_)
             | Answer::Refused(_)) => {

@@ -38,6 +38,7 @@ pub(crate) async fn status(control: &Path) -> Result<Status, AskError> {
         | Answer::Why(_)
         | Answer::Under(_)
         | Answer::Intents(_)
+        | Answer::Tried(_)
         | Answer::Book(_)
         | Answer::Access(_)
         | Answer::Refused(_) => Err(AskError::Other),
@@ -51,6 +52,7 @@ pub(crate) async fn why(control: &Path, object: &str) -> Result<Why, AskError> {
         | Answer::Status(_)
         | Answer::Under(_)
         | Answer::Intents(_)
+        | Answer::Tried(_)
         | Answer::Book(_)
         | Answer::Access(_)
         | Answer::Refused(_) => Err(AskError::Other),
@@ -70,6 +72,7 @@ pub(crate) async fn grant(control: &Path, token: &str) -> Result<Option<Grant>, 
             | Answer::Why(_)
             | Answer::Under(_)
             | Answer::Intents(_)
+            | Answer::Tried(_)
             | Answer::Book(_)
             | Answer::Refused(_),
         ) => Err(AskError::Other),
@@ -101,6 +104,7 @@ impl Timeline {
             | Answer::Why(_)
             | Answer::Under(_)
             | Answer::Intents(_)
+            | Answer::Tried(_)
             | Answer::Book(_)
             | Answer::Access(_) => Err(AskError::Other),
         }
@@ -123,6 +127,7 @@ async fn one(control: &Path, ask: &Ask) -> Result<Answer, AskError> {
             | Answer::Why(_)
             | Answer::Under(_)
             | Answer::Intents(_)
+            | Answer::Tried(_)
             | Answer::Book(_)
             | Answer::Access(_)) => Ok(answer),
         }

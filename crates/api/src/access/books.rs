@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use super::{Deed, Role, Row, Scope};
 use crate::books::BookAsk;
 
+const TEST: &str = "`outlast notify test`";
 const SHOW: &str = "`outlast config show`, and what `apply` and `rollback` compare with";
 
 const UNDO: &str = "node confirm-off --undo";
@@ -24,6 +25,7 @@ impl Deed {
             Self::MaintenanceEnd => {
                 row(end, "`outlast maintenance end`", Operator, Scope::Maintenance)
             }
+            Self::NotifyTest => row("notify test", TEST, Operator, Scope::Maintenance),
             Self::ConfigApply => row(apply, "`outlast config apply`", Admin, Scope::Config),
             Self::ConfigForce => row(
                 force,

@@ -358,8 +358,8 @@ pub(crate) const DASHBOARD: &[Field<DashboardDraft>] = &[
 const MAX_DASHBOARDS: usize = 16;
 
 /// Names of the file's sections, for guesses.
-pub(crate) const SECTIONS: [&str; 7] =
-    ["cluster", "node", "vip", "service", "dashboard", "access", "store"];
+pub(crate) const SECTIONS: [&str; 8] =
+    ["cluster", "node", "vip", "service", "dashboard", "access", "store", "notify"];
 
 pub(crate) fn unknown_section(key: (&str, Span)) -> Diagnostic {
     unknown(key, "outlast.toml", SECTIONS)

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use base::Span;
 
-use super::Store;
+use super::{Receiver, Store};
 use crate::haproxy::{Mode, Proxy};
 use crate::vip::Protocol;
 
@@ -42,6 +42,8 @@ pub struct Cluster {
     pub services: Vec<Service>,
     pub dashboard: Dashboard,
     pub access: Access,
+    /// Who is told of moves, in the order of the file.
+    pub notify: Vec<Receiver>,
     /// None: no process of this cluster keeps one.
     pub store: Option<Store>,
 }

@@ -15,6 +15,7 @@ use super::fields::{
     unknown_section,
 };
 use super::lease::{self, After, Wish};
+use super::notify::{self, NOTIFY, NotifyDraft};
 use super::read::{Field, Value, fields, in_order, wrong};
 use super::reference;
 use super::store::{self, STORE, StoreDraft};
@@ -51,6 +52,7 @@ pub(crate) fn parse(text: &str, findings: &mut Vec<Diagnostic>) -> Option<Cluste
     let (mut nodes, mut vips, mut services) = (Vec::new(), Vec::new(), Vec::new());
     let mut dashboard = DashboardDraft::default();
     let mut access = Access::default();
+    let mut receivers: Vec<Named<NotifyDraft>> = Vec::new();
     let mut store: Option<(StoreDraft, Span)> = None;
     for ((key, at), value) in in_order(document.get_ref()) {
         match key {
@@ -64,6 +66,7 @@ pub(crate) fn parse(text: &str, findings: &mut Vec<Diagnostic>) -> Option<Cluste
             "node" => nodes = named(NODE, "node", value, findings),
             "vip" => vips = named(VIP, "vip", value, findings),
             "service" => services = named(SERVICE, "service", value, findings),
+            "notify" => receivers = named(NOTIFY, "notify", value, findings),
             "dashboard" => {
                 if let Some(table) = table(value, "[dashboard]", findings) {
                     fields(DASHBOARD, "[dashboard]", at, table, &mut dashboard, findings);
@@ -86,15 +89,12 @@ pub(crate) fn parse(text: &str, findings: &mut Vec<Diagnostic>) -> Option<Cluste
     }
     let Some((head, at)) = head else {
         if !broken {
-            let message = "there is no [cluster]";
-            let finding = Diagnostic::error(Span::new(0, 1), "missing-section", message);
-            findings.push(finding.help("add `[cluster]` and `name = \"cloud\"`"));
+            findings.push(no_cluster());
         }
         return None;
     };
     if nodes.is_empty() && !broken {
-        let message = "the cluster has no nodes";
-        let finding = Diagnostic::error(at, "missing-section", message);
+        let finding = Diagnostic::error(at, "missing-section", "the cluster has no nodes");
         findings.push(finding.help("add a section [node.NAME] for each node"));
     }
     // Without a name the rest is looked at all the same.
@@ -102,10 +102,17 @@ pub(crate) fn parse(text: &str, findings: &mut Vec<Diagnostic>) -> Option<Cluste
     let mut cluster = assemble((head, at), nodes, vips, services, findings);
     cluster.dashboard = dashboard::resolve(dashboard, &cluster, findings);
     cluster.access = access;
+    let receivers = receivers.into_iter().map(|section| (section.name, section.at, section.draft));
+    cluster.notify = notify::resolve_all(receivers.collect(), findings);
     cluster.store = store.map(|draft| store::resolve(draft, &cluster, findings));
     // What stands where the text is broken was made up by the reader.
     findings.retain(|found| found.code == "toml" || !places.contains(&found.span.start));
     named.then_some(cluster)
+}
+
+fn no_cluster() -> Diagnostic {
+    let finding = Diagnostic::error(Span::new(0, 1), "missing-section", "there is no [cluster]");
+    finding.help("add `[cluster]` and `name = \"cloud\"`")
 }
 
 fn table<'t, 'a>(
@@ -206,6 +213,7 @@ fn assemble(
         services: services.into_iter().map(service_of).collect(),
         dashboard: Dashboard::default(),
         access: Access::default(),
+        notify: vec![],
         store: None,
     }
 }

@@ -1,6 +1,6 @@
 //! `outlast.toml` as items.
 
-use super::{Layout, Needs};
+use super::{Layout, Needs, receivers};
 use crate::cluster::{
     Access, Cluster, Dashboard, DashboardTls, Etcd, Listen, Node, NodeRole, Service, ServiceKind,
     Store, Vip, VipCheck,
@@ -28,6 +28,7 @@ pub(super) fn lay_out(file: &Cluster, layout: &mut Layout) {
         services,
         dashboard,
         access,
+        notify,
         store,
     } = file;
     layout
@@ -68,6 +69,9 @@ pub(super) fn lay_out(file: &Cluster, layout: &mut Layout) {
     }
     lay_out_dashboard(dashboard, networks, layout);
     lay_out_access(access, layout);
+    for receiver in notify {
+        receivers::lay_out(receiver, layout);
+    }
     if let Some(store) = store {
         lay_out_store(store, nodes, layout);
     }

@@ -72,6 +72,17 @@ listen = ["management:7413", "127.0.0.1:7413"]
 token_file = "/etc/outlast/token"
 tls_cert = "/etc/outlast/dashboard.crt"
 tls_key = "/etc/outlast/dashboard.key"
+
+[notify.ops]
+events = ["move", "loss"]
+retry_for = "2h"
+smtp = { server = "mail.example.org:588", tls = "tls", from = "outlast@example.org", to = ["ops@example.org", "night@example.org"], user = "outlast", password_file = "/etc/outlast/mail", ca_file = "/etc/mail.pem", timeout = "5s" }
+
+[notify.chat]
+webhook = { url = "https://hooks.example.org/x", secret_file = "/etc/hook", headers_file = "/etc/headers", ca_file = "/etc/hook.pem", timeout = "6s" }
+
+[notify.secret]
+webhook = { url_file = "/etc/url" }
 "#;
 
 /// Every kind of line of a file in keepalived's language, once.

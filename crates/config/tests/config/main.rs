@@ -21,6 +21,7 @@ mod neutron;
 mod notify;
 mod published_vip;
 mod random;
+mod receivers;
 mod registered;
 mod repair;
 mod signed;

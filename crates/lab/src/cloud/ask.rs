@@ -22,6 +22,7 @@ pub(crate) fn status(folder: &Path) -> Option<Status> {
         | Answer::Why(_)
         | Answer::Under(_)
         | Answer::Intents(_)
+        | Answer::Tried(_)
         | Answer::Book(_)
         | Answer::Access(_)
         | Answer::Refused(_) => None,
@@ -53,6 +54,7 @@ pub(crate) fn command(folder: &Path, command: Command) -> std::io::Result<()> {
             | Answer::Why(_)
             | Answer::Under(_)
             | Answer::Intents(_)
+            | Answer::Tried(_)
             | Answer::Book(_)
             | Answer::Access(_),
         )

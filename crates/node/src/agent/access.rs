@@ -183,6 +183,7 @@ impl Doors {
             | Answer::Why(_)
             | Answer::Under(_)
             | Answer::Intents(_)
+            | Answer::Tried(_)
             | Answer::Book(_)
             | Answer::Access(_) => "done",
         };

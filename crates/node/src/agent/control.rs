@@ -136,6 +136,10 @@ fn answer(mut client: UnixStream, peer: Option<&Peer>, answers: &Answers) -> io:
             Ok(under) => Answer::Under(under),
             Err(why) => Answer::Refused(why),
         }],
+        Ask::NotifyTest { receiver } => vec![match (answers.orders.tests)(receiver.as_deref()) {
+            Ok(tried) => Answer::Tried(tried),
+            Err(why) => Answer::Refused(why),
+        }],
         Ask::Access(ask) => answers.doors.answer(ask),
         // Not allowed above.
         Ask::As { .. } => vec![],

@@ -59,6 +59,8 @@ pub(crate) struct Core {
     pub(super) tally: Tally,
     /// Where there is a `[store]`.
     pub(super) coordinator: Option<Box<api::Coordinator>>,
+    /// Where the cluster file has receivers of notifications.
+    pub(super) notifying: Option<Box<api::Notifying>>,
     /// Who acts upon verdicts on a thread of its own is told that there is another one.
     pub(super) concludes: Option<Box<dyn Fn() + Send>>,
     /// When the store of this node was last seen to have ended by itself.
@@ -119,6 +121,7 @@ impl Core {
             voters: Voters::default(),
             load: None,
             coordinator: None,
+            notifying: None,
             concludes: None,
             store_stopped: None,
             windows: vec![],
@@ -181,6 +184,7 @@ impl Core {
         status.refused = api::RefusedPackets { last_at_ms, ..self.refused() };
         status.turned_away = self.turned_away();
         status.coordinator.clone_from(&self.coordinator);
+        status.notify.clone_from(&self.notifying);
         status.planned = self.open_windows(sys::clock::wall_ms());
         status.limits.extend(self.is_said_to_be_dead());
         status.limits.extend(self.strange(now));

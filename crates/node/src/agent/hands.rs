@@ -15,6 +15,7 @@ use super::coordinate::{Coordination, Roles, Teller, teller};
 use super::core::Core;
 use super::errands::{Desk, Did};
 use super::names::Names;
+use super::notify::Tester;
 use super::told::Told;
 use super::{lock, under};
 use crate::files::Texts;
@@ -218,6 +219,7 @@ pub(crate) struct Orders {
     pub(crate) intents: Teller,
     pub(crate) under: Counter,
     pub(crate) books: Arc<Books>,
+    pub(crate) tests: Tester,
 }
 
 pub(crate) fn orders(
@@ -225,6 +227,7 @@ pub(crate) fn orders(
     desk: &Desk,
     cluster: Option<Arc<Coordination>>,
     books: Arc<Books>,
+    tests: Tester,
 ) -> Orders {
     Orders {
         command: commander(Arc::clone(hands), desk.clone(), cluster.clone()),
@@ -232,6 +235,7 @@ pub(crate) fn orders(
         intents: teller(cluster),
         under: counter(Arc::clone(hands), desk.clone()),
         books,
+        tests,
     }
 }
 

@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use api::Event;
 
+pub(crate) use clock::utc;
 use clock::{Clock, Jump};
 use disk::{Disk, Line, MAX_FILE, Outage, Writer};
 

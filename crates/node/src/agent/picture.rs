@@ -331,6 +331,7 @@ impl Picture {
             own_doubts: vec![],
             reference: vec![],
             coordinator: None,
+            notify: None,
             dashboard: self.dashboard.urls.clone(),
             servers: self.servers.clone(),
             choices: self.choices.values().cloned().collect(),

@@ -15,6 +15,7 @@ use super::story::Story;
 
 pub(super) mod balancer;
 mod node;
+mod notify;
 mod pool;
 mod server;
 mod store;
@@ -100,6 +101,7 @@ pub(crate) fn why(ground: &Ground<'_>, object: &str) -> Result<Why, Unknown> {
         Some(("node", name)) => node::why(ground, name),
         Some(("vip", name)) => vip::why(ground, name),
         Some(("pool", name)) => pool::why(ground, name),
+        Some(("notify", name)) => notify::why(ground, name),
         Some(("server", name)) => {
             name.split_once('/').and_then(|(proxy, server)| server::why(ground, proxy, server))
         }
@@ -150,6 +152,8 @@ fn all(status: &Status) -> Vec<String> {
     let pools = status.proxies.iter().map(|proxy| format!("pool/{}", proxy.name));
     let servers = status.servers.iter().map(|s| format!("server/{}/{}", s.proxy, s.server));
     let processes = status.processes.iter().map(|p| format!("process/{}", balancer::word(p.role)));
+    let receivers = status.notify.iter().flat_map(|notify| &notify.receivers);
+    let processes = processes.chain(receivers.map(|receiver| format!("notify/{}", receiver.name)));
     let balancer = (!status.proxies.is_empty()).then(|| "balancer".to_owned());
     nodes.chain(vips).chain(pools).chain(servers).chain(processes).chain(balancer).collect()
 }

@@ -261,8 +261,8 @@ fn is_same_but_aside(one: Option<&Cluster>, other: Option<&Cluster>) -> bool {
     match (one, other) {
         (Some(one), Some(other)) => {
             let (dashboard, store) = (other.dashboard.clone(), other.store.clone());
-            let access = other.access.clone();
-            Cluster { dashboard, store, access, ..one.clone() } == *other
+            let (access, notify) = (other.access.clone(), other.notify.clone());
+            Cluster { dashboard, store, access, notify, ..one.clone() } == *other
         }
         (None, None) => true,
         (Some(_), None) | (None, Some(_)) => false,

@@ -414,6 +414,7 @@ pub fn status() -> Status {
         own_doubts: vec![],
         reference: vec![],
         coordinator: None,
+        notify: Some(Box::new(crate::stored::notifying())),
         dashboard: vec![],
     }
 }

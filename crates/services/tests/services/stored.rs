@@ -104,3 +104,40 @@ pub fn holder() -> api::VipState {
         took: Some(took()),
     }
 }
+
+/// A move that one of two receivers does not take.
+pub(crate) fn notifying() -> api::Notifying {
+    let receiver = |name: &str, way: &str, failing: Option<&str>| api::ReceiverState {
+        name: name.to_owned(),
+        way: way.to_owned(),
+        failing: failing.map(str::to_owned),
+        ..api::ReceiverState::default()
+    };
+    let due = |receiver: &str, fate, tries| api::NotificationDue {
+        receiver: receiver.to_owned(),
+        fate,
+        tries,
+        ..api::NotificationDue::default()
+    };
+    api::Notifying {
+        by: "node03".to_owned(),
+        receivers: vec![
+            receiver("ops", "mail to ops@example.org by mail.example.org:587", None),
+            receiver("chat", "webhook https://hooks.example.org:443", Some("it answers 503 Later")),
+        ],
+        newest: vec![api::Notification {
+            id: "vip-internal-node01-1700000000123-57".to_owned(),
+            topic: "move".to_owned(),
+            object: "vip/internal".to_owned(),
+            at_ms: 1_700_000_000_123,
+            node: "node01".to_owned(),
+            from: Some("node02".to_owned()),
+            to: Some("node01".to_owned()),
+            dues: vec![
+                due("ops", api::NotificationFate::Told(1_700_000_001_000), 0),
+                due("chat", api::NotificationFate::Waiting, 3),
+            ],
+            ..api::Notification::default()
+        }],
+    }
+}

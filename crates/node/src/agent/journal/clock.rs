@@ -51,7 +51,7 @@ impl std::fmt::Display for Jump {
 }
 
 /// As people write it, whatever the machine's zone.
-fn utc(ms: u64) -> String {
+pub(crate) fn utc(ms: u64) -> String {
     // Days to a date: the civil calendar in eras of 400 years that begin in March.
     let (days, in_day) = (ms / DAY + 719_468, ms % DAY / 1000);
     let (era, of_era) = (days / 146_097, days % 146_097);

@@ -134,14 +134,12 @@ fn status() -> Status {
             server("mariadb", "one", ServerCheck::Up, true, 0),
             server("mariadb", "two", ServerCheck::Up, false, 0),
         ],
-        choices: vec![{
-            let (proxy, server) = ("mariadb".to_owned(), "one".to_owned());
-            Choice { proxy, server, term: 4, by: 1 }
-        }],
+        choices: vec![Choice { proxy: "mariadb".into(), server: "one".into(), term: 4, by: 1 }],
         planned: vec![],
         own_doubts: vec![],
         reference: vec![],
         coordinator: None,
+        notify: None,
         dashboard: vec![],
     }
 }
