@@ -19,6 +19,7 @@ mod overview;
 mod pool;
 mod pools;
 mod state;
+mod told;
 mod vip;
 mod why;
 

@@ -2,16 +2,17 @@
 
 use std::fmt::Write as _;
 
-use api::{Beats, Lateness, LeaseState, Moved, VipCause, VipLine, VipRole};
+use api::{Beats, Lateness, LeaseState, Moved, Standing, VipCause, VipLine, VipRole};
 use maud::{Markup, PreEscaped, html};
 
-use super::{Fragment, View, absent, addresses, section, why};
-use crate::mark;
+use super::{Fragment, View, absent, addresses, section, told, why};
+use crate::{mark, trouble};
 
 pub(super) fn parts(view: &View, name: &str, parts: &mut Vec<Fragment>) {
     let Some(status) = &view.heard.status else {
         parts.push(absent("about"));
         parts.push(absent("moves"));
+        parts.push(absent("told"));
         parts.push(absent("late"));
         why::fragments(view, parts);
         return;
@@ -31,6 +32,7 @@ pub(super) fn parts(view: &View, name: &str, parts: &mut Vec<Fragment>) {
     );
     parts.push(section("about", "about", "Address", &inside));
     parts.push(moves(view, name));
+    parts.push(told::fragment(view, &format!("vip/{name}")));
     parts.push(lateness(view));
     why::fragments(view, parts);
 }
@@ -85,8 +87,31 @@ fn facts(view: &View, vip: &VipLine) -> Markup {
                 @if let Some(beats) = beats(view) { dt { "Vip beats" } dd { (beats.words()) } }
             }
             @if !vip.order.is_empty() { dt { "Order" } dd { (vip.order.join(" → ")) } }
+            @if let Some(line) = in_line(view, vip) { dt { "Next in line" } dd { (line) } }
         }
     }
+}
+
+/// Who is next, and why nobody of the order comes before.
+fn in_line(view: &View, vip: &VipLine) -> Option<String> {
+    let status = view.heard.status.as_ref()?;
+    let next = addresses::next(status, vip);
+    let holders = trouble::holders(vip, status);
+    let word = |name: &String| {
+        let line = status.nodes.iter().find(|line| line.state.node == *name);
+        let state = line.map(|line| &line.state);
+        let is_fit = state.is_some_and(|state| state.standing == Standing::Alive);
+        let (is_next, is_on) = (next.as_ref() == Some(name), state.is_some_and(|s| s.duty.is_on()));
+        let what = match (holders.contains(&name.as_str()), is_next, is_fit, is_on) {
+            (true, ..) => "holds it",
+            (_, true, ..) => "is next",
+            (.., false, _) => "is not heard",
+            (.., false) => "is on standby",
+            (..) => "after that",
+        };
+        format!("{name} {what}")
+    };
+    (!vip.order.is_empty()).then(|| vip.order.iter().map(word).collect::<Vec<_>>().join(", "))
 }
 
 fn lateness(view: &View) -> Fragment {

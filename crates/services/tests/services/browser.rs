@@ -118,7 +118,7 @@ fn no_page_breaks_its_own_policy_or_is_wider_than_a_phone() {
     darken(&mut status, "node02");
     status.servers[1].why = "a very long reason without any blank ".repeat(9) + &"x".repeat(300);
     let face = Face::new(status);
-    for (width, height) in [(1600, 1000), (390, 844)] {
+    for (width, height) in [(1600, 1000), (360, 780)] {
         browser.resize(width, height);
         for page in PAGES {
             browser.open(&url(&face, page));
@@ -135,6 +135,33 @@ fn no_page_breaks_its_own_policy_or_is_wider_than_a_phone() {
     );
     let complaints = browser.complaints().join(" ");
     assert!(complaints.contains("Content Security Policy"), "{complaints}");
+}
+
+#[test]
+fn the_page_of_a_virtual_ip_is_dark_or_light_as_the_browser_is_and_fits_a_phone() {
+    let Some(browser) =
+        browser("the_page_of_a_virtual_ip_is_dark_or_light_as_the_browser_is_and_fits_a_phone")
+    else {
+        return;
+    };
+    let face = Face::new(status());
+    browser.resize(360, 780);
+    let mut inks = vec![];
+    for scheme in ["dark", "light"] {
+        browser.prefers(scheme);
+        browser.open(&url(&face, "/vip/internal"));
+        wait_until_live(&browser);
+        let ink = browser.script("return getComputedStyle(document.body).color");
+        inks.push(ink.to_string());
+        let wide = browser.script("return document.documentElement.scrollWidth");
+        assert!(wide.as_u64().unwrap() <= 360, "{scheme}: {wide}");
+        let told = shown(&browser, "#told");
+        for part in ["Who was told", "node03 tells", "tried 3×", "✓"] {
+            assert!(told.contains(part), "{part} is missing: {told}");
+        }
+    }
+    assert_ne!(inks[0], inks[1]);
+    assert_eq!(browser.complaints(), Vec::<String>::new());
 }
 
 #[test]

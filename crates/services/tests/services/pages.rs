@@ -246,6 +246,28 @@ fn a_virtual_ip_shows_its_last_moves_and_what_each_stage_took() {
 }
 
 #[test]
+fn a_virtual_ip_shows_who_is_next_in_line_and_who_was_told_of_its_moves() {
+    let face = Face::new(status());
+    let page = text(&face.get("/vip/internal").body);
+    for part in [
+        "Next in line node01 holds it, node02 is next, node03 after that",
+        "Who was told node03 tells. ! chat: it answers 503 Later When What ops chat",
+        "vip/internal moved from node02 to node01 ✓ told 2023-11-14 22:13:21",
+        "! waits , tried 3×",
+    ] {
+        assert!(page.contains(part), "{part} is missing: {page}");
+    }
+    face.happen(event("node01", "standby-began", "node/node02", "", ""), |status| {
+        darken(status, "node02");
+        status.notify = None;
+    });
+    until("the next one is next", || {
+        let page = text(&face.get("/vip/internal").body);
+        page.contains("node02 is not heard, node03 is next") && !page.contains("Who was told")
+    });
+}
+
+#[test]
 fn a_nodes_page_has_evidence_by_kind_and_the_verdicts_of_before() {
     let face = Face::new(status());
     let page = text(&face.get("/node/node02").body);

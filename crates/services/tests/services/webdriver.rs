@@ -105,6 +105,14 @@ impl Browser {
         self.command("POST", "/goog/cdp/execute", &command);
     }
 
+    /// `dark` or `light`, as its user has it.
+    pub fn prefers(&self, scheme: &str) {
+        let features = json!([{"name": "prefers-color-scheme", "value": scheme}]);
+        let command =
+            json!({"cmd": "Emulation.setEmulatedMedia", "params": {"features": features}});
+        self.command("POST", "/goog/cdp/execute", &command);
+    }
+
     /// What the browser complained about since the last question: violations of the policy, files
     /// that were not found, errors of scripts.
     pub fn complaints(&self) -> Vec<String> {
