@@ -52,7 +52,8 @@ pub(crate) struct Machine {
     folder: PathBuf,
     /// Keeps the namespaces.
     inside: Child,
-    supervisor: Option<Child>,
+    /// What stays in the foreground.
+    pub(crate) supervisor: Option<Child>,
 }
 
 /// The switch, and the programs that are typed.
