@@ -6,6 +6,7 @@ mod figure;
 mod forged;
 mod gossip;
 mod page;
+mod routers;
 mod scenarios;
 mod shared;
 mod sizes;
@@ -73,6 +74,15 @@ enum Field {
         seconds: u32,
         #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u16).range(200..=1300))]
         members: u16,
+    },
+    /// Routers of neutron on one host, beside keepalived and a monitor for each: memory, processes, processor time, and what
+    /// it takes until all of them moved
+    Routers {
+        #[arg(long, default_value_t = 500)]
+        routers: u32,
+        /// Over which processor time is taken
+        #[arg(long, default_value_t = 20)]
+        seconds: u32,
     },
     /// The simulator on one core: processor time of an event, a fault, an hour; violations of new seeds
     Sweep {
@@ -150,6 +160,11 @@ pub(crate) fn run(bench: &Bench) -> Outcome {
         Some(Field::Forged { seconds }) => {
             let figures = forged::measure(&outlast, *seconds)?;
             told(bench, "Forged", &format!("forged --seconds {seconds}"), &figures, "peer")
+        }
+        Some(Field::Routers { routers, seconds }) => {
+            let figures = routers::measure(&outlast, *routers, *seconds)?;
+            let field = format!("routers --routers {routers} --seconds {seconds}");
+            told(bench, "Routers", &field, &figures, "keepalived")
         }
         Some(Field::Cluster { seconds }) => {
             let figures = cluster::measure(&outlast, *seconds)?;
