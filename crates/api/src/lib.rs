@@ -28,6 +28,7 @@ mod notify;
 mod own;
 pub mod proof;
 mod refused;
+pub mod router;
 mod state;
 mod store;
 mod took;

@@ -30,6 +30,7 @@ pub mod reach;
 pub mod reference;
 pub mod replay;
 pub mod role;
+pub mod router;
 pub mod strangers;
 pub mod succession;
 pub mod tally;

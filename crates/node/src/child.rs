@@ -44,6 +44,10 @@ pub fn role(name: &str) -> Result<(), RoleError> {
     // The supervisor alone answers to the terminal and to init.
     sys::signal::ignore(&[sys::signal::SIGTERM, sys::signal::SIGINT, sys::signal::SIGHUP])
         .map_err(RoleError::Channel)?;
+    if name == "routers" {
+        return crate::routers::process(&channel)
+            .map_err(|error| RoleError::Failed("routers", error.into()));
+    }
     let (start, texts, sockets) = first_order(&channel)?;
     let outcome: Result<(), (&'static str, Box<dyn std::error::Error + Send + Sync>)> = match name {
         "vip" => vip::run(&channel, start, texts).map_err(|error| ("vip", error.into())),

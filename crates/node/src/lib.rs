@@ -20,6 +20,7 @@ mod launch;
 mod proxy;
 mod record;
 mod refused;
+pub mod routers;
 mod secret;
 mod services;
 mod store;

@@ -30,7 +30,8 @@ use children::Child;
 use dump::{Dump, Dumps};
 use facts::Facts;
 use lives::Lives;
-use lock::{Lock, LockError};
+use lock::Lock;
+pub(crate) use lock::{LockError, may_hold_addresses};
 use ports::PortError;
 use sockets::{SocketError, Sockets};
 
@@ -49,7 +50,7 @@ mod ports;
 mod reload;
 mod route;
 mod sockets;
-mod tell;
+pub(crate) mod tell;
 
 pub use dump::signum;
 

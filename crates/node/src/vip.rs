@@ -12,8 +12,9 @@
 use std::collections::BTreeSet;
 use std::io;
 use std::os::fd::AsFd;
+use std::time::Duration;
 
-use api::{MAX_MESSAGE, Report, Start};
+use api::{Report, Start};
 use base::Time;
 use config::cluster::Cluster;
 use engine::Buffer;
@@ -25,7 +26,7 @@ use sys::poll::{Interest, Poller, Ready};
 
 use self::instance::{Instance, Kept};
 use self::lease::VipLeases;
-use self::line::Line;
+use self::outlet::Outlet;
 use self::probe::{PROBES, Probes};
 use self::process::Process;
 use self::scripts::Scripts;
@@ -46,7 +47,9 @@ mod late;
 mod lease;
 mod leftovers;
 mod line;
+pub(crate) mod namespace;
 mod orders;
+mod outlet;
 mod perform;
 mod probe;
 mod process;
@@ -104,8 +107,10 @@ pub(crate) fn run(channel: &Channel, start: Start, texts: Texts) -> Result<(), V
     ended
 }
 
+/// One network namespace: its sockets, its devices, its instances. A node has one, with a supervisor; a process of routers
+/// has one for each of them.
 struct Driver<'a> {
-    line: Line<'a>,
+    line: Outlet<'a>,
     words: Words,
     poller: Poller,
     netlink: Netlink,
@@ -148,9 +153,11 @@ enum End {
 }
 
 /// Waits for orders and for what the kernel tells.
-fn poller(channel: &Channel, monitor: &Monitor) -> io::Result<Poller> {
+fn poller(orders: Option<&Channel>, monitor: &Monitor) -> io::Result<Poller> {
     let poller = Poller::new()?;
-    poller.add(channel.as_fd(), CHANNEL, Interest::READ)?;
+    if let Some(channel) = orders {
+        poller.add(channel.as_fd(), CHANNEL, Interest::READ)?;
+    }
     poller.add(monitor.as_fd(), MONITOR, Interest::READ)?;
     Ok(poller)
 }
@@ -168,18 +175,16 @@ enum Failure {
 }
 
 impl<'a> Driver<'a> {
-    fn new(channel: &'a Channel, start: &Start, texts: &Texts) -> Result<Self, VipError> {
+    fn new(outlet: impl Into<Outlet<'a>>, start: &Start, texts: &Texts) -> Result<Self, VipError> {
+        let outlet = outlet.into();
         let loaded = config::load(texts.sources());
         let cluster = loaded.cluster.as_ref();
         let me = cluster.and_then(|c| c.nodes.iter().position(|node| node.name == start.node));
         let monitor = devices::watch(&loaded).map_err(VipError::Netlink)?;
         let interfaces = Interfaces::read();
-        let (file, balancer) = (loaded.keepalived.as_ref(), loaded.haproxy.is_some());
-        let mut vips = config::effective_vips(cluster, file, me, balancer, &|ip| interfaces.of(ip))
-            .and_then(|vips| keys::load(vips, cluster, texts))
-            .map_err(VipError::Config)?;
+        let mut vips = namespace::vips(&loaded, me, texts, &interfaces)?;
         let refused = scripts::guard::refuse(&mut vips);
-        let poller = poller(channel, &monitor).map_err(VipError::Poll)?;
+        let poller = poller(outlet.channel(), &monitor).map_err(VipError::Poll)?;
         let netlink = Netlink::open().map_err(VipError::Netlink)?;
         // Without a shared secret there are only RFC timers.
         let ours = (start.mode == api::Mode::Adaptive)
@@ -213,7 +218,8 @@ impl<'a> Driver<'a> {
             .collect();
         let tape = Tape::start(start, cluster, &instances);
         Ok(Self {
-            line: Line::new(channel),
+            bytes: outlet.room(),
+            line: outlet,
             words: Words::new(),
             poller,
             netlink,
@@ -231,7 +237,6 @@ impl<'a> Driver<'a> {
             node: start.node.clone(),
             breaks: start.breaks.clone(),
             actions: Buffer::new(),
-            bytes: vec![0; MAX_MESSAGE],
             begins: true,
             end: None,
             refused,
@@ -297,9 +302,18 @@ impl<'a> Driver<'a> {
 
     fn turn(&mut self, ready: &mut Vec<Ready>) -> Result<(), VipError> {
         let now = sys::clock::now();
-        let due = self.due();
-        let deadline = due.min(self.deadline());
+        let deadline = self.due().min(self.deadline());
         let wait = (deadline != Time::NEVER).then(|| deadline.since(now));
+        self.turn_after(wait, ready)
+    }
+
+    /// None: waits until something comes.
+    fn turn_after(
+        &mut self,
+        wait: Option<Duration>,
+        ready: &mut Vec<Ready>,
+    ) -> Result<(), VipError> {
+        let due = self.due();
         self.poller.wait(ready, wait).map_err(VipError::Poll)?;
         self.process.woke(sys::clock::now(), due);
         for event in ready.iter() {

@@ -70,6 +70,17 @@ pub(crate) fn main(words: impl Iterator<Item = OsString>) -> ExitCode {
     if words.check {
         return check(&launch, words.check_log.as_deref());
     }
+    if node::routers::stands_in() {
+        let daemon = launch.daemon;
+        let part = node::routers::Part::Router(Box::new(launch));
+        return match node::routers::stand_in(&part, daemon) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => {
+                crate::complain(&error);
+                ExitCode::FAILURE
+            }
+        };
+    }
     match node::supervise(&launch) {
         Ok(_) => ExitCode::SUCCESS,
         Err(error) => {

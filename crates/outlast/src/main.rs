@@ -18,6 +18,8 @@ use cli::trust::CommandError;
 mod answer;
 mod as_haproxy;
 mod as_keepalived;
+mod as_state_change;
+mod routers;
 mod run;
 
 use answer::Answer;
@@ -33,6 +35,7 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Run(run::Args),
+    Routers(routers::Args),
     /// Look at configuration files, and change what the cluster runs
     #[command(subcommand)]
     Config(cli::config::Command),
@@ -84,12 +87,14 @@ fn main() -> ExitCode {
     match name.as_deref() {
         Some("haproxy") => return as_haproxy::main(words),
         Some("keepalived") => return as_keepalived::main(words),
+        Some("neutron-keepalived-state-change") => return as_state_change::main(words),
         _ => {}
     }
     // `exit` is clap's: 2 for wrong arguments, 0 after help.
     let arguments = Cli::from_arg_matches(&command().get_matches());
     match arguments.unwrap_or_else(|error| error.exit()).command {
         Command::Run(args) => run::main(&args),
+        Command::Routers(args) => routers::main(&args),
         Command::Config(command) => ExitCode::from(cli::config::run(&command, &mut Answer::new())),
         Command::Init(args) => trusted(cli::trust::init::run(&args, &mut Answer::new())),
         Command::Join(args) => trusted(cli::trust::join::run(&args, &mut Answer::new())),

@@ -3,13 +3,15 @@
 use std::io::{self, IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 
 use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
 use rustix::io::{Errno, FdFlags, fcntl_getfd, fcntl_setfd};
 use rustix::net::{
     AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags,
-    SendAncillaryBuffer, SendAncillaryMessage, SendFlags, SocketFlags, SocketType, recvmsg,
-    sendmsg, socketpair, sockopt,
+    SendAncillaryBuffer, SendAncillaryMessage, SendFlags, SocketAddrUnix, SocketFlags, SocketType,
+    accept_with, bind, connect, listen, recvmsg, sendmsg, socket_with, socketpair, sockopt,
 };
 
 /// Descriptors in one message; the kernel's own limit (`SCM_MAX_FD`).
@@ -36,6 +38,17 @@ impl Channel {
             sockopt::set_socket_send_buffer_size(end, BUFFER)?;
         }
         Ok((Self { socket: one }, Self { socket: other }))
+    }
+
+    /// To whoever listens at that path; waits for nobody.
+    ///
+    /// # Errors
+    /// `NotFound` when there is no such path, `ConnectionRefused` when nobody listens there any more, `WouldBlock` when too
+    /// many wait there already.
+    pub fn connect(path: &Path) -> io::Result<Self> {
+        let socket = unix_socket()?;
+        connect(&socket, &SocketAddrUnix::new(path)?)?;
+        Ok(Self { socket })
     }
 
     #[must_use]
@@ -110,6 +123,55 @@ impl Channel {
             return Err(io::Error::new(io::ErrorKind::InvalidData, "a message did not fit"));
         }
         Ok(received.bytes)
+    }
+}
+
+fn unix_socket() -> io::Result<OwnedFd> {
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    Ok(socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None)?)
+}
+
+/// Where others connect to. Only the user who listens, and root, may.
+#[derive(Debug)]
+pub struct Listener {
+    socket: OwnedFd,
+}
+
+impl Listener {
+    /// Takes the place of one that ended: whoever calls knows that none lives.
+    ///
+    /// # Errors
+    /// When the folder is not there or may not be written to.
+    pub fn bind(path: &Path) -> io::Result<Self> {
+        /// So many may wait until they are accepted: all routers of a host, at once.
+        const WAITING: i32 = 4096;
+        match std::fs::remove_file(path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            Ok(()) | Err(_) => {}
+        }
+        let socket = unix_socket()?;
+        bind(&socket, &SocketAddrUnix::new(path)?)?;
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))?;
+        listen(&socket, WAITING)?;
+        Ok(Self { socket })
+    }
+
+    /// The next one that connected.
+    ///
+    /// # Errors
+    /// When no descriptor is left.
+    pub fn accept(&self) -> io::Result<Option<Channel>> {
+        match accept_with(&self.socket, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK) {
+            Ok(socket) => Ok(Some(Channel { socket })),
+            Err(Errno::WOULDBLOCK | Errno::CONNABORTED | Errno::INTR) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+impl AsFd for Listener {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
     }
 }
 

@@ -20,6 +20,23 @@ pub fn current() -> io::Result<OwnedFd> {
     Ok(File::open("/proc/thread-self/ns/net")?.into())
 }
 
+/// Of another process.
+///
+/// # Errors
+/// When there is none, or it belongs to somebody else.
+pub fn of_process(pid: i32) -> io::Result<OwnedFd> {
+    Ok(File::open(Path::new("/proc").join(pid.to_string()).join("ns/net"))?.into())
+}
+
+/// Whether both are one.
+///
+/// # Errors
+/// None for descriptors of namespaces.
+pub fn are_same(one: BorrowedFd<'_>, other: BorrowedFd<'_>) -> io::Result<bool> {
+    let (one, other) = (rustix::fs::fstat(one)?, rustix::fs::fstat(other)?);
+    Ok((one.st_dev, one.st_ino) == (other.st_dev, other.st_ino))
+}
+
 /// Moves this thread, and those it starts later, into a namespace.
 ///
 /// # Errors

@@ -20,6 +20,7 @@ pub use crate::signal::{
 };
 
 mod child;
+pub mod stand_in;
 pub mod table;
 
 /// The number under which a child finds its [`Channel`].

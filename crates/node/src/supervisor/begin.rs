@@ -73,13 +73,18 @@ pub(super) fn in_background(launch: &Launch) -> Result<bool, SuperviseError> {
     }
 }
 
-fn say_bound() {
+fn say_bound(launch: &Launch) -> Result<(), SuperviseError> {
     if std::env::var_os(BACKGROUND).is_some()
         && let Ok(parent) = Channel::inherited(sys::process::CHANNEL)
     {
         // A parent that is gone waits for nothing.
         let _ = parent.send(BOUND, &[]);
     }
+    if launch.daemon && launch.mode == Mode::Rfc {
+        // Whoever started it as keepalived reads its streams to their end, and would wait for ever.
+        sys::process::stand_in::forget_streams().map_err(SuperviseError::Daemon)?;
+    }
+    Ok(())
 }
 
 fn write_pid_file(launch: &Launch, pid: i32) -> Result<(), SuperviseError> {
@@ -139,7 +144,7 @@ impl Supervisor {
             drain_limit: Config::DRAIN_LIMIT,
             generation: 1,
         };
-        say_bound();
+        say_bound(&launch)?;
         let mut facts = Facts::default();
         facts.duty = crate::duty::kept(&plan.state_dir);
         let roles = Roles::new(config, sys::clock::now());

@@ -10,9 +10,10 @@ use super::{Driver, End};
 
 impl Driver<'_> {
     pub(super) fn orders(&mut self) {
+        let Some(channel) = self.line.channel() else { return };
         let mut fds = Vec::new();
         loop {
-            match self.line.channel().receive(&mut self.bytes, &mut fds) {
+            match channel.receive(&mut self.bytes, &mut fds) {
                 Ok(0) => {
                     self.end = Some(End::Stop);
                     return;

@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::os::fd::OwnedFd;
 use std::time::Duration;
 
-use api::{Mode, VipCause, VipRole, VipState};
+use api::{MAX_MESSAGE, Mode, VipCause, VipRole, VipState};
 use config::Source;
 use config::cluster::Cluster;
 use engine::packet::{Kind, MAX_BODY, MAX_PACKET, Seal};

@@ -24,10 +24,20 @@ const ANSWER_WITHIN: Timespec = Timespec { tv_sec: 5, tv_nsec: 0 };
 /// Room for changes that arrive while this process does something else (bytes).
 const QUEUE: usize = 1024 * 1024;
 
+thread_local! {
+    /// One for all sockets of a thread: a process has thousands of them where it has hundreds of namespaces, and reads one at
+    /// a time.
+    static SHARED: RefCell<Box<[u8]>> = RefCell::new(vec![0; BUFFER].into_boxed_slice());
+}
+
+/// Whoever works on it asks no other socket meanwhile.
+fn with_buffer<T>(work: impl FnOnce(&mut [u8]) -> T) -> T {
+    SHARED.with_borrow_mut(|buffer| work(buffer))
+}
+
 #[derive(Debug)]
 pub(super) struct Transport {
     fd: OwnedFd,
-    buffer: RefCell<Box<[u8]>>,
     sequence: Cell<u32>,
 }
 
@@ -40,8 +50,7 @@ impl Transport {
             sockopt::set_socket_recv_buffer_size(&fd, QUEUE)?;
         }
         bind(&fd, &SocketAddrNetlink::new(0, groups))?;
-        let buffer = RefCell::new(vec![0; BUFFER].into_boxed_slice());
-        Ok(Self { fd, buffer, sequence: Cell::new(1) })
+        Ok(Self { fd, sequence: Cell::new(1) })
     }
 
     /// Sends a request and waits for the acknowledgement; answers before it go to `each`.
@@ -53,9 +62,17 @@ impl Transport {
         let sequence = self.sequence.replace(self.sequence.get().wrapping_add(1));
         let bytes = request.finish(sequence);
         send(&self.fd, bytes, SendFlags::NOSIGNAL)?;
-        let mut buffer = self.buffer.borrow_mut();
+        with_buffer(|buffer| self.answers(sequence, buffer, each))
+    }
+
+    fn answers(
+        &self,
+        sequence: u32,
+        buffer: &mut [u8],
+        each: &mut dyn FnMut(u16, &[u8]),
+    ) -> io::Result<()> {
         loop {
-            let count = self.wait(&mut buffer)?;
+            let count = self.wait(buffer)?;
             let mut rest = &buffer[..count];
             while let Some((kind, number, body, next)) = split(rest) {
                 rest = next;
@@ -83,18 +100,19 @@ impl Transport {
 
     /// What the kernel tells unasked: the next datagram's messages; false: nothing there.
     pub(super) fn hear(&self, each: &mut dyn FnMut(u16, &[u8])) -> io::Result<bool> {
-        let mut buffer = self.buffer.borrow_mut();
-        let count = match recv(&self.fd, &mut buffer[..], RecvFlags::empty()) {
-            Err(Errno::WOULDBLOCK) => return Ok(false),
-            Err(error) => return Err(error.into()),
-            Ok((count, _whole)) => count,
-        };
-        let mut rest = &buffer[..count];
-        while let Some((kind, _number, body, next)) = split(rest) {
-            rest = next;
-            each(kind, body);
-        }
-        Ok(true)
+        with_buffer(|buffer| {
+            let count = match recv(&self.fd, &mut *buffer, RecvFlags::empty()) {
+                Err(Errno::WOULDBLOCK) => return Ok(false),
+                Err(error) => return Err(error.into()),
+                Ok((count, _whole)) => count,
+            };
+            let mut rest = &buffer[..count];
+            while let Some((kind, _number, body, next)) = split(rest) {
+                rest = next;
+                each(kind, body);
+            }
+            Ok(true)
+        })
     }
 
     fn wait(&self, buffer: &mut [u8]) -> io::Result<usize> {

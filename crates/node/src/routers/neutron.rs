@@ -1,0 +1,197 @@
+//! Tells neutron's agent how routers stand, in ordinary threads: neither its disk nor its answer delays an advert.
+//!
+//! As `neutron-keepalived-state-change` does it: the file `state` beside the router's configuration, and a request on the
+//! agent's socket whose headers say which router and what it is.
+
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use api::router::WatchEntry;
+use serde::{Deserialize, Serialize};
+use sys::channel::Channel;
+use sys::poll::{Interest, Poller};
+
+/// So many may be told at the same time: an agent that starts answers slowly.
+const THREADS: usize = 4;
+/// A message, an answer and a few small buffers (bytes).
+const STACK: usize = 128 * 1024;
+/// An agent that does not answer in so long is asked again.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// No message is longer (bytes).
+const LONGEST: usize = 16 * 1024;
+
+/// One telling.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub(super) struct Job {
+    pub(super) number: u64,
+    pub(super) primary: bool,
+    /// What the agent calls that.
+    pub(super) word: String,
+    pub(super) watch: WatchEntry,
+}
+
+/// What came of it.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub(super) struct Outcome {
+    pub(super) number: u64,
+    pub(super) primary: bool,
+    /// Why the agent has not heard it.
+    pub(super) error: Option<String>,
+}
+
+/// The threads. They end when this does.
+#[derive(Debug)]
+pub(super) struct Neutron {
+    jobs: Channel,
+    buffer: Vec<u8>,
+}
+
+impl Neutron {
+    /// Before the calling thread is a real-time one.
+    pub(super) fn start() -> io::Result<Self> {
+        let (jobs, taken) = Channel::pair()?;
+        let taken = Arc::new(taken);
+        for _ in 0..THREADS {
+            let taken = Arc::clone(&taken);
+            let thread = std::thread::Builder::new().name("outlast-neutron".to_owned());
+            thread.stack_size(STACK).spawn(move || work(&taken))?;
+        }
+        Ok(Self { jobs, buffer: vec![0; LONGEST] })
+    }
+
+    pub(super) fn fd(&self) -> BorrowedFd<'_> {
+        self.jobs.as_fd()
+    }
+
+    /// False: too many are on their way.
+    pub(super) fn tell(&self, job: &Job) -> bool {
+        let bytes = serde_json::to_vec(job).unwrap_or_default();
+        self.jobs.send(&bytes, &[]).is_ok()
+    }
+
+    pub(super) fn outcome(&mut self) -> Option<Outcome> {
+        let length = self.jobs.receive(&mut self.buffer, &mut vec![]).ok()?;
+        serde_json::from_slice(&self.buffer[..length]).ok()
+    }
+}
+
+fn work(jobs: &Channel) {
+    let Ok(poller) = Poller::new() else { return };
+    if poller.add(jobs.as_fd(), 0, Interest::READ).is_err() {
+        return;
+    }
+    let (mut ready, mut buffer) = (Vec::with_capacity(1), vec![0; LONGEST]);
+    loop {
+        match jobs.receive(&mut buffer, &mut vec![]) {
+            Ok(0) => return,
+            Ok(length) => {
+                let Ok(job) = serde_json::from_slice::<Job>(&buffer[..length]) else { continue };
+                let error = tell(&job).err().map(|error| error.to_string());
+                let outcome = Outcome { number: job.number, primary: job.primary, error };
+                let bytes = serde_json::to_vec(&outcome).unwrap_or_default();
+                // There are no more outcomes than jobs, which had room.
+                let _gone = jobs.send(&bytes, &[]);
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                if poller.wait(&mut ready, None).is_err() {
+                    return;
+                }
+            }
+            Err(_) => return,
+        }
+    }
+}
+
+fn tell(job: &Job) -> io::Result<()> {
+    let written = write_state(&job.watch, &job.word);
+    request(Path::new(&job.watch.agent), &job.watch.router, &job.word)?;
+    written
+}
+
+/// The agent reads it, and writes it itself when it starts: it has to stay its own.
+fn write_state(watch: &WatchEntry, word: &str) -> io::Result<()> {
+    let path = Path::new(&watch.folder).join("state");
+    let is_new = !path.exists();
+    let mut file = File::options().write(true).create(true).truncate(true).open(&path)?;
+    file.write_all(word.as_bytes())?;
+    if let Some((user, group)) = watch.owner.filter(|_| is_new) {
+        std::os::unix::fs::chown(&path, Some(user), Some(group))?;
+    }
+    Ok(())
+}
+
+/// What the agent's server hears: a request without a body, by HTTP/1.1.
+fn question(router: &str, word: &str) -> String {
+    format!(
+        "GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nX-Neutron-Router-Id: {router}\r\nX-Neutron-State: {word}\r\n\
+         Accept-Encoding: identity\r\nConnection: close\r\n\r\n"
+    )
+}
+
+fn request(agent: &Path, router: &str, word: &str) -> io::Result<()> {
+    let mut stream = UnixStream::connect(agent)?;
+    stream.set_read_timeout(Some(PATIENCE))?;
+    stream.set_write_timeout(Some(PATIENCE))?;
+    stream.write_all(question(router, word).as_bytes())?;
+    let mut head = [0; 12];
+    stream.read_exact(&mut head)?;
+    match &head {
+        [b'H', b'T', b'T', b'P', b'/', b'1', b'.', _, b' ', b'2', b'0', b'0'] => Ok(()),
+        other => Err(io::Error::other(format!(
+            "the agent answered `{}`",
+            String::from_utf8_lossy(other).escape_debug()
+        ))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::net::UnixListener;
+
+    use super::*;
+
+    /// An agent that answers once with these bytes; what it heard.
+    fn asked(answer: &'static str) -> (io::Result<()>, String) {
+        let path = std::env::temp_dir().join(format!(
+            "outlast-agent-{}-{}",
+            std::process::id(),
+            answer.len()
+        ));
+        let listener = UnixListener::bind(&path).unwrap();
+        let agent = std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            let (mut heard, mut bytes) = (vec![], [0; 512]);
+            while !heard.ends_with(b"\r\n\r\n") {
+                let length = stream.read(&mut bytes).unwrap();
+                heard.extend_from_slice(&bytes[..length]);
+            }
+            stream.write_all(answer.as_bytes()).unwrap();
+            String::from_utf8(heard).unwrap()
+        });
+        let told = request(&path, "4f1c", "primary");
+        let heard = agent.join().unwrap();
+        std::fs::remove_file(&path).unwrap();
+        (told, heard)
+    }
+
+    #[test]
+    fn the_agent_is_asked_as_neutrons_own_program_asks_it() {
+        let (told, heard) = asked("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n");
+        told.unwrap();
+        assert!(heard.starts_with("GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n"), "{heard}");
+        assert!(heard.contains("\r\nX-Neutron-Router-Id: 4f1c\r\n"), "{heard}");
+        assert!(heard.contains("\r\nX-Neutron-State: primary\r\n"), "{heard}");
+    }
+
+    #[test]
+    fn another_answer_than_200_is_none() {
+        for answer in ["HTTP/1.1 500 Oh\r\n\r\n", "SSH-2.0-OpenSSH_9.2\r\n", "HTTP"] {
+            assert!(asked(answer).0.is_err(), "{answer}");
+        }
+    }
+}

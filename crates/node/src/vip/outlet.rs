@@ -1,0 +1,88 @@
+//! To whom the driver of one network namespace tells what it did.
+
+use std::cell::RefCell;
+use std::os::fd::BorrowedFd;
+
+use api::{MAX_MESSAGE, Report};
+use base::Time;
+use sys::channel::Channel;
+
+use super::line::Line;
+
+/// Reports of one router that wait at most; one turn makes a handful.
+const WAITING: usize = 64;
+
+#[derive(Debug)]
+pub(super) enum Outlet<'a> {
+    /// Of a node: from there come orders, too.
+    Supervisor(Line<'a>),
+    /// Of one router among many: what their process takes after each turn.
+    Router(RefCell<Vec<Report>>),
+}
+
+impl<'a> From<&'a Channel> for Outlet<'a> {
+    fn from(channel: &'a Channel) -> Self {
+        Self::Supervisor(Line::new(channel))
+    }
+}
+
+impl<'a> Outlet<'a> {
+    /// From where orders come.
+    pub(super) fn channel(&self) -> Option<&'a Channel> {
+        match self {
+            Self::Supervisor(line) => Some(line.channel()),
+            Self::Router(_) => None,
+        }
+    }
+
+    /// For orders.
+    pub(super) fn room(&self) -> Vec<u8> {
+        self.channel().map_or_else(Vec::new, |_| vec![0; MAX_MESSAGE])
+    }
+
+    pub(super) fn say(&self, report: &Report) {
+        match self {
+            Self::Supervisor(line) => line.say(report),
+            Self::Router(waiting) => {
+                // The rest is of no interest to anybody there.
+                if matches!(report, Report::Vip(_) | Report::Event(_)) {
+                    let mut waiting = waiting.borrow_mut();
+                    if waiting.len() < WAITING {
+                        waiting.push(report.clone());
+                    }
+                }
+            }
+        }
+    }
+
+    /// A message with a descriptor; routers have none to pass.
+    pub(super) fn pass(&self, report: &Report, fd: BorrowedFd<'_>) {
+        if let Self::Supervisor(line) = self {
+            line.pass(report, fd);
+        }
+    }
+
+    /// How many words were lost, once that can be told.
+    pub(super) fn flush(&self) -> Option<u64> {
+        match self {
+            Self::Supervisor(line) => line.flush(),
+            Self::Router(_) => None,
+        }
+    }
+
+    /// When it is to be flushed.
+    pub(super) fn deadline(&self, now: Time) -> Time {
+        match self {
+            Self::Supervisor(line) => line.deadline(now),
+            Self::Router(_) => Time::NEVER,
+        }
+    }
+
+    /// What a router told since this was asked last.
+    pub(super) fn take(&self) -> Vec<Report> {
+        match self {
+            Self::Supervisor(_) => Vec::new(),
+            Self::Router(waiting) => waiting.take(),
+        }
+    }
+}
