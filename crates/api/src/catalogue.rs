@@ -340,6 +340,12 @@ pub const EVENTS: &[EventKind] = &[
         "end one of them and restart outlast on the one that stays; if somebody copied its folders: revoke and join anew",
     ),
     act(
+        "vip-accepts",
+        "vip",
+        "the file says `no_accept`, and the kernel does not drop what is for the address",
+        "look whether this kernel has nftables (`nft list tables`)",
+    ),
+    act(
         "vip-adverts-refused",
         "vip, node",
         "adverts came that are not obeyed (with other addresses: obeyed all the same); the first of a reason, and again after ten minutes",
@@ -370,6 +376,12 @@ pub const EVENTS: &[EventKind] = &[
     ),
     told("vip-beats-taken", "node", "the vip process is in time for the beats that the file wants"),
     told("vip-claimed", "vip", "this node holds the address now"),
+    act(
+        "vip-device-refused",
+        "vip",
+        "the kernel does not make, set up or remove the device of a group's own hardware address",
+        "look at the device that the evidence names: another one may have its name",
+    ),
     told("vip-enforced", "node", "the kernel ends vip leases in time again"),
     act("vip-failed", "node", "the vip process said that it cannot go on", RESTARTED),
     act(
@@ -391,6 +403,7 @@ pub const EVENTS: &[EventKind] = &[
         "find who did (a script with `tc`, a network agent): while it is off, nothing but the process ends a vip lease",
     ),
     told("vip-granted", "vip", "a majority grants again what a node held without one"),
+    told("vip-kept-out", "vip", "the kernel drops what is for an address of `no_accept` again"),
     act(
         "vip-lost",
         "process",

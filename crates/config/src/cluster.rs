@@ -12,11 +12,14 @@ pub use notify::{
 pub use store::{Etcd, Store};
 
 pub(crate) use access::ACCESS;
+pub(crate) use bfd::BFD_KEYS;
 pub(crate) use read::{Field, REQUIRED};
 
 use crate::{Diagnostic, Source, diagnostic};
 
+mod accept;
 mod access;
+mod bfd;
 mod dashboard;
 pub(crate) mod fields;
 mod hmac;
@@ -29,6 +32,7 @@ mod reference;
 pub(crate) mod store;
 mod together;
 pub(crate) mod vips;
+mod virtual_mac;
 
 /// 2,000 nodes of two networks and a thousand services have 300 KB; reading TOML takes a hundred times its size (bytes).
 const MAX_FILE: usize = 1 << 20;

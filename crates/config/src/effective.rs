@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use crate::cluster::{self, Cluster, VipCheck};
+use crate::keepalived::vmac;
 use crate::keepalived::{Instance, Keepalived, State, Track};
 use crate::notify::{Fifo, Group, Hook, Notify};
 use crate::vip::{
@@ -34,6 +35,8 @@ pub fn effective_vips(
     interface_of: &dyn Fn(IpAddr) -> Option<String>,
 ) -> Result<Vec<Vip>, Vec<String>> {
     let (mut vips, mut wrong) = (Vec::new(), Vec::new());
+    // Of the devices that groups have of their own.
+    let mut names = Vec::new();
     if let (Some(cluster), Some(node)) = (cluster, node)
         && cluster.is_compute(node)
     {
@@ -41,7 +44,7 @@ pub fn effective_vips(
     }
     if let (Some(cluster), Some(node)) = (cluster, node) {
         for vip in &cluster.vips {
-            match from_cluster(cluster, vip, node, interface_of) {
+            match from_cluster(cluster, vip, node, interface_of, &mut names) {
                 Ok(found) => vips.extend(found),
                 Err(why) => wrong.push(why),
             }
@@ -53,6 +56,7 @@ pub fn effective_vips(
         let has_balancer = balancer || cluster.is_some_and(|cluster| cluster.haproxy.is_some());
         let Some(file) = keepalived else { continue };
         let mut vip = from_keepalived(instance, file, has_balancer);
+        vmac::place(instance, &mut vip, &mut names);
         if let (Some(cluster), Some(node)) = (cluster, node) {
             vip.priority = file_priority(cluster, node, instance.priority);
         }
@@ -98,6 +102,7 @@ fn from_cluster(
     vip: &cluster::Vip,
     node: usize,
     interface_of: &dyn Fn(IpAddr) -> Option<String>,
+    names: &mut Vec<String>,
 ) -> Result<Option<Vip>, String> {
     let address = |ip: &IpAddr| {
         let prefix = if ip.is_ipv6() && vip.prefix == 32 { 128 } else { vip.prefix };
@@ -133,7 +138,7 @@ fn from_cluster(
     let peers = vip.order.iter().filter(|peer| **peer != node).filter_map(|peer| on_network(*peer));
     let (mut track_balancer, mut track_scripts) = (false, Vec::new());
     checks(&vip.check, &mut track_balancer, &mut track_scripts);
-    Ok(Some(Vip {
+    let mut effective = Vip {
         name: vip.name.clone(),
         interface,
         router_id: vip.router_id,
@@ -149,6 +154,8 @@ fn from_cluster(
         password: vip.password.as_deref().map(password),
         hmac: vip.hmac.clone(),
         addresses,
+        virtual_macs: Vec::new(),
+        advert_mac: None,
         ways: Vec::new(),
         source: vip.source.or(own_source),
         unicast_peers: if vip.unicast { peers.filter(same_kind).collect() } else { Vec::new() },
@@ -159,12 +166,20 @@ fn from_cluster(
         weighed_interfaces: Vec::new(),
         track_processes: Vec::new(),
         track_files: Vec::new(),
+        track_bfds: vip.bfd.iter().cloned().collect(),
+        interface_delays: Vec::new(),
+        promotes_secondaries: false,
+        accepts: vip.accepts,
         track_scripts,
         track_balancer,
         has_lease: vip.has_lease,
         votes_only: false,
         notify: Notify { every: vip.notify.clone(), ..Notify::default() },
-    }))
+    };
+    if vip.has_virtual_mac {
+        effective.place_on_virtual_mac(names);
+    }
+    Ok(Some(effective))
 }
 
 fn checks(check: &VipCheck, balancer: &mut bool, scripts: &mut Vec<Script>) {
@@ -213,7 +228,8 @@ fn processes(instance: &Instance, file: &Keepalived) -> Vec<TrackedProcess> {
         process.reversed = track.reverse.unwrap_or(process.reversed);
         Some(process)
     };
-    instance.track_processes.iter().filter_map(of).collect()
+    let all = file.with_group(instance, |it| &it.track_processes, |it| &it.track_processes);
+    all.iter().filter_map(of).collect()
 }
 
 fn files(instance: &Instance, file: &Keepalived) -> Vec<TrackedFile> {
@@ -224,7 +240,8 @@ fn files(instance: &Instance, file: &Keepalived) -> Vec<TrackedFile> {
         tracked.reversed = track.reverse.unwrap_or(tracked.reversed);
         Some(tracked)
     };
-    instance.track_files.iter().filter_map(of).collect()
+    let all = file.with_group(instance, |it| &it.track_files, |it| &it.track_files);
+    all.iter().filter_map(of).collect()
 }
 
 /// Where a balancer runs beside, it is ours: its death takes the address away at once.
@@ -262,6 +279,8 @@ pub(crate) fn from_keepalived(instance: &Instance, file: &Keepalived, track_bala
         password: instance.authentication.as_ref().map(|auth| password(&auth.password)),
         hmac: instance.hmac.clone(),
         addresses: instance.addresses.iter().chain(&instance.excluded).cloned().collect(),
+        virtual_macs: Vec::new(),
+        advert_mac: None,
         ways: ways(instance),
         source: instance.source,
         unicast_peers: instance.unicast_peers.clone(),
@@ -276,6 +295,10 @@ pub(crate) fn from_keepalived(instance: &Instance, file: &Keepalived, track_bala
         weighed_interfaces: weighed.into_iter().filter_map(weigh).collect(),
         track_processes: processes(instance, file),
         track_files: files(instance, file),
+        track_bfds: file.tracked_bfds(instance),
+        interface_delays: file.delays.clone(),
+        promotes_secondaries: instance.promotes_secondaries,
+        accepts: instance.accepts,
         track_scripts,
         track_balancer,
         has_lease: false,

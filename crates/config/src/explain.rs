@@ -100,6 +100,7 @@ pub fn all() -> Vec<Explained> {
     keys(toml, "[node.NAME]", fields::NODE);
     keys(toml, "[vip.NAME]", vips::VIP);
     keys(toml, "`check = { ... }` of [vip.NAME]", vips::SCRIPT);
+    keys(toml, "`bfd = { ... }` of [vip.NAME]", crate::cluster::BFD_KEYS);
     keys(toml, "`notify = { ... }` of [vip.NAME]", vips::PROGRAM);
     keys(toml, "[service.NAME]", fields::SERVICE);
     keys(toml, "[dashboard]", fields::DASHBOARD);
@@ -123,6 +124,12 @@ pub(crate) const SECTIONS: [(&str, &str, &str, &str); 16] = [
     ("HAProxy", "frontend", "<name>", "a proxy that listens and hands requests to a backend"),
     ("HAProxy", "backend", "<name>", "a proxy with servers, their checks and their order"),
     ("HAProxy", "listen", "<name>", "frontend and backend in one: it listens and has servers"),
+    (
+        "keepalived",
+        "bfd_instance",
+        "<name> { ... }",
+        "a way to another system that is watched (BFD)",
+    ),
     ("keepalived", "global_defs", "{ ... }", "what holds for all instances"),
     (
         "keepalived",
@@ -187,6 +194,7 @@ fn of_keepalived(rows: &mut Vec<Explained>) {
     table(rows, NAME, "vrrp_instance NAME", keepalived::INSTANCE_KEYWORDS);
     table(rows, NAME, "vrrp_track_process NAME", keepalived::PROCESS_KEYWORDS);
     table(rows, NAME, "vrrp_track_file NAME", keepalived::FILE_KEYWORDS);
+    table(rows, NAME, "bfd_instance NAME", keepalived::BFD_KEYWORDS);
     for name in keepalived::OTHER_BLOCKS {
         later(rows, NAME, "a file", name);
     }

@@ -1,5 +1,6 @@
 //! keepalived's language: virtual IPs.
 
+pub use bfd::BfdBlock;
 pub use expand::Node;
 pub use fixed::FixedBlocks;
 pub use hmac::Signed;
@@ -9,8 +10,10 @@ pub use model::{
 };
 pub use protocol::Written;
 pub use rules::WrittenRule;
+pub use vmac::{VirtualMac, WrittenMac};
 pub use watch::{FileBlock, ProcessBlock};
 
+pub(crate) use bfd::BFD as BFD_KEYWORDS;
 pub(crate) use blocks::{
     GLOBAL as GLOBAL_KEYWORDS, SCRIPT as SCRIPT_KEYWORDS, TOP as OTHER_BLOCKS,
     TOP_IDLE as TOP_WORDS, TOP_RUN,
@@ -23,7 +26,9 @@ pub(crate) use watch::{FILE as FILE_KEYWORDS, PROCESS as PROCESS_KEYWORDS};
 
 use crate::{Diagnostic, Source};
 
+mod bfd;
 mod blocks;
+mod delays;
 mod expand;
 mod family;
 mod fixed;
@@ -37,8 +42,10 @@ mod piece;
 mod protocol;
 mod routes;
 mod rules;
+mod strict;
 mod sync;
 mod travel;
+pub(crate) mod vmac;
 mod watch;
 mod words;
 

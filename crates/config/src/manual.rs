@@ -61,6 +61,7 @@ pub fn keepalived() -> String {
     page.table("vrrp_sync_group NAME", &[keepalived::SYNC_GROUP_KEYWORDS], false);
     page.table("vrrp_track_process NAME", &[keepalived::PROCESS_KEYWORDS], false);
     page.table("vrrp_track_file NAME", &[keepalived::FILE_KEYWORDS], false);
+    page.table("bfd_instance NAME", &[keepalived::BFD_KEYWORDS], false);
     let names = |words: &[&str]| -> String {
         words.iter().map(|word| format!("`{word}`")).collect::<Vec<_>>().join(", ")
     };
@@ -115,6 +116,7 @@ pub fn cluster() -> String {
     field_table(&mut text, "[node.NAME]", fields::NODE);
     field_table(&mut text, "[vip.NAME]", vips::VIP);
     field_table(&mut text, "check = { ... } of [vip.NAME]", vips::SCRIPT);
+    field_table(&mut text, "bfd = { ... } of [vip.NAME]", crate::cluster::BFD_KEYS);
     field_table(&mut text, "notify = { ... } of [vip.NAME]", vips::PROGRAM);
     field_table(&mut text, "[service.NAME]", fields::SERVICE);
     field_table(&mut text, "[dashboard]", fields::DASHBOARD);

@@ -9,14 +9,18 @@ use base::Span;
 use crate::diagnostic::Diagnostic;
 use crate::notify::Notify;
 
+mod bfd;
 mod hmac;
 mod travel;
+pub(crate) mod virtual_mac;
 mod watch;
 mod way;
 
+pub use bfd::{BfdSession, TrackedBfd};
 pub use hmac::{Hmac, KEY_BYTES, Key, KeyValue, Mode, Replay, WINDOW};
 pub use travel::{Routed, Travel};
-pub use watch::{MadeFile, Matching, TrackedFile, TrackedProcess};
+pub use virtual_mac::{Mac, VirtualMac};
+pub use watch::{InterfaceDelay, MadeFile, Matching, TrackedFile, TrackedProcess};
 pub use way::{Network, Rule, Then, Way};
 
 /// One VRRP instance on one node: made from `outlast.toml` or from keepalived's file by
@@ -53,6 +57,11 @@ pub struct Vip {
     pub addresses: Vec<Address>,
     /// Routes and rules that are made and removed with the addresses.
     pub ways: Vec<Way>,
+    /// Devices of its own under the group's hardware address, which some of its addresses name (`use_vmac`). The first of
+    /// its interface and kind hears adverts as well.
+    pub virtual_macs: Vec<VirtualMac>,
+    /// The hardware address that adverts to all of a link leave from; none: the interface's.
+    pub advert_mac: Option<Mac>,
     /// Source of adverts; where none is given the first address of `interface`, over IPv6 the first that is for its link.
     pub source: Option<IpAddr>,
     /// Unicast peers; empty: multicast.
@@ -68,6 +77,13 @@ pub struct Vip {
     pub weighed_interfaces: Vec<Weighed>,
     pub track_processes: Vec<TrackedProcess>,
     pub track_files: Vec<TrackedFile>,
+    pub track_bfds: Vec<TrackedBfd>,
+    /// Of devices of this node, whoever needs them.
+    pub interface_delays: Vec<InterfaceDelay>,
+    /// The kernel keeps the other addresses of a network on `interface` when the first one goes.
+    pub promotes_secondaries: bool,
+    /// Whether who holds it accepts packets for its addresses; the owner (priority 255) does in any case.
+    pub accepts: bool,
     /// The vip waits for these; positions in the list of scripts.
     pub track_scripts: Vec<Script>,
     /// Whether a dead or frozen balancer of this node takes the address away (`check = "balancer"`).
@@ -150,6 +166,8 @@ pub struct Address {
     pub scope: u8,
     /// Of IPv6: for so many seconds it is a source of what this node sends by itself; none: for ever.
     pub preferred: Option<u32>,
+    /// On a device under the group's hardware address (`use_vmac` of an address).
+    pub uses_virtual_mac: bool,
 }
 
 /// What a node has from its start to its end, whoever holds a virtual IP.
@@ -237,6 +255,7 @@ impl Address {
             is_excluded: false,
             scope: 0,
             preferred: Self::preferred_by_length(ip, prefix),
+            uses_virtual_mac: false,
         }
     }
 
@@ -271,6 +290,8 @@ impl Vip {
             hmac: None,
             addresses,
             ways: Vec::new(),
+            virtual_macs: Vec::new(),
+            advert_mac: None,
             source: None,
             unicast_peers: Vec::new(),
             travel: Travel::default(),
@@ -280,6 +301,10 @@ impl Vip {
             weighed_interfaces: Vec::new(),
             track_processes: Vec::new(),
             track_files: Vec::new(),
+            track_bfds: Vec::new(),
+            interface_delays: Vec::new(),
+            promotes_secondaries: false,
+            accepts: true,
             track_scripts: Vec::new(),
             track_balancer: false,
             has_lease: false,

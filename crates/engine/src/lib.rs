@@ -7,6 +7,7 @@
 pub mod asking;
 pub mod back;
 pub mod balance;
+pub mod bfd;
 mod buffer;
 pub mod carry;
 pub mod duty;

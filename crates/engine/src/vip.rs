@@ -28,6 +28,7 @@ use crate::Buffer;
 
 mod action;
 mod admit;
+pub mod bounce;
 mod burst;
 pub mod crew;
 mod delay;

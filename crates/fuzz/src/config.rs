@@ -33,8 +33,7 @@ pub(crate) fn keepalived(bytes: &[u8]) {
     let one = std::slice::from_ref(&source);
     if let Some(text) = config::keepalived::flattened(one, 0, node) {
         let around = Around { node, ..Around::default() };
-        let written =
-            config::load_with(vec![Source { path: source.path.clone(), ..source.clone() }], around);
+        let written = config::load_with(vec![source.clone()], around);
         if let (Some(written), true) = (&written.keepalived, !written.has_errors()) {
             let flat = Source { path: source.path.clone(), text };
             let (given, findings) = config::keepalived::parse(&flat, 0);

@@ -6,6 +6,7 @@
 //! `fuzz` at the root, nightly), which looks for such bytes, and the tests of this crate, which run
 //! every input that was ever worth keeping (`fuzz/corpus`).
 
+mod bfd;
 mod config;
 mod gossip;
 mod messages;
@@ -38,6 +39,7 @@ pub const TARGETS: [Target; 20] = [
     target("config_changes", "files that are repaired and imported", config::changes),
     target("datagram", "adverts, sealed packets and what is in them", network::datagram),
     target("vip_beat", "what vip processes say about their vip leases", network::vip_beat),
+    target("bfd", "packets of BFD, one after the other", bfd::packets),
     target("gossip", "what many nodes tell each other about each other", gossip::body),
     target("http_head", "heads of requests and of answers", proxy::fuzz::http_head),
     target("http_body", "chunked bodies and bodies of a length", proxy::fuzz::http_body),

@@ -19,11 +19,12 @@ use base::Time;
 use config::cluster::Cluster;
 use engine::Buffer;
 use engine::vip::refusals::Refusals;
-use engine::vip::{Action, Input};
+use engine::vip::{Action, Input, together as held_together};
 use sys::channel::Channel;
 use sys::netlink::{Monitor, Netlink};
 use sys::poll::{Interest, Poller, Ready};
 
+use self::around::Around;
 use self::instance::{Instance, Kept};
 use self::lease::VipLeases;
 use self::outlet::Outlet;
@@ -38,6 +39,8 @@ use self::words::Words;
 use crate::files::Texts;
 use crate::launch::Interfaces;
 
+mod around;
+mod bfd;
 mod devices;
 mod gate;
 mod hear;
@@ -64,6 +67,7 @@ mod tell;
 #[cfg(test)]
 mod tests;
 mod together;
+mod virtual_mac;
 mod watch;
 mod wire;
 mod words;
@@ -121,7 +125,7 @@ struct Driver<'a> {
     wire: Wire,
     probes: Probes,
     scripts: Scripts,
-    watch: Option<Watch>,
+    around: Around,
     tape: Tape,
     /// Names of nodes by position.
     nodes: Vec<String>,
@@ -191,7 +195,6 @@ impl<'a> Driver<'a> {
             .then(|| Some((cluster?, me?, texts.secret.as_deref()?)))
             .flatten();
         let (wire, scripts) = (Wire::new(&vips, ours, start.life), Scripts::new(&vips));
-        let watch = Watch::start(&vips, &poller, WATCH).map_err(VipError::Poll)?;
         let virtual_ips = source::virtual_ips(&vips, &start.leftovers);
         let context = instance::Context {
             cluster,
@@ -204,6 +207,7 @@ impl<'a> Driver<'a> {
             virtual_ips: &virtual_ips,
         };
         let now = sys::clock::now();
+        let around = Around::new(&vips, start, &poller, now).map_err(VipError::Poll)?;
         let of = ours.map(|(cluster, me, _)| (cluster, me));
         let own = instance::own_addresses(&context);
         let network_of = |device: &str| instance::network_of(device, &own, &interfaces);
@@ -229,7 +233,7 @@ impl<'a> Driver<'a> {
             wire,
             probes: Probes::default(),
             scripts,
-            watch,
+            around,
             tape,
             nodes: names(cluster),
             networks: cluster.map(|cluster| cluster.networks.clone()).unwrap_or_default(),
@@ -252,6 +256,8 @@ impl<'a> Driver<'a> {
     /// What a process before this one may have left, then the first facts.
     fn begin(&mut self, start: &Start) {
         self.shut_gate();
+        self.begin_virtual_macs(&start.adopt);
+        self.promote();
         self.instances.iter_mut().for_each(Instance::open_speakers);
         let mut refused = Vec::new();
         let seconds = self.take_leftovers_off(&start.leftovers, &start.adopt);
@@ -290,7 +296,12 @@ impl<'a> Driver<'a> {
         }
         self.leave_leases(&mut ready)?;
         match self.end {
-            Some(End::Stop) => self.step_all(Input::Stop),
+            Some(End::Stop) => {
+                self.step_all(Input::Stop);
+                self.end_bfd();
+                self.demote();
+                self.remove_virtual_macs();
+            }
             // Its last word: what the next process adopts.
             Some(End::Retire) | None => {
                 self.tell_states();
@@ -321,6 +332,7 @@ impl<'a> Driver<'a> {
                 CHANNEL => self.orders(),
                 MONITOR => self.devices(),
                 WATCH => {}
+                token if (bfd::TOKEN..SOCKETS).contains(&token) => self.hear_bfd(token),
                 token if token >= SCRIPTS => {}
                 token if token >= PROBES => self.probed(token),
                 token => self.packets(token),
@@ -343,6 +355,7 @@ impl<'a> Driver<'a> {
         let gate = self.vip_leases.as_ref().map_or(Time::NEVER, |all| all.guard.again());
         let measures = self.vip_leases.as_ref().map_or(Time::NEVER, |all| all.measures_at);
         let gate = gate.min(measures).min(self.line.deadline(sys::clock::now()));
+        let gate = gate.min(self.rests_at()).min(self.around.deadline());
         gate.min(self.scripts.deadline()).min(self.wire.deadline()).min(self.refusals.deadline())
     }
 
@@ -363,6 +376,7 @@ impl<'a> Driver<'a> {
         }
         self.wire.open_missing(&self.poller, now);
         self.wire.wake(&self.poller, now);
+        self.let_rest(now);
         self.measure(now);
         self.note_first_answers(now);
         self.tell_silence(now);
@@ -384,7 +398,9 @@ impl<'a> Driver<'a> {
         if let Some(event) = self.tape.news(&self.node) {
             self.tell(&Report::Event(event));
         }
-        while let Some(told) = self.watch.as_ref().and_then(Watch::next) {
+        self.pass_time_of_bfd(now);
+        self.pass_time_of_devices(now);
+        while let Some(told) = self.around.watch.as_ref().and_then(Watch::next) {
             self.step(told.instance, told.input());
         }
         while let Some(result) = self.scripts.next_result(&self.poller, now) {
@@ -408,7 +424,9 @@ impl<'a> Driver<'a> {
         }
         self.feed(number, now, input);
         if self.instances[number].vip.sync_group.is_some() {
+            let of_all = held_together::tells_of_all(&input, &self.actions);
             self.settle(number, now);
+            self.tell_of_others(number, of_all);
         } else {
             let actions = std::mem::take(&mut self.actions);
             let mut done = self.done(number, now);

@@ -6,17 +6,20 @@
 #![allow(unsafe_code, reason = "this crate is the one place for calls that rustix does not wrap")]
 
 pub mod arp;
+pub mod bfd;
 pub mod bpf;
 pub mod calendar;
 pub mod channel;
 pub mod clock;
 pub mod counted;
+pub mod device;
 pub mod fifo;
 pub mod inotify;
 pub mod memory;
 pub mod neighbour;
 pub mod netlink;
 pub mod netns;
+pub mod nft;
 pub mod ping;
 pub mod poll;
 pub mod process;

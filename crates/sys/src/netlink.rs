@@ -10,6 +10,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 
 pub use address::AddressOptions;
 pub use filter::{Direction, Filter, Known};
+pub use macvlan::Macvlan;
 pub use monitor::{Change, Monitor, Wants};
 pub use route::Route;
 pub use rule::{Rule, Then};
@@ -19,6 +20,7 @@ use self::transport::Transport;
 
 mod address;
 mod filter;
+mod macvlan;
 mod message;
 mod monitor;
 mod route;

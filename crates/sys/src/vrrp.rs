@@ -19,9 +19,11 @@ pub const GROUP: Ipv4Addr = Ipv4Addr::new(224, 0, 0, 18);
 pub const TTL: u8 = 255;
 
 pub use filter::{Form, Part, Wanted};
+pub use frame::Voice;
 pub use v6::GROUP as GROUP_V6;
 
 mod filter;
+mod frame;
 pub(crate) mod v6;
 
 const PROTOCOL: u8 = 112;

@@ -12,6 +12,8 @@ use sys::{arp, netns, socket, vrrp};
 
 mod network {
     pub(crate) mod cable;
+    mod macvlan;
+    mod nft;
     mod v6;
 }
 

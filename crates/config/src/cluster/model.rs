@@ -229,6 +229,12 @@ pub struct Vip {
     pub needs_proof: bool,
     /// With a vip lease: after so long without a word of another controller a node may hold it without a majority; none: never.
     pub last_man: Option<Duration>,
+    /// It lies under the group's own hardware address.
+    pub has_virtual_mac: bool,
+    /// Who holds it is reached there.
+    pub accepts: bool,
+    /// A way that has to work, or weighs.
+    pub bfd: Option<crate::vip::TrackedBfd>,
     /// Told of every state, as keepalived's `notify`.
     pub notify: Option<crate::notify::Program>,
     pub span: Span,

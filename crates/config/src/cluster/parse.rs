@@ -9,6 +9,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::access::ACCESS;
+use super::bfd;
 use super::dashboard;
 use super::fields::{
     At, CLUSTER, ClusterDraft, DASHBOARD, DashboardDraft, NODE, NodeDraft, SERVICE, ServiceDraft,
@@ -21,6 +22,7 @@ use super::reference;
 use super::store::{self, STORE, StoreDraft};
 use super::together;
 use super::vips::{CheckDraft, VIP, VipDraft};
+use super::virtual_mac;
 use super::{Access, Cluster, Dashboard, Node, NodeRole, Service, ServiceKind, Vip, VipCheck};
 use crate::diagnostic::{Diagnostic, MAX_FINDINGS};
 use crate::guess;
@@ -102,12 +104,15 @@ pub(crate) fn parse(text: &str, findings: &mut Vec<Diagnostic>) -> Option<Cluste
     let mut cluster = assemble((head, at), nodes, vips, services, findings);
     cluster.dashboard = dashboard::resolve(dashboard, &cluster, findings);
     cluster.access = access;
-    let receivers = receivers.into_iter().map(|section| (section.name, section.at, section.draft));
-    cluster.notify = notify::resolve_all(receivers.collect(), findings);
+    cluster.notify = notify::resolve_all(apart(receivers), findings);
     cluster.store = store.map(|draft| store::resolve(draft, &cluster, findings));
     // What stands where the text is broken was made up by the reader.
     findings.retain(|found| found.code == "toml" || !places.contains(&found.span.start));
     named.then_some(cluster)
+}
+
+fn apart<T>(sections: Vec<Named<T>>) -> Vec<(String, Span, T)> {
+    sections.into_iter().map(|Named { name, at, draft }| (name, at, draft)).collect()
 }
 
 fn no_cluster() -> Diagnostic {
@@ -190,6 +195,8 @@ fn assemble(
         .collect();
     same_groups(&vips, findings);
     together::check(&vips, findings);
+    virtual_mac::check(&vips, findings);
+    bfd::check(&vips, findings);
     lease::check(has_secret, &nodes, vips.iter_mut().zip(wishes), findings);
     let reference = reference::resolve(head.reference, (&nodes, networks.len()), &vips, findings);
     Cluster {
@@ -309,16 +316,7 @@ fn vip_of(
         }
     };
     let v6 = addresses.first().is_some_and(IpAddr::is_ipv6);
-    let longest = if v6 { 128 } else { 32 };
-    let prefix = match draft.prefix {
-        Some((prefix, at)) if prefix > longest => {
-            let message = format!("a prefix of IPv4 has at most {longest} bits, found {prefix}");
-            findings.push(Diagnostic::error(at, "bad-value", message).help("write `prefix = 32`"));
-            longest
-        }
-        Some((prefix, _)) => prefix,
-        None => longest,
-    };
+    let prefix = prefix_of(draft.prefix, v6, findings);
     let network = network.unwrap_or(0);
     if let Some(absent) = order.iter().find(|node| !is_on(nodes, **node, network)) {
         let message = format!("node {} is not on the network of `{name}`", nodes[*absent].name);
@@ -349,9 +347,25 @@ fn vip_of(
         has_lease: draft.has_lease.is_some_and(|(has_lease, _)| has_lease),
         last_man: None,
         needs_proof: draft.after.is_some_and(|(after, _)| after == After::ProvenDead),
+        has_virtual_mac: draft.virtual_mac.is_some_and(|(wanted, _)| wanted),
+        accepts: draft.accept.unwrap_or(true),
+        bfd: bfd::settle(draft.bfd, &name),
         notify: draft.notify,
         span: at,
         name,
+    }
+}
+
+fn prefix_of(written: Option<At<u8>>, v6: bool, findings: &mut Vec<Diagnostic>) -> u8 {
+    let longest = if v6 { 128 } else { 32 };
+    match written {
+        Some((prefix, at)) if prefix > longest => {
+            let message = format!("a prefix of IPv4 has at most {longest} bits, found {prefix}");
+            findings.push(Diagnostic::error(at, "bad-value", message).help("write `prefix = 32`"));
+            longest
+        }
+        Some((prefix, _)) => prefix,
+        None => longest,
     }
 }
 

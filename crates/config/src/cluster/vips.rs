@@ -6,12 +6,15 @@ use std::time::Duration;
 use base::Span;
 use toml::de::DeValue;
 
+use super::accept;
+use super::bfd::BFD;
 use super::fields::At;
 use super::hmac::{self, HmacDraft};
 use super::lease::{self, After};
 use super::read::{
     Field, REQUIRED, Value, boolean, fields, number, parsed, span, text, texts, time, wrong,
 };
+use super::virtual_mac;
 use crate::diagnostic::Diagnostic;
 use crate::notify::Program;
 use crate::vip::{Checksum, Protocol, Script};
@@ -38,6 +41,9 @@ pub(crate) struct VipDraft {
     pub(crate) has_lease: Option<At<bool>>,
     pub(crate) after: Option<At<After>>,
     pub(crate) last_man: Option<At<Option<Duration>>>,
+    pub(crate) virtual_mac: Option<At<bool>>,
+    pub(crate) accept: Option<bool>,
+    pub(crate) bfd: Option<crate::vip::TrackedBfd>,
     pub(crate) notify: Option<Program>,
 }
 
@@ -215,6 +221,9 @@ pub(crate) const VIP: &[Field<VipDraft>] = &[
             Ok(())
         },
     },
+    accept::ACCEPT,
+    BFD,
+    virtual_mac::VIRTUAL_MAC,
     lease::LEASE,
     lease::AFTER,
     lease::LAST_MAN,

@@ -111,6 +111,9 @@ fn lay_out_vip(vip: &Vip, file: &Cluster, layout: &mut Layout) {
         has_lease,
         needs_proof,
         last_man,
+        has_virtual_mac,
+        accepts,
+        bfd,
         notify,
         span: _,
     } = vip;
@@ -133,6 +136,9 @@ fn lay_out_vip(vip: &Vip, file: &Cluster, layout: &mut Layout) {
         .flag("v3_checksum_as_v2", protocol.is_as_v2(), Needs::Vip)
         .list("track_interfaces", track_interfaces, Needs::Vip)
         .maybe("sync_group", sync_group.as_ref(), Needs::Vip)
+        .flag("virtual_mac", *has_virtual_mac, Needs::Move)
+        .set("accept", accepts, Needs::Vip)
+        .maybe("bfd", bfd.as_ref().map(|it| format!("{it:?}")), Needs::Vip)
         // On all nodes at once: those that decide by VRRP hold beside those that decide by votes.
         .flag("lease", *has_lease, Needs::Node)
         // A new vip process knows of no holder that it would have to wait for, and asks all.

@@ -3,14 +3,25 @@
 use super::cluster::program_text;
 use super::{Fields, Layout, Needs};
 use crate::keepalived::{
-    Authentication, FileBlock, Global, Instance, Keepalived, ProcessBlock, ScriptBlock, State,
-    SyncGroup, Track,
+    Authentication, BfdBlock, FileBlock, Global, Instance, Keepalived, ProcessBlock, ScriptBlock,
+    State, SyncGroup, Track, VirtualMac,
 };
 use crate::notify::{Fifo, Hook, Notify, Program};
-use crate::vip::{Address, Hmac, Routed, Script, Travel};
+use crate::vip::{Address, Hmac, InterfaceDelay, Routed, Script, Travel};
 
 pub(super) fn lay_out(file: &Keepalived, layout: &mut Layout) {
-    let Keepalived { global, scripts, processes, files, instances, sync_groups, fixed } = file;
+    // What they track beside scripts is laid out below.
+    let Keepalived {
+        global,
+        scripts,
+        processes: _,
+        files: _,
+        bfds: _,
+        delays: _,
+        instances,
+        sync_groups,
+        fixed,
+    } = file;
     let Global {
         router_id,
         script_user,
@@ -27,6 +38,7 @@ pub(super) fn lay_out(file: &Keepalived, layout: &mut Layout) {
         says_states_on_reload,
         // Each instance says what is told of it.
         says_priority: _,
+        strict: _,
         down_timer_adverts: _,
         net_namespace,
         startup_delay,
@@ -56,6 +68,41 @@ pub(super) fn lay_out(file: &Keepalived, layout: &mut Layout) {
     for block in scripts {
         lay_out_script(block, layout);
     }
+    lay_out_watched(file, layout);
+    for instance in instances {
+        lay_out_instance(instance, layout);
+    }
+    for group in sync_groups {
+        lay_out_group(group, layout);
+    }
+}
+
+fn lay_out_group(group: &SyncGroup, layout: &mut Layout) {
+    let SyncGroup {
+        name,
+        members,
+        track_scripts,
+        track_interfaces,
+        track_processes,
+        track_files,
+        track_bfds,
+        tracking_weight,
+        span: _,
+    } = group;
+    layout
+        .add(&format!("group/{name}"), Needs::Vip)
+        .list("group", members.iter().map(|(member, _)| member), Needs::Vip)
+        .list("track_script", track_scripts.iter().map(track_text), Needs::Vip)
+        .list("track_interface", track_interfaces.iter().map(track_text), Needs::Vip)
+        .list("track_process", track_processes.iter().map(track_text), Needs::Vip)
+        .list("track_file", track_files.iter().map(track_text), Needs::Vip)
+        .list("track_bfd", track_bfds.iter().map(track_text), Needs::Vip)
+        .flag("sync_group_tracking_weight", *tracking_weight, Needs::Vip);
+}
+
+/// What instances track beside scripts.
+fn lay_out_watched(file: &Keepalived, layout: &mut Layout) {
+    let Keepalived { processes, files, bfds, delays, .. } = file;
     for ProcessBlock { process, is_full: _, span: _ } in processes {
         let name = format!("process/{}", process.name);
         layout.add(&name, Needs::Vip).set("process", format!("{process:?}"), Needs::Vip);
@@ -72,11 +119,18 @@ pub(super) fn lay_out(file: &Keepalived, layout: &mut Layout) {
             Needs::Nothing,
         );
     }
-    for instance in instances {
-        lay_out_instance(instance, layout);
+    for InterfaceDelay { name, down, up } in delays {
+        layout
+            .add(&format!("interface/{name}"), Needs::Vip)
+            .time("down_delay", Some(*down), Needs::Vip)
+            .time("up_delay", Some(*up), Needs::Vip);
     }
-    for group in sync_groups {
-        lay_out_group(group, layout);
+    for BfdBlock { session, neighbor: _, ttl: _, weight, reversed, span: _ } in bfds {
+        layout
+            .add(&format!("bfd/{}", session.name), Needs::Vip)
+            .set("session", format!("{session:?}"), Needs::Vip)
+            .set("weight", weight, Needs::Vip)
+            .flag("reverse", *reversed, Needs::Vip);
     }
 }
 
@@ -152,12 +206,16 @@ fn lay_out_instance(instance: &Instance, layout: &mut Layout) {
         excluded,
         routes,
         rules,
+        virtual_mac,
+        accepts: _,
         authentication,
         hmac,
-        track_scripts,
-        track_interfaces,
-        track_processes,
-        track_files,
+        track_scripts: _,
+        track_interfaces: _,
+        track_processes: _,
+        track_files: _,
+        track_bfds: _,
+        promotes_secondaries: _,
         dont_track_primary,
         source,
         unicast_peers,
@@ -189,15 +247,13 @@ fn lay_out_instance(instance: &Instance, layout: &mut Layout) {
         .list("virtual_rules", rules.iter().map(|it| it.rule.to_string()), Needs::Vip)
         .secret("auth_pass", password, Needs::Vip)
         .secret("auth_hmac", hmac.as_ref().map(Hmac::text), Needs::Vip)
-        .list("track_script", track_scripts.iter().map(track_text), Needs::Vip)
-        .list("track_interface", track_interfaces.iter().map(track_text), Needs::Vip)
-        .list("track_process", track_processes.iter().map(track_text), Needs::Vip)
-        .list("track_file", track_files.iter().map(track_text), Needs::Vip)
         .flag("dont_track_primary", *dont_track_primary, Needs::Vip)
         .maybe("unicast_src_ip", *source, Needs::Vip)
         .list("unicast_peer", unicast_peers, Needs::Vip)
         .maybe("notify_priority_changes", *says_priority, Needs::Vip);
     lay_out_travel(travel, &mut fields);
+    lay_out_virtual_mac(virtual_mac, &mut fields);
+    lay_out_tracks(instance, &mut fields);
     lay_out_notify(notify, &mut fields);
 }
 
@@ -207,6 +263,25 @@ fn lay_out_travel(travel: &Travel, fields: &mut Fields<'_>) {
         .list("unicast_peer hops", routed.iter().map(routed_text), Needs::Vip)
         .maybe("unicast_ttl", Some(*hops).filter(|hops| *hops != 255), Needs::Vip)
         .maybe("mcast_dst_ip", *group, Needs::Move);
+}
+
+fn lay_out_virtual_mac(written: &VirtualMac, fields: &mut Fields<'_>) {
+    fields
+        .maybe("use_vmac", written.text(), Needs::Move)
+        .flag("use_vmac_addr", written.elsewhere, Needs::Move)
+        .flag("vmac_xmit_base", written.speaks_from_base, Needs::Vip);
+}
+
+/// What it tracks, and switches.
+fn lay_out_tracks(instance: &Instance, fields: &mut Fields<'_>) {
+    fields
+        .set("accept", instance.accepts, Needs::Vip)
+        .flag("promote_secondaries", instance.promotes_secondaries, Needs::Vip)
+        .list("track_script", instance.track_scripts.iter().map(track_text), Needs::Vip)
+        .list("track_interface", instance.track_interfaces.iter().map(track_text), Needs::Vip)
+        .list("track_process", instance.track_processes.iter().map(track_text), Needs::Vip)
+        .list("track_file", instance.track_files.iter().map(track_text), Needs::Vip)
+        .list("track_bfd", instance.track_bfds.iter().map(track_text), Needs::Vip);
 }
 
 fn lay_out_notify(notify: &Notify, fields: &mut Fields<'_>) {
@@ -256,8 +331,17 @@ fn routed_text(routed: &Routed) -> String {
 }
 
 fn address_text(address: &Address) -> String {
-    let Address { ip, prefix, device, label, broadcast, is_excluded: _, scope, preferred } =
-        address;
+    let Address {
+        ip,
+        prefix,
+        device,
+        label,
+        broadcast,
+        is_excluded: _,
+        scope,
+        preferred,
+        uses_virtual_mac,
+    } = address;
     let mut text = format!("{ip}/{prefix}");
     text.extend(device.iter().map(|device| format!(" dev {device}")));
     text.extend(label.iter().map(|label| format!(" label {label}")));
@@ -270,6 +354,7 @@ fn address_text(address: &Address) -> String {
         Some(seconds) => text += &format!(" preferred_lft {seconds}"),
         None => text += " preferred_lft forever",
     }
+    text += if *uses_virtual_mac { " use_vmac" } else { "" };
     text
 }
 

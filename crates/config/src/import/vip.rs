@@ -79,6 +79,7 @@ impl Writer<'_> {
         self.put("interface", &quoted(&instance.interface));
         self.put("router_id", &instance.router_id.to_string());
         self.adverts();
+        self.virtual_mac();
         self.timers();
         if let Some(authentication) = &instance.authentication {
             let password = &authentication.password;
@@ -112,6 +113,17 @@ impl Writer<'_> {
         for track in &instance.track_processes {
             self.lose("track_processes", format!("the processes {} were tracked", track.name));
         }
+        for delay in loaded.keepalived.iter().flat_map(|file| &file.delays) {
+            let message = format!("changes of the device {} had to last", delay.name);
+            self.lose("interface_delays", message);
+        }
+        if instance.promotes_secondaries {
+            let message = "the kernel kept other addresses of a network".to_owned();
+            self.lose("promotes_secondaries", message);
+        }
+        for track in &instance.track_bfds {
+            self.lose("track_bfds", format!("the way {} was tracked", track.name));
+        }
         for track in &instance.track_files {
             self.lose("track_files", format!("the file {} was tracked", track.name));
         }
@@ -135,6 +147,27 @@ impl Writer<'_> {
                 _ => format!("\"{}ms\"", interval.as_millis()),
             };
             self.put("advert_interval", &text);
+        }
+    }
+
+    fn virtual_mac(&mut self) {
+        if !self.instance.accepts {
+            self.put("accept", "false");
+        }
+        let written = &self.instance.virtual_mac;
+        if written.at.is_none() {
+            return;
+        }
+        let (device, mac) = (written.device.clone(), written.mac);
+        self.put("virtual_mac", "true");
+        if let Some(device) = device {
+            let id = self.instance.router_id;
+            let message = format!("the device {device} is called vrrp.{id} here");
+            self.lose("virtual_macs", message);
+        }
+        if mac.is_some() {
+            let message = "it had a hardware address of its own choice".to_owned();
+            self.lose("advert_mac", message);
         }
     }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::instance::{CHECKSUM, LISTS, LOSER, MISSING, WINNER, weight};
 use super::words::shell_words;
-use super::{Global, ScriptBlock, notify, protocol, travel};
+use super::{Global, ScriptBlock, notify, protocol, strict, travel};
 use crate::diagnostic::Diagnostic;
 use crate::keyword::{Keyword, idle, later, now};
 use crate::line::Line;
@@ -61,6 +61,11 @@ pub(crate) const GLOBAL: &[Keyword<Global>] = &[
     }),
     now("vrrp_down_timer_adverts", "<1-100>", "3", MISSING, |global, line| {
         global.down_timer_adverts = Some(protocol::down_timer_adverts(line)?);
+        Ok(())
+    }),
+    now("vrrp_strict", "", "", strict::STRICT, |global, line| {
+        global.strict = true;
+        line.finish();
         Ok(())
     }),
     now("vrrp_version", "2|3", "2", "of the protocol", |global, line| {
@@ -137,6 +142,7 @@ pub(crate) const GLOBAL: &[Keyword<Global>] = &[
     idle("config_save_dir", "only for keepalived's developers"),
     idle("data_use_instance", "only names of files with states"),
     idle("dbus_service_name", SNMP),
+    idle("dynamic_interfaces", "an interface may come later in any case"),
     idle("enable_dbus", SNMP),
     idle("enable_snmp_checker", SNMP),
     idle("enable_snmp_rfc", SNMP),
@@ -204,7 +210,6 @@ pub(crate) const GLOBAL: &[Keyword<Global>] = &[
     idle("vrrp_rx_bufs_multiplier", "one packet at a time is read"),
     idle("vrrp_rx_bufs_policy", "one packet at a time is read"),
     later("disable_local_igmp"),
-    later("dynamic_interfaces"),
     later("namespace_with_ipsets"),
     later("net_namespace_ipvs"),
     later("nftables"),
@@ -224,7 +229,6 @@ pub(crate) const GLOBAL: &[Keyword<Global>] = &[
     later("vmac_prefix"),
     later("vrrp_ipsets"),
     later("vrrp_iptables"),
-    later("vrrp_strict"),
 ];
 
 /// Every keyword of `vrrp_script`.
@@ -283,12 +287,9 @@ pub(crate) const SCRIPT: &[Keyword<ScriptBlock>] = &[
 ];
 
 /// Blocks and single words at the top of a file that we do not run; nothing inside is looked at.
-pub(crate) const TOP: [&str; 10] = [
+pub(crate) const TOP: [&str; 7] = [
     "SSL",
-    "bfd_instance",
     "garp_group",
-    "interface_up_down_delays",
-    "linkbeat_interfaces",
     "namespace_with_ipsets",
     "net_namespace_ipvs",
     "track_group",
@@ -297,12 +298,18 @@ pub(crate) const TOP: [&str; 10] = [
 ];
 
 /// Blocks of what is tracked, each by both of its names.
-pub(crate) const TOP_TRACKS: [&str; 4] =
-    ["track_file", "track_process", "vrrp_track_file", "vrrp_track_process"];
+pub(crate) const TOP_TRACKS: [&str; 6] = [
+    "bfd_instance",
+    "interface_up_down_delays",
+    "track_file",
+    "track_process",
+    "vrrp_track_file",
+    "vrrp_track_process",
+];
 
 /// Words at the top of a file that change nothing for us, as in `global_defs`.
-pub(crate) const TOP_IDLE: [&str; 4] =
-    ["child_wait_time", "instance", "linkbeat_use_polling", "use_pid_dir"];
+pub(crate) const TOP_IDLE: [&str; 5] =
+    ["child_wait_time", "instance", "linkbeat_interfaces", "linkbeat_use_polling", "use_pid_dir"];
 
 /// Words at the top of a file with a value that we run.
 pub(crate) const TOP_RUN: [(&str, &str, &str); 1] = [(

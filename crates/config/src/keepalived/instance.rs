@@ -10,7 +10,9 @@ use super::notify;
 use super::protocol::{self, Written};
 use super::routes::{self, routes, scope};
 use super::rules::{self, rules};
+use super::strict;
 use super::travel;
+use super::vmac::{self, VirtualMac};
 use super::{Authentication, Instance, State, Track};
 use crate::diagnostic::Diagnostic;
 use crate::guess;
@@ -28,6 +30,10 @@ pub(super) const MISSING: &str = "adverts that have to be missing until a holder
 
 /// Every keyword of keepalived 2.2 in this block, and `auth_hmac` of 2.4.
 pub(crate) const KEYWORDS: &[Keyword<Instance>] = &[
+    now("accept", "", "", strict::ACCEPT, |instance, line| {
+        instance.written.accept = Some(true);
+        done(line)
+    }),
     now("advert_int", "<seconds>", "1", INTERVAL, protocol::advert_interval),
     now("auth_hmac", hmac::SYNTAX, "none", hmac::DOES, hmac::read),
     now(
@@ -53,6 +59,10 @@ pub(crate) const KEYWORDS: &[Keyword<Instance>] = &[
     now("mcast_src_ip", "<ip>", "the interface's", "source of the adverts", source),
     now("native_ipv6", "", "", "says that the adverts go over IPv6", |instance, line| {
         instance.written.native_ipv6 = Some(line.head());
+        done(line)
+    }),
+    now("no_accept", "", "", strict::NO_ACCEPT, |instance, line| {
+        instance.written.accept = Some(false);
         done(line)
     }),
     now(
@@ -111,6 +121,10 @@ pub(crate) const KEYWORDS: &[Keyword<Instance>] = &[
         instance.priority_span = Some(word.span);
         done(line)
     }),
+    now("promote_secondaries", "", "", PROMOTES, |instance, line| {
+        instance.promotes_secondaries = true;
+        done(line)
+    }),
     now("state", "MASTER|BACKUP", "BACKUP", "whether it holds the address at start", |i, line| {
         let word = line.expect("MASTER or BACKUP")?;
         i.state = match word.text.as_str() {
@@ -129,12 +143,20 @@ pub(crate) const KEYWORDS: &[Keyword<Instance>] = &[
         i.state_span = Some(word.span);
         done(line)
     }),
+    now("strict_mode", "[true|false]", OF_ALL, strict::STRICT, |instance, line| {
+        instance.written.strict = Some(protocol::yes_or_no(line)?);
+        Ok(())
+    }),
     now("track_interface", TRACKED, "", "gives up when one has no carrier", |i, line| {
         i.track_interfaces.extend(tracks(line)?);
         Ok(())
     }),
     now("track_script", TRACKED, "", "gives up when one fails", |i, line| {
         i.track_scripts.extend(tracks(line)?);
+        Ok(())
+    }),
+    now("track_bfd", TRACKED, "", "gives up, or weighs, when the way to it fails", |i, line| {
+        i.track_bfds.extend(tracks(line)?);
         Ok(())
     }),
     now("track_file", TRACKED, "", "adds the number in a file to the priority", |i, line| {
@@ -148,6 +170,11 @@ pub(crate) const KEYWORDS: &[Keyword<Instance>] = &[
     now("unicast_peer", travel::PEERS, "multicast", "who gets the adverts", travel::peers),
     now("unicast_src_ip", "<ip>", "the interface's", "source of the adverts", source),
     now("unicast_ttl", "<1-255>", "255", "hop limit of the adverts to peers", travel::hops),
+    now("use_vmac", vmac::SYNTAX, "the device's own", vmac::DOES, vmac::read),
+    now("use_vmac_addr", "", "", vmac::ELSEWHERE, |instance, line| {
+        instance.virtual_mac.elsewhere = true;
+        done(line)
+    }),
     now("v3_checksum_as_v2", "[true|false]", OF_ALL, CHECKSUM, |i, line| {
         i.written.checksum_as_v2 = Some(protocol::yes_or_no(line)?);
         Ok(())
@@ -180,6 +207,10 @@ pub(crate) const KEYWORDS: &[Keyword<Instance>] = &[
         i.rules.extend(rules(line)?);
         Ok(())
     }),
+    now("vmac_xmit_base", "", "", vmac::FROM_BASE, |instance, line| {
+        instance.virtual_mac.speaks_from_base = true;
+        done(line)
+    }),
     idle("check_unicast_src", "adverts from others than the peers are never taken"),
     idle("debug", "events tell everything"),
     idle("garp_extra_if", ANNOUNCE),
@@ -194,21 +225,13 @@ pub(crate) const KEYWORDS: &[Keyword<Instance>] = &[
     idle("linkbeat_use_polling", "the kernel tells when a carrier goes"),
     idle("lower_prio_no_advert", WINNER),
     idle("skip_check_adv_addr", LISTS),
-    later("accept"),
     later("lvs_sync_daemon_interface"),
-    later("no_accept"),
     later("no_virtual_ipaddress"),
     later("notify_master_rx_lower_pri"),
-    later("promote_secondaries"),
     later("smtp_alert"),
-    later("strict_mode"),
-    later("track_bfd"),
     later("track_src_ip"),
     later("unicast_fault_no_peer"),
     later("use_ipvlan"),
-    later("use_vmac"),
-    later("use_vmac_addr"),
-    later("vmac_xmit_base"),
     later("vrf"),
 ];
 
@@ -218,8 +241,9 @@ const GONE: &str = "[\"<command>\" [<user> [<group>]]]";
 const IPS: &str = "the virtual IPs";
 const EXCLUDED: &str = "virtual IPs that adverts do not name";
 pub(super) const ADDRESSES: &str =
-    "{ <ip>[/<mask>] [dev <name>] [label <l>] [brd <ip>] [scope <s>] }";
+    "{ <ip>[/<mask>] [dev <name>] [label <l>] [brd <ip>] [scope <s>] [use_vmac] }";
 pub(super) const TRACKED: &str = "{ <name> [weight <-253..253> [reverse]] ... }";
+const PROMOTES: &str = "the kernel keeps other addresses of a network when its first one goes";
 const DELAY: &str = "how long it leaves a weaker holder in peace before it takes the address";
 const INTERVAL: &str =
     "between two adverts of the holder; in version 2 whole seconds, in version 3 hundredths";
@@ -248,12 +272,16 @@ pub(crate) fn new(name: Word) -> Instance {
         excluded: Vec::new(),
         routes: Vec::new(),
         rules: Vec::new(),
+        virtual_mac: VirtualMac::default(),
+        accepts: true,
         authentication: None,
         hmac: None,
         track_scripts: Vec::new(),
         track_interfaces: Vec::new(),
         track_processes: Vec::new(),
         track_files: Vec::new(),
+        track_bfds: Vec::new(),
+        promotes_secondaries: false,
         dont_track_primary: false,
         source: None,
         unicast_peers: Vec::new(),
@@ -363,8 +391,8 @@ pub(super) fn unknown_entry(word: &Word, of: &str, known: &[&str]) -> Diagnostic
 }
 
 /// Options of an address that change nothing for IPv4.
-const LATER_OPTIONS: [&str; 7] =
-    ["use_vmac", "home", "mngtmpaddr", "noprefixroute", "autojoin", "peer", "track_group"];
+const LATER_OPTIONS: [&str; 6] =
+    ["home", "mngtmpaddr", "noprefixroute", "autojoin", "peer", "track_group"];
 
 /// What is so without it: no address waits for duplicate address detection, and one that somebody removes is put back.
 const IDLE_OPTIONS: [&str; 2] = ["-nodad", "no_track"];
@@ -431,6 +459,7 @@ fn address(words: Vec<Word>, line: &mut Line<'_>) -> Result<Address, Diagnostic>
                     address.preferred = seconds;
                 }
             }
+            "use_vmac" => address.uses_virtual_mac = true,
             text if IDLE_OPTIONS.contains(&text) => {}
             text if LATER_OPTIONS.contains(&text) => {
                 line.report(Diagnostic::not_yet(option.span, format!("`{text}` of an address")));
@@ -439,7 +468,8 @@ fn address(words: Vec<Word>, line: &mut Line<'_>) -> Result<Address, Diagnostic>
                 }
             }
             text => {
-                let known = ["dev", "label", "brd", "scope", "preferred_lft"].into_iter();
+                let known =
+                    ["dev", "label", "brd", "scope", "preferred_lft", "use_vmac"].into_iter();
                 let known = known.chain(LATER_OPTIONS).chain(IDLE_OPTIONS);
                 let message = format!("`{text}` is no option of an address");
                 let finding = Diagnostic::error(option.span, "unknown-keyword", message);

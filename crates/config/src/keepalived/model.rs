@@ -5,12 +5,14 @@ use std::time::Duration;
 
 use base::Span;
 
+use super::bfd::BfdBlock;
 use super::fixed::FixedBlocks;
 use super::protocol::Written;
 use super::rules::WrittenRule;
+use super::vmac::VirtualMac;
 use super::watch::{FileBlock, ProcessBlock};
 use crate::notify::{Fifo, Hook, Notify};
-use crate::vip::{Address, Hmac, Protocol, Route, Script, Travel};
+use crate::vip::{Address, Hmac, InterfaceDelay, Protocol, Route, Script, Travel};
 
 /// The whole file.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
@@ -21,6 +23,10 @@ pub struct Keepalived {
     pub processes: Vec<ProcessBlock>,
     /// `vrrp_track_file`.
     pub files: Vec<FileBlock>,
+    /// `bfd_instance`.
+    pub bfds: Vec<BfdBlock>,
+    /// `interface_up_down_delays`.
+    pub delays: Vec<InterfaceDelay>,
     pub instances: Vec<Instance>,
     /// `vrrp_sync_group`.
     pub sync_groups: Vec<SyncGroup>,
@@ -60,6 +66,8 @@ pub struct Global {
     pub says_states_on_reload: bool,
     /// `vrrp_notify_priority_changes`, of instances that do not say.
     pub says_priority: bool,
+    /// `vrrp_strict`, of instances that do not say.
+    pub strict: bool,
     /// `vrrp_down_timer_adverts`, of instances that do not say.
     pub down_timer_adverts: Option<u8>,
 }
@@ -106,6 +114,9 @@ pub struct Instance {
     pub routes: Vec<Route>,
     /// `virtual_rules`.
     pub rules: Vec<WrittenRule>,
+    pub virtual_mac: VirtualMac,
+    /// Whether who holds it accepts packets for its addresses.
+    pub accepts: bool,
     pub authentication: Option<Authentication>,
     /// `auth_hmac`.
     pub hmac: Option<Hmac>,
@@ -113,6 +124,9 @@ pub struct Instance {
     pub track_interfaces: Vec<Track>,
     pub track_processes: Vec<Track>,
     pub track_files: Vec<Track>,
+    pub track_bfds: Vec<Track>,
+    /// `promote_secondaries`.
+    pub promotes_secondaries: bool,
     /// It is held whatever becomes of `interface`.
     pub dont_track_primary: bool,
     /// `unicast_src_ip` or `mcast_src_ip`.
@@ -167,6 +181,9 @@ pub struct SyncGroup {
     /// Of each member.
     pub track_scripts: Vec<Track>,
     pub track_interfaces: Vec<Track>,
+    pub track_processes: Vec<Track>,
+    pub track_files: Vec<Track>,
+    pub track_bfds: Vec<Track>,
     /// Whether weights that the members have of their own count.
     pub tracking_weight: bool,
     /// As written: [`Keepalived`] knows the user where none is named.

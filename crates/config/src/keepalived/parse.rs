@@ -9,8 +9,8 @@ use super::expand::{self, Files, Node};
 use super::fixed::BLOCKS;
 use super::sync::SYNC_GROUP;
 use super::{
-    Instance, Keepalived, ScriptBlock, State, Track, family, instance, protocol, rules, sync,
-    watch, words,
+    Instance, Keepalived, ScriptBlock, State, Track, bfd, delays, family, instance, protocol,
+    rules, sync, vmac, watch, words,
 };
 use crate::diagnostic::{Diagnostic, is_hopeless, limit};
 use crate::guess;
@@ -53,6 +53,8 @@ pub(crate) fn parse(
     rules::number(&mut read, &mut found);
     found.extend(verify(&read));
     watch::verify(&read, &mut found);
+    bfd::verify(&read, &mut found);
+    delays::verify(&read, &mut found);
     for finding in found {
         findings.push(finding.in_file(file));
     }
@@ -97,6 +99,14 @@ fn top(first: &Word, read: &mut Keepalived, line: &mut Line<'_>) -> Result<(), D
             read.global.net_namespace = Some(line.expect("the name of a network namespace")?.text);
             line.finish();
             Ok(())
+        }
+        "interface_up_down_delays" => delays::read(read, line),
+        "bfd_instance" => {
+            let mut session = bfd::new(line.expect("the name of the session")?);
+            let result = block(bfd::BFD, "bfd_instance", &mut session, line);
+            session.settle();
+            read.bfds.push(session);
+            result
         }
         text if TOP.contains(&text) => {
             line.report(Diagnostic::not_yet(first.span, format!("`{text}`")));
@@ -218,6 +228,7 @@ fn verify(read: &Keepalived) -> Vec<Diagnostic> {
     for (at, instance) in read.instances.iter().enumerate() {
         complete(instance, &mut found);
         scripts(instance, read, &mut found);
+        vmac::verify(&read.instances, at, &mut found);
         let earlier = &read.instances[..at];
         if earlier.iter().any(|other| other.name == instance.name) {
             let message = format!("there is an instance `{}` already", instance.name);

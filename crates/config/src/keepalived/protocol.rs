@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use base::Span;
 
-use super::{Global, Instance, Keepalived, Signed, State, hmac, travel};
+use super::{Global, Instance, Keepalived, Signed, State, hmac, strict, travel};
 use crate::diagnostic::Diagnostic;
 use crate::line::{Line, Word};
 use crate::vip::{Checksum, DOWN_TIMER_ADVERTS, Protocol};
@@ -24,6 +24,10 @@ pub struct Written {
     pub old_checksum: Option<Span>,
     /// Where `mcast_dst_ip` says its group.
     pub group: Option<Span>,
+    /// `accept` or `no_accept`, the last one.
+    pub accept: Option<bool>,
+    /// `strict_mode`.
+    pub strict: Option<bool>,
     /// Where `native_ipv6` stands.
     pub native_ipv6: Option<Span>,
     /// Where `advert_int` says its number.
@@ -108,6 +112,7 @@ pub(super) fn settle(read: &mut Keepalived, found: &mut Vec<Diagnostic>) {
         instance.down_timer_adverts = adverts.unwrap_or(DOWN_TIMER_ADVERTS);
         instance.protocol = protocol(&instance.written, global, instance.is_v6());
         travel::settle(instance, global, found);
+        strict::settle(instance, global, found);
         round(instance, found);
         hmac::settle(instance, found);
         if instance.protocol == Protocol::V2 {

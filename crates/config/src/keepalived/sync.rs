@@ -26,11 +26,23 @@ pub(crate) const SYNC_GROUP: &[Keyword<SyncGroup>] = &[
         line.finish();
         Ok(())
     }),
-    now("track_interface", TRACKED, "", "of each of its instances", |group, line| {
+    now("track_bfd", TRACKED, "", OF_EACH, |group, line| {
+        group.track_bfds.extend(tracks(line)?);
+        Ok(())
+    }),
+    now("track_file", TRACKED, "", OF_EACH, |group, line| {
+        group.track_files.extend(tracks(line)?);
+        Ok(())
+    }),
+    now("track_interface", TRACKED, "", OF_EACH, |group, line| {
         group.track_interfaces.extend(tracks(line)?);
         Ok(())
     }),
-    now("track_script", TRACKED, "", "of each of its instances", |group, line| {
+    now("track_process", TRACKED, "", OF_EACH, |group, line| {
+        group.track_processes.extend(tracks(line)?);
+        Ok(())
+    }),
+    now("track_script", TRACKED, "", OF_EACH, |group, line| {
         group.track_scripts.extend(tracks(line)?);
         Ok(())
     }),
@@ -60,12 +72,10 @@ pub(crate) const SYNC_GROUP: &[Keyword<SyncGroup>] = &[
     later("notify_deleted"),
     later("notify_priority_changes"),
     later("smtp_alert"),
-    later("track_bfd"),
-    later("track_file"),
-    later("track_process"),
 ];
 
 const EVERY: &str = "run at each of these, with `GROUP`, name, state and 0 as more arguments";
+const OF_EACH: &str = "of each of its instances";
 const WEIGHTS: &str = "weights that its instances have of their own count as well";
 
 pub(super) fn new(name: Word) -> SyncGroup {
@@ -74,6 +84,9 @@ pub(super) fn new(name: Word) -> SyncGroup {
         members: Vec::new(),
         track_scripts: Vec::new(),
         track_interfaces: Vec::new(),
+        track_processes: Vec::new(),
+        track_files: Vec::new(),
+        track_bfds: Vec::new(),
         tracking_weight: false,
         notify: Notify::default(),
         span: name.span,
@@ -101,6 +114,20 @@ impl Keepalived {
         add(&mut scripts, &group.track_scripts);
         add(&mut interfaces, &group.track_interfaces);
         (scripts, interfaces)
+    }
+
+    /// Of what an instance tracks, and its group.
+    pub(crate) fn with_group(
+        &self,
+        instance: &Instance,
+        of: fn(&Instance) -> &Vec<Track>,
+        of_group: fn(&SyncGroup) -> &Vec<Track>,
+    ) -> Vec<Track> {
+        let mut all = of(instance).clone();
+        if let Some(group) = self.sync_group(&instance.name) {
+            add(&mut all, of_group(group));
+        }
+        all
     }
 
     /// Of a script.

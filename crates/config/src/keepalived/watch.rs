@@ -202,6 +202,10 @@ pub(super) fn verify(read: &Keepalived, found: &mut Vec<Diagnostic>) {
         unknown(&instance.track_processes, "vrrp_track_process", &processes, found);
         unknown(&instance.track_files, "vrrp_track_file", &files, found);
     }
+    for group in &read.sync_groups {
+        unknown(&group.track_processes, "vrrp_track_process", &processes, found);
+        unknown(&group.track_files, "vrrp_track_file", &files, found);
+    }
     for block in read.processes.iter().filter(|block| block.process.command.is_empty()) {
         let message = format!("`{}` names no process", block.process.name);
         let finding = Diagnostic::error(block.span, "missing-key", message);

@@ -98,6 +98,14 @@ pub struct TrackedFile {
     pub reversed: bool,
 }
 
+/// How long a change of a device has to last until it counts.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct InterfaceDelay {
+    pub name: String,
+    pub down: Duration,
+    pub up: Duration,
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

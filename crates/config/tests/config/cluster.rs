@@ -463,6 +463,9 @@ fn a_script_check_has_defaults() {
                 has_lease: false,
                 needs_proof: false,
                 last_man: None,
+                has_virtual_mac: false,
+                accepts: true,
+                bfd: None,
                 notify: None,
                 span: Span {
                     start: 65,

@@ -102,6 +102,7 @@ fn a_virtual_ip_of_the_cluster_file_is_complete() {
                         is_excluded: false,
                         scope: 0,
                         preferred: None,
+                        uses_virtual_mac: false,
                     },
                 ],
                 ways: [],
@@ -120,6 +121,10 @@ fn a_virtual_ip_of_the_cluster_file_is_complete() {
                 weighed_interfaces: [],
                 track_processes: [],
                 track_files: [],
+                track_bfds: [],
+                interface_delays: [],
+                promotes_secondaries: false,
+                accepts: true,
                 track_scripts: [],
                 track_balancer: true,
                 has_lease: false,
@@ -176,6 +181,7 @@ fn a_virtual_ip_of_keepaliveds_file_is_complete() {
                         is_excluded: false,
                         scope: 0,
                         preferred: None,
+                        uses_virtual_mac: false,
                     },
                     Address {
                         ip: 10.0.0.7,
@@ -204,6 +210,10 @@ fn a_virtual_ip_of_keepaliveds_file_is_complete() {
                 weighed_interfaces: [],
                 track_processes: [],
                 track_files: [],
+                track_bfds: [],
+                interface_delays: [],
+                promotes_secondaries: false,
+                accepts: true,
                 track_scripts: [
                     Script {
                         name: "s",

@@ -2,9 +2,11 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot set itself up fails")]
 
+mod bfd;
 mod cluster;
 mod computes;
 mod dashboard;
+mod delays;
 mod diff;
 mod documents;
 mod effective;
@@ -27,8 +29,10 @@ mod repair;
 mod signed;
 mod skip;
 mod store;
+mod strict;
 mod together;
 mod travel;
 mod v6;
 mod version;
+mod vmac;
 mod ways;

@@ -217,3 +217,22 @@ fn the_cluster_file_names_a_group_in_each_of_its_virtual_ips() {
     "#]],
     );
 }
+
+/// As scripts and interfaces of a group; what one tracks of its own is its own.
+#[test]
+fn processes_files_and_ways_of_a_group_are_of_all_its_instances() {
+    let tracked = "vrrp_track_process p {\n process haproxy\n}\nvrrp_track_file f {\n file /run/f\n}\nbfd_instance w {\n neighbor_ip 10.0.0.1\n}\n";
+    let group = "group {\n a\n b\n}\ntrack_process {\n p weight 3\n}\ntrack_file {\n f\n}\ntrack_bfd {\n w\n}\n";
+    let of_a = " track_process {\n p weight 7\n }\n";
+    let vips = read(tracked.to_owned() + &file(of_a, group), expect![[""]]);
+    for (vip, weight) in vips.iter().zip([7, 3]) {
+        let processes: Vec<i16> = vip.track_processes.iter().map(|it| it.weight).collect();
+        let all = (processes, vip.track_files.len(), vip.track_bfds.len());
+        assert_eq!(all, (vec![weight], 1, 1), "{}", vip.name);
+    }
+    let unknown = "group {\n a\n b\n}\ntrack_file {\n g\n}\n";
+    let text = tracked.to_owned() + &file("", unknown);
+    let source = Source { path: "keepalived.conf".to_owned(), text };
+    let (_, found) = keepalived::parse(&source, 0);
+    assert_eq!(found.len(), 1, "{found:?}");
+}

@@ -50,7 +50,7 @@ pub enum Input<'a> {
     },
     HandOver(HandOver),
     /// One run of `track_scripts[index]`; those behind them are `weighed_interfaces`, then `track_processes`, which pass
-    /// while they are good.
+    /// while they are good; last, behind `track_files`, `track_bfds`.
     Script {
         index: usize,
         passed: bool,

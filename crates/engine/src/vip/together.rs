@@ -9,7 +9,7 @@
 
 use base::Time;
 
-use super::{Action, Cause, MOVE_PAUSE, Planned, State, Vip};
+use super::{Action, Cause, Input, MOVE_PAUSE, Planned, State, Vip};
 use crate::Buffer;
 use crate::keep::kept;
 
@@ -25,6 +25,14 @@ pub enum Together {
     LetGo { named: Option<u16> },
     /// That node is stronger for each of them.
     Move { to: u16 },
+}
+
+/// Whether neighbours are to be told once more where the others of a group are, too: another router held this one as well, so
+/// it may have told them of all.
+#[must_use]
+pub fn tells_of_all(input: &Input<'_>, ordered: &Buffer<Action>) -> bool {
+    let orders = |action: &Action| ordered.iter().any(|it| it == action);
+    matches!(input, Input::Advert { .. }) && orders(&Action::Announce) && !orders(&Action::Claim)
 }
 
 /// Where a member stands.

@@ -85,9 +85,13 @@ impl Facts {
             .map(|it| Count::at_once(if it.reversed { -it.weight } else { it.weight }));
         // Nothing until it was read; what a file says takes the place of the weight.
         let files = vip.track_files.iter().map(|_| Count::at_once(0));
+        let ways = vip
+            .track_bfds
+            .iter()
+            .map(|it| Count::at_once(if it.reversed { -it.weight } else { it.weight }));
         Self {
             links: std::iter::once(own).chain(tracked).collect(),
-            scripts: scripts.chain(weighed).chain(processes).chain(files).collect(),
+            scripts: scripts.chain(weighed).chain(processes).chain(files).chain(ways).collect(),
             balancer: vip.track_balancer.then_some(None),
             refused_until: Time::ZERO,
             standby: false,

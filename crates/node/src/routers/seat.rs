@@ -73,11 +73,17 @@ fn read(entry: &RouterEntry, text: BorrowedFd<'_>) -> Result<Texts, RouterError>
     Ok(Texts { keepalived: Some(source), ..Texts::default() })
 }
 
-fn start(folder: &str, adopt: Vec<u16>, leftovers: Vec<std::net::IpAddr>) -> Start {
+/// `goes_on`: what was there before is, so nothing waits as at a start (`vrrp_startup_delay`).
+fn start(
+    folder: &str,
+    goes_on: bool,
+    adopt: Vec<u16>,
+    leftovers: Vec<std::net::IpAddr>,
+) -> Start {
     Start {
         mode: Mode::Rfc,
         node: name_of(folder),
-        generation: 1,
+        generation: if goes_on { 2 } else { 1 },
         run_dir: String::new(),
         state_dir: String::new(),
         life: 0,
@@ -104,8 +110,10 @@ impl Router {
         let opened = inside(netns.as_fd(), home, || {
             let vips = effective(&texts)?;
             let adopt = entry.holds.iter().copied();
-            let adopt = adopt.filter(|number| usize::from(*number) < vips.len()).collect();
-            let namespace = Namespace::open(&start(&folder, adopt, vec![]), &texts)?;
+            let adopt: Vec<u16> =
+                adopt.filter(|number| usize::from(*number) < vips.len()).collect();
+            let goes_on = !adopt.is_empty();
+            let namespace = Namespace::open(&start(&folder, goes_on, adopt, vec![]), &texts)?;
             Ok::<_, VipError>((namespace, vips))
         });
         let (namespace, vips) = opened.map_err(RouterError::Namespace)??;
@@ -182,7 +190,7 @@ impl Router {
         self.estate.starts();
         // What the one before has told last is of its own file.
         let _told = self.namespace.reports();
-        self.namespace = Namespace::open(&start(&self.folder, adopt, leftovers), texts)?;
+        self.namespace = Namespace::open(&start(&self.folder, true, adopt, leftovers), texts)?;
         self.vips = next;
         Ok(())
     }

@@ -448,7 +448,9 @@ impl<'a> StandIn<'a> {
 
 fn text(plan: &Plan) -> io::Result<OwnedFd> {
     let source = plan.texts.keepalived.as_ref().ok_or(io::ErrorKind::InvalidInput)?;
-    sys::memory::file("keepalived.conf", source.text.as_bytes())
+    // With what it includes.
+    let text = plan.texts.flat.as_ref().unwrap_or(&source.text);
+    sys::memory::file("keepalived.conf", text.as_bytes())
 }
 
 /// Positions of those whose first address is here.

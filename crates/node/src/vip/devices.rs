@@ -1,9 +1,11 @@
 //! What the kernel tells of devices, addresses and routes.
 
 use api::Report;
+use base::Time;
 use config::Loaded;
 use config::cluster::Cluster;
 use engine::vip::Input;
+use sys::device::{self, Family};
 use sys::netlink::{Change as Device, Monitor, Wants};
 
 use super::{Driver, tell};
@@ -17,6 +19,9 @@ pub(super) fn watch(loaded: &Loaded) -> std::io::Result<Monitor> {
     let filters = loaded.cluster.as_ref().is_some_and(has_lease);
     Monitor::open_for(Wants { filters, ways: ways.any(|ways| ways > 0) })
 }
+
+/// A switch of the kernel.
+const PROMOTES: &str = "promote_secondaries";
 
 impl Driver<'_> {
     pub(super) fn devices(&mut self) {
@@ -100,6 +105,10 @@ impl Driver<'_> {
     }
 
     pub(super) fn tell_routes(&mut self, number: usize) {
+        if let Some(refused) = self.instances[number].kept_out_news() {
+            let event = tell::kept_out(&self.instances[number], &self.node, &refused);
+            self.tell(&Report::Event(event));
+        }
         if let Some(refused) = self.instances[number].routes_news() {
             self.tell(&Report::Event(tell::routes(&self.instances[number], &self.node, &refused)));
         }
@@ -137,11 +146,50 @@ impl Driver<'_> {
     fn link(&mut self, device: &str, link: Option<(u32, bool)>) {
         self.guard_device(device, link.map(|(index, _)| index));
         self.link_of_network(device, link.is_some_and(|(_, up)| up));
+        let counts = match link {
+            Some((_, up)) => Some(self.around.bounces.is_up(sys::clock::now(), device, up)),
+            None => {
+                self.around.bounces.gone(device);
+                None
+            }
+        };
         for number in 0..self.instances.len() {
             self.instances[number].device_changed(device, link.map(|(index, _)| index));
-            for input in self.instances[number].inputs(device, link.map(|(_, up)| up)) {
+            if link.is_some() {
+                self.look_for_cable(number, device);
+            }
+            for input in self.instances[number].inputs(device, counts) {
                 self.step(number, input);
             }
+        }
+    }
+
+    /// Devices whose change has lasted as long as it had to.
+    pub(super) fn pass_time_of_devices(&mut self, now: Time) {
+        while let Some((device, up)) = self.around.bounces.next(now) {
+            for number in 0..self.instances.len() {
+                for input in self.instances[number].inputs(&device, Some(up)) {
+                    self.step(number, input);
+                }
+            }
+        }
+    }
+
+    /// Where an instance asks for it; what the kernel does not take changes nothing.
+    pub(super) fn promote(&mut self) {
+        let wanted = self.instances.iter().filter(|it| it.vip.promotes_secondaries);
+        for device in wanted.map(|it| &it.vip.interface) {
+            if device::read(Family::V4, device, PROMOTES).is_ok_and(|before| before == 0)
+                && device::write(Family::V4, device, PROMOTES, 1).is_ok()
+            {
+                self.around.promoted.push(device.clone());
+            }
+        }
+    }
+
+    pub(super) fn demote(&self) {
+        for device in &self.around.promoted {
+            let _gone = device::write(Family::V4, device, PROMOTES, 0);
         }
     }
 }

@@ -18,6 +18,7 @@ use super::taking::Taking;
 use super::{routes, source};
 use crate::launch::Interfaces;
 
+pub(super) mod keep_out;
 mod renamed;
 mod seat;
 mod speakers;
@@ -75,7 +76,10 @@ pub(super) struct Instance {
     /// Without what is known when it is asked for.
     pub(super) counts: api::VipCounts,
     /// Devices by name: their number in the kernel.
-    indexes: BTreeMap<String, u32>,
+    pub(super) indexes: BTreeMap<String, u32>,
+    /// When its devices of its own go down.
+    pub(super) rests_at: Time,
+    kept_out: keep_out::KeptOut,
     /// A device that it needs, and what somebody calls it now.
     renamed: Option<(String, String)>,
     speakers: BTreeMap<String, arp::Socket>,
@@ -114,6 +118,7 @@ impl Instance {
         Self {
             number,
             priority_told: machine.priority(),
+            kept_out: keep_out::KeptOut::new(&vip),
             guard: Guard::of(&vip),
             vip,
             source,
@@ -130,6 +135,7 @@ impl Instance {
             put_back: PutBack::default(),
             counts: api::VipCounts::default(),
             indexes,
+            rests_at: Time::NEVER,
             renamed: None,
             speakers: BTreeMap::new(),
         }
@@ -157,7 +163,8 @@ impl Instance {
         }
         let awaited = self.awaits.take()?;
         let network = network_of(&device, &awaited.everywhere, interfaces);
-        (self.vip.interface, self.source) = (device, source);
+        self.vip.learn_interface(&device);
+        self.source = source;
         Some(Input::Network { source, network })
     }
 
@@ -306,6 +313,7 @@ impl Instance {
     /// The same as [`Self::claim`] of one that is adopted. An address that came with the configuration may have been
     /// elsewhere, so the neighbours are told.
     pub(super) fn keep(&mut self, netlink: &Netlink) -> bool {
+        self.accept_again();
         let before = netlink.addresses().unwrap_or_default();
         let taken = self.claim(netlink);
         let is_new = |address: &Address| !before.iter().any(|there| there.ip == address.ip);
@@ -318,6 +326,8 @@ impl Instance {
     /// Puts the addresses on their devices; false when the kernel refuses one.
     pub(super) fn claim(&mut self, netlink: &Netlink) -> bool {
         self.held = true;
+        self.raise_virtual_macs(netlink);
+        self.keep_out();
         let mut taken = true;
         for address in &self.vip.addresses {
             let options = AddressOptions {
@@ -352,6 +362,8 @@ impl Instance {
                 kept.push(format!("{}: {error}", address.ip));
             }
         }
+        self.let_in();
+        self.lower_virtual_macs_later();
         if kept.is_empty() { Ok(()) } else { Err(Kept(kept.join(", "))) }
     }
 

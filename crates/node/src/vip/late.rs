@@ -21,10 +21,11 @@ impl Driver<'_> {
             let is_new = instance.vip.interface.is_empty();
             let arrived = instance.arrive(&interfaces, &virtual_ips, &self.netlink);
             let Some(input) = arrived else { continue };
+            let device = instance.vip.interface.clone();
             if is_new {
                 self.wire.add(&instance.vip, &self.poller);
+                self.make_virtual_macs(number);
             }
-            let device = instance.vip.interface.clone();
             self.step(number, input);
             let carrier = match self.netlink.link(&device).ok().flatten() {
                 Some(link) => Input::Carrier { interface: 0, up: link.up && link.carrier },

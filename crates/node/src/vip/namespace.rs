@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use api::{Report, Start};
 use base::Time;
-use config::vip::{Route, Vip};
+use config::vip::{Vip, Way};
 use engine::vip::Input;
 
 use super::outlet::Outlet;
@@ -110,7 +110,7 @@ impl Namespace {
     }
 
     /// Of the file before, which this one has no more.
-    pub(crate) fn remove_routes(&self, routes: &[Route]) {
+    pub(crate) fn remove_routes(&self, routes: &[Way]) {
         // Who has one is no second holder.
         let _kept = routes::remove(&self.driver.netlink, routes);
     }

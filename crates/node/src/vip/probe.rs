@@ -64,6 +64,8 @@ impl Probes {
         });
         let first = PROBES + u64::from(instance.number) * EACH;
         for (ip, _, device) in instance.vip.places() {
+            // One of its own is down.
+            let device = instance.vip.cable(device);
             let is_for = |ear: &Ear| ear.device == device && ear.hears.is_some() == ip.is_ipv6();
             if !search.ears.iter().any(is_for)
                 && let Ok(ear) = Ear::open(device, ip.is_ipv6())

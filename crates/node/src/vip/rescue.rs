@@ -19,6 +19,8 @@ use sys::bpf::gate;
 use sys::netlink::Netlink;
 use sys::vrrp;
 
+use super::instance::keep_out;
+use super::wire::Mouth;
 use super::{source, wire};
 
 /// The last words of the vip process, and how to act on them.
@@ -133,6 +135,9 @@ impl Rescue {
             let name = if kept { None } else { self.name_successor(number, vip, seal.as_mut()) };
             done.named.extend(name);
         }
+        let vips = self.vips.iter().chain(owed);
+        done.kept.extend(super::virtual_mac::remove_all(&self.netlink, vips.clone()));
+        keep_out::let_in(vips);
         self.states.clear();
         done
     }
@@ -215,21 +220,24 @@ impl Rescue {
         let virtual_ips = source::virtual_ips(&self.vips, &[]);
         let index = device.map(|link| link.index);
         let source = source::of(vip, index, &virtual_ips, &self.netlink);
+        let say = |mouth| wire::advertise(mouth, vip, source, Guard::of(vip).as_mut(), 0);
+        if let Some(mac) = vip.advert_mac {
+            let voice = vrrp::Voice::open(&vip.interface, mac);
+            return voice.iter().for_each(|voice| say(Mouth::Virtual(voice)));
+        }
         let opened = if vip.is_v6() {
             vrrp::Socket::open_v6(&vip.interface, false)
         } else {
             vrrp::Socket::open(&vip.interface, false)
         };
-        if let Ok(socket) = opened {
-            wire::advertise(&socket, vip, source, Guard::of(vip).as_mut(), 0);
-        }
+        opened.iter().for_each(|socket| say(Mouth::Plain(socket)));
     }
 }
 
 /// The network of that one came after the start: which interface it has, its process says.
 pub(crate) fn learn_interface(vip: &mut Vip, state: &VipState) {
     if let Some(interface) = state.interface.as_ref().filter(|_| vip.interface.is_empty()) {
-        vip.interface.clone_from(interface);
+        vip.learn_interface(interface);
     }
 }
 

@@ -41,6 +41,16 @@ impl Driver<'_> {
         }
     }
 
+    /// Neighbours hear once more where the others of its group are.
+    pub(super) fn tell_of_others(&mut self, number: usize, of_all: bool) {
+        let others = if of_all { self.members(number) } else { vec![] };
+        for other in others.into_iter().filter(|other| *other != number) {
+            if self.instances[other].held {
+                self.instances[other].announce();
+            }
+        }
+    }
+
     fn obey_all(
         &mut self,
         member: usize,

@@ -14,8 +14,9 @@ use engine::vip::packet::{self, MAX_LENGTH, Path, Trailer};
 use engine::vip::refusals::Refusal;
 use engine::vip::{Advert, HandOver, Hello, Input};
 use sys::poll::{Interest, Poller};
-use sys::vrrp::{self, Part};
+use sys::vrrp::Part;
 
+pub(super) use self::ears::Mouth;
 use self::ears::{Ears, Turn, want};
 use self::sealed::{Network, Sealed, put};
 pub(super) use self::sealed::{address, peers};
@@ -195,7 +196,7 @@ impl Wire {
     ) -> Self {
         let mut interfaces: Vec<Ears> = Vec::new();
         for vip in vips {
-            want(&mut interfaces, vip);
+            let _known = want(&mut interfaces, vip);
         }
         let sealed = ours.and_then(|(cluster, me, secret)| Sealed::new(cluster, me, secret, life));
         let (turns, resting) = (BTreeMap::new(), BTreeMap::new());
@@ -204,7 +205,8 @@ impl Wire {
 
     /// The interface of that one is known from now on.
     pub(super) fn add(&mut self, vip: &config::vip::Vip, poller: &Poller) {
-        if let Some(ears) = want(&mut self.interfaces, vip) {
+        for at in want(&mut self.interfaces, vip) {
+            let ears = &mut self.interfaces[at];
             // Its sockets have filters, which know nothing of this one.
             ears.close(poller);
         }
@@ -378,9 +380,9 @@ impl Wire {
     }
 
     pub(super) fn advertise(&self, instance: &mut Instance, priority: u8) {
-        let interface = self.interfaces.iter().find(|ears| ears.serve(&instance.vip));
-        let Some(socket) = interface.and_then(Ears::mouth) else { return };
-        advertise(socket, &instance.vip, instance.source, instance.guard.as_mut(), priority);
+        let mouth = self.interfaces.iter().find_map(|ears| ears.mouth(&instance.vip));
+        let Some(mouth) = mouth else { return };
+        advertise(mouth, &instance.vip, instance.source, instance.guard.as_mut(), priority);
     }
 
     /// Other keys of the pairs.
@@ -418,7 +420,7 @@ fn goes_to(path: Path, vip: &config::vip::Vip) -> bool {
 
 /// Sends one advert, signed if `guard` signs. A device that is down carries none, which the others notice.
 pub(super) fn advertise(
-    socket: &vrrp::Socket,
+    mouth: Mouth<'_>,
     vip: &config::vip::Vip,
     source: IpAddr,
     guard: Option<&mut Guard>,
@@ -436,6 +438,6 @@ pub(super) fn advertise(
             Some(signature) => packet::encode_signed(vip, priority, path, signature, &mut bytes),
             None => packet::encode(vip, priority, path, &mut bytes),
         };
-        let _unheard = socket.send_with(hops, source, destination, &bytes[..length]);
+        let _unheard = mouth.send(hops, source, destination, &bytes[..length]);
     }
 }

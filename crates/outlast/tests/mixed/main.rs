@@ -4,6 +4,7 @@
 #[path = "../node/lonely.rs"]
 mod lonely;
 
+mod bfd;
 mod client;
 mod clock;
 mod conform;
@@ -13,6 +14,7 @@ mod differences;
 mod dissect;
 mod group;
 mod inject;
+mod kept_out;
 mod matrix;
 mod member;
 mod osken;
@@ -20,6 +22,7 @@ mod row;
 mod signed;
 mod sync;
 mod told;
+mod vmac;
 
 /// Whether the programs are here; notes the skip of a test for which one is missing.
 fn have(test: &str, programs: &[&str]) -> bool {

@@ -7,7 +7,8 @@ use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
 use rustix::net::{AddressFamily, Protocol, SendFlags, SocketFlags, SocketType, sockopt};
 
-use super::{LONGEST, PROTOCOL, Received, TYPE_OF_SERVICE};
+pub(crate) use super::Received;
+use super::{LONGEST, PROTOCOL, TYPE_OF_SERVICE};
 use crate::raw::{bind_to_device, check_count, set_option};
 
 /// Where adverts go unless peers are named (RFC 9568 5.1.2.2).

@@ -356,3 +356,19 @@ fn one_that_a_new_file_adds_to_what_is_held_is_waited_for_and_taken() {
         20.500 node 0 releases 0
     "#]]);
 }
+
+/// One router may have told the neighbours of all when it held one of them as well.
+#[test]
+fn a_conflict_of_one_is_told_for_all_of_its_group() {
+    let mut bench = Bench::master(config());
+    let mut told = |ms: u64, input: Input<'_>| {
+        let mut out = Buffer::new();
+        bench.vip.step(at(ms), input, &mut out);
+        together::tells_of_all(&input, &out)
+    };
+    let from = |priority| Input::Advert { source: NODE02, advert: advert(priority) };
+    assert!(told(9500, from(100)), "a weaker one holds, too");
+    assert!(!told(9501, Input::Timeout), "what is due of its own");
+    assert!(!told(9502, from(0)), "somebody stopped");
+    assert!(!told(9503, from(200)), "it gives way");
+}

@@ -7,7 +7,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Duration;
 
 use base::Time;
-use config::vip::Protocol;
+use config::vip::{Mac, Protocol};
 use engine::vip::packet;
 use engine::vip::refusals::Refusal;
 use sys::poll::{Interest, Poller};
@@ -59,6 +59,27 @@ pub(super) struct Ears {
     pub(super) index: Option<u32>,
     wanted_ones: Option<Ear>,
     rest: Option<Ear>,
+    /// Hardware addresses of groups that speak here.
+    macs: Vec<Mac>,
+    voices: Vec<vrrp::Voice>,
+}
+
+/// What says the adverts of a group.
+#[derive(Clone, Copy)]
+pub(in crate::vip) enum Mouth<'a> {
+    Plain(&'a vrrp::Socket),
+    /// From the group's own hardware address.
+    Virtual(&'a vrrp::Voice),
+}
+
+impl Mouth<'_> {
+    /// `hops` are those of adverts to one router; to all of a link they are 255.
+    pub(super) fn send(self, hops: u8, source: IpAddr, to: IpAddr, bytes: &[u8]) -> io::Result<()> {
+        match self {
+            Self::Plain(socket) => socket.send_with(hops, source, to, bytes),
+            Self::Virtual(voice) => voice.send(source, to, bytes),
+        }
+    }
 }
 
 struct Ear {
@@ -70,8 +91,17 @@ struct Ear {
 impl Ears {
     fn new(name: &str, is_v6: bool) -> Self {
         let name = name.to_owned();
-        let (groups, wanted, index) = (vec![], vec![], None);
-        Self { name, is_v6, groups, wanted, index, wanted_ones: None, rest: None }
+        Self {
+            name,
+            is_v6,
+            groups: vec![],
+            wanted: vec![],
+            index: None,
+            wanted_ones: None,
+            rest: None,
+            macs: vec![],
+            voices: vec![],
+        }
     }
 
     /// Opens what is not open; false when the device does not let it.
@@ -81,6 +111,9 @@ impl Ears {
         }
         let [own, other] = tokens;
         let Ok(all) = self.socket() else { return false };
+        let voices = self.macs.iter().map(|mac| vrrp::Voice::open(&self.name, *mac));
+        let Ok(voices) = voices.collect() else { return false };
+        self.voices = voices;
         // Without a filter, or without the second socket, the one hears everything.
         self.rest = self
             .socket()
@@ -99,7 +132,7 @@ impl Ears {
 
     /// Whether its adverts come and go here.
     pub(super) fn serve(&self, vip: &config::vip::Vip) -> bool {
-        self.name == vip.interface && self.is_v6 == vip.is_v6()
+        self.is_v6 == vip.is_v6() && hears(vip).any(|device| device == self.name)
     }
 
     fn socket(&self) -> io::Result<vrrp::Socket> {
@@ -113,15 +146,22 @@ impl Ears {
     }
 
     pub(super) fn close(&mut self, poller: &Poller) {
+        self.voices.clear();
         for ear in [self.wanted_ones.take(), self.rest.take()].into_iter().flatten() {
             // Closing removes it in any case.
             let _closed = poller.remove(ear.socket.as_fd());
         }
     }
 
-    /// The one that sends.
-    pub(super) fn mouth(&self) -> Option<&vrrp::Socket> {
-        self.wanted_ones.as_ref().map(|ear| &ear.socket)
+    /// What sends the adverts of that one, if they leave here.
+    pub(super) fn mouth(&self, vip: &config::vip::Vip) -> Option<Mouth<'_>> {
+        if self.name != vip.interface || self.is_v6 != vip.is_v6() {
+            return None;
+        }
+        match vip.advert_mac {
+            Some(mac) => self.voices.iter().find(|voice| voice.mac() == mac).map(Mouth::Virtual),
+            None => self.wanted_ones.as_ref().map(|ear| Mouth::Plain(&ear.socket)),
+        }
     }
 
     fn ear(&self, part: Part) -> Option<&Ear> {
@@ -175,31 +215,43 @@ impl Ears {
     }
 }
 
-/// What is heard on the interface of that one has to be heard for it too; none: its interface is not known yet, and
-/// a socket of no interface would hear all of them.
-pub(super) fn want<'a>(
-    interfaces: &'a mut Vec<Ears>,
-    vip: &config::vip::Vip,
-) -> Option<&'a mut Ears> {
+/// Where adverts of a group come in. Those that come from its own hardware address, while that is up here, the kernel gives to
+/// the device that has it and to no other.
+fn hears(vip: &config::vip::Vip) -> impl Iterator<Item = &str> {
+    let own = vip.speaking_device().filter(|_| vip.unicast_peers.is_empty());
+    std::iter::once(vip.interface.as_str()).chain(own)
+}
+
+/// What is heard on the interface of that one has to be heard for it too: positions of those that do. None: its interface is
+/// not known yet, and a socket of no interface would hear all of them.
+pub(super) fn want(interfaces: &mut Vec<Ears>, vip: &config::vip::Vip) -> Vec<usize> {
     if vip.interface.is_empty() {
-        return None;
-    }
-    let known = interfaces.iter().position(|known| known.serve(vip));
-    let position = known.unwrap_or(interfaces.len());
-    if known.is_none() {
-        interfaces.push(Ears::new(&vip.interface, vip.is_v6()));
-    }
-    let ears = &mut interfaces[position];
-    let group = packet::group_of(vip);
-    if (vip.unicast_peers.is_empty() || vip.has_lease) && !ears.groups.contains(&group) {
-        ears.groups.push(group);
+        return vec![];
     }
     let form = match vip.protocol {
         Protocol::V2 => Form::V2 { interval: packet::seconds(vip), password: vip.password },
         Protocol::V3 { .. } => Form::V3,
     };
-    ears.wanted.push(Wanted { router_id: vip.router_id, form });
-    Some(ears)
+    let mut found = Vec::new();
+    for device in hears(vip) {
+        let is_it = |known: &Ears| known.name == device && known.is_v6 == vip.is_v6();
+        let known = interfaces.iter().position(is_it);
+        let position = known.unwrap_or(interfaces.len());
+        if known.is_none() {
+            interfaces.push(Ears::new(device, vip.is_v6()));
+        }
+        let ears = &mut interfaces[position];
+        let group = packet::group_of(vip);
+        if (vip.unicast_peers.is_empty() || vip.has_lease) && !ears.groups.contains(&group) {
+            ears.groups.push(group);
+        }
+        ears.wanted.push(Wanted { router_id: vip.router_id, form });
+        if device == vip.interface {
+            ears.macs.extend(vip.advert_mac);
+        }
+        found.push(position);
+    }
+    found
 }
 
 /// How long a turn of a socket of that part is.
