@@ -70,6 +70,8 @@ pub enum Command {
     Resume { node: String },
     /// Hand this virtual IP to that node.
     Move { vip: String, to: String },
+    /// Let this virtual IP, which was moved, go by its rules again.
+    Anywhere { vip: String },
     /// Let the listener of this name, which has one writer, use its server on that node.
     Use { pool: String, to: String },
     /// Let that node coordinate.
@@ -86,7 +88,7 @@ impl Command {
             Self::Standby { node } | Self::Drain { node, .. } | Self::Resume { node } => {
                 format!("node/{node}")
             }
-            Self::Move { vip, .. } => format!("vip/{vip}"),
+            Self::Move { vip, .. } | Self::Anywhere { vip } => format!("vip/{vip}"),
             Self::Use { pool, .. } => format!("pool/{pool}"),
             Self::Coordinate { .. } => "coordinator".to_owned(),
             Self::Lead { .. } => "store".to_owned(),

@@ -3,30 +3,12 @@
 //! The page `docs/reference/events.md` is written from this table; a test finds events that are
 //! told somewhere and have no row.
 
-/// One row.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct EventKind {
-    /// As in [`Event::what`](crate::Event::what).
-    pub name: &'static str,
-    /// What the event is about: the kind of its `object`.
-    pub about: &'static str,
-    pub meaning: &'static str,
-    /// What a human has to do; none: nothing, it is only told.
-    pub act: Option<&'static str>,
-}
+mod page;
+mod row;
 
-const fn told(name: &'static str, about: &'static str, meaning: &'static str) -> EventKind {
-    EventKind { name, about, meaning, act: None }
-}
-
-const fn act(
-    name: &'static str,
-    about: &'static str,
-    meaning: &'static str,
-    act: &'static str,
-) -> EventKind {
-    EventKind { name, about, meaning, act: Some(act) }
-}
+pub use page::page;
+pub use row::EventKind;
+use row::{act, told};
 
 const AGAIN: &str = "if it comes again: the evidence says why it ended; report a defect";
 const RESTARTED: &str = "look for what the evidence names; it is started again after a pause";
@@ -141,7 +123,11 @@ pub const EVENTS: &[EventKind] = &[
         "start the log server, or name another one in the balancer's file",
     ),
     told("log-lines-taken", "log", "lines for that target are taken again; how many were lost"),
-    told("move-asked", "vip", "an operator wants another node to hold the address"),
+    told(
+        "move-asked",
+        "vip",
+        "an operator wants another node to hold the address, or its rules to move it again",
+    ),
     told("node-alive", "node", "beats of that node arrive on at least one network"),
     told("node-left", "node", "the node said goodbye before it ended"),
     act(
@@ -498,34 +484,5 @@ pub fn kind(what: &str) -> Option<&'static EventKind> {
     EVENTS.iter().find(|kind| kind.name == what)
 }
 
-/// The page `docs/reference/events.md`.
-#[must_use]
-pub fn page() -> String {
-    let mut text = String::from(
-        "# Events\n\n<!-- written by a test from the table in crates/api/src/catalogue.rs; \
-         UPDATE_EXPECT=1 rewrites it -->\n\n\
-         Every kind of event that `outlast events`, the dashboard and the log in `state_dir` show. An \
-         event has `what` (the names below), `object` (`KIND/NAME`), `evidence`, `decision`, `action`, \
-         `not_done`, the time, the node, and a number that counts without gaps.\n\n\
-         | what | object | meaning | when a human must act |\n|---|---|---|---|\n",
-    );
-    for EventKind { name, about, meaning, act } in EVENTS {
-        let act = act.unwrap_or("");
-        text.push_str(&format!("| `{name}` | `{about}/...` | {meaning} | {act} |\n"));
-    }
-    text.push_str("\nNames do not change; texts may.\n");
-    text
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn events_stand_in_order_and_once() {
-        let names: Vec<&str> = EVENTS.iter().map(|kind| kind.name).collect();
-        assert!(names.windows(2).all(|pair| pair[0] < pair[1]), "{names:?}");
-        assert_eq!(kind("vip-claimed").map(|kind| kind.about), Some("vip"));
-        assert_eq!(kind("vip-claimd"), None);
-    }
-}
+mod tests;

@@ -61,6 +61,8 @@ pub enum Order {
     /// Vip: an operator wants that node (by its position in the cluster file) to hold the addresses
     /// of this instance.
     Move { instance: u16, to: u16 },
+    /// Vip: an operator wants that the address of this instance goes by its rules again.
+    Anywhere { instance: u16 },
     /// Vip: what was counted; `clear`: counting begins anew after that.
     Count { clear: bool },
     /// Proxy: an operator wants this server of a listener with one writer to be used.
@@ -218,6 +220,12 @@ pub enum Report {
         instance: u16,
         to: u16,
     },
+    /// Agent: an operator wants this, and nothing speaks against it.
+    Anywhere {
+        instance: u16,
+    },
+    /// Agent: whether this node coordinates, as the store says.
+    Coordinates(bool),
     /// Agent: an operator wants this server to be used, and nothing speaks against it.
     Use {
         proxy: String,

@@ -40,6 +40,8 @@ pub enum Change {
     Proven(Vec<String>),
     /// To the vip process: which networks have a reference point that answers this node.
     References(References),
+    /// To the vip process: whether this node coordinates.
+    Coordinates(bool),
     /// To the agent: this node's part of the store.
     Store(Box<StoreState>),
     /// To the agent: what came to the vip process and was not believed.
@@ -322,6 +324,14 @@ pub struct VipLine {
     pub priority: u8,
     /// Nodes that may hold it, the preferred one first; empty without a cluster file.
     pub order: Vec<String>,
+}
+
+impl VipLine {
+    /// An operator moved it to its holder, and no rule of its place moves it from there.
+    #[must_use]
+    pub fn stays(&self) -> bool {
+        self.state.vip_lease.as_ref().is_some_and(|lease| lease.stays)
+    }
 }
 
 /// A `frontend`, `backend` or `listen` of the balancer's file.

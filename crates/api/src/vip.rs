@@ -164,6 +164,9 @@ pub struct LeaseState {
     /// It is held without a majority: at a cut two nodes may.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub alone: bool,
+    /// An operator moved it to its holder, and no rule (`spread`, `apart_from`, `follows`) moves it from there.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub stays: bool,
 }
 
 /// What went before a node held an address by votes.
@@ -279,4 +282,10 @@ pub enum VipCause {
     InUse,
     /// Another address of its sync group cannot be held here, or was lost.
     Together,
+    /// With a vip lease: another node holds fewer of the addresses that it is spread with.
+    Spread,
+    /// With a vip lease: it was on one node with an address that it should be apart from.
+    Apart,
+    /// With a vip lease: another node coordinates, which it follows.
+    Follows,
 }

@@ -129,6 +129,7 @@ fn every_command_travels_as_in_its_golden_file() {
         Drain { .. } => Drain { node: "node01".to_owned(), limit: 60 },
         Resume { .. } => Resume { node: "node01".to_owned() },
         Move { .. } => Move { vip: "internal".to_owned(), to: "node02".to_owned() },
+        Anywhere { .. } => Anywhere { vip: "internal".to_owned() },
         Use { .. } => Use { pool: "mariadb".to_owned(), to: "node02".to_owned() },
         Coordinate { .. } => Coordinate { to: "node02".to_owned() },
         Lead { .. } => Lead { to: "node02".to_owned() },

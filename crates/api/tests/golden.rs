@@ -254,7 +254,7 @@ fn every_order_travels_as_in_its_golden_file() {
         Keys => Keys,
         Change(_) => Change(api::Change::Choice(choice())),
         Relay(..) => Relay(Role::Proxy, Box::new(Report::Event(event()))),
-        Move { .. } => Move { instance: 1, to: 2 },
+        Move { .. } => Move { instance: 1, to: 2 }, Anywhere { .. } => Anywhere { instance: 1 },
         Count { .. } => Count { clear: true },
         Use { .. } => Use { proxy: "mariadb".to_owned(), server: "node02".to_owned() },
         Refused { .. } => Refused {
@@ -290,7 +290,7 @@ fn every_report_travels_as_in_its_golden_file() {
         Proven(_) => Proven(vec!["node01".to_owned()]),
         References(_) => References(examples::referred()),
         Keys => Keys,
-        Move { .. } => Move { instance: 1, to: 2 },
+        Move { .. } => Move { instance: 1, to: 2 }, Anywhere { .. } => Anywhere { instance: 1 }, Coordinates(_) => Coordinates(true),
         Use { .. } => Use { proxy: "mariadb".to_owned(), server: "node02".to_owned() },
         Apply { .. } => Apply { generation: 7 },
         Store(_) => Store(Box::new(store())),
@@ -350,7 +350,7 @@ fn every_change_travels_as_in_its_golden_file() {
         }),
         Duty(_) => Duty(api::Duty::Standby),
         Proven(_) => Proven(vec!["node01".to_owned()]),
-        References(_) => References(examples::referred()),
+        References(_) => References(examples::referred()), Coordinates(_) => Coordinates(true),
         Store(_) => Store(Box::new(api::StoreState { failed: Some(815), ..store() })),
         Refused(_) => Refused(examples::refused()),
         Adverts(_) => Adverts(examples::adverts()),
@@ -462,6 +462,6 @@ fn every_word_of_a_message_travels_as_in_its_golden_file() {
     words!("intent_state.jsonl", IntentState: Committed Done Failed Refused);
     words!("vip_role.jsonl", VipRole: Backup Master Fault);
     words!("vip_cause.jsonl", VipCause: Silence Goodbye Named Stronger Stalled Script Carrier NoDevice
-        Balancer Refused Stopping Adopted Standby Moved NoNetwork Expired Majority ProvenDead Unheard Unreached Foreign Unproven LastMan Granted InUse Together);
+        Balancer Refused Stopping Adopted Standby Moved NoNetwork Expired Majority ProvenDead Unheard Unreached Foreign Unproven LastMan Granted InUse Together Spread Apart Follows);
     words!("server_check.jsonl", ServerCheck: Unchecked Up Down Drain Maintenance);
 }

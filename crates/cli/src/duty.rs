@@ -83,7 +83,8 @@ pub struct ResumeArgs {
 /// listener with `backup` servers: every balancer uses the server on that node, after all sessions with the
 /// former one are closed; it stays the one in use until it fails. `coordinator`: that node takes the name and
 /// goes on with what is open. `store`: that voter leads the store; writes wait for it, a second at most. The
-/// last two need a `[store]`. It may be typed on any controller, by an operator. Refused for a node that is down,
+/// last two need a `[store]`. A virtual IP that is spread, apart from others or follows the coordinator stays where it was
+/// moved until `outlast move vip/NAME --anywhere`, or until that node cannot hold it any more. It may be typed on any controller, by an operator. Refused for a node that is down,
 /// at rest, or could not have it, and by name of the reason. Exit code 1 if the node did not take it; then it
 /// stays, or is again, where it was.
 #[derive(Debug, clap::Args)]
@@ -91,7 +92,11 @@ pub struct MoveArgs {
     /// vip/NAME, pool/NAME, coordinator or store
     object: String,
     /// The node that is to have it
-    node: String,
+    #[arg(required_unless_present = "anywhere")]
+    node: Option<String>,
+    /// Of a vip/NAME that was moved: `spread`, `apart_from` or `follows` of the file say again where it is
+    #[arg(long, conflicts_with = "node")]
+    anywhere: bool,
     #[command(flatten)]
     instance: Instance,
 }
@@ -103,6 +108,8 @@ pub enum DutyError {
     Object(#[from] ObjectError),
     #[error("{0} cannot be moved: write vip/NAME, pool/NAME, coordinator or store")]
     NotMovable(String),
+    #[error("{0} goes to a node: name one")]
+    NotAnywhere(String),
     #[error("{0} is no node")]
     NoNode(String),
     /// The node said no, and why.
@@ -282,7 +289,8 @@ fn line<'a>(status: &'a Status, node: &str) -> Option<&'a api::NodeLine> {
 pub fn move_object(args: &MoveArgs, out: &mut impl Write) -> Result<(), DutyError> {
     let socket = args.instance.socket()?;
     let status = reach::status(&socket)?;
-    let to = || known_node(&args.node, &status);
+    let Some(node) = &args.node else { return anywhere(&socket, &args.object, &status, out) };
+    let to = || known_node(node, &status);
     match args.object.as_str() {
         "coordinator" => {
             let to = to()?;
@@ -303,6 +311,25 @@ pub fn move_object(args: &MoveArgs, out: &mut impl Write) -> Result<(), DutyErro
         Some(("vip", name)) => move_vip(&socket, name, to()?, out),
         Some(("pool", name)) => move_writer(&socket, name, to()?, out),
         Some(_) | None => Err(DutyError::NotMovable(object)),
+    }
+}
+
+/// Ends the word of an operator about an address.
+fn anywhere(
+    socket: &Socket,
+    object: &str,
+    status: &Status,
+    out: &mut impl Write,
+) -> Result<(), DutyError> {
+    let object = object::resolve(object, status).map_err(ObjectError::from)?;
+    let Some(vip) = object.strip_prefix("vip/") else { return Err(DutyError::NotAnywhere(object)) };
+    tell(socket, &Ask::Command(Command::Anywhere { vip: vip.to_owned() }))?;
+    let is_free = |status: &Status| {
+        status.vips.iter().find(|line| line.name == vip).is_some_and(|line| !line.stays())
+    };
+    match seen(socket, is_free)? {
+        Some(_) => say(out, &format!("vip/{vip} goes by its rules again")),
+        None => Err(DutyError::NotSeen(format!("vip/{vip} still stays where it was moved"))),
     }
 }
 

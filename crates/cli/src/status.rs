@@ -195,7 +195,8 @@ fn why<'a>(vip: &VipLine, node: &dyn Fn(u16) -> Option<&'a str>) -> String {
     let not_enforced = state.vip_lease.as_ref().and_then(|lease| lease.not_enforced.as_ref());
     let not_enforced = not_enforced.map(|why| format!("its vip lease is not enforced: {why}"));
     let in_use = state.in_use_by.iter().map(|mac| format!("{mac} has it"));
-    let all = cause.into_iter().chain(in_use).chain(disabled).chain(not_enforced);
+    let stays = vip.stays().then(|| "moved by an operator, and stays".to_owned());
+    let all = cause.into_iter().chain(stays).chain(in_use).chain(disabled).chain(not_enforced);
     all.collect::<Vec<_>>().join("; ")
 }
 

@@ -143,6 +143,9 @@ pub(crate) const fn cause(cause: VipCause) -> &'static str {
         VipCause::LastMan => "no other controller is heard (last_man): AT A CUT TWO HOLD IT",
         VipCause::Granted => "granted by a majority again",
         VipCause::Unproven => "waits for proof",
+        VipCause::Spread => "spread: moved to a node that holds fewer",
+        VipCause::Apart => "moved apart from another address",
+        VipCause::Follows => "another node coordinates",
     }
 }
 

@@ -1,15 +1,13 @@
 //! The virtual IPs of one node, from whatever files there are.
 
 use std::net::IpAddr;
-use std::time::Duration;
 
 use crate::cluster::{self, Cluster, VipCheck};
 use crate::keepalived::vmac;
 use crate::keepalived::{Instance, Keepalived, State, Track};
 use crate::notify::{Fifo, Group, Hook, Notify};
 use crate::vip::{
-    Address, DOWN_TIMER_ADVERTS, Fixed, MadeFile, Script, TrackedFile, TrackedProcess, Travel, Vip,
-    Way, Weighed, password,
+    Address, Fixed, MadeFile, Script, TrackedFile, TrackedProcess, Vip, Way, Weighed, password,
 };
 
 /// Priority of the first node of the order.
@@ -111,15 +109,7 @@ fn from_cluster(
     };
     let addresses: Vec<Address> = vip.addresses.iter().map(address).collect();
     let Some(rank) = vip.order.iter().position(|known| *known == node) else {
-        let plain = || Vip::plain(&vip.name, "", vip.router_id, addresses);
-        let voter = || Vip {
-            priority: 1,
-            protocol: vip.protocol,
-            has_lease: true,
-            votes_only: true,
-            ..plain()
-        };
-        return Ok(vip.has_lease.then(voter));
+        return Ok(vip.has_lease.then(|| voter(vip, addresses)));
     };
     let on_network = |node: usize| {
         cluster.nodes.get(node).and_then(|node| node.addresses.get(vip.network).copied().flatten())
@@ -139,47 +129,39 @@ fn from_cluster(
     let (mut track_balancer, mut track_scripts) = (false, Vec::new());
     checks(&vip.check, &mut track_balancer, &mut track_scripts);
     let mut effective = Vip {
-        name: vip.name.clone(),
         interface,
-        router_id: vip.router_id,
         priority: priority_of(rank, vip.order.len()),
         advert_interval: vip.advert_interval,
-        down_timer_adverts: DOWN_TIMER_ADVERTS,
         protocol: vip.protocol,
-        startup_delay: Duration::ZERO,
-        starts_as_master: false,
-        preempt: false,
-        preempt_delay: Duration::ZERO,
         sync_group: vip.sync_group.clone(),
         password: vip.password.as_deref().map(password),
         hmac: vip.hmac.clone(),
-        addresses,
-        virtual_macs: Vec::new(),
-        advert_mac: None,
-        ways: Vec::new(),
         source: vip.source.or(own_source),
         unicast_peers: if vip.unicast { peers.filter(same_kind).collect() } else { Vec::new() },
-        travel: Travel::default(),
         track_interfaces: vip.track_interfaces.clone(),
-        reversed_interfaces: Vec::new(),
-        ignores_interface: false,
-        weighed_interfaces: Vec::new(),
-        track_processes: Vec::new(),
-        track_files: Vec::new(),
         track_bfds: vip.bfd.iter().cloned().collect(),
-        interface_delays: Vec::new(),
-        promotes_secondaries: false,
         accepts: vip.accepts,
         track_scripts,
         track_balancer,
         has_lease: vip.has_lease,
-        votes_only: false,
         notify: Notify { every: vip.notify.clone(), ..Notify::default() },
+        ..Vip::plain(&vip.name, "", vip.router_id, addresses)
     };
     if vip.has_virtual_mac {
         effective.place_on_virtual_mac(names);
     }
     Ok(Some(effective))
+}
+
+/// Of a node that grants it to others and never holds it.
+fn voter(vip: &cluster::Vip, addresses: Vec<Address>) -> Vip {
+    Vip {
+        priority: 1,
+        protocol: vip.protocol,
+        has_lease: true,
+        votes_only: true,
+        ..Vip::plain(&vip.name, "", vip.router_id, addresses)
+    }
 }
 
 fn checks(check: &VipCheck, balancer: &mut bool, scripts: &mut Vec<Script>) {

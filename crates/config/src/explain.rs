@@ -113,7 +113,7 @@ pub fn all() -> Vec<Explained> {
 }
 
 /// Language, name, what follows it, what it is; a section of `outlast.toml` stands in brackets.
-pub(crate) const SECTIONS: [(&str, &str, &str, &str); 16] = [
+pub(crate) const SECTIONS: [(&str, &str, &str, &str); 17] = [
     ("HAProxy", "global", "", "what concerns the whole process: log, limits, statistics socket"),
     (
         "HAProxy",

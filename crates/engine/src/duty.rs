@@ -77,6 +77,8 @@ pub enum Command<'a> {
     Resume { node: &'a str },
     /// Hand this address to that node.
     Move { vip: &'a str, to: &'a str },
+    /// Let this address, which was moved, go by its rules again.
+    Anywhere { vip: &'a str },
     /// Let this listener, which has one writer, use its server on that node.
     Use { pool: &'a str, to: &'a str },
     /// Let that node coordinate.
@@ -97,6 +99,8 @@ pub struct Vip<'a> {
     pub successor: Option<&'a str>,
     /// A stronger node takes it back.
     pub preempts: bool,
+    /// An operator moved it to its holder, and no rule moves it from there.
+    pub stays: bool,
 }
 
 /// A node as it stands.
@@ -169,6 +173,10 @@ pub enum Todo {
         instance: usize,
         to: usize,
     },
+    /// Position of the instance.
+    Anywhere {
+        instance: usize,
+    },
     /// Positions of the listener and of its server.
     Use {
         pool: usize,
@@ -209,6 +217,8 @@ pub enum Refused {
     Holds { node: String, vip: String },
     #[error("nobody that is known here holds vip/{0}: there is nothing to hand over")]
     HeldByNobody(String),
+    #[error("vip/{0} goes by its rules: no operator moved it to where it is")]
+    Unmoved(String),
     #[error("{node} is not in the order of vip/{vip}: it never holds it")]
     NotInOrder { node: String, vip: String },
     #[error(
@@ -259,7 +269,7 @@ pub enum Place {
 pub fn place(view: &View<'_>, command: Command<'_>) -> Result<Place, Refused> {
     let who = match command {
         Command::Standby { node } | Command::Drain { node } | Command::Resume { node } => node,
-        Command::Move { vip, .. } => {
+        Command::Move { vip, .. } | Command::Anywhere { vip } => {
             let found = view.vips.iter().find(|known| known.name == vip);
             match found.and_then(|found| found.holders.first()) {
                 Some(holder) => holder,
@@ -306,6 +316,7 @@ pub fn check(view: &View<'_>, command: Command<'_>) -> Result<Todo, Refused> {
             Ok(Todo::Be(Duty::On))
         }
         Command::Move { vip, to } => hand_over(view, vip, to),
+        Command::Anywhere { vip } => anywhere(view, vip),
         Command::Use { pool, to } => role::server(view, pool, to),
         Command::Coordinate { to } => role::coordinator(view, to),
         Command::Lead { to } => role::leader(view, to),
@@ -328,12 +339,26 @@ fn rest(view: &View<'_>, node: &str, duty: Duty) -> Result<Todo, Refused> {
     }
 }
 
+fn instance(view: &View<'_>, name: &str) -> Result<usize, Refused> {
+    view.vips.iter().position(|known| known.name == name).ok_or_else(|| {
+        let known: Vec<&str> = view.vips.iter().map(|known| known.name).collect();
+        Refused::UnknownVip { name: name.to_owned(), known: list(&known) }
+    })
+}
+
+fn anywhere(view: &View<'_>, name: &str) -> Result<Todo, Refused> {
+    let (vip, instance) = (name.to_owned(), instance(view, name)?);
+    let found = &view.vips[instance];
+    let Some(holder) = found.holders.first() else { return Err(Refused::HeldByNobody(vip)) };
+    if holder != view.me {
+        return Err(Refused::Elsewhere { me: view.me.to_owned(), there: holder.clone() });
+    }
+    if found.stays { Ok(Todo::Anywhere { instance }) } else { Err(Refused::Unmoved(vip)) }
+}
+
 fn hand_over(view: &View<'_>, name: &str, to: &str) -> Result<Todo, Refused> {
     let (vip, node) = (name.to_owned(), to.to_owned());
-    let Some(instance) = view.vips.iter().position(|known| known.name == name) else {
-        let known: Vec<&str> = view.vips.iter().map(|known| known.name).collect();
-        return Err(Refused::UnknownVip { name: vip, known: list(&known) });
-    };
+    let instance = instance(view, name)?;
     let position = position(view, to)?;
     let found = &view.vips[instance];
     let Some(holder) = found.holders.first() else { return Err(Refused::HeldByNobody(vip)) };

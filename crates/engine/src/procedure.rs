@@ -4,7 +4,7 @@
 //! ```text
 //!   standby, resume   the node itself
 //!   drain             the node itself, then whoever counts waits until nothing is under way there
-//!   move vip/NAME     the node that is asked to hand over
+//!   move vip/NAME     the node that is asked to hand over, or that holds it (`--anywhere`)
 //!   move pool/NAME, coordinator, store   the node that is to change it
 //! ```
 
@@ -27,6 +27,9 @@ pub enum Wanted {
     Move {
         vip: String,
         to: String,
+    },
+    Anywhere {
+        vip: String,
     },
     Use {
         pool: String,
@@ -63,6 +66,7 @@ const STANDBY: &str = "standby";
 const DRAIN: &str = "drain";
 const RESUME: &str = "resume";
 const HAND_OVER: &str = "hand-over";
+const ANYWHERE: &str = "let-go-anywhere";
 const EMPTY: &str = "wait-until-empty";
 const USE: &str = "use-server";
 const COORDINATE: &str = "coordinate";
@@ -91,6 +95,10 @@ pub fn plan(wanted: &Wanted, node: &str, counts: &str) -> Plan {
         Wanted::Move { vip, to } => {
             let object = format!("vip/{vip}");
             ("move", object.clone(), vec![step(HAND_OVER, format!("{object} {to}"))])
+        }
+        Wanted::Anywhere { vip } => {
+            let object = format!("vip/{vip}");
+            ("move", object.clone(), vec![step(ANYWHERE, object)])
         }
         Wanted::Use { pool, to } => {
             let object = format!("pool/{pool}");
@@ -131,6 +139,7 @@ pub fn read(what: &Step) -> Result<Deed, String> {
             let (vip, to) = pair("vip/")?;
             Wanted::Move { vip, to }
         }
+        ANYWHERE => Wanted::Anywhere { vip: of("vip/")? },
         USE => {
             let (pool, to) = pair("pool/")?;
             Wanted::Use { pool, to }
@@ -159,6 +168,7 @@ mod tests {
             Wanted::Drain { node: node.clone(), limit: 90 },
             Wanted::Resume { node: node.clone() },
             Wanted::Move { vip: "internal".to_owned(), to: to.clone() },
+            Wanted::Anywhere { vip: "internal".to_owned() },
             Wanted::Use { pool: "mariadb".to_owned(), to: to.clone() },
             Wanted::Coordinate { to: node.clone() },
             Wanted::Lead { to },

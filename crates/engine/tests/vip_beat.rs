@@ -38,6 +38,7 @@ fn a_vip_beat_keeps_its_bytes_and_the_page_of_packets_shows_them() {
         acked_serial: 258,
         hears,
         reach: Reach { reached: 0b01, unreached: 0b10 },
+        leads: false,
     };
     let entries = [
         Entry {
@@ -45,6 +46,7 @@ fn a_vip_beat_keeps_its_bytes_and_the_page_of_packets_shows_them() {
             stand: Stand::Fit,
             grants: true,
             successor: None,
+            stays: false,
             term: 9,
         },
         Entry {
@@ -52,6 +54,7 @@ fn a_vip_beat_keeps_its_bytes_and_the_page_of_packets_shows_them() {
             stand: Stand::Candidate,
             grants: false,
             successor: Some(2),
+            stays: false,
             term: 10,
         },
     ];

@@ -133,6 +133,7 @@ fn one_of_three() -> lease::Config {
         span: lease::BEAT * 4,
         settle: lease::BEAT * 10,
         referred: 0,
+        calm: lease::BEAT * 2,
         seats: vec![lease::SeatConfig {
             vip,
             order: vec![0, 1, 2],
@@ -140,6 +141,7 @@ fn one_of_three() -> lease::Config {
             listens: Duration::ZERO,
             needs_proof: true,
             last_man: Some(lease::BEAT * 100),
+            rule: lease::Rule { group: Some(0), apart: 0, follows: true },
         }],
     }
 }

@@ -53,6 +53,7 @@ targets! {
     kept_inputs_for_changed_files_hold: "config_changes",
     kept_inputs_for_datagrams_hold: "datagram",
     kept_inputs_for_vip_beats_hold: "vip_beat",
+    kept_inputs_for_packets_of_bfd_hold: "bfd",
     kept_inputs_for_gossip_hold: "gossip",
     kept_inputs_for_http_heads_hold: "http_head",
     kept_inputs_for_http_bodies_hold: "http_body",

@@ -7,8 +7,9 @@ use outlast_fuzz::TARGETS;
 
 /// Every file that reads bytes of others, and the target that reaches it: a function `decode` (by the rule of the
 /// house parsers of packets and messages are called so), or one of [`SIGNS`] outside of tests.
-const READERS: [(&str, &str); 37] = [
+const READERS: [(&str, &str); 38] = [
     ("api/src/message.rs", "api_message"),
+    ("engine/src/bfd/packet.rs", "bfd"),
     ("engine/src/errand.rs", "datagram"),
     ("engine/src/gossip/said.rs", "gossip"),
     ("engine/src/gossip/wire.rs", "gossip"),

@@ -320,6 +320,7 @@ impl Agent<'_> {
                 core.newly_planned(sys::clock::wall_ms())
             };
             self.are_proven();
+            self.coordinates();
             self.are_planned(planned);
         }
     }
@@ -399,6 +400,7 @@ impl Agent<'_> {
             | Order::Keys
             | Order::Count { .. }
             | Order::Move { .. }
+            | Order::Anywhere { .. }
             | Order::GiveUp { .. }
             | Order::Use { .. } => {}
         }

@@ -236,6 +236,7 @@ fn obey(
                     | Order::GiveUp { .. }
                     | Order::Count { .. }
                     | Order::Move { .. }
+                    | Order::Anywhere { .. }
                     | Order::Use { .. },
                 )
                 | Err(_) => {}

@@ -59,6 +59,7 @@ mod process;
 mod put_back;
 pub(crate) mod rescue;
 pub(crate) mod routes;
+mod say;
 pub(crate) mod scripts;
 mod source;
 mod taking;
@@ -485,28 +486,5 @@ impl<'a> Driver<'a> {
         for number in 0..self.instances.len() {
             self.step(number, input);
         }
-    }
-
-    /// Waits for nobody.
-    fn tell(&self, report: &Report) {
-        self.line.say(report);
-    }
-
-    fn tell_state(&mut self, number: usize) {
-        self.line.say(self.words.state(&self.instances[number]));
-    }
-
-    fn tell_fault(&mut self, number: usize, cause: Option<engine::vip::Cause>) {
-        self.line.say(self.words.fault(&self.instances[number], &self.node, cause));
-    }
-
-    fn tell_states(&mut self) {
-        (0..self.instances.len()).for_each(|number| self.tell_state(number));
-    }
-
-    /// Its addresses came or went.
-    fn tell_moved(&mut self, number: usize, began: Time) {
-        let of = (self.node.as_str(), self.nodes.as_slice());
-        self.line.say(self.words.moved(&self.instances[number], of, began));
     }
 }

@@ -219,7 +219,9 @@ fn stored(outcome: Result<bool, StoreError>) -> ExitCode {
 fn done(outcome: Result<(), DutyError>) -> ExitCode {
     match outcome {
         Err(DutyError::Object(error)) => about_object(Err(error)),
-        Err(error @ (DutyError::NotMovable(_) | DutyError::NoNode(_))) => wrong(&error),
+        Err(
+            error @ (DutyError::NotMovable(_) | DutyError::NotAnywhere(_) | DutyError::NoNode(_)),
+        ) => wrong(&error),
         Err(DutyError::Replace(error)) => {
             complain(&error);
             ExitCode::from(error.exit_code())

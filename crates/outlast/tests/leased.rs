@@ -14,6 +14,9 @@ mod foreign;
 #[path = "leased/gateway.rs"]
 mod gateway;
 
+#[path = "leased/placed.rs"]
+mod placed;
+
 #[path = "leased/policy.rs"]
 mod policy;
 
@@ -33,7 +36,7 @@ use std::time::Duration;
 use api::{Event, Role, VipCause, VipLine};
 use base::Time;
 use lab::cluster::{Cluster, Plan};
-use lonely::{OUTLAST, VIP, contained, kill, until};
+use lonely::{OUTLAST, OWN, VIP, contained, kill, until};
 use prober::Prober;
 use sys::netlink::{AddressOptions, Netlink};
 

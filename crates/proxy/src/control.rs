@@ -262,7 +262,8 @@ impl Control {
             | Order::Refused { .. }
             | Order::GiveUp { .. }
             | Order::Count { .. }
-            | Order::Move { .. } => {}
+            | Order::Move { .. }
+            | Order::Anywhere { .. } => {}
             Order::Use { proxy, server } => self.writer_asked(&proxy, &server),
         }
     }

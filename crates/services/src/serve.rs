@@ -171,6 +171,7 @@ async fn obey(channel: &AsyncFd<Watched>) -> Result<(), ServiceError> {
                 | Order::GiveUp { .. }
                 | Order::Count { .. }
                 | Order::Move { .. }
+                | Order::Anywhere { .. }
                 | Order::Use { .. },
             )
             | Err(_) => {}

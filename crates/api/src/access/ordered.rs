@@ -15,6 +15,7 @@ impl Deed {
             Command::Drain { node, .. } => (Self::Drain, Cow::Borrowed(node)),
             Command::Resume { node } => (Self::Resume, Cow::Borrowed(node)),
             Command::Move { vip: what, to } | Command::Use { pool: what, to } => moved(what, to),
+            Command::Anywhere { vip } => moved(vip, "anywhere"),
             Command::Coordinate { to } => moved("coordinator", to),
             Command::Lead { to } => moved("store", to),
         }

@@ -23,7 +23,7 @@ pub(crate) enum After {
     ProvenDead,
 }
 
-pub(super) const LEASE: Field<VipDraft> = Field {
+pub(super) const BY_VOTES: Field<VipDraft> = Field {
     name: "lease",
     form: "true",
     default: "false: VRRP",

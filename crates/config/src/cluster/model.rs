@@ -235,6 +235,12 @@ pub struct Vip {
     pub accepts: bool,
     /// A way that has to work, or weighs.
     pub bfd: Option<crate::vip::TrackedBfd>,
+    /// With a vip lease: those of one name are held by different nodes, as far as there are enough.
+    pub spread: Option<String>,
+    /// With a vip lease: positions of virtual IPs that it shares a node with only where no other is left.
+    pub apart_from: Vec<usize>,
+    /// With a vip lease: it is where the coordinator is.
+    pub follows: bool,
     /// Told of every state, as keepalived's `notify`.
     pub notify: Option<crate::notify::Program>,
     pub span: Span,

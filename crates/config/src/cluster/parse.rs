@@ -1,6 +1,5 @@
 //! `outlast.toml` to a cluster: tables of keys first, then what refers to something else.
 
-use std::collections::HashMap;
 use std::net::IpAddr;
 use std::path::PathBuf;
 
@@ -17,8 +16,10 @@ use super::fields::{
 };
 use super::lease::{self, After, Wish};
 use super::notify::{self, NOTIFY, NotifyDraft};
+use super::place::{self, Place};
 use super::read::{Field, Value, fields, in_order, wrong};
 use super::reference;
+use super::same;
 use super::store::{self, STORE, StoreDraft};
 use super::together;
 use super::vips::{CheckDraft, VIP, VipDraft};
@@ -31,10 +32,10 @@ use crate::guess;
 const PORT: u16 = 7411;
 
 /// A named section: name, place of the name, what its keys say.
-struct Named<T> {
-    name: String,
-    at: Span,
-    draft: T,
+pub(super) struct Named<T> {
+    pub(super) name: String,
+    pub(super) at: Span,
+    pub(super) draft: T,
 }
 
 pub(crate) fn parse(text: &str, findings: &mut Vec<Diagnostic>) -> Option<Cluster> {
@@ -52,8 +53,7 @@ pub(crate) fn parse(text: &str, findings: &mut Vec<Diagnostic>) -> Option<Cluste
     }
     let mut head: Option<(ClusterDraft, Span)> = None;
     let (mut nodes, mut vips, mut services) = (Vec::new(), Vec::new(), Vec::new());
-    let mut dashboard = DashboardDraft::default();
-    let mut access = Access::default();
+    let (mut dashboard, mut access) = (DashboardDraft::default(), Access::default());
     let mut receivers: Vec<Named<NotifyDraft>> = Vec::new();
     let mut store: Option<(StoreDraft, Span)> = None;
     for ((key, at), value) in in_order(document.get_ref()) {
@@ -106,6 +106,7 @@ pub(crate) fn parse(text: &str, findings: &mut Vec<Diagnostic>) -> Option<Cluste
     cluster.access = access;
     cluster.notify = notify::resolve_all(apart(receivers), findings);
     cluster.store = store.map(|draft| store::resolve(draft, &cluster, findings));
+    place::check(&cluster, findings);
     // What stands where the text is broken was made up by the reader.
     findings.retain(|found| found.code == "toml" || !places.contains(&found.span.start));
     named.then_some(cluster)
@@ -162,7 +163,7 @@ fn named<T: Default>(
 fn assemble(
     (head, at): (ClusterDraft, Span),
     mut nodes: Vec<Named<NodeDraft>>,
-    vips: Vec<Named<VipDraft>>,
+    mut vips: Vec<Named<VipDraft>>,
     services: Vec<Named<ServiceDraft>>,
     findings: &mut Vec<Diagnostic>,
 ) -> Cluster {
@@ -174,7 +175,7 @@ fn assemble(
     }
     count(&nodes, at, findings);
     nodes.sort_by_key(|node| node.draft.role == NodeRole::Compute);
-    same_addresses(&nodes, &vips, findings);
+    same::addresses(&nodes, &vips, findings);
     let nodes: Vec<Node> = nodes.into_iter().map(|node| node_of(node, &networks)).collect();
     findings.extend(shared_with_computes(&head, &nodes));
     let wishes: Vec<_> = vips
@@ -186,6 +187,7 @@ fn assemble(
             is_own: vip.draft.last_man.is_some(),
         })
         .collect();
+    let places: Vec<_> = vips.iter_mut().map(|vip| Place::of(&mut vip.draft)).collect();
     let has_secret = head.secret_file.is_some() || head.trust_dir.is_some();
     let has_balancer = head.haproxy.is_some();
     let name = head.name.unwrap_or_default();
@@ -193,7 +195,8 @@ fn assemble(
         .into_iter()
         .map(|vip| vip_of(vip, &nodes, &networks, has_balancer, findings))
         .collect();
-    same_groups(&vips, findings);
+    place::resolve(places, &mut vips, findings);
+    same::groups(&vips, findings);
     together::check(&vips, findings);
     virtual_mac::check(&vips, findings);
     bfd::check(&vips, findings);
@@ -294,16 +297,7 @@ fn vip_of(
     findings: &mut Vec<Diagnostic>,
 ) -> Vip {
     let Named { name, at, draft } = vip;
-    let mut addresses = Vec::new();
-    for (text, at) in &draft.addresses {
-        match text.parse::<IpAddr>() {
-            Ok(ip) => addresses.push(ip),
-            Err(_) => findings.push(
-                Diagnostic::error(*at, "bad-value", format!("`{text}` is no IP address"))
-                    .help("write `address = \"10.79.0.40\"`; the length goes to `prefix`"),
-            ),
-        }
-    }
+    let addresses = place::addresses(&draft.addresses, findings);
     let network = match &draft.network {
         Some(wanted) => known(wanted, networks.iter().map(String::as_str), "network", findings),
         None => nearest_network(&addresses, nodes, networks.len()),
@@ -350,6 +344,9 @@ fn vip_of(
         has_virtual_mac: draft.virtual_mac.is_some_and(|(wanted, _)| wanted),
         accepts: draft.accept.unwrap_or(true),
         bfd: bfd::settle(draft.bfd, &name),
+        spread: None,
+        apart_from: Vec::new(),
+        follows: false,
         notify: draft.notify,
         span: at,
         name,
@@ -440,7 +437,7 @@ pub(super) fn order_of(
     order
 }
 
-fn known<'a>(
+pub(super) fn known<'a>(
     (name, at): &At<String>,
     names: impl Iterator<Item = &'a str> + Clone,
     kind: &str,
@@ -474,47 +471,5 @@ pub(super) fn shared_bits(a: &IpAddr, b: &IpAddr) -> u32 {
         (IpAddr::V4(a), IpAddr::V4(b)) => (u32::from(*a) ^ u32::from(*b)).leading_zeros(),
         (IpAddr::V6(a), IpAddr::V6(b)) => (u128::from(*a) ^ u128::from(*b)).leading_zeros(),
         (IpAddr::V4(_), IpAddr::V6(_)) | (IpAddr::V6(_), IpAddr::V4(_)) => 0,
-    }
-}
-
-fn same_addresses(
-    nodes: &[Named<NodeDraft>],
-    vips: &[Named<VipDraft>],
-    findings: &mut Vec<Diagnostic>,
-) {
-    let mut seen: HashMap<IpAddr, String> = HashMap::new();
-    let of_nodes = nodes.iter().flat_map(|node| {
-        let owner = format!("node {}", node.name);
-        node.draft.networks.iter().map(move |(_, (ip, at))| (*ip, *at, owner.clone()))
-    });
-    let of_vips = vips.iter().flat_map(|vip| {
-        let owner = format!("vip {}", vip.name);
-        let ips = vip.draft.addresses.iter();
-        ips.filter_map(move |(text, at)| Some((text.parse().ok()?, *at, owner.clone())))
-    });
-    for (ip, at, owner) in of_nodes.chain(of_vips) {
-        if let Some(other) = seen.get(&ip) {
-            let message = format!("{ip} is the address of {other} already");
-            let finding = Diagnostic::error(at, "duplicate-address", message);
-            findings.push(finding.help(format!("give {owner} an address of its own")));
-        } else {
-            seen.insert(ip, owner);
-        }
-    }
-}
-
-fn same_groups(vips: &[Vip], findings: &mut Vec<Diagnostic>) {
-    for (at, vip) in vips.iter().enumerate() {
-        let same = |other: &&Vip| {
-            other.network == vip.network && other.router_id == vip.router_id && vip.router_id != 0
-        };
-        if let Some(other) = vips[..at].iter().find(same) {
-            let message = format!(
-                "vip {} has router_id {} on this network already",
-                other.name, vip.router_id
-            );
-            let finding = Diagnostic::error(vip.span, "duplicate-router-id", message);
-            findings.push(finding.help("give each virtual IP of a network its own router_id"));
-        }
     }
 }

@@ -11,6 +11,7 @@ use super::bfd::BFD;
 use super::fields::At;
 use super::hmac::{self, HmacDraft};
 use super::lease::{self, After};
+use super::place;
 use super::read::{
     Field, REQUIRED, Value, boolean, fields, number, parsed, span, text, texts, time, wrong,
 };
@@ -44,6 +45,9 @@ pub(crate) struct VipDraft {
     pub(crate) virtual_mac: Option<At<bool>>,
     pub(crate) accept: Option<bool>,
     pub(crate) bfd: Option<crate::vip::TrackedBfd>,
+    pub(crate) spread: Option<At<String>>,
+    pub(crate) apart_from: Vec<At<String>>,
+    pub(crate) follows: Option<At<()>>,
     pub(crate) notify: Option<Program>,
 }
 
@@ -224,9 +228,12 @@ pub(crate) const VIP: &[Field<VipDraft>] = &[
     accept::ACCEPT,
     BFD,
     virtual_mac::VIRTUAL_MAC,
-    lease::LEASE,
+    lease::BY_VOTES,
     lease::AFTER,
     lease::LAST_MAN,
+    place::SPREAD,
+    place::APART_FROM,
+    place::FOLLOWS,
     Field {
         name: "notify",
         form: "{ script = [\"/usr/local/bin/changed\"] }",

@@ -114,9 +114,13 @@ fn lay_out_vip(vip: &Vip, file: &Cluster, layout: &mut Layout) {
         has_virtual_mac,
         accepts,
         bfd,
+        spread,
+        apart_from,
+        follows,
         notify,
         span: _,
     } = vip;
+    let apart = apart_from.iter().filter_map(|other| file.vips.get(*other)).map(|vip| &vip.name);
     let nodes = order.iter().filter_map(|node| file.nodes.get(*node)).map(|node| &node.name);
     layout
         .add(&format!("vip/{name}"), Needs::Move)
@@ -144,6 +148,9 @@ fn lay_out_vip(vip: &Vip, file: &Cluster, layout: &mut Layout) {
         // A new vip process knows of no holder that it would have to wait for, and asks all.
         .flag("after", *needs_proof, Needs::Vip)
         .time("last_man", *last_man, Needs::Vip)
+        .maybe("spread", spread.as_ref(), Needs::Vip)
+        .list("apart_from", apart, Needs::Vip)
+        .maybe("follows", follows.then_some("coordinator"), Needs::Vip)
         .maybe("notify", notify.as_ref().map(program_text), Needs::Vip);
 }
 

@@ -77,29 +77,6 @@ pub(super) fn lay_out(file: &Keepalived, layout: &mut Layout) {
     }
 }
 
-fn lay_out_group(group: &SyncGroup, layout: &mut Layout) {
-    let SyncGroup {
-        name,
-        members,
-        track_scripts,
-        track_interfaces,
-        track_processes,
-        track_files,
-        track_bfds,
-        tracking_weight,
-        span: _,
-    } = group;
-    layout
-        .add(&format!("group/{name}"), Needs::Vip)
-        .list("group", members.iter().map(|(member, _)| member), Needs::Vip)
-        .list("track_script", track_scripts.iter().map(track_text), Needs::Vip)
-        .list("track_interface", track_interfaces.iter().map(track_text), Needs::Vip)
-        .list("track_process", track_processes.iter().map(track_text), Needs::Vip)
-        .list("track_file", track_files.iter().map(track_text), Needs::Vip)
-        .list("track_bfd", track_bfds.iter().map(track_text), Needs::Vip)
-        .flag("sync_group_tracking_weight", *tracking_weight, Needs::Vip);
-}
-
 /// What instances track beside scripts.
 fn lay_out_watched(file: &Keepalived, layout: &mut Layout) {
     let Keepalived { processes, files, bfds, delays, .. } = file;
@@ -140,6 +117,9 @@ fn lay_out_group(group: &SyncGroup, layout: &mut Layout) {
         members,
         track_scripts,
         track_interfaces,
+        track_processes,
+        track_files,
+        track_bfds,
         tracking_weight,
         notify,
         span: _,
@@ -149,6 +129,9 @@ fn lay_out_group(group: &SyncGroup, layout: &mut Layout) {
         .list("group", members.iter().map(|(member, _)| member), Needs::Vip)
         .list("track_script", track_scripts.iter().map(track_text), Needs::Vip)
         .list("track_interface", track_interfaces.iter().map(track_text), Needs::Vip)
+        .list("track_process", track_processes.iter().map(track_text), Needs::Vip)
+        .list("track_file", track_files.iter().map(track_text), Needs::Vip)
+        .list("track_bfd", track_bfds.iter().map(track_text), Needs::Vip)
         .flag("sync_group_tracking_weight", *tracking_weight, Needs::Vip);
     lay_out_notify(notify, &mut fields);
 }
@@ -184,25 +167,26 @@ fn lay_out_script(block: &ScriptBlock, layout: &mut Layout) {
         .flag("secure", *secure, Needs::Vip);
 }
 
+const fn state_text(state: State) -> &'static str {
+    match state {
+        State::Master => "MASTER",
+        State::Backup => "BACKUP",
+    }
+}
+
 fn lay_out_instance(instance: &Instance, layout: &mut Layout) {
     let Instance {
         name,
-        span: _,
         state,
-        state_span: _,
         nopreempt,
         preempt_delay,
-        preempt_delay_span: _,
         interface,
         router_id,
         priority,
-        priority_span: _,
         advert_interval,
         down_timer_adverts,
         protocol,
-        written: _,
         addresses,
-        address_spans: _,
         excluded,
         routes,
         rules,
@@ -222,16 +206,19 @@ fn lay_out_instance(instance: &Instance, layout: &mut Layout) {
         travel,
         notify,
         says_priority,
+        // Where it stands.
+        span: _,
+        state_span: _,
+        preempt_delay_span: _,
+        priority_span: _,
+        address_spans: _,
+        written: _,
     } = instance;
-    let state = match state {
-        State::Master => "MASTER",
-        State::Backup => "BACKUP",
-    };
     let password =
         authentication.as_ref().map(|Authentication { password, span: _ }| password.as_str());
     let mut fields = layout.add(&format!("vip/{name}"), Needs::Move);
     fields
-        .set("state", state, Needs::Vip)
+        .set("state", state_text(*state), Needs::Vip)
         .flag("nopreempt", *nopreempt, Needs::Vip)
         .time("preempt_delay", Some(*preempt_delay).filter(|it| !it.is_zero()), Needs::Vip)
         .set("interface", interface, Needs::Move)

@@ -466,6 +466,9 @@ fn a_script_check_has_defaults() {
                 has_virtual_mac: false,
                 accepts: true,
                 bfd: None,
+                spread: None,
+                apart_from: [],
+                follows: false,
                 notify: None,
                 span: Span {
                     start: 65,

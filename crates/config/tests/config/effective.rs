@@ -106,6 +106,8 @@ fn a_virtual_ip_of_the_cluster_file_is_complete() {
                     },
                 ],
                 ways: [],
+                virtual_macs: [],
+                advert_mac: None,
                 source: Some(
                     10.0.0.2,
                 ),
@@ -192,9 +194,12 @@ fn a_virtual_ip_of_keepaliveds_file_is_complete() {
                         is_excluded: true,
                         scope: 0,
                         preferred: None,
+                        uses_virtual_mac: false,
                     },
                 ],
                 ways: [],
+                virtual_macs: [],
+                advert_mac: None,
                 source: None,
                 unicast_peers: [],
                 travel: Travel {

@@ -21,6 +21,7 @@ mod manual;
 mod mutations;
 mod neutron;
 mod notify;
+mod place;
 mod published_vip;
 mod random;
 mod receivers;

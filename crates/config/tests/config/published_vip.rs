@@ -60,6 +60,7 @@ fn the_published_keepalived_block_is_parsed_completely() {
                     },
                     says_states_on_reload: false,
                     says_priority: false,
+                    strict: false,
                     down_timer_adverts: None,
                 },
                 scripts: [
@@ -94,6 +95,8 @@ fn the_published_keepalived_block_is_parsed_completely() {
                 ],
                 processes: [],
                 files: [],
+                bfds: [],
+                delays: [],
                 instances: [
                     Instance {
                         name: "kolla_internal_vip_121",
@@ -129,6 +132,8 @@ fn the_published_keepalived_block_is_parsed_completely() {
                             down_timer_adverts: None,
                             old_checksum: None,
                             group: None,
+                            accept: None,
+                            strict: None,
                             native_ipv6: None,
                             interval: Some(
                                 Span {
@@ -150,6 +155,7 @@ fn the_published_keepalived_block_is_parsed_completely() {
                                 is_excluded: false,
                                 scope: 0,
                                 preferred: None,
+                                uses_virtual_mac: false,
                             },
                         ],
                         address_spans: [
@@ -161,6 +167,14 @@ fn the_published_keepalived_block_is_parsed_completely() {
                         excluded: [],
                         routes: [],
                         rules: [],
+                        virtual_mac: VirtualMac {
+                            at: None,
+                            device: None,
+                            mac: None,
+                            elsewhere: false,
+                            speaks_from_base: false,
+                        },
+                        accepts: true,
                         authentication: Some(
                             Authentication {
                                 password: "yw8v4g4hT4hVFWHl35NE1zPsqlg9r2J7Vpw4Mh7T",
@@ -185,6 +199,8 @@ fn the_published_keepalived_block_is_parsed_completely() {
                         track_interfaces: [],
                         track_processes: [],
                         track_files: [],
+                        track_bfds: [],
+                        promotes_secondaries: false,
                         dont_track_primary: false,
                         source: None,
                         unicast_peers: [],

@@ -291,9 +291,9 @@ fn two_sessions_come_up_with_each_other_whatever_each_of_them_is_told() {
                 let sent = pair[to].tell(now, Input::Packet(packet));
                 on_the_way.extend(sent.into_iter().map(|packet| (1 - to, packet)));
             }
-            for side in 0..2 {
-                if pair[side].session.deadline() <= at(now) {
-                    let sent = pair[side].tell(now, Input::Timeout);
+            for (side, bench) in pair.iter_mut().enumerate() {
+                if bench.session.deadline() <= at(now) {
+                    let sent = bench.tell(now, Input::Timeout);
                     on_the_way.extend(sent.into_iter().map(|packet| (1 - side, packet)));
                 }
             }

@@ -16,6 +16,7 @@ fn with(change: impl FnOnce(&mut View<'_>), look: impl FnOnce(&View<'_>) -> Stri
         order,
         successor: Some("node02"),
         preempts: false,
+        stays: false,
     };
     let mut view = View {
         me: "node01",
@@ -112,6 +113,12 @@ fn what_speaks_against_a_command_is_told_by_name_before_anything_is_done() {
     check(as_it_is, moved("intern", "node02"), unknown);
     let there = "that is for node02, and this is node01: it has changed since it was typed";
     check(as_it_is, moved("external", "node01"), there);
+    let unmoved = "vip/internal goes by its rules: no operator moved it to where it is";
+    check(as_it_is, Command::Anywhere { vip: "internal" }, unmoved);
+    let stays = |view: &mut View<'_>| view.vips.iter_mut().for_each(|vip| vip.stays = true);
+    check(stays, Command::Anywhere { vip: "internal" }, "Anywhere { instance: 0 }");
+    let there = "that is for node02, and this is node01: it has changed since it was typed";
+    check(stays, Command::Anywhere { vip: "external" }, there);
     let back = "vip/internal preempts: the strongest node would take it back at once";
     check(|view| view.vips[0].preempts = true, moved("internal", "node02"), back);
     let rests = "node02 is on standby: `outlast node resume node02` makes it hold again";

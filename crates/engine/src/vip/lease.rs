@@ -37,12 +37,15 @@ use crate::packet::MAX_BODY;
 
 mod alone;
 pub mod beat;
+mod calm;
 pub mod claim;
 pub mod ears;
 pub mod last_word;
 mod node;
 pub mod pace;
+mod placing;
 mod seat;
+pub mod spread;
 pub mod taken;
 #[cfg(test)]
 mod tests;
@@ -52,9 +55,12 @@ pub mod voters;
 mod whereabouts;
 
 pub use beat::{Beat, Epoch, Number, Reach, Stand};
+pub use calm::CALM;
 use node::Node;
 use pace::Pace;
+use placing::Places;
 use seat::Seat;
+pub use spread::Rule;
 pub use view::{Cause, Gained, View};
 pub use voter::hold;
 pub use voters::{MAX_VOTERS, Set, Voters};
@@ -91,6 +97,8 @@ pub struct Config {
     pub referred: u8,
     /// Within this time all nodes notice that a reference point of all of them is gone.
     pub settle: Duration,
+    /// So long nothing changes before an address is moved for its place beside others ([`CALM`]).
+    pub calm: Duration,
     /// What is beyond [`MAX_SEATS`] is never held.
     pub seats: Vec<SeatConfig>,
 }
@@ -109,6 +117,8 @@ pub struct SeatConfig {
     pub needs_proof: bool,
     /// After so long without a word of any other node it may be held without a majority; none: never.
     pub last_man: Option<Duration>,
+    /// Where it should be beside others.
+    pub rule: Rule,
 }
 
 /// What the outside world tells the machine. `vip` is a position in [`Config::seats`].
@@ -155,6 +165,12 @@ pub enum Input<'a> {
         vip: usize,
         node: u16,
     },
+    /// An operator wants the address of this node to be spread again, or to follow, or to be apart: it was moved here.
+    Anywhere {
+        vip: usize,
+    },
+    /// Whether this node coordinates.
+    Coordinates(bool),
     /// The kernel did not take the addresses.
     Refused {
         vip: usize,
@@ -220,6 +236,8 @@ pub enum Action {
 pub struct VipLease {
     node: Node,
     seats: Vec<Seat>,
+    /// None: no seat has a rule.
+    places: Option<Places>,
     beat_at: Time,
     beaten: Time,
     /// Where the next turn of the seats begins: orders of one step are limited.
@@ -233,8 +251,12 @@ impl VipLease {
         let nodes = usize::from(config.nodes);
         let seats = config.seats.iter().take(MAX_SEATS);
         let node = Node::new(config, now);
+        let places = Places::new(config, now);
+        let has_rule = |at| places.as_ref().is_some_and(|places| places.has_rule(at));
+        let made = |(at, seat)| Seat::new(seat, nodes, &node, has_rule(at));
         Self {
-            seats: seats.map(|seat| Seat::new(seat, nodes, &node)).collect(),
+            seats: seats.enumerate().map(made).collect(),
+            places,
             node,
             beat_at: now,
             beaten: Time::ZERO,
@@ -268,6 +290,10 @@ impl VipLease {
                 hurry =
                     self.seats.get_mut(vip).is_some_and(|s| s.move_to(vip, node, &self.node, out));
             }
+            Input::Anywhere { vip } => {
+                hurry = self.seats.get_mut(vip).is_some_and(Seat::goes_anywhere);
+            }
+            Input::Coordinates(on) => hurry = self.node.coordinates(on),
             Input::Refused { vip } => {
                 self.seats.get_mut(vip).into_iter().for_each(|seat| seat.refused(now));
             }
@@ -298,7 +324,7 @@ impl VipLease {
         // What is past waits for something else than time.
         let next = self.seats.iter().map(|seat| seat.deadline(&self.node)).filter(|at| *at > now);
         let next = next.min().map_or(self.beat_at, |next| next.min(self.beat_at));
-        next.min(self.node.misses_at())
+        next.min(self.node.misses_at()).min(self.moves_at())
     }
 
     /// Until when the kernel may let this address through, on the clock of the steps; zero: not at all.
@@ -415,6 +441,7 @@ impl VipLease {
     /// than its `until` says.
     fn turn(&mut self, out: &mut Buffer<Action>) -> bool {
         let mut hurry = false;
+        self.look_at_places();
         self.unfinished = false;
         for _ in 0..self.seats.len() {
             if out.len() + seat::ORDERS >= crate::CAPACITY {
@@ -423,7 +450,9 @@ impl VipLease {
             }
             let vip = self.first % self.seats.len();
             self.first = vip + 1;
+            hurry |= self.place(vip, out);
             hurry |= self.seats[vip].turn(vip, &self.node, out);
+            self.placed(vip);
         }
         hurry
     }
@@ -453,6 +482,7 @@ impl VipLease {
         if now.since(self.deadline()) > self.node.beat() {
             let until = now + self.node.span();
             self.seats.iter_mut().for_each(|seat| seat.stalled(until));
+            self.places.iter_mut().for_each(|places| places.disturb(now));
         }
     }
 }

@@ -69,6 +69,11 @@ pub(crate) fn obey(
             };
             voice.say(&Report::Move { instance, to })
         }
+        Todo::Anywhere { instance } => {
+            let instance = u16::try_from(instance)
+                .map_err(|_| "there are more addresses than numbers".to_owned())?;
+            voice.say(&Report::Anywhere { instance })
+        }
         Todo::Use { pool, server } => {
             let (proxy, server) = (view.pools[pool].name, view.pools[pool].servers[server].name);
             voice.say(&Report::Use { proxy: proxy.to_owned(), server: server.to_owned() })
@@ -110,6 +115,7 @@ pub(crate) fn objection(
         duty::Command::Standby { .. }
         | duty::Command::Drain { .. }
         | duty::Command::Move { .. }
+        | duty::Command::Anywhere { .. }
         | duty::Command::Use { .. }
         | duty::Command::Coordinate { .. }
         | duty::Command::Lead { .. } => Duty::On,
@@ -117,6 +123,7 @@ pub(crate) fn objection(
     view.nodes.iter_mut().for_each(|known| known.duty = Duty::On);
     view.pools.iter_mut().flat_map(|pool| &mut pool.servers).for_each(|s| s.is_usable = true);
     view.vips.iter_mut().for_each(|vip| vip.successor = vip.successor.or(Some("")));
+    view.vips.iter_mut().for_each(|vip| vip.stays = true);
     duty::check(&view, wanted).err().map(|why| why.to_string())
 }
 
@@ -126,6 +133,7 @@ fn asked(command: &Command) -> duty::Command<'_> {
         Command::Drain { node, .. } => duty::Command::Drain { node },
         Command::Resume { node } => duty::Command::Resume { node },
         Command::Move { vip, to } => duty::Command::Move { vip, to },
+        Command::Anywhere { vip } => duty::Command::Anywhere { vip },
         Command::Use { pool, to } => duty::Command::Use { pool, to },
         Command::Coordinate { to } => duty::Command::Coordinate { to },
         Command::Lead { to } => duty::Command::Lead { to },
@@ -172,6 +180,7 @@ fn view<'a>(status: &'a Status, names: &'a Names) -> View<'a> {
         order: &line.order,
         successor: line.successor.as_deref(),
         preempts: names.vip(&line.name).is_some_and(|vip| vip.preempt),
+        stays: line.stays(),
     };
     View {
         me: &status.node,

@@ -29,6 +29,8 @@ pub(crate) struct VipName {
     pub(crate) missing: u8,
     pub(crate) protocol: Protocol,
     pub(crate) preempt: bool,
+    /// Where it should be beside others, in words; empty: that is all the same.
+    pub(crate) place: Vec<String>,
 }
 
 /// Everything that the files name.
@@ -76,7 +78,11 @@ impl Names {
         Self {
             vips: of(me.map(usize::from))
                 .into_iter()
-                .map(|vip| vip_name(order(&vip.name), own(&vip.name), vip))
+                .map(|vip| {
+                    let place = cluster.map(|cluster| place(cluster, &vip.name));
+                    let place = place.unwrap_or_default();
+                    VipName { place, ..vip_name(order(&vip.name), own(&vip.name), vip) }
+                })
                 .collect(),
             peers: everybody
                 .iter()
@@ -131,8 +137,29 @@ fn vip_name(order: Vec<String>, own: Option<IpAddr>, vip: Vip) -> VipName {
         router_id: vip.router_id,
         priority: vip.priority,
         preempt: vip.preempt,
+        place: vec![],
         order,
     }
+}
+
+/// Where the file wants an address to be beside others.
+fn place(cluster: &Cluster, name: &str) -> Vec<String> {
+    let Some(vip) = cluster.vips.iter().find(|vip| vip.name == name) else { return vec![] };
+    let list = |all: Vec<&str>| all.join(", ");
+    let spread = vip.spread.as_ref().map(|group| {
+        let others = cluster.vips.iter().filter(|other| other.name != name);
+        let others = others.filter(|other| other.spread.as_ref() == Some(group));
+        let others = list(others.map(|other| other.name.as_str()).collect());
+        format!(
+            "it is spread with {others}: five seconds after the last change one moves to a node that holds two fewer"
+        )
+    });
+    let apart = vip.apart_from.iter().filter_map(|other| cluster.vips.get(*other));
+    let apart: Vec<&str> = apart.map(|other| other.name.as_str()).collect();
+    let apart = (!apart.is_empty())
+        .then(|| format!("it shares a node with {} only where no other is left", list(apart)));
+    let follows = vip.follows.then(|| "it moves to the node that coordinates at once".to_owned());
+    spread.into_iter().chain(apart).chain(follows).collect()
 }
 
 fn proxy_line(proxy: &Proxy, cluster: Option<&Cluster>) -> ProxyLine {

@@ -112,6 +112,7 @@ impl Picture {
             Change::Node(_)
             | Change::Proven(_)
             | Change::References(_)
+            | Change::Coordinates(_)
             | Change::Silence { .. } => {}
         }
     }
@@ -138,11 +139,13 @@ impl Picture {
             | Report::Duty(_)
             | Report::Proven(_)
             | Report::References(_)
+            | Report::Coordinates(_)
             | Report::Keys
             | Report::Apply { .. }
             | Report::Store(_)
             | Report::Wished(_)
             | Report::Move { .. }
+            | Report::Anywhere { .. }
             | Report::Use { .. } => {}
         }
     }

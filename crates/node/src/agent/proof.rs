@@ -23,6 +23,8 @@ pub(super) struct Proofs {
     proven: BTreeMap<u16, NonZeroU64>,
     /// Names, as last told to the other processes.
     told: Option<Vec<String>>,
+    /// Whether this node coordinates, as last told to the vip process.
+    coordinates: Option<bool>,
 }
 
 impl Proofs {
@@ -55,6 +57,22 @@ impl Agent<'_> {
         if let Some((names, event)) = told {
             event.into_iter().for_each(|event| self.journal.add(event));
             self.tell(&Report::Proven(names));
+        }
+    }
+}
+
+impl Agent<'_> {
+    /// The vip process hears whether this node coordinates, as the store says, whenever that changes.
+    pub(super) fn coordinates(&self) {
+        let news = {
+            let mut core = lock(&self.core);
+            let me = core.picture.names.get(usize::from(core.me));
+            let node = core.coordinator.as_ref().map(|shown| &shown.node);
+            let now = me.is_some() && node == me;
+            (core.proofs.coordinates.replace(now) != Some(now)).then_some(now)
+        };
+        if let Some(on) = news {
+            self.tell(&Report::Coordinates(on));
         }
     }
 }

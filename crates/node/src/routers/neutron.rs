@@ -70,13 +70,14 @@ impl Neutron {
 
     /// False: too many are on their way.
     pub(super) fn tell(&self, job: &Job) -> bool {
-        let bytes = serde_json::to_vec(job).unwrap_or_default();
+        let mut bytes = vec![];
+        api::encode(job, &mut bytes);
         self.jobs.send(&bytes, &[]).is_ok()
     }
 
     pub(super) fn outcome(&mut self) -> Option<Outcome> {
         let length = self.jobs.receive(&mut self.buffer, &mut vec![]).ok()?;
-        serde_json::from_slice(&self.buffer[..length]).ok()
+        api::decode(&self.buffer[..length]).ok()
     }
 }
 
@@ -90,10 +91,11 @@ fn work(jobs: &Channel) {
         match jobs.receive(&mut buffer, &mut vec![]) {
             Ok(0) => return,
             Ok(length) => {
-                let Ok(job) = serde_json::from_slice::<Job>(&buffer[..length]) else { continue };
+                let Ok(job) = api::decode::<Job>(&buffer[..length]) else { continue };
                 let error = tell(&job).err().map(|error| error.to_string());
                 let outcome = Outcome { number: job.number, primary: job.primary, error };
-                let bytes = serde_json::to_vec(&outcome).unwrap_or_default();
+                let mut bytes = vec![];
+                api::encode(&outcome, &mut bytes);
                 // There are no more outcomes than jobs, which had room.
                 let _gone = jobs.send(&bytes, &[]);
             }

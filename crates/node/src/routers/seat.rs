@@ -74,12 +74,7 @@ fn read(entry: &RouterEntry, text: BorrowedFd<'_>) -> Result<Texts, RouterError>
 }
 
 /// `goes_on`: what was there before is, so nothing waits as at a start (`vrrp_startup_delay`).
-fn start(
-    folder: &str,
-    goes_on: bool,
-    adopt: Vec<u16>,
-    leftovers: Vec<std::net::IpAddr>,
-) -> Start {
+fn start(folder: &str, goes_on: bool, adopt: Vec<u16>, leftovers: Vec<std::net::IpAddr>) -> Start {
     Start {
         mode: Mode::Rfc,
         node: name_of(folder),

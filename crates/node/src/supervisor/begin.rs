@@ -114,8 +114,7 @@ impl Supervisor {
         be_prompt(launch.mode);
         let temporary = launch.mode != Mode::Adaptive && launch.run_dir.is_none();
         let lock = Lock::take(&plan.run_dir, &plan.state_dir, temporary)?;
-        let signals = heard(launch.mode);
-        let signals = Signals::new(&signals).map_err(SuperviseError::Poll)?;
+        let signals = Signals::new(&heard(launch.mode)).map_err(SuperviseError::Poll)?;
         raise_limits(&plan);
         let shared = launch.mode == Mode::Strict;
         let sockets = bind(&plan, launch.mode, &Sockets::none(shared))?;
@@ -308,6 +307,8 @@ impl Supervisor {
                 for alive in self.facts.alive().collect::<Vec<_>>() {
                     self.order(slot, &Order::Change(alive));
                 }
+                let coordinates = api::Change::Coordinates(self.facts.coordinates);
+                self.order(slot, &Order::Change(coordinates));
                 self.order(slot, &Order::Change(api::Change::Balancer(self.facts.balancer)));
             }
             // They ask for what they want to know, or need nothing.

@@ -32,6 +32,8 @@ pub(crate) struct Facts {
     pub(crate) proven: Vec<String>,
     /// What the agent knows of reference points; none: there are none, as far as is known.
     pub(crate) references: api::References,
+    /// Whether this node coordinates, as the agent knows.
+    pub(crate) coordinates: bool,
     dashboard: Option<DashboardState>,
     store: Option<Box<StoreState>>,
     /// Of the vip process.
@@ -58,6 +60,7 @@ impl Default for Facts {
             duty: Duty::On,
             proven: vec![],
             references: api::References::default(),
+            coordinates: false,
             dashboard: None,
             store: None,
             refused: RefusedPackets::default(),
@@ -96,6 +99,7 @@ impl Facts {
             Change::Duty(duty) => self.duty = *duty,
             Change::Proven(names) => self.proven.clone_from(names),
             Change::References(references) => self.references.clone_from(references),
+            Change::Coordinates(on) => self.coordinates = *on,
             Change::Store(state) => self.store = Some(state.clone()),
             Change::Refused(refused) => self.refused = *refused,
             Change::VipProcess(told) => self.vip_process = Some(told.clone()),

@@ -52,8 +52,14 @@ impl Supervisor {
                 self.facts.learn(&change);
                 self.order_all(Kind::Vip, &Order::Change(change));
             }
+            Report::Coordinates(on) if kind == Kind::Agent => {
+                let change = Change::Coordinates(on);
+                self.facts.learn(&change);
+                self.order_all(Kind::Vip, &Order::Change(change));
+            }
             Report::Duty(duty) if kind == Kind::Agent => self.duty(duty),
             Report::Move { instance, to } if kind == Kind::Agent => self.hand_over(instance, to),
+            Report::Anywhere { instance } if kind == Kind::Agent => self.anywhere(instance),
             Report::Use { proxy, server } if kind == Kind::Agent => self.use_server(proxy, server),
             Report::Keys if kind == Kind::Agent => self.keys(),
             Report::Apply { generation } if kind == Kind::Agent => self.apply(generation),
@@ -66,8 +72,10 @@ impl Supervisor {
             | Report::Gate { .. }
             | Report::Proven(_)
             | Report::References(_)
+            | Report::Coordinates(_)
             | Report::Silence { .. }
             | Report::Move { .. }
+            | Report::Anywhere { .. }
             | Report::Use { .. }
             | Report::Keys
             | Report::Apply { .. }
@@ -216,6 +224,19 @@ impl Supervisor {
             ..Event::default()
         };
         self.order_all(Kind::Vip, &Order::Move { instance, to });
+        self.event(event);
+    }
+
+    fn anywhere(&mut self, instance: u16) {
+        let Some(vip) = self.plan.vips.get(usize::from(instance)) else { return };
+        let event = Event {
+            what: "move-asked".to_owned(),
+            object: format!("vip/{}", vip.name),
+            evidence: "an operator said so".to_owned(),
+            decision: "let its rules move it again".to_owned(),
+            ..Event::default()
+        };
+        self.order_all(Kind::Vip, &Order::Anywhere { instance });
         self.event(event);
     }
 

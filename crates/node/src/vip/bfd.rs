@@ -150,7 +150,7 @@ impl One {
         let salt = u16::try_from(number).unwrap_or(0);
         // Of another process of this node another one: what that had said is not of this session.
         let mine = life.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ sys::clock::wall_ms();
-        let mine = u32::try_from(mine >> 16 & 0x7fff_ff00).unwrap_or(0) | u32::from(salt) + 1;
+        let mine = u32::try_from(mine >> 16 & 0x7fff_ff00).unwrap_or(0) | (u32::from(salt) + 1);
         let config = Config {
             number: mine,
             min_rx: wanted.min_rx,

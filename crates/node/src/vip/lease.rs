@@ -17,7 +17,8 @@ use config::vip::Vip;
 use engine::Buffer;
 use engine::vip::Input;
 use engine::vip::lease::{
-    self, Action, BEAT, Config, Fact, MAX_SEATS, SPAN, SeatConfig, VipLease, Voters, pace,
+    self, Action, BEAT, CALM, Config, Fact, MAX_SEATS, Rule, SPAN, SeatConfig, VipLease, Voters,
+    pace,
 };
 use engine::vip::silence::Silence;
 use sys::poll::Ready;
@@ -118,7 +119,8 @@ impl VipLeases {
                 .map(|point| bit(point.network))
                 .fold(0, |a, b| a | b),
             settle: cluster.detect,
-            seats: voted.iter().map(|vip| seat(vip, cluster, network_of)).collect(),
+            calm: CALM,
+            seats: seats(&voted, cluster, network_of),
         };
         let guard = Guard::new(&voted[..own], cluster, me);
         let silence = Silence::new(config.nodes, SPAN, BEAT * 2, now);
@@ -175,15 +177,41 @@ pub(super) fn seat(
         // It is on the device of its network, also of one that is not there yet.
         None => u8::try_from(written.network).ok(),
     });
+    // As long as a backup of VRRP takes to miss a holder, so long a cold start listens for one.
+    let (listens, rule) = (vip.advert_interval * 3, Rule::default());
     SeatConfig {
         vip: vip.clone(),
         order,
         network,
-        // As long as a backup of VRRP takes to miss a holder, so long a cold start listens for one.
-        listens: vip.advert_interval * 3,
+        listens,
         needs_proof: written.is_some_and(|written| written.needs_proof),
         last_man: written.and_then(|written| written.last_man),
+        rule,
     }
+}
+
+/// All of them, each with its place beside the others.
+fn seats(
+    voted: &[&Vip],
+    cluster: &Cluster,
+    network_of: &dyn Fn(&str) -> Option<u8>,
+) -> Vec<SeatConfig> {
+    let written = |name: &str| cluster.vips.iter().find(|written| written.name == name);
+    let seat_of = |name: &str| voted.iter().position(|vip| vip.name == name);
+    let ruled = |vip: &&Vip| {
+        let seat = seat(vip, cluster, network_of);
+        let Some(written) = written(&vip.name) else { return seat };
+        // A group has the number of the first address that is in it.
+        let group = written.spread.as_ref().and_then(|group| {
+            let first = cluster.vips.iter().position(|other| other.spread.as_ref() == Some(group));
+            u16::try_from(first?).ok()
+        });
+        let others = written.apart_from.iter().filter_map(|other| cluster.vips.get(*other));
+        let apart = others.filter_map(|other| u32::try_from(seat_of(&other.name)?).ok());
+        let apart = apart.fold(0, |all, at| all | 1_u64.checked_shl(at).unwrap_or(0));
+        SeatConfig { rule: Rule { group, apart, follows: written.follows }, ..seat }
+    };
+    voted.iter().map(ruled).collect()
 }
 
 /// What an instance is told, for its seat; none: it means nothing to a vip lease.

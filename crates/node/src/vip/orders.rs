@@ -57,6 +57,23 @@ impl Driver<'_> {
         }
     }
 
+    fn move_to(&mut self, number: usize, node: u16) {
+        if number < self.instances.len() {
+            self.step(number, Input::MoveTo { node });
+        }
+    }
+
+    fn anywhere(&mut self, number: usize) {
+        if let Some(vip) = self.vip_leases.as_ref().and_then(|all| all.seat_of(number)) {
+            let told = engine::vip::lease::Input::Anywhere { vip };
+            self.step_leases(sys::clock::now(), told);
+        }
+    }
+
+    fn coordinates(&mut self, on: bool) {
+        self.step_leases(sys::clock::now(), engine::vip::lease::Input::Coordinates(on));
+    }
+
     fn order(&mut self, order: &Order) {
         match order {
             Order::Ping(number) => self.tell(&Report::Pong(*number)),
@@ -91,6 +108,7 @@ impl Driver<'_> {
             Order::Change(Change::Duty(duty)) => self.step_all(Input::Standby(!duty.is_on())),
             Order::Change(Change::Proven(names)) => self.proven(names),
             Order::Change(Change::References(references)) => self.references(references),
+            Order::Change(Change::Coordinates(on)) => self.coordinates(*on),
             Order::Count { clear } => {
                 let counts = self.instances.iter().map(super::Instance::counted).collect();
                 self.tell(&Report::Counts(counts));
@@ -100,12 +118,8 @@ impl Driver<'_> {
                         .for_each(|one| one.counts = api::VipCounts::default());
                 }
             }
-            Order::Move { instance, to } => {
-                let number = usize::from(*instance);
-                if number < self.instances.len() {
-                    self.step(number, Input::MoveTo { node: *to });
-                }
-            }
+            Order::Move { instance, to } => self.move_to(usize::from(*instance), *to),
+            Order::Anywhere { instance } => self.anywhere(usize::from(*instance)),
             Order::Change(
                 Change::Servers(_)
                 | Change::Choice(_)

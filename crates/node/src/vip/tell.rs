@@ -57,6 +57,7 @@ pub(super) fn state(
                 votes_only: instance.vip.votes_only,
                 awaits: seat.view.awaits,
                 alone: seat.view.alone,
+                stays: seat.view.stays,
             }
         }),
         took: instance.taking.as_ref().map(Taking::took),
@@ -119,6 +120,9 @@ fn cause_of_lease(of: voted::Cause) -> VipCause {
         voted::Cause::Unproven => VipCause::Unproven,
         voted::Cause::LastMan => VipCause::LastMan,
         voted::Cause::Granted => VipCause::Granted,
+        voted::Cause::Spread => VipCause::Spread,
+        voted::Cause::Apart => VipCause::Apart,
+        voted::Cause::Follows => VipCause::Follows,
         voted::Cause::Fact(fact) => cause(fact),
     }
 }

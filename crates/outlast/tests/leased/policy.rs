@@ -22,8 +22,8 @@ fn of_two_nodes_and_a_voter_one_holds_whichever_dies_and_whatever_is_cut() {
     contained(name, || {
         let Some(mut stage) = Stage::prepared(name, LINES, with_a_voter) else { return };
         let votes_only = |node| {
-            let lease = stage.vip(node).and_then(|vip| vip.state.vip_lease);
-            lease.map(|lease| lease.votes_only)
+            let voted = stage.vip(node).and_then(|vip| vip.state.vip_lease);
+            voted.map(|voted| voted.votes_only)
         };
         until("the third one votes, and could not hold it", || {
             (0..NODES).all(|node| votes_only(node) == Some(node == THIRD))
@@ -80,8 +80,8 @@ fn an_address_leaves_a_silent_node_when_that_is_confirmed_off_and_not_before() {
         let others: Vec<usize> = (0..NODES).filter(|node| *node != first).collect();
         until("all wait for proof", || {
             others.iter().all(|node| {
-                let lease = stage.vip(*node).and_then(|vip| vip.state.vip_lease);
-                lease.and_then(|lease| lease.awaits) == u16::try_from(first).ok()
+                let voted = stage.vip(*node).and_then(|vip| vip.state.vip_lease);
+                voted.and_then(|voted| voted.awaits) == u16::try_from(first).ok()
             })
         });
         until("it is told", || !stage.events(others[0], "vip-unproven", since).is_empty());

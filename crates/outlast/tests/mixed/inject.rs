@@ -93,7 +93,7 @@ impl Way {
             Self::Checked => "  check_unicast_src\n",
             Self::AllButGroup | Self::Group => "  mcast_dst_ip 224.0.0.99\n",
             Self::Routed => "  unicast_peer {\n    10.79.0.42 min_ttl 250\n  }\n",
-            _ => "",
+            Self::All | Self::AllFromFar | Self::One | Self::Listed | Self::Unlisted => "",
         }
     }
 

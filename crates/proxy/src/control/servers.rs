@@ -72,6 +72,7 @@ impl Control {
             | Change::Dashboard(_)
             | Change::Duty(_)
             | Change::References(_)
+            | Change::Coordinates(_)
             | Change::Store(_)
             | Change::Refused(_)
             | Change::Adverts(_)

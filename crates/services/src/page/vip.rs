@@ -85,6 +85,7 @@ fn facts(view: &View, vip: &VipLine) -> Markup {
             @if let Some(lease) = &vip.state.vip_lease {
                 dt { "Vip lease" } dd { (enforced(lease)) }
                 @if let Some(beats) = beats(view) { dt { "Vip beats" } dd { (beats.words()) } }
+                @if lease.stays { dt { "Place" } dd { "moved by an operator, and stays until he says otherwise" } }
             }
             @if !vip.order.is_empty() { dt { "Order" } dd { (vip.order.join(" → ")) } }
             @if let Some(line) = in_line(view, vip) { dt { "Next in line" } dd { (line) } }
@@ -190,5 +191,8 @@ const fn cause(cause: VipCause) -> &'static str {
         VipCause::LastMan => "no other controller is heard (last_man): at a cut two nodes hold it",
         VipCause::Granted => "a majority grants it again",
         VipCause::Unproven => "it is not proven that the node which may hold it is dead",
+        VipCause::Spread => "spread: moved to a node that holds fewer",
+        VipCause::Apart => "moved apart from another address",
+        VipCause::Follows => "another node coordinates",
     }
 }

@@ -259,6 +259,7 @@ fn a_virtual_ip_shows_who_is_next_in_line_and_who_was_told_of_its_moves() {
     }
     face.happen(event("node01", "standby-began", "node/node02", "", ""), |status| {
         darken(status, "node02");
+        status.vips[0].successor = None;
         status.notify = None;
     });
     until("the next one is next", || {

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use base::Time;
-use engine::vip::lease::{BEAT, Config, SeatConfig, VipLease, Voters, pace};
+use engine::vip::lease::{BEAT, CALM, Config, Rule, SeatConfig, VipLease, Voters, pace};
 
 use super::Mark;
 use super::host::{Left, Process, Stage, Told};
@@ -31,6 +31,7 @@ impl World<'_> {
             listens: LISTENS,
             needs_proof: self.script.proof,
             last_man: self.script.last_man.then_some(ALONE),
+            rule: Rule::default(),
         };
         let this = &mut self.hosts[host];
         this.lives += 1;
@@ -50,6 +51,7 @@ impl World<'_> {
             span: pace::span(self.script.beat),
             referred: 0,
             settle: quiet::SETTLE,
+            calm: CALM,
             seats: (0..self.script.vips).map(seat).collect(),
         };
         this.process = Some(Process {

@@ -134,6 +134,7 @@ fn target(wanted: &Wanted) -> (String, String) {
         Wanted::Drain { node, .. } => (format!("node/{node}"), "draining".to_owned()),
         Wanted::Resume { node } => (format!("node/{node}"), "on".to_owned()),
         Wanted::Move { vip, to } => (format!("vip/{vip}"), to),
+        Wanted::Anywhere { vip } => (format!("vip/{vip}"), "anywhere".to_owned()),
         Wanted::Use { pool, to } => (format!("pool/{pool}"), to),
         Wanted::Coordinate { to } => ("coordinator".to_owned(), to),
         Wanted::Lead { to } => ("store".to_owned(), to),

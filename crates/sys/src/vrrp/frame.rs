@@ -79,7 +79,7 @@ fn write_v4((source, to): (Ipv4Addr, Ipv4Addr), payload: usize, frame: &mut [u8]
     (head[8], head[9]) = (TTL, PROTOCOL);
     head[12..16].copy_from_slice(&source.octets());
     head[16..20].copy_from_slice(&to.octets());
-    let words = head.chunks_exact(2).map(|word| u32::from(u16::from_be_bytes([word[0], word[1]])));
+    let words = head.chunks_exact(2).map(|word| u32::from(word[0]) << 8 | u32::from(word[1]));
     let mut sum: u32 = words.sum();
     while sum > 0xffff {
         sum = (sum & 0xffff) + (sum >> 16);

@@ -1,13 +1,13 @@
 //! The beat of a vip process as bytes: what one node says to another about all its virtual IPs.
 //!
 //! ```text
-//!  0 version 1 | 1 flags: 1 silent, 2 closed, 4 numbered, 8 leaving, 16 alone | 2 length of this head | 3 length of an entry
+//!  0 version 1 | 1 flags: 1 silent, 2 closed, 4 numbered, 8 leaving, 16 alone, 32 coordinates | 2 length of this head | 3 length of an entry
 //!  4 entries | 5 networks | 6 beat x2 | 8 epoch x4 | 12 vip lease x2 | 14 reached | 15 unreached | 16 serial x8
 //! 24 acked life x8 | 32 acked serial x8 | 40 store x8                                     48 bytes
 //! 48 for each network x8: whom it hears there x4, of whom the last beat there is young x4; a bit for each node
 //! wished beat x2: only where that is another one than the beat
 //! entry: router id | state: 0 unfit, 1 fit, 2 candidate, 3 holder, +16 grants you
-//!        | successor x2 (ffff: nobody) | key x4 | term x8                                   16 bytes
+//!        | successor x2 (ffff: nobody; +8000: it stays where an operator moved it, 7ffe is nobody then) | key x4 | term x8                                   16 bytes
 //! ```
 //!
 //! Big endian; spans in tenths of a millisecond. Head and entries say how long they are, so a later
@@ -36,8 +36,12 @@ const CLOSED: u8 = 2;
 const NUMBERED: u8 = 4;
 const LEAVING: u8 = 8;
 const ALONE: u8 = 16;
+const COORDINATES: u8 = 32;
 const GRANTS: u8 = 16;
 const NOBODY: u16 = u16::MAX;
+/// Of a successor: the address stays where an operator moved it.
+const STAYS: u16 = 0x8000;
+const STAYS_WITH_NOBODY: u16 = 0x7ffe;
 const TENTH: Duration = Duration::from_micros(100);
 
 /// What a beat says about its sender.
@@ -66,6 +70,8 @@ pub struct Head {
     /// Whom the sender hears, network by network.
     pub hears: Hears,
     pub reach: Reach,
+    /// The sender coordinates the cluster.
+    pub leads: bool,
 }
 
 /// What a node knows of the reference points on its networks: a bit for each network, the lowest is the first.
@@ -152,6 +158,8 @@ pub struct Entry {
     pub grants: bool,
     /// Who takes it if the sender cannot go on, or since it gave it up.
     pub successor: Option<u16>,
+    /// An operator moved it to the sender, or to whom that names: no rule moves it from there.
+    pub stays: bool,
     pub term: u64,
 }
 
@@ -187,7 +195,8 @@ pub fn write(head: &Head, entries: impl Iterator<Item = Entry>, out: &mut [u8]) 
         | flag(head.closed, CLOSED)
         | flag(numbered, NUMBERED)
         | flag(head.leaving, LEAVING)
-        | flag(head.alone, ALONE);
+        | flag(head.alone, ALONE)
+        | flag(head.leads, COORDINATES);
     front[2] = u8::try_from(length).unwrap_or(u8::MAX);
     front[3] = 16;
     front[5] = head.hears.networks();
@@ -210,7 +219,7 @@ pub fn write(head: &Head, entries: impl Iterator<Item = Entry>, out: &mut [u8]) 
     for (entry, bytes) in entries.take(MAX_ENTRIES).zip(rest.chunks_exact_mut(ENTRY)) {
         bytes[0] = entry.group.router_id;
         bytes[1] = entry.stand as u8 | flag(entry.grants, GRANTS);
-        bytes[2..4].copy_from_slice(&entry.successor.unwrap_or(NOBODY).to_be_bytes());
+        bytes[2..4].copy_from_slice(&named(&entry).to_be_bytes());
         bytes[4..8].copy_from_slice(&entry.group.key.to_be_bytes());
         bytes[8..16].copy_from_slice(&entry.term.to_be_bytes());
         count += 1;
@@ -261,6 +270,7 @@ pub fn read(bytes: &[u8]) -> Option<Beat<'_>> {
         acked_serial: u64::from_be_bytes(part(front, 32)),
         hears,
         reach: Reach { reached: front[14], unreached: front[15] },
+        leads: front[1] & COORDINATES != 0,
     };
     let sane = head.serial > 0 && !head.span.is_zero() && head.span <= MAX_SPAN;
     sane.then_some(Beat { head, entries, each })
@@ -282,6 +292,16 @@ pub fn whole_tenths(span: Duration) -> Duration {
     TENTH * u32::from(tenths(span))
 }
 
+/// A release that knows of no rules takes one that stays for a node that is none, and goes by turns.
+fn named(entry: &Entry) -> u16 {
+    let successor = entry.successor.map(|node| node & !STAYS);
+    if entry.stays {
+        STAYS | successor.unwrap_or(STAYS_WITH_NOBODY)
+    } else {
+        successor.unwrap_or(NOBODY)
+    }
+}
+
 fn tenths(span: Duration) -> u16 {
     u16::try_from(span.as_micros() / TENTH.as_micros()).unwrap_or(u16::MAX)
 }
@@ -295,12 +315,14 @@ fn entry(bytes: &[u8]) -> Option<Entry> {
         3 => Stand::Holder,
         _ => return None,
     };
-    let successor = u16::from_be_bytes(part(bytes, 2));
+    let named = u16::from_be_bytes(part(bytes, 2));
+    let successor = named & !STAYS;
     Some(Entry {
         group: Group { router_id: bytes[0], key: u32::from_be_bytes(part(bytes, 4)) },
         stand,
         grants: bytes[1] & GRANTS != 0,
-        successor: (successor != NOBODY).then_some(successor),
+        successor: (successor < STAYS_WITH_NOBODY).then_some(successor),
+        stays: named != NOBODY && named & STAYS != 0,
         term: u64::from_be_bytes(part(bytes, 8)),
     })
 }

@@ -90,6 +90,12 @@ impl Hears {
         pairs.fold(0, |lost, (now, before)| lost | before.on & !now.on) & self.everybody() != 0
     }
 
+    /// Whom it hears on a network, or anywhere; a bit for each node.
+    pub(super) fn those(&self, network: Option<u8>) -> u32 {
+        let on = |network: u8| self.by_network().get(usize::from(network)).map(|heard| heard.on);
+        network.map_or_else(|| self.everybody(), |network| on(network).unwrap_or(0))
+    }
+
     fn everybody(&self) -> u32 {
         self.by_network().iter().fold(0, |all, heard| all | heard.on)
     }

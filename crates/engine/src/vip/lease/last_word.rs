@@ -36,12 +36,14 @@ pub fn write(voters: Option<&Voters>, left: impl Iterator<Item = Left>, out: &mu
         acked_serial: 0,
         hears: Hears::default(),
         reach: Reach::default(),
+        leads: false,
     };
     let entries = left.map(|Left { group, successor, term }| Entry {
         group,
         stand: Stand::Unfit,
         grants: false,
         successor,
+        stays: false,
         term,
     });
     beat::write(&head, entries, out)

@@ -9,6 +9,7 @@ use super::beat::{self, Epoch, Head, Reach};
 use super::claim::{Claim, Sent};
 use super::ears::{Ears, Hears};
 use super::pace::{Keeper, Pace, Said};
+use super::spread::bit;
 use super::voter::Word;
 use super::voters::{Set, Voters};
 use super::{Cause, Config, MAX_SPAN, hold};
@@ -36,6 +37,8 @@ pub(super) struct Peer {
     /// Whom it hears, as it says.
     hears: Hears,
     reach: Reach,
+    /// It says that it coordinates.
+    leads: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -63,6 +66,8 @@ pub(super) struct Node {
     settle: Duration,
     /// Those that are proven dead: they are named by nobody, and granted nothing by this node.
     dead: Vec<bool>,
+    /// This node coordinates.
+    leads: bool,
     sent: Sent,
     set: Set,
 }
@@ -84,6 +89,7 @@ impl Node {
             acked_serial: 0,
             hears: Hears::default(),
             reach: Reach::default(),
+            leads: false,
         };
         let nobody = Hears::nobody(config.networks);
         let span = beat::whole_tenths(config.span.min(MAX_SPAN));
@@ -107,6 +113,7 @@ impl Node {
             unreached: [None; MAX_NETWORKS],
             settle: config.settle,
             dead: vec![false; usize::from(config.nodes)],
+            leads: false,
             sent: Sent::default(),
             set: Set::new(config.voters.clone(), now),
         }
@@ -137,6 +144,7 @@ impl Node {
             acked_serial: head.acked_serial,
             hears: head.hears,
             reach: head.reach,
+            leads: head.leads,
         };
         Some(reborn)
     }
@@ -158,6 +166,7 @@ impl Node {
             acked_serial: acked.serial,
             hears: self.said,
             reach: self.reach,
+            leads: self.leads,
         }
     }
 
@@ -331,6 +340,36 @@ impl Node {
 
     pub(super) fn is_dead(&self, node: u16) -> bool {
         self.dead.get(usize::from(node)) == Some(&true)
+    }
+
+    /// Whether this node coordinates; says whether that is news.
+    pub(super) const fn coordinates(&mut self, leads: bool) -> bool {
+        let is_news = self.leads != leads;
+        self.leads = leads;
+        is_news
+    }
+
+    pub(super) fn is_coordinator(&self, node: u16) -> bool {
+        let says = |peer: &Peer| peer.leads && self.hears(node);
+        if node == self.me {
+            self.leads
+        } else {
+            self.peers.get(usize::from(node)).is_some_and(says)
+        }
+    }
+
+    /// Who hears all that are heard by anybody on a network, or anywhere, and is heard there by all; a bit for each node.
+    pub(super) fn whole(&self, network: Option<u8>) -> u32 {
+        let all =
+            || (0..).take(self.peers.len()).filter_map(|node| Some((node, self.hearing_of(node)?)));
+        let own = all().fold(0, |nodes, (node, _)| nodes | bit(node));
+        let (mut any, mut every) = (own, own);
+        for (node, hears) in all() {
+            let heard = hears.those(network) | bit(node);
+            (any, every) = (any | heard, every & heard);
+        }
+        let hears_all = all().filter(|(node, hears)| hears.those(network) | bit(*node) == any);
+        hears_all.fold(0, |nodes, (node, _)| nodes | bit(node)) & every
     }
 
     pub(super) const fn leaves(&mut self) {

@@ -7,6 +7,7 @@ use base::Time;
 use super::beat::{Entry, Stand};
 use super::claim::Claim;
 use super::node::Node;
+use super::spread::Cost;
 use super::voter::Voter;
 use super::whereabouts::Whereabouts;
 use super::{Action, Cause, Gained, SeatConfig, View};
@@ -18,6 +19,7 @@ use crate::vip::{Group, RECLAIM_PAUSE};
 mod alone;
 mod heir;
 mod hold;
+mod place;
 mod told;
 
 /// Beats without a majority after which a candidate gives its voters back.
@@ -29,6 +31,8 @@ pub(super) const ORDERS: usize = 3;
 #[derive(Clone, Copy, Debug, Default)]
 struct Said {
     stand: Stand,
+    /// An operator moved it there.
+    stays: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -63,6 +67,12 @@ pub(super) struct Seat {
     /// Where its clients are.
     network: Option<u8>,
     facts: Facts,
+    /// By node: what it would be there beside other addresses; empty: it has no rule.
+    costs: Vec<Cost>,
+    /// Since when that is so.
+    costs_at: Time,
+    /// Those that could hold it, when that was reckoned.
+    fit: u32,
     voter: Voter,
     whereabouts: Whereabouts,
     last_man: Option<Duration>,
@@ -74,12 +84,17 @@ pub(super) struct Seat {
     term_of: Option<u16>,
     /// Whom the last holder named.
     heir: Option<u16>,
+    /// An operator named it.
+    heir_stays: bool,
+    /// An operator moved it here, or from here to whom this node named.
+    stays: bool,
     /// Whom this node named when it gave the address up, and until when it says so.
     gave: Option<(u16, Time)>,
     /// Does not stand earlier: it has just lost, given, or asked in vain.
     not_before: Time,
     /// Nothing was heard yet of anybody who held it: until then it listens.
     cold_until: Time,
+    listens: Duration,
     /// Until then a router that does not vote holds it, as far as is known.
     foreign_until: Time,
     cause: Option<Cause>,
@@ -89,12 +104,15 @@ pub(super) struct Seat {
 }
 
 impl Seat {
-    pub(super) fn new(config: &SeatConfig, nodes: usize, node: &Node) -> Self {
+    pub(super) fn new(config: &SeatConfig, nodes: usize, node: &Node, has_rule: bool) -> Self {
         Self {
             group: Group::of(&config.vip),
             order: config.order.clone(),
             network: config.network,
             facts: Facts::new(&config.vip),
+            costs: vec![Cost::default(); if has_rule { nodes } else { 0 }],
+            costs_at: Time::ZERO,
+            fit: 0,
             voter: Voter::new(node.silent_until()),
             whereabouts: Whereabouts::new(config.needs_proof, &config.order, node.me()),
             last_man: config.last_man,
@@ -103,9 +121,12 @@ impl Seat {
             term: 0,
             term_of: None,
             heir: None,
+            heir_stays: false,
+            stays: false,
             gave: None,
             not_before: Time::ZERO,
             cold_until: node.now() + config.listens,
+            listens: config.listens,
             foreign_until: Time::ZERO,
             cause: None,
             announces: false,
@@ -136,8 +157,9 @@ impl Seat {
     /// What the newest beat of `from` says about this address; says whether that wants an answer at once.
     pub(super) fn hear(&mut self, node: &Node, from: u16, entry: &Entry) -> bool {
         let peer = node.peer(from);
-        let before =
-            std::mem::replace(&mut self.said[usize::from(from)], Said { stand: entry.stand });
+        let holds = entry.stand == Stand::Holder;
+        let said = Said { stand: entry.stand, stays: entry.stays && holds };
+        let before = std::mem::replace(&mut self.said[usize::from(from)], said);
         if let Role::Holder { burst, .. } = &mut self.role
             && before.stand == Stand::Holder
             && entry.stand != Stand::Holder
@@ -155,9 +177,9 @@ impl Seat {
             self.cold_until = Time::ZERO;
         }
         if let Some(successor) = entry.successor {
-            self.heir = Some(successor);
+            (self.heir, self.heir_stays) = (Some(successor), entry.stays && !holds);
         }
-        if entry.stand == Stand::Holder && entry.term > self.term && !self.claims() {
+        if holds && entry.term > self.term && !self.claims() {
             (self.term, self.term_of) = (entry.term, Some(from));
         }
         if entry.grants && peer.acks_this_life {
@@ -288,7 +310,9 @@ impl Seat {
         let unheard = from.map_or(Duration::ZERO, |from| now.since(node.peer(from).heard));
         let asked = Asked { at: now, from, unheard };
         self.role = Role::Candidate { claim, gives_up_at: now + patience, asked };
-        self.cause = Some(if self.heir == Some(node.me()) { Cause::Named } else { Cause::Expired });
+        let is_named = self.heir == Some(node.me());
+        self.cause = Some(if is_named { Cause::Named } else { Cause::Expired });
+        self.stays = is_named && self.heir_stays;
         (self.term, self.term_of) = (self.term + 1, Some(node.me()));
         (self.heir, self.gave) = (None, None);
         true
@@ -323,13 +347,13 @@ impl Seat {
         out: &mut Buffer<Action>,
     ) {
         self.let_go(now, cause, vip, out);
-        self.heir = heir;
+        (self.heir, self.heir_stays) = (heir, false);
         self.gave = heir.map(|heir| (heir, now + node.span()));
         self.not_before = now + node.span() * 2;
     }
 
     fn let_go(&mut self, now: Time, cause: Cause, vip: usize, out: &mut Buffer<Action>) {
-        self.role = Role::Idle;
+        (self.role, self.stays) = (Role::Idle, false);
         self.voter = Voter::new(now);
         self.cause = Some(cause);
         out.push(Action::Close { vip });
@@ -337,7 +361,7 @@ impl Seat {
     }
 
     fn withdraw(&mut self, now: Time, pause: Duration) {
-        self.role = Role::Idle;
+        (self.role, self.stays) = (Role::Idle, false);
         self.voter = Voter::new(now);
         self.cause = Some(Cause::Majority);
         self.not_before = now + pause;
@@ -351,12 +375,9 @@ impl Seat {
         node: &Node,
         out: &mut Buffer<Action>,
     ) -> bool {
-        let holds = matches!(self.role, Role::Holder { .. });
-        if !holds || !self.could_hold(node, to) {
-            return false;
-        }
-        self.give(node.now(), Some(to), Cause::Fact(crate::vip::Cause::Moved), node, vip, out);
-        true
+        let gives = self.hand_over(vip, to, Cause::Fact(crate::vip::Cause::Moved), node, out);
+        self.stays |= gives && self.has_rule();
+        gives
     }
 
     /// The kernel did not take the addresses.

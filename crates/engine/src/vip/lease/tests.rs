@@ -14,6 +14,7 @@ mod pace;
 mod promise;
 mod proof;
 mod reference;
+mod spread;
 mod wire;
 
 const fn us(micros: u64) -> Time {
@@ -30,6 +31,8 @@ const CLIENTS: u8 = 0;
 const SPAN: Duration = Duration::from_millis(40);
 /// In which all notice that a gateway is gone.
 const SETTLE: Duration = Duration::from_millis(100);
+/// Before an address is moved for its place.
+const CALM: Duration = Duration::from_millis(500);
 /// From one node to another.
 const WAY: Duration = Duration::from_micros(300);
 /// After this all voters speak.
@@ -52,6 +55,7 @@ fn seat(router_id: u8) -> SeatConfig {
         listens: Duration::ZERO,
         needs_proof: false,
         last_man: None,
+        rule: Rule::default(),
     }
 }
 
@@ -67,6 +71,7 @@ fn config(node: u16) -> Config {
         span: SPAN,
         settle: SETTLE,
         referred: 0,
+        calm: CALM,
         seats: vec![seat(121)],
     }
 }

@@ -26,6 +26,12 @@ pub enum Cause {
     LastMan,
     /// A majority grants again what it held without one.
     Granted,
+    /// A node that could hold it has fewer of those that it is spread with.
+    Spread,
+    /// Another node can hold it without one that it should be apart from.
+    Apart,
+    /// Another node coordinates.
+    Follows,
     Fact(FactCause),
 }
 
@@ -49,6 +55,9 @@ impl Cause {
                 "no other controller is heard, and `last_man` allows to hold without a majority: at a cut two hold"
             }
             Self::Granted => "a majority of the controllers grants again what was held without one",
+            Self::Spread => "another node holds fewer of the addresses that it is spread with",
+            Self::Apart => "it was on one node with an address that it should be apart from",
+            Self::Follows => "another node coordinates, which it follows",
             Self::Fact(cause) => cause.words(),
         }
     }
@@ -70,6 +79,8 @@ pub struct View {
     pub awaits: Option<u16>,
     /// It holds without a majority.
     pub alone: bool,
+    /// An operator moved it to its holder, and so no rule moves it.
+    pub stays: bool,
 }
 
 /// What went before this node held it.

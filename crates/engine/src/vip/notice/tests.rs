@@ -171,7 +171,7 @@ fn a_group_stands_as_its_instances_do_and_is_told_without_a_priority() {
                 Action::Kill { .. } | Action::Lose { .. } => told += "?",
             }
         }
-        now = now + Duration::from_secs(1);
+        now += Duration::from_secs(1);
         told
     };
     assert_eq!(lines("a", State::Backup), "INSTANCE \"a\" BACKUP 100\n");

@@ -43,6 +43,7 @@ fn wish_of(command: &Command) -> Wanted {
         Command::Drain { node, limit } => Wanted::Drain { node, limit },
         Command::Resume { node } => Wanted::Resume { node },
         Command::Move { vip, to } => Wanted::Move { vip, to },
+        Command::Anywhere { vip } => Wanted::Anywhere { vip },
         Command::Use { pool, to } => Wanted::Use { pool, to },
         Command::Coordinate { to } => Wanted::Coordinate { to },
         Command::Lead { to } => Wanted::Lead { to },
@@ -55,6 +56,7 @@ fn command_of(wanted: Wanted) -> Command {
         Wanted::Drain { node, limit } => Command::Drain { node, limit },
         Wanted::Resume { node } => Command::Resume { node },
         Wanted::Move { vip, to } => Command::Move { vip, to },
+        Wanted::Anywhere { vip } => Command::Anywhere { vip },
         Wanted::Use { pool, to } => Command::Use { pool, to },
         Wanted::Coordinate { to } => Command::Coordinate { to },
         Wanted::Lead { to } => Command::Lead { to },
@@ -110,6 +112,7 @@ impl Deeds {
             Command::Resume { .. } => kept == Duty::On,
             // Only by what comes of it.
             Command::Move { .. }
+            | Command::Anywhere { .. }
             | Command::Use { .. }
             | Command::Coordinate { .. }
             | Command::Lead { .. } => true,
@@ -179,6 +182,10 @@ fn is_so(status: &Status, names: &Names, command: &Command) -> bool {
             let line = status.vips.iter().find(|line| line.name == *vip);
             line.is_some_and(|line| line.holders == [to.clone()])
         }
+        Command::Anywhere { vip } => {
+            let line = status.vips.iter().find(|line| line.name == *vip);
+            line.is_some_and(|line| !line.stays())
+        }
         Command::Use { pool, to } => {
             let used = status.choices.iter().find(|choice| choice.proxy == *pool);
             let home = used.and_then(|used| names.homes.get(pool)?.get(&used.server));
@@ -210,6 +217,9 @@ fn not_seen(status: &Status, command: &Command) -> String {
                  fails there (`outlast why vip/{vip}` on {to})"
             )
         }
+        Command::Anywhere { vip } => {
+            format!("vip/{vip} still stays where an operator moved it, as far as {me} knows")
+        }
         Command::Use { pool, to } => {
             let used = status.choices.iter().find(|choice| choice.proxy == *pool);
             let used = used.map_or("none", |choice| choice.server.as_str());
@@ -235,6 +245,7 @@ mod tests {
             Command::Drain { node: node.clone(), limit: 90 },
             Command::Resume { node: node.clone() },
             Command::Move { vip: "internal".to_owned(), to: "node03".to_owned() },
+            Command::Anywhere { vip: "internal".to_owned() },
             Command::Use { pool: "mariadb".to_owned(), to: "node03".to_owned() },
             Command::Coordinate { to: node.clone() },
             Command::Lead { to: "node03".to_owned() },

@@ -80,6 +80,7 @@ fn evidence(ground: &Ground<'_>, line: &VipLine, file: &VipName) -> Vec<api::Evi
     }
     if let Some(told) = &line.state.vip_lease {
         evidence.extend(lease::evidence(ground, line, told));
+        evidence.extend(lease::place(line, file));
     }
     let (interface, router, priority) = (&line.interface, line.router_id, line.priority);
     let at = match (interface.as_str(), file.own) {
@@ -137,6 +138,11 @@ const fn reason(cause: VipCause) -> &'static str {
         }
         VipCause::Granted => "because a majority grants again what it held without one",
         VipCause::Unproven => "because it is not proven that the node which may hold it is dead",
+        VipCause::Spread => "because another node holds fewer of those that it is spread with",
+        VipCause::Apart => {
+            "because it was on one node with an address that it should be apart from"
+        }
+        VipCause::Follows => "because another node coordinates, which it follows",
         VipCause::Unreached => "because no reference point answers it, and one answers another",
         VipCause::Unheard => {
             "because others hear each other on the network of the address, and not it"
@@ -159,11 +165,9 @@ fn rule(ground: &Ground<'_>, line: &VipLine, file: &VipName) -> String {
         }
         Some(VipCause::Goodbye) => "after a goodbye only the skew is waited".to_owned(),
         Some(VipCause::Named) => {
-            "whom the holder names takes the address at once, the others wait".to_owned()
+            "whom the holder names takes it at once, the others wait".to_owned()
         }
-        Some(VipCause::Stronger) => {
-            "of two that advertise the stronger one keeps the address".to_owned()
-        }
+        Some(VipCause::Stronger) => "of two that advertise the stronger one keeps it".to_owned(),
         Some(VipCause::Stalled) => {
             "who did not run for as long as others wait lets go before it looks".to_owned()
         }
@@ -210,17 +214,24 @@ fn rule(ground: &Ground<'_>, line: &VipLine, file: &VipName) -> String {
             | VipCause::Foreign
             | VipCause::Unproven
             | VipCause::LastMan
-            | VipCause::Granted,
+            | VipCause::Granted
+            | VipCause::Spread
+            | VipCause::Apart
+            | VipCause::Follows,
         ) => lease::RULE.to_owned(),
         None => format!("a holder advertises every {advert}; without it a backup waits {silence}"),
     };
-    let back = if file.preempt {
+    let back = back(file.preempt);
+    let alone = ground.status.cluster.is_none().then_some("; RFC timers, as keepalived's");
+    format!("{moved}{back}{}", alone.unwrap_or_default())
+}
+
+const fn back(preempt: bool) -> &'static str {
+    if preempt {
         "; a stronger node takes it back"
     } else {
         "; nobody takes it back (no fail-back)"
-    };
-    let alone = ground.status.cluster.is_none().then_some("; RFC timers, as keepalived's");
-    format!("{moved}{back}{}", alone.unwrap_or_default())
+    }
 }
 
 fn would_change(ground: &Ground<'_>, line: &VipLine, file: &VipName) -> Vec<String> {
@@ -268,6 +279,9 @@ fn would_change(ground: &Ground<'_>, line: &VipLine, file: &VipName) -> Vec<Stri
                 | VipCause::Unproven
                 | VipCause::LastMan
                 | VipCause::Granted
+                | VipCause::Spread
+                | VipCause::Apart
+                | VipCause::Follows
                 | VipCause::Adopted => "what the evidence names is gone".to_owned(),
             },
         );

@@ -36,6 +36,7 @@ impl Seat {
             gained: None,
             awaits: None,
             alone: false,
+            stays: false,
         };
         Self {
             number,

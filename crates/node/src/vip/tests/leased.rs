@@ -62,6 +62,7 @@ impl<'a> Stage<'a> {
                 span: SPAN,
                 referred: 0,
                 settle: BEAT,
+                calm: BEAT,
                 seats: driver
                     .instances
                     .iter()

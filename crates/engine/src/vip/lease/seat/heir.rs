@@ -1,5 +1,7 @@
 //! Who takes an address next: who could, who is better off, and whose turn it is.
 
+use std::time::Duration;
+
 use base::Time;
 
 use super::super::Cause;
@@ -33,14 +35,16 @@ impl Seat {
     }
 
     /// Whom this node would name: the preferred of those that could hold it, rather one that is heard where its clients
-    /// are, and that a reference point answers there.
+    /// are, and that a reference point answers there; and of those, with a rule, one where it costs the least.
     pub(in super::super) fn heir_among(&self, node: &Node) -> Option<u16> {
         let able = || self.order.iter().copied().filter(|other| self.could_hold(node, *other));
         let heard = || able().filter(|other| !self.is_off(node, *other));
-        heard()
-            .find(|other| !self.lacks(node, *other))
-            .or_else(|| heard().next())
-            .or_else(|| able().next())
+        let cost = |other: &u16| self.cost(*other);
+        let whole = heard().filter(|other| !self.lacks(node, *other));
+        whole
+            .min_by_key(cost)
+            .or_else(|| heard().min_by_key(cost))
+            .or_else(|| able().min_by_key(cost))
     }
 
     /// Who takes it because it is better off than this node, and why: where clients are, others hear it and not this one. The
@@ -48,8 +52,9 @@ impl Seat {
     pub(super) fn better(&self, node: &Node) -> Option<(u16, Cause)> {
         let network = self.network?;
         let first = |is_better: &dyn Fn(u16) -> bool| {
-            let mut able = self.order.iter().copied();
-            able.find(|other| self.could_hold(node, *other) && is_better(*other))
+            let able = self.order.iter().copied();
+            let able = able.filter(|other| self.could_hold(node, *other) && is_better(*other));
+            able.min_by_key(|other| self.cost(*other))
         };
         let heard = node.is_off(node.me(), network);
         let heard = heard.then(|| first(&|other| node.is_outdone(other, network))).flatten();
@@ -63,7 +68,7 @@ impl Seat {
         heir.map(|heir| (heir, Cause::Unreached))
     }
 
-    fn lacks(&self, node: &Node, who: u16) -> bool {
+    pub(super) fn lacks(&self, node: &Node, who: u16) -> bool {
         self.network.is_some_and(|network| node.reaches(who, network) == Some(false))
     }
 
@@ -84,15 +89,24 @@ impl Seat {
             return 0;
         }
         let place = self.order.iter().position(|node| *node == me).unwrap_or(self.order.len());
-        u32::try_from(place + 1).unwrap_or(u32::MAX)
+        let own = self.turn_of(me, place);
+        let others = self.order.iter().enumerate();
+        let first = others.filter(|(place, node)| self.turn_of(**node, *place) < own).count();
+        u32::try_from(first + 1).unwrap_or(u32::MAX)
     }
 
     pub(super) fn stands_at(&self, node: &Node) -> Time {
+        let is_named = self.heir == Some(node.me());
+        let is_outranked = !is_named && self.is_outranked(node);
         let free = self.voter.free_at().max(self.not_before).max(node.silent_until());
-        let free = free.max(self.cold_until).max(self.foreign_until);
+        // Processes that start at once listen until different moments, and one could take all before the others may.
+        let listens = if is_outranked { self.listens } else { Duration::ZERO };
+        let cold = if self.term == 0 { self.cold_until + listens } else { self.cold_until };
+        // With each address that somebody takes the turns of all that have a rule are others.
+        let free = free.max(cold).max(self.foreign_until).max(self.costs_at);
         let turn = free + node.beat() / 2 * self.rank(node.me());
         // Who is better off has a vip lease for it; who has not taken it by then cannot.
-        let waits = self.heir != Some(node.me()) && self.better(node).is_some();
+        let waits = !is_named && (is_outranked || self.better(node).is_some());
         if waits { turn + node.span() } else { turn }
     }
 }

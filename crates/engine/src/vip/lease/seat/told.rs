@@ -19,6 +19,7 @@ impl Seat {
             stand,
             grants: self.voter.grants(node.now(), to, node.peer(to).word),
             successor: self.successor(node),
+            stays: self.says_stays(node),
             term: self.term,
         }
     }
@@ -53,6 +54,7 @@ impl Seat {
             gained,
             awaits,
             alone: self.is_alone(),
+            stays: self.stays_with(holder, node),
         }
     }
 

@@ -411,6 +411,7 @@ fn who_hears_many_strangers_first_holds_by_the_voters_that_remain() {
                 stand: Stand::Unfit,
                 grants: true,
                 successor: None,
+                stays: false,
                 term: 0,
             };
             let head = beat::Head {
@@ -427,6 +428,7 @@ fn who_hears_many_strangers_first_holds_by_the_voters_that_remain() {
                 acked_serial: machine.node.next_serial() - 1,
                 hears: ears::Hears::default(),
                 reach: Reach::default(),
+                leads: false,
             };
             let mut body = [0; MAX_BODY];
             let length = beat::write(&head, [entry].into_iter(), &mut body);

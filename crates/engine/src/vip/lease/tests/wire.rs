@@ -7,12 +7,13 @@ use crate::packet::MAX_NETWORKS;
 use crate::vip::Group;
 
 fn entries() -> impl Strategy<Value = Vec<Entry>> {
-    let entry = (any::<(u8, u32, bool, u64)>(), 0..4_u8, any::<Option<u16>>());
-    let entry = entry.prop_map(|((router_id, key, grants, term), stand, successor)| Entry {
+    let entry = (any::<(u8, u32, bool, bool, u64)>(), 0..4_u8, any::<Option<u16>>());
+    let entry = entry.prop_map(|((router_id, key, grants, stays, term), stand, successor)| Entry {
         group: Group { router_id, key },
         stand: [Stand::Unfit, Stand::Fit, Stand::Candidate, Stand::Holder][usize::from(stand)],
         grants,
-        successor: successor.filter(|node| *node != u16::MAX),
+        successor: successor.filter(|node| *node < 0x7ffe),
+        stays,
         term,
     });
     prop::collection::vec(entry, 0..=MAX_ENTRIES)
@@ -23,7 +24,7 @@ fn head() -> impl Strategy<Value = Head> {
     let words = (
         1..u64::MAX,
         any::<(u64, u64, u8, u8)>(),
-        any::<(bool, bool, bool, bool, Option<u64>, u32)>(),
+        any::<(bool, bool, bool, bool, bool, Option<u64>, u32)>(),
     );
     let masks = prop::collection::vec(any::<(u32, u32)>(), 0..=MAX_NETWORKS);
     let beats = (tenths(65535), prop::option::of(tenths(65535)));
@@ -32,7 +33,7 @@ fn head() -> impl Strategy<Value = Head> {
             (
                 serial,
                 (acked_life, acked_serial, reached, unreached),
-                (silent, closed, leaving, alone, store, list),
+                (silent, closed, leaving, alone, leads, store, list),
             ),
             (beat, wish),
             span,
@@ -59,6 +60,7 @@ fn head() -> impl Strategy<Value = Head> {
                 acked_serial,
                 hears,
                 reach,
+                leads,
             }
         },
     )

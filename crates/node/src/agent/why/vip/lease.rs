@@ -3,6 +3,7 @@
 use api::{Evidence, LeaseState, VipLine};
 
 use super::super::{Ground, fact};
+use crate::agent::names::VipName;
 
 /// `engine::vip::lease` in one sentence.
 pub(super) const RULE: &str = "who holds may answer for one vip lease after it sent the last beat that a majority of the controllers \
@@ -36,6 +37,18 @@ pub(super) fn evidence(ground: &Ground<'_>, line: &VipLine, told: &LeaseState) -
     });
     let heard = std::iter::once(ground.heard(heard, &object)).chain(alone).chain(awaits);
     heard.chain(gained).chain(young).chain([fact(enforced)]).chain(beats).collect()
+}
+
+/// Where it should be beside others, and whose word is above that.
+pub(super) fn place(line: &VipLine, file: &VipName) -> Vec<Evidence> {
+    let stays = line.stays().then(|| {
+        format!(
+            "an operator moved it there, so that does not move it until `outlast move vip/{} --anywhere`, or its node lets \
+             it go",
+            line.name
+        )
+    });
+    file.place.iter().cloned().chain(stays).map(fact).collect()
 }
 
 fn name<'a>(ground: &'a Ground<'_>, node: u16) -> Option<&'a str> {
