@@ -68,13 +68,21 @@ pub(crate) fn run(args: &Args) -> Outcome {
 }
 
 fn vip_lease(args: &Args) -> Outcome {
+    match args.seed {
+        Some(seed) => vip_world(&[seed]),
+        None => vip_leases(args.first, args.seeds.unwrap_or(1000)),
+    }
+}
+
+fn vip_leases(first: u64, seeds: u64) -> Outcome {
+    vip_world(&[first, seeds])
+}
+
+fn vip_world(numbers: &[u64]) -> Outcome {
     let package = ["run", "--quiet", "--package", "outlast-sim", "--bin", "outlast-vip-lease"];
     let mut command = shell::cargo(package);
     command.args(["--profile", PROFILE, "--"]);
-    match args.seed {
-        Some(seed) => command.arg(seed.to_string()),
-        None => command.args([args.first.to_string(), args.seeds.unwrap_or(1000).to_string()]),
-    };
+    command.args(numbers.iter().map(u64::to_string));
     shell::run(&mut command)
 }
 
@@ -82,7 +90,11 @@ fn vip_lease(args: &Args) -> Outcome {
 /// not depend on how fast its machine is. New seeds are for a sweep by hand, which takes hours.
 const MINUTE: [(bool, u64); 2] = [(false, 1000), (true, 1000)];
 
-/// Part of every test run: about a minute, half of it with the cloud of the figures, half with all sizes.
+/// Of the world of vip processes: enough for every mark.
+const VIP_LEASES: u64 = 300;
+
+/// Part of every test run: about a minute, half of it with the cloud of the figures, half with all sizes, and seconds of
+/// vip processes that vote.
 pub(crate) fn minute() -> Outcome {
     for (mixed, seeds) in MINUTE {
         let nodes = if mixed { "2 to 25 nodes" } else { "25 nodes" };
@@ -103,7 +115,8 @@ pub(crate) fn minute() -> Outcome {
             json: false,
         })?;
     }
-    Ok(())
+    eprintln!("sweep: {VIP_LEASES} seeds of vip processes that vote");
+    vip_leases(0, VIP_LEASES)
 }
 
 /// Builds the program that sweeps, and says where it is.

@@ -2,25 +2,16 @@
 
 use std::collections::BTreeMap;
 
-use outlast_sim::lease::{Marks, Script, World, run};
+use outlast_sim::lease::{Script, World, run};
 
-/// Enough for every mark, and seconds on a slow machine.
-const SEEDS: u64 = 300;
+/// Seconds without optimisation on a slow machine. `cargo xtask test` sweeps three hundred before, which reach every mark.
+const SEEDS: u64 = 60;
 
 #[test]
-fn seeds_of_the_vip_lease_keep_every_property_and_reach_every_mark() {
-    let mut marks = Marks::default();
-    let mut broken = BTreeMap::new();
-    for seed in 0..SEEDS {
-        let outcome = run(&Script::roll(seed));
-        marks.add(outcome.marks);
-        if let Some(violation) = outcome.violation {
-            broken.insert(seed, violation);
-        }
-    }
+fn seeds_of_the_vip_lease_keep_every_property() {
+    let violation = |seed| Some((seed, run(&Script::roll(seed)).violation?));
+    let broken: BTreeMap<u64, _> = (0..SEEDS).filter_map(violation).collect();
     assert!(broken.is_empty(), "{broken:#?}");
-    let missing: Vec<_> = marks.missing().collect();
-    assert!(missing.is_empty(), "never reached in {SEEDS} seeds: {missing:?}");
 }
 
 #[test]
