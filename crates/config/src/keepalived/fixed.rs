@@ -20,7 +20,7 @@ pub struct FixedBlocks {
 pub(crate) const BLOCKS: [(&str, &str, &str); 3] = [
     (
         "static_ipaddress",
-        super::instance::ADDRESSES,
+        "{ <ip>[/<mask>] [dev <name>] [label <l>] [brd <ip>] [scope <s>] }",
         "addresses that this node has from its start to its end",
     ),
     ("static_routes", super::routes::ENTRIES, "routes that it has so long"),
@@ -30,7 +30,14 @@ pub(crate) const BLOCKS: [(&str, &str, &str); 3] = [
 impl FixedBlocks {
     pub(super) fn read(&mut self, block: &str, line: &mut Line<'_>) -> Result<(), Diagnostic> {
         match block {
-            "static_ipaddress" => self.addresses.extend(addresses(line, block)?.0),
+            "static_ipaddress" => {
+                let (found, spans) = addresses(line, block)?;
+                let on_virtual_mac = found.iter().zip(spans).filter(|(it, _)| it.uses_virtual_mac);
+                for (_, span) in on_virtual_mac {
+                    line.report(Diagnostic::not_yet(span, "`use_vmac` of a static address"));
+                }
+                self.addresses.extend(found);
+            }
             "static_routes" => self.routes.extend(routes(line)?),
             _ => self.rules.extend(rules(line)?),
         }

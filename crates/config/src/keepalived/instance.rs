@@ -240,7 +240,7 @@ const OF_ALL: &str = "that of `global_defs`";
 const GONE: &str = "[\"<command>\" [<user> [<group>]]]";
 const IPS: &str = "the virtual IPs";
 const EXCLUDED: &str = "virtual IPs that adverts do not name";
-pub(super) const ADDRESSES: &str =
+const ADDRESSES: &str =
     "{ <ip>[/<mask>] [dev <name>] [label <l>] [brd <ip>] [scope <s>] [use_vmac] }";
 pub(super) const TRACKED: &str = "{ <name> [weight <-253..253> [reverse]] ... }";
 const PROMOTES: &str = "the kernel keeps other addresses of a network when its first one goes";

@@ -102,12 +102,18 @@ fn what_is_static_has_a_device_and_programs_of_start_and_end_have_a_user_and_a_l
     let (read, told) = read(
         "global_defs {\n default_interface eth7\n script_user root\n startup_script \"/bin/a 'b c'\"\n \
          shutdown_script /bin/d nobody\n shutdown_script_timeout 3\n vrrp_startup_delay 5.5\n}\n\
-         static_ipaddress {\n 10.0.0.1/24\n 10.0.0.2 dev eth1 track_group x\n}\n",
+         static_ipaddress {\n 10.0.0.1/24\n 10.0.0.2 dev eth1 track_group x\n 10.0.0.3 dev eth1 use_vmac\n}\n",
     );
-    assert_eq!(told, ["11:20 note `track_group` of an address is not run yet"]);
+    assert_eq!(
+        told,
+        [
+            "11:20 note `track_group` of an address is not run yet",
+            "12:2 note `use_vmac` of a static address is not run yet",
+        ]
+    );
     let fixed = effective_fixed(Some(&read));
     let devices = fixed.addresses.iter().map(|address| address.device.as_deref());
-    assert_eq!(devices.collect::<Vec<_>>(), [Some("eth7"), Some("eth1")]);
+    assert_eq!(devices.collect::<Vec<_>>(), [Some("eth7"), Some("eth1"), Some("eth1")]);
     let [start, end] = effective_hooks(Some(&read));
     let program = start.program.unwrap();
     assert_eq!(
