@@ -51,6 +51,8 @@ pub const TAKEN_AFTER: Duration = Duration::from_secs(45);
 pub const MOST_OPEN: usize = 256;
 /// Settled letters that are kept, so that whoever hears of them again knows them, and for the eye.
 pub const KEPT: usize = 128;
+/// Orders of one step behind which nothing more is planned: together they have to fit into a buffer.
+const ROOM: usize = 4;
 /// Letters in one message: one that is read to its end.
 pub const MOST_TOGETHER: usize = 50;
 /// After a write that was refused or lost the shelf tells what it holds before this is over.
@@ -271,7 +273,13 @@ impl Outbox {
                 }
             }
             Input::Unheld { object, at_ms, cause } => self.unheld(now, object, at_ms, cause),
-            Input::Written { number, outcome } => self.written(now, number, outcome, out),
+            Input::Written { number, outcome } => {
+                self.written(now, number, outcome, out);
+                // What is told now may leave no room for more in this step; the next one plans.
+                if out.len() > ROOM {
+                    return;
+                }
+            }
             Input::Delivered { batch, receiver, outcome } => {
                 self.delivered(now, &batch, &receiver, outcome, out);
             }

@@ -346,8 +346,10 @@ impl Desk {
     fn exited(&mut self) {
         let Some((child, _)) = &self.process else { return };
         let Ok(Some(exit)) = child.reap() else { return };
-        // What it still said is kept.
+        // What it still said is kept. Of whom it had not said what was accepted, nothing can be given to the next one:
+        // those hear the end of their sockets, and join again.
         self.hear();
+        self.kept.retain(|_, kept| kept.entry.is_some());
         if let Some((child, channel)) = self.process.take() {
             let _gone = self.poller.remove(child.pidfd());
             let _gone = self.poller.remove(channel.as_fd());

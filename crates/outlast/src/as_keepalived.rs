@@ -70,7 +70,7 @@ pub(crate) fn main(words: impl Iterator<Item = OsString>) -> ExitCode {
     if words.check {
         return check(&launch, words.check_log.as_deref());
     }
-    if node::routers::stands_in() {
+    if node::routers::stands_in(&launch) {
         let daemon = launch.daemon;
         let part = node::routers::Part::Router(Box::new(launch));
         return match node::routers::stand_in(&part, daemon) {

@@ -152,6 +152,10 @@ impl Outbox {
                     words.push(Word::GivenUp { receiver, id, why });
                 }
             }
+            if words.len() > AT_ONCE && before > 0 {
+                words.truncate(before);
+                break;
+            }
             if words.len() > before {
                 write.letters.push((letter, Some(*revision)));
             }

@@ -6,6 +6,7 @@
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::sync::Arc;
@@ -118,11 +119,15 @@ fn tell(job: &Job) -> io::Result<()> {
 /// The agent reads it, and writes it itself when it starts: it has to stay its own.
 fn write_state(watch: &WatchEntry, word: &str) -> io::Result<()> {
     let path = Path::new(&watch.folder).join("state");
-    let is_new = !path.exists();
-    let mut file = File::options().write(true).create(true).truncate(true).open(&path)?;
+    let is_new = path.symlink_metadata().is_err();
+    // The folder is the agent's, and this process is root: nothing is written behind a link.
+    let flags = rustix::fs::OFlags::NOFOLLOW.bits().cast_signed();
+    let mut options = File::options();
+    options.write(true).create(true).truncate(true).custom_flags(flags);
+    let mut file = options.open(&path)?;
     file.write_all(word.as_bytes())?;
     if let Some((user, group)) = watch.owner.filter(|_| is_new) {
-        std::os::unix::fs::chown(&path, Some(user), Some(group))?;
+        std::os::unix::fs::fchown(&file, Some(user), Some(group))?;
     }
     Ok(())
 }

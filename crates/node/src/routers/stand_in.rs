@@ -97,7 +97,7 @@ fn is_woken() -> bool {
 /// Whether a router that is started here is served by the desk of this host: there is one, or there was and another can be
 /// started, and this is not the host's own network.
 #[must_use]
-pub fn stands_in() -> bool {
+pub fn stands_in(launch: &Launch) -> bool {
     if stage().is_some() {
         return true;
     }
@@ -106,7 +106,23 @@ pub fn stands_in() -> bool {
         Ok(!sys::netns::are_same(own.as_fd(), host.as_fd())?)
     };
     let path = super::socket();
-    path.exists() && is_elsewhere().unwrap_or(false) && is_reachable(&path)
+    // A mistake in its file is told by whoever reads it next.
+    let has_more = || launch.plan().is_ok_and(|plan| has_more_than_a_router(launch, &plan));
+    path.exists() && is_elsewhere().unwrap_or(false) && !has_more() && is_reachable(&path)
+}
+
+/// Programs, pipes, what is static, files and namespaces are of a node: the process of all routers has none of it, and a line
+/// that is not run is not ignored.
+fn has_more_than_a_router(launch: &Launch, plan: &Plan) -> bool {
+    let tells = |vip: &Vip| vip.notify != config::notify::Notify::default();
+    launch.network_namespace.is_some()
+        || plan.network_namespace.is_some()
+        || !plan.fifos.0.is_empty()
+        || !plan.groups.is_empty()
+        || !plan.made_files.is_empty()
+        || plan.fixed != config::vip::Fixed::default()
+        || plan.hooks.iter().any(|hook| hook.program.is_some())
+        || plan.vips.iter().any(tells)
 }
 
 /// Else the router runs by itself, as where there is no desk.
@@ -347,8 +363,9 @@ impl<'a> StandIn<'a> {
                 Ok(0) => kept.socket = self.orphaned(&kept)?,
                 Ok(length) => {
                     if let Ok(EntryAnswer::Refused { why }) = api::decode(&buffer[..length]) {
-                        self.remove_pid_files();
-                        return Err(StandInError::Refused(why));
+                        // A process that could not adopt it released nothing.
+                        let plan = self.plan().unwrap_or(None);
+                        return self.give_up(plan, StandInError::Refused(why)).map(|_| None);
                     }
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,

@@ -11,6 +11,7 @@ use config::notify::{Hook, Program};
 use config::vip::Fixed;
 use sys::poll::{Interest, Poller, Ready};
 use sys::process::{Child, Exit, SIGKILL, SIGTERM, SpawnOptions};
+use sys::signal::{SIGINT, Signals};
 
 use super::{SuperviseError, Supervisor, first_plan, fixed, tell};
 use crate::launch::{Launch, Plan};
@@ -88,13 +89,13 @@ impl Supervisor {
         };
         let path = scripts::find(first);
         let child = sys::process::spawn(&path, Some(first), &arguments, None, options)?;
-        if let Some(exit) = self.wait_for(&child, sys::clock::now() + limit, true)? {
+        if let Some(exit) = Self::wait_for(&child, sys::clock::now() + limit, true)? {
             return Ok((!exit.success()).then(|| format!("it {exit}")));
         }
         // It may have ended in between.
         let _ended = child.signal_group(SIGTERM);
         let mut how = "ended";
-        if self.wait_for(&child, sys::clock::now() + LAST, false)?.is_none() {
+        if Self::wait_for(&child, sys::clock::now() + LAST, false)?.is_none() {
             let _ended = child.signal_group(SIGKILL);
             let _reaped = child.wait()?;
             how = "killed";
@@ -103,11 +104,13 @@ impl Supervisor {
     }
 
     /// How it ended; none: not until then, or this node was told something that does not wait.
-    fn wait_for(&self, child: &Child, end: Time, hears: bool) -> io::Result<Option<Exit>> {
+    fn wait_for(child: &Child, end: Time, hears: bool) -> io::Result<Option<Exit>> {
         let poller = Poller::new()?;
         poller.add(child.pidfd(), ENDED, Interest::READ)?;
-        if hears {
-            poller.add(self.signals.as_fd(), SIGNAL, Interest::READ)?;
+        // Only looked at: they are read where they are obeyed. An end of another process is no reason to end this one.
+        let asked = hears.then(|| Signals::new(&[SIGTERM, SIGINT])).transpose()?;
+        if let Some(asked) = &asked {
+            poller.add(asked.as_fd(), SIGNAL, Interest::READ)?;
         }
         let mut ready = Vec::with_capacity(2);
         loop {

@@ -41,6 +41,7 @@ impl Driver<'_> {
                     self.link(&link.name, (!gone).then_some((link.index, up)));
                 }
                 Device::Address { address, gone: true } => {
+                    self.guard_networks(address.ip);
                     for number in 0..self.instances.len() {
                         if self.instances[number].misses(address.ip) {
                             self.put_address_back(number, address.ip);

@@ -241,6 +241,7 @@ impl Driver<'_> {
             self.line.pass(&Report::Gate { cells }, gate.fd());
         }
         self.tell_enforced();
+        self.look_at_networks();
     }
 
     /// What a device says about the gate on it, before its carrier lets an address come.
@@ -251,12 +252,27 @@ impl Driver<'_> {
         }
     }
 
-    /// An address came: a network of the cluster may be on another device than before.
-    pub(super) fn guard_networks(&mut self, came: IpAddr) {
-        if let Some(all) = self.vip_leases.as_mut().filter(|all| all.guard.own.contains(&came)) {
+    /// An address came or went: a network of the cluster may be on another device than before, or on none.
+    pub(super) fn guard_networks(&mut self, of: IpAddr) {
+        if let Some(all) = self.vip_leases.as_mut().filter(|all| all.guard.own.contains(&of)) {
             let now = sys::clock::now();
             all.guard.stand_everywhere(&self.netlink, of_leases(&self.instances), now);
             self.tell_enforced();
+            self.look_at_networks();
+        }
+    }
+
+    /// Whether each network of this node can be used: one whose address is on no device cannot.
+    fn look_at_networks(&mut self) {
+        let Some(all) = &self.vip_leases else { return };
+        let networks = all.guard.networks.clone();
+        for (network, (own, device)) in (0_u8..).zip(networks) {
+            if own.is_none() {
+                continue; // this node is not on it
+            }
+            let link = device.and_then(|device| self.netlink.link(&device).ok().flatten());
+            let up = link.is_some_and(|link| link.up && link.carrier);
+            self.step_leases(sys::clock::now(), engine::vip::lease::Input::Link { network, up });
         }
     }
 

@@ -53,10 +53,18 @@ pub(super) fn happened(event: &Event, cluster: &Cluster, story: &Story) -> Optio
     }
 }
 
-/// The same wherever and whenever it is read.
+/// Longer names of things and nodes end here, so that the numbers behind them stand in every id.
+const NAME: usize = 80;
+
+/// The same wherever and whenever it is read. It goes into the heads of mails and requests, and names come from other nodes:
+/// only what can stand there is left of them.
 fn id(event: &Event) -> String {
     let Event { object, node, at_ms, seq, .. } = event;
-    format!("{}-{node}-{at_ms}-{seq}", object.replace('/', "-"))
+    let plain = |name: &str| -> String {
+        let plain = |c: char| if c.is_ascii_alphanumeric() || "._-".contains(c) { c } else { '-' };
+        name.chars().take(NAME).map(plain).collect()
+    };
+    format!("{}-{}-{at_ms}-{seq}", plain(object), plain(node))
 }
 
 /// Who claimed it last before that event.

@@ -72,6 +72,12 @@ impl Seat {
         self.network.is_some_and(|network| node.reaches(who, network) == Some(false))
     }
 
+    /// Whether that node would keep what this one gives it: its clients reach it, and a reference point answers it unless none
+    /// answers here either ([`Self::better`]).
+    pub(super) fn is_no_worse(&self, node: &Node, who: u16) -> bool {
+        !self.is_off(node, who) && (!self.lacks(node, who) || self.lacks(node, node.me()))
+    }
+
     /// When it is known whether others have a reference point that this node has not.
     pub(super) fn compares_at(&self, node: &Node) -> Time {
         let at = self.network.and_then(|network| node.lacks_from(network));

@@ -130,7 +130,9 @@ impl Seat {
         is_it: impl Fn(u16) -> bool,
     ) -> Option<u16> {
         let mut order = self.order.iter().copied();
-        order.find(|other| is_it(*other) && self.could_hold(node, *other))
+        order.find(|other| {
+            is_it(*other) && self.could_hold(node, *other) && self.is_no_worse(node, *other)
+        })
     }
 
     /// Gives the address to that node if it could hold it; says whether it does.
