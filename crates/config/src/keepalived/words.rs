@@ -114,7 +114,7 @@ fn tokens(lines: &[Piece], findings: &mut Vec<Diagnostic>) -> Vec<Token> {
             findings.push(finding);
             limit(findings);
         }
-        if found.len() > MAX_WORDS {
+        if is_full(&found) {
             let message = format!("more than {MAX_WORDS} words: the rest is not read");
             let here = line.span(0, line.len());
             findings.push(Diagnostic::error(here, "too-large", message));
@@ -128,11 +128,16 @@ fn tokens(lines: &[Piece], findings: &mut Vec<Diagnostic>) -> Vec<Token> {
     found
 }
 
+/// A single line can be as long as a file.
+fn is_full(found: &[Token]) -> bool {
+    found.len() > MAX_WORDS
+}
+
 /// Braces stand for themselves, but not between double quotes.
 fn line_tokens(line: &Piece, found: &mut Vec<Token>) -> Result<(), Diagnostic> {
     let text = line.bytes();
     let (mut from, mut at) = (0, 0);
-    while let Some(byte) = text.get(at).copied() {
+    while let Some(byte) = text.get(at).copied().filter(|_| !is_full(found)) {
         match byte {
             b'"' => {
                 let closing = text[at + 1..].iter().position(|byte| *byte == b'"');
@@ -178,7 +183,7 @@ fn is_command(first: &str) -> bool {
 fn plain(line: &Piece, from: usize, to: usize, found: &mut Vec<Token>) -> Result<(), Diagnostic> {
     let text = &line.bytes()[..to];
     let mut at = from;
-    while let Some(byte) = text.get(at).copied() {
+    while let Some(byte) = text.get(at).copied().filter(|_| !is_full(found)) {
         if is_blank(byte) {
             at += 1;
             continue;

@@ -20,6 +20,9 @@ fn a_new_machine_gets_its_files_from_the_cluster_that_it_joins() {
             trio.start(node);
         }
         trio.all_answer(&NODES, "one");
+        until("who answers joins is there", || {
+            !fetched(&trio, "node02").contains("nobody answers")
+        });
         let nothing = fetched(&trio, "node02");
         assert!(nothing.contains("no generation was committed"), "{nothing}");
         let (code, said) = trio.apply("node01", &trio.folder(one, ""), &[]);
