@@ -136,6 +136,11 @@ pub enum Input {
     Continued {
         slot: u32,
     },
+    /// Its end of the channel is closed: of all that a dying process closes this is the first, and a proxy with hundreds of
+    /// connections takes 10 ms for the rest.
+    Parted {
+        slot: u32,
+    },
     /// The process is gone, or could not be started.
     Exited {
         slot: u32,
@@ -224,6 +229,8 @@ pub enum Balancer {
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Loss {
     Exited,
+    /// A proxy that closed its channel: it is about to be gone.
+    Parted,
     /// No answer to a ping.
     Frozen,
     /// Somebody stopped it.
@@ -301,6 +308,7 @@ impl Roles {
             }
             Input::Stopped { slot } => self.stopped(slot, Some(now)),
             Input::Continued { slot } => self.stopped(slot, None),
+            Input::Parted { slot } => self.parted(now, slot, out),
             Input::Exited { slot } => self.exited(now, slot, out),
             Input::Reload { generation, vip, agent, dashboard, store } => {
                 let reload = Reload { generation, slot: 0, vip, agent, dashboard, store };

@@ -11,10 +11,11 @@ pub(crate) fn run(
     channel: Channel,
     start: Start,
     texts: &Texts,
-    sockets: Vec<OwnedFd>,
+    mut sockets: Vec<OwnedFd>,
 ) -> Result<(), ::proxy::Error> {
     let (config, _) = config::haproxy::parse(&texts.haproxy, 0);
     let cluster = texts.cluster.as_ref().and_then(|source| config::cluster::parse(source, 0).0);
+    let life = sockets.split_off(start.sockets.len().min(sockets.len())).pop();
     let sockets = start.sockets.iter().cloned().zip(sockets).collect();
-    ::proxy::run(::proxy::Setup { start, config, cluster, sockets, channel })
+    ::proxy::run(::proxy::Setup { start, config, cluster, sockets, life, channel })
 }

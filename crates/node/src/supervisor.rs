@@ -57,8 +57,9 @@ pub use dump::signum;
 /// Number of a process, counted since the start.
 type Slot = u32;
 
-/// Epoll tokens: signals, then two per slot.
+/// Epoll tokens: signals, then so many per slot, which begin with 1.
 const SIGNALS: u64 = 0;
+const LIFE: u64 = 0;
 const CHANNEL: u64 = 1;
 const PIDFD: u64 = 2;
 /// Of a program that is told how a virtual IP stands: the slot is its number.
@@ -244,13 +245,14 @@ impl Supervisor {
             return;
         }
         let slot = slot_of(event.token);
-        if event.token & 3 == NOTICE {
-            self.notified(slot);
-        } else if event.token & 3 == PIDFD {
-            self.exited(slot);
-        } else {
-            self.hear(slot);
-            self.flush(slot);
+        match event.token & 3 {
+            NOTICE => self.notified(slot),
+            PIDFD => self.exited(slot),
+            LIFE => self.parted(slot),
+            _ => {
+                self.hear(slot);
+                self.flush(slot);
+            }
         }
     }
 
@@ -405,10 +407,7 @@ impl Supervisor {
         let exit = match child.process.reap() {
             Ok(Some(exit)) => exit,
             Ok(None) => return,
-            Err(error) => {
-                tell::line(&format!("cannot reap slot {slot}: {error}"));
-                return;
-            }
+            Err(error) => return tell::line(&format!("cannot reap slot {slot}: {error}")),
         };
         self.hear(slot);
         let Some(child) = self.children.remove(&slot) else { return };
@@ -428,6 +427,7 @@ impl Supervisor {
             }
         }
         self.last_exit = Some((slot, child.process.pid(), exit));
+        self.tell_how_it_ended(&child, exit);
         self.step(Input::Exited { slot });
         self.processes();
         self.reload_that_waits();

@@ -41,6 +41,8 @@ pub struct Setup {
     pub config: Haproxy,
     pub cluster: Option<Cluster>,
     pub sockets: Vec<(SocketName, OwnedFd)>,
+    /// Open as long as the process lives.
+    pub life: Option<OwnedFd>,
     pub channel: Channel,
 }
 
@@ -66,8 +68,8 @@ pub enum Error {
 /// # Errors
 /// When something that cannot be done without fails.
 pub fn run(setup: Setup) -> Result<(), Error> {
-    let Setup { start, config, cluster, sockets, channel } = setup;
-    let maxconn = plan_files(&config);
+    let Setup { start, config, cluster, sockets, life, channel } = setup;
+    let maxconn = plan_files(&config, life);
     let workers = config.global.nbthread.map_or_else(threads, usize::from).max(1);
     let now = sys::clock::now();
     let view =
@@ -117,12 +119,16 @@ fn spawn(
 }
 
 /// As many sessions as the file wants, or as the files allow: two descriptors each.
-fn plan_files(config: &Haproxy) -> u32 {
+fn plan_files(config: &Haproxy, life: Option<OwnedFd>) -> u32 {
     let wanted = config.global.maxconn.filter(|limit| *limit > 0);
     let files = u64::from(wanted.unwrap_or(PLANNED_SESSIONS)) * 2 + OTHER_FILES;
     let allowed = sys::rights::raise_open_files(files).unwrap_or(1024);
     // Now, while no thread shares the table: a spare that takes over opens all at once what waited for it.
     let _ = sys::rights::make_room_for_files(files.min(allowed));
+    if let Some(life) = life {
+        // Without it the supervisor learns of the end a little later.
+        let _ = sys::rights::keep_as_last(&life, files.min(allowed));
+    }
     let fit = u32::try_from(allowed.saturating_sub(OTHER_FILES) / 2).unwrap_or(u32::MAX).max(10);
     wanted.unwrap_or_else(|| fit.min(PLANNED_SESSIONS))
 }

@@ -37,6 +37,17 @@ impl Roles {
         }
     }
 
+    /// Its spare does not wait until the kernel has closed all that it had.
+    pub(super) fn parted(&mut self, now: Time, slot: u32, out: &mut Buffer<Action>) {
+        let Some(process) = self.process_mut(slot) else { return };
+        if !matches!(process.phase, Phase::Serving { .. } | Phase::Activating { .. }) {
+            return;
+        }
+        let lost = *process;
+        process.enter(Phase::Ending { until: now + END_WITHIN }, now);
+        self.lost(now, lost, Loss::Parted, out);
+    }
+
     /// The primary is gone: whoever is next has 100 ms.
     pub(super) fn primary_lost(&mut self, now: Time) {
         self.failed |= self.last_loss.is_some_and(|at| now.since(at) < TWICE_WITHIN);

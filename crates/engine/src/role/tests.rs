@@ -7,6 +7,7 @@ use super::*;
 mod aside;
 mod dashboard;
 mod end;
+mod parted;
 mod reload;
 mod stopped;
 

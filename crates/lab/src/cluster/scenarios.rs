@@ -106,17 +106,16 @@ impl Stage {
         self.cluster.numbers().try_for_each(|node| self.cluster.power_off(node))?;
         self.cluster.mend()?;
         self.still.fill(false);
-        let mut ill = None;
-        let is_well = wait::until(PATIENCE, || {
-            ill = self.cluster.illness().or_else(|| self.lacks_a_holder(scenario));
-            ill = ill.take().or_else(|| self.lacks_a_leader(scenario));
-            ill = ill.take().or_else(|| self.is_young());
-            ill.is_none()
-        });
-        if !is_well {
-            let words: String =
-                self.cluster.numbers().map(|node| self.cluster.last_words(node)).collect();
-            return Err(StageError::Illness(ill.unwrap_or_default() + &words));
+        self.settle(scenario)?;
+        // A machine that stood still while it started let another be the first to hold it, and nobody takes back.
+        if let Some(holder) = self.holds_in_place_of_the_first(scenario) {
+            self.cluster.power_off(holder)?;
+            wait::until(PATIENCE, || self.holds(0));
+            self.cluster.mend()?;
+            self.settle(scenario)?;
+        }
+        if let Some(ill) = self.lacks_a_holder(scenario) {
+            return Err(self.illness(ill));
         }
         self.begin_ms = sys::clock::wall_ms();
         if !scenario.store.is_empty() {
@@ -128,6 +127,29 @@ impl Stage {
         let outcome = scenario::run(scenario, self, patience).map_err(StageError::Failure);
         self.client = None;
         outcome
+    }
+
+    /// Waits until all are well and, where the file asks who holds the virtual IP, somebody does.
+    fn settle(&self, scenario: &Scenario) -> Result<(), StageError> {
+        let mut ill = None;
+        let is_well = wait::until(PATIENCE, || {
+            ill = self.cluster.illness().or_else(|| self.lacks_a_leader(scenario));
+            ill = ill.take().or_else(|| self.is_young());
+            let is_held = self.cluster.numbers().any(|node| self.holds(node));
+            ill = ill.take().or_else(|| self.lacks_a_holder(scenario).filter(|_| !is_held));
+            ill.is_none()
+        });
+        if is_well { Ok(()) } else { Err(self.illness(ill.unwrap_or_default())) }
+    }
+
+    fn illness(&self, ill: String) -> StageError {
+        let words = self.cluster.numbers().map(|node| self.cluster.last_words(node));
+        StageError::Illness(ill + &words.collect::<String>())
+    }
+
+    fn holds_in_place_of_the_first(&self, scenario: &Scenario) -> Option<usize> {
+        self.lacks_a_holder(scenario)?;
+        self.cluster.numbers().find(|node| *node > 0 && self.holds(*node))
     }
 
     /// What is cut while a node has just started is known later than the limits of the files say.

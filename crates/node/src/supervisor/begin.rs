@@ -22,7 +22,7 @@ use super::lock::{self, Lock};
 use super::notify::Told;
 use super::ports;
 use super::sockets::Sockets;
-use super::{CHANNEL, Next, PIDFD, SIGNALS, Slot, SuperviseError, Supervisor, tell, token};
+use super::{CHANNEL, LIFE, Next, PIDFD, SIGNALS, Slot, SuperviseError, Supervisor, tell, token};
 use crate::launch::{Launch, Plan};
 use crate::services::STATS;
 use crate::vip::rescue::Rescue;
@@ -256,6 +256,14 @@ impl Supervisor {
         }));
         let mut fds: Vec<BorrowedFd<'_>> = texts.iter().map(AsFd::as_fd).collect();
         fds.extend(listening.iter().map(|(_, socket)| socket.as_fd()));
+        let theirs;
+        if kind == Kind::Proxy {
+            let (ours, end) = std::io::pipe()?;
+            theirs = end;
+            fds.push(theirs.as_fd());
+            self.poller.add(ours.as_fd(), token(slot, LIFE), Interest::READ)?;
+            child.life = Some(ours);
+        }
         child.order(&start, &fds)?;
         self.poller.add(child.channel(), token(slot, CHANNEL), Interest::READ)?;
         self.poller.add(child.process.pidfd(), token(slot, PIDFD), Interest::READ)?;

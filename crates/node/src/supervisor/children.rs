@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::ffi::OsStr;
-use std::io;
+use std::io::{self, PipeReader};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
@@ -24,6 +24,10 @@ pub(crate) struct Child {
     pub(crate) process: Process,
     /// Told to end: its end is no loss.
     pub(crate) leaving: bool,
+    /// Ends as soon as the process begins to: [`sys::rights::keep_as_last`].
+    pub(crate) life: Option<PipeReader>,
+    /// That it was lost, told when it is known how it ended.
+    pub(crate) loss: Option<api::Event>,
     channel: Channel,
     waiting: VecDeque<(Vec<u8>, Vec<OwnedFd>)>,
     /// Orders that a child that does not read cost.
@@ -46,6 +50,8 @@ impl Child {
             generation,
             process,
             leaving: false,
+            life: None,
+            loss: None,
             channel: ours,
             waiting: VecDeque::new(),
             lost: 0,

@@ -230,7 +230,7 @@ impl Supervisor {
     /// The new proxy did not become ready: the old one never stopped.
     pub(super) fn reload_failed(&mut self, generation: u64, loss: Loss) {
         let evidence = match loss {
-            Loss::Exited => "the new proxy ended; it said why",
+            Loss::Exited | Loss::Parted => "the new proxy ended; it said why",
             Loss::Frozen => "the new proxy does not answer",
             Loss::Stopped => "the new proxy was stopped",
             Loss::NotReady => "the new proxy was not configured within 5 s",

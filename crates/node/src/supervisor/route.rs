@@ -324,6 +324,7 @@ impl Supervisor {
         let evidence = match (loss, exit) {
             (Loss::Exited, Some((_, pid, exit))) => format!("pid {pid}: {}", tell::exit(exit)),
             (Loss::Exited, None) => "it could not be started".to_owned(),
+            (Loss::Parted, _) => String::new(),
             (Loss::Frozen, _) if matches!(kind, Kind::Agent | Kind::Services | Kind::Store) => {
                 format!("frozen: no answer for {:.1} s", ASIDE_FROZEN_AFTER.as_secs_f64())
             }
@@ -335,7 +336,8 @@ impl Supervisor {
             (Loss::NotServing, _) => "activated, but not serving within 1 s".to_owned(),
             (Loss::Superseded, _) => "a newer configuration came".to_owned(),
         };
-        let was_spare = exit.is_some_and(|(_, pid, _)| {
+        let pid = self.children.get(&slot).map(|child| child.process.pid());
+        let was_spare = exit.map(|(_, pid, _)| pid).or(pid).is_some_and(|pid| {
             self.facts.process(Role::Spare).is_some_and(|spare| spare.pid == pid)
         });
         let decision = match kind {
@@ -349,13 +351,36 @@ impl Supervisor {
             Kind::Services => "start another; it only shows what others know",
             Kind::Store => "start another; no address and no connection depends on it",
         };
-        self.event(Event {
+        let after = format!(", after {:.1} s", life.as_secs_f64());
+        let event = Event {
             what: format!("{name}-lost"),
             object: format!("process/{name}"),
-            evidence: format!("{evidence}, after {:.1} s", life.as_secs_f64()),
+            evidence: evidence + &after,
             decision: decision.to_owned(),
             ..Event::default()
-        });
+        };
+        match self.children.get_mut(&slot).filter(|_| loss == Loss::Parted) {
+            Some(child) => child.loss = Some(event),
+            None => self.event(event),
+        }
+    }
+
+    /// A proxy is about to end.
+    pub(super) fn parted(&mut self, slot: Slot) {
+        if let Some(life) = self.children.get_mut(&slot).and_then(|child| child.life.take()) {
+            // It was added when the process was started.
+            let _ = self.poller.remove(life.as_fd());
+            self.step(Input::Parted { slot });
+        }
+    }
+
+    /// Of a process that was replaced before its end was known.
+    pub(super) fn tell_how_it_ended(&mut self, child: &Child, exit: sys::process::Exit) {
+        if let Some(mut event) = child.loss.clone() {
+            let how = format!("pid {}: {}", child.process.pid(), tell::exit(exit));
+            event.evidence.insert_str(0, &how);
+            self.event(event);
+        }
     }
 
     pub(super) fn role(&self, slot: Slot, kind: Kind) -> Role {

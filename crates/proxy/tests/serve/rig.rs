@@ -71,7 +71,14 @@ impl Rig {
         }
         let (ours, theirs) = Channel::pair().unwrap();
         let start = start_message(&plan);
-        let setup = outlast_proxy::Setup { start, config: file, cluster, sockets, channel: theirs };
+        let setup = outlast_proxy::Setup {
+            start,
+            config: file,
+            cluster,
+            sockets,
+            life: None,
+            channel: theirs,
+        };
         let thread = std::thread::spawn(move || outlast_proxy::run(setup));
         let mut rig =
             Self { channel: Some(ours), thread: Some(thread), addresses, reports: Vec::new() };
