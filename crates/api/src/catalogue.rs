@@ -3,6 +3,7 @@
 //! The page `docs/reference/events.md` is written from this table; a test finds events that are
 //! told somewhere and have no row.
 
+mod links;
 mod page;
 mod row;
 
@@ -325,12 +326,7 @@ pub const EVENTS: &[EventKind] = &[
         "two machines speak with the keys of that node; the one that was started later is believed",
         "end one of them and restart outlast on the one that stays; if somebody copied its folders: revoke and join anew",
     ),
-    act(
-        "vip-accepts",
-        "vip",
-        "the file says `no_accept`, and the kernel does not drop what is for the address",
-        "look whether this kernel has nftables (`nft list tables`)",
-    ),
+    links::ACCEPTS,
     act(
         "vip-adverts-refused",
         "vip, node",
@@ -361,13 +357,11 @@ pub const EVENTS: &[EventKind] = &[
         "find what keeps this machine's processors, or write a longer `vip_beat`",
     ),
     told("vip-beats-taken", "node", "the vip process is in time for the beats that the file wants"),
+    links::BFD_OPEN,
+    links::BFD_REFUSED,
     told("vip-claimed", "vip", "this node holds the address now"),
-    act(
-        "vip-device-refused",
-        "vip",
-        "the kernel does not make, set up or remove the device of a group's own hardware address",
-        "look at the device that the evidence names: another one may have its name",
-    ),
+    links::DEVICE_REFUSED,
+    links::DEVICE_RENAMED,
     told("vip-enforced", "node", "the kernel ends vip leases in time again"),
     act("vip-failed", "node", "the vip process said that it cannot go on", RESTARTED),
     act(
@@ -463,6 +457,8 @@ pub const EVENTS: &[EventKind] = &[
         "the disk does not take the recording of the vip process; addresses go on as ever",
         "make room on the disk that holds `state_dir`",
     ),
+    links::WATCH_AGAIN,
+    links::WATCH_FAILED,
     act(
         "vip-words-lost",
         "node",

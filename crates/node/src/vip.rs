@@ -32,8 +32,8 @@ use self::probe::{PROBES, Probes};
 use self::process::Process;
 use self::scripts::Scripts;
 use self::scripts::guard::Refused;
+use self::slow::Slow;
 use self::tape::Tape;
-use self::watch::Watch;
 use self::wire::Wire;
 use self::words::Words;
 use crate::files::Texts;
@@ -56,11 +56,13 @@ mod outlet;
 mod perform;
 mod probe;
 mod process;
+mod promote;
 mod put_back;
 pub(crate) mod rescue;
 pub(crate) mod routes;
 mod say;
 pub(crate) mod scripts;
+mod slow;
 mod source;
 mod taking;
 mod tape;
@@ -73,10 +75,11 @@ mod watch;
 mod wire;
 mod words;
 
-/// Epoll tokens: the channel, the device monitor, what is tracked, then sockets, then scripts.
+/// Epoll tokens: the channel, the device monitor, what is tracked, what another thread did, then sockets, then scripts.
 const CHANNEL: u64 = 0;
 const MONITOR: u64 = 1;
 const WATCH: u64 = 2;
+const SLOW: u64 = 3;
 const SOCKETS: u64 = 16;
 const SCRIPTS: u64 = 1 << 32;
 /// Above the balancer and everything ordinary: a late advert costs all clients.
@@ -91,6 +94,8 @@ pub(crate) enum VipError {
     Netlink(#[source] io::Error),
     #[error("{}", .0.join("; "))]
     Config(Vec<String>),
+    #[error("the thread {0} ended by itself: what it does would stand still")]
+    Thread(&'static str),
 }
 
 pub(crate) fn run(channel: &Channel, start: Start, texts: Texts) -> Result<(), VipError> {
@@ -197,6 +202,8 @@ impl<'a> Driver<'a> {
             .flatten();
         let (wire, scripts) = (Wire::new(&vips, ours, start.life), Scripts::new(&vips));
         let virtual_ips = source::virtual_ips(&vips, &start.leftovers);
+        let now = sys::clock::now();
+        let around = Around::new(&vips, start, &poller, now).map_err(VipError::Poll)?;
         let context = instance::Context {
             cluster,
             me,
@@ -206,9 +213,8 @@ impl<'a> Driver<'a> {
             ours: ours.is_some(),
             refused: &refused,
             virtual_ips: &virtual_ips,
+            slow: around.slow.as_ref().map(Slow::orders),
         };
-        let now = sys::clock::now();
-        let around = Around::new(&vips, start, &poller, now).map_err(VipError::Poll)?;
         let of = ours.map(|(cluster, me, _)| (cluster, me));
         let own = instance::own_addresses(&context);
         let network_of = |device: &str| instance::network_of(device, &own, &interfaces);
@@ -258,6 +264,7 @@ impl<'a> Driver<'a> {
     fn begin(&mut self, start: &Start) {
         self.shut_gate();
         self.begin_virtual_macs(&start.adopt);
+        self.begin_kept_out();
         self.promote();
         self.instances.iter_mut().for_each(Instance::open_speakers);
         let mut refused = Vec::new();
@@ -299,9 +306,7 @@ impl<'a> Driver<'a> {
         match self.end {
             Some(End::Stop) => {
                 self.step_all(Input::Stop);
-                self.end_bfd();
-                self.demote();
-                self.remove_virtual_macs();
+                self.end_links();
             }
             // Its last word: what the next process adopts.
             Some(End::Retire) | None => {
@@ -332,7 +337,7 @@ impl<'a> Driver<'a> {
             match event.token {
                 CHANNEL => self.orders(),
                 MONITOR => self.devices(),
-                WATCH => {}
+                WATCH | SLOW => {}
                 token if (bfd::TOKEN..SOCKETS).contains(&token) => self.hear_bfd(token),
                 token if token >= SCRIPTS => {}
                 token if token >= PROBES => self.probed(token),
@@ -340,7 +345,7 @@ impl<'a> Driver<'a> {
             }
         }
         self.pass_time();
-        Ok(())
+        self.around.lost_thread.map_or(Ok(()), |name| Err(VipError::Thread(name)))
     }
 
     /// When a machine has to be asked next: what others wait for.
@@ -401,9 +406,8 @@ impl<'a> Driver<'a> {
         }
         self.pass_time_of_bfd(now);
         self.pass_time_of_devices(now);
-        while let Some(told) = self.around.watch.as_ref().and_then(Watch::next) {
-            self.step(told.instance, told.input());
-        }
+        self.hear_slow();
+        self.hear_watch();
         while let Some(result) = self.scripts.next_result(&self.poller, now) {
             let input = Input::Script { index: result.index, passed: result.passed };
             self.step(result.instance, input);

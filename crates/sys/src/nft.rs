@@ -3,14 +3,20 @@
 //! What is for such an address, or from it, is dropped where it would be delivered or was made here. It is forwarded and answered by
 //! ARP as ever, and neighbours over IPv6 are answered: the address can be a gateway and nothing else.
 
+use std::cell::Cell;
 use std::io;
 use std::net::IpAddr;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
+use std::time::Duration;
 
+use base::Time;
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::io::Errno;
 use rustix::net::netlink::SocketAddrNetlink;
 use rustix::net::{
     AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, bind, recv, send, socket_with,
 };
+use rustix::time::Timespec;
 
 use crate::raw::set_option;
 
@@ -19,18 +25,27 @@ const SUBSYSTEM: u16 = 10;
 const BATCH_BEGIN: u16 = 0x10;
 const BATCH_END: u16 = 0x11;
 const NEW_TABLE: u16 = SUBSYSTEM << 8;
+const GET_TABLE: u16 = SUBSYSTEM << 8 | 1;
 const DELETE_TABLE: u16 = SUBSYSTEM << 8 | 2;
 const NEW_CHAIN: u16 = SUBSYSTEM << 8 | 3;
 const NEW_RULE: u16 = SUBSYSTEM << 8 | 6;
 
 const REQUEST: u16 = 1;
 const ACK: u16 = 4;
+const DUMP: u16 = 0x300;
 const CREATE: u16 = 0x400;
 const APPEND: u16 = 0x800;
 const NESTED: u16 = 0x8000;
 
+const ANY: u8 = 0;
 const IPV4: u8 = 2;
 const IPV6: u8 = 10;
+const FAMILIES: [u8; 2] = [IPV4, IPV6];
+/// For one batch: some 400 bytes for each address, of which no file has more than ten thousand in one group (bytes).
+const ROOM: i32 = 4 * 1024 * 1024;
+/// All answers to one batch: the kernel has written them when it has taken the batch, so nobody waits for them. More would mean that
+/// it never answers.
+const ANSWER_WITHIN: Duration = Duration::from_secs(1);
 /// Before the rules of others, as keepalived's.
 const PRIORITY: i32 = -1;
 const REGISTER: u32 = 1;
@@ -61,10 +76,29 @@ struct Side {
     device: u32,
 }
 
+/// Whether this kernel has nf_tables already: to ask it about tables would make it load the module otherwise.
+#[must_use]
+pub fn is_there() -> bool {
+    let builtin = || {
+        let release = std::fs::read_to_string("/proc/sys/kernel/osrelease")?;
+        std::fs::read_to_string(format!("/lib/modules/{}/modules.builtin", release.trim()))
+    };
+    is_among(std::fs::read_to_string("/proc/modules").ok().as_deref(), builtin)
+}
+
+/// `loaded`: the list of modules; none: this kernel knows no modules, so all that it has is there.
+fn is_among(loaded: Option<&str>, builtin: impl FnOnce() -> io::Result<String>) -> bool {
+    let Some(loaded) = loaded else { return true };
+    let is_loaded = loaded.lines().any(|line| line.split(' ').next() == Some("nf_tables"));
+    is_loaded || builtin().is_ok_and(|text| text.lines().any(|it| it.ends_with("/nf_tables.ko")))
+}
+
 /// Speaks to the kernel about tables, in the network namespace in which it was opened.
 #[derive(Debug)]
 pub struct Tables {
     fd: OwnedFd,
+    /// Of the next message. No answer to one batch is taken for that to another one.
+    sequence: Cell<u32>,
 }
 
 impl Tables {
@@ -73,14 +107,12 @@ impl Tables {
     pub fn open() -> io::Result<Self> {
         let protocol = std::num::NonZeroU32::new(NETFILTER.unsigned_abs());
         let protocol = protocol.map(rustix::net::Protocol::from_raw);
-        let flags = SocketFlags::CLOEXEC;
+        let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
         let fd = socket_with(AddressFamily::NETLINK, SocketType::RAW, flags, protocol)?;
         bind(&fd, &SocketAddrNetlink::new(0, 0))?;
-        // It answers within microseconds; longer means that it never will.
-        let limit = libc::timeval { tv_sec: 5, tv_usec: 0 };
-        let fd_ref = std::os::fd::AsFd::as_fd(&fd);
-        set_option(fd_ref, libc::SOL_SOCKET, libc::SO_RCVTIMEO, &limit)?;
-        Ok(Self { fd })
+        // Without the right to it there is none to make tables either.
+        let _small = set_option(fd.as_fd(), libc::SOL_SOCKET, libc::SO_SNDBUFFORCE, &ROOM);
+        Ok(Self { fd, sequence: Cell::new(1) })
     }
 
     /// Nobody reaches these addresses on this machine from now on; an address of a link on the device of that number. In one step in
@@ -89,8 +121,8 @@ impl Tables {
     /// # Errors
     /// Without `CAP_NET_ADMIN`, or when the kernel lacks a part of nftables.
     pub fn keep_out(&self, table: &str, addresses: &[(IpAddr, u32)]) -> io::Result<()> {
-        let mut batch = Batch::begin();
-        for family in [IPV4, IPV6] {
+        let mut batch = self.batch();
+        for family in FAMILIES {
             let of_family = |ip: &IpAddr| ip.is_ipv6() == (family == IPV6);
             batch.renew(family, table);
             let mut all = addresses.iter().filter(|(ip, _)| of_family(ip)).peekable();
@@ -114,76 +146,185 @@ impl Tables {
         self.send(batch)
     }
 
-    /// The addresses of that table are as any other ones.
+    /// There are no such tables any more, in one step; nothing happens where there were none.
     ///
     /// # Errors
     /// As [`Self::keep_out`].
-    pub fn let_in(&self, table: &str) -> io::Result<()> {
-        self.keep_out(table, &[])
+    pub fn forget<'a>(&self, tables: impl IntoIterator<Item = &'a str>) -> io::Result<()> {
+        let mut batch = self.batch();
+        for table in tables {
+            for family in FAMILIES {
+                batch.create(family, table);
+                batch.delete(family, table);
+            }
+        }
+        self.send(batch)
     }
 
-    /// There is no such table any more; nothing happens where there was none.
-    pub fn forget(&self, table: &str) {
-        for family in [IPV4, IPV6] {
-            let mut batch = Batch::begin();
-            batch.delete(family, table);
-            let _absent = self.send(batch);
+    /// Names of all tables for IPv4 and IPv6, each once.
+    ///
+    /// # Errors
+    /// Without `CAP_NET_ADMIN`, or when the kernel has no tables.
+    pub fn names(&self) -> io::Result<Vec<String>> {
+        let mut batch = self.batch();
+        batch.bytes.clear();
+        let sequence = batch.sequence;
+        batch.message(GET_TABLE, DUMP, ANY, 0, &[]);
+        self.sequence.set(batch.sequence);
+        let mut found = std::collections::BTreeSet::new();
+        self.ask(&batch.bytes, |number, kind, body| {
+            match kind {
+                _ if number != sequence => {}
+                NEW_TABLE => found.extend(name_of(body)),
+                DONE => return Some(Ok(())),
+                REFUSED => return Some(result(body)),
+                _ => {}
+            }
+            None
+        })?;
+        Ok(found.into_iter().collect())
+    }
+
+    fn batch(&self) -> Batch {
+        Batch::begin(self.sequence.get())
+    }
+
+    fn send(&self, mut batch: Batch) -> io::Result<()> {
+        let Some(last) = batch.end() else { return Ok(()) };
+        let first = self.sequence.replace(batch.sequence);
+        let is_ours = |number: u32| number.wrapping_sub(first) <= last.wrapping_sub(first);
+        // A batch is done or refused as a whole: the first refusal says why, and no other message was asked to be confirmed.
+        self.ask(&batch.bytes, |number, kind, body| match kind {
+            REFUSED if is_ours(number) => match result(body) {
+                Ok(()) => (number == last).then_some(Ok(())),
+                refused => Some(refused),
+            },
+            _ => None,
+        })
+    }
+
+    /// Until `each` says what came of it. What is left of the answers, here or of a request before, is nobody's.
+    fn ask(
+        &self,
+        bytes: &[u8],
+        mut each: impl FnMut(u32, u16, &[u8]) -> Option<io::Result<()>>,
+    ) -> io::Result<()> {
+        let mut buffer = vec![0; 32 * 1024];
+        self.drain(&mut buffer);
+        send(&self.fd, bytes, SendFlags::NOSIGNAL)?;
+        let until = crate::clock::now() + ANSWER_WITHIN;
+        loop {
+            let count = self.receive(&mut buffer, until)?;
+            let mut rest = &buffer[..count];
+            while let Some((kind, number, body, next)) = answer(rest) {
+                rest = next;
+                if let Some(result) = each(number, kind, body) {
+                    self.drain(&mut buffer);
+                    return result;
+                }
+            }
         }
     }
 
-    fn send(&self, batch: Batch) -> io::Result<()> {
-        let (bytes, last) = batch.end();
-        send(&self.fd, &bytes, SendFlags::NOSIGNAL)?;
-        let mut buffer = vec![0; 8192];
+    /// What came that nobody asks for; as much of it as a full queue has.
+    fn drain(&self, buffer: &mut [u8]) {
+        for _ in 0..1024 {
+            if recv(&self.fd, &mut *buffer, RecvFlags::empty()).is_err() {
+                return;
+            }
+        }
+    }
+
+    fn receive(&self, buffer: &mut [u8], until: Time) -> io::Result<usize> {
         loop {
-            let (count, _) = recv(&self.fd, &mut buffer[..], RecvFlags::empty())?;
-            let mut rest = &buffer[..count];
-            while let Some((kind, sequence, code, next)) = answer(rest) {
-                rest = next;
-                // A batch is done or refused as a whole: the first refusal says why.
-                if i32::from(kind) == libc::NLMSG_ERROR {
-                    match code {
-                        0 if sequence == last => return Ok(()),
-                        0 => {}
-                        code => return Err(io::Error::from_raw_os_error(-code)),
+            match recv(&self.fd, &mut *buffer, RecvFlags::empty()) {
+                Ok((count, _)) => return Ok(count),
+                Err(Errno::INTR) => {}
+                Err(Errno::WOULDBLOCK) => {
+                    let left = until.since(crate::clock::now());
+                    let seconds = i64::try_from(left.as_secs()).unwrap_or(0);
+                    let wait = Timespec { tv_sec: seconds, tv_nsec: left.subsec_nanos().into() };
+                    match poll(&mut [PollFd::new(&self.fd, PollFlags::IN)], Some(&wait)) {
+                        Ok(0) => return Err(io::ErrorKind::TimedOut.into()),
+                        Ok(_) | Err(Errno::INTR) => {}
+                        Err(error) => return Err(error.into()),
                     }
                 }
+                Err(error) => return Err(error.into()),
             }
         }
     }
 }
 
-/// Kind, number and error code of an answer, and what is behind it.
-fn answer(bytes: &[u8]) -> Option<(u16, u32, i32, &[u8])> {
+const REFUSED: u16 = 2;
+const DONE: u16 = 3;
+
+/// What a confirmation says (`struct nlmsgerr`).
+fn result(body: &[u8]) -> io::Result<()> {
+    match body.first_chunk().map_or(0, |code| i32::from_ne_bytes(*code)) {
+        0 => Ok(()),
+        code => Err(io::Error::from_raw_os_error(code.saturating_neg())),
+    }
+}
+
+/// Of a table of IPv4 or IPv6.
+fn name_of(body: &[u8]) -> Option<String> {
+    let (head, mut rest) = body.split_at_checked(4)?;
+    if !FAMILIES.contains(&head[0]) {
+        return None;
+    }
+    loop {
+        let length = usize::from(u16::from_ne_bytes(rest.get(..2)?.try_into().ok()?));
+        let kind = u16::from_ne_bytes(rest.get(2..4)?.try_into().ok()?);
+        let value = rest.get(4..length)?;
+        if kind == 1 {
+            let text = value.split(|byte| *byte == 0).next()?;
+            return String::from_utf8(text.to_vec()).ok();
+        }
+        rest = rest.get(length.next_multiple_of(4)..)?;
+    }
+}
+
+/// Kind, number and body of an answer, and what is behind it.
+fn answer(bytes: &[u8]) -> Option<(u16, u32, &[u8], &[u8])> {
     let number = |at: usize| Some(u32::from_ne_bytes(bytes.get(at..at + 4)?.try_into().ok()?));
-    let length = usize::try_from(number(0)?).ok().filter(|length| *length >= 16)?;
+    let length = usize::try_from(number(0)?).ok()?;
     let kind = u16::from_ne_bytes(bytes.get(4..6)?.try_into().ok()?);
-    let code = number(16).map_or(0, u32::cast_signed);
-    Some((kind, number(8)?, code, bytes.get(length.next_multiple_of(4)..).unwrap_or_default()))
+    let rest = bytes.get(length.next_multiple_of(4)..).unwrap_or_default();
+    Some((kind, number(8)?, bytes.get(16..length)?, rest))
 }
 
 /// Messages that the kernel does all of, or none.
 struct Batch {
     bytes: Vec<u8>,
     sequence: u32,
+    /// Where the last message begins.
+    last: Option<usize>,
 }
 
 impl Batch {
-    fn begin() -> Self {
-        let mut batch = Self { bytes: Vec::with_capacity(2048), sequence: 0 };
+    fn begin(sequence: u32) -> Self {
+        let mut batch = Self { bytes: Vec::with_capacity(2048), sequence, last: None };
         batch.message(BATCH_BEGIN, 0, 0, SUBSYSTEM, &[]);
+        batch.last = None;
         batch
     }
 
-    /// Its bytes, and the number of the message that is answered last.
-    fn end(mut self) -> (Vec<u8>, u32) {
-        let last = self.sequence - 1;
+    /// The number of the message that is confirmed: the last one alone, as the kernel keeps no more than some hundred confirmations for
+    /// us. None: there is nothing to do.
+    fn end(&mut self) -> Option<u32> {
+        let at = self.last?;
+        let flags = self.bytes.get_mut(at + 6..at + 8)?;
+        let asked = u16::from_ne_bytes([flags[0], flags[1]]) | ACK;
+        flags.copy_from_slice(&asked.to_ne_bytes());
+        let last = self.sequence.wrapping_sub(1);
         self.message(BATCH_END, 0, 0, SUBSYSTEM, &[]);
-        (self.bytes, last)
+        Some(last)
     }
 
     fn message(&mut self, kind: u16, flags: u16, family: u8, resource: u16, body: &[u8]) {
         let length = u32::try_from(20 + body.len()).unwrap_or(u32::MAX);
+        self.last = Some(self.bytes.len());
         self.bytes.extend(length.to_ne_bytes());
         self.bytes.extend(kind.to_ne_bytes());
         self.bytes.extend((REQUEST | flags).to_ne_bytes());
@@ -193,19 +334,22 @@ impl Batch {
         self.bytes.extend([family, 0]);
         self.bytes.extend(resource.to_be_bytes());
         self.bytes.extend(body);
-        self.sequence += 1;
+        self.sequence = self.sequence.wrapping_add(1);
     }
 
     /// An empty one in its place: one that is not there cannot be deleted, so it is made first.
     fn renew(&mut self, family: u8, table: &str) {
-        let name = attribute(1, &zeroed(table));
-        for (kind, flags) in [(NEW_TABLE, CREATE), (DELETE_TABLE, 0), (NEW_TABLE, CREATE)] {
-            self.message(kind, flags | ACK, family, 0, &name);
-        }
+        self.create(family, table);
+        self.delete(family, table);
+        self.create(family, table);
+    }
+
+    fn create(&mut self, family: u8, table: &str) {
+        self.message(NEW_TABLE, CREATE, family, 0, &attribute(1, &zeroed(table)));
     }
 
     fn delete(&mut self, family: u8, table: &str) {
-        self.message(DELETE_TABLE, ACK, family, 0, &attribute(1, &zeroed(table)));
+        self.message(DELETE_TABLE, 0, family, 0, &attribute(1, &zeroed(table)));
     }
 
     fn chain(&mut self, family: u8, table: &str, side: &Side) {
@@ -217,7 +361,7 @@ impl Batch {
             number(5, ACCEPT),
             attribute(7, &zeroed("filter")),
         ];
-        self.message(NEW_CHAIN, CREATE | ACK, family, 0, &body.concat());
+        self.message(NEW_CHAIN, CREATE, family, 0, &body.concat());
     }
 
     fn rule(&mut self, family: u8, table: &str, side: &Side, expressions: &Expressions) {
@@ -226,7 +370,7 @@ impl Batch {
             attribute(2, &zeroed(side.chain)),
             attribute(4 | NESTED, &expressions.0),
         ];
-        self.message(NEW_RULE, CREATE | APPEND | ACK, family, 0, &body.concat());
+        self.message(NEW_RULE, CREATE | APPEND, family, 0, &body.concat());
     }
 }
 
@@ -301,4 +445,47 @@ fn attribute(kind: u16, value: &[u8]) -> Vec<u8> {
     bytes.extend(value);
     bytes.resize(bytes.len().next_multiple_of(4), 0);
     bytes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whether_the_kernel_has_tables_is_known_without_asking_it_for_one() {
+        let none = || Err(io::ErrorKind::NotFound.into());
+        let builtin = || Ok("kernel/net/netfilter/nf_tables.ko\n".to_owned());
+        assert!(is_among(None, none), "a kernel without modules");
+        assert!(is_among(Some("nft_ct 1 0 -\nnf_tables 2 1 nft_ct, Live 0x0\n"), none));
+        assert!(!is_among(Some("nf_tables_other 2 0 -\nveth 1 0 -\n"), none));
+        assert!(is_among(Some(""), builtin));
+    }
+
+    #[test]
+    fn the_last_message_alone_is_confirmed_and_no_two_have_one_number() {
+        let mut batch = Batch::begin(7);
+        batch.create(IPV4, "one");
+        batch.delete(IPV4, "one");
+        let last = batch.end().unwrap();
+        let (mut rest, mut numbers, mut asked) = (&batch.bytes[..], vec![], vec![]);
+        while let Some((_, number, _, next)) = answer(rest) {
+            let flags = u16::from_ne_bytes([rest[6], rest[7]]);
+            asked.extend((flags & ACK != 0).then_some(number));
+            numbers.push(number);
+            rest = next;
+        }
+        assert_eq!((numbers, asked, batch.sequence), (vec![7, 8, 9, 10], vec![last], 11));
+        assert_eq!(Batch::begin(11).end(), None, "of nothing nothing is said");
+    }
+
+    #[test]
+    fn tables_of_other_families_are_not_named() {
+        let table = |family: u8, name: &str| {
+            [&[family, 0, 0, 0], &attribute(1, &zeroed(name))[..]].concat()
+        };
+        assert_eq!(name_of(&table(IPV6, "outlast.a")).as_deref(), Some("outlast.a"));
+        assert_eq!(name_of(&table(1, "outlast.a")), None, "inet");
+        assert_eq!(name_of(&[IPV4, 0, 0, 0, 2, 0, 1, 0]), None, "cut short");
+        assert_eq!(name_of(&[]), None);
+    }
 }

@@ -395,7 +395,7 @@ fn a_gate_lets_nobody_answer_after_its_moment() {
 
 /// Does something to the filters of a device, of which the kernel then tells.
 fn told(device: u32, act: impl FnOnce()) {
-    let mut monitor = Monitor::open_for(Wants { filters: true, ways: false }).unwrap();
+    let mut monitor = Monitor::open_for(Wants { filters: true, ..Wants::default() }).unwrap();
     act();
     loop {
         match monitor.next().unwrap() {

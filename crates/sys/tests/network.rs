@@ -13,6 +13,7 @@ use sys::{arp, netns, socket, vrrp};
 mod network {
     pub(crate) mod cable;
     mod macvlan;
+    mod monitor;
     mod nft;
     mod v6;
 }

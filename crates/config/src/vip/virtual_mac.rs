@@ -67,10 +67,10 @@ impl Vip {
         }
     }
 
-    /// Its interface is known from now on.
+    /// Its interface is known from now on, or is called so from now on.
     pub fn learn_interface(&mut self, interface: &str) {
-        interface.clone_into(&mut self.interface);
-        for it in self.virtual_macs.iter_mut().filter(|it| it.on.is_empty()) {
+        let before = std::mem::replace(&mut self.interface, interface.to_owned());
+        for it in self.virtual_macs.iter_mut().filter(|it| it.on == before) {
             interface.clone_into(&mut it.on);
         }
     }

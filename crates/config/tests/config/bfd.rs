@@ -79,6 +79,13 @@ fn mistakes_of_a_session_are_told() {
             "expected milliseconds from 1000 to 4294967, found `300`",
         ),
         ("neighbor_ip 10.0.0.1; multiplier 0", "way", "expected a number from 1 to 255, found `0`"),
+        // keepalived's BFD has neither.
+        ("neighbor_ip 10.0.0.1; echo_mode", "way", "`echo_mode` is no keyword of `bfd_instance`"),
+        (
+            "neighbor_ip 10.0.0.1; auth_type md5",
+            "way",
+            "`auth_type` is no keyword of `bfd_instance`",
+        ),
     ];
     for (session, tracks, expected) in rows {
         let (_, told) = read(session, tracks);

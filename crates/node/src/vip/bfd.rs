@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::os::fd::AsFd;
 use std::time::Duration;
 
+use api::Report;
 use base::Time;
 use config::vip::{BfdSession, Vip};
 use engine::Buffer;
@@ -14,7 +15,11 @@ use engine::vip::Input;
 use sys::bfd::{Ear, Mouth};
 use sys::poll::{Interest, Poller};
 
-use super::Driver;
+use super::wire::Turn;
+use super::{Driver, tell};
+
+#[cfg(test)]
+mod tests;
 
 /// Tokens from here on: one for each version of IP and each port.
 pub(super) const TOKEN: u64 = 4;
@@ -22,8 +27,8 @@ const EARS: [(bool, u16); 4] =
     [(false, PORT), (true, PORT), (false, PORT_MULTIHOP), (true, PORT_MULTIHOP)];
 /// Longer than any packet without authentication, which is not obeyed anyway.
 const LONGEST: usize = 64;
-/// Of one socket in one turn: anybody may send to it.
-const TURN: usize = 64;
+/// Turn of a socket: of 64 packets 32,000 a second are looked at, however many its neighbours send. The kernel throws others' away.
+const TURN: Duration = Duration::from_millis(2);
 /// Who holds already when this process begins is not told of a session that is down before it had so long to come up.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// How often a socket that could not be opened is tried again.
@@ -32,10 +37,18 @@ const RETRY: Duration = Duration::from_secs(1);
 /// All of a process.
 #[derive(Default)]
 pub(super) struct Sessions {
-    ears: Vec<(u64, Ear)>,
+    ears: Vec<Listening>,
     all: Vec<One>,
     /// What came to be obeyed, and was not, or is of nobody.
     refused: u64,
+}
+
+struct Listening {
+    token: u64,
+    ear: Ear,
+    turn: Turn,
+    /// Nobody reads it until then.
+    rests: Option<Time>,
 }
 
 struct One {
@@ -43,6 +56,8 @@ struct One {
     machine: Session,
     mouth: Option<Mouth>,
     opens_at: Time,
+    /// It was told that a socket could not be had.
+    refused: bool,
     salt: u16,
     /// Whom it concerns: instances, and which of their scripts it stands for.
     trackers: Vec<Tracker>,
@@ -82,28 +97,40 @@ impl Sessions {
         Self { ears: vec![], all, refused: 0 }
     }
 
-    /// Opens what is not open yet.
-    fn open(&mut self, poller: &Poller, now: Time) {
-        for one in self.all.iter_mut().filter(|one| one.opens_at <= now) {
-            let port = one.port();
-            one.opens_at = now + RETRY;
-            let is_v6 = one.wanted.neighbor.is_ipv6();
-            let token = (TOKEN..).zip(EARS).find(|(_, ear)| *ear == (is_v6, port));
-            let Some((token, _)) = token else { continue };
-            if !self.ears.iter().any(|(known, _)| *known == token) {
-                let ear = Ear::open(is_v6, port).and_then(|ear| {
-                    poller.add(ear.as_fd(), token, Interest::READ).map(|()| (token, ear))
-                });
-                let Ok(ear) = ear else { continue };
-                self.ears.push(ear);
+    /// Opens what is not open yet. Ways of which it is news that they have no socket, with the reason, or that they have one.
+    fn open(&mut self, poller: &Poller, now: Time) -> Vec<(String, Option<io::Error>)> {
+        let mut news = Vec::new();
+        for at in 0..self.all.len() {
+            if self.all[at].opens_at > now {
+                continue;
             }
-            if one.mouth.is_none() {
-                one.mouth = one.mouth().ok();
-            }
-            if one.mouth.is_some() {
-                one.opens_at = Time::NEVER;
+            let opened = self.open_one(at, poller);
+            let one = &mut self.all[at];
+            one.opens_at = if opened.is_ok() { Time::NEVER } else { now + RETRY };
+            if std::mem::replace(&mut one.refused, opened.is_err()) != opened.is_err() {
+                news.push((one.way(), opened.err()));
             }
         }
+        news
+    }
+
+    fn open_one(&mut self, at: usize, poller: &Poller) -> io::Result<()> {
+        let kind = self.all[at].kind();
+        let token = (TOKEN..).zip(EARS).find(|(_, ear)| *ear == kind);
+        if let Some((token, (is_v6, port))) = token
+            && self.listening(token).is_none()
+        {
+            let ear = Ear::open(is_v6, port)?;
+            let neighbors = self.all.iter().filter(|other| other.kind() == kind);
+            crate::refused::hear_only(ear.as_fd(), neighbors.map(|other| other.wanted.neighbor));
+            poller.add(ear.as_fd(), token, Interest::READ)?;
+            self.ears.push(Listening { token, ear, turn: Turn::over(), rests: None });
+        }
+        let one = &mut self.all[at];
+        if one.mouth.is_none() {
+            one.mouth = Some(one.mouth()?);
+        }
+        Ok(())
     }
 
     pub(super) fn deadline(&self) -> Time {
@@ -111,26 +138,42 @@ impl Sessions {
             let waiting = one.trackers.iter().filter(|it| it.told.is_none()).map(|it| it.from);
             waiting.min().unwrap_or(Time::NEVER).min(one.machine.deadline()).min(one.opens_at)
         };
-        self.all.iter().map(waits).min().unwrap_or(Time::NEVER)
+        let rests = self.ears.iter().filter_map(|it| it.rests);
+        self.all.iter().map(waits).chain(rests).min().unwrap_or(Time::NEVER)
     }
 
-    fn ear(&self, token: u64) -> Option<&Ear> {
-        self.ears.iter().find(|(known, _)| *known == token).map(|(_, ear)| ear)
+    fn listening(&mut self, token: u64) -> Option<&mut Listening> {
+        self.ears.iter_mut().find(|it| it.token == token)
+    }
+
+    /// Whether the turn of that socket lets it give one more packet; else nobody reads it until the turn is over.
+    fn may_read(&mut self, token: u64, poller: &Poller, now: Time) -> bool {
+        let Some(it) = self.listening(token) else { return false };
+        let may = it.turn.take(now, TURN);
+        if !may && poller.remove(it.ear.as_fd()).is_ok() {
+            it.rests = Some(it.turn.ends);
+        }
+        may
+    }
+
+    fn wake(&mut self, poller: &Poller, now: Time) {
+        for it in self.ears.iter_mut().filter(|it| it.rests.is_some_and(|until| until <= now)) {
+            let added = poller.add(it.ear.as_fd(), it.token, Interest::READ);
+            it.rests = added.is_err().then_some(now + RETRY);
+        }
     }
 
     /// The next packet of a socket, and the session that it is of.
     fn receive(&mut self, token: u64) -> io::Result<Option<(usize, Control)>> {
         let mut buffer = [0; LONGEST];
-        let ear = self.ear(token).ok_or(io::ErrorKind::WouldBlock)?;
-        let received = match ear.receive(&mut buffer) {
+        let it = self.listening(token).ok_or(io::ErrorKind::WouldBlock)?;
+        let received = match it.ear.receive(&mut buffer) {
             Err(error) if error.kind() == io::ErrorKind::InvalidData => return Ok(None),
             received => received?,
         };
         let (is_v6, port) = EARS[usize::try_from(token - TOKEN).unwrap_or(0) % EARS.len()];
-        let is_from = |one: &One| {
-            let of = (one.wanted.neighbor.is_ipv6(), one.port());
-            one.wanted.neighbor == received.source && of == (is_v6, port)
-        };
+        let is_from =
+            |one: &One| one.wanted.neighbor == received.source && one.kind() == (is_v6, port);
         let packet = Control::decode(&buffer[..received.length.min(LONGEST)]).ok();
         // By our number, once it knows that; else by who it is.
         let at = packet.and_then(|packet| {
@@ -164,9 +207,21 @@ impl One {
             machine: Session::new(config, u64::from(mine), now),
             mouth: None,
             opens_at: now,
+            refused: false,
             salt: salt.wrapping_mul(7).wrapping_add(u16::try_from(mine >> 16).unwrap_or(0)),
             trackers: vec![],
         }
+    }
+
+    /// Whether over IPv6, and to which port.
+    const fn kind(&self) -> (bool, u16) {
+        (self.wanted.neighbor.is_ipv6(), self.port())
+    }
+
+    /// As it is told of.
+    fn way(&self) -> String {
+        let BfdSession { name, neighbor, .. } = &self.wanted;
+        if name.is_empty() { format!("to {neighbor}") } else { format!("{name} to {neighbor}") }
     }
 
     const fn port(&self) -> u16 {
@@ -193,7 +248,7 @@ impl One {
 impl Driver<'_> {
     /// What came for sessions.
     pub(super) fn hear_bfd(&mut self, token: u64) {
-        for _ in 0..TURN {
+        while self.around.sessions.may_read(token, &self.poller, sys::clock::now()) {
             let Ok(heard) = self.around.sessions.receive(token) else { return };
             if let Some((at, packet)) = heard {
                 self.around.sessions.all[at].step(sys::clock::now(), Told::Packet(packet));
@@ -203,7 +258,10 @@ impl Driver<'_> {
 
     /// Whose time has come, and what is news to instances.
     pub(super) fn pass_time_of_bfd(&mut self, now: Time) {
-        self.around.sessions.open(&self.poller, now);
+        self.around.sessions.wake(&self.poller, now);
+        for (way, refused) in self.around.sessions.open(&self.poller, now) {
+            self.tell(&Report::Event(tell::bfd(&self.node, &way, refused.as_ref())));
+        }
         for one in &mut self.around.sessions.all {
             if now >= one.machine.deadline() {
                 one.step(now, Told::Timeout);

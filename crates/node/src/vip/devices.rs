@@ -1,13 +1,15 @@
 //! What the kernel tells of devices, addresses and routes.
 
+use std::collections::BTreeSet;
+
 use api::Report;
 use base::Time;
 use config::Loaded;
 use config::cluster::Cluster;
 use engine::vip::Input;
-use sys::device::{self, Family};
 use sys::netlink::{Change as Device, Monitor, Wants};
 
+use super::instance::Instance;
 use super::{Driver, tell};
 
 /// Tells of filters as well where a vip lease ends by them, and of routes where some go with an address.
@@ -15,18 +17,25 @@ use super::{Driver, tell};
 pub(super) fn watch(loaded: &Loaded) -> std::io::Result<Monitor> {
     let has_lease = |cluster: &Cluster| cluster.vips.iter().any(|vip| vip.has_lease);
     let instances = loaded.keepalived.iter().flat_map(|file| &file.instances);
-    let mut ways = instances.map(|instance| instance.routes.len() + instance.rules.len());
+    let routes: BTreeSet<u8> =
+        instances.clone().flat_map(|it| &it.routes).map(|route| route.protocol).collect();
+    let routes: Vec<u8> = routes.into_iter().collect();
+    let rules = instances.map(|it| it.rules.len()).any(|rules| rules > 0);
     let filters = loaded.cluster.as_ref().is_some_and(has_lease);
-    Monitor::open_for(Wants { filters, ways: ways.any(|ways| ways > 0) })
+    Monitor::open_for(Wants { filters, routes: &routes, rules })
 }
 
-/// A switch of the kernel.
-const PROMOTES: &str = "promote_secondaries";
+/// So much of it in one turn: what else is due waits for no storm of changes. What is left is looked at in the next one.
+const TURN: usize = 256;
 
 impl Driver<'_> {
     pub(super) fn devices(&mut self) {
         let (mut lost, mut news, mut filters) = (false, false, vec![]);
-        while let Ok(Some(change)) = self.monitor.next() {
+        let mut looked_at = 0;
+        while (looked_at < TURN || !self.monitor.is_read())
+            && let Ok(Some(change)) = self.monitor.next()
+        {
+            looked_at += 1;
             news |= !matches!(change, Device::Filters { .. });
             match change {
                 Device::Link { link, gone } => {
@@ -74,18 +83,35 @@ impl Driver<'_> {
     }
 
     /// A device that somebody renamed is not there any more under the name that it has in the file: who goes by that name
-    /// would hear nothing more of it.
+    /// would hear nothing more of it. Who goes by its network follows.
     fn look_for_former_name(&mut self, name: &str, index: u32) {
         let all = self.instances.iter().filter_map(|instance| instance.former_name(index, name));
-        let former: std::collections::BTreeSet<String> = all.collect();
+        let former: BTreeSet<String> = all.collect();
         for former in former {
-            let concerned = self
-                .instances
-                .iter_mut()
-                .filter(|instance| instance.former_name(index, name).as_ref() == Some(&former));
-            concerned.for_each(|instance| instance.note_renamed(&former, name));
+            let is_of = |it: &Instance| it.former_name(index, name).as_ref() == Some(&former);
+            let concerned: Vec<usize> =
+                (0..self.instances.len()).filter(|at| is_of(&self.instances[*at])).collect();
+            if concerned.iter().all(|at| self.instances[*at].can_follow(&former)) {
+                self.follow_device(&concerned, &former, name);
+                continue;
+            }
+            for at in concerned {
+                self.instances[at].note_renamed(&former, name);
+            }
             self.wire.device_changed(&former, index, true, &self.poller);
             self.link(&former, None);
+        }
+    }
+
+    /// Nothing moves: sockets, addresses and filters are of the device.
+    fn follow_device(&mut self, concerned: &[usize], former: &str, to: &str) {
+        self.wire.follow(former, to);
+        self.follow_with_gate(former, to);
+        for at in concerned {
+            self.instances[*at].follow(former, to);
+            let event = tell::followed(&self.instances[*at], &self.node, former);
+            self.tell(&Report::Event(event));
+            self.tell_state(*at);
         }
     }
 
@@ -106,10 +132,6 @@ impl Driver<'_> {
     }
 
     pub(super) fn tell_routes(&mut self, number: usize) {
-        if let Some(refused) = self.instances[number].kept_out_news() {
-            let event = tell::kept_out(&self.instances[number], &self.node, &refused);
-            self.tell(&Report::Event(event));
-        }
         if let Some(refused) = self.instances[number].routes_news() {
             self.tell(&Report::Event(tell::routes(&self.instances[number], &self.node, &refused)));
         }
@@ -130,6 +152,9 @@ impl Driver<'_> {
     pub(super) fn look_at_devices(&mut self) {
         self.tell(&Report::Busy);
         let Ok(links) = self.netlink.links() else { return };
+        for link in &links {
+            self.look_for_former_name(&link.name, link.index);
+        }
         let wanted: Vec<String> = self
             .instances
             .iter()
@@ -173,24 +198,6 @@ impl Driver<'_> {
                     self.step(number, input);
                 }
             }
-        }
-    }
-
-    /// Where an instance asks for it; what the kernel does not take changes nothing.
-    pub(super) fn promote(&mut self) {
-        let wanted = self.instances.iter().filter(|it| it.vip.promotes_secondaries);
-        for device in wanted.map(|it| &it.vip.interface) {
-            if device::read(Family::V4, device, PROMOTES).is_ok_and(|before| before == 0)
-                && device::write(Family::V4, device, PROMOTES, 1).is_ok()
-            {
-                self.around.promoted.push(device.clone());
-            }
-        }
-    }
-
-    pub(super) fn demote(&self) {
-        for device in &self.around.promoted {
-            let _gone = device::write(Family::V4, device, PROMOTES, 0);
         }
     }
 }

@@ -121,6 +121,18 @@ impl Guard {
         self.networks.iter().filter_map(|(_, device)| device.as_deref())
     }
 
+    /// A device is called otherwise from now on; the gate stands on it as before.
+    fn follow(&mut self, former: &str, to: &str) {
+        if let Some(place) = self.places.remove(former) {
+            self.places.insert(to.to_owned(), place);
+        }
+        for (_, device) in &mut self.networks {
+            if device.as_deref() == Some(former) {
+                *device = Some(to.to_owned());
+            }
+        }
+    }
+
     /// On the devices of the addresses and of the cluster's networks, as they are now: a kernel answers ARP for an
     /// address of one device on another, too.
     pub(super) fn stand_everywhere<'a>(
@@ -249,6 +261,13 @@ impl Driver<'_> {
         if let Some(all) = &mut self.vip_leases {
             all.guard.stand_on(&self.netlink, name, index, sys::clock::now());
             self.tell_enforced();
+        }
+    }
+
+    /// Before anything else is known of the device under its new name.
+    pub(super) fn follow_with_gate(&mut self, former: &str, to: &str) {
+        if let Some(all) = &mut self.vip_leases {
+            all.guard.follow(former, to);
         }
     }
 

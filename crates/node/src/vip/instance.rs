@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use base::Time;
 use config::cluster::Cluster;
@@ -14,6 +15,7 @@ use sys::netlink::{AddressOptions, Netlink};
 
 use super::put_back::PutBack;
 use super::scripts::guard::Refused;
+use super::slow::{Orders, Rest};
 use super::taking::Taking;
 use super::{routes, source};
 use crate::launch::Interfaces;
@@ -43,6 +45,18 @@ pub(super) struct Context<'a> {
     pub(super) refused: &'a [Refused],
     /// All that may be gone from a device while instances speak: no source of adverts.
     pub(super) virtual_ips: &'a [IpAddr],
+    /// Who does what the kernel takes long for; there where an instance has such.
+    pub(super) slow: Option<&'a Orders>,
+}
+
+impl Context<'_> {
+    /// The cluster file has it, and names no device for it.
+    fn is_by_network(&self, vip: &config::vip::Vip) -> bool {
+        let written = |cluster: &Cluster| {
+            cluster.vips.iter().any(|it| it.name == vip.name && it.interface.is_none())
+        };
+        self.cluster.is_some_and(written) && !vip.votes_only
+    }
 }
 
 pub(super) struct Instance {
@@ -77,9 +91,13 @@ pub(super) struct Instance {
     pub(super) counts: api::VipCounts,
     /// Devices by name: their number in the kernel.
     pub(super) indexes: BTreeMap<String, u32>,
-    /// When its devices of its own go down.
+    /// When its devices of its own go down, and who takes them down.
     pub(super) rests_at: Time,
+    pub(super) rest: Arc<Rest>,
+    pub(super) slow: Option<Orders>,
     kept_out: keep_out::KeptOut,
+    /// Its device is that of its network, whatever it is called.
+    is_by_network: bool,
     /// A device that it needs, and what somebody calls it now.
     renamed: Option<(String, String)>,
     speakers: BTreeMap<String, arp::Socket>,
@@ -118,7 +136,8 @@ impl Instance {
         Self {
             number,
             priority_told: machine.priority(),
-            kept_out: keep_out::KeptOut::new(&vip),
+            kept_out: keep_out::KeptOut::new(&vip, context.slow),
+            is_by_network: context.is_by_network(&vip),
             guard: Guard::of(&vip),
             vip,
             source,
@@ -136,6 +155,8 @@ impl Instance {
             counts: api::VipCounts::default(),
             indexes,
             rests_at: Time::NEVER,
+            rest: Arc::default(),
+            slow: context.slow.cloned(),
             renamed: None,
             speakers: BTreeMap::new(),
         }
@@ -313,7 +334,6 @@ impl Instance {
     /// The same as [`Self::claim`] of one that is adopted. An address that came with the configuration may have been
     /// elsewhere, so the neighbours are told.
     pub(super) fn keep(&mut self, netlink: &Netlink) -> bool {
-        self.accept_again();
         let before = netlink.addresses().unwrap_or_default();
         let taken = self.claim(netlink);
         let is_new = |address: &Address| !before.iter().any(|there| there.ip == address.ip);
@@ -362,7 +382,6 @@ impl Instance {
                 kept.push(format!("{}: {error}", address.ip));
             }
         }
-        self.let_in();
         self.lower_virtual_macs_later();
         if kept.is_empty() { Ok(()) } else { Err(Kept(kept.join(", "))) }
     }

@@ -106,6 +106,7 @@ impl Namespace {
     /// Releases everything and says goodbye.
     pub(crate) fn stop(&mut self) {
         self.driver.step_all(Input::Stop);
+        self.driver.end_links();
         self.driver.scripts.kill();
     }
 

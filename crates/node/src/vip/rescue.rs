@@ -234,9 +234,9 @@ impl Rescue {
     }
 }
 
-/// The network of that one came after the start: which interface it has, its process says.
+/// The network of that one came after the start, or its device is called otherwise now: which interface it has, its process says.
 pub(crate) fn learn_interface(vip: &mut Vip, state: &VipState) {
-    if let Some(interface) = state.interface.as_ref().filter(|_| vip.interface.is_empty()) {
+    if let Some(interface) = state.interface.as_ref().filter(|it| **it != vip.interface) {
         vip.learn_interface(interface);
     }
 }

@@ -16,6 +16,10 @@ use super::scripts::guard::Refused;
 use super::taking::Taking;
 use super::words::set;
 
+mod links;
+
+pub(super) use links::{bfd, followed, kept_out, virtual_mac, watch};
+
 /// `name` and `former`: memory that may be used again.
 pub(super) fn state(
     instance: &Instance,
@@ -331,44 +335,6 @@ pub(super) fn routes(instance: &Instance, node: &str, refused: &str) -> Event {
         object: format!("vip/{}", instance.vip.name),
         evidence,
         decision: decision.to_owned(),
-        not_done: not_done.to_owned(),
-        ..Event::default()
-    }
-}
-
-/// The kernel did not make a device of the group's own hardware address, did not set it up as it has to be, or keeps one.
-pub(super) fn virtual_mac(instance: &Instance, node: &str, refused: &str) -> Event {
-    Event {
-        at_ms: sys::clock::wall_ms(),
-        node: node.to_owned(),
-        what: "vip-device-refused".to_owned(),
-        object: format!("vip/{}", instance.vip.name),
-        evidence: format!("the kernel refuses {refused}"),
-        decision: "go on with what there is".to_owned(),
-        not_done: "an address whose device is missing cannot be held here; neighbours may learn \
-                   another hardware address"
-            .to_owned(),
-        ..Event::default()
-    }
-}
-
-/// The kernel does not keep packets from a held address that nobody is to reach here, or does it again (empty).
-pub(super) fn kept_out(instance: &Instance, node: &str, refused: &str) -> Event {
-    let (what, evidence, not_done) = match refused {
-        "" => ("vip-kept-out", "the kernel drops what is for the address again".to_owned(), ""),
-        why => (
-            "vip-accepts",
-            format!("the kernel does not drop what is for the address: {why}"),
-            "packets for the address are accepted here although the file says `no_accept`",
-        ),
-    };
-    Event {
-        at_ms: sys::clock::wall_ms(),
-        node: node.to_owned(),
-        what: what.to_owned(),
-        object: format!("vip/{}", instance.vip.name),
-        evidence,
-        decision: "hold the address all the same".to_owned(),
         not_done: not_done.to_owned(),
         ..Event::default()
     }

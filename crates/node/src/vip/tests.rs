@@ -20,6 +20,7 @@ use network::{Network, PEER, VIP, may_make_networks};
 
 mod itself;
 mod leased;
+mod links;
 pub(super) mod network;
 mod retire;
 mod script;

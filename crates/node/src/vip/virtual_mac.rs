@@ -1,25 +1,28 @@
 //! Devices under a group's own hardware address (RFC 9568 7.3): made at the start, up while the addresses are here, removed at the end.
 //!
 //! A backup's are down: what is sent to the group's address is not for it (6.4.2), and adverts that come from that address are
-//! then heard by the interface below. The kernel needs 10 to 20 ms to take one down, so that is done later and one at a time.
+//! then heard by the interface below. The kernel needs 10 to 20 ms to take one down, so another thread does that (`slow`), later
+//! and one at a time.
 
 use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
 use api::Report;
 use base::{Chain, Time};
 use config::vip::{Vip, VirtualMac};
 use sys::device::{self, Family};
-use sys::netlink::{Macvlan, Netlink};
+use sys::netlink::{Link, Macvlan, Netlink};
 
 use super::instance::Instance;
+use super::slow::Task;
 use super::{Driver, tell};
 
 /// What is written at a device that we made; what its cable's device had before follows.
 const MARK: &str = "outlast";
 /// The goodbye and the name of the successor leave before that.
 const REST_AFTER: Duration = Duration::from_millis(50);
-/// Between two that are taken down: adverts of other groups leave in between.
+/// Between two that are taken down: the kernel has the lock of all networks meanwhile, which a claim needs.
 const REST_EVERY: Duration = Duration::from_millis(100);
 
 /// What the device below has while there is one of ours on it: it answers ARP for its own addresses alone, and not by the
@@ -39,17 +42,18 @@ const ABOVE_V6: [(&str, i32); 4] =
 fn make(netlink: &Netlink, it: &VirtualMac) -> io::Result<(u32, Vec<String>)> {
     let all = netlink.macvlans()?;
     let below = netlink.link(&it.on)?.ok_or_else(|| io::Error::from_raw_os_error(NO_DEVICE))?;
-    if let Some(known) = all.iter().find(|known| known.link.name == it.device) {
-        return match is_of(known, it) && known.parent == below.index {
-            true => Ok((known.link.index, switch(it))),
-            false => Err(io::ErrorKind::AlreadyExists.into()),
-        };
-    }
-    let beside = all.iter().find(|other| other.parent == below.index && is_ours(other));
+    let index = match all.iter().find(|known| known.link.name == it.device) {
+        None => netlink.create_macvlan(&it.device, below.index, it.mac)?,
+        Some(known) if !is_of(known, it) || known.parent != below.index => {
+            return Err(io::ErrorKind::AlreadyExists.into());
+        }
+        Some(known) if is_unfinished(known) => known.link.index,
+        Some(known) => return Ok((known.link.index, switch(it))),
+    };
+    let beside = all.iter().find(|other| other.parent == below.index && is_marked(other));
     let alias = beside.map_or_else(|| before(&it.on), |other| other.alias.clone());
-    netlink.create_macvlan(&it.device, below.index, it.mac, &alias)?;
-    let made = netlink.link(&it.device)?.ok_or_else(|| io::Error::from_raw_os_error(NO_DEVICE))?;
-    Ok((made.index, switch(it)))
+    netlink.finish_macvlan(index, &alias)?;
+    Ok((index, switch(it)))
 }
 
 /// `ENODEV`
@@ -60,7 +64,26 @@ fn is_of(known: &Macvlan, it: &VirtualMac) -> bool {
 }
 
 fn is_ours(known: &Macvlan) -> bool {
+    is_marked(known) || is_unfinished(known)
+}
+
+fn is_marked(known: &Macvlan) -> bool {
     known.private && known.alias.split(' ').next() == Some(MARK)
+}
+
+/// Who made it was killed before it wrote at it: nothing else was changed for it.
+fn is_unfinished(known: &Macvlan) -> bool {
+    known.private && known.is_ours && known.alias.is_empty()
+}
+
+/// Ours, and of no group of the file: none of `wanted` is on the same cable under the same name and address.
+fn is_stale(known: &Macvlan, wanted: &[VirtualMac], links: &[Link]) -> bool {
+    let lies_on = |it: &VirtualMac| {
+        let below = links.iter().find(|link| link.name == it.on);
+        below.is_none_or(|below| below.index == known.parent)
+    };
+    let is_it = |it: &VirtualMac| it.device == known.link.name && is_of(known, it) && lies_on(it);
+    is_ours(known) && !wanted.iter().any(is_it)
 }
 
 /// What is to be there again when the last one of ours is gone.
@@ -93,7 +116,7 @@ fn switch(it: &VirtualMac) -> Vec<String> {
 fn remove(netlink: &Netlink, known: &Macvlan, all: &[Macvlan]) -> io::Result<()> {
     netlink.delete_link(known.link.index)?;
     let is_last = |other: &Macvlan| {
-        other.link.index == known.link.index || other.parent != known.parent || !is_ours(other)
+        other.link.index == known.link.index || other.parent != known.parent || !is_marked(other)
     };
     if all.iter().all(is_last)
         && let Some(below) = netlink.links()?.into_iter().find(|link| link.index == known.parent)
@@ -117,6 +140,14 @@ pub(super) fn remove_all<'a>(
         return vec![];
     }
     sweep(netlink, |known| wanted.iter().any(|it| it.device == known.link.name && is_of(known, it)))
+}
+
+/// Removes all that we made but these; what the kernel keeps, with its reason.
+pub(super) fn sweep_but(netlink: &Netlink, wanted: &[VirtualMac]) -> Vec<String> {
+    match netlink.links() {
+        Ok(links) => sweep(netlink, |known| is_stale(known, wanted, &links)),
+        Err(error) => vec![format!("devices cannot be listed: {error}")],
+    }
 }
 
 fn sweep(netlink: &Netlink, goes: impl Fn(&Macvlan) -> bool) -> Vec<String> {
@@ -153,6 +184,8 @@ impl Instance {
     /// Before its addresses are put there.
     pub(super) fn raise_virtual_macs(&mut self, netlink: &Netlink) {
         self.rests_at = Time::NEVER;
+        // One that goes down in this very moment is told, and is then raised again.
+        self.rest.want(false);
         if self.vip.virtual_macs.iter().any(|it| !self.indexes.contains_key(&it.device)) {
             // What is refused is told where the address cannot be put there.
             let _refused = self.make_virtual_macs(netlink);
@@ -170,13 +203,15 @@ impl Instance {
         }
     }
 
-    fn lower_virtual_macs(&mut self, netlink: &Netlink) {
+    fn lower_virtual_macs(&mut self) {
         self.rests_at = Time::NEVER;
-        for it in &self.vip.virtual_macs {
-            let index = self.indexes.get(&it.device);
-            // One that is gone is not up.
-            let _gone = index.map(|index| netlink.set_up(*index, false));
-        }
+        let devices = self.vip.virtual_macs.iter().map(|it| &it.device);
+        let devices: Vec<u32> =
+            devices.filter_map(|name| self.indexes.get(name).copied()).collect();
+        let Some(slow) = self.slow.as_ref().filter(|_| !devices.is_empty()) else { return };
+        self.rest.want(true);
+        let (instance, rest) = (usize::from(self.number), Arc::clone(&self.rest));
+        slow.give(Task::Lower { instance, devices, rest });
     }
 
     /// Whether one of its devices lies on that one and is not there.
@@ -189,20 +224,24 @@ impl Instance {
 impl Driver<'_> {
     /// Those of groups that are not in the file any more go; the others are made, and are down unless their addresses stay.
     pub(super) fn begin_virtual_macs(&mut self, adopt: &[u16]) {
-        let wanted: Vec<&VirtualMac> =
-            self.instances.iter().flat_map(|it| &it.vip.virtual_macs).collect();
-        let is_wanted = |known: &Macvlan| {
-            wanted.iter().any(|it| it.device == known.link.name && is_of(known, it))
-        };
-        let kept = sweep(&self.netlink, |known| is_ours(known) && !is_wanted(known));
-        if let Some(first) = self.instances.first().filter(|_| !kept.is_empty()) {
-            self.tell(&Report::Event(tell::virtual_mac(first, &self.node, &kept.join("; "))));
-        }
+        let wanted: Vec<VirtualMac> =
+            self.instances.iter().flat_map(|it| it.vip.virtual_macs.clone()).collect();
+        let links = self.netlink.links().unwrap_or_default();
+        // One whose name is needed has to be away before another one is made; all others have time.
+        let is_needed = |known: &Macvlan| wanted.iter().any(|it| it.device == known.link.name);
+        let is_in_the_way = |known: &Macvlan| is_stale(known, &wanted, &links) && is_needed(known);
+        let kept = sweep(&self.netlink, is_in_the_way);
+        self.tell_kept_devices(&kept.join("; "));
         for number in 0..self.instances.len() {
             self.make_virtual_macs(number);
             if !adopt.contains(&self.instances[number].number) {
-                self.instances[number].lower_virtual_macs(&self.netlink);
+                self.instances[number].lower_virtual_macs();
             }
+        }
+        // After that: who removes the last one on a cable sets that as it was before.
+        let all = self.netlink.macvlans().unwrap_or_default();
+        if all.iter().any(|known| is_stale(known, &wanted, &links)) {
+            self.do_slowly(Task::Sweep { wanted });
         }
     }
 
@@ -238,7 +277,7 @@ impl Driver<'_> {
     pub(super) fn let_rest(&mut self, now: Time) {
         let tired = self.instances.iter_mut().find(|instance| instance.rests_at <= now);
         let Some(tired) = tired else { return };
-        tired.lower_virtual_macs(&self.netlink);
+        tired.lower_virtual_macs();
         let next = sys::clock::now() + REST_EVERY;
         let waiting = self.instances.iter_mut().filter(|it| it.rests_at != Time::NEVER);
         waiting.for_each(|it| it.rests_at = it.rests_at.max(next));
@@ -247,8 +286,6 @@ impl Driver<'_> {
     /// Nobody follows this process.
     pub(super) fn remove_virtual_macs(&self) {
         let kept = remove_all(&self.netlink, self.instances.iter().map(|it| &it.vip));
-        if let Some(first) = self.instances.first().filter(|_| !kept.is_empty()) {
-            self.tell(&Report::Event(tell::virtual_mac(first, &self.node, &kept.join("; "))));
-        }
+        self.tell_kept_devices(&kept.join("; "));
     }
 }

@@ -1,5 +1,8 @@
 //! Looks for processes and into files that are tracked, in an ordinary thread: neither a long list of processes nor a slow
 //! disk delays an advert.
+//!
+//! A thread that cannot look any more would leave all that is tracked as it was: it says so, begins anew until it can, and says that
+//! too. One that ends for another reason ends the process, whose addresses go to another node.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -8,16 +11,25 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::net::UnixDatagram;
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use api::Report;
 use base::Time;
 use config::vip::{Matching, TrackedFile, TrackedProcess, Vip};
 use engine::vip::Input;
 use engine::vip::crew::{self, Crew, Rule};
 use sys::inotify::Folders;
-use sys::poll::{Interest, Poller, Waker};
+use sys::poll::{Interest, Poller, Ready, Waker};
 use sys::process::table;
+
+use super::slow::LastWord;
+use super::{Driver, tell};
+
+#[cfg(test)]
+mod tests;
 
 /// How soon a process that came is seen, where one more could be news.
 const SCAN_EVERY: Duration = Duration::from_millis(250);
@@ -25,6 +37,8 @@ const SCAN_EVERY: Duration = Duration::from_millis(250);
 const LOOK_EVERY: Duration = Duration::from_secs(5);
 /// Of its time it looks at processes for a twentieth at most, however many there are.
 const SHARE: u32 = 20;
+/// How soon one that cannot look begins anew.
+const AGAIN_AFTER: Duration = Duration::from_millis(100);
 /// Bytes of a file that are looked at, as by keepalived.
 const LONGEST: u64 = 127;
 
@@ -57,19 +71,38 @@ impl Told {
     }
 }
 
+/// What comes from the thread.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum News {
+    Told(Told),
+    /// It cannot look, for this number of an error, and begins anew.
+    Failed(i16),
+    /// It can look again.
+    Again,
+    /// It is not there any more, and was not told to end.
+    Ended,
+}
+
 /// As it goes from thread to thread.
 const RECORD: usize = 12;
 
-impl Told {
+impl News {
     fn encode(self) -> [u8; RECORD] {
         let number = |number: usize| u32::try_from(number).unwrap_or(u32::MAX).to_ne_bytes();
-        let (kind, value) = match self.what {
-            What::Passed(passed) => (0, i16::from(passed)),
-            What::Weighs(weight) => (1_i16, weight),
+        let (instance, index, kind, value) = match self {
+            Self::Told(Told { instance, index, what: What::Passed(passed) }) => {
+                (instance, index, 0_i16, i16::from(passed))
+            }
+            Self::Told(Told { instance, index, what: What::Weighs(weight) }) => {
+                (instance, index, 1, weight)
+            }
+            Self::Failed(error) => (0, 0, 2, error),
+            Self::Again => (0, 0, 3, 0),
+            Self::Ended => (0, 0, 4, 0),
         };
         let mut bytes = [0; RECORD];
-        bytes[..4].copy_from_slice(&number(self.instance));
-        bytes[4..8].copy_from_slice(&number(self.index));
+        bytes[..4].copy_from_slice(&number(instance));
+        bytes[4..8].copy_from_slice(&number(index));
         bytes[8..10].copy_from_slice(&kind.to_ne_bytes());
         bytes[10..].copy_from_slice(&value.to_ne_bytes());
         bytes
@@ -81,9 +114,13 @@ impl Told {
         let value = i16::from_ne_bytes([k, l]);
         let what = match i16::from_ne_bytes([i, j]) {
             0 => What::Passed(value != 0),
-            _ => What::Weighs(value),
+            1 => What::Weighs(value),
+            2 => return Some(Self::Failed(value)),
+            3 => return Some(Self::Again),
+            _ => return Some(Self::Ended),
         };
-        Some(Self { instance: number([a, b, c, d])?, index: number([e, f, g, h])?, what })
+        let (instance, index) = (number([a, b, c, d])?, number([e, f, g, h])?);
+        Some(Self::Told(Told { instance, index, what }))
     }
 }
 
@@ -92,31 +129,54 @@ impl Told {
 pub(super) struct Watch {
     news: Option<UnixDatagram>,
     stop: Waker,
+    ends: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
 }
+
+/// How the thread waits for what happens.
+type Wait<'a> = dyn FnMut(&Poller, &mut Vec<Ready>, Duration) -> io::Result<()> + 'a;
 
 impl Watch {
     /// None: nothing is tracked. News make `token` of `poller` ready.
     pub(super) fn start(vips: &[Vip], poller: &Poller, token: u64) -> io::Result<Option<Self>> {
-        let worker = Worker::new(vips)?;
+        let (stop, ends) = (Waker::new()?, Arc::new(AtomicBool::new(false)));
+        let worker = Worker::new(vips, stop.clone(), Arc::clone(&ends))?;
         if worker.processes.is_empty() && worker.files.is_empty() {
             return Ok(None);
         }
         let (news, said) = UnixDatagram::pair()?;
         news.set_nonblocking(true)?;
         poller.add(news.as_fd(), token, Interest::READ)?;
-        let stop = Waker::new()?;
-        worker.poller.add(stop.as_fd(), STOP, Interest::READ)?;
         let name = std::thread::Builder::new().name("outlast-watch".to_owned());
-        let thread = name.spawn(move || worker.run(&said))?;
-        Ok(Some(Self { news: Some(news), stop, thread: Some(thread) }))
+        let thread = name.spawn(move || {
+            let last = LastWord::new(&said, &News::Ended.encode());
+            worker.keep_looking(&said, &mut |poller, ready, span| poller.wait(ready, Some(span)));
+            last.was_expected();
+        })?;
+        Ok(Some(Self { news: Some(news), stop, ends, thread: Some(thread) }))
     }
 
     /// The next of what came.
-    pub(super) fn next(&self) -> Option<Told> {
+    fn next(&self) -> Option<News> {
         let mut bytes = [0; RECORD];
         let length = self.news.as_ref()?.recv(&mut bytes).ok()?;
-        (length == RECORD).then(|| Told::decode(bytes))?
+        (length == RECORD).then(|| News::decode(bytes))?
+    }
+}
+
+impl Driver<'_> {
+    pub(super) fn hear_watch(&mut self) {
+        while let Some(news) = self.around.watch.as_ref().and_then(Watch::next) {
+            match news {
+                News::Told(told) => self.step(told.instance, told.input()),
+                News::Failed(error) => {
+                    let error = io::Error::from_raw_os_error(error.into());
+                    self.tell(&Report::Event(tell::watch(&self.node, Some(&error))));
+                }
+                News::Again => self.tell(&Report::Event(tell::watch(&self.node, None))),
+                News::Ended => self.around.lost_thread = Some("outlast-watch"),
+            }
+        }
     }
 }
 
@@ -124,6 +184,7 @@ impl Drop for Watch {
     fn drop(&mut self) {
         // Whoever waits for room to say something waits no more.
         self.news = None;
+        self.ends.store(true, Ordering::SeqCst);
         self.stop.wake();
         if let Some(thread) = self.thread.take() {
             // It has nothing to say at its end.
@@ -139,10 +200,14 @@ struct Worker {
     files: Vec<(Told, TrackedFile)>,
     /// Those that match, so that their end is known at once.
     alive: BTreeMap<i32, OwnedFd>,
+    stop: Waker,
+    ends: Arc<AtomicBool>,
+    /// It was told that it cannot look.
+    failed: bool,
 }
 
 impl Worker {
-    fn new(vips: &[Vip]) -> io::Result<Self> {
+    fn new(vips: &[Vip], stop: Waker, ends: Arc<AtomicBool>) -> io::Result<Self> {
         let (mut processes, mut files) = (Vec::new(), Vec::new());
         for (instance, vip) in vips.iter().enumerate() {
             let before = vip.track_scripts.len() + vip.weighed_interfaces.len();
@@ -163,12 +228,34 @@ impl Worker {
                 files.push((Told { instance, index, what }, file.clone()));
             }
         }
-        let (poller, folders, alive) = (Poller::new()?, Folders::new()?, BTreeMap::new());
-        poller.add(folders.as_fd(), FOLDERS, Interest::READ)?;
-        Ok(Self { poller, folders, processes, files, alive })
+        let (poller, folders) = eyes(&stop)?;
+        let (alive, failed) = (BTreeMap::new(), false);
+        Ok(Self { poller, folders, processes, files, alive, stop, ends, failed })
     }
 
-    fn run(mut self, said: &UnixDatagram) {
+    /// Until it is told to end, or nobody listens any more.
+    fn keep_looking(mut self, said: &UnixDatagram, wait: &mut Wait<'_>) {
+        let mut looked = self.look(said, wait);
+        while let Err(error) = looked {
+            if self.ends.load(Ordering::SeqCst) {
+                return;
+            }
+            let number = error.raw_os_error().and_then(|number| i16::try_from(number).ok());
+            if !std::mem::replace(&mut self.failed, true)
+                && said.send(&News::Failed(number.unwrap_or(0)).encode()).is_err()
+            {
+                return;
+            }
+            std::thread::sleep(AGAIN_AFTER);
+            looked = eyes(&self.stop).and_then(|(poller, folders)| {
+                (self.poller, self.folders) = (poller, folders);
+                self.alive.clear();
+                self.look(said, wait)
+            });
+        }
+    }
+
+    fn look(&mut self, said: &UnixDatagram, wait: &mut Wait<'_>) -> io::Result<()> {
         let mut ready = Vec::new();
         let mut scan_at = if self.processes.is_empty() { Time::NEVER } else { Time::ZERO };
         loop {
@@ -182,17 +269,20 @@ impl Worker {
                 let every = if awaits { SCAN_EVERY } else { LOOK_EVERY };
                 scan_at = now + every.max(now.since(began) * SHARE);
             }
-            if news.iter().any(|told| said.send(&told.encode()).is_err()) {
-                return; // nobody listens any more
+            if news.iter().any(|told| said.send(&News::Told(*told).encode()).is_err()) {
+                return Ok(()); // nobody listens any more
             }
             let now = sys::clock::now();
             let until = scan_at.min(self.deadline()).max(now).min(now + LOOK_EVERY);
-            if self.poller.wait(&mut ready, Some(until.since(now))).is_err() {
-                return;
+            // That it can look again is told at once.
+            let until = if self.failed { now } else { until };
+            wait(&self.poller, &mut ready, until.since(now))?;
+            if std::mem::take(&mut self.failed) && said.send(&News::Again.encode()).is_err() {
+                return Ok(());
             }
             for event in &ready {
                 match event.token {
-                    STOP => return,
+                    STOP => return Ok(()),
                     FOLDERS => self.folders.drain(),
                     pid => {
                         if let Ok(pid) = i32::try_from(pid - PROCESSES) {
@@ -250,6 +340,14 @@ impl Worker {
             }
         }
     }
+}
+
+/// What a thread looks with; it is told to end by `stop`.
+fn eyes(stop: &Waker) -> io::Result<(Poller, Folders)> {
+    let (poller, folders) = (Poller::new()?, Folders::new()?);
+    poller.add(folders.as_fd(), FOLDERS, Interest::READ)?;
+    poller.add(stop.as_fd(), STOP, Interest::READ)?;
+    Ok((poller, folders))
 }
 
 /// Whether it is there: its end is then told.

@@ -16,8 +16,8 @@ use engine::vip::{Advert, HandOver, Hello, Input};
 use sys::poll::{Interest, Poller};
 use sys::vrrp::Part;
 
-pub(super) use self::ears::Mouth;
-use self::ears::{Ears, Turn, want};
+use self::ears::{Ears, want};
+pub(super) use self::ears::{Mouth, Turn};
 use self::sealed::{Network, Sealed, put};
 pub(super) use self::sealed::{address, peers};
 use super::SOCKETS;
@@ -351,6 +351,11 @@ impl Wire {
             missing |= network.socket.is_none();
         }
         self.retry_at = if missing { now + RETRY } else { Time::NEVER };
+    }
+
+    /// A device is called otherwise from now on, and everybody who hears on it goes on.
+    pub(super) fn follow(&mut self, former: &str, to: &str) {
+        self.interfaces.iter_mut().for_each(|interface| interface.follow(former, to));
     }
 
     /// A device that was made anew needs a new socket.

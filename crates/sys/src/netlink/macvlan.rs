@@ -14,11 +14,15 @@ const IFLA_MACVLAN_MODE: u16 = 1;
 /// Those on one device do not hear each other.
 const PRIVATE: u32 = 1;
 const IFLA_IFALIAS: u16 = 20;
+const IFLA_GROUP: u16 = 27;
 const IFLA_AF_SPEC: u16 = 26;
 const IFLA_INET6_ADDR_GEN_MODE: u16 = 8;
 /// The kernel makes no address for the link (`IN6_ADDR_GEN_MODE_NONE`).
 const NONE: u8 = 1;
 const KIND: &str = "macvlan";
+/// The group of devices (`ip link set group`) that one of ours is in from the moment on at which it is there: the kernel takes no
+/// alias while it makes one, and who makes it may be killed before it writes that.
+const OURS: u32 = 0x6f75_746c;
 
 /// A macvlan and what it lies on.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
@@ -29,24 +33,21 @@ pub struct Macvlan {
     pub private: bool,
     /// What somebody wrote at it.
     pub alias: String,
+    /// [`Netlink::create_macvlan`] made it.
+    pub is_ours: bool,
 }
 
 impl Netlink {
-    /// Makes a private macvlan on the device `parent`, down, for which the kernel makes no address of IPv6.
+    /// Makes a private macvlan on the device `parent`, down; its number.
     ///
     /// # Errors
     /// When the name is taken or too long, there is no such device, or the kernel has no such devices.
-    pub fn create_macvlan(
-        &self,
-        name: &str,
-        parent: u32,
-        mac: [u8; 6],
-        alias: &str,
-    ) -> io::Result<()> {
+    pub fn create_macvlan(&self, name: &str, parent: u32, mac: [u8; 6]) -> io::Result<u32> {
         let mut request = message::link(libc::RTM_NEWLINK, CREATE, 0, 0);
         request.text(libc::IFLA_IFNAME, name);
         request.number(libc::IFLA_LINK, parent);
         request.attribute(libc::IFLA_ADDRESS, &mac);
+        request.number(IFLA_GROUP, OURS);
         let kind = request.open(libc::IFLA_LINKINFO);
         request.text(IFLA_INFO_KIND, KIND);
         let values = request.open(IFLA_INFO_DATA);
@@ -54,12 +55,19 @@ impl Netlink {
         request.close(values);
         request.close(kind);
         self.transport.ask(&mut request, &mut |_, _| {})?;
-        // The kernel takes neither of these while it makes one.
         let made = self.link(name)?.ok_or_else(|| io::Error::from_raw_os_error(libc::ENODEV))?;
-        let mut request = message::link(libc::RTM_NEWLINK, 0, made.index, 0);
+        Ok(made.index)
+    }
+
+    /// What the kernel does not take while it makes a device: writes `alias` at it, and has the kernel make no address of IPv6.
+    ///
+    /// # Errors
+    /// When there is no such device.
+    pub fn finish_macvlan(&self, index: u32, alias: &str) -> io::Result<()> {
+        let mut request = message::link(libc::RTM_NEWLINK, 0, index, 0);
         request.text(IFLA_IFALIAS, alias);
         self.transport.ask(&mut request, &mut |_, _| {})?;
-        let mut request = message::link(libc::RTM_SETLINK, 0, made.index, 0);
+        let mut request = message::link(libc::RTM_SETLINK, 0, index, 0);
         let families = request.open(IFLA_AF_SPEC);
         let family = request.open(u16::try_from(libc::AF_INET6).map_err(io::Error::other)?);
         request.attribute(IFLA_INET6_ADDR_GEN_MODE, &[NONE]);
@@ -97,6 +105,9 @@ fn read(body: &[u8]) -> Option<Macvlan> {
         match kind {
             libc::IFLA_LINK => found.parent = value.try_into().map_or(0, u32::from_ne_bytes),
             IFLA_IFALIAS => found.alias = text(value),
+            IFLA_GROUP => {
+                found.is_ours = value.try_into().is_ok_and(|it| u32::from_ne_bytes(it) == OURS);
+            }
             libc::IFLA_LINKINFO => {
                 for (kind, value) in Attributes::new(value) {
                     match kind {

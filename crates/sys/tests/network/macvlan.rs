@@ -18,8 +18,12 @@ fn a_private_macvlan_is_made_down_and_is_listed_with_what_is_written_at_it() {
         let netlink = Netlink::open().unwrap();
         let below = netlink.link("eth0").unwrap().unwrap().index;
         assert_eq!(netlink.macvlans().unwrap(), []);
-        netlink.create_macvlan("vrrp.51", below, MAC, "ours 0 1").unwrap();
-        assert!(netlink.create_macvlan("vrrp.51", below, MAC, "").is_err(), "the name is taken");
+        let index = netlink.create_macvlan("vrrp.51", below, MAC).unwrap();
+        assert!(netlink.create_macvlan("vrrp.51", below, MAC).is_err(), "the name is taken");
+        let all = netlink.macvlans().unwrap();
+        let [made] = all.as_slice() else { panic!("{all:?}") };
+        assert!(made.is_ours && made.alias.is_empty(), "known from the first moment: {made:?}");
+        netlink.finish_macvlan(index, "ours 0 1").unwrap();
         let all = netlink.macvlans().unwrap();
         let [made] = all.as_slice() else { panic!("{all:?}") };
         assert_eq!((made.parent, made.private, made.alias.as_str()), (below, true, "ours 0 1"));

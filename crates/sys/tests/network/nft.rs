@@ -72,15 +72,44 @@ fn what_is_kept_out_is_answered_for_and_not_reached() {
         assert!(knows(&cable, ip), "{ip}");
     }
     assert!(is_reached(&cable, Cable::LEFT.into()), "the node's own address is");
-    tables.let_in("outlast.test").unwrap();
+    assert_eq!(tables.names().unwrap(), ["outlast.test"], "of both families, once");
+    tables.forget(["outlast.test"]).unwrap();
     for ip in all {
         assert!(is_reached(&cable, ip), "{ip}");
     }
     tables.keep_out("outlast.test", &places[..1]).unwrap();
     assert!(!is_reached(&cable, all[0]) && is_reached(&cable, all[1]));
-    tables.forget("outlast.test");
+    // Those that are not there are no mistake, and nothing of the others is done where one cannot be.
+    tables.forget(["outlast.none", "outlast.test"]).unwrap();
     assert!(is_reached(&cable, all[0]));
-    // One that is not there.
-    tables.let_in("outlast.test").unwrap();
-    tables.forget("outlast.test");
+    assert_eq!(tables.names().unwrap(), Vec::<String>::new());
+    tables.forget(["outlast.none"]).unwrap();
+}
+
+#[test]
+fn what_was_said_of_a_batch_that_was_refused_is_not_taken_for_the_next_one() {
+    let test = "nft::what_was_said_of_a_batch_that_was_refused_is_not_taken_for_the_next_one";
+    if !may_make_networks(test) {
+        return;
+    }
+    let cable = Cable::new();
+    let tables = inside(&cable.left, Tables::open).unwrap();
+    let places = |count: u8| -> Vec<(IpAddr, u32)> {
+        (0..count).map(|last| (IpAddr::from([10, 79, 1, last]), 0)).collect()
+    };
+    // No name of a table is so long: each of its messages is refused, and each of them is answered.
+    let long = "x".repeat(300);
+    for round in 0..3 {
+        assert!(tables.keep_out(&long, &places(20)).is_err(), "{round}: a name that is too long");
+        tables.keep_out("outlast.good", &places(20)).unwrap();
+        assert_eq!(tables.names().unwrap(), ["outlast.good"], "{round}");
+        tables.forget(["outlast.good"]).unwrap();
+        assert_eq!(tables.names().unwrap(), Vec::<String>::new(), "{round}");
+    }
+    // More messages than confirmations that the kernel keeps for one who reads none meanwhile.
+    let many: Vec<(IpAddr, u32)> = (1..4)
+        .flat_map(|third| (0..200).map(move |last| (IpAddr::from([10, 79, third, last]), 0)))
+        .collect();
+    tables.keep_out("outlast.many", &many).unwrap();
+    tables.forget(["outlast.many"]).unwrap();
 }

@@ -259,3 +259,30 @@ fn a_rescue_speaks_for_the_process_and_names_whom_that_would_have_named() {
     // Of what it did not hold it gives nothing away.
     assert_eq!(entries, [(Stand::Unfit, false, Some(1), 4), (Stand::Unfit, false, None, 4)]);
 }
+
+#[test]
+fn a_device_that_is_renamed_moves_no_vip_lease_and_its_gate_stands_on() {
+    let test = "a_device_that_is_renamed_moves_no_vip_lease_and_its_gate_stands_on";
+    with_gate("leased", test, |mut stage, _| {
+        let held = |driver: &Driver<'_>| {
+            BOTH.iter().all(|seat| view(driver, *seat).stand == Stand::Holder)
+        };
+        stage.run_until("both are held", held);
+        let index = stage.driver.netlink.link("eth0").unwrap().unwrap().index;
+        let words = ["link", "set", "dev", "eth0", "name", "lan0"];
+        assert!(std::process::Command::new("ip").args(words).status().unwrap().success());
+        let follows = |driver: &Driver<'_>| {
+            assert!(held(driver), "nothing moves");
+            driver.instances.iter().all(|instance| instance.vip.interface == "lan0")
+        };
+        stage.run_until("they follow", follows);
+        assert!(stands_on(&stage.driver, "lan0") && !stands_on(&stage.driver, "eth0"));
+        let filters = stage.driver.netlink.filters(index, Direction::In).unwrap();
+        assert_eq!(filters.len(), 1, "the gate is on it once");
+        // What the device says from now on is heard: a cable that is pulled takes both away.
+        stage.driver.netlink.set_up(index, false).unwrap();
+        let gone =
+            |driver: &Driver<'_>| BOTH.iter().all(|seat| view(driver, *seat).stand == Stand::Unfit);
+        stage.run_until("both are given up", gone);
+    });
+}

@@ -26,18 +26,18 @@ const TURN_OF_REST: Duration = Duration::from_millis(10);
 
 /// How much of its turn a socket has had.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Turn {
-    pub(super) ends: Time,
+pub(in crate::vip) struct Turn {
+    pub(in crate::vip) ends: Time,
     taken: usize,
 }
 
 impl Turn {
-    pub(super) const fn over() -> Self {
+    pub(in crate::vip) const fn over() -> Self {
         Self { ends: Time::ZERO, taken: 0 }
     }
 
     /// Takes one more packet, if it may.
-    pub(super) fn take(&mut self, now: Time, length: Duration) -> bool {
+    pub(in crate::vip) fn take(&mut self, now: Time, length: Duration) -> bool {
         if now >= self.ends {
             *self = Self { ends: now + length, taken: 0 };
         }
@@ -101,6 +101,13 @@ impl Ears {
             rest: None,
             macs: vec![],
             voices: vec![],
+        }
+    }
+
+    /// The device is called so from now on: what is open stays.
+    pub(super) fn follow(&mut self, former: &str, to: &str) {
+        if self.name == former {
+            to.clone_into(&mut self.name);
         }
     }
 
