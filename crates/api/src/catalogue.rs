@@ -264,11 +264,18 @@ pub const EVENTS: &[EventKind] = &[
         "an operator put this node on duty again, after a standby or a drain",
     ),
     told("started", "node", "the program begins on this node, with this configuration"),
+    told("static-made", "node", "everything static that the kernel refused stands now"),
+    act(
+        "static-put-back",
+        "node",
+        "somebody removed a static address, route or rule, and it stands again; how often is told every 10 s at most",
+        "find out who takes it away: a program that configures networks beside this one",
+    ),
     act(
         "static-refused",
         "node",
         "the kernel does not take, or keeps, something of static_ipaddress, static_routes or static_rules",
-        "look at what the evidence names: its device must be there, its gateway on a network of this node; then reload",
+        "look at what the evidence names: its device must be there, its gateway on a network of this node; it is tried again by itself",
     ),
     act(
         "statistics-missing",

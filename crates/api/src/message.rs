@@ -199,6 +199,10 @@ pub enum Report {
         node: u16,
         silent: bool,
     },
+    /// Vip: a weaker router says that it holds the address of this instance, which this node does; at most each 10 ms.
+    Rival {
+        instance: u16,
+    },
     /// Vip: about itself; once a second at most.
     VipProcess(VipProcess),
     Event(Event),

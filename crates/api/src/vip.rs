@@ -242,6 +242,12 @@ pub enum VipCause {
     Stalled,
     /// `track_script` failed.
     Script,
+    /// Not as many processes run as have to (`track_process`).
+    Process,
+    /// The number in a tracked file takes it (`track_file`).
+    File,
+    /// The way to another system fails (`track_bfd`).
+    Way,
     /// A tracked or own interface lost its carrier or is missing.
     Carrier,
     /// Its own or a tracked interface is not there.

@@ -285,6 +285,7 @@ fn every_report_travels_as_in_its_golden_file() {
         Adverts(_) => Adverts(examples::adverts()),
         VipProcess(_) => VipProcess(examples::vip_process()),
         Silence { .. } => Silence { node: 2, silent: true },
+        Rival { .. } => Rival { instance: 1 },
         Counts(_) => Counts(vec![api::VipCounts { instance: 1, sent: 9, priority: Some(200), ..api::VipCounts::default() }]),
         Duty(_) => Duty(api::Duty::Standby),
         Proven(_) => Proven(vec!["node01".to_owned()]),
@@ -462,6 +463,7 @@ fn every_word_of_a_message_travels_as_in_its_golden_file() {
     words!("intent_state.jsonl", IntentState: Committed Done Failed Refused);
     words!("vip_role.jsonl", VipRole: Backup Master Fault);
     words!("vip_cause.jsonl", VipCause: Silence Goodbye Named Stronger Stalled Script Carrier NoDevice
-        Balancer Refused Stopping Adopted Standby Moved NoNetwork Expired Majority ProvenDead Unheard Unreached Foreign Unproven LastMan Granted InUse Together Spread Apart Follows);
+        Balancer Refused Stopping Adopted Standby Moved NoNetwork Expired Majority ProvenDead Unheard Unreached Foreign Unproven LastMan Granted InUse Together Spread Apart Follows
+        Process File Way);
     words!("server_check.jsonl", ServerCheck: Unchecked Up Down Drain Maintenance);
 }

@@ -12,6 +12,7 @@ mod explain;
 mod files;
 mod generation;
 mod import;
+mod keys;
 mod repair;
 
 /// Look at configuration files, and change what the cluster runs

@@ -33,6 +33,7 @@ mod reference;
 mod same;
 pub(crate) mod store;
 mod together;
+pub(crate) mod track;
 pub(crate) mod vips;
 mod virtual_mac;
 

@@ -139,6 +139,10 @@ fn from_cluster(
         source: vip.source.or(own_source),
         unicast_peers: if vip.unicast { peers.filter(same_kind).collect() } else { Vec::new() },
         track_interfaces: vip.track_interfaces.clone(),
+        reversed_interfaces: vip.reversed_interfaces.clone(),
+        weighed_interfaces: vip.weighed_interfaces.clone(),
+        track_processes: vip.track_processes.clone(),
+        track_files: vip.track_files.clone(),
         track_bfds: vip.bfd.iter().cloned().collect(),
         accepts: vip.accepts,
         track_scripts,
@@ -210,8 +214,7 @@ fn processes(instance: &Instance, file: &Keepalived) -> Vec<TrackedProcess> {
         process.reversed = track.reverse.unwrap_or(process.reversed);
         Some(process)
     };
-    let all = file.with_group(instance, |it| &it.track_processes, |it| &it.track_processes);
-    all.iter().filter_map(of).collect()
+    file.tracked_processes(instance).iter().filter_map(of).collect()
 }
 
 fn files(instance: &Instance, file: &Keepalived) -> Vec<TrackedFile> {
@@ -222,8 +225,14 @@ fn files(instance: &Instance, file: &Keepalived) -> Vec<TrackedFile> {
         tracked.reversed = track.reverse.unwrap_or(tracked.reversed);
         Some(tracked)
     };
-    let all = file.with_group(instance, |it| &it.track_files, |it| &it.track_files);
-    all.iter().filter_map(of).collect()
+    file.tracked_files(instance).iter().filter_map(of).collect()
+}
+
+/// Devices that take the address away, and those of something static that do (`track_group`).
+fn with_followed(fatal: &[&Track], followed: Vec<String>) -> Vec<String> {
+    let mut all: Vec<String> = fatal.iter().map(|track| track.name.clone()).collect();
+    all.extend(followed.into_iter().filter(|device| !fatal.iter().any(|it| it.name == *device)));
+    all
 }
 
 /// Where a balancer runs beside, it is ours: its death takes the address away at once.
@@ -273,7 +282,7 @@ pub(crate) fn from_keepalived(instance: &Instance, file: &Keepalived, track_bala
             .filter(|track| track.reverse == Some(true))
             .map(|track| track.name.clone())
             .collect(),
-        track_interfaces: fatal.into_iter().map(|track| track.name.clone()).collect(),
+        track_interfaces: with_followed(&fatal, file.followed_devices(instance)),
         weighed_interfaces: weighed.into_iter().filter_map(weigh).collect(),
         track_processes: processes(instance, file),
         track_files: files(instance, file),

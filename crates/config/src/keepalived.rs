@@ -2,7 +2,7 @@
 
 pub use bfd::BfdBlock;
 pub use expand::Node;
-pub use fixed::FixedBlocks;
+pub use fixed::{FixedBlocks, Followed, TrackGroup};
 pub use hmac::Signed;
 pub use include::{Disk, MISSING, with_included};
 pub use model::{

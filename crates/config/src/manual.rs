@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use crate::cluster::{fields, notify, store, vips};
+use crate::cluster::{fields, notify, store, track, vips};
 use crate::explain::SECTIONS;
 use crate::haproxy;
 use crate::keepalived;
@@ -116,6 +116,10 @@ pub fn cluster() -> String {
     field_table(&mut text, "[node.NAME]", fields::NODE);
     field_table(&mut text, "[vip.NAME]", vips::VIP);
     field_table(&mut text, "check = { ... } of [vip.NAME]", vips::SCRIPT);
+    let track = |key: &str| format!("{key} = [{{ ... }}] of [vip.NAME]");
+    field_table(&mut text, &track("track_interfaces"), track::INTERFACE);
+    field_table(&mut text, &track("track_processes"), track::PROCESS);
+    field_table(&mut text, &track("track_files"), track::FILE);
     field_table(&mut text, "bfd = { ... } of [vip.NAME]", crate::cluster::BFD_KEYS);
     field_table(&mut text, "notify = { ... } of [vip.NAME]", vips::PROGRAM);
     field_table(&mut text, "[service.NAME]", fields::SERVICE);

@@ -23,6 +23,8 @@ pub struct Notify {
     pub fault: Option<Program>,
     pub stop: Option<Program>,
     pub deleted: Option<Program>,
+    /// Told of a weaker router that says that it holds the address while this node does (`notify_master_rx_lower_pri`).
+    pub weaker_rival: Option<Program>,
     /// One that goes out of the file is told as `DELETED`; otherwise, as keepalived has it of old, as `FAULT`.
     pub says_deleted: bool,
     /// Pipes are told of each change of the priority, too.
@@ -32,8 +34,8 @@ pub struct Notify {
 impl Notify {
     /// All programs, to look at or to change.
     pub fn programs(&mut self) -> impl Iterator<Item = &mut Option<Program>> {
-        let Self { every, master, backup, fault, stop, deleted, .. } = self;
-        [every, master, backup, fault, stop, deleted].into_iter()
+        let Self { every, master, backup, fault, stop, deleted, weaker_rival, .. } = self;
+        [every, master, backup, fault, stop, deleted, weaker_rival].into_iter()
     }
 }
 

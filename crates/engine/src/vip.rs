@@ -315,6 +315,12 @@ impl Vip {
         self.facts.objection(now)
     }
 
+    /// Which of what is tracked takes the address, one bit for each position of [`Input::Script`].
+    #[must_use]
+    pub fn failed(&self) -> u64 {
+        self.facts.failed()
+    }
+
     /// Priority with the weights of scripts; 1-254 unless this node owns the address.
     #[must_use]
     pub fn priority(&self) -> u8 {

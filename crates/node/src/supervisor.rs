@@ -10,7 +10,7 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::AsFd;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -64,6 +64,8 @@ const CHANNEL: u64 = 1;
 const PIDFD: u64 = 2;
 /// Of a program that is told how a virtual IP stands: the slot is its number.
 const NOTICE: u64 = 3;
+/// What comes and goes in the kernel while something is static; as signals, it is no slot's.
+const KERNEL: u64 = 3;
 /// Events taken from the kernel at once.
 const BATCH: usize = 64;
 /// Sessions get this long when the node is told to stop: the address has moved by then, so only
@@ -147,6 +149,7 @@ struct Supervisor {
     dumps: Dumps,
     facts: Facts,
     told: notify::Told,
+    fixed: fixed::Watch,
     lives: Lives,
     rescue: Option<Rescue>,
     /// By which the kernel lets through what the vip process has a vip lease of.
@@ -222,6 +225,7 @@ impl Supervisor {
         // What is told of the end may take a little longer.
         while !self.ended || !self.told.is_done() {
             let deadline = self.roles.deadline().min(self.told.deadline());
+            let deadline = deadline.min(self.fixed.deadline());
             let wait = (deadline != Time::NEVER).then(|| deadline.since(sys::clock::now()));
             self.poller.wait(&mut ready, wait).map_err(SuperviseError::Poll)?;
             // Deaths first: what a dead process still reported is read before it is forgotten.
@@ -230,6 +234,7 @@ impl Supervisor {
                 self.ready(*event);
             }
             self.step(Input::Timeout);
+            self.look_at_fixed(sys::clock::now());
             if sys::clock::now() >= self.told.deadline() {
                 self.notify(notice::Input::Timeout);
             }
@@ -243,6 +248,9 @@ impl Supervisor {
                 self.signal(signal);
             }
             return;
+        }
+        if event.token == KERNEL {
+            return self.hear_kernel();
         }
         let slot = slot_of(event.token);
         match event.token & 3 {
@@ -363,7 +371,7 @@ impl Supervisor {
         let (mut buffer, mut fds) = (std::mem::take(&mut self.buffer), vec![]);
         while let Some(child) = self.children.get(&slot) {
             match child.report(&mut buffer, &mut fds) {
-                Ok(Some(Report::Gate { cells })) => self.gate = opened(fds.pop(), cells),
+                Ok(Some(Report::Gate { cells })) => self.gate = children::opened(fds.pop(), cells),
                 Ok(Some(report)) => self.route(slot, report),
                 Ok(None) => break,
                 Err(error) if error.kind() == io::ErrorKind::InvalidData => {
@@ -433,16 +441,6 @@ impl Supervisor {
         self.reload_that_waits();
     }
 
-    /// A vip process that died left filters on devices, for the next one: whoever else holds these addresses on this
-    /// machine would be mute.
-    fn leave_no_gate(&self) {
-        if let Some(rescue) =
-            self.rescue.as_ref().filter(|_| self.plan.vips.iter().any(|v| v.has_lease))
-        {
-            rescue.take_gates_off();
-        }
-    }
-
     /// The vip process ended without having said goodbye, and none follows: no address may stay.
     fn rescue_addresses(&mut self, exit: sys::process::Exit) {
         let began = sys::clock::now();
@@ -483,12 +481,6 @@ impl Supervisor {
     fn active(&self) -> Option<Slot> {
         self.roles.slot_of(Part::Proxy)
     }
-}
-
-/// The memory of a gate that a vip process opened.
-fn opened(fd: Option<OwnedFd>, cells: u16) -> Option<Cells> {
-    let mapped = Cells::of(fd?.as_fd(), usize::from(cells));
-    mapped.inspect_err(|error| tell::line(&format!("cannot see the gate: {error}"))).ok()
 }
 
 fn token(slot: Slot, part: u64) -> u64 {

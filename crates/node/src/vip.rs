@@ -57,7 +57,7 @@ mod perform;
 mod probe;
 mod process;
 mod promote;
-mod put_back;
+pub(crate) mod put_back;
 pub(crate) mod rescue;
 pub(crate) mod routes;
 mod say;

@@ -344,6 +344,10 @@ fn removed_by_somebody(pid: i32, stands: &BTreeSet<String>) {
         "ip route del 10.9.1.0/24 table 78",
         "ip rule del preference 800",
         "ip -6 rule del preference 802",
+        // With it goes the route that needs it.
+        "ip addr del 10.1.7.1/24 dev eth0",
+        "ip route del 10.9.7.0/24",
+        "ip rule del preference 700",
     ] {
         done(line);
         until(&format!("after {line} all is there"), || ways() == *stands);
@@ -355,6 +359,7 @@ fn removed_by_somebody(pid: i32, stands: &BTreeSet<String>) {
     until("it is told", || events().contains("vip-put-back"));
     let told = events();
     assert!(told.contains("10.1.0.9: gone, and not by this program"), "{told}");
+    assert!(told.contains("static-put-back") && told.contains("10.1.7.1/24 dev eth0"), "{told}");
 }
 
 /// What is static and stays was never gone; what is new comes, and what is not in the file any more goes.
@@ -373,6 +378,13 @@ fn changed_at_sighup(node: &Lonely, pid: i32, stands: &BTreeSet<String>) {
             && !has("700:")
             && has("10.9.7.0/24")
     });
+    // A device that is not there yet: what is on it is tried again when it comes.
+    node.write("k.conf", &WAYS.replace("10.1.8.1/32", "10.1.8.1/32\n 10.1.8.3/32 dev late0"));
+    kill(pid, "HUP");
+    until("the one that can be is there again", || held().contains("10.1.8.1/32"));
+    done("ip link add late0 type veth peer name late1");
+    until("so is the other one", || held().contains("10.1.8.3/32"));
+    done("ip link del late0");
     node.write("k.conf", WAYS);
     kill(pid, "HUP");
     until("it is as before", || ways() == *stands);
@@ -426,9 +438,15 @@ fn programs_of_start_and_end_and_the_delay_are_those_of_keepalived() {
             done("ip link set far1 down");
         }
         // One that does not end is ended, and nothing waits for it for longer.
+        // What tells this program that some process ended, ends no program that it waits for.
+        let whole = "[ $1 = start ] || exit 0\nkill -CHLD $PPID\nsleep 0.2\necho > FOLDER/whole\n";
+        node.write("hook", &format!("#!/bin/sh\n{whole}"));
+        node.write("k.conf", &HOOKS.replace(" vrrp_startup_delay 1.5\n", ""));
+        let is_held = || held().contains("10.1.0.9/24");
+        while_it_runs(&node, &ours(&node), &["-f", "k.conf"], is_held, |_| {});
+        assert!(node.path("whole").exists(), "the program of the start ran to its end");
         node.write("hook", "#!/bin/sh\ntrap '' TERM\n[ $1 = start ] && sleep 600\nexit 0\n");
         node.write("k.conf", &HOOKS.replace("vrrp_startup_delay 1.5", "startup_script_timeout 1"));
-        let is_held = || held().contains("10.1.0.9/24");
         while_it_runs(&node, &ours(&node), &["-f", "k.conf"], is_held, |_| {});
         let log = fs::read_to_string(node.path("dropin.log")).expect("a log");
         assert!(log.contains("did not end by itself and was killed"), "{log}");

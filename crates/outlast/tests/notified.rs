@@ -5,11 +5,12 @@
 mod lonely;
 
 use std::fs;
+use std::net::Ipv4Addr;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::Path;
 use std::process::Command;
 
-use lonely::{Lonely, OUTLAST, alone, has_vip, until};
+use lonely::{Lonely, OUTLAST, VIP, alone, has_vip, until};
 use sys::netlink::Netlink;
 
 const FILE: &str = "global_defs {
@@ -37,6 +38,7 @@ vrrp_instance internal {
     notify_backup \"FOLDER/teller backup\" nobody nogroup
     notify_fault \"FOLDER/teller fault\" nobody
     notify_stop FOLDER/teller
+    notify_master_rx_lower_pri \"FOLDER/teller rival\"
     notify \"FOLDER/teller every\"
 }
 vrrp_instance quiet {
@@ -66,6 +68,21 @@ fn switch(device: &str, up: bool) {
     let netlink = Netlink::open().expect("a socket");
     let index = netlink.link(device).expect("an answer").expect("the device is there").index;
     netlink.set_up(index, up).expect("root may");
+}
+
+/// A weaker router at the other end of the cable says once that it holds the address.
+fn rival_speaks() {
+    let (source, group) = (Ipv4Addr::new(10, 79, 0, 99), Ipv4Addr::new(224, 0, 0, 18));
+    let mut advert = [&[0x31, 121, 50, 1, 0, 10, 0, 0], VIP.octets().as_slice()].concat();
+    // Over a pseudo header, too, as keepalived wants it (RFC 1071).
+    let pseudo = [source.octets(), group.octets(), [0, 112, 0, 12]].concat();
+    let all = [pseudo, advert.clone()].concat();
+    let words = all.chunks(2).map(|pair| u32::from(u16::from_be_bytes([pair[0], pair[1]])));
+    let sum: u32 = words.sum();
+    let folded = u16::try_from((sum & 0xffff) + (sum >> 16)).expect("few words");
+    advert[6..8].copy_from_slice(&(!folded).to_be_bytes());
+    let socket = sys::vrrp::Socket::open("wire", true).expect("a socket");
+    socket.send(source.into(), group.into(), &advert).expect("it leaves");
 }
 
 fn program(node: &Lonely, name: &str, text: &str) {
@@ -108,6 +125,9 @@ fn told_by(node: &mut Lonely, program: &Path, name: &str) -> Vec<String> {
     let read = |number: &str| fs::read_to_string(folder.join(format!("read.{number}")));
     let has = |words: &str| read("first").is_ok_and(|text| text.contains(words));
     until("the priority is told", || has("internal\" MASTER_PRIORITY 70"));
+    rival_speaks();
+    told.extend(said(node, "a weaker router", 1));
+    until("pipes are told of it, too", || has("internal\" MASTER_RX_LOWER_PRI 70"));
     switch("one", false);
     told.extend(said(node, "FAULT", 2));
     switch("one", true);

@@ -58,6 +58,13 @@ fn becomes(node: &Lonely, name: &str, expected: u64) {
     until(&format!("{name} has {expected}"), || priority(node, name) == Some(expected));
 }
 
+/// What the node of ours has told.
+fn events(node: &Lonely) -> String {
+    let folder = format!("/run/outlast/keepalived-{}", node.pid());
+    let told = Command::new(OUTLAST).args(["events", "--run-dir", &folder]).output();
+    String::from_utf8_lossy(&told.expect("it runs").stdout).into_owned()
+}
+
 fn end(node: &mut Lonely) {
     node.signal("TERM");
     assert_eq!(node.ended().code(), Some(0), "{}", node.log());
@@ -90,6 +97,10 @@ fn judge_files(node: &mut Lonely, program: &Path, name: &str) {
     // Any number but 0 takes it where the weight is 0, and so does a sum below what a priority has.
     say(&fatal, "1");
     until("the address goes", || !has_vip());
+    if name == "ours" {
+        let words = format!("the number in a tracked file takes the address: {}", fatal.display());
+        until("the event names the file", || events(node).contains(&words));
+    }
     say(&fatal, "0");
     until("it is back", has_vip);
     say(&number, "-200");
@@ -190,6 +201,8 @@ fn processes_that_come_and_are_killed_weigh_and_take_the_address() {
         assert!(has_vip(), "one is enough: {}", node.log());
         drop(second);
         until("the address goes", || !has_vip());
+        let words = "processes do not run as they have to: fatal";
+        until("the event names them", || events(&node).contains(words));
         let third = Sleeper::start(&sleeper, "20");
         until("it is back", has_vip);
         becomes(&node, name, 145);

@@ -7,7 +7,7 @@ use ::config::{Diagnostic, Kind, Loaded, Severity, Source, recognise};
 use serde::Serialize;
 
 use super::files::{self, Files, Folder, Here, Secret, Unreadable};
-use super::repair;
+use super::{keys, repair};
 use crate::EXIT_CODES;
 
 /// Check haproxy.cfg, keepalived.conf and outlast.toml, in any mixture
@@ -77,6 +77,8 @@ pub(super) fn look(files: &Files, here: &Here) -> Loaded {
         loaded.diagnostics.push(note.in_file(keepalived));
     }
     loaded.diagnostics.extend(files.secrets.iter().map(|secret| told(secret, &files.sources)));
+    let keys = keys::look(&loaded);
+    loaded.diagnostics.extend(keys);
     loaded.diagnostics.sort_by_key(|finding| (finding.file, finding.span.start));
     loaded
 }

@@ -221,6 +221,12 @@ pub struct Vip {
     pub protocol: Protocol,
     /// Devices without which the node gives the address up.
     pub track_interfaces: Vec<String>,
+    /// Of those, the ones that must not have a carrier.
+    pub reversed_interfaces: Vec<String>,
+    /// Those that change the priority instead.
+    pub weighed_interfaces: Vec<crate::vip::Weighed>,
+    pub track_processes: Vec<crate::vip::TrackedProcess>,
+    pub track_files: Vec<crate::vip::TrackedFile>,
     /// Those of one name are held together, or not at all.
     pub sync_group: Option<String>,
     /// Who holds it is decided by a vip lease: never two.

@@ -22,6 +22,7 @@ use super::reference;
 use super::same;
 use super::store::{self, STORE, StoreDraft};
 use super::together;
+use super::track;
 use super::vips::{CheckDraft, VIP, VipDraft};
 use super::virtual_mac;
 use super::{Access, Cluster, Dashboard, Node, NodeRole, Service, ServiceKind, Vip, VipCheck};
@@ -200,6 +201,7 @@ fn assemble(
     together::check(&vips, findings);
     virtual_mac::check(&vips, findings);
     bfd::check(&vips, findings);
+    track::check(&vips, findings);
     lease::check(has_secret, &nodes, vips.iter_mut().zip(wishes), findings);
     let reference = reference::resolve(head.reference, (&nodes, networks.len()), &vips, findings);
     Cluster {
@@ -322,7 +324,8 @@ fn vip_of(
     if let Some((password, at)) = draft.password.as_ref().filter(|(text, _)| text.len() > 8) {
         findings.push(crate::vip::cut_password(*at, password));
     }
-    Vip {
+    let track = draft.track;
+    let mut vip = Vip {
         addresses,
         prefix,
         network,
@@ -336,7 +339,11 @@ fn vip_of(
         source: draft.source.map(|(source, _)| source),
         advert_interval,
         protocol,
-        track_interfaces: draft.track_interfaces,
+        track_interfaces: Vec::new(),
+        reversed_interfaces: Vec::new(),
+        weighed_interfaces: Vec::new(),
+        track_processes: Vec::new(),
+        track_files: Vec::new(),
         sync_group: draft.sync_group.map(|(name, _)| name),
         has_lease: draft.has_lease.is_some_and(|(has_lease, _)| has_lease),
         last_man: None,
@@ -350,7 +357,9 @@ fn vip_of(
         notify: draft.notify,
         span: at,
         name,
-    }
+    };
+    track.settle(&mut vip);
+    vip
 }
 
 fn prefix_of(written: Option<At<u8>>, v6: bool, findings: &mut Vec<Diagnostic>) -> u8 {
@@ -398,6 +407,9 @@ fn check_of(
             name.clone_into(&mut script.name);
             if script.timeout.is_zero() {
                 script.timeout = script.interval;
+            }
+            if std::mem::take(&mut script.reversed) {
+                script = script.reverse();
             }
             VipCheck::Script(script)
         }

@@ -15,6 +15,7 @@ use super::place;
 use super::read::{
     Field, REQUIRED, Value, boolean, fields, number, parsed, span, text, texts, time, wrong,
 };
+use super::track::{self, TrackDraft};
 use super::virtual_mac;
 use crate::diagnostic::Diagnostic;
 use crate::notify::Program;
@@ -37,7 +38,7 @@ pub(crate) struct VipDraft {
     pub(crate) advert_interval: Option<At<Duration>>,
     pub(crate) version: Option<At<u8>>,
     pub(crate) checksum_as_v2: Option<At<bool>>,
-    pub(crate) track_interfaces: Vec<String>,
+    pub(crate) track: TrackDraft,
     pub(crate) sync_group: Option<At<String>>,
     pub(crate) has_lease: Option<At<bool>>,
     pub(crate) after: Option<At<After>>,
@@ -204,17 +205,9 @@ pub(crate) const VIP: &[Field<VipDraft>] = &[
             Ok(())
         },
     },
-    Field {
-        name: "track_interfaces",
-        form: "[\"eth1\"]",
-        default: "none",
-        does: "gives the address up when one of these devices has no carrier",
-        set: |draft, value, _| {
-            let names = texts(value, "names of interfaces")?;
-            draft.track_interfaces = names.into_iter().map(|(name, _)| name).collect();
-            Ok(())
-        },
-    },
+    track::INTERFACES,
+    track::PROCESSES,
+    track::FILES,
     Field {
         name: "sync_group",
         form: "\"router\"",
@@ -481,6 +474,16 @@ pub(crate) const SCRIPT: &[Field<Script>] = &[
             let weight = i16::from_str_radix(integer.as_str(), integer.radix()).ok();
             let weight = weight.filter(|weight| (-253..=253).contains(weight));
             script.weight = weight.ok_or_else(|| wrong(value, what))?;
+            Ok(())
+        },
+    },
+    Field {
+        name: "reverse",
+        form: "true",
+        default: "false",
+        does: "a run that fails counts as passed, and one that passes as failed",
+        set: |script, value, _| {
+            script.reversed = boolean(value)?;
             Ok(())
         },
     },

@@ -1,6 +1,6 @@
 //! `outlast.toml` as items.
 
-use super::{Layout, Needs, receivers};
+use super::{Fields, Layout, Needs, receivers};
 use crate::cluster::{
     Access, Cluster, Dashboard, DashboardTls, Etcd, Listen, Node, NodeRole, Service, ServiceKind,
     Store, Vip, VipCheck,
@@ -106,7 +106,11 @@ fn lay_out_vip(vip: &Vip, file: &Cluster, layout: &mut Layout) {
         source,
         advert_interval,
         protocol,
-        track_interfaces,
+        track_interfaces: _,
+        reversed_interfaces: _,
+        weighed_interfaces: _,
+        track_processes: _,
+        track_files: _,
         sync_group,
         has_lease,
         needs_proof,
@@ -122,8 +126,8 @@ fn lay_out_vip(vip: &Vip, file: &Cluster, layout: &mut Layout) {
     } = vip;
     let apart = apart_from.iter().filter_map(|other| file.vips.get(*other)).map(|vip| &vip.name);
     let nodes = order.iter().filter_map(|node| file.nodes.get(*node)).map(|node| &node.name);
-    layout
-        .add(&format!("vip/{name}"), Needs::Move)
+    let mut fields = layout.add(&format!("vip/{name}"), Needs::Move);
+    fields
         .list("address", addresses, Needs::Move)
         .set("prefix", prefix, Needs::Move)
         .maybe("network", file.networks.get(*network), Needs::Move)
@@ -138,7 +142,6 @@ fn lay_out_vip(vip: &Vip, file: &Cluster, layout: &mut Layout) {
         .time("advert_interval", Some(*advert_interval), Needs::Vip)
         .set("version", protocol.version(), Needs::Vip)
         .flag("v3_checksum_as_v2", protocol.is_as_v2(), Needs::Vip)
-        .list("track_interfaces", track_interfaces, Needs::Vip)
         .maybe("sync_group", sync_group.as_ref(), Needs::Vip)
         .flag("virtual_mac", *has_virtual_mac, Needs::Move)
         .set("accept", accepts, Needs::Vip)
@@ -152,6 +155,21 @@ fn lay_out_vip(vip: &Vip, file: &Cluster, layout: &mut Layout) {
         .list("apart_from", apart, Needs::Vip)
         .maybe("follows", follows.then_some("coordinator"), Needs::Vip)
         .maybe("notify", notify.as_ref().map(program_text), Needs::Vip);
+    lay_out_tracks(vip, &mut fields);
+}
+
+fn lay_out_tracks(vip: &Vip, fields: &mut Fields<'_>) {
+    fields
+        .list("track_interfaces", &vip.track_interfaces, Needs::Vip)
+        .list("track_interfaces reverse", &vip.reversed_interfaces, Needs::Vip)
+        .list("track_interfaces weight", shown(&vip.weighed_interfaces), Needs::Vip)
+        .list("track_processes", shown(&vip.track_processes), Needs::Vip)
+        .list("track_files", shown(&vip.track_files), Needs::Vip);
+}
+
+/// Each whole.
+fn shown<T: std::fmt::Debug>(all: &[T]) -> impl Iterator<Item = String> {
+    all.iter().map(|one| format!("{one:?}"))
 }
 
 pub(super) fn program_text(program: &Program) -> String {
@@ -185,13 +203,14 @@ fn script_text(script: &Script) -> String {
         user,
         group,
         secure,
-        reversed: _,
+        reversed,
     } = script;
     let mut text = format!(
         "script {command:?} interval {interval:?} timeout {timeout:?} fall {fall} rise {rise} \
          weight {weight}"
     );
-    for (is_on, word) in [(starts_failed, " init_fail"), (secure, " secure")] {
+    let flags = [(starts_failed, " init_fail"), (secure, " secure"), (reversed, " reverse")];
+    for (is_on, word) in flags {
         text.push_str(if *is_on { word } else { "" });
     }
     for (name, value) in [("user", user), ("group", group)] {

@@ -3,8 +3,8 @@
 use super::cluster::program_text;
 use super::{Fields, Layout, Needs};
 use crate::keepalived::{
-    Authentication, BfdBlock, FileBlock, Global, Instance, Keepalived, ProcessBlock, ScriptBlock,
-    State, SyncGroup, Track, VirtualMac,
+    Authentication, BfdBlock, FileBlock, Followed, Global, Instance, Keepalived, ProcessBlock,
+    ScriptBlock, State, SyncGroup, Track, TrackGroup, VirtualMac,
 };
 use crate::notify::{Fifo, Hook, Notify, Program};
 use crate::vip::{Address, Hmac, InterfaceDelay, Routed, Script, Travel};
@@ -62,6 +62,8 @@ pub(super) fn lay_out(file: &Keepalived, layout: &mut Layout) {
         .list("static_ipaddress", fixed.addresses.iter().map(address_text), Needs::Nothing)
         .list("static_routes", &fixed.routes, Needs::Nothing)
         .list("static_rules", fixed.rules.iter().map(|it| it.rule.to_string()), Needs::Nothing)
+        .list("track_group", fixed.groups.iter().map(track_group_text), Needs::Vip)
+        .list("static track_group", fixed.followed.iter().map(followed_text), Needs::Vip)
         .maybe("net_namespace", net_namespace.as_ref(), Needs::Node)
         // The vip process exists where there is one.
         .flag("instances", !instances.is_empty(), Needs::Node);
@@ -122,6 +124,7 @@ fn lay_out_group(group: &SyncGroup, layout: &mut Layout) {
         track_bfds,
         tracking_weight,
         notify,
+        says_priority,
         span: _,
     } = group;
     let mut fields = layout.add(&format!("group/{name}"), Needs::Vip);
@@ -132,7 +135,8 @@ fn lay_out_group(group: &SyncGroup, layout: &mut Layout) {
         .list("track_process", track_processes.iter().map(track_text), Needs::Vip)
         .list("track_file", track_files.iter().map(track_text), Needs::Vip)
         .list("track_bfd", track_bfds.iter().map(track_text), Needs::Vip)
-        .flag("sync_group_tracking_weight", *tracking_weight, Needs::Vip);
+        .flag("sync_group_tracking_weight", *tracking_weight, Needs::Vip)
+        .maybe("notify_priority_changes", *says_priority, Needs::Vip);
     lay_out_notify(notify, &mut fields);
 }
 
@@ -279,6 +283,7 @@ fn lay_out_notify(notify: &Notify, fields: &mut Fields<'_>) {
         fault,
         stop,
         deleted,
+        weaker_rival,
         says_deleted,
         // As it is in force: [`lay_out_instance`] has it as it is written.
         priority_changes: _,
@@ -291,6 +296,7 @@ fn lay_out_notify(notify: &Notify, fields: &mut Fields<'_>) {
         .maybe("notify_fault", text(fault), Needs::Vip)
         .maybe("notify_stop", text(stop), Needs::Vip)
         .maybe("notify_deleted script", text(deleted), Needs::Vip)
+        .maybe("notify_master_rx_lower_pri", text(weaker_rival), Needs::Vip)
         .flag("notify_deleted", *says_deleted, Needs::Vip);
 }
 
@@ -343,6 +349,16 @@ fn address_text(address: &Address) -> String {
     }
     text += if *uses_virtual_mac { " use_vmac" } else { "" };
     text
+}
+
+fn track_group_text(group: &TrackGroup) -> String {
+    let TrackGroup { name, members, span: _ } = group;
+    members.iter().fold(format!("{name}:"), |text, (member, _)| format!("{text} {member}"))
+}
+
+fn followed_text(followed: &Followed) -> String {
+    let Followed { group, span: _, device } = followed;
+    format!("{group} {}", device.as_deref().unwrap_or("default_interface"))
 }
 
 fn track_text(track: &Track) -> String {

@@ -11,7 +11,9 @@ use crate::effective::from_keepalived;
 use crate::keepalived::{Instance, State};
 use crate::lint::asks_a_socket;
 use crate::notify::Program;
-use crate::vip::{DOWN_TIMER_ADVERTS, PASSWORD_BYTES, Protocol, Script, Travel};
+use crate::vip::{
+    DOWN_TIMER_ADVERTS, Matching, PASSWORD_BYTES, Protocol, Script, TrackedProcess, Travel,
+};
 
 /// Writes the section of one instance.
 pub(super) fn section(
@@ -94,25 +96,7 @@ impl Writer<'_> {
         if let Some(group) = group {
             self.put("sync_group", &quoted(&group.name));
         }
-        let tracked = loaded.keepalived.as_ref().map(|file| file.tracked(instance).1);
-        let tracked = tracked.unwrap_or_default();
-        let names = tracked.iter().filter(|track| track.is_fatal());
-        let names: Vec<String> = names.map(|track| track.name.clone()).collect();
-        if !names.is_empty() {
-            self.put("track_interfaces", &listed(&names));
-        }
-        for track in tracked.iter().filter(|track| track.is_fatal() && track.reverse == Some(true))
-        {
-            let message = format!("the interface {} had to be without a carrier", track.name);
-            self.lose("reversed_interfaces", message);
-        }
-        for track in tracked.iter().filter(|track| !track.is_fatal()) {
-            let message = format!("the priority depended on the interface {}", track.name);
-            self.lose("weighed_interfaces", message);
-        }
-        for track in &instance.track_processes {
-            self.lose("track_processes", format!("the processes {} were tracked", track.name));
-        }
+        self.tracks(loaded);
         for delay in loaded.keepalived.iter().flat_map(|file| &file.delays) {
             let message = format!("changes of the device {} had to last", delay.name);
             self.lose("interface_delays", message);
@@ -124,13 +108,46 @@ impl Writer<'_> {
         for track in &instance.track_bfds {
             self.lose("track_bfds", format!("the way {} was tracked", track.name));
         }
-        for track in &instance.track_files {
-            self.lose("track_files", format!("the file {} was tracked", track.name));
-        }
         self.check(loaded);
         self.notify(loaded);
         self.peers(network);
         self.roles();
+    }
+
+    fn tracks(&mut self, loaded: &Loaded) {
+        let Some(file) = &loaded.keepalived else { return };
+        let vip = from_keepalived(self.instance, file, false);
+        let fatal =
+            vip.track_interfaces.iter().map(|name| match vip.reversed_interfaces.contains(name) {
+                true => format!("{{ name = {}, reverse = true }}", quoted(name)),
+                false => quoted(name),
+            });
+        let weighed = vip.weighed_interfaces.iter().map(|it| {
+            let weight = if it.reversed { -it.weight } else { it.weight };
+            format!("{{ name = {}{} }}", quoted(&it.name), weight_keys(weight.into(), it.reversed))
+        });
+        self.put_list("track_interfaces", fatal.chain(weighed));
+        self.put_list("track_processes", vip.track_processes.iter().map(process_table));
+        let files = vip.track_files.iter();
+        for file in files.clone().filter(|file| !(-253..=253).contains(&file.weight)) {
+            let message = format!("the number in {} weighed {} times", file.path, file.weight);
+            self.lose("track_files", message);
+        }
+        self.put_list(
+            "track_files",
+            files.map(|file| {
+                let (name, path) = (quoted(&file.name), quoted(&file.path));
+                let keys = weight_keys(file.weight.clamp(-253, 253), file.reversed);
+                format!("{{ file = {path}, name = {name}{keys} }}")
+            }),
+        );
+    }
+
+    fn put_list(&mut self, key: &str, tables: impl Iterator<Item = String>) {
+        let tables: Vec<String> = tables.collect();
+        if !tables.is_empty() {
+            self.put(key, &format!("[{}]", tables.join(", ")));
+        }
     }
 
     fn adverts(&mut self) {
@@ -246,15 +263,9 @@ impl Writer<'_> {
             checks.push("\"balancer\"".to_owned());
         }
         for script in &vip.track_scripts {
-            if script.reversed {
-                let message =
-                    format!("the script {} counted as passed when it failed", script.name);
-                self.lose("track_scripts", message);
-                continue;
-            }
             let block = file.scripts.iter().find(|block| block.script.name == script.name);
-            if has_balancer && script.weight == 0 && block.is_some_and(|b| asks_a_socket(b, loaded))
-            {
+            let asks = block.is_some_and(|block| asks_a_socket(block, loaded));
+            if has_balancer && script.weight == 0 && !script.reversed && asks {
                 let text = &mut self.found.text;
                 let told = script.command.join(" ").replace(['\n', '\r'], " ");
                 let _ =
@@ -348,8 +359,48 @@ impl Writer<'_> {
     }
 }
 
+/// A number that may be none, and whether it is the other way round.
+fn weight_keys(weight: i32, reversed: bool) -> String {
+    let mut text = String::new();
+    if weight != 0 {
+        let _ = write!(text, ", weight = {weight}");
+    }
+    text + if reversed { ", reverse = true" } else { "" }
+}
+
+fn process_table(process: &TrackedProcess) -> String {
+    let TrackedProcess {
+        name, command, matching, least, most, fork_delay, terminate_delay, ..
+    } = process;
+    let matching = match matching {
+        Matching::Name => "name",
+        Matching::Program => "program",
+        Matching::Exact => "exact",
+        Matching::Initial => "initial",
+        Matching::Partial => "partial",
+    };
+    let mut text = format!(
+        "{{ process = {}, name = {}, match = \"{matching}\", least = {least}",
+        listed(command),
+        quoted(name)
+    );
+    if let Some(most) = most {
+        let _ = write!(text, ", most = {most}");
+    }
+    for (key, delay) in [("up_delay", fork_delay), ("down_delay", terminate_delay)] {
+        if !delay.is_zero() {
+            let _ = write!(text, ", {key} = \"{}ms\"", delay.as_millis());
+        }
+    }
+    text + &weight_keys(process.weight.clamp(-253, 253).into(), process.reversed) + " }"
+}
+
 /// A check script as a table of TOML in one line.
 fn table(script: &Script) -> String {
+    if script.reversed {
+        let plain = table(&Script { starts_failed: false, ..script.clone().reverse() });
+        return format!("{}, reverse = true }}", plain.trim_end_matches(" }"));
+    }
     let mut text = format!("{{ script = {}", listed(&script.command));
     let seconds = |time: Duration| format!("\"{}s\"", time.as_secs());
     let _ = write!(text, ", interval = {}", seconds(script.interval));

@@ -149,8 +149,7 @@ impl Keepalived {
                 reversed: track.reverse.unwrap_or(block.reversed),
             })
         };
-        let all = self.with_group(instance, |it| &it.track_bfds, |it| &it.track_bfds);
-        all.iter().filter_map(of).collect()
+        self.tracked_ways(instance).iter().filter_map(of).collect()
     }
 }
 

@@ -287,12 +287,10 @@ pub(crate) const SCRIPT: &[Keyword<ScriptBlock>] = &[
 ];
 
 /// Blocks and single words at the top of a file that we do not run; nothing inside is looked at.
-pub(crate) const TOP: [&str; 7] = [
+pub(crate) const TOP: [&str; 5] = [
     "SSL",
-    "garp_group",
     "namespace_with_ipsets",
     "net_namespace_ipvs",
-    "track_group",
     "virtual_server",
     "virtual_server_group",
 ];
@@ -308,8 +306,15 @@ pub(crate) const TOP_TRACKS: [&str; 6] = [
 ];
 
 /// Words at the top of a file that change nothing for us, as in `global_defs`.
-pub(crate) const TOP_IDLE: [&str; 5] =
-    ["child_wait_time", "instance", "linkbeat_interfaces", "linkbeat_use_polling", "use_pid_dir"];
+pub(crate) const TOP_IDLE: [&str; 6] = [
+    "child_wait_time",
+    // Announcements have times of our own.
+    "garp_group",
+    "instance",
+    "linkbeat_interfaces",
+    "linkbeat_use_polling",
+    "use_pid_dir",
+];
 
 /// Words at the top of a file with a value that we run.
 pub(crate) const TOP_RUN: [(&str, &str, &str); 1] = [(

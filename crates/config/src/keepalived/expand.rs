@@ -21,6 +21,9 @@ const MAX_DEPTH: usize = 32;
 const MAX_LINES: usize = 100_000;
 /// Values that may be put in place: a thousand instances of a template take 30,000.
 const MAX_VALUES: usize = 200_000;
+/// Rounds of sequences and lists, those of one in another counted each time: a round may be of lines for other nodes, or of
+/// none at all, and fill nothing.
+const MAX_ALL_ROUNDS: usize = 200_000;
 /// A line that gets longer by values of parameters is not read (bytes); keepalived's end at 1,024.
 const MAX_LINE: usize = 16 << 10;
 
@@ -69,6 +72,7 @@ pub(crate) fn expand(
         made: Expanded::default(),
         place: Place { folder: String::new(), check, depth: 0 },
         values: 0,
+        rounds: 0,
         is_full: false,
         findings,
     };
@@ -86,6 +90,8 @@ struct Expander<'a> {
     place: Place,
     /// Put in place so far.
     values: usize,
+    /// Of sequences and lists, so far.
+    rounds: usize,
     /// Nothing more is read: there is too much of it.
     is_full: bool,
     findings: &'a mut Vec<Diagnostic>,

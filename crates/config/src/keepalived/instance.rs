@@ -28,7 +28,9 @@ pub(super) const WINNER: &str =
 pub(super) const LISTS: &str = "an advert with another list of addresses is obeyed, and told";
 pub(super) const MISSING: &str = "adverts that have to be missing until a holder is gone";
 
-/// Every keyword of keepalived 2.2 in this block, and `auth_hmac` of 2.4.
+const LATE: &str = "a holder that did not run for as long as others wait lets go before it looks";
+
+/// Every keyword of keepalived 2.2 in this block, and of 2.4 `auth_hmac` and what is done about late holders.
 pub(crate) const KEYWORDS: &[Keyword<Instance>] = &[
     now("accept", "", "", strict::ACCEPT, |instance, line| {
         instance.written.accept = Some(true);
@@ -90,6 +92,9 @@ pub(crate) const KEYWORDS: &[Keyword<Instance>] = &[
     }),
     now("notify_master", notify::COMMAND, "", "run when it holds", |instance, line| {
         notify::once(&mut instance.notify.master, line)
+    }),
+    now("notify_master_rx_lower_pri", notify::COMMAND, "", notify::RIVAL, |instance, line| {
+        notify::once(&mut instance.notify.weaker_rival, line)
     }),
     now("notify_priority_changes", "[true|false]", OF_ALL, notify::PRIORITY, |instance, line| {
         instance.says_priority = Some(protocol::yes_or_no(line)?);
@@ -225,9 +230,10 @@ pub(crate) const KEYWORDS: &[Keyword<Instance>] = &[
     idle("linkbeat_use_polling", "the kernel tells when a carrier goes"),
     idle("lower_prio_no_advert", WINNER),
     idle("skip_check_adv_addr", LISTS),
+    idle("thread_timer_expired", LATE),
+    idle("timer_expired_backup", LATE),
     later("lvs_sync_daemon_interface"),
     later("no_virtual_ipaddress"),
-    later("notify_master_rx_lower_pri"),
     later("smtp_alert"),
     later("track_src_ip"),
     later("unicast_fault_no_peer"),
@@ -236,7 +242,7 @@ pub(crate) const KEYWORDS: &[Keyword<Instance>] = &[
 ];
 
 /// What may be said for all instances.
-const OF_ALL: &str = "that of `global_defs`";
+pub(super) const OF_ALL: &str = "that of `global_defs`";
 const GONE: &str = "[\"<command>\" [<user> [<group>]]]";
 const IPS: &str = "the virtual IPs";
 const EXCLUDED: &str = "virtual IPs that adverts do not name";

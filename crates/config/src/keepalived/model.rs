@@ -188,5 +188,7 @@ pub struct SyncGroup {
     pub tracking_weight: bool,
     /// As written: [`Keepalived`] knows the user where none is named.
     pub notify: Notify,
+    /// `notify_priority_changes`, of its instances that do not say.
+    pub says_priority: Option<bool>,
     pub span: Span,
 }

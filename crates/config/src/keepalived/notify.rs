@@ -16,6 +16,7 @@ pub(super) const READER: &str = "started with the path of the pipe as its last a
 
 pub(super) const EVERY: &str =
     "run at each of these changes, with `INSTANCE`, name, state and priority as more arguments";
+pub(super) const RIVAL: &str = "run when a weaker router says that it holds the address while this one does; pipes are told in any case";
 pub(super) const PRIORITY: &str = "pipes are told of changes of the priority";
 
 /// The first one counts, as with keepalived.
@@ -71,7 +72,9 @@ impl Keepalived {
     /// What is told of an instance: with the user and the rules of `global_defs` where it says none.
     pub(crate) fn notify_of(&self, instance: &Instance) -> Notify {
         let mut notify = instance.notify.clone();
-        notify.priority_changes = instance.says_priority.unwrap_or(self.global.says_priority);
+        let of_group = self.sync_group(&instance.name).and_then(|group| group.says_priority);
+        let says = instance.says_priority.or(of_group);
+        notify.priority_changes = says.unwrap_or(self.global.says_priority);
         notify.programs().flatten().for_each(|program| self.global.settle(program));
         notify
     }

@@ -9,8 +9,8 @@ use super::expand::{self, Files, Node};
 use super::fixed::BLOCKS;
 use super::sync::SYNC_GROUP;
 use super::{
-    Instance, Keepalived, ScriptBlock, State, Track, bfd, delays, family, instance, protocol,
-    rules, sync, vmac, watch, words,
+    Instance, Keepalived, ScriptBlock, State, Track, bfd, delays, family, fixed, instance,
+    protocol, rules, sync, vmac, watch, words,
 };
 use crate::diagnostic::{Diagnostic, is_hopeless, limit};
 use crate::guess;
@@ -55,6 +55,7 @@ pub(crate) fn parse(
     watch::verify(&read, &mut found);
     bfd::verify(&read, &mut found);
     delays::verify(&read, &mut found);
+    fixed::verify(&read, &mut found);
     for finding in found {
         findings.push(finding.in_file(file));
     }

@@ -69,7 +69,8 @@ impl Piece {
         (Span::new(start, (start + 1).min(part.span.end.max(start))), true)
     }
 
-    fn push(&mut self, byte: u8, (span, is_literal): (Span, bool)) {
+    /// A run of bytes of one origin.
+    fn push(&mut self, run: &[u8], span: Span, is_literal: bool) {
         match self.parts.last_mut() {
             Some(last) if is_literal && last.is_literal && last.span.end == span.start => {
                 last.span.end = span.end;
@@ -77,19 +78,34 @@ impl Piece {
             Some(last) if !is_literal && !last.is_literal && last.span == span => {}
             _ => self.parts.push(Part { from: self.text.len(), span, is_literal }),
         }
-        self.text.push(byte);
+        self.text.extend_from_slice(run);
     }
 
-    /// These bytes of another one.
+    /// These bytes of another one, run by run: a line can be as long as a file.
     pub(super) fn add(&mut self, other: &Self, from: usize, to: usize) {
-        for at in from..to.min(other.len()) {
-            self.push(other.text[at], other.origin(at));
+        let (mut at, to) = (from, to.min(other.len()));
+        let mut number = other.parts.partition_point(|part| part.from <= from).saturating_sub(1);
+        while at < to
+            && let Some(part) = other.parts.get(number)
+        {
+            number += 1;
+            let end = other.parts.get(number).map_or(other.len(), |next| next.from).min(to);
+            let span = if part.is_literal {
+                let start = part.span.start + (at - part.from);
+                Span::new(start, start + (end - at))
+            } else {
+                part.span
+            };
+            self.push(&other.text[at..end], span, part.is_literal);
+            at = end;
         }
     }
 
     /// Bytes that stand for what is at `span`.
     pub(super) fn add_value(&mut self, value: &[u8], span: Span) {
-        value.iter().for_each(|byte| self.push(*byte, (span, false)));
+        if !value.is_empty() {
+            self.push(value, span, false);
+        }
     }
 
     pub(super) fn cut(&self, from: usize, to: usize) -> Self {
@@ -109,30 +125,29 @@ impl Piece {
     /// Without comment, escapes of its signs and blanks around it; a `\` at its end stays.
     pub(super) fn without_comment(&self) -> Self {
         let (mut kept, mut is_quoted, mut comment) = (Self::default(), false, None);
-        let (mut at, mut goes_on) = (0, false);
+        // What is kept from here on is not copied yet.
+        let (mut run, mut at, mut goes_on) = (0, 0, false);
         while let Some(byte) = self.text.get(at).copied() {
-            let is_sign = matches!(byte, b'#' | b'!');
             match byte {
-                b'\\' if at + 1 == self.len() => goes_on = true,
                 b'\\' => {
-                    let next = self.text[at + 1];
-                    let is_escape = !is_quoted && matches!(next, b'#' | b'!');
-                    kept.add(self, if is_escape { at + 1 } else { at }, at + 2);
+                    let next = self.text.get(at + 1);
+                    goes_on = next.is_none();
+                    let is_escape = !is_quoted && matches!(next, Some(b'#' | b'!'));
+                    if goes_on || is_escape {
+                        kept.add(self, run, at);
+                        run = at + 1;
+                    }
                     at += 1;
                 }
-                b'"' if comment.is_none() => {
-                    is_quoted = !is_quoted;
-                    kept.add(self, at, at + 1);
+                b'"' if comment.is_none() => is_quoted = !is_quoted,
+                b'#' | b'!' if !is_quoted && comment.is_none() => {
+                    comment = Some(kept.len() + (at - run));
                 }
-                _ => {
-                    if is_sign && !is_quoted && comment.is_none() {
-                        comment = Some(kept.len());
-                    }
-                    kept.add(self, at, at + 1);
-                }
+                _ => {}
             }
             at += 1;
         }
+        kept.add(self, run, self.len());
         let mut kept = kept.cut(0, comment.unwrap_or(kept.len())).trimmed();
         if goes_on {
             kept.add(self, self.len() - 1, self.len());

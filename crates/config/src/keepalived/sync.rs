@@ -1,7 +1,7 @@
 //! Keywords of `vrrp_sync_group`, and what its instances have of it.
 
-use super::instance::{TRACKED, entries, tracks};
-use super::{Instance, Keepalived, SyncGroup, Track, notify};
+use super::instance::{OF_ALL, TRACKED, entries, tracks};
+use super::{Instance, Keepalived, SyncGroup, Track, notify, protocol};
 use crate::diagnostic::Diagnostic;
 use crate::guess;
 use crate::keyword::{Keyword, later, now};
@@ -69,12 +69,18 @@ pub(crate) const SYNC_GROUP: &[Keyword<SyncGroup>] = &[
     now("notify_stop", notify::COMMAND, "", "run at the end of the node", |group, line| {
         notify::once(&mut group.notify.stop, line)
     }),
+    now("notify_priority_changes", "[true|false]", OF_ALL, PRIORITY, |group, line| {
+        group.says_priority = Some(protocol::yes_or_no(line)?);
+        Ok(())
+    }),
     later("notify_deleted"),
-    later("notify_priority_changes"),
     later("smtp_alert"),
 ];
 
+/// Who owns the address, whatever it tracks.
+const OWNER: u8 = 255;
 const EVERY: &str = "run at each of these, with `GROUP`, name, state and 0 as more arguments";
+const PRIORITY: &str = "of its instances that do not say";
 const OF_EACH: &str = "of each of its instances";
 const WEIGHTS: &str = "weights that its instances have of their own count as well";
 
@@ -89,6 +95,7 @@ pub(super) fn new(name: Word) -> SyncGroup {
         track_bfds: Vec::new(),
         tracking_weight: false,
         notify: Notify::default(),
+        says_priority: None,
         span: name.span,
     }
 }
@@ -116,18 +123,55 @@ impl Keepalived {
         (scripts, interfaces)
     }
 
-    /// Of what an instance tracks, and its group.
-    pub(crate) fn with_group(
-        &self,
-        instance: &Instance,
-        of: fn(&Instance) -> &Vec<Track>,
-        of_group: fn(&SyncGroup) -> &Vec<Track>,
-    ) -> Vec<Track> {
-        let mut all = of(instance).clone();
+    /// The same of processes, whose weights count in any case.
+    pub(crate) fn tracked_processes(&self, instance: &Instance) -> Vec<Track> {
+        let mut all = instance.track_processes.clone();
         if let Some(group) = self.sync_group(&instance.name) {
-            add(&mut all, of_group(group));
+            add(&mut all, &group.track_processes);
         }
         all
+    }
+
+    /// The same of files. Where weights do not count, the weight 1, which is that of a file that is written without one, is none: any number but 0
+    /// takes the address. With another one the file is not looked at.
+    pub(crate) fn tracked_files(&self, instance: &Instance) -> Vec<Track> {
+        let mut all = instance.track_files.clone();
+        if self.ignores_weights(instance) {
+            all.retain(|track| matches!(self.file_weight(track), 0 | 1));
+            all.iter_mut().for_each(|track| track.weight = Some(0));
+        }
+        if let Some(group) = self.sync_group(&instance.name) {
+            add(&mut all, &group.track_files);
+        }
+        all
+    }
+
+    /// The same of ways. Where weights do not count, one that has a weight is not looked at.
+    pub(crate) fn tracked_ways(&self, instance: &Instance) -> Vec<Track> {
+        let mut all = instance.track_bfds.clone();
+        if self.ignores_weights(instance) {
+            all.retain(|track| self.way_weight(track) == 0);
+        }
+        if let Some(group) = self.sync_group(&instance.name) {
+            add(&mut all, &group.track_bfds);
+        }
+        all
+    }
+
+    /// Whether weights of what an instance tracks by itself do not count: it is held together with others, or is its address's owner.
+    fn ignores_weights(&self, instance: &Instance) -> bool {
+        let group = self.sync_group(&instance.name);
+        group.is_some_and(|group| !group.tracking_weight) || instance.priority == OWNER
+    }
+
+    fn file_weight(&self, track: &Track) -> i32 {
+        let block = self.files.iter().find(|block| block.file.name == track.name);
+        track.weight.map(i32::from).or_else(|| block.map(|it| it.file.weight)).unwrap_or_default()
+    }
+
+    fn way_weight(&self, track: &Track) -> i16 {
+        let block = self.bfds.iter().find(|block| block.session.name == track.name);
+        track.weight.or_else(|| block.map(|block| block.weight)).unwrap_or_default()
     }
 
     /// Of a script.
@@ -198,21 +242,42 @@ fn members(read: &Keepalived, at: usize, group: &SyncGroup, found: &mut Vec<Diag
 
 /// Weights that are written and do not count.
 fn ignored(read: &Keepalived, instance: &Instance, found: &mut Vec<Diagnostic>) {
-    let Some(group) = read.sync_group(&instance.name).filter(|group| !group.tracking_weight) else {
-        return;
+    let group = read.sync_group(&instance.name).filter(|group| !group.tracking_weight);
+    let is_owner = instance.priority == OWNER;
+    let name = &instance.name;
+    let (code, because, help) = match group {
+        Some(group) => (
+            "sync-group",
+            format!("`{name}` is in the sync group `{}`", group.name),
+            "write it in the group, or `sync_group_tracking_weight` there",
+        ),
+        None if is_owner => (
+            "owner-weight",
+            format!("`{name}` owns its address (priority 255)"),
+            "write `weight 0`, or a lower priority",
+        ),
+        None => return,
     };
     let mut tell = |track: &Track, what: &str| {
-        let message = format!(
-            "`{}` has a weight, and `{}` is in the sync group `{}`: {what}",
-            track.name, instance.name, group.name
-        );
-        let finding = Diagnostic::warning(track.span, "sync-group", message);
-        found.push(finding.help("write it in the group, or `sync_group_tracking_weight` there"));
+        let message = format!("`{}` has a weight, and {because}: {what}", track.name);
+        found.push(Diagnostic::warning(track.span, code, message).help(help));
     };
-    for track in instance.track_scripts.iter().filter(|track| read.has_weight(track)) {
-        tell(track, "the script is not looked at");
+    if group.is_some() {
+        for track in instance.track_scripts.iter().filter(|track| read.has_weight(track)) {
+            tell(track, "the script is not looked at");
+        }
+        for track in instance.track_interfaces.iter().filter(|track| !track.is_fatal()) {
+            tell(track, "the address goes with its carrier");
+        }
     }
-    for track in instance.track_interfaces.iter().filter(|track| !track.is_fatal()) {
-        tell(track, "the address goes with its carrier");
+    for track in &instance.track_files {
+        match read.file_weight(track) {
+            0 => {}
+            1 => tell(track, "any number but 0 takes the address"),
+            _ => tell(track, "the file is not looked at"),
+        }
+    }
+    for track in instance.track_bfds.iter().filter(|track| read.way_weight(track) != 0) {
+        tell(track, "the way is not looked at");
     }
 }

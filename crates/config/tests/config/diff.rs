@@ -47,7 +47,9 @@ unicast = true
 interface = "eth7"
 source = "10.79.0.44"
 advert_interval = "2s"
-track_interfaces = ["eth8"]
+track_interfaces = ["eth8", { name = "eth1", weight = -2, reverse = true }, { name = "eth2", reverse = true }]
+track_processes = ["nginx", { process = ["/bin/one", "-x"], match = "partial", least = 2, most = 4, up_delay = "1s", down_delay = "2s", weight = 4, reverse = true }]
+track_files = ["/run/drain", { file = "/run/load1", weight = 2, reverse = true }]
 
 [vip.signed]
 address = "10.79.0.38"
@@ -101,7 +103,13 @@ global_defs {
 }
 net_namespace blue
 static_ipaddress {
-    10.1.0.1/24 label one
+    10.1.0.1/24 label one track_group all
+}
+track_group all {
+    group {
+        one
+        signed
+    }
 }
 static_routes {
     10.2.0.0/24 dev eth1
@@ -141,6 +149,7 @@ vrrp_instance one {
     virtual_router_id 51
     priority 150
     advert_int 2
+    notify_master_rx_lower_pri \"/bin/other 1\" nobody
     virtual_ipaddress {
         10.0.0.9/24 dev eth1 label eth1:v brd 10.0.0.255
         10.0.0.8

@@ -32,6 +32,7 @@ mod skip;
 mod store;
 mod strict;
 mod together;
+mod tracked;
 mod travel;
 mod v6;
 mod version;

@@ -29,7 +29,7 @@ fn read(global: &str, lines: &str) -> (Notify, (Vec<Fifo>, bool), Vec<String>) {
 #[test]
 fn each_state_has_its_program_and_whom_it_runs_as() {
     let lines = "notify_master \"/m 'one word' two\" nobody nogroup; notify_backup /b; notify_fault /f nobody; \
-                 notify_stop \"/s\"; notify_deleted; notify \"/every one\"; notify_priority_changes";
+                 notify_stop \"/s\"; notify_master_rx_lower_pri /r; notify_deleted; notify \"/every one\"; notify_priority_changes";
     let (notify, fifos, messages) = read("script_user root daemon", lines);
     let root = Some(("root", Some("daemon")));
     let expected = Notify {
@@ -39,6 +39,7 @@ fn each_state_has_its_program_and_whom_it_runs_as() {
         fault: program("/f", Some(("nobody", None))),
         stop: program("/s", root),
         deleted: None,
+        weaker_rival: program("/r", root),
         says_deleted: true,
         priority_changes: true,
     };

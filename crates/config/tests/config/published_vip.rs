@@ -216,6 +216,7 @@ fn the_published_keepalived_block_is_parsed_completely() {
                             fault: None,
                             stop: None,
                             deleted: None,
+                            weaker_rival: None,
                             says_deleted: false,
                             priority_changes: false,
                         },

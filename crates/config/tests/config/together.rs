@@ -155,6 +155,18 @@ fn a_group_of_nothing_of_one_and_of_what_is_elsewhere_are_told() {
     );
 }
 
+#[test]
+fn pipes_are_told_of_priorities_as_the_instance_its_group_or_the_file_says() {
+    let says = |of_a: &str, of_group: &str| {
+        let text = file(of_a, &format!("group {{\n a\n b\n}}\n{of_group}"));
+        let vips = read(text, expect![[""]]);
+        vips.iter().map(|vip| vip.notify.priority_changes).collect::<Vec<_>>()
+    };
+    assert_eq!(says("", ""), [false, false]);
+    assert_eq!(says("", "notify_priority_changes\n"), [true, true]);
+    assert_eq!(says(" notify_priority_changes off\n", "notify_priority_changes\n"), [false, true]);
+}
+
 fn cluster(one: &str, two: &str, expected: Expect) -> Vec<Option<String>> {
     let vip = |name: &str, id: u8, keys: &str| {
         format!("[vip.{name}]\naddress = \"10.0.0.{id}\"\nrouter_id = {id}\n{keys}\n")
@@ -235,4 +247,49 @@ fn processes_files_and_ways_of_a_group_are_of_all_its_instances() {
     let source = Source { path: "keepalived.conf".to_owned(), text };
     let (_, found) = keepalived::parse(&source, 0);
     assert_eq!(found.len(), 1, "{found:?}");
+}
+
+/// As keepalived 2.2.7: the weight 1 of a file is no weight, with another one it is not looked at, and no way that weighs is;
+/// weights of processes count.
+#[test]
+fn own_weights_of_files_and_ways_do_not_count_in_a_group_and_those_of_processes_do() {
+    let tracked = "vrrp_track_process p {\n process haproxy\n}\nvrrp_track_file one {\n file /run/one\n}\n\
+                   vrrp_track_file two {\n file /run/two\n weight 2\n}\nvrrp_track_file none {\n file /run/none\n weight 0\n}\n\
+                   bfd_instance w {\n neighbor_ip 10.0.0.1\n}\nbfd_instance x {\n neighbor_ip 10.0.0.2\n weight 5\n}\n";
+    let of_a = " track_process {\n p weight 7\n }\n track_file {\n one\n two\n none weight 0 reverse\n }\n track_bfd {\n w\n x\n }\n";
+    let group = "group {\n a\n b\n}\ntrack_file {\n two\n}\n";
+    let of = |of_a: &str, group: &str| {
+        let text = tracked.to_owned() + &file(of_a, group);
+        let source = Source { path: "keepalived.conf".to_owned(), text };
+        let (read, findings) = keepalived::parse(&source, 0);
+        let vips = effective_vips(None, Some(&read), None, false, &|_| None).unwrap();
+        let a = &vips[0];
+        let files = a.track_files.iter().map(|it| (it.name.clone(), it.weight, it.reversed));
+        let ways = a.track_bfds.iter().map(|it| it.session.name.clone());
+        let told: Vec<String> = findings.into_iter().map(|it| it.message).collect();
+        let processes: Vec<i16> = a.track_processes.iter().map(|it| it.weight).collect();
+        (files.collect::<Vec<_>>(), ways.collect::<Vec<_>>(), processes, told)
+    };
+    let name = |name: &str, weight: i32, reversed: bool| (name.to_owned(), weight, reversed);
+    let (files, ways, processes, told) = of(of_a, group);
+    // The group's own weight counts, of what the instance does not track itself any more.
+    assert_eq!(files, [name("one", 0, false), name("none", 0, true), name("two", 2, false)]);
+    assert_eq!((ways, processes), (vec!["w".to_owned()], vec![7]));
+    let why = "has a weight, and `a` is in the sync group `router`";
+    assert_eq!(
+        told,
+        [
+            format!("`one` {why}: any number but 0 takes the address"),
+            format!("`two` {why}: the file is not looked at"),
+            format!("`x` {why}: the way is not looked at"),
+        ]
+    );
+    let (files, ways, _, told) = of(of_a, &format!("{group}sync_group_tracking_weight\n"));
+    assert_eq!(files, [name("one", 1, false), name("two", 2, false), name("none", 0, true)]);
+    assert_eq!((ways.len(), told), (2, vec![]));
+    // So it is with the owner of an address, who has no weights at all.
+    let owner = format!(" priority 255\n{of_a}");
+    let (files, ways, ..) = of(&owner, "group {\n b\n}\n");
+    assert_eq!(files, [name("one", 0, false), name("none", 0, true)]);
+    assert_eq!(ways, ["w"]);
 }

@@ -107,8 +107,8 @@ fn what_is_static_has_a_device_and_programs_of_start_and_end_have_a_user_and_a_l
     assert_eq!(
         told,
         [
-            "11:20 note `track_group` of an address is not run yet",
             "12:2 note `use_vmac` of a static address is not run yet",
+            "11:32 there is no `track_group x`",
         ]
     );
     let fixed = effective_fixed(Some(&read));
@@ -126,4 +126,19 @@ fn what_is_static_has_a_device_and_programs_of_start_and_end_have_a_user_and_a_l
         (end.timeout, read.global.startup_delay),
         (Duration::from_secs(3), Duration::from_millis(5500))
     );
+}
+
+#[test]
+fn instances_of_a_track_group_need_the_devices_of_what_is_static_and_in_it() {
+    let fixed = "static_ipaddress {\n 10.0.0.1/24 track_group one\n 10.0.0.2 dev eth1 track_group two\n}\n\
+                 static_routes {\n 10.7.0.0/16 via 10.0.0.9 dev eth2 track_group one\n 10.8.0.0/16 via 10.0.0.9 track_group one\n}\n\
+                 static_rules {\n from 10.7.0.0/16 iif eth3 table 7 preference 3 track_group one\n}\n\
+                 track_group one {\n group {\n a\n }\n}\ntrack_group two {\n group {\n b\n }\n}\n";
+    let text = format!("{INSTANCE} track_interface {{\n eth2\n eth9\n }}\n}}\n{fixed}");
+    let (read, told) = read(&text);
+    let vips = effective_vips(None, Some(&read), None, false, &|_| None).unwrap();
+    assert_eq!(vips[0].track_interfaces, ["eth2", "eth9", "eth0", "eth3"]);
+    assert_eq!(told.len(), 2, "{told:?}");
+    assert!(told[0].ends_with("warning nothing is followed of what names no device"), "{told:?}");
+    assert!(told[1].ends_with("there is no `vrrp_instance b`"), "{told:?}");
 }

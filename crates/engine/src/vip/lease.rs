@@ -201,6 +201,11 @@ pub enum Fact {
         index: usize,
         passed: bool,
     },
+    /// One of `track_files`, as [`crate::vip::Input::Measure`].
+    Measure {
+        index: usize,
+        weight: i16,
+    },
     /// 0: the interface of the instance; `n`: `track_interfaces[n - 1]`.
     Carrier {
         interface: usize,
@@ -431,6 +436,7 @@ impl VipLease {
         let Some(seat) = self.seats.get_mut(vip) else { return };
         match fact {
             Fact::Script { index, passed } => seat.facts().script(index, passed),
+            Fact::Measure { index, weight } => seat.facts().measure(index, weight),
             Fact::Carrier { interface, up } => seat.facts().carrier(interface, up),
             Fact::NoDevice { interface } => seat.facts().no_device(interface),
             Fact::Network => drop(seat.facts().network()),

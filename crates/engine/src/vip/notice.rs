@@ -62,6 +62,10 @@ pub enum Input<'a> {
         state: State,
         priority: u8,
     },
+    /// A weaker router says that it holds it, and this node goes on.
+    Rival {
+        name: &'a str,
+    },
     /// A program ended, or could not be started.
     Ended {
         run: u32,
@@ -136,6 +140,12 @@ impl Notices {
                 if let Some(lane) = self.lanes.iter_mut().find(is_it) {
                     lane.is(state, priority, out);
                     self.regroup(name, out);
+                }
+            }
+            Input::Rival { name } => {
+                let is_it = |lane: &&mut Lane| lane.members.is_empty() && lane.name == name;
+                if let Some(lane) = self.lanes.iter_mut().find(is_it) {
+                    lane.meets_rival(out);
                 }
             }
             Input::Ended { run } => {
@@ -323,15 +333,31 @@ impl Lane {
         let every = notify.every.iter().map(|program| (program.clone(), arguments.to_vec()));
         let jobs: Vec<_> = own.chain(every).collect();
         for (program, arguments) in jobs {
-            // What is true now is worth more than what was.
-            if self.waiting.len() == WAITING
-                && let Some(Job { program, .. }) = self.waiting.pop_front()
-            {
-                out.push(Action::Lose { name: self.name.clone(), program });
-            }
-            self.waiting.push_back(Job { program, arguments });
+            self.wait(program, arguments, out);
         }
         out.push(Action::Say(self.line(word, priority)));
+    }
+
+    /// Of one that is held, as keepalived tells it: its own program without arguments, and the pipes.
+    fn meets_rival(&mut self, out: &mut Vec<Action>) {
+        let Some((State::Master, priority)) = self.told else { return };
+        // One that waits already says the same, and rivals speak often: words of states are not lost for that.
+        let waits = |program: &Program| self.waiting.iter().any(|job| job.program == *program);
+        let program = self.notify.weaker_rival.clone().filter(|program| !waits(program));
+        if let Some(program) = program {
+            self.wait(program, Vec::new(), out);
+        }
+        out.push(Action::Say(self.line("MASTER_RX_LOWER_PRI", priority)));
+    }
+
+    fn wait(&mut self, program: Program, arguments: Vec<String>, out: &mut Vec<Action>) {
+        // What is true now is worth more than what was.
+        if self.waiting.len() == WAITING
+            && let Some(Job { program, .. }) = self.waiting.pop_front()
+        {
+            out.push(Action::Lose { name: self.name.clone(), program });
+        }
+        self.waiting.push_back(Job { program, arguments });
     }
 
     fn line(&self, word: &str, priority: u8) -> String {

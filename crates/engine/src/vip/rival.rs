@@ -1,5 +1,6 @@
 //! What follows from the word of somebody who holds, or held.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use base::Time;
@@ -20,7 +21,7 @@ impl Vip {
             self.search = Search::OVER;
         }
         let until = now + self.skew();
-        let (living, echo) = (self.interval * 2, self.at_most(ECHO));
+        let living = self.interval * 2;
         match &mut self.state {
             // Somebody of the group has it, and nobody else.
             State::Fault if from.priority > 0 => self.facts.taken_until(Time::ZERO),
@@ -51,16 +52,31 @@ impl Vip {
                 // §6.4.2).
             }
             State::Master { since, heir_of, .. } => {
-                let echo = now.since(*since) < echo
-                    && heir_of.is_some_and(|node| self.peers.owns(node, from.address));
+                let (since, heir_of) = (*since, *heir_of);
                 if from.priority == 0 {
                     // It let go of what clients may have found at it.
                     self.answer(now, out);
-                } else if !echo {
+                } else if !self.is_echo(now, since, heir_of, from.address) {
                     self.settle(now, from, interval, out);
                 }
             }
         }
+    }
+
+    /// Whether a router that says of itself that it holds the address, by an advert that was obeyed, is weaker than this
+    /// node, which holds it and goes on.
+    #[must_use]
+    pub fn outdoes(&self, now: Time, source: IpAddr, priority: u8) -> bool {
+        let State::Master { since, heir_of, .. } = self.state else { return false };
+        priority > 0
+            && !self.is_echo(now, since, heir_of, source)
+            && Rank { priority, address: source } <= self.rank()
+    }
+
+    /// What the node said that named this one, before it let go.
+    fn is_echo(&self, now: Time, since: Time, heir_of: Option<u16>, source: IpAddr) -> bool {
+        now.since(since) < self.at_most(ECHO)
+            && heir_of.is_some_and(|node| self.peers.owns(node, source))
     }
 
     /// Two masters: both act, in an order that ends with the winner's gratuitous ARP.

@@ -223,6 +223,14 @@ impl Facts {
         self.first(now, |fact| fact != Some(true))
     }
 
+    /// Which of the scripts, and of what comes after them, have no weight and are not good as far as was told: one bit each,
+    /// of the first 64.
+    pub(super) fn failed(&self) -> u64 {
+        let all = self.scripts.iter().take(64).enumerate();
+        let bad = all.filter(|(_, script)| script.weight == 0 && script.up == Some(false));
+        bad.fold(0, |bits, (at, _)| bits | 1 << at)
+    }
+
     fn first(&self, now: Time, bad: impl Fn(Option<bool>) -> bool) -> Option<Cause> {
         let mut fatal = self.scripts.iter().filter(|script| script.weight == 0);
         if self.dead {
@@ -362,8 +370,10 @@ mod tests {
             facts.measure(0, weight);
             assert_eq!((facts.weigh(100), facts.fault(Time::ZERO)), (priority, fault), "{weight}");
         }
+        assert_eq!(facts.failed(), 0);
         facts.measure(0, -254);
         assert_eq!((facts.weigh(100), facts.objection(Time::ZERO)), (100, Some(Cause::Script)));
+        assert_eq!(facts.failed(), 1);
         facts.measure(0, 1);
         assert_eq!((facts.weigh(100), facts.objection(Time::ZERO)), (101, None));
         facts.measure(9, 1);

@@ -135,6 +135,7 @@ impl Picture {
             | Report::Adverts(_)
             | Report::VipProcess(_)
             | Report::Silence { .. }
+            | Report::Rival { .. }
             | Report::Counts(_)
             | Report::Duty(_)
             | Report::Proven(_)

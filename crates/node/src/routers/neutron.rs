@@ -196,6 +196,41 @@ mod tests {
     }
 
     #[test]
+    fn a_state_is_written_into_its_file_and_never_behind_a_link() {
+        use std::fs;
+        let folder = std::env::temp_dir().join(format!("outlast-state-{}", std::process::id()));
+        fs::create_dir(&folder).unwrap();
+        let watch = WatchEntry {
+            pid: 0,
+            router: "4f1c".to_owned(),
+            folder: folder.display().to_string(),
+            interface: "ha-1".to_owned(),
+            cidr: "169.254.0.1/24".to_owned(),
+            agent: String::new(),
+            owner: None,
+            told: None,
+        };
+        let (state, other) = (folder.join("state"), folder.join("other"));
+        for word in ["primary", "backup"] {
+            write_state(&watch, word).unwrap();
+            assert_eq!(fs::read_to_string(&state).unwrap(), word);
+        }
+        // Whoever owns the folder would have root write into a file of his choice, or make one.
+        for there in [Some("precious"), None] {
+            fs::remove_file(&state).unwrap();
+            let _absent = fs::remove_file(&other);
+            if let Some(text) = there {
+                fs::write(&other, text).unwrap();
+            }
+            std::os::unix::fs::symlink(&other, &state).unwrap();
+            let refused = write_state(&watch, "primary").unwrap_err();
+            assert_eq!(refused.raw_os_error(), Some(rustix::io::Errno::LOOP.raw_os_error()));
+            assert_eq!(fs::read_to_string(&other).ok().as_deref(), there);
+        }
+        fs::remove_dir_all(&folder).unwrap();
+    }
+
+    #[test]
     fn another_answer_than_200_is_none() {
         for answer in ["HTTP/1.1 500 Oh\r\n\r\n", "SSH-2.0-OpenSSH_9.2\r\n", "HTTP"] {
             assert!(asked(answer).0.is_err(), "{answer}");

@@ -492,3 +492,6 @@ fn note_that_it_gave_up(kept: &Kept) {
     // Without the note each waits for itself.
     let _unnoted = sys::process::stand_in::note(&kept.turn, &sys::clock::wall_ms().to_string());
 }
+
+#[cfg(test)]
+mod tests;

@@ -16,6 +16,7 @@ use super::children::Child;
 use super::dashboard::Dashboard;
 use super::dump::{Dump, Dumps};
 use super::facts::Facts;
+use super::fixed::Watch;
 use super::ground;
 use super::lives::{Lives, Trouble};
 use super::lock::{self, Lock};
@@ -166,6 +167,7 @@ impl Supervisor {
             dumps: Dumps::default(),
             facts,
             told: Told::default(),
+            fixed: Watch::default(),
             lives,
             rescue,
             gate: None,

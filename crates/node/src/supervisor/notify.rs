@@ -14,7 +14,7 @@ use engine::vip::notice::{Action, Input, Notices, State};
 use sys::poll::Interest;
 use sys::process::{Child, SIGKILL, SIGTERM, SpawnOptions};
 
-use super::{NOTICE, Supervisor, token};
+use super::{NOTICE, Slot, Supervisor, token};
 use crate::vip::scripts::{self, User};
 
 /// What is told, and who is being told.
@@ -169,6 +169,17 @@ impl Supervisor {
             VipRole::Fault => State::Fault,
         };
         self.notify(Input::Is { name: &name, state, priority });
+    }
+
+    /// A weaker router says that it holds an address, too, which this node does by the file in force.
+    pub(super) fn notify_of_rival(&mut self, slot: Slot, instance: u16) {
+        let leaves = self.children.get(&slot).is_none_or(|child| child.leaving);
+        if self.ended_by.is_some() || leaves {
+            return;
+        }
+        let Some(vip) = self.plan.vips.get(usize::from(instance)) else { return };
+        let name = vip.name.clone();
+        self.notify(Input::Rival { name: &name });
     }
 
     pub(super) fn notify(&mut self, input: Input<'_>) {

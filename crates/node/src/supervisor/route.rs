@@ -36,6 +36,7 @@ impl Supervisor {
             Report::Counts(counts) => self.counted(&counts),
             Report::Adverts(news) => self.learn_for_agent(Change::Adverts(news)),
             Report::Silence { node, silent } if kind == Kind::Vip => self.silence(node, silent),
+            Report::Rival { instance } if kind == Kind::Vip => self.notify_of_rival(slot, instance),
             Report::VipProcess(told) => self.learn_for_agent(Change::VipProcess(told)),
             // Only the one that serves checks; a draining one's last word is old.
             Report::Servers(servers) if self.active() == Some(slot) => {
@@ -74,6 +75,7 @@ impl Supervisor {
             | Report::References(_)
             | Report::Coordinates(_)
             | Report::Silence { .. }
+            | Report::Rival { .. }
             | Report::Move { .. }
             | Report::Anywhere { .. }
             | Report::Use { .. }

@@ -1,6 +1,7 @@
 //! What arrives at the sockets, and what is told of that which was not obeyed.
 
 use std::net::IpAddr;
+use std::time::Duration;
 
 use api::{Event, RefusedAdvert, RefusedAdverts, Report};
 use base::Time;
@@ -9,6 +10,9 @@ use engine::vip::refusals::{Addressee, Refusal, Refused};
 
 use super::Driver;
 use super::wire::{self, Heard};
+
+/// Between two words of a weaker router: whoever floods this node with adverts does not flood who is told of them.
+const RIVAL_AGAIN: Duration = Duration::from_millis(10);
 
 impl Driver<'_> {
     /// A batch at most in one turn of the socket; what comes faster than that waits, or is thrown away by the
@@ -45,6 +49,7 @@ impl Driver<'_> {
                     && after.obeyed > before.obeyed
                 {
                     self.instances[number].note_obeyed(advert.priority);
+                    self.note_rival(number, heard.source(), advert.priority);
                 }
                 for refusal in after.refusals_since(&before) {
                     self.refuse(Addressee::Vip(key), refusal, heard.source());
@@ -64,6 +69,18 @@ impl Driver<'_> {
         if let Some((interface, refusal)) = heard.nobodys().filter(|_| nobodys) {
             let interface = self.wire.shown(interface);
             self.refuse(Addressee::Interface(interface), refusal, heard.source());
+        }
+    }
+
+    /// Whoever is told of weaker routers that say that they hold the address, too, is told by the supervisor.
+    fn note_rival(&mut self, number: usize, source: Option<IpAddr>, priority: u8) {
+        let now = sys::clock::now();
+        let instance = &mut self.instances[number];
+        let is_weaker = |source| instance.machine.outdoes(now, source, priority);
+        if now >= instance.rival_again_at && source.is_some_and(is_weaker) {
+            instance.rival_again_at = now + RIVAL_AGAIN;
+            let report = Report::Rival { instance: instance.number };
+            self.tell(&report);
         }
     }
 

@@ -24,6 +24,7 @@ pub(super) mod keep_out;
 mod renamed;
 mod seat;
 mod speakers;
+mod tracked;
 
 pub(super) use seat::Seat;
 
@@ -80,6 +81,8 @@ pub(super) struct Instance {
     pub(super) taking: Option<Taking>,
     /// When an advert was obeyed last.
     pub(super) heard_at: Time,
+    /// Nobody is told of a weaker router before.
+    pub(super) rival_again_at: Time,
     /// Routes and rules that the kernel did not take, or keeps, and what of them was told.
     pub(super) routes_refused: String,
     pub(super) routes_told: String,
@@ -149,6 +152,7 @@ impl Instance {
             disabled_scripts,
             taking: None,
             heard_at: Time::ZERO,
+            rival_again_at: Time::ZERO,
             routes_refused: String::new(),
             routes_told: String::new(),
             put_back: PutBack::default(),

@@ -230,9 +230,8 @@ fn input<'a>(vip: usize, input: Input<'a>) -> Option<lease::Input<'a>> {
         Input::AddressLost => Some(lease::Input::AddressLost { vip }),
         Input::Stop => Some(lease::Input::Stop),
         Input::Timeout => Some(lease::Input::Timeout),
-        // Only keepalived's language has tracked files, and no vip lease.
-        Input::Measure { .. }
-        | Input::Advert { .. }
+        Input::Measure { index, weight } => fact(Fact::Measure { index, weight }),
+        Input::Advert { .. }
         | Input::Hello { .. }
         | Input::HandOver(_)
         | Input::InUse { .. }
@@ -389,8 +388,10 @@ impl Driver<'_> {
         let number = *all.instances.get(seat)?;
         let (view, heir) = (all.machine.view(seat)?, all.machine.heir(seat));
         let (objection, votes) = (all.machine.objection(seat), all.machine.votes());
+        let failed = all.machine.failed(seat);
         if let Some(seat) = &mut self.instances[number].seat {
             (seat.view, seat.heir, seat.objection, seat.votes) = (view, heir, objection, votes);
+            seat.failed = failed;
         }
         Some(number)
     }

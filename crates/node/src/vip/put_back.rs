@@ -19,14 +19,14 @@ const NAMED: usize = 4;
 
 /// What was put back and is not told yet.
 #[derive(Debug, Default)]
-pub(super) struct PutBack {
+pub(crate) struct PutBack {
     what: Vec<String>,
     times: u32,
     told_at: Option<Time>,
 }
 
 impl PutBack {
-    pub(super) fn note(&mut self, what: impl IntoIterator<Item = String>) {
+    pub(crate) fn note(&mut self, what: impl IntoIterator<Item = String>) {
         for what in what {
             self.times = self.times.saturating_add(1);
             if !self.what.contains(&what) {
@@ -35,8 +35,14 @@ impl PutBack {
         }
     }
 
+    /// When something is to be told, if something is.
+    pub(crate) fn deadline(&self) -> Time {
+        let told = self.told_at.filter(|_| self.times > 0);
+        told.map_or(Time::NEVER, |told| told + TOLD_EVERY)
+    }
+
     /// What is to be told now, in words.
-    fn news(&mut self, now: Time) -> Option<String> {
+    pub(crate) fn news(&mut self, now: Time) -> Option<String> {
         let is_early = self.told_at.is_some_and(|told| now.since(told) < TOLD_EVERY);
         if self.times == 0 || is_early {
             return None;

@@ -70,10 +70,11 @@ pub(super) fn state(
 
 /// What moved it last, or keeps it away.
 fn cause_here(instance: &Instance) -> Option<VipCause> {
-    match &instance.seat {
+    let told = match &instance.seat {
         Some(seat) => seat.view.cause.map(cause_of_lease),
         None => instance.machine.cause().map(cause),
-    }
+    };
+    told.map(|cause| instance.told_apart(cause))
 }
 
 /// Of an instance nothing is known.
@@ -180,7 +181,8 @@ pub(super) fn event(event: &mut Event, instance: &Instance, nodes: &[String], be
             None => event.decision.push_str("let go; nobody is there to be named"),
         }
     }
-    event.evidence.push_str(instance.evidence());
+    // A String takes every text.
+    let _ = write!(event.evidence, "{}", instance.seen(instance.evidence()));
     let _ = match instance.seat.as_ref().and_then(|seat| seat.view.gained.as_ref()) {
         Some(of) => write!(event.evidence, "; {}", gained(of).shown(of.from.and_then(name))),
         None => write!(event.evidence, "{}", instance.renamed()),
@@ -230,7 +232,11 @@ pub(super) fn fault(event: &mut Event, instance: &Instance, cause: Option<Cause>
             }
             None => evidence(cause).into(),
         },
-        Some(_) => evidence(cause).into(),
+        Some(_) => {
+            // A String takes every text.
+            let _ = write!(event.evidence, "{}", instance.seen(evidence(cause)));
+            "".into()
+        }
         None => "nothing keeps this node from holding any more".into(),
     };
     event.what.push_str(what);

@@ -59,6 +59,11 @@ impl Version {
         }
     }
 
+    /// Many adverts a second: waits of two members differ by less than a loaded machine delays one.
+    pub(crate) fn is_quick(self) -> bool {
+        self.interval() < Duration::from_secs(1)
+    }
+
     /// RFC 3768 and 9568 §6.1.
     pub(crate) fn skew(self, priority: u8) -> Duration {
         let whole = match self {
@@ -242,6 +247,8 @@ impl Member {
         } else {
             ""
         };
+        // Of a group that speaks often: a process that has to wait for others is silent for as long as a dead one.
+        let prompt = if manner.version.is_quick() { "vrrp_rt_priority 50" } else { "" };
         let unicast = match manner.transport {
             Transport::Multicast => String::new(),
             Transport::Unicast => {
@@ -252,7 +259,7 @@ impl Member {
             }
         };
         format!(
-            "global_defs {{\n  {global}\n}}\nvrrp_instance internal {{\n  state BACKUP\n  \
+            "global_defs {{\n  {global}\n  {prompt}\n}}\nvrrp_instance internal {{\n  state BACKUP\n  \
              interface {DEVICE}\n  virtual_router_id {GROUP}\n  priority {}\n  \
              nopreempt\n{}{unicast}{}{}}}\n",
             self.priority,

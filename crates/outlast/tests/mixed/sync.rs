@@ -15,20 +15,28 @@ use crate::member::{Manner, Member, Transport, Version};
 const FIRST: Ipv4Addr = Ipv4Addr::new(10, 79, 0, 40);
 const SECOND: Ipv4Addr = Ipv4Addr::new(10, 79, 0, 50);
 
-/// Two instances with an advert each 0.2 s; the second one tracks a device, the group another one and a file.
-fn file(priority: u8, flag: &Path) -> String {
+/// Two instances with an advert each 0.2 s; the second one tracks a device and two files with weights that do not count (the
+/// weight 1 is none, with another one a file is not looked at), the group another device and a script.
+fn file(priority: u8, folder: &Path) -> String {
     let instance = |name: &str, id: u8, ip: Ipv4Addr, more: &str| {
         format!(
             "vrrp_instance {name} {{\n  state BACKUP\n  nopreempt\n  version 3\n  advert_int 0.2\n  interface eth0\n  \
              virtual_router_id {id}\n  priority {priority}\n  virtual_ipaddress {{\n    {ip}/32\n  }}\n{more}}}\n"
         )
     };
-    let flag = flag.display();
+    let at = |name: &str| folder.join(name).display().to_string();
+    let number = |name: &str, weight: &str| {
+        format!("vrrp_track_file {name} {{\n  file {}\n{weight}}}\n", at(name))
+    };
+    let own = "  track_interface {\n    one\n  }\n  track_file {\n    drain\n    heavy\n  }\n";
+    let flag = at("flag");
     [
+        number("drain", ""),
+        number("heavy", "  weight 2\n"),
         "global_defs {\n  script_user root\n  vrrp_higher_prio_send_advert true\n}\n".to_owned(),
         format!("vrrp_script flag {{\n  script \"/usr/bin/test -e {flag}\"\n  interval 1\n}}\n"),
         instance("first", 61, FIRST, ""),
-        instance("second", 62, SECOND, "  track_interface {\n    one\n  }\n"),
+        instance("second", 62, SECOND, own),
         "vrrp_sync_group router {\n  group {\n    first\n    second\n  }\n  track_interface {\n    two\n  }\n  \
          track_script {\n    flag\n  }\n}\n"
             .to_owned(),
@@ -89,9 +97,10 @@ fn play(makers: [Maker; 2]) {
         for device in ["one", "two"] {
             switch(member, device, true);
         }
-        let flag = member.path("flag");
-        fs::write(&flag, "").expect("a file of the test");
-        member.write("keepalived.conf", &file(member.priority, &flag));
+        for (name, text) in [("flag", ""), ("drain", "0\n"), ("heavy", "-200\n")] {
+            fs::write(member.path(name), text).expect("a file of the test");
+        }
+        member.write("keepalived.conf", &file(member.priority, &member.path("")));
     }
     group.members[0].start();
     until_only(&mut group, 0, "both are taken");
@@ -109,13 +118,20 @@ fn play(makers: [Maker; 2]) {
     fs::remove_file(group.members[0].path("flag")).expect("it was written");
     until_only(&mut group, 1, "so does a script of the group");
     fs::write(group.members[0].path("flag"), "").expect("a file of the test");
+    fs::write(group.members[1].path("drain"), "1\n").expect("a file of the test");
+    until_only(
+        &mut group,
+        0,
+        "so does a number in a file of one of them, whose weight of 1 is none",
+    );
+    fs::write(group.members[1].path("drain"), "0\n").expect("a file of the test");
     // One that is cut off and comes back: one has both, in the end.
-    group.set_cut(1, true);
+    group.set_cut(0, true);
     let begin = sys::clock::now();
     group
-        .until(begin, PATIENCE, |group| holds(&group.members[0]) == [true; 2])
+        .until(begin, PATIENCE, |group| holds(&group.members[1]) == [true; 2])
         .expect("both are taken from one that is silent");
-    group.set_cut(1, false);
+    group.set_cut(0, false);
     until_only(&mut group, 0, "the stronger one keeps both");
     group.members[0].stop();
     let begin = sys::clock::now();

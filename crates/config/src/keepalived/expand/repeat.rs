@@ -1,6 +1,6 @@
 //! `~SEQ(NAME, start, step, end)` and `~LST(NAME, value, ...)`: the rest of the line once for each value.
 
-use super::{Expander, Piece, is_blank};
+use super::{Expander, MAX_ALL_ROUNDS, Piece, is_blank};
 use crate::diagnostic::Diagnostic;
 
 /// What a name, or several together, are set to one after the other.
@@ -44,6 +44,13 @@ impl Expander<'_> {
             Ok(repeat) => repeat,
             Err(why) => return Some(Err(wrong(why))),
         };
+        // Before it begins: one in another would have made as many as this one once for each round of that one.
+        self.rounds += repeat.rounds.len();
+        if self.rounds > MAX_ALL_ROUNDS {
+            let message = format!("more than {MAX_ALL_ROUNDS} rounds of sequences and lists");
+            self.too_much(piece.span(0, piece.len()), &message);
+            return Some(Ok(()));
+        }
         let from = text.len() - after.len();
         let line = piece.cut(from, piece.len()).trimmed();
         for round in repeat.rounds {

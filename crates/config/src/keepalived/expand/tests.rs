@@ -163,6 +163,10 @@ fn what_has_no_end_is_told_and_nothing_more_is_read() {
         "$A=~SEQ(B, 1, 9) ~SEQ(C, 1, 9) $A\n$A\n",
         "include k\n",
         "~SEQ(A, 1, 60000) ~SEQ(B, 1, 60000) c\n",
+        // Lines for another node, and no line at all.
+        "~SEQ(A, 1, 60000) ~SEQ(B, 1, 60000) @other c\n",
+        "~SEQ(A, 1, 60000) ~SEQ(B, 1, 60000)\n",
+        "~SEQ(A, 1, 60000) ~LST(B, 1, 2, 3, 4, 5, 6) ~SEQ(C, 1, 60000) @other c\n",
     ];
     for text in rows {
         let told = read(&[source("k", text)], NODE);

@@ -427,6 +427,10 @@ impl Seat {
         self.facts.objection(node.now()).filter(|_| self.may_hold(node))
     }
 
+    pub(super) fn failed(&self) -> u64 {
+        self.facts.failed()
+    }
+
     /// The next moment that changes something by itself; may be past.
     pub(super) fn deadline(&self, node: &Node) -> Time {
         let own = match &self.role {

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::VipLease;
 use super::beat::Stand;
 use crate::vip::Cause as FactCause;
 
@@ -92,4 +93,12 @@ pub struct Gained {
     pub unheard: Duration,
     /// From its asking until a majority had granted it.
     pub granted: Duration,
+}
+
+impl VipLease {
+    /// Which of what is tracked takes it, one bit for each position of [`crate::vip::Input::Script`].
+    #[must_use]
+    pub fn failed(&self, vip: usize) -> u64 {
+        self.seats.get(vip).map_or(0, super::seat::Seat::failed)
+    }
 }

@@ -12,6 +12,7 @@ fn all() -> Notify {
         fault: program("fault"),
         stop: program("stop"),
         deleted: program("deleted"),
+        weaker_rival: program("rival"),
         says_deleted: true,
         priority_changes: false,
     }
@@ -65,6 +66,25 @@ fn the_program_of_the_state_runs_before_the_one_of_all_states_and_one_at_a_time(
     assert!(!told.0.is_done(told.1));
     assert_eq!(told.step(Input::Ended { run: 3 }), "");
     assert!(told.0.is_done(told.1));
+}
+
+#[test]
+fn a_weaker_rival_of_a_holder_is_told_to_its_program_and_the_pipes_alone() {
+    let mut told = Told::of(&[vip("a", all()), vip("b", Notify::default())]);
+    let rival = Input::Rival { name: "a" };
+    assert_eq!(told.step(rival), "", "nothing is known of it");
+    told.is("a", State::Backup);
+    assert_eq!(told.step(rival), "", "a backup has none");
+    told.is("a", State::Master);
+    (0..4).for_each(|run| drop(told.step(Input::Ended { run })));
+    assert_eq!(told.step(rival), "say \"a\" MASTER_RX_LOWER_PRI 100; 4: rival");
+    assert_eq!(told.step(rival), "say \"a\" MASTER_RX_LOWER_PRI 100", "it waits");
+    assert_eq!(told.step(rival), "say \"a\" MASTER_RX_LOWER_PRI 100", "one is enough");
+    assert_eq!(told.step(Input::Ended { run: 4 }), "5: rival");
+    assert_eq!(told.step(Input::Ended { run: 5 }), "");
+    told.is("b", State::Master);
+    let other = Input::Rival { name: "b" };
+    assert_eq!(told.step(other), "say \"b\" MASTER_RX_LOWER_PRI 100", "it has no program");
 }
 
 #[test]

@@ -83,3 +83,63 @@ fn a_holder_whose_adverts_do_not_come_where_its_hellos_do_is_counted() {
         assert_eq!(holder(network, adverts_until), unheard, "{network}, until {adverts_until}");
     }
 }
+
+#[test]
+fn a_holder_outdoes_weaker_routers_that_speak_and_nobody_who_let_go_or_is_stronger() {
+    let outdoes = |bench: &Bench, ms, source, priority| bench.vip.outdoes(at(ms), source, priority);
+    let mut bench = Bench::new(config());
+    assert!(!outdoes(&bench, 0, FOREIGN, 100), "it does not hold");
+    bench.until(9000);
+    for (source, priority, expected) in
+        [(FOREIGN, 100, true), (FOREIGN, 0, false), (FOREIGN, 150, false), (FOREIGN, 200, false)]
+    {
+        assert_eq!(outdoes(&bench, 9000, source, priority), expected, "{source} {priority}");
+    }
+    // What was still on its way of the node that named this one.
+    let mut bench = Bench::new(config());
+    bench.advert(500, NODE02, 100);
+    bench.hello(600, 1, |hello| (hello.role, hello.priority) = (Role::Master, 100));
+    bench.named(1000, 1, 0, 1);
+    assert!(bench.vip.holding());
+    assert!(!outdoes(&bench, 1100, NODE02, 100) && outdoes(&bench, 1100, NODE03, 100));
+    assert!(outdoes(&bench, 1300, NODE02, 100), "it holds again");
+}
+
+/// A group of our nodes that goes from version 2 to version 3 node by node: adverts of the other version are refused, and
+/// sealed messages are obeyed in their place.
+#[test]
+fn nodes_of_two_versions_of_vrrp_follow_the_one_that_holds() {
+    let mut third = config();
+    (third.vip.protocol, third.vip.password) = (PSEUDO, None);
+    for config in [config(), third] {
+        let is_third = config.vip.protocol == PSEUDO;
+        let mut bench = Bench::new(config);
+        for ms in (250..9000).step_by(250) {
+            let other = match is_third {
+                true => advert(150),
+                false => Advert { protocol: PSEUDO, password: None, ..advert(150) },
+            };
+            if ms % 1000 == 0 {
+                bench.tell(ms, Input::Advert { source: NODE02, advert: other });
+            }
+            let group = bench.vip.group();
+            let (role, eligible) = (Role::Master, true);
+            let hello = Hello {
+                group,
+                node: 1,
+                source: NODE02,
+                priority: 150,
+                role,
+                eligible,
+                term: 1,
+                life: LIFE,
+            };
+            bench.tell(ms, Input::Hello { network: MANAGEMENT, hello });
+            assert!(!bench.vip.holding(), "after {ms} ms, version 3: {is_third}");
+        }
+        assert_eq!((bench.vip.counters().obeyed, bench.vip.counters().version), (0, 8));
+        // One that is gone is followed by an election, as ever.
+        bench.until(15_000);
+        assert!(bench.vip.holding());
+    }
+}

@@ -116,6 +116,9 @@ const fn reason(cause: VipCause) -> &'static str {
         VipCause::Stronger => "because a stronger node advertises",
         VipCause::Stalled => "because it did not run for as long as others wait",
         VipCause::Script => "because a script failed",
+        VipCause::Process => "because processes do not run as they have to",
+        VipCause::File => "because the number in a tracked file takes the address",
+        VipCause::Way => "because the way to another system fails",
         VipCause::Carrier => "because an interface lost its carrier",
         VipCause::NoDevice => "because an interface is not there",
         VipCause::NoNetwork => "because its network is not there yet",
@@ -181,6 +184,13 @@ fn rule(ground: &Ground<'_>, line: &VipLine, file: &VipName) -> String {
         Some(VipCause::Script) => {
             "a script that failed as often as `fall` says takes the address away".to_owned()
         }
+        Some(VipCause::Process) => {
+            "without as many processes as have to run the address goes".to_owned()
+        }
+        Some(VipCause::File) => {
+            "a number in a tracked file that is too small, or any with the weight 0, takes the address away".to_owned()
+        }
+        Some(VipCause::Way) => "while a tracked way fails nobody holds the address here".to_owned(),
         Some(VipCause::Carrier | VipCause::NoDevice) => {
             "an address without a carrier serves nobody".to_owned()
         }
@@ -248,6 +258,9 @@ fn would_change(ground: &Ground<'_>, line: &VipLine, file: &VipName) -> Vec<Stri
                     format!("the balancer of {node} has served for {}", span(TRUSTED_AFTER))
                 }
                 VipCause::Script => "the script has passed as often as `rise` says".to_owned(),
+                VipCause::Process => "as many of its processes run as have to".to_owned(),
+                VipCause::File => "another number is in the file".to_owned(),
+                VipCause::Way => "the way works again".to_owned(),
                 VipCause::Carrier => format!("{} has a carrier again", line.interface),
                 VipCause::NoDevice => format!("{} is there again", line.interface),
                 VipCause::NoNetwork => match file.own {

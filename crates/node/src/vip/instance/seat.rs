@@ -14,6 +14,8 @@ pub(in super::super) struct Seat {
     pub(in super::super) heir: Option<u16>,
     /// What is known to keep this node from holding.
     pub(in super::super) objection: Option<Cause>,
+    /// What of that which is tracked does, one bit each.
+    pub(in super::super) failed: u64,
     pub(in super::super) votes: bool,
     /// Why the kernel does not enforce it.
     pub(in super::super) not_enforced: Option<String>,
@@ -43,6 +45,7 @@ impl Seat {
             view,
             heir: None,
             objection: None,
+            failed: 0,
             votes: false,
             not_enforced: None,
             kept: false,

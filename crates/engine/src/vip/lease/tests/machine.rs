@@ -449,3 +449,26 @@ fn one_node_alone_holds_by_itself() {
     (0..3).for_each(|node| trio.isolate(node));
     trio.comes_to(2000, Some(0));
 }
+
+#[test]
+fn a_number_in_a_tracked_file_takes_the_address_as_a_check_script_does() {
+    let file = config::vip::TrackedFile {
+        name: "drain".to_owned(),
+        path: "/run/drain".to_owned(),
+        weight: 0,
+        reversed: false,
+    };
+    let mut trio = Trio::of(|config| config.seats[0].vip.track_files = vec![file.clone()]);
+    trio.comes_to(1000, None);
+    let says = |weight| Input::Fact { vip: 0, fact: Fact::Measure { index: 0, weight } };
+    (0..3).for_each(|node| trio.step(node, says(0)));
+    trio.run(1500);
+    let [holder] = trio.holders()[..] else { panic!("one holds what all know of") };
+    assert_eq!(trio.machines[holder].failed(0), 0);
+    trio.step(holder, says(-254));
+    assert_eq!(trio.machines[holder].failed(0), 1);
+    trio.run(1600);
+    let [next] = trio.holders()[..] else { panic!("another one holds it") };
+    assert_ne!(next, holder);
+    assert_eq!(trio.machines[holder].view(0).unwrap().stand, Stand::Unfit);
+}
