@@ -228,6 +228,8 @@ fn the_published_keepalived_block_is_parsed_completely() {
                     addresses: [],
                     routes: [],
                     rules: [],
+                    groups: [],
+                    followed: [],
                 },
             },
         )
