@@ -28,6 +28,9 @@ pub(crate) struct Args {
     /// The world of vip processes that vote instead, 1,000 seeds unless told
     #[arg(long, conflicts_with_all = ["mixed", "detect_ms", "script", "json", "hours"])]
     vip_lease: bool,
+    /// The world of nodes that tell people of moves instead, 1,000 seeds unless told
+    #[arg(long, conflicts_with_all = ["mixed", "vip_lease", "detect_ms", "script", "json", "hours"])]
+    notify: bool,
     /// The detection time of all clouds (ms); a tenth of it, at most 1 s, is between two beats
     #[arg(long, value_name = "MS", value_parser = clap::value_parser!(u32).range(300..=60_000))]
     detect_ms: Option<u32>,
@@ -42,8 +45,12 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args) -> Outcome {
-    if args.vip_lease {
-        return vip_lease(args);
+    if args.vip_lease || args.notify {
+        let world = if args.notify { NOTIFY } else { VIP_LEASE };
+        return match args.seed {
+            Some(seed) => small_world(world, &[seed]),
+            None => small_world(world, &[args.first, args.seeds.unwrap_or(1000)]),
+        };
     }
     let seconds = args.hours.map_or(args.seconds, |hours| hours * 3600.0);
     let mut command = std::process::Command::new(build()?);
@@ -67,19 +74,12 @@ pub(crate) fn run(args: &Args) -> Outcome {
     shell::run(&mut command)
 }
 
-fn vip_lease(args: &Args) -> Outcome {
-    match args.seed {
-        Some(seed) => vip_world(&[seed]),
-        None => vip_leases(args.first, args.seeds.unwrap_or(1000)),
-    }
-}
+/// Programs of worlds beside the cloud.
+const VIP_LEASE: &str = "outlast-vip-lease";
+const NOTIFY: &str = "outlast-notify";
 
-fn vip_leases(first: u64, seeds: u64) -> Outcome {
-    vip_world(&[first, seeds])
-}
-
-fn vip_world(numbers: &[u64]) -> Outcome {
-    let package = ["run", "--quiet", "--package", "outlast-sim", "--bin", "outlast-vip-lease"];
+fn small_world(program: &str, numbers: &[u64]) -> Outcome {
+    let package = ["run", "--quiet", "--package", "outlast-sim", "--bin", program];
     let mut command = shell::cargo(package);
     command.args(["--profile", PROFILE, "--"]);
     command.args(numbers.iter().map(u64::to_string));
@@ -92,9 +92,11 @@ const MINUTE: [(bool, u64); 2] = [(false, 1000), (true, 1000)];
 
 /// Of the world of vip processes: enough for every mark.
 const VIP_LEASES: u64 = 300;
+/// Of the world of nodes that tell people: the same.
+const NOTIFIES: u64 = 200;
 
 /// Part of every test run: about a minute, half of it with the cloud of the figures, half with all sizes, and seconds of
-/// vip processes that vote.
+/// vip processes that vote and of nodes that tell people.
 pub(crate) fn minute() -> Outcome {
     for (mixed, seeds) in MINUTE {
         let nodes = if mixed { "2 to 25 nodes" } else { "25 nodes" };
@@ -109,6 +111,7 @@ pub(crate) fn minute() -> Outcome {
             first: 0,
             mixed,
             vip_lease: false,
+            notify: false,
             detect_ms: None,
             seed: None,
             script: None,
@@ -116,7 +119,9 @@ pub(crate) fn minute() -> Outcome {
         })?;
     }
     eprintln!("sweep: {VIP_LEASES} seeds of vip processes that vote");
-    vip_leases(0, VIP_LEASES)
+    small_world(VIP_LEASE, &[0, VIP_LEASES])?;
+    eprintln!("sweep: {NOTIFIES} seeds of nodes that tell people of moves");
+    small_world(NOTIFY, &[0, NOTIFIES])
 }
 
 /// Builds the program that sweeps, and says where it is.

@@ -157,6 +157,12 @@ pub const EVENTS: &[EventKind] = &[
         "`outlast status` lists the compute nodes that are not well; look for what they have in common: a rack, a switch",
     ),
     act(
+        "notify-dropped",
+        "notify",
+        "more happened at once than could be kept until it is written: so many of the oldest are not told",
+        "look why the store, or the disk that holds `state_dir`, did not take what was to be told",
+    ),
+    act(
         "notify-failing",
         "notify",
         "a receiver of notifications did not take one; it is tried again in growing pauses",
@@ -165,7 +171,7 @@ pub const EVENTS: &[EventKind] = &[
     act(
         "notify-given-up",
         "notify",
-        "a notification was not told within `retry_for`, or too many waited: it is not tried any more",
+        "a notification was not told within `retry_for`, too many waited, or the receiver never said whether it keeps it: it is not tried any more",
         "see what it says; mend the receiver, or give it a longer `retry_for`",
     ),
     act(
@@ -174,6 +180,12 @@ pub const EVENTS: &[EventKind] = &[
         "a notification was delivered by this node while another one went on with it: the receiver may have it twice, \
          under one name",
         "nothing, unless it comes again: then this machine stands still for long",
+    ),
+    act(
+        "notify-refused",
+        "notify",
+        "a mail server never takes a message for these addresses; others got it",
+        "correct the address in `to`, or give it a mailbox",
     ),
     told(
         "notify-sent",

@@ -56,6 +56,7 @@ pub use state::{
 pub use store::{StoreDisk, StoreMember, StoreSnapshot, StoreState};
 pub use took::{Moved, Took, millis};
 pub use vip::{
-    Beats, Gained, LateStep, Lateness, LeaseState, VipCause, VipProcess, VipRole, VipState,
+    Beats, Gained, LateStep, Lateness, LeaseLeft, LeaseState, VipCause, VipProcess, VipRole,
+    VipState,
 };
 pub use why::{Evidence, KindLine, RuleLine, Turn, Why};

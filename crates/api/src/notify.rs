@@ -9,7 +9,7 @@ use crate::Took;
 pub struct Notification {
     /// The same on every node, for ever.
     pub id: String,
-    /// `move`, `loss`, `return`.
+    /// `move`, `loss`, `return`, or the name of an event.
     pub topic: String,
     /// `KIND/NAME`, e.g. `vip/internal`.
     pub object: String,
@@ -19,7 +19,7 @@ pub struct Notification {
     pub node: String,
     /// Who held it before; none: nobody, as far as is known.
     pub from: Option<String>,
-    /// Who holds it; none: nobody.
+    /// Who holds it; none: nobody. Of another event than one of an address: what was concluded, in a word.
     pub to: Option<String>,
     /// In words.
     pub cause: String,
@@ -46,6 +46,17 @@ pub struct NotificationDue {
     pub tries: u32,
     /// Why the last of them did.
     pub why: String,
+    /// Of a mail that some have already: who is to get it still.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub left: Vec<String>,
+    /// Deliveries that may have arrived, as the receiver had all of it and said nothing.
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub unsure: u32,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde gives a reference")]
+const fn is_none(count: &u32) -> bool {
+    *count == 0
 }
 
 /// What has become of it.
@@ -132,8 +143,12 @@ impl Notification {
                     self.away_ms.map(|ms| format!(" after {}.{} s", ms / 1000, ms % 1000 / 100));
                 format!("{object} is held again, by {to}{}", away.unwrap_or_default())
             }
-            _ if self.from.is_none() => format!("{object} is held by {to}"),
-            _ => format!("{object} moved from {from} to {to}"),
+            "move" if self.from.is_none() => format!("{object} is held by {to}"),
+            "move" => format!("{object} moved from {from} to {to}"),
+            topic => match &self.to {
+                Some(to) => format!("{object}: {topic}, {to}"),
+                None => format!("{object}: {topic}"),
+            },
         }
     }
 }

@@ -50,6 +50,39 @@ pub struct VipProcess {
     /// None: it votes for nothing, or is of a release that beats each 10 ms.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub beats: Option<Beats>,
+    /// Of each virtual IP that this node holds by votes.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub left: Vec<LeaseLeft>,
+    /// How long ago all of this was so, in milliseconds: an agent says it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub age_ms: Option<u64>,
+}
+
+/// How much of a vip lease was left when the process looked.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct LeaseLeft {
+    /// Position in the effective configuration.
+    pub instance: u16,
+    pub left_us: u64,
+    /// The least since it was told before, at most a second earlier.
+    pub least_us: u64,
+}
+
+impl LeaseLeft {
+    /// For an operator.
+    #[must_use]
+    pub fn words(&self) -> String {
+        let (left, least) = (millis(self.left_us), millis(self.least_us));
+        format!("{left} of it were left, never less than {least} in the second before")
+    }
+}
+
+impl VipProcess {
+    /// Of that instance; none: it is not held here by votes.
+    #[must_use]
+    pub fn left(&self, instance: u16) -> Option<&LeaseLeft> {
+        self.left.iter().find(|left| left.instance == instance)
+    }
 }
 
 /// How often it beats, for the virtual IPs that are held by votes. In microseconds.

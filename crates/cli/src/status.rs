@@ -131,13 +131,25 @@ fn turned_away(out: &mut impl Write, door: &str, gone: api::TurnedAway) -> io::R
     writeln!(out, "  {connections} connections that waited at {door} were sent away{last}")
 }
 
+/// The column that says how it stands on this node.
+const HERE: usize = 4;
+
 fn vips(out: &mut impl Write, status: &Status) -> io::Result<()> {
     if status.vips.is_empty() {
         return Ok(());
     }
     writeln!(out)?;
     let node = |node: u16| status.nodes.get(usize::from(node)).map(|line| line.state.node.as_str());
-    let rows: Vec<Vec<String>> = status.vips.iter().map(|line| vip(line, &node)).collect();
+    let left = |of: &VipLine| {
+        let left = status.vip_process.as_ref()?.left(of.state.instance)?;
+        Some(format!(", {} left", api::millis(left.left_us)))
+    };
+    let rows = status.vips.iter().map(|line| {
+        let mut row = vip(line, &node);
+        row[HERE].push_str(&left(line).unwrap_or_default());
+        row
+    });
+    let rows: Vec<Vec<String>> = rows.collect();
     table::print(out, &["VIP", "ADDRESSES", "HOLDER", "NEXT", "HERE", "WHY"], &rows)
 }
 

@@ -12,12 +12,16 @@
 //!     GivenUp                Sending of a former office
 //! ```
 //!
+//! Of a mail that some were refused for a while only those are owed (`Due::left`); what may have arrived (`Outcome::Unsure`)
+//! is sent a few times more, hours apart, and no more.
+//!
 //! What is written is a *shelf* that all who could be in office share: the replicated store, or a file of the node
 //! alone where there is none. A letter has the name of its event, so whoever hears of that again writes nothing. A
 //! delivery begins when it is written that it does. So it is told once, unless the office dies between the delivery
-//! and the word of it: then the next one sends the same batch under the same name, by which receivers know it.
+//! and the word of it: then the next one sends the same batch under the same name, by which receivers know it. Where each
+//! node has a shelf of its own, [`Company`] says which of them tells what.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use base::Time;
@@ -25,15 +29,19 @@ use config::cluster::Topic;
 
 use crate::Buffer;
 
-pub use letter::{Batch, Due, Fate, Letter, Write};
+pub use company::{Company, LEFT_TO_IT_AFTER, SPOKEN_FOR_AFTER};
+pub use letter::{Batch, Due, Fate, Letter, MOST_UNSURE, Outcome, Refusal, Write};
 pub use signature::signature;
 pub use vigil::Vigil;
 
-use pace::Pace;
+use run::{Ended, Run};
 
+mod company;
+mod heard;
 mod letter;
 mod pace;
 mod plan;
+mod run;
 mod signature;
 #[cfg(test)]
 mod tests;
@@ -51,14 +59,19 @@ pub const TAKEN_AFTER: Duration = Duration::from_secs(45);
 pub const MOST_OPEN: usize = 256;
 /// Settled letters that are kept, so that whoever hears of them again knows them, and for the eye.
 pub const KEPT: usize = 128;
-/// Orders of one step behind which nothing more is planned: together they have to fit into a buffer.
+/// Orders of one step behind which nothing more is planned: what follows at most (a write, and the words of one write, one
+/// for each receiver) has to fit into a buffer as well.
 const ROOM: usize = 4;
 /// Letters in one message: one that is read to its end.
 pub const MOST_TOGETHER: usize = 50;
 /// After a write that was refused or lost the shelf tells what it holds before this is over.
 const AGAIN: Duration = Duration::from_millis(500);
-/// Events that wait to be written, bounded as what feeds them is.
-const MOST_HEARD: usize = 512;
+/// What happened and is not written yet, bounded as what feeds it is; of more the oldest goes, and that is told.
+pub const MOST_HEARD: usize = 512;
+/// Names of what other nodes told, and of what they tell; of more the oldest go.
+const MOST_OTHERS: usize = 1024;
+/// So often at most it is told that something went.
+const SAY_DROPPED_EVERY: Duration = Duration::from_secs(60);
 
 /// Whom to tell.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -104,6 +117,13 @@ pub enum Input {
         term: u64,
         took: [Option<u64>; 5],
     },
+    /// Without a shared shelf: controllers that this node hears, itself among them.
+    Seen(Vec<String>),
+    /// Without a shared shelf: another node says that this was told to that receiver, or is not tried any more.
+    Settled {
+        receiver: String,
+        batch: String,
+    },
     /// Nobody has held it for longer than a move takes.
     Unheld {
         object: String,
@@ -116,11 +136,10 @@ pub enum Input {
         number: u64,
         outcome: Result<u64, bool>,
     },
-    /// What became of a delivery; in words, why it failed.
     Delivered {
         batch: String,
         receiver: String,
-        outcome: Result<(), String>,
+        outcome: Outcome,
     },
     Timeout,
 }
@@ -162,13 +181,23 @@ pub enum Word {
         receiver: String,
         batch: String,
     },
+    /// It never takes it for these; for the first time since it did.
+    Refused {
+        receiver: String,
+        batch: String,
+        whom: String,
+    },
+    /// So many that happened were not written, as too much did: the oldest.
+    Dropped {
+        letters: usize,
+    },
 }
 
 /// The machine.
 #[derive(Debug)]
 pub struct Outbox {
-    /// With a shelf of its own: this node alone, which tells what happened to it.
-    alone: Option<String>,
+    /// None: all who could be in office share the shelf.
+    company: Option<Company>,
     runs: Vec<Run>,
     office: Option<u64>,
     wall_ms: u64,
@@ -177,23 +206,19 @@ pub struct Outbox {
     since: Option<(u64, u64)>,
     is_read: bool,
     heard: Vec<Heard>,
+    /// Of addresses that nobody holds, before anything is known of who did.
+    early: BTreeMap<String, (u64, String)>,
+    /// What others told, or tell; what happened before the rest is known by it.
+    past: VecDeque<Letter>,
+    /// Receivers and names that others settled.
+    elsewhere: VecDeque<(String, String)>,
+    /// Of what happened, and when that may be told.
+    dropped: (usize, Time),
     writing: Option<Writing>,
     writes: u64,
     not_before: Time,
-}
-
-/// Deliveries to one receiver.
-#[derive(Debug)]
-struct Run {
-    to: Addressee,
-    pace: Pace,
-    /// What is being delivered, under whose office.
-    under_way: Option<(String, u64)>,
-    /// What came of it, until that is written.
-    outcome: Option<(String, u64, Result<(), String>)>,
-    /// Batches of others that are seen as being delivered, since when.
-    foreign: Option<(String, Time)>,
-    failing: Option<String>,
+    /// The last step had no room for all that was due.
+    has_more: bool,
 }
 
 #[derive(Debug)]
@@ -201,6 +226,8 @@ struct Heard {
     letter: Letter,
     /// Until then the first answer may come.
     until: Time,
+    /// It is of no use to look at it again before anything else happens.
+    waits_for_another: bool,
 }
 
 #[derive(Debug)]
@@ -220,29 +247,26 @@ enum Then {
 }
 
 impl Outbox {
-    /// Without `alone` the shelf is shared.
+    /// Without `company` the shelf is shared.
     #[must_use]
-    pub fn new(receivers: Vec<Addressee>, alone: Option<String>) -> Self {
-        let run = |to| Run {
-            to,
-            pace: Pace::default(),
-            under_way: None,
-            outcome: None,
-            foreign: None,
-            failing: None,
-        };
+    pub fn new(receivers: Vec<Addressee>, company: Option<Company>) -> Self {
         Self {
-            alone,
-            runs: receivers.into_iter().map(run).collect(),
+            company,
+            runs: receivers.into_iter().map(Run::new).collect(),
             office: None,
             wall_ms: 0,
             letters: BTreeMap::new(),
             since: None,
             is_read: false,
             heard: vec![],
+            early: BTreeMap::new(),
+            past: VecDeque::new(),
+            elsewhere: VecDeque::new(),
+            dropped: (0, Time::ZERO),
             writing: None,
             writes: 0,
             not_before: Time::ZERO,
+            has_more: false,
         }
     }
 
@@ -253,6 +277,7 @@ impl Outbox {
             Input::Office(office) => {
                 if office.is_none() {
                     self.heard.clear();
+                    self.early.clear();
                 }
                 self.office = office;
             }
@@ -272,20 +297,27 @@ impl Outbox {
                     }
                 }
             }
+            Input::Seen(nodes) => {
+                if let Some(company) = &mut self.company {
+                    company.hears(now, nodes);
+                }
+            }
+            Input::Settled { receiver, batch } => self.settled_elsewhere(receiver, batch),
             Input::Unheld { object, at_ms, cause } => self.unheld(now, object, at_ms, cause),
             Input::Written { number, outcome } => {
                 self.written(now, number, outcome, out);
-                // What is told now may leave no room for more in this step; the next one plans.
-                if out.len() > ROOM {
-                    return;
-                }
             }
             Input::Delivered { batch, receiver, outcome } => {
                 self.delivered(now, &batch, &receiver, outcome, out);
             }
             Input::Timeout => {}
         }
-        self.plan(now, out);
+        // What is told now may leave no room for more in this step; the next one plans.
+        self.has_more = out.len() > ROOM;
+        if !self.has_more {
+            self.say_dropped(now, out);
+            self.plan(now, out);
+        }
     }
 
     /// When the machine next wants [`Input::Timeout`]; what depends on the wall clock is looked at whenever it is told.
@@ -294,15 +326,25 @@ impl Outbox {
         if self.writing.is_some() || !self.is_read {
             return Time::NEVER;
         }
-        let heard = self.heard.iter().map(|heard| heard.until);
-        let waits =
-            |run: &&Run| run.under_way.is_none() && self.waiting(&run.to.name).next().is_some();
-        let runs = self.runs.iter().filter(waits).map(|run| run.pace.next());
+        let outcome = self.runs.iter().any(|run| run.ended.is_some());
+        if outcome || self.has_more {
+            return self.not_before;
+        }
+        // What waits is another node's to tell.
+        if self.office.is_none() {
+            return Time::NEVER;
+        }
+        let ours = self.heard.iter().filter(|heard| !heard.waits_for_another);
+        let heard = ours.map(|heard| heard.until);
+        let is_free = |run: &&Run| run.under_way.is_none();
+        let runs = self.runs.iter().filter(is_free).filter_map(|run| {
+            let first = self.waiting(&run.to.name).map(|letter| run.again_at(letter)).min()?;
+            Some(first.max(run.pace.next()))
+        });
         let foreign = self.runs.iter().filter_map(|run| run.foreign.as_ref());
         let foreign = foreign.map(|(_, since)| *since + TAKEN_AFTER);
         let first = heard.chain(runs).chain(foreign).min().unwrap_or(Time::NEVER);
-        let outcome = self.runs.iter().any(|run| run.outcome.is_some());
-        if outcome { self.not_before } else { first.max(self.not_before) }
+        first.max(self.not_before)
     }
 
     /// What the shelf holds, as far as it was told.
@@ -341,49 +383,6 @@ impl Outbox {
             Some(letter) => self.letters.insert(id, (*letter, revision)),
             None => self.letters.remove(&id),
         };
-    }
-
-    fn happened(&mut self, now: Time, letter: Letter, awaits: bool) {
-        let is_known = self.letters.contains_key(&letter.id)
-            || self.heard.iter().any(|heard| heard.letter.id == letter.id);
-        let is_ours = self.alone.as_ref().is_none_or(|me| *me == letter.node);
-        if is_known || !is_ours || self.office.is_none() || self.heard.len() >= MOST_HEARD {
-            return;
-        }
-        // One that is told late was answered long ago, or is not going to be.
-        let age = Duration::from_millis(self.wall_ms.saturating_sub(letter.at_ms));
-        let rest = ANSWER_WITHIN.saturating_sub(age);
-        self.heard.push(Heard { letter, until: if awaits { now + rest } else { now } });
-    }
-
-    fn unheld(&mut self, now: Time, object: String, at_ms: u64, cause: String) {
-        let Some(last) = self.newest(&object).filter(|last| last.topic != Topic::Loss) else {
-            return;
-        };
-        let is_ours = self.alone.is_none() || self.alone == last.to;
-        let id = format!("loss-after-{}", last.id);
-        let is_heard = self.heard.iter().any(|heard| heard.letter.object == object);
-        if !is_ours || is_heard || self.office.is_none() {
-            return;
-        }
-        let letter = Letter {
-            id,
-            topic: Topic::Loss,
-            from: last.to.clone(),
-            node: last.node.clone(),
-            term: last.term,
-            object,
-            at_ms,
-            cause,
-            ..Letter::default()
-        };
-        self.heard.push(Heard { letter, until: now });
-    }
-
-    /// The last that was written of an object.
-    fn newest(&self, object: &str) -> Option<&Letter> {
-        let of = self.letters().filter(|letter| letter.object == object);
-        of.max_by_key(|letter| (letter.at_ms, letter.topic == Topic::Loss))
     }
 
     /// Those that are to be told to that receiver, the oldest first.
@@ -428,40 +427,11 @@ impl Outbox {
                 self.deliver(run, batch, (office, is_again), out);
             }
             Then::Settled { run, words } => {
-                self.runs[run].outcome = None;
+                self.runs[run].ended = None;
+                self.forget_settled(run);
                 words.into_iter().for_each(|word| out.push(Action::Tell(word)));
             }
             Then::Say(words) => words.into_iter().for_each(|word| out.push(Action::Tell(word))),
         }
-    }
-
-    fn delivered(
-        &mut self,
-        now: Time,
-        batch: &str,
-        receiver: &str,
-        outcome: Result<(), String>,
-        out: &mut Buffer<Action>,
-    ) {
-        let Some(run) = self.runs.iter_mut().find(|run| run.to.name == receiver) else { return };
-        let Some((batch, office)) = run.under_way.take_if(|(under_way, _)| under_way == batch)
-        else {
-            return;
-        };
-        match &outcome {
-            Ok(()) => {
-                run.pace.worked();
-                run.failing = None;
-            }
-            Err(why) => {
-                run.pace.failed(now);
-                if run.failing.as_ref() != Some(why) {
-                    run.failing = Some(why.clone());
-                    let (receiver, why) = (receiver.to_owned(), why.clone());
-                    out.push(Action::Tell(Word::Failing { receiver, why }));
-                }
-            }
-        }
-        run.outcome = Some((batch, office, outcome));
     }
 }

@@ -48,6 +48,10 @@ pub enum FileError {
     LetterOfToken { path: String, found: char },
     #[error("{path} can be read by others: its mode is {mode:o}, it should be 600")]
     OpenSecret { path: String, mode: u32 },
+    #[error(
+        "{path} holds an http:// URL: whoever hears the network reads it. Write https://, or `in_the_clear = true`"
+    )]
+    HeardUrl { path: String },
     #[error("{path} is larger than {} bytes", config::MAX_FILE)]
     Large { path: String },
     #[error("cannot take the keys of the trust folder")]

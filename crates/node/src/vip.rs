@@ -390,8 +390,7 @@ impl<'a> Driver<'a> {
         if let Some(refused) = self.wire.news_of_refused(now) {
             self.tell(&Report::Refused(refused));
         }
-        let pace = self.vip_leases.as_ref().map(|all| all.machine.pace());
-        if let Some(told) = self.process.news(now, pace, &self.nodes) {
+        if let Some(told) = self.process.news(now, self.vip_leases.as_mut(), &self.nodes) {
             let report = Report::VipProcess(told);
             self.tell(&report);
             if let Report::VipProcess(told) = report {

@@ -67,7 +67,7 @@ impl Receiver {
     /// Notifications by their names; a mail has one in its name.
     fn names(&self) -> Vec<String> {
         let name = |arrived: &Value| match self.kind {
-            "smtp" => {
+            kind if kind.starts_with("smtp") => {
                 let id = arrived["id"].as_str().expect("a name").trim_matches(['<', '>']);
                 id.split('@').next().unwrap_or_default().to_owned()
             }
@@ -248,24 +248,27 @@ fn arrived_as(seen: &Notification, mail: &Receiver, hook: &Receiver) {
     );
 }
 
+/// A key and its own certificate, of whoever takes what is told.
+fn made_certificate() -> (&'static str, &'static str) {
+    let (key, certificate) = ("/run/outside.key", "/run/outside.pem");
+    let about = "/run/outside.conf";
+    let text = format!(
+        "[req]\ndistinguished_name = dn\nx509_extensions = v3\nprompt = no\n[dn]\nCN = x\n\
+         [v3]\nsubjectAltName = IP:{OUTSIDE}\nbasicConstraints = CA:FALSE\n"
+    );
+    fs::write(about, text).expect("a file of the test's own");
+    let words = ["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-config", about];
+    let made =
+        Command::new("openssl").args(words).args(["-keyout", key, "-out", certificate]).output();
+    assert!(made.is_ok_and(|made| made.status.success()));
+    (key, certificate)
+}
+
 #[test]
 fn over_tls_with_a_login_and_a_signature_and_no_secret_is_ever_shown() {
     let test = "over_tls_with_a_login_and_a_signature_and_no_secret_is_ever_shown";
     with_receivers(test, || {
-        let (key, certificate) = ("/run/outside.key", "/run/outside.pem");
-        let about = "/run/outside.conf";
-        let text = format!(
-            "[req]\ndistinguished_name = dn\nx509_extensions = v3\nprompt = no\n[dn]\nCN = x\n\
-             [v3]\nsubjectAltName = IP:{OUTSIDE}\nbasicConstraints = CA:FALSE\n"
-        );
-        fs::write(about, text).expect("a file of the test's own");
-        let words =
-            ["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-config", about];
-        let made = Command::new("openssl")
-            .args(words)
-            .args(["-keyout", key, "-out", certificate])
-            .output();
-        assert!(made.is_ok_and(|made| made.status.success()));
+        let (key, certificate) = made_certificate();
         let mail = Receiver::start("smtp", &[certificate, key, "outlast", "Hunter2-mail"]);
         let hook = Receiver::start("http", &[certificate, key]);
         for (file, text) in [
@@ -323,5 +326,64 @@ fn over_tls_with_a_login_and_a_signature_and_no_secret_is_ever_shown() {
         for text in [said, kept, shown, why] {
             assert!(!text.contains("Hunter2") && !text.contains("Jefe"), "{text}");
         }
+    });
+}
+
+/// A mail server of today over TLS from the first byte on, and one that speaks TLS 1.2 only; both refuse one of those who
+/// are to get it for a while, and one for good.
+#[test]
+fn over_old_and_implicit_tls_who_is_refused_for_a_while_is_told_later_and_who_for_good_is_named() {
+    let test = "over_old_and_implicit_tls_who_is_refused_for_a_while_is_told_later_and_who_for_good_is_named";
+    with_receivers(test, || {
+        let (key, certificate) = made_certificate();
+        let implicit = Receiver::start("smtps", &[certificate, key]);
+        let mut old = Receiver::start("smtps12", &[certificate, key]);
+        let hook = Receiver::start("http12", &[certificate, key]);
+        let to = "to = [\"ops@lab\", \"later@lab\", \"never@lab\"]";
+        let mail = |port: u16| {
+            format!(
+                "smtp = {{ server = \"{OUTSIDE}:{port}\", tls = \"tls\", from = \"outlast@lab\", {to}, \
+                 ca_file = \"{certificate}\" }}"
+            )
+        };
+        let lines = format!(
+            "[notify.ops]\n{}\n[notify.old]\n{}\n\
+             [notify.chat]\nwebhook = {{ url = \"https://{OUTSIDE}:{}/x\", ca_file = \"{certificate}\" }}\n",
+            mail(implicit.port),
+            mail(old.port),
+            hook.port
+        );
+        let mut cluster = laid_out(&NODES[..1], &lines);
+        cluster.start(0).expect("it starts");
+        let is_told = || {
+            let newest = notify(&cluster, 0).newest;
+            newest.last().is_some_and(|one| {
+                let told =
+                    |due: &api::NotificationDue| matches!(due.fate, NotificationFate::Told(_));
+                one.dues.len() == 3 && one.dues.iter().all(told)
+            })
+        };
+        until("all are told", is_told);
+        for receiver in [&implicit, &old] {
+            let to: Vec<_> = receiver.arrived().iter().map(|mail| mail["to"].clone()).collect();
+            let expected = [serde_json::json!(["ops@lab"]), serde_json::json!(["later@lab"])];
+            assert_eq!(to, expected, "once each: {:?}", receiver.arrived());
+            let mut names = receiver.names();
+            names.dedup();
+            assert_eq!(names.len(), 1, "under one name");
+        }
+        assert_eq!(old.arrived()[0]["tls"], "TLSv1.2");
+        assert_eq!(implicit.arrived()[0]["tls"], "TLSv1.3");
+        assert_eq!(hook.arrived().len(), 1);
+        let kept =
+            fs::read_to_string(cluster.state_dir(0).join("events.jsonl")).unwrap_or_default();
+        let named = kept.lines().filter(|line| line.contains("\"notify-refused\""));
+        assert_eq!(named.count(), 2, "for each receiver once: {kept}");
+        let (code, said) = types("ctl1", &["notify", "test", "ops"]);
+        assert_eq!(code, Some(0), "{said}");
+        assert!(said.contains("taken, not taken for never@lab: 550"), "{said}");
+        old.down();
+        let (code, said) = types("ctl1", &["notify", "test", "old"]);
+        assert!(code == Some(1) && said.contains("Connection refused"), "{code:?} {said}");
     });
 }

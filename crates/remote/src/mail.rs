@@ -26,7 +26,10 @@ pub struct Envelope {
     /// How this machine calls itself.
     pub helo: String,
     pub from: String,
+    /// As the message names them.
     pub to: Vec<String>,
+    /// Those of them who are to get it now; never empty.
+    pub now: Vec<String>,
     pub login: Option<Login>,
     /// Nothing is said before there is TLS; false: there is, or there is to be none.
     pub starts_tls: bool,
@@ -55,10 +58,19 @@ pub enum Step {
     Send(Vec<u8>),
     /// Speak TLS from now on, then call [`Conversation::on_secured`].
     Secure,
-    /// The server has it; for these receivers it does not want it, and why.
-    Done { refused: Vec<String> },
-    /// In words; it was not taken.
-    Failed(String),
+    /// The server has it, but for those for whom it may take it `later` (4yz), and those for whom it `never` does (5yz).
+    Done { later: Vec<Refused>, never: Vec<Refused> },
+    /// In words; it was not taken, and for these it never is.
+    Failed { why: String, never: Vec<Refused> },
+    /// It has all of it, and does not say whether it keeps it (RFC 5321 4.2.5, 6.1); in words, what came instead.
+    Unsure(String),
+}
+
+/// One of those who are to get it, and in the words of the server why he does not.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Refused {
+    pub to: String,
+    pub why: String,
 }
 
 /// What the last thing that was said was.
@@ -88,7 +100,8 @@ pub struct Conversation {
     came: Vec<u8>,
     /// Lines of the reply so far, without their number.
     reply: Vec<String>,
-    refused: Vec<String>,
+    later: Vec<Refused>,
+    never: Vec<Refused>,
 }
 
 impl Conversation {
@@ -102,7 +115,8 @@ impl Conversation {
             said: Said::Nothing,
             came: vec![],
             reply: vec![],
-            refused: vec![],
+            later: vec![],
+            never: vec![],
         }
     }
 
@@ -132,8 +146,17 @@ impl Conversation {
 
     /// The connection ended.
     pub fn on_closed(&mut self) -> Step {
-        let after = self.doing();
-        self.failed(&format!("it closed the connection {after}"))
+        self.on_broken("it closed the connection")
+    }
+
+    /// Nothing more comes from the server, in words why.
+    pub fn on_broken(&mut self, why: &str) -> Step {
+        let why = format!("{why} {}", self.doing());
+        if self.said == Said::Message {
+            self.said = Said::All;
+            return Step::Unsure(why);
+        }
+        self.failed(&why)
     }
 
     fn line(&mut self, line: &[u8]) -> Step {
@@ -179,7 +202,11 @@ impl Conversation {
             Said::From if is_good => self.name(0),
             Said::To(at) => {
                 if !is_good {
-                    self.refused.push(format!("{}: {}", self.envelope.to[at], words()));
+                    let refused = Refused { to: self.envelope.now[at].clone(), why: words() };
+                    // What is none of RFC 5321 4.2.1 is no word for ever.
+                    let is_for_ever = (500..600).contains(&code);
+                    let among = if is_for_ever { &mut self.never } else { &mut self.later };
+                    among.push(refused);
                 }
                 self.name(at + 1)
             }
@@ -189,7 +216,8 @@ impl Conversation {
             }
             Said::Message if is_good => {
                 self.said = Said::All;
-                Step::Done { refused: std::mem::take(&mut self.refused) }
+                let (later, never) = (&mut self.later, &mut self.never);
+                Step::Done { later: std::mem::take(later), never: std::mem::take(never) }
             }
             Said::All => Step::More,
             Said::Nothing
@@ -236,14 +264,14 @@ impl Conversation {
     }
 
     fn name(&mut self, at: usize) -> Step {
-        if let Some(to) = self.envelope.to.get(at) {
+        if let Some(to) = self.envelope.now.get(at) {
             return self.say(Said::To(at), &format!("RCPT TO:<{}>", to.clone()));
         }
-        if self.refused.len() == self.envelope.to.len() {
-            return self.failed(&format!(
-                "it takes nobody of those who are to get it: {}",
-                self.refused.join("; ")
-            ));
+        if self.later.len() + self.never.len() == self.envelope.now.len() {
+            let all = self.never.iter().chain(&self.later);
+            let all = all.map(|Refused { to, why }| format!("{to}: {why}"));
+            let all = all.collect::<Vec<_>>().join("; ");
+            return self.failed(&format!("it takes nobody of those who are to get it: {all}"));
         }
         self.say(Said::Data, "DATA")
     }
@@ -255,7 +283,7 @@ impl Conversation {
 
     fn failed(&mut self, why: &str) -> Step {
         self.said = Said::All;
-        Step::Failed(why.to_owned())
+        Step::Failed { why: why.to_owned(), never: std::mem::take(&mut self.never) }
     }
 
     /// What was said last, without what is secret in it.

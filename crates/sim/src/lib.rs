@@ -14,6 +14,8 @@
 //! judged by a second reading of the rules after each event ([`sweep`], `cargo xtask sweep`). [`scenarios`]
 //! runs scenario files on it, which the lab runs on real processes.
 //!
+//! [`notify`] is a third one, of nodes that tell people of moves (`cargo xtask sweep --notify`).
+//!
 //! [`gossip`] is a thousand nodes that gossip (`cargo xtask bench gossip`).
 
 mod check;
@@ -23,6 +25,7 @@ pub mod gossip;
 pub mod lease;
 mod network;
 mod node;
+pub mod notify;
 mod random;
 pub mod scenarios;
 pub mod shrink;

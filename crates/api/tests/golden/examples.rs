@@ -121,7 +121,8 @@ pub(crate) fn vip_process() -> outlast_api::VipProcess {
         late_us: Some(512),
         slowest: Some("node02".to_owned()),
     };
-    outlast_api::VipProcess { late, beats: Some(beats) }
+    let left = vec![outlast_api::LeaseLeft { instance: 1, left_us: 28_310, least_us: 21_004 }];
+    outlast_api::VipProcess { late, beats: Some(beats), left, age_ms: Some(420) }
 }
 
 pub(crate) fn refused() -> outlast_api::RefusedPackets {

@@ -23,6 +23,13 @@ fn notification() -> Notification {
         batch: "vip-internal-node02-1700000000123-57".to_owned(),
         tries: 2,
         why: "connection refused".to_owned(),
+        left: vec![],
+        unsure: 0,
+    };
+    let some = NotificationDue {
+        left: vec!["night@example.org".to_owned()],
+        unsure: 1,
+        ..due(NotificationFate::Waiting)
     };
     Notification {
         id: "vip-internal-node02-1700000000123-57".to_owned(),
@@ -41,6 +48,7 @@ fn notification() -> Notification {
             due(NotificationFate::Sending(7)),
             due(NotificationFate::Told(1_700_000_009_000)),
             due(NotificationFate::GivenUp),
+            some,
         ],
     }
 }
@@ -71,6 +79,15 @@ fn a_notification_is_kept_shown_and_posted_as_in_its_golden_file() {
     );
     let first = Notification { from: None, dues: vec![], ..notification() };
     assert_eq!(first.words(), "vip/internal is held by node02");
+    let other = Notification {
+        topic: "node-verdict".to_owned(),
+        object: "node/node03".to_owned(),
+        to: Some("unreachable".to_owned()),
+        ..first.clone()
+    };
+    assert_eq!(other.words(), "node/node03: node-verdict, unreachable");
+    let plain = Notification { topic: "server-down".to_owned(), to: None, ..first.clone() };
+    assert_eq!(plain.words(), "vip/internal: server-down");
     golden("notification.jsonl", &[notification(), lost.clone(), back.clone(), first]);
     let body = WebhookBody {
         id: "summary-of-2-from-loss-after-vip-internal-node02-1700000000123-57".to_owned(),

@@ -107,6 +107,20 @@ fn who_waits_for_proof_is_told_of_whom_and_what_to_type() {
 }
 
 #[test]
+fn of_a_vip_lease_that_is_held_here_it_is_shown_how_much_is_left() {
+    let mut status = example::status();
+    let vip = &mut status.vips[0];
+    vip.state.vip_lease = Some(api::LeaseState { votes: true, ..Default::default() });
+    (vip.state.role, vip.state.holding) = (VipRole::Master, true);
+    let left = api::LeaseLeft { instance: vip.state.instance, left_us: 28_310, least_us: 21_004 };
+    status.vip_process = Some(api::VipProcess { left: vec![left], ..Default::default() });
+    let mut out = vec![];
+    print(&mut out, &status, false).unwrap();
+    let shown = String::from_utf8(out).unwrap();
+    assert!(shown.contains("master, holds, vip lease, 28.31 ms left"), "{shown}");
+}
+
+#[test]
 fn samples_in_the_papers_have_the_columns_of_today() {
     let mut out = vec![];
     print(&mut out, &example::status(), false).unwrap();

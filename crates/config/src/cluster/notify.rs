@@ -69,6 +69,8 @@ pub struct Webhook {
     /// Lines `Name: value` that go with it.
     pub headers_file: Option<PathBuf>,
     pub ca_file: Option<PathBuf>,
+    /// Somebody wrote that what is secret may be heard on the way.
+    pub in_the_clear: bool,
     pub timeout: Duration,
 }
 
@@ -89,10 +91,34 @@ pub enum Topic {
     Loss,
     /// One that nobody held is held again.
     Return,
+    /// An event of that kind, one of [`Topic::EVENTS`].
+    Event(&'static str),
 }
 
 impl Topic {
+    /// Told where the file does not say what.
     pub const ALL: [Self; 3] = [Self::Move, Self::Loss, Self::Return];
+
+    /// Kinds of events that are worth a call at night, by their names in the catalogue, and whether several nodes see
+    /// and say the same.
+    pub const EVENTS: [(&'static str, bool); 16] = [
+        ("authority-ends", false),
+        ("events-not-written", false),
+        ("generation-refused", false),
+        ("node-verdict", true),
+        ("proxy-lost", false),
+        ("server-down", true),
+        ("server-up", true),
+        ("store-leaderless", true),
+        ("store-led", true),
+        ("store-lost", false),
+        ("suspects-itself", false),
+        ("two-machines", true),
+        ("vip-alone", false),
+        ("vip-release-failed", false),
+        ("vip-unenforced", false),
+        ("vip-unproven", true),
+    ];
 
     #[must_use]
     pub const fn word(self) -> &'static str {
@@ -100,12 +126,27 @@ impl Topic {
             Self::Move => "move",
             Self::Loss => "loss",
             Self::Return => "return",
+            Self::Event(kind) => kind,
         }
     }
 
     #[must_use]
     pub fn of(word: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|topic| topic.word() == word)
+        let moves = Self::ALL.into_iter().find(|topic| topic.word() == word);
+        moves.or_else(|| {
+            let kind = Self::EVENTS.into_iter().find(|(kind, _)| *kind == word);
+            kind.map(|(kind, _)| Self::Event(kind))
+        })
+    }
+
+    /// Whether more than one node may say that it happened, of one and the same thing.
+    #[must_use]
+    pub fn is_seen_by_several(self) -> bool {
+        match self {
+            Self::Move | Self::Return => false,
+            Self::Loss => true,
+            Self::Event(kind) => Self::EVENTS.contains(&(kind, true)),
+        }
     }
 }
 
@@ -223,10 +264,8 @@ fn webhook_of(draft: WebhookDraft, at: Span, findings: &mut Vec<Diagnostic>) -> 
     let url = match (draft.url, draft.url_file) {
         (Some((text, at)), None) => match Url::of(&text) {
             Some(url) => {
-                if !url.is_tls && !url.place.is_local() {
-                    let message = "whoever hears the network reads what is told";
-                    let finding = Diagnostic::warning(at, "no-tls", message);
-                    findings.push(finding.help("write `https://`"));
+                if url.is_heard() {
+                    findings.push(heard(draft.headers_file.is_some(), draft.in_the_clear, at));
                 }
                 Endpoint::Url(url)
             }
@@ -254,8 +293,21 @@ fn webhook_of(draft: WebhookDraft, at: Span, findings: &mut Vec<Diagnostic>) -> 
         secret_file: draft.secret_file,
         headers_file: draft.headers_file,
         ca_file: draft.ca_file,
+        in_the_clear: draft.in_the_clear,
         timeout: draft.timeout.unwrap_or(Receiver::TIMEOUT),
     })
+}
+
+/// What is wrong with `http://`.
+fn heard(has_secret: bool, is_allowed: bool, at: Span) -> Diagnostic {
+    if has_secret && !is_allowed {
+        let message = "what stands in `headers_file` would be sent in the clear";
+        let help =
+            "write `https://`, or `in_the_clear = true` if whoever hears the network may know it";
+        return Diagnostic::error(at, "no-tls", message).help(help);
+    }
+    let message = "whoever hears the network reads what is told";
+    Diagnostic::warning(at, "no-tls", message).help("write `https://`")
 }
 
 /// As Debian and its kin keep it.

@@ -28,7 +28,14 @@ pub(super) fn lay_out(receiver: &Receiver, layout: &mut Layout) {
                 .maybe("ca_file", ca_file.as_deref().map(Path::display), needs)
                 .time("timeout", Some(*timeout), needs);
         }
-        Way::Webhook(Webhook { url, secret_file, headers_file, ca_file, timeout }) => {
+        Way::Webhook(Webhook {
+            url,
+            secret_file,
+            headers_file,
+            ca_file,
+            in_the_clear,
+            timeout,
+        }) => {
             let shown = |file: &Option<std::path::PathBuf>| {
                 file.as_deref().map(|file| file.display().to_string())
             };
@@ -40,6 +47,7 @@ pub(super) fn lay_out(receiver: &Receiver, layout: &mut Layout) {
                 .maybe("secret_file", shown(secret_file), needs)
                 .maybe("headers_file", shown(headers_file), needs)
                 .maybe("ca_file", shown(ca_file), needs)
+                .flag("in_the_clear", *in_the_clear, needs)
                 .time("timeout", Some(*timeout), needs);
         }
     }

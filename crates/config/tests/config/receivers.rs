@@ -173,3 +173,31 @@ fn what_is_wrong_with_a_receiver_is_told_with_its_place() {
         "#]],
     );
 }
+
+#[test]
+fn a_token_is_sent_in_the_clear_only_where_somebody_wrote_so() {
+    let told = |webhook: &str| read(&format!("{HEAD}webhook = {{ {webhook} }}\n")).1;
+    let token = "headers_file = \"/etc/outlast/headers\"";
+    let refused = told(&format!("url = \"http://hooks/x\", {token}"));
+    let words = "error[no-tls]: what stands in `headers_file` would be sent in the clear";
+    assert!(refused.contains(words) && refused.contains("`in_the_clear = true`"), "{refused}");
+    let allowed = told(&format!("url = \"http://hooks/x\", {token}, in_the_clear = true"));
+    let words = "warning[no-tls]: whoever hears the network reads what is told";
+    assert!(allowed.contains(words) && !allowed.contains("error"), "{allowed}");
+    for fine in ["http://127.0.0.1:8/x", "http://[::1]:8/x", "http://localhost/x", "https://h/x"] {
+        assert_eq!(told(&format!("url = \"{fine}\", {token}")), "", "{fine}");
+    }
+}
+
+#[test]
+fn events_of_other_things_are_told_by_their_names() {
+    let text = format!(
+        "{HEAD}smtp = {{ server = \"mail\", {MAIL} }}\nevents = [\"loss\", \"node-verdict\", \"store-led\"]\n"
+    );
+    let receivers = read(&text).0.expect("a cluster").notify;
+    let topics = [Topic::Loss, Topic::Event("node-verdict"), Topic::Event("store-led")];
+    assert_eq!(receivers[0].topics, topics);
+    assert!(Topic::Event("node-verdict").is_seen_by_several());
+    assert!(!Topic::Event("proxy-lost").is_seen_by_several() && !Topic::Move.is_seen_by_several());
+    assert!(Topic::EVENTS.is_sorted(), "one finds what one looks for");
+}

@@ -16,7 +16,7 @@ pub struct Letter {
     pub node: String,
     /// Who held it before; none: nobody, as far as is known.
     pub from: Option<String>,
-    /// Who holds it; none: nobody.
+    /// Who holds it; none: nobody. Of another event than one of an address: what was concluded, in a word.
     pub to: Option<String>,
     /// In words.
     pub cause: String,
@@ -60,7 +60,15 @@ pub struct Due {
     pub tries: u32,
     /// Why the last of them did; empty: none did.
     pub why: String,
+    /// Of a mail that some have already: those who are to get it still. Empty: all, or nobody any more.
+    pub left: Vec<String>,
+    /// Deliveries after which the receiver had all of it, and did not say whether it keeps it.
+    pub unsure: u32,
 }
+
+/// So often something is sent that may have arrived each time; who has read it three times has been told. An answer that
+/// is lost once, or a server that is started anew in that moment, costs nobody a notification.
+pub const MOST_UNSURE: u32 = 4;
 
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Fate {
@@ -73,6 +81,95 @@ pub enum Fate {
         at_ms: u64,
     },
     GivenUp,
+}
+
+/// Whom a receiver refuses, and in words why.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Refusal {
+    pub to: String,
+    pub why: String,
+}
+
+/// What became of a delivery.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Outcome {
+    /// It has the message, but for those for whom it may take it later, and those for whom it never takes it.
+    Taken { later: Vec<Refusal>, never: Vec<Refusal> },
+    /// Nobody has it, in words why; for some of them it never takes it.
+    Failed { why: String, never: Vec<Refusal> },
+    /// It got all of it and did not say whether it keeps it; in words, what came instead. No protocol can know more.
+    Unsure(String),
+}
+
+impl Outcome {
+    pub const TAKEN: Self = Self::Taken { later: Vec::new(), never: Vec::new() };
+
+    #[must_use]
+    pub const fn failed(why: String) -> Self {
+        Self::Failed { why, never: Vec::new() }
+    }
+
+    pub(super) fn never(&self) -> &[Refusal] {
+        match self {
+            Self::Taken { never, .. } | Self::Failed { never, .. } => never,
+            Self::Unsure(_) => &[],
+        }
+    }
+}
+
+/// For an operator.
+pub(super) fn listed(refusals: &[Refusal]) -> String {
+    let each = refusals.iter().map(|Refusal { to, why }| format!("{to}: {why}"));
+    each.collect::<Vec<_>>().join("; ")
+}
+
+impl Due {
+    pub(super) fn new(receiver: String, fate: Fate) -> Self {
+        Self {
+            receiver,
+            fate,
+            batch: String::new(),
+            tries: 0,
+            why: String::new(),
+            left: vec![],
+            unsure: 0,
+        }
+    }
+
+    /// What a delivery means for it.
+    pub(super) fn settle(&mut self, outcome: &Outcome, at_ms: u64) {
+        let has_some = !self.left.is_empty();
+        self.fate = Fate::Waiting;
+        match outcome {
+            Outcome::Taken { later, never } => {
+                self.left = later.iter().map(|refusal| refusal.to.clone()).collect();
+                if !(later.is_empty() && never.is_empty()) {
+                    self.why = listed(&[later.as_slice(), never.as_slice()].concat());
+                }
+                if later.is_empty() {
+                    self.fate = Fate::Told { at_ms };
+                    return;
+                }
+            }
+            Outcome::Failed { why, never } => {
+                // Others have it: those for whom it never takes it are not asked for again.
+                self.left.retain(|to| !never.iter().any(|refusal| refusal.to == *to));
+                self.why.clone_from(why);
+                if has_some && self.left.is_empty() {
+                    self.fate = Fate::Told { at_ms };
+                    return;
+                }
+            }
+            Outcome::Unsure(why) => {
+                self.why.clone_from(why);
+                self.unsure = self.unsure.saturating_add(1);
+                if self.unsure >= MOST_UNSURE {
+                    self.fate = Fate::GivenUp;
+                }
+            }
+        }
+        self.tries = self.tries.saturating_add(1);
+    }
 }
 
 impl Letter {
@@ -108,6 +205,8 @@ pub struct Batch {
     pub receiver: String,
     /// The oldest first.
     pub letters: Vec<Letter>,
+    /// Only for these; empty: for all.
+    pub left: Vec<String>,
 }
 
 /// A change of the shelf: all of it, if everything is there as it was known, or nothing.

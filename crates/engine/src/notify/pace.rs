@@ -13,6 +13,10 @@ const FIRST_PAUSE: Duration = Duration::from_secs(1);
 /// Longer, and who mends the receiver waits for us.
 const LONGEST_PAUSE: Duration = Duration::from_secs(300);
 
+/// A server that is late, one that is started anew, one that somebody mends.
+const UNSURE_PAUSES: [Duration; 3] =
+    [Duration::from_secs(60), Duration::from_secs(600), Duration::from_secs(3600)];
+
 #[derive(Debug)]
 pub(super) struct Pace {
     /// Messages that may leave now.
@@ -21,6 +25,18 @@ pub(super) struct Pace {
     counted: Time,
     failures: u32,
     not_before: Time,
+}
+
+/// After so many failures.
+pub(super) fn pause(failures: u32) -> Duration {
+    FIRST_PAUSE.saturating_mul(1 << failures.min(16)).min(LONGEST_PAUSE)
+}
+
+/// After so many deliveries that may have arrived (at least one): whoever reads it twice shall at least be sure that
+/// there is a reason.
+pub(super) fn unsure_pause(times: u32) -> Duration {
+    let step = usize::try_from(times.saturating_sub(1)).unwrap_or(usize::MAX);
+    UNSURE_PAUSES[step.min(UNSURE_PAUSES.len() - 1)]
 }
 
 impl Default for Pace {
@@ -52,9 +68,8 @@ impl Pace {
     }
 
     pub(super) fn failed(&mut self, now: Time) {
-        let pause = FIRST_PAUSE.saturating_mul(1 << self.failures.min(16)).min(LONGEST_PAUSE);
+        self.not_before = now + pause(self.failures);
         self.failures = self.failures.saturating_add(1);
-        self.not_before = now + pause;
         // It did not arrive: it does not count.
         self.left = (self.left + 1).min(BURST);
     }

@@ -4,8 +4,8 @@ use base::Time;
 use config::cluster::Topic;
 
 use super::{
-    Action, Batch, Due, Fate, KEPT, LOOKS_BACK_MS, Letter, MOST_OPEN, MOST_TOGETHER, Outbox,
-    TAKEN_AFTER, Then, Word, Write, Writing,
+    Action, Batch, Due, Ended, Fate, KEPT, LOOKS_BACK_MS, Letter, MOST_TOGETHER, Outbox, Outcome,
+    ROOM, TAKEN_AFTER, Then, Word, Write, Writing,
 };
 use crate::Buffer;
 
@@ -26,13 +26,23 @@ impl Outbox {
             let since = Some((self.wall_ms.saturating_sub(LOOKS_BACK_MS), None));
             return self.write(Write { since, ..Write::default() }, Then::Nothing, out);
         };
-        if self.file(now, since_ms, out) || self.give_up(out) || self.send(now, office, out) {
+        if self.learn(out)
+            || self.file(now, since_ms, out)
+            || self.give_up(out)
+            || self.send(now, office, out)
+        {
             return;
         }
         self.prune(since_ms, out);
     }
 
-    fn write(&mut self, write: Write, then: Then, out: &mut Buffer<Action>) {
+    /// What follows has to wait for the next step: this one has ordered enough.
+    fn is_full(&mut self, out: &Buffer<Action>) -> bool {
+        self.has_more = out.len() > ROOM;
+        self.has_more
+    }
+
+    pub(super) fn write(&mut self, write: Write, then: Then, out: &mut Buffer<Action>) {
         self.writes += 1;
         let number = self.writes;
         out.push(Action::Write { number, write: Box::new(write.clone()) });
@@ -42,101 +52,67 @@ impl Outbox {
     /// Writes what came of a delivery.
     fn settle(&mut self, out: &mut Buffer<Action>) -> bool {
         for at in 0..self.runs.len() {
-            let run = &self.runs[at];
-            let Some((batch, office, outcome)) = &run.outcome else { continue };
-            let (receiver, batch) = (run.to.name.clone(), batch.clone());
-            let mut write = Write::default();
-            let mut tries = 0;
-            for (letter, revision) in self.letters.values() {
-                if letter.is_sent_in(&receiver, &batch) != Some(*office) {
-                    continue;
-                }
-                let mut letter = letter.clone();
-                if let Some(due) = letter.due_mut(&receiver) {
-                    match outcome {
-                        Ok(()) => due.fate = Fate::Told { at_ms: self.wall_ms },
-                        Err(why) => {
-                            (due.fate, due.tries) = (Fate::Waiting, due.tries.saturating_add(1));
-                            due.why.clone_from(why);
-                        }
-                    }
-                    tries = due.tries;
-                }
-                write.letters.push((letter, Some(*revision)));
+            if self.is_full(out) {
+                return true;
             }
-            let told = |letters, tries| Word::Told {
-                receiver: receiver.clone(),
-                batch: batch.clone(),
-                letters,
-                tries,
-            };
+            let Some(ended) = self.runs[at].ended.clone() else { continue };
+            let (write, word) = self.settled(&self.runs[at].to.name, &ended);
             if !write.letters.is_empty() {
-                let word = outcome.is_ok().then(|| told(write.letters.len(), tries));
-                let then = Then::Settled { run: at, words: word.into_iter().collect() };
-                self.write(write, then, out);
+                let words = word.into_iter().collect();
+                self.write(write, Then::Settled { run: at, words }, out);
                 return true;
             }
             // It is written already, or somebody else went on with it.
+            let receiver = self.runs[at].to.name.clone();
+            let batch = ended.batch;
             let is_told = |letter: &&Letter| {
                 letter
                     .due(&receiver)
                     .is_some_and(|due| due.batch == batch && matches!(due.fate, Fate::Told { .. }))
             };
             let letters = self.letters().filter(is_told).count();
-            if outcome.is_ok() {
+            if matches!(ended.outcome, Outcome::Taken { .. }) {
                 out.push(Action::Tell(match letters {
                     0 => Word::Overtaken { receiver, batch },
-                    letters => told(letters, 0),
+                    letters => Word::Told { receiver, batch, letters, tries: 0 },
                 }));
             }
-            self.runs[at].outcome = None;
+            self.runs[at].ended = None;
         }
         false
     }
 
-    /// Writes the oldest thing that happened and is not written yet.
-    fn file(&mut self, now: Time, since_ms: u64, out: &mut Buffer<Action>) -> bool {
-        let letters = &self.letters;
-        self.heard.retain(|heard| {
-            heard.letter.at_ms >= since_ms && !letters.contains_key(&heard.letter.id)
+    /// What is to be written of a delivery, and what is told when it is.
+    fn settled(&self, receiver: &str, ended: &Ended) -> (Write, Option<Word>) {
+        let mut write = Write::default();
+        let mut after = None;
+        for (letter, revision) in self.letters.values() {
+            if letter.is_sent_in(receiver, &ended.batch) != Some(ended.office) {
+                continue;
+            }
+            let mut letter = letter.clone();
+            if let Some(due) = letter.due_mut(receiver) {
+                due.settle(&ended.outcome, self.wall_ms);
+                after = Some(due.clone());
+            }
+            write.letters.push((letter, Some(*revision)));
+        }
+        let (receiver, batch) = (receiver.to_owned(), ended.batch.clone());
+        let word = after.and_then(|due| match due.fate {
+            Fate::Told { .. } => {
+                let letters = write.letters.len();
+                Some(Word::Told { receiver, batch, letters, tries: due.tries })
+            }
+            Fate::GivenUp => {
+                let why = format!(
+                    "sent {} times, and never a word whether it is kept: {}",
+                    due.unsure, due.why
+                );
+                Some(Word::GivenUp { receiver, id: batch, why })
+            }
+            Fate::Waiting | Fate::Sending { .. } => None,
         });
-        let ready = self.heard.iter().filter(|heard| heard.until <= now);
-        let Some(first) = ready.min_by_key(|heard| (heard.letter.at_ms, &heard.letter.id)) else {
-            return false;
-        };
-        let mut letter = first.letter.clone();
-        if let Some(last) = self.newest(&letter.object).filter(|last| last.at_ms <= letter.at_ms) {
-            if letter.from.is_none() {
-                letter.from =
-                    if last.topic == Topic::Loss { last.from.clone() } else { last.to.clone() };
-            }
-            if last.topic == Topic::Loss && letter.topic == Topic::Move {
-                letter.topic = Topic::Return;
-                letter.away_ms = Some(letter.at_ms - last.at_ms);
-            }
-        }
-        let is_full = self.letters().filter(|letter| !letter.is_settled()).count() >= MOST_OPEN;
-        let mut words = vec![];
-        let wants = self.runs.iter().filter(|run| run.to.topics.contains(&letter.topic));
-        for receiver in wants.map(|run| run.to.name.clone()) {
-            let mut due = Due {
-                receiver: receiver.clone(),
-                fate: Fate::Waiting,
-                batch: String::new(),
-                tries: 0,
-                why: String::new(),
-            };
-            if is_full {
-                due.fate = Fate::GivenUp;
-                due.why = format!("{MOST_OPEN} others wait already");
-                let (id, why) = (letter.id.clone(), due.why.clone());
-                words.push(Word::GivenUp { receiver, id, why });
-            }
-            letter.dues.push(due);
-        }
-        let write = Write { letters: vec![(letter, None)], ..Write::default() };
-        self.write(write, Then::Say(words), out);
-        true
+        (write, word)
     }
 
     /// Writes that nobody tries any more what is too old, or is for somebody who is in no file any more.
@@ -186,8 +162,11 @@ impl Outbox {
     /// Begins a delivery; whether something is written for it.
     fn send(&mut self, now: Time, office: u64, out: &mut Buffer<Action>) -> bool {
         for at in 0..self.runs.len() {
-            if self.runs[at].under_way.is_some() || self.runs[at].outcome.is_some() {
+            if self.runs[at].under_way.is_some() || self.runs[at].ended.is_some() {
                 continue;
+            }
+            if self.is_full(out) {
+                return true;
             }
             let receiver = self.runs[at].to.name.clone();
             if let Some((batch, of)) = self.begun(&receiver) {
@@ -215,9 +194,13 @@ impl Outbox {
                 self.runs[at].foreign = None;
             }
             let left = self.runs[at].pace.left(now);
-            let Some((batch, letters)) = self.next(&receiver, left) else { continue };
+            let Some((batch, letters)) = self.next(now, at, left) else { continue };
+            let is_rest = |(letter, _): &(Letter, u64)| {
+                letter.due(&receiver).is_some_and(|due| !due.left.is_empty())
+            };
+            let is_again = letters.iter().any(is_rest);
             let write = sending(letters, &receiver, &batch, office);
-            let then = Then::Deliver { run: at, batch, office, is_again: false };
+            let then = Then::Deliver { run: at, batch, office, is_again };
             self.write(write, then, out);
             return true;
         }
@@ -235,9 +218,12 @@ impl Outbox {
         })
     }
 
-    /// What that receiver is told next, where so many messages may leave.
-    fn next(&self, receiver: &str, left: u32) -> Option<(String, Vec<(Letter, u64)>)> {
-        let waiting: Vec<&Letter> = self.waiting(receiver).collect();
+    /// What the receiver of that run is told next, where so many messages may leave.
+    fn next(&self, now: Time, at: usize, left: u32) -> Option<(String, Vec<(Letter, u64)>)> {
+        let run = &self.runs[at];
+        let receiver = run.to.name.as_str();
+        let waiting = self.waiting(receiver).filter(|letter| run.again_at(letter) <= now);
+        let waiting: Vec<&Letter> = waiting.collect();
         let first = waiting.first().filter(|_| left > 0)?;
         let batch_of = |letter: &Letter| letter.due(receiver).map(|due| due.batch.clone());
         let same: Vec<&Letter> = waiting
@@ -269,17 +255,23 @@ impl Outbox {
             self.letters().filter(|letter| letter.is_sent_in(&receiver, &batch) == Some(office));
         let mut letters: Vec<Letter> = of_it.cloned().collect();
         letters.sort_by(|one, other| (one.at_ms, &one.id).cmp(&(other.at_ms, &other.id)));
+        let due = letters.first().and_then(|letter| letter.due(&receiver));
+        let left = due.map(|due| due.left.clone()).unwrap_or_default();
         let run = &mut self.runs[at];
         run.pace.spend(is_again);
         run.foreign = None;
         run.under_way = Some((batch.clone(), office));
-        out.push(Action::Deliver(Box::new(Batch { id: batch, receiver, letters })));
+        out.push(Action::Deliver(Box::new(Batch { id: batch, receiver, letters, left })));
     }
 
     /// Removes what is settled for long, and forgets nothing by it: what is older than the mark is not told.
     fn prune(&mut self, since_ms: u64, out: &mut Buffer<Action>) {
-        let is_last =
-            |letter: &Letter| self.newest(&letter.object).is_some_and(|last| last.id == letter.id);
+        // Of an address the last one says who held it.
+        let is_last = |letter: &Letter| {
+            let of = self.letters().filter(|other| other.object == letter.object);
+            let last = of.max_by_key(|other| (other.at_ms, other.topic == Topic::Loss));
+            Topic::ALL.contains(&letter.topic) && last.is_some_and(|last| last.id == letter.id)
+        };
         let settled = self.letters.values().filter(|(letter, _)| letter.is_settled());
         let mut settled: Vec<_> = settled.filter(|(letter, _)| !is_last(letter)).collect();
         if settled.len() < KEPT + AT_ONCE {

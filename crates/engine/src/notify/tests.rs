@@ -1,5 +1,9 @@
 use super::*;
 
+mod alone;
+mod limits;
+mod parts;
+
 /// A shelf and the receivers, as several machines see them.
 #[derive(Default)]
 struct World {
@@ -9,8 +13,12 @@ struct World {
     since: Option<(u64, u64)>,
     /// What arrived: receiver, batch.
     arrived: Vec<(String, String, Vec<String>)>,
+    /// For whom each of them was.
+    left: Vec<Vec<String>>,
     /// Receivers that take nothing.
     down: bool,
+    /// What they say instead of taking it.
+    says: Option<Outcome>,
     words: Vec<Word>,
 }
 
@@ -118,11 +126,17 @@ impl Process {
                         Input::Written { number, outcome: world.write(&write) }
                     }
                     Action::Deliver(batch) => {
-                        let Batch { id, receiver, letters } = *batch;
-                        let outcome = if world.down { Err("refused".to_owned()) } else { Ok(()) };
-                        if outcome.is_ok() {
+                        let Batch { id, receiver, letters, left } = *batch;
+                        let down = || Outcome::failed("refused".to_owned());
+                        let outcome = match (&world.says, world.down) {
+                            (Some(says), _) => says.clone(),
+                            (None, true) => down(),
+                            (None, false) => Outcome::TAKEN,
+                        };
+                        if !matches!(outcome, Outcome::Failed { .. }) {
                             let ids = letters.iter().map(|letter| letter.id.clone()).collect();
                             world.arrived.push((receiver.clone(), id.clone(), ids));
+                            world.left.push(left);
                         }
                         Input::Delivered { batch: id, receiver, outcome }
                     }
@@ -241,7 +255,8 @@ fn what_a_former_office_was_sending_is_left_to_it_until_that_is_over() {
             Input::Changed { id: letter.id.clone(), letter: Some(Box::new(letter)), revision };
         first.hears(&mut world, changed);
     }
-    let delivered = Input::Delivered { batch: id, receiver: "ops".to_owned(), outcome: Ok(()) };
+    let receiver = "ops".to_owned();
+    let delivered = Input::Delivered { batch: id, receiver, outcome: Outcome::TAKEN };
     first.hears(&mut world, delivered);
     assert_eq!(world.letters.values().filter(|(letter, _)| letter.is_settled()).count(), 1);
 }
@@ -333,6 +348,55 @@ fn a_loss_is_told_once_and_its_return_says_how_long_nobody_held_it() {
     );
 }
 
+/// The vigil tells a loss once: whatever the outbox is doing then, it tells it.
+#[test]
+fn a_loss_within_seconds_of_a_take_over_is_told() {
+    let (mut world, mut process) = started();
+    let letter = moved(900, Some("n1"), "n2");
+    process.hears(&mut world, Input::Happened { letter: Box::new(letter.clone()), awaits: true });
+    process.waits(&mut world, 6);
+    assert!(world.letters.is_empty(), "its first answer is waited for");
+    let (object, cause) = (letter.object.clone(), "n2 is not heard".to_owned());
+    process.hears(&mut world, Input::Unheld { object, at_ms: START_MS + 2_000, cause });
+    process.waits(&mut world, 2);
+    let loss = format!("loss-after-{}", letter.id);
+    assert_eq!(batches(&world), [letter.id.as_str(), loss.as_str()], "nobody is going to answer");
+    assert_eq!(world.letters[&loss].0.from.as_deref(), Some("n2"));
+}
+
+#[test]
+fn a_loss_that_is_seen_before_its_last_holder_is_heard_of_is_told() {
+    let (mut world, mut process) = started();
+    let unheld = |object: &str, at| Input::Unheld {
+        object: object.to_owned(),
+        at_ms: START_MS + at,
+        cause: String::new(),
+    };
+    process.hears(&mut world, unheld("vip/a", 2_000));
+    process.hears(&mut world, unheld("vip/b", 2_000));
+    process.hears(&mut world, happened(moved(1_500, None, "n2")));
+    let other = Letter { object: "vip/b".to_owned(), ..moved(2_500, None, "n3") };
+    process.hears(&mut world, happened(other));
+    process.waits(&mut world, 2);
+    let losses = world.letters.values().filter(|(letter, _)| letter.topic == Topic::Loss);
+    let losses: Vec<_> = losses.map(|(letter, _)| letter.object.as_str()).collect();
+    assert_eq!(losses, ["vip/a"], "the other one is held since");
+}
+
+/// A clock that is behind made a return of a loss a plain move.
+#[test]
+fn a_return_by_a_clock_that_is_behind_is_one() {
+    let (mut world, mut process) = started();
+    process.hears(&mut world, happened(moved(30_000, None, "n2")));
+    let (object, cause) = ("vip/a".to_owned(), String::new());
+    process.hears(&mut world, Input::Unheld { object, at_ms: START_MS + 29_000, cause });
+    process.hears(&mut world, happened(Letter { term: 40_000, ..moved(29_500, None, "n3") }));
+    process.waits(&mut world, 2);
+    let back = &world.letters[&moved(29_500, None, "n3").id].0;
+    assert_eq!((back.topic, back.from.as_deref()), (Topic::Return, Some("n2")));
+    assert_eq!(back.away_ms, Some(0));
+}
+
 #[test]
 fn a_first_answer_is_waited_for_and_one_that_never_comes_delays_nothing_for_long() {
     let (mut world, mut process) = started();
@@ -383,20 +447,6 @@ fn what_is_settled_for_long_goes_and_is_not_told_again() {
     }
     process.waits(&mut world, 100);
     assert_eq!(world.arrived.len(), arrived);
-}
-
-#[test]
-fn a_node_alone_tells_what_happened_to_it_and_no_more() {
-    let world = World { now: Time::from_nanos(1_000_000_000), ..World::default() };
-    let mut world = world;
-    let outbox = Outbox::new(receivers(), Some("n1".to_owned()));
-    let mut process = Process { outbox, life: u32::MAX, dies_after_the_deed: false };
-    for input in [Input::Wall(world.wall()), Input::Office(Some(7)), world.shelf()] {
-        process.hears(&mut world, input);
-    }
-    process.hears(&mut world, happened(moved(900, None, "n2")));
-    process.hears(&mut world, happened(moved(950, None, "n1")));
-    assert_eq!(world.arrived.len(), 1);
 }
 
 #[test]

@@ -17,7 +17,9 @@ use api::{Event, Report, Standing, Start, Tried};
 use base::Time;
 use config::cluster::{Cluster, Receiver};
 use engine::Buffer;
-use engine::notify::{Action, Addressee, Batch, Input, Outbox, Vigil, Word};
+use engine::notify::{
+    Action, Addressee, Batch, Company, Input, Outbox, Outcome, Refusal, Vigil, Word,
+};
 use store::Link;
 
 use super::core::Core;
@@ -46,7 +48,7 @@ const MOVES_WITHIN: Duration = Duration::from_secs(5);
 /// What comes to the thread.
 enum Mail {
     Shelf(Told),
-    Delivered { batch: String, receiver: String, outcome: Result<String, String> },
+    Delivered { batch: String, receiver: String, outcome: Outcome },
 }
 
 /// Sends a test to those who are asked for.
@@ -111,8 +113,12 @@ fn start_teller(
         topics: receiver.topics.clone(),
         retry_for: receiver.retry_for,
     });
-    let alone = (!is_shared).then(|| start.node.clone());
-    let outbox = Outbox::new(addressees.collect(), alone);
+    let named = |at: usize| cluster.nodes.get(at).map(|node| node.name.clone());
+    let company = (!is_shared).then(|| {
+        let order = (0..cluster.controllers().len()).filter_map(named).collect();
+        Company::new(start.node.clone(), order)
+    });
+    let outbox = Outbox::new(addressees.collect(), company);
     let teller = Teller {
         me: start.node.clone(),
         cluster,
@@ -155,22 +161,34 @@ fn tester(hands: &Arc<Hands>, texts: &Texts) -> Tester {
         let message = text::test(&cluster.name, &node, sys::clock::wall_ms());
         let tries = std::thread::scope(|scope| {
             let each = all.iter().map(|receiver| {
-                let parcel = Parcel { receiver, folder, node: &node, message: &message };
+                let (node, message) = (&node, &message);
+                let parcel = Parcel { receiver, folder, node, message, left: &[] };
                 scope.spawn(move || tell(&parcel))
             });
             let each: Vec<_> = each.collect();
             each.into_iter().map(|one| one.join().ok()).collect::<Vec<_>>()
         });
         let tried = all.iter().zip(tries).map(|(receiver, outcome)| {
-            let outcome = outcome.unwrap_or_else(|| Err("it ended in the middle".to_owned()));
             let (failed, note) = match outcome {
-                Ok(note) => (None, note),
-                Err(why) => (Some(why), String::new()),
+                Some(Outcome::Taken { later, never }) => {
+                    (None, not_taken(&[later, never].concat()))
+                }
+                Some(Outcome::Failed { why, .. } | Outcome::Unsure(why)) => {
+                    (Some(why), String::new())
+                }
+                None => (Some("it ended in the middle".to_owned()), String::new()),
             };
             Tried { receiver: receiver.name.clone(), way: receiver.words(), failed, note }
         });
         Ok(tried.collect())
     })
+}
+
+/// For whom of several; empty: it is taken for all.
+fn not_taken(refused: &[Refusal]) -> String {
+    let each = refused.iter().map(|Refusal { to, why }| format!("{to}: {why}"));
+    let each = each.collect::<Vec<_>>().join("; ");
+    if each.is_empty() { each } else { format!("not taken for {each}") }
 }
 
 fn receivers(core: &Mutex<Core>, texts: &Texts) -> Option<(Arc<Cluster>, PathBuf)> {
@@ -188,7 +206,6 @@ impl Teller {
             match letters.recv_timeout(wait) {
                 Ok(Mail::Shelf(told)) => self.told(told),
                 Ok(Mail::Delivered { batch, receiver, outcome }) => {
-                    let outcome = outcome.map(|_| ());
                     self.step(Input::Delivered { batch, receiver, outcome });
                 }
                 Err(RecvTimeoutError::Timeout) => {}
@@ -242,7 +259,15 @@ impl Teller {
         let (events, place) = self.story.after(self.place, Duration::ZERO);
         self.place = place;
         for event in events {
+            if event.what == "vip-claimed" {
+                self.vigil.moved(sys::clock::now(), &event.object);
+            }
             if let Some(input) = words::happened(&event, &self.cluster, &self.story) {
+                self.step(input);
+            }
+            if event.node != self.me
+                && let Some(input) = words::settled(&event)
+            {
                 self.step(input);
             }
         }
@@ -254,12 +279,16 @@ impl Teller {
             return;
         }
         let (vips, held) = self.held();
+        if !self.is_shared {
+            self.step(Input::Seen(self.seen()));
+        }
         for (name, long) in vips {
             let object = format!("vip/{name}");
             if self.vigil.look(now, &object, held.contains(&name), long) {
                 let millis = u64::try_from(long.as_millis()).unwrap_or(u64::MAX);
                 let at_ms = sys::clock::wall_ms().saturating_sub(millis);
                 let cause = words::lost(&object, &self.story, |node| self.standing(node));
+                let cause = format!("{cause}, as {} sees it", self.me);
                 self.step(Input::Unheld { object, at_ms, cause });
             }
         }
@@ -292,6 +321,16 @@ impl Teller {
         (vips, held)
     }
 
+    /// Controllers that are alive, as far as this one hears, and itself.
+    fn seen(&self) -> Vec<String> {
+        let core = lock(&self.core);
+        let now = sys::clock::now();
+        let is_there = |at: u16| at == core.me || core.node(now, at).standing == Standing::Alive;
+        let all = 0..u16::try_from(self.cluster.controllers().len()).unwrap_or(u16::MAX);
+        let named = |at: u16| self.cluster.nodes.get(usize::from(at)).map(|node| node.name.clone());
+        all.filter(|at| is_there(*at)).filter_map(named).collect()
+    }
+
     /// How another node stands, in a word.
     fn standing(&self, name: &str) -> Option<&'static str> {
         let core = lock(&self.core);
@@ -322,18 +361,19 @@ impl Teller {
         let receiver = self.cluster.notify.iter().find(|one| one.name == batch.receiver).cloned();
         let (folder, node) = (self.folder.clone(), self.me.clone());
         let message = text::of(&self.cluster.name, &batch, sys::clock::wall_ms());
-        let (id, name) = (batch.id, batch.receiver);
+        let (id, name, left) = (batch.id, batch.receiver, batch.left);
         let failed = Mail::Delivered {
             batch: id.clone(),
             receiver: name.clone(),
-            outcome: Err("the system has no thread left".to_owned()),
+            outcome: Outcome::failed("the system has no thread left".to_owned()),
         };
         let work = move || {
             let outcome = match &receiver {
                 Some(receiver) => {
-                    tell(&Parcel { receiver, folder: &folder, node: &node, message: &message })
+                    let (folder, node, message) = (&folder, &node, &message);
+                    tell(&Parcel { receiver, folder, node, message, left: &left })
                 }
-                None => Err("nobody has that name".to_owned()),
+                None => Outcome::failed("nobody has that name".to_owned()),
             };
             // It ends with the process.
             let _ = tell_us.send(Mail::Delivered { batch: id, receiver: name, outcome });

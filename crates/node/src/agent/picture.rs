@@ -44,6 +44,9 @@ pub(crate) struct Picture {
     told: BTreeMap<String, u64>,
 }
 
+/// Under which it is noted when the vip process spoke of itself.
+const VIP_PROCESS: &str = "vip-process";
+
 impl Picture {
     pub(crate) fn new(node: &str, mode: Mode, generation: u64) -> Self {
         Self {
@@ -103,7 +106,10 @@ impl Picture {
                 self.store = Some(state);
             }
             Change::Refused(refused) => self.vip_refused = refused,
-            Change::VipProcess(told) => self.vip_process = Some(told),
+            Change::VipProcess(told) => {
+                self.note(VIP_PROCESS.to_owned());
+                self.vip_process = Some(told);
+            }
             Change::Adverts(news) => {
                 let all = &mut self.adverts_refused;
                 news.iter().for_each(|news| api::RefusedAdverts::learn(all, news));
@@ -285,6 +291,13 @@ impl Picture {
         vip.order.iter().find(can).cloned()
     }
 
+    /// With how long ago it was told: what is left of a vip lease is soon another figure.
+    fn aged(&self, told: api::VipProcess) -> api::VipProcess {
+        let at = self.told_at(VIP_PROCESS);
+        let age_ms = at.map(|at| sys::clock::wall_ms().saturating_sub(at));
+        api::VipProcess { age_ms, ..told }
+    }
+
     pub(crate) fn status(&self, nodes: Vec<NodeLine>) -> Status {
         let vips = self.vips.values().map(|state| {
             let vip = self.files.vips.get(usize::from(state.instance)).cloned();
@@ -313,7 +326,7 @@ impl Picture {
             vip_refused: self.vip_refused,
             turned_away: api::TurnedAway::default(),
             adverts_refused: self.adverts_refused.clone(),
-            vip_process: self.vip_process.clone(),
+            vip_process: self.vip_process.clone().map(|told| self.aged(told)),
             duty: self.duty,
             at_ms: sys::clock::wall_ms(),
             version: env!("CARGO_PKG_VERSION").to_owned(),

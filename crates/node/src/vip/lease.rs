@@ -10,7 +10,7 @@
 
 use std::time::Duration;
 
-use api::{Report, Start};
+use api::{LeaseLeft, Report, Start};
 use base::Time;
 use config::cluster::Cluster;
 use config::vip::Vip;
@@ -82,6 +82,8 @@ pub(super) struct VipLeases {
     pub(super) measures_at: Time,
     /// As it was told.
     wish: Option<Duration>,
+    /// What was least left of each own seat, since that was told.
+    least: [Option<Duration>; MAX_SEATS],
 }
 
 impl VipLeases {
@@ -134,6 +136,7 @@ impl VipLeases {
             silence,
             measures_at: now,
             wish: None,
+            least: [None; MAX_SEATS],
         }))
     }
 
@@ -147,6 +150,41 @@ impl VipLeases {
     }
 
     /// What the kernel lets through from now on.
+    /// Of each own seat that is held, what is left of its vip lease.
+    fn left(&self, now: Time) -> impl Iterator<Item = (usize, Duration)> {
+        let until = (0..self.own.min(MAX_SEATS)).map(|seat| (seat, self.machine.until(seat)));
+        // Who holds without a majority has no end.
+        let held = until.filter(|(_, until)| *until > Time::ZERO && *until < Time::NEVER);
+        held.map(move |(seat, until)| (seat, until.since(now)))
+    }
+
+    pub(super) fn holds(&self) -> bool {
+        self.left(Time::ZERO).next().is_some()
+    }
+
+    /// Before it is renewed: that is when it is least.
+    fn note_left(&mut self, now: Time) {
+        for seat in 0..self.own.min(MAX_SEATS) {
+            let until = self.machine.until(seat);
+            if until > Time::ZERO && until < Time::NEVER {
+                let left = until.since(now);
+                let least = self.least[seat].unwrap_or(left);
+                self.least[seat] = Some(least.min(left));
+            }
+        }
+    }
+
+    /// Into memory that has room for all seats.
+    pub(super) fn tell_left(&mut self, now: Time, told: &mut Vec<LeaseLeft>) {
+        let micros = |span: Duration| u64::try_from(span.as_micros()).unwrap_or(u64::MAX);
+        told.extend(self.left(now).map(|(seat, left)| LeaseLeft {
+            instance: u16::try_from(self.instances[seat]).unwrap_or(u16::MAX),
+            left_us: micros(left),
+            least_us: micros(self.least[seat].map_or(left, |least| least.min(left))),
+        }));
+        self.least = [None; MAX_SEATS];
+    }
+
     fn write_cells(&self) {
         if let Some(gate) = &self.guard.gate {
             (0..self.own).for_each(|seat| gate.set(seat, self.machine.until(seat)));
@@ -273,6 +311,7 @@ impl Driver<'_> {
 
     pub(super) fn step_leases(&mut self, now: Time, told: lease::Input<'_>) {
         let Some(all) = &mut self.vip_leases else { return };
+        all.note_left(now);
         all.machine.step(now, told, &mut all.actions);
         all.write_cells();
         let actions = std::mem::take(&mut all.actions);

@@ -5,7 +5,10 @@ use std::time::Duration;
 use api::{Beats, LateStep, VipProcess};
 use base::Time;
 use engine::vip::lateness::{Lateness, STEPS};
+use engine::vip::lease::MAX_SEATS;
 use engine::vip::lease::pace::Pace;
+
+use super::lease::VipLeases;
 
 /// How often at most it is told.
 const TELL_EVERY: Duration = Duration::from_secs(1);
@@ -26,6 +29,7 @@ impl Process {
     pub(super) fn new(now: Time) -> Self {
         let mut told = VipProcess::default();
         told.late.steps.reserve_exact(STEPS);
+        told.left.reserve_exact(MAX_SEATS);
         Self { lateness: Lateness::new(), woke: now, told, pace: None, told_at: Time::ZERO }
     }
 
@@ -42,11 +46,15 @@ impl Process {
     pub(super) fn news(
         &mut self,
         now: Time,
-        pace: Option<Pace>,
+        voted: Option<&mut VipLeases>,
         nodes: &[String],
     ) -> Option<VipProcess> {
         let longest = micros(self.lateness.longest());
-        let is_news = longest > self.told.late.max_us || pace != self.pace;
+        let pace = voted.as_ref().map(|all| all.machine.pace());
+        // What is left of a vip lease is another figure each time.
+        let holds = voted.as_ref().is_some_and(|all| all.holds());
+        let ceased = !holds && !self.told.left.is_empty();
+        let is_news = longest > self.told.late.max_us || pace != self.pace || holds || ceased;
         let every = if is_news { TELL_EVERY } else { TELL_AGAIN };
         if now.since(self.told_at) < every || self.lateness.waits() == 0 {
             return None;
@@ -66,6 +74,10 @@ impl Process {
             upto_us: upto.map(micros),
             waits,
         });
+        told.left.clear();
+        if let Some(all) = voted {
+            all.tell_left(now, &mut told.left);
+        }
         told.late.steps.clear();
         told.late.steps.extend(steps.filter(|step| step.waits > 0));
         Some(told)

@@ -137,6 +137,7 @@ mod tests {
             helo: "n".to_owned(),
             from: "o@e".to_owned(),
             to: (0..16).map(|n| format!("{n}@{}", "e".repeat(60))).collect(),
+            now: vec!["0@e".to_owned()],
             login: None,
             starts_tls: false,
         };

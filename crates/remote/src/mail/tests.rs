@@ -6,20 +6,24 @@ fn envelope(starts_tls: bool, login: bool) -> Envelope {
         helo: "node01".to_owned(),
         from: "o@example.org".to_owned(),
         to: vec!["a@example.org".to_owned(), "b@example.org".to_owned()],
+        now: vec!["a@example.org".to_owned(), "b@example.org".to_owned()],
         login,
         starts_tls,
     }
 }
 
-/// What is said to these words of a server, a line each.
-fn talk(envelope: Envelope, server: &[&str]) -> Vec<String> {
-    let message = Message {
+fn message() -> Message {
+    Message {
         id: "1@cloud".to_owned(),
         at_ms: 0,
         subject: "moved".to_owned(),
         text: "it did".to_owned(),
-    };
-    let mut conversation = Conversation::new(envelope, &message);
+    }
+}
+
+/// What is said to these words of a server, a line each.
+fn talk(envelope: Envelope, server: &[&str]) -> Vec<String> {
+    let mut conversation = Conversation::new(envelope, &message());
     let mut said = vec![];
     for words in server {
         let step = match *words {
@@ -35,8 +39,9 @@ fn talk(envelope: Envelope, server: &[&str]) -> Vec<String> {
                 text.trim_end().to_owned()
             }
             Step::Secure => "(TLS)".to_owned(),
-            Step::Done { refused } => format!("done {refused:?}"),
-            Step::Failed(why) => format!("failed: {why}"),
+            Step::Done { later, never } => format!("done, later {later:?}, never {never:?}"),
+            Step::Failed { why, .. } => format!("failed: {why}"),
+            Step::Unsure(why) => format!("unsure: {why}"),
         });
     }
     said
@@ -65,9 +70,44 @@ fn a_message_goes_to_those_that_the_server_takes() {
         "RCPT TO:<b@example.org>",
         "DATA",
         "message",
-        "done [\"a@example.org: 550 5.1.1 nobody\"]",
+        "done, later [], never [Refused { to: \"a@example.org\", why: \"550 5.1.1 nobody\" }]",
     ];
     assert_eq!(said, expected);
+}
+
+#[test]
+fn who_is_refused_for_a_while_and_who_for_good_are_told_apart() {
+    let begun = ["220 hi", "250 mail", "250 ok"];
+    let words = [&begun[..], &["450 4.2.0 greylisted", "250 ok", "354 go", "250 ok"]].concat();
+    let said = talk(envelope(false, false), &words);
+    assert_eq!(
+        said.last().unwrap(),
+        "done, later [Refused { to: \"a@example.org\", why: \"450 4.2.0 greylisted\" }], never []"
+    );
+    // To him alone, though the message names both.
+    let left = Envelope { now: vec!["a@example.org".to_owned()], ..envelope(false, false) };
+    let said = talk(left, &[&begun[..], &["250 ok", "354 go"]].concat());
+    assert_eq!(said[2..], ["RCPT TO:<a@example.org>", "DATA", "message"]);
+    let mut conversation = Conversation::new(envelope(false, false), &message());
+    let mut last = Step::More;
+    for line in [&begun[..], &["550 no", "450 later"]].concat() {
+        last = conversation.on_bytes(format!("{line}\r\n").as_bytes());
+    }
+    let Step::Failed { never, .. } = last else { panic!("{last:?}") };
+    assert_eq!(never.len(), 1, "{never:?}");
+}
+
+/// RFC 5321 6.1: nobody knows whether it keeps it.
+#[test]
+fn a_server_that_is_silent_after_the_message_leaves_it_open() {
+    let begun = ["220 hi", "250 mail", "250 ok", "250 ok", "250 ok", "354 go"];
+    let said = talk(envelope(false, false), &[&begun[..], &["END"]].concat());
+    assert_eq!(said.last().unwrap(), "unsure: it closed the connection to the message");
+    let said = talk(envelope(false, false), &[&begun[..], &["250-it goes on", "END"]].concat());
+    assert_eq!(said.last().unwrap(), "unsure: it closed the connection to the message");
+    // Before that all is known.
+    let said = talk(envelope(false, false), &[&begun[..5], &["END"]].concat());
+    assert_eq!(said.last().unwrap(), "failed: it closed the connection to DATA");
 }
 
 #[test]

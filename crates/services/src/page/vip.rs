@@ -84,6 +84,7 @@ fn facts(view: &View, vip: &VipLine) -> Markup {
             dt { "Term" } dd { (vip.state.term) }
             @if let Some(lease) = &vip.state.vip_lease {
                 dt { "Vip lease" } dd { (enforced(lease)) }
+                dt { "Left of it" } dd { (left(view, vip)) }
                 @if let Some(beats) = beats(view) { dt { "Vip beats" } dd { (beats.words()) } }
                 @if lease.stays { dt { "Place" } dd { "moved by an operator, and stays until he says otherwise" } }
             }
@@ -129,6 +130,21 @@ fn late(view: &View) -> Option<&Lateness> {
 
 fn beats(view: &View) -> Option<&Beats> {
     view.heard.status.as_ref()?.vip_process.as_ref()?.beats.as_ref()
+}
+
+/// At this moment, which is that of the last word of the vip process: only the holder's own has it.
+fn left(view: &View, vip: &VipLine) -> String {
+    let process = view.heard.status.as_ref().and_then(|status| status.vip_process.as_ref());
+    let known = process.and_then(|process| {
+        let ago = process.age_ms.map(|ms| format!("{}.{} s ago ", ms / 1000, ms % 1000 / 100));
+        Some(format!("{}{}", ago.unwrap_or_default(), process.left(vip.state.instance)?.words()))
+    });
+    known.unwrap_or_else(|| match &vip.holders[..] {
+        [holder] if holder.as_str() != &*view.host => {
+            format!("{holder} holds it, and says it on its page")
+        }
+        _ => "not known here".to_owned(),
+    })
 }
 
 fn enforced(lease: &LeaseState) -> String {

@@ -218,6 +218,16 @@ fn a_virtual_ip_shows_how_late_the_vip_process_is_and_how_often() {
 }
 
 #[test]
+fn a_virtual_ip_shows_how_much_of_its_vip_lease_is_left() {
+    let mut status = status();
+    status.vips[0].state.vip_lease =
+        Some(api::LeaseState { votes: true, ..api::LeaseState::default() });
+    let page = text(&Face::new(status).get("/vip/internal").body);
+    let said = "Left of it 0.4 s ago 28.31 ms of it were left, never less than 21.00 ms in the second before";
+    assert!(page.contains(said), "{page}");
+}
+
+#[test]
 fn a_virtual_ip_shows_its_last_moves_and_what_each_stage_took() {
     let face = Face::new(status());
     let moved = |what: &str, from: Option<&str>, term, answer_us| {

@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use super::{Mail, MailTls, Topic};
 use crate::cluster::fields::At;
-use crate::cluster::read::{Field, REQUIRED, Value, fields, span, text, texts, time, wrong};
+use crate::cluster::read::{
+    Field, REQUIRED, Value, boolean, fields, span, text, texts, time, wrong,
+};
 use crate::diagnostic::Diagnostic;
 use crate::guess;
 
@@ -43,6 +45,7 @@ pub(crate) struct WebhookDraft {
     pub(super) secret_file: Option<PathBuf>,
     pub(super) headers_file: Option<PathBuf>,
     pub(super) ca_file: Option<PathBuf>,
+    pub(super) in_the_clear: bool,
     pub(super) timeout: Option<Duration>,
 }
 
@@ -79,8 +82,8 @@ pub(crate) const NOTIFY: &[Field<NotifyDraft>] = &[
     Field {
         name: "events",
         form: "[\"move\", \"loss\", \"return\"]",
-        default: "all of them",
-        does: "what it is told: an address moved, is held by nobody, is held again after that",
+        default: "[\"move\", \"loss\", \"return\"]",
+        does: "what it is told: an address moved, is held by nobody, is held again after that; and by their names events that are worth a call at night, such as \"node-verdict\" or \"server-down\" (`docs/operate/notify.md`)",
         set: |draft, value, findings| {
             draft.events = Some(topics(value, findings)?);
             Ok(())
@@ -243,6 +246,16 @@ pub(crate) const WEBHOOK: &[Field<WebhookDraft>] = &[
         "whose certificates are believed"
     ),
     Field {
+        name: "in_the_clear",
+        form: "true",
+        default: "false",
+        does: "with `headers_file` or `url_file` the URL is https, unless this says that whoever hears the network may know what stands there",
+        set: |draft, value, _| {
+            draft.in_the_clear = boolean(value)?;
+            Ok(())
+        },
+    },
+    Field {
         name: "timeout",
         form: "\"10s\"",
         default: "\"10s\"",
@@ -269,7 +282,9 @@ fn topics(value: &Value<'_>, findings: &mut Vec<Diagnostic>) -> Result<Vec<Topic
             None => {
                 let message = format!("`{word}` is nothing that can be told");
                 let finding = Diagnostic::error(at, "bad-value", message);
-                findings.push(guess::suggest(finding, &word, Topic::ALL.map(Topic::word)));
+                let known = Topic::ALL.map(Topic::word).into_iter();
+                let known = known.chain(Topic::EVENTS.map(|(kind, _)| kind));
+                findings.push(guess::suggest(finding, &word, known));
             }
         }
     }

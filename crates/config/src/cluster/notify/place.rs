@@ -86,6 +86,12 @@ impl Url {
         Some(Self { is_tls, place, path })
     }
 
+    /// What is sent there is heard by whoever hears the network.
+    #[must_use]
+    pub fn is_heard(&self) -> bool {
+        !self.is_tls && !self.place.is_local()
+    }
+
     /// All of it.
     #[must_use]
     pub fn whole(&self) -> String {

@@ -4,7 +4,8 @@ use std::path::Path;
 
 use base::Chain;
 use config::cluster::{Endpoint, Mail, MailTls, Receiver, Url, Way, Webhook};
-use remote::mail::{Conversation, Envelope, Login, Message as Letter, Step};
+use engine::notify::{Outcome, Refusal};
+use remote::mail::{Conversation, Envelope, Login, Message as Letter, Refused, Step};
 use remote::webhook;
 
 use super::line::Line;
@@ -19,15 +20,17 @@ pub(super) struct Parcel<'a> {
     pub(super) folder: &'a Path,
     pub(super) node: &'a str,
     pub(super) message: &'a Message,
+    /// Of a mail: only these are to get it; empty: all.
+    pub(super) left: &'a [String],
 }
 
-/// Waits for its answer; what it said besides, or in words why it was not taken. Secrets are read each time, so a new
-/// one needs no reload.
-pub(super) fn tell(parcel: &Parcel<'_>) -> Result<String, String> {
-    match &parcel.receiver.way {
+/// Waits for its answer. Secrets are read each time, so a new one needs no reload.
+pub(super) fn tell(parcel: &Parcel<'_>) -> Outcome {
+    let told = match &parcel.receiver.way {
         Way::Mail(mail) => by_mail(mail, parcel),
-        Way::Webhook(hook) => by_webhook(hook, parcel).map(|()| String::new()),
-    }
+        Way::Webhook(hook) => by_webhook(hook, parcel),
+    };
+    told.unwrap_or_else(Outcome::failed)
 }
 
 /// Looks whether the files that it names can be used.
@@ -37,6 +40,15 @@ pub(super) fn tell(parcel: &Parcel<'_>) -> Result<String, String> {
 pub(crate) fn check(receiver: &Receiver, folder: &Path) -> Result<(), FileError> {
     for (_, file) in receiver.files() {
         private(&folder.join(file))?;
+    }
+    if let Way::Webhook(Webhook { url: Endpoint::File(file), in_the_clear: false, .. }) =
+        &receiver.way
+    {
+        let path = folder.join(file);
+        let url = Url::of(private(&path)?.trim_end());
+        if url.is_some_and(|url| url.is_heard()) {
+            return Err(FileError::HeardUrl { path: path.display().to_string() });
+        }
     }
     Ok(())
 }
@@ -55,19 +67,11 @@ fn secret(key: &str, path: &Path) -> Result<String, String> {
     Ok(text)
 }
 
-fn by_mail(mail: &Mail, parcel: &Parcel<'_>) -> Result<String, String> {
-    let Parcel { folder, node, message, .. } = parcel;
-    let login = mail.user.as_ref().map(|(user, file)| -> Result<Login, String> {
-        let password = secret("password_file", &folder.join(file))?;
-        Ok(Login { user: user.clone(), password })
-    });
-    let envelope = Envelope {
-        helo: (*node).to_owned(),
-        from: mail.from.clone(),
-        to: mail.to.clone(),
-        login: login.transpose()?,
-        starts_tls: mail.tls == MailTls::StartTls,
-    };
+/// # Errors
+/// In words, why nobody has it.
+fn by_mail(mail: &Mail, parcel: &Parcel<'_>) -> Result<Outcome, String> {
+    let Parcel { folder, message, .. } = parcel;
+    let Some(envelope) = envelope(mail, parcel)? else { return Ok(Outcome::TAKEN) };
     let letter = Letter {
         id: format!("{}@{}.outlast.internal", message.id, message.cluster),
         at_ms: message.at_ms,
@@ -83,10 +87,12 @@ fn by_mail(mail: &Mail, parcel: &Parcel<'_>) -> Result<String, String> {
     let mut step = Step::More;
     loop {
         step = match step {
-            Step::More => match line.read()? {
-                [] => conversation.on_closed(),
-                bytes => conversation.on_bytes(bytes),
+            Step::More => match line.read() {
+                Ok([]) => conversation.on_closed(),
+                Ok(bytes) => conversation.on_bytes(bytes),
+                Err(why) => conversation.on_broken(&why),
             },
+            // What was not sent whole is not kept: its end is missing.
             Step::Send(bytes) => {
                 line.write(&bytes)?;
                 Step::More
@@ -95,27 +101,50 @@ fn by_mail(mail: &Mail, parcel: &Parcel<'_>) -> Result<String, String> {
                 line = line.secured(&mail.server, authorities.as_deref())?;
                 conversation.on_secured()
             }
-            Step::Done { refused } => {
+            Step::Done { later, never } => {
                 // It has the message; that we go is a courtesy.
                 let _ = line.write(b"QUIT\r\n");
-                let some = |refused: Vec<String>| format!("not taken for {}", refused.join("; "));
-                return Ok(if refused.is_empty() { String::new() } else { some(refused) });
+                return Ok(Outcome::Taken { later: refusals(later), never: refusals(never) });
             }
-            Step::Failed(why) => return Err(why),
+            Step::Failed { why, never } => {
+                return Ok(Outcome::Failed { why, never: refusals(never) });
+            }
+            Step::Unsure(why) => return Ok(Outcome::Unsure(why)),
         };
     }
 }
 
-fn by_webhook(hook: &Webhook, parcel: &Parcel<'_>) -> Result<(), String> {
+/// None: nobody is in the file any more of those who are left.
+fn envelope(mail: &Mail, parcel: &Parcel<'_>) -> Result<Option<Envelope>, String> {
+    let Parcel { folder, node, left, .. } = parcel;
+    let is_left = |to: &&String| left.is_empty() || left.contains(to);
+    let now: Vec<String> = mail.to.iter().filter(is_left).cloned().collect();
+    if now.is_empty() {
+        return Ok(None);
+    }
+    let login = mail.user.as_ref().map(|(user, file)| -> Result<Login, String> {
+        let password = secret("password_file", &folder.join(file))?;
+        Ok(Login { user: user.clone(), password })
+    });
+    Ok(Some(Envelope {
+        helo: (*node).to_owned(),
+        from: mail.from.clone(),
+        to: mail.to.clone(),
+        now,
+        login: login.transpose()?,
+        starts_tls: mail.tls == MailTls::StartTls,
+    }))
+}
+
+fn refusals(refused: Vec<Refused>) -> Vec<Refusal> {
+    refused.into_iter().map(|Refused { to, why }| Refusal { to, why }).collect()
+}
+
+/// # Errors
+/// In words, why it does not have it.
+fn by_webhook(hook: &Webhook, parcel: &Parcel<'_>) -> Result<Outcome, String> {
     let Parcel { folder, message, .. } = parcel;
-    let url = match &hook.url {
-        Endpoint::Url(url) => url.clone(),
-        Endpoint::File(file) => {
-            let path = folder.join(file);
-            let none = || format!("url_file {} holds no URL of http or https", path.display());
-            Url::of(&secret("url_file", &path)?).ok_or_else(none)?
-        }
-    };
+    let url = url_of(hook, folder)?;
     let body = message.json();
     let mut headers = vec![
         ("User-Agent".to_owned(), concat!("outlast/", env!("CARGO_PKG_VERSION")).to_owned()),
@@ -140,14 +169,34 @@ fn by_webhook(hook: &Webhook, parcel: &Parcel<'_>) -> Result<(), String> {
     line.write(&webhook::request(&host(&url), &url.path, &headers, &body))?;
     let mut answer = webhook::Answer::default();
     loop {
-        let bytes = line.read()?;
+        // It has all of it: without an answer nobody knows what it did with that.
+        let bytes = match line.read() {
+            Ok(bytes) => bytes,
+            Err(why) => return Ok(Outcome::Unsure(format!("{why} to the POST"))),
+        };
         if bytes.is_empty() {
-            return answer.on_closed();
+            let closed = answer.on_closed();
+            return Ok(closed.map_or_else(Outcome::Unsure, |()| Outcome::TAKEN));
         }
         if let Some(verdict) = answer.on_bytes(bytes) {
-            return verdict;
+            return verdict.map(|()| Outcome::TAKEN);
         }
     }
+}
+
+fn url_of(hook: &Webhook, folder: &Path) -> Result<Url, String> {
+    let file = match &hook.url {
+        Endpoint::Url(url) => return Ok(url.clone()),
+        Endpoint::File(file) => file,
+    };
+    let path = folder.join(file);
+    let none = || format!("url_file {} holds no URL of http or https", path.display());
+    let url = Url::of(&secret("url_file", &path)?).ok_or_else(none)?;
+    if url.is_heard() && !hook.in_the_clear {
+        let heard = FileError::HeardUrl { path: path.display().to_string() };
+        return Err(Chain(&heard).to_string());
+    }
+    Ok(url)
 }
 
 /// Without the port where it is the usual one, as names of certificates and of virtual hosts are.

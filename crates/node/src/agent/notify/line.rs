@@ -1,4 +1,5 @@
-//! A connection to a receiver, with or without TLS, over which nobody waits longer than its limit.
+//! A connection to a receiver, with or without TLS: the whole of a delivery has a deadline, and a number of bytes that
+//! are read at most, whatever is on the way between this and the socket.
 
 use std::io::{self, Read, Write};
 use std::net::{TcpStream, ToSocketAddrs};
@@ -14,15 +15,59 @@ use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 
 /// Replies are lines.
 const BUFFER: usize = 4096;
+/// Of a whole delivery: a chain of certificates is some kilobytes, an answer one.
+const MOST_READ: usize = 256 * 1024;
 
 enum Kind {
-    Plain(TcpStream),
-    Tls(Box<StreamOwned<ClientConnection, TcpStream>>),
+    Plain(Socket),
+    Tls(Box<StreamOwned<ClientConnection, Socket>>),
+}
+
+/// What every byte of a delivery goes through. A library of TLS reads as often as it likes for one answer, and each of
+/// these reads would have all the time that the first one had.
+struct Socket {
+    stream: TcpStream,
+    until: Time,
+    /// Bytes that may still be read.
+    left: usize,
+}
+
+impl Socket {
+    /// # Errors
+    /// With [`io::ErrorKind::TimedOut`] when the time is up.
+    fn rest(&self) -> io::Result<Duration> {
+        let rest = self.until.since(sys::clock::now());
+        if rest.is_zero() { Err(io::ErrorKind::TimedOut.into()) } else { Ok(rest) }
+    }
+}
+
+impl Read for Socket {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.stream.set_read_timeout(Some(self.rest()?))?;
+        if self.left == 0 {
+            let why = format!("it says more than {MOST_READ} bytes");
+            return Err(io::Error::other(why));
+        }
+        let most = buffer.len().min(self.left);
+        let length = self.stream.read(&mut buffer[..most])?;
+        self.left -= length;
+        Ok(length)
+    }
+}
+
+impl Write for Socket {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.stream.set_write_timeout(Some(self.rest()?))?;
+        self.stream.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.stream.flush()
+    }
 }
 
 pub(super) struct Line {
     kind: Kind,
-    until: Time,
     limit: Duration,
     buffer: Vec<u8>,
 }
@@ -44,8 +89,8 @@ impl Line {
                 Ok(stream) => {
                     // It only makes it slower.
                     let _ = stream.set_nodelay(true);
-                    let buffer = vec![0; BUFFER];
-                    return Ok(Self { kind: Kind::Plain(stream), until, limit, buffer });
+                    let kind = Kind::Plain(Socket { stream, until, left: MOST_READ });
+                    return Ok(Self { kind, limit, buffer: vec![0; BUFFER] });
                 }
                 Err(error) => last = format!("cannot connect to {address}: {}", said(&error)),
             }
@@ -55,25 +100,20 @@ impl Line {
 
     /// The same with TLS from here on.
     pub(super) fn secured(self, place: &Place, authorities: Option<&Path>) -> Result<Self, String> {
-        let Self { kind, until, limit, buffer } = self;
+        let Self { kind, limit, buffer } = self;
         let Kind::Plain(stream) = kind else { return Err("there is TLS already".to_owned()) };
         let name = ServerName::try_from(place.host.clone());
         let name = name.map_err(|_| format!("{} can stand in no certificate", place.host))?;
         let client = ClientConnection::new(client(authorities)?, name);
         let client = client.map_err(|error| format!("TLS cannot begin: {error}"))?;
-        let mut line = Self {
-            kind: Kind::Tls(Box::new(StreamOwned::new(client, stream))),
-            until,
-            limit,
-            buffer,
-        };
+        let kind = Kind::Tls(Box::new(StreamOwned::new(client, stream)));
+        let mut line = Self { kind, limit, buffer };
         // The handshake, so that what is wrong with it is not taken for an answer.
         line.write(b"")?;
         Ok(line)
     }
 
     pub(super) fn write(&mut self, bytes: &[u8]) -> Result<(), String> {
-        self.wait_at_most()?;
         let outcome = match &mut self.kind {
             Kind::Plain(stream) => stream.write_all(bytes),
             Kind::Tls(stream) => {
@@ -85,7 +125,6 @@ impl Line {
 
     /// Empty: the other side has ended it.
     pub(super) fn read(&mut self) -> Result<&[u8], String> {
-        self.wait_at_most()?;
         let outcome = match &mut self.kind {
             Kind::Plain(stream) => stream.read(&mut self.buffer),
             Kind::Tls(stream) => stream.read(&mut self.buffer),
@@ -98,21 +137,6 @@ impl Line {
         }
     }
 
-    /// Of the whole, not of each piece: one that sends a byte a second is let go, too.
-    fn wait_at_most(&self) -> Result<(), String> {
-        let rest = self.until.since(sys::clock::now());
-        if rest.is_zero() {
-            return Err(self.late());
-        }
-        let stream = match &self.kind {
-            Kind::Plain(stream) => stream,
-            Kind::Tls(stream) => &stream.sock,
-        };
-        let both =
-            stream.set_read_timeout(Some(rest)).and_then(|()| stream.set_write_timeout(Some(rest)));
-        both.map_err(|error| said(&error))
-    }
-
     fn late(&self) -> String {
         format!("it does not answer within {:?}", self.limit)
     }
@@ -123,7 +147,7 @@ impl Line {
     }
 }
 
-fn shake(stream: &mut StreamOwned<ClientConnection, TcpStream>) -> io::Result<()> {
+fn shake(stream: &mut StreamOwned<ClientConnection, Socket>) -> io::Result<()> {
     while stream.conn.is_handshaking() {
         stream.conn.complete_io(&mut stream.sock)?;
     }
@@ -154,7 +178,11 @@ fn client(authorities: Option<&Path>) -> Result<Arc<ClientConfig>, String> {
     }
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let builder = ClientConfig::builder_with_provider(provider)
-        .with_protocol_versions(&[&rustls::version::TLS13])
+        // Mail servers of many houses speak no later one than 1.2.
+        .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])
         .map_err(|error| error.to_string())?;
     Ok(Arc::new(builder.with_root_certificates(roots).with_no_client_auth()))
 }
+
+#[cfg(test)]
+mod tests;

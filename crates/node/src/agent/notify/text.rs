@@ -1,6 +1,7 @@
 //! What a message says: a mail for people, JSON for programs.
 
 use api::{Notification, WebhookBody, millis};
+use config::cluster::Topic;
 use engine::notify::Batch;
 
 use super::words;
@@ -74,12 +75,17 @@ pub(super) fn test(cluster: &str, node: &str, now_ms: u64) -> Message {
 
 fn full(one: &Notification) -> Vec<String> {
     let nobody = || "nobody".to_owned();
+    let is_move = Topic::ALL.iter().any(|topic| topic.word() == one.topic);
     let mut lines = vec![format!("{}.", one.words()), String::new()];
     let mut row = |name: &str, value: String| lines.push(format!("{name:<16}{value}"));
     row("when", format!("{}, by the clock of {}", clock(one.at_ms), one.node));
     row("what", one.topic.clone());
-    row("from", one.from.clone().unwrap_or_else(nobody));
-    row("to", one.to.clone().unwrap_or_else(nobody));
+    if is_move {
+        row("from", one.from.clone().unwrap_or_else(nobody));
+        row("to", one.to.clone().unwrap_or_else(nobody));
+    } else {
+        row("of", one.object.clone());
+    }
     row("because", one.cause.clone());
     if let Some(took) = &one.took {
         row("took", millis(took.total_us()));
@@ -90,7 +96,9 @@ fn full(one: &Notification) -> Vec<String> {
     if let Some(away) = one.away_ms {
         row("held by nobody", format!("{}.{} s", away / 1000, away % 1000 / 100));
     }
-    row("term", one.term.to_string());
+    if is_move {
+        row("term", one.term.to_string());
+    }
     lines
 }
 
@@ -137,7 +145,8 @@ mod tests {
 
     #[test]
     fn a_mail_says_what_happened_in_full() {
-        let batch = Batch { id: letter().id, receiver: "ops".to_owned(), letters: vec![letter()] };
+        let (id, letters) = (letter().id, vec![letter()]);
+        let batch = Batch { id, receiver: "ops".to_owned(), letters, left: vec![] };
         let message = of("cloud", &batch, 1_700_000_001_000);
         assert_eq!(message.subject, "cloud: vip/internal moved from node01 to node02");
         expect![[r#"
@@ -160,10 +169,39 @@ mod tests {
     }
 
     #[test]
+    fn of_another_event_it_is_said_what_was_seen_and_by_whom() {
+        let letter = Letter {
+            id: "node-verdict-node-node03-node01-1700000000123-9".to_owned(),
+            topic: Topic::Event("node-verdict"),
+            object: "node/node03".to_owned(),
+            node: "node01".to_owned(),
+            from: None,
+            to: Some("unreachable".to_owned()),
+            cause: "no beat on any network".to_owned(),
+            took: [None; 5],
+            ..letter()
+        };
+        let (id, letters) = (letter.id.clone(), vec![letter]);
+        let batch = Batch { id, receiver: "ops".to_owned(), letters, left: vec![] };
+        let message = of("cloud", &batch, 1_700_000_001_000);
+        assert_eq!(message.subject, "cloud: node/node03: node-verdict, unreachable");
+        expect![[r#"
+            node/node03: node-verdict, unreachable.
+
+            when            2023-11-14 22:13:20 UTC, by the clock of node01
+            what            node-verdict
+            of              node/node03
+            because         no beat on any network
+
+            This is node-verdict-node-node03-node01-1700000000123-9 of the cluster cloud. What comes again under this name is the same."#]].assert_eq(&message.text);
+    }
+
+    #[test]
     fn a_summary_has_a_line_for_each() {
         let later = Letter { at_ms: 1_700_000_004_123, to: None, ..letter() };
         let letters = vec![letter(), later];
-        let batch = Batch { id: "summary".to_owned(), receiver: "ops".to_owned(), letters };
+        let (id, receiver) = ("summary".to_owned(), "ops".to_owned());
+        let batch = Batch { id, receiver, letters, left: vec![] };
         let message = of("cloud", &batch, 1_700_000_001_000);
         assert_eq!(message.subject, "cloud: 2 changes of vip/internal");
         assert_eq!(message.text.lines().count(), 6, "{}", message.text);

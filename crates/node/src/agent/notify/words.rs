@@ -16,7 +16,7 @@ const LOOKED_THROUGH: usize = 64;
 
 /// What an event means for the outbox; none: nothing.
 pub(super) fn happened(event: &Event, cluster: &Cluster, story: &Story) -> Option<Input> {
-    let moved = event.moved.as_deref()?;
+    let Some(moved) = event.moved.as_deref() else { return other(event, cluster) };
     let took = moved.took;
     let stages = took.stages().map(|(_, micros)| micros);
     match event.what.as_str() {
@@ -53,6 +53,41 @@ pub(super) fn happened(event: &Event, cluster: &Cluster, story: &Story) -> Optio
     }
 }
 
+/// Of an event of another kind, where somebody wants to be told of it.
+fn other(event: &Event, cluster: &Cluster) -> Option<Input> {
+    let topic = Topic::of(&event.what).filter(|topic| !Topic::ALL.contains(topic))?;
+    if !cluster.notify.iter().any(|receiver| receiver.topics.contains(&topic)) {
+        return None;
+    }
+    // "unreachable on management, before alive; rule ...".
+    let verdict = event.decision.split([',', ';']).next().unwrap_or_default();
+    let verdict = verdict.split(" on ").next().unwrap_or_default();
+    let is_verdict = event.what == "node-verdict" && !verdict.is_empty();
+    let parts = [event.evidence.as_str(), &event.decision, &event.not_done];
+    let parts = parts.into_iter().filter(|part| !part.is_empty());
+    let letter = Letter {
+        id: format!("{}-{}", event.what, id(event)),
+        topic,
+        object: event.object.clone(),
+        at_ms: event.at_ms,
+        node: event.node.clone(),
+        to: is_verdict.then(|| verdict.to_owned()),
+        cause: short(&parts.collect::<Vec<_>>().join("; ")),
+        ..Letter::default()
+    };
+    Some(Input::Happened { letter: Box::new(letter), awaits: false })
+}
+
+/// What another node says that it told, or does not try any more ([`event`]).
+pub(super) fn settled(event: &Event) -> Option<Input> {
+    if !matches!(event.what.as_str(), "notify-sent" | "notify-given-up") {
+        return None;
+    }
+    let receiver = event.object.strip_prefix("notify/")?.to_owned();
+    let batch = event.evidence.split([' ', ',', ':']).next()?.to_owned();
+    Some(Input::Settled { receiver, batch })
+}
+
 /// Longer names of things and nodes end here, so that the numbers behind them stand in every id.
 const NAME: usize = 80;
 
@@ -85,7 +120,9 @@ pub(super) fn lost(
     let is_of = |event: &Event| {
         event.object == object && matches!(event.what.as_str(), "vip-claimed" | "vip-released")
     };
-    let Some(last) = story.about(is_of, 1).pop() else { return String::new() };
+    let Some(last) = story.about(is_of, 1).pop() else {
+        return "nobody says that he holds it".to_owned();
+    };
     match (last.what.as_str(), standing(&last.node)) {
         ("vip-released", _) => short(&format!("{}: {}", last.node, last.evidence)),
         (_, Some(word)) => format!("{} {word}", last.node),
@@ -118,6 +155,8 @@ pub(super) fn notification(letter: &Letter) -> Notification {
         batch: due.batch.clone(),
         tries: due.tries,
         why: due.why.clone(),
+        left: due.left.clone(),
+        unsure: due.unsure,
     };
     Notification {
         id: letter.id.clone(),
@@ -148,6 +187,8 @@ pub(super) fn letter(kept: Notification) -> Option<Letter> {
         batch: due.batch,
         tries: due.tries,
         why: due.why,
+        left: due.left,
+        unsure: due.unsure,
     };
     Some(Letter {
         topic: Topic::of(&kept.topic)?,
@@ -172,6 +213,7 @@ pub(super) fn event(word: &Word) -> Event {
         1 => ", after one failure".to_owned(),
         tries => format!(", after {tries} failures"),
     };
+    let none = String::new();
     let (what, receiver, evidence, decision, not_done) = match word {
         Word::Told { receiver, batch, letters, tries } => {
             let many = if *letters > 1 { format!(" ({letters} in one)") } else { String::new() };
@@ -194,10 +236,24 @@ pub(super) fn event(word: &Word) -> Event {
             "leave it to that one",
             "",
         ),
+        Word::Refused { receiver, batch, whom } => (
+            "notify-refused",
+            receiver,
+            format!("{batch}: {whom}"),
+            "tell the others",
+            "nobody else tells them",
+        ),
+        Word::Dropped { letters } => (
+            "notify-dropped",
+            &none,
+            format!("{letters} of the oldest that wait to be written"),
+            "keep the newest",
+            "whoever should have been told of them was not",
+        ),
     };
     Event {
         what: what.to_owned(),
-        object: format!("notify/{receiver}"),
+        object: format!("notify/{}", if receiver.is_empty() { "all" } else { receiver.as_str() }),
         evidence,
         decision: decision.to_owned(),
         not_done: not_done.to_owned(),
@@ -241,3 +297,6 @@ pub(super) fn shown(outbox: &Outbox, cluster: &Cluster, by: String) -> Notifying
     let newest = newest.iter().skip(skipped).map(|letter| notification(letter)).collect();
     Notifying { by, receivers, newest }
 }
+
+#[cfg(test)]
+mod tests;

@@ -7,6 +7,9 @@ use super::*;
 #[test]
 fn a_vip_lease_is_explained_by_who_holds_it_in_beats_and_what_ends_it() {
     let mut status = status();
+    let left = vec![api::LeaseLeft { instance: 0, left_us: 28_310, least_us: 21_004 }];
+    status.vip_process =
+        Some(api::VipProcess { left, age_ms: Some(420), ..api::VipProcess::default() });
     let vip = &mut status.vips[0];
     vip.state.cause = Some(VipCause::Expired);
     vip.state.vip_lease = Some(LeaseState {
@@ -24,6 +27,7 @@ fn a_vip_lease_is_explained_by_who_holds_it_in_beats_and_what_ends_it() {
               saw the balancer of this node serves (1500 ms ago)
               saw in vip beats node01 holds it under term 2 (1500 ms ago)
               saw the last beat of node02 came 46.1 ms before this node asked for it, and a majority granted it 0.7 ms later
+              saw 28.31 ms of it were left, never less than 21.00 ms in the second before (420 ms ago)
               saw the kernel of this node ends its vip lease in time
               saw on eth0, group 121, priority 200 here
               saw preferred order: node01, node02, node03
@@ -34,6 +38,7 @@ fn a_vip_lease_is_explained_by_who_holds_it_in_beats_and_what_ends_it() {
               then it is gone here one vip lease after the last beat that a majority granted, and node02 asks for it
         "#]],
     );
+    status.vip_process = None;
     let vip = &mut status.vips[0];
     (vip.state.role, vip.state.holding) = (VipRole::Backup, false);
     vip.state.cause = Some(VipCause::Majority);

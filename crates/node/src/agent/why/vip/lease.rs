@@ -2,7 +2,7 @@
 
 use api::{Evidence, LeaseState, VipLine};
 
-use super::super::{Ground, fact};
+use super::super::{Ground, fact, seen};
 use crate::agent::names::VipName;
 
 /// `engine::vip::lease` in one sentence.
@@ -35,8 +35,13 @@ pub(super) fn evidence(ground: &Ground<'_>, line: &VipLine, told: &LeaseState) -
         let told = "it is held without a majority: where nodes are cut from each other, another one may hold it too";
         ground.heard(told.to_owned(), &object)
     });
+    let left = ground.status.vip_process.as_ref();
+    let left = left.and_then(|process| {
+        let left = process.left(line.state.instance)?;
+        Some(seen(left.words(), process.age_ms))
+    });
     let heard = std::iter::once(ground.heard(heard, &object)).chain(alone).chain(awaits);
-    heard.chain(gained).chain(young).chain([fact(enforced)]).chain(beats).collect()
+    heard.chain(gained).chain(left).chain(young).chain([fact(enforced)]).chain(beats).collect()
 }
 
 /// Where it should be beside others, and whose word is above that.
