@@ -6,6 +6,7 @@ use std::process::Command;
 
 use super::figure::{Bound, Figure};
 use super::shared;
+use crate::python;
 use crate::shell::{Failure, Outcome};
 
 const SCRIPT: &str = include_str!("routers.sh");
@@ -23,6 +24,10 @@ pub(super) fn measure(outlast: &Path, routers: u32, seconds: u32) -> Outcome<Vec
     command.args(["--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc", "bash"]);
     command.arg(&script).env("OUTLAST", outlast).env("ROUTERS", routers.to_string());
     command.env("SECONDS_OF_CPU", seconds.to_string()).env("FAILOVER", "1");
+    if let Err(failure) = python::provide_neutron() {
+        eprintln!("{failure}\nneutron's own monitors are not measured");
+    }
+    command.env("NEUTRON", python::neutron());
     let found = read(&shared::run(&mut command)?);
     let figure = |name: &str, key: &str, unit, bound| {
         let (peer, ours) = found.get(key).copied().unwrap_or_default();
@@ -32,9 +37,16 @@ pub(super) fn measure(outlast: &Path, routers: u32, seconds: u32) -> Outcome<Vec
     Ok(vec![
         figure(&of("memory, each page by its share (Pss)"), "pss", "kB", Bound::Ratio(TENTH))
             .must(),
+        figure(
+            &of("the same beside neutron's monitors in Python (8 measured)"),
+            "python",
+            "kB",
+            Bound::Ratio(TENTH),
+        ),
         figure(&of("memory of their own (private)"), "private", "kB", Bound::Ratio(TENTH)),
         figure(&of("processes"), "processes", "", Bound::None),
         figure(&of("processor time a minute"), "cpu", "s", Bound::Ratio(1.0)),
+        figure(&of("all that end at once are released"), "released", "ms", Bound::None),
         figure(&of("all move to another host"), "failover", "ms", Bound::Absolute(4000.0)),
         figure(&of("two holders after that"), "two-holders", "", Bound::Absolute(0.0)).must(),
         figure(

@@ -1,6 +1,6 @@
 # Routers of neutron on one host: keepalived and a monitor for each, then the same by outlast. Runs in namespaces of its own
 # (`unshare --net --mount --pid`), which end all of it. Prints `figure NAME PEER OURS`; what it does goes to standard error.
-# Of the caller: OUTLAST, ROUTERS, SECONDS_OF_CPU, FAILOVER (1 or 0).
+# Of the caller: OUTLAST, ROUTERS, SECONDS_OF_CPU, FAILOVER (1 or 0); NEUTRON: where neutron's own programs are, if they are there.
 set -u
 say() { echo "$*" >&2; }
 mount -t tmpfs outlast /run
@@ -95,13 +95,31 @@ finish() { list; xargs -r kill -$1 < $W/pids 2>/dev/null; local end=$((SECONDS +
 
 say "keepalived and a monitor for each"
 for i in $(seq $ROUTERS); do
-    ip netns exec a$i sh $W/monitor $W/a/$i > /dev/null 2>&1 &
     ip netns exec a$i keepalived -P -f $W/a/$i/keepalived.conf -p $W/a/$i/pid -r $W/a/$i/pid-vrrp
 done
 await a; sleep 5
+set -- $(memory); alone=$1
+for i in $(seq $ROUTERS); do ip netns exec a$i sh $W/monitor $W/a/$i > /dev/null 2>&1 & done
+sleep 5
 set -- $(memory); pss=$1 own=$2 number=$3; seconds=$(cpu)
 say "keepalived: $pss kB, $own kB private, $number processes, $seconds s of processor time a minute"
 finish TERM; finish KILL
+
+# The monitor of neutron 2025.1, a Python each: of eight of them what one costs.
+python=-
+if [ -x "${NEUTRON:-}/bin/neutron-keepalived-state-change" ]; then
+    say "eight monitors of neutron's own"
+    for i in 1 2 3 4 5 6 7 8; do
+        PYTHONPATH=$NEUTRON $NEUTRON/bin/neutron-keepalived-state-change --router_id=$i --namespace=a$i --conf_dir=$W/a/$i \
+            --monitor_interface=ha-1 --monitor_cidr=169.254.0.1/24 --pid_file=$W/a/$i/monitor --state_path=$W --user=0 --group=0
+    done
+    end=$((SECONDS + 120))
+    until [ $(cat $W/a/[1-8]/state 2>/dev/null | grep -o backup | wc -l) = 8 ]; do [ $SECONDS -lt $end ] || break; sleep 0.5; done
+    sleep 5
+    set -- $(memory); [ "${3:-0}" -ge 8 ] && python=$((alone + $1 / 8 * ROUTERS))
+    say "eight of neutron's monitors: $1 kB; keepalived alone: $alone kB"
+    finish TERM; finish KILL
+fi
 
 start() { # HOST
     "$W/bin/outlast" routers --socket $W/$1.sock > $W/$1.log 2>&1 &
@@ -119,6 +137,7 @@ await a; sleep 5
 set -- $(memory); our_pss=$1 our_own=$2 our_number=$3; our_seconds=$(cpu)
 say "outlast: $our_pss kB, $our_own kB private, $our_number processes, $our_seconds s of processor time a minute"
 echo "figure pss $pss $our_pss"
+echo "figure python $python $our_pss"
 echo "figure private $own $our_own"
 echo "figure processes $number $our_number"
 echo "figure cpu $seconds $our_seconds"
@@ -130,7 +149,9 @@ if [ "$FAILOVER" = 1 ]; then
     [ $(masters b) = 0 ] || { say "host b took something"; exit 1; }
     began=$(date +%s%N)
     cat $W/a/*/pid | xargs kill -KILL
-    until [ $(masters b) = $ROUTERS ]; do [ $(($(date +%s%N) - began)) -lt 60000000000 ] || break; sleep 0.02; done
+    until [ $(grep -c "is released" $W/a.log) -ge $ROUTERS ]; do [ $(($(date +%s%N) - began)) -lt 60000000000 ] || break; sleep 0.05; done
+    echo "figure released - $((($(date +%s%N) - began) / 1000000))"
+    until [ $(masters b) = $ROUTERS ]; do [ $(($(date +%s%N) - began)) -lt 60000000000 ] || break; sleep 0.2; done
     took=$((($(date +%s%N) - began) / 1000000))
     two=$(holders a)
     say "host b: $(masters b) after $took ms, by the kernel $(holders b), host a still $two"
@@ -141,7 +162,7 @@ if [ "$FAILOVER" = 1 ]; then
     worker=$(ps -eo pid,ppid,args | awk '/role routers/ && !/awk/ {print $1}' | tail -1)
     kill -KILL $worker
     sleep 0.05
-    until [ $(masters b) = $ROUTERS ]; do [ $(($(date +%s%N) - began)) -lt 60000000000 ] || break; sleep 0.02; done
+    until [ $(masters b) = $ROUTERS ]; do [ $(($(date +%s%N) - began)) -lt 60000000000 ] || break; sleep 0.1; done
     echo "figure adoption - $((($(date +%s%N) - began) / 1000000))"
     echo "figure lost - $((ROUTERS - $(holders b)))"
 fi
