@@ -46,6 +46,14 @@ impl RefusedAdverts {
         key(self) == key(other)
     }
 
+    /// What of it is not counted in `before`.
+    #[must_use]
+    pub fn since(&self, before: &[Self]) -> Self {
+        let known = before.iter().find(|before| before.is_about(self));
+        let count = self.count.saturating_sub(known.map_or(0, |known| known.count));
+        Self { count, ..self.clone() }
+    }
+
     /// Puts it in the place of an older count of the same.
     pub fn learn(all: &mut Vec<Self>, news: &Self) {
         match all.iter_mut().find(|known| known.is_about(news)) {

@@ -11,7 +11,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Event, VipRole};
+use crate::{Event, RefusedAdverts, VipCounts, VipRole, VipState};
 
 /// A stand-in to the process of all routers.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
@@ -19,12 +19,15 @@ use crate::{Event, VipRole};
 pub enum Entry {
     /// First. Descriptors: its network namespace, the text of its file.
     Router(RouterEntry),
-    /// First. Descriptor: the network namespace, if it is there.
+    /// First. Descriptors: the folder where `state` is written, the one where neutron's agent listens, and the network
+    /// namespace, if it is there. Earlier versions: the namespace at most; folders are then found by their names.
     Watch(WatchEntry),
     /// The file has changed. Descriptor: its text.
     Reload,
     /// Release everything, in order.
     Stop,
+    /// How does it stand, and what was counted? `clear`: counting begins anew.
+    Count { clear: bool },
     /// Something that its own log has no reader for.
     Trouble { why: String },
     /// First and only: what there is.
@@ -75,12 +78,40 @@ pub enum EntryAnswer {
         why: String,
     },
     Reloaded,
+    /// It goes on with the file before.
+    Unchanged {
+        why: String,
+    },
     Stopped,
+    Counted(RouterCounts),
     /// A part of the list; `more`: others follow.
     Routers {
         routers: Vec<RouterLine>,
         more: bool,
     },
+}
+
+/// Of all instances of one file.
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+pub struct RouterCounts {
+    pub states: Vec<VipState>,
+    pub counts: Vec<VipCounts>,
+    /// What was not obeyed, since counting began.
+    pub refused: Vec<RefusedAdverts>,
+}
+
+/// What a stand-in leaves in a file, and the text of its own behind it: by this its addresses are taken off when it was killed
+/// while there was no desk.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct RouterRecord {
+    /// As it was named.
+    pub file: String,
+    /// Its network namespace: the name, and how the kernel knows it (device, inode).
+    pub netns: String,
+    pub identity: (u64, u64),
+    /// Which desk has accepted it: the number of its socket in its folder (inode).
+    #[serde(default)]
+    pub desk: u64,
 }
 
 /// How it stands with one.

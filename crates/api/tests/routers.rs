@@ -4,9 +4,10 @@
 mod samples;
 
 use api::router::{
-    Entry, EntryAnswer, RouterEntry, RouterLine, RouterOrder, RouterReport, WatchEntry,
+    Entry, EntryAnswer, RouterCounts, RouterEntry, RouterLine, RouterOrder, RouterRecord,
+    RouterReport, WatchEntry,
 };
-use api::{Event, VipRole};
+use api::{Event, RefusedAdvert, RefusedAdverts, VipCounts, VipRole, VipState};
 use outlast_api as api;
 use samples::golden;
 
@@ -28,12 +29,47 @@ fn watch() -> Entry {
     })
 }
 
+fn counts() -> RouterCounts {
+    let state = VipState {
+        instance: 0,
+        role: VipRole::Backup,
+        holding: false,
+        successor: None,
+        successor_life: None,
+        cause: None,
+        term: 0,
+        disabled_scripts: vec![],
+        interface: Some("ha-77".to_owned()),
+        in_use_by: None,
+        vip_lease: None,
+        priority: Some(50),
+        took: None,
+    };
+    let refused = RefusedAdverts {
+        vip: Some("VR_1".to_owned()),
+        interface: "ha-77".to_owned(),
+        reason: RefusedAdvert::Password,
+        count: 3,
+        source: None,
+    };
+    let counts = VipCounts { received: 7, became_master: 1, ..VipCounts::default() };
+    RouterCounts { states: vec![state], counts: vec![counts], refused: vec![refused] }
+}
+
 #[test]
 fn what_stand_ins_are_told_and_say_is_as_in_its_golden_files() {
     let trouble = Entry::Trouble { why: "line 3: `priorty` is no word".to_owned() };
     golden(
         "router_entry.jsonl",
-        &[router(), watch(), Entry::Reload, Entry::Stop, trouble, Entry::List],
+        &[
+            router(),
+            watch(),
+            Entry::Reload,
+            Entry::Stop,
+            trouble,
+            Entry::List,
+            Entry::Count { clear: true },
+        ],
     );
     let line = RouterLine {
         router: "4f1c".to_owned(),
@@ -50,7 +86,19 @@ fn what_stand_ins_are_told_and_say_is_as_in_its_golden_files() {
             EntryAnswer::Reloaded,
             EntryAnswer::Stopped,
             EntryAnswer::Routers { routers: vec![line], more: false },
+            EntryAnswer::Unchanged { why: "its file cannot be read".to_owned() },
+            EntryAnswer::Counted(counts()),
         ],
+    );
+    let file = "/var/lib/neutron/ha_confs/4f1c/keepalived.conf".to_owned();
+    golden(
+        "router_record.jsonl",
+        &[RouterRecord {
+            file,
+            netns: "qrouter-4f1c".to_owned(),
+            identity: (4, 4_026_532_345),
+            desk: 77,
+        }],
     );
 }
 

@@ -14,6 +14,7 @@ use std::io::{self, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use api::MAX_MESSAGE;
 use api::router::{Entry, RouterOrder, RouterReport};
@@ -29,6 +30,7 @@ mod list;
 mod neutron;
 mod outbox;
 mod process;
+mod record;
 mod seat;
 mod stand_in;
 
@@ -42,11 +44,18 @@ pub const SOCKET: &str = "/run/outlast/routers.sock";
 pub const SOCKET_VARIABLE: &str = "OUTLAST_ROUTERS";
 /// Thousands of routers, a dozen descriptors each.
 const DESCRIPTORS: u64 = 262_144;
+/// Where no descriptor is left, nobody is accepted for so long.
+const ACCEPT_AGAIN: Duration = Duration::from_millis(500);
+/// When one is gone, its record is looked at after so long: most often the process of routers has done all there is to do.
+const SWEEP_SOON: Duration = Duration::from_secs(1);
+/// One that is killed before it has joined another desk is told by nobody.
+const SWEEP_EVERY: Duration = Duration::from_secs(10);
 
 const SIGNALS: u64 = 0;
 const LISTENER: u64 = 1;
 const CHANNEL: u64 = 2;
 const PIDFD: u64 = 3;
+const DYING: u64 = 4;
 
 /// Why the desk or the process of routers ended.
 #[derive(Debug, thiserror::Error)]
@@ -93,11 +102,17 @@ struct Desk {
     signals: Signals,
     listener: Listener,
     process: Option<(Child, Channel)>,
+    /// What the kernel still closes.
+    dying: Vec<Child>,
     restart: Restart,
     kept: BTreeMap<u64, Kept>,
     next: u64,
     /// Orders that the process has not taken yet: numbers of stand-ins whose seats are to be told.
     waiting: VecDeque<u64>,
+    /// Nobody is accepted until then; never: all are.
+    accept_at: Time,
+    is_full: bool,
+    sweep_at: Time,
     ended: bool,
     buffer: Vec<u8>,
     _lock: File,
@@ -162,10 +177,14 @@ impl Desk {
             signals,
             listener,
             process: None,
+            dying: vec![],
             restart: Restart::new(sys::clock::now()),
             kept: BTreeMap::new(),
             next: process::FIRST_SEAT,
             waiting: VecDeque::new(),
+            accept_at: Time::NEVER,
+            is_full: false,
+            sweep_at: Time::ZERO,
             ended: false,
             buffer: vec![0; MAX_MESSAGE],
             _lock: lock,
@@ -179,7 +198,8 @@ impl Desk {
                 self.obey(order);
             }
             self.seat_waiting();
-            let deadline = if self.ended { Time::NEVER } else { self.restart.deadline() };
+            self.pass_time();
+            let deadline = if self.ended { Time::NEVER } else { self.deadline() };
             let wait = (deadline != Time::NEVER).then(|| deadline.since(sys::clock::now()));
             self.poller.wait(&mut ready, wait).map_err(RoutersError::Poll)?;
             for token in ready.iter().map(|event| event.token) {
@@ -187,6 +207,7 @@ impl Desk {
                     SIGNALS => self.signalled(),
                     LISTENER => self.accept(),
                     CHANNEL => self.hear(),
+                    DYING => self.bury(),
                     _ => self.exited(),
                 }
             }
@@ -197,6 +218,28 @@ impl Desk {
                 }
                 return Ok(());
             }
+        }
+    }
+
+    fn deadline(&self) -> Time {
+        self.restart.deadline().min(self.accept_at).min(self.sweep_at)
+    }
+
+    fn pass_time(&mut self) {
+        let now = sys::clock::now();
+        if self.ended {
+            return;
+        }
+        if now >= self.accept_at {
+            self.accept_at = Time::NEVER;
+            let _listens = self.poller.modify(self.listener.as_fd(), LISTENER, Interest::READ);
+            self.accept();
+            self.seat_waiting();
+        }
+        if now >= self.sweep_at {
+            let (told, is_more) = record::sweep(&self.settings.socket);
+            told.iter().for_each(|line| tell::line(line));
+            self.sweep_at = if is_more { now } else { now + SWEEP_EVERY };
         }
     }
 
@@ -230,6 +273,9 @@ impl Desk {
                     // One that is gone is reaped by its pidfd.
                     let _gone = child.signal(SIGKILL);
                 }
+                // What it still said is kept, and it says nothing more.
+                self.hear();
+                self.hung_up();
             }
         }
     }
@@ -284,13 +330,26 @@ impl Desk {
         loop {
             match self.listener.accept() {
                 Ok(Some(socket)) => {
+                    if std::mem::replace(&mut self.is_full, false) {
+                        tell::line("stand-ins are accepted again");
+                    }
                     let number = self.next;
                     self.next += 1;
                     self.kept.insert(number, Kept { socket, entry: None, fds: vec![] });
                     self.waiting.push_back(number);
                 }
                 Ok(None) => return,
-                Err(error) => return tell::line(&format!("cannot accept a stand-in: {error}")),
+                Err(error) => {
+                    if !std::mem::replace(&mut self.is_full, true) {
+                        tell::line(&format!(
+                            "cannot accept a stand-in, those that come wait: {error}"
+                        ));
+                    }
+                    // It would be told again and again that somebody waits.
+                    let _full = self.poller.modify(self.listener.as_fd(), LISTENER, Interest::NONE);
+                    self.accept_at = sys::clock::now() + ACCEPT_AGAIN;
+                    return;
+                }
             }
         }
     }
@@ -300,9 +359,8 @@ impl Desk {
         while let Some((_, channel)) = &self.process {
             let mut fds = vec![];
             match channel.receive(&mut buffer, &mut fds) {
-                // Its pidfd tells the rest.
                 Ok(0) => {
-                    let _gone = self.poller.remove(channel.as_fd());
+                    self.hung_up();
                     break;
                 }
                 Ok(length) => match api::decode(&buffer[..length]) {
@@ -318,6 +376,7 @@ impl Desk {
     fn report(&mut self, report: RouterReport, fds: Vec<OwnedFd>) {
         match report {
             RouterReport::Keep { number, entry } => {
+                self.restart.advanced(sys::clock::now());
                 if let Some(kept) = self.kept.get_mut(&number) {
                     (kept.entry, kept.fds) = (Some(entry), fds);
                 }
@@ -332,7 +391,10 @@ impl Desk {
                     watch.told = Some(primary);
                 }
             }
-            RouterReport::Gone { number } => drop(self.kept.remove(&number)),
+            RouterReport::Gone { number } => {
+                self.kept.remove(&number);
+                self.sweep_at = self.sweep_at.min(sys::clock::now() + SWEEP_SOON);
+            }
             RouterReport::Pong(number) => self.restart.answered(sys::clock::now(), number),
             RouterReport::Event(event) => tell::line(&words(&event)),
             RouterReport::Said(text) => tell::line(&text),
@@ -343,25 +405,43 @@ impl Desk {
         self.kept.get_mut(&number)?.entry.as_deref_mut()
     }
 
-    fn exited(&mut self) {
-        let Some((child, _)) = &self.process else { return };
-        let Ok(Some(exit)) = child.reap() else { return };
-        // What it still said is kept. Of whom it had not said what was accepted, nothing can be given to the next one:
-        // those hear the end of their sockets, and join again.
-        self.hear();
+    /// It executes nothing any more: its end of the channel is closed by the kernel. To close all else that it had open may take
+    /// the kernel seconds (a packet socket for each device of each router), for which the next one need not wait.
+    fn hung_up(&mut self) {
+        let Some((child, channel)) = self.process.take() else { return };
+        let _gone = self.poller.remove(channel.as_fd());
+        let _told = self.poller.modify(child.pidfd(), DYING, Interest::READ);
+        self.dying.push(child);
+        // Of whom it had not said what was accepted, nothing can be given to the next one: those hear the end of their sockets,
+        // and join again.
         self.kept.retain(|_, kept| kept.entry.is_some());
-        if let Some((child, channel)) = self.process.take() {
-            let _gone = self.poller.remove(child.pidfd());
-            let _gone = self.poller.remove(channel.as_fd());
-        }
         if !self.ended {
             let number = self.kept.len();
             tell::line(&format!(
-                "the process of routers ended ({}): another one adopts what is here of {number}",
-                tell::exit(exit)
+                "the process of routers ended: another one adopts what is here of {number}"
             ));
         }
         self.restart.ended(sys::clock::now());
+    }
+
+    fn exited(&mut self) {
+        // What it still said is kept.
+        self.hear();
+        self.hung_up();
+        self.bury();
+    }
+
+    fn bury(&mut self) {
+        let poller = &self.poller;
+        self.dying.retain(|child| match child.reap() {
+            Ok(Some(exit)) => {
+                let _gone = poller.remove(child.pidfd());
+                tell::line(&format!("a process of routers is gone: {}", tell::exit(exit)));
+                false
+            }
+            Ok(None) => true,
+            Err(_) => false,
+        });
     }
 }
 

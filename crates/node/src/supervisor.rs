@@ -38,7 +38,7 @@ use sockets::{SocketError, Sockets};
 mod begin;
 mod children;
 mod dashboard;
-mod dump;
+pub(crate) mod dump;
 mod facts;
 mod fixed;
 mod ground;

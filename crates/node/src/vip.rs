@@ -41,6 +41,7 @@ use crate::launch::Interfaces;
 
 mod around;
 mod bfd;
+pub(crate) mod closing;
 mod devices;
 mod gate;
 mod hear;

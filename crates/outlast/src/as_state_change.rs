@@ -3,17 +3,27 @@
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::io::Write;
+use std::os::unix::process::CommandExt;
 use std::path::Path;
-use std::process::ExitCode;
+use std::process::{Command, ExitCode};
 
 use api::router::WatchEntry;
 use node::routers::{Part, stand_in};
 
+const NAME: &str = "neutron-keepalived-state-change";
+
 pub(crate) fn main(words: impl Iterator<Item = OsString>) -> ExitCode {
-    let part = match parse(words) {
+    let words: Vec<OsString> = words.collect();
+    let wants_conntrackd =
+        |word: &OsString| word.to_string_lossy().starts_with("--enable_conntrackd");
+    let found = match words.iter().any(wants_conntrackd) {
+        true => Err(become_neutrons_own(&words)),
+        false => parse(words.into_iter()),
+    };
+    let part = match found {
         Ok(part) => part,
         Err(why) => {
-            let _ = writeln!(std::io::stderr(), "neutron-keepalived-state-change: {why}");
+            let _ = writeln!(std::io::stderr(), "{NAME}: {why}");
             return ExitCode::FAILURE;
         }
     };
@@ -23,6 +33,23 @@ pub(crate) fn main(words: impl Iterator<Item = OsString>) -> ExitCode {
             crate::complain(&error);
             ExitCode::FAILURE
         }
+    }
+}
+
+/// conntrackd lives where neutron's agent does, and is told by neutron's own program. Why there is none.
+fn become_neutrons_own(words: &[OsString]) -> String {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let own = std::env::current_exe().and_then(|own| own.canonicalize()).ok();
+    let mut others = std::env::split_paths(&path)
+        .map(|folder| folder.join(NAME))
+        .filter(|found| found.canonicalize().is_ok_and(|found| Some(found) != own));
+    match others.next() {
+        Some(program) => {
+            let error = Command::new(&program).args(words).exec();
+            format!("cannot become {}: {error}", program.display())
+        }
+        None => "--enable_conntrackd is not run here, and no other program of this name is in PATH"
+            .to_owned(),
     }
 }
 

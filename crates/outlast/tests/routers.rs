@@ -4,10 +4,18 @@
 #[path = "node/lonely.rs"]
 mod lonely;
 
+#[path = "routers/container.rs"]
+mod container;
 #[path = "routers/host.rs"]
 mod host;
+#[path = "routers/l3.rs"]
+mod l3;
+#[path = "routers/lost.rs"]
+mod lost;
 
 use std::fs;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::Path;
 use std::process::Command;
 use std::thread::sleep;
 use std::time::Duration;
@@ -51,6 +59,9 @@ fn routers_of_neutron_share_one_process_and_each_ends_by_itself() {
         until("the mistake is told", || host.log().contains("goes on with the file before"));
         assert!(host.holds("r1") && host.has("r1", "10.1.0.7/24") && runs(pid), "{}", host.log());
 
+        each_writes_files_of_its_own(&host);
+        assert!(host.holds("r1") && host.holds("r2"));
+
         // A second one for the same file would be a second holder.
         host.write("r1", "10.1.0.7/24");
         let second = host.command("r1").output().expect("it runs");
@@ -76,6 +87,29 @@ fn routers_of_neutron_share_one_process_and_each_ends_by_itself() {
         until("neutron knows it", || agent.last("r2") == "backup");
         assert_eq!(agent.all("r2"), ["backup", "primary", "backup"]);
     });
+}
+
+/// Where keepalived has one for all of a host.
+fn each_writes_files_of_its_own(host: &Host) {
+    let asks = |router: &str, signal: &str, file: &str, part: &str| {
+        let mut text = String::new();
+        until("it writes that down", || {
+            kill(host.pid(router), signal);
+            text = fs::read_to_string(host.path(router, file)).unwrap_or_default();
+            text.contains(part)
+        });
+        text
+    };
+    let data = |router: &str| asks(router, "USR1", "keepalived.data", "State = MASTER");
+    assert!(data("r1").contains("10.1.0.7/24") && data("r2").contains("10.1.0.1/24"));
+    until("that of the last one is there as well", || {
+        kill(host.pid("r2"), "USR1");
+        let last = fs::read_to_string(host.temporary().join("keepalived.data"));
+        last.is_ok_and(|text| text.contains("10.1.0.1/24"))
+    });
+    asks("r1", "USR2", "keepalived.stats", "Became master: ");
+    // Counting begins anew; the address stays.
+    asks("r1", "63", "keepalived.stats", "Became master: 0");
 }
 
 #[test]
@@ -106,6 +140,8 @@ fn the_process_of_routers_and_its_desk_are_killed_and_no_address_moves() {
         for router in all {
             assert_eq!(agent.all(router), ["backup", "primary"], "it was told nothing else");
         }
+        // What its file says now cannot be run: it joins with what was accepted.
+        host.write("r3", "10.1.0.300/24");
         host.kill_desk();
         until("a stand-in has started another desk", || host.listed().len() == 3);
         // A signal reaches the one that does the work now.
@@ -211,4 +247,32 @@ fn a_router_that_is_flooded_or_loses_its_devices_costs_no_other_one_its_address(
         assert!(longest < Duration::from_millis(2000), "no advert for {longest:?}");
         assert_eq!(host.listed().len(), 3);
     });
+}
+
+#[test]
+fn a_monitor_that_has_to_tell_conntrackd_is_neutrons_own() {
+    let folder = std::env::temp_dir().join(format!("outlast-conntrackd-{}", std::process::id()));
+    let (ours, theirs) = (folder.join("ours"), folder.join("theirs"));
+    let name = "neutron-keepalived-state-change";
+    for folder in [&ours, &theirs] {
+        fs::create_dir_all(folder).expect("a folder");
+    }
+    symlink(lonely::OUTLAST, ours.join(name)).expect("a name");
+    fs::write(theirs.join(name), "#!/bin/sh\necho neutron was called with \"$@\"\n")
+        .expect("a file");
+    fs::set_permissions(theirs.join(name), fs::Permissions::from_mode(0o755)).expect("a mode");
+    let said = |folders: &[&Path]| {
+        let path =
+            std::env::join_paths(folders.iter().chain(&[Path::new("/bin")])).expect("a path");
+        let mut command = Command::new(ours.join(name));
+        command.args(["--router_id=r1", "--enable_conntrackd"]).env("PATH", path);
+        let output = command.output().expect("it runs");
+        String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned()
+    };
+    assert_eq!(
+        said(&[&ours, &theirs]),
+        "neutron was called with --router_id=r1 --enable_conntrackd\n"
+    );
+    assert!(said(&[&ours]).contains("--enable_conntrackd is not run here"));
+    fs::remove_dir_all(folder).expect("it was made here");
 }

@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::thread;
 
@@ -33,8 +34,41 @@ pub fn of_process(pid: i32) -> io::Result<OwnedFd> {
 /// # Errors
 /// None for descriptors of namespaces.
 pub fn are_same(one: BorrowedFd<'_>, other: BorrowedFd<'_>) -> io::Result<bool> {
-    let (one, other) = (rustix::fs::fstat(one)?, rustix::fs::fstat(other)?);
-    Ok((one.st_dev, one.st_ino) == (other.st_dev, other.st_ino))
+    Ok(identity(one)? == identity(other)?)
+}
+
+/// Where `ip netns` names them.
+const NAMED: &str = "/run/netns";
+
+/// By which the kernel knows it while it is there: device and inode. Of one that is gone another one may have it.
+///
+/// # Errors
+/// None for descriptors of namespaces.
+pub fn identity(fd: BorrowedFd<'_>) -> io::Result<(u64, u64)> {
+    let found = rustix::fs::fstat(fd)?;
+    Ok((found.st_dev, found.st_ino))
+}
+
+/// The name under which it is known there (`ip netns add`), if it has one.
+#[must_use]
+pub fn name_of(identity: (u64, u64)) -> Option<String> {
+    let named = std::fs::read_dir(NAMED).ok()?.flatten();
+    let mut found = named.filter(|entry| {
+        let known = std::fs::metadata(entry.path());
+        known.is_ok_and(|known| (known.dev(), known.ino()) == identity)
+    });
+    found.next()?.file_name().into_string().ok()
+}
+
+/// That of a name.
+///
+/// # Errors
+/// There is none of that name.
+pub fn named(name: &str) -> io::Result<OwnedFd> {
+    if name.contains('/') || matches!(name, "" | "." | "..") {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "this is no name of a namespace"));
+    }
+    Ok(File::open(Path::new(NAMED).join(name))?.into())
 }
 
 /// Moves this thread, and those it starts later, into a namespace.
@@ -50,11 +84,7 @@ pub fn enter(fd: BorrowedFd<'_>) -> io::Result<()> {
 /// # Errors
 /// There is none of that name, or this process has no `CAP_SYS_ADMIN`.
 pub fn enter_named(name: &str) -> io::Result<()> {
-    if name.contains('/') || matches!(name, "" | "." | "..") {
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, "this is no name of a namespace"));
-    }
-    let file: OwnedFd = File::open(Path::new("/run/netns").join(name))?.into();
-    enter(file.as_fd())
+    enter(named(name)?.as_fd())
 }
 
 /// Makes a namespace, with its loopback up; it lives as long as the descriptor, a device's pair or

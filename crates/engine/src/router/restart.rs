@@ -76,6 +76,13 @@ impl Restart {
         }
     }
 
+    /// It has taken one more in: many that come at once are no silence, however long all of them take.
+    pub fn advanced(&mut self, now: Time) {
+        if self.heard != Time::NEVER {
+            self.heard = now;
+        }
+    }
+
     /// It ended, or could not be started.
     pub fn ended(&mut self, now: Time) {
         let lived = self.runs.take().map_or(Duration::ZERO, |since| now.since(since));
@@ -122,6 +129,20 @@ mod tests {
         }
         restart.ended(now);
         assert_eq!(restart.step(now), Some(Order::GiveUp));
+    }
+
+    #[test]
+    fn one_that_takes_many_in_is_not_ended_for_its_silence_and_one_that_stops_is() {
+        let mut restart = Restart::new(at(0));
+        assert_eq!(restart.step(at(0)), Some(Order::Start));
+        for ms in (0..6000).step_by(10) {
+            restart.advanced(at(ms));
+            assert_ne!(restart.step(at(ms)), Some(Order::Kill), "after {ms} ms");
+        }
+        let kills = (6000..9000).filter(|ms| restart.step(at(*ms)) == Some(Order::Kill)).count();
+        assert_eq!(kills, 1);
+        restart.advanced(at(9000));
+        assert_eq!(restart.step(at(12_000)).filter(|order| *order == Order::Kill), None);
     }
 
     #[test]

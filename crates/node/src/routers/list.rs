@@ -38,7 +38,11 @@ fn ask(socket: &Path) -> io::Result<Vec<RouterLine>> {
                 }
             }
             EntryAnswer::Refused { why } => return Err(io::Error::other(why)),
-            EntryAnswer::Accepted | EntryAnswer::Reloaded | EntryAnswer::Stopped => {}
+            EntryAnswer::Accepted
+            | EntryAnswer::Reloaded
+            | EntryAnswer::Unchanged { .. }
+            | EntryAnswer::Stopped
+            | EntryAnswer::Counted(_) => {}
         }
     }
 }

@@ -3,15 +3,17 @@
 //! As `neutron-keepalived-state-change` does it: the file `state` beside the router's configuration, and a request on the
 //! agent's socket whose headers say which router and what it is.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, Read, Write};
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::net::UnixStream;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use api::MAX_MESSAGE;
 use api::router::WatchEntry;
 use serde::{Deserialize, Serialize};
 use sys::channel::Channel;
@@ -23,8 +25,8 @@ const THREADS: usize = 4;
 const STACK: usize = 128 * 1024;
 /// An agent that does not answer in so long is asked again.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// No message is longer (bytes).
-const LONGEST: usize = 16 * 1024;
+/// What a stand-in said, in one message, and what is said beside it (bytes).
+const LONGEST: usize = 2 * MAX_MESSAGE;
 
 /// One telling.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -34,6 +36,8 @@ pub(super) struct Job {
     /// What the agent calls that.
     pub(super) word: String,
     pub(super) watch: WatchEntry,
+    /// Numbers of the descriptors of its folders.
+    pub(super) folders: Vec<RawFd>,
 }
 
 /// What came of it.
@@ -50,6 +54,8 @@ pub(super) struct Outcome {
 pub(super) struct Neutron {
     jobs: Channel,
     buffer: Vec<u8>,
+    /// Folders that a thread may be looking into: they stay open until it has answered.
+    going: BTreeMap<u64, Arc<[OwnedFd]>>,
 }
 
 impl Neutron {
@@ -62,23 +68,31 @@ impl Neutron {
             let thread = std::thread::Builder::new().name("outlast-neutron".to_owned());
             thread.stack_size(STACK).spawn(move || work(&taken))?;
         }
-        Ok(Self { jobs, buffer: vec![0; LONGEST] })
+        Ok(Self { jobs, buffer: vec![0; LONGEST], going: BTreeMap::new() })
     }
 
     pub(super) fn fd(&self) -> BorrowedFd<'_> {
         self.jobs.as_fd()
     }
 
-    /// False: too many are on their way.
-    pub(super) fn tell(&self, job: &Job) -> bool {
+    /// False: too many are on their way. `folders`: where the router's files are, and where the agent listens; none: they are
+    /// found by their names.
+    pub(super) fn tell(&mut self, mut job: Job, folders: &Arc<[OwnedFd]>) -> bool {
+        job.folders = folders.iter().map(AsRawFd::as_raw_fd).collect();
         let mut bytes = vec![];
-        api::encode(job, &mut bytes);
-        self.jobs.send(&bytes, &[]).is_ok()
+        api::encode(&job, &mut bytes);
+        let sent = self.jobs.send(&bytes, &[]).is_ok();
+        if sent {
+            self.going.insert(job.number, Arc::clone(folders));
+        }
+        sent
     }
 
     pub(super) fn outcome(&mut self) -> Option<Outcome> {
         let length = self.jobs.receive(&mut self.buffer, &mut vec![]).ok()?;
-        api::decode(&self.buffer[..length]).ok()
+        let outcome: Outcome = api::decode(&self.buffer[..length]).ok()?;
+        self.going.remove(&outcome.number);
+        Some(outcome)
     }
 }
 
@@ -111,14 +125,24 @@ fn work(jobs: &Channel) {
 }
 
 fn tell(job: &Job) -> io::Result<()> {
-    let written = write_state(&job.watch, &job.word);
-    request(Path::new(&job.watch.agent), &job.watch.router, &job.word)?;
+    let watch = &job.watch;
+    let by_number = |folder: &RawFd| PathBuf::from(format!("/proc/self/fd/{folder}"));
+    let (folder, agent) = match &job.folders[..] {
+        // Whatever these are called where the agent is.
+        [folder, agent] => {
+            let name = Path::new(&watch.agent).file_name().unwrap_or_default();
+            (by_number(folder), by_number(agent).join(name))
+        }
+        _ => (PathBuf::from(&watch.folder), PathBuf::from(&watch.agent)),
+    };
+    let written = write_state(&folder, watch, &job.word);
+    request(&agent, &watch.router, &job.word)?;
     written
 }
 
 /// The agent reads it, and writes it itself when it starts: it has to stay its own.
-fn write_state(watch: &WatchEntry, word: &str) -> io::Result<()> {
-    let path = Path::new(&watch.folder).join("state");
+fn write_state(folder: &Path, watch: &WatchEntry, word: &str) -> io::Result<()> {
+    let path = folder.join("state");
     let is_new = path.symlink_metadata().is_err();
     // The folder is the agent's, and this process is root: nothing is written behind a link.
     let flags = rustix::fs::OFlags::NOFOLLOW.bits().cast_signed();
@@ -184,6 +208,51 @@ mod tests {
         let heard = agent.join().unwrap();
         std::fs::remove_file(&path).unwrap();
         (told, heard)
+    }
+
+    fn job(number: u64, folder: &str) -> Job {
+        let watch = WatchEntry {
+            pid: 1,
+            router: "4f1c".to_owned(),
+            folder: folder.to_owned(),
+            interface: "ha-1".to_owned(),
+            cidr: "169.254.0.1/24".to_owned(),
+            agent: "/there/is/none".to_owned(),
+            owner: None,
+            told: None,
+        };
+        Job { number, primary: true, word: "primary".to_owned(), watch, folders: vec![] }
+    }
+
+    fn outcome(neutron: &mut Neutron) -> Outcome {
+        let (poller, mut ready) = (Poller::new().unwrap(), Vec::with_capacity(1));
+        poller.add(neutron.fd(), 0, Interest::READ).unwrap();
+        poller.wait(&mut ready, Some(Duration::from_secs(20))).unwrap();
+        neutron.outcome().expect("a thread has answered")
+    }
+
+    #[test]
+    fn as_many_long_tellings_as_there_are_threads_end_none_of_them() {
+        let mut neutron = Neutron::start().unwrap();
+        let long = format!("/{}", "x".repeat(MAX_MESSAGE - 1000));
+        for number in 0..5 {
+            assert!(neutron.tell(job(number, &long), &Arc::from([])));
+            let outcome = outcome(&mut neutron);
+            assert_eq!((outcome.number, outcome.error.is_some()), (number, true));
+        }
+    }
+
+    #[test]
+    fn folders_that_are_handed_over_stand_for_those_of_the_names() {
+        let folder = std::env::temp_dir().join(format!("outlast-handed-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        let opened = || OwnedFd::from(File::open(&folder).unwrap());
+        let mut neutron = Neutron::start().unwrap();
+        assert!(neutron.tell(job(1, "/there/is/none"), &Arc::from([opened(), opened()])));
+        // Nobody listens there; the state is written all the same.
+        assert!(outcome(&mut neutron).error.is_some());
+        assert_eq!(std::fs::read_to_string(folder.join("state")).unwrap(), "primary");
+        std::fs::remove_dir_all(&folder).unwrap();
     }
 
     #[test]

@@ -8,7 +8,7 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::Duration;
 
-use api::router::{Entry, EntryAnswer, RouterEntry, RouterOrder, RouterReport, WatchEntry};
+use api::router::{Entry, EntryAnswer, RouterEntry, RouterOrder, RouterReport};
 use api::{MAX_MESSAGE, Report};
 use base::{Chain, Time};
 use sys::channel::Channel;
@@ -16,9 +16,10 @@ use sys::poll::{Interest, Poller, Ready};
 
 use super::RoutersError;
 
-use super::neutron::{Job, Neutron};
+use super::neutron::Neutron;
 use super::outbox::Outbox;
 use super::seat::Router;
+use crate::vip::closing::Closing;
 
 mod lines;
 mod watch;
@@ -27,10 +28,10 @@ mod watch;
 pub(super) const FIRST_SEAT: u64 = 8;
 const CHANNEL: u64 = 0;
 const NEUTRON: u64 = 1;
+/// A thousand routers have so many descriptors.
+const ROOM: u64 = 16_384;
 /// As the vip process of a node.
 const PRIORITY: u8 = 50;
-/// When too many states are on their way to neutron's agent, the next one waits so long.
-const LATER: Duration = Duration::from_millis(50);
 
 /// Who connected.
 struct Seat {
@@ -54,6 +55,7 @@ struct Hall<'a> {
     /// When which seat has something to do.
     due: BTreeSet<(Time, u64)>,
     neutron: Neutron,
+    closing: Closing,
     words: (String, String),
     outbox: Outbox,
     buffer: Vec<u8>,
@@ -61,6 +63,8 @@ struct Hall<'a> {
 }
 
 pub(crate) fn run(desk: &Channel) -> Result<(), RoutersError> {
+    // Else the table grows while threads share it, and each time the first of them waits. It is only slower without.
+    let _grows = sys::rights::make_room_for_files(ROOM);
     let mut hall = Hall::new(desk).map_err(RoutersError::Poll)?;
     let (realtime, locked) = (sys::schedule::realtime(PRIORITY), sys::memory::lock_all());
     if let Err(error) = realtime.and(locked) {
@@ -89,7 +93,7 @@ pub(crate) fn run(desk: &Channel) -> Result<(), RoutersError> {
 
 impl<'a> Hall<'a> {
     fn new(desk: &'a Channel) -> io::Result<Self> {
-        let (poller, neutron) = (Poller::new()?, Neutron::start()?);
+        let (poller, neutron, closing) = (Poller::new()?, Neutron::start()?, Closing::start()?);
         poller.add(desk.as_fd(), CHANNEL, Interest::READ)?;
         poller.add(neutron.fd(), NEUTRON, Interest::READ)?;
         Ok(Self {
@@ -99,6 +103,7 @@ impl<'a> Hall<'a> {
             seats: BTreeMap::new(),
             due: BTreeSet::new(),
             neutron,
+            closing,
             words: ("primary".to_owned(), "backup".to_owned()),
             outbox: Outbox::default(),
             buffer: vec![0; MAX_MESSAGE],
@@ -123,10 +128,17 @@ impl<'a> Hall<'a> {
                     if let Ok(order) = api::decode(&self.buffer[..length]) {
                         self.order(order, fds);
                         self.pass_time();
+                        // The desk counts those that are adopted: how long all of them take is no silence.
+                        self.outbox.flush(self.desk, &self.poller, CHANNEL);
                         continue;
                     }
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) if error.kind() == io::ErrorKind::InvalidData => {
+                    // It hears nothing, and asks again when it has waited for long enough.
+                    self.say("a stand-in was lost: no descriptor is left".to_owned());
+                    continue;
+                }
                 Err(_) => self.ended = true,
             }
             return;
@@ -140,7 +152,7 @@ impl<'a> Hall<'a> {
             RouterOrder::Retire => self.ended = true,
             RouterOrder::Seat { number, entry } => {
                 if fds.is_empty() {
-                    return;
+                    return self.tell(&RouterReport::Gone { number });
                 }
                 let socket = Channel::from_fd(fds.remove(0));
                 if self.poller.add(socket.as_fd(), number * 2, Interest::READ).is_err() {
@@ -180,7 +192,11 @@ impl<'a> Hall<'a> {
                     self.refuse(number, "its namespace or file is missing".to_owned());
                 }
             }
-            Entry::Watch(watch) => self.watch(number, watch, fds.pop(), again),
+            Entry::Watch(watch) => {
+                // The namespace is the last one, if it is there.
+                let netns = if fds.len() % 2 == 1 { fds.pop() } else { None };
+                self.watch(number, watch, (fds, netns), again);
+            }
             Entry::Reload => {
                 if let Some(text) = fds.pop() {
                     self.reload(number, text);
@@ -190,6 +206,7 @@ impl<'a> Hall<'a> {
                 self.release(number, "its stand-in was told to end");
                 self.answer(number, &EntryAnswer::Stopped);
             }
+            Entry::Count { clear } => self.count(number, clear),
             Entry::Trouble { why } => {
                 let name = self.name(number);
                 self.say(format!("{name}: {why}"));
@@ -240,7 +257,7 @@ impl<'a> Hall<'a> {
                 return self.refuse(number, format!("it runs already as pid {pid}"));
             }
         }
-        match Router::open(entry, netns, text.as_fd(), self.home.as_fd()) {
+        match Router::open(entry, netns, text.as_fd(), self.home.as_fd(), &self.closing) {
             Ok(router) => {
                 let Some(seat) = self.seats.get_mut(&number) else { return };
                 if self.poller.add(router.fd(), number * 2 + 1, Interest::READ).is_err() {
@@ -279,18 +296,27 @@ impl<'a> Hall<'a> {
         let (entry, kept) = (router.entry.clone(), router.netns.try_clone());
         let entry = RouterEntry { holds: router.holds.clone(), ..entry };
         match outcome {
-            Ok(()) if added.is_ok() => {
+            Ok(()) => {
+                if added.is_err() {
+                    return self.refuse(number, "no descriptor is left".to_owned());
+                }
                 self.keep(number, Entry::Router(entry), kept.map(|netns| vec![netns, text]));
                 self.settle(number);
                 self.answer(number, &EntryAnswer::Reloaded);
             }
-            Ok(()) => self.refuse(number, "no descriptor is left".to_owned()),
             Err(error) => {
-                let name = self.name(number);
-                self.say(format!("{name}: goes on with the file before: {}", Chain(&error)));
+                let (name, why) = (self.name(number), Chain(&error).to_string());
+                self.say(format!("{name}: goes on with the file before: {why}"));
                 self.settle(number);
-                self.answer(number, &EntryAnswer::Reloaded);
+                self.answer(number, &EntryAnswer::Unchanged { why });
             }
+        }
+    }
+
+    fn count(&mut self, number: u64, clear: bool) {
+        if let Some(Seat { part: Part::Router(router), .. }) = self.seats.get_mut(&number) {
+            let counts = router.counted(clear);
+            self.answer(number, &EntryAnswer::Counted(counts));
         }
     }
 
@@ -363,7 +389,7 @@ impl<'a> Hall<'a> {
         self.due.remove(&(router.due, number));
         let _gone = self.poller.remove(router.fd());
         let (folder, events) = (router.folder.clone(), router.reports(self.home.as_fd()));
-        drop(router);
+        router.close();
         for event in events {
             if let Report::Event(event) = event {
                 self.tell(&RouterReport::Event(Box::new(event)));
@@ -383,95 +409,5 @@ impl<'a> Hall<'a> {
             }
         }
         self.tell(&RouterReport::Gone { number });
-    }
-
-    fn watch(&mut self, number: u64, entry: WatchEntry, netns: Option<OwnedFd>, again: bool) {
-        let folder = entry.folder.clone();
-        let kept = netns.as_ref().map(OwnedFd::try_clone).into_iter().collect();
-        let router = self.router_of(&folder);
-        let primary = match (router, netns) {
-            (Some(router), _) => !router.holds.is_empty(),
-            // Another program may hold it, or one that is adopted soon.
-            (None, Some(netns)) => {
-                watch::is_there(&entry, netns.as_fd(), self.home.as_fd()).unwrap_or(false)
-            }
-            (None, None) => false,
-        };
-        let Some(seat) = self.seats.get_mut(&number) else { return };
-        let mut watch = watch::Watch::new(entry.clone());
-        watch.news.is(primary);
-        seat.part = Part::Watch(watch);
-        self.keep(number, Entry::Watch(entry), kept);
-        if !again {
-            self.answer(number, &EntryAnswer::Accepted);
-        }
-        self.pump(number);
-    }
-
-    fn router_of(&self, folder: &str) -> Option<&Router> {
-        self.seats.values().find_map(|seat| match &seat.part {
-            Part::Router(router) if router.folder == folder => Some(&**router),
-            Part::New | Part::Router(_) | Part::Watch(_) => None,
-        })
-    }
-
-    fn watched_changed(&mut self, number: u64) {
-        let Some(Seat { part: Part::Router(router), .. }) = self.seats.get(&number) else { return };
-        let (folder, primary) = (router.folder.clone(), !router.holds.is_empty());
-        self.watched_is(&folder, primary);
-    }
-
-    fn watched_is(&mut self, folder: &str, primary: bool) {
-        let mut concerned = vec![];
-        for (number, seat) in &mut self.seats {
-            if let Part::Watch(watch) = &mut seat.part
-                && watch.entry.folder == folder
-            {
-                watch.news.is(primary);
-                concerned.push(*number);
-            }
-        }
-        concerned.into_iter().for_each(|number| self.pump(number));
-    }
-
-    /// Tells neutron's agent what it does not know yet of that one.
-    fn pump(&mut self, number: u64) {
-        let now = sys::clock::now();
-        let Some(Seat { part: Part::Watch(watch), .. }) = self.seats.get_mut(&number) else {
-            return;
-        };
-        let mut late = false;
-        if let Some(primary) = watch.news.next(now) {
-            let (yes, no) = &self.words;
-            let word = if primary { yes } else { no }.clone();
-            let job = Job { number, primary, word, watch: watch.entry.clone() };
-            late = !self.neutron.tell(&job);
-            if late {
-                watch.news.went(now, false);
-            }
-        }
-        let before = watch.due;
-        let deadline = watch.news.deadline();
-        watch.due = if late { deadline.min(now + LATER) } else { deadline };
-        let due = watch.due;
-        self.reschedule(number, before, due);
-    }
-
-    fn outcomes(&mut self) {
-        while let Some(outcome) = self.neutron.outcome() {
-            let number = outcome.number;
-            let heard = outcome.error.is_none();
-            if let Some(Seat { part: Part::Watch(watch), .. }) = self.seats.get_mut(&number) {
-                watch.news.went(sys::clock::now(), heard);
-            }
-            match outcome.error {
-                None => self.tell(&RouterReport::Told { number, primary: outcome.primary }),
-                Some(why) => {
-                    let name = self.name(number);
-                    self.say(format!("{name}: neutron's agent has not heard its state: {why}"));
-                }
-            }
-            self.pump(number);
-        }
     }
 }

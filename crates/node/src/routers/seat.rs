@@ -4,8 +4,8 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
-use api::router::RouterEntry;
-use api::{Mode, Report, Start, VipRole};
+use api::router::{RouterCounts, RouterEntry};
+use api::{Mode, RefusedAdverts, Report, Start, VipRole};
 use base::Time;
 use config::Source;
 use config::vip::Vip;
@@ -13,6 +13,7 @@ use engine::vip::estate::Estate;
 
 use crate::files::Texts;
 use crate::vip::VipError;
+use crate::vip::closing::Closing;
 use crate::vip::namespace::{Namespace, effective};
 
 /// A router that runs.
@@ -30,6 +31,10 @@ pub(super) struct Router {
     pub(super) role: VipRole,
     /// As it is known to the loop.
     pub(super) due: Time,
+    /// Adverts that were not obeyed, and those of them that were before counting began anew.
+    refused: Vec<RefusedAdverts>,
+    before: Vec<RefusedAdverts>,
+    closing: Closing,
 }
 
 /// Why it does not run, or not with another file.
@@ -100,6 +105,7 @@ impl Router {
         netns: OwnedFd,
         text: BorrowedFd<'_>,
         home: BorrowedFd<'_>,
+        closing: &Closing,
     ) -> Result<Self, RouterError> {
         let (texts, folder) = (read(&entry, text)?, folder_of(&entry.file));
         let opened = inside(netns.as_fd(), home, || {
@@ -108,14 +114,28 @@ impl Router {
             let adopt: Vec<u16> =
                 adopt.filter(|number| usize::from(*number) < vips.len()).collect();
             let goes_on = !adopt.is_empty();
-            let namespace = Namespace::open(&start(&folder, goes_on, adopt, vec![]), &texts)?;
+            let start = start(&folder, goes_on, adopt, vec![]);
+            let namespace = Namespace::open(&start, &texts, closing)?;
             Ok::<_, VipError>((namespace, vips))
         });
         let (namespace, vips) = opened.map_err(RouterError::Namespace)??;
         let mut estate = Estate::default();
         estate.starts();
         let (holds, role, due) = (namespace.holds(), VipRole::Backup, Time::ZERO);
-        Ok(Self { entry, folder, netns, namespace, estate, vips, holds, role, due })
+        Ok(Self {
+            entry,
+            folder,
+            netns,
+            namespace,
+            estate,
+            vips,
+            holds,
+            role,
+            due,
+            refused: vec![],
+            before: vec![],
+            closing: closing.clone(),
+        })
     }
 
     pub(super) fn name(&self) -> String {
@@ -141,6 +161,9 @@ impl Router {
     pub(super) fn reports(&mut self, home: BorrowedFd<'_>) -> Vec<Report> {
         let reports = self.namespace.reports();
         for report in &reports {
+            if let Report::Adverts(news) = report {
+                news.iter().for_each(|news| RefusedAdverts::learn(&mut self.refused, news));
+            }
             let Report::Vip(state) = report else { continue };
             if state.instance == 0 {
                 self.role = state.role;
@@ -154,6 +177,21 @@ impl Router {
         }
         self.holds = self.namespace.holds();
         reports
+    }
+
+    /// How all of its instances stand, and what was counted; `clear`: counting begins anew.
+    pub(super) fn counted(&mut self, clear: bool) -> RouterCounts {
+        let (states, counts) = self.namespace.counted(clear);
+        let refused = self.refused.iter().map(|now| now.since(&self.before)).collect();
+        if clear {
+            self.before.clone_from(&self.refused);
+        }
+        RouterCounts { states, counts, refused }
+    }
+
+    /// It was released: what is left is closed.
+    pub(super) fn close(self) {
+        self.closing.close(self.namespace);
     }
 
     /// Another file: what both have stays where it is. A file that cannot be run changes nothing.
@@ -185,8 +223,12 @@ impl Router {
         self.estate.starts();
         // What the one before has told last is of its own file.
         let _told = self.namespace.reports();
-        self.namespace = Namespace::open(&start(&self.folder, true, adopt, leftovers), texts)?;
+        let start = start(&self.folder, true, adopt, leftovers);
+        let opened = Namespace::open(&start, texts, &self.closing)?;
         self.vips = next;
+        // A new driver counts from the start.
+        (self.refused, self.before) = (vec![], vec![]);
+        self.closing.close(std::mem::replace(&mut self.namespace, opened));
         Ok(())
     }
 

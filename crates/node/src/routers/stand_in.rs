@@ -5,7 +5,10 @@
 //!                                      ^                                     |
 //!                                      `---- done, or joined another desk <--'--> ended: the desk releases its addresses
 //! ```
+//! What it has to know beyond its words is in a file of its own (`record`), which the small program keeps open for it.
 
+use std::cell::RefCell;
+use std::collections::VecDeque;
 use std::ffi::OsStr;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
@@ -13,21 +16,25 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use api::router::{Entry, EntryAnswer, RouterEntry, WatchEntry};
-use base::Time;
+use api::router::{Entry, EntryAnswer, WatchEntry};
 use config::vip::Vip;
-use engine::router::orphan::{Order, Orphan};
 use sys::channel::Channel;
-use sys::netlink::Netlink;
 use sys::poll::{Interest, Poller};
-use sys::process::SpawnOptions;
 use sys::process::stand_in::{Kept, forget_streams};
-use sys::signal::{SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGUSR2, Signal, Signals};
+use sys::signal::{SIGHUP, SIGINT, SIGTERM, Signal, Signals};
 
 use super::list::next;
+use super::record::{self, Known};
 use crate::launch::{Launch, LaunchError, Plan};
+use crate::supervisor::dump::Dump;
 use crate::supervisor::tell;
-use crate::vip::rescue::Rescue;
+
+mod counts;
+mod joining;
+mod orphaned;
+mod start;
+
+use start::{background, start_desk};
 
 /// How far the process has come with standing in.
 pub(super) const VARIABLE: &str = "OUTLAST_STAND_IN";
@@ -38,12 +45,8 @@ const JOINED: &[u8] = b"joined";
 /// The desk may be starting.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// A desk that can be started is there sooner.
-/// It is accepted in some milliseconds, while all come at once in a few hundred.
-const ACCEPTING: Duration = Duration::from_secs(1);
 const STARTING: Duration = Duration::from_secs(3);
 const LOOK_EVERY: Duration = Duration::from_millis(50);
-/// Who gave up a moment ago has waited for all.
-const GAVE_UP: Duration = Duration::from_secs(20);
 
 /// What it stands in for.
 #[derive(Clone, Debug)]
@@ -76,6 +79,8 @@ pub enum StandInError {
     Signals(#[source] io::Error),
     #[error("no desk came back: its addresses are taken off")]
     Orphaned,
+    #[error("it was told to end before it had joined")]
+    Ended,
 }
 
 /// Numbers of a user and a group, each by number or by name.
@@ -87,11 +92,6 @@ pub fn owner(user: &str, group: &str) -> Option<(u32, u32)> {
 
 fn stage() -> Option<String> {
     std::env::var(VARIABLE).ok().filter(|stage| !stage.is_empty())
-}
-
-/// Whether this process was a small one a moment ago.
-fn is_woken() -> bool {
-    stage().as_deref() == Some(WOKEN)
 }
 
 /// Whether a router that is started here is served by the desk of this host: there is one, or there was and another can be
@@ -115,6 +115,8 @@ pub fn stands_in(launch: &Launch) -> bool {
 /// that is not run is not ignored.
 fn has_more_than_a_router(launch: &Launch, plan: &Plan) -> bool {
     let tells = |vip: &Vip| vip.notify != config::notify::Notify::default();
+    // In a container these are other programs and files, or none.
+    let looks = |vip: &Vip| !vip.track_scripts.is_empty() || !vip.track_files.is_empty();
     launch.network_namespace.is_some()
         || plan.network_namespace.is_some()
         || !plan.fifos.0.is_empty()
@@ -122,7 +124,7 @@ fn has_more_than_a_router(launch: &Launch, plan: &Plan) -> bool {
         || !plan.made_files.is_empty()
         || plan.fixed != config::vip::Fixed::default()
         || plan.hooks.iter().any(|hook| hook.program.is_some())
-        || plan.vips.iter().any(tells)
+        || plan.vips.iter().any(|vip| tells(vip) || looks(vip))
 }
 
 /// Else the router runs by itself, as where there is no desk.
@@ -140,25 +142,6 @@ fn is_reachable(path: &Path) -> bool {
     true
 }
 
-/// A desk in its own session, as init would have started it.
-fn start_desk(path: &Path) {
-    let environment = [(VARIABLE, OsStr::new("")), (super::SOCKET_VARIABLE, path.as_os_str())];
-    let nowhere = || std::fs::File::options().write(true).open("/dev/null").ok().map(Into::into);
-    let options = SpawnOptions {
-        new_session: true,
-        stdout: nowhere(),
-        stderr: nowhere(),
-        environment: &environment,
-        ..SpawnOptions::default()
-    };
-    let (program, words) = (Path::new("/proc/self/exe"), [OsStr::new("routers")]);
-    match sys::process::spawn(program, Some("outlast"), &words, None, options) {
-        // A small program reaps nobody.
-        Ok(_desk) => drop(sys::signal::ignore(&[sys::signal::SIGCHLD])),
-        Err(error) => tell::line(&format!("cannot start a desk of routers: {error}")),
-    }
-}
-
 /// Joins, and stays until it is told to end. `daemon`: the caller gets its terminal back when it has joined.
 ///
 /// # Errors
@@ -174,45 +157,24 @@ pub fn stand_in(part: &Part, daemon: bool) -> Result<(), StandInError> {
     }
 }
 
-/// The same again in a session of its own; returns when that one has joined.
-fn background() -> Result<(), StandInError> {
-    let (ours, theirs) = Channel::pair().map_err(StandInError::Background)?;
-    let words: Vec<_> = std::env::args_os().collect();
-    let words: Vec<&OsStr> = words.iter().map(AsRef::as_ref).collect();
-    let Some((name, rest)) = words.split_first() else { return Err(StandInError::Silent) };
-    let environment = [(VARIABLE, OsStr::new(BEGINS))];
-    let options =
-        SpawnOptions { new_session: true, environment: &environment, ..SpawnOptions::default() };
-    let program = Path::new("/proc/self/exe");
-    let child = sys::process::spawn(program, name.to_str(), rest, Some(&theirs), options);
-    child.map_err(StandInError::Background)?;
-    drop(theirs);
-    let poller = Poller::new().map_err(StandInError::Background)?;
-    poller.add(ours.as_fd(), 0, Interest::READ).map_err(StandInError::Background)?;
-    poller.wait(&mut Vec::with_capacity(1), None).map_err(StandInError::Background)?;
-    let mut word = [0; 16];
-    match ours.receive(&mut word, &mut vec![]) {
-        Ok(length) if &word[..length] == JOINED => Ok(()),
-        Ok(_) | Err(_) => Err(StandInError::Silent),
-    }
-}
-
 struct StandIn<'a> {
     part: &'a Part,
     signals: Signals,
+    /// Signals that were read and not obeyed yet.
+    heard: RefCell<VecDeque<Signal>>,
     path: PathBuf,
 }
 
 /// Nothing that keepalived hears may end it.
 fn heard() -> Vec<Signal> {
-    let of_keepalived = [36, 63];
-    [SIGHUP, SIGTERM, SIGINT, SIGUSR1, SIGUSR2].into_iter().chain(of_keepalived).collect()
+    let of_keepalived = Dump::ALL.map(Dump::signal);
+    [SIGHUP, SIGTERM, SIGINT].into_iter().chain(of_keepalived).collect()
 }
 
 impl<'a> StandIn<'a> {
     fn new(part: &'a Part) -> Result<Self, StandInError> {
         let signals = Signals::new(&heard()).map_err(StandInError::Signals)?;
-        Ok(Self { part, signals, path: super::socket() })
+        Ok(Self { part, signals, heard: RefCell::default(), path: super::socket() })
     }
 
     fn pid_files(&self) -> Vec<&Path> {
@@ -225,6 +187,16 @@ impl<'a> StandIn<'a> {
         }
     }
 
+    /// The router's file, as it was named.
+    fn file(&self) -> &Path {
+        let file = match self.part {
+            Part::Router(launch) => launch.keepalived.as_deref(),
+            Part::Watch { .. } => None,
+        };
+        file.unwrap_or_else(|| Path::new(""))
+    }
+
+    /// What the file says now; none: this stands for no router.
     fn plan(&self) -> Result<Option<Plan>, LaunchError> {
         match self.part {
             Part::Router(launch) => launch.plan().map(Some),
@@ -232,10 +204,33 @@ impl<'a> StandIn<'a> {
         }
     }
 
+    /// What is run, whatever the file says now. One that became small in an earlier version has only the file.
+    fn known(&self, kept: &Kept) -> Option<Known> {
+        let Part::Router(_) = self.part else { return None };
+        let recorded = record::read(kept.record.as_fd());
+        let recorded = recorded.and_then(|(record, text)| Known::of(&record.file, text));
+        recorded.or_else(|| known_of(self.plan().ok()??))
+    }
+
+    /// A file of its own in which that is; without it a mistake in its file costs more than it has to.
+    fn record(&self, known: Option<&Known>) -> Result<OwnedFd, StandInError> {
+        if let Some(known) = known {
+            let file = self.file().display().to_string();
+            match record::write(&self.path, &file, &known.text) {
+                Ok(record) => return Ok(record),
+                Err(error) => tell::line(&format!("cannot record what is run: {error}")),
+            }
+        }
+        let nowhere = std::fs::File::open("/dev/null");
+        nowhere.map(Into::into).map_err(StandInError::Background)
+    }
+
     fn begin(&self) -> Result<(), StandInError> {
         let plan = self.plan()?;
         tell::text(plan.as_ref().map_or("", |plan| plan.warnings.as_str()));
-        let socket = self.look_until(sys::clock::now() + PATIENCE, plan.as_ref())?;
+        let known = plan.and_then(known_of);
+        let socket = self.look_until(sys::clock::now() + PATIENCE, known.as_ref())?;
+        let record = self.record(known.as_ref())?;
         let pid = std::process::id();
         for path in self.pid_files() {
             std::fs::write(path, format!("{pid}\n"))
@@ -247,73 +242,19 @@ impl<'a> StandIn<'a> {
             let _gone = parent.send(JOINED, &[]);
             forget_streams().map_err(StandInError::Background)?;
         }
-        let turn = super::beside(&self.path, "turn");
+        // Who holds addresses waits for none of those that do not.
+        let which = match self.part {
+            Part::Router(_) => "turn",
+            Part::Watch { .. } => "watch-turn",
+        };
+        let turn = super::beside(&self.path, which);
         let mut options = std::fs::File::options();
         // Nobody else may lock it: who waits for it may hold addresses.
         options.mode(0o600);
         let turn = options.create(true).read(true).write(true).truncate(false).open(&turn);
         let turn: OwnedFd =
             turn.map_err(|error| StandInError::Join(self.path.clone(), error))?.into();
-        self.sleep(Kept { socket, turn })
-    }
-
-    /// The desk may have died a moment ago, or there was none yet.
-    fn look_until(&self, end: Time, plan: Option<&Plan>) -> Result<Channel, StandInError> {
-        let mut started = false;
-        loop {
-            match self.join(plan) {
-                Err(StandInError::Join(path, error)) if sys::clock::now() >= end => {
-                    return Err(StandInError::Join(path, error));
-                }
-                Err(StandInError::Join(..)) => {
-                    if !std::mem::replace(&mut started, true) {
-                        start_desk(&self.path);
-                    }
-                    self.wait(None, LOOK_EVERY);
-                }
-                other => return other,
-            }
-        }
-    }
-
-    /// Says what it stands for, and is accepted.
-    fn join(&self, plan: Option<&Plan>) -> Result<Channel, StandInError> {
-        let fail = |error| StandInError::Join(self.path.clone(), error);
-        let socket = Channel::connect(&self.path).map_err(fail)?;
-        let (entry, fds) = self.entry(plan).map_err(fail)?;
-        let mut bytes = vec![];
-        api::encode(&entry, &mut bytes);
-        let fds: Vec<_> = fds.iter().map(AsFd::as_fd).collect();
-        socket.send(&bytes, &fds).map_err(fail)?;
-        match next(&socket, ACCEPTING).map_err(fail)? {
-            EntryAnswer::Accepted => Ok(socket),
-            EntryAnswer::Refused { why } => Err(StandInError::Refused(why)),
-            EntryAnswer::Reloaded | EntryAnswer::Stopped | EntryAnswer::Routers { .. } => {
-                Err(fail(io::ErrorKind::InvalidData.into()))
-            }
-        }
-    }
-
-    fn entry(&self, plan: Option<&Plan>) -> io::Result<(Entry, Vec<OwnedFd>)> {
-        let pid = std::process::id().cast_signed();
-        match (self.part, plan) {
-            (Part::Watch { entry, namespace, .. }, _) => {
-                let path = Path::new("/var/run/netns").join(namespace);
-                // One that is not there yet has no address.
-                let netns = std::fs::File::open(path).ok().map(OwnedFd::from);
-                Ok((Entry::Watch(WatchEntry { pid, ..entry.clone() }), netns.into_iter().collect()))
-            }
-            (Part::Router(launch), Some(plan)) => {
-                let file = launch.keepalived.as_deref().unwrap_or_else(|| Path::new(""));
-                let entry = RouterEntry {
-                    pid,
-                    file: file.display().to_string(),
-                    holds: if is_woken() { held(&plan.vips) } else { vec![] },
-                };
-                Ok((Entry::Router(entry), vec![sys::netns::current()?, text(plan)?]))
-            }
-            (Part::Router(_), None) => Err(io::ErrorKind::InvalidInput.into()),
-        }
+        self.sleep(Kept { socket, turn, record })
     }
 
     /// Waits for a signal, or a word on the socket.
@@ -326,16 +267,28 @@ impl<'a> StandIn<'a> {
         let _woken = poller.wait(&mut Vec::with_capacity(2), Some(limit));
     }
 
+    fn note_signals(&self) {
+        self.heard.borrow_mut().extend(std::iter::from_fn(|| self.signals.read()));
+    }
+
+    fn is_to_end(&self) -> bool {
+        self.heard.borrow().iter().any(|signal| matches!(*signal, SIGTERM | SIGINT))
+    }
+
     /// Small until something comes. Where that cannot be, as large as it is.
     fn sleep(&self, mut kept: Kept) -> Result<(), StandInError> {
+        let temporary = std::env::var_os("TMPDIR");
         loop {
             kept.end_turn();
             let name = match self.part {
                 Part::Router(_) => "keepalived",
                 Part::Watch { .. } => "neutron-keepali",
             };
-            let environment =
-                [(VARIABLE, OsStr::new(WOKEN)), (super::SOCKET_VARIABLE, self.path.as_os_str())];
+            let mut environment = vec![
+                (VARIABLE, OsStr::new(WOKEN)),
+                (super::SOCKET_VARIABLE, self.path.as_os_str()),
+            ];
+            environment.extend(temporary.as_deref().map(|folder| ("TMPDIR", folder)));
             let program = std::fs::read_link("/proc/self/exe");
             let program = program.unwrap_or_else(|_| PathBuf::from("/proc/self/exe"));
             kept.sleep(self.signals.as_fd(), &program, name, &environment);
@@ -357,32 +310,49 @@ impl<'a> StandIn<'a> {
 
     /// What came. None: it ends.
     fn attend(&self, mut kept: Kept) -> Result<Option<Kept>, StandInError> {
-        let mut buffer = vec![0; api::MAX_MESSAGE];
         loop {
-            match kept.socket.receive(&mut buffer, &mut vec![]) {
-                Ok(0) => kept.socket = self.orphaned(&kept)?,
-                Ok(length) => {
-                    if let Ok(EntryAnswer::Refused { why }) = api::decode(&buffer[..length]) {
-                        // A process that could not adopt it released nothing.
-                        let plan = self.plan().unwrap_or(None);
-                        return self.give_up(plan, StandInError::Refused(why)).map(|_| None);
-                    }
+            match joining::heard_on(&kept.socket) {
+                Ok(None) => break,
+                // A process that could not adopt it released nothing.
+                Ok(Some(EntryAnswer::Refused { why })) => {
+                    return Err(self.give_up(&kept, StandInError::Refused(why)));
                 }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
-                Err(_) => kept.socket = self.orphaned(&kept)?,
+                Ok(Some(_)) => {}
+                Err(_) => match self.orphaned(&kept)? {
+                    Some(socket) => self.joined(&mut kept, socket)?,
+                    None => return Ok(None),
+                },
             }
         }
-        while let Some(signal) = self.signals.read() {
-            match signal {
-                SIGHUP => self.reload(&kept.socket),
+        loop {
+            self.note_signals();
+            let Some(signal) = self.heard.borrow_mut().pop_front() else { return Ok(Some(kept)) };
+            let stays = match signal {
+                SIGHUP => self.reload(&mut kept)?,
                 SIGTERM | SIGINT => {
-                    self.stop(&kept.socket);
-                    return Ok(None);
+                    self.stop(&kept);
+                    false
                 }
-                _other => {}
+                other => {
+                    if let Some(dump) = Dump::asked_by(other) {
+                        self.dump(&kept, dump);
+                    }
+                    true
+                }
+            };
+            if !stays {
+                return Ok(None);
             }
         }
-        Ok(Some(kept))
+    }
+
+    /// Another desk has accepted it.
+    fn joined(&self, kept: &mut Kept, socket: Channel) -> Result<(), StandInError> {
+        kept.socket = socket;
+        if let Some(known) = self.known(kept) {
+            kept.record = self.record(Some(&known))?;
+        }
+        Ok(())
     }
 
     fn say(socket: &Channel, entry: &Entry, fds: &[OwnedFd]) -> io::Result<EntryAnswer> {
@@ -393,104 +363,80 @@ impl<'a> StandIn<'a> {
         next(socket, PATIENCE)
     }
 
-    fn reload(&self, socket: &Channel) {
-        let outcome = match self.plan() {
-            Ok(None) => return,
-            Ok(Some(plan)) => {
-                text(&plan).and_then(|text| Self::say(socket, &Entry::Reload, &[text]))
-            }
-            Err(error) => {
-                let why = format!("goes on with the file before: {}", error.brief());
-                let mut bytes = vec![];
-                api::encode(&Entry::Trouble { why }, &mut bytes);
-                let _unheard = socket.send(&bytes, &[]);
-                return;
+    /// Where the desk's log has it: its own has no reader.
+    fn tell_trouble(socket: &Channel, why: String) {
+        let mut bytes = vec![];
+        api::encode(&Entry::Trouble { why }, &mut bytes);
+        let _unheard = socket.send(&bytes, &[]);
+    }
+
+    /// False: it was told to end meanwhile.
+    fn reload(&self, kept: &mut Kept) -> Result<bool, StandInError> {
+        let read = match (self.part, self.plan()) {
+            (Part::Watch { .. }, _) | (_, Ok(None)) => return Ok(true),
+            (Part::Router(launch), Ok(Some(plan))) => match has_more_than_a_router(launch, &plan) {
+                true => {
+                    Err("it has programs or files: end it, and it is started by itself".to_owned())
+                }
+                false => Ok(known_of(plan)),
+            },
+            (Part::Router(_), Err(error)) => Err(error.brief()),
+        };
+        let known = match read {
+            Ok(Some(known)) => known,
+            Ok(None) => return Ok(true),
+            Err(why) => {
+                let why = format!("goes on with the file before: {why}");
+                Self::tell_trouble(&kept.socket, why);
+                return Ok(true);
             }
         };
-        // What is wrong with the socket is seen when it is read next.
-        let _unheard = outcome;
+        // With the desk that is there, or the one that comes after it and has adopted what was run before.
+        for _ in 0..2 {
+            let entry = &Entry::Reload;
+            match known.sealed().and_then(|text| Self::say(&kept.socket, entry, &[text])) {
+                Ok(EntryAnswer::Reloaded) => {
+                    kept.record = self.record(Some(&known))?;
+                    return Ok(true);
+                }
+                Ok(EntryAnswer::Refused { why }) => {
+                    return Err(self.give_up(kept, StandInError::Refused(why)));
+                }
+                // What was wrong with it is in the log of the desk.
+                Ok(_) => return Ok(true),
+                // A process that hangs is ended by now, and the next one adopts what was run before: it is asked, too.
+                Err(error) if error.kind() == io::ErrorKind::TimedOut => {}
+                Err(_) => match self.orphaned(kept)? {
+                    Some(socket) => self.joined(kept, socket)?,
+                    None => return Ok(false),
+                },
+            }
+        }
+        Ok(true)
     }
 
-    fn stop(&self, socket: &Channel) {
-        let _released = Self::say(socket, &Entry::Stop, &[]);
-        self.remove_pid_files();
+    fn stop(&self, kept: &Kept) {
+        match Self::say(&kept.socket, &Entry::Stop, &[]) {
+            Ok(EntryAnswer::Stopped) => {}
+            // Nobody has done it.
+            Ok(_) | Err(_) => self.take_off(kept),
+        }
+        self.remove_files(kept);
     }
 
-    fn remove_pid_files(&self) {
+    fn remove_files(&self, kept: &Kept) {
+        record::remove(&self.path, kept.record.as_fd());
         for path in self.pid_files() {
             // The next start overwrites what stays.
             let _stays = std::fs::remove_file(path);
         }
     }
-
-    /// Nobody does its work any more: until another desk is there, or it takes its addresses off.
-    fn orphaned(&self, kept: &Kept) -> Result<Channel, StandInError> {
-        let plan = self.plan().unwrap_or(None);
-        let intervals = plan.iter().flat_map(|plan| &plan.vips).map(|vip| vip.advert_interval);
-        let mut orphan = match gave_up(kept) {
-            true => Orphan::after_another(sys::clock::now()),
-            false => Orphan::new(sys::clock::now(), intervals.min()),
-        };
-        loop {
-            match orphan.step(sys::clock::now()) {
-                Some(Order::Look) => match self.join(plan.as_ref()) {
-                    Ok(socket) => return Ok(socket),
-                    Err(error @ StandInError::Refused(_)) => return self.give_up(plan, error),
-                    Err(_) => {}
-                },
-                Some(Order::StartOne) => start_desk(&self.path),
-                Some(Order::GiveUp) => {
-                    note_that_it_gave_up(kept);
-                    return self.give_up(plan, StandInError::Orphaned);
-                }
-                None => {
-                    let now = sys::clock::now();
-                    self.wait(None, orphan.deadline().since(now));
-                }
-            }
-        }
-    }
-
-    fn give_up(&self, plan: Option<Plan>, error: StandInError) -> Result<Channel, StandInError> {
-        if let Some(plan) = plan {
-            let rescue = Rescue::open(&plan.vips, None, None, None);
-            if let Ok(mut rescue) = rescue {
-                tell::line(&rescue.act(0, &[], false).to_string());
-            }
-        }
-        self.remove_pid_files();
-        Err(error)
-    }
 }
 
-fn text(plan: &Plan) -> io::Result<OwnedFd> {
-    let source = plan.texts.keepalived.as_ref().ok_or(io::ErrorKind::InvalidInput)?;
-    // With what it includes.
-    let text = plan.texts.flat.as_ref().unwrap_or(&source.text);
-    sys::memory::file("keepalived.conf", text.as_bytes())
-}
-
-/// Positions of those whose first address is here.
-fn held(vips: &[Vip]) -> Vec<u16> {
-    let there = Netlink::open().and_then(|netlink| netlink.addresses()).unwrap_or_default();
-    let is_there = |vip: &Vip| {
-        let first = vip.addresses.first();
-        first.is_some_and(|first| there.iter().any(|address| address.ip == first.ip))
-    };
-    (0..).zip(vips).filter(|(_, vip)| is_there(vip)).map(|(number, _)| number).collect()
-}
-
-/// Whether another one waited in vain a moment ago.
-fn gave_up(kept: &Kept) -> bool {
-    let when = sys::memory::read(kept.turn.as_fd()).ok();
-    let when = when.and_then(|text| String::from_utf8(text).ok()?.trim().parse::<u64>().ok());
-    let now = sys::clock::wall_ms();
-    when.is_some_and(|when| now.abs_diff(when) < u64::try_from(GAVE_UP.as_millis()).unwrap_or(0))
-}
-
-fn note_that_it_gave_up(kept: &Kept) {
-    // Without the note each waits for itself.
-    let _unnoted = sys::process::stand_in::note(&kept.turn, &sys::clock::wall_ms().to_string());
+/// None: the plan has no file of keepalived.
+fn known_of(plan: Plan) -> Option<Known> {
+    let source = plan.texts.keepalived?;
+    Some(Known { text: plan.texts.flat.unwrap_or(source.text), vips: plan.vips })
 }
 
 #[cfg(test)]

@@ -23,7 +23,7 @@ use super::{Supervisor, tell};
 
 /// What is wanted.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum Dump {
+pub(crate) enum Dump {
     /// SIGUSR1: `keepalived.data`.
     Data,
     /// SIGUSR2: `keepalived.stats`.
@@ -35,14 +35,14 @@ pub(super) enum Dump {
 }
 
 impl Dump {
-    pub(super) const ALL: [Self; 4] = [Self::Data, Self::Stats, Self::ClearStats, Self::Json];
+    pub(crate) const ALL: [Self; 4] = [Self::Data, Self::Stats, Self::ClearStats, Self::Json];
 
     /// None: that signal asks for no file.
-    pub(super) fn asked_by(signal: Signal) -> Option<Self> {
+    pub(crate) fn asked_by(signal: Signal) -> Option<Self> {
         Self::ALL.into_iter().find(|dump| dump.signal() == signal)
     }
 
-    pub(super) fn signal(self) -> Signal {
+    pub(crate) fn signal(self) -> Signal {
         match self {
             Self::Data => SIGUSR1,
             Self::Stats => SIGUSR2,
@@ -51,7 +51,7 @@ impl Dump {
         }
     }
 
-    const fn file(self) -> &'static str {
+    pub(crate) const fn file(self) -> &'static str {
         match self {
             Self::Data => "keepalived.data",
             Self::Stats | Self::ClearStats => "keepalived.stats",
@@ -75,12 +75,12 @@ pub fn signum(word: &str) -> Option<Signal> {
 }
 
 /// One instance: as it is written, as it is, and what it counted.
-pub(super) struct Line<'a> {
-    pub(super) vip: &'a Vip,
-    pub(super) state: Option<&'a VipState>,
-    pub(super) counts: VipCounts,
+pub(crate) struct Line<'a> {
+    pub(crate) vip: &'a Vip,
+    pub(crate) state: Option<&'a VipState>,
+    pub(crate) counts: VipCounts,
     /// What was not obeyed, of this instance.
-    pub(super) refused: Vec<RefusedAdverts>,
+    pub(crate) refused: Vec<RefusedAdverts>,
 }
 
 impl Line<'_> {
@@ -116,7 +116,7 @@ impl Line<'_> {
 }
 
 /// The text of a file.
-pub(super) fn text(dump: Dump, lines: &[Line<'_>]) -> String {
+pub(crate) fn text(dump: Dump, lines: &[Line<'_>]) -> String {
     match dump {
         Dump::Data => data(lines),
         Dump::Stats | Dump::ClearStats => stats(lines),
@@ -349,12 +349,12 @@ impl Stats {
 }
 
 /// Where files go: `$TMPDIR`, or `/tmp`.
-fn folder() -> PathBuf {
+pub(crate) fn folder() -> PathBuf {
     std::env::temp_dir()
 }
 
 /// Writes the file, mode 600: aside first, under a name that must be new, so that nothing that lies there is followed.
-fn write(folder: &Path, name: &str, text: &str) -> io::Result<()> {
+pub(crate) fn write(folder: &Path, name: &str, text: &str) -> io::Result<()> {
     let aside = folder.join(format!("{name}.{}", std::process::id()));
     // What a process of the same number left half written.
     let _ = std::fs::remove_file(&aside);
@@ -414,12 +414,7 @@ impl Dumps {
 
     /// Of one virtual IP, since counting began anew.
     fn refused(&self, all: Vec<&RefusedAdverts>) -> Vec<RefusedAdverts> {
-        let since = |now: &RefusedAdverts| {
-            let before = self.before.iter().find(|before| before.is_about(now));
-            let count = now.count.saturating_sub(before.map_or(0, |before| before.count));
-            RefusedAdverts { count, ..now.clone() }
-        };
-        all.into_iter().map(since).collect()
+        all.into_iter().map(|now| now.since(&self.before)).collect()
     }
 }
 

@@ -5,11 +5,12 @@
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Duration;
 
-use api::{Report, Start};
+use api::{Report, Start, VipCounts, VipState};
 use base::Time;
 use config::vip::{Vip, Way};
 use engine::vip::Input;
 
+use super::closing::Closing;
 use super::outlet::Outlet;
 use super::{Driver, VipError, keys, routes, tell};
 use crate::files::Texts;
@@ -55,8 +56,8 @@ impl Namespace {
     ///
     /// # Errors
     /// When the file cannot be run here, or the kernel gives no socket.
-    pub(crate) fn open(start: &Start, texts: &Texts) -> Result<Self, VipError> {
-        let outlet = Outlet::Router(std::cell::RefCell::default());
+    pub(crate) fn open(start: &Start, texts: &Texts, closing: &Closing) -> Result<Self, VipError> {
+        let outlet = Outlet::Router(std::cell::RefCell::default(), closing.clone());
         let mut driver = Driver::new(outlet, start, texts)?;
         for refused in std::mem::take(&mut driver.refused) {
             let event = tell::disabled(&driver.instances[refused.instance], &start.node, &refused);
@@ -86,6 +87,12 @@ impl Namespace {
     pub(crate) fn holds(&self) -> Vec<u16> {
         let held = self.driver.instances.iter().filter(|instance| instance.holding());
         held.map(|instance| instance.number).collect()
+    }
+
+    /// How all stand, and what was counted; `clear`: counting begins anew.
+    pub(crate) fn counted(&mut self, clear: bool) -> (Vec<VipState>, Vec<VipCounts>) {
+        let states = self.driver.instances.iter().map(|one| tell::state(one, None, None));
+        (states.collect(), self.driver.counted(clear))
     }
 
     /// Told since this was asked last.

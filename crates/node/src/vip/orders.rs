@@ -32,6 +32,15 @@ impl Driver<'_> {
         }
     }
 
+    /// What was counted; `clear`: counting begins anew.
+    pub(super) fn counted(&mut self, clear: bool) -> Vec<api::VipCounts> {
+        let counts = self.instances.iter().map(super::Instance::counted).collect();
+        if clear {
+            self.instances.iter_mut().for_each(|one| one.counts = api::VipCounts::default());
+        }
+        counts
+    }
+
     /// Exactly these are proven dead.
     fn proven(&mut self, names: &[String]) {
         let position = |name: &String| self.nodes.iter().position(|other| other == name);
@@ -110,13 +119,8 @@ impl Driver<'_> {
             Order::Change(Change::References(references)) => self.references(references),
             Order::Change(Change::Coordinates(on)) => self.coordinates(*on),
             Order::Count { clear } => {
-                let counts = self.instances.iter().map(super::Instance::counted).collect();
+                let counts = self.counted(*clear);
                 self.tell(&Report::Counts(counts));
-                if *clear {
-                    self.instances
-                        .iter_mut()
-                        .for_each(|one| one.counts = api::VipCounts::default());
-                }
             }
             Order::Move { instance, to } => self.move_to(usize::from(*instance), *to),
             Order::Anywhere { instance } => self.anywhere(usize::from(*instance)),

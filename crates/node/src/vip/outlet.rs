@@ -7,6 +7,7 @@ use api::{MAX_MESSAGE, Report};
 use base::Time;
 use sys::channel::Channel;
 
+use super::closing::Closing;
 use super::line::Line;
 
 /// Reports of one router that wait at most; one turn makes a handful.
@@ -16,8 +17,8 @@ const WAITING: usize = 64;
 pub(super) enum Outlet<'a> {
     /// Of a node: from there come orders, too.
     Supervisor(Line<'a>),
-    /// Of one router among many: what their process takes after each turn.
-    Router(RefCell<Vec<Report>>),
+    /// Of one router among many: what their process takes after each turn, and who closes what is left.
+    Router(RefCell<Vec<Report>>, Closing),
 }
 
 impl<'a> From<&'a Channel> for Outlet<'a> {
@@ -31,7 +32,7 @@ impl<'a> Outlet<'a> {
     pub(super) fn channel(&self) -> Option<&'a Channel> {
         match self {
             Self::Supervisor(line) => Some(line.channel()),
-            Self::Router(_) => None,
+            Self::Router(..) => None,
         }
     }
 
@@ -43,9 +44,9 @@ impl<'a> Outlet<'a> {
     pub(super) fn say(&self, report: &Report) {
         match self {
             Self::Supervisor(line) => line.say(report),
-            Self::Router(waiting) => {
+            Self::Router(waiting, _) => {
                 // The rest is of no interest to anybody there.
-                if matches!(report, Report::Vip(_) | Report::Event(_)) {
+                if matches!(report, Report::Vip(_) | Report::Event(_) | Report::Adverts(_)) {
                     let mut waiting = waiting.borrow_mut();
                     if waiting.len() < WAITING {
                         waiting.push(report.clone());
@@ -66,7 +67,7 @@ impl<'a> Outlet<'a> {
     pub(super) fn flush(&self) -> Option<u64> {
         match self {
             Self::Supervisor(line) => line.flush(),
-            Self::Router(_) => None,
+            Self::Router(..) => None,
         }
     }
 
@@ -74,7 +75,15 @@ impl<'a> Outlet<'a> {
     pub(super) fn deadline(&self, now: Time) -> Time {
         match self {
             Self::Supervisor(line) => line.deadline(now),
-            Self::Router(_) => Time::NEVER,
+            Self::Router(..) => Time::NEVER,
+        }
+    }
+
+    /// What is of no use any more, and may take the kernel its time to close.
+    pub(super) fn close(&self, left: impl Send + 'static) {
+        match self {
+            Self::Supervisor(_) => drop(left),
+            Self::Router(_, closing) => closing.close(left),
         }
     }
 
@@ -82,7 +91,7 @@ impl<'a> Outlet<'a> {
     pub(super) fn take(&self) -> Vec<Report> {
         match self {
             Self::Supervisor(_) => Vec::new(),
-            Self::Router(waiting) => waiting.take(),
+            Self::Router(waiting, _) => waiting.take(),
         }
     }
 }

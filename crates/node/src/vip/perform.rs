@@ -65,7 +65,8 @@ impl Driver<'_> {
             self.tell_fault(number, fault);
         }
         if !self.instances[number].machine.searches() {
-            self.probes.end(number);
+            let left = self.probes.end(number, &self.poller);
+            left.into_iter().for_each(|left| self.line.close(left));
         }
         if refused {
             self.step_at(number, began, Input::Refused);

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd};
 
 use engine::vip::{Input, Mac};
 use sys::netlink::Netlink;
@@ -23,7 +23,7 @@ const TURN: usize = 32;
 pub(super) struct Probes(BTreeMap<usize, Search>);
 
 #[derive(Default)]
-struct Search {
+pub(super) struct Search {
     ears: Vec<Ear>,
     /// What is heard of these is this node's own.
     own: Vec<Mac>,
@@ -44,6 +44,10 @@ impl Ear {
             true => (arp::Socket::open(device)?, Some(neighbour::Socket::open(device)?)),
         };
         Ok(Self { device: device.to_owned(), voice, hears })
+    }
+
+    fn fd(&self) -> BorrowedFd<'_> {
+        self.hears.as_ref().map_or_else(|| self.voice.as_fd(), AsFd::as_fd)
     }
 
     /// Who has which address.
@@ -70,11 +74,9 @@ impl Probes {
             if !search.ears.iter().any(is_for)
                 && let Ok(ear) = Ear::open(device, ip.is_ipv6())
                 && let Some(token) = (first..first + EACH).nth(search.ears.len())
+                && poller.add(ear.fd(), token, Interest::READ).is_ok()
             {
-                let fd = ear.hears.as_ref().map_or_else(|| ear.voice.as_fd(), AsFd::as_fd);
-                if poller.add(fd, token, Interest::READ).is_ok() {
-                    search.ears.push(ear);
-                }
+                search.ears.push(ear);
             }
             let Some(ear) = search.ears.iter().find(|ear| is_for(ear)) else { continue };
             let _unheard = match ip {
@@ -84,9 +86,14 @@ impl Probes {
         }
     }
 
-    /// What is heard means nothing any more.
-    pub(super) fn end(&mut self, instance: usize) {
-        self.0.remove(&instance);
+    /// What is heard means nothing any more; what is left is to be closed.
+    pub(super) fn end(&mut self, instance: usize, poller: &Poller) -> Option<Search> {
+        let left = self.0.remove(&instance)?;
+        for ear in &left.ears {
+            // One that is closed later would be told of until then.
+            let _gone = poller.remove(ear.fd());
+        }
+        Some(left)
     }
 
     fn ear(&self, token: u64) -> Option<(usize, &Search, &Ear)> {

@@ -123,7 +123,7 @@ impl Host {
         Self { name, folder, programs: None, desk: None }
     }
 
-    fn socket(&self) -> PathBuf {
+    pub(crate) fn socket(&self) -> PathBuf {
         self.folder.join("routers.sock")
     }
 
@@ -131,7 +131,7 @@ impl Host {
         self.programs.as_ref().map_or_else(|| name.into(), |programs| programs.join(name))
     }
 
-    fn path(&self, router: &str, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, router: &str, name: &str) -> PathBuf {
         self.folder.join(router).join(name)
     }
 
@@ -149,7 +149,7 @@ impl Host {
 
     /// The process that does the work.
     pub(crate) fn process(&self) -> i32 {
-        let desk = self.desk.as_ref().expect("it was started").id();
+        let desk = self.desk();
         let mut found = None;
         until("it has its process", || {
             let path = format!("/proc/{desk}/task/{desk}/children");
@@ -175,6 +175,23 @@ impl Host {
         fs::create_dir(self.folder.join("routers.sock.lock")).expect("a folder");
     }
 
+    /// Another desk can be started there again.
+    pub(crate) fn make_place(&self) {
+        fs::remove_dir_all(self.socket()).expect("it was in the way");
+        fs::remove_dir(self.folder.join("routers.sock.lock")).expect("it was in the way");
+    }
+
+    pub(crate) fn desk(&self) -> u32 {
+        self.desk.as_ref().expect("it was started").id()
+    }
+
+    /// Where programs of this host put what has no other place.
+    pub(crate) fn temporary(&self) -> PathBuf {
+        let folder = self.folder.join("tmp");
+        fs::create_dir_all(&folder).expect("a folder");
+        folder
+    }
+
     pub(crate) fn listed(&self) -> Vec<RouterLine> {
         let mut command = Command::new(OUTLAST);
         command.args(["routers", "--list", "--json", "--socket"]).arg(self.socket());
@@ -196,7 +213,7 @@ impl Host {
         command.arg(self.path(router, "keepalived.conf"));
         command.arg("-p").arg(self.path(router, "pid"));
         command.arg("-r").arg(self.path(router, "pid-vrrp")).arg("-D");
-        command.env("OUTLAST_ROUTERS", self.socket());
+        command.env("OUTLAST_ROUTERS", self.socket()).env("TMPDIR", self.temporary());
         command
     }
 

@@ -5,6 +5,7 @@
 //! something to say, and becomes the whole program again, with the words that it was called with.
 
 use std::ffi::{CString, OsStr, c_char};
+use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStrExt;
@@ -18,6 +19,7 @@ use crate::channel::Channel;
 const SOCKET: RawFd = 3;
 const SIGNALS: RawFd = 4;
 const TURN: RawFd = 5;
+const RECORD: RawFd = 6;
 
 /// What is kept from program to program.
 #[derive(Debug)]
@@ -27,6 +29,8 @@ pub struct Kept {
     pub socket: Channel,
     /// A file that all of them lock in turn.
     pub turn: OwnedFd,
+    /// A file of its own; what is locked of it is locked as long as the process lives. `/dev/null`: none.
+    pub record: OwnedFd,
 }
 
 impl Kept {
@@ -47,7 +51,8 @@ impl Kept {
             unsafe { (OwnedFd::from_raw_fd(SIGNALS), OwnedFd::from_raw_fd(TURN)) };
         drop(signals);
         rustix::io::fcntl_setfd(&turn, rustix::io::FdFlags::CLOEXEC)?;
-        Ok(Self { socket, turn })
+        let record = inherited_record()?;
+        Ok(Self { socket, turn, record })
     }
 
     /// Becomes the small program, which is called `name` where processes are listed, and later `program` with the words of
@@ -68,7 +73,12 @@ impl Kept {
     }
 
     fn put_down(&self, signals: BorrowedFd<'_>) -> io::Result<()> {
-        let all = [(self.socket.as_fd(), SOCKET), (signals, SIGNALS), (self.turn.as_fd(), TURN)];
+        let all = [
+            (self.socket.as_fd(), SOCKET),
+            (signals, SIGNALS),
+            (self.turn.as_fd(), TURN),
+            (self.record.as_fd(), RECORD),
+        ];
         let mut copies = Vec::with_capacity(all.len());
         for (fd, number) in all {
             copies.push((super::above(fd)?, number));
@@ -81,12 +91,25 @@ impl Kept {
     }
 }
 
+/// A process that became small in an earlier version has left none.
+fn inherited_record() -> io::Result<OwnedFd> {
+    // SAFETY: the number is looked at only; the kernel says whether there is such a descriptor.
+    let flags = rustix::io::fcntl_getfd(unsafe { BorrowedFd::borrow_raw(RECORD) });
+    if flags.is_err() {
+        return Ok(File::open("/dev/null")?.into());
+    }
+    // SAFETY: as the others, it was left by the small program, or by `put_down`.
+    let record = unsafe { OwnedFd::from_raw_fd(RECORD) };
+    rustix::io::fcntl_setfd(&record, rustix::io::FdFlags::CLOEXEC)?;
+    Ok(record)
+}
+
 /// Nothing is read from these, or said to them, any more.
 ///
 /// # Errors
 /// Where there is no `/dev/null`.
 pub fn forget_streams() -> io::Result<()> {
-    let nowhere = std::fs::File::options().read(true).write(true).open("/dev/null")?;
+    let nowhere = File::options().read(true).write(true).open("/dev/null")?;
     for stream in 0..3 {
         // SAFETY: the standard streams belong to the whole process, which gives them up.
         crate::raw::check(unsafe { libc::dup2(nowhere.as_raw_fd(), stream) })?;
