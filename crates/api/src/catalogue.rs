@@ -410,6 +410,12 @@ pub const EVENTS: &[EventKind] = &[
         AGAIN,
     ),
     act(
+        "vip-not-succeeded",
+        "node",
+        "the vip process had to make way, and could not leave what it has to the next one: an address by votes goes to another node",
+        "nothing, once; look at the evidence if it comes again",
+    ),
+    act(
         "vip-notify-failed",
         "vip",
         "a program or pipe that is to be told how the address stands was not told",
@@ -458,6 +464,11 @@ pub const EVENTS: &[EventKind] = &[
         "give what the evidence names to root alone, or name a plain `script_user`; then reload",
     ),
     told("vip-standby", "vip", "what kept this node from holding the address is gone"),
+    told(
+        "vip-succeeded",
+        "node",
+        "another vip process went on in the place of the one before, at a reload or with a new executable; no address held by votes moved",
+    ),
     act(
         "vip-unenforced",
         "node",

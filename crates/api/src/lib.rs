@@ -14,6 +14,7 @@ pub mod access;
 pub mod catalogue;
 
 mod ask;
+pub mod bequest;
 pub mod books;
 mod counts;
 mod event;

@@ -50,6 +50,9 @@ pub enum Order {
     Stop,
     /// Vip: end without releasing anything, a successor process has adopted it.
     Retire,
+    /// Vip: leave everything to the process at the other end of the descriptor beside it, which reads it in the forms `oldest` to `newest`
+    /// ([`crate::bequest`]), say nothing more, and end. Answered by `Report::Kept` where it cannot.
+    Succeed { oldest: u32, newest: u32 },
     /// Vip: give these instances up, in order, while the others are held: the next configuration has them no more.
     GiveUp { instances: Vec<u16> },
     /// A fact that changed.
@@ -100,6 +103,10 @@ pub struct Start {
     /// Vip: a process before this one is gone, and nothing answers any more for what it had a vip lease of.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub closed: bool,
+    /// Vip: a process of this life runs, and leaves what it has to this one through the first descriptor behind those of the files; the second
+    /// one, if there is one, has the memory of its gate.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub heir: bool,
     /// Proxy: what is known about servers from the generation before.
     pub servers: Vec<ServerState>,
     /// Proxy: the present choice of each listener with one writer.
@@ -164,6 +171,16 @@ pub enum Report {
     /// Configured; a spare may be activated from now on.
     Ready {
         generation: u64,
+    },
+    /// Vip, one that is to go on in the place of another: everything is open. It reads what is left to it in the forms `oldest` to `newest`.
+    Heir {
+        oldest: u32,
+        newest: u32,
+    },
+    /// Vip: the answer to `Order::Succeed`: nothing was left to anybody, this process goes on. `again`: another one may read it.
+    Kept {
+        why: String,
+        again: bool,
     },
     /// Accepting connections.
     Serving {

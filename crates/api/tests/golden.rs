@@ -21,6 +21,8 @@ use outlast_api::{
 use sample::store;
 use samples::golden;
 
+#[path = "golden/bequest.rs"]
+mod bequest;
 #[path = "golden/examples.rs"]
 mod examples;
 #[path = "golden/notify.rs"]
@@ -124,6 +126,7 @@ fn start() -> Start {
         adopt: vec![0, 2],
         leftovers: vec![[10, 79, 1, 1].into()],
         closed: true,
+        heir: true,
         servers: vec![server()],
         choices: vec![choice()],
         nodes: vec![node()],
@@ -137,6 +140,7 @@ fn bare_start() -> Start {
         files: Vec::new(),
         sockets: Vec::new(),
         adopt: Vec::new(),
+        heir: false,
         servers: Vec::new(),
         choices: Vec::new(),
         nodes: Vec::new(),
@@ -250,6 +254,7 @@ fn every_order_travels_as_in_its_golden_file() {
         Ping(_) => Ping(u64::MAX),
         Stop => Stop,
         Retire => Retire,
+        Succeed { .. } => Succeed { oldest: 1, newest: 2 },
         GiveUp { .. } => GiveUp { instances: vec![0, 3] },
         Keys => Keys,
         Change(_) => Change(api::Change::Choice(choice())),
@@ -267,10 +272,18 @@ fn every_order_travels_as_in_its_golden_file() {
     golden("start.jsonl", &[start(), bare_start()]);
 }
 
+/// A process of another release reads it.
+#[test]
+fn what_a_vip_process_leaves_travels_as_in_its_golden_file() {
+    golden("vip_bequest.jsonl", &bequest::examples());
+}
+
 #[test]
 fn every_report_travels_as_in_its_golden_file() {
     let reports = each!(Report {
         Ready { .. } => Ready { generation: 2 },
+        Heir { .. } => Heir { oldest: 1, newest: 2 },
+        Kept { .. } => Kept { why: "it reads forms 2 to 3".to_owned(), again: false },
         Serving { .. } => Serving { generation: 2 },
         Pong(_) => Pong(7),
         Busy => Busy,

@@ -15,7 +15,7 @@ use aes_gcm_siv::aead::{AeadInOut, KeyInit};
 use aes_gcm_siv::{Aes256GcmSiv, Nonce, Tag};
 
 pub use keys::PairSecret;
-pub use replay::Replay;
+pub use replay::{Newest, Replay};
 
 mod keys;
 mod replay;
@@ -252,6 +252,17 @@ impl Seal {
         if let Some(ring) = self.rings.get_mut(usize::from(peer)) {
             *ring = Ring::default();
         }
+    }
+
+    /// The greatest number of a packet that was sealed for anybody.
+    #[must_use]
+    pub fn newest(&self) -> u64 {
+        self.rings.iter().map(Ring::newest).max().unwrap_or(0)
+    }
+
+    /// Another process of the same life sealed that many: counting goes on behind them.
+    pub fn go_on(&mut self, newest: u64) {
+        self.rings.iter_mut().for_each(|ring| ring.go_on(newest));
     }
 
     /// Writes a packet for `to` into `out` and returns its length; 0 if the body does not fit or no key is

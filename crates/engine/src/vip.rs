@@ -212,6 +212,11 @@ impl Vip {
         vip
     }
 
+    /// The kernel has the addresses already ([`Config::adopted`]), as is known now; before anything else is told.
+    pub fn adopt(&mut self, now: Time) {
+        *self = Self::new(Config { adopted: true, ..self.config.clone() }, now);
+    }
+
     /// The only way in. Inputs that mean nothing in the present state are ignored, never a panic:
     /// packets come from the network.
     pub fn step(&mut self, now: Time, input: Input<'_>, out: &mut Buffer<Action>) {

@@ -12,6 +12,7 @@ pub(crate) fn api(bytes: &[u8]) {
     same_again::<Answer>(bytes);
     same_again::<KeeperAsk>(bytes);
     same_again::<KeeperAnswer>(bytes);
+    same_again::<api::bequest::VipBequest>(bytes);
 }
 
 fn same_again<T>(bytes: &[u8])

@@ -402,6 +402,7 @@ impl Agent<'_> {
             | Order::Move { .. }
             | Order::Anywhere { .. }
             | Order::GiveUp { .. }
+            | Order::Succeed { .. }
             | Order::Use { .. } => {}
         }
         let failing = lock(&self.core).failing();

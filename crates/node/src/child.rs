@@ -50,7 +50,7 @@ pub fn role(name: &str) -> Result<(), RoleError> {
     }
     let (start, texts, sockets) = first_order(&channel)?;
     let outcome: Result<(), (&'static str, Box<dyn std::error::Error + Send + Sync>)> = match name {
-        "vip" => vip::run(&channel, start, texts).map_err(|error| ("vip", error.into())),
+        "vip" => vip::run(&channel, start, texts, sockets).map_err(|error| ("vip", error.into())),
         "agent" => agent::run(&channel, start, texts).map_err(|error| ("agent", error.into())),
         "keeper" => keeper::alone(&channel, &texts).map_err(|error| ("keeper", error.into())),
         "store" => store::run(&channel, &start, &texts).map_err(|error| ("store", error.into())),

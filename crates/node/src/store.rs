@@ -234,6 +234,7 @@ fn obey(
                     | Order::Keys
                     | Order::Refused { .. }
                     | Order::GiveUp { .. }
+                    | Order::Succeed { .. }
                     | Order::Count { .. }
                     | Order::Move { .. }
                     | Order::Anywhere { .. }

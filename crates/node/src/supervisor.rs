@@ -14,7 +14,7 @@ use std::os::fd::AsFd;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use api::{BalancerState, Change, Event, Mode, Order, Report, Role};
+use api::{BalancerState, Change, Mode, Order, Report, Role};
 use base::{Chain, Time};
 use engine::Buffer;
 use engine::role::{Action, Balancer, Input, Kind, Part, Roles};
@@ -29,6 +29,7 @@ use crate::vip::rescue::Rescue;
 use children::Child;
 use dump::{Dump, Dumps};
 use facts::Facts;
+use heir::Succession;
 use lives::Lives;
 use lock::Lock;
 pub(crate) use lock::{LockError, may_hold_addresses};
@@ -42,12 +43,14 @@ pub(crate) mod dump;
 mod facts;
 mod fixed;
 mod ground;
+mod heir;
 mod hooks;
 mod lives;
 mod lock;
 mod notify;
 mod ports;
 mod reload;
+mod rescue;
 mod route;
 mod sockets;
 pub(crate) mod tell;
@@ -154,6 +157,7 @@ struct Supervisor {
     rescue: Option<Rescue>,
     /// By which the kernel lets through what the vip process has a vip lease of.
     gate: Option<Cells>,
+    succession: Succession,
     /// No former vip process of this node lives, and nothing answers for what it had a vip lease of.
     closed: bool,
     buffer: Vec<u8>,
@@ -223,9 +227,10 @@ impl Supervisor {
         self.notify_of_plan(false);
         self.step(Input::Timeout);
         // What is told of the end may take a little longer.
-        while !self.ended || !self.told.is_done() {
+        while !self.ended || !self.told.is_done() || self.succession.has_heir() {
             let deadline = self.roles.deadline().min(self.told.deadline());
             let deadline = deadline.min(self.fixed.deadline());
+            let deadline = deadline.min(self.succession.deadline());
             let wait = (deadline != Time::NEVER).then(|| deadline.since(sys::clock::now()));
             self.poller.wait(&mut ready, wait).map_err(SuperviseError::Poll)?;
             // Deaths first: what a dead process still reported is read before it is forgotten.
@@ -235,6 +240,9 @@ impl Supervisor {
             }
             self.step(Input::Timeout);
             self.look_at_fixed(sys::clock::now());
+            if sys::clock::now() >= self.succession.deadline() {
+                self.heir_is_late();
+            }
             if sys::clock::now() >= self.told.deadline() {
                 self.notify(notice::Input::Timeout);
             }
@@ -253,6 +261,9 @@ impl Supervisor {
             return self.hear_kernel();
         }
         let slot = slot_of(event.token);
+        if slot == heir::SLOT {
+            return self.heir_speaks(event.token & 3 == PIDFD);
+        }
         match event.token & 3 {
             NOTICE => self.notified(slot),
             PIDFD => self.exited(slot),
@@ -299,6 +310,7 @@ impl Supervisor {
     /// addresses (`-sf`), or a refusal, is better.
     fn stop(&mut self, drain: Duration) {
         self.sockets = Sockets::default();
+        self.forget_heir();
         self.step(Input::Stop { drain });
     }
 
@@ -359,6 +371,17 @@ impl Supervisor {
 
     fn retire(&mut self, slot: Slot) {
         let is_vip = self.children.get(&slot).is_some_and(|child| child.kind == Kind::Vip);
+        if !(is_vip && self.leave_to_heir(slot)) {
+            self.retire_plainly(slot);
+        }
+    }
+
+    /// Nobody goes on in its place.
+    fn retire_plainly(&mut self, slot: Slot) {
+        let is_vip = self.children.get(&slot).is_some_and(|child| child.kind == Kind::Vip);
+        if is_vip {
+            self.forget_heir();
+        }
         let holds_on = !is_vip || self.estate.retires();
         let instances = if is_vip { self.estate.gives_up() } else { vec![] };
         if !instances.is_empty() {
@@ -371,7 +394,7 @@ impl Supervisor {
         let (mut buffer, mut fds) = (std::mem::take(&mut self.buffer), vec![]);
         while let Some(child) = self.children.get(&slot) {
             match child.report(&mut buffer, &mut fds) {
-                Ok(Some(Report::Gate { cells })) => self.gate = children::opened(fds.pop(), cells),
+                Ok(Some(Report::Gate { cells })) => self.learn_gate(fds.pop(), cells),
                 Ok(Some(report)) => self.route(slot, report),
                 Ok(None) => break,
                 Err(error) if error.kind() == io::ErrorKind::InvalidData => {
@@ -423,11 +446,7 @@ impl Supervisor {
         let in_order = child.leaving && exit == sys::process::Exit::Code(0);
         if child.kind == Kind::Vip {
             self.counts_are_gone();
-            if in_order {
-                (self.gate, self.closed) = (None, true);
-            }
-            // One that held on for the next process is followed by none when the node ends.
-            if !in_order || (self.ended_by.is_some() && self.estate.owes()) {
+            if self.vip_ended(in_order) {
                 self.rescue_addresses(exit);
             }
             if self.ended_by.is_some() {
@@ -436,29 +455,13 @@ impl Supervisor {
         }
         self.last_exit = Some((slot, child.process.pid(), exit));
         self.tell_how_it_ended(&child, exit);
+        let was_vip = child.kind == Kind::Vip;
         self.step(Input::Exited { slot });
+        if was_vip {
+            self.reload_without_heir();
+        }
         self.processes();
         self.reload_that_waits();
-    }
-
-    /// The vip process ended without having said goodbye, and none follows: no address may stay.
-    fn rescue_addresses(&mut self, exit: sys::process::Exit) {
-        let began = sys::clock::now();
-        // What it has a vip lease of goes mute at once, whatever becomes of the addresses.
-        let shut = self.gate.take().map(|gate| gate.shut());
-        let owed = self.estate.dies();
-        let Some(rescue) = &mut self.rescue else { return };
-        let done = rescue.act(self.lives.next(), &owed, shut.is_some());
-        self.closed = shut.is_some() || done.is_clean();
-        self.event(Event {
-            what: "vip-rescued".to_owned(),
-            object: format!("node/{}", self.plan.node),
-            evidence: format!("the vip process ended: {}", tell::exit(exit)),
-            decision: "no address stays on a node whose vip process is gone".to_owned(),
-            action: done.to_string(),
-            took_us: tell::micros(sys::clock::now() - began),
-            ..Event::default()
-        });
     }
 
     fn balancer(&mut self, state: BalancerState) {

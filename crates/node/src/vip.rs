@@ -11,7 +11,7 @@
 
 use std::collections::BTreeSet;
 use std::io;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::time::Duration;
 
 use api::{Report, Start};
@@ -40,11 +40,13 @@ use crate::files::Texts;
 use crate::launch::Interfaces;
 
 mod around;
+mod begin;
 mod bfd;
 pub(crate) mod closing;
 mod devices;
 mod gate;
 mod hear;
+mod heir;
 mod instance;
 pub(crate) mod keys;
 mod late;
@@ -97,12 +99,28 @@ pub(crate) enum VipError {
     Config(Vec<String>),
     #[error("the thread {0} ended by itself: what it does would stand still")]
     Thread(&'static str),
+    #[error(transparent)]
+    Bequest(#[from] heir::BequestError),
 }
 
-pub(crate) fn run(channel: &Channel, start: Start, texts: Texts) -> Result<(), VipError> {
-    let mut driver = Driver::new(channel, &start, &texts)?;
+/// `fds`: of one that goes on in the place of another.
+pub(crate) fn run(
+    channel: &Channel,
+    mut start: Start,
+    texts: Texts,
+    fds: Vec<OwnedFd>,
+) -> Result<(), VipError> {
+    let goes_on = start.heir;
+    let mut fds = fds.into_iter().filter(|_| goes_on);
+    let (way, cells) = (fds.next().map(Channel::from_fd), fds.next());
+    let mut driver = Driver::over(channel.into(), &start, &texts, cells)?;
     let realtime = sys::schedule::realtime(PRIORITY);
     let locked = sys::memory::lock_all();
+    if let Some(way) = way {
+        // One that is left nothing is not needed: the process before goes on, or its supervisor does something else.
+        let Some((left, sockets)) = driver.wait_for_bequest(&way)? else { return Ok(()) };
+        start.adopt = driver.inherit(&left, sockets)?;
+    }
     driver.tell(&Report::Ready { generation: start.generation });
     // A plain user has neither right: the node then holds its addresses as well as it can.
     if let Err(error) = realtime.and(locked) {
@@ -147,6 +165,8 @@ struct Driver<'a> {
     /// Nothing is told of instances yet.
     begins: bool,
     end: Option<End>,
+    /// Who waits for what this one leaves.
+    heir: Option<heir::Heir>,
     /// Not told yet.
     refused: Vec<Refused>,
     /// What came and was not obeyed.
@@ -161,6 +181,8 @@ enum End {
     Stop,
     /// A successor process has adopted everything.
     Retire,
+    /// Another one waits for what this one leaves.
+    Succeed,
 }
 
 /// Waits for orders and for what the kernel tells.
@@ -187,7 +209,16 @@ enum Failure {
 
 impl<'a> Driver<'a> {
     fn new(outlet: impl Into<Outlet<'a>>, start: &Start, texts: &Texts) -> Result<Self, VipError> {
-        let outlet = outlet.into();
+        Self::over(outlet.into(), start, texts, None)
+    }
+
+    /// `cells`: the memory of a gate that is there.
+    fn over(
+        outlet: Outlet<'a>,
+        start: &Start,
+        texts: &Texts,
+        cells: Option<OwnedFd>,
+    ) -> Result<Self, VipError> {
         let loaded = config::load(texts.sources());
         let cluster = loaded.cluster.as_ref();
         let me = cluster.and_then(|c| c.nodes.iter().position(|node| node.name == start.node));
@@ -219,16 +250,13 @@ impl<'a> Driver<'a> {
         let of = ours.map(|(cluster, me, _)| (cluster, me));
         let own = instance::own_addresses(&context);
         let network_of = |device: &str| instance::network_of(device, &own, &interfaces);
-        let vip_leases = VipLeases::new(&vips, of, start, &network_of, now)?;
+        let vip_leases = VipLeases::new(&vips, of, start, &network_of, (cells, now))?;
         let seat = |number: u16| vip_leases.as_ref()?.seat_of(usize::from(number));
-        let instances: Vec<Instance> = (0..)
-            .zip(vips)
-            .map(|(number, vip)| {
-                let adopted = start.adopt.contains(&number);
-                Instance::new(number, vip, &context, &netlink, adopted, seat(number), now)
-            })
-            .collect();
-        let tape = Tape::start(start, cluster, &instances);
+        let made = |(number, vip)| {
+            let adopted = start.adopt.contains(&number);
+            Instance::new(number, vip, &context, &netlink, adopted, seat(number), now)
+        };
+        let instances: Vec<Instance> = (0..).zip(vips).map(made).collect();
         Ok(Self {
             bytes: outlet.room(),
             line: outlet,
@@ -236,13 +264,13 @@ impl<'a> Driver<'a> {
             poller,
             netlink,
             monitor,
+            tape: Tape::start(start, cluster, &instances),
             instances,
             vip_leases,
             wire,
             probes: Probes::default(),
             scripts,
             around,
-            tape,
             nodes: names(cluster),
             networks: cluster.map(|cluster| cluster.networks.clone()).unwrap_or_default(),
             proven: BTreeSet::new(),
@@ -251,6 +279,7 @@ impl<'a> Driver<'a> {
             actions: Buffer::new(),
             begins: true,
             end: None,
+            heir: None,
             refused,
             refusals: Refusals::default(),
             process: Process::new(now),
@@ -261,47 +290,20 @@ impl<'a> Driver<'a> {
         self.breaks.contains(&what)
     }
 
-    /// What a process before this one may have left, then the first facts.
-    fn begin(&mut self, start: &Start) {
-        self.shut_gate();
-        self.begin_virtual_macs(&start.adopt);
-        self.begin_kept_out();
-        self.promote();
-        self.instances.iter_mut().for_each(Instance::open_speakers);
-        let mut refused = Vec::new();
-        let seconds = self.take_leftovers_off(&start.leftovers, &start.adopt);
-        for (number, instance) in self.instances.iter_mut().enumerate() {
-            if !start.adopt.contains(&instance.number) {
-                instance.remove_leftovers(&self.netlink);
-            } else if !instance.keep(&self.netlink) {
-                // One that was there stays as it is; one that somebody removed is there again.
-                refused.push(number);
-            }
-        }
-        self.take_seconds_off(&seconds);
-        self.wire.open_missing(&self.poller, sys::clock::now());
-        for number in refused {
-            self.step(number, Input::Refused);
-        }
-        self.look_at_devices();
-        if self.breaks(api::Break::SecondHolder) {
-            for instance in &mut self.instances {
-                let _unable = instance.claim(&self.netlink);
-                instance.announce();
-            }
-        }
-        for number in 0..self.instances.len() {
-            self.step(number, Input::Timeout);
-        }
-        // Until all of its devices were looked at, each was in fault.
-        self.begins = false;
-        self.tell_states();
-    }
-
     fn serve(&mut self) -> Result<(), VipError> {
         let mut ready = Vec::with_capacity(32);
-        while self.end.is_none() {
-            self.turn(&mut ready)?;
+        loop {
+            while self.end.is_none() {
+                self.turn(&mut ready)?;
+            }
+            if self.end != Some(End::Succeed) {
+                break;
+            }
+            if self.hand_on() {
+                return Ok(());
+            }
+            // Nobody has what this one has: it goes on.
+            self.end = None;
         }
         self.leave_leases(&mut ready)?;
         match self.end {
@@ -310,7 +312,7 @@ impl<'a> Driver<'a> {
                 self.end_links();
             }
             // Its last word: what the next process adopts.
-            Some(End::Retire) | None => {
+            Some(End::Retire | End::Succeed) | None => {
                 self.tell_states();
             }
         }
@@ -400,6 +402,8 @@ impl<'a> Driver<'a> {
         }
         if let Some(lost) = self.line.flush() {
             self.tell(&Report::Event(tell::lost(&self.node, lost)));
+            // How it is now, of which some may have been.
+            self.tell_states();
         }
         if let Some(event) = self.tape.news(&self.node) {
             self.tell(&Report::Event(event));
@@ -424,7 +428,7 @@ impl<'a> Driver<'a> {
         if let Some(seat) = &self.instances[number].seat {
             return self.step_seat(seat.number, now, input);
         }
-        if self.end == Some(End::Retire) {
+        if matches!(self.end, Some(End::Retire | End::Succeed)) {
             return;
         }
         self.feed(number, now, input);

@@ -261,6 +261,7 @@ impl Control {
             | Order::Keys
             | Order::Refused { .. }
             | Order::GiveUp { .. }
+            | Order::Succeed { .. }
             | Order::Count { .. }
             | Order::Move { .. }
             | Order::Anywhere { .. } => {}

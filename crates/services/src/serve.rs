@@ -169,6 +169,7 @@ async fn obey(channel: &AsyncFd<Watched>) -> Result<(), ServiceError> {
                 | Order::Keys
                 | Order::Refused { .. }
                 | Order::GiveUp { .. }
+                | Order::Succeed { .. }
                 | Order::Count { .. }
                 | Order::Move { .. }
                 | Order::Anywhere { .. }

@@ -3,8 +3,8 @@
 //! Each host has a clock of its own, slewed by up to a tenth; a *gate* per address, which stands for the kernel: open
 //! until a moment of the host's clock, whatever became of the process that wrote it; and a process whose every deed
 //! is an event of its own: read a packet, read the clock, step, write the gates, perform one order, send to one node.
-//! It can stop between any two of them. Networks lose, double, delay and reorder; ways are cut in one direction;
-//! somebody sends recorded beats again. A store offers lists of voters by the rules that a proposer has.
+//! It can stop between any two of them, and another one can go on in its place under its life, at once or late, or die before
+//! that. Networks lose, double, delay and reorder; ways are cut in one direction; somebody sends recorded beats again. A store offers lists of voters by the rules that a proposer has.
 //!
 //! Four things are asked: at each opening of a gate, whether another one is open ([`DOUBLE`]); after a second of calm,
 //! whether exactly one host answers for each address ([`NOBODY`]); and then, whether a holder whose clients' network alone becomes
@@ -81,10 +81,14 @@ pub enum Mark {
     Two,
     /// A majority granted what a host held without one.
     Granted,
+    /// A process went on in the place of another one, which held.
+    Replaced,
+    /// The one that was left everything died before it knew.
+    Orphaned,
 }
 
 impl Mark {
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 24] = [
         Self::Lost,
         Self::Expired,
         Self::Named,
@@ -107,6 +111,8 @@ impl Mark {
         Self::Proven,
         Self::Two,
         Self::Granted,
+        Self::Replaced,
+        Self::Orphaned,
     ];
 
     pub(crate) const fn bit(self) -> u32 {

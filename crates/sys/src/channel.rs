@@ -83,7 +83,8 @@ impl Channel {
     /// Sends one message. The descriptors are duplicated; the caller keeps its own.
     ///
     /// # Errors
-    /// `WouldBlock` when the other side reads too slowly, `BrokenPipe` when it is gone.
+    /// `WouldBlock` when the other side reads too slowly, or the kernel has no memory for it now; `InvalidInput` when it is too long for
+    /// ever; `BrokenPipe` when the other side is gone.
     pub fn send(&self, bytes: &[u8], fds: &[BorrowedFd<'_>]) -> io::Result<()> {
         if fds.len() > MAX_DESCRIPTORS {
             return Err(io::ErrorKind::InvalidInput.into());
@@ -95,8 +96,12 @@ impl Channel {
             return Err(io::ErrorKind::InvalidInput.into());
         }
         let flags = SendFlags::NOSIGNAL | SendFlags::DONTWAIT;
-        sendmsg(&self.socket, &[IoSlice::new(bytes)], &mut control, flags)?;
-        Ok(())
+        match sendmsg(&self.socket, &[IoSlice::new(bytes)], &mut control, flags) {
+            Ok(_) => Ok(()),
+            Err(Errno::NOBUFS | Errno::NOMEM) => Err(io::ErrorKind::WouldBlock.into()),
+            Err(Errno::MSGSIZE) => Err(io::ErrorKind::InvalidInput.into()),
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// Takes one message and appends its descriptors; 0 bytes: the other side is gone.
@@ -220,5 +225,7 @@ mod tests {
         one.send(&[1, 2, 3], &[]).unwrap();
         let error = other.receive(&mut [0; 2], &mut Vec::new()).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::InvalidData);
+        let error = one.send(&vec![7; 64 * BUFFER], &[]).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::InvalidInput, "it will never fit");
     }
 }

@@ -76,6 +76,14 @@ pub(super) struct Ring {
 }
 
 impl Ring {
+    pub(super) const fn newest(&self) -> u64 {
+        self.seq
+    }
+
+    pub(super) fn go_on(&mut self, newest: u64) {
+        self.seq = self.seq.max(newest);
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.keys.is_empty()
     }

@@ -5,6 +5,8 @@ use crate::keep::kept;
 
 /// Processes of a node that seal packets, each with its own incarnation.
 const PROCESSES: usize = 2;
+/// Which of them the vip process is.
+const VIP: usize = 1;
 
 /// The newest packet of one kind on one network, and which of those just before it came.
 #[derive(Clone, Copy, Debug, Default)]
@@ -53,6 +55,17 @@ pub struct Replay {
     lives: Box<[[Life; PROCESSES]]>,
 }
 
+/// How far the vip process of a sender was heard, in one kind of packets on one network.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Newest {
+    pub sender: u16,
+    pub incarnation: u64,
+    pub network: u8,
+    /// Of the kind, in this program.
+    pub place: u8,
+    pub seq: u64,
+}
+
 kept!(Window { newest, came });
 kept!(Life { incarnation, windows });
 kept!(Replay { lives });
@@ -73,6 +86,44 @@ impl Replay {
     #[must_use]
     pub fn of(nodes: usize) -> Self {
         Self { lives: vec![[Life::default(); PROCESSES]; nodes].into_boxed_slice() }
+    }
+
+    /// What was heard of vip processes, for another process that goes on in the place of this one. Of their kinds an older packet says
+    /// nothing once a newer one came.
+    pub fn newest(&self) -> impl Iterator<Item = Newest> + '_ {
+        let senders = (0..).zip(self.lives.iter()).map(|(sender, lives)| (sender, &lives[VIP]));
+        senders.flat_map(|(sender, life)| {
+            let networks = (0..).zip(&life.windows);
+            let all = networks.flat_map(|(network, windows)| {
+                (0..).zip(windows).map(move |(place, window)| (network, place, window.newest))
+            });
+            let heard = all.filter(|(_, _, newest)| *newest > 0);
+            let incarnation = life.incarnation;
+            heard.map(move |(network, place, seq)| Newest {
+                sender,
+                incarnation,
+                network,
+                place,
+                seq,
+            })
+        })
+    }
+
+    /// The process before heard that: nothing older is news. What means nothing here is ignored.
+    pub fn go_on(&mut self, heard: Newest) {
+        let Newest { sender, incarnation, network, place, seq } = heard;
+        let Some(life) = self.lives.get_mut(usize::from(sender)).map(|lives| &mut lives[VIP])
+        else {
+            return;
+        };
+        if incarnation > life.incarnation {
+            *life = Life { incarnation, ..Life::default() };
+        }
+        let windows = life.windows.get_mut(usize::from(network));
+        let window = windows.and_then(|windows| windows.get_mut(usize::from(place)));
+        if let Some(window) = window.filter(|_| incarnation == life.incarnation) {
+            window.newest = seq.max(window.newest);
+        }
     }
 
     /// True once per packet; senders and networks beyond the limits are never news.

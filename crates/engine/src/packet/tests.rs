@@ -456,3 +456,29 @@ fn both_nodes_change_their_part_of_the_keys_and_every_packet_opens() {
     a.renew(1, &set(&[]), 0);
     assert_eq!(a.seal(Kind::Beat, (1, 0), b"x", &mut [0; MAX_PACKET]), 0, "no key, no word");
 }
+
+#[test]
+fn a_process_that_goes_on_for_another_counts_on_and_takes_nothing_old_for_new() {
+    let (mut from, mut to) = (seal(b"secret", "cloud", 2), seal(b"secret", "cloud", 0));
+    let mut heard = Replay::new();
+    let mut is_news = |heard: &mut Replay, bytes: &[u8]| {
+        let mut body = [0; MAX_BODY];
+        let opened = to.open(bytes, &mut body);
+        heard.is_news(&opened.expect("it is for this node"))
+    };
+    let recorded = sealed(&mut from, Kind::HandOver, (0, 1), b"take it");
+    let late = sealed(&mut from, Kind::VipBeat, (0, 0), b"I live");
+    let beat = sealed(&mut from, Kind::VipBeat, (0, 1), b"I live");
+    assert!(is_news(&mut heard, &recorded) && is_news(&mut heard, &beat));
+
+    let mut next = Replay::new();
+    heard.newest().for_each(|newest| next.go_on(newest));
+    assert!(!is_news(&mut next, &recorded) && !is_news(&mut next, &beat));
+    assert!(is_news(&mut next, &late), "nothing newer came on that network");
+
+    let mut other = seal(b"secret", "cloud", 2);
+    other.go_on(from.newest());
+    let bytes = sealed(&mut other, Kind::VipBeat, (0, 1), b"I live");
+    assert!(is_news(&mut next, &bytes), "the number of no packet comes twice");
+    assert_eq!(other.newest(), from.newest() + 1);
+}

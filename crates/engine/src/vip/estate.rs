@@ -76,7 +76,8 @@ impl Estate {
     /// be left, not those alone of which it was known. An owner's are its own, and stay unless they were held.
     pub fn retires(&mut self) -> bool {
         self.leaves = true;
-        let Some((held, file)) = self.bequest.take() else { return false };
+        // It may be told twice.
+        let Some((held, file)) = self.bequest.take() else { return self.retiring.is_some() };
         let is_owed = |vip: &&Vip| vip.priority != super::OWNER || held.contains(vip);
         self.owed.extend(file.iter().filter(is_owed).cloned());
         (self.passed_on, self.retiring) = (held, Some(file));
@@ -98,11 +99,17 @@ impl Estate {
     #[must_use]
     pub fn of(&self, file: &[Vip]) -> (Vec<u16>, Vec<IpAddr>) {
         let adopts = self.passed_on.iter().filter_map(|vip| position(vip, file)).collect();
-        let owed = self.owed.iter().flat_map(placed);
-        let stays = |place: &Placed<'_>| file.iter().flat_map(placed).any(|other| other == *place);
-        let gone: BTreeSet<IpAddr> =
-            owed.filter(|place| !stays(place)).map(|((ip, ..), ..)| ip).collect();
+        let gone = gone(self.owed.iter().flat_map(placed), file);
         (adopts, gone.into_iter().collect())
+    }
+
+    /// For a process that is started beside the one that runs, which holds these of its file: addresses that it takes off when that one makes
+    /// way for it.
+    #[must_use]
+    pub fn leftovers(old: &[Vip], held: &[u16], new: &[Vip]) -> Vec<IpAddr> {
+        let owes = |(at, vip): &(u16, &Vip)| vip.priority != super::OWNER || held.contains(at);
+        let owed = (0..).zip(old).filter(owes).flat_map(|(_, vip)| placed(vip));
+        gone(owed, new).into_iter().collect()
     }
 
     /// That process was started.
@@ -149,6 +156,12 @@ fn placed(vip: &Vip) -> impl Iterator<Item = Placed<'_>> {
     vip.places()
         .zip(made)
         .map(|(place, (label, broadcast, scope))| (place, label, broadcast, scope))
+}
+
+/// Of those places what that file has no more, or in another form.
+fn gone<'a>(owed: impl Iterator<Item = Placed<'a>>, file: &[Vip]) -> BTreeSet<IpAddr> {
+    let stays = |place: &Placed<'_>| file.iter().flat_map(placed).any(|other| other == *place);
+    owed.filter(|place| !stays(place)).map(|((ip, ..), ..)| ip).collect()
 }
 
 /// Where a file has the same group on the same device: the router id of one kind of addresses is all that it is known by
@@ -201,6 +214,19 @@ mod tests {
         assert_eq!(estate.of(&new), (vec![], vec![ONE.into()]), "until it is done");
         assert_eq!(estate.says(0, &new), []);
         assert_eq!(estate.of(&new), (vec![], vec![]));
+    }
+
+    #[test]
+    fn a_process_beside_the_one_that_runs_knows_what_it_will_take_off() {
+        let (old, new) = ([with(7, &[ONE]), vip(8)], [vip(9), with(7, &[TWO])]);
+        let gone = vip(8).addresses[0].ip;
+        let mut estate = settled(&old);
+        estate.reload(&old, &[0], &new, true);
+        let known = Estate::leftovers(&old, &[0], &new);
+        assert!(estate.retires());
+        assert_eq!(known, estate.of(&new).1);
+        assert!(known.contains(&ONE.into()) && !known.contains(&TWO.into()));
+        assert_eq!(known.contains(&gone), !new.iter().any(|vip| vip.addresses[0].ip == gone));
     }
 
     #[test]

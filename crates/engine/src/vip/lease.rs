@@ -37,6 +37,7 @@ use crate::packet::MAX_BODY;
 
 mod alone;
 pub mod beat;
+pub mod bequest;
 mod calm;
 pub mod claim;
 pub mod ears;
@@ -63,7 +64,7 @@ use seat::Seat;
 pub use spread::Rule;
 pub use view::{Cause, Gained, View};
 pub use voter::hold;
-pub use voters::{MAX_VOTERS, Set, Voters};
+pub use voters::{Before, MAX_VOTERS, Set, Voters};
 
 /// Between two beats, on machines that do more than this.
 pub const BEAT: Duration = Duration::from_millis(10);

@@ -142,6 +142,8 @@ impl Picture {
             | Report::VipProcess(_)
             | Report::Silence { .. }
             | Report::Rival { .. }
+            | Report::Heir { .. }
+            | Report::Kept { .. }
             | Report::Counts(_)
             | Report::Duty(_)
             | Report::Proven(_)

@@ -93,6 +93,7 @@ fn start(folder: &str, goes_on: bool, adopt: Vec<u16>, leftovers: Vec<std::net::
         adopt,
         leftovers,
         closed: false,
+        heir: false,
         servers: vec![],
         choices: vec![],
         nodes: vec![],
@@ -209,6 +210,10 @@ impl Router {
     fn exchange(&mut self, texts: &Texts) -> Result<(), VipError> {
         let next = effective(texts)?;
         let held = self.namespace.holds();
+        // What can be refused is opened before anything of the one before ends.
+        let leftovers = Estate::leftovers(&self.vips, &held, &next);
+        let prepared = start(&self.folder, true, vec![], leftovers);
+        let mut opened = Namespace::prepare(&prepared, texts, &self.closing)?;
         self.estate.reload(&self.vips, &held, &next, true);
         if self.estate.retires() {
             self.namespace.give_up(&self.estate.gives_up());
@@ -223,8 +228,7 @@ impl Router {
         self.estate.starts();
         // What the one before has told last is of its own file.
         let _told = self.namespace.reports();
-        let start = start(&self.folder, true, adopt, leftovers);
-        let opened = Namespace::open(&start, texts, &self.closing)?;
+        opened.goes_on(&Start { adopt, leftovers, ..prepared });
         self.vips = next;
         // A new driver counts from the start.
         (self.refused, self.before) = (vec![], vec![]);

@@ -18,6 +18,7 @@ use super::dump::{Dump, Dumps};
 use super::facts::Facts;
 use super::fixed::Watch;
 use super::ground;
+use super::heir::Succession;
 use super::lives::{Lives, Trouble};
 use super::lock::{self, Lock};
 use super::notify::Told;
@@ -117,8 +118,7 @@ impl Supervisor {
         let lock = Lock::take(&plan.run_dir, &plan.state_dir, temporary)?;
         let signals = Signals::new(&heard(launch.mode)).map_err(SuperviseError::Poll)?;
         raise_limits(&plan);
-        let shared = launch.mode == Mode::Strict;
-        let sockets = bind(&plan, launch.mode, &Sockets::none(shared))?;
+        let sockets = bind(&plan, launch.mode, &Sockets::none(launch.mode == Mode::Strict))?;
         if let Some(keeps) = ports::check(&plan)? {
             tell::line(&format!(
                 "the store does not start yet: {keeps}. Everything else starts, and the store is tried again"
@@ -171,6 +171,7 @@ impl Supervisor {
             lives,
             rescue,
             gate: None,
+            succession: Succession::new(),
             closed: false,
             buffer: vec![0; api::MAX_MESSAGE],
             ended: false,
@@ -182,10 +183,10 @@ impl Supervisor {
     }
 
     pub(super) fn spawn(&mut self, slot: Slot, kind: Kind, generation: u64, warm: bool) {
-        if kind == Kind::Vip && std::mem::take(&mut self.rescue_is_old) {
-            match open_rescue(&self.plan) {
-                Ok(rescue) => self.rescue = rescue,
-                Err(error) => tell::line(&base::Chain(&error).to_string()),
+        if kind == Kind::Vip {
+            self.renew_rescue();
+            if self.adopt_heir(slot) {
+                return;
             }
         }
         let life = self.lives.next();
@@ -193,6 +194,7 @@ impl Supervisor {
             Ok(child) => {
                 self.children.insert(slot, child);
                 if kind == Kind::Vip {
+                    self.succession.began(life);
                     self.estate.starts();
                     self.closed = false;
                 }
@@ -252,6 +254,7 @@ impl Supervisor {
             adopt,
             leftovers,
             closed: self.closed,
+            heir: false,
             servers: vec![],
             choices: vec![],
             nodes: vec![],
@@ -295,7 +298,7 @@ impl Supervisor {
     }
 
     /// What the new process has to know beyond its configuration.
-    fn brief(&mut self, slot: Slot, kind: Kind) {
+    pub(super) fn brief(&mut self, slot: Slot, kind: Kind) {
         match kind {
             Kind::Proxy => {
                 for change in self.facts.for_proxy() {

@@ -19,6 +19,9 @@ const WAITING: usize = 512;
 /// Beyond so many no wish is sent: the rest is for what a child has to know.
 const WAITING_WISHES: usize = WAITING / 2;
 
+/// The executable of this process.
+pub(super) const RUNNING: &str = "/proc/self/exe";
+
 /// One child and the way to it.
 #[derive(Debug)]
 pub(crate) struct Child {
@@ -39,10 +42,19 @@ pub(crate) struct Child {
 
 impl Child {
     pub(crate) fn spawn(kind: engine::role::Kind, generation: u64) -> io::Result<Self> {
+        Self::spawn_of(Path::new(RUNNING), kind, generation)
+    }
+
+    /// Of another executable.
+    pub(crate) fn spawn_of(
+        program: &Path,
+        kind: engine::role::Kind,
+        generation: u64,
+    ) -> io::Result<Self> {
         let (ours, theirs) = Channel::pair()?;
         let name = word(kind);
         let process = sys::process::spawn(
-            Path::new("/proc/self/exe"),
+            program,
             Some("outlast"),
             &[OsStr::new("role"), OsStr::new(name)],
             Some(&theirs),

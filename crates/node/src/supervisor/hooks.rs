@@ -57,16 +57,6 @@ impl Supervisor {
         self.run_hook(&hook, "shutdown_script");
     }
 
-    /// A vip process that died left filters on devices, for the next one: whoever else holds these addresses on this
-    /// machine would be mute.
-    pub(super) fn leave_no_gate(&self) {
-        if let Some(rescue) =
-            self.rescue.as_ref().filter(|_| self.plan.vips.iter().any(|v| v.has_lease))
-        {
-            rescue.take_gates_off();
-        }
-    }
-
     /// Runs it and waits for it; what goes wrong with it keeps nothing from starting or ending.
     fn run_hook(&self, hook: &Hook, name: &str) {
         let Some(program) = &hook.program else { return };

@@ -19,7 +19,7 @@ impl Supervisor {
     /// At once, unless a vip process has just started: until it has said what it holds, nothing of that could be passed
     /// on, and two signals in a row would move addresses. It says so, or dies, within seconds.
     pub(super) fn reload_when_settled(&mut self) {
-        if self.waits_for_vip() {
+        if self.waits_for_vip() || self.succession.has_heir() {
             self.reload_waits = true;
         } else {
             self.reload();
@@ -27,7 +27,7 @@ impl Supervisor {
     }
 
     pub(super) fn reload_that_waits(&mut self) {
-        if self.reload_waits && !self.waits_for_vip() {
+        if self.reload_waits && !self.waits_for_vip() && !self.succession.has_heir() {
             self.reload();
         }
     }
@@ -90,13 +90,13 @@ impl Supervisor {
     }
 
     /// The agent reports to the cluster why its generation is not in force.
-    fn not_applied(&mut self, number: Option<u64>, why: &str, at_start: bool) {
+    pub(super) fn not_applied(&mut self, number: Option<u64>, why: &str, at_start: bool) {
         if let Some(generation) = number {
             self.inform_agent(Order::Refused { generation, why: why.to_owned(), at_start });
         }
     }
 
-    fn refuse(&mut self, evidence: String) {
+    pub(super) fn refuse(&mut self, evidence: String) {
         self.event(Event {
             what: "reload-refused".to_owned(),
             object: format!("node/{}", self.plan.node),
@@ -173,10 +173,16 @@ impl Supervisor {
             (false, true) => Dashboard::Same,
             (false, false) => Dashboard::New,
         };
-        let vip = cluster || plan.vips != self.plan.vips;
+        let may_succeed = self.may_succeed(plan);
+        let vip = cluster || plan.vips != self.plan.vips || self.has_new_vip_program(plan);
         self.next = Some(next);
         // The agent knows names of every file; a new one costs 10 ms of beats.
-        self.step(Input::Reload { generation, vip, agent: true, dashboard, store });
+        let reload = Input::Reload { generation, vip, agent: true, dashboard, store };
+        // One that another generation was to bring is of no use.
+        self.forget_heir();
+        if !(vip && may_succeed && self.start_heir(generation, reload)) {
+            self.step(reload);
+        }
     }
 
     /// The new proxy serves (or there is none to wait for).
@@ -229,6 +235,9 @@ impl Supervisor {
 
     /// The new proxy did not become ready: the old one never stopped.
     pub(super) fn reload_failed(&mut self, generation: u64, loss: Loss) {
+        if loss != Loss::Superseded {
+            self.forget_heir();
+        }
         let evidence = match loss {
             Loss::Exited | Loss::Parted => "the new proxy ended; it said why",
             Loss::Frozen => "the new proxy does not answer",

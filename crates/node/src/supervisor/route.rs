@@ -35,6 +35,7 @@ impl Supervisor {
             }
             Report::Counts(counts) => self.counted(&counts),
             Report::Adverts(news) => self.learn_for_agent(Change::Adverts(news)),
+            Report::Kept { why, again } if kind == Kind::Vip => self.vip_kept(slot, why, again),
             Report::Silence { node, silent } if kind == Kind::Vip => self.silence(node, silent),
             Report::Rival { instance } if kind == Kind::Vip => self.notify_of_rival(slot, instance),
             Report::VipProcess(told) => self.learn_for_agent(Change::VipProcess(told)),
@@ -49,14 +50,10 @@ impl Supervisor {
                 self.spread(slot, Change::Proven(names));
             }
             Report::References(references) if kind == Kind::Agent => {
-                let change = Change::References(references);
-                self.facts.learn(&change);
-                self.order_all(Kind::Vip, &Order::Change(change));
+                self.learn_for_vip(Change::References(references));
             }
             Report::Coordinates(on) if kind == Kind::Agent => {
-                let change = Change::Coordinates(on);
-                self.facts.learn(&change);
-                self.order_all(Kind::Vip, &Order::Change(change));
+                self.learn_for_vip(Change::Coordinates(on));
             }
             Report::Duty(duty) if kind == Kind::Agent => self.duty(duty),
             Report::Move { instance, to } if kind == Kind::Agent => self.hand_over(instance, to),
@@ -67,15 +64,16 @@ impl Supervisor {
             Report::Store(state) if kind == Kind::Store => {
                 self.learn_for_agent(Change::Store(state));
             }
-            // Operators speak through the agent only, and of the store its process.
+            // Operators speak through the agent only, of the store its process; a gate is heard where its descriptor is.
             Report::Duty(_)
-            // Heard where the descriptor is.
             | Report::Gate { .. }
             | Report::Proven(_)
             | Report::References(_)
             | Report::Coordinates(_)
             | Report::Silence { .. }
             | Report::Rival { .. }
+            | Report::Heir { .. }
+            | Report::Kept { .. }
             | Report::Move { .. }
             | Report::Anywhere { .. }
             | Report::Use { .. }
@@ -93,6 +91,11 @@ impl Supervisor {
         if let Some(node) = named.map(|node| node.name.clone()) {
             self.order_all(Kind::Proxy, &Order::Change(Change::Silence { node, silent }));
         }
+    }
+
+    fn learn_for_vip(&mut self, change: Change) {
+        self.facts.learn(&change);
+        self.order_all(Kind::Vip, &Order::Change(change));
     }
 
     fn learn_for_agent(&mut self, change: Change) {
@@ -163,6 +166,7 @@ impl Supervisor {
                         let _ = child.order(&Order::Keys, &[text.as_fd()]);
                     }
                 }
+                self.order_heir(&Order::Keys, text.as_fd());
                 if is_same {
                     return;
                 }

@@ -97,6 +97,12 @@ impl Sessions {
         Self { ears: vec![], all, refused: 0 }
     }
 
+    /// That instance holds already, from the process before.
+    pub(super) fn adopt(&mut self, instance: usize, now: Time) {
+        let trackers = self.all.iter_mut().flat_map(|one| &mut one.trackers);
+        trackers.filter(|it| it.instance == instance).for_each(|it| it.from = now + PATIENCE);
+    }
+
     /// Opens what is not open yet. Ways of which it is news that they have no socket, with the reason, or that they have one.
     fn open(&mut self, poller: &Poller, now: Time) -> Vec<(String, Option<io::Error>)> {
         let mut news = Vec::new();

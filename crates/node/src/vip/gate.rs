@@ -9,6 +9,7 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::net::IpAddr;
+use std::os::fd::OwnedFd;
 use std::time::Duration;
 
 use api::Report;
@@ -91,7 +92,13 @@ impl Place {
 }
 
 impl Guard {
-    pub(super) fn new(voted: &[&Vip], cluster: &Cluster, me: usize) -> Self {
+    /// `cells`: the memory of a gate that is there, for the same addresses.
+    pub(super) fn new(
+        voted: &[&Vip],
+        cluster: &Cluster,
+        me: usize,
+        cells: Option<OwnedFd>,
+    ) -> Self {
         let node = cluster.nodes.get(me);
         let own = node.map(|node| node.addresses.iter().flatten().copied());
         let networks = node.into_iter().flat_map(|node| &node.addresses);
@@ -100,11 +107,16 @@ impl Guard {
             .iter()
             .map(|vip| vip.addresses.iter().map(|address| address.ip).collect())
             .collect();
-        let (gate, refused) = match Gate::open(&addresses) {
-            // Who votes and holds nothing lets nothing through, and needs no right for that.
-            _ if voted.is_empty() => (None, None),
-            Ok(gate) => (Some(gate), None),
-            Err(error) => (None, Some(Chain(&error).to_string())),
+        let open = || match cells {
+            Some(cells) => Gate::over(cells, &addresses),
+            None => Gate::open(&addresses),
+        };
+        // Who votes and holds nothing lets nothing through, and needs no right for that.
+        let opened = (!voted.is_empty()).then(open);
+        let (gate, refused) = match opened {
+            None => (None, None),
+            Some(Ok(gate)) => (Some(gate), None),
+            Some(Err(error)) => (None, Some(Chain(&error).to_string())),
         };
         let own = own.map(Iterator::collect).unwrap_or_default();
         let (places, taken) = (BTreeMap::new(), Taken::default());

@@ -18,17 +18,31 @@ impl Driver<'_> {
     /// A batch at most in one turn of the socket; what comes faster than that waits, or is thrown away by the
     /// kernel: this thread is in front of everything else on the machine.
     pub(super) fn packets(&mut self, token: u64) {
+        if self.read(token, Self::hear) {
+            self.wire.rest(token, &self.poller);
+            self.note_unread(sys::clock::now());
+        }
+    }
+
+    /// Vip beats alone: the rest is for a process that has begun, and is said again.
+    pub(super) fn beats(&mut self, token: u64) {
+        let _more = self.read(token, |_, _| {});
+    }
+
+    /// `hear`: what is no vip beat. Whether there may be more.
+    fn read(&mut self, token: u64, hear: impl Fn(&mut Self, &Heard<'_>)) -> bool {
         let (mut buffer, mut body) = ([0; wire::LONGEST], [0; MAX_BODY]);
         while self.wire.may_read(token, sys::clock::now()) {
-            let Some(heard) = self.wire.receive(token, &mut buffer, &mut body) else { return };
+            let Some(heard) = self.wire.receive(token, &mut buffer, &mut body) else {
+                return false;
+            };
             if let Heard::VipBeat { network, from, life, body } = heard {
                 self.hear_beat(network, from, life, body);
             } else {
-                self.hear(&heard);
+                hear(self, &heard);
             }
         }
-        self.wire.rest(token, &self.poller);
-        self.note_unread(sys::clock::now());
+        true
     }
 
     fn hear(&mut self, heard: &Heard<'_>) {

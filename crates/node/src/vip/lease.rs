@@ -8,6 +8,7 @@
 //! What it owes the machine (`docs/decisions/0018`): `now` is read after a beat was received; every cell is written after
 //! each step, before its orders are performed; those are performed in order, and all of them before the next step.
 
+use std::os::fd::OwnedFd;
 use std::time::Duration;
 
 use api::{LeaseLeft, Report, Start};
@@ -80,6 +81,8 @@ pub(super) struct VipLeases {
     silence: Silence,
     /// When it is told next how late it is.
     pub(super) measures_at: Time,
+    /// How late the process before was, until it is known of this one.
+    pub(super) usual: Option<Duration>,
     /// As it was told.
     wish: Option<Duration>,
     /// What was least left of each own seat, since that was told.
@@ -93,7 +96,7 @@ impl VipLeases {
         ours: Option<(&Cluster, usize)>,
         start: &Start,
         network_of: &dyn Fn(&str) -> Option<u8>,
-        now: Time,
+        (cells, now): (Option<OwnedFd>, Time),
     ) -> Result<Option<Self>, VipError> {
         let own = vips.iter().enumerate().filter(|(_, vip)| vip.has_lease && !vip.votes_only);
         let others = vips.iter().enumerate().filter(|(_, vip)| vip.votes_only);
@@ -124,7 +127,12 @@ impl VipLeases {
             calm: CALM,
             seats: seats(&voted, cluster, network_of),
         };
-        let guard = Guard::new(&voted[..own], cluster, me);
+        let (goes_on, guard) = (cells.is_some(), Guard::new(&voted[..own], cluster, me, cells));
+        if goes_on && guard.gate.is_none() {
+            let why = guard.not_enforced().unwrap_or_default();
+            let why = format!("the gate cannot be taken over: {why}");
+            return Err(VipError::Config(vec![why]));
+        }
         let silence = Silence::new(config.nodes, SPAN, BEAT * 2, now);
         Ok(Some(Self {
             machine: VipLease::new(&config, now),
@@ -135,6 +143,7 @@ impl VipLeases {
             said_idle: true,
             silence,
             measures_at: now,
+            usual: None,
             wish: None,
             least: [None; MAX_SEATS],
         }))
@@ -405,7 +414,8 @@ impl Driver<'_> {
             return;
         };
         all.measures_at = now + MEASURED_EACH;
-        self.step_leases(now, lease::Input::Late(self.process.lateness.usual()));
+        let usual = self.process.lateness.usual().or(all.usual);
+        self.step_leases(now, lease::Input::Late(usual));
         let Some(all) = &mut self.vip_leases else { return };
         let pace = all.machine.pace();
         let is_known = pace.usual.is_some() && pace.wanted < BEAT;
@@ -422,7 +432,7 @@ impl Driver<'_> {
     }
 
     /// What the seat thinks now, where the instance shows it.
-    fn look_at_seat(&mut self, seat: usize) -> Option<usize> {
+    pub(super) fn look_at_seat(&mut self, seat: usize) -> Option<usize> {
         let all = self.vip_leases.as_ref()?;
         let number = *all.instances.get(seat)?;
         let (view, heir) = (all.machine.view(seat)?, all.machine.heir(seat));

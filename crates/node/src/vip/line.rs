@@ -48,9 +48,15 @@ impl<'a> Line<'a> {
         state.send_waiting(self.channel);
         state.bytes.clear();
         api::encode(report, &mut state.bytes);
-        let sent = state.waiting.is_empty() && is_taken(self.channel.send(&state.bytes, &[]));
-        if !sent && !state.waiting.push(&state.bytes) {
-            state.lost += 1;
+        let fate = if state.waiting.is_empty() {
+            Fate::of(&self.channel.send(&state.bytes, &[]))
+        } else {
+            Fate::Waits
+        };
+        match fate {
+            Fate::Taken => {}
+            Fate::Waits if state.waiting.push(&state.bytes) => {}
+            Fate::Waits | Fate::Lost => state.lost += 1,
         }
     }
 
@@ -81,17 +87,38 @@ impl<'a> Line<'a> {
 impl State {
     fn send_waiting(&mut self, channel: &Channel) {
         while self.waiting.front(&mut self.bytes) {
-            if !is_taken(channel.send(&self.bytes, &[])) {
-                return;
+            match Fate::of(&channel.send(&self.bytes, &[])) {
+                Fate::Taken => {}
+                Fate::Waits => return,
+                Fate::Lost => self.lost += 1,
             }
             self.waiting.pop();
         }
     }
 }
 
-/// Whoever is gone takes everything.
-fn is_taken(sent: std::io::Result<()>) -> bool {
-    !sent.is_err_and(|error| error.kind() == std::io::ErrorKind::WouldBlock)
+/// What became of a message.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Fate {
+    Taken,
+    Waits,
+    /// It will never be taken.
+    Lost,
+}
+
+impl Fate {
+    fn of(sent: &std::io::Result<()>) -> Self {
+        use std::io::ErrorKind;
+        match sent.as_ref().map_err(std::io::Error::kind) {
+            // Whoever is gone takes everything.
+            Ok(())
+            | Err(ErrorKind::BrokenPipe | ErrorKind::ConnectionReset | ErrorKind::NotConnected) => {
+                Self::Taken
+            }
+            Err(ErrorKind::WouldBlock) => Self::Waits,
+            Err(_) => Self::Lost,
+        }
+    }
 }
 
 /// Messages in their order, in bytes of a fixed number.
@@ -184,6 +211,17 @@ mod tests {
         let room = (0..).take_while(|_| waiting.push(&[1; 12])).count();
         assert_eq!(room, 4, "of 16 bytes each");
         assert!(!waiting.push(&[]) && waiting.front(&mut out) && out == [1; 12]);
+    }
+
+    #[test]
+    fn what_the_kernel_never_takes_is_counted_as_lost_and_what_it_does_not_take_now_waits() {
+        use std::io::ErrorKind;
+        let fate = |kind: ErrorKind| Fate::of(&Err(kind.into()));
+        assert_eq!(Fate::of(&Ok(())), Fate::Taken);
+        assert_eq!(fate(ErrorKind::BrokenPipe), Fate::Taken);
+        assert_eq!(fate(ErrorKind::WouldBlock), Fate::Waits);
+        assert_eq!(fate(ErrorKind::InvalidInput), Fate::Lost);
+        assert_eq!(fate(ErrorKind::Other), Fate::Lost);
     }
 
     #[test]

@@ -57,14 +57,39 @@ impl Namespace {
     /// # Errors
     /// When the file cannot be run here, or the kernel gives no socket.
     pub(crate) fn open(start: &Start, texts: &Texts, closing: &Closing) -> Result<Self, VipError> {
+        let mut namespace = Self::prepare(start, texts, closing)?;
+        namespace.begin(start);
+        Ok(namespace)
+    }
+
+    /// Opens what can be refused, and does nothing yet: [`Self::begin`] does.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub(crate) fn prepare(
+        start: &Start,
+        texts: &Texts,
+        closing: &Closing,
+    ) -> Result<Self, VipError> {
         let outlet = Outlet::Router(std::cell::RefCell::default(), closing.clone());
-        let mut driver = Driver::new(outlet, start, texts)?;
+        Ok(Self { driver: Driver::new(outlet, start, texts)? })
+    }
+
+    /// Goes on after another one ended in this namespace: `start` says what that one left.
+    pub(crate) fn goes_on(&mut self, start: &Start) {
+        for number in &start.adopt {
+            self.driver.adopt(usize::from(*number));
+        }
+        self.begin(start);
+    }
+
+    fn begin(&mut self, start: &Start) {
+        let driver = &mut self.driver;
         for refused in std::mem::take(&mut driver.refused) {
             let event = tell::disabled(&driver.instances[refused.instance], &start.node, &refused);
             driver.tell(&Report::Event(event));
         }
         driver.begin(start);
-        Ok(Self { driver })
     }
 
     /// Readable when there is something to do.

@@ -5,7 +5,9 @@ use std::io;
 
 use api::{Change, Order, Report, Standing};
 use engine::vip::{Balancer, Input};
+use sys::channel::Channel;
 
+use super::heir::Heir;
 use super::{Driver, End};
 
 impl Driver<'_> {
@@ -20,6 +22,11 @@ impl Driver<'_> {
                 }
                 Ok(length) => match api::decode::<Order>(&self.bytes[..length]) {
                     Ok(Order::Keys) => self.wire.renew(fds.pop()),
+                    Ok(Order::Succeed { oldest, newest }) => {
+                        let way = fds.pop().map(Channel::from_fd);
+                        self.heir = way.map(|way| Heir { way, oldest, newest });
+                        self.end = Some(End::Succeed);
+                    }
                     Ok(order) => self.order(&order),
                     Err(_) => {}
                 },
@@ -139,6 +146,7 @@ impl Driver<'_> {
             | Order::Start(_)
             | Order::Activate
             | Order::Drain
+            | Order::Succeed { .. }
             | Order::Keys
             | Order::Refused { .. }
             | Order::Use { .. }

@@ -109,7 +109,7 @@ fn mac(bytes: engine::vip::Mac) -> String {
     bytes.map(|byte| format!("{byte:02x}")).join(":")
 }
 
-fn gained(of: &voted::Gained) -> Gained {
+pub(super) fn gained(of: &voted::Gained) -> Gained {
     let micros = |span: Duration| u64::try_from(span.as_micros()).unwrap_or(u64::MAX);
     Gained { from: of.from, unheard_us: micros(of.unheard), granted_us: micros(of.granted) }
 }
@@ -200,7 +200,8 @@ pub(super) fn lost(node: &str, words: u64) -> Event {
         object: format!("node/{node}"),
         evidence: format!("the supervisor did not take {words} messages of the vip process"),
         decision: "wait for nobody: beats and addresses go first".to_owned(),
-        not_done: "what these messages said is told by later ones, or not at all".to_owned(),
+        action: "how each virtual IP is was told again".to_owned(),
+        not_done: "what else these messages said is told by later ones, or not at all".to_owned(),
         ..Event::default()
     }
 }

@@ -18,6 +18,7 @@ use super::rescue::Rescue;
 use super::*;
 use network::{Network, PEER, VIP, may_make_networks};
 
+mod heir;
 mod itself;
 mod leased;
 mod links;
@@ -72,6 +73,7 @@ fn start() -> Start {
         adopt: vec![],
         leftovers: vec![],
         closed: false,
+        heir: false,
         servers: vec![],
         choices: vec![],
         nodes: vec![],
@@ -174,8 +176,9 @@ fn the_named_node_claims_at_once_and_lets_go_when_its_supervisor_is_gone() {
     let (supervisor, channel) = Channel::pair().unwrap();
     std::thread::scope(|scope| {
         let node = network.node.as_fd();
-        let process =
-            scope.spawn(move || netns::within(node, || run(&channel, start(), texts())).unwrap());
+        let process = scope.spawn(move || {
+            netns::within(node, || run(&channel, start(), texts(), vec![])).unwrap()
+        });
         report(&supervisor, |state| state.role == VipRole::Backup);
         assert!(!network.has(VIP), "a leftover is taken for held");
         let asked = sys::clock::now();
@@ -339,8 +342,9 @@ fn a_device_that_is_lost_and_made_anew_is_used_again() {
     let (supervisor, channel) = Channel::pair().unwrap();
     std::thread::scope(|scope| {
         let node = network.node.as_fd();
-        let process =
-            scope.spawn(move || netns::within(node, || run(&channel, start(), texts())).unwrap());
+        let process = scope.spawn(move || {
+            netns::within(node, || run(&channel, start(), texts(), vec![])).unwrap()
+        });
         report(&supervisor, |state| state.role == VipRole::Backup);
         network.unplug();
         let state = report(&supervisor, |state| state.role == VipRole::Fault);
@@ -423,8 +427,9 @@ fn a_network_that_comes_late_is_one_from_then_on() {
     let (supervisor, channel) = Channel::pair().unwrap();
     std::thread::scope(|scope| {
         let node = network.node.as_fd();
-        let process =
-            scope.spawn(move || netns::within(node, || run(&channel, start(), texts())).unwrap());
+        let process = scope.spawn(move || {
+            netns::within(node, || run(&channel, start(), texts(), vec![])).unwrap()
+        });
         let state = report(&supervisor, |state| state.cause == Some(VipCause::NoNetwork));
         assert_eq!((state.role, state.interface), (VipRole::Fault, None));
         let mut peer = Peer::new(&network);

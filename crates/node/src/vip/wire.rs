@@ -24,6 +24,7 @@ use super::SOCKETS;
 use super::instance::Instance;
 
 mod ears;
+mod left;
 mod sealed;
 #[cfg(test)]
 mod tests;

@@ -85,6 +85,14 @@ impl Prober {
         self.answers().iter().any(|answer| answer.asked >= since && answer.mac == mac)
     }
 
+    /// Between two questions that were answered, asked from then on.
+    pub(crate) fn longest_gap(&self, since: Time) -> Duration {
+        let answers = self.answers();
+        let asked: Vec<Time> =
+            answers.iter().map(|answer| answer.asked).filter(|asked| *asked >= since).collect();
+        asked.windows(2).map(|pair| pair[1].since(pair[0])).max().unwrap_or_default()
+    }
+
     pub(crate) fn last_answer(&self) -> Option<Time> {
         self.answers().last().map(|answer| answer.at)
     }

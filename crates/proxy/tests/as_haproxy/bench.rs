@@ -204,6 +204,7 @@ fn start() -> api::Start {
         adopt: Vec::new(),
         leftovers: Vec::new(),
         closed: false,
+        heir: false,
         servers: Vec::new(),
         choices: Vec::new(),
         nodes: Vec::new(),

@@ -211,6 +211,7 @@ fn start_message(plan: &Plan<'_>) -> api::Start {
         adopt: Vec::new(),
         leftovers: Vec::new(),
         closed: false,
+        heir: false,
         servers: Vec::new(),
         choices: plan.choices.clone(),
         nodes: Vec::new(),

@@ -76,6 +76,10 @@ pub enum Fault {
     Stop {
         host: usize,
     },
+    /// Another process goes on in the place of this one, if it is between two deeds of which the first is done.
+    Replace {
+        host: usize,
+    },
     /// A beat that was recorded comes again, at another node's socket too late.
     Replay {
         host: usize,
@@ -187,7 +191,7 @@ fn fault(chance: &mut Chance, hosts: usize, vips: usize) -> Fault {
     let ms = Duration::from_millis;
     let host = index(chance.below(hosts as u64));
     let other = (host + 1 + index(chance.below(hosts as u64 - 1))) % hosts;
-    match chance.below(33) {
+    match chance.below(35) {
         0..4 => Fault::Kill { host, after: chance.span(ms(60)), closes: chance.one_in(2) },
         4..6 => Fault::Power { host, back: ms(50) + chance.span(ms(500)) },
         6..11 => Fault::Pause { host, takes: chance.span(ms(150)) },
@@ -211,6 +215,7 @@ fn fault(chance: &mut Chance, hosts: usize, vips: usize) -> Fault {
         28 => Fault::Replay { host },
         29 => Fault::Gateway { host, answers: chance.one_in(2) },
         30..32 => Fault::Late { host, usual: ms(1) / chance.choose(&[1, 2, 5, 10]) * 2 },
+        32..34 => Fault::Replace { host },
         _ => Fault::Voters,
     }
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::quiet::CLIENTS;
 use base::Time;
+use engine::vip::lease::bequest::Bequest;
 use engine::vip::lease::{Action, Fact, Input, VipLease, Voters};
 
 /// Slewed by a time daemon, and of an origin of its own.
@@ -102,6 +103,8 @@ pub(super) enum Stage {
     /// Has looked at the clock.
     Read(Told, Time),
     Acts(VecDeque<Deed>),
+    /// It left this to another one, which has not read it.
+    Left(Bequest),
 }
 
 #[derive(Debug)]

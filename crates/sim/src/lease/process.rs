@@ -10,6 +10,7 @@ use engine::packet::MAX_BODY;
 use engine::vip::lease::beat::read;
 use engine::vip::lease::{Action, Cause, Epoch, SPAN, Stand, VipLease};
 
+use super::fault::Fault;
 use super::host::{DEED, Deed, Letter, Stage, Told};
 use super::run::{Event, MS, NETWORKS, World, nanos, node};
 use super::{BOUNDS, DOUBLE, Mark, Marks};
@@ -26,6 +27,12 @@ impl World<'_> {
             Stage::Waits if process.inbox.is_empty() && process.told.is_empty() => {
                 let due = this.clock.truly(process.machine.deadline());
                 due.max(self.now) + self.chance.below(MS / 10)
+            }
+            // The next process is ready beforehand, and may stand still all the same.
+            Stage::Left(_) => {
+                let stops = self.storms && self.chance.one_in(4);
+                let pause = if stops { self.chance.below(120 * MS) } else { 0 };
+                self.now + nanos(DEED) + pause
             }
             Stage::Waits | Stage::Woken(_) | Stage::Read(..) | Stage::Acts(_) => {
                 let stops = self.storms && self.chance.one_in(2000);
@@ -51,6 +58,16 @@ impl World<'_> {
                 if told.is_some() || process.machine.deadline() <= local {
                     process.stage = Stage::Woken(told.unwrap_or(Told::Time));
                 }
+            }
+            Stage::Left(left) => {
+                if self.storms && self.chance.one_in(8) {
+                    // The next one dies with all of it in its hand.
+                    self.outcome.marks.reach(Mark::Orphaned);
+                    let closes = self.chance.one_in(2);
+                    let after = self.chance.span(Duration::from_millis(60));
+                    return self.fault(Fault::Kill { host, after, closes });
+                }
+                self.goes_on(host, &left);
             }
             Stage::Woken(told) => process.stage = Stage::Read(told, local),
             Stage::Read(told, now) => {

@@ -246,7 +246,7 @@ impl<'a> World<'a> {
         }
     }
 
-    fn fault(&mut self, fault: Fault) {
+    pub(super) fn fault(&mut self, fault: Fault) {
         self.tell(|| format!("{fault:?}"));
         match fault {
             Fault::Kill { host, after, closes } => {
@@ -296,6 +296,7 @@ impl<'a> World<'a> {
             Fault::Stop { host } => {
                 self.order(host, Told::Stop);
             }
+            Fault::Replace { host } => self.replace(host),
             Fault::Replay { host } => {
                 let count = u64::try_from(self.recorded.len()).unwrap_or(0);
                 let chosen = index(self.chance.below(count));

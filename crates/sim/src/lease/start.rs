@@ -4,12 +4,13 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use base::Time;
+use engine::vip::lease::bequest::Bequest;
 use engine::vip::lease::{BEAT, CALM, Config, Rule, SeatConfig, VipLease, Voters, pace};
 
-use super::Mark;
-use super::host::{Left, Process, Stage, Told};
+use super::host::{Host, Left, Process, Stage, Told};
 use super::quiet::{self, CLIENTS};
 use super::run::{ALONE, Event, LISTENS, NETWORKS, World, address, node};
+use super::{BOUNDS, Mark};
 
 impl World<'_> {
     pub(super) fn starts(&mut self, host: usize, closes: bool) {
@@ -22,38 +23,9 @@ impl World<'_> {
         } else if (0..self.script.vips).any(|vip| self.hosts[host].answers(vip, self.now)) {
             self.outcome.marks.reach(Mark::OpenBehind);
         }
-        let order: Vec<u16> = (0_u16..).take(self.hosts.len()).collect();
-        let holders = order.len() - usize::from(self.script.voter);
-        let seat = |vip| SeatConfig {
-            vip: address(vip),
-            order: order[..holders].to_vec(),
-            network: Some(CLIENTS),
-            listens: LISTENS,
-            needs_proof: self.script.proof,
-            last_man: self.script.last_man.then_some(ALONE),
-            rule: Rule::default(),
-        };
+        self.hosts[host].lives += 1;
+        let config = self.config(host, self.hosts[host].lives, closes);
         let this = &mut self.hosts[host];
-        this.lives += 1;
-        let voters = if self.script.numbered {
-            self.store.list(this.list)
-        } else {
-            Voters::new(None, &order).expect("at most five")
-        };
-        let config = Config {
-            node: node(host),
-            life: this.lives,
-            closed: closes,
-            nodes: node(order.len()),
-            networks: u8::try_from(NETWORKS).unwrap_or(u8::MAX),
-            voters,
-            beat: self.script.beat,
-            span: pace::span(self.script.beat),
-            referred: 0,
-            settle: quiet::SETTLE,
-            calm: CALM,
-            seats: (0..self.script.vips).map(seat).collect(),
-        };
         this.process = Some(Process {
             machine: VipLease::new(&config, local),
             life: this.lives,
@@ -77,6 +49,73 @@ impl World<'_> {
             let life = self.hosts[host].lives;
             let delay = Duration::from_millis(50) + self.chance.span(Duration::from_millis(300));
             self.after(delay, Event::Measured { host, life });
+        }
+    }
+
+    /// The process is told to leave all to another one, and does so when it is in the middle of nothing.
+    pub(super) fn replace(&mut self, host: usize) {
+        let Some(process) = &mut self.hosts[host].process else { return };
+        let is_between = matches!(process.stage, Stage::Waits) && !process.stopping;
+        let Some(left) = process.machine.bequeath().filter(|_| is_between) else { return };
+        // What it was told and had not read is told anew.
+        process.told.clear();
+        process.stage = Stage::Left(left);
+        self.plan(host);
+    }
+
+    /// The next process has all sockets, and reads what the one before left; facts are told anew. Its packets waited.
+    pub(super) fn goes_on(&mut self, host: usize, left: &Bequest) {
+        let local = self.hosts[host].clock.local(self.now);
+        let config = self.config(host, left.life, false);
+        let mut machine = VipLease::new(&config, local);
+        if let Err(error) = machine.inherit(local, left) {
+            return self.break_off(BOUNDS, format!("host {host} cannot go on: {error}"));
+        }
+        if left.seats.iter().any(|seat| seat.holds.is_some()) {
+            self.outcome.marks.reach(Mark::Replaced);
+        }
+        if let Some(process) = &mut self.hosts[host].process {
+            process.machine = machine;
+        }
+        let Host { fit, standby, gateway, .. } = self.hosts[host];
+        self.recall_proven(host);
+        self.set_fit(host, fit);
+        self.refer(host, gateway);
+        self.order(host, Told::Standby(standby));
+        let delay = self.chance.span(Duration::from_millis(400));
+        self.after(delay, Event::Learns { host });
+    }
+
+    fn config(&self, host: usize, life: u64, closed: bool) -> Config {
+        let order: Vec<u16> = (0_u16..).take(self.hosts.len()).collect();
+        let holders = order.len() - usize::from(self.script.voter);
+        let seat = |vip| SeatConfig {
+            vip: address(vip),
+            order: order[..holders].to_vec(),
+            network: Some(CLIENTS),
+            listens: LISTENS,
+            needs_proof: self.script.proof,
+            last_man: self.script.last_man.then_some(ALONE),
+            rule: Rule::default(),
+        };
+        let voters = if self.script.numbered {
+            self.store.list(self.hosts[host].list)
+        } else {
+            Voters::new(None, &order).expect("at most five")
+        };
+        Config {
+            node: node(host),
+            life,
+            closed,
+            nodes: node(order.len()),
+            networks: u8::try_from(NETWORKS).unwrap_or(u8::MAX),
+            voters,
+            beat: self.script.beat,
+            span: pace::span(self.script.beat),
+            referred: 0,
+            settle: quiet::SETTLE,
+            calm: CALM,
+            seats: (0..self.script.vips).map(seat).collect(),
         }
     }
 }

@@ -59,8 +59,16 @@ impl Gate {
     /// # Errors
     /// When the kernel does not take it, or its clock is not this process's.
     pub fn open(addresses: &[impl AsRef<[IpAddr]>]) -> Result<Self, Refused> {
+        let map = kernel::shared_map(addresses.len().max(1) * size_of::<Cell>())?;
+        Self::over(map, addresses)
+    }
+
+    /// The same with the cells of another gate for the same addresses, as they are: what is open is open.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub fn over(map: OwnedFd, addresses: &[impl AsRef<[IpAddr]>]) -> Result<Self, Refused> {
         let count = addresses.len();
-        let map = kernel::shared_map(count.max(1) * size_of::<Cell>())?;
         let cells = Cells::of(map.as_fd(), count)?;
         let load = |direction| {
             let words = assemble::gate(direction, addresses, map.as_raw_fd())?;
@@ -154,6 +162,17 @@ impl Gate {
             }
         }
         Ok(())
+    }
+
+    /// Devices that had no queue before, for a gate that goes on in the place of this one.
+    #[must_use]
+    pub fn queues(&self) -> &[u32] {
+        &self.queues
+    }
+
+    /// Such devices of the gate before.
+    pub fn inherit_queues(&mut self, queues: &[u32]) {
+        self.queues.extend(queues);
     }
 
     /// See [`Cells::set`].

@@ -41,6 +41,11 @@ impl Sent {
         self.newest
     }
 
+    /// Counts on from there: when those before were sent is not known, and nothing is counted from them.
+    pub const fn go_on(&mut self, newest: u64) {
+        self.newest = newest;
+    }
+
     /// 0 before the first.
     #[must_use]
     pub const fn newest(&self) -> u64 {

@@ -15,6 +15,8 @@ use super::voters::{Set, Voters};
 use super::{Cause, Config, MAX_SPAN, hold};
 use crate::packet::MAX_NETWORKS;
 
+mod bequest;
+
 /// The newest that was heard of another node.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Peer {

@@ -17,6 +17,7 @@ use crate::vip::track::Facts;
 use crate::vip::{Group, RECLAIM_PAUSE};
 
 mod alone;
+mod bequest;
 mod heir;
 mod hold;
 mod place;

@@ -6,6 +6,7 @@ use super::*;
 use crate::packet::MAX_BODY;
 
 mod alone;
+mod bequest;
 mod counting;
 mod foreign;
 mod machine;

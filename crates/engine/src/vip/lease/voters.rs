@@ -42,6 +42,11 @@ impl Voters {
     }
 
     #[must_use]
+    pub const fn number(&self) -> Option<Number> {
+        self.number
+    }
+
+    #[must_use]
     pub fn nodes(&self) -> &[u16] {
         &self.nodes
     }
@@ -80,7 +85,7 @@ pub struct Set {
 
 /// The list that the one in use followed.
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
-enum Before {
+pub enum Before {
     /// The one in use is the first of this process, which votes for nobody as long as another would count.
     First,
     Known(Voters),
@@ -92,6 +97,18 @@ impl Set {
     #[must_use]
     pub const fn new(voters: Voters, now: Time) -> Self {
         Self { now: voters, before: Before::First, adopted: now }
+    }
+
+    /// As another process of the same life left it.
+    #[must_use]
+    pub const fn left(now: Voters, before: Before, adopted: Time) -> Self {
+        Self { now, before, adopted }
+    }
+
+    /// The list before the one in use, and since when that is in use.
+    #[must_use]
+    pub const fn followed(&self) -> (&Before, Time) {
+        (&self.before, self.adopted)
     }
 
     /// Takes a later list of the store; says whether it did.

@@ -55,6 +55,16 @@ impl Whereabouts {
         Self { me, needs_proof, granted: Nodes::default(), before }
     }
 
+    /// Who was granted it, and who may have been before; a bit for each.
+    pub(super) const fn known(&self) -> (u32, u32) {
+        (self.granted.0, self.before.0)
+    }
+
+    /// As the process before knew it, which was of the same life.
+    pub(super) const fn go_on(&mut self, granted: u32, before: u32) {
+        (self.granted, self.before) = (Nodes(granted), Nodes(before));
+    }
+
     pub(super) fn grants(&mut self, to: u16) {
         self.granted.add(to);
     }

@@ -32,9 +32,9 @@ const VIPS: &str = "\
     router_id = 122\n\
     check = \"none\"\nlease = true\n";
 const LIFE: u64 = 7;
-const BOTH: [usize; 2] = [0, 1];
+pub(super) const BOTH: [usize; 2] = [0, 1];
 
-fn texts() -> Texts {
+pub(super) fn texts() -> Texts {
     let source = Source { path: "outlast.toml".to_owned(), text: [CLUSTER, VIPS].concat() };
     Texts { cluster: Some(source), secret: Some(SECRET.to_vec()), ..Texts::default() }
 }
@@ -103,7 +103,7 @@ impl<'a> Stage<'a> {
     }
 }
 
-fn view(driver: &Driver<'_>, seat: usize) -> View {
+pub(super) fn view(driver: &Driver<'_>, seat: usize) -> View {
     driver.vip_leases.as_ref().unwrap().machine.view(seat).unwrap()
 }
 

@@ -28,7 +28,7 @@ fn a_script_that_others_could_change_is_told_and_the_address_goes_on_without_it(
     let (supervisor, channel) = Channel::pair().unwrap();
     std::thread::scope(|scope| {
         let node = network.node.as_fd();
-        let run = move || netns::within(node, || run(&channel, start, texts)).unwrap();
+        let run = move || netns::within(node, || run(&channel, start, texts, vec![])).unwrap();
         let process = scope.spawn(run);
         let event = disabled(&supervisor);
         assert_eq!(event.object, "vip/internal");

@@ -14,7 +14,7 @@ use super::Heard;
 pub(super) struct Sealed {
     pub(super) seal: Seal,
     pub(super) cluster: Cluster,
-    replay: Replay,
+    pub(super) replay: Replay,
     me: u16,
     pub(super) port: u16,
     pub(super) networks: Vec<Network>,

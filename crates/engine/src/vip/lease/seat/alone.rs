@@ -48,7 +48,8 @@ impl Seat {
 
     /// Whether it may go on without a majority.
     pub(super) fn stays_alone(&mut self, node: &Node) -> bool {
-        let yields = self.yields(node);
+        // The process before may have been allowed what this one is not.
+        let yields = self.last_man.is_none() || self.yields(node);
         let Role::Holder { by: By::Nobody { heard }, .. } = &mut self.role else { return false };
         *heard = if node.hears_nobody() { None } else { Some(heard.unwrap_or(node.now())) };
         let in_time = heard.is_none_or(|since| node.now() < since + GRACE);
