@@ -252,6 +252,13 @@ impl Pool {
         self.may_hedge().then(|| own.or_else(others).unwrap_or(MOST_PATIENCE))
     }
 
+    /// From here on the silence of a connect speaks against `server`. One of which this thread met none may be farther than those that it did.
+    #[must_use]
+    pub fn speaks_after(&self, server: usize) -> Duration {
+        let own = self.patience.get(server).and_then(|patience| patience.limit());
+        own.unwrap_or(MOST_PATIENCE)
+    }
+
     /// A connect to `server` took so long.
     pub fn connected(&mut self, server: usize, took: Duration) {
         if let Some(patience) = self.patience.get_mut(server) {

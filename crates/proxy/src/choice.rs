@@ -30,6 +30,8 @@ pub(crate) struct Backend {
     /// When each server last answered this worker.
     pub(crate) answered: Vec<Time>,
     idle: Vec<VecDeque<(Key, Time)>>,
+    /// By server: a connect that nobody waits for any more, and when it began.
+    late: Vec<Option<(Key, Time)>>,
 }
 
 /// The shared figures, as one request may use them.
@@ -82,6 +84,7 @@ impl Backend {
             chosen: Chosen::Free,
             answered: vec![Time::ZERO; proxy.servers.len()],
             idle: proxy.servers.iter().map(|_| VecDeque::new()).collect(),
+            late: vec![None; proxy.servers.len()],
         }
     }
 
@@ -167,6 +170,31 @@ impl Backend {
     /// It was closed by the server.
     pub(crate) fn forget(&mut self, server: usize, link: Key) {
         self.idle[server].retain(|(other, _)| *other != link);
+    }
+
+    /// A connect goes on, to see how long it takes; false: another one does already.
+    pub(crate) fn goes_on(&mut self, server: usize, link: Key, since: Time) -> bool {
+        let place = &mut self.late[server];
+        let free = place.is_none();
+        place.get_or_insert((link, since));
+        free
+    }
+
+    /// One that went on has come to an end: when it began.
+    pub(crate) fn ends(&mut self, server: usize, link: Key) -> Option<Time> {
+        self.late[server].take_if(|(other, _)| *other == link).map(|(_, since)| since)
+    }
+
+    /// One that went on since `before` or longer.
+    pub(crate) fn overdue(&self, before: Time) -> Option<(usize, Key)> {
+        let late = self.late.iter().enumerate();
+        let mut late = late.filter_map(|(server, late)| Some((server, (*late)?)));
+        late.find(|(_, (_, since))| *since <= before).map(|(server, (link, _))| (server, link))
+    }
+
+    /// When the first of those began.
+    pub(crate) fn goes_on_since(&self) -> Option<Time> {
+        self.late.iter().flatten().map(|(_, since)| *since).min()
     }
 
     /// Connections kept since `before` or longer.

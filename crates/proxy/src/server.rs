@@ -4,8 +4,11 @@ use std::io;
 use std::os::fd::AsFd;
 
 use base::Time;
+use engine::balance::MOST_PATIENCE;
 use engine::health::Evidence;
+use sys::poll::Ready;
 
+use crate::choice::Backend;
 use crate::counters::{Count, Side};
 use crate::shared::Note;
 use crate::slab::Key;
@@ -18,7 +21,7 @@ pub(crate) struct Link {
     pub(crate) socket: Socket,
     pub(crate) proxy: usize,
     pub(crate) server: usize,
-    /// None: kept for the next request.
+    /// None: kept for the next request, or nobody waits any more until it is connected.
     pub(crate) owner: Option<Key>,
 }
 
@@ -101,6 +104,61 @@ impl Core {
         if let Some(link) = self.links.remove(key) {
             self.backends[link.proxy].forget(link.server, key);
         }
+    }
+
+    /// A connect that lost against another one goes on by itself, one to each server: nobody would ever learn how far a server is that
+    /// is farther than the others, and it would be held for bad for that.
+    pub(crate) fn let_connect(&mut self, key: Key, since: Time) {
+        let Some(link) = self.links.get_mut(key) else { return };
+        let (proxy, server) = (link.proxy, link.server);
+        link.owner = None;
+        let is_over = self.now >= since + MOST_PATIENCE;
+        if is_over || !self.backends[proxy].goes_on(server, key, since) {
+            self.links.remove(key);
+        }
+        self.late_until = self.next_late();
+    }
+
+    /// Something happened on a connection that nobody has: one that is kept is of no use any more, whatever it was.
+    pub(crate) fn stray(&mut self, key: Key, event: &Ready) {
+        let Some(link) = self.links.get(key) else { return };
+        let (proxy, server) = (link.proxy, link.server);
+        let (failed, there) = (link.socket.has_error(), link.socket.is_writable());
+        if let Some(since) = self.backends[proxy].ends(server, key) {
+            if failed {
+                self.witness(proxy, server, Evidence::Refused);
+            } else if there {
+                self.backends[proxy].pool.connected(server, self.now.since(since));
+                self.witness(proxy, server, Evidence::Connected);
+            } else {
+                self.backends[proxy].goes_on(server, key, since);
+                return;
+            }
+            self.links.remove(key);
+            self.late_until = self.next_late();
+        } else if event.readable || event.hangup || event.error {
+            self.drop_kept(key);
+        }
+    }
+
+    /// Connects that went on and are silent for longer than any server of ours needs.
+    pub(crate) fn give_up_late(&mut self) {
+        let before = self.now - MOST_PATIENCE;
+        for proxy in 0..self.backends.len() {
+            while let Some((server, key)) = self.backends[proxy].overdue(before) {
+                let since = self.backends[proxy].ends(server, key).unwrap_or(before);
+                self.links.remove(key);
+                let other = self.backends[proxy].other_answered(server);
+                let silence = Evidence::ConnectPending { since, patience: MOST_PATIENCE, other };
+                self.witness(proxy, server, silence);
+            }
+        }
+        self.late_until = self.next_late();
+    }
+
+    fn next_late(&self) -> Time {
+        let first = self.backends.iter().filter_map(Backend::goes_on_since).min();
+        first.map_or(Time::NEVER, |since| since + MOST_PATIENCE)
     }
 
     /// Closes all kept connections to a server.

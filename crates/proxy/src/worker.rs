@@ -83,6 +83,8 @@ pub(crate) struct Core {
     pub(crate) later: Vec<Key>,
     /// Sessions whose turn in a queue has come.
     pub(crate) turns: Vec<Ticket>,
+    /// When a connect that nobody waits for any more has been silent for too long.
+    pub(crate) late_until: Time,
     /// Connections ended: other listeners may accept again.
     pub(crate) ended: bool,
     #[expect(clippy::vec_box, reason = "sessions hold boxes; moving the pointer is the point")]
@@ -108,6 +110,7 @@ impl Core {
             logger,
             later: Vec::new(),
             turns: Vec::new(),
+            late_until: Time::NEVER,
             ended: false,
             spare: Vec::new(),
             wall_origin: 0,
@@ -188,7 +191,7 @@ impl Worker {
         // after.
         let idle = self.sessions.is_empty() && self.core.links.is_empty() && !self.is_starved();
         let tick = if idle { Time::NEVER } else { self.tick_at };
-        let next = self.core.timers.next().min(tick);
+        let next = self.core.timers.next().min(tick).min(self.core.late_until);
         (next != Time::NEVER).then(|| next - self.core.now)
     }
 
@@ -205,10 +208,7 @@ impl Worker {
                 link.socket.note(event);
                 match link.owner {
                     Some(owner) => self.drive(owner),
-                    None if event.readable || event.hangup || event.error => {
-                        self.core.drop_kept(key);
-                    }
-                    None => {}
+                    None => self.core.stray(key, event),
                 }
             }
             KIND_LISTENER => {
@@ -254,6 +254,9 @@ impl Worker {
         }
         if mem::take(&mut self.core.ended) {
             self.core.shared.feed();
+        }
+        if self.core.now >= self.core.late_until {
+            self.core.give_up_late();
         }
         if self.core.now >= self.tick_at {
             self.tick();

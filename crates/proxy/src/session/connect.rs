@@ -273,13 +273,21 @@ impl Session {
     fn race(&mut self, core: &mut Core) {
         let Some(mut txn) = self.txn.take() else { return };
         if let (Some(first), true) = (txn.server, core.now >= txn.hedge_at) {
-            let (since, due) = (txn.connect_at, std::mem::replace(&mut txn.hedge_at, Time::NEVER));
-            let other = core.backends[txn.back].other_answered(first);
-            let evidence = Evidence::ConnectPending { since, patience: due.since(since), other };
-            core.witness(txn.back, first, evidence);
+            let since = txn.connect_at;
+            let patience = core.backends[txn.back].pool.speaks_after(first);
+            if core.now.since(since) < patience {
+                // How far it is nobody knows: another one may be nearer, and that says nothing against this one.
+                txn.hedge_at = since + patience;
+            } else {
+                txn.hedge_at = Time::NEVER;
+                let other = core.backends[txn.back].other_answered(first);
+                core.witness(txn.back, first, Evidence::ConnectPending { since, patience, other });
+            }
             let counters = &core.view.counters.proxies[txn.back];
             let seeker = self.seeker(&txn, true);
-            let second = core.backends[txn.back].second(first, &seeker, counters);
+            let may = txn.second.is_none();
+            let second =
+                may.then(|| core.backends[txn.back].second(first, &seeker, counters)).flatten();
             if let Some(server) = second.filter(|server| core.enter(txn.back, *server)) {
                 match core.connect(txn.back, server, self.key) {
                     Ok(link) => {
@@ -306,7 +314,7 @@ impl Session {
         let Some(txn) = &mut self.txn else { return };
         let Some((link, server)) = txn.second.take() else { return };
         if let Some(loser) = txn.link.replace(link) {
-            core.hang_up(loser);
+            core.let_connect(loser, txn.connect_at);
         }
         if let Some(loser) = txn.server.replace(server) {
             core.leave(txn.back, loser);

@@ -19,6 +19,23 @@ fn a_second_connect_goes_to_another_healthy_server_with_room() {
 }
 
 #[test]
+fn silence_speaks_against_a_server_after_its_own_time_and_not_after_that_of_others() {
+    let mut pool = adaptive("mode http; balance roundrobin", &["", "", ""]);
+    assert_eq!(pool.speaks_after(0), MOST_PATIENCE);
+    pool.connected(1, Duration::from_millis(1));
+    // A second connect is begun early, and nothing is said of the first one.
+    assert_eq!((pool.hedge_after(0), pool.speaks_after(0)), (Some(LEAST_PATIENCE), MOST_PATIENCE));
+    assert_eq!(pool.speaks_after(1), LEAST_PATIENCE);
+    // A connect that came late is a measurement: it is farther.
+    pool.connected(0, Duration::from_millis(40));
+    assert_eq!(pool.speaks_after(0), Duration::from_millis(160));
+    assert_eq!(pool.hedge_after(0), Some(Duration::from_millis(160)));
+    // One that is near and went far is learned as well, after a few.
+    (0..3).for_each(|_| pool.connected(1, Duration::from_millis(80)));
+    assert!(pool.speaks_after(1) > Duration::from_millis(80), "{:?}", pool.speaks_after(1));
+}
+
+#[test]
 fn there_is_no_second_connect_where_it_could_do_harm() {
     let figures = Figures::default();
     let none = |pool: &Pool, why: &str| assert_eq!(hedge(pool, &figures, 0), None, "{why}");
