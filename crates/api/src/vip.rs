@@ -211,6 +211,9 @@ pub struct Gained {
     pub unheard_us: u64,
     /// From its asking until a majority had granted it, in microseconds.
     pub granted_us: u64,
+    /// Where an operator had moved it, position in the cluster file: that word ended with what that one held.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lapsed: Option<u16>,
 }
 
 impl Gained {
@@ -224,6 +227,26 @@ impl Gained {
     #[must_use]
     pub const fn shown<'a>(&self, from: Option<&'a str>) -> impl fmt::Display + use<'a> {
         GainedFrom { gained: *self, from }
+    }
+}
+
+impl Gained {
+    /// What became of an operator's word. `of`: the name of the node where he had moved the address.
+    #[must_use]
+    pub fn lapse(of: &str) -> impl fmt::Display {
+        Lapse(of)
+    }
+}
+
+struct Lapse<'a>(&'a str);
+
+impl fmt::Display for Lapse<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(of) = self;
+        write!(
+            f,
+            "an operator had moved it to {of}, and that word ended with what {of} held: its rules say again where it is"
+        )
     }
 }
 
@@ -327,4 +350,6 @@ pub enum VipCause {
     Apart,
     /// With a vip lease: another node coordinates, which it follows.
     Follows,
+    /// With a vip lease: this node holds an address that is never on one node with it.
+    Barred,
 }

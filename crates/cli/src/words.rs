@@ -149,6 +149,7 @@ pub(crate) const fn cause(cause: VipCause) -> &'static str {
         VipCause::Spread => "spread: moved to a node that holds fewer",
         VipCause::Apart => "moved apart from another address",
         VipCause::Follows => "another node coordinates",
+        VipCause::Barred => "never beside an address that this node holds",
     }
 }
 

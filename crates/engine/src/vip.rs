@@ -238,7 +238,7 @@ impl Vip {
             Input::Carrier { interface, up } => self.facts.carrier(interface, up),
             Input::NoDevice { interface } => self.facts.no_device(interface),
             Input::Network { source, network } => {
-                if self.facts.network() {
+                if self.facts.network(0) {
                     (self.config.source, self.config.network) = (source, network);
                 }
             }

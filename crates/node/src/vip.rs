@@ -251,7 +251,7 @@ impl<'a> Driver<'a> {
         let own = instance::own_addresses(&context);
         let network_of = |device: &str| instance::network_of(device, &own, &interfaces);
         let vip_leases = VipLeases::new(&vips, of, start, &network_of, (cells, now))?;
-        let seat = |number: u16| vip_leases.as_ref()?.seat_of(usize::from(number));
+        let seat = |number: u16| vip_leases.as_ref()?.place_of(usize::from(number));
         let made = |(number, vip)| {
             let adopted = start.adopt.contains(&number);
             Instance::new(number, vip, &context, &netlink, adopted, seat(number), now)
@@ -389,6 +389,7 @@ impl<'a> Driver<'a> {
         self.measure(now);
         self.note_first_answers(now);
         self.tell_silence(now);
+        self.end_probes();
         self.tell_refused(now);
         if let Some(refused) = self.wire.news_of_refused(now) {
             self.tell(&Report::Refused(refused));
@@ -426,7 +427,7 @@ impl<'a> Driver<'a> {
     /// stops goes on until then, so that it names nobody of whom it has just heard that it is gone.
     fn step_at(&mut self, number: usize, now: Time, input: Input<'_>) {
         if let Some(seat) = &self.instances[number].seat {
-            return self.step_seat(seat.number, now, input);
+            return self.step_seat(seat.place, now, input);
         }
         if matches!(self.end, Some(End::Retire | End::Succeed)) {
             return;

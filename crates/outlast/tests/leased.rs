@@ -8,6 +8,9 @@ mod lonely;
 #[path = "leased/balanced.rs"]
 mod balanced;
 
+#[path = "leased/bound.rs"]
+mod bound;
+
 #[path = "leased/foreign.rs"]
 mod foreign;
 

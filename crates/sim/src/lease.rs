@@ -9,10 +9,12 @@
 //! Four things are asked: at each opening of a gate, whether another one is open ([`DOUBLE`]); after a second of calm,
 //! whether exactly one host answers for each address ([`NOBODY`]); and then, whether a holder whose clients' network alone becomes
 //! silent hands over, and stays where all of that network is ([`UNHEARD`]),
-//! and the same of a gateway ([`GATEWAY`]). Everything comes from a seed.
+//! and the same of a gateway ([`GATEWAY`]). Where addresses have places beside each other, two that are never on one host never are
+//! ([`STRICT`]), and all come to where they should be, and stay ([`PLACE`]). Everything comes from a seed.
 
 mod fault;
 mod host;
+mod placed;
 mod process;
 mod proof;
 mod quiet;
@@ -21,6 +23,7 @@ mod start;
 mod store;
 
 pub use fault::{Fault, Script};
+pub use placed::PLACED;
 pub use run::{Outcome, World, run};
 
 /// Two hosts answered for one address; where a host may hold without a majority: two by votes, or long after they heard each other.
@@ -33,6 +36,10 @@ pub const UNHEARD: &str = "L5 vip lease";
 pub const GATEWAY: &str = "L6 vip lease";
 /// An address left a host that was neither proven dead nor said that it let go, where it must not.
 pub const PROOF: &str = "S10 vip lease";
+/// Two addresses that are never on one host were.
+pub const STRICT: &str = "S11 vip lease";
+/// All is well for long enough, and an address is not where it should be beside others, or goes on moving.
+pub const PLACE: &str = "L7 vip lease";
 /// A machine ordered more than fits, or wants to be asked again and again.
 pub const BOUNDS: &str = "S9 vip lease";
 
@@ -85,10 +92,18 @@ pub enum Mark {
     Replaced,
     /// The one that was left everything died before it knew.
     Orphaned,
+    /// An address was moved to a host that holds fewer, away from another address, or to the host that coordinates.
+    Evened,
+    Parted,
+    Followed,
+    /// A host had an address, and another one that is never on a host with it.
+    Barred,
+    /// A host that knew of no holder asked its neighbours, and was answered.
+    Answered,
 }
 
 impl Mark {
-    pub const ALL: [Self; 24] = [
+    pub const ALL: [Self; 29] = [
         Self::Lost,
         Self::Expired,
         Self::Named,
@@ -113,6 +128,11 @@ impl Mark {
         Self::Granted,
         Self::Replaced,
         Self::Orphaned,
+        Self::Evened,
+        Self::Parted,
+        Self::Followed,
+        Self::Barred,
+        Self::Answered,
     ];
 
     pub(crate) const fn bit(self) -> u32 {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use outlast_sim::lease::{Script, World, run};
+use outlast_sim::lease::{PLACED, Script, World, run};
 
 /// Seconds without optimisation on a slow machine. `cargo xtask test` sweeps three hundred before, which reach every mark.
 const SEEDS: u64 = 60;
@@ -11,6 +11,14 @@ const SEEDS: u64 = 60;
 fn seeds_of_the_vip_lease_keep_every_property() {
     let violation = |seed| Some((seed, run(&Script::roll(seed)).violation?));
     let broken: BTreeMap<u64, _> = (0..SEEDS).filter_map(violation).collect();
+    assert!(broken.is_empty(), "{broken:#?}");
+}
+
+/// Spread, apart, never on one host, with who coordinates, in storms.
+#[test]
+fn seeds_of_addresses_with_a_place_keep_every_property() {
+    let violation = |seed| Some((seed, run(&Script::roll(PLACED | seed)).violation?));
+    let broken: BTreeMap<u64, _> = (0..SEEDS / 3).filter_map(violation).collect();
     assert!(broken.is_empty(), "{broken:#?}");
 }
 

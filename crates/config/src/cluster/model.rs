@@ -245,6 +245,8 @@ pub struct Vip {
     pub spread: Option<String>,
     /// With a vip lease: positions of virtual IPs that it shares a node with only where no other is left.
     pub apart_from: Vec<usize>,
+    /// With a vip lease: positions of virtual IPs that are never on one node with it.
+    pub never_with: Vec<usize>,
     /// With a vip lease: it is where the coordinator is.
     pub follows: bool,
     /// Told of every state, as keepalived's `notify`.

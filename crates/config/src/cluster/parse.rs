@@ -198,11 +198,11 @@ fn assemble(
         .collect();
     place::resolve(places, &mut vips, findings);
     same::groups(&vips, findings);
-    together::check(&vips, findings);
     virtual_mac::check(&vips, findings);
     bfd::check(&vips, findings);
     track::check(&vips, findings);
     lease::check(has_secret, &nodes, vips.iter_mut().zip(wishes), findings);
+    together::check(&vips, findings);
     let reference = reference::resolve(head.reference, (&nodes, networks.len()), &vips, findings);
     Cluster {
         reference,
@@ -353,6 +353,7 @@ fn vip_of(
         bfd: bfd::settle(draft.bfd, &name),
         spread: None,
         apart_from: Vec::new(),
+        never_with: Vec::new(),
         follows: false,
         notify: draft.notify,
         span: at,

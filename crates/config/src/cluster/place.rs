@@ -33,6 +33,17 @@ pub(super) const APART_FROM: Field<VipDraft> = Field {
     },
 };
 
+pub(super) const NEVER_WITH: Field<VipDraft> = Field {
+    name: "never_with",
+    form: "[\"external\"]",
+    default: "none",
+    does: "with `lease`, virtual IPs that are never on one node with it: where one node is left, one of them is held by nobody",
+    set: |draft, value, _| {
+        draft.never_with = texts(value, "names of virtual IPs")?;
+        Ok(())
+    },
+};
+
 pub(super) const FOLLOWS: Field<VipDraft> = Field {
     name: "follows",
     form: "\"coordinator\"",
@@ -52,6 +63,7 @@ pub(super) const FOLLOWS: Field<VipDraft> = Field {
 pub(super) struct Place {
     spread: Option<At<String>>,
     apart_from: Vec<At<String>>,
+    never_with: Vec<At<String>>,
     follows: Option<At<()>>,
 }
 
@@ -60,6 +72,7 @@ impl Place {
         Self {
             spread: draft.spread.take(),
             apart_from: std::mem::take(&mut draft.apart_from),
+            never_with: std::mem::take(&mut draft.never_with),
             follows: draft.follows.take(),
         }
     }
@@ -68,8 +81,9 @@ impl Place {
     fn first(&self) -> Option<(&'static str, Span)> {
         let spread = self.spread.as_ref().map(|(_, at)| ("spread", *at));
         let apart = self.apart_from.first().map(|(_, at)| ("apart_from", *at));
+        let never = self.never_with.first().map(|(_, at)| ("never_with", *at));
         let follows = self.follows.map(|((), at)| ("follows", at));
-        spread.or(apart).or(follows)
+        spread.or(apart).or(never).or(follows)
     }
 }
 
@@ -88,26 +102,11 @@ pub(super) fn resolve(wishes: Vec<Place>, vips: &mut [Vip], findings: &mut Vec<D
             let finding = Diagnostic::error(span, "vip-place", message);
             findings.push(finding.help("remove one of the two"));
         }
-        let mut apart = Vec::new();
-        for wanted in &wish.apart_from {
-            let found = known(wanted, names.iter().map(String::as_str), "virtual IP", findings);
-            if found == Some(at) {
-                let message = format!("`{name}` cannot be apart from itself");
-                findings.push(Diagnostic::error(wanted.1, "vip-place", message));
-            } else if let Some(other) = found.filter(|other| !vips[*other].has_lease) {
-                let message = format!(
-                    "`{}` is held by VRRP: where that is, does not move `{name}`",
-                    names[other]
-                );
-                let finding = Diagnostic::error(wanted.1, "vip-place", message);
-                findings.push(finding.help("add `lease = true` to both"));
-            } else {
-                apart.extend(found);
-            }
-        }
+        let apart = others(&wish.apart_from, (at, &names), vips, findings);
+        let never = others(&wish.never_with, (at, &names), vips, findings);
         let vip = &mut vips[at];
         vip.spread = wish.spread.map(|(group, _)| group);
-        vip.apart_from = apart;
+        (vip.apart_from, vip.never_with) = (apart, never);
         vip.follows = wish.follows.is_some();
     }
     for (at, vip) in vips.iter().enumerate() {
@@ -121,6 +120,42 @@ pub(super) fn resolve(wishes: Vec<Place>, vips: &mut [Vip], findings: &mut Vec<D
     }
 }
 
+/// Positions of those that are named; `at`: who names them.
+fn others(
+    written: &[At<String>],
+    (at, names): (usize, &[String]),
+    vips: &[Vip],
+    findings: &mut Vec<Diagnostic>,
+) -> Vec<usize> {
+    let mut others = Vec::new();
+    for wanted in written {
+        let found = known(wanted, names.iter().map(String::as_str), "virtual IP", findings);
+        let group = |other: usize| vips[other].sync_group.as_ref();
+        if found == Some(at) {
+            let message = format!("`{}` cannot be apart from itself", names[at]);
+            findings.push(Diagnostic::error(wanted.1, "vip-place", message));
+        } else if let Some(other) = found.filter(|other| !vips[*other].has_lease) {
+            let message = format!(
+                "`{}` is held by VRRP: where that is, does not move `{}`",
+                names[other], names[at]
+            );
+            let finding = Diagnostic::error(wanted.1, "vip-place", message);
+            findings.push(finding.help("add `lease = true` to both"));
+        } else if let Some(other) =
+            found.filter(|it| group(*it).is_some() && group(*it) == group(at))
+        {
+            let message = format!(
+                "`{}` and `{}` are of one sync group: they are always on one node",
+                names[at], names[other]
+            );
+            findings.push(Diagnostic::error(wanted.1, "vip-place", message));
+        } else {
+            others.extend(found);
+        }
+    }
+    others
+}
+
 /// What needs the rest of the file.
 pub(super) fn check(cluster: &Cluster, findings: &mut Vec<Diagnostic>) {
     for vip in cluster.vips.iter().filter(|vip| vip.follows && cluster.store.is_none()) {
@@ -128,6 +163,20 @@ pub(super) fn check(cluster: &Cluster, findings: &mut Vec<Diagnostic>) {
             format!("`{}` follows the coordinator, and without [store] there is none", vip.name);
         let finding = Diagnostic::error(vip.span, "vip-place", message);
         findings.push(finding.help("add `[store]`, or remove `follows`"));
+    }
+    for vip in &cluster.vips {
+        let never = vip.never_with.len();
+        if never > 0 && never >= vip.order.len() {
+            let message = format!(
+                "`{}` is never on one node with {never} others, and {} may hold it: one of them may have no node",
+                vip.name,
+                vip.order.len()
+            );
+            let finding = Diagnostic::warning(vip.span, "vip-place", message);
+            findings.push(
+                finding.help("write `apart_from` where two may share a node that is the last one"),
+            );
+        }
     }
 }
 

@@ -48,6 +48,7 @@ pub(crate) struct VipDraft {
     pub(crate) bfd: Option<crate::vip::TrackedBfd>,
     pub(crate) spread: Option<At<String>>,
     pub(crate) apart_from: Vec<At<String>>,
+    pub(crate) never_with: Vec<At<String>>,
     pub(crate) follows: Option<At<()>>,
     pub(crate) notify: Option<Program>,
 }
@@ -226,6 +227,7 @@ pub(crate) const VIP: &[Field<VipDraft>] = &[
     lease::LAST_MAN,
     place::SPREAD,
     place::APART_FROM,
+    place::NEVER_WITH,
     place::FOLLOWS,
     Field {
         name: "notify",

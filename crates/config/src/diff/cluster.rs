@@ -120,11 +120,15 @@ fn lay_out_vip(vip: &Vip, file: &Cluster, layout: &mut Layout) {
         bfd,
         spread,
         apart_from,
+        never_with,
         follows,
         notify,
         span: _,
     } = vip;
-    let apart = apart_from.iter().filter_map(|other| file.vips.get(*other)).map(|vip| &vip.name);
+    let names = |others: &[usize]| {
+        let others = others.iter().filter_map(|other| file.vips.get(*other));
+        others.map(|vip| vip.name.clone()).collect::<Vec<_>>()
+    };
     let nodes = order.iter().filter_map(|node| file.nodes.get(*node)).map(|node| &node.name);
     let mut fields = layout.add(&format!("vip/{name}"), Needs::Move);
     fields
@@ -152,7 +156,8 @@ fn lay_out_vip(vip: &Vip, file: &Cluster, layout: &mut Layout) {
         .flag("after", *needs_proof, Needs::Vip)
         .time("last_man", *last_man, Needs::Vip)
         .maybe("spread", spread.as_ref(), Needs::Vip)
-        .list("apart_from", apart, Needs::Vip)
+        .list("apart_from", names(apart_from), Needs::Vip)
+        .list("never_with", names(never_with), Needs::Vip)
         .maybe("follows", follows.then_some("coordinator"), Needs::Vip)
         .maybe("notify", notify.as_ref().map(program_text), Needs::Vip);
     lay_out_tracks(vip, &mut fields);

@@ -472,6 +472,7 @@ fn a_script_check_has_defaults() {
                 bfd: None,
                 spread: None,
                 apart_from: [],
+                never_with: [],
                 follows: false,
                 notify: None,
                 span: Span {

@@ -33,6 +33,9 @@ fn addresses_are_spread_by_a_name_and_apart_by_theirs_and_one_follows_the_coordi
     let apart = "lease = true\napart_from = [\"two\"]";
     let vips = read(SECRET, apart, "lease = true", expect![[""]]);
     assert_eq!((&vips[0].apart_from[..], &vips[1].apart_from[..]), (&[1][..], &[][..]));
+    let never = "lease = true\nnever_with = [\"two\"]";
+    let vips = read(SECRET, never, "lease = true", expect![[""]]);
+    assert_eq!((&vips[0].never_with[..], &vips[1].never_with[..]), (&[1][..], &[][..]));
     let follows = "lease = true\nfollows = \"coordinator\"";
     let trust = "trust_dir = \"trust\"\n";
     let vips = read(trust, &format!("{follows}\n[store]"), "", expect![[""]]);
@@ -150,4 +153,95 @@ fn what_cannot_be_done_about_a_place_is_told() {
         2 errors
     "#]],
     );
+}
+
+#[test]
+fn what_is_never_on_one_node_needs_a_node_each_and_votes() {
+    read(
+        SECRET,
+        "lease = true\norder = [\"n1\"]\nnever_with = [\"two\"]",
+        "never_with = [\"one\"]",
+        expect![[r#"
+            warning[single-node]: only n1 may hold `one`: nobody takes it over
+              --> outlast.toml:10:6
+               |
+            10 | [vip.one]
+               |      ^^^
+               = help: name a second node in `order`, or leave `order` out
+
+            error[vip-place]: `two` is held by VRRP: where that is, does not move `one`
+              --> outlast.toml:15:15
+               |
+            15 | never_with = ["two"]
+               |               ^^^^^
+               = help: add `lease = true` to both
+
+            error[vip-place]: `never_with` is of a vip lease, and `two` is held by VRRP
+              --> outlast.toml:19:15
+               |
+            19 | never_with = ["one"]
+               |               ^^^^^
+               = help: add `lease = true`, or remove `never_with`
+
+            2 errors, 1 warning
+        "#]],
+    );
+    read(
+        SECRET,
+        "lease = true\norder = [\"n1\"]\nnever_with = [\"two\"]",
+        "lease = true",
+        expect![[r#"
+            warning[vip-place]: `one` is never on one node with 1 others, and 1 may hold it: one of them may have no node
+              --> outlast.toml:10:6
+               |
+            10 | [vip.one]
+               |      ^^^
+               = help: write `apart_from` where two may share a node that is the last one
+
+            warning[single-node]: only n1 may hold `one`: nobody takes it over
+              --> outlast.toml:10:6
+               |
+            10 | [vip.one]
+               |      ^^^
+               = help: name a second node in `order`, or leave `order` out
+
+            2 warnings
+        "#]],
+    );
+}
+
+#[test]
+fn addresses_of_a_sync_group_have_one_place() {
+    let group = "lease = true\nsync_group = \"router\"\n";
+    read(
+        SECRET,
+        &format!("{group}never_with = [\"two\"]"),
+        &format!("{group}last_man = \"allow\""),
+        expect![[r#"
+            error[vip-place]: `one` and `two` are of one sync group: they are always on one node
+              --> outlast.toml:15:15
+               |
+            15 | never_with = ["two"]
+               |               ^^^^^
+
+            error[sync-group]: `one` and `two` of the sync group `router` have another `last_man`, and one vip lease for both
+              --> outlast.toml:16:6
+               |
+            16 | [vip.two]
+               |      ^^^
+               = help: write the same `last_man` for all of a group
+
+            warning[last-man]: where nodes are cut from each other, two of them may hold `two` at once
+              --> outlast.toml:21:12
+               |
+            21 | last_man = "allow"
+               |            ^^^^^^^
+               = help: that is what `last_man` allows; without it nobody holds it without a majority
+
+            2 errors, 1 warning
+        "#]],
+    );
+    let spread = format!("{group}spread = \"api\"");
+    let vips = read(SECRET, &spread, &spread, expect![[""]]);
+    assert!(vips[..2].iter().all(|vip| vip.sync_group.as_deref() == Some("router")));
 }

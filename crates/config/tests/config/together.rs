@@ -218,12 +218,12 @@ fn the_cluster_file_names_a_group_in_each_of_its_virtual_ips() {
         &format!("{key}\nlease = true"),
         key,
         expect![[r#"
-        error[sync-group]: `one` has a vip lease, which knows no groups
-          --> outlast.toml:10:6
+        error[sync-group]: `one` and `two` of the sync group `router`: one has a vip lease, the other is held by VRRP
+          --> outlast.toml:15:6
            |
-        10 | [vip.one]
+        15 | [vip.two]
            |      ^^^
-           = help: remove `sync_group`, or `lease` of all of them
+           = help: write `lease` for all of a group, or for none
 
         1 error
     "#]],

@@ -31,10 +31,11 @@ use std::time::Duration;
 
 use base::Time;
 
-use super::{Balancer, Cause as FactCause};
+use super::{Balancer, Cause as FactCause, Mac};
 use crate::Buffer;
 use crate::packet::MAX_BODY;
 
+mod action;
 mod alone;
 pub mod beat;
 pub mod bequest;
@@ -50,11 +51,13 @@ pub mod spread;
 pub mod taken;
 #[cfg(test)]
 mod tests;
+pub mod together;
 mod view;
 pub mod voter;
 pub mod voters;
 mod whereabouts;
 
+pub use action::{Action, Fact};
 pub use beat::{Beat, Epoch, Number, Reach, Stand};
 pub use calm::CALM;
 use node::Node;
@@ -62,6 +65,7 @@ use pace::Pace;
 use placing::Places;
 use seat::Seat;
 pub use spread::Rule;
+pub use together::SeatConfig;
 pub use view::{Cause, Gained, View};
 pub use voter::hold;
 pub use voters::{Before, MAX_VOTERS, Set, Voters};
@@ -102,24 +106,6 @@ pub struct Config {
     pub calm: Duration,
     /// What is beyond [`MAX_SEATS`] is never held.
     pub seats: Vec<SeatConfig>,
-}
-
-/// One virtual IP.
-#[derive(Clone, Debug)]
-pub struct SeatConfig {
-    pub vip: config::vip::Vip,
-    /// Nodes that may hold it, the preferred first.
-    pub order: Vec<u16>,
-    /// Which of the networks its clients are on; none: it is on the device of none.
-    pub network: Option<u8>,
-    /// A process that knows of no holder before it listens so long whether a foreign router holds it.
-    pub listens: Duration,
-    /// It leaves a node only when that one is proven dead, or said that it let go.
-    pub needs_proof: bool,
-    /// After so long without a word of any other node it may be held without a majority; none: never.
-    pub last_man: Option<Duration>,
-    /// Where it should be beside others.
-    pub rule: Rule,
 }
 
 /// What the outside world tells the machine. `vip` is a position in [`Config::seats`].
@@ -188,53 +174,15 @@ pub enum Input<'a> {
     },
     /// The store has a later list of voters.
     Voters(&'a Voters),
+    /// Somebody who is no node of ours says that it has an address of this one: the answer to [`Action::Probe`].
+    InUse {
+        vip: usize,
+        mac: Mac,
+    },
     /// The program ends.
     Stop,
     /// The deadline has come, or may have.
     Timeout,
-}
-
-/// What is tracked for one virtual IP.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Fact {
-    /// One run of `track_scripts[index]`.
-    Script {
-        index: usize,
-        passed: bool,
-    },
-    /// One of `track_files`, as [`crate::vip::Input::Measure`].
-    Measure {
-        index: usize,
-        weight: i16,
-    },
-    /// 0: the interface of the instance; `n`: `track_interfaces[n - 1]`.
-    Carrier {
-        interface: usize,
-        up: bool,
-    },
-    NoDevice {
-        interface: usize,
-    },
-    /// The interface of an instance that had none is known now.
-    Network,
-}
-
-/// What the driver does, in this order.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Action {
-    /// Let nothing through for it any more. [`VipLease::until`] is zero.
-    Close { vip: usize },
-    /// Remove its addresses.
-    Release { vip: usize },
-    /// Add its addresses. On failure: [`Input::Refused`].
-    Claim { vip: usize },
-    /// One gratuitous ARP (or neighbour advertisement) for each of its addresses.
-    Announce { vip: usize },
-    /// [`VipLease::view`] gives another answer than at the last report.
-    Report { vip: usize },
-    /// [`VipLease::beat`] for every other node, on every network: after all that is given up, so that nobody hears of
-    /// it before it is so; where nothing is, before all else, as a claim takes time and what is held has to be renewed.
-    Beat,
 }
 
 /// See the module.
@@ -310,6 +258,9 @@ impl VipLease {
                 self.seats.get_mut(vip).into_iter().for_each(|seat| seat.foreign(now + span));
             }
             Input::Voters(voters) => hurry = self.adopt(voters),
+            Input::InUse { vip, mac } => {
+                self.seats.get_mut(vip).into_iter().for_each(|seat| seat.in_use(now, mac));
+            }
             Input::Stop => self.node.leaves(),
             Input::Timeout => {}
         }
@@ -364,6 +315,18 @@ impl VipLease {
     #[must_use]
     pub fn heir(&self, vip: usize) -> Option<u16> {
         self.seats.get(vip).and_then(|seat| seat.heir_among(&self.node))
+    }
+
+    /// Whether an answer of somebody who has the address matters.
+    #[must_use]
+    pub fn searches(&self, vip: usize) -> bool {
+        self.seats.get(vip).is_some_and(|seat| seat.searches(&self.node))
+    }
+
+    /// Who has the address, while that keeps this node from standing for it.
+    #[must_use]
+    pub fn in_use_by(&self, vip: usize) -> Option<Mac> {
+        self.seats.get(vip).and_then(Seat::in_use_by)
     }
 
     /// How often it beats, and why not more often.
@@ -440,7 +403,7 @@ impl VipLease {
             Fact::Measure { index, weight } => seat.facts().measure(index, weight),
             Fact::Carrier { interface, up } => seat.facts().carrier(interface, up),
             Fact::NoDevice { interface } => seat.facts().no_device(interface),
-            Fact::Network => drop(seat.facts().network()),
+            Fact::Network { interface } => drop(seat.facts().network(interface)),
         }
     }
 

@@ -102,6 +102,21 @@ impl Facts {
         }
     }
 
+    /// Of a virtual IP that is held together with this one: its interfaces and checks come behind those that are known, and what keeps it from
+    /// being held keeps all.
+    pub(super) fn join(&mut self, vip: &config::vip::Vip) {
+        let Self { links, scripts, balancer, .. } = Self::new(vip);
+        self.links.extend(links);
+        self.scripts.extend(scripts);
+        self.balancer = self.balancer.or(balancer);
+    }
+
+    /// How many interfaces and checks of it are tracked.
+    pub(super) fn extent(vip: &config::vip::Vip) -> (usize, usize) {
+        let Self { links, scripts, .. } = Self::new(vip);
+        (links.len(), scripts.len())
+    }
+
     /// There is no source for adverts yet.
     pub(super) fn no_source(&mut self) {
         self.link(0, Link::NoNetwork);
@@ -123,9 +138,9 @@ impl Facts {
         self.link(interface, Link::NoDevice);
     }
 
-    /// The own interface, and the source there, are known from now on; false: it was before.
-    pub(super) fn network(&mut self) -> bool {
-        let own = self.links.first_mut().filter(|link| **link == Link::NoNetwork);
+    /// An own interface, and the source there, are known from now on; false: it was before.
+    pub(super) fn network(&mut self, interface: usize) -> bool {
+        let own = self.links.get_mut(interface).filter(|link| **link == Link::NoNetwork);
         own.map(|link| *link = Link::Unknown).is_some()
     }
 

@@ -158,8 +158,19 @@ fn place(cluster: &Cluster, name: &str) -> Vec<String> {
     let apart: Vec<&str> = apart.map(|other| other.name.as_str()).collect();
     let apart = (!apart.is_empty())
         .then(|| format!("it shares a node with {} only where no other is left", list(apart)));
+    let never = vip.never_with.iter().filter_map(|other| cluster.vips.get(*other));
+    let never: Vec<&str> = never.map(|other| other.name.as_str()).collect();
+    let never = (!never.is_empty())
+        .then(|| format!("it is never on one node with {}, rather nobody holds it", list(never)));
     let follows = vip.follows.then(|| "it moves to the node that coordinates at once".to_owned());
-    spread.into_iter().chain(apart).chain(follows).collect()
+    let others = cluster.vips.iter().filter(|other| other.name != name);
+    let bound = others
+        .filter(|it| vip.has_lease && it.sync_group.is_some() && it.sync_group == vip.sync_group);
+    let bound: Vec<&str> = bound.map(|other| other.name.as_str()).collect();
+    let bound = (!bound.is_empty()).then(|| {
+        format!("it has one vip lease with {}: one node holds all of them, or none", list(bound))
+    });
+    bound.into_iter().chain(spread).chain(apart).chain(never).chain(follows).collect()
 }
 
 fn proxy_line(proxy: &Proxy, cluster: Option<&Cluster>) -> ProxyLine {

@@ -7,6 +7,7 @@
 //!   device, address or route came or went ----+                                 +-> was there before: told as put back
 //! ```
 
+use std::collections::BTreeSet;
 use std::io::{self, Write};
 use std::os::fd::AsFd;
 use std::os::unix::fs::OpenOptionsExt;
@@ -14,7 +15,7 @@ use std::time::Duration;
 
 use api::Event;
 use base::Time;
-use config::vip::{Address, Fixed, MadeFile};
+use config::vip::{Address, Fixed, MadeFile, Way};
 use sys::netlink::{AddressOptions, Monitor, Netlink, Wants};
 use sys::poll::{Interest, Poller};
 
@@ -25,11 +26,22 @@ use crate::vip::routes::{self, Made};
 /// Between two looks at the kernel: whatever goes on there, this process has others to look after.
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
 
+/// Makers of its routes, and whether there are rules.
+type Ways = (Vec<u8>, bool);
+
+/// Of a route; a rule has none.
+fn maker(way: &Way) -> Option<u8> {
+    match way {
+        Way::Route(route) => Some(route.protocol),
+        Way::Rule(_) => None,
+    }
+}
+
 /// What the kernel tells of what is static, and what the event log knows of it.
 #[derive(Default)]
 pub(super) struct Watch {
     /// None: nothing is static.
-    monitor: Option<(Monitor, Wants)>,
+    monitor: Option<(Monitor, Ways)>,
     looked_at: Time,
     /// When it is to be looked at, if it is.
     looks_at: Option<Time>,
@@ -45,14 +57,17 @@ impl Watch {
 
     /// From now on the kernel tells what may concern these.
     fn listen(&mut self, fixed: &Fixed, poller: &Poller) -> io::Result<()> {
-        let wants = Wants { filters: false, ways: !fixed.ways.is_empty() };
+        let makers: BTreeSet<u8> = fixed.ways.iter().filter_map(maker).collect();
+        let has_rules = fixed.ways.iter().any(|way| maker(way).is_none());
+        let ways: Ways = (makers.into_iter().collect(), has_rules);
         if *fixed == Fixed::default() {
             (self.monitor, self.looks_at) = (None, None);
             self.refused.clear();
-        } else if self.monitor.as_ref().is_none_or(|(_, before)| *before != wants) {
+        } else if self.monitor.as_ref().is_none_or(|(_, before)| *before != ways) {
+            let wants = Wants { filters: false, routes: &ways.0, rules: ways.1 };
             let monitor = Monitor::open_for(wants)?;
             poller.add(monitor.as_fd(), KERNEL, Interest::READ)?;
-            self.monitor = Some((monitor, wants));
+            self.monitor = Some((monitor, ways));
         }
         Ok(())
     }

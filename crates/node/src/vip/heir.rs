@@ -19,6 +19,7 @@ use sys::channel::Channel;
 use sys::poll::{Interest, Poller};
 
 use super::Driver;
+use super::lease::VipLeases;
 
 mod form;
 
@@ -166,14 +167,13 @@ impl Driver<'_> {
         if let Some(gate) = &mut all.guard.gate {
             gate.inherit_queues(&left.queues);
         }
-        let seats = all.instances.len();
         let newest = left.newest.iter().map(form::heard);
         let sockets = left.networks.iter().copied().zip(sockets);
         self.wire.inherit((left.packets, newest), sockets, &self.poller);
-        self.held_by_votes(seats);
+        self.held_by_votes();
         // What it holds ends as it would have: who comes too late lets go here.
         self.step_leases(sys::clock::now(), lease::Input::Timeout);
-        let mut held = self.held_by_votes(seats);
+        let mut held = self.held_by_votes();
         for number in 0..self.instances.len() {
             let instance = &self.instances[number];
             if instance.seat.is_none() && left.held.contains(&group(&instance.vip)) {
@@ -186,14 +186,15 @@ impl Driver<'_> {
     }
 
     /// Those whose addresses are here by votes.
-    fn held_by_votes(&mut self, seats: usize) -> Vec<u16> {
+    fn held_by_votes(&mut self) -> Vec<u16> {
+        let seats = self.vip_leases.as_ref().map_or(0, VipLeases::seats);
+        (0..seats).for_each(|seat| self.look_at_seat(seat));
         let mut held = vec![];
-        for seat in 0..seats {
-            let Some(number) = self.look_at_seat(seat) else { continue };
-            let instance = &mut self.instances[number];
-            let stand = instance.seat.as_ref().map(|seat| seat.view.stand);
-            instance.held = stand == Some(Stand::Holder);
-            held.extend(instance.held.then_some(instance.number));
+        for instance in &mut self.instances {
+            if let Some(seat) = &instance.seat {
+                instance.held = seat.view.stand == Stand::Holder;
+                held.extend(instance.held.then_some(instance.number));
+            }
         }
         held
     }

@@ -9,10 +9,11 @@ use config::cluster::Cluster;
 use config::vip::Address;
 use engine::vip::guard::Guard;
 use engine::vip::lease::{self, Stand};
-use engine::vip::{Cause, Config, Input, Peer, Role, Vip};
+use engine::vip::{Cause, Config, Input, Mac, Peer, Role, Vip};
 use sys::arp;
 use sys::netlink::{AddressOptions, Netlink};
 
+use super::lease::Place;
 use super::put_back::PutBack;
 use super::scripts::guard::Refused;
 use super::slow::{Orders, Rest};
@@ -113,7 +114,7 @@ impl Instance {
         context: &Context<'_>,
         netlink: &Netlink,
         adopted: bool,
-        seat: Option<usize>,
+        seat: Option<Place>,
         now: Time,
     ) -> Self {
         let links = netlink.links().unwrap_or_default();
@@ -215,6 +216,14 @@ impl Instance {
         match &self.seat {
             Some(seat) => seat.view.successor.or(seat.heir),
             None => self.machine.successor(),
+        }
+    }
+
+    /// Who has its address and is no node of ours, while that keeps this node from holding it.
+    pub(super) fn in_use_by(&self) -> Option<Mac> {
+        match &self.seat {
+            Some(seat) => seat.in_use_by,
+            None => self.machine.in_use_by(),
         }
     }
 

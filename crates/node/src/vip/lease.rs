@@ -18,8 +18,7 @@ use config::vip::Vip;
 use engine::Buffer;
 use engine::vip::Input;
 use engine::vip::lease::{
-    self, Action, BEAT, CALM, Config, Fact, MAX_SEATS, Rule, SPAN, SeatConfig, VipLease, Voters,
-    pace,
+    self, Action, BEAT, CALM, Config, Fact, MAX_SEATS, SPAN, VipLease, Voters, pace,
 };
 use engine::vip::silence::Silence;
 use sys::poll::Ready;
@@ -28,6 +27,13 @@ use super::gate::Guard;
 use super::instance::{Instance, Kept};
 use super::taking::Taking;
 use super::{Driver, End, VipError, tell};
+
+mod seats;
+
+pub(super) use seats::Place;
+#[cfg(test)]
+pub(super) use seats::seat;
+use seats::{bit, seats};
 
 /// A process that ends speaks once more; its beat may wait for an eighth of one.
 const LAST_WORD: Duration = Duration::from_millis(20);
@@ -39,11 +45,12 @@ const MEASURED_EACH: Duration = Duration::from_secs(1);
 /// them off, and who follows on this same kernel (nodes in containers) needs that lock to take the address.
 const HANDED_OVER: Duration = Duration::from_millis(50);
 
-/// What came of the claims of one step, by seat.
+/// What came of the claims of one step.
 #[derive(Clone, Copy, Debug, Default)]
 struct Done {
-    /// The kernel did not take them.
+    /// By seat: the kernel did not take them.
     refused: Seats,
+    /// By cell.
     taken: Seats,
 }
 
@@ -70,10 +77,12 @@ impl Seats {
 /// Of one node.
 pub(super) struct VipLeases {
     pub(super) machine: VipLease,
-    /// Which instance a seat is: first those that this node may hold.
+    /// Which instance a cell of the gate is for: first those that this node may hold.
     pub(super) instances: Vec<usize>,
     /// So many of them.
     pub(super) own: usize,
+    /// By cell: its seat in the machine, and where its facts begin there.
+    places: Vec<Place>,
     actions: Buffer<Action>,
     pub(super) guard: Guard,
     /// The last beat said that nothing is claimed here.
@@ -85,7 +94,7 @@ pub(super) struct VipLeases {
     pub(super) usual: Option<Duration>,
     /// As it was told.
     wish: Option<Duration>,
-    /// What was least left of each own seat, since that was told.
+    /// What was least left of each own cell, since that was told.
     least: [Option<Duration>; MAX_SEATS],
 }
 
@@ -107,6 +116,7 @@ impl VipLeases {
         }
         let unable = |why: &str| VipError::Config(vec![format!("no vip lease works: {why}")]);
         let (cluster, me) = ours.ok_or_else(|| unable("there is no secret of the cluster"))?;
+        let (seats, places) = seats(&voted, cluster, network_of);
         let nodes: Vec<u16> = (0..).zip(cluster.controllers()).map(|(node, _)| node).collect();
         let voters = Voters::new(None, &nodes).ok_or_else(|| unable("too many controllers"))?;
         let config = Config {
@@ -125,7 +135,7 @@ impl VipLeases {
                 .fold(0, |a, b| a | b),
             settle: cluster.detect,
             calm: CALM,
-            seats: seats(&voted, cluster, network_of),
+            seats,
         };
         let (goes_on, guard) = (cells.is_some(), Guard::new(&voted[..own], cluster, me, cells));
         if goes_on && guard.gate.is_none() {
@@ -138,6 +148,7 @@ impl VipLeases {
             machine: VipLease::new(&config, now),
             instances,
             own,
+            places,
             actions: Buffer::new(),
             guard,
             said_idle: true,
@@ -149,22 +160,37 @@ impl VipLeases {
         }))
     }
 
-    /// The seat of an instance.
-    pub(super) fn seat_of(&self, instance: usize) -> Option<usize> {
-        self.instances.iter().position(|of| *of == instance)
+    pub(super) fn place_of(&self, instance: usize) -> Option<Place> {
+        let cell = self.instances.iter().position(|of| *of == instance);
+        cell.and_then(|cell| self.places.get(cell).copied())
+    }
+
+    /// Whether somebody else may have the addresses of a cell.
+    pub(super) fn searches(&self, cell: usize) -> bool {
+        self.places.get(cell).is_some_and(|at| self.machine.searches(at.seat))
+    }
+
+    /// How many the machine has.
+    pub(super) fn seats(&self) -> usize {
+        self.places.iter().map(|at| at.seat + 1).max().unwrap_or(0)
+    }
+
+    /// Instances of a seat: one, or those of a sync group.
+    fn of_seat(&self, seat: usize) -> impl Iterator<Item = (usize, usize)> + '_ {
+        let cells = self.places.iter().zip(&self.instances).filter(move |(at, _)| at.seat == seat);
+        cells.map(|(at, instance)| (at.cell, *instance))
     }
 
     pub(super) fn deadline(&self) -> Time {
         self.machine.deadline().min(self.guard.again())
     }
 
-    /// What the kernel lets through from now on.
-    /// Of each own seat that is held, what is left of its vip lease.
+    /// Of each own cell that is held, what is left of its vip lease.
     fn left(&self, now: Time) -> impl Iterator<Item = (usize, Duration)> {
-        let until = (0..self.own.min(MAX_SEATS)).map(|seat| (seat, self.machine.until(seat)));
+        let until = self.places.iter().take(self.own.min(MAX_SEATS)).map(|at| (at.cell, self.machine.until(at.seat)));
         // Who holds without a majority has no end.
         let held = until.filter(|(_, until)| *until > Time::ZERO && *until < Time::NEVER);
-        held.map(move |(seat, until)| (seat, until.since(now)))
+        held.map(move |(cell, until)| (cell, until.since(now)))
     }
 
     pub(super) fn holds(&self) -> bool {
@@ -173,12 +199,11 @@ impl VipLeases {
 
     /// Before it is renewed: that is when it is least.
     fn note_left(&mut self, now: Time) {
-        for seat in 0..self.own.min(MAX_SEATS) {
-            let until = self.machine.until(seat);
+        for at in self.places.iter().take(self.own.min(MAX_SEATS)) {
+            let until = self.machine.until(at.seat);
             if until > Time::ZERO && until < Time::NEVER {
-                let left = until.since(now);
-                let least = self.least[seat].unwrap_or(left);
-                self.least[seat] = Some(least.min(left));
+                let (left, least) = (until.since(now), &mut self.least[at.cell]);
+                *least = Some(least.map_or(left, |least| least.min(left)));
             }
         }
     }
@@ -186,23 +211,26 @@ impl VipLeases {
     /// Into memory that has room for all seats.
     pub(super) fn tell_left(&mut self, now: Time, told: &mut Vec<LeaseLeft>) {
         let micros = |span: Duration| u64::try_from(span.as_micros()).unwrap_or(u64::MAX);
-        told.extend(self.left(now).map(|(seat, left)| LeaseLeft {
-            instance: u16::try_from(self.instances[seat]).unwrap_or(u16::MAX),
+        told.extend(self.left(now).map(|(cell, left)| LeaseLeft {
+            instance: u16::try_from(self.instances[cell]).unwrap_or(u16::MAX),
             left_us: micros(left),
-            least_us: micros(self.least[seat].map_or(left, |least| least.min(left))),
+            least_us: micros(self.least[cell].map_or(left, |least| least.min(left))),
         }));
         self.least = [None; MAX_SEATS];
     }
 
+    /// What the kernel lets through from now on. What it does not is shut first: of two that are never on one node, too.
     fn write_cells(&self) {
-        if let Some(gate) = &self.guard.gate {
-            (0..self.own).for_each(|seat| gate.set(seat, self.machine.until(seat)));
-        }
+        let Some(gate) = &self.guard.gate else { return };
+        let until = |at: &Place| self.machine.until(at.seat);
+        let own = || self.places.iter().take(self.own).map(|at| (at.cell, until(at)));
+        own()
+            .filter(|(_, until)| *until == Time::ZERO)
+            .for_each(|(cell, _)| gate.set(cell, Time::ZERO));
+        own()
+            .filter(|(_, until)| *until > Time::ZERO)
+            .for_each(|(cell, until)| gate.set(cell, until));
     }
-}
-
-fn bit(network: usize) -> u8 {
-    u32::try_from(network).ok().and_then(|network| 1_u8.checked_shl(network)).unwrap_or(0)
 }
 
 pub(super) fn of_leases(instances: &[Instance]) -> impl Iterator<Item = &Vip> {
@@ -210,65 +238,18 @@ pub(super) fn of_leases(instances: &[Instance]) -> impl Iterator<Item = &Vip> {
     own.map(|instance| &instance.vip)
 }
 
-/// `network_of`: which network of the cluster is on a device.
-pub(super) fn seat(
-    vip: &Vip,
-    cluster: &Cluster,
-    network_of: &dyn Fn(&str) -> Option<u8>,
-) -> SeatConfig {
-    let written = cluster.vips.iter().find(|written| written.name == vip.name);
-    let order = written.map(|written| written.order.as_slice()).unwrap_or_default();
-    let order = order.iter().filter_map(|node| u16::try_from(*node).ok()).collect();
-    let network = written.and_then(|written| match &written.interface {
-        Some(device) => network_of(device),
-        // It is on the device of its network, also of one that is not there yet.
-        None => u8::try_from(written.network).ok(),
-    });
-    // As long as a backup of VRRP takes to miss a holder, so long a cold start listens for one.
-    let (listens, rule) = (vip.advert_interval * 3, Rule::default());
-    SeatConfig {
-        vip: vip.clone(),
-        order,
-        network,
-        listens,
-        needs_proof: written.is_some_and(|written| written.needs_proof),
-        last_man: written.and_then(|written| written.last_man),
-        rule,
-    }
-}
-
-/// All of them, each with its place beside the others.
-fn seats(
-    voted: &[&Vip],
-    cluster: &Cluster,
-    network_of: &dyn Fn(&str) -> Option<u8>,
-) -> Vec<SeatConfig> {
-    let written = |name: &str| cluster.vips.iter().find(|written| written.name == name);
-    let seat_of = |name: &str| voted.iter().position(|vip| vip.name == name);
-    let ruled = |vip: &&Vip| {
-        let seat = seat(vip, cluster, network_of);
-        let Some(written) = written(&vip.name) else { return seat };
-        // A group has the number of the first address that is in it.
-        let group = written.spread.as_ref().and_then(|group| {
-            let first = cluster.vips.iter().position(|other| other.spread.as_ref() == Some(group));
-            u16::try_from(first?).ok()
-        });
-        let others = written.apart_from.iter().filter_map(|other| cluster.vips.get(*other));
-        let apart = others.filter_map(|other| u32::try_from(seat_of(&other.name)?).ok());
-        let apart = apart.fold(0, |all, at| all | 1_u64.checked_shl(at).unwrap_or(0));
-        SeatConfig { rule: Rule { group, apart, follows: written.follows }, ..seat }
-    };
-    voted.iter().map(ruled).collect()
-}
-
 /// What an instance is told, for its seat; none: it means nothing to a vip lease.
-fn input<'a>(vip: usize, input: Input<'a>) -> Option<lease::Input<'a>> {
+fn input<'a>(at: Place, input: Input<'a>) -> Option<lease::Input<'a>> {
+    let (vip, (links, checks)) = (at.seat, at.facts_at);
     let fact = |fact| Some(lease::Input::Fact { vip, fact });
     match input {
-        Input::Script { index, passed } => fact(Fact::Script { index, passed }),
-        Input::Carrier { interface, up } => fact(Fact::Carrier { interface, up }),
-        Input::NoDevice { interface } => fact(Fact::NoDevice { interface }),
-        Input::Network { .. } => fact(Fact::Network),
+        Input::Script { index, passed } => fact(Fact::Script { index: checks + index, passed }),
+        Input::Carrier { interface, up } => {
+            fact(Fact::Carrier { interface: links + interface, up })
+        }
+        Input::NoDevice { interface } => fact(Fact::NoDevice { interface: links + interface }),
+        Input::Network { .. } => fact(Fact::Network { interface: links }),
+        Input::InUse { mac } => Some(lease::Input::InUse { vip, mac }),
         Input::Balancer(balancer) => Some(lease::Input::Balancer(balancer)),
         Input::Standby(on) => Some(lease::Input::Standby(on)),
         Input::Proven { node, dead } => Some(lease::Input::Proven { node, dead }),
@@ -277,11 +258,10 @@ fn input<'a>(vip: usize, input: Input<'a>) -> Option<lease::Input<'a>> {
         Input::AddressLost => Some(lease::Input::AddressLost { vip }),
         Input::Stop => Some(lease::Input::Stop),
         Input::Timeout => Some(lease::Input::Timeout),
-        Input::Measure { index, weight } => fact(Fact::Measure { index, weight }),
+        Input::Measure { index, weight } => fact(Fact::Measure { index: checks + index, weight }),
         Input::Advert { .. }
         | Input::Hello { .. }
         | Input::HandOver(_)
-        | Input::InUse { .. }
         | Input::Together(_)
         | Input::PeerLost { .. } => None,
     }
@@ -312,8 +292,8 @@ impl Driver<'_> {
     }
 
     /// What the instance of a seat is told.
-    pub(super) fn step_seat(&mut self, seat: usize, now: Time, told: Input<'_>) {
-        if let Some(told) = input(seat, told) {
+    pub(super) fn step_seat(&mut self, at: Place, now: Time, told: Input<'_>) {
+        if let Some(told) = input(at, told) {
             self.step_leases(now, told);
         }
     }
@@ -332,10 +312,11 @@ impl Driver<'_> {
             }
             self.perform_lease(*action, now, &mut done);
         }
-        for seat in done.taken.iter() {
-            if let Some(number) = self.look_at_seat(seat) {
-                self.note_moved(number, now);
-            }
+        for cell in done.taken.iter() {
+            let Some(all) = &self.vip_leases else { return };
+            let (seat, number) = (all.places[cell].seat, all.instances[cell]);
+            self.look_at_seat(seat);
+            self.note_moved(number, now);
         }
         for vip in done.refused.iter() {
             self.step_leases(sys::clock::now(), lease::Input::Refused { vip });
@@ -349,9 +330,31 @@ impl Driver<'_> {
             Action::Claim { vip }
             | Action::Release { vip }
             | Action::Announce { vip }
+            | Action::Probe { vip }
             | Action::Report { vip } => vip,
         };
-        let Some(number) = self.look_at_seat(seat) else { return };
+        self.look_at_seat(seat);
+        let mut before = None;
+        while let Some((cell, number)) = self.next_of(seat, before) {
+            self.perform_for((seat, cell, number), action, began, done);
+            before = Some(cell);
+        }
+    }
+
+    /// The next one of a seat behind that cell; none: its first.
+    fn next_of(&self, seat: usize, before: Option<usize>) -> Option<(usize, usize)> {
+        let mut cells = self.vip_leases.as_ref()?.of_seat(seat);
+        cells.find(|(cell, _)| before.is_none_or(|before| *cell > before))
+    }
+
+    /// What was ordered of a seat, of one of its instances.
+    fn perform_for(
+        &mut self,
+        (seat, cell, number): (usize, usize, usize),
+        action: Action,
+        began: Time,
+        done: &mut Done,
+    ) {
         match action {
             Action::Claim { .. } => {
                 self.tell(&Report::Busy);
@@ -363,8 +366,12 @@ impl Driver<'_> {
                     let gained = instance.seat.as_ref().and_then(|seat| seat.view.gained);
                     instance.taking = Some(Taking::by_votes(gained, began));
                     // Told when all of the step is done: neighbours and other addresses wait for that.
-                    done.taken.add(seat);
+                    done.taken.add(cell);
                 }
+            }
+            Action::Probe { .. } => {
+                self.tell(&Report::Busy);
+                self.probes.ask(&self.instances[number], &self.netlink, &self.poller);
             }
             Action::Release { .. } => {
                 self.tell(&Report::Busy);
@@ -431,18 +438,21 @@ impl Driver<'_> {
         }
     }
 
-    /// What the seat thinks now, where the instance shows it.
-    pub(super) fn look_at_seat(&mut self, seat: usize) -> Option<usize> {
-        let all = self.vip_leases.as_ref()?;
-        let number = *all.instances.get(seat)?;
-        let (view, heir) = (all.machine.view(seat)?, all.machine.heir(seat));
+    /// What the seat thinks now, where its instances show it.
+    pub(super) fn look_at_seat(&mut self, seat: usize) {
+        let Some(all) = &self.vip_leases else { return };
+        let Some(view) = all.machine.view(seat) else { return };
+        let (heir, in_use_by) = (all.machine.heir(seat), all.machine.in_use_by(seat));
         let (objection, votes) = (all.machine.objection(seat), all.machine.votes());
         let failed = all.machine.failed(seat);
-        if let Some(seat) = &mut self.instances[number].seat {
-            (seat.view, seat.heir, seat.objection, seat.votes) = (view, heir, objection, votes);
-            seat.failed = failed;
+        for (cell, number) in all.of_seat(seat) {
+            let first = u32::try_from(all.places[cell].facts_at.1).unwrap_or(u32::MAX);
+            if let Some(seat) = &mut self.instances[number].seat {
+                (seat.view, seat.heir, seat.in_use_by) = (view, heir, in_use_by);
+                (seat.objection, seat.votes) = (objection, votes);
+                seat.failed = failed.checked_shr(first).unwrap_or(0);
+            }
         }
-        Some(number)
     }
 
     fn note_moved(&mut self, number: usize, began: Time) {

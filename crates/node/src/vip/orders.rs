@@ -80,8 +80,8 @@ impl Driver<'_> {
     }
 
     fn anywhere(&mut self, number: usize) {
-        if let Some(vip) = self.vip_leases.as_ref().and_then(|all| all.seat_of(number)) {
-            let told = engine::vip::lease::Input::Anywhere { vip };
+        if let Some(at) = self.vip_leases.as_ref().and_then(|all| all.place_of(number)) {
+            let told = engine::vip::lease::Input::Anywhere { vip: at.seat };
             self.step_leases(sys::clock::now(), told);
         }
     }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::os::fd::{AsFd, BorrowedFd};
 
+use engine::vip::lease::MAX_SEATS;
 use engine::vip::{Input, Mac};
 use sys::netlink::Netlink;
 use sys::poll::{Interest, Poller};
@@ -18,11 +19,20 @@ const EACH: u64 = 256;
 /// Of one socket in one turn: everybody on the link may say as much as he likes.
 const TURN: usize = 32;
 
-/// By instance, while it asks.
-#[derive(Default)]
-pub(super) struct Probes(BTreeMap<usize, Search>);
+pub(super) struct Probes {
+    /// By instance, while it asks.
+    searches: BTreeMap<usize, Search>,
+    /// Nobody listens to these any more.
+    hushed: Vec<Search>,
+}
 
-#[derive(Default)]
+impl Default for Probes {
+    fn default() -> Self {
+        // No more memory is asked for while something is held.
+        Self { searches: BTreeMap::new(), hushed: Vec::with_capacity(MAX_SEATS) }
+    }
+}
+
 pub(super) struct Search {
     ears: Vec<Ear>,
     /// What is heard of these is this node's own.
@@ -46,6 +56,7 @@ impl Ear {
         Ok(Self { device: device.to_owned(), voice, hears })
     }
 
+    /// Through which it hears.
     fn fd(&self) -> BorrowedFd<'_> {
         self.hears.as_ref().map_or_else(|| self.voice.as_fd(), AsFd::as_fd)
     }
@@ -62,7 +73,8 @@ impl Ear {
 impl Probes {
     /// One question for each address, from nowhere: it changes no cache of a neighbour. A device that is down has none.
     pub(super) fn ask(&mut self, instance: &Instance, netlink: &Netlink, poller: &Poller) {
-        let search = self.0.entry(usize::from(instance.number)).or_insert_with(|| {
+        let number = usize::from(instance.number);
+        let search = self.searches.entry(number).or_insert_with(|| {
             let links = netlink.links().unwrap_or_default();
             Search { ears: vec![], own: links.into_iter().map(|link| link.mac).collect() }
         });
@@ -88,7 +100,7 @@ impl Probes {
 
     /// What is heard means nothing any more; what is left is to be closed.
     pub(super) fn end(&mut self, instance: usize, poller: &Poller) -> Option<Search> {
-        let left = self.0.remove(&instance)?;
+        let left = self.searches.remove(&instance)?;
         for ear in &left.ears {
             // One that is closed later would be told of until then.
             let _gone = poller.remove(ear.fd());
@@ -96,16 +108,38 @@ impl Probes {
         Some(left)
     }
 
+    /// The same of one with a vip lease: to close a socket that hears everybody takes the kernel longer than what this process may hold
+    /// allows it to stand still.
+    fn hush(&mut self, instance: usize, poller: &Poller) {
+        let left = self.end(instance, poller);
+        self.hushed.extend(left);
+    }
+
     fn ear(&self, token: u64) -> Option<(usize, &Search, &Ear)> {
         let token = token.checked_sub(PROBES)?;
         let number = usize::try_from(token / EACH).ok()?;
-        let search = self.0.get(&number)?;
+        let search = self.searches.get(&number)?;
         let ear = search.ears.get(usize::try_from(token % EACH).ok()?)?;
         Some((number, search, ear))
     }
 }
 
 impl Driver<'_> {
+    /// Those of addresses with a vip lease of which it is known by now who has them.
+    pub(super) fn end_probes(&mut self) {
+        let Some(all) = &self.vip_leases else { return };
+        if !self.probes.searches.is_empty() {
+            for (cell, number) in all.instances.iter().enumerate() {
+                if !all.searches(cell) {
+                    self.probes.hush(usize::from(self.instances[*number].number), &self.poller);
+                }
+            }
+        }
+        if all.machine.is_idle() {
+            self.probes.hushed.clear();
+        }
+    }
+
     /// Somebody said something of an address.
     pub(super) fn probed(&mut self, token: u64) {
         for _ in 0..TURN {

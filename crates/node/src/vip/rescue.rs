@@ -14,6 +14,7 @@ use engine::packet::{Kind, MAX_BODY, MAX_PACKET, Seal};
 use engine::vip::guard::Guard;
 use engine::vip::lease::Voters;
 use engine::vip::lease::last_word::{self, Left};
+use engine::vip::lease::together::{self, are_one};
 use engine::vip::{Group, HandOver};
 use sys::bpf::gate;
 use sys::netlink::Netlink;
@@ -178,10 +179,16 @@ impl Rescue {
     fn give_votes_back(&self, seal: Option<&mut Seal>) -> Vec<String> {
         let Some((ours, seal)) = self.ours.as_ref().zip(seal) else { return vec![] };
         let state = |number| self.states.get(&number);
-        let voted = (0..).zip(&self.vips).filter(|(_, vip)| vip.has_lease);
-        let left: Vec<Left> = voted
+        let voted = || self.vips.iter().filter(|vip| vip.has_lease);
+        // Those of a sync group have one vip lease.
+        let is_first = |vip: &Vip| {
+            let first = voted().find(|other| are_one(other, vip));
+            first.is_some_and(|first| std::ptr::eq(first, vip))
+        };
+        let firsts = (0..).zip(&self.vips).filter(|(_, vip)| vip.has_lease && is_first(vip));
+        let left: Vec<Left> = firsts
             .map(|(number, vip)| Left {
-                group: Group::of(vip),
+                group: together::group(voted().filter(|other| are_one(vip, other))),
                 successor: state(number).filter(|it| it.holding).and_then(|it| it.successor),
                 term: state(number).map_or(0, |state| state.term),
             })

@@ -113,7 +113,7 @@ impl Driver<'_> {
     fn first_answer(&self, instance: &Instance, now: Time) -> Option<Time> {
         let taking = instance.taking.filter(|taking| taking.awaits_answer(now))?;
         let gate = self.vip_leases.as_ref()?.guard.gate.as_ref()?;
-        let first = gate.first_answer(instance.seat.as_ref()?.number)?;
+        let first = gate.first_answer(instance.seat.as_ref()?.place.cell)?;
         // It was opened before the address was there.
         (first >= taking.decided).then_some(first)
     }
@@ -157,6 +157,7 @@ mod tests {
             from: Some(1),
             unheard: Duration::from_micros(46_130),
             granted: Duration::from_micros(700),
+            lapsed: None,
         };
         let granted = sys::clock::now();
         let mut taking = Taking::by_votes(Some(gained), granted);

@@ -48,7 +48,7 @@ pub(super) fn state(
         term: seat.map_or_else(|| machine.term(), |seat| seat.view.term),
         disabled_scripts: instance.disabled_scripts.clone(),
         interface,
-        in_use_by: machine.in_use_by().map(mac),
+        in_use_by: instance.in_use_by().map(mac),
         priority: Some(machine.priority()),
         vip_lease: seat.map(|seat| {
             let mut not_enforced = former.and_then(|former| former.not_enforced);
@@ -111,7 +111,8 @@ fn mac(bytes: engine::vip::Mac) -> String {
 
 pub(super) fn gained(of: &voted::Gained) -> Gained {
     let micros = |span: Duration| u64::try_from(span.as_micros()).unwrap_or(u64::MAX);
-    Gained { from: of.from, unheard_us: micros(of.unheard), granted_us: micros(of.granted) }
+    let (unheard_us, granted_us) = (micros(of.unheard), micros(of.granted));
+    Gained { from: of.from, unheard_us, granted_us, lapsed: of.lapsed }
 }
 
 fn cause_of_lease(of: voted::Cause) -> VipCause {
@@ -128,6 +129,7 @@ fn cause_of_lease(of: voted::Cause) -> VipCause {
         voted::Cause::Spread => VipCause::Spread,
         voted::Cause::Apart => VipCause::Apart,
         voted::Cause::Follows => VipCause::Follows,
+        voted::Cause::Barred => VipCause::Barred,
         voted::Cause::Fact(fact) => cause(fact),
     }
 }
@@ -184,7 +186,12 @@ pub(super) fn event(event: &mut Event, instance: &Instance, nodes: &[String], be
     // A String takes every text.
     let _ = write!(event.evidence, "{}", instance.seen(instance.evidence()));
     let _ = match instance.seat.as_ref().and_then(|seat| seat.view.gained.as_ref()) {
-        Some(of) => write!(event.evidence, "; {}", gained(of).shown(of.from.and_then(name))),
+        Some(of) => {
+            if let Some(of) = of.lapsed.and_then(name) {
+                let _ = write!(event.evidence, "; {}", Gained::lapse(of));
+            }
+            write!(event.evidence, "; {}", gained(of).shown(of.from.and_then(name)))
+        }
         None => write!(event.evidence, "{}", instance.renamed()),
     };
     let took = sys::clock::now().since(began).as_micros();
@@ -218,7 +225,7 @@ pub(super) fn fault(event: &mut Event, instance: &Instance, cause: Option<Cause>
             format!("{}: {}{}", evidence(cause), devices.join(", "), instance.renamed()).into()
         }
         Some(Cause::InUse) => {
-            let who = instance.machine.in_use_by().map(mac).unwrap_or_default();
+            let who = instance.in_use_by().map(mac).unwrap_or_default();
             format!("{}: {who}", evidence(cause)).into()
         }
         Some(Cause::Together) => {

@@ -115,7 +115,7 @@ impl<'a> Heard<'a> {
         instance: &Instance,
         wire: &Wire,
     ) -> Option<(usize, Duration)> {
-        let seat = instance.seat.as_ref()?.number;
+        let seat = instance.seat.as_ref()?.place.seat;
         let Heard::Advert { interface, path, ttl, advert, .. } = self else { return None };
         let same = |address: &config::vip::Address| advert.addresses.contains(address.ip);
         // From this link, and to all of it: what is sent to one node alone holds nothing.

@@ -3,7 +3,7 @@
 
 use std::process::ExitCode;
 
-use outlast_sim::lease::{Marks, Script, World, run};
+use outlast_sim::lease::{Marks, PLACED, Script, World, run};
 
 /// So many seeds reach every mark.
 const ENOUGH: u64 = 300;
@@ -30,7 +30,10 @@ fn tell(seed: u64) -> ExitCode {
 
 fn sweep(first: u64, seeds: u64) -> ExitCode {
     let (mut marks, mut events, mut broken) = (Marks::default(), 0, 0_u64);
-    for seed in first..first.saturating_add(seeds) {
+    let all = first..first.saturating_add(seeds);
+    // Each third of them once more, with addresses that have places beside each other.
+    let placed = all.clone().filter(|seed| seed % 3 == 0).map(|seed| PLACED | seed);
+    for seed in all.chain(placed) {
         let outcome = run(&Script::roll(seed));
         marks.add(outcome.marks);
         events += outcome.events;

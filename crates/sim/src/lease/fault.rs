@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
+use engine::vip::lease::{BEAT, Rule};
+
+use super::placed::PLACED;
 use crate::Chance;
-use engine::vip::lease::BEAT;
 
 /// For idle machines.
 const SHORT: Duration = Duration::from_millis(2);
@@ -90,6 +92,11 @@ pub enum Fault {
     Confirm {
         host: usize,
     },
+    /// The host coordinates, or does not.
+    Coordinates {
+        host: usize,
+        on: bool,
+    },
     /// The host hears of no list of voters for so long.
     StoreAway {
         host: usize,
@@ -113,6 +120,8 @@ pub struct Script {
     pub voter: bool,
     /// Who hears nobody for a while may hold without a majority.
     pub last_man: bool,
+    /// By address: where it should be beside the others; empty: none has a place.
+    pub rules: Vec<Rule>,
     /// After each storm comes a second and a half of calm.
     pub storms: Vec<Storm>,
 }
@@ -125,9 +134,12 @@ pub struct Storm {
 
 impl Script {
     /// The script of a seed: two storms of up to a second with 4 to 14 faults each, some of three seconds with
-    /// as many lists of voters as may be.
+    /// as many lists of voters as may be. From [`PLACED`] on: with addresses that have places beside each other.
     #[must_use]
     pub fn roll(seed: u64) -> Self {
+        if seed >= PLACED {
+            return Self::roll_placed(seed);
+        }
         let mut chance = Chance::new(seed ^ 0x005e_a7ed);
         let hosts = [3, 3, 3, 2, 4, 5][index(chance.below(6))];
         let vips = 1 + index(chance.below(2));
@@ -143,12 +155,13 @@ impl Script {
             storms.iter_mut().for_each(confirm);
         }
         let last_man = !proof && chance.one_in(5);
-        Self { seed, hosts, vips, numbered, beat, proof, voter, last_man, storms }
+        let rules = vec![];
+        Self { seed, hosts, vips, numbered, beat, proof, voter, last_man, rules, storms }
     }
 }
 
 /// Whoever loses its power is proven dead soon after.
-fn confirm(storm: &mut Storm) {
+pub(super) fn confirm(storm: &mut Storm) {
     let soon = Duration::from_millis(60);
     let of = |(at, fault): &(Duration, Fault)| {
         let Fault::Power { host, .. } = fault else { return None };
@@ -162,7 +175,7 @@ pub(super) fn index(number: u64) -> usize {
     usize::try_from(number).unwrap_or(0)
 }
 
-fn storm(chance: &mut Chance, hosts: usize, vips: usize) -> Storm {
+pub(super) fn storm(chance: &mut Chance, hosts: usize, vips: usize) -> Storm {
     let lasts = Duration::from_millis(200 + chance.below(800));
     let count = 4 + chance.below(11);
     let mut faults: Vec<_> =

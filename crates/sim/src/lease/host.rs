@@ -63,6 +63,9 @@ pub(super) enum Told {
     MoveTo { vip: usize, node: u16 },
     Voters(Voters),
     Proven { node: u16, dead: bool },
+    Coordinates(bool),
+    Anywhere { vip: usize },
+    InUse { vip: usize },
     Stop,
 }
 
@@ -80,6 +83,9 @@ impl Told {
             Self::MoveTo { vip, node } => Input::MoveTo { vip: *vip, node: *node },
             Self::Voters(voters) => Input::Voters(voters),
             Self::Proven { node, dead } => Input::Proven { node: *node, dead: *dead },
+            Self::Coordinates(on) => Input::Coordinates(*on),
+            Self::Anywhere { vip } => Input::Anywhere { vip: *vip },
+            Self::InUse { vip } => Input::InUse { vip: *vip, mac: [2, 0, 0, 0, 0, 9] },
             Self::Stop => Input::Stop,
         }
     }
@@ -138,6 +144,7 @@ pub(super) struct Host {
     pub standby: bool,
     /// A gateway answers it.
     pub gateway: bool,
+    pub coordinates: bool,
     /// The newest list of voters that any process of this host adopted.
     pub list: u32,
     /// It hears of no later one before that moment.

@@ -125,6 +125,9 @@ impl World<'_> {
                 self.hosts[host].alone[vip] = view.is_some_and(|view| view.alone);
                 self.hosts[host].gates[vip] = until;
                 self.follows(host, vip, until > local);
+                if until > local {
+                    self.is_alone_there(host, vip);
+                }
                 let open: Vec<_> = (0..self.hosts.len())
                     .filter(|host| self.hosts[*host].answers(vip, self.now))
                     .collect();
@@ -147,6 +150,7 @@ impl World<'_> {
                 }
                 process.stage = Stage::Acts(sends);
             }
+            Deed::Order(Action::Probe { vip }) => self.probe(host, vip),
             Deed::Order(action) => self.tell(|| format!("host {host}: {action:?}")),
             Deed::Send { to, body } => self.sends(host, to, &body),
         }
@@ -199,6 +203,15 @@ impl World<'_> {
                     Mark::Expired
                 });
             }
+            let moved = |cause| is.cause == Some(cause) && was.cause != is.cause;
+            let reasons = [
+                (Cause::Spread, Mark::Evened),
+                (Cause::Apart, Mark::Parted),
+                (Cause::Follows, Mark::Followed),
+                (Cause::Barred, Mark::Barred),
+            ];
+            let reasons = reasons.into_iter().filter(|(cause, _)| moved(*cause));
+            reasons.for_each(|(_, mark)| marks.reach(mark));
             if was.alone && !is.alone && is.stand == Stand::Holder {
                 marks.reach(Mark::Granted);
             }
@@ -224,8 +237,13 @@ impl World<'_> {
     }
 }
 
-/// The gates first, then what was ordered.
+/// The gates first, those that are shut before the others; then what was ordered.
 fn deeds(machine: &VipLease, vips: usize, mut orders: Buffer<Action>) -> VecDeque<Deed> {
-    let write = |vip| Deed::Write { vip, until: machine.until(vip) };
-    (0..vips).map(write).chain(orders.drain().map(Deed::Order)).collect()
+    let those = |is_shut: bool| {
+        let all = (0..vips).map(|vip| (vip, machine.until(vip)));
+        all.filter(move |(_, until)| (*until == Time::ZERO) == is_shut)
+    };
+    let write = |(vip, until)| Deed::Write { vip, until };
+    let gates = those(true).chain(those(false)).map(write);
+    gates.chain(orders.drain().map(Deed::Order)).collect()
 }

@@ -106,7 +106,7 @@ impl World<'_> {
         self.order(host, Told::Reference(Some(answers)));
     }
 
-    fn holders(&self) -> Vec<Option<usize>> {
+    pub(super) fn holders(&self) -> Vec<Option<usize>> {
         (0..self.script.vips).map(|vip| self.holder(vip)).collect()
     }
 

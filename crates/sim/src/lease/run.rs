@@ -8,6 +8,7 @@ use engine::vip::lease::{BEAT, Epoch, Fact};
 
 use super::fault::{Fault, Script, index};
 use super::host::{Clock, Host, INBOX, Left, Letter, Stage, Told};
+use super::placed::Placed;
 use super::quiet::{self, Quiet};
 use super::store::{Store, numbered};
 use super::{Mark, Marks, NOBODY};
@@ -36,6 +37,8 @@ pub(super) enum Event {
     Look(u64),
     /// What comes of a network of clients that is silent.
     Quiet(Quiet),
+    /// Whether addresses are where they should be beside each other.
+    Placed(Placed),
     Arrives {
         to: usize,
         letter: Letter,
@@ -118,6 +121,7 @@ impl<'a> World<'a> {
             fit: true,
             standby: false,
             gateway: true,
+            coordinates: false,
             list: 1,
             deaf_until: 0,
             ticket: 0,
@@ -184,6 +188,7 @@ impl<'a> World<'a> {
             }
             Event::Look(end) => self.look(end),
             Event::Quiet(quiet) => self.quiet(quiet),
+            Event::Placed(placed) => self.placed(placed),
             Event::Arrives { to, letter } => self.arrives(to, letter),
             Event::Goes { host, ticket } if ticket == self.hosts[host].ticket => self.goes(host),
             Event::Goes { .. } => {}
@@ -218,8 +223,11 @@ impl<'a> World<'a> {
         self.after(storm.lasts, Event::Calm);
         let judged = storm.lasts + CALM;
         self.after(judged, Event::Judge);
+        // Of the last one it ends by itself.
         let quiet = if self.last { quiet::TAKES } else { Duration::ZERO };
-        self.after(judged + STEADY + quiet + BEAT, Event::Storm(number + 1));
+        if !(self.last && self.has_places()) {
+            self.after(judged + STEADY + quiet + BEAT, Event::Storm(number + 1));
+        }
     }
 
     /// All is well from now on: everything runs, all hear each other, all know the newest list.
@@ -233,6 +241,7 @@ impl<'a> World<'a> {
             self.set_fit(host, true);
             self.order(host, Told::Standby(false));
             self.refer(host, true);
+            self.settles_places(host);
             if let Some(process) = &mut self.hosts[host].process {
                 process.paused = self.now;
             }
@@ -288,6 +297,7 @@ impl<'a> World<'a> {
                 self.order(host, Told::Standby(on));
             }
             Fault::Gateway { host, answers } => self.refer(host, answers),
+            Fault::Coordinates { host, on } => self.coordinates(host, on),
             Fault::Late { host, usual } => self.order(host, Told::Late(usual)),
             Fault::Move { vip, to } => {
                 let node = node(to);
@@ -405,6 +415,9 @@ impl<'a> World<'a> {
         }
         if self.now < end {
             self.after(Duration::from_millis(1), Event::Look(end));
+        } else if self.last && self.has_places() {
+            (0..self.hosts.len()).for_each(|host| self.settles_places(host));
+            self.event(Event::Placed(Placed::begins(self.now)));
         } else if self.last {
             self.event(Event::Quiet(Quiet::Begins));
         }

@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use base::Time;
 use engine::vip::lease::bequest::Bequest;
-use engine::vip::lease::{BEAT, CALM, Config, Rule, SeatConfig, VipLease, Voters, pace};
+use engine::vip::lease::{BEAT, CALM, Config, SeatConfig, VipLease, Voters, pace};
 
 use super::host::{Host, Left, Process, Stage, Told};
 use super::quiet::{self, CLIENTS};
 use super::run::{ALONE, Event, LISTENS, NETWORKS, World, address, node};
-use super::{BOUNDS, Mark};
+use super::{BOUNDS, Mark, placed};
 
 impl World<'_> {
     pub(super) fn starts(&mut self, host: usize, closes: bool) {
@@ -42,6 +42,9 @@ impl World<'_> {
         self.set_fit(host, fit);
         self.refer(host, gateway);
         self.order(host, Told::Standby(standby));
+        if self.hosts[host].coordinates {
+            self.order(host, Told::Coordinates(true));
+        }
         // What was newest when it started may be so no more.
         let delay = self.chance.span(Duration::from_millis(400));
         self.after(delay, Event::Learns { host });
@@ -91,12 +94,13 @@ impl World<'_> {
         let holders = order.len() - usize::from(self.script.voter);
         let seat = |vip| SeatConfig {
             vip: address(vip),
+            beside: vec![],
             order: order[..holders].to_vec(),
-            network: Some(CLIENTS),
+            networks: 1 << CLIENTS,
             listens: LISTENS,
             needs_proof: self.script.proof,
             last_man: self.script.last_man.then_some(ALONE),
-            rule: Rule::default(),
+            rule: self.script.rules.get(vip).cloned().unwrap_or_default(),
         };
         let voters = if self.script.numbered {
             self.store.list(self.hosts[host].list)
@@ -114,7 +118,7 @@ impl World<'_> {
             span: pace::span(self.script.beat),
             referred: 0,
             settle: quiet::SETTLE,
-            calm: CALM,
+            calm: if self.script.rules.is_empty() { CALM } else { placed::CALM },
             seats: (0..self.script.vips).map(seat).collect(),
         }
     }

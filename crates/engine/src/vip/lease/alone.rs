@@ -47,10 +47,14 @@ impl Alone {
         self.down = if up { self.down & !bit } else { self.down | bit };
     }
 
-    /// All of its networks have a carrier; of the reference points one answers, on `network` if there are any.
-    pub(super) fn is_well(&self, network: Option<u8>, reach: Reach) -> bool {
-        let there = network.and_then(|network| 1_u8.checked_shl(network.into())).unwrap_or(0);
-        let asked = if self.referred & there == 0 { self.referred } else { there };
-        self.down == 0 && (asked == 0 || reach.reached & asked != 0)
+    /// All of its networks have a carrier; of the reference points one answers, on each of `networks` that has any.
+    pub(super) fn is_well(&self, networks: u8, reach: Reach) -> bool {
+        let asked = self.referred & networks;
+        let answers = if asked == 0 {
+            self.referred == 0 || reach.reached & self.referred != 0
+        } else {
+            reach.reached & asked == asked
+        };
+        self.down == 0 && answers
     }
 }

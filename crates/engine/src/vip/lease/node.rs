@@ -241,13 +241,13 @@ impl Node {
     }
 
     /// Whether no other node was heard for so long, and nothing says that it is this one which is cut off.
-    pub(super) fn is_last(&self, network: Option<u8>, after: Duration) -> bool {
-        self.now >= self.last_at(after) && self.alone.is_well(network, self.reach)
+    pub(super) fn is_last(&self, networks: u8, after: Duration) -> bool {
+        self.now >= self.last_at(after) && self.alone.is_well(networks, self.reach)
     }
 
     /// Whether it is still so that nothing says that it is this one which is cut off.
-    pub(super) fn is_well(&self, network: Option<u8>) -> bool {
-        self.alone.is_well(network, self.reach)
+    pub(super) fn is_well(&self, networks: u8) -> bool {
+        self.alone.is_well(networks, self.reach)
     }
 
     /// Whether no other node is heard, by the vip process or the agent.

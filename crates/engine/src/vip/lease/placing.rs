@@ -1,10 +1,12 @@
 //! Addresses that have a place beside others: each seat learns what it costs where before its turn, and gives the address to
 //! another node when its turn is the one that makes all of it better.
 
+use arrayvec::ArrayVec;
 use base::Time;
 
 use super::calm::Calm;
 use super::spread::{Cost, Map, Reason, Rule, Wish, bit};
+use super::together::each;
 use super::{Action, Cause, Config, MAX_SEATS, VipLease};
 use crate::Buffer;
 use crate::packet::MAX_NETWORKS;
@@ -15,6 +17,8 @@ pub(super) struct Places {
     /// By seat.
     rules: Vec<Rule>,
     map: Map,
+    /// By seat: who should take it, of one that nobody has.
+    expected: ArrayVec<Option<u16>, MAX_SEATS>,
     calm: Calm,
     wish: Option<Wish>,
     /// The map has changed since the seats learned what they cost.
@@ -32,11 +36,15 @@ impl Places {
                 if rules[one].is_apart(other) {
                     rules[other].part_from(one);
                 }
+                if rules[one].is_never_with(other) {
+                    rules[other].bar(one);
+                }
             }
         }
         let calm = Calm::new(config.calm, usize::from(config.nodes), now);
         let has_rule = rules.iter().any(|rule| !rule.is_none());
-        has_rule.then_some(Self { rules, map: Map::default(), calm, wish: None, stale: true })
+        let (map, expected) = (Map::default(), ArrayVec::new());
+        has_rule.then_some(Self { rules, map, expected, calm, wish: None, stale: true })
     }
 
     /// Whether a rule is about that seat.
@@ -46,6 +54,13 @@ impl Places {
 
     pub(super) const fn disturb(&mut self, now: Time) {
         self.calm.disturb(now);
+    }
+
+    /// Seats that nobody has, and who should take them.
+    fn awaited(&self) -> impl Iterator<Item = (usize, u16)> {
+        let expected = self.expected.iter().enumerate().zip(&self.map.placed);
+        let awaited = expected.filter(|(_, placed)| placed.by.is_none());
+        awaited.filter_map(|((seat, node), _)| Some((seat, (*node)?)))
     }
 }
 
@@ -59,11 +74,12 @@ impl VipLease {
         let map = &mut places.map;
         map.placed.clear();
         for seat in &self.seats {
-            let network = seat.network();
-            let known = network.and_then(|network| wholes.get_mut(usize::from(network)));
-            let whole =
-                known.map_or(anywhere, |known| *known.get_or_insert_with(|| node.whole(network)));
-            map.placed.push(seat.placed(node, whole));
+            let mut whole_on = |network: u8| {
+                let known = wholes.get_mut(usize::from(network))?;
+                Some(*known.get_or_insert_with(|| node.whole(Some(network))))
+            };
+            let whole = each(seat.networks()).filter_map(&mut whole_on).reduce(|all, on| all & on);
+            map.placed.push(seat.placed(node, whole.unwrap_or(anywhere)));
         }
         let leads = (0..32).filter(|other| node.is_coordinator(*other));
         map.leads = leads.fold(0, |all, other| all | bit(other));
@@ -72,6 +88,7 @@ impl VipLease {
         if is_news {
             let orders = |seat: usize| self.seats[seat].order();
             places.wish = map.wish(&places.rules, orders);
+            map.expect(&places.rules, orders, &mut places.expected);
         }
     }
 
@@ -82,26 +99,30 @@ impl VipLease {
         if rule.is_none() {
             return false;
         }
+        let mut others = self.seats.iter().enumerate();
+        let is_barred = others.any(|(other, seat)| rule.is_never_with(other) && seat.claims());
+        self.seats[vip].bar(is_barred);
         if places.stale {
             let holds = self.seats[vip].holds();
             let (before, rest) = self.seats.split_at_mut(vip);
-            rest[0].learn_costs(
-                self.node.now(),
-                places.map.placed[vip].fit,
-                |costs: &mut [Cost]| {
-                    places.map.costs(&places.rules, vip, costs);
-                    if !holds {
-                        return;
+            rest[0].learn_costs(&self.node, places.map.placed[vip].fit, |costs: &mut [Cost]| {
+                places.map.costs(&places.rules, vip, costs);
+                for (other, node) in places.awaited().take_while(|(other, _)| *other < vip) {
+                    if let Some(cost) = costs.get_mut(usize::from(node)) {
+                        cost.add(&places.rules, vip, other);
                     }
-                    // Addresses of one node that go with it should not all go to the same one.
-                    for (other, seat) in before.iter().enumerate() {
-                        let heir = seat.goes_to(&self.node).map(usize::from);
-                        if let Some(cost) = heir.and_then(|heir| costs.get_mut(heir)) {
-                            cost.add(&places.rules, vip, other);
-                        }
+                }
+                if !holds {
+                    return;
+                }
+                // Addresses of one node that go with it should not all go to the same one.
+                for (other, seat) in before.iter().enumerate() {
+                    let heir = seat.goes_to(&self.node).map(usize::from);
+                    if let Some(cost) = heir.and_then(|heir| costs.get_mut(heir)) {
+                        cost.add(&places.rules, vip, other);
                     }
-                },
-            );
+                }
+            });
         }
         let seat = &mut self.seats[vip];
         if !seat.holds() || seat.stays() {

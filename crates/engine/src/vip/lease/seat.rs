@@ -15,12 +15,14 @@ use crate::Buffer;
 use crate::vip::burst::Burst;
 use crate::vip::track::Facts;
 use crate::vip::{Group, RECLAIM_PAUSE};
+use search::Search;
 
 mod alone;
 mod bequest;
 mod heir;
 mod hold;
 mod place;
+mod search;
 mod told;
 
 /// Beats without a majority after which a candidate gives its voters back.
@@ -58,6 +60,8 @@ struct Asked {
     at: Time,
     from: Option<u16>,
     unheard: Duration,
+    /// At whom an operator's word had kept it.
+    lapsed: Option<u16>,
 }
 
 #[derive(Clone, Debug)]
@@ -65,9 +69,12 @@ pub(super) struct Seat {
     group: Group,
     /// Who may hold, the preferred first.
     order: Vec<u16>,
-    /// Where its clients are.
-    network: Option<u8>,
+    /// Where its clients are, a bit for each network.
+    networks: u8,
     facts: Facts,
+    search: Search,
+    /// This node has one that is never on a node with it.
+    is_barred: bool,
     /// By node: what it would be there beside other addresses; empty: it has no rule.
     costs: Vec<Cost>,
     /// Since when that is so.
@@ -89,6 +96,8 @@ pub(super) struct Seat {
     heir_stays: bool,
     /// An operator moved it here, or from here to whom this node named.
     stays: bool,
+    /// Where an operator's word kept it when somebody was last known to hold it.
+    stayed: Option<u16>,
     /// Whom this node named when it gave the address up, and until when it says so.
     gave: Option<(u16, Time)>,
     /// Does not stand earlier: it has just lost, given, or asked in vain.
@@ -107,10 +116,12 @@ pub(super) struct Seat {
 impl Seat {
     pub(super) fn new(config: &SeatConfig, nodes: usize, node: &Node, has_rule: bool) -> Self {
         Self {
-            group: Group::of(&config.vip),
+            group: config.group(),
             order: config.order.clone(),
-            network: config.network,
-            facts: Facts::new(&config.vip),
+            networks: config.networks,
+            facts: config.facts(),
+            search: Search::new(),
+            is_barred: false,
             costs: vec![Cost::default(); if has_rule { nodes } else { 0 }],
             costs_at: Time::ZERO,
             fit: 0,
@@ -124,6 +135,7 @@ impl Seat {
             heir: None,
             heir_stays: false,
             stays: false,
+            stayed: None,
             gave: None,
             not_before: Time::ZERO,
             cold_until: node.now() + config.listens,
@@ -133,6 +145,12 @@ impl Seat {
             announces: false,
             reported: None,
         }
+    }
+
+    /// As if whoever held it last had named nobody.
+    #[cfg(test)]
+    pub(super) const fn forget_heir(&mut self) {
+        self.heir = None;
     }
 
     pub(super) const fn group(&self) -> Group {
@@ -176,6 +194,10 @@ impl Seat {
         }
         if entry.term > 0 {
             self.cold_until = Time::ZERO;
+            self.ends_search();
+        }
+        if holds {
+            self.stayed = entry.stays.then_some(from);
         }
         if let Some(successor) = entry.successor {
             (self.heir, self.heir_stays) = (Some(successor), entry.stays && !holds);
@@ -268,7 +290,8 @@ impl Seat {
                 }
             }
             Role::Idle => {
-                let changed = self.grant_waiting(node) | self.stand(node);
+                self.ask(vip, node, out);
+                let changed = self.grant_waiting(node) | self.stand(vip, node, out);
                 changed || self.take_alone(vip, node, out)
             }
         };
@@ -295,13 +318,16 @@ impl Seat {
         changed
     }
 
-    fn stand(&mut self, node: &Node) -> bool {
+    fn stand(&mut self, vip: usize, node: &Node, out: &mut Buffer<Action>) -> bool {
         let now = node.now();
         let may = now >= self.stands_at(node)
             && self.is_fit(node)
             && node.has_majority()
             && self.suspects(node, node.me()).next().is_none();
-        if !may || !self.voter.keep(now, node.me(), node.life()) {
+        if !may || self.finds_it_taken(vip, now, out) {
+            return false;
+        }
+        if !self.voter.keep(now, node.me(), node.life()) {
             return false;
         }
         let claim = Claim::new(node.next_serial());
@@ -309,14 +335,21 @@ impl Seat {
         let patience = node.beat() * PATIENCE + node.beat() / 2 * node.place();
         let from = self.term_of.filter(|from| *from != node.me());
         let unheard = from.map_or(Duration::ZERO, |from| now.since(node.peer(from).heard));
-        let asked = Asked { at: now, from, unheard };
-        self.role = Role::Candidate { claim, gives_up_at: now + patience, asked };
         let is_named = self.heir == Some(node.me());
         self.cause = Some(if is_named { Cause::Named } else { Cause::Expired });
-        self.stays = is_named && self.heir_stays;
+        let lapsed = self.asks_for_it(node);
+        let asked = Asked { at: now, from, unheard, lapsed };
+        self.role = Role::Candidate { claim, gives_up_at: now + patience, asked };
+        true
+    }
+
+    /// What was wished of it and whom it named is over, but for an operator's word that names this node; gives where another one kept it until now.
+    fn asks_for_it(&mut self, node: &Node) -> Option<u16> {
+        self.ends_search();
+        self.stays = self.heir == Some(node.me()) && self.heir_stays;
         (self.term, self.term_of) = (self.term + 1, Some(node.me()));
         (self.heir, self.gave) = (None, None);
-        true
+        self.stayed.filter(|_| !self.stays)
     }
 
     fn take(
@@ -328,8 +361,9 @@ impl Seat {
         vip: usize,
         out: &mut Buffer<Action>,
     ) {
-        let Asked { at, from, unheard } = asked;
-        let gained = Some(Gained { from, unheard, granted: now.since(at) });
+        let Asked { at, from, unheard, lapsed } = asked;
+        let gained = Some(Gained { from, unheard, granted: now.since(at), lapsed });
+        self.stayed = None;
         let mut burst = Burst::silent(now);
         burst.restart(now);
         self.role = Role::Holder { claim, until, burst, gained, by: By::Votes };
@@ -347,15 +381,16 @@ impl Seat {
         vip: usize,
         out: &mut Buffer<Action>,
     ) {
-        self.let_go(now, cause, vip, out);
+        self.let_go(cause, node, vip, out);
         (self.heir, self.heir_stays) = (heir, false);
         self.gave = heir.map(|heir| (heir, now + node.span()));
         self.not_before = now + node.span() * 2;
     }
 
-    fn let_go(&mut self, now: Time, cause: Cause, vip: usize, out: &mut Buffer<Action>) {
+    fn let_go(&mut self, cause: Cause, node: &Node, vip: usize, out: &mut Buffer<Action>) {
+        self.stayed = self.stays.then_some(node.me());
         (self.role, self.stays) = (Role::Idle, false);
-        self.voter = Voter::new(now);
+        self.voter = Voter::new(node.now());
         self.cause = Some(cause);
         out.push(Action::Close { vip });
         out.push(Action::Release { vip });
@@ -443,6 +478,7 @@ impl Seat {
             Role::Idle => {
                 let stands = self.stands_at(node).min(self.promise_ends(node.now()));
                 let last = self.last_man.map_or(Time::NEVER, |after| node.last_at(after));
+                let last = last.min(self.search.asks_at());
                 stands.min(self.foreign_ends(node.now())).min(last)
             }
         };

@@ -3,7 +3,8 @@
 //! All nodes reckon alike, from what beats say, what an address costs at each node ([`Map::costs`]), and which one move
 //! would make that less ([`Map::wish`]). Only who holds an address moves it, so nobody has to be asked. Each move makes
 //! the whole cheaper, so no row of them comes back to where it began: fewer addresses away from who coordinates, then
-//! fewer pairs that should be apart, then a smaller sum of squares of what each node holds.
+//! fewer pairs that should be apart, then a smaller sum of squares of what each node holds. Which two are never on one node each node sees
+//! by itself, and stands for neither while it has the other: that needs nobody's word.
 
 use arrayvec::ArrayVec;
 
@@ -19,6 +20,8 @@ pub struct Rule {
     pub group: Option<u16>,
     /// Seats that are not on a node with it where that can be helped, a bit for each; the lowest is the first.
     pub apart: u64,
+    /// Those that are never on a node with it: rather one of them is held by nobody.
+    pub never: u64,
     /// It is where the coordinator is.
     pub follows: bool,
 }
@@ -26,18 +29,30 @@ pub struct Rule {
 impl Rule {
     #[must_use]
     pub const fn is_none(&self) -> bool {
-        self.group.is_none() && self.apart == 0 && !self.follows
+        self.group.is_none() && self.apart == 0 && self.never == 0 && !self.follows
     }
 
     /// They should not be on one node.
     pub(super) fn part_from(&mut self, seat: usize) {
-        self.apart |=
-            u32::try_from(seat).ok().and_then(|seat| 1_u64.checked_shl(seat)).unwrap_or(0);
+        self.apart |= bit_of(seat);
     }
 
     pub(super) fn is_apart(&self, seat: usize) -> bool {
-        u32::try_from(seat).ok().and_then(|seat| self.apart.checked_shr(seat)).unwrap_or(0) & 1 == 1
+        (self.apart | self.never) & bit_of(seat) != 0
     }
+
+    /// They are never on one node.
+    pub(super) fn bar(&mut self, seat: usize) {
+        self.never |= bit_of(seat);
+    }
+
+    pub(super) fn is_never_with(&self, seat: usize) -> bool {
+        self.never & bit_of(seat) != 0
+    }
+}
+
+fn bit_of(seat: usize) -> u64 {
+    u32::try_from(seat).ok().and_then(|seat| 1_u64.checked_shl(seat)).unwrap_or(0)
 }
 
 /// What an address costs at a node, the worst first.
@@ -109,12 +124,16 @@ impl Map {
     }
 
     /// The best move that makes the whole cheaper; of several as good ones that of the first seat, and to the first in its
-    /// order. None while an address with a rule has no holder. `orders`: who may hold a seat, the preferred first.
+    /// order. None while an address with a rule has no holder and somebody could hold it. `orders`: who may hold a seat, the
+    /// preferred first.
     #[must_use]
     pub fn wish<'a>(&self, rules: &[Rule], orders: impl Fn(usize) -> &'a [u16]) -> Option<Wish> {
         let mut best: Option<((u32, u32), Wish)> = None;
         for (seat, placed) in self.ruled(rules) {
-            let by = placed.by.filter(|_| placed.held)?;
+            let by = match placed.by {
+                None if placed.fit == 0 => continue,
+                by => by.filter(|_| placed.held)?,
+            };
             if placed.stays {
                 continue;
             }
@@ -137,6 +156,32 @@ impl Map {
             }
         }
         best.map(|(_, wish)| wish)
+    }
+
+    /// By seat: who should take those that nobody has. Each counts for those behind it, so that all of them have their node at
+    /// once, and none waits for what becomes of another one.
+    pub fn expect<'a>(
+        &self,
+        rules: &[Rule],
+        orders: impl Fn(usize) -> &'a [u16],
+        expected: &mut ArrayVec<Option<u16>, MAX_SEATS>,
+    ) {
+        expected.clear();
+        for (seat, placed) in self.placed.iter().enumerate() {
+            let mut costs = [Cost::default(); 32];
+            let is_awaited = placed.by.is_none() && !rules[seat].is_none();
+            if is_awaited {
+                self.costs(rules, seat, &mut costs);
+                for (other, node) in expected.iter().enumerate() {
+                    let cost = node.and_then(|node| costs.get_mut(usize::from(node)));
+                    cost.into_iter().for_each(|cost| cost.add(rules, seat, other));
+                }
+            }
+            let fit = orders(seat).iter().copied();
+            let fit = fit.filter(|node| is_awaited && placed.fit & bit(*node) != 0);
+            let cheapest = fit.min_by_key(|node| costs.get(usize::from(*node)).copied());
+            expected.push(cheapest);
+        }
     }
 
     /// Of those that have a rule.

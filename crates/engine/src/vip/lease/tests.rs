@@ -9,6 +9,7 @@ mod alone;
 mod bequest;
 mod counting;
 mod foreign;
+mod in_use;
 mod machine;
 mod networks;
 mod pace;
@@ -16,6 +17,8 @@ mod promise;
 mod proof;
 mod reference;
 mod spread;
+mod strict;
+mod together;
 mod wire;
 
 const fn us(micros: u64) -> Time {
@@ -51,8 +54,9 @@ fn voters(list: Option<u32>, nodes: &[u16]) -> Voters {
 fn seat(router_id: u8) -> SeatConfig {
     SeatConfig {
         vip: super::super::tests::vip(router_id),
+        beside: vec![],
         order: vec![0, 1, 2],
-        network: Some(CLIENTS),
+        networks: 1 << CLIENTS,
         listens: Duration::ZERO,
         needs_proof: false,
         last_man: None,
@@ -105,6 +109,8 @@ struct Trio {
     two_may: bool,
     /// How often the clients were told, by node.
     announced: [u32; 3],
+    /// How often it was asked who has an address, by node.
+    asked: [u32; 3],
 }
 
 impl Trio {
@@ -130,6 +136,7 @@ impl Trio {
             told: false,
             two_may: false,
             announced: [0; 3],
+            asked: [0; 3],
         };
         for node in 0..3 {
             trio.carrier(node, true);
@@ -164,6 +171,10 @@ impl Trio {
             match action {
                 Action::Beat => self.send(from),
                 Action::Report { .. } => continue,
+                Action::Probe { .. } => {
+                    self.asked[node] += 1;
+                    continue;
+                }
                 Action::Announce { .. } => self.announced[node] += 1,
                 Action::Close { .. } | Action::Release { .. } | Action::Claim { .. } => {}
             }

@@ -33,6 +33,8 @@ pub enum Cause {
     Apart,
     /// Another node coordinates.
     Follows,
+    /// This node holds one that is never on a node with it.
+    Barred,
     Fact(FactCause),
 }
 
@@ -59,6 +61,7 @@ impl Cause {
             Self::Spread => "another node holds fewer of the addresses that it is spread with",
             Self::Apart => "it was on one node with an address that it should be apart from",
             Self::Follows => "another node coordinates, which it follows",
+            Self::Barred => "this node holds an address that is never on a node with it",
             Self::Fact(cause) => cause.words(),
         }
     }
@@ -93,6 +96,8 @@ pub struct Gained {
     pub unheard: Duration,
     /// From its asking until a majority had granted it.
     pub granted: Duration,
+    /// An operator had moved it to that node, and it is gone from there by nobody's word: a rule says again where it is.
+    pub lapsed: Option<u16>,
 }
 
 impl VipLease {

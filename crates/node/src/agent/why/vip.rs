@@ -146,6 +146,7 @@ const fn reason(cause: VipCause) -> &'static str {
             "because it was on one node with an address that it should be apart from"
         }
         VipCause::Follows => "because another node coordinates, which it follows",
+        VipCause::Barred => "because it holds an address that is never on one node with it",
         VipCause::Unreached => "because no reference point answers it, and one answers another",
         VipCause::Unheard => {
             "because others hear each other on the network of the address, and not it"
@@ -227,13 +228,13 @@ fn rule(ground: &Ground<'_>, line: &VipLine, file: &VipName) -> String {
             | VipCause::Granted
             | VipCause::Spread
             | VipCause::Apart
-            | VipCause::Follows,
+            | VipCause::Follows
+            | VipCause::Barred,
         ) => lease::RULE.to_owned(),
         None => format!("a holder advertises every {advert}; without it a backup waits {silence}"),
     };
-    let back = back(file.preempt);
     let alone = ground.status.cluster.is_none().then_some("; RFC timers, as keepalived's");
-    format!("{moved}{back}{}", alone.unwrap_or_default())
+    format!("{moved}{}{}", back(file.preempt), alone.unwrap_or_default())
 }
 
 const fn back(preempt: bool) -> &'static str {
@@ -295,6 +296,7 @@ fn would_change(ground: &Ground<'_>, line: &VipLine, file: &VipName) -> Vec<Stri
                 | VipCause::Spread
                 | VipCause::Apart
                 | VipCause::Follows
+                | VipCause::Barred
                 | VipCause::Adopted => "what the evidence names is gone".to_owned(),
             },
         );

@@ -1,14 +1,14 @@
 //! What an instance with a vip lease has more than others.
 
-use engine::vip::Cause;
 use engine::vip::lease::{self, Stand, View};
+use engine::vip::{Cause, Mac};
 
+use super::super::lease::Place;
 use super::Instance;
 
 /// How it stands with the vip lease of an instance.
 pub(in super::super) struct Seat {
-    /// Its number in the one machine of all.
-    pub(in super::super) number: usize,
+    pub(in super::super) place: Place,
     pub(in super::super) view: View,
     /// Whom this node would name.
     pub(in super::super) heir: Option<u16>,
@@ -17,6 +17,8 @@ pub(in super::super) struct Seat {
     /// What of that which is tracked does, one bit each.
     pub(in super::super) failed: u64,
     pub(in super::super) votes: bool,
+    /// Who has the address, while that keeps this node from standing for it.
+    pub(in super::super) in_use_by: Option<Mac>,
     /// Why the kernel does not enforce it.
     pub(in super::super) not_enforced: Option<String>,
     /// Addresses that the kernel did not let go.
@@ -28,7 +30,7 @@ pub(in super::super) struct Seat {
 }
 
 impl Seat {
-    pub(super) const fn new(number: usize) -> Self {
+    pub(super) const fn new(place: Place) -> Self {
         let view = View {
             stand: Stand::Unfit,
             term: 0,
@@ -41,12 +43,13 @@ impl Seat {
             stays: false,
         };
         Self {
-            number,
+            place,
             view,
             heir: None,
             objection: None,
             failed: 0,
             votes: false,
+            in_use_by: None,
             not_enforced: None,
             kept: false,
             awaited: None,

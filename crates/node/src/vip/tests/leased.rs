@@ -8,6 +8,8 @@ use super::super::gate::{Guard, Place};
 use super::super::lease::{of_leases, seat};
 use super::*;
 
+mod occupied;
+
 const CLUSTER: &str = r#"
 [cluster]
 name = "test"
@@ -35,7 +37,11 @@ const LIFE: u64 = 7;
 pub(super) const BOTH: [usize; 2] = [0, 1];
 
 pub(super) fn texts() -> Texts {
-    let source = Source { path: "outlast.toml".to_owned(), text: [CLUSTER, VIPS].concat() };
+    texts_of(VIPS)
+}
+
+fn texts_of(vips: &str) -> Texts {
+    let source = Source { path: "outlast.toml".to_owned(), text: [CLUSTER, vips].concat() };
     Texts { cluster: Some(source), secret: Some(SECRET.to_vec()), ..Texts::default() }
 }
 
@@ -48,8 +54,12 @@ pub(super) struct Stage<'a> {
 
 impl<'a> Stage<'a> {
     fn new(channel: &'a Channel) -> Self {
-        let driver = Driver::new(channel, &start(), &texts()).unwrap();
-        let cluster = config::load(texts().sources()).cluster.unwrap();
+        Self::of(channel, &texts())
+    }
+
+    fn of(channel: &'a Channel, texts: &Texts) -> Self {
+        let driver = Driver::new(channel, &start(), texts).unwrap();
+        let cluster = config::load(texts.sources()).cluster.unwrap();
         let other = |node| {
             let config = lease::Config {
                 node,

@@ -25,12 +25,15 @@ impl Seat {
     /// Takes it if this node is the last one; says whether it did.
     pub(super) fn take_alone(&mut self, vip: usize, node: &Node, out: &mut Buffer<Action>) -> bool {
         let now = node.now();
-        let may = self.last_man.is_some_and(|after| node.is_last(self.network, after))
+        let may = self.last_man.is_some_and(|after| node.is_last(self.networks, after))
             && node.hears_nobody()
             && now >= self.stands_at(node)
             && self.is_fit(node)
             && self.suspects(node, node.me()).next().is_none();
-        if !may || !self.voter.keep(now, node.me(), node.life()) {
+        if !may || self.finds_it_taken(vip, now, out) {
+            return false;
+        }
+        if !self.voter.keep(now, node.me(), node.life()) {
             return false;
         }
         let mut burst = Burst::silent(now);
@@ -39,8 +42,8 @@ impl Seat {
         // No majority granted it.
         self.role = Role::Holder { claim, until: now + node.span(), burst, gained: None, by };
         self.cause = Some(Cause::LastMan);
-        (self.term, self.term_of) = (self.term + 1, Some(node.me()));
-        (self.heir, self.gave) = (None, None);
+        self.asks_for_it(node);
+        self.stayed = None;
         out.push(Action::Claim { vip });
         out.push(Action::Announce { vip });
         true
@@ -53,7 +56,7 @@ impl Seat {
         let Role::Holder { by: By::Nobody { heard }, .. } = &mut self.role else { return false };
         *heard = if node.hears_nobody() { None } else { Some(heard.unwrap_or(node.now())) };
         let in_time = heard.is_none_or(|since| node.now() < since + GRACE);
-        in_time && !yields && node.is_well(self.network)
+        in_time && !yields && node.is_well(self.networks)
     }
 
     /// Another one holds it, by votes, or stands before this node in the order.

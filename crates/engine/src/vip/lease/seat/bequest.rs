@@ -56,6 +56,10 @@ impl Seat {
         (self.stays, self.gave) = (left.stays, left.gave);
         (self.not_before, self.cold_until) = (left.not_before, left.cold_until);
         self.foreign_until = left.foreign_until;
+        if left.term > 0 {
+            // Somebody of ours held it.
+            self.ends_search();
+        }
         self.whereabouts.go_on(left.granted, left.before);
         self.voter = left.promise.map_or_else(|| Voter::new(left.freed), Voter::bound);
         let Some(Held { until, gained, alone, heard }) = left.holds else { return };

@@ -7,6 +7,7 @@ use base::Time;
 use super::super::Cause;
 use super::super::beat::Stand;
 use super::super::node::Node;
+use super::super::together::each;
 use super::Seat;
 
 impl Seat {
@@ -18,7 +19,7 @@ impl Seat {
     pub(super) fn is_fit(&self, node: &Node) -> bool {
         let possible = self.may_hold(node) && node.leaving().is_none();
         let is_well = self.facts.fault(node.now()).is_none() && !self.is_foreign(node.now());
-        possible && !node.is_silent() && is_well
+        possible && !node.is_silent() && is_well && !self.is_barred
     }
 
     /// A router that does not vote holds it.
@@ -50,26 +51,28 @@ impl Seat {
     /// Who takes it because it is better off than this node, and why: where clients are, others hear it and not this one. The
     /// preferred of those of which that is known now; while nobody is, the address stays.
     pub(super) fn better(&self, node: &Node) -> Option<(u16, Cause)> {
-        let network = self.network?;
+        // Who is better off on one of its networks is gone from none of them.
         let first = |is_better: &dyn Fn(u16) -> bool| {
             let able = self.order.iter().copied();
             let able = able.filter(|other| self.could_hold(node, *other) && is_better(*other));
-            able.min_by_key(|other| self.cost(*other))
+            able.filter(|other| !self.is_off(node, *other)).min_by_key(|other| self.cost(*other))
         };
-        let heard = node.is_off(node.me(), network);
-        let heard = heard.then(|| first(&|other| node.is_outdone(other, network))).flatten();
+        let mut gone = each(self.networks).filter(|network| node.is_off(node.me(), *network));
+        let heard = gone.find_map(|network| first(&|other| node.is_outdone(other, network)));
         if let Some(heir) = heard {
             return Some((heir, Cause::Unheard));
         }
         // A gateway may keep a node from holding, and never make one hold: where it answers nobody, all is as if there were none.
-        let is_known = node.lacks_from(network).is_some_and(|from| node.now() >= from);
-        let has = |other| node.reaches(other, network) == Some(true) && !self.is_off(node, other);
-        let heir = is_known.then(|| first(&has)).flatten();
+        let is_known = |network: &u8| node.lacks_from(*network).is_some_and(|at| node.now() >= at);
+        let heir = each(self.networks).filter(is_known).find_map(|network| {
+            let has = |other| node.reaches(other, network) == Some(true);
+            first(&|other| has(other) && !self.lacks(node, other))
+        });
         heir.map(|heir| (heir, Cause::Unreached))
     }
 
     pub(super) fn lacks(&self, node: &Node, who: u16) -> bool {
-        self.network.is_some_and(|network| node.reaches(who, network) == Some(false))
+        each(self.networks).any(|network| node.reaches(who, network) == Some(false))
     }
 
     /// Whether that node would keep what this one gives it: its clients reach it, and a reference point answers it unless none
@@ -80,17 +83,17 @@ impl Seat {
 
     /// When it is known whether others have a reference point that this node has not.
     pub(super) fn compares_at(&self, node: &Node) -> Time {
-        let at = self.network.and_then(|network| node.lacks_from(network));
-        at.filter(|at| *at > node.now()).unwrap_or(Time::NEVER)
+        let at = each(self.networks).filter_map(|network| node.lacks_from(network));
+        at.filter(|at| *at > node.now()).min().unwrap_or(Time::NEVER)
     }
 
-    /// Gone from the network of its clients alone.
+    /// Gone from a network of its clients alone.
     fn is_off(&self, node: &Node, who: u16) -> bool {
-        self.network.is_some_and(|network| node.is_off(who, network))
+        each(self.networks).any(|network| node.is_off(who, network))
     }
 
     /// Turns that others have before this node: none for who was named.
-    fn rank(&self, me: u16) -> u32 {
+    pub(super) fn rank(&self, me: u16) -> u32 {
         if self.heir == Some(me) {
             return 0;
         }
@@ -110,6 +113,7 @@ impl Seat {
         let cold = if self.term == 0 { self.cold_until + listens } else { self.cold_until };
         // With each address that somebody takes the turns of all that have a rule are others.
         let free = free.max(cold).max(self.foreign_until).max(self.costs_at);
+        let free = free.max(self.search.ends_at());
         let turn = free + node.beat() / 2 * self.rank(node.me());
         // Who is better off has a vip lease for it; who has not taken it by then cannot.
         let waits = !is_named && (is_outranked || self.better(node).is_some());

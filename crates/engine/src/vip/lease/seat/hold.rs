@@ -14,7 +14,7 @@ impl Seat {
         self.renew(node);
         let objection = self.facts.objection(now).map(Cause::Fact);
         if now >= self.until() {
-            self.let_go(now, Cause::Majority, vip, out);
+            self.let_go(Cause::Majority, node, vip, out);
             self.not_before = now + node.span();
         } else if let Some(cause) = objection.or_else(|| node.leaving()) {
             let heir = self.heir_among(node);

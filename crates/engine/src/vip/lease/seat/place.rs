@@ -1,7 +1,6 @@
 //! Where an address should be beside others, as one seat knows it.
 
 use arrayvec::ArrayVec;
-use base::Time;
 
 use super::super::node::Node;
 use super::super::spread::{Cost, Placed, bit};
@@ -13,8 +12,13 @@ use crate::Buffer;
 const MOST_NODES: usize = 32;
 
 impl Seat {
-    pub(in super::super) const fn network(&self) -> Option<u8> {
-        self.network
+    pub(in super::super) const fn networks(&self) -> u8 {
+        self.networks
+    }
+
+    /// Whether this node has one now that is never on a node with it.
+    pub(in super::super) const fn bar(&mut self, is_barred: bool) {
+        self.is_barred = is_barred;
     }
 
     pub(in super::super) fn order(&self) -> &[u16] {
@@ -94,17 +98,20 @@ impl Seat {
     /// `reckon` writes what it costs at each node.
     pub(in super::super) fn learn_costs(
         &mut self,
-        now: Time,
+        node: &Node,
         fit: u32,
         reckon: impl FnOnce(&mut [Cost]),
     ) {
+        let was_first = self.rank(node.me()) <= 1;
         let before: ArrayVec<Cost, MOST_NODES> =
             self.costs.iter().copied().take(MOST_NODES).collect();
         reckon(&mut self.costs);
-        if fit != self.fit || !self.costs.starts_with(&before) {
-            self.costs_at = now;
-        }
+        let is_news = fit != self.fit || !self.costs.starts_with(&before);
         self.fit = fit;
+        // Who is first, and was, has nobody to wait for: of many addresses of a node that is gone each would cost a turn else.
+        if is_news && !(was_first && self.rank(node.me()) <= 1) {
+            self.costs_at = node.now();
+        }
     }
 
     pub(super) fn cost(&self, node: u16) -> Cost {

@@ -64,6 +64,7 @@ impl Seat {
         }
         let fault = self.facts.fault(node.now()).map(Cause::Fact);
         let fault = fault.or_else(|| self.is_foreign(node.now()).then_some(Cause::Foreign));
+        let fault = fault.or_else(|| self.is_barred.then_some(Cause::Barred));
         match stand {
             Stand::Unfit => fault.or(self.cause),
             _ if awaits => Some(Cause::Unproven),

@@ -6,7 +6,8 @@ const ORDER: [u16; 3] = [0, 1, 2];
 fn group(seats: usize, apart: &[(usize, usize)]) -> Vec<Rule> {
     let rule = |seat| {
         let with = apart.iter().filter(|(one, _)| *one == seat).map(|(_, other)| *other);
-        Rule { group: Some(0), apart: with.fold(0, |all, other| all | 1 << other), follows: false }
+        let apart = with.fold(0, |all, other| all | 1 << other);
+        Rule { group: Some(0), apart, ..Rule::default() }
     };
     (0..seats).map(rule).collect()
 }
@@ -112,6 +113,34 @@ fn nothing_is_moved_that_an_operator_moved_nor_while_one_has_no_holder() {
     let groups: Vec<_> =
         (0..3).map(|group| Rule { group: Some(group), ..Rule::default() }).collect();
     assert_eq!(map(&[0, 0, 0], 0b111).wish(&groups, |_| &ORDER), None, "they are of three groups");
+}
+
+#[test]
+fn those_that_nobody_has_are_expected_at_the_cheapest_each_counting_for_the_next() {
+    let expected = |map: &Map, rules: &[Rule]| {
+        let mut expected = ArrayVec::new();
+        map.expect(rules, |_| &ORDER, &mut expected);
+        expected.into_iter().collect::<Vec<_>>()
+    };
+    let (rules, mut gone) = (group(7, &[]), map(&[0, 1, 0, 2, 0, 0, 1], 0b110));
+    gone.placed.iter_mut().filter(|it| it.by == Some(0)).for_each(|it| it.by = None);
+    // Node 2 has one, node 1 two.
+    let taken = [Some(2), None, Some(1), None, Some(2), Some(1), None];
+    assert_eq!(expected(&gone, &rules), taken);
+    // What is taken as it was expected changes nothing for the others.
+    for (seat, node) in taken.iter().enumerate().filter(|(_, node)| node.is_some()) {
+        gone.placed[seat].by = *node;
+        let rest = expected(&gone, &rules);
+        assert_eq!(rest[seat + 1..], taken[seat + 1..], "after {seat}");
+    }
+    // Apart from what is expected before it; nobody is expected for what nobody could hold, or what has no rule.
+    let rules = [Rule { never: 0b10, ..Rule::default() }, Rule { never: 1, ..Rule::default() }];
+    let mut both = map(&[0, 0], 0b111);
+    both.placed.iter_mut().for_each(|it| it.by = None);
+    assert_eq!(expected(&both, &rules), [Some(0), Some(1)]);
+    assert_eq!(expected(&both, &[Rule::default(), Rule::default()]), [None, None]);
+    both.placed.iter_mut().for_each(|it| it.fit = 0);
+    assert_eq!(expected(&both, &rules), [None, None]);
 }
 
 #[test]

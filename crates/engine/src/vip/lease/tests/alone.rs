@@ -173,3 +173,26 @@ fn of_those_that_held_alone_the_preferred_one_stays() {
     trio.run_for(500);
     assert_eq!((trio.holders(), trio.alone(0)), (vec![0], false));
 }
+
+#[test]
+fn what_an_operator_moved_away_does_not_stay_at_who_takes_it_back_alone() {
+    let mut trio = Trio::of(|config| {
+        config.seats = vec![seat(121), seat(122)];
+        config.seats.iter_mut().for_each(|seat| {
+            seat.rule.group = Some(0);
+            seat.last_man = Some(Duration::from_millis(AFTER));
+        });
+    });
+    trio.run(AWAKE + 100);
+    let holder = (0..3).find(|node| trio.machines[*node].until(0) > trio.now).unwrap();
+    let to = u16::try_from((holder + 1) % 3).unwrap();
+    trio.step(holder, Input::MoveTo { vip: 0, node: to });
+    trio.run_for(50);
+    let stays = |trio: &Trio, node: usize| trio.machines[node].view(0).unwrap().stays;
+    assert!(stays(&trio, holder) && stays(&trio, usize::from(to)));
+    trio.two_may = true;
+    trio.isolate(holder);
+    trio.run_for(AFTER + 300);
+    assert!(trio.alone(holder));
+    assert!(!stays(&trio, holder), "it was moved away from there");
+}

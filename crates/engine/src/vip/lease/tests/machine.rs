@@ -1,5 +1,10 @@
 use super::*;
 
+/// As a majority of neighbours grants it.
+fn gained(from: u16, unheard: Duration) -> Gained {
+    Gained { from: Some(from), unheard, granted: WAY * 2, lapsed: None }
+}
+
 #[test]
 fn a_start_takes_the_silence_of_a_voter_and_two_beats() {
     let mut trio = Trio::new();
@@ -31,7 +36,7 @@ fn the_node_that_follows_a_gone_one_waits_until_nobody_can_answer() {
     trio.isolate(0);
     trio.comes_to(400, Some(1));
     // It asks as soon as its promise has ended.
-    let gained = Gained { from: Some(0), unheard: hold(SPAN), granted: WAY * 2 };
+    let gained = gained(0, hold(SPAN));
     assert_eq!(trio.machines[1].view(0).unwrap().gained, Some(gained));
     trio.check(expect![[r#"
         0.326s node 0: Close, Release, Beat
@@ -64,7 +69,7 @@ fn a_holder_that_stops_closes_releases_and_then_tells_whom_it_names() {
     let view = trio.machines[1].view(0).unwrap();
     assert_eq!(view.cause, Some(Cause::Named));
     // Named, it asks in the step that hears the last word, and two ways later it is granted.
-    let gained = Gained { from: Some(0), unheard: Duration::ZERO, granted: WAY * 2 };
+    let gained = gained(0, Duration::ZERO);
     assert_eq!(view.gained, Some(gained));
     trio.check(expect![[r#"
         0.303s node 0: Close, Release, Beat
@@ -98,7 +103,7 @@ fn the_last_word_for_a_process_that_is_gone_frees_its_voters_and_the_named_node_
     last_word(&mut trio, 6);
     assert_eq!(trio.machines[1].heard(0), None, "its silence means nothing from now on");
     trio.comes_to(310, Some(1));
-    let gained = Gained { from: Some(0), unheard: Duration::ZERO, granted: WAY * 2 };
+    let gained = gained(0, Duration::ZERO);
     let view = trio.machines[1].view(0).unwrap();
     assert_eq!((view.cause, view.gained), (Some(Cause::Named), Some(gained)));
     trio.check(expect![[r#"

@@ -80,7 +80,7 @@ fn where_nobody_is_better_off_it_stays() {
 
 #[test]
 fn a_network_without_clients_and_a_holder_that_stood_still_move_nothing() {
-    let mut trio = Trio::of(|config| config.seats[0].network = Some(1));
+    let mut trio = Trio::of(|config| config.seats[0].networks = 1 << 1);
     trio.comes_to(400, Some(0));
     trio.quiet(0, true, true);
     trio.comes_to(900, Some(0));

@@ -2,6 +2,8 @@
 
 use super::*;
 
+mod gone;
+
 fn spread(count: u8) -> Vec<SeatConfig> {
     let rule = Rule { group: Some(0), ..Rule::default() };
     (0..count).map(|at| SeatConfig { rule: rule.clone(), ..seat(121 + at) }).collect()

@@ -1,6 +1,6 @@
 //! What is said of a virtual IP with a vip lease.
 
-use api::{Evidence, LeaseState, VipLine};
+use api::{Evidence, Gained, LeaseState, VipLine};
 
 use super::super::{Ground, fact, seen};
 use crate::agent::names::VipName;
@@ -23,7 +23,10 @@ pub(super) fn evidence(ground: &Ground<'_>, line: &VipLine, told: &LeaseState) -
         Some(why) => format!("the vip lease is not enforced on this node: {why}"),
     };
     let gained = told.gained.as_ref().filter(|_| line.state.holding);
+    let lapsed = gained.and_then(|gained| gained.lapsed).and_then(name);
+    let lapsed = lapsed.map(|of| fact(Gained::lapse(of).to_string()));
     let gained = gained.map(|gained| fact(gained.words(gained.from.and_then(name))));
+    let gained = gained.into_iter().chain(lapsed);
     let young = (!told.votes).then(|| fact(young));
     let beats = ground.status.vip_process.as_ref().and_then(|process| process.beats.as_ref());
     let beats = beats.map(|beats| fact(beats.words()));
