@@ -147,7 +147,6 @@ impl Supervisor {
         say_bound(&launch)?;
         let mut facts = Facts::default();
         facts.duty = crate::duty::kept(&plan.state_dir);
-        let roles = Roles::new(config, sys::clock::now());
         let mut supervisor = Self {
             launch,
             plan,
@@ -156,7 +155,7 @@ impl Supervisor {
             generation: 1,
             poller,
             signals,
-            roles,
+            roles: Roles::new(config, sys::clock::now()),
             children: BTreeMap::new(),
             starts: BTreeMap::new(),
             reload_waits: false,

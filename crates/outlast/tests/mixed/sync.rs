@@ -94,9 +94,7 @@ fn play(makers: [Maker; 2]) {
             std::io::Result::Ok(())
         });
         made.expect("a namespace").expect("cables can be made");
-        for device in ["one", "two"] {
-            switch(member, device, true);
-        }
+        ["one", "two"].into_iter().for_each(|device| switch(member, device, true));
         for (name, text) in [("flag", ""), ("drain", "0\n"), ("heavy", "-200\n")] {
             fs::write(member.path(name), text).expect("a file of the test");
         }

@@ -154,6 +154,16 @@ const fn reason(cause: VipCause) -> &'static str {
     }
 }
 
+/// What is tracked takes the address away without a weight.
+const BY_SCRIPT: &str = "a script that failed as often as `fall` says takes the address away";
+const BY_PROCESS: &str = "without as many processes as have to run the address goes";
+const BY_FILE: &str =
+    "a number in a tracked file that is too small, or any but 0 with the weight 0, takes the address away";
+const BY_WAY: &str = "while a tracked way fails nobody holds the address here";
+const PROVEN_DEAD: &str =
+    "a node that is proven dead holds nothing and is named by nobody, though it runs";
+const TOGETHER: &str = "the addresses of a sync group are held by one node together, or not at all";
+
 fn rule(ground: &Ground<'_>, line: &VipLine, file: &VipName) -> String {
     if line.state.vip_lease.is_some() {
         return lease::RULE.to_owned();
@@ -182,16 +192,10 @@ fn rule(ground: &Ground<'_>, line: &VipLine, file: &VipName) -> String {
             span(SERVE_WITHIN),
             span(TWICE_WITHIN)
         ),
-        Some(VipCause::Script) => {
-            "a script that failed as often as `fall` says takes the address away".to_owned()
-        }
-        Some(VipCause::Process) => {
-            "without as many processes as have to run the address goes".to_owned()
-        }
-        Some(VipCause::File) => {
-            "a number in a tracked file that is too small, or any with the weight 0, takes the address away".to_owned()
-        }
-        Some(VipCause::Way) => "while a tracked way fails nobody holds the address here".to_owned(),
+        Some(VipCause::Script) => BY_SCRIPT.to_owned(),
+        Some(VipCause::Process) => BY_PROCESS.to_owned(),
+        Some(VipCause::File) => BY_FILE.to_owned(),
+        Some(VipCause::Way) => BY_WAY.to_owned(),
         Some(VipCause::Carrier | VipCause::NoDevice) => {
             "an address without a carrier serves nobody".to_owned()
         }
@@ -203,17 +207,12 @@ fn rule(ground: &Ground<'_>, line: &VipLine, file: &VipName) -> String {
         Some(VipCause::Standby) => {
             "a node on standby holds nothing and is named by nobody, over restarts too".to_owned()
         }
-        Some(VipCause::ProvenDead) => {
-            "a node that is proven dead holds nothing and is named by nobody, though it runs"
-                .to_owned()
-        }
+        Some(VipCause::ProvenDead) => PROVEN_DEAD.to_owned(),
         Some(VipCause::InUse) => {
             "who hears no holder asks the neighbours first, and claims nothing that somebody has"
                 .to_owned()
         }
-        Some(VipCause::Together) => {
-            "the addresses of a sync group are held by one node together, or not at all".to_owned()
-        }
+        Some(VipCause::Together) => TOGETHER.to_owned(),
         Some(VipCause::Moved) => "whom an operator names takes the address at once".to_owned(),
         Some(VipCause::Stopping) => "who ends names its successor first".to_owned(),
         // Those of a vip lease, which has its own rule.
