@@ -136,12 +136,13 @@ fn one_of_three() -> lease::Config {
         calm: lease::BEAT * 2,
         seats: vec![lease::SeatConfig {
             vip,
+            beside: vec![],
             order: vec![0, 1, 2],
-            network: Some(0),
+            networks: 1,
             listens: Duration::ZERO,
             needs_proof: true,
             last_man: Some(lease::BEAT * 100),
-            rule: lease::Rule { group: Some(0), apart: 0, follows: true },
+            rule: lease::Rule { group: Some(0), apart: 0, never: 0, follows: true },
         }],
     }
 }

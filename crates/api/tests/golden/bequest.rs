@@ -50,7 +50,7 @@ pub(crate) fn examples() -> Vec<VipBequest> {
         queues: vec![],
         networks: vec![],
     };
-    let gained = Some(Gained { from: Some(2), unheard_us: 46_130, granted_us: 700 });
+    let gained = Some(Gained { from: Some(2), unheard_us: 46_130, granted_us: 700, lapsed: None });
     let holds = Holds { until_ns: 7_000_000, gained, alone: false, heard_ns: None };
     let held = Left {
         promise: None,

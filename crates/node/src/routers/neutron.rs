@@ -281,7 +281,7 @@ mod tests {
         };
         let (state, other) = (folder.join("state"), folder.join("other"));
         for word in ["primary", "backup"] {
-            write_state(&watch, word).unwrap();
+            write_state(&folder, &watch, word).unwrap();
             assert_eq!(fs::read_to_string(&state).unwrap(), word);
         }
         // Whoever owns the folder would have root write into a file of his choice, or make one.
@@ -292,7 +292,7 @@ mod tests {
                 fs::write(&other, text).unwrap();
             }
             std::os::unix::fs::symlink(&other, &state).unwrap();
-            let refused = write_state(&watch, "primary").unwrap_err();
+            let refused = write_state(&folder, &watch, "primary").unwrap_err();
             assert_eq!(refused.raw_os_error(), Some(rustix::io::Errno::LOOP.raw_os_error()));
             assert_eq!(fs::read_to_string(&other).ok().as_deref(), there);
         }

@@ -7,11 +7,8 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
 use api::{Order, Report};
-use sys::bpf::gate::Cells;
 use sys::channel::Channel;
 use sys::process::{Child as Process, SpawnOptions};
-
-use super::tell;
 
 /// Orders that may wait for a child that does not read: a frozen one is killed after 300 ms, so
 /// this is far more than ever piles up.
@@ -144,10 +141,4 @@ pub(crate) const fn word(kind: engine::role::Kind) -> &'static str {
         engine::role::Kind::Services => "services",
         engine::role::Kind::Store => "store",
     }
-}
-
-/// The memory of a gate that a vip process opened.
-pub(super) fn opened(fd: Option<OwnedFd>, cells: u16) -> Option<Cells> {
-    let mapped = Cells::of(fd?.as_fd(), usize::from(cells));
-    mapped.inspect_err(|error| tell::line(&format!("cannot see the gate: {error}"))).ok()
 }

@@ -187,7 +187,11 @@ impl VipLeases {
 
     /// Of each own cell that is held, what is left of its vip lease.
     fn left(&self, now: Time) -> impl Iterator<Item = (usize, Duration)> {
-        let until = self.places.iter().take(self.own.min(MAX_SEATS)).map(|at| (at.cell, self.machine.until(at.seat)));
+        let until = self
+            .places
+            .iter()
+            .take(self.own.min(MAX_SEATS))
+            .map(|at| (at.cell, self.machine.until(at.seat)));
         // Who holds without a majority has no end.
         let held = until.filter(|(_, until)| *until > Time::ZERO && *until < Time::NEVER);
         held.map(move |(cell, until)| (cell, until.since(now)))

@@ -148,9 +148,15 @@ impl Bench {
         sockets.push((SocketName::Stats { index: 0 }, stats));
         let (supervisor, channel) = Channel::pair().unwrap();
         std::thread::spawn(move || {
-            let setup =
-                outlast_proxy::Setup { start: start(), config, cluster: None, sockets, channel };
-            drop(outlast_proxy::run(setup));
+            let (start, cluster, life) = (start(), None, None);
+            drop(outlast_proxy::run(outlast_proxy::Setup {
+                start,
+                config,
+                cluster,
+                sockets,
+                life,
+                channel,
+            }));
         });
         let mut bytes = Vec::new();
         api::encode(&Order::Activate, &mut bytes);

@@ -157,8 +157,7 @@ const fn reason(cause: VipCause) -> &'static str {
 /// What is tracked takes the address away without a weight.
 const BY_SCRIPT: &str = "a script that failed as often as `fall` says takes the address away";
 const BY_PROCESS: &str = "without as many processes as have to run the address goes";
-const BY_FILE: &str =
-    "a number in a tracked file that is too small, or any but 0 with the weight 0, takes the address away";
+const BY_FILE: &str = "a number in a tracked file that is too small, or any but 0 with the weight 0, takes the address away";
 const BY_WAY: &str = "while a tracked way fails nobody holds the address here";
 const PROVEN_DEAD: &str =
     "a node that is proven dead holds nothing and is named by nobody, though it runs";

@@ -135,6 +135,7 @@ fn seat_of(left: &said::Left) -> Left {
         from: of.from,
         unheard: Duration::from_micros(of.unheard_us),
         granted: Duration::from_micros(of.granted_us),
+        lapsed: of.lapsed,
     };
     let holds = |of: said::Holds| Held {
         until: at(of.until_ns),
