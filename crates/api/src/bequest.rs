@@ -57,8 +57,13 @@ pub struct Lists {
 pub struct Voters {
     /// The store's incarnation, and its number of the list; none: it is that of the file.
     pub number: Option<(u64, u32)>,
+    /// Of the first list of a store: the list of a former one that it goes on with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub former: Option<(u64, u32)>,
     /// Positions in the cluster file.
     pub nodes: Vec<u16>,
+    /// When the machine of each joined the cluster, in milliseconds since 1970; 0: whichever is at that place.
+    pub joined: Vec<u64>,
 }
 
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
@@ -69,12 +74,16 @@ pub enum Before {
     Known(Voters),
     /// It is not known which was.
     Missed,
+    /// Nobody has read since the machine started which list the store has.
+    Unread,
 }
 
 /// The newest beat of another node.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub struct Heard {
     pub node: u16,
+    /// When its machine joined the cluster, in milliseconds since 1970, as it says.
+    pub joined: u64,
     pub life: u64,
     pub serial: u64,
     pub at_ns: u64,

@@ -496,6 +496,11 @@ pub const EVENTS: &[EventKind] = &[
         "look for what keeps the supervisor from running",
     ),
     told(
+        "voters-changed",
+        "node",
+        "this node, which coordinates, committed another list of who votes about virtual IPs with a vip lease",
+    ),
+    told(
         "writer-asked",
         "proxy",
         "an operator wants another server to be the one that is written to",

@@ -34,6 +34,7 @@ mod state;
 mod store;
 mod took;
 mod vip;
+mod voters;
 mod why;
 
 pub use ask::{Answer, Ask, Command, Errand, Has, Look, Mark, Parcel, Under, left};
@@ -60,4 +61,5 @@ pub use vip::{
     Beats, Gained, LateStep, Lateness, LeaseLeft, LeaseState, VipCause, VipProcess, VipRole,
     VipState,
 };
+pub use voters::{Electorate, KeptVoters, ListNumber, Voter, VoterList, VoterWord, VotersInUse};
 pub use why::{Evidence, KindLine, RuleLine, Turn, Why};

@@ -149,6 +149,7 @@ mod tests {
             own_doubts: vec![],
             reference: vec![],
             coordinator: None,
+            voters_wait: None,
             notify: None,
         };
         status.nodes.extend(many(20, Verdict::Alive));

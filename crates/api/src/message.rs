@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     Change, Choice, Duty, Event, Mode, NodeState, References, RefusedAdverts, RefusedPackets,
-    ServerState, StoreState, VipCounts, VipProcess, VipState,
+    ServerState, StoreState, VipCounts, VipProcess, VipState, VoterList, VotersInUse,
 };
 
 /// The version of every message of this crate.
@@ -107,6 +107,9 @@ pub struct Start {
     /// one, if there is one, has the memory of its gate.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub heir: bool,
+    /// Vip: by which list of voters it begins; none: all controllers of the file vote.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub voters: Option<VotersInUse>,
     /// Proxy: what is known about servers from the generation before.
     pub servers: Vec<ServerState>,
     /// Proxy: the present choice of each listener with one writer.
@@ -247,6 +250,8 @@ pub enum Report {
     },
     /// Agent: whether this node coordinates, as the store says.
     Coordinates(bool),
+    /// Agent: the newest list of voters that the store has; none: it has none. It is on this node's disk.
+    Voters(Option<VoterList>),
     /// Agent: an operator wants this server to be used, and nothing speaks against it.
     Use {
         proxy: String,

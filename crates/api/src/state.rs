@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     References, RefusedAdverts, RefusedPackets, Role, StoreState, TurnedAway, VipProcess, VipState,
+    VoterList,
 };
 
 /// How the program was started, and so what it may do beyond its files.
@@ -42,6 +43,8 @@ pub enum Change {
     References(References),
     /// To the vip process: whether this node coordinates.
     Coordinates(bool),
+    /// To the vip process: the newest list of voters that the store has; none: it has none.
+    Voters(Option<VoterList>),
     /// To the agent: this node's part of the store.
     Store(Box<StoreState>),
     /// To the agent: what came to the vip process and was not believed.
@@ -264,6 +267,9 @@ pub struct Status {
     /// Who decides for the cluster; none without a `[store]`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub coordinator: Option<Box<crate::Coordinator>>,
+    /// For what the next list of voters of vip leases waits, as far as this node knows, which coordinates.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub voters_wait: Option<String>,
     /// Who is told of moves, and what waits to be told; none without `[notify.NAME]`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub notify: Option<Box<crate::Notifying>>,

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Took, millis};
+use crate::{Electorate, Took, millis};
 
 /// One instance of the vip process.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
@@ -56,6 +56,9 @@ pub struct VipProcess {
     /// How long ago all of this was so, in milliseconds: an agent says it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub age_ms: Option<u64>,
+    /// By whose votes virtual IPs are held; none: by nobody's here, or a release that does not say it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub voters: Option<Electorate>,
 }
 
 /// How much of a vip lease was left when the process looked.

@@ -127,6 +127,7 @@ fn start() -> Start {
         leftovers: vec![[10, 79, 1, 1].into()],
         closed: true,
         heir: true,
+        voters: Some(api::VotersInUse::Unread),
         servers: vec![server()],
         choices: vec![choice()],
         nodes: vec![node()],
@@ -141,6 +142,7 @@ fn bare_start() -> Start {
         sockets: Vec::new(),
         adopt: Vec::new(),
         heir: false,
+        voters: None,
         servers: Vec::new(),
         choices: Vec::new(),
         nodes: Vec::new(),
@@ -206,6 +208,7 @@ fn status() -> Status {
         own_doubts: vec![],
         reference: vec![],
         coordinator: None,
+        voters_wait: None,
         notify: None,
         dashboard: vec!["http://127.0.0.1:7412/".to_owned()],
         duty: Duty::On,
@@ -304,7 +307,7 @@ fn every_report_travels_as_in_its_golden_file() {
         Proven(_) => Proven(vec!["node01".to_owned()]),
         References(_) => References(examples::referred()),
         Keys => Keys,
-        Move { .. } => Move { instance: 1, to: 2 }, Anywhere { .. } => Anywhere { instance: 1 }, Coordinates(_) => Coordinates(true),
+        Move { .. } => Move { instance: 1, to: 2 }, Anywhere { .. } => Anywhere { instance: 1 }, Coordinates(_) => Coordinates(true), Voters(_) => Voters(Some(examples::voters())),
         Use { .. } => Use { proxy: "mariadb".to_owned(), server: "node02".to_owned() },
         Apply { .. } => Apply { generation: 7 },
         Store(_) => Store(Box::new(store())),
@@ -316,6 +319,26 @@ fn every_report_travels_as_in_its_golden_file() {
         }),
     });
     golden("report.jsonl", &reports);
+}
+
+#[test]
+fn lists_of_voters_are_kept_and_said_as_in_their_golden_files() {
+    let list = examples::voters();
+    golden("voter_list.jsonl", &[list.clone(), api::VoterList { former: None, ..list.clone() }]);
+    let names = vec!["node01".to_owned(), "node02".to_owned()];
+    let all = [
+        api::VotersInUse::Unread,
+        api::VotersInUse::ByFile(names),
+        api::VotersInUse::List(list.clone()),
+    ];
+    let word = |in_use| {
+        let said = api::Electorate { in_use, settled: true };
+        api::VoterWord { joined_ms: 1_750_000_000_123, store: 1_764_000_900_000, said }
+    };
+    golden("voter_word.jsonl", &all.map(word));
+    let boot = "3f2a77c0-0f0b-4b62-9d4a-1c2f3b7d9e11".to_owned();
+    let kept = api::KeptVoters { boot, list: Some(list) };
+    golden("kept_voters.jsonl", &[kept.clone(), api::KeptVoters { list: None, ..kept }]);
 }
 
 #[test]
@@ -364,7 +387,7 @@ fn every_change_travels_as_in_its_golden_file() {
         }),
         Duty(_) => Duty(api::Duty::Standby),
         Proven(_) => Proven(vec!["node01".to_owned()]),
-        References(_) => References(examples::referred()), Coordinates(_) => Coordinates(true),
+        References(_) => References(examples::referred()), Coordinates(_) => Coordinates(true), Voters(_) => Voters(None),
         Store(_) => Store(Box::new(api::StoreState { failed: Some(815), ..store() })),
         Refused(_) => Refused(examples::refused()),
         Adverts(_) => Adverts(examples::adverts()),

@@ -136,6 +136,7 @@ pub(crate) fn status() -> Status {
         own_doubts: vec![],
         reference: vec![],
         coordinator: None,
+        voters_wait: None,
         notify: None,
         dashboard: vec!["http://127.0.0.1:7412/".to_owned()],
     }

@@ -80,6 +80,13 @@ fn print(out: &mut impl Write, status: &Status, all: bool) -> io::Result<()> {
     if let Some(refused) = beats.and_then(api::Beats::refused) {
         writeln!(out, "  vip {refused}")?;
     }
+    let voters = status.vip_process.as_ref().and_then(|process| process.voters.as_ref());
+    if let Some(voters) = voters {
+        writeln!(out, "  {}", voters.words(led(status)))?;
+    }
+    if let Some(waits) = &status.voters_wait {
+        writeln!(out, "  {waits}")?;
+    }
     turned_away(out, "the desk for joins", status.turned_away)?;
     let gone = status.store.as_ref().map(|store| store.turned_away);
     turned_away(out, "the store's door", gone.unwrap_or_default())?;
@@ -90,6 +97,11 @@ fn print(out: &mut impl Write, status: &Status, all: bool) -> io::Result<()> {
     store(out, status)?;
     crate::notify::section(out, status)?;
     servers(out, status, all)
+}
+
+/// Whether the store has a leader; none: there is none here.
+fn led(status: &Status) -> Option<bool> {
+    status.store.as_ref().map(|store| store.leader.is_some())
 }
 
 /// What was not believed is no news any more, and stays in `--all` and the metrics.

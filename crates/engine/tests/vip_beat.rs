@@ -39,6 +39,7 @@ fn a_vip_beat_keeps_its_bytes_and_the_page_of_packets_shows_them() {
         hears,
         reach: Reach { reached: 0b01, unreached: 0b10 },
         leads: false,
+        joined: 0,
     };
     let entries = [
         Entry {
@@ -69,4 +70,11 @@ fn a_vip_beat_keeps_its_bytes_and_the_page_of_packets_shows_them() {
     let page = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
     let page = std::fs::read_to_string(page.join("../../docs/reference/packets.md")).unwrap();
     assert!(page.contains(&hex(bytes)), "the page shows another beat");
+    // A release that does not know machines reads the head as long as it knows it, and what follows where that says.
+    let named = Head { joined: 1_750_000_000_000, ..head };
+    let length = write(&named, entries.iter().copied(), &mut out);
+    let bytes = &out[..length];
+    golden::keeps("vip-beat-1-of-a-machine.txt", hex(bytes).as_bytes());
+    assert_eq!(read(bytes).unwrap().head, named);
+    assert_eq!(print_again(bytes).unwrap(), bytes);
 }

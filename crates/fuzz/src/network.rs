@@ -127,6 +127,8 @@ fn one_of_three() -> lease::Config {
         closed: true,
         nodes: 3,
         networks: 2,
+        joined: 0,
+        unread: false,
         voters: lease::Voters::new(Some(lease::Number { store: 1, list: 1 }), &[0, 1, 2])
             .expect("three nodes"),
         beat: lease::BEAT,

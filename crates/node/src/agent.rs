@@ -43,6 +43,7 @@ mod coordinate;
 mod core;
 mod crowd;
 mod ears;
+mod electorate;
 mod errands;
 mod generation;
 mod hands;

@@ -13,6 +13,7 @@ mod child;
 mod config_test;
 mod durable;
 mod duty;
+mod electorate;
 mod files;
 mod generation;
 mod keeper;

@@ -3,7 +3,8 @@
 //!
 //! Between the processes of a node they travel as one text: the shared secret as it is, or [`PAIRS`], then
 //! a line per node: its name, the number of the key that is spoken, and each key as number and secret in
-//! hexadecimal digits, `node02 0 0 0a1b.. 16 2c3d..`.
+//! hexadecimal digits, `node02 0 0 0a1b.. 16 2c3d..`; and one of this node itself: when it joined, in milliseconds since
+//! 1970, `node01 joined 1700000000000`.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -14,6 +15,8 @@ use trust::{Folder, TrustError};
 
 /// Nobody's shared secret begins like this.
 const PAIRS: &str = "outlast pairs 2\n";
+/// Of no other node there is such a line.
+const JOINED: &str = "joined ";
 
 /// What does not fit together in folder and file.
 #[derive(Debug, thiserror::Error)]
@@ -45,6 +48,9 @@ pub(crate) fn read(folder: &Path) -> Result<(Owner, Vec<u8>), TrustError> {
         }
         text.push('\n');
     }
+    if let Some(own) = state.roster.find(&state.node) {
+        text.push_str(&format!("{} {JOINED}{}\n", own.name, own.joined_ms));
+    }
     Ok((Owner { cluster: state.cluster, node: state.node }, text.into_bytes()))
 }
 
@@ -73,6 +79,12 @@ pub(crate) fn strangers<'a>(
     others
         .map(|(_, node)| node.name.as_str())
         .filter(move |name| lines.as_ref().is_some_and(|lines| of(lines, name).is_none()))
+}
+
+/// When the machine of this node joined the cluster; 0: machines are not told apart.
+pub(crate) fn joined(secret: &[u8], node: &str) -> u64 {
+    let own = pairs(secret).and_then(|text| lines(text).get(node).copied());
+    own.and_then(|own| own.strip_prefix(JOINED)?.parse().ok()).unwrap_or(0)
 }
 
 /// Seals what node `me` says and opens what it hears, under the number `life`.
@@ -160,7 +172,14 @@ mod tests {
         assert_eq!(hears((1, &of_b), (2, &of_c)), Err(OpenError::Length), "nothing to send");
         assert_eq!(strangers(&of_b, &cluster(), 1).collect::<Vec<_>>(), ["c"]);
         assert_eq!(strangers(&of_a, &cluster(), 0).count(), 0);
+        let named = [&of_a[..], b"a joined 1700000000000\n"].concat();
+        assert_eq!(
+            (joined(&named, "a"), joined(&of_a, "a"), joined(&named, "b")),
+            (1_700_000_000_000, 0, 0)
+        );
+        assert_eq!(hears((1, &of_b), (0, &named)), Ok(()));
         let shared = [7; 32];
+        assert_eq!(joined(&shared, "a"), 0);
         assert_eq!(hears((1, &shared), (0, &shared)), Ok(()));
         assert_eq!(hears((1, &of_b), (0, &shared)), Err(OpenError::Forged));
         assert_eq!(strangers(&shared, &cluster(), 1).count(), 0);

@@ -247,7 +247,8 @@ impl<'a> Driver<'a> {
             virtual_ips: &virtual_ips,
             slow: around.slow.as_ref().map(Slow::orders),
         };
-        let of = ours.map(|(cluster, me, _)| (cluster, me));
+        let joined = |secret| crate::secret::joined(secret, &start.node);
+        let of = ours.map(|(cluster, me, secret)| (cluster, me, joined(secret)));
         let own = instance::own_addresses(&context);
         let network_of = |device: &str| instance::network_of(device, &own, &interfaces);
         let vip_leases = VipLeases::new(&vips, of, start, &network_of, (cells, now))?;
@@ -394,6 +395,8 @@ impl<'a> Driver<'a> {
         if let Some(refused) = self.wire.news_of_refused(now) {
             self.tell(&Report::Refused(refused));
         }
+        let electorate = self.vip_leases.as_mut().and_then(VipLeases::electorate_news);
+        self.process.goes_by(electorate);
         if let Some(told) = self.process.news(now, self.vip_leases.as_mut(), &self.nodes) {
             let report = Report::VipProcess(told);
             self.tell(&report);

@@ -35,6 +35,9 @@ mod six;
 #[path = "leased/succeeded.rs"]
 mod succeeded;
 
+#[path = "leased/voters.rs"]
+mod voters;
+
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;

@@ -4,7 +4,8 @@
 //! until a moment of the host's clock, whatever became of the process that wrote it; and a process whose every deed
 //! is an event of its own: read a packet, read the clock, step, write the gates, perform one order, send to one node.
 //! It can stop between any two of them, and another one can go on in its place under its life, at once or late, or die before
-//! that. Networks lose, double, delay and reorder; ways are cut in one direction; somebody sends recorded beats again. A store offers lists of voters by the rules that a proposer has.
+//! that. Networks lose, double, delay and reorder; ways are cut in one direction; somebody sends recorded beats again. A store offers the lists
+//! of voters that the real proposer wants, is away from some hosts, and is put back; a machine that lost its power may be followed by another one.
 //!
 //! Four things are asked: at each opening of a gate, whether another one is open ([`DOUBLE`]); after a second of calm,
 //! whether exactly one host answers for each address ([`NOBODY`]); and then, whether a holder whose clients' network alone becomes
@@ -14,6 +15,7 @@
 
 mod fault;
 mod host;
+mod lists;
 mod placed;
 mod process;
 mod proof;
@@ -66,6 +68,12 @@ pub enum Mark {
     Grew,
     Shrank,
     Buried,
+    /// The first list of a store.
+    First,
+    /// The store was put back.
+    Restored,
+    /// Another machine has the place of one that lost its power.
+    Another,
     /// A list was adopted while another node held under the one before.
     Behind,
     /// A process went from a list to one that does not follow it.
@@ -103,7 +111,7 @@ pub enum Mark {
 }
 
 impl Mark {
-    pub const ALL: [Self; 29] = [
+    pub const ALL: [Self; 32] = [
         Self::Lost,
         Self::Expired,
         Self::Named,
@@ -115,6 +123,9 @@ impl Mark {
         Self::Grew,
         Self::Shrank,
         Self::Buried,
+        Self::First,
+        Self::Restored,
+        Self::Another,
         Self::Behind,
         Self::Missed,
         Self::Late,

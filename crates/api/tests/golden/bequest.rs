@@ -29,7 +29,12 @@ fn seat() -> Left {
 }
 
 pub(crate) fn examples() -> Vec<VipBequest> {
-    let list = |number, nodes: &[u16]| Voters { number, nodes: nodes.to_vec() };
+    let list = |number, nodes: &[u16]| Voters {
+        number,
+        former: None,
+        nodes: nodes.to_vec(),
+        joined: vec![0; nodes.len()],
+    };
     let before = Before::Known(list(Some((1, 4)), &[0, 1, 2]));
     let voter = VipBequest {
         form: FORM,
@@ -43,7 +48,13 @@ pub(crate) fn examples() -> Vec<VipBequest> {
         reached: 0,
         unreached: 0,
         packets: 9320,
-        peers: vec![Heard { node: 2, life: LIFE, serial: 258, at_ns: 4_900_000 }],
+        peers: vec![Heard {
+            node: 2,
+            joined: 1_750_000_000_123,
+            life: LIFE,
+            serial: 258,
+            at_ns: 4_900_000,
+        }],
         newest: vec![Newest { node: 2, life: LIFE, network: 1, kind: 0, number: 516 }],
         seats: vec![seat()],
         held: vec![],

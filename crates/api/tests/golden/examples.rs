@@ -122,7 +122,19 @@ pub(crate) fn vip_process() -> outlast_api::VipProcess {
         slowest: Some("node02".to_owned()),
     };
     let left = vec![outlast_api::LeaseLeft { instance: 1, left_us: 28_310, least_us: 21_004 }];
-    outlast_api::VipProcess { late, beats: Some(beats), left, age_ms: Some(420) }
+    let in_use = outlast_api::VotersInUse::List(voters());
+    let voters = Some(outlast_api::Electorate { in_use, settled: true });
+    outlast_api::VipProcess { late, beats: Some(beats), left, age_ms: Some(420), voters }
+}
+
+pub(crate) fn voters() -> outlast_api::VoterList {
+    let voter = |node: &str, joined_ms| {
+        let node = node.to_owned();
+        outlast_api::Voter { node, joined_ms }
+    };
+    let voters = vec![voter("node01", 1_750_000_000_123), voter("node02", 0)];
+    let former = Some(outlast_api::ListNumber { store: 1_764_000_000_000, list: 7 });
+    outlast_api::VoterList { store: 1_764_000_900_000, list: 1, former, voters }
 }
 
 pub(crate) fn refused() -> outlast_api::RefusedPackets {

@@ -22,8 +22,8 @@
 //! - `life` grows from start to start. A process says [`Config::closed`] only if its former one is gone and
 //!   what that wrote was set to zero since.
 //! - Nobody holds under the first list of an incarnation of the store while another may grant under a former one.
-//! - [`Config::voters`] are no older than what any former process of this node adopted, and the newest of the store
-//!   after the node was taken for dead.
+//! - [`Config::voters`] are no older than what any former process of this node adopted. Where the machine started since,
+//!   it is [`Config::unread`] which are the newest of the store, as it may have been taken for dead.
 //!
 //! One machine for all addresses of a node. No step allocates.
 
@@ -43,9 +43,11 @@ mod calm;
 pub mod claim;
 pub mod ears;
 pub mod last_word;
+mod listed;
 mod node;
 pub mod pace;
 mod placing;
+pub mod proposer;
 mod seat;
 pub mod spread;
 pub mod taken;
@@ -68,7 +70,7 @@ pub use spread::Rule;
 pub use together::SeatConfig;
 pub use view::{Cause, Gained, View};
 pub use voter::hold;
-pub use voters::{Before, MAX_VOTERS, Set, Voters};
+pub use voters::{Before, Elector, MAX_VOTERS, Set, Voters};
 
 /// Between two beats, on machines that do more than this.
 pub const BEAT: Duration = Duration::from_millis(10);
@@ -93,7 +95,11 @@ pub struct Config {
     pub nodes: u16,
     /// On how many networks beats go; at most [`crate::packet::MAX_NETWORKS`].
     pub networks: u8,
+    /// When this machine joined the cluster, in milliseconds since 1970; 0: machines are not told apart.
+    pub joined: u64,
     pub voters: Voters,
+    /// There is a store, and nobody read its list since the machine started: these count once it is known to have none.
+    pub unread: bool,
     /// Between two beats where all nodes can keep that (see [`pace`]); at most half of `span`.
     pub beat: Duration,
     /// The vip lease then: for how long after it was sent a granted beat lets its sender hold. At most [`MAX_SPAN`].
@@ -172,7 +178,7 @@ pub enum Input<'a> {
         vip: usize,
         span: Duration,
     },
-    /// The store has a later list of voters.
+    /// The store has a later list of voters, or, by a list without a number, none.
     Voters(&'a Voters),
     /// Somebody who is no node of ours says that it has an address of this one: the answer to [`Action::Probe`].
     InUse {
@@ -348,20 +354,6 @@ impl VipLease {
         known.filter(|peer| peer.word.life != 0 && !peer.leaving).map(|peer| peer.heard)
     }
 
-    /// Whether this node votes: not within the first moments of a process.
-    #[must_use]
-    pub fn votes(&self) -> bool {
-        !self.node.is_silent()
-    }
-
-    /// The list of voters in use, once nothing that this node granted under an older one can still count. What
-    /// waits to be told to it is in use by nobody.
-    #[must_use]
-    pub fn settled(&self) -> Option<Epoch> {
-        let set = self.node.set();
-        set.is_settled(self.node.now()).then(|| set.voters().epoch())
-    }
-
     /// Whether it holds nothing: after [`Input::Stop`] it may end now.
     #[must_use]
     pub fn is_idle(&self) -> bool {
@@ -370,8 +362,11 @@ impl VipLease {
 
     fn hear(&mut self, network: u8, from: u16, life: u64, body: &[u8]) -> bool {
         let Some(beat) = beat::read(body) else { return false };
-        let Some(reborn) = self.node.hear(network, from, life, &beat.head) else { return false };
-        if reborn {
+        let Some(news) = self.node.hear(network, from, life, &beat.head) else { return false };
+        if news.follows {
+            self.seats.iter_mut().for_each(|seat| seat.is_followed(from));
+        }
+        if news.reborn {
             self.seats.iter_mut().for_each(|seat| seat.forget(from));
         }
         let mut hurry = false;
@@ -386,14 +381,6 @@ impl VipLease {
             }
         }
         hurry
-    }
-
-    fn adopt(&mut self, voters: &Voters) -> bool {
-        let adopted = self.node.adopt(voters.clone());
-        if adopted {
-            self.seats.iter_mut().for_each(|seat| seat.voters_changed(&self.node));
-        }
-        adopted
     }
 
     fn fact(&mut self, vip: usize, fact: Fact) {

@@ -20,7 +20,7 @@ use store::Link;
 
 use super::errands::Desk;
 use super::hands::{Hands, counter, position, put};
-use super::{command, lock};
+use super::{command, electorate, lock};
 use coordinator::{Mail, Place, Tape, Told};
 use deeds::{Deeds, plan};
 pub(super) use roles::Roles;
@@ -97,6 +97,7 @@ pub(crate) fn begin(start: &Start, hands: &Arc<Hands>, desk: &Desk) -> Option<Ar
         let coordinator = coordinator::start(place)?;
         let roles = Roles { coordinator: coordinator.clone(), link: own_link.clone() };
         lead::start(Arc::clone(&has_roles), own_link.clone());
+        electorate::start(&has_roles, &own_link, &start.node);
         // Begun once.
         let _ = has_roles.roles.set(roles);
         Some(Member { link: own_link, coordinator })

@@ -1,5 +1,6 @@
 //! What threads do for operators, of this node and of others.
 
+use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, OnceLock};
 
@@ -13,6 +14,7 @@ use super::books::ring::Ring;
 use super::command::{self, Voice};
 use super::coordinate::{Coordination, Roles, Teller, teller};
 use super::core::Core;
+use super::electorate::Machines;
 use super::errands::{Desk, Did};
 use super::names::Names;
 use super::notify::Tester;
@@ -68,6 +70,18 @@ impl Hands {
 
     pub(super) fn doors(&self) -> Arc<Doors> {
         Arc::clone(&self.doors)
+    }
+
+    /// # Errors
+    /// When the trust folder cannot be read.
+    pub(super) fn machines(&self) -> Result<Machines, trust::TrustError> {
+        let Some(folder) = &self.roster else { return Ok(Machines(None)) };
+        let mut joined = HashMap::new();
+        for member in folder.load()?.roster.members {
+            let newest = joined.entry(member.name).or_insert(0);
+            *newest = member.joined_ms.max(*newest);
+        }
+        Ok(Machines(Some(joined)))
     }
 
     pub(super) const fn voice(&self) -> &Voice {

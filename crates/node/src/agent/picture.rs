@@ -40,6 +40,8 @@ pub(crate) struct Picture {
     vip_refused: api::RefusedPackets,
     adverts_refused: Vec<api::RefusedAdverts>,
     vip_process: Option<api::VipProcess>,
+    /// For what the next list of voters waits that this node would offer.
+    pub(super) voters_wait: Option<String>,
     /// When each thing was last told, in milliseconds since 1970 (UTC).
     told: BTreeMap<String, u64>,
 }
@@ -70,6 +72,7 @@ impl Picture {
             vip_refused: api::RefusedPackets::default(),
             adverts_refused: vec![],
             vip_process: None,
+            voters_wait: None,
             told: BTreeMap::new(),
         }
     }
@@ -119,6 +122,7 @@ impl Picture {
             | Change::Proven(_)
             | Change::References(_)
             | Change::Coordinates(_)
+            | Change::Voters(_)
             | Change::Silence { .. } => {}
         }
     }
@@ -149,6 +153,7 @@ impl Picture {
             | Report::Proven(_)
             | Report::References(_)
             | Report::Coordinates(_)
+            | Report::Voters(_)
             | Report::Keys
             | Report::Apply { .. }
             | Report::Store(_)
@@ -179,6 +184,10 @@ impl Picture {
     /// When this was last told.
     pub(crate) fn told_at(&self, object: &str) -> Option<u64> {
         self.told.get(object).copied()
+    }
+
+    pub(super) const fn vip_process(&self) -> Option<&api::VipProcess> {
+        self.vip_process.as_ref()
     }
 
     /// What this node has to say against itself, by its processes.
@@ -350,6 +359,7 @@ impl Picture {
             own_doubts: vec![],
             reference: vec![],
             coordinator: None,
+            voters_wait: self.voters_wait.clone(),
             notify: None,
             dashboard: self.dashboard.urls.clone(),
             servers: self.servers.clone(),

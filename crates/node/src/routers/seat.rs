@@ -94,6 +94,7 @@ fn start(folder: &str, goes_on: bool, adopt: Vec<u16>, leftovers: Vec<std::net::
         leftovers,
         closed: false,
         heir: false,
+        voters: None,
         servers: vec![],
         choices: vec![],
         nodes: vec![],

@@ -147,6 +147,7 @@ impl Supervisor {
         say_bound(&launch)?;
         let mut facts = Facts::default();
         facts.duty = crate::duty::kept(&plan.state_dir);
+        facts.voters = crate::electorate::known(&plan.state_dir);
         let mut supervisor = Self {
             launch,
             plan,
@@ -240,6 +241,7 @@ impl Supervisor {
             Kind::Vip => self.estate.of(&plan.vips),
             Kind::Proxy | Kind::Agent | Kind::Services | Kind::Store => (vec![], vec![]),
         };
+        let asks = (kind == Kind::Vip).then_some(&self.facts.voters);
         let start = Order::Start(Box::new(Start {
             mode: self.launch.mode,
             node: plan.node.clone(),
@@ -254,6 +256,7 @@ impl Supervisor {
             leftovers,
             closed: self.closed,
             heir: false,
+            voters: asks.and_then(|known| known.at_start(plan.cluster.as_ref())),
             servers: vec![],
             choices: vec![],
             nodes: vec![],
@@ -313,6 +316,9 @@ impl Supervisor {
                 // First of all what keeps it from holding.
                 let proven = api::Change::Proven(self.facts.proven.clone());
                 self.order(slot, &Order::Change(proven));
+                if let Some(voters) = self.facts.voters.since_start(self.plan.cluster.as_ref()) {
+                    self.order(slot, &Order::Change(voters));
+                }
                 self.order(slot, &Order::Change(api::Change::Duty(self.facts.duty)));
                 let references = api::Change::References(self.facts.references.clone());
                 self.order(slot, &Order::Change(references));

@@ -9,6 +9,8 @@ use api::{
 };
 use config::haproxy::Haproxy;
 
+use crate::electorate::Known;
+
 /// Orders kept for an agent that is being restarted; older ones are lost (events, mostly).
 const KEPT: usize = 512;
 /// Wishes kept for it: of more the number is.
@@ -34,6 +36,8 @@ pub(crate) struct Facts {
     pub(crate) references: api::References,
     /// Whether this node coordinates, as the agent knows.
     pub(crate) coordinates: bool,
+    /// Who votes, as the agent read it last.
+    pub(crate) voters: Known,
     dashboard: Option<DashboardState>,
     store: Option<Box<StoreState>>,
     /// Of the vip process.
@@ -61,6 +65,7 @@ impl Default for Facts {
             proven: vec![],
             references: api::References::default(),
             coordinates: false,
+            voters: Known::default(),
             dashboard: None,
             store: None,
             refused: RefusedPackets::default(),
@@ -100,6 +105,7 @@ impl Facts {
             Change::Proven(names) => self.proven.clone_from(names),
             Change::References(references) => self.references.clone_from(references),
             Change::Coordinates(on) => self.coordinates = *on,
+            Change::Voters(list) => self.voters.learn(list.as_ref()),
             Change::Store(state) => self.store = Some(state.clone()),
             Change::Refused(refused) => self.refused = *refused,
             Change::VipProcess(told) => self.vip_process = Some(told.clone()),

@@ -225,6 +225,7 @@ impl Supervisor {
             leftovers,
             closed: false,
             heir: true,
+            voters: self.facts.voters.at_start(plan.cluster.as_ref()),
             servers: vec![],
             choices: vec![],
             nodes: vec![],

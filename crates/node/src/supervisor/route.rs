@@ -55,6 +55,12 @@ impl Supervisor {
             Report::Coordinates(on) if kind == Kind::Agent => {
                 self.learn_for_vip(Change::Coordinates(on));
             }
+            Report::Voters(list) if kind == Kind::Agent => {
+                let change = Change::Voters(list);
+                // Whoever starts from now on begins with it, before anybody goes by it.
+                self.facts.learn(&change);
+                self.order_all(Kind::Vip, &Order::Change(change));
+            }
             Report::Duty(duty) if kind == Kind::Agent => self.duty(duty),
             Report::Move { instance, to } if kind == Kind::Agent => self.hand_over(instance, to),
             Report::Anywhere { instance } if kind == Kind::Agent => self.anywhere(instance),
@@ -70,6 +76,7 @@ impl Supervisor {
             | Report::Proven(_)
             | Report::References(_)
             | Report::Coordinates(_)
+            | Report::Voters(_)
             | Report::Silence { .. }
             | Report::Rival { .. }
             | Report::Heir { .. }

@@ -27,6 +27,9 @@ use super::gate::Guard;
 use super::instance::{Instance, Kept};
 use super::taking::Taking;
 use super::{Driver, End, VipError, tell};
+use electorate::Lists;
+
+mod electorate;
 
 mod seats;
 
@@ -96,13 +99,14 @@ pub(super) struct VipLeases {
     wish: Option<Duration>,
     /// What was least left of each own cell, since that was told.
     least: [Option<Duration>; MAX_SEATS],
+    lists: Lists,
 }
 
 impl VipLeases {
-    /// None: no instance has a vip lease.
+    /// None: no instance has a vip lease. `ours`: the cluster, this node's place in it, and when its machine joined.
     pub(super) fn new(
         vips: &[Vip],
-        ours: Option<(&Cluster, usize)>,
+        ours: Option<(&Cluster, usize, u64)>,
         start: &Start,
         network_of: &dyn Fn(&str) -> Option<u8>,
         (cells, now): (Option<OwnedFd>, Time),
@@ -115,17 +119,23 @@ impl VipLeases {
             return Ok(None);
         }
         let unable = |why: &str| VipError::Config(vec![format!("no vip lease works: {why}")]);
-        let (cluster, me) = ours.ok_or_else(|| unable("there is no secret of the cluster"))?;
+        let (cluster, me, joined) =
+            ours.ok_or_else(|| unable("there is no secret of the cluster"))?;
         let (seats, places) = seats(&voted, cluster, network_of);
         let nodes: Vec<u16> = (0..).zip(cluster.controllers()).map(|(node, _)| node).collect();
-        let voters = Voters::new(None, &nodes).ok_or_else(|| unable("too many controllers"))?;
+        let by_file = Voters::new(None, &nodes).ok_or_else(|| unable("too many controllers"))?;
+        let names = cluster.controllers().iter().map(|node| node.name.clone());
+        let mut lists = Lists::new(names.collect(), by_file);
+        let (voters, unread) = lists.at_start(start);
         let config = Config {
             node: u16::try_from(me).map_err(|_many| unable("too many nodes"))?,
             life: start.life,
             closed: start.closed,
             nodes: u16::try_from(nodes.len()).map_err(|_many| unable("too many nodes"))?,
             networks: u8::try_from(cluster.networks.len()).unwrap_or(u8::MAX),
+            joined,
             voters,
+            unread,
             beat: cluster.vip_beat,
             span: pace::span(cluster.vip_beat),
             referred: cluster
@@ -157,6 +167,7 @@ impl VipLeases {
             usual: None,
             wish: None,
             least: [None; MAX_SEATS],
+            lists,
         }))
     }
 
@@ -179,6 +190,11 @@ impl VipLeases {
     fn of_seat(&self, seat: usize) -> impl Iterator<Item = (usize, usize)> + '_ {
         let cells = self.places.iter().zip(&self.instances).filter(move |(at, _)| at.seat == seat);
         cells.map(|(at, instance)| (at.cell, *instance))
+    }
+
+    /// By which list it goes, if that was not told.
+    pub(super) fn electorate_news(&mut self) -> Option<api::Electorate> {
+        self.lists.news(&self.machine)
     }
 
     pub(super) fn deadline(&self) -> Time {
@@ -288,6 +304,14 @@ impl Driver<'_> {
         let position = self.nodes.iter().position(|known| known == name);
         if let Some(node) = position.and_then(|position| u16::try_from(position).ok()) {
             self.step_leases(sys::clock::now(), lease::Input::Agent { node, heard });
+        }
+    }
+
+    /// The newest list of voters that the store has.
+    pub(super) fn voters(&mut self, list: Option<&api::VoterList>) {
+        let told = self.vip_leases.as_mut().and_then(|all| all.lists.learn(list));
+        if let Some(voters) = told {
+            self.step_leases(sys::clock::now(), lease::Input::Voters(&voters));
         }
     }
 

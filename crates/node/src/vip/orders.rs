@@ -125,6 +125,7 @@ impl Driver<'_> {
             Order::Change(Change::Proven(names)) => self.proven(names),
             Order::Change(Change::References(references)) => self.references(references),
             Order::Change(Change::Coordinates(on)) => self.coordinates(*on),
+            Order::Change(Change::Voters(list)) => self.voters(list.as_ref()),
             Order::Count { clear } => {
                 let counts = self.counted(*clear);
                 self.tell(&Report::Counts(counts));

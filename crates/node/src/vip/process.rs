@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use api::{Beats, LateStep, VipProcess};
+use api::{Beats, Electorate, LateStep, VipProcess};
 use base::Time;
 use engine::vip::lateness::{Lateness, STEPS};
 use engine::vip::lease::MAX_SEATS;
@@ -22,6 +22,8 @@ pub(super) struct Process {
     /// As it was told last.
     told: VipProcess,
     pace: Option<Pace>,
+    /// By which list it goes was not told.
+    goes_by_another: bool,
     told_at: Time,
 }
 
@@ -30,7 +32,9 @@ impl Process {
         let mut told = VipProcess::default();
         told.late.steps.reserve_exact(STEPS);
         told.left.reserve_exact(MAX_SEATS);
-        Self { lateness: Lateness::new(), woke: now, told, pace: None, told_at: Time::ZERO }
+        let lateness = Lateness::new();
+        let (pace, told_at, goes_by_another) = (None, Time::ZERO, false);
+        Self { lateness, woke: now, told, pace, goes_by_another, told_at }
     }
 
     /// It waited until something was `due`, or for less. What was due before it looked last was late then; the rest of
@@ -40,6 +44,13 @@ impl Process {
             self.lateness.note(now, now.since(due.max(self.woke)));
         }
         self.woke = now;
+    }
+
+    /// By which list of voters it goes from now on; none: by the same as before.
+    pub(super) fn goes_by(&mut self, electorate: Option<Electorate>) {
+        if electorate.is_some() {
+            (self.told.voters, self.goes_by_another) = (electorate, true);
+        }
     }
 
     /// What is to be told now. It is handed back to [`Self::was_told`].
@@ -54,12 +65,13 @@ impl Process {
         // What is left of a vip lease is another figure each time.
         let holds = voted.as_ref().is_some_and(|all| all.holds());
         let ceased = !holds && !self.told.left.is_empty();
-        let is_news = longest > self.told.late.max_us || pace != self.pace || holds || ceased;
+        let is_told = holds || ceased || self.goes_by_another;
+        let is_news = longest > self.told.late.max_us || pace != self.pace || is_told;
         let every = if is_news { TELL_EVERY } else { TELL_AGAIN };
         if now.since(self.told_at) < every || self.lateness.waits() == 0 {
             return None;
         }
-        self.told_at = now;
+        (self.told_at, self.goes_by_another) = (now, false);
         let mut told = std::mem::take(&mut self.told);
         if std::mem::replace(&mut self.pace, pace) != pace {
             told.beats = pace.map(|pace| beats(pace, nodes));

@@ -199,7 +199,8 @@ impl Rescue {
         let nodes: Vec<u16> = (0..).zip(ours.cluster.controllers()).map(|(n, _)| n).collect();
         let voters = Voters::new(None, &nodes);
         let mut body = [0; MAX_BODY];
-        let length = last_word::write(voters.as_ref(), left.iter().copied(), &mut body);
+        let said = (voters.as_ref(), crate::secret::joined(&ours.secret, ours.name()));
+        let length = last_word::write(said, left.iter().copied(), &mut body);
         ours.send(seal, Kind::VipBeat, &body[..length]);
         let named = left.iter().filter_map(|left| left.successor);
         let name = |node: u16| ours.cluster.nodes.get(usize::from(node)).map(|n| n.name.clone());
@@ -249,6 +250,10 @@ pub(crate) fn learn_interface(vip: &mut Vip, state: &VipState) {
 }
 
 impl Ours {
+    fn name(&self) -> &str {
+        self.cluster.nodes.get(self.me).map_or("", |node| &node.name)
+    }
+
     /// One for all messages of a rescue: a second one of the same moment would be a replay.
     fn seal(&self, life: u64) -> Seal {
         crate::secret::seal(&self.secret, &self.cluster, self.node, life)

@@ -74,6 +74,7 @@ fn start() -> Start {
         leftovers: vec![],
         closed: false,
         heir: false,
+        voters: None,
         servers: vec![],
         choices: vec![],
         nodes: vec![],

@@ -73,6 +73,7 @@ impl Control {
             | Change::Duty(_)
             | Change::References(_)
             | Change::Coordinates(_)
+            | Change::Voters(_)
             | Change::Store(_)
             | Change::Refused(_)
             | Change::Adverts(_)

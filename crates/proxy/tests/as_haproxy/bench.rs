@@ -211,6 +211,7 @@ fn start() -> api::Start {
         leftovers: Vec::new(),
         closed: false,
         heir: false,
+        voters: None,
         servers: Vec::new(),
         choices: Vec::new(),
         nodes: Vec::new(),

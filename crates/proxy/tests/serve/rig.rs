@@ -212,6 +212,7 @@ fn start_message(plan: &Plan<'_>) -> api::Start {
         leftovers: Vec::new(),
         closed: false,
         heir: false,
+        voters: None,
         servers: Vec::new(),
         choices: plan.choices.clone(),
         nodes: Vec::new(),

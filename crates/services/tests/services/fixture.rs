@@ -414,6 +414,7 @@ pub fn status() -> Status {
         own_doubts: vec![],
         reference: vec![],
         coordinator: None,
+        voters_wait: None,
         notify: Some(Box::new(crate::stored::notifying())),
         dashboard: vec![],
     }

@@ -71,7 +71,7 @@ pub fn vip_process() -> api::VipProcess {
     let (p50_us, p99_us, p999_us, max_us) = (16, 80, 80, 3456);
     let late = api::Lateness { waits: 60_000, p50_us, p99_us, p999_us, max_us, steps };
     let left = vec![api::LeaseLeft { instance: 0, left_us: 28_310, least_us: 21_004 }];
-    api::VipProcess { late, beats: None, left, age_ms: Some(420) }
+    api::VipProcess { late, beats: None, left, age_ms: Some(420), voters: None }
 }
 
 /// All five numbers.

@@ -86,8 +86,15 @@ pub enum Fault {
     Replay {
         host: usize,
     },
-    /// The store wants another list of voters, if the rules of a proposer allow one.
+    /// The store is asked for another list of voters, maybe with another controller.
     Voters,
+    /// The store is put back.
+    Restore,
+    /// The power fails, and after that another machine has the place.
+    Machine {
+        host: usize,
+        back: Duration,
+    },
     /// A host without power is proven dead, until it boots.
     Confirm {
         host: usize,
@@ -122,6 +129,8 @@ pub struct Script {
     pub last_man: bool,
     /// By address: where it should be beside the others; empty: none has a place.
     pub rules: Vec<Rule>,
+    /// The store is put back now and then.
+    pub restores: bool,
     /// After each storm comes a second and a half of calm.
     pub storms: Vec<Storm>,
 }
@@ -156,7 +165,13 @@ impl Script {
         }
         let last_man = !proof && chance.one_in(5);
         let rules = vec![];
-        Self { seed, hosts, vips, numbered, beat, proof, voter, last_man, rules, storms }
+        let restores = numbered && chance.one_in(3);
+        if restores {
+            for storm in &mut storms {
+                storm.faults.push((chance.span(storm.lasts), Fault::Restore));
+            }
+        }
+        Self { seed, hosts, vips, numbered, beat, proof, voter, last_man, rules, restores, storms }
     }
 }
 
@@ -193,6 +208,11 @@ fn lists(chance: &mut Chance, hosts: usize, vips: usize) -> Storm {
         let host = index(chance.below(hosts as u64));
         let takes = ms(500) + chance.span(ms(2500));
         faults.push((chance.span(ms(500)), Fault::StoreAway { host, takes }));
+    }
+    if chance.one_in(2) {
+        let host = index(chance.below(hosts as u64));
+        let back = ms(50) + chance.span(ms(500));
+        faults.push((ms(1200) + chance.span(ms(1500)), Fault::Machine { host, back }));
     }
     let others = 2 + chance.below(8);
     faults.extend((0..others).map(|_| (chance.span(lasts), fault(chance, hosts, vips))));

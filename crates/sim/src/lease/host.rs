@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::quiet::CLIENTS;
 use base::Time;
 use engine::vip::lease::bequest::Bequest;
+use engine::vip::lease::proposer::List;
 use engine::vip::lease::{Action, Fact, Input, VipLease, Voters};
 
 /// Slewed by a time daemon, and of an origin of its own.
@@ -110,7 +111,7 @@ pub(super) enum Stage {
     Read(Told, Time),
     Acts(VecDeque<Deed>),
     /// It left this to another one, which has not read it.
-    Left(Bequest),
+    Left(Box<Bequest>),
 }
 
 #[derive(Debug)]
@@ -145,8 +146,12 @@ pub(super) struct Host {
     /// A gateway answers it.
     pub gateway: bool,
     pub coordinates: bool,
-    /// The newest list of voters that any process of this host adopted.
-    pub list: u32,
+    /// Which machine it is: counts those that had this place.
+    pub machine: u64,
+    /// The newest list of voters that any process of this machine was told.
+    pub list: Option<List>,
+    /// Nobody read what the store has since it booted.
+    pub unread: bool,
     /// It hears of no later one before that moment.
     pub deaf_until: u64,
     /// Events of an earlier plan of the process mean nothing.

@@ -58,7 +58,19 @@ impl Script {
         }
         let last_man = !proof && chance.one_in(5);
         let (numbered, beat) = (chance.one_in(2), BEAT);
-        Self { seed, hosts, vips, numbered, beat, proof, voter, last_man, rules, storms }
+        Self {
+            seed,
+            hosts,
+            vips,
+            numbered,
+            beat,
+            proof,
+            voter,
+            last_man,
+            rules,
+            restores: false,
+            storms,
+        }
     }
 }
 

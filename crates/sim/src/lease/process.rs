@@ -8,7 +8,7 @@ use base::Time;
 use engine::Buffer;
 use engine::packet::MAX_BODY;
 use engine::vip::lease::beat::read;
-use engine::vip::lease::{Action, Cause, Epoch, SPAN, Stand, VipLease};
+use engine::vip::lease::{Action, Cause, SPAN, Stand, VipLease};
 
 use super::fault::Fault;
 use super::host::{DEED, Deed, Letter, Stage, Told};
@@ -82,15 +82,6 @@ impl World<'_> {
                 if broken {
                     self.break_off(BOUNDS, format!("host {host} orders without end"));
                     return;
-                }
-                if let Told::Voters(list) = &told
-                    && let Epoch::Number(number) = list.epoch()
-                {
-                    let adopted = &mut self.hosts[host].list;
-                    if number.list > *adopted + 1 {
-                        self.outcome.marks.reach(Mark::Missed);
-                    }
-                    *adopted = number.list.max(*adopted);
                 }
                 let letter = if let Told::Beat(letter) = &told { Some(letter) } else { None };
                 self.note(host, &before, letter);

@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use base::Time;
-use engine::vip::lease::{BEAT, Epoch, Fact};
+use engine::vip::lease::{BEAT, Fact};
 
 use super::fault::{Fault, Script, index};
 use super::host::{Clock, Host, INBOX, Left, Letter, Stage, Told};
 use super::placed::Placed;
 use super::quiet::{self, Quiet};
-use super::store::{Store, numbered};
+use super::store::Store;
 use super::{Mark, Marks, NOBODY};
 use crate::Chance;
 
@@ -18,6 +18,10 @@ pub(super) const NETWORKS: usize = 2;
 pub(super) const MS: u64 = 1_000_000;
 /// How long all is well before somebody has to answer.
 const CALM: Duration = Duration::from_secs(1);
+/// The same where the store is put back: all leave former lists, and wait until what they granted has ended.
+const RESTORED: Duration = Duration::from_secs(4);
+/// How often it is asked for another list while all is well.
+const ASKED_EACH: Duration = Duration::from_millis(100);
 /// Longer than a vip lease, and no part of the calm.
 pub(super) const LISTENS: Duration = Duration::from_millis(50);
 /// Beats of 2 ms can be kept then.
@@ -58,6 +62,8 @@ pub(super) enum Event {
     Learns {
         host: usize,
     },
+    /// Who coordinates looks whether there is to be another list.
+    Proposes,
     /// The process of that life has measured that it is in time.
     Measured {
         host: usize,
@@ -122,7 +128,9 @@ impl<'a> World<'a> {
             standby: false,
             gateway: true,
             coordinates: false,
-            list: 1,
+            machine: 1,
+            list: None,
+            unread: false,
             deaf_until: 0,
             ticket: 0,
         });
@@ -198,11 +206,17 @@ impl<'a> World<'a> {
                 self.hosts[host].powered = true;
                 self.hosts[host].clock =
                     Clock::new(self.now, self.chance.below(1 << 30), 1_000_000);
-                self.hosts[host].list = self.store.newest();
+                self.hosts[host].unread = self.script.numbered;
                 self.prove(host, false);
                 self.after(Duration::from_millis(1), Event::Starts { host, closes: true });
             }
             Event::Learns { host } => self.learns(host),
+            Event::Proposes => {
+                self.propose();
+                if self.script.numbered && !self.storms {
+                    self.after(ASKED_EACH, Event::Proposes);
+                }
+            }
             Event::Measured { host, life } => {
                 let process = self.hosts[host].process.as_ref();
                 if process.is_some_and(|process| process.life == life) {
@@ -221,7 +235,7 @@ impl<'a> World<'a> {
             self.after(*at, Event::Fault(*fault));
         }
         self.after(storm.lasts, Event::Calm);
-        let judged = storm.lasts + CALM;
+        let judged = storm.lasts + if script.restores { RESTORED } else { CALM };
         self.after(judged, Event::Judge);
         // Of the last one it ends by itself.
         let quiet = if self.last { quiet::TAKES } else { Duration::ZERO };
@@ -253,6 +267,9 @@ impl<'a> World<'a> {
             self.after(Duration::from_millis(5), Event::Learns { host });
             self.plan(host);
         }
+        if self.script.restores {
+            self.event(Event::Proposes);
+        }
     }
 
     pub(super) fn fault(&mut self, fault: Fault) {
@@ -263,7 +280,13 @@ impl<'a> World<'a> {
                     self.after(after, Event::Starts { host, closes });
                 }
             }
-            Fault::Power { host, back } => {
+            Fault::Machine { host, .. } if !self.may_be_replaced(host) => {}
+            Fault::Power { host, back } | Fault::Machine { host, back } => {
+                if matches!(fault, Fault::Machine { .. }) {
+                    self.outcome.marks.reach(Mark::Another);
+                    self.hosts[host].machine += 1;
+                    self.hosts[host].list = None;
+                }
                 let dead = &mut self.hosts[host];
                 (dead.powered, dead.process) = (false, None);
                 dead.gates.fill(Time::ZERO);
@@ -315,64 +338,21 @@ impl<'a> World<'a> {
                 }
             }
             Fault::Confirm { host } => self.confirm(host),
-            Fault::Voters => self.propose(),
+            Fault::Voters => {
+                if self.chance.one_in(2) {
+                    self.store.changes_its_mind(&mut self.chance);
+                }
+                self.propose();
+            }
+            Fault::Restore => {
+                self.outcome.marks.reach(Mark::Restored);
+                self.store.is_put_back();
+            }
             Fault::StoreAway { host, takes } => {
                 let until = &mut self.hosts[host].deaf_until;
                 *until = (self.now + nanos(takes)).max(*until);
             }
         }
-    }
-
-    fn propose(&mut self) {
-        if !self.script.numbered {
-            return;
-        }
-        let (hosts, dead): (_, Vec<_>) =
-            (&self.hosts, self.hosts.iter().map(|host| !host.powered).collect());
-        let settled: Vec<bool> = hosts.iter().map(|host| self.is_settled(host)).collect();
-        let is_settled = |node: u16| settled[usize::from(node)];
-        let shape = (hosts.len(), dead.as_slice());
-        let Some(mark) = self.store.propose(&mut self.chance, shape, is_settled) else { return };
-        self.outcome.marks.reach(mark);
-        self.tell(|| format!("{mark:?}"));
-        for host in 0..self.hosts.len() {
-            let delay = self.chance.span(Duration::from_millis(400));
-            self.after(delay, Event::Learns { host });
-        }
-    }
-
-    /// Under the newest list.
-    fn is_settled(&self, host: &Host) -> bool {
-        let newest = Epoch::Number(numbered(self.store.newest()));
-        host.process.as_ref().and_then(|process| process.machine.settled()) == Some(newest)
-    }
-
-    /// Whether a claim of this host is under an older list than the newest, which a majority is settled under.
-    pub(super) fn is_late(&self, host: usize) -> bool {
-        self.hosts[host].list < self.store.newest()
-            && self.store.is_majority(|node| self.is_settled(&self.hosts[usize::from(node)]))
-    }
-
-    fn learns(&mut self, host: usize) {
-        let deaf = self.hosts[host].deaf_until;
-        if self.now < deaf {
-            return self.at(deaf, Event::Learns { host });
-        }
-        let newest = self.store.newest();
-        if !self.script.numbered
-            || self.hosts[host].list >= newest
-            || self.hosts[host].process.is_none()
-        {
-            return;
-        }
-        let holds = |other: &Host| {
-            other.list < newest && (0..self.script.vips).any(|vip| other.answers(vip, self.now))
-        };
-        if self.hosts.iter().enumerate().any(|(other, known)| other != host && holds(known)) {
-            self.outcome.marks.reach(Mark::Behind);
-        }
-        let list = self.store.list(newest);
-        self.order(host, Told::Voters(list));
     }
 
     pub(super) fn set_fit(&mut self, host: usize, fit: bool) {

@@ -5,11 +5,12 @@ use std::time::Duration;
 
 use base::Time;
 use engine::vip::lease::bequest::Bequest;
-use engine::vip::lease::{BEAT, CALM, Config, SeatConfig, VipLease, Voters, pace};
+use engine::vip::lease::{BEAT, CALM, Config, SeatConfig, VipLease, pace};
 
 use super::host::{Host, Left, Process, Stage, Told};
 use super::quiet::{self, CLIENTS};
 use super::run::{ALONE, Event, LISTENS, NETWORKS, World, address, node};
+use super::store::{by_file, voters};
 use super::{BOUNDS, Mark, placed};
 
 impl World<'_> {
@@ -62,7 +63,7 @@ impl World<'_> {
         let Some(left) = process.machine.bequeath().filter(|_| is_between) else { return };
         // What it was told and had not read is told anew.
         process.told.clear();
-        process.stage = Stage::Left(left);
+        process.stage = Stage::Left(Box::new(left));
         self.plan(host);
     }
 
@@ -102,18 +103,17 @@ impl World<'_> {
             last_man: self.script.last_man.then_some(ALONE),
             rule: self.script.rules.get(vip).cloned().unwrap_or_default(),
         };
-        let voters = if self.script.numbered {
-            self.store.list(self.hosts[host].list)
-        } else {
-            Voters::new(None, &order).expect("at most five")
-        };
+        let this = &self.hosts[host];
+        let listed = this.list.as_ref().filter(|_| !this.unread);
         Config {
             node: node(host),
             life,
             closed,
             nodes: node(order.len()),
             networks: u8::try_from(NETWORKS).unwrap_or(u8::MAX),
-            voters,
+            joined: if self.script.numbered { this.machine } else { 0 },
+            voters: listed.map_or_else(|| by_file(order.len()), voters),
+            unread: this.unread,
             beat: self.script.beat,
             span: pace::span(self.script.beat),
             referred: 0,

@@ -1,70 +1,129 @@
-//! Lists of voters as a store keeps them, and a proposer that keeps its rules.
+//! Lists of voters as a store keeps them, what hosts said of themselves there, and the real proposer
+//! (`engine::vip::lease::proposer`), which is asked what comes next.
 
-use engine::vip::lease::{MAX_VOTERS, Number, Voters};
+use engine::vip::lease::proposer::{Answer, Controller, InUse, List, View, Word};
+use engine::vip::lease::{Elector, Epoch, Number, Voters};
 
 use super::Mark;
+use super::host::Host;
+use super::run::node;
 use crate::Chance;
 
 #[derive(Debug)]
 pub(super) struct Store {
-    /// The newest; its number is their count.
-    pub lists: Vec<Vec<u16>>,
+    /// Another one after each time that it is put back.
+    incarnation: u64,
+    /// The newest of this incarnation.
+    pub list: Option<List>,
+    /// By host: what its machine said last.
+    words: Vec<Option<Word>>,
+    /// By host: whether it is a controller of the file of whoever proposes.
+    wanted: Vec<bool>,
+}
+
+/// A host as its machine of now.
+pub(super) fn controller(host: usize, joined: u64) -> Controller {
+    Controller { name: host.to_string(), joined }
+}
+
+/// All hosts vote, whichever machines they are.
+pub(super) fn by_file(hosts: usize) -> Voters {
+    let all: Vec<u16> = (0..hosts).map(node).collect();
+    Voters::new(None, &all).expect("at most five")
+}
+
+pub(super) fn voters(list: &List) -> Voters {
+    if list.voters.is_empty() {
+        return Voters::nobody(list.number.store);
+    }
+    let elector = |voter: &Controller| {
+        let node = voter.name.parse().expect("the name of a host is its number");
+        Elector { node, joined: voter.joined }
+    };
+    let electors: Vec<Elector> = list.voters.iter().map(elector).collect();
+    let voters = Voters::named(Some(list.number), &electors).expect("lists have each host once");
+    voters.going_on_with(list.former)
 }
 
 impl Store {
     pub(super) fn new(hosts: usize) -> Self {
-        Self { lists: vec![(0_u16..).take(hosts).collect()] }
+        Self { incarnation: 1, list: None, words: vec![None; hosts], wanted: vec![true; hosts] }
     }
 
-    pub(super) fn newest(&self) -> u32 {
-        u32::try_from(self.lists.len()).unwrap_or(u32::MAX)
+    pub(super) fn newest(&self) -> Option<Number> {
+        self.list.as_ref().map(|list| list.number)
     }
 
-    pub(super) fn list(&self, number: u32) -> Voters {
-        let nodes = usize::try_from(number).ok().and_then(|number| self.lists.get(number - 1));
-        Voters::new(Some(numbered(number)), nodes.map_or(&[], Vec::as_slice))
-            .expect("lists have somebody")
+    /// From a copy that nobody can tell the age of.
+    pub(super) fn is_put_back(&mut self) {
+        self.incarnation += 1;
+        self.list = None;
+    }
+
+    /// One that is a controller is none any more, or the other way; two remain.
+    pub(super) fn changes_its_mind(&mut self, chance: &mut Chance) {
+        let host = super::fault::index(chance.below(self.wanted.len() as u64));
+        let count = self.wanted.iter().filter(|wanted| **wanted).count();
+        // By their files all hosts are controllers, until there is a list.
+        if self.list.is_some() && (count > 2 || !self.wanted[host]) {
+            self.wanted[host] = !self.wanted[host];
+        }
+    }
+
+    /// A host that reaches it says what it goes by.
+    pub(super) fn hears(&mut self, number: usize, host: &Host) {
+        let Some(process) = host.process.as_ref().filter(|_| host.powered) else { return };
+        let all = || (0..self.wanted.len()).map(|host| host.to_string()).collect();
+        let newest = host.list.as_ref().map(|list| Epoch::Number(list.number));
+        let in_use = match (process.machine.voters().map(Voters::epoch), &host.list) {
+            (None, _) => InUse::Unread,
+            (Some(Epoch::Hash(_)), None) => InUse::ByFile(all()),
+            (epoch, Some(list)) if epoch == newest => InUse::List(list.clone()),
+            // It was not told yet what this machine knows.
+            (Some(_), _) => return,
+        };
+        let of = controller(number, host.machine);
+        let is_settled = process.machine.settled().is_some();
+        self.words[number] = Some(Word { of, store: self.incarnation, in_use, is_settled });
+    }
+
+    /// The next list, if the proposer has one.
+    pub(super) fn propose(&mut self, hosts: &[Host]) -> Option<Mark> {
+        let machine = |(number, host): (usize, &Host)| controller(number, host.machine);
+        let those = |is_it: &dyn Fn(usize, &Host) -> bool| -> Vec<Controller> {
+            hosts
+                .iter()
+                .enumerate()
+                .filter(|(number, host)| is_it(*number, host))
+                .map(machine)
+                .collect()
+        };
+        let heard = those(&|_, host| host.powered && host.process.is_some());
+        let view = View {
+            store: self.incarnation,
+            list: self.list.clone(),
+            controllers: those(&|number, _| self.wanted[number]),
+            words: self.words.iter().flatten().cloned().collect(),
+            // Somebody looked.
+            dead: those(&|_, host| !host.powered),
+            heard: heard.into_iter().map(|controller| controller.name).collect(),
+        };
+        let Answer::Offer(next) = view.next() else { return None };
+        let before = self.list.replace(next.clone()).map_or_else(Vec::new, |list| list.voters);
+        let gone = before.iter().filter(|voter| !next.voters.contains(voter));
+        let are_dead: Vec<bool> = gone.map(|voter| view.dead.contains(voter)).collect();
+        Some(match &are_dead[..] {
+            _ if next.number.list <= 1 => Mark::First,
+            [] => Mark::Grew,
+            some if some.iter().all(|is_dead| *is_dead) => Mark::Buried,
+            _ => Mark::Shrank,
+        })
     }
 
     /// Whether a majority of the newest list is so.
-    pub(super) fn is_majority(&self, is_so: impl Fn(u16) -> bool) -> bool {
-        let is_more =
-            |list: &Vec<u16>| list.iter().filter(|node| is_so(**node)).count() > list.len() / 2;
-        self.lists.last().is_some_and(is_more)
+    pub(super) fn is_majority(&self, is_so: impl Fn(&Controller) -> bool) -> bool {
+        self.list.as_ref().is_some_and(|list| {
+            list.voters.iter().filter(|voter| is_so(voter)).count() > list.voters.len() / 2
+        })
     }
-
-    /// The next list: one node more, one less, or without those that are proven dead. Only when a majority of the
-    /// present one `is_settled`.
-    pub(super) fn propose(
-        &mut self,
-        chance: &mut Chance,
-        (hosts, dead): (usize, &[bool]),
-        is_settled: impl Fn(u16) -> bool,
-    ) -> Option<Mark> {
-        if !self.is_majority(is_settled) {
-            return None;
-        }
-        let list = self.lists.last()?;
-        let is_dead = |node: &u16| dead[usize::from(*node)];
-        let living: Vec<u16> = list.iter().copied().filter(|node| !is_dead(node)).collect();
-        let absent = (0_u16..).take(hosts).filter(|node| !list.contains(node));
-        let absent: Vec<u16> = absent.collect();
-        let (list, mark) = if living.len() < list.len() && !living.is_empty() {
-            (living, Mark::Buried)
-        } else if !absent.is_empty() && list.len() < MAX_VOTERS && chance.one_in(2) {
-            ([list.as_slice(), &[chance.choose(&absent)]].concat(), Mark::Grew)
-        } else if list.len() > 1 {
-            let gone = chance.choose(list);
-            (list.iter().copied().filter(|node| *node != gone).collect(), Mark::Shrank)
-        } else {
-            return None;
-        };
-        self.lists.push(list);
-        Some(mark)
-    }
-}
-
-/// The store is never put back.
-pub(super) const fn numbered(list: u32) -> Number {
-    Number { store: 1, list }
 }

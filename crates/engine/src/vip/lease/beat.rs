@@ -5,7 +5,8 @@
 //!  4 entries | 5 networks | 6 beat x2 | 8 epoch x4 | 12 vip lease x2 | 14 reached | 15 unreached | 16 serial x8
 //! 24 acked life x8 | 32 acked serial x8 | 40 store x8                                     48 bytes
 //! 48 for each network x8: whom it hears there x4, of whom the last beat there is young x4; a bit for each node
-//! wished beat x2: only where that is another one than the beat
+//! wished beat x2: only where that is another one than the beat, or something follows
+//! joined x8: when the sender's machine joined the cluster, in milliseconds since 1970; only where machines are told apart
 //! entry: router id | state: 0 unfit, 1 fit, 2 candidate, 3 holder, +16 grants you
 //!        | successor x2 (ffff: nobody; +8000: it stays where an operator moved it, 7ffe is nobody then) | key x4 | term x8                                   16 bytes
 //! ```
@@ -22,7 +23,7 @@ use crate::vip::Group;
 
 /// First byte.
 pub const VERSION: u8 = 1;
-/// Entries of one beat: 1,138 bytes on eight networks, which fits a sealed packet.
+/// Entries of one beat: 1,146 bytes on eight networks, which fits a sealed packet.
 pub const MAX_ENTRIES: usize = 64;
 
 const HEAD: usize = 48;
@@ -31,6 +32,8 @@ const ENTRY: usize = 16;
 const HEARD: usize = 8;
 /// Behind them.
 const WISH: usize = 2;
+/// Behind that.
+const JOINED: usize = 8;
 const SILENT: u8 = 1;
 const CLOSED: u8 = 2;
 const NUMBERED: u8 = 4;
@@ -72,6 +75,8 @@ pub struct Head {
     pub reach: Reach,
     /// The sender coordinates the cluster.
     pub leads: bool,
+    /// When the machine of the sender joined the cluster, in milliseconds since 1970; 0: it does not say.
+    pub joined: u64,
 }
 
 /// What a node knows of the reference points on its networks: a bit for each network, the lowest is the first.
@@ -181,8 +186,9 @@ impl Beat<'_> {
 pub fn write(head: &Head, entries: impl Iterator<Item = Entry>, out: &mut [u8]) -> usize {
     let heard = head.hears.by_network();
     // A release that knows no wishes says nothing else either, where all is as it was.
-    let wish = if head.wish == head.beat { 0 } else { WISH };
-    let length = HEAD + heard.len() * HEARD + wish;
+    let joined = if head.joined == 0 { 0 } else { JOINED };
+    let wish = if head.wish == head.beat && joined == 0 { 0 } else { WISH };
+    let length = HEAD + heard.len() * HEARD + wish + joined;
     let Some((front, rest)) = out.split_at_mut_checked(length) else { return 0 };
     let flag = |on, bit| if on { bit } else { 0 };
     let (numbered, epoch, store) = match head.epoch {
@@ -212,9 +218,9 @@ pub fn write(head: &Head, entries: impl Iterator<Item = Entry>, out: &mut [u8]) 
         bytes[..4].copy_from_slice(&heard.on.to_be_bytes());
         bytes[4..].copy_from_slice(&heard.young.to_be_bytes());
     }
-    if let Some(bytes) = front.get_mut(length - wish..).filter(|bytes| bytes.len() == WISH) {
-        bytes.copy_from_slice(&tenths(head.wish).to_be_bytes());
-    }
+    let (wished, machine) = front[HEAD + heard.len() * HEARD..].split_at_mut(wish);
+    wished.copy_from_slice(&tenths(head.wish).to_be_bytes()[..wish]);
+    machine.copy_from_slice(&head.joined.to_be_bytes()[..joined]);
     let mut count = 0;
     for (entry, bytes) in entries.take(MAX_ENTRIES).zip(rest.chunks_exact_mut(ENTRY)) {
         bytes[0] = entry.group.router_id;
@@ -254,7 +260,9 @@ pub fn read(bytes: &[u8]) -> Option<Beat<'_>> {
     let store = u64::from_be_bytes(part(front, 40));
     let numbered = front[1] & NUMBERED != 0;
     let span = |bytes| TENTH * u32::from(u16::from_be_bytes(bytes));
-    let wish = bytes.get(HEAD + heard.len()..length).and_then(<[u8]>::first_chunk).copied();
+    let behind = bytes.get(HEAD + heard.len()..length).unwrap_or_default();
+    let wish = behind.first_chunk().copied();
+    let joined = behind.get(WISH..).and_then(<[u8]>::first_chunk).copied();
     let beat = span(part(front, 6));
     let head = Head {
         silent: front[1] & SILENT != 0,
@@ -271,6 +279,7 @@ pub fn read(bytes: &[u8]) -> Option<Beat<'_>> {
         hears,
         reach: Reach { reached: front[14], unreached: front[15] },
         leads: front[1] & COORDINATES != 0,
+        joined: joined.map_or(0, u64::from_be_bytes),
     };
     let sane = head.serial > 0 && !head.span.is_zero() && head.span <= MAX_SPAN;
     sane.then_some(Beat { head, entries, each })
@@ -280,7 +289,7 @@ pub fn read(bytes: &[u8]) -> Option<Beat<'_>> {
 #[must_use]
 pub fn print_again(bytes: &[u8]) -> Option<Vec<u8>> {
     let beat = read(bytes)?;
-    let mut out = vec![0; HEAD + MAX_NETWORKS * HEARD + WISH + MAX_ENTRIES * ENTRY];
+    let mut out = vec![0; HEAD + MAX_NETWORKS * HEARD + WISH + JOINED + MAX_ENTRIES * ENTRY];
     let length = write(&beat.head, beat.entries(), &mut out);
     out.truncate(length);
     Some(out)

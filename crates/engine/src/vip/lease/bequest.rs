@@ -46,6 +46,8 @@ pub struct Bequest {
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Heard {
     pub node: u16,
+    /// When its machine joined the cluster, as it says.
+    pub joined: u64,
     pub life: u64,
     pub serial: u64,
     pub at: Time,

@@ -5,7 +5,7 @@ use std::time::Duration;
 use arrayvec::ArrayVec;
 use base::Time;
 
-use super::voters::{MAX_VOTERS, Set, Voters};
+use super::voters::{Elector, MAX_VOTERS, Set, Voters};
 
 /// Beats whose sending is remembered: a vip lease of twenty beats, each doubled several times by changes.
 const REMEMBERED: usize = 256;
@@ -78,8 +78,8 @@ impl Sent {
 pub struct Claim {
     /// The first beat that carries it: what was granted to an earlier claim was given back since.
     from: u64,
-    /// By voter's node: the newest beat of this claim that it granted.
-    granted: ArrayVec<(u16, u64), { 2 * MAX_VOTERS }>,
+    /// By voter: the newest beat of this claim that it granted. At each place one machine.
+    granted: ArrayVec<(Elector, u64), { 2 * MAX_VOTERS }>,
 }
 
 impl Claim {
@@ -94,20 +94,22 @@ impl Claim {
         self.from
     }
 
-    /// By voter's node: the newest beat that it granted.
+    /// By voter: the newest beat that it granted.
     #[must_use]
-    pub fn grants(&self) -> &[(u16, u64)] {
+    pub fn grants(&self) -> &[(Elector, u64)] {
         &self.granted
     }
 
     /// `voter` says that it promised the beat of this number, which was really sent. A stranger does so too, as
-    /// it may know a later list: it takes no voter's place.
-    pub fn granted(&mut self, voter: u16, serial: u64, set: &Set) {
+    /// it may know a later list, or be the machine that follows a voter at its place: it takes no voter's place.
+    pub fn granted(&mut self, voter: impl Into<Elector>, serial: u64, set: &Set) {
+        let voter = voter.into();
         if serial < self.from || !set.has(voter) {
             return;
         }
-        match self.granted.iter_mut().find(|(node, _)| *node == voter) {
-            Some((_, newest)) => *newest = serial.max(*newest),
+        match self.granted.iter_mut().find(|(known, _)| known.node == voter.node) {
+            Some((known, newest)) if *known == voter => *newest = serial.max(*newest),
+            Some(known) => *known = (voter, serial),
             None => self.granted.push((voter, serial)),
         }
     }
@@ -120,20 +122,24 @@ impl Claim {
     /// Until when majorities of all lists that count are bound to this claim of node `me`; none: they never
     /// were.
     #[must_use]
-    pub fn until(&self, now: Time, me: u16, set: &Set, sent: &Sent) -> Option<Time> {
+    pub fn until(&self, now: Time, me: impl Into<Elector>, set: &Set, sent: &Sent) -> Option<Time> {
+        let me = me.into();
         let serials = set.counted(now).map(|voters| self.majority(me, voters, sent.newest()));
         let serial = serials.min().filter(|serial| *serial >= self.from)?;
         sent.at(serial).map(|at| at + sent.least_span(serial))
     }
 
     /// The newest beat that a majority of the list granted, or a later one instead; 0: none.
-    fn majority(&self, me: u16, voters: &Voters, newest: u64) -> u64 {
-        let granted = |voter: &u16| match self.granted.iter().find(|(node, _)| node == voter) {
-            _ if *voter == me => newest,
-            Some((_, serial)) if *serial <= newest => *serial,
-            Some(_) | None => 0,
+    fn majority(&self, me: Elector, voters: &Voters, newest: u64) -> u64 {
+        let granted = |elector: &Elector| {
+            if elector.is(me) {
+                return newest;
+            }
+            let known = self.granted.iter().find(|(voter, _)| elector.is(*voter));
+            known.map_or(0, |(_, serial)| if *serial <= newest { *serial } else { 0 })
         };
-        let mut serials: ArrayVec<u64, MAX_VOTERS> = voters.nodes().iter().map(granted).collect();
+        let mut serials: ArrayVec<u64, MAX_VOTERS> =
+            voters.electors().iter().map(granted).collect();
         serials.sort_unstable();
         serials[serials.len() - voters.majority()]
     }

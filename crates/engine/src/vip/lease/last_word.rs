@@ -18,8 +18,12 @@ pub struct Left {
 
 /// Writes the body of one beat, for any receiver, and returns its length. It has to be sealed under a later life than that of the
 /// process, and an earlier one than that of the next; and only once nothing is let through for any of these addresses
-/// (rule V2 of `docs/decisions/0018`): whoever hears it promises them to others.
-pub fn write(voters: Option<&Voters>, left: impl Iterator<Item = Left>, out: &mut [u8]) -> usize {
+/// (rule V2 of `docs/decisions/0018`): whoever hears it promises them to others. `joined`: of this machine ([`Head`]).
+pub fn write(
+    (voters, joined): (Option<&Voters>, u64),
+    left: impl Iterator<Item = Left>,
+    out: &mut [u8],
+) -> usize {
     let head = Head {
         // It votes for nobody and heard nobody.
         silent: true,
@@ -37,6 +41,7 @@ pub fn write(voters: Option<&Voters>, left: impl Iterator<Item = Left>, out: &mu
         hears: Hears::default(),
         reach: Reach::default(),
         leads: false,
+        joined,
     };
     let entries = left.map(|Left { group, successor, term }| Entry {
         group,

@@ -6,16 +6,17 @@ use base::Time;
 
 use super::alone::Alone;
 use super::beat::{self, Epoch, Head, Reach};
-use super::claim::{Claim, Sent};
+use super::claim::Sent;
 use super::ears::{Ears, Hears};
 use super::pace::{Keeper, Pace, Said};
 use super::spread::bit;
 use super::voter::Word;
-use super::voters::{Set, Voters};
+use super::voters::Set;
 use super::{Cause, Config, MAX_SPAN, hold};
 use crate::packet::MAX_NETWORKS;
 
 mod bequest;
+mod votes;
 
 /// The newest that was heard of another node.
 #[derive(Clone, Copy, Debug)]
@@ -41,11 +42,24 @@ pub(super) struct Peer {
     reach: Reach,
     /// It says that it coordinates.
     leads: bool,
+    /// When its machine joined; 0: it never said.
+    joined: u64,
+}
+
+/// What a beat has that is newer than all that was heard of its sender.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct News {
+    /// It is of another life than before.
+    pub reborn: bool,
+    /// It is of another machine than before.
+    pub follows: bool,
 }
 
 #[derive(Clone, Debug)]
 pub(super) struct Node {
     me: u16,
+    /// When this machine joined; 0: machines are not told apart.
+    joined: u64,
     life: u64,
     closed: bool,
     pace: Keeper,
@@ -92,11 +106,14 @@ impl Node {
             hears: Hears::default(),
             reach: Reach::default(),
             leads: false,
+            joined: 0,
         };
         let nobody = Hears::nobody(config.networks);
         let span = beat::whole_tenths(config.span.min(MAX_SPAN));
+        let voters = config.voters.clone();
         Self {
             me: config.node,
+            joined: config.joined,
             life: config.life,
             closed: config.closed,
             pace: Keeper::new(config.beat.min(span / 2), span),
@@ -117,27 +134,35 @@ impl Node {
             dead: vec![false; usize::from(config.nodes)],
             leads: false,
             sent: Sent::default(),
-            set: Set::new(config.voters.clone(), now),
+            set: if config.unread { Set::unread(voters, now) } else { Set::new(voters, now) },
         }
     }
 
     /// Takes in a beat that is newer than all that was heard of its sender; none: it is not, and says only on which
-    /// network that is heard. The bool says that it is of another life than before.
-    pub(super) fn hear(&mut self, network: u8, from: u16, life: u64, head: &Head) -> Option<bool> {
+    /// network that is heard. Of two machines the one that joined later is the newer one: the other was replaced.
+    pub(super) fn hear(&mut self, network: u8, from: u16, life: u64, head: &Head) -> Option<News> {
         let word = Word { life, serial: head.serial };
         let peer = self.peers.get_mut(usize::from(from)).filter(|_| from != self.me)?;
-        self.ears[usize::from(from)].hear(self.now, network, word);
-        if word <= peer.word {
+        let reborn = peer.word.life != life;
+        let joined = if head.joined == 0 { peer.joined } else { head.joined };
+        let follows = reborn && peer.word.life != 0 && joined != peer.joined;
+        let ears = &mut self.ears[usize::from(from)];
+        if follows && joined > peer.joined {
+            *ears = Ears::new();
+        } else if joined < peer.joined {
+            return None;
+        } else if word <= peer.word {
+            ears.hear(self.now, network, word);
             return None;
         }
-        let reborn = peer.word.life != life;
+        ears.hear(self.now, network, word);
         *peer = Peer {
             word,
             heard: self.now,
             closed: head.closed,
             leaving: head.leaving,
             alone: head.alone,
-            fresh: peer.fresh || head.acked_life == self.life,
+            fresh: peer.fresh && !follows || head.acked_life == self.life,
             epoch: head.epoch,
             wish: head.wish,
             beat: head.beat,
@@ -147,15 +172,16 @@ impl Node {
             hears: head.hears,
             reach: head.reach,
             leads: head.leads,
+            joined,
         };
-        Some(reborn)
+        Some(News { reborn, follows })
     }
 
     pub(super) fn head(&self, to: u16) -> Head {
         let acked = self.peer(to).word;
         let Pace { wish, beat, span, .. } = self.pace.pace();
         Head {
-            silent: self.is_silent(),
+            silent: self.is_silent() || self.set.is_unread(),
             closed: self.closed,
             leaving: self.leaving,
             alone: self.alone.holds,
@@ -169,6 +195,7 @@ impl Node {
             hears: self.said,
             reach: self.reach,
             leads: self.leads,
+            joined: self.joined,
         }
     }
 
@@ -378,22 +405,6 @@ impl Node {
         self.leaving = true;
     }
 
-    pub(super) fn adopt(&mut self, voters: Voters) -> bool {
-        self.set.adopt(self.now, voters)
-    }
-
-    pub(super) fn until(&self, claim: &Claim) -> Option<Time> {
-        claim.until(self.now, self.me, &self.set, &self.sent)
-    }
-
-    /// Whether a majority of the voters, this node among them if it is one, hears and is heard, and counts now.
-    pub(super) fn has_majority(&self) -> bool {
-        let Some(voters) = self.set.counted(self.now).next() else { return false };
-        let there =
-            voters.nodes().iter().filter(|voter| **voter == self.me || self.answers(**voter));
-        there.count() >= voters.majority()
-    }
-
     /// It acknowledged what this node sent within the last vip lease.
     pub(super) fn answers(&self, other: u16) -> bool {
         let Some(peer) = self.peers.get(usize::from(other)) else { return false };
@@ -426,13 +437,6 @@ impl Node {
         usize::from(other) < self.peers.len()
     }
 
-    /// Among the voters, from 1 on: no two have the same.
-    pub(super) fn place(&self) -> u32 {
-        let nodes = self.set.voters().nodes();
-        let place = nodes.iter().position(|node| *node == self.me).unwrap_or(nodes.len());
-        u32::try_from(place + 1).unwrap_or(u32::MAX)
-    }
-
     pub(super) const fn me(&self) -> u16 {
         self.me
     }
@@ -451,10 +455,6 @@ impl Node {
 
     pub(super) const fn span(&self) -> Duration {
         self.pace.pace().span
-    }
-
-    pub(super) const fn set(&self) -> &Set {
-        &self.set
     }
 
     pub(super) const fn silent_until(&self) -> Time {

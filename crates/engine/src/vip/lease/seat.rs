@@ -207,10 +207,10 @@ impl Seat {
         }
         if entry.grants && peer.acks_this_life {
             if let Role::Candidate { claim, .. } = &mut self.role {
-                claim.granted(from, peer.acked_serial, node.set());
+                claim.granted(node.elector(from), peer.acked_serial, node.set());
                 self.term = self.term.max(entry.term);
             } else if let Role::Holder { claim, .. } = &mut self.role {
-                claim.granted(from, peer.acked_serial, node.set());
+                claim.granted(node.elector(from), peer.acked_serial, node.set());
             }
         }
         entry.stand.claims() && self.grant(node, from, entry.term)
@@ -452,6 +452,11 @@ impl Seat {
             }
             Role::Idle => {}
         }
+    }
+
+    /// Another machine has the place of that node from now on.
+    pub(super) fn is_followed(&mut self, from: u16) {
+        self.voter.is_followed(from);
     }
 
     /// Everything that another node said is of a former life.

@@ -11,6 +11,7 @@ mod counting;
 mod foreign;
 mod in_use;
 mod machine;
+mod machines;
 mod networks;
 mod pace;
 mod promise;
@@ -71,7 +72,9 @@ fn config(node: u16) -> Config {
         closed: true,
         nodes: 3,
         networks: NETWORKS,
+        joined: 0,
         voters: voters(None, &[0, 1, 2]),
+        unread: false,
         beat: BEAT,
         span: SPAN,
         settle: SETTLE,

@@ -96,6 +96,14 @@ impl Voter {
         }
     }
 
+    /// Another machine has the place of that node from now on: what it was promised binds until it ends, to nobody who
+    /// could be heard again. The next one's word is no word of it.
+    pub fn is_followed(&mut self, node: u16) {
+        if let Some(kept) = self.promise.as_mut().filter(|kept| kept.to == node) {
+            kept.to = u16::MAX;
+        }
+    }
+
     /// Whether exactly this claim has an unexpired promise.
     #[must_use]
     pub fn grants(&self, now: Time, node: u16, word: Word) -> bool {

@@ -139,6 +139,7 @@ fn status() -> Status {
         own_doubts: vec![],
         reference: vec![],
         coordinator: None,
+        voters_wait: None,
         notify: None,
         dashboard: vec![],
     }

@@ -8,7 +8,7 @@ use engine::packet;
 use engine::vip::Group;
 use engine::vip::lease::bequest::{Bequest, Heard, Held, Left};
 use engine::vip::lease::voter::{Promise, Word};
-use engine::vip::lease::{Before, Gained, Number, Reach, Set, Voters};
+use engine::vip::lease::{Before, Elector, Gained, Number, Reach, Set, Voters};
 
 use super::super::tell;
 
@@ -16,6 +16,7 @@ use super::super::tell;
 pub(super) fn written(left: &Bequest) -> VipBequest {
     let peer = |peer: &Heard| said::Heard {
         node: peer.node,
+        joined: peer.joined,
         life: peer.life,
         serial: peer.serial,
         at_ns: peer.at.as_nanos(),
@@ -45,13 +46,16 @@ pub(super) fn written(left: &Bequest) -> VipBequest {
 fn lists(set: &Set) -> said::Lists {
     let list = |voters: &Voters| said::Voters {
         number: voters.number().map(|number| (number.store, number.list)),
-        nodes: voters.nodes().to_vec(),
+        former: voters.former().map(|number| (number.store, number.list)),
+        nodes: voters.electors().iter().map(|voter| voter.node).collect(),
+        joined: voters.electors().iter().map(|voter| voter.joined).collect(),
     };
     let (before, adopted) = set.followed();
     let before = match before {
         Before::First => said::Before::First,
         Before::Known(voters) => said::Before::Known(list(voters)),
         Before::Missed => said::Before::Missed,
+        Before::Unread => said::Before::Unread,
     };
     said::Lists { now: list(set.voters()), before, adopted_ns: adopted.as_nanos() }
 }
@@ -93,6 +97,7 @@ fn seat(left: &Left) -> said::Left {
 pub(super) fn read(left: &VipBequest) -> Option<Bequest> {
     let peer = |peer: &said::Heard| Heard {
         node: peer.node,
+        joined: peer.joined,
         life: peer.life,
         serial: peer.serial,
         at: Time::from_nanos(peer.at_ns),
@@ -114,12 +119,20 @@ pub(super) fn read(left: &VipBequest) -> Option<Bequest> {
 fn set(lists: &said::Lists) -> Option<Set> {
     let list = |voters: &said::Voters| {
         let number = voters.number.map(|(store, list)| Number { store, list });
-        Voters::new(number, &voters.nodes)
+        let former = voters.former.map(|(store, list)| Number { store, list });
+        if voters.nodes.len() != voters.joined.len() {
+            return None;
+        }
+        let pairs = voters.nodes.iter().zip(&voters.joined);
+        let electors: Vec<Elector> =
+            pairs.map(|(node, joined)| Elector { node: *node, joined: *joined }).collect();
+        Some(Voters::named(number, &electors)?.going_on_with(former))
     };
     let before = match &lists.before {
         said::Before::First => Before::First,
         said::Before::Known(voters) => Before::Known(list(voters)?),
         said::Before::Missed => Before::Missed,
+        said::Before::Unread => Before::Unread,
     };
     Some(Set::left(list(&lists.now)?, before, Time::from_nanos(lists.adopted_ns)))
 }

@@ -9,6 +9,7 @@ impl Node {
         let peers = (0..).zip(&self.peers).filter(|(_, peer)| peer.word.life != 0);
         let heard = |(node, peer): (u16, &super::Peer)| Heard {
             node,
+            joined: peer.joined,
             life: peer.word.life,
             serial: peer.word.serial,
             at: peer.heard,
@@ -53,11 +54,14 @@ impl Node {
         (self.closed, self.silent_until, self.reach) = (left.closed, left.silent_until, left.reach);
         self.pace.late(self.now, left.usual);
         let own = std::mem::replace(&mut self.set, left.set.clone());
-        self.set.adopt(self.now, own.voters().clone());
+        // Who was started by the file knows that the store has no list; who read nothing knows nothing.
+        if own.voters().number().is_some() || !own.is_unread() {
+            self.set.adopt(self.now, own.voters().clone());
+        }
         for heard in &left.peers {
             if let Some(peer) = self.peers.get_mut(usize::from(heard.node)) {
                 peer.word = Word { life: heard.life, serial: heard.serial };
-                peer.heard = heard.at;
+                (peer.heard, peer.joined) = (heard.at, heard.joined);
             }
         }
     }

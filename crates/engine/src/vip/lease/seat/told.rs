@@ -11,7 +11,8 @@ impl Seat {
         let stand = match self.role {
             Role::Holder { .. } => Stand::Holder,
             Role::Candidate { .. } => Stand::Candidate,
-            Role::Idle if self.is_fit(node) => Stand::Fit,
+            // Who does not know who votes is named by nobody.
+            Role::Idle if self.is_fit(node) && !node.set().is_unread() => Stand::Fit,
             Role::Idle => Stand::Unfit,
         };
         Entry {

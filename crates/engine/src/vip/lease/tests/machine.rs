@@ -89,7 +89,7 @@ fn last_word(trio: &mut Trio, life: u64) {
     trio.lives[0] = 6;
     trio.restart(0, true);
     let mut body = [0; MAX_BODY];
-    let length = last_word::write(None, std::iter::once(left), &mut body);
+    let length = last_word::write((None, 0), std::iter::once(left), &mut body);
     for to in 1..3 {
         trio.step(to, Input::Beat { network: CLIENTS, from: 0, life, body: &body[..length] });
     }
@@ -434,6 +434,7 @@ fn who_hears_many_strangers_first_holds_by_the_voters_that_remain() {
                 hears: ears::Hears::default(),
                 reach: Reach::default(),
                 leads: false,
+                joined: 0,
             };
             let mut body = [0; MAX_BODY];
             let length = beat::write(&head, [entry].into_iter(), &mut body);

@@ -125,7 +125,7 @@ fn a_supervisor_speaks_for_its_dead_vip_process_and_no_proof_is_needed() {
         term: holder.view(0).unwrap().term,
     };
     let mut body = [0; MAX_BODY];
-    let length = last_word::write(None, std::iter::once(left), &mut body);
+    let length = last_word::write((None, 0), std::iter::once(left), &mut body);
     // Its process is gone, and the next one, of the life after that of the last word, is not heard yet.
     trio.lives[0] += 1;
     trio.restart_with(0, true, needs_proof);

@@ -27,7 +27,8 @@ fn head() -> impl Strategy<Value = Head> {
         any::<(bool, bool, bool, bool, bool, Option<u64>, u32)>(),
     );
     let masks = prop::collection::vec(any::<(u32, u32)>(), 0..=MAX_NETWORKS);
-    let beats = (tenths(65535), prop::option::of(tenths(65535)));
+    let joined = prop_oneof![Just(0), any::<u64>()];
+    let beats = (tenths(65535), prop::option::of(tenths(65535)), joined);
     (words, beats, tenths(2000), masks).prop_map(
         |(
             (
@@ -35,7 +36,7 @@ fn head() -> impl Strategy<Value = Head> {
                 (acked_life, acked_serial, reached, unreached),
                 (silent, closed, leaving, alone, leads, store, list),
             ),
-            (beat, wish),
+            (beat, wish, joined),
             span,
             masks,
         )| {
@@ -61,6 +62,7 @@ fn head() -> impl Strategy<Value = Head> {
                 hears,
                 reach,
                 leads,
+                joined,
             }
         },
     )
@@ -71,8 +73,9 @@ proptest! {
     fn what_was_written_is_read(head in head(), entries in entries(), more in any::<[u8; 3]>()) {
         let mut out = [0; MAX_BODY];
         let length = write(&head, entries.iter().copied(), &mut out);
-        let wish = if head.wish == head.beat { 0 } else { 2 };
-        let of_head = 48 + 8 * usize::from(head.hears.networks()) + wish;
+        let joined = if head.joined == 0 { 0 } else { 8 };
+        let wish = if head.wish == head.beat && joined == 0 { 0 } else { 2 };
+        let of_head = 48 + 8 * usize::from(head.hears.networks()) + wish + joined;
         prop_assert_eq!(length, of_head + 16 * entries.len());
         // What a later version appends is ignored.
         out[length..length + 3].copy_from_slice(&more);
@@ -181,7 +184,7 @@ fn as_many_addresses_as_there_can_be_fit_one_packet() {
     let mut body = [0; MAX_BODY];
     let length = 48 + 8 * MAX_NETWORKS + 16 * MAX_SEATS;
     assert_eq!(machine.beat(1, &mut body), length);
-    assert!(length + 2 <= MAX_BODY, "with a wish");
+    assert!(length + 2 + 8 <= MAX_BODY, "with a wish, of a machine");
     assert_eq!(machine.beat(3, &mut body), 0, "no such node");
     assert_eq!(machine.view(MAX_SEATS), None);
 }

@@ -30,6 +30,11 @@ pub(super) fn evidence(ground: &Ground<'_>, line: &VipLine, told: &LeaseState) -
     let young = (!told.votes).then(|| fact(young));
     let beats = ground.status.vip_process.as_ref().and_then(|process| process.beats.as_ref());
     let beats = beats.map(|beats| fact(beats.words()));
+    let process = ground.status.vip_process.as_ref();
+    let led = ground.status.store.as_ref().map(|store| store.leader.is_some());
+    let voters = process.and_then(|process| process.voters.as_ref());
+    let voters = voters.map(|voters| fact(voters.words(led)));
+    let voters = voters.into_iter().chain(ground.status.voters_wait.clone().map(fact));
     let awaits = told.awaits.and_then(name).map(|awaited| {
         let told = format!("{awaited} may hold it, is not heard, and is not proven dead");
         ground.heard(told, &object)
@@ -44,7 +49,8 @@ pub(super) fn evidence(ground: &Ground<'_>, line: &VipLine, told: &LeaseState) -
         Some(seen(left.words(), process.age_ms))
     });
     let heard = std::iter::once(ground.heard(heard, &object)).chain(alone).chain(awaits);
-    heard.chain(gained).chain(left).chain(young).chain([fact(enforced)]).chain(beats).collect()
+    let heard = heard.chain(gained).chain(left).chain(young).chain([fact(enforced)]);
+    heard.chain(beats).chain(voters).collect()
 }
 
 /// Where it should be beside others, and whose word is above that.

@@ -1,0 +1,132 @@
+//! Who votes: the lists of the store name machines, the machine knows places of the cluster file.
+
+use api::{Electorate, Start, VoterList, VotersInUse};
+use engine::vip::lease::{Elector, Epoch, Number, VipLease, Voters};
+
+/// Places of machines that are in no file here: nobody hears them, and they count in a majority.
+const NOWHERE: u16 = 0xfff0;
+
+/// What the machine goes by, as little as tells whether that changed.
+type Stand = (Option<Epoch>, bool);
+
+/// By names.
+pub(super) struct Lists {
+    controllers: Vec<String>,
+    by_file: Voters,
+    /// The newest that was told.
+    newest: Option<VoterList>,
+    said: Option<Stand>,
+}
+
+impl Lists {
+    pub(super) fn new(controllers: Vec<String>, by_file: Voters) -> Self {
+        Self { controllers, by_file, newest: None, said: None }
+    }
+
+    /// By what a process begins, and whether that counts only once somebody read what the store has.
+    pub(super) fn at_start(&mut self, start: &Start) -> (Voters, bool) {
+        match &start.voters {
+            None | Some(VotersInUse::ByFile(_)) => (self.by_file.clone(), false),
+            Some(VotersInUse::Unread) => (self.by_file.clone(), true),
+            // One that cannot be gone by may be what others go by.
+            Some(VotersInUse::List(list)) => {
+                let known = self.learn(Some(list));
+                (known.clone().unwrap_or_else(|| self.by_file.clone()), known.is_none())
+            }
+        }
+    }
+
+    /// What the machine is told of the newest list of the store; none: of such a list nobody makes use.
+    pub(super) fn learn(&mut self, list: Option<&VoterList>) -> Option<Voters> {
+        let Some(list) = list else { return Some(self.by_file.clone()) };
+        let voters = self.voters(list)?;
+        if self.newest.as_ref().is_none_or(|newest| newest.number() < list.number()) {
+            self.newest = Some(list.clone());
+        }
+        Some(voters)
+    }
+
+    fn voters(&self, list: &VoterList) -> Option<Voters> {
+        if list.list == 0 {
+            return Some(Voters::nobody(list.store));
+        }
+        let place = |name: &str| {
+            let place = self.controllers.iter().position(|known| known == name);
+            place.and_then(|place| u16::try_from(place).ok())
+        };
+        let elector = |(stranger, voter): (u16, &api::Voter)| {
+            let node = place(&voter.node).unwrap_or(NOWHERE + stranger);
+            Elector { node, joined: voter.joined_ms }
+        };
+        // More than there may be are refused by their number.
+        let electors: Vec<Elector> = (0..15).zip(&list.voters).map(elector).collect();
+        let number = Some(Number { store: list.store, list: list.list });
+        let voters = Voters::named(number, &electors)?;
+        let former = list.former.map(|former| Number { store: former.store, list: former.list });
+        Some(voters.going_on_with(former))
+    }
+
+    /// What the machine goes by, if that is another list than was said, or in another way.
+    pub(super) fn news(&mut self, machine: &VipLease) -> Option<Electorate> {
+        let epoch = machine.voters().map(Voters::epoch);
+        let settled = machine.settled().is_some();
+        if self.said.replace((epoch, settled)) == Some((epoch, settled)) {
+            return None;
+        }
+        let in_use = match epoch {
+            None => VotersInUse::Unread,
+            Some(Epoch::Hash(_)) => VotersInUse::ByFile(self.controllers.clone()),
+            Some(Epoch::Number(_)) => VotersInUse::List(self.newest.clone()?),
+        };
+        Some(Electorate { in_use, settled })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use api::Voter;
+
+    use super::*;
+
+    fn lists() -> Lists {
+        let names = ["a", "b", "c"].map(str::to_owned).to_vec();
+        Lists::new(names, Voters::new(None, &[0, 1, 2]).unwrap())
+    }
+
+    fn list(number: u32, names: &str) -> VoterList {
+        let voter = |node: &str| Voter { node: node.to_owned(), joined_ms: 10 };
+        let voters = names.split_whitespace().map(voter).collect();
+        VoterList { store: 1, list: number, former: None, voters }
+    }
+
+    fn places(voters: &Voters) -> Vec<u16> {
+        voters.electors().iter().map(|elector| elector.node).collect()
+    }
+
+    #[test]
+    fn voters_have_the_place_of_their_name_and_one_that_no_file_has_counts_all_the_same() {
+        let mut lists = lists();
+        let voters = lists.learn(Some(&list(3, "c a"))).unwrap();
+        assert_eq!(places(&voters), [0, 2]);
+        assert!(voters.electors().iter().all(|elector| elector.joined == 10));
+        let voters = lists.learn(Some(&list(4, "x c y a"))).unwrap();
+        assert_eq!(voters.majority(), 3);
+        assert_eq!(places(&voters)[..2], [0, 2]);
+        assert!(places(&voters)[2..].iter().all(|place| *place >= NOWHERE));
+        assert_eq!(lists.newest, Some(list(4, "x c y a")));
+    }
+
+    #[test]
+    fn a_list_that_no_list_can_be_is_not_gone_by() {
+        let mut lists = lists();
+        for senseless in ["", "a a", "a b c d e f g h i j"] {
+            assert_eq!(lists.learn(Some(&list(3, senseless))), None, "{senseless:?}");
+        }
+        assert_eq!(lists.newest, None);
+        assert_eq!(lists.learn(Some(&list(0, ""))), Some(Voters::nobody(1)));
+        assert_eq!(lists.learn(None), Some(lists.by_file.clone()), "the store has none");
+        lists.learn(Some(&list(7, "a b")));
+        lists.learn(Some(&list(6, "a b c")));
+        assert_eq!(lists.newest, Some(list(7, "a b")), "an older one is no news");
+    }
+}
