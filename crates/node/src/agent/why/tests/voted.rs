@@ -32,8 +32,8 @@ fn a_vip_lease_is_explained_by_who_holds_it_in_beats_and_what_ends_it() {
               saw the balancer of this node serves (1500 ms ago)
               saw in vip beats node01 holds it under term 2 (1500 ms ago)
               saw the last beat of node02 came 46.1 ms before this node asked for it, and a majority granted it 0.7 ms later
-              saw 28.31 ms of it were left, never less than 21.00 ms in the second before (420 ms ago)
               saw an operator had moved it to node02, and that word ended with what node02 held: its rules say again where it is
+              saw 28.31 ms of it were left, never less than 21.00 ms in the second before (420 ms ago)
               saw the kernel of this node ends its vip lease in time
               saw on eth0, group 121, priority 200 here
               saw preferred order: node01, node02, node03
