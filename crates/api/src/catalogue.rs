@@ -6,6 +6,7 @@
 mod links;
 mod page;
 mod row;
+mod votes;
 
 pub use page::page;
 pub use row::EventKind;
@@ -409,12 +410,7 @@ pub const EVENTS: &[EventKind] = &[
         "the vip process ended or froze; addresses go to the successor",
         AGAIN,
     ),
-    act(
-        "vip-not-succeeded",
-        "node",
-        "the vip process had to make way, and could not leave what it has to the next one: an address by votes goes to another node",
-        "nothing, once; look at the evidence if it comes again",
-    ),
+    votes::NOT_SUCCEEDED,
     act(
         "vip-notify-failed",
         "vip",
@@ -464,42 +460,19 @@ pub const EVENTS: &[EventKind] = &[
         "give what the evidence names to root alone, or name a plain `script_user`; then reload",
     ),
     told("vip-standby", "vip", "what kept this node from holding the address is gone"),
-    told(
-        "vip-succeeded",
-        "node",
-        "another vip process went on in the place of the one before, at a reload or with a new executable; no address held by votes moved",
-    ),
+    votes::SUCCEEDED,
     act(
         "vip-unenforced",
         "node",
         "the kernel does not take the programs that end vip leases",
         "read the reason; until it is gone, a process that stands still while it holds may be a second holder",
     ),
-    act(
-        "vip-unproven",
-        "vip",
-        "nobody holds the address, and the node that may hold it is neither heard nor proven dead (`after = \"proven-dead\"`)",
-        "look at that node: bring it back, or when it is off for certain type `outlast node confirm-off` with its name",
-    ),
-    act(
-        "vip-unrecorded",
-        "node",
-        "the disk does not take the recording of the vip process; addresses go on as ever",
-        "make room on the disk that holds `state_dir`",
-    ),
+    votes::UNPROVEN,
+    votes::UNRECORDED,
     links::WATCH_AGAIN,
     links::WATCH_FAILED,
-    act(
-        "vip-words-lost",
-        "node",
-        "the supervisor did not take what the vip process told for so long that some of it was lost; no address is touched by that",
-        "look for what keeps the supervisor from running",
-    ),
-    told(
-        "voters-changed",
-        "node",
-        "this node, which coordinates, committed another list of who votes about virtual IPs with a vip lease",
-    ),
+    votes::WORDS_LOST,
+    votes::VOTERS_CHANGED,
     told(
         "writer-asked",
         "proxy",

@@ -20,6 +20,7 @@ use crate::{Diagnostic, Source, diagnostic};
 mod accept;
 mod access;
 mod bfd;
+pub(crate) mod check;
 mod dashboard;
 pub(crate) mod fields;
 mod hmac;

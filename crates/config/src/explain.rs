@@ -1,6 +1,6 @@
 //! What a keyword means, in any of the three languages: the rows of the tables, for people.
 
-use crate::cluster::{Field, REQUIRED, fields, notify, store, track, vips};
+use crate::cluster::{Field, REQUIRED, check, fields, notify, store, track, vips};
 use crate::guess;
 use crate::haproxy;
 use crate::keepalived;
@@ -99,7 +99,7 @@ pub fn all() -> Vec<Explained> {
     keys(toml, "[cluster]", fields::CLUSTER);
     keys(toml, "[node.NAME]", fields::NODE);
     keys(toml, "[vip.NAME]", vips::VIP);
-    keys(toml, "`check = { ... }` of [vip.NAME]", vips::SCRIPT);
+    keys(toml, "`check = { ... }` of [vip.NAME]", check::SCRIPT);
     keys(toml, "`track_interfaces = [{ ... }]` of [vip.NAME]", track::INTERFACE);
     keys(toml, "`track_processes = [{ ... }]` of [vip.NAME]", track::PROCESS);
     keys(toml, "`track_files = [{ ... }]` of [vip.NAME]", track::FILE);

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use crate::cluster::{fields, notify, store, track, vips};
+use crate::cluster::{check, fields, notify, store, track, vips};
 use crate::explain::SECTIONS;
 use crate::haproxy;
 use crate::keepalived;
@@ -115,7 +115,7 @@ pub fn cluster() -> String {
     field_table(&mut text, "[cluster]", fields::CLUSTER);
     field_table(&mut text, "[node.NAME]", fields::NODE);
     field_table(&mut text, "[vip.NAME]", vips::VIP);
-    field_table(&mut text, "check = { ... } of [vip.NAME]", vips::SCRIPT);
+    field_table(&mut text, "check = { ... } of [vip.NAME]", check::SCRIPT);
     let track = |key: &str| format!("{key} = [{{ ... }}] of [vip.NAME]");
     field_table(&mut text, &track("track_interfaces"), track::INTERFACE);
     field_table(&mut text, &track("track_processes"), track::PROCESS);

@@ -29,6 +29,7 @@ use load::Sampler;
 use stalls::Stalls;
 use story::Story;
 use tapes::Tapes;
+use tokens::{CHANNEL, COMMANDS, DOORS, MONITOR, NETWORKS, PEERS, PROBES, REFERENCES, TETHERS};
 use why::explainer;
 
 pub(crate) use control::SOCKET as CONTROL;
@@ -66,6 +67,7 @@ mod story;
 mod strange;
 mod tapes;
 mod tethers;
+mod tokens;
 mod told;
 pub(crate) mod trustee;
 mod turn;
@@ -73,24 +75,9 @@ mod under;
 mod voters;
 mod why;
 
-/// Epoll tokens: the channel, the device monitor, one per network, one per node.
-const CHANNEL: u64 = 0;
-const MONITOR: u64 = 1;
-const NETWORKS: u64 = 2;
-/// From here on one per node: errors of the sockets towards it.
-const PEERS: u64 = 1 << 16;
-/// From here on one per reference point.
-const REFERENCES: u64 = 1 << 18;
-/// Beyond all networks: what an operator wants.
-const COMMANDS: u64 = 1 << 20;
-/// From here on one per network: where controllers connect to this node.
-const DOORS: u64 = 1 << 21;
-/// From here on one per node and network: connections of this controller to other nodes.
-const TETHERS: u64 = 1 << 22;
-/// From here on one per network: errors of what goes to compute nodes.
-const PROBES: u64 = 1 << 23;
 /// As often as an operator looks, and as `top` shows it.
 const SAMPLE_EVERY: Duration = Duration::from_secs(1);
+
 /// Why the agent cannot work.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum AgentError {

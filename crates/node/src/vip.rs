@@ -38,12 +38,14 @@ use self::wire::Wire;
 use self::words::Words;
 use crate::files::Texts;
 use crate::launch::Interfaces;
+pub(crate) use error::VipError;
 
 mod around;
 mod begin;
 mod bfd;
 pub(crate) mod closing;
 mod devices;
+mod error;
 mod gate;
 mod hear;
 mod heir;
@@ -87,21 +89,6 @@ const SOCKETS: u64 = 16;
 const SCRIPTS: u64 = 1 << 32;
 /// Above the balancer and everything ordinary: a late advert costs all clients.
 const PRIORITY: u8 = 50;
-
-/// Why the process cannot work.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum VipError {
-    #[error("cannot watch sockets")]
-    Poll(#[source] io::Error),
-    #[error("cannot speak to the kernel about addresses")]
-    Netlink(#[source] io::Error),
-    #[error("{}", .0.join("; "))]
-    Config(Vec<String>),
-    #[error("the thread {0} ended by itself: what it does would stand still")]
-    Thread(&'static str),
-    #[error(transparent)]
-    Bequest(#[from] heir::BequestError),
-}
 
 /// `fds`: of one that goes on in the place of another.
 pub(crate) fn run(

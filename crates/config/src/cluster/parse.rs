@@ -9,6 +9,7 @@ use toml::de::{DeTable, DeValue};
 
 use super::access::ACCESS;
 use super::bfd;
+use super::check::CheckDraft;
 use super::dashboard;
 use super::fields::{
     At, CLUSTER, ClusterDraft, DASHBOARD, DashboardDraft, NODE, NodeDraft, SERVICE, ServiceDraft,
@@ -23,7 +24,7 @@ use super::same;
 use super::store::{self, STORE, StoreDraft};
 use super::together;
 use super::track;
-use super::vips::{CheckDraft, VIP, VipDraft};
+use super::vips::{VIP, VipDraft};
 use super::virtual_mac;
 use super::{Access, Cluster, Dashboard, Node, NodeRole, Service, ServiceKind, Vip, VipCheck};
 use crate::diagnostic::{Diagnostic, MAX_FINDINGS};

@@ -4,22 +4,22 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use base::Span;
-use toml::de::DeValue;
 
 use super::accept;
 use super::bfd::BFD;
+use super::check::{CheckDraft, check, command};
 use super::fields::At;
 use super::hmac::{self, HmacDraft};
 use super::lease::{self, After};
 use super::place;
 use super::read::{
-    Field, REQUIRED, Value, boolean, fields, number, parsed, span, text, texts, time, wrong,
+    Field, REQUIRED, boolean, fields, number, parsed, span, text, texts, time, wrong,
 };
 use super::track::{self, TrackDraft};
 use super::virtual_mac;
 use crate::diagnostic::Diagnostic;
 use crate::notify::Program;
-use crate::vip::{Checksum, Protocol, Script};
+use crate::vip::{Checksum, Protocol};
 
 /// `[vip.NAME]`
 #[derive(Debug, Default)]
@@ -51,14 +51,6 @@ pub(crate) struct VipDraft {
     pub(crate) never_with: Vec<At<String>>,
     pub(crate) follows: Option<At<()>>,
     pub(crate) notify: Option<Program>,
-}
-
-#[derive(Debug)]
-pub(crate) enum CheckDraft {
-    None,
-    Balancer(Span),
-    Script(Script),
-    All(Vec<Self>),
 }
 
 pub(crate) const VIP: &[Field<VipDraft>] = &[
@@ -289,27 +281,6 @@ pub(crate) const PROGRAM: &[Field<Program>] = &[
     },
 ];
 
-fn command(value: &Value<'_>) -> Result<Vec<String>, Diagnostic> {
-    let words = texts(value, "program and arguments")?;
-    let command: Vec<String> = words.into_iter().map(|(word, _)| word).collect();
-    if command.is_empty() { Err(wrong(value, "program and arguments")) } else { Ok(command) }
-}
-
-/// One check, alone or in a list.
-fn check(value: &Value<'_>, findings: &mut Vec<Diagnostic>) -> Result<CheckDraft, Diagnostic> {
-    let (word, table) = (value.get_ref().as_str(), value.get_ref().as_table());
-    match (word, table) {
-        (Some("balancer"), _) => Ok(CheckDraft::Balancer(span(value))),
-        (Some("none"), _) => Ok(CheckDraft::None),
-        (_, Some(table)) => {
-            let mut script = script();
-            fields(SCRIPT, "`check`", span(value), table, &mut script, findings);
-            Ok(CheckDraft::Script(script))
-        }
-        (_, None) => Err(wrong(value, "\"balancer\", \"none\" or { script = [...] }")),
-    }
-}
-
 impl VipDraft {
     /// What the group speaks, and how often; what does not go together is told.
     pub(crate) fn protocol(
@@ -364,139 +335,3 @@ impl VipDraft {
 
 /// keepalived's own default.
 const ADVERT_INTERVAL: Duration = Duration::from_secs(1);
-
-/// Defaults as keepalived's, but a script that hangs is not waited for longer than its interval.
-fn script() -> Script {
-    Script {
-        name: String::new(),
-        command: Vec::new(),
-        interval: Duration::from_secs(1),
-        timeout: Duration::ZERO,
-        fall: 1,
-        rise: 1,
-        weight: 0,
-        starts_failed: false,
-        reversed: false,
-        user: None,
-        group: None,
-        secure: false,
-    }
-}
-
-/// `check = { script = ... }`
-pub(crate) const SCRIPT: &[Field<Script>] = &[
-    Field {
-        name: "script",
-        form: "[\"/usr/local/bin/check\", \"argument\"]",
-        default: REQUIRED,
-        does: "program and arguments; no shell",
-        set: |script, value, _| {
-            script.command = command(value)?;
-            Ok(())
-        },
-    },
-    Field {
-        name: "interval",
-        form: "\"2s\"",
-        default: "1s",
-        does: "between two runs",
-        set: |script, value, _| {
-            script.interval = time(value)?;
-            Ok(())
-        },
-    },
-    Field {
-        name: "timeout",
-        form: "\"2s\"",
-        default: "interval",
-        does: "a script that runs longer has failed",
-        set: |script, value, _| {
-            script.timeout = time(value)?;
-            Ok(())
-        },
-    },
-    Field {
-        name: "fall",
-        form: "2",
-        default: "1",
-        does: "failures in a row until the address goes",
-        set: |script, value, _| {
-            script.fall = u32::try_from(number(value, "a count", 1, 1000)?).unwrap_or(1);
-            Ok(())
-        },
-    },
-    Field {
-        name: "rise",
-        form: "2",
-        default: "1",
-        does: "successes in a row until the node may hold it again",
-        set: |script, value, _| {
-            script.rise = u32::try_from(number(value, "a count", 1, 1000)?).unwrap_or(1);
-            Ok(())
-        },
-    },
-    Field {
-        name: "user",
-        form: "\"nobody\"",
-        default: "keepalived_script if it exists, else root",
-        does: "user that runs the script",
-        set: |script, value, _| {
-            script.user = Some(text(value, "a user")?);
-            Ok(())
-        },
-    },
-    Field {
-        name: "group",
-        form: "\"nogroup\"",
-        default: "the user's own",
-        does: "group that runs the script",
-        set: |script, value, _| {
-            script.group = Some(text(value, "a group")?);
-            Ok(())
-        },
-    },
-    Field {
-        name: "secure",
-        form: "true",
-        default: "false",
-        does: "not run as root while others than root could change it or a part of its path",
-        set: |script, value, _| {
-            script.secure = boolean(value)?;
-            Ok(())
-        },
-    },
-    Field {
-        name: "weight",
-        form: "-20",
-        default: "0: failure means that the node cannot hold the address",
-        does: "added to the priority while the script passes, or taken from it while it fails",
-        set: |script, value, _| {
-            let what = "a weight from -253 to 253";
-            let DeValue::Integer(integer) = value.get_ref() else { return Err(wrong(value, what)) };
-            let weight = i16::from_str_radix(integer.as_str(), integer.radix()).ok();
-            let weight = weight.filter(|weight| (-253..=253).contains(weight));
-            script.weight = weight.ok_or_else(|| wrong(value, what))?;
-            Ok(())
-        },
-    },
-    Field {
-        name: "reverse",
-        form: "true",
-        default: "false",
-        does: "a run that fails counts as passed, and one that passes as failed",
-        set: |script, value, _| {
-            script.reversed = boolean(value)?;
-            Ok(())
-        },
-    },
-    Field {
-        name: "init_fail",
-        form: "true",
-        default: "false",
-        does: "counts as failed until it has passed",
-        set: |script, value, _| {
-            script.starts_failed = boolean(value)?;
-            Ok(())
-        },
-    },
-];

@@ -11,7 +11,7 @@
 use std::os::fd::OwnedFd;
 use std::time::Duration;
 
-use api::{LeaseLeft, Report, Start};
+use api::{Report, Start};
 use base::Time;
 use config::cluster::Cluster;
 use config::vip::Vip;
@@ -30,6 +30,7 @@ use super::{Driver, End, VipError, tell};
 use electorate::Lists;
 
 mod electorate;
+mod left;
 
 mod seats;
 
@@ -199,44 +200,6 @@ impl VipLeases {
 
     pub(super) fn deadline(&self) -> Time {
         self.machine.deadline().min(self.guard.again())
-    }
-
-    /// Of each own cell that is held, what is left of its vip lease.
-    fn left(&self, now: Time) -> impl Iterator<Item = (usize, Duration)> {
-        let until = self
-            .places
-            .iter()
-            .take(self.own.min(MAX_SEATS))
-            .map(|at| (at.cell, self.machine.until(at.seat)));
-        // Who holds without a majority has no end.
-        let held = until.filter(|(_, until)| *until > Time::ZERO && *until < Time::NEVER);
-        held.map(move |(cell, until)| (cell, until.since(now)))
-    }
-
-    pub(super) fn holds(&self) -> bool {
-        self.left(Time::ZERO).next().is_some()
-    }
-
-    /// Before it is renewed: that is when it is least.
-    fn note_left(&mut self, now: Time) {
-        for at in self.places.iter().take(self.own.min(MAX_SEATS)) {
-            let until = self.machine.until(at.seat);
-            if until > Time::ZERO && until < Time::NEVER {
-                let (left, least) = (until.since(now), &mut self.least[at.cell]);
-                *least = Some(least.map_or(left, |least| least.min(left)));
-            }
-        }
-    }
-
-    /// Into memory that has room for all seats.
-    pub(super) fn tell_left(&mut self, now: Time, told: &mut Vec<LeaseLeft>) {
-        let micros = |span: Duration| u64::try_from(span.as_micros()).unwrap_or(u64::MAX);
-        told.extend(self.left(now).map(|(cell, left)| LeaseLeft {
-            instance: u16::try_from(self.instances[cell]).unwrap_or(u16::MAX),
-            left_us: micros(left),
-            least_us: micros(self.least[cell].map_or(left, |least| least.min(left))),
-        }));
-        self.least = [None; MAX_SEATS];
     }
 
     /// What the kernel lets through from now on. What it does not is shut first: of two that are never on one node, too.

@@ -478,13 +478,8 @@ check = \"none\"
         let told = "nothing keeps this node from holding any more";
         assert_eq!(events(&reports(&supervisor)), [("vip-standby", told)]);
         for instance in &driver.instances {
-            wire::advertise(
-                wire::Mouth::Plain(&peer.adverts),
-                &instance.vip,
-                PEER.into(),
-                None,
-                250,
-            );
+            let mouth = wire::Mouth::Plain(&peer.adverts);
+            wire::advertise(mouth, &instance.vip, PEER.into(), None, 250);
         }
         let obeyed =
             |driver: &Driver<'_>, at: usize| driver.instances[at].machine.counters().obeyed;
