@@ -194,6 +194,17 @@ enum Failure {
     Release(Kept),
 }
 
+/// The cluster, this node's place in it, and the shared secret; without that there are only RFC timers.
+fn ours<'a>(
+    mode: api::Mode,
+    cluster: Option<&'a Cluster>,
+    me: Option<usize>,
+    texts: &'a Texts,
+) -> Option<(&'a Cluster, usize, &'a [u8])> {
+    let secret = texts.secret.as_deref().filter(|_| mode == api::Mode::Adaptive);
+    Some((cluster?, me?, secret?))
+}
+
 impl<'a> Driver<'a> {
     fn new(outlet: impl Into<Outlet<'a>>, start: &Start, texts: &Texts) -> Result<Self, VipError> {
         Self::over(outlet.into(), start, texts, None)
@@ -215,10 +226,7 @@ impl<'a> Driver<'a> {
         let refused = scripts::guard::refuse(&mut vips);
         let poller = poller(outlet.channel(), &monitor).map_err(VipError::Poll)?;
         let netlink = Netlink::open().map_err(VipError::Netlink)?;
-        // Without a shared secret there are only RFC timers.
-        let ours = (start.mode == api::Mode::Adaptive)
-            .then(|| Some((cluster?, me?, texts.secret.as_deref()?)))
-            .flatten();
+        let ours = ours(start.mode, cluster, me, texts);
         let (wire, scripts) = (Wire::new(&vips, ours, start.life), Scripts::new(&vips));
         let virtual_ips = source::virtual_ips(&vips, &start.leftovers);
         let now = sys::clock::now();

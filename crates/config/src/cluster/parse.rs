@@ -325,7 +325,6 @@ fn vip_of(
     if let Some((password, at)) = draft.password.as_ref().filter(|(text, _)| text.len() > 8) {
         findings.push(crate::vip::cut_password(*at, password));
     }
-    let track = draft.track;
     let mut vip = Vip {
         addresses,
         prefix,
@@ -360,7 +359,7 @@ fn vip_of(
         span: at,
         name,
     };
-    track.settle(&mut vip);
+    draft.track.settle(&mut vip);
     vip
 }
 

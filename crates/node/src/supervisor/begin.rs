@@ -145,9 +145,7 @@ impl Supervisor {
             generation: 1,
         };
         say_bound(&launch)?;
-        let mut facts = Facts::default();
-        facts.duty = crate::duty::kept(&plan.state_dir);
-        facts.voters = crate::electorate::known(&plan.state_dir);
+        let facts = kept(&plan);
         let mut supervisor = Self {
             launch,
             plan,
@@ -333,6 +331,14 @@ impl Supervisor {
             Kind::Services | Kind::Store => {}
         }
     }
+}
+
+/// What this node knew before it started.
+fn kept(plan: &Plan) -> Facts {
+    let mut facts = Facts::default();
+    facts.duty = crate::duty::kept(&plan.state_dir);
+    facts.voters = crate::electorate::known(&plan.state_dir);
+    facts
 }
 
 fn be_prompt(mode: Mode) {

@@ -17,10 +17,7 @@ impl Supervisor {
         let role = self.role(slot, kind);
         match report {
             Report::Ready { .. } => self.step(Input::Ready { slot }),
-            Report::Serving { .. } => {
-                self.step(Input::Serving { slot });
-                self.processes();
-            }
+            Report::Serving { .. } => self.serves(slot),
             Report::Pong(number) => self.step(Input::Pong { slot, number }),
             Report::Busy => self.step(Input::Busy { slot }),
             Report::Failed { why } => self.failed(slot, role, why),
@@ -55,12 +52,8 @@ impl Supervisor {
             Report::Coordinates(on) if kind == Kind::Agent => {
                 self.learn_for_vip(Change::Coordinates(on));
             }
-            Report::Voters(list) if kind == Kind::Agent => {
-                let change = Change::Voters(list);
-                // Whoever starts from now on begins with it, before anybody goes by it.
-                self.facts.learn(&change);
-                self.order_all(Kind::Vip, &Order::Change(change));
-            }
+            // Whoever starts from now on begins with it, before anybody goes by it.
+            Report::Voters(list) if kind == Kind::Agent => self.learn_for_vip(Change::Voters(list)),
             Report::Duty(duty) if kind == Kind::Agent => self.duty(duty),
             Report::Move { instance, to } if kind == Kind::Agent => self.hand_over(instance, to),
             Report::Anywhere { instance } if kind == Kind::Agent => self.anywhere(instance),
@@ -98,6 +91,11 @@ impl Supervisor {
         if let Some(node) = named.map(|node| node.name.clone()) {
             self.order_all(Kind::Proxy, &Order::Change(Change::Silence { node, silent }));
         }
+    }
+
+    fn serves(&mut self, slot: Slot) {
+        self.step(Input::Serving { slot });
+        self.processes();
     }
 
     fn learn_for_vip(&mut self, change: Change) {

@@ -280,18 +280,8 @@ impl<'a> World<'a> {
                     self.after(after, Event::Starts { host, closes });
                 }
             }
-            Fault::Machine { host, .. } if !self.may_be_replaced(host) => {}
-            Fault::Power { host, back } | Fault::Machine { host, back } => {
-                if matches!(fault, Fault::Machine { .. }) {
-                    self.outcome.marks.reach(Mark::Another);
-                    self.hosts[host].machine += 1;
-                    self.hosts[host].list = None;
-                }
-                let dead = &mut self.hosts[host];
-                (dead.powered, dead.process) = (false, None);
-                dead.gates.fill(Time::ZERO);
-                self.after(back, Event::Boots { host });
-            }
+            Fault::Machine { host, back } => self.is_followed_by_another(host, back),
+            Fault::Power { host, back } => self.loses_power(host, back),
             Fault::Pause { host, takes } => {
                 if let Some(process) = &mut self.hosts[host].process {
                     process.paused = process.paused.max(self.now + nanos(takes));
@@ -338,12 +328,7 @@ impl<'a> World<'a> {
                 }
             }
             Fault::Confirm { host } => self.confirm(host),
-            Fault::Voters => {
-                if self.chance.one_in(2) {
-                    self.store.changes_its_mind(&mut self.chance);
-                }
-                self.propose();
-            }
+            Fault::Voters => self.wants_voters(),
             Fault::Restore => {
                 self.outcome.marks.reach(Mark::Restored);
                 self.store.is_put_back();

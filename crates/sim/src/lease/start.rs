@@ -90,6 +90,30 @@ impl World<'_> {
         self.after(delay, Event::Learns { host });
     }
 
+    pub(super) fn loses_power(&mut self, host: usize, back: Duration) {
+        let dead = &mut self.hosts[host];
+        (dead.powered, dead.process) = (false, None);
+        dead.gates.fill(Time::ZERO);
+        self.after(back, Event::Boots { host });
+    }
+
+    /// The same, and another machine has its place then.
+    pub(super) fn is_followed_by_another(&mut self, host: usize, back: Duration) {
+        if self.may_be_replaced(host) {
+            self.outcome.marks.reach(Mark::Another);
+            self.hosts[host].machine += 1;
+            self.hosts[host].list = None;
+            self.loses_power(host, back);
+        }
+    }
+
+    pub(super) fn wants_voters(&mut self) {
+        if self.chance.one_in(2) {
+            self.store.changes_its_mind(&mut self.chance);
+        }
+        self.propose();
+    }
+
     fn config(&self, host: usize, life: u64, closed: bool) -> Config {
         let order: Vec<u16> = (0_u16..).take(self.hosts.len()).collect();
         let holders = order.len() - usize::from(self.script.voter);

@@ -244,7 +244,6 @@ const fn back(preempt: bool) -> &'static str {
 }
 
 fn would_change(ground: &Ground<'_>, line: &VipLine, file: &VipName) -> Vec<String> {
-    let silence = span(master_down(line, file));
     if line.state.holding {
         return lose(line, file);
     }
@@ -307,7 +306,7 @@ fn would_change(ground: &Ground<'_>, line: &VipLine, file: &VipName) -> Vec<Stri
     let of = holder.map_or_else(|| "the holder".to_owned(), Clone::clone);
     let mut changes = vec![
         format!("{node} takes it at once when {of} names it"),
-        format!("{node} takes it when nobody advertises for {silence}"),
+        format!("{node} takes it when nobody advertises for {}", span(master_down(line, file))),
     ];
     if let Some(first) = stronger(ground, line) {
         changes.push(format!("{first} is preferred and would be first while it lives"));
