@@ -41,17 +41,6 @@ fn in_version_3_every_fault_of_every_holder_ends_with_one_holder() {
     }
 }
 
-/// As often as a group of keepalived's is made to be followed within half a second.
-#[test]
-fn at_ten_adverts_a_second_every_fault_of_every_holder_in_every_order_ends_with_one_holder() {
-    let name = "matrix::at_ten_adverts_a_second_every_fault_of_every_holder_in_every_order_ends_with_one_holder";
-    let test = name.trim_start_matches("matrix::");
-    if have(test, &["keepalived", "tcpdump", "tshark"]) {
-        let _alone = lab::trial::alone();
-        alone(name, || run_all(&rows(Version::Three(10))));
-    }
-}
-
 /// The same over IPv6, with an address of IPv4 that is held beside those of the adverts.
 #[test]
 fn over_ipv6_every_fault_of_every_holder_ends_with_one_holder() {

@@ -214,6 +214,12 @@ fn lists(chance: &mut Chance, hosts: usize, vips: usize) -> Storm {
         let back = ms(50) + chance.span(ms(500));
         faults.push((ms(1200) + chance.span(ms(1500)), Fault::Machine { host, back }));
     }
+    // Of fewer no list without the dead can lose more.
+    for _ in 0..hosts.saturating_sub(3) {
+        let (host, at) = (index(chance.below(hosts as u64)), ms(1600) + chance.span(ms(600)));
+        faults.push((at, Fault::Power { host, back: ms(1200) }));
+        faults.push((at + ms(60), Fault::Confirm { host }));
+    }
     let others = 2 + chance.below(8);
     faults.extend((0..others).map(|_| (chance.span(lasts), fault(chance, hosts, vips))));
     faults.sort_by_key(|(at, _)| *at);

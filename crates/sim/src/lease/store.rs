@@ -58,6 +58,8 @@ impl Store {
     pub(super) fn is_put_back(&mut self) {
         self.incarnation += 1;
         self.list = None;
+        // The first list waits until all files have the same controllers: these have all hosts.
+        self.wanted.fill(true);
     }
 
     /// One that is a controller is none any more, or the other way; two remain.

@@ -213,11 +213,16 @@ impl View {
         Some(list.voters.iter().filter(|voter| !leaves.contains(voter)).cloned().collect())
     }
 
-    /// Without one that is no controller any more.
+    /// Without one that is no controller any more. First goes one whose place another machine has, as it never votes again; nobody goes
+    /// without whom too few of the rest can.
     fn removes(&self, list: &List) -> Option<Vec<Controller>> {
-        let gone = list.voters.iter().find(|voter| !self.controllers.contains(voter))?;
-        let rest = list.voters.iter().filter(|voter| *voter != gone).cloned();
-        (list.voters.len() > 2).then(|| rest.collect())
+        let mut leaving = list.voters.iter().filter(|voter| !self.controllers.contains(voter));
+        let gone = leaving.clone().find(|voter| self.is_followed(voter));
+        let gone = gone.or_else(|| leaving.next())?;
+        let rest: Vec<_> = list.voters.iter().filter(|voter| *voter != gone).cloned().collect();
+        let is_lost = |voter: &&Controller| self.is_dead(voter) || self.is_followed(voter);
+        let lost = rest.iter().filter(is_lost).count();
+        (list.voters.len() > 2 && (rest.len() - lost) * 2 > rest.len()).then_some(rest)
     }
 
     /// With one that is a controller, and heard.
@@ -272,6 +277,12 @@ impl View {
 
     fn is_dead(&self, controller: &Controller) -> bool {
         self.dead.contains(controller)
+    }
+
+    /// Another machine has its place.
+    fn is_followed(&self, voter: &Controller) -> bool {
+        let follows = |it: &Controller| it.name == voter.name && it.joined != voter.joined;
+        self.controllers.iter().any(follows)
     }
 
     /// What it said as part of this store.

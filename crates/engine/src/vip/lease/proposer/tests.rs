@@ -189,3 +189,20 @@ fn each_reason_to_wait_says_what_for() {
     }
     assert!(Waits::Majority.to_string().contains("a majority of its voters is proven dead"));
 }
+
+#[test]
+fn a_machine_that_another_one_followed_leaves_first_and_nobody_whom_the_rest_needs() {
+    // Both have to go: without b first, a list of a former machine and one more would be left, and no majority of that.
+    let steps = ["a b c", "a c", "a c b2", "a b2"];
+    for (number, pair) in (3..).zip(steps.windows(2)) {
+        let present = list(STORE, number, pair[0]);
+        let mut view = with("a b2", present.clone());
+        view.words.push(says("c", InUse::List(present)));
+        let next = offered(&view);
+        assert_eq!(next, format!("7/{} {}", number + 1, pair[1]));
+    }
+    let mut view = with("a b", list(STORE, 3, "a b c"));
+    assert_eq!(offered(&view), "7/4 a b");
+    view.dead = machines("b");
+    assert_eq!(offered(&view), "rests", "a and b are no majority while b is dead");
+}
