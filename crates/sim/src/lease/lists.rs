@@ -30,12 +30,14 @@ impl World<'_> {
         }
     }
 
-    /// Whether enough of the newest list are left then: no list mends a majority that is lost.
+    /// Whether it is a controller, as nobody replaces another node, and enough of the newest list are left then: no list mends a majority
+    /// that is lost.
     pub(super) fn may_be_replaced(&self, host: usize) -> bool {
         let stays = |of: &usize| *of != host && self.hosts[*of].powered;
         let stay = (0..self.hosts.len()).filter(stays);
         let stay: Vec<_> = stay.map(|of| controller(of, self.hosts[of].machine)).collect();
-        self.hosts[host].powered && self.store.is_majority(|voter| stay.contains(voter))
+        let is_there = self.hosts[host].powered && self.store.is_wanted(host);
+        is_there && self.store.is_majority(|voter| stay.contains(voter))
     }
 
     /// Under the newest list.

@@ -20,6 +20,8 @@ pub(super) const MS: u64 = 1_000_000;
 const CALM: Duration = Duration::from_secs(1);
 /// The same where the store is put back: all leave former lists, and wait until what they granted has ended.
 const RESTORED: Duration = Duration::from_secs(4);
+/// The same where a voter may boot as it begins: it counts nobody until it has read the list, and half a second more.
+const LISTED: Duration = Duration::from_secs(2);
 /// How often it is asked for another list while all is well.
 const ASKED_EACH: Duration = Duration::from_millis(100);
 /// Longer than a vip lease, and no part of the calm.
@@ -235,7 +237,12 @@ impl<'a> World<'a> {
             self.after(*at, Event::Fault(*fault));
         }
         self.after(storm.lasts, Event::Calm);
-        let judged = storm.lasts + if script.restores { RESTORED } else { CALM };
+        let calm = match (script.restores, script.numbered) {
+            (true, _) => RESTORED,
+            (false, true) => LISTED,
+            (false, false) => CALM,
+        };
+        let judged = storm.lasts + calm;
         self.after(judged, Event::Judge);
         // Of the last one it ends by itself.
         let quiet = if self.last { quiet::TAKES } else { Duration::ZERO };

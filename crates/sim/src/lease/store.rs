@@ -72,6 +72,10 @@ impl Store {
         }
     }
 
+    pub(super) fn is_wanted(&self, host: usize) -> bool {
+        self.wanted[host]
+    }
+
     /// A host that reaches it says what it goes by.
     pub(super) fn hears(&mut self, number: usize, host: &Host) {
         let Some(process) = host.process.as_ref().filter(|_| host.powered) else { return };
