@@ -390,8 +390,9 @@ impl<'a> Driver<'a> {
         if let Some(refused) = self.wire.news_of_refused(now) {
             self.tell(&Report::Refused(refused));
         }
-        let electorate = self.vip_leases.as_mut().and_then(VipLeases::electorate_news);
-        self.process.goes_by(electorate);
+        if let Some(all) = &mut self.vip_leases {
+            self.process.goes_by(|told| all.electorate_news(told));
+        }
         if let Some(told) = self.process.news(now, self.vip_leases.as_mut(), &self.nodes) {
             let report = Report::VipProcess(told);
             self.tell(&report);

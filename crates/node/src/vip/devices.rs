@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use api::Report;
+use arrayvec::ArrayVec;
 use base::Time;
 use config::Loaded;
 use config::cluster::Cluster;
@@ -25,12 +26,14 @@ pub(super) fn watch(loaded: &Loaded) -> std::io::Result<Monitor> {
     Monitor::open_for(Wants { filters, routes: &routes, rules })
 }
 
+/// Devices whose filters changed in one turn: nothing is asked of the memory while an address is held.
+const FILTERED: usize = 16;
 /// So much of it in one turn: what else is due waits for no storm of changes. What is left is looked at in the next one.
 const TURN: usize = 256;
 
 impl Driver<'_> {
     pub(super) fn devices(&mut self) {
-        let (mut lost, mut news, mut filters) = (false, false, vec![]);
+        let (mut lost, mut news, mut filters) = (false, false, ArrayVec::<u32, FILTERED>::new());
         let mut looked_at = 0;
         while (looked_at < TURN || !self.monitor.is_read())
             && let Ok(Some(change)) = self.monitor.next()
@@ -67,7 +70,8 @@ impl Driver<'_> {
                 }
                 // Most often several of one device come at once, and this process made them.
                 Device::Filters { index } if filters.contains(&index) => {}
-                Device::Filters { index } => filters.push(index),
+                // Of more, all are looked at.
+                Device::Filters { index } => lost |= filters.try_push(index).is_err(),
                 Device::Lost => lost = true,
             }
         }

@@ -13,6 +13,7 @@ use std::os::fd::OwnedFd;
 use std::time::Duration;
 
 use api::Report;
+use arrayvec::ArrayVec;
 use base::{Chain, Time};
 use config::cluster::Cluster;
 use config::vip::Vip;
@@ -55,6 +56,9 @@ pub(super) enum Place {
         again: Time,
     },
 }
+
+/// Devices that are looked at one by one; behind more of them all are looked at. Nothing is asked of the memory for that.
+const LOOKED_AT: usize = 64;
 
 impl Place {
     fn index(&self) -> Option<u32> {
@@ -313,7 +317,8 @@ impl Driver<'_> {
         let now = sys::clock::now();
         let on = all.guard.places.values().filter(|place| matches!(place, Place::On(_)));
         let on = on.filter_map(Place::index);
-        let on: Vec<u32> = on.filter(|index| lost || changed.contains(index)).collect();
+        let on = on.filter(|index| lost || changed.contains(index)).take(LOOKED_AT);
+        let on: ArrayVec<u32, LOOKED_AT> = on.collect();
         for index in on {
             let Some(all) = &mut self.vip_leases else { return };
             let Some(name) = all.guard.is_missing(&self.netlink, index) else { continue };

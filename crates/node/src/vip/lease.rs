@@ -194,8 +194,8 @@ impl VipLeases {
     }
 
     /// By which list it goes, if that was not told.
-    pub(super) fn electorate_news(&mut self) -> Option<api::Electorate> {
-        self.lists.news(&self.machine)
+    pub(super) fn electorate_news(&mut self, told: &mut Option<api::Electorate>) -> bool {
+        self.lists.news(&self.machine, told)
     }
 
     pub(super) fn deadline(&self) -> Time {

@@ -46,11 +46,9 @@ impl Process {
         self.woke = now;
     }
 
-    /// By which list of voters it goes from now on; none: by the same as before.
-    pub(super) fn goes_by(&mut self, electorate: Option<Electorate>) {
-        if electorate.is_some() {
-            (self.told.voters, self.goes_by_another) = (electorate, true);
-        }
+    /// By which list of voters it goes is told if that changed.
+    pub(super) fn goes_by(&mut self, changes: impl FnOnce(&mut Option<Electorate>) -> bool) {
+        self.goes_by_another |= changes(&mut self.told.voters);
     }
 
     /// What is to be told now. It is handed back to [`Self::was_told`].

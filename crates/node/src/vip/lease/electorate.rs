@@ -66,19 +66,29 @@ impl Lists {
         Some(voters.going_on_with(former))
     }
 
-    /// What the machine goes by, if that is another list than was said, or in another way.
-    pub(super) fn news(&mut self, machine: &VipLease) -> Option<Electorate> {
+    /// Puts what the machine goes by in the place of what was told, if that is another list, or in another way; says whether it did. While
+    /// the list is the same, nothing is asked of the memory.
+    pub(super) fn news(&mut self, machine: &VipLease, told: &mut Option<Electorate>) -> bool {
         let epoch = machine.voters().map(Voters::epoch);
         let settled = machine.settled().is_some();
-        if self.said.replace((epoch, settled)) == Some((epoch, settled)) {
-            return None;
+        let before = self.said.replace((epoch, settled));
+        if before == Some((epoch, settled)) {
+            return false;
+        }
+        if let (Some(told), Some((same, _))) = (told.as_mut(), before)
+            && same == epoch
+        {
+            told.settled = settled;
+            return true;
         }
         let in_use = match epoch {
-            None => VotersInUse::Unread,
-            Some(Epoch::Hash(_)) => VotersInUse::ByFile(self.controllers.clone()),
-            Some(Epoch::Number(_)) => VotersInUse::List(self.newest.clone()?),
+            None => Some(VotersInUse::Unread),
+            Some(Epoch::Hash(_)) => Some(VotersInUse::ByFile(self.controllers.clone())),
+            Some(Epoch::Number(_)) => self.newest.clone().map(VotersInUse::List),
         };
-        Some(Electorate { in_use, settled })
+        let Some(in_use) = in_use else { return false };
+        *told = Some(Electorate { in_use, settled });
+        true
     }
 }
 
