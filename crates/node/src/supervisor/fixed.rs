@@ -23,6 +23,8 @@ use super::{KERNEL, Supervisor, tell};
 use crate::vip::put_back::PutBack;
 use crate::vip::routes::{self, Made};
 
+/// So many changes are heard in one turn.
+const TURN: usize = 256;
 /// Between two looks at the kernel: whatever goes on there, this process has others to look after.
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
 
@@ -95,7 +97,13 @@ impl Supervisor {
     /// Something came or went of which the kernel tells.
     pub(super) fn hear_kernel(&mut self) {
         let Some((monitor, _)) = &mut self.fixed.monitor else { return };
-        while let Ok(Some(_)) = monitor.next() {}
+        let mut heard = 0;
+        // What is read is taken whole; of a storm the rest is told again in the next turn.
+        while (heard < TURN || !monitor.is_read())
+            && let Ok(Some(_)) = monitor.next()
+        {
+            heard += 1;
+        }
         let soonest = (self.fixed.looked_at + LOOK_AGAIN).max(sys::clock::now());
         self.fixed.looks_at = Some(self.fixed.looks_at.unwrap_or(soonest));
     }
