@@ -365,7 +365,8 @@ impl<'a> Driver<'a> {
     }
 
     fn pass_time(&mut self) {
-        let now = sys::clock::now();
+        let (now, due) = (sys::clock::now(), self.due());
+        self.process.acts(now, due);
         for number in 0..self.instances.len() {
             let instance = &self.instances[number];
             if instance.seat.is_none() && now >= instance.machine.deadline() {

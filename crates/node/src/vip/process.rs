@@ -19,6 +19,8 @@ pub(super) struct Process {
     pub(super) lateness: Lateness,
     /// When it was awake last, before this time.
     woke: Time,
+    /// What others woke it before; never: it was awake for nothing else.
+    awaits: Time,
     /// As it was told last.
     told: VipProcess,
     pace: Option<Pace>,
@@ -34,7 +36,8 @@ impl Process {
         told.left.reserve_exact(MAX_SEATS);
         let lateness = Lateness::new();
         let (pace, told_at, goes_by_another) = (None, Time::ZERO, false);
-        Self { lateness, woke: now, told, pace, goes_by_another, told_at }
+        let awaits = Time::NEVER;
+        Self { lateness, woke: now, awaits, told, pace, goes_by_another, told_at }
     }
 
     /// It waited until something was `due`, or for less. What was due before it looked last was late then; the rest of
@@ -43,7 +46,17 @@ impl Process {
         if now >= due {
             self.lateness.note(now, now.since(due.max(self.woke)));
         }
+        self.awaits = if now < due { due } else { Time::NEVER };
         self.woke = now;
+    }
+
+    /// What others had woken it before is done now, if it is due: what it heard from them took the time between. Whose
+    /// beats always come just before its own is late for nothing else.
+    pub(super) fn acts(&mut self, now: Time, due: Time) {
+        if now >= self.awaits && now >= due {
+            self.lateness.note(now, now.since(self.awaits));
+        }
+        self.awaits = Time::NEVER;
     }
 
     /// By which list of voters it goes is told if that changed.
@@ -112,4 +125,46 @@ fn beats(pace: Pace, nodes: &[String]) -> Beats {
 
 fn micros(span: Duration) -> u64 {
     u64::try_from(span.as_nanos().div_ceil(1000)).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const fn at(micros: u64) -> Time {
+        Time::from_nanos(micros * 1000)
+    }
+
+    /// Late so often, and at most so much (microseconds).
+    fn late(process: &Process) -> (u64, u64) {
+        (process.lateness.waits(), micros(process.lateness.longest()))
+    }
+
+    #[test]
+    fn who_is_always_woken_just_before_it_is_due_knows_how_late_it_is() {
+        let mut process = Process::new(at(0));
+        for beat in 1..=3 {
+            let due = at(beat * 10_000);
+            // Beats of another node come 30 us before, and take 100 us.
+            process.woke(at(beat * 10_000 - 30), due);
+            process.acts(at(beat * 10_000 + 70), due);
+        }
+        assert_eq!(late(&process), (3, 70));
+    }
+
+    #[test]
+    fn nothing_is_counted_twice_nor_before_it_is_due_nor_where_it_is_due_no_more() {
+        let mut process = Process::new(at(0));
+        process.woke(at(10_050), at(10_000));
+        process.acts(at(10_060), at(10_000));
+        assert_eq!(late(&process), (1, 50), "it was noted as it woke");
+        process.woke(at(19_000), at(20_000));
+        process.acts(at(19_100), at(20_000));
+        assert_eq!(late(&process), (1, 50), "there is time left");
+        process.woke(at(19_950), at(20_000));
+        process.acts(at(20_050), at(30_000));
+        assert_eq!(late(&process), (1, 50), "what it heard put it off");
+        process.acts(at(30_050), at(30_000));
+        assert_eq!(late(&process), (1, 50), "it was awake for nothing");
+    }
 }
