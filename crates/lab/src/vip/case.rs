@@ -18,6 +18,9 @@ pub struct Case {
     pub program: String,
     /// The name of the fault, or of the heal.
     pub fault: String,
+    /// What is healed; none: this is no heal.
+    #[serde(default)]
+    pub heals: Option<String>,
     pub run: u32,
     /// Who alone answered before, and at the end.
     pub before: Option<String>,
@@ -38,6 +41,9 @@ pub struct Case {
     pub longest_ms: f64,
     /// When the last failed or late request was due, counted from the fault; none: there was none.
     pub impaired_until_ms: Option<f64>,
+    /// The first of the failed ones: when they were due, counted from the fault, and why they failed.
+    #[serde(default)]
+    pub failures: Vec<String>,
     /// Questions that two nodes answered at once.
     pub doubles: u32,
     /// The same since the time before that was looked at.
@@ -61,6 +67,8 @@ pub(crate) struct Window {
     pub(crate) stalled: Duration,
 }
 
+/// So many failed requests are told with their reason.
+const TOLD: usize = 5;
 /// Before the deed: the last answers of a node that works.
 const BEFORE: Duration = Duration::from_millis(20);
 
@@ -94,8 +102,13 @@ impl Case {
         self.answer_ms = ms(gap(|sample| sample.ended));
         for sample in run.samples.iter().filter(|sample| within(sample.scheduled)) {
             self.requests += 1;
-            let (took, bad) = (sample.ended.since(sample.scheduled), sample.failure().is_some());
+            let (took, failure) = (sample.ended.since(sample.scheduled), sample.failure());
+            let bad = failure.is_some();
             self.failed += u32::from(bad);
+            if let Some(why) = failure.filter(|_| self.failures.len() < TOLD) {
+                let at = ms(sample.scheduled.since(window.from));
+                self.failures.push(format!("{at} ms, for {} ms: {why}", ms(took)));
+            }
             self.late += u32::from(!bad && took > LATE);
             if !bad {
                 self.longest_ms = self.longest_ms.max(ms(took));
@@ -143,6 +156,8 @@ mod tests {
         let mut case = Case::default();
         case.count(&run, window);
         assert_eq!((case.failed, case.late, case.requests), (10, 1, 195));
+        assert_eq!(case.failures.len(), TOLD);
+        assert_eq!(case.failures[0], "5 ms, for 400 ms: x");
         assert_eq!((case.request_ms, case.longest_ms), (10.0, 130.0));
         assert_eq!(case.impaired_until_ms, Some(35.0));
     }

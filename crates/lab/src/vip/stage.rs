@@ -285,6 +285,7 @@ impl Stage {
         };
         case.fault = if fault == Fault::Split { name.to_owned() } else { format!("{name}{order}") };
         (case.struck_ms, case.before) = (ms(struck), held_by);
+        case.heals = Some(fault.name().to_owned());
         Ok((case, window))
     }
 
