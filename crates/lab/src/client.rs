@@ -378,7 +378,7 @@ impl Loop {
             }
             if let Some(port) = open.talk.port() {
                 let waited = open.expires - open.scheduled;
-                let why = format!("no answer in {} s", waited.as_secs());
+                let why = format!("no answer in {waited:?}");
                 self.record(port, open.scheduled, Outcome::Failed(why));
             }
             self.close(slot);

@@ -44,6 +44,15 @@ pub fn role(name: &str) -> Result<(), RoleError> {
     // The supervisor alone answers to the terminal and to init.
     sys::signal::ignore(&[sys::signal::SIGTERM, sys::signal::SIGINT, sys::signal::SIGHUP])
         .map_err(RoleError::Channel)?;
+    // Of their end the other side knows before the kernel has closed all their sockets: for each of packets it waits until no
+    // processor looks at it any more, 5 to 20 ms, and what is left of a vip lease may be less.
+    let channel = match name {
+        "vip" => Channel::from_fd(sys::rights::move_to_last(channel.into(), FILES)),
+        "routers" => {
+            Channel::from_fd(sys::rights::move_to_last(channel.into(), crate::routers::ROOM))
+        }
+        _ => channel,
+    };
     if name == "routers" {
         return crate::routers::process(&channel)
             .map_err(|error| RoleError::Failed("routers", error.into()));

@@ -34,7 +34,7 @@ mod record;
 mod seat;
 mod stand_in;
 
-pub(crate) use process::run as process;
+pub(crate) use process::{ROOM, run as process};
 
 pub use list::list;
 pub use stand_in::{Part, StandInError, owner, stand_in, stands_in};

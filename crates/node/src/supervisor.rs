@@ -391,6 +391,7 @@ impl Supervisor {
     }
 
     fn hear(&mut self, slot: Slot) {
+        let mut is_over = false;
         let (mut buffer, mut fds) = (std::mem::take(&mut self.buffer), vec![]);
         while let Some(child) = self.children.get(&slot) {
             match child.report(&mut buffer, &mut fds) {
@@ -403,11 +404,15 @@ impl Supervisor {
                 // The pidfd tells the rest.
                 Err(_) => {
                     let _ = self.poller.remove(child.channel());
+                    is_over = true;
                     break;
                 }
             }
         }
         self.buffer = buffer;
+        if is_over {
+            self.vip_is_ending(slot);
+        }
     }
 
     fn flush(&mut self, slot: Slot) {
@@ -445,9 +450,8 @@ impl Supervisor {
         let _ = self.poller.remove(child.process.pidfd());
         let in_order = child.leaving && exit == sys::process::Exit::Code(0);
         if child.kind == Kind::Vip {
-            self.counts_are_gone();
-            if self.vip_ended(in_order) {
-                self.rescue_addresses(exit);
+            if !child.taken_down {
+                self.vip_is_gone(in_order, Some(exit));
             }
             if self.ended_by.is_some() {
                 self.notify(notice::Input::Stop);

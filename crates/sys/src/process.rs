@@ -229,6 +229,18 @@ pub fn parent() -> Option<i32> {
     rustix::process::getppid().map(|pid| pid.as_raw_nonzero().get())
 }
 
+/// Whether the first thread of a process runs no code any more, as the kernel takes the process down (`PF_EXITING`, proc(5)). Where
+/// what all its threads share is closed already, none of them does. False of one that is gone.
+#[must_use]
+pub fn is_exiting(pid: i32) -> bool {
+    const EXITING: u64 = 0x4;
+    let stat = std::fs::read(format!("/proc/{pid}/stat")).unwrap_or_default();
+    // `pid (name) state ppid pgrp session tty tpgid flags ...`, and a name may have anything in it.
+    let after = stat.iter().rposition(|byte| *byte == b')').map_or(&[][..], |at| &stat[at + 1..]);
+    let flags = std::str::from_utf8(after).ok().and_then(|text| text.split_whitespace().nth(6));
+    flags.and_then(|flags| flags.parse::<u64>().ok()).is_some_and(|flags| flags & EXITING != 0)
+}
+
 /// A pidfd of any process: readable when it has ended.
 ///
 /// # Errors

@@ -292,6 +292,15 @@ pub fn keep_as_last(fd: &OwnedFd, count: u64) -> io::Result<()> {
     Ok(())
 }
 
+/// The same descriptor under the last number below `count`, or itself where that number is not allowed: the first that
+/// the kernel closes of what a process leaves open, so whoever waits at its other end knows at once.
+#[must_use]
+pub fn move_to_last(fd: OwnedFd, count: u64) -> OwnedFd {
+    let limit = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
+    let last = i32::try_from(count.min(limit).saturating_sub(1)).unwrap_or(i32::MAX);
+    rustix::io::fcntl_dupfd_cloexec(&fd, last).unwrap_or(fd)
+}
+
 /// The name of this machine (of its UTS namespace).
 #[must_use]
 pub fn host_name() -> String {
@@ -372,6 +381,21 @@ mod tests {
         let now = rustix::event::Timespec { tv_sec: 0, tv_nsec: 0 };
         assert_eq!(rustix::event::poll(&mut [poll], Some(&now)), Ok(0), "nobody closed it");
         assert!(Path::new(&format!("/proc/self/fd/{}", allowed - 1)).exists());
+    }
+
+    #[test]
+    fn what_is_moved_to_the_last_number_is_open_there_alone() {
+        let allowed = raise_open_files(900).unwrap().min(900);
+        let (ours, theirs) = io::pipe().unwrap();
+        let moved = move_to_last(theirs.into(), allowed - 1);
+        assert!(u64::try_from(moved.as_raw_fd()).unwrap() >= allowed - 2);
+        drop(moved);
+        assert_eq!(io::read_to_string(ours).unwrap(), "", "nobody has its other end");
+        let (ours, theirs) = io::pipe().unwrap();
+        let stays = move_to_last(theirs.into(), u64::MAX);
+        assert_eq!(rustix::io::write(&stays, b"x").unwrap(), 1);
+        drop(stays);
+        assert_eq!(io::read_to_string(ours).unwrap(), "x");
     }
 
     #[test]

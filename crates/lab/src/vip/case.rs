@@ -41,7 +41,7 @@ pub struct Case {
     pub longest_ms: f64,
     /// When the last failed or late request was due, counted from the fault; none: there was none.
     pub impaired_until_ms: Option<f64>,
-    /// The first of the failed ones: when they were due, counted from the fault, and why they failed.
+    /// The first of the failed ones, and the last: when they were due, counted from the fault, and why they failed.
     #[serde(default)]
     pub failures: Vec<String>,
     /// Questions that two nodes answered at once.
@@ -105,8 +105,10 @@ impl Case {
             let (took, failure) = (sample.ended.since(sample.scheduled), sample.failure());
             let bad = failure.is_some();
             self.failed += u32::from(bad);
-            if let Some(why) = failure.filter(|_| self.failures.len() < TOLD) {
+            if let Some(why) = failure {
                 let at = ms(sample.scheduled.since(window.from));
+                // The last one is told in any case: it may have nothing to do with the others.
+                self.failures.truncate(TOLD - 1);
                 self.failures.push(format!("{at} ms, for {} ms: {why}", ms(took)));
             }
             self.late += u32::from(!bad && took > LATE);
@@ -158,6 +160,7 @@ mod tests {
         assert_eq!((case.failed, case.late, case.requests), (10, 1, 195));
         assert_eq!(case.failures.len(), TOLD);
         assert_eq!(case.failures[0], "5 ms, for 400 ms: x");
+        assert_eq!(case.failures[TOLD - 1], "14 ms, for 400 ms: x");
         assert_eq!((case.request_ms, case.longest_ms), (10.0, 130.0));
         assert_eq!(case.impaired_until_ms, Some(35.0));
     }

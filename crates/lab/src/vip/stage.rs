@@ -12,6 +12,7 @@ use base::Time;
 use super::case::{Case, Window, ms};
 use super::fault::{Fault, Target, mend};
 use super::sampler::Sampler;
+use super::sequence::Random;
 use super::seen;
 use crate::client::{Client, Plan, Port};
 use crate::cloud::files::Files;
@@ -44,6 +45,8 @@ const AFTER: Duration = Duration::from_secs(1);
 const AFTER_STOCK: Duration = Duration::from_secs(6);
 /// An idle thread that comes later than this makes a run doubtful.
 const STALL: Duration = Duration::from_millis(5);
+/// Of a vip process, where nobody says otherwise.
+const BEAT_US: u64 = 10_000;
 /// A run on a machine that stands still is done again so often.
 const TRIES: u32 = 3;
 
@@ -222,6 +225,7 @@ impl Stage {
         }
         let before = self.cloud.nodes[holder].name.clone();
         let mut parts = vec![];
+        std::thread::sleep(phase(fault, run));
         let begin = self.begin();
         fault.strike(&mut self.cloud, &target)?;
         let struck = sys::clock::now().since(begin);
@@ -324,6 +328,13 @@ impl Stage {
     pub(crate) fn program(&self) -> &str {
         &self.program
     }
+}
+
+/// What is done before it keeps step with beats: without this, faults would come at two moments of a beat and at no other.
+fn phase(fault: Fault, run: u32) -> Duration {
+    let number = Fault::ALL.iter().position(|other| *other == fault).unwrap_or(0);
+    let seed = u64::from(run) << 8 | number as u64;
+    Duration::from_micros(Random(seed).below(BEAT_US))
 }
 
 pub(crate) fn sleep_until(end: Time) {

@@ -29,7 +29,7 @@ pub(super) const FIRST_SEAT: u64 = 8;
 const CHANNEL: u64 = 0;
 const NEUTRON: u64 = 1;
 /// A thousand routers have so many descriptors.
-const ROOM: u64 = 16_384;
+pub(crate) const ROOM: u64 = 16_384;
 /// As the vip process of a node.
 const PRIORITY: u8 = 50;
 

@@ -29,6 +29,8 @@ pub(crate) struct Child {
     pub(crate) leaving: bool,
     /// Ends as soon as the process begins to: [`sys::rights::keep_as_last`].
     pub(crate) life: Option<PipeReader>,
+    /// A vip process whose addresses were taken down when it began to end.
+    pub(crate) taken_down: bool,
     /// That it was lost, told when it is known how it ended.
     pub(crate) loss: Option<api::Event>,
     channel: Channel,
@@ -63,6 +65,7 @@ impl Child {
             process,
             leaving: false,
             life: None,
+            taken_down: false,
             loss: None,
             channel: ours,
             waiting: VecDeque::new(),

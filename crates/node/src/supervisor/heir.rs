@@ -303,7 +303,7 @@ impl Supervisor {
             // What it had, nobody has.
             Part::Handed => {
                 self.renew_rescue();
-                self.rescue_addresses(exit);
+                self.rescue_addresses(Some(exit));
             }
             Part::Killed => {}
         }

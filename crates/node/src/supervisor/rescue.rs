@@ -4,9 +4,12 @@ use std::os::fd::{AsFd, OwnedFd};
 
 use api::Event;
 use base::Chain;
+use engine::role::Kind;
 use sys::bpf::gate::Cells;
+use sys::process::is_exiting;
 
-use super::{Supervisor, begin, tell};
+use super::children::Child;
+use super::{Slot, Supervisor, begin, tell};
 
 impl Supervisor {
     /// It knows the configuration that the next vip process runs.
@@ -40,8 +43,29 @@ impl Supervisor {
         }
     }
 
+    /// The channel of a vip process that was not told to end is closed, which it is before all else that it had: nothing
+    /// of it runs any more, and the kernel may take longer for the rest than its vip leases last.
+    pub(super) fn vip_is_ending(&mut self, slot: Slot) {
+        let ends = |child: &&mut Child| {
+            let was_told = child.leaving || child.taken_down;
+            child.kind == Kind::Vip && !was_told && is_exiting(child.process.pid())
+        };
+        if let Some(child) = self.children.get_mut(&slot).filter(ends) {
+            child.taken_down = true;
+            self.vip_is_gone(false, None);
+        }
+    }
+
+    pub(super) fn vip_is_gone(&mut self, in_order: bool, exit: Option<sys::process::Exit>) {
+        self.counts_are_gone();
+        if self.vip_ended(in_order) {
+            self.rescue_addresses(exit);
+        }
+    }
+
     /// The vip process ended without having said goodbye, and none follows: no address may stay.
-    pub(super) fn rescue_addresses(&mut self, exit: sys::process::Exit) {
+    /// `exit`: how it ended, if that is known yet.
+    pub(super) fn rescue_addresses(&mut self, exit: Option<sys::process::Exit>) {
         let began = sys::clock::now();
         // What it has a vip lease of goes mute at once, whatever becomes of the addresses.
         let shut = self.gate.take().map(|gate| gate.shut());
@@ -53,7 +77,10 @@ impl Supervisor {
         self.event(Event {
             what: "vip-rescued".to_owned(),
             object: format!("node/{}", self.plan.node),
-            evidence: format!("the vip process ended: {}", tell::exit(exit)),
+            evidence: exit.map_or_else(
+                || "the vip process is ending".to_owned(),
+                |exit| format!("the vip process ended: {}", tell::exit(exit)),
+            ),
             decision: "no address stays on a node whose vip process is gone".to_owned(),
             action: done.to_string(),
             took_us: tell::micros(sys::clock::now() - began),

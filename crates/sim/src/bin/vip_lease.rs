@@ -1,7 +1,9 @@
 //! `cargo xtask sweep --vip-lease` runs this: seeds of the world of vip processes that vote.
 #![expect(clippy::print_stdout, reason = "a command line tool talks on its standard output")]
 
+use std::num::NonZero;
 use std::process::ExitCode;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use outlast_sim::lease::{Marks, PLACED, Script, World, run};
 
@@ -28,24 +30,69 @@ fn tell(seed: u64) -> ExitCode {
     ExitCode::from(u8::from(outcome.violation.is_some()))
 }
 
-fn sweep(first: u64, seeds: u64) -> ExitCode {
-    let (mut marks, mut events, mut broken) = (Marks::default(), 0, 0_u64);
-    let all = first..first.saturating_add(seeds);
-    // Each third of them once more, with addresses that have places beside each other.
-    let placed = all.clone().filter(|seed| seed % 3 == 0).map(|seed| PLACED | seed);
-    for seed in all.chain(placed) {
-        let outcome = run(&Script::roll(seed));
-        marks.add(outcome.marks);
-        events += outcome.events;
+/// What some seeds came to.
+#[derive(Default)]
+struct Sum {
+    marks: Marks,
+    events: u64,
+    storms: u64,
+    /// By seed.
+    broken: Vec<(u64, String)>,
+}
+
+impl Sum {
+    fn add(&mut self, seed: u64) {
+        let script = Script::roll(seed);
+        let outcome = run(&script);
+        self.marks.add(outcome.marks);
+        self.events += outcome.events;
+        self.storms += script.storms.len() as u64;
         if let Some((property, at, what)) = outcome.violation {
-            println!("  seed {seed}: {property} at {at:?}: {what}");
-            broken += 1;
+            self.broken.push((seed, format!("{property} at {at:?}: {what}")));
         }
     }
-    println!("{seeds} seeds, {events} events, {broken} violations");
+
+    fn join(mut self, other: Self) -> Self {
+        self.marks.add(other.marks);
+        self.events += other.events;
+        self.storms += other.storms;
+        self.broken.extend(other.broken);
+        self
+    }
+}
+
+fn sweep(first: u64, seeds: u64) -> ExitCode {
+    let (next, end) = (AtomicU64::new(first), first.saturating_add(seeds));
+    // Each third of them once more, with addresses that have places beside each other.
+    let work = || {
+        let mut sum = Sum::default();
+        loop {
+            let seed = next.fetch_add(1, Ordering::Relaxed);
+            if seed >= end {
+                return sum;
+            }
+            sum.add(seed);
+            if seed % 3 == 0 {
+                sum.add(PLACED | seed);
+            }
+        }
+    };
+    let threads = std::thread::available_parallelism().map_or(1, NonZero::get);
+    let mut sum = std::thread::scope(|scope| {
+        let all: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
+        let sums = all.into_iter().map(|thread| thread.join().expect("no run of a world panics"));
+        sums.fold(Sum::default(), Sum::join)
+    });
+    sum.broken.sort_unstable();
+    for (seed, what) in &sum.broken {
+        println!("  seed {seed}: {what}");
+    }
+    let Sum { marks, events, storms, broken } = sum;
+    let violations = broken.len();
+    println!("{seeds} seeds, {storms} storms of faults, {events} events, {violations} violations");
     let missing: Vec<_> = marks.missing().filter(|_| seeds >= ENOUGH).collect();
     if !missing.is_empty() {
         println!("never reached: {missing:?}");
     }
-    ExitCode::from(u8::from(broken > 0 || !missing.is_empty()))
+    ExitCode::from(u8::from(violations > 0 || !missing.is_empty()))
 }

@@ -95,3 +95,14 @@ fn signals_blocked_in_the_parent_are_not_blocked_in_the_child() {
     let child = shell("kill -TERM $$; exit 0", None, SpawnOptions::default());
     assert_eq!(child.wait().unwrap(), Exit::Signal(SIGTERM));
 }
+
+#[test]
+fn who_is_about_to_be_gone_is_told_apart_from_who_runs_and_who_is_gone() {
+    let child = shell("sleep 1000", None, SpawnOptions::default());
+    assert!(!is_exiting(child.pid()));
+    child.signal(SIGKILL).unwrap();
+    wait_for(child.pidfd());
+    assert!(is_exiting(child.pid()), "nobody has asked how it ended");
+    assert_eq!(child.wait().unwrap(), Exit::Signal(SIGKILL));
+    assert!(!is_exiting(child.pid()));
+}
