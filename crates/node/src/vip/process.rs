@@ -10,6 +10,9 @@ use engine::vip::lease::pace::Pace;
 
 use super::lease::VipLeases;
 
+/// What it is late in so long after it begins is forgotten then: all processes of the node begin with it, and what they do
+/// together then they never do again.
+const BEGINS: Duration = Duration::from_secs(5);
 /// How often at most it is told.
 const TELL_EVERY: Duration = Duration::from_secs(1);
 /// How often it is told though nothing took longer than all before.
@@ -17,6 +20,8 @@ const TELL_AGAIN: Duration = Duration::from_secs(10);
 
 pub(super) struct Process {
     pub(super) lateness: Lateness,
+    /// When what was late until then is forgotten; never: it is.
+    forgets_at: Time,
     /// When it was awake last, before this time.
     woke: Time,
     /// What others woke it before; never: it was awake for nothing else.
@@ -36,13 +41,16 @@ impl Process {
         told.left.reserve_exact(MAX_SEATS);
         let lateness = Lateness::new();
         let (pace, told_at, goes_by_another) = (None, Time::ZERO, false);
-        let awaits = Time::NEVER;
-        Self { lateness, woke: now, awaits, told, pace, goes_by_another, told_at }
+        let (awaits, forgets_at) = (Time::NEVER, now + BEGINS);
+        Self { lateness, forgets_at, woke: now, awaits, told, pace, goes_by_another, told_at }
     }
 
     /// It waited until something was `due`, or for less. What was due before it looked last was late then; the rest of
     /// that is what it did meanwhile, or that it was not run.
     pub(super) fn woke(&mut self, now: Time, due: Time) {
+        if now >= self.forgets_at {
+            (self.lateness, self.forgets_at) = (Lateness::new(), Time::NEVER);
+        }
         if now >= due {
             self.lateness.note(now, now.since(due.max(self.woke)));
         }
@@ -150,6 +158,16 @@ mod tests {
             process.acts(at(beat * 10_000 + 70), due);
         }
         assert_eq!(late(&process), (3, 70));
+    }
+
+    #[test]
+    fn what_it_was_late_as_it_began_is_forgotten_after_five_seconds() {
+        let mut process = Process::new(at(0));
+        process.woke(at(30_000), at(10_000));
+        assert_eq!(late(&process), (1, 20_000));
+        process.woke(at(5_000_100), at(5_000_000));
+        process.woke(at(5_010_050), at(5_010_000));
+        assert_eq!(late(&process), (2, 100));
     }
 
     #[test]
