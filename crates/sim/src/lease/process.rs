@@ -8,7 +8,7 @@ use base::Time;
 use engine::Buffer;
 use engine::packet::MAX_BODY;
 use engine::vip::lease::beat::read;
-use engine::vip::lease::{Action, Cause, SPAN, Stand, VipLease};
+use engine::vip::lease::{Action, Cause, SPAN, Stand, View, VipLease};
 
 use super::fault::Fault;
 use super::host::{DEED, Deed, Letter, Stage, Told};
@@ -73,7 +73,7 @@ impl World<'_> {
             Stage::Read(told, now) => {
                 let mut orders = Buffer::new();
                 process.stopping |= matches!(told, Told::Stop);
-                let before = process.machine.clone();
+                let before = Before::of(&process.machine, vips);
                 process.machine.step(now, told.input(), &mut orders);
                 process.busy =
                     if process.busy.0 == now { (now, process.busy.1 + 1) } else { (now, 0) };
@@ -166,11 +166,11 @@ impl World<'_> {
     }
 
     /// What a step shows of what a run should come by.
-    fn note(&mut self, host: usize, before: &VipLease, letter: Option<&Letter>) {
+    fn note(&mut self, host: usize, before: &Before, letter: Option<&Letter>) {
         let Some(process) = &self.hosts[host].process else { return };
         let mut marks = Marks::default();
         for vip in 0..self.script.vips {
-            let (Some(was), Some(is)) = (before.view(vip), process.machine.view(vip)) else {
+            let (Some(was), Some(is)) = (before.views[vip], process.machine.view(vip)) else {
                 continue;
             };
             if was.stand == Stand::Holder
@@ -179,11 +179,11 @@ impl World<'_> {
             {
                 marks.reach(Mark::Lost);
             }
-            let [before, now] = [before, &process.machine].map(|machine| machine.pace().span);
+            let now = process.machine.pace().span;
             if is.stand == Stand::Holder && was.stand == is.stand {
-                if now < SPAN && now <= before {
+                if now < SPAN && now <= before.span {
                     marks.reach(Mark::Quick);
-                } else if now > before {
+                } else if now > before.span {
                     marks.reach(Mark::Slowed);
                 }
             }
@@ -225,6 +225,20 @@ impl World<'_> {
             }
         }
         self.outcome.marks.add(marks);
+    }
+}
+
+/// What a step is compared with.
+struct Before {
+    /// By address.
+    views: Vec<Option<View>>,
+    span: Duration,
+}
+
+impl Before {
+    fn of(machine: &VipLease, vips: usize) -> Self {
+        let views = (0..vips).map(|vip| machine.view(vip)).collect();
+        Self { views, span: machine.pace().span }
     }
 }
 

@@ -1,6 +1,7 @@
 //! Runs a script.
 
-use std::collections::BTreeMap;
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
 use std::time::Duration;
 
 use base::Time;
@@ -73,6 +74,38 @@ pub(super) enum Event {
     },
 }
 
+/// What is to happen, in its order; of one moment in the order in which it was added.
+#[derive(Debug, Default)]
+struct Queue {
+    number: u64,
+    /// The last one is the place of its event.
+    order: BinaryHeap<Reverse<(u64, u64, usize)>>,
+    events: Vec<Option<Event>>,
+    free: Vec<usize>,
+}
+
+impl Queue {
+    fn add(&mut self, at: u64, event: Event) {
+        self.number += 1;
+        let place = self.free.pop().unwrap_or(self.events.len());
+        match self.events.get_mut(place) {
+            Some(free) => *free = Some(event),
+            None => self.events.push(Some(event)),
+        }
+        self.order.push(Reverse((at, self.number, place)));
+    }
+
+    fn next(&mut self) -> Option<(u64, Event)> {
+        let Reverse((at, _, place)) = self.order.pop()?;
+        self.free.push(place);
+        self.events[place].take().map(|event| (at, event))
+    }
+
+    fn clear(&mut self) {
+        *self = Self::default();
+    }
+}
+
 /// What a run came to.
 #[derive(Clone, Debug)]
 pub struct Outcome {
@@ -88,8 +121,7 @@ pub struct Outcome {
 pub struct World<'a> {
     pub(super) script: &'a Script,
     pub(super) now: u64,
-    number: u64,
-    queue: BTreeMap<(u64, u64), Event>,
+    queue: Queue,
     pub(super) hosts: Vec<Host>,
     pub(super) store: Store,
     /// By address: who answered last.
@@ -139,8 +171,7 @@ impl<'a> World<'a> {
         let mut world = Self {
             script,
             now: 0,
-            number: 0,
-            queue: BTreeMap::new(),
+            queue: Queue::default(),
             hosts: hosts.collect(),
             store: Store::new(script.hosts),
             answered: vec![None; script.vips],
@@ -176,7 +207,7 @@ impl<'a> World<'a> {
 
     #[must_use]
     pub fn run(mut self) -> Outcome {
-        while let Some(((at, _), event)) = self.queue.pop_first() {
+        while let Some((at, event)) = self.queue.next() {
             self.now = at;
             self.outcome.events += 1;
             self.event(event);
@@ -418,8 +449,7 @@ impl<'a> World<'a> {
     }
 
     pub(super) fn at(&mut self, at: u64, event: Event) {
-        self.number += 1;
-        self.queue.insert((at, self.number), event);
+        self.queue.add(at, event);
     }
 }
 
