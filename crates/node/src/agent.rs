@@ -62,6 +62,7 @@ mod proof;
 mod reference;
 mod scribe;
 mod seats;
+mod stale;
 mod stalls;
 mod story;
 mod strange;
@@ -100,6 +101,7 @@ struct Agent<'a> {
     published: u64,
     stalls: Arc<Stalls>,
     sampler: Sampler,
+    stale: stale::Stale,
     sample_at: Time,
     poller: Poller,
     beats: Option<Beats>,
@@ -173,6 +175,7 @@ pub(crate) fn run(channel: &Channel, start: Start, texts: Texts) -> Result<(), A
         published: 0,
         stalls,
         sampler: Sampler::default(),
+        stale: stale::Stale::default(),
         sample_at: Time::ZERO,
         poller,
         beats,
@@ -310,6 +313,7 @@ impl Agent<'_> {
             self.are_proven();
             self.coordinates();
             self.are_planned(planned);
+            self.end_stale(now);
         }
     }
 

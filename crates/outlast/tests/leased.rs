@@ -32,6 +32,9 @@ mod short;
 #[path = "leased/six.rs"]
 mod six;
 
+#[path = "leased/stale.rs"]
+mod stale;
+
 #[path = "leased/succeeded.rs"]
 mod succeeded;
 

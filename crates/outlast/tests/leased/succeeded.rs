@@ -34,9 +34,8 @@ fn pid(stage: &Stage, node: usize) -> i32 {
 fn children(pid: i32) -> Vec<i32> {
     let threads = fs::read_dir(format!("/proc/{pid}/task")).expect("it runs").flatten();
     let read = |thread: fs::DirEntry| fs::read_to_string(thread.path().join("children")).ok();
-    let pids = |text: String| {
-        text.split(' ').filter_map(|pid| pid.parse().ok()).collect::<Vec<i32>>()
-    };
+    let pids =
+        |text: String| text.split(' ').filter_map(|pid| pid.parse().ok()).collect::<Vec<i32>>();
     threads.filter_map(read).flat_map(pids).collect()
 }
 
@@ -123,10 +122,9 @@ fn a_next_vip_process_that_dies_before_its_time_changes_nothing() {
             };
             // Without a pause: it is ready within some ten milliseconds.
             let late = sys::clock::now() + Duration::from_secs(20);
-            let next = std::iter::from_fn(|| {
-                (sys::clock::now() < late).then(|| children(supervisor))
-            })
-            .find_map(|all| all.into_iter().find(is_next));
+            let next =
+                std::iter::from_fn(|| (sys::clock::now() < late).then(|| children(supervisor)))
+                    .find_map(|all| all.into_iter().find(is_next));
             kill(next.expect("the next one is there"), "KILL");
             until("it is told", || {
                 let refused = stage.events(holder, "reload-refused", since);
