@@ -6,7 +6,7 @@
 //! ```
 //! What such a connection sent is never acknowledged: the client's answers go to the other node, which resets it there. The kernel of this
 //! node keeps it for minutes, and when the address comes back meanwhile, a client that uses the port again is answered with a challenge
-//! (RFC 5961 4.2) in place of being let in, and asks again after a second. So they end as if they had been reset here, too. Idle ones are
+//! (RFC 5961 4.2) in place of being let in, and asks again: Linux after some 10 ms, others after a second. So they end as if they had been reset here, too. Idle ones are
 //! kept: their clients know of no other node.
 
 use std::collections::BTreeMap;
