@@ -6,7 +6,7 @@
 //!      somebody uses a list of a former store --------------> #1 goes on with the newest of those
 //!      of which too few are left ---------------------------> #0: nobody; then #1 as above, once all adopted that
 //!   a list: a majority of it is settled (of #0 and #1 all), and then, at most one of these at a time
-//!      those that are proven dead leave, if the rest can lose more then
+//!      those that are proven dead, and not heard, leave, if the rest can lose more then
 //!      one leaves that is no controller any more, or whose place another machine has
 //!      one comes that is a controller and is heard
 //! ```
@@ -240,10 +240,12 @@ impl View {
         absent.map_or(Answer::Rests, waits)
     }
 
-    /// Controllers of which neither this machine nor a former one is in the list.
+    /// Controllers of which neither this machine nor a former one is in the list. Of whom a proof stands none comes: it would leave again as
+    /// soon as it is not heard, though it lives.
     fn absent<'a>(&'a self, list: &'a List) -> impl Iterator<Item = &'a Controller> {
         let is_in = |name: &str| list.voters.iter().any(|voter| voter.name == name);
-        self.living().filter(move |controller| !is_in(&controller.name))
+        let may_come = |it: &&Controller| !self.dead.contains(it);
+        self.controllers.iter().filter(may_come).filter(move |it| !is_in(&it.name))
     }
 
     /// What the next list waits for. Every controller adopts the first one before there is another: then no machine that could
@@ -275,8 +277,10 @@ impl View {
         self.controllers.iter().filter(|controller| !self.is_dead(controller))
     }
 
+    /// Who is proven dead and is heard was started again, or never was off: it may grant claims.
     fn is_dead(&self, controller: &Controller) -> bool {
-        self.dead.contains(controller)
+        let runs = self.heard.contains(&controller.name) && self.controllers.contains(controller);
+        self.dead.contains(controller) && !runs
     }
 
     /// Another machine has its place.

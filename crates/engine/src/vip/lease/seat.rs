@@ -261,7 +261,7 @@ impl Seat {
             return false;
         }
         self.whereabouts.grants(to);
-        let least = if self.term_of == Some(to) { self.term } else { self.term + 1 };
+        let least = if self.term_of == Some(to) { self.term } else { self.term.saturating_add(1) };
         (self.term, self.term_of) = (term.max(least), Some(to));
         !known
     }
@@ -347,7 +347,7 @@ impl Seat {
     fn asks_for_it(&mut self, node: &Node) -> Option<u16> {
         self.ends_search();
         self.stays = self.heir == Some(node.me()) && self.heir_stays;
-        (self.term, self.term_of) = (self.term + 1, Some(node.me()));
+        (self.term, self.term_of) = (self.term.saturating_add(1), Some(node.me()));
         (self.heir, self.gave) = (None, None);
         self.stayed.filter(|_| !self.stays)
     }

@@ -3,8 +3,8 @@
 //! A list follows another by one node added, or one taken away, or any number of proven dead ones taken
 //! away (by the last rule less than half: the others are to be settled); so majorities of two lists that follow each other share a voter. Four rules keep more than two
 //! of them from being in use at once (docs/decisions, "A vip lease that cannot have two holders"):
-//! - a voter grants claims under its own list or a later one, and under the one before for as long as a
-//!   voter is bound at most after it adopted its own;
+//! - a voter grants claims under its own list or a later one, and, if it went by the one before, under that for as
+//!   long as a voter is bound at most after it adopted its own;
 //! - a claimant that adopted a list which lost somebody needs, for that long, a majority of the list before
 //!   too: what the dead promised ends before. Who does not know the list before, as it missed that, cannot tell,
 //!   and counts nobody for that long;
@@ -275,9 +275,8 @@ impl Set {
         let young = now < self.adopted + longest();
         let is_before = young && self.before().is_some_and(|before| before.epoch() == epoch);
         match (epoch, self.now.epoch()) {
-            (Epoch::Number(theirs), Epoch::Number(ours)) => {
-                theirs >= ours || is_before || young && ours.follows(theirs)
-            }
+            // Who did not go by the one before may have been taken for dead since: its followers need not wait for it.
+            (Epoch::Number(theirs), Epoch::Number(ours)) => theirs >= ours || is_before,
             (Epoch::Hash(theirs), Epoch::Hash(ours)) => theirs == ours,
             // Every list of a store is later than those of a cluster that had none.
             (Epoch::Number(_), Epoch::Hash(_)) => true,

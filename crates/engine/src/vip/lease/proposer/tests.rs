@@ -37,8 +37,14 @@ fn with(controllers: &str, newest: List) -> View {
     view(controllers, Some(newest.clone()), &InUse::List(newest))
 }
 
-/// The voters that are offered, or why none are.
+/// The voters that are offered, or why none are. Nobody hears the dead.
 fn offered(view: &View) -> String {
+    let is_dead = |name: &String| view.dead.iter().any(|dead| dead.name == *name);
+    let heard = view.heard.iter().filter(|name| !is_dead(name)).cloned().collect();
+    answered(&View { heard, ..view.clone() })
+}
+
+fn answered(view: &View) -> String {
     match view.next() {
         Answer::Offer(List { number, former, voters }) => {
             let name = |voter: &Controller| match voter.joined {
@@ -162,6 +168,25 @@ fn the_dead_leave_at_once_as_far_as_that_lets_the_rest_lose_more() {
         view.dead = machines(dead);
         assert_eq!(offered(&view), expected, "{voters} without {dead}");
     }
+}
+
+#[test]
+fn who_is_proven_dead_and_runs_leaves_no_list_and_is_waited_for() {
+    let mut view = with("a b c d e", list(STORE, 4, "a b c d e"));
+    view.dead = machines("d e");
+    assert_eq!(offered(&view), "7/5 a b c");
+    assert_eq!(answered(&view), "rests", "both are heard");
+    view.heard.retain(|name| name != "d");
+    assert_eq!(answered(&view), "rests", "without one of five no more may be lost");
+    let mut left = with("a b c d e", list(STORE, 5, "a b c"));
+    assert_eq!(answered(&left), "7/6 a b c d");
+    left.dead = machines("d e");
+    assert_eq!(answered(&left), "rests", "a proof stands");
+    let mut first = self::view("a b c", None, &by_file("a b c"));
+    first.dead = machines("c");
+    first.words.pop();
+    assert_eq!(offered(&first), "7/1 a b c");
+    assert_eq!(answered(&first), r#"Word("c")"#);
 }
 
 #[test]

@@ -150,6 +150,27 @@ fn after_a_boot_nobody_counts_until_it_is_known_who_votes() {
     assert!(!listed.adopt(ms(10), voters(None, &[0, 1, 2])), "a store that lost its list has none");
 }
 
+/// {0 1 2 3 4}; 3 and 4 are off and proven dead, so {0 1 2} follows, and 0 and 1 are a majority of that. Both are started again.
+#[test]
+fn who_was_taken_for_dead_grants_nothing_by_the_list_that_had_it() {
+    let (five, three) = (list_of(7, &[0, 1, 2, 3, 4], None), list_of(8, &[0, 1, 2], None));
+    let (former, newest) = (five.epoch(), three.epoch());
+    // Node 2 never heard of the list that follows: with the two it would have a majority beside that one.
+    let (set, mut claim) = (Set::new(five, ms(0)), Claim::new(1));
+    [3, 4].iter().for_each(|node| claim.granted(elector(*node, 10), 5, &set));
+    assert_eq!(claim.until(ms(50), elector(2, 10), &set, &sent(5)), Some(ms(90)));
+    let mut started = Set::unread(voters(None, &[0, 1, 2, 3, 4]), ms(0));
+    assert!(started.adopt(ms(5000), three));
+    let (before, adopted) = started.followed();
+    let next = Set::left(started.voters().clone(), before.clone(), adopted);
+    for set in [started, next] {
+        for at in [5000, 5249, 9000] {
+            assert!(!set.fits(ms(at), former), "at {at}");
+            assert!(set.fits(ms(at), newest), "at {at}");
+        }
+    }
+}
+
 /// Of machines that joined at 10, but for node 0, and by a list of the former ones.
 fn by_machines(joined: u64) -> impl Fn(&mut Config) {
     move |config| {
@@ -190,4 +211,22 @@ fn nobody_is_named_and_nobody_holds_where_nobody_knows_who_votes() {
     trio.run(1400);
     assert_eq!(trio.holders().len(), 1);
     assert_eq!(trio.machines[0].voters(), Some(&voters(None, &[0, 1, 2])));
+}
+
+#[test]
+fn a_term_that_no_later_one_follows_ends_no_process_and_is_followed() {
+    let mut trio = Trio::held();
+    trio.run(300);
+    for to in [1, 2] {
+        let mut body = [0; MAX_BODY];
+        let length = trio.machines[0].beat(to, &mut body);
+        // One beat later, and the last field of the last entry.
+        body[23] += 1;
+        body[length - 8..length].fill(0xff);
+        let (network, life) = (CLIENTS, trio.lives[0]);
+        trio.step(usize::from(to), Input::Beat { network, from: 0, life, body: &body[..length] });
+        assert_eq!(trio.machines[usize::from(to)].view(0).unwrap().term, u64::MAX);
+    }
+    trio.isolate(0);
+    trio.comes_to(400, Some(1));
 }
