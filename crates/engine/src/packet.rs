@@ -169,6 +169,8 @@ pub struct Seal {
     incarnation: u64,
     /// By position in the cluster file.
     rings: Vec<Ring>,
+    /// What a process before this one may have sealed for anybody, also for whom this one meets later.
+    before: u64,
 }
 
 impl std::fmt::Debug for Seal {
@@ -187,7 +189,7 @@ impl Seal {
     /// `incarnation` must grow from start to start; the wall clock in milliseconds does.
     #[must_use]
     pub fn new(cluster: &str, me: u16, incarnation: u64) -> Self {
-        Self { cluster: cluster.to_owned(), me, incarnation, rings: vec![] }
+        Self { cluster: cluster.to_owned(), me, incarnation, rings: vec![], before: 0 }
     }
 
     /// For `nodes` nodes that have one secret between them all. The pairs' keys differ, but whoever has the
@@ -214,11 +216,9 @@ impl Seal {
         if peer == self.me {
             return;
         }
-        let at = usize::from(peer);
-        if self.rings.len() <= at {
-            self.rings.resize_with(at + 1, Ring::default);
-        }
-        self.rings[at].accept(epoch, secret, &self.cluster, self.me, peer);
+        self.make_ring(peer);
+        let ring = &mut self.rings[usize::from(peer)];
+        ring.accept(epoch, secret, &self.cluster, self.me, peer);
     }
 
     /// Seals what is said to `peer` with this key of the pair; says whether it is known.
@@ -240,17 +240,21 @@ impl Seal {
         if peer == self.me {
             return;
         }
-        let at = usize::from(peer);
-        if self.rings.len() <= at {
-            self.rings.resize_with(at + 1, Ring::default);
+        self.make_ring(peer);
+        self.rings[usize::from(peer)].renew(keys, speak, (&self.cluster, self.me, peer));
+    }
+
+    fn make_ring(&mut self, peer: u16) {
+        let (count, before) = (usize::from(peer) + 1, self.before);
+        if self.rings.len() < count {
+            self.rings.resize_with(count, || Ring::after(before));
         }
-        self.rings[at].renew(keys, speak, (&self.cluster, self.me, peer));
     }
 
     /// Neither speaks to `peer` nor hears it any more.
     pub fn revoke(&mut self, peer: u16) {
         if let Some(ring) = self.rings.get_mut(usize::from(peer)) {
-            *ring = Ring::default();
+            *ring = Ring::after(ring.newest());
         }
     }
 
@@ -262,6 +266,7 @@ impl Seal {
 
     /// Another process of the same life sealed that many: counting goes on behind them.
     pub fn go_on(&mut self, newest: u64) {
+        self.before = self.before.max(newest);
         self.rings.iter_mut().for_each(|ring| ring.go_on(newest));
     }
 

@@ -76,6 +76,11 @@ pub(super) struct Ring {
 }
 
 impl Ring {
+    /// Without a key, and with so many packets before the first.
+    pub(super) fn after(seq: u64) -> Self {
+        Self { seq, ..Self::default() }
+    }
+
     pub(super) const fn newest(&self) -> u64 {
         self.seq
     }

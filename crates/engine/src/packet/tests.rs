@@ -482,3 +482,20 @@ fn a_process_that_goes_on_for_another_counts_on_and_takes_nothing_old_for_new() 
     assert!(is_news(&mut next, &bytes), "the number of no packet comes twice");
     assert_eq!(other.newest(), from.newest() + 1);
 }
+
+/// A node that joined while the next process was being started, and one whose keys were taken back meanwhile.
+#[test]
+fn numbers_go_on_to_whom_the_next_process_meets_later_too() {
+    let secret = || PairSecret::shared(b"secret", "cloud", 0, 1);
+    let (mut before, mut next) = (Seal::new("cloud", 0, 5), Seal::new("cloud", 0, 5));
+    before.accept(1, 0, &secret());
+    (0..7).for_each(|_| drop(sealed(&mut before, Kind::VipBeat, (1, 0), b"")));
+    next.go_on(before.newest());
+    next.accept(1, 0, &secret());
+    sealed(&mut next, Kind::VipBeat, (1, 0), b"");
+    assert_eq!(next.newest(), 8);
+    next.revoke(1);
+    next.renew(1, &[(0, secret())], 0);
+    sealed(&mut next, Kind::VipBeat, (1, 0), b"");
+    assert_eq!(next.newest(), 9);
+}

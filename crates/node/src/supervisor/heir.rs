@@ -21,6 +21,7 @@ use config::cluster::{Cluster, NodeRole};
 use config::vip::Vip;
 use engine::role::{Input, Kind};
 use engine::vip::estate::Estate;
+use engine::vip::lease::together::are_one;
 use sys::channel::Channel;
 use sys::poll::Interest;
 use sys::process::Exit;
@@ -480,11 +481,16 @@ fn is_same_ground(one: &Cluster, other: &Cluster) -> bool {
         && nodes(one) == nodes(other)
 }
 
-/// What is held by votes, in the order of the gate's cells, and whether this node may hold it.
-fn by_votes(vips: &[Vip]) -> impl Iterator<Item = (u8, &str, bool, Vec<IpAddr>)> {
-    let voted = vips.iter().filter(|vip| vip.has_lease || vip.votes_only);
-    voted.map(|vip| {
+/// What is held by votes, in the order of the gate's cells, and whether this node may hold it. Those of a sync group have one claim: with which
+/// one that begins.
+fn by_votes(vips: &[Vip]) -> impl Iterator<Item = (u8, &str, bool, Vec<IpAddr>, Option<usize>)> {
+    let voted = || vips.iter().filter(|vip| vip.has_lease || vip.votes_only);
+    voted().map(move |vip| {
         let addresses = vip.addresses.iter().map(|address| address.ip).collect();
-        (vip.router_id, vip.interface.as_str(), vip.votes_only, addresses)
+        let first = voted().position(|other| are_one(other, vip));
+        (vip.router_id, vip.interface.as_str(), vip.votes_only, addresses, first)
     })
 }
+
+#[cfg(test)]
+mod tests;

@@ -67,36 +67,71 @@ impl Lists {
     }
 
     /// Puts what the machine goes by in the place of what was told, if that is another list, or in another way; says whether it did. While
-    /// the list is the same, nothing is asked of the memory.
+    /// the list is the same, nothing is asked of the memory. A list that the process before left, and of which nobody told this one yet, is told
+    /// of when somebody did: until then it has no names.
     pub(super) fn news(&mut self, machine: &VipLease, told: &mut Option<Electorate>) -> bool {
         let epoch = machine.voters().map(Voters::epoch);
         let settled = machine.settled().is_some();
-        let before = self.said.replace((epoch, settled));
-        if before == Some((epoch, settled)) {
+        if self.said == Some((epoch, settled)) {
             return false;
         }
-        if let (Some(told), Some((same, _))) = (told.as_mut(), before)
-            && same == epoch
-        {
+        let is_told = self.said.is_some_and(|(same, _)| same == epoch);
+        if let Some(told) = told.as_mut().filter(|_| is_told) {
             told.settled = settled;
-            return true;
+        } else {
+            let Some(in_use) = self.in_use(epoch) else { return false };
+            *told = Some(Electorate { in_use, settled });
         }
-        let in_use = match epoch {
+        self.said = Some((epoch, settled));
+        true
+    }
+
+    /// None: of that list no names are known.
+    fn in_use(&self, epoch: Option<Epoch>) -> Option<VotersInUse> {
+        let is_it = |list: &&VoterList, number: Number| {
+            (list.store, list.list) == (number.store, number.list)
+        };
+        match epoch {
             None => Some(VotersInUse::Unread),
             Some(Epoch::Hash(_)) => Some(VotersInUse::ByFile(self.controllers.clone())),
-            Some(Epoch::Number(_)) => self.newest.clone().map(VotersInUse::List),
-        };
-        let Some(in_use) = in_use else { return false };
-        *told = Some(Electorate { in_use, settled });
-        true
+            Some(Epoch::Number(number)) => self
+                .newest
+                .as_ref()
+                .filter(|list| is_it(list, number))
+                .cloned()
+                .map(VotersInUse::List),
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use api::Voter;
+    use base::Time;
+    use engine::vip::lease::{BEAT, CALM, Config, SPAN};
 
     use super::*;
+
+    fn config(voters: Voters) -> Config {
+        Config {
+            node: 0,
+            life: 1,
+            closed: true,
+            nodes: 3,
+            networks: 1,
+            joined: 10,
+            voters,
+            unread: false,
+            beat: BEAT,
+            span: SPAN,
+            referred: 0,
+            settle: Duration::ZERO,
+            calm: CALM,
+            seats: vec![],
+        }
+    }
 
     fn lists() -> Lists {
         let names = ["a", "b", "c"].map(str::to_owned).to_vec();
@@ -124,6 +159,27 @@ mod tests {
         assert_eq!(places(&voters)[..2], [0, 2]);
         assert!(places(&voters)[2..].iter().all(|place| *place >= NOWHERE));
         assert_eq!(lists.newest, Some(list(4, "x c y a")));
+    }
+
+    #[test]
+    fn a_list_that_the_process_before_went_by_is_told_of_by_its_own_names() {
+        let lists_of = |newest: &VoterList| {
+            let mut lists = lists();
+            lists.learn(Some(newest));
+            lists
+        };
+        let mut known = lists_of(&list(8, "a b"));
+        let voters = known.learn(Some(&list(8, "a b"))).unwrap();
+        let machine = VipLease::new(&config(voters), Time::ZERO);
+        // This one was started when the store had the list before.
+        let (mut lists, mut told) = (lists_of(&list(7, "a b c")), None);
+        assert!(!lists.news(&machine, &mut told));
+        assert_eq!(told, None);
+        lists.learn(Some(&list(8, "a b")));
+        assert!(lists.news(&machine, &mut told));
+        let in_use = VotersInUse::List(list(8, "a b"));
+        assert_eq!(told, Some(Electorate { in_use, settled: false }));
+        assert!(!lists.news(&machine, &mut told), "that was told");
     }
 
     #[test]
