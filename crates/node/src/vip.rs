@@ -365,8 +365,8 @@ impl<'a> Driver<'a> {
     }
 
     fn pass_time(&mut self) {
-        let (now, due) = (sys::clock::now(), self.due());
-        self.process.acts(now, due);
+        let now = sys::clock::now();
+        self.note_late(now);
         for number in 0..self.instances.len() {
             let instance = &self.instances[number];
             if instance.seat.is_none() && now >= instance.machine.deadline() {

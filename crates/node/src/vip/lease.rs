@@ -279,7 +279,9 @@ impl Driver<'_> {
     }
 
     pub(super) fn hear_beat(&mut self, network: u8, from: u16, life: u64, body: &[u8]) {
-        self.step_leases(sys::clock::now(), lease::Input::Beat { network, from, life, body });
+        let now = sys::clock::now();
+        self.note_late(now);
+        self.step_leases(now, lease::Input::Beat { network, from, life, body });
     }
 
     /// What the instance of a seat is told.

@@ -8,6 +8,7 @@ use engine::vip::lateness::{Lateness, STEPS};
 use engine::vip::lease::MAX_SEATS;
 use engine::vip::lease::pace::Pace;
 
+use super::Driver;
 use super::lease::VipLeases;
 
 /// What it is late in so long after it begins is forgotten then: all processes of the node begin with it, and what they do
@@ -58,10 +59,18 @@ impl Process {
         self.woke = now;
     }
 
-    /// What others had woken it before is done now, if it is due: what it heard from them took the time between. Whose
-    /// beats always come just before its own is late for nothing else.
+    /// Whether the moment has come before which others had woken it.
+    pub(super) fn is_awaited(&self, now: Time) -> bool {
+        now >= self.awaits
+    }
+
+    /// What others had woken it before is done now, if it is `due` still: what it heard from them took the time between. Whose
+    /// beats always come just before its own is late for nothing else. To be told before the first step that may do it.
     pub(super) fn acts(&mut self, now: Time, due: Time) {
-        if now >= self.awaits && now >= due {
+        if !self.is_awaited(now) {
+            return;
+        }
+        if now >= due {
             self.lateness.note(now, now.since(self.awaits));
         }
         self.awaits = Time::NEVER;
@@ -120,6 +129,16 @@ impl Process {
     }
 }
 
+impl Driver<'_> {
+    /// Before a step that may do what was due while others were heard.
+    pub(super) fn note_late(&mut self, now: Time) {
+        if self.process.is_awaited(now) {
+            let due = self.due();
+            self.process.acts(now, due);
+        }
+    }
+}
+
 fn beats(pace: Pace, nodes: &[String]) -> Beats {
     Beats {
         wanted_us: micros(pace.wanted),
@@ -168,6 +187,20 @@ mod tests {
         process.woke(at(5_000_100), at(5_000_000));
         process.woke(at(5_010_050), at(5_010_000));
         assert_eq!(late(&process), (2, 100));
+    }
+
+    #[test]
+    fn what_is_done_while_the_second_of_two_packets_is_heard_was_late_then() {
+        let mut process = Process::new(at(0));
+        for beat in 1..=3 {
+            let due = at(beat * 10_000);
+            process.woke(at(beat * 10_000 - 30), due);
+            // With the first one there is nothing to do yet; with the second one it beats, and the next beat is due later.
+            process.acts(at(beat * 10_000 - 20), due);
+            process.acts(at(beat * 10_000 + 40), due);
+            process.acts(at(beat * 10_000 + 90), at(beat * 10_000 + 10_000));
+        }
+        assert_eq!(late(&process), (3, 40));
     }
 
     #[test]
