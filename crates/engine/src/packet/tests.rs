@@ -483,7 +483,6 @@ fn a_process_that_goes_on_for_another_counts_on_and_takes_nothing_old_for_new() 
     assert_eq!(other.newest(), from.newest() + 1);
 }
 
-/// A node that joined while the next process was being started, and one whose keys were taken back meanwhile.
 #[test]
 fn numbers_go_on_to_whom_the_next_process_meets_later_too() {
     let secret = || PairSecret::shared(b"secret", "cloud", 0, 1);

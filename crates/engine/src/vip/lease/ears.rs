@@ -142,7 +142,9 @@ impl Ears {
     /// Of one that is heard: whether it is on that network. `newest`: its newest beat, wherever that came.
     pub(super) fn on(&self, now: Time, network: u8, newest: u64, patience: Duration) -> bool {
         let last = self.last.get(usize::from(network));
-        last.is_some_and(|last| newest < last.serial + MISSED || now < last.at + patience)
+        last.is_some_and(|last| {
+            newest < last.serial.saturating_add(MISSED) || now < last.at + patience
+        })
     }
 
     /// Whether what came last over that network is young.
@@ -154,7 +156,7 @@ impl Ears {
     /// When it is missed on one of so many networks, if nothing comes there.
     pub(super) fn changes_at(&self, networks: u8, newest: u64, patience: Duration) -> Time {
         let last = self.last.iter().take(usize::from(networks));
-        let lags = last.filter(|last| newest >= last.serial + MISSED);
+        let lags = last.filter(|last| newest >= last.serial.saturating_add(MISSED));
         lags.map(|last| last.at + patience).min().unwrap_or(Time::NEVER)
     }
 }

@@ -213,20 +213,40 @@ fn nobody_is_named_and_nobody_holds_where_nobody_knows_who_votes() {
     assert_eq!(trio.machines[0].voters(), Some(&voters(None, &[0, 1, 2])));
 }
 
+/// What node 0 says next to that one, but for the bytes that `change` writes.
+fn changed(trio: &mut Trio, to: u16, change: impl Fn(&mut [u8])) {
+    let mut body = [0; MAX_BODY];
+    let length = trio.machines[0].beat(to, &mut body);
+    let body = &mut body[..length];
+    // One beat later.
+    body[23] += 1;
+    change(body);
+    let (network, life) = (CLIENTS, trio.lives[0]);
+    trio.step(usize::from(to), Input::Beat { network, from: 0, life, body });
+}
+
 #[test]
 fn a_term_that_no_later_one_follows_ends_no_process_and_is_followed() {
     let mut trio = Trio::held();
     trio.run(300);
     for to in [1, 2] {
-        let mut body = [0; MAX_BODY];
-        let length = trio.machines[0].beat(to, &mut body);
-        // One beat later, and the last field of the last entry.
-        body[23] += 1;
-        body[length - 8..length].fill(0xff);
-        let (network, life) = (CLIENTS, trio.lives[0]);
-        trio.step(usize::from(to), Input::Beat { network, from: 0, life, body: &body[..length] });
+        // The last field of the last entry.
+        changed(&mut trio, to, |body| {
+            body.last_chunk_mut::<8>().into_iter().for_each(|term| term.fill(0xff));
+        });
         assert_eq!(trio.machines[usize::from(to)].view(0).unwrap().term, u64::MAX);
     }
     trio.isolate(0);
     trio.comes_to(400, Some(1));
+}
+
+#[test]
+fn a_beat_that_no_later_one_follows_ends_no_process() {
+    let mut trio = Trio::held();
+    trio.run(300);
+    for to in [1, 2] {
+        changed(&mut trio, to, |body| body[16..24].fill(0xff));
+    }
+    trio.run(400);
+    assert_ne!(trio.holders(), [0], "no grant of theirs is of what it said");
 }
