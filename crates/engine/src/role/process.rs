@@ -207,12 +207,13 @@ impl Process {
     }
 
     /// A proxy that serves must answer from the first ping on; others only if they once did, so that a
-    /// slow start is not taken for a freeze.
+    /// slow start is not taken for a freeze. One that was stopped waits for no kernel, whatever it said before.
     fn frozen_at(&self) -> Option<Time> {
         let judged = self.has_answered || matches!(self.phase, Phase::Serving { .. });
+        let busy_until = if self.stopped.is_some() { Time::ZERO } else { self.busy_until };
         self.asked
             .filter(|_| judged && self.is_asked())
-            .map(|(_, at)| (at + self.patience().1).max(self.busy_until))
+            .map(|(_, at)| (at + self.patience().1).max(busy_until))
     }
 
     /// When something is due that concerns this process alone.

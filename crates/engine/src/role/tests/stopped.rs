@@ -57,3 +57,16 @@ fn a_supervisor_that_stood_still_with_its_proxy_gives_that_its_time_again() {
     story.pass(500);
     story.check(expect_test::expect![[""]]);
 }
+
+#[test]
+fn a_vip_process_that_is_stopped_waits_for_no_kernel() {
+    let mut story = Story::running(config());
+    story.give(Input::Busy { slot: 2 });
+    story.give(Input::Stopped { slot: 2 });
+    story.frozen.push(2);
+    story.pass(420);
+    story.check(expect_test::expect![[r#"
+        20400 Kill { slot: 2 }
+        20400 lost Vip 2: Frozen
+    "#]]);
+}
