@@ -180,6 +180,11 @@ fn vips(text: &mut Text, status: &Status) {
         text.put("outlast_vip_holders", &labels, count(trouble::holders(vip, status).len()));
         text.put("outlast_vip_holding", &labels, flag(vip.state.holding));
         text.put("outlast_vip_term", &labels, float(vip.state.term));
+        // Who votes only holds nothing that would have to end.
+        if let Some(voted) = vip.state.vip_lease.as_ref().filter(|voted| !voted.votes_only) {
+            let is = flag(voted.not_enforced.is_none());
+            text.put("outlast_vip_lease_enforced", &labels, is);
+        }
         for (stage, micros) in vip.state.took.iter().flat_map(api::Took::stages) {
             let labels = [("vip", vip.name.as_str()), ("stage", stage)];
             if let Some(micros) = micros {

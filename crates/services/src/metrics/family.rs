@@ -304,6 +304,11 @@ pub const FAMILIES: &[Family] = &[
         &["share"],
         "How late the vip process does what is due at a moment, over the last ten to twenty minutes, of that share of all; 1: the longest.",
     ),
+    gauge(
+        "outlast_vip_lease_enforced",
+        VIP,
+        "Whether the kernel of this node ends what it holds by votes (1), or its vip process alone (0): that one standing still, two nodes may answer.",
+    ),
     counter(
         "outlast_vip_packets_refused_total",
         &["reason"],

@@ -17,6 +17,9 @@ fn every_metric_of_the_table_is_there_and_promtool_has_no_complaint() {
         answers: true,
         age_ms: Some(120),
     }];
+    let not_enforced = Some("no right".to_owned());
+    let voted = api::LeaseState { votes: true, not_enforced, ..api::LeaseState::default() };
+    with_store.vips[0].state.vip_lease = Some(voted);
     let face = Face::new(with_store);
     until("events are known", || face.get("/metrics").body.contains("outlast_events_total"));
     let text = face.get("/metrics").body;
@@ -25,6 +28,7 @@ fn every_metric_of_the_table_is_there_and_promtool_has_no_complaint() {
         assert!(text.contains(&format!("\n{}", family.name)), "{} is missing", family.name);
     }
     assert!(text.contains("outlast_network_alive{node=\"node02\",network=\"storage\"} 1\n"));
+    assert!(text.contains("outlast_vip_lease_enforced{vip=\"internal\"} 0\n"), "{text}");
     assert!(
         text.contains("outlast_server_sessions_total{pool=\"mariadb\",server=\"node02\"} 3306")
     );
