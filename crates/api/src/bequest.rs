@@ -5,10 +5,13 @@
 
 use serde::{Deserialize, Serialize};
 
-/// Of what this release writes.
+/// Of what this release writes where something is held by votes.
 pub const FORM: u32 = 1;
-/// The oldest that it reads.
+/// Where nothing is: all that concerns votes is empty, and no list of voters is one.
+pub const UNVOTED: u32 = 2;
+/// The oldest and the newest that it reads.
 pub const OLDEST: u32 = 1;
+pub const NEWEST: u32 = 2;
 
 /// Moments are those of the machine's boot clock, in nanoseconds.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]

@@ -8,6 +8,9 @@ mod lonely;
 #[path = "leased/balanced.rs"]
 mod balanced;
 
+#[path = "leased/bare.rs"]
+mod bare;
+
 #[path = "leased/bound.rs"]
 mod bound;
 
@@ -102,6 +105,16 @@ impl Stage {
         program: &Path,
         prepare: impl Fn(&Cluster),
     ) -> Option<Self> {
+        let stage = Self::started(lines, program, prepare);
+        if let Some(why) = stage.not_enforced() {
+            lab::skip::note(&format!("outlast::{test}"), &format!("no gate here: {why}"));
+            return None;
+        }
+        until("somebody answers", || stage.holder().is_some());
+        Some(stage)
+    }
+
+    fn started(lines: &str, program: &Path, prepare: impl Fn(&Cluster)) -> Self {
         let plan = Plan {
             names: ["ctl1", "ctl2", "ctl3"].map(str::to_owned).to_vec(),
             networks: ["mgmt", "storage"].map(str::to_owned).to_vec(),
@@ -115,20 +128,19 @@ impl Stage {
         let mac = |node| cluster.within(node, mac).expect("it is on");
         let macs = (0..NODES).map(mac).collect();
         let prober = Prober::start("sw1", VIP).expect("a switch can be asked through");
-        let stage = Self { cluster, prober, macs };
+        Self { cluster, prober, macs }
+    }
+
+    /// Why the kernel does not take the programs that end vip leases, as the first node says.
+    fn not_enforced(&self) -> Option<String> {
         let mut unable = None;
         until("all nodes know of the address", || {
-            let states = (0..NODES).map(|node| stage.vip(node)?.state.vip_lease);
+            let states = (0..NODES).map(|node| self.vip(node)?.state.vip_lease);
             let states: Option<Vec<_>> = states.collect();
             unable = states.as_ref().and_then(|all| all[0].not_enforced.clone());
             states.is_some()
         });
-        if let Some(why) = unable {
-            lab::skip::note(&format!("outlast::{test}"), &format!("no gate here: {why}"));
-            return None;
-        }
-        until("somebody answers", || stage.holder().is_some());
-        Some(stage)
+        unable
     }
 
     fn vip(&self, node: usize) -> Option<VipLine> {

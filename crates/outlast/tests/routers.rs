@@ -12,6 +12,8 @@ mod host;
 mod l3;
 #[path = "routers/lost.rs"]
 mod lost;
+#[path = "routers/reread.rs"]
+mod reread;
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};

@@ -2,7 +2,7 @@
 
 use outlast_api::Gained;
 use outlast_api::bequest::{
-    Before, FORM, Group, Heard, Holds, Left, Lists, Newest, Promised, VipBequest, Voters,
+    Before, FORM, Group, Heard, Holds, Left, Lists, Newest, Promised, UNVOTED, VipBequest, Voters,
 };
 
 const LIFE: u64 = 1_700_000_000_000;
@@ -87,5 +87,24 @@ pub(crate) fn examples() -> Vec<VipBequest> {
     };
     let missed = Lists { before: Before::Missed, ..voter.voters.clone() };
     let late = VipBequest { voters: missed, ..voter.clone() };
-    vec![voter, holder, late]
+    let nobody = Lists { now: list(None, &[]), before: Before::First, adopted_ns: 0 };
+    // Of addresses by VRRP alone.
+    let unvoted = VipBequest {
+        form: UNVOTED,
+        at_ns: 4_950_000,
+        life: 0,
+        closed: false,
+        voters: nobody,
+        serial: 0,
+        silent_until_ns: 0,
+        late_ns: None,
+        reached: 0,
+        unreached: 0,
+        packets: 9320,
+        peers: vec![],
+        seats: vec![],
+        queues: vec![],
+        ..holder.clone()
+    };
+    vec![voter, holder, late, unvoted]
 }

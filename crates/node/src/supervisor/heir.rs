@@ -1,5 +1,5 @@
-//! The next vip process, started beside the one that runs where an address is held by votes: it opens and loads everything, then the one that runs
-//! leaves it what it has. To other nodes the two are one process, so nothing moves.
+//! The next vip process, started beside the one that runs where an address is held by votes, or where the executable is another one: it opens and
+//! loads everything, then the one that runs leaves it what it has. To other nodes the two are one process, so nothing moves.
 //!
 //! ```text
 //!   reload ──> Starting ──ready──> Ready ──(the new proxy serves)──> Handed: the one that runs is told to leave all to it ──ends──> in its place
@@ -163,17 +163,21 @@ impl Succession {
 
 impl Supervisor {
     /// Whether another process could go on in the place of the one that runs, under that plan: who votes, what is held by votes and where beats go
-    /// is as it was.
+    /// is as it was. Where nothing is held by votes one that makes way as ever moves nothing either, but of another executable it is to be known
+    /// beforehand that it starts.
     pub(super) fn may_succeed(&self, plan: &Plan) -> bool {
         let runs = |child: &Child| child.kind == Kind::Vip && !child.leaving;
         let same = match (&plan.cluster, &self.plan.cluster) {
             (Some(new), Some(old)) => is_same_ground(new, old),
-            (None, _) | (_, None) => false,
+            (None, None) => true,
+            (None, Some(_)) | (Some(_), None) => false,
         };
+        let has_reason =
+            || plan.vips.iter().any(|vip| vip.has_lease) || self.succession.has_new_program();
         !self.succession.has_heir()
             && self.children.values().any(runs)
             && self.estate.is_settled(&self.plan.vips)
-            && plan.vips.iter().any(|vip| vip.has_lease)
+            && has_reason()
             && by_votes(&plan.vips).eq(by_votes(&self.plan.vips))
             && (same && plan.me == self.plan.me)
             && plan.texts.secret == self.plan.texts.secret

@@ -10,10 +10,10 @@
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::Duration;
 
-use api::bequest::{FORM, Group, OLDEST, VipBequest};
+use api::bequest::{FORM, Group, NEWEST, OLDEST, UNVOTED, VipBequest};
 use api::{Event, MAX_MESSAGE, Report};
 use base::Time;
-use engine::vip::lease::bequest::{Bequest, Unfit};
+use engine::vip::lease::bequest::Unfit;
 use engine::vip::lease::{self, Stand};
 use sys::channel::Channel;
 use sys::poll::{Interest, Poller};
@@ -34,7 +34,7 @@ pub(crate) enum BequestError {
     #[error("cannot read what the vip process before left")]
     Unread(#[source] api::ReadError),
     #[error(
-        "what the vip process before left is of form {0}, this program reads {OLDEST} to {FORM}"
+        "what the vip process before left is of form {0}, this program reads {OLDEST} to {NEWEST}"
     )]
     Form(u32),
     #[error("what the vip process before left contradicts itself: {0}")]
@@ -72,16 +72,16 @@ impl Driver<'_> {
     }
 
     fn leave_to(&mut self, heir: &Heir) -> Result<(), Kept> {
-        if !(heir.oldest..=heir.newest).contains(&FORM) {
+        let form = if self.vip_leases.is_some() { FORM } else { UNVOTED };
+        if !(heir.oldest..=heir.newest).contains(&form) {
             let (oldest, newest) = (heir.oldest, heir.newest);
             let why =
-                format!("it reads forms {oldest} to {newest} of that, and this one writes {FORM}");
+                format!("it reads forms {oldest} to {newest} of that, and this one writes {form}");
             return Err(Kept { why, again: false });
         }
         let unable = |why: &str| Kept { why: why.to_owned(), again: false };
         let left = self.bequeath().ok_or_else(|| unable("a step does not end"))?;
-        let (packets, sockets) =
-            self.wire.leaves().ok_or_else(|| unable("there is no secret of the cluster"))?;
+        let (packets, sockets) = self.wire.leaves();
         let gate = self.vip_leases.as_ref().and_then(|all| all.guard.gate.as_ref());
         let message = VipBequest {
             packets,
@@ -89,7 +89,7 @@ impl Driver<'_> {
             held: self.holds_by_vrrp(),
             queues: gate.map(|gate| gate.queues().to_vec()).unwrap_or_default(),
             networks: sockets.iter().map(|(network, _)| *network).collect(),
-            ..form::written(&left)
+            ..left
         };
         let fds: Vec<BorrowedFd<'_>> = sockets.iter().map(|(_, socket)| *socket).collect();
         let mut bytes = vec![];
@@ -104,11 +104,12 @@ impl Driver<'_> {
         Ok(())
     }
 
-    fn bequeath(&mut self) -> Option<Bequest> {
+    /// What concerns votes. None: a step does not end.
+    fn bequeath(&mut self) -> Option<VipBequest> {
         for _ in 0..STEPS {
-            let left = self.vip_leases.as_ref()?.machine.bequeath();
-            if left.is_some() {
-                return left;
+            let Some(all) = &self.vip_leases else { return Some(form::unvoted()) };
+            if let Some(left) = all.machine.bequeath() {
+                return Some(form::written(&left));
             }
             self.step_leases(sys::clock::now(), lease::Input::Timeout);
         }
@@ -128,7 +129,7 @@ impl Driver<'_> {
         let poller = Poller::new().map_err(BequestError::Wait)?;
         poller.add(way.as_fd(), 0, Interest::READ).map_err(BequestError::Wait)?;
         let (mut bytes, mut fds, mut ready) = (vec![0; MAX_MESSAGE], vec![], Vec::with_capacity(1));
-        self.tell(&Report::Heir { oldest: OLDEST, newest: FORM });
+        self.tell(&Report::Heir { oldest: OLDEST, newest: NEWEST });
         let end = sys::clock::now() + PATIENCE;
         let length = loop {
             let now = sys::clock::now();
@@ -144,7 +145,7 @@ impl Driver<'_> {
             }
         };
         let left: VipBequest = api::decode(&bytes[..length]).map_err(BequestError::Unread)?;
-        if !(OLDEST..=FORM).contains(&left.form) {
+        if !(OLDEST..=NEWEST).contains(&left.form) {
             return Err(BequestError::Form(left.form));
         }
         Ok(Some((left, fds)))
@@ -157,16 +158,10 @@ impl Driver<'_> {
         sockets: Vec<OwnedFd>,
     ) -> Result<Vec<u16>, BequestError> {
         let began = sys::clock::now();
-        let bequest = form::read(left).ok_or(BequestError::Broken("a list of voters"))?;
         if sockets.len() != left.networks.len() {
             return Err(BequestError::Broken("its sockets are not beside it"));
         }
-        let all = self.vip_leases.as_mut().ok_or(Unfit::Address)?;
-        all.machine.inherit(began, &bequest)?;
-        all.usual = bequest.usual;
-        if let Some(gate) = &mut all.guard.gate {
-            gate.inherit_queues(&left.queues);
-        }
+        self.inherit_votes(began, left)?;
         let newest = left.newest.iter().map(form::heard);
         let sockets = left.networks.iter().copied().zip(sockets);
         self.wire.inherit((left.packets, newest), sockets, &self.poller);
@@ -183,6 +178,22 @@ impl Driver<'_> {
         }
         self.tell(&Report::Event(succeeded(&self.node, left, began)));
         Ok(held)
+    }
+
+    fn inherit_votes(&mut self, began: Time, left: &VipBequest) -> Result<(), BequestError> {
+        let all = match &mut self.vip_leases {
+            None if left.form == UNVOTED => return Ok(()),
+            Some(all) if left.form != UNVOTED => all,
+            // One of the two holds by votes what the other knows nothing of.
+            None | Some(_) => return Err(Unfit::Address.into()),
+        };
+        let bequest = form::read(left).ok_or(BequestError::Broken("a list of voters"))?;
+        all.machine.inherit(began, &bequest)?;
+        all.usual = bequest.usual;
+        if let Some(gate) = &mut all.guard.gate {
+            gate.inherit_queues(&left.queues);
+        }
+        Ok(())
     }
 
     /// Those whose addresses are here by votes.

@@ -375,7 +375,8 @@ pub(super) fn enforced(node: &str, names: &[String], why: Option<&str>) -> Event
             "vip-unenforced",
             why.to_owned(),
             "hold them all the same, and let go in time",
-            "if this process stands still while it holds one, two nodes may answer until it goes on or is killed",
+            "if this process stands still while it holds one, two nodes may answer until it goes on or is killed; if all \
+             processes of this node die at once, until they are started again",
         ),
         None => (
             "vip-enforced",

@@ -27,7 +27,13 @@ const INTERVAL: Duration = Duration::from_millis(1500);
 const ALL_THE_TIME: Duration = Duration::from_secs(3);
 
 fn pid(stage: &Stage, node: usize) -> i32 {
-    stage.cluster.pid(node, Role::Vip).expect("it runs")
+    let mut found = None;
+    // A reload replaces the agent as well.
+    until("its agent says who runs", || {
+        found = stage.cluster.pid(node, Role::Vip).ok();
+        found.is_some()
+    });
+    found.expect("it was found")
 }
 
 /// Whom it has started: read in one step, so that nobody is missed who lives for a few milliseconds.
@@ -52,7 +58,7 @@ fn with_a_third_detect(text: &str) -> String {
         .replace("detect = \"3s\"", "detect = \"4s\"")
 }
 
-fn replace(stage: &Stage, node: usize, since: Time) {
+pub(super) fn replace(stage: &Stage, node: usize, since: Time) {
     replace_by(stage, node, since, with_other_detect);
 }
 
@@ -159,10 +165,17 @@ impl Ears {
         Self { ending, running }
     }
 
-    /// When adverts came, and how often the address was gone.
-    fn end(self) -> (Vec<Time>, usize) {
+    /// Adverts came all the time since then, and the address was never gone.
+    fn went_on(self, since: Time) {
+        // More adverts than those of processes that begin.
+        until("it is heard for a while", || sys::clock::now().since(since) > ALL_THE_TIME);
         self.ending.store(true, Ordering::Relaxed);
-        self.running.join().expect("it does not panic")
+        let (heard, gone) = self.running.join().expect("it does not panic");
+        let all = std::iter::once(&since).chain(&heard);
+        let gap = all.clone().zip(all.skip(1)).map(|(one, next)| next.since(*one)).max();
+        eprintln!("{} adverts, at most {gap:?} apart", heard.len());
+        assert!(gap.is_some_and(|gap| gap < INTERVAL) && heard.len() > 2, "{heard:?}");
+        assert_eq!(gone, 0, "it was taken off its device");
     }
 }
 
@@ -190,45 +203,46 @@ fn listen(socket: &Socket, mut monitor: Monitor, is_over: &AtomicBool) -> (Vec<T
     (heard, gone)
 }
 
-/// Who holds the one that is held by VRRP.
-fn plain(stage: &Stage) -> Option<usize> {
+/// The one that is held by VRRP.
+fn plain_lines() -> String {
+    format!("[vip.plain]\naddress = \"{PLAIN}\"\nnetwork = \"mgmt\"\nrouter_id = {ROUTER_ID}\n")
+}
+
+/// Who holds that; waits until somebody does.
+fn plain(stage: &Stage) -> usize {
     let holds = |node: &usize| {
         let vips = stage.cluster.status(*node).map(|status| status.vips).unwrap_or_default();
         vips.iter().any(|vip| vip.name == "plain" && vip.state.holding)
     };
-    (0..NODES).find(holds)
+    let mut with = None;
+    until("somebody holds the one of VRRP", || {
+        with = (0..NODES).find(holds);
+        with.is_some()
+    });
+    with.expect("it was found")
+}
+
+/// It is with that node still, and was all the time since then.
+fn stayed(stage: &Stage, with: usize, since: Time) {
+    assert_eq!(plain(stage), with);
+    let released = stage.events(with, "vip-released", since);
+    assert!(released.iter().all(|event| event.object != "vip/plain"), "{released:?}");
+    assert_eq!(stage.events(with, "vip-not-succeeded", since), vec![]);
 }
 
 #[test]
 fn an_address_of_vrrp_beside_it_stays_where_it_is_and_its_adverts_go_on() {
     let name = "succeeded::an_address_of_vrrp_beside_it_stays_where_it_is_and_its_adverts_go_on";
     contained(name, || {
-        let lines = format!(
-            "{LINES}[vip.plain]\naddress = \"{PLAIN}\"\nnetwork = \"mgmt\"\nrouter_id = {ROUTER_ID}\n"
-        );
+        let lines = format!("{LINES}{}", plain_lines());
         let Some(stage) = Stage::laid_out(name, &lines) else { return };
-        let mut with = None;
-        until("somebody holds the other one", || {
-            with = plain(&stage);
-            with.is_some()
-        });
-        let with = with.expect("it was found");
-        let since = sys::clock::now();
+        let (with, since) = (plain(&stage), sys::clock::now());
         let ears = Ears::open(&stage, with);
         for _ in 0..3 {
             replace(&stage, with, since);
         }
-        // More adverts than those of processes that begin.
-        until("it is heard for a while", || sys::clock::now().since(since) > ALL_THE_TIME);
-        let (heard, gone) = ears.end();
-        let all = std::iter::once(&since).chain(&heard);
-        let gap = all.clone().zip(all.skip(1)).map(|(one, next)| next.since(*one)).max();
-        eprintln!("3 processes: {} adverts, at most {gap:?} apart", heard.len());
-        assert!(gap.is_some_and(|gap| gap < INTERVAL) && heard.len() > 2, "{heard:?}");
-        assert_eq!(gone, 0, "it was taken off its device");
-        assert_eq!(plain(&stage), Some(with));
-        let released = stage.events(with, "vip-released", since);
-        assert!(released.iter().all(|event| event.object != "vip/plain"), "{released:?}");
+        ears.went_on(since);
+        stayed(&stage, with, since);
         stage.never_two();
     });
 }
@@ -237,8 +251,8 @@ fn an_address_of_vrrp_beside_it_stays_where_it_is_and_its_adverts_go_on() {
 struct Program(PathBuf);
 
 impl Program {
-    fn new() -> Self {
-        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("succeeded");
+    fn new(name: &str) -> Self {
+        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("succeeded").join(name);
         fs::create_dir_all(&folder).expect("a folder of the test's own");
         let program = Self(folder.join("outlast"));
         program.exchange();
@@ -270,7 +284,7 @@ fn a_new_executable_is_taken_by_the_vip_process_at_a_signal_and_nothing_moves() 
     let name =
         "succeeded::a_new_executable_is_taken_by_the_vip_process_at_a_signal_and_nothing_moves";
     contained(name, || {
-        let program = Program::new();
+        let program = Program::new("by-votes");
         let Some(mut stage) = Stage::of_program(name, LINES, &program.0, |_| {}) else { return };
         stage.undisturbed(|stage, since| {
             let holder = stage.holds();
@@ -291,5 +305,33 @@ fn a_new_executable_is_taken_by_the_vip_process_at_a_signal_and_nothing_moves() 
             if same { Ok(()) } else { Err(format!("term {}", after.state.term)) }
         });
         stage.never_two();
+    });
+}
+
+#[test]
+fn a_node_that_holds_by_vrrp_alone_takes_a_new_executable_at_a_signal_and_nothing_moves() {
+    let name = "succeeded::a_node_that_holds_by_vrrp_alone_takes_a_new_executable_at_a_signal_and_nothing_moves";
+    contained(name, || {
+        let program = Program::new("by-vrrp");
+        let lines = format!("detect = \"2s\"\n{}", plain_lines());
+        let stage = Stage::started(&lines, &program.0, |_| {});
+        let (with, first) = (plain(&stage), sys::clock::now());
+        let supervisor = stage.cluster.pid(with, Role::Supervisor).expect("it runs");
+        let before = pid(&stage, with);
+        kill(supervisor, "HUP");
+        until("it is taken on", || !stage.events(with, "reloaded", first).is_empty());
+        assert_eq!(pid(&stage, with), before, "the same executable, the same files");
+
+        let since = sys::clock::now();
+        let ears = Ears::open(&stage, with);
+        program.exchange();
+        assert!(!program.is_run_by(before), "it is another file");
+        kill(supervisor, "HUP");
+        until("its vip process is of the new one", || {
+            !stage.events(with, "vip-succeeded", since).is_empty()
+                && stage.cluster.pid(with, Role::Vip).is_ok_and(|pid| program.is_run_by(pid))
+        });
+        ears.went_on(since);
+        stayed(&stage, with, first);
     });
 }

@@ -7,7 +7,11 @@ use std::process::{Output, Stdio};
 
 use api::{VoterList, VotersInUse};
 
+use super::succeeded::replace as pass_on;
 use super::*;
+
+#[path = "restored.rs"]
+mod restored;
 
 /// By which list of the store a node goes, once nothing that it granted under another one counts any more.
 fn list(stage: &Stage, node: usize) -> Option<VoterList> {
@@ -62,27 +66,50 @@ fn join(stage: &Stage, printed: &str, new: usize) {
     });
 }
 
+/// All that was on that machine is lost, and another one is to take its place; what is printed of that.
+fn lose(stage: &mut Stage, lost: usize) -> String {
+    stage.cluster.kill_all(lost).expect("its processes can be killed");
+    for gone in ["state", "run", "trust"] {
+        std::fs::remove_dir_all(folder(stage, lost, gone)).expect("it is there");
+    }
+    let mut printed = String::new();
+    until("nobody hears it, and it is replaced", || {
+        let output = replace(stage, lost);
+        printed = String::from_utf8_lossy(&output.stdout).into_owned();
+        output.status.success()
+    });
+    printed
+}
+
+/// So many lists were made since then.
+fn changed(stage: &Stage, since: Time) -> usize {
+    (0..NODES).map(|node| stage.events(node, "voters-changed", since).len()).sum()
+}
+
 #[test]
-fn a_controller_that_is_replaced_is_another_voter_and_the_address_stays() {
-    let name = "voters::a_controller_that_is_replaced_is_another_voter_and_the_address_stays";
+fn a_controller_that_is_replaced_is_another_voter_while_vip_processes_follow_each_other() {
+    let name = "voters::a_controller_that_is_replaced_is_another_voter_while_vip_processes_follow_each_other";
     contained(name, || {
         let Some(mut stage) = Stage::laid_out(name, &format!("{LINES}[store]\n")) else { return };
         let first = agreed(&stage, 1);
         let (holder, since) = (stage.holds(), sys::clock::now());
+        let term = stage.vip(holder).expect("it is asked").state.term;
         // The first one signs.
         let lost = (1..NODES).find(|node| *node != holder).expect("there are three");
-        stage.cluster.kill_all(lost).expect("its processes can be killed");
-        for gone in ["state", "run", "trust"] {
-            std::fs::remove_dir_all(folder(&stage, lost, gone)).expect("it is there");
-        }
-        let mut printed = String::new();
-        until("nobody hears it, and it is replaced", || {
-            let output = replace(&stage, lost);
-            printed = String::from_utf8_lossy(&output.stdout).into_owned();
-            output.status.success()
-        });
+        let stay: Vec<usize> = (0..NODES).filter(|node| *node != lost).collect();
+        let printed = lose(&mut stage, lost);
+        let asked = sys::clock::now();
         join(&stage, &printed, lost);
+        // Other keys are a reason of their own for a process that nothing is left to.
+        until("both go by list 2, and know the new machine", || {
+            let second = |node| list(&stage, node).is_some_and(|list| list.list == 2);
+            let keys = |node| !stage.events(node, "keys-changed", asked).is_empty();
+            stay.iter().all(|node| second(*node) && keys(*node))
+        });
         stage.cluster.start(lost).expect("it can be started");
+        until("another list is made", || changed(&stage, since) == 2);
+        // Within the half second in which both lists count.
+        stay.iter().for_each(|node| pass_on(&stage, *node, since));
         let third = agreed(&stage, 3);
         let voter = |list: &VoterList| {
             let is_it = |voter: &&api::Voter| voter.node == stage.cluster.name(lost);
@@ -90,15 +117,19 @@ fn a_controller_that_is_replaced_is_another_voter_and_the_address_stays() {
         };
         assert!(voter(&first) > 0 && voter(&third) > voter(&first), "{first:?} {third:?}");
         assert_eq!((third.voters.len(), third.store), (NODES, first.store));
+        for node in stay {
+            assert_eq!(stage.events(node, "vip-not-succeeded", since), vec![]);
+        }
         if !stage.was_lost(since) {
-            stage.stays(holder, "while the list of voters changed").expect("nobody stood still");
+            stage.stays(holder, "while lists and processes follow each other").expect("it stays");
+            let after = stage.vip(holder).expect("it is asked").state;
+            assert_eq!((after.holding, after.term), (true, term));
         }
         stage.never_two();
         until("it grants what others ask for", || stage.votes(lost));
-        let changed = (0..NODES).flat_map(|node| stage.events(node, "voters-changed", since));
-        assert_eq!(changed.count(), 2, "one left, one came");
-        for words in [&["status"][..], &["why", "vip/internal"]] {
-            let told = stage.types(0, words);
+        assert_eq!(changed(&stage, since), 2, "one left, one came");
+        for (node, words) in [(0, &["status"][..]), (holder, &["why", "vip/internal"])] {
+            let told = stage.types(node, words);
             assert!(told.contains("voters by list 3 of store"), "{told}");
         }
     });

@@ -80,7 +80,7 @@ pub(crate) fn cable(router: &str) {
     prepare(&other, "169.254.192.2/18");
 }
 
-fn enter(netns: &str) -> OwnedFd {
+pub(crate) fn enter(netns: &str) -> OwnedFd {
     File::open(Path::new("/run/netns").join(netns)).expect("it is there").into()
 }
 
@@ -353,7 +353,7 @@ impl Watched {
     }
 }
 
-/// Hears the adverts of a router of host `a`, at the other end of its cable.
+/// Hears the adverts of a router of host `a`, at the other end of its cable, or elsewhere.
 pub(crate) struct Adverts {
     ending: Arc<AtomicBool>,
     hearing: JoinHandle<Duration>,
@@ -361,12 +361,16 @@ pub(crate) struct Adverts {
 
 impl Adverts {
     pub(crate) fn start(router: &str) -> Self {
-        let netns = enter(&format!("far-{router}"));
+        Self::at(&format!("far-{router}"), "far")
+    }
+
+    pub(crate) fn at(netns: &str, device: &'static str) -> Self {
+        let netns = enter(netns);
         let ending = Arc::new(AtomicBool::new(false));
         let is_over = Arc::clone(&ending);
         let hearing = std::thread::spawn(move || {
             netns::enter(netns.as_fd()).expect("a namespace");
-            let socket = sys::vrrp::Socket::open("far", true).expect("a socket");
+            let socket = sys::vrrp::Socket::open(device, true).expect("a socket");
             let (mut last, mut longest) = (sys::clock::now(), Duration::ZERO);
             let mut bytes = [0; 2048];
             while !is_over.load(Ordering::Relaxed) {

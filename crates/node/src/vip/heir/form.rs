@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use api::bequest::{self as said, FORM, VipBequest};
+use api::bequest::{self as said, FORM, UNVOTED, VipBequest};
 use base::Time;
 use engine::packet;
 use engine::vip::Group;
@@ -37,6 +37,30 @@ pub(super) fn written(left: &Bequest) -> VipBequest {
         peers: left.peers.iter().map(peer).collect(),
         newest: vec![],
         seats: left.seats.iter().map(seat).collect(),
+        held: vec![],
+        queues: vec![],
+        networks: vec![],
+    }
+}
+
+/// Of a process that holds nothing by votes.
+pub(super) fn unvoted() -> VipBequest {
+    let nobody = said::Voters { number: None, former: None, nodes: vec![], joined: vec![] };
+    VipBequest {
+        form: UNVOTED,
+        at_ns: sys::clock::now().as_nanos(),
+        life: 0,
+        closed: false,
+        voters: said::Lists { now: nobody, before: said::Before::First, adopted_ns: 0 },
+        serial: 0,
+        silent_until_ns: 0,
+        late_ns: None,
+        reached: 0,
+        unreached: 0,
+        packets: 0,
+        peers: vec![],
+        newest: vec![],
+        seats: vec![],
         held: vec![],
         queues: vec![],
         networks: vec![],

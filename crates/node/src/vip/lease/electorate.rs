@@ -9,6 +9,9 @@ const NOWHERE: u16 = 0xfff0;
 /// What the machine goes by, as little as tells whether that changed.
 type Stand = (Option<Epoch>, bool);
 
+/// What the machine goes by, as little as tells whether that changed.
+type Stand = (Option<Epoch>, bool);
+
 /// By names.
 pub(super) struct Lists {
     controllers: Vec<String>,
@@ -70,11 +73,14 @@ impl Lists {
     /// the list is the same, nothing is asked of the memory. A list that the process before left, and of which nobody told this one yet, is told
     /// of when somebody did: until then it has no names.
     pub(super) fn news(&mut self, machine: &VipLease, told: &mut Option<Electorate>) -> bool {
-        let epoch = machine.voters().map(Voters::epoch);
-        let settled = machine.settled().is_some();
-        if self.said == Some((epoch, settled)) {
+        self.tells((machine.voters().map(Voters::epoch), machine.settled().is_some()), told)
+    }
+
+    fn tells(&mut self, stand: Stand, told: &mut Option<Electorate>) -> bool {
+        if self.said == Some(stand) {
             return false;
         }
+        let (epoch, settled) = stand;
         let is_told = self.said.is_some_and(|(same, _)| same == epoch);
         if let Some(told) = told.as_mut().filter(|_| is_told) {
             told.settled = settled;
@@ -82,7 +88,7 @@ impl Lists {
             let Some(in_use) = self.in_use(epoch) else { return false };
             *told = Some(Electorate { in_use, settled });
         }
-        self.said = Some((epoch, settled));
+        self.said = Some(stand);
         true
     }
 
@@ -194,5 +200,23 @@ mod tests {
         lists.learn(Some(&list(7, "a b")));
         lists.learn(Some(&list(6, "a b c")));
         assert_eq!(lists.newest, Some(list(7, "a b")), "an older one is no news");
+    }
+
+    #[test]
+    fn a_list_that_the_process_before_went_by_is_told_once_its_names_are_known() {
+        let mut lists = lists();
+        lists.learn(Some(&list(2, "a b c")));
+        let by =
+            |number, settled| (Some(Epoch::Number(Number { store: 1, list: number })), settled);
+        let mut told = None;
+        // It was started with the list before the one that was left to it.
+        assert!(!lists.tells(by(3, false), &mut told));
+        assert_eq!(told, None, "the list before is told as the one in use");
+        lists.learn(Some(&list(3, "a b")));
+        assert!(lists.tells(by(3, false), &mut told));
+        let in_use = VotersInUse::List(list(3, "a b"));
+        assert_eq!(told, Some(Electorate { in_use: in_use.clone(), settled: false }));
+        assert!(lists.tells(by(3, true), &mut told) && !lists.tells(by(3, true), &mut told));
+        assert_eq!(told, Some(Electorate { in_use, settled: true }));
     }
 }

@@ -1,6 +1,6 @@
 //! One process after another, of one life, on a real device.
 
-use api::bequest::FORM;
+use api::bequest::{FORM, NEWEST, OLDEST, UNVOTED, VipBequest};
 use engine::vip::lease::Stand;
 
 use super::super::heir::Heir;
@@ -84,10 +84,12 @@ fn what_is_left_in_another_form_or_by_another_life_is_not_taken_over() {
         let (mut left, sockets) = next.wait_for_bequest(&way).unwrap().unwrap();
         left.life += 1;
         assert!(next.inherit(&left, sockets).is_err());
+        let unvoted = VipBequest { form: UNVOTED, networks: vec![], ..left.clone() };
+        assert!(next.inherit(&unvoted, vec![]).is_err(), "nothing is known of what it promised");
         let (ours, theirs) = Channel::pair().unwrap();
         for text in [
             r#"{"v":2,"msg":{"form":9}}"#.to_owned(),
-            written(&api::bequest::VipBequest { form: FORM + 1, ..left }),
+            written(&VipBequest { form: NEWEST + 1, ..left }),
             r#"{"v":99,"msg":{}}"#.to_owned(),
         ] {
             ours.send(text.as_bytes(), &[]).unwrap();
@@ -98,10 +100,52 @@ fn what_is_left_in_another_form_or_by_another_life_is_not_taken_over() {
     });
 }
 
-fn written(left: &api::bequest::VipBequest) -> String {
+fn written(left: &VipBequest) -> String {
     let mut bytes = vec![];
     api::encode(left, &mut bytes);
     String::from_utf8(bytes).unwrap()
+}
+
+#[test]
+fn what_is_held_by_vrrp_alone_is_left_to_the_next_process_where_that_reads_it() {
+    let test = "what_is_held_by_vrrp_alone_is_left_to_the_next_process_where_that_reads_it";
+    if !may_make_networks(&format!("heir::{test}")) {
+        return;
+    }
+    let network = Network::new();
+    let mut peer = Peer::new(&network);
+    let (supervisor, channel) = Channel::pair().unwrap();
+    let (_supervisor, next_channel) = Channel::pair().unwrap();
+    let driven = netns::within(network.node.as_fd(), || {
+        let texts = super::texts();
+        let mut driver = Driver::new(&channel, &start(), &texts).unwrap();
+        driver.begin(&start());
+        driver.step(0, named(7));
+        let mut next = Driver::over((&next_channel).into(), &next_start(), &texts, None).unwrap();
+        let (way, _theirs) = Channel::pair().unwrap();
+        driver.heir = Some(Heir { way, oldest: OLDEST, newest: FORM });
+        assert!(!driver.hand_on(), "a program that knows only what is held by votes");
+        let (way, theirs) = Channel::pair().unwrap();
+        driver.heir = Some(Heir { way, oldest: OLDEST, newest: NEWEST });
+        assert!(driver.hand_on());
+        let (left, sockets) = next.wait_for_bequest(&theirs).unwrap().unwrap();
+        assert_eq!((left.form, left.held.len(), left.seats.len()), (UNVOTED, 1, 0));
+        let voted = VipBequest { form: FORM, networks: vec![], ..left.clone() };
+        assert!(next.inherit(&voted, vec![]).is_err(), "it would hold by votes what this cannot");
+        let adopt = next.inherit(&left, sockets).unwrap();
+        assert_eq!(adopt, [0]);
+        // What the process before said.
+        let peer = &mut peer;
+        while peer.adverts.receive(&mut [0; 256]).is_ok() {}
+        next.begin(&Start { adopt, ..next_start() });
+        assert!(next.instances[0].machine.holding());
+    });
+    driven.unwrap();
+    assert_eq!(peer.next_advert(), (200, network::NODE.into()), "it speaks at once");
+    assert!(network.has(VIP));
+    let released = reports(&supervisor);
+    let released = events(&released).into_iter().any(|(what, _)| what == "vip-released");
+    assert!(!released);
 }
 
 #[test]

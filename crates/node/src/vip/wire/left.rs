@@ -16,13 +16,13 @@ impl Wire {
         NETWORKS..NETWORKS + u64::try_from(count).unwrap_or(0)
     }
 
-    /// For a process that goes on in the place of this one: the greatest number of a packet of this one, and sockets by network. None: nothing
-    /// is sealed here.
-    pub(in crate::vip) fn leaves(&self) -> Option<(u64, Vec<(u8, BorrowedFd<'_>)>)> {
-        let sealed = self.sealed.as_ref()?;
+    /// For a process that goes on in the place of this one: the greatest number of a packet of this one, and sockets by network. Where nothing is
+    /// sealed there are none.
+    pub(in crate::vip) fn leaves(&self) -> (u64, Vec<(u8, BorrowedFd<'_>)>) {
+        let Some(sealed) = &self.sealed else { return (0, vec![]) };
         let open = (0..).zip(&sealed.networks);
         let open = open.filter_map(|(number, it)| Some((number, it.socket.as_ref()?.as_fd())));
-        Some((sealed.seal.newest(), open.collect()))
+        (sealed.seal.newest(), open.collect())
     }
 
     /// The numbers of what was heard.
