@@ -102,7 +102,8 @@ pub struct Newest {
     pub number: u64,
 }
 
-/// Of one address by votes.
+/// Of one address by votes. The machine has it with moments in place of numbers (`engine::vip::lease::bequest::Left`): it knows no
+/// messages, and these may gain fields without it, so `node` turns one into the other.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub struct Left {
     pub router_id: u8,

@@ -17,6 +17,8 @@ mod tests;
 
 /// A reply has some lines of 512 bytes (RFC 5321 4.5.3.1.5); the capabilities of a server with all extensions are 1 KB.
 pub const MAX_REPLY: usize = 16 * 1024;
+/// A number, a hyphen, and the end of the line (bytes).
+const MIN_LINE: usize = 6;
 /// Of a reply so much is shown (letters).
 const MAX_SHOWN: usize = 160;
 
@@ -130,7 +132,9 @@ impl Conversation {
                 return step;
             }
         }
-        let long = self.came.len() + self.reply.iter().map(String::len).sum::<usize>();
+        // A line that says nothing takes room too.
+        let lines = self.reply.iter().map(|line| line.len() + MIN_LINE).sum::<usize>();
+        let long = self.came.len() + lines;
         if long > MAX_REPLY {
             self.failed("it says more than a mail server has to say")
         } else {

@@ -170,3 +170,13 @@ fn what_is_no_mail_server_or_refuses_is_told_in_its_words() {
     assert_eq!(said, ["failed: it says more than a mail server has to say"]);
     assert!(!format!("{:?}", envelope(false, true)).contains("Hunter2"));
 }
+
+#[test]
+fn a_reply_of_lines_that_say_nothing_comes_to_an_end() {
+    let mut conversation = Conversation::new(envelope(false, false), &message());
+    let lines = "220-\n".repeat(100);
+    let steps = (0..MAX_REPLY / 100).map(|_| conversation.on_bytes(lines.as_bytes()));
+    let ended: Vec<Step> = steps.skip_while(|step| *step == Step::More).take(1).collect();
+    let why = "it says more than a mail server has to say".to_owned();
+    assert_eq!(ended, [Step::Failed { why, never: vec![] }]);
+}

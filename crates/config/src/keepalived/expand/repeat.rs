@@ -116,12 +116,15 @@ fn number(word: &str) -> Option<i64> {
         None => (1, word.strip_prefix('+').unwrap_or(word)),
     };
     let lower = digits.to_ascii_lowercase();
+    let has_second_sign = |digits: &str| digits.starts_with(['-', '+']);
     let value = match lower.strip_prefix("0x") {
+        // Of two signs the second one is none; the least number there is has no other side.
+        Some(hex) if has_second_sign(hex) => return None,
         Some(hex) => i64::from_str_radix(hex, 16).ok()?,
         None if lower.len() > 1 && lower.starts_with('0') => i64::from_str_radix(&lower, 8).ok()?,
         None => lower.parse().ok()?,
     };
-    (!digits.starts_with(['-', '+'])).then_some(sign * value)
+    (!has_second_sign(digits)).then_some(sign * value)
 }
 
 fn list(inner: &str) -> Result<Repeat, &'static str> {

@@ -142,6 +142,8 @@ fn a_mistake_in_a_sequence_or_list_is_told_with_its_place() {
         ("~SEQ(S, 0, 1, 10000000) a", "this sequence is too long"),
         ("~SEQ S a", "expected `(`, what is repeated for, and `)`"),
         ("~SEQ(S, a) b", "expected numbers behind the name"),
+        ("~SEQ(S, 0x-5) b", "expected numbers behind the name"),
+        ("~SEQ(S, -0x-8000000000000000) b", "expected numbers behind the name"),
         ("~SEQx(S, -1, 1) b", "numbers below 0 are not written as hexadecimal ones"),
         ("~LST(A) b", "values are missing"),
         ("~LST(A, {1, 2}) b", "there are more values than names"),
