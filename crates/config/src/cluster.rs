@@ -31,12 +31,14 @@ mod parse;
 mod place;
 mod read;
 mod reference;
+mod run_as;
 mod same;
 pub(crate) mod store;
 mod together;
 pub(crate) mod track;
 pub(crate) mod vips;
 mod virtual_mac;
+mod weighs;
 
 /// 2,000 nodes of two networks and a thousand services have 300 KB; reading TOML takes a hundred times its size (bytes).
 const MAX_FILE: usize = 1 << 20;

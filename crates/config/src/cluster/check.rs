@@ -2,14 +2,11 @@
 
 use std::time::Duration;
 
-use base::Span;
-use toml::de::DeValue;
-
-use super::read::{
-    Field, REQUIRED, Value, boolean, fields, number, span, text, texts, time, wrong,
-};
+use super::read::{Field, REQUIRED, Value, boolean, fields, number, span, texts, time, wrong};
+use super::{run_as, weighs};
 use crate::diagnostic::Diagnostic;
 use crate::vip::Script;
+use base::Span;
 
 #[derive(Debug)]
 pub(crate) enum CheckDraft {
@@ -112,60 +109,15 @@ pub(crate) const SCRIPT: &[Field<Script>] = &[
             Ok(())
         },
     },
-    Field {
-        name: "user",
-        form: "\"nobody\"",
-        default: "keepalived_script if it exists, else root",
-        does: "user that runs the script",
-        set: |script, value, _| {
-            script.user = Some(text(value, "a user")?);
-            Ok(())
-        },
-    },
-    Field {
-        name: "group",
-        form: "\"nogroup\"",
-        default: "the user's own",
-        does: "group that runs the script",
-        set: |script, value, _| {
-            script.group = Some(text(value, "a group")?);
-            Ok(())
-        },
-    },
-    Field {
-        name: "secure",
-        form: "true",
-        default: "false",
-        does: "not run as root while others than root could change it or a part of its path",
-        set: |script, value, _| {
-            script.secure = boolean(value)?;
-            Ok(())
-        },
-    },
-    Field {
-        name: "weight",
-        form: "-20",
-        default: "0: failure means that the node cannot hold the address",
-        does: "added to the priority while the script passes, or taken from it while it fails",
-        set: |script, value, _| {
-            let what = "a weight from -253 to 253";
-            let DeValue::Integer(integer) = value.get_ref() else { return Err(wrong(value, what)) };
-            let weight = i16::from_str_radix(integer.as_str(), integer.radix()).ok();
-            let weight = weight.filter(|weight| (-253..=253).contains(weight));
-            script.weight = weight.ok_or_else(|| wrong(value, what))?;
-            Ok(())
-        },
-    },
-    Field {
-        name: "reverse",
-        form: "true",
-        default: "false",
-        does: "a run that fails counts as passed, and one that passes as failed",
-        set: |script, value, _| {
-            script.reversed = boolean(value)?;
-            Ok(())
-        },
-    },
+    run_as::user("user that runs the script"),
+    run_as::group("group that runs the script"),
+    run_as::secure(),
+    weighs::weight(
+        "-20",
+        "0: failure means that the node cannot hold the address",
+        "added to the priority while the script passes, or taken from it while it fails",
+    ),
+    weighs::reverse("a run that fails counts as passed, and one that passes as failed"),
     Field {
         name: "init_fail",
         form: "true",

@@ -2,18 +2,12 @@
 
 use std::time::Duration;
 
-use toml::de::DeValue;
-
-use super::read::{
-    Field, REQUIRED, Value, boolean, fields, number, span, text, texts, time, wrong,
-};
+use super::read::{Field, REQUIRED, Value, fields, number, span, text, texts, time, wrong};
 use super::vips::VipDraft;
-use super::{Vip, VipCheck};
+use super::{Vip, VipCheck, weighs};
 use crate::diagnostic::Diagnostic;
 use crate::vip::{Matching, TrackedFile, TrackedProcess, Weighed};
 
-/// As keepalived has it: 254 is the highest priority that anything may weigh.
-const WEIGHTS: std::ops::RangeInclusive<i16> = -253..=253;
 /// A day, as in keepalived's file.
 const LONGEST_DELAY: Duration = Duration::from_secs(86_400);
 
@@ -113,26 +107,12 @@ pub(crate) const INTERFACE: &[Field<Weighed>] = &[
             Ok(())
         },
     },
-    Field {
-        name: "weight",
-        form: "-20",
-        default: "0: without a carrier the address goes",
-        does: "added to the priority while it has a carrier, or taken from it while it has none",
-        set: |weighed, value, _| {
-            weighed.weight = weight(value)?;
-            Ok(())
-        },
-    },
-    Field {
-        name: "reverse",
-        form: "true",
-        default: "false",
-        does: REVERSED,
-        set: |weighed, value, _| {
-            weighed.reversed = boolean(value)?;
-            Ok(())
-        },
-    },
+    weighs::weight(
+        "-20",
+        "0: without a carrier the address goes",
+        "added to the priority while it has a carrier, or taken from it while it has none",
+    ),
+    weighs::reverse(REVERSED),
 ];
 
 /// `track_processes = [{ process = ... }]`
@@ -221,26 +201,12 @@ pub(crate) const PROCESS: &[Field<TrackedProcess>] = &[
             Ok(())
         },
     },
-    Field {
-        name: "weight",
-        form: "-20",
-        default: "0: without them the address goes",
-        does: "added to the priority while they run, or taken from it while they do not",
-        set: |process, value, _| {
-            process.weight = weight(value)?;
-            Ok(())
-        },
-    },
-    Field {
-        name: "reverse",
-        form: "true",
-        default: "false",
-        does: REVERSED,
-        set: |process, value, _| {
-            process.reversed = boolean(value)?;
-            Ok(())
-        },
-    },
+    weighs::weight(
+        "-20",
+        "0: without them the address goes",
+        "added to the priority while they run, or taken from it while they do not",
+    ),
+    weighs::reverse(REVERSED),
 ];
 
 /// `track_files = [{ file = ... }]`
@@ -265,38 +231,17 @@ pub(crate) const FILE: &[Field<TrackedFile>] = &[
             Ok(())
         },
     },
-    Field {
-        name: "weight",
-        form: "-1",
-        default: "0: any number but 0 takes the address",
-        does: "multiplies the number, which is added to the priority; what is below -253 then takes the address",
-        set: |file, value, _| {
-            file.weight = weight(value)?.into();
-            Ok(())
-        },
-    },
-    Field {
-        name: "reverse",
-        form: "true",
-        default: "false",
-        does: REVERSED,
-        set: |file, value, _| {
-            file.reversed = boolean(value)?;
-            Ok(())
-        },
-    },
+    weighs::weight(
+        "-1",
+        "0: any number but 0 takes the address",
+        "multiplies the number, which is added to the priority; what is below -253 then takes the address",
+    ),
+    weighs::reverse(REVERSED),
 ];
 
 /// One, or each of a list.
 fn items<'v, 'a>(value: &'v Value<'a>) -> Vec<&'v Value<'a>> {
     value.get_ref().as_array().map_or_else(|| vec![value], |list| list.iter().collect())
-}
-
-fn weight(value: &Value<'_>) -> Result<i16, Diagnostic> {
-    let what = "a weight from -253 to 253";
-    let DeValue::Integer(integer) = value.get_ref() else { return Err(wrong(value, what)) };
-    let weight = i16::from_str_radix(integer.as_str(), integer.radix()).ok();
-    weight.filter(|weight| WEIGHTS.contains(weight)).ok_or_else(|| wrong(value, what))
 }
 
 fn count(value: &Value<'_>, least: u64) -> Result<u32, Diagnostic> {

@@ -16,7 +16,7 @@ use super::read::{
     Field, REQUIRED, boolean, fields, number, parsed, span, text, texts, time, wrong,
 };
 use super::track::{self, TrackDraft};
-use super::virtual_mac;
+use super::{run_as, virtual_mac};
 use crate::diagnostic::Diagnostic;
 use crate::notify::Program;
 use crate::vip::{Checksum, Protocol};
@@ -249,36 +249,9 @@ pub(crate) const PROGRAM: &[Field<Program>] = &[
             Ok(())
         },
     },
-    Field {
-        name: "user",
-        form: "\"nobody\"",
-        default: "keepalived_script if it exists, else root",
-        does: "user that runs it",
-        set: |program, value, _| {
-            program.user = Some(text(value, "a user")?);
-            Ok(())
-        },
-    },
-    Field {
-        name: "group",
-        form: "\"nogroup\"",
-        default: "the user's own",
-        does: "group that runs it",
-        set: |program, value, _| {
-            program.group = Some(text(value, "a group")?);
-            Ok(())
-        },
-    },
-    Field {
-        name: "secure",
-        form: "true",
-        default: "false",
-        does: "not run as root while others than root could change it or a part of its path",
-        set: |program, value, _| {
-            program.secure = boolean(value)?;
-            Ok(())
-        },
-    },
+    run_as::user("user that runs it"),
+    run_as::group("group that runs it"),
+    run_as::secure(),
 ];
 
 impl VipDraft {
