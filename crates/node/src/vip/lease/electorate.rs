@@ -9,9 +9,6 @@ const NOWHERE: u16 = 0xfff0;
 /// What the machine goes by, as little as tells whether that changed.
 type Stand = (Option<Epoch>, bool);
 
-/// What the machine goes by, as little as tells whether that changed.
-type Stand = (Option<Epoch>, bool);
-
 /// By names.
 pub(super) struct Lists {
     controllers: Vec<String>,
