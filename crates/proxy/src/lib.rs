@@ -14,6 +14,7 @@ mod check;
 mod choice;
 mod control;
 mod counters;
+mod expr;
 pub mod fuzz;
 mod http;
 mod listener;

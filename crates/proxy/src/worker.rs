@@ -4,6 +4,7 @@
 //! wait -> for each ready descriptor: note it, drive its session -> turns and timers -> flush logs
 //! ```
 
+use std::cell::Cell;
 use std::os::fd::AsFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -89,6 +90,8 @@ pub(crate) struct Core {
     pub(crate) ended: bool,
     #[expect(clippy::vec_box, reason = "sessions hold boxes; moving the pointer is the point")]
     pub(crate) spare: Vec<Box<Transaction>>,
+    /// Of `rand`.
+    pub(crate) dice: Cell<u64>,
     /// Wall clock at `Time::ZERO`, in milliseconds.
     wall_origin: u64,
 }
@@ -113,6 +116,9 @@ impl Core {
             late_until: Time::NEVER,
             ended: false,
             spare: Vec::new(),
+            dice: Cell::new(
+                sys::clock::now().as_nanos() ^ (u64::try_from(index).unwrap_or(0) << 56),
+            ),
             wall_origin: 0,
             shared: Arc::clone(shared),
             view,

@@ -135,7 +135,8 @@ pub(crate) fn request<'h, 'b>(
         return Err(Trouble::Bad);
     };
     let headers: &'h [Header<'b>] = headers;
-    if !target.is_ascii() {
+    // A fragment is never sent; who does means that somebody behind us reads another path (RFC 9112 3.2).
+    if !target.is_ascii() || target.contains('#') {
         return Err(Trouble::Bad);
     }
     let facts = Facts::read(headers)?;
@@ -149,7 +150,7 @@ pub(crate) fn request<'h, 'b>(
     Ok(Some(Request { length, method, verb, target, modern, body, keep_alive, upgrade, headers }))
 }
 
-fn method(verb: &str) -> Method {
+pub(crate) fn method(verb: &str) -> Method {
     match verb {
         "GET" | "OPTIONS" | "PUT" | "DELETE" | "TRACE" => Method::Idempotent,
         "HEAD" => Method::Head,

@@ -8,5 +8,6 @@ mod framing;
 mod http;
 mod limits;
 mod rig;
+mod rules;
 mod tcp;
 mod timeouts;
