@@ -87,14 +87,19 @@ pub(crate) fn examples() -> Vec<VipBequest> {
     };
     let missed = Lists { before: Before::Missed, ..voter.voters.clone() };
     let late = VipBequest { voters: missed, ..voter.clone() };
-    let nobody = Lists { now: list(None, &[]), before: Before::First, adopted_ns: 0 };
-    // Of addresses by VRRP alone.
-    let unvoted = VipBequest {
+    let unvoted = unvoted(holder.clone());
+    vec![voter, holder, late, unvoted]
+}
+
+/// Of addresses by VRRP alone.
+fn unvoted(holder: VipBequest) -> VipBequest {
+    let now = Voters { number: None, former: None, nodes: vec![], joined: vec![] };
+    VipBequest {
         form: UNVOTED,
         at_ns: 4_950_000,
         life: 0,
         closed: false,
-        voters: nobody,
+        voters: Lists { now, before: Before::First, adopted_ns: 0 },
         serial: 0,
         silent_until_ns: 0,
         late_ns: None,
@@ -104,7 +109,6 @@ pub(crate) fn examples() -> Vec<VipBequest> {
         peers: vec![],
         seats: vec![],
         queues: vec![],
-        ..holder.clone()
-    };
-    vec![voter, holder, late, unvoted]
+        ..holder
+    }
 }
