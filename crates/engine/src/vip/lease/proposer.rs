@@ -283,10 +283,11 @@ impl View {
         self.dead.contains(controller) && !runs
     }
 
-    /// Another machine has its place.
+    /// Another machine has its place, or had it when it spoke last, if it is no controller any more.
     fn is_followed(&self, voter: &Controller) -> bool {
         let follows = |it: &Controller| it.name == voter.name && it.joined != voter.joined;
-        self.controllers.iter().any(follows)
+        let came_later = |it: &Controller| it.name == voter.name && it.joined > voter.joined;
+        self.controllers.iter().any(follows) || self.words.iter().any(|word| came_later(&word.of))
     }
 
     /// What it said as part of this store.

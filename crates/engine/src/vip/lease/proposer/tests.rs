@@ -231,3 +231,15 @@ fn a_machine_that_another_one_followed_leaves_first_and_nobody_whom_the_rest_nee
     view.dead = machines("b");
     assert_eq!(offered(&view), "rests", "a and b are no majority while b is dead");
 }
+
+#[test]
+fn a_machine_that_another_one_followed_leaves_first_also_where_its_place_is_none_of_the_file_any_more()
+ {
+    let present = list(STORE, 3, "a b c");
+    let mut view = with("c", present.clone());
+    view.words.push(says("a", InUse::List(present.clone())));
+    view.words.push(says("b", InUse::List(present.clone())));
+    assert_eq!(offered(&view), "7/4 b c");
+    view.words.push(says("b2", InUse::List(present)));
+    assert_eq!(offered(&view), "7/4 a c", "b and c are no majority, as b never votes again");
+}
