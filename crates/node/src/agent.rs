@@ -62,7 +62,6 @@ mod proof;
 mod reference;
 mod scribe;
 mod seats;
-mod stale;
 mod stalls;
 mod story;
 mod strange;
@@ -101,7 +100,6 @@ struct Agent<'a> {
     published: u64,
     stalls: Arc<Stalls>,
     sampler: Sampler,
-    stale: stale::Stale,
     sample_at: Time,
     poller: Poller,
     beats: Option<Beats>,
@@ -175,7 +173,6 @@ pub(crate) fn run(channel: &Channel, start: Start, texts: Texts) -> Result<(), A
         published: 0,
         stalls,
         sampler: Sampler::default(),
-        stale: stale::Stale::default(),
         sample_at: Time::ZERO,
         poller,
         beats,
@@ -313,7 +310,6 @@ impl Agent<'_> {
             self.are_proven();
             self.coordinates();
             self.are_planned(planned);
-            self.end_stale(now);
         }
     }
 

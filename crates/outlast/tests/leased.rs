@@ -35,9 +35,6 @@ mod short;
 #[path = "leased/six.rs"]
 mod six;
 
-#[path = "leased/stale.rs"]
-mod stale;
-
 #[path = "leased/succeeded.rs"]
 mod succeeded;
 

@@ -9,7 +9,6 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::os::fd::{AsFd, BorrowedFd};
 
 pub use address::AddressOptions;
-pub use diag::Connections;
 pub use filter::{Direction, Filter, Known};
 pub use macvlan::Macvlan;
 pub use monitor::{Change, Monitor, Wants};
@@ -20,7 +19,6 @@ use self::message::Attributes;
 use self::transport::Transport;
 
 mod address;
-mod diag;
 mod filter;
 mod macvlan;
 mod message;

@@ -12,7 +12,6 @@ use sys::{arp, netns, socket, vrrp};
 
 mod network {
     pub(crate) mod cable;
-    mod diag;
     mod macvlan;
     mod monitor;
     mod nft;

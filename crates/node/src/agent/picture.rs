@@ -252,11 +252,6 @@ impl Picture {
         self.duty
     }
 
-    /// All instances, as the vip process says.
-    pub(super) fn vips(&self) -> impl Iterator<Item = &VipState> {
-        self.vips.values()
-    }
-
     /// Instances whose addresses this node holds.
     pub(crate) fn held(&self) -> impl Iterator<Item = u16> {
         self.vips.values().filter(|vip| vip.holding).map(|vip| vip.instance)

@@ -73,6 +73,11 @@ impl Child {
         })
     }
 
+    /// Whether it is a vip process that has, and goes on with, what it said: neither told to end nor about to.
+    pub(crate) fn is_running_vip(&self) -> bool {
+        self.kind == engine::role::Kind::Vip && !self.leaving && !self.taken_down
+    }
+
     /// Sends or keeps for later.
     pub(crate) fn order(&mut self, order: &Order, fds: &[BorrowedFd<'_>]) -> io::Result<()> {
         let mut bytes = vec![];

@@ -19,6 +19,7 @@ use serde::Serialize;
 use serde_json::Number;
 use sys::signal::{SIGUSR1, SIGUSR2, Signal};
 
+use super::children::Child;
 use super::{Supervisor, tell};
 
 /// What is wanted.
@@ -433,7 +434,7 @@ impl Supervisor {
     /// The vip process is asked what it counted; where there is none, nothing was.
     pub(super) fn dump(&mut self, dump: Dump) {
         self.dumps.asked.push_back(dump);
-        if self.children.values().any(|child| child.kind == Kind::Vip && !child.leaving) {
+        if self.children.values().any(Child::is_running_vip) {
             let clear = dump == Dump::ClearStats;
             self.order_all(Kind::Vip, &Order::Count { clear });
         } else {

@@ -166,7 +166,6 @@ impl Supervisor {
     /// is as it was. Where nothing is held by votes one that makes way as ever moves nothing either, but of another executable it is to be known
     /// beforehand that it starts.
     pub(super) fn may_succeed(&self, plan: &Plan) -> bool {
-        let runs = |child: &Child| child.kind == Kind::Vip && !child.leaving;
         let same = match (&plan.cluster, &self.plan.cluster) {
             (Some(new), Some(old)) => is_same_ground(new, old),
             (None, None) => true,
@@ -175,7 +174,7 @@ impl Supervisor {
         let has_reason =
             || plan.vips.iter().any(|vip| vip.has_lease) || self.succession.has_new_program();
         !self.succession.has_heir()
-            && self.children.values().any(runs)
+            && self.children.values().any(Child::is_running_vip)
             && self.estate.is_settled(&self.plan.vips)
             && has_reason()
             && by_votes(&plan.vips).eq(by_votes(&self.plan.vips))

@@ -7,8 +7,9 @@ use api::{Event, Order};
 use base::Chain;
 use config::cluster::Cluster;
 use config::vip::{Vip, Way};
-use engine::role::{Dashboard, Input, Kind, Loss};
+use engine::role::{Dashboard, Input, Loss};
 
+use super::children::Child;
 use super::{Next, SuperviseError, Supervisor, begin, ports, tell};
 use crate::launch::Plan;
 
@@ -33,8 +34,8 @@ impl Supervisor {
     }
 
     fn waits_for_vip(&self) -> bool {
-        let starts = |child: &super::Child| child.kind == Kind::Vip && !child.leaving;
-        self.children.values().any(starts) && !self.estate.is_settled(&self.plan.vips)
+        self.children.values().any(Child::is_running_vip)
+            && !self.estate.is_settled(&self.plan.vips)
     }
 
     fn reload(&mut self) {
@@ -188,8 +189,7 @@ impl Supervisor {
     /// The new proxy serves (or there is none to wait for).
     pub(super) fn reloaded(&mut self, generation: u64) {
         let Some(Next { plan, sockets, number }) = self.next.take() else { return };
-        let runs = |child: &super::Child| child.kind == Kind::Vip && !child.leaving;
-        let runs = self.children.values().any(runs);
+        let runs = self.children.values().any(Child::is_running_vip);
         let held = self.facts.vips().filter(|state| state.holding).map(|state| state.instance);
         let held: Vec<u16> = held.collect();
         self.estate.reload(&self.plan.vips, &held, &plan.vips, runs);

@@ -4,7 +4,6 @@ use std::os::fd::{AsFd, OwnedFd};
 
 use api::Event;
 use base::Chain;
-use engine::role::Kind;
 use sys::bpf::gate::Cells;
 use sys::process::is_exiting;
 
@@ -46,10 +45,7 @@ impl Supervisor {
     /// The channel of a vip process that was not told to end is closed, which it is before all else that it had: nothing
     /// of it runs any more, and the kernel may take longer for the rest than its vip leases last.
     pub(super) fn vip_is_ending(&mut self, slot: Slot) {
-        let ends = |child: &&mut Child| {
-            let was_told = child.leaving || child.taken_down;
-            child.kind == Kind::Vip && !was_told && is_exiting(child.process.pid())
-        };
+        let ends = |child: &&mut Child| child.is_running_vip() && is_exiting(child.process.pid());
         if let Some(child) = self.children.get_mut(&slot).filter(ends) {
             child.taken_down = true;
             self.vip_is_gone(false, None);

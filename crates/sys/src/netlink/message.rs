@@ -37,11 +37,6 @@ impl Request {
         request
     }
 
-    /// A request of another family than rtnetlink's.
-    pub(super) fn of(kind: u16) -> Self {
-        Self::new(kind, 0)
-    }
-
     /// A request about a port of a switch.
     pub(super) fn port(index: u32) -> Self {
         let mut request = link(libc::RTM_SETLINK, 0, index, 0);

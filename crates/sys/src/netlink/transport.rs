@@ -53,15 +53,6 @@ impl Transport {
         Ok(Self { fd, sequence: Cell::new(1) })
     }
 
-    /// Of `sock_diag` instead of rtnetlink.
-    pub(super) fn open_diag() -> io::Result<Self> {
-        let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
-        let protocol = Some(rustix::net::netlink::SOCK_DIAG);
-        let fd = socket_with(AddressFamily::NETLINK, SocketType::RAW, flags, protocol)?;
-        bind(&fd, &SocketAddrNetlink::new(0, 0))?;
-        Ok(Self { fd, sequence: Cell::new(1) })
-    }
-
     /// Sends a request and waits for the acknowledgement; answers before it go to `each`.
     pub(super) fn ask(
         &self,
