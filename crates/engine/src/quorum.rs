@@ -58,14 +58,22 @@ pub const fn has_majority(reached: usize, nodes: usize) -> bool {
 }
 
 /// Every layer.
-pub const TABLE: [Row; 15] = [
+pub const TABLE: [Row; 16] = [
     Row {
-        layer: "virtual IPs",
+        layer: "virtual IPs by VRRP",
         conduct: Conduct::Serves,
         means: "held, announced and taken over as ever; after a heal the stronger holder keeps it",
         because: "adverts on the wire decide; votes would take the address from clients that reach it",
         runs: true,
         proof: "sim::after_a_split_the_stronger_keeps_the_address_whoever_was_alone",
+    },
+    Row {
+        layer: "virtual IPs with `lease = true`",
+        conduct: Conduct::Releases,
+        means: "let go as the vip lease ends, and nobody answers until a majority is back (`last_man` excepted)",
+        because: "two holders are worse than none",
+        runs: true,
+        proof: "outlast::nodes_that_are_cut_from_each_other_are_silent_and_one_answers_when_they_are_not",
     },
     Row {
         layer: "balancer",

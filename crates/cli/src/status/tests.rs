@@ -168,7 +168,8 @@ fn a_node_without_a_majority_says_what_freezes() {
     expect![[r#"
 
         WITHOUT A MAJORITY: 1 of 3 nodes reached
-          serves  virtual IPs: held, announced and taken over as ever; after a heal the stronger holder keeps it
+          serves  virtual IPs by VRRP: held, announced and taken over as ever; after a heal the stronger holder keeps it
+          releases virtual IPs with `lease = true`: let go as the vip lease ends, and nobody answers until a majority is back (`last_man` excepted)
           serves  balancer: requests go to servers as their own checks say; suspects come last, not never
           serves  database choice: the database in use stays in use; it changes only when its own checks fail
           freezes verdicts: in doubt, never unreachable: nobody is accused by a minority
