@@ -209,7 +209,7 @@ fn why<'a>(vip: &VipLine, node: &dyn Fn(u16) -> Option<&'a str>) -> String {
         }
         (VipCause::Unproven, _) => match awaits {
             Some(node) => {
-                format!("waits for proof that {node} is dead: outlast node confirm-off {node}")
+                format!("waits for proof that {node} is dead: outlast node confirm-off {node} --i-know-it-is-off --reason WHY")
             }
             None => words::cause(VipCause::Unproven).to_owned(),
         },

@@ -223,7 +223,8 @@ pub enum Refused {
     NotInOrder { node: String, vip: String },
     #[error(
         "{0} is not alive as far as this node knows, and nobody is there to obey: if its machine is off, `outlast node \
-         confirm-off {0}` tells all nodes, and `outlast node replace {0}` puts a new one in its place"
+         confirm-off {0} --i-know-it-is-off --reason WHY` tells all nodes, and `outlast node replace {0} \
+         --i-know-it-is-off` puts a new one in its place"
     )]
     NotAlive(String),
     #[error("vip/{0} preempts: the strongest node would take it back at once")]

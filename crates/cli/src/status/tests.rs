@@ -96,7 +96,7 @@ fn who_waits_for_proof_is_told_of_whom_and_what_to_type() {
     vip.state.vip_lease =
         Some(api::LeaseState { awaits: Some(1), votes: true, ..Default::default() });
     (vip.state.role, vip.state.cause) = (VipRole::Backup, Some(VipCause::Unproven));
-    let told = "waits for proof that node02 is dead: outlast node confirm-off node02";
+    let told = "waits for proof that node02 is dead: outlast node confirm-off node02 --i-know-it-is-off --reason WHY";
     assert_eq!(why(vip, &node_name), told);
     vip.state.vip_lease = Some(api::LeaseState { votes_only: true, ..Default::default() });
     vip.state.holding = false;

@@ -62,8 +62,8 @@ fn check(change: impl FnOnce(&mut View<'_>), command: Command<'_>, expected: &st
 
 /// What is said of a node that nobody hears.
 const SILENT: &str = "node03 is not alive as far as this node knows, and nobody is there to obey: if its machine is off, \
-                      `outlast node confirm-off node03` tells all nodes, and `outlast node replace node03` puts a new one \
-                      in its place";
+                      `outlast node confirm-off node03 --i-know-it-is-off --reason WHY` tells all nodes, and `outlast node \
+                      replace node03 --i-know-it-is-off` puts a new one in its place";
 
 #[test]
 fn a_command_goes_to_the_node_that_is_named_or_holds() {

@@ -263,7 +263,7 @@ pub(super) fn unproven(instance: &Instance, node: &str, nodes: &[String], awaite
         evidence: format!("{of} may hold it, is not heard, and is not proven dead"),
         decision: "wait (`after = \"proven-dead\"`)".to_owned(),
         not_done: format!(
-            "nobody answers until {of} is heard, or somebody who saw that it is off types `outlast node confirm-off {of}`"
+            "nobody answers until {of} is heard, or somebody who saw that it is off types `outlast node confirm-off {of} --i-know-it-is-off`"
         ),
         ..Event::default()
     }

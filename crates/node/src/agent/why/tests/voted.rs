@@ -92,7 +92,7 @@ fn who_waits_for_proof_says_of_whom_and_what_to_type() {
               saw on eth0, group 121, priority 200 here
               saw preferred order: node01, node02, node03
               rule who holds may answer for one vip lease after it sent the last beat that a majority of the controllers granted, and each of them promised it to nobody else for longer; nobody takes it back (no fail-back)
-              then node01 asks for it when somebody who saw that node02 is off types `outlast node confirm-off node02`
+              then node01 asks for it when somebody who saw that node02 is off types `outlast node confirm-off node02 --i-know-it-is-off`
               then node01 asks for it when node02 is heard, and says that it holds nothing
         "#]],
     );

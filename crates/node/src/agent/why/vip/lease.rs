@@ -77,7 +77,7 @@ pub(super) fn takes(ground: &Ground<'_>, node: &str, told: &LeaseState) -> Vec<S
     if let Some(awaited) = told.awaits.and_then(|awaited| name(ground, awaited)) {
         return vec![
             format!(
-                "{node} asks for it when somebody who saw that {awaited} is off types `outlast node confirm-off {awaited}`"
+                "{node} asks for it when somebody who saw that {awaited} is off types `outlast node confirm-off {awaited} --i-know-it-is-off`"
             ),
             format!("{node} asks for it when {awaited} is heard, and says that it holds nothing"),
         ];
