@@ -2,7 +2,7 @@
 
 use crate::cluster::{Field, REQUIRED, check, fields, notify, store, track, vips};
 use crate::guess;
-use crate::haproxy::{self, expr};
+use crate::haproxy;
 use crate::keepalived;
 use crate::keyword::{Keyword, Run, places};
 
@@ -183,31 +183,10 @@ fn of_haproxy(rows: &mut Vec<Explained>) {
         later(rows, NAME, "a file", name);
         table(rows, NAME, name, section.keywords);
     }
-    table(rows, NAME, "a `tcp-request connection` line", haproxy::CONNECTION_ACTIONS);
-    table(rows, NAME, "a `tcp-request content` line", haproxy::CONTENT_ACTIONS);
-    of_expressions(rows, NAME);
-}
-
-fn of_expressions(rows: &mut Vec<Explained>, language: &'static str) {
-    let fetch = "a condition `if { ... }`, or `%[...]`";
     for name in haproxy::FETCHES.split_ascii_whitespace() {
-        let known = expr::FETCHES.iter().find(|row| row.name == name);
-        let fate = if known.is_some() { Fate::Runs } else { Fate::NotYet };
-        let does = known.map_or("", |row| row.does);
-        let syntax = known.map_or("", |row| row.arguments);
-        rows.push(Explained { syntax, does, fate, ..row(language, fetch, name) });
-    }
-    let converter = "an expression, behind a comma";
-    for known in expr::CONVERTERS {
-        let (syntax, does) = (known.arguments, known.does);
-        rows.push(Explained { syntax, does, ..row(language, converter, known.name) });
-    }
-    for name in expr::maps() {
-        let (syntax, does) = ("<file>[,<default>]", "the value of a key in a file");
-        rows.push(Explained { syntax, does, ..row(language, converter, &name) });
-    }
-    for name in expr::OTHER_CONVERTERS.split_ascii_whitespace() {
-        later(rows, language, converter, name);
+        let fate = if name == "ssl_fc" { Fate::Runs } else { Fate::NotYet };
+        let does = if name == "ssl_fc" { "whether the client speaks TLS to us" } else { "" };
+        rows.push(Explained { does, fate, ..row(NAME, "a condition: `if { ... }`", name) });
     }
 }
 

@@ -1,11 +1,10 @@
 //! HAProxy's language: the proxies.
 
-pub use action::{Action, Format, Part, Redirect, RedirectKind, Reply, Rule, Switch, Target};
 pub use format::{LogLine, LogMoment, LogPart, LogStyle, LogValue};
 pub use model::{
-    Balance, Bind, BindAddress, Check, CheckKind, ForwardFor, Global, Haproxy, HttpCheck,
-    LogFormat, LogTarget, LogTo, Mode, MysqlCheck, Proxy, ProxyKind, Redispatch, Server, StatsPage,
-    StatsSocket, Timeouts,
+    Action, Balance, Bind, BindAddress, Check, CheckKind, Condition, ForwardFor, Global, Haproxy,
+    HeaderRule, HttpCheck, LogFormat, LogTarget, LogTo, Mode, MysqlCheck, Proxy, ProxyKind,
+    Redispatch, Server, StatsPage, StatsSocket, Timeouts,
 };
 
 pub(crate) use bind::KEYWORDS as BIND_OPTIONS;
@@ -13,7 +12,6 @@ pub(crate) use fetches::NAMES as FETCHES;
 pub(crate) use global::KEYWORDS as GLOBAL_KEYWORDS;
 pub(crate) use later::NOT_YET as CHECKED_ONLY;
 pub(crate) use parse::PROXY_TABLES;
-pub(crate) use routing::{CONNECTION as CONNECTION_ACTIONS, CONTENT as CONTENT_ACTIONS};
 pub(crate) use rules::{
     AFTER as AFTER_ACTIONS, REQUEST as REQUEST_ACTIONS, RESPONSE as RESPONSE_ACTIONS,
 };
@@ -22,12 +20,10 @@ pub(crate) use server::KEYWORDS as SERVER_OPTIONS;
 
 use crate::{Diagnostic, Source};
 
-mod action;
 mod address;
 mod bind;
 mod checks;
 pub mod condition;
-pub mod expr;
 mod fetches;
 mod format;
 mod global;
@@ -38,7 +34,6 @@ mod log;
 mod model;
 mod parse;
 mod proxy;
-mod routing;
 mod rules;
 mod sections;
 mod server;

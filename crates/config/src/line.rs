@@ -104,11 +104,6 @@ impl<'a> Line<'a> {
         self.words.get(self.next + ahead).map(|word| word.text.as_str())
     }
 
-    /// Gives the last word back.
-    pub(crate) fn back(&mut self) {
-        self.next = self.next.saturating_sub(1);
-    }
-
     /// Takes the next word if it is `text`.
     pub(crate) fn accept(&mut self, text: &str) -> bool {
         let found = self.look(0) == Some(text);

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use crate::cluster::{check, fields, notify, store, track, vips};
 use crate::explain::SECTIONS;
-use crate::haproxy::{self, expr};
+use crate::haproxy;
 use crate::keepalived;
 use crate::keyword::{Keyword, Run, places};
 
@@ -35,65 +35,15 @@ pub fn haproxy() -> String {
             section.keywords.iter().map(|row| format!("`{}`", row.name)).collect();
         let _ = writeln!(page.text, "- `{}`: {}", section.name, names.join(", "));
     }
-    page.table("Actions of tcp-request connection", &[haproxy::CONNECTION_ACTIONS], false);
-    page.table("Actions of tcp-request content", &[haproxy::CONTENT_ACTIONS], false);
-    expressions(&mut page.text);
+    let fetches = haproxy::FETCHES.split_ascii_whitespace().filter(|name| *name != "ssl_fc");
+    let fetches: Vec<String> = fetches.map(|name| format!("`{name}`")).collect();
+    let _ = writeln!(
+        page.text,
+        "\n## What conditions look at\n\nRun: `ssl_fc`, alone in `if {{ ssl_fc }}` or `unless {{ ssl_fc }}`, \
+         and `TRUE`. Not yet: {}.",
+        fetches.join(", ")
+    );
     page.finish()
-}
-
-/// Fetches and converters, and those that are not run yet.
-fn expressions(text: &mut String) {
-    let names = |names: Vec<&str>| -> String {
-        names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
-    };
-    text.push_str(
-        "## What is fetched\n\nIn conditions and in `%[...]`. Type: what comes out. At: C when a connection is \
-         accepted, Q in rules for requests, S in rules for responses, L in lines of a log.\n\n\
-         | fetch | in parentheses | type | at | what it is |\n|---|---|---|---|---|\n",
-    );
-    for row in expr::FETCHES {
-        let at: String = [(1, 'C'), (2, 'Q'), (4, 'S'), (8, 'L')]
-            .into_iter()
-            .filter(|(moment, _)| row.moments & moment != 0)
-            .map(|(_, letter)| letter)
-            .collect();
-        let (name, given) = (row.name, given(row.arguments));
-        let _ =
-            writeln!(text, "| `{name}` | {given} | {} | {at} | {} |", row.kind.name(), row.does);
-    }
-    let keywords = expr::keywords();
-    let of_acls = keywords.iter().map(String::as_str).collect();
-    let known = |name: &&str| {
-        expr::FETCHES.iter().all(|row| row.name != *name) && !keywords.iter().any(|k| k == name)
-    };
-    let later = haproxy::FETCHES.split_ascii_whitespace().filter(known).collect();
-    let _ = writeln!(
-        text,
-        "\nIn conditions also {}: the first part, compared as the last one says.\n\nNot yet: {}.\n",
-        names(of_acls),
-        names(later)
-    );
-    text.push_str(
-        "## Converters\n\n| converter | in parentheses | takes | gives | what comes out |\n|---|---|---|---|---|\n",
-    );
-    for row in expr::CONVERTERS {
-        let (name, given) = (row.name, given(row.arguments));
-        let (takes, gives) = (row.takes.name(), row.gives.name());
-        let _ = writeln!(text, "| `{name}` | {given} | {takes} | {gives} | {} |", row.does);
-    }
-    let maps = expr::maps();
-    let _ = writeln!(
-        text,
-        "\nThe value of a key in a file, which is read when the configuration is: {}, each with \
-         `(<file>[,<default>])`.\n\nNot yet: {}.",
-        names(maps.iter().map(String::as_str).collect()),
-        names(expr::OTHER_CONVERTERS.split_ascii_whitespace().collect())
-    );
-}
-
-fn given(arguments: &str) -> String {
-    let arguments = arguments.replace('|', "\\|");
-    if arguments.is_empty() { String::new() } else { format!("`{arguments}`") }
 }
 
 /// `docs/reference/keepalived-keywords.md`

@@ -4,7 +4,6 @@ pub(crate) mod body;
 pub(crate) mod head;
 pub(crate) mod reply;
 pub(crate) mod rules;
-pub(crate) mod script;
 pub(crate) mod write;
 
 #[cfg(test)]

@@ -14,7 +14,6 @@ mod check;
 mod choice;
 mod control;
 mod counters;
-mod expr;
 pub mod fuzz;
 mod http;
 mod listener;

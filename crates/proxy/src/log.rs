@@ -76,11 +76,6 @@ impl Logger {
         }
     }
 
-    /// This machine's name.
-    pub(crate) fn host(&self) -> &str {
-        &self.host
-    }
-
     /// A request (HTTP) or session (TCP) that ended. Proxies with neither `httplog` nor `tcplog` log
     /// at the beginning instead: [`Logger::accepted`].
     pub(crate) fn session(&mut self, record: &LogRecord<'_>) {

@@ -55,8 +55,6 @@ pub(crate) struct LogRecord<'a> {
     pub(crate) queues: [u32; 2],
     /// The request line without its end; empty: `<BADREQ>`.
     pub(crate) request_line: &'a [u8],
-    /// What the `%[...]` of its format came to, in their order.
-    pub(crate) expressions: &'a [Vec<u8>],
     /// Nothing was exchanged (`option dontlognull` leaves the line out).
     pub(crate) null: bool,
     /// Something went wrong (`option dontlog-normal` keeps the line).

@@ -10,14 +10,12 @@
 //! A session does what it can until it must wait, then says when it wants to be woken
 //! ([`Session::wake_at`], a pure function of its state).
 
-use std::cell::RefCell;
 use std::net::SocketAddr;
 use std::os::fd::AsFd;
 
 use base::Time;
 
 use crate::buffer::Held;
-use crate::expr::Variables;
 use crate::shared::{Limits, Route, after};
 use crate::slab::Key;
 use crate::socket::Socket;
@@ -32,7 +30,6 @@ mod end;
 mod head;
 mod request;
 mod response;
-mod script;
 mod transaction;
 mod tunnel;
 
@@ -53,8 +50,6 @@ pub(crate) struct Session {
     pub(crate) client: Socket,
     pub(crate) peer: Option<SocketAddr>,
     pub(crate) front: usize,
-    /// From the frontend to the backend of the present request; the default one's before.
-    route: usize,
     pub(crate) listener: usize,
     pub(crate) phase: Phase,
     pub(crate) alarm: Alarm,
@@ -75,9 +70,6 @@ pub(crate) struct Session {
     heard: Time,
     /// From choosing a server to the end of the answer; idle sessions have none.
     txn: Option<Box<Transaction>>,
-    /// `tcp-request connection` has let it in.
-    admitted: bool,
-    variables: RefCell<Variables>,
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -132,7 +124,6 @@ impl Session {
             client,
             peer,
             front,
-            route: front,
             listener,
             phase: Phase::Head,
             alarm: Alarm::default(),
@@ -145,8 +136,6 @@ impl Session {
             began: now,
             heard: now,
             txn: None,
-            admitted: false,
-            variables: RefCell::default(),
         }
     }
 
@@ -154,7 +143,7 @@ impl Session {
     pub(crate) fn drive(&mut self, core: &mut Core, scratch: &mut [u8]) {
         while self.step(core, scratch) == Step::Again {}
         if self.phase != Phase::Dead {
-            let route = &core.shared.routes[self.route];
+            let route = &core.shared.routes[self.front];
             let wake_at = self.wake_at(route);
             core.timers.set(self.key, &mut self.alarm, wake_at);
         }
@@ -165,14 +154,13 @@ impl Session {
             return self.client_broke(core);
         }
         if self.client.has_hangup()
-            && core.shared.routes[self.route].abort_on_close
+            && core.shared.routes[self.front].abort_on_close
             && let Some(step) = self.let_go(core)
         {
             return step;
         }
         match self.phase {
-            Phase::Head if !self.admitted => self.admit(core),
-            Phase::Head if core.shared.routes[self.route].http => self.read_head(core, scratch),
+            Phase::Head if core.shared.routes[self.front].http => self.read_head(core, scratch),
             Phase::Head => self.begin_tcp(core),
             Phase::Choose => self.choose(core),
             Phase::Queued { since } => self.wait_in_queue(core, since),

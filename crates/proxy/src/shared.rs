@@ -1,6 +1,5 @@
 //! What control thread and workers share beside the view: routes, mail, queues.
 
-use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -8,27 +7,20 @@ use std::{io, mem};
 
 use api::Break;
 use base::Time;
-use config::haproxy::{
-    LogFormat, LogMoment, LogPart, LogValue, Mode, Proxy, ProxyKind, Switch, Target,
-};
+use config::haproxy::{LogFormat, LogMoment, LogValue, Mode, Proxy, ProxyKind};
 use engine::balance::Condition;
 use engine::health::Evidence;
 use sys::poll::Waker;
 
 use crate::http::rules::Program;
-use crate::http::script;
 use crate::queue::{Queue, Ticket};
 use crate::view::View;
 
 #[derive(Debug)]
 pub(crate) struct Shared {
     pub(crate) view: Arc<View>,
-    /// By position of the frontend, then those to backends that are not its default.
+    /// By position of the frontend.
     pub(crate) routes: Vec<Route>,
-    /// Of the latter: frontend, backend, position.
-    pairs: HashMap<(usize, usize), usize>,
-    /// Backends by name, if some `use_backend` makes it for each request.
-    names: HashMap<String, usize>,
     pub(crate) workers: Vec<Mailbox<Letter>>,
     pub(crate) control: Mailbox<Note>,
     /// By position of the backend.
@@ -145,17 +137,7 @@ pub(crate) struct Route {
     pub(crate) stats: bool,
     /// `option abortonclose`.
     pub(crate) abort_on_close: bool,
-    /// Connections are asked for when they are accepted.
-    pub(crate) gate: bool,
-    /// Rules for requests, or for answers, are run one by one.
-    pub(crate) scripted: bool,
-    pub(crate) answers_scripted: bool,
-    /// Of each `use_backend`: the backend and the route to it; none: it is made for each request.
-    pub(crate) switches: Vec<Option<(usize, usize)>>,
 }
-
-/// Routes beyond those to default backends: no more, as every one has its own rules and limits.
-const MOST_ROUTES: usize = 100_000;
 
 /// What a frontend's log lines need beyond what every session knows.
 #[derive(Clone, Copy, Debug, Default)]
@@ -167,8 +149,6 @@ pub(crate) struct LineNeeds {
     pub(crate) path: bool,
     /// Requests are counted.
     pub(crate) number: bool,
-    /// There are `%[...]` in it.
-    pub(crate) expressions: bool,
 }
 
 impl LineNeeds {
@@ -182,7 +162,6 @@ impl LineNeeds {
             local: line.tells(&local),
             path: line.tells(&path),
             number: line.tells(&[V::RequestNumber]),
-            expressions: line.parts.iter().any(|part| matches!(part, LogPart::Expr(..))),
         }
     }
 }
@@ -209,10 +188,6 @@ pub(crate) fn after(since: Time, limit: Option<Duration>) -> Time {
 impl Route {
     fn new(proxies: &[Proxy], front: usize) -> Self {
         let frontend = &proxies[front];
-        Self::to(proxies, front, Self::default_backend(proxies, front, frontend))
-    }
-
-    fn default_backend(proxies: &[Proxy], front: usize, frontend: &Proxy) -> Option<usize> {
         let backend = match (frontend.kind, &frontend.default_backend) {
             (ProxyKind::Frontend | ProxyKind::Listen, Some(name)) => {
                 proxies.iter().position(|p| p.kind != ProxyKind::Frontend && p.name == *name)
@@ -220,22 +195,14 @@ impl Route {
             (ProxyKind::Frontend, None) => None,
             (ProxyKind::Listen | ProxyKind::Backend, _) => Some(front),
         };
-        backend.filter(|back| !proxies[*back].disabled)
-    }
-
-    /// From a frontend to a backend.
-    fn to(proxies: &[Proxy], front: usize, backend: Option<usize>) -> Self {
-        let frontend = &proxies[front];
+        let backend = backend.filter(|back| !proxies[*back].disabled);
         let other = backend.filter(|back| *back != front).map(|back| &proxies[back]);
         let (own, back) = (frontend.timeouts, other.unwrap_or(frontend).timeouts);
         let http_request = own.http_request.or(own.client);
-        let needs = |of: fn(&Proxy) -> bool| of(frontend) || other.is_some_and(of);
-        let scripted = needs(script::needs_requests);
-        let answers_scripted = needs(script::needs_responses);
         Self {
             http: frontend.mode == Mode::Http,
             backend,
-            program: Program::new(frontend, other, scripted, answers_scripted),
+            program: Program::new(frontend, other, false),
             limits: Limits {
                 client: own.client,
                 client_fin: own.client_fin,
@@ -252,48 +219,8 @@ impl Route {
             monitor: frontend.monitor_uri.clone(),
             stats: frontend.stats.is_some(),
             abort_on_close: other.unwrap_or(frontend).abort_on_close,
-            gate: !frontend.connection_rules.is_empty(),
-            scripted,
-            answers_scripted,
-            switches: Vec::new(),
         }
     }
-}
-
-/// Routes from a frontend to all backends that it may choose, and what each `use_backend` means.
-fn add_routes(
-    proxies: &[Proxy],
-    front: usize,
-    routes: &mut Vec<Route>,
-    pairs: &mut HashMap<(usize, usize), usize>,
-) -> Vec<Option<(usize, usize)>> {
-    let frontend = &proxies[front];
-    let fits = |proxy: &Proxy| proxy.is_backend() && !proxy.disabled && proxy.mode == frontend.mode;
-    let mut route = |back: usize| -> Option<usize> {
-        if let Some(known) = pairs.get(&(front, back)) {
-            return Some(*known);
-        }
-        if routes.len() >= MOST_ROUTES {
-            return None;
-        }
-        routes.push(Route::to(proxies, front, Some(back)));
-        pairs.insert((front, back), routes.len() - 1);
-        Some(routes.len() - 1)
-    };
-    let one = |switch: &Switch| match &switch.to {
-        Target::Name(name) => {
-            let found = |proxy: &Proxy| proxy.name == *name && fits(proxy);
-            let back = proxies.iter().position(found)?;
-            route(back).map(|route| (back, route))
-        }
-        Target::Made(_) => {
-            for (back, _) in proxies.iter().enumerate().filter(|(_, proxy)| fits(proxy)) {
-                route(back);
-            }
-            None
-        }
-    };
-    frontend.switches.iter().map(one).collect()
 }
 
 impl Shared {
@@ -301,23 +228,10 @@ impl Shared {
         let proxies = &view.config.proxies;
         let workers = (0..view.workers).map(|_| Mailbox::new()).collect::<io::Result<_>>()?;
         let routes = (0..proxies.len()).map(|front| Route::new(proxies, front));
-        let mut routes: Vec<Route> = routes.collect();
-        let mut pairs = HashMap::new();
-        for front in 0..proxies.len() {
-            let switches = add_routes(proxies, front, &mut routes, &mut pairs);
-            routes[front].switches = switches;
-        }
-        let makes = |proxy: &Proxy| proxy.switches.iter().any(|s| matches!(s.to, Target::Made(_)));
-        let mut names = HashMap::new();
-        if proxies.iter().any(makes) {
-            let backends = proxies.iter().enumerate().filter(|(_, proxy)| proxy.is_backend());
-            names.extend(backends.map(|(at, proxy)| (proxy.name.clone(), at)));
-        }
+        let routes: Vec<Route> = routes.collect();
         let counts = routes.iter().any(|route| route.line.number);
         Ok(Arc::new(Self {
             routes,
-            pairs,
-            names,
             requests: counts.then(AtomicU32::default),
             workers,
             control: Mailbox::new()?,
@@ -326,12 +240,6 @@ impl Shared {
             starved: AtomicBool::new(false),
             view,
         }))
-    }
-
-    /// The backend of that name and the route to it.
-    pub(crate) fn route_to(&self, front: usize, name: &str) -> Option<(usize, usize)> {
-        let back = *self.names.get(name)?;
-        self.pairs.get(&(front, back)).map(|route| (back, *route))
     }
 
     pub(crate) fn post_all(&self, letter: &Letter) {

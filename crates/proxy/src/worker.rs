@@ -4,7 +4,6 @@
 //! wait -> for each ready descriptor: note it, drive its session -> turns and timers -> flush logs
 //! ```
 
-use std::cell::Cell;
 use std::os::fd::AsFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -90,8 +89,6 @@ pub(crate) struct Core {
     pub(crate) ended: bool,
     #[expect(clippy::vec_box, reason = "sessions hold boxes; moving the pointer is the point")]
     pub(crate) spare: Vec<Box<Transaction>>,
-    /// Of `rand`.
-    pub(crate) dice: Cell<u64>,
     /// Wall clock at `Time::ZERO`, in milliseconds.
     wall_origin: u64,
 }
@@ -116,9 +113,6 @@ impl Core {
             late_until: Time::NEVER,
             ended: false,
             spare: Vec::new(),
-            dice: Cell::new(
-                sys::clock::now().as_nanos() ^ (u64::try_from(index).unwrap_or(0) << 56),
-            ),
             wall_origin: 0,
             shared: Arc::clone(shared),
             view,

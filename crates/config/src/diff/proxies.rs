@@ -94,15 +94,8 @@ fn lay_out_proxy(proxy: &Proxy, layout: &mut Layout) {
         retries,
         timeouts,
         forward_for,
-        // In `set_rules`.
-        acls: _,
-        connection_rules: _,
-        content_rules: _,
-        request_rules: _,
-        redirects: _,
-        response_rules: _,
-        switches: _,
-        monitor_fail: _,
+        request_rules,
+        response_rules,
         logs,
         log_format,
         no_log_null,
@@ -112,18 +105,17 @@ fn lay_out_proxy(proxy: &Proxy, layout: &mut Layout) {
         maxconn,
         check,
         stats,
-        monitor_uri: _,
+        monitor_uri,
         disabled,
-        http_close: _,
-        http_server_close: _,
-        abort_on_close: _,
+        http_close,
+        http_server_close,
+        abort_on_close,
         description,
-        log_tag: _,
-        backlog: _,
-        log_health_checks: _,
+        log_tag,
+        backlog,
+        log_health_checks,
     } = proxy;
     let mut fields = layout.add(&object(proxy), NEEDS);
-    set_rules(proxy, &mut fields);
     fields
         .set("section", kind.name(), NEEDS)
         .set("mode", mode_text(*mode), NEEDS)
@@ -134,6 +126,8 @@ fn lay_out_proxy(proxy: &Proxy, layout: &mut Layout) {
         .set("option redispatch", redispatch_text(*redispatch), NEEDS)
         .set("retries", retries, NEEDS)
         .maybe("option forwardfor", forward_for.as_ref().map(forward_text), NEEDS)
+        .list("http-request", request_rules.iter().map(rules::text), NEEDS)
+        .list("http-response", response_rules.iter().map(rules::text), NEEDS)
         .list("log", logs.iter().map(log_text), NEEDS)
         .set("log format", format_text(log_format), NEEDS)
         .flag("option dontlognull", *no_log_null, NEEDS)
@@ -142,30 +136,17 @@ fn lay_out_proxy(proxy: &Proxy, layout: &mut Layout) {
         .flag("option srvtcpka", *server_keepalive, NEEDS)
         .maybe("maxconn", *maxconn, NEEDS)
         .set("check", servers::kind_text(check), NEEDS)
+        .maybe("monitor-uri", monitor_uri.as_ref(), NEEDS)
         .flag("disabled", *disabled, NEEDS)
-        .maybe("description", description.as_ref(), NEEDS);
+        .flag("option httpclose", *http_close, NEEDS)
+        .flag("option http-server-close", *http_server_close, NEEDS)
+        .flag("option abortonclose", *abort_on_close, NEEDS)
+        .maybe("description", description.as_ref(), NEEDS)
+        .maybe("log-tag", log_tag.as_ref(), NEEDS)
+        .maybe("backlog", *backlog, NEEDS)
+        .flag("option log-health-checks", *log_health_checks, NEEDS);
     set_timeouts(timeouts, &mut fields);
     set_page(stats.as_ref(), &mut fields);
-}
-
-fn set_rules(proxy: &Proxy, fields: &mut Fields<'_>) {
-    let fails = proxy.monitor_fail.iter().map(|condition| &condition.text);
-    fields
-        .list("acl", proxy.acls.iter().map(rules::acl_text), NEEDS)
-        .list("tcp-request connection", proxy.connection_rules.iter().map(rules::text), NEEDS)
-        .list("tcp-request content", proxy.content_rules.iter().map(rules::text), NEEDS)
-        .list("http-request", proxy.request_rules.iter().map(rules::text), NEEDS)
-        .list("redirect", proxy.redirects.iter().map(rules::text), NEEDS)
-        .list("use_backend", proxy.switches.iter().map(rules::switch_text), NEEDS)
-        .list("monitor fail", fails, NEEDS)
-        .list("http-response", proxy.response_rules.iter().map(rules::text), NEEDS)
-        .maybe("monitor-uri", proxy.monitor_uri.as_ref(), NEEDS)
-        .maybe("log-tag", proxy.log_tag.as_ref(), NEEDS)
-        .maybe("backlog", proxy.backlog, NEEDS)
-        .flag("option log-health-checks", proxy.log_health_checks, NEEDS)
-        .flag("option httpclose", proxy.http_close, NEEDS)
-        .flag("option http-server-close", proxy.http_server_close, NEEDS)
-        .flag("option abortonclose", proxy.abort_on_close, NEEDS);
 }
 
 fn set_timeouts(timeouts: &Timeouts, fields: &mut Fields<'_>) {

@@ -2,7 +2,7 @@
 
 use crate::diagnostic::Diagnostic;
 use crate::guess;
-use crate::line::Word;
+use crate::line::{Line, Word};
 
 /// Refuses the first word of `{ ... }` or of `acl NAME` if HAProxy would.
 pub(crate) fn check(word: &Word) -> Result<(), Diagnostic> {
@@ -13,6 +13,46 @@ pub(crate) fn check(word: &Word) -> Result<(), Diagnostic> {
     let message = format!("`{name}` is nothing that a condition can look at");
     let finding = Diagnostic::error(word.span, "unknown-keyword", message);
     Err(guess::near(finding, name, NAMES.split_ascii_whitespace()))
+}
+
+/// Ways to compare (HAProxy's manual, 7.1.3).
+const METHODS: [&str; 13] =
+    ["found", "bool", "int", "ip", "bin", "len", "str", "beg", "sub", "dir", "dom", "end", "reg"];
+
+/// Takes the flags behind the first word; refuses a way to compare that does not exist.
+pub(crate) fn flags(line: &mut Line<'_>) -> Result<(), Diagnostic> {
+    while let Some(flag) = line.look(0) {
+        match flag {
+            "-i" | "-n" => {
+                line.take();
+            }
+            "-f" | "-u" | "-M" => {
+                line.take();
+                line.expect("the value of the flag")?;
+            }
+            "-m" => {
+                line.take();
+                let method = line.expect("a way to compare like beg")?;
+                if !METHODS.contains(&method.text.as_str()) {
+                    let message = format!("`{}` is no way to compare", method.text);
+                    let finding = Diagnostic::error(method.span, "unknown-keyword", message);
+                    return Err(guess::suggest(finding, &method.text, METHODS));
+                }
+            }
+            "--" => {
+                line.take();
+                return Ok(());
+            }
+            _ if flag.starts_with('-') => {
+                let message = format!("`{flag}` is no flag of a condition");
+                let word = line.expect("a flag")?;
+                return Err(Diagnostic::error(word.span, "unknown-keyword", message)
+                    .help("write `--` before a value that starts with `-`"));
+            }
+            _ => return Ok(()),
+        }
+    }
+    Ok(())
 }
 
 /// From `haproxy -dKall` of 2.6.12.

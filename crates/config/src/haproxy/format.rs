@@ -5,8 +5,7 @@
 
 use base::Span;
 
-use super::expr::{self, Expr, Moment};
-use super::{Format, Mode, fetches};
+use super::{Mode, fetches};
 use crate::diagnostic::Diagnostic;
 use crate::guess;
 use crate::line::Word;
@@ -24,8 +23,6 @@ pub enum LogPart {
     /// Written only behind something else than a blank.
     Blank,
     Value(LogValue, LogStyle),
-    /// `%[...]`
-    Expr(Box<Expr>, LogStyle),
 }
 
 /// What `%{+Q,+E}` says, or `%{+Q}o` for all that follow.
@@ -109,53 +106,40 @@ impl LogLine {
     }
 }
 
-/// What of the variables can be written into a header, an address or a page, before a line is logged.
-const IN_RULES: [LogValue; 14] = [
-    LogValue::HostName,
-    LogValue::Backend,
-    LogValue::ClientAddress,
-    LogValue::ClientPort,
-    LogValue::Frontend,
-    LogValue::FrontendAddress,
-    LogValue::FrontendPort,
-    LogValue::Method,
-    LogValue::Path,
-    LogValue::Query,
-    LogValue::Uri,
-    LogValue::Version,
-    LogValue::RequestLine,
-    LogValue::Pid,
-];
-
-/// Reads a text with values in it that a rule makes at `moment`.
-///
-/// What is not run yet comes back as a note, like a mistake.
-pub(crate) fn text(word: &Word, moment: Moment) -> Result<Format, Diagnostic> {
-    let style = LogStyle { mandatory: false, quoted: false, hexadecimal: false, escaped: false };
-    let mut reader = Reader { moment, ..Reader::new(word, Mode::Http, style) };
-    reader.run()?;
-    if let Some(note) = reader.notes.into_iter().next() {
-        return Err(note);
-    }
-    Ok(Format { parts: reader.parts })
-}
-
 /// A format's line, and notes about what is not run; none if there are such.
 pub(crate) type Compiled = (Option<LogLine>, Vec<Diagnostic>);
 
 /// Reads the value of `log-format` for a proxy of this mode.
 pub(crate) fn compile(word: &Word, mode: Mode) -> Result<Compiled, Diagnostic> {
-    let style = LogStyle { mandatory: true, quoted: false, hexadecimal: false, escaped: false };
-    let mut reader = Reader::new(word, mode, style);
-    reader.run()?;
+    let mut reader = Reader {
+        word,
+        bytes: word.text.as_bytes(),
+        at: 0,
+        mode,
+        default: LogStyle { mandatory: true, quoted: false, hexadecimal: false, escaped: false },
+        text: Vec::new(),
+        parts: Vec::new(),
+        ends: false,
+        notes: Vec::new(),
+    };
+    while let Some(&byte) = reader.bytes.get(reader.at) {
+        reader.at += 1;
+        match byte {
+            b'%' => reader.percent()?,
+            b' ' => {
+                reader.end_text();
+                reader.parts.push(LogPart::Blank);
+            }
+            _ => reader.text.push(byte),
+        }
+    }
+    reader.end_text();
     let moment = if reader.ends { LogMoment::End } else { LogMoment::Answer };
     let line = LogLine { parts: reader.parts, moment };
     Ok((reader.notes.is_empty().then_some(line), reader.notes))
 }
 
 struct Reader<'a> {
-    /// When it is made.
-    moment: Moment,
     word: &'a Word,
     bytes: &'a [u8],
     at: usize,
@@ -168,38 +152,7 @@ struct Reader<'a> {
     notes: Vec<Diagnostic>,
 }
 
-impl<'a> Reader<'a> {
-    fn new(word: &'a Word, mode: Mode, default: LogStyle) -> Self {
-        Self {
-            moment: Moment::Log,
-            word,
-            bytes: word.text.as_bytes(),
-            at: 0,
-            mode,
-            default,
-            text: Vec::new(),
-            parts: Vec::new(),
-            ends: false,
-            notes: Vec::new(),
-        }
-    }
-
-    fn run(&mut self) -> Result<(), Diagnostic> {
-        while let Some(&byte) = self.bytes.get(self.at) {
-            self.at += 1;
-            match byte {
-                b'%' => self.percent()?,
-                b' ' => {
-                    self.end_text();
-                    self.parts.push(LogPart::Blank);
-                }
-                _ => self.text.push(byte),
-            }
-        }
-        self.end_text();
-        Ok(())
-    }
-
+impl Reader<'_> {
     fn peek(&self) -> Option<u8> {
         self.bytes.get(self.at).copied()
     }
@@ -292,10 +245,6 @@ impl<'a> Reader<'a> {
             let message = format!("`%{name}` is known in mode http only");
             return Err(self.error(start, message).help("write `mode http` in this proxy"));
         }
-        if self.moment != Moment::Log && !IN_RULES.contains(value) {
-            let what = format!("`%{name}` in a rule");
-            self.notes.push(Diagnostic::not_yet(self.span(start), what));
-        }
         self.push(*value, style, *ends);
         Ok(())
     }
@@ -328,18 +277,12 @@ impl<'a> Reader<'a> {
             return Err(self.error(start, format!("expected `]` behind `{whole}`")));
         }
         self.at += 1;
-        let known = EXPRESSIONS.iter().find(|(known, _)| *known == whole);
-        if let Some((_, value)) = known.filter(|_| self.moment == Moment::Log) {
-            self.push(*value, style, EARLY);
-            return Ok(());
-        }
-        match expr::read(&whole, self.span(start), self.moment) {
-            Ok(expr) => {
-                self.end_text();
-                self.parts.push(LogPart::Expr(Box::new(expr), style));
+        match EXPRESSIONS.iter().find(|(known, _)| *known == whole) {
+            Some((_, value)) => self.push(*value, style, EARLY),
+            None => {
+                let what = format!("`%[{whole}]` of `log-format`");
+                self.notes.push(Diagnostic::not_yet(self.span(start), what));
             }
-            Err(finding) if finding.code == crate::NOT_RUN_YET => self.notes.push(finding),
-            Err(finding) => return Err(finding),
         }
         Ok(())
     }
@@ -456,8 +399,8 @@ mod tests {
 
     #[test]
     fn other_expressions_are_not_run_yet() {
-        let (line, notes) = compile(&word("%ci %[str(\"a]\"),sha1]"), Mode::Http).unwrap();
+        let (line, notes) = compile(&word("%ci %[req.hdr(\"a]\"),lower]"), Mode::Http).unwrap();
         assert_eq!(line, None);
-        assert_eq!(notes[0].message, "the converter `sha1` is not run yet");
+        assert_eq!(notes[0].message, "`%[req.hdr(\"a]\"),lower]` of `log-format` is not run yet");
     }
 }

@@ -1,9 +1,7 @@
 //! Keywords of proxies that HAProxy 2.6 runs and we do not, or that need nothing to be done.
 
 use super::address::{self, Host, Target};
-use super::expr::Moment;
 use super::proxy::Draft;
-use super::rules::Family;
 use super::{fetches, rules};
 use crate::diagnostic::Diagnostic;
 use crate::keyword::places::{ALL, BACK, BACK_ONLY, FRONT, FRONT_ONLY, NAMED, SERVING};
@@ -12,6 +10,7 @@ use crate::line::Line;
 
 /// The rest of the section's language (HAProxy's manual, 4.1).
 pub(crate) const KEYWORDS: &[Keyword<Draft>] = &[
+    after("acl", "<name> <criterion> ...", acl).at(SERVING | NAMED),
     idle("bind-process", "there is one process; threads share the load").at(ALL),
     later("capture cookie").args(1, MANY).at(FRONT_ONLY),
     later("capture request header").args(1, 3).at(FRONT_ONLY),
@@ -55,6 +54,7 @@ pub(crate) const KEYWORDS: &[Keyword<Draft>] = &[
     later("load-server-state-from-file").args(1, MANY).at(BACK),
     later("log-format-sd").args(1, MANY).at(FRONT),
     later("max-keep-alive-queue").args(1, MANY).at(BACK),
+    after("monitor fail", "... [if|unless <condition>]", conditional).at(FRONT_ONLY),
     later("option accept-invalid-http-request").args(0, 0).at(FRONT).no(),
     later("option accept-invalid-http-response").args(0, 0).at(BACK).no(),
     later("option checkcache").args(0, 0).at(BACK).no(),
@@ -105,6 +105,7 @@ pub(crate) const KEYWORDS: &[Keyword<Draft>] = &[
     later("external-check path").args(1, 1).at(BACK),
     later("persist rdp-cookie").at(BACK),
     later("rate-limit sessions").args(1, MANY).at(FRONT),
+    after("redirect", "... [if|unless <condition>]", redirect).at(SERVING),
     later("retry-on").at(BACK),
     idle("server-state-file-name", "no effect without `load-server-state-from-file`")
         .args(0, 1)
@@ -130,6 +131,8 @@ pub(crate) const KEYWORDS: &[Keyword<Draft>] = &[
     after("tcp-check set-var", VARIABLE, variable).at(BACK),
     after("tcp-check set-var-fmt", "(<variable>) [<format>]", variable_only).at(BACK),
     after("tcp-check unset-var", "(<variable>)", variable_only).at(BACK),
+    later("tcp-request connection").args(1, MANY).at(FRONT_ONLY | NAMED),
+    later("tcp-request content").args(1, MANY).at(SERVING | NAMED),
     later("tcp-request inspect-delay").args(1, MANY).at(SERVING | NAMED),
     later("tcp-request session").args(1, MANY).at(FRONT_ONLY | NAMED),
     later("tcp-response content").args(1, MANY).at(BACK_ONLY | NAMED),
@@ -138,6 +141,14 @@ pub(crate) const KEYWORDS: &[Keyword<Draft>] = &[
     later("transparent").args(0, 0).at(BACK),
     later("unique-id-format").args(1, MANY).at(FRONT),
     later("unique-id-header").args(1, MANY).at(FRONT),
+    now(
+        "use_backend",
+        "<name> [if|unless <condition>]",
+        "",
+        "the backend in place of `default_backend`; not yet with a condition or `%[...]`",
+        use_backend,
+    )
+    .at(FRONT_ONLY),
     later("use-fcgi-app").args(1, MANY).at(BACK_ONLY),
     after("use-server", "... [if|unless <condition>]", conditional).at(BACK_ONLY),
     gone("appsession", "use `stick-table` and `stick on`").at(ALL),
@@ -223,15 +234,40 @@ fn scoped(line: &Line<'_>) -> Result<(), Diagnostic> {
     Err(Diagnostic::error(line.head(), "bad-value", message).help(help))
 }
 
+fn acl(draft: &mut Draft, line: &mut Line<'_>) -> Result<(), Diagnostic> {
+    not_yet(line);
+    let name = line.expect("the name of the ACL")?;
+    let criterion = line.expect("a criterion like path_beg")?;
+    draft.acls.push(name.text);
+    fetches::check(&criterion)?;
+    fetches::flags(line)?;
+    line.rest();
+    Ok(())
+}
+
+/// Without a condition it is what `default_backend` would be, and comes before that.
+fn use_backend(draft: &mut Draft, line: &mut Line<'_>) -> Result<(), Diagnostic> {
+    let literal = line.look(0).is_some_and(|name| !name.contains("%["));
+    let always = matches!(
+        (line.look(1), line.look(2), line.look(3)),
+        (None, ..) | (Some("if"), Some("TRUE"), None)
+    );
+    if !literal || !always {
+        not_yet(line);
+    }
+    let name = line.expect("the name of a backend")?;
+    if literal {
+        if always && draft.always_backend.is_none() {
+            draft.always_backend = Some(name.text.clone());
+        }
+        draft.use_backends.push(name);
+    }
+    rules::condition(&draft.acls, line).map(|_| ())
+}
+
 fn after_response(draft: &mut Draft, line: &mut Line<'_>) -> Result<(), Diagnostic> {
     let span = line.whole();
-    let family = Family {
-        name: "http-after-response",
-        table: rules::AFTER,
-        moment: Moment::Response,
-        denied_with: 502,
-    };
-    rules::parse(family, &mut draft.proxy.acls, span, line).map(|_| ())
+    rules::parse("http-after-response", rules::AFTER, 502, &draft.acls, span, line).map(|_| ())
 }
 
 /// `source ADDRESS[:PORT] ...`
@@ -245,12 +281,50 @@ fn source(_: &mut Draft, line: &mut Line<'_>) -> Result<(), Diagnostic> {
     Ok(())
 }
 
+/// Codes of `redirect` (HAProxy's manual, 4.2).
+const REDIRECTS: [&str; 5] = ["301", "302", "303", "307", "308"];
+
+/// `redirect location|prefix|scheme VALUE [code N] [options] [if|unless CONDITION]`
+fn redirect(draft: &mut Draft, line: &mut Line<'_>) -> Result<(), Diagnostic> {
+    not_yet(line);
+    let mut target = false;
+    while let Some(word) = line.peek().cloned() {
+        match word.text.as_str() {
+            "if" | "unless" => break,
+            "location" | "prefix" | "scheme" => {
+                line.take();
+                line.expect(&format!("the value of `{}`", word.text))?;
+                target = true;
+            }
+            "set-cookie" | "clear-cookie" => {
+                line.take();
+                line.expect("the cookie")?;
+            }
+            "code" => {
+                line.take();
+                let code = line.expect("a status")?;
+                if !REDIRECTS.contains(&code.text.as_str()) {
+                    return Err(code.wrong("301, 302, 303, 307 or 308"));
+                }
+            }
+            "drop-query" | "append-slash" | "ignore-empty" => {
+                line.take();
+            }
+            _ => return Err(word.wrong("location, prefix, scheme, code, if or unless")),
+        }
+    }
+    if !target {
+        line.expect("location, prefix or scheme")?;
+    }
+    rules::condition(&draft.acls, line).map(|_| ())
+}
+
 fn conditional(draft: &mut Draft, line: &mut Line<'_>) -> Result<(), Diagnostic> {
     not_yet(line);
     while !matches!(line.look(0), None | Some("if" | "unless")) {
         line.take();
     }
-    rules::condition(&mut draft.proxy.acls, Moment::Request, line).map(|_| ())
+    rules::condition(&draft.acls, line).map(|_| ())
 }
 
 fn other_check(draft: &mut Draft, line: &mut Line<'_>) -> Result<(), Diagnostic> {

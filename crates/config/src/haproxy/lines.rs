@@ -2,9 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
-use super::expr::Moment;
 use super::proxy::{Draft, Parsed, done};
-use super::rules::Family;
 use super::{Balance, ForwardFor, Mode, Redispatch, log, rules};
 use crate::diagnostic::Diagnostic;
 use crate::guess;
@@ -125,13 +123,7 @@ pub(crate) fn log_line(draft: &mut Draft, line: &mut Line<'_>) -> Parsed {
 pub(crate) fn request_rule(draft: &mut Draft, line: &mut Line<'_>) -> Parsed {
     let span = line.whole();
     draft.http_rule_at.get_or_insert(span);
-    let family = Family {
-        name: "http-request",
-        table: rules::REQUEST,
-        moment: Moment::Request,
-        denied_with: 403,
-    };
-    let rule = rules::parse(family, &mut draft.proxy.acls, span, line)?;
+    let rule = rules::parse("http-request", rules::REQUEST, 403, &draft.acls, span, line)?;
     draft.proxy.request_rules.extend(rule);
     Ok(())
 }
@@ -139,13 +131,7 @@ pub(crate) fn request_rule(draft: &mut Draft, line: &mut Line<'_>) -> Parsed {
 pub(crate) fn response_rule(draft: &mut Draft, line: &mut Line<'_>) -> Parsed {
     let span = line.whole();
     draft.http_rule_at.get_or_insert(span);
-    let family = Family {
-        name: "http-response",
-        table: rules::RESPONSE,
-        moment: Moment::Response,
-        denied_with: 502,
-    };
-    let rule = rules::parse(family, &mut draft.proxy.acls, span, line)?;
+    let rule = rules::parse("http-response", rules::RESPONSE, 502, &draft.acls, span, line)?;
     draft.proxy.response_rules.extend(rule);
     Ok(())
 }

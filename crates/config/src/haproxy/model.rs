@@ -7,8 +7,7 @@ use std::time::Duration;
 
 use base::Span;
 
-use super::expr::{Acl, Condition};
-use super::{LogLine, Rule, Switch};
+use super::LogLine;
 
 /// All sections of all files given.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
@@ -124,22 +123,10 @@ pub struct Proxy {
     pub retries: u32,
     pub timeouts: Timeouts,
     pub forward_for: Option<ForwardFor>,
-    /// ACLs with and without a name, those of its rules' conditions.
-    pub acls: Vec<Acl>,
-    /// `tcp-request connection` rules, in order.
-    pub connection_rules: Vec<Rule>,
-    /// `tcp-request content` rules, in order.
-    pub content_rules: Vec<Rule>,
     /// `http-request` rules, in order.
-    pub request_rules: Vec<Rule>,
-    /// `redirect` lines: after those rules.
-    pub redirects: Vec<Rule>,
+    pub request_rules: Vec<HeaderRule>,
     /// `http-response` rules, in order.
-    pub response_rules: Vec<Rule>,
-    /// `use_backend` lines that may or may not hold, in order.
-    pub switches: Vec<Switch>,
-    /// `monitor fail`: any of them.
-    pub monitor_fail: Vec<Condition>,
+    pub response_rules: Vec<HeaderRule>,
     pub logs: Vec<LogTarget>,
     pub log_format: LogFormat,
     /// `option dontlognull`.
@@ -194,14 +181,8 @@ impl Proxy {
             retries: 3,
             timeouts: Timeouts::default(),
             forward_for: None,
-            acls: Vec::new(),
-            connection_rules: Vec::new(),
-            content_rules: Vec::new(),
             request_rules: Vec::new(),
-            redirects: Vec::new(),
             response_rules: Vec::new(),
-            switches: Vec::new(),
-            monitor_fail: Vec::new(),
             logs: Vec::new(),
             log_format: LogFormat::Plain,
             no_log_null: false,
@@ -370,6 +351,31 @@ pub struct ForwardFor {
     pub header: String,
     pub except: Option<(IpAddr, u8)>,
     pub if_none: bool,
+}
+
+/// One `http-request` or `http-response` rule.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct HeaderRule {
+    pub action: Action,
+    /// All must hold; an empty list always does.
+    pub condition: Option<Condition>,
+    pub span: Span,
+}
+
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Action {
+    DeleteHeader(String),
+    SetHeader(String, String),
+    AddHeader(String, String),
+    Deny { status: u16 },
+}
+
+/// `if { ssl_fc }` or `unless { ssl_fc }`.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Condition {
+    /// The client speaks TLS to us.
+    SslFrontend,
+    NotSslFrontend,
 }
 
 #[derive(Clone, Debug, Default, Eq, PartialEq)]

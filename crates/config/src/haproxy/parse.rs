@@ -7,7 +7,7 @@ use super::inherit::Inheritance;
 use super::proxy::Draft;
 use super::sections::{Argument, SECTIONS, Section};
 use super::words::{Here, split};
-use super::{Haproxy, ProxyKind, expr, global, later, proxy, routing, server, verify};
+use super::{Haproxy, ProxyKind, global, later, proxy, server, verify};
 use crate::Source;
 use crate::diagnostic::{Diagnostic, is_hopeless, limit};
 use crate::guess;
@@ -18,8 +18,7 @@ use crate::line::{Line, Word};
 const MAX_PROXIES: usize = 10_000;
 
 /// What a proxy section may contain.
-pub(crate) const PROXY_TABLES: &[&[Keyword<Draft>]] =
-    &[proxy::KEYWORDS, routing::KEYWORDS, later::KEYWORDS];
+pub(crate) const PROXY_TABLES: &[&[Keyword<Draft>]] = &[proxy::KEYWORDS, later::KEYWORDS];
 
 /// Reads all files as one configuration, each under its number in the list given.
 pub(crate) fn parse(sources: &[(usize, &Source)]) -> (Haproxy, Vec<Diagnostic>) {
@@ -37,10 +36,9 @@ pub(crate) fn parse(sources: &[(usize, &Source)]) -> (Haproxy, Vec<Diagnostic>) 
         parser.file(*file, source);
     }
     verify::check(&parser.proxies, parser.global.trusts_servers, &mut parser.findings);
-    let global = parser.global.global;
-    let mut proxies: Vec<_> = parser.proxies.into_iter().map(Draft::finish).collect();
-    expr::resolve(&mut proxies, &mut parser.findings);
     limit(&mut parser.findings);
+    let global = parser.global.global;
+    let proxies = parser.proxies.into_iter().map(Draft::finish).collect();
     (Haproxy { global, proxies }, parser.findings)
 }
 

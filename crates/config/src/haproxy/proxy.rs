@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use base::Span;
 
-use super::expr::Moment;
 use super::lines::{balance, forward_for, log_line, mode, redispatch, request_rule, response_rule};
 use super::{
     CheckKind, HttpCheck, LogFormat, LogTarget, MysqlCheck, Proxy, ProxyKind, StatsPage, bind,
@@ -30,6 +29,7 @@ pub(crate) struct Draft {
     pub(crate) stats: Option<StatsPage>,
     /// What `log global` stands for.
     pub(crate) global_logs: Vec<LogTarget>,
+    pub(crate) acls: Vec<String>,
     pub(crate) default_backend: Option<Word>,
     pub(crate) use_backends: Vec<Word>,
     /// The first `use_backend` that always holds.
@@ -67,6 +67,7 @@ impl Draft {
             chosen_check: Chosen::Tcp,
             stats: None,
             global_logs: Vec::new(),
+            acls: Vec::new(),
             default_backend: None,
             use_backends: Vec::new(),
             always_backend: None,
@@ -333,7 +334,7 @@ pub(crate) const KEYWORDS: &[Keyword<Draft>] = &[
             return Err(word.wrong("`if` and a condition"));
         }
         let is_empty = line.look(1).is_none();
-        match rules::condition(&mut draft.proxy.acls, Moment::Request, line)? {
+        match rules::condition(&draft.acls, line)? {
             Some(None) if !is_empty => draft.page().admin = true,
             Some(_) => {
                 line.report(Diagnostic::not_yet(condition, "`stats admin` with a condition"));

@@ -2,39 +2,54 @@
 
 use base::Span;
 
-use super::action::{Action, Format, Part, Rule};
-use super::expr::{self, Acl, Moment, Regular};
-use super::format;
-use crate::NOT_RUN_YET;
+use super::{Action, Condition, HeaderRule};
 use crate::diagnostic::Diagnostic;
 use crate::guess;
 use crate::keyword::{Keyword, Run, checked, later, now};
-use crate::line::{Line, Word};
+use crate::line::Line;
 
-pub(crate) use target::redirect;
-
-mod reply;
-mod target;
+/// Names that every proxy may use in conditions (HAProxy's manual, 7.4).
+const PREDEFINED: [&str; 22] = [
+    "FALSE",
+    "HTTP",
+    "HTTP_1.0",
+    "HTTP_1.1",
+    "HTTP_2.0",
+    "HTTP_3.0",
+    "HTTP_CONTENT",
+    "HTTP_URL_ABS",
+    "HTTP_URL_SLASH",
+    "HTTP_URL_STAR",
+    "LOCALHOST",
+    "METH_CONNECT",
+    "METH_DELETE",
+    "METH_GET",
+    "METH_HEAD",
+    "METH_OPTIONS",
+    "METH_POST",
+    "METH_PUT",
+    "METH_TRACE",
+    "RDP_COOKIE",
+    "REQ_CONTENT",
+    "TRUE",
+];
 
 /// What reading one rule needs and yields.
 #[derive(Debug)]
-pub(crate) struct Draft {
+pub(crate) struct Rule {
     /// 403 for requests, 502 for responses.
     pub(crate) denied_with: u16,
-    pub(crate) moment: Moment,
-    /// The action as it is written, with what stands in parentheses.
-    word: Word,
     pub(crate) action: Option<Action>,
 }
 
 /// Actions of `http-request` that we run, and those HAProxy has beyond them.
-pub(crate) const REQUEST: &[Keyword<Draft>] = &[
+pub(crate) const REQUEST: &[Keyword<Rule>] = &[
     now("add-header", "<name> <value>", "", "adds a header", add_header),
     now("del-header", "<name>", "", "removes all headers of that name", delete_header),
-    now("deny", reply::DENIES, "403", "answers with an error", reply::denies),
+    now("deny", "[deny_status <code>]", "403", "answers with an error", deny),
     now("set-header", "<name> <value>", "", "replaces the header, or adds it", set_header),
     later("add-acl"),
-    now("allow", "", "", "no further rule", allow),
+    later("allow"),
     later("auth"),
     later("cache-use"),
     later("capture"),
@@ -45,32 +60,14 @@ pub(crate) const REQUEST: &[Keyword<Draft>] = &[
     later("early-hint"),
     later("normalize-uri"),
     later("ot-group"),
-    now("redirect", target::SYNTAX, "", "sends the client elsewhere", redirect),
-    now("reject", "", "", "the connection ends without a word", reject),
-    now(
-        "replace-header",
-        "<name> <regex> <format>",
-        "",
-        "a header anew where it matches",
-        |r, l| replace(r, l, true),
-    ),
-    now("replace-path", "<regex> <format>", "", "the path anew where it matches", |r, l| {
-        target::replace(r, l, Part::Path)
-    }),
-    now("replace-pathq", "<regex> <format>", "", "the same with the query string", |r, l| {
-        target::replace(r, l, Part::PathQuery)
-    }),
-    now("replace-uri", "<regex> <format>", "", "the target anew where it matches", |r, l| {
-        target::replace(r, l, Part::Whole)
-    }),
-    now(
-        "replace-value",
-        "<name> <regex> <format>",
-        "",
-        "the same of values between commas",
-        |r, l| replace(r, l, false),
-    ),
-    now("return", reply::SYNTAX, "", "answers", reply::returns),
+    later("redirect"),
+    later("reject"),
+    later("replace-header"),
+    later("replace-path"),
+    later("replace-pathq"),
+    later("replace-uri"),
+    later("replace-value"),
+    later("return"),
     later("sc-inc-gpc"),
     later("sc-inc-gpc0"),
     later("sc-inc-gpc1"),
@@ -82,65 +79,48 @@ pub(crate) const REQUEST: &[Keyword<Draft>] = &[
     later("set-log-level"),
     later("set-map"),
     later("set-mark"),
-    now("set-method", "<format>", "", "another method", |r, l| {
-        r.action = Some(Action::SetMethod(value(r, l, "a method")?));
-        Ok(())
-    }),
+    later("set-method"),
     later("set-nice"),
-    now("set-path", "<format>", "", "another path", |r, l| target::set(r, l, Part::Path)),
-    now("set-pathq", "<format>", "", "another path and query string", |r, l| {
-        target::set(r, l, Part::PathQuery)
-    }),
+    later("set-path"),
+    later("set-pathq"),
     later("set-priority-class"),
     later("set-priority-offset"),
-    now("set-query", "<format>", "", "another query string", |r, l| target::set(r, l, Part::Query)),
+    later("set-query"),
     later("set-src"),
     later("set-src-port"),
     later("set-timeout"),
     later("set-tos"),
-    now("set-uri", "<format>", "", "another target", |r, l| target::set(r, l, Part::Whole)),
-    now("set-var", "(<variable>) <expression>", "", "keeps it in a variable", set_variable),
-    now("set-var-fmt", "(<variable>) <format>", "", "keeps a text in a variable", set_format),
+    later("set-uri"),
+    later("set-var"),
+    later("set-var-fmt"),
     later("silent-drop"),
     later("strict-mode"),
     later("tarpit"),
     later("track-sc0"),
     later("track-sc1"),
     later("track-sc2"),
-    now("unset-var", "(<variable>)", "", "forgets a variable", unset_variable),
+    later("unset-var"),
     checked("use-service", "prometheus-exporter|lua.<name>", service),
     later("wait-for-body"),
     later("wait-for-handshake"),
 ];
 
 /// The same for `http-response`.
-pub(crate) const RESPONSE: &[Keyword<Draft>] = &[
+pub(crate) const RESPONSE: &[Keyword<Rule>] = &[
     now("add-header", "<name> <value>", "", "adds a header", add_header),
     now("del-header", "<name>", "", "removes all headers of that name", delete_header),
-    now("deny", reply::DENIES, "502", "answers with an error", reply::denies),
+    now("deny", "[deny_status <code>]", "502", "answers with an error", deny),
     now("set-header", "<name> <value>", "", "replaces the header, or adds it", set_header),
     later("add-acl"),
-    now("allow", "", "", "no further rule", allow),
+    later("allow"),
     later("cache-store"),
     later("capture"),
     later("del-acl"),
     later("del-map"),
     later("ot-group"),
     later("redirect"),
-    now(
-        "replace-header",
-        "<name> <regex> <format>",
-        "",
-        "a header anew where it matches",
-        |r, l| replace(r, l, true),
-    ),
-    now(
-        "replace-value",
-        "<name> <regex> <format>",
-        "",
-        "the same of values between commas",
-        |r, l| replace(r, l, false),
-    ),
+    later("replace-header"),
+    later("replace-value"),
     later("return"),
     later("sc-inc-gpc"),
     later("sc-inc-gpc0"),
@@ -152,21 +132,21 @@ pub(crate) const RESPONSE: &[Keyword<Draft>] = &[
     later("set-map"),
     later("set-mark"),
     later("set-nice"),
-    now("set-status", "<status> [reason <text>]", "", "another status", set_status),
+    later("set-status"),
     later("set-tos"),
-    now("set-var", "(<variable>) <expression>", "", "keeps it in a variable", set_variable),
-    now("set-var-fmt", "(<variable>) <format>", "", "keeps a text in a variable", set_format),
+    later("set-var"),
+    later("set-var-fmt"),
     later("silent-drop"),
     later("strict-mode"),
     later("track-sc0"),
     later("track-sc1"),
     later("track-sc2"),
-    now("unset-var", "(<variable>)", "", "forgets a variable", unset_variable),
+    later("unset-var"),
     later("wait-for-body"),
 ];
 
 /// `http-after-response` has actions of its own, none of which we run.
-pub(crate) const AFTER: &[Keyword<Draft>] = &[
+pub(crate) const AFTER: &[Keyword<Rule>] = &[
     later("add-header"),
     later("allow"),
     later("capture"),
@@ -183,7 +163,7 @@ pub(crate) const AFTER: &[Keyword<Draft>] = &[
 ];
 
 /// Services that answer by themselves: one is built in, the others come with Lua files.
-fn service(_: &mut Draft, line: &mut Line<'_>) -> Result<(), Diagnostic> {
+fn service(_: &mut Rule, line: &mut Line<'_>) -> Result<(), Diagnostic> {
     let word = line.expect("the name of a service")?;
     if word.text.starts_with("lua.") || word.text == PROMETHEUS {
         return Ok(());
@@ -194,171 +174,208 @@ fn service(_: &mut Draft, line: &mut Line<'_>) -> Result<(), Diagnostic> {
 
 const PROMETHEUS: &str = "prometheus-exporter";
 
-pub(crate) fn allow(rule: &mut Draft, _: &mut Line<'_>) -> Result<(), Diagnostic> {
-    rule.action = Some(Action::Allow);
-    Ok(())
-}
-
-pub(crate) fn reject(rule: &mut Draft, _: &mut Line<'_>) -> Result<(), Diagnostic> {
-    rule.action = Some(Action::Reject);
-    Ok(())
-}
-
-fn delete_header(rule: &mut Draft, line: &mut Line<'_>) -> Result<(), Diagnostic> {
+fn delete_header(rule: &mut Rule, line: &mut Line<'_>) -> Result<(), Diagnostic> {
     let name = line.expect("the name of a header")?;
-    if !line.accept("-m") {
-        rule.action = Some(Action::DeleteHeader(name.text));
+    if line.look(0) == Some("-m") {
+        line.report(Diagnostic::not_yet(line.span(), "`-m` of `del-header`"));
+        line.take();
+        line.expect("str, beg, end, sub or reg")?;
         return Ok(());
     }
-    let method = line.expect("str, beg, end, sub or reg")?;
-    let matcher = expr::names(&name, &method)?;
-    rule.action = Some(Action::DeleteHeaders(matcher));
+    rule.action = Some(Action::DeleteHeader(name.text));
     Ok(())
 }
 
-fn set_header(rule: &mut Draft, line: &mut Line<'_>) -> Result<(), Diagnostic> {
-    let name = line.expect("the name of a header")?.text;
-    rule.action = Some(Action::SetHeader(name, value(rule, line, "the value of the header")?));
+fn set_header(rule: &mut Rule, line: &mut Line<'_>) -> Result<(), Diagnostic> {
+    rule.action = header(line)?.map(|(name, value)| Action::SetHeader(name, value));
     Ok(())
 }
 
-fn add_header(rule: &mut Draft, line: &mut Line<'_>) -> Result<(), Diagnostic> {
-    let name = line.expect("the name of a header")?.text;
-    rule.action = Some(Action::AddHeader(name, value(rule, line, "the value of the header")?));
+fn add_header(rule: &mut Rule, line: &mut Line<'_>) -> Result<(), Diagnostic> {
+    rule.action = header(line)?.map(|(name, value)| Action::AddHeader(name, value));
     Ok(())
 }
 
-/// A text with values in it.
-fn value(rule: &Draft, line: &mut Line<'_>, what: &str) -> Result<Format, Diagnostic> {
-    format::text(&line.expect(what)?, rule.moment)
+fn header(line: &mut Line<'_>) -> Result<Option<(String, String)>, Diagnostic> {
+    let name = line.expect("the name of a header")?;
+    let value = line.expect("the value of the header")?;
+    let unescaped = value.text.replace("%%", "");
+    if unescaped.contains('%') {
+        line.report(Diagnostic::not_yet(value.span, "a header made of a log format"));
+        return Ok(None);
+    }
+    Ok(Some((name.text, value.text.replace("%%", "%"))))
 }
 
-fn regular(line: &mut Line<'_>) -> Result<Regular, Diagnostic> {
-    let word = line.expect("a regular expression")?;
-    expr::regular(&word)
-}
+/// Codes that HAProxy has an answer for.
+const CODES: [u16; 19] =
+    [200, 400, 401, 403, 404, 405, 407, 408, 410, 413, 421, 422, 425, 429, 500, 501, 502, 503, 504];
 
-fn replace(rule: &mut Draft, line: &mut Line<'_>, full: bool) -> Result<(), Diagnostic> {
-    let name = line.expect("the name of a header")?.text;
-    let from = regular(line)?;
-    let to = value(rule, line, "what it becomes")?;
-    rule.action = Some(Action::ReplaceHeader { name, from, to, full });
+fn deny(rule: &mut Rule, line: &mut Line<'_>) -> Result<(), Diagnostic> {
+    let mut status = rule.denied_with;
+    while let Some(word) = line.peek().cloned() {
+        match word.text.as_str() {
+            "if" | "unless" => break,
+            "deny_status" | "status" => {
+                line.take();
+                let code = line.number("a status", 200, 599)?;
+                status = u16::try_from(code).unwrap_or(rule.denied_with);
+                if !CODES.contains(&status) {
+                    let message =
+                        format!("there is no answer with status {status}; it will be 500");
+                    line.report(Diagnostic::warning(word.span, "bad-value", message));
+                    status = 500;
+                }
+            }
+            "content-type" | "default-errorfiles" | "errorfile" | "errorfiles" | "file"
+            | "lf-file" | "string" | "lf-string" | "hdr" => {
+                line.report(Diagnostic::not_yet(word.span, format!("`{}` of `deny`", word.text)));
+                while !matches!(line.look(0), None | Some("if" | "unless")) {
+                    line.take();
+                }
+                return Ok(());
+            }
+            _ => return Err(expected_condition(line)),
+        }
+    }
+    rule.action = Some(Action::Deny { status });
     Ok(())
-}
-
-fn set_status(rule: &mut Draft, line: &mut Line<'_>) -> Result<(), Diagnostic> {
-    let status = line.number("a status", 100, 999)?;
-    let reason = match line.accept("reason") {
-        true => Some(line.expect("the reason")?.text),
-        false => None,
-    };
-    rule.action = Some(Action::SetStatus(u16::try_from(status).unwrap_or(200), reason));
-    Ok(())
-}
-
-/// The `(NAME)` of an action's word.
-fn variable(rule: &Draft) -> Result<expr::Variable, Diagnostic> {
-    let word = &rule.word;
-    let inside = word.text.split_once('(').and_then(|(_, rest)| rest.strip_suffix(')'));
-    let Some(name) = inside else {
-        let message = format!("`{}` names no variable", word.text);
-        let help = format!("write it like `{}(txn.name)`", word.text);
-        return Err(Diagnostic::error(word.span, "bad-value", message).help(help));
-    };
-    expr::variable_at(name, word.span)
-}
-
-pub(crate) fn set_variable(rule: &mut Draft, line: &mut Line<'_>) -> Result<(), Diagnostic> {
-    let variable = variable(rule)?;
-    let word = line.expect("what the variable becomes")?;
-    let expr = expr::read(&word.text, word.span, rule.moment)?;
-    rule.action = Some(Action::SetVariable(variable, expr));
-    Ok(())
-}
-
-fn set_format(rule: &mut Draft, line: &mut Line<'_>) -> Result<(), Diagnostic> {
-    let variable = variable(rule)?;
-    rule.action = Some(Action::SetVariableFormat(variable, value(rule, line, "a text")?));
-    Ok(())
-}
-
-pub(crate) fn unset_variable(rule: &mut Draft, _: &mut Line<'_>) -> Result<(), Diagnostic> {
-    rule.action = Some(Action::UnsetVariable(variable(rule)?));
-    Ok(())
-}
-
-/// Of which rules a line is.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Family {
-    pub(crate) name: &'static str,
-    pub(crate) table: &'static [Keyword<Draft>],
-    pub(crate) moment: Moment,
-    pub(crate) denied_with: u16,
 }
 
 /// Reads the action and the condition of one rule. `None` if we do not run it yet.
 pub(crate) fn parse(
-    family: Family,
-    acls: &mut Vec<Acl>,
+    family: &str,
+    table: &[Keyword<Rule>],
+    denied_with: u16,
+    acls: &[String],
     span: Span,
     line: &mut Line<'_>,
-) -> Result<Option<Rule>, Diagnostic> {
-    let Family { name: of, table, moment, denied_with } = family;
-    let word = line.expect(&format!("an action of `{of}`"))?;
+) -> Result<Option<HeaderRule>, Diagnostic> {
+    let word = line.expect(&format!("an action of `{family}`"))?;
     let name = word.text.split('(').next().unwrap_or_default();
     let Some(row) = table.iter().find(|row| row.name == name) else {
-        let message = format!("`{name}` is no action of `{of}`");
+        let message = format!("`{name}` is no action of `{family}`");
         let finding = Diagnostic::error(word.span, "unknown-keyword", message);
         return Err(guess::near(finding, name, table.iter().map(|row| row.name)));
     };
-    let mut rule = Draft { denied_with, moment, word: word.clone(), action: None };
-    let read = match row.run {
-        Run::Now(parse) => parse(&mut rule, line),
+    let mut rule = Rule { denied_with, action: None };
+    match row.run {
+        Run::Now(parse) => parse(&mut rule, line)?,
         Run::Checked(parse) => {
-            line.report(Diagnostic::not_yet(word.span, format!("`{of} {name}`")));
-            parse(&mut rule, line)
+            line.report(Diagnostic::not_yet(word.span, format!("`{family} {name}`")));
+            parse(&mut rule, line)?;
         }
         Run::Flag(_) | Run::Time(_) | Run::Idle | Run::Later(_) | Run::Gone(_) => {
-            Err(Diagnostic::not_yet(word.span, format!("`{of} {name}`")))
+            line.report(Diagnostic::not_yet(word.span, format!("`{family} {name}`")));
+            while !matches!(line.look(0), None | Some("if" | "unless")) {
+                line.take();
+            }
         }
-    };
-    unless_later(read, line)?;
-    let text: Vec<&str> = line.taken().skip(1).collect();
-    let text = text.join(" ");
-    let condition = condition(acls, moment, line)?;
+    }
+    let condition = condition(acls, line)?;
     Ok(match (rule.action, condition) {
-        (Some(action), Some(condition)) => Some(Rule { action, condition, text, span }),
+        (Some(action), Some(condition)) => Some(HeaderRule { action, condition, span }),
         _ => None,
     })
 }
 
-/// Tells what is not run yet, and goes on behind it: the condition may have mistakes of its own.
-fn unless_later(read: Result<(), Diagnostic>, line: &mut Line<'_>) -> Result<(), Diagnostic> {
-    match read {
-        Err(finding) if finding.code == NOT_RUN_YET => {
-            line.report(finding);
-            while !matches!(line.look(0), None | Some("if" | "unless")) {
-                line.take();
-            }
-            Ok(())
+/// `[if|unless CONDITION]`: `Some(None)` always holds, `None` is not run yet.
+pub(crate) fn condition(
+    acls: &[String],
+    line: &mut Line<'_>,
+) -> Result<Option<Option<Condition>>, Diagnostic> {
+    let Some(word) = line.peek().cloned() else { return Ok(Some(None)) };
+    let unless = match word.text.as_str() {
+        "if" => false,
+        "unless" => true,
+        _ => return Err(expected_condition(line)),
+    };
+    line.take();
+    let start = line.span();
+    let terms = terms(acls, line)?;
+    let one = match terms.as_slice() {
+        [Term { negated, text }] => Some((*negated, text.as_str())),
+        _ => None,
+    };
+    match one {
+        Some((negated, "{ ssl_fc }")) => Ok(Some(Some(if negated == unless {
+            Condition::SslFrontend
+        } else {
+            Condition::NotSslFrontend
+        }))),
+        Some((negated, "TRUE")) if negated == unless => Ok(Some(None)),
+        None if terms.is_empty() => Ok(Some(None)),
+        _ => {
+            line.report(Diagnostic::not_yet(start, "a condition other than `{ ssl_fc }`"));
+            Ok(None)
         }
-        read => read,
     }
 }
 
-/// `[if|unless CONDITION]`: `Some(None)` always holds, `None` is not run yet.
-pub(crate) fn condition(
-    acls: &mut Vec<Acl>,
-    moment: Moment,
-    line: &mut Line<'_>,
-) -> Result<Option<Option<expr::Condition>>, Diagnostic> {
-    match expr::condition(acls, moment, line) {
-        Ok(condition) => Ok(Some(condition)),
-        Err(finding) if finding.code == NOT_RUN_YET => {
-            line.report(finding);
-            line.rest();
-            Ok(None)
+struct Term {
+    negated: bool,
+    /// The name of an ACL, or `{ ... }`.
+    text: String,
+}
+
+/// All terms of a condition; `or` and `||` count as terms, as only single ones are run.
+fn terms(acls: &[String], line: &mut Line<'_>) -> Result<Vec<Term>, Diagnostic> {
+    let mut found = Vec::new();
+    while let Some(word) = line.take() {
+        let bare = word.text.trim_start_matches('!');
+        let mut negated = (word.text.len() - bare.len()) % 2 == 1;
+        match bare {
+            "" => {
+                negated ^= line.accept("!");
+                if negated && line.look(0) != Some("{") {
+                    continue;
+                }
+            }
+            "or" | "OR" | "||" | "|" => found.push(Term { negated, text: "or".to_owned() }),
+            "{" => found.push(Term { negated, text: expression(&word.span, line)? }),
+            _ => {
+                if !acls.iter().any(|acl| acl == bare) && !PREDEFINED.contains(&bare) {
+                    let message = format!("there is no ACL `{bare}` above this line");
+                    let finding = Diagnostic::error(word.span, "unknown-acl", message);
+                    let known = acls.iter().map(String::as_str).chain(PREDEFINED);
+                    let finding = guess::near(finding, bare, known);
+                    return Err(finding.help_if_none(|| format!("define it with `acl {bare} ...`")));
+                }
+                found.push(Term { negated, text: bare.to_owned() });
+            }
         }
-        Err(finding) => Err(finding),
     }
+    Ok(found)
+}
+
+/// `{ ssl_fc }` up to its closing brace.
+fn expression(open: &Span, line: &mut Line<'_>) -> Result<String, Diagnostic> {
+    let mut text = String::from("{");
+    if let Some(first) = line.take() {
+        super::fetches::check(&first)?;
+        text.push(' ');
+        text.push_str(&first.text);
+        let has_flags = line.look(0).is_some_and(|word| word.starts_with('-'));
+        super::fetches::flags(line)?;
+        text.push_str(if has_flags { " -" } else { "" });
+    }
+    while let Some(word) = line.take() {
+        text.push(' ');
+        text.push_str(&word.text);
+        if word.text == "}" {
+            return Ok(text);
+        }
+    }
+    Err(Diagnostic::error(*open, "bad-condition", "this `{` has no `}`")
+        .help("braces stand between blanks: `if { ssl_fc }`"))
+}
+
+fn expected_condition(line: &Line<'_>) -> Diagnostic {
+    let word = line.look(0).unwrap_or_default();
+    Diagnostic::error(
+        line.span(),
+        "extra-word",
+        format!("expected `if` or `unless` and a condition here, found `{word}`"),
+    )
+    .help("a value with blanks is written in quotes")
 }

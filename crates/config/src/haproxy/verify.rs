@@ -4,7 +4,6 @@ use std::collections::HashMap;
 
 use base::Span;
 
-use super::expr::Moment;
 use super::proxy::Draft;
 use super::{LogFormat, Mode, Proxy, ProxyKind, format};
 use crate::diagnostic::Diagnostic;
@@ -67,7 +66,6 @@ pub(crate) fn check(drafts: &[Draft], trusts_servers: bool, findings: &mut Vec<D
         backends(draft, drafts, findings);
         modes(draft, findings);
         shape(&draft.proxy, findings);
-        blind(&draft.proxy, findings);
         for finding in &mut findings[first..] {
             finding.file = file;
         }
@@ -210,24 +208,6 @@ fn modes(draft: &Draft, findings: &mut Vec<Diagnostic>) {
     }
     if let Some(span) = draft.http_rule_at {
         findings.push(ignored(span, "HTTP rules are ignored"));
-    }
-}
-
-/// Rules before the first byte that want to see bytes of it.
-fn blind(proxy: &Proxy, findings: &mut Vec<Diagnostic>) {
-    if proxy.mode == Mode::Http {
-        return;
-    }
-    let rules = proxy.content_rules.iter().map(|rule| (rule.condition.as_ref(), rule.span));
-    let switches = proxy.switches.iter().map(|switch| (switch.condition.as_ref(), switch.span));
-    for (condition, span) in rules.chain(switches) {
-        let terms = condition.into_iter().flat_map(|condition| condition.any.iter().flatten());
-        let mut tests =
-            terms.filter_map(|term| proxy.acls.get(term.acl)).flat_map(|acl| &acl.tests);
-        if tests.any(|test| !test.expr.fetch.is_there(Moment::Connection)) {
-            let what = "a condition that looks at bytes in mode tcp";
-            findings.push(Diagnostic::not_yet(span, what));
-        }
     }
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use expect_test::expect;
 use outlast_config::haproxy::{
-    Balance, BindAddress, CheckKind, Haproxy, LogFormat, Mode, Redispatch, Rule,
+    Action, Balance, BindAddress, CheckKind, Condition, Haproxy, LogFormat, Mode, Redispatch,
 };
 use outlast_config::{Source, haproxy, render};
 
@@ -265,14 +265,8 @@ fn the_corrected_file_is_parsed_completely() {
                     if_none: false,
                 },
             ),
-            acls: [],
-            connection_rules: [],
-            content_rules: [],
             request_rules: [],
-            redirects: [],
             response_rules: [],
-            switches: [],
-            monitor_fail: [],
             logs: [
                 LogTarget {
                     to: Udp(
@@ -313,15 +307,15 @@ fn the_published_rules_keep_their_conditions() {
     let rules = |name: &str| {
         let proxy = read.proxies.iter().find(|proxy| proxy.name == name).unwrap();
         let rules = proxy.request_rules.iter();
-        let condition = |rule: &Rule| rule.condition.as_ref().map(|given| given.text.clone());
-        rules.map(|rule| (rule.text.clone(), condition(rule))).collect::<Vec<_>>()
+        rules.map(|rule| (rule.action.clone(), rule.condition)).collect::<Vec<_>>()
     };
-    let delete = "del-header X-Forwarded-Proto".to_owned();
-    let tls = Some("if { ssl_fc }".to_owned());
-    assert_eq!(rules("keystone_internal"), [(delete.clone(), tls.clone())]);
+    let name = || "X-Forwarded-Proto".to_owned();
+    let delete = Action::DeleteHeader(name());
+    let tls = Some(Condition::SslFrontend);
+    assert_eq!(rules("keystone_internal"), [(delete.clone(), tls)]);
     assert_eq!(rules("placement_api"), [(delete.clone(), None)]);
-    let set = "set-header X-Forwarded-Proto https".to_owned();
-    assert_eq!(rules("nova_novncproxy"), [(delete, tls.clone()), (set, tls)]);
+    let set = Action::SetHeader(name(), "https".to_owned());
+    assert_eq!(rules("nova_novncproxy"), [(delete, tls), (set, tls)]);
 }
 
 #[test]

@@ -19,6 +19,7 @@ fn what_kolla_renders_is_accepted_and_what_we_do_not_run_is_named() {
     expect![[r#"
         [
             "`http-request use-service` is not run yet",
+            "a condition other than `{ ssl_fc }` is not run yet",
         ]
     "#]]
     .assert_debug_eq(&told);
@@ -64,9 +65,11 @@ fn what_kolla_renders_with_tls_is_accepted_and_what_we_do_not_run_is_named() {
             "`check-ssl` of `server` is not run yet",
             "`crt` of `bind` is not run yet",
             "`http-request use-service` is not run yet",
+            "`redirect` is not run yet",
             "`ssl` of `bind` is not run yet",
             "`ssl` of `server` is not run yet",
             "`verify` of `server` is not run yet",
+            "a condition other than `{ ssl_fc }` is not run yet",
         ]
     "#]]
     .assert_debug_eq(&told);
@@ -92,9 +95,7 @@ fn what_kolla_renders_is_in_the_model_or_named_line_by_line() {
                 let servers = proxy.servers.iter().map(|server| server.span);
                 let requests = proxy.request_rules.iter().map(|rule| rule.span);
                 let responses = proxy.response_rules.iter().map(|rule| rule.span);
-                let redirects = proxy.redirects.iter().map(|rule| rule.span);
-                let rules = requests.chain(responses).chain(redirects);
-                let all = binds.chain(servers).chain(rules);
+                let all = binds.chain(servers).chain(requests).chain(responses);
                 all.chain([proxy.span]).map(|span| line(span.start)).collect::<Vec<_>>()
             })
             .collect();

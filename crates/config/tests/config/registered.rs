@@ -34,10 +34,6 @@ fn use_of(block: &str, keyword: &str) -> Option<(&'static str, String)> {
             let word = plain(word).replace("track-sc", "track-sc0");
             Some(("listen l", format!("{family} {word} 1 1")))
         }
-        ("listen", ["tcp-request", kind @ ("connection" | "content"), word]) => {
-            let word = plain(word).replace("track-sc", "track-sc0");
-            Some(("listen l", format!("tcp-request {kind} {word} 1 1")))
-        }
         ("listen", [family @ ("tcp-request" | "tcp-response"), kind, _]) => {
             Some(("listen l", format!("{family} {kind} x")))
         }

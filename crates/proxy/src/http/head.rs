@@ -135,8 +135,7 @@ pub(crate) fn request<'h, 'b>(
         return Err(Trouble::Bad);
     };
     let headers: &'h [Header<'b>] = headers;
-    // A fragment is never sent; who does means that somebody behind us reads another path (RFC 9112 3.2).
-    if !target.is_ascii() || target.contains('#') {
+    if !target.is_ascii() {
         return Err(Trouble::Bad);
     }
     let facts = Facts::read(headers)?;
@@ -150,7 +149,7 @@ pub(crate) fn request<'h, 'b>(
     Ok(Some(Request { length, method, verb, target, modern, body, keep_alive, upgrade, headers }))
 }
 
-pub(crate) fn method(verb: &str) -> Method {
+fn method(verb: &str) -> Method {
     match verb {
         "GET" | "OPTIONS" | "PUT" | "DELETE" | "TRACE" => Method::Idempotent,
         "HEAD" => Method::Head,

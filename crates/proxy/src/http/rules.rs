@@ -1,15 +1,12 @@
 //! Header rules of a frontend and its backend, folded once into what happens to every head.
 //!
-//! Where values are constants and the only condition is `ssl_fc`, which is settled per listener, the
+//! Values are constants and the only condition is `ssl_fc`, which is settled per listener, so the
 //! order of rules can be worked out before the first request: names that vanish, lines that are
-//! added behind the rest. Any other rule is run request by request ([`super::script`]).
+//! added behind the rest.
 
 use std::net::IpAddr;
 
-use config::haproxy::expr::Acl;
-use config::haproxy::{Action, ForwardFor, Proxy, Rule};
-
-use super::script;
+use config::haproxy::{Action, Condition, ForwardFor, HeaderRule, Proxy};
 
 /// What happens to the heads that pass one frontend on their way to its backend.
 #[derive(Clone, Debug, Default)]
@@ -45,25 +42,17 @@ pub(crate) struct Forward {
 
 impl Program {
     /// HAProxy runs the frontend's request rules before the backend's, response rules the other way.
-    /// `requests`, `responses`: whether these are run one by one, and there is nothing to fold.
-    pub(crate) fn new(
-        frontend: &Proxy,
-        backend: Option<&Proxy>,
-        requests: bool,
-        responses: bool,
-    ) -> Self {
-        let request = [Some(frontend), backend].map(|proxy| {
-            proxy.filter(|_| !requests).map(|proxy| (&proxy.request_rules, &proxy.acls))
-        });
-        let response = [backend, Some(frontend)].map(|proxy| {
-            proxy.filter(|_| !responses).map(|proxy| (&proxy.response_rules, &proxy.acls))
-        });
+    pub(crate) fn new(frontend: &Proxy, backend: Option<&Proxy>, tls: bool) -> Self {
+        let own = |f: fn(&Proxy) -> &Vec<HeaderRule>| f(frontend).iter();
+        let other = |f: fn(&Proxy) -> &Vec<HeaderRule>| backend.map(f).into_iter().flatten();
+        let request: fn(&Proxy) -> &Vec<HeaderRule> = |proxy| &proxy.request_rules;
+        let response: fn(&Proxy) -> &Vec<HeaderRule> = |proxy| &proxy.response_rules;
         let forward =
             backend.and_then(|b| b.forward_for.as_ref()).or(frontend.forward_for.as_ref());
         let any = |has: fn(&Proxy) -> bool| has(frontend) || backend.is_some_and(has);
         Self {
-            request: Edits::fold(request.into_iter().flatten()),
-            response: Edits::fold(response.into_iter().flatten()),
+            request: Edits::fold(own(request).chain(other(request)), tls),
+            response: Edits::fold(other(response).chain(own(response)), tls),
             forward_for: forward.map(Forward::new),
             close: any(|proxy| proxy.http_close),
             close_server: any(|proxy| proxy.http_close || proxy.http_server_close),
@@ -72,37 +61,27 @@ impl Program {
 }
 
 impl Edits {
-    #[expect(
-        clippy::wildcard_enum_match_arm,
-        reason = "few actions can be folded, whatever else there is"
-    )]
-    fn fold<'r>(of: impl Iterator<Item = (&'r Vec<Rule>, &'r Vec<Acl>)>) -> Self {
+    fn fold<'r>(rules: impl Iterator<Item = &'r HeaderRule>, tls: bool) -> Self {
         let mut deleted: Vec<String> = Vec::new();
-        let mut added: Vec<(String, String)> = Vec::new();
+        let mut added: Vec<(String, &str)> = Vec::new();
         let mut deny = None;
-        let rules = of.flat_map(|(rules, acls)| rules.iter().map(move |rule| (rule, acls)));
-        let applies = |(rule, acls): &(&Rule, &Vec<Acl>)| {
-            let condition = rule.condition.as_ref();
-            condition.is_none_or(|condition| script::settled(condition, acls) == Some(true))
+        let applies = |rule: &&HeaderRule| match rule.condition {
+            None => true,
+            Some(Condition::SslFrontend) => tls,
+            Some(Condition::NotSslFrontend) => !tls,
         };
-        for (rule, _) in rules.filter(applies) {
+        for rule in rules.filter(applies) {
             match &rule.action {
                 Action::DeleteHeader(name) => delete(name, &mut deleted, &mut added),
                 Action::SetHeader(name, value) => {
                     delete(name, &mut deleted, &mut added);
-                    let value = value.constant().unwrap_or_default();
                     added.push((name.to_ascii_lowercase(), value));
                 }
-                Action::AddHeader(name, value) => {
-                    let value = value.constant().unwrap_or_default();
-                    added.push((name.to_ascii_lowercase(), value));
-                }
-                Action::Deny(reply) => {
-                    deny = Some(reply.status);
+                Action::AddHeader(name, value) => added.push((name.to_ascii_lowercase(), value)),
+                Action::Deny { status } => {
+                    deny = Some(*status);
                     break;
                 }
-                // Run one by one: `script::is_folded`.
-                _ => {}
             }
         }
         let lines = added
@@ -116,7 +95,7 @@ impl Edits {
     }
 }
 
-fn delete(name: &str, deleted: &mut Vec<String>, added: &mut Vec<(String, String)>) {
+fn delete(name: &str, deleted: &mut Vec<String>, added: &mut Vec<(String, &str)>) {
     let name = name.to_ascii_lowercase();
     added.retain(|(earlier, _)| *earlier != name);
     if !deleted.contains(&name) {

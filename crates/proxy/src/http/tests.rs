@@ -7,7 +7,7 @@ fn program(rules: &str) -> Program {
     let source = config::Source { path: "t".into(), text };
     let (file, problems) = config::haproxy::parse(&[source], 0);
     assert!(problems.iter().all(|p| p.severity != config::Severity::Error), "{problems:?}");
-    Program::new(&file.proxies[0], None, false, false)
+    Program::new(&file.proxies[0], None, false)
 }
 
 fn passed(request: &str, rules: &str) -> String {

@@ -33,7 +33,6 @@ pub(super) fn line(
 ) {
     // Blanks at the beginning are dropped too, and values without text hide one.
     let mut blank = true;
-    let mut expressions = r.expressions.iter();
     for part in &line.parts {
         if out.len() >= MAX_LINE {
             return;
@@ -46,11 +45,6 @@ pub(super) fn line(
             }
             LogPart::Text(text) => {
                 out.extend_from_slice(text.as_bytes());
-                blank = false;
-            }
-            LogPart::Expr(_, style) => {
-                let text = expressions.next().map_or(&[][..], Vec::as_slice);
-                Value { out, style: *style, around, stamps, r }.text(text);
                 blank = false;
             }
             // Of headers none are captured: HAProxy writes nothing then, not even quotes.

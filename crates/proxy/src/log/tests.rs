@@ -38,7 +38,6 @@ fn record(request_line: &[u8]) -> LogRecord<'_> {
         redispatched: false,
         queues: [0, 0],
         request_line,
-        expressions: &[],
         null: false,
         failed: false,
     }

@@ -80,7 +80,7 @@ impl Session {
                 }
             }
         }
-        let http = core.shared.routes[self.route].http;
+        let http = core.shared.routes[self.front].http;
         // As HAProxy's `http-reuse safe`: the first request of a client, which it may not repeat
         // by itself, never meets a connection that the server may be closing. Neither does a second
         // try.
@@ -106,7 +106,7 @@ impl Session {
         // One that fails at once is found by `watch_connect`.
         txn.link = core.connect(txn.back, server, self.key).ok();
         txn.path = txn.link.and_then(|link| self.path(core, link));
-        if core.shared.routes[self.route].http {
+        if core.shared.routes[self.front].http {
             let backend = &mut core.backends[txn.back];
             backend.hedge.connected();
             txn.hedge_at = after(core.now, backend.pool.hedge_after(server));
@@ -173,7 +173,7 @@ impl Session {
     }
 
     pub(super) fn wait_in_queue(&mut self, core: &mut Core, since: Time) -> Step {
-        let limit = core.shared.routes[self.route].limits.queue;
+        let limit = core.shared.routes[self.front].limits.queue;
         if core.now >= after(since, limit) {
             return self.reply(core, *b"sQ", Reply::Unavailable);
         }
@@ -261,7 +261,7 @@ impl Session {
             }
             Some(Some((false, false))) => {}
         }
-        let limit = core.shared.routes[self.route].limits.connect;
+        let limit = core.shared.routes[self.front].limits.connect;
         if core.now >= after(connect_at, limit) {
             return self.connect_failed(core, true);
         }
@@ -336,7 +336,7 @@ impl Session {
 
     fn connected(&mut self, core: &mut Core) -> Step {
         self.drop_second(core);
-        let http = core.shared.routes[self.route].http;
+        let http = core.shared.routes[self.front].http;
         let Some(txn) = &mut self.txn else { return Step::Wait };
         txn.marks.connected = Some(core.now);
         txn.heard = core.now;
@@ -361,7 +361,7 @@ impl Session {
 
     /// The addresses of a connection to a server, if they will be logged: it is closed by then.
     fn path(&self, core: &Core, link: Key) -> Option<[SocketAddr; 2]> {
-        if !core.shared.routes[self.route].line.path {
+        if !core.shared.routes[self.front].line.path {
             return None;
         }
         let link = core.links.get(link)?;

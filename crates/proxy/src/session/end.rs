@@ -32,7 +32,7 @@ impl Session {
 
     /// Answers for the server. If an answer has begun, all that is left is to close.
     pub(super) fn reply(&mut self, core: &mut Core, ended: [u8; 2], reply: Reply) -> Step {
-        if !core.shared.routes[self.route].http
+        if !core.shared.routes[self.front].http
             || self.txn.as_ref().is_none_or(|t| t.status.is_some())
         {
             return self.abort(core, ended);
@@ -60,7 +60,7 @@ impl Session {
     }
 
     /// Leaves queue, place and connections.
-    pub(super) fn detach(&self, core: &mut Core, txn: &mut Transaction) {
+    fn detach(&self, core: &mut Core, txn: &mut Transaction) {
         self.leave_queue(core, txn);
         if let Some(link) = txn.link.take() {
             core.hang_up(link);
@@ -276,7 +276,7 @@ impl Session {
     /// The answer is there (TCP: the server is connected): logs now if that is all the line tells, and
     /// not again at the end.
     pub(super) fn log_answered(&mut self, core: &mut Core) {
-        if core.shared.routes[self.route].line.moment != LogMoment::Answer {
+        if core.shared.routes[self.front].line.moment != LogMoment::Answer {
             return;
         }
         let Some(mut txn) = self.txn.take() else { return };
@@ -290,7 +290,7 @@ impl Session {
     }
 
     fn log(&self, core: &mut Core, txn: &Transaction, server: Option<usize>) {
-        let route = &core.shared.routes[self.route];
+        let route = &core.shared.routes[self.front];
         if !route.logs || txn.silent {
             return;
         }
@@ -300,7 +300,6 @@ impl Session {
         let null = txn.received == 0 && txn.given == 0;
         let marks = &txn.marks;
         let data = between(if route.http { marks.response } else { marks.connected }, core.now);
-        let told = if route.line.expressions { self.told(core, txn, server) } else { Vec::new() };
         let local = route.line.local.then(|| sys::socket::local(self.client.as_fd()).ok());
         let record = LogRecord {
             client: self.peer,
@@ -334,7 +333,6 @@ impl Session {
             redispatched: txn.redispatched,
             queues: [0, txn.before],
             request_line: &txn.line,
-            expressions: &told,
             null,
             failed: is_failed(txn),
         };

@@ -4,7 +4,7 @@ use std::os::fd::AsFd;
 
 use base::Time;
 
-use super::{Phase, Session, Step, Transaction};
+use super::{Phase, Session, Step};
 use crate::counters::Count;
 use crate::http::body::Body;
 use crate::http::head::{self, Method, Request, Trouble};
@@ -58,7 +58,7 @@ impl Session {
             self.phase = Phase::Dead;
             return Step::Wait;
         }
-        let limit = self.head_limit(&core.shared.routes[self.route].limits);
+        let limit = self.head_limit(&core.shared.routes[self.front].limits);
         if core.now < limit {
             return Step::Wait;
         }
@@ -121,7 +121,7 @@ impl Session {
         self.reply(core, ended, reply)
     }
 
-    pub(super) fn open_transaction(&mut self, core: &mut Core) -> &mut Transaction {
+    fn open_transaction(&mut self, core: &mut Core) -> &mut super::Transaction {
         let mut txn = core.transaction();
         txn.back = self.front;
         self.txn.insert(txn)
@@ -130,8 +130,7 @@ impl Session {
     /// A whole head: answers it, or begins to look for a server.
     fn begin(&mut self, core: &mut Core, request: &Request<'_, '_>, rest: &[u8]) -> Step {
         let shared = std::sync::Arc::clone(&core.shared);
-        self.route = self.front;
-        let route = &shared.routes[self.route];
+        let route = &shared.routes[self.front];
         let (index, now) = (core.index, core.now);
         for side in [&core.view.counters.process, &core.view.counters.proxies[self.front].frontend]
         {
@@ -139,7 +138,6 @@ impl Session {
         }
         self.requests = self.requests.saturating_add(1);
         self.log_accept(core);
-        self.variables.get_mut().end_transaction();
         let mut txn = core.transaction();
         txn.back = route.backend.unwrap_or(self.front);
         txn.method = request.method;
@@ -148,7 +146,7 @@ impl Session {
         txn.upgrade = request.upgrade;
         txn.up = request.body;
         txn.marks.request = Some(now);
-        if route.logs || route.scripted || route.answers_scripted {
+        if route.logs {
             let version = if request.modern { " HTTP/1.1" } else { " HTTP/1.0" };
             for part in [request.verb, " ", request.target, version] {
                 txn.line.extend_from_slice(part.as_bytes());
@@ -159,34 +157,18 @@ impl Session {
             return self.refuse_body(core);
         };
         txn.received = write::weight(request) + taken.payload;
+        let client = self.peer.map(|peer| peer.ip());
+        let head = txn.request.space(&mut core.buffers);
+        let close = route.program.close_server && !request.upgrade;
+        write::request(request, &route.program, client, close, head);
+        head.extend_from_slice(&rest[..taken.bytes]);
+        let safe = matches!(request.method, Method::Head | Method::Idempotent);
+        txn.replayable = safe && txn.up.is_done() && !request.upgrade;
         self.ahead.clear(&mut core.buffers);
         self.ahead.push(&rest[taken.bytes..], &mut core.buffers);
         self.fresh = true;
-        if route.scripted {
-            self.txn = Some(txn);
-            return self.run_script(core, request, &rest[..taken.bytes]);
-        }
-        self.write_request(core, &mut txn, request, &rest[..taken.bytes]);
         self.txn = Some(txn);
         self.answer_or_choose(core, request, route)
-    }
-
-    /// Writes the head for the server, with as much of the body as is there.
-    pub(super) fn write_request(
-        &self,
-        core: &mut Core,
-        txn: &mut Transaction,
-        request: &Request<'_, '_>,
-        body: &[u8],
-    ) {
-        let program = &core.shared.routes[self.route].program;
-        let client = self.peer.map(|peer| peer.ip());
-        let head = txn.request.space(&mut core.buffers);
-        let close = program.close_server && !request.upgrade;
-        write::request(request, program, client, close, head);
-        head.extend_from_slice(body);
-        let safe = matches!(request.method, Method::Head | Method::Idempotent);
-        txn.replayable = safe && txn.up.is_done() && !request.upgrade;
     }
 
     fn answer_or_choose(
@@ -231,12 +213,12 @@ impl Session {
         Step::Again
     }
 
-    pub(super) fn intercepted(&self, core: &Core) {
+    fn intercepted(&self, core: &Core) {
         let frontend = &core.view.counters.proxies[self.front].frontend;
         frontend.add(core.index, Count::Intercepted, 1);
     }
 
-    pub(super) fn show_statistics(&mut self, core: &mut Core, request: &Request<'_, '_>) -> Step {
+    fn show_statistics(&mut self, core: &mut Core, request: &Request<'_, '_>) -> Step {
         self.intercepted(core);
         let mut headers = request.headers.iter();
         let authorization =
@@ -279,14 +261,7 @@ impl Session {
     pub(super) fn begin_tcp(&mut self, core: &mut Core) -> Step {
         self.log_accept(core);
         self.requests = 1;
-        if core.shared.routes[self.route].scripted {
-            return self.run_tcp_script(core);
-        }
-        let backend = core.shared.routes[self.route].backend;
-        self.begin_tunnel(core, backend)
-    }
-
-    pub(super) fn begin_tunnel(&mut self, core: &mut Core, backend: Option<usize>) -> Step {
+        let backend = core.shared.routes[self.front].backend;
         let now = core.now;
         let front = self.front;
         let txn = self.open_transaction(core);
@@ -302,7 +277,7 @@ impl Session {
     fn log_accept(&self, core: &mut Core) {
         let format = &core.view.config.proxies[self.front].log_format;
         if *format == config::haproxy::LogFormat::Plain
-            && core.shared.routes[self.route].logs
+            && core.shared.routes[self.front].logs
             && let Some(peer) = self.peer
             && let Ok(local) = sys::socket::local(self.client.as_fd())
         {
@@ -348,7 +323,7 @@ impl Session {
 }
 
 /// `monitor-uri`: the whole target, or the path of `http://host/path`, as haproxy compares them.
-pub(super) fn is_monitor(target: &str, monitor: &str) -> bool {
+fn is_monitor(target: &str, monitor: &str) -> bool {
     let path = target.split_once("://").and_then(|(_, rest)| Some(&rest[rest.find('/')?..]));
     target == monitor || (monitor.starts_with('/') && path == Some(monitor))
 }

@@ -67,7 +67,7 @@ impl Session {
     }
 
     fn check_exchange(&mut self, core: &mut Core) -> Step {
-        let limits = core.shared.routes[self.route].limits;
+        let limits = core.shared.routes[self.front].limits;
         if core.now >= self.server_limit(&limits) {
             self.count_response_error(core);
             return self.reply(core, *b"sH", Reply::GatewayTimeout);
@@ -97,11 +97,7 @@ impl Session {
                     }
                 }
                 Ok(Some(response)) => {
-                    let rest = &bytes[at + response.length..];
-                    if core.shared.routes[self.route].answers_scripted {
-                        return self.run_answer_script(core, &response, rest);
-                    }
-                    return self.begin_response(core, &response, rest);
+                    return self.begin_response(core, &response, &bytes[at + response.length..]);
                 }
                 Err(_) => return self.bad_response(core),
             }
@@ -110,7 +106,7 @@ impl Session {
 
     fn pass_interim(&mut self, core: &mut Core, response: &Response<'_, '_>) -> bool {
         let Some(txn) = &mut self.txn else { return true };
-        let edits = &core.shared.routes[self.route].program.response;
+        let edits = &core.shared.routes[self.front].program.response;
         let mut out = std::mem::take(&mut core.out);
         out.clear();
         txn.given += write::response(response, edits, false, txn.modern, &mut out);
@@ -134,7 +130,7 @@ impl Session {
     }
 
     /// Passes the head on, with as much of the body as is there.
-    pub(super) fn begin_response(
+    fn begin_response(
         &mut self,
         core: &mut Core,
         response: &Response<'_, '_>,
@@ -161,7 +157,7 @@ impl Session {
             core.backends[back].answered[server] = core.now;
             core.witness(back, server, Evidence::Answered);
         }
-        let program = &core.shared.routes[self.route].program;
+        let program = &core.shared.routes[self.front].program;
         if program.close_server {
             txn.keep_link = false;
         }
@@ -247,7 +243,7 @@ impl Session {
     }
 
     fn check_response(&mut self, core: &mut Core) -> Step {
-        let limits = core.shared.routes[self.route].limits;
+        let limits = core.shared.routes[self.front].limits;
         if core.now >= self.client_limit(&limits) {
             return self.abort(core, *b"cD");
         }

@@ -52,7 +52,7 @@ impl Session {
     }
 
     fn check_tunnel(&mut self, core: &mut Core) -> Step {
-        let [client, server] = self.tunnel_limits(&core.shared.routes[self.route]);
+        let [client, server] = self.tunnel_limits(&core.shared.routes[self.front]);
         if core.now >= client {
             return self.abort(core, *b"cD");
         }

@@ -59,16 +59,7 @@ impl Dice {
 const HEADERS: [&str; 6] =
     ["X-Forwarded-Proto", "X-Gone", "Accept", "User-Agent", "X-Custom", "Via"];
 const VALUES: [&str; 5] = ["https", "1", "a\\ b", "%%", "\"quoted value\""];
-const CONDITIONS: [&str; 8] = [
-    "",
-    "",
-    "",
-    " if { ssl_fc }",
-    " unless { ssl_fc }",
-    " if { src 127.0.0.0/8 }",
-    " if { src_port lt 1 } or METH_HEAD",
-    " unless { dst_port gt 1 } !FALSE",
-];
+const CONDITIONS: [&str; 5] = ["", "", "", " if { ssl_fc }", " unless { ssl_fc }"];
 
 impl Small {
     pub(crate) fn generate(number: u64) -> Self {

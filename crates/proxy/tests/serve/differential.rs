@@ -12,11 +12,11 @@ const PROGRAM: &str = "/usr/sbin/haproxy";
 /// Where ours differs on purpose, and so is not compared: requests with both framings, unknown
 /// versions, NUL, folded lines or a coded HTTP/1.0 body are a 400 here, because what stands behind
 /// us may read them otherwise (RFC 9112 11.2); haproxy 2.6 repairs them.
-pub(crate) const TIMES: &str = "defaults\n mode http\n timeout client 5s\n timeout server 300ms\n\
+const TIMES: &str = "defaults\n mode http\n timeout client 5s\n timeout server 300ms\n\
     timeout connect 300ms\n timeout queue 300ms\n timeout http-request 150ms\n retries 1\n";
 
 /// Connections that would stay are closed after an answer, so that nobody waits for long.
-pub(crate) const SHORT: &str = " timeout http-keep-alive 30ms\n";
+const SHORT: &str = " timeout http-keep-alive 30ms\n";
 
 struct Haproxy {
     process: Child,
@@ -47,8 +47,8 @@ fn haproxy(test: &str, text: &str) -> Option<(Haproxy, SocketAddr)> {
         return None;
     }
     let folder = std::env::temp_dir().join(format!("outlast-{}-{test}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
     for _ in 0..5 {
-        std::fs::create_dir_all(&folder).unwrap();
         let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
         let file = folder.join("haproxy.cfg");
         std::fs::write(&file, text.replace("127.0.0.1:1\n", &format!("{address}\n"))).unwrap();
@@ -73,7 +73,7 @@ fn haproxy(test: &str, text: &str) -> Option<(Haproxy, SocketAddr)> {
 }
 
 /// Sends all pieces, each after the answer to the one before began, and reads to the end.
-pub(crate) fn ask(address: SocketAddr, pieces: &[&str]) -> String {
+fn ask(address: SocketAddr, pieces: &[&str]) -> String {
     let mut client = Client::connect(address);
     let mut heard = String::new();
     for (number, piece) in pieces.iter().enumerate() {
@@ -87,11 +87,10 @@ pub(crate) fn ask(address: SocketAddr, pieces: &[&str]) -> String {
 }
 
 /// Asks both the same, in turn, and compares what clients and servers see.
-pub(crate) fn compare(test: &str, text: &str, server: &Server, scenes: &[Vec<String>]) {
+fn compare(test: &str, text: &str, server: &Server, scenes: &[Vec<String>]) {
     let Some((_process, theirs)) = haproxy(test, text) else { return };
     let rig: Rig = strict(text);
     let ours = rig.address("web");
-    let mut different = Vec::new();
     for scene in scenes {
         let pieces: Vec<&str> = scene.iter().map(String::as_str).collect();
         let before = server.diary().len();
@@ -99,14 +98,9 @@ pub(crate) fn compare(test: &str, text: &str, server: &Server, scenes: &[Vec<Str
         let expected_diary = server.diary().split_off(before);
         let before = server.diary().len();
         let got = ask(ours, &pieces);
-        let diary = server.diary().split_off(before);
-        if (&got, &diary) != (&expected, &expected_diary) {
-            different.push(format!(
-                "to {pieces:?}\n  {got:?}\n  not {expected:?}\n  behind {diary:?}\n  not {expected_diary:?}"
-            ));
-        }
+        assert_eq!(got, expected, "to {pieces:?}");
+        assert_eq!(server.diary().split_off(before), expected_diary, "behind {pieces:?}");
     }
-    assert!(different.is_empty(), "{text}{}", different.join("\n"));
 }
 
 fn one(text: &str) -> Vec<String> {
@@ -163,7 +157,7 @@ fn failures_of_servers_look_the_same() {
     }
 }
 
-pub(crate) fn asking(answer: &str, keep: bool, version: &str, more: &str) -> Vec<String> {
+fn asking(answer: &str, keep: bool, version: &str, more: &str) -> Vec<String> {
     vec![format!("GET {} HTTP/{version}\r\nHost: x\r\n{more}\r\n", script(keep, answer))]
 }
 

@@ -8,6 +8,5 @@ mod framing;
 mod http;
 mod limits;
 mod rig;
-mod rules;
 mod tcp;
 mod timeouts;
