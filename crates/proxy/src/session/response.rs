@@ -97,6 +97,9 @@ impl Session {
                     }
                 }
                 Ok(Some(response)) => {
+                    if let Some(status) = core.shared.routes[self.front].program.response.deny {
+                        return self.deny_response(core, status);
+                    }
                     return self.begin_response(core, &response, &bytes[at + response.length..]);
                 }
                 Err(_) => return self.bad_response(core),
@@ -114,6 +117,19 @@ impl Session {
         let alive = self.give(core, &out, false);
         core.out = out;
         alive
+    }
+
+    /// No answer of a server passes.
+    fn deny_response(&mut self, core: &mut Core, status: u16) -> Step {
+        if let Some(txn) = &self.txn {
+            let counters = &core.view.counters.proxies;
+            counters[self.front].frontend.add(core.index, Count::DeniedResponses, 1);
+            counters[txn.back].backend.add(core.index, Count::DeniedResponses, 1);
+            if let Some(server) = txn.server {
+                core.server_side(txn.back, server).add(core.index, Count::DeniedResponses, 1);
+            }
+        }
+        self.reply(core, *b"PH", Reply::Denied(status))
     }
 
     fn bad_response(&mut self, core: &mut Core) -> Step {

@@ -139,6 +139,20 @@ fn refusals_by_rule_are_the_same() {
 }
 
 #[test]
+fn answers_that_a_rule_refuses_are_the_same() {
+    let server = Server::scripted();
+    for rule in ["deny", "deny deny_status 503", "deny unless { ssl_fc }", "deny if { ssl_fc }"] {
+        let text = format!(
+            "{TIMES}{SHORT}\nlisten web\n bind 127.0.0.1:1\n http-response {rule}\n server a {}\n",
+            server.address
+        );
+        let answer = "HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nabc";
+        let scenes = [asking(answer, true, "1.1", ""), asking(answer, false, "1.0", "")];
+        compare("answers_that_a_rule_refuses_are_the_same", &text, &server, &scenes);
+    }
+}
+
+#[test]
 fn failures_of_servers_look_the_same() {
     let silent = Server::start(|guest| {
         guest.client.read_text();
