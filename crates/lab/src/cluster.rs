@@ -37,6 +37,7 @@ mod founded;
 pub(crate) mod measure;
 pub mod scenarios;
 mod stored;
+mod turns;
 
 /// What a cluster is made of.
 #[derive(Clone, Debug, Default)]

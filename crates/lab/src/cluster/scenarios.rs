@@ -18,6 +18,7 @@ use sys::netlink::Netlink;
 
 use super::measure::{FOLDER, complain, inside};
 use super::stored::Client;
+use super::turns::Turns;
 use super::{Cluster, Plan};
 use crate::cloud::node::OWN;
 use crate::wait;
@@ -27,11 +28,11 @@ use crate::watch::Idle;
 const LOOK_EVERY: Duration = Duration::from_millis(10);
 /// A start takes half a second; a busy machine needs more.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// A file that is not kept while a thread that only sleeps got no turn for so long is run once more: agents
-/// missed beats then, and what they said was of the machine.
+/// A file that is not kept while a process, or a thread that only sleeps, got no turn for so long is run once
+/// more: agents missed beats then, and what they said was of the machine.
 const STALL: Duration = Duration::from_millis(150);
-/// Files of one call that may be run once more.
-const REPEATS: usize = 2;
+/// Runs of one call that may be done once more.
+const REPEATS: usize = 4;
 /// The virtual IP: on the first network, held by the first node after a start.
 const VIP: std::net::Ipv4Addr = std::net::Ipv4Addr::new(10, 79, 0, 40);
 
@@ -408,7 +409,7 @@ pub(crate) fn main(words: &[&str]) -> ExitCode {
 }
 
 /// Runs files one after the other, on as few clusters as they allow, and tells each outcome; a file that is
-/// not kept once more, and says so, if this machine stood still meanwhile.
+/// not kept once more, and says so, if this machine stood still meanwhile or let a process wait.
 ///
 /// # Errors
 /// Without the right to make networks, or when nobody wants to be told any more.
@@ -420,7 +421,7 @@ pub fn run_all(
     tell: &mut impl FnMut(&str, Result<Record, StageError>) -> io::Result<()>,
 ) -> io::Result<()> {
     let mut stage: Option<Stage> = None;
-    let (idle, mut repeats_left) = (Idle::start(false)?, REPEATS);
+    let (idle, turns, mut repeats_left) = (Idle::start(false)?, Turns::start()?, REPEATS);
     for (file, scenario) in scenarios {
         if !stage.as_ref().is_some_and(|stage| stage.suits(scenario)) {
             drop(stage.take());
@@ -433,17 +434,20 @@ pub fn run_all(
             }
         }
         if let Some(stage) = &mut stage {
-            let _ = idle.take_worst();
-            let mut outcome = stage.run(scenario, patience);
-            let stalled = idle.take_worst();
-            if let (Err(StageError::Failure(failure)), true) = (&outcome, stalled > STALL)
-                && repeats_left > 0
-            {
+            let take_worst = || idle.take_worst().max(turns.take_worst());
+            let outcome = loop {
+                let _ = take_worst();
+                let outcome = stage.run(scenario, patience);
+                let (stalled, Err(StageError::Failure(failure))) = (take_worst(), &outcome) else {
+                    break outcome;
+                };
+                if stalled <= STALL || repeats_left == 0 {
+                    break outcome;
+                }
                 repeats_left -= 1;
                 let ms = stalled.as_millis();
-                eprintln!("{file} again: this machine stood still for {ms} ms; {failure}");
-                outcome = stage.run(scenario, patience);
-            }
+                eprintln!("{file} again: this machine gave no turn for {ms} ms; {failure}");
+            };
             tell(file, outcome)?;
         }
     }
