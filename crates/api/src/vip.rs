@@ -351,6 +351,8 @@ pub enum VipCause {
     Spread,
     /// With a vip lease: it was on one node with an address that it should be apart from.
     Apart,
+    /// With a vip lease: one that is never on a node with it had none left.
+    Room,
     /// With a vip lease: another node coordinates, which it follows.
     Follows,
     /// With a vip lease: this node holds an address that is never on one node with it.

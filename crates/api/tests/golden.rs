@@ -482,6 +482,6 @@ fn every_word_of_a_message_travels_as_in_its_golden_file() {
     words!("vip_role.jsonl", VipRole: Backup Master Fault);
     words!("vip_cause.jsonl", VipCause: Silence Goodbye Named Stronger Stalled Script Carrier NoDevice
         Balancer Refused Stopping Adopted Standby Moved NoNetwork Expired Majority ProvenDead Unheard Unreached Foreign Unproven LastMan Granted InUse Together Spread Apart Follows
-        Process File Way Barred);
+        Process File Way Barred Room);
     words!("server_check.jsonl", ServerCheck: Unchecked Up Down Drain Maintenance);
 }

@@ -148,6 +148,7 @@ pub(crate) const fn cause(cause: VipCause) -> &'static str {
         VipCause::Unproven => "waits for proof",
         VipCause::Spread => "spread: moved to a node that holds fewer",
         VipCause::Apart => "moved apart from another address",
+        VipCause::Room => "made room for another address",
         VipCause::Follows => "another node coordinates",
         VipCause::Barred => "never beside an address that this node holds",
     }

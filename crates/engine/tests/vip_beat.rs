@@ -48,6 +48,7 @@ fn a_vip_beat_keeps_its_bytes_and_the_page_of_packets_shows_them() {
             grants: true,
             successor: None,
             stays: false,
+            barred: false,
             term: 9,
         },
         Entry {
@@ -56,6 +57,7 @@ fn a_vip_beat_keeps_its_bytes_and_the_page_of_packets_shows_them() {
             grants: false,
             successor: Some(2),
             stays: false,
+            barred: false,
             term: 10,
         },
     ];

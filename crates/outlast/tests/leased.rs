@@ -29,6 +29,9 @@ mod policy;
 #[path = "leased/prober.rs"]
 mod prober;
 
+#[path = "leased/room.rs"]
+mod room;
+
 #[path = "leased/short.rs"]
 mod short;
 

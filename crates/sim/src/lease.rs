@@ -100,9 +100,10 @@ pub enum Mark {
     Replaced,
     /// The one that was left everything died before it knew.
     Orphaned,
-    /// An address was moved to a host that holds fewer, away from another address, or to the host that coordinates.
+    /// An address was moved to a host that holds fewer, away from another address, for one that had no host, or to the host that coordinates.
     Evened,
     Parted,
+    Roomed,
     Followed,
     /// A host had an address, and another one that is never on a host with it.
     Barred,
@@ -111,7 +112,7 @@ pub enum Mark {
 }
 
 impl Mark {
-    pub const ALL: [Self; 32] = [
+    pub const ALL: [Self; 33] = [
         Self::Lost,
         Self::Expired,
         Self::Named,
@@ -141,19 +142,20 @@ impl Mark {
         Self::Orphaned,
         Self::Evened,
         Self::Parted,
+        Self::Roomed,
         Self::Followed,
         Self::Barred,
         Self::Answered,
     ];
 
-    pub(crate) const fn bit(self) -> u32 {
-        1 << self as u32
+    pub(crate) const fn bit(self) -> u64 {
+        1 << self as u64
     }
 }
 
 /// Marks that were reached.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub struct Marks(u32);
+pub struct Marks(u64);
 
 impl Marks {
     pub(crate) const fn reach(&mut self, mark: Mark) {

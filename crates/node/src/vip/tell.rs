@@ -128,6 +128,7 @@ fn cause_of_lease(of: voted::Cause) -> VipCause {
         voted::Cause::Granted => VipCause::Granted,
         voted::Cause::Spread => VipCause::Spread,
         voted::Cause::Apart => VipCause::Apart,
+        voted::Cause::Room => VipCause::Room,
         voted::Cause::Follows => VipCause::Follows,
         voted::Cause::Barred => VipCause::Barred,
         voted::Cause::Fact(fact) => cause(fact),

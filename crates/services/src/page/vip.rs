@@ -212,6 +212,7 @@ const fn cause(cause: VipCause) -> &'static str {
         VipCause::Unproven => "it is not proven that the node which may hold it is dead",
         VipCause::Spread => "spread: moved to a node that holds fewer",
         VipCause::Apart => "moved apart from another address",
+        VipCause::Room => "made room for another address",
         VipCause::Follows => "another node coordinates",
         VipCause::Barred => "never beside an address that this node holds",
     }

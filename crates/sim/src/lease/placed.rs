@@ -75,7 +75,7 @@ impl Script {
 }
 
 /// As many as can be where they should be: one that follows is in no group, and of those that are never on one host there are no more
-/// than hosts.
+/// than hosts, or all but one of them may share one.
 fn roll_rules(chance: &mut Chance, holders: usize) -> Vec<Rule> {
     let spread = Rule { group: Some(0), ..Rule::default() };
     let mut rules = vec![spread; 1 + index(chance.below(5))];
@@ -90,6 +90,13 @@ fn roll_rules(chance: &mut Chance, holders: usize) -> Vec<Rule> {
         let first = rules.len();
         rules.push(Rule { follows: true, ..Rule::default() });
         rules.push(Rule { apart: 1 << first, ..Rule::default() });
+    }
+    if chance.one_in(3) {
+        // They may share a host; on one each they leave none to the last.
+        let (first, last) = (rules.len(), rules.len() + holders);
+        rules.extend((0..holders).map(|_| Rule::default()));
+        let never = (first..last).fold(0, |all, seat| all | 1_u64 << seat);
+        rules.push(Rule { never, ..Rule::default() });
     }
     rules
 }

@@ -198,6 +198,7 @@ impl World<'_> {
             let reasons = [
                 (Cause::Spread, Mark::Evened),
                 (Cause::Apart, Mark::Parted),
+                (Cause::Room, Mark::Roomed),
                 (Cause::Follows, Mark::Followed),
                 (Cause::Barred, Mark::Barred),
             ];

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use base::Time;
 use engine::vip::lease::bequest::Bequest;
-use engine::vip::lease::{BEAT, CALM, Config, SeatConfig, VipLease, pace};
+use engine::vip::lease::{BEAT, CALM, Config, Rule, SeatConfig, VipLease, pace};
 
 use super::host::{Host, Left, Process, Stage, Told};
 use super::quiet::{self, CLIENTS};
@@ -117,10 +117,17 @@ impl World<'_> {
     fn config(&self, host: usize, life: u64, closed: bool) -> Config {
         let order: Vec<u16> = (0_u16..).take(self.hosts.len()).collect();
         let holders = order.len() - usize::from(self.script.voter);
+        let order_of = |vip: usize| {
+            let mut order = order[..holders].to_vec();
+            // What is with anything prefers a host of its own.
+            let is_free = self.script.rules.get(vip).is_some_and(Rule::is_none);
+            order.rotate_left(if is_free { vip % holders } else { 0 });
+            order
+        };
         let seat = |vip| SeatConfig {
             vip: address(vip),
             beside: vec![],
-            order: order[..holders].to_vec(),
+            order: order_of(vip),
             networks: 1 << CLIENTS,
             listens: LISTENS,
             needs_proof: self.script.proof,

@@ -8,7 +8,8 @@
 //! wished beat x2: only where that is another one than the beat, or something follows
 //! joined x8: when the sender's machine joined the cluster, in milliseconds since 1970; only where machines are told apart
 //! entry: router id | state: 0 unfit, 1 fit, 2 candidate, 3 holder, +16 grants you
-//!        | successor x2 (ffff: nobody; +8000: it stays where an operator moved it, 7ffe is nobody then) | key x4 | term x8                                   16 bytes
+//!        | successor x2 (ffff: nobody; +8000: it stays where an operator moved it, 7ffe is nobody then; 7fff: nobody, and unfit only
+//!          beside one that the sender has and that is never on a node with it) | key x4 | term x8                                   16 bytes
 //! ```
 //!
 //! Big endian; spans in tenths of a millisecond. Head and entries say how long they are, so a later
@@ -26,6 +27,8 @@ pub const VERSION: u8 = 1;
 /// Entries of one beat: 1,146 bytes on eight networks, which fits a sealed packet.
 pub const MAX_ENTRIES: usize = 64;
 
+/// As many as a bit each tells apart.
+pub(super) const MOST_NODES: usize = 32;
 const HEAD: usize = 48;
 const ENTRY: usize = 16;
 /// Of each network, behind the head.
@@ -45,6 +48,8 @@ const NOBODY: u16 = u16::MAX;
 /// Of a successor: the address stays where an operator moved it.
 const STAYS: u16 = 0x8000;
 const STAYS_WITH_NOBODY: u16 = 0x7ffe;
+/// Of a successor: nobody, and the sender could hold the address but for another one.
+const BARRED: u16 = 0x7fff;
 const TENTH: Duration = Duration::from_micros(100);
 
 /// What a beat says about its sender.
@@ -165,6 +170,8 @@ pub struct Entry {
     pub successor: Option<u16>,
     /// An operator moved it to the sender, or to whom that names: no rule moves it from there.
     pub stays: bool,
+    /// It could hold the address, but for one that it has and that is never on a node with it. Of one that is unfit, and names nobody.
+    pub barred: bool,
     pub term: u64,
 }
 
@@ -304,10 +311,17 @@ pub fn whole_tenths(span: Duration) -> Duration {
 /// A release that knows of no rules takes one that stays for a node that is none, and goes by turns.
 fn named(entry: &Entry) -> u16 {
     let successor = entry.successor.map(|node| node & !STAYS);
-    if entry.stays {
-        STAYS | successor.unwrap_or(STAYS_WITH_NOBODY)
-    } else {
-        successor.unwrap_or(NOBODY)
+    let is_barred = entry.barred && entry.stand == Stand::Unfit;
+    match (entry.stays, successor) {
+        (true, successor) => STAYS | successor.unwrap_or(STAYS_WITH_NOBODY),
+        (false, Some(successor)) => successor,
+        (false, None) => {
+            if is_barred {
+                BARRED
+            } else {
+                NOBODY
+            }
+        }
     }
 }
 
@@ -332,6 +346,7 @@ fn entry(bytes: &[u8]) -> Option<Entry> {
         grants: bytes[1] & GRANTS != 0,
         successor: (successor < STAYS_WITH_NOBODY).then_some(successor),
         stays: named != NOBODY && named & STAYS != 0,
+        barred: named == BARRED && stand == Stand::Unfit,
         term: u64::from_be_bytes(part(bytes, 8)),
     })
 }

@@ -49,6 +49,7 @@ pub fn write(
         grants: false,
         successor,
         stays: false,
+        barred: false,
         term,
     });
     beat::write(&head, entries, out)

@@ -139,6 +139,7 @@ impl VipLease {
             places.wish.filter(|wish| wish.seat == vip && now >= places.calm.gives_at(wish.to));
         let Some(Wish { to, why, .. }) = wish else { return false };
         let cause = match why {
+            Reason::Room => Cause::Room,
             Reason::Apart => Cause::Apart,
             Reason::Spread => Cause::Spread,
         };

@@ -15,6 +15,7 @@ use crate::Buffer;
 use crate::vip::burst::Burst;
 use crate::vip::track::Facts;
 use crate::vip::{Group, RECLAIM_PAUSE};
+use said::Said;
 use search::Search;
 
 mod alone;
@@ -22,6 +23,7 @@ mod bequest;
 mod heir;
 mod hold;
 mod place;
+mod said;
 mod search;
 mod told;
 
@@ -29,14 +31,6 @@ mod told;
 const PATIENCE: u32 = 2;
 /// Orders of one turn of a seat at most: close, release, report.
 pub(super) const ORDERS: usize = 3;
-
-/// What the newest beat of another node says about this address.
-#[derive(Clone, Copy, Debug, Default)]
-struct Said {
-    stand: Stand,
-    /// An operator moved it there.
-    stays: bool,
-}
 
 #[derive(Clone, Debug)]
 enum Role {
@@ -74,7 +68,7 @@ pub(super) struct Seat {
     facts: Facts,
     search: Search,
     /// This node has one that is never on a node with it.
-    is_barred: bool,
+    has_barring: bool,
     /// By node: what it would be there beside other addresses; empty: it has no rule.
     costs: Vec<Cost>,
     /// Since when that is so.
@@ -121,7 +115,7 @@ impl Seat {
             networks: config.networks,
             facts: config.facts(),
             search: Search::new(),
-            is_barred: false,
+            has_barring: false,
             costs: vec![Cost::default(); if has_rule { nodes } else { 0 }],
             costs_at: Time::ZERO,
             fit: 0,
@@ -177,7 +171,7 @@ impl Seat {
     pub(super) fn hear(&mut self, node: &Node, from: u16, entry: &Entry) -> bool {
         let peer = node.peer(from);
         let holds = entry.stand == Stand::Holder;
-        let said = Said { stand: entry.stand, stays: entry.stays && holds };
+        let said = Said { stand: entry.stand, stays: entry.stays && holds, barred: entry.barred };
         let before = std::mem::replace(&mut self.said[usize::from(from)], said);
         if let Role::Holder { burst, .. } = &mut self.role
             && before.stand == Stand::Holder

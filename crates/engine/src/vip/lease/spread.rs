@@ -2,7 +2,8 @@
 //!
 //! All nodes reckon alike, from what beats say, what an address costs at each node ([`Map::costs`]), and which one move
 //! would make that less ([`Map::wish`]). Only who holds an address moves it, so nobody has to be asked. Each move makes
-//! the whole cheaper, so no row of them comes back to where it began: fewer addresses away from who coordinates, then
+//! the whole cheaper, so no row of them comes back to where it began: fewer addresses without a node ([`room`]), or fewer moves
+//! until there are, then fewer away from who coordinates, then
 //! fewer pairs that should be apart, then a smaller sum of squares of what each node holds. Which two are never on one node each node sees
 //! by itself, and stands for neither while it has the other: that needs nobody's word.
 
@@ -10,6 +11,7 @@ use arrayvec::ArrayVec;
 
 use super::MAX_SEATS;
 
+mod room;
 #[cfg(test)]
 mod tests;
 
@@ -78,6 +80,8 @@ pub struct Placed {
     pub fit: u32,
     /// Of those: who hears all on its network, is heard by all there, and lacks nothing that others have.
     pub able: u32,
+    /// Who is as able, and says that it could hold it but for one there that is never on a node with it.
+    pub barred: u32,
 }
 
 /// All addresses of a node at one moment.
@@ -91,6 +95,8 @@ pub struct Map {
 /// Why an address would be better elsewhere.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Reason {
+    /// Another address has no node, and could be there.
+    Room,
     Apart,
     Spread,
 }
@@ -124,19 +130,20 @@ impl Map {
     }
 
     /// The best move that makes the whole cheaper; of several as good ones that of the first seat, and to the first in its
-    /// order. None while an address with a rule has no holder and somebody could hold it. `orders`: who may hold a seat, the
-    /// preferred first.
+    /// order. An address without a node comes first. None while one with a rule has no holder and somebody could hold it.
+    /// `orders`: who may hold a seat, the preferred first.
     #[must_use]
     pub fn wish<'a>(&self, rules: &[Rule], orders: impl Fn(usize) -> &'a [u16]) -> Option<Wish> {
+        if self.ruled(rules).any(|(_, placed)| placed.is_on_its_way()) {
+            return None;
+        }
+        self.room(rules, &orders).or_else(|| self.better(rules, &orders))
+    }
+
+    fn better<'a>(&self, rules: &[Rule], orders: &impl Fn(usize) -> &'a [u16]) -> Option<Wish> {
         let mut best: Option<((u32, u32), Wish)> = None;
         for (seat, placed) in self.ruled(rules) {
-            let by = match placed.by {
-                None if placed.fit == 0 => continue,
-                by => by.filter(|_| placed.held)?,
-            };
-            if placed.stays {
-                continue;
-            }
+            let Some(by) = placed.by.filter(|_| !placed.stays) else { continue };
             let mut costs = [Cost::default(); 32];
             self.costs(rules, seat, &mut costs);
             let cost = |node: u16| costs.get(usize::from(node)).copied().unwrap_or_default();
@@ -190,6 +197,13 @@ impl Map {
         rules: &'a [Rule],
     ) -> impl Iterator<Item = (usize, &'a Placed)> {
         self.placed.iter().enumerate().filter(|(seat, _)| !rules[*seat].is_none())
+    }
+}
+
+impl Placed {
+    /// Somebody asks for it, or will.
+    const fn is_on_its_way(&self) -> bool {
+        !self.held && (self.by.is_some() || self.fit != 0)
     }
 }
 

@@ -31,6 +31,8 @@ pub enum Cause {
     Spread,
     /// Another node can hold it without one that it should be apart from.
     Apart,
+    /// One that is never on a node with it had none left.
+    Room,
     /// Another node coordinates.
     Follows,
     /// This node holds one that is never on a node with it.
@@ -60,6 +62,9 @@ impl Cause {
             Self::Granted => "a majority of the controllers grants again what was held without one",
             Self::Spread => "another node holds fewer of the addresses that it is spread with",
             Self::Apart => "it was on one node with an address that it should be apart from",
+            Self::Room => {
+                "an address that is never on a node with it found none: it made room for that"
+            }
             Self::Follows => "another node coordinates, which it follows",
             Self::Barred => "this node holds an address that is never on a node with it",
             Self::Fact(cause) => cause.words(),

@@ -145,6 +145,9 @@ const fn reason(cause: VipCause) -> &'static str {
         VipCause::Apart => {
             "because it was on one node with an address that it should be apart from"
         }
+        VipCause::Room => {
+            "because it made room for an address that is never on a node with it and found none"
+        }
         VipCause::Follows => "because another node coordinates, which it follows",
         VipCause::Barred => "because it holds an address that is never on one node with it",
         VipCause::Unreached => "because no reference point answers it, and one answers another",
@@ -226,6 +229,7 @@ fn rule(ground: &Ground<'_>, line: &VipLine, file: &VipName) -> String {
             | VipCause::Granted
             | VipCause::Spread
             | VipCause::Apart
+            | VipCause::Room
             | VipCause::Follows
             | VipCause::Barred,
         ) => lease::RULE.to_owned(),
@@ -243,6 +247,56 @@ const fn back(preempt: bool) -> &'static str {
     }
 }
 
+/// When a node can hold it again that cannot for that reason.
+fn fault_ends(cause: VipCause, node: &str, line: &VipLine, file: &VipName) -> String {
+    match cause {
+        VipCause::Balancer => {
+            format!("the balancer of {node} has served for {}", span(TRUSTED_AFTER))
+        }
+        VipCause::Script => "the script has passed as often as `rise` says".to_owned(),
+        VipCause::Process => "as many of its processes run as have to".to_owned(),
+        VipCause::File => "another number is in the file".to_owned(),
+        VipCause::Way => "the way works again".to_owned(),
+        VipCause::Carrier => format!("{} has a carrier again", line.interface),
+        VipCause::NoDevice => format!("{} is there again", line.interface),
+        VipCause::NoNetwork => match file.own {
+            Some(own) => format!("an interface has {own}"),
+            None => "its network is there".to_owned(),
+        },
+        VipCause::Standby => format!("somebody types `outlast node resume {node}`"),
+        VipCause::ProvenDead => {
+            format!("somebody types `outlast node confirm-off {node} --undo`")
+        }
+        VipCause::InUse => match &line.state.in_use_by {
+            Some(mac) => format!("{mac} answers for the address no more"),
+            None => "nobody answers for the address any more".to_owned(),
+        },
+        VipCause::Together => "all of its sync group could be held here".to_owned(),
+        VipCause::Moved
+        | VipCause::Silence
+        | VipCause::Goodbye
+        | VipCause::Named
+        | VipCause::Stronger
+        | VipCause::Stalled
+        | VipCause::Refused
+        | VipCause::Stopping
+        | VipCause::Expired
+        | VipCause::Majority
+        | VipCause::Unheard
+        | VipCause::Unreached
+        | VipCause::Foreign
+        | VipCause::Unproven
+        | VipCause::LastMan
+        | VipCause::Granted
+        | VipCause::Spread
+        | VipCause::Apart
+        | VipCause::Room
+        | VipCause::Follows
+        | VipCause::Barred
+        | VipCause::Adopted => "what the evidence names is gone".to_owned(),
+    }
+}
+
 fn would_change(ground: &Ground<'_>, line: &VipLine, file: &VipName) -> Vec<String> {
     if line.state.holding {
         return lose(line, file);
@@ -251,51 +305,7 @@ fn would_change(ground: &Ground<'_>, line: &VipLine, file: &VipName) -> Vec<Stri
     if line.state.role == VipRole::Fault {
         let ends = line.state.cause.map_or_else(
             || "the fault goes".to_owned(),
-            |cause| match cause {
-                VipCause::Balancer => {
-                    format!("the balancer of {node} has served for {}", span(TRUSTED_AFTER))
-                }
-                VipCause::Script => "the script has passed as often as `rise` says".to_owned(),
-                VipCause::Process => "as many of its processes run as have to".to_owned(),
-                VipCause::File => "another number is in the file".to_owned(),
-                VipCause::Way => "the way works again".to_owned(),
-                VipCause::Carrier => format!("{} has a carrier again", line.interface),
-                VipCause::NoDevice => format!("{} is there again", line.interface),
-                VipCause::NoNetwork => match file.own {
-                    Some(own) => format!("an interface has {own}"),
-                    None => "its network is there".to_owned(),
-                },
-                VipCause::Standby => format!("somebody types `outlast node resume {node}`"),
-                VipCause::ProvenDead => {
-                    format!("somebody types `outlast node confirm-off {node} --undo`")
-                }
-                VipCause::InUse => match &line.state.in_use_by {
-                    Some(mac) => format!("{mac} answers for the address no more"),
-                    None => "nobody answers for the address any more".to_owned(),
-                },
-                VipCause::Together => "all of its sync group could be held here".to_owned(),
-                VipCause::Moved
-                | VipCause::Silence
-                | VipCause::Goodbye
-                | VipCause::Named
-                | VipCause::Stronger
-                | VipCause::Stalled
-                | VipCause::Refused
-                | VipCause::Stopping
-                | VipCause::Expired
-                | VipCause::Majority
-                | VipCause::Unheard
-                | VipCause::Unreached
-                | VipCause::Foreign
-                | VipCause::Unproven
-                | VipCause::LastMan
-                | VipCause::Granted
-                | VipCause::Spread
-                | VipCause::Apart
-                | VipCause::Follows
-                | VipCause::Barred
-                | VipCause::Adopted => "what the evidence names is gone".to_owned(),
-            },
+            |cause| fault_ends(cause, node, line, file),
         );
         return vec![format!("{node} stands by again when {ends}")];
     }

@@ -17,9 +17,19 @@ impl Seat {
     }
 
     pub(super) fn is_fit(&self, node: &Node) -> bool {
+        self.is_well(node) && !self.has_barring
+    }
+
+    /// It could hold it, but for one that it has.
+    pub(super) fn is_barred(&self, node: &Node) -> bool {
+        let is_idle = !self.claims() && !node.set().is_unread();
+        self.has_barring && is_idle && self.is_well(node)
+    }
+
+    fn is_well(&self, node: &Node) -> bool {
         let possible = self.may_hold(node) && node.leaving().is_none();
         let is_well = self.facts.fault(node.now()).is_none() && !self.is_foreign(node.now());
-        possible && !node.is_silent() && is_well && !self.is_barred
+        possible && !node.is_silent() && is_well
     }
 
     /// A router that does not vote holds it.

@@ -2,14 +2,12 @@
 
 use arrayvec::ArrayVec;
 
+use super::super::beat::MOST_NODES;
 use super::super::node::Node;
 use super::super::spread::{Cost, Placed, bit};
 use super::super::{Action, Cause, Stand};
 use super::{Role, Seat};
 use crate::Buffer;
-
-/// As many as a bit each tells apart.
-const MOST_NODES: usize = 32;
 
 impl Seat {
     pub(in super::super) const fn networks(&self) -> u8 {
@@ -17,8 +15,8 @@ impl Seat {
     }
 
     /// Whether this node has one now that is never on a node with it.
-    pub(in super::super) const fn bar(&mut self, is_barred: bool) {
-        self.is_barred = is_barred;
+    pub(in super::super) const fn bar(&mut self, has_barring: bool) {
+        self.has_barring = has_barring;
     }
 
     pub(in super::super) fn order(&self) -> &[u16] {
@@ -82,16 +80,26 @@ impl Seat {
             }
             stand(other) != Stand::Unfit && node.hears(other) && !node.is_dead(other)
         };
-        let fit = self.order.iter().copied().filter(|other| is_fit(*other));
-        let fit = fit.fold(0, |all, other| all | bit(other));
-        let lacks = self.order.iter().copied().filter(|other| self.lacks(node, *other));
-        let lacks = lacks.fold(0, |all, other| all | bit(other));
+        let is_barred = |other: u16| {
+            if other == node.me() {
+                return self.is_barred(node);
+            }
+            let says = self.said.get(usize::from(other)).is_some_and(|said| said.barred);
+            says && node.hears(other) && !node.is_dead(other)
+        };
+        let lacks = |other: u16| self.lacks(node, other);
+        let those = |is_it: &dyn Fn(u16) -> bool| {
+            let nodes = self.order.iter().copied().filter(|other| is_it(*other));
+            nodes.fold(0, |all, other| all | bit(other))
+        };
+        let (fit, whole) = (those(&is_fit), whole & !those(&lacks));
         Placed {
             by,
             held: self.holds() || !self.claims() && held().is_some(),
             stays: self.stays_with(by, node),
             fit,
-            able: fit & whole & !lacks,
+            able: fit & whole,
+            barred: those(&is_barred) & whole,
         }
     }
 

@@ -21,6 +21,7 @@ impl Seat {
             grants: self.voter.grants(node.now(), to, node.peer(to).word),
             successor: self.successor(node),
             stays: self.says_stays(node),
+            barred: self.is_barred(node),
             term: self.term,
         }
     }
@@ -65,7 +66,7 @@ impl Seat {
         }
         let fault = self.facts.fault(node.now()).map(Cause::Fact);
         let fault = fault.or_else(|| self.is_foreign(node.now()).then_some(Cause::Foreign));
-        let fault = fault.or_else(|| self.is_barred.then_some(Cause::Barred));
+        let fault = fault.or_else(|| self.has_barring.then_some(Cause::Barred));
         match stand {
             Stand::Unfit => fault.or(self.cause),
             _ if awaits => Some(Cause::Unproven),

@@ -13,7 +13,8 @@ fn group(seats: usize, apart: &[(usize, usize)]) -> Vec<Rule> {
 }
 
 fn map(holders: &[u16], able: u32) -> Map {
-    let placed = |by: &u16| Placed { by: Some(*by), held: true, stays: false, fit: able, able };
+    let placed =
+        |by: &u16| Placed { by: Some(*by), held: true, stays: false, fit: able, able, barred: 0 };
     Map { placed: holders.iter().map(placed).collect(), leads: 0 }
 }
 
@@ -154,4 +155,125 @@ fn who_coordinates_is_the_cheapest_for_what_follows_it() {
     map.costs(&rules, 0, &mut costs);
     assert_eq!(costs.map(|cost| cost.astray), [true, true, false]);
     assert_eq!(map.wish(&rules, |_| &ORDER), None, "that waits for no calm");
+}
+
+/// Seats with those that each is never on a node with, by pairs.
+fn never(seats: usize, pairs: &[(usize, usize)]) -> Vec<Rule> {
+    let mut rules = vec![Rule::default(); seats];
+    for (one, other) in pairs {
+        rules[*one].bar(*other);
+        rules[*other].bar(*one);
+    }
+    rules
+}
+
+/// As all nodes see it who are well: who holds what; all that may hold what nobody has, or what a node has beside.
+fn seen(rules: &[Rule], at: &[Option<u16>]) -> Map {
+    let placed = |(seat, by): (usize, &Option<u16>)| {
+        let bars = |node: u16| {
+            let mut others = at.iter().enumerate().filter(|(other, _)| *other != seat);
+            others.any(|(other, by)| *by == Some(node) && rules[seat].is_never_with(other))
+        };
+        let barred = ORDER.into_iter().filter(|node| bars(*node)).fold(0, |all, it| all | bit(it));
+        let fit = 0b111 & !barred;
+        Placed { by: *by, held: by.is_some(), stays: false, fit, able: fit, barred }
+    };
+    Map { placed: at.iter().enumerate().map(placed).collect(), leads: 0 }
+}
+
+/// Moves and takes until nothing is left to do; how many moves that were.
+fn make_room(rules: &[Rule], at: &mut [Option<u16>]) -> usize {
+    let mut moves = 0;
+    loop {
+        let map = seen(rules, at);
+        let taken = map.placed.iter().position(|it| it.by.is_none() && it.fit != 0);
+        if let Some(seat) = taken {
+            at[seat] = ORDER.into_iter().find(|node| map.placed[seat].fit & bit(*node) != 0);
+            continue;
+        }
+        let Some(wish) = map.wish(rules, |_| &ORDER) else { return moves };
+        assert_eq!(wish.why, Reason::Room);
+        let able = map.placed[wish.seat].able;
+        assert!(able & bit(wish.to) != 0, "{wish:?} would not be taken there: {at:?}");
+        at[wish.seat] = Some(wish.to);
+        moves += 1;
+        assert!(moves <= 4, "it goes on and on: {at:?}");
+    }
+}
+
+#[test]
+fn whatever_is_never_with_whatever_all_are_held_where_all_can_be() {
+    let pairs = [(0, 1), (0, 2), (0, 3), (1, 2), (1, 3), (2, 3)];
+    let (mut made, mut in_vain) = (0, 0);
+    for graph in 0..64_u32 {
+        let never_with: Vec<_> =
+            (0..6).filter(|at| graph & 1 << at != 0).map(|at| pairs[at]).collect();
+        let rules = never(4, &never_with);
+        for number in 0..81 {
+            let mut at: Vec<Option<u16>> = holders(4, number).into_iter().map(Some).collect();
+            // Who came later than another one on its node got none.
+            for seat in 0..4 {
+                let is_barred = (0..seat)
+                    .any(|other| at[other] == at[seat] && rules[seat].is_never_with(other));
+                at[seat] = at[seat].filter(|_| !is_barred);
+            }
+            let before = at.clone();
+            let moves = make_room(&rules, &mut at);
+            made += moves;
+            // Only four that all exclude each other have no three nodes.
+            let held = at.iter().flatten().count();
+            let most = if never_with.len() == 6 { 3 } else { 4 };
+            assert_eq!(held, most, "{never_with:?}: {before:?} to {at:?}");
+            in_vain += usize::from(held < 4 && moves > 0);
+        }
+    }
+    assert!(made > 50, "{made} moves");
+    assert_eq!(in_vain, 0, "something moved for one that found no node");
+}
+
+#[test]
+fn room_is_made_in_the_fewest_moves_and_one_after_the_other_where_it_takes_several() {
+    // 0 is never with 1, which is at node 0, nor with 2, 3 at node 1, nor with 4 at node 2; 1 is never with 4, nor with 2.
+    let pairs = [(0, 1), (0, 2), (0, 3), (0, 4), (1, 4), (1, 2)];
+    let rules = never(5, &pairs);
+    let mut at = [None, Some(0), Some(1), Some(1), Some(2)];
+    let wish = seen(&rules, &at).wish(&rules, |_| &ORDER);
+    assert_eq!(wish, Some(Wish { seat: 4, to: 1, why: Reason::Room }), "one move is enough");
+    // Where each of them bars what is elsewhere, two have to go.
+    let rules = never(5, &[(0, 1), (0, 2), (0, 3), (0, 4), (1, 2), (1, 3), (2, 4)]);
+    at = [None, Some(0), Some(1), Some(2), Some(2)];
+    assert_eq!(make_room(&rules, &mut at), 2, "{at:?}");
+    assert!(at.iter().all(Option::is_some), "{at:?}");
+}
+
+#[test]
+fn nothing_makes_room_that_an_operator_moved_or_that_follows_or_for_one_that_is_unfit_elsewhere() {
+    let rules = never(3, &[(0, 1), (0, 2)]);
+    let at = [None, Some(0), Some(1)];
+    let orders = |_: usize| [0, 1].as_slice();
+    let wish = |rules: &[Rule], map: &Map| map.wish(rules, orders).map(|it| (it.seat, it.to));
+    let mut map = seen(&rules, &at);
+    map.placed.iter_mut().for_each(|it| it.fit &= 0b011);
+    map.placed.iter_mut().for_each(|it| it.able &= 0b011);
+    assert_eq!(wish(&rules, &map), Some((1, 1)));
+    let mut stays = map.clone();
+    stays.placed[1].stays = true;
+    assert_eq!(wish(&rules, &stays), Some((2, 0)), "the other one can go");
+    stays.placed[2].stays = true;
+    assert_eq!(wish(&rules, &stays), None);
+    let mut follows = rules.clone();
+    follows[1].follows = true;
+    assert_eq!(wish(&follows, &map), Some((2, 0)));
+    // At node 0 something else keeps it away, so that is no room.
+    let mut unfit = map.clone();
+    unfit.placed[0].barred = 0b010;
+    assert_eq!(wish(&rules, &unfit), Some((2, 0)));
+    unfit.placed[0].barred = 0;
+    assert_eq!(wish(&rules, &unfit), None);
+    // Whoever would take it hears not everybody.
+    let mut deaf = map.clone();
+    deaf.placed[1].able = 0b001;
+    assert_eq!(wish(&rules, &deaf), Some((2, 0)));
+    deaf.placed[2].able = 0b010;
+    assert_eq!(wish(&rules, &deaf), None);
 }

@@ -417,6 +417,7 @@ fn who_hears_many_strangers_first_holds_by_the_voters_that_remain() {
                 grants: true,
                 successor: None,
                 stays: false,
+                barred: false,
                 term: 0,
             };
             let head = beat::Head {

@@ -3,6 +3,7 @@
 use super::*;
 
 mod gone;
+mod room;
 
 fn spread(count: u8) -> Vec<SeatConfig> {
     let rule = Rule { group: Some(0), ..Rule::default() };

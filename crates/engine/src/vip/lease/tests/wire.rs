@@ -14,6 +14,7 @@ fn entries() -> impl Strategy<Value = Vec<Entry>> {
         grants,
         successor: successor.filter(|node| *node < 0x7ffe),
         stays,
+        barred: stand == 0 && successor.is_none() && !stays && term % 2 == 1,
         term,
     });
     prop::collection::vec(entry, 0..=MAX_ENTRIES)
