@@ -72,8 +72,9 @@ pub struct ListArgs {
 
 /// Write a key; it is on the disks of a majority when this returns
 ///
-/// The keys below `intent/`, `intent-open/`, `lock/`, `heir/`, `config/`, `maintenance/`, `proof/`, `member/` and
-/// `replaced/`, and the key `intent-last`, are the cluster's own: what is written there by hand is acted upon.
+/// The keys below `intent/`, `intent-open/`, `lock/`, `heir/`, `config/`, `maintenance/`, `proof/`, `member/`,
+/// `replaced/` and `vip/voter/`, and the keys `intent-last` and `vip/voters`, are the cluster's own: what is
+/// written there by hand is acted upon.
 /// They are refused without `--force`. The audit log of this node has who wrote which key, and what came of it.
 #[derive(Debug, clap::Args)]
 pub struct PutArgs {

@@ -79,6 +79,11 @@ pub(crate) fn keep(folder: &Path, list: Option<&VoterList>) -> io::Result<()> {
     durable::write(folder, FILE, &bytes)
 }
 
+/// Whether the store was told of this start of the machine: what it had was kept since.
+pub(crate) fn is_known(folder: &Path) -> bool {
+    known(folder).is_read
+}
+
 /// The newest that any process of this machine was told, whenever that was.
 pub(crate) fn newest(folder: &Path) -> Option<VoterList> {
     read(folder)?.list

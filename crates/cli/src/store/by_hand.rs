@@ -15,7 +15,7 @@ use crate::reach::{self, Instance, ReachError};
 const MAX_INPUT: u64 = 1 << 20;
 
 /// How the keys begin that nodes act upon. All of `config/` is one of [`generation`]'s.
-const OWN: [&str; 10] = [
+const OWN: [&str; 11] = [
     "config/",
     intent::INTENTS,
     intent::OPEN,
@@ -26,6 +26,8 @@ const OWN: [&str; 10] = [
     verdict::PROOFS,
     ::store::WISHES,
     "replaced/",
+    // The list of voters, and what each of them says.
+    "vip/voter",
 ];
 const _: () = assert!(matches!(
     generation::NEWEST.as_bytes(),

@@ -4,6 +4,7 @@
 //! ```text
 //!   vip/voters, watched --> disk --> supervisor --> vip process
 //!   vip/voter/NODE <-- what that says it uses <--------+
+//!   vip/voter/NODE <-- first, that this machine started, if vip/voters is still the one that was read
 //!   all of these, proofs, roster, who is heard --> View::next --> vip/voters, if it is still the one that was looked at
 //! ```
 
@@ -13,12 +14,12 @@ use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::time::Duration;
 
-use api::{Event, ListNumber, Report, VoterList, VoterWord, VotersInUse};
+use api::{Electorate, Event, ListNumber, Report, VoterList, VoterWord, VotersInUse};
 use base::Time;
 use engine::kv::{Compare, Condition, Item, Keys, Op, Outcome, Transaction};
 use engine::member::Standing;
 use engine::verdict::PROOFS;
-use engine::vip::lease::proposer::{Answer, Controller, List, View};
+use engine::vip::lease::proposer::{Answer, Controller, List, Proof, View};
 use store::{Link, News};
 
 use super::hands::{Hands, put};
@@ -43,11 +44,17 @@ const OFFER_EACH: Duration = Duration::from_millis(500);
 /// What failed is asked again after this.
 const AGAIN: Duration = Duration::from_millis(500);
 
+/// For what the next list waits where nobody here knows the present one.
+const UNREADABLE: &str = "the list that the store has is of a later release, or none: this node offers no other one; let a node of \
+     that release coordinate (`outlast move coordinator NODE`)";
+
 /// What comes to it.
 enum Mail {
     News(News),
     /// Which store it is that was read, so many times.
     Store(u64, Option<u64>),
+    /// That this machine started is written, or may not be.
+    Began(bool),
     /// What this machine said is written, or may not be.
     Said(Box<VoterWord>, bool),
     /// What became of a list.
@@ -70,6 +77,8 @@ struct Registrar {
     /// The incarnation of the store that was read; none: none was, or it is not known which.
     store: Option<u64>,
     asking: bool,
+    /// The store knows that this machine started: before that nobody here is told what it has.
+    is_known: bool,
     /// The newest that any process of this machine was told, ever.
     newest: Option<VoterList>,
     /// The supervisor was told, by this process.
@@ -96,6 +105,7 @@ pub(super) fn start(hands: &Arc<Hands>, link: &Link, me: &str) {
     let (hands, link, folder) = (Arc::clone(hands), link.clone(), hands.state_dir.clone());
     let registrar = Registrar {
         me: me.to_owned(),
+        is_known: kept::is_known(&folder),
         newest: kept::newest(&folder),
         folder,
         link,
@@ -134,11 +144,12 @@ impl Registrar {
                 Err(RecvTimeoutError::Disconnected) => return,
             }
             let now = sys::clock::now();
-            self.tell();
             if now >= self.pause {
                 self.ask();
+                self.begin();
                 self.say();
             }
+            self.tell();
             if now >= self.offers_at {
                 self.offers_at = now + OFFER_EACH;
                 self.offer();
@@ -171,6 +182,11 @@ impl Registrar {
                 self.pauses(self.store.is_none());
             }
             Mail::Store(..) => {}
+            Mail::Began(is_written) => {
+                self.saying = false;
+                self.is_known = is_written;
+                self.pauses(!is_written);
+            }
             Mail::Said(word, is_written) => {
                 self.saying = false;
                 self.said = is_written.then_some(*word);
@@ -205,10 +221,30 @@ impl Registrar {
         });
     }
 
+    /// That this machine started: it may have been taken for dead, and a list without it be on its way. Of that and of this word the
+    /// store takes one.
+    fn begin(&mut self) {
+        let Some(store) = self.store.filter(|_| !self.is_known && !self.saying) else { return };
+        let Ok(machines) = self.hands.machines() else { return };
+        let said = Electorate { in_use: VotersInUse::Unread, settled: false };
+        let word = VoterWord { joined_ms: machines.joined(&self.me), store, said };
+        self.saying = true;
+        let tell = self.box_of.clone();
+        let asked = Transaction {
+            compares: vec![self.is_as_read(LIST)],
+            then: vec![Op::put(&self.own_key(), &put(&word))],
+            otherwise: vec![],
+        };
+        self.link.transact(asked, move |outcome| {
+            // Whatever is not known to be written is written again.
+            let _ = tell.send(Mail::Began(outcome.is_ok_and(|outcome| outcome.held)));
+        });
+    }
+
     /// The newest list, to the disk and then to who goes by it. A store that has none is told of only where this machine never
     /// went by one: what a former store had may be in use.
     fn tell(&mut self) {
-        let Some(store) = self.store else { return };
+        let Some(store) = self.store.filter(|_| self.is_known) else { return };
         let newest = match self.items.get(LIST).map(|(value, _)| api::decode::<VoterList>(value)) {
             Some(Ok(list)) if list.store == store => Some(list),
             // Of a store that was put back, or written by a later release.
@@ -230,15 +266,12 @@ impl Registrar {
 
     /// What the vip process of this node goes by, if that is the newest that it was told.
     fn say(&mut self) {
-        let Some(store) = self.store.filter(|_| !self.saying) else { return };
+        let Some(store) = self.store.filter(|_| self.is_known && !self.saying) else { return };
         let said = {
             let core = lock(self.hands.core());
             core.picture.vip_process().and_then(|process| process.voters.clone())
         };
         let Some(said) = said else { return };
-        if self.said.as_ref().is_some_and(|word| word.store == store && word.said == said) {
-            return;
-        }
         let newest = self.newest.as_ref().map(VoterList::number);
         let is_newest = match &said.in_use {
             VotersInUse::List(list) => Some(list.number()) == newest,
@@ -247,8 +280,11 @@ impl Registrar {
         };
         let Some(machines) = self.hands.machines().ok().filter(|_| is_newest) else { return };
         let word = VoterWord { joined_ms: machines.joined(&self.me), store, said };
+        if self.said.as_ref() == Some(&word) {
+            return;
+        }
         self.saying = true;
-        let (key, tell) = (format!("{WORDS}{}", self.me), self.box_of.clone());
+        let (key, tell) = (self.own_key(), self.box_of.clone());
         let asked = Transaction::put(&key, &put(&word));
         self.link.transact(asked, move |outcome| {
             // One that may be written is written again.
@@ -258,17 +294,19 @@ impl Registrar {
 
     /// The next list, while this node coordinates.
     fn offer(&mut self) {
-        let store = self.store.filter(|_| self.coordinates());
-        let view = store.and_then(|store| self.view(store));
-        let (waits, offered) = match view.map(|(view, proofs)| (view.next(), proofs)) {
-            Some((Answer::Waits(waits), _)) => (Some(waits.to_string()), None),
-            Some((Answer::Offer(list), proofs)) => (None, Some((list, proofs))),
-            Some((Answer::Rests, _)) | None => (None, None),
+        let (waits, offered) = match self.store.filter(|_| self.coordinates()) {
+            Some(_) if self.list().is_err() => (Some(UNREADABLE.to_owned()), None),
+            Some(store) => self.view(store).map_or((None, None), |view| match view.next() {
+                Answer::Waits(waits) => (Some(waits.to_string()), None),
+                Answer::Offer(list) => (None, Some((list, view))),
+                Answer::Rests => (None, None),
+            }),
+            None => (None, None),
         };
         lock(self.hands.core()).picture.voters_wait = waits;
-        let Some((list, proofs)) = offered.filter(|_| !self.offering) else { return };
+        let Some((list, view)) = offered.filter(|_| !self.offering) else { return };
         self.offering = true;
-        let (asked, tell) = (self.swap(&list, proofs), self.box_of.clone());
+        let (asked, tell) = (self.swap(&list, &view), self.box_of.clone());
         self.link.transact(asked, move |outcome| {
             let _ = tell.send(Mail::Offered(Box::new(list), outcome));
         });
@@ -279,41 +317,57 @@ impl Registrar {
         core.coordinator.as_ref().is_some_and(|shown| shown.node == self.me)
     }
 
-    /// If the list is still the one that was looked at, and nobody took back a proof meanwhile.
-    fn swap(&self, list: &List, proofs: Vec<Compare>) -> Transaction {
-        let is = match self.items.get(LIST) {
+    /// If the list is still the one that was looked at, nobody took back a proof meanwhile, and nobody spoke who is proven dead.
+    fn swap(&self, list: &List, view: &View) -> Transaction {
+        let proof = |Proof { of, entry }: &Proof| {
+            let stands =
+                Compare { key: format!("{PROOFS}{}", of.name), is: Condition::Changed(*entry) };
+            [stands, self.is_as_read(&format!("{WORDS}{}", of.name))]
+        };
+        let compares =
+            std::iter::once(self.is_as_read(LIST)).chain(view.dead.iter().flat_map(proof));
+        let then = vec![Op::put(LIST, &put(&stored(list)))];
+        Transaction { compares: compares.collect(), then, otherwise: vec![] }
+    }
+
+    fn is_as_read(&self, key: &str) -> Compare {
+        let is = match self.items.get(key) {
             Some((_, changed)) => Condition::Changed(*changed),
             None => Condition::Missing,
         };
-        let compares =
-            std::iter::once(Compare { key: LIST.to_owned(), is }).chain(proofs).collect();
-        Transaction { compares, then: vec![Op::put(LIST, &put(&stored(list)))], otherwise: vec![] }
+        Compare { key: key.to_owned(), is }
     }
 
-    /// With the proofs that it rests on. None: the roster cannot be read, so it is not known which machines there are.
-    fn view(&self, store: u64) -> Option<(View, Vec<Compare>)> {
+    fn own_key(&self) -> String {
+        format!("{WORDS}{}", self.me)
+    }
+
+    /// With all that it rests on. None: the roster cannot be read, so it is not known which machines there are.
+    fn view(&self, store: u64) -> Option<View> {
         let machines = self.hands.machines().ok()?;
         let named = |name: &String| controller(name, machines.joined(name));
         let controllers: Vec<_> = self.controllers.iter().map(named).collect();
-        let list = self.list().filter(|list| list.store == store);
-        let words = self.items.iter().filter_map(|(key, (value, _))| {
-            let said: VoterWord = api::decode(value).ok()?;
-            Some(word(key.strip_prefix(WORDS)?, said))
-        });
+        let list = self.list().ok()?.filter(|list| list.store == store);
+        let (mut words, mut unreadable) = (vec![], BTreeSet::new());
+        for (key, (value, changed)) in &self.items {
+            let Some(name) = key.strip_prefix(WORDS) else { continue };
+            match api::decode(value) {
+                Ok(said) => words.push(word(name, said, *changed)),
+                // Of a later release: it said something, whatever that was.
+                Err(_) => drop(unreadable.insert(name)),
+            }
+        }
         let list = list.map(|list| listed(&list));
         let core = lock(self.hands.core());
-        let members = list.iter().flat_map(|list| &list.voters).chain(&controllers);
-        let is_dead = |machine: &&Controller| {
-            let proof = core.proof_of(&machine.name);
-            proof.is_some_and(|proof| !proof.is_outlived_by(machine.joined))
+        let members: BTreeSet<_> =
+            list.iter().flat_map(|list| &list.voters).chain(&controllers).collect();
+        let proof = |machine: &Controller| {
+            let proof =
+                core.proof_of(&machine.name).filter(|it| !it.is_outlived_by(machine.joined));
+            let proof = proof.filter(|proof| !unreadable.contains(proof.node.as_str()))?;
+            Some(Proof { of: machine.clone(), entry: proof.entry })
         };
-        let dead: Vec<Controller> = members.filter(is_dead).cloned().collect();
-        let names: BTreeSet<&String> = dead.iter().map(|machine| &machine.name).collect();
-        let proof = |name: &String| {
-            let is = Condition::Changed(core.proof_of(name)?.entry);
-            Some(Compare { key: format!("{PROOFS}{name}"), is })
-        };
-        let proofs = names.into_iter().filter_map(proof).collect();
+        let dead = members.into_iter().filter_map(proof).collect();
         let is_heard = |name: &&String| {
             let at = core.picture.names.iter().position(|known| known == *name);
             let at = at.and_then(|at| u16::try_from(at).ok());
@@ -322,12 +376,15 @@ impl Registrar {
             **name == self.me || at.is_some_and(stands)
         };
         let heard = self.controllers.iter().filter(is_heard).cloned().collect();
-        Some((View { store, list, controllers, words: words.collect(), dead, heard }, proofs))
+        Some(View { store, list, controllers, words, dead, heard })
     }
 
     /// As the store has it, whichever store that was.
-    fn list(&self) -> Option<VoterList> {
-        self.items.get(LIST).and_then(|(value, _)| api::decode(value).ok())
+    ///
+    /// # Errors
+    /// When it is of a later release, or no list.
+    fn list(&self) -> Result<Option<VoterList>, api::ReadError> {
+        self.items.get(LIST).map(|(value, _)| api::decode(value)).transpose()
     }
 
     fn offered(&self, list: &List) {

@@ -134,3 +134,62 @@ fn a_controller_that_is_replaced_is_another_voter_while_vip_processes_follow_eac
         }
     });
 }
+
+/// By which write the store has that key now; 0: it has none.
+fn written(stage: &Stage, by: usize, key: &str) -> u64 {
+    let listed = stage.types(by, &["store", "list", key]);
+    let line = listed.lines().find(|line| line.split_whitespace().any(|word| word == key));
+    let numbers = line.into_iter().flat_map(str::split_whitespace);
+    numbers.filter_map(|word| word.parse().ok()).next().unwrap_or(0)
+}
+
+#[test]
+fn a_machine_that_was_proven_dead_and_starts_says_so_to_the_store_before_it_votes() {
+    let name =
+        "voters::a_machine_that_was_proven_dead_and_starts_says_so_to_the_store_before_it_votes";
+    contained(name, || {
+        let Some(mut stage) = Stage::laid_out(name, &format!("{LINES}[store]\n")) else { return };
+        agreed(&stage, 1);
+        let holder = stage.holds();
+        let off = (0..NODES).find(|node| *node != holder).expect("there are three");
+        let named = stage.cluster.name(off).to_owned();
+        let (word, proof) = (format!("vip/voter/{named}"), format!("proof/{named}"));
+        stage.cluster.kill_all(off).expect("its processes can be killed");
+        let typed = ["node", "confirm-off", &named, "--i-know-it-is-off", "--reason", "seen"];
+        until("it is confirmed off", || {
+            stage.types(holder, &typed);
+            written(&stage, holder, &proof) > 0
+        });
+        let proven = written(&stage, holder, &proof);
+        let before = written(&stage, holder, &word);
+        assert!((1..proven).contains(&before), "{before} {proven}");
+        // As if the machine had lost its power.
+        let kept = folder(&stage, off, "state").join("voters");
+        let text = std::fs::read_to_string(&kept).expect("it was kept");
+        let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").expect("a boot");
+        let former = text.replace(boot.trim(), "00000000-0000-4000-8000-000000000000");
+        assert_ne!(former, text);
+        std::fs::write(&kept, former).expect("it can be written");
+        stage.cluster.start(off).expect("it can be started");
+        until("it says that it was started", || written(&stage, holder, &word) > proven);
+        until("it is kept which start of the machine that was", || {
+            std::fs::read_to_string(&kept).is_ok_and(|text| text.contains(boot.trim()))
+        });
+        until("it votes again", || stage.votes(off));
+        a_list_of_a_later_release_is_left_alone(&stage, holder);
+        stage.never_two();
+    });
+}
+
+fn a_list_of_a_later_release_is_left_alone(stage: &Stage, by: usize) {
+    let later = r#"{"v":99,"msg":{"who":"votes"}}"#;
+    let refused = stage.types(by, &["store", "put", "vip/voters", later]);
+    assert!(refused.contains("--force"), "{refused}");
+    stage.types(by, &["store", "put", "vip/voters", later, "--force"]);
+    until("who coordinates says for what the next list waits", || {
+        (0..NODES).any(|node| stage.types(node, &["status"]).contains("is of a later release"))
+    });
+    assert!(stage.types(by, &["store", "get", "vip/voters"]).contains("99"));
+    stage.types(by, &["store", "delete", "vip/voters", "--force"]);
+    agreed(stage, 2);
+}

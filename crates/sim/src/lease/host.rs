@@ -152,6 +152,8 @@ pub(super) struct Host {
     pub list: Option<List>,
     /// Nobody read what the store has since it booted.
     pub unread: bool,
+    /// From when on the others hear its agent.
+    pub heard_from: u64,
     /// It hears of no later one before that moment.
     pub deaf_until: u64,
     /// Events of an earlier plan of the process mean nothing.
@@ -159,6 +161,10 @@ pub(super) struct Host {
 }
 
 impl Host {
+    pub(super) const fn is_heard(&self, now: u64) -> bool {
+        self.powered && self.process.is_some() && now >= self.heard_from
+    }
+
     pub(super) fn answers(&self, vip: usize, now: u64) -> bool {
         self.powered && self.gates[vip] > self.clock.local(now)
     }

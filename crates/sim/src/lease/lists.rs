@@ -20,7 +20,7 @@ impl World<'_> {
                 self.store.hears(number, host);
             }
         }
-        let Some(mark) = self.store.propose(&self.hosts) else { return };
+        let Some(mark) = self.store.propose(&self.hosts, self.now) else { return };
         self.outcome.marks.reach(mark);
         let list = self.store.list.clone();
         self.tell(|| format!("{mark:?}: {list:?}"));
@@ -63,6 +63,10 @@ impl World<'_> {
         }
         if !self.script.numbered || self.hosts[host].process.is_none() {
             return;
+        }
+        if self.hosts[host].unread {
+            // Before anybody goes by what is read.
+            self.store.boots(host, self.hosts[host].machine);
         }
         let (newest, hosts) = (self.store.list.clone(), self.hosts.len());
         let this = &mut self.hosts[host];

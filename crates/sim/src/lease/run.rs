@@ -23,6 +23,8 @@ const CALM: Duration = Duration::from_secs(1);
 const RESTORED: Duration = Duration::from_secs(4);
 /// The same where a voter may boot as it begins: it counts nobody until it has read the list, and half a second more.
 const LISTED: Duration = Duration::from_secs(2);
+/// Within this time all hear the agent of a host that booted.
+const HEARD: Duration = Duration::from_millis(1500);
 /// How often it is asked for another list while all is well.
 const ASKED_EACH: Duration = Duration::from_millis(100);
 /// Longer than a vip lease, and no part of the calm.
@@ -165,6 +167,7 @@ impl<'a> World<'a> {
             machine: 1,
             list: None,
             unread: false,
+            heard_from: 0,
             deaf_until: 0,
             ticket: 0,
         });
@@ -240,6 +243,7 @@ impl<'a> World<'a> {
                 self.hosts[host].clock =
                     Clock::new(self.now, self.chance.below(1 << 30), 1_000_000);
                 self.hosts[host].unread = self.script.numbered;
+                self.hosts[host].heard_from = self.now + nanos(self.chance.span(HEARD));
                 self.prove(host, false);
                 self.after(Duration::from_millis(1), Event::Starts { host, closes: true });
             }
@@ -302,6 +306,7 @@ impl<'a> World<'a> {
             } else if self.hosts[host].process.is_none() {
                 self.after(Duration::ZERO, Event::Starts { host, closes: true });
             }
+            self.hosts[host].heard_from = self.now;
             self.after(Duration::from_millis(5), Event::Learns { host });
             self.plan(host);
         }

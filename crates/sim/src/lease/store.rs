@@ -1,7 +1,7 @@
 //! Lists of voters as a store keeps them, what hosts said of themselves there, and the real proposer
 //! (`engine::vip::lease::proposer`), which is asked what comes next.
 
-use engine::vip::lease::proposer::{Answer, Controller, InUse, List, View, Word};
+use engine::vip::lease::proposer::{Answer, Controller, InUse, List, Proof, View, Word};
 use engine::vip::lease::{Elector, Epoch, Number, Voters};
 
 use super::Mark;
@@ -17,6 +17,10 @@ pub(super) struct Store {
     pub list: Option<List>,
     /// By host: what its machine said last.
     words: Vec<Option<Word>>,
+    /// By host: it was found to be off, and since then nobody heard it.
+    proofs: Vec<Option<Proof>>,
+    /// Counts what is written.
+    entry: u64,
     /// By host: whether it is a controller of the file of whoever proposes.
     wanted: Vec<bool>,
 }
@@ -47,7 +51,8 @@ pub(super) fn voters(list: &List) -> Voters {
 
 impl Store {
     pub(super) fn new(hosts: usize) -> Self {
-        Self { incarnation: 1, list: None, words: vec![None; hosts], wanted: vec![true; hosts] }
+        let (words, proofs, wanted) = (vec![None; hosts], vec![None; hosts], vec![true; hosts]);
+        Self { incarnation: 1, list: None, words, proofs, entry: 0, wanted }
     }
 
     pub(super) fn newest(&self) -> Option<Number> {
@@ -76,9 +81,29 @@ impl Store {
         self.wanted[host]
     }
 
+    /// A machine says that it was started, whatever it said before.
+    pub(super) fn boots(&mut self, number: usize, machine: u64) {
+        self.words[number] = None;
+        self.says(number, machine, InUse::Unread, false);
+    }
+
+    fn says(&mut self, number: usize, machine: u64, in_use: InUse, is_settled: bool) {
+        let (of, store) = (controller(number, machine), self.incarnation);
+        let word = &mut self.words[number];
+        let former = word.as_ref().map_or(0, |word| word.entry);
+        let said = Word { of, store, in_use, is_settled, entry: former };
+        // What was said already is not written again.
+        if word.as_ref() != Some(&said) {
+            self.entry += 1;
+            *word = Some(Word { entry: self.entry, ..said });
+        }
+    }
+
     /// A host that reaches it says what it goes by.
     pub(super) fn hears(&mut self, number: usize, host: &Host) {
-        let Some(process) = host.process.as_ref().filter(|_| host.powered) else { return };
+        let Some(process) = host.process.as_ref().filter(|_| host.powered && !host.unread) else {
+            return;
+        };
         let all = || (0..self.wanted.len()).map(|host| host.to_string()).collect();
         let newest = host.list.as_ref().map(|list| Epoch::Number(list.number));
         let in_use = match (process.machine.voters().map(Voters::epoch), &host.list) {
@@ -88,13 +113,29 @@ impl Store {
             // It was not told yet what this machine knows.
             (Some(_), _) => return,
         };
-        let of = controller(number, host.machine);
         let is_settled = process.machine.settled().is_some();
-        self.words[number] = Some(Word { of, store: self.incarnation, in_use, is_settled });
+        self.says(number, host.machine, in_use, is_settled);
+    }
+
+    /// Somebody looks at those that are off; who is heard is none of them.
+    fn looks(&mut self, hosts: &[Host], now: u64) {
+        for (number, host) in hosts.iter().enumerate() {
+            let of = controller(number, host.machine);
+            let proof = &mut self.proofs[number];
+            let word = self.words[number].as_ref().map_or(0, |word| word.entry);
+            let is_old = |proof: &Proof| proof.of != of || proof.entry < word;
+            if !host.powered && proof.as_ref().is_none_or(is_old) {
+                self.entry += 1;
+                *proof = Some(Proof { of, entry: self.entry });
+            } else if host.is_heard(now) {
+                *proof = None;
+            }
+        }
     }
 
     /// The next list, if the proposer has one.
-    pub(super) fn propose(&mut self, hosts: &[Host]) -> Option<Mark> {
+    pub(super) fn propose(&mut self, hosts: &[Host], now: u64) -> Option<Mark> {
+        self.looks(hosts, now);
         let machine = |(number, host): (usize, &Host)| controller(number, host.machine);
         let those = |is_it: &dyn Fn(usize, &Host) -> bool| -> Vec<Controller> {
             hosts
@@ -104,20 +145,20 @@ impl Store {
                 .map(machine)
                 .collect()
         };
-        let heard = those(&|_, host| host.powered && host.process.is_some());
+        let heard = those(&|_, host| host.is_heard(now));
         let view = View {
             store: self.incarnation,
             list: self.list.clone(),
             controllers: those(&|number, _| self.wanted[number]),
             words: self.words.iter().flatten().cloned().collect(),
-            // Somebody looked.
-            dead: those(&|_, host| !host.powered),
+            dead: self.proofs.iter().flatten().cloned().collect(),
             heard: heard.into_iter().map(|controller| controller.name).collect(),
         };
         let Answer::Offer(next) = view.next() else { return None };
         let before = self.list.replace(next.clone()).map_or_else(Vec::new, |list| list.voters);
         let gone = before.iter().filter(|voter| !next.voters.contains(voter));
-        let are_dead: Vec<bool> = gone.map(|voter| view.dead.contains(voter)).collect();
+        let is_dead = |voter: &Controller| view.dead.iter().any(|proof| proof.of == *voter);
+        let are_dead: Vec<bool> = gone.map(is_dead).collect();
         Some(match &are_dead[..] {
             _ if next.number.list <= 1 => Mark::First,
             [] => Mark::Grew,

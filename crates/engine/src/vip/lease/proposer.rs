@@ -6,11 +6,12 @@
 //!      somebody uses a list of a former store --------------> #1 goes on with the newest of those
 //!      of which too few are left ---------------------------> #0: nobody; then #1 as above, once all adopted that
 //!   a list: a majority of it is settled (of #0 and #1 all), and then, at most one of these at a time
-//!      those that are proven dead, and not heard, leave, if the rest can lose more then
+//!      those that are proven dead, not heard, and said no word since, leave, if the rest can lose more then
 //!      one leaves that is no controller any more, or whose place another machine has
 //!      one comes that is a controller and is heard
 //! ```
-//! Committed only if the list before is still the one that was looked at, and proofs that it rests on still stand. What else
+//! Committed only if the list before is still the one that was looked at, and proofs that it rests on still stand, and words of
+//! those that are dead are the ones that were read: a machine that was started again says one before it grants anything. What else
 //! it rests on ("I adopted that", "I use no other one") does not become untrue later: whoever starts anew reads first. Why two
 //! lists whose majorities do not meet are never in use: docs/decisions, "A vip lease that cannot have two holders".
 
@@ -60,6 +61,16 @@ pub struct Word {
     pub in_use: InUse,
     /// It grants nothing under an older list any more, and what it granted under one has ended.
     pub is_settled: bool,
+    /// By which write of the store: a greater number is a later one.
+    pub entry: u64,
+}
+
+/// A machine that was found to be off.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Proof {
+    pub of: Controller,
+    /// By which write of the store it was told.
+    pub entry: u64,
 }
 
 /// What is known.
@@ -72,8 +83,8 @@ pub struct View {
     /// Those of the cluster file.
     pub controllers: Vec<Controller>,
     pub words: Vec<Word>,
-    /// Machines that are proven dead.
-    pub dead: Vec<Controller>,
+    /// Of machines that are proven dead.
+    pub dead: Vec<Proof>,
     /// Names of those whose agents are heard.
     pub heard: Vec<String>,
 }
@@ -100,6 +111,8 @@ pub enum Waits {
     Majority,
     /// This one is not heard.
     Unheard(String),
+    /// This one was proven dead, and said a word since.
+    Spoke(String),
 }
 
 impl fmt::Display for Waits {
@@ -127,6 +140,10 @@ impl fmt::Display for Waits {
             Self::Unheard(node) => {
                 write!(f, "{node} is a controller, and becomes a voter when it is heard")
             }
+            Self::Spoke(node) => write!(
+                f,
+                "{node} stays a voter: it was confirmed off, and spoke to the store after that; if it is off, take the proof back and confirm it again"
+            ),
         }
     }
 }
@@ -236,15 +253,17 @@ impl View {
 
     fn rests(&self, list: &List) -> Answer {
         let absent = self.absent(list).next().filter(|_| list.voters.len() < MAX_VOTERS);
-        let waits = |absent: &Controller| Answer::Waits(Waits::Unheard(absent.name.clone()));
-        absent.map_or(Answer::Rests, waits)
+        let absent = absent.map(|absent| Waits::Unheard(absent.name.clone()));
+        let spoke = || list.voters.iter().find(|it| self.spoke(it) && !self.runs(it));
+        let waits = absent.or_else(|| spoke().map(|voter| Waits::Spoke(voter.name.clone())));
+        waits.map_or(Answer::Rests, Answer::Waits)
     }
 
     /// Controllers of which neither this machine nor a former one is in the list. Of whom a proof stands none comes: it would leave again as
     /// soon as it is not heard, though it lives.
     fn absent<'a>(&'a self, list: &'a List) -> impl Iterator<Item = &'a Controller> {
         let is_in = |name: &str| list.voters.iter().any(|voter| voter.name == name);
-        let may_come = |it: &&Controller| !self.dead.contains(it);
+        let may_come = |it: &&Controller| self.proof(it).is_none();
         self.controllers.iter().filter(may_come).filter(move |it| !is_in(&it.name))
     }
 
@@ -277,10 +296,24 @@ impl View {
         self.controllers.iter().filter(|controller| !self.is_dead(controller))
     }
 
-    /// Who is proven dead and is heard was started again, or never was off: it may grant claims.
+    /// Who is proven dead and is heard, or said a word since, was started again, or never was off: it may grant claims.
     fn is_dead(&self, controller: &Controller) -> bool {
-        let runs = self.heard.contains(&controller.name) && self.controllers.contains(controller);
-        self.dead.contains(controller) && !runs
+        self.proof(controller).is_some() && !self.runs(controller) && !self.spoke(controller)
+    }
+
+    fn proof(&self, controller: &Controller) -> Option<&Proof> {
+        self.dead.iter().find(|proof| proof.of == *controller)
+    }
+
+    fn runs(&self, controller: &Controller) -> bool {
+        self.heard.contains(&controller.name) && self.controllers.contains(controller)
+    }
+
+    /// After it was proven dead.
+    fn spoke(&self, controller: &Controller) -> bool {
+        let proof = self.proof(controller);
+        let is_later = |word: &Word| proof.is_some_and(|proof| word.entry > proof.entry);
+        self.words.iter().any(|word| word.of == *controller && is_later(word))
     }
 
     /// Another machine has its place, or had it when it spoke last, if it is no controller any more.

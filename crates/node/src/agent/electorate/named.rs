@@ -40,14 +40,14 @@ pub(super) fn stored(list: &List) -> VoterList {
 }
 
 /// What the machine of that name said.
-pub(super) fn word(name: &str, said: VoterWord) -> Word {
+pub(super) fn word(name: &str, said: VoterWord, entry: u64) -> Word {
     let VoterWord { joined_ms, store, said: Electorate { in_use, settled } } = said;
     let in_use = match in_use {
         VotersInUse::Unread => InUse::Unread,
         VotersInUse::ByFile(names) => InUse::ByFile(names),
         VotersInUse::List(list) => InUse::List(listed(&list)),
     };
-    Word { of: controller(name, joined_ms), store, in_use, is_settled: settled }
+    Word { of: controller(name, joined_ms), store, in_use, is_settled: settled, entry }
 }
 
 #[cfg(test)]
@@ -69,9 +69,14 @@ mod tests {
         assert_eq!(listed(&stored(&list)), list);
         let in_use = VotersInUse::List(stored(&list));
         let said = Electorate { in_use, settled: true };
-        let read = word("a", VoterWord { joined_ms: 7, store: 2, said });
-        let expected =
-            Word { of: controller("a", 7), store: 2, in_use: InUse::List(list), is_settled: true };
+        let read = word("a", VoterWord { joined_ms: 7, store: 2, said }, 41);
+        let expected = Word {
+            of: controller("a", 7),
+            store: 2,
+            in_use: InUse::List(list),
+            is_settled: true,
+            entry: 41,
+        };
         assert_eq!(read, expected);
     }
 }

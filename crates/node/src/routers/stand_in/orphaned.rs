@@ -92,8 +92,10 @@ impl StandIn<'_> {
             Some((_, at)) => at,
             None => {
                 // Without the note each counts from its turn.
+                let said = format!("{} {}\n", record.desk, now.as_nanos());
+                let half = path.with_extension("lost.new");
                 let _unnoted =
-                    std::fs::write(path, format!("{} {}\n", record.desk, now.as_nanos()));
+                    std::fs::write(&half, said).and_then(|()| std::fs::rename(half, path));
                 now
             }
         }

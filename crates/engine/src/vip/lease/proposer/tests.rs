@@ -17,7 +17,12 @@ fn list(store: u64, number: u32, voters: &str) -> List {
 }
 
 fn says(of: &str, in_use: InUse) -> Word {
-    Word { of: machine(of), store: STORE, in_use, is_settled: true }
+    Word { of: machine(of), store: STORE, in_use, is_settled: true, entry: 10 }
+}
+
+/// Proven dead after all words.
+fn dead(words: &str) -> Vec<Proof> {
+    machines(words).into_iter().map(|of| Proof { of, entry: 20 }).collect()
 }
 
 fn by_file(names: &str) -> InUse {
@@ -39,7 +44,7 @@ fn with(controllers: &str, newest: List) -> View {
 
 /// The voters that are offered, or why none are. Nobody hears the dead.
 fn offered(view: &View) -> String {
-    let is_dead = |name: &String| view.dead.iter().any(|dead| dead.name == *name);
+    let is_dead = |name: &String| view.dead.iter().any(|proof| proof.of.name == *name);
     let heard = view.heard.iter().filter(|name| !is_dead(name)).cloned().collect();
     answered(&View { heard, ..view.clone() })
 }
@@ -81,7 +86,7 @@ fn the_first_list_waits_for_each_controller_or_the_proof_that_it_is_dead() {
     assert_eq!(offered(&view), r#"Word("c")"#);
     view.words.push(Word { of: machine("c2"), ..word });
     assert_eq!(offered(&view), r#"Word("c")"#);
-    view.dead = machines("c");
+    view.dead = dead("c");
     assert_eq!(offered(&view), "7/1 a b c", "it is proven dead, and a voter when it is back");
 }
 
@@ -147,7 +152,7 @@ fn one_list_follows_another_when_a_majority_of_it_is_settled_and_of_the_first_al
     let mut first = with("a b c d", list(STORE, 1, "a b c"));
     first.words[1].is_settled = false;
     assert_eq!(offered(&first), r#"Settled(["b"])"#);
-    first.dead = machines("b");
+    first.dead = dead("b");
     assert_eq!(offered(&first), "7/2 a b c d", "who is dead adopts nothing, and uses nothing");
 }
 
@@ -165,7 +170,7 @@ fn the_dead_leave_at_once_as_far_as_that_lets_the_rest_lose_more() {
         ("a b", "b", "rests"),
     ] {
         let mut view = with(voters, list(STORE, 2, voters));
-        view.dead = machines(dead);
+        view.dead = self::dead(dead);
         assert_eq!(offered(&view), expected, "{voters} without {dead}");
     }
 }
@@ -173,20 +178,50 @@ fn the_dead_leave_at_once_as_far_as_that_lets_the_rest_lose_more() {
 #[test]
 fn who_is_proven_dead_and_runs_leaves_no_list_and_is_waited_for() {
     let mut view = with("a b c d e", list(STORE, 4, "a b c d e"));
-    view.dead = machines("d e");
+    view.dead = dead("d e");
     assert_eq!(offered(&view), "7/5 a b c");
     assert_eq!(answered(&view), "rests", "both are heard");
     view.heard.retain(|name| name != "d");
     assert_eq!(answered(&view), "rests", "without one of five no more may be lost");
     let mut left = with("a b c d e", list(STORE, 5, "a b c"));
     assert_eq!(answered(&left), "7/6 a b c d");
-    left.dead = machines("d e");
+    left.dead = dead("d e");
     assert_eq!(answered(&left), "rests", "a proof stands");
     let mut first = self::view("a b c", None, &by_file("a b c"));
-    first.dead = machines("c");
+    first.dead = dead("c");
     first.words.pop();
     assert_eq!(offered(&first), "7/1 a b c");
     assert_eq!(answered(&first), r#"Word("c")"#);
+}
+
+/// {a b c d e}; d and e were off, and begin again by #1, which is still the newest, before anybody hears them: #2 {a b c} beside that
+/// could be granted by two, and #1 by three.
+#[test]
+fn who_spoke_after_it_was_proven_dead_leaves_no_list_though_nobody_hears_it_yet() {
+    let mut view = with("a b c d e", list(STORE, 4, "a b c d e"));
+    view.dead = dead("d e");
+    assert_eq!(offered(&view), "7/5 a b c");
+    // Whatever it says, and though that is of another store.
+    for (store, in_use) in [(STORE, InUse::Unread), (STORE - 1, by_file("a b"))] {
+        view.words[3] = Word { store, entry: 21, ..says("d", in_use) };
+        assert_eq!(offered(&view), r#"Spoke("d")"#);
+    }
+    view.words[4].entry = 22;
+    assert_eq!(offered(&view), r#"Spoke("d")"#);
+    assert_eq!(answered(&view), "rests", "both are heard");
+    // Another machine's word says nothing of it.
+    view.words[3].of = machine("d2");
+    view.words[4].of = machine("e2");
+    assert_eq!(offered(&view), "7/5 a b c");
+    // It is proven once more.
+    view.words[3].of = machine("d");
+    view.dead[0].entry = 22;
+    assert_eq!(offered(&view), "7/5 a b c");
+    // The first list waits for it as for all who live.
+    let mut first = self::view("a b c", None, &by_file("a b c"));
+    first.dead = dead("c");
+    first.words[2] = Word { store: STORE - 1, entry: 21, ..first.words[2].clone() };
+    assert_eq!(offered(&first), r#"Word("c")"#);
 }
 
 #[test]
@@ -208,6 +243,7 @@ fn each_reason_to_wait_says_what_for() {
         (Waits::File(node()), "other controllers"),
         (Waits::Settled(vec![node()]), "until node03 adopted"),
         (Waits::Unheard(node()), "when it is heard"),
+        (Waits::Spoke(node()), "spoke to the store after that"),
     ] {
         let words = waits.to_string();
         assert!(words.contains("node03") && words.contains(word), "{words}");
@@ -228,7 +264,7 @@ fn a_machine_that_another_one_followed_leaves_first_and_nobody_whom_the_rest_nee
     }
     let mut view = with("a b", list(STORE, 3, "a b c"));
     assert_eq!(offered(&view), "7/4 a b");
-    view.dead = machines("b");
+    view.dead = dead("b");
     assert_eq!(offered(&view), "rests", "a and b are no majority while b is dead");
 }
 
